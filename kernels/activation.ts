@@ -1,0 +1,20 @@
+// The activations of feed-forward layers, as expressions of x.
+import { errorFunction, type Expression, max, plus, tanh, times, variable } from "./expression.ts";
+
+const x = variable("x");
+
+/** Feed-forward activations by name. */
+export const ACTIVATIONS = {
+  /** x Phi(x), with the normal distribution's own Phi (Hendrycks and Gimpel 2016). */
+  gelu: times(times(0.5, x), plus(1, errorFunction(times(Math.SQRT1_2, x)))),
+  /** The tanh approximation of GELU that GPT-2 uses. */
+  gelu_tanh: times(
+    times(0.5, x),
+    plus(1, tanh(times(Math.sqrt(2 / Math.PI), plus(x, times(0.044715, times(x, times(x, x))))))),
+  ),
+  /** max(x, 0) */
+  relu: max(0, x),
+} as const satisfies Record<string, Expression>;
+
+/** Name of a feed-forward activation. */
+export type Activation = keyof typeof ACTIVATIONS;

@@ -1,0 +1,28 @@
+// Differentiation with this room's own addition: what models and tests call.
+import { gradients } from "../src/graph/gradient.ts";
+import { constant } from "../src/graph/structure.ts";
+import type { Tensor } from "../src/graph/tensor.ts";
+import { add } from "./elementwise/op.ts";
+
+/**
+ * Gradients of a scalar, as new tensors of its graph: g_i = d loss / d wrt_i (times `seed`).
+ *
+ * @param loss the scalar, [1]
+ * @param wrt tensors the loss depends on, parameters usually; each is taken as a leaf
+ * @param seed a number the gradients are multiplied by, 1 by default
+ * @returns one tensor for each of `wrt`, of its shape
+ * @throws {Error} if the loss does not depend on one of them
+ *
+ * @example
+ * ```ts
+ * import { grad, input, multiply, sumAll } from "../mod.ts";
+ * const x = input("x", [3]);
+ * const [dx] = grad(sumAll(multiply(x, x)), [x]); // 2 x
+ * ```
+ */
+export function grad(loss: Tensor, wrt: readonly Tensor[], seed = 1): Tensor[] {
+  return gradients(loss, wrt, { seed: constant(seed), add }).map((g, i) => {
+    if (!g) throw new Error(`The loss does not depend on tensor ${i} of those asked for.`);
+    return g;
+  });
+}

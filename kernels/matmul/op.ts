@@ -1,0 +1,206 @@
+// Matrix products in every transposition, batched or not, with what transformers do to the result on its way out.
+import { apply, line, mismatch, type Op, sizeOf, type Spec, type Tensor } from "../../src/graph/tensor.ts";
+import { reshape } from "../../src/graph/structure.ts";
+import { type Activation, ACTIVATIONS } from "../activation.ts";
+import { elementwise } from "../elementwise/op.ts";
+import { derivative, times, toWgsl, variable, WGSL_FUNCTIONS } from "../expression.ts";
+import { sumRows } from "../reduce/op.ts";
+import { matmulCpu } from "./cpu.ts";
+import matmulWgsl from "./matmul.wgsl" with { type: "text" };
+
+/** Attributes of a matrix product. Inputs are a, b, then the bias and the addend where it has them. */
+export interface MatmulAttrs {
+  readonly transA: boolean;
+  readonly transB: boolean;
+  readonly bias: boolean;
+  readonly addend: boolean;
+  readonly activation?: Activation;
+}
+
+/** Sizes of a product: `batch` matrices [M, K] times [K, N]. */
+export interface MatmulSizes {
+  readonly batch: number;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** Batch, rows, columns and inner size of a product; throws where the operands do not fit. */
+export function matmulSizes([a, b]: readonly Spec[], { transA, transB }: MatmulAttrs): MatmulSizes {
+  const form = `${transA ? "[K, M]" : "[M, K]"} and ${transB ? "[N, K]" : "[K, N]"}`;
+  const fail = () => mismatch("matmul", `${form}, or batches of them`, [a, b]);
+  if (a.shape.length < 2 || a.shape.length !== b.shape.length || a.dtype !== "f32" || b.dtype !== "f32") {
+    fail();
+  }
+  const lead = a.shape.slice(0, -2);
+  if (lead.some((n, i) => n !== b.shape[i])) fail();
+  const [a0, a1] = a.shape.slice(-2);
+  const [b0, b1] = b.shape.slice(-2);
+  const [M, K] = transA ? [a1, a0] : [a0, a1];
+  const [N, K2] = transB ? [b0, b1] : [b1, b0];
+  if (K !== K2) fail();
+  return { batch: sizeOf(lead), M, N, K };
+}
+
+/** Constants of the register schedule: 8 x 8 results an invocation, fewer rows where there are fewer. */
+function registerTiles({ batch, M, N, K }: MatmulSizes) {
+  const TM = [1, 2, 4].find((rows) => rows >= M) ?? 8;
+  const TN = N <= 4 ? 4 : 8;
+  const tilesN = Math.ceil(N / TN);
+  const [x, y] = line(Math.ceil(M / TM) * tilesN, 8);
+  return {
+    constants: { TM, TN, TILES_N: tilesN, UNROLL: [4, 2, 1].find((n) => K % n === 0)! },
+    workgroups: [x, y, batch] as const,
+  };
+}
+
+export const matmulOp: Op<MatmulAttrs> = {
+  name: "matmul",
+  infer(inputs, attrs) {
+    const { M, N } = matmulSizes(inputs, attrs);
+    const out: Spec = { shape: [...inputs[0].shape.slice(0, -2), M, N], dtype: "f32" };
+    const extra = inputs.slice(2);
+    const wanted = [...(attrs.bias ? [N] : []), ...(attrs.addend ? [sizeOf(out)] : [])];
+    if (extra.some((x, i) => sizeOf(x) !== wanted[i])) {
+      mismatch(
+        "matmul",
+        `a bias [${N}] and an addend of the product's shape [${out.shape.join(", ")}]`,
+        extra,
+      );
+    }
+    return attrs.activation ? [out, out] : [out];
+  },
+  lower({ inputs, attrs, wanted }, target) {
+    const sizes = matmulSizes(inputs, attrs);
+    const tiled = target.kind === "gpu";
+    const tiles = tiled
+      ? {
+        constants: {},
+        workgroups: [Math.ceil(sizes.N / 64), Math.ceil(sizes.M / 64), sizes.batch] as const,
+      }
+      : registerTiles(sizes);
+    const savesPre = attrs.activation !== undefined && wanted[1];
+    return {
+      dispatches: [{
+        label: `matmul ${sizes.M}x${sizes.N}x${sizes.K}`,
+        source: matmulWgsl,
+        constants: {
+          M: sizes.M,
+          N: sizes.N,
+          K: sizes.K,
+          TRANS_A: attrs.transA,
+          TRANS_B: attrs.transB,
+          TILED: tiled,
+          HAS_BIAS: attrs.bias,
+          HAS_ADDEND: attrs.addend,
+          SAVES_PRE: savesPre,
+          HAS_ACTIVATION: attrs.activation !== undefined,
+          ...tiles.constants,
+        },
+        code: {
+          FUNCTIONS: attrs.activation ? WGSL_FUNCTIONS : "",
+          ACTIVATION: attrs.activation ? toWgsl(ACTIVATIONS[attrs.activation]) : "",
+        },
+        bindings: {
+          0: ["output", 0],
+          1: ["input", 0],
+          2: ["input", 1],
+          3: attrs.bias ? ["input", 2] : undefined,
+          4: attrs.addend ? ["input", attrs.bias ? 3 : 2] : undefined,
+          5: savesPre ? ["output", 1] : undefined,
+        },
+        workgroups: tiles.workgroups,
+      }],
+    };
+  },
+  cpu: matmulCpu,
+  vjp(node, [g, gPre], wanted) {
+    const { transA, transB, bias, addend, activation } = node.attrs as MatmulAttrs;
+    const [a, b] = node.inputs;
+    if (gPre) throw new Error("matmul: the value before the activation has no gradient of its own.");
+    let slope = g!;
+    if (activation) {
+      const d = times(variable("g"), derivative(ACTIVATIONS[activation], "x"));
+      slope = elementwise(d, { g: g!, x: node.outputs[1] }, `${activation}_backward`);
+    }
+    const gradients: (Tensor | undefined)[] = [
+      wanted[0]
+        ? transA ? matmul(b, slope, { transA: transB, transB: true }) : matmul(slope, b, { transB: !transB })
+        : undefined,
+      wanted[1]
+        ? transB ? matmul(slope, a, { transA: true, transB: transA }) : matmul(a, slope, { transA: !transA })
+        : undefined,
+    ];
+    if (bias) {
+      const N = slope.shape.at(-1)!;
+      gradients.push(wanted[2] ? sumRows(reshape(slope, [sizeOf(slope) / N, N])) : undefined);
+    }
+    if (addend) gradients.push(reshape(g!, node.inputs.at(-1)!.shape));
+    return gradients;
+  },
+  withAddend(node, addend) {
+    const attrs = node.attrs as MatmulAttrs;
+    if (attrs.addend || sizeOf(addend) !== sizeOf(node.outputs[0])) return undefined;
+    return apply(matmulOp, [...node.inputs, addend], { ...attrs, addend: true })[0];
+  },
+  flops(call) {
+    const { batch, M, N, K } = matmulSizes(call.inputs, call.attrs);
+    return 2 * batch * M * N * K;
+  },
+};
+
+/** What a matrix product may do besides multiplying. */
+export interface MatmulOptions {
+  /** a is given as [..., K, M]. */
+  readonly transA?: boolean;
+  /** b is given as [..., N, K]. */
+  readonly transB?: boolean;
+  /** Added to every row, [N]. */
+  readonly bias?: Tensor;
+  /** Applied after the bias. */
+  readonly activation?: Activation;
+  /** Added last, of the product's shape: a residual, or a sum so far. */
+  readonly addend?: Tensor;
+}
+
+/**
+ * y = act(op(a) op(b) + bias) + addend
+ *
+ * @param a [..., M, K], or [..., K, M] with `transA`
+ * @param b [..., K, N], or [..., N, K] with `transB`; its leading dimensions are a's
+ * @returns [..., M, N]
+ * @throws {UserError} where the shapes do not fit, naming both
+ *
+ * @example
+ * ```ts
+ * import { input, matmul } from "../../mod.ts";
+ * const x = input("x", [12, 64]);
+ * const weight = input("weight", [256, 64]); // [out, in], as PyTorch stores it
+ * const y = matmul(x, weight, { transB: true, activation: "gelu" }); // [12, 256]
+ * ```
+ */
+export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
+  const { transA = false, transB = false, bias, addend, activation } = options;
+  const inputs = [a, b, ...(bias ? [bias] : []), ...(addend ? [addend] : [])];
+  return apply(matmulOp, inputs, { transA, transB, bias: !!bias, addend: !!addend, activation })[0];
+}
+
+/**
+ * A linear layer over the last dimension: y = act(x W^T + bias) + addend.
+ *
+ * @param x [..., in]
+ * @param weight [out, in]
+ * @returns [..., out]
+ */
+export function linear(
+  x: Tensor,
+  weight: Tensor,
+  options: Omit<MatmulOptions, "transA" | "transB"> = {},
+): Tensor {
+  const inner = x.shape.at(-1)!;
+  const rows = reshape(x, [sizeOf(x) / inner, inner]);
+  return reshape(matmul(rows, weight, { ...options, transB: true }), [
+    ...x.shape.slice(0, -1),
+    weight.shape[0],
+  ]);
+}

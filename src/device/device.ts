@@ -1,0 +1,29 @@
+// The narrow interface between graphs and the two devices that run them.
+import type { Spec, Target, Values } from "../graph/tensor.ts";
+import type { Graph, Plan } from "./plan.ts";
+
+/** A graph made ready for a device: planned, compiled, bound. */
+export interface Program extends Disposable {
+  readonly plan: Plan;
+  /** Uploads the inputs and starts one run; on WebGPU it returns before the device is done. */
+  run(feeds?: Readonly<Record<string, Values>>): void;
+  /** Copies outputs as they stand after the runs so far; the copies are ordered at once, before any later run. */
+  read(names: readonly string[]): Promise<Values[]>;
+}
+
+/** Something that holds states and runs programs. */
+export interface Device extends Disposable {
+  readonly kind: "webgpu" | "cpu";
+  /** The adapter's own name. */
+  readonly adapter: string;
+  /** True where a processor plays the GPU, and for the CPU. */
+  readonly software: boolean;
+  /** What kernels are lowered for; undefined on the CPU. */
+  readonly target: Target | undefined;
+  /** Makes a state (zeros, or `values`), or replaces the numbers of one that is there. */
+  define(name: string, spec: Spec, values?: Values): void;
+  /** Copies states as they stand after the runs so far; the copies are ordered at once. */
+  read(names: readonly string[]): Promise<Values[]>;
+  /** Plans and compiles; states that do not exist yet are made as zeros. */
+  compile(graph: Graph): Promise<Program>;
+}

@@ -1,0 +1,77 @@
+// WGSL templates. A .wgsl file is plain WGSL but for lines that begin with `//!`, expanded here before compilation:
+//   //! for r in 0..ROWS   ...   //! end     the lines between, once for each r, `$r` replaced by its value
+//                                           (one letter, so that `$ru` is a literal and `c$r_0` a name)
+//   //! if CONDITION  ...  //! else  ...  //! end
+//   //! insert NAME                          text given by the operation (an expression's code)
+// Unrolling is done here because the compilers below do not: on a software adapter it is worth a factor of two.
+import type { Dispatch } from "../graph/tensor.ts";
+
+type Scope = Record<string, number | boolean | string>;
+
+/** Value of an expression over the constants: JavaScript arithmetic; a name nobody gave is 0. */
+function evaluate(expression: string, scope: Scope): number {
+  const text = expression.replace(/[A-Za-z_]\w*/g, (name) => String(Number(scope[name] ?? 0)));
+  if (!/^[\d\s+\-*/%()<>=!&|.?:]*$/.test(text)) throw new SyntaxError(`Template expression: ${expression}`);
+  return Number(new Function(`return (${text});`)());
+}
+
+/** Index of the `//! end` (or `//! else`) that closes the block opened at `open`. */
+function closing(lines: readonly string[], open: number, middle = false): number {
+  let depth = 0;
+  for (let i = open; i < lines.length; i++) {
+    const word = lines[i].match(/^\s*\/\/! (\w+)/)?.[1];
+    if (word === "for" || word === "if") depth++;
+    if (word === "else" && depth === 1 && middle) return i;
+    if (word === "end" && --depth === 0) return i;
+  }
+  throw new SyntaxError(`Template block without end: ${lines[open]}`);
+}
+
+function expandLines(
+  lines: readonly string[],
+  scope: Scope,
+  code: Readonly<Record<string, string>>,
+): string[] {
+  const out: string[] = [];
+  for (let i = 0; i < lines.length; i++) {
+    const [, word, rest] = lines[i].match(/^\s*\/\/! (\w+)\s*(.*)$/) ?? [];
+    if (word === "for") {
+      const [, name, from, to] = rest.match(/^([a-z]) in (.+)\.\.(.+)$/)!;
+      const end = closing(lines, i);
+      const body = lines.slice(i + 1, end);
+      for (let value = evaluate(from, scope); value < evaluate(to, scope); value++) {
+        const inner = body.map((text) => text.replaceAll(`$${name}`, String(value)));
+        out.push(...expandLines(inner, { ...scope, [name]: value }, code));
+      }
+      i = end;
+    } else if (word === "if") {
+      const end = closing(lines, i);
+      const middle = closing(lines, i, true);
+      const body = evaluate(rest, scope) ? lines.slice(i + 1, middle) : lines.slice(middle + 1, end);
+      out.push(...expandLines(body, scope, code));
+      i = end;
+    } else if (word === "insert") {
+      if (code[rest.trim()] === undefined) throw new SyntaxError(`Template insert without text: ${rest}`);
+      out.push(code[rest.trim()]);
+    } else {
+      out.push(lines[i]);
+    }
+  }
+  return out;
+}
+
+/** The WGSL of a dispatch: `const` lines for its constants, then its template expanded. */
+export function shaderOf({ source, constants, code }: Dispatch): string {
+  const header = Object.entries(constants).map(([name, value]) => {
+    if (typeof value === "boolean") return `const ${name}: bool = ${value};`;
+    if (typeof value === "string") return `const ${name}: f32 = ${value};`;
+    return `const ${name}: u32 = ${value}u;`;
+  });
+  return [...header, ...expandLines(source.split("\n"), { ...constants }, code ?? {})].join("\n");
+}
+
+/** The bindings that a shader declares, and whether each is written. */
+export function bindingsOf(shader: string): Map<number, "read" | "read_write"> {
+  const declared = shader.matchAll(/@binding\((\d+)\)\s*var<storage,\s*(read_write|read)>/g);
+  return new Map([...declared].map(([, index, access]) => [Number(index), access as "read" | "read_write"]));
+}

@@ -1,0 +1,48 @@
+// The one error a user can cause. Everything else that throws is a bug and keeps its stack.
+
+/** A mistake of the user's, told in one line: the place, what was found, what was expected. Scripts exit with 2. */
+export class UserError extends Error {
+  override name = "UserError";
+}
+
+/** Levenshtein distance with transpositions of neighbours (optimal string alignment). */
+function editDistance(a: string, b: string): number {
+  const rows = Array.from({ length: a.length + 1 }, (_, i) => [i, ...new Array<number>(b.length).fill(0)]);
+  for (let j = 0; j <= b.length; j++) rows[0][j] = j;
+  for (let i = 1; i <= a.length; i++) {
+    for (let j = 1; j <= b.length; j++) {
+      const cost = a[i - 1] === b[j - 1] ? 0 : 1;
+      rows[i][j] = Math.min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + cost);
+      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
+        rows[i][j] = Math.min(rows[i][j], rows[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return rows[a.length][b.length];
+}
+
+/**
+ * The known name nearest to what was written, or undefined where none is near (more than half of it differs).
+ *
+ * @example
+ * ```ts
+ * import { nearest } from "./errors.ts";
+ * nearest("sofmax", ["softmax", "sigmoid"]); // "softmax"
+ * ```
+ */
+export function nearest(found: string, known: Iterable<string>): string | undefined {
+  let best: string | undefined;
+  let least = Math.max(1, Math.floor(found.length / 2)) + 1;
+  for (const name of known) {
+    const distance = editDistance(found.toLowerCase(), name.toLowerCase());
+    if (distance < least) [best, least] = [name, distance];
+  }
+  return best;
+}
+
+/** ` Did you mean "softmax"?` where a known name is near, else ` Known: a, b, c.` */
+export function suggestion(found: string, known: Iterable<string>): string {
+  const names = [...known];
+  const near = nearest(found, names);
+  return near !== undefined ? ` Did you mean "${near}"?` : ` Known: ${names.join(", ")}.`;
+}

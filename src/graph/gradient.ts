@@ -1,0 +1,63 @@
+// Reverse-mode differentiation: appends the backward nodes of a scalar to the graph that computes it.
+import type { Node, Tensor } from "./tensor.ts";
+
+/** Sums two gradients of one tensor; the kernels' room knows how, so it is given here. */
+export type Add = (a: Tensor, b: Tensor) => Tensor;
+
+/** The nodes that `roots` need, in the order they were created, which is an order they can run in. */
+export function ancestors(roots: Iterable<Tensor>): Node[] {
+  const seen = new Set<Node>();
+  const waiting = [...roots].map((root) => root.node);
+  for (let node = waiting.pop(); node; node = waiting.pop()) {
+    if (seen.has(node)) continue;
+    seen.add(node);
+    for (const x of node.inputs) waiting.push(x.node);
+  }
+  return [...seen].sort((a, b) => a.order - b.order);
+}
+
+/** a + b, by the kernel that computes one of them where it can add the other on its way out. */
+function accumulate(a: Tensor, b: Tensor, add: Add): Tensor {
+  for (const [x, addend] of [[b, a], [a, b]]) {
+    // The addend must exist when x's kernel runs.
+    const fused = x.index === 0 ? x.node.op.withAddend?.(x.node, addend) : undefined;
+    if (fused) return fused;
+  }
+  return add(a, b);
+}
+
+/**
+ * Gradients of a scalar with respect to tensors of its graph, as new tensors of the same graph.
+ *
+ * @param loss the scalar, [1]
+ * @param wrt tensors that the loss depends on; each is taken as a leaf, so that a parameter may be a view of a state
+ * @param seed dL/dloss, usually the constant 1
+ * @param add sums two gradients
+ * @returns one gradient for each of `wrt`, of its shape; undefined where the loss does not depend on it
+ */
+export function gradients(
+  loss: Tensor,
+  wrt: readonly Tensor[],
+  { seed, add }: { seed: Tensor; add: Add },
+): (Tensor | undefined)[] {
+  const leaves = new Set(wrt);
+  const nodes = ancestors([loss]);
+  const active = new Set<Tensor>(leaves);
+  for (const node of nodes) {
+    if (node.inputs.some((x) => active.has(x))) { for (const y of node.outputs) active.add(y); }
+  }
+  const gradient = new Map<Tensor, Tensor>([[loss, seed]]);
+  for (const node of nodes.reverse()) {
+    const given = node.outputs.map((y) => leaves.has(y) ? undefined : gradient.get(y));
+    const wanted = node.inputs.map((x) => active.has(x));
+    if (!given.some((g) => g) || !wanted.some((w) => w)) continue;
+    if (!node.op.vjp) throw new Error(`${node.op.name} at ${node.path || "the top"} has no gradient.`);
+    node.op.vjp(node, given, wanted).forEach((g, i) => {
+      if (!g || !wanted[i]) return;
+      const x = node.inputs[i];
+      const before = gradient.get(x);
+      gradient.set(x, before ? accumulate(before, g, add) : g);
+    });
+  }
+  return wrt.map((x) => gradient.get(x));
+}

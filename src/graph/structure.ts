@@ -1,0 +1,166 @@
+// Tensors that compute nothing: what comes from outside (inputs, states, constants) and what only says where numbers
+// lie (views, packs). The memory plan knows these by name; every other operation lives under kernels/.
+import copyWgsl from "./copy.wgsl" with { type: "text" };
+import { apply, type Call, type Dispatch, line, mismatch, type Op, sizeOf, type Tensor } from "./tensor.ts";
+import type { DType, Lowered, Spec, Values } from "./tensor.ts";
+
+/** Attributes of an input or a state. */
+export interface Named {
+  readonly name: string;
+  readonly spec: Spec;
+}
+
+const nothing = { lower: (): Lowered => ({ dispatches: [] }), cpu: (): void => {} };
+
+export const inputOp: Op<Named> = { name: "input", infer: (_, { spec }) => [spec], ...nothing };
+export const stateOp: Op<Named> = { name: "state", infer: (_, { spec }) => [spec], ...nothing };
+
+/** A tensor uploaded before each run of a program. */
+export function input(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
+  return apply(inputOp, [], { name, spec: { shape, dtype } })[0];
+}
+
+/** A tensor that stays on the device between runs: parameters, optimizer state, the log. */
+export function state(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
+  return apply(stateOp, [], { name, spec: { shape, dtype } })[0];
+}
+
+/** Attributes of a constant: one number, everywhere. */
+export interface ConstantAttrs {
+  readonly value: number;
+  readonly shape: readonly number[];
+}
+
+export const constantOp: Op<ConstantAttrs> = {
+  name: "constant",
+  infer: (_, { shape }) => [{ shape, dtype: "f32" }],
+  ...nothing,
+};
+
+/** A tensor that holds one number in every place, written once when the program is compiled. */
+export function constant(value: number, shape: readonly number[] = [1]): Tensor {
+  return apply(constantOp, [], { value, shape })[0];
+}
+
+/** The value of a constant tensor, undefined for every other. */
+export function constantValue(x: Tensor): number | undefined {
+  return x.node.op.name === "constant" ? (x.node.attrs as ConstantAttrs).value : undefined;
+}
+
+/** Attributes of a view: where it starts (elements) and its shape. */
+export interface ViewAttrs {
+  readonly offset: number;
+  readonly shape: readonly number[];
+}
+
+export const viewOp: Op<ViewAttrs> = {
+  name: "view",
+  infer([x], { offset, shape }) {
+    if (offset < 0 || offset + sizeOf(shape) > sizeOf(x) || offset % ALIGN !== 0) {
+      mismatch(`view of [${shape.join(", ")}] at ${offset}`, `an aligned range inside the tensor`, [x]);
+    }
+    return [{ shape, dtype: x.dtype }];
+  },
+  ...nothing,
+  vjp(node, [g]) {
+    const [x] = node.inputs;
+    if (!g || sizeOf(x) !== sizeOf(g)) {
+      throw new Error("A view of a part has no gradient: ask for it by the part.");
+    }
+    return [reshape(g, x.shape)];
+  },
+};
+
+/** Elements that offsets in one buffer must be a multiple of: 256 bytes. */
+export const ALIGN = 64;
+
+/** A part of `x` under a shape of its own; costs nothing. `offset` in elements, a multiple of 64. */
+export function view(x: Tensor, shape: readonly number[], offset = 0): Tensor {
+  return apply(viewOp, [x], { offset, shape })[0];
+}
+
+/** The same numbers under another shape; costs nothing. */
+export function reshape(x: Tensor, shape: readonly number[]): Tensor {
+  if (sizeOf(shape) !== sizeOf(x)) {
+    mismatch("reshape", `${sizeOf(shape)} elements for [${shape.join(", ")}]`, [x]);
+  }
+  return view(x, shape);
+}
+
+/** Attributes of a pack: where each input goes, and the size of the whole. */
+export interface PackAttrs {
+  readonly offsets: readonly number[];
+  readonly size: number;
+}
+
+/** Copies `length` elements: output[offset + i] = input[i]. */
+export function copyDispatch(from: number, length: number, offset: number): Dispatch {
+  return {
+    label: "copy",
+    source: copyWgsl,
+    constants: { LENGTH: length, OFFSET: offset, WORKGROUP: 64 },
+    bindings: { 0: ["input", from], 1: ["output", 0] },
+    workgroups: line(length, 64),
+  };
+}
+
+/**
+ * Tensors laid out in one buffer. The memory plan lets the operations that compute the inputs write there at once; only
+ * what already lies elsewhere is copied (the inputs not marked in `placed`).
+ */
+export const packOp: Op<PackAttrs> = {
+  name: "pack",
+  infer: (inputs, { size }) => [{ shape: [size], dtype: inputs[0].dtype }],
+  lower: (call) => ({
+    dispatches: call.inputs.flatMap((x, i) =>
+      (call as PackCall).placed?.[i] ? [] : [copyDispatch(i, sizeOf(x), call.attrs.offsets[i])]
+    ),
+  }),
+  cpu(inputs: readonly Values[], [out], { attrs }) {
+    inputs.forEach((x, i) => (out as Float32Array).set(x as Float32Array, attrs.offsets[i]));
+  },
+};
+
+/** A call of pack, with what the memory plan has put in place already. */
+export interface PackCall extends Call<PackAttrs> {
+  placed?: readonly boolean[];
+}
+
+/** Lays tensors out in one flat tensor of `size` elements; the gaps between them are zero. */
+export function pack(inputs: readonly Tensor[], offsets: readonly number[], size: number): Tensor {
+  return apply(packOp, inputs, { offsets, size })[0];
+}
+
+/** Attributes of `record`. */
+export interface RecordAttrs {
+  readonly width: number;
+}
+
+/** Writes a row of numbers into row `slot` of a state: output = state with state[slot, :] = row. */
+export const recordOp: Op<RecordAttrs> = {
+  name: "record",
+  inplace: { 0: 0 },
+  infer([table, row, slot], { width }) {
+    if (sizeOf(row) !== width || table.shape[1] !== width || slot.dtype !== "u32") {
+      mismatch("record", "a table [rows, width], a row [width] and a slot u32[1]", [table, row, slot]);
+    }
+    return [table];
+  },
+  lower: ({ attrs }) => ({
+    dispatches: [{
+      label: "record",
+      source: copyWgsl,
+      constants: { LENGTH: attrs.width, OFFSET: 0, WORKGROUP: 64, SLOTTED: true },
+      bindings: { 0: ["input", 1], 1: ["output", 0], 2: ["input", 2] },
+      workgroups: line(attrs.width, 64),
+    }],
+  }),
+  cpu([_, row, slot], [out], { attrs }) {
+    (out as Float32Array).set(row as Float32Array, slot[0] * attrs.width);
+  },
+};
+
+/** Writes `row` [width] into row `slot` (u32[1]) of the state `table` [rows, width]. */
+export function record(table: Tensor, row: Tensor, slot: Tensor): Tensor {
+  return apply(recordOp, [table, row, slot], { width: sizeOf(row) })[0];
+}

@@ -1,0 +1,154 @@
+// Symbolic tensors and the operations that make them. A model runs once on these and leaves a graph: nodes that know
+// their inputs, so that nothing but the tensors themselves has to be kept.
+import { UserError } from "../errors.ts";
+
+/** Element types: 32-bit floats (float64 on the oracle) and 32-bit unsigned integers. */
+export type DType = "f32" | "u32";
+
+/** Shape and element type. */
+export interface Spec {
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+/** Numbers of a tensor on the host: u32 as Uint32Array, f32 as Float32Array (Float64Array on the oracle). */
+export type Values = Float32Array | Float64Array | Uint32Array;
+
+/** A float tensor's numbers. */
+export type Floats = Float32Array | Float64Array;
+
+/** A symbolic tensor: output `index` of `node`. */
+export interface Tensor extends Spec {
+  readonly node: Node;
+  readonly index: number;
+}
+
+/** One application of an operation. `order` grows with time of creation, so it is a topological order. */
+export interface Node {
+  readonly op: Op;
+  readonly inputs: readonly Tensor[];
+  readonly attrs: unknown;
+  readonly outputs: readonly Tensor[];
+  readonly order: number;
+  readonly path: string;
+}
+
+/** What a device says of itself to the operations that lower themselves to it. */
+export interface Target {
+  /** `gpu`: workgroup tiles. `software`: register tiles, one invocation a lane of the processor. */
+  readonly kind: "gpu" | "software";
+  readonly maxBindingBytes: number;
+  readonly maxWorkgroupBytes: number;
+}
+
+/** What an operation is asked to compute: shapes, attributes and, while lowering, the target. */
+export interface Call<A = unknown> {
+  readonly inputs: readonly Spec[];
+  readonly outputs: readonly Spec[];
+  readonly attrs: A;
+  /** Which outputs anything reads: an unread one need not be computed. */
+  readonly wanted: readonly boolean[];
+}
+
+/** A buffer of a dispatch: an input, an output or a scratch buffer of the call. */
+export type Ref = readonly ["input" | "output" | "scratch", number];
+
+/** One dispatch of a WGSL template (see `src/device/wgsl.ts`). */
+export interface Dispatch {
+  readonly label: string;
+  readonly source: string;
+  /** Integers become `u32`, booleans `bool`, strings are WGSL literals (see `float`). */
+  readonly constants: Readonly<Record<string, number | boolean | string>>;
+  /** Text for the template's `//! insert NAME` lines. */
+  readonly code?: Readonly<Record<string, string>>;
+  /** What stands at each `@binding`; undefined where the template leaves one out. */
+  readonly bindings: Readonly<Record<number, Ref | undefined>>;
+  readonly workgroups: readonly [number, number, number];
+}
+
+/** How a call runs on a device: dispatches in order, and the sizes (elements) of the scratch buffers they share. */
+export interface Lowered {
+  readonly dispatches: readonly Dispatch[];
+  readonly scratch?: readonly number[];
+}
+
+/** An operation: one folder under kernels/, four questions. Methods, so that `Op<A>` is an `Op`. */
+export interface Op<A = unknown> {
+  readonly name: string;
+  /** Output shapes, or a `UserError` through `mismatch`. */
+  infer(inputs: readonly Spec[], attrs: A): readonly Spec[];
+  /** Its dispatches on a WebGPU device. */
+  lower(call: Call<A>, target: Target): Lowered;
+  /** The same mathematics over typed arrays: the oracle, and the CPU device. */
+  cpu(inputs: readonly Values[], outputs: readonly Values[], call: Call<A>): void;
+  /** Gradients of the inputs from those of the outputs (undefined: zero, or not wanted). */
+  vjp?(
+    node: Node,
+    gradients: readonly (Tensor | undefined)[],
+    wanted: readonly boolean[],
+  ): readonly (Tensor | undefined)[];
+  /** The same node with `addend` added to output 0, where the kernel can do it on its way out. */
+  withAddend?(node: Node, addend: Tensor): Tensor | undefined;
+  /** Outputs that replace an input in memory: output index to input index. */
+  inplace?: Readonly<Record<number, number>>;
+  /** Floating point operations of the call, for cost estimates and benchmarks. */
+  flops?(call: Call<A>): number;
+}
+
+let created = 0;
+const scopes: string[] = [];
+
+/** Runs `build` with `name` appended to the path that errors of the operations inside it will tell. */
+export function scope<T>(name: string, build: () => T): T {
+  scopes.push(name);
+  try {
+    return build();
+  } finally {
+    scopes.pop();
+  }
+}
+
+/** Applies an operation: a new node of the graph. Throws what the operation's `infer` throws. */
+export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readonly Tensor[] {
+  const path = scopes.join(".");
+  let specs: readonly Spec[];
+  try {
+    specs = op.infer(inputs, attrs);
+  } catch (error) {
+    if (error instanceof UserError && path) throw new UserError(`${path}: ${error.message}`);
+    throw error;
+  }
+  const outputs: Tensor[] = [];
+  const node: Node = { op: op as Op, inputs, attrs, outputs, order: created++, path };
+  specs.forEach((spec, index) => outputs.push({ ...spec, node, index }));
+  return outputs;
+}
+
+/** Number of elements of a shape. */
+export function sizeOf(spec: Spec | readonly number[]): number {
+  const shape = "shape" in spec ? spec.shape : spec;
+  return shape.reduce((product, n) => product * n, 1);
+}
+
+/** `f32[12, 64]`, for messages. */
+export function show(spec: Spec): string {
+  return `${spec.dtype}[${spec.shape.join(", ")}]`;
+}
+
+/** Throws the error of an operation whose inputs do not fit, naming the operation and every shape. */
+export function mismatch(op: string, expected: string, inputs: readonly Spec[]): never {
+  throw new UserError(`${op}: expected ${expected}, found ${inputs.map(show).join(" and ")}.`);
+}
+
+/** A WGSL literal of type f32. */
+export function float(x: number): string {
+  if (!Number.isFinite(x)) throw new RangeError(`A shader constant must be finite, found ${x}.`);
+  return `${Math.fround(x)}f`;
+}
+
+/** Workgroups for `n` invocations in a line, folded into a second dimension past the limit of 65,535. */
+export function line(n: number, workgroupSize: number): [number, number, number] {
+  const groups = Math.ceil(n / workgroupSize);
+  const y = Math.ceil(groups / 65535);
+  return [Math.ceil(groups / y), y, 1];
+}
