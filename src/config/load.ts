@@ -1,0 +1,95 @@
+// From a path or a bare name on the command line to a Config: the only file of this room that touches the disk.
+
+import { basename, dirname, parse } from "node:path";
+import { nearest, suggestion, UserError } from "../errors.ts";
+import { applyOverride } from "./override.ts";
+import { resolveConfig } from "./resolve.ts";
+import type { Config } from "./schema.ts";
+import { show } from "./show.ts";
+import { parseConfig } from "./yaml.ts";
+
+const PROJECT_CONFIGS = new URL("../../configs/", import.meta.url);
+
+function isBare(path: string): boolean {
+  return path !== "" && parse(path).dir === "" && parse(path).ext === "";
+}
+
+async function kindOf(path: string | URL): Promise<"file" | "folder" | "missing"> {
+  try {
+    return (await Deno.stat(path)).isDirectory ? "folder" : "file";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "missing";
+    throw new UserError(`${show(String(path))}: it cannot be read: ${reason(error)}`);
+  }
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message.split("\n")[0] : String(error);
+}
+
+async function yamlNames(folder: string | URL): Promise<string[] | undefined> {
+  try {
+    const names: string[] = [];
+    for await (const entry of Deno.readDir(folder)) if (/\.ya?ml$/.test(entry.name)) names.push(entry.name);
+    return names.sort();
+  } catch {
+    return undefined;
+  }
+}
+
+async function missingMessage(path: string): Promise<string> {
+  const [folder, file] = [dirname(path), basename(path)];
+  const here = await yamlNames(folder);
+  if (isBare(path)) {
+    const stem = (name: string) => parse(name).name;
+    const known = (await yamlNames(PROJECT_CONFIGS) ?? []).map(stem);
+    const local = nearest(path, (here ?? []).map(stem));
+    const near = nearest(path, known) ?? here?.find((name) => stem(name) === local);
+    const remedy = near === undefined ? ` Known: ${known.join(", ")}.` : ` Did you mean "${near}"?`;
+    return `${show(path)}: no such file, and no such configuration in configs/.${remedy}`;
+  }
+  if (here === undefined) {
+    return `${show(path)}: no such file; ${show(folder)} is not a folder that can be read.`;
+  }
+  const remedy = here.length === 0 ? " There is no YAML file in its folder." : suggestion(file, here);
+  return `${show(path)}: no such file.${remedy}`;
+}
+
+/** The file a path or bare name stands for, and what to call it in messages. */
+async function locate(path: string): Promise<{ file: string | URL; place: string }> {
+  const kind = await kindOf(path);
+  if (kind === "file") return { file: path, place: path };
+  if (isBare(path)) {
+    const file = new URL(`${encodeURIComponent(path)}.yaml`, PROJECT_CONFIGS);
+    if (await kindOf(file) === "file") return { file, place: `configs/${path}.yaml` };
+  }
+  if (kind === "folder") throw new UserError(`${path}: expected a YAML file, found a folder.`);
+  throw new UserError(await missingMessage(path));
+}
+
+/**
+ * Reads a configuration, applies the overrides in their order and resolves it.
+ *
+ * @param path a YAML file; or a bare name such as `nanogpt_cpu`, which is `configs/nanogpt_cpu.yaml` of the project
+ *   where the working folder has no file of that name
+ * @param overrides as `applyOverride` takes them
+ * @throws {UserError} where the file is missing (with the nearest name there is) or a fault is in it or an override
+ *
+ * @example
+ * ```ts
+ * import { loadConfig } from "./load.ts";
+ * const config = await loadConfig("nanogpt_cpu", ["model.dim=256", "train.steps=10"]);
+ * config.model.dim; // 256
+ * ```
+ */
+export async function loadConfig(path: string, overrides: readonly string[]): Promise<Config> {
+  const { file, place } = await locate(path);
+  let text: string;
+  try {
+    text = await Deno.readTextFile(file);
+  } catch (error) {
+    throw new UserError(`${place}: it cannot be read: ${reason(error)}`);
+  }
+  const raw = overrides.reduce(applyOverride, parseConfig(text, place));
+  return resolveConfig(raw, { place, name: parse(place).name, overrides });
+}

@@ -1,0 +1,19 @@
+/**
+ * Configurations: YAML files with every key typed, defaulted and documented once, and overrides from the command line.
+ *
+ * @example
+ * ```ts
+ * import { dumpConfig, loadConfig } from "./mod.ts";
+ * const config = await loadConfig("nanogpt_cpu", ["train.steps=10"]);
+ * console.log(dumpConfig(config));
+ * ```
+ *
+ * @module
+ */
+
+export { loadConfig } from "./load.ts";
+export { applyOverride } from "./override.ts";
+export { type ConfigOrigin, resolveConfig } from "./resolve.ts";
+export { type Config, configJsonSchema, type ConfigSchema, configSchema } from "./schema.ts";
+export { SYNTHETIC_SOURCES } from "./together.ts";
+export { dumpConfig, parseConfig } from "./yaml.ts";

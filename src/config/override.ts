@@ -1,0 +1,118 @@
+// Overrides from the command line: `model.dim=256`, `data.files.0=x.txt`, `~model.dropout`. They change the raw
+// mapping before it is validated, so that a key means the same in a file and on the command line.
+
+import { suggestion, UserError } from "../errors.ts";
+import { configSchema } from "./schema.ts";
+import { isMapping, show, showPath, showWritten, valueAt } from "./show.ts";
+import { parseValue } from "./yaml.ts";
+
+/** An override taken apart; `drop` is `~key`, which has no value. */
+export type Override = { text: string; path: string[]; drop: boolean; value: unknown };
+
+/** Takes `key=value` or `~key` apart; throws a UserError with an example where it is neither. */
+export function parseOverride(text: string): Override {
+  const equals = text.indexOf("=");
+  const drop = text.startsWith("~");
+  const key = drop ? text.slice(1) : text.slice(0, equals);
+  if ((drop ? equals !== -1 : equals === -1) || !/^[\w-]+(\.[\w-]+)*$/.test(key)) {
+    throw new UserError(
+      `override ${show(text)}: expected key=value such as model.dim=256, or ~key such as ~model.dropout.`,
+    );
+  }
+  const path = key.split(".");
+  if (drop) return { text, path, drop, value: undefined };
+  try {
+    return { text, path, drop, value: parseValue(text.slice(equals + 1)) };
+  } catch {
+    throw new UserError(
+      `override ${show(text)}: expected a YAML value such as 0.1, text or [0.9, 0.95], found ${
+        show(text.slice(equals + 1))
+      }.`,
+    );
+  }
+}
+
+/** An entry's index in a list: up to its length for a value to add, below it for one to drop. */
+function listIndex(list: unknown[], key: string, override: Override, path: string[]): number {
+  const index = /^\d+$/.test(key) ? Number(key) : -1;
+  const last = override.drop ? list.length - 1 : list.length;
+  if (index < 0 || index > last) {
+    const valid = last < 0 ? "it is empty" : `expected an index from 0 to ${last}`;
+    throw new UserError(
+      `override ${showWritten(override.text)}: ${showPath(path)} is a list of ${list.length}, found ${
+        show(key)
+      }; ${valid}.`,
+    );
+  }
+  return index;
+}
+
+function defaultList(path: string[]): unknown[] | undefined {
+  const value = valueAt(configSchema.parse({ name: "default" }), path);
+  return Array.isArray(value) ? value : undefined;
+}
+
+// Objects are rebuilt by spread with a computed key: even `__proto__` becomes a key of its own, for validation to refuse.
+
+function withValue(node: unknown, depth: number, override: Override): unknown {
+  const { path, value } = override;
+  if (depth === path.length) return value;
+  const here = path.slice(0, depth);
+  const found = node ?? defaultList(here) ?? {};
+  const key = path[depth];
+  if (Array.isArray(found)) {
+    const index = listIndex(found, key, override, here);
+    const entries = [...found];
+    entries[index] = withValue(found[index], depth + 1, override);
+    return entries;
+  }
+  if (!isMapping(found)) {
+    throw new UserError(
+      `override ${showWritten(override.text)}: ${showPath(here)} is ${
+        show(found)
+      }, expected a mapping to hold ${show(key)}.`,
+    );
+  }
+  return { ...found, [key]: withValue(valueAt(found, [key]), depth + 1, override) };
+}
+
+function withoutKey(node: unknown, depth: number, override: Override): unknown {
+  const { path } = override;
+  const key = path[depth];
+  const isLast = depth === path.length - 1;
+  if (Array.isArray(node)) {
+    const index = listIndex(node, key, override, path.slice(0, depth));
+    if (isLast) return node.filter((_, i) => i !== index);
+    return node.map((entry, i) => i === index ? withoutKey(entry, depth + 1, override) : entry);
+  }
+  if (!isMapping(node) || !Object.hasOwn(node, key)) {
+    const known = isMapping(node) ? Object.keys(node) : [];
+    const remedy = known.length > 0 ? suggestion(key, known) : "";
+    const missing = showPath(path.slice(0, depth + 1));
+    throw new UserError(
+      `override ${showWritten(override.text)}: ${missing} is not set, so it cannot be dropped.${remedy}`,
+    );
+  }
+  if (isLast) return Object.fromEntries(Object.entries(node).filter(([name]) => name !== key));
+  return { ...node, [key]: withoutKey(node[key], depth + 1, override) };
+}
+
+/**
+ * The raw configuration with one override applied; `raw` itself is not changed. `key.path=value` sets (the value is
+ * a YAML scalar or flow collection, a number in the path is a list's index, a list not set starts as its default),
+ * `~key.path` drops a key that is set. Keys are not checked here: validation refuses the unknown ones.
+ *
+ * @throws {UserError} where the override has another form, or its path leads through a value that holds no keys
+ *
+ * @example
+ * ```ts
+ * import { applyOverride } from "./override.ts";
+ * applyOverride({ seed: 1 }, "optimizer.betas=[0.9,0.95]"); // { seed: 1, optimizer: { betas: [0.9, 0.95] } }
+ * applyOverride({ seed: 1 }, "~seed"); // {}
+ * ```
+ */
+export function applyOverride(raw: Record<string, unknown>, override: string): Record<string, unknown> {
+  const parsed = parseOverride(override);
+  const result = parsed.drop ? withoutKey(raw, 0, parsed) : withValue(raw, 0, parsed);
+  return result as Record<string, unknown>;
+}

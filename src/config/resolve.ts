@@ -1,0 +1,116 @@
+// From a raw mapping to a Config: defaults filled in, or the first fault told in one line that names its place (the
+// file, or the override that brought it), its key, what was found and what was expected.
+
+import type { z } from "zod";
+import { nearest, suggestion, UserError } from "../errors.ts";
+import { type Override, parseOverride } from "./override.ts";
+import { type Config, configJsonSchema, definition } from "./schema.ts";
+import { show, showPath, showWritten, valueAt } from "./show.ts";
+import { firstConflict } from "./together.ts";
+
+/** Where a raw configuration comes from. */
+export type ConfigOrigin = {
+  /** For messages: the file's path. */
+  place: string;
+  /** The run's name where the configuration gives none: the file's stem. */
+  name: string;
+  /** The overrides already applied to it, so that a fault of theirs is told as theirs. */
+  overrides?: readonly string[];
+};
+
+type Issue = z.core.$ZodIssue;
+type Path = readonly PropertyKey[];
+type Properties = { properties?: Record<string, Properties> };
+
+/** Whether one path leads to or through the other. */
+function touches(a: Path, b: Path): boolean {
+  return Array.from({ length: Math.min(a.length, b.length) }, (_, i) => String(a[i]) === String(b[i])).every(
+    Boolean,
+  );
+}
+
+/** The part of the configuration an override bears on: a dropped entry moves the others of its list. */
+function reach({ path, drop }: Override): Path {
+  return drop && /^\d+$/.test(path[path.length - 1]) ? path.slice(0, -1) : path;
+}
+
+/** `configs/a.yaml: model.dim` or, where an override bears on one of the keys, `override model.dim=0`. */
+function location(origin: ConfigOrigin, key: Path, keys: readonly Path[]): string {
+  const written = showPath(key);
+  const last = (origin.overrides ?? []).map(parseOverride)
+    .findLast((override) => keys.some((k) => touches(reach(override), k)));
+  if (last === undefined) return written === "" ? origin.place : `${origin.place}: ${written}`;
+  const place = `override ${showWritten(last.text)}`;
+  return last.path.join(".") === written ? place : `${place}: ${written}`;
+}
+
+/** A known key of the same name in another section helps more than a similar one in this. */
+function keySuggestion(key: string, section: Path): string {
+  const schema = configJsonSchema() as Properties;
+  const moved = keyPaths(schema).find((path) => path.split(".").at(-1) === key);
+  if (moved !== undefined) return ` Did you mean "${moved}"?`;
+  const here = section.reduce<Properties | undefined>(
+    (node, name) => node?.properties?.[String(name)],
+    schema,
+  );
+  return suggestion(key, Object.keys(here?.properties ?? {}));
+}
+
+function keyPaths(node: Properties): string[] {
+  return Object.entries(node.properties ?? {}).flatMap(([name, child]) => [
+    name,
+    ...keyPaths(child).map((path) => `${name}.${path}`),
+  ]);
+}
+
+function describe(issue: Issue, raw: unknown, origin: ConfigOrigin): string {
+  if (issue.code === "unrecognized_keys") {
+    const [key] = issue.keys;
+    const path = [...issue.path, key];
+    return `${location(origin, path, [path])}: unknown key.${keySuggestion(key, issue.path)}`;
+  }
+  const found = valueAt(raw, issue.path);
+  const known = issue.code === "invalid_value"
+    ? issue.values.map(String)
+    : issue.code === "invalid_union"
+    ? ["auto"]
+    : [];
+  const near = typeof found === "string" ? nearest(found, known) : undefined;
+  const isBareText = issue.code === "invalid_type" && issue.expected === "string" &&
+    (typeof found === "number" || typeof found === "boolean");
+  const remedy = near !== undefined ? ` Did you mean "${near}"?` : isBareText ? ` Quote it: "${found}".` : "";
+  const at = location(origin, issue.path, [issue.path]);
+  return `${at}: expected ${issue.message}, found ${show(found)}.${remedy}`;
+}
+
+/**
+ * The configuration that a raw mapping stands for: every key typed, defaults filled in, keys checked against one
+ * another (heads divide dim, splits sum below 1, the split to evaluate on is not empty, a cosine with steps of its own
+ * outlasts its warmup, an attention bias goes with sigmoid). Whether `data.source` exists is for the data to say.
+ *
+ * @param raw what `parseConfig` and `applyOverride` give
+ * @param origin the place for messages, the run's name where `raw` has none, and the overrides already applied
+ * @throws {UserError} for the first fault; unknown keys come before all others
+ *
+ * @example
+ * ```ts
+ * import { resolveConfig } from "./resolve.ts";
+ * const config = resolveConfig({ model: { dim: 32 } }, { place: "configs/tiny.yaml", name: "tiny" });
+ * config.model.heads; // 4
+ * ```
+ */
+export function resolveConfig(raw: Record<string, unknown>, origin: ConfigOrigin): Config {
+  const named = Object.hasOwn(raw, "name") ? raw : { name: origin.name, ...raw };
+  const result = definition.safeParse(named);
+  if (!result.success) {
+    const { issues } = result.error;
+    const first = issues.find((issue) => issue.code === "unrecognized_keys") ?? issues[0];
+    throw new UserError(describe(first, named, origin));
+  }
+  const conflict = firstConflict(result.data);
+  if (conflict !== undefined) {
+    const [key, ...keys] = [conflict.key, ...conflict.keys].map((path) => path.split("."));
+    throw new UserError(`${location(origin, key, keys)}: ${conflict.message}`);
+  }
+  return result.data;
+}

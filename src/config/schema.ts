@@ -1,0 +1,280 @@
+// The one definition of a configuration: each key's type, default and meaning. The validator, the defaults and the
+// JSON Schema for editors all come from here, so that they cannot disagree.
+
+import { z } from "zod";
+
+/** The whole of an experiment, every key present. What a key means is said once, in {@link configJsonSchema}. */
+export type Config = {
+  name: string;
+  seed: number;
+  device: "auto" | "webgpu" | "cpu";
+  data: {
+    source: string;
+    files: string[];
+    split: { val: number; test: number };
+    sampling: "crops" | "windows";
+    answer_only: boolean;
+    cache: string;
+  };
+  tokenizer: { kind: "char"; unknown: "error" | "token" };
+  model: {
+    context: number;
+    dim: number;
+    layers: number;
+    heads: number;
+    positions: "learned" | "none";
+    norm: "layernorm" | "rmsnorm";
+    bias: boolean;
+    tied: boolean;
+    dropout: number;
+    init: { std: number; scaled_residual: boolean };
+    block: {
+      attention: { activation: "softmax" | "sigmoid"; bias: "auto" | number };
+      mlp: { activation: "gelu" | "gelu_tanh" | "relu"; factor: number };
+    };
+  };
+  train: { steps: number; batch: number; accumulate: number };
+  optimizer: {
+    name: "adamw";
+    lr: number;
+    betas: [number, number];
+    eps: number;
+    weight_decay: number;
+    clip: number;
+  };
+  schedule: { name: "cosine" | "constant"; warmup: number; min_lr: number; steps: number | null };
+  eval: { every: number; batches: number; split: "train" | "val" | "test" };
+  sample: { prompt: string; tokens: number; temperature: number; top_k: number | null; seed: number };
+  output: { dir: string; checkpoint_every: number };
+};
+
+/** The validator of a configuration's keys and types, one key at a time; `resolveConfig` also checks keys together. */
+export type ConfigSchema = {
+  /** The configuration with its defaults filled in; throws the validator's own error. */
+  parse(raw: unknown): Config;
+};
+
+// A message here completes the sentence "expected ..., found ...": the resolver adds the place and the value.
+
+/** YAML 1.1 parsers and quotes leave `1e-3` a string; where a number is wanted it is that number. */
+function fromExponent(value: unknown): unknown {
+  const exponent = /^[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+$/i;
+  return typeof value === "string" && exponent.test(value) ? Number(value) : value;
+}
+
+type NumberSchema = z.ZodType<number>;
+
+function numeric(error: string, limit: (number: z.ZodNumber) => z.ZodNumber): NumberSchema {
+  return z.preprocess(fromExponent, limit(z.number({ error })));
+}
+
+function integer(least?: number, or = ""): NumberSchema {
+  const error = (least === undefined ? "an integer" : `an integer of at least ${least}`) + or;
+  return numeric(
+    error,
+    (n) => least === undefined ? n.int({ error }) : n.int({ error }).min(least, { error }),
+  );
+}
+
+/** 0 <= x < 1. */
+function fraction(): NumberSchema {
+  const error = "a number of at least 0 and below 1";
+  return numeric(error, (n) => n.min(0, { error }).lt(1, { error }));
+}
+
+function positive(): NumberSchema {
+  const error = "a number above 0";
+  return numeric(error, (n) => n.gt(0, { error }));
+}
+
+function notNegative(): NumberSchema {
+  const error = "a number of at least 0";
+  return numeric(error, (n) => n.min(0, { error }));
+}
+
+function flag(): z.ZodBoolean {
+  return z.boolean({ error: "true or false" });
+}
+
+function text(): z.ZodString {
+  return z.string({ error: "text" });
+}
+
+function nonEmptyText(): z.ZodString {
+  const error = "text that is not empty";
+  return z.string({ error }).min(1, { error });
+}
+
+function oneOf<const T extends readonly [string, ...string[]]>(
+  ...names: T
+): z.ZodEnum<{ [K in T[number]]: K }> {
+  const last = names[names.length - 1];
+  const error = names.length === 1 ? `"${last}"` : `${names.slice(0, -1).join(", ")} or ${last}`;
+  return z.enum(names, { error }) as unknown as z.ZodEnum<{ [K in T[number]]: K }>;
+}
+
+function section<T extends z.ZodRawShape>(shape: T) {
+  return z.strictObject(shape, { error: "a mapping of keys" });
+}
+
+const NAME = "a name for a folder, without slashes or control characters";
+
+const data = section({
+  source: nonEmptyText().default("brown").describe(
+    "What to learn: a corpus of the catalogue (brown, tiny_shakespeare) or a synthetic task (copy).",
+  ),
+  files: z.array(nonEmptyText(), { error: "a list of files or folders" }).default([]).describe(
+    "Local text files or folders, relative to the working folder; where given they replace source.",
+  ),
+  split: section({
+    val: fraction().default(0.1).describe("Fraction of the text, after the training part, to validate on."),
+    test: fraction().default(0.05).describe("Fraction of the text, at its end, kept for testing."),
+  }).prefault({}).describe("How a text is divided, by order; a synthetic task needs no split."),
+  sampling: oneOf("crops", "windows").default("crops").describe(
+    "crops: random crops with replacement (nanoGPT's). windows: every window once an epoch, in seeded order.",
+  ),
+  answer_only: flag().default(false).describe("Synthetic tasks: count the loss on the answer alone."),
+  cache: nonEmptyText().default(".cache").describe("Folder for downloaded corpora."),
+});
+
+const tokenizer = section({
+  kind: oneOf("char").default("char").describe("char: one token for each code point of the training text."),
+  unknown: oneOf("error", "token").default("error").describe(
+    "An unknown character is an error, or becomes the token <unk>.",
+  ),
+});
+
+const block = section({
+  attention: section({
+    activation: oneOf("softmax", "sigmoid").default("softmax").describe("From scores to pattern."),
+    bias: z.union([z.literal("auto"), numeric("", (n) => n)], { error: "auto or a number" }).default("auto")
+      .describe("Sigmoid only: added to the scores. auto is -ln(context)."),
+  }).prefault({}).describe("Causal self-attention."),
+  mlp: section({
+    activation: oneOf("gelu", "gelu_tanh", "relu").default("gelu").describe("gelu is the exact one (erf)."),
+    factor: integer(1).default(4).describe("Hidden width over model.dim."),
+  }).prefault({}).describe("The feed-forward half of a block."),
+});
+
+const model = section({
+  context: integer(1).default(64).describe("Tokens the model sees at once."),
+  dim: integer(1).default(128).describe("Width of the residual stream."),
+  layers: integer(1).default(4).describe("Number of blocks."),
+  heads: integer(1).default(4).describe("Attention heads a block; divides dim."),
+  positions: oneOf("learned", "none").default("learned").describe("Position embedding."),
+  norm: oneOf("layernorm", "rmsnorm").default("layernorm").describe("Normalisation before each branch."),
+  bias: flag().default(false).describe("Biases in linear layers and LayerNorm."),
+  tied: flag().default(true).describe("The output head is the token embedding."),
+  dropout: fraction().default(0).describe("Probability of a zero on embedding, pattern and branches."),
+  init: section({
+    std: positive().default(0.02).describe("Standard deviation of the initial weights."),
+    scaled_residual: flag().default(true).describe(
+      "Divides std by sqrt(2 layers) for the matrices that write into the residual stream (GPT-2).",
+    ),
+  }).prefault({}).describe("Initial parameters: normal."),
+  block: block.prefault({}).describe("What every block is made of."),
+});
+
+const train = section({
+  steps: integer(1).default(300).describe("Optimizer steps."),
+  batch: integer(1).default(12).describe("Sequences in one forward pass."),
+  accumulate: integer(1).default(1).describe("Forward passes averaged into one step."),
+});
+
+const optimizer = section({
+  name: oneOf("adamw").default("adamw").describe("AdamW, decay on matrices only."),
+  lr: positive().default(1e-3).describe("Learning rate after warmup."),
+  betas: z.tuple([fraction(), fraction()], { error: "a list of two numbers of at least 0 and below 1" })
+    .default([0.9, 0.99]).describe("Decay of the first and second moment."),
+  eps: positive().default(1e-8).describe("Added to the root of the second moment."),
+  weight_decay: notNegative().default(0.1).describe("Decoupled decay, times the learning rate each step."),
+  clip: notNegative().default(1).describe("Largest global norm of the gradient; 0: no clip."),
+});
+
+const schedule = section({
+  name: oneOf("cosine", "constant").default("cosine").describe("The learning rate after warmup."),
+  warmup: integer(0).default(100).describe("Steps of linear warmup."),
+  min_lr: notNegative().default(1e-4).describe("Where the cosine ends."),
+  steps: integer(1, ", or null").nullable().default(null).describe(
+    "Decay over this many; null: train.steps.",
+  ),
+});
+
+const evaluation = section({
+  every: integer(1).default(100).describe("Steps between evaluations."),
+  batches: integer(0).default(0).describe("Batches of one evaluation; 0: the whole split."),
+  split: oneOf("train", "val", "test").default("val").describe("The split to evaluate on."),
+});
+
+const sample = section({
+  prompt: text().default("\n").describe("Text to continue."),
+  tokens: integer(0).default(200).describe("Tokens to generate; 0: no sample."),
+  temperature: notNegative().default(0.8).describe("Divides the logits; 0 takes the most likely token."),
+  top_k: integer(1, ", or null").nullable().default(null).describe("Keep the k most likely; null: all."),
+  seed: integer().default(1).describe("Seed of the draws."),
+});
+
+const output = section({
+  dir: nonEmptyText().default("runs").describe("Folder the runs are written to."),
+  checkpoint_every: integer(0).default(0).describe(
+    "Steps between checkpoints; 0: only at evaluations, best and last.",
+  ),
+});
+
+/** The validator itself, for this room alone: {@link configSchema} shows what others may rely on. */
+export const definition = section({
+  name: z.string({ error: NAME }).regex(/^(?!\.{1,2}$)[^/\\\p{Cc}]+$/u, { error: NAME })
+    .describe("Name of the run; without it, the file's name."),
+  seed: integer().default(1).describe("Seed of initialisation, batches and dropout; its low 32 bits count."),
+  device: oneOf("auto", "webgpu", "cpu").default("auto").describe("Where to run; auto takes the fastest."),
+  data: data.prefault({}).describe("Where the text comes from and how it is cut."),
+  tokenizer: tokenizer.prefault({}).describe("From text to tokens."),
+  model: model.prefault({}).describe("The transformer."),
+  train: train.prefault({}).describe("How long and how much at once."),
+  optimizer: optimizer.prefault({}).describe("The update of the parameters."),
+  schedule: schedule.prefault({}).describe("The learning rate over the steps."),
+  eval: evaluation.prefault({}).describe("Evaluation during training."),
+  sample: sample.prefault({}).describe("The text generated at the end."),
+  output: output.prefault({}).describe("What is written, and where."),
+});
+
+/**
+ * The definition of a configuration: every key typed and defaulted, unknown keys refused. It checks one key at a
+ * time and throws the validator's own error; `resolveConfig` also checks keys against one another and throws one line.
+ *
+ * @example
+ * ```ts
+ * import { configSchema } from "./schema.ts";
+ * configSchema.parse({ name: "tiny", model: { dim: 32 } }).model.heads; // 4
+ * ```
+ */
+export const configSchema: ConfigSchema = definition;
+
+/**
+ * The JSON Schema (draft 2020-12) of a configuration file, for editors: types, limits, defaults and descriptions,
+ * from the same definition that validates.
+ *
+ * @example
+ * ```ts
+ * import { configJsonSchema } from "./schema.ts";
+ * console.log(JSON.stringify(configJsonSchema(), null, 2));
+ * ```
+ */
+export function configJsonSchema(): object {
+  const { required: _, ...schema } = z.toJSONSchema(
+    definition,
+    {
+      io: "input",
+      title: "heed configuration",
+      unrepresentable: "any",
+      override: ({ zodSchema, jsonSchema }) => {
+        const { def } = zodSchema._zod;
+        // Zod leaves out a default that stands before a conversion; ours converts nothing but numbers in quotes.
+        if (def.type === "default") jsonSchema.default = def.defaultValue as typeof jsonSchema.default;
+        if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+        if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+      },
+    } as Parameters<typeof z.toJSONSchema>[1],
+  );
+  return schema;
+}

@@ -1,0 +1,118 @@
+// Overrides change a raw mapping; whether the keys exist is for validation.
+
+import assert from "node:assert/strict";
+import { applyOverride } from "../../src/config/mod.ts";
+import { UserError } from "../../src/errors.ts";
+
+function refusal(raw: Record<string, unknown>, override: string): string {
+  try {
+    applyOverride(raw, override);
+  } catch (error) {
+    assert.ok(error instanceof UserError, `expected a UserError, got ${error}`);
+    assert.ok(!error.message.includes("\n"), "a message is one line");
+    return error.message;
+  }
+  return "accepted";
+}
+
+Deno.test("an override sets one key, makes the sections on its way and leaves the rest and its input alone", () => {
+  const raw = { seed: 1, model: { dim: 32, heads: 2 } };
+  assert.deepEqual(applyOverride(raw, "model.dim=256"), { seed: 1, model: { dim: 256, heads: 2 } });
+  assert.deepEqual(applyOverride(raw, "model.block.mlp.factor=2"), {
+    seed: 1,
+    model: { dim: 32, heads: 2, block: { mlp: { factor: 2 } } },
+  });
+  assert.deepEqual(applyOverride({ model: null }, "model.dim=1"), { model: { dim: 1 } });
+  assert.deepEqual(raw, { seed: 1, model: { dim: 32, heads: 2 } });
+});
+
+Deno.test("a value is a YAML scalar or flow collection, and otherwise the text as written", () => {
+  const cases: [string, unknown][] = [
+    ["1e-3", 1e-3],
+    ["-4", -4],
+    ["true", true],
+    ["null", null],
+    ["", null],
+    [" copy ", "copy"],
+    ['"1e-3"', "1e-3"],
+    ['"a\\nb"', "a\nb"],
+    ["[0.9, 0.95]", [0.9, 0.95]],
+    ["{val: 0.2}", { val: 0.2 }],
+    ["To be: or not", "To be: or not"],
+    ["a=b", "a=b"],
+    ["# 1", "# 1"],
+    ["x # y", "x # y"],
+    ["- x", "- x"],
+    ["*.txt", "*.txt"],
+    ["@x", "@x"],
+  ];
+  for (const [text, value] of cases) {
+    assert.deepEqual(applyOverride({}, `a.b=${text}`), { a: { b: value } }, text);
+  }
+});
+
+Deno.test("a number in the path is a list's index, up to one past its end", () => {
+  assert.deepEqual(applyOverride({}, "data.files.0=x.txt"), { data: { files: ["x.txt"] } });
+  const raw = { data: { files: ["x", "y"] } };
+  assert.deepEqual(applyOverride(raw, "data.files.1=z"), { data: { files: ["x", "z"] } });
+  assert.deepEqual(raw.data.files, ["x", "y"]);
+  assert.deepEqual(applyOverride({ data: { files: ["x"] } }, "data.files.1=y"), {
+    data: { files: ["x", "y"] },
+  });
+  assert.match(
+    refusal({}, "data.files.1=x"),
+    /data\.files is a list of 0, found "1"; expected an index from 0 to 0\.$/,
+  );
+  assert.match(refusal({}, "data.files.last=x"), /found "last"; expected an index/);
+});
+
+Deno.test("a list that is not set starts as its default", () => {
+  assert.deepEqual(applyOverride({}, "optimizer.betas.1=0.95"), { optimizer: { betas: [0.9, 0.95] } });
+});
+
+Deno.test("~key drops a key or a list's entry, and refuses what is not there with the nearest that is", () => {
+  const raw = { seed: 1, model: { dim: 32, heads: 2 }, data: { files: ["x", "y"] } };
+  assert.deepEqual(applyOverride(raw, "~model.dim"), { ...raw, model: { heads: 2 } });
+  assert.deepEqual(applyOverride(raw, "~model"), { seed: 1, data: raw.data });
+  assert.deepEqual(applyOverride(raw, "~data.files.0"), { ...raw, data: { files: ["y"] } });
+  assert.equal(
+    refusal(raw, "~model.dmi"),
+    'override ~model.dmi: model.dmi is not set, so it cannot be dropped. Did you mean "dim"?',
+  );
+  assert.match(refusal(raw, "~data.files.2"), /is a list of 2, found "2"; expected an index from 0 to 1\.$/);
+  assert.match(refusal({ a: [] }, "~a.0"), /it is empty\.$/);
+});
+
+Deno.test("an override of another form is refused with an example of the right one", () => {
+  for (
+    const text of ["model.dim", "", "=1", "model..dim=1", ".dim=1", "a b=1", "+x=1", "~", "~a=1", "a.=1"]
+  ) {
+    assert.match(
+      refusal({}, text),
+      /expected key=value such as model\.dim=256, or ~key such as ~model\.dropout\.$/,
+      text,
+    );
+  }
+  for (const text of ["a=[1,", 'a="x', "a={b: 1"]) {
+    assert.match(
+      refusal({}, text),
+      /expected a YAML value such as 0\.1, text or \[0\.9, 0\.95\], found /,
+      text,
+    );
+  }
+});
+
+Deno.test("a path through a value that holds no keys is refused", () => {
+  assert.equal(
+    refusal({ seed: 1 }, "seed.x=2"),
+    'override seed.x=2: seed is 1, expected a mapping to hold "x".',
+  );
+});
+
+Deno.test("no override reaches the prototype of objects", () => {
+  for (const text of ["__proto__.dim=1", "constructor.prototype.dim=1", "model.__proto__.dim=1"]) {
+    applyOverride({ model: {} }, text);
+    assert.equal(({} as { dim?: number }).dim, undefined, text);
+  }
+  assert.ok(Object.hasOwn(applyOverride({}, "__proto__.dim=1"), "__proto__"));
+});
