@@ -1,0 +1,250 @@
+// What a training step reads. A batch is a pure function of (seed, step): resume needs nothing but the step,
+// and no state of a loader is ever saved. Evaluation reads every token of a split once, in order.
+import { randomStream } from "../../kernels/random/threefry.ts";
+import { suggestion, UserError } from "../errors.ts";
+
+/** Target id of a position that counts for nothing. */
+export const IGNORE = 0xffffffff;
+
+/** Rows of tokens and, at each position, the token that comes next. */
+export interface Batch {
+  /** Token ids, [batch * context], row after row. */
+  ids: Uint32Array;
+  /** The next token of each position or IGNORE, [batch * context]. */
+  targets: Uint32Array;
+}
+
+/** The batches of one pass over a split. */
+export interface Evaluation {
+  /** Number of batches. */
+  count: number;
+  /** Batch 0 to count - 1; rows past the end are id 0 with every target IGNORE. Throws RangeError outside. */
+  batch(index: number): Batch;
+}
+
+/** Where training and evaluation get their batches. */
+export interface Source {
+  /** Tokens of each split; Infinity where samples are drawn without end. */
+  readonly splits: Readonly<Record<string, number>>;
+  /** Batch number `step`, counted from 0 over the whole run: a pure function of (seed, step). */
+  train(step: number): Batch;
+  /** One pass over a split; throws UserError where there is no such split. */
+  evaluation(split: string): Evaluation;
+}
+
+/** How a text is cut into batches. */
+export interface TextSourceOptions {
+  /** Positions of a row. */
+  context: number;
+  /** Rows of a batch. */
+  batch: number;
+  /** The run's seed. */
+  seed: number;
+  /** Fractions of the text, 0 for no such split: train comes first, then val, then test. */
+  split: { val: number; test: number };
+  /** "crops": uniformly random offsets; "windows": every window once an epoch, in random order. */
+  sampling: "crops" | "windows";
+}
+
+/** @internal A batch of id 0 and targets IGNORE, for rows to be written into. */
+export function blankBatch(rows: number, context: number): Batch {
+  return { ids: new Uint32Array(rows * context), targets: new Uint32Array(rows * context).fill(IGNORE) };
+}
+
+/** @internal Throws UserError unless both numbers are whole and at least 1. */
+export function checkSizes(sizes: { context: number; batch: number }): void {
+  for (const [name, value] of Object.entries({ context: sizes.context, batch: sizes.batch })) {
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new UserError(`Batches: ${name} is ${value}; expected a whole number of at least 1.`);
+    }
+  }
+}
+
+/** @internal Throws RangeError unless `step` counts batches. */
+export function checkStep(step: number): void {
+  if (!Number.isSafeInteger(step) || step < 0) throw new RangeError(`Step ${step} is not a count of batches`);
+}
+
+/** @internal The pass over `windows` rows in batches of `rows`; `write` fills one row. */
+export function evaluationOf(
+  windows: number,
+  { context, batch: rows }: { context: number; batch: number },
+  write: (window: number, into: Batch, row: number) => void,
+): Evaluation {
+  const count = Math.ceil(windows / rows);
+  return {
+    count,
+    batch: (index) => {
+      if (!Number.isSafeInteger(index) || index < 0 || index >= count) {
+        throw new RangeError(`Batch ${index} is not among 0 to ${count - 1}`);
+      }
+      const into = blankBatch(rows, context);
+      for (let row = 0; row < rows && index * rows + row < windows; row++) {
+        write(index * rows + row, into, row);
+      }
+      return into;
+    },
+  };
+}
+
+/** @internal The split of a name; throws UserError with the nearest one. */
+export function splitNamed<T>(splits: Readonly<Record<string, T>>, name: string): T {
+  if (!Object.hasOwn(splits, name)) {
+    throw new UserError(`Batches: there is no split "${name}".${suggestion(name, Object.keys(splits))}`);
+  }
+  return splits[name];
+}
+
+function writeWindow(tokens: Uint32Array, start: number, context: number, into: Batch, row: number): void {
+  into.ids.set(tokens.subarray(start, start + context), row * context);
+  into.targets.set(tokens.subarray(start + 1, start + 1 + context), row * context);
+}
+
+function cutSplits(ids: Uint32Array, { val, test }: TextSourceOptions["split"]): Record<string, Uint32Array> {
+  for (const [name, fraction] of Object.entries({ val, test })) {
+    if (!(fraction >= 0 && fraction < 1)) {
+      throw new UserError(
+        `Batches: data.split.${name} is ${fraction}; expected a fraction from 0 to below 1.`,
+      );
+    }
+  }
+  if (!(val + test < 1)) {
+    throw new UserError(
+      `Batches: data.split.val + data.split.test is ${
+        val + test
+      }; expected below 1, the rest is the train split.`,
+    );
+  }
+  // The slack gives 91 where 100 (1 - 0.02 - 0.07) is a hair below 91 in floating point.
+  const boundary = (fraction: number) => Math.floor(ids.length * fraction + 1e-6);
+  const trainEnd = boundary(1 - val - test);
+  const testStart = boundary(1 - test);
+  const splits: Record<string, Uint32Array> = { train: ids.subarray(0, trainEnd) };
+  if (val > 0) splits.val = ids.subarray(trainEnd, testStart);
+  if (test > 0) splits.test = ids.subarray(testStart);
+  return splits;
+}
+
+function checkLengths(splits: Record<string, Uint32Array>, context: number): void {
+  for (const [name, { length }] of Object.entries(splits)) {
+    if (length > context) continue;
+    const remedy = name === "train"
+      ? "smaller data.split.val and data.split.test"
+      : `a larger data.split.${name}`;
+    throw new UserError(
+      `${name} split has ${length} tokens, fewer than context + 1 = ${context + 1}; ` +
+        `use a longer text, a smaller model.context or ${remedy}.`,
+    );
+  }
+}
+
+/** nanoGPT's batches: every row starts at an offset of its own, uniform over all whole windows. */
+function cropStarts(tokens: number, { context, batch, seed }: TextSourceOptions): (step: number) => number[] {
+  return (step) => {
+    const rng = randomStream(seed, `batches ${step}`);
+    return Array.from({ length: batch }, () => rng.below(tokens - context));
+  };
+}
+
+function permutation(length: number, seed: number, purpose: string): Uint32Array {
+  const rng = randomStream(seed, purpose);
+  const order = Uint32Array.from({ length }, (_, i) => i);
+  for (let i = length - 1; i > 0; i--) {
+    const j = rng.below(i + 1);
+    [order[i], order[j]] = [order[j], order[i]];
+  }
+  return order;
+}
+
+/** Every whole window once an epoch; a batch may take its last rows from the next epoch. */
+function windowStarts(
+  tokens: number,
+  { context, batch, seed }: TextSourceOptions,
+): (step: number) => number[] {
+  const windows = Math.floor((tokens - 1) / context);
+  let cached: { epoch: number; order: Uint32Array } = { epoch: -1, order: new Uint32Array(0) };
+  const windowAt = (drawn: number) => {
+    const epoch = Math.floor(drawn / windows);
+    if (cached.epoch !== epoch) {
+      cached = { epoch, order: permutation(windows, seed, `windows epoch ${epoch}`) };
+    }
+    return cached.order[drawn % windows];
+  };
+  return (step) => Array.from({ length: batch }, (_, row) => windowAt(step * batch + row) * context);
+}
+
+/**
+ * Batches of a text, cut by order into train, then val, then test.
+ *
+ * Training rows are windows of context + 1 tokens, inputs and targets one apart: with "crops" at offsets
+ * uniform over the train split, drawn from `randomStream(seed, "batches " + step)` (nanoGPT's way); with
+ * "windows" those at 0, context, 2 context, ..., each once an epoch in a permutation drawn from (seed,
+ * epoch); tokens past the last whole window are not trained on. Evaluation has the same windows in order and
+ * the last partial one, so that every token of a split but its first is a target exactly once.
+ *
+ * @param ids the tokens of the whole text
+ * @param options context and batch size, seed, fractions of the splits, sampling
+ * @throws UserError at a size or fraction out of range, and where a split has fewer than context + 1 tokens
+ *
+ * @example
+ * ```ts
+ * import { textSource } from "./batches.ts";
+ * const ids = Uint32Array.from({ length: 100 }, (_, i) => i % 7);
+ * const split = { val: 0.1, test: 0 };
+ * const source = textSource(ids, { context: 8, batch: 4, seed: 1, split, sampling: "crops" });
+ * source.train(0).ids.length; // 32
+ * source.evaluation("val").count; // 1: windows at 0 and 8 of 10 tokens, in one batch
+ * ```
+ */
+export function textSource(ids: Uint32Array, options: TextSourceOptions): Source {
+  checkSizes(options);
+  const { context, batch, sampling } = options;
+  const splits = cutSplits(ids, options.split);
+  checkLengths(splits, context);
+  const { train } = splits;
+  if (sampling !== "crops" && sampling !== "windows") {
+    throw new UserError(
+      `Batches: sampling is "${sampling}".${suggestion(String(sampling), ["crops", "windows"])}`,
+    );
+  }
+  const starts = (sampling === "crops" ? cropStarts : windowStarts)(train.length, options);
+  return {
+    splits: Object.fromEntries(Object.entries(splits).map(([name, tokens]) => [name, tokens.length])),
+    train: (step) => {
+      checkStep(step);
+      const into = blankBatch(batch, context);
+      starts(step).forEach((start, row) => writeWindow(train, start, context, into, row));
+      return into;
+    },
+    evaluation: (split) => {
+      const tokens = splitNamed(splits, split);
+      return evaluationOf(
+        Math.ceil((tokens.length - 1) / context),
+        options,
+        (window, into, row) => writeWindow(tokens, window * context, context, into, row),
+      );
+    },
+  };
+}
+
+/**
+ * The entropy of the token frequencies, -sum_v p_v ln p_v in nats: the loss of the best model that ignores
+ * context, the floor a trained model has to fall below.
+ *
+ * @param ids tokens, at least one
+ * @throws RangeError where there are none
+ *
+ * @example
+ * ```ts
+ * import { unigramEntropy } from "./batches.ts";
+ * unigramEntropy([0, 1, 0, 1]); // 0.6931...: ln 2
+ * ```
+ */
+export function unigramEntropy(ids: ArrayLike<number>): number {
+  if (ids.length === 0) throw new RangeError("No tokens have no frequencies");
+  const counts = new Map<number, number>();
+  for (let i = 0; i < ids.length; i++) counts.set(ids[i], (counts.get(ids[i]) ?? 0) + 1);
+  let entropy = 0;
+  for (const count of counts.values()) entropy -= count / ids.length * Math.log(count / ids.length);
+  return entropy;
+}

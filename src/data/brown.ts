@@ -1,0 +1,88 @@
+// The Brown corpus comes as one tagged sentence a line ("The/at Fulton/np-tl County/nn-tl"). This file turns
+// it back into English as it was printed, so that a character model learns spacing and quotation as a reader
+// knows them.
+
+const CLOSING = new Set([",", ".", ";", ":", "?", "!", ")", "]", "''"]);
+const OPENING = new Set(["(", "[", "``"]);
+const JOINING = new Set(["-", "/"]);
+/** Printed once where the corpus has it twice: "? ?" at a clause's end, "Ala. ." after an abbreviation. */
+const MARKS = new Set([",", ".", ";", ":", "?", "!"]);
+
+interface Token {
+  text: string;
+  tag: string;
+}
+
+/** The last slash separates: words hold slashes of their own ("1/4/cd"), tags do not. */
+function splitTag(tagged: string): Token {
+  const slash = tagged.lastIndexOf("/");
+  return slash < 0
+    ? { text: tagged, tag: "" }
+    : { text: tagged.slice(0, slash), tag: tagged.slice(slash + 1) };
+}
+
+function isHeadline(tokens: Token[]): boolean {
+  return tokens.every(({ text, tag }) => tag.endsWith("-hl") || !/[\p{L}\p{N}]/u.test(text));
+}
+
+/**
+ * The words of a paragraph as one line of English: where a space goes, and which way a quotation mark faces.
+ */
+function spaced(words: string[]): string {
+  let line = "";
+  let glued = true;
+  let inSingleQuotes = false;
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i];
+    const next = words[i + 1];
+    if (MARKS.has(word) && line.endsWith(word)) continue;
+    const turned = word === "``" && next !== undefined && CLOSING.has(next);
+    let closes = CLOSING.has(word) || turned;
+    let opens = OPENING.has(word) && !turned;
+    if (word === "'") {
+      closes = inSingleQuotes || next === undefined || CLOSING.has(next);
+      opens = !closes;
+      inSingleQuotes = opens;
+    }
+    const joins = JOINING.has(word);
+    if (!glued && !closes && !joins) line += " ";
+    // Also within a word: 1/4'' is a quarter of an inch.
+    line += word.replace(/``|''/g, '"');
+    glued = opens || joins;
+  }
+  return line;
+}
+
+/**
+ * The plain English of one tagged file of the Brown corpus: tags dropped, `` `` `` and `''` become `"`,
+ * punctuation attached, doubled marks (`; ;`, `? ?`) single, one line a paragraph or headline, an empty line
+ * between paragraphs.
+ *
+ * Quotation marks stay where the corpus has them (before the full stop), and so do its stand-ins for formulas
+ * ("Af").
+ *
+ * @param tagged the content of a file such as `ca01`
+ * @returns the text, ending in a newline; "" where the file has no words
+ *
+ * @example
+ * ```ts
+ * import { plainBrown } from "./brown.ts";
+ * plainBrown("\tThe/at jury/nn said/vbd ,/, ``/`` no/at ''/'' ./.\n"); // 'The jury said, "no".\n'
+ * ```
+ */
+export function plainBrown(tagged: string): string {
+  const paragraphs: string[] = [];
+  let words: string[] = [];
+  const flush = () => {
+    if (words.length > 0) paragraphs.push(spaced(words));
+    words = [];
+  };
+  for (const line of tagged.split("\n")) {
+    const tokens = line.split(/\s+/).filter((token) => token !== "").map(splitTag);
+    if (tokens.length === 0 || isHeadline(tokens)) flush();
+    for (const { text } of tokens) words.push(text);
+    if (tokens.length > 0 && isHeadline(tokens)) flush();
+  }
+  flush();
+  return paragraphs.length === 0 ? "" : paragraphs.join("\n\n") + "\n";
+}

