@@ -52,7 +52,7 @@ function expandLines(
       i = end;
     } else if (word === "insert") {
       if (code[rest.trim()] === undefined) throw new SyntaxError(`Template insert without text: ${rest}`);
-      out.push(code[rest.trim()]);
+      out.push(...expandLines(code[rest.trim()].split("\n"), scope, code));
     } else {
       out.push(lines[i]);
     }

@@ -53,8 +53,8 @@ export function randomInput(
 export const between = (rng: RandomStream, low: number, high: number): number =>
   low + rng.below(high - low + 1);
 
-/** ||a - b|| / ||b||, with a floor for numbers that should be zero. */
-export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
+/** ||a - b|| / ||b||, with a floor under ||b|| for numbers that should be zero. */
+export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>, floor = 1e-6): number {
   let difference = 0;
   let norm = 0;
   for (let i = 0; i < b.length; i++) {
@@ -62,7 +62,7 @@ export function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): numbe
     difference += (a[i] - b[i]) ** 2;
     norm += b[i] ** 2;
   }
-  return Math.sqrt(difference) / Math.max(Math.sqrt(norm), 1e-6);
+  return Math.sqrt(difference) / Math.max(Math.sqrt(norm), floor);
 }
 
 /** Runs a case's graph on a device and reads its outputs. */
@@ -81,7 +81,7 @@ export async function evaluate(device: Device, { feeds, outputs }: Case): Promis
 export async function checkKernel(
   name: string,
   make: (rng: RandomStream) => Case,
-  { count = 20, tolerance = 1e-5 }: { count?: number; tolerance?: number } = {},
+  { count = 20, tolerance = 1e-5, floor = 1e-6 }: { count?: number; tolerance?: number; floor?: number } = {},
 ): Promise<void> {
   using oracle = cpuDevice({ precision: "f64" });
   const devices = await webgpuDevices();
@@ -91,7 +91,7 @@ export async function checkKernel(
     for (const device of devices) {
       const found = await evaluate(device, made);
       for (const key of Object.keys(expected)) {
-        const error = relativeError(found[key], expected[key]);
+        const error = relativeError(found[key], expected[key], floor);
         const where = `${name} case ${i} (${made.label ?? ""}), ${device.target!.kind} schedule, ${key}`;
         assert.ok(error <= tolerance, `${where}: relative error ${error}, allowed ${tolerance}`);
       }

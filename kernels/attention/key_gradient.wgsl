@@ -1,0 +1,146 @@
+// dk_j = scale sum_i ds_ij q_i and dv_j = sum_i a_ij dz_i: every invocation keeps ROWS keys, their values and both sums
+// in registers and walks the queries that see them, one head of the group after another, so that no sum races.
+@group(0) @binding(0) var<storage, read_write> dk: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dv: array<f32>;
+@group(0) @binding(2) var<storage, read> q: array<f32>;
+@group(0) @binding(3) var<storage, read> k: array<f32>;
+@group(0) @binding(4) var<storage, read> v: array<f32>;
+@group(0) @binding(5) var<storage, read> dz: array<f32>;
+//! if SOFTMAX
+@group(0) @binding(6) var<storage, read> lse: array<f32>;
+@group(0) @binding(7) var<storage, read> delta: array<f32>;
+//! end
+//! if DROPOUT
+@group(0) @binding(8) var<storage, read> seed: array<u32>;
+//! insert THREEFRY
+//! end
+//! insert COMMON
+//! insert LOADS
+//! if STAGED
+var<workgroup> tile_q: array<vec4f, TILE_K>;
+var<workgroup> tile_g: array<vec4f, TILE_V>;
+//! end
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+//! if STAGED
+  let bh = group.y;
+  let first_key = (group.x * LANES + lane) * ROWS;
+  let start = first_query(group.x * LANES * ROWS);
+//! else
+  let flat = id.y * groups.x * LANES + id.x;
+  let bh = flat / TILES;
+  let first_key = (flat % TILES) * ROWS;
+  if (bh >= BATCH * HKV) { return; }
+  let start = first_query(first_key);
+//! end
+  let batch = bh / HKV;
+  let group_head = (bh % HKV) * (H / HKV);
+//! for r in 0..ROWS
+  let j$r = first_key + $ru;
+  let row$r = key_row(batch, j$r, group_head);
+//! for e in 0..D4
+  let k$r_$e = load_k(row$r * D, $eu);
+  var dk$r_$e = vec4f();
+//! end
+//! for e in 0..V4
+  let v$r_$e = load_v(row$r * DV, $eu);
+  var dv$r_$e = vec4f();
+//! end
+//! end
+  for (var head = group_head; head < group_head + H / HKV; head++) {
+    let stat = (batch * H + head) * T;
+//! if STAGED
+    for (var first = start; first < T; first += TILE) {
+      for (var x = lane; x < TILE * D4; x += LANES) {
+        tile_q[x] = load_q(query_row(batch, first + x / D4, head) * D, x % D4);
+      }
+      for (var x = lane; x < TILE * V4; x += LANES) {
+        tile_g[x] = load_dz(query_row(batch, first + x / V4, head) * DV, x % V4);
+      }
+      workgroupBarrier();
+      for (var i = first; i < min(first + TILE, T); i++) {
+        let q_at = (i - first) * D4;
+        let g_at = (i - first) * V4;
+//! else
+      for (var i = start; i < T; i++) {
+        let q_at = query_row(batch, i, head) * D;
+        let g_at = query_row(batch, i, head) * DV;
+//! end
+//! for e in 0..D4
+//! if STAGED
+        let query$e = tile_q[q_at + $eu] * SCALE;
+//! else
+        let query$e = load_q(q_at, $eu) * SCALE;
+//! end
+//! end
+//! for e in 0..V4
+//! if STAGED
+        let gradient$e = tile_g[g_at + $eu];
+//! else
+        let gradient$e = load_dz(g_at, $eu);
+//! end
+//! end
+//! for r in 0..ROWS
+        {
+          var s = 0f;
+          var da = 0f;
+//! for e in 0..D4
+          s += dot(query$e, k$r_$e);
+//! end
+//! for e in 0..V4
+          da += dot(gradient$e, v$r_$e);
+//! end
+//! if SOFTMAX
+          var a = select(0f, exp(min(s - lse[stat + i], 0f)), visible(i, j$r));
+//! else
+          var a = select(0f, 1f / (1f + exp(-clamp(s + BIAS, -80f, 80f))), visible(i, j$r));
+//! end
+//! if DROPOUT
+          let keep = kept(batch * H + head, i, j$r);
+          da *= keep;
+//! end
+//! if SOFTMAX
+          let ds = a * (da - delta[stat + i]);
+//! else
+          let ds = a * (1f - a) * da;
+//! end
+//! if DROPOUT
+          a *= keep;
+//! end
+//! for e in 0..D4
+          dk$r_$e += ds * query$e;
+//! end
+//! for e in 0..V4
+          dv$r_$e += a * gradient$e;
+//! end
+        }
+//! end
+      }
+//! if STAGED
+      workgroupBarrier();
+    }
+//! end
+  }
+//! for r in 0..ROWS
+  if (j$r < S) {
+//! for c in 0..4
+//! for e in 0..D4
+//! if 4 * $e + $c < D
+    dk[row$r * D + 4u * $eu + $cu] = dk$r_$e[$c];
+//! end
+//! end
+//! for e in 0..V4
+//! if 4 * $e + $c < DV
+    dv[row$r * DV + 4u * $eu + $cu] = dv$r_$e[$c];
+//! end
+//! end
+//! end
+  }
+//! end
+}

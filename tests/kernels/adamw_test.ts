@@ -1,0 +1,226 @@
+// AdamW against a plain float64 reference over several steps, against PyTorch's numbers, and its clip and decay at their
+// edges; on the float64 oracle and on WebGPU under both schedules.
+import assert from "node:assert/strict";
+import { adamw, adamwHyper, type AdamwOptions } from "../../kernels/adamw/op.ts";
+import { randomStream } from "../../kernels/random/threefry.ts";
+import { sumSquares } from "../../kernels/reduce/op.ts";
+import { cpuDevice } from "../../src/device/cpu.ts";
+import type { Device } from "../../src/device/device.ts";
+import { UserError } from "../../src/errors.ts";
+import { input, state } from "../../src/graph/structure.ts";
+import golden from "../golden/adamw.json" with { type: "json" };
+import { between, type Case, checkKernel, randomInput, relativeError, webgpuDevices } from "./harness.ts";
+
+interface Step {
+  readonly lr: number;
+  readonly gradient: Float64Array;
+}
+
+interface State {
+  readonly parameter: Float64Array;
+  readonly expAvg: Float64Array;
+  readonly expAvgSq: Float64Array;
+}
+
+/** PyTorch's order of operations, an array at a time. */
+function reference(initial: Float64Array, steps: readonly Step[], options: AdamwOptions): State {
+  const { betas: [b1, b2], eps, weightDecay, clip, decayed } = options;
+  const parameter = initial.slice();
+  const expAvg = new Float64Array(initial.length);
+  const expAvgSq = new Float64Array(initial.length);
+  steps.forEach(({ lr, gradient }, k) => {
+    const norm = Math.hypot(...gradient);
+    const coefficient = clip === 0 ? 1 : Math.min(1, clip / (norm + 1e-6));
+    const g = gradient.map((value) => value * coefficient);
+    for (let i = 0; i < decayed; i++) parameter[i] *= 1 - lr * weightDecay;
+    g.forEach((value, i) => {
+      expAvg[i] += (value - expAvg[i]) * (1 - b1);
+      expAvgSq[i] = b2 * expAvgSq[i] + (1 - b2) * value ** 2;
+      const denominator = Math.sqrt(expAvgSq[i]) / Math.sqrt(1 - b2 ** (k + 1)) + eps;
+      parameter[i] -= lr / (1 - b1 ** (k + 1)) * expAvg[i] / denominator;
+    });
+  });
+  return { parameter, expAvg, expAvgSq };
+}
+
+let programs = 0;
+
+/** Runs the steps on a device with states of their own; gives the states after each step. */
+async function runSteps(
+  device: Device,
+  initial: Float64Array,
+  steps: readonly Step[],
+  options: AdamwOptions,
+): Promise<State[]> {
+  const size = initial.length;
+  const names = ["parameter", "exp_avg", "exp_avg_sq"].map((name) => `${name} ${programs}`);
+  programs++;
+  const [p, m, v] = names.map((name) => state(name, [size]));
+  const gradient = input("gradient", [size]);
+  const after = adamw(p, gradient, m, v, sumSquares(gradient), input("hyper", [4]), options);
+  device.define(names[0], p, initial);
+  using program = await device.compile({ effects: [after.parameter] });
+  const states: State[] = [];
+  for (const [k, step] of steps.entries()) {
+    program.run({ gradient: step.gradient, hyper: adamwHyper(step.lr, k + 1, options.betas) });
+    const [parameter, expAvg, expAvgSq] = (await device.read(names)).map((values) =>
+      Float64Array.from(values)
+    );
+    states.push({ parameter, expAvg, expAvgSq });
+  }
+  return states;
+}
+
+const difference = (a: Float64Array, b: Float64Array): Float64Array => a.map((value, i) => value - b[i]);
+
+Deno.test("several steps of adamw() equal a plain float64 loop, in 20 random sizes", async () => {
+  using oracle = cpuDevice({ precision: "f64" });
+  using single = cpuDevice();
+  for (let k = 0; k < 20; k++) {
+    const rng = randomStream(k, "adamw");
+    const size = between(rng, 1, 900);
+    // Rounded to float32, so that every device starts from the same numbers.
+    const draw = (scale: number) =>
+      Float64Array.from({ length: size }, () => Math.fround(scale * rng.normal()));
+    const initial = draw(1);
+    const steps = Array.from({ length: between(rng, 2, 5) }, () => {
+      return { lr: 1e-2 * (0.1 + rng.uniform()), gradient: draw(10 ** (2 * rng.uniform() - 2)) };
+    });
+    const clip = [0, 1, 10][rng.below(3)];
+    const options = {
+      betas: [0.9, 0.99],
+      eps: 1e-8,
+      weightDecay: 0.1,
+      clip,
+      decayed: between(rng, 0, size),
+    } as const;
+    const expected = reference(initial, steps, options);
+    const update = difference(expected.parameter, initial);
+    // float32 keeps a parameter near 1 to 6e-8, and rounds it at every step of at least 1e-3: 1e-4 of the update.
+    for (
+      const [device, tolerance] of [
+        [oracle, 1e-12],
+        [single, 1e-4],
+        ...(await webgpuDevices()).map((d) => [d, 1e-4]),
+      ] as const
+    ) {
+      const found = (await runSteps(device as Device, initial, steps, options)).at(-1)!;
+      const where = `case ${k}, ${size} parameters, ${(device as Device).adapter}`;
+      const errors = {
+        update: relativeError(difference(found.parameter, initial), update) / (tolerance as number),
+        expAvg: relativeError(found.expAvg, expected.expAvg) / Math.min(tolerance as number, 1e-5),
+        expAvgSq: relativeError(found.expAvgSq, expected.expAvgSq) / Math.min(tolerance as number, 1e-5),
+      };
+      for (const [name, error] of Object.entries(errors)) {
+        assert.ok(error <= 1, `${where}: ${name} ${error} times what is allowed`);
+      }
+    }
+  }
+});
+
+function one(rng: ReturnType<typeof randomStream>): Case {
+  const feeds: Case["feeds"] = {};
+  const size = between(rng, 1, 3000);
+  const [p, g, m, v] = ["p", "g", "m", "v"].map((name) => randomInput(rng, feeds, name, [size]));
+  feeds.v = feeds.v.map(Math.abs);
+  feeds.hyper = adamwHyper(Math.fround(1e-3), 7, [0.9, 0.95]).map(Math.fround);
+  const options = {
+    betas: [0.9, 0.95],
+    eps: 1e-8,
+    weightDecay: 0.1,
+    clip: 1,
+    decayed: between(rng, 0, size),
+  } as const;
+  const { parameter, expAvg, expAvgSq } = adamw(p, g, m, v, sumSquares(g), input("hyper", [4]), options);
+  return { feeds, outputs: { parameter, expAvg, expAvgSq }, label: `${size}` };
+}
+
+Deno.test("one step of adamw() from given moments equals float64 on WebGPU", () =>
+  checkKernel("adamw one step", one));
+
+Deno.test("adamw() with clip and decay equals torch.optim.AdamW after each of three steps", async () => {
+  const { betas, eps, weight_decay, clip, decayed } = golden.options;
+  const options = { betas: [betas[0], betas[1]] as const, eps, weightDecay: weight_decay, clip, decayed };
+  const records = [golden["step 1"], golden["step 2"], golden["step 3"]];
+  const steps = records.map(({ lr, gradient }) => ({ lr, gradient: Float64Array.from(gradient) }));
+  const initial = Float64Array.from(golden.initial.parameter);
+  using oracle = cpuDevice({ precision: "f64" });
+  // On float32 the parameters' own rounding: 1e-6; on the oracle what two orders of summation leave.
+  for (
+    const [device, tolerance] of [[oracle, 1e-14], ...(await webgpuDevices()).map((d) => [d, 1e-6])] as [
+      Device,
+      number,
+    ][]
+  ) {
+    const found = await runSteps(device, initial, steps, options);
+    found.forEach((after, k) => {
+      for (
+        const [name, key] of [["parameter", "parameter"], ["expAvg", "exp_avg"], [
+          "expAvgSq",
+          "exp_avg_sq",
+        ]] as const
+      ) {
+        const error = relativeError(after[name], records[k][key]);
+        assert.ok(error <= tolerance, `step ${k + 1}, ${name}, ${device.adapter}: ${error}`);
+      }
+    });
+  }
+});
+
+Deno.test("the clip adds 1e-6 to the norm, also exactly at the threshold, and never scales up", async () => {
+  using oracle = cpuDevice({ precision: "f64" });
+  // A norm of 1e-3, so that the 1e-6 is a thousandth and float32 sees it.
+  const steps = [{ lr: 0, gradient: Float64Array.of(6e-4, 0, 8e-4) }];
+  const cases = [[1e-3, 1e-3 / 1.001e-3], [1.0005e-3, 1.0005 / 1.001], [1.002e-3, 1], [1, 1], [
+    5e-4,
+    0.5e-3 / 1.001e-3,
+  ], [0, 1]];
+  for (
+    const [device, tolerance] of [[oracle, 1e-12], ...(await webgpuDevices()).map((d) => [d, 1e-6])] as [
+      Device,
+      number,
+    ][]
+  ) {
+    for (const [clip, factor] of cases) {
+      const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip, decayed: 0 } as const;
+      const [{ expAvg }] = await runSteps(device, Float64Array.of(1, 2, 3), steps, options);
+      const error = relativeError(expAvg.map((m) => m * 1e4), [6 * factor * 0.1, 0, 8 * factor * 0.1]);
+      assert.ok(error <= tolerance, `clip ${clip}, ${device.adapter}: ${error}`);
+    }
+  }
+});
+
+Deno.test("with a gradient of zeros only the decayed parameters move, by lr times the decay", async () => {
+  for (const device of await webgpuDevices()) {
+    const initial = Float64Array.from({ length: 131 }, (_, i) => i + 1);
+    const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.5, clip: 1, decayed: 67 } as const;
+    const [{ parameter }] = await runSteps(
+      device,
+      initial,
+      [{ lr: 0.5, gradient: new Float64Array(131) }],
+      options,
+    );
+    assert.deepEqual([...parameter], [...initial].map((p, i) => i < 67 ? 0.75 * p : p));
+  }
+});
+
+Deno.test("adamwHyper() gives the rate and both corrections, exact at the first step and far on", () => {
+  assert.deepEqual([...adamwHyper(0.5, 1, [0.75, 0.9375])], [0.5, 0.25, 0.25, 0]);
+  assert.deepEqual([...adamwHyper(0.5, 1e6, [0.9, 0.99])], [0.5, 1, 1, 0]);
+});
+
+Deno.test("adamw() refuses options and sizes that do not fit, naming them", () => {
+  const [p, m, v] = ["p", "m", "v"].map((name) => state(name, [7]));
+  const [norm, hyper] = [input("norm", [1]), input("hyper", [4])];
+  const good = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip: 1, decayed: 7 } as const;
+  const refuses = (message: RegExp, options: Partial<AdamwOptions>, gradient = input("g", [7])) =>
+    assert.throws(
+      () => adamw(p, gradient, m, v, norm, hyper, { ...good, ...options }),
+      (error: Error) => error instanceof UserError && message.test(error.message),
+    );
+  refuses(/decayed is 8, expected a whole number of the 7 parameters/, { decayed: 8 });
+  refuses(/betas is 0.9 and 1/, { betas: [0.9, 1] });
+  refuses(/clip is -1/, { clip: -1 });
+  refuses(/weightDecay is NaN/, { weightDecay: NaN });
+  refuses(/one size.*found f32\[7\] and f32\[6\]/, {}, input("g", [6]));
+});

@@ -1,0 +1,183 @@
+// LayerNorm and RMSNorm: outputs, gradients of x and of the parameters, the addend, and where float32 is hardest.
+import assert from "node:assert/strict";
+import { add, multiply } from "../../kernels/elementwise/op.ts";
+import { sumAll } from "../../kernels/reduce/op.ts";
+import { grad } from "../../kernels/gradient.ts";
+import { layerNorm, type NormBackwardAttrs, rmsNorm } from "../../kernels/norm/op.ts";
+import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { cpuDevice } from "../../src/device/cpu.ts";
+import { UserError } from "../../src/errors.ts";
+import { input } from "../../src/graph/structure.ts";
+import type { Tensor, Values } from "../../src/graph/tensor.ts";
+import { opsGolden, type OpTensor } from "../golden/golden.ts";
+import {
+  between,
+  type Case,
+  checkGradient,
+  checkKernel,
+  evaluate,
+  randomInput,
+  relativeError,
+  webgpuDevices,
+} from "./harness.ts";
+
+type Kind = "layerNorm" | "layerNorm without bias" | "rmsNorm";
+const KINDS: readonly Kind[] = ["layerNorm", "layerNorm without bias", "rmsNorm"];
+
+function build(kind: Kind, x: Tensor, weight: Tensor, bias: Tensor): Tensor {
+  if (kind === "rmsNorm") return rmsNorm(x, weight);
+  return layerNorm(x, weight, kind === "layerNorm" ? bias : undefined);
+}
+
+/** A normalisation of a random shape; `widest` rows take the vector path under both schedules. */
+function made(rng: RandomStream, kind: Kind, widest: number): Case & { wrt: Record<string, Tensor> } {
+  const feeds: Record<string, Values> = {};
+  // Two numbers a row leave dx nothing but rounding: from three on it is a number to compare.
+  const size = rng.below(2) ? between(rng, 3, widest) : 4 * between(rng, 1, Math.floor(widest / 4));
+  const shape = [between(rng, 1, 5), between(rng, 1, 40), size];
+  const x = randomInput(rng, feeds, "x", shape, 3);
+  const weight = randomInput(rng, feeds, "weight", [size]);
+  const bias = randomInput(rng, feeds, "bias", [size]);
+  const wrt: Record<string, Tensor> = kind === "layerNorm" ? { x, weight, bias } : { x, weight };
+  return { feeds, wrt, label: shape.join("x"), outputs: { y: build(kind, x, weight, bias) } };
+}
+
+/** Gradients as outputs, with another use of x so that its gradient goes through the addend. */
+function gradientsOf(rng: RandomStream, kind: Kind): Case {
+  const { feeds, wrt, outputs: { y }, label } = made(rng, kind, 600);
+  const weighted = (name: string, z: Tensor) =>
+    sumAll(multiply(z, randomInput(rng, feeds, name, [...z.shape])));
+  const alone = weighted("dy", y);
+  const beside = add(alone, weighted("dx beside", wrt.x));
+  const names = Object.keys(wrt);
+  const outputs: Record<string, Tensor> = {};
+  grad(alone, names.map((name) => wrt[name])).forEach((g, i) => outputs[`d${names[i]}`] = g);
+  [outputs["dx with addend"]] = grad(beside, [wrt.x]);
+  assert.equal((outputs["dx with addend"].node.attrs as NormBackwardAttrs).addend, true);
+  return { feeds, outputs, label };
+}
+
+for (const kind of KINDS) {
+  Deno.test(`${kind} equals float64 on WebGPU`, () => checkKernel(kind, (rng) => made(rng, kind, 600)));
+  // 1e-4: the rows' sums cancel against h.
+  Deno.test(`${kind}'s gradients, with and without an addend, equal float64 on WebGPU`, () => {
+    return checkKernel(`${kind} gradients`, (rng) => gradientsOf(rng, kind), { tolerance: 1e-4 });
+  });
+  Deno.test(`${kind}'s gradients equal central differences`, () => {
+    return checkGradient(kind, (rng) => made(rng, kind, 30), { directions: 2 });
+  });
+}
+
+Deno.test("layerNorm's variance survives a mean a thousand times its deviation", async () => {
+  // The mean alone is rounded to 6e-5 here; a difference of sums would be off by 5e-2.
+  await checkKernel("shifted layerNorm", (rng) => {
+    const feeds: Record<string, Values> = {};
+    const size = between(rng, 3, 300);
+    const x = randomInput(rng, feeds, "x", [7, size]);
+    feeds.x.forEach((value, i) => feeds.x[i] = Math.fround(value + 1000));
+    const [weight, bias] = ["weight", "bias"].map((name) => randomInput(rng, feeds, name, [size]));
+    return { feeds, outputs: { y: layerNorm(x, weight, bias) }, label: `${size}` };
+  }, { count: 5, tolerance: 3e-4 });
+});
+
+Deno.test("rows beyond 65,535 workgroups are normalised too, and their gradients summed", async () => {
+  await checkKernel("many rows", (rng) => {
+    const feeds: Record<string, Values> = {};
+    const x = randomInput(rng, feeds, "x", [66_001, 3]);
+    const [weight, bias] = ["weight", "bias"].map((name) => randomInput(rng, feeds, name, [3]));
+    const y = layerNorm(x, weight, bias);
+    const [dx, dweight, dbias] = grad(sumAll(multiply(y, randomInput(rng, feeds, "dy", [66_001, 3]))), [
+      x,
+      weight,
+      bias,
+    ]);
+    return { feeds, outputs: { y, dx, dweight, dbias } };
+  }, { count: 1, tolerance: 1e-4 });
+});
+
+Deno.test("a row longer than an adapter's loops is normalised to its end", async () => {
+  // llvmpipe stops a shader's loops after 65,535 rounds in all; forward has three over the row.
+  await checkKernel("long rows", (rng) => {
+    const feeds: Record<string, Values> = {};
+    const x = randomInput(rng, feeds, "x", [3, 30_001]);
+    const [weight, bias] = ["weight", "bias"].map((name) => randomInput(rng, feeds, name, [30_001]));
+    const y = layerNorm(x, weight, bias);
+    const [dx] = grad(sumAll(multiply(y, randomInput(rng, feeds, "dy", [3, 30_001]))), [x]);
+    return { feeds, outputs: { y, dx } };
+  }, { count: 1 });
+});
+
+Deno.test("an addend that is dy itself is added by a kernel of its own", async () => {
+  await checkKernel("twice dy", (rng) => {
+    const feeds: Record<string, Values> = {};
+    const x = randomInput(rng, feeds, "x", [5, 12]);
+    const dy = randomInput(rng, feeds, "dy", [5, 12]);
+    const y = rmsNorm(x, randomInput(rng, feeds, "weight", [12]));
+    const [dx] = grad(sumAll(multiply(y, dy)), [x]);
+    const backward = dx.node;
+    assert.equal(backward.op.withAddend!(backward, backward.inputs[2]), undefined);
+    return { feeds, outputs: { dx } };
+  }, { count: 1, tolerance: 1e-4 });
+});
+
+Deno.test("frozen parameters cost no kernel, a frozen x neither", () => {
+  const [x, weight, bias] = [input("x", [5, 8]), input("weight", [8]), input("bias", [8])];
+  const names = (wrt: Tensor[]) => {
+    return grad(sumAll(layerNorm(x, weight, bias)), wrt).map((g) => g.node.op.name);
+  };
+  assert.deepEqual(names([x]), ["norm_backward"]);
+  assert.deepEqual(names([weight, bias]), ["norm_parameters", "norm_parameters"]);
+});
+
+Deno.test("layerNorm and rmsNorm equal PyTorch's, with their gradients", async () => {
+  const { layer_norm, rms_norm } = opsGolden();
+  const layer = goldenCase(layer_norm, (x, w, b) => layerNorm(x, w, b, layer_norm.eps));
+  const rms = goldenCase(rms_norm, (x, w) => rmsNorm(x, w, rms_norm.eps));
+  using oracle = cpuDevice({ precision: "f64" });
+  for (const { golden, ...made } of [layer, rms]) {
+    for (const device of [oracle, ...await webgpuDevices()]) {
+      const found = await evaluate(device, made);
+      // Float32 loses two digits in the golden row whose deviation is a hundredth of the others'.
+      const tolerance = device === oracle ? 1e-12 : 2e-5;
+      for (const key of Object.keys(found)) {
+        const error = relativeError(found[key], golden[key].data);
+        assert.ok(error <= tolerance, `${key} on ${device.adapter}: ${error}, allowed ${tolerance}`);
+      }
+    }
+  }
+});
+
+function goldenCase(
+  golden: Record<string, OpTensor | number>,
+  make: (x: Tensor, weight: Tensor, bias: Tensor) => Tensor,
+): Case & { golden: Record<string, OpTensor> } {
+  const tensors = golden as Record<string, OpTensor>;
+  const names = ["x", "weight", "bias"].filter((name) => name in golden);
+  const feeds = Object.fromEntries(
+    [...names, "dy"].map((name) => [name, Float64Array.from(tensors[name].data)]),
+  );
+  const leaves = names.map((name) => input(name, tensors[name].shape));
+  const y = make(leaves[0], leaves[1], leaves[2]);
+  const slopes = grad(sumAll(multiply(y, input("dy", tensors.dy.shape))), leaves);
+  const outputs = { y, ...Object.fromEntries(names.map((name, i) => [`d${name}`, slopes[i]])) };
+  return { golden: tensors, feeds, outputs };
+}
+
+Deno.test("the parameters' gradients repeat to the bit", async () => {
+  const { feeds, outputs } = gradientsOf(randomStream(1, "norm twice"), "layerNorm");
+  for (const device of await webgpuDevices()) {
+    const [first, second] = [
+      await evaluate(device, { feeds, outputs }),
+      await evaluate(device, { feeds, outputs }),
+    ];
+    assert.deepEqual(first, second);
+  }
+});
+
+Deno.test("a weight of another size is an error that shows the shapes", () => {
+  assert.throws(() => layerNorm(input("x", [2, 8]), input("weight", [7])), (error) => {
+    return error instanceof UserError &&
+      error.message === "layer_norm: expected x f32[..., D], weight f32[D], found f32[2, 8] and f32[7].";
+  });
+  assert.throws(() => rmsNorm(input("x", [2, 8], "u32"), input("weight", [8])), UserError);
+});

@@ -1,0 +1,353 @@
+// The random numbers: threefry's published answers on the host and in WGSL, dropout's masks, and normals that follow both
+// their distribution and the host's stream.
+import assert from "node:assert/strict";
+import { dropout, randomNormal, THREEFRY_WGSL } from "../../kernels/random/op.ts";
+import { hash32, type RandomStream, randomStream, threefry2x32 } from "../../kernels/random/threefry.ts";
+import { sumAll } from "../../kernels/reduce/op.ts";
+import { grad } from "../../kernels/gradient.ts";
+import { erf } from "../../kernels/erf.ts";
+import normalWgsl from "../../kernels/random/normal.wgsl" with { type: "text" };
+import { cpuDevice } from "../../src/device/cpu.ts";
+import { UserError } from "../../src/errors.ts";
+import { input } from "../../src/graph/structure.ts";
+import { apply, line, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import {
+  between,
+  type Case,
+  checkGradient,
+  checkKernel,
+  evaluate,
+  randomInput,
+  webgpuDevices,
+} from "./harness.ts";
+
+/** Key, counter and result of Random123's kat_vectors for threefry2x32 with 20 rounds. */
+const KNOWN_ANSWERS = [
+  [0, 0, 0, 0, 0x6b200159, 0x99ba4efe],
+  [0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff, 0x1cb996fc, 0xbb002be7],
+  [0x13198a2e, 0x03707344, 0x243f6a88, 0x85a308d3, 0xc4923a9c, 0x483df7a0],
+];
+
+Deno.test("threefry2x32() gives the known answers of Random123", () => {
+  for (const [k0, k1, c0, c1, ...expected] of KNOWN_ANSWERS) {
+    assert.deepEqual(threefry2x32(k0, k1, c0, c1), expected);
+  }
+});
+
+/** Bits of the WGSL threefry: [key, counter] of four numbers a row, two a row out. */
+const bitsOp: Op<undefined> = {
+  name: "threefry bits",
+  infer: ([x]) => [{ shape: [x.shape[0], 2], dtype: "u32" }],
+  lower: ({ inputs: [x] }) => ({
+    dispatches: [{
+      label: "threefry bits",
+      source: `//! insert THREEFRY
+@group(0) @binding(0) var<storage, read> x: array<vec4u>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec2u>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x < ROWS) { y[id.x] = threefry(x[id.x].xy, x[id.x].zw); }
+}`,
+      constants: { ROWS: x.shape[0] },
+      code: { THREEFRY: THREEFRY_WGSL },
+      bindings: { 0: ["input", 0], 1: ["output", 0] },
+      workgroups: line(x.shape[0], 64),
+    }],
+  }),
+  cpu([x], [y]) {
+    for (let i = 0; i < y.length; i += 2) {
+      [y[i], y[i + 1]] = threefry2x32(x[2 * i], x[2 * i + 1], x[2 * i + 2], x[2 * i + 3]);
+    }
+  },
+};
+
+Deno.test("WGSL's threefry has the host's bits, for the known answers and 2,000 random keys and counters", async () => {
+  const rng = randomStream(7, "threefry in WGSL");
+  const rows = [
+    ...KNOWN_ANSWERS.map((row) => row.slice(0, 4)),
+    ...Array.from({ length: 2000 }, () => [0, 0, 0, 0].map(rng.uint32)),
+  ];
+  const made = {
+    feeds: { x: Uint32Array.from(rows.flat()) },
+    outputs: { y: apply(bitsOp, [input("x", [rows.length, 4], "u32")], undefined)[0] },
+  };
+  const expected = rows.flatMap(([k0, k1, c0, c1]) => threefry2x32(k0, k1, c0, c1));
+  assert.deepEqual(expected.slice(0, 6), KNOWN_ANSWERS.flatMap((row) => row.slice(4)));
+  using oracle = cpuDevice({ precision: "f64" });
+  for (const device of [oracle, ...await webgpuDevices()]) {
+    const { y } = await evaluate(device, made);
+    assert.deepEqual(Array.from(y), expected, device.adapter);
+  }
+});
+
+Deno.test("a stream set to an earlier position draws the same again", () => {
+  const stream = randomStream(3, "position");
+  const first = Array.from({ length: 50 }, () => stream.normal());
+  assert.equal(stream.position, 100);
+  stream.position = 20;
+  assert.deepEqual(Array.from({ length: 40 }, () => stream.normal()), first.slice(10));
+  // Past 2^32 draws the counter goes on in its high word.
+  stream.position = 4294967296 + 5;
+  assert.equal(stream.uint32(), threefry2x32(3, hash32("position"), 5, 1)[0]);
+});
+
+Deno.test("hash32() is FNV-1a over UTF-8, by its published values", () => {
+  assert.deepEqual(["", "a", "foobar"].map(hash32), [0x811c9dc5, 0xe40c292c, 0xbf9cf968]);
+});
+
+Deno.test("below(n) is uniform: chi-squared of 7 cells over 70,000 draws", () => {
+  const stream = randomStream(5, "below");
+  const counts = new Array(7).fill(0);
+  for (let i = 0; i < 70_000; i++) counts[stream.below(7)]++;
+  const statistic = counts.reduce((sum, n) => sum + (n - 1e4) ** 2 / 1e4, 0);
+  assert.ok(
+    statistic < 22.5,
+    `chi-squared ${statistic}; 22.5 is exceeded once in a thousand with 6 degrees of freedom`,
+  );
+});
+
+function dropped(rng: RandomStream): Case & { wrt: Record<string, Tensor> } {
+  const feeds: Case["feeds"] = { seed: Uint32Array.of(rng.uint32(), rng.uint32()) };
+  const x = randomInput(rng, feeds, "x", [between(rng, 1, 40), between(rng, 1, 61)]);
+  const attrs = { p: 0.05 + 0.9 * rng.uniform(), site: rng.uint32() };
+  const y = dropout(x, input("seed", [2], "u32"), attrs);
+  return { feeds, wrt: { x }, outputs: { y }, label: `${sizeOf(x)} elements, p ${attrs.p}` };
+}
+
+Deno.test("dropout() equals float64 on WebGPU", () => checkKernel("dropout", dropped));
+Deno.test("dropout's gradient equals central differences", () => checkGradient("dropout", dropped));
+
+Deno.test("dropout keeps exactly the elements whose bits reach floor(p 2^32), in the gradient the same", async () => {
+  const [size, p, site, seed] = [10_001, 0.3, 12, Uint32Array.of(99, 1234)];
+  const x = input("x", [size]);
+  const y = dropout(x, input("seed", [2], "u32"), { p, site });
+  const [dx] = grad(sumAll(y), [x]);
+  const made: Case = { feeds: { x: new Float64Array(size).fill(1), seed }, outputs: { y, dx } };
+  const expected = Array.from({ length: size }, (_, i) => {
+    const bits = threefry2x32(seed[0], site, Math.floor(i / 2), seed[1])[i % 2];
+    return bits < Math.floor(0.3 * 2 ** 32) ? 0 : 1;
+  });
+  const kept = expected.reduce((a: number, b) => a + b, 0) / size;
+  assert.ok(
+    Math.abs(kept - 0.7) < 4 * Math.sqrt(0.21 / size),
+    `${kept} kept, four standard deviations from 0.7`,
+  );
+  using oracle = cpuDevice({ precision: "f64" });
+  for (const device of [oracle, ...await webgpuDevices()]) {
+    const found = await evaluate(device, made);
+    assert.deepEqual(Array.from(found.y, Math.sign), expected, `mask, ${device.adapter}`);
+    assert.deepEqual(Array.from(found.dx), Array.from(found.y), `gradient, ${device.adapter}`);
+    assert.ok(Math.abs(Math.max(...found.y) - 1 / 0.7) < 1e-7);
+  }
+});
+
+Deno.test("another site, seed or step gives another mask that agrees only by chance", async () => {
+  const x = input("x", [4001]);
+  const seed = input("seed", [2], "u32");
+  const [a, b] = [3, 4].map((site) => dropout(x, seed, { p: 0.5, site }));
+  using device = cpuDevice();
+  using program = await device.compile({ outputs: { a, b } });
+  const masks: number[][] = [];
+  for (const pair of [[1, 1], [1, 2], [2, 1]]) {
+    program.run({ x: new Float32Array(4001).fill(1), seed: Uint32Array.from(pair) });
+    for (const values of await program.read(["a", "b"])) masks.push(Array.from(values, Math.sign));
+  }
+  for (let i = 0; i < masks.length; i++) {
+    for (let j = 0; j < i; j++) {
+      const agreement = masks[i].filter((bit, k) => bit === masks[j][k]).length / 4001;
+      assert.ok(
+        Math.abs(agreement - 0.5) < 4 * Math.sqrt(0.25 / 4001),
+        `masks ${i} and ${j} agree in ${agreement}`,
+      );
+    }
+  }
+});
+
+Deno.test("dropout of p 0 is the tensor itself; p outside [0, 1) and a site that is no u32 are refused", () => {
+  const [x, seed] = [input("x", [4]), input("seed", [2], "u32")];
+  assert.equal(dropout(x, seed, { p: 0, site: 0 }), x);
+  for (const p of [1, -0.1, NaN]) assert.throws(() => dropout(x, seed, { p, site: 0 }), UserError);
+  for (const site of [-1, 0.5, 2 ** 32]) assert.throws(() => dropout(x, seed, { p: 0.1, site }), UserError);
+  assert.throws(
+    () => dropout(x, input("seed", [2]), { p: 0.1, site: 0 }),
+    /dropout: expected x of f32 and a seed u32\[2\]/,
+  );
+});
+
+function normals(rng: RandomStream): Case {
+  const shape = [between(rng, 1, 50), between(rng, 1, 70)];
+  const options = {
+    seed: rng.uint32(),
+    purpose: `init ${rng.below(100)}`,
+    std: 3 * rng.uniform(),
+    mean: rng.normal(),
+  };
+  return { feeds: {}, outputs: { y: randomNormal(shape, options) }, label: shape.join("x") };
+}
+
+Deno.test("randomNormal() equals float64 on WebGPU", () => checkKernel("randomNormal", normals));
+
+/** Largest |a - b| / |b|. */
+const worst = (a: ArrayLike<number>, b: readonly number[]): number =>
+  b.reduce((most, value, i) => Math.max(most, Math.abs(a[i] - value) / Math.abs(value)), 0);
+
+/** The first `count` standard normals of a stream, on the host. */
+function hostNormals(seed: number, purpose: string, count: number): number[] {
+  const stream = randomStream(seed, purpose);
+  return Array.from({ length: count }, () => stream.normal());
+}
+
+Deno.test("randomNormal() is the host's stream in order: exact in float64, each number to 1e-6 on WebGPU", async () => {
+  const expected = hostNormals(2024, "init", 100_000);
+  const made = {
+    feeds: {},
+    outputs: { y: randomNormal([100_000], { seed: 2024, purpose: "init", std: 1 }) },
+  };
+  using oracle = cpuDevice({ precision: "f64" });
+  assert.deepEqual(Array.from((await evaluate(oracle, made)).y), expected);
+  for (const device of await webgpuDevices()) {
+    const error = worst((await evaluate(device, made)).y, expected);
+    assert.ok(error <= 1e-6, `relative error ${error}, ${device.adapter}`);
+  }
+});
+
+/** The kernel's logarithm and cosine alone, on chosen uniforms: [high, low] a row in, [-log(1 - u), cos(2 pi u)] out. */
+const partsOp: Op<undefined> = {
+  name: "parts of randomNormal",
+  infer: ([x]) => [{ shape: x.shape, dtype: "f32" }],
+  lower: ({ inputs: [x] }) => ({
+    dispatches: [{
+      label: "parts of randomNormal",
+      source: `${normalWgsl.slice(0, normalWgsl.indexOf("@compute"))}
+@group(0) @binding(1) var<storage, read> x: array<vec2u>;
+@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+  if (id.x >= ROWS) { return; }
+  y[2u * id.x] = negative_log_complement(x[id.x].x, x[id.x].y);
+  y[2u * id.x + 1u] = cosine_of_turns(x[id.x].x, x[id.x].y);
+}`,
+      constants: { ROWS: x.shape[0] },
+      code: { THREEFRY: "" },
+      bindings: { 0: ["output", 0], 1: ["input", 0] },
+      workgroups: line(x.shape[0], 64),
+    }],
+  }),
+  cpu() {},
+};
+
+/** cos(2 pi u) that stays exact near its zeros, where Math.cos sees a rounded angle. */
+function cosineOfTurns(high: number, low: number): number {
+  // Quarter turns, and the signed distance from the nearest of them in 2^-53: integers below 2^53, so exact.
+  const turns = high * 2 ** 26 + low;
+  const quarter = Math.round(turns / 2 ** 51);
+  const angle = 2 * Math.PI * ((turns - quarter * 2 ** 51) / 2 ** 53);
+  return [Math.cos(angle), -Math.sin(angle), -Math.cos(angle), Math.sin(angle)][quarter % 4];
+}
+
+Deno.test("the kernel's log and cos keep to 1e-6 of each value, also beside 0, 1, every octant and where forms meet", async () => {
+  const [HIGH, LOW] = [2 ** 27 - 1, 2 ** 26 - 1];
+  const edges = [0, 39311461, 39311462, HIGH, HIGH - 1, ...Array.from({ length: 8 }, (_, k) => k * 2 ** 24)];
+  const near = edges.flatMap((edge) => [edge - 1, edge, edge + 1]).filter((high) =>
+    high >= 0 && high <= HIGH
+  );
+  const rng = randomStream(1, "parts");
+  const rows = near.flatMap((high) =>
+    [0, 1, 2, 12345, 2 ** 25, LOW - 2, LOW - 1, LOW].map((low) => [high, low])
+  );
+  for (let i = 0; i < 5000; i++) rows.push([rng.below(HIGH + 1), rng.below(LOW + 1)]);
+  const y = apply(partsOp, [input("x", [rows.length, 2], "u32")], undefined)[0];
+  for (const device of await webgpuDevices()) {
+    const found = (await evaluate(device, { feeds: { x: Uint32Array.from(rows.flat()) }, outputs: { y } })).y;
+    rows.forEach(([high, low], i) => {
+      const u = (high * 2 ** 26 + low) / 2 ** 53;
+      const expected = [-Math.log1p(-u), cosineOfTurns(high, low)];
+      for (const part of [0, 1]) {
+        const error = Math.abs(found[2 * i + part] - expected[part]);
+        const where = `${["log", "cos"][part]} at (${high}, ${low}): ${found[2 * i + part]}, expected ${
+          expected[part]
+        }`;
+        // 2^-49: `low` is rounded by at most two of its steps of 2 pi 2^-53, which shows only beside a zero of the cosine.
+        assert.ok(error <= 1e-6 * Math.abs(expected[part]) + 2 ** -49, where);
+      }
+    });
+  }
+});
+
+Deno.test("an element whose bits equal the threshold is kept, one below is dropped", async () => {
+  const bits = threefry2x32(5, 6, 0, 7)[1];
+  const [x, seed] = [input("x", [2]), input("seed", [2], "u32")];
+  const [kept, lost] = [bits, bits + 1].map((limit) => dropout(x, seed, { p: limit / 2 ** 32, site: 6 }));
+  const made: Case = {
+    feeds: { x: Float64Array.of(1, 1), seed: Uint32Array.of(5, 7) },
+    outputs: { kept, lost },
+  };
+  using oracle = cpuDevice({ precision: "f64" });
+  for (const device of [oracle, ...await webgpuDevices()]) {
+    const found = await evaluate(device, made);
+    assert.ok(found.kept[1] > 1 && found.lost[1] === 0, device.adapter);
+  }
+});
+
+Deno.test("randomNormal() of more elements than 65,535 workgroups hold is right to the last", async () => {
+  const size = 65_535 * 64 + 1000;
+  const [device] = await webgpuDevices();
+  const { y } = await evaluate(device, {
+    feeds: {},
+    outputs: { y: randomNormal([size], { seed: 1, purpose: "large", std: 1 }) },
+  });
+  const stream = randomStream(1, "large");
+  for (const i of [0, 2_097_151, 2_097_152, 65_535 * 64 - 1, 65_535 * 64, size - 1]) {
+    stream.position = 2 * i;
+    const expected = stream.normal();
+    assert.ok(
+      Math.abs(y[i] - expected) <= 1e-6 * Math.abs(expected),
+      `element ${i}: ${y[i]}, expected ${expected}`,
+    );
+  }
+});
+
+const COUNT = 100_000;
+const average = (x: readonly number[]): number => x.reduce((sum, value) => sum + value, 0) / x.length;
+
+async function deviceNormals(seed: number, purpose: string): Promise<number[]> {
+  const [device] = await webgpuDevices();
+  const { y } = await evaluate(device, {
+    feeds: {},
+    outputs: { y: randomNormal([COUNT], { seed, purpose, std: 1 }) },
+  });
+  return Array.from(y);
+}
+
+Deno.test("100,000 draws have a normal's moments and distribution (bounds of four standard errors)", async () => {
+  const x = await deviceNormals(11, "moments");
+  const moment = (power: number) => average(x.map((value) => value ** power));
+  assert.ok(Math.abs(moment(1)) < 4 / Math.sqrt(COUNT), `mean ${moment(1)}`);
+  assert.ok(Math.abs(moment(2) - 1) < 4 * Math.sqrt(2 / COUNT), `variance ${moment(2)}`);
+  assert.ok(Math.abs(moment(3)) < 4 * Math.sqrt(15 / COUNT), `third moment ${moment(3)}`);
+  assert.ok(Math.abs(moment(4) - 3) < 4 * Math.sqrt(96 / COUNT), `fourth moment ${moment(4)}`);
+  const sorted = x.toSorted((a, b) => a - b);
+  const distance = sorted.reduce((most, value, i) => {
+    const share = (1 + erf(value / Math.SQRT2)) / 2;
+    return Math.max(most, Math.abs(share - i / COUNT), Math.abs(share - (i + 1) / COUNT));
+  }, 0);
+  // Kolmogorov-Smirnov: 1.95 / sqrt(n) is exceeded once in a thousand.
+  assert.ok(distance < 1.95 / Math.sqrt(COUNT), `Kolmogorov-Smirnov distance ${distance}`);
+});
+
+Deno.test("draws of other purposes, other seeds and of neighbours are uncorrelated (four standard errors)", async () => {
+  const streams = await Promise.all([
+    deviceNormals(11, "wq"),
+    deviceNormals(11, "wk"),
+    deviceNormals(12, "wq"),
+  ]);
+  const [a, b, c] = streams;
+  const pairs = { purposes: [a, b], seeds: [a, c], neighbours: [a.slice(1), a.slice(0, -1)] };
+  for (const [name, [x, y]] of Object.entries(pairs)) {
+    const correlation = average(x.map((value, i) => value * y[i]));
+    assert.ok(Math.abs(correlation) < 4 / Math.sqrt(COUNT), `${name}: ${correlation}`);
+  }
+});
+
+Deno.test("randomNormal() refuses a negative std and numbers that are not finite", () => {
+  for (const options of [{ std: -1 }, { std: NaN }, { std: 1, mean: Infinity }]) {
+    assert.throws(() => randomNormal([2], { seed: 1, purpose: "x", ...options }), UserError);
+  }
+});
