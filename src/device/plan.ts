@@ -73,6 +73,12 @@ export interface Plan {
 const STRUCTURE = new Set(["input", "state", "constant", "view"]);
 const aligned = (n: number): number => Math.ceil(Math.max(n, 1) / ALIGN) * ALIGN;
 
+const NOWHERE: Place = {
+  buffer: { kind: "arena", name: "nowhere", spec: { shape: [0], dtype: "f32" }, size: 0 },
+  offset: 0,
+  size: 0,
+};
+
 /** A pool of buffers that tensors take and give back as the plan walks through the program. */
 function pool() {
   const all: Buffer[] = [];
@@ -235,8 +241,14 @@ export function plan(graph: Graph, target?: Target): Plan {
         : {}),
     } as PackCall;
     const inputs = node.inputs.map(placeOf);
-    const results = node.outputs.map(placeOf);
     const lowered = target ? node.op.lower(call, target) : { dispatches: [] };
+    // An output that nothing reads takes no memory where the kernels do without it.
+    const bound = new Set(
+      lowered.dispatches.flatMap((d) => Object.values(d.bindings).map((ref) => ref?.join())),
+    );
+    const results = node.outputs.map((y, i) => {
+      return target && !call.wanted[i] && !bound.has(`output,${i}`) ? NOWHERE : placeOf(y);
+    });
     const scratch = (lowered.scratch ?? []).map((size): Place => {
       return { buffer: arena.take(aligned(size), { shape: [size], dtype: "f32" }), offset: 0, size };
     });
@@ -245,7 +257,7 @@ export function plan(graph: Graph, target?: Target): Plan {
     for (const { buffer } of scratch) arena.give(buffer);
     for (const root of new Set([...node.inputs, ...node.outputs].map(rootOf))) {
       const own = !STRUCTURE.has(root.node.op.name) && !placed.has(root);
-      if (own && last.get(root) === index) arena.give(where.get(root)!.buffer);
+      if (own && last.get(root) === index && where.has(root)) arena.give(where.get(root)!.buffer);
     }
   });
   const readable = Object.fromEntries(Object.entries(outputs).map(([name, x]) => [name, placeOf(x)]));

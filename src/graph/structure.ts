@@ -164,3 +164,26 @@ export const recordOp: Op<RecordAttrs> = {
 export function record(table: Tensor, row: Tensor, slot: Tensor): Tensor {
   return apply(recordOp, [table, row, slot], { width: sizeOf(row) })[0];
 }
+
+/** Attributes of `assign`. */
+export interface AssignAttrs {
+  readonly offset: number;
+}
+
+export const assignOp: Op<AssignAttrs> = {
+  name: "assign",
+  inplace: { 0: 0 },
+  infer([whole, part], { offset }) {
+    if (offset + sizeOf(part) > sizeOf(whole) || part.dtype !== whole.dtype) {
+      mismatch(`assign at ${offset}`, "a tensor and a part that fits into it", [whole, part]);
+    }
+    return [whole];
+  },
+  lower: ({ inputs: [_, part], attrs }) => ({ dispatches: [copyDispatch(1, sizeOf(part), attrs.offset)] }),
+  cpu: ([_, part], [out], { attrs }) => (out as Float32Array).set(part as Float32Array, attrs.offset),
+};
+
+/** `whole`, a state, with its elements from `offset` on replaced by `part`: in place. */
+export function assign(whole: Tensor, part: Tensor, offset = 0): Tensor {
+  return apply(assignOp, [whole, part], { offset })[0];
+}

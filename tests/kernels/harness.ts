@@ -76,7 +76,7 @@ export async function evaluate(device: Device, { feeds, outputs }: Case): Promis
 
 /**
  * Runs `count` random cases on the oracle and on WebGPU under both schedules; every output must agree to `tolerance`
- * (relative, in the L2 norm), and repeat to the bit.
+ * (relative, in the L2 norm).
  */
 export async function checkKernel(
   name: string,

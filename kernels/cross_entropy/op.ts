@@ -1,0 +1,126 @@
+// Cross-entropy of logits and target ids, fused with its gradient: the softmax is at hand when the loss is,
+// and dlogits is then all that a backward pass needs.
+import {
+  apply,
+  type Call,
+  line,
+  type Lowered,
+  mismatch,
+  type Op,
+  sizeOf,
+  type Target,
+  type Tensor,
+} from "../../src/graph/tensor.ts";
+import { multiply } from "../elementwise/op.ts";
+import { crossEntropyCpu } from "./cpu.ts";
+import countWgsl from "./count.wgsl" with { type: "text" };
+import meanWgsl from "./mean.wgsl" with { type: "text" };
+import rowsWgsl from "./rows.wgsl" with { type: "text" };
+
+/** The target of a token whose loss does not count. */
+export const IGNORE = 0xffffffff;
+
+/** What `crossEntropy` gives. */
+export interface CrossEntropy {
+  /** Mean over the valid targets, in nats, [1]; 0 where there is none. The one output with a gradient. */
+  readonly loss: Tensor;
+  /** d loss / d logits, [N, V]; zero in rows whose target does not count. Computed only where it is read. */
+  readonly dlogits: Tensor;
+  /** Loss of every token in nats, [N]; 0 where its target does not count. */
+  readonly losses: Tensor;
+  /** Number of valid targets, [1], f32. */
+  readonly valid: Tensor;
+  /** Number of valid tokens whose largest logit (the first of equals) is the target's, [1], f32. */
+  readonly correct: Tensor;
+}
+
+/**
+ * Lengths from which a software adapter is given workgroups too: llvmpipe leaves off, silently, after 65,535
+ * rounds of a shader's loops together.
+ */
+const LONG = 8192;
+
+function lower({ inputs: [logits], wanted }: Call, { kind }: Target): Lowered {
+  const [rows, size] = logits.shape;
+  const lanes = kind === "gpu" || size > LONG ? 64 : 1;
+  const single = kind === "gpu" || rows > LONG ? 256 : 1;
+  return {
+    scratch: [rows],
+    dispatches: [{
+      label: "cross_entropy_count",
+      source: countWgsl,
+      constants: { ROWS: rows, V: size, LANES: single },
+      bindings: { 0: ["input", 1], 1: ["output", 3] },
+      workgroups: [1, 1, 1],
+    }, {
+      label: "cross_entropy",
+      source: rowsWgsl,
+      constants: { ROWS: rows, V: size, LANES: lanes, GRADIENT: wanted[1] },
+      bindings: {
+        0: ["input", 0],
+        1: ["input", 1],
+        2: ["output", 2],
+        3: ["scratch", 0],
+        4: ["output", 3],
+        5: ["output", 1],
+      },
+      workgroups: line(rows, 64 / lanes),
+    }, {
+      label: "cross_entropy_mean",
+      source: meanWgsl,
+      constants: { ROWS: rows, LANES: single },
+      bindings: {
+        0: ["output", 2],
+        1: ["scratch", 0],
+        2: ["output", 3],
+        3: ["output", 0],
+        4: ["output", 4],
+      },
+      workgroups: [1, 1, 1],
+    }],
+  };
+}
+
+/** Outputs: loss [1], dlogits [N, V], losses [N], valid [1], correct [1]. */
+export const crossEntropyOp: Op = {
+  name: "cross_entropy",
+  infer(inputs) {
+    const [logits, targets] = inputs;
+    const [rows, size] = logits.shape;
+    const fits = logits.shape.length === 2 && size > 0 && sizeOf(targets) === rows;
+    if (!fits || logits.dtype !== "f32" || targets.dtype !== "u32") {
+      mismatch("cross_entropy", "logits f32[N, V] and targets u32[N]", inputs);
+    }
+    return [[1], [rows, size], [rows], [1], [1]].map((shape) => ({ shape, dtype: "f32" }));
+  },
+  lower,
+  cpu: crossEntropyCpu,
+  vjp(node, [g, ...others]) {
+    if (others.some((other) => other)) throw new Error("Only the mean loss of cross_entropy has a gradient.");
+    return [multiply(node.outputs[1], g!), undefined];
+  },
+  flops: ({ inputs: [logits], wanted }) => (wanted[1] ? 8 : 4) * sizeOf(logits),
+};
+
+/**
+ * Cross-entropy of logits against target ids: loss = mean over the valid n of ln(sum_v exp logits[n, v]) -
+ * logits[n, targets[n]], with its gradient (softmax - onehot) / valid.
+ *
+ * A target that is `IGNORE`, or any other number not below V, counts for nothing; without a valid target the
+ * loss and its gradient are zero.
+ *
+ * @param logits [N, V]
+ * @param targets u32 [N], or of any shape with N elements
+ * @returns the mean loss in nats, and what comes with it
+ * @throws {UserError} if the shapes do not fit
+ *
+ * @example
+ * ```ts
+ * import { crossEntropy, input } from "../../mod.ts";
+ * const { loss, correct } = crossEntropy(input("logits", [96, 65]), input("targets", [96], "u32"));
+ * ```
+ */
+export function crossEntropy(logits: Tensor, targets: Tensor): CrossEntropy {
+  const [loss, dlogits, losses, valid, correct] = apply(crossEntropyOp, [logits, targets], undefined);
+  return { loss, dlogits, losses, valid, correct };
+}

@@ -1,0 +1,79 @@
+// For each row of logits [ROWS, V] with target t: loss = lse - logit_t, whether the argmax is t, and
+// dlogits = (softmax - onehot t) / valid. A workgroup a row (LANES 64) or an invocation a row (LANES 1).
+@group(0) @binding(0) var<storage, read> logits: array<f32>;
+@group(0) @binding(1) var<storage, read> targets: array<u32>;
+@group(0) @binding(2) var<storage, read_write> losses: array<f32>;
+@group(0) @binding(3) var<storage, read_write> hits: array<f32>;
+//! if GRADIENT
+@group(0) @binding(4) var<storage, read> valid: array<f32>;
+@group(0) @binding(5) var<storage, read_write> dlogits: array<f32>;
+//! end
+
+// Of some logits: the largest, its lowest index, and the sum of exp(logit - largest).
+struct Seen { top: f32, sum: f32, best: u32 }
+
+//! if LANES > 1
+var<workgroup> partial: array<Seen, LANES>;
+
+fn both(a: Seen, b: Seen) -> Seen {
+  let top = max(a.top, b.top);
+  let sum = a.sum * exp(a.top - top) + b.sum * exp(b.top - top);
+  let second = b.top > a.top || (b.top == a.top && b.best < a.best);
+  return Seen(top, sum, select(a.best, b.best, second));
+}
+//! end
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+//! if LANES > 1
+  let row = group.y * groups.x + group.x;
+  let lane = thread;
+//! else
+  let row = (group.y * groups.x + group.x) * 64u + thread;
+  let lane = 0u;
+//! end
+  if (row >= ROWS) { return; }
+  let start = row * V;
+  // A lane without logits holds a sum of zero under a top that no logit of a model reaches.
+  var seen = Seen(-1e30f, 0f, V);
+  for (var i = lane; i < V; i += LANES) {
+    let logit = logits[start + i];
+    let above = logit - seen.top;
+    let ratio = exp(-abs(above));
+    // One exponential either way: the sum shrinks under a new top, or grows by a smaller term.
+    if (above > 0f) {
+      seen = Seen(logit, seen.sum * ratio + 1f, i);
+    } else {
+      seen.sum += ratio;
+    }
+  }
+//! if LANES > 1
+  partial[lane] = seen;
+  workgroupBarrier();
+  for (var half = LANES / 2u; half > 0u; half /= 2u) {
+    if (lane < half) { partial[lane] = both(partial[lane], partial[lane + half]); }
+    workgroupBarrier();
+  }
+  seen = partial[0];
+//! end
+  let label = targets[row];
+  let counted = label < V;
+  if (lane == 0u) {
+    // The large numbers are subtracted first, so that the loss keeps its digits.
+    let loss = (seen.top - logits[start + min(label, V - 1u)]) + log(seen.sum);
+    losses[row] = select(0f, loss, counted);
+    hits[row] = select(0f, 1f, counted && seen.best == label);
+  }
+//! if GRADIENT
+  let share = 1f / (seen.sum * max(valid[0], 1f));
+  let whole = 1f / max(valid[0], 1f);
+  for (var i = lane; i < V; i += LANES) {
+    let slope = exp(logits[start + i] - seen.top) * share - select(0f, whole, i == label);
+    dlogits[start + i] = select(0f, slope, counted);
+  }
+//! end
+}

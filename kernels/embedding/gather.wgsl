@@ -1,0 +1,16 @@
+// y[n, :] = table[ids[n], :]. An id past the table reads its last row.
+//! if VECTORS
+alias Item = vec4f;
+//! else
+alias Item = f32;
+//! end
+@group(0) @binding(0) var<storage, read> table: array<Item>;
+@group(0) @binding(1) var<storage, read> ids: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<Item>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 64u + id.x;
+  if (i >= TOKENS * WIDTH) { return; }
+  y[i] = table[min(ids[i / WIDTH], V - 1u) * WIDTH + i % WIDTH];
+}

@@ -1,0 +1,121 @@
+// Rows of a table by id, and the gradient of the table: summed along chains of equal ids, so that it needs no
+// atomics and is the same every time.
+import { apply, line, mismatch, type Op, type Ref, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import { embeddingBackwardCpu, embeddingCpu } from "./cpu.ts";
+import chainWgsl from "./chain.wgsl" with { type: "text" };
+import gatherWgsl from "./gather.wgsl" with { type: "text" };
+import startWgsl from "./start.wgsl" with { type: "text" };
+import sumWgsl from "./sum.wgsl" with { type: "text" };
+
+/** Attributes of the gradient: its inputs are ids, dy and, where there is one, what is added. */
+export interface EmbeddingBackwardAttrs {
+  /** Rows of the table. */
+  readonly rows: number;
+}
+
+/** Sizes as the kernels know them: rows of D numbers are WIDTH items of four, or of one. */
+function sizes(tokens: number, rows: number, size: number) {
+  const vectors = size % 4 === 0;
+  return { TOKENS: tokens, V: rows, WIDTH: vectors ? size / 4 : size, VECTORS: vectors };
+}
+
+/** Output: the rows, the shape of ids + [D]. */
+export const embeddingOp: Op = {
+  name: "embedding",
+  infer(inputs) {
+    const [table, ids] = inputs;
+    if (table.shape.length !== 2 || sizeOf(table) === 0 || table.dtype !== "f32" || ids.dtype !== "u32") {
+      mismatch("embedding", "table f32[V, D] and ids u32[...]", inputs);
+    }
+    return [{ shape: [...ids.shape, table.shape[1]], dtype: "f32" }];
+  },
+  lower({ inputs: [table, ids] }) {
+    const constants = sizes(sizeOf(ids), table.shape[0], table.shape[1]);
+    return {
+      dispatches: [{
+        label: "embedding",
+        source: gatherWgsl,
+        constants,
+        bindings: { 0: ["input", 0], 1: ["input", 1], 2: ["output", 0] },
+        workgroups: line(constants.TOKENS * constants.WIDTH, 64),
+      }],
+    };
+  },
+  cpu: embeddingCpu,
+  vjp(node, [dy], [wanted]) {
+    const [table, ids] = node.inputs;
+    return [
+      wanted ? apply(embeddingBackwardOp, [ids, dy!], { rows: table.shape[0] })[0] : undefined,
+      undefined,
+    ];
+  },
+};
+
+/** Output: the gradient of the table [V, D], with another one added where it is given. */
+export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
+  name: "embedding_backward",
+  infer: ([, dy], { rows }) => [{ shape: [rows, dy.shape.at(-1)!], dtype: "f32" }],
+  lower({ inputs: [ids, , addend], outputs: [{ shape: [rows, size] }] }) {
+    const constants = sizes(sizeOf(ids), rows, size);
+    const { TOKENS, V, WIDTH } = constants;
+    const start: Record<number, Ref> = { 0: ["output", 0], 1: ["scratch", 0] };
+    if (addend) start[2] = ["input", 2];
+    return {
+      scratch: [TOKENS, TOKENS],
+      dispatches: [{
+        label: "embedding_backward_start",
+        source: startWgsl,
+        constants: { ...constants, ADDEND: !!addend },
+        bindings: start,
+        workgroups: line(Math.max(TOKENS, V * WIDTH), 64),
+      }, {
+        label: "embedding_backward_chain",
+        source: chainWgsl,
+        constants: { TOKENS, V },
+        bindings: { 0: ["input", 0], 1: ["scratch", 0], 2: ["scratch", 1] },
+        workgroups: line(TOKENS, 64),
+      }, {
+        label: "embedding_backward",
+        source: sumWgsl,
+        constants,
+        bindings: {
+          0: ["input", 0],
+          1: ["scratch", 0],
+          2: ["scratch", 1],
+          3: ["input", 1],
+          4: ["output", 0],
+        },
+        workgroups: line(TOKENS * WIDTH, 64),
+      }],
+    };
+  },
+  cpu: embeddingBackwardCpu,
+  withAddend(node, addend) {
+    return node.inputs.length === 2
+      ? apply(embeddingBackwardOp, [...node.inputs, addend], node.attrs as EmbeddingBackwardAttrs)[0]
+      : undefined;
+  },
+  flops: ({ inputs: [, dy] }) => sizeOf(dy),
+};
+
+/**
+ * Rows of a table by id: y[..., :] = table[ids[...], :].
+ *
+ * Its gradient sums, for each row of the table, the gradients of the tokens that took it, in the order of the
+ * tokens. An id that is not below V is read as V - 1, in the gradient too: whoever uploads ids checks them
+ * first.
+ *
+ * @param table [V, D]
+ * @param ids u32 of any shape, usually [N] or [B, T]
+ * @returns the shape of ids + [D]
+ * @throws {UserError} if the table is no matrix of f32 or the ids are not u32
+ *
+ * @example
+ * ```ts
+ * import { embedding, input } from "../../mod.ts";
+ * const y = embedding(input("table", [65, 128]), input("ids", [12, 64], "u32")); // [12, 64, 128]
+ * ```
+ */
+export function embedding(table: Tensor, ids: Tensor): Tensor {
+  return apply(embeddingOp, [table, ids], undefined)[0];
+}

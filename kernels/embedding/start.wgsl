@@ -1,0 +1,23 @@
+// Before the sums: the table's gradient is zero, or what is added to it, and no token has a successor.
+//! if VECTORS
+alias Item = vec4f;
+//! else
+alias Item = f32;
+//! end
+@group(0) @binding(0) var<storage, read_write> dtable: array<Item>;
+@group(0) @binding(1) var<storage, read_write> next: array<u32>;
+//! if ADDEND
+@group(0) @binding(2) var<storage, read> addend: array<Item>;
+//! end
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 64u + id.x;
+  if (i < TOKENS) { next[i] = TOKENS; }
+  if (i >= V * WIDTH) { return; }
+//! if ADDEND
+  dtable[i] = addend[i];
+//! else
+  dtable[i] = Item(0f);
+//! end
+}

@@ -1,0 +1,55 @@
+// dx = rstd (h - mean h - n mean(h n)) + addend, with h = dy weight and n = (x - mean) rstd; RMSNorm has no mean h.
+@group(0) @binding(0) var<storage, read> x: array<Item>;
+@group(0) @binding(1) var<storage, read> weight: array<Item>;
+@group(0) @binding(2) var<storage, read> dy: array<Item>;
+@group(0) @binding(3) var<storage, read> rstds: array<f32>;
+//! if CENTERED
+@group(0) @binding(4) var<storage, read> means: array<f32>;
+//! end
+//! if ADDEND
+@group(0) @binding(5) var<storage, read> addend: array<Item>;
+//! end
+@group(0) @binding(6) var<storage, read_write> dx: array<Item>;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+//! if LANES > 1
+  let row = group.y * groups.x + group.x;
+  let lane = thread;
+//! else
+  let row = (group.y * groups.x + group.x) * 64u + thread;
+  let lane = 0u;
+//! end
+  if (row >= ROWS) { return; }
+  let start = row * WIDTH;
+  let rstd = rstds[row];
+//! if CENTERED
+  let mean = means[row];
+//! else
+  let mean = 0f;
+//! end
+  var slope = Item(0f);
+  var along = Item(0f);
+  for (var i = lane; i < WIDTH; i += LANES) {
+    let h = dy[start + i] * weight[i];
+    slope += h;
+    along += h * ((x[start + i] - mean) * rstd);
+  }
+  let sums = rowSums(vec2f(total(slope), total(along)), lane) / f32(D);
+  for (var i = lane; i < WIDTH; i += LANES) {
+    var h = dy[start + i] * weight[i];
+//! if CENTERED
+    h -= sums.x;
+//! end
+    let own = rstd * (h - (x[start + i] - mean) * (rstd * sums.y));
+//! if ADDEND
+    dx[start + i] = own + addend[start + i];
+//! else
+    dx[start + i] = own;
+//! end
+  }
+}

@@ -1,0 +1,259 @@
+// LayerNorm and RMSNorm over the last dimension. The gradient of x and those of the parameters are operations
+// of their own, so that the residual stream's gradient is added in the first and a frozen weight never costs
+// the second.
+import {
+  apply,
+  type Call,
+  float,
+  line,
+  type Lowered,
+  mismatch,
+  type Op,
+  type Ref,
+  sizeOf,
+  type Spec,
+  type Target,
+  type Tensor,
+} from "../../src/graph/tensor.ts";
+import { chunkRows } from "../reduce/op.ts";
+import { normBackwardCpu, normCpu, normParametersCpu } from "./cpu.ts";
+import backwardWgsl from "./backward.wgsl" with { type: "text" };
+import forwardWgsl from "./forward.wgsl" with { type: "text" };
+import parametersWgsl from "./parameters.wgsl" with { type: "text" };
+import rowsWgsl from "./rows.wgsl" with { type: "text" };
+import sumWgsl from "./sum.wgsl" with { type: "text" };
+
+/**
+ * Attributes of a normalisation: its inputs are x, weight and, with `bias`, bias; its outputs y, rstd and
+ * mean.
+ */
+export interface NormAttrs {
+  /** The row's mean is taken away first: LayerNorm. Without it RMSNorm, which has no output mean. */
+  readonly centered: boolean;
+  readonly bias: boolean;
+  readonly eps: number;
+}
+
+/**
+ * Attributes of the gradient of x: its inputs are x, weight, dy, rstd, then mean and addend where there are
+ * any.
+ */
+export interface NormBackwardAttrs {
+  readonly centered: boolean;
+  readonly addend: boolean;
+}
+
+/**
+ * Attributes of the gradients of weight and bias: the inputs are x, dy, rstd and, where there is one, mean.
+ */
+export interface NormParametersAttrs {
+  readonly centered: boolean;
+  readonly bias: boolean;
+}
+
+const nameOf = ({ centered }: { centered: boolean }): string => centered ? "layer_norm" : "rms_norm";
+
+/** Constants and workgroups of a kernel that walks the rows of x [..., size]. */
+function rowSchedule(x: Spec, { kind }: Target) {
+  const size = x.shape.at(-1)!;
+  const rows = sizeOf(x) / size;
+  // Long rows also on a software adapter: llvmpipe leaves off, silently, after 65,535 rounds of a shader's
+  // loops together.
+  const lanes = kind === "gpu" || size > 8192 ? 64 : 1;
+  // Short rows have no four numbers for each of 64 threads.
+  const vectors = size % 4 === 0 && size >= 4 * lanes;
+  return {
+    constants: { ROWS: rows, D: size, WIDTH: vectors ? size / 4 : size, LANES: lanes, VECTORS: vectors },
+    workgroups: line(rows, 64 / lanes),
+  };
+}
+
+/** Outputs: y [..., D], rstd [rows] and, where centred, mean [rows]. */
+export const normOp: Op<NormAttrs> = {
+  name: "norm",
+  infer(inputs, attrs) {
+    const [x, ...parameters] = inputs;
+    const size = x.shape.at(-1);
+    const fits = size && parameters.every(({ shape }) => shape.length === 1 && shape[0] === size);
+    if (!fits || inputs.some(({ dtype }) => dtype !== "f32")) {
+      mismatch(nameOf(attrs), `x f32[..., D], weight f32[D]${attrs.bias ? " and bias f32[D]" : ""}`, inputs);
+    }
+    const perRow: Spec = { shape: [sizeOf(x) / size!], dtype: "f32" };
+    return [x, perRow, ...(attrs.centered ? [perRow] : [])].map(({ shape, dtype }) => ({ shape, dtype }));
+  },
+  lower({ inputs, attrs, wanted }, target) {
+    const { constants, workgroups } = rowSchedule(inputs[0], target);
+    const { centered, bias, eps } = attrs;
+    const save = wanted.slice(1).some((w) => w);
+    const bindings: Record<number, Ref> = { 0: ["input", 0], 1: ["input", 1], 2: ["output", 0] };
+    if (bias) bindings[3] = ["input", 2];
+    if (save) bindings[4] = ["output", 1];
+    if (save && centered) bindings[5] = ["output", 2];
+    return {
+      dispatches: [{
+        label: nameOf(attrs),
+        source: `${rowsWgsl}\n${forwardWgsl}`,
+        constants: { ...constants, CENTERED: centered, BIAS: bias, SAVE: save, EPS: float(eps) },
+        bindings,
+        workgroups,
+      }],
+    };
+  },
+  cpu: normCpu,
+  vjp(node, [dy], wanted) {
+    const { centered, bias } = node.attrs as NormAttrs;
+    const [x, weight] = node.inputs;
+    const [, ...saved] = node.outputs;
+    const dx = wanted[0]
+      ? apply(normBackwardOp, [x, weight, dy!, ...saved], { centered, addend: false })[0]
+      : undefined;
+    const parameters = wanted[1] || wanted[2]
+      ? apply(normParametersOp, [x, dy!, ...saved], { centered, bias })
+      : [];
+    return [dx, ...parameters];
+  },
+  flops: ({ inputs: [x] }) => 8 * sizeOf(x),
+};
+
+/** The gradient of x, with another gradient of x added where one is given. */
+export const normBackwardOp: Op<NormBackwardAttrs> = {
+  name: "norm_backward",
+  infer: ([x]) => [{ shape: x.shape, dtype: "f32" }],
+  lower({ inputs, attrs }, target) {
+    const { constants, workgroups } = rowSchedule(inputs[0], target);
+    const { centered, addend } = attrs;
+    const bindings: Record<number, Ref> = {
+      0: ["input", 0],
+      1: ["input", 1],
+      2: ["input", 2],
+      3: ["input", 3],
+      6: ["output", 0],
+    };
+    if (centered) bindings[4] = ["input", 4];
+    if (addend) bindings[5] = ["input", centered ? 5 : 4];
+    return {
+      dispatches: [{
+        label: `${nameOf(attrs)}_backward`,
+        source: `${rowsWgsl}\n${backwardWgsl}`,
+        constants: { ...constants, CENTERED: centered, ADDEND: addend },
+        bindings,
+        workgroups,
+      }],
+    };
+  },
+  cpu: normBackwardCpu,
+  withAddend(node, addend) {
+    const attrs = node.attrs as NormBackwardAttrs;
+    // An addend that is an input already would be bound twice.
+    if (attrs.addend || node.inputs.includes(addend)) return undefined;
+    return apply(normBackwardOp, [...node.inputs, addend], { ...attrs, addend: true })[0];
+  },
+  flops: ({ inputs: [x] }) => 12 * sizeOf(x),
+};
+
+function lowerParameters({ inputs: [x], attrs, wanted }: Call<NormParametersAttrs>): Lowered {
+  const size = x.shape.at(-1)!;
+  const rows = sizeOf(x) / size;
+  const bias = attrs.bias && wanted[1];
+  const perChunk = chunkRows(rows, size);
+  const chunks = Math.ceil(rows / perChunk);
+  const vectors = size % 4 === 0;
+  const width = vectors ? size / 4 : size;
+  const bindings: Record<number, Ref> = {
+    0: ["input", 0],
+    1: ["input", 1],
+    2: ["input", 2],
+    4: ["scratch", 0],
+  };
+  if (attrs.centered) bindings[3] = ["input", 3];
+  if (bias) bindings[5] = ["scratch", 1];
+  const label = `${nameOf(attrs)}_parameters`;
+  return {
+    scratch: bias ? [chunks * size, chunks * size] : [chunks * size],
+    dispatches: [{
+      label,
+      source: parametersWgsl,
+      constants: {
+        ROWS: rows,
+        WIDTH: width,
+        CHUNKS: chunks,
+        CHUNK_ROWS: perChunk,
+        VECTORS: vectors,
+        CENTERED: attrs.centered,
+        BIAS: bias,
+      },
+      bindings,
+      workgroups: line(width * chunks, 64),
+    }, {
+      label: `${label}_sum`,
+      source: sumWgsl,
+      constants: { D: size, CHUNKS: chunks, BIAS: bias },
+      bindings: {
+        0: ["scratch", 0],
+        1: ["output", 0],
+        ...(bias ? { 2: ["scratch", 1], 3: ["output", 1] } satisfies Record<number, Ref> : {}),
+      },
+      workgroups: line(bias ? 2 * size : size, 64),
+    }],
+  };
+}
+
+/** Outputs: dweight [D] and, where there is a bias, dbias [D]. */
+export const normParametersOp: Op<NormParametersAttrs> = {
+  name: "norm_parameters",
+  infer([x], { bias }) {
+    const parameter: Spec = { shape: [x.shape.at(-1)!], dtype: "f32" };
+    return bias ? [parameter, parameter] : [parameter];
+  },
+  lower: lowerParameters,
+  cpu: normParametersCpu,
+  flops: ({ inputs: [x] }) => 5 * sizeOf(x),
+};
+
+/**
+ * LayerNorm over the last dimension: y = (x - mean x) / sqrt(var x + eps) * weight + bias, with the
+ * population variance of each row.
+ *
+ * Its gradient: dx = rstd (h - mean h - n mean(h n)) with h = dy weight, n = (x - mean) rstd; dweight and
+ * dbias are the sums of dy n and dy over the rows, in a fixed order.
+ *
+ * @param x [..., D]
+ * @param weight [D]
+ * @param bias [D], none by default
+ * @param eps added to the variance
+ * @returns [..., D]
+ * @throws {UserError} if the shapes do not fit
+ * @see Ba, Kiros, Hinton 2016, Layer Normalization, https://arxiv.org/abs/1607.06450
+ *
+ * @example
+ * ```ts
+ * import { input, layerNorm } from "../../mod.ts";
+ * const y = layerNorm(input("x", [2, 8, 64]), input("weight", [64]), input("bias", [64]));
+ * ```
+ */
+export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, eps = 1e-5): Tensor {
+  return apply(normOp, bias ? [x, weight, bias] : [x, weight], { centered: true, bias: !!bias, eps })[0];
+}
+
+/**
+ * RMSNorm over the last dimension: y = x / sqrt(mean x^2 + eps) * weight.
+ *
+ * Its gradient: dx = rstd (h - n mean(h n)) with h = dy weight, n = x rstd; dweight is the sum of dy n over
+ * the rows, in a fixed order.
+ *
+ * @param x [..., D]
+ * @param weight [D]
+ * @param eps added to the mean square
+ * @returns [..., D]
+ * @throws {UserError} if the shapes do not fit
+ * @see Zhang, Sennrich 2019, Root Mean Square Layer Normalization, https://arxiv.org/abs/1910.07467
+ *
+ * @example
+ * ```ts
+ * import { input, rmsNorm } from "../../mod.ts";
+ * const y = rmsNorm(input("x", [2, 8, 64]), input("weight", [64]));
+ * ```
+ */
+export function rmsNorm(x: Tensor, weight: Tensor, eps = 1e-6): Tensor {
+  return apply(normOp, [x, weight], { centered: false, bias: false, eps })[0];
+}

@@ -1,0 +1,40 @@
+// dweight = sum over rows of dy n, dbias = sum over rows of dy, with n = (x - mean) rstd, in CHUNKS pieces of rows:
+// dweight[chunk, :] and dbias[chunk, :]. A second dispatch (sum.wgsl) sums the pieces.
+//! if VECTORS
+alias Item = vec4f;
+//! else
+alias Item = f32;
+//! end
+@group(0) @binding(0) var<storage, read> x: array<Item>;
+@group(0) @binding(1) var<storage, read> dy: array<Item>;
+@group(0) @binding(2) var<storage, read> rstds: array<f32>;
+//! if CENTERED
+@group(0) @binding(3) var<storage, read> means: array<f32>;
+//! end
+@group(0) @binding(4) var<storage, read_write> dweight: array<Item>;
+//! if BIAS
+@group(0) @binding(5) var<storage, read_write> dbias: array<Item>;
+//! end
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 64u + id.x;
+  if (i >= WIDTH * CHUNKS) { return; }
+  let column = i % WIDTH;
+  let first = (i / WIDTH) * CHUNK_ROWS;
+  var along = Item(0f);
+  var sum = Item(0f);
+  for (var row = first; row < min(first + CHUNK_ROWS, ROWS); row++) {
+    let d = dy[row * WIDTH + column];
+//! if CENTERED
+    along += d * ((x[row * WIDTH + column] - means[row]) * rstds[row]);
+//! else
+    along += d * (x[row * WIDTH + column] * rstds[row]);
+//! end
+    sum += d;
+  }
+  dweight[i] = along;
+//! if BIAS
+  dbias[i] = sum;
+//! end
+}

@@ -1,0 +1,23 @@
+// Sums the CHUNKS pieces of parameters.wgsl in their order: dweight in the first D invocations, dbias in the rest.
+@group(0) @binding(0) var<storage, read> weights: array<f32>;
+@group(0) @binding(1) var<storage, read_write> dweight: array<f32>;
+//! if BIAS
+@group(0) @binding(2) var<storage, read> biases: array<f32>;
+@group(0) @binding(3) var<storage, read_write> dbias: array<f32>;
+//! end
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 64u + id.x;
+  var sum = 0f;
+  if (i < D) {
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) { sum += weights[chunk * D + i]; }
+    dweight[i] = sum;
+  }
+//! if BIAS
+  if (i >= D && i < 2u * D) {
+    for (var chunk = 0u; chunk < CHUNKS; chunk++) { sum += biases[chunk * D + i - D]; }
+    dbias[i - D] = sum;
+  }
+//! end
+}

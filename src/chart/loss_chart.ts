@@ -1,0 +1,65 @@
+// The chart that a training run ends with: losses of the training batches and of the evaluated splits, the learning rate
+// beside them, and what a model that knows only how often each token occurs would reach.
+
+import type { LogRecord } from "../track/records.ts";
+import { type ChartSeries, lineChart } from "./line_chart.ts";
+
+/** What {@link lossChart} may add. */
+export interface LossChartOptions {
+  /** Title, `Loss of <name>` unless told. */
+  title?: string;
+  /** Entropy of the unigram distribution of the text, in nats a token: a dashed horizontal line. */
+  unigramNats?: number;
+}
+
+/**
+ * The loss of a run against its steps, from the records of its log (others than `run`, `step` and `eval` are passed
+ * over): training loss as a thin line, each evaluated split as points and a line, the learning rate on the right axis.
+ *
+ * @returns an SVG document
+ *
+ * @example
+ * ```ts
+ * import { lossChart } from "./loss_chart.ts";
+ * const svg = lossChart([{ type: "eval", step: 1, split: "val", loss: 4, perplexity: 54.6, accuracy: 0, tokens: 64 }]);
+ * ```
+ */
+export function lossChart(records: Iterable<LogRecord>, options: LossChartOptions = {}): string {
+  const train: [number, number][] = [];
+  const rate: [number, number][] = [];
+  const splits = new Map<string, [number, number][]>();
+  let title = "Loss";
+  let [first, last] = [Infinity, 0];
+  for (const record of records) {
+    if (record.type === "run") title = `Loss of ${record.name}`;
+    if (record.type !== "step" && record.type !== "eval") continue;
+    [first, last] = [Math.min(first, record.step), Math.max(last, record.step)];
+    if (record.type === "step") {
+      train.push([record.step, record.loss]);
+      rate.push([record.step, record.lr]);
+    } else {
+      if (!splits.has(record.split)) splits.set(record.split, []);
+      splits.get(record.split)!.push([record.step, record.loss]);
+    }
+  }
+  const series: ChartSeries[] = [];
+  for (const [split, points] of splits) {
+    series.push({ name: `${split} loss`, points, markers: true, width: 1.75 });
+  }
+  if (train.length) series.push({ name: "training loss", points: train, width: 0.9 });
+  const floor = options.unigramNats;
+  if (floor !== undefined && last > 0) {
+    const points: [number, number][] = [[first, floor], [last, floor]];
+    series.push({ name: "unigram floor", points, dashed: true, width: 1.25 });
+  }
+  if (rate.length) {
+    series.push({ name: "learning rate", points: rate, axis: "y2", width: 1.25, colour: "#999999" });
+  }
+  return lineChart({
+    title: options.title ?? title,
+    x: { label: "step" },
+    y: { label: "loss (nats per token)" },
+    ...(rate.length ? { y2: { label: "learning rate" } } : {}),
+    series,
+  });
+}

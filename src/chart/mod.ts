@@ -1,0 +1,5 @@
+// The door of the charts: line charts as SVG documents, and the chart of a run's loss.
+
+export { CHART_COLOURS, type ChartAxis, type ChartSeries, type LineChart, lineChart } from "./line_chart.ts";
+export { lossChart, type LossChartOptions } from "./loss_chart.ts";
+export { thin } from "./thin.ts";

@@ -1,0 +1,333 @@
+// The part of a 2D canvas context that charts draw with, recorded as SVG: no permission, no native code, the same bytes
+// for the same drawing. What it does not know it refuses by name, so that no stroke is lost in silence.
+
+import { type Font, parseFont, textWidth } from "./text_width.ts";
+
+/** What a chart is drawn into, and what came of it. */
+export interface SvgCanvas {
+  /** In pixels of the SVG. */
+  width: number;
+  /** In pixels of the SVG. */
+  height: number;
+  /** The recording context. */
+  getContext(kind: string): unknown;
+  /** The elements drawn so far, without the document round them. */
+  elements(): string;
+}
+
+type Matrix = readonly [number, number, number, number, number, number];
+
+const IDENTITY: Matrix = [1, 0, 0, 1, 0, 0];
+
+/** m followed by n: first n's mapping, then m's, as a canvas composes. */
+function compose(m: Matrix, n: Matrix): Matrix {
+  return [
+    m[0] * n[0] + m[2] * n[1],
+    m[1] * n[0] + m[3] * n[1],
+    m[0] * n[2] + m[2] * n[3],
+    m[1] * n[2] + m[3] * n[3],
+    m[0] * n[4] + m[2] * n[5] + m[4],
+    m[1] * n[4] + m[3] * n[5] + m[5],
+  ];
+}
+
+/** A number of the SVG: two decimals, and never one that is not finite. */
+function num(value: number, digits = 2): string {
+  if (!Number.isFinite(value)) throw new Error(`The chart draws at ${value}: a number that is not finite.`);
+  return String(Number(value.toFixed(digits)) + 0);
+}
+
+/** Text as XML: escaped, and without the characters that XML cannot hold. */
+export function escapeXml(text: string): string {
+  return text.toWellFormed()
+    // deno-lint-ignore no-control-regex
+    .replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "\ufffd")
+    .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
+}
+
+/** A CSS colour as SVG 1.1 knows it: the colour without its opacity, and the opacity. */
+function parseColour(colour: unknown): [colour: string, opacity: number] {
+  if (typeof colour !== "string") throw new Error("The chart's canvas does not know gradients and patterns.");
+  const text = colour.trim().toLowerCase();
+  const hex = /^#([0-9a-f]{6})([0-9a-f]{2})$/.exec(text);
+  if (hex) return [`#${hex[1]}`, parseInt(hex[2], 16) / 255];
+  const rgb = /^rgba?\(([^)]*)\)$/.exec(text);
+  if (rgb) {
+    const parts = rgb[1].split(/[\s,/]+/).filter(Boolean).map(Number);
+    const bytes = parts.slice(0, 3).map((part) => Math.round(part).toString(16).padStart(2, "0"));
+    return [`#${bytes.join("")}`, parts[3] ?? 1];
+  }
+  if (text === "transparent") return ["#000000", 0];
+  if (/^#[0-9a-f]{3}$|^#[0-9a-f]{6}$|^[a-z]+$/.test(text)) return [text, 1];
+  throw new Error(`The chart's canvas does not know the colour "${colour}".`);
+}
+
+const PROPERTIES = {
+  fillStyle: "#000000" as unknown,
+  strokeStyle: "#000000" as unknown,
+  globalAlpha: 1,
+  lineWidth: 1,
+  lineCap: "butt",
+  lineJoin: "miter",
+  lineDashOffset: 0,
+  font: "10px sans-serif",
+  textAlign: "start",
+  textBaseline: "alphabetic",
+};
+
+type Properties = typeof PROPERTIES;
+type State = { properties: Properties; matrix: Matrix; dash: number[]; clip: string };
+
+const ANCHORS: { [align: string]: string } = { center: "middle", right: "end", end: "end" };
+// Renderers differ in dominant-baseline, so a baseline becomes a shift in hundredths of the size: half a capital's height
+// for the middle.
+const BASELINES: { [baseline: string]: number } = {
+  top: 80,
+  hanging: 75,
+  middle: 36,
+  bottom: -20,
+  ideographic: -20,
+};
+
+/** Everything that the methods of one context share. */
+interface Recording {
+  out: string[];
+  prefix: string;
+  state: State;
+  saved: State[];
+  path: string;
+  /** A pair that follows M or L is a line already: the letter is written only after another command. */
+  inLine: boolean;
+  /** The path that the last element filled, which a stroke may still join. */
+  filled: string;
+  clips: Map<string, string>;
+}
+
+function pointAt(recording: Recording, x: number, y: number): string {
+  const [a, b, c, d, e, f] = recording.state.matrix;
+  return `${num(a * x + c * y + e, 1)},${num(b * x + d * y + f, 1)}`;
+}
+
+function scaleOf(recording: Recording): number {
+  const [a, b, c, d] = recording.state.matrix;
+  return Math.sqrt(Math.abs(a * d - b * c));
+}
+
+function paintAttribute(recording: Recording, kind: "fill" | "stroke", style: unknown): string | undefined {
+  const [colour, own] = parseColour(style);
+  const opacity = own * recording.state.properties.globalAlpha;
+  if (opacity === 0) return undefined;
+  return `${kind}="${escapeXml(colour)}"` + (opacity < 1 ? ` ${kind}-opacity="${num(opacity, 3)}"` : "");
+}
+
+function strokeAttributes(recording: Recording): string | undefined {
+  const { strokeStyle, lineWidth, lineCap, lineJoin, lineDashOffset } = recording.state.properties;
+  const paint = paintAttribute(recording, "stroke", strokeStyle);
+  if (!paint) return undefined;
+  const scale = scaleOf(recording);
+  let text = paint;
+  if (lineWidth * scale !== 1) text += ` stroke-width="${num(lineWidth * scale)}"`;
+  if (lineCap !== "butt") text += ` stroke-linecap="${escapeXml(lineCap)}"`;
+  if (lineJoin !== "miter") text += ` stroke-linejoin="${escapeXml(lineJoin)}"`;
+  if (recording.state.dash.length) {
+    text += ` stroke-dasharray="${recording.state.dash.map((length) => num(length * scale)).join(" ")}"`;
+    if (lineDashOffset) text += ` stroke-dashoffset="${num(lineDashOffset * scale)}"`;
+  }
+  return text;
+}
+
+function emit(recording: Recording, element: string): void {
+  recording.out.push(element);
+  recording.filled = "";
+}
+
+function clipAttribute(recording: Recording): string {
+  return recording.state.clip && ` clip-path="url(#${recording.state.clip})"`;
+}
+
+function rectanglePath(recording: Recording, x: number, y: number, width: number, height: number): string {
+  const corners = [[x, y], [x + width, y], [x + width, y + height], [x, y + height]];
+  return `M${corners.map(([u, v]) => pointAt(recording, u, v)).join(" ")}Z`;
+}
+
+function fillPath(recording: Recording, path: string): void {
+  const paint = paintAttribute(recording, "fill", recording.state.properties.fillStyle);
+  if (!path || !paint) return;
+  emit(recording, `<path d="${path}" ${paint}${clipAttribute(recording)}/>`);
+  recording.filled = path;
+}
+
+function strokePath(recording: Recording, path: string): void {
+  const stroke = strokeAttributes(recording);
+  if (!path || !stroke || recording.state.properties.lineWidth <= 0) return;
+  const ending = `${clipAttribute(recording)}/>`;
+  if (recording.filled === path && recording.out.at(-1)!.endsWith(ending)) {
+    emit(recording, `${recording.out.pop()!.slice(0, -ending.length)} ${stroke}${ending}`);
+  } else emit(recording, `<path d="${path}" fill="none" ${stroke}${ending}`);
+}
+
+function clipTo(recording: Recording, path: string): void {
+  const key = `${recording.state.clip} ${path}`;
+  let id = recording.clips.get(key);
+  if (!id) {
+    id = `${recording.prefix}${recording.clips.size}`;
+    recording.clips.set(key, id);
+    emit(recording, `<clipPath id="${id}"${clipAttribute(recording)}><path d="${path}"/></clipPath>`);
+  }
+  recording.state.clip = id;
+}
+
+/** Arcs of a whole turn are two halves, for an SVG arc cannot end where it begins. */
+function addArc(
+  recording: Recording,
+  x: number,
+  y: number,
+  radius: number,
+  start: number,
+  end: number,
+  counter: boolean,
+): void {
+  const turn = 2 * Math.PI;
+  let sweep = counter ? start - end : end - start;
+  sweep = sweep >= turn ? turn : ((sweep % turn) + turn) % turn;
+  const r = num(radius * scaleOf(recording));
+  const at = (angle: number) =>
+    pointAt(recording, x + radius * Math.cos(angle), y + radius * Math.sin(angle));
+  recording.path += `${recording.path ? "L" : "M"}${at(start)}`;
+  recording.inLine = false;
+  for (let part = 1; part <= 2; part++) {
+    const angle = start + (counter ? -1 : 1) * sweep * part / 2;
+    recording.path += `A${r},${r} 0 0 ${counter ? 0 : 1} ${at(angle)}`;
+  }
+}
+
+function addText(recording: Recording, text: string, x: number, y: number): void {
+  const { font, fillStyle, textAlign, textBaseline } = recording.state.properties;
+  const paint = paintAttribute(recording, "fill", fillStyle);
+  if (!paint || text.trim() === "") return;
+  const { size, weight, style }: Font = parseFont(font);
+  const [a, b, c, d, e, f] = recording.state.matrix;
+  const down = y + (BASELINES[textBaseline] ?? 0) * size / 100;
+  const anchor = ANCHORS[textAlign];
+  let attributes = ` font-size="${num(size * scaleOf(recording))}" ${paint}`;
+  if (weight !== "normal") attributes += ` font-weight="${weight}"`;
+  if (style !== "normal") attributes += ` font-style="${style}"`;
+  if (anchor) attributes += ` text-anchor="${anchor}"`;
+  const angle = Math.atan2(b, a) * 180 / Math.PI;
+  const [px, py] = [num(a * x + c * down + e, 1), num(b * x + d * down + f, 1)];
+  if (Math.abs(angle) > 1e-6) attributes += ` transform="rotate(${num(angle)} ${px} ${py})"`;
+  emit(
+    recording,
+    `<text x="${px}" y="${py}"${attributes}${clipAttribute(recording)}>${escapeXml(text)}</text>`,
+  );
+}
+
+function pathMethods(recording: Recording) {
+  const extend = (piece: string, inLine = false) => {
+    recording.path += piece;
+    recording.inLine = inLine;
+  };
+  return {
+    beginPath: () => void (recording.path = ""),
+    closePath: () => extend(recording.path ? "Z" : ""),
+    moveTo: (x: number, y: number) => extend(`M${pointAt(recording, x, y)}`, true),
+    lineTo: (x: number, y: number) =>
+      extend(
+        `${recording.path === "" ? "M" : recording.inLine ? " " : "L"}${pointAt(recording, x, y)}`,
+        true,
+      ),
+    arc: (x: number, y: number, radius: number, start: number, end: number, counter = false) =>
+      addArc(recording, x, y, radius, start, end, counter),
+    rect: (x: number, y: number, width: number, height: number) =>
+      extend(rectanglePath(recording, x, y, width, height)),
+    clip: () => clipTo(recording, recording.path),
+    fill: () => fillPath(recording, recording.path),
+    stroke: () => strokePath(recording, recording.path),
+    fillRect: (x: number, y: number, width: number, height: number) =>
+      fillPath(recording, rectanglePath(recording, x, y, width, height)),
+    strokeRect: (x: number, y: number, width: number, height: number) =>
+      strokePath(recording, rectanglePath(recording, x, y, width, height)),
+    // The document begins blank and is drawn once.
+    clearRect: () => {},
+  };
+}
+
+function stateMethods(recording: Recording) {
+  const transform = (m: Matrix) => void (recording.state.matrix = compose(recording.state.matrix, m));
+  return {
+    save: () => {
+      const { properties, matrix, dash, clip } = recording.state;
+      recording.saved.push({ properties: { ...properties }, matrix, dash, clip });
+    },
+    restore: () => void (recording.state = recording.saved.pop() ?? recording.state),
+    translate: (x: number, y: number) => transform([1, 0, 0, 1, x, y]),
+    rotate: (angle: number) =>
+      transform([Math.cos(angle), Math.sin(angle), -Math.sin(angle), Math.cos(angle), 0, 0]),
+    setTransform: (...m: number[]) => {
+      if (m.length !== 6) throw new Error("The chart's canvas knows setTransform with six numbers only.");
+      recording.state.matrix = m as unknown as Matrix;
+    },
+    resetTransform: () => void (recording.state.matrix = IDENTITY),
+    setLineDash: (lengths: number[]) => void (recording.state.dash = [...lengths]),
+    fillText: (text: string, x: number, y: number) => addText(recording, String(text), x, y),
+    measureText: (text: string) => ({
+      width: textWidth(String(text), parseFont(recording.state.properties.font)),
+    }),
+  };
+}
+
+/**
+ * A canvas whose 2D context records SVG: paths with the current transformation worked in, clips, and text as real
+ * `<text>`. Coordinates have one decimal, and the same calls give the same elements.
+ *
+ * The context throws an Error that names any method or property it does not know, and on a coordinate that is not finite.
+ *
+ * @param width of the drawing, in pixels
+ * @param height of the drawing, in pixels
+ * @param prefix of the ids of clips, for two drawings in one page must not share them
+ *
+ * @example
+ * ```ts
+ * import { svgCanvas } from "./svg_context.ts";
+ * const canvas = svgCanvas(100, 50, "c");
+ * const context = canvas.getContext("2d") as { fillRect(x: number, y: number, w: number, h: number): void };
+ * context.fillRect(0, 0, 10, 10);
+ * canvas.elements(); // <path d="M0,0 10,0 10,10 0,10Z" fill="#000000"/>
+ * ```
+ */
+export function svgCanvas(width: number, height: number, prefix: string): SvgCanvas {
+  const recording: Recording = {
+    out: [],
+    prefix,
+    state: { properties: { ...PROPERTIES }, matrix: IDENTITY, dash: [], clip: "" },
+    saved: [],
+    path: "",
+    inLine: false,
+    filled: "",
+    clips: new Map(),
+  };
+  const methods: Record<string, unknown> = { ...pathMethods(recording), ...stateMethods(recording) };
+  const context = new Proxy({}, {
+    get(_target, name) {
+      if (name === "canvas") return canvas;
+      if (typeof name === "symbol") return undefined;
+      if (Object.hasOwn(methods, name)) return methods[name];
+      if (Object.hasOwn(PROPERTIES, name)) return recording.state.properties[name as keyof Properties];
+      throw new Error(`The chart's canvas does not know "${name}".`);
+    },
+    set(_target, name, value) {
+      if (!Object.hasOwn(PROPERTIES, name)) {
+        throw new Error(`The chart's canvas does not know the property "${String(name)}".`);
+      }
+      recording.state.properties = { ...recording.state.properties, [name]: value };
+      return true;
+    },
+  });
+  const canvas: SvgCanvas = {
+    width,
+    height,
+    getContext: () => context,
+    elements: () => recording.out.join("\n"),
+  };
+  return canvas;
+}

@@ -1,0 +1,63 @@
+// How wide a text is drawn, from a table and not from fonts: a chart is laid out alike on every machine. Each width is
+// the wider of Helvetica's (and so Arial's) and DejaVu Sans's, so no label meets its neighbour in either.
+
+// Hundredths of the font size, for the code points 32 to 126.
+const WIDTHS = (
+  "32 40 46 84 64 95 78 28 39 39 50 84 32 36 32 34 64 64 64 64 64 64 64 64 64 64 34 34 84 84 84 56 " +
+  "102 68 69 72 77 67 61 78 75 30 50 67 56 86 75 79 67 79 72 67 61 73 68 99 69 67 69 39 34 39 84 56 " +
+  "50 61 64 55 64 62 35 64 63 28 28 58 28 97 63 61 64 64 41 52 39 63 59 82 59 59 53 64 34 64 84"
+).split(" ").map(Number);
+const OTHER_WIDTH = 70;
+const WIDE_WIDTH = 100;
+const FIRST_WIDE = 0x1100;
+const BOLD = 1.12;
+
+/** What {@link textWidth} and the SVG need of a CSS font: `"bold 12px Helvetica, sans-serif"`. */
+export interface Font {
+  /** `normal` or `italic`. */
+  style: string;
+  /** `normal`, `bold` or a number. */
+  weight: string;
+  /** Size in pixels. */
+  size: number;
+  /** The list of families. */
+  family: string;
+}
+
+/**
+ * The parts of a CSS font shorthand whose size is in pixels; a line height is passed over.
+ *
+ * @throws Error where the text is no such font
+ */
+export function parseFont(font: string): Font {
+  const match = /^((?:[a-z]+\s+|\d+\s+)*?)([\d.]+)px(?:\/\S+)?\s+(.+)$/i.exec(font.trim());
+  if (!match) throw new Error(`The chart's canvas does not know the font "${font}".`);
+  const words = match[1].split(/\s+/);
+  const weight = words.find((word) => /^(bold|bolder|lighter|\d+)$/.test(word)) ?? "normal";
+  return {
+    style: words.includes("italic") ? "italic" : "normal",
+    weight,
+    size: Number(match[2]),
+    family: match[3],
+  };
+}
+
+/**
+ * An upper estimate of the width of one line of text in pixels: the sum over its characters of table width * size,
+ * 1.12 times that in bold.
+ *
+ * @example
+ * ```ts
+ * import { parseFont, textWidth } from "./text_width.ts";
+ * textWidth("loss", parseFont("10px sans-serif")); // 19.3
+ * ```
+ */
+export function textWidth(text: string, font: Font): number {
+  let hundredths = 0;
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    hundredths += WIDTHS[code - 32] ?? (code < FIRST_WIDE ? OTHER_WIDTH : WIDE_WIDTH);
+  }
+  const bold = font.weight === "bold" || font.weight === "bolder" || Number(font.weight) >= 600;
+  return hundredths * font.size * (bold ? BOLD : 1) / 100;
+}

@@ -1,0 +1,131 @@
+// The two graphs of training: a step (forward, backward, clip, update, record) and an evaluation batch.
+import { adamw, adamwHyper } from "../../kernels/adamw/op.ts";
+import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
+import { add, scale } from "../../kernels/elementwise/op.ts";
+import { grad } from "../../kernels/gradient.ts";
+import { sumSquares } from "../../kernels/reduce/op.ts";
+import type { Config } from "../config/mod.ts";
+import type { Graph } from "../device/plan.ts";
+import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
+import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
+import type { Batch } from "../data/mod.ts";
+import { type Architecture, decoder } from "../nn/decoder.ts";
+import { flat, type Layout, packGradients, parameterViews, STATES } from "./parameters.ts";
+
+/** Rows of the tables that steps and evaluation batches write their numbers into before the host reads them. */
+export const WINDOW = 64;
+
+/** Numbers of a row: each scalar has an aligned place of its own, so that its kernel writes there. */
+const place = (i: number): number => i * ALIGN;
+
+/** What a table's rows hold, by name: where in the row each number stands. */
+export interface Table {
+  readonly name: string;
+  readonly width: number;
+  readonly columns: Readonly<Record<string, number>>;
+}
+
+function recordRow(
+  name: string,
+  scalars: Readonly<Record<string, Tensor>>,
+): { effect: Tensor; table: Table } {
+  const names = Object.keys(scalars);
+  const width = names.length * ALIGN;
+  const row = pack(names.map((key) => scalars[key]), names.map((_, i) => place(i)), width);
+  const effect = record(state(name, [WINDOW, width]), row, input("slot", [1], "u32"));
+  return {
+    effect,
+    table: { name, width, columns: Object.fromEntries(names.map((key, i) => [key, place(i)])) },
+  };
+}
+
+/** Rows of a table as records of numbers. */
+export function rowsOf({ width, columns }: Table, values: Values, count: number): Record<string, number>[] {
+  return Array.from({ length: count }, (_, row) => {
+    return Object.fromEntries(
+      Object.entries(columns).map(([name, column]) => [name, values[row * width + column]]),
+    );
+  });
+}
+
+function lossOf(
+  architecture: Architecture,
+  ids: Tensor,
+  targets: Tensor,
+  parameters: Tensor,
+  layout: Layout,
+  seed?: Tensor,
+) {
+  const views = parameterViews(layout, parameters);
+  const logits = decoder(architecture, views, ids, { seed });
+  const { vocabulary } = architecture;
+  const found = crossEntropy(reshape(logits, [sizeOf(logits) / vocabulary, vocabulary]), targets);
+  return { ...found, views, logits };
+}
+
+/** The graph of one training step, the table its row goes into, and, for tests, its loss and gradients. */
+export interface StepGraph {
+  readonly graph: Graph;
+  readonly table: Table;
+}
+
+/**
+ * One step: the mean loss and gradient of `accumulate` batches, the global norm, AdamW in place, and a row of the table
+ * "steps" (loss, squared gradient norm). Inputs: `ids0`, `targets0`, ..., `seed`, `hyper`, `slot`.
+ */
+export function stepGraph(architecture: Architecture, layout: Layout, config: Config): StepGraph {
+  const { batch, accumulate } = config.train;
+  const { betas, eps, weight_decay: weightDecay, clip } = config.optimizer;
+  const parameters = flat(layout);
+  const seed = architecture.dropout > 0 ? input("seed", [2], "u32") : undefined;
+  let total: { loss: Tensor; gradient: Tensor } | undefined;
+  for (let i = 0; i < accumulate; i++) {
+    const ids = input(`ids${i}`, [batch, architecture.context], "u32");
+    const targets = input(`targets${i}`, [batch * architecture.context], "u32");
+    const { loss, views } = lossOf(architecture, ids, targets, parameters, layout, seed);
+    const gradients = grad(loss, layout.slots.map(({ name }) => views[name]), 1 / accumulate);
+    const part = { loss: scale(loss, 1 / accumulate), gradient: packGradients(layout, gradients) };
+    total = total ? { loss: add(total.loss, part.loss), gradient: add(total.gradient, part.gradient) } : part;
+  }
+  const { loss, gradient } = total!;
+  const squaredNorm = sumSquares(gradient);
+  const { effect, table } = recordRow("steps", { loss, squared_norm: squaredNorm });
+  const hyper = input("hyper", [4]);
+  const [m, v] = [flat(layout, STATES.expAvg), flat(layout, STATES.expAvgSq)];
+  const options = { betas, eps, weightDecay, clip, decayed: layout.decayed };
+  const update = adamw(parameters, gradient, m, v, squaredNorm, hyper, options);
+  return { graph: { effects: [effect, update.parameter], outputs: { gradient } }, table };
+}
+
+/** The inputs of a step. `step` is 0-based. */
+export function stepFeeds(
+  config: Config,
+  batches: readonly Batch[],
+  { step, lr, slot }: { step: number; lr: number; slot: number },
+): Record<string, Values> {
+  const feeds: Record<string, Values> = {
+    hyper: adamwHyper(lr, step + 1, config.optimizer.betas),
+    slot: Uint32Array.of(slot),
+    seed: Uint32Array.of(config.seed >>> 0, step),
+  };
+  batches.forEach(({ ids, targets }, i) => {
+    feeds[`ids${i}`] = ids;
+    feeds[`targets${i}`] = targets;
+  });
+  return feeds;
+}
+
+/** One evaluation batch: a row of the table "evaluation" (mean loss, valid targets, correct ones). */
+export function evaluationGraph(architecture: Architecture, layout: Layout, batch: number): StepGraph {
+  const ids = input("ids", [batch, architecture.context], "u32");
+  const targets = input("targets", [batch * architecture.context], "u32");
+  const { loss, valid, correct } = lossOf(architecture, ids, targets, flat(layout), layout);
+  const { effect, table } = recordRow("evaluation", { loss, valid, correct });
+  return { graph: { effects: [effect] }, table };
+}
+
+/** The logits of some ids, u32 [rows, length], as output `logits` [rows, length, V] of input `ids`. */
+export function logitsGraph(architecture: Architecture, layout: Layout, rows: number, length: number): Graph {
+  const ids = input("ids", [rows, length], "u32");
+  return { outputs: { logits: decoder(architecture, parameterViews(layout, flat(layout)), ids) } };
+}

@@ -1,0 +1,365 @@
+// The folder of a run on disk: how it is made, found again and pointed at, and how files and checkpoints come to stand
+// in it whole or not at all: everything is written under a temporary name, synced and renamed.
+
+import { createHash } from "node:crypto";
+import { basename, dirname, isAbsolute, join, normalize, sep } from "node:path";
+import { nearest, UserError } from "../errors.ts";
+import { fileError } from "../track/records.ts";
+
+/** Where the parts of a run stand. */
+export interface RunFolder {
+  /** The folder itself, `runs/<name>/<time>-<id>`. */
+  path: string;
+  /** The run's name. */
+  name: string;
+  /** `config.yaml`, the resolved configuration. */
+  config: string;
+  /** `log.ndjson`. */
+  log: string;
+  /** The folder of charts. */
+  charts: string;
+  /** The folder of checkpoints: `<step>` each, `best` and `last` pointing at two of them. */
+  checkpoints: string;
+}
+
+/** What a path of the user's turned out to name. */
+export interface ResolvedRun {
+  /** The run; null for a checkpoint folder that stands outside a run. */
+  run: RunFolder | null;
+  /** The checkpoint folder: the one named, else the run's `last`, else its highest step; null where it has none. */
+  checkpoint: string | null;
+}
+
+/** Names that stand for another folder, by a symbolic link or by a text file that holds the relative path. */
+const POINTERS = ["latest", "best", "last"];
+
+/**
+ * The parts of the run whose folder is `path`; nothing is read.
+ *
+ * @example
+ * ```ts
+ * import { runFolder } from "./run_folder.ts";
+ * runFolder("runs/small/20250102-030405-1f").log; // "runs/small/20250102-030405-1f/log.ndjson"
+ * ```
+ */
+export function runFolder(path: string): RunFolder {
+  return {
+    path,
+    name: basename(dirname(path)),
+    config: join(path, "config.yaml"),
+    log: join(path, "log.ndjson"),
+    charts: join(path, "charts"),
+    checkpoints: join(path, "checkpoints"),
+  };
+}
+
+async function removeQuietly(path: string): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive: true });
+  } catch { /* It is not there. */ }
+}
+
+async function writeSynced(path: string, content: Uint8Array | string): Promise<void> {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  using file = await Deno.open(path, { write: true, create: true, truncate: true });
+  for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
+  await file.sync();
+}
+
+/** Makes renames in a folder outlast a power cut, where the system can sync folders (Windows cannot). */
+async function syncFolder(path: string): Promise<void> {
+  try {
+    using folder = await Deno.open(path, { read: true });
+    await folder.sync();
+  } catch { /* The rename stands all the same. */ }
+}
+
+let temporaryNames = 0;
+
+/**
+ * Writes a file whole or not at all: to a temporary name in the same folder, synced, renamed over `path`.
+ *
+ * @param content bytes, or text to be written as UTF-8
+ * @throws UserError with the path and the system's reason; the temporary file is gone then and what stood at `path` is
+ * as it was
+ *
+ * @example
+ * ```ts
+ * import { writeFileAtomic } from "./run_folder.ts";
+ * await writeFileAtomic("chart.svg", "<svg/>");
+ * ```
+ */
+export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
+  try {
+    await writeSynced(temporary, content);
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await removeQuietly(temporary);
+    throw fileError(path, error);
+  }
+  await syncFolder(dirname(path));
+}
+
+/** A symbolic link asks for the whole file system's permissions; asking for them must not prompt. */
+async function symlink(target: string, path: string): Promise<boolean> {
+  for (const name of ["read", "write"] as const) {
+    if ((await Deno.permissions.query({ name })).state !== "granted") return false;
+  }
+  try {
+    await Deno.symlink(target, path, { type: "dir" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Makes `path` stand for the folder at `target`, relative to its own, in one rename. */
+async function swapPointer(path: string, target: string): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
+  try {
+    if (!await symlink(target, temporary)) await writeSynced(temporary, target + "\n");
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await removeQuietly(temporary);
+    throw fileError(path, error);
+  }
+  await syncFolder(dirname(path));
+}
+
+/**
+ * Makes the folder of a new run, `<dir>/<name>/<yyyymmdd-hhmmss>-<id>` (UTC) with `charts/` and `checkpoints/`, and
+ * points `<dir>/latest` at it: by a relative symbolic link, or where none can be made by a text file with the path.
+ *
+ * @param dir the folder of all runs
+ * @param name the run's name: any file name that does not start with a dot, but not `latest`
+ * @param id tells apart runs that start in one second
+ * @throws UserError where the name cannot be a folder, the run exists already or the system refuses
+ *
+ * @example
+ * ```ts
+ * import { createRunFolder } from "./run_folder.ts";
+ * const run = await createRunFolder("runs", "small", new Date(), "1f");
+ * ```
+ */
+export async function createRunFolder(dir: string, name: string, now: Date, id: string): Promise<RunFolder> {
+  // deno-lint-ignore no-control-regex
+  if (!/^[^./\\<>:"|?*\x00-\x1f][^/\\<>:"|?*\x00-\x1f]*$/.test(name) || POINTERS.includes(name)) {
+    throw new UserError(
+      `name: ${
+        JSON.stringify(name)
+      } cannot be the name of a folder of runs, expected letters, digits, "-", "_", ` +
+        `"=", "," or "." after the first, and not one of ${POINTERS.join(", ")}.`,
+    );
+  }
+  const time = now.toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);
+  const run = runFolder(join(dir, name, `${time}-${id}`));
+  try {
+    await Deno.mkdir(dirname(run.path), { recursive: true });
+    await Deno.mkdir(run.path);
+    await Deno.mkdir(run.charts);
+    await Deno.mkdir(run.checkpoints);
+  } catch (error) {
+    throw fileError(run.path, error);
+  }
+  await swapPointer(join(dir, "latest"), `${name}/${basename(run.path)}`);
+  return run;
+}
+
+/** The SHA-256 of bytes in 64 lower-case hexadecimal digits, as `state.json` lists it for each file of a checkpoint. */
+export function sha256Hex(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/**
+ * Writes the checkpoint of a step whole or not at all: its files go into `checkpoints/.<step>.tmp`, each synced, and the
+ * folder is renamed to `checkpoints/<step>`, in the place of one that a run resumed from before this step wrote. What an
+ * earlier process left unfinished in `checkpoints/` is cleared away first.
+ *
+ * @param files file name to content
+ * @returns the path of the checkpoint
+ * @throws UserError with the path and the system's reason (a full disk); nothing half-written is left then
+ *
+ * @example
+ * ```ts
+ * import { createRunFolder, pointTo, writeCheckpoint } from "./run_folder.ts";
+ * const run = await createRunFolder("runs", "small", new Date(), "1f");
+ * await writeCheckpoint(run, 100, { "state.json": "{}" });
+ * await pointTo(run, "last", 100);
+ * ```
+ */
+export async function writeCheckpoint(
+  run: RunFolder,
+  step: number,
+  files: Record<string, Uint8Array | string>,
+): Promise<string> {
+  const path = join(run.checkpoints, String(step));
+  const temporary = join(run.checkpoints, `.${step}.tmp`);
+  const replaced = join(run.checkpoints, `.${step}.old.tmp`);
+  for (const name of await namesIn(run.checkpoints)) {
+    if (/^\..*\.tmp$/.test(name)) await removeQuietly(join(run.checkpoints, name));
+  }
+  try {
+    await Deno.mkdir(temporary);
+    for (const [name, content] of Object.entries(files)) await writeSynced(join(temporary, name), content);
+    await syncFolder(temporary);
+    if (await stat(path)) await Deno.rename(path, replaced);
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await removeQuietly(temporary);
+    throw fileError(path, error);
+  }
+  await syncFolder(run.checkpoints);
+  await removeQuietly(replaced);
+  return path;
+}
+
+/**
+ * Points `checkpoints/best` or `checkpoints/last` at the checkpoint of a step, in one rename.
+ *
+ * @throws Error where there is no such checkpoint; UserError with the system's reason where it refuses
+ */
+export async function pointTo(run: RunFolder, which: "best" | "last", step: number): Promise<void> {
+  if (!await stat(join(run.checkpoints, String(step)))) {
+    throw new Error(`There is no checkpoint of step ${step}.`);
+  }
+  await swapPointer(join(run.checkpoints, which), String(step));
+}
+
+/**
+ * Removes the checkpoint of a step, in one rename for who looks on; nothing happens where there is none.
+ *
+ * @throws Error where `best` or `last` points at it; UserError with the system's reason where it refuses
+ */
+export async function removeCheckpoint(run: RunFolder, step: number): Promise<void> {
+  const path = join(run.checkpoints, String(step));
+  for (const which of ["best", "last"]) {
+    if (await follow(join(run.checkpoints, which)) === path) {
+      throw new Error(`"${which}" points at step ${step}.`);
+    }
+  }
+  if (!await stat(path)) return;
+  const temporary = join(run.checkpoints, `.${step}.tmp`);
+  try {
+    await removeQuietly(temporary);
+    await Deno.rename(path, temporary);
+    await Deno.remove(temporary, { recursive: true });
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+async function stat(path: string): Promise<Deno.FileInfo | null> {
+  try {
+    return await Deno.stat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
+    throw fileError(path, error);
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path))?.isDirectory ?? false;
+}
+
+/** The names in a folder, sorted; none where it is not there. */
+async function namesIn(path: string): Promise<string[]> {
+  try {
+    return (await Array.fromAsync(Deno.readDir(path))).map((entry) => entry.name).sort();
+  } catch {
+    return [];
+  }
+}
+
+/** The path with every `latest`, `best` and `last` in it replaced by what it points at, link or text file. */
+async function follow(path: string): Promise<string> {
+  const parts = normalize(path).split(sep);
+  let at = "";
+  for (const [i, part] of parts.entries()) {
+    const parent = at;
+    at = i === 0 ? part || sep : join(parent, part);
+    if (!POINTERS.includes(part)) continue;
+    try {
+      const { isSymlink, isFile } = await Deno.lstat(at);
+      if (!isSymlink && !isFile) continue;
+      const target = isSymlink ? await Deno.readLink(at) : (await Deno.readTextFile(at)).trim();
+      at = isAbsolute(target) ? target : join(parent, target);
+    } catch { /* What is not there is told by whoever needs it. */ }
+  }
+  return at;
+}
+
+async function isRun(path: string): Promise<boolean> {
+  return await isFolder(join(path, "checkpoints")) || await stat(join(path, "log.ndjson")) !== null;
+}
+
+async function defaultCheckpoint(run: RunFolder): Promise<string | null> {
+  const last = await follow(join(run.checkpoints, "last"));
+  if (basename(last) !== "last" && await isFolder(last)) return last;
+  const steps = (await namesIn(run.checkpoints)).filter((name) => /^\d+$/.test(name)).map(Number);
+  return steps.length ? join(run.checkpoints, String(Math.max(...steps))) : null;
+}
+
+/** What the folder at `path` is, or null where it is none of what a user may name. */
+async function classify(path: string): Promise<ResolvedRun | null> {
+  if (!await isFolder(path)) return null;
+  if (await stat(join(path, "state.json"))) {
+    const inRun = basename(dirname(path)) === "checkpoints";
+    return { run: inRun ? runFolder(dirname(dirname(path))) : null, checkpoint: path };
+  }
+  if (!await isRun(path)) {
+    const runs: string[] = [];
+    for (const name of await namesIn(path)) if (await isRun(join(path, name))) runs.push(name);
+    return runs.length ? await classify(join(path, runs.at(-1)!)) : null;
+  }
+  const run = runFolder(path);
+  return { run, checkpoint: await defaultCheckpoint(run) };
+}
+
+/** The existing path nearest to a missing one: its first missing part spelt like something that is there. */
+async function nearestExisting(path: string): Promise<string | undefined> {
+  const parts = normalize(path).split(sep);
+  for (let i = parts.length - 1; i >= 0; i--) {
+    const parent = parts.slice(0, i).join(sep) || (i > 0 ? sep : ".");
+    if (i > 0 && !await isFolder(parent)) continue;
+    const near = nearest(parts[i], (await namesIn(parent)).filter((name) => !name.startsWith(".")));
+    return near === undefined ? undefined : join(parent, near);
+  }
+}
+
+/**
+ * Finds what a user means by a run: the path of a run folder, of `runs/latest`, of a checkpoint folder (`best` and
+ * `last` too), or the name of a run, which stands for the newest run of that name. Pointers are followed whether they
+ * are links or text files.
+ *
+ * @param path what the user wrote
+ * @param runs the folder of all runs, in which names are looked up
+ * @throws UserError where nothing is there, with the nearest that is, or where it is neither run nor checkpoint
+ *
+ * @example
+ * ```ts
+ * import { resolveRun } from "./run_folder.ts";
+ * const { run, checkpoint } = await resolveRun("runs/latest");
+ * ```
+ */
+export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedRun> {
+  const expected = "expected a run folder, a checkpoint folder or the name of a run";
+  const places = [await follow(path), await follow(join(runs, path))];
+  for (const place of places) {
+    const found = await classify(place);
+    if (found) return found;
+  }
+  const [there] = places;
+  if (await stat(path)) throw new UserError(`${path}: is neither a run nor a checkpoint, ${expected}.`);
+  if (there !== normalize(path)) {
+    throw new UserError(`${path}: points at ${there}, which is not there, ${expected}.`);
+  }
+  const names = (await namesIn(runs)).filter((name) => !name.startsWith("."));
+  const near = path.includes("/") || path.includes(sep)
+    ? await nearestExisting(path) ?? await nearestExisting(join(runs, path))
+    : nearest(path, names);
+  const known = names.length
+    ? `In ${runs}: ${names.slice(0, 8).join(", ")}.`
+    : `There are no runs in ${runs} yet.`;
+  throw new UserError(`${path}: not found, ${expected}. ${near ? `Did you mean "${near}"?` : known}`);
+}

@@ -1,0 +1,130 @@
+// The canvas that records SVG: what each call becomes, and that nothing unknown or not finite passes.
+
+import assert from "node:assert/strict";
+import { svgCanvas } from "../../src/chart/svg_context.ts";
+import { parseFont, textWidth } from "../../src/chart/text_width.ts";
+
+// deno-lint-ignore no-explicit-any
+type Context = any;
+
+function drawn(draw: (context: Context) => void): string {
+  const canvas = svgCanvas(100, 50, "c");
+  draw(canvas.getContext("2d"));
+  return canvas.elements();
+}
+
+Deno.test("paths come out with the transformation worked in and one decimal", () => {
+  const svg = drawn((context) => {
+    context.save();
+    context.translate(10, 20);
+    context.rotate(Math.PI / 2);
+    context.beginPath();
+    context.moveTo(0, 0);
+    context.lineTo(5, 0);
+    context.lineTo(5, 1 / 3);
+    context.closePath();
+    context.strokeStyle = "rgba(255, 0, 16, 0.5)";
+    context.setLineDash([2, 3]);
+    context.stroke();
+    context.restore();
+    context.fillRect(0, 0, 1, 2);
+  });
+  assert.equal(
+    svg,
+    '<path d="M10,20 10,25 9.7,25Z" fill="none" stroke="#ff0010" stroke-opacity="0.5" stroke-dasharray="2 3"/>\n' +
+      '<path d="M0,0 1,0 1,2 0,2Z" fill="#000000"/>',
+  );
+});
+
+Deno.test("a whole turn is two arcs, a line after an arc is a line, and fill and stroke of one path are one element", () => {
+  const svg = drawn((context) => {
+    context.beginPath();
+    context.arc(10, 10, 5, 0, 2 * Math.PI);
+    context.lineTo(20, 10);
+    context.fillStyle = "#abc";
+    context.fill();
+    context.stroke();
+  });
+  assert.equal(
+    svg,
+    '<path d="M15,10A5,5 0 0 1 5,10A5,5 0 0 1 15,10L20,10" fill="#abc" stroke="#000000"/>',
+  );
+});
+
+Deno.test("a quarter arc against the clock ends where it should", () => {
+  const svg = drawn((context) => {
+    context.arc(0, 0, 10, 0, -Math.PI / 2, true);
+    context.stroke();
+  });
+  assert.match(svg, /M10,0A10,10 0 0 0 7\.1,-7\.1A10,10 0 0 0 0,-10"/);
+});
+
+Deno.test("clips are defined once, nest, and end with restore", () => {
+  const svg = drawn((context) => {
+    for (let i = 0; i < 2; i++) {
+      context.save();
+      context.beginPath();
+      context.rect(0, 0, 10, 10);
+      context.clip();
+      context.fillRect(1, 1, 2, 2);
+      context.restore();
+    }
+    context.fillRect(3, 3, 1, 1);
+  });
+  assert.equal(svg.match(/<clipPath id="c0">/g)?.length, 1);
+  assert.equal(svg.match(/clip-path="url\(#c0\)"/g)?.length, 2);
+  assert.ok(!svg.split("\n").at(-1)!.includes("clip-path"));
+});
+
+Deno.test("text keeps its words, anchor, weight and turn", () => {
+  const svg = drawn((context) => {
+    context.font = "italic bold 20px Arial, sans-serif";
+    context.textAlign = "center";
+    context.textBaseline = "middle";
+    context.translate(50, 25);
+    context.rotate(-Math.PI / 2);
+    context.fillText("a < b & c", 0, 0);
+  });
+  assert.equal(
+    svg,
+    '<text x="57.2" y="25" font-size="20" fill="#000000" font-weight="bold" font-style="italic" text-anchor="middle" ' +
+      'transform="rotate(-90 57.2 25)">a &lt; b &amp; c</text>',
+  );
+});
+
+Deno.test("what is drawn with no opacity leaves nothing", () => {
+  const svg = drawn((context) => {
+    context.fillStyle = "transparent";
+    context.fillRect(0, 0, 1, 1);
+    context.fillStyle = "#11223300";
+    context.fillRect(0, 0, 1, 1);
+  });
+  assert.equal(svg, "");
+});
+
+Deno.test("unknown methods, properties, paints, fonts and numbers that are not finite throw with their name", () => {
+  assert.throws(
+    () => drawn((context) => context.bezierCurveTo(0, 0, 1, 1, 2, 2)),
+    /does not know "bezierCurveTo"/,
+  );
+  assert.throws(() => drawn((context) => context.shadowBlur = 3), /does not know the property "shadowBlur"/);
+  assert.throws(() => drawn((context) => context.lineTo(NaN, 1)), /not finite/);
+  const fill = (style: unknown) => () =>
+    drawn((context) => [context.fillStyle = style, context.fillRect(0, 0, 1, 1)]);
+  assert.throws(fill({}), /gradients/);
+  assert.throws(fill("hsl(1, 2%, 3%)"), /does not know the colour "hsl/);
+  assert.throws(() => parseFont("12pt Arial"), /does not know the font "12pt Arial"/);
+});
+
+Deno.test("textWidth() is never less than Helvetica's or DejaVu Sans's own width", () => {
+  // Advance widths in thousandths from Helvetica's AFM and DejaVu Sans 2.37's hmtx; the table rounds to hundredths.
+  const font = parseFont("normal 10px/1.2 sans-serif");
+  const known = { "l": 278, "m": 974, "M": 863, "@": 1015, " ": 318, "0": 636, "%": 950, "w": 818, "~": 838 };
+  for (const [character, width] of Object.entries(known)) {
+    assert.ok(Math.abs(textWidth(character, font) - width / 100) < 0.051, character);
+  }
+  assert.equal(textWidth("", font), 0);
+  assert.ok(
+    textWidth("漢", font) === 10 && textWidth("mm", parseFont("bold 10px a")) > textWidth("mm", font),
+  );
+});
