@@ -1,5 +1,5 @@
-// AdamW against a plain float64 reference over several steps, against PyTorch's numbers, and its clip and decay at their
-// edges; on the float64 oracle and on WebGPU under both schedules.
+// AdamW against a plain float64 reference over several steps, against PyTorch's numbers, and its clip and
+// decay at their edges; on the float64 oracle and on WebGPU under both schedules.
 import assert from "node:assert/strict";
 import { adamw, adamwHyper, type AdamwOptions } from "../../kernels/adamw/op.ts";
 import { randomStream } from "../../kernels/random/threefry.ts";
@@ -96,7 +96,8 @@ Deno.test("several steps of adamw() equal a plain float64 loop, in 20 random siz
     } as const;
     const expected = reference(initial, steps, options);
     const update = difference(expected.parameter, initial);
-    // float32 keeps a parameter near 1 to 6e-8, and rounds it at every step of at least 1e-3: 1e-4 of the update.
+    // float32 keeps a parameter near 1 to 6e-8, and rounds it at every step of at least 1e-3: 1e-4 of the
+    // update.
     for (
       const [device, tolerance] of [
         [oracle, 1e-12],

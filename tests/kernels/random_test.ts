@@ -1,5 +1,5 @@
-// The random numbers: threefry's published answers on the host and in WGSL, dropout's masks, and normals that follow both
-// their distribution and the host's stream.
+// The random numbers: threefry's published answers on the host and in WGSL, dropout's masks, and normals that
+// follow both their distribution and the host's stream.
 import assert from "node:assert/strict";
 import { dropout, randomNormal, THREEFRY_WGSL } from "../../kernels/random/op.ts";
 import { hash32, type RandomStream, randomStream, threefry2x32 } from "../../kernels/random/threefry.ts";
@@ -210,7 +210,7 @@ Deno.test("randomNormal() is the host's stream in order: exact in float64, each 
   }
 });
 
-/** The kernel's logarithm and cosine alone, on chosen uniforms: [high, low] a row in, [-log(1 - u), cos(2 pi u)] out. */
+/** The kernel's log and cos alone: [high, low] of a uniform a row in, [-log(1 - u), cos(2 pi u)] out. */
 const partsOp: Op<undefined> = {
   name: "parts of randomNormal",
   infer: ([x]) => [{ shape: x.shape, dtype: "f32" }],
@@ -264,7 +264,8 @@ Deno.test("the kernel's log and cos keep to 1e-6 of each value, also beside 0, 1
         const where = `${["log", "cos"][part]} at (${high}, ${low}): ${found[2 * i + part]}, expected ${
           expected[part]
         }`;
-        // 2^-49: `low` is rounded by at most two of its steps of 2 pi 2^-53, which shows only beside a zero of the cosine.
+        // 2^-49: `low` is rounded by at most two of its steps of 2 pi 2^-53, which shows only beside a zero
+        // of the cosine.
         assert.ok(error <= 1e-6 * Math.abs(expected[part]) + 2 ** -49, where);
       }
     });

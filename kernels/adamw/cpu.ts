@@ -1,0 +1,26 @@
+// AdamW on the host.
+import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
+import type { AdamwOptions } from "./op.ts";
+
+/** One step in place: the parameters and both moments are inputs and outputs in the same memory. */
+export function adamwCpu(
+  inputs: readonly Values[],
+  outputs: readonly Values[],
+  { attrs }: Call<AdamwOptions>,
+): void {
+  const [parameter, expAvg, expAvgSq] = outputs as readonly Floats[];
+  const [, gradient, , , [squaredNorm], [lr, correction1, correction2]] = inputs;
+  const { betas: [beta1, beta2], eps, weightDecay, clip, decayed } = attrs;
+  const factor = clip > 0 ? Math.min(1, clip / (Math.sqrt(squaredNorm) + 1e-6)) : 1;
+  const decay = 1 - lr * weightDecay;
+  const rate = lr / correction1;
+  for (let i = 0; i < parameter.length; i++) {
+    const g = gradient[i] * factor;
+    const m = beta1 * expAvg[i] + (1 - beta1) * g;
+    const v = beta2 * expAvgSq[i] + (1 - beta2) * g * g;
+    expAvg[i] = m;
+    expAvgSq[i] = v;
+    parameter[i] = (i < decayed ? parameter[i] * decay : parameter[i]) -
+      rate * m / (Math.sqrt(v) / correction2 + eps);
+  }
+}

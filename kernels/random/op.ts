@@ -1,0 +1,145 @@
+// Random numbers inside a graph: dropout and normal draws. Both are functions of (seed, counter) alone, so
+// that a mask is drawn again in the backward pass instead of being stored, and a resumed run draws what an
+// uninterrupted one would.
+import { apply, float, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import { UserError } from "../../src/errors.ts";
+import { dropoutCpu, dropoutThreshold, normalCpu } from "./cpu.ts";
+import { hash32 } from "./threefry.ts";
+import dropoutWgsl from "./dropout.wgsl" with { type: "text" };
+import normalWgsl from "./normal.wgsl" with { type: "text" };
+import threefryWgsl from "./threefry.wgsl" with { type: "text" };
+
+/** WGSL of `fn threefry(key: vec2u, counter: vec2u) -> vec2u`, for a template's `//! insert`. */
+export const THREEFRY_WGSL: string = threefryWgsl;
+
+/** Options of `dropout`. */
+export interface DropoutAttrs {
+  /** Probability that an element becomes 0, in [0, 1). */
+  readonly p: number;
+  /** From 0 to 2^32 - 1, another one for each place in the model: places of one number share their mask. */
+  readonly site: number;
+}
+
+/** The operation behind `dropout`; p is above 0 here. */
+export const dropoutOp: Op<DropoutAttrs> = {
+  name: "dropout",
+  infer(inputs) {
+    const [x, seed] = inputs;
+    if (x.dtype !== "f32" || seed.dtype !== "u32" || sizeOf(seed) !== 2) {
+      mismatch("dropout", "x of f32 and a seed u32[2]", inputs);
+    }
+    return [{ shape: x.shape, dtype: "f32" }];
+  },
+  lower: ({ inputs: [x], attrs: { p, site } }) => ({
+    dispatches: [{
+      label: "dropout",
+      source: dropoutWgsl,
+      constants: { SIZE: sizeOf(x), SITE: site, THRESHOLD: dropoutThreshold(p), SCALE: float(1 / (1 - p)) },
+      code: { THREEFRY: THREEFRY_WGSL },
+      bindings: { 0: ["output", 0], 1: ["input", 0], 2: ["input", 1] },
+      workgroups: line(Math.ceil(sizeOf(x) / 2), 64),
+    }],
+  }),
+  cpu: dropoutCpu,
+  vjp: (node, [g]) => [apply(dropoutOp, [g!, node.inputs[1]], node.attrs as DropoutAttrs)[0], undefined],
+};
+
+/**
+ * Dropout: y_i = x_i k_i / (1 - p), where k_i is 1 when the element's 32 random bits are at least floor(p
+ * 2^32), else 0. The bits are threefry(key (seed[0], site), counter (floor(i / 2), seed[1]))[i mod 2]. The
+ * gradient is the same operation on the gradient: the mask is drawn again, nothing is stored.
+ *
+ * Source: Srivastava et al. 2014, in the inverted form that leaves evaluation alone.
+ *
+ * @param x f32 of any shape
+ * @param seed u32 [2]: the run's seed and the step's counter, uploaded before each step
+ * @returns a tensor of x's shape; `x` itself where p is 0
+ * @throws {UserError} if p is outside [0, 1), the site is no 32-bit integer, or a dtype or the seed's size is
+ * wrong
+ *
+ * @example
+ * ```ts
+ * import { dropout, input } from "../../mod.ts";
+ * const x = input("x", [4, 8]);
+ * const y = dropout(x, input("seed", [2], "u32"), { p: 0.1, site: 3 });
+ * ```
+ */
+export function dropout(x: Tensor, seed: Tensor, { p, site }: DropoutAttrs): Tensor {
+  if (!(p >= 0 && p < 1)) throw new UserError(`dropout: p is ${p}, expected a probability in [0, 1).`);
+  if (site !== site >>> 0) {
+    throw new UserError(`dropout: site is ${site}, expected an integer from 0 to 2^32 - 1.`);
+  }
+  return p === 0 ? x : apply(dropoutOp, [x, seed], { p, site })[0];
+}
+
+/** Options of `randomNormal`. */
+export interface NormalOptions {
+  /** Any integer; its low 32 bits are used. */
+  readonly seed: number;
+  /** A name; another name gives other, independent numbers. */
+  readonly purpose: string;
+  /** Standard deviation. */
+  readonly std: number;
+  /** 0 by default. */
+  readonly mean?: number;
+}
+
+/** Attributes of `randomNormal`: its options and the shape. */
+export interface NormalAttrs extends Required<NormalOptions> {
+  /** Shape of the result. */
+  readonly shape: readonly number[];
+}
+
+/** The operation behind `randomNormal`. */
+export const normalOp: Op<NormalAttrs> = {
+  name: "randomNormal",
+  infer: (_, { shape }) => [{ shape, dtype: "f32" }],
+  lower: ({ outputs: [y], attrs: { seed, purpose, std, mean } }) => ({
+    dispatches: [{
+      label: `randomNormal ${purpose}`,
+      source: normalWgsl,
+      constants: {
+        SIZE: sizeOf(y),
+        SEED: seed >>> 0,
+        PURPOSE: hash32(purpose),
+        STD: float(std),
+        MEAN: float(mean),
+      },
+      code: { THREEFRY: THREEFRY_WGSL },
+      bindings: { 0: ["output", 0] },
+      workgroups: line(sizeOf(y), 64),
+    }],
+  }),
+  cpu: normalCpu,
+};
+
+/**
+ * Normal random numbers: y_i = mean + std n_i with n_i = sqrt(-2 log(1 - u_2i)) cos(2 pi u_2i+1), where u are
+ * the 53-bit uniforms of threefry under the key (seed, FNV-1a of purpose). They are `randomStream(seed,
+ * purpose).normal()` in order: the CPU device gives the host's numbers themselves, a WebGPU device the same
+ * to float32 rounding (about 1e-6 of each normal), the tails included. The same numbers at every run of the
+ * program; no gradient flows into them.
+ *
+ * Source: Box and Muller 1958; Salmon et al. 2011 for threefry2x32.
+ *
+ * @param shape of fewer than 2^31 elements
+ * @returns f32 of that shape
+ * @throws {UserError} if std is negative, or std or mean is not finite
+ *
+ * @example
+ * ```ts
+ * import { randomNormal } from "../../mod.ts";
+ * const weight = randomNormal([64, 128], { seed: 1337, purpose: "init wq", std: 0.02 });
+ * ```
+ */
+export function randomNormal(
+  shape: readonly number[],
+  { seed, purpose, std, mean = 0 }: NormalOptions,
+): Tensor {
+  if (!(std >= 0 && Number.isFinite(std) && Number.isFinite(mean))) {
+    throw new UserError(
+      `randomNormal "${purpose}": found std ${std} and mean ${mean}, expected finite numbers, std at least 0.`,
+    );
+  }
+  return apply(normalOp, [], { shape, seed, purpose, std, mean })[0];
+}

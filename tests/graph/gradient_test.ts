@@ -1,0 +1,112 @@
+// Differentiation of graphs: what accumulates, where it stops and when it refuses. The operations' own
+// gradients are tested with the kernels.
+import assert from "node:assert/strict";
+import { add, multiply, scale } from "../../kernels/elementwise/op.ts";
+import { grad } from "../../kernels/gradient.ts";
+import { sumAll } from "../../kernels/reduce/op.ts";
+import { cpuDevice } from "../../src/device/cpu.ts";
+import { ancestors, gradients } from "../../src/graph/gradient.ts";
+import { constant, input, state, view } from "../../src/graph/structure.ts";
+import { apply, type Floats, type Op, scope, type Tensor, type Values } from "../../src/graph/tensor.ts";
+import { evaluate } from "../kernels/harness.ts";
+
+async function numbers(
+  outputs: Record<string, Tensor>,
+  feeds: Record<string, Values> = {},
+): Promise<Record<string, number[]>> {
+  using oracle = cpuDevice({ precision: "f64" });
+  const found = await evaluate(oracle, { feeds, outputs });
+  return Object.fromEntries(Object.entries(found).map(([name, values]) => [name, Array.from(values)]));
+}
+
+Deno.test("the uses of a tensor add up: d/dx of sum(x x + 3 x + x) is 2 x + 4", async () => {
+  const x = input("x", [3]);
+  const [dx] = grad(sumAll(add(add(multiply(x, x), scale(x, 3)), x)), [x]);
+  assert.deepEqual(await numbers({ dx }, { x: Float64Array.of(1, -2, 0.5) }), { dx: [6, 0, 5] });
+});
+
+Deno.test("both paths of a diamond count: d/dx of (a b) with a = 2 x, b = x x is 6 x^2", async () => {
+  const x = input("x", [2]);
+  const [dx] = grad(sumAll(multiply(scale(x, 2), multiply(x, x))), [x]);
+  assert.deepEqual(await numbers({ dx }, { x: Float64Array.of(1, 3) }), { dx: [6, 54] });
+});
+
+Deno.test("a leaf that is a view of a state gets the gradient of its part, in its own shape", async () => {
+  const parameters = state("parameters", [192]);
+  const [w, b] = [view(parameters, [2, 3], 64), view(parameters, [3], 128)];
+  const [dw, db] = grad(sumAll(multiply(w, add(w, b))), [w, b]);
+  assert.deepEqual([dw.shape, db.shape], [[2, 3], [3]]);
+  using oracle = cpuDevice({ precision: "f64" });
+  oracle.define("parameters", parameters, Float64Array.from({ length: 192 }, (_, i) => i));
+  const found = await evaluate(oracle, { feeds: {}, outputs: { dw, db } });
+  // w = 64..69, b = 128..130: dw = 2 w + b, db = the column sums of w.
+  assert.deepEqual(Array.from(found.dw), [256, 259, 262, 262, 265, 268]);
+  assert.deepEqual(Array.from(found.db), [131, 133, 135]);
+});
+
+Deno.test("a tensor asked for is a leaf: nothing flows through it to what it was made of", async () => {
+  const x = input("x", [2]);
+  const y = multiply(x, x);
+  const [dx, dy] = grad(sumAll(add(scale(y, 5), x)), [x, y]);
+  assert.deepEqual(await numbers({ dx, dy }, { x: Float64Array.of(3, 4) }), { dx: [1, 1], dy: [5, 5] });
+});
+
+Deno.test("the seed multiplies every gradient", async () => {
+  const x = input("x", [2]);
+  const [dx] = grad(sumAll(multiply(x, x)), [x], 0.25);
+  assert.deepEqual(await numbers({ dx }, { x: Float64Array.of(2, 6) }), { dx: [1, 3] });
+});
+
+Deno.test("a loss that does not depend on a tensor: gradients() gives undefined, grad() throws and says which", () => {
+  const [x, z] = [input("x", [2]), input("z", [2])];
+  multiply(x, z);
+  const loss = sumAll(multiply(x, x));
+  assert.equal(gradients(loss, [z], { seed: constant(1), add })[0], undefined);
+  assert.throws(() => grad(loss, [x, z]), /does not depend on tensor 1 of those asked for/);
+});
+
+const opaque: Op<undefined> = {
+  name: "opaque",
+  infer: ([x]) => [x],
+  lower: () => ({ dispatches: [] }),
+  cpu: () => {},
+};
+
+Deno.test("an operation without a gradient is named with its path, but only if a gradient has to pass it", () => {
+  const [x, z] = [input("x", [2]), input("z", [2])];
+  const y = scope("blocks.0.mlp", () => apply(opaque, [x], undefined)[0]);
+  const loss = sumAll(multiply(y, z));
+  assert.throws(() => grad(loss, [x]), /opaque at blocks\.0\.mlp has no gradient/);
+  assert.deepEqual(grad(loss, [z])[0].shape, [2]);
+});
+
+/** 2 x (+ addend): an operation that can add on its way out, for its own gradient too. */
+const twice: Op<undefined> = {
+  name: "twice",
+  infer: ([x]) => [x],
+  lower: () => ({ dispatches: [] }),
+  cpu([x, addend], [y]) {
+    for (let i = 0; i < y.length; i++) (y as Floats)[i] = 2 * x[i] + (addend?.[i] ?? 0);
+  },
+  vjp: (_, [g]) => [apply(twice, [g!], undefined)[0]],
+  withAddend: (node, addend) =>
+    node.inputs.length > 1 ? undefined : apply(twice, [node.inputs[0], addend], undefined)[0],
+};
+
+Deno.test("two gradients are summed by the kernel that makes one of them, where it can", async () => {
+  const x = input("x", [2]);
+  const loss = sumAll(add(scale(x, 3), apply(twice, [x], undefined)[0]));
+  const [dx] = grad(loss, [x]);
+  assert.equal(dx.node.op.name, "twice");
+  assert.equal(dx.node.inputs.length, 2);
+  assert.deepEqual(await numbers({ dx }, { x: Float64Array.of(1, 5) }), { dx: [5, 5] });
+});
+
+Deno.test("ancestors() gives each node once, inputs before uses, and nothing that the roots do not need", () => {
+  const x = input("x", [2]);
+  const y = multiply(x, x);
+  const unused = scale(y, 3);
+  const z = add(y, x);
+  assert.deepEqual(ancestors([z, y]), [x.node, y.node, z.node]);
+  assert.ok(!ancestors([z]).includes(unused.node));
+});
