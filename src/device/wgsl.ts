@@ -4,6 +4,7 @@
 //   //! if CONDITION  ...  //! else  ...  //! end
 //   //! insert NAME                          text given by the operation (an expression's code)
 // Unrolling is done here because the compilers below do not: on a software adapter it is worth a factor of two.
+import { suggestion } from "../errors.ts";
 import type { Dispatch } from "../graph/tensor.ts";
 
 type Scope = Record<string, number | boolean | string>;
@@ -15,11 +16,29 @@ function evaluate(expression: string, scope: Scope): number {
   return Number(new Function(`return (${text});`)());
 }
 
+const WORDS = ["for", "if", "else", "end", "insert"];
+
+/** Word and rest of a template line, undefined for a line of WGSL; throws where it is neither. */
+function directive(text: string): { word: string; rest: string } | undefined {
+  const line = text.trim();
+  if (!line.startsWith("//!")) return undefined;
+  const [, word = "", rest = ""] = line.match(/^\/\/! (\w+)\s*(.*)$/) ?? [];
+  if (!WORDS.includes(word)) {
+    throw new SyntaxError(`Template line without a known word: ${line}.${suggestion(word, WORDS)}`);
+  }
+  if (word === "for" && !FOR.test(rest)) {
+    throw new SyntaxError(`Template loop is not "for x in FROM..TO" with one small letter: ${line}`);
+  }
+  return { word, rest };
+}
+
+const FOR = /^([a-z]) in (.+)\.\.(.+)$/;
+
 /** Index of the `//! end` (or `//! else`) that closes the block opened at `open`. */
 function closing(lines: readonly string[], open: number, middle = false): number {
   let depth = 0;
   for (let i = open; i < lines.length; i++) {
-    const word = lines[i].match(/^\s*\/\/! (\w+)/)?.[1];
+    const word = directive(lines[i])?.word;
     if (word === "for" || word === "if") depth++;
     if (word === "else" && depth === 1 && middle) return i;
     if (word === "end" && --depth === 0) return i;
@@ -34,9 +53,9 @@ function expandLines(
 ): string[] {
   const out: string[] = [];
   for (let i = 0; i < lines.length; i++) {
-    const [, word, rest] = lines[i].match(/^\s*\/\/! (\w+)\s*(.*)$/) ?? [];
+    const { word, rest } = directive(lines[i]) ?? { word: undefined, rest: "" };
     if (word === "for") {
-      const [, name, from, to] = rest.match(/^([a-z]) in (.+)\.\.(.+)$/)!;
+      const [, name, from, to] = rest.match(FOR)!;
       const end = closing(lines, i);
       const body = lines.slice(i + 1, end);
       for (let value = evaluate(from, scope); value < evaluate(to, scope); value++) {
@@ -53,6 +72,8 @@ function expandLines(
     } else if (word === "insert") {
       if (code[rest.trim()] === undefined) throw new SyntaxError(`Template insert without text: ${rest}`);
       out.push(...expandLines(code[rest.trim()].split("\n"), scope, code));
+    } else if (word) {
+      throw new SyntaxError(`Template line outside of a block: ${lines[i].trim()}`);
     } else {
       out.push(lines[i]);
     }
@@ -60,14 +81,21 @@ function expandLines(
   return out;
 }
 
-/** The WGSL of a dispatch: `const` lines for its constants, then its template expanded. */
+/**
+ * The WGSL of a dispatch: `const` lines for its constants, then its template expanded.
+ *
+ * @throws {SyntaxError} at a template line that is none, quoting it
+ */
 export function shaderOf({ source, constants, code }: Dispatch): string {
   const header = Object.entries(constants).map(([name, value]) => {
     if (typeof value === "boolean") return `const ${name}: bool = ${value};`;
     if (typeof value === "string") return `const ${name}: f32 = ${value};`;
     return `const ${name}: u32 = ${value}u;`;
   });
-  return [...header, ...expandLines(source.split("\n"), { ...constants }, code ?? {})].join("\n");
+  const lines = source.split("\n");
+  // All of them, also where this call takes another half: a slip must not wait for the shape that meets it.
+  lines.forEach(directive);
+  return [...header, ...expandLines(lines, { ...constants }, code ?? {})].join("\n");
 }
 
 /** The bindings that a shader declares, and whether each is written. */

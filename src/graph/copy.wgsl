@@ -1,6 +1,7 @@
-// to[offset + i] = from[i]; with SLOTTED the offset is a row number that comes from the host.
-@group(0) @binding(0) var<storage, read> source: array<f32>;
-@group(0) @binding(1) var<storage, read_write> target_: array<f32>;
+// to[offset + i] = from[i]; with SLOTTED the offset is a row number that comes from the host. As u32, whatever the numbers
+// are: a copy through f32 may change the bits of what is no float.
+@group(0) @binding(0) var<storage, read> source: array<u32>;
+@group(0) @binding(1) var<storage, read_write> target_: array<u32>;
 //! if SLOTTED
 @group(0) @binding(2) var<storage, read> slot: array<u32>;
 //! end

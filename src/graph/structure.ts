@@ -110,7 +110,21 @@ export function copyDispatch(from: number, length: number, offset: number): Disp
  */
 export const packOp: Op<PackAttrs> = {
   name: "pack",
-  infer: (inputs, { size }) => [{ shape: [size], dtype: inputs[0].dtype }],
+  infer(inputs, { offsets, size }) {
+    const ends = offsets.map((offset, i) => offset + sizeOf(inputs[i]));
+    const apart = offsets.every((offset, i) => {
+      return offset >= 0 && ends[i] <= size &&
+        offsets.every((other, k) => k <= i || other >= ends[i] || ends[k] <= offset);
+    });
+    if (!apart || inputs.some((x) => x.dtype !== inputs[0].dtype)) {
+      mismatch(
+        `pack at ${offsets.join(", ")} of ${size}`,
+        "tensors of one type, apart and inside the whole",
+        inputs,
+      );
+    }
+    return [{ shape: [size], dtype: inputs[0].dtype }];
+  },
   lower: (call) => ({
     dispatches: call.inputs.flatMap((x, i) =>
       (call as PackCall).placed?.[i] ? [] : [copyDispatch(i, sizeOf(x), call.attrs.offsets[i])]
@@ -141,8 +155,13 @@ export const recordOp: Op<RecordAttrs> = {
   name: "record",
   inplace: { 0: 0 },
   infer([table, row, slot], { width }) {
-    if (sizeOf(row) !== width || table.shape[1] !== width || slot.dtype !== "u32") {
-      mismatch("record", "a table [rows, width], a row [width] and a slot u32[1]", [table, row, slot]);
+    const fits = sizeOf(row) === width && table.shape[1] === width && row.dtype === table.dtype;
+    if (!fits || slot.dtype !== "u32") {
+      mismatch("record", "a table [rows, width], a row [width] of its type and a slot u32[1]", [
+        table,
+        row,
+        slot,
+      ]);
     }
     return [table];
   },

@@ -39,6 +39,8 @@ export interface Target {
   readonly kind: "gpu" | "software";
   readonly maxBindingBytes: number;
   readonly maxWorkgroupBytes: number;
+  /** Rounds that all loops of an invocation may take together before the adapter silently stops them; undefined: any. */
+  readonly maxRounds?: number;
 }
 
 /** What an operation is asked to compute: shapes, attributes and, while lowering, the target. */
@@ -64,6 +66,8 @@ export interface Dispatch {
   /** What stands at each `@binding`; undefined where the template leaves one out. */
   readonly bindings: Readonly<Record<number, Ref | undefined>>;
   readonly workgroups: readonly [number, number, number];
+  /** Where a size makes loops long: the most rounds that all loops of one invocation take, and that size ("K = 70001"). */
+  readonly rounds?: { readonly count: number; readonly of: string };
 }
 
 /** How a call runs on a device: dispatches in order, and the sizes (elements) of the scratch buffers they share. */
@@ -108,12 +112,26 @@ export function scope<T>(name: string, build: () => T): T {
   }
 }
 
-/** Applies an operation: a new node of the graph. Throws what the operation's `infer` throws. */
+/** No device binds a buffer of no bytes, and no kernel means anything by half an element. */
+function checkSizes(op: string, attrs: unknown, specs: readonly Spec[]): void {
+  const wrong = specs.find(({ shape }) => shape.some((n) => !Number.isInteger(n) || n < 1));
+  if (!wrong) return;
+  const name = (attrs as { name?: unknown } | undefined)?.name;
+  const what = typeof name === "string" ? `${op} ${name}` : op;
+  throw new UserError(`${what}: expected sizes that are whole numbers of at least 1, found ${show(wrong)}.`);
+}
+
+/**
+ * Applies an operation: a new node of the graph.
+ *
+ * @throws what the operation's `infer` throws, and {UserError} where an output would have no elements
+ */
 export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readonly Tensor[] {
   const path = scopes.join(".");
   let specs: readonly Spec[];
   try {
     specs = op.infer(inputs, attrs);
+    checkSizes(op.name, attrs, specs);
   } catch (error) {
     if (error instanceof UserError && path) throw new UserError(`${path}: ${error.message}`);
     throw error;

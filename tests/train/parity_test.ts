@@ -22,7 +22,9 @@ const architecture = { ...config.model, vocabulary: 65 };
 async function errors(device: Device): Promise<{ loss: number; norm: number; gradient: number }> {
   const slots = layout(decoderParameters(architecture));
   writeParameters(device, slots, goldenParameters(), "golden");
-  for (const name of [STATES.expAvg, STATES.expAvgSq]) device.define(name, { shape: [slots.size], dtype: "f32" });
+  for (const name of [STATES.expAvg, STATES.expAvgSq]) {
+    device.define(name, { shape: [slots.size], dtype: "f32" });
+  }
   const { graph, table } = stepGraph(architecture, slots, config);
   using program = await device.compile(graph);
   const worst = { loss: 0, norm: 0, gradient: 0 };

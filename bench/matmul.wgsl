@@ -1,0 +1,17 @@
+// The naive product that heed's is measured against: one result an invocation, y = op(a) op(b).
+@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> a: array<f32>;
+@group(0) @binding(2) var<storage, read> b: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 64u + id.x;
+  if (i >= M * N) { return; }
+  let m = i / N;
+  let n = i % N;
+  var sum = 0f;
+  for (var k = 0u; k < K; k++) {
+    sum += a[select(m * K + k, k * M + m, TRANS_A)] * b[select(k * N + n, n * K + k, TRANS_B)];
+  }
+  y[i] = sum;
+}

@@ -1,0 +1,61 @@
+// Matrix products at the shapes of nanoGPT's CPU configuration, forward and backward, and at 1024 cubed.
+import { matmul } from "../kernels/matmul/op.ts";
+import { cpuDevice } from "../src/device/cpu.ts";
+import type { Device } from "../src/device/device.ts";
+import { callRunner, measure, mustAgree, openWebgpu, printTable, randomState, type Row } from "./measure.ts";
+import { naiveMatmul } from "./naive_matmul.ts";
+
+interface Product {
+  readonly what: string;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  readonly transA?: boolean;
+  readonly transB?: boolean;
+}
+
+// Rows are the batch times the context, 12 x 64; weights are stored [out, in].
+const PRODUCTS: readonly Product[] = [
+  { what: "mlp.fc", M: 768, N: 512, K: 128, transB: true },
+  { what: "mlp.proj", M: 768, N: 128, K: 512, transB: true },
+  { what: "attn.wq", M: 768, N: 128, K: 128, transB: true },
+  { what: "dX of mlp.fc", M: 768, N: 128, K: 512 },
+  { what: "dX of mlp.proj", M: 768, N: 512, K: 128 },
+  { what: "dX of attn.wq", M: 768, N: 128, K: 128 },
+  { what: "dW of mlp.fc", M: 512, N: 128, K: 768, transA: true },
+  { what: "dW of mlp.proj", M: 128, N: 512, K: 768, transA: true },
+  { what: "dW of attn.wq", M: 128, N: 128, K: 768, transA: true },
+  { what: "cube", M: 1024, N: 1024, K: 1024 },
+];
+
+const letter = (transposed?: boolean): string => transposed ? "T" : "N";
+
+async function row(product: Product, webgpu: Device, cpu: Device): Promise<Row> {
+  const { what, M, N, K, transA, transB } = product;
+  const shape = `${what} ${M}x${N}x${K} ${letter(transA)}${letter(transB)}`;
+  const call = (device: Device, multiply: typeof matmul) => {
+    const a = randomState(device, `a ${shape}`, { shape: transA ? [K, M] : [M, K], dtype: "f32" });
+    const b = randomState(device, `b ${shape}`, { shape: transB ? [N, K] : [K, N], dtype: "f32" });
+    return () => [multiply(a, b, { transA, transB })];
+  };
+  const runners = [
+    await callRunner("heed", webgpu, call(webgpu, matmul)),
+    await callRunner("naive", webgpu, call(webgpu, naiveMatmul)),
+    await callRunner("CPU", cpu, call(cpu, matmul)),
+  ];
+  const expected = await runners[2].results();
+  for (const runner of runners.slice(0, 2)) {
+    mustAgree(`${runner.name} ${shape}`, await runner.results(), expected);
+  }
+  return { shape, flops: 2 * M * N * K, timings: await measure(runners) };
+}
+
+async function table(): Promise<void> {
+  using webgpu = await openWebgpu();
+  using cpu = cpuDevice();
+  const rows: Row[] = [];
+  for (const product of PRODUCTS) rows.push(await row(product, webgpu, cpu));
+  printTable("matmul MxNxK", rows);
+}
+
+Deno.bench({ name: "matmul: the whole table above", n: 1, warmup: 0, fn: table });

@@ -1,0 +1,183 @@
+// How every number of this room is measured. Reading anything back from a device costs 10 to 30 ms whatever its size, so
+// one call is never timed alone: about 300 ms of calls are, then one small read, whose own cost is taken away.
+import { randomStream } from "../kernels/random/threefry.ts";
+import type { Device } from "../src/device/device.ts";
+import type { Graph } from "../src/device/plan.ts";
+import { findAdapter, webgpuDevice } from "../src/device/webgpu.ts";
+import { apply, type Op, sizeOf, type Spec, type Tensor, type Values } from "../src/graph/tensor.ts";
+import { state } from "../src/graph/structure.ts";
+
+/** Something to time: `start` sets `calls` calls going, `settle` waits until everything started is done. */
+export interface Runner {
+  readonly name: string;
+  readonly calls: number;
+  start(): void;
+  settle(): Promise<unknown>;
+}
+
+/** What a runner took. */
+export interface Timing {
+  readonly name: string;
+  /** Median milliseconds a call. */
+  readonly ms: number;
+}
+
+/** Opens WebGPU; without an adapter a bench fails. */
+export async function openWebgpu(): Promise<Device> {
+  const adapter = await findAdapter();
+  if (!adapter) throw new Error("No WebGPU adapter: install mesa-vulkan-drivers, or a GPU's Vulkan driver.");
+  return webgpuDevice(adapter);
+}
+
+const BATCH_MS = 300;
+const ROUNDS = 5;
+const MOST_CALLS_A_SUBMIT = 32;
+
+const median = (values: readonly number[]): number =>
+  [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
+
+async function timed(run: () => unknown): Promise<number> {
+  const start = performance.now();
+  await run();
+  return performance.now() - start;
+}
+
+/** Cost of waiting for a device that has nothing to do. */
+async function emptyRead({ settle }: Runner): Promise<number> {
+  await settle();
+  const costs: number[] = [];
+  for (let i = 0; i < 3; i++) costs.push(await timed(settle));
+  return median(costs);
+}
+
+async function batch(runner: Runner, starts: number): Promise<number> {
+  const empty = await emptyRead(runner);
+  const all = await timed(() => {
+    for (let i = 0; i < starts; i++) runner.start();
+    return runner.settle();
+  });
+  return Math.max(all - empty, 1e-3) / (starts * runner.calls);
+}
+
+/** Starts that take about as long as a batch should, found by doubling from one. */
+async function startsOf(runner: Runner): Promise<number> {
+  await batch(runner, 1);
+  for (let starts = 1;; starts *= 2) {
+    const total = await batch(runner, starts) * starts * runner.calls;
+    if (total >= BATCH_MS / 4) return Math.max(1, Math.round(starts * BATCH_MS / total));
+  }
+}
+
+/** Median milliseconds a call of each runner; the runners take turns, so that they meet the same noise. */
+export async function measure(runners: readonly Runner[]): Promise<Timing[]> {
+  const starts: number[] = [];
+  for (const runner of runners) starts.push(await startsOf(runner));
+  const taken = runners.map((): number[] => []);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [i, runner] of runners.entries()) taken[i].push(await batch(runner, starts[i]));
+  }
+  return runners.map(({ name }, i) => ({ name, ms: median(taken[i]) }));
+}
+
+/** Follows `[token, ...results]` and computes nothing: keeps the results computed, and their memory free to use again. */
+const afterOp: Op<null> = {
+  name: "after",
+  infer: () => [{ shape: [1], dtype: "f32" }],
+  lower: () => ({ dispatches: [] }),
+  cpu: () => {},
+};
+
+/** A graph that makes `times` equal calls, one after another, in one submit. `turn` counts them. */
+export function repeated(call: (turn: number) => readonly Tensor[], times: number): Graph {
+  let token: Tensor | undefined;
+  for (let i = 0; i < times; i++) {
+    const results = call(i);
+    token = apply(afterOp, token ? [token, ...results] : results, null)[0];
+  }
+  return { outputs: { token: token! } };
+}
+
+/** A state of random normal numbers on a device, or of random integers below `below`. */
+export function randomState(device: Device, name: string, spec: Spec, below = 2): Tensor {
+  const rng = randomStream(1, name);
+  const values = spec.dtype === "u32"
+    ? Uint32Array.from({ length: sizeOf(spec) }, () => rng.below(below))
+    : Float32Array.from({ length: sizeOf(spec) }, () => rng.normal());
+  device.define(name, spec, values);
+  return state(name, spec.shape, spec.dtype);
+}
+
+/** A runner of a call's graph, with as many calls a submit as hide the cost of submitting. */
+export async function callRunner(
+  name: string,
+  device: Device,
+  call: (turn: number) => readonly Tensor[],
+): Promise<Runner & { results(): Promise<Values[]> }> {
+  const runnerOf = async (calls: number) => {
+    const program = await device.compile(repeated(call, calls));
+    return { name, calls, start: () => program.run(), settle: () => program.read(["token"]) };
+  };
+  const single = await runnerOf(1);
+  await batch(single, 1);
+  const ms = await batch(single, 2);
+  const calls = device.kind === "cpu"
+    ? 1
+    : Math.max(1, Math.min(MOST_CALLS_A_SUBMIT, Math.round(BATCH_MS / 4 / ms)));
+  const results = async () => {
+    const outputs = Object.fromEntries(call(0).map((y, i) => [`y${i}`, y]));
+    using program = await device.compile({ outputs });
+    program.run();
+    return program.read(Object.keys(outputs));
+  };
+  return { ...await runnerOf(calls), results };
+}
+
+/** Fails unless two contenders computed the same: nothing is timed before it is right. */
+export function mustAgree(name: string, found: readonly Values[], expected: readonly Values[]): void {
+  expected.forEach((y, k) => {
+    let difference = 0;
+    let norm = 0;
+    for (let i = 0; i < y.length; i++) {
+      difference += (found[k][i] - y[i]) ** 2;
+      norm += y[i] ** 2;
+    }
+    // Float32 sums of up to a few thousand terms differ by less; a wrong kernel by far more.
+    if (!(difference <= 1e-8 * norm)) throw new Error(`${name}: result ${k} is wrong.`);
+  });
+}
+
+/** One row: what was computed, its operations where they are counted, the first timing being heed's kernel. */
+export interface Row {
+  readonly shape: string;
+  readonly flops?: number;
+  readonly timings: readonly Timing[];
+}
+
+const digits = (x: number): string => x.toFixed(x < 10 ? 2 : x < 100 ? 1 : 0);
+
+/** Prints a Markdown table; numbers stand to the right. */
+export function printColumns(head: readonly string[], body: readonly (readonly string[])[]): void {
+  const widths = head.map((text, i) => Math.max(text.length, ...body.map((row) => row[i].length)));
+  const line = (row: readonly string[]): string => {
+    const cells = row.map((text, i) => i === 0 ? text.padEnd(widths[i]) : text.padStart(widths[i]));
+    return `| ${cells.join(" | ")} |`;
+  };
+  const rule = widths.map((n, i) => i === 0 ? "-".repeat(n) : "-".repeat(n - 1) + ":");
+  console.log(["", line(head), line(rule), ...body.map(line), ""].join("\n"));
+}
+
+/** Prints rows: milliseconds and GFLOP/s of every contender, and how many times slower than the first it is. */
+export function printTable(title: string, rows: readonly Row[]): void {
+  const names = rows[0].timings.map(({ name }) => name);
+  const counted = rows.some(({ flops }) => flops);
+  const head = [title, ...names.map((name) => `${name} ms`)];
+  if (counted) head.push(...names.map((name) => `${name} GFLOP/s`));
+  head.push(...names.slice(1).map((name) => `${name} / ${names[0]}`));
+  const body = rows.map(({ shape, flops, timings }) => [
+    shape,
+    ...timings.map(({ ms }) => digits(ms)),
+    ...(counted ? timings.map(({ ms }) => digits(flops! / ms / 1e6)) : []),
+    ...timings.slice(1).map(({ ms }) => digits(ms / timings[0].ms)),
+  ]);
+  printColumns(head, body);
+}

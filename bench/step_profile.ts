@@ -1,0 +1,60 @@
+// Where the time of a training step goes: every operation of its plan is timed alone, by running it many times over
+// tensors of its own. `deno run -A bench/step_profile.ts [configuration]`
+import { loadConfig } from "../src/config/mod.ts";
+import type { Device } from "../src/device/device.ts";
+import { plan, type Step } from "../src/device/plan.ts";
+import { apply, show, type Spec, type Tensor } from "../src/graph/tensor.ts";
+import { callRunner, measure, openWebgpu, printColumns, randomState } from "./measure.ts";
+import { trainingStep, VOCABULARY } from "./training_step.ts";
+
+/** A call of the step's operation on states of its inputs' shapes; what it writes in place the next call reads. */
+function callOf({ node, call }: Step, device: Device): () => Tensor[] {
+  const inputs = node.inputs.map((x, i) => {
+    const below = node.op.name === "record" ? 1 : VOCABULARY;
+    return randomState(device, `${node.op.name} ${i} ${show(x)}`, x, below);
+  });
+  return () => {
+    const outputs = apply(node.op, inputs, node.attrs);
+    for (const [to, from] of Object.entries(node.op.inplace ?? {})) inputs[from] = outputs[Number(to)];
+    return outputs.filter((_, i) => call.wanted[i]);
+  };
+}
+
+const shapes = (specs: readonly Spec[]): string => specs.map((x) => x.shape.join("x")).join(" ");
+
+/** What a step shares with others that cost the same. */
+function kindOf({ node, call, lowered }: Step): string {
+  const { activation, transA, transB, addend, name } = (call.attrs ?? {}) as Record<string, unknown>;
+  const options = [activation, transA && "TA", transB && "TB", addend && "addend", name];
+  const label = lowered.dispatches[0]?.label ?? node.op.name;
+  return `${label} ${options.filter((x) => x && x !== label).join(" ")} (${shapes(call.inputs)})`;
+}
+
+const config = await loadConfig(Deno.args[0] ?? "nanogpt_cpu", []);
+using device = await openWebgpu();
+const { graph } = trainingStep(config).step;
+const kinds = new Map<string, Step[]>();
+for (const step of plan(graph, device.target).steps) {
+  if (step.lowered.dispatches.length === 0) continue;
+  kinds.set(kindOf(step), [...kinds.get(kindOf(step)) ?? [], step]);
+}
+const found: { kind: string; count: number; ms: number; flops: number }[] = [];
+for (const [kind, steps] of kinds) {
+  const runner = await callRunner(kind, device, callOf(steps[0], device));
+  const [{ ms }] = await measure([runner]);
+  found.push({ kind, count: steps.length, ms, flops: steps[0].node.op.flops?.(steps[0].call) ?? 0 });
+}
+found.sort((a, b) => b.count * b.ms - a.count * a.ms);
+const total = found.reduce((sum, { count, ms }) => sum + count * ms, 0);
+printColumns(
+  ["operation (inputs)", "times", "ms each", "ms a step", "share", "GFLOP/s"],
+  found.map(({ kind, count, ms, flops }) => [
+    kind,
+    String(count),
+    ms.toFixed(3),
+    (count * ms).toFixed(1),
+    `${(100 * count * ms / total).toFixed(1)}%`,
+    flops ? (flops / ms / 1e6).toFixed(1) : "",
+  ]),
+);
+console.log(`${total.toFixed(0)} ms in all, each operation timed alone.`);

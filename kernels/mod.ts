@@ -1,0 +1,15 @@
+// The door of the kernels: one folder an operation, and the expressions that several of them are written in.
+export { type Activation, ACTIVATIONS } from "./activation.ts";
+export { adamw, adamwHyper, type AdamwOptions, type AdamwState } from "./adamw/op.ts";
+export { attention, type AttentionOptions } from "./attention/op.ts";
+export { type CrossEntropy, crossEntropy } from "./cross_entropy/op.ts";
+export { add, elementwise, multiply, scale } from "./elementwise/op.ts";
+export { embedding } from "./embedding/op.ts";
+export { erf } from "./erf.ts";
+export * from "./expression.ts";
+export { grad } from "./gradient.ts";
+export { linear, matmul, type MatmulOptions } from "./matmul/op.ts";
+export { layerNorm, rmsNorm } from "./norm/op.ts";
+export { dropout, type NormalOptions, randomNormal } from "./random/op.ts";
+export { randomStream, threefry2x32 } from "./random/threefry.ts";
+export { sumAll, sumRows, sumSquares } from "./reduce/op.ts";

@@ -1,0 +1,46 @@
+/**
+ * heed: a toolkit for people who study attention. It trains small transformers with its own WGSL kernels on Deno's
+ * WebGPU, tracks what happens inside at every step, and takes softmax and sigmoid attention apart.
+ *
+ * A model is a pure function of symbolic tensors. It runs once and leaves a graph; `grad` appends the backward pass;
+ * a device plans, compiles and runs it.
+ *
+ * @example A gradient
+ * ```ts
+ * import { cpuDevice, grad, input, multiply, sumAll } from "./mod.ts";
+ * const x = input("x", [3]);
+ * const [dx] = grad(sumAll(multiply(x, x)), [x]);
+ * using device = cpuDevice();
+ * using program = await device.compile({ outputs: { dx } });
+ * program.run({ x: Float32Array.of(1, 2, 3) });
+ * console.log(await program.read(["dx"])); // 2, 4, 6
+ * ```
+ *
+ * @example A training run
+ * ```ts
+ * import { loadConfig, train } from "./mod.ts";
+ * const trained = await train(await loadConfig("default", ["train.steps=20"]));
+ * console.log(trained?.folder.path);
+ * ```
+ *
+ * @module
+ */
+
+// Graphs and devices
+export * from "./src/graph/mod.ts";
+export * from "./src/device/mod.ts";
+// Operations
+export * from "./kernels/mod.ts";
+// Models, training, data, configurations
+export * from "./src/nn/mod.ts";
+export * from "./src/train/mod.ts";
+export * from "./src/analysis/mod.ts";
+export * from "./src/data/mod.ts";
+export * from "./src/config/mod.ts";
+// Logs and charts
+export * from "./src/track/mod.ts";
+export * from "./src/chart/mod.ts";
+// Scripts
+export * from "./src/command.ts";
+export * from "./src/errors.ts";
+export { VERSION } from "./src/version.ts";

@@ -1,0 +1,45 @@
+// Checks that a checkpoint is whole and loads back as what was saved: deno task verify_load runs/latest
+import {
+  type Command,
+  costOf,
+  openDevice,
+  resolveRun,
+  runCommand,
+  UserError,
+  verifyCheckpoint,
+} from "../mod.ts";
+
+const command: Command = {
+  name: "verify_load",
+  summary: "checks a checkpoint: hashes, parameters, configuration, tokenizer, logits, validation loss",
+  usage: "[run or checkpoint] [options]",
+  options: {
+    device: {
+      type: "string",
+      value: "auto|webgpu|cpu",
+      help: "where to compute; the checkpoint's own choice by default",
+    },
+  },
+  examples: ["deno task verify_load runs/latest", "deno task verify_load runs/latest/checkpoints/best"],
+};
+
+await runCommand(command, async ({ positionals, values }) => {
+  const path = positionals[0] ?? "runs/latest";
+  const { checkpoint } = await resolveRun(path);
+  if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
+  const checks = await verifyCheckpoint(checkpoint, (model) => {
+    const { flops, dispatches } = costOf(model);
+    // A forward pass is a third of a step; there are about as many as evaluation batches.
+    return openDevice(values.device ?? model.config.device, { flops: flops / 3, dispatches, steps: 100 });
+  });
+  for (const { name, passed, detail } of checks) {
+    console.log(`${passed ? "ok  " : "FAIL"} ${name}: ${detail}`);
+  }
+  const failed = checks.filter((check) => !check.passed);
+  console.log(
+    failed.length
+      ? `${checkpoint}: ${failed.length} of ${checks.length} checks failed`
+      : `${checkpoint}: verified`,
+  );
+  return failed.length ? 1 : 0;
+});

@@ -1,0 +1,151 @@
+// What every script does: read its arguments, end with the right exit code, and tell a user's mistake in one line.
+import { parseArgs, type ParseArgsConfig } from "node:util";
+import { suggestion, UserError } from "./errors.ts";
+import { ClosedPipe } from "./track/records.ts";
+import { VERSION } from "./version.ts";
+
+/** An option of a script. */
+export interface OptionSpec {
+  readonly type: "string" | "boolean";
+  /** What it does; printed by --help. */
+  readonly help: string;
+  /** Word for its value in --help. */
+  readonly value?: string;
+  readonly default?: string;
+}
+
+/** A script as its --help describes it. */
+export interface Command {
+  readonly name: string;
+  /** One sentence. */
+  readonly summary: string;
+  /** After the name: `[config] [key=value ...]` */
+  readonly usage: string;
+  readonly options: Readonly<Record<string, OptionSpec>>;
+  /** Lines to try. */
+  readonly examples: readonly string[];
+}
+
+/** Arguments of a script as given. */
+export interface Arguments {
+  readonly positionals: readonly string[];
+  readonly values: Readonly<Record<string, string | undefined>>;
+  readonly flags: Readonly<Record<string, boolean>>;
+}
+
+/** The text of --help. */
+export function helpOf({ name, summary, usage, options, examples }: Command): string {
+  const rows = Object.entries({ ...options, help: { type: "boolean", help: "this text" } as OptionSpec }).map(
+    ([key, option]) => {
+      return [`--${key}${option.type === "string" ? ` ${option.value ?? "VALUE"}` : ""}`, option.help];
+    },
+  );
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return [
+    `${name}: ${summary} (heed ${VERSION})`,
+    "",
+    `Usage: deno task ${name} ${usage}`,
+    "",
+    ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
+    "",
+    "Examples:",
+    ...examples.map((line) => `  ${line}`),
+  ].join("\n");
+}
+
+/** Reads the arguments of a script; a mistake in them is a `UserError`. */
+export function argumentsOf(command: Command, args: readonly string[]): Arguments {
+  // An override may start with ~, a lone - means standard output: neither is an option.
+  const options: ParseArgsConfig["options"] = { help: { type: "boolean" } };
+  for (const [key, { type }] of Object.entries(command.options)) options[key] = { type };
+  const known = Object.keys(options);
+  for (const arg of args) {
+    if (arg === "--") break;
+    const [, key] = arg.match(/^--([^=]+)/) ?? [];
+    if (key !== undefined && !known.includes(key)) {
+      throw new UserError(`--${key}: unknown option.${suggestion(key, known)}`);
+    }
+  }
+  try {
+    const { positionals, values } = parseArgs({
+      args: [...args],
+      options,
+      allowPositionals: true,
+      strict: true,
+    });
+    const strings: Record<string, string | undefined> = {};
+    const flags: Record<string, boolean> = {};
+    for (const [key, value] of Object.entries(values)) {
+      if (typeof value === "boolean") flags[key] = value;
+      else strings[key] = value as string;
+    }
+    for (const [key, option] of Object.entries(command.options)) strings[key] ??= option.default;
+    return { positionals, values: strings, flags };
+  } catch (error) {
+    throw new UserError((error as Error).message.split("\n")[0].replace(/ To specify .*/, ""));
+  }
+}
+
+/** Splits positionals into what to work on and the overrides `key=value`, `+key=value`, `~key`. */
+export function splitOverrides(positionals: readonly string[]): { names: string[]; overrides: string[] } {
+  const isOverride = (text: string) => /^[~+]/.test(text) || /^[\w.]+=/.test(text);
+  return { names: positionals.filter((p) => !isOverride(p)), overrides: positionals.filter(isOverride) };
+}
+
+/** A number given as an option, or undefined where it was not; throws UserError where it is none or out of range. */
+export function numberOption(
+  name: string,
+  text: string | undefined,
+  { least, most, whole = false }: { least?: number; most?: number; whole?: boolean } = {},
+): number | undefined {
+  if (text === undefined) return undefined;
+  const value = Number(text);
+  const fits = text.trim() !== "" && Number.isFinite(value) && (!whole || Number.isSafeInteger(value)) &&
+    value >= (least ?? -Infinity) && value <= (most ?? Infinity);
+  if (fits) return value;
+  const range = [
+    least === undefined ? "" : ` of at least ${least}`,
+    most === undefined ? "" : ` of at most ${most}`,
+  ].join("");
+  throw new UserError(
+    `--${name}: expected ${whole ? "a whole number" : "a number"}${range}, found "${text}".`,
+  );
+}
+
+/**
+ * Runs a script: parses its arguments, prints --help, and exits with what `main` returns. A `UserError` is one line on
+ * stderr and exit code 2; a closed pipe ends quietly; a bug keeps its stack.
+ */
+export async function runCommand(
+  command: Command,
+  main: (args: Arguments) => Promise<number>,
+): Promise<never> {
+  try {
+    const args = argumentsOf(command, Deno.args);
+    if (args.flags.help) {
+      console.log(helpOf(command));
+      Deno.exit(0);
+    }
+    Deno.exit(await main(args));
+  } catch (error) {
+    if (error instanceof ClosedPipe || error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
+    if (!(error instanceof UserError)) throw error;
+    console.error(`${command.name}: ${error.message}`);
+    Deno.exit(2);
+  }
+}
+
+/**
+ * A signal that Ctrl-C (or a request to terminate) raises once, so that work can be saved; the second Ctrl-C exits at
+ * once with 130.
+ */
+export function interruptSignal(): AbortController {
+  const controller = new AbortController();
+  const stop = () => {
+    if (controller.signal.aborted) Deno.exit(130);
+    controller.abort("interrupted");
+  };
+  Deno.addSignalListener("SIGINT", stop);
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", stop);
+  return controller;
+}

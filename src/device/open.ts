@@ -1,0 +1,26 @@
+// A device by the name that a person gives.
+import { suggestion, UserError } from "../errors.ts";
+import { chooseDevice } from "./choose.ts";
+import type { Device } from "./device.ts";
+
+const NAMES = ["auto", "webgpu", "cpu"] as const;
+
+/**
+ * Opens a device by name; "auto" chooses as `chooseDevice` does, for work of the given cost.
+ *
+ * @throws {UserError} for an unknown name, and for "webgpu" where there is no adapter
+ *
+ * @example
+ * ```ts
+ * import { openDevice } from "../../mod.ts";
+ * using device = await openDevice("cpu");
+ * ```
+ */
+export async function openDevice(
+  name: string,
+  cost: { flops: number; dispatches: number; steps: number } = { flops: 0, dispatches: 0, steps: 0 },
+): Promise<Device> {
+  const wanted = NAMES.find((known) => known === name);
+  if (!wanted) throw new UserError(`device: "${name}" is unknown.${suggestion(name, NAMES)}`);
+  return (await chooseDevice(wanted, cost)).device;
+}

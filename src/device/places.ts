@@ -1,0 +1,176 @@
+// Where every tensor of a graph lies, and which tensors share memory. The plan walks through the nodes in order, asks for
+// places and gives back what nobody reads any more.
+import type { ConstantAttrs, Named, PackAttrs, ViewAttrs } from "../graph/structure.ts";
+import { ALIGN } from "../graph/structure.ts";
+import { type Node, show, sizeOf, type Spec, type Tensor } from "../graph/tensor.ts";
+import { aliasOf, replacedRoots, rootOf } from "./order.ts";
+
+/** A buffer of the plan; its size in elements of four bytes. */
+export interface Buffer {
+  readonly kind: "input" | "state" | "constant" | "arena";
+  readonly name: string;
+  readonly spec: Spec;
+  /** Value of a constant. */
+  readonly value?: number;
+  size: number;
+}
+
+/** Where a tensor lies. */
+export interface Place {
+  readonly buffer: Buffer;
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** Operations that compute nothing: sources, and views of what others computed. */
+export const STRUCTURE: ReadonlySet<string> = new Set(["input", "state", "constant", "view"]);
+
+/** The place of what is never written. */
+export const NOWHERE: Place = {
+  buffer: { kind: "arena", name: "nowhere", spec: { shape: [0], dtype: "f32" }, size: 0 },
+  offset: 0,
+  size: 0,
+};
+
+const aligned = (n: number): number => Math.ceil(Math.max(n, 1) / ALIGN) * ALIGN;
+
+/** A pool of buffers that tensors take and give back as the plan walks through the program. */
+function pool() {
+  const all: Buffer[] = [];
+  const free: Buffer[] = [];
+  const make = (name: string, size: number, spec: Spec): Buffer => {
+    const made: Buffer = { kind: "arena", name: `${name}${all.length}`, spec, size };
+    all.push(made);
+    return made;
+  };
+  return {
+    all,
+    make,
+    take(size: number, spec: Spec): Buffer {
+      const fits = free.filter((b) => b.size >= size).sort((a, b) => a.size - b.size)[0];
+      const largest = fits ?? free.sort((a, b) => b.size - a.size)[0];
+      if (!largest) return make("arena", size, spec);
+      free.splice(free.indexOf(largest), 1);
+      largest.size = Math.max(largest.size, size);
+      return largest;
+    },
+    give: (buffer: Buffer) => void free.push(buffer),
+  };
+}
+
+/**
+ * Tensors that a pack may have computed in its own memory: roots of the arena that it takes whole and once, and that no
+ * earlier pack has taken. Not where something is written in place: what the pack took must not change with it, nor the
+ * part with the pack.
+ */
+function packed(nodes: readonly Node[]): Map<Tensor, { pack: Tensor; offset: number }> {
+  const placed = new Map<Tensor, { pack: Tensor; offset: number }>();
+  const replaced = replacedRoots(nodes);
+  for (const node of nodes) {
+    if (node.op.name !== "pack" || replaced.has(node.outputs[0])) continue;
+    const { offsets } = node.attrs as PackAttrs;
+    const roots = node.inputs.map(rootOf);
+    roots.forEach((root, i) => {
+      const free = !STRUCTURE.has(root.node.op.name) && root.node.op.name !== "pack" && !placed.has(root);
+      const once = roots.indexOf(root) === roots.lastIndexOf(root) && !replaced.has(root);
+      if (free && once && sizeOf(root) === sizeOf(node.inputs[i]) && offsets[i] % ALIGN === 0) {
+        placed.set(root, { pack: node.outputs[0], offset: offsets[i] });
+      }
+    });
+  }
+  return placed;
+}
+
+/** Index of the last step that touches each root. */
+function lastUses(nodes: readonly Node[], kept: readonly Tensor[]): Map<Tensor, number> {
+  const last = new Map<Tensor, number>();
+  nodes.forEach((node, step) => {
+    for (const x of [...node.inputs, ...node.outputs]) last.set(rootOf(x), step);
+  });
+  for (const x of kept) last.set(rootOf(x), Infinity);
+  return last;
+}
+
+function sourceBuffer(x: Tensor): Buffer {
+  const kind = x.node.op.name as "input" | "state" | "constant";
+  const spec: Spec = { shape: x.shape, dtype: x.dtype };
+  if (kind === "constant") {
+    const { value } = x.node.attrs as ConstantAttrs;
+    return { kind, name: `constant ${value} ${show(x)}`, spec, value, size: aligned(sizeOf(x)) };
+  }
+  return { kind, name: (x.node.attrs as Named).name, spec, size: aligned(sizeOf(x)) };
+}
+
+/** Buffers of inputs, states and constants: one for each name, however many nodes say it. */
+function sourcePool() {
+  const all = new Map<string, Buffer>();
+  return {
+    all,
+    of(x: Tensor): Buffer {
+      const made = sourceBuffer(x);
+      const known = all.get(made.kind + made.name) ?? made;
+      if (show(known.spec) !== show(made.spec)) {
+        throw new Error(`${made.kind} ${made.name} is ${show(known.spec)} and ${show(made.spec)}.`);
+      }
+      all.set(made.kind + made.name, known);
+      return known;
+    },
+  };
+}
+
+/** Memory for a program's tensors. */
+export interface Places {
+  /** Where a tensor lies; takes memory for it when first asked. */
+  of(x: Tensor): Place;
+  /** Memory that one node uses and gives back. */
+  scratch(size: number): Place;
+  /** Gives back what the node at `index` is the last to use, and its scratch memory. */
+  release(node: Node, index: number, scratch: readonly Place[]): void;
+  buffers(): Buffer[];
+}
+
+/** Memory for `nodes`, walked through in their order; what `roots` are stays to the end. */
+export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Places {
+  const placed = packed(nodes);
+  const packs = nodes.filter((node) => node.op.name === "pack").map((node) => node.outputs[0]);
+  const last = lastUses(nodes, [...roots, ...packs]);
+  const arena = pool();
+  const sources = sourcePool();
+  const where = new Map<Tensor, Place>();
+  const rootPlace = (root: Tensor): Place => {
+    const size = sizeOf(root);
+    const spot = placed.get(root);
+    if (spot) return { buffer: of(spot.pack).buffer, offset: spot.offset, size };
+    if (STRUCTURE.has(root.node.op.name)) return { buffer: sources.of(root), offset: 0, size };
+    // A pack's buffer is its own for ever: the gaps between its parts stay zero.
+    const isPack = root.node.op.name === "pack";
+    const buffer = isPack ? arena.make("pack", aligned(size), root) : arena.take(aligned(size), root);
+    return { buffer, offset: 0, size };
+  };
+  const of = (x: Tensor): Place => {
+    const root = rootOf(x);
+    const place = where.get(root) ?? rootPlace(root);
+    where.set(root, place);
+    let { offset } = place;
+    for (let link: Tensor = x; link !== root; link = aliasOf(link)!) {
+      if (link.node.op.name === "view") offset += (link.node.attrs as ViewAttrs).offset;
+    }
+    return { buffer: place.buffer, offset, size: sizeOf(x) };
+  };
+  return {
+    of,
+    scratch: (size) => ({
+      buffer: arena.take(aligned(size), { shape: [size], dtype: "f32" }),
+      offset: 0,
+      size,
+    }),
+    release(node, index, scratch) {
+      for (const { buffer } of scratch) arena.give(buffer);
+      for (const root of new Set([...node.inputs, ...node.outputs].map(rootOf))) {
+        const own = !STRUCTURE.has(root.node.op.name) && !placed.has(root);
+        if (own && last.get(root) === index && where.has(root)) arena.give(where.get(root)!.buffer);
+      }
+    },
+    buffers: () => [...sources.all.values(), ...arena.all],
+  };
+}

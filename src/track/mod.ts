@@ -1,0 +1,2 @@
+// The door of the tracking room.
+export * from "./records.ts";

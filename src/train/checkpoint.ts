@@ -1,0 +1,184 @@
+// Checkpoints: everything a run needs to go on, or a model to be used, in files that prove themselves.
+import { join } from "node:path";
+import type { Device } from "../device/device.ts";
+import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
+import { tokenizerFromJSON } from "../data/mod.ts";
+import { UserError } from "../errors.ts";
+import { type Model, modelOf } from "./experiment.ts";
+import { readParameters, STATES, writeParameters } from "./parameters.ts";
+import { resolveRun, type RunFolder, sha256Hex, writeCheckpoint } from "./run_folder.ts";
+import { decodeSafetensors, encodeSafetensors, type TensorData } from "./safetensors.ts";
+
+/** The best evaluation so far. */
+export interface Best {
+  readonly step: number;
+  readonly val_loss: number;
+}
+
+/** state.json: where a run stood. */
+export interface RunState {
+  readonly step: number;
+  /** Values recorded so far, across metrics. */
+  readonly counter: number;
+  readonly best: Best | null;
+  /** Loss of the evaluation at this step, in full precision; null where there was none. */
+  readonly val_loss: number | null;
+  /** Device the numbers were made on. */
+  readonly device: string;
+  /** SHA-256 of the other files. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** A checkpoint in memory. */
+export interface Checkpoint extends Model {
+  readonly path: string;
+  readonly state: RunState;
+  readonly tensors: ReadonlyMap<string, TensorData>;
+}
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** state.json ends with the SHA-256 of itself without that line. */
+function sealed(state: RunState): string {
+  const text = JSON.stringify(state, null, 2);
+  return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(encode(text))}"\n}\n`;
+}
+
+/**
+ * Writes a checkpoint of a run whole: model.safetensors, optimizer.safetensors, config.yaml, tokenizer.json and
+ * state.json with the others' hashes. Returns the hash of the model.
+ */
+export async function saveCheckpoint(
+  device: Device,
+  run: RunFolder,
+  model: Model,
+  state: Omit<RunState, "files" | "device">,
+): Promise<string> {
+  const tensors = async (name: string, prefix: string) => {
+    const parameters = await readParameters(device, model.layout, name);
+    return Object.entries(parameters).map(([key, { shape, data }]): [string, TensorData] => {
+      return [`${prefix}${key}`, { dtype: "F32", shape: [...shape], data }];
+    });
+  };
+  const optimizer = [
+    ...await tensors(STATES.expAvg, "exp_avg."),
+    ...await tensors(STATES.expAvgSq, "exp_avg_sq."),
+  ];
+  const files: Record<string, Uint8Array> = {
+    "model.safetensors": encodeSafetensors(
+      Object.fromEntries(await tensors(STATES.parameters, "")),
+      { format: "heed", step: String(state.step) },
+    ),
+    "optimizer.safetensors": encodeSafetensors(Object.fromEntries(optimizer)),
+    "config.yaml": encode(dumpConfig(model.config)),
+    "tokenizer.json": encode(JSON.stringify(model.tokenizer, null, 1) + "\n"),
+  };
+  const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
+  const whole: RunState = { ...state, device: device.adapter, files: hashes };
+  await writeCheckpoint(run, state.step, { ...files, "state.json": sealed(whole) });
+  return hashes["model.safetensors"];
+}
+
+/** Reads a file of a checkpoint; a missing one is the user's to know. */
+export async function readPart(path: string, name: string): Promise<Uint8Array> {
+  try {
+    return await Deno.readFile(join(path, name));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new UserError(`${join(path, name)}: no such file; the checkpoint is not whole.`);
+    }
+    throw error;
+  }
+}
+
+/** Reads state.json and checks its own seal. */
+export async function readState(path: string): Promise<RunState> {
+  const place = join(path, "state.json");
+  const text = new TextDecoder().decode(await readPart(path, "state.json"));
+  let state: RunState & { sha256?: string };
+  try {
+    state = JSON.parse(text);
+  } catch {
+    throw new UserError(`${place}: not valid JSON; the file is damaged.`);
+  }
+  const { sha256: _, ...rest } = state;
+  if (sealed(rest as RunState) !== text) {
+    throw new UserError(`${place}: its SHA-256 is not the one it ends with; the file is damaged.`);
+  }
+  return rest as RunState;
+}
+
+/** Reads a checkpoint's file and checks its hash. */
+async function readChecked(path: string, name: string, state: RunState): Promise<Uint8Array> {
+  const bytes = await readPart(path, name);
+  const found = sha256Hex(bytes);
+  if (found !== state.files[name]) {
+    // A safetensors file that is cut short says more than its hash does.
+    if (name.endsWith(".safetensors")) decodeSafetensors(bytes, join(path, name));
+    throw new UserError(
+      `${join(path, name)}: SHA-256 is ${found}, state.json says ${state.files[name]}; the file is damaged.`,
+    );
+  }
+  return bytes;
+}
+
+/** Decodes the model that files describe, whatever their hashes. */
+export function decodeModel(
+  path: string,
+  files: { config: Uint8Array; tokenizer: Uint8Array; model: Uint8Array },
+) {
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  const place = join(path, "config.yaml");
+  const config = resolveConfig(parseConfig(text(files.config), place), { place, name: "checkpoint" });
+  let vocabulary: unknown;
+  try {
+    vocabulary = JSON.parse(text(files.tokenizer));
+  } catch {
+    throw new UserError(`${join(path, "tokenizer.json")}: not valid JSON; the file is damaged.`);
+  }
+  const { tensors } = decodeSafetensors(files.model, join(path, "model.safetensors"));
+  return { ...modelOf(config, tokenizerFromJSON(vocabulary)), tensors };
+}
+
+/**
+ * Loads a checkpoint: a checkpoint folder, or a run's last.
+ *
+ * @param path a checkpoint folder, a run folder, `runs/latest` or the name of a run
+ * @throws {UserError} where there is none, a file is damaged, or its hash is not the recorded one
+ */
+export async function loadCheckpoint(path: string): Promise<Checkpoint> {
+  const { checkpoint } = await resolveRun(path);
+  if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
+  const state = await readState(checkpoint);
+  const [config, tokenizer, model] = await Promise.all(
+    ["config.yaml", "tokenizer.json", "model.safetensors"].map((name) =>
+      readChecked(checkpoint, name, state)
+    ),
+  );
+  return { ...decodeModel(checkpoint, { config, tokenizer, model }), path: checkpoint, state };
+}
+
+/** Puts a checkpoint's parameters on a device. */
+export function putModel(
+  device: Device,
+  { layout, tensors, path }: Pick<Checkpoint, "layout" | "tensors" | "path">,
+): void {
+  writeParameters(
+    device,
+    layout,
+    tensors as ReadonlyMap<string, { shape: number[]; data: Float32Array }>,
+    join(path, "model.safetensors"),
+  );
+}
+
+/** Puts a checkpoint's optimizer state on a device, to train on. */
+export async function putOptimizer(device: Device, { layout, path, state }: Checkpoint): Promise<void> {
+  const place = join(path, "optimizer.safetensors");
+  const { tensors } = decodeSafetensors(await readChecked(path, "optimizer.safetensors", state), place);
+  for (const [name, prefix] of [[STATES.expAvg, "exp_avg."], [STATES.expAvgSq, "exp_avg_sq."]]) {
+    const own = [...tensors].filter(([key]) => key.startsWith(prefix)).map(([key, tensor]) => {
+      return [key.slice(prefix.length), tensor as { shape: number[]; data: Float32Array }] as const;
+    });
+    writeParameters(device, layout, new Map(own), place, name);
+  }
+}

@@ -1,0 +1,91 @@
+// From a configuration to what a run needs: text, tokenizer, batches, the model's shape and its layout.
+import type { Generator } from "../analysis/generate.ts";
+import type { Config } from "../config/mod.ts";
+import {
+  charTokenizer,
+  findTask,
+  loadText,
+  type Source,
+  TASKS,
+  taskSource,
+  taskTokenizer,
+  textSource,
+  type Tokenizer,
+  unigramEntropy,
+} from "../data/mod.ts";
+import { UserError } from "../errors.ts";
+import { type Architecture, decoderParameters, parameterCount } from "../nn/decoder.ts";
+import { flat, type Layout, layout, parameterViews } from "./parameters.ts";
+
+/** A model with its tokenizer: what a checkpoint holds. */
+export interface Model {
+  readonly config: Config;
+  readonly tokenizer: Tokenizer;
+  readonly architecture: Architecture;
+  readonly layout: Layout;
+  /** Number of trained values. */
+  readonly parameters: number;
+}
+
+/** A model and its data. */
+export interface Experiment extends Model {
+  readonly source: Source;
+  /** Entropy of the token frequencies of a text, in nats: what a model without context can reach. */
+  readonly unigramNats: number | undefined;
+}
+
+/** The model that a configuration and a tokenizer describe. */
+export function modelOf(config: Config, tokenizer: Tokenizer): Model {
+  const architecture = { ...config.model, vocabulary: tokenizer.size };
+  const parameters = decoderParameters(architecture);
+  return {
+    config,
+    tokenizer,
+    architecture,
+    layout: layout(parameters),
+    parameters: parameterCount(parameters),
+  };
+}
+
+/** The model as generation needs it: its parameters are those on the device. */
+export function generatorOf({ architecture, tokenizer, layout }: Model): Generator {
+  return { architecture, tokenizer, parameters: parameterViews(layout, flat(layout)) };
+}
+
+/**
+ * Loads the data of a configuration and describes its model.
+ *
+ * @param config resolved
+ * @param tokenizer a checkpoint's, where there is one; else made from the text
+ * @throws {UserError} where the data cannot be had or does not suit the model
+ */
+export async function prepare(config: Config, tokenizer?: Tokenizer): Promise<Experiment> {
+  const experiment = await withData(config, tokenizer);
+  try {
+    experiment.tokenizer.encode(config.sample.prompt);
+  } catch (error) {
+    // Better now than after the training.
+    if (error instanceof UserError) throw new UserError(`sample.prompt: ${error.message}`);
+    throw error;
+  }
+  return experiment;
+}
+
+async function withData(config: Config, tokenizer?: Tokenizer): Promise<Experiment> {
+  const { data, model, train, seed } = config;
+  const sizes = { context: model.context, batch: train.batch, seed };
+  if (data.files.length === 0 && Object.hasOwn(TASKS, data.source)) {
+    const task = findTask(data.source);
+    const used = tokenizer ?? taskTokenizer(task);
+    const source = taskSource(task, used, { ...sizes, answerOnly: data.answer_only });
+    return { ...modelOf(config, used), source, unigramNats: undefined };
+  }
+  const { text } = await loadText({
+    ...(data.files.length ? { files: data.files } : { source: data.source }),
+    cache: data.cache,
+  });
+  const used = tokenizer ?? charTokenizer(text, { unknown: config.tokenizer.unknown });
+  const ids = used.encode(text);
+  const source = textSource(ids, { ...sizes, split: data.split, sampling: data.sampling });
+  return { ...modelOf(config, used), source, unigramNats: unigramEntropy(ids) };
+}

@@ -1,0 +1,51 @@
+// The door of the training room.
+export {
+  type Best,
+  type Checkpoint,
+  loadCheckpoint,
+  putModel,
+  type RunState,
+  saveCheckpoint,
+} from "./checkpoint.ts";
+export { type Evaluated, type Evaluator, evaluator } from "./evaluate.ts";
+export { type Experiment, generatorOf, type Model, modelOf, prepare } from "./experiment.ts";
+export {
+  flat,
+  initialise,
+  type Layout,
+  layout,
+  parameterViews,
+  readParameters,
+  type Slot,
+  STATES,
+  writeParameters,
+} from "./parameters.ts";
+export {
+  evaluationGraph,
+  logitsGraph,
+  rowsOf,
+  stepFeeds,
+  type StepGraph,
+  stepGraph,
+  type Table,
+} from "./programs.ts";
+export type { Outcome, Progress } from "./run.ts";
+export {
+  createRunFolder,
+  type ResolvedRun,
+  resolveRun,
+  type RunFolder,
+  writeFileAtomic,
+} from "./run_folder.ts";
+export {
+  type DecodedSafetensors,
+  decodeSafetensors,
+  encodeSafetensors,
+  type TensorData,
+  type TensorDtype,
+  type TensorStorage,
+  toFloat32,
+} from "./safetensors.ts";
+export { learningRate, type Schedule } from "./schedule.ts";
+export { type Cost, costOf, resume, train, type Trained, type TrainOptions } from "./train.ts";
+export { type Check, verifyCheckpoint } from "./verify.ts";

@@ -1,0 +1,325 @@
+// A training run: the loop, its log, its evaluations and checkpoints. Numbers are read back a window of steps at a time
+// while the device works on the next window; nothing the loop keeps grows with the steps.
+import { join } from "node:path";
+import { generate } from "../analysis/generate.ts";
+import { lossChart } from "../chart/mod.ts";
+import type { Config } from "../config/mod.ts";
+import { dumpConfig } from "../config/mod.ts";
+import type { Device, Program } from "../device/device.ts";
+import {
+  type EvalRecord,
+  type LogRecord,
+  type LogWriter,
+  readLog,
+  type RunRecord,
+} from "../track/records.ts";
+import { type Best, type Checkpoint, putModel, putOptimizer, saveCheckpoint } from "./checkpoint.ts";
+import { type Evaluator, evaluator } from "./evaluate.ts";
+import { type Experiment, generatorOf } from "./experiment.ts";
+import { initialise } from "./parameters.ts";
+import { rowsOf, stepFeeds, stepGraph, type Table, WINDOW } from "./programs.ts";
+import { pointTo, removeCheckpoint, type RunFolder, writeFileAtomic } from "./run_folder.ts";
+import { learningRate } from "./schedule.ts";
+
+/** How far a run is. */
+export interface Progress {
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly tokensPerSecond: number;
+  readonly secondsLeft: number;
+}
+
+/** What a run is given besides its experiment. */
+export interface RunOptions {
+  readonly device: Device;
+  readonly folder: RunFolder;
+  /** Takes every record, in order. */
+  readonly log: Pick<LogWriter, "write">;
+  /** The record that opens the log of a new run; not written again when a run goes on. */
+  readonly opening: RunRecord;
+  /** A checkpoint to go on from. */
+  readonly from?: Checkpoint;
+  /** Aborted: the run saves where it stands and ends. */
+  readonly signal?: AbortSignal;
+  readonly progress?: (progress: Progress) => void;
+}
+
+/** How a run ended. */
+export interface Outcome {
+  readonly step: number;
+  /** False where the signal ended it. */
+  readonly finished: boolean;
+  readonly best: Best | null;
+  readonly last: EvalRecord | undefined;
+  readonly sample: string | undefined;
+}
+
+/** Everything about a run that changes while it goes. */
+interface Progressing {
+  step: number;
+  counter: number;
+  best: Best | null;
+  last: EvalRecord | undefined;
+  /** Steps that hold a checkpoint of this run. */
+  kept: Set<number>;
+  /** Milliseconds a step, of the last window. */
+  ms: number;
+}
+
+/** Numbers that each record adds to the counter: loss, lr, grad_norm; loss, perplexity, accuracy. */
+const VALUES_A_RECORD = 3;
+
+/** Steps that one window may take: about a quarter of a second of them, to keep progress and Ctrl-C lively. */
+function windowSize(ms: number): number {
+  return ms === 0 ? 1 : Math.max(1, Math.min(WINDOW / 2, Math.round(250 / ms)));
+}
+
+/** The next step at which the loop must stop and look: an evaluation, a checkpoint, the end. */
+function nextStop(step: number, { train, eval: { every }, output: { checkpoint_every } }: Config): number {
+  const after = (period: number) => period > 0 ? (Math.floor(step / period) + 1) * period : Infinity;
+  return Math.min(train.steps, after(every), after(checkpoint_every));
+}
+
+/** Whether a step ends with an evaluation. */
+function evaluates(step: number, { train, eval: { every } }: Config): boolean {
+  return step % every === 0 || step === train.steps;
+}
+
+function scheduleOf({ optimizer, schedule, train }: Config) {
+  return { ...schedule, lr: optimizer.lr, steps: schedule.steps ?? train.steps };
+}
+
+/** A window of steps on its way: the device has them, the numbers have not been read. */
+interface Window {
+  readonly first: number;
+  readonly count: number;
+  readonly values: Promise<ArrayLike<number>[]>;
+}
+
+/** Starts the steps of one window. The copy of its rows is ordered before the next window overwrites them. */
+function startWindow(
+  { config, source }: Experiment,
+  { device }: RunOptions,
+  program: Program,
+  table: Table,
+  first: number,
+  count: number,
+): Window {
+  const schedule = scheduleOf(config);
+  const { accumulate } = config.train;
+  for (let i = 0; i < count; i++) {
+    const step = first + i;
+    const batches = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
+    program.run(stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot: i }));
+  }
+  return { first, count, values: device.read([table.name]) as Promise<ArrayLike<number>[]> };
+}
+
+/** Writes the records of a window whose numbers have come. */
+async function finishWindow(
+  experiment: Experiment,
+  { log, progress }: RunOptions,
+  table: Table,
+  window: Window,
+  state: Progressing,
+  since: number,
+): Promise<void> {
+  const { config, source } = experiment;
+  const { train, model, optimizer } = config;
+  const schedule = scheduleOf(config);
+  const [values] = await window.values;
+  state.ms = (performance.now() - since) / window.count;
+  const samplesPerStep = train.batch * train.accumulate;
+  const tokensPerSecond = 1000 * samplesPerStep * model.context / state.ms;
+  rowsOf(table, values as Float32Array, window.count).forEach(({ loss, squared_norm }, i) => {
+    const step = window.first + i + 1;
+    const samples = step * samplesPerStep;
+    const norm = Math.sqrt(squared_norm);
+    state.counter += VALUES_A_RECORD;
+    if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+      const message =
+        `The loss is ${loss} and the gradient norm ${norm}: lower optimizer.lr or set optimizer.clip.`;
+      log.write({ type: "warning", step, code: "non_finite", message, tap: null });
+    }
+    log.write({
+      type: "step",
+      step,
+      samples,
+      tokens: samples * model.context,
+      counter: state.counter,
+      epoch: samples * model.context / source.splits.train,
+      loss,
+      lr: learningRate(schedule, step - 1),
+      grad_norm: norm,
+      clipped: optimizer.clip > 0 && norm > optimizer.clip,
+      ms: state.ms,
+      tokens_per_s: tokensPerSecond,
+    });
+    state.step = step;
+    const secondsLeft = (train.steps - step) * state.ms / 1000;
+    if (i === window.count - 1) progress?.({ step, steps: train.steps, loss, tokensPerSecond, secondsLeft });
+  });
+}
+
+/** Evaluates, and records what was found. */
+async function evaluateNow(
+  { config }: Experiment,
+  { log }: RunOptions,
+  evaluation: Evaluator,
+  state: Progressing,
+): Promise<void> {
+  const { loss, perplexity, accuracy, tokens } = await evaluation.evaluate();
+  state.counter += VALUES_A_RECORD;
+  state.last = {
+    type: "eval",
+    step: state.step,
+    split: config.eval.split,
+    loss,
+    perplexity,
+    accuracy,
+    tokens,
+  };
+  if (config.data.answer_only) state.last.answer_accuracy = accuracy;
+  log.write(state.last);
+  if (!state.best || loss < state.best.val_loss) state.best = { step: state.step, val_loss: loss };
+}
+
+/** Saves where the run stands, points "last" (and "best") at it, and removes what nothing points at any more. */
+async function saveNow(
+  experiment: Experiment,
+  options: RunOptions,
+  state: Progressing,
+  recorded: boolean,
+): Promise<void> {
+  const { folder, device, log } = options;
+  const { step, counter, best, last } = state;
+  const val_loss = last?.step === step ? last.loss : null;
+  const sha256 = await saveCheckpoint(device, folder, experiment, { step, counter, best, val_loss });
+  await pointTo(folder, "last", step);
+  if (best?.step === step) await pointTo(folder, "best", step);
+  if (recorded) log.write(checkpointRecord(step, sha256, val_loss));
+  state.kept.add(step);
+  const every = experiment.config.output.checkpoint_every;
+  for (const old of state.kept) {
+    if (old === step || old === best?.step || (every > 0 && old % every === 0)) continue;
+    await removeCheckpoint(folder, old);
+    state.kept.delete(old);
+  }
+}
+
+/** The record of a checkpoint; its path is relative to the run's folder, so that a folder can be moved. */
+export function checkpointRecord(step: number, sha256: string, val_loss: number | null): LogRecord {
+  return { type: "checkpoint", step, path: join("checkpoints", String(step)), sha256, val_loss };
+}
+
+/** Puts the run where it begins: fresh parameters, or the checkpoint's. */
+async function begin(experiment: Experiment, { device, from }: RunOptions): Promise<Progressing> {
+  if (!from) {
+    await initialise(device, experiment.layout, experiment.config.seed);
+    return { step: 0, counter: 0, best: null, last: undefined, kept: new Set(), ms: 0 };
+  }
+  putModel(device, from);
+  await putOptimizer(device, from);
+  const { step, counter, best } = from.state;
+  const kept = new Set([step, ...(best ? [best.step] : [])]);
+  return { step, counter, best, last: undefined, kept, ms: 0 };
+}
+
+/** The steps from where the run stands to the next stop, in overlapped windows. Returns when all are recorded. */
+async function stepsUntil(
+  stop: number,
+  experiment: Experiment,
+  options: RunOptions,
+  program: Program,
+  table: Table,
+  state: Progressing,
+): Promise<void> {
+  let started = state.step;
+  let since = performance.now();
+  let pending: Window | undefined;
+  while (pending || (started < stop && !options.signal?.aborted)) {
+    let next: Window | undefined;
+    if (started < stop && !options.signal?.aborted) {
+      next = startWindow(
+        experiment,
+        options,
+        program,
+        table,
+        started,
+        Math.min(windowSize(state.ms), stop - started),
+      );
+      started += next.count;
+    }
+    if (pending) {
+      await finishWindow(experiment, options, table, pending, state, since);
+      since = performance.now();
+    }
+    pending = next;
+    // Lets signals be heard where the device is this thread.
+    await new Promise((resume) => setTimeout(resume, 0));
+  }
+}
+
+/**
+ * Trains: from the start, or from a checkpoint on, to the last step or until the signal. Writes the log, checkpoints
+ * ("best" and "last"), a sample and the loss chart into the run's folder.
+ *
+ * A run repeats: one configuration, seed and device give the same records (times aside), also when the run was stopped
+ * and went on.
+ */
+export async function trainRun(experiment: Experiment, options: RunOptions): Promise<Outcome> {
+  const { config, architecture, layout } = experiment;
+  const { device, folder, log, signal } = options;
+  const began = performance.now();
+  const state = await begin(experiment, options);
+  const { graph, table } = stepGraph(architecture, layout, config);
+  using program = await device.compile(graph);
+  using evaluation = await evaluator(device, experiment);
+  if (!options.from) {
+    await writeFileAtomic(folder.config, dumpConfig(config));
+    log.write(options.opening);
+  }
+  while (state.step < config.train.steps && !signal?.aborted) {
+    const stop = nextStop(state.step, config);
+    await stepsUntil(stop, experiment, options, program, table, state);
+    if (state.step < stop) break;
+    if (evaluates(stop, config)) await evaluateNow(experiment, options, evaluation, state);
+    await saveNow(experiment, options, state, true);
+  }
+  const finished = state.step >= config.train.steps;
+  if (!finished) {
+    if (state.step > 0 && !state.kept.has(state.step)) await saveNow(experiment, options, state, false);
+    return { step: state.step, finished, best: state.best, last: state.last, sample: undefined };
+  }
+  const sample = await finish(experiment, options, state, began);
+  return { step: state.step, finished, best: state.best, last: state.last, sample };
+}
+
+/** The end of a run: a sample, the chart of its loss, the last record. */
+async function finish(
+  experiment: Experiment,
+  { device, folder, log }: RunOptions,
+  state: Progressing,
+  began: number,
+): Promise<string> {
+  const { prompt, tokens, temperature, top_k, seed } = experiment.config.sample;
+  const text = await generate(device, generatorOf(experiment), {
+    prompt,
+    tokens,
+    temperature,
+    topK: top_k,
+    seed,
+  });
+  const records: LogRecord[] = [];
+  for await (const record of readLog(folder.log)) {
+    if (record.type === "step" || record.type === "eval" || record.type === "run") records.push(record);
+  }
+  const chart = join(folder.charts, "loss.svg");
+  await writeFileAtomic(chart, lossChart(records, { unigramNats: experiment.unigramNats }));
+  log.write({ type: "sample", step: state.step, prompt, text, temperature, top_k, nucleus: null, seed });
+  const seconds = (performance.now() - began) / 1000;
+  const files = ["config.yaml", "log.ndjson", "charts/loss.svg", "checkpoints/best", "checkpoints/last"];
+  log.write({ type: "done", step: state.step, seconds, best: state.best, files });
+  return text;
+}

@@ -1,0 +1,216 @@
+// Training as a person asks for it: from a configuration to a run folder, or on from where a run stood.
+import { chooseDevice } from "../device/choose.ts";
+import type { Device } from "../device/device.ts";
+import { plan } from "../device/plan.ts";
+import type { Target } from "../graph/tensor.ts";
+import type { Config } from "../config/mod.ts";
+import { UserError } from "../errors.ts";
+import { type LogRecord, type LogWriter, openLog, readLog, type RunRecord } from "../track/records.ts";
+import { VERSION } from "../version.ts";
+import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
+import { type Experiment, type Model, prepare } from "./experiment.ts";
+import { evaluationGraph, stepGraph } from "./programs.ts";
+import { checkpointRecord, type Outcome, type Progress, trainRun } from "./run.ts";
+import { createRunFolder, resolveRun, type RunFolder } from "./run_folder.ts";
+
+/** What training is told besides its configuration. */
+export interface TrainOptions {
+  /** A second place for every record, standard output for example. */
+  readonly records?: Pick<LogWriter, "write">;
+  /** Aborted: the run saves where it stands and ends. */
+  readonly signal?: AbortSignal;
+  readonly progress?: (progress: Progress) => void;
+  /** Told once, before the first step: the memory plan, the device and why it was chosen. */
+  readonly announce?: (lines: readonly string[]) => void;
+  /** Ends after the announcement. */
+  readonly dryRun?: boolean;
+}
+
+/** A run that has ended. */
+export interface Trained extends Outcome {
+  readonly folder: RunFolder;
+}
+
+/** What a run takes: numbers for its first record, its announcement and the choice of its device. */
+export interface Cost {
+  /** Bytes. */
+  readonly memory: RunRecord["memory"];
+  readonly flops: number;
+  readonly dispatches: number;
+}
+
+/** Plans a run's two programs without a device's help: memory in bytes, operations and dispatches a step. */
+export function costOf({ architecture, layout, config }: Model, target?: Target): Cost {
+  const step = plan(stepGraph(architecture, layout, config).graph, target);
+  const evaluation = plan(evaluationGraph(architecture, layout, config.train.batch).graph, target);
+  const parameters = 4 * layout.size;
+  const activations = step.memory.activations + evaluation.memory.activations;
+  const inputs = step.memory.inputs + evaluation.memory.inputs;
+  const tables = step.memory.states - 3 * parameters + evaluation.memory.states - parameters;
+  const memory = {
+    parameters,
+    optimizer: 2 * parameters,
+    activations,
+    total: 3 * parameters + tables + activations + inputs,
+  };
+  return { memory, flops: step.flops, dispatches: step.dispatches };
+}
+
+/** 12.3 MiB */
+const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+
+function announcement(
+  experiment: Experiment,
+  device: Device,
+  reason: string,
+  { memory, flops, dispatches }: Cost,
+): string[] {
+  const { config: { name, train, model }, parameters, architecture } = experiment;
+  const work = device.kind === "webgpu" ? `, ${dispatches} dispatches` : "";
+  return [
+    `${name}: ${parameters.toLocaleString("en")} parameters, vocabulary ${architecture.vocabulary}, ` +
+    `${train.steps} steps of ${train.batch * train.accumulate} x ${model.context} tokens`,
+    `memory: parameters ${mib(memory.parameters)}, optimizer ${mib(memory.optimizer)}, ` +
+    `activations ${mib(memory.activations)}, total ${mib(memory.total)}; ${
+      (flops / 1e9).toFixed(2)
+    } GFLOP a step${work}`,
+    `device: ${reason}`,
+  ];
+}
+
+/** The commit that is checked out in the working folder, or null. */
+async function gitCommit(): Promise<string | null> {
+  try {
+    const head = (await Deno.readTextFile(".git/HEAD")).trim();
+    return head.startsWith("ref: ") ? (await Deno.readTextFile(`.git/${head.slice(5)}`)).trim() : head;
+  } catch {
+    return null;
+  }
+}
+
+async function openingOf(
+  experiment: Experiment,
+  device: Device,
+  { memory }: Cost,
+  now: Date,
+): Promise<RunRecord> {
+  const { config, parameters } = experiment;
+  return {
+    type: "run",
+    name: config.name,
+    time: now.toISOString(),
+    heed: VERSION,
+    deno: Deno.version.deno,
+    device: { kind: device.kind, adapter: device.adapter, software: device.software },
+    seed: config.seed,
+    config,
+    parameters,
+    tokens_per_step: config.train.batch * config.train.accumulate * config.model.context,
+    memory,
+    git: await gitCommit(),
+  };
+}
+
+/** Every record to the run's log, then to whoever else wants it. */
+function both(file: LogWriter, other: TrainOptions["records"]): Pick<LogWriter, "write"> {
+  return {
+    write(record) {
+      file.write(record);
+      other?.write(record);
+    },
+  };
+}
+
+async function start(
+  experiment: Experiment,
+  options: TrainOptions,
+  from?: { checkpoint: Checkpoint; folder: RunFolder },
+): Promise<Trained | undefined> {
+  const { config } = experiment;
+  const done = from?.checkpoint.state.step ?? 0;
+  const estimate = costOf(experiment);
+  const { device: opened, reason } = await chooseDevice(config.device, {
+    flops: estimate.flops,
+    dispatches: 40 * config.model.layers,
+    steps: config.train.steps - done,
+  });
+  using device = opened;
+  const cost = costOf(experiment, device.target);
+  options.announce?.(announcement(experiment, device, reason, cost));
+  if (options.dryRun) return undefined;
+  const now = new Date();
+  const id = crypto.randomUUID().slice(0, 8);
+  const folder = from?.folder ?? await createRunFolder(config.output.dir, config.name, now, id);
+  const opening = await openingOf(experiment, device, cost, now);
+  using file = openLog(folder.log, from ? { resumeAtStep: done } : {});
+  const log = both(file, options.records);
+  if (from) await completeLog(folder, from.checkpoint, log);
+  const outcome = await trainRun(experiment, {
+    ...options,
+    device,
+    folder,
+    log,
+    opening,
+    from: from?.checkpoint,
+  });
+  return { ...outcome, folder };
+}
+
+/** A run that was killed between a checkpoint and its record lacks the record: it is written now. */
+async function completeLog(
+  folder: RunFolder,
+  { state }: Checkpoint,
+  log: Pick<LogWriter, "write">,
+): Promise<void> {
+  if (state.val_loss === null) return;
+  let recorded = false;
+  for await (const record of readLog(folder.log)) {
+    recorded ||= record.type === "checkpoint" && record.step === state.step;
+  }
+  if (!recorded) {
+    log.write(checkpointRecord(state.step, state.files["model.safetensors"], state.val_loss) as LogRecord);
+  }
+}
+
+/**
+ * Trains a model from a configuration: chooses the device, makes the run's folder, and writes its log, checkpoints,
+ * sample and chart there.
+ *
+ * @returns the run, or undefined after a dry run
+ * @throws {UserError} for everything a user can mend: data, sizes, device, disk
+ *
+ * @example
+ * ```ts
+ * import { loadConfig, train } from "../../mod.ts";
+ * const config = await loadConfig("default", ["train.steps=10"]);
+ * const trained = await train(config, { progress: ({ step, loss }) => console.error(step, loss) });
+ * console.log(trained?.folder.path, trained?.best?.val_loss);
+ * ```
+ */
+export async function train(config: Config, options: TrainOptions = {}): Promise<Trained | undefined> {
+  return await start(await prepare(config), options);
+}
+
+/**
+ * Goes on with a run from its last checkpoint. The log goes on too: its records are those of a run that was never
+ * stopped.
+ *
+ * @param path a run's folder, `runs/latest`, or a run's name
+ * @throws {UserError} where there is no such run, it has no checkpoint, or it has ended
+ */
+export async function resume(path: string, options: TrainOptions = {}): Promise<Trained | undefined> {
+  const { run: folder, checkpoint: last } = await resolveRun(path);
+  if (!folder || !last) throw new UserError(`${path}: there is no checkpoint to go on from.`);
+  const checkpoint = await loadCheckpoint(last);
+  const { step } = checkpoint.state;
+  for await (const record of readLog(folder.log)) {
+    if (record.type === "done") {
+      throw new UserError(
+        `${folder.path}: the run has ended at step ${record.step}; there is nothing to go on with.`,
+      );
+    }
+  }
+  const experiment = await prepare(checkpoint.config, checkpoint.tokenizer);
+  if (step > checkpoint.config.train.steps) throw new UserError(`${last}: step ${step} is past train.steps.`);
+  return await start(experiment, options, { checkpoint, folder });
+}

@@ -1,0 +1,189 @@
+// Does a checkpoint load, and load back as what was saved? Each question is a check with a line of its own.
+import { join } from "node:path";
+import { randomStream } from "../../kernels/random/threefry.ts";
+import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
+import type { Device } from "../device/device.ts";
+import { UserError } from "../errors.ts";
+import { decodeModel, putModel, readPart, readState, type RunState } from "./checkpoint.ts";
+import { evaluator } from "./evaluate.ts";
+import { type Model, prepare } from "./experiment.ts";
+import { logitsGraph } from "./programs.ts";
+import { sha256Hex } from "./run_folder.ts";
+import type { TensorData } from "./safetensors.ts";
+
+/** One question and its answer. */
+export interface Check {
+  readonly name: string;
+  readonly passed: boolean;
+  /** What was found, in a few words. */
+  readonly detail: string;
+}
+
+type Loaded = Model & { tensors: ReadonlyMap<string, TensorData> };
+
+const FILES = ["model.safetensors", "optimizer.safetensors", "config.yaml", "tokenizer.json"];
+
+/** Runs a check; what a user could have caused is its answer, not an error. */
+async function check(name: string, ask: () => Promise<string> | string): Promise<Check> {
+  try {
+    return { name, passed: true, detail: await ask() };
+  } catch (error) {
+    if (error instanceof UserError) return { name, passed: false, detail: error.message };
+    throw error;
+  }
+}
+
+function demand(condition: boolean, message: string): void {
+  if (!condition) throw new UserError(message);
+}
+
+function sameBits(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  return a.length === b.length && Array.from(a).every((x, i) => Object.is(x, b[i]));
+}
+
+async function load(path: string): Promise<Loaded> {
+  const [config, tokenizer, model] = await Promise.all(
+    ["config.yaml", "tokenizer.json", "model.safetensors"].map((name) => readPart(path, name)),
+  );
+  return decodeModel(path, { config, tokenizer, model });
+}
+
+/** Logits of some ids; the parameters go to the device first. */
+async function logitsOf(
+  device: Device,
+  path: string,
+  model: Loaded,
+  ids: Uint32Array,
+): Promise<ArrayLike<number>> {
+  putModel(device, { ...model, path });
+  using program = await device.compile(
+    logitsGraph(model.architecture, model.layout, 2, model.architecture.context),
+  );
+  program.run({ ids });
+  return (await program.read(["logits"]))[0];
+}
+
+function hashes(path: string, state: RunState): Promise<Check>[] {
+  return FILES.map((name) =>
+    check(`hash of ${name}`, async () => {
+      const found = sha256Hex(await readPart(path, name));
+      demand(found === state.files[name], `SHA-256 is ${found}, state.json says ${state.files[name]}`);
+      return found.slice(0, 16);
+    })
+  );
+}
+
+function comparisons(path: string, first: Loaded, second: Loaded): Promise<Check>[] {
+  return [
+    check("parameters", () => {
+      demand(first.parameters === second.parameters, `${first.parameters} and ${second.parameters} values`);
+      for (const { name } of first.layout.slots) {
+        const [a, b] = [first.tensors.get(name), second.tensors.get(name)];
+        demand(!!a && !!b, `tensor ${name} is missing`);
+        demand(
+          sameBits(a!.data as Float32Array, b!.data as Float32Array),
+          `tensor ${name} differs between two loads`,
+        );
+      }
+      return `${first.parameters.toLocaleString("en")} values, the same bytes twice`;
+    }),
+    check("configuration", () => {
+      const text = dumpConfig(first.config);
+      const again = resolveConfig(parseConfig(text, path), { place: path, name: "again" });
+      demand(
+        dumpConfig(again) === text && dumpConfig(second.config) === text,
+        "it does not read back as it was written",
+      );
+      return "reads back as it was written";
+    }),
+    check("tokenizer", () => {
+      demand(JSON.stringify(first.tokenizer) === JSON.stringify(second.tokenizer), "two loads differ");
+      const ids = Uint32Array.from({ length: first.tokenizer.size }, (_, id) => id);
+      // <unk> stands for other characters and cannot come back as itself.
+      const known = first.config.tokenizer.unknown === "token" ? ids.subarray(0, -1) : ids;
+      const back = first.tokenizer.encode(first.tokenizer.decode(known));
+      demand(sameBits(back, known), "its tokens do not survive decoding and encoding");
+      return `${ids.length} tokens survive decoding and encoding`;
+    }),
+  ];
+}
+
+function logits(device: Device, path: string, first: Loaded, second: Loaded): Promise<Check>[] {
+  const { vocabulary, context } = first.architecture;
+  const random = randomStream(first.config.seed, "verify_load");
+  const inputs: Record<string, Uint32Array> = {
+    fixed: Uint32Array.from({ length: 2 * context }, (_, i) => i % vocabulary),
+    random: Uint32Array.from({ length: 2 * context }, () => random.below(vocabulary)),
+  };
+  return Object.entries(inputs).map(([name, ids]) =>
+    check(`logits on ${name} input`, async () => {
+      const [a, b] = [await logitsOf(device, path, first, ids), await logitsOf(device, path, second, ids)];
+      demand(Array.from(a).every(Number.isFinite), "some are not finite");
+      demand(sameBits(a, b), "two loads give different bits");
+      return `${a.length.toLocaleString("en")} numbers, bit for bit the same`;
+    })
+  );
+}
+
+/** The validation loss again, from the data on. The recorded one is met to 1e-6. */
+function reproduction(device: Device, path: string, model: Loaded, state: RunState): Promise<Check> {
+  return check("validation loss", async () => {
+    if (state.val_loss === null) return "none was recorded at this step";
+    const experiment = await prepare(model.config, model.tokenizer);
+    putModel(device, { ...model, path });
+    using evaluation = await evaluator(device, experiment);
+    const { loss } = await evaluation.evaluate();
+    const found = `${loss.toPrecision(9)}, recorded ${state.val_loss.toPrecision(9)}`;
+    demand(Math.abs(loss - state.val_loss) <= 1e-6 * Math.max(1, Math.abs(state.val_loss)), found);
+    return found;
+  });
+}
+
+/**
+ * Checks a checkpoint: its hashes, that it loads twice with the same parameters, configuration, tokenizer and logits,
+ * and that the recorded validation loss comes out again to 1e-6.
+ *
+ * @param path a checkpoint's folder
+ * @param openDevice opens a device for its configuration; called only where the files can be decoded
+ * @returns every check in order; where files cannot be decoded the later ones are left out
+ *
+ * @example
+ * ```ts
+ * import { openDevice, verifyCheckpoint } from "../../mod.ts";
+ * const checks = await verifyCheckpoint("runs/copy/checkpoints/100", () => openDevice("cpu"));
+ * console.log(checks.every((check) => check.passed));
+ * ```
+ */
+export async function verifyCheckpoint(
+  path: string,
+  openDevice: (model: Model) => Promise<Device>,
+): Promise<Check[]> {
+  let state: RunState | undefined;
+  const seal = await check("state.json", async () => {
+    state = await readState(path);
+    return `step ${state.step}`;
+  });
+  if (!state) return [seal];
+  const checks = [seal, ...await Promise.all(hashes(path, state))];
+  let loaded: [Loaded, Loaded] | undefined;
+  checks.push(
+    await check("loads", async () => {
+      loaded = [await load(path), await load(path)];
+      return join(path, "model.safetensors");
+    }),
+  );
+  if (!loaded) return checks;
+  const [first, second] = loaded;
+  checks.push(...await Promise.all(comparisons(path, first, second)));
+  using device = await openDevice(first);
+  // One after the other: they share the device's parameters.
+  for (
+    const pending of [
+      () => logits(device, path, first, second),
+      () => [reproduction(device, path, first, state!)],
+    ]
+  ) {
+    for (const result of pending()) checks.push(await result);
+  }
+  return checks;
+}

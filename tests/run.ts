@@ -1,0 +1,61 @@
+// Runs every test, on a WebGPU adapter that it installs where it can: no test of a kernel is ever skipped for want of one.
+// The last line is the count of tests that passed and failed.
+
+/** True where this machine has an adapter; asked in a process of its own, since a driver is looked for only once. */
+async function hasAdapter(): Promise<boolean> {
+  const ask = "Deno.exit(await navigator.gpu.requestAdapter() ? 0 : 1)";
+  const env = Deno.build.os === "linux" ? { DENO_WEBGPU_BACKEND: "vulkan" } : undefined;
+  const { code } = await new Deno.Command(Deno.execPath(), { args: ["eval", ask], env, stderr: "null" })
+    .output();
+  return code === 0;
+}
+
+/** Runs a command with its output shown; false where it fails or is not there. */
+async function succeeds(command: string, ...args: string[]): Promise<boolean> {
+  try {
+    return (await new Deno.Command(command, { args, stdout: "inherit", stderr: "inherit" }).spawn().status)
+      .success;
+  } catch {
+    return false;
+  }
+}
+
+async function installAdapter(): Promise<boolean> {
+  const osRelease = await Deno.readTextFile("/etc/os-release").catch(() => "");
+  if (!/^(ID|ID_LIKE)=.*(debian|ubuntu)/m.test(osRelease)) return false;
+  console.log(
+    "No WebGPU adapter: installing Mesa's software Vulkan driver (apt-get install mesa-vulkan-drivers libvulkan1).",
+  );
+  const root = Deno.uid() === 0 ? [] : ["sudo"];
+  const apt = (...args: string[]) => {
+    const [command, ...rest] = [...root, "apt-get", ...args];
+    return succeeds(command, ...rest);
+  };
+  return await apt("-qq", "update") &&
+    await apt("-qq", "-y", "--no-install-recommends", "install", "mesa-vulkan-drivers", "libvulkan1");
+}
+
+if (!await hasAdapter() && !(await installAdapter() && await hasAdapter())) {
+  console.error(
+    "No WebGPU adapter: install the GPU's Vulkan driver, or Mesa's software one (package mesa-vulkan-drivers).",
+  );
+  console.log("0 passed, 1 failed");
+  Deno.exit(1);
+}
+
+const tests = new Deno.Command(Deno.execPath(), {
+  args: ["test", "--allow-all", "--no-check", ...(Deno.args.length ? Deno.args : ["tests/"])],
+  env: { NO_COLOR: "1" },
+  stdout: "piped",
+}).spawn();
+let tail = "";
+for await (const chunk of tests.stdout.pipeThrough(new TextDecoderStream())) {
+  await Deno.stdout.write(new TextEncoder().encode(chunk));
+  tail = (tail + chunk).slice(-4096);
+}
+const { code } = await tests.status;
+const counts = [...tail.matchAll(/(\d+) passed.*?\| (\d+) failed/g)].at(-1);
+const [passed, failed] = counts ? [Number(counts[1]), Number(counts[2])] : [0, 0];
+// A run that fails without a failed test (a file that does not load, a leak) is a failure all the same.
+console.log(`${passed} passed, ${code !== 0 && failed === 0 ? 1 : failed} failed`);
+Deno.exit(code);
