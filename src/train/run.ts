@@ -6,6 +6,7 @@ import { lossChart } from "../chart/mod.ts";
 import type { Config } from "../config/mod.ts";
 import { dumpConfig } from "../config/mod.ts";
 import type { Device, Program } from "../device/device.ts";
+import type { Values } from "../graph/tensor.ts";
 import {
   type EvalRecord,
   type LogRecord,
@@ -63,8 +64,9 @@ interface Progressing {
   last: EvalRecord | undefined;
   /** Steps that hold a checkpoint of this run. */
   kept: Set<number>;
-  /** Milliseconds a step, of the last window. */
+  /** Milliseconds a step, of the last window, and when its numbers came. */
   ms: number;
+  at: number;
 }
 
 /** Numbers that each record adds to the counter: loss, lr, grad_norm; loss, perplexity, accuracy. */
@@ -94,7 +96,9 @@ function scheduleOf({ optimizer, schedule, train }: Config) {
 interface Window {
   readonly first: number;
   readonly count: number;
-  readonly values: Promise<ArrayLike<number>[]>;
+  /** When its first step was started, and its numbers with the time they came: milliseconds of performance.now(). */
+  readonly started: number;
+  readonly values: Promise<{ rows: Values; at: number }>;
 }
 
 /** Starts the steps of one window. The copy of its rows is ordered before the next window overwrites them. */
@@ -108,12 +112,14 @@ function startWindow(
 ): Window {
   const schedule = scheduleOf(config);
   const { accumulate } = config.train;
+  const started = performance.now();
   for (let i = 0; i < count; i++) {
     const step = first + i;
     const batches = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
     program.run(stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot: i }));
   }
-  return { first, count, values: device.read([table.name]) as Promise<ArrayLike<number>[]> };
+  const values = device.read([table.name]).then(([rows]) => ({ rows, at: performance.now() }));
+  return { first, count, started, values };
 }
 
 /** Writes the records of a window whose numbers have come. */
@@ -123,16 +129,16 @@ async function finishWindow(
   table: Table,
   window: Window,
   state: Progressing,
-  since: number,
 ): Promise<void> {
   const { config, source } = experiment;
   const { train, model, optimizer } = config;
   const schedule = scheduleOf(config);
-  const [values] = await window.values;
-  state.ms = (performance.now() - since) / window.count;
+  const { rows, at } = await window.values;
+  state.ms = (at - Math.max(window.started, state.at)) / window.count;
+  state.at = at;
   const samplesPerStep = train.batch * train.accumulate;
   const tokensPerSecond = 1000 * samplesPerStep * model.context / state.ms;
-  rowsOf(table, values as Float32Array, window.count).forEach(({ loss, squared_norm }, i) => {
+  rowsOf(table, rows, window.count).forEach(({ loss, squared_norm }, i) => {
     const step = window.first + i + 1;
     const samples = step * samplesPerStep;
     const norm = Math.sqrt(squared_norm);
@@ -217,13 +223,13 @@ export function checkpointRecord(step: number, sha256: string, val_loss: number 
 async function begin(experiment: Experiment, { device, from }: RunOptions): Promise<Progressing> {
   if (!from) {
     await initialise(device, experiment.layout, experiment.config.seed);
-    return { step: 0, counter: 0, best: null, last: undefined, kept: new Set(), ms: 0 };
+    return { step: 0, counter: 0, best: null, last: undefined, kept: new Set(), ms: 0, at: 0 };
   }
   putModel(device, from);
   await putOptimizer(device, from);
   const { step, counter, best } = from.state;
   const kept = new Set([step, ...(best ? [best.step] : [])]);
-  return { step, counter, best, last: undefined, kept, ms: 0 };
+  return { step, counter, best, last: undefined, kept, ms: 0, at: 0 };
 }
 
 /** The steps from where the run stands to the next stop, in overlapped windows. Returns when all are recorded. */
@@ -235,26 +241,18 @@ async function stepsUntil(
   table: Table,
   state: Progressing,
 ): Promise<void> {
+  // A processor has nothing to overlap with: its window is finished before the next one starts.
+  const overlapped = options.device.kind === "webgpu";
   let started = state.step;
-  let since = performance.now();
   let pending: Window | undefined;
   while (pending || (started < stop && !options.signal?.aborted)) {
     let next: Window | undefined;
-    if (started < stop && !options.signal?.aborted) {
-      next = startWindow(
-        experiment,
-        options,
-        program,
-        table,
-        started,
-        Math.min(windowSize(state.ms), stop - started),
-      );
-      started += next.count;
+    if (started < stop && !options.signal?.aborted && (overlapped || !pending)) {
+      const count = Math.min(windowSize(state.ms), stop - started);
+      next = startWindow(experiment, options, program, table, started, count);
+      started += count;
     }
-    if (pending) {
-      await finishWindow(experiment, options, table, pending, state, since);
-      since = performance.now();
-    }
+    if (pending) await finishWindow(experiment, options, table, pending, state);
     pending = next;
     // Lets signals be heard where the device is this thread.
     await new Promise((resume) => setTimeout(resume, 0));
