@@ -64,9 +64,10 @@ interface Progressing {
   last: EvalRecord | undefined;
   /** Steps that hold a checkpoint of this run. */
   kept: Set<number>;
-  /** Milliseconds a step, of the last window, and when its numbers came. */
+  /** Milliseconds a step, of the last two windows. */
   ms: number;
-  at: number;
+  /** When the numbers of the last windows came, and how many steps each had. */
+  marks: readonly { at: number; count: number }[];
 }
 
 /** Numbers that each record adds to the counter: loss, lr, grad_norm; loss, perplexity, accuracy. */
@@ -96,8 +97,7 @@ function scheduleOf({ optimizer, schedule, train }: Config) {
 interface Window {
   readonly first: number;
   readonly count: number;
-  /** When its first step was started, and its numbers with the time they came: milliseconds of performance.now(). */
-  readonly started: number;
+  /** Its numbers, and when they came: milliseconds of performance.now(). */
   readonly values: Promise<{ rows: Values; at: number }>;
 }
 
@@ -112,14 +112,13 @@ function startWindow(
 ): Window {
   const schedule = scheduleOf(config);
   const { accumulate } = config.train;
-  const started = performance.now();
   for (let i = 0; i < count; i++) {
     const step = first + i;
     const batches = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
     program.run(stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot: i }));
   }
   const values = device.read([table.name]).then(([rows]) => ({ rows, at: performance.now() }));
-  return { first, count, started, values };
+  return { first, count, values };
 }
 
 /** Writes the records of a window whose numbers have come. */
@@ -134,8 +133,10 @@ async function finishWindow(
   const { train, model, optimizer } = config;
   const schedule = scheduleOf(config);
   const { rows, at } = await window.values;
-  state.ms = (at - Math.max(window.started, state.at)) / window.count;
-  state.at = at;
+  // Over two windows: WebGPU says that the first of two is done only when both are.
+  const [before, last = before] = state.marks;
+  state.ms = (at - before.at) / (window.count + (last === before ? 0 : last.count));
+  state.marks = [last, { at, count: window.count }];
   const samplesPerStep = train.batch * train.accumulate;
   const tokensPerSecond = 1000 * samplesPerStep * model.context / state.ms;
   rowsOf(table, rows, window.count).forEach(({ loss, squared_norm }, i) => {
@@ -223,13 +224,13 @@ export function checkpointRecord(step: number, sha256: string, val_loss: number 
 async function begin(experiment: Experiment, { device, from }: RunOptions): Promise<Progressing> {
   if (!from) {
     await initialise(device, experiment.layout, experiment.config.seed);
-    return { step: 0, counter: 0, best: null, last: undefined, kept: new Set(), ms: 0, at: 0 };
+    return { step: 0, counter: 0, best: null, last: undefined, kept: new Set(), ms: 0, marks: [] };
   }
   putModel(device, from);
   await putOptimizer(device, from);
   const { step, counter, best } = from.state;
   const kept = new Set([step, ...(best ? [best.step] : [])]);
-  return { step, counter, best, last: undefined, kept, ms: 0, at: 0 };
+  return { step, counter, best, last: undefined, kept, ms: 0, marks: [] };
 }
 
 /** The steps from where the run stands to the next stop, in overlapped windows. Returns when all are recorded. */
@@ -243,6 +244,7 @@ async function stepsUntil(
 ): Promise<void> {
   // A processor has nothing to overlap with: its window is finished before the next one starts.
   const overlapped = options.device.kind === "webgpu";
+  state.marks = [{ at: performance.now(), count: 0 }];
   let started = state.step;
   let pending: Window | undefined;
   while (pending || (started < stop && !options.signal?.aborted)) {
