@@ -1,10 +1,13 @@
 // A small language of scalar expressions. Written once in TypeScript, an expression gives its WGSL, its function on the
 // host and its derivative, so that nobody writes a derivative by hand. Activations, element-wise operations, epilogues
 // and attention's score modifiers are all written in it.
+import { UserError } from "../src/errors.ts";
 import { erf } from "./erf.ts";
 
-type Unary = "neg" | "exp" | "log" | "tanh" | "sigmoid" | "sqrt" | "abs" | "erf";
-type Binary = "+" | "-" | "*" | "/" | "min" | "max" | "<" | "<=" | "==";
+/** Functions of one number. */
+export type Unary = "neg" | "exp" | "log" | "tanh" | "sigmoid" | "sqrt" | "abs" | "floor" | "erf";
+/** Operations on two numbers. */
+export type Binary = "+" | "-" | "*" | "/" | "min" | "max" | "<" | "<=" | "==";
 
 /** A scalar expression over named variables. Comparisons give 1 or 0. */
 export type Expression =
@@ -17,6 +20,12 @@ export type Expression =
     readonly if: Expression;
     readonly then: Expression;
     readonly else: Expression;
+  }
+  | {
+    readonly kind: "lookup";
+    readonly table: string;
+    readonly shape: readonly number[];
+    readonly indices: readonly Expression[];
   };
 
 /** An expression, or a number that stands for one. */
@@ -63,6 +72,18 @@ export const sigmoid = (x: Term): Expression => unary("sigmoid", x);
 export const sqrt = (x: Term): Expression => unary("sqrt", x);
 /** |x|; the derivative at 0 is 0. */
 export const absolute = (x: Term): Expression => unary("abs", x);
+/** The largest whole number not above x; its derivative is taken as 0. */
+export const floor = (x: Term): Expression => unary("floor", x);
+/**
+ * An entry of a table of the given shape, at whole numbers (rounded towards zero, kept inside by the device). Indices
+ * are combined as integers, so that a table may have more entries than a float32 can count.
+ */
+export const lookup = (table: string, shape: readonly number[], ...indices: Term[]): Expression => {
+  if (indices.length !== shape.length) {
+    throw new UserError(`Table ${table} has ${shape.length} dimensions, found ${indices.length} indices.`);
+  }
+  return { kind: "lookup", table, shape, indices: indices.map(wrap) };
+};
 /** The error function. */
 export const errorFunction = (x: Term): Expression => unary("erf", x);
 /** `then` where `condition` is not 0, else `otherwise`. */
@@ -80,6 +101,7 @@ const HOST: Record<Unary, (x: number) => number> = {
   sigmoid: (x) => x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x)),
   sqrt: Math.sqrt,
   abs: Math.abs,
+  floor: Math.floor,
   erf,
 };
 
@@ -113,6 +135,8 @@ function unaryDerivative(f: Unary, x: Expression): Expression {
   switch (f) {
     case "neg":
       return wrap(-1);
+    case "floor":
+      return wrap(0);
     case "exp":
       return exp(x);
     case "log":
@@ -135,6 +159,8 @@ export function derivative(e: Expression, name: string): Expression {
   const d = (x: Expression) => derivative(x, name);
   switch (e.kind) {
     case "number":
+      return wrap(0);
+    case "lookup":
       return wrap(0);
     case "variable":
       return wrap(e.name === name ? 1 : 0);
@@ -165,20 +191,66 @@ export function derivative(e: Expression, name: string): Expression {
   }
 }
 
-/** Names of the variables that an expression uses. */
-export function variablesOf(e: Expression): Set<string> {
+/** The expressions that an expression is made of. */
+function partsOf(e: Expression): readonly Expression[] {
   switch (e.kind) {
     case "number":
-      return new Set();
     case "variable":
-      return new Set([e.name]);
+      return [];
     case "unary":
-      return variablesOf(e.x);
+      return [e.x];
     case "binary":
-      return new Set([...variablesOf(e.a), ...variablesOf(e.b)]);
+      return [e.a, e.b];
     case "select":
-      return new Set([...variablesOf(e.if), ...variablesOf(e.then), ...variablesOf(e.else)]);
+      return [e.if, e.then, e.else];
+    case "lookup":
+      return e.indices;
   }
+}
+
+/** Names of the variables that an expression uses. */
+export function variablesOf(e: Expression): Set<string> {
+  if (e.kind === "variable") return new Set([e.name]);
+  return new Set(partsOf(e).flatMap((part) => [...variablesOf(part)]));
+}
+
+/** A lookup inside an expression. */
+export type Lookup = Extract<Expression, { kind: "lookup" }>;
+
+/** The lookups of an expression, each once, those inside indices too. */
+export function lookupsOf(e: Expression): Lookup[] {
+  const found = new Map<string, Lookup>();
+  const visit = (x: Expression): void => {
+    partsOf(x).forEach(visit);
+    if (x.kind === "lookup") found.set(toWgsl(x), x);
+  };
+  visit(e);
+  return [...found.values()];
+}
+
+/** The expression with some of its parts replaced: where `change` gives nothing, the part is kept. */
+export function replace(e: Expression, change: (part: Expression) => Expression | undefined): Expression {
+  const changed = change(e);
+  if (changed) return changed;
+  const go = (x: Expression) => replace(x, change);
+  switch (e.kind) {
+    case "number":
+    case "variable":
+      return e;
+    case "unary":
+      return fold({ ...e, x: go(e.x) });
+    case "binary":
+      return fold({ ...e, a: go(e.a), b: go(e.b) });
+    case "select":
+      return select(go(e.if), go(e.then), go(e.else));
+    case "lookup":
+      return { ...e, indices: e.indices.map(go) };
+  }
+}
+
+/** The expression with a variable replaced by another expression. */
+export function substitute(e: Expression, name: string, by: Term): Expression {
+  return replace(e, (part) => part.kind === "variable" && part.name === name ? wrap(by) : undefined);
 }
 
 /** The expression as WGSL text over f32 variables of the same names; needs `WGSL_FUNCTIONS` beside it. */
@@ -201,7 +273,14 @@ export function toWgsl(e: Expression): string {
     }
     case "select":
       return `select(${toWgsl(e.else)}, ${toWgsl(e.then)}, ${toWgsl(e.if)} != 0f)`;
+    case "lookup":
+      return `${e.table}[${flatIndex(e, (x) => `u32(${toWgsl(x)})`, "u")}]`;
   }
+}
+
+/** ((i0 * n1 + i1) * n2 + i2), over the text that each index gives. */
+function flatIndex({ shape, indices }: Lookup, text: (x: Expression) => string, suffix = ""): string {
+  return indices.map(text).reduce((sum, index, k) => `(${sum} * ${shape[k]}${suffix} + ${index})`);
 }
 
 function wgslNumber(value: number): string {
@@ -237,15 +316,20 @@ function toJavaScript(e: Expression): string {
         ? `Number(${a} ${e.f} ${b})`
         : `(${a} ${e.f} ${b})`;
     }
+    case "lookup":
+      return `${e.table}[${flatIndex(e, (x) => `Math.trunc(${toJavaScript(x)})`)}]`;
     case "select":
       return `(${toJavaScript(e.if)} !== 0 ? ${toJavaScript(e.then)} : ${toJavaScript(e.else)})`;
   }
 }
 
-const compiled = new Map<string, (...values: number[]) => number>();
+/** What a compiled expression is called with: a number for each variable, an array for each table. */
+export type Argument = number | ArrayLike<number>;
+
+const compiled = new Map<string, (...values: Argument[]) => number>();
 
 /**
- * The expression as a function of the named variables, in float64.
+ * The expression as a function of the named variables, and of tables by their names, in float64.
  *
  * @example
  * ```ts
@@ -254,14 +338,14 @@ const compiled = new Map<string, (...values: number[]) => number>();
  * slope(0); // 1
  * ```
  */
-export function toFunction(e: Expression, names: readonly string[]): (...values: number[]) => number {
+export function toFunction(e: Expression, names: readonly string[]): (...values: Argument[]) => number {
   const body = toJavaScript(e);
   const key = `${names.join(",")}:${body}`;
   let made = compiled.get(key);
   if (!made) {
     // The text is made of our own words and numbers alone; a closure tree would be several times slower.
     made = new Function("f", `return (${names.join(", ")}) => ${body};`)(HOST) as (
-      ...values: number[]
+      ...values: Argument[]
     ) => number;
     compiled.set(key, made);
   }
