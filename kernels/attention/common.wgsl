@@ -1,35 +1,116 @@
-// What the three attention kernels share: where rows lie, which keys a query sees, and the activation.
-// q [B, T, H, D], k [B, S, HKV, D], v [B, S, HKV, DV]; query i sees key j where j + LEFT <= i + RIGHT.
+// What the attention kernels share: where rows lie, which keys a query sees, what becomes of a score.
+// q [B, T, H, D], k [B, S, HKV, D], v [B, S, HKV, DV]. A query's position among the keys is i + RIGHT - LEFT.
 
 const MASKED = -1e30f;
 
 fn query_row(batch: u32, i: u32, head: u32) -> u32 { return (batch * T + min(i, T - 1u)) * H + head; }
-fn key_row(batch: u32, j: u32, head: u32) -> u32 { return (batch * S + min(j, S - 1u)) * HKV + head / (H / HKV); }
-
-fn visible(i: u32, j: u32) -> bool {
-//! if CAUSAL
-  return i < T && j < S && j + LEFT <= i + RIGHT;
+fn key_row(batch: u32, j: u32, kv_head: u32) -> u32 { return (batch * S + min(j, S - 1u)) * HKV + kv_head; }
+/** The key head that a query head reads, and the query heads that read a key head. */
+fn kv_of(head: u32) -> u32 {
+//! if MODULO
+  return head % HKV;
 //! else
-  return i < T && j < S;
+  return head / (H / HKV);
 //! end
 }
-/** One past the last key that query i sees. */
+fn head_of(kv_head: u32, member: u32) -> u32 {
+//! if MODULO
+  return kv_head + member * HKV;
+//! else
+  return kv_head * (H / HKV) + member;
+//! end
+}
+
+/** One past the last key that query i can see, and the first: the part of the mask that is a range. */
 fn key_limit(i: u32) -> u32 {
+  let row = min(i, T - 1u) + RIGHT;
 //! if CAUSAL
-  let row = min(i, T - 1u) + 1u + RIGHT;
-  return min(max(row, LEFT) - LEFT, S);
+  return min(max(row + 1u, LEFT) - LEFT, S);
+//! else
+//! if SYMMETRIC
+  return min(max(row + WINDOW, LEFT) - LEFT, S);
 //! else
   return S;
 //! end
+//! end
 }
-/** The first query that sees key j. */
-fn first_query(j: u32) -> u32 {
-//! if CAUSAL
-  return max(j + LEFT, RIGHT) - RIGHT;
+fn key_start(i: u32) -> u32 {
+//! if WINDOW
+  return max(min(i, T - 1u) + RIGHT + 1u, LEFT + WINDOW) - LEFT - WINDOW;
 //! else
   return 0u;
 //! end
 }
+/** The same for the queries that can see key j. */
+fn query_start(j: u32) -> u32 {
+//! if CAUSAL
+  return max(j + LEFT, RIGHT) - RIGHT;
+//! else
+//! if SYMMETRIC
+  return max(j + LEFT + 1u, RIGHT + WINDOW) - RIGHT - WINDOW;
+//! else
+  return 0u;
+//! end
+//! end
+}
+fn query_limit(j: u32) -> u32 {
+//! if WINDOW
+  return min(max(min(j, S - 1u) + LEFT + WINDOW, RIGHT) - RIGHT, T);
+//! else
+  return T;
+//! end
+}
+
+//! if HAS_MASK
+fn mask_of(b: f32, h: f32, i: f32, j: f32) -> bool {
+  return
+//! insert MASK
+  != 0f;
+}
+//! end
+
+/** `state` is the tile's entry of the block mask: 0 empty, 1 to be tested, 2 full. */
+fn visible(state: u32, batch: u32, head: u32, i: u32, j: u32) -> bool {
+  var seen = i < T && j >= key_start(i) && j < key_limit(i);
+//! if HAS_MASK
+  if (state == 1u) { seen = seen && mask_of(f32(batch), f32(head), f32(i), f32(j)); }
+//! end
+  return seen;
+}
+
+fn modified(score: f32, b: f32, h: f32, i: f32, j: f32) -> f32 {
+  return
+//! insert SCORE
+  ;
+}
+fn slope(score: f32, b: f32, h: f32, i: f32, j: f32) -> f32 {
+  return
+//! insert SLOPE
+  ;
+}
+//! if !SOFTMAX
+fn activation(score: f32) -> f32 {
+  return
+//! insert PHI
+  ;
+}
+fn activation_slope(score: f32) -> f32 {
+  return
+//! insert PHI_SLOPE
+  ;
+}
+//! end
+
+//! if BLOCKS
+fn block_state(batch: u32, head: u32, query_block: u32, key_block: u32) -> u32 {
+  let b = min(batch, BLOCK_B - 1u);
+  let h = min(head, BLOCK_H - 1u);
+  return blocks[((b * BLOCK_H + h) * QUERY_BLOCKS + min(query_block, QUERY_BLOCKS - 1u)) * KEY_BLOCKS + key_block];
+}
+//! else
+fn block_state(batch: u32, head: u32, query_block: u32, key_block: u32) -> u32 { return 1u; }
+//! end
+
 //! if DROPOUT
 fn kept(bh: u32, i: u32, j: u32) -> f32 {
   let at = i * S + j;

@@ -1,18 +1,14 @@
-// z_i = sum_j act(scale q_i . k_j) v_j: every invocation keeps ROWS queries and their sums in registers and walks the
-// keys, KEYS at a time, with a running maximum and sum where the activation is softmax. No T x S matrix is stored.
+// z_i = sum_j a_ij v_j: every invocation keeps ROWS queries and their sums in registers and walks the tiles of keys,
+// KEYS keys at a time, with a running maximum and sum where the activation is a softmax. No T x S matrix is stored.
 @group(0) @binding(0) var<storage, read_write> z: array<f32>;
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> k: array<f32>;
 @group(0) @binding(3) var<storage, read> v: array<f32>;
-//! if SOFTMAX
-@group(0) @binding(4) var<storage, read_write> lse: array<f32>;
+//! if HAS_ROW
+@group(0) @binding(4) var<storage, read_write> row_term: array<f32>;
 //! end
-//! if DROPOUT
-@group(0) @binding(5) var<storage, read> seed: array<u32>;
-//! insert THREEFRY
-//! end
+//! insert EXTRAS
 //! insert COMMON
-//! insert LOADS
 //! if STAGED
 var<workgroup> tile_k: array<vec4f, TILE_K>;
 var<workgroup> tile_v: array<vec4f, TILE_V>;
@@ -28,16 +24,19 @@ fn main(
 //! if STAGED
   let bh = group.y;
   let first_row = (group.x * LANES + lane) * ROWS;
+  let begin = key_start(group.x * LANES * ROWS) / TILE * TILE;
   let limit = key_limit((group.x + 1u) * LANES * ROWS - 1u);
 //! else
   let flat = id.y * groups.x * LANES + id.x;
   let bh = flat / TILES;
   let first_row = (flat % TILES) * ROWS;
   if (bh >= BATCH * H) { return; }
+  let begin = key_start(first_row) / TILE * TILE;
   let limit = key_limit(first_row + ROWS - 1u);
 //! end
   let batch = bh / H;
   let head = bh % H;
+  let kv_head = kv_of(head);
 //! for r in 0..ROWS
   let i$r = first_row + $ru;
   let q_at$r = query_row(batch, i$r, head) * D;
@@ -48,23 +47,27 @@ fn main(
   var z$r_$e = vec4f();
 //! end
 //! if SOFTMAX
-  var top$r = MASKED;
-  var sum$r = 0f;
+  // softmax1 has one more logit, 0, that takes weight and gives nothing.
+  var top$r = FIRST_TOP;
+  var sum$r = FIRST_SUM;
+//! end
+//! if DIVIDES
+  var seen$r = 0f;
 //! end
 //! end
+  for (var first = begin; first < limit; first += TILE) {
+    let state = block_state(batch, head, first_row / BLOCK, first / BLOCK);
 //! if STAGED
-  for (var first = 0u; first < limit; first += TILE) {
     for (var x = lane; x < TILE * D4; x += LANES) {
-      tile_k[x] = load_k(key_row(batch, first + x / D4, head) * D, x % D4);
+      tile_k[x] = load_k(key_row(batch, first + x / D4, kv_head) * D, x % D4);
     }
     for (var x = lane; x < TILE * V4; x += LANES) {
-      tile_v[x] = load_v(key_row(batch, first + x / V4, head) * DV, x % V4);
+      tile_v[x] = load_v(key_row(batch, first + x / V4, kv_head) * DV, x % V4);
     }
     workgroupBarrier();
-    for (var key0 = first; key0 < min(first + TILE, limit); key0 += KEYS) {
-//! else
-    for (var key0 = 0u; key0 < limit; key0 += KEYS) {
 //! end
+    let end = select(min(first + TILE, limit), first, state == 0u);
+    for (var key0 = first; key0 < end; key0 += KEYS) {
 //! for c in 0..KEYS
       let j$c = key0 + $cu;
 //! for r in 0..ROWS
@@ -74,7 +77,7 @@ fn main(
 //! if STAGED
         let k_at = (j$c - first) * D4;
 //! else
-        let k_at = key_row(batch, j$c, head) * D;
+        let k_at = key_row(batch, j$c, kv_head) * D;
 //! end
 //! for e in 0..D4
         {
@@ -94,7 +97,10 @@ fn main(
 //! if SOFTMAX
       var next$r = top$r;
 //! for c in 0..KEYS
-      if (!visible(i$r, j$c)) { s$r_$c = MASKED; }
+//! if MODIFIES
+      s$r_$c = modified(s$r_$c, f32(batch), f32(head), f32(i$r), f32(j$c));
+//! end
+      if (!visible(state, batch, head, i$r, j$c)) { s$r_$c = MASKED; }
       next$r = max(next$r, s$r_$c);
 //! end
       let shrink$r = exp(top$r - next$r);
@@ -109,7 +115,14 @@ fn main(
 //! end
 //! else
 //! for c in 0..KEYS
-      var a$r_$c = select(0f, 1f / (1f + exp(-clamp(s$r_$c + BIAS, -80f, 80f))), visible(i$r, j$c));
+//! if MODIFIES
+      s$r_$c = modified(s$r_$c, f32(batch), f32(head), f32(i$r), f32(j$c));
+//! end
+      let seen$r_$c = visible(state, batch, head, i$r, j$c);
+      var a$r_$c = select(0f, activation(s$r_$c), seen$r_$c);
+//! if DIVIDES
+      seen$r += select(0f, 1f, seen$r_$c);
+//! end
 //! end
 //! end
 //! if DROPOUT
@@ -123,7 +136,7 @@ fn main(
 //! if STAGED
         let v_at = (j$c - first) * V4;
 //! else
-        let v_at = key_row(batch, j$c, head) * DV;
+        let v_at = key_row(batch, j$c, kv_head) * DV;
 //! end
 //! for e in 0..V4
         {
@@ -142,22 +155,28 @@ fn main(
     }
 //! if STAGED
     workgroupBarrier();
-  }
 //! end
+  }
 //! for r in 0..ROWS
   if (i$r < T) {
     let z_at = query_row(batch, i$r, head) * DV;
 //! if SOFTMAX
     // A row that sees no key gives zeros, and a log-sum-exp that makes every weight of its gradient zero.
-    let scale$r = select(0f, 1f / max(sum$r, 1e-30f), sum$r > 0f);
-    lse[bh * T + i$r] = select(-MASKED, top$r + log(max(sum$r, 1e-30f)), sum$r > 0f);
+    let factor$r = select(0f, 1f / max(sum$r, 1e-30f), sum$r > 0f);
+    row_term[bh * T + i$r] = select(-MASKED, top$r + log(max(sum$r, 1e-30f)), sum$r > 0f);
 //! else
-    let scale$r = 1f;
+//! if DIVIDES
+    let n$r = max(seen$r, 1f);
+    let factor$r = 1f / select(n$r, sqrt(n$r), BY_ROOT);
+    row_term[bh * T + i$r] = factor$r;
+//! else
+    let factor$r = 1f;
+//! end
 //! end
 //! for e in 0..V4
 //! for c in 0..4
 //! if 4 * $e + $c < DV
-    z[z_at + 4u * $eu + $cu] = z$r_$e[$c] * scale$r;
+    z[z_at + 4u * $eu + $cu] = z$r_$e[$c] * factor$r;
 //! end
 //! end
 //! end

@@ -6,16 +6,15 @@
 @group(0) @binding(3) var<storage, read> k: array<f32>;
 @group(0) @binding(4) var<storage, read> v: array<f32>;
 @group(0) @binding(5) var<storage, read> dz: array<f32>;
-//! if SOFTMAX
-@group(0) @binding(6) var<storage, read> lse: array<f32>;
+//! if HAS_ROW
+@group(0) @binding(6) var<storage, read> row_term: array<f32>;
+//! end
+//! if EXACT
 @group(0) @binding(7) var<storage, read> delta: array<f32>;
 //! end
-//! if DROPOUT
-@group(0) @binding(8) var<storage, read> seed: array<u32>;
-//! insert THREEFRY
-//! end
+//! insert EXTRAS
 //! insert COMMON
-//! insert LOADS
+//! insert PAIR
 //! if STAGED
 var<workgroup> tile_q: array<vec4f, TILE_K>;
 var<workgroup> tile_g: array<vec4f, TILE_V>;
@@ -31,19 +30,21 @@ fn main(
 //! if STAGED
   let bh = group.y;
   let first_key = (group.x * LANES + lane) * ROWS;
-  let start = first_query(group.x * LANES * ROWS);
+  let begin = query_start(group.x * LANES * ROWS) / TILE * TILE;
+  let limit = query_limit((group.x + 1u) * LANES * ROWS - 1u);
 //! else
   let flat = id.y * groups.x * LANES + id.x;
   let bh = flat / TILES;
   let first_key = (flat % TILES) * ROWS;
   if (bh >= BATCH * HKV) { return; }
-  let start = first_query(first_key);
+  let begin = query_start(first_key) / TILE * TILE;
+  let limit = query_limit(first_key + ROWS - 1u);
 //! end
   let batch = bh / HKV;
-  let group_head = (bh % HKV) * (H / HKV);
+  let kv_head = bh % HKV;
 //! for r in 0..ROWS
   let j$r = first_key + $ru;
-  let row$r = key_row(batch, j$r, group_head);
+  let row$r = key_row(batch, j$r, kv_head);
 //! for e in 0..D4
   let k$r_$e = load_k(row$r * D, $eu);
   var dk$r_$e = vec4f();
@@ -53,10 +54,12 @@ fn main(
   var dv$r_$e = vec4f();
 //! end
 //! end
-  for (var head = group_head; head < group_head + H / HKV; head++) {
-    let stat = (batch * H + head) * T;
+  for (var member = 0u; member < H / HKV; member++) {
+    let head = head_of(kv_head, member);
+    let terms = (batch * H + head) * T;
+    for (var first = begin; first < limit; first += TILE) {
+      let state = block_state(batch, head, first / BLOCK, first_key / BLOCK);
 //! if STAGED
-    for (var first = start; first < T; first += TILE) {
       for (var x = lane; x < TILE * D4; x += LANES) {
         tile_q[x] = load_q(query_row(batch, first + x / D4, head) * D, x % D4);
       }
@@ -64,11 +67,13 @@ fn main(
         tile_g[x] = load_dz(query_row(batch, first + x / V4, head) * DV, x % V4);
       }
       workgroupBarrier();
-      for (var i = first; i < min(first + TILE, T); i++) {
+//! end
+      let end = select(min(first + TILE, limit), first, state == 0u);
+      for (var i = first; i < end; i++) {
+//! if STAGED
         let q_at = (i - first) * D4;
         let g_at = (i - first) * V4;
 //! else
-      for (var i = start; i < T; i++) {
         let q_at = query_row(batch, i, head) * D;
         let g_at = query_row(batch, i, head) * DV;
 //! end
@@ -86,6 +91,16 @@ fn main(
         let gradient$e = load_dz(g_at, $eu);
 //! end
 //! end
+//! if HAS_ROW
+        let term = row_term[terms + i];
+//! else
+        let term = 1f;
+//! end
+//! if EXACT
+        let row_delta = delta[terms + i];
+//! else
+        let row_delta = 0f;
+//! end
 //! for r in 0..ROWS
         {
           var s = 0f;
@@ -96,19 +111,15 @@ fn main(
 //! for e in 0..V4
           da += dot(gradient$e, v$r_$e);
 //! end
-//! if SOFTMAX
-          var a = select(0f, exp(min(s - lse[stat + i], 0f)), visible(i, j$r));
-//! else
-          var a = select(0f, 1f / (1f + exp(-clamp(s + BIAS, -80f, 80f))), visible(i, j$r));
-//! end
 //! if DROPOUT
           let keep = kept(batch * H + head, i, j$r);
           da *= keep;
 //! end
-//! if SOFTMAX
-          let ds = a * (da - delta[stat + i]);
-//! else
-          let ds = a * (1f - a) * da;
+          let pair = pair_of(j$r < S && visible(state, batch, head, i, j$r), s, term, row_delta, da, f32(batch), f32(head), f32(i), f32(j$r));
+          var a = pair.a;
+          var ds = pair.ds;
+//! if MODIFIES
+          ds *= slope(s, f32(batch), f32(head), f32(i), f32(j$r));
 //! end
 //! if DROPOUT
           a *= keep;
@@ -124,8 +135,8 @@ fn main(
       }
 //! if STAGED
       workgroupBarrier();
-    }
 //! end
+    }
   }
 //! for r in 0..ROWS
   if (j$r < S) {

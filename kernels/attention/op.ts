@@ -1,148 +1,43 @@
-// Attention without its matrix: z = act(scale q k^T) v in tiles, forward and backward, for softmax and for sigmoid.
-import {
-  apply,
-  type Dispatch,
-  float,
-  line,
-  mismatch,
-  type Op,
-  type Spec,
-  type Target,
-} from "../../src/graph/tensor.ts";
-import type { Call, Tensor } from "../../src/graph/tensor.ts";
-import threefryWgsl from "../random/threefry.wgsl" with { type: "text" };
-import { attentionCpu, keyGradientCpu, queryGradientCpu } from "./cpu.ts";
-import commonWgsl from "./common.wgsl" with { type: "text" };
+// Attention without its matrix: z = act(modified scores) v in tiles, forward and backward, for every activation, score
+// modifier and mask of the family.
+import { apply, type Call, line, type Op, type Spec, type Tensor } from "../../src/graph/tensor.ts";
+import { view } from "../../src/graph/structure.ts";
+import { suggestion, UserError } from "../../src/errors.ts";
+import { type Expression, lookupsOf } from "../expression.ts";
+import { reducePass } from "../reduce/op.ts";
+import { blockMask } from "./blocks.ts";
+import { attentionCpu, keyGradientCpu, queryGradientCpu, tableGradientCpu } from "./cpu.ts";
 import forwardWgsl from "./forward.wgsl" with { type: "text" };
 import keyGradientWgsl from "./key_gradient.wgsl" with { type: "text" };
+import { attentionDispatch, type Kernel, slopesCode, tableOffsets } from "./lower.ts";
+import { compose, type Mask, merge, scoreBias, type ScoreModifier } from "./modifier.ts";
 import queryGradientWgsl from "./query_gradient.wgsl" with { type: "text" };
+import {
+  ATTENTION_ACTIVATIONS,
+  type AttentionActivation,
+  type AttentionAttrs,
+  type AttentionSizes,
+  attentionSizes,
+  BLOCK,
+  extraInputs,
+  hasRowTerm,
+  isExact,
+  isSoftmax,
+} from "./sizes.ts";
+import tableGradientWgsl from "./table_gradient.wgsl" with { type: "text" };
 
-/** Attributes of attention. Inputs are q, k, v and, with dropout, the seed. */
-export interface AttentionAttrs {
-  readonly scale: number;
-  /** Which keys query i sees: all; j <= i ("top-left"); j <= i + S - T ("bottom-right"). */
-  readonly mask: "none" | "top-left" | "bottom-right";
-  readonly activation: "softmax" | "sigmoid";
-  /** Added to the scores before the sigmoid. */
-  readonly bias: number;
-  /** Dropout of the pattern, and the number of the place that draws it. */
-  readonly dropout: { readonly p: number; readonly site: number };
-}
-
-/** Sizes of attention in the letters of its definition. */
-export interface AttentionSizes {
-  readonly B: number;
-  readonly T: number;
-  readonly S: number;
-  readonly H: number;
-  readonly HKV: number;
-  readonly D: number;
-  readonly DV: number;
-}
-
-/** Reads the sizes off q [B,T,H,d], k [B,S,Hkv,d], v [B,S,Hkv,dv]; throws where they do not fit. */
-export function attentionSizes([q, k, v]: readonly Spec[]): AttentionSizes {
-  const [B, T, H, D] = q.shape;
-  const [, S, HKV] = k.shape;
-  const DV = v.shape[3];
-  const fits = [q, k, v].every((x) => x.shape.length === 4 && x.shape[0] === B && x.dtype === "f32") &&
-    k.shape[3] === D && v.shape[1] === S && v.shape[2] === HKV && H % HKV === 0;
-  if (!fits) {
-    mismatch("attention", "q [B, T, H, d], k [B, S, Hkv, d] and v [B, S, Hkv, dv] where Hkv divides H", [
-      q,
-      k,
-      v,
-    ]);
-  }
-  return { B, T, S, H, HKV, D, DV };
-}
-
-/** WGSL functions `load_NAME(at, e)`: the e-th four numbers of a row of `size`, zeros past its end. */
-function loads(buffers: Record<string, number>): string {
-  return Object.entries(buffers).map(([name, size]) => {
-    const item = (c: number) =>
-      size % 4 === 0 ? `${name}[i + ${c}u]` : `select(0f, ${name}[i + ${c}u], 4u * e + ${c}u < ${size}u)`;
-    return `fn load_${name}(at: u32, e: u32) -> vec4f { let i = at + 4u * e; return vec4f(${
-      [0, 1, 2, 3].map(item).join(", ")
-    }); }`;
-  }).join("\n");
-}
-
-/** Rows an invocation keeps: as many as leave about 256 numbers in its hands; one on a real GPU, whose registers are few. */
-function rowsFor(target: Target, numbersPerRow: number, rows: number): number {
-  if (target.kind === "gpu") return 1;
-  return [4, 2, 1].find((n) => n * numbersPerRow <= 512 && n < rows + 2) ?? 1;
-}
-
-interface Kernel {
-  readonly label: string;
-  readonly source: string;
-  readonly bindings: Dispatch["bindings"];
-  readonly loads: Record<string, number>;
-  /** Rows in all of one head, and heads in all, that invocations are spread over. */
-  readonly length: number;
-  readonly heads: number;
-  readonly numbersPerRow: number;
-  readonly keys: number;
-}
-
-/** Constants, code and grid that the three kernels share. */
-function dispatch(kernel: Kernel, sizes: AttentionSizes, attrs: AttentionAttrs, target: Target): Dispatch {
-  const { T, S, D, DV } = sizes;
-  const staged = target.kind === "gpu";
-  const [D4, V4] = [Math.ceil(D / 4), Math.ceil(DV / 4)];
-  const ROWS = rowsFor(target, kernel.numbersPerRow, kernel.length);
-  const LANES = staged ? 64 : 8;
-  const tiles = Math.ceil(kernel.length / ROWS);
-  // Both tiles in half of the workgroup memory every device has, a multiple of the keys taken at once.
-  const TILE = Math.max(4, Math.min(32, 4 * Math.floor(8192 / (64 * (D4 + V4)))));
-  const { p, site } = attrs.dropout;
-  return {
-    label: kernel.label,
-    source: kernel.source,
-    constants: {
-      BATCH: sizes.B,
-      T,
-      S,
-      H: sizes.H,
-      HKV: sizes.HKV,
-      D,
-      DV,
-      D4,
-      V4,
-      ROWS,
-      LANES,
-      TILES: tiles,
-      TILE,
-      TILE_K: TILE * D4,
-      TILE_V: TILE * V4,
-      KEYS: kernel.keys,
-      SCALE: float(attrs.scale),
-      BIAS: float(attrs.bias),
-      CAUSAL: attrs.mask !== "none",
-      LEFT: attrs.mask === "bottom-right" ? T : 0,
-      RIGHT: attrs.mask === "bottom-right" ? S : 0,
-      SOFTMAX: attrs.activation === "softmax",
-      STAGED: staged,
-      DROPOUT: p > 0,
-      SITE: site,
-      DROP_BELOW: Math.floor(p * 2 ** 32),
-      KEEP_SCALE: float(1 / (1 - p)),
-    },
-    code: { COMMON: commonWgsl, LOADS: loads(kernel.loads), THREEFRY: threefryWgsl },
-    bindings: kernel.bindings,
-    workgroups: staged ? [Math.ceil(tiles / LANES), kernel.heads, 1] : line(tiles * kernel.heads, LANES),
-  };
-}
-
-const drops = (attrs: AttentionAttrs): boolean => attrs.dropout.p > 0;
-const isSoftmax = (attrs: AttentionAttrs): boolean => attrs.activation === "softmax";
-
-/** Products of the kernel's inner loop: `units` dot products of a head for every visible pair. */
+/** Products of a kernel's inner loop, for every visible pair: dot products along d and along dv. */
 function flops(call: Call<AttentionAttrs>, scores: number, values: number): number {
   const { B, T, S, H, D, DV } = attentionSizes(call.inputs);
-  const share = call.attrs.mask === "none" ? 1 : 0.5;
-  return 2 * B * H * T * S * share * (scores * D + values * DV);
+  const { causal, window } = call.attrs;
+  const pairs = Math.min(window > 0 ? T * window : Infinity, T * S * (causal ? 0.5 : 1));
+  return 2 * B * H * pairs * (scores * D + values * DV);
+}
+
+/** The keys that one query walks. */
+function alongKeys({ S }: AttentionSizes, { causal, window, symmetric }: AttentionAttrs): Kernel["walked"] {
+  const most = window > 0 && (causal || symmetric) ? 2 * window + 2 * BLOCK : S;
+  return { count: Math.min(S, most), of: `S = ${S}` };
 }
 
 export const attentionOp: Op<AttentionAttrs> = {
@@ -150,7 +45,7 @@ export const attentionOp: Op<AttentionAttrs> = {
   infer(inputs, attrs) {
     const { B, T, H, DV } = attentionSizes(inputs);
     const z: Spec = { shape: [B, T, H, DV], dtype: "f32" };
-    return isSoftmax(attrs) ? [z, { shape: [B, H, T], dtype: "f32" }] : [z];
+    return hasRowTerm(attrs) ? [z, { shape: [B, H, T], dtype: "f32" }] : [z];
   },
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
@@ -163,8 +58,7 @@ export const attentionOp: Op<AttentionAttrs> = {
         1: ["input", 0],
         2: ["input", 1],
         3: ["input", 2],
-        4: isSoftmax(attrs) ? ["output", 1] : undefined,
-        5: drops(attrs) ? ["input", 3] : undefined,
+        4: hasRowTerm(attrs) ? ["output", 1] : undefined,
       },
       loads: { q: D, k: D, v: DV },
       length: T,
@@ -172,37 +66,56 @@ export const attentionOp: Op<AttentionAttrs> = {
       numbersPerRow: D + DV,
       // The running sums are rescaled once for the keys taken together.
       keys: isSoftmax(attrs) ? 4 : 1,
+      walked: alongKeys(sizes, attrs),
+      own: 3,
     };
-    return { dispatches: [dispatch(kernel, sizes, attrs, target)] };
+    return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
   },
   cpu: attentionCpu,
-  vjp(node, [dz]) {
+  vjp(node, [dz], wanted) {
     const attrs = node.attrs as AttentionAttrs;
-    const [q, k, v, ...seed] = node.inputs;
-    const [z, lse] = node.outputs;
-    if (!isSoftmax(attrs)) {
-      const [dq] = apply(queryGradientOp, [q, k, v, dz!, ...seed], attrs);
-      const [dk, dv] = apply(keyGradientOp, [q, k, v, dz!, ...seed], attrs);
-      return [dq, dk, dv];
+    const [q, k, v] = node.inputs;
+    const [z, row] = node.outputs;
+    const extras = extraInputs(node.inputs, attrs);
+    const terms = hasRowTerm(attrs) ? [row] : [];
+    const [dq, delta] = apply(queryGradientOp, [
+      q,
+      k,
+      v,
+      dz!,
+      ...terms,
+      ...(isExact(attrs) ? [z] : []),
+      ...extras,
+    ], attrs);
+    const more = [...terms, ...(isExact(attrs) ? [delta] : []), ...extras];
+    const [dk, dv] = wanted[1] || wanted[2] ? apply(keyGradientOp, [q, k, v, dz!, ...more], attrs) : [];
+    const first = node.inputs.length - attrs.tables.length;
+    const learned = attrs.tables.filter((_, t) => wanted[first + t]);
+    const gradients: (Tensor | undefined)[] = node.inputs.map((_, i) => [dq, dk, dv][i]);
+    if (learned.length > 0) {
+      const [flat] = apply(tableGradientOp, [q, k, v, dz!, ...more], { ...attrs, learned });
+      const tensors = learned.map((name) => node.inputs[first + attrs.tables.indexOf(name)]);
+      const { offsets } = tableOffsets(learned, tensors);
+      learned.forEach((name, i) => {
+        gradients[first + attrs.tables.indexOf(name)] = view(flat, tensors[i].shape, offsets[i]);
+      });
     }
-    const [dq, delta] = apply(queryGradientOp, [q, k, v, dz!, z, lse, ...seed], attrs);
-    const [dk, dv] = apply(keyGradientOp, [q, k, v, dz!, lse, delta, ...seed], attrs);
-    return [dq, dk, dv];
+    return gradients;
   },
   flops: (call) => flops(call, 1, 1),
 };
 
-/** dq [B,T,H,d], and for softmax delta [B,H,T], from q, k, v, dz (softmax: z, lse) and the seed. */
+/** dq [B,T,H,d], and for an exact softmax delta [B,H,T], from q, k, v, dz, (row terms, z) and the extras. */
 export const queryGradientOp: Op<AttentionAttrs> = {
   name: "attention_query_gradient",
   infer(inputs, attrs) {
     const { B, T, H } = attentionSizes(inputs);
-    return isSoftmax(attrs) ? [inputs[0], { shape: [B, H, T], dtype: "f32" }] : [inputs[0]];
+    return isExact(attrs) ? [inputs[0], { shape: [B, H, T], dtype: "f32" }] : [inputs[0]];
   },
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
     const { B, H, T, D, DV } = sizes;
-    const soft = isSoftmax(attrs);
+    const [row, exact] = [hasRowTerm(attrs), isExact(attrs)];
     const kernel: Kernel = {
       label: `attention ${attrs.activation} query gradient`,
       source: queryGradientWgsl,
@@ -212,31 +125,32 @@ export const queryGradientOp: Op<AttentionAttrs> = {
         2: ["input", 1],
         3: ["input", 2],
         4: ["input", 3],
-        5: soft ? ["input", 4] : undefined,
-        6: soft ? ["input", 5] : undefined,
-        7: soft ? ["output", 1] : undefined,
-        8: drops(attrs) ? ["input", soft ? 6 : 4] : undefined,
+        5: row ? ["input", 4] : undefined,
+        6: exact ? ["input", 5] : undefined,
+        7: exact ? ["output", 1] : undefined,
       },
-      loads: { q: D, k: D, v: DV, dz: DV, ...(soft ? { z: DV } : {}) },
+      loads: { q: D, k: D, v: DV, dz: DV, ...(exact ? { z: DV } : {}) },
       length: T,
       heads: B * H,
       numbersPerRow: 2 * D + DV,
       keys: 1,
+      walked: alongKeys(sizes, attrs),
+      own: 4 + Number(row) + Number(exact),
     };
-    return { dispatches: [dispatch(kernel, sizes, attrs, target)] };
+    return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
   },
   cpu: queryGradientCpu,
   flops: (call) => flops(call, 2, 1),
 };
 
-/** dk [B,S,Hkv,d] and dv [B,S,Hkv,dv] from q, k, v, dz (softmax: lse, delta) and the seed. */
+/** dk [B,S,Hkv,d] and dv [B,S,Hkv,dv] from q, k, v, dz, (row terms, delta) and the extras. */
 export const keyGradientOp: Op<AttentionAttrs> = {
   name: "attention_key_gradient",
   infer: (inputs) => [inputs[1], inputs[2]],
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
     const { B, HKV, S, D, DV } = sizes;
-    const soft = isSoftmax(attrs);
+    const [row, exact] = [hasRowTerm(attrs), isExact(attrs)];
     const kernel: Kernel = {
       label: `attention ${attrs.activation} key gradient`,
       source: keyGradientWgsl,
@@ -247,67 +161,220 @@ export const keyGradientOp: Op<AttentionAttrs> = {
         3: ["input", 1],
         4: ["input", 2],
         5: ["input", 3],
-        6: soft ? ["input", 4] : undefined,
-        7: soft ? ["input", 5] : undefined,
-        8: drops(attrs) ? ["input", soft ? 6 : 4] : undefined,
+        6: row ? ["input", 4] : undefined,
+        7: exact ? ["input", 5] : undefined,
       },
       loads: { q: D, k: D, v: DV, dz: DV },
       length: S,
       heads: B * HKV,
       numbersPerRow: 2 * (D + DV),
       keys: 1,
+      walked: { count: sizes.T * sizes.H / HKV, of: `T = ${sizes.T} with ${sizes.H / HKV} heads to a key` },
+      own: 4 + Number(row) + Number(exact),
     };
-    return { dispatches: [dispatch(kernel, sizes, attrs, target)] };
+    return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
   },
   cpu: keyGradientCpu,
   flops: (call) => flops(call, 2, 2),
 };
 
+/** Attributes of the tables' gradient: which of them are learned. */
+export interface TableGradientAttrs extends AttentionAttrs {
+  readonly learned: readonly string[];
+}
+
+/** Gradients of the learned tables, flat (see `tableOffsets`), from q, k, v, dz, (row terms, delta) and the extras. */
+export const tableGradientOp: Op<TableGradientAttrs> = {
+  name: "attention_table_gradient",
+  infer: (
+    inputs,
+    attrs,
+  ) => [{ shape: [tableOffsets(attrs.learned, learnedSpecs(inputs, attrs)).size], dtype: "f32" }],
+  lower({ inputs, attrs }, target) {
+    const sizes = attentionSizes(inputs);
+    const { B, H, T, S, D, DV } = sizes;
+    const [row, exact] = [hasRowTerm(attrs), isExact(attrs)];
+    const { offsets, size } = tableOffsets(attrs.learned, learnedSpecs(inputs, attrs));
+    // Few slices keep memory small; a software adapter stops an invocation's loops after 65,535 rounds.
+    const rows = B * H * T;
+    const slices = Math.min(rows, Math.max(target.kind === "gpu" ? 1024 : 64, Math.ceil(rows * S / 50000)));
+    const kernel = attentionDispatch(
+      {
+        label: `attention ${attrs.activation} table gradient`,
+        source: tableGradientWgsl,
+        bindings: {
+          0: ["scratch", 0],
+          1: ["input", 0],
+          2: ["input", 1],
+          3: ["input", 2],
+          4: ["input", 3],
+          5: row ? ["input", 4] : undefined,
+          6: exact ? ["input", 5] : undefined,
+        },
+        loads: { q: D, k: D, v: DV, dz: DV },
+        length: T,
+        heads: B * H,
+        numbersPerRow: D + DV,
+        keys: 1,
+        walked: alongKeys(sizes, attrs),
+        own: 4 + Number(row) + Number(exact),
+      },
+      sizes,
+      attrs,
+      { ...target, kind: "software" },
+    );
+    return {
+      scratch: [slices * size],
+      dispatches: [
+        {
+          ...kernel,
+          constants: { ...kernel.constants, SLICES: slices, ENTRIES: size },
+          code: { ...kernel.code, TABLE_SLOPES: slopesCode(attrs, attrs.learned, offsets) },
+          workgroups: line(slices, 8),
+        },
+        reducePass("table gradient sum", ["scratch", 0], ["output", 0], {
+          rows: slices,
+          columns: size,
+          perChunk: slices,
+        }),
+      ],
+    };
+  },
+  cpu: tableGradientCpu,
+};
+
+/** Specs of the learned tables among an operation's inputs. */
+export function learnedSpecs(inputs: readonly Spec[], attrs: TableGradientAttrs): Spec[] {
+  const tables = inputs.slice(inputs.length - attrs.tables.length);
+  return attrs.learned.map((name) => tables[attrs.tables.indexOf(name)]);
+}
+
 /** Options of `attention`; everything has the default that a decoder wants. */
 export interface AttentionOptions {
   /** Factor of the scores, 1/sqrt(d) by default. */
   readonly scale?: number;
-  /** Which keys query i sees: "top-left" (default): j <= i; "bottom-right": j <= i + S - T; "none": all. */
-  readonly mask?: AttentionAttrs["mask"];
-  readonly activation?: AttentionAttrs["activation"];
+  /** "top-left" (default): j <= i; "bottom-right": j <= i + S - T; false: all keys. */
+  readonly causal?: "top-left" | "bottom-right" | false;
+  /** Keys less than `size` behind the query's position; `symmetric`: and as far ahead. */
+  readonly window?: { readonly size: number; readonly symmetric?: boolean };
+  /** What happens to a score before the activation; several go through `compose`. */
+  readonly score?: ScoreModifier;
+  /** Which pairs are visible, besides `causal` and `window`; several go through `all` or `any`. */
+  readonly mask?: Mask;
+  readonly activation?: AttentionActivation;
   /** For sigmoid: added to the scores; "auto" (default) is -ln(S). */
   readonly bias?: number | "auto";
+  /** Element-wise weights divided by the row's visible keys, or by their square root. */
+  readonly divide?: "none" | "n" | "sqrt_n";
+  /** Gradient of a softmax: as it is; without its lateral sum; as the identity on visible keys. */
+  readonly backward?: "exact" | "diag" | "ste";
+  /** Head h reads key head floor(h Hkv / H) ("grouped", default) or h mod Hkv. */
+  readonly kvHead?: "grouped" | "modulo";
   /** Dropout of the pattern: probability, place, and the seed tensor u32[2] (see `dropout`). */
   readonly dropout?: { readonly p: number; readonly site: number; readonly seed: Tensor };
 }
 
+function checkOptions(
+  { activation = "softmax", backward = "exact", divide = "none", window }: AttentionOptions,
+): void {
+  if (!ATTENTION_ACTIVATIONS.includes(activation)) {
+    throw new UserError(
+      `attention: unknown activation "${activation}".${suggestion(activation, ATTENTION_ACTIVATIONS)}`,
+    );
+  }
+  const soft = activation.startsWith("softmax");
+  if (!soft && backward !== "exact") {
+    throw new UserError(
+      `attention: backward "${backward}" is for softmax; ${activation} has no lateral sum to leave out.`,
+    );
+  }
+  if (soft && divide !== "none") {
+    throw new UserError(
+      `attention: divide "${divide}" is for element-wise activations; ${activation} is normalised.`,
+    );
+  }
+  if (window && !(Number.isSafeInteger(window.size) && window.size > 0)) {
+    throw new UserError(`attention: window ${window.size}, expected a whole number of at least 1.`);
+  }
+}
+
+/** Tables indexed by b, h, i or j alone must have as many entries as there are of these. */
+function checkTables(what: string, expression: Expression, sizes: Readonly<Record<string, number>>): void {
+  for (const { table, shape, indices } of lookupsOf(expression)) {
+    indices.forEach((index, k) => {
+      const expected = index.kind === "variable" ? sizes[index.name] : undefined;
+      if (expected !== undefined && shape[k] !== expected) {
+        const letter = { b: "B", h: "H", i: "T", j: "S" }[(index as { name: string }).name];
+        throw new UserError(
+          `${what}: table "${table}" is [${
+            shape.join(", ")
+          }], expected ${expected} (${letter}) in dimension ${k}.`,
+        );
+      }
+    });
+  }
+}
+
 /**
- * Attention: z_i = sum_j a_ij v_j over the keys that query i sees, with s_ij = scale q_i . k_j and
- * a_i = softmax(s_i), or a_ij = 1 / (1 + exp(-s_ij - bias)). Memory is linear in T: no [T, S] matrix is stored, forward
- * or backward.
+ * Attention: z_i = sum_j a_ij v_j over the keys that query i sees, with s_ij = modifier(scale q_i . k_j) and
+ * a_i = softmax(s_i), or softmax with one more logit 0 ("softmax1"), or element by element sigmoid(s + bias), relu(s),
+ * relu(s)^2, divided by n_i or sqrt(n_i) if asked, n_i the visible keys of row i. Memory is linear in T and S: no
+ * [T, S] matrix is stored, forward or backward.
  *
- * Head h reads the keys and values of head floor(h Hkv / H). A query that sees no key gives zeros and no gradient.
+ * A query that sees no key gives zeros and no gradient. Gradients of k and v sum over the heads that share them; learned
+ * tables of the modifier get theirs.
  *
  * Sources: Dao et al., "FlashAttention" (2022); Ramapuram et al., "Theory, Analysis, and Best Practices for Sigmoid
- * Self-Attention" (2024).
+ * Self-Attention" (2024); Dong et al., "Flex Attention" (2024).
  *
  * @param q [B, T, H, d]
  * @param k [B, S, Hkv, d]
  * @param v [B, S, Hkv, dv]
  * @returns [B, T, H, dv]
- * @throws {UserError} where the shapes do not fit
+ * @throws {UserError} where shapes, tables or options do not fit
  *
  * @example
  * ```ts
- * import { attention, input } from "../../mod.ts";
+ * import { alibi, attention, compose, input, softcap } from "../../mod.ts";
  * const [q, k, v] = ["q", "k", "v"].map((name) => input(name, [2, 64, 4, 32]));
- * const z = attention(q, k, v, { activation: "sigmoid" }); // [2, 64, 4, 32]
+ * const sigmoid = attention(q, k, v, { activation: "sigmoid" }); // [2, 64, 4, 32]
+ * const local = attention(q, k, v, { window: { size: 16 }, score: compose(softcap(30), alibi(4)) });
  * ```
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  const { D, S } = attentionSizes([q, k, v]);
-  const { activation = "softmax", bias = "auto", dropout } = options;
+  checkOptions(options);
+  const sizes = attentionSizes([q, k, v]);
+  const { activation = "softmax", bias = "auto", dropout, mask } = options;
+  const letters = { b: sizes.B, h: sizes.H, i: sizes.T, j: sizes.S };
+  const shift = activation === "sigmoid" ? [scoreBias(bias === "auto" ? -Math.log(sizes.S) : bias)] : [];
+  const score = compose(...(options.score ? [options.score] : []), ...shift);
+  checkTables("score modifier", score.expression, letters);
+  if (mask) checkTables("mask", mask.expression, letters);
+  const blocks = mask ? blockMask(mask, sizes) : undefined;
+  const { expressions: [scored, masked], tables } = merge(mask ? [score, mask] : [score]);
   const p = dropout?.p ?? 0;
-  return apply(attentionOp, [q, k, v, ...(p > 0 ? [dropout!.seed] : [])], {
-    scale: options.scale ?? 1 / Math.sqrt(D),
-    mask: options.mask ?? "top-left",
+  const inputs = [
+    q,
+    k,
+    v,
+    ...(p > 0 ? [dropout!.seed] : []),
+    ...(blocks ? [blocks] : []),
+    ...Object.values(tables),
+  ];
+  return apply(attentionOp, inputs, {
+    scale: options.scale ?? 1 / Math.sqrt(sizes.D),
+    causal: (options.causal ?? "top-left") !== false,
+    bottomRight: options.causal === "bottom-right",
+    window: options.window?.size ?? 0,
+    symmetric: options.window?.symmetric ?? false,
+    mask: masked,
+    blocks: blocks?.shape,
+    score: scored,
+    tables: Object.keys(tables),
     activation,
-    bias: activation === "softmax" ? 0 : bias === "auto" ? -Math.log(S) : bias,
+    divide: options.divide ?? "none",
+    backward: options.backward ?? "exact",
+    kvHead: options.kvHead ?? "grouped",
     dropout: { p, site: dropout?.site ?? 0 },
   })[0];
 }

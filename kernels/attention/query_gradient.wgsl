@@ -1,21 +1,20 @@
-// dq_i = scale sum_j ds_ij k_j, with the weights recomputed from q, k and the saved log-sum-exps. For softmax
-// ds = a (dz.v - delta), delta_i = dz_i . z_i, which is saved for the keys' kernel; for sigmoid ds = a (1 - a) dz.v.
+// dq_i = scale sum_j ds_ij k_j, with the weights recomputed from q, k and the saved row terms. For the exact gradient of
+// a softmax ds = a (dz.v - delta), delta_i = dz_i . z_i, which is saved for the keys' kernel.
 @group(0) @binding(0) var<storage, read_write> dq: array<f32>;
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> k: array<f32>;
 @group(0) @binding(3) var<storage, read> v: array<f32>;
 @group(0) @binding(4) var<storage, read> dz: array<f32>;
-//! if SOFTMAX
-@group(0) @binding(5) var<storage, read> z: array<f32>;
-@group(0) @binding(6) var<storage, read> lse: array<f32>;
+//! if HAS_ROW
+@group(0) @binding(5) var<storage, read> row_term: array<f32>;
+//! end
+//! if EXACT
+@group(0) @binding(6) var<storage, read> z: array<f32>;
 @group(0) @binding(7) var<storage, read_write> delta: array<f32>;
 //! end
-//! if DROPOUT
-@group(0) @binding(8) var<storage, read> seed: array<u32>;
-//! insert THREEFRY
-//! end
+//! insert EXTRAS
 //! insert COMMON
-//! insert LOADS
+//! insert PAIR
 //! if STAGED
 var<workgroup> tile_k: array<vec4f, TILE_K>;
 var<workgroup> tile_v: array<vec4f, TILE_V>;
@@ -31,16 +30,19 @@ fn main(
 //! if STAGED
   let bh = group.y;
   let first_row = (group.x * LANES + lane) * ROWS;
+  let begin = key_start(group.x * LANES * ROWS) / TILE * TILE;
   let limit = key_limit((group.x + 1u) * LANES * ROWS - 1u);
 //! else
   let flat = id.y * groups.x * LANES + id.x;
   let bh = flat / TILES;
   let first_row = (flat % TILES) * ROWS;
   if (bh >= BATCH * H) { return; }
+  let begin = key_start(first_row) / TILE * TILE;
   let limit = key_limit(first_row + ROWS - 1u);
 //! end
   let batch = bh / H;
   let head = bh % H;
+  let kv_head = kv_of(head);
 //! for r in 0..ROWS
   let i$r = first_row + $ru;
   let row$r = query_row(batch, i$r, head);
@@ -51,30 +53,37 @@ fn main(
 //! for e in 0..V4
   let g$r_$e = load_dz(row$r * DV, $eu);
 //! end
-//! if SOFTMAX
-  let lse$r = lse[bh * T + min(i$r, T - 1u)];
+//! if HAS_ROW
+  let term$r = row_term[bh * T + min(i$r, T - 1u)];
+//! else
+  let term$r = 1f;
+//! end
   var delta$r = 0f;
+//! if EXACT
 //! for e in 0..V4
   delta$r += dot(g$r_$e, load_z(row$r * DV, $eu));
 //! end
 //! end
 //! end
+  for (var first = begin; first < limit; first += TILE) {
+    let state = block_state(batch, head, first_row / BLOCK, first / BLOCK);
 //! if STAGED
-  for (var first = 0u; first < limit; first += TILE) {
     for (var x = lane; x < TILE * D4; x += LANES) {
-      tile_k[x] = load_k(key_row(batch, first + x / D4, head) * D, x % D4);
+      tile_k[x] = load_k(key_row(batch, first + x / D4, kv_head) * D, x % D4);
     }
     for (var x = lane; x < TILE * V4; x += LANES) {
-      tile_v[x] = load_v(key_row(batch, first + x / V4, head) * DV, x % V4);
+      tile_v[x] = load_v(key_row(batch, first + x / V4, kv_head) * DV, x % V4);
     }
     workgroupBarrier();
-    for (var j = first; j < min(first + TILE, limit); j++) {
+//! end
+    let end = select(min(first + TILE, limit), first, state == 0u);
+    for (var j = first; j < end; j++) {
+//! if STAGED
       let k_at = (j - first) * D4;
       let v_at = (j - first) * V4;
 //! else
-    for (var j = 0u; j < limit; j++) {
-      let k_at = key_row(batch, j, head) * D;
-      let v_at = key_row(batch, j, head) * DV;
+      let k_at = key_row(batch, j, kv_head) * D;
+      let v_at = key_row(batch, j, kv_head) * DV;
 //! end
 //! for e in 0..D4
 //! if STAGED
@@ -106,11 +115,9 @@ fn main(
 //! if DROPOUT
       da$r *= kept(bh, i$r, j);
 //! end
-//! if SOFTMAX
-      let ds$r = select(0f, exp(min(s$r - lse$r, 0f)) * (da$r - delta$r), visible(i$r, j));
-//! else
-      let a$r = 1f / (1f + exp(-clamp(s$r + BIAS, -80f, 80f)));
-      let ds$r = select(0f, a$r * (1f - a$r) * da$r, visible(i$r, j));
+      var ds$r = pair_of(visible(state, batch, head, i$r, j), s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j)).ds;
+//! if MODIFIES
+      ds$r *= slope(s$r, f32(batch), f32(head), f32(i$r), f32(j));
 //! end
 //! for e in 0..D4
       dq$r_$e += ds$r * key$e;
@@ -119,11 +126,11 @@ fn main(
     }
 //! if STAGED
     workgroupBarrier();
-  }
 //! end
+  }
 //! for r in 0..ROWS
   if (i$r < T) {
-//! if SOFTMAX
+//! if EXACT
     delta[bh * T + i$r] = delta$r;
 //! end
 //! for e in 0..D4

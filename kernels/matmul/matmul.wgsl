@@ -1,18 +1,32 @@
 // y = act(op(a) op(b) + bias) + addend, for each matrix of a batch; op transposes where TRANS_A, TRANS_B say so.
 // Two schedules: TILED keeps a tile of each operand in workgroup memory (a real GPU); else every invocation computes
 // TM x TN results in registers straight from storage, which a processor that plays the GPU runs several times faster.
+// There a load of four numbers costs little more than one of one: VECTOR_A, VECTOR_B, VECTOR_Y where rows allow it.
 //! insert FUNCTIONS
-@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+//! if VECTOR_A
+@group(0) @binding(1) var<storage, read> a: array<vec4f>;
+//! else
 @group(0) @binding(1) var<storage, read> a: array<f32>;
+//! end
+//! if VECTOR_B
+@group(0) @binding(2) var<storage, read> b: array<vec4f>;
+//! else
 @group(0) @binding(2) var<storage, read> b: array<f32>;
+//! end
+//! if VECTOR_Y
+alias Out = vec4f;
+//! else
+alias Out = f32;
+//! end
+@group(0) @binding(0) var<storage, read_write> y: array<Out>;
 //! if HAS_BIAS
-@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<Out>;
 //! end
 //! if HAS_ADDEND
-@group(0) @binding(4) var<storage, read> addend: array<f32>;
+@group(0) @binding(4) var<storage, read> addend: array<Out>;
 //! end
 //! if SAVES_PRE
-@group(0) @binding(5) var<storage, read_write> pre: array<f32>;
+@group(0) @binding(5) var<storage, read_write> pre: array<Out>;
 //! end
 
 fn a_row(m: u32, batch: u32) -> u32 {
@@ -40,9 +54,15 @@ const B_STEP = 1u;
 const B_STEP = N;
 //! end
 
-fn store(batch: u32, m: u32, n: u32, sum: f32) {
-  if (m >= M || n >= N) { return; }
-  let i = batch * M * N + m * N + n;
+//! if HAS_ACTIVATION
+fn activation(x: f32) -> f32 {
+  return
+//! insert ACTIVATION
+  ;
+}
+//! end
+/** Column n and place i, both counted in Outs. */
+fn finish(i: u32, n: u32, sum: Out) {
   var x = sum;
 //! if HAS_BIAS
   x += bias[n];
@@ -51,14 +71,28 @@ fn store(batch: u32, m: u32, n: u32, sum: f32) {
   pre[i] = x;
 //! end
 //! if HAS_ACTIVATION
-  x =
-//! insert ACTIVATION
-  ;
+//! if VECTOR_Y
+  x = vec4f(activation(x[0]), activation(x[1]), activation(x[2]), activation(x[3]));
+//! else
+  x = activation(x);
+//! end
 //! end
 //! if HAS_ADDEND
   x += addend[i];
 //! end
   y[i] = x;
+}
+/** Row m, columns n to n + 3. */
+fn store(batch: u32, m: u32, n: u32, sums: vec4f) {
+  if (m >= M || n >= N) { return; }
+  let i = (batch * M + m) * N + n;
+//! if VECTOR_Y
+  finish(i / 4u, n / 4u, sums);
+//! else
+//! for q in 0..4
+  if (n + $qu < N) { finish(i + $qu, n + $qu, sums[$q]); }
+//! end
+//! end
 }
 
 //! if TILED
@@ -119,10 +153,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     workgroupBarrier();
   }
 //! for r in 0..8
-//! for j in 0..4
-  store(batch, m0 + row + $ru, n0 + column + $ju, c$r_0[$j]);
-  store(batch, m0 + row + $ru, n0 + column + 4u + $ju, c$r_1[$j]);
-//! end
+  store(batch, m0 + row + $ru, n0 + column, c$r_0);
+  store(batch, m0 + row + $ru, n0 + column + 4u, c$r_1);
 //! end
 }
 //! else
@@ -133,38 +165,73 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let m0 = (tile / TILES_N) * TM;
   let n0 = (tile % TILES_N) * TN;
   if (m0 >= M) { return; }
-//! for r in 0..TM
-  let ia$r = a_row(min(m0 + $ru, M - 1u), batch);
+//! for i in 0..TM/4
+//! for s in 0..4
+  let ia$i_$s = a_row(min(m0 + $iu * 4u + $su, M - 1u), batch);
 //! for j in 0..TN/4
-  var c$r_$j = vec4f();
+  var c$i_$s_$j = vec4f();
 //! end
 //! end
+//! end
 //! for j in 0..TN/4
-//! for q in 0..4
-  let ib$j_$q = b_column(min(n0 + $ju * 4u + $qu, N - 1u), batch);
+//! for s in 0..4
+  let ib$j_$s = b_column(min(n0 + $ju * 4u + $su, N - 1u), batch);
 //! end
 //! end
   for (var k = 0u; k < K; k += UNROLL) {
-//! for q in 0..UNROLL
-    {
-      let ka = (k + $qu) * A_STEP;
-      let kb = (k + $qu) * B_STEP;
-//! for j in 0..TN/4
-      let b$j = vec4f(b[ib$j_0 + kb], b[ib$j_1 + kb], b[ib$j_2 + kb], b[ib$j_3 + kb]);
+    // a$i_$q: four rows of a at k + q. b$q: four columns of b, of which few are at hand at a time, to stay in registers.
+//! for i in 0..TM/4
+//! if VECTOR_A && !TRANS_A
+//! for s in 0..4
+    let along_a$i_$s = a[(ia$i_$s + k) / 4u];
 //! end
-//! for r in 0..TM
-      let a$r = a[ia$r + ka];
+//! end
+//! for q in 0..UNROLL
+//! if VECTOR_A && TRANS_A
+    let a$i_$q = a[(ia$i_0 + (k + $qu) * M) / 4u];
+//! else
+//! if VECTOR_A
+    let a$i_$q = vec4f(along_a$i_0[$q], along_a$i_1[$q], along_a$i_2[$q], along_a$i_3[$q]);
+//! else
+    let ka$i_$q = (k + $qu) * A_STEP;
+    let a$i_$q = vec4f(a[ia$i_0 + ka$i_$q], a[ia$i_1 + ka$i_$q], a[ia$i_2 + ka$i_$q], a[ia$i_3 + ka$i_$q]);
+//! end
+//! end
+//! end
+//! end
 //! for j in 0..TN/4
-      c$r_$j += a$r * b$j;
+    {
+//! if VECTOR_B && TRANS_B
+//! for s in 0..4
+      let along_b$s = b[(ib$j_$s + k) / 4u];
+//! end
+//! end
+//! for q in 0..UNROLL
+//! if VECTOR_B && TRANS_B
+      let b$q = vec4f(along_b0[$q], along_b1[$q], along_b2[$q], along_b3[$q]);
+//! else
+//! if VECTOR_B
+      let b$q = b[(ib$j_0 + (k + $qu) * N) / 4u];
+//! else
+      let kb$q = (k + $qu) * B_STEP;
+      let b$q = vec4f(b[ib$j_0 + kb$q], b[ib$j_1 + kb$q], b[ib$j_2 + kb$q], b[ib$j_3 + kb$q]);
+//! end
+//! end
+//! end
+//! for i in 0..TM/4
+//! for s in 0..4
+//! for q in 0..UNROLL
+      c$i_$s_$j += a$i_$q[$s] * b$q;
+//! end
 //! end
 //! end
     }
 //! end
   }
-//! for r in 0..TM
+//! for i in 0..TM/4
+//! for s in 0..4
 //! for j in 0..TN/4
-//! for q in 0..4
-  store(batch, m0 + $ru, n0 + $ju * 4u + $qu, c$r_$j[$q]);
+  store(batch, m0 + $iu * 4u + $su, n0 + $ju * 4u, c$i_$s_$j);
 //! end
 //! end
 //! end

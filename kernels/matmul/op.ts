@@ -42,14 +42,26 @@ export function matmulSizes([a, b]: readonly Spec[], { transA, transB }: MatmulA
   return { batch: sizeOf(lead), M, N, K };
 }
 
-/** Constants of the register schedule: 8 x 8 results an invocation, fewer rows where there are fewer. */
-function registerTiles({ batch, M, N, K }: MatmulSizes) {
-  const TM = [1, 2, 4].find((rows) => rows >= M) ?? 8;
-  const TN = N <= 4 ? 4 : 8;
+/**
+ * Constants of the register schedule: 8 x 16 results an invocation, fewer where the product has fewer rows or columns, or
+ * is too small to give every lane of a few processors a tile.
+ */
+function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: MatmulAttrs) {
+  const TM = M > 4 ? 8 : 4;
+  const tilesM = Math.ceil(M / TM);
+  const TN = [16, 8].find((columns) => columns < N + 4 && batch * tilesM * Math.ceil(N / columns) >= 64) ?? 4;
   const tilesN = Math.ceil(N / TN);
-  const [x, y] = line(Math.ceil(M / TM) * tilesN, 8);
+  const [x, y] = line(tilesM * tilesN, 8);
   return {
-    constants: { TM, TN, TILES_N: tilesN, UNROLL: [4, 2, 1].find((n) => K % n === 0)! },
+    constants: {
+      TM,
+      TN,
+      TILES_N: tilesN,
+      UNROLL: [4, 2, 1].find((n) => K % n === 0)!,
+      // Four numbers lie together along the rows as stored.
+      VECTOR_A: (transA ? M : K) % 4 === 0,
+      VECTOR_B: (transB ? K : N) % 4 === 0,
+    },
     workgroups: [x, y, batch] as const,
   };
 }
@@ -75,10 +87,10 @@ export const matmulOp: Op<MatmulAttrs> = {
     const tiled = target.kind === "gpu";
     const tiles = tiled
       ? {
-        constants: {},
+        constants: { UNROLL: 8 },
         workgroups: [Math.ceil(sizes.N / 64), Math.ceil(sizes.M / 64), sizes.batch] as const,
       }
-      : registerTiles(sizes);
+      : registerTiles(sizes, attrs);
     const savesPre = attrs.activation !== undefined && wanted[1];
     return {
       dispatches: [{
@@ -91,6 +103,7 @@ export const matmulOp: Op<MatmulAttrs> = {
           TRANS_A: attrs.transA,
           TRANS_B: attrs.transB,
           TILED: tiled,
+          VECTOR_Y: sizes.N % 4 === 0,
           HAS_BIAS: attrs.bias,
           HAS_ADDEND: attrs.addend,
           SAVES_PRE: savesPre,
@@ -110,6 +123,7 @@ export const matmulOp: Op<MatmulAttrs> = {
           5: savesPre ? ["output", 1] : undefined,
         },
         workgroups: tiles.workgroups,
+        rounds: { count: Math.ceil(sizes.K / tiles.constants.UNROLL), of: `K = ${sizes.K}` },
       }],
     };
   },

@@ -28,15 +28,17 @@ export function chunkRows(rows: number, columns: number): number {
   return columns >= 256 ? Math.max(wanted, 64) : wanted;
 }
 
-function pass(
-  label: string,
-  from: Ref,
-  to: Ref,
-  rows: number,
-  columns: number,
-  perChunk: number,
-  square: boolean,
-): Dispatch {
+/** Rows, columns, rows of one piece, and whether squares are summed. */
+export interface ReduceShape {
+  readonly rows: number;
+  readonly columns: number;
+  readonly perChunk: number;
+  readonly square?: boolean;
+}
+
+/** One dispatch of column sums, for operations that end with one: from [rows, columns] to [pieces, columns]. */
+export function reducePass(label: string, from: Ref, to: Ref, shape: ReduceShape): Dispatch {
+  const { rows, columns, perChunk, square = false } = shape;
   const chunks = Math.ceil(rows / perChunk);
   return {
     label,
@@ -57,14 +59,13 @@ export const reduceOp: Op<ReduceAttrs> = {
     const [rows, columns] = x.shape;
     const perChunk = chunkRows(rows, columns);
     const chunks = Math.ceil(rows / perChunk);
-    if (chunks === 1) {
-      return { dispatches: [pass("reduce", ["input", 0], ["output", 0], rows, columns, perChunk, square)] };
-    }
+    const shape = { rows, columns, perChunk, square };
+    if (chunks === 1) return { dispatches: [reducePass("reduce", ["input", 0], ["output", 0], shape)] };
     return {
       scratch: [chunks * columns],
       dispatches: [
-        pass("reduce", ["input", 0], ["scratch", 0], rows, columns, perChunk, square),
-        pass("reduce", ["scratch", 0], ["output", 0], chunks, columns, chunks, false),
+        reducePass("reduce", ["input", 0], ["scratch", 0], shape),
+        reducePass("reduce", ["scratch", 0], ["output", 0], { rows: chunks, columns, perChunk: chunks }),
       ],
     };
   },

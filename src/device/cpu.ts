@@ -3,12 +3,108 @@
 import type { Spec, Values } from "../graph/tensor.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import type { Device, Program } from "./device.ts";
-import { type Buffer, type Graph, type Place, plan } from "./plan.ts";
+import { type Buffer, type Graph, type Place, type Plan, plan } from "./plan.ts";
+import { checkFeeds, checkLength, checkState, entryOf } from "./refusals.ts";
 
 /** Options of the CPU device. */
 export interface CpuOptions {
   /** Arithmetic of f32 tensors: as on a GPU, or twice as precise. */
   readonly precision?: "f32" | "f64";
+}
+
+/** What the device's own line calls it. */
+export const CPU_NAME = "CPU (TypeScript)";
+
+interface State {
+  readonly spec: Spec;
+  /** Of whole blocks, as the plan counts them. */
+  readonly values: Values;
+}
+
+interface Cpu {
+  readonly precision: "f32" | "f64";
+  readonly states: Map<string, State>;
+}
+
+function allocate({ precision }: Cpu, size: number, spec: Spec): Values {
+  if (spec.dtype === "u32") return new Uint32Array(size);
+  return precision === "f64" ? new Float64Array(size) : new Float32Array(size);
+}
+
+const padded = (spec: Spec): number => Math.ceil(Math.max(sizeOf(spec), 1) / 64) * 64;
+
+function define(cpu: Cpu, name: string, spec: Spec, values?: Values): State {
+  if (values) checkLength(`State ${name}`, values, spec);
+  let state = cpu.states.get(name);
+  if (state) checkState(name, state.spec, spec);
+  else cpu.states.set(name, state = { spec, values: allocate(cpu, padded(spec), spec) });
+  if (values) state.values.set(values);
+  else state.values.fill(0);
+  return state;
+}
+
+function bufferArray(cpu: Cpu, buffer: Buffer): Values {
+  if (buffer.kind === "state") {
+    return (cpu.states.get(buffer.name) ?? define(cpu, buffer.name, buffer.spec)).values;
+  }
+  const arena: Spec = { shape: [], dtype: "f32" };
+  const array = allocate(cpu, buffer.size, buffer.kind === "arena" ? arena : buffer.spec);
+  if (buffer.data) array.set(buffer.data);
+  return buffer.value === undefined ? array : array.fill(buffer.value);
+}
+
+/** The array at a place, one for each buffer of a plan. */
+function arraysOf(cpu: Cpu, { buffers }: Plan): (place: Place, spec: Spec) => Values {
+  const arrays = new Map(buffers.map((buffer) => [buffer, bufferArray(cpu, buffer)]));
+  return ({ buffer, offset, size }, spec) => {
+    const array = arrays.get(buffer)!;
+    if (spec.dtype === "f32" || array instanceof Uint32Array) return array.subarray(offset, offset + size);
+    // Counted in elements of four bytes also where the arena's have eight: a part must lie inside its whole.
+    return new Uint32Array(array.buffer, array.byteOffset + 4 * offset, size);
+  };
+}
+
+function compile(cpu: Cpu, graph: Graph): Program {
+  const planned = plan(graph);
+  for (const { kind, name, spec } of planned.buffers) {
+    const held = kind === "state" ? cpu.states.get(name) : undefined;
+    if (held) checkState(name, held.spec, spec);
+  }
+  const arrayOf = arraysOf(cpu, planned);
+  const calls = planned.steps.map(({ node, call, inputs, outputs }) => {
+    const from = inputs.map((place, i) => arrayOf(place, node.inputs[i]));
+    const to = outputs.map((place, i) => arrayOf(place, node.outputs[i]));
+    return () => node.op.cpu(from, to, call);
+  });
+  const inputs = planned.buffers.filter((b) => b.kind === "input");
+  const uploads = inputs.map((buffer) => {
+    return arrayOf({ buffer, offset: 0, size: sizeOf(buffer.spec) }, buffer.spec);
+  });
+  const readable = new Map(
+    Object.entries(planned.outputs).map(([name, place]) => [name, arrayOf(place, graph.outputs![name])]),
+  );
+  let closed = false;
+  const checkOpen = (): void => {
+    if (closed) throw new Error("This program is closed.");
+  };
+  return {
+    plan: planned,
+    run(feeds = {}) {
+      checkOpen();
+      checkFeeds(inputs, feeds);
+      inputs.forEach(({ name }, i) => uploads[i].set(feeds[name]));
+      for (const call of calls) call();
+    },
+    // Async, so that what is wrong with a name rejects; the copies are made before it returns.
+    // deno-lint-ignore require-await
+    async read(names) {
+      checkOpen();
+      return names.map((name) => entryOf("output of this program", readable, name).slice());
+    },
+    [Symbol.dispose]() {
+      closed = true;
+    },
+  };
 }
 
 /**
@@ -22,79 +118,21 @@ export interface CpuOptions {
  * ```
  */
 export function cpuDevice({ precision = "f32" }: CpuOptions = {}): Device {
-  const states = new Map<string, Values>();
-  const allocate = (size: number, spec: Spec): Values => {
-    if (spec.dtype === "u32") return new Uint32Array(size);
-    return precision === "f64" ? new Float64Array(size) : new Float32Array(size);
-  };
-  const padded = (spec: Spec): number => Math.ceil(Math.max(sizeOf(spec), 1) / 64) * 64;
-
-  const define = (name: string, spec: Spec, values?: Values): void => {
-    if (!states.has(name)) states.set(name, allocate(padded(spec), spec));
-    const target = states.get(name)!;
-    target.fill(0);
-    if (values) target.set(values);
-    sizes.set(name, sizeOf(spec));
-  };
-  const sizes = new Map<string, number>();
-
-  const compile = (graph: Graph): Program => {
-    const planned = plan(graph);
-    const arrays = new Map<Buffer, Values>();
-    const arrayOf = (place: Place, spec: Spec): Values => {
-      const { buffer, offset, size } = place;
-      let array = arrays.get(buffer);
-      if (!array) {
-        if (buffer.kind === "state") {
-          if (!states.has(buffer.name)) define(buffer.name, buffer.spec);
-          array = states.get(buffer.name)!;
-        } else {
-          array = allocate(buffer.size, buffer.kind === "arena" ? { shape: [], dtype: "f32" } : buffer.spec);
-          if (buffer.value !== undefined) array.fill(buffer.value);
-        }
-        arrays.set(buffer, array);
-      }
-      const part = array.subarray(offset, offset + size);
-      if (spec.dtype === "u32" && !(part instanceof Uint32Array)) {
-        return new Uint32Array(part.buffer, part.byteOffset, size);
-      }
-      return part;
-    };
-    const calls = planned.steps.map(({ node, call, inputs, outputs }) => {
-      const from = inputs.map((place, i) => arrayOf(place, node.inputs[i]));
-      const to = outputs.map((place, i) => arrayOf(place, node.outputs[i]));
-      return () => node.op.cpu(from, to, call);
-    });
-    const inputs = new Map(
-      planned.buffers.filter((b) => b.kind === "input").map((
-        b,
-      ) => [b.name, arrayOf({ buffer: b, offset: 0, size: sizeOf(b.spec) }, b.spec)]),
-    );
-    const readable = new Map(
-      Object.entries(planned.outputs).map(([name, place]) => [name, arrayOf(place, graph.outputs![name])]),
-    );
-    return {
-      plan: planned,
-      run(feeds = {}) {
-        for (const [name, array] of inputs) {
-          if (!feeds[name]) throw new Error(`Input ${name} was not given.`);
-          array.set(feeds[name]);
-        }
-        for (const call of calls) call();
-      },
-      read: (names) => Promise.resolve(names.map((name) => readable.get(name)!.slice())),
-      [Symbol.dispose]: () => arrays.clear(),
-    };
-  };
-
+  const cpu: Cpu = { precision, states: new Map() };
   return {
     kind: "cpu",
-    adapter: "CPU (TypeScript)",
+    adapter: CPU_NAME,
     software: true,
     target: undefined,
-    define,
-    read: (names) => Promise.resolve(names.map((name) => states.get(name)!.slice(0, sizes.get(name)))),
-    compile: (graph) => Promise.resolve(compile(graph)),
-    [Symbol.dispose]: () => states.clear(),
+    define: (name, spec, values) => void define(cpu, name, spec, values),
+    // deno-lint-ignore require-await
+    read: async (names) =>
+      names.map((name) => {
+        const { values, spec } = entryOf("state", cpu.states, name);
+        return values.slice(0, sizeOf(spec));
+      }),
+    // deno-lint-ignore require-await
+    compile: async (graph) => compile(cpu, graph),
+    [Symbol.dispose]: () => cpu.states.clear(),
   };
 }

@@ -4,6 +4,7 @@ import type { Graph, Plan } from "./plan.ts";
 
 /** A graph made ready for a device: planned, compiled, bound. */
 export interface Program extends Disposable {
+  /** Its memory and its steps. */
   readonly plan: Plan;
   /** Uploads the inputs and starts one run; on WebGPU it returns before the device is done. */
   run(feeds?: Readonly<Record<string, Values>>): void;
@@ -13,6 +14,7 @@ export interface Program extends Disposable {
 
 /** Something that holds states and runs programs. */
 export interface Device extends Disposable {
+  /** Which of the two it is. */
   readonly kind: "webgpu" | "cpu";
   /** The adapter's own name. */
   readonly adapter: string;
@@ -20,10 +22,10 @@ export interface Device extends Disposable {
   readonly software: boolean;
   /** What kernels are lowered for; undefined on the CPU. */
   readonly target: Target | undefined;
-  /** Makes a state (zeros, or `values`), or replaces the numbers of one that is there. */
+  /** Makes a state (zeros, or `values`), or replaces the numbers of one that is there; throws at another shape. */
   define(name: string, spec: Spec, values?: Values): void;
   /** Copies states as they stand after the runs so far; the copies are ordered at once. */
   read(names: readonly string[]): Promise<Values[]>;
-  /** Plans and compiles; states that do not exist yet are made as zeros. */
+  /** Plans and compiles; states that do not exist yet are made as zeros. Throws at one that is there under another shape. */
   compile(graph: Graph): Promise<Program>;
 }

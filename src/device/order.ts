@@ -51,7 +51,7 @@ export function checkOrder(nodes: readonly Node[], outputs: Readonly<Record<stri
     for (const x of node.inputs) check(x, () => placeOf(node));
     for (const x of replacedBy(node)) {
       const { op: { name }, outputs: [source] } = rootOf(x).node;
-      if (name === "constant" || name === "input") {
+      if (name === "constant" || name === "literal" || name === "input") {
         throw new Error(
           `${placeOf(node)} would replace the ${name} ${show(source)}: only a state or a result may be.`,
         );

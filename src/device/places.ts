@@ -1,29 +1,38 @@
 // Where every tensor of a graph lies, and which tensors share memory. The plan walks through the nodes in order, asks for
 // places and gives back what nobody reads any more.
-import type { ConstantAttrs, Named, PackAttrs, ViewAttrs } from "../graph/structure.ts";
+import type { ConstantAttrs, LiteralAttrs, Named, PackAttrs, ViewAttrs } from "../graph/structure.ts";
 import { ALIGN } from "../graph/structure.ts";
-import { type Node, show, sizeOf, type Spec, type Tensor } from "../graph/tensor.ts";
+import { type Node, show, sizeOf, type Spec, type Tensor, type Values } from "../graph/tensor.ts";
 import { aliasOf, replacedRoots, rootOf } from "./order.ts";
 
 /** A buffer of the plan; its size in elements of four bytes. */
 export interface Buffer {
+  /** What it holds; `arena` is for everything computed. */
   readonly kind: "input" | "state" | "constant" | "arena";
+  /** Name of the input or state, or one the plan gives. */
   readonly name: string;
+  /** Shape and type of the (first) tensor in it. */
   readonly spec: Spec;
   /** Value of a constant. */
   readonly value?: number;
+  /** Numbers of a literal. */
+  readonly data?: Values;
+  /** Elements. */
   size: number;
 }
 
 /** Where a tensor lies. */
 export interface Place {
+  /** The buffer it lies in. */
   readonly buffer: Buffer;
+  /** First element. */
   readonly offset: number;
+  /** Elements. */
   readonly size: number;
 }
 
 /** Operations that compute nothing: sources, and views of what others computed. */
-export const STRUCTURE: ReadonlySet<string> = new Set(["input", "state", "constant", "view"]);
+export const STRUCTURE: ReadonlySet<string> = new Set(["input", "state", "constant", "literal", "view"]);
 
 /** The place of what is never written. */
 export const NOWHERE: Place = {
@@ -94,6 +103,10 @@ function lastUses(nodes: readonly Node[], kept: readonly Tensor[]): Map<Tensor, 
 function sourceBuffer(x: Tensor): Buffer {
   const kind = x.node.op.name as "input" | "state" | "constant";
   const spec: Spec = { shape: x.shape, dtype: x.dtype };
+  if (x.node.op.name === "literal") {
+    const { values: data } = x.node.attrs as LiteralAttrs;
+    return { kind: "constant", name: `literal ${x.node.order}`, spec, data, size: aligned(sizeOf(x)) };
+  }
   if (kind === "constant") {
     const { value } = x.node.attrs as ConstantAttrs;
     return { kind, name: `constant ${value} ${show(x)}`, spec, value, size: aligned(sizeOf(x)) };

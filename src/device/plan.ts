@@ -11,34 +11,51 @@ export type { Buffer, Place };
 
 /** What a program computes: `outputs` may be read by name, `effects` are nodes run for what they write in place. */
 export interface Graph {
+  /** Tensors that may be read after a run. */
   readonly outputs?: Readonly<Record<string, Tensor>>;
+  /** Tensors computed for what their nodes write in place. */
   readonly effects?: readonly Tensor[];
 }
 
 /** One node to run, with everything about it that does not change. */
 export interface Step {
+  /** The node. */
   readonly node: Node;
+  /** What its operation was asked. */
   readonly call: Call;
+  /** Its dispatches; none on the CPU. */
   readonly lowered: Lowered;
+  /** Where its inputs lie. */
   readonly inputs: readonly Place[];
+  /** Where its outputs lie. */
   readonly outputs: readonly Place[];
+  /** Where its dispatches' scratch buffers lie. */
   readonly scratch: readonly Place[];
 }
 
 /** Bytes of device memory by use. */
 export interface Memory {
+  /** Parameters, optimizer, tables: what lives between runs. */
   readonly states: number;
+  /** Inputs and constants. */
   readonly inputs: number;
+  /** Everything computed. */
   readonly activations: number;
 }
 
 /** A program before it meets a device. */
 export interface Plan {
+  /** Nodes in the order they run. */
   readonly steps: readonly Step[];
+  /** Every buffer, once. */
   readonly buffers: readonly Buffer[];
+  /** Where the outputs lie. */
   readonly outputs: Readonly<Record<string, Place>>;
+  /** Bytes by use. */
   readonly memory: Memory;
+  /** Floating point operations of a run. */
   readonly flops: number;
+  /** Dispatches of a run; none on the CPU. */
   readonly dispatches: number;
 }
 

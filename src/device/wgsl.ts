@@ -18,7 +18,10 @@ function evaluate(expression: string, scope: Scope): number {
 
 const WORDS = ["for", "if", "else", "end", "insert"];
 
-/** Word and rest of a template line, undefined for a line of WGSL; throws where it is neither. */
+/**
+ * Word and rest of a template line, undefined for a line of WGSL; throws where it is neither. `closing` asks it about every
+ * line of a block, so that a slip does not wait for the shape that meets it.
+ */
 function directive(text: string): { word: string; rest: string } | undefined {
   const line = text.trim();
   if (!line.startsWith("//!")) return undefined;
@@ -92,10 +95,7 @@ export function shaderOf({ source, constants, code }: Dispatch): string {
     if (typeof value === "string") return `const ${name}: f32 = ${value};`;
     return `const ${name}: u32 = ${value}u;`;
   });
-  const lines = source.split("\n");
-  // All of them, also where this call takes another half: a slip must not wait for the shape that meets it.
-  lines.forEach(directive);
-  return [...header, ...expandLines(lines, { ...constants }, code ?? {})].join("\n");
+  return [...header, ...expandLines(source.split("\n"), { ...constants }, code ?? {})].join("\n");
 }
 
 /** The bindings that a shader declares, and whether each is written. */

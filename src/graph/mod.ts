@@ -17,5 +17,5 @@ export {
   type Tensor,
   type Values,
 } from "./tensor.ts";
-export { assign, constant, input, pack, record, reshape, state, view } from "./structure.ts";
+export { assign, constant, input, literal, pack, record, reshape, state, view } from "./structure.ts";
 export { ancestors } from "./gradient.ts";

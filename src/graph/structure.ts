@@ -47,6 +47,34 @@ export function constantValue(x: Tensor): number | undefined {
   return x.node.op.name === "constant" ? (x.node.attrs as ConstantAttrs).value : undefined;
 }
 
+/** Attributes of a literal: its numbers. */
+export interface LiteralAttrs {
+  readonly values: Values;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+export const literalOp: Op<LiteralAttrs> = {
+  name: "literal",
+  infer(_, { values, shape, dtype }) {
+    if (values.length !== sizeOf(shape)) {
+      mismatch(`literal [${shape.join(", ")}]`, `${sizeOf(shape)} numbers, not ${values.length}`, []);
+    }
+    return [{ shape, dtype }];
+  },
+  ...nothing,
+};
+
+/** A tensor of given numbers, uploaded once when the program is compiled. */
+export function literal(values: Values, shape: readonly number[], dtype: DType = "f32"): Tensor {
+  return apply(literalOp, [], { values, shape, dtype })[0];
+}
+
+/** The numbers of a literal, undefined for every other tensor. */
+export function literalValues(x: Tensor): Values | undefined {
+  return x.node.op.name === "literal" ? (x.node.attrs as LiteralAttrs).values : undefined;
+}
+
 /** Attributes of a view: where it starts (elements) and its shape. */
 export interface ViewAttrs {
   readonly offset: number;

@@ -7,7 +7,9 @@ export type DType = "f32" | "u32";
 
 /** Shape and element type. */
 export interface Spec {
+  /** Sizes of its dimensions; none for a single number. */
   readonly shape: readonly number[];
+  /** Element type. */
   readonly dtype: DType;
 }
 
@@ -19,17 +21,25 @@ export type Floats = Float32Array | Float64Array;
 
 /** A symbolic tensor: output `index` of `node`. */
 export interface Tensor extends Spec {
+  /** The node that makes it. */
   readonly node: Node;
+  /** Which of the node's outputs it is. */
   readonly index: number;
 }
 
 /** One application of an operation. `order` grows with time of creation, so it is a topological order. */
 export interface Node {
+  /** What is applied. */
   readonly op: Op;
+  /** What it is applied to. */
   readonly inputs: readonly Tensor[];
+  /** The operation's attributes. */
   readonly attrs: unknown;
+  /** What it makes. */
   readonly outputs: readonly Tensor[];
+  /** Grows with time of creation. */
   readonly order: number;
+  /** Names of the scopes it was made in, joined by dots. */
   readonly path: string;
 }
 
@@ -37,7 +47,9 @@ export interface Node {
 export interface Target {
   /** `gpu`: workgroup tiles. `software`: register tiles, one invocation a lane of the processor. */
   readonly kind: "gpu" | "software";
+  /** Bytes of the largest buffer that a kernel may be given. */
   readonly maxBindingBytes: number;
+  /** Bytes of workgroup memory. */
   readonly maxWorkgroupBytes: number;
   /** Rounds that all loops of an invocation may take together before the adapter silently stops them; undefined: any. */
   readonly maxRounds?: number;
@@ -45,8 +57,11 @@ export interface Target {
 
 /** What an operation is asked to compute: shapes, attributes and, while lowering, the target. */
 export interface Call<A = unknown> {
+  /** Shapes and types of the inputs. */
   readonly inputs: readonly Spec[];
+  /** Shapes and types of the outputs. */
   readonly outputs: readonly Spec[];
+  /** The operation's attributes. */
   readonly attrs: A;
   /** Which outputs anything reads: an unread one need not be computed. */
   readonly wanted: readonly boolean[];
@@ -57,7 +72,9 @@ export type Ref = readonly ["input" | "output" | "scratch", number];
 
 /** One dispatch of a WGSL template (see `src/device/wgsl.ts`). */
 export interface Dispatch {
+  /** Name in errors and traces. */
   readonly label: string;
+  /** The WGSL template. */
   readonly source: string;
   /** Integers become `u32`, booleans `bool`, strings are WGSL literals (see `float`). */
   readonly constants: Readonly<Record<string, number | boolean | string>>;
@@ -65,6 +82,7 @@ export interface Dispatch {
   readonly code?: Readonly<Record<string, string>>;
   /** What stands at each `@binding`; undefined where the template leaves one out. */
   readonly bindings: Readonly<Record<number, Ref | undefined>>;
+  /** Workgroups in each dimension. */
   readonly workgroups: readonly [number, number, number];
   /** Where a size makes loops long: the most rounds that all loops of one invocation take, and that size ("K = 70001"). */
   readonly rounds?: { readonly count: number; readonly of: string };
@@ -72,12 +90,15 @@ export interface Dispatch {
 
 /** How a call runs on a device: dispatches in order, and the sizes (elements) of the scratch buffers they share. */
 export interface Lowered {
+  /** In the order they run. */
   readonly dispatches: readonly Dispatch[];
+  /** Sizes of the scratch buffers, in elements. */
   readonly scratch?: readonly number[];
 }
 
 /** An operation: one folder under kernels/, four questions. Methods, so that `Op<A>` is an `Op`. */
 export interface Op<A = unknown> {
+  /** Name in errors and traces; the memory plan knows a few by it. */
   readonly name: string;
   /** Output shapes, or a `UserError` through `mismatch`. */
   infer(inputs: readonly Spec[], attrs: A): readonly Spec[];

@@ -1,26 +1,13 @@
 // Both devices behind their one interface: what goes in, what comes out and when, and how mistakes are told.
 import assert from "node:assert/strict";
-import { add, multiply, scale } from "../../kernels/elementwise/op.ts";
+import { multiply, scale } from "../../kernels/elementwise/op.ts";
 import { sumAll } from "../../kernels/reduce/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/errors.ts";
 import { constant, input, record, state, view } from "../../src/graph/structure.ts";
 import { apply, type Dispatch, type Op, scope } from "../../src/graph/tensor.ts";
 import { webgpuDevices } from "../kernels/harness.ts";
-
-/** Every device: WebGPU under both schedules, the CPU in both precisions. */
-async function everyDevice(test: (device: Device, where: string) => Promise<void>): Promise<void> {
-  for (const device of await webgpuDevices()) await test(device, `WebGPU, ${device.target!.kind} schedule`);
-  for (const precision of ["f32", "f64"] as const) {
-    using device = cpuDevice({ precision });
-    await test(device, `CPU, ${precision}`);
-  }
-}
-
-let states = 0;
-/** A name that no other test's state has: devices are shared. */
-const fresh = (name: string): string => `${name} ${states++}`;
+import { everyDevice, fresh } from "./devices.ts";
 
 Deno.test("a state is zeros until defined, keeps its numbers between runs and programs, and may be set again", () =>
   everyDevice(async (device, where) => {
@@ -52,13 +39,6 @@ Deno.test("numbers that the host holds in float64 or in plain u32 arrive in the 
     assert.deepEqual([...y, ...back], [third, -2, third, -2], where);
     assert.ok(u instanceof Uint32Array, where);
     assert.deepEqual([...u], [0, 7, 0xffffffff], where);
-  }));
-
-Deno.test("an input that is not given is an error that names it", () =>
-  everyDevice(async (device) => {
-    using program = await device.compile({ outputs: { y: add(input("x", [2]), input("offset", [2])) } });
-    assert.throws(() => program.run({ x: Float32Array.of(1, 2) }), /Input offset was not given/);
-    assert.throws(() => program.run(), /Input x was not given/);
   }));
 
 Deno.test("constants, inputs, states and views of them can be read as outputs", () =>
@@ -160,15 +140,6 @@ Deno.test("a tensor larger than one binding is the user's error, with its size, 
     );
     assert.throws(() => device.define(fresh("huge"), { shape: [elements], dtype: "f32" }), UserError);
   }
-});
-
-Deno.test("WebGPU refuses a state under another shape and an input of another length, by name", async () => {
-  const [device] = await webgpuDevices();
-  const name = fresh("w");
-  device.define(name, { shape: [4], dtype: "f32" });
-  assert.throws(() => device.define(name, { shape: [5], dtype: "f32" }), /is f32\[4\], not f32\[5\]/);
-  using program = await device.compile({ outputs: { y: scale(input("x", [4]), 2) } });
-  assert.throws(() => program.run({ x: Float32Array.of(1, 2) }), /Input x has 2 numbers/);
 });
 
 Deno.test("WebGPU says what it runs on, and gives kernels the adapter's limits", async () => {

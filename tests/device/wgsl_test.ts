@@ -79,6 +79,29 @@ Deno.test("a block without end, an insert without text and a condition that is n
   );
 });
 
+Deno.test("a template line that is none is an error that quotes it, also in a half that is not taken", () => {
+  const failure = (message: RegExp) => (error: Error) =>
+    error instanceof SyntaxError && message.test(error.message);
+  assert.throws(
+    () => expand("//! fro r in 0..2\nx\n//! end"),
+    failure(/known word: \/\/! fro r in 0\.\.2\. Did you mean "for"\?/),
+  );
+  assert.throws(() => expand("//! if A\n//! els\n//! end"), failure(/\/\/! els\. Did you mean "else"/));
+  assert.throws(() => expand("//!end"), failure(/known word: \/\/!end/));
+  assert.throws(
+    () => expand("//! for row in 0..2\n$row\n//! end"),
+    failure(/one small letter: \/\/! for row in 0\.\.2/),
+  );
+  assert.throws(
+    () => expand("//! if A\nx\n//! else\ny\n//! for row in 0..2\n//! end\n//! end", { A: 1 }),
+    failure(/\/\/! for row in 0\.\.2/),
+  );
+  assert.throws(() => expand("//! for r in 0,2\n//! end"), failure(/\/\/! for r in 0,2/));
+  assert.throws(() => expand("x\n//! end"), failure(/outside of a block: \/\/! end/));
+  assert.throws(() => expand("//! else\nx"), failure(/outside of a block: \/\/! else/));
+  assert.throws(() => expand("//! insert X", {}, { X: "//! fi A\n//! end" }), failure(/\/\/! fi A/));
+});
+
 Deno.test("bindingsOf() reads every storage binding and whether it is written", () => {
   const shader = `@group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(3) var<storage,read_write> y: array<f32>;

@@ -2,12 +2,13 @@
 // decay at their edges; on the float64 oracle and on WebGPU under both schedules.
 import assert from "node:assert/strict";
 import { adamw, adamwHyper, type AdamwOptions } from "../../kernels/adamw/op.ts";
+import { add } from "../../kernels/elementwise/op.ts";
 import { randomStream } from "../../kernels/random/threefry.ts";
 import { sumSquares } from "../../kernels/reduce/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/errors.ts";
-import { input, state } from "../../src/graph/structure.ts";
+import { constant, input, state } from "../../src/graph/structure.ts";
 import golden from "../golden/adamw.json" with { type: "json" };
 import { between, type Case, checkKernel, randomInput, relativeError, webgpuDevices } from "./harness.ts";
 
@@ -132,7 +133,9 @@ function one(rng: ReturnType<typeof randomStream>): Case {
     clip: 1,
     decayed: between(rng, 0, size),
   } as const;
-  const { parameter, expAvg, expAvgSq } = adamw(p, g, m, v, sumSquares(g), input("hyper", [4]), options);
+  // Results, since an input may not be replaced.
+  const [p0, m0, v0] = [p, m, v].map((x) => add(x, constant(0)));
+  const { parameter, expAvg, expAvgSq } = adamw(p0, g, m0, v0, sumSquares(g), input("hyper", [4]), options);
   return { feeds, outputs: { parameter, expAvg, expAvgSq }, label: `${size}` };
 }
 

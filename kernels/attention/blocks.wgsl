@@ -1,0 +1,29 @@
+// The block mask of a mask that depends on data: for every tile of BLOCK x BLOCK pairs 0 where none is visible, 2 where
+// all are, else 1.
+@group(0) @binding(0) var<storage, read_write> blocks: array<u32>;
+//! insert EXTRAS
+
+fn mask_of(b: f32, h: f32, i: f32, j: f32) -> bool {
+  return
+//! insert MASK
+  != 0f;
+}
+
+@compute @workgroup_size(8)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let at = id.y * groups.x * 8u + id.x;
+  if (at >= BLOCK_B * BLOCK_H * QUERY_BLOCKS * KEY_BLOCKS) { return; }
+  let j0 = (at % KEY_BLOCKS) * BLOCK;
+  let i0 = ((at / KEY_BLOCKS) % QUERY_BLOCKS) * BLOCK;
+  let bh = at / (KEY_BLOCKS * QUERY_BLOCKS);
+  var some = false;
+  var every = true;
+  for (var i = i0; i < min(i0 + BLOCK, T); i++) {
+    for (var j = j0; j < min(j0 + BLOCK, S); j++) {
+      let seen = mask_of(f32(bh / BLOCK_H), f32(bh % BLOCK_H), f32(i), f32(j));
+      some = some || seen;
+      every = every && seen;
+    }
+  }
+  blocks[at] = select(0u, select(1u, 2u, every), some);
+}

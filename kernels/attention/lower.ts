@@ -1,0 +1,233 @@
+// How the attention kernels become dispatches: schedules, constants, and the code of expressions.
+import {
+  type Dispatch,
+  float,
+  line,
+  type Ref,
+  sizeOf,
+  type Spec,
+  type Target,
+} from "../../src/graph/tensor.ts";
+import { derivative, type Expression, lookupsOf, replace, toWgsl, WGSL_FUNCTIONS } from "../expression.ts";
+import threefryWgsl from "../random/threefry.wgsl" with { type: "text" };
+import commonWgsl from "./common.wgsl" with { type: "text" };
+import pairWgsl from "./pair.wgsl" with { type: "text" };
+import {
+  alignment,
+  type AttentionAttrs,
+  type AttentionSizes,
+  BLOCK,
+  ELEMENTWISE,
+  extrasOf,
+  hasRowTerm,
+  isExact,
+  isSoftmax,
+  modifies,
+} from "./sizes.ts";
+
+/** First binding of the inputs behind an operation's own. */
+const FIRST_EXTRA = 10;
+
+/** One of the attention kernels, as `attentionDispatch` is asked for it. */
+export interface Kernel {
+  readonly label: string;
+  readonly source: string;
+  readonly bindings: Readonly<Record<number, Ref | undefined>>;
+  /** Row sizes of the buffers that are read four numbers at a time. */
+  readonly loads: Readonly<Record<string, number>>;
+  /** Rows of one head that invocations are spread over, and heads in all. */
+  readonly length: number;
+  readonly heads: number;
+  /** Numbers that an invocation keeps for each of its rows. */
+  readonly numbersPerRow: number;
+  /** Keys taken together. */
+  readonly keys: number;
+  /** Rows of the other side that one invocation walks, and the sizes that make them many. */
+  readonly walked: { readonly count: number; readonly of: string };
+  /** Inputs of the operation before its extras. */
+  readonly own: number;
+}
+
+/** WGSL functions `load_NAME(at, e)`: the e-th four numbers of a row of `size`, zeros past its end. */
+function loadFunctions(buffers: Readonly<Record<string, number>>): string {
+  return Object.entries(buffers).map(([name, size]) => {
+    const item = (c: number) => {
+      return size % 4 === 0
+        ? `${name}[i + ${c}u]`
+        : `select(0f, ${name}[i + ${c}u], 4u * e + ${c}u < ${size}u)`;
+    };
+    return `fn load_${name}(at: u32, e: u32) -> vec4f { let i = at + 4u * e; return vec4f(${
+      [0, 1, 2, 3].map(item).join(", ")
+    }); }`;
+  }).join("\n");
+}
+
+/** Tables get a prefix in the kernels, where their names could clash. */
+export function inKernel(e: Expression): Expression {
+  return replace(e, (x) => {
+    if (x.kind !== "lookup") return undefined;
+    return { ...x, table: `table_${x.table}`, indices: x.indices.map(inKernel) };
+  });
+}
+
+/** Bindings and declarations of the inputs behind an operation's own, and the functions that use them. */
+export function extraBindings(
+  attrs: AttentionAttrs,
+  own: number,
+): { bindings: Record<number, Ref>; code: string } {
+  const names = extrasOf(attrs);
+  const bindings = Object.fromEntries(
+    names.map((_, i): [number, Ref] => [FIRST_EXTRA + i, ["input", own + i]]),
+  );
+  const declared = names.map((name, i) => {
+    const type = name === "seed" || name === "blocks" ? "u32" : "f32";
+    return `@group(0) @binding(${FIRST_EXTRA + i}) var<storage, read> ${name}: array<${type}>;`;
+  });
+  const random = attrs.dropout.p > 0 ? [threefryWgsl] : [];
+  return { bindings, code: [...declared, ...random, WGSL_FUNCTIONS].join("\n") };
+}
+
+/** Code of the expressions that the kernels insert. */
+function expressionCode(attrs: AttentionAttrs): Record<string, string> {
+  const phi = ELEMENTWISE[attrs.activation];
+  return {
+    SCORE: toWgsl(inKernel(attrs.score)),
+    SLOPE: toWgsl(inKernel(derivative(attrs.score, "score"))),
+    MASK: attrs.mask ? toWgsl(inKernel(attrs.mask)) : "",
+    PHI: phi ? toWgsl(phi) : "",
+    PHI_SLOPE: phi ? toWgsl(derivative(phi, "score")) : "",
+  };
+}
+
+/** Constants that do not depend on the schedule. */
+export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs): Dispatch["constants"] {
+  const { B, T, S, H, HKV, D, DV } = sizes;
+  const { p, site } = attrs.dropout;
+  const [blockB, blockH, queryBlocks, keyBlocks] = attrs.blocks ?? [1, 1, 1, 1];
+  const one = attrs.activation === "softmax1";
+  return {
+    BATCH: B,
+    T,
+    S,
+    H,
+    HKV,
+    D,
+    DV,
+    D4: Math.ceil(D / 4),
+    V4: Math.ceil(DV / 4),
+    SCALE: float(attrs.scale),
+    CAUSAL: attrs.causal,
+    WINDOW: attrs.window,
+    SYMMETRIC: attrs.symmetric && attrs.window > 0,
+    ...alignment(sizes, attrs),
+    MODULO: attrs.kvHead === "modulo",
+    HAS_MASK: attrs.mask !== undefined,
+    BLOCKS: attrs.blocks !== undefined,
+    BLOCK,
+    BLOCK_B: blockB,
+    BLOCK_H: blockH,
+    QUERY_BLOCKS: queryBlocks,
+    KEY_BLOCKS: keyBlocks,
+    MODIFIES: modifies(attrs),
+    SOFTMAX: isSoftmax(attrs),
+    FIRST_TOP: float(one ? 0 : -1e30),
+    FIRST_SUM: float(one ? 1 : 0),
+    DIVIDES: attrs.divide !== "none",
+    BY_ROOT: attrs.divide === "sqrt_n",
+    HAS_ROW: hasRowTerm(attrs),
+    EXACT: isExact(attrs),
+    DIAG: attrs.backward === "diag",
+    STE: attrs.backward === "ste",
+    DROPOUT: p > 0,
+    SITE: site,
+    DROP_BELOW: Math.floor(p * 2 ** 32),
+    KEEP_SCALE: float(1 / (1 - p)),
+  };
+}
+
+/** Rows an invocation keeps: as many as leave about 512 numbers in its hands; one on a real GPU, whose registers are few. */
+function rowsFor(target: Target, numbersPerRow: number, rows: number): number {
+  if (target.kind === "gpu") return 1;
+  return [4, 2, 1].find((n) => n * numbersPerRow <= 512 && n < rows + 2) ?? 1;
+}
+
+/** The dispatch of a kernel for a target: workgroup tiles on a real GPU, register rows on a software adapter. */
+export function attentionDispatch(
+  kernel: Kernel,
+  sizes: AttentionSizes,
+  attrs: AttentionAttrs,
+  target: Target,
+): Dispatch {
+  const staged = target.kind === "gpu";
+  const rows = rowsFor(target, kernel.numbersPerRow, kernel.length);
+  const lanes = staged ? 64 : 8;
+  const tiles = Math.ceil(kernel.length / rows);
+  const constants = attentionConstants(sizes, attrs);
+  const [D4, V4] = [Number(constants.D4), Number(constants.V4)];
+  // Both tiles in half of the workgroup memory that every device has; a divisor of BLOCK, a multiple of the keys.
+  const tile = staged ? [32, 16, 8].find((n) => n * 16 * (D4 + V4) <= 8192) ?? 4 : BLOCK;
+  const extra = extraBindings(attrs, kernel.own);
+  return {
+    label: kernel.label,
+    source: kernel.source,
+    constants: {
+      ...constants,
+      STAGED: staged,
+      ROWS: rows,
+      LANES: lanes,
+      TILES: tiles,
+      TILE: tile,
+      TILE_K: tile * D4,
+      TILE_V: tile * V4,
+      KEYS: kernel.keys,
+    },
+    code: {
+      ...expressionCode(attrs),
+      COMMON: commonWgsl,
+      PAIR: pairWgsl,
+      EXTRAS: `${extra.code}\n${loadFunctions(kernel.loads)}`,
+    },
+    bindings: { ...kernel.bindings, ...extra.bindings },
+    rounds: {
+      count: Math.ceil(kernel.walked.count / kernel.keys) + 2 * Math.ceil(kernel.walked.count / tile),
+      of: kernel.walked.of,
+    },
+    workgroups: staged ? [Math.ceil(tiles / lanes), kernel.heads, 1] : line(tiles * kernel.heads, lanes),
+  };
+}
+
+/** Where each learned table lies in the flat gradient of all of them: aligned, so that parts can be viewed. */
+export function tableOffsets(
+  tables: readonly string[],
+  specs: readonly Spec[],
+): { offsets: number[]; size: number } {
+  const offsets: number[] = [];
+  let size = 0;
+  tables.forEach((_, i) => {
+    offsets.push(size);
+    size += Math.ceil(sizeOf(specs[i]) / 64) * 64;
+  });
+  return { offsets, size };
+}
+
+/** WGSL of `add_slopes`: adds ds d score/d entry to every entry of the learned tables that a pair looks up. */
+export function slopesCode(
+  attrs: AttentionAttrs,
+  learned: readonly string[],
+  offsets: readonly number[],
+): string {
+  const score = inKernel(attrs.score);
+  const lines = lookupsOf(score).flatMap((lookup) => {
+    const t = learned.findIndex((name) => `table_${name}` === lookup.table);
+    if (t < 0) return [];
+    const text = toWgsl(lookup);
+    const entry = replace(score, (x) => {
+      return x.kind === "lookup" && toWgsl(x) === text ? { kind: "variable", name: "entry" } : undefined;
+    });
+    const slope = toWgsl(derivative(entry, "entry"));
+    const index = text.slice(lookup.table.length + 1, -1);
+    return [`  { let entry = ${text}; partial[base + ${offsets[t]}u + ${index}] += ds * (${slope}); }`];
+  });
+  const parameters = "base: u32, ds: f32, score: f32, b: f32, h: f32, i: f32, j: f32";
+  return [`fn add_slopes(${parameters}) {`, ...lines, "}"].join("\n");
+}

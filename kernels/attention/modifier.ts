@@ -1,0 +1,228 @@
+// Score modifiers and masks: what happens to a score before the activation, and which pairs there are. Each is an
+// expression with the tables it reads; a user's own is written the same way.
+import { literal } from "../../src/graph/structure.ts";
+import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import { nearest, UserError } from "../../src/errors.ts";
+import * as e from "../expression.ts";
+import type { Expression, Term } from "../expression.ts";
+
+/** A function of the score s at (b, h, i, j), and the tensors it looks up. */
+export interface ScoreModifier {
+  /** Over `score`, `b`, `h`, `i`, `j` and lookups. */
+  readonly expression: Expression;
+  /** Tables by the names that lookups use; learned ones get gradients. */
+  readonly tables: Readonly<Record<string, Tensor>>;
+}
+
+/** Which pairs (i, j) of sample b and head h are visible: where the expression is not 0. */
+export interface Mask {
+  /** Over `b`, `h`, `i`, `j` and lookups. */
+  readonly expression: Expression;
+  readonly tables: Readonly<Record<string, Tensor>>;
+}
+
+const [SCORE, B, H, I, J] = ["score", "b", "h", "i", "j"].map(e.variable);
+const NAMES = ["score", "b", "h", "i", "j"];
+
+/** A lookup in a tensor used as a table: its shape is the tensor's. */
+function at(name: string, table: Tensor, ...indices: Term[]): Expression {
+  return e.lookup(name, table.shape, ...indices);
+}
+
+/**
+ * A score modifier of one's own. The kernels, the function on the host and all derivatives come from the expression.
+ *
+ * @param expression over `score`, `b`, `h`, `i`, `j` and lookups in `tables`
+ * @param tables tensors by name; a learned one is a parameter like any other
+ * @throws {UserError} for a variable or table that is not there, naming the nearest
+ *
+ * @example A learned penalty on distance, one slope a head
+ * ```ts
+ * import { lookup, minus, modifier, state, times, variable } from "../../mod.ts";
+ * const slope = state("slope", [4]);
+ * const [score, h, i, j] = ["score", "h", "i", "j"].map(variable);
+ * const penalty = modifier(minus(score, times(lookup("slope", [4], h), minus(i, j))), { slope });
+ * ```
+ */
+export function modifier(
+  expression: Expression,
+  tables: Readonly<Record<string, Tensor>> = {},
+): ScoreModifier {
+  check("modifier", expression, tables, NAMES);
+  return { expression, tables };
+}
+
+/** A mask of one's own: pairs where the expression over `b`, `h`, `i`, `j` and lookups is not 0. */
+export function mask(expression: Expression, tables: Readonly<Record<string, Tensor>> = {}): Mask {
+  check("mask", expression, tables, NAMES.slice(1));
+  return { expression, tables };
+}
+
+function check(
+  what: string,
+  expression: Expression,
+  tables: Readonly<Record<string, Tensor>>,
+  names: readonly string[],
+): void {
+  const hint = (found: string, known: readonly string[]) => {
+    const near = nearest(found, known);
+    return near === undefined ? ` Known: ${known.join(", ") || "none"}.` : ` Did you mean "${near}"?`;
+  };
+  const odd = Object.keys(tables).find((name) => !/^[a-z]\w*$/i.test(name));
+  if (odd !== undefined) {
+    throw new UserError(`${what}: "${odd}" cannot name a table; use letters, digits and _.`);
+  }
+  for (const name of e.variablesOf(expression)) {
+    if (!names.includes(name)) {
+      throw new UserError(`${what}: unknown variable "${name}".${hint(name, names)}`);
+    }
+  }
+  for (const { table, shape } of e.lookupsOf(expression)) {
+    const given = tables[table];
+    if (!given) throw new UserError(`${what}: unknown table "${table}".${hint(table, Object.keys(tables))}`);
+    if (shape.join() !== given.shape.join()) {
+      throw new UserError(
+        `${what}: table "${table}" is [${given.shape.join(", ")}], the lookup says [${shape.join(", ")}].`,
+      );
+    }
+  }
+}
+
+/** Joins the tables of several expressions; where a name stands for different tensors, the later ones are renamed. */
+export function merge(
+  parts: readonly (ScoreModifier | Mask)[],
+): { expressions: Expression[]; tables: Record<string, Tensor> } {
+  const tables: Record<string, Tensor> = {};
+  const expressions = parts.map((part) => {
+    const renamed = new Map<string, string>();
+    for (const [name, tensor] of Object.entries(part.tables)) {
+      const same = Object.entries(tables).find(([, other]) => other === tensor)?.[0];
+      let free = same ?? name;
+      for (let k = 2; tables[free] !== undefined && tables[free] !== tensor; k++) free = `${name}_${k}`;
+      tables[free] = tensor;
+      renamed.set(name, free);
+    }
+    return withTables(part.expression, renamed);
+  });
+  return { expressions, tables };
+}
+
+/** The expression with its tables under other names, inside indices too. */
+function withTables(expression: Expression, names: ReadonlyMap<string, string>): Expression {
+  return e.replace(expression, (x) => {
+    if (x.kind !== "lookup") return undefined;
+    return {
+      ...x,
+      table: names.get(x.table) ?? x.table,
+      indices: x.indices.map((index) => withTables(index, names)),
+    };
+  });
+}
+
+/** The modifiers one after another: the second sees the first's result as its score. */
+export function compose(...modifiers: readonly ScoreModifier[]): ScoreModifier {
+  const { expressions, tables } = merge(modifiers);
+  return {
+    expression: expressions.reduce((before, after) => e.substitute(after, "score", before), SCORE),
+    tables,
+  };
+}
+
+/** Pairs that every mask shows. */
+export function all(...masks: readonly Mask[]): Mask {
+  const { expressions, tables } = merge(masks);
+  return { expression: expressions.reduce((a, b) => e.select(a, b, 0)), tables };
+}
+
+/** Pairs that some mask shows. */
+export function any(...masks: readonly Mask[]): Mask {
+  const { expressions, tables } = merge(masks);
+  return { expression: expressions.reduce((a, b) => e.select(a, 1, b)), tables };
+}
+
+/** A scalar, or one number a head ([H]), as a term. */
+function perHead(name: string, x: Tensor | number): { term: Term; tables: Record<string, Tensor> } {
+  if (typeof x === "number") return { term: x, tables: {} };
+  if (x.shape.length !== 1) {
+    throw new UserError(`${name}: expected a number, [1] or one a head [H], found [${x.shape.join(", ")}].`);
+  }
+  return { term: at(name, x, sizeOf(x) === 1 ? 0 : H), tables: { [name]: x } };
+}
+
+/** s e^tau: tau fixed, or learned as [1] or [H]. */
+export function temperature(tau: Tensor | number): ScoreModifier {
+  const { term, tables } = perHead("tau", tau);
+  return { expression: e.times(SCORE, e.exp(term)), tables };
+}
+
+/** s + b: b fixed, or learned as [1] or [H]. */
+export function scoreBias(b: Tensor | number): ScoreModifier {
+  const { term, tables } = perHead("bias", b);
+  return { expression: e.plus(SCORE, term), tables };
+}
+
+/** c tanh(s / c) (Gemma 2, 2024). */
+export function softcap(c: number): ScoreModifier {
+  if (!(c > 0)) throw new UserError(`softcap: expected a number above 0, found ${c}.`);
+  return { expression: e.times(c, e.tanh(e.over(SCORE, c))), tables: {} };
+}
+
+/**
+ * The slopes of ALiBi: 2^(-8 h / H) for h = 1..H; where H is no power of two, those of the next lower power, then every
+ * other one of twice that power (Press et al. 2022).
+ */
+export function alibiSlopes(heads: number): number[] {
+  const power = 2 ** Math.floor(Math.log2(heads));
+  const slopes = (n: number) => Array.from({ length: n }, (_, h) => 2 ** (-8 * (h + 1) / n));
+  const more = slopes(2 * power).filter((_, h) => h % 2 === 0);
+  return [...slopes(power), ...more].slice(0, heads);
+}
+
+/** s + slope_h (j - i). */
+export function alibi(heads: number): ScoreModifier {
+  const slopes = literal(Float32Array.from(alibiSlopes(heads)), [heads]);
+  const term = e.times(at("alibi", slopes, H), e.minus(J, I));
+  return { expression: e.plus(SCORE, term), tables: { alibi: slopes } };
+}
+
+/** j <= i. The option `causal` of attention does the same faster, and knows other alignments. */
+export const causalMask: Mask = { expression: e.atMost(J, I), tables: {} };
+
+/** The first p keys, whatever else: combine it with another mask by `any` (prefix-LM). */
+export function prefix(p: number): Mask {
+  return { expression: e.less(J, p), tables: {} };
+}
+
+/** doc(i) = doc(j): ids [B, T] of the queries' documents, [B, S] of the keys' (the same where left out). */
+export function documents(queries: Tensor, keys: Tensor = queries): Mask {
+  const tables = { query_document: queries, key_document: keys };
+  return { expression: e.equal(at("query_document", queries, B, I), at("key_document", keys, B, J)), tables };
+}
+
+/** Key j of sample b is there: numbers [B, S], 0 for padding. */
+export function keyPadding(valid: Tensor): Mask {
+  if (valid.shape.length !== 2) {
+    throw new UserError(`keyPadding: expected [B, S], found [${valid.shape.join(", ")}].`);
+  }
+  return { expression: e.less(0, e.absolute(at("key_valid", valid, B, J))), tables: { key_valid: valid } };
+}
+
+/** Sample b has keys 0 to lengths[b] - 1: a ragged batch, lengths [B]. */
+export function keyLengths(lengths: Tensor): Mask {
+  return { expression: e.less(J, at("key_length", lengths, B)), tables: { key_length: lengths } };
+}
+
+/**
+ * Any given pattern: numbers whose last two dimensions are [T, S], before them optionally H, or B and H; not 0 means
+ * attend. A dimension of 1 is repeated.
+ */
+export function booleanMask(visible: Tensor): Mask {
+  const { shape } = visible;
+  if (shape.length < 2 || shape.length > 4) {
+    throw new UserError(
+      `booleanMask: expected [T, S], [H, T, S] or [B, H, T, S], found [${shape.join(", ")}].`,
+    );
+  }
+  const indices = [B, H, I, J].slice(4 - shape.length).map((index, k) => shape[k] === 1 ? 0 : index);
+  return { expression: e.less(0, e.absolute(at("visible", visible, ...indices))), tables: { visible } };
+}

@@ -1,0 +1,111 @@
+// What attention is asked to compute: its sizes, its attributes, and what follows from them.
+import { mismatch, type Spec, type Tensor } from "../../src/graph/tensor.ts";
+import { type Expression, max, sigmoid, times, variable } from "../expression.ts";
+
+/** From scores to weights. The first two are normalised over the row; the others act on each score alone. */
+export const ATTENTION_ACTIVATIONS = ["softmax", "softmax1", "sigmoid", "relu", "relu2"] as const;
+
+/** Name of an attention activation. */
+export type AttentionActivation = typeof ATTENTION_ACTIVATIONS[number];
+
+/** Attributes of attention. Inputs are q, k, v, then `extrasOf` in its order. */
+export interface AttentionAttrs {
+  readonly scale: number;
+  /** The range of keys that query i sees, in positions among the keys: i, or i + S - T from the bottom right. */
+  readonly causal: boolean;
+  readonly bottomRight: boolean;
+  /** Keys less than this far behind the query; 0 for all. */
+  readonly window: number;
+  /** The window reaches as far ahead. */
+  readonly symmetric: boolean;
+  /** Which pairs are visible, beyond the range. */
+  readonly mask: Expression | undefined;
+  /** Sizes of the block mask that goes with it, B and H of which may be 1; undefined where there is none. */
+  readonly blocks: readonly number[] | undefined;
+  /** The score after its modifiers, over `score`, `b`, `h`, `i`, `j` and lookups. */
+  readonly score: Expression;
+  /** Names of the tables that score and mask look up. */
+  readonly tables: readonly string[];
+  readonly activation: AttentionActivation;
+  /** Element-wise weights are divided by the visible keys of the row, or by their root. */
+  readonly divide: "none" | "n" | "sqrt_n";
+  readonly backward: "exact" | "diag" | "ste";
+  readonly kvHead: "grouped" | "modulo";
+  /** Dropout of the pattern, and the number of the place that draws it. */
+  readonly dropout: { readonly p: number; readonly site: number };
+}
+
+/** Sizes of attention in the letters of its definition. */
+export interface AttentionSizes {
+  readonly B: number;
+  readonly T: number;
+  readonly S: number;
+  readonly H: number;
+  readonly HKV: number;
+  readonly D: number;
+  readonly DV: number;
+}
+
+/** Side of the square tiles of a block mask. */
+export const BLOCK = 32;
+
+const SCORE = variable("score");
+const RECTIFIED = max(0, SCORE);
+
+/** Element-wise activations as functions of `score`. */
+export const ELEMENTWISE: Readonly<Record<string, Expression>> = {
+  sigmoid: sigmoid(SCORE),
+  relu: RECTIFIED,
+  relu2: times(RECTIFIED, RECTIFIED),
+};
+
+/** Reads the sizes off q [B,T,H,d], k [B,S,Hkv,d], v [B,S,Hkv,dv]; throws where they do not fit. */
+export function attentionSizes([q, k, v]: readonly Spec[]): AttentionSizes {
+  const [B, T, H, D] = q.shape;
+  const [, S, HKV] = k.shape;
+  const DV = v.shape[3];
+  const fits = [q, k, v].every((x) => x.shape.length === 4 && x.shape[0] === B && x.dtype === "f32") &&
+    k.shape[3] === D && v.shape[1] === S && v.shape[2] === HKV && H % HKV === 0;
+  if (!fits) {
+    mismatch("attention", "q [B, T, H, d], k [B, S, Hkv, d] and v [B, S, Hkv, dv] where Hkv divides H", [
+      q,
+      k,
+      v,
+    ]);
+  }
+  return { B, T, S, H, HKV, D, DV };
+}
+
+/** True for the activations that are normalised over the row. */
+export const isSoftmax = ({ activation }: AttentionAttrs): boolean => activation.startsWith("softmax");
+
+/** True where a number per row is saved for the backward pass: a log-sum-exp, or what the row is divided by. */
+export const hasRowTerm = (attrs: AttentionAttrs): boolean => isSoftmax(attrs) || attrs.divide !== "none";
+
+/** True where the backward pass needs delta_i = dz_i . z_i. */
+export const isExact = (attrs: AttentionAttrs): boolean => isSoftmax(attrs) && attrs.backward === "exact";
+
+/** True where the scores are modified. */
+export const modifies = ({ score }: AttentionAttrs): boolean => score.kind !== "variable";
+
+/** Names of the inputs behind an operation's own: the dropout seed, the block mask, the tables. */
+export function extrasOf(attrs: AttentionAttrs): string[] {
+  return [
+    ...(attrs.dropout.p > 0 ? ["seed"] : []),
+    ...(attrs.blocks ? ["blocks"] : []),
+    ...attrs.tables.map((name) => `table_${name}`),
+  ];
+}
+
+/** The last inputs of a node: its extras, by the names of `extrasOf`. */
+export function extraInputs<X extends Spec | Tensor>(inputs: readonly X[], attrs: AttentionAttrs): X[] {
+  return inputs.slice(inputs.length - extrasOf(attrs).length);
+}
+
+/** How far the queries' positions are ahead of their numbers: LEFT and RIGHT of the kernels. */
+export function alignment(
+  { T, S }: AttentionSizes,
+  { bottomRight }: AttentionAttrs,
+): { LEFT: number; RIGHT: number } {
+  return bottomRight ? { LEFT: T, RIGHT: S } : { LEFT: 0, RIGHT: 0 };
+}

@@ -1,0 +1,126 @@
+// Interval arithmetic on expressions: what an expression can be over a box of its variables. It tells which tiles of an
+// attention matrix a mask leaves empty or full without looking at one pair.
+import { type Binary, type Expression, type Lookup, toFunction, type Unary } from "./expression.ts";
+
+/** Every value lies between the two, both included. */
+export type Interval = readonly [low: number, high: number];
+
+/** Numbers of tables by name, where the host knows them. */
+export type TableValues = Readonly<Record<string, ArrayLike<number> | undefined>>;
+
+const ANY: Interval = [-Infinity, Infinity];
+/** Entries of a table that are looked through for their range; more are taken to be anything. */
+const MOST_ENTRIES = 1 << 16;
+
+const monotone = (f: (x: number) => number, [a, b]: Interval): Interval => [f(a), f(b)];
+
+function unaryBounds(f: Unary, x: Interval): Interval {
+  const [a, b] = x;
+  switch (f) {
+    case "neg":
+      return [-b, -a];
+    case "abs":
+      return a >= 0 ? x : b <= 0 ? [-b, -a] : [0, Math.max(-a, b)];
+    case "log":
+      return b <= 0 ? ANY : [a <= 0 ? -Infinity : Math.log(a), Math.log(b)];
+    case "sqrt":
+      return [Math.sqrt(Math.max(a, 0)), Math.sqrt(Math.max(b, 0))];
+    default: {
+      // exp, tanh, sigmoid, floor and erf never fall.
+      const value = toFunction({ kind: "unary", f, x: { kind: "variable", name: "x" } }, ["x"]);
+      return monotone(value, x);
+    }
+  }
+}
+
+/** 0 times infinity is 0 here: the factor is exactly 0. */
+const product = (a: number, b: number): number => a === 0 || b === 0 ? 0 : a * b;
+
+function binaryBounds(f: Binary, a: Interval, b: Interval): Interval {
+  const corners = (g: (x: number, y: number) => number): Interval => {
+    const values = a.flatMap((x) => b.map((y) => g(x, y)));
+    return values.some(Number.isNaN) ? ANY : [Math.min(...values), Math.max(...values)];
+  };
+  const truth = (always: boolean, never: boolean): Interval => always ? [1, 1] : never ? [0, 0] : [0, 1];
+  switch (f) {
+    case "+":
+      return [a[0] + b[0], a[1] + b[1]];
+    case "-":
+      return [a[0] - b[1], a[1] - b[0]];
+    case "*":
+      return corners(product);
+    case "/":
+      return b[0] <= 0 && b[1] >= 0 ? ANY : corners((x, y) => x / y);
+    case "min":
+      return [Math.min(a[0], b[0]), Math.min(a[1], b[1])];
+    case "max":
+      return [Math.max(a[0], b[0]), Math.max(a[1], b[1])];
+    case "<":
+      return truth(a[1] < b[0], a[0] >= b[1]);
+    case "<=":
+      return truth(a[1] <= b[0], a[0] > b[1]);
+    case "==":
+      return truth(a[0] === a[1] && b[0] === b[1] && a[0] === b[0], a[1] < b[0] || b[1] < a[0]);
+  }
+}
+
+function lookupBounds(
+  { table, shape, indices }: Lookup,
+  box: Readonly<Record<string, Interval>>,
+  tables: TableValues,
+): Interval {
+  const values = tables[table];
+  const ranges = indices.map((index, k): Interval => {
+    const [low, high] = bounds(index, box, tables);
+    return [Math.max(0, Math.trunc(low)), Math.min(shape[k] - 1, Math.trunc(high))];
+  });
+  const entries = ranges.reduce((count, [low, high]) => count * Math.max(high - low + 1, 0), 1);
+  if (!values || entries === 0 || entries > MOST_ENTRIES) return ANY;
+  let [least, most] = [Infinity, -Infinity];
+  const visit = (k: number, at: number): void => {
+    if (k === shape.length) {
+      least = Math.min(least, values[at]);
+      most = Math.max(most, values[at]);
+      return;
+    }
+    for (let i = ranges[k][0]; i <= ranges[k][1]; i++) visit(k + 1, at * shape[k] + i);
+  };
+  visit(0, 0);
+  return [least, most];
+}
+
+/**
+ * Bounds of an expression over a box of its variables: wide ones where a variable stands in it twice, never wrong ones.
+ *
+ * @example
+ * ```ts
+ * import { bounds } from "./bounds.ts";
+ * import { atMost, variable } from "./expression.ts";
+ * bounds(atMost(variable("j"), variable("i")), { i: [32, 63], j: [0, 31] }); // [1, 1]: always true
+ * ```
+ */
+export function bounds(
+  e: Expression,
+  box: Readonly<Record<string, Interval>>,
+  tables: TableValues = {},
+): Interval {
+  switch (e.kind) {
+    case "number":
+      return [e.value, e.value];
+    case "variable":
+      return box[e.name] ?? ANY;
+    case "unary":
+      return unaryBounds(e.f, bounds(e.x, box, tables));
+    case "binary":
+      return binaryBounds(e.f, bounds(e.a, box, tables), bounds(e.b, box, tables));
+    case "lookup":
+      return lookupBounds(e, box, tables);
+    case "select": {
+      const [low, high] = bounds(e.if, box, tables);
+      const [a, b] = [bounds(e.then, box, tables), bounds(e.else, box, tables)];
+      if (low > 0 || high < 0) return a;
+      if (low === 0 && high === 0) return b;
+      return [Math.min(a[0], b[0]), Math.max(a[1], b[1])];
+    }
+  }
+}

@@ -1,0 +1,153 @@
+// Memory of a WebGPU device: what may be allocated, states, reading back, and how its errors, which WebGPU tells late and
+// elsewhere, become exceptions.
+import { UserError } from "../errors.ts";
+import { sizeOf, type Spec, type Target, type Values } from "../graph/tensor.ts";
+import { checkLength, checkState } from "./refusals.ts";
+
+/** A state on the device. */
+export interface GpuState {
+  readonly buffer: GPUBuffer;
+  readonly spec: Spec;
+}
+
+/** An open WebGPU device and what it holds. */
+export interface Gpu {
+  readonly device: GPUDevice;
+  /** The adapter's own name. */
+  readonly name: string;
+  readonly target: Target;
+  /** Workgroups of one dispatch in one dimension. */
+  readonly maxWorkgroups: number;
+  readonly states: Map<string, GpuState>;
+  /** Compiled kernels by their WGSL. */
+  readonly pipelines: Map<string, GPUComputePipeline>;
+  /** The first error that nobody was waiting for: after it every call throws it. */
+  failure: Error | undefined;
+}
+
+/** Throws the error after which this device computes nothing more. */
+export function checkAlive({ failure }: Gpu): void {
+  if (failure) throw failure;
+}
+
+/** Keeps the first error that no call can throw itself. */
+export function fail(gpu: Gpu, error: Error): void {
+  gpu.failure ??= error;
+}
+
+const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+const REMEDY = "use a smaller batch, context or model.";
+
+/** Bytes of a tensor's buffer: whole blocks of 256. */
+export function paddedBytes(spec: Spec): number {
+  return Math.ceil(Math.max(sizeOf(spec), 1) / 64) * 256;
+}
+
+/** Throws a `UserError` where one buffer would be larger than the adapter binds. */
+export function checkBinding({ name, target: { maxBindingBytes } }: Gpu, label: string, bytes: number): void {
+  if (bytes <= maxBindingBytes) return;
+  throw new UserError(
+    `${label} needs ${mib(bytes)} in one buffer, the limit of ${name} is ${mib(maxBindingBytes)}: ${REMEDY}`,
+  );
+}
+
+/** A zeroed buffer that kernels, copies and uploads may use. */
+export function allocate(gpu: Gpu, label: string, bytes: number): GPUBuffer {
+  checkBinding(gpu, label, bytes);
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
+  return gpu.device.createBuffer({ label, size: bytes, usage });
+}
+
+/**
+ * Does `work` at once and resolves with what the device finds wrong with it: a `UserError` where memory is short, told
+ * before what only follows from that.
+ */
+export async function guarded(
+  { device, name }: Gpu,
+  what: string,
+  bytes: number,
+  work: () => void,
+): Promise<Error | undefined> {
+  device.pushErrorScope("validation");
+  device.pushErrorScope("out-of-memory");
+  let scopes: Promise<GPUError | null>[] = [];
+  try {
+    work();
+  } finally {
+    scopes = [device.popErrorScope(), device.popErrorScope()];
+  }
+  const [memory, validation] = await Promise.all(scopes);
+  if (memory) {
+    return new UserError(
+      `${what} needs ${mib(bytes)} (${bytes} bytes), which ${name} has not left: ${REMEDY}`,
+    );
+  }
+  return validation ? new Error(`WebGPU, ${what}: ${validation.message}`) : undefined;
+}
+
+/** Makes a state, or replaces the numbers of one. */
+export function defineState(gpu: Gpu, name: string, spec: Spec, values?: Values): void {
+  checkAlive(gpu);
+  const held = gpu.states.get(name);
+  if (held) checkState(name, held.spec, spec);
+  if (values) checkLength(`State ${name}`, values, spec);
+  const bytes = paddedBytes(spec);
+  if (!held) checkBinding(gpu, `State ${name}`, bytes);
+  const work = (): void => {
+    const { buffer } = held ?? { buffer: allocate(gpu, `State ${name}`, bytes) };
+    gpu.states.set(name, { buffer, spec });
+    if (values) gpu.device.queue.writeBuffer(buffer, 0, bytesOf(values, spec));
+    else if (held) gpu.device.queue.writeBuffer(buffer, 0, new Uint8Array(bytes));
+  };
+  guarded(gpu, `State ${name}`, bytes, work).then(
+    (error) => error && fail(gpu, error),
+    (error) => fail(gpu, error),
+  );
+}
+
+/** The bytes to upload: what the host holds in twice the precision is rounded. */
+export function bytesOf(values: Values, spec: Spec): Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> {
+  const fits = spec.dtype === "u32" ? values instanceof Uint32Array : values instanceof Float32Array;
+  if (fits) return values as Float32Array<ArrayBuffer>;
+  return spec.dtype === "u32" ? Uint32Array.from(values) : Float32Array.from(values);
+}
+
+/** A tensor in a buffer; its offset in elements. */
+export interface GpuPlace {
+  readonly buffer: GPUBuffer;
+  readonly offset: number;
+  readonly spec: Spec;
+}
+
+/** Copies tensors to the host as they stand after what has been submitted; the copies are ordered at once. */
+export async function readBack(gpu: Gpu, places: readonly GpuPlace[]): Promise<Values[]> {
+  checkAlive(gpu);
+  if (places.length === 0) return [];
+  const starts: number[] = [];
+  let total = 0;
+  for (const { spec } of places) {
+    starts.push(total);
+    total += paddedBytes(spec);
+  }
+  const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+  const staging = gpu.device.createBuffer({ label: "read-back", size: total, usage });
+  const encoder = gpu.device.createCommandEncoder();
+  places.forEach(({ buffer, offset, spec }, i) => {
+    encoder.copyBufferToBuffer(buffer, 4 * offset, staging, starts[i], 4 * sizeOf(spec));
+  });
+  gpu.device.queue.submit([encoder.finish()]);
+  try {
+    await staging.mapAsync(GPUMapMode.READ);
+    checkAlive(gpu);
+    const bytes = staging.getMappedRange();
+    return places.map(({ spec }, i) => {
+      const part = bytes.slice(starts[i], starts[i] + 4 * sizeOf(spec));
+      return spec.dtype === "u32" ? new Uint32Array(part) : new Float32Array(part);
+    });
+  } catch (error) {
+    // A map fails after what is wrong with the device, and says less.
+    throw gpu.failure ?? error;
+  } finally {
+    staging.destroy();
+  }
+}

@@ -1,0 +1,224 @@
+// Programs of a WebGPU device: a plan's dispatches become pipelines and bind groups once; a run uploads its inputs, encodes
+// one compute pass and submits it.
+import { UserError } from "../errors.ts";
+import type { Dispatch } from "../graph/tensor.ts";
+import type { Program } from "./device.ts";
+import {
+  allocate,
+  bytesOf,
+  checkAlive,
+  checkBinding,
+  defineState,
+  type Gpu,
+  guarded,
+  readBack,
+} from "./gpu_memory.ts";
+import { type Buffer, type Graph, type Place, type Plan, plan, type Step } from "./plan.ts";
+import { checkFeeds, checkState, entryOf } from "./refusals.ts";
+import { bindingsOf, shaderOf } from "./wgsl.ts";
+
+/** A compiled dispatch, and where each of its bindings lies in the plan. */
+interface Kernel {
+  readonly label: string;
+  readonly pipeline: GPUComputePipeline;
+  readonly places: ReadonlyMap<number, Place>;
+  readonly workgroups: readonly [number, number, number];
+}
+
+interface Bound {
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly workgroups: readonly [number, number, number];
+}
+
+async function pipelineOf(
+  { device, pipelines }: Gpu,
+  label: string,
+  shader: string,
+): Promise<GPUComputePipeline> {
+  const known = pipelines.get(shader);
+  if (known) return known;
+  device.pushErrorScope("validation");
+  const entries = [...bindingsOf(shader)].map(([binding, access]): GPUBindGroupLayoutEntry => ({
+    binding,
+    visibility: GPUShaderStage.COMPUTE,
+    buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+  }));
+  const layout = device.createPipelineLayout({
+    bindGroupLayouts: [device.createBindGroupLayout({ entries })],
+  });
+  const module = device.createShaderModule({ label, code: shader });
+  const pipeline = device.createComputePipeline({ label, layout, compute: { module, entryPoint: "main" } });
+  const error = await device.popErrorScope();
+  if (error) throw new Error(`WGSL of ${label}: ${error.message}\n${numbered(shader)}`);
+  pipelines.set(shader, pipeline);
+  return pipeline;
+}
+
+async function kernelOf(gpu: Gpu, step: Step, dispatch: Dispatch): Promise<Kernel> {
+  const label = step.node.path ? `${dispatch.label} at ${step.node.path}` : dispatch.label;
+  const { workgroups } = dispatch;
+  if (workgroups.some((n) => n > gpu.maxWorkgroups)) {
+    throw new UserError(
+      `${label} needs ${
+        workgroups.join(" x ")
+      } workgroups, the limit of ${gpu.name} is ${gpu.maxWorkgroups} in a ` +
+        `dimension: use a smaller batch, context or model.`,
+    );
+  }
+  const given = new Map<number, Place>();
+  for (const [binding, ref] of Object.entries(dispatch.bindings)) {
+    if (!ref) continue;
+    const [kind, index] = ref;
+    const from = kind === "input" ? step.inputs : kind === "output" ? step.outputs : step.scratch;
+    given.set(Number(binding), from[index]);
+  }
+  const shader = withoutConflicts(shaderOf(dispatch), given);
+  const pipeline = await pipelineOf(gpu, label, shader);
+  const places = new Map([...bindingsOf(shader).keys()].map((binding) => {
+    const place = given.get(binding);
+    if (!place) throw new Error(`${label}: nothing is bound at ${binding}.`);
+    return [binding, place];
+  }));
+  return { label, pipeline, places, workgroups };
+}
+
+function bind({ device }: Gpu, kernel: Kernel, buffers: ReadonlyMap<Buffer, GPUBuffer>): Bound {
+  const { label, pipeline, places, workgroups } = kernel;
+  const entries = [...places].map(([binding, { buffer, offset, size }]): GPUBindGroupEntry => ({
+    binding,
+    resource: { buffer: buffers.get(buffer)!, offset: 4 * offset, size: Math.ceil(size / 4) * 16 },
+  }));
+  const group = device.createBindGroup({ label, layout: pipeline.getBindGroupLayout(0), entries });
+  return { pipeline, group, workgroups };
+}
+
+/** What a program holds on the device; `newStates` were not there before it. */
+interface Held {
+  readonly buffers: Map<Buffer, GPUBuffer>;
+  readonly newStates: string[];
+  bound: Bound[];
+}
+
+function materialise(gpu: Gpu, { buffers }: Plan, held: Held): void {
+  for (const buffer of buffers) {
+    if (buffer.kind === "state") {
+      if (!gpu.states.has(buffer.name)) {
+        held.newStates.push(buffer.name);
+        defineState(gpu, buffer.name, buffer.spec);
+      }
+      held.buffers.set(buffer, gpu.states.get(buffer.name)!.buffer);
+      continue;
+    }
+    const made = allocate(gpu, buffer.name, 4 * buffer.size);
+    held.buffers.set(buffer, made);
+    if (buffer.data) gpu.device.queue.writeBuffer(made, 0, bytesOf(buffer.data, buffer.spec));
+    if (buffer.value) gpu.device.queue.writeBuffer(made, 0, new Float32Array(buffer.size).fill(buffer.value));
+  }
+}
+
+function release({ buffers }: Held): void {
+  for (const [buffer, made] of buffers) if (buffer.kind !== "state") made.destroy();
+}
+
+/** Everything that can be wrong without a byte allocated. */
+function checkPlan(gpu: Gpu, { buffers }: Plan): void {
+  for (const { kind, name, spec, size } of buffers) {
+    const state = kind === "state" ? gpu.states.get(name) : undefined;
+    if (state) checkState(name, state.spec, spec);
+    checkBinding(gpu, name, 4 * size);
+  }
+}
+
+/** Plans and compiles a graph; a failure leaves nothing of it on the device. */
+export async function compileProgram(gpu: Gpu, graph: Graph): Promise<Program> {
+  checkAlive(gpu);
+  const planned = plan(graph, gpu.target);
+  checkPlan(gpu, planned);
+  const kernels: Kernel[] = [];
+  for (const step of planned.steps) {
+    for (const dispatch of step.lowered.dispatches) kernels.push(await kernelOf(gpu, step, dispatch));
+  }
+  // States may have been defined while kernels were compiled.
+  checkPlan(gpu, planned);
+  const held: Held = { buffers: new Map(), newStates: [], bound: [] };
+  try {
+    const bytes = Object.values(planned.memory).reduce((a, b) => a + b, 0);
+    const error = await guarded(gpu, "This program's memory", bytes, () => {
+      materialise(gpu, planned, held);
+      held.bound = kernels.map((kernel) => bind(gpu, kernel, held.buffers));
+    });
+    if (error) throw error;
+    checkAlive(gpu);
+  } catch (error) {
+    release(held);
+    for (const name of held.newStates) {
+      gpu.states.get(name)?.buffer.destroy();
+      gpu.states.delete(name);
+    }
+    throw error;
+  }
+  return programOf(gpu, graph, planned, held);
+}
+
+function programOf(gpu: Gpu, graph: Graph, planned: Plan, held: Held): Program {
+  const { device } = gpu;
+  const inputs = planned.buffers.filter((b) => b.kind === "input");
+  const outputs = new Map(Object.entries(planned.outputs));
+  let closed = false;
+  const checkOpen = (): void => {
+    checkAlive(gpu);
+    if (closed) throw new Error("This program is closed.");
+  };
+  return {
+    plan: planned,
+    run(feeds = {}) {
+      checkOpen();
+      checkFeeds(inputs, feeds);
+      for (const input of inputs) {
+        device.queue.writeBuffer(held.buffers.get(input)!, 0, bytesOf(feeds[input.name], input.spec));
+      }
+      const encoder = device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      for (const { pipeline, group, workgroups } of held.bound) {
+        pass.setPipeline(pipeline);
+        pass.setBindGroup(0, group);
+        pass.dispatchWorkgroups(...workgroups);
+      }
+      pass.end();
+      device.queue.submit([encoder.finish()]);
+    },
+    async read(names) {
+      checkOpen();
+      const places = names.map((name) => {
+        const { buffer, offset } = entryOf("output of this program", outputs, name);
+        return { buffer: held.buffers.get(buffer)!, offset, spec: graph.outputs![name] };
+      });
+      return await readBack(gpu, places);
+    },
+    [Symbol.dispose]() {
+      closed = true;
+      release(held);
+    },
+  };
+}
+
+/** WebGPU forbids one buffer read and written in a dispatch even where the ranges are apart; written twice it may be. */
+function withoutConflicts(shader: string, places: ReadonlyMap<number, Place>): string {
+  const access = bindingsOf(shader);
+  const written = new Set(
+    [...access].filter(([, a]) => a === "read_write").map(([b]) => places.get(b)?.buffer),
+  );
+  for (const [binding, mode] of access) {
+    if (mode === "read" && written.has(places.get(binding)?.buffer)) {
+      shader = shader.replace(
+        new RegExp(`(@binding\\(${binding}\\)\\s*var<storage,\\s*)read(>)`),
+        "$1read_write$2",
+      );
+    }
+  }
+  return shader;
+}
+
+const numbered = (text: string): string =>
+  text.split("\n").map((row, i) => `${String(i + 1).padStart(4)} ${row}`).join("\n");
