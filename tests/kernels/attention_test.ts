@@ -187,13 +187,15 @@ const names = Object.keys(ACTIVATIONS);
 const turn = (rng: RandomStream): AttentionOptions => ACTIVATIONS[names[rng.below(names.length)]];
 
 for (const [name, options] of Object.entries(ACTIVATIONS)) {
+  // The kernels themselves are proven by the two that users take; the others differ by an expression.
+  const count = name === "softmax" || name === "sigmoid" ? 20 : 5;
   Deno.test(`attention with ${name}: z to 1e-5 of float64 on WebGPU`, () => {
-    return checkKernel(`attention ${name}`, random(70, () => options), { floor: 1e-3 });
+    return checkKernel(`attention ${name}`, random(70, () => options), { floor: 1e-3, count });
   });
   Deno.test(`attention with ${name}: gradients to 1e-4 of float64 on WebGPU`, () => {
     return checkKernel(`attention gradients ${name}`, withGradients(random(60, () => options)), {
       ...TOLERANCE,
-      count: 20,
+      count,
     });
   });
   Deno.test(`attention with ${name}: gradients equal central differences`, () => {
@@ -238,7 +240,7 @@ for (const activation of ["softmax", "sigmoid"] as const) {
 
 for (const backward of ["diag", "ste"] as const) {
   Deno.test(`the ${backward} backward of softmax equals its float64 definition on WebGPU`, () => {
-    return checkKernel(backward, withGradients(random(60, () => ({ backward }))), TOLERANCE);
+    return checkKernel(backward, withGradients(random(60, () => ({ backward }))), { ...TOLERANCE, count: 5 });
   });
   Deno.test(`the ${backward} backward of softmax is what the dense definition says`, async () => {
     const s = setting(randomStream(1, backward), 9);
