@@ -12,7 +12,11 @@ const BACKEND = "DENO_WEBGPU_BACKEND";
 /** The adapter that WebGPU offers, or undefined where there is none. */
 export async function findAdapter(): Promise<GPUAdapter | undefined> {
   // Without this wgpu may take a GL software adapter; it is read when the first adapter is asked for.
-  if (Deno.build.os === "linux" && !Deno.env.get(BACKEND)) Deno.env.set(BACKEND, "vulkan");
+  if (Deno.build.os === "linux") {
+    if (!Deno.env.get(BACKEND)) Deno.env.set(BACKEND, "vulkan");
+    // A driver that looks for a window system complains on stderr where this names no folder.
+    if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
+  }
   return await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" }) ?? undefined;
 }
 
