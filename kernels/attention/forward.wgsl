@@ -1,5 +1,5 @@
-// z_i = sum_j a_ij v_j: every invocation keeps ROWS queries and their sums in registers and walks the tiles of keys,
-// KEYS keys at a time, with a running maximum and sum where the activation is a softmax. No T x S matrix is stored.
+// z_i = sum_j a_ij v_j: every invocation keeps ROWS queries and their sums in registers and walks the tiles of keys
+// with a running maximum and sum where the activation is a softmax. No T x S matrix is stored.
 @group(0) @binding(0) var<storage, read_write> z: array<f32>;
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> k: array<f32>;
@@ -52,7 +52,7 @@ fn main(
   var sum$r = FIRST_SUM;
 //! end
 //! if DIVIDES
-  var seen$r = 0f;
+  var count$r = 0f;
 //! end
 //! end
   for (var first = begin; first < limit; first += TILE) {
@@ -67,17 +67,15 @@ fn main(
     workgroupBarrier();
 //! end
     let end = select(min(first + TILE, limit), first, state == 0u);
-    for (var key0 = first; key0 < end; key0 += KEYS) {
-//! for c in 0..KEYS
-      let j$c = key0 + $cu;
+    for (var j = first; j < end; j++) {
 //! for r in 0..ROWS
-      var s$r_$c = 0f;
+      var s$r = 0f;
 //! end
       {
 //! if STAGED
-        let k_at = (j$c - first) * D4;
+        let k_at = (j - first) * D4;
 //! else
-        let k_at = key_row(batch, j$c, kv_head) * D;
+        let k_at = key_row(batch, j, kv_head) * D;
 //! end
 //! for e in 0..D4
         {
@@ -87,56 +85,37 @@ fn main(
           let key = load_k(k_at, $eu);
 //! end
 //! for r in 0..ROWS
-          s$r_$c += dot(q$r_$e, key);
+          s$r += dot(q$r_$e, key);
 //! end
         }
 //! end
       }
-//! end
 //! for r in 0..ROWS
-//! if SOFTMAX
-      var next$r = top$r;
-//! for c in 0..KEYS
 //! if MODIFIES
-      s$r_$c = modified(s$r_$c, f32(batch), f32(head), f32(i$r), f32(j$c));
+      s$r = modified(s$r, f32(batch), f32(head), f32(i$r), f32(j));
 //! end
-      if (!visible(state, batch, head, i$r, j$c)) { s$r_$c = MASKED; }
-      next$r = max(next$r, s$r_$c);
-//! end
+      let seen$r = visible(state, batch, head, i$r, j);
+//! if SOFTMAX
+      let next$r = select(top$r, max(top$r, s$r), seen$r);
       let shrink$r = exp(top$r - next$r);
       top$r = next$r;
-      sum$r *= shrink$r;
-//! for c in 0..KEYS
-      var a$r_$c = select(0f, exp(s$r_$c - next$r), s$r_$c > MASKED);
-      sum$r += a$r_$c;
-//! end
-//! for e in 0..V4
-      z$r_$e *= shrink$r;
-//! end
+      var a$r = select(0f, exp(s$r - next$r), seen$r);
+      sum$r = sum$r * shrink$r + a$r;
 //! else
-//! for c in 0..KEYS
-//! if MODIFIES
-      s$r_$c = modified(s$r_$c, f32(batch), f32(head), f32(i$r), f32(j$c));
-//! end
-      let seen$r_$c = visible(state, batch, head, i$r, j$c);
-      var a$r_$c = select(0f, activation(s$r_$c), seen$r_$c);
+      var a$r = select(0f, activation(s$r), seen$r);
 //! if DIVIDES
-      seen$r += select(0f, 1f, seen$r_$c);
-//! end
+      count$r += select(0f, 1f, seen$r);
 //! end
 //! end
 //! if DROPOUT
-//! for c in 0..KEYS
-      a$r_$c *= kept(bh, i$r, j$c);
+      a$r *= kept(bh, i$r, j);
 //! end
 //! end
-//! end
-//! for c in 0..KEYS
       {
 //! if STAGED
-        let v_at = (j$c - first) * V4;
+        let v_at = (j - first) * V4;
 //! else
-        let v_at = key_row(batch, j$c, kv_head) * DV;
+        let v_at = key_row(batch, j, kv_head) * DV;
 //! end
 //! for e in 0..V4
         {
@@ -146,12 +125,15 @@ fn main(
           let value = load_v(v_at, $eu);
 //! end
 //! for r in 0..ROWS
-          z$r_$e += a$r_$c * value;
+//! if SOFTMAX
+          z$r_$e = z$r_$e * shrink$r + a$r * value;
+//! else
+          z$r_$e += a$r * value;
+//! end
 //! end
         }
 //! end
       }
-//! end
     }
 //! if STAGED
     workgroupBarrier();
@@ -166,7 +148,7 @@ fn main(
     row_term[bh * T + i$r] = select(-MASKED, top$r + log(max(sum$r, 1e-30f)), sum$r > 0f);
 //! else
 //! if DIVIDES
-    let n$r = max(seen$r, 1f);
+    let n$r = max(count$r, 1f);
     let factor$r = 1f / select(n$r, sqrt(n$r), BY_ROOT);
     row_term[bh * T + i$r] = factor$r;
 //! else

@@ -40,8 +40,6 @@ export interface Kernel {
   readonly heads: number;
   /** Numbers that an invocation keeps for each of its rows. */
   readonly numbersPerRow: number;
-  /** Keys taken together. */
-  readonly keys: number;
   /** Rows of the other side that one invocation walks, and the sizes that make them many. */
   readonly walked: { readonly count: number; readonly of: string };
   /** Inputs of the operation before its extras. */
@@ -148,7 +146,7 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
 /** Rows an invocation keeps: as many as leave about 512 numbers in its hands; one on a real GPU, whose registers are few. */
 function rowsFor(target: Target, numbersPerRow: number, rows: number): number {
   if (target.kind === "gpu") return 1;
-  return [4, 2, 1].find((n) => n * numbersPerRow <= 512 && n < rows + 2) ?? 1;
+  return [8, 4, 2, 1].find((n) => n * numbersPerRow <= 512 && n < rows + 2) ?? 1;
 }
 
 /** The dispatch of a kernel for a target: workgroup tiles on a real GPU, register rows on a software adapter. */
@@ -164,7 +162,7 @@ export function attentionDispatch(
   const tiles = Math.ceil(kernel.length / rows);
   const constants = attentionConstants(sizes, attrs);
   const [D4, V4] = [Number(constants.D4), Number(constants.V4)];
-  // Both tiles in half of the workgroup memory that every device has; a divisor of BLOCK, a multiple of the keys.
+  // Both tiles in half of the workgroup memory that every device has; a divisor of BLOCK.
   const tile = staged ? [32, 16, 8].find((n) => n * 16 * (D4 + V4) <= 8192) ?? 4 : BLOCK;
   const extra = extraBindings(attrs, kernel.own);
   return {
@@ -179,7 +177,6 @@ export function attentionDispatch(
       TILE: tile,
       TILE_K: tile * D4,
       TILE_V: tile * V4,
-      KEYS: kernel.keys,
     },
     code: {
       ...expressionCode(attrs),
@@ -189,7 +186,7 @@ export function attentionDispatch(
     },
     bindings: { ...kernel.bindings, ...extra.bindings },
     rounds: {
-      count: Math.ceil(kernel.walked.count / kernel.keys) + 2 * Math.ceil(kernel.walked.count / tile),
+      count: kernel.walked.count + 2 * Math.ceil(kernel.walked.count / tile),
       of: kernel.walked.of,
     },
     workgroups: staged ? [Math.ceil(tiles / lanes), kernel.heads, 1] : line(tiles * kernel.heads, lanes),

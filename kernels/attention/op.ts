@@ -22,7 +22,6 @@ import {
   extraInputs,
   hasRowTerm,
   isExact,
-  isSoftmax,
 } from "./sizes.ts";
 import tableGradientWgsl from "./table_gradient.wgsl" with { type: "text" };
 
@@ -64,8 +63,6 @@ export const attentionOp: Op<AttentionAttrs> = {
       length: T,
       heads: B * H,
       numbersPerRow: D + DV,
-      // The running sums are rescaled once for the keys taken together.
-      keys: isSoftmax(attrs) ? 4 : 1,
       walked: alongKeys(sizes, attrs),
       own: 3,
     };
@@ -133,7 +130,6 @@ export const queryGradientOp: Op<AttentionAttrs> = {
       length: T,
       heads: B * H,
       numbersPerRow: 2 * D + DV,
-      keys: 1,
       walked: alongKeys(sizes, attrs),
       own: 4 + Number(row) + Number(exact),
     };
@@ -168,7 +164,6 @@ export const keyGradientOp: Op<AttentionAttrs> = {
       length: S,
       heads: B * HKV,
       numbersPerRow: 2 * (D + DV),
-      keys: 1,
       walked: { count: sizes.T * sizes.H / HKV, of: `T = ${sizes.T} with ${sizes.H / HKV} heads to a key` },
       own: 4 + Number(row) + Number(exact),
     };
@@ -215,7 +210,6 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
         length: T,
         heads: B * H,
         numbersPerRow: D + DV,
-        keys: 1,
         walked: alongKeys(sizes, attrs),
         own: 4 + Number(row) + Number(exact),
       },
