@@ -1,5 +1,5 @@
 // The activations of feed-forward layers, as expressions of x.
-import { errorFunction, type Expression, max, plus, tanh, times, variable } from "./expression.ts";
+import { errorFunction, type Expression, max, plus, sigmoid, tanh, times, variable } from "./expression.ts";
 
 const x = variable("x");
 
@@ -14,6 +14,10 @@ export const ACTIVATIONS = {
   ),
   /** max(x, 0) */
   relu: max(0, x),
+  /** max(x, 0)^2 (So et al. 2021). */
+  relu2: times(max(0, x), max(0, x)),
+  /** x sigmoid(x), the gate of SwiGLU (Shazeer 2020). */
+  silu: times(x, sigmoid(x)),
 } as const satisfies Record<string, Expression>;
 
 /** Name of a feed-forward activation. */

@@ -1,7 +1,29 @@
 // The door of the kernels: one folder an operation, and the expressions that several of them are written in.
 export { type Activation, ACTIVATIONS } from "./activation.ts";
 export { adamw, adamwHyper, type AdamwOptions, type AdamwState } from "./adamw/op.ts";
+export { append } from "./append/op.ts";
 export { attention, type AttentionOptions } from "./attention/op.ts";
+export {
+  alibi,
+  alibiSlopes,
+  all,
+  any,
+  booleanMask,
+  causalMask,
+  compose,
+  documents,
+  keyLengths,
+  keyPadding,
+  type Mask,
+  mask,
+  modifier,
+  prefix,
+  scoreBias,
+  type ScoreModifier,
+  softcap,
+  temperature,
+} from "./attention/modifier.ts";
+export { ATTENTION_ACTIVATIONS, type AttentionActivation } from "./attention/sizes.ts";
 export { type CrossEntropy, crossEntropy } from "./cross_entropy/op.ts";
 export { add, elementwise, multiply, scale } from "./elementwise/op.ts";
 export { embedding } from "./embedding/op.ts";
@@ -10,6 +32,7 @@ export * from "./expression.ts";
 export { grad } from "./gradient.ts";
 export { linear, matmul, type MatmulOptions } from "./matmul/op.ts";
 export { layerNorm, rmsNorm } from "./norm/op.ts";
-export { dropout, type NormalOptions, randomNormal } from "./random/op.ts";
+export { dropout, type DropoutAttrs, type NormalOptions, randomNormal } from "./random/op.ts";
 export { randomStream, threefry2x32 } from "./random/threefry.ts";
 export { sumAll, sumRows, sumSquares } from "./reduce/op.ts";
+export { rope, type RopeOptions, ropeTurns } from "./rope/op.ts";

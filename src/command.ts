@@ -6,21 +6,25 @@ import { VERSION } from "./version.ts";
 
 /** An option of a script. */
 export interface OptionSpec {
+  /** Whether a value follows it. */
   readonly type: "string" | "boolean";
   /** What it does; printed by --help. */
   readonly help: string;
   /** Word for its value in --help. */
   readonly value?: string;
+  /** Its value where it is not given. */
   readonly default?: string;
 }
 
 /** A script as its --help describes it. */
 export interface Command {
+  /** Of its task in deno.json. */
   readonly name: string;
   /** One sentence. */
   readonly summary: string;
   /** After the name: `[config] [key=value ...]` */
   readonly usage: string;
+  /** By name, without the dashes. */
   readonly options: Readonly<Record<string, OptionSpec>>;
   /** Lines to try. */
   readonly examples: readonly string[];
@@ -28,8 +32,11 @@ export interface Command {
 
 /** Arguments of a script as given. */
 export interface Arguments {
+  /** What is no option, in order. */
   readonly positionals: readonly string[];
+  /** Options with a value, by name. */
   readonly values: Readonly<Record<string, string | undefined>>;
+  /** Options without a value, by name. */
   readonly flags: Readonly<Record<string, boolean>>;
 }
 
@@ -55,7 +62,6 @@ export function helpOf({ name, summary, usage, options, examples }: Command): st
 
 /** Reads the arguments of a script; a mistake in them is a `UserError`. */
 export function argumentsOf(command: Command, args: readonly string[]): Arguments {
-  // An override may start with ~, a lone - means standard output: neither is an option.
   const options: ParseArgsConfig["options"] = { help: { type: "boolean" } };
   for (const [key, { type }] of Object.entries(command.options)) options[key] = { type };
   const known = Object.keys(options);
@@ -79,7 +85,9 @@ export function argumentsOf(command: Command, args: readonly string[]): Argument
       if (typeof value === "boolean") flags[key] = value;
       else strings[key] = value as string;
     }
-    for (const [key, option] of Object.entries(command.options)) strings[key] ??= option.default;
+    for (const [key, option] of Object.entries(command.options)) {
+      if (option.type === "string") strings[key] ??= option.default;
+    }
     return { positionals, values: strings, flags };
   } catch (error) {
     throw new UserError((error as Error).message.split("\n")[0].replace(/ To specify .*/, ""));
@@ -90,6 +98,18 @@ export function argumentsOf(command: Command, args: readonly string[]): Argument
 export function splitOverrides(positionals: readonly string[]): { names: string[]; overrides: string[] } {
   const isOverride = (text: string) => /^[~+]/.test(text) || /^[\w.]+=/.test(text);
   return { names: positionals.filter((p) => !isOverride(p)), overrides: positionals.filter(isOverride) };
+}
+
+/**
+ * The one thing that a script works on, or undefined where none is named; throws UserError at a second.
+ *
+ * @param what what it works on, for the message: "run"
+ */
+export function onlyName(names: readonly string[], what: string): string | undefined {
+  if (names.length > 1) {
+    throw new UserError(`${names[1]}: one ${what} at a time, ${names[0]} was given before.`);
+  }
+  return names[0];
 }
 
 /** A number given as an option, or undefined where it was not; throws UserError where it is none or out of range. */
@@ -114,7 +134,8 @@ export function numberOption(
 
 /**
  * Runs a script: parses its arguments, prints --help, and exits with what `main` returns. A `UserError` is one line on
- * stderr and exit code 2; a closed pipe ends quietly; a bug keeps its stack.
+ * stderr and exit code 2, and so is a permission that was not given, with the flag that gives it; a closed pipe ends
+ * quietly; a bug keeps its stack.
  */
 export async function runCommand(
   command: Command,
@@ -129,8 +150,9 @@ export async function runCommand(
     Deno.exit(await main(args));
   } catch (error) {
     if (error instanceof ClosedPipe || error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
-    if (!(error instanceof UserError)) throw error;
-    console.error(`${command.name}: ${error.message}`);
+    const refused = error instanceof Deno.errors.NotCapable;
+    if (!(error instanceof UserError) && !refused) throw error;
+    console.error(`${command.name}: ${error.message.replace(/\s*\n\s*/g, " ")}`);
     Deno.exit(2);
   }
 }

@@ -2,6 +2,7 @@
 
 /** A mistake of the user's, told in one line: the place, what was found, what was expected. Scripts exit with 2. */
 export class UserError extends Error {
+  /** `UserError`. */
   override name = "UserError";
 }
 

@@ -6,6 +6,9 @@ import { UserError } from "../errors.ts";
 import { input, reshape } from "../graph/structure.ts";
 import { type Architecture, decoder, type Parameters } from "../nn/decoder.ts";
 
+/** How long signals may go unheard where the device is this thread. */
+const HEAR_EVERY_MS = 100;
+
 /** How tokens are drawn. */
 export interface Sampling {
   /** Logits are divided by it; 0 takes the most likely token. */
@@ -18,12 +21,23 @@ export interface Sampling {
 
 /**
  * Probabilities of the next token: softmax(logits / temperature) over the tokens that the filters leave, in float64.
- * At temperature 0 the most likely token (the lowest id of equals) has all of it.
+ * At temperature 0 the most likely token (the lowest id of equals) has all of it. Of the k most likely tokens, whose
+ * probabilities sum to 1, the nucleus is the fewest that reach p, one at least.
+ *
+ * @throws {RangeError} unless temperature is at least 0, k at least 1 and p from 0 to 1
+ *
+ * @example
+ * ```ts
+ * import { nextProbabilities } from "../../mod.ts";
+ * nextProbabilities([0, Math.log(3), 0], { temperature: 1, topK: 2 }); // 0.25, 0.75, 0
+ * ```
  */
 export function nextProbabilities(
   logits: ArrayLike<number>,
   { temperature, topK, nucleus }: Sampling,
 ): Float64Array {
+  const inRange = temperature >= 0 && (topK ?? 1) >= 1 && (nucleus ?? 1) >= 0 && (nucleus ?? 1) <= 1;
+  if (!inRange) throw new RangeError(`Cannot draw with temperature ${temperature}, k ${topK}, p ${nucleus}.`);
   const order = Array.from(logits, (_, id) => id).sort((a, b) => logits[b] - logits[a] || a - b);
   const probabilities = new Float64Array(logits.length);
   if (temperature === 0) {
@@ -36,7 +50,7 @@ export function nextProbabilities(
   let reached = 0;
   let sum = 0;
   kept.forEach((id, i) => {
-    if (nucleus && reached >= nucleus) return;
+    if (i > 0 && reached >= (nucleus ?? Infinity)) return;
     reached += weights[i] / total;
     probabilities[id] = weights[i];
     sum += weights[i];
@@ -59,15 +73,21 @@ export function draw(probabilities: ArrayLike<number>, uniform: number): number 
 
 /** What to generate. */
 export interface GenerateOptions extends Sampling {
+  /** What is continued. */
   readonly prompt: string;
   /** Number of tokens to add. */
   readonly tokens: number;
+  /** Seed of the draws. */
   readonly seed: number;
+  /** Aborted: the text ends where it is. */
+  readonly signal?: AbortSignal;
 }
 
 /** A model as generation needs it. */
 export interface Generator {
+  /** Its shape. */
   readonly architecture: Architecture;
+  /** Between text and token ids. */
   readonly tokenizer: Tokenizer;
   /** Parameters by name, on tensors whose states are on the device. */
   readonly parameters: Parameters;
@@ -92,20 +112,27 @@ export async function generate(device: Device, model: Generator, options: Genera
   const { architecture: { context, vocabulary }, tokenizer } = model;
   const ids = [...tokenizer.encode(options.prompt)];
   if (ids.length === 0) {
-    throw new UserError("sample.prompt: the prompt is empty, expected at least one character.");
+    throw new UserError("The prompt is empty, expected at least one character.");
   }
   const rows = decoder(model.architecture, model.parameters, input("ids", [1, context], "u32"));
   using program = await device.compile({ outputs: { logits: reshape(rows, [context, vocabulary]) } });
   const random = randomStream(options.seed, "sample");
   const window = new Uint32Array(context);
-  for (let i = 0; i < options.tokens; i++) {
+  let heard = performance.now();
+  for (let i = 0; i < options.tokens && !options.signal?.aborted; i++) {
     const seen = ids.slice(-context);
     // What stands behind the last token does not matter: no position looks ahead.
     window.fill(0);
     window.set(seen);
     program.run({ ids: window });
     const [logits] = await program.read(["logits"]);
-    const last = logits.subarray((seen.length - 1) * vocabulary, seen.length * vocabulary);
+    if (performance.now() - heard > HEAR_EVERY_MS) {
+      await new Promise((resume) => setTimeout(resume, 0));
+      heard = performance.now();
+    }
+    // A padded vocabulary has logits that stand for no token: they come last and are left out.
+    const first = (seen.length - 1) * vocabulary;
+    const last = logits.subarray(first, first + tokenizer.size);
     ids.push(draw(nextProbabilities(last, options), random.uniform()));
   }
   return tokenizer.decode(ids);

@@ -2,4 +2,4 @@
 
 export { CHART_COLOURS, type ChartAxis, type ChartSeries, type LineChart, lineChart } from "./line_chart.ts";
 export { lossChart, type LossChartOptions } from "./loss_chart.ts";
-export { thin } from "./thin.ts";
+export { thin, type Thinner, thinner } from "./thin.ts";

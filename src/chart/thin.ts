@@ -37,3 +37,67 @@ export function thin<P extends readonly [number, number]>(points: readonly P[], 
   kept.push(points[points.length - 1]);
   return kept;
 }
+
+/** Takes the items of a line one after another and keeps few of them. */
+export interface Thinner<T> {
+  /** The next item of the line. */
+  add(item: T): void;
+  /** What is kept so far, in order. */
+  items(): T[];
+}
+
+/** What is kept of a stretch: the least, the greatest and the first that is not finite, each with its place. */
+type Kept<T> = { at: number; y: number; item: T };
+type Stretch<T> = { least?: Kept<T>; greatest?: Kept<T>; broken?: Kept<T> };
+
+function join<T>(a: Stretch<T>, b: Stretch<T>): Stretch<T> {
+  const pick = (x: Kept<T> | undefined, y: Kept<T> | undefined, second: boolean) =>
+    (x && y && second) || !x ? y : x;
+  return {
+    least: pick(a.least, b.least, !!b.least && b.least.y < (a.least?.y ?? Infinity)),
+    greatest: pick(a.greatest, b.greatest, !!b.greatest && b.greatest.y > (a.greatest?.y ?? -Infinity)),
+    broken: a.broken ?? b.broken,
+  };
+}
+
+/**
+ * What `thin` does for a line too long to be held: at most 3 n + 2 items stay, in memory that does not grow. The line is
+ * cut into equally long stretches, twice as long whenever there would be more than n of them; of each stay the items with
+ * the least and the greatest y and the first whose y is not finite, and of the line its ends. Nothing goes from n items
+ * or fewer.
+ *
+ * @param n number of stretches, at least 2 and even
+ * @param y an item's place on the vertical axis
+ *
+ * @example
+ * ```ts
+ * import { thinner } from "./thin.ts";
+ * const line = thinner<number>(4, (y) => y);
+ * for (let i = 0; i < 1e5; i++) line.add(i === 70_000 ? 9 : Math.sin(i));
+ * line.items().includes(9); // true
+ * ```
+ */
+export function thinner<T>(n: number, y: (item: T) => number): Thinner<T> {
+  let stretches: Stretch<T>[] = [];
+  let length = 1;
+  let count = 0;
+  let ends: [Kept<T>, Kept<T>] | undefined;
+  return {
+    add(item) {
+      const kept = { at: count, y: y(item), item };
+      ends = [ends?.[0] ?? kept, kept];
+      if (count === n * length) {
+        stretches = Array.from({ length: n / 2 }, (_, i) => join(stretches[2 * i], stretches[2 * i + 1]));
+        length *= 2;
+      }
+      const own = Number.isFinite(kept.y) ? { least: kept, greatest: kept } : { broken: kept };
+      const place = Math.floor(count++ / length);
+      stretches[place] = join(stretches[place] ?? {}, own);
+    },
+    items() {
+      const all = stretches.flatMap(({ least, greatest, broken }) => [least, greatest, broken]);
+      const places = new Map([...ends ?? [], ...all].flatMap((kept) => kept ? [[kept.at, kept.item]] : []));
+      return [...places].sort(([a], [b]) => a - b).map(([_, item]) => item);
+    },
+  };
+}

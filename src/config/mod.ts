@@ -14,6 +14,7 @@
 export { loadConfig } from "./load.ts";
 export { applyOverride } from "./override.ts";
 export { type ConfigOrigin, resolveConfig } from "./resolve.ts";
+export type { BlockConfig, ModelConfig } from "./model_schema.ts";
 export { type Config, configJsonSchema, type ConfigSchema, configSchema } from "./schema.ts";
 export { SYNTHETIC_SOURCES } from "./together.ts";
 export { dumpConfig, parseConfig } from "./yaml.ts";

@@ -5,7 +5,7 @@ import type { z } from "zod";
 import { nearest, suggestion, UserError } from "../errors.ts";
 import { type Override, parseOverride } from "./override.ts";
 import { type Config, configJsonSchema, definition } from "./schema.ts";
-import { show, showPath, showWritten, valueAt } from "./show.ts";
+import { isMapping, show, showPath, showWritten, valueAt } from "./show.ts";
 import { firstConflict } from "./together.ts";
 
 /** Where a raw configuration comes from. */
@@ -20,7 +20,7 @@ export type ConfigOrigin = {
 
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
-type Properties = { properties?: Record<string, Properties> };
+type Properties = { properties?: Record<string, Properties>; items?: Properties };
 
 /** Whether one path leads to or through the other. */
 function touches(a: Path, b: Path): boolean {
@@ -50,7 +50,7 @@ function keySuggestion(key: string, section: Path): string {
   const moved = keyPaths(schema).find((path) => path.split(".").at(-1) === key);
   if (moved !== undefined) return ` Did you mean "${moved}"?`;
   const here = section.reduce<Properties | undefined>(
-    (node, name) => node?.properties?.[String(name)],
+    (node, name) => typeof name === "number" ? node?.items : node?.properties?.[String(name)],
     schema,
   );
   return suggestion(key, Object.keys(here?.properties ?? {}));
@@ -63,6 +63,12 @@ function keyPaths(node: Properties): string[] {
   ]);
 }
 
+/** The words that a key may have, those of every branch where it may be one of several things. */
+function knownValues(issue: Issue): string[] {
+  if (issue.code === "invalid_value") return issue.values.map(String);
+  return issue.code === "invalid_union" ? issue.errors.flat().flatMap(knownValues) : [];
+}
+
 function describe(issue: Issue, raw: unknown, origin: ConfigOrigin): string {
   if (issue.code === "unrecognized_keys") {
     const [key] = issue.keys;
@@ -70,12 +76,7 @@ function describe(issue: Issue, raw: unknown, origin: ConfigOrigin): string {
     return `${location(origin, path, [path])}: unknown key.${keySuggestion(key, issue.path)}`;
   }
   const found = valueAt(raw, issue.path);
-  const known = issue.code === "invalid_value"
-    ? issue.values.map(String)
-    : issue.code === "invalid_union"
-    ? ["auto"]
-    : [];
-  const near = typeof found === "string" ? nearest(found, known) : undefined;
+  const near = typeof found === "string" ? nearest(found, knownValues(issue)) : undefined;
   const isBareText = issue.code === "invalid_type" && issue.expected === "string" &&
     (typeof found === "number" || typeof found === "boolean");
   const remedy = near !== undefined ? ` Did you mean "${near}"?` : isBareText ? ` Quote it: "${found}".` : "";
@@ -83,10 +84,29 @@ function describe(issue: Issue, raw: unknown, origin: ConfigOrigin): string {
   return `${at}: expected ${issue.message}, found ${show(found)}.${remedy}`;
 }
 
+/** `top` over `base`: mappings key by key, as deep as a block goes, anything else as a whole. */
+function overlay(base: unknown, top: unknown, depth = 3): unknown {
+  if (depth === 0 || !isMapping(base) || !isMapping(top)) return top;
+  const merged = Object.entries(top).map(([key, value]) => {
+    return [key, overlay(valueAt(base, [key]), value, depth - 1)];
+  });
+  return { ...base, ...Object.fromEntries(merged) };
+}
+
+/** Each entry of model.blocks says what is special about it: the rest is model.block's. */
+function withBlocks(raw: Record<string, unknown>): Record<string, unknown> {
+  const model = valueAt(raw, ["model"]);
+  const blocks = valueAt(model, ["blocks"]);
+  if (!isMapping(model) || !Array.isArray(blocks)) return raw;
+  const base = valueAt(model, ["block"]) ?? {};
+  return { ...raw, model: { ...model, blocks: blocks.map((entry) => overlay(base, entry)) } };
+}
+
 /**
  * The configuration that a raw mapping stands for: every key typed, defaults filled in, keys checked against one
- * another (heads divide dim, splits sum below 1, the split to evaluate on is not empty, a cosine with steps of its own
- * outlasts its warmup, an attention bias goes with sigmoid). Whether `data.source` exists is for the data to say.
+ * another (heads divide dim, the choices of each block suit one another, splits sum below 1, the split to evaluate on is
+ * not empty, a cosine with steps of its own outlasts its warmup). Entries of `model.blocks` are laid over `model.block`.
+ * Whether `data.source` exists is for the data to say.
  *
  * @param raw what `parseConfig` and `applyOverride` give
  * @param origin the place for messages, the run's name where `raw` has none, and the overrides already applied
@@ -100,7 +120,7 @@ function describe(issue: Issue, raw: unknown, origin: ConfigOrigin): string {
  * ```
  */
 export function resolveConfig(raw: Record<string, unknown>, origin: ConfigOrigin): Config {
-  const named = Object.hasOwn(raw, "name") ? raw : { name: origin.name, ...raw };
+  const named = withBlocks(Object.hasOwn(raw, "name") ? raw : { name: origin.name, ...raw });
   const result = definition.safeParse(named);
   if (!result.success) {
     const { issues } = result.error;

@@ -2,6 +2,18 @@
 // JSON Schema for editors all come from here, so that they cannot disagree.
 
 import { z } from "zod";
+import {
+  flag,
+  fraction,
+  integer,
+  nonEmptyText,
+  notNegative,
+  oneOf,
+  positive,
+  section,
+  text,
+} from "./fields.ts";
+import { model, type ModelConfig } from "./model_schema.ts";
 
 /** The whole of an experiment, every key present. What a key means is said once, in {@link configJsonSchema}. */
 export type Config = {
@@ -17,22 +29,7 @@ export type Config = {
     cache: string;
   };
   tokenizer: { kind: "char"; unknown: "error" | "token" };
-  model: {
-    context: number;
-    dim: number;
-    layers: number;
-    heads: number;
-    positions: "learned" | "none";
-    norm: "layernorm" | "rmsnorm";
-    bias: boolean;
-    tied: boolean;
-    dropout: number;
-    init: { std: number; scaled_residual: boolean };
-    block: {
-      attention: { activation: "softmax" | "sigmoid"; bias: "auto" | number };
-      mlp: { activation: "gelu" | "gelu_tanh" | "relu"; factor: number };
-    };
-  };
+  model: ModelConfig;
   train: { steps: number; batch: number; accumulate: number };
   optimizer: {
     name: "adamw";
@@ -53,69 +50,6 @@ export type ConfigSchema = {
   /** The configuration with its defaults filled in; throws the validator's own error. */
   parse(raw: unknown): Config;
 };
-
-// A message here completes the sentence "expected ..., found ...": the resolver adds the place and the value.
-
-/** YAML 1.1 parsers and quotes leave `1e-3` a string; where a number is wanted it is that number. */
-function fromExponent(value: unknown): unknown {
-  const exponent = /^[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+$/i;
-  return typeof value === "string" && exponent.test(value) ? Number(value) : value;
-}
-
-type NumberSchema = z.ZodType<number>;
-
-function numeric(error: string, limit: (number: z.ZodNumber) => z.ZodNumber): NumberSchema {
-  return z.preprocess(fromExponent, limit(z.number({ error })));
-}
-
-function integer(least?: number, or = ""): NumberSchema {
-  const error = (least === undefined ? "an integer" : `an integer of at least ${least}`) + or;
-  return numeric(
-    error,
-    (n) => least === undefined ? n.int({ error }) : n.int({ error }).min(least, { error }),
-  );
-}
-
-/** 0 <= x < 1. */
-function fraction(): NumberSchema {
-  const error = "a number of at least 0 and below 1";
-  return numeric(error, (n) => n.min(0, { error }).lt(1, { error }));
-}
-
-function positive(): NumberSchema {
-  const error = "a number above 0";
-  return numeric(error, (n) => n.gt(0, { error }));
-}
-
-function notNegative(): NumberSchema {
-  const error = "a number of at least 0";
-  return numeric(error, (n) => n.min(0, { error }));
-}
-
-function flag(): z.ZodBoolean {
-  return z.boolean({ error: "true or false" });
-}
-
-function text(): z.ZodString {
-  return z.string({ error: "text" });
-}
-
-function nonEmptyText(): z.ZodString {
-  const error = "text that is not empty";
-  return z.string({ error }).min(1, { error });
-}
-
-function oneOf<const T extends readonly [string, ...string[]]>(
-  ...names: T
-): z.ZodEnum<{ [K in T[number]]: K }> {
-  const last = names[names.length - 1];
-  const error = names.length === 1 ? `"${last}"` : `${names.slice(0, -1).join(", ")} or ${last}`;
-  return z.enum(names, { error }) as unknown as z.ZodEnum<{ [K in T[number]]: K }>;
-}
-
-function section<T extends z.ZodRawShape>(shape: T) {
-  return z.strictObject(shape, { error: "a mapping of keys" });
-}
 
 const NAME = "a name for a folder, without slashes or control characters";
 
@@ -142,37 +76,6 @@ const tokenizer = section({
   unknown: oneOf("error", "token").default("error").describe(
     "An unknown character is an error, or becomes the token <unk>.",
   ),
-});
-
-const block = section({
-  attention: section({
-    activation: oneOf("softmax", "sigmoid").default("softmax").describe("From scores to pattern."),
-    bias: z.union([z.literal("auto"), numeric("", (n) => n)], { error: "auto or a number" }).default("auto")
-      .describe("Sigmoid only: added to the scores. auto is -ln(context)."),
-  }).prefault({}).describe("Causal self-attention."),
-  mlp: section({
-    activation: oneOf("gelu", "gelu_tanh", "relu").default("gelu").describe("gelu is the exact one (erf)."),
-    factor: integer(1).default(4).describe("Hidden width over model.dim."),
-  }).prefault({}).describe("The feed-forward half of a block."),
-});
-
-const model = section({
-  context: integer(1).default(64).describe("Tokens the model sees at once."),
-  dim: integer(1).default(128).describe("Width of the residual stream."),
-  layers: integer(1).default(4).describe("Number of blocks."),
-  heads: integer(1).default(4).describe("Attention heads a block; divides dim."),
-  positions: oneOf("learned", "none").default("learned").describe("Position embedding."),
-  norm: oneOf("layernorm", "rmsnorm").default("layernorm").describe("Normalisation before each branch."),
-  bias: flag().default(false).describe("Biases in linear layers and LayerNorm."),
-  tied: flag().default(true).describe("The output head is the token embedding."),
-  dropout: fraction().default(0).describe("Probability of a zero on embedding, pattern and branches."),
-  init: section({
-    std: positive().default(0.02).describe("Standard deviation of the initial weights."),
-    scaled_residual: flag().default(true).describe(
-      "Divides std by sqrt(2 layers) for the matrices that write into the residual stream (GPT-2).",
-    ),
-  }).prefault({}).describe("Initial parameters: normal."),
-  block: block.prefault({}).describe("What every block is made of."),
 });
 
 const train = section({

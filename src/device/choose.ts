@@ -59,7 +59,11 @@ const INSTALL: Partial<Record<typeof Deno.build.os, string>> = {
   windows: "looked for a DirectX 12 or Vulkan driver; install the GPU's own",
 };
 
-const seconds = (s: number): string => `${s.toFixed(s < 10 ? 1 : 0)} s`;
+function seconds(s: number): string {
+  if (s < 600) return `${s.toFixed(s < 10 ? 1 : 0)} s`;
+  if (s < 36000) return `${Math.round(s / 60)} min`;
+  return s < 864000 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} days`;
+}
 
 function onCpu(reason: string): Chosen {
   return { device: cpuDevice(), reason: `${CPU_NAME}: ${reason}` };

@@ -1,11 +1,28 @@
 // The door of the model room.
 export {
   type Architecture,
-  decoder,
-  decoderParameters,
-  type ForwardOptions,
-  type Parameter,
-  parameterCount,
-  type Parameters,
-  type Taps,
-} from "./decoder.ts";
+  architectureOf,
+  type AttentionLayer,
+  type Block,
+  type BlockChoices,
+  blockOf,
+  type Method,
+  type Mlp,
+  type ModifierSizes,
+  type ModifierSource,
+  type Norm,
+  type UserModifier,
+  usesDropout,
+} from "./architecture.ts";
+export { decoder } from "./decoder.ts";
+export type { ForwardOptions, Taps } from "./forward.ts";
+export {
+  crossAttention,
+  fromTorchAttention,
+  type HostTensor,
+  multiHeadAttention,
+  type MultiHeadOptions,
+} from "./multi_head.ts";
+export { decoderParameters, type Parameter, parameterCount, type Parameters } from "./parameters.ts";
+export { sincosPositions } from "./positions.ts";
+export { loadModifiers } from "./user_modifier.ts";

@@ -4,22 +4,27 @@ import type { Device } from "../device/device.ts";
 import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { tokenizerFromJSON } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
-import { type Model, modelOf } from "./experiment.ts";
+import { loadModel, type Model } from "./experiment.ts";
 import { readParameters, STATES, writeParameters } from "./parameters.ts";
+import { fileError } from "../track/records.ts";
 import { resolveRun, type RunFolder, sha256Hex, writeCheckpoint } from "./run_folder.ts";
-import { decodeSafetensors, encodeSafetensors, type TensorData } from "./safetensors.ts";
+import { decodeSafetensors, encodeSafetensors, type TensorData, toFloat32 } from "./safetensors.ts";
 
 /** The best evaluation so far. */
 export interface Best {
+  /** The step that it followed. */
   readonly step: number;
+  /** Its loss, in nats a token. */
   readonly val_loss: number;
 }
 
 /** state.json: where a run stood. */
 export interface RunState {
+  /** Steps made. */
   readonly step: number;
   /** Values recorded so far, across metrics. */
   readonly counter: number;
+  /** The best evaluation so far; null where there was none. */
   readonly best: Best | null;
   /** Loss of the evaluation at this step, in full precision; null where there was none. */
   readonly val_loss: number | null;
@@ -31,8 +36,11 @@ export interface RunState {
 
 /** A checkpoint in memory. */
 export interface Checkpoint extends Model {
+  /** Its folder. */
   readonly path: string;
+  /** Where the run stood. */
   readonly state: RunState;
+  /** Parameters by name. */
   readonly tensors: ReadonlyMap<string, TensorData>;
 }
 
@@ -87,7 +95,7 @@ export async function readPart(path: string, name: string): Promise<Uint8Array> 
     if (error instanceof Deno.errors.NotFound) {
       throw new UserError(`${join(path, name)}: no such file; the checkpoint is not whole.`);
     }
-    throw error;
+    throw fileError(join(path, name), error);
   }
 }
 
@@ -95,13 +103,13 @@ export async function readPart(path: string, name: string): Promise<Uint8Array> 
 export async function readState(path: string): Promise<RunState> {
   const place = join(path, "state.json");
   const text = new TextDecoder().decode(await readPart(path, "state.json"));
-  let state: RunState & { sha256?: string };
+  let state: (RunState & { sha256?: string }) | null;
   try {
     state = JSON.parse(text);
   } catch {
     throw new UserError(`${place}: not valid JSON; the file is damaged.`);
   }
-  const { sha256: _, ...rest } = state;
+  const { sha256: _, ...rest } = state ?? {};
   if (sealed(rest as RunState) !== text) {
     throw new UserError(`${place}: its SHA-256 is not the one it ends with; the file is damaged.`);
   }
@@ -123,10 +131,10 @@ async function readChecked(path: string, name: string, state: RunState): Promise
 }
 
 /** Decodes the model that files describe, whatever their hashes. */
-export function decodeModel(
+export async function decodeModel(
   path: string,
   files: { config: Uint8Array; tokenizer: Uint8Array; model: Uint8Array },
-) {
+): Promise<Model & { tensors: ReadonlyMap<string, TensorData> }> {
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   const place = join(path, "config.yaml");
   const config = resolveConfig(parseConfig(text(files.config), place), { place, name: "checkpoint" });
@@ -137,7 +145,7 @@ export function decodeModel(
     throw new UserError(`${join(path, "tokenizer.json")}: not valid JSON; the file is damaged.`);
   }
   const { tensors } = decodeSafetensors(files.model, join(path, "model.safetensors"));
-  return { ...modelOf(config, tokenizerFromJSON(vocabulary)), tensors };
+  return { ...await loadModel(config, tokenizerFromJSON(vocabulary)), tensors };
 }
 
 /**
@@ -145,6 +153,13 @@ export function decodeModel(
  *
  * @param path a checkpoint folder, a run folder, `runs/latest` or the name of a run
  * @throws {UserError} where there is none, a file is damaged, or its hash is not the recorded one
+ *
+ * @example
+ * ```ts
+ * import { loadCheckpoint } from "../../mod.ts";
+ * const { state, parameters } = await loadCheckpoint("runs/latest");
+ * console.log(state.step, parameters);
+ * ```
  */
 export async function loadCheckpoint(path: string): Promise<Checkpoint> {
   const { checkpoint } = await resolveRun(path);
@@ -155,20 +170,26 @@ export async function loadCheckpoint(path: string): Promise<Checkpoint> {
       readChecked(checkpoint, name, state)
     ),
   );
-  return { ...decodeModel(checkpoint, { config, tokenizer, model }), path: checkpoint, state };
+  return { ...await decodeModel(checkpoint, { config, tokenizer, model }), path: checkpoint, state };
 }
 
-/** Puts a checkpoint's parameters on a device. */
+/** Tensors of a file as a device takes them: float32, whatever they were stored as. */
+function floats(
+  entries: Iterable<[string, TensorData]>,
+): Map<string, { shape: number[]; data: Float32Array }> {
+  return new Map(Array.from(entries, ([name, x]) => [name, { shape: x.shape, data: toFloat32(x) }]));
+}
+
+/**
+ * Puts a checkpoint's parameters on a device.
+ *
+ * @throws {UserError} at a tensor that is missing, unknown, or of another shape than the model's
+ */
 export function putModel(
   device: Device,
   { layout, tensors, path }: Pick<Checkpoint, "layout" | "tensors" | "path">,
 ): void {
-  writeParameters(
-    device,
-    layout,
-    tensors as ReadonlyMap<string, { shape: number[]; data: Float32Array }>,
-    join(path, "model.safetensors"),
-  );
+  writeParameters(device, layout, floats(tensors), join(path, "model.safetensors"));
 }
 
 /** Puts a checkpoint's optimizer state on a device, to train on. */
@@ -177,8 +198,8 @@ export async function putOptimizer(device: Device, { layout, path, state }: Chec
   const { tensors } = decodeSafetensors(await readChecked(path, "optimizer.safetensors", state), place);
   for (const [name, prefix] of [[STATES.expAvg, "exp_avg."], [STATES.expAvgSq, "exp_avg_sq."]]) {
     const own = [...tensors].filter(([key]) => key.startsWith(prefix)).map(([key, tensor]) => {
-      return [key.slice(prefix.length), tensor as { shape: number[]; data: Float32Array }] as const;
+      return [key.slice(prefix.length), tensor] as [string, TensorData];
     });
-    writeParameters(device, layout, new Map(own), place, name);
+    writeParameters(device, layout, floats(own), place, name);
   }
 }

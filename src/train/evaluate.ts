@@ -3,6 +3,9 @@ import type { Device, Program } from "../device/device.ts";
 import { evaluationGraph, rowsOf, type Table, WINDOW } from "./programs.ts";
 import type { Experiment } from "./experiment.ts";
 
+/** How long signals may go unheard where the device is this thread. */
+const HEAR_EVERY_MS = 100;
+
 /** What an evaluation found: means over the tokens that count. */
 export interface Evaluated {
   /** Cross-entropy in nats a token. */
@@ -43,11 +46,16 @@ async function run(
   count: number,
 ): Promise<Evaluated> {
   let [loss, correct, tokens] = [0, 0, 0];
+  let heard = performance.now();
   for (let first = 0; first < count; first += WINDOW) {
     const rows = Math.min(WINDOW, count - first);
     for (let slot = 0; slot < rows; slot++) {
       const { ids, targets } = batch(first + slot);
       program.run({ ids, targets, slot: Uint32Array.of(slot) });
+      if (performance.now() - heard > HEAR_EVERY_MS) {
+        await new Promise((resume) => setTimeout(resume, 0));
+        heard = performance.now();
+      }
     }
     const [values] = await device.read([table.name]);
     for (const row of rowsOf(table, values, rows)) {

@@ -2,6 +2,7 @@
 import type { Generator } from "../analysis/generate.ts";
 import type { Config } from "../config/mod.ts";
 import {
+  CATALOGUE,
   charTokenizer,
   findTask,
   loadText,
@@ -13,15 +14,25 @@ import {
   type Tokenizer,
   unigramEntropy,
 } from "../data/mod.ts";
-import { UserError } from "../errors.ts";
-import { type Architecture, decoderParameters, parameterCount } from "../nn/decoder.ts";
+import { suggestion, UserError } from "../errors.ts";
+import {
+  type Architecture,
+  architectureOf,
+  decoderParameters,
+  loadModifiers,
+  parameterCount,
+} from "../nn/mod.ts";
 import { flat, type Layout, layout, parameterViews } from "./parameters.ts";
 
 /** A model with its tokenizer: what a checkpoint holds. */
 export interface Model {
+  /** Resolved. */
   readonly config: Config;
+  /** Between text and token ids. */
   readonly tokenizer: Tokenizer;
+  /** Its shape. */
   readonly architecture: Architecture;
+  /** Where its parameters lie. */
   readonly layout: Layout;
   /** Number of trained values. */
   readonly parameters: number;
@@ -29,14 +40,18 @@ export interface Model {
 
 /** A model and its data. */
 export interface Experiment extends Model {
+  /** Its batches. */
   readonly source: Source;
   /** Entropy of the token frequencies of a text, in nats: what a model without context can reach. */
   readonly unigramNats: number | undefined;
 }
 
-/** The model that a configuration and a tokenizer describe. */
-export function modelOf(config: Config, tokenizer: Tokenizer): Model {
-  const architecture = { ...config.model, vocabulary: tokenizer.size };
+/** The model that a configuration and a tokenizer describe. One with a user's own modifiers: see `loadModel`. */
+export function modelOf(
+  config: Config,
+  tokenizer: Tokenizer,
+  architecture: Architecture = architectureOf(config.model, tokenizer.size),
+): Model {
   const parameters = decoderParameters(architecture);
   return {
     config,
@@ -45,6 +60,11 @@ export function modelOf(config: Config, tokenizer: Tokenizer): Model {
     layout: layout(parameters),
     parameters: parameterCount(parameters),
   };
+}
+
+/** The same, with the modifiers loaded that its configuration names in files of the user's. */
+export async function loadModel(config: Config, tokenizer: Tokenizer): Promise<Model> {
+  return modelOf(config, tokenizer, await loadModifiers(architectureOf(config.model, tokenizer.size)));
 }
 
 /** The model as generation needs it: its parameters are those on the device. */
@@ -57,12 +77,23 @@ export function generatorOf({ architecture, tokenizer, layout }: Model): Generat
  *
  * @param config resolved
  * @param tokenizer a checkpoint's, where there is one; else made from the text
- * @throws {UserError} where the data cannot be had or does not suit the model
+ * @throws {UserError} where the data cannot be had or does not suit the model, or `sample.prompt` cannot be continued
+ *
+ * @example
+ * ```ts
+ * import { loadConfig, prepare } from "../../mod.ts";
+ * const { parameters, source } = await prepare(await loadConfig("copy", []));
+ * console.log(parameters, source.train(0).ids.length);
+ * ```
  */
 export async function prepare(config: Config, tokenizer?: Tokenizer): Promise<Experiment> {
   const experiment = await withData(config, tokenizer);
+  const { prompt, tokens } = config.sample;
+  if (prompt === "" && tokens > 0) {
+    throw new UserError("sample.prompt: expected at least one character, or sample.tokens 0 for no sample.");
+  }
   try {
-    experiment.tokenizer.encode(config.sample.prompt);
+    experiment.tokenizer.encode(prompt);
   } catch (error) {
     // Better now than after the training.
     if (error instanceof UserError) throw new UserError(`sample.prompt: ${error.message}`);
@@ -78,7 +109,13 @@ async function withData(config: Config, tokenizer?: Tokenizer): Promise<Experime
     const task = findTask(data.source);
     const used = tokenizer ?? taskTokenizer(task);
     const source = taskSource(task, used, { ...sizes, answerOnly: data.answer_only });
-    return { ...modelOf(config, used), source, unigramNats: undefined };
+    return { ...await loadModel(config, used), source, unigramNats: undefined };
+  }
+  const known = [...Object.keys(CATALOGUE), ...Object.keys(TASKS)];
+  if (data.files.length === 0 && !known.includes(data.source)) {
+    throw new UserError(
+      `data.source: no corpus or task is called "${data.source}".${suggestion(data.source, known)}`,
+    );
   }
   const { text } = await loadText({
     ...(data.files.length ? { files: data.files } : { source: data.source }),
@@ -87,5 +124,5 @@ async function withData(config: Config, tokenizer?: Tokenizer): Promise<Experime
   const used = tokenizer ?? charTokenizer(text, { unknown: config.tokenizer.unknown });
   const ids = used.encode(text);
   const source = textSource(ids, { ...sizes, split: data.split, sampling: data.sampling });
-  return { ...modelOf(config, used), source, unigramNats: unigramEntropy(ids) };
+  return { ...await loadModel(config, used), source, unigramNats: unigramEntropy(ids) };
 }

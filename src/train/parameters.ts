@@ -9,7 +9,9 @@ import type { Parameter, Parameters } from "../nn/decoder.ts";
 
 /** A parameter's place in flat storage: elements. */
 export interface Slot extends Parameter {
+  /** Where it starts. */
   readonly offset: number;
+  /** How long it is. */
   readonly size: number;
 }
 
@@ -17,8 +19,9 @@ export interface Slot extends Parameter {
 export interface Layout {
   /** In the order of storage. */
   readonly slots: readonly Slot[];
-  /** Elements in all, and of the part that weight decay takes, which comes first. */
+  /** Elements in all. */
   readonly size: number;
+  /** Elements of the part that weight decay takes, which comes first. */
   readonly decayed: number;
 }
 

@@ -9,7 +9,7 @@ import type { Graph } from "../device/plan.ts";
 import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
 import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
 import type { Batch } from "../data/mod.ts";
-import { type Architecture, decoder } from "../nn/decoder.ts";
+import { type Architecture, decoder, usesDropout } from "../nn/mod.ts";
 import { flat, type Layout, packGradients, parameterViews, STATES } from "./parameters.ts";
 
 /** Rows of the tables that steps and evaluation batches write their numbers into before the host reads them. */
@@ -18,10 +18,13 @@ export const WINDOW = 64;
 /** Numbers of a row: each scalar has an aligned place of its own, so that its kernel writes there. */
 const place = (i: number): number => i * ALIGN;
 
-/** What a table's rows hold, by name: where in the row each number stands. */
+/** A table on the device, one row a step, and what its rows hold. */
 export interface Table {
+  /** Name of the device's state that holds it. */
   readonly name: string;
+  /** Numbers of a row. */
   readonly width: number;
+  /** Where in a row each number stands. */
   readonly columns: Readonly<Record<string, number>>;
 }
 
@@ -39,7 +42,7 @@ function recordRow(
   };
 }
 
-/** Rows of a table as records of numbers. */
+/** The first `count` rows of a table, read from the device, as records of numbers by name. */
 export function rowsOf({ width, columns }: Table, values: Values, count: number): Record<string, number>[] {
   return Array.from({ length: count }, (_, row) => {
     return Object.fromEntries(
@@ -63,25 +66,44 @@ function lossOf(
   return { ...found, views, logits };
 }
 
-/** The graph of one training step, the table its row goes into, and, for tests, its loss and gradients. */
+/** The graph of a step, and the table its row goes into. */
 export interface StepGraph {
+  /** What a device compiles. */
   readonly graph: Graph;
+  /** Where its numbers are found. */
   readonly table: Table;
 }
 
 /**
  * One step: the mean loss and gradient of `accumulate` batches, the global norm, AdamW in place, and a row of the table
- * "steps" (loss, squared gradient norm). Inputs: `ids0`, `targets0`, ..., `seed`, `hyper`, `slot`.
+ * "steps" (loss, squared gradient norm). Output: `gradient`, flat, the mean before it is clipped. Inputs, as `stepFeeds`
+ * gives them: `ids0`, `targets0`, with dropout `seed0`, and so on for each batch, `hyper`, `slot`.
+ *
+ * @example
+ * ```ts
+ * import { charTokenizer, cpuDevice, initialise, modelOf, resolveConfig } from "../../mod.ts";
+ * import { rowsOf, stepFeeds, stepGraph } from "../../mod.ts";
+ * const config = resolveConfig({ model: { dim: 8, context: 4 }, train: { batch: 1 } }, { place: "", name: "tiny" });
+ * const { architecture, layout } = modelOf(config, charTokenizer("abc"));
+ * const { graph, table } = stepGraph(architecture, layout, config);
+ * using device = cpuDevice();
+ * await initialise(device, layout, config.seed);
+ * using program = await device.compile(graph);
+ * const batch = { ids: Uint32Array.of(0, 1, 2, 0), targets: Uint32Array.of(1, 2, 0, 1) };
+ * program.run(stepFeeds(config, [batch], { step: 0, lr: 1e-3, slot: 0 }));
+ * console.log(rowsOf(table, (await device.read([table.name]))[0], 1)); // loss near ln 3
+ * ```
  */
 export function stepGraph(architecture: Architecture, layout: Layout, config: Config): StepGraph {
   const { batch, accumulate } = config.train;
   const { betas, eps, weight_decay: weightDecay, clip } = config.optimizer;
   const parameters = flat(layout);
-  const seed = architecture.dropout > 0 ? input("seed", [2], "u32") : undefined;
   let total: { loss: Tensor; gradient: Tensor } | undefined;
   for (let i = 0; i < accumulate; i++) {
     const ids = input(`ids${i}`, [batch, architecture.context], "u32");
     const targets = input(`targets${i}`, [batch * architecture.context], "u32");
+    // A seed each: rows of one step must not share their masks because they came in two batches.
+    const seed = usesDropout(architecture) ? input(`seed${i}`, [2], "u32") : undefined;
     const { loss, views } = lossOf(architecture, ids, targets, parameters, layout, seed);
     const gradients = grad(loss, layout.slots.map(({ name }) => views[name]), 1 / accumulate);
     const part = { loss: scale(loss, 1 / accumulate), gradient: packGradients(layout, gradients) };
@@ -97,7 +119,13 @@ export function stepGraph(architecture: Architecture, layout: Layout, config: Co
   return { graph: { effects: [effect, update.parameter], outputs: { gradient } }, table };
 }
 
-/** The inputs of a step. `step` is 0-based. */
+/**
+ * The inputs of a step: its batches, the seeds of their dropout masks (the run's seed, and the number of the batch over
+ * the whole run), what AdamW takes, and the row of the table.
+ *
+ * @param batches as many as `train.accumulate`
+ * @param step 0-based
+ */
 export function stepFeeds(
   config: Config,
   batches: readonly Batch[],
@@ -106,11 +134,11 @@ export function stepFeeds(
   const feeds: Record<string, Values> = {
     hyper: adamwHyper(lr, step + 1, config.optimizer.betas),
     slot: Uint32Array.of(slot),
-    seed: Uint32Array.of(config.seed >>> 0, step),
   };
   batches.forEach(({ ids, targets }, i) => {
     feeds[`ids${i}`] = ids;
     feeds[`targets${i}`] = targets;
+    feeds[`seed${i}`] = Uint32Array.of(config.seed >>> 0, step * batches.length + i);
   });
   return feeds;
 }

@@ -2,9 +2,8 @@
 // while the device works on the next window; nothing the loop keeps grows with the steps.
 import { join } from "node:path";
 import { generate } from "../analysis/generate.ts";
-import { lossChart } from "../chart/mod.ts";
+import { lossChart, thinner } from "../chart/mod.ts";
 import type { Config } from "../config/mod.ts";
-import { dumpConfig } from "../config/mod.ts";
 import type { Device, Program } from "../device/device.ts";
 import type { Values } from "../graph/tensor.ts";
 import {
@@ -12,47 +11,57 @@ import {
   type LogRecord,
   type LogWriter,
   readLog,
-  type RunRecord,
+  type StepRecord,
 } from "../track/records.ts";
 import { type Best, type Checkpoint, putModel, putOptimizer, saveCheckpoint } from "./checkpoint.ts";
 import { type Evaluator, evaluator } from "./evaluate.ts";
 import { type Experiment, generatorOf } from "./experiment.ts";
 import { initialise } from "./parameters.ts";
 import { rowsOf, stepFeeds, stepGraph, type Table, WINDOW } from "./programs.ts";
-import { pointTo, removeCheckpoint, type RunFolder, writeFileAtomic } from "./run_folder.ts";
+import { checkpointSteps, pointTo, removeCheckpoint, type RunFolder, writeFileAtomic } from "./run_folder.ts";
 import { learningRate } from "./schedule.ts";
 
 /** How far a run is. */
 export interface Progress {
+  /** Steps made. */
   readonly step: number;
+  /** Steps in all. */
   readonly steps: number;
+  /** Of the last step, in nats a token. */
   readonly loss: number;
+  /** Over the last window of steps. */
   readonly tokensPerSecond: number;
+  /** Estimated from the last window of steps. */
   readonly secondsLeft: number;
 }
 
 /** What a run is given besides its experiment. */
 export interface RunOptions {
+  /** Where it computes. */
   readonly device: Device;
+  /** Where it writes. */
   readonly folder: RunFolder;
   /** Takes every record, in order. */
   readonly log: Pick<LogWriter, "write">;
-  /** The record that opens the log of a new run; not written again when a run goes on. */
-  readonly opening: RunRecord;
-  /** A checkpoint to go on from. */
-  readonly from?: Checkpoint;
+  /** Whether the log has a sample of the end already: the run was stopped between it and the last record. */
+  readonly sampled?: boolean;
   /** Aborted: the run saves where it stands and ends. */
   readonly signal?: AbortSignal;
+  /** Told after each window of steps. */
   readonly progress?: (progress: Progress) => void;
 }
 
 /** How a run ended. */
 export interface Outcome {
+  /** Steps made. */
   readonly step: number;
   /** False where the signal ended it. */
   readonly finished: boolean;
+  /** The best evaluation; null where there was none of a finite loss. */
   readonly best: Best | null;
+  /** The last evaluation since the run began or went on. */
   readonly last: EvalRecord | undefined;
+  /** The text it ended with; undefined where it was stopped, or no tokens were asked for. */
   readonly sample: string | undefined;
 }
 
@@ -89,6 +98,11 @@ function evaluates(step: number, { train, eval: { every } }: Config): boolean {
   return step % every === 0 || step === train.steps;
 }
 
+/** Whether a step ends with a checkpoint that has a record; those of an interrupted run have none. */
+export function recordsCheckpoint(step: number, config: Config): boolean {
+  return step > 0 && nextStop(step - 1, config) === step;
+}
+
 function scheduleOf({ optimizer, schedule, train }: Config) {
   return { ...schedule, lr: optimizer.lr, steps: schedule.steps ?? train.steps };
 }
@@ -118,6 +132,8 @@ function startWindow(
     program.run(stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot: i }));
   }
   const values = device.read([table.name]).then(([rows]) => ({ rows, at: performance.now() }));
+  // Where the window before it fails, nobody comes back for this one.
+  values.catch(() => {});
   return { first, count, values };
 }
 
@@ -189,7 +205,8 @@ async function evaluateNow(
   };
   if (config.data.answer_only) state.last.answer_accuracy = accuracy;
   log.write(state.last);
-  if (!state.best || loss < state.best.val_loss) state.best = { step: state.step, val_loss: loss };
+  const least = state.best?.val_loss ?? Infinity;
+  if (loss < least) state.best = { step: state.step, val_loss: loss };
 }
 
 /** Saves where the run stands, points "last" (and "best") at it, and removes what nothing points at any more. */
@@ -201,7 +218,7 @@ async function saveNow(
 ): Promise<void> {
   const { folder, device, log } = options;
   const { step, counter, best, last } = state;
-  const val_loss = last?.step === step ? last.loss : null;
+  const val_loss = last?.step === step && Number.isFinite(last.loss) ? last.loss : null;
   const sha256 = await saveCheckpoint(device, folder, experiment, { step, counter, best, val_loss });
   await pointTo(folder, "last", step);
   if (best?.step === step) await pointTo(folder, "best", step);
@@ -209,7 +226,7 @@ async function saveNow(
   state.kept.add(step);
   const every = experiment.config.output.checkpoint_every;
   for (const old of state.kept) {
-    if (old === step || old === best?.step || (every > 0 && old % every === 0)) continue;
+    if (old === step || old === best?.step || (every > 0 && old > 0 && old % every === 0)) continue;
     await removeCheckpoint(folder, old);
     state.kept.delete(old);
   }
@@ -220,16 +237,47 @@ export function checkpointRecord(step: number, sha256: string, val_loss: number 
   return { type: "checkpoint", step, path: join("checkpoints", String(step)), sha256, val_loss };
 }
 
-/** Puts the run where it begins: fresh parameters, or the checkpoint's. */
-async function begin(experiment: Experiment, { device, from }: RunOptions): Promise<Progressing> {
-  if (!from) {
-    await initialise(device, experiment.layout, experiment.config.seed);
-    return { step: 0, counter: 0, best: null, last: undefined, kept: new Set(), ms: 0, marks: [] };
-  }
-  putModel(device, from);
-  await putOptimizer(device, from);
-  const { step, counter, best } = from.state;
-  const kept = new Set([step, ...(best ? [best.step] : [])]);
+/** A run with its programs compiled and its parameters on the device: what can be refused before step 1 has been. */
+export interface ReadyRun extends Disposable {
+  /** One step. */
+  readonly program: Program;
+  /** Where steps write their numbers. */
+  readonly table: Table;
+  /** Evaluates the split. */
+  readonly evaluation: Evaluator;
+  /** The checkpoint it goes on from. */
+  readonly from: Checkpoint | undefined;
+}
+
+/**
+ * Makes a run ready: fresh parameters or a checkpoint's on the device, the programs compiled. Nothing is written.
+ *
+ * @throws {UserError} where the device is too small for the model, or the checkpoint is damaged or of another shape
+ */
+export async function readyRun(
+  experiment: Experiment,
+  device: Device,
+  from: Checkpoint | undefined,
+): Promise<ReadyRun> {
+  const { config, architecture, layout } = experiment;
+  if (from) {
+    putModel(device, from);
+    await putOptimizer(device, from);
+  } else await initialise(device, layout, config.seed);
+  const { graph, table } = stepGraph(architecture, layout, config);
+  using stack = new DisposableStack();
+  const program = stack.use(await device.compile(graph));
+  const evaluation = stack.use(await evaluator(device, experiment));
+  const owned = stack.move();
+  return { program, table, evaluation, from, [Symbol.dispose]: () => owned.dispose() };
+}
+
+/** Where a run stands as it begins. One that was killed may have left "best" behind, and checkpoints to be removed. */
+async function begin(folder: RunFolder, from: Checkpoint | undefined): Promise<Progressing> {
+  const { step, counter, best } = from?.state ?? { step: 0, counter: 0, best: null };
+  const steps = from ? await checkpointSteps(folder) : [];
+  if (best && steps.includes(best.step)) await pointTo(folder, "best", best.step);
+  const kept = new Set(steps.filter((old) => old <= step));
   return { step, counter, best, last: undefined, kept, ms: 0, marks: [] };
 }
 
@@ -238,8 +286,7 @@ async function stepsUntil(
   stop: number,
   experiment: Experiment,
   options: RunOptions,
-  program: Program,
-  table: Table,
+  { program, table }: ReadyRun,
   state: Progressing,
 ): Promise<void> {
   // A processor has nothing to overlap with: its window is finished before the next one starts.
@@ -268,58 +315,74 @@ async function stepsUntil(
  * A run repeats: one configuration, seed and device give the same records (times aside), also when the run was stopped
  * and went on.
  */
-export async function trainRun(experiment: Experiment, options: RunOptions): Promise<Outcome> {
-  const { config, architecture, layout } = experiment;
-  const { device, folder, log, signal } = options;
+export async function trainRun(
+  experiment: Experiment,
+  ready: ReadyRun,
+  options: RunOptions,
+): Promise<Outcome> {
+  const { config } = experiment;
+  const { folder, signal } = options;
   const began = performance.now();
-  const state = await begin(experiment, options);
-  const { graph, table } = stepGraph(architecture, layout, config);
-  using program = await device.compile(graph);
-  using evaluation = await evaluator(device, experiment);
-  if (!options.from) {
-    await writeFileAtomic(folder.config, dumpConfig(config));
-    log.write(options.opening);
-  }
+  const state = await begin(folder, ready.from);
   while (state.step < config.train.steps && !signal?.aborted) {
     const stop = nextStop(state.step, config);
-    await stepsUntil(stop, experiment, options, program, table, state);
+    await stepsUntil(stop, experiment, options, ready, state);
     if (state.step < stop) break;
-    if (evaluates(stop, config)) await evaluateNow(experiment, options, evaluation, state);
+    if (evaluates(stop, config)) await evaluateNow(experiment, options, ready.evaluation, state);
     await saveNow(experiment, options, state, true);
   }
-  const finished = state.step >= config.train.steps;
-  if (!finished) {
-    if (state.step > 0 && !state.kept.has(state.step)) await saveNow(experiment, options, state, false);
-    return { step: state.step, finished, best: state.best, last: state.last, sample: undefined };
-  }
-  const sample = await finish(experiment, options, state, began);
-  return { step: state.step, finished, best: state.best, last: state.last, sample };
+  if (!state.kept.has(state.step)) await saveNow(experiment, options, state, false);
+  const { step, best, last } = state;
+  const sample = step === config.train.steps ? await sampleNow(experiment, options) : undefined;
+  // A sample that the signal cut short is drawn anew when the run goes on.
+  const finished = step === config.train.steps && !signal?.aborted;
+  if (finished) await finish(experiment, options, state, sample, began);
+  return { step, finished, best, last, sample: finished ? sample : undefined };
 }
 
-/** The end of a run: a sample, the chart of its loss, the last record. */
-async function finish(
+/** What the model writes as the configuration asks, or undefined where it asks for nothing. */
+async function sampleNow(
   experiment: Experiment,
-  { device, folder, log }: RunOptions,
-  state: Progressing,
+  { device, signal }: RunOptions,
+): Promise<string | undefined> {
+  const { prompt, tokens, temperature, top_k: topK, seed } = experiment.config.sample;
+  if (tokens === 0) return undefined;
+  return await generate(device, generatorOf(experiment), { prompt, tokens, temperature, topK, seed, signal });
+}
+
+/** The end of a run: its sample, the chart of its loss, the last record. */
+async function finish(
+  { config, unigramNats }: Experiment,
+  { folder, log, sampled }: RunOptions,
+  { step, best }: Progressing,
+  text: string | undefined,
   began: number,
-): Promise<string> {
-  const { prompt, tokens, temperature, top_k, seed } = experiment.config.sample;
-  const text = await generate(device, generatorOf(experiment), {
-    prompt,
-    tokens,
-    temperature,
-    topK: top_k,
-    seed,
-  });
-  const records: LogRecord[] = [];
-  for await (const record of readLog(folder.log)) {
-    if (record.type === "step" || record.type === "eval" || record.type === "run") records.push(record);
+): Promise<void> {
+  const { prompt, temperature, top_k, seed } = config.sample;
+  await drawLoss(folder, unigramNats);
+  if (text !== undefined && !sampled) {
+    log.write({ type: "sample", step, prompt, text, temperature, top_k, nucleus: null, seed });
   }
-  const chart = join(folder.charts, "loss.svg");
-  await writeFileAtomic(chart, lossChart(records, { unigramNats: experiment.unigramNats }));
-  log.write({ type: "sample", step: state.step, prompt, text, temperature, top_k, nucleus: null, seed });
   const seconds = (performance.now() - began) / 1000;
-  const files = ["config.yaml", "log.ndjson", "charts/loss.svg", "checkpoints/best", "checkpoints/last"];
-  log.write({ type: "done", step: state.step, seconds, best: state.best, files });
-  return text;
+  const files = ["config.yaml", "log.ndjson", "charts/loss.svg"];
+  if (best) files.push("checkpoints/best");
+  files.push("checkpoints/last");
+  log.write({ type: "done", step, seconds, best, files });
+}
+
+/** Points of a line of the chart that are held: more than it can show, fewer than a long run has. */
+const CHART_POINTS = 4096;
+
+/** Draws the whole log, in memory that does not grow with it. */
+async function drawLoss(folder: RunFolder, unigramNats: number | undefined): Promise<void> {
+  const opening: LogRecord[] = [];
+  const steps = thinner<StepRecord>(CHART_POINTS, ({ loss }) => loss);
+  const evaluations = thinner<EvalRecord>(CHART_POINTS, ({ loss }) => loss);
+  for await (const record of readLog(folder.log)) {
+    if (record.type === "run") opening.push(record);
+    if (record.type === "step") steps.add(record);
+    if (record.type === "eval") evaluations.add(record);
+  }
+  const records = [...opening, ...steps.items(), ...evaluations.items()];
+  await writeFileAtomic(join(folder.charts, "loss.svg"), lossChart(records, { unigramNats }));
 }

@@ -134,7 +134,9 @@ async function swapPointer(path: string, target: string): Promise<void> {
  * @param dir the folder of all runs
  * @param name the run's name: any file name that does not start with a dot, but not `latest`
  * @param id tells apart runs that start in one second
- * @throws UserError where the name cannot be a folder, the run exists already or the system refuses
+ * @param files what stands in the folder from the start: file name to content
+ * @throws UserError where the name cannot be a folder, the run exists already or the system refuses; a folder that was
+ * made is gone then
  *
  * @example
  * ```ts
@@ -142,7 +144,13 @@ async function swapPointer(path: string, target: string): Promise<void> {
  * const run = await createRunFolder("runs", "small", new Date(), "1f");
  * ```
  */
-export async function createRunFolder(dir: string, name: string, now: Date, id: string): Promise<RunFolder> {
+export async function createRunFolder(
+  dir: string,
+  name: string,
+  now: Date,
+  id: string,
+  files: Readonly<Record<string, Uint8Array | string>> = {},
+): Promise<RunFolder> {
   // deno-lint-ignore no-control-regex
   if (!/^[^./\\<>:"|?*\x00-\x1f][^/\\<>:"|?*\x00-\x1f]*$/.test(name) || POINTERS.includes(name)) {
     throw new UserError(
@@ -157,12 +165,18 @@ export async function createRunFolder(dir: string, name: string, now: Date, id: 
   try {
     await Deno.mkdir(dirname(run.path), { recursive: true });
     await Deno.mkdir(run.path);
-    await Deno.mkdir(run.charts);
-    await Deno.mkdir(run.checkpoints);
   } catch (error) {
     throw fileError(run.path, error);
   }
-  await swapPointer(join(dir, "latest"), `${name}/${basename(run.path)}`);
+  try {
+    await Deno.mkdir(run.charts);
+    await Deno.mkdir(run.checkpoints);
+    for (const [file, content] of Object.entries(files)) await writeFileAtomic(join(run.path, file), content);
+    await swapPointer(join(dir, "latest"), `${name}/${basename(run.path)}`);
+  } catch (error) {
+    await removeQuietly(run.path);
+    throw fileError(run.path, error);
+  }
   return run;
 }
 
@@ -183,7 +197,7 @@ export function sha256Hex(bytes: Uint8Array): string {
  * @example
  * ```ts
  * import { createRunFolder, pointTo, writeCheckpoint } from "./run_folder.ts";
- * const run = await createRunFolder("runs", "small", new Date(), "1f");
+ * const run = await createRunFolder("runs", "small", new Date(), "2a");
  * await writeCheckpoint(run, 100, { "state.json": "{}" });
  * await pointTo(run, "last", 100);
  * ```
@@ -293,11 +307,17 @@ async function isRun(path: string): Promise<boolean> {
   return await isFolder(join(path, "checkpoints")) || await stat(join(path, "log.ndjson")) !== null;
 }
 
+/** The steps whose checkpoints stand in a run's folder, ascending. */
+export async function checkpointSteps(run: RunFolder): Promise<number[]> {
+  const names = await namesIn(run.checkpoints);
+  return names.filter((name) => /^\d+$/.test(name)).map(Number).sort((a, b) => a - b);
+}
+
 async function defaultCheckpoint(run: RunFolder): Promise<string | null> {
   const last = await follow(join(run.checkpoints, "last"));
   if (basename(last) !== "last" && await isFolder(last)) return last;
-  const steps = (await namesIn(run.checkpoints)).filter((name) => /^\d+$/.test(name)).map(Number);
-  return steps.length ? join(run.checkpoints, String(Math.max(...steps))) : null;
+  const newest = (await checkpointSteps(run)).at(-1);
+  return newest === undefined ? null : join(run.checkpoints, String(newest));
 }
 
 /** What the folder at `path` is, or null where it is none of what a user may name. */

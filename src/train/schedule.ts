@@ -2,9 +2,11 @@
 
 /** A learning-rate schedule, and the optimizer's highest rate. */
 export interface Schedule {
+  /** Its form after the warmup. */
   readonly name: "cosine" | "constant";
   /** Highest learning rate. */
   readonly lr: number;
+  /** Where the cosine ends. */
   readonly min_lr: number;
   /** Steps of linear warmup. */
   readonly warmup: number;

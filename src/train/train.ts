@@ -3,14 +3,21 @@ import { chooseDevice } from "../device/choose.ts";
 import type { Device } from "../device/device.ts";
 import { plan } from "../device/plan.ts";
 import type { Target } from "../graph/tensor.ts";
-import type { Config } from "../config/mod.ts";
+import { type Config, dumpConfig } from "../config/mod.ts";
 import { UserError } from "../errors.ts";
-import { type LogRecord, type LogWriter, openLog, readLog, type RunRecord } from "../track/records.ts";
+import { formatRecord, type LogWriter, openLog, readLog, type RunRecord } from "../track/records.ts";
 import { VERSION } from "../version.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
 import { type Experiment, type Model, prepare } from "./experiment.ts";
 import { evaluationGraph, stepGraph } from "./programs.ts";
-import { checkpointRecord, type Outcome, type Progress, trainRun } from "./run.ts";
+import {
+  checkpointRecord,
+  type Outcome,
+  type Progress,
+  readyRun,
+  recordsCheckpoint,
+  trainRun,
+} from "./run.ts";
 import { createRunFolder, resolveRun, type RunFolder } from "./run_folder.ts";
 
 /** What training is told besides its configuration. */
@@ -19,6 +26,7 @@ export interface TrainOptions {
   readonly records?: Pick<LogWriter, "write">;
   /** Aborted: the run saves where it stands and ends. */
   readonly signal?: AbortSignal;
+  /** Told after each window of steps. */
   readonly progress?: (progress: Progress) => void;
   /** Told once, before the first step: the memory plan, the device and why it was chosen. */
   readonly announce?: (lines: readonly string[]) => void;
@@ -28,6 +36,7 @@ export interface TrainOptions {
 
 /** A run that has ended. */
 export interface Trained extends Outcome {
+  /** Where everything it wrote stands. */
   readonly folder: RunFolder;
 }
 
@@ -35,11 +44,24 @@ export interface Trained extends Outcome {
 export interface Cost {
   /** Bytes. */
   readonly memory: RunRecord["memory"];
+  /** Floating point operations of a step. */
   readonly flops: number;
+  /** Dispatches of a step; 0 on the CPU. */
   readonly dispatches: number;
 }
 
-/** Plans a run's two programs without a device's help: memory in bytes, operations and dispatches a step. */
+/**
+ * Plans a run's two programs without a device's help: memory in bytes, operations and dispatches a step.
+ *
+ * @param target what kernels are lowered for, a device's own; without it dispatches are not counted
+ *
+ * @example
+ * ```ts
+ * import { costOf, loadConfig, prepare } from "../../mod.ts";
+ * const { memory, flops } = costOf(await prepare(await loadConfig("copy", [])));
+ * console.log(memory.total / 2 ** 20, flops / 1e9); // MiB, GFLOP a step
+ * ```
+ */
 export function costOf({ architecture, layout, config }: Model, target?: Target): Cost {
   const step = plan(stepGraph(architecture, layout, config).graph, target);
   const evaluation = plan(evaluationGraph(architecture, layout, config.train.batch).graph, target);
@@ -121,10 +143,16 @@ function both(file: LogWriter, other: TrainOptions["records"]): Pick<LogWriter, 
   };
 }
 
+/** Where a run goes on. */
+interface Continued extends Logged {
+  readonly checkpoint: Checkpoint;
+  readonly folder: RunFolder;
+}
+
 async function start(
   experiment: Experiment,
   options: TrainOptions,
-  from?: { checkpoint: Checkpoint; folder: RunFolder },
+  from?: Continued,
 ): Promise<Trained | undefined> {
   const { config } = experiment;
   const done = from?.checkpoint.state.step ?? 0;
@@ -138,38 +166,51 @@ async function start(
   const cost = costOf(experiment, device.target);
   options.announce?.(announcement(experiment, device, reason, cost));
   if (options.dryRun) return undefined;
+  // Before anything is written: what the device or the checkpoint refuses leaves no trace.
+  using ready = await readyRun(experiment, device, from?.checkpoint);
   const now = new Date();
-  const id = crypto.randomUUID().slice(0, 8);
-  const folder = from?.folder ?? await createRunFolder(config.output.dir, config.name, now, id);
   const opening = await openingOf(experiment, device, cost, now);
+  const folder = from?.folder ?? await newFolder(config, now, opening);
   using file = openLog(folder.log, from ? { resumeAtStep: done } : {});
   const log = both(file, options.records);
-  if (from) await completeLog(folder, from.checkpoint, log);
-  const outcome = await trainRun(experiment, {
-    ...options,
-    device,
-    folder,
-    log,
-    opening,
-    from: from?.checkpoint,
-  });
-  return { ...outcome, folder };
+  if (!from) options.records?.write(opening);
+  if (from && !from.recorded && recordsCheckpoint(done, config)) {
+    // It was killed between the checkpoint and its record.
+    const { files, val_loss } = from.checkpoint.state;
+    log.write(checkpointRecord(done, files["model.safetensors"], val_loss));
+  }
+  const { signal, progress } = options;
+  const sampled = from?.sampled;
+  const run = { device, folder, log, sampled, signal, progress };
+  return { ...await trainRun(experiment, ready, run), folder };
 }
 
-/** A run that was killed between a checkpoint and its record lacks the record: it is written now. */
-async function completeLog(
-  folder: RunFolder,
-  { state }: Checkpoint,
-  log: Pick<LogWriter, "write">,
-): Promise<void> {
-  if (state.val_loss === null) return;
-  let recorded = false;
+/** The folder of a new run, with its configuration and the first record of its log, or no folder at all. */
+async function newFolder(config: Config, now: Date, opening: RunRecord): Promise<RunFolder> {
+  const id = crypto.randomUUID().slice(0, 8);
+  const files = { "config.yaml": dumpConfig(config), "log.ndjson": formatRecord(opening) + "\n" };
+  return await createRunFolder(config.output.dir, config.name, now, id, files);
+}
+
+/** What the log of a run says of a step: whether it has the record of the checkpoint, and the sample of the end. */
+interface Logged {
+  readonly recorded: boolean;
+  readonly sampled: boolean;
+}
+
+/** Reads the log of a run that is to go on from a step; throws UserError where it has ended. */
+async function loggedAt(folder: RunFolder, step: number): Promise<Logged> {
+  let [recorded, sampled] = [false, false];
   for await (const record of readLog(folder.log)) {
-    recorded ||= record.type === "checkpoint" && record.step === state.step;
+    if (record.type === "done") {
+      throw new UserError(
+        `${folder.path}: the run has ended at step ${record.step}; there is nothing to go on with.`,
+      );
+    }
+    recorded ||= record.type === "checkpoint" && record.step === step;
+    sampled ||= record.type === "sample" && record.step <= step;
   }
-  if (!recorded) {
-    log.write(checkpointRecord(state.step, state.files["model.safetensors"], state.val_loss) as LogRecord);
-  }
+  return { recorded, sampled };
 }
 
 /**
@@ -182,7 +223,7 @@ async function completeLog(
  * @example
  * ```ts
  * import { loadConfig, train } from "../../mod.ts";
- * const config = await loadConfig("default", ["train.steps=10"]);
+ * const config = await loadConfig("default", ["train.steps=10", "eval.batches=2"]);
  * const trained = await train(config, { progress: ({ step, loss }) => console.error(step, loss) });
  * console.log(trained?.folder.path, trained?.best?.val_loss);
  * ```
@@ -196,21 +237,24 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
  * stopped.
  *
  * @param path a run's folder, `runs/latest`, or a run's name
- * @throws {UserError} where there is no such run, it has no checkpoint, or it has ended
+ * @throws {UserError} where there is no such run, it has no checkpoint, a file of it is damaged, or it has ended
+ *
+ * @example
+ * ```ts
+ * import { loadConfig, resume, train } from "../../mod.ts";
+ * const stop = new AbortController();
+ * const config = await loadConfig("default", ["train.steps=3", "eval.batches=1", "sample.tokens=0"]);
+ * const stopped = await train(config, { signal: stop.signal, progress: () => stop.abort() });
+ * console.log((await resume(stopped!.folder.path))?.finished); // true
+ * ```
  */
 export async function resume(path: string, options: TrainOptions = {}): Promise<Trained | undefined> {
   const { run: folder, checkpoint: last } = await resolveRun(path);
   if (!folder || !last) throw new UserError(`${path}: there is no checkpoint to go on from.`);
   const checkpoint = await loadCheckpoint(last);
   const { step } = checkpoint.state;
-  for await (const record of readLog(folder.log)) {
-    if (record.type === "done") {
-      throw new UserError(
-        `${folder.path}: the run has ended at step ${record.step}; there is nothing to go on with.`,
-      );
-    }
-  }
-  const experiment = await prepare(checkpoint.config, checkpoint.tokenizer);
+  const logged = await loggedAt(folder, step);
   if (step > checkpoint.config.train.steps) throw new UserError(`${last}: step ${step} is past train.steps.`);
-  return await start(experiment, options, { checkpoint, folder });
+  const experiment = await prepare(checkpoint.config, checkpoint.tokenizer);
+  return await start(experiment, options, { ...logged, checkpoint, folder });
 }

@@ -13,7 +13,9 @@ import type { TensorData } from "./safetensors.ts";
 
 /** One question and its answer. */
 export interface Check {
+  /** What is asked. */
   readonly name: string;
+  /** Whether the answer is yes. */
   readonly passed: boolean;
   /** What was found, in a few words. */
   readonly detail: string;

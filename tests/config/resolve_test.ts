@@ -54,16 +54,40 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
       dim: 128,
       layers: 4,
       heads: 4,
+      vocabulary: null,
       positions: "learned",
+      rope: { base: 10000, pairs: "interleaved", rotary_dim: null },
       norm: "layernorm",
       bias: false,
+      norm_bias: null,
       tied: true,
       dropout: 0,
       init: { std: 0.02, scaled_residual: true },
       block: {
-        attention: { activation: "softmax", bias: "auto" },
-        mlp: { activation: "gelu", factor: 4 },
+        norm_order: "pre",
+        norm: null,
+        attention: {
+          activation: "softmax",
+          divide: "none",
+          bias: "auto",
+          temperature: null,
+          per: "layer",
+          softcap: null,
+          window: null,
+          kv_heads: null,
+          kv_head: "grouped",
+          value_dim: null,
+          qk_norm: null,
+          backward: "exact",
+          extra_keys: 0,
+          modifier: null,
+          layer_scale: null,
+          method: "bp",
+        },
+        mlp: { activation: "gelu", gated: false, factor: 4, method: "bp", layer_scale: null },
+        dropout: null,
       },
+      blocks: [],
     },
     train: { steps: 300, batch: 12, accumulate: 1 },
     optimizer: { name: "adamw", lr: 1e-3, betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0.1, clip: 1 },
@@ -116,11 +140,12 @@ Deno.test("each mistake is one line with the place, the key, what was found and 
     ["model: { bias: 1 }", "model.bias: expected true or false, found 1."],
     [
       "model: { block: { attention: { activation: sofmax } } }",
-      'model.block.attention.activation: expected softmax or sigmoid, found "sofmax". Did you mean "softmax"?',
+      'model.block.attention.activation: expected softmax, softmax1, sigmoid, relu or relu2, found "sofmax". ' +
+      'Did you mean "softmax"?',
     ],
     [
       "model: { block: { attention: { bias: atuo } } }",
-      'model.block.attention.bias: expected auto or a number, found "atuo". Did you mean "auto"?',
+      'model.block.attention.bias: expected auto, learned or a number, found "atuo". Did you mean "auto"?',
     ],
     [
       "optimizer: { betas: [0.9, 1] }",
@@ -224,7 +249,7 @@ Deno.test("an attention bias goes with sigmoid only", () => {
   );
   const { attention } =
     resolve("model: { block: { attention: { activation: sigmoid, bias: -3 } } }").model.block;
-  assert.deepEqual(attention, { activation: "sigmoid", bias: -3 });
+  assert.deepEqual([attention.activation, attention.bias], ["sigmoid", -3]);
 });
 
 Deno.test("a fault that an override brought is told as the override's", () => {
@@ -275,7 +300,7 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
     );
   };
   const schema = configJsonSchema() as Schema & { required?: string[] };
-  assert.equal(leaves(schema, configSchema.parse({ name: "a" }), ""), 50);
+  assert.equal(leaves(schema, configSchema.parse({ name: "a" }), ""), 76);
   assert.equal(schema.required, undefined);
   assert.equal(schema.properties?.train.properties?.steps.type, "integer");
 });

@@ -1,0 +1,17 @@
+// y[b, s, :] = x[b, s, :] for s < S, else rows[s - S, :]: the same rows behind every sample.
+@group(0) @binding(0) var<storage, read_write> y: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> rows: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 64u + id.x;
+  if (i >= B * (HELD + ADDED)) { return; }
+  let sample = i / (HELD + ADDED);
+  let at = i % (HELD + ADDED);
+  if (at < HELD) {
+    y[i] = x[sample * HELD + at];
+  } else {
+    y[i] = rows[at - HELD];
+  }
+}

@@ -1,0 +1,18 @@
+// The gradient of y [B, S + E, C] taken apart: dx[b, s, :] = dy[b, s, :], or drows[e, :] = the sum over b, in the order of
+// the samples, of dy[b, S + e, :].
+@group(0) @binding(0) var<storage, read_write> out: array<f32>;
+@group(0) @binding(1) var<storage, read> dy: array<f32>;
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 64u + id.x;
+//! if ROWS
+  if (i >= ADDED) { return; }
+  var sum = 0f;
+  for (var sample = 0u; sample < B; sample++) { sum += dy[sample * (HELD + ADDED) + HELD + i]; }
+  out[i] = sum;
+//! else
+  if (i >= B * HELD) { return; }
+  out[i] = dy[i / HELD * (HELD + ADDED) + i % HELD];
+//! end
+}

@@ -1,0 +1,94 @@
+// Rows appended to every sample of a batch: learned keys and values that each query sees.
+import {
+  apply,
+  type Call,
+  line,
+  type Lowered,
+  mismatch,
+  type Op,
+  type Tensor,
+} from "../../src/graph/tensor.ts";
+import { appendBackwardCpu, appendCpu } from "./cpu.ts";
+import appendWgsl from "./append.wgsl" with { type: "text" };
+import backwardWgsl from "./backward.wgsl" with { type: "text" };
+
+/** Inputs: x [B, S, C] and rows [E, C]. */
+export const appendOp: Op = {
+  name: "append",
+  infer(inputs) {
+    const [x, rows] = inputs;
+    const [B, S, C] = x.shape;
+    const fits = x.shape.length === 3 && rows.shape.length === 2 && rows.shape[1] === C;
+    if (!fits || inputs.some(({ dtype }) => dtype !== "f32")) {
+      mismatch("append", "x f32[B, S, C] and rows f32[E, C]", inputs);
+    }
+    return [{ shape: [B, S + rows.shape[0], C], dtype: "f32" }];
+  },
+  lower({ inputs: [{ shape: [B, S, C] }, { shape: [E] }] }) {
+    return {
+      dispatches: [{
+        label: "append",
+        source: appendWgsl,
+        constants: { B, HELD: S * C, ADDED: E * C },
+        bindings: { 0: ["output", 0], 1: ["input", 0], 2: ["input", 1] },
+        workgroups: line(B * (S + E) * C, 64),
+      }],
+    };
+  },
+  cpu: appendCpu,
+  vjp(node, [dy], wanted) {
+    const parts = apply(appendBackwardOp, [dy!], { rows: node.inputs[1].shape[0] });
+    return [wanted[0] ? parts[0] : undefined, wanted[1] ? parts[1] : undefined];
+  },
+};
+
+/** Attributes of the gradient. */
+export interface AppendBackwardAttrs {
+  /** How many rows were appended. */
+  readonly rows: number;
+}
+
+function lowerBackward({ outputs: [dx, drows], wanted }: Call<AppendBackwardAttrs>): Lowered {
+  const [B, S, C] = dx.shape;
+  const [E] = drows.shape;
+  const constants = { B, HELD: S * C, ADDED: E * C };
+  const sizes = [B * S * C, E * C];
+  return {
+    dispatches: [0, 1].filter((part) => wanted[part]).map((part) => ({
+      label: "append_backward",
+      source: backwardWgsl,
+      constants: { ...constants, ROWS: part === 1 },
+      bindings: { 0: ["output", part], 1: ["input", 0] },
+      workgroups: line(sizes[part], 64),
+    })),
+  };
+}
+
+/** Outputs: dx [B, S, C] and drows [E, C]. */
+export const appendBackwardOp: Op<AppendBackwardAttrs> = {
+  name: "append_backward",
+  infer([{ shape: [B, length, C] }], { rows }) {
+    return [{ shape: [B, length - rows, C], dtype: "f32" }, { shape: [rows, C], dtype: "f32" }];
+  },
+  lower: lowerBackward,
+  cpu: appendBackwardCpu,
+};
+
+/**
+ * Rows behind those of every sample: y[b] = x[b] above rows. The gradient of x is the part of dy that x gave, that of
+ * the rows the sum of theirs over the batch, in the order of the samples.
+ *
+ * @param x [B, S, C]
+ * @param rows [E, C]
+ * @returns [B, S + E, C]
+ * @throws {UserError} if the shapes do not fit
+ *
+ * @example
+ * ```ts
+ * import { append, input, state } from "../../mod.ts";
+ * const keys = append(input("k", [2, 64, 128]), state("extra", [1, 128])); // [2, 65, 128]
+ * ```
+ */
+export function append(x: Tensor, rows: Tensor): Tensor {
+  return apply(appendOp, [x, rows], undefined)[0];
+}

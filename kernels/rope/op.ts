@@ -1,0 +1,119 @@
+// Rotary positions: queries and keys turned by angles that grow with their position. The angles are computed once, on the
+// host in float64, so that a position of a hundred thousand is turned as exactly as the first.
+import { apply, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import { literal } from "../../src/graph/structure.ts";
+import { UserError } from "../../src/errors.ts";
+import { ropeCpu, turns } from "./cpu.ts";
+import ropeWgsl from "./rope.wgsl" with { type: "text" };
+
+/** Attributes of a rotation: its inputs are x [B, T, H, d] and the turns [T, rotaryDim]. */
+export interface RopeAttrs {
+  /** Numbers of a head that are rotated, the first ones. */
+  readonly rotaryDim: number;
+  /** Neighbours are a pair; otherwise number i and number i + rotaryDim / 2. */
+  readonly interleaved: boolean;
+  /** By the opposite angles: the gradient. */
+  readonly back: boolean;
+}
+
+/** Output: x with its pairs turned. */
+export const ropeOp: Op<RopeAttrs> = {
+  name: "rope",
+  infer(inputs, { rotaryDim }) {
+    const [x, table] = inputs;
+    const [, T] = x.shape;
+    if (x.shape.length !== 4 || x.dtype !== "f32" || table.shape[0] !== T || table.shape[1] !== rotaryDim) {
+      mismatch("rope", `x f32[B, T, H, d] and turns f32[T, ${rotaryDim}]`, inputs);
+    }
+    return [{ shape: x.shape, dtype: "f32" }];
+  },
+  lower({ inputs: [x], attrs: { rotaryDim, interleaved, back } }) {
+    const [B, T, H, D] = x.shape;
+    const PAIRS = rotaryDim / 2;
+    const ITEMS = PAIRS + D - rotaryDim;
+    return {
+      dispatches: [{
+        label: "rope",
+        source: ropeWgsl,
+        constants: { ROWS: B * T * H, T, H, D, PAIRS, ITEMS, INTERLEAVED: interleaved, BACK: back },
+        bindings: { 0: ["output", 0], 1: ["input", 0], 2: ["input", 1] },
+        workgroups: line(B * T * H * ITEMS, 64),
+      }],
+    };
+  },
+  cpu: ropeCpu,
+  vjp(node, [g]) {
+    const attrs = node.attrs as RopeAttrs;
+    return [apply(ropeOp, [g!, node.inputs[1]], { ...attrs, back: !attrs.back })[0], undefined];
+  },
+  flops: ({ inputs: [x], attrs }) => 3 * sizeOf(x) / x.shape[3] * attrs.rotaryDim,
+};
+
+/** Options of `rope`; everything has the default of its paper. */
+export interface RopeOptions {
+  /** Pair i turns by base^(-2i / rotaryDim) a position; 10,000 by default. */
+  readonly base?: number;
+  /** "interleaved" (default): numbers 2i and 2i + 1 are a pair. "half": numbers i and i + rotaryDim / 2. */
+  readonly pairs?: "interleaved" | "half";
+  /** How many numbers of each head are rotated, the first ones; all by default. */
+  readonly rotaryDim?: number;
+  /** Position of the first row, 0 by default. */
+  readonly offset?: number;
+  /** What `ropeTurns` gave for the same options: for several tensors of one length. */
+  readonly turns?: Tensor;
+}
+
+function checkOptions(headDim: number, { base = 10000, rotaryDim = headDim, offset = 0 }: RopeOptions): void {
+  const fail = (what: string) => {
+    throw new UserError(`rope: ${what}.`);
+  };
+  if (!Number.isInteger(rotaryDim) || rotaryDim < 2 || rotaryDim % 2 !== 0) {
+    fail(`rotaryDim is ${rotaryDim}, expected an even number of at least 2`);
+  }
+  if (rotaryDim > headDim) fail(`rotaryDim is ${rotaryDim}, expected at most the head's ${headDim}`);
+  if (!(base > 0 && Number.isFinite(base))) fail(`base is ${base}, expected a number above 0`);
+  if (!Number.isInteger(offset) || offset < 0) fail(`offset is ${offset}, expected a position, 0 or more`);
+}
+
+/**
+ * The turns of `length` positions, cos and sin of (offset + t) base^(-2i / R) side by side: [length, R], for the option
+ * `turns` of `rope`.
+ *
+ * @param length T
+ * @param headDim d, which is R where `rotaryDim` does not say otherwise
+ * @throws {UserError} as `rope` does
+ */
+export function ropeTurns(length: number, headDim: number, options: RopeOptions = {}): Tensor {
+  checkOptions(headDim, options);
+  const { base = 10000, rotaryDim = headDim, offset = 0 } = options;
+  return literal(turns(length, rotaryDim, base, offset), [length, rotaryDim]);
+}
+
+/**
+ * Rotary position embedding: at position p = offset + t, pair i (a, b) of each head becomes
+ * (a cos f - b sin f, a sin f + b cos f) with f = p base^(-2i / rotaryDim). Numbers past rotaryDim stay as they are. The
+ * product of a rotated query and a rotated key depends on the distance of their positions alone.
+ *
+ * Its gradient is the rotation by the opposite angles.
+ *
+ * Source: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding" (2021), equation 34, where pairs are
+ * neighbours; "half" is the order of GPT-NeoX and of Llama as Hugging Face keeps it.
+ *
+ * @param x [B, T, H, d]
+ * @returns [B, T, H, d]
+ * @throws {UserError} if x has another rank, rotaryDim is odd or larger than d, or base or offset is no such number
+ *
+ * @example
+ * ```ts
+ * import { input, rope } from "../../mod.ts";
+ * const q = rope(input("q", [2, 64, 4, 32]), { pairs: "half" }); // [2, 64, 4, 32]
+ * ```
+ */
+export function rope(x: Tensor, options: RopeOptions = {}): Tensor {
+  const [, T, , D] = x.shape;
+  if (x.shape.length !== 4) mismatch("rope", "x f32[B, T, H, d]", [x]);
+  checkOptions(D, options);
+  const { rotaryDim = D, pairs = "interleaved" } = options;
+  const table = options.turns ?? ropeTurns(T, D, options);
+  return apply(ropeOp, [x, table], { rotaryDim, interleaved: pairs === "interleaved", back: false })[0];
+}

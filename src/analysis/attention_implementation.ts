@@ -1,0 +1,218 @@
+// What can be checked: heed's kernels on a device, or a user's function of one head's matrices.
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { booleanMask } from "../../kernels/attention/modifier.ts";
+import { attention } from "../../kernels/attention/op.ts";
+import { multiply } from "../../kernels/elementwise/op.ts";
+import { grad } from "../../kernels/gradient.ts";
+import { sumAll } from "../../kernels/reduce/op.ts";
+import type { Device } from "../device/device.ts";
+import { suggestion, UserError } from "../errors.ts";
+import { input } from "../graph/structure.ts";
+import type { Tensor, Values } from "../graph/tensor.ts";
+import type { AttentionCase } from "./attention_cases.ts";
+import type { DenseTensor } from "./oracle.ts";
+
+/** What an implementation found: values, and gradients where it gives them. */
+export interface AttentionFound {
+  /** [B, T, H, dv] */
+  readonly z: ArrayLike<number>;
+  /** [B, T, H, d] */
+  readonly dq?: ArrayLike<number>;
+  /** [B, S, Hkv, d] */
+  readonly dk?: ArrayLike<number>;
+  /** [B, S, Hkv, dv] */
+  readonly dv?: ArrayLike<number>;
+}
+
+/** Something that computes attention. */
+export interface AttentionImplementation {
+  /** As reports call it. */
+  readonly name: string;
+  /** Computes a case; what it throws is reported as a failure of the case. */
+  run(given: AttentionCase): Promise<AttentionFound>;
+}
+
+/** What a user's function is given: the matrices of one head of one sample. */
+export interface AttentionInput {
+  /** [T][d] */
+  readonly q: number[][];
+  /** [S][d] */
+  readonly k: number[][];
+  /** [S][dv] */
+  readonly v: number[][];
+  /** [T][S], true: attend. */
+  readonly mask: boolean[][];
+  /** Factor of q . k. */
+  readonly scale: number;
+}
+
+/** Gradients of a user's function. */
+export interface AttentionInputGradients {
+  readonly dq: number[][];
+  readonly dk: number[][];
+  readonly dv: number[][];
+}
+
+/** A module with an attention of one's own: what `check_attention --file` reads. */
+export interface AttentionModule {
+  /** The values, [T][dv]; a row that sees no key is zeros. */
+  attention(given: AttentionInput): number[][] | Promise<number[][]>;
+  /** Gradients of sum(dz * values), for an upstream dz [T][dv]. */
+  attentionGradient?(
+    given: AttentionInput & { readonly dz: number[][] },
+  ): AttentionInputGradients | Promise<AttentionInputGradients>;
+}
+
+/**
+ * heed's kernels on a device, forward and backward.
+ *
+ * @example
+ * ```ts
+ * import { attentionCase, cpuDevice, kernelAttention } from "../../mod.ts";
+ * using device = cpuDevice();
+ * const { z } = await kernelAttention(device).run(attentionCase(0));
+ * ```
+ */
+export function kernelAttention(device: Device): AttentionImplementation {
+  return {
+    name: `heed on ${device.adapter}`,
+    async run({ q, k, v, dz, mask, scale, activation }) {
+      const feeds: Record<string, Values> = {};
+      const given = (name: string, { shape, data }: DenseTensor): Tensor => {
+        feeds[name] = Float32Array.from(data);
+        return input(name, shape);
+      };
+      const x = [given("q", q), given("k", k), given("v", v)];
+      const z = attention(x[0], x[1], x[2], {
+        scale,
+        activation,
+        causal: false,
+        mask: mask && booleanMask(given("mask", mask)),
+      });
+      const [dq, dk, dv] = grad(sumAll(multiply(z, given("dz", dz))), x);
+      using program = await device.compile({ outputs: { z, dq, dk, dv } });
+      program.run(feeds);
+      const found = await program.read(["z", "dq", "dk", "dv"]);
+      return { z: found[0], dq: found[1], dk: found[2], dv: found[3] };
+    },
+  };
+}
+
+/** Matrix (b, :, h, :) of a tensor [B, rows, heads, columns]. */
+function matrixOf({ shape: [, rows, heads, columns], data }: DenseTensor, b: number, h: number): number[][] {
+  return Array.from({ length: rows }, (_, i) => {
+    const start = ((b * rows + i) * heads + h) * columns;
+    return Array.from({ length: columns }, (_, e) => data[start + e]);
+  });
+}
+
+/** Adds a matrix that a user's function gave to (b, :, h, :); throws where it is of another shape. */
+function addMatrix(
+  sums: Float64Array,
+  shape: readonly number[],
+  found: number[][],
+  what: string,
+  at: number[],
+) {
+  const [, rows, heads, columns] = shape;
+  const [b, h] = at;
+  const list = (x: unknown): x is ArrayLike<unknown> =>
+    Array.isArray(x) || (ArrayBuffer.isView(x) && "length" in x);
+  const size = !list(found)
+    ? typeof found
+    : `[${found.length}][${
+      [...new Set(Array.from(found, (row) => list(row) ? row.length : "?"))].join(" or ")
+    }]`;
+  if (size !== `[${rows}][${columns}]`) {
+    throw new UserError(`${what} is ${size}, expected [${rows}][${columns}].`);
+  }
+  for (let i = 0; i < rows; i++) {
+    for (let e = 0; e < columns; e++) sums[((b * rows + i) * heads + h) * columns + e] += Number(found[i][e]);
+  }
+}
+
+const NAMES = ["attention", "attentionGradient"] as const;
+
+/**
+ * A user's functions, called once for each sample and head with plain nested arrays; gradients of keys and values are
+ * summed over the heads that share them.
+ *
+ * @param name as reports call it
+ * @throws {UserError} where the module has no function `attention`
+ *
+ * @example Values that are all zeros: `checkAttention` says so
+ * ```ts
+ * import { functionAttention } from "../../mod.ts";
+ * functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
+ * ```
+ */
+export function functionAttention(name: string, module: AttentionModule): AttentionImplementation {
+  if (typeof module.attention !== "function") {
+    const hint = suggestion("attention", Object.keys(module));
+    throw new UserError(`${name}: exports no function "attention".${hint}`);
+  }
+  const zeros = (shape: readonly number[]) => new Float64Array(shape.reduce((a, b) => a * b, 1));
+  return {
+    name,
+    async run({ q, k, v, dz, mask, scale }) {
+      const [B, T, H] = q.shape;
+      const [S, HKV] = k.shape.slice(1);
+      const z = zeros(dz.shape);
+      const gradients = { dq: zeros(q.shape), dk: zeros(k.shape), dv: zeros(v.shape) };
+      for (let b = 0; b < B; b++) {
+        for (let h = 0; h < H; h++) {
+          const kv = Math.floor(h * HKV / H);
+          const seen = (i: number, j: number) =>
+            !mask ||
+            mask.data[(((b % mask.shape[0]) * mask.shape[1] + h % mask.shape[1]) * T + i) * S + j] === 1;
+          // Made anew for each call: a function may write into what it is given.
+          const given = (): AttentionInput => ({
+            q: matrixOf(q, b, h),
+            k: matrixOf(k, b, kv),
+            v: matrixOf(v, b, kv),
+            mask: Array.from({ length: T }, (_, i) => Array.from({ length: S }, (_, j) => seen(i, j))),
+            scale,
+          });
+          addMatrix(z, dz.shape, await module.attention(given()), "attention()", [b, h]);
+          if (!module.attentionGradient) continue;
+          const found = await module.attentionGradient({ ...given(), dz: matrixOf(dz, b, h) });
+          addMatrix(gradients.dq, q.shape, found?.dq, "attentionGradient().dq", [b, h]);
+          addMatrix(gradients.dk, k.shape, found?.dk, "attentionGradient().dk", [b, kv]);
+          addMatrix(gradients.dv, v.shape, found?.dv, "attentionGradient().dv", [b, kv]);
+        }
+      }
+      return module.attentionGradient ? { z, ...gradients } : { z };
+    },
+  };
+}
+
+/**
+ * The attention that a TypeScript file exports as `attention`, and its gradients where it exports `attentionGradient`.
+ *
+ * @throws {UserError} where the file cannot be imported, or has no such export
+ *
+ * @example
+ * ```ts
+ * import { loadAttention } from "../../mod.ts";
+ * await Deno.writeTextFile("zeros.ts", "export const attention = ({ q, v }) => q.map(() => v[0].map(() => 0));");
+ * const implementation = await loadAttention("zeros.ts");
+ * ```
+ */
+export async function loadAttention(file: string): Promise<AttentionImplementation> {
+  let found: Record<string, unknown>;
+  try {
+    await Deno.stat(file);
+    found = await import(pathToFileURL(resolve(file)).href);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    throw new UserError(`${file}: cannot be loaded: ${reason}`);
+  }
+  const given = Object.fromEntries(NAMES.filter((name) => name in found).map((name) => [name, found[name]]));
+  if (!("attention" in given)) {
+    throw new UserError(
+      `${file}: exports no function "attention".${suggestion("attention", Object.keys(found))}`,
+    );
+  }
+  return functionAttention(file, given as unknown as AttentionModule);
+}

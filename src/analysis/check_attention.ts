@@ -1,0 +1,155 @@
+// Compares an attention implementation with the dense float64 oracle on random cases: the check that comes before any
+// timing or training.
+import { UserError } from "../errors.ts";
+import {
+  type AttentionCase,
+  attentionCase,
+  type AttentionCaseOptions,
+  oracleOptions,
+} from "./attention_cases.ts";
+import type { AttentionFound, AttentionImplementation } from "./attention_implementation.ts";
+import { attentionOracle, attentionOracleGradient } from "./oracle.ts";
+
+/** What is compared: values and the gradients of the three inputs. */
+export const CHECKED = ["z", "dq", "dk", "dv"] as const;
+
+/** A tensor that is compared. */
+export type Checked = typeof CHECKED[number];
+
+/**
+ * Relative L2 errors that float32 is allowed; norms below `floor` count as that, for what is left of terms of size 1 that
+ * cancel (softmax over one key has gradient 0) is rounding.
+ */
+const ALLOWED: Readonly<Record<Checked, { readonly error: number; readonly floor: number }>> = {
+  z: { error: 1e-5, floor: 1e-3 },
+  dq: { error: 1e-4, floor: 0.1 },
+  dk: { error: 1e-4, floor: 0.1 },
+  dv: { error: 1e-4, floor: 0.1 },
+};
+
+/** One tensor of one case. */
+export interface TensorError {
+  readonly tensor: Checked;
+  /** ||found - expected|| / ||expected||; NaN where a number found is none. */
+  readonly error: number;
+  readonly allowed: number;
+}
+
+/** One case, compared. */
+export interface CheckedCase {
+  readonly given: AttentionCase;
+  readonly expected: Readonly<Record<Checked, Float64Array>>;
+  /** undefined where the implementation threw. */
+  readonly found: AttentionFound | undefined;
+  /** Of the tensors that were found. */
+  readonly errors: readonly TensorError[];
+  /** What the implementation threw: a sentence, or a stack. */
+  readonly failure: string | undefined;
+  readonly passed: boolean;
+}
+
+/** What a check found. */
+export interface AttentionCheck {
+  /** Name of the implementation. */
+  readonly implementation: string;
+  /** Number of cases. */
+  readonly count: number;
+  /** The case and tensor furthest from the oracle, measured by what is allowed; undefined where nothing was found. */
+  readonly worst: (TensorError & { readonly index: number }) | undefined;
+  /** Cases that failed. */
+  readonly failed: readonly CheckedCase[];
+}
+
+/** Options of `checkAttention`. */
+export interface CheckAttentionOptions extends AttentionCaseOptions {
+  /** How many cases, 100 by default. */
+  readonly count?: number;
+  /** This case alone. */
+  readonly only?: number;
+  /** Called after each case. */
+  readonly onCase?: (checked: CheckedCase) => void;
+}
+
+function relativeError(found: ArrayLike<number>, expected: Float64Array, floor: number): number {
+  if (found.length !== expected.length) return NaN;
+  const difference = expected.reduce((sum, x, i) => sum + (found[i] - x) ** 2, 0);
+  return Math.sqrt(difference) / Math.max(Math.sqrt(expected.reduce((sum, x) => sum + x * x, 0)), floor);
+}
+
+/** How far over what is allowed; a NaN is further than any number. */
+const excess = ({ error, allowed }: TensorError): number => Number.isNaN(error) ? Infinity : error / allowed;
+
+/**
+ * Runs one case and compares it with the oracle.
+ *
+ * @example
+ * ```ts
+ * import { attentionCase, checkAttentionCase, functionAttention } from "../../mod.ts";
+ * const zeros = functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
+ * (await checkAttentionCase(zeros, attentionCase(0))).passed; // false
+ * ```
+ */
+export async function checkAttentionCase(
+  implementation: AttentionImplementation,
+  given: AttentionCase,
+): Promise<CheckedCase> {
+  const { q, k, v, dz } = given;
+  const options = oracleOptions(given);
+  const expected = {
+    z: attentionOracle(q, k, v, options).z,
+    ...attentionOracleGradient(q, k, v, dz, options),
+  };
+  let found: AttentionFound | undefined;
+  let failure: string | undefined;
+  try {
+    found = await implementation.run(given);
+  } catch (error) {
+    failure = error instanceof UserError
+      ? error.message
+      : error instanceof Error
+      ? error.stack
+      : String(error);
+  }
+  const errors = CHECKED.flatMap((tensor): TensorError[] => {
+    const numbers = found?.[tensor];
+    if (!numbers) return [];
+    const { error, floor } = ALLOWED[tensor];
+    return [{ tensor, error: relativeError(numbers, expected[tensor], floor), allowed: error }];
+  });
+  const passed = failure === undefined && errors.every((error) => excess(error) <= 1);
+  return { given, expected, found, errors, failure, passed };
+}
+
+/**
+ * Checks an attention implementation against the dense float64 oracle on random cases (see `attentionCase`): values to 1e-5
+ * and, where the implementation gives them, dq, dk and dv to 1e-4, relative in the L2 norm.
+ *
+ * @param implementation `kernelAttention(device)`, `functionAttention(name, module)` or `await loadAttention(file)`
+ * @throws {UserError} where `count` is below 1
+ *
+ * @example
+ * ```ts
+ * import { checkAttention, cpuDevice, kernelAttention } from "../../mod.ts";
+ * using device = cpuDevice();
+ * const { failed, worst } = await checkAttention(kernelAttention(device), { count: 10 });
+ * console.log(failed.length, worst?.error); // 0, about 1e-7
+ * ```
+ */
+export async function checkAttention(
+  implementation: AttentionImplementation,
+  { count = 100, only, onCase, ...options }: CheckAttentionOptions = {},
+): Promise<AttentionCheck> {
+  if (!(count >= 1)) throw new UserError(`checkAttention: ${count} cases, expected at least 1.`);
+  const indices = only === undefined ? Array.from({ length: count }, (_, i) => i) : [only];
+  const failed: CheckedCase[] = [];
+  let worst: AttentionCheck["worst"];
+  for (const index of indices) {
+    const checked = await checkAttentionCase(implementation, attentionCase(index, options));
+    for (const error of checked.errors) {
+      if (!worst || excess(error) > excess(worst)) worst = { ...error, index };
+    }
+    if (!checked.passed) failed.push(checked);
+    onCase?.(checked);
+  }
+  return { implementation: implementation.name, count: indices.length, worst, failed };
+}

@@ -1,0 +1,121 @@
+// Keys of a model that are each valid and do not go together.
+
+import type { BlockConfig, ModelConfig } from "./model_schema.ts";
+import type { Config } from "./schema.ts";
+import type { Conflict } from "./together.ts";
+
+/** Divisors of n by pairs up to its root, so that an absurd width costs a second and not a year. */
+function divisors(n: number): number[] {
+  const found: number[] = [];
+  for (let i = 1; i * i <= n; i++) if (n % i === 0) found.push(i, n / i);
+  return found;
+}
+
+/** "the nearest that do are 4 and 8": divisors of n on both sides of what was found. */
+function nearestDivisors(found: number, n: number): string {
+  const all = divisors(n);
+  const below = Math.max(...all.filter((d) => d < found));
+  const above = Math.min(...all.filter((d) => d > found));
+  return `the nearest that ${above === Infinity ? `does is ${below}` : `do are ${below} and ${above}`}.`;
+}
+
+function headsDivideDim({ model: { heads, dim } }: Config): Conflict | undefined {
+  if (dim % heads === 0) return undefined;
+  return {
+    key: "model.heads",
+    keys: ["model.heads", "model.dim"],
+    message: `${heads} does not divide model.dim ${dim}; ${nearestDivisors(heads, dim)}`,
+  };
+}
+
+function rotationFitsHeads({ model: { positions, rope, heads, dim } }: Config): Conflict | undefined {
+  if (positions !== "rope") return undefined;
+  const head = dim / heads;
+  const keys = ["model.rope.rotary_dim", "model.positions", "model.dim", "model.heads"];
+  const key = keys[0];
+  if (rope.rotary_dim === null) {
+    if (head % 2 === 0) return undefined;
+    return {
+      key,
+      keys,
+      message: `a head of ${head} is odd, and rope turns pairs; expected ${head - 1} or less.`,
+    };
+  }
+  if (rope.rotary_dim > head) {
+    return { key, keys, message: `${rope.rotary_dim} is above a head's ${head}; expected at most that.` };
+  }
+  if (rope.rotary_dim % 2 === 0) return undefined;
+  return { key, keys, message: `${rope.rotary_dim} is odd, and rope turns pairs; expected an even number.` };
+}
+
+function blocksFitLayers({ model: { blocks, layers } }: Config): Conflict | undefined {
+  if (blocks.length <= layers) return undefined;
+  return {
+    key: "model.blocks",
+    keys: ["model.blocks", "model.layers"],
+    message: `${blocks.length} blocks are described, model.layers is ${layers}; expected at most as many.`,
+  };
+}
+
+/** What is wrong with one block, as a key below it and the rest of the sentence. */
+type Fault = { key: string; other?: string; message: string };
+type Check = (attention: BlockConfig["attention"], model: ModelConfig) => Fault | undefined;
+
+const isSoftmax = (activation: string): boolean => activation.startsWith("softmax");
+
+const BLOCK_CHECKS: readonly Check[] = [
+  ({ kv_heads }, { heads }) => {
+    if (kv_heads === null || heads % kv_heads === 0) return undefined;
+    const message = `${kv_heads} does not divide model.heads ${heads}; ${nearestDivisors(kv_heads, heads)}`;
+    return { key: "kv_heads", other: "model.heads", message };
+  },
+  ({ value_dim }, { heads }) => {
+    if (value_dim === null || value_dim % heads === 0) return undefined;
+    const nearest = Math.ceil(value_dim / heads) * heads;
+    const message =
+      `${value_dim} is not a multiple of model.heads ${heads}; the next that is one is ${nearest}.`;
+    return { key: "value_dim", other: "model.heads", message };
+  },
+  ({ activation, bias }) => {
+    if (bias === "auto" || activation !== "softmax") return undefined;
+    return { key: "bias", message: `${bias} needs activation sigmoid, found softmax; expected auto.` };
+  },
+  ({ activation, backward }) => {
+    if (backward === "exact" || isSoftmax(activation)) return undefined;
+    const message = `${backward} is of softmax, found activation ${activation}; expected exact.`;
+    return { key: "backward", message };
+  },
+  ({ activation, divide }) => {
+    if (divide === "none" || !isSoftmax(activation)) return undefined;
+    const message =
+      `${divide} is of element-wise activations, found activation ${activation}; expected none.`;
+    return { key: "divide", message };
+  },
+];
+
+function blocksAreSound({ model }: Config): Conflict | undefined {
+  const described = model.blocks.length > 0
+    ? model.blocks.map((block, i) => ({ block, path: `model.blocks.${i}` }))
+    : [{ block: model.block, path: "model.block" }];
+  for (const { block: { attention }, path } of described) {
+    for (const check of BLOCK_CHECKS) {
+      const fault = check(attention, model);
+      if (fault === undefined) continue;
+      // The value may have come from model.block.
+      const keys = [path, "model.block"].flatMap((place) =>
+        [fault.key, "activation"].map((key) => `${place}.attention.${key}`)
+      );
+      const key = keys[0];
+      return { key, keys: fault.other ? [...keys, fault.other] : keys, message: fault.message };
+    }
+  }
+  return undefined;
+}
+
+/** The checks of `model`, in the order in which their faults are told. */
+export const MODEL_CHECKS: readonly ((config: Config) => Conflict | undefined)[] = [
+  headsDivideDim,
+  rotationFitsHeads,
+  blocksFitLayers,
+  blocksAreSound,
+];

@@ -1,0 +1,140 @@
+// The attention half of a block: projections, norms and rotations of queries and keys, what happens to a score, and which
+// keys a query sees. The pattern itself is the kernels'.
+import { attention } from "../../kernels/attention/op.ts";
+import {
+  alibi,
+  all,
+  any,
+  causalMask,
+  compose,
+  type Mask,
+  mask,
+  scoreBias,
+  type ScoreModifier,
+  softcap,
+  temperature,
+} from "../../kernels/attention/modifier.ts";
+import { append } from "../../kernels/append/op.ts";
+import { atMost, less, minus, select, variable } from "../../kernels/expression.ts";
+import { reshape } from "../graph/structure.ts";
+import { scope, type Tensor } from "../graph/tensor.ts";
+import { type Architecture, type AttentionLayer, blockOf, type UserModifier } from "./architecture.ts";
+import type { Forward } from "./forward.ts";
+
+const [SCORE, I, J] = ["score", "i", "j"].map(variable);
+
+/** Heads and their widths: H of queries, HKV of keys and values, D numbers a query and key, DV a value. */
+export function sizesOf({ dim, heads }: Architecture, { kv_heads, value_dim }: AttentionLayer) {
+  return { H: heads, HKV: kv_heads ?? heads, D: dim / heads, DV: (value_dim ?? dim) / heads };
+}
+
+/** What "auto" adds to the scores, and where a learned bias starts: a sigmoid begins with weights of about 1/keys. */
+export function startOfBias({ activation, divide }: AttentionLayer, keys: number): number {
+  return activation === "sigmoid" && divide === "none" ? -Math.log(keys) : 0;
+}
+
+/** A layer's own modifier, loaded from its file. */
+export function userModifier({ modifier }: AttentionLayer): UserModifier | undefined {
+  if (!modifier) return undefined;
+  if (!("modifier" in modifier)) {
+    throw new Error(`The modifier ${modifier.name} of ${modifier.file} is not loaded: see loadModifiers.`);
+  }
+  return modifier;
+}
+
+/** Adds the rows under `name` behind those of x [B, S, HKV, d]. */
+export function withExtraKeys(x: Tensor, rows: Tensor): Tensor {
+  const [B, S, HKV, d] = x.shape;
+  return reshape(append(reshape(x, [B, S, HKV * d]), rows), [B, S + rows.shape[0], HKV, d]);
+}
+
+/** Pairs whose key is one of the learned ones behind the `own` others. */
+export const extraKeys = (own: number): Mask => mask(atMost(own, J));
+
+/** The learned tables of block n's own modifier, by the names it gave them. */
+function ownTables(own: UserModifier, path: string, { architecture: a, parameters }: Forward, block: number) {
+  const names = Object.keys(own.tables?.({ heads: a.heads, context: a.context, block }) ?? {});
+  return Object.fromEntries(names.map((name) => [name, parameters[`${path}.modifier.${name}`]]));
+}
+
+/**
+ * What happens to a score: softcap, ALiBi, the user's modifier, temperature, bias, in this order. What goes by positions
+ * leaves learned keys alone, which have none.
+ */
+function scoreOf(
+  layer: AttentionLayer,
+  n: number,
+  forward: Forward,
+  keys: number,
+): ScoreModifier | undefined {
+  const { architecture: { positions, heads, context }, parameters } = forward;
+  const path = `blocks.${n}.attn`;
+  const placed = ({ expression, tables }: ScoreModifier): ScoreModifier => {
+    if (layer.extra_keys === 0) return { expression, tables };
+    return { expression: select(less(J, keys), expression, SCORE), tables };
+  };
+  const parts: ScoreModifier[] = [];
+  if (layer.softcap !== null) parts.push(softcap(layer.softcap));
+  if (positions === "alibi") parts.push(placed(alibi(heads)));
+  const own = userModifier(layer);
+  if (own) parts.push(placed(own.modifier(ownTables(own, path, forward, n), { heads, context, block: n })));
+  if (layer.temperature === "learned") parts.push(temperature(parameters[`${path}.temperature`]));
+  else if (layer.temperature !== null) parts.push(temperature(layer.temperature));
+  const bias = layer.bias === "learned"
+    ? parameters[`${path}.score_bias`]
+    : layer.bias === "auto"
+    ? startOfBias(layer, keys + layer.extra_keys)
+    : layer.bias;
+  if (bias !== 0) parts.push(scoreBias(bias));
+  return parts.length ? compose(...parts) : undefined;
+}
+
+/** Which keys a query sees: those up to its own position, of these the last `window`, and all the learned ones. */
+function visibleOf({ window, extra_keys }: AttentionLayer, keys: number) {
+  if (extra_keys === 0) return { window: window === null ? undefined : { size: window } };
+  const own = window === null ? causalMask : all(causalMask, mask(less(minus(I, J), window)));
+  return { causal: false as const, mask: any(extraKeys(keys), own) };
+}
+
+/**
+ * attention(x) of block n up to its last projection: z [B, T, heads * dv], from x [B, T, D] already normalised.
+ *
+ * @param rotate what is done to queries and keys for their position
+ */
+export function attentionValues(
+  n: number,
+  x: Tensor,
+  forward: Forward,
+  rotate: (x: Tensor) => Tensor,
+): Tensor {
+  const { architecture, parameters, taps } = forward;
+  const { attention: layer, dropout } = blockOf(architecture, n);
+  const path = `blocks.${n}.attn`;
+  const [B, T] = x.shape;
+  const { H, HKV, D, DV } = sizesOf(architecture, layer);
+  const heads = (name: string, count: number, width: number): Tensor =>
+    reshape(forward.project(`${path}.w${name}`, x, { method: layer.method }), [B, T, count, width]);
+  const place = (name: string, y: Tensor): Tensor => {
+    const normed = layer.qk_norm ? forward.norm(layer.qk_norm, `${path}.${name}_norm`, y) : y;
+    return taps.tap(`${path}.${name}`, scope(path, () => rotate(normed)));
+  };
+  const q = place("q", heads("q", H, D));
+  let k = place("k", heads("k", HKV, D));
+  let v = taps.tap(`${path}.v`, heads("v", HKV, DV));
+  if (layer.extra_keys > 0) {
+    k = withExtraKeys(k, parameters[`${path}.extra_k`]);
+    v = withExtraKeys(v, parameters[`${path}.extra_v`]);
+  }
+  const z = scope(path, () =>
+    attention(q, k, v, {
+      ...visibleOf(layer, T),
+      score: scoreOf(layer, n, forward, T),
+      activation: layer.activation,
+      bias: 0,
+      divide: layer.divide,
+      backward: layer.backward,
+      kvHead: layer.kv_head,
+      dropout: forward.patternDropout(dropout!),
+    }));
+  return reshape(taps.tap(`${path}.z`, z), [B, T, H * DV]);
+}

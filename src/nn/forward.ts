@@ -1,0 +1,91 @@
+// What every part of a model is written in: one forward pass, with its parameters, its taps and its dropout put in.
+import { linear, type MatmulOptions } from "../../kernels/matmul/op.ts";
+import { layerNorm, rmsNorm } from "../../kernels/norm/op.ts";
+import { dropout } from "../../kernels/random/op.ts";
+import { scope, type Tensor } from "../graph/tensor.ts";
+import type { Architecture, Method, Norm } from "./architecture.ts";
+import { feedbackLinear, type OutputError } from "./feedback.ts";
+import type { Parameters } from "./parameters.ts";
+
+/**
+ * What looks at a forward pass. `wants` says whether a tensor must exist on its own (where a kernel would else keep it
+ * to itself), `tap` may give another tensor in its place.
+ */
+export interface Taps {
+  /** Whether the tensor of this name must exist. */
+  wants(name: string): boolean;
+  /** What goes on in the place of the tensor of this name. */
+  tap(name: string, x: Tensor): Tensor;
+}
+
+/** Options of a forward pass. */
+export interface ForwardOptions {
+  /** What looks at it. */
+  readonly taps?: Taps;
+  /** Seed of dropout, u32[2] (see `dropout`); without it nothing is dropped. */
+  readonly seed?: Tensor;
+}
+
+/** How a matrix is applied. */
+export interface ProjectOptions extends Omit<MatmulOptions, "bias"> {
+  readonly method?: Method;
+  /** It writes into the residual stream. */
+  readonly residual?: boolean;
+}
+
+/** One forward pass. */
+export interface Forward {
+  readonly architecture: Architecture;
+  readonly parameters: Parameters;
+  readonly taps: Taps;
+  /** Where direct feedback finds the error of the logits. */
+  readonly output: OutputError;
+  /** Normalises the last dimension by the parameters under `name`. */
+  norm(kind: Norm, name: string, x: Tensor): Tensor;
+  /** x W^T + bias by the parameters under `name`. */
+  project(name: string, x: Tensor, options?: ProjectOptions): Tensor;
+  /** Dropout with probability p, at a place of its own. */
+  drop(x: Tensor, p: number): Tensor;
+  /** Dropout of a pattern, which the attention kernel does itself. */
+  patternDropout(p: number): { p: number; site: number; seed: Tensor } | undefined;
+  /** Whether dropout with probability p does anything. */
+  drops(p: number): boolean;
+}
+
+const NO_TAPS: Taps = { wants: () => false, tap: (_, x) => x };
+
+/** The parts of a forward pass of a model with these parameters. */
+export function forwardOf(
+  architecture: Architecture,
+  parameters: Parameters,
+  { taps = NO_TAPS, seed }: ForwardOptions,
+): Forward {
+  let sites = 0;
+  const output: OutputError = {};
+  const { init, layers } = architecture;
+  const drops = (p: number): boolean => seed !== undefined && p > 0;
+  return {
+    architecture,
+    parameters,
+    taps,
+    output,
+    drops,
+    norm(kind, name, x) {
+      const weight = parameters[`${name}.weight`];
+      return scope(
+        name,
+        () => kind === "layernorm" ? layerNorm(x, weight, parameters[`${name}.bias`]) : rmsNorm(x, weight),
+      );
+    },
+    project(name, x, { method = "bp", residual = false, activation, addend } = {}) {
+      const [weight, bias] = [parameters[`${name}.weight`], parameters[`${name}.bias`]];
+      if (method === "bp") return scope(name, () => linear(x, weight, { bias, activation, addend }));
+      if (activation) throw new Error(`${name}: a layer with feedback applies no activation.`);
+      const std = residual && init.scaled_residual ? init.std / Math.sqrt(2 * layers) : init.std;
+      const feedback = { name, std, output: method === "dfa" ? output : undefined };
+      return scope(name, () => feedbackLinear(x, weight, feedback, { bias, addend }));
+    },
+    drop: (x, p) => drops(p) ? dropout(x, seed!, { p, site: sites++ }) : x,
+    patternDropout: (p) => drops(p) ? { p, site: sites++, seed: seed! } : undefined,
+  };
+}

@@ -1,0 +1,57 @@
+// Score modifiers of a user's own: imported from the TypeScript files that a configuration names.
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { suggestion, UserError } from "../errors.ts";
+import type { Architecture, BlockChoices, ModifierSource, UserModifier } from "./architecture.ts";
+
+function isUserModifier(found: unknown): found is UserModifier {
+  return typeof found === "object" && found !== null &&
+    typeof (found as { modifier?: unknown }).modifier === "function";
+}
+
+async function load({ file, name }: ModifierSource): Promise<UserModifier> {
+  let exports: Record<string, unknown>;
+  try {
+    await Deno.stat(file);
+    exports = await import(pathToFileURL(resolve(file)).href);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
+    throw new UserError(`modifier ${name}: ${file} cannot be loaded: ${reason}`);
+  }
+  if (!Object.hasOwn(exports, name)) {
+    throw new UserError(
+      `modifier ${name}: ${file} has no such export.${suggestion(name, Object.keys(exports))}`,
+    );
+  }
+  const found = exports[name];
+  if (!isUserModifier(found)) {
+    throw new UserError(
+      `modifier ${name} of ${file}: expected an object with a function "modifier", found ${typeof found}.`,
+    );
+  }
+  return found;
+}
+
+async function loaded(block: BlockChoices): Promise<BlockChoices> {
+  const source = block.attention?.modifier;
+  if (!source || "modifier" in source) return block;
+  return { ...block, attention: { ...block.attention, modifier: await load(source) } };
+}
+
+/**
+ * The architecture with every modifier that its blocks name by file loaded; what the decoder needs before it is built.
+ * Where no block names one, nothing is read.
+ *
+ * @throws {UserError} where a file cannot be imported, or has no such export
+ *
+ * @example
+ * ```ts
+ * import { architectureOf, loadConfig, loadModifiers } from "../../mod.ts";
+ * const { model } = await loadConfig("default", []);
+ * const architecture = await loadModifiers(architectureOf(model, 65));
+ * ```
+ */
+export async function loadModifiers(architecture: Architecture): Promise<Architecture> {
+  const blocks = architecture.blocks && await Promise.all(architecture.blocks.map(loaded));
+  return { ...architecture, block: await loaded(architecture.block), ...(blocks ? { blocks } : {}) };
+}

@@ -1,0 +1,49 @@
+// Rows appended to every sample, and where their gradients go.
+import assert from "node:assert/strict";
+import { append } from "../../kernels/append/op.ts";
+import { grad } from "../../kernels/gradient.ts";
+import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { sumAll } from "../../kernels/reduce/op.ts";
+import { multiply } from "../../kernels/elementwise/op.ts";
+import { cpuDevice } from "../../src/device/cpu.ts";
+import { UserError } from "../../src/errors.ts";
+import { input } from "../../src/graph/structure.ts";
+import type { Tensor, Values } from "../../src/graph/tensor.ts";
+import { between, type Case, checkGradient, checkKernel, evaluate, randomInput } from "./harness.ts";
+
+function appended(rng: RandomStream): Case & { wrt: Record<string, Tensor> } {
+  const feeds: Record<string, Values> = {};
+  const [B, S, E, C] = [between(rng, 1, 9), between(rng, 1, 33), between(rng, 1, 5), between(rng, 1, 70)];
+  const wrt = { x: randomInput(rng, feeds, "x", [B, S, C]), rows: randomInput(rng, feeds, "rows", [E, C]) };
+  return { feeds, wrt, outputs: { y: append(wrt.x, wrt.rows) }, label: `${B}x${S}+${E}x${C}` };
+}
+
+/** Both gradients, and each alone, which leaves the other's kernel out. */
+function gradients(rng: RandomStream): Case {
+  const { feeds, wrt: { x, rows }, outputs: { y }, label } = appended(rng);
+  const loss = sumAll(multiply(y, randomInput(rng, feeds, "dy", [...y.shape])));
+  const [dx, drows] = grad(loss, [x, rows]);
+  return { feeds, label, outputs: { dx, drows, onlyX: grad(loss, [x])[0], onlyRows: grad(loss, [rows])[0] } };
+}
+
+Deno.test("append() equals float64 on WebGPU", () => checkKernel("append", appended));
+Deno.test("append()'s gradients equal float64 on WebGPU", () => checkKernel("append gradient", gradients));
+Deno.test("append()'s gradients equal central differences", () => checkGradient("append", appended));
+
+Deno.test("append() puts the same rows behind every sample", async () => {
+  const feeds: Record<string, Values> = {};
+  const rng = randomStream(4, "append order");
+  const [x, rows] = [randomInput(rng, feeds, "x", [2, 2, 1]), randomInput(rng, feeds, "rows", [1, 1])];
+  using oracle = cpuDevice({ precision: "f64" });
+  const { y } = await evaluate(oracle, { feeds, outputs: { y: append(x, rows) } });
+  const [a, b, c, d] = feeds.x;
+  assert.deepEqual([...y], [a, b, feeds.rows[0], c, d, feeds.rows[0]]);
+});
+
+Deno.test("append() of rows of another width is refused in one line", () => {
+  assert.throws(() => append(input("x", [2, 3, 4]), input("rows", [1, 5])), (error) => {
+    return error instanceof UserError &&
+      error.message ===
+        "append: expected x f32[B, S, C] and rows f32[E, C], found f32[2, 3, 4] and f32[1, 5].";
+  });
+});
