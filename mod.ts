@@ -19,7 +19,7 @@
  * @example A training run
  * ```ts
  * import { loadConfig, train } from "./mod.ts";
- * const trained = await train(await loadConfig("default", ["train.steps=20"]));
+ * const trained = await train(await loadConfig("default", ["train.steps=20", "sample.tokens=20"]));
  * console.log(trained?.folder.path);
  * ```
  *

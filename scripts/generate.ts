@@ -6,9 +6,12 @@ import {
   generatorOf,
   loadCheckpoint,
   numberOption,
+  onlyName,
   openDevice,
   putModel,
   runCommand,
+  type Tokenizer,
+  UserError,
 } from "../mod.ts";
 
 const command: Command = {
@@ -38,9 +41,21 @@ const command: Command = {
   ],
 };
 
+/** What the model cannot continue is told as the option that brought it. */
+function checkPrompt(prompt: string, tokenizer: Tokenizer): void {
+  if (prompt === "") throw new UserError("--prompt: expected at least one character.");
+  try {
+    tokenizer.encode(prompt);
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(`--prompt: ${error.message}`);
+    throw error;
+  }
+}
+
 await runCommand(command, async ({ positionals, values }) => {
-  const model = await loadCheckpoint(positionals[0] ?? "runs/latest");
+  const model = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
   const { sample } = model.config;
+  if (values.prompt !== undefined) checkPrompt(values.prompt, model.tokenizer);
   const options = {
     prompt: values.prompt ?? sample.prompt,
     tokens: numberOption("tokens", values.tokens, { least: 0, whole: true }) ?? sample.tokens,

@@ -5,6 +5,7 @@ import {
   interruptSignal,
   loadConfig,
   type LogWriter,
+  onlyName,
   openLog,
   type Progress,
   resume,
@@ -53,9 +54,29 @@ function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress): vo
   Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[2K${line}`));
 }
 
+/** A file of records that goes again where a mistake leaves it empty. */
+function recordsFile(path: string): LogWriter {
+  const size = () => {
+    try {
+      return Deno.statSync(path).size;
+    } catch {
+      return undefined;
+    }
+  };
+  const before = size();
+  const log = openLog(path);
+  return {
+    write: log.write,
+    [Symbol.dispose]() {
+      log[Symbol.dispose]();
+      if (before === undefined && size() === 0) Deno.removeSync(path);
+    },
+  };
+}
+
 /** The second place for records: a file, or stdout, whose closing ends the run as Ctrl-C does. */
 function recordsTo(target: string | undefined, stop: AbortController): LogWriter | undefined {
-  if (target !== "-") return target === undefined ? undefined : openLog(target);
+  if (target !== "-") return target === undefined ? undefined : recordsFile(target);
   const out = stdoutLog();
   return {
     write(record) {
@@ -75,20 +96,16 @@ function report(trained: Trained, say: (line: string) => void): void {
   const { folder, step, best, last, sample } = trained;
   if (sample !== undefined) say(`\n${sample}\n`);
   if (last) {
-    say(
-      `step ${step}: ${last.split} loss ${last.loss.toFixed(4)}, best ${best!.val_loss.toFixed(4)} at step ${
-        best!.step
-      }`,
-    );
+    const least = best ? `, best ${best.val_loss.toFixed(4)} at step ${best.step}` : "";
+    say(`step ${step}: ${last.split} loss ${last.loss.toFixed(4)}${least}`);
   }
-  say(`${folder.path}: log.ndjson, charts/loss.svg, checkpoints/best, checkpoints/last`);
+  const checkpoints = best ? "checkpoints/best, checkpoints/last" : "checkpoints/last";
+  say(`${folder.path}: log.ndjson, charts/loss.svg, ${checkpoints}`);
 }
 
 await runCommand(command, async ({ positionals, values, flags }) => {
   const { names, overrides } = splitOverrides(positionals);
-  if (names.length > 1) {
-    throw new UserError(`${names[1]}: one configuration at a time, ${names[0]} was given before.`);
-  }
+  const name = onlyName(names, "configuration");
   if (values.resume !== undefined && positionals.length > 0) {
     throw new UserError(
       `${positionals[0]}: a run goes on with its own configuration; leave it out after --resume.`,
@@ -108,7 +125,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     announce: (lines: readonly string[]) => lines.forEach((line) => console.error(line)),
   };
   const trained = values.resume === undefined
-    ? await train(await loadConfig(names[0] ?? "default", overrides), options)
+    ? await train(await loadConfig(name ?? "default", overrides), options)
     : await resume(values.resume, options);
   if (terminal) console.error();
   if (!trained) return 0;

@@ -2,6 +2,7 @@
 import {
   type Command,
   costOf,
+  onlyName,
   openDevice,
   resolveRun,
   runCommand,
@@ -11,7 +12,7 @@ import {
 
 const command: Command = {
   name: "verify_load",
-  summary: "checks a checkpoint: hashes, parameters, configuration, tokenizer, logits, validation loss",
+  summary: "checks a checkpoint: hashes, parameters, configuration, tokenizer, logits, loss",
   usage: "[run or checkpoint] [options]",
   options: {
     device: {
@@ -24,7 +25,7 @@ const command: Command = {
 };
 
 await runCommand(command, async ({ positionals, values }) => {
-  const path = positionals[0] ?? "runs/latest";
+  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   const { checkpoint } = await resolveRun(path);
   if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
   const checks = await verifyCheckpoint(checkpoint, (model) => {

@@ -1,0 +1,133 @@
+// Text from a model: the distribution of the next token, its filters, its draws, and the window that the model sees.
+import assert from "node:assert/strict";
+import { randomStream } from "../../kernels/random/threefry.ts";
+import { draw, generate, nextProbabilities, type Sampling } from "../../src/analysis/generate.ts";
+import { resolveConfig } from "../../src/config/mod.ts";
+import { charTokenizer } from "../../src/data/mod.ts";
+import { cpuDevice } from "../../src/device/cpu.ts";
+import { UserError } from "../../src/errors.ts";
+import { generatorOf, modelOf } from "../../src/train/experiment.ts";
+import { initialise } from "../../src/train/parameters.ts";
+import { logitsGraph } from "../../src/train/programs.ts";
+
+/** The definition, without thought for time: every token asks how many stand before it. */
+function bruteForce(logits: number[], { temperature, topK, nucleus }: Sampling): number[] {
+  const before = (a: number, b: number) => logits[a] > logits[b] || (logits[a] === logits[b] && a < b);
+  const rank = logits.map((_, id) => logits.filter((_, other) => before(other, id)).length);
+  const softmax = (kept: boolean[]) => {
+    const weights = logits.map((l, id) => kept[id] ? Math.exp(l / temperature) : 0);
+    const sum = weights.reduce((a, b) => a + b, 0);
+    return weights.map((w) => w / sum);
+  };
+  const inTop = rank.map((r) => r < (topK ?? Infinity));
+  const p = softmax(inTop);
+  const mass = (id: number) => p.reduce((sum, x, other) => before(other, id) ? sum + x : sum, 0);
+  return softmax(inTop.map((kept, id) => kept && (rank[id] === 0 || mass(id) < (nucleus ?? Infinity))));
+}
+
+Deno.test("nextProbabilities() is the filtered softmax of its definition, for every mixture of filters", () => {
+  const rng = randomStream(1, "next probabilities");
+  for (let round = 0; round < 300; round++) {
+    const logits = Array.from({ length: 2 + rng.below(12) }, () => Math.round(6 * rng.normal()) / 2);
+    const options = {
+      temperature: 0.3 + 2 * rng.uniform(),
+      topK: rng.below(2) ? 1 + rng.below(14) : null,
+      nucleus: rng.below(2) ? rng.uniform() : null,
+    };
+    const found = nextProbabilities(logits, options);
+    const expected = bruteForce(logits, options);
+    // Sums of at most 14 numbers in another order.
+    expected.forEach((p, id) =>
+      assert.ok(Math.abs(found[id] - p) < 1e-12, JSON.stringify({ logits, options }))
+    );
+  }
+});
+
+Deno.test("nextProbabilities() at the edges: temperature 0, nucleus 0 and 1, huge logits, and what is out of range", () => {
+  assert.deepEqual([...nextProbabilities([1, 3, 3, 2], { temperature: 0 })], [0, 1, 0, 0]);
+  assert.deepEqual([...nextProbabilities([1, 3, 3, 2], { temperature: 1, nucleus: 0 })], [0, 1, 0, 0]);
+  assert.deepEqual([...nextProbabilities([0, 0], { temperature: 1, nucleus: 1 })], [0.5, 0.5]);
+  assert.deepEqual([...nextProbabilities([1e4, 0, 1e4], { temperature: 1e-3 })], [0.5, 0, 0.5]);
+  for (
+    const wrong of [{ temperature: -1 }, { temperature: NaN }, { topK: 0 }, { nucleus: 1.1 }, {
+      nucleus: -0.1,
+    }]
+  ) {
+    assert.throws(() => nextProbabilities([0, 1], { temperature: 1, ...wrong }), RangeError);
+  }
+});
+
+Deno.test("draw() takes each index as often as its probability says, and never one without", () => {
+  const probabilities = [0.3, 0, 0.05, 0.15, 0.25, 0, 0.2, 0.05];
+  const counts = probabilities.map(() => 0);
+  const rng = randomStream(5, "draws");
+  const draws = 20_000;
+  for (let i = 0; i < draws; i++) counts[draw(probabilities, rng.uniform())]++;
+  const chi2 = probabilities.reduce(
+    (sum, p, i) => p ? sum + (counts[i] - draws * p) ** 2 / (draws * p) : sum,
+    0,
+  );
+  assert.deepEqual([counts[1], counts[5]], [0, 0]);
+  // 5 degrees of freedom: 20.5 is passed once in a thousand seeds.
+  assert.ok(chi2 < 20.5, `chi-squared ${chi2}`);
+  assert.equal(draw([0.5, 0.5, 0], 1 - 2 ** -53), 1);
+  assert.equal(
+    draw([0, 0.1, 0.1, 0], 0.999),
+    2,
+    "rounding that leaves the sum short never gives an impossible index",
+  );
+});
+
+const model = modelOf(
+  resolveConfig({ model: { context: 6, dim: 16, layers: 2, heads: 2, init: { std: 0.5 } } }, {
+    place: "test",
+    name: "test",
+  }),
+  charTokenizer("abcdefgh"),
+);
+
+Deno.test("generate() at temperature 0 takes the argmax of the logits of the last tokens, beyond the context too", async () => {
+  using device = cpuDevice();
+  await initialise(device, model.layout, 2);
+  const text = await generate(device, generatorOf(model), {
+    prompt: "abc",
+    tokens: 12,
+    temperature: 0,
+    seed: 1,
+  });
+  const ids = [...model.tokenizer.encode("abc")];
+  while (ids.length < 15) {
+    const seen = ids.slice(-6);
+    // A program of the very length, without anything behind the last token.
+    using program = await device.compile(logitsGraph(model.architecture, model.layout, 1, seen.length));
+    program.run({ ids: Uint32Array.from(seen) });
+    const [logits] = await program.read(["logits"]);
+    const last = [...logits.subarray(-8)];
+    ids.push(last.indexOf(Math.max(...last)));
+  }
+  assert.equal(text, model.tokenizer.decode(ids));
+});
+
+Deno.test("generate() gives one text for one seed, others for others, and starts with the prompt", async () => {
+  using device = cpuDevice();
+  await initialise(device, model.layout, 2);
+  const write = (seed: number) =>
+    generate(device, generatorOf(model), { prompt: "abcabcabcabc", tokens: 20, temperature: 1, seed });
+  const text = await write(1);
+  assert.equal(text.length, 32);
+  assert.ok(text.startsWith("abcabcabcabc"));
+  assert.equal(await write(1), text);
+  assert.notEqual(await write(2), text);
+  const none = { prompt: "abc", tokens: 0, temperature: 1, seed: 1 };
+  assert.equal(await generate(device, generatorOf(model), none), "abc");
+});
+
+Deno.test("generate() refuses a prompt it cannot read, and stops where its signal is raised", async () => {
+  using device = cpuDevice();
+  await initialise(device, model.layout, 2);
+  const options = { tokens: 5, temperature: 1, seed: 1 };
+  await assert.rejects(generate(device, generatorOf(model), { ...options, prompt: "" }), UserError);
+  await assert.rejects(generate(device, generatorOf(model), { ...options, prompt: "az" }), UserError);
+  const signal = AbortSignal.abort();
+  assert.equal(await generate(device, generatorOf(model), { ...options, prompt: "ab", signal }), "ab");
+});

@@ -1,0 +1,30 @@
+// generate as a person runs it: one seed, one text; filters; the same text on both devices.
+import assert from "node:assert/strict";
+import { inFolder, latest, succeeds } from "./harness.ts";
+
+Deno.test("generate continues the prompt, the same for one seed, and at temperature 0 for every seed and device", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", ["tiny.yaml", "train.steps=60", "optimizer.lr=0.01"], folder);
+    const write = async (...args: string[]) => (await succeeds("generate", args, folder)).stdout;
+    const text = await write();
+    assert.match(text, /^The [\s\S]{10}\n$/);
+    assert.equal(await write("runs/latest", "--tokens", "10", "--temperature", "0.8", "--seed", "1"), text);
+    assert.equal(await write(latest(folder), "--seed", "1"), text);
+    const long = ["--prompt", "is its own.\nThe number ", "--tokens", "80"];
+    const drawn = await write(...long);
+    assert.equal(drawn.length, 23 + 80 + 1);
+    assert.ok(drawn.startsWith("is its own.\nThe number "));
+    assert.notEqual(await write(...long, "--seed", "2"), drawn);
+    const certain = await write(...long, "--temperature", "0");
+    assert.equal(await write(...long, "--temperature", "0", "--seed", "2", "--device", "webgpu"), certain);
+    assert.equal(await write(...long, "--top-k", "1", "--seed", "3"), certain);
+    assert.equal(await write(...long, "--nucleus", "0", "--seed", "4"), certain);
+    assert.equal(await write("--tokens", "0", "--prompt", "own"), "own\n");
+  }));
+
+Deno.test("the sample that a run ends with is what generate writes from its last checkpoint", () =>
+  inFolder(async (folder) => {
+    const { stdout } = await succeeds("train", ["tiny.yaml", "sample.tokens=40", "sample.top_k=5"], folder);
+    const generated = await succeeds("generate", [], folder);
+    assert.ok(stdout.startsWith(`\n${generated.stdout}\n`), stdout);
+  }));

@@ -1,0 +1,244 @@
+// A run that was stopped, by whatever means and wherever, and goes on: nobody can tell it from one that was not.
+import assert from "node:assert/strict";
+import {
+  checkpoint,
+  ended,
+  filesOf,
+  inFolder,
+  latest,
+  logOf,
+  point,
+  reseal,
+  script,
+  start,
+  succeeds,
+  timeless,
+  tree,
+  until,
+} from "./harness.ts";
+
+/** Checkpoints with and without an evaluation, dropout, accumulation: everything that a step depends on. */
+const LONG = [
+  "tiny.yaml",
+  "train.steps=300",
+  "train.accumulate=2",
+  "model.dropout=0.1",
+  "eval.every=40",
+  "output.checkpoint_every=30",
+];
+
+/** What two runs must agree in: the log without times, the checkpoints there are, and the bytes of the last. */
+function outcome(run: string): unknown {
+  const steps = [...Deno.readDirSync(`${run}/checkpoints`)].map(({ name }) => name).sort();
+  const best = checkpoint(run, "best").split("/").at(-1);
+  return { log: timeless(logOf(run)), steps, best, last: filesOf(checkpoint(run)) };
+}
+
+function runOf(folder: string): string | undefined {
+  try {
+    return latest(folder);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The log of the newest run, which may not be there yet. */
+function logSoFar(folder: string): string {
+  try {
+    return logOf(latest(folder));
+  } catch {
+    return "";
+  }
+}
+
+/** Lines of that log. */
+const lines = (folder: string): number => logSoFar(folder).split("\n").length - 1;
+
+for (const device of ["cpu", "webgpu"]) {
+  Deno.test(`killed at random moments and resumed, a run on ${device} leaves the log and the checkpoint of an unbroken one`, () =>
+    inFolder(async (folder) => {
+      const long = [...LONG, ...(device === "webgpu" ? ["train.steps=100"] : []), "--device", device];
+      await succeeds("train", long, folder);
+      const expected = outcome(latest(folder));
+      await Deno.remove(`${folder}/runs`, { recursive: true });
+      const delays: number[] = [];
+      for (let kills = 0; kills < 3; kills++) {
+        const run = runOf(folder);
+        const process = start("train", run === undefined ? long : ["--resume", run], folder);
+        // The first kill leaves a checkpoint to go on from; the others come whenever they come, loading included.
+        if (run === undefined) await until(() => lines(folder) > 35);
+        delays.push(Math.random() * (run === undefined ? 200 : 600));
+        await new Promise((resume) => setTimeout(resume, delays.at(-1)));
+        process.kill("SIGKILL");
+        const { code, stderr } = await ended(process);
+        assert.ok(code === 137 || code === 0, stderr);
+      }
+      const run = latest(folder);
+      const { code, stderr } = await script("train", ["--resume", run], folder);
+      // It may have ended before the last kill.
+      assert.ok(code === 0 || /the run has ended/.test(stderr), stderr);
+      assert.deepEqual(outcome(run), expected, `killed after ${delays.map(Math.round)} ms`);
+    }));
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test(`${signal} saves and exits with 130, and the resumed run equals an unbroken one`, () =>
+    inFolder(async (folder) => {
+      await succeeds("train", LONG, folder);
+      const expected = outcome(latest(folder));
+      await Deno.remove(`${folder}/runs`, { recursive: true });
+      const process = start("train", LONG, folder);
+      await until(() => lines(folder) > 50);
+      process.kill(signal);
+      const { code, stderr } = await ended(process);
+      assert.equal(code, 130, stderr);
+      const run = latest(folder);
+      const stopped = Number(checkpoint(run).split("/").at(-1));
+      assert.match(stderr, new RegExp(`\\nStopped and saved at step ${stopped}\\. Go on with: .*--resume `));
+      assert.equal(logOf(run).match(/"type":"step"/g)!.length, stopped);
+      assert.ok(stopped < 300);
+      await succeeds("train", ["--resume", "runs/latest"], folder);
+      assert.deepEqual(outcome(run), expected, `stopped at step ${stopped}`);
+    }));
+}
+
+Deno.test("Ctrl-C before the first step leaves a run that can go on", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", ["tiny.yaml"], folder);
+    const expected = outcome(latest(folder));
+    await Deno.remove(`${folder}/runs`, { recursive: true });
+    const process = start("train", ["tiny.yaml"], folder);
+    // The announcement comes when signals are heard and before anything is written.
+    const reader = process.stderr.getReader();
+    await reader.read();
+    process.kill("SIGINT");
+    reader.releaseLock();
+    const { code } = await ended(process);
+    assert.equal(code, 130);
+    await succeeds("train", ["--resume", "runs/latest"], folder);
+    assert.deepEqual(outcome(latest(folder)), expected);
+  }));
+
+Deno.test("a second Ctrl-C exits at once, in the middle of a long evaluation", () =>
+  inFolder(async (folder) => {
+    const text = Deno.readTextFileSync(`${folder}/text.txt`);
+    await Deno.writeTextFile(`${folder}/text.txt`, text.repeat(40));
+    const slow = ["eval.every=1", "eval.batches=0", "data.split.val=0.9", "train.batch=1", "model.dim=32"];
+    const process = start("train", ["tiny.yaml", ...slow], folder);
+    await until(() => lines(folder) > 1);
+    process.kill("SIGINT");
+    let over = false;
+    const end = ended(process).finally(() => over = true);
+    await new Promise((resume) => setTimeout(resume, 500));
+    assert.ok(!over, "the first one waits for the evaluation");
+    const asked = performance.now();
+    process.kill("SIGINT");
+    assert.equal((await end).code, 130);
+    // Signals are heard every 100 ms; the rest is for a busy machine.
+    assert.ok(performance.now() - asked < 1500);
+  }));
+
+Deno.test("Ctrl-C in the middle of the last sample leaves a run whose end is made when it goes on", () =>
+  inFolder(async (folder) => {
+    const process = start("train", ["tiny.yaml", "sample.tokens=300000"], folder);
+    await until(() => /"type":"checkpoint","step":6/.test(logSoFar(folder)));
+    await new Promise((resume) => setTimeout(resume, 100));
+    process.kill("SIGINT");
+    const { code, stderr } = await ended(process);
+    assert.equal(code, 130, stderr);
+    assert.doesNotMatch(logOf(latest(folder)), /"type":"(sample|done)"/);
+  }));
+
+Deno.test("a log cut anywhere after its last checkpoint was saved is made whole by resuming", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", [...LONG, "train.steps=70"], folder);
+    const run = latest(folder);
+    const expected = outcome(run);
+    const log = logOf(run);
+    const record = log.indexOf('{"v":1,"type":"checkpoint","step":70');
+    // Before the checkpoint's record, inside it, after it, inside the sample, before and inside the last record.
+    for (const marker of ['checkpoint","step":70', "sample", "done"]) {
+      const start = log.indexOf(`{"v":1,"type":"${marker}`);
+      assert.ok(start >= record);
+      for (const end of [start, start + 20]) {
+        await Deno.writeTextFile(`${run}/log.ndjson`, log.slice(0, end));
+        const { stdout } = await succeeds("train", ["--resume", run, "--ndjson", "-"], folder);
+        assert.deepEqual(outcome(run), expected, `cut at ${log.slice(end, end + 40)}`);
+        assert.ok(timeless(log).endsWith(timeless(stdout)));
+      }
+    }
+  }));
+
+Deno.test("a checkpoint of a step without an evaluation gets its record too when the run was killed before it", () =>
+  inFolder(async (folder) => {
+    const args = ["tiny.yaml", "train.steps=9", "eval.every=9", "output.checkpoint_every=4"];
+    await succeeds("train", args, folder);
+    const run = latest(folder);
+    const expected = outcome(run);
+    const log = logOf(run);
+    const at8 = log.indexOf('{"v":1,"type":"checkpoint","step":8');
+    await Deno.writeTextFile(`${run}/log.ndjson`, log.slice(0, at8));
+    await Deno.remove(`${run}/checkpoints/9`, { recursive: true });
+    await Deno.remove(`${run}/checkpoints/best`);
+    await point(run, "last", "8");
+    await succeeds("train", ["--resume", run], folder);
+    assert.deepEqual(outcome(run), expected);
+  }));
+
+Deno.test("a run killed before best pointed at its best checkpoint sets that right, and removes what it no longer needs", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", ["tiny.yaml", "train.steps=9", "output.checkpoint_every=3"], folder);
+    const run = latest(folder);
+    const log = logOf(run);
+    // Step 6 was the best there will be, but best still points at 3, and last not yet at 9.
+    const six = `${run}/checkpoints/6`;
+    const state = JSON.parse(Deno.readTextFileSync(`${six}/state.json`));
+    await Deno.writeTextFile(
+      `${six}/state.json`,
+      JSON.stringify({ ...state, best: { step: 6, val_loss: 0 } }),
+    );
+    for (const step of [3, 6]) {
+      const config = `${run}/checkpoints/${step}/config.yaml`;
+      await Deno.writeTextFile(config, Deno.readTextFileSync(config).replace("_every: 3", "_every: 0"));
+      if (step === 6) await reseal(six);
+    }
+    await Deno.remove(`${run}/checkpoints/9`, { recursive: true });
+    await point(run, "last", "6");
+    await point(run, "best", "3");
+    await Deno.writeTextFile(
+      `${run}/log.ndjson`,
+      log.slice(0, log.indexOf('{"v":1,"type":"checkpoint","step":6')),
+    );
+    await succeeds("train", ["--resume", run], folder);
+    assert.deepEqual(tree(`${run}/checkpoints`).filter((path) => !path.includes("/")), [
+      "6",
+      "9",
+      "best",
+      "last",
+    ]);
+    assert.deepEqual([checkpoint(run, "best"), checkpoint(run)], [six, `${run}/checkpoints/9`]);
+    const withoutBest = (text: string) => timeless(text).replace(/"best":\{[^}]*\}/, "");
+    const configured = (text: string) =>
+      withoutBest(text).replace('"checkpoint_every":3', '"checkpoint_every":0');
+    assert.equal(configured(logOf(run)), configured(log));
+  }));
+
+Deno.test("a run that has ended, one without a checkpoint, and one that is not there are one line and exit code 2", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", ["tiny.yaml"], folder);
+    const run = latest(folder);
+    const before = logOf(run);
+    const expectRefusal = async (path: string, pattern: RegExp) => {
+      const { code, stdout, stderr } = await script("train", ["--resume", path], folder);
+      assert.deepEqual([code, stdout], [2, ""]);
+      assert.match(stderr, pattern);
+    };
+    await expectRefusal("runs/latest", /^train: runs\/tiny\/.*: the run has ended at step 6; .*\n$/);
+    assert.equal(logOf(run), before);
+    await expectRefusal("runs/tinny", /^train: runs\/tinny: not found, .* Did you mean "runs\/tiny"\?\n$/);
+    await Deno.remove(`${run}/checkpoints`, { recursive: true });
+    await expectRefusal("runs/latest", /^train: runs\/latest: there is no checkpoint to go on from\.\n$/);
+    const { code, stderr } = await script("train", ["tiny.yaml", "--resume", "runs/latest"], folder);
+    assert.equal(code, 2);
+    assert.match(stderr, /^train: tiny\.yaml: a run goes on with its own configuration; .*\n$/);
+  }));
