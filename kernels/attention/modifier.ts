@@ -18,6 +18,7 @@ export interface ScoreModifier {
 export interface Mask {
   /** Over `b`, `h`, `i`, `j` and lookups. */
   readonly expression: Expression;
+  /** Tables by the names that lookups use. */
   readonly tables: Readonly<Record<string, Tensor>>;
 }
 

@@ -255,6 +255,7 @@ export interface AttentionOptions {
   readonly score?: ScoreModifier;
   /** Which pairs are visible, besides `causal` and `window`; several go through `all` or `any`. */
   readonly mask?: Mask;
+  /** From scores to weights; softmax by default. */
   readonly activation?: AttentionActivation;
   /** For sigmoid: added to the scores; "auto" (default) is -ln(S). */
   readonly bias?: number | "auto";
