@@ -2,6 +2,7 @@
 import {
   ClosedPipe,
   type Command,
+  findModifier,
   interruptSignal,
   loadConfig,
   type LogWriter,
@@ -35,6 +36,11 @@ const command: Command = {
       type: "string",
       value: "FILE|-",
       help: "stream the records to a file as well, or to stdout alone",
+    },
+    hooks: {
+      type: "string",
+      value: "FILE",
+      help: "a TypeScript file whose score modifier every block takes",
     },
     resume: { type: "string", value: "RUN", help: "go on with a run from its last checkpoint" },
   },
@@ -110,6 +116,9 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     throw new UserError(
       `${positionals[0]}: a run goes on with its own configuration; leave it out after --resume.`,
     );
+  }
+  if (values.hooks !== undefined) {
+    overrides.push(`model.block.attention.modifier=${JSON.stringify(await findModifier(values.hooks))}`);
   }
   if (values.device !== undefined) overrides.push(`device=${values.device}`);
   const stop = interruptSignal();

@@ -25,4 +25,4 @@ export {
 } from "./multi_head.ts";
 export { decoderParameters, type Parameter, parameterCount, type Parameters } from "./parameters.ts";
 export { sincosPositions } from "./positions.ts";
-export { loadModifiers } from "./user_modifier.ts";
+export { findModifier, loadModifiers } from "./user_modifier.ts";

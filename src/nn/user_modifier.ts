@@ -9,15 +9,18 @@ function isUserModifier(found: unknown): found is UserModifier {
     typeof (found as { modifier?: unknown }).modifier === "function";
 }
 
-async function load({ file, name }: ModifierSource): Promise<UserModifier> {
-  let exports: Record<string, unknown>;
+async function exportsOf(file: string, what: string): Promise<Record<string, unknown>> {
   try {
     await Deno.stat(file);
-    exports = await import(pathToFileURL(resolve(file)).href);
+    return await import(pathToFileURL(resolve(file)).href);
   } catch (error) {
     const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new UserError(`modifier ${name}: ${file} cannot be loaded: ${reason}`);
+    throw new UserError(`${what}: ${file} cannot be loaded: ${reason}`);
   }
+}
+
+async function load({ file, name }: ModifierSource): Promise<UserModifier> {
+  const exports = await exportsOf(file, `modifier ${name}`);
   if (!Object.hasOwn(exports, name)) {
     throw new UserError(
       `modifier ${name}: ${file} has no such export.${suggestion(name, Object.keys(exports))}`,
@@ -30,6 +33,24 @@ async function load({ file, name }: ModifierSource): Promise<UserModifier> {
     );
   }
   return found;
+}
+
+/**
+ * The score modifier that a user's file exports, as a configuration names it: `model.block.attention.modifier`.
+ *
+ * @throws {UserError} where the file cannot be imported, or exports none or several
+ *
+ * @example
+ * ```ts
+ * import { findModifier } from "../../mod.ts";
+ * await findModifier("configs/distance_penalty.ts"); // { file: ..., name: "distancePenalty" }
+ * ```
+ */
+export async function findModifier(file: string): Promise<ModifierSource> {
+  const found = Object.entries(await exportsOf(file, "--hooks")).filter(([, value]) => isUserModifier(value));
+  if (found.length === 1) return { file, name: found[0][0] };
+  const names = found.map(([name]) => name).join(", ") || "none";
+  throw new UserError(`--hooks: expected ${file} to export one score modifier, found ${names}.`);
 }
 
 async function loaded(block: BlockChoices): Promise<BlockChoices> {
