@@ -31,7 +31,7 @@ const ACTIVATIONS = ["softmax", "softmax1", "sigmoid", "relu", "relu2"] as const
 
 const command: Command = {
   name: "check_attention",
-  summary: "compares attention with a dense float64 oracle on random cases, values and gradients",
+  summary: "compares attention with a dense float64 oracle on random cases, gradients too",
   usage: "[options]",
   options: {
     file: {
@@ -100,7 +100,9 @@ function progress(done: number, total: number, name: string): void {
 }
 
 await runCommand(command, async ({ positionals, values }) => {
-  if (positionals.length) throw new UserError(`${positionals[0]}: unexpected; a file of one's own is --file.`);
+  if (positionals.length) {
+    throw new UserError(`${positionals[0]}: unexpected; a file of one's own is --file.`);
+  }
   const activation = ACTIVATIONS.find((known) => known === values.activation);
   if (!activation) {
     throw new UserError(

@@ -43,11 +43,11 @@ export function matmulSizes([a, b]: readonly Spec[], { transA, transB }: MatmulA
 }
 
 /**
- * Constants of the register schedule: 8 x 16 results an invocation, fewer where the product has fewer rows or columns, or
+ * Constants of the register schedule: 12 x 16 results an invocation, fewer where the product has fewer rows or columns, or
  * is too small to give every lane of a few processors a tile.
  */
 function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: MatmulAttrs) {
-  const TM = M > 4 ? 8 : 4;
+  const TM = [4, 8].find((rows) => rows >= M) ?? 12;
   const tilesM = Math.ceil(M / TM);
   const TN = [16, 8].find((columns) => columns < N + 4 && batch * tilesM * Math.ceil(N / columns) >= 64) ?? 4;
   const tilesN = Math.ceil(N / TN);

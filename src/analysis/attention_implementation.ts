@@ -49,8 +49,11 @@ export interface AttentionInput {
 
 /** Gradients of a user's function. */
 export interface AttentionInputGradients {
+  /** [T][d] */
   readonly dq: number[][];
+  /** [S][d] */
   readonly dk: number[][];
+  /** [S][dv] */
   readonly dv: number[][];
 }
 

@@ -10,11 +10,10 @@ import {
 import type { AttentionFound, AttentionImplementation } from "./attention_implementation.ts";
 import { attentionOracle, attentionOracleGradient } from "./oracle.ts";
 
-/** What is compared: values and the gradients of the three inputs. */
-export const CHECKED = ["z", "dq", "dk", "dv"] as const;
+/** A tensor that is compared: the values, and the gradients of the three inputs. */
+export type Checked = "z" | "dq" | "dk" | "dv";
 
-/** A tensor that is compared. */
-export type Checked = typeof CHECKED[number];
+const CHECKED: readonly Checked[] = ["z", "dq", "dk", "dv"];
 
 /**
  * Relative L2 errors that float32 is allowed; norms below `floor` count as that, for what is left of terms of size 1 that
@@ -29,15 +28,19 @@ const ALLOWED: Readonly<Record<Checked, { readonly error: number; readonly floor
 
 /** One tensor of one case. */
 export interface TensorError {
+  /** Which. */
   readonly tensor: Checked;
   /** ||found - expected|| / ||expected||; NaN where a number found is none. */
   readonly error: number;
+  /** What float32 is allowed. */
   readonly allowed: number;
 }
 
 /** One case, compared. */
 export interface CheckedCase {
+  /** The case. */
   readonly given: AttentionCase;
+  /** What the oracle says. */
   readonly expected: Readonly<Record<Checked, Float64Array>>;
   /** undefined where the implementation threw. */
   readonly found: AttentionFound | undefined;
@@ -45,6 +48,7 @@ export interface CheckedCase {
   readonly errors: readonly TensorError[];
   /** What the implementation threw: a sentence, or a stack. */
   readonly failure: string | undefined;
+  /** Nothing was thrown, and every error is within what is allowed. */
   readonly passed: boolean;
 }
 

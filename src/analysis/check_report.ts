@@ -1,5 +1,5 @@
 // What a check of attention says: a line for a whole check, a page for a case, a record for a log.
-import { type AttentionCheck, type Checked, type CheckedCase } from "./check_attention.ts";
+import type { AttentionCheck, Checked, CheckedCase } from "./check_attention.ts";
 import type { AttentionCase } from "./attention_cases.ts";
 import type { DenseTensor } from "./oracle.ts";
 
@@ -17,7 +17,9 @@ const shapeOf = ({ shape }: DenseTensor): string => `[${shape.join(", ")}]`;
  */
 export function checkSummary({ implementation, count, worst, failed }: AttentionCheck): string {
   const most = worst
-    ? `, worst error ${short(worst.error)} (${worst.tensor} of case ${worst.index}, allowed ${worst.allowed})`
+    ? `, worst error ${
+      short(worst.error)
+    } (${worst.tensor} of case ${worst.index}, allowed ${worst.allowed.toExponential()})`
     : "";
   const cases = `${count} ${count === 1 ? "case" : "cases"}`;
   return failed.length
@@ -125,7 +127,9 @@ export function describeCase(checked: CheckedCase): string {
     `  q ${shapeOf(q)} (B, T, H, d), k ${shapeOf(k)} (B, S, Hkv, d), v ${shapeOf(v)} (B, S, Hkv, dv)`,
     `  ${activation}${bias}, scale ${scale}`,
     ...errors.map(({ tensor, error, allowed }) =>
-      `  ${tensor}: relative error ${short(error)}, allowed ${allowed}${error <= allowed ? "" : "  <"}`
+      `  ${tensor}: relative error ${short(error)}, allowed ${allowed.toExponential()}${
+        error <= allowed ? "" : "  <"
+      }`
     ),
     ...(failure === undefined ? [] : failure.split("\n").map((line) => `  ${line}`)),
     ...inputLines(given, shown.some((tensor) => tensor !== "z")),
@@ -133,8 +137,20 @@ export function describeCase(checked: CheckedCase): string {
   ].join("\n");
 }
 
-/** A case as the fields of a record: sizes, and the error of each tensor that was found. */
-export function caseRecord(implementation: string, { given, errors, failure, passed }: CheckedCase) {
+/**
+ * A case as the fields of a record: sizes, and the error of each tensor that was found.
+ *
+ * @example
+ * ```ts
+ * import { attentionCase, caseRecord, checkAttentionCase, functionAttention } from "../../mod.ts";
+ * const zeros = functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
+ * caseRecord("zeros", await checkAttentionCase(zeros, attentionCase(0))).passed; // false
+ * ```
+ */
+export function caseRecord(
+  implementation: string,
+  { given, errors, failure, passed }: CheckedCase,
+): Record<string, unknown> {
   const { index, seed, q, k, v, mask, scale, activation } = given;
   const [B, T, H, d] = q.shape;
   return {

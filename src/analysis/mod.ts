@@ -1,4 +1,25 @@
-// The door of the analysis room: what is asked of a trained model.
+// The door of the analysis room: what is asked of a trained model, and of an implementation of attention.
+export { type AttentionCase, attentionCase, type AttentionCaseOptions } from "./attention_cases.ts";
+export {
+  type AttentionFound,
+  type AttentionImplementation,
+  type AttentionInput,
+  type AttentionInputGradients,
+  type AttentionModule,
+  functionAttention,
+  kernelAttention,
+  loadAttention,
+} from "./attention_implementation.ts";
+export {
+  type AttentionCheck,
+  checkAttention,
+  checkAttentionCase,
+  type CheckAttentionOptions,
+  type Checked,
+  type CheckedCase,
+  type TensorError,
+} from "./check_attention.ts";
+export { caseRecord, checkSummary, describeCase, smallestFailure } from "./check_report.ts";
 export {
   draw,
   generate,
@@ -7,3 +28,12 @@ export {
   nextProbabilities,
   type Sampling,
 } from "./generate.ts";
+export { decoderLayer } from "./layer_graph.ts";
+export {
+  attentionOracle,
+  attentionOracleGradient,
+  type DenseTensor,
+  type OracleGradients,
+  type OracleOptions,
+  type OracleValues,
+} from "./oracle.ts";

@@ -4,7 +4,9 @@ import { UserError } from "../errors.ts";
 
 /** Numbers in row-major order with their shape. */
 export interface DenseTensor {
+  /** Sizes of its dimensions. */
   readonly shape: readonly number[];
+  /** Its numbers. */
   readonly data: ArrayLike<number>;
 }
 

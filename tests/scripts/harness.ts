@@ -11,10 +11,11 @@ export const ROOT: URL = new URL("../../", import.meta.url);
 const VULKAN = ["DENO_WEBGPU_BACKEND", "XDG_RUNTIME_DIR"];
 
 /** Names of the tasks that are scripts. */
-export const SCRIPTS: readonly ("train" | "generate" | "verify_load")[] = [
+export const SCRIPTS: readonly ("train" | "generate" | "verify_load" | "check_attention")[] = [
   "train",
   "generate",
   "verify_load",
+  "check_attention",
 ];
 
 /** How a script ended. */

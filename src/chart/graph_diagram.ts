@@ -1,0 +1,258 @@
+// The picture of a graph: operations as boxes from top to bottom, the shapes of the tensors on the edges between them.
+// dagre finds the places; every text is real text in a space of its own.
+import dagre from "@dagrejs/dagre";
+import { ancestors } from "../graph/gradient.ts";
+import type { Node, Tensor } from "../graph/tensor.ts";
+import { escapeXml } from "./svg_context.ts";
+import { type Font, textWidth } from "./text_width.ts";
+
+/** Options of `graphDiagram`. */
+export interface GraphDiagramOptions {
+  /** Above the diagram. */
+  readonly title?: string;
+  /** Draws states, constants and literals as boxes of their own and not as lines in the box that reads them. */
+  readonly parameters?: boolean;
+}
+
+/** One box. */
+interface Box {
+  readonly id: string;
+  readonly kind: "operation" | "input" | "output";
+  /** What is done, in bold. */
+  readonly title: string;
+  /** Below it: parameters and where the operation was made. */
+  readonly lines: readonly string[];
+}
+
+/** One edge, labelled with the tensor's shape. */
+interface Edge {
+  readonly from: string;
+  readonly to: string;
+  readonly label: string;
+}
+
+const FAMILY = 'Helvetica, Arial, "Liberation Sans", "DejaVu Sans", sans-serif';
+const [TITLE_SIZE, BOX_SIZE, LINE_SIZE, LABEL_SIZE] = [15, 12, 10, 10];
+const [PADDING, LINE_HEIGHT, MARGIN] = [9, 13, 16];
+const FILLS = { operation: "#ffffff", input: "#e8e8e8", output: "#e8e8e8" };
+
+const LEAVES = new Set(["state", "constant", "literal"]);
+
+const font = (size: number, weight = "normal"): Font => ({ style: "normal", weight, size, family: FAMILY });
+const shapeText = ({ shape }: Tensor): string => `[${shape.join(", ")}]`;
+
+/** The tensor that a view is of. */
+function unfolded(x: Tensor): Tensor {
+  return x.node.op.name === "view" ? unfolded(x.node.inputs[0]) : x;
+}
+
+/** Of the shapes that a tensor has on its way through views the one that says most, [B, T, H, d] before [B T, H d]. */
+function fullest(x: Tensor): Tensor {
+  if (x.node.op.name !== "view") return x;
+  const before = fullest(x.node.inputs[0]);
+  return before.shape.length > x.shape.length ? before : x;
+}
+
+/** Attributes that say in a word which of its kind an operation is. */
+interface Telling {
+  readonly name?: unknown;
+  readonly activation?: unknown;
+  readonly addend?: unknown;
+  readonly value?: unknown;
+}
+
+/** `matmul`, with its activation and what it adds on its way out; an element-wise operation goes by its own name. */
+function titleOf({ op, attrs }: Node): string {
+  const { name, activation, addend } = (attrs ?? {}) as Telling;
+  if (op.name === "elementwise" && typeof name === "string") return name;
+  if (op.name === "input" || op.name === "state") return String(name);
+  const kind = [op.name.replaceAll("_", " "), typeof activation === "string" ? activation : ""].filter(
+    Boolean,
+  );
+  return kind.join(" ") + (addend === true ? " + add" : "");
+}
+
+/** `wq.weight [8, 8]`: the last parts of a parameter's name; a constant by its number. */
+function leafText(x: Tensor): string {
+  const { op, attrs } = unfolded(x).node;
+  const { name, value } = attrs as Telling;
+  if (op.name === "constant") return `${value}`;
+  return `${op.name === "state" ? String(name).split(".").at(-1) : "table"} ${shapeText(x)}`;
+}
+
+/** The boxes and edges of a graph, in the order the nodes were made. */
+function contents(
+  outputs: Readonly<Record<string, Tensor>>,
+  apart: boolean,
+): { boxes: Box[]; edges: Edge[] } {
+  const folded = (x: Tensor) => !apart && LEAVES.has(unfolded(x).node.op.name);
+  const boxes: Box[] = [];
+  const edges: Edge[] = [];
+  const join = (x: Tensor, to: string) => {
+    edges.push({ from: `n${unfolded(x).node.order}`, to, label: shapeText(fullest(x)) });
+  };
+  const nodes = ancestors(Object.values(outputs));
+  const read = new Set(nodes.flatMap(({ op, inputs }) => op.name === "view" ? [] : inputs.map(unfolded)));
+  for (const node of nodes) {
+    const { op, inputs, path, order, outputs: [first] } = node;
+    if (op.name === "view" || (LEAVES.has(op.name) && !apart && read.has(first))) continue;
+    const own = path.split(".").at(-1) ?? "";
+    const leaf = LEAVES.has(op.name) || op.name === "input";
+    boxes.push({
+      id: `n${order}`,
+      kind: leaf ? "input" : "operation",
+      title: [own, titleOf(node)].filter(Boolean).join(": "),
+      lines: inputs.filter(folded).map(leafText),
+    });
+    for (const x of inputs) if (!folded(x)) join(x, `n${order}`);
+  }
+  for (const [name, x] of Object.entries(outputs)) {
+    boxes.push({ id: `output ${name}`, kind: "output", title: name, lines: [] });
+    join(x, `output ${name}`);
+  }
+  return { boxes, edges };
+}
+
+interface Placed {
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Whether more boxes of one height stand right of one that was made later than left of it. */
+function isReversed(boxes: readonly Box[], at: (id: string) => Placed): boolean {
+  let reversed = 0;
+  boxes.forEach(({ id }, n) => {
+    for (const other of boxes.slice(n + 1)) {
+      const [a, b] = [at(id), at(other.id)];
+      if (a.y === b.y) reversed += Math.sign(a.x - b.x);
+    }
+  });
+  return reversed > 0;
+}
+
+/** Where dagre puts boxes, labels and the points of edges. */
+function layOut(boxes: readonly Box[], edges: readonly Edge[]) {
+  const graph = new dagre.graphlib.Graph({ multigraph: true });
+  graph.setGraph({ rankdir: "TB", nodesep: 26, edgesep: 18, ranksep: 26, marginx: MARGIN, marginy: MARGIN });
+  const sizes = new Map(boxes.map(({ id, title, lines }) => {
+    const widths = [
+      textWidth(title, font(BOX_SIZE, "bold")),
+      ...lines.map((line) => textWidth(line, font(LINE_SIZE))),
+    ];
+    return [id, {
+      width: Math.ceil(Math.max(...widths)) + 2 * PADDING,
+      height: BOX_SIZE + LINE_HEIGHT * lines.length + 2 * PADDING,
+    }];
+  }));
+  for (const [id, size] of sizes) graph.setNode(id, { ...size });
+  edges.forEach(({ from, to, label }, n) => {
+    const width = Math.ceil(textWidth(label, font(LABEL_SIZE))) + 6;
+    graph.setEdge(from, to, { width, height: LABEL_SIZE + 4, labelpos: "c" }, `${n}`);
+  });
+  dagre.layout(graph);
+  const width = Number(graph.graph().width);
+  // Queries, keys and values stand in the order they are made, from left to right.
+  const reversed = isReversed(boxes, (id) => graph.node(id) as Placed);
+  const turned = ({ x, y }: Placed): Placed => ({ x: reversed ? width - x : x, y });
+  return {
+    width,
+    height: Number(graph.graph().height),
+    boxes: boxes.map((box) => ({ ...box, ...sizes.get(box.id)!, at: turned(graph.node(box.id) as Placed) })),
+    edges: edges.map((edge, n) => {
+      const label = graph.edge(edge.from, edge.to, `${n}`) as unknown as Placed & {
+        readonly points: readonly Placed[];
+        readonly width: number;
+      };
+      return { ...edge, points: label.points.map(turned), at: turned(label), width: label.width };
+    }),
+  };
+}
+
+const num = (x: number): string => String(Math.round(x * 10) / 10);
+
+/** A smooth line through points: straight to the middle of each piece, round the corners between. */
+function curve(points: readonly Placed[]): string {
+  const at = ({ x, y }: Placed) => `${num(x)},${num(y)}`;
+  const middle = (a: Placed, b: Placed) => at({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
+  const corners = points.slice(1, -1).map((p, n) => `Q${at(p)} ${middle(p, points[n + 2])}`);
+  return `M${at(points[0])}L${middle(points[0], points[1])}${corners.join("")}L${at(points.at(-1)!)}`;
+}
+
+function text(x: number, y: number, content: string, size: number, weight = ""): string {
+  const bold = weight && ` font-weight="${weight}"`;
+  return `<text x="${num(x)}" y="${num(y)}" font-size="${size}"${bold}>${escapeXml(content)}</text>`;
+}
+
+function drawBox(
+  { kind, title, lines, at, width, height }: ReturnType<typeof layOut>["boxes"][number],
+): string {
+  const [left, top] = [at.x - width / 2, at.y - height / 2];
+  const radius = kind === "operation" ? 3 : Math.min(14, height / 2);
+  const first = top + PADDING + BOX_SIZE * 0.85;
+  return [
+    `<rect x="${num(left)}" y="${num(top)}" width="${num(width)}" height="${num(height)}" rx="${
+      num(radius)
+    }" ` +
+    `fill="${FILLS[kind]}" stroke="#222222"/>`,
+    text(at.x, first, title, BOX_SIZE, "bold"),
+    ...lines.map((line, n) => text(at.x, first + (n + 1) * LINE_HEIGHT, line, LINE_SIZE)),
+  ].join("\n");
+}
+
+/** The label of an edge, on white so that no line runs through it. */
+function drawLabel({ at, width, label }: ReturnType<typeof layOut>["edges"][number]): string {
+  const height = LABEL_SIZE + 4;
+  return `<rect x="${num(at.x - width / 2)}" y="${num(at.y - height / 2)}" width="${
+    num(width)
+  }" height="${height}" ` +
+    `fill="#ffffff"/>\n${text(at.x, at.y + LABEL_SIZE * 0.35, label, LABEL_SIZE)}`;
+}
+
+/**
+ * A diagram of a graph as an SVG document: a box for each operation under its own name and the last part of its path, an
+ * arrow for each tensor labelled with its shape, inputs above, outputs below. Views are folded into
+ * the arrows; parameters and constants into the boxes that read them. The same graph gives the same document.
+ *
+ * @param outputs what the graph computes, by name; a list is named by position
+ * @returns an SVG document
+ *
+ * @example
+ * ```ts
+ * import { add, graphDiagram, input, layerNorm, linear, state } from "../../mod.ts";
+ * const x = input("x", [2, 8, 16]);
+ * const y = linear(layerNorm(x, state("norm.weight", [16])), state("fc.weight", [16, 16]));
+ * await Deno.writeTextFile("graph.svg", graphDiagram({ y: add(x, y) }, { title: "A branch" }));
+ * ```
+ */
+export function graphDiagram(
+  outputs: readonly Tensor[] | Readonly<Record<string, Tensor>>,
+  { title, parameters = false }: GraphDiagramOptions = {},
+): string {
+  const named = Array.isArray(outputs)
+    ? Object.fromEntries(outputs.map((x: Tensor, n) => [`output ${n}`, x]))
+    : outputs as Readonly<Record<string, Tensor>>;
+  const { boxes, edges } = contents(named, parameters);
+  const laid = layOut(boxes, edges);
+  const above = title ? TITLE_SIZE + MARGIN : 0;
+  const width = Math.ceil(
+    Math.max(laid.width, title ? textWidth(title, font(TITLE_SIZE, "bold")) + 2 * MARGIN : 0),
+  );
+  const height = Math.ceil(laid.height + above);
+  const shift = num((width - laid.width) / 2);
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
+    `font-family="${escapeXml(FAMILY)}" fill="#222222" text-anchor="middle">`,
+    `<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">` +
+    `<path d="M0,0.5 8,4 0,7.5Z" fill="#444444"/></marker></defs>`,
+    `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
+    ...(title ? [text(width / 2, MARGIN + TITLE_SIZE * 0.8, title, TITLE_SIZE, "bold")] : []),
+    `<g transform="translate(${shift} ${above})">`,
+    ...laid.edges.map(({ points }) =>
+      `<path d="${curve(points)}" fill="none" stroke="#444444" marker-end="url(#arrow)"/>`
+    ),
+    ...laid.edges.map(drawLabel),
+    ...laid.boxes.map(drawBox),
+    "</g>",
+    "</svg>\n",
+  ].join("\n");
+}
