@@ -32,6 +32,7 @@ async function elsewhere(body: (folder: string) => Promise<void>): Promise<void>
 Deno.test("every configuration of the project loads and comes back from its own YAML", async () => {
   let count = 0;
   for await (const { name } of Deno.readDir(CONFIGS)) {
+    if (!name.endsWith(".yaml")) continue;
     const stem = name.replace(/\.yaml$/, "");
     const config = await loadConfig(stem, []);
     assert.equal(config.name, stem);
@@ -105,7 +106,8 @@ Deno.test("a missing file is told with the nearest name there is", async () => {
     assert.match(await refusal("tinny"), /Did you mean "tiny\.yaml"\?$/);
     assert.match(await refusal("xyzxyz"), /Known: .*default/);
     assert.match(await refusal("empty"), /^empty: expected a YAML file, found a folder\.$/);
-    assert.match(await refusal(""), /cannot be read/);
+    // Without full permission to read, Deno refuses an empty path itself.
+    assert.match(await refusal(""), /^"": (no such file|it cannot be read)/);
     assert.match(await refusal("a\0b"), /cannot be read/);
   });
 });
