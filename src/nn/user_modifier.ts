@@ -43,7 +43,8 @@ async function load({ file, name }: ModifierSource): Promise<UserModifier> {
  * @example
  * ```ts
  * import { findModifier } from "../../mod.ts";
- * await findModifier("configs/distance_penalty.ts"); // { file: ..., name: "distancePenalty" }
+ * await Deno.writeTextFile("mine.ts", "export const steep = { modifier: () => undefined };");
+ * console.log(await findModifier("mine.ts")); // { file: "mine.ts", name: "steep" }
  * ```
  */
 export async function findModifier(file: string): Promise<ModifierSource> {
