@@ -1,5 +1,6 @@
-// Tiled attention against the dense composition by length: forward, and forward with backward, causal and full, softmax
-// and sigmoid, in one run. Two heads of 32, one sample. `deno run -A bench/attention_lengths.ts [longest]`
+// Tiled attention against the dense composition and the naive kernel by length: forward, and forward with backward,
+// causal and full, softmax and sigmoid, in one run. Two heads of 32, one sample.
+// `deno run -A bench/attention_lengths.ts [longest]`
 import { attention } from "../kernels/attention/op.ts";
 import { multiply } from "../kernels/elementwise/op.ts";
 import { grad } from "../kernels/gradient.ts";
@@ -7,6 +8,7 @@ import { sumAll } from "../kernels/reduce/op.ts";
 import { UserError } from "../src/errors.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
 import { denseAttention } from "./dense_attention.ts";
+import { naiveAttention, naiveAttentionGradient } from "./naive_attention.ts";
 import { callRunner, measure, openWebgpu, printColumns, randomState, type Runner } from "./measure.ts";
 
 const [HEADS, D] = [2, 32];
@@ -24,7 +26,7 @@ async function runnerOf(name: string, call: () => Tensor[]): Promise<Runner | un
   }
 }
 
-const cell = (ms: number | undefined) => ms === undefined ? "does not fit" : ms.toFixed(ms < 100 ? 1 : 0);
+const cell = (ms: number | undefined) => ms === undefined ? "-" : ms.toFixed(ms < 100 ? 1 : 0);
 const ratio = (a: number | undefined, b: number | undefined) => a && b ? (a / b).toFixed(2) : "";
 
 for (const backward of [false, true]) {
@@ -52,6 +54,12 @@ for (const backward of [false, true]) {
               dz,
             );
           }),
+          // The naive loops pass 65,535 rounds beyond: a software adapter would stop them half way.
+          T > 1024 ? undefined : await runnerOf("naive", () => {
+            const [z, pattern] = naiveAttention(tiled.slice(0, 3), activation, causal);
+            if (!backward) return [z];
+            return [...naiveAttentionGradient(tiled.slice(0, 3), tiled[3], pattern, activation, causal)];
+          }),
           await runnerOf("dense", () => {
             const [q, k, v, dz] = dense;
             return pass(denseAttention(q, k, v, { activation, causal }), [q, k, v], dz);
@@ -61,12 +69,14 @@ for (const backward of [false, true]) {
       const present = runners.filter((runner): runner is Runner => runner !== undefined);
       const timings = await measure(present);
       const ms = runners.map((runner) => runner && timings[present.indexOf(runner)].ms);
-      const [soft, softDense, sigmoid, sigmoidDense] = ms;
+      const [soft, softNaive, softDense, sigmoid, sigmoidNaive, sigmoidDense] = ms;
       body.push([
         `${causal ? "causal" : "full"} ${T}`,
         ...ms.map(cell),
         ratio(softDense, soft),
+        ratio(softNaive, soft),
         ratio(sigmoidDense, sigmoid),
+        ratio(sigmoidNaive, sigmoid),
         ratio(soft, sigmoid),
       ]);
     }
@@ -74,11 +84,15 @@ for (const backward of [false, true]) {
   printColumns([
     backward ? "forward and backward, ms" : "forward, ms",
     "softmax tiled",
-    "softmax dense",
+    "naive",
+    "dense",
     "sigmoid tiled",
-    "sigmoid dense",
-    "dense / tiled, softmax",
-    "dense / tiled, sigmoid",
-    "softmax / sigmoid, tiled",
+    "naive",
+    "dense",
+    "softmax: dense / tiled",
+    "naive / tiled",
+    "sigmoid: dense / tiled",
+    "naive / tiled",
+    "softmax / sigmoid",
   ], body);
 }

@@ -1,7 +1,14 @@
-// The naive product that heed's is measured against: one result an invocation, y = op(a) op(b).
+// The naive product that heed's is measured against: one result an invocation, y = act(op(a) op(b)) + addend.
+//! insert FUNCTIONS
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 @group(0) @binding(1) var<storage, read> a: array<f32>;
 @group(0) @binding(2) var<storage, read> b: array<f32>;
+//! if HAS_ADDEND
+@group(0) @binding(3) var<storage, read> addend: array<f32>;
+//! end
+//! if SAVES_PRE
+@group(0) @binding(4) var<storage, read_write> pre: array<f32>;
+//! end
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -9,9 +16,20 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   if (i >= M * N) { return; }
   let m = i / N;
   let n = i % N;
-  var sum = 0f;
+  var x = 0f;
   for (var k = 0u; k < K; k++) {
-    sum += a[select(m * K + k, k * M + m, TRANS_A)] * b[select(k * N + n, n * K + k, TRANS_B)];
+    x += a[select(m * K + k, k * M + m, TRANS_A)] * b[select(k * N + n, n * K + k, TRANS_B)];
   }
-  y[i] = sum;
+//! if SAVES_PRE
+  pre[i] = x;
+//! end
+//! if HAS_ACTIVATION
+  x =
+//! insert ACTIVATION
+  ;
+//! end
+//! if HAS_ADDEND
+  x += addend[i];
+//! end
+  y[i] = x;
 }

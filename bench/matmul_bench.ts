@@ -2,7 +2,17 @@
 import { matmul } from "../kernels/matmul/op.ts";
 import { cpuDevice } from "../src/device/cpu.ts";
 import type { Device } from "../src/device/device.ts";
-import { callRunner, measure, mustAgree, openWebgpu, printTable, randomState, type Row } from "./measure.ts";
+import {
+  benchTable,
+  callRunner,
+  measure,
+  mustAgree,
+  openWebgpu,
+  printTable,
+  randomState,
+  type Row,
+  type Runner,
+} from "./measure.ts";
 import { naiveMatmul } from "./naive_matmul.ts";
 
 interface Product {
@@ -30,7 +40,11 @@ const PRODUCTS: readonly Product[] = [
 
 const letter = (transposed?: boolean): string => transposed ? "T" : "N";
 
-async function row(product: Product, webgpu: Device, cpu: Device): Promise<Row> {
+async function row(
+  product: Product,
+  webgpu: Device,
+  cpu: Device,
+): Promise<{ row: Row; ours: Runner }> {
   const { what, M, N, K, transA, transB } = product;
   const shape = `${what} ${M}x${N}x${K} ${letter(transA)}${letter(transB)}`;
   const call = (device: Device, multiply: typeof matmul) => {
@@ -47,15 +61,17 @@ async function row(product: Product, webgpu: Device, cpu: Device): Promise<Row> 
   for (const runner of runners.slice(0, 2)) {
     mustAgree(`${runner.name} ${shape}`, await runner.results(), expected);
   }
-  return { shape, flops: 2 * M * N * K, timings: await measure(runners) };
+  const timings = await measure(runners);
+  return { row: { shape, flops: 2 * M * N * K, timings }, ours: runners[0] };
 }
 
-async function table(): Promise<void> {
-  using webgpu = await openWebgpu();
-  using cpu = cpuDevice();
-  const rows: Row[] = [];
-  for (const product of PRODUCTS) rows.push(await row(product, webgpu, cpu));
-  printTable("matmul MxNxK", rows);
+async function table(): Promise<Runner> {
+  const webgpu = await openWebgpu();
+  const cpu = cpuDevice();
+  const measured: { row: Row; ours: Runner }[] = [];
+  for (const product of PRODUCTS) measured.push(await row(product, webgpu, cpu));
+  printTable("matmul MxNxK", measured.map(({ row }) => row));
+  return measured.at(-1)!.ours;
 }
 
-Deno.bench({ name: "matmul: the whole table above", n: 1, warmup: 0, fn: table });
+benchTable("matmul", table);

@@ -8,13 +8,16 @@ import { callRunner, measure, openWebgpu, printColumns, randomState } from "./me
 import { trainingStep, VOCABULARY } from "./training_step.ts";
 
 /** A call of the step's operation on states of its inputs' shapes; what it writes in place the next call reads. */
-function callOf({ node, call }: Step, device: Device): () => Tensor[] {
-  const inputs = node.inputs.map((x, i) => {
+function callOf({ node, call }: Step, device: Device): (turn: number) => Tensor[] {
+  const given = node.inputs.map((x, i) => {
     const below = node.op.name === "record" ? 1 : VOCABULARY;
     return randomState(device, `${node.op.name} ${i} ${show(x)}`, x, below);
   });
-  return () => {
+  let inputs = given;
+  return (turn) => {
+    if (turn === 0) inputs = given;
     const outputs = apply(node.op, inputs, node.attrs);
+    inputs = [...inputs];
     for (const [to, from] of Object.entries(node.op.inplace ?? {})) inputs[from] = outputs[Number(to)];
     return outputs.filter((_, i) => call.wanted[i]);
   };

@@ -1,12 +1,18 @@
-// The training step that benches run: a configuration's own, on random tokens.
-import type { Config } from "../src/config/mod.ts";
+// The training step that benches run: a configuration's own, on random tokens; and the same step with naive kernels.
+import type { AttentionAttrs } from "../kernels/attention/sizes.ts";
 import { randomStream } from "../kernels/random/threefry.ts";
-import type { Values } from "../src/graph/tensor.ts";
-import { type Architecture, decoderParameters } from "../src/nn/decoder.ts";
-import { type Layout, layout } from "../src/train/parameters.ts";
+import type { Config } from "../src/config/mod.ts";
+import { charTokenizer } from "../src/data/mod.ts";
+import type { Graph } from "../src/device/plan.ts";
+import { ancestors } from "../src/graph/gradient.ts";
+import { apply, type Tensor, type Values } from "../src/graph/tensor.ts";
+import { modelOf } from "../src/train/experiment.ts";
+import type { Layout } from "../src/train/parameters.ts";
 import { stepFeeds, type StepGraph, stepGraph } from "../src/train/programs.ts";
+import { naiveAttention, naiveAttentionGradient } from "./naive_attention.ts";
+import { naiveMatmulOp } from "./naive_matmul.ts";
 
-/** Characters of tiny_shakespeare. */
+/** As many characters as tiny_shakespeare has. */
 export const VOCABULARY = 65;
 
 /** A configuration's step, its parameters' layout and one step's inputs. */
@@ -18,8 +24,8 @@ export interface TrainingStep {
 
 /** The training step of a configuration, with random tokens. */
 export function trainingStep(config: Config): TrainingStep {
-  const architecture: Architecture = { ...config.model, vocabulary: VOCABULARY };
-  const flat = layout(decoderParameters(architecture));
+  const characters = String.fromCharCode(...Array.from({ length: VOCABULARY }, (_, i) => 32 + i));
+  const { architecture, layout } = modelOf(config, charTokenizer(characters));
   const rng = randomStream(1, "bench tokens");
   const tokens = () =>
     Uint32Array.from({ length: config.train.batch * architecture.context }, () => rng.below(VOCABULARY));
@@ -28,8 +34,39 @@ export function trainingStep(config: Config): TrainingStep {
     () => ({ ids: tokens(), targets: tokens() }),
   );
   return {
-    step: stepGraph(architecture, flat, config),
-    layout: flat,
+    step: stepGraph(architecture, layout, config),
+    layout,
     feeds: stepFeeds(config, batches, { step: 0, lr: 1e-3, slot: 0 }),
+  };
+}
+
+/** The same graph with every matrix product and every attention computed by the naive kernels. */
+export function naiveGraph({ outputs = {}, effects = [] }: Graph): Graph {
+  const now = new Map<Tensor, Tensor>();
+  const patterns = new Map<Tensor, Tensor>();
+  const keyGradients = new Map<Tensor, readonly Tensor[]>();
+  for (const node of ancestors([...Object.values(outputs), ...effects])) {
+    const inputs = node.inputs.map((x) => now.get(x)!);
+    const activation = (node.attrs as AttentionAttrs | undefined)?.activation as "softmax";
+    let made: readonly Tensor[];
+    if (node.op.name === "attention") {
+      const [z, pattern] = naiveAttention(inputs, activation);
+      patterns.set(inputs[0], pattern);
+      made = [z, pattern];
+    } else if (node.op.name === "attention_query_gradient") {
+      const [q, k, v, dz] = inputs;
+      const [dq, dk, dv] = naiveAttentionGradient([q, k, v], dz, patterns.get(q)!, activation);
+      keyGradients.set(q, [dk, dv]);
+      made = [dq];
+    } else if (node.op.name === "attention_key_gradient") {
+      made = keyGradients.get(inputs[0])!;
+    } else {
+      made = apply(node.op.name === "matmul" ? naiveMatmulOp : node.op, inputs, node.attrs as never);
+    }
+    node.outputs.forEach((y, i) => now.set(y, made[i]));
+  }
+  return {
+    outputs: Object.fromEntries(Object.entries(outputs).map(([name, y]) => [name, now.get(y)!])),
+    effects: effects.map((y) => now.get(y)!),
   };
 }
