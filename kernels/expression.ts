@@ -290,7 +290,7 @@ function wgslNumber(value: number): string {
 
 /** WGSL functions that expressions call; insert them into a template that takes an expression. */
 export const WGSL_FUNCTIONS = `
-fn logistic(x: f32) -> f32 { return 1f / (1f + exp(-clamp(x, -80f, 80f))); }
+fn logistic(x: f32) -> f32 { return 1f / (1f + exp(min(-x, 80f))); }
 fn safe_tanh(x: f32) -> f32 { return 1f - 2f / (exp(2f * clamp(x, -15f, 15f)) + 1f); }
 // Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7.
 fn erf(x: f32) -> f32 {

@@ -1,9 +1,9 @@
 // z_i = sum_j a_ij v_j: every invocation keeps ROWS queries and their sums in registers and walks the tiles of keys
 // with a running maximum and sum where the activation is a softmax. No T x S matrix is stored.
 @group(0) @binding(0) var<storage, read_write> z: array<f32>;
-@group(0) @binding(1) var<storage, read> q: array<f32>;
-@group(0) @binding(2) var<storage, read> k: array<f32>;
-@group(0) @binding(3) var<storage, read> v: array<f32>;
+@group(0) @binding(1) var<storage, read> q: array<q_item>;
+@group(0) @binding(2) var<storage, read> k: array<k_item>;
+@group(0) @binding(3) var<storage, read> v: array<v_item>;
 //! if HAS_ROW
 @group(0) @binding(4) var<storage, read_write> row_term: array<f32>;
 //! end

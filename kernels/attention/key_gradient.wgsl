@@ -2,10 +2,10 @@
 // in registers and walks the queries that see them, one head of the group after another, so that no sum races.
 @group(0) @binding(0) var<storage, read_write> dk: array<f32>;
 @group(0) @binding(1) var<storage, read_write> dv: array<f32>;
-@group(0) @binding(2) var<storage, read> q: array<f32>;
-@group(0) @binding(3) var<storage, read> k: array<f32>;
-@group(0) @binding(4) var<storage, read> v: array<f32>;
-@group(0) @binding(5) var<storage, read> dz: array<f32>;
+@group(0) @binding(2) var<storage, read> q: array<q_item>;
+@group(0) @binding(3) var<storage, read> k: array<k_item>;
+@group(0) @binding(4) var<storage, read> v: array<v_item>;
+@group(0) @binding(5) var<storage, read> dz: array<dz_item>;
 //! if HAS_ROW
 @group(0) @binding(6) var<storage, read> row_term: array<f32>;
 //! end

@@ -46,17 +46,18 @@ export interface Kernel {
   readonly own: number;
 }
 
-/** WGSL functions `load_NAME(at, e)`: the e-th four numbers of a row of `size`, zeros past its end. */
+/**
+ * WGSL functions `load_NAME(at, e)`: the e-th four numbers of a row of `size`, zeros past its end. Where rows are fours,
+ * the buffer is one of fours (`NAME_item`): a software adapter loads them twice as fast.
+ */
 function loadFunctions(buffers: Readonly<Record<string, number>>): string {
   return Object.entries(buffers).map(([name, size]) => {
-    const item = (c: number) => {
-      return size % 4 === 0
-        ? `${name}[i + ${c}u]`
-        : `select(0f, ${name}[i + ${c}u], 4u * e + ${c}u < ${size}u)`;
-    };
-    return `fn load_${name}(at: u32, e: u32) -> vec4f { let i = at + 4u * e; return vec4f(${
-      [0, 1, 2, 3].map(item).join(", ")
-    }); }`;
+    if (size % 4 === 0) {
+      return `alias ${name}_item = vec4f;\nfn load_${name}(at: u32, e: u32) -> vec4f { return ${name}[at / 4u + e]; }`;
+    }
+    const item = (c: number) => `select(0f, ${name}[i + ${c}u], 4u * e + ${c}u < ${size}u)`;
+    const four = `vec4f(${[0, 1, 2, 3].map(item).join(", ")})`;
+    return `alias ${name}_item = f32;\nfn load_${name}(at: u32, e: u32) -> vec4f { let i = at + 4u * e; return ${four}; }`;
   }).join("\n");
 }
 

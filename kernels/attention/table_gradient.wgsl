@@ -2,10 +2,10 @@
 // Every invocation walks rows of its own and adds into a slice of its own, so that no sum races; the slices are summed
 // afterwards.
 @group(0) @binding(0) var<storage, read_write> partial: array<f32>;
-@group(0) @binding(1) var<storage, read> q: array<f32>;
-@group(0) @binding(2) var<storage, read> k: array<f32>;
-@group(0) @binding(3) var<storage, read> v: array<f32>;
-@group(0) @binding(4) var<storage, read> dz: array<f32>;
+@group(0) @binding(1) var<storage, read> q: array<q_item>;
+@group(0) @binding(2) var<storage, read> k: array<k_item>;
+@group(0) @binding(3) var<storage, read> v: array<v_item>;
+@group(0) @binding(4) var<storage, read> dz: array<dz_item>;
 //! if HAS_ROW
 @group(0) @binding(5) var<storage, read> row_term: array<f32>;
 //! end
