@@ -1,6 +1,6 @@
 // Tiled attention against the dense composition and the naive kernel by length: forward, and forward with backward,
 // causal and full, softmax and sigmoid, in one run. Two heads of 32, one sample.
-// `deno run -A bench/attention_lengths.ts [longest]`
+// `deno run -A bench/attention_lengths.ts [longest] [forward|backward]`
 import { attention } from "../kernels/attention/op.ts";
 import { multiply } from "../kernels/elementwise/op.ts";
 import { grad } from "../kernels/gradient.ts";
@@ -29,7 +29,8 @@ async function runnerOf(name: string, call: () => Tensor[]): Promise<Runner | un
 const cell = (ms: number | undefined) => ms === undefined ? "-" : ms.toFixed(ms < 100 ? 1 : 0);
 const ratio = (a: number | undefined, b: number | undefined) => a && b ? (a / b).toFixed(2) : "";
 
-for (const backward of [false, true]) {
+const passes = ["forward", "backward"].filter((pass) => !Deno.args[1] || pass === Deno.args[1]);
+for (const backward of passes.map((pass) => pass === "backward")) {
   const body: string[][] = [];
   for (const causal of [true, false]) {
     for (const T of lengths) {
