@@ -16,8 +16,8 @@ export interface RunCost {
 }
 
 /**
- * Medians on two cores without a GPU, Deno 2.9.6 and llvmpipe of Mesa 22.3.6, of whole training steps as bench/ makes them:
- * operations a second of either device, what a dispatch adds, and the compilation of a run's programs.
+ * Rounded from what bench/ found on two cores without a GPU, Deno 2.9.6 and llvmpipe of Mesa 22.3.6 (CPU 4 to 6 GFLOP/s,
+ * llvmpipe 11 to 14 over whole steps). What a dispatch adds and the compilation of a run's programs are estimates.
  */
 const MEASURED = {
   cpuFlops: 5e9,
