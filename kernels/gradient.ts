@@ -21,8 +21,36 @@ import { add } from "./elementwise/op.ts";
  * ```
  */
 export function grad(loss: Tensor, wrt: readonly Tensor[], seed = 1): Tensor[] {
-  return gradients(loss, wrt, { seed: constant(seed), add }).map((g, i) => {
+  const gradientOf = gradients(loss, wrt, { seed: constant(seed), add });
+  return wrt.map((x, i) => {
+    const g = gradientOf(x);
     if (!g) throw new Error(`The loss does not depend on tensor ${i} of those asked for.`);
     return g;
   });
+}
+
+/**
+ * The same backward pass, asked for by tensor: gradients of `wrt` and of every tensor between them and the loss, whose
+ * values the pass computes anyway.
+ *
+ * @param loss the scalar, [1]
+ * @param wrt tensors the loss depends on, parameters usually; each is taken as a leaf
+ * @param seed a number the gradients are multiplied by, 1 by default
+ * @returns dL/dx of a tensor x, of its shape; undefined where the loss does not depend on x or x on none of `wrt`
+ *
+ * @example
+ * ```ts
+ * import { gradientOf, input, multiply, sumAll } from "../mod.ts";
+ * const x = input("x", [3]);
+ * const y = multiply(x, x);
+ * const of = gradientOf(sumAll(multiply(y, y)), [x]);
+ * const [dx, dy] = [of(x), of(y)]; // 4 x^3 and 2 x^2
+ * ```
+ */
+export function gradientOf(
+  loss: Tensor,
+  wrt: readonly Tensor[],
+  seed = 1,
+): (x: Tensor) => Tensor | undefined {
+  return gradients(loss, wrt, { seed: constant(seed), add });
 }

@@ -29,7 +29,7 @@ export { add, elementwise, multiply, scale } from "./elementwise/op.ts";
 export { embedding } from "./embedding/op.ts";
 export { erf } from "./erf.ts";
 export * from "./expression.ts";
-export { grad } from "./gradient.ts";
+export { grad, gradientOf } from "./gradient.ts";
 export { linear, matmul, type MatmulOptions } from "./matmul/op.ts";
 export { layerNorm, rmsNorm } from "./norm/op.ts";
 export { dropout, type DropoutAttrs, type NormalOptions, randomNormal } from "./random/op.ts";

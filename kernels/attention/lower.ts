@@ -40,6 +40,8 @@ export interface Kernel {
   readonly heads: number;
   /** Numbers that an invocation keeps for each of its rows. */
   readonly numbersPerRow: number;
+  /** Rows of 64 numbers that an invocation keeps at most. */
+  readonly mostRows: number;
   /** Rows of the other side that one invocation walks, and the sizes that make them many. */
   readonly walked: { readonly count: number; readonly of: string };
   /** Inputs of the operation before its extras. */
@@ -144,10 +146,14 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
   };
 }
 
-/** Rows an invocation keeps: as many as leave about 512 numbers in its hands; one on a real GPU, whose registers are few. */
-function rowsFor(target: Target, numbersPerRow: number, rows: number): number {
+/**
+ * Rows an invocation keeps: `mostRows` of 64 numbers or fewer of longer ones, evened out over the invocations of a head;
+ * one on a real GPU, whose registers are few.
+ */
+function rowsFor(target: Target, { numbersPerRow, mostRows, length }: Kernel): number {
   if (target.kind === "gpu") return 1;
-  return [8, 4, 2, 1].find((n) => n * numbersPerRow <= 512 && n < rows + 2) ?? 1;
+  const most = Math.max(1, Math.min(mostRows, Math.floor(64 * mostRows / numbersPerRow)));
+  return Math.ceil(length / Math.ceil(length / most));
 }
 
 /** The dispatch of a kernel for a target: workgroup tiles on a real GPU, register rows on a software adapter. */
@@ -158,7 +164,7 @@ export function attentionDispatch(
   target: Target,
 ): Dispatch {
   const staged = target.kind === "gpu";
-  const rows = rowsFor(target, kernel.numbersPerRow, kernel.length);
+  const rows = rowsFor(target, kernel);
   const lanes = staged ? 64 : 8;
   const tiles = Math.ceil(kernel.length / rows);
   const constants = attentionConstants(sizes, attrs);

@@ -22,6 +22,7 @@ import {
   extraInputs,
   hasRowTerm,
   isExact,
+  isSoftmax,
 } from "./sizes.ts";
 import tableGradientWgsl from "./table_gradient.wgsl" with { type: "text" };
 
@@ -63,6 +64,8 @@ export const attentionOp: Op<AttentionAttrs> = {
       length: T,
       heads: B * H,
       numbersPerRow: D + DV,
+      // Measured on a software adapter: without a running maximum and sum, two more rows fit.
+      mostRows: isSoftmax(attrs) ? 10 : 12,
       walked: alongKeys(sizes, attrs),
       own: 3,
     };
@@ -130,6 +133,7 @@ export const queryGradientOp: Op<AttentionAttrs> = {
       length: T,
       heads: B * H,
       numbersPerRow: 2 * D + DV,
+      mostRows: 8,
       walked: alongKeys(sizes, attrs),
       own: 4 + Number(row) + Number(exact),
     };
@@ -164,6 +168,7 @@ export const keyGradientOp: Op<AttentionAttrs> = {
       length: S,
       heads: B * HKV,
       numbersPerRow: 2 * (D + DV),
+      mostRows: 8,
       walked: { count: sizes.T * sizes.H / HKV, of: `T = ${sizes.T} with ${sizes.H / HKV} heads to a key` },
       own: 4 + Number(row) + Number(exact),
     };
@@ -210,6 +215,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
         length: T,
         heads: B * H,
         numbersPerRow: D + DV,
+        mostRows: 8,
         walked: alongKeys(sizes, attrs),
         own: 4 + Number(row) + Number(exact),
       },

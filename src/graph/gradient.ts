@@ -33,13 +33,14 @@ function accumulate(a: Tensor, b: Tensor, add: Add): Tensor {
  * @param wrt tensors that the loss depends on; each is taken as a leaf, so that a parameter may be a view of a state
  * @param seed dL/dloss, usually the constant 1
  * @param add sums two gradients
- * @returns one gradient for each of `wrt`, of its shape; undefined where the loss does not depend on it
+ * @returns the gradient of a tensor, of its shape: of `wrt`, and of everything between them and the loss; undefined where
+ * the loss does not depend on it, or it does not depend on any of `wrt`
  */
 export function gradients(
   loss: Tensor,
   wrt: readonly Tensor[],
   { seed, add }: { seed: Tensor; add: Add },
-): (Tensor | undefined)[] {
+): (x: Tensor) => Tensor | undefined {
   const leaves = new Set(wrt);
   const nodes = ancestors([loss]);
   const active = new Set<Tensor>(leaves);
@@ -59,5 +60,5 @@ export function gradients(
       gradient.set(x, before ? accumulate(before, g, add) : g);
     });
   }
-  return wrt.map((x) => gradient.get(x));
+  return (x) => gradient.get(x);
 }
