@@ -147,12 +147,13 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
 }
 
 /**
- * Rows an invocation keeps: `mostRows` of 64 numbers or fewer of longer ones, evened out over the invocations of a head;
- * one on a real GPU, whose registers are few.
+ * Rows an invocation keeps: `mostRows` of 64 numbers or fewer of longer ones, evened out over the invocations of a head,
+ * or of a tile where there is a block mask; one on a real GPU, whose registers are few.
  */
-function rowsFor(target: Target, { numbersPerRow, mostRows, length }: Kernel): number {
+function rowsFor(target: Target, { numbersPerRow, mostRows, length }: Kernel, blocks: boolean): number {
   if (target.kind === "gpu") return 1;
   const most = Math.max(1, Math.min(mostRows, Math.floor(64 * mostRows / numbersPerRow)));
+  if (blocks) return [8, 4, 2].find((n) => n <= most) ?? 1;
   return Math.ceil(length / Math.ceil(length / most));
 }
 
@@ -164,7 +165,7 @@ export function attentionDispatch(
   target: Target,
 ): Dispatch {
   const staged = target.kind === "gpu";
-  const rows = rowsFor(target, kernel);
+  const rows = rowsFor(target, kernel, attrs.blocks !== undefined);
   const lanes = staged ? 64 : 8;
   const tiles = Math.ceil(kernel.length / rows);
   const constants = attentionConstants(sizes, attrs);
