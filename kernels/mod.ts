@@ -23,6 +23,11 @@ export {
   softcap,
   temperature,
 } from "./attention/modifier.ts";
+export {
+  ATTENTION_GRADIENT_STATISTICS,
+  attentionGradientStatistics,
+} from "./attention/gradient_statistics.ts";
+export { ATTENTION_STATISTICS, attentionStatistics, REPEATED_STATISTICS } from "./attention/statistics.ts";
 export { ATTENTION_ACTIVATIONS, type AttentionActivation } from "./attention/sizes.ts";
 export { type CrossEntropy, crossEntropy } from "./cross_entropy/op.ts";
 export { add, elementwise, multiply, scale } from "./elementwise/op.ts";
@@ -34,5 +39,6 @@ export { linear, matmul, type MatmulOptions } from "./matmul/op.ts";
 export { layerNorm, rmsNorm } from "./norm/op.ts";
 export { dropout, type DropoutAttrs, type NormalOptions, randomNormal } from "./random/op.ts";
 export { randomStream, threefry2x32 } from "./random/threefry.ts";
+export { type Part, STATISTICS, statistics, type Summarised } from "./statistics/op.ts";
 export { sumAll, sumRows, sumSquares } from "./reduce/op.ts";
 export { rope, type RopeOptions, ropeTurns } from "./rope/op.ts";

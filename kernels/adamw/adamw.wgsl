@@ -8,11 +8,25 @@
 //! if CLIPPED
 @group(0) @binding(5) var<storage, read> squared_norm: array<f32>;
 //! end
+//! if UPDATED
+@group(0) @binding(6) var<storage, read_write> update: array<f32>;
+//! end
+//! if FREEZES
+@group(0) @binding(7) var<storage, read> trained: array<f32>;
+//! end
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.y * groups.x * 64u + id.x;
   if (i >= SIZE) { return; }
+//! if FREEZES
+  if (trained[i] == 0f) {
+//! if UPDATED
+    update[i] = 0f;
+//! end
+    return;
+  }
+//! end
   var g = gradient[i];
 //! if CLIPPED
   g *= min(1f, CLIP / (sqrt(squared_norm[0]) + 1e-6f));
@@ -22,5 +36,10 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   exp_avg[i] = m;
   exp_avg_sq[i] = v;
   let decay = select(1f, 1f - hyper[0] * WEIGHT_DECAY, i < DECAYED);
-  parameter[i] = parameter[i] * decay - hyper[0] / hyper[1] * m / (sqrt(v) / hyper[2] + EPS);
+  let before = parameter[i];
+  let after = before * decay - hyper[0] / hyper[1] * m / (sqrt(v) / hyper[2] + EPS);
+  parameter[i] = after;
+//! if UPDATED
+  update[i] = after - before;
+//! end
 }

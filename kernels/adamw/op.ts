@@ -17,6 +17,13 @@ export interface AdamwOptions {
   readonly clip: number;
   /** How many parameters, from the first, decay; the rest do not. */
   readonly decayed: number;
+  /** Keep what the step adds to each parameter: `AdamwState.update`. */
+  readonly keepUpdate?: boolean;
+}
+
+interface AdamwAttrs extends AdamwOptions {
+  /** Input 6 says which parameters are trained. */
+  readonly freezes: boolean;
 }
 
 /** The three tensors after a step, in the memory of those before it. */
@@ -27,26 +34,32 @@ export interface AdamwState {
   readonly expAvg: Tensor;
   /** v, running mean of its square, [N]. */
   readonly expAvgSq: Tensor;
+  /** What the step added to the parameters, [N], where it was to be kept. */
+  readonly update: Tensor | undefined;
 }
 
 /** The operation behind `adamw`: outputs 0, 1 and 2 lie where inputs 0, 2 and 3 were. */
-export const adamwOp: Op<AdamwOptions> = {
+export const adamwOp: Op<AdamwAttrs> = {
   name: "adamw",
   inplace: { 0: 0, 1: 2, 2: 3 },
-  infer(inputs) {
-    const [parameter, , expAvg, expAvgSq, squaredNorm, hyper] = inputs;
-    const flat = inputs.slice(0, 4).every((x) => sizeOf(x) === sizeOf(parameter));
-    if (!flat || inputs.some((x) => x.dtype !== "f32") || sizeOf(squaredNorm) !== 1 || sizeOf(hyper) !== 4) {
+  infer(inputs, { keepUpdate, freezes }) {
+    const [parameter, , expAvg, expAvgSq, squaredNorm, hyper, trained = parameter] = inputs;
+    const flat = [...inputs.slice(0, 4), trained].every((x) => sizeOf(x) === sizeOf(parameter));
+    if (
+      !flat || inputs.some((x) => x.dtype !== "f32") || inputs.length !== (freezes ? 7 : 6) ||
+      sizeOf(squaredNorm) !== 1 || sizeOf(hyper) !== 4
+    ) {
       mismatch(
         "adamw",
         "parameters, gradient and two moments of one size, a squared norm f32[1] and hyper f32[4]",
         inputs,
       );
     }
-    return [parameter, expAvg, expAvgSq].map(({ shape, dtype }) => ({ shape, dtype }));
+    const written = [parameter, expAvg, expAvgSq, ...(keepUpdate ? [parameter] : [])];
+    return written.map(({ shape, dtype }) => ({ shape, dtype }));
   },
   lower({ outputs: [parameter], attrs }) {
-    const { betas: [beta1, beta2], eps, weightDecay, clip, decayed } = attrs;
+    const { betas: [beta1, beta2], eps, weightDecay, clip, decayed, keepUpdate = false, freezes } = attrs;
     const size = sizeOf(parameter);
     return {
       dispatches: [{
@@ -63,6 +76,8 @@ export const adamwOp: Op<AdamwOptions> = {
           ONE_MINUS_BETA2: float(1 - beta2),
           EPS: float(eps),
           WEIGHT_DECAY: float(weightDecay),
+          UPDATED: keepUpdate,
+          FREEZES: freezes,
         },
         bindings: {
           0: ["output", 0],
@@ -71,6 +86,8 @@ export const adamwOp: Op<AdamwOptions> = {
           3: ["input", 1],
           4: ["input", 5],
           5: ["input", 4],
+          6: keepUpdate ? ["output", 3] : undefined,
+          7: freezes ? ["input", 6] : undefined,
         },
         workgroups: line(size, 64),
       }],
@@ -115,6 +132,7 @@ function checkOptions(size: number, { betas, eps, weightDecay, clip, decayed }: 
  * @param squaredNorm sum of squares of the whole gradient, f32 [1]; not read where clip is 0
  * @param hyper the step's own numbers, f32 [4], uploaded each step: see `adamwHyper`
  * @param options see `AdamwOptions`
+ * @param trained f32 [N]: where it is 0 nothing of the parameter changes, moments and decay included; none: all are trained
  * @returns the three tensors after the step, in the memory of those before it
  * @throws {UserError} if sizes do not fit or an option is outside its range
  *
@@ -135,11 +153,12 @@ export function adamw(
   squaredNorm: Tensor,
   hyper: Tensor,
   options: AdamwOptions,
+  trained?: Tensor,
 ): AdamwState {
   checkOptions(sizeOf(parameter), options);
-  const inputs = [parameter, gradient, expAvg, expAvgSq, squaredNorm, hyper];
-  const [p, m, v] = apply(adamwOp, inputs, options);
-  return { parameter: p, expAvg: m, expAvgSq: v };
+  const inputs = [parameter, gradient, expAvg, expAvgSq, squaredNorm, hyper, ...(trained ? [trained] : [])];
+  const [p, m, v, update] = apply(adamwOp, inputs, { ...options, freezes: trained !== undefined });
+  return { parameter: p, expAvg: m, expAvgSq: v, update };
 }
 
 /**

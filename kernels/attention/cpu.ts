@@ -18,7 +18,7 @@ import {
 type Scalar = (...values: Argument[]) => number;
 
 /** A call with its expressions made into functions. */
-interface Work {
+export interface Work {
   readonly sizes: AttentionSizes;
   readonly attrs: AttentionAttrs;
   readonly tables: readonly Values[];
@@ -31,7 +31,7 @@ interface Work {
 }
 
 /** One row of the attention matrix with the keys that it sees. */
-interface Row {
+export interface Row {
   readonly batch: number;
   readonly head: number;
   readonly i: number;
@@ -47,7 +47,8 @@ interface Row {
 
 const POINT = ["b", "h", "i", "j"];
 
-function workOf(inputs: readonly Values[], call: Call<AttentionAttrs>): Work {
+/** Reads the inputs and compiles the expressions of a call. */
+export function workOf(inputs: readonly Values[], call: Call<AttentionAttrs>): Work {
   const { attrs } = call;
   const extras = extrasOf(attrs);
   const first = inputs.length - extras.length;
@@ -81,7 +82,7 @@ function keysOf({ sizes, attrs, mask, tables }: Work, batch: number, head: numbe
 }
 
 /** Calls `visit` for every row, head after head. */
-function forRows(work: Work, visit: (row: Row) => void): void {
+export function forRows(work: Work, visit: (row: Row) => void): void {
   const { sizes: { B, T, S, H, HKV, D, DV }, attrs } = work;
   for (let batch = 0; batch < B; batch++) {
     for (let head = 0; head < H; head++) {
@@ -107,7 +108,7 @@ function forRows(work: Work, visit: (row: Row) => void): void {
 }
 
 /** Multiplier of dropout for a pair: 0 or 1/(1-p); the same draws as the kernels'. */
-function kept(
+export function kept(
   { sizes: { T, S, H }, attrs: { dropout: { p, site } }, seed }: Work,
   row: Row,
   j: number,
@@ -120,7 +121,7 @@ function kept(
 }
 
 /** Raw scores of a row into `raw` and its weights before dropout into `a`, by place among the keys; returns its term. */
-function weights(work: Work, row: Row, q: Floats, k: Floats, raw: Floats, a: Floats): number {
+export function weights(work: Work, row: Row, q: Floats, k: Floats, raw: Floats, a: Floats): number {
   const { sizes: { D, HKV }, attrs, tables, score, phi } = work;
   const { batch, head, i, keys } = row;
   let top = attrs.activation === "softmax1" ? 0 : -Infinity;
@@ -172,9 +173,10 @@ export function attentionCpu(
 }
 
 /** A visible pair: its weight after dropout, its raw score, and the gradient of its modified score. */
-type VisitPair = (row: Row, j: number, weight: number, raw: number, ds: number) => void;
+export type VisitPair = (row: Row, j: number, weight: number, raw: number, ds: number) => void;
 
-function forPairs(work: Work, [q, k, v, dz]: readonly Floats[], visit: VisitPair): void {
+/** Calls `visit` for every visible pair, row after row. */
+export function forPairs(work: Work, [q, k, v, dz]: readonly Floats[], visit: VisitPair): void {
   const { sizes: { S, HKV, DV }, attrs, score, phiSlope, tables } = work;
   const [raw, a, da] = [new Float64Array(S), new Float64Array(S), new Float64Array(S)];
   forRows(work, (row) => {

@@ -27,7 +27,7 @@ import {
 import tableGradientWgsl from "./table_gradient.wgsl" with { type: "text" };
 
 /** Products of a kernel's inner loop, for every visible pair: dot products along d and along dv. */
-function flops(call: Call<AttentionAttrs>, scores: number, values: number): number {
+export function flops(call: Call<AttentionAttrs>, scores: number, values: number): number {
   const { B, T, S, H, D, DV } = attentionSizes(call.inputs);
   const { causal, window } = call.attrs;
   const pairs = Math.min(window > 0 ? T * window : Infinity, T * S * (causal ? 0.5 : 1));
@@ -35,7 +35,10 @@ function flops(call: Call<AttentionAttrs>, scores: number, values: number): numb
 }
 
 /** The keys that one query walks. */
-function alongKeys({ S }: AttentionSizes, { causal, window, symmetric }: AttentionAttrs): Kernel["walked"] {
+export function alongKeys(
+  { S }: AttentionSizes,
+  { causal, window, symmetric }: AttentionAttrs,
+): Kernel["walked"] {
   const most = window > 0 && (causal || symmetric) ? 2 * window + 2 * BLOCK : S;
   return { count: Math.min(S, most), of: `S = ${S}` };
 }

@@ -1,0 +1,42 @@
+// How parts of a tensor are cut into the chunks that invocations read. Decided on the host, once: the kernel follows a
+// table and knows no shapes.
+import type { Part } from "./op.ts";
+
+/** Numbers of a partial; see partial.wgsl. */
+export const PARTIAL = 8;
+
+/** Fours of a chunk, at least, and chunks of a sample, at most: whoever merges a sample's chunks does so one by one. */
+const LEAST_FOURS = 256;
+const MOST_CHUNKS = 1024;
+
+/** Chunks that share one stretch: on a GPU they take turns over it, so that neighbours read neighbouring memory. */
+const MOST_SHARES = 64;
+
+/** A chunk: its number among those that share the `length` elements from `begin` on, and theirs. */
+export type Chunk = readonly [share: number, shares: number, begin: number, length: number];
+
+/** Chunks of the elements from `begin` to before `end`. Fours lie at multiples of four elements of the whole tensor. */
+function sampleChunks(begin: number, end: number): Chunk[] {
+  const [first, last] = [Math.floor(begin / 4), Math.ceil(end / 4)];
+  const each = Math.max(LEAST_FOURS, Math.ceil((last - first) / MOST_CHUNKS));
+  const chunks: Chunk[] = [];
+  for (let from = first; from < last; from += MOST_SHARES * each) {
+    const to = Math.min(from + MOST_SHARES * each, last);
+    const shares = Math.ceil((to - from) / each);
+    const start = Math.max(begin, 4 * from);
+    const length = Math.min(end, 4 * to) - start;
+    for (let share = 0; share < shares; share++) chunks.push([share, shares, start, length]);
+  }
+  return chunks;
+}
+
+/** The chunks of all samples of all parts in turn, and how many each sample has. */
+export function chunksOf(parts: readonly Part[]): { chunks: Chunk[]; counts: number[] } {
+  const samples = parts.flatMap(({ offset, samples, size }) => {
+    return Array.from(
+      { length: samples },
+      (_, s) => sampleChunks(offset + s * size, offset + (s + 1) * size),
+    );
+  });
+  return { chunks: samples.flat(), counts: samples.map((chunks) => chunks.length) };
+}

@@ -1,0 +1,198 @@
+// Statistics of many tensors at once: one dispatch a tensor that reads it once, and two for all of them together.
+import {
+  apply,
+  type Call,
+  line,
+  type Lowered,
+  mismatch,
+  type Op,
+  show,
+  sizeOf,
+  type Target,
+  type Tensor,
+} from "../../src/graph/tensor.ts";
+import { UserError } from "../../src/errors.ts";
+import { ALIGN, literal, pack } from "../../src/graph/structure.ts";
+import { chunkStatisticsCpu, statisticsCpu } from "./cpu.ts";
+import { chunksOf, PARTIAL } from "./chunks.ts";
+import chunksWgsl from "./chunks.wgsl" with { type: "text" };
+import finishWgsl from "./finish.wgsl" with { type: "text" };
+import partialWgsl from "./partial.wgsl" with { type: "text" };
+import samplesWgsl from "./samples.wgsl" with { type: "text" };
+
+/** Names of the statistics, in the order of a row. */
+export const STATISTICS = [
+  "mean",
+  "std",
+  "min",
+  "max",
+  "absmax",
+  "rms",
+  "l2",
+  "zeros",
+  "nonfinite",
+  "pnorm_mean",
+  "pnorm_max",
+  "pnorm_min",
+] as const;
+
+/** A stretch of a tensor to be summarised as one: samples of equal size, one behind another. */
+export interface Part {
+  /** Where the first sample starts, in elements. */
+  readonly offset: number;
+  /** How many samples there are. */
+  readonly samples: number;
+  /** Elements of each. */
+  readonly size: number;
+}
+
+/** What to summarise: a tensor, and its parts. */
+export interface Summarised {
+  /** Any shape, f32. */
+  readonly x: Tensor;
+  /** Each gives a row of its own; they may overlap. */
+  readonly parts: readonly Part[];
+}
+
+/** Fours that an invocation keeps in registers. A software adapter is as fast with 4: loading is all that counts. */
+const ROUND = 16;
+
+/** Small workgroups on a software adapter, so that both halves of a small tensor find a thread. */
+const lanesOf = ({ kind }: Target): number => kind === "gpu" ? 64 : 16;
+
+/** Inputs: x and the table of its chunks; output: a partial a chunk, f32 [chunks, 8], as bits (see partial.wgsl). */
+export const chunkStatisticsOp: Op<null> = {
+  name: "chunk_statistics",
+  infer([x, table]) {
+    if (x.dtype !== "f32") mismatch("statistics", "a tensor of f32", [x]);
+    return [{ shape: [table.shape[0], PARTIAL], dtype: "f32" }];
+  },
+  lower({ inputs: [, table] }, target) {
+    const lanes = lanesOf(target);
+    return {
+      dispatches: [{
+        label: "chunk_statistics",
+        source: `${partialWgsl}\n${chunksWgsl}`,
+        constants: { ROUND, LANES: lanes, SPREAD: target.kind === "gpu" },
+        bindings: { 0: ["input", 0], 1: ["input", 1], 2: ["output", 0] },
+        workgroups: line(table.shape[0], lanes),
+      }],
+    };
+  },
+  cpu: chunkStatisticsCpu,
+};
+
+/** Attributes of the end of all statistics. */
+export interface FinishAttrs {
+  /** Samples of the part that has most. */
+  readonly mostSamples: number;
+}
+
+function lowerFinish({ inputs, attrs: { mostSamples } }: Call<FinishAttrs>, target: Target): Lowered {
+  const lanes = lanesOf(target);
+  const [samples, parts] = inputs.slice(1).map(({ shape }) => shape[0]);
+  return {
+    scratch: [samples * PARTIAL],
+    dispatches: [{
+      label: "sample_statistics",
+      source: `${partialWgsl}\n${samplesWgsl}`,
+      constants: { SAMPLES: samples, LANES: lanes },
+      bindings: { 0: ["input", 0], 1: ["input", 1], 2: ["scratch", 0] },
+      workgroups: line(samples, lanes),
+    }, {
+      label: "statistics",
+      source: `${partialWgsl}\n${finishWgsl}`,
+      constants: { PARTS: parts, STATISTICS: STATISTICS.length, LANES: lanes },
+      bindings: { 0: ["scratch", 0], 1: ["input", 2], 2: ["output", 0] },
+      workgroups: line(parts, lanes),
+      rounds: { count: 2 * mostSamples, of: `samples = ${mostSamples}` },
+    }],
+  };
+}
+
+/**
+ * Inputs: the partials of all chunks; of every sample its first and its number of them; of every part its first sample,
+ * their number and its elements. Output: a row of statistics a part, f32 [parts, 12].
+ */
+export const statisticsOp: Op<FinishAttrs> = {
+  name: "statistics",
+  infer: ([, , parts]) => [{ shape: [parts.shape[0], STATISTICS.length], dtype: "f32" }],
+  lower: lowerFinish,
+  cpu: statisticsCpu,
+};
+
+function checkPart(x: Tensor, { offset, samples, size }: Part): void {
+  const whole = [offset, samples, size].every(Number.isInteger);
+  if (whole && offset >= 0 && samples >= 1 && size >= 1 && offset + samples * size <= sizeOf(x)) return;
+  throw new UserError(
+    `statistics: found ${samples} samples of ${size} elements from ${offset} of ${
+      show(x)
+    }, expected at least one ` +
+      `sample of at least one element, all inside the tensor.`,
+  );
+}
+
+/** A table for a kernel, [rows, columns]. */
+function table(rows: readonly (readonly number[])[]): Tensor {
+  return literal(Uint32Array.from(rows.flat()), [rows.length, rows[0].length], "u32");
+}
+
+/**
+ * Statistics of parts of many tensors, for little more than reading each tensor once: one dispatch a tensor, and two
+ * for all of them together.
+ *
+ * Of the n elements of a part, over those that are finite: mean, std = sqrt(mean (x - mean)^2), min, max, absmax, rms =
+ * sqrt(mean x^2), l2 = sqrt(sum x^2); over all of them zeros, the share that is 0 or -0, and nonfinite, the number of
+ * NaN and infinities. pnorm_mean, pnorm_max and pnorm_min are of the samples' l2 norms, each over its finite elements.
+ * Where no element is finite everything but zeros and nonfinite is 0.
+ *
+ * Sums of squares are of numbers scaled by a power of two, so that only a result beyond float32 is infinite. The order
+ * of every sum is fixed. A device may take subnormal numbers for 0 in all but the share of zeros.
+ *
+ * @param summarised tensors of any shape, f32, and their parts
+ * @returns f32 [parts, 12]: a row of `STATISTICS` for every part of every tensor in turn
+ * @throws {UserError} at a part that is not inside its tensor, a tensor that is not f32, and where there is no part
+ * @see Chan, Golub, LeVeque 1979, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances
+ *
+ * @example
+ * ```ts
+ * import { input, statistics } from "../../mod.ts";
+ * const rows = statistics([
+ *   { x: input("z", [8, 16, 64]), parts: [{ offset: 0, samples: 8, size: 16 * 64 }] },
+ *   { x: input("weight", [64, 64]), parts: [{ offset: 0, samples: 1, size: 64 * 64 }] },
+ * ]); // f32[2, 12]
+ * ```
+ */
+export function statistics(summarised: readonly Summarised[]): Tensor {
+  const [partials, offsets, samples, parts]: [Tensor[], number[], number[][], number[][]] = [[], [], [], []];
+  // Tensors cut alike share a table.
+  const tables = new Map<string, Tensor>();
+  let row = 0;
+  for (const { x, parts: own } of summarised) {
+    if (own.length === 0) continue;
+    for (const part of own) checkPart(x, part);
+    const { chunks, counts } = chunksOf(own);
+    const cut = own.map(({ offset, samples, size }) => `${offset} ${samples} ${size}`).join();
+    const chunkTable = tables.get(cut) ?? table(chunks);
+    tables.set(cut, chunkTable);
+    partials.push(apply(chunkStatisticsOp, [x, chunkTable], null)[0]);
+    offsets.push(PARTIAL * row);
+    let first = samples.length;
+    for (const part of own) {
+      parts.push([first, part.samples, part.samples * part.size, 0]);
+      first += part.samples;
+    }
+    for (const count of counts) {
+      samples.push([row, count]);
+      row += count;
+    }
+    // The next tensor's partials begin where a buffer may be bound.
+    row = Math.ceil(row * PARTIAL / ALIGN) * ALIGN / PARTIAL;
+  }
+  if (parts.length === 0) {
+    throw new UserError("statistics: expected at least one part of one tensor, found none.");
+  }
+  const all = pack(partials, offsets, PARTIAL * row);
+  const mostSamples = parts.reduce((most, [, count]) => Math.max(most, count), 0);
+  return apply(statisticsOp, [all, table(samples), table(parts)], { mostSamples })[0];
+}

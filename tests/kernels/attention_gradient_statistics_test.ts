@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { attentionGradientStatistics } from "../../kernels/attention/gradient_statistics.ts";
+import * as m from "../../kernels/attention/modifier.ts";
+import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
+import { multiply } from "../../kernels/elementwise/op.ts";
+import { grad } from "../../kernels/gradient.ts";
+import { randomStream } from "../../kernels/random/threefry.ts";
+import { sumAll } from "../../kernels/reduce/op.ts";
+import { cpuDevice } from "../../src/device/cpu.ts";
+import { UserError } from "../../src/errors.ts";
+import { input, reshape } from "../../src/graph/structure.ts";
+import type { Values } from "../../src/graph/tensor.ts";
+import {
+  ACTIVATIONS,
+  assertNear,
+  check,
+  GRADIENTS,
+  type Kind,
+  KINDS,
+  LONGEST,
+  type Setting,
+  setting,
+} from "./attention_statistics_cases.ts";
+import { evaluate, randomInput, webgpuDevices } from "./harness.ts";
+
+const BACKWARD: Record<string, AttentionOptions> = {
+  ...ACTIVATIONS,
+  "softmax without its lateral sum": { backward: "diag" },
+  "softmax as the identity": { backward: "ste" },
+};
+for (const [name, options] of Object.entries(BACKWARD)) {
+  Deno.test(`gradient statistics of ${name} equal those of dense float64 matrices on every device`, () => {
+    const rng = randomStream(0, `gradient statistics ${name}`);
+    return check(setting(rng, 70), () => ({ options }), name, { gradients: true });
+  });
+}
+for (const name of ["modulo key heads", "window from the bottom right", "a mask with empty rows", LONGEST]) {
+  Deno.test(`gradient statistics under ${name} equal those of dense float64 matrices`, async () => {
+    for (const activation of ["softmax", "sigmoid"] as const) {
+      const rng = randomStream(1, `gradient statistics under ${name}, ${activation}`);
+      const kind = (s: Setting): Kind => {
+        const made = KINDS[name](s);
+        return { ...made, options: { ...made.options, activation } };
+      };
+      await check(setting(rng, 70), kind, name, { gradients: true });
+    }
+  });
+}
+
+Deno.test("gradient statistics with dropout on WebGPU equal the float64 ones, which are the backward pass's", async () => {
+  const [rng, feeds] = [randomStream(5, "dropped gradients"), {} as Record<string, Values>];
+  const [q, k, v] = ["q", "k", "v"].map((name) => randomInput(rng, feeds, name, [2, 40, 1, 4]));
+  const dz = randomInput(rng, feeds, "dz", [2, 40, 1, 4]);
+  feeds.seed = Uint32Array.of(1, 2);
+  const shift = input("shift", [1]);
+  feeds.shift = Float64Array.of(0.5);
+  const dropout = { p: 0.5, site: 3, seed: input("seed", [2], "u32") };
+  const z = attention(q, k, v, { activation: "sigmoid", dropout, score: m.scoreBias(shift) });
+  // A bias of all scores: its gradient is the sum of ds.
+  const outputs = {
+    found: attentionGradientStatistics(z, reshape(dz, [80, 4])),
+    shift: grad(sumAll(multiply(z, dz)), [shift])[0],
+  };
+  using oracle = cpuDevice({ precision: "f64" });
+  const expected = await evaluate(oracle, { feeds, outputs });
+  const pairs = 2 * 40 * 41 / 2;
+  assert.ok(Math.abs(expected.found[4] * pairs / expected.shift[0] - 1) < 1e-11);
+  for (const device of await webgpuDevices()) {
+    const { found } = await evaluate(device, { feeds, outputs });
+    assertNear(found, [...expected.found], 2e-5, device.target!.kind, GRADIENTS);
+  }
+});
+
+Deno.test("a gradient of another size than z is a mistake told in one line", () => {
+  const q = input("q", [1, 8, 1, 4]);
+  const z = attention(q, q, q);
+  assert.throws(
+    () => attentionGradientStatistics(z, input("dz", [1, 8])),
+    (error) => error instanceof UserError && /of its size, found f32.* and f32\[1, 8\]/.test(error.message),
+  );
+});

@@ -1,0 +1,334 @@
+// Cases of attention for its statistics, each in heed's words and in the dense oracle's, and the statistics computed from
+// matrices in memory: what both tests of attention statistics share.
+import assert from "node:assert/strict";
+import {
+  ATTENTION_GRADIENT_STATISTICS,
+  attentionGradientStatistics,
+} from "../../kernels/attention/gradient_statistics.ts";
+import * as m from "../../kernels/attention/modifier.ts";
+import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
+import {
+  ATTENTION_STATISTICS,
+  attentionStatistics,
+  REPEATED_STATISTICS,
+} from "../../kernels/attention/statistics.ts";
+import type { RandomStream } from "../../kernels/random/threefry.ts";
+import { attentionOracle, attentionOracleGradient, type OracleOptions } from "../../src/analysis/oracle.ts";
+import { cpuDevice } from "../../src/device/cpu.ts";
+import type { Device } from "../../src/device/device.ts";
+import { input } from "../../src/graph/structure.ts";
+import type { Tensor, Values } from "../../src/graph/tensor.ts";
+import { between, evaluate, randomInput, webgpuDevices } from "./harness.ts";
+
+const NAMES = [...ATTENTION_STATISTICS, ...REPEATED_STATISTICS];
+
+export interface Sizes {
+  readonly B: number;
+  readonly T: number;
+  readonly S: number;
+  readonly H: number;
+  readonly HKV: number;
+  readonly d: number;
+}
+
+/** A kind of attention in heed's words and in the oracle's. `mask` is what the oracle's mask is, besides the range. */
+export interface Kind {
+  readonly options: AttentionOptions;
+  readonly score?: OracleOptions["score"];
+  readonly mask?: NonNullable<OracleOptions["mask"]>;
+}
+
+export interface Setting extends Sizes {
+  readonly rng: RandomStream;
+  readonly feeds: Record<string, Values>;
+}
+
+export const ACTIVATIONS: Record<string, AttentionOptions> = {
+  softmax: { activation: "softmax" },
+  softmax1: { activation: "softmax1" },
+  sigmoid: { activation: "sigmoid" },
+  "sigmoid of bias 0.5": { activation: "sigmoid", bias: 0.5 },
+  "sigmoid / n": { activation: "sigmoid", bias: 0, divide: "n" },
+  "sigmoid / sqrt n": { activation: "sigmoid", bias: 0, divide: "sqrt_n" },
+  relu: { activation: "relu" },
+  "relu / n": { activation: "relu", divide: "n" },
+  relu2: { activation: "relu2" },
+  "relu2 / sqrt n": { activation: "relu2", divide: "sqrt_n" },
+};
+
+/** An input of zeros and ones. */
+function bits({ rng, feeds }: Setting, name: string, shape: number[]): Tensor {
+  feeds[name] = Float64Array.from({ length: shape.reduce((a, b) => a * b) }, () => Number(rng.below(3) > 0));
+  return input(name, shape);
+}
+
+/** Padding of keys known to the device alone. */
+function padded(s: Setting): { tensor: Tensor; seen: NonNullable<OracleOptions["mask"]> } {
+  const tensor = bits(s, "there", [s.B, s.S]);
+  return { tensor, seen: (b, _h, _i, j) => s.feeds.there[b * s.S + j] !== 0 };
+}
+
+export const KINDS: Record<string, (s: Setting) => Kind> = {
+  causal: () => ({ options: {} }),
+  "all keys": () => ({ options: { causal: false } }),
+  "causal from the bottom right": () => ({ options: { causal: "bottom-right" } }),
+  window: ({ rng }) => ({ options: { window: { size: between(rng, 1, 40) } } }),
+  "window from the bottom right": ({ rng }) => ({
+    options: { causal: "bottom-right", window: { size: between(rng, 1, 40) } },
+  }),
+  "symmetric window": ({ rng }) => ({
+    options: { causal: false, window: { size: between(rng, 1, 20), symmetric: true } },
+  }),
+  "modulo key heads": () => ({ options: { kvHead: "modulo" } }),
+  "key padding": (s) => {
+    const { tensor, seen } = padded(s);
+    return { options: { mask: m.keyPadding(tensor) }, mask: seen };
+  },
+  "a mask with empty rows": (s) => {
+    const tensor = bits(s, "seen", [s.T, s.S]);
+    s.feeds.seen.fill(0, 0, 2 * s.S);
+    return {
+      options: { causal: false, mask: m.booleanMask(tensor) },
+      mask: (_b, _h, i, j) => s.feeds.seen[i * s.S + j] !== 0,
+    };
+  },
+  "documents with empty and full tiles": (s) => {
+    for (const [name, size] of [["doc_q", s.T], ["doc_k", s.S]] as const) {
+      s.feeds[name] = Float64Array.from({ length: s.B * size }, (_, at) => Math.floor(at % size / 32));
+    }
+    return {
+      options: { causal: false, mask: m.documents(input("doc_q", [s.B, s.T]), input("doc_k", [s.B, s.S])) },
+      mask: (_b, _h, i, j) => Math.floor(i / 32) === Math.floor(j / 32),
+    };
+  },
+  ALiBi: ({ H }) => ({
+    options: { score: m.alibi(H) },
+    score: (s, _b, h, i, j) => s + Math.fround(m.alibiSlopes(H)[h]) * (j - i),
+  }),
+  "a learned bias of each head inside a softcap, padded, in a window": (s) => {
+    const { tensor, seen } = padded(s);
+    const shift = randomInput(s.rng, s.feeds, "shift", [s.H]);
+    return {
+      options: {
+        window: { size: between(s.rng, 5, 60) },
+        mask: m.keyPadding(tensor),
+        score: m.compose(m.scoreBias(shift), m.softcap(3)),
+        scale: 0.4,
+      },
+      score: (x, _b, h) => 3 * Math.tanh((x + s.feeds.shift[h]) / 3),
+      mask: seen,
+    };
+  },
+};
+
+export const LONGEST = "a learned bias of each head inside a softcap, padded, in a window";
+
+export function setting(rng: RandomStream, largest: number): Setting {
+  const [HKV, group] = [between(rng, 1, 3), between(rng, 1, 3)];
+  const [T, S] = [between(rng, 2, largest), between(rng, 2, largest)];
+  return { rng, feeds: {}, B: between(rng, 1, 3), T, S, H: HKV * group, HKV, d: between(rng, 1, 11) };
+}
+
+/** The range that causal, alignment and window leave, in the oracle's words. */
+function range({ T, S }: Sizes, { causal = "top-left", window }: AttentionOptions) {
+  const ahead = causal === "bottom-right" ? S - T : 0;
+  return (i: number, j: number): boolean => {
+    const back = i + ahead - j;
+    if (causal && back < 0) return false;
+    return !window || (back < window.size && (!window.symmetric || -back < window.size));
+  };
+}
+
+export const mean = (x: readonly number[]): number =>
+  x.length === 0 ? 0 : x.reduce((a, b) => a + b) / x.length;
+const deviation = (x: readonly number[]): number => {
+  const middle = mean(x);
+  return Math.sqrt(mean(x.map((value) => (value - middle) ** 2)));
+};
+const xlogx = (x: number): number => x === 0 ? 0 : x * Math.log(x);
+
+/** Every statistic of one head's rows, written from the definitions: `rows` hold the visible keys alone. */
+function statisticsOf(
+  rows: readonly { p: number; keys: number[]; a: number[]; scores: number[] }[],
+  sigmoid: boolean,
+  repeated: number,
+): number[] {
+  const lit = rows.filter(({ keys }) => keys.length > 0);
+  const later = lit.filter(({ p }) => p >= 1);
+  const again = lit.filter(({ p }) => p >= repeated);
+  type Row = typeof lit[number];
+  const mass = ({ a }: Row) => a.reduce((x, y) => x + y);
+  const entropy = (row: Row) => {
+    const total = mass(row);
+    return total > 0 ? -row.a.reduce((sum, x) => sum + xlogx(x / total), 0) : 0;
+  };
+  const distance = (row: Row) => {
+    const total = mass(row);
+    return total > 0 ? row.a.reduce((sum, x, n) => sum + x * (row.p - row.keys[n]), 0) / total : 0;
+  };
+  const to = (key: (p: number) => number) => ({ p, keys, a }: Row) => a[keys.indexOf(key(p))] ?? 0;
+  const scores = lit.flatMap((row) => row.scores);
+  return [
+    mean(lit.map(entropy)),
+    mean(lit.filter(({ keys }) => keys.length > 1).map((row) => entropy(row) / Math.log(row.keys.length))),
+    sigmoid ? mean(lit.map(({ a }) => mean(a.map((x) => -xlogx(x) - xlogx(1 - x))))) : 0,
+    mean(lit.map(mass)),
+    deviation(lit.map(mass)),
+    mean(lit.map(({ a }) => Math.max(...a))),
+    mean(lit.map(({ p, keys, a }) => p - keys[a.indexOf(Math.max(...a))])),
+    mean(later.map(to(() => 0))),
+    mean(later.map(to((p) => p - 1))),
+    mean(lit.map(to((p) => p))),
+    mean(lit.map(distance)),
+    mean(lit.map((row) => Math.exp(entropy(row)))),
+    mean(lit.map(({ a }) => mean(a.map((x) => Number(x < 0.01 / a.length))))),
+    scores.length === 0 ? 0 : scores.reduce((x, y) => Math.max(x, y)),
+    mean(scores),
+    deviation(scores),
+    mean(again.map(to((p) => p - repeated + 1))),
+    mean(again.map(to((p) => p - repeated))),
+  ];
+}
+
+/** What the oracle is given for a case: tensors in memory and functions of (b, h, i, j). */
+function oracleOf(s: Setting, { options, score, mask }: Kind) {
+  const { B, T, S, H, HKV, d, feeds } = s;
+  const { activation, divide, kvHead, backward, bias = "auto" } = options;
+  const shift = activation !== "sigmoid" ? 0 : bias === "auto" ? -Math.log(S) : bias;
+  const within = range(s, options);
+  const tensor = (name: string, shape: number[]) => ({ shape, data: feeds[name] });
+  return {
+    q: tensor("q", [B, T, H, d]),
+    k: tensor("k", [B, S, HKV, d]),
+    v: tensor("v", [B, S, HKV, 3]),
+    oracle: {
+      scale: options.scale ?? 1 / Math.sqrt(d),
+      score: (x: number, ...at: Point) => (score ? score(x, ...at) : x) + shift,
+      slope: () => 1,
+      mask: (...[b, h, i, j]: Point) => within(i, j) && (mask?.(b, h, i, j) ?? true),
+      activation,
+      divide,
+      kvHead,
+      backward,
+    },
+  };
+}
+
+type Point = [b: number, h: number, i: number, j: number];
+
+const dot = (a: Values, i: number, b: Values, j: number, size: number): number => {
+  let sum = 0;
+  for (let e = 0; e < size; e++) sum += a[i * size + e] * b[j * size + e];
+  return sum;
+};
+
+/** Calls `visit` for every row of a head with its visible keys, where it lies in q and z, and its keys in k and v. */
+function visitRows(
+  s: Setting,
+  kind: Kind,
+  h: number,
+  visit: (b: number, i: number, keys: number[], row: number, keyRow: (j: number) => number) => void,
+): void {
+  const { B, T, S, H, HKV } = s;
+  const { oracle } = oracleOf(s, kind);
+  const kv = kind.options.kvHead === "modulo" ? h % HKV : Math.floor(h * HKV / H);
+  for (let b = 0; b < B; b++) {
+    for (let i = 0; i < T; i++) {
+      const keys = Array.from({ length: S }, (_, j) => j).filter((j) => oracle.mask(b, h, i, j));
+      visit(b, i, keys, (b * T + i) * H + h, (j) => (b * S + j) * HKV + kv);
+    }
+  }
+}
+
+/** The statistics by the dense oracle: the pattern in memory, its rows cut to the keys that are visible. */
+function dense(s: Setting, kind: Kind, repeated: number): number[] {
+  const { T, S, H, d } = s;
+  const { q, k, v, oracle } = oracleOf(s, kind);
+  const { pattern } = attentionOracle(q, k, v, oracle);
+  const ahead = kind.options.causal === "bottom-right" ? S - T : 0;
+  return Array.from({ length: H }, (_, h) => {
+    const rows: { p: number; keys: number[]; a: number[]; scores: number[] }[] = [];
+    visitRows(s, kind, h, (b, i, keys, row, keyRow) => {
+      const score = (j: number) => oracle.scale * dot(q.data, row, k.data, keyRow(j), d);
+      rows.push({
+        p: i + ahead,
+        keys,
+        a: keys.map((j) => pattern[((b * H + h) * T + i) * S + j]),
+        scores: keys.map((j) => oracle.score(score(j), b, h, i, j)),
+      });
+    });
+    return statisticsOf(rows, oracle.activation === "sigmoid", repeated);
+  }).flat();
+}
+
+/** The statistics of the gradients: both matrices in memory. */
+function denseGradients(s: Setting, kind: Kind): number[] {
+  const { B, T, S, H } = s;
+  const { q, k, v, oracle } = oracleOf(s, kind);
+  const dz = { shape: [B, T, H, 3], data: s.feeds.dz };
+  const { ds } = attentionOracleGradient(q, k, v, dz, oracle);
+  return Array.from({ length: H }, (_, h) => {
+    const [pattern, scores]: number[][] = [[], []];
+    visitRows(s, kind, h, (b, i, keys, row, keyRow) => {
+      for (const j of keys) {
+        pattern.push(dot(dz.data, row, v.data, keyRow(j), 3));
+        scores.push(ds[((b * H + h) * T + i) * S + j]);
+      }
+    });
+    return [pattern, scores].flatMap((x) => [
+      mean(x),
+      deviation(x),
+      Math.max(0, ...x.map(Math.abs)),
+      Math.hypot(...x),
+    ]);
+  }).flat();
+}
+
+export function assertNear(
+  found: Values,
+  expected: readonly number[],
+  tolerance: number,
+  where: string,
+  names: readonly string[] = NAMES,
+): void {
+  assert.equal(found.length, expected.length, where);
+  expected.forEach((x, at) => {
+    const error = Math.abs(found[at] - x) / Math.max(Math.abs(x), 1);
+    const place = `${where}, head ${Math.floor(at / names.length)}, ${names[at % names.length]}`;
+    assert.ok(error <= tolerance, `${place}: found ${found[at]}, expected ${x}`);
+  });
+}
+
+export const GRADIENTS = ATTENTION_GRADIENT_STATISTICS;
+
+/** A case on the CPU device in both precisions and on WebGPU under both schedules, against the dense computation. */
+export async function check(
+  s: Setting,
+  make: (s: Setting) => Kind,
+  where: string,
+  { gradients = false } = {},
+): Promise<void> {
+  const { B, T, S, H, HKV, d, rng, feeds } = s;
+  const [q, k] = [randomInput(rng, feeds, "q", [B, T, H, d]), randomInput(rng, feeds, "k", [B, S, HKV, d])];
+  const v = randomInput(rng, feeds, "v", [B, S, HKV, 3]);
+  const dz = randomInput(rng, feeds, "dz", [B, T, H, 3]);
+  const kind = make(s);
+  const repeated = between(rng, 1, S - 1);
+  const z = attention(q, k, v, kind.options);
+  const found = gradients ? attentionGradientStatistics(z, dz) : attentionStatistics(z, { repeated });
+  const expected = gradients ? denseGradients(s, kind) : dense(s, kind, repeated);
+  const label = `${where} B${B} T${T} S${S} H${H}/${HKV} d${d} ${kind.options.activation}`;
+  const test = async (device: Device, tolerance: number, name: string) => {
+    const values = await evaluate(device, { feeds, outputs: { found } });
+    assertNear(values.found, expected, tolerance, `${label} on ${name}`, gradients ? GRADIENTS : NAMES);
+  };
+  // The definitions are the same and the sums are short: rounding alone, of float64 or of the float32 result.
+  using f64 = cpuDevice({ precision: "f64" });
+  using f32 = cpuDevice({ precision: "f32" });
+  await test(f64, 1e-11, "the CPU in float64");
+  await test(f32, 1e-7, "the CPU");
+  // What the kernels of attention promise for their outputs, and for gradients.
+  for (const device of await webgpuDevices()) {
+    await test(device, gradients ? 2e-5 : 1e-5, `WebGPU, ${device.target!.kind}`);
+  }
+}

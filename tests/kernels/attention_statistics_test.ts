@@ -1,0 +1,145 @@
+import assert from "node:assert/strict";
+import * as m from "../../kernels/attention/modifier.ts";
+import { attention } from "../../kernels/attention/op.ts";
+import { ATTENTION_STATISTICS, attentionStatistics } from "../../kernels/attention/statistics.ts";
+import { randomStream } from "../../kernels/random/threefry.ts";
+import { cpuDevice } from "../../src/device/cpu.ts";
+import { plan } from "../../src/device/plan.ts";
+import { UserError } from "../../src/errors.ts";
+import { input, reshape, view } from "../../src/graph/structure.ts";
+import type { Tensor, Values } from "../../src/graph/tensor.ts";
+import {
+  ACTIVATIONS,
+  assertNear,
+  check,
+  type Kind,
+  KINDS,
+  mean,
+  type Setting,
+  setting,
+} from "./attention_statistics_cases.ts";
+import { evaluate, randomInput, webgpuDevices } from "./harness.ts";
+
+for (const [name, options] of Object.entries(ACTIVATIONS)) {
+  Deno.test(`statistics of ${name} equal the dense float64 definitions on every device`, async () => {
+    // The others differ from these by an expression.
+    const count = name === "softmax" || name === "sigmoid" ? 3 : 1;
+    for (let i = 0; i < count; i++) {
+      const rng = randomStream(i, `statistics ${name}`);
+      await check(setting(rng, 70), () => ({ options }), `${name} ${i}`);
+    }
+  });
+}
+
+const turns = Object.values(ACTIVATIONS);
+for (const [name, make] of Object.entries(KINDS)) {
+  Deno.test(`statistics under ${name} equal the dense float64 definitions on every device`, async () => {
+    for (let i = 0; i < 2; i++) {
+      const rng = randomStream(i, `statistics under ${name}`);
+      // Softmax, then what chance brings.
+      const activation = turns[i === 0 ? 0 : rng.below(turns.length)];
+      const kind = (s: Setting): Kind => {
+        const made = make(s);
+        return { ...made, options: { ...made.options, ...activation } };
+      };
+      await check(setting(rng, 100), kind, `${name} ${i}`);
+    }
+  });
+}
+
+Deno.test("a head that sees nothing has zeros, and rows without keys count for none", async () => {
+  const feeds = { q: new Float64Array(10).fill(1), k: new Float64Array(4).fill(2) };
+  const [q, k] = [input("q", [1, 5, 1, 2]), input("k", [1, 2, 1, 2])];
+  const nothing = { options: { mask: m.prefix(0) } };
+  const outputs = {
+    nothing: attentionStatistics(attention(q, k, k, nothing.options)),
+    two: attentionStatistics(attention(q, k, k, { causal: "bottom-right" })),
+  };
+  for (const device of [cpuDevice({ precision: "f64" }), ...await webgpuDevices()]) {
+    const found = await evaluate(device, { feeds, outputs });
+    assert.deepEqual([...found.nothing], new Array(16).fill(0));
+    const of = (name: typeof ATTENTION_STATISTICS[number]) => found.two[ATTENTION_STATISTICS.indexOf(name)];
+    // Rows 3 and 4 alone see keys, one and two of equal score; the second is "later" and has half of its weight on each.
+    const shown = ["rowmass", "self", "previous", "sink", "effective_keys"] as const;
+    // A log and an exp of float32.
+    assertNear(Float64Array.from(shown, of), [1, 0.75, 0.5, 0.5, 1.5], 1e-6, device.kind);
+  }
+});
+
+Deno.test("spreads keep their digits far from zero, and long uniform rows their entropy", async () => {
+  const [T, rng] = [1500, randomStream(3, "far")];
+  const feeds: Record<string, Values> = {};
+  const [q, k] = [
+    randomInput(rng, feeds, "q", [1, T, 1, 4]),
+    randomInput(rng, feeds, "k", [1, T, 1, 4], 0.01),
+  ];
+  const far = attention(q, k, k, { activation: "relu2", score: m.scoreBias(-50), causal: false });
+  const flat = attention(q, k, k, { scale: 0, causal: false });
+  const outputs = { far: attentionStatistics(far), flat: attentionStatistics(flat) };
+  using oracle = cpuDevice({ precision: "f64" });
+  const expected = await evaluate(oracle, { feeds, outputs });
+  const std = ATTENTION_STATISTICS.indexOf("score_std");
+  for (const device of await webgpuDevices()) {
+    const found = await evaluate(device, { feeds, outputs });
+    const relative = found.far[std] / expected.far[std] - 1;
+    // Scores of size 50 are rounded to 4e-6, a few parts in 10,000 of their spread of 0.02, and that averages out.
+    assert.ok(expected.far[std] < 0.03 && Math.abs(relative) < 1e-5, `${device.target!.kind}: ${relative}`);
+    assert.ok(Math.abs(found.flat[0] - Math.log(T)) < 1e-5, `entropy ${found.flat[0]}`);
+    assert.ok(Math.abs(found.flat[11] / T - 1) < 1e-5, `effective keys ${found.flat[11]}`);
+  }
+});
+
+Deno.test("statistics are of the pattern before dropout, and are found through reshapes", async () => {
+  const [rng, feeds] = [randomStream(4, "dropped"), {} as Record<string, Values>];
+  const q = randomInput(rng, feeds, "q", [2, 9, 2, 4]);
+  feeds.seed = Uint32Array.of(1, 2);
+  const seed = input("seed", [2], "u32");
+  const dropped = attention(q, q, q, { dropout: { p: 0.5, site: 3, seed } });
+  const outputs = {
+    dropped: attentionStatistics(reshape(reshape(dropped, [18, 8]), [2, 9, 8])),
+    whole: attentionStatistics(attention(q, q, q)),
+  };
+  for (const device of await webgpuDevices()) {
+    const found = await evaluate(device, { feeds, outputs });
+    assert.deepEqual(found.dropped, found.whole);
+  }
+});
+
+Deno.test("statistics at T = 4096 take memory linear in T, and no loop the software adapter would stop", async () => {
+  const planned = (T: number, kind: "gpu" | "software") => {
+    const q = input("q", [1, T, 1, 32]);
+    const target = { kind, maxBindingBytes: 2 ** 27, maxWorkgroupBytes: 16384, maxRounds: 65535 };
+    return plan({ outputs: { found: attentionStatistics(attention(q, q, q)) } }, target).memory.activations;
+  };
+  const bytes = planned(4096, "software");
+  // z, the row terms and the sums of every 8 rows; a matrix would be 64 MiB.
+  assert.ok(bytes < 4 * 4096 * 40, `${bytes} bytes`);
+  for (const kind of ["gpu", "software"] as const) {
+    const ratio = planned(16384, kind) / planned(4096, kind);
+    assert.ok(ratio < 4.01, `${kind}: ${ratio} times the memory for 4 times the length`);
+  }
+  const [software] = await webgpuDevices();
+  using program = await software.compile({
+    outputs: { found: attentionStatistics(attention(...([1, 2, 3].map(() => longInput) as Three))) },
+  });
+  program.run({ q: new Float32Array(4096 * 4) });
+  const [found] = await program.read(["found"]);
+  // Equal scores: the mean over rows of n = i + 1 equal weights.
+  const entropies = Array.from({ length: 4096 }, (_, i) => Math.log(i + 1));
+  assert.ok(Math.abs(found[0] / mean(entropies) - 1) < 1e-5, `entropy ${found[0]}`);
+});
+
+type Three = [Tensor, Tensor, Tensor];
+const longInput = input("q", [1, 4096, 1, 4]);
+
+Deno.test("mistakes in asking for statistics are one line that says what fits", () => {
+  const q = input("q", [1, 8, 1, 4]);
+  const wrong = (text: RegExp, build: () => unknown) => {
+    assert.throws(build, (error) => error instanceof UserError && text.test(error.message));
+  };
+  wrong(/attentionStatistics: .*`attention` returned.*`input`/, () => attentionStatistics(q));
+  const z = attention(q, q, q);
+  wrong(/attentionStatistics: .*not what `view`/, () => attentionStatistics(view(z, [1, 4, 1, 4])));
+  wrong(/repeated 8, expected a whole number from 1 to 7/, () => attentionStatistics(z, { repeated: 8 }));
+  wrong(/repeated 0, expected/, () => attentionStatistics(z, { repeated: 0 }));
+});

@@ -1,0 +1,275 @@
+// Statistics of tensors against two passes in float64, written here once more: odd cuts, numbers that are none, numbers
+// whose squares leave float32.
+import assert from "node:assert/strict";
+import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { type Part, STATISTICS, statistics } from "../../kernels/statistics/op.ts";
+import { cpuDevice } from "../../src/device/cpu.ts";
+import type { Device } from "../../src/device/device.ts";
+import { UserError } from "../../src/errors.ts";
+import { input, view } from "../../src/graph/structure.ts";
+import { between, webgpuDevices } from "./harness.ts";
+
+type Row = Record<typeof STATISTICS[number], number>;
+
+/** A tensor's numbers and how it is cut. */
+interface Given {
+  readonly values: Float64Array;
+  readonly parts: readonly Part[];
+}
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+const least = (values: readonly number[]): number => values.reduce((a, b) => Math.min(a, b), Infinity);
+const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), -Infinity);
+const length = (values: readonly number[]): number => Math.sqrt(sum(values.map((x) => x * x)));
+
+/** The definitions, word for word. */
+function dense(values: Float64Array, { offset, samples, size }: Part): Row {
+  const each = Array.from({ length: samples }, (_, b) => {
+    return [...values.subarray(offset + b * size, offset + (b + 1) * size)];
+  });
+  const finite = each.flat().filter(Number.isFinite);
+  const n = finite.length;
+  const norms = each.map((sample) => length(sample.filter(Number.isFinite)));
+  const mean = n ? sum(finite) / n : 0;
+  return {
+    mean,
+    std: n ? Math.sqrt(sum(finite.map((x) => (x - mean) ** 2)) / n) : 0,
+    min: n ? least(finite) : 0,
+    max: n ? most(finite) : 0,
+    absmax: n ? most(finite.map(Math.abs)) : 0,
+    rms: n ? length(finite) / Math.sqrt(n) : 0,
+    l2: length(finite),
+    zeros: each.flat().filter((x) => x === 0).length / (samples * size),
+    nonfinite: samples * size - n,
+    pnorm_mean: sum(norms) / samples,
+    pnorm_max: most(norms),
+    pnorm_min: least(norms),
+  };
+}
+
+/** The rows of all parts of all tensors, as a device computes them. */
+async function rowsOn(device: Device, given: readonly Given[]): Promise<Row[]> {
+  const rows = statistics(
+    given.map(({ values, parts }, i) => ({ x: input(`x${i}`, [values.length]), parts })),
+  );
+  using program = await device.compile({ outputs: { rows } });
+  program.run(Object.fromEntries(given.map(({ values }, i) => [`x${i}`, values])));
+  const [found] = await program.read(["rows"]);
+  const width = STATISTICS.length;
+  return Array.from({ length: found.length / width }, (_, r) => {
+    return Object.fromEntries(STATISTICS.map((name, k) => [name, found[r * width + k]])) as Row;
+  });
+}
+
+async function everyDevice(): Promise<[string, Device][]> {
+  const [software, gpu] = await webgpuDevices();
+  const [f64, f32] = (["f64", "f32"] as const).map((precision) => cpuDevice({ precision }));
+  return [["float64", f64], ["float32", f32], ["software schedule", software], ["gpu schedule", gpu]];
+}
+
+/** What a statistic may be off by. */
+function allowed(name: keyof Row, expected: Row): number {
+  // Exact, but for the rounding of the share to float32.
+  if (name === "zeros") return 1e-7;
+  // Exact, unless subnormal: an adapter may flush what is below 2^-126.
+  if (["min", "max", "absmax", "nonfinite"].includes(name)) return 1.2e-38;
+  // Rounded once, where every merge keeps the rest: measured 6e-8 of the numbers' size.
+  if (name === "mean") return 2e-7 * expected.rms + 1.2e-38;
+  // Measured 4e-6 where 30,000 samples are merged one by one, 5e-7 elsewhere; each of n numbers may have been flushed.
+  return 1e-5 * expected[name] + 1.2e-38 * Math.sqrt(1e6);
+}
+
+function compare(where: string, found: Row, expected: Row): void {
+  for (const name of STATISTICS) {
+    // What is beyond float32 is infinite there, and may be a number in float64.
+    const [x, y] = [found[name], expected[name]].map((value) =>
+      Math.abs(value) > 3.4028235e38 ? Infinity : value
+    );
+    const error = x === y ? 0 : Math.abs(x - y);
+    const limit = allowed(name, expected);
+    assert.ok(error <= limit, `${where}, ${name}: ${x}, expected ${y} within ${limit}`);
+  }
+}
+
+async function check(where: string, given: readonly Given[]): Promise<void> {
+  const expected = given.flatMap(({ values, parts }) => parts.map((part) => dense(values, part)));
+  for (const [name, device] of await everyDevice()) {
+    const found = await rowsOn(device, given);
+    assert.equal(found.length, expected.length);
+    found.forEach((row, r) => compare(`${where}, ${name}, row ${r}`, row, expected[r]));
+  }
+}
+
+/** Random numbers, rounded to float32. */
+function random(rng: RandomStream, size: number, scale = 1, shift = 0): Float64Array {
+  return Float64Array.from({ length: size }, () => Math.fround(shift + scale * rng.normal()));
+}
+
+/** All of the numbers as one part. */
+const whole = (values: Float64Array, samples = 1): Given => ({
+  values,
+  parts: [{ offset: 0, samples, size: values.length / samples }],
+});
+
+const filled = (size: number, value: number): Float64Array => new Float64Array(size).fill(Math.fround(value));
+
+Deno.test("statistics of tensors of any size, cut anywhere, equal float64", async () => {
+  for (let i = 0; i < 12; i++) {
+    const rng = randomStream(i, "statistics");
+    const given = Array.from({ length: between(rng, 1, 5) }, (): Given => {
+      const parts = Array.from({ length: between(rng, 1, 4) }, (): Part => {
+        const size = between(rng, 1, rng.below(2) ? 9 : 6000);
+        return { offset: between(rng, 0, 70), samples: between(rng, 1, 9), size };
+      });
+      const size = most(parts.map(({ offset, samples, size }) => offset + samples * size));
+      return {
+        values: random(rng, size + between(rng, 0, 5), 10 ** between(rng, -6, 6), rng.normal()),
+        parts,
+      };
+    });
+    await check(`case ${i}`, given);
+  }
+});
+
+Deno.test("every parameter of one flat tensor has a row of its own", async () => {
+  const rng = randomStream(1, "flat");
+  let end = 0;
+  const parts = Array.from({ length: 60 }, () => {
+    const part = { offset: end, samples: 1, size: between(rng, 1, 3000) };
+    end += Math.ceil(part.size / 64) * 64;
+    return part;
+  });
+  await check("flat", [{ values: random(rng, end), parts }]);
+});
+
+Deno.test("a sample of more chunks than are merged one by one is summarised to its end", async () => {
+  const values = random(randomStream(1, "long"), 1_300_003);
+  values[1_300_002] = 77;
+  await check("long", [whole(values)]);
+});
+
+Deno.test("NaN and infinities are counted and left out, zeros of both signs are counted", async () => {
+  const rng = randomStream(1, "planted");
+  const planted = [NaN, Infinity, -Infinity, 0, -0];
+  const given = [7, 64, 1030, 20_000].map((size) => {
+    const values = random(rng, 3 * size);
+    for (let i = 0; i < size; i++) values[rng.below(3 * size)] = planted[rng.below(planted.length)];
+    return whole(values, 3);
+  });
+  // A NaN's sign and payload do not matter: this one has every bit set.
+  await check("planted", [...given, { ...given[3], parts: [{ offset: 1, samples: 1, size: 17_003 }] }]);
+  const bits = new Float32Array(new Uint32Array([0xffffffff, 0x7f800001, 0x80000000, 1]).buffer);
+  for (const device of await webgpuDevices()) {
+    const rows = statistics([{ x: input("x", [4]), parts: [{ offset: 0, samples: 1, size: 4 }] }]);
+    using program = await device.compile({ outputs: { rows } });
+    program.run({ x: bits });
+    const [found] = await program.read(["rows"]);
+    // The subnormal number is no zero, even where it counts as one in sums.
+    assert.equal(found[STATISTICS.indexOf("nonfinite")], 2);
+    assert.equal(found[STATISTICS.indexOf("zeros")], 0.25);
+  }
+});
+
+Deno.test("where nothing is finite the row is zero but for the counts, and empty samples have norm 0", async () => {
+  const none = filled(100, NaN);
+  const half = Float64Array.from({ length: 4000 }, (_, i) => i < 2000 ? Infinity : 2);
+  await check("none", [whole(none, 2), whole(half, 2), whole(filled(1, -Infinity))]);
+  const [row] = await rowsOn((await webgpuDevices())[0], [whole(none)]);
+  assert.deepEqual(Object.values(row), [0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0, 0]);
+});
+
+Deno.test("squares beyond float32 do not reach the results", async () => {
+  const rng = randomStream(1, "scales");
+  const given = [1e30, 1e-30, 1e37, 1e-36].map((scale) => whole(random(rng, 6000, scale), 3));
+  // Samples of every size, and every size in one sample.
+  const mixed = [1e-30, 1, 1e30].flatMap((scale) => [...random(rng, 2000, scale)]);
+  const large = Float64Array.from({ length: 300 }, (_, i) => Math.fround(i % 2 ? 3e38 : -3e38));
+  const edge = [
+    whole(large),
+    whole(large.map(Math.abs), 100),
+    whole(Float64Array.of(Math.fround(3.4028234e38))),
+  ];
+  await check("scales", [
+    ...given,
+    whole(Float64Array.from(mixed), 3),
+    whole(Float64Array.from(mixed)),
+    ...edge,
+  ]);
+});
+
+Deno.test("subnormal numbers are kept or flushed to zero, never anything else", async () => {
+  await check("subnormal", [
+    whole(random(randomStream(1, "subnormal"), 500, 1e-40)),
+    whole(filled(9, 1e-45)),
+  ]);
+});
+
+Deno.test("equal elements have exactly their value as mean and a standard deviation of exactly 0", async () => {
+  for (const [name, device] of await everyDevice()) {
+    for (const value of [0, -0, 0.1, -1 / 3, 1e30, -1e-30]) {
+      const [row] = await rowsOn(device, [whole(filled(4099, value))]);
+      assert.deepEqual([row.mean + 0, row.std], [Math.fround(value) + 0, 0], `${name}, ${value}`);
+    }
+    const [row] = await rowsOn(device, [whole(Float64Array.of(-2.5))]);
+    assert.deepEqual(Object.values(row), [-2.5, 0, -2.5, -2.5, 2.5, 2.5, 2.5, 0, 0, 2.5, 2.5, 2.5], name);
+  }
+});
+
+Deno.test("std is as exact beside a mean 100,000 times as large, and behind an outlier", async () => {
+  const rng = randomStream(1, "shifted");
+  const outlier = random(rng, 50_000);
+  outlier[0] = 1e4;
+  for (const values of [random(rng, 300, 1e-2, 1000), random(rng, 400_001, 1e-2, 1000), outlier]) {
+    const expected = dense(values, whole(values).parts[0]);
+    for (const [name, device] of await everyDevice()) {
+      const [{ mean, std }] = await rowsOn(device, [whole(values)]);
+      // The mean is rounded once, by half a unit in its last place, 3e-5; a difference of sums would give anything.
+      assert.ok(Math.abs(mean - expected.mean) <= 3.2e-5, `${name}: mean ${mean}, expected ${expected.mean}`);
+      assert.ok(Math.abs(std / expected.std - 1) <= 1e-5, `${name}: std ${std}, expected ${expected.std}`);
+    }
+  }
+});
+
+Deno.test("one dispatch a tensor and two for all, on views too, and the same bits each time", async () => {
+  const values = random(randomStream(1, "bits"), 4 * 9000, 3);
+  const parts = [{ offset: 3, samples: 7, size: 1201 }];
+  for (const device of await webgpuDevices()) {
+    const x = input("x", [4, 9024]);
+    const rows = statistics([0, 9024, 2 * 9024].map((offset) => ({ x: view(x, [9000], offset), parts })));
+    using program = await device.compile({ outputs: { rows } });
+    assert.equal(program.plan.dispatches, 3 + 2);
+    const feeds = { x: Float64Array.from({ length: 4 * 9024 }, (_, i) => values[i % values.length]) };
+    program.run(feeds);
+    const [first] = await program.read(["rows"]);
+    program.run(feeds);
+    assert.deepEqual((await program.read(["rows"]))[0], first);
+    [0, 9024, 2 * 9024].forEach((offset, i) => {
+      const row = Object.fromEntries(STATISTICS.map((name, k) => [name, first[12 * i + k]])) as Row;
+      compare(`view ${i}`, row, dense(feeds.x.subarray(offset), parts[0]));
+    });
+  }
+});
+
+Deno.test("more samples than workgroups in a line are merged, more than an adapter's loops are refused", async () => {
+  const values = random(randomStream(1, "samples"), 90_000);
+  await check("many samples", [whole(values, 30_000)]);
+  const [software] = await webgpuDevices();
+  if (software.target!.maxRounds === undefined) return;
+  await assert.rejects(rowsOn(software, [whole(values, 45_000)]), (error: Error) => {
+    return error instanceof UserError && error.message.includes("samples = 45000");
+  });
+});
+
+Deno.test("parts outside their tensor, tensors of integers and nothing at all are refused", () => {
+  const part = { offset: 0, samples: 2, size: 5 };
+  assert.throws(() => statistics([{ x: input("x", [9]), parts: [part] }]), (error: Error) => {
+    return error instanceof UserError &&
+      error.message === "statistics: found 2 samples of 5 elements from 0 of f32[9], " +
+          "expected at least one sample of at least one element, all inside the tensor.";
+  });
+  for (const wrong of [{ offset: -1 }, { samples: 0 }, { size: 2.5 }]) {
+    assert.throws(() => statistics([{ x: input("x", [90]), parts: [{ ...part, ...wrong }] }]), UserError);
+  }
+  assert.throws(() => statistics([{ x: input("x", [10], "u32"), parts: [part] }]), UserError);
+  assert.throws(() => statistics([]), UserError);
+});
