@@ -43,4 +43,5 @@ export * from "./src/chart/mod.ts";
 // Scripts
 export * from "./src/command.ts";
 export * from "./src/errors.ts";
+export { exportsOf } from "./src/user_file.ts";
 export { VERSION } from "./src/version.ts";

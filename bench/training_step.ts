@@ -6,7 +6,7 @@ import { charTokenizer } from "../src/data/mod.ts";
 import type { Graph } from "../src/device/plan.ts";
 import { ancestors } from "../src/graph/gradient.ts";
 import { apply, type Tensor, type Values } from "../src/graph/tensor.ts";
-import { modelOf } from "../src/train/experiment.ts";
+import { type Model, modelOf } from "../src/train/experiment.ts";
 import type { Layout } from "../src/train/parameters.ts";
 import { stepFeeds, type StepGraph, stepGraph } from "../src/train/programs.ts";
 import { naiveAttention, naiveAttentionGradient } from "./naive_attention.ts";
@@ -18,6 +18,7 @@ export const VOCABULARY = 65;
 /** A configuration's step, its parameters' layout and one step's inputs. */
 export interface TrainingStep {
   readonly step: StepGraph;
+  readonly model: Model;
   readonly layout: Layout;
   readonly feeds: Record<string, Values>;
 }
@@ -25,7 +26,8 @@ export interface TrainingStep {
 /** The training step of a configuration, with random tokens. */
 export function trainingStep(config: Config): TrainingStep {
   const characters = String.fromCharCode(...Array.from({ length: VOCABULARY }, (_, i) => 32 + i));
-  const { architecture, layout } = modelOf(config, charTokenizer(characters));
+  const model = modelOf(config, charTokenizer(characters));
+  const { architecture, layout } = model;
   const rng = randomStream(1, "bench tokens");
   const tokens = () =>
     Uint32Array.from({ length: config.train.batch * architecture.context }, () => rng.below(VOCABULARY));
@@ -35,6 +37,7 @@ export function trainingStep(config: Config): TrainingStep {
   );
   return {
     step: stepGraph(architecture, layout, config),
+    model,
     layout,
     feeds: stepFeeds(config, batches, { step: 0, lr: 1e-3, slot: 0 }),
   };

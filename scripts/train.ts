@@ -2,6 +2,7 @@
 import {
   ClosedPipe,
   type Command,
+  exportsHooks,
   findModifier,
   interruptSignal,
   loadConfig,
@@ -40,7 +41,7 @@ const command: Command = {
     hooks: {
       type: "string",
       value: "FILE",
-      help: "a TypeScript file whose score modifier every block takes",
+      help: "a TypeScript file of hooks, or of one score modifier that every block takes",
     },
     resume: { type: "string", value: "RUN", help: "go on with a run from its last checkpoint" },
   },
@@ -85,10 +86,10 @@ function recordsTo(target: string | undefined, stop: AbortController): LogWriter
   if (target !== "-") return target === undefined ? undefined : recordsFile(target);
   const out = stdoutLog();
   return {
-    write(record) {
+    write(...records) {
       if (stop.signal.aborted) return;
       try {
-        out.write(record);
+        out.write(...records);
       } catch (error) {
         if (!(error instanceof ClosedPipe)) throw error;
         stop.abort("closed pipe");
@@ -117,7 +118,9 @@ await runCommand(command, async ({ positionals, values, flags }) => {
       `${positionals[0]}: a run goes on with its own configuration; leave it out after --resume.`,
     );
   }
-  if (values.hooks !== undefined) {
+  if (values.hooks !== undefined && await exportsHooks(values.hooks)) {
+    overrides.unshift(`hooks.file=${JSON.stringify(values.hooks)}`);
+  } else if (values.hooks !== undefined) {
     overrides.push(`model.block.attention.modifier=${JSON.stringify(await findModifier(values.hooks))}`);
   }
   if (values.device !== undefined) overrides.push(`device=${values.device}`);

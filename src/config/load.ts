@@ -2,6 +2,7 @@
 
 import { basename, dirname, parse } from "node:path";
 import { nearest, suggestion, UserError } from "../errors.ts";
+import { withHookKeys } from "./hook_keys.ts";
 import { applyOverride } from "./override.ts";
 import { resolveConfig } from "./resolve.ts";
 import type { Config } from "./schema.ts";
@@ -91,5 +92,5 @@ export async function loadConfig(path: string, overrides: readonly string[]): Pr
     throw new UserError(`${place}: it cannot be read: ${reason(error)}`);
   }
   const raw = overrides.reduce(applyOverride, parseConfig(text, place));
-  return resolveConfig(raw, { place, name: parse(place).name, overrides });
+  return await withHookKeys(resolveConfig(raw, { place, name: parse(place).name, overrides }), place);
 }

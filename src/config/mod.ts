@@ -11,6 +11,7 @@
  * @module
  */
 
+export { type HookKey, withHookKeys } from "./hook_keys.ts";
 export { loadConfig } from "./load.ts";
 export { applyOverride } from "./override.ts";
 export { type ConfigOrigin, resolveConfig } from "./resolve.ts";

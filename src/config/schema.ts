@@ -14,6 +14,7 @@ import {
   text,
 } from "./fields.ts";
 import { model, type ModelConfig } from "./model_schema.ts";
+import { isMapping } from "./show.ts";
 
 /** The whole of an experiment, every key present. What a key means is said once, in {@link configJsonSchema}. */
 export type Config = {
@@ -43,6 +44,9 @@ export type Config = {
   eval: { every: number; batches: number; split: "train" | "val" | "test" };
   sample: { prompt: string; tokens: number; temperature: number; top_k: number | null; seed: number };
   output: { dir: string; checkpoint_every: number };
+  track: { select: string[]; every: number }[];
+  capture: { layers: number[]; heads: number[]; samples: number; queries: number[]; every: number }[];
+  hooks: { file: string | null; [key: string]: number | boolean | string | null };
 };
 
 /** The validator of a configuration's keys and types, one key at a time; `resolveConfig` also checks keys together. */
@@ -124,6 +128,56 @@ const output = section({
   ),
 });
 
+const WATCHED = 'everything, or a list of entries such as {select: ["act:blocks.*.attn.*"], every: 10}';
+
+/** `everything`, one selector, or one entry stand for a list of one entry. */
+function asEntries(raw: unknown): unknown {
+  if (raw === null) return [];
+  if (typeof raw === "string") return [{ select: [raw] }];
+  return isMapping(raw) ? [raw] : raw;
+}
+
+const asList = (raw: unknown): unknown => Array.isArray(raw) || raw === undefined ? raw : [raw];
+
+const track = z.preprocess(
+  asEntries,
+  z.array(
+    section({
+      select: z.preprocess(asList, z.array(nonEmptyText(), { error: "a list of selectors" }))
+        .default(["everything"]).describe(
+          "Globs over tap and parameter names, act:, grad:, param:, param_grad:, opt: or update: before them, ! excludes.",
+        ),
+      every: integer(1).default(1).describe("Steps between two records."),
+    }),
+    { error: WATCHED },
+  ),
+).default([]).describe(`Which tensors' statistics are recorded, and how often: ${WATCHED}. [] records none.`);
+
+const numbers = (what: string) =>
+  z.preprocess(asList, z.array(integer(0), { error: `a list of ${what}` })).default([]);
+
+const capture = z.preprocess(
+  (raw) => raw === null ? [] : isMapping(raw) ? [raw] : raw,
+  z.array(
+    section({
+      layers: numbers("layers").describe("Blocks, from 0; []: all."),
+      heads: numbers("heads").describe("Heads, from 0; []: all."),
+      samples: integer(1).default(1).describe("Samples of the evaluated split, from its first."),
+      queries: numbers("query positions").describe("Rows, from 0; []: all."),
+      every: integer(1).default(100).describe("Steps between two captures."),
+    }),
+    { error: "a list of entries such as {layers: [0], heads: [1], every: 100}" },
+  ),
+).default([]).describe("Attention patterns and scores that are stored whole, for the rows asked for.");
+
+const hooks = z.object({
+  file: nonEmptyText().nullable().default(null).describe(
+    "A TypeScript file whose hooks, batch transforms, freezing and metrics the run takes; null: none.",
+  ),
+}, { error: "a mapping of keys" }).catchall(
+  z.union([z.number(), z.boolean(), z.string()], { error: "a number, true or false, or text" }),
+);
+
 /** The validator itself, for this room alone: {@link configSchema} shows what others may rely on. */
 export const definition = section({
   name: z.string({ error: NAME }).regex(/^(?!\.{1,2}$)[^/\\\p{Cc}]+$/u, { error: NAME })
@@ -139,6 +193,9 @@ export const definition = section({
   eval: evaluation.prefault({}).describe("Evaluation during training."),
   sample: sample.prefault({}).describe("The text generated at the end."),
   output: output.prefault({}).describe("What is written, and where."),
+  track,
+  capture,
+  hooks: hooks.prefault({}).describe("Code of your own, and the keys it declares."),
 });
 
 /**

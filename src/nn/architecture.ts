@@ -4,6 +4,7 @@ import type { Activation } from "../../kernels/activation.ts";
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { UserError } from "../errors.ts";
 import type { Tensor } from "../graph/tensor.ts";
+import type { ForwardHooks } from "./hooks.ts";
 
 /** How the error passes a linear layer on its way back (see `feedbackLinear`); weight gradients keep their form. */
 export type Method = "bp" | "fa" | "dfa";
@@ -162,6 +163,8 @@ export interface Architecture {
   readonly block: BlockChoices;
   /** What is special about each block in turn, on top of `block`; the last entry is repeated. */
   readonly blocks?: readonly BlockChoices[];
+  /** What a user's own file changes in the model, loaded. */
+  readonly hooks?: ForwardHooks;
 }
 
 const ATTENTION: AttentionLayer = {

@@ -58,7 +58,7 @@ function ownTables(own: UserModifier, path: string, { architecture: a, parameter
 }
 
 /**
- * What happens to a score: softcap, ALiBi, the user's modifier, temperature, bias, in this order. What goes by positions
+ * What happens to a score: softcap, ALiBi, the user's modifier, temperature, bias, hooks, in this order. What goes by positions
  * leaves learned keys alone, which have none.
  */
 function scoreOf(
@@ -86,6 +86,7 @@ function scoreOf(
     ? startOfBias(layer, keys + layer.extra_keys)
     : layer.bias;
   if (bias !== 0) parts.push(scoreBias(bias));
+  parts.push(...forward.hooks.scores(n));
   return parts.length ? compose(...parts) : undefined;
 }
 
@@ -136,5 +137,6 @@ export function attentionValues(
       kvHead: layer.kv_head,
       dropout: forward.patternDropout(dropout!),
     }));
+  taps.attended?.(path, z);
   return reshape(taps.tap(`${path}.z`, z), [B, T, H * DV]);
 }

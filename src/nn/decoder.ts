@@ -43,7 +43,7 @@ export function decoder(
   ids: Tensor,
   options: ForwardOptions = {},
 ): Tensor {
-  const forward = forwardOf(architecture, parameters, options);
+  const forward = forwardOf(architecture, parameters, ids, options);
   const { taps } = forward;
   let x = addPositions(forward, taps.tap("embed", embedding(parameters["embed.weight"], ids)));
   x = forward.drop(x, architecture.dropout);
@@ -55,5 +55,7 @@ export function decoder(
   const direct = blocksOf(architecture).some(({ attention, mlp }) =>
     [attention, mlp].some((half) => half.method === "dfa")
   );
-  return taps.tap("logits", direct ? keepError(logits, forward.output) : logits);
+  const tapped = taps.tap("logits", direct ? keepError(logits, forward.output) : logits);
+  forward.hooks.finish();
+  return tapped;
 }

@@ -5,6 +5,7 @@ import { dropout } from "../../kernels/random/op.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
 import type { Architecture, Method, Norm } from "./architecture.ts";
 import { feedbackLinear, type OutputError } from "./feedback.ts";
+import { type HooksAtWork, hooksAtWork } from "./hooks.ts";
 import type { Parameters } from "./parameters.ts";
 
 /**
@@ -16,6 +17,8 @@ export interface Taps {
   wants(name: string): boolean;
   /** What goes on in the place of the tensor of this name. */
   tap(name: string, x: Tensor): Tensor;
+  /** Told what each attention gave, before anything changes it: `blocks.0.attn`, [B, T, H, dv]. */
+  attended?(name: string, z: Tensor): void;
 }
 
 /** Options of a forward pass. */
@@ -24,6 +27,8 @@ export interface ForwardOptions {
   readonly taps?: Taps;
   /** Seed of dropout, u32[2] (see `dropout`); without it nothing is dropped. */
   readonly seed?: Tensor;
+  /** Steps of training made so far as hooks see them, f32 [1]; without it a state that training keeps. */
+  readonly step?: Tensor;
 }
 
 /** How a matrix is applied. */
@@ -37,7 +42,10 @@ export interface ProjectOptions extends Omit<MatmulOptions, "bias"> {
 export interface Forward {
   readonly architecture: Architecture;
   readonly parameters: Parameters;
+  /** Hooks first, then whoever looks. */
   readonly taps: Taps;
+  /** What a user's file changes in the model. */
+  readonly hooks: HooksAtWork;
   /** Where direct feedback finds the error of the logits. */
   readonly output: OutputError;
   /** Normalises the last dimension by the parameters under `name`. */
@@ -58,16 +66,23 @@ const NO_TAPS: Taps = { wants: () => false, tap: (_, x) => x };
 export function forwardOf(
   architecture: Architecture,
   parameters: Parameters,
-  { taps = NO_TAPS, seed }: ForwardOptions,
+  ids: Tensor,
+  { taps = NO_TAPS, seed, step }: ForwardOptions,
 ): Forward {
   let sites = 0;
   const output: OutputError = {};
   const { init, layers } = architecture;
+  const hooks = hooksAtWork(architecture, ids, step);
   const drops = (p: number): boolean => seed !== undefined && p > 0;
   return {
     architecture,
     parameters,
-    taps,
+    taps: {
+      wants: (name) => taps.wants(name) || hooks.wants(name),
+      tap: (name, x) => taps.tap(name, hooks.tap(name, x)),
+      attended: taps.attended,
+    },
+    hooks,
     output,
     drops,
     norm(kind, name, x) {

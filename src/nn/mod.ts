@@ -17,6 +17,16 @@ export {
 export { decoder } from "./decoder.ts";
 export type { ForwardOptions, Taps } from "./forward.ts";
 export {
+  containsToken,
+  type ForwardHooks,
+  type HookContext,
+  type HookValue,
+  type ScoreHook,
+  STEP_STATE,
+  stepState,
+  type TapHook,
+} from "./hooks.ts";
+export {
   crossAttention,
   fromTorchAttention,
   type HostTensor,

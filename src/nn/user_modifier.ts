@@ -1,22 +1,11 @@
 // Score modifiers of a user's own: imported from the TypeScript files that a configuration names.
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { suggestion, UserError } from "../errors.ts";
+import { exportsOf } from "../user_file.ts";
 import type { Architecture, BlockChoices, ModifierSource, UserModifier } from "./architecture.ts";
 
 function isUserModifier(found: unknown): found is UserModifier {
   return typeof found === "object" && found !== null &&
     typeof (found as { modifier?: unknown }).modifier === "function";
-}
-
-async function exportsOf(file: string, what: string): Promise<Record<string, unknown>> {
-  try {
-    await Deno.stat(file);
-    return await import(pathToFileURL(resolve(file)).href);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new UserError(`${what}: ${file} cannot be loaded: ${reason}`);
-  }
 }
 
 async function load({ file, name }: ModifierSource): Promise<UserModifier> {

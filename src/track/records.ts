@@ -3,6 +3,7 @@
 
 import { basename, dirname, join } from "node:path";
 import { UserError } from "../errors.ts";
+import { lineSplitter, mayBe, parseLine, restore } from "./log_lines.ts";
 
 /** First record of a log: what runs, where, with which seed and configuration. */
 export type RunRecord = {
@@ -125,7 +126,9 @@ const FIELDS: { [type: string]: string } = {
 };
 
 const CHUNK_BYTES = 65536;
-const NON_FINITE: { [status: string]: number } = { nan: NaN, inf: Infinity, "-inf": -Infinity };
+
+/** A byte order mark is no part of a record: a line that begins with one is told. */
+const lineDecoder = () => new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The status of a number that JSON cannot hold, or of the first such number in a list. */
 function statusOf(value: unknown): string | undefined {
@@ -143,7 +146,7 @@ function formatValue(value: unknown): string {
   if (typeof value === "object" && value !== null) {
     return `{${formatFields(Object.entries(value)).join(",")}}`;
   }
-  return JSON.stringify(value) ?? "null";
+  return JSON.stringify(typeof value === "string" ? value.toWellFormed() : value) ?? "null";
 }
 
 function formatFields(entries: [string, unknown][]): string[] {
@@ -151,7 +154,7 @@ function formatFields(entries: [string, unknown][]): string[] {
   let taken = entries.some(([key]) => key === "status");
   for (const [key, value] of entries) {
     if (value === undefined) continue;
-    fields.push(`${JSON.stringify(key)}:${formatValue(value)}`);
+    fields.push(`${JSON.stringify(key.toWellFormed())}:${formatValue(value)}`);
     const status = statusOf(value);
     if (status === undefined) continue;
     fields.push(`${JSON.stringify(taken ? `${key}_status` : "status")}:"${status}"`);
@@ -181,27 +184,6 @@ export function formatRecord(record: LogRecord): string {
   const others = Object.keys(rest).filter((key) => key !== "v" && !known.includes(key));
   const entries = [...known, ...others].map((key): [string, unknown] => [key, rest[key]]);
   return `{${[`"v":1,"type":${JSON.stringify(type)}`, ...formatFields(entries)].join(",")}}`;
-}
-
-/** The inverse of the status fields: nulls become the numbers they stood for, the statuses go. */
-function restore(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(restore);
-  if (typeof value !== "object" || value === null) return value;
-  const object: Record<string, unknown> = {};
-  let before: string | undefined;
-  for (const [key, entry] of Object.entries(value)) {
-    const named = before !== undefined && (key === "status" || key === `${before}_status`);
-    const number = named && typeof entry === "string" ? NON_FINITE[entry] : undefined;
-    const held = before === undefined ? undefined : object[before];
-    if (number !== undefined && held === null) object[before!] = number;
-    else if (number !== undefined && Array.isArray(held) && held.includes(null)) {
-      object[before!] = held.map((element) => element ?? number);
-    } else {
-      object[key] = restore(entry);
-      before = key;
-    }
-  }
-  return object;
 }
 
 /** The reason of a failed file operation in the system's words, without the number and the repeated path. */
@@ -235,8 +217,8 @@ export class ClosedPipe extends Error {
 
 /** Takes records, one line each; dispose it when the run ends. */
 export interface LogWriter {
-  /** Appends one record as one line, in one call to the system where it takes the whole line. */
-  write(record: LogRecord): void;
+  /** Appends records, a line each, in one call to the system where it takes them whole. */
+  write(...records: LogRecord[]): void;
   /** Closes the file. */
   [Symbol.dispose](): void;
 }
@@ -246,27 +228,6 @@ function writeLine(file: { writeSync(bytes: Uint8Array): number }, line: string)
   for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
 }
 
-/** Feeds chunks in, takes whole lines out; called with null it gives the unfinished last line. */
-function lineSplitter(): (chunk: Uint8Array | null) => string[] {
-  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  let rest = "";
-  return (chunk) => {
-    const lines = (rest + decoder.decode(chunk ?? undefined, { stream: chunk !== null })).split("\n");
-    rest = chunk === null ? "" : lines.pop()!;
-    return lines.filter((line, i) => chunk !== null || i < lines.length - 1 || line !== "");
-  };
-}
-
-/** A line as the object it holds; undefined where it is no record and nothing follows it. */
-function parseLine(line: string, path: string, number: number, last: boolean): unknown {
-  try {
-    const value = JSON.parse(line);
-    if (typeof value?.type === "string") return value;
-  } catch { /* Told below, with its number. */ }
-  if (last) return undefined;
-  throw new UserError(`${path}: line ${number} is not a record, expected a JSON object with "v" and "type".`);
-}
-
 /** Copies the lines that an interrupted run shares with an uninterrupted one to a temporary file and puts it in place. */
 function rewind(path: string, step: number): void {
   const temporary = join(dirname(path), `.${basename(path)}.tmp`);
@@ -274,11 +235,13 @@ function rewind(path: string, step: number): void {
     using from = Deno.openSync(path, { read: true });
     using to = Deno.openSync(temporary, { write: true, create: true, truncate: true });
     const split = lineSplitter();
+    const decoder = lineDecoder();
     const chunk = new Uint8Array(CHUNK_BYTES);
     let number = 0;
     for (let size: number | null = 0; size !== null;) {
       size = from.readSync(chunk);
-      for (const line of split(size === null ? null : chunk.subarray(0, size))) {
+      for (const bytes of split(size === null ? null : chunk.subarray(0, size))) {
+        const line = decoder.decode(bytes);
         const record = parseLine(line, path, ++number, size === null) as DoneRecord | undefined;
         if (record && record.type !== "done" && !(record.step > step)) writeLine(to, line);
       }
@@ -325,10 +288,10 @@ function openToAppend(path: string, resumeAtStep?: number): { file: Deno.FsFile;
 export function openLog(path: string, options: { resumeAtStep?: number } = {}): LogWriter {
   const { file, regular } = openToAppend(path, options.resumeAtStep);
   return {
-    write(record) {
+    write(...records) {
       const size = regular ? file.statSync().size : 0;
       try {
-        writeLine(file, formatRecord(record));
+        writeLine(file, records.map(formatRecord).join("\n"));
       } catch (error) {
         if (regular) file.truncateSync(size);
         throw fileError(path, error);
@@ -352,9 +315,9 @@ export function openLog(path: string, options: { resumeAtStep?: number } = {}): 
  */
 export function stdoutLog(): LogWriter {
   return {
-    write(record) {
+    write(...records) {
       try {
-        writeLine(Deno.stdout, formatRecord(record));
+        writeLine(Deno.stdout, records.map(formatRecord).join("\n"));
       } catch (error) {
         if (error instanceof Deno.errors.BrokenPipe) {
           throw new ClosedPipe("The reader of the standard output has gone.");
@@ -366,34 +329,48 @@ export function stdoutLog(): LogWriter {
   };
 }
 
+/** What {@link readLog} may leave out. */
+export interface ReadLogOptions {
+  /** Only records of these types; lines of others are passed over without being parsed, and so unchecked. */
+  readonly types?: readonly string[];
+}
+
 /**
  * The records of a log one after another, in memory that does not grow with the log. Numbers that were not finite come
  * back as NaN and infinities. A torn last line is passed over.
  *
+ * @param path of the log, or `-` for the standard input
  * @throws UserError where the file cannot be read, or a line before the last is no record, with its number
  *
  * @example
  * ```ts
  * import { readLog } from "./records.ts";
- * for await (const record of readLog("runs/latest/log.ndjson")) {
+ * for await (const record of readLog("runs/latest/log.ndjson", { types: ["step"] })) {
  *   if (record.type === "step") console.log(record.step, record.loss);
  * }
  * ```
  */
-export async function* readLog(path: string): AsyncGenerator<LogRecord> {
+export async function* readLog(path: string, { types }: ReadLogOptions = {}): AsyncGenerator<LogRecord> {
+  const wanted = types ? mayBe(types) : () => true;
+  const place = path === "-" ? "standard input" : path;
   try {
-    using file = await Deno.open(path, { read: true });
+    using opened = path === "-" ? undefined : await Deno.open(path, { read: true });
+    const file = opened ?? Deno.stdin;
     const split = lineSplitter();
+    const decoder = lineDecoder();
     const chunk = new Uint8Array(CHUNK_BYTES);
     let number = 0;
     for (let size: number | null = 0; size !== null;) {
       size = await file.read(chunk);
-      for (const line of split(size === null ? null : chunk.subarray(0, size))) {
-        const record = parseLine(line, path, ++number, size === null);
-        if (record !== undefined) yield restore(record) as LogRecord;
+      for (const bytes of split(size === null ? null : chunk.subarray(0, size))) {
+        number++;
+        if (!wanted(bytes)) continue;
+        const line = decoder.decode(bytes);
+        const record = parseLine(line, place, number, size === null) as LogRecord | undefined;
+        if (record && (!types || types.includes(record.type))) yield restore(record, line) as LogRecord;
       }
     }
   } catch (error) {
-    throw fileError(path, error);
+    throw fileError(place, error);
   }
 }

@@ -4,6 +4,7 @@ import type { Device } from "../device/device.ts";
 import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { tokenizerFromJSON } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
+import { STEP_STATE } from "../nn/mod.ts";
 import { loadModel, type Model } from "./experiment.ts";
 import { readParameters, STATES, writeParameters } from "./parameters.ts";
 import { fileError } from "../track/records.ts";
@@ -187,8 +188,11 @@ function floats(
  */
 export function putModel(
   device: Device,
-  { layout, tensors, path }: Pick<Checkpoint, "layout" | "tensors" | "path">,
+  { layout, tensors, path, state }: Pick<Checkpoint, "layout" | "tensors" | "path"> & {
+    state?: { step: number };
+  },
 ): void {
+  device.define(STEP_STATE, { shape: [1], dtype: "f32" }, Float32Array.of(state?.step ?? 0));
   writeParameters(device, layout, floats(tensors), join(path, "model.safetensors"));
 }
 

@@ -22,6 +22,7 @@ import {
   loadModifiers,
   parameterCount,
 } from "../nn/mod.ts";
+import { forwardHooks, type LoadedHooks, loadHooks } from "./hooks.ts";
 import { flat, type Layout, layout, parameterViews } from "./parameters.ts";
 
 /** A model with its tokenizer: what a checkpoint holds. */
@@ -36,6 +37,8 @@ export interface Model {
   readonly layout: Layout;
   /** Number of trained values. */
   readonly parameters: number;
+  /** What a user's own file does to it and to its training. */
+  readonly hooks?: LoadedHooks;
 }
 
 /** A model and its data. */
@@ -62,9 +65,11 @@ export function modelOf(
   };
 }
 
-/** The same, with the modifiers loaded that its configuration names in files of the user's. */
+/** The same, with the modifiers and hooks loaded that its configuration names in files of the user's. */
 export async function loadModel(config: Config, tokenizer: Tokenizer): Promise<Model> {
-  return modelOf(config, tokenizer, await loadModifiers(architectureOf(config.model, tokenizer.size)));
+  const hooks = await loadHooks(config);
+  const architecture = await loadModifiers(architectureOf(config.model, tokenizer.size));
+  return { ...modelOf(config, tokenizer, { ...architecture, hooks: forwardHooks(hooks) }), hooks };
 }
 
 /** The model as generation needs it: its parameters are those on the device. */

@@ -27,8 +27,18 @@ export {
   stepFeeds,
   type StepGraph,
   stepGraph,
+  type StepOptions,
   type Table,
 } from "./programs.ts";
+export {
+  exportsHooks,
+  type Hooks,
+  type LoadedHooks,
+  loadHooks,
+  type Metric,
+  type MetricContext,
+  type StepContext,
+} from "./hooks.ts";
 export type { Outcome, Progress } from "./run.ts";
 export {
   createRunFolder,
@@ -46,6 +56,7 @@ export {
   type TensorStorage,
   toFloat32,
 } from "./safetensors.ts";
+export type { Look, StatisticsTable } from "./tracked.ts";
 export { learningRate, type Schedule } from "./schedule.ts";
 export { type Cost, costOf, resume, train, type Trained, type TrainOptions } from "./train.ts";
 export { type Check, verifyCheckpoint } from "./verify.ts";

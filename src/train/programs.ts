@@ -1,16 +1,26 @@
 // The two graphs of training: a step (forward, backward, clip, update, record) and an evaluation batch.
 import { adamw, adamwHyper } from "../../kernels/adamw/op.ts";
 import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
-import { add, scale } from "../../kernels/elementwise/op.ts";
-import { grad } from "../../kernels/gradient.ts";
+import { add, elementwise, multiply, scale } from "../../kernels/elementwise/op.ts";
+import { plus, variable } from "../../kernels/expression.ts";
+import { gradientOf } from "../../kernels/gradient.ts";
+import { matmul } from "../../kernels/matmul/op.ts";
 import { sumSquares } from "../../kernels/reduce/op.ts";
 import type { Config } from "../config/mod.ts";
 import type { Graph } from "../device/plan.ts";
-import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
+import { ALIGN, assign, constant, input, pack, record, reshape, state } from "../graph/structure.ts";
 import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
 import type { Batch } from "../data/mod.ts";
-import { type Architecture, decoder, usesDropout } from "../nn/mod.ts";
+import { type Architecture, decoder, type ForwardOptions, stepState, usesDropout } from "../nn/mod.ts";
 import { flat, type Layout, packGradients, parameterViews, STATES } from "./parameters.ts";
+import {
+  collector,
+  type Look,
+  lookAfter,
+  lookBefore,
+  statisticsRow,
+  type StatisticsTable,
+} from "./tracked.ts";
 
 /** Rows of the tables that steps and evaluation batches write their numbers into before the host reads them. */
 export const WINDOW = 64;
@@ -57,10 +67,10 @@ function lossOf(
   targets: Tensor,
   parameters: Tensor,
   layout: Layout,
-  seed?: Tensor,
+  options: ForwardOptions = {},
 ) {
   const views = parameterViews(layout, parameters);
-  const logits = decoder(architecture, views, ids, { seed });
+  const logits = decoder(architecture, views, ids, options);
   const { vocabulary } = architecture;
   const found = crossEntropy(reshape(logits, [sizeOf(logits) / vocabulary, vocabulary]), targets);
   return { ...found, views, logits };
@@ -72,6 +82,22 @@ export interface StepGraph {
   readonly graph: Graph;
   /** Where its numbers are found. */
   readonly table: Table;
+  /** Where the statistics are found that it looks at. */
+  readonly statistics?: StatisticsTable;
+}
+
+/** What a step does besides learning. */
+export interface StepOptions {
+  /** What it looks at. */
+  readonly look?: Look;
+  /** Some parameters stand still: input `trained` says which (see `stepFeeds`). */
+  readonly freezes?: boolean;
+}
+
+/** 1 for every element of a parameter that is trained, 0 for the others, from a number for each `ALIGN` elements. */
+function trainedElements({ size }: Layout): Tensor {
+  const rows = input("trained", [size / ALIGN]);
+  return reshape(matmul(reshape(rows, [size / ALIGN, 1]), constant(1, [1, ALIGN])), [size]);
 }
 
 /**
@@ -94,29 +120,64 @@ export interface StepGraph {
  * console.log(rowsOf(table, (await device.read([table.name]))[0], 1)); // loss near ln 3
  * ```
  */
-export function stepGraph(architecture: Architecture, layout: Layout, config: Config): StepGraph {
+export function stepGraph(
+  architecture: Architecture,
+  layout: Layout,
+  config: Config,
+  { look, freezes = false }: StepOptions = {},
+): StepGraph {
   const { batch, accumulate } = config.train;
   const { betas, eps, weight_decay: weightDecay, clip } = config.optimizer;
   const parameters = flat(layout);
+  const made = architecture.hooks ? input("step", [1]) : undefined;
+  let taps = collector(() => false);
+  let of: (x: Tensor) => Tensor | undefined = () => undefined;
   let total: { loss: Tensor; gradient: Tensor } | undefined;
   for (let i = 0; i < accumulate; i++) {
     const ids = input(`ids${i}`, [batch, architecture.context], "u32");
     const targets = input(`targets${i}`, [batch * architecture.context], "u32");
     // A seed each: rows of one step must not share their masks because they came in two batches.
     const seed = usesDropout(architecture) ? input(`seed${i}`, [2], "u32") : undefined;
-    const { loss, views } = lossOf(architecture, ids, targets, parameters, layout, seed);
-    const gradients = grad(loss, layout.slots.map(({ name }) => views[name]), 1 / accumulate);
+    // What is looked at is the last batch.
+    taps = collector((name) =>
+      i === accumulate - 1 && !!look && (["act", "grad"] as const).some((kind) => look.chosen({ kind, name }))
+    );
+    const { loss, views } = lossOf(architecture, ids, targets, parameters, layout, {
+      seed,
+      taps,
+      step: made,
+    });
+    of = gradientOf(loss, layout.slots.map(({ name }) => views[name]), 1 / accumulate);
+    const gradients = layout.slots.map(({ name }) => {
+      const g = of(views[name]);
+      if (!g) throw new Error(`The loss does not depend on ${name}.`);
+      return g;
+    });
     const part = { loss: scale(loss, 1 / accumulate), gradient: packGradients(layout, gradients) };
     total = total ? { loss: add(total.loss, part.loss), gradient: add(total.gradient, part.gradient) } : part;
   }
-  const { loss, gradient } = total!;
+  const { loss } = total!;
+  const trained = freezes ? trainedElements(layout) : undefined;
+  const gradient = trained ? multiply(total!.gradient, trained) : total!.gradient;
   const squaredNorm = sumSquares(gradient);
   const { effect, table } = recordRow("steps", { loss, squared_norm: squaredNorm });
   const hyper = input("hyper", [4]);
   const [m, v] = [flat(layout, STATES.expAvg), flat(layout, STATES.expAvgSq)];
-  const options = { betas, eps, weightDecay, clip, decayed: layout.decayed };
-  const update = adamw(parameters, gradient, m, v, squaredNorm, hyper, options);
-  return { graph: { effects: [effect, update.parameter], outputs: { gradient } }, table };
+  const keepUpdate = !!look && layout.slots.some(({ name }) => look.chosen({ kind: "update", name }));
+  const options = { betas, eps, weightDecay, clip, decayed: layout.decayed, keepUpdate };
+  const before = look
+    ? lookBefore(look, architecture, layout, { taps, gradientOf: of, gradient, parameters })
+    : [];
+  const after = adamw(parameters, gradient, m, v, squaredNorm, hyper, options, trained);
+  const effects = [effect, after.parameter];
+  if (made) effects.push(assign(stepState(), elementwise(plus(variable("x"), 1), { x: made }, "step")));
+  if (!look) return { graph: { effects, outputs: { gradient } }, table };
+  const row = statisticsRow(look, [...before, ...lookAfter(look, layout, after)]);
+  return {
+    graph: { effects: [...effects, row.effect], outputs: { gradient } },
+    table,
+    statistics: row.table,
+  };
 }
 
 /**
@@ -134,6 +195,7 @@ export function stepFeeds(
   const feeds: Record<string, Values> = {
     hyper: adamwHyper(lr, step + 1, config.optimizer.betas),
     slot: Uint32Array.of(slot),
+    step: Float32Array.of(step),
   };
   batches.forEach(({ ids, targets }, i) => {
     feeds[`ids${i}`] = ids;
@@ -141,6 +203,17 @@ export function stepFeeds(
     feeds[`seed${i}`] = Uint32Array.of(config.seed >>> 0, step * batches.length + i);
   });
   return feeds;
+}
+
+/** The input `trained` of a step: which parameters are, for each `ALIGN` elements of their storage. */
+export function trainedFeed({ slots, size }: Layout, frozen: ReadonlySet<string>): Float32Array {
+  const trained = new Float32Array(size / ALIGN).fill(1);
+  for (const slot of slots) {
+    if (frozen.has(slot.name)) {
+      trained.fill(0, slot.offset / ALIGN, Math.ceil((slot.offset + slot.size) / ALIGN));
+    }
+  }
+  return trained;
 }
 
 /** One evaluation batch: a row of the table "evaluation" (mean loss, valid targets, correct ones). */

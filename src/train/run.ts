@@ -11,15 +11,21 @@ import {
   type LogRecord,
   type LogWriter,
   readLog,
+  type StatRecord,
   type StepRecord,
 } from "../track/records.ts";
+import { dueAt } from "../track/selectors.ts";
 import { type Best, type Checkpoint, putModel, putOptimizer, saveCheckpoint } from "./checkpoint.ts";
 import { type Evaluator, evaluator } from "./evaluate.ts";
-import { type Experiment, generatorOf } from "./experiment.ts";
-import { initialise } from "./parameters.ts";
-import { rowsOf, stepFeeds, stepGraph, type Table, WINDOW } from "./programs.ts";
+import { type Experiment, generatorOf, type Model } from "./experiment.ts";
+import { type Capture, capturer } from "./capture.ts";
+import { frozen, transformed } from "./hooks.ts";
+import { inductionProbe, type Probe } from "./probe.ts";
+import { initialise, readParameters } from "./parameters.ts";
+import { rowsOf, stepFeeds, type StepGraph, stepGraph, type Table, trainedFeed } from "./programs.ts";
 import { checkpointSteps, pointTo, removeCheckpoint, type RunFolder, writeFileAtomic } from "./run_folder.ts";
 import { learningRate } from "./schedule.ts";
+import { looksOf, STATISTICS_ROWS, type StatisticsTable, statRecords, subjectsOf } from "./tracked.ts";
 
 /** How far a run is. */
 export interface Progress {
@@ -82,15 +88,24 @@ interface Progressing {
 /** Numbers that each record adds to the counter: loss, lr, grad_norm; loss, perplexity, accuracy. */
 const VALUES_A_RECORD = 3;
 
+/** Fields of a `stat` record that are no values: type, step, kind, tap, layer, head. */
+const STAT_LABELS = 6;
+
 /** Steps that one window may take: about a quarter of a second of them, to keep progress and Ctrl-C lively. */
 function windowSize(ms: number): number {
-  return ms === 0 ? 1 : Math.max(1, Math.min(WINDOW / 2, Math.round(250 / ms)));
+  return ms === 0 ? 1 : Math.max(1, Math.min(STATISTICS_ROWS, Math.round(250 / ms)));
 }
 
-/** The next step at which the loop must stop and look: an evaluation, a checkpoint, the end. */
-function nextStop(step: number, { train, eval: { every }, output: { checkpoint_every } }: Config): number {
+/** The next step that is a multiple of one of some periods, or the last; a period of 0 has no steps. */
+function nextOf(step: number, last: number, periods: readonly number[]): number {
   const after = (period: number) => period > 0 ? (Math.floor(step / period) + 1) * period : Infinity;
-  return Math.min(train.steps, after(every), after(checkpoint_every));
+  return Math.min(last, ...periods.map(after));
+}
+
+/** The next step at which the loop must stop and look: an evaluation, a checkpoint, a metric, a capture, the end. */
+function nextStop(step: number, { config, hooks }: Experiment): number {
+  const periods = [...hooks?.metrics ?? [], ...config.capture].map(({ every }) => every);
+  return nextOf(step, config.train.steps, [config.eval.every, config.output.checkpoint_every, ...periods]);
 }
 
 /** Whether a step ends with an evaluation. */
@@ -99,8 +114,8 @@ function evaluates(step: number, { train, eval: { every } }: Config): boolean {
 }
 
 /** Whether a step ends with a checkpoint that has a record; those of an interrupted run have none. */
-export function recordsCheckpoint(step: number, config: Config): boolean {
-  return step > 0 && nextStop(step - 1, config) === step;
+export function recordsCheckpoint(step: number, { train, eval: { every }, output }: Config): boolean {
+  return step > 0 && nextOf(step - 1, train.steps, [every, output.checkpoint_every]) === step;
 }
 
 function scheduleOf({ optimizer, schedule, train }: Config) {
@@ -111,44 +126,58 @@ function scheduleOf({ optimizer, schedule, train }: Config) {
 interface Window {
   readonly first: number;
   readonly count: number;
-  /** Its numbers, and when they came: milliseconds of performance.now(). */
-  readonly values: Promise<{ rows: Values; at: number }>;
+  /** What each of its steps looks at, if anything. */
+  readonly looked: readonly (StatisticsTable | undefined)[];
+  /** Its numbers, those of each table of statistics, and when they came: milliseconds of performance.now(). */
+  readonly values: Promise<{ rows: Values; statistics: ReadonlyMap<StatisticsTable, Values>; at: number }>;
 }
 
 /** Starts the steps of one window. The copy of its rows is ordered before the next window overwrites them. */
 function startWindow(
-  { config, source }: Experiment,
+  { config, source, hooks, layout }: Experiment,
   { device }: RunOptions,
-  program: Program,
-  table: Table,
+  { steps, table }: ReadyRun,
   first: number,
   count: number,
 ): Window {
   const schedule = scheduleOf(config);
   const { accumulate } = config.train;
+  const names = layout.slots.map(({ name }) => name);
+  const looked: (StatisticsTable | undefined)[] = [];
   for (let i = 0; i < count; i++) {
     const step = first + i;
-    const batches = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
-    program.run(stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot: i }));
+    const own = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
+    const batches = transformed(hooks, config.seed, step + 1, own);
+    const feeds = stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot: i });
+    if (hooks?.freeze) feeds.trained = trainedFeed(layout, frozen(hooks, config.seed, step + 1, names));
+    const { program, statistics } = steps.get(dueAt(config.track, step + 1).join())!;
+    program.run(feeds);
+    looked.push(statistics);
   }
-  const values = device.read([table.name]).then(([rows]) => ({ rows, at: performance.now() }));
+  const tables = [...new Set(looked.filter((look) => look !== undefined))];
+  const values = device.read([table.name, ...tables.map(({ name }) => name)]).then(([rows, ...found]) => ({
+    rows,
+    statistics: new Map(tables.map((own, i) => [own, found[i]])),
+    at: performance.now(),
+  }));
   // Where the window before it fails, nobody comes back for this one.
   values.catch(() => {});
-  return { first, count, values };
+  return { first, count, looked, values };
 }
 
 /** Writes the records of a window whose numbers have come. */
 async function finishWindow(
   experiment: Experiment,
-  { log, progress }: RunOptions,
+  options: RunOptions,
   table: Table,
   window: Window,
   state: Progressing,
 ): Promise<void> {
   const { config, source } = experiment;
+  const { log, progress } = options;
   const { train, model, optimizer } = config;
   const schedule = scheduleOf(config);
-  const { rows, at } = await window.values;
+  const { rows, statistics, at } = await window.values;
   // Over two windows: WebGPU says that the first of two is done only when both are.
   const [before, last = before] = state.marks;
   state.ms = (at - before.at) / (window.count + (last === before ? 0 : last.count));
@@ -179,10 +208,21 @@ async function finishWindow(
       ms: state.ms,
       tokens_per_s: tokensPerSecond,
     });
+    const looked = window.looked[i];
+    if (looked) {
+      const row = statistics.get(looked)!.subarray(i * looked.width, (i + 1) * looked.width);
+      writeStatistics(statRecords(looked, row, step), options, state);
+    }
     state.step = step;
     const secondsLeft = (train.steps - step) * state.ms / 1000;
     if (i === window.count - 1) progress?.({ step, steps: train.steps, loss, tokensPerSecond, secondsLeft });
   });
+}
+
+/** Records of tensors, all in one write. */
+function writeStatistics(records: readonly StatRecord[], { log }: RunOptions, state: Progressing): void {
+  for (const record of records) state.counter += Object.keys(record).length - STAT_LABELS;
+  log.write(...records);
 }
 
 /** Evaluates, and records what was found. */
@@ -207,6 +247,34 @@ async function evaluateNow(
   log.write(state.last);
   const least = state.best?.val_loss ?? Infinity;
   if (loss < least) state.best = { step: state.step, val_loss: loss };
+}
+
+/** The numbers of a user's own metrics that are due. */
+async function writeMetrics(
+  { hooks, layout }: Experiment,
+  options: RunOptions,
+  state: Progressing,
+): Promise<void> {
+  const { step } = state;
+  for (const { name, every, fn } of hooks?.metrics ?? []) {
+    if (step % every !== 0) continue;
+    const found = await fn({
+      step,
+      keys: hooks!.keys,
+      parameters: () => readParameters(options.device, layout),
+    });
+    const values = typeof found === "number" ? { value: found } : found;
+    const record: StatRecord = {
+      type: "stat",
+      step,
+      kind: "metric",
+      tap: name,
+      layer: null,
+      head: null,
+      ...values,
+    };
+    writeStatistics([record], options, state);
+  }
 }
 
 /** Saves where the run stands, points "last" (and "best") at it, and removes what nothing points at any more. */
@@ -237,16 +305,35 @@ export function checkpointRecord(step: number, sha256: string, val_loss: number 
   return { type: "checkpoint", step, path: join("checkpoints", String(step)), sha256, val_loss };
 }
 
+/** A step's program, and where its statistics are found. */
+interface StepProgram {
+  readonly program: Program;
+  readonly statistics: StatisticsTable | undefined;
+}
+
 /** A run with its programs compiled and its parameters on the device: what can be refused before step 1 has been. */
 export interface ReadyRun extends Disposable {
-  /** One step. */
-  readonly program: Program;
+  /** One step, for each set of entries of `track` that is due together (see `looksOf`). */
+  readonly steps: ReadonlyMap<string, StepProgram>;
   /** Where steps write their numbers. */
   readonly table: Table;
   /** Evaluates the split. */
   readonly evaluation: Evaluator;
+  /** Looks for induction heads, where patterns are tracked. */
+  readonly probe: Probe | undefined;
+  /** Stores attention patterns. */
+  readonly capture: Capture | undefined;
   /** The checkpoint it goes on from. */
   readonly from: Checkpoint | undefined;
+}
+
+/** The graphs of a run's steps: one for each set of entries of `track` that is due together. */
+export function stepGraphs({ config, architecture, layout, hooks }: Model): Map<string, StepGraph> {
+  const looks = looksOf(config.track, config.train.steps, () => subjectsOf(architecture, layout));
+  const freezes = hooks?.freeze !== undefined;
+  return new Map([...looks].map(([due, look]) => {
+    return [due, stepGraph(architecture, layout, config, { look, freezes })];
+  }));
 }
 
 /**
@@ -259,17 +346,24 @@ export async function readyRun(
   device: Device,
   from: Checkpoint | undefined,
 ): Promise<ReadyRun> {
-  const { config, architecture, layout } = experiment;
+  const { config, layout } = experiment;
   if (from) {
     putModel(device, from);
     await putOptimizer(device, from);
   } else await initialise(device, layout, config.seed);
-  const { graph, table } = stepGraph(architecture, layout, config);
   using stack = new DisposableStack();
-  const program = stack.use(await device.compile(graph));
+  const steps = new Map<string, StepProgram>();
+  let table: Table | undefined;
+  for (const [due, { graph, table: own, statistics }] of stepGraphs(experiment)) {
+    table = own;
+    steps.set(due, { program: stack.use(await device.compile(graph)), statistics });
+  }
   const evaluation = stack.use(await evaluator(device, experiment));
+  const probe = await inductionProbe(device, experiment);
+  if (probe) stack.use(probe);
+  const capture = config.capture.length > 0 ? stack.use(await capturer(device, experiment)) : undefined;
   const owned = stack.move();
-  return { program, table, evaluation, from, [Symbol.dispose]: () => owned.dispose() };
+  return { steps, table: table!, evaluation, probe, capture, from, [Symbol.dispose]: () => owned.dispose() };
 }
 
 /** Where a run stands as it begins. One that was killed may have left "best" behind, and checkpoints to be removed. */
@@ -286,7 +380,7 @@ async function stepsUntil(
   stop: number,
   experiment: Experiment,
   options: RunOptions,
-  { program, table }: ReadyRun,
+  ready: ReadyRun,
   state: Progressing,
 ): Promise<void> {
   // A processor has nothing to overlap with: its window is finished before the next one starts.
@@ -298,10 +392,10 @@ async function stepsUntil(
     let next: Window | undefined;
     if (started < stop && !options.signal?.aborted && (overlapped || !pending)) {
       const count = Math.min(windowSize(state.ms), stop - started);
-      next = startWindow(experiment, options, program, table, started, count);
+      next = startWindow(experiment, options, ready, started, count);
       started += count;
     }
-    if (pending) await finishWindow(experiment, options, table, pending, state);
+    if (pending) await finishWindow(experiment, options, ready.table, pending, state);
     pending = next;
     // Lets signals be heard where the device is this thread.
     await new Promise((resume) => setTimeout(resume, 0));
@@ -325,11 +419,16 @@ export async function trainRun(
   const began = performance.now();
   const state = await begin(folder, ready.from);
   while (state.step < config.train.steps && !signal?.aborted) {
-    const stop = nextStop(state.step, config);
+    const stop = nextStop(state.step, experiment);
     await stepsUntil(stop, experiment, options, ready, state);
     if (state.step < stop) break;
-    if (evaluates(stop, config)) await evaluateNow(experiment, options, ready.evaluation, state);
-    await saveNow(experiment, options, state, true);
+    await writeMetrics(experiment, options, state);
+    await ready.capture?.at(stop, folder);
+    if (evaluates(stop, config)) {
+      await evaluateNow(experiment, options, ready.evaluation, state);
+      if (ready.probe) writeStatistics(await ready.probe.records(stop), options, state);
+    }
+    if (recordsCheckpoint(stop, config)) await saveNow(experiment, options, state, true);
   }
   if (!state.kept.has(state.step)) await saveNow(experiment, options, state, false);
   const { step, best, last } = state;

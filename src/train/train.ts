@@ -1,7 +1,7 @@
 // Training as a person asks for it: from a configuration to a run folder, or on from where a run stood.
 import { chooseDevice } from "../device/choose.ts";
 import type { Device } from "../device/device.ts";
-import { plan } from "../device/plan.ts";
+import { type Plan, plan } from "../device/plan.ts";
 import type { Target } from "../graph/tensor.ts";
 import { type Config, dumpConfig } from "../config/mod.ts";
 import { UserError } from "../errors.ts";
@@ -9,13 +9,14 @@ import { formatRecord, type LogWriter, openLog, readLog, type RunRecord } from "
 import { VERSION } from "../version.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
 import { type Experiment, type Model, prepare } from "./experiment.ts";
-import { evaluationGraph, stepGraph } from "./programs.ts";
+import { evaluationGraph } from "./programs.ts";
 import {
   checkpointRecord,
   type Outcome,
   type Progress,
   readyRun,
   recordsCheckpoint,
+  stepGraphs,
   trainRun,
 } from "./run.ts";
 import { createRunFolder, resolveRun, type RunFolder } from "./run_folder.ts";
@@ -62,13 +63,17 @@ export interface Cost {
  * console.log(memory.total / 2 ** 20, flops / 1e9); // MiB, GFLOP a step
  * ```
  */
-export function costOf({ architecture, layout, config }: Model, target?: Target): Cost {
-  const step = plan(stepGraph(architecture, layout, config).graph, target);
+export function costOf(model: Model, target?: Target): Cost {
+  const { architecture, layout, config } = model;
+  // Each has memory of its own; the last is the one most steps take, or the only one.
+  const steps = [...stepGraphs(model).values()].map(({ graph }) => plan(graph, target));
+  const step = steps.at(-1)!;
+  const sum = (of: (p: Plan) => number) => steps.reduce((total, p) => total + of(p), 0);
   const evaluation = plan(evaluationGraph(architecture, layout, config.train.batch).graph, target);
   const parameters = 4 * layout.size;
-  const activations = step.memory.activations + evaluation.memory.activations;
-  const inputs = step.memory.inputs + evaluation.memory.inputs;
-  const tables = step.memory.states - 3 * parameters + evaluation.memory.states - parameters;
+  const activations = sum(({ memory }) => memory.activations) + evaluation.memory.activations;
+  const inputs = sum(({ memory }) => memory.inputs) + evaluation.memory.inputs;
+  const tables = sum(({ memory }) => memory.states - 3 * parameters) + evaluation.memory.states - parameters;
   const memory = {
     parameters,
     optimizer: 2 * parameters,
@@ -136,9 +141,9 @@ async function openingOf(
 /** Every record to the run's log, then to whoever else wants it. */
 function both(file: LogWriter, other: TrainOptions["records"]): Pick<LogWriter, "write"> {
   return {
-    write(record) {
-      file.write(record);
-      other?.write(record);
+    write(...records) {
+      file.write(...records);
+      other?.write(...records);
     },
   };
 }

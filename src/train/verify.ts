@@ -56,8 +56,9 @@ async function logitsOf(
   path: string,
   model: Loaded,
   ids: Uint32Array,
+  state: RunState,
 ): Promise<ArrayLike<number>> {
-  putModel(device, { ...model, path });
+  putModel(device, { ...model, path, state });
   using program = await device.compile(
     logitsGraph(model.architecture, model.layout, 2, model.architecture.context),
   );
@@ -110,7 +111,13 @@ function comparisons(path: string, first: Loaded, second: Loaded): Promise<Check
   ];
 }
 
-function logits(device: Device, path: string, first: Loaded, second: Loaded): Promise<Check>[] {
+function logits(
+  device: Device,
+  path: string,
+  first: Loaded,
+  second: Loaded,
+  state: RunState,
+): Promise<Check>[] {
   const { vocabulary, context } = first.architecture;
   const random = randomStream(first.config.seed, "verify_load");
   const inputs: Record<string, Uint32Array> = {
@@ -119,7 +126,10 @@ function logits(device: Device, path: string, first: Loaded, second: Loaded): Pr
   };
   return Object.entries(inputs).map(([name, ids]) =>
     check(`logits on ${name} input`, async () => {
-      const [a, b] = [await logitsOf(device, path, first, ids), await logitsOf(device, path, second, ids)];
+      const [a, b] = [
+        await logitsOf(device, path, first, ids, state),
+        await logitsOf(device, path, second, ids, state),
+      ];
       demand(Array.from(a).every(Number.isFinite), "some are not finite");
       demand(sameBits(a, b), "two loads give different bits");
       return `${a.length.toLocaleString("en")} numbers, bit for bit the same`;
@@ -132,7 +142,7 @@ function reproduction(device: Device, path: string, model: Loaded, state: RunSta
   return check("validation loss", async () => {
     if (state.val_loss === null) return "none was recorded at this step";
     const experiment = await prepare(model.config, model.tokenizer);
-    putModel(device, { ...model, path });
+    putModel(device, { ...model, path, state });
     using evaluation = await evaluator(device, experiment);
     const { loss } = await evaluation.evaluate();
     const found = `${loss.toPrecision(9)}, recorded ${state.val_loss.toPrecision(9)}`;
@@ -181,7 +191,7 @@ export async function verifyCheckpoint(
   // One after the other: they share the device's parameters.
   for (
     const pending of [
-      () => logits(device, path, first, second),
+      () => logits(device, path, first, second, state!),
       () => [reproduction(device, path, first, state!)],
     ]
   ) {

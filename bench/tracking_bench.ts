@@ -1,0 +1,87 @@
+// What tracking costs: the training step of nanoGPT's CPU configuration with nothing tracked, with everything at every
+// step, and with everything at every tenth, records formatted and written as a run does. One run, in turns.
+import { loadConfig } from "../src/config/mod.ts";
+import type { Device, Program } from "../src/device/device.ts";
+import type { Values } from "../src/graph/tensor.ts";
+import { openLog } from "../src/track/records.ts";
+import { dueAt } from "../src/track/selectors.ts";
+import { initialise } from "../src/train/parameters.ts";
+import { stepGraphs } from "../src/train/run.ts";
+import { type StatisticsTable, statRecords } from "../src/train/tracked.ts";
+import { benchTable, openWebgpu, printColumns, type Runner } from "./measure.ts";
+import { trainingStep } from "./training_step.ts";
+
+const CONFIGURATION = "nanogpt_cpu";
+const TRACKS = { nothing: "[]", "every step": "everything", "every: 10": "[{every: 10}]" };
+const STEPS = 20;
+const ROUNDS = 7;
+
+interface Contender {
+  readonly name: string;
+  /** Milliseconds a step, over `STEPS` of them. */
+  batch(): Promise<number>;
+  readonly records: number;
+}
+
+/** The loop of a run: the numbers of one step are read and written while the next one runs. */
+async function contender(name: string, track: string, device: Device, path: string): Promise<Contender> {
+  const config = await loadConfig(CONFIGURATION, [`track=${track}`]);
+  const { layout, feeds, model } = trainingStep(config);
+  await initialise(device, layout, 1);
+  const programs = new Map<string, { program: Program; table: string; statistics?: StatisticsTable }>();
+  for (const [due, { graph, table, statistics }] of stepGraphs(model)) {
+    programs.set(due, { program: await device.compile(graph), table: table.name, statistics });
+  }
+  let written = 0;
+  async function batch(): Promise<number> {
+    using log = openLog(path);
+    const finish = async (
+      values: Promise<Values[]>,
+      statistics: StatisticsTable | undefined,
+      step: number,
+    ) => {
+      const [, row] = await values;
+      if (statistics) log.write(...statRecords(statistics, row.subarray(0, statistics.width), step));
+      if (statistics) written = statistics.columns.length;
+    };
+    const start = performance.now();
+    let pending: Promise<void> | undefined;
+    for (let step = 1; step <= STEPS; step++) {
+      const { program, table, statistics } = programs.get(dueAt(config.track, step).join())!;
+      program.run(feeds);
+      const values = device.read([table, ...(statistics ? [statistics.name] : [])]);
+      await pending;
+      pending = finish(values, statistics, step);
+    }
+    await pending;
+    return (performance.now() - start) / STEPS;
+  }
+  await batch();
+  return { name, batch, records: written };
+}
+
+async function table(): Promise<Runner> {
+  const device = await openWebgpu();
+  const path = await Deno.makeTempFile();
+  const contenders: Contender[] = [];
+  for (const [name, track] of Object.entries(TRACKS)) {
+    contenders.push(await contender(name, track, device, path));
+  }
+  const best = contenders.map(() => Infinity);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [i, { batch }] of contenders.entries()) best[i] = Math.min(best[i], await batch());
+  }
+  await Deno.remove(path);
+  printColumns(
+    ["tracking everything", "tensors", "ms a step", "times nothing"],
+    contenders.map(({ name, records }, i) => [
+      name,
+      String(records),
+      best[i].toFixed(0),
+      (best[i] / best[0]).toFixed(3),
+    ]),
+  );
+  return { name: "tracking", calls: 1, start: () => {}, settle: () => Promise.resolve() };
+}
+
+benchTable("tracking", table);

@@ -1,0 +1,96 @@
+// The keys that a user's hooks file adds to `hooks` of a configuration: typed by their defaults, checked, filled in.
+import { nearest, suggestion, UserError } from "../errors.ts";
+import { exportsOf } from "../user_file.ts";
+import type { Config } from "./schema.ts";
+import { isMapping, show } from "./show.ts";
+
+/** A key that a hooks file declares under `keys`. */
+export interface HookKey {
+  /** The value where none is given; it also says which type the key has. */
+  readonly default: number | boolean | string;
+  /** Least number. */
+  readonly min?: number;
+  /** Largest number. */
+  readonly max?: number;
+  /** The words it may be. */
+  readonly oneOf?: readonly string[];
+}
+
+function declared(file: string, keys: unknown): Record<string, HookKey> {
+  if (keys === undefined) return {};
+  const fault = (key: string, found: unknown) =>
+    new UserError(
+      `${file}: keys.${key}: expected an object with a "default" that is a number, true or false, or text, found ${
+        show(found)
+      }.`,
+    );
+  if (!isMapping(keys)) {
+    throw new UserError(`${file}: keys: expected an object of declared keys, found ${show(keys)}.`);
+  }
+  for (const [key, found] of Object.entries(keys)) {
+    const value = isMapping(found) ? found.default : undefined;
+    if (!["number", "boolean", "string"].includes(typeof value) || key === "file") throw fault(key, found);
+  }
+  return keys as Record<string, HookKey>;
+}
+
+/** What a key expects, in the words of a message; undefined where the value is that. */
+function expected({ default: start, min = -Infinity, max = Infinity, oneOf }: HookKey, value: unknown) {
+  if (typeof start === "number") {
+    const limits = [
+      ...(min > -Infinity ? [`of at least ${min}`] : []),
+      ...(max < Infinity ? [`of at most ${max}`] : []),
+    ];
+    const fits = typeof value === "number" && Number.isFinite(value) && value >= min && value <= max;
+    return fits ? undefined : ["a number", limits.join(" and ")].join(" ").trim();
+  }
+  if (typeof start === "boolean") return typeof value === "boolean" ? undefined : "true or false";
+  if (oneOf) return oneOf.includes(value as string) ? undefined : oneOf.join(" or ");
+  return typeof value === "string" ? undefined : "text";
+}
+
+/**
+ * The configuration with the keys of its hooks file checked and filled in.
+ *
+ * @param place of the configuration, for messages
+ * @throws {UserError} where the file does not load, a key is none of its own, or a value is not what the key expects
+ *
+ * @example
+ * ```ts
+ * import { resolveConfig, withHookKeys } from "../../mod.ts";
+ * await Deno.writeTextFile("mine.ts", "export const keys = { share: { default: 0.1, min: 0, max: 1 } };");
+ * const config = resolveConfig({ hooks: { file: "mine.ts" } }, { place: "mine.yaml", name: "mine" });
+ * console.log((await withHookKeys(config, "mine.yaml")).hooks); // { file: "mine.ts", share: 0.1 }
+ * ```
+ */
+export async function withHookKeys(config: Config, place: string): Promise<Config> {
+  const { file, ...given } = config.hooks;
+  const names = Object.keys(given);
+  if (file === null) {
+    if (names.length === 0) return config;
+    throw new UserError(
+      `${place}: hooks.${names[0]}: only a hooks file declares such keys; expected hooks.file beside it.`,
+    );
+  }
+  const keys = declared(file, (await exportsOf(file, `${place}: hooks.file`)).keys);
+  const unknown = names.find((name) => !Object.hasOwn(keys, name));
+  if (unknown !== undefined) {
+    throw new UserError(
+      `${place}: hooks.${unknown}: ${file} declares no such key.${suggestion(unknown, Object.keys(keys))}`,
+    );
+  }
+  const values = Object.entries(keys).map(([name, key]): [string, number | boolean | string] => {
+    const value = Object.hasOwn(given, name) ? given[name]! : key.default;
+    const wanted = expected(key, value);
+    if (wanted !== undefined) {
+      const near = typeof value === "string" && key.oneOf ? nearest(value, key.oneOf) : undefined;
+      throw new UserError(
+        `${place}: hooks.${name}: expected ${wanted}, found ${show(value)}.${
+          near === undefined ? "" : ` Did you mean "${near}"?`
+        }`,
+      );
+    }
+    return [name, value];
+  });
+  return { ...config, hooks: { file, ...Object.fromEntries(values) } };
+}

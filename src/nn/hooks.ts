@@ -1,0 +1,155 @@
+// What a user's own file changes inside a model: tensors by the name of their tap, and scores of attention. The graph is
+// built through it, so that forward and gradient change alike.
+import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
+import { embedding } from "../../kernels/embedding/op.ts";
+import { elementwise } from "../../kernels/elementwise/op.ts";
+import { type Expression, min, variable } from "../../kernels/expression.ts";
+import { matmul } from "../../kernels/matmul/op.ts";
+import { UserError } from "../errors.ts";
+import { globOf } from "../glob.ts";
+import { constant, literal, reshape, state } from "../graph/structure.ts";
+import { show, type Tensor } from "../graph/tensor.ts";
+import type { Architecture } from "./architecture.ts";
+
+/** A value that a hook's own key of the configuration may have. */
+export type HookValue = number | boolean | string;
+
+/** What a hook knows besides its tensor. */
+export interface HookContext {
+  /** Name of the tap. */
+  readonly name: string;
+  /** Number of the block; null outside of all. */
+  readonly layer: number | null;
+  /** Attention heads a block. */
+  readonly heads: number;
+  /** Token ids of the batch, u32 [B, T]. */
+  readonly tokens: Tensor;
+  /** Steps of training made so far, f32 [1]. */
+  readonly step: Tensor;
+  /** The values of the keys that the file declares. */
+  readonly keys: Readonly<Record<string, HookValue>>;
+}
+
+/** From a tapped tensor to the one that goes on in its place, of the same shape. */
+export type TapHook = (x: Tensor, context: HookContext) => Tensor;
+
+/** From the scores of a block's attention, an expression (see `modifier`), to what they become. */
+export type ScoreHook = (score: Expression, context: HookContext) => ScoreModifier;
+
+/** The hooks of a forward pass: functions by globs over tap names. */
+export interface ForwardHooks {
+  /** Where they come from, for messages. */
+  readonly file: string;
+  /** Tensors by tap: `"blocks.*.mlp.post"`. */
+  readonly taps?: Readonly<Record<string, TapHook>>;
+  /** Scores by tap: `"blocks.*.attn.scores"`. */
+  readonly scores?: Readonly<Record<string, ScoreHook>>;
+  /** Values of the declared keys. */
+  readonly keys: Readonly<Record<string, HookValue>>;
+}
+
+/** Name of the device's state that tells hooks the step. */
+export const STEP_STATE = "hook_step";
+
+/** The steps made so far as hooks see them, f32 [1]: a state that training counts up. */
+export const stepState = (): Tensor => state(STEP_STATE, [1]);
+
+/** Hooks at work in one forward pass. */
+export interface HooksAtWork {
+  /** Whether a hook waits for the tensor of this name. */
+  wants(name: string): boolean;
+  /** The tensor that the hooks of this name make of x. */
+  tap(name: string, x: Tensor): Tensor;
+  /** What the hooks of a block make of its scores, in their order. */
+  scores(layer: number): ScoreModifier[];
+  /** Throws at a pattern that met no tap. */
+  finish(): void;
+}
+
+const NONE: HooksAtWork = { wants: () => false, tap: (_, x) => x, scores: () => [], finish: () => {} };
+
+const layerOf = (name: string): number | null => {
+  const found = /^blocks\.(\d+)\./.exec(name);
+  return found ? Number(found[1]) : null;
+};
+
+/** The hooks of an architecture for one forward pass of `tokens`. */
+export function hooksAtWork(
+  { hooks, heads }: Architecture,
+  tokens: Tensor,
+  step: Tensor | undefined,
+): HooksAtWork {
+  if (!hooks) return NONE;
+  const { file, taps = {}, scores = {}, keys } = hooks;
+  const met = new Set<string>();
+  let counted: Tensor | undefined;
+  const contextOf = (name: string): HookContext => ({
+    name,
+    layer: layerOf(name),
+    heads,
+    tokens,
+    get step() {
+      return counted ??= step ?? stepState();
+    },
+    keys,
+  });
+  const matching = <H>(all: Readonly<Record<string, H>>, name: string): [string, H][] =>
+    Object.entries(all).filter(([pattern]) => globOf(pattern)(name));
+  return {
+    wants: (name) => matching(taps, name).length > 0,
+    tap(name, x) {
+      return matching(taps, name).reduce((before, [pattern, hook]) => {
+        met.add(pattern);
+        const after = hook(before, contextOf(name));
+        if (typeof after !== "object" || after === null || !("node" in after) || show(after) !== show(x)) {
+          const found = typeof after === "object" && after !== null && "node" in after
+            ? show(after)
+            : typeof after;
+          throw new UserError(
+            `${file}: taps "${pattern}" at ${name}: expected a tensor ${show(x)} in return, found ${found}.`,
+          );
+        }
+        return after;
+      }, x);
+    },
+    scores(layer) {
+      const name = `blocks.${layer}.attn.scores`;
+      return matching(scores, name).map(([pattern, hook]) => {
+        met.add(pattern);
+        return hook(variable("score"), contextOf(name));
+      });
+    },
+    finish() {
+      for (const pattern of [...Object.keys(taps), ...Object.keys(scores)]) {
+        if (!met.has(pattern)) {
+          throw new UserError(`${file}: "${pattern}" matches no tap of this model.`);
+        }
+      }
+    },
+  };
+}
+
+/**
+ * Which samples hold a token: 1 where row b of the ids has it, else 0.
+ *
+ * @param tokens ids, u32 [B, T]
+ * @param id the token looked for
+ * @param vocabulary number of ids there are
+ * @returns f32 [B]
+ *
+ * @example
+ * ```ts
+ * import { containsToken, input } from "../../mod.ts";
+ * const has10 = containsToken(input("ids", [2, 8], "u32"), 10, 65); // [2]
+ * ```
+ */
+export function containsToken(tokens: Tensor, id: number, vocabulary: number): Tensor {
+  const [B, T] = tokens.shape;
+  const isIt = literal(Float32Array.from({ length: vocabulary }, (_, n) => Number(n === id)), [
+    vocabulary,
+    1,
+  ]);
+  const found = reshape(embedding(isIt, tokens), [B, T]);
+  const counts = matmul(found, constant(1, [T, 1]));
+  return reshape(elementwise(min(1, variable("x")), { x: counts }, "contains_token"), [B]);
+}

@@ -1,0 +1,367 @@
+// What a step looks at besides its loss: statistics of tensors, gradients, parameters and attention matrices, computed on
+// the device in the step's own submit and kept there as one row of a table until the host reads a window of them.
+import {
+  ATTENTION_GRADIENT_STATISTICS,
+  attentionGradientStatistics,
+} from "../../kernels/attention/gradient_statistics.ts";
+import { ATTENTION_STATISTICS, attentionStatistics } from "../../kernels/attention/statistics.ts";
+import type { AdamwState } from "../../kernels/adamw/op.ts";
+import { type Part, STATISTICS, statistics, type Summarised } from "../../kernels/statistics/op.ts";
+import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
+import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
+import { type Architecture, blockOf, decoder, type Taps } from "../nn/mod.ts";
+import type { StatRecord } from "../track/records.ts";
+import {
+  checkSelectors,
+  dueSets,
+  type Kind,
+  selection,
+  type Subject,
+  type Watched,
+} from "../track/selectors.ts";
+import { flat, type Layout, parameterViews } from "./parameters.ts";
+
+/** Rows of a table of statistics: the most steps of one window. */
+export const STATISTICS_ROWS = 32;
+
+/** Statistics that stand together in a row. */
+interface Column {
+  readonly kind: Kind;
+  readonly tap: string;
+  /** Where they begin. */
+  readonly at: number;
+  /** Elements of the tensor; of attention, heads. */
+  readonly size: number;
+  /** Of attention: its activation. */
+  readonly attention?: string;
+  /** Of an update: where the parameter's own begin. */
+  readonly parameter?: number;
+}
+
+/** A table on the device, a row a step. */
+export interface StatisticsTable {
+  /** Name of the device's state that holds it. */
+  readonly name: string;
+  /** Numbers of a row. */
+  readonly width: number;
+  /** What a row holds, in the order of its records. */
+  readonly columns: readonly Column[];
+}
+
+/** Which subjects a program looks at, and the name of its table. */
+export interface Look {
+  /** Name of the state that holds the table. */
+  readonly name: string;
+  /** Whether it looks at one. */
+  chosen(subject: Subject): boolean;
+}
+
+/** Taps that remember every tensor they meet. */
+export interface Collector extends Taps {
+  /** Tensors by tap. */
+  readonly found: ReadonlyMap<string, Tensor>;
+  /** What each attention gave, by `blocks.N.attn`. */
+  readonly attentions: ReadonlyMap<string, Tensor>;
+}
+
+/** Taps that remember; where a kernel keeps a tensor to itself, only those wanted exist. */
+export function collector(wants: (name: string) => boolean): Collector {
+  const found = new Map<string, Tensor>();
+  const attentions = new Map<string, Tensor>();
+  return {
+    found,
+    attentions,
+    wants,
+    tap(name, x) {
+      found.set(name, x);
+      return x;
+    },
+    attended: (name, z) => attentions.set(name, z),
+  };
+}
+
+/** Taps of the T x S matrices of an attention, which are never stored. */
+const matricesOf = (attention: string): string[] => [`${attention}.scores`, `${attention}.pattern`];
+
+const layerOf = (tap: string): number | null => {
+  const found = /^blocks\.(\d+)\./.exec(tap);
+  return found ? Number(found[1]) : null;
+};
+
+/** Names of all taps of a model, in the order of its forward pass. */
+export function tapNames(architecture: Architecture, layout: Layout): string[] {
+  const taps = collector(() => true);
+  decoder(
+    architecture,
+    parameterViews(layout, flat(layout)),
+    input("ids", [1, architecture.context], "u32"),
+    { taps },
+  );
+  return [...taps.found.keys()].flatMap((name) => {
+    return name.endsWith(".attn.z") ? [...matricesOf(name.slice(0, -2)), name] : name;
+  });
+}
+
+/** Everything that `track` may choose from. */
+export function subjectsOf(architecture: Architecture, layout: Layout): Subject[] {
+  const taps = tapNames(architecture, layout);
+  const parameters = layout.slots.map(({ name }) => name);
+  const all = (kind: Kind, names: readonly string[]) => names.map((name): Subject => ({ kind, name }));
+  return [
+    ...all("act", taps),
+    ...all("grad", taps),
+    ...all("param", parameters),
+    ...all("param_grad", parameters),
+    ...all("opt", parameters.flatMap((name) => [`${name}.exp_avg`, `${name}.exp_avg_sq`])),
+    ...all("update", parameters),
+  ];
+}
+
+/**
+ * The programs that the steps of a run need: for every set of entries of `track` that is due together, what is looked
+ * at; and "" where nothing is.
+ *
+ * @throws {UserError} where a selector matches nothing
+ */
+export function looksOf(
+  track: readonly Watched[],
+  steps: number,
+  subjects: () => readonly Subject[],
+): Map<string, Look | undefined> {
+  const looks = new Map<string, Look | undefined>();
+  if (track.length > 0) {
+    const all = subjects();
+    track.forEach(({ select }, i) => checkSelectors(`track.${i}.select`, select, all));
+  }
+  for (const due of dueSets(track, steps)) {
+    const chosen = due.map((i) => selection(track[i].select));
+    const name = `statistics ${due.join(" ")}`;
+    looks.set(due.join(), { name, chosen: (subject) => chosen.some((chooses) => chooses(subject)) });
+  }
+  if (!track.some(({ every }) => every === 1)) looks.set("", undefined);
+  return looks;
+}
+
+/** Tensors to be summarised together; one under two names is summarised once. */
+function gathering() {
+  const parts = new Map<Tensor, Map<number, Part>>();
+  return {
+    /** Asks for a part, by which its row is found again. */
+    add(x: Tensor, part: Part): readonly [Tensor, number] {
+      if (!parts.has(x)) parts.set(x, new Map());
+      parts.get(x)!.set(part.offset, part);
+      return [x, part.offset];
+    },
+    /** Statistics of all parts, and where in them those of one begin; undefined where there is none. */
+    all() {
+      if (parts.size === 0) return undefined;
+      const places = new Map<Tensor, Map<number, number>>();
+      let count = 0;
+      const summarised = [...parts].map(([x, own]): Summarised => {
+        places.set(x, new Map([...own.keys()].map((offset) => [offset, STATISTICS.length * count++])));
+        return { x, parts: [...own.values()] };
+      });
+      const at = ([x, offset]: readonly [Tensor, number]) => places.get(x)!.get(offset)!;
+      return { tensor: statistics(summarised), at };
+    },
+  };
+}
+
+/** A part of a row that has been computed: columns count from its start. */
+interface Piece {
+  readonly tensor: Tensor;
+  readonly columns: readonly Column[];
+  /** Where the statistics of the parameters begin that updates are compared with. */
+  readonly parameters?: ReadonlyMap<string, number>;
+}
+
+interface Wanted {
+  readonly column: Omit<Column, "at">;
+  readonly of: readonly [Tensor, number];
+}
+
+const placed = (wanted: readonly Wanted[], at: (of: Wanted["of"]) => number): Column[] =>
+  wanted.map(({ column, of }) => ({ ...column, at: at(of) }));
+
+/** Parts of a flat tensor: one for each chosen parameter. */
+function slotsOf(
+  { chosen }: Look,
+  { slots }: Layout,
+  gathered: ReturnType<typeof gathering>,
+  kind: Kind,
+  x: Tensor,
+  suffix = "",
+): Wanted[] {
+  return slots.filter(({ name }) => chosen({ kind, name: name + suffix })).map(({ name, offset, size }) => ({
+    column: { kind, tap: name + suffix, size },
+    of: gathered.add(x, { offset, samples: 1, size }),
+  }));
+}
+
+/** What a step has computed before its parameters change. */
+export interface Computed {
+  /** Tensors by tap. */
+  readonly taps: Collector;
+  /** dL/dx of a tapped tensor. */
+  gradientOf(x: Tensor): Tensor | undefined;
+  /** Of all parameters, flat, before it is clipped. */
+  readonly gradient: Tensor;
+  /** All parameters, flat. */
+  readonly parameters: Tensor;
+}
+
+/** Statistics of what the forward and the backward pass computed, and of the parameters that they did it with. */
+export function lookBefore(
+  look: Look,
+  architecture: Architecture,
+  layout: Layout,
+  { taps, gradientOf, gradient, parameters }: Computed,
+): Piece[] {
+  const { chosen } = look;
+  const gathered = gathering();
+  const whole = (kind: Kind, tap: string, x: Tensor | undefined): Wanted[] => {
+    if (!x || !chosen({ kind, name: tap })) return [];
+    // The rows that a position scheme adds are the same for every sample.
+    const samples = tap === "pos_embed" ? 1 : x.shape[0];
+    const of = gathered.add(x, { offset: 0, samples, size: sizeOf(x) / samples });
+    return [{ column: { kind, tap, size: sizeOf(x) }, of }];
+  };
+  const found = [...taps.found];
+  const updated = slotsOf(look, layout, gathered, "update", parameters);
+  const wanted = [
+    ...found.flatMap(([tap, x]) => whole("act", tap, x)),
+    ...found.flatMap(([tap, x]) => whole("grad", tap, gradientOf(x))),
+    ...slotsOf(look, layout, gathered, "param", parameters),
+    ...slotsOf(look, layout, gathered, "param_grad", gradient),
+  ];
+  const matrices = (kind: "act" | "grad", of: (z: Tensor) => Tensor | undefined) =>
+    [...taps.attentions].flatMap(([attention, z]): Piece[] => {
+      const wanted = matricesOf(attention).filter((name) => chosen({ kind, name }));
+      const tensor = wanted.length > 0 ? of(z) : undefined;
+      if (!tensor) return [];
+      const { activation } = blockOf(architecture, layerOf(`${attention}.`)!).attention;
+      const columns = wanted.map((tap): Column => {
+        return { kind, tap, at: 0, size: architecture.heads, attention: activation };
+      });
+      return [{ tensor, columns }];
+    });
+  const attentions = [
+    ...matrices("act", (z) => attentionStatistics(z)),
+    ...matrices("grad", (z) => {
+      const dz = gradientOf(z);
+      return dz && attentionGradientStatistics(z, dz);
+    }),
+  ];
+  const all = gathered.all();
+  if (!all) return attentions;
+  const { tensor, at } = all;
+  const compared = new Map(updated.map(({ column, of }) => [column.tap, at(of)]));
+  return [...attentions, { tensor, columns: placed(wanted, at), parameters: compared }];
+}
+
+/** Statistics of what the step did: the moments after it, and what it added to the parameters. */
+export function lookAfter(look: Look, layout: Layout, after: AdamwState): Piece[] {
+  const gathered = gathering();
+  const { expAvg, expAvgSq, update } = after;
+  const wanted = [
+    ...slotsOf(look, layout, gathered, "opt", expAvg, ".exp_avg"),
+    ...slotsOf(look, layout, gathered, "opt", expAvgSq, ".exp_avg_sq"),
+    ...(update ? slotsOf(look, layout, gathered, "update", update) : []),
+  ];
+  const all = gathered.all();
+  return all ? [{ tensor: all.tensor, columns: placed(wanted, all.at) }] : [];
+}
+
+/**
+ * The pieces as one row of a table on the device.
+ *
+ * @returns the tensor to compute for its effect, and what the table holds
+ */
+export function statisticsRow(
+  { name }: Look,
+  pieces: readonly Piece[],
+): { effect: Tensor; table: StatisticsTable } {
+  const offsets: number[] = [];
+  let width = 0;
+  for (const { tensor } of pieces) {
+    offsets.push(width);
+    width += Math.ceil(sizeOf(tensor) / ALIGN) * ALIGN;
+  }
+  const columns = pieces.flatMap(({ columns }, i) =>
+    columns.map((column) => ({ ...column, at: offsets[i] + column.at }))
+  );
+  const compared = pieces.findIndex(({ parameters }) => parameters);
+  const withParameters = columns.map((column): Column => {
+    const at = column.kind === "update" ? pieces[compared].parameters!.get(column.tap) : undefined;
+    return at === undefined ? column : { ...column, parameter: offsets[compared] + at };
+  });
+  const packed = pack(pieces.map(({ tensor }) => reshape(tensor, [sizeOf(tensor)])), offsets, width);
+  const effect = record(state(name, [STATISTICS_ROWS, width]), packed, input("slot", [1], "u32"));
+  return { effect, table: { name, width, columns: withParameters } };
+}
+
+type Numbers = Record<string, number>;
+
+/** The statistics of one head by name. */
+function headStatistics(row: Values, at: number, head: number, names: readonly string[]): Numbers {
+  const first = at + head * names.length;
+  return Object.fromEntries(names.map((name, i) => [name, row[first + i]]));
+}
+
+/** Attention of a head above this to the first key makes it a sink. */
+const SINK = 0.3;
+
+/** All heads together: means, the largest score, the share of sinks. */
+function overHeads(heads: readonly Numbers[]): Numbers {
+  const mean = (name: string) => heads.reduce((sum, head) => sum + head[name], 0) / heads.length;
+  const together = Object.fromEntries(Object.keys(heads[0]).map((name) => [name, mean(name)]));
+  return {
+    ...together,
+    score_max: Math.max(...heads.map(({ score_max }) => score_max)),
+    sink_heads: heads.filter(({ sink }) => sink > SINK).length / heads.length,
+  };
+}
+
+/** The numbers of a gradient or of the scores, which stand beside others, under the names that every tensor's have. */
+function ofMatrix(found: Numbers, prefix: string): Numbers {
+  const own = Object.entries(found).filter(([name]) => name.startsWith(prefix));
+  return Object.fromEntries(own.map(([name, value]) => [name.slice(prefix.length), value]));
+}
+
+function attentionRecords(
+  row: Values,
+  step: number,
+  { kind, tap, at, size, attention }: Column,
+): StatRecord[] {
+  const names = kind === "grad" ? ATTENTION_GRADIENT_STATISTICS : ATTENTION_STATISTICS;
+  const heads = Array.from({ length: size }, (_, head) => headStatistics(row, at, head, names));
+  const common = { type: "stat", step, kind, tap, layer: layerOf(tap) } as const;
+  const scores = tap.endsWith(".scores");
+  if (kind === "grad" || scores) {
+    const prefix = kind === "act" ? "score_" : scores ? "scores_" : "pattern_";
+    return heads.map((found, head): StatRecord => ({ ...common, head, ...ofMatrix(found, prefix) }));
+  }
+  if (attention !== "sigmoid") { for (const found of heads) delete found.bernoulli_entropy; }
+  return [
+    ...heads.map((found, head): StatRecord => ({ ...common, head, ...found })),
+    { ...common, head: null, ...overHeads(heads) },
+  ];
+}
+
+function tensorRecord(row: Values, step: number, column: Column): StatRecord {
+  const { kind, tap, at, size, parameter } = column;
+  const found = Object.fromEntries(STATISTICS.map((name, i): [string, number] => [name, row[at + i]]));
+  if (found.nonfinite === size) {
+    // There is nothing to summarise.
+    for (const name of STATISTICS) if (name !== "zeros" && name !== "nonfinite") found[name] = NaN;
+  }
+  if (parameter !== undefined) found.update_ratio = found.l2 / row[parameter + STATISTICS.indexOf("l2")];
+  return { type: "stat", step, kind, tap, layer: layerOf(tap), head: null, ...found };
+}
+
+/** The records of one step from its row. */
+export function statRecords({ columns }: StatisticsTable, row: Values, step: number): StatRecord[] {
+  return columns.flatMap((column) => {
+    return column.attention ? attentionRecords(row, step, column) : [tensorRecord(row, step, column)];
+  });
+}
