@@ -28,6 +28,7 @@ const SUMS = sumsCode(ADDED, MERGED);
 /** Statistics [H, 8] from q, k, v, dz, (row terms, z) and the extras. */
 export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
   name: "attention_gradient_statistics",
+  early: true,
   infer(inputs) {
     const { H } = attentionSizes(inputs);
     return [{ shape: [H, ATTENTION_GRADIENT_STATISTICS.length], dtype: "f32" }];

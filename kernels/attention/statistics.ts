@@ -145,6 +145,7 @@ export function mergeDispatch(
 /** Statistics [H, columns] from q, k, (row terms) and the extras. */
 export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   name: "attention_statistics",
+  early: true,
   infer(inputs, { repeated }) {
     const { H } = statisticsSizes(inputs);
     const columns = ATTENTION_STATISTICS.length + (repeated > 0 ? REPEATED_STATISTICS.length : 0);

@@ -63,6 +63,7 @@ const lanesOf = ({ kind }: Target): number => kind === "gpu" ? 64 : 16;
 /** Inputs: x and the table of its chunks; output: a partial a chunk, f32 [chunks, 8], as bits (see partial.wgsl). */
 export const chunkStatisticsOp: Op<null> = {
   name: "chunk_statistics",
+  early: true,
   infer([x, table]) {
     if (x.dtype !== "f32") mismatch("statistics", "a tensor of f32", [x]);
     return [{ shape: [table.shape[0], PARTIAL], dtype: "f32" }];

@@ -37,3 +37,25 @@ export {
   type OracleOptions,
   type OracleValues,
 } from "./oracle.ts";
+export { type Interval, interval } from "./interval.ts";
+export { type JacobianAnalysis, jacobianAnalysis } from "./jacobian.ts";
+export {
+  analysisCharts,
+  comparisonChart,
+  comparisonTable,
+  diagonalNote,
+  jacobianTable,
+} from "./jacobian_report.ts";
+export { type JacobianRow, jacobianRow, largestEigenvalue } from "./jacobian_rows.ts";
+export {
+  checkComparable,
+  compareBackwards,
+  type ComparedTraining,
+  comparisonRecords,
+  jacobianOfCheckpoints,
+  type JacobianStudyOptions,
+  jacobianWhileTraining,
+  keptCheckpoints,
+  type StepCheckpoint,
+} from "./jacobian_study.ts";
+export type { DifferentiatedModel } from "./surrogates.ts";

@@ -1,6 +1,17 @@
-// The door of the charts: line charts as SVG documents, the chart of a run's loss, diagrams of graphs.
+// The door of the charts: lines, bars, maps and sheets as SVG documents, the charts of a run, diagrams of graphs.
 
+export { type BarChart, barChart, type BarSeries } from "./bar_chart.ts";
 export { graphDiagram, type GraphDiagramOptions } from "./graph_diagram.ts";
+export { type HeadSheet, headSheet, type SheetPanel } from "./head_sheet.ts";
+export { headsCharts } from "./heads_chart.ts";
+export { type HeatMap, heatMap } from "./heat_map.ts";
+export { jacobianCharts } from "./jacobian_chart.ts";
 export { CHART_COLOURS, type ChartAxis, type ChartSeries, type LineChart, lineChart } from "./line_chart.ts";
+export { type LogCharts } from "./log_charts.ts";
 export { lossChart, type LossChartOptions } from "./loss_chart.ts";
+export { metricChart, type MetricChartOptions } from "./metric_chart.ts";
+export { type ChartedRun, type ProgressUnit, progressUnit, type StatChoice } from "./metric_lines.ts";
+export { normsCharts } from "./norms_chart.ts";
+export { runCharts } from "./run_charts.ts";
 export { thin, type Thinner, thinner } from "./thin.ts";
+export { type ReportOptions, runReport } from "./report.ts";

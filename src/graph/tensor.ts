@@ -27,7 +27,7 @@ export interface Tensor extends Spec {
   readonly index: number;
 }
 
-/** One application of an operation. `order` grows with time of creation, so it is a topological order. */
+/** One application of an operation. `order` is a topological order: that of creation, but for what runs early. */
 export interface Node {
   /** What is applied. */
   readonly op: Op;
@@ -37,7 +37,7 @@ export interface Node {
   readonly attrs: unknown;
   /** What it makes. */
   readonly outputs: readonly Tensor[];
-  /** Grows with time of creation. */
+  /** Above that of everything it is computed from. */
   readonly order: number;
   /** Names of the scopes it was made in, joined by dots. */
   readonly path: string;
@@ -114,6 +114,8 @@ export interface Op<A = unknown> {
   ): readonly (Tensor | undefined)[];
   /** The same node with `addend` added to output 0, where the kernel can do it on its way out. */
   withAddend?(node: Node, addend: Tensor): Tensor | undefined;
+  /** It only looks at its inputs: it runs as soon as they are computed, so that none has to be kept for it. */
+  early?: true;
   /** Outputs that replace an input in memory: output index to input index. */
   inplace?: Readonly<Record<number, number>>;
   /** Floating point operations of the call, for cost estimates and benchmarks. */
@@ -142,6 +144,12 @@ function checkSizes(op: string, attrs: unknown, specs: readonly Spec[]): void {
   throw new UserError(`${what}: expected sizes that are whole numbers of at least 1, found ${show(wrong)}.`);
 }
 
+/** When x is computed: sources are there from the start, a view with what it shows. */
+function computedAt({ node }: Tensor): number {
+  if (node.inputs.length === 0) return -1;
+  return node.op.name === "view" ? computedAt(node.inputs[0]) : node.order;
+}
+
 /**
  * Applies an operation: a new node of the graph.
  *
@@ -158,7 +166,9 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readon
     throw error;
   }
   const outputs: Tensor[] = [];
-  const node: Node = { op: op as Op, inputs, attrs, outputs, order: created++, path };
+  // Half a place behind its last input: nothing else stands there.
+  const order = op.early ? Math.max(...inputs.map(computedAt)) + 0.5 : created++;
+  const node: Node = { op: op as Op, inputs, attrs, outputs, order, path };
   specs.forEach((spec, index) => outputs.push({ ...spec, node, index }));
   return outputs;
 }

@@ -64,6 +64,28 @@ export type EvalRecord = {
   [measure: string]: number | string | null;
 };
 
+/**
+ * Softmax's Jacobian in one head, the mean over batches. After `visible_keys` every quantity by its name, then
+ * `<name>_ci95`, the half width of its 95% interval, of each (null for one batch); null where nothing could be averaged.
+ */
+export type JacobianRecord = {
+  type: "jacobian";
+  step: number;
+  layer: number;
+  head: number;
+  activation: string;
+  /** How the errors went back: "bp", or "fa", "dfa" for the signal that feedback alignment delivers. */
+  method: string;
+  /** Rows that see a key. */
+  rows: number;
+  /** Of these, rows with |full| = 0, which ratios and cosines leave out. */
+  rows_zero: number;
+  batches: number;
+  /** Mean over rows. */
+  visible_keys: number;
+  [quantity: string]: string | number | null | readonly (number | null)[];
+};
+
 /** Text that the model generated. */
 export type SampleRecord = {
   type: "sample";
@@ -109,6 +131,7 @@ export type LogRecord =
   | StepRecord
   | StatRecord
   | EvalRecord
+  | JacobianRecord
   | SampleRecord
   | CheckpointRecord
   | WarningRecord
@@ -118,6 +141,7 @@ const FIELDS: { [type: string]: string } = {
   run: "name time heed deno device seed config parameters tokens_per_step memory git",
   step: "step samples tokens counter epoch loss lr grad_norm clipped ms tokens_per_s",
   stat: "step kind tap layer head",
+  jacobian: "step layer head activation method rows rows_zero batches visible_keys",
   eval: "step split loss perplexity accuracy tokens",
   sample: "step prompt text temperature top_k nucleus seed",
   checkpoint: "step path sha256 val_loss",

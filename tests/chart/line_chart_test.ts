@@ -127,6 +127,22 @@ Deno.test("lineChart() draws the empty chart, one point, a constant and huge ran
   }
 });
 
+Deno.test("lineChart() shows a line that is flat but for rounding between ticks that differ", () => {
+  const points = noise(50, "flat").map(([x, y]): [number, number] => [x, 1 + y * 1e-8]);
+  const ticks = texts(lineChart(chartOf([{ name: "a", points }], { x: { label: "step", log: true } })));
+  assert.deepEqual(ticks.filter((text) => /^[01]\./.test(text)), ["0.9", "0.95", "1.05", "1.1"]);
+});
+
+Deno.test("lineChart() grows where its legend takes many rows, so that the plot does not shrink", () => {
+  const series = Array.from(
+    { length: 24 },
+    (_, i) => ({ name: `blocks.${i}.attn.wq.weight`, points: [[0, 100], [9, 200]] as [number, number][] }),
+  );
+  const svg = lineChart(chartOf(series));
+  const plot = placeOf(svg, "100", "y") - placeOf(svg, "200", "y");
+  assert.ok(plot > 230, `${plot} pixels`);
+});
+
 Deno.test("lineChart() refuses a series on an axis that the chart does not have", () => {
   assert.throws(
     () => lineChart(chartOf([{ name: "lr", points: [], axis: "y2" }])),

@@ -11,11 +11,13 @@ export const ROOT: URL = new URL("../../", import.meta.url);
 const VULKAN = ["DENO_WEBGPU_BACKEND", "XDG_RUNTIME_DIR"];
 
 /** Names of the tasks that are scripts. */
-export const SCRIPTS: readonly ("train" | "generate" | "verify_load" | "check_attention")[] = [
+export const SCRIPTS: readonly ("train" | "generate" | "verify_load" | "check_attention" | "stats" | "report")[] = [
   "train",
   "generate",
   "verify_load",
   "check_attention",
+  "stats",
+  "report",
 ];
 
 /** How a script ended. */

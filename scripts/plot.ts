@@ -1,0 +1,159 @@
+// Draws a run's charts, or any metric of several runs: deno task plot runs/latest --metric loss --x tokens
+import {
+  type ChartedRun,
+  ClosedPipe,
+  type Command,
+  fileError,
+  metricChart,
+  numberOption,
+  progressUnit,
+  resolveRun,
+  runCharts,
+  runCommand,
+  suggestion,
+  UserError,
+  writeFileAtomic,
+} from "../mod.ts";
+import { basename, dirname, join, resolve } from "node:path";
+
+const command: Command = {
+  name: "plot",
+  summary: "draws the charts of runs as SVG; with no option all that a run's log has, into its charts folder",
+  usage: "[run or log ...] [options]",
+  options: {
+    metric: {
+      type: "string",
+      value: "NAME",
+      help: "loss, lr, grad_norm, ms, tokens_per_s, val_loss, accuracy, perplexity",
+    },
+    tap: { type: "string", value: "GLOB", help: "tensors by name: * is one part of it, ** any number" },
+    stat: { type: "string", value: "NAME", help: "the statistic of --tap" },
+    head: { type: "string", value: "N,N", help: "heads of --tap, from 0; the mean over heads unless told" },
+    kind: { type: "string", value: "KIND", help: "act, grad, param, param_grad, opt, update or metric" },
+    second: { type: "string", value: "NAME", help: "a metric on a second axis" },
+    x: { type: "string", value: "UNIT", help: "steps, samples, tokens or seconds" },
+    log: { type: "boolean", help: "a logarithmic axis" },
+    out: { type: "string", value: "FILE|-", help: "where the chart goes, plot.svg unless told" },
+  },
+  examples: [
+    "deno task plot runs/latest",
+    "deno task plot small large --metric val_loss --x tokens --log",
+    "deno task plot --metric loss --second lr --out loss.svg",
+    "deno task plot --tap 'blocks.*.attn.pattern' --stat entropy",
+    "deno task plot --tap blocks.0.attn.pattern --stat sink --head 0,1,2,3",
+  ],
+};
+
+/** A run that was named on the command line. */
+interface Named {
+  readonly given: string;
+  readonly log: string;
+  /** The same for two names of one log. */
+  readonly real: string;
+  /** Where its charts go. */
+  readonly charts: string;
+  /** From what may be told at once to what always differs. */
+  readonly names: readonly string[];
+}
+
+/** Where no link can be made these are files, and hold the path of a run. */
+const POINTERS = ["latest", "best", "last"];
+
+async function named(given: string): Promise<Named> {
+  if (given === "-") return { given, log: "-", real: "-", charts: "charts", names: ["standard input"] };
+  const isLog = await Deno.stat(given).then((found) => !found.isDirectory, () => false) &&
+    !POINTERS.includes(basename(given));
+  const run = isLog ? undefined : (await resolveRun(given)).run;
+  if (run === null) throw new UserError(`${given}: a checkpoint outside a run has no log.`);
+  const log = run?.log ?? given;
+  const folder = dirname(resolve(log));
+  const name = basename(dirname(folder));
+  const names = run ? [name, `${name}/${basename(folder)}`, folder] : [given];
+  const real = await Deno.realPath(log).catch(() => resolve(log));
+  return { given, log, real, charts: join(dirname(log), "charts"), names };
+}
+
+/** Runs under names that differ: the short one where it does, else a longer one. */
+function distinct(runs: readonly Named[]): ChartedRun[] {
+  return runs.map((run, i) => {
+    const same = runs.find((other, j) => j < i && other.real === run.real);
+    if (same) throw new UserError(`${run.given}: is ${run.log}, which ${same.given} named before.`);
+    const others = runs.filter((other) => other !== run);
+    const taken = (level: number) =>
+      others.some(({ names }) => (names[level] ?? names.at(-1)) === run.names[level]);
+    const level = run.names.findIndex((_, i) => !taken(i));
+    return { name: run.names.at(level)!, log: run.log };
+  });
+}
+
+/** Draws what each log has. */
+async function drawAll(runs: readonly Named[]): Promise<void> {
+  for (const { log, charts, given, names: [name] } of runs) {
+    const drawn = await runCharts(log, given === log ? undefined : name);
+    if (Object.keys(drawn).length === 0) throw new UserError(`${given}: the log has nothing to draw yet.`);
+    try {
+      await Deno.mkdir(charts, { recursive: true });
+    } catch (error) {
+      throw fileError(charts, error);
+    }
+    for (const [file, svg] of Object.entries(drawn)) {
+      await writeFileAtomic(join(charts, file), svg);
+      console.log(join(charts, file));
+    }
+  }
+}
+
+/** The whole text to the standard output. */
+function print(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  try {
+    for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
+  } catch (error) {
+    if (error instanceof Deno.errors.BrokenPipe) throw new ClosedPipe("The reader has gone.");
+    throw fileError("standard output", error);
+  }
+}
+
+type Values = Readonly<Record<string, string | undefined>>;
+
+/** What --metric or --tap asks for; undefined where neither is given. */
+function choiceOf({ metric, tap, stat, head, kind, ...rest }: Values, log: boolean) {
+  const given = Object.entries({ stat, head, kind }).find(([, value]) => value !== undefined);
+  if (tap === undefined && given) throw new UserError(`--${given[0]}: belongs to --tap, which is not given.`);
+  if (metric !== undefined && tap !== undefined) {
+    throw new UserError(`--tap: draws another chart than --metric ${metric}; give one of them.`);
+  }
+  if (tap !== undefined) {
+    if (stat === undefined) throw new UserError(`--tap ${tap}: give the statistic too, such as --stat l2.`);
+    const heads = head?.split(",").map((text) => numberOption("head", text, { least: 0, whole: true })!);
+    return { tap, stat, heads, kind };
+  }
+  const lone = Object.keys(rest).find((name) => rest[name] !== undefined) ?? (log ? "log" : undefined);
+  if (metric === undefined && lone) {
+    throw new UserError(`--${lone}: needs --metric or --tap, of which neither is given.`);
+  }
+  return metric;
+}
+
+await runCommand(command, async ({ positionals, values, flags }) => {
+  const show = choiceOf(values, flags.log ?? false);
+  const kinds = ["act", "grad", "param", "param_grad", "opt", "update", "metric"];
+  if (values.kind !== undefined && !kinds.includes(values.kind)) {
+    throw new UserError(`--kind ${values.kind}: no such kind.${suggestion(values.kind, kinds)}`);
+  }
+  const x = progressUnit(values.x ?? "steps");
+  const runs = await Promise.all((positionals.length ? positionals : ["runs/latest"]).map(named));
+  const charted = distinct(runs);
+  if (show === undefined) {
+    await drawAll(runs);
+    return 0;
+  }
+  const svg = await metricChart(charted, { show, second: values.second, x, log: flags.log });
+  const out = values.out ?? "plot.svg";
+  if (out === "-") print(svg);
+  else {
+    await writeFileAtomic(out, svg);
+    console.log(out);
+  }
+  return 0;
+});

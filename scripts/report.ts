@@ -1,0 +1,66 @@
+// Writes the report of a run, one HTML file: deno task report runs/latest
+import { join } from "node:path";
+import {
+  type Command,
+  fileError,
+  onlyName,
+  readLog,
+  resolveRun,
+  runCharts,
+  runCommand,
+  type RunFolder,
+  runReport,
+  UserError,
+  writeFileAtomic,
+} from "../mod.ts";
+
+const command: Command = {
+  name: "report",
+  summary: "writes the report of a run, one HTML file with its charts",
+  usage: "[run] [options]",
+  options: {
+    out: {
+      type: "string",
+      value: "FILE.html",
+      help: "where to write it; report.html in the run's folder by default",
+    },
+  },
+  examples: ["deno task report runs/latest", "deno task report nanogpt_cpu --out nanogpt.html"],
+};
+
+/** Whether a log has its last record. */
+async function isFinished(log: string): Promise<boolean> {
+  for await (const record of readLog(log, { types: ["done"] })) if (record.type === "done") return true;
+  return false;
+}
+
+/**
+ * The charts of a run by file name: those of its log, drawn as the log is now, and whatever else lies in its folder. Of a
+ * finished run the loss is the chart that the run drew, which knows the entropy of its text.
+ */
+async function chartsOf({ log, charts }: RunFolder): Promise<Record<string, string>> {
+  const drawn = await runCharts(log);
+  const own = await isFinished(log) ? ["loss.svg"] : [];
+  const entries = await Array.fromAsync(Deno.readDir(charts)).catch(() => []);
+  for (const { name } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+    if (!/^[^.].*\.svg$/.test(name) || (name in drawn && !own.includes(name))) continue;
+    drawn[name] = await Deno.readTextFile(join(charts, name));
+  }
+  return drawn;
+}
+
+await runCommand(command, async ({ positionals, values }) => {
+  const path = onlyName(positionals, "run") ?? "runs/latest";
+  const { run } = await resolveRun(path);
+  if (!run) throw new UserError(`${path}: a checkpoint outside a run has no log to report.`);
+  const out = values.out ?? join(run.path, "report.html");
+  try {
+    const config = await Deno.readTextFile(run.config).catch(() => undefined);
+    const charts = await chartsOf(run);
+    await writeFileAtomic(out, await runReport(readLog(run.log), { charts, config, name: run.name }));
+  } catch (error) {
+    throw fileError(run.path, error);
+  }
+  console.log(out);
+  return 0;
+});

@@ -1,0 +1,60 @@
+// The colours of heat maps: pale yellow through green to navy. Lightness (CIE L*) falls in equal steps, so equal
+// differences look equal, and a print without colour keeps the order.
+
+const ANCHORS = [
+  "#ffffe0",
+  "#edf8b1",
+  "#c7e9b4",
+  "#7fcdbb",
+  "#41b6c4",
+  "#1d91c0",
+  "#225ea8",
+  "#253494",
+  "#081d58",
+];
+const LEVELS = 64;
+const SAMPLES = 200;
+
+type Rgb = readonly [number, number, number];
+
+const bytesOf = (colour: string): Rgb =>
+  [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16)) as unknown as Rgb;
+
+const hexOf = (rgb: Rgb): string =>
+  `#${rgb.map((byte) => Math.round(byte).toString(16).padStart(2, "0")).join("")}`;
+
+/** CIE L* of a colour `#rrggbb`: 0 is black, 100 is white. */
+export function lightness(colour: string): number {
+  const [r, g, b] = bytesOf(colour).map((byte) => {
+    const value = byte / 255;
+    return value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4;
+  });
+  const y = 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  return y > 216 / 24389 ? 116 * Math.cbrt(y) - 16 : y * 24389 / 27;
+}
+
+/** Of many colours along the anchors, for each level the one whose lightness is nearest to where the level should be. */
+function levels(): string[] {
+  const path: { colour: string; light: number }[] = [];
+  for (let piece = 0; piece + 1 < ANCHORS.length; piece++) {
+    const [from, to] = [bytesOf(ANCHORS[piece]), bytesOf(ANCHORS[piece + 1])];
+    for (let i = 0; i <= SAMPLES; i++) {
+      const colour = hexOf(from.map((byte, c) => byte + (to[c] - byte) * i / SAMPLES) as unknown as Rgb);
+      path.push({ colour, light: lightness(colour) });
+    }
+  }
+  const [pale, dark] = [path[0].light, path.at(-1)!.light];
+  return Array.from({ length: LEVELS }, (_, level) => {
+    const wanted = pale + (dark - pale) * level / (LEVELS - 1);
+    return path.reduce((a, b) => Math.abs(b.light - wanted) < Math.abs(a.light - wanted) ? b : a).colour;
+  });
+}
+
+/** The colours of a heat map from the least value to the greatest. */
+export const HEAT_COLOURS: readonly string[] = levels();
+
+/** The index in {@link HEAT_COLOURS} of a value within [low, high]; what lies outside takes the colour of that end. */
+export function heatLevel(value: number, low: number, high: number): number {
+  const share = high > low ? (value - low) / (high - low) : 0;
+  return Math.min(LEVELS - 1, Math.max(0, Math.floor(share * LEVELS)));
+}

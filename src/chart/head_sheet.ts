@@ -1,0 +1,283 @@
+// Sheets of small panels as SVG documents: one panel a layer, one line a head, all on the same two axes, so that a page
+// shows which heads of a whole model differ.
+
+import {
+  AXIS_COLOUR,
+  GRID_COLOUR,
+  type LineStyle,
+  lineStyle,
+  svgDocument,
+  TEXT_SIZE,
+  TITLE_SIZE,
+  wrap,
+} from "./document.ts";
+import type { ChartAxis } from "./frame.ts";
+import type { ChartSeries } from "./line_chart.ts";
+import { LABEL_SIZE, labelWidth, legendRows, num, text, titleTexts } from "./sheet_text.ts";
+import { thin } from "./thin.ts";
+import { isFlat, linearTicks, logTicks, roundFlat, tickLabel } from "./ticks.ts";
+
+/** One panel of a sheet. */
+export interface SheetPanel {
+  /** Above the panel: `layer 0`. */
+  title: string;
+  /** Its lines; lines of one name look alike in every panel. Their axis is `y`. */
+  series: readonly ChartSeries[];
+}
+
+/** What {@link headSheet} draws. */
+export interface HeadSheet {
+  /** Above the panels; long ones are broken into lines. */
+  title: string;
+  /** The horizontal axis of every panel. */
+  x: ChartAxis;
+  /** The vertical axis of every panel. */
+  y: ChartAxis;
+  /** The panels, row by row. */
+  panels: readonly SheetPanel[];
+  /** Pixels, 800 unless told. */
+  width?: number;
+}
+
+const [MARGIN, GAP, PANEL_GAP] = [12, 6, 20];
+/** Of all lines of a sheet together, so that a deep model's is no larger a file. */
+const ALL_POINTS = 7000;
+const MOST_TICKS = 7;
+/** Points of a line that are drawn as dots too. */
+const FEW = 12;
+
+/** An axis over its data: where its ticks stand, and the place of a value on it from 0 to 1. */
+interface Scale {
+  readonly ticks: readonly number[];
+  readonly place: (value: number) => number;
+  readonly holds: (value: number) => boolean;
+}
+
+/** The ticks of an axis over [low, high]; of a logarithmic one that is narrow those of a linear axis. */
+function ticksBetween(low: number, high: number, log: boolean, whole: boolean): number[] {
+  const linear = () => linearTicks(low, high, whole).map(({ value }) => value);
+  if (!log) return linear();
+  const digits: { value: number }[] = [];
+  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+    for (let digit = 1; digit < 10; digit++) {
+      const value = Number(`${digit}e${power}`);
+      if (value >= low && value <= high) digits.push({ value });
+    }
+  }
+  if (digits.length < 2) return linear();
+  const ticks = logTicks(digits).map(({ value }) => value);
+  if (ticks.length <= MOST_TICKS) return ticks;
+  const powers = ticks.filter((value) => value.toExponential().startsWith("1e"));
+  return powers.filter((_, i) => i % Math.ceil(powers.length / MOST_TICKS) === 0);
+}
+
+function scaleOf(axis: ChartAxis, values: Iterable<number>, fitted: boolean): Scale {
+  const log = axis.log ?? false;
+  const holds = (value: number) => Number.isFinite(value) && !(log && value <= 0);
+  let [low, high, whole] = [Infinity, -Infinity, fitted];
+  for (const value of values) {
+    if (!holds(value)) continue;
+    [low, high] = [Math.min(low, value), Math.max(high, value)];
+    whole &&= Number.isInteger(value);
+  }
+  if (low > high) [low, high] = log ? [1, 10] : [0, 1];
+  if (log && low === high) [low, high] = [low / 2, high * 2];
+  else if (log && !fitted) [low, high] = [low / 1.15, high * 1.15];
+  if (fitted && !log && low > 0 && low <= 0.05 * high) low = 0;
+  if (!log && isFlat(low, high)) [low, high] = roundFlat(low, high);
+  if (!fitted && !log) {
+    // A line on the very edge of a panel is taken for its border.
+    const [first, second] = linearTicks(low, high, false).map(({ value }) => value);
+    const step = second - first || (high - low) / 4;
+    low = Math.floor(low / step + 1e-6) * step;
+    high = Math.ceil(high / step - 1e-6) * step;
+  }
+  const at = log ? Math.log : (value: number) => value;
+  const place = (value: number) => (at(value) - at(low)) / (at(high) - at(low));
+  return { ticks: ticksBetween(low, high, log, whole), place, holds };
+}
+
+/** Columns of panels: few in a row while there are few. */
+function columnsOf(count: number): number {
+  if (count <= 3) return Math.max(1, count);
+  return count === 4 ? 2 : count <= 9 ? 3 : 4;
+}
+
+/** Where the panels stand. */
+interface Grid {
+  readonly columns: number;
+  readonly left: number;
+  readonly top: number;
+  readonly panel: { readonly width: number; readonly height: number };
+  readonly step: { readonly x: number; readonly y: number };
+}
+
+function gridOf({ panels, y: axis }: HeadSheet, y: Scale, width: number, top: number): Grid {
+  const columns = columnsOf(panels.length);
+  const largest = Math.max(0, ...y.ticks.map(Math.abs));
+  const labels = y.ticks.map((tick) => labelWidth(tickLabel(tick, axis.log ? tick : largest)));
+  const left = MARGIN + TEXT_SIZE + 2 * GAP + Math.max(0, ...labels);
+  const across = (width - MARGIN - left + PANEL_GAP) / columns;
+  const panel = { width: across - PANEL_GAP, height: columns === 1 ? 240 : columns === 2 ? 170 : 125 };
+  return { columns, left, top, panel, step: { x: across, y: panel.height + LABEL_SIZE + 2 * GAP + 8 } };
+}
+
+/** A line as a path of pixels: broken where a value is none, a dot where no neighbour is. */
+function pathsOf(
+  series: ChartSeries,
+  x: Scale,
+  y: Scale,
+  most: number,
+  at: (u: number, v: number) => string,
+) {
+  const points = thin(
+    series.points.filter(([px]) => x.holds(px)).map(([px, py]): [number, number] => [
+      px,
+      y.holds(py) ? py : NaN,
+    ]),
+    most,
+  );
+  const few = points.length <= FEW;
+  let line = "";
+  const dots: string[] = [];
+  const there = (i: number) => i >= 0 && i < points.length && !Number.isNaN(points[i][1]);
+  points.forEach(([px, py], i) => {
+    if (!there(i)) return;
+    const place = at(x.place(px), y.place(py));
+    if (there(i - 1)) line += ` ${place}`;
+    else if (there(i + 1)) line += `M${place}`;
+    if (series.markers || few || (!there(i - 1) && !there(i + 1))) dots.push(place);
+  });
+  return { line, dots };
+}
+
+/** A style of its own for each name, in the order the names are met. */
+function stylesOf(panels: readonly SheetPanel[]): Map<string, LineStyle & { width: number }> {
+  const styles = new Map<string, LineStyle & { width: number }>();
+  let next = 0;
+  for (const { name, colour, dashed, width = 1.25 } of panels.flatMap(({ series }) => series)) {
+    if (styles.has(name)) continue;
+    const own = colour === undefined ? lineStyle(next++) : { colour, dash: [] };
+    styles.set(name, { colour: own.colour, dash: dashed ? [6, 4] : own.dash, width });
+  }
+  return styles;
+}
+
+const strokeOf = ({ colour, dash, width }: LineStyle & { width: number }): string =>
+  `fill="none" stroke="${colour}" stroke-width="${width}" stroke-linejoin="round"` +
+  (dash.length ? ` stroke-dasharray="${dash.join(",")}"` : "");
+
+/** The axes of the panel of an index: labels only at the left end and at the bottom of the sheet. */
+function drawAxes(index: number, count: number, sheet: HeadSheet, x: Scale, y: Scale, grid: Grid): string[] {
+  const { columns, panel: { width, height } } = grid;
+  const lines = [
+    ...y.ticks.map((tick) => `M0,${num(height * (1 - y.place(tick)))}h${num(width)}`),
+    ...x.ticks.map((tick) => `M${num(width * x.place(tick))},0v${num(height)}`),
+  ];
+  const largest = (ticks: readonly number[]) => Math.max(0, ...ticks.map(Math.abs));
+  const label = (tick: number, axis: ChartAxis, ticks: readonly number[]) =>
+    tickLabel(tick, axis.log ? tick : largest(ticks));
+  const yLabels = index % columns
+    ? []
+    : y.ticks.map((tick) =>
+      text(-GAP, height * (1 - y.place(tick)) + LABEL_SIZE * 0.36, label(tick, sheet.y, y.ticks), {
+        anchor: "end",
+      })
+    );
+  const shown = x.ticks.map((tick) => label(tick, sheet.x, x.ticks));
+  const widest = Math.max(0, ...shown.map(labelWidth));
+  const apart = x.ticks.length > 1 ? width * (x.place(x.ticks[1]) - x.place(x.ticks[0])) : Infinity;
+  const every = Math.ceil((widest + GAP) / apart);
+  const xLabels = index + columns < count ? [] : x.ticks.flatMap((tick, i) => {
+    if (i % every) return [];
+    // At the right edge a label must not meet the next panel's first.
+    const place = Math.min(width * x.place(tick), width + GAP - labelWidth(shown[i]) / 2);
+    return [text(place, height + GAP + LABEL_SIZE * 0.8, shown[i])];
+  });
+  return [
+    `<path d="${lines.join("")}" stroke="${GRID_COLOUR}" fill="none"/>`,
+    `<rect width="${num(width)}" height="${num(height)}" fill="none" stroke="${AXIS_COLOUR}"/>`,
+    ...yLabels,
+    ...xLabels,
+  ];
+}
+
+/** One panel with its title, axes and lines, the first line on top. */
+function drawPanel(
+  index: number,
+  sheet: HeadSheet,
+  { x, y }: { x: Scale; y: Scale },
+  grid: Grid,
+  styles: ReturnType<typeof stylesOf>,
+): string {
+  const { columns, left, top, panel: { width, height }, step } = grid;
+  const { title, series } = sheet.panels[index];
+  const lines = sheet.panels.reduce((sum, panel) => sum + panel.series.length, 0);
+  const most = Math.min(Math.floor(2 * width), Math.max(40, Math.floor(ALL_POINTS / Math.max(1, lines))));
+  const at = (u: number, v: number) => `${num(u * width)},${num((1 - v) * height)}`;
+  const drawn = series.toReversed().flatMap((one) => {
+    const style = styles.get(one.name)!;
+    const { line, dots } = pathsOf(one, x, y, most, at);
+    const discs = dots.map((place) => {
+      const [cx, cy] = place.split(",");
+      return `<circle cx="${cx}" cy="${cy}" r="2" fill="${style.colour}"/>`;
+    });
+    return [...(line ? [`<path d="${line}" ${strokeOf(style)}/>`] : []), ...discs];
+  });
+  const move = `translate(${num(left + (index % columns) * step.x)} ` +
+    `${num(top + Math.floor(index / columns) * step.y)})`;
+  return [
+    `<g transform="${move}">`,
+    ...drawAxes(index, sheet.panels.length, sheet, x, y, grid),
+    text(0, -GAP, title, { anchor: "start", bold: true }),
+    ...drawn,
+    "</g>",
+  ].join("\n");
+}
+
+/**
+ * A sheet of small line charts as an SVG document with real text: a panel for each layer, a line for each head, shared
+ * axes, one legend above. Equal sheets give equal bytes. Lines are thinned with their extremes kept.
+ *
+ * @example
+ * ```ts
+ * import { headSheet } from "../../mod.ts";
+ * const svg = headSheet({
+ *   title: "Entropy",
+ *   x: { label: "step" },
+ *   y: { label: "entropy (nats)" },
+ *   panels: [{ title: "layer 0", series: [{ name: "head 0", points: [[1, 3.2], [2, 3.1]] }] }],
+ * });
+ * ```
+ */
+export function headSheet(sheet: HeadSheet): string {
+  const { title, panels, width = 800 } = sheet;
+  const points = panels.flatMap(({ series }) => series).flatMap((series) => series.points);
+  const scales = {
+    x: scaleOf(sheet.x, points.map(([px]) => px), true),
+    y: scaleOf(sheet.y, points.map(([, py]) => py), false),
+  };
+  const titles = wrap(title, width - 2 * MARGIN).filter(Boolean);
+  const styles = stylesOf(panels);
+  const legend = legendRows([...styles.keys()], width - 2 * MARGIN);
+  const legendTop = MARGIN + titles.length * (TITLE_SIZE + 4) + GAP;
+  const top = legendTop + legend.rows * (LABEL_SIZE + GAP) + LABEL_SIZE + 2 * GAP;
+  const grid = gridOf(sheet, scales.y, width, top);
+  const bottom = top + (Math.max(1, Math.ceil(panels.length / grid.columns)) - 1) * grid.step.y +
+    grid.panel.height;
+  const height = Math.ceil(bottom + LABEL_SIZE + 3 * GAP + TEXT_SIZE + MARGIN);
+  const elements = [
+    ...titleTexts(titles, width, MARGIN, TITLE_SIZE),
+    ...legend.entries.flatMap(({ name, at, row }) => {
+      const middle = legendTop + row * (LABEL_SIZE + GAP) + LABEL_SIZE / 2;
+      return [
+        `<path d="M${num(MARGIN + at)},${num(middle)}h22" ${strokeOf(styles.get(name)!)}/>`,
+        text(MARGIN + at + 26, middle + LABEL_SIZE * 0.36, name, { anchor: "start" }),
+      ];
+    }),
+    ...panels.map((_, index) => drawPanel(index, sheet, scales, grid, styles)),
+    text((grid.left + width - MARGIN) / 2, height - MARGIN, sheet.x.label, { size: TEXT_SIZE }),
+    text(MARGIN + TEXT_SIZE * 0.8, (top + bottom) / 2, sheet.y.label, { size: TEXT_SIZE, turned: true }),
+  ];
+  return svgDocument(width, height, title, elements.join("\n"));
+}

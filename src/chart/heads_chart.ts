@@ -1,0 +1,132 @@
+// How the heads of a run differ: sheets of what they do over the steps, and maps of layer by head at the last.
+
+import type { LogRecord } from "../track/records.ts";
+import { headSheet } from "./head_sheet.ts";
+import { heatMap } from "./heat_map.ts";
+import type { LogCharts } from "./log_charts.ts";
+import { type Thinner, thinner } from "./thin.ts";
+
+const STRETCHES = 128;
+
+/** What heads recorded of one quantity: lines over the steps, and the last values. */
+export interface HeadLines {
+  /** The value of a head at a step. */
+  add(layer: number, head: number, step: number, value: number): void;
+  /** The last step that was added, 0 where none was. */
+  readonly last: number;
+  /** Whether there is more than one step. */
+  readonly moves: boolean;
+  /** Numbers of the layers, ascending. */
+  layers(): number[];
+  /** Numbers of the heads, ascending. */
+  heads(): number[];
+  /** The value of a head at the last step, NaN where it has none. */
+  lastOf(layer: number, head: number): number;
+  /** A sheet of the lines, a panel for each layer. */
+  sheet(title: string, label: string): string;
+  /** A map of the last values. */
+  map(title: string, label: string): string;
+}
+
+const ascending = (numbers: Iterable<number>): number[] => [...new Set(numbers)].sort((a, b) => a - b);
+
+/** Keeps what heads record of one quantity, in memory that does not grow with the steps. */
+export function headLines(): HeadLines {
+  const lines = new Map<number, Map<number, Thinner<[number, number]>>>();
+  let values = new Map<string, number>();
+  let [first, last] = [NaN, 0];
+  const layers = () => ascending(lines.keys());
+  const heads = () => ascending([...lines.values()].flatMap((own) => [...own.keys()]));
+  const lastOf = (layer: number, head: number) => values.get(`${layer} ${head}`) ?? NaN;
+  return {
+    add(layer, head, step, value) {
+      if (Number.isNaN(first)) first = step;
+      if (step !== last) [last, values] = [step, new Map()];
+      values.set(`${layer} ${head}`, value);
+      if (!lines.has(layer)) lines.set(layer, new Map());
+      const own = lines.get(layer)!;
+      if (!own.has(head)) own.set(head, thinner(STRETCHES, ([, y]) => y));
+      own.get(head)!.add([step, value]);
+    },
+    get last() {
+      return last;
+    },
+    get moves() {
+      return last !== first;
+    },
+    layers,
+    heads,
+    lastOf,
+    sheet: (title, label) =>
+      headSheet({
+        title,
+        x: { label: "step" },
+        y: { label },
+        panels: layers().map((layer) => ({
+          title: `layer ${layer}`,
+          series: ascending(lines.get(layer)!.keys()).map((head) => ({
+            name: `head ${head}`,
+            points: lines.get(layer)!.get(head)!.items(),
+          })),
+        })),
+      }),
+    map: (title, label) =>
+      heatMap({
+        title,
+        rows: layers().map(String),
+        columns: heads().map(String),
+        values: layers().map((layer) => heads().map((head) => lastOf(layer, head))),
+        y: { label: "layer" },
+        x: { label: "head" },
+        value: { label },
+      }),
+  };
+}
+
+const STATISTICS: Readonly<Record<string, { readonly title: string; readonly label: string }>> = {
+  entropy: { title: "entropy of attention", label: "entropy (nats)" },
+  sink: { title: "attention to the first key", label: "sink (mean attention to key 0)" },
+  rowmass: { title: "row mass of attention", label: "row mass (sum over keys)" },
+};
+
+/**
+ * Charts of the heads, from `stat` records of attention patterns: for entropy, sink and row mass a sheet over the steps
+ * (`heads_entropy.svg`) and a map of layer by head at the last step (`heads_entropy_last.svg`).
+ *
+ * @example
+ * ```ts
+ * import { headsCharts } from "../../mod.ts";
+ * const charts = headsCharts();
+ * const about = { type: "stat", kind: "act", tap: "blocks.0.attn.pattern", layer: 0 } as const;
+ * for (const head of [0, 1]) charts.add({ ...about, step: 1, head, entropy: 1 + head });
+ * Object.keys(charts.draw("small")); // ["heads_entropy.svg", "heads_entropy_last.svg"]
+ * ```
+ */
+export function headsCharts(): LogCharts {
+  const kept = new Map<string, HeadLines>();
+  return {
+    types: ["stat"],
+    add(record: LogRecord) {
+      if (record.type !== "stat" || record.kind !== "act") return;
+      const { layer, head, step } = record;
+      if (layer === null || head === null) return;
+      for (const name of Object.keys(STATISTICS)) {
+        const value = record[name];
+        if (typeof value !== "number") continue;
+        if (!kept.has(name)) kept.set(name, headLines());
+        kept.get(name)!.add(layer, head, step, value);
+      }
+    },
+    draw(run) {
+      const drawn = Object.keys(STATISTICS).filter((name) => kept.has(name)).flatMap((name) => {
+        const { title, label } = STATISTICS[name];
+        const lines = kept.get(name)!;
+        return [
+          [`heads_${name}.svg`, lines.sheet(`${run}: ${title}`, label)],
+          [`heads_${name}_last.svg`, lines.map(`${run}: ${title} at step ${lines.last}`, label)],
+        ];
+      });
+      return Object.fromEntries(drawn);
+    },
+  };
+}

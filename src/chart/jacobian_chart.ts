@@ -1,0 +1,109 @@
+// What the analysis of softmax's Jacobian found: shares and cosines by layer and head, and how they moved over the steps.
+
+import type { LogRecord } from "../track/records.ts";
+import { barChart } from "./bar_chart.ts";
+import { CHART_COLOURS } from "./document.ts";
+import { type HeadLines, headLines } from "./heads_chart.ts";
+import type { LogCharts } from "./log_charts.ts";
+
+const QUANTITIES: Readonly<Record<string, { readonly title: string; readonly label: string }>> = {
+  r_diag: { title: "share of the diagonal part", label: "r_diag = |diag|² / |full|²" },
+  r_lateral: { title: "share of the lateral part", label: "r_lateral = |lateral|² / |full|²" },
+  r_diag_c: { title: "share of the diagonal part, centred", label: "r_diag_c = |diag|² / |full|², g - a·g" },
+  r_lateral_c: {
+    title: "share of the lateral part, centred",
+    label: "r_lateral_c = |lateral|² / |full|², g - a·g",
+  },
+  cos_diag: { title: "cosine of the diagonal part with the whole", label: "cos_diag" },
+  cos_diag_c: { title: "cosine of the diagonal part with the whole, centred", label: "cos_diag_c, g - a·g" },
+  cos_ste_c: {
+    title: "cosine of the unchanged gradient with the whole, centred",
+    label: "cos_ste_c, g - a·g",
+  },
+  cos_ste: { title: "cosine of the unchanged gradient with the whole", label: "cos_ste" },
+};
+/** Bars that a chart can hold side by side. */
+const MOST_BARS = 96;
+
+/** A quantity under one method, and the half widths of its intervals beside it. */
+interface Measured {
+  readonly values: HeadLines;
+  readonly intervals: HeadLines;
+}
+
+/** The last step as bars with intervals, or as a map where there are too many heads for bars. */
+function lastChart({ values, intervals }: Measured, title: string, label: string): string {
+  const [layers, heads] = [values.layers(), values.heads()];
+  if (heads.length > CHART_COLOURS.length || layers.length * heads.length > MOST_BARS) {
+    return values.map(title, label);
+  }
+  return barChart({
+    title,
+    x: { label: "layer" },
+    y: { label },
+    groups: layers.map(String),
+    series: heads.map((head) => ({
+      name: `head ${head}`,
+      values: layers.map((layer) => values.lastOf(layer, head)),
+      intervals: layers.map((layer) => intervals.lastOf(layer, head)),
+    })),
+  });
+}
+
+/** A `jacobian` record as far as charts know it. */
+type Found = { readonly type: string; readonly [name: string]: unknown };
+
+/**
+ * Charts from `jacobian` records: for r_diag, r_lateral, cos_diag and cos_ste the last step by layer and head with 95%
+ * intervals (`jacobian_r_diag.svg`) and, where there is more than one step, a sheet over the steps
+ * (`jacobian_r_diag_steps.svg`). Records of several methods give charts of each (`jacobian_r_diag_fa.svg`).
+ *
+ * @example
+ * ```ts
+ * import { jacobianCharts, type LogRecord } from "../../mod.ts";
+ * const charts = jacobianCharts();
+ * const record = { type: "jacobian", step: 1, layer: 0, head: 0, method: "bp", r_diag: 0.7, r_diag_ci95: 0.1 };
+ * charts.add(record as unknown as LogRecord);
+ * Object.keys(charts.draw("small")); // ["jacobian_r_diag.svg"]
+ * ```
+ */
+export function jacobianCharts(): LogCharts {
+  const methods = new Map<string, Map<string, Measured>>();
+  return {
+    types: ["jacobian"],
+    add(record: LogRecord) {
+      const found = record as Found;
+      const { layer, head, step } = found;
+      if (found.type !== "jacobian" || typeof layer !== "number" || typeof head !== "number") return;
+      const method = String(found.method ?? "bp");
+      for (const name of Object.keys(QUANTITIES)) {
+        const [value, interval] = [found[name], found[`${name}_ci95`]];
+        if (typeof value !== "number") continue;
+        if (!methods.has(method)) methods.set(method, new Map());
+        const quantities = methods.get(method)!;
+        if (!quantities.has(name)) quantities.set(name, { values: headLines(), intervals: headLines() });
+        const { values, intervals } = quantities.get(name)!;
+        values.add(layer, head, Number(step), value);
+        intervals.add(layer, head, Number(step), typeof interval === "number" ? interval : NaN);
+      }
+    },
+    draw(run) {
+      const charts: Record<string, string> = {};
+      for (const [method, quantities] of methods) {
+        const [suffix, by] = methods.size > 1 ? [`_${method}`, ` (${method})`] : ["", ""];
+        for (const [name, measured] of quantities) {
+          const { title, label } = QUANTITIES[name];
+          const { values } = measured;
+          const whole = `${run}: ${title}${by}`;
+          charts[`jacobian_${name}${suffix}.svg`] = lastChart(
+            measured,
+            `${whole} at step ${values.last}`,
+            label,
+          );
+          if (values.moves) charts[`jacobian_${name}${suffix}_steps.svg`] = values.sheet(whole, label);
+        }
+      }
+      return charts;
+    },
+  };
+}

@@ -1,0 +1,154 @@
+// Any metric or statistic of one run or several on one chart, against steps, samples, tokens or seconds.
+
+import { UserError } from "../errors.ts";
+import { CHART_COLOURS, LINE_STYLES } from "./document.ts";
+import { type ChartSeries, lineChart } from "./line_chart.ts";
+import {
+  type ChartedRun,
+  EVAL_METRICS,
+  type MetricLine,
+  type ProgressUnit,
+  runLines,
+  type StatChoice,
+  STEP_METRICS,
+} from "./metric_lines.ts";
+
+/** What {@link metricChart} shows, and against what. */
+export interface MetricChartOptions {
+  /** `loss`, `lr`, `grad_norm`, `ms`, `tokens_per_s`, `val_loss`, `accuracy`, `perplexity` or a task's own measure; or
+   * a statistic of tensors. */
+  readonly show: string | StatChoice;
+  /** A metric on a second axis on the right, dashed. */
+  readonly second?: string;
+  /** What the horizontal axis counts, steps unless told. */
+  readonly x?: ProgressUnit;
+  /** Makes the left axis logarithmic. */
+  readonly log?: boolean;
+}
+
+const X_LABELS: Readonly<Record<ProgressUnit, string>> = {
+  steps: "step",
+  samples: "samples",
+  tokens: "tokens",
+  seconds: "training time (s)",
+};
+
+/** Titles of statistics that have a unit or say too little by their name. */
+const STAT_LABELS: Readonly<Record<string, string>> = {
+  entropy: "entropy (nats)",
+  bernoulli_entropy: "Bernoulli entropy (nats)",
+  rowmass: "row mass",
+  sink: "attention to the first key",
+  previous: "attention to the previous key",
+  self: "attention to the own key",
+  distance: "distance (positions)",
+  argmax_distance: "distance of the largest (positions)",
+  l2: "L2 norm",
+  rms: "root mean square",
+  absmax: "largest magnitude",
+  zeros: "zeros (share)",
+  nonfinite: "values that are not finite",
+  update_ratio: "update / parameter (L2 norms)",
+};
+
+const lookUp = (table: Readonly<Record<string, string>>, name: string): string | undefined =>
+  Object.hasOwn(table, name) ? table[name] : undefined;
+
+/** The title of a metric's or a statistic's axis. */
+export function axisLabel(metric: string): string {
+  return lookUp(STEP_METRICS, metric) ?? lookUp(EVAL_METRICS, metric) ?? lookUp(STAT_LABELS, metric) ??
+    metric;
+}
+
+/** The part of an axis's title before its unit. */
+const withoutUnit = (label: string): string => label.replace(/ \([^)]*\)$/, "");
+
+/** What the lines have in common, for the title, and a name for each from the rest. */
+function namesOf(lines: readonly MetricLine[]) {
+  const columns = lines.map(({ run, metric, kind, tap, part }) => [
+    run,
+    withoutUnit(axisLabel(metric)),
+    kind === "act" || kind === "metric" ? "" : kind,
+    tap,
+    part,
+  ]);
+  const varies = [0, 1, 2, 3, 4].map((c) => columns.some((row) => row[c] !== columns[0][c]));
+  const [run, metric, kind, tap, part] = columns[0].map((text, c) => varies[c] ? "" : text);
+  const shown = metric || [...new Set(columns.map((row) => row[1]))].join(" and ");
+  const title = [`${shown}${tap && ` of ${tap}`}${kind && ` (${kind})`}`, part].filter(Boolean).join(", ");
+  return {
+    title: run ? `${run}: ${title}` : title,
+    names: columns.map((row) => row.filter((text, c) => varies[c] && text).join(", ") || row[1]),
+  };
+}
+
+function seriesOf(lines: readonly MetricLine[], names: readonly string[], second: string | undefined) {
+  const first = lines.filter(({ metric }) => metric !== second);
+  const width = lines.some(({ points }) => points.length > 1000) ? 1 : 1.5;
+  return lines.map((line, i): ChartSeries => {
+    const { points, sparse, metric } = line;
+    if (metric !== second) return { name: names[i], points, markers: sparse, width };
+    // The second line of a run has its colour where each run has one of each.
+    const own = first.findIndex(({ run }) => run === line.run);
+    const paired = first.length === new Set(lines.map(({ run }) => run)).size && first.length > 1;
+    const colour = paired ? CHART_COLOURS[own % CHART_COLOURS.length] : undefined;
+    return { name: names[i], points, markers: sparse, width, axis: "y2", dashed: true, colour };
+  });
+}
+
+/**
+ * A metric or a statistic of one run or several as a chart: a line for each run, tensor, head or split. What the lines
+ * have in common is the title, what tells them apart the legend. Each log is read once, in memory that does not grow with
+ * it but for 16 bytes a step where the axis does not count steps.
+ *
+ * Seconds are the sum of the times of the steps so far, without evaluations and pauses.
+ *
+ * @param runs at least one, with names that differ
+ * @returns an SVG document
+ * @throws UserError where a log cannot be read or holds no such metric, tap, statistic or head (with the nearest that it
+ * holds), where there are more than 24 lines, and where a logarithmic axis has no positive value
+ *
+ * @example
+ * ```ts
+ * import { metricChart } from "../../mod.ts";
+ * const runs = [{ name: "latest", log: "runs/latest/log.ndjson" }];
+ * const svg = await metricChart(runs, { show: "loss", second: "lr", x: "tokens", log: true });
+ * ```
+ */
+export async function metricChart(
+  runs: readonly ChartedRun[],
+  { show, second, x = "steps", log = false }: MetricChartOptions,
+): Promise<string> {
+  const stat = typeof show === "string" ? undefined : show;
+  const metric = stat?.stat ?? show as string;
+  if (second === metric) throw new UserError(`${second}: is on the first axis already.`);
+  const metrics = [...(stat ? [] : [metric]), ...(second === undefined ? [] : [second])];
+  const lines: MetricLine[] = [];
+  let count = 0;
+  for (const run of runs) {
+    const found = await runLines(run, metrics, stat, x, LINE_STYLES);
+    lines.push(...found.lines);
+    count += stat ? found.count : found.lines.filter((line) => line.metric === metric).length;
+  }
+  if (count > LINE_STYLES) {
+    throw new UserError(
+      `${
+        stat?.tap ?? metric
+      }: ${count} lines, of which a chart tells ${LINE_STYLES} apart; narrow the choice` +
+        `${stat ? " of taps, heads or kinds" : " of runs"}.`,
+    );
+  }
+  const shown = lines.filter((line) => line.metric === metric);
+  if (log && !shown.some(({ points }) => points.some(([, y]) => y > 0))) {
+    throw new UserError(`${metric}: has no positive value for a logarithmic axis.`);
+  }
+  const ordered = [...shown, ...lines.filter((line) => line.metric !== metric)];
+  const { title, names } = namesOf(ordered);
+  return lineChart({
+    title,
+    x: { label: X_LABELS[x] },
+    y: { label: axisLabel(metric), log },
+    ...(second === undefined ? {} : { y2: { label: axisLabel(second) } }),
+    series: seriesOf(ordered, names, second),
+  });
+}

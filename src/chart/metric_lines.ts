@@ -1,0 +1,241 @@
+// The lines of a metric chart as a log streams by: which record a metric stands in, what a statistic is called, where a
+// step lies in samples, tokens or seconds. A log is read once, and what is held of it does not grow with its length.
+
+import { nearest, suggestion, UserError } from "../errors.ts";
+import { type LogRecord, readLog, type StepRecord } from "../track/records.ts";
+import { type StatRow, statRows } from "../track/stat_rows.ts";
+import { type Thinner, thinner } from "./thin.ts";
+
+/** A log and the name of its run. */
+export interface ChartedRun {
+  /** In the legend and in messages. */
+  readonly name: string;
+  /** Path of the log, or `-` for the standard input. */
+  readonly log: string;
+}
+
+/** A statistic of tracked tensors. */
+export interface StatChoice {
+  /** A glob over tap names. */
+  readonly tap: string;
+  /** Name of the statistic, `entropy`. */
+  readonly stat: string;
+  /** Heads; unless told, what is recorded of the tensor as a whole. */
+  readonly heads?: readonly number[];
+  /** `act`, `grad`, `param`, ...; every kind unless told. */
+  readonly kind?: string;
+}
+
+/** What the horizontal axis counts. */
+export type ProgressUnit = "steps" | "samples" | "tokens" | "seconds";
+
+/** One line before it is drawn: what tells it from others, and its points. */
+export interface MetricLine {
+  /** What is shown: `loss`, `entropy`. */
+  readonly metric: string;
+  /** The run's name. */
+  readonly run: string;
+  /** What of the tensor, its name and its head, or the split of an evaluation; empty where there is none. */
+  readonly kind: string;
+  readonly tap: string;
+  readonly part: string;
+  readonly points: readonly (readonly [number, number])[];
+  /** Few and far between: drawn with discs. */
+  readonly sparse: boolean;
+}
+
+/** Titles of the axes of what a step records. */
+export const STEP_METRICS: Readonly<Record<string, string>> = {
+  loss: "loss (nats per token)",
+  lr: "learning rate",
+  grad_norm: "gradient norm",
+  ms: "time of a step (ms)",
+  tokens_per_s: "speed (tokens per second)",
+};
+
+/** Titles of the axes of what an evaluation records; a task's own measures go by their names. */
+export const EVAL_METRICS: Readonly<Record<string, string>> = {
+  val_loss: "validation loss (nats per token)",
+  accuracy: "accuracy (share of tokens)",
+  perplexity: "perplexity",
+};
+
+const METRICS = [...Object.keys(STEP_METRICS), ...Object.keys(EVAL_METRICS)];
+/** Stretches of a line that are kept: more than a chart shows. */
+const STRETCHES = 1024;
+
+type Point = [step: number, y: number];
+const newLine = (): Thinner<Point> => thinner<Point>(STRETCHES, ([, y]) => y);
+
+/** Where steps lie on the horizontal axis. */
+interface Clock {
+  add(record: StepRecord): void;
+  at(step: number): number;
+}
+
+/** Seconds are the sum of the steps' own times, so that evaluations and pauses between runs do not count. */
+function clockOf(progress: ProgressUnit): Clock {
+  if (progress === "steps") return { add() {}, at: (step) => step };
+  const [steps, values]: [number[], number[]] = [[], []];
+  let seconds = 0;
+  return {
+    add(record) {
+      seconds += Number.isFinite(record.ms) ? record.ms / 1000 : 0;
+      steps.push(record.step);
+      values.push(progress === "seconds" ? seconds : record[progress]);
+    },
+    at(step) {
+      let [low, high] = [0, steps.length];
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (steps[middle] <= step) low = middle + 1;
+        else high = middle;
+      }
+      return low === 0 ? 0 : values[low - 1];
+    },
+  };
+}
+
+/** Takes records and keeps the lines of one metric, by split. */
+interface MetricCollector {
+  readonly metric: string;
+  readonly types: readonly string[];
+  add(record: LogRecord): void;
+  lines(): ReadonlyMap<string, Thinner<Point>>;
+  /** Throws where there is no line, with what there is. */
+  check(run: string): void;
+}
+
+const COMMON = ["v", "type", "step", "split", "tokens"];
+
+function metricCollector(metric: string): MetricCollector {
+  const lines = new Map<string, Thinner<Point>>();
+  const others = new Set<string>();
+  const keep = (split: string, step: number, value: unknown) => {
+    if (typeof value !== "number") return;
+    if (!lines.has(split)) lines.set(split, newLine());
+    lines.get(split)!.add([step, value]);
+  };
+  const stepwise = Object.hasOwn(STEP_METRICS, metric);
+  return {
+    metric,
+    types: [stepwise ? "step" : "eval"],
+    add(record) {
+      if (stepwise && record.type === "step") keep("", record.step, record[metric as keyof StepRecord]);
+      if (stepwise || record.type !== "eval") return;
+      if (metric === "val_loss") {
+        if (record.split === "val") keep("", record.step, record.loss);
+      } else if (!COMMON.includes(metric)) keep(record.split, record.step, record[metric]);
+      for (const name of Object.keys(record)) if (!COMMON.includes(name) && name !== "loss") others.add(name);
+    },
+    lines: () => lines,
+    check(run) {
+      if (lines.size > 0) return;
+      const known = [...new Set([...METRICS, ...others])];
+      const why = METRICS.includes(metric)
+        ? `${metric}: ${run} records none${stepwise ? "" : "; it has no evaluation"}.`
+        : `${metric}: no such metric.${suggestion(metric, known)}`;
+      throw new UserError(why);
+    },
+  };
+}
+
+/** A statistic's lines by kind, tap and head; those beyond `most` are counted and not kept. */
+function statCollector({ heads }: StatChoice, most: number) {
+  const lines = new Map<string, { row: StatRow; line: Thinner<Point> }>();
+  const all = new Set<string>();
+  let headed = false;
+  return {
+    add(row: StatRow) {
+      if (!heads && row.head !== null) {
+        headed = true;
+        return;
+      }
+      const key = `${row.kind} ${row.tap} ${row.head}`;
+      all.add(key);
+      if (!lines.has(key) && lines.size < most) lines.set(key, { row, line: newLine() });
+      lines.get(key)?.line.add([row.step, row.statistics[0][1] ?? NaN]);
+    },
+    count: () => all.size,
+    lines: () => [...lines.values()],
+    check(run: string) {
+      if (all.size === 0 && headed) {
+        throw new UserError(`--tap: ${run} records it by head; say which by --head.`);
+      }
+    },
+  };
+}
+
+/** The records of a log, shown to `see` on their way. */
+async function* watched(
+  records: AsyncIterable<LogRecord>,
+  see: (record: LogRecord) => void,
+): AsyncGenerator<LogRecord> {
+  for await (const record of records) {
+    see(record);
+    yield record;
+  }
+}
+
+/** What a log holds of some metrics and of one statistic. */
+export interface RunLines {
+  /** Lines in the order of the metrics, then those of the statistic. */
+  readonly lines: readonly MetricLine[];
+  /** How many lines the statistic has, also where they are more than were kept. */
+  readonly count: number;
+}
+
+/**
+ * The lines of a run, read in one pass.
+ *
+ * @param most lines of the statistic that are kept
+ * @throws UserError where the log holds no such metric, tap, statistic or head, with the nearest that it holds
+ */
+export async function runLines(
+  { name: run, log }: ChartedRun,
+  metrics: readonly string[],
+  stat: StatChoice | undefined,
+  progress: ProgressUnit,
+  most: number,
+): Promise<RunLines> {
+  const clock = clockOf(progress);
+  const collectors = metrics.map(metricCollector);
+  const types = new Set(collectors.flatMap((collector) => collector.types));
+  if (stat) types.add("stat");
+  if (progress !== "steps") types.add("step");
+  const records = watched(readLog(log, { types: [...types] }), (record) => {
+    if (record.type === "step") clock.add(record);
+    for (const collector of collectors) collector.add(record);
+  });
+  const stats = stat && statCollector(stat, most);
+  if (stat) {
+    const selection = { tap: stat.tap, kind: stat.kind, stats: [stat.stat], heads: stat.heads };
+    for await (const row of statRows(records, selection, run)) stats!.add(row);
+  } else for await (const _ of records);
+  for (const collector of collectors) collector.check(run);
+  stats?.check(run);
+  const placed = (line: Thinner<Point>) => line.items().map(([step, y]) => [clock.at(step), y] as const);
+  const lines = [
+    ...collectors.flatMap(({ metric, types: [type], lines }) =>
+      [...lines()].map(([part, line]): MetricLine => {
+        return { metric, run, kind: "", tap: "", part, points: placed(line), sparse: type === "eval" };
+      })
+    ),
+    ...(stats?.lines() ?? []).map(({ row: { kind, tap, head }, line }): MetricLine => {
+      const part = head === null ? "" : `head ${head}`;
+      return { metric: stat!.stat, run, kind, tap, part, points: placed(line), sparse: false };
+    }),
+  ];
+  return { lines, count: stats?.count() ?? lines.length };
+}
+
+/** The horizontal axis that a word names; throws UserError with the nearest where it names none. */
+export function progressUnit(word: string): ProgressUnit {
+  const known: ProgressUnit[] = ["steps", "samples", "tokens", "seconds"];
+  const found = known.find((one) => one === word);
+  if (found) return found;
+  const near = nearest(word, known);
+  throw new UserError(
+    `--x ${word}: expected ${known.join(", ")}.${near === undefined ? "" : ` Did you mean "${near}"?`}`,
+  );
+}

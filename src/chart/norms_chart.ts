@@ -1,0 +1,90 @@
+// How large the parameters of each layer are and how large their gradients, over the steps of a run.
+
+import type { LogRecord } from "../track/records.ts";
+import type { LogCharts } from "./log_charts.ts";
+import { type ChartSeries, lineChart } from "./line_chart.ts";
+import { type Thinner, thinner } from "./thin.ts";
+
+const KINDS: Readonly<Record<string, { readonly what: string; readonly log: boolean }>> = {
+  param: { what: "parameters", log: false },
+  param_grad: { what: "gradients", log: true },
+};
+const STRETCHES = 512;
+
+/** The norm of one layer: the sum of squares of the step at hand, and the steps before. */
+interface LayerNorm {
+  readonly layer: number | null;
+  step: number;
+  squares: number;
+  readonly line: Thinner<[number, number]>;
+}
+
+function finishStep(norm: LayerNorm): void {
+  if (norm.step >= 0) norm.line.add([norm.step, Math.sqrt(norm.squares)]);
+}
+
+/** Layers in their order, then what belongs to none. */
+const place = ({ layer }: LayerNorm): number => layer ?? Infinity;
+
+function seriesOf(norms: readonly LayerNorm[]): ChartSeries[] {
+  return norms.toSorted((a, b) => place(a) - place(b)).map(({ layer, line }) => {
+    const colour = layer === null ? { colour: "#999999" } : {};
+    return { name: layer === null ? "outside layers" : `layer ${layer}`, points: line.items(), ...colour };
+  });
+}
+
+/**
+ * Charts of the norms by layer, from `stat` records of the kinds `param` and `param_grad`: of each layer the square root
+ * of the sum of the squared L2 norms of its tensors that were recorded at a step, against the step; gradients on a
+ * logarithmic axis. They are `norms_parameters.svg` and `norms_gradients.svg`.
+ *
+ * @example
+ * ```ts
+ * import { normsCharts } from "../../mod.ts";
+ * const charts = normsCharts();
+ * const about = { type: "stat", kind: "param", tap: "blocks.0.attn.wq.weight", layer: 0, head: null } as const;
+ * for (const step of [1, 2]) charts.add({ ...about, step, l2: 10 + step });
+ * Object.keys(charts.draw("small")); // ["norms_parameters.svg"]
+ * ```
+ */
+export function normsCharts(): LogCharts {
+  const kinds = new Map<string, Map<number | null, LayerNorm>>();
+  return {
+    types: ["stat"],
+    add(record: LogRecord) {
+      if (record.type !== "stat" || !Object.hasOwn(KINDS, record.kind) || typeof record.l2 !== "number") {
+        return;
+      }
+      const { kind, layer, step, l2 } = record;
+      if (!kinds.has(kind)) kinds.set(kind, new Map());
+      const layers = kinds.get(kind)!;
+      if (!layers.has(layer)) {
+        layers.set(layer, { layer, step: -1, squares: 0, line: thinner(STRETCHES, ([, y]) => y) });
+      }
+      const norm = layers.get(layer)!;
+      if (norm.step !== step) {
+        finishStep(norm);
+        Object.assign(norm, { step, squares: 0 });
+      }
+      norm.squares += l2 * l2;
+    },
+    draw(name) {
+      const drawn = Object.keys(KINDS).filter((kind) => kinds.has(kind)).map((kind) => {
+        const { what, log } = KINDS[kind];
+        const norms = [...kinds.get(kind)!.values()];
+        for (const norm of norms) {
+          finishStep(norm);
+          norm.step = -1;
+        }
+        const chart = lineChart({
+          title: `${name}: norms of ${what} by layer`,
+          x: { label: "step" },
+          y: { label: `L2 norm of ${what}`, log },
+          series: seriesOf(norms),
+        });
+        return [`norms_${what}.svg`, chart];
+      });
+      return Object.fromEntries(drawn);
+    },
+  };
+}

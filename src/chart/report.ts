@@ -1,0 +1,222 @@
+// The report of a run: one page of HTML that says what ran, on what, how its losses went and what it warned of, with its
+// charts, texts and statistics. All of it comes from the log, which is read once and never held.
+
+import type {
+  DoneRecord,
+  LogRecord,
+  RunRecord,
+  SampleRecord,
+  StatRecord,
+  WarningRecord,
+} from "../track/records.ts";
+import { shortNumber } from "../track/stat_formats.ts";
+import { statisticsOf } from "../track/stat_rows.ts";
+import { logSummariser, type LossAt, type LossSummary } from "../track/summary.ts";
+import { type Cell, chartFigures, htmlPage, htmlTable, section } from "./report_page.ts";
+import { escapeXml } from "./svg_context.ts";
+
+/** What a report shows besides its log. */
+export interface ReportOptions {
+  /** SVG documents by file name, in order: what `runCharts` draws. */
+  readonly charts?: Readonly<Record<string, string>>;
+  /** The configuration as YAML; the log's own as JSON unless told. */
+  readonly config?: string;
+  /** Title where the log has no `run` record. */
+  readonly name?: string;
+}
+
+const SAMPLES = 10;
+const STAT_ROWS = 200;
+const STAT_DIGITS = 4;
+
+/** Warnings of one code. */
+interface Warned {
+  readonly first: WarningRecord;
+  last: WarningRecord;
+  count: number;
+}
+
+/** What is kept of a log. */
+interface Contents {
+  run?: RunRecord;
+  done?: DoneRecord;
+  readonly warnings: Map<string, Warned>;
+  readonly samples: SampleRecord[];
+  /** Of the last step that has any; the first {@link STAT_ROWS} of `statCount`. */
+  stats: StatRecord[];
+  statCount: number;
+  losses: readonly LossSummary[];
+}
+
+function addStat(contents: Contents, record: StatRecord): void {
+  if (contents.stats.length > 0 && contents.stats[0].step !== record.step) {
+    contents.stats = [];
+    contents.statCount = 0;
+  }
+  if (contents.statCount++ < STAT_ROWS) contents.stats.push(record);
+}
+
+function addWarning(warnings: Map<string, Warned>, record: WarningRecord): void {
+  const known = warnings.get(record.code);
+  if (!known) warnings.set(record.code, { first: record, last: record, count: 1 });
+  else Object.assign(known, { last: record, count: known.count + 1 });
+}
+
+async function contentsOf(records: AsyncIterable<LogRecord>): Promise<Contents> {
+  const contents: Contents = {
+    warnings: new Map(),
+    samples: [],
+    stats: [],
+    statCount: 0,
+    losses: [],
+  };
+  const summariser = logSummariser();
+  for await (const record of records) {
+    if (record.type === "run") contents.run = record;
+    if (record.type === "done") contents.done = record;
+    if (record.type === "warning") addWarning(contents.warnings, record);
+    if (record.type === "sample" && contents.samples.push(record) > SAMPLES) contents.samples.shift();
+    if (record.type === "stat") addStat(contents, record);
+    if (record.type === "step" || record.type === "eval") summariser.add(record);
+  }
+  contents.losses = summariser.summary().losses;
+  return contents;
+}
+
+const count = (value: number): string => value.toLocaleString("en");
+const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+const lossText = (loss: number): string => Number.isFinite(loss) ? loss.toFixed(4) : shortNumber(loss);
+const lossAt = (at: LossAt | null): string =>
+  at ? `${lossText(at.loss)} at step ${at.step}` : "none is finite";
+
+function duration(seconds: number): string {
+  if (seconds < 100) return `${seconds.toFixed(1)} s`;
+  return seconds < 6000 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+function facts({ run, done, losses }: Contents): [string, string][] {
+  const steps = losses.find(({ name }) => name === "training")?.last.step ?? 0;
+  const planned = (run?.config as { train?: { steps?: number } } | null | undefined)?.train?.steps;
+  const of = planned === undefined ? "" : ` of ${count(planned)}`;
+  const rows: [string, string][] = [];
+  if (run) {
+    const { device, memory } = run;
+    const adapter = device.adapter === null ? "" : `, ${device.adapter}`;
+    rows.push(
+      ["device", `${device.kind}${adapter}${device.software ? " (software)" : ""}`],
+      ["parameters", count(run.parameters)],
+      [
+        "memory",
+        `parameters ${mib(memory.parameters)}, optimizer ${mib(memory.optimizer)}, activations ${
+          mib(memory.activations)
+        }, total ${mib(memory.total)}`,
+      ],
+    );
+  }
+  rows.push(["steps", `${count(steps)}${of}${run ? `, ${count(run.tokens_per_step)} tokens each` : ""}`]);
+  rows.push([
+    "ended",
+    done ? `after ${duration(done.seconds)}` : "no, or not yet: the log has no last record",
+  ]);
+  if (done?.best) rows.push(["best", lossAt({ step: done.best.step, loss: done.best.val_loss })]);
+  if (run) {
+    rows.push(["started", run.time], ["seed", String(run.seed)], ["heed, Deno", `${run.heed}, ${run.deno}`]);
+    if (run.git !== null) rows.push(["commit", run.git]);
+  }
+  return rows;
+}
+
+function warningsPart({ warnings }: Contents): string[] {
+  if (warnings.size === 0) return [];
+  const rows = [...warnings.values()].map(({ first, last, count: times }): Cell[] => {
+    const steps = first.step === last.step
+      ? `${first.step ?? "-"}`
+      : `${first.step ?? "-"} to ${last.step ?? "-"}`;
+    return [first.code, { number: count(times) }, steps, first.message];
+  });
+  return [section("Warnings", htmlTable(["code", "times", "steps", "the first"], rows))];
+}
+
+function lossesPart({ losses }: Contents): string[] {
+  if (losses.length === 0) return [];
+  const rows = losses.map((
+    { name, first, last, least },
+  ) => [name, lossAt(first), lossAt(last), lossAt(least)]);
+  return [section("Losses, nats a token", htmlTable(["", "first", "last", "least"], rows))];
+}
+
+function samplesPart({ samples }: Contents): string[] {
+  if (samples.length === 0) return [];
+  const texts = samples.map(({ step, prompt, text, temperature, top_k, nucleus }) => {
+    // A text begins with its prompt where the tokenizer gives it back as it was.
+    const own = text.startsWith(prompt) ? text.slice(prompt.length) : text;
+    const filters = [
+      `temperature ${temperature}`,
+      ...(top_k === null ? [] : [`top ${top_k}`]),
+      ...(nucleus === null ? [] : [`nucleus ${nucleus}`]),
+    ];
+    return `<p class="soft">step ${count(step)}, ${escapeXml(filters.join(", "))}</p>\n` +
+      `<pre dir="auto"><b>${escapeXml(prompt)}</b>${escapeXml(own)}</pre>`;
+  });
+  return [section("Samples", ...texts)];
+}
+
+function statsPart({ stats, statCount }: Contents): string[] {
+  if (stats.length === 0) return [];
+  const groups = Map.groupBy(stats, (record) => statisticsOf(record).map(([name]) => name).join("\n"));
+  const tables = [...groups].map(([names, records]) => {
+    const rows = records.map((record): Cell[] => [
+      record.kind,
+      record.tap,
+      record.head === null ? "" : `${record.head}`,
+      ...statisticsOf(record).map(([_, value]) => ({ number: shortNumber(value, STAT_DIGITS) })),
+    ]);
+    return htmlTable(["kind", "tap", "head", ...names.split("\n")], rows);
+  });
+  const cut = statCount > stats.length
+    ? [`<p class="soft">The first ${stats.length} of ${count(statCount)} records.</p>`]
+    : [];
+  return [section(`Statistics of step ${count(stats[0].step)}`, ...cut, ...tables)];
+}
+
+function configPart({ run }: Contents, config: string | undefined): string[] {
+  const text = config ?? (run ? JSON.stringify(run.config, null, 2) : undefined);
+  if (text === undefined) return [];
+  return [section(
+    "Configuration",
+    `<details>\n<summary>resolved, with every key</summary>\n<pre>${escapeXml(text)}</pre>\n</details>`,
+  )];
+}
+
+/**
+ * The report of a run as one HTML document: device, size and time; losses (first, last, least); warnings, one row a code;
+ * charts inline; the last 10 samples; the statistics of the last step that has any (200 records); the configuration. It
+ * needs no network and no script, and everything that comes from the log is escaped.
+ *
+ * @param records of the run's log, in its order; read once, in memory that does not grow with the log
+ * @returns HTML
+ *
+ * @example
+ * ```ts
+ * import { readLog, runCharts, runReport } from "../../mod.ts";
+ * const log = "runs/latest/log.ndjson";
+ * await Deno.writeTextFile("report.html", await runReport(readLog(log), { charts: await runCharts(log) }));
+ * ```
+ */
+export async function runReport(
+  records: AsyncIterable<LogRecord>,
+  { charts = {}, config, name: otherwise = "run" }: ReportOptions = {},
+): Promise<string> {
+  const contents = await contentsOf(records);
+  const name = contents.run?.name ?? otherwise;
+  return htmlPage(`${name}: report`, [
+    `<h1>${escapeXml(name)}</h1>`,
+    htmlTable([], facts(contents)),
+    ...warningsPart(contents),
+    ...lossesPart(contents),
+    ...(Object.keys(charts).length > 0 ? [section("Charts", chartFigures(charts))] : []),
+    ...samplesPart(contents),
+    ...statsPart(contents),
+    ...configPart(contents, config),
+  ]);
+}

@@ -1,0 +1,69 @@
+// All charts that a log has something for, drawn in one reading of it.
+
+import {
+  type EvalRecord,
+  type LogRecord,
+  readLog,
+  type RunRecord,
+  type StepRecord,
+} from "../track/records.ts";
+import { headsCharts } from "./heads_chart.ts";
+import { jacobianCharts } from "./jacobian_chart.ts";
+import type { LogCharts } from "./log_charts.ts";
+import { lossChart } from "./loss_chart.ts";
+import { normsCharts } from "./norms_chart.ts";
+import { thinner } from "./thin.ts";
+
+/** Items of a line that are held: more than it can show, fewer than a long run has. */
+const STRETCHES = 1024;
+
+/** The loss of batches and evaluations with the learning rate, as `loss.svg`. */
+function lossCharts(): LogCharts {
+  const steps = thinner<StepRecord>(STRETCHES, ({ loss }) => loss);
+  const splits = new Map<string, ReturnType<typeof thinner<EvalRecord>>>();
+  return {
+    types: ["step", "eval"],
+    add(record) {
+      if (record.type === "step") steps.add(record);
+      if (record.type !== "eval") return;
+      if (!splits.has(record.split)) splits.set(record.split, thinner(STRETCHES, ({ loss }) => loss));
+      splits.get(record.split)!.add(record);
+    },
+    draw(name) {
+      const records = [...steps.items(), ...[...splits.values()].flatMap((split) => split.items())];
+      const drawn: Record<string, string> = records.length > 0
+        ? { "loss.svg": lossChart(records, { title: `Loss of ${name}` }) }
+        : {};
+      return drawn;
+    },
+  };
+}
+
+/**
+ * Every chart that a log has records for, by file name: the loss with the learning rate and evaluations; norms of
+ * parameters and gradients by layer, sheets and maps of the heads from `stat` records; shares and cosines from `jacobian`
+ * records. The log is read once, in memory that does not grow with it.
+ *
+ * @param log path of the log, or `-` for the standard input
+ * @param name in the titles; that of the log's `run` record unless told, or "run"
+ * @returns SVG documents; none where the log holds nothing to draw
+ * @throws UserError where the log cannot be read
+ *
+ * @example
+ * ```ts
+ * import { runCharts } from "../../mod.ts";
+ * const charts = await runCharts("runs/latest/log.ndjson");
+ * for (const [file, svg] of Object.entries(charts)) await Deno.writeTextFile(file, svg);
+ * ```
+ */
+export async function runCharts(log: string, name?: string): Promise<Record<string, string>> {
+  const families = [lossCharts(), normsCharts(), headsCharts(), jacobianCharts()];
+  let opening: RunRecord | undefined;
+  const types = [...new Set(["run", ...families.flatMap((family) => family.types)])];
+  for await (const record of readLog(log, { types })) {
+    if (record.type === "run") opening = record;
+    for (const family of families) family.add(record as LogRecord);
+  }
+  const title = name ?? opening?.name ?? "run";
+  return Object.assign({}, ...families.map((family) => family.draw(title)));
+}

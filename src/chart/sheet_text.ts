@@ -1,0 +1,58 @@
+// Texts of the charts that are drawn here and not by Chart.js, and the rows that a legend takes.
+
+import { FAMILY, TEXT_COLOUR } from "./document.ts";
+import { escapeXml } from "./svg_context.ts";
+import { textWidth } from "./text_width.ts";
+
+/** Pixels of labels, ticks and legends. */
+export const LABEL_SIZE = 11;
+
+/** How a text is set. */
+export interface TextOptions {
+  /** Pixels, {@link LABEL_SIZE} unless told. */
+  readonly size?: number;
+  /** Which part of it stands at x, its middle unless told. */
+  readonly anchor?: "start" | "middle" | "end";
+  /** Dark grey unless told. */
+  readonly colour?: string;
+  /** In bold. */
+  readonly bold?: boolean;
+  /** Read from below. */
+  readonly turned?: boolean;
+}
+
+/** A coordinate with one decimal. */
+export const num = (x: number): string => String(Math.round(x * 10) / 10);
+
+/** Pixels of a label. */
+export const labelWidth = (label: string): number =>
+  textWidth(label, { style: "normal", weight: "normal", size: LABEL_SIZE, family: FAMILY });
+
+/** One text, its baseline at (x, y). */
+export function text(x: number, y: number, content: string, options: TextOptions = {}): string {
+  const { size = LABEL_SIZE, anchor = "middle", colour = TEXT_COLOUR, bold, turned } = options;
+  const [px, py] = [num(x), num(y)];
+  return `<text x="${px}" y="${py}" font-size="${size}" fill="${colour}"` +
+    (anchor === "start" ? "" : ` text-anchor="${anchor}"`) + (bold ? ` font-weight="bold"` : "") +
+    (turned ? ` transform="rotate(-90 ${px} ${py})"` : "") + `>${escapeXml(content)}</text>`;
+}
+
+/** The lines of a title above a drawing of a width. */
+export function titleTexts(lines: readonly string[], width: number, top: number, size: number): string[] {
+  return lines.map((line, n) => text(width / 2, top + (n + 0.8) * (size + 4), line, { size, bold: true }));
+}
+
+/** Where the entries of a legend stand: in rows of equal columns, from the left. */
+export function legendRows(names: readonly string[], width: number) {
+  const entry = Math.max(0, ...names.map(labelWidth)) + 26 + 18;
+  const columns = Math.max(1, Math.min(names.length, Math.floor(width / entry)));
+  const start = (width - columns * entry) / 2;
+  return {
+    rows: Math.ceil(names.length / columns),
+    entries: names.map((name, i) => ({
+      name,
+      at: start + (i % columns) * entry,
+      row: Math.floor(i / columns),
+    })),
+  };
+}

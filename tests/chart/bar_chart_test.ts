@@ -1,0 +1,69 @@
+// Bars as documents: the same bytes, every name, whiskers where there are intervals and room for them on the axis.
+import assert from "node:assert/strict";
+import { type BarChart, barChart } from "../../src/chart/bar_chart.ts";
+import { CHART_COLOURS } from "../../src/chart/document.ts";
+import { assertReads, textsOf, wordsOf } from "./picture.ts";
+
+const CHART: BarChart = {
+  title: 'Share <of> "diag" & more',
+  x: { label: "layer" },
+  y: { label: "r_diag" },
+  groups: ["0", "1", "<2>"],
+  series: [
+    { name: "head 0", values: [0.5, 0.7, NaN], intervals: [0.1, NaN, 0.3] },
+    { name: "head & 1", values: [-0.2, 0.1, 0.9], intervals: [0.05, 0, 0.6] },
+  ],
+};
+
+Deno.test("barChart() gives the same bytes for the same chart, and names title, axes, groups and series", () => {
+  const svg = barChart(CHART);
+  assert.equal(barChart(structuredClone(CHART)), svg);
+  assertReads(svg, CHART.title, "layer", "r_diag", "head 0", "head & 1", "0", "1", "<2>");
+});
+
+/** Numbers of the vertical axis: texts that end at its left. */
+const ticksOf = (svg: string): number[] =>
+  textsOf(svg).filter(({ attributes }) => attributes.includes('text-anchor="end"')).map(({ text }) =>
+    Number(text)
+  );
+
+Deno.test("barChart() draws a bar for each finite value and a whisker for each interval, all within the axis", () => {
+  const svg = barChart(CHART);
+  const bars = (colour: string) => svg.split(`Z" fill="${colour}"`).length - 1;
+  // One more is the mark in the legend.
+  assert.equal(bars(CHART_COLOURS[0]), 2 + 1);
+  assert.equal(bars(CHART_COLOURS[1]), 3 + 1);
+  // An interval of 0, none, and that of a missing value have no whisker: 3 are left, each on its own white.
+  assert.equal(svg.match(/stroke="#ffffff" stroke-width="3"/g)?.length, 3);
+  const ticks = ticksOf(svg);
+  assert.ok(Math.min(...ticks) <= -0.25 && Math.max(...ticks) >= 1.5, ticks.join(" "));
+});
+
+Deno.test("barChart() draws no group, no series, one bar, and zeros", () => {
+  const some: Partial<BarChart>[] = [
+    { groups: [], series: [] },
+    { groups: ["a"], series: [{ name: "s", values: [1] }] },
+    { groups: ["a", "b"], series: [{ name: "s", values: [0, 0], intervals: [0, 0] }] },
+    { groups: ["a"], series: [{ name: "s", values: [NaN] }] },
+  ];
+  for (const one of some) assertReads(barChart({ ...CHART, ...one }));
+});
+
+Deno.test("barChart() keeps its legend above the plot and names 40 groups without overlap", () => {
+  const groups = Array.from({ length: 40 }, (_, i) => `group ${i}`);
+  const series = Array.from(
+    { length: 8 },
+    (_, n) => ({ name: `head ${n}`, values: groups.map((_, i) => i) }),
+  );
+  const svg = barChart({ ...CHART, groups, series });
+  const top = Math.min(...textsOf(svg).filter(({ text }) => text.startsWith("group")).map(({ y }) => y));
+  for (const { text, y } of textsOf(svg)) if (text.startsWith("head")) assert.ok(y < top - 200);
+  assert.ok(wordsOf(svg).filter((text) => text.startsWith("group")).length >= 10);
+});
+
+Deno.test("barChart() refuses a series that has not one value for each group", () => {
+  assert.throws(
+    () => barChart({ ...CHART, series: [{ name: "s", values: [1] }] }),
+    /Series "s" has 1 values for 3 groups/,
+  );
+});

@@ -1,0 +1,190 @@
+// Logs as other tools read them: jq and DuckDB, each where it is installed, on every type of record with numbers that are
+// not finite and texts that are hard to quote.
+import assert from "node:assert/strict";
+import { formatRecord, type LogRecord } from "../../src/track/records.ts";
+import { statRows } from "../../src/track/stat_rows.ts";
+import { statWriter } from "../../src/track/stat_formats.ts";
+
+const TEXTS = [
+  "quotes \"twice\" and 'once', a \\ backslash, a / slash",
+  "line\nfeed, carriage\rreturn, tab\t, null\x00, escape\x1b, delete\x7f",
+  "line\u2028separator, byte order mark\ufeff, 中文, العربية, 👩‍🔬, e\u0301",
+  '{"v":1,"type":"step"}',
+  "</script><!-- , ; 'NaN' null",
+  "a half of a pair \ud83d alone",
+];
+
+function opening(): LogRecord {
+  return {
+    type: "run",
+    name: 'a "run"',
+    time: "2026-01-02T03:04:05.678Z",
+    heed: "0.1.0",
+    deno: "2.9.6",
+    device: { kind: "webgpu", adapter: TEXTS[1], software: true },
+    seed: 1,
+    config: { name: "a", blocks: [], lr: 1 / 3, text: TEXTS[0], bound: Infinity, mix: [1, null, NaN] },
+    parameters: 108160,
+    tokens_per_step: 768,
+    memory: { parameters: 4, optimizer: 8, activations: 2 ** 40, total: 2 ** 40 + 12 },
+    git: null,
+  };
+}
+
+function stat(step: number, tap: string, head: number | null, values: Record<string, number>): LogRecord {
+  return {
+    type: "stat",
+    step,
+    kind: "act",
+    tap,
+    layer: tap.startsWith("blocks.0") ? 0 : null,
+    head,
+    ...values,
+  };
+}
+
+/** A log of all types of records. */
+function records(): LogRecord[] {
+  const steps = [1, 2, 3].flatMap((step): LogRecord[] => [
+    {
+      type: "step",
+      step,
+      samples: step * 12,
+      tokens: step * 768,
+      counter: 2 ** 53 - 4 + step,
+      epoch: step / 7,
+      loss: [4.5, NaN, Infinity][step - 1],
+      lr: 1e-3 / 3,
+      grad_norm: [1, -Infinity, 1e-300][step - 1],
+      clipped: step > 1,
+      ms: 2.5,
+      tokens_per_s: 3e5,
+    },
+    stat(step, "embed", null, { mean: 1e-12, std: step === 2 ? NaN : 0.5, max: step === 2 ? Infinity : 2 }),
+    stat(step, "blocks.0.attn.pattern", 0, { entropy: 1.25, sink: step / 3 }),
+    stat(step, "blocks.0.attn.pattern", null, { entropy: 1.5, sink: 0, sink_heads: 0.25 }),
+  ]);
+  return [
+    opening(),
+    { type: "warning", step: null, code: "odd", message: TEXTS[0], tap: null },
+    ...steps,
+    {
+      type: "eval",
+      step: 3,
+      split: "val",
+      loss: NaN,
+      perplexity: Infinity,
+      accuracy: 0.25,
+      tokens: 64,
+      own: -0,
+    },
+    { type: "checkpoint", step: 3, path: "checkpoints/3", sha256: "ab".repeat(32), val_loss: null },
+    ...TEXTS.map((text): LogRecord => {
+      return {
+        type: "sample",
+        step: 3,
+        prompt: text,
+        text,
+        temperature: 0.8,
+        top_k: null,
+        nucleus: 0.9,
+        seed: 1,
+      };
+    }),
+    { type: "done", step: 3, seconds: 1.5, best: null, files: ["config.yaml", TEXTS[2]] },
+  ];
+}
+
+async function installed(tool: string): Promise<boolean> {
+  try {
+    return (await new Deno.Command(tool, { args: ["--version"], stdout: "null", stderr: "null" }).output())
+      .success;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs a tool in a folder with log.ndjson, statistics.csv and statistics.ndjson; what it printed. */
+async function printed(tool: string, ...args: string[]): Promise<string> {
+  const folder = await Deno.makeTempDir({ prefix: "heed-tools-" });
+  try {
+    await Deno.writeTextFile(
+      `${folder}/log.ndjson`,
+      records().map((record) => formatRecord(record) + "\n").join(""),
+    );
+    for (const format of ["csv", "ndjson"] as const) {
+      const write = statWriter(format);
+      const rows = await Array.fromAsync(statRows(ReadableStream.from(records())));
+      await Deno.writeTextFile(`${folder}/statistics.${format}`, rows.map(write).join(""));
+    }
+    const output = await new Deno.Command(tool, { args, cwd: folder, stdin: "null" }).output();
+    const [stdout, stderr] = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assert.equal(output.code, 0, stderr);
+    return stdout;
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const jq = { ignore: !await installed("jq") };
+const duckdb = { ignore: !await installed("duckdb") };
+
+Deno.test("jq reads every record of a log as JSON.parse does", jq, async () => {
+  const lines = (await printed("jq", "-c", ".", "log.ndjson")).trimEnd().split("\n");
+  const expected = records().map((record) => JSON.parse(formatRecord(record)));
+  assert.deepEqual(lines.map((line) => JSON.parse(line)), expected);
+});
+
+Deno.test("jq tells a loss that is not finite by its status", jq, async () => {
+  const filter = 'select(.type == "step") | [.step, .loss // .status] | @tsv';
+  assert.equal(await printed("jq", "-r", filter, "log.ndjson"), "1\t4.5\n2\tnan\n3\tinf\n");
+});
+
+Deno.test("jq reads the rows that stats writes", jq, async () => {
+  const filter = 'select(.stat == "max") | [.step, .tap, .value // .status] | @csv';
+  const expected = '1,"embed",2\n2,"embed","inf"\n3,"embed",2\n';
+  assert.equal(await printed("jq", "-r", filter, "statistics.ndjson"), expected);
+});
+
+/** What DuckDB answers, as rows. */
+async function asked(sql: string): Promise<Record<string, unknown>[]> {
+  return JSON.parse(await printed("duckdb", "-json", "-c", sql) || "[]");
+}
+
+const LOG = "read_ndjson('log.ndjson', sample_size = -1)";
+
+Deno.test(
+  "DuckDB reads every type of record from one log, with nulls where numbers were not finite",
+  duckdb,
+  async () => {
+    const counts = Map.groupBy(records(), ({ type }) => type);
+    const found = await asked(`select type, count(*) as n from ${LOG} group by type order by type`);
+    assert.deepEqual(
+      found,
+      [...counts].map(([type, all]) => ({ type, n: all.length })).sort((a, b) => a.type < b.type ? -1 : 1),
+    );
+    assert.deepEqual(await asked(`select step, loss, status from ${LOG} where type = 'step' order by step`), [
+      { step: 1, loss: 4.5, status: null },
+      { step: 2, loss: null, status: "nan" },
+      { step: 3, loss: null, status: "inf" },
+    ]);
+    const heads = await asked(
+      `select head, avg(entropy) as entropy from ${LOG} where tap = 'blocks.0.attn.pattern'
+    group by head order by head nulls last`,
+    );
+    assert.deepEqual(heads, [{ head: 0, entropy: 1.25 }, { head: null, entropy: 1.5 }]);
+  },
+);
+
+Deno.test("DuckDB gives texts back as they were", duckdb, async () => {
+  const found = await asked(`select text from ${LOG} where type = 'sample'`);
+  assert.deepEqual(
+    found.map(({ text }) => text), // Half of a pair is no character, and a log that holds one is none to these tools.
+    TEXTS.map((text) => text.toWellFormed()),
+  );
+});
+
+Deno.test("DuckDB reads the CSV that stats writes, numbers that are not finite too", duckdb, async () => {
+  const sql = "select step, value::varchar as value from 'statistics.csv' where stat = 'max' order by step";
+  assert.deepEqual((await asked(sql)).map(({ value }) => value), ["2.0", "inf", "2.0"]);
+});
