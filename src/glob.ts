@@ -1,7 +1,7 @@
 // Patterns over names of parts joined by dots, as selectors and hooks use them.
 
 /**
- * A glob over names of parts joined by dots: `*` is any one part (or a piece of it), `**` any number of parts, also none.
+ * A glob over names of parts joined by dots: `*` is anything within one part, `**` anything at all, `**.` any parts or none.
  *
  * @example
  * ```ts
@@ -11,12 +11,11 @@
  * ```
  */
 export function globOf(pattern: string): (name: string) => boolean {
-  const escaped = (text: string) => text.replaceAll(/[\\^$+?()[\]{}|]/g, "\\$&");
-  const source = pattern.split(".").map((part, i, parts) => {
-    const dot = i < parts.length - 1;
-    if (part !== "**") return escaped(part).replaceAll("*", "[^.]*") + (dot ? "\\." : "");
-    return dot ? "(?:[^.]+\\.)*" : "[^.]+(?:\\.[^.]+)*";
-  }).join("");
+  const source = pattern.replaceAll(/\*\*\.|\*\*|\*|[\\^$+?.()[\]{}|]/g, (piece) => {
+    if (piece === "**.") return "(?:.*\\.)?";
+    if (piece === "**") return ".*";
+    return piece === "*" ? "[^.]*" : `\\${piece}`;
+  });
   const whole = new RegExp(`^${source}$`);
   return (name) => whole.test(name);
 }

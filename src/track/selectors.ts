@@ -1,5 +1,5 @@
 // Which tensors are looked at, and how often: globs over tap names with a kind before them and a cadence beside them.
-import { suggestion, UserError } from "../errors.ts";
+import { nearest, suggestion, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
 
 export { globOf } from "../glob.ts";
@@ -89,11 +89,11 @@ export function checkSelectors(
   for (const { text, matches } of select.map(selectorOf)) {
     if (subjects.some(matches)) continue;
     const name = text.replace(/^!/, "").replace(/^\w+:/, "");
-    throw new UserError(
-      `${place}: "${text}" matches nothing that this model has.${
-        suggestion(name, subjects.map((subject) => subject.name))
-      }`,
-    );
+    const near = nearest(name, subjects.map((subject) => subject.name));
+    const remedy = near === undefined
+      ? "Names are like blocks.0.attn.q and embed.weight."
+      : `Did you mean "${near}"?`;
+    throw new UserError(`${place}: "${text}" matches nothing that this model has. ${remedy}`);
   }
 }
 

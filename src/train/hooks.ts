@@ -190,7 +190,7 @@ export function frozen(
     const matched = names.filter(globOf(glob));
     if (matched.length > 0) return matched;
     throw new UserError(
-      `${hooks.file}: freeze: "${glob}" matches no parameter.${suggestion(glob, names)}`,
+      `${hooks.file}: freeze: "${glob}" matches no parameter; names are like blocks.0.attn.wq.weight.`,
     );
   }));
 }

@@ -11,7 +11,7 @@ import {
   type Subject,
 } from "../../src/track/selectors.ts";
 
-Deno.test("a glob: * is within one part, ** any number of parts, everything else itself", () => {
+Deno.test("a glob: * is within one part, ** anything at all, everything else itself", () => {
   const matches: [string, string, boolean][] = [
     ["blocks.*.attn.*", "blocks.0.attn.q", true],
     ["blocks.*.attn.*", "blocks.0.attn.wq.weight", false],
@@ -24,6 +24,9 @@ Deno.test("a glob: * is within one part, ** any number of parts, everything else
     ["blocks.**.weight", "blocks.0.attn.wq.weight", true],
     ["blocks.1*", "blocks.12", true],
     ["embed", "pos_embed", false],
+    ["**_out", "blocks.0.attn_out", true],
+    ["blocks.**.weight", "blocks.weight", true],
+    ["**.bias", "xbias", false],
     ["a+b", "aab", false],
     ["blocks.0.ln1", "blocksx0xln1", false],
   ];
