@@ -1,16 +1,18 @@
 // Draws a run's charts, or any metric of several runs: deno task plot runs/latest --metric loss --x tokens
 import {
+  captureCharts,
   type ChartedRun,
-  ClosedPipe,
   type Command,
   fileError,
+  findLog,
   metricChart,
   numberOption,
   progressUnit,
-  resolveRun,
   runCharts,
   runCommand,
+  type RunFolder,
   suggestion,
+  textOutput,
   UserError,
   writeFileAtomic,
 } from "../mod.ts";
@@ -48,6 +50,7 @@ const command: Command = {
 interface Named {
   readonly given: string;
   readonly log: string;
+  readonly run?: RunFolder;
   /** The same for two names of one log. */
   readonly real: string;
   /** Where its charts go. */
@@ -56,21 +59,14 @@ interface Named {
   readonly names: readonly string[];
 }
 
-/** Where no link can be made these are files, and hold the path of a run. */
-const POINTERS = ["latest", "best", "last"];
-
 async function named(given: string): Promise<Named> {
-  if (given === "-") return { given, log: "-", real: "-", charts: "charts", names: ["standard input"] };
-  const isLog = await Deno.stat(given).then((found) => !found.isDirectory, () => false) &&
-    !POINTERS.includes(basename(given));
-  const run = isLog ? undefined : (await resolveRun(given)).run;
-  if (run === null) throw new UserError(`${given}: a checkpoint outside a run has no log.`);
-  const log = run?.log ?? given;
+  const { log, run } = await findLog(given);
+  if (log === "-") return { given, log, real: log, charts: "charts", names: ["standard input"] };
   const folder = dirname(resolve(log));
   const name = basename(dirname(folder));
   const names = run ? [name, `${name}/${basename(folder)}`, folder] : [given];
   const real = await Deno.realPath(log).catch(() => resolve(log));
-  return { given, log, real, charts: join(dirname(log), "charts"), names };
+  return { given, log, run, real, charts: join(dirname(log), "charts"), names };
 }
 
 /** Runs under names that differ: the short one where it does, else a longer one. */
@@ -88,8 +84,11 @@ function distinct(runs: readonly Named[]): ChartedRun[] {
 
 /** Draws what each log has. */
 async function drawAll(runs: readonly Named[]): Promise<void> {
-  for (const { log, charts, given, names: [name] } of runs) {
-    const drawn = await runCharts(log, given === log ? undefined : name);
+  for (const { log, run, charts, given, names: [name] } of runs) {
+    const drawn = {
+      ...await runCharts(log, given === log ? undefined : name),
+      ...(run ? await captureCharts(run) : {}),
+    };
     if (Object.keys(drawn).length === 0) throw new UserError(`${given}: the log has nothing to draw yet.`);
     try {
       await Deno.mkdir(charts, { recursive: true });
@@ -100,17 +99,6 @@ async function drawAll(runs: readonly Named[]): Promise<void> {
       await writeFileAtomic(join(charts, file), svg);
       console.log(join(charts, file));
     }
-  }
-}
-
-/** The whole text to the standard output. */
-function print(text: string): void {
-  const bytes = new TextEncoder().encode(text);
-  try {
-    for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
-  } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) throw new ClosedPipe("The reader has gone.");
-    throw fileError("standard output", error);
   }
 }
 
@@ -150,8 +138,11 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   }
   const svg = await metricChart(charted, { show, second: values.second, x, log: flags.log });
   const out = values.out ?? "plot.svg";
-  if (out === "-") print(svg);
-  else {
+  if (out === "-") {
+    const output = textOutput();
+    output.write(svg);
+    output.flush();
+  } else {
     await writeFileAtomic(out, svg);
     console.log(out);
   }

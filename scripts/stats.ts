@@ -1,19 +1,18 @@
 // Prints statistics from a run's log, or what there is to ask for: deno task stats runs/latest --tap 'blocks.*.attn.*'
 import {
-  ClosedPipe,
   type Command,
-  fileError,
+  findLog,
   logSummariser,
   numberOption,
   onlyName,
   readLog,
-  resolveRun,
   runCommand,
   statFormat,
   statRows,
   type StatSelection,
   statWriter,
   summaryLines,
+  textOutput,
   UserError,
 } from "../mod.ts";
 
@@ -43,28 +42,6 @@ const command: Command = {
   ],
 };
 
-/** Text to the standard output, in pieces large enough to be quick. */
-function output(): { write(text: string): void; flush(): void } {
-  let held = "";
-  const flush = () => {
-    const bytes = new TextEncoder().encode(held);
-    held = "";
-    try {
-      for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
-    } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) throw new ClosedPipe("The reader has gone.");
-      throw fileError("standard output", error);
-    }
-  };
-  return {
-    write(text) {
-      held += text;
-      if (held.length >= 65536) flush();
-    },
-    flush,
-  };
-}
-
 /** `3..9`, `3..`, `..9` or `3`. */
 function stepsOption(text: string): [number, number] {
   const [, from, dots, to] = /^(\d*)(\.\.)?(\d*)$/.exec(text) ?? [];
@@ -90,17 +67,9 @@ function selectionOf({ tap, kind, stat, layer, head, steps, every }: Values): St
   };
 }
 
-/** The log that a path stands for: a run's, the file itself, or `-`, the standard input. */
-async function logOf(path: string): Promise<string> {
-  const isFile = await Deno.stat(path).then((found) => found.isFile, () => false);
-  const log = isFile || path === "-" ? path : (await resolveRun(path)).run?.log;
-  if (log === undefined) throw new UserError(`${path}: a checkpoint outside a run has no log.`);
-  return log;
-}
-
 await runCommand(command, async ({ positionals, values }) => {
-  const log = await logOf(onlyName(positionals, "run or log") ?? "runs/latest");
-  const { write, flush } = output();
+  const { log } = await findLog(onlyName(positionals, "run or log") ?? "runs/latest");
+  const { write, flush } = textOutput();
   if (Object.values(values).every((value) => value === undefined)) {
     const summariser = logSummariser();
     for await (const record of readLog(log)) summariser.add(record);

@@ -1,7 +1,7 @@
 // What every script does: read its arguments, end with the right exit code, and tell a user's mistake in one line.
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { suggestion, UserError } from "./errors.ts";
-import { ClosedPipe } from "./track/records.ts";
+import { ClosedPipe, fileError } from "./track/records.ts";
 import { VERSION } from "./version.ts";
 
 /** An option of a script. */
@@ -170,4 +170,46 @@ export function interruptSignal(): AbortController {
   Deno.addSignalListener("SIGINT", stop);
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", stop);
   return controller;
+}
+
+/** The standard output as text: what is written is held until it is worth a call, or flushed. */
+export interface TextOutput {
+  /** Takes text. */
+  write(text: string): void;
+  /** Sends what is held. */
+  flush(): void;
+}
+
+/**
+ * Text to the standard output, in pieces large enough to be quick.
+ *
+ * @throws ClosedPipe when the reader has gone; UserError where the output is a file on a full disk
+ *
+ * @example
+ * ```ts
+ * import { textOutput } from "../mod.ts";
+ * const out = textOutput();
+ * out.write("step,loss\n");
+ * out.flush();
+ * ```
+ */
+export function textOutput(): TextOutput {
+  let held = "";
+  const flush = () => {
+    const bytes = new TextEncoder().encode(held);
+    held = "";
+    try {
+      for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
+    } catch (error) {
+      if (error instanceof Deno.errors.BrokenPipe) throw new ClosedPipe("The reader has gone.");
+      throw fileError("standard output", error);
+    }
+  };
+  return {
+    write(text) {
+      held += text;
+      if (held.length >= 65536) flush();
+    },
+    flush,
+  };
 }

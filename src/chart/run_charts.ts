@@ -21,9 +21,11 @@ const STRETCHES = 1024;
 function lossCharts(): LogCharts {
   const steps = thinner<StepRecord>(STRETCHES, ({ loss }) => loss);
   const splits = new Map<string, ReturnType<typeof thinner<EvalRecord>>>();
+  let unigramNats: number | undefined;
   return {
-    types: ["step", "eval"],
+    types: ["run", "step", "eval"],
     add(record) {
+      if (record.type === "run") unigramNats = record.unigram_nats ?? undefined;
       if (record.type === "step") steps.add(record);
       if (record.type !== "eval") return;
       if (!splits.has(record.split)) splits.set(record.split, thinner(STRETCHES, ({ loss }) => loss));
@@ -32,7 +34,7 @@ function lossCharts(): LogCharts {
     draw(name) {
       const records = [...steps.items(), ...[...splits.values()].flatMap((split) => split.items())];
       const drawn: Record<string, string> = records.length > 0
-        ? { "loss.svg": lossChart(records, { title: `Loss of ${name}` }) }
+        ? { "loss.svg": lossChart(records, { title: `Loss of ${name}`, unigramNats }) }
         : {};
       return drawn;
     },

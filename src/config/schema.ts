@@ -175,7 +175,7 @@ const hooks = z.object({
     "A TypeScript file whose hooks, batch transforms, freezing and metrics the run takes; null: none.",
   ),
 }, { error: "a mapping of keys" }).catchall(
-  z.union([z.number(), z.boolean(), z.string()], { error: "a number, true or false, or text" }),
+  z.union([z.number(), z.boolean(), z.string(), z.null()], { error: "a number, true or false, or text" }),
 );
 
 /** The validator itself, for this room alone: {@link configSchema} shows what others may rely on. */

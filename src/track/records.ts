@@ -23,6 +23,8 @@ export type RunRecord = {
   /** Bytes. */
   memory: { parameters: number; optimizer: number; activations: number; total: number };
   git: string | null;
+  /** Entropy of the token frequencies of a text, in nats; null for a task. */
+  unigram_nats?: number | null;
 };
 
 /** One optimizer step; `step` counts from 1, `loss` is in nats a token, `lr` the rate used for this update. */

@@ -7,6 +7,7 @@ export {
   type RunState,
   saveCheckpoint,
 } from "./checkpoint.ts";
+export { captureCharts } from "./capture_charts.ts";
 export { type Evaluated, type Evaluator, evaluator } from "./evaluate.ts";
 export { type Experiment, generatorOf, type Model, modelOf, prepare } from "./experiment.ts";
 export {
@@ -42,6 +43,7 @@ export {
 export type { Outcome, Progress } from "./run.ts";
 export {
   createRunFolder,
+  findLog,
   type ResolvedRun,
   resolveRun,
   type RunFolder,
@@ -56,7 +58,7 @@ export {
   type TensorStorage,
   toFloat32,
 } from "./safetensors.ts";
-export type { Look, StatisticsTable } from "./tracked.ts";
+export type { Column, Look, StatisticsTable } from "./tracked.ts";
 export { learningRate, type Schedule } from "./schedule.ts";
 export { type Cost, costOf, resume, train, type Trained, type TrainOptions } from "./train.ts";
 export { type Check, verifyCheckpoint } from "./verify.ts";

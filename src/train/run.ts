@@ -2,23 +2,17 @@
 // while the device works on the next window; nothing the loop keeps grows with the steps.
 import { join } from "node:path";
 import { generate } from "../analysis/generate.ts";
-import { lossChart, thinner } from "../chart/mod.ts";
+import { runCharts } from "../chart/mod.ts";
 import type { Config } from "../config/mod.ts";
 import type { Device, Program } from "../device/device.ts";
 import type { Values } from "../graph/tensor.ts";
-import {
-  type EvalRecord,
-  type LogRecord,
-  type LogWriter,
-  readLog,
-  type StatRecord,
-  type StepRecord,
-} from "../track/records.ts";
+import type { EvalRecord, LogRecord, LogWriter, StatRecord } from "../track/records.ts";
 import { dueAt } from "../track/selectors.ts";
 import { type Best, type Checkpoint, putModel, putOptimizer, saveCheckpoint } from "./checkpoint.ts";
 import { type Evaluator, evaluator } from "./evaluate.ts";
 import { type Experiment, generatorOf, type Model } from "./experiment.ts";
 import { type Capture, capturer } from "./capture.ts";
+import { captureCharts } from "./capture_charts.ts";
 import { frozen, transformed } from "./hooks.ts";
 import { inductionProbe, type Probe } from "./probe.ts";
 import { initialise, readParameters } from "./parameters.ts";
@@ -449,39 +443,23 @@ async function sampleNow(
   return await generate(device, generatorOf(experiment), { prompt, tokens, temperature, topK, seed, signal });
 }
 
-/** The end of a run: its sample, the chart of its loss, the last record. */
+/** The end of a run: its sample, its charts, the last record. */
 async function finish(
-  { config, unigramNats }: Experiment,
+  { config }: Experiment,
   { folder, log, sampled }: RunOptions,
   { step, best }: Progressing,
   text: string | undefined,
   began: number,
 ): Promise<void> {
   const { prompt, temperature, top_k, seed } = config.sample;
-  await drawLoss(folder, unigramNats);
+  const charts = { ...await runCharts(folder.log), ...await captureCharts(folder) };
+  for (const [file, svg] of Object.entries(charts)) await writeFileAtomic(join(folder.charts, file), svg);
   if (text !== undefined && !sampled) {
     log.write({ type: "sample", step, prompt, text, temperature, top_k, nucleus: null, seed });
   }
   const seconds = (performance.now() - began) / 1000;
-  const files = ["config.yaml", "log.ndjson", "charts/loss.svg"];
+  const files = ["config.yaml", "log.ndjson", ...Object.keys(charts).sort().map((file) => `charts/${file}`)];
   if (best) files.push("checkpoints/best");
   files.push("checkpoints/last");
   log.write({ type: "done", step, seconds, best, files });
-}
-
-/** Points of a line of the chart that are held: more than it can show, fewer than a long run has. */
-const CHART_POINTS = 4096;
-
-/** Draws the whole log, in memory that does not grow with it. */
-async function drawLoss(folder: RunFolder, unigramNats: number | undefined): Promise<void> {
-  const opening: LogRecord[] = [];
-  const steps = thinner<StepRecord>(CHART_POINTS, ({ loss }) => loss);
-  const evaluations = thinner<EvalRecord>(CHART_POINTS, ({ loss }) => loss);
-  for await (const record of readLog(folder.log)) {
-    if (record.type === "run") opening.push(record);
-    if (record.type === "step") steps.add(record);
-    if (record.type === "eval") evaluations.add(record);
-  }
-  const records = [...opening, ...steps.items(), ...evaluations.items()];
-  await writeFileAtomic(join(folder.charts, "loss.svg"), lossChart(records, { unigramNats }));
 }

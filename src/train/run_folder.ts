@@ -383,3 +383,24 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
     : `There are no runs in ${runs} yet.`;
   throw new UserError(`${path}: not found, ${expected}. ${near ? `Did you mean "${near}"?` : known}`);
 }
+
+/**
+ * The log that a name stands for: a run's (see `resolveRun`), a log file itself, or `-`, the standard input.
+ *
+ * @throws {UserError} where there is no such run or file, or it is a checkpoint outside a run
+ *
+ * @example
+ * ```ts
+ * import { findLog, readLog } from "../../mod.ts";
+ * const { log } = await findLog("runs/latest");
+ * for await (const record of readLog(log)) console.log(record.type);
+ * ```
+ */
+export async function findLog(given: string): Promise<{ log: string; run?: RunFolder }> {
+  if (given === "-") return { log: "-" };
+  const isFile = await Deno.stat(given).then((found) => !found.isDirectory, () => false);
+  if (isFile && !POINTERS.includes(basename(given))) return { log: given };
+  const { run } = await resolveRun(given);
+  if (run === null) throw new UserError(`${given}: a checkpoint outside a run has no log.`);
+  return { log: run.log, run };
+}

@@ -25,8 +25,10 @@ import { flat, type Layout, parameterViews } from "./parameters.ts";
 export const STATISTICS_ROWS = 32;
 
 /** Statistics that stand together in a row. */
-interface Column {
+export interface Column {
+  /** Of what. */
   readonly kind: Kind;
+  /** Name of the tap or the parameter. */
   readonly tap: string;
   /** Where they begin. */
   readonly at: number;

@@ -121,7 +121,7 @@ async function openingOf(
   { memory }: Cost,
   now: Date,
 ): Promise<RunRecord> {
-  const { config, parameters } = experiment;
+  const { config, parameters, unigramNats } = experiment;
   return {
     type: "run",
     name: config.name,
@@ -135,6 +135,7 @@ async function openingOf(
     tokens_per_step: config.train.batch * config.train.accumulate * config.model.context,
     memory,
     git: await gitCommit(),
+    unigram_nats: unigramNats ?? null,
   };
 }
 

@@ -11,14 +11,16 @@ export const ROOT: URL = new URL("../../", import.meta.url);
 const VULKAN = ["DENO_WEBGPU_BACKEND", "XDG_RUNTIME_DIR"];
 
 /** Names of the tasks that are scripts. */
-export const SCRIPTS: readonly ("train" | "generate" | "verify_load" | "check_attention" | "stats" | "report")[] = [
+export const SCRIPTS = [
   "train",
   "generate",
   "verify_load",
   "check_attention",
+  "analyze_softmax_jacobian",
+  "plot",
   "stats",
   "report",
-];
+] as const;
 
 /** How a script ended. */
 export interface Ended {
