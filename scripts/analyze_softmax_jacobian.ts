@@ -37,18 +37,18 @@ import {
 
 const command: Command = {
   name: "analyze_softmax_jacobian",
-  summary: "takes softmax's Jacobian apart while a model trains, or at a run's checkpoints",
+  summary: "takes softmax's Jacobian apart, in training or at checkpoints",
   usage: "[config or run] [key=value ...] [options]",
   options: {
     steps: {
       type: "string",
       value: "N,N,...",
-      help: "when to look: 0, a tenth, a fifth and the end of the training, or a run's every checkpoint",
+      help: "when to look; 0, a tenth, a fifth and the end, or every checkpoint",
     },
     batches: { type: "string", value: "N", help: "batches for a mean and its 95% interval", default: "4" },
     compare: {
       type: "boolean",
-      help: "also train with exact, diag and ste backward passes, and with sigmoid, from one seed",
+      help: "also train with exact, diag, ste and sigmoid from one seed",
     },
     out: {
       type: "string",

@@ -20,7 +20,7 @@ import { basename, dirname, join, resolve } from "node:path";
 
 const command: Command = {
   name: "plot",
-  summary: "draws the charts of runs as SVG; with no option all that a run's log has, into its charts folder",
+  summary: "draws charts of runs as SVG; with no option all that a log has",
   usage: "[run or log ...] [options]",
   options: {
     metric: {

@@ -28,22 +28,12 @@ const command: Command = {
   examples: ["deno task report runs/latest", "deno task report nanogpt_cpu --out nanogpt.html"],
 };
 
-/** Whether a log has its last record. */
-async function isFinished(log: string): Promise<boolean> {
-  for await (const record of readLog(log, { types: ["done"] })) if (record.type === "done") return true;
-  return false;
-}
-
-/**
- * The charts of a run by file name: those of its log, drawn as the log is now, and whatever else lies in its folder. Of a
- * finished run the loss is the chart that the run drew, which knows the entropy of its text.
- */
+/** The charts of a run by file name: those of its log, drawn as the log is now, and whatever else lies in its folder. */
 async function chartsOf({ log, charts }: RunFolder): Promise<Record<string, string>> {
   const drawn = await runCharts(log);
-  const own = await isFinished(log) ? ["loss.svg"] : [];
   const entries = await Array.fromAsync(Deno.readDir(charts)).catch(() => []);
   for (const { name } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
-    if (!/^[^.].*\.svg$/.test(name) || (name in drawn && !own.includes(name))) continue;
+    if (!/^[^.].*\.svg$/.test(name) || name in drawn) continue;
     drawn[name] = await Deno.readTextFile(join(charts, name));
   }
   return drawn;

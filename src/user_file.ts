@@ -11,8 +11,8 @@ import { UserError } from "./errors.ts";
  * @example
  * ```ts
  * import { exportsOf } from "../mod.ts";
- * await Deno.writeTextFile("mine.ts", "export const answer = 42;");
- * console.log((await exportsOf("mine.ts", "hooks.file")).answer); // 42
+ * await Deno.writeTextFile("answer.ts", "export const answer = 42;");
+ * console.log((await exportsOf("answer.ts", "hooks.file")).answer); // 42
  * ```
  */
 export async function exportsOf(file: string, what: string): Promise<Record<string, unknown>> {

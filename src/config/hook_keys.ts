@@ -58,9 +58,9 @@ function expected({ default: start, min = -Infinity, max = Infinity, oneOf }: Ho
  * @example
  * ```ts
  * import { resolveConfig, withHookKeys } from "../../mod.ts";
- * await Deno.writeTextFile("mine.ts", "export const keys = { share: { default: 0.1, min: 0, max: 1 } };");
- * const config = resolveConfig({ hooks: { file: "mine.ts" } }, { place: "mine.yaml", name: "mine" });
- * console.log((await withHookKeys(config, "mine.yaml")).hooks); // { file: "mine.ts", share: 0.1 }
+ * await Deno.writeTextFile("share.ts", "export const keys = { share: { default: 0.1, min: 0, max: 1 } };");
+ * const config = resolveConfig({ hooks: { file: "share.ts" } }, { place: "mine.yaml", name: "mine" });
+ * console.log((await withHookKeys(config, "mine.yaml")).hooks); // { file: "share.ts", share: 0.1 }
  * ```
  */
 export async function withHookKeys(config: Config, place: string): Promise<Config> {

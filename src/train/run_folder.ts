@@ -391,9 +391,8 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
  *
  * @example
  * ```ts
- * import { findLog, readLog } from "../../mod.ts";
- * const { log } = await findLog("runs/latest");
- * for await (const record of readLog(log)) console.log(record.type);
+ * import { findLog } from "../../mod.ts";
+ * console.log((await findLog("runs/latest")).log);
  * ```
  */
 export async function findLog(given: string): Promise<{ log: string; run?: RunFolder }> {
