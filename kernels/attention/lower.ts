@@ -131,6 +131,7 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
     KEY_BLOCKS: keyBlocks,
     MODIFIES: modifies(attrs),
     SOFTMAX: isSoftmax(attrs),
+    SIGMOID: attrs.activation === "sigmoid",
     FIRST_TOP: float(one ? 0 : -1e30),
     FIRST_SUM: float(one ? 1 : 0),
     DIVIDES: attrs.divide !== "none",

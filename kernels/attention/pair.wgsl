@@ -20,8 +20,17 @@ fn pair_of(seen: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32, 
   var ds = select(0f, da, seen);
 //! end
 //! else
-  let a = select(0f, row * activation(s), seen);
-  var ds = select(0f, row * activation_slope(s) * da, seen);
+//! if SIGMOID
+  // One exponential for both: the slope is e / (1 + e)^2 with e = exp(-s).
+  let e = exp(min(-s, 80f));
+  let phi = 1f / (1f + e);
+  let phi_slope = e * phi * phi;
+//! else
+  let phi = activation(s);
+  let phi_slope = activation_slope(s);
+//! end
+  let a = select(0f, row * phi, seen);
+  var ds = select(0f, row * phi_slope * da, seen);
 //! end
   return Pair(a, ds);
 }
