@@ -43,19 +43,56 @@ if (!await hasAdapter() && !(await installAdapter() && await hasAdapter())) {
   Deno.exit(1);
 }
 
-const tests = new Deno.Command(Deno.execPath(), {
-  args: ["test", "--allow-all", "--no-check", ...(Deno.args.length ? Deno.args : ["tests/"])],
-  env: { NO_COLOR: "1" },
-  stdout: "piped",
-}).spawn();
-let tail = "";
-for await (const chunk of tests.stdout.pipeThrough(new TextDecoderStream())) {
-  await Deno.stdout.write(new TextEncoder().encode(chunk));
-  tail = (tail + chunk).slice(-4096);
+/** Test files of a folder and those below it, in order of their names. */
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await Array.fromAsync(Deno.readDir(folder));
+  entries.sort((a, b) => a.name < b.name ? -1 : 1);
+  const found = entries.map(({ name, isDirectory }) => {
+    if (isDirectory) return filesIn(`${folder}/${name}`);
+    return name.endsWith("_test.ts") ? [`${folder}/${name}`] : [];
+  });
+  return (await Promise.all(found)).flat();
 }
-const { code } = await tests.status;
-const counts = [...tail.matchAll(/(\d+) passed.*?\| (\d+) failed/g)].at(-1);
-const [passed, failed] = counts ? [Number(counts[1]), Number(counts[2])] : [0, 0];
-// A run that fails without a failed test (a file that does not load, a leak) is a failure all the same.
-console.log(`${passed} passed, ${code !== 0 && failed === 0 ? 1 : failed} failed`);
-Deno.exit(code);
+
+interface Counted {
+  readonly code: number;
+  readonly passed: number;
+  readonly failed: number;
+}
+
+/** Runs some tests in a process of their own; what they print goes to `show`. */
+async function run(tests: readonly string[], show: (text: string) => void): Promise<Counted> {
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["test", "--allow-all", "--no-check", ...tests],
+    env: { NO_COLOR: "1" },
+    stdout: "piped",
+  }).spawn();
+  let tail = "";
+  for await (const chunk of process.stdout.pipeThrough(new TextDecoderStream())) {
+    show(chunk);
+    tail = (tail + chunk).slice(-4096);
+  }
+  const { code } = await process.status;
+  const counts = [...tail.matchAll(/(\d+) passed.*?\| (\d+) failed/g)].at(-1);
+  const [passed, failed] = counts ? [Number(counts[1]), Number(counts[2])] : [0, 0];
+  // A run that fails without a failed test (a file that does not load, a leak) is a failure all the same.
+  return { code, passed, failed: code !== 0 && failed === 0 ? 1 : failed };
+}
+
+const print = (text: string): void => {
+  const bytes = new TextEncoder().encode(text);
+  for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
+};
+
+// Two at a time: compiling a shader and the oracles keep one core busy each. Every other file, so that both have some of
+// each room; the second's output follows the first's.
+const files = await filesIn("tests");
+const groups = Deno.args.length ? [Deno.args] : [0, 1].map((half) => files.filter((_, i) => i % 2 === half));
+let held = "";
+const results = await Promise.all(
+  groups.map((tests, i) => run(tests, i === 0 ? print : (text) => held += text)),
+);
+print(held);
+const sum = (of: (result: Counted) => number) => results.reduce((total, result) => total + of(result), 0);
+console.log(`${sum(({ passed }) => passed)} passed, ${sum(({ failed }) => failed)} failed`);
+Deno.exit(results.find(({ code }) => code !== 0)?.code ?? 0);
