@@ -95,6 +95,9 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
     eval: { every: 100, batches: 0, split: "val" },
     sample: { prompt: "\n", tokens: 200, temperature: 0.8, top_k: null, seed: 1 },
     output: { dir: "runs", checkpoint_every: 0 },
+    track: [],
+    capture: [],
+    hooks: { file: null },
   });
 });
 
@@ -167,7 +170,7 @@ Deno.test("each mistake is one line with the place, the key, what was found and 
     [
       '"a\\nb": 1',
       '"a\\nb": unknown key. Known: name, seed, device, data, tokenizer, model, train, optimizer, ' +
-      "schedule, eval, sample, output.",
+      "schedule, eval, sample, output, track, capture, hooks.",
     ],
   ];
   for (const [yaml, expected] of cases) assert.equal(message(yaml), `configs/a.yaml: ${expected}`, yaml);
@@ -291,7 +294,8 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
       if (path !== ".name") assert.deepEqual(schema.default, value, `${path} has its default`);
       return 1;
     }
-    assert.equal(schema.additionalProperties, false, path);
+    // What else stands under hooks is for a hooks file to say.
+    if (path !== ".hooks") assert.equal(schema.additionalProperties, false, path);
     const record = value as Record<string, unknown>;
     assert.deepEqual(Object.keys(schema.properties).sort(), Object.keys(record).sort(), path);
     return Object.entries(schema.properties).reduce(
@@ -300,7 +304,7 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
     );
   };
   const schema = configJsonSchema() as Schema & { required?: string[] };
-  assert.equal(leaves(schema, configSchema.parse({ name: "a" }), ""), 76);
+  assert.equal(leaves(schema, configSchema.parse({ name: "a" }), ""), 79);
   assert.equal(schema.required, undefined);
   assert.equal(schema.properties?.train.properties?.steps.type, "integer");
 });

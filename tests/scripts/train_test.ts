@@ -13,7 +13,7 @@ import {
 } from "./harness.ts";
 
 const FIELDS: Record<string, string> = {
-  run: "v type name time heed deno device seed config parameters tokens_per_step memory git",
+  run: "v type name time heed deno device seed config parameters tokens_per_step memory git unigram_nats",
   step: "v type step samples tokens counter epoch loss lr grad_norm clipped ms tokens_per_s",
   eval: "v type step split loss perplexity accuracy tokens",
   checkpoint: "v type step path sha256 val_loss",
