@@ -1,19 +1,28 @@
 // Trains a model from a configuration: deno task train [config] [key=value ...]
 import {
+  type Arguments,
   ClosedPipe,
   type Command,
   exportsHooks,
   findModifier,
+  formatResults,
   interruptSignal,
-  loadConfig,
+  loadSweep,
   type LogWriter,
   onlyName,
   openLog,
+  planTable,
   type Progress,
+  resultTable,
   resume,
   runCommand,
+  runSweep,
   splitOverrides,
   stdoutLog,
+  type Sweep,
+  sweepJobs,
+  type SweepRun,
+  textOutput,
   train,
   type Trained,
   UserError,
@@ -21,7 +30,7 @@ import {
 
 const command: Command = {
   name: "train",
-  summary: "trains a small transformer and logs every step",
+  summary: "trains a small transformer and logs every step, or many where a key has a list of values",
   usage: "[config] [key=value ...] [options]",
   options: {
     device: {
@@ -31,8 +40,10 @@ const command: Command = {
     },
     "dry-run": {
       type: "boolean",
-      help: "print the resolved plan and its memory, and stop before the first step",
+      help: "print the resolved runs, their parameters, memory and steps, and run nothing",
     },
+    ablate: { type: "boolean", help: "also run each entry of the configuration's ablations" },
+    jobs: { type: "boolean", help: "print the runs as NDJSON commands for other machines" },
     ndjson: {
       type: "string",
       value: "FILE|-",
@@ -49,16 +60,19 @@ const command: Command = {
     "deno task train",
     "deno task train nanogpt_cpu train.steps=500 model.dim=64",
     "deno task train copy --ndjson - | jq -c 'select(.type == \"eval\") | [.step, .loss]'",
+    "deno task train default 'optimizer.lr=[1e-3,3e-3]' 'model.dim=[32,64]'",
+    "deno task train default 'seed=[1,2,3]' --jobs | jq -r '.command | @sh' | xargs -P 2 -L 1 env",
     "deno task train --resume runs/latest",
   ],
 };
 
+const CLEARED = "\r\x1b[2K";
 const seconds = (s: number) => s >= 90 ? `${Math.round(s / 60)} min` : `${Math.round(s)} s`;
 
-function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress): void {
+function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress, before = ""): void {
   const rate = `${(tokensPerSecond / 1000).toFixed(1)}k tokens/s`;
   const line = `step ${step}/${steps}  loss ${loss.toFixed(4)}  ${rate}  ${seconds(secondsLeft)} left`;
-  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[2K${line}`));
+  Deno.stderr.writeSync(new TextEncoder().encode(`${CLEARED}${before}${line}`));
 }
 
 /** A file of records that goes again where a mistake leaves it empty. */
@@ -110,13 +124,46 @@ function report(trained: Trained, say: (line: string) => void): void {
   say(`${folder.path}: log.ndjson, charts/loss.svg, ${checkpoints}`);
 }
 
-await runCommand(command, async ({ positionals, values, flags }) => {
+/** Runs a sweep, a line a run; then a table and a chart. */
+async function sweepAll(
+  sweep: Sweep,
+  { records, stop, say }: { records?: LogWriter; stop: AbortController; say: (line: string) => void },
+): Promise<number> {
+  const terminal = Deno.stderr.isTerminal();
+  const count = sweep.runs.length;
+  const lead = ({ name }: SweepRun, index: number) => `${index + 1}/${count} ${name}  `;
+  const { folder, results, stopped, charted } = await runSweep(sweep, {
+    records,
+    signal: stop.signal,
+    progress: terminal ? (run, index, progress) => show(progress, lead(run, index)) : undefined,
+    ended(run, index, { steps, split, last, best }, before) {
+      const losses = `${split} loss ${last?.loss.toFixed(4)}, best ${best?.loss.toFixed(4) ?? "none"}`;
+      const line = `${lead(run, index)}step ${steps}: ${losses}${before ? " (ended before)" : ""}`;
+      console.error(`${terminal ? CLEARED : ""}${line}`);
+    },
+  });
+  if (stopped) {
+    if (stop.signal.reason === "closed pipe") return 0;
+    if (terminal) console.error();
+    const { name } = sweep.runs[results.length];
+    console.error(`Stopped and saved at step ${stopped.step} of ${name}. Go on with the same command.`);
+    return 130;
+  }
+  say(formatResults(resultTable(results, ["seconds", "state", "log"]), "table").trimEnd());
+  const few = charted < count ? ` (the best ${charted} of ${count})` : "";
+  say(`${folder}: val_loss.svg${few}, index.json, a folder for each run`);
+  return 0;
+}
+
+/** The runs that are asked for, or undefined where one is to go on. */
+async function asked({ positionals, values, flags }: Arguments): Promise<Sweep | undefined> {
   const { names, overrides } = splitOverrides(positionals);
   const name = onlyName(names, "configuration");
-  if (values.resume !== undefined && positionals.length > 0) {
-    throw new UserError(
-      `${positionals[0]}: a run goes on with its own configuration; leave it out after --resume.`,
-    );
+  if (values.resume !== undefined) {
+    const extra = positionals[0] ??
+      ["ablate", "jobs"].filter((option) => flags[option]).map((o) => `--${o}`)[0];
+    if (extra === undefined) return undefined;
+    throw new UserError(`${extra}: a run goes on with its own configuration; leave it out after --resume.`);
   }
   if (values.hooks !== undefined && await exportsHooks(values.hooks)) {
     overrides.unshift(`hooks.file=${JSON.stringify(values.hooks)}`);
@@ -124,11 +171,25 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     overrides.push(`model.block.attention.modifier=${JSON.stringify(await findModifier(values.hooks))}`);
   }
   if (values.device !== undefined) overrides.push(`device=${values.device}`);
+  return await loadSweep(name ?? "default", overrides, { ablate: flags.ablate });
+}
+
+await runCommand(command, async (args) => {
+  const { values, flags } = args;
+  const sweep = await asked(args);
+  if (sweep && (flags.jobs || sweep.swept && flags["dry-run"])) {
+    const { write, flush } = textOutput();
+    if (flags.jobs) { for (const job of sweepJobs(sweep)) write(`${JSON.stringify(job)}\n`); }
+    else write(formatResults(await planTable(sweep), "table"));
+    flush();
+    return 0;
+  }
   const stop = interruptSignal();
   const toStdout = values.ndjson === "-";
   const say = toStdout ? console.error : console.log;
   const terminal = Deno.stderr.isTerminal();
   using records = recordsTo(values.ndjson, stop);
+  if (sweep?.swept) return await sweepAll(sweep, { records, stop, say });
   const options = {
     records,
     signal: stop.signal,
@@ -136,9 +197,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     progress: terminal ? show : undefined,
     announce: (lines: readonly string[]) => lines.forEach((line) => console.error(line)),
   };
-  const trained = values.resume === undefined
-    ? await train(await loadConfig(name ?? "default", overrides), options)
-    : await resume(values.resume, options);
+  const trained = sweep ? await train(sweep.runs[0].config, options) : await resume(values.resume!, options);
   if (terminal) console.error();
   if (!trained) return 0;
   if (trained.finished) {

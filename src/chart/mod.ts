@@ -12,6 +12,7 @@ export { lossChart, type LossChartOptions } from "./loss_chart.ts";
 export { metricChart, type MetricChartOptions } from "./metric_chart.ts";
 export { type ChartedRun, type ProgressUnit, progressUnit, type StatChoice } from "./metric_lines.ts";
 export { normsCharts } from "./norms_chart.ts";
+export { type ResultsChart, resultsChart } from "./results_chart.ts";
 export { runCharts } from "./run_charts.ts";
 export { thin, type Thinner, thinner } from "./thin.ts";
 export { type ReportOptions, runReport } from "./report.ts";

@@ -1,4 +1,4 @@
-// From a path or a bare name on the command line to a Config: the only file of this room that touches the disk.
+// From a path or a bare name on the command line to a Config: all that this room asks of the disk.
 
 import { basename, dirname, parse } from "node:path";
 import { nearest, suggestion, UserError } from "../errors.ts";
@@ -43,7 +43,8 @@ async function missingMessage(path: string): Promise<string> {
   const here = await yamlNames(folder);
   if (isBare(path)) {
     const stem = (name: string) => parse(name).name;
-    const known = (await yamlNames(PROJECT_CONFIGS) ?? []).map(stem);
+    const own = await yamlNames("configs/") ?? [];
+    const known = [...new Set([...own, ...await yamlNames(PROJECT_CONFIGS) ?? []].map(stem))].sort();
     const local = nearest(path, (here ?? []).map(stem));
     const near = nearest(path, known) ?? here?.find((name) => stem(name) === local);
     const remedy = near === undefined ? ` Known: ${known.join(", ")}.` : ` Did you mean "${near}"?`;
@@ -56,23 +57,62 @@ async function missingMessage(path: string): Promise<string> {
   return `${show(path)}: no such file.${remedy}`;
 }
 
-/** The file a path or bare name stands for, and what to call it in messages. */
-async function locate(path: string): Promise<{ file: string | URL; place: string }> {
+/** A file, and what to call it in messages. */
+export type Located = { file: string | URL; place: string };
+
+/** The file a path or bare name stands for. */
+async function locate(path: string): Promise<Located> {
   const kind = await kindOf(path);
   if (kind === "file") return { file: path, place: path };
   if (isBare(path)) {
+    const place = `configs/${path}.yaml`;
+    if (await kindOf(place) === "file") return { file: place, place };
     const file = new URL(`${encodeURIComponent(path)}.yaml`, PROJECT_CONFIGS);
-    if (await kindOf(file) === "file") return { file, place: `configs/${path}.yaml` };
+    if (await kindOf(file) === "file") return { file, place };
   }
   if (kind === "folder") throw new UserError(`${path}: expected a YAML file, found a folder.`);
   throw new UserError(await missingMessage(path));
 }
 
 /**
+ * The files that a path or bare name stands for when several may run: `small` is `configs/small.yaml` and every
+ * `configs/small-*.yaml` beside it, in the order of their names.
+ */
+export async function locateAll(path: string): Promise<Located[]> {
+  if (isBare(path) && await kindOf(path) !== "file") {
+    for (const folder of ["configs/", PROJECT_CONFIGS]) {
+      const names = (await yamlNames(folder) ?? []).map((name) => parse(name)).filter(({ name, ext }) =>
+        ext === ".yaml" && (name === path || name.startsWith(`${path}-`))
+      ).map(({ name }) => name).sort();
+      if (names.length === 0) continue;
+      return names.map((name) => {
+        const place = `configs/${name}.yaml`;
+        return {
+          file: typeof folder === "string" ? place : new URL(`${encodeURIComponent(name)}.yaml`, folder),
+          place,
+        };
+      });
+    }
+  }
+  return [await locate(path)];
+}
+
+/** The mapping that a file holds. */
+export async function readRaw({ file, place }: Located): Promise<Record<string, unknown>> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(file);
+  } catch (error) {
+    throw new UserError(`${place}: it cannot be read: ${reason(error)}`);
+  }
+  return parseConfig(text, place);
+}
+
+/**
  * Reads a configuration, applies the overrides in their order and resolves it.
  *
- * @param path a YAML file; or a bare name such as `nanogpt_cpu`, which is `configs/nanogpt_cpu.yaml` of the project
- *   where the working folder has no file of that name
+ * @param path a YAML file; or a bare name such as `nanogpt_cpu`, which is `configs/nanogpt_cpu.yaml` of the working
+ *   folder or of the project where the working folder has no file of that name
  * @param overrides as `applyOverride` takes them
  * @throws {UserError} where the file is missing (with the nearest name there is) or a fault is in it or an override
  *
@@ -84,13 +124,8 @@ async function locate(path: string): Promise<{ file: string | URL; place: string
  * ```
  */
 export async function loadConfig(path: string, overrides: readonly string[]): Promise<Config> {
-  const { file, place } = await locate(path);
-  let text: string;
-  try {
-    text = await Deno.readTextFile(file);
-  } catch (error) {
-    throw new UserError(`${place}: it cannot be read: ${reason(error)}`);
-  }
-  const raw = overrides.reduce(applyOverride, parseConfig(text, place));
+  const located = await locate(path);
+  const { place } = located;
+  const raw = overrides.reduce(applyOverride, await readRaw(located));
   return await withHookKeys(resolveConfig(raw, { place, name: parse(place).name, overrides }), place);
 }

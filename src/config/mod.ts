@@ -13,6 +13,7 @@
 
 export { type HookKey, withHookKeys } from "./hook_keys.ts";
 export { loadConfig } from "./load.ts";
+export { loadSweep, type Sweep, type SweepOptions, type SweepRun } from "./load_sweep.ts";
 export { applyOverride } from "./override.ts";
 export { type ConfigOrigin, resolveConfig } from "./resolve.ts";
 export type { BlockConfig, ModelConfig } from "./model_schema.ts";

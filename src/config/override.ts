@@ -1,5 +1,5 @@
-// Overrides from the command line: `model.dim=256`, `data.files.0=x.txt`, `~model.dropout`. They change the raw
-// mapping before it is validated, so that a key means the same in a file and on the command line.
+// Overrides from the command line: `model.dim=256`, `data.files.0=x.txt`, `+share=0.1`, `~model.dropout`. They change
+// the raw mapping before it is validated, so that a key means the same in a file and on the command line.
 
 import { suggestion, UserError } from "../errors.ts";
 import { configSchema } from "./schema.ts";
@@ -9,17 +9,23 @@ import { parseValue } from "./yaml.ts";
 /** An override taken apart; `drop` is `~key`, which has no value. */
 export type Override = { text: string; path: string[]; drop: boolean; value: unknown };
 
-/** Takes `key=value` or `~key` apart; throws a UserError with an example where it is neither. */
+/** Takes `key=value`, `+key=value` or `~key` apart; throws a UserError with an example where it is none of them. */
 export function parseOverride(text: string): Override {
   const equals = text.indexOf("=");
   const drop = text.startsWith("~");
-  const key = drop ? text.slice(1) : text.slice(0, equals);
+  const declared = text.startsWith("+");
+  const key = drop ? text.slice(1) : text.slice(declared ? 1 : 0, equals);
+  if (declared && (equals === -1 || !/^[\w-]+$/.test(key))) {
+    throw new UserError(
+      `override ${show(text)}: expected +key=value for a key that a hooks file declares, such as +share=0.1.`,
+    );
+  }
   if ((drop ? equals !== -1 : equals === -1) || !/^[\w-]+(\.[\w-]+)*$/.test(key)) {
     throw new UserError(
       `override ${show(text)}: expected key=value such as model.dim=256, or ~key such as ~model.dropout.`,
     );
   }
-  const path = key.split(".");
+  const path = declared ? ["hooks", key] : key.split(".");
   if (drop) return { text, path, drop, value: undefined };
   try {
     return { text, path, drop, value: parseValue(text.slice(equals + 1)) };
@@ -100,7 +106,8 @@ function withoutKey(node: unknown, depth: number, override: Override): unknown {
 /**
  * The raw configuration with one override applied; `raw` itself is not changed. `key.path=value` sets (the value is
  * a YAML scalar or flow collection, a number in the path is a list's index, a list not set starts as its default),
- * `~key.path` drops a key that is set. Keys are not checked here: validation refuses the unknown ones.
+ * `+key=value` sets `hooks.key`, `~key.path` drops a key that is set. Keys are not checked here: validation refuses the
+ * unknown ones.
  *
  * @throws {UserError} where the override has another form, or its path leads through a value that holds no keys
  *

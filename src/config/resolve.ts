@@ -106,7 +106,7 @@ function withBlocks(raw: Record<string, unknown>): Record<string, unknown> {
  * The configuration that a raw mapping stands for: every key typed, defaults filled in, keys checked against one
  * another (heads divide dim, the choices of each block suit one another, splits sum below 1, the split to evaluate on is
  * not empty, a cosine with steps of its own outlasts its warmup). Entries of `model.blocks` are laid over `model.block`.
- * Whether `data.source` exists is for the data to say.
+ * Whether `data.source` exists is for the data to say. `ablations` describe other runs and are left out.
  *
  * @param raw what `parseConfig` and `applyOverride` give
  * @param origin the place for messages, the run's name where `raw` has none, and the overrides already applied
@@ -120,7 +120,8 @@ function withBlocks(raw: Record<string, unknown>): Record<string, unknown> {
  * ```
  */
 export function resolveConfig(raw: Record<string, unknown>, origin: ConfigOrigin): Config {
-  const named = withBlocks(Object.hasOwn(raw, "name") ? raw : { name: origin.name, ...raw });
+  const { ablations: _, ...own } = raw;
+  const named = withBlocks(Object.hasOwn(own, "name") ? own : { name: origin.name, ...own });
   const result = definition.safeParse(named);
   if (!result.success) {
     const { issues } = result.error;

@@ -198,6 +198,12 @@ export const definition = section({
   hooks: hooks.prefault({}).describe("Code of your own, and the keys it declares."),
 });
 
+/** A key of files alone: no run has it, `loadSweep` makes runs of it. */
+const ablations = z.record(z.string(), z.union([nonEmptyText(), z.array(nonEmptyText())])).optional()
+  .describe(
+    "What --ablate tries, by name: an override such as model.positions=none, or a list of them.",
+  );
+
 /**
  * The definition of a configuration: every key typed and defaulted, unknown keys refused. It checks one key at a
  * time and throws the validator's own error; `resolveConfig` also checks keys against one another and throws one line.
@@ -222,7 +228,7 @@ export const configSchema: ConfigSchema = definition;
  */
 export function configJsonSchema(): object {
   const { required: _, ...schema } = z.toJSONSchema(
-    definition,
+    definition.extend({ ablations }),
     {
       io: "input",
       title: "heed configuration",

@@ -63,6 +63,13 @@ export function parseValue(written: string): unknown {
   }
 }
 
+/** A value on one line, as {@link parseValue} reads it back. */
+export function writeValue(value: unknown): string {
+  // The dumper's own form of 1e-7, "1.e-7", reads worse.
+  if (typeof value === "number" && load(String(value)) === value) return String(value);
+  return dump(value, { flowLevel: 0, lineWidth: -1, noRefs: true }).trimEnd();
+}
+
 /**
  * A resolved configuration as YAML: parsing and resolving it gives the same configuration.
  *

@@ -1,5 +1,6 @@
 // The door of the tracking room.
 export * from "./records.ts";
+export * from "./results.ts";
 export * from "./selectors.ts";
 export * from "./stat_rows.ts";
 export * from "./stat_formats.ts";

@@ -2,6 +2,7 @@
 // of any size passes through: columns are as wide as their headings and the widest number.
 
 import { nearest, UserError } from "../errors.ts";
+import { csvField } from "./csv.ts";
 import type { StatRow } from "./stat_rows.ts";
 
 /** How rows of statistics are written. */
@@ -53,11 +54,6 @@ export function shortNumber(value: number | null | undefined, digits = 6): strin
   if (Number.isInteger(value) && size < 1e9) return String(value + 0);
   if (size < 1e-4 || size >= 1e7) return value.toExponential(digits - 2).replace("e+", "e");
   return String(Number(value.toPrecision(digits)));
-}
-
-/** A field of CSV as RFC 4180 has it. */
-function csvField(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
 function csvNumber(value: number | null): string {

@@ -60,5 +60,23 @@ export {
 } from "./safetensors.ts";
 export type { Column, Look, StatisticsTable } from "./tracked.ts";
 export { learningRate, type Schedule } from "./schedule.ts";
-export { type Cost, costOf, resume, train, type Trained, type TrainOptions } from "./train.ts";
+export {
+  type Job,
+  planTable,
+  runSweep,
+  sweepFolder,
+  sweepJobs,
+  type SweepOutcome,
+  type SweepTold,
+} from "./sweep.ts";
+export {
+  type Cost,
+  costOf,
+  type PlannedRun,
+  planRun,
+  resume,
+  train,
+  type Trained,
+  type TrainOptions,
+} from "./train.ts";
 export { type Check, verifyCheckpoint } from "./verify.ts";

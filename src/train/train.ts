@@ -1,5 +1,5 @@
 // Training as a person asks for it: from a configuration to a run folder, or on from where a run stood.
-import { chooseDevice } from "../device/choose.ts";
+import { chooseDevice, type Chosen } from "../device/choose.ts";
 import type { Device } from "../device/device.ts";
 import { type Plan, plan } from "../device/plan.ts";
 import type { Target } from "../graph/tensor.ts";
@@ -155,6 +155,39 @@ interface Continued extends Logged {
   readonly folder: RunFolder;
 }
 
+/** Opens the device that the rest of a run takes. */
+async function deviceFor(experiment: Experiment, done: number): Promise<Chosen> {
+  const { device, model, train } = experiment.config;
+  const { flops } = costOf(experiment);
+  return await chooseDevice(device, { flops, dispatches: 40 * model.layers, steps: train.steps - done });
+}
+
+/** A run before its first step. */
+export interface PlannedRun extends Pick<RunRecord, "parameters" | "memory"> {
+  /** The device it would take: `webgpu` or `cpu`. */
+  readonly device: string;
+}
+
+/**
+ * What a run would take, on the device that it would take; nothing is compiled or written.
+ *
+ * @throws {UserError} for what `train` would refuse before its first step: data, sizes, a device that is not there
+ *
+ * @example
+ * ```ts
+ * import { loadConfig, planRun } from "../../mod.ts";
+ * const { parameters, memory } = await planRun(await loadConfig("default", ["device=cpu"]));
+ * console.log(parameters, memory.total);
+ * ```
+ */
+export async function planRun(config: Config): Promise<PlannedRun> {
+  const experiment = await prepare(config);
+  const { device: opened } = await deviceFor(experiment, 0);
+  using device = opened;
+  const { memory } = costOf(experiment, device.target);
+  return { parameters: experiment.parameters, memory, device: device.kind };
+}
+
 async function start(
   experiment: Experiment,
   options: TrainOptions,
@@ -162,12 +195,7 @@ async function start(
 ): Promise<Trained | undefined> {
   const { config } = experiment;
   const done = from?.checkpoint.state.step ?? 0;
-  const estimate = costOf(experiment);
-  const { device: opened, reason } = await chooseDevice(config.device, {
-    flops: estimate.flops,
-    dispatches: 40 * config.model.layers,
-    steps: config.train.steps - done,
-  });
+  const { device: opened, reason } = await deviceFor(experiment, done);
   using device = opened;
   const cost = costOf(experiment, device.target);
   options.announce?.(announcement(experiment, device, reason, cost));

@@ -20,6 +20,7 @@ export const SCRIPTS = [
   "plot",
   "stats",
   "report",
+  "collect",
 ] as const;
 
 /** How a script ended. */

@@ -9,7 +9,7 @@ import {
   numberOption,
   splitOverrides,
 } from "../../src/command.ts";
-import { loadConfig } from "../../src/config/mod.ts";
+import { loadSweep } from "../../src/config/mod.ts";
 import { UserError } from "../../src/errors.ts";
 import { VERSION } from "../../src/version.ts";
 import { inFolder, script, SCRIPTS } from "./harness.ts";
@@ -52,7 +52,7 @@ for (const name of SCRIPTS) {
         if (name !== "train" || args.includes("--resume")) continue;
         const positionals = args.slice(0, args.findIndex((arg) => arg.startsWith("--")) >>> 0);
         const { names, overrides } = splitOverrides(positionals);
-        assert.equal((await loadConfig(names[0] ?? "default", overrides)).name, names[0] ?? "default");
+        assert.equal((await loadSweep(names[0] ?? "default", overrides)).name, names[0] ?? "default");
       }
     }));
 }

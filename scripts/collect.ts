@@ -1,0 +1,57 @@
+// Reads the logs of many runs back into one table: deno task collect runs --format csv
+import {
+  type Command,
+  findLogs,
+  formatResults,
+  resultsChart,
+  resultTable,
+  runCommand,
+  runResult,
+  statFormat,
+  textOutput,
+  UserError,
+  writeFileAtomic,
+} from "../mod.ts";
+
+const command: Command = {
+  name: "collect",
+  summary: "reads the logs of all runs below folders, from any machine, into one table",
+  usage: "[folder or log ...] [options]",
+  options: {
+    format: {
+      type: "string",
+      value: "table|csv|ndjson",
+      help: "losses are in nats a token, seconds those of the steps",
+      default: "table",
+    },
+    chart: { type: "string", value: "FILE", help: "draw the validation losses against steps as well" },
+  },
+  examples: [
+    "deno task collect",
+    "deno task collect runs/grid-sweep-1f2e3d4c --chart losses.svg",
+    "deno task collect /shared/runs --format csv > runs.csv",
+    "deno task collect runs --format ndjson | jq -s 'min_by(.best_loss) | .name'",
+  ],
+};
+
+await runCommand(command, async ({ positionals, values }) => {
+  const format = statFormat(values.format!);
+  const folders = positionals.length > 0 ? positionals : ["runs"];
+  const logs = new Set((await Promise.all(folders.map(findLogs))).flat());
+  const results = [];
+  for (const log of logs) {
+    const result = await runResult(log);
+    if (result) results.push(result);
+    else console.error(`${log}: has no run record and is left out.`);
+  }
+  if (results.length === 0) throw new UserError(`${folders.join(", ")}: there is no log of a run below.`);
+  const chart = values.chart === undefined ? undefined : await resultsChart(results);
+  const { write, flush } = textOutput();
+  write(formatResults(resultTable(results, format === "table" ? ["log"] : []), format));
+  flush();
+  if (!chart) return 0;
+  await writeFileAtomic(values.chart!, chart.svg);
+  const few = chart.shown < results.length ? `: the ${chart.shown} best of ${results.length}` : "";
+  console.error(`${values.chart}${few}`);
+  return 0;
+});

@@ -1,0 +1,44 @@
+// The losses of many runs on one chart. What a chart cannot tell apart it leaves out: the runs that did worst.
+
+import { basename, dirname } from "node:path";
+import { UserError } from "../errors.ts";
+import type { RunResult } from "../track/results.ts";
+import { LINE_STYLES } from "./document.ts";
+import { metricChart } from "./metric_chart.ts";
+
+/** A chart that compares runs. */
+export interface ResultsChart {
+  /** An SVG document. */
+  readonly svg: string;
+  /** How many of the runs it shows. */
+  readonly shown: number;
+}
+
+/**
+ * The validation losses of runs against steps, or their training losses where none has validated; of more than 24 runs
+ * the 24 that did best, in their order.
+ *
+ * @throws {UserError} where there is no loss to draw, or a log cannot be read
+ *
+ * @example
+ * ```ts
+ * import { resultsChart, runResult } from "../../mod.ts";
+ * const result = await runResult("runs/latest/log.ndjson");
+ * if (result) await Deno.writeTextFile("runs.svg", (await resultsChart([result])).svg);
+ * ```
+ */
+export async function resultsChart(results: readonly RunResult[]): Promise<ResultsChart> {
+  const validated = results.filter(({ split, last }) => split === "val" && last !== null);
+  const drawable = validated.length > 0 ? validated : results.filter(({ steps }) => steps > 0);
+  if (drawable.length === 0) throw new UserError("There is no loss to draw: no run has made a step.");
+  const worst = (result: RunResult) => result.best?.loss ?? Infinity;
+  const best = new Set(drawable.toSorted((a, b) => worst(a) - worst(b) || 0).slice(0, LINE_STYLES));
+  const shown = drawable.filter((result) => best.has(result));
+  const runs = shown.map(({ name, log }) => {
+    const folder = dirname(log);
+    const same = shown.filter((other) => other.name === name).length;
+    return { name: same === 1 ? name : `${name}/${basename(folder)}`, log };
+  });
+  const show = validated.length > 0 ? "val_loss" : "loss";
+  return { svg: await metricChart(runs, { show }), shown: shown.length };
+}

@@ -1,0 +1,204 @@
+// What a run came to, read back from its log, and many of them as one table: for people, or for other tools. Only logs
+// are read, so that runs may come from any machine and any folder.
+
+import { join } from "node:path";
+import { UserError } from "../errors.ts";
+import { csvField } from "./csv.ts";
+import { fileError, formatRecord, type LogRecord, readLog } from "./records.ts";
+import { shortNumber, type StatFormat } from "./stat_formats.ts";
+import type { LossAt } from "./summary.ts";
+
+/** What a run came to. */
+export interface RunResult {
+  /** Path of its log. */
+  readonly log: string;
+  /** Its name. */
+  readonly name: string;
+  /** Whether it has ended. */
+  readonly finished: boolean;
+  /** Number of trained values. */
+  readonly parameters: number;
+  /** Steps made. */
+  readonly steps: number;
+  /** The evaluated split; null where nothing was evaluated yet. */
+  readonly split: string | null;
+  /** The evaluation of the least finite loss, in nats a token; null where there was none. */
+  readonly best: LossAt | null;
+  /** The last evaluation; null where there was none. */
+  readonly last: LossAt | null;
+  /** Sum of the times of its steps: without evaluations, pauses, and what was done twice after a kill. */
+  readonly seconds: number;
+  /** Its resolved configuration, every key by its path; a list of plain values is one text of JSON. */
+  readonly keys: ReadonlyMap<string, string | number | boolean | null>;
+}
+
+/** Rows under columns. */
+export interface ResultTable {
+  /** Names of the columns. */
+  readonly columns: readonly string[];
+  /** A row a run; null where it has no such key, or no number yet. */
+  readonly rows: readonly (readonly (string | number | boolean | null)[])[];
+}
+
+type Leaf = string | number | boolean | null;
+
+const isPlain = (value: unknown): value is Leaf => value === null || typeof value !== "object";
+
+function* leavesOf(value: unknown, path: string): Generator<[string, Leaf]> {
+  if (isPlain(value)) yield [path, value];
+  else if (Array.isArray(value) && value.every(isPlain)) yield [path, JSON.stringify(value)];
+  else {for (const [key, entry] of Object.entries(value!)) {
+      yield* leavesOf(entry, path ? `${path}.${key}` : key);
+    }}
+}
+
+/**
+ * What a run came to, in one pass over its log; undefined where the log has no `run` record, and so is not one of a run.
+ *
+ * @param log its path
+ * @throws {UserError} where it cannot be read, or a line before the last is no record
+ *
+ * @example
+ * ```ts
+ * import { runResult } from "../../mod.ts";
+ * const result = await runResult("runs/latest/log.ndjson");
+ * console.log(result?.name, result?.best?.loss);
+ * ```
+ */
+export async function runResult(log: string): Promise<RunResult | undefined> {
+  let found: Pick<RunResult, "name" | "parameters" | "keys"> | undefined;
+  let [steps, ms, finished] = [0, 0, false];
+  let [split, best, last]: [string | null, LossAt | null, LossAt | null] = [null, null, null];
+  for await (const record of readLog(log, { types: ["run", "step", "eval", "done"] })) {
+    if (record.type === "run") {
+      const { name, parameters, config } = record;
+      found ??= { name, parameters, keys: new Map(leavesOf(config ?? {}, "")) };
+    } else if (record.type === "step") {
+      steps = record.step;
+      ms += Number.isFinite(record.ms) ? record.ms : 0;
+    } else if (record.type === "eval") {
+      const { step, loss } = record;
+      [split, last] = [record.split, { step, loss }];
+      if (loss < (best?.loss ?? Infinity)) best = last;
+    } else if (record.type === "done") finished = true;
+  }
+  return found && { log, ...found, finished, steps, split, best, last, seconds: ms / 1000 };
+}
+
+/**
+ * The paths of all files `log.ndjson` below a folder, sorted; links are not followed, so that `latest` counts once. The
+ * path of a log itself stands for that log.
+ *
+ * @throws {UserError} where it is not there, or the system refuses
+ *
+ * @example
+ * ```ts
+ * import { findLogs } from "../../mod.ts";
+ * console.log(await findLogs("runs"));
+ * ```
+ */
+export async function findLogs(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  try {
+    if (!(await Deno.stat(folder)).isDirectory) return [folder];
+    for await (const { name, isFile, isDirectory } of Deno.readDir(folder)) {
+      if (isFile && name === "log.ndjson") found.push(join(folder, name));
+      if (isDirectory) found.push(...await findLogs(join(folder, name)));
+    }
+  } catch (error) {
+    throw fileError(folder, error);
+  }
+  return found.sort();
+}
+
+/** They differ between any two runs, or say nothing about what was learned. */
+const NOT_VARIED = ["name", "output.dir"];
+
+/** The keys in which the configurations of runs differ, in their order. */
+function variedKeys(results: readonly RunResult[]): string[] {
+  const keys = new Set(results.flatMap((result) => [...result.keys.keys()]));
+  return [...keys].filter((key) => {
+    const [first, ...others] = results.map((result) => result.keys.get(key));
+    return !NOT_VARIED.includes(key) && others.some((value) => !Object.is(value, first));
+  });
+}
+
+/**
+ * Runs as a table: `name`, the keys in which their configurations differ, `parameters`, `steps` made, the best evaluation
+ * (`best_loss`, nats a token, at `best_step`), the last (`last_loss`), `seconds` of training, `state` (`done` or
+ * `unfinished`) and `log`.
+ *
+ * @param without columns that are left out
+ *
+ * @example
+ * ```ts
+ * import { findLogs, formatResults, resultTable, runResult } from "../../mod.ts";
+ * const results = await Promise.all((await findLogs("runs")).map(runResult));
+ * console.log(formatResults(resultTable(results.filter((result) => result !== undefined)), "table"));
+ * ```
+ */
+export function resultTable(results: readonly RunResult[], without: readonly string[] = []): ResultTable {
+  const varied = variedKeys(results);
+  const columns = [
+    "name",
+    ...varied,
+    ..."parameters steps best_loss best_step last_loss seconds state log".split(" "),
+  ];
+  const rows = results.map(({ name, keys, parameters, steps, best, last, seconds, finished, log }) => [
+    name,
+    ...varied.map((key) => keys.get(key) ?? null),
+    parameters,
+    steps,
+    best?.loss ?? null,
+    best?.step ?? null,
+    last?.loss ?? null,
+    Number(seconds.toPrecision(4)),
+    finished ? "done" : "unfinished",
+    log,
+  ]);
+  const kept = (_: unknown, i: number) => !without.includes(columns[i]);
+  return { columns: columns.filter(kept), rows: rows.map((row) => row.filter(kept)) };
+}
+
+function alignedLines({ columns, rows }: ResultTable): string {
+  const cell = (value: string | number | boolean | null) =>
+    value === null || typeof value === "number" ? shortNumber(value) : String(value);
+  const texts = rows.map((row) => row.map(cell));
+  const right = columns.map((_, i) => rows.every((row) => row[i] === null || typeof row[i] === "number"));
+  const widths = columns.map((name, i) => Math.max(name.length, ...texts.map((row) => row[i].length)));
+  return [columns, ...texts].map((row) => {
+    const padded = row.map((text, i) => right[i] ? text.padStart(widths[i]) : text.padEnd(widths[i]));
+    return `${padded.join("  ").trimEnd()}\n`;
+  }).join("");
+}
+
+function csvLines({ columns, rows }: ResultTable): string {
+  const field = (value: string | number | boolean | null) => {
+    if (typeof value === "number" && !Number.isFinite(value)) return shortNumber(value);
+    return csvField(String(value ?? ""));
+  };
+  return [columns, ...rows].map((row) => `${row.map(field).join(",")}\n`).join("");
+}
+
+/**
+ * A table as text: aligned columns for people, CSV (RFC 4180; null is empty), or NDJSON, an object of type `result` a
+ * row, whose numbers that are not finite are told as in a log. A newline at the end.
+ *
+ * @throws {UserError} for NDJSON with a column of the name `v` or `type`
+ *
+ * @example
+ * ```ts
+ * import { formatResults } from "../../mod.ts";
+ * formatResults({ columns: ["name", "steps"], rows: [["tiny", 6]] }, "csv"); // name,steps\ntiny,6\n
+ * ```
+ */
+export function formatResults(table: ResultTable, format: StatFormat): string {
+  if (format === "table") return alignedLines(table);
+  if (format === "csv") return csvLines(table);
+  const reserved = table.columns.find((name) => name === "v" || name === "type");
+  if (reserved !== undefined) throw new UserError(`${reserved}: cannot be a column of NDJSON.`);
+  return table.rows.map((row) => {
+    const fields = Object.fromEntries(table.columns.map((name, i) => [name, row[i]]));
+    return `${formatRecord({ type: "result", ...fields } as unknown as LogRecord)}\n`;
+  }).join("");
+}

@@ -1,0 +1,241 @@
+// A sweep on disk: a folder of its own with its runs, an index of those that have ended and a chart that compares them.
+// What the runs are is in the folder's name, so that the same command finds the same folder and goes on where it stopped.
+
+import { dirname, join, relative } from "node:path";
+import { resultsChart } from "../chart/mod.ts";
+import type { Sweep, SweepRun } from "../config/mod.ts";
+import { writeValue } from "../config/yaml.ts";
+import { UserError } from "../errors.ts";
+import { fileError, readLog } from "../track/records.ts";
+import { type ResultTable, type RunResult, runResult } from "../track/results.ts";
+import type { Progress } from "./run.ts";
+import { checkpointSteps, runFolder, sha256Hex, writeFileAtomic } from "./run_folder.ts";
+import { planRun, resume, train, type Trained, type TrainOptions } from "./train.ts";
+
+/** Whom a sweep tells how far it is, besides what each run takes. */
+export interface SweepTold extends Pick<TrainOptions, "records" | "signal"> {
+  /** Told after each window of steps; `index` counts runs from 0. */
+  readonly progress?: (run: SweepRun, index: number, progress: Progress) => void;
+  /** Told when a run has ended, or is found to have ended before. */
+  readonly ended?: (run: SweepRun, index: number, result: RunResult, before: boolean) => void;
+}
+
+/** How a sweep ended. */
+export interface SweepOutcome {
+  /** Its folder. */
+  readonly folder: string;
+  /** What the runs that have ended came to, in order. */
+  readonly results: readonly RunResult[];
+  /** The run that the signal stopped; undefined where all have ended. */
+  readonly stopped: Trained | undefined;
+  /** How many runs its chart shows, of more than it can tell apart the best; 0 where it was stopped. */
+  readonly charted: number;
+}
+
+/**
+ * The folder of a sweep, `<output.dir>/<name>-sweep-<id>`: the id is a hash of the resolved runs, so that the same
+ * command finds the folder again and any other has another.
+ *
+ * @example
+ * ```ts
+ * import { loadSweep, sweepFolder } from "../../mod.ts";
+ * sweepFolder(await loadSweep("default", ["seed=[1, 2]"])); // "runs/default-sweep-..."
+ * ```
+ */
+export function sweepFolder({ name, runs }: Sweep): string {
+  const what = JSON.stringify(runs.map(({ name, config }) => [name, config]));
+  const id = sha256Hex(new TextEncoder().encode(what)).slice(0, 8);
+  return join(runs[0].config.output.dir, `${name}-sweep-${id}`);
+}
+
+/** One run of a sweep as a command, for whatever runs commands. */
+export interface Job {
+  /** Version of this record. */
+  readonly v: 1;
+  /** Number of the run, from 1. */
+  readonly run: number;
+  /** Its name. */
+  readonly name: string;
+  /** The words of the command. */
+  readonly command: readonly string[];
+}
+
+/**
+ * The runs of a sweep as commands that need nothing of one another. Their runs go into the sweep's folder: the command
+ * of the sweep itself, given afterwards, finds them ended and compares them.
+ *
+ * @example
+ * ```ts
+ * import { loadSweep, sweepJobs } from "../../mod.ts";
+ * for (const job of sweepJobs(await loadSweep("default", ["seed=[1, 2]"]))) console.log(JSON.stringify(job));
+ * ```
+ */
+export function sweepJobs(sweep: Sweep): Job[] {
+  const folder = sweepFolder(sweep);
+  return sweep.runs.map(({ name, file, overrides }, i) => {
+    const own = sweep.swept ? [`name=${writeValue(name)}`, `output.dir=${writeValue(folder)}`] : [];
+    return { v: 1, run: i + 1, name, command: ["deno", "task", "train", file, ...overrides, ...own] };
+  });
+}
+
+/** What `act` throws, with the run's name before it. */
+async function named<T>(name: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(`${name}: ${error.message}`);
+    throw error;
+  }
+}
+
+/**
+ * What the runs of a sweep would take, as a table: `name`, `parameters`, `memory` in all, `steps` and `device`. Nothing
+ * is written.
+ *
+ * @throws {UserError} for what `train` would refuse before its first step, with the run's name
+ *
+ * @example
+ * ```ts
+ * import { formatResults, loadSweep, planTable } from "../../mod.ts";
+ * const sweep = await loadSweep("default", ["model.dim=[32, 64]", "device=cpu"]);
+ * console.log(formatResults(await planTable(sweep), "table"));
+ * ```
+ */
+export async function planTable({ runs }: Sweep): Promise<ResultTable> {
+  const rows: (string | number)[][] = [];
+  for (const { name, config } of runs) {
+    const { parameters, memory, device } = await named(name, () => planRun(config));
+    rows.push([name, parameters, `${(memory.total / 2 ** 20).toFixed(1)} MiB`, config.train.steps, device]);
+  }
+  return { columns: ["name", "parameters", "memory", "steps", "device"], rows };
+}
+
+async function hasEnded(log: string): Promise<boolean> {
+  if (!await Deno.stat(log).then(({ isFile }) => isFile, () => false)) return false;
+  for await (const record of readLog(log, { types: ["done"] })) if (record.type === "done") return true;
+  return false;
+}
+
+/** Where the folders of a run stand, the newest first. */
+async function foldersOf(folder: string, name: string): Promise<string[]> {
+  try {
+    const entries = await Array.fromAsync(Deno.readDir(join(folder, name)));
+    return entries.filter(({ isDirectory }) => isDirectory).map((entry) => join(folder, name, entry.name))
+      .sort()
+      .reverse();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw fileError(join(folder, name), error);
+  }
+}
+
+/** What stands of a run: a folder where it has ended, or one with a checkpoint to go on from. */
+async function standing(folder: string, name: string): Promise<{ ended?: string; stopped?: string }> {
+  const folders = await foldersOf(folder, name);
+  for (const path of folders) if (await hasEnded(runFolder(path).log)) return { ended: path };
+  for (const path of folders) {
+    if ((await checkpointSteps(runFolder(path))).length > 0) return { stopped: path };
+  }
+  return {};
+}
+
+/** Paths of the runs that the index says have ended, by name. What cannot be read is found again from the folders. */
+async function readIndex(path: string): Promise<Map<string, string>> {
+  try {
+    const { ended } = JSON.parse(await Deno.readTextFile(path));
+    return new Map((ended as { name: string; path: string }[]).map(({ name, path }) => [name, path]));
+  } catch {
+    return new Map();
+  }
+}
+
+/** Keeps a second process out of a sweep's folder; a folder that stays empty goes again. */
+async function claim(folder: string): Promise<Disposable> {
+  const parent = dirname(folder);
+  const before = await Deno.stat(parent).then(() => true, () => false);
+  const path = join(folder, ".lock");
+  let file: Deno.FsFile;
+  let mine: boolean;
+  try {
+    await Deno.mkdir(folder, { recursive: true });
+    file = await Deno.open(path, { write: true, create: true });
+    mine = await file.tryLock(true);
+  } catch (error) {
+    throw fileError(folder, error);
+  }
+  if (!mine) {
+    file.close();
+    throw new UserError(`${folder}: another process is running this sweep.`);
+  }
+  return {
+    [Symbol.dispose]() {
+      file.close();
+      try {
+        Deno.removeSync(path);
+        Deno.removeSync(folder);
+        if (!before) Deno.removeSync(parent);
+      } catch { /* There is something in it. */ }
+    },
+  };
+}
+
+/** Runs one run of a sweep, from the start or from where it stood. */
+async function runOne(
+  { name, config }: SweepRun,
+  folder: string,
+  stopped: string | undefined,
+  options: TrainOptions,
+): Promise<Trained> {
+  const trained = await named(name, () => {
+    if (stopped !== undefined) return resume(stopped, options);
+    return train({ ...config, output: { ...config.output, dir: folder } }, options);
+  });
+  return trained!;
+}
+
+/**
+ * Runs a sweep in its folder, one run after another: those that have ended are not run again, one that was stopped or
+ * killed goes on from its last checkpoint. `index.json` lists the runs that have ended, `val_loss.svg` compares them.
+ *
+ * @throws {UserError} for everything a user can mend, with the run's name, and where another process runs the sweep
+ *
+ * @example
+ * ```ts
+ * import { formatResults, loadSweep, resultTable, runSweep } from "../../mod.ts";
+ * const short = ["train.steps=3", "eval.batches=1", "sample.tokens=0", "device=cpu"];
+ * const { results } = await runSweep(await loadSweep("default", ["optimizer.lr=[1e-3, 3e-3]", ...short]));
+ * console.log(formatResults(resultTable(results), "table"));
+ * ```
+ */
+export async function runSweep(sweep: Sweep, told: SweepTold = {}): Promise<SweepOutcome> {
+  const folder = sweepFolder(sweep);
+  const { records, signal } = told;
+  using _ = await claim(folder);
+  const indexPath = join(folder, "index.json");
+  const known = await readIndex(indexPath);
+  const ended: { run: number; name: string; path: string }[] = [];
+  const results: RunResult[] = [];
+  for (const [i, run] of sweep.runs.entries()) {
+    const indexed = known.get(run.name);
+    const found = indexed !== undefined && await hasEnded(runFolder(join(folder, indexed)).log)
+      ? { ended: join(folder, indexed) }
+      : await standing(folder, run.name);
+    let path = found.ended;
+    if (path === undefined) {
+      const progress = (at: Progress) => told.progress?.(run, i, at);
+      const trained = await runOne(run, folder, found.stopped, { records, signal, progress });
+      if (!trained.finished) return { folder, results, stopped: trained, charted: 0 };
+      path = trained.folder.path;
+    }
+    const result = (await runResult(runFolder(path).log))!;
+    results.push(result);
+    ended.push({ run: i + 1, name: run.name, path: relative(folder, path) });
+    if (indexed !== ended.at(-1)!.path) {
+      await writeFileAtomic(indexPath, `${JSON.stringify({ v: 1, sweep: sweep.name, ended }, null, 2)}\n`);
+    }
+    told.ended?.(run, i, result, found.ended !== undefined);
+  }
+  const { svg, shown } = await resultsChart(results);
+  await writeFileAtomic(join(folder, "val_loss.svg"), svg);
+  return { folder, results, stopped: undefined, charted: shown };
+}

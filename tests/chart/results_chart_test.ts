@@ -1,0 +1,99 @@
+// The chart that compares runs: which runs it shows, of which loss, under which names.
+
+import assert from "node:assert/strict";
+import { resultsChart } from "../../src/chart/mod.ts";
+import { formatRecord, type LogRecord } from "../../src/track/records.ts";
+import { formatResults, resultTable, type RunResult, runResult } from "../../src/track/results.ts";
+import { assertReads } from "./picture.ts";
+
+/** Results of runs made of records, each in a folder of its own. */
+async function withRuns(
+  runs: readonly { name: string; config?: unknown; losses: readonly number[]; split?: string }[],
+  body: (results: RunResult[]) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const results: RunResult[] = [];
+    for (const [i, { name, config, losses, split = "val" }] of runs.entries()) {
+      const records: unknown[] = [{ type: "run", name, config, parameters: 10 }];
+      for (const [k, loss] of losses.entries()) {
+        records.push({ type: "step", step: k + 1, loss: 2 * loss, ms: 500 });
+        records.push({ type: "eval", step: k + 1, split, loss, perplexity: 1, accuracy: 0, tokens: 1 });
+      }
+      await Deno.mkdir(`${folder}/${i}`);
+      const log = `${folder}/${i}/log.ndjson`;
+      await Deno.writeTextFile(
+        log,
+        records.map((record) => `${formatRecord(record as LogRecord)}\n`).join(""),
+      );
+      results.push((await runResult(log))!);
+    }
+    await body(results);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("of more runs than a chart tells apart, the best are shown", () => {
+  const runs = Array.from(
+    { length: 30 },
+    (_, i) => ({ name: `run-${i}-`, losses: [5, i === 3 ? NaN : 4 - i / 30] }),
+  );
+  return withRuns(runs, async (results) => {
+    const { svg, shown } = await resultsChart(results);
+    assert.equal(shown, 24);
+    // The last six began well and ended badly: 0 to 5, and the fourth of them ended with no number at all.
+    for (const [i, { name }] of runs.entries()) assert.equal(svg.includes(name), i > 5, name);
+  });
+});
+
+Deno.test("runs of one name are told apart by their folders, and training losses stand in where none has validated", () =>
+  withRuns([
+    { name: "same", losses: [3, 2] },
+    { name: "same", losses: [3, 1] },
+    { name: "unevaluated", losses: [] },
+  ], async (results) => {
+    const { svg, shown } = await resultsChart(results);
+    assert.equal(shown, 2);
+    assertReads(svg, "validation loss (nats per token)", "same/0", "same/1");
+    await withRuns([{ name: "a", losses: [3], split: "train" }], async (trained) => {
+      assertReads((await resultsChart(trained)).svg, "loss (nats per token)");
+    });
+    await assert.rejects(resultsChart([results[2]]), /^UserError: There is no loss to draw/);
+  }));
+
+Deno.test("a result is the best and the last evaluation, the keys that differ, and what is not a number is told", () =>
+  withRuns([
+    {
+      name: "a",
+      config: { name: "a", seed: 1, x: { lr: 0.1, betas: [0.9, 0.95], same: 1 }, blocks: [] },
+      losses: [3, 2, 4],
+    },
+    {
+      name: 'b,"',
+      config: { name: "b", seed: 1, x: { lr: 0.2, betas: [0.9, 0.99], same: 1 } },
+      losses: [3, NaN],
+    },
+    { name: "c", config: "odd", losses: [Infinity] },
+  ], (results) => {
+    const table = resultTable(results, ["log"]);
+    assert.deepEqual(table.columns.slice(0, 6), ["name", "seed", "x.lr", "x.betas", "x.same", "blocks"]);
+    const { columns, rows } = resultTable(results.slice(0, 2), ["log"]);
+    assert.deepEqual(columns.slice(0, 4), ["name", "x.lr", "x.betas", "blocks"]);
+    assert.deepEqual(rows[0], ["a", 0.1, "[0.9,0.95]", "[]", 10, 3, 2, 2, 4, 1.5, "unfinished"]);
+    assert.deepEqual(rows[1], ['b,"', 0.2, "[0.9,0.99]", null, 10, 2, 3, 1, NaN, 1, "unfinished"]);
+    assert.equal(
+      formatResults({ columns, rows }, "csv").split("\n")[2],
+      '"b,""",0.2,"[0.9,0.99]",,10,2,3,1,NaN,1,unfinished',
+    );
+    const [, second] = formatResults({ columns, rows }, "ndjson").split("\n").map((line) =>
+      line && JSON.parse(line)
+    );
+    assert.deepEqual([second.last_loss, second.status, second.best_loss], [null, "nan", 3]);
+    assert.match(formatResults(table, "table"), /\nc +- .* inf +0\.5 +unfinished\n$/);
+    assert.throws(
+      () => formatResults({ columns: ["type"], rows: [] }, "ndjson"),
+      /^UserError: type: cannot be/,
+    );
+    return Promise.resolve();
+  }));
