@@ -36,9 +36,20 @@ export { erf } from "./erf.ts";
 export * from "./expression.ts";
 export { grad, gradientOf } from "./gradient.ts";
 export { linear, matmul, type MatmulOptions } from "./matmul/op.ts";
+export { lion, type LionOptions, type LionState } from "./lion/op.ts";
+export { type MatrixSlot, muon, type MuonOptions, type MuonState, orthogonalised } from "./muon/op.ts";
 export { layerNorm, rmsNorm } from "./norm/op.ts";
-export { dropout, type DropoutAttrs, type NormalOptions, randomNormal } from "./random/op.ts";
+export {
+  dropout,
+  type DropoutAttrs,
+  type NormalOptions,
+  randomNormal,
+  randomUniform,
+  type UniformOptions,
+} from "./random/op.ts";
 export { randomStream, threefry2x32 } from "./random/threefry.ts";
 export { type Part, STATISTICS, statistics, type Summarised } from "./statistics/op.ts";
 export { sumAll, sumRows, sumSquares } from "./reduce/op.ts";
+export { sgd, type SgdOptions, type SgdState } from "./sgd/op.ts";
+export type { FlatUpdateOptions } from "./flat_update.ts";
 export { rope, type RopeOptions, ropeTurns } from "./rope/op.ts";

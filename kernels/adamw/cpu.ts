@@ -1,4 +1,4 @@
-// AdamW on the host.
+// AdamW and Adam on the host.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import type { AdamwOptions } from "./op.ts";
 
@@ -10,9 +10,10 @@ export function adamwCpu(
 ): void {
   const [parameter, expAvg, expAvgSq, update] = outputs as readonly [Floats, Floats, Floats, Floats?];
   const [, gradient, , , [squaredNorm], [lr, correction1, correction2], trained] = inputs;
-  const { betas: [beta1, beta2], eps, weightDecay, clip, decayed } = attrs;
+  const { betas: [beta1, beta2], eps, weightDecay, clip, decayed, coupled } = attrs;
   const factor = clip > 0 ? Math.min(1, clip / (Math.sqrt(squaredNorm) + 1e-6)) : 1;
-  const decay = 1 - lr * weightDecay;
+  const decay = coupled ? 1 : 1 - lr * weightDecay;
+  const inGradient = coupled ? weightDecay : 0;
   const rate = lr / correction1;
   for (let i = 0; i < parameter.length; i++) {
     if (trained?.[i] === 0) {
@@ -20,7 +21,7 @@ export function adamwCpu(
       continue;
     }
     const before = parameter[i];
-    const g = gradient[i] * factor;
+    const g = gradient[i] * factor + (i < decayed ? inGradient * before : 0);
     const m = beta1 * expAvg[i] + (1 - beta1) * g;
     const v = beta2 * expAvgSq[i] + (1 - beta2) * g * g;
     expAvg[i] = m;

@@ -1,4 +1,4 @@
-// AdamW over flat parameter storage with clipping by the global norm: one kernel for the whole model, in
+// AdamW, and Adam with it, over flat parameter storage with clipping by the global norm: one kernel for the whole model, in
 // place.
 import { apply, float, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/errors.ts";
@@ -11,8 +11,10 @@ export interface AdamwOptions {
   readonly betas: readonly [number, number];
   /** Added to the denominator. */
   readonly eps: number;
-  /** Decoupled weight decay, a fraction of the learning rate. */
+  /** Weight decay: decoupled, a fraction of the learning rate, or `coupled`. */
   readonly weightDecay: number;
+  /** The decay is a part of the gradient, as torch.optim.Adam has it: g + weightDecay p in the place of g. */
+  readonly coupled?: boolean;
   /** Norm that the whole gradient is clipped to; 0 leaves it alone. */
   readonly clip: number;
   /** How many parameters, from the first, decay; the rest do not. */
@@ -59,7 +61,8 @@ export const adamwOp: Op<AdamwAttrs> = {
     return written.map(({ shape, dtype }) => ({ shape, dtype }));
   },
   lower({ outputs: [parameter], attrs }) {
-    const { betas: [beta1, beta2], eps, weightDecay, clip, decayed, keepUpdate = false, freezes } = attrs;
+    const { betas: [beta1, beta2], eps, weightDecay, clip, decayed } = attrs;
+    const { keepUpdate = false, coupled = false, freezes } = attrs;
     const size = sizeOf(parameter);
     return {
       dispatches: [{
@@ -76,6 +79,7 @@ export const adamwOp: Op<AdamwAttrs> = {
           ONE_MINUS_BETA2: float(1 - beta2),
           EPS: float(eps),
           WEIGHT_DECAY: float(weightDecay),
+          COUPLED: coupled,
           UPDATED: keepUpdate,
           FREEZES: freezes,
         },
@@ -120,10 +124,11 @@ function checkOptions(size: number, { betas, eps, weightDecay, clip, decayed }: 
  *     m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2
  *     p <- p - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
  *
+ * With `coupled` it is Adam: the decay is added to the clipped gradient, g <- g + weightDecay p, and p is not shrunk.
  * A gradient that is not finite is not treated specially. Read the results through the tensors returned: the
  * plan refuses to read the old ones afterwards.
  *
- * Source: Loshchilov and Hutter 2019, in the order of torch.optim.AdamW.
+ * Source: Loshchilov and Hutter 2019, in the order of torch.optim.AdamW; Kingma and Ba 2015, torch.optim.Adam.
  *
  * @param parameter all parameters, f32 [N]
  * @param gradient of the loss, f32 [N]

@@ -1,6 +1,6 @@
 // Dropout and random numbers on the host, from the same bits as on a device.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
-import type { DropoutAttrs, NormalAttrs } from "./op.ts";
+import type { DropoutAttrs, NormalAttrs, UniformAttrs } from "./op.ts";
 import { randomStream, threefry2x32 } from "./threefry.ts";
 
 /** y[i] = x[i] / (1 - p) where the element's 32 bits reach p 2^32, else 0. */
@@ -25,13 +25,35 @@ export function dropoutThreshold(p: number): number {
   return Math.floor(p * 4294967296);
 }
 
-/** y[i] = mean + std n_i, n the normals of the stream of (seed, purpose). */
+/** A normal beyond the limit is drawn again so often at most; of a billion billion at two deviations none gets there. */
+export const ATTEMPTS = 16;
+
+/** y[i] = mean + std n_i, n the normals of the stream of (seed, purpose); attempt k goes on 2^32 k draws later. */
 export function normalCpu(
   _: readonly Values[],
   outputs: readonly Values[],
-  { attrs }: Call<NormalAttrs>,
+  { attrs: { seed, purpose, mean, std, within } }: Call<NormalAttrs>,
 ): void {
   const y = outputs[0] as Floats;
-  const stream = randomStream(attrs.seed, attrs.purpose);
-  for (let i = 0; i < y.length; i++) y[i] = attrs.mean + attrs.std * stream.normal();
+  const stream = randomStream(seed, purpose);
+  for (let i = 0; i < y.length; i++) {
+    let n = stream.normal();
+    for (let attempt = 1; Math.abs(n) > within && attempt < ATTEMPTS; attempt++) {
+      stream.position = 2 * i + 4294967296 * attempt;
+      n = stream.normal();
+    }
+    stream.position = 2 * (i + 1);
+    y[i] = mean + std * n;
+  }
+}
+
+/** y[i] = low + (high - low) u_i, u the uniforms of the stream of (seed, purpose). */
+export function uniformCpu(
+  _: readonly Values[],
+  outputs: readonly Values[],
+  { attrs: { seed, purpose, low, high } }: Call<UniformAttrs>,
+): void {
+  const y = outputs[0] as Floats;
+  const stream = randomStream(seed, purpose);
+  for (let i = 0; i < y.length; i++) y[i] = low + (high - low) * stream.uniform();
 }

@@ -44,9 +44,18 @@ fn cosine_of_turns(high: u32, low: u32) -> f32 {
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.y * groups.x * 64u + id.x;
   if (i >= SIZE) { return; }
+  var n = polar(i, 0u);
+//! if TRUNCATED
+  for (var attempt = 1u; abs(n.x * n.y) > WITHIN && attempt < ATTEMPTS; attempt++) { n = polar(i, attempt); }
+//! end
+  y[i] = MEAN + STD * n.x * n.y;
+}
+
+// Radius and cosine of the i-th normal of an attempt.
+fn polar(i: u32, attempt: u32) -> vec2f {
   let key = vec2u(SEED, PURPOSE);
-  let a = threefry(key, vec2u(2u * i, 0u));
-  let b = threefry(key, vec2u(2u * i + 1u, 0u));
+  let a = threefry(key, vec2u(2u * i, attempt));
+  let b = threefry(key, vec2u(2u * i + 1u, attempt));
   let radius = sqrt(2f * negative_log_complement(a.x >> 5u, a.y >> 6u));
-  y[i] = MEAN + STD * radius * cosine_of_turns(b.x >> 5u, b.y >> 6u);
+  return vec2f(radius, cosine_of_turns(b.x >> 5u, b.y >> 6u));
 }

@@ -1,12 +1,13 @@
-// Random numbers inside a graph: dropout and normal draws. Both are functions of (seed, counter) alone, so
+// Random numbers inside a graph: dropout, normal and uniform draws. All are functions of (seed, counter) alone, so
 // that a mask is drawn again in the backward pass instead of being stored, and a resumed run draws what an
 // uninterrupted one would.
 import { apply, float, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/errors.ts";
-import { dropoutCpu, dropoutThreshold, normalCpu } from "./cpu.ts";
+import { ATTEMPTS, dropoutCpu, dropoutThreshold, normalCpu, uniformCpu } from "./cpu.ts";
 import { hash32 } from "./threefry.ts";
 import dropoutWgsl from "./dropout.wgsl" with { type: "text" };
 import normalWgsl from "./normal.wgsl" with { type: "text" };
+import uniformWgsl from "./uniform.wgsl" with { type: "text" };
 import threefryWgsl from "./threefry.wgsl" with { type: "text" };
 
 /** WGSL of `fn threefry(key: vec2u, counter: vec2u) -> vec2u`, for a template's `//! insert`. */
@@ -82,6 +83,8 @@ export interface NormalOptions {
   readonly std: number;
   /** 0 by default. */
   readonly mean?: number;
+  /** A draw more than so many standard deviations from the mean is drawn again; Infinity by default. */
+  readonly within?: number;
 }
 
 /** Attributes of `randomNormal`: its options and the shape. */
@@ -94,7 +97,7 @@ export interface NormalAttrs extends Required<NormalOptions> {
 export const normalOp: Op<NormalAttrs> = {
   name: "randomNormal",
   infer: (_, { shape }) => [{ shape, dtype: "f32" }],
-  lower: ({ outputs: [y], attrs: { seed, purpose, std, mean } }) => ({
+  lower: ({ outputs: [y], attrs: { seed, purpose, std, mean, within } }) => ({
     dispatches: [{
       label: `randomNormal ${purpose}`,
       source: normalWgsl,
@@ -104,6 +107,8 @@ export const normalOp: Op<NormalAttrs> = {
         PURPOSE: hash32(purpose),
         STD: float(std),
         MEAN: float(mean),
+        TRUNCATED: within < Infinity,
+        ...(within < Infinity ? { WITHIN: float(within), ATTEMPTS } : {}),
       },
       code: { THREEFRY: THREEFRY_WGSL },
       bindings: { 0: ["output", 0] },
@@ -118,13 +123,14 @@ export const normalOp: Op<NormalAttrs> = {
  * the 53-bit uniforms of threefry under the key (seed, FNV-1a of purpose). They are `randomStream(seed,
  * purpose).normal()` in order: the CPU device gives the host's numbers themselves, a WebGPU device the same
  * to float32 rounding (about 1e-6 of each normal), the tails included. The same numbers at every run of the
- * program; no gradient flows into them.
+ * program; no gradient flows into them. With `within` the normal is truncated: its standard deviation is smaller than
+ * std, 0.8796 std at two deviations.
  *
  * Source: Box and Muller 1958; Salmon et al. 2011 for threefry2x32.
  *
  * @param shape of fewer than 2^31 elements
  * @returns f32 of that shape
- * @throws {UserError} if std is negative, or std or mean is not finite
+ * @throws {UserError} if std is negative, std or mean is not finite, or `within` is below 1.5
  *
  * @example
  * ```ts
@@ -134,12 +140,84 @@ export const normalOp: Op<NormalAttrs> = {
  */
 export function randomNormal(
   shape: readonly number[],
-  { seed, purpose, std, mean = 0 }: NormalOptions,
+  { seed, purpose, std, mean = 0, within = Infinity }: NormalOptions,
 ): Tensor {
   if (!(std >= 0 && Number.isFinite(std) && Number.isFinite(mean))) {
     throw new UserError(
       `randomNormal "${purpose}": found std ${std} and mean ${mean}, expected finite numbers, std at least 0.`,
     );
   }
-  return apply(normalOp, [], { shape, seed, purpose, std, mean })[0];
+  // Below it 16 attempts would not do.
+  if (!(within >= 1.5)) {
+    throw new UserError(`randomNormal "${purpose}": within is ${within}, expected at least 1.5 deviations.`);
+  }
+  return apply(normalOp, [], { shape, seed, purpose, std, mean, within })[0];
+}
+
+/** Options of `randomUniform`. */
+export interface UniformOptions {
+  /** Any integer; its low 32 bits are used. */
+  readonly seed: number;
+  /** A name; another name gives other, independent numbers. */
+  readonly purpose: string;
+  /** Lower end, included. */
+  readonly low: number;
+  /** Upper end. */
+  readonly high: number;
+}
+
+/** Attributes of `randomUniform`: its options and the shape. */
+export interface UniformAttrs extends UniformOptions {
+  /** Shape of the result. */
+  readonly shape: readonly number[];
+}
+
+/** The operation behind `randomUniform`. */
+export const uniformOp: Op<UniformAttrs> = {
+  name: "randomUniform",
+  infer: (_, { shape }) => [{ shape, dtype: "f32" }],
+  lower: ({ outputs: [y], attrs: { seed, purpose, low, high } }) => ({
+    dispatches: [{
+      label: `randomUniform ${purpose}`,
+      source: uniformWgsl,
+      constants: {
+        SIZE: sizeOf(y),
+        SEED: seed >>> 0,
+        PURPOSE: hash32(purpose),
+        LOW: float(low),
+        WIDTH: float(high - low),
+      },
+      code: { THREEFRY: THREEFRY_WGSL },
+      bindings: { 0: ["output", 0] },
+      workgroups: line(sizeOf(y), 64),
+    }],
+  }),
+  cpu: uniformCpu,
+};
+
+/**
+ * Uniform random numbers: y_i = low + (high - low) u_i, u the 53-bit uniforms of `randomStream(seed, purpose)` in order,
+ * the same on every device to float32 rounding. No gradient flows into them.
+ *
+ * @param shape of fewer than 2^32 elements
+ * @returns f32 of that shape
+ * @throws {UserError} if an end is not finite or the upper is below the lower
+ *
+ * @example
+ * ```ts
+ * import { randomUniform } from "../../mod.ts";
+ * const end = Math.sqrt(6 / (64 + 128)); // Xavier
+ * const weight = randomUniform([64, 128], { seed: 1337, purpose: "init wq", low: -end, high: end });
+ * ```
+ */
+export function randomUniform(
+  shape: readonly number[],
+  { seed, purpose, low, high }: UniformOptions,
+): Tensor {
+  if (!(Number.isFinite(low) && Number.isFinite(high) && high >= low)) {
+    throw new UserError(
+      `randomUniform "${purpose}": found ${low} to ${high}, expected two finite numbers in order.`,
+    );
+  }
+  return apply(uniformOp, [], { shape, seed, purpose, low, high })[0];
 }

@@ -7,9 +7,11 @@ import { type Architecture, type Block, blocksOf } from "../nn/architecture.ts";
 import { loadCheckpoint, putModel } from "../train/checkpoint.ts";
 import { type Evaluated, evaluator } from "../train/evaluate.ts";
 import { type Experiment, generatorOf, modelOf } from "../train/experiment.ts";
-import { frozen, transformed } from "../train/hooks.ts";
+import { freezeFeeds, freezes } from "../train/freeze.ts";
+import { transformed } from "../train/hooks.ts";
+import { optimizerStates } from "../train/optimizers.ts";
 import { initialise } from "../train/parameters.ts";
-import { rowsOf, stepFeeds, stepGraph, trainedFeed, WINDOW } from "../train/programs.ts";
+import { rowsOf, stepFeeds, stepGraph, WINDOW } from "../train/programs.ts";
 import { checkpointSteps, type ResolvedRun } from "../train/run_folder.ts";
 import { learningRate } from "../train/schedule.ts";
 import type { EvalRecord } from "../track/records.ts";
@@ -48,9 +50,9 @@ async function* trainTo(
   const { config, architecture, layout, source, hooks } = experiment;
   const { optimizer: { lr }, train: { accumulate, steps }, seed } = config;
   const schedule = { ...config.schedule, lr, steps: config.schedule.steps ?? steps };
-  const names = layout.slots.map(({ name }) => name);
-  await initialise(device, layout, seed);
-  const { graph, table } = stepGraph(architecture, layout, config, { freezes: !!hooks?.freeze });
+  const states = optimizerStates(config.optimizer, layout).map(({ name }) => name);
+  await initialise(device, layout, seed, states);
+  const { graph, table } = stepGraph(architecture, layout, config, { freezes: freezes(experiment) });
   using program = await device.compile(graph);
   let step = 0;
   for (const stop of stops) {
@@ -61,8 +63,7 @@ async function* trainTo(
         const own = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
         const batches = transformed(hooks, seed, step + 1, own);
         const feeds = stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot });
-        if (hooks?.freeze) feeds.trained = trainedFeed(layout, frozen(hooks, seed, step + 1, names));
-        program.run(feeds);
+        program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });
       }
       const [rows] = await device.read([table.name]);
       losses.push(...rowsOf(table, rows, count).map(({ loss }) => loss));

@@ -60,7 +60,7 @@ export type ModelConfig = {
   norm_bias: boolean | null;
   tied: boolean;
   dropout: number;
-  init: { std: number; scaled_residual: boolean };
+  init: { name: "normal" | "truncated_normal" | "xavier_uniform"; std: number; scaled_residual: boolean };
   block: BlockConfig;
   blocks: BlockConfig[];
 };
@@ -172,11 +172,14 @@ export const model = section({
   tied: flag().default(true).describe("The output head is the token embedding."),
   dropout: fraction().default(0).describe("Probability of a zero on embedding, pattern and branches."),
   init: section({
-    std: positive().default(0.02).describe("Standard deviation of the initial weights."),
+    name: oneOf("normal", "truncated_normal", "xavier_uniform").default("normal").describe(
+      "normal(0, std), the same drawn again beyond two deviations, or uniform within sqrt(6 / (out + in)).",
+    ),
+    std: positive().default(0.02).describe("Standard deviation of the initial weights; Xavier has its own."),
     scaled_residual: flag().default(true).describe(
       "Divides std by sqrt(2 layers) for the matrices that write into the residual stream (GPT-2).",
     ),
-  }).prefault({}).describe("Initial parameters: normal."),
+  }).prefault({}).describe("Initial matrices."),
   block: block.prefault({}).describe("What every block is made of."),
   blocks: z.array(block, { error: "a list of blocks" }).default([]).describe(
     "What is special about each block in turn, on top of block; the last entry is repeated.",

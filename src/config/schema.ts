@@ -31,16 +31,26 @@ export type Config = {
   };
   tokenizer: { kind: "char"; unknown: "error" | "token" };
   model: ModelConfig;
-  train: { steps: number; batch: number; accumulate: number };
+  train: { steps: number; batch: number; accumulate: number; freeze: string[]; stop: number | null };
   optimizer: {
-    name: "adamw";
+    name: "adamw" | "adam" | "sgd" | "lion" | "muon";
     lr: number;
     betas: [number, number];
     eps: number;
+    momentum: number | null;
+    nesterov: boolean | null;
     weight_decay: number;
     clip: number;
   };
-  schedule: { name: "cosine" | "constant"; warmup: number; min_lr: number; steps: number | null };
+  schedule: {
+    name: "cosine" | "constant" | "linear" | "cyclic" | "plateau" | "rsqrt";
+    warmup: number;
+    min_lr: number;
+    steps: number | null;
+    cycle: number;
+    factor: number;
+    patience: number;
+  };
   eval: { every: number; batches: number; split: "train" | "val" | "test" };
   sample: { prompt: string; tokens: number; temperature: number; top_k: number | null; seed: number };
   output: { dir: string; checkpoint_every: number };
@@ -82,29 +92,57 @@ const tokenizer = section({
   ),
 });
 
+const OR_NULL = ", or null";
+
+const asList = (raw: unknown): unknown => Array.isArray(raw) || raw === undefined ? raw : [raw];
+
 const train = section({
   steps: integer(1).default(300).describe("Optimizer steps."),
   batch: integer(1).default(12).describe("Sequences in one forward pass."),
   accumulate: integer(1).default(1).describe("Forward passes averaged into one step."),
+  freeze: z.preprocess(asList, z.array(nonEmptyText(), { error: "a list of globs over parameter names" }))
+    .default([]).describe(
+      "Globs of the parameters that are never trained, ! excludes; they have no gradient.",
+    ),
+  stop: integer(1, OR_NULL).nullable().default(null).describe(
+    "Evaluations without a better loss after which the run ends; null: at train.steps.",
+  ),
 });
 
 const optimizer = section({
-  name: oneOf("adamw").default("adamw").describe("AdamW, decay on matrices only."),
+  name: oneOf("adamw", "adam", "sgd", "lion", "muon").default("adamw").describe(
+    "muon moves the matrices of the blocks and leaves the rest to AdamW. Only matrices decay.",
+  ),
   lr: positive().default(1e-3).describe("Learning rate after warmup."),
   betas: z.tuple([fraction(), fraction()], { error: "a list of two numbers of at least 0 and below 1" })
-    .default([0.9, 0.99]).describe("Decay of the first and second moment."),
+    .default([0.9, 0.99]).describe("Decay of the first and second moment; not of sgd."),
   eps: positive().default(1e-8).describe("Added to the root of the second moment."),
-  weight_decay: notNegative().default(0.1).describe("Decoupled decay, times the learning rate each step."),
+  momentum: fraction(OR_NULL).nullable().default(null).describe(
+    "Of sgd and muon; null: 0.9 for sgd, 0.95 for muon.",
+  ),
+  nesterov: z.boolean({ error: "true, false or null" }).nullable().default(null).describe(
+    "Nesterov's momentum in sgd and muon; null: in muon alone.",
+  ),
+  weight_decay: notNegative().default(0.1).describe(
+    "Decoupled decay, times the learning rate each step; of adam and sgd a part of the gradient.",
+  ),
   clip: notNegative().default(1).describe("Largest global norm of the gradient; 0: no clip."),
 });
 
 const schedule = section({
-  name: oneOf("cosine", "constant").default("cosine").describe("The learning rate after warmup."),
+  name: oneOf("cosine", "constant", "linear", "cyclic", "plateau", "rsqrt").default("cosine").describe(
+    "The learning rate after warmup; plateau lowers it where evaluations get no better.",
+  ),
   warmup: integer(0).default(100).describe("Steps of linear warmup."),
-  min_lr: notNegative().default(1e-4).describe("Where the cosine ends."),
+  min_lr: notNegative().default(1e-4).describe(
+    "The lowest rate: where cosine and linear end, others turn or stop.",
+  ),
   steps: integer(1, ", or null").nullable().default(null).describe(
     "Decay over this many; null: train.steps.",
   ),
+  cycle: integer(2).default(100).describe("cyclic: steps from the highest rate to the lowest and back."),
+  factor: fraction().default(0.5).describe("plateau: what the rate is multiplied by."),
+  patience: integer(1).default(3).describe("plateau: evaluations without a better loss before that."),
 });
 
 const evaluation = section({
@@ -136,8 +174,6 @@ function asEntries(raw: unknown): unknown {
   if (typeof raw === "string") return [{ select: [raw] }];
   return isMapping(raw) ? [raw] : raw;
 }
-
-const asList = (raw: unknown): unknown => Array.isArray(raw) || raw === undefined ? raw : [raw];
 
 const track = z.preprocess(
   asEntries,

@@ -35,7 +35,7 @@ function evaluatedSplitExists(config: Config): Conflict | undefined {
 
 // A run shorter than its warmup is a smoke test; a decay that ends before the warmup does is a mistake.
 function decayOutlastsWarmup({ schedule: { name, warmup, steps } }: Config): Conflict | undefined {
-  if (name !== "cosine" || steps === null || warmup <= steps) return undefined;
+  if (!["cosine", "linear"].includes(name) || steps === null || warmup <= steps) return undefined;
   return {
     key: "schedule.warmup",
     keys: ["schedule.warmup", "schedule.steps"],

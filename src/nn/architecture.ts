@@ -158,7 +158,11 @@ export interface Architecture {
   /** Probability of a zero on embedding, pattern and branches. */
   readonly dropout: number;
   /** How matrices start (see `decoderParameters`). */
-  readonly init: { readonly std: number; readonly scaled_residual: boolean };
+  readonly init: {
+    readonly name?: "normal" | "truncated_normal" | "xavier_uniform";
+    readonly std: number;
+    readonly scaled_residual: boolean;
+  };
   /** What every block is made of. */
   readonly block: BlockChoices;
   /** What is special about each block in turn, on top of `block`; the last entry is repeated. */

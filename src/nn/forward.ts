@@ -6,7 +6,7 @@ import { scope, type Tensor } from "../graph/tensor.ts";
 import type { Architecture, Method, Norm } from "./architecture.ts";
 import { feedbackLinear, type OutputError } from "./feedback.ts";
 import { type HooksAtWork, hooksAtWork } from "./hooks.ts";
-import type { Parameters } from "./parameters.ts";
+import { matrixStd, type Parameters } from "./parameters.ts";
 
 /**
  * What looks at a forward pass. `wants` says whether a tensor must exist on its own (where a kernel would else keep it
@@ -71,7 +71,6 @@ export function forwardOf(
 ): Forward {
   let sites = 0;
   const output: OutputError = {};
-  const { init, layers } = architecture;
   const hooks = hooksAtWork(architecture, ids, step);
   const drops = (p: number): boolean => seed !== undefined && p > 0;
   return {
@@ -96,7 +95,7 @@ export function forwardOf(
       const [weight, bias] = [parameters[`${name}.weight`], parameters[`${name}.bias`]];
       if (method === "bp") return scope(name, () => linear(x, weight, { bias, activation, addend }));
       if (activation) throw new Error(`${name}: a layer with feedback applies no activation.`);
-      const std = residual && init.scaled_residual ? init.std / Math.sqrt(2 * layers) : init.std;
+      const std = matrixStd(architecture, weight.shape, residual);
       const feedback = { name, std, output: method === "dfa" ? output : undefined };
       return scope(name, () => feedbackLinear(x, weight, feedback, { bias, addend }));
     },

@@ -33,6 +33,12 @@ export {
   multiHeadAttention,
   type MultiHeadOptions,
 } from "./multi_head.ts";
-export { decoderParameters, type Parameter, parameterCount, type Parameters } from "./parameters.ts";
+export {
+  decoderParameters,
+  type Distribution,
+  type Parameter,
+  parameterCount,
+  type Parameters,
+} from "./parameters.ts";
 export { sincosPositions } from "./positions.ts";
 export { findModifier, loadModifiers } from "./user_modifier.ts";

@@ -3,7 +3,10 @@ import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, type Block, blockOf } from "./architecture.ts";
 import { sizesOf, startOfBias, userModifier } from "./attention_layer.ts";
 
-/** One parameter: its name, its shape and how it starts: normal(mean, std), a constant where std is 0. */
+/** What the numbers of a matrix are drawn from: a normal, one cut at two deviations, or a uniform of the deviation. */
+export type Distribution = "normal" | "truncated_normal" | "uniform";
+
+/** One parameter: its name, its shape and how it starts: drawn with mean and std, a constant where std is 0. */
 export interface Parameter {
   /** `blocks.0.attn.wq.weight` */
   readonly name: string;
@@ -13,6 +16,8 @@ export interface Parameter {
   readonly mean: number;
   /** Standard deviation at the start. */
   readonly std: number;
+  /** What it is drawn from; a normal where it is left out. */
+  readonly distribution?: Distribution;
   /** Weight decay takes matrices only. */
   readonly decayed: boolean;
 }
@@ -20,15 +25,32 @@ export interface Parameter {
 /** Parameters by name, as tensors of a graph. */
 export type Parameters = Readonly<Record<string, Tensor>>;
 
+/** Standard deviation that a matrix [out, in] starts with; `residual`: it writes into the residual stream. */
+export function matrixStd(
+  { layers, init }: Pick<Architecture, "layers" | "init">,
+  [out, inner]: readonly number[],
+  residual = false,
+): number {
+  const std = init.name === "xavier_uniform" ? Math.sqrt(2 / (out + inner)) : init.std;
+  return residual && init.scaled_residual ? std / Math.sqrt(2 * layers) : std;
+}
+
+const DISTRIBUTIONS = {
+  normal: "normal",
+  truncated_normal: "truncated_normal",
+  xavier_uniform: "uniform",
+} as const;
+
 /** How the parameters of one model are made. */
-function makers({ layers, bias, norm_bias, init }: Architecture) {
-  const std = (residual: boolean) =>
-    residual && init.scaled_residual ? init.std / Math.sqrt(2 * layers) : init.std;
+function makers(architecture: Architecture) {
+  const { bias, norm_bias, init } = architecture;
+  const distribution = DISTRIBUTIONS[init.name ?? "normal"];
   const vector = (name: string, size: number, mean: number): Parameter => {
     return { name, shape: [size], mean, std: 0, decayed: false };
   };
   const matrix = (name: string, shape: readonly number[], residual = false): Parameter => {
-    return { name: `${name}.weight`, shape, mean: 0, std: std(residual), decayed: true };
+    const std = matrixStd(architecture, shape, residual);
+    return { name: `${name}.weight`, shape, mean: 0, std, distribution, decayed: true };
   };
   return {
     vector,
@@ -101,8 +123,9 @@ function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Maker
 
 /**
  * The parameters of a decoder, in order: embeddings, blocks, final norm, and the head where it is not tied.
- * Matrices start as normal(0, std), those that add to the residual stream as normal(0, std / sqrt(2 layers)) with
- * `scaled_residual` (Radford et al. 2019); norms as 1, biases as 0; LayerScale, learned temperatures and biases, and a
+ * Matrices start as `init.name` says: normal(0, std), the same drawn again beyond two deviations, or Xavier's uniform
+ * between +-sqrt(6 / (out + in)) (Glorot and Bengio 2010); those that add to the residual stream divided by sqrt(2 layers)
+ * with `scaled_residual` (Radford et al. 2019). Norms start as 1, biases as 0; LayerScale, learned temperatures and biases, and a
  * modifier's tables as their descriptions say. Nothing is allocated.
  *
  * @example

@@ -6,7 +6,8 @@ import { tokenizerFromJSON } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
 import { STEP_STATE } from "../nn/mod.ts";
 import { loadModel, type Model } from "./experiment.ts";
-import { readParameters, STATES, writeParameters } from "./parameters.ts";
+import { optimizerStates } from "./optimizers.ts";
+import { type Layout, readParameters, STATES, writeParameters } from "./parameters.ts";
 import { fileError } from "../track/records.ts";
 import { resolveRun, type RunFolder, sha256Hex, writeCheckpoint } from "./run_folder.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorData, toFloat32 } from "./safetensors.ts";
@@ -29,6 +30,10 @@ export interface RunState {
   readonly best: Best | null;
   /** Loss of the evaluation at this step, in full precision; null where there was none. */
   readonly val_loss: number | null;
+  /** Evaluations since the best one; absent in older checkpoints: 0. */
+  readonly stale?: number;
+  /** Times that the schedule "plateau" has lowered the learning rate; absent in older checkpoints: 0. */
+  readonly reductions?: number;
   /** Device the numbers were made on. */
   readonly device: string;
   /** SHA-256 of the other files. */
@@ -63,19 +68,19 @@ export async function saveCheckpoint(
   model: Model,
   state: Omit<RunState, "files" | "device">,
 ): Promise<string> {
-  const tensors = async (name: string, prefix: string) => {
-    const parameters = await readParameters(device, model.layout, name);
+  const tensors = async (name: string, prefix: string, { slots }: Pick<Layout, "slots">) => {
+    const parameters = await readParameters(device, { slots }, name);
     return Object.entries(parameters).map(([key, { shape, data }]): [string, TensorData] => {
       return [`${prefix}${key}`, { dtype: "F32", shape: [...shape], data }];
     });
   };
-  const optimizer = [
-    ...await tensors(STATES.expAvg, "exp_avg."),
-    ...await tensors(STATES.expAvgSq, "exp_avg_sq."),
-  ];
+  const optimizer: [string, TensorData][] = [];
+  for (const own of optimizerStates(model.config.optimizer, model.layout)) {
+    optimizer.push(...await tensors(own.name, `${own.name}.`, own));
+  }
   const files: Record<string, Uint8Array> = {
     "model.safetensors": encodeSafetensors(
-      Object.fromEntries(await tensors(STATES.parameters, "")),
+      Object.fromEntries(await tensors(STATES.parameters, "", model.layout)),
       { format: "heed", step: String(state.step) },
     ),
     "optimizer.safetensors": encodeSafetensors(Object.fromEntries(optimizer)),
@@ -197,13 +202,17 @@ export function putModel(
 }
 
 /** Puts a checkpoint's optimizer state on a device, to train on. */
-export async function putOptimizer(device: Device, { layout, path, state }: Checkpoint): Promise<void> {
+export async function putOptimizer(
+  device: Device,
+  { config, layout, path, state }: Checkpoint,
+): Promise<void> {
   const place = join(path, "optimizer.safetensors");
   const { tensors } = decodeSafetensors(await readChecked(path, "optimizer.safetensors", state), place);
-  for (const [name, prefix] of [[STATES.expAvg, "exp_avg."], [STATES.expAvgSq, "exp_avg_sq."]]) {
+  for (const { name, slots } of optimizerStates(config.optimizer, layout)) {
+    const prefix = `${name}.`;
     const own = [...tensors].filter(([key]) => key.startsWith(prefix)).map(([key, tensor]) => {
       return [key.slice(prefix.length), tensor] as [string, TensorData];
     });
-    writeParameters(device, layout, floats(own), place, name);
+    writeParameters(device, { slots, size: layout.size }, floats(own), place, name);
   }
 }

@@ -22,6 +22,7 @@ import {
   loadModifiers,
   parameterCount,
 } from "../nn/mod.ts";
+import { checkFreeze } from "./freeze.ts";
 import { forwardHooks, type LoadedHooks, loadHooks } from "./hooks.ts";
 import { flat, type Layout, layout, parameterViews } from "./parameters.ts";
 
@@ -82,7 +83,8 @@ export function generatorOf({ architecture, tokenizer, layout }: Model): Generat
  *
  * @param config resolved
  * @param tokenizer a checkpoint's, where there is one; else made from the text
- * @throws {UserError} where the data cannot be had or does not suit the model, or `sample.prompt` cannot be continued
+ * @throws {UserError} where the data cannot be had or does not suit the model, `train.freeze` matches nothing, or
+ * `sample.prompt` cannot be continued
  *
  * @example
  * ```ts
@@ -93,6 +95,7 @@ export function generatorOf({ architecture, tokenizer, layout }: Model): Generat
  */
 export async function prepare(config: Config, tokenizer?: Tokenizer): Promise<Experiment> {
   const experiment = await withData(config, tokenizer);
+  checkFreeze(experiment);
   const { prompt, tokens } = config.sample;
   if (prompt === "" && tokens > 0) {
     throw new UserError("sample.prompt: expected at least one character, or sample.tokens 0 for no sample.");

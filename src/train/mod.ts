@@ -40,6 +40,7 @@ export {
   type MetricContext,
   type StepContext,
 } from "./hooks.ts";
+export { type OptimizerState, optimizerStates } from "./optimizers.ts";
 export type { Outcome, Progress } from "./run.ts";
 export {
   createRunFolder,

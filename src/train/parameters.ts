@@ -1,6 +1,6 @@
-// Where parameters live: one flat state, and beside it two of the same size for the optimizer, so that one kernel
-// updates everything. Parameters that start alike lie together, decayed ones first.
-import { randomNormal } from "../../kernels/random/op.ts";
+// Where parameters live: one flat state, and beside it those of the same size that the optimizer keeps, so that one
+// kernel updates everything. Parameters that start alike lie together, decayed ones first.
+import { randomNormal, randomUniform } from "../../kernels/random/op.ts";
 import type { Device } from "../device/device.ts";
 import { ALIGN, assign, constant, pack, state, view } from "../graph/structure.ts";
 import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
@@ -25,8 +25,13 @@ export interface Layout {
   readonly decayed: number;
 }
 
-/** Names of the flat states: the parameters, and AdamW's running means of the gradient and of its square. */
-export const STATES = { parameters: "parameters", expAvg: "exp_avg", expAvgSq: "exp_avg_sq" } as const;
+/** Names of the flat states: the parameters, running means of the gradient and of its square, and momentum. */
+export const STATES = {
+  parameters: "parameters",
+  expAvg: "exp_avg",
+  expAvgSq: "exp_avg_sq",
+  momentum: "momentum",
+} as const;
 
 /** Lays parameters out: decayed first, those that start alike together, each at a multiple of 256 bytes. */
 export function layout(parameters: readonly Parameter[]): Layout {
@@ -60,19 +65,42 @@ export function packGradients({ slots, size }: Layout, gradients: readonly Tenso
   return pack(gradients, slots.map((slot) => slot.offset), size);
 }
 
-/** Gives every parameter its first value on the device, drawn from the seed; the optimizer's states become zero. */
-export async function initialise(device: Device, { slots, size }: Layout, seed: number): Promise<void> {
-  for (const name of Object.values(STATES)) device.define(name, { shape: [size], dtype: "f32" });
+/** Standard deviations at which a truncated normal ends. */
+const WITHIN = 2;
+
+/** Numbers as some parameters start. */
+function drawn(shape: readonly number[], { name, mean, std, distribution }: Slot, seed: number): Tensor {
+  if (std === 0) return constant(mean, shape);
+  const purpose = `init ${name}`;
+  const end = std * Math.sqrt(3);
+  if (distribution === "uniform") {
+    return randomUniform(shape, { seed, purpose, low: mean - end, high: mean + end });
+  }
+  const within = distribution === "truncated_normal" ? WITHIN : Infinity;
+  return randomNormal(shape, { seed, purpose, mean, std, within });
+}
+
+/**
+ * Gives every parameter its first value on the device, drawn from the seed; the optimizer's states become zero.
+ *
+ * @param states names of the flat states that the optimizer keeps (see `optimizerStates`); AdamW's by default
+ */
+export async function initialise(
+  device: Device,
+  { slots, size }: Layout,
+  seed: number,
+  states: readonly string[] = [STATES.expAvg, STATES.expAvgSq],
+): Promise<void> {
+  for (const name of [STATES.parameters, ...states]) device.define(name, { shape: [size], dtype: "f32" });
   let whole = state(STATES.parameters, [size]);
   for (let i = 0; i < slots.length;) {
-    const { mean, std, offset } = slots[i];
+    const { mean, std, distribution, offset } = slots[i];
+    const alike = (slot: Slot) =>
+      slot.mean === mean && slot.std === std && (std === 0 || slot.distribution === distribution);
     let end = i;
-    while (end < slots.length && slots[end].mean === mean && slots[end].std === std) end++;
+    while (end < slots.length && alike(slots[end])) end++;
     const shape = [(slots[end]?.offset ?? size) - offset];
-    const values = std > 0
-      ? randomNormal(shape, { seed, purpose: `init ${slots[i].name}`, mean, std })
-      : constant(mean, shape);
-    whole = assign(whole, values, offset);
+    whole = assign(whole, drawn(shape, slots[i], seed), offset);
     i = end;
   }
   using program = await device.compile({ effects: [whole] });
@@ -82,7 +110,7 @@ export async function initialise(device: Device, { slots, size }: Layout, seed: 
 /** Reads a flat state and cuts it into tensors by parameter name. */
 export async function readParameters(
   device: Device,
-  { slots }: Layout,
+  { slots }: Pick<Layout, "slots">,
   name: string = STATES.parameters,
 ): Promise<Record<string, { shape: readonly number[]; data: Float32Array }>> {
   const [values] = await device.read([name]);
@@ -98,7 +126,7 @@ export async function readParameters(
  */
 export function writeParameters(
   device: Device,
-  { slots, size }: Layout,
+  { slots, size }: Pick<Layout, "slots" | "size">,
   tensors: ReadonlyMap<string, { shape: readonly number[]; data: Values }>,
   place: string,
   name: string = STATES.parameters,

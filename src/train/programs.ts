@@ -1,18 +1,18 @@
 // The two graphs of training: a step (forward, backward, clip, update, record) and an evaluation batch.
-import { adamw, adamwHyper } from "../../kernels/adamw/op.ts";
+import { adamwHyper } from "../../kernels/adamw/op.ts";
 import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
 import { add, elementwise, multiply, scale } from "../../kernels/elementwise/op.ts";
 import { plus, variable } from "../../kernels/expression.ts";
 import { gradientOf } from "../../kernels/gradient.ts";
-import { matmul } from "../../kernels/matmul/op.ts";
 import { sumSquares } from "../../kernels/reduce/op.ts";
 import type { Config } from "../config/mod.ts";
 import type { Graph } from "../device/plan.ts";
-import { ALIGN, assign, constant, input, pack, record, reshape, state } from "../graph/structure.ts";
+import { ALIGN, assign, input, pack, record, reshape, state } from "../graph/structure.ts";
 import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
 import type { Batch } from "../data/mod.ts";
 import { type Architecture, decoder, type ForwardOptions, stepState, usesDropout } from "../nn/mod.ts";
-import { flat, type Layout, packGradients, parameterViews, STATES } from "./parameters.ts";
+import { elementsOf, optimizerStates, optimizerStep } from "./optimizers.ts";
+import { flat, type Layout, packGradients, parameterViews } from "./parameters.ts";
 import {
   collector,
   type Look,
@@ -90,18 +90,12 @@ export interface StepGraph {
 export interface StepOptions {
   /** What it looks at. */
   readonly look?: Look;
-  /** Some parameters stand still: input `trained` says which (see `stepFeeds`). */
+  /** Some parameters stand still: input `trained` says which (see `trainedFeed`). */
   readonly freezes?: boolean;
 }
 
-/** 1 for every element of a parameter that is trained, 0 for the others, from a number for each `ALIGN` elements. */
-function trainedElements({ size }: Layout): Tensor {
-  const rows = input("trained", [size / ALIGN]);
-  return reshape(matmul(reshape(rows, [size / ALIGN, 1]), constant(1, [1, ALIGN])), [size]);
-}
-
 /**
- * One step: the mean loss and gradient of `accumulate` batches, the global norm, AdamW in place, and a row of the table
+ * One step: the mean loss and gradient of `accumulate` batches, the global norm, the optimizer in place, and a row of the table
  * "steps" (loss, squared gradient norm). Output: `gradient`, flat, the mean before it is clipped. Inputs, as `stepFeeds`
  * gives them: `ids0`, `targets0`, with dropout `seed0`, and so on for each batch, `hyper`, `slot`.
  *
@@ -127,7 +121,6 @@ export function stepGraph(
   { look, freezes = false }: StepOptions = {},
 ): StepGraph {
   const { batch, accumulate } = config.train;
-  const { betas, eps, weight_decay: weightDecay, clip } = config.optimizer;
   const parameters = flat(layout);
   const made = architecture.hooks ? input("step", [1]) : undefined;
   let taps = collector(() => false);
@@ -157,22 +150,32 @@ export function stepGraph(
     total = total ? { loss: add(total.loss, part.loss), gradient: add(total.gradient, part.gradient) } : part;
   }
   const { loss } = total!;
-  const trained = freezes ? trainedElements(layout) : undefined;
-  const gradient = trained ? multiply(total!.gradient, trained) : total!.gradient;
+  const trained = freezes ? input("trained", [layout.size / ALIGN]) : undefined;
+  const gradient = trained ? multiply(total!.gradient, elementsOf(trained)) : total!.gradient;
   const squaredNorm = sumSquares(gradient);
   const { effect, table } = recordRow("steps", { loss, squared_norm: squaredNorm });
   const hyper = input("hyper", [4]);
-  const [m, v] = [flat(layout, STATES.expAvg), flat(layout, STATES.expAvgSq)];
   const keepUpdate = !!look && layout.slots.some(({ name }) => look.chosen({ kind: "update", name }));
-  const options = { betas, eps, weightDecay, clip, decayed: layout.decayed, keepUpdate };
   const before = look
     ? lookBefore(look, architecture, layout, { taps, gradientOf: of, gradient, parameters })
     : [];
-  const after = adamw(parameters, gradient, m, v, squaredNorm, hyper, options, trained);
+  const after = optimizerStep({
+    settings: config.optimizer,
+    layout,
+    parameters,
+    gradient,
+    squaredNorm,
+    hyper,
+    trained,
+    keepUpdate,
+  });
   const effects = [effect, after.parameter];
   if (made) effects.push(assign(stepState(), elementwise(plus(variable("x"), 1), { x: made }, "step")));
   if (!look) return { graph: { effects, outputs: { gradient } }, table };
-  const row = statisticsRow(look, [...before, ...lookAfter(look, layout, after)]);
+  const row = statisticsRow(look, [
+    ...before,
+    ...lookAfter(look, optimizerStates(config.optimizer, layout), layout, after),
+  ]);
   return {
     graph: { effects: [...effects, row.effect], outputs: { gradient } },
     table,
@@ -182,7 +185,7 @@ export function stepGraph(
 
 /**
  * The inputs of a step: its batches, the seeds of their dropout masks (the run's seed, and the number of the batch over
- * the whole run), what AdamW takes, and the row of the table.
+ * the whole run), what the optimizer takes, and the row of the table.
  *
  * @param batches as many as `train.accumulate`
  * @param step 0-based
@@ -203,17 +206,6 @@ export function stepFeeds(
     feeds[`seed${i}`] = Uint32Array.of(config.seed >>> 0, step * batches.length + i);
   });
   return feeds;
-}
-
-/** The input `trained` of a step: which parameters are, for each `ALIGN` elements of their storage. */
-export function trainedFeed({ slots, size }: Layout, frozen: ReadonlySet<string>): Float32Array {
-  const trained = new Float32Array(size / ALIGN).fill(1);
-  for (const slot of slots) {
-    if (frozen.has(slot.name)) {
-      trained.fill(0, slot.offset / ALIGN, Math.ceil((slot.offset + slot.size) / ALIGN));
-    }
-  }
-  return trained;
 }
 
 /** One evaluation batch: a row of the table "evaluation" (mean loss, valid targets, correct ones). */

@@ -8,17 +8,26 @@ import type { Device, Program } from "../device/device.ts";
 import type { Values } from "../graph/tensor.ts";
 import type { EvalRecord, LogRecord, LogWriter, StatRecord } from "../track/records.ts";
 import { dueAt } from "../track/selectors.ts";
-import { type Best, type Checkpoint, putModel, putOptimizer, saveCheckpoint } from "./checkpoint.ts";
+import {
+  type Best,
+  type Checkpoint,
+  putModel,
+  putOptimizer,
+  type RunState,
+  saveCheckpoint,
+} from "./checkpoint.ts";
 import { type Evaluator, evaluator } from "./evaluate.ts";
 import { type Experiment, generatorOf, type Model } from "./experiment.ts";
 import { type Capture, capturer } from "./capture.ts";
 import { captureCharts } from "./capture_charts.ts";
-import { frozen, transformed } from "./hooks.ts";
+import { freezeFeeds, freezes } from "./freeze.ts";
+import { transformed } from "./hooks.ts";
+import { optimizerStates } from "./optimizers.ts";
 import { inductionProbe, type Probe } from "./probe.ts";
 import { initialise, readParameters } from "./parameters.ts";
-import { rowsOf, stepFeeds, type StepGraph, stepGraph, type Table, trainedFeed } from "./programs.ts";
+import { rowsOf, stepFeeds, type StepGraph, stepGraph, type Table } from "./programs.ts";
 import { checkpointSteps, pointTo, removeCheckpoint, type RunFolder, writeFileAtomic } from "./run_folder.ts";
-import { learningRate } from "./schedule.ts";
+import { learningRate, type Schedule } from "./schedule.ts";
 import { looksOf, STATISTICS_ROWS, type StatisticsTable, statRecords, subjectsOf } from "./tracked.ts";
 
 /** How far a run is. */
@@ -70,6 +79,10 @@ interface Progressing {
   step: number;
   counter: number;
   best: Best | null;
+  /** Evaluations since the best one. */
+  stale: number;
+  /** Times that a plateau has lowered the learning rate. */
+  reductions: number;
   last: EvalRecord | undefined;
   /** Steps that hold a checkpoint of this run. */
   kept: Set<number>;
@@ -112,8 +125,8 @@ export function recordsCheckpoint(step: number, { train, eval: { every }, output
   return step > 0 && nextOf(step - 1, train.steps, [every, output.checkpoint_every]) === step;
 }
 
-function scheduleOf({ optimizer, schedule, train }: Config) {
-  return { ...schedule, lr: optimizer.lr, steps: schedule.steps ?? train.steps };
+function scheduleOf({ optimizer, schedule, train }: Config, reductions: number): Schedule {
+  return { ...schedule, lr: optimizer.lr, steps: schedule.steps ?? train.steps, reductions };
 }
 
 /** A window of steps on its way: the device has them, the numbers have not been read. */
@@ -128,24 +141,24 @@ interface Window {
 
 /** Starts the steps of one window. The copy of its rows is ordered before the next window overwrites them. */
 function startWindow(
-  { config, source, hooks, layout }: Experiment,
+  experiment: Experiment,
   { device }: RunOptions,
   { steps, table }: ReadyRun,
+  { reductions }: Progressing,
   first: number,
   count: number,
 ): Window {
-  const schedule = scheduleOf(config);
+  const { config, source, hooks } = experiment;
+  const schedule = scheduleOf(config, reductions);
   const { accumulate } = config.train;
-  const names = layout.slots.map(({ name }) => name);
   const looked: (StatisticsTable | undefined)[] = [];
   for (let i = 0; i < count; i++) {
     const step = first + i;
     const own = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
     const batches = transformed(hooks, config.seed, step + 1, own);
     const feeds = stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot: i });
-    if (hooks?.freeze) feeds.trained = trainedFeed(layout, frozen(hooks, config.seed, step + 1, names));
     const { program, statistics } = steps.get(dueAt(config.track, step + 1).join())!;
-    program.run(feeds);
+    program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });
     looked.push(statistics);
   }
   const tables = [...new Set(looked.filter((look) => look !== undefined))];
@@ -170,7 +183,7 @@ async function finishWindow(
   const { config, source } = experiment;
   const { log, progress } = options;
   const { train, model, optimizer } = config;
-  const schedule = scheduleOf(config);
+  const schedule = scheduleOf(config, state.reductions);
   const { rows, statistics, at } = await window.values;
   // Over two windows: WebGPU says that the first of two is done only when both are.
   const [before, last = before] = state.marks;
@@ -240,7 +253,19 @@ async function evaluateNow(
   if (config.data.answer_only) state.last.answer_accuracy = accuracy;
   log.write(state.last);
   const least = state.best?.val_loss ?? Infinity;
+  state.stale = loss < least ? 0 : state.stale + 1;
   if (loss < least) state.best = { step: state.step, val_loss: loss };
+  const { name, patience } = config.schedule;
+  if (name === "plateau" && state.stale > 0 && state.stale % patience === 0) state.reductions++;
+  if (stopsEarly(state, config) && state.step < config.train.steps) {
+    const message = `No better loss in ${state.stale} evaluations: the run ends before train.steps.`;
+    log.write({ type: "warning", step: state.step, code: "early_stop", message, tap: null });
+  }
+}
+
+/** Whether the last evaluations were too many without a better loss. */
+function stopsEarly({ stale }: Progressing, { train: { stop } }: Config): boolean {
+  return stop !== null && stale >= stop;
 }
 
 /** The numbers of a user's own metrics that are due. */
@@ -279,9 +304,16 @@ async function saveNow(
   recorded: boolean,
 ): Promise<void> {
   const { folder, device, log } = options;
-  const { step, counter, best, last } = state;
+  const { step, counter, best, stale, reductions, last } = state;
   const val_loss = last?.step === step && Number.isFinite(last.loss) ? last.loss : null;
-  const sha256 = await saveCheckpoint(device, folder, experiment, { step, counter, best, val_loss });
+  const sha256 = await saveCheckpoint(device, folder, experiment, {
+    step,
+    counter,
+    best,
+    val_loss,
+    stale,
+    reductions,
+  });
   await pointTo(folder, "last", step);
   if (best?.step === step) await pointTo(folder, "best", step);
   if (recorded) log.write(checkpointRecord(step, sha256, val_loss));
@@ -322,11 +354,12 @@ export interface ReadyRun extends Disposable {
 }
 
 /** The graphs of a run's steps: one for each set of entries of `track` that is due together. */
-export function stepGraphs({ config, architecture, layout, hooks }: Model): Map<string, StepGraph> {
-  const looks = looksOf(config.track, config.train.steps, () => subjectsOf(architecture, layout));
-  const freezes = hooks?.freeze !== undefined;
+export function stepGraphs(model: Model): Map<string, StepGraph> {
+  const { config, architecture, layout } = model;
+  const states = optimizerStates(config.optimizer, layout);
+  const looks = looksOf(config.track, config.train.steps, () => subjectsOf(architecture, layout, states));
   return new Map([...looks].map(([due, look]) => {
-    return [due, stepGraph(architecture, layout, config, { look, freezes })];
+    return [due, stepGraph(architecture, layout, config, { look, freezes: freezes(model) })];
   }));
 }
 
@@ -344,7 +377,10 @@ export async function readyRun(
   if (from) {
     putModel(device, from);
     await putOptimizer(device, from);
-  } else await initialise(device, layout, config.seed);
+  } else {
+    const states = optimizerStates(config.optimizer, layout).map(({ name }) => name);
+    await initialise(device, layout, config.seed, states);
+  }
   using stack = new DisposableStack();
   const steps = new Map<string, StepProgram>();
   let table: Table | undefined;
@@ -360,13 +396,15 @@ export async function readyRun(
   return { steps, table: table!, evaluation, probe, capture, from, [Symbol.dispose]: () => owned.dispose() };
 }
 
+const START: Omit<RunState, "val_loss" | "device" | "files"> = { step: 0, counter: 0, best: null };
+
 /** Where a run stands as it begins. One that was killed may have left "best" behind, and checkpoints to be removed. */
 async function begin(folder: RunFolder, from: Checkpoint | undefined): Promise<Progressing> {
-  const { step, counter, best } = from?.state ?? { step: 0, counter: 0, best: null };
+  const { step, counter, best, stale = 0, reductions = 0 } = from?.state ?? START;
   const steps = from ? await checkpointSteps(folder) : [];
   if (best && steps.includes(best.step)) await pointTo(folder, "best", best.step);
   const kept = new Set(steps.filter((old) => old <= step));
-  return { step, counter, best, last: undefined, kept, ms: 0, marks: [] };
+  return { step, counter, best, stale, reductions, last: undefined, kept, ms: 0, marks: [] };
 }
 
 /** The steps from where the run stands to the next stop, in overlapped windows. Returns when all are recorded. */
@@ -386,7 +424,7 @@ async function stepsUntil(
     let next: Window | undefined;
     if (started < stop && !options.signal?.aborted && (overlapped || !pending)) {
       const count = Math.min(windowSize(state.ms), stop - started);
-      next = startWindow(experiment, options, ready, started, count);
+      next = startWindow(experiment, options, ready, state, started, count);
       started += count;
     }
     if (pending) await finishWindow(experiment, options, ready.table, pending, state);
@@ -397,7 +435,7 @@ async function stepsUntil(
 }
 
 /**
- * Trains: from the start, or from a checkpoint on, to the last step or until the signal. Writes the log, checkpoints
+ * Trains: from the start, or from a checkpoint on, to the last step, an early stop or the signal. Writes the log, checkpoints
  * ("best" and "last"), a sample and the loss chart into the run's folder.
  *
  * A run repeats: one configuration, seed and device give the same records (times aside), also when the run was stopped
@@ -412,7 +450,8 @@ export async function trainRun(
   const { folder, signal } = options;
   const began = performance.now();
   const state = await begin(folder, ready.from);
-  while (state.step < config.train.steps && !signal?.aborted) {
+  const over = () => state.step === config.train.steps || stopsEarly(state, config);
+  while (!over() && !signal?.aborted) {
     const stop = nextStop(state.step, experiment);
     await stepsUntil(stop, experiment, options, ready, state);
     if (state.step < stop) break;
@@ -426,9 +465,9 @@ export async function trainRun(
   }
   if (!state.kept.has(state.step)) await saveNow(experiment, options, state, false);
   const { step, best, last } = state;
-  const sample = step === config.train.steps ? await sampleNow(experiment, options) : undefined;
+  const sample = over() ? await sampleNow(experiment, options) : undefined;
   // A sample that the signal cut short is drawn anew when the run goes on.
-  const finished = step === config.train.steps && !signal?.aborted;
+  const finished = over() && !signal?.aborted;
   if (finished) await finish(experiment, options, state, sample, began);
   return { step, finished, best, last, sample: finished ? sample : undefined };
 }

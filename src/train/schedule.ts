@@ -3,20 +3,35 @@
 /** A learning-rate schedule, and the optimizer's highest rate. */
 export interface Schedule {
   /** Its form after the warmup. */
-  readonly name: "cosine" | "constant";
+  readonly name: "cosine" | "constant" | "linear" | "cyclic" | "plateau" | "rsqrt";
   /** Highest learning rate. */
   readonly lr: number;
-  /** Where the cosine ends. */
+  /** Lowest learning rate after the warmup; not of "constant". */
   readonly min_lr: number;
   /** Steps of linear warmup. */
   readonly warmup: number;
-  /** Step at which a cosine reaches `min_lr`. */
+  /** Step at which "cosine" and "linear" reach `min_lr`. */
   readonly steps: number;
+  /** "cyclic": steps from `lr` to `min_lr` and back; 100 by default. */
+  readonly cycle?: number;
+  /** "plateau": what the rate is multiplied by each time; 0.5 by default. */
+  readonly factor?: number;
+  /** "plateau": times that it has been lowered so far; 0 by default. */
+  readonly reductions?: number;
 }
 
 /**
- * The learning rate of a step, nanoGPT's way: linear warmup to `lr`, then constant, or half a cosine down to `min_lr`
- * at `steps` and `min_lr` after it.
+ * The learning rate of a step. Linear warmup to `lr` as nanoGPT has it, lr (step + 1) / (warmup + 1), then with
+ * t = step - warmup and T = steps - warmup:
+ *
+ *     constant   lr
+ *     cosine     min_lr + (lr - min_lr) (1 + cos(pi t / T)) / 2, and min_lr after T
+ *     linear     min_lr + (lr - min_lr) (1 - t / T), and min_lr after T
+ *     cyclic     min_lr + (lr - min_lr) |1 - 2 (t mod cycle) / cycle|
+ *     rsqrt      lr sqrt(w / (w + t)), w = max(warmup, 1); not below min_lr
+ *     plateau    lr factor^reductions; not below min_lr
+ *
+ * Sources: Smith 2017 (cyclic, begun at its top), Vaswani et al. 2017 (rsqrt), torch's ReduceLROnPlateau.
  *
  * @param step 0-based: the number of updates made before this one
  *
@@ -27,10 +42,23 @@ export interface Schedule {
  * learningRate(schedule, 2000); // 1e-4
  * ```
  */
-export function learningRate({ name, lr, min_lr, warmup, steps }: Schedule, step: number): number {
-  if (step < warmup) return lr * (step + 1) / (warmup + 1);
-  if (name === "constant") return lr;
+export function learningRate(schedule: Schedule, step: number): number {
+  const { name, lr, min_lr, warmup, steps, cycle = 100, factor = 0.5, reductions = 0 } = schedule;
+  const least = Math.min(min_lr, lr);
+  const highest = name === "plateau" ? Math.max(least, lr * factor ** reductions) : lr;
+  if (step < warmup) return highest * (step + 1) / (warmup + 1);
+  const since = step - warmup;
+  switch (name) {
+    case "constant":
+    case "plateau":
+      return highest;
+    case "cyclic":
+      return min_lr + (lr - min_lr) * Math.abs(1 - 2 * (since % cycle) / cycle);
+    case "rsqrt":
+      return Math.max(least, lr * Math.sqrt(Math.max(warmup, 1) / (Math.max(warmup, 1) + since)));
+  }
   if (step >= steps) return min_lr;
-  const progress = (step - warmup) / (steps - warmup);
+  const progress = since / (steps - warmup);
+  if (name === "linear") return min_lr + (lr - min_lr) * (1 - progress);
   return min_lr + 0.5 * (1 + Math.cos(Math.PI * progress)) * (lr - min_lr);
 }

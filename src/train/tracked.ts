@@ -5,7 +5,6 @@ import {
   attentionGradientStatistics,
 } from "../../kernels/attention/gradient_statistics.ts";
 import { ATTENTION_STATISTICS, attentionStatistics } from "../../kernels/attention/statistics.ts";
-import type { AdamwState } from "../../kernels/adamw/op.ts";
 import { type Part, STATISTICS, statistics, type Summarised } from "../../kernels/statistics/op.ts";
 import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
 import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
@@ -19,6 +18,7 @@ import {
   type Subject,
   type Watched,
 } from "../track/selectors.ts";
+import type { OptimizerState, Stepped } from "./optimizers.ts";
 import { flat, type Layout, parameterViews } from "./parameters.ts";
 
 /** Rows of a table of statistics: the most steps of one window. */
@@ -105,7 +105,11 @@ export function tapNames(architecture: Architecture, layout: Layout): string[] {
 }
 
 /** Everything that `track` may choose from. */
-export function subjectsOf(architecture: Architecture, layout: Layout): Subject[] {
+export function subjectsOf(
+  architecture: Architecture,
+  layout: Layout,
+  states: readonly OptimizerState[],
+): Subject[] {
   const taps = tapNames(architecture, layout);
   const parameters = layout.slots.map(({ name }) => name);
   const all = (kind: Kind, names: readonly string[]) => names.map((name): Subject => ({ kind, name }));
@@ -114,7 +118,7 @@ export function subjectsOf(architecture: Architecture, layout: Layout): Subject[
     ...all("grad", taps),
     ...all("param", parameters),
     ...all("param_grad", parameters),
-    ...all("opt", parameters.flatMap((name) => [`${name}.exp_avg`, `${name}.exp_avg_sq`])),
+    ...all("opt", states.flatMap(({ name, slots }) => slots.map((slot) => `${slot.name}.${name}`))),
     ...all("update", parameters),
   ];
 }
@@ -188,7 +192,7 @@ const placed = (wanted: readonly Wanted[], at: (of: Wanted["of"]) => number): Co
 /** Parts of a flat tensor: one for each chosen parameter. */
 function slotsOf(
   { chosen }: Look,
-  { slots }: Layout,
+  { slots }: Pick<Layout, "slots">,
   gathered: ReturnType<typeof gathering>,
   kind: Kind,
   x: Tensor,
@@ -261,13 +265,17 @@ export function lookBefore(
   return [...attentions, { tensor, columns: placed(wanted, at), parameters: compared }];
 }
 
-/** Statistics of what the step did: the moments after it, and what it added to the parameters. */
-export function lookAfter(look: Look, layout: Layout, after: AdamwState): Piece[] {
+/** Statistics of what the step did: the optimizer's states after it, and what it added to the parameters. */
+export function lookAfter(
+  look: Look,
+  states: readonly OptimizerState[],
+  layout: Layout,
+  after: Stepped,
+): Piece[] {
   const gathered = gathering();
-  const { expAvg, expAvgSq, update } = after;
+  const { update } = after;
   const wanted = [
-    ...slotsOf(look, layout, gathered, "opt", expAvg, ".exp_avg"),
-    ...slotsOf(look, layout, gathered, "opt", expAvgSq, ".exp_avg_sq"),
+    ...states.flatMap((own) => slotsOf(look, own, gathered, "opt", after.states[own.name], `.${own.name}`)),
     ...(update ? slotsOf(look, layout, gathered, "update", update) : []),
   ];
   const all = gathered.all();

@@ -9,6 +9,7 @@ import { formatRecord, type LogWriter, openLog, readLog, type RunRecord } from "
 import { VERSION } from "../version.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
 import { type Experiment, type Model, prepare } from "./experiment.ts";
+import { optimizerStates } from "./optimizers.ts";
 import { evaluationGraph } from "./programs.ts";
 import {
   checkpointRecord,
@@ -71,14 +72,16 @@ export function costOf(model: Model, target?: Target): Cost {
   const sum = (of: (p: Plan) => number) => steps.reduce((total, p) => total + of(p), 0);
   const evaluation = plan(evaluationGraph(architecture, layout, config.train.batch).graph, target);
   const parameters = 4 * layout.size;
+  const optimizer = optimizerStates(config.optimizer, layout).length * parameters;
   const activations = sum(({ memory }) => memory.activations) + evaluation.memory.activations;
   const inputs = sum(({ memory }) => memory.inputs) + evaluation.memory.inputs;
-  const tables = sum(({ memory }) => memory.states - 3 * parameters) + evaluation.memory.states - parameters;
+  const tables = sum(({ memory }) => memory.states - parameters - optimizer) + evaluation.memory.states -
+    parameters;
   const memory = {
     parameters,
-    optimizer: 2 * parameters,
+    optimizer,
     activations,
-    total: 3 * parameters + tables + activations + inputs,
+    total: parameters + optimizer + tables + activations + inputs,
   };
   return { memory, flops: step.flops, dispatches: step.dispatches };
 }

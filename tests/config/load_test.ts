@@ -56,7 +56,13 @@ Deno.test("nanogpt_cpu is nanoGPT's published CPU run", async () => {
     0.1,
     1,
   ]);
-  assert.deepEqual(schedule, { name: "cosine", warmup: 100, min_lr: 1e-4, steps: null });
+  const { name, warmup, min_lr, steps } = schedule;
+  assert.deepEqual({ name, warmup, min_lr, steps }, {
+    name: "cosine",
+    warmup: 100,
+    min_lr: 1e-4,
+    steps: null,
+  });
   assert.deepEqual([data.source, data.split, data.sampling], [
     "tiny_shakespeare",
     { val: 0.1, test: 0 },

@@ -62,7 +62,7 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
       norm_bias: null,
       tied: true,
       dropout: 0,
-      init: { std: 0.02, scaled_residual: true },
+      init: { name: "normal", std: 0.02, scaled_residual: true },
       block: {
         norm_order: "pre",
         norm: null,
@@ -89,9 +89,26 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
       },
       blocks: [],
     },
-    train: { steps: 300, batch: 12, accumulate: 1 },
-    optimizer: { name: "adamw", lr: 1e-3, betas: [0.9, 0.99], eps: 1e-8, weight_decay: 0.1, clip: 1 },
-    schedule: { name: "cosine", warmup: 100, min_lr: 1e-4, steps: null },
+    train: { steps: 300, batch: 12, accumulate: 1, freeze: [], stop: null },
+    optimizer: {
+      name: "adamw",
+      lr: 1e-3,
+      betas: [0.9, 0.99],
+      eps: 1e-8,
+      momentum: null,
+      nesterov: null,
+      weight_decay: 0.1,
+      clip: 1,
+    },
+    schedule: {
+      name: "cosine",
+      warmup: 100,
+      min_lr: 1e-4,
+      steps: null,
+      cycle: 100,
+      factor: 0.5,
+      patience: 3,
+    },
     eval: { every: 100, batches: 0, split: "val" },
     sample: { prompt: "\n", tokens: 200, temperature: 0.8, top_k: null, seed: 1 },
     output: { dir: "runs", checkpoint_every: 0 },
@@ -306,7 +323,7 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
   const schema = configJsonSchema() as Schema & { required?: string[] };
   // A file may hold ablations, a run has none.
   const record = { ...configSchema.parse({ name: "a" }), ablations: undefined };
-  assert.equal(leaves(schema, record, ""), 80);
+  assert.equal(leaves(schema, record, ""), 88);
   assert.equal(schema.required, undefined);
   assert.equal(schema.properties?.train.properties?.steps.type, "integer");
 });

@@ -1,7 +1,7 @@
 // The random numbers: threefry's published answers on the host and in WGSL, dropout's masks, and normals that
 // follow both their distribution and the host's stream.
 import assert from "node:assert/strict";
-import { dropout, randomNormal, THREEFRY_WGSL } from "../../kernels/random/op.ts";
+import { dropout, randomNormal, randomUniform, THREEFRY_WGSL } from "../../kernels/random/op.ts";
 import { hash32, type RandomStream, randomStream, threefry2x32 } from "../../kernels/random/threefry.ts";
 import { sumAll } from "../../kernels/reduce/op.ts";
 import { grad } from "../../kernels/gradient.ts";
@@ -303,6 +303,39 @@ Deno.test("randomNormal() of more elements than 65,535 workgroups hold is right 
       `element ${i}: ${y[i]}, expected ${expected}`,
     );
   }
+});
+
+Deno.test("randomUniform() is the host's stream between its ends: exact in float64, to 1e-7 of the width on WebGPU", async () => {
+  const { uniform } = randomStream(9, "ends");
+  const expected = Array.from({ length: 20_000 }, () => -1 + 4 * uniform());
+  const y = randomUniform([200, 100], { seed: 9, purpose: "ends", low: -1, high: 3 });
+  using oracle = cpuDevice({ precision: "f64" });
+  assert.deepEqual(Array.from((await evaluate(oracle, { feeds: {}, outputs: { y } })).y), expected);
+  for (const device of await webgpuDevices()) {
+    const found = (await evaluate(device, { feeds: {}, outputs: { y } })).y;
+    expected.forEach((value, i) => assert.ok(Math.abs(found[i] - value) <= 4e-7, `${i}: ${found[i]}`));
+  }
+  assert.throws(() => randomUniform([2], { seed: 1, purpose: "x", low: 1, high: 0 }), UserError);
+});
+
+Deno.test("randomNormal() within 2 deviations keeps the draws inside and draws the others again, alike on every device", async () => {
+  const plain = hostNormals(4, "cut", 20_000);
+  const y = randomNormal([20_000], { seed: 4, purpose: "cut", std: 1, within: 2 });
+  using oracle = cpuDevice({ precision: "f64" });
+  const expected = Array.from((await evaluate(oracle, { feeds: {}, outputs: { y } })).y);
+  const redrawn = expected.filter((value, i) => {
+    assert.ok(Math.abs(value) <= 2);
+    if (Math.abs(plain[i]) <= 2) assert.equal(value, plain[i]);
+    return value !== plain[i];
+  });
+  // 4.55% lie outside; four standard deviations of their number.
+  assert.ok(Math.abs(redrawn.length - 910) < 4 * Math.sqrt(869), `${redrawn.length} drawn again`);
+  assert.equal(new Set(expected).size, 20_000, "no draw is used twice");
+  for (const device of await webgpuDevices()) {
+    const error = worst((await evaluate(device, { feeds: {}, outputs: { y } })).y, expected);
+    assert.ok(error <= 1e-6, `relative error ${error}, ${device.adapter}`);
+  }
+  assert.throws(() => randomNormal([2], { seed: 1, purpose: "x", std: 1, within: 1 }), UserError);
 });
 
 const COUNT = 100_000;

@@ -9,6 +9,7 @@ import { readLog } from "../../src/track/records.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { modelOf } from "../../src/train/experiment.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
+import { optimizerStates } from "../../src/train/optimizers.ts";
 import { subjectsOf } from "../../src/train/tracked.ts";
 import { resume, train } from "../../src/train/train.ts";
 
@@ -91,8 +92,9 @@ Deno.test("everything: each tap, gradient, parameter, moment and update has its 
     const config = configOf(folder, { track: "everything" });
     const { records } = await run(config);
     const { architecture, layout } = modelOf(config, charTokenizer("ab"));
+    const states = optimizerStates(config.optimizer, layout);
     const found = new Set(statsOf(records).map(({ kind, tap, step }) => `${step} ${kind}:${tap}`));
-    const names = subjectsOf(architecture, layout).map(({ kind, name }) => `${kind}:${name}`);
+    const names = subjectsOf(architecture, layout, states).map(({ kind, name }) => `${kind}:${name}`);
     for (let step = 1; step <= 5; step++) {
       for (const name of names) assert.ok(found.has(`${step} ${name}`), `${name} at step ${step}`);
     }

@@ -1,0 +1,36 @@
+// Muon's two kernels on the host; what lies between them is made of products.
+import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
+import { clipFactor } from "../flat_update.ts";
+import type { DirectionAttrs, StepAttrs } from "./op.ts";
+
+/** The momentum in place, and the direction: 0 where an element is not chosen. */
+export function directionCpu(
+  [gradient, , [squaredNorm], chosen]: readonly Values[],
+  outputs: readonly Values[],
+  { attrs: { momentum, nesterov, clip } }: Call<DirectionAttrs>,
+): void {
+  const [mean, direction] = outputs as readonly Floats[];
+  const factor = clipFactor(clip, squaredNorm);
+  for (let i = 0; i < mean.length; i++) {
+    direction[i] = 0;
+    if (chosen[i] === 0) continue;
+    const g = gradient[i] * factor;
+    const m = momentum * mean[i] + (1 - momentum) * g;
+    mean[i] = m;
+    direction[i] = nesterov ? momentum * m + (1 - momentum) * g : m;
+  }
+}
+
+/** A step along the direction, in place, of the elements that are chosen. */
+export function stepCpu(
+  [, direction, [lr], chosen]: readonly Values[],
+  outputs: readonly Values[],
+  { attrs: { weightDecay } }: Call<StepAttrs>,
+): void {
+  const [parameter, update] = outputs as readonly [Floats, Floats?];
+  for (let i = 0; i < parameter.length; i++) {
+    const before = parameter[i];
+    if (chosen[i] !== 0) parameter[i] = before * (1 - lr * weightDecay) - lr * direction[i];
+    if (update) update[i] = parameter[i] - before;
+  }
+}

@@ -1,0 +1,30 @@
+// The momentum of Muon over flat storage, in place, and the direction that is to be made orthogonal, an element an
+// invocation.
+@group(0) @binding(0) var<storage, read_write> momentum: array<f32>;
+@group(0) @binding(1) var<storage, read_write> direction: array<f32>;
+@group(0) @binding(2) var<storage, read> gradient: array<f32>;
+@group(0) @binding(3) var<storage, read> chosen: array<f32>;
+//! if CLIPPED
+@group(0) @binding(4) var<storage, read> squared_norm: array<f32>;
+//! end
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 64u + id.x;
+  if (i >= SIZE) { return; }
+  if (chosen[i] == 0f) {
+    direction[i] = 0f;
+    return;
+  }
+  var g = gradient[i];
+//! if CLIPPED
+  g *= min(1f, CLIP / (sqrt(squared_norm[0]) + 1e-6f));
+//! end
+  let m = MOMENTUM * momentum[i] + ONE_MINUS_MOMENTUM * g;
+  momentum[i] = m;
+//! if NESTEROV
+  direction[i] = MOMENTUM * m + ONE_MINUS_MOMENTUM * g;
+//! else
+  direction[i] = m;
+//! end
+}

@@ -1,0 +1,42 @@
+// Parameters that stand still: those that the configuration never trains, and those that a hook freezes for a step.
+import type { Values } from "../graph/tensor.ts";
+import { checkSelectors, selection, type Subject } from "../track/selectors.ts";
+import type { Model } from "./experiment.ts";
+import { frozen } from "./hooks.ts";
+import { rowsOfSlots } from "./optimizers.ts";
+import type { Layout } from "./parameters.ts";
+
+type Frozen = Pick<Model, "config" | "layout" | "hooks">;
+
+const subjectOf = ({ name }: { readonly name: string }): Subject => ({ kind: "param", name });
+
+/** Throws a `UserError` at an entry of `train.freeze` that matches no parameter, with the nearest name. */
+export function checkFreeze({ config, layout }: Pick<Model, "config" | "layout">): void {
+  checkSelectors("train.freeze", config.train.freeze, layout.slots.map(subjectOf));
+}
+
+/** Whether parameters stand still in some step: then every step takes the input `trained`. */
+export function freezes({ config, hooks }: Pick<Model, "config" | "hooks">): boolean {
+  return config.train.freeze.length > 0 || hooks?.freeze !== undefined;
+}
+
+/** The input `trained` of a step: 1 for each `ALIGN` elements of the parameters that are not among `names`, else 0. */
+export function trainedFeed(layout: Layout, names: ReadonlySet<string>): Float32Array {
+  return rowsOfSlots(layout, layout.slots.filter(({ name }) => !names.has(name)));
+}
+
+/**
+ * The feeds of a step that say what it trains; none where nothing is ever frozen.
+ *
+ * @param step 1-based
+ */
+export function freezeFeeds(model: Frozen, step: number): Record<string, Values> {
+  if (!freezes(model)) return {};
+  const { config: { train, seed }, layout, hooks } = model;
+  const never = train.freeze.length > 0 ? selection(train.freeze) : () => false;
+  const names = layout.slots.map(({ name }) => name);
+  const now = hooks?.freeze ? frozen(hooks, seed, step, names) : [];
+  return {
+    trained: trainedFeed(layout, new Set([...names.filter((name) => never(subjectOf({ name }))), ...now])),
+  };
+}
