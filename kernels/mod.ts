@@ -29,6 +29,7 @@ export {
 } from "./attention/gradient_statistics.ts";
 export { ATTENTION_STATISTICS, attentionStatistics, REPEATED_STATISTICS } from "./attention/statistics.ts";
 export { ATTENTION_ACTIVATIONS, type AttentionActivation } from "./attention/sizes.ts";
+export { cacheRows } from "./cache_rows/op.ts";
 export { type CrossEntropy, crossEntropy } from "./cross_entropy/op.ts";
 export { add, elementwise, multiply, scale } from "./elementwise/op.ts";
 export { embedding } from "./embedding/op.ts";

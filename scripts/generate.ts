@@ -1,14 +1,13 @@
-// Continues a prompt with a trained model: deno task generate runs/latest --prompt "The "
+// Continues prompts with a trained model: deno task generate runs/latest --prompt "The "
 import {
+  type Arguments,
   type Command,
-  costOf,
-  generate,
-  generatorOf,
+  generateTexts,
   loadCheckpoint,
   numberOption,
+  oneOf,
   onlyName,
-  openDevice,
-  putModel,
+  openModel,
   runCommand,
   type Tokenizer,
   UserError,
@@ -16,13 +15,14 @@ import {
 
 const command: Command = {
   name: "generate",
-  summary: "continues a prompt with a trained model",
+  summary: "continues prompts with a trained model",
   usage: "[run or checkpoint] [options]",
   options: {
     prompt: {
       type: "string",
       value: "TEXT",
-      help: "what to continue; the configuration's sample.prompt by default",
+      multiple: true,
+      help: "what to continue, once or several times; sample.prompt by default",
     },
     tokens: { type: "string", value: "N", help: "tokens to add; sample.tokens by default" },
     temperature: {
@@ -32,12 +32,22 @@ const command: Command = {
     },
     "top-k": { type: "string", value: "K", help: "draw from the K most likely tokens" },
     nucleus: { type: "string", value: "P", help: "draw from the most likely tokens that reach P together" },
+    "min-p": {
+      type: "string",
+      value: "P",
+      help: "draw from tokens at least P times as likely as the likeliest",
+    },
+    beams: { type: "string", value: "W", help: "search for the most likely text with W beams, draw nothing" },
+    stop: { type: "string", value: "TEXT", multiple: true, help: "end before this text; may be given again" },
     seed: { type: "string", value: "N", help: "seed of the draws; sample.seed by default" },
+    format: { type: "string", value: "text|ndjson", default: "text", help: "ndjson: an object a prompt" },
     device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
   },
   examples: [
     'deno task generate runs/latest --prompt "The " --tokens 300',
     "deno task generate --temperature 0",
+    'deno task generate --prompt "One " --prompt "Two " --min-p 0.1 --stop . --format ndjson',
+    'deno task generate --prompt "The " --beams 4',
   ],
 };
 
@@ -52,24 +62,42 @@ function checkPrompt(prompt: string, tokenizer: Tokenizer): void {
   }
 }
 
-await runCommand(command, async ({ positionals, values }) => {
-  const model = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
-  const { sample } = model.config;
-  if (values.prompt !== undefined) checkPrompt(values.prompt, model.tokenizer);
+/** Options that draw mean nothing to beams, and the other way round. */
+function checkTogether({ values }: Arguments): void {
+  if (values.beams === undefined) return;
+  const drawn = ["temperature", "top-k", "nucleus", "min-p", "seed"].find((key) => values[key] !== undefined);
+  if (drawn) throw new UserError(`--${drawn}: beams draw nothing; leave it out, or --beams.`);
+}
+
+await runCommand(command, async (args) => {
+  checkTogether(args);
+  const { positionals, values, lists } = args;
+  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  const format = oneOf("format", values.format!, ["text", "ndjson"]);
+  const checkpoint = await loadCheckpoint(path);
+  const { config: { sample }, tokenizer } = checkpoint;
+  lists?.prompt?.forEach((prompt) => checkPrompt(prompt, tokenizer));
+  const prompts = lists?.prompt ?? [sample.prompt];
+  const whole = { least: 1, whole: true };
   const options = {
-    prompt: values.prompt ?? sample.prompt,
     tokens: numberOption("tokens", values.tokens, { least: 0, whole: true }) ?? sample.tokens,
     temperature: numberOption("temperature", values.temperature, { least: 0 }) ?? sample.temperature,
-    topK: numberOption("top-k", values["top-k"], { least: 1, whole: true }) ?? sample.top_k,
+    topK: numberOption("top-k", values["top-k"], whole) ?? sample.top_k,
     nucleus: numberOption("nucleus", values.nucleus, { least: 0, most: 1 }),
+    minP: numberOption("min-p", values["min-p"], { least: 0, most: 1 }),
+    beams: numberOption("beams", values.beams, whole),
+    stop: lists?.stop,
     seed: numberOption("seed", values.seed, { whole: true }) ?? sample.seed,
   };
-  const { flops, dispatches } = costOf(model);
-  // Each token is the forward pass of one row, a third of its share of a step.
-  const { batch, accumulate } = model.config.train;
-  const cost = { flops: flops / (3 * batch * accumulate), dispatches, steps: options.tokens };
-  using device = await openDevice(values.device ?? model.config.device, cost);
-  putModel(device, model);
-  console.log(await generate(device, generatorOf(model), options));
+  const { tokens: passes, beams = 1 } = options;
+  using opened = await openModel(checkpoint, {
+    device: values.device,
+    passes,
+    positions: prompts.length * beams,
+  });
+  const texts = await generateTexts(opened.device, opened.model, prompts, options);
+  for (const text of texts) console.log(format === "text" ? text.text : JSON.stringify(text));
+  const uncached = texts.find((text) => text.uncached)?.uncached;
+  if (uncached) console.error(`generate: some tokens were made by reading the text anew: ${uncached}.`);
   return 0;
 });

@@ -14,6 +14,8 @@ export interface OptionSpec {
   readonly value?: string;
   /** Its value where it is not given. */
   readonly default?: string;
+  /** It may be given several times: what was given is among `lists`. */
+  readonly multiple?: true;
 }
 
 /** A script as its --help describes it. */
@@ -38,6 +40,8 @@ export interface Arguments {
   readonly values: Readonly<Record<string, string | undefined>>;
   /** Options without a value, by name. */
   readonly flags: Readonly<Record<string, boolean>>;
+  /** Options that may be given several times, by name; those that were. */
+  readonly lists?: Readonly<Record<string, readonly string[]>>;
 }
 
 /** The text of --help. */
@@ -63,7 +67,9 @@ export function helpOf({ name, summary, usage, options, examples }: Command): st
 /** Reads the arguments of a script; a mistake in them is a `UserError`. */
 export function argumentsOf(command: Command, args: readonly string[]): Arguments {
   const options: ParseArgsConfig["options"] = { help: { type: "boolean" } };
-  for (const [key, { type }] of Object.entries(command.options)) options[key] = { type };
+  for (const [key, { type, multiple = false }] of Object.entries(command.options)) {
+    options[key] = { type, multiple };
+  }
   const known = Object.keys(options);
   for (const arg of args) {
     if (arg === "--") break;
@@ -81,14 +87,18 @@ export function argumentsOf(command: Command, args: readonly string[]): Argument
     });
     const strings: Record<string, string | undefined> = {};
     const flags: Record<string, boolean> = {};
+    const lists: Record<string, string[]> = {};
     for (const [key, value] of Object.entries(values)) {
-      if (typeof value === "boolean") flags[key] = value;
+      if (Array.isArray(value)) lists[key] = value as string[];
+      else if (typeof value === "boolean") flags[key] = value;
       else strings[key] = value as string;
     }
-    for (const [key, option] of Object.entries(command.options)) {
-      if (option.type === "string") strings[key] ??= option.default;
+    const specs = Object.entries(command.options);
+    for (const [key, { type, multiple, default: given }] of specs) {
+      if (type === "string" && !multiple) strings[key] ??= given;
     }
-    return { positionals, values: strings, flags };
+    const found = { positionals, values: strings, flags };
+    return specs.some(([, { multiple }]) => multiple) ? { ...found, lists } : found;
   } catch (error) {
     throw new UserError((error as Error).message.split("\n")[0].replace(/ To specify .*/, ""));
   }
@@ -130,6 +140,21 @@ export function numberOption(
   throw new UserError(
     `--${name}: expected ${whole ? "a whole number" : "a number"}${range}, found "${text}".`,
   );
+}
+
+/**
+ * The option that is one of a few words; throws UserError with the nearest of them.
+ *
+ * @example
+ * ```ts
+ * import { oneOf } from "../mod.ts";
+ * oneOf("format", "table", ["table", "ndjson"]); // "table"
+ * ```
+ */
+export function oneOf<Word extends string>(name: string, text: string, words: readonly Word[]): Word {
+  const found = words.find((word) => word === text);
+  if (found !== undefined) return found;
+  throw new UserError(`--${name}: expected ${words.join(", ")}, found "${text}".${suggestion(text, words)}`);
 }
 
 /**

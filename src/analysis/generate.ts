@@ -1,100 +1,197 @@
-// Text from a model: the distribution of the next token, filtered, drawn, appended.
+// Text from a model: prompts continued token by token, drawn or searched, up to a length or a stop string.
 import { randomStream } from "../../kernels/random/threefry.ts";
-import type { Device } from "../device/device.ts";
 import type { Tokenizer } from "../data/mod.ts";
+import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
-import { input, reshape } from "../graph/structure.ts";
-import { type Architecture, decoder, type Parameters } from "../nn/decoder.ts";
+import { beamSearch } from "./beams.ts";
+import { type Generator, nextLogits } from "./next_logits.ts";
+import { draw, logSoftmax, nextProbabilities, type Sampling } from "./sampling.ts";
 
-/** How long signals may go unheard where the device is this thread. */
-const HEAR_EVERY_MS = 100;
+/** Prompts that are continued in one pass. */
+const ROWS = 16;
 
-/** How tokens are drawn. */
-export interface Sampling {
-  /** Logits are divided by it; 0 takes the most likely token. */
-  readonly temperature: number;
-  /** Only the k most likely tokens. */
-  readonly topK?: number | null;
-  /** Only the most likely tokens whose probabilities reach p together. */
-  readonly nucleus?: number | null;
-}
-
-/**
- * Probabilities of the next token: softmax(logits / temperature) over the tokens that the filters leave, in float64.
- * At temperature 0 the most likely token (the lowest id of equals) has all of it. Of the k most likely tokens, whose
- * probabilities sum to 1, the nucleus is the fewest that reach p, one at least.
- *
- * @throws {RangeError} unless temperature is at least 0, k at least 1 and p from 0 to 1
- *
- * @example
- * ```ts
- * import { nextProbabilities } from "../../mod.ts";
- * nextProbabilities([0, Math.log(3), 0], { temperature: 1, topK: 2 }); // 0.25, 0.75, 0
- * ```
- */
-export function nextProbabilities(
-  logits: ArrayLike<number>,
-  { temperature, topK, nucleus }: Sampling,
-): Float64Array {
-  const inRange = temperature >= 0 && (topK ?? 1) >= 1 && (nucleus ?? 1) >= 0 && (nucleus ?? 1) <= 1;
-  if (!inRange) throw new RangeError(`Cannot draw with temperature ${temperature}, k ${topK}, p ${nucleus}.`);
-  const order = Array.from(logits, (_, id) => id).sort((a, b) => logits[b] - logits[a] || a - b);
-  const probabilities = new Float64Array(logits.length);
-  if (temperature === 0) {
-    probabilities[order[0]] = 1;
-    return probabilities;
-  }
-  const kept = order.slice(0, topK ?? order.length);
-  const weights = kept.map((id) => Math.exp((logits[id] - logits[order[0]]) / temperature));
-  const total = weights.reduce((a, b) => a + b, 0);
-  let reached = 0;
-  let sum = 0;
-  kept.forEach((id, i) => {
-    if (i > 0 && reached >= (nucleus ?? Infinity)) return;
-    reached += weights[i] / total;
-    probabilities[id] = weights[i];
-    sum += weights[i];
-  });
-  return probabilities.map((p) => p / sum);
-}
-
-/** Draws an index from probabilities with a uniform number in [0, 1). */
-export function draw(probabilities: ArrayLike<number>, uniform: number): number {
-  let sum = 0;
-  let last = 0;
-  for (let id = 0; id < probabilities.length; id++) {
-    if (probabilities[id] === 0) continue;
-    sum += probabilities[id];
-    last = id;
-    if (uniform < sum) return id;
-  }
-  return last;
-}
-
-/** What to generate. */
-export interface GenerateOptions extends Sampling {
-  /** What is continued. */
-  readonly prompt: string;
+/** How texts are continued. */
+export interface ContinueOptions extends Sampling {
   /** Number of tokens to add. */
   readonly tokens: number;
   /** Seed of the draws. */
   readonly seed: number;
-  /** Aborted: the text ends where it is. */
+  /** A text ends before the first of these that it writes. */
+  readonly stop?: readonly string[];
+  /** Searches for the most likely text with so many beams (see `beamSearch`); nothing is drawn then, and nothing filtered. */
+  readonly beams?: number | null;
+  /** Of beams: texts are compared by ln p / tokens^a, a = 1 by default. */
+  readonly lengthPenalty?: number;
+  /** Aborted: the texts end where they are. */
   readonly signal?: AbortSignal;
+  /** False: every pass reads all tokens anew. */
+  readonly cache?: boolean;
 }
 
-/** A model as generation needs it. */
-export interface Generator {
-  /** Its shape. */
-  readonly architecture: Architecture;
-  /** Between text and token ids. */
-  readonly tokenizer: Tokenizer;
-  /** Parameters by name, on tensors whose states are on the device. */
-  readonly parameters: Parameters;
+/** What to generate. */
+export interface GenerateOptions extends ContinueOptions {
+  /** What is continued. */
+  readonly prompt: string;
+}
+
+/** A prompt and what the model made of it. */
+export interface Generated {
+  /** As given. */
+  readonly prompt: string;
+  /** The prompt and its continuation. */
+  readonly text: string;
+  /** What was added, without the stop string. */
+  readonly continuation: string;
+  /** Ids of the tokens added, those of the stop string too. */
+  readonly ids: readonly number[];
+  /** Sum of ln p over them, without temperature and filters. */
+  readonly logProbability: number;
+  /** What ended it. */
+  readonly ended: "tokens" | "stop" | "signal";
+  /** Why tokens were made without the cache of keys and values; undefined where none was. */
+  readonly uncached: string | undefined;
+}
+
+function promptIds(prompt: string, tokenizer: Tokenizer): number[] {
+  const ids = [...tokenizer.encode(prompt)];
+  if (ids.length === 0) throw new UserError("The prompt is empty, expected at least one character.");
+  return ids;
+}
+
+/** Whether the tokens added end with, or hold, a stop string; only as many are looked at as the newest could complete. */
+function stopTest(tokenizer: Tokenizer, stop: readonly string[]): (added: readonly number[]) => boolean {
+  const wrong = stop.find((text) => text === "");
+  if (wrong !== undefined) throw new UserError("A stop string is empty, expected at least one character.");
+  if (stop.length === 0) return () => false;
+  // A token may be a single byte.
+  const most = Math.max(...stop.map((text) => new TextEncoder().encode(text).length)) + 4;
+  return (added) => {
+    const end = tokenizer.decode(added.slice(-most));
+    return stop.some((text) => end.includes(text));
+  };
+}
+
+/** A text under way. */
+interface Writing {
+  readonly prompt: string;
+  readonly start: readonly number[];
+  readonly ids: number[];
+  readonly uniform: () => number;
+  logProbability: number;
+  stopped: boolean;
+}
+
+function finished(
+  { prompt, start, ids: added, logProbability, stopped }: Pick<
+    Writing,
+    "prompt" | "start" | "ids" | "logProbability" | "stopped"
+  >,
+  tokenizer: Tokenizer,
+  { stop = [], tokens }: ContinueOptions,
+  uncached: string | undefined,
+): Generated {
+  const before = tokenizer.decode(start);
+  const whole = tokenizer.decode([...start, ...added]);
+  let continuation = whole.startsWith(before) ? whole.slice(before.length) : tokenizer.decode(added);
+  const ends = stop.map((text) => continuation.indexOf(text)).filter((at) => at >= 0);
+  if (ends.length > 0) continuation = continuation.slice(0, Math.min(...ends));
+  const ended = stopped ? "stop" : added.length < tokens ? "signal" : "tokens";
+  return { prompt, text: before + continuation, continuation, ids: added, logProbability, ended, uncached };
+}
+
+/** Draws tokens for up to `ROWS` prompts side by side. */
+async function drawTexts(
+  device: Device,
+  model: Generator,
+  prompts: readonly string[],
+  first: number,
+  options: ContinueOptions,
+): Promise<Generated[]> {
+  const { tokenizer } = model;
+  const stops = stopTest(tokenizer, options.stop ?? []);
+  const writings = prompts.map((prompt, n): Writing => {
+    const number = first + n;
+    const random = randomStream(options.seed, number === 0 ? "sample" : `sample ${number}`);
+    const start = promptIds(prompt, tokenizer);
+    return { prompt, start, ids: [], uniform: () => random.uniform(), logProbability: 0, stopped: false };
+  });
+  using reader = await nextLogits(device, model, prompts.length, { cache: options.cache });
+  let uncached: string | undefined;
+  for (let n = 0; n < options.tokens && !options.signal?.aborted; n++) {
+    if (writings.every(({ stopped }) => stopped)) break;
+    const logits = await reader.next(writings.map(({ start, ids }) => [...start, ...ids]));
+    uncached ??= reader.whole;
+    writings.forEach((writing, row) => {
+      if (writing.stopped) return;
+      const id = draw(nextProbabilities(logits[row], options), writing.uniform());
+      writing.ids.push(id);
+      writing.logProbability += logSoftmax(logits[row])[id];
+      writing.stopped = stops(writing.ids);
+    });
+  }
+  return writings.map((writing) => finished(writing, tokenizer, options, uncached));
+}
+
+/** Searches for the most likely continuation of each prompt in turn. */
+async function searchTexts(
+  device: Device,
+  model: Generator,
+  prompts: readonly string[],
+  beams: number,
+  options: ContinueOptions,
+): Promise<Generated[]> {
+  const { tokenizer } = model;
+  const ends = stopTest(tokenizer, options.stop ?? []);
+  const found: Generated[] = [];
+  for (const prompt of prompts) {
+    const start = promptIds(prompt, tokenizer);
+    using reader = await nextLogits(device, model, beams, { cache: options.cache });
+    const { tokens, lengthPenalty, signal } = options;
+    const [best] = await beamSearch(reader, start, { beams, tokens, lengthPenalty, ends, signal });
+    const { logProbability, ended: stopped } = best;
+    const writing = { prompt, start, ids: [...best.added], logProbability, stopped };
+    found.push(finished(writing, tokenizer, options, reader.whole));
+  }
+  return found;
 }
 
 /**
- * Continues a prompt, one token after another; the model sees the last `context` tokens.
+ * Continues prompts, drawing one token after another, or searching for the most likely text with beams. The model sees the
+ * last `context` tokens. Keys and values of what was read stay on the device as long as the text is no longer than that; a
+ * text does not depend on which others are made beside it.
+ *
+ * @param prompts what is continued, each by itself
+ * @returns a text for each prompt, in their order
+ * @throws {UserError} for an empty prompt or stop string, or a character that the tokenizer does not know
+ *
+ * @example
+ * ```ts
+ * import { generateTexts, generatorOf, loadCheckpoint, openDevice, putModel } from "../../mod.ts";
+ * const model = await loadCheckpoint("runs/latest");
+ * using device = await openDevice("cpu");
+ * putModel(device, model);
+ * const options = { tokens: 8, temperature: 0.8, minP: 0.05, stop: ["."], seed: 1 };
+ * const texts = await generateTexts(device, generatorOf(model), ["The ", "number "], options);
+ * console.log(texts.map(({ text, ended }) => [text, ended]));
+ * ```
+ */
+export async function generateTexts(
+  device: Device,
+  model: Generator,
+  prompts: readonly string[],
+  options: ContinueOptions,
+): Promise<Generated[]> {
+  const { beams } = options;
+  if (beams) return await searchTexts(device, model, prompts, beams, options);
+  const texts: Generated[] = [];
+  for (let first = 0; first < prompts.length; first += ROWS) {
+    texts.push(...await drawTexts(device, model, prompts.slice(first, first + ROWS), first, options));
+  }
+  return texts;
+}
+
+/**
+ * Continues a prompt (see `generateTexts`).
  *
  * @returns the prompt and its continuation
  * @throws {UserError} for an empty prompt or a character that the tokenizer does not know
@@ -109,31 +206,5 @@ export interface Generator {
  * ```
  */
 export async function generate(device: Device, model: Generator, options: GenerateOptions): Promise<string> {
-  const { architecture: { context, vocabulary }, tokenizer } = model;
-  const ids = [...tokenizer.encode(options.prompt)];
-  if (ids.length === 0) {
-    throw new UserError("The prompt is empty, expected at least one character.");
-  }
-  const rows = decoder(model.architecture, model.parameters, input("ids", [1, context], "u32"));
-  using program = await device.compile({ outputs: { logits: reshape(rows, [context, vocabulary]) } });
-  const random = randomStream(options.seed, "sample");
-  const window = new Uint32Array(context);
-  let heard = performance.now();
-  for (let i = 0; i < options.tokens && !options.signal?.aborted; i++) {
-    const seen = ids.slice(-context);
-    // What stands behind the last token does not matter: no position looks ahead.
-    window.fill(0);
-    window.set(seen);
-    program.run({ ids: window });
-    const [logits] = await program.read(["logits"]);
-    if (performance.now() - heard > HEAR_EVERY_MS) {
-      await new Promise((resume) => setTimeout(resume, 0));
-      heard = performance.now();
-    }
-    // A padded vocabulary has logits that stand for no token: they come last and are left out.
-    const first = (seen.length - 1) * vocabulary;
-    const last = logits.subarray(first, first + tokenizer.size);
-    ids.push(draw(nextProbabilities(last, options), random.uniform()));
-  }
-  return tokenizer.decode(ids);
+  return (await generateTexts(device, model, [options.prompt], options))[0].text;
 }

@@ -21,13 +21,40 @@ export {
 } from "./check_attention.ts";
 export { caseRecord, checkSummary, describeCase, smallestFailure } from "./check_report.ts";
 export {
-  draw,
+  ablateHeads,
+  type Ablation,
+  ABLATION_METHODS,
+  type AblationMethod,
+  textBatches,
+} from "./ablation.ts";
+export { type AttentionMap, type AttentionMaps, attentionMaps, type HeadChoice } from "./attention_maps.ts";
+export {
+  attributeLogit,
+  type Attribution,
+  type AttributionOptions,
+  type Contribution,
+} from "./attribution.ts";
+export { type Embeddings, embeddings } from "./embeddings.ts";
+export { type LensPoint, type LogitLens, logitLens } from "./logit_lens.ts";
+export { type NextToken, nextTokens } from "./next_tokens.ts";
+export {
+  PATCH_SITES,
+  patchActivations,
+  type Patching,
+  type PatchOptions,
+  type PatchSite,
+} from "./patching.ts";
+export { type LossOptions, type Perplexity, perplexityOf, tokenLosses } from "./perplexity.ts";
+export { type Beam, type BeamOptions, beamSearch } from "./beams.ts";
+export {
+  type ContinueOptions,
   generate,
+  type Generated,
   type GenerateOptions,
-  type Generator,
-  nextProbabilities,
-  type Sampling,
+  generateTexts,
 } from "./generate.ts";
+export { type Generator, type NextLogits, nextLogits } from "./next_logits.ts";
+export { draw, logSoftmax, nextProbabilities, type Sampling } from "./sampling.ts";
 export { decoderLayer } from "./layer_graph.ts";
 export {
   attentionOracle,

@@ -8,6 +8,7 @@ export { type HeatMap, heatMap } from "./heat_map.ts";
 export { jacobianCharts } from "./jacobian_chart.ts";
 export { CHART_COLOURS, type ChartAxis, type ChartSeries, type LineChart, lineChart } from "./line_chart.ts";
 export { type LogCharts } from "./log_charts.ts";
+export { type MapPanel, type MapSheet, mapSheet } from "./map_sheet.ts";
 export { lossChart, type LossChartOptions } from "./loss_chart.ts";
 export { metricChart, type MetricChartOptions } from "./metric_chart.ts";
 export { type ChartedRun, type ProgressUnit, progressUnit, type StatChoice } from "./metric_lines.ts";

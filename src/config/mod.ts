@@ -11,6 +11,7 @@
  * @module
  */
 
+export { type ConfigDifference, configKeys, diffConfigs } from "./diff.ts";
 export { type HookKey, withHookKeys } from "./hook_keys.ts";
 export { loadConfig } from "./load.ts";
 export { loadSweep, type Sweep, type SweepOptions, type SweepRun } from "./load_sweep.ts";

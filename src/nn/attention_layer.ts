@@ -19,6 +19,7 @@ import { atMost, less, minus, select, variable } from "../../kernels/expression.
 import { reshape } from "../graph/structure.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, type AttentionLayer, blockOf, type UserModifier } from "./architecture.ts";
+import { atPositions, type KeyCache } from "./cache.ts";
 import type { Forward } from "./forward.ts";
 
 const [SCORE, I, J] = ["score", "i", "j"].map(variable);
@@ -67,7 +68,7 @@ function scoreOf(
   forward: Forward,
   keys: number,
 ): ScoreModifier | undefined {
-  const { architecture: { positions, heads, context }, parameters } = forward;
+  const { architecture: { positions, heads, context }, parameters, cache } = forward;
   const path = `blocks.${n}.attn`;
   const placed = ({ expression, tables }: ScoreModifier): ScoreModifier => {
     if (layer.extra_keys === 0) return { expression, tables };
@@ -83,18 +84,20 @@ function scoreOf(
   const bias = layer.bias === "learned"
     ? parameters[`${path}.score_bias`]
     : layer.bias === "auto"
-    ? startOfBias(layer, keys + layer.extra_keys)
+    ? startOfBias(layer, context + layer.extra_keys)
     : layer.bias;
   if (bias !== 0) parts.push(scoreBias(bias));
   parts.push(...forward.hooks.scores(n));
-  return parts.length ? compose(...parts) : undefined;
+  if (parts.length === 0) return undefined;
+  return cache ? atPositions(compose(...parts), cache) : compose(...parts);
 }
 
 /** Which keys a query sees: those up to its own position, of these the last `window`, and all the learned ones. */
-function visibleOf({ window, extra_keys }: AttentionLayer, keys: number) {
-  if (extra_keys === 0) return { window: window === null ? undefined : { size: window } };
+function visibleOf({ window, extra_keys }: AttentionLayer, keys: number, cache?: KeyCache) {
+  if (extra_keys === 0 && !cache) return { window: window === null ? undefined : { size: window } };
   const own = window === null ? causalMask : all(causalMask, mask(less(minus(I, J), window)));
-  return { causal: false as const, mask: any(extraKeys(keys), own) };
+  const placed = cache ? atPositions(own, cache) : own;
+  return { causal: false as const, mask: extra_keys === 0 ? placed : any(extraKeys(keys), placed) };
 }
 
 /**
@@ -108,7 +111,7 @@ export function attentionValues(
   forward: Forward,
   rotate: (x: Tensor) => Tensor,
 ): Tensor {
-  const { architecture, parameters, taps } = forward;
+  const { architecture, parameters, taps, cache } = forward;
   const { attention: layer, dropout } = blockOf(architecture, n);
   const path = `blocks.${n}.attn`;
   const [B, T] = x.shape;
@@ -122,14 +125,16 @@ export function attentionValues(
   const q = place("q", heads("q", H, D));
   let k = place("k", heads("k", HKV, D));
   let v = taps.tap(`${path}.v`, heads("v", HKV, DV));
+  if (cache) [k, v] = [cache.keep(`${path}.k`, k), cache.keep(`${path}.v`, v)];
+  const S = k.shape[1];
   if (layer.extra_keys > 0) {
     k = withExtraKeys(k, parameters[`${path}.extra_k`]);
     v = withExtraKeys(v, parameters[`${path}.extra_v`]);
   }
   const z = scope(path, () =>
     attention(q, k, v, {
-      ...visibleOf(layer, T),
-      score: scoreOf(layer, n, forward, T),
+      ...visibleOf(layer, S, cache),
+      score: scoreOf(layer, n, forward, S),
       activation: layer.activation,
       bias: 0,
       divide: layer.divide,

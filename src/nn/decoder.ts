@@ -2,17 +2,24 @@
 // block.ts, which parameters there are in parameters.ts.
 import { embedding } from "../../kernels/embedding/op.ts";
 import { linear } from "../../kernels/matmul/op.ts";
+import { reshape } from "../graph/structure.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { type Architecture, blocksOf } from "./architecture.ts";
 import { applyBlock } from "./block.ts";
 import { keepError } from "./feedback.ts";
-import { forwardOf, type ForwardOptions } from "./forward.ts";
+import { type Forward, forwardOf, type ForwardOptions } from "./forward.ts";
 import type { Parameters } from "./parameters.ts";
 import { addPositions, rotation } from "./positions.ts";
 
 export type { Architecture } from "./architecture.ts";
 export type { ForwardOptions, Taps } from "./forward.ts";
 export { decoderParameters, type Parameter, parameterCount, type Parameters } from "./parameters.ts";
+
+/** Logits [B, T, V] of a residual stream x [B, T, D]: norm(x) W_head^T. */
+export function unembed({ architecture, parameters, taps, norm }: Forward, x: Tensor): Tensor {
+  const head = parameters[architecture.tied ? "embed.weight" : "unembed.weight"];
+  return linear(taps.tap("final_norm", norm(architecture.norm, "final_norm", x)), head);
+}
 
 /**
  * A decoder: logits = norm(x_L) W_head^T, where x_0 = embed(ids) + positions and each block adds attention and then an
@@ -22,7 +29,7 @@ export { decoderParameters, type Parameter, parameterCount, type Parameters } fr
  * @param architecture its shape
  * @param parameters tensors by the names that `decoderParameters` gives
  * @param ids token ids, u32 [B, T], T at most the context where positions are learned
- * @returns logits, [B, T, V]
+ * @returns logits, [B, T, V]; [B, 1, V] where one position of each row is `wanted`
  *
  * @example
  * ```ts
@@ -45,13 +52,13 @@ export function decoder(
 ): Tensor {
   const forward = forwardOf(architecture, parameters, ids, options);
   const { taps } = forward;
+  const [[B, T], { dim }] = [ids.shape, architecture];
   let x = addPositions(forward, taps.tap("embed", embedding(parameters["embed.weight"], ids)));
   x = forward.drop(x, architecture.dropout);
-  const rotate = rotation(forward, ids.shape[1]);
+  const rotate = rotation(forward, T);
   for (let n = 0; n < architecture.layers; n++) x = applyBlock(n, x, forward, rotate);
-  const head = parameters[architecture.tied ? "embed.weight" : "unembed.weight"];
-  const normed = taps.tap("final_norm", forward.norm(architecture.norm, "final_norm", x));
-  const logits = linear(normed, head);
+  if (options.wanted) x = reshape(embedding(reshape(x, [B * T, dim]), options.wanted), [B, 1, dim]);
+  const logits = unembed(forward, x);
   const direct = blocksOf(architecture).some(({ attention, mlp }) =>
     [attention, mlp].some((half) => half.method === "dfa")
   );

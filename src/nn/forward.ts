@@ -4,6 +4,7 @@ import { layerNorm, rmsNorm } from "../../kernels/norm/op.ts";
 import { dropout } from "../../kernels/random/op.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
 import type { Architecture, Method, Norm } from "./architecture.ts";
+import type { KeyCache } from "./cache.ts";
 import { feedbackLinear, type OutputError } from "./feedback.ts";
 import { type HooksAtWork, hooksAtWork } from "./hooks.ts";
 import { matrixStd, type Parameters } from "./parameters.ts";
@@ -29,6 +30,10 @@ export interface ForwardOptions {
   readonly seed?: Tensor;
   /** Steps of training made so far as hooks see them, f32 [1]; without it a state that training keeps. */
   readonly step?: Tensor;
+  /** Keys and values of earlier positions: the ids are those that follow (see `keyCache`). */
+  readonly cache?: KeyCache;
+  /** The one position of each row whose logits are wanted, u32 [B], counted through all rows: b T + t. */
+  readonly wanted?: Tensor;
 }
 
 /** How a matrix is applied. */
@@ -48,6 +53,8 @@ export interface Forward {
   readonly hooks: HooksAtWork;
   /** Where direct feedback finds the error of the logits. */
   readonly output: OutputError;
+  /** Keys and values of earlier positions, where the pass goes on from some. */
+  readonly cache?: KeyCache;
   /** Normalises the last dimension by the parameters under `name`. */
   norm(kind: Norm, name: string, x: Tensor): Tensor;
   /** x W^T + bias by the parameters under `name`. */
@@ -67,7 +74,7 @@ export function forwardOf(
   architecture: Architecture,
   parameters: Parameters,
   ids: Tensor,
-  { taps = NO_TAPS, seed, step }: ForwardOptions,
+  { taps = NO_TAPS, seed, step, cache }: ForwardOptions,
 ): Forward {
   let sites = 0;
   const output: OutputError = {};
@@ -83,6 +90,7 @@ export function forwardOf(
     },
     hooks,
     output,
+    cache,
     drops,
     norm(kind, name, x) {
       const weight = parameters[`${name}.weight`];

@@ -14,6 +14,7 @@ export {
   type UserModifier,
   usesDropout,
 } from "./architecture.ts";
+export { type KeyCache, keyCache } from "./cache.ts";
 export { decoder } from "./decoder.ts";
 export type { ForwardOptions, Taps } from "./forward.ts";
 export {

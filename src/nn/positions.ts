@@ -4,6 +4,7 @@ import { add } from "../../kernels/elementwise/op.ts";
 import { rope, type RopeOptions, ropeTurns } from "../../kernels/rope/op.ts";
 import { literal, reshape, view } from "../graph/structure.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
+import { rowsAt } from "./cache.ts";
 import type { Forward } from "./forward.ts";
 
 /**
@@ -32,19 +33,30 @@ export function sincosPositions(length: number, dim: number): Tensor {
 
 /** x [B, T, D] with a row [T, D] added for each position, where the model adds any. */
 export function addPositions(forward: Forward, x: Tensor): Tensor {
-  const { architecture: { positions, dim }, parameters, taps } = forward;
+  const { architecture: { positions, dim }, parameters, taps, cache } = forward;
   const [B, T] = x.shape;
   if (positions !== "learned" && positions !== "sincos") return x;
-  const table = positions === "learned" ? parameters["pos_embed.weight"] : sincosPositions(T, dim);
+  const table = positions === "learned"
+    ? parameters["pos_embed.weight"]
+    : sincosPositions(cache?.length ?? T, dim);
+  if (cache) return add(x, taps.tap("pos_embed", rowsAt(table, cache)));
   const rows = taps.tap("pos_embed", T === table.shape[0] ? table : view(table, [T, dim]));
   return reshape(add(reshape(x, [B, T * dim]), reshape(rows, [T * dim])), [B, T, dim]);
 }
 
 /** What is done to queries and keys [B, T, H, d] for their position: a rotation, or nothing. */
-export function rotation({ architecture: { positions, rope: own = {}, dim, heads } }: Forward, T: number) {
+export function rotation(forward: Forward, T: number) {
+  const { architecture: { positions, rope: own = {}, dim, heads }, cache } = forward;
   if (positions !== "rope") return (x: Tensor): Tensor => x;
   const d = dim / heads;
   const options: RopeOptions = { base: own.base, pairs: own.pairs, rotaryDim: own.rotary_dim ?? d };
-  const turns = scope("rope", () => ropeTurns(T, d, options));
-  return (x: Tensor): Tensor => rope(x, { ...options, turns });
+  const table = scope("rope", () => ropeTurns(cache?.length ?? T, d, options));
+  if (!cache) return (x: Tensor): Tensor => rope(x, { ...options, turns: table });
+  // Rows may stand at different positions: all of them are one sequence with turns of its own.
+  const rows = rowsAt(table, cache);
+  const turns = reshape(rows, [rows.shape[0] * T, rows.shape[2]]);
+  return (x: Tensor): Tensor => {
+    const [B, , count, width] = x.shape;
+    return reshape(rope(reshape(x, [1, B * T, count, width]), { ...options, turns }), x.shape);
+  };
 }

@@ -1,5 +1,5 @@
 // From a configuration to what a run needs: text, tokenizer, batches, the model's shape and its layout.
-import type { Generator } from "../analysis/generate.ts";
+import type { Generator } from "../analysis/next_logits.ts";
 import type { Config } from "../config/mod.ts";
 import {
   CATALOGUE,

@@ -10,6 +10,7 @@ export {
 export { captureCharts } from "./capture_charts.ts";
 export { type Evaluated, type Evaluator, evaluator } from "./evaluate.ts";
 export { type Experiment, generatorOf, type Model, modelOf, prepare } from "./experiment.ts";
+export { findRuns, type FoundRun, loadRunConfig, type RunQuery } from "./find_runs.ts";
 export {
   flat,
   initialise,
@@ -41,6 +42,7 @@ export {
   type StepContext,
 } from "./hooks.ts";
 export { type OptimizerState, optimizerStates } from "./optimizers.ts";
+export { type OpenModel, openModel, type Work } from "./open_model.ts";
 export type { Outcome, Progress } from "./run.ts";
 export {
   createRunFolder,

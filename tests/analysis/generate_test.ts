@@ -1,7 +1,9 @@
 // Text from a model: the distribution of the next token, its filters, its draws, and the window that the model sees.
 import assert from "node:assert/strict";
 import { randomStream } from "../../kernels/random/threefry.ts";
-import { draw, generate, nextProbabilities, type Sampling } from "../../src/analysis/generate.ts";
+import { generate, generateTexts } from "../../src/analysis/generate.ts";
+import { nextLogits } from "../../src/analysis/next_logits.ts";
+import { draw, nextProbabilities, type Sampling } from "../../src/analysis/sampling.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
@@ -11,7 +13,7 @@ import { initialise } from "../../src/train/parameters.ts";
 import { logitsGraph } from "../../src/train/programs.ts";
 
 /** The definition, without thought for time: every token asks how many stand before it. */
-function bruteForce(logits: number[], { temperature, topK, nucleus }: Sampling): number[] {
+function bruteForce(logits: number[], { temperature, topK, nucleus, minP }: Sampling): number[] {
   const before = (a: number, b: number) => logits[a] > logits[b] || (logits[a] === logits[b] && a < b);
   const rank = logits.map((_, id) => logits.filter((_, other) => before(other, id)).length);
   const softmax = (kept: boolean[]) => {
@@ -22,7 +24,10 @@ function bruteForce(logits: number[], { temperature, topK, nucleus }: Sampling):
   const inTop = rank.map((r) => r < (topK ?? Infinity));
   const p = softmax(inTop);
   const mass = (id: number) => p.reduce((sum, x, other) => before(other, id) ? sum + x : sum, 0);
-  return softmax(inTop.map((kept, id) => kept && (rank[id] === 0 || mass(id) < (nucleus ?? Infinity))));
+  const inNucleus = inTop.map((kept, id) => kept && (rank[id] === 0 || mass(id) < (nucleus ?? Infinity)));
+  const q = softmax(inNucleus);
+  const top = Math.max(...q);
+  return softmax(inNucleus.map((kept, id) => kept && q[id] >= (minP ?? 0) * top * (1 - 1e-12)));
 }
 
 Deno.test("nextProbabilities() is the filtered softmax of its definition, for every mixture of filters", () => {
@@ -33,6 +38,7 @@ Deno.test("nextProbabilities() is the filtered softmax of its definition, for ev
       temperature: 0.3 + 2 * rng.uniform(),
       topK: rng.below(2) ? 1 + rng.below(14) : null,
       nucleus: rng.below(2) ? rng.uniform() : null,
+      minP: rng.below(2) ? rng.uniform() : null,
     };
     const found = nextProbabilities(logits, options);
     const expected = bruteForce(logits, options);
@@ -47,11 +53,18 @@ Deno.test("nextProbabilities() at the edges: temperature 0, nucleus 0 and 1, hug
   assert.deepEqual([...nextProbabilities([1, 3, 3, 2], { temperature: 0 })], [0, 1, 0, 0]);
   assert.deepEqual([...nextProbabilities([1, 3, 3, 2], { temperature: 1, nucleus: 0 })], [0, 1, 0, 0]);
   assert.deepEqual([...nextProbabilities([0, 0], { temperature: 1, nucleus: 1 })], [0.5, 0.5]);
+  assert.deepEqual([...nextProbabilities([3, 0, 3], { temperature: 1, minP: 1 })], [0.5, 0, 0.5]);
   assert.deepEqual([...nextProbabilities([1e4, 0, 1e4], { temperature: 1e-3 })], [0.5, 0, 0.5]);
   for (
-    const wrong of [{ temperature: -1 }, { temperature: NaN }, { topK: 0 }, { nucleus: 1.1 }, {
-      nucleus: -0.1,
-    }]
+    const wrong of [
+      { temperature: -1 },
+      { temperature: NaN },
+      { topK: 0 },
+      { nucleus: 1.1 },
+      { nucleus: -0.1 },
+      { minP: 2 },
+      { minP: -1 },
+    ]
   ) {
     assert.throws(() => nextProbabilities([0, 1], { temperature: 1, ...wrong }), RangeError);
   }
@@ -130,4 +143,60 @@ Deno.test("generate() refuses a prompt it cannot read, and stops where its signa
   await assert.rejects(generate(device, generatorOf(model), { ...options, prompt: "az" }), UserError);
   const signal = AbortSignal.abort();
   assert.equal(await generate(device, generatorOf(model), { ...options, prompt: "ab", signal }), "ab");
+});
+
+const WRITTEN = { tokens: 20, temperature: 1, seed: 1 };
+
+Deno.test("generateTexts() gives each prompt the text that it has alone with its number, whatever stands beside it", async () => {
+  using device = cpuDevice();
+  await initialise(device, model.layout, 2);
+  const generator = generatorOf(model);
+  const prompts = Array.from({ length: 18 }, (_, n) => "abcdefgh".slice(n % 7));
+  const all = await generateTexts(device, generator, prompts, WRITTEN);
+  assert.deepEqual(
+    all.map(({ prompt, text, ended }) => [prompt, text.slice(0, prompt.length), ended]),
+    prompts.map((prompt) => [prompt, prompt, "tokens"]),
+  );
+  const fewer = await generateTexts(device, generator, ["h", ...prompts.slice(1, 3)], WRITTEN);
+  assert.deepEqual(fewer.slice(1), all.slice(1, 3));
+  assert.equal(all[0].text, await generate(device, generator, { ...WRITTEN, prompt: prompts[0] }));
+  assert.notEqual(all[0].continuation, all[7].continuation, "one prompt twice is drawn twice");
+});
+
+Deno.test("generateTexts() ends before the first stop string that is written, not where the prompt has one", async () => {
+  using device = cpuDevice();
+  await initialise(device, model.layout, 2);
+  const generator = generatorOf(model);
+  const [{ continuation, ids }] = await generateTexts(device, generator, ["ab"], WRITTEN);
+  const stop = continuation.slice(7, 9);
+  const at = continuation.indexOf(stop);
+  const [stopped] = await generateTexts(device, generator, [`ab`], { ...WRITTEN, stop: ["zz", stop] });
+  assert.deepEqual(
+    [stopped.continuation, stopped.text, stopped.ended, [...stopped.ids]],
+    [continuation.slice(0, at), `ab${continuation.slice(0, at)}`, "stop", ids.slice(0, at + 2)],
+  );
+  await assert.rejects(generateTexts(device, generator, ["ab"], { ...WRITTEN, stop: [""] }), UserError);
+});
+
+Deno.test("tokens drawn by generateTexts() are as frequent as their filtered probabilities say", async () => {
+  using device = cpuDevice();
+  await initialise(device, model.layout, 2);
+  const generator = generatorOf(model);
+  const sampling = { temperature: 1.5, topK: 6, nucleus: 0.95, minP: 0.1 };
+  using reader = await nextLogits(device, generator, 1);
+  const [logits] = await reader.next([[...model.tokenizer.encode("abc")]]);
+  const expected = nextProbabilities(logits, sampling);
+  const draws = 1600;
+  const prompts = new Array<string>(draws).fill("abc");
+  const counts = new Array<number>(expected.length).fill(0);
+  for (
+    const { ids } of await generateTexts(device, generator, prompts, { ...sampling, tokens: 1, seed: 9 })
+  ) {
+    counts[ids[0]]++;
+  }
+  const seen = [...expected].map((p, id) => ({ p, n: counts[id] })).filter(({ p, n }) => p > 0 || n > 0);
+  const chi2 = seen.reduce((sum, { p, n }) => sum + (n - draws * p) ** 2 / (draws * p), 0);
+  assert.ok(seen.length > 2 && seen.length < 7, `${seen.length} tokens are left`);
+  // At most 5 degrees of freedom: 20.5 is passed once in a thousand seeds.
+  assert.ok(chi2 < 20.5, `chi-squared ${chi2}`);
 });

@@ -1,0 +1,55 @@
+// Rows written into a cache at positions that the device is told at each run: keys and values of a text that grows.
+import { apply, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import { cacheRowsCpu } from "./cpu.ts";
+import cacheRowsWgsl from "./cache_rows.wgsl" with { type: "text" };
+
+/** Inputs: cache [B, S, C], which is written in place, rows [B, T, C] and positions u32 [B, T]. */
+export const cacheRowsOp: Op = {
+  name: "cache_rows",
+  inplace: { 0: 0 },
+  infer(inputs) {
+    const [cache, rows, positions] = inputs;
+    const [B, , C] = cache.shape;
+    const T = rows.shape[1];
+    const fits = cache.shape.length === 3 && rows.shape.join() === [B, T, C].join() &&
+      positions.shape.join() === [B, T].join() && cache.dtype === "f32" && rows.dtype === "f32" &&
+      positions.dtype === "u32";
+    if (!fits) {
+      mismatch("cache_rows", "cache f32[B, S, C], rows f32[B, T, C] and positions u32[B, T]", inputs);
+    }
+    return [{ shape: cache.shape, dtype: "f32" }];
+  },
+  lower({ inputs: [{ shape: [B, S, C] }, rows] }) {
+    return {
+      dispatches: [{
+        label: "cache_rows",
+        source: cacheRowsWgsl,
+        constants: { B, S, C, T: rows.shape[1] },
+        bindings: { 0: ["output", 0], 1: ["input", 1], 2: ["input", 2] },
+        workgroups: line(sizeOf(rows), 64),
+      }],
+    };
+  },
+  cpu: cacheRowsCpu,
+};
+
+/**
+ * A state with rows written into it in place: cache[b, positions[b, t], :] = rows[b, t, :]. A position that is not below S
+ * is left out; of equal positions in one sample it is not said which row stays. There is no gradient.
+ *
+ * @param cache [B, S, C], a state
+ * @param rows [B, T, C]
+ * @param positions u32 [B, T]
+ * @returns the cache, [B, S, C]
+ * @throws {UserError} if the shapes do not fit
+ *
+ * @example
+ * ```ts
+ * import { cacheRows, input, state } from "../../mod.ts";
+ * const positions = input("positions", [2, 1], "u32");
+ * const keys = cacheRows(state("keys", [2, 64, 128]), input("k", [2, 1, 128]), positions); // [2, 64, 128]
+ * ```
+ */
+export function cacheRows(cache: Tensor, rows: Tensor, positions: Tensor): Tensor {
+  return apply(cacheRowsOp, [cache, rows, positions], undefined)[0];
+}

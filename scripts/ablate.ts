@@ -1,0 +1,108 @@
+// What each attention head is worth: deno task ablate runs/latest --method mean
+import {
+  ablateHeads,
+  type Ablation,
+  ABLATION_METHODS,
+  type Batch,
+  type Checkpoint,
+  type Command,
+  heatMap,
+  loadCheckpoint,
+  numberOption,
+  oneOf,
+  onlyName,
+  openModel,
+  prepare,
+  readFiles,
+  runCommand,
+  textBatches,
+  writeFileAtomic,
+} from "../mod.ts";
+
+const command: Command = {
+  name: "ablate",
+  summary: "prints how much the loss changes without each head, by layer and head",
+  usage: "[run or checkpoint] [options]",
+  options: {
+    method: {
+      type: "string",
+      value: "zero|mean|resample",
+      default: "zero",
+      help: "what stands for a head's values: zeros, their mean, another sample's",
+    },
+    file: {
+      type: "string",
+      value: "FILE",
+      help: "a text to measure on; the run's validation split unless told",
+    },
+    batches: { type: "string", value: "N", default: "4", help: "batches of the split; 0 for all" },
+    seed: { type: "string", value: "N", default: "1", help: "of the other samples" },
+    out: { type: "string", value: "FILE", help: "draws the changes as a heat map" },
+    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a head" },
+    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+  },
+  examples: [
+    "deno task ablate runs/latest --method mean --out ablation.svg",
+    "deno task ablate --method resample --format ndjson | jq -s 'max_by(.change)'",
+  ],
+};
+
+async function splitBatches({ config, tokenizer }: Checkpoint, most: number): Promise<Batch[]> {
+  const { source } = await prepare(config, tokenizer);
+  const split = source.evaluation(config.eval.split);
+  const count = most === 0 ? split.count : Math.min(most, split.count);
+  return Array.from({ length: count }, (_, n) => split.batch(Math.floor(n * split.count / count)));
+}
+
+function chartOf({ changes, loss }: Ablation, method: string): string {
+  return heatMap({
+    title: `Loss without each head (${method} ablation) minus ${loss.toFixed(4)}`,
+    rows: changes.map((_, layer) => `${layer}`),
+    columns: [...changes[0]].map((_, head) => `${head}`),
+    values: changes,
+    y: { label: "layer" },
+    x: { label: "head" },
+    value: { label: "change of the loss (nats a token)" },
+  });
+}
+
+function tableOf({ changes, loss, tokens }: Ablation): string {
+  const heads = [...changes[0]].map((_, head) => `head ${head}`.padStart(10)).join("");
+  const rows = changes.map((row, layer) => {
+    return `${layer}`.padStart(5) + [...row].map((change) => change.toFixed(5).padStart(10)).join("");
+  });
+  return [
+    `loss ${loss.toFixed(6)} nats a token over ${tokens} tokens; without each head it changes by`,
+    `layer${heads}`,
+    ...rows,
+  ]
+    .join("\n");
+}
+
+await runCommand(command, async ({ positionals, values }) => {
+  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const method = oneOf("method", values.method!, ABLATION_METHODS);
+  const most = numberOption("batches", values.batches, { least: 0, whole: true })!;
+  const seed = numberOption("seed", values.seed, { whole: true })!;
+  const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
+  const { config: { train: { batch: rows }, model: { context, layers, heads } }, tokenizer } = checkpoint;
+  const text = values.file === undefined
+    ? undefined
+    : (await readFiles([values.file])).map((file) => file.text);
+  const given = text ? [] : await splitBatches(checkpoint, most);
+  const passes = (layers * heads + 2) * Math.max(1, given.length);
+  using opened = await openModel(checkpoint, { device: values.device, passes, positions: rows * context });
+  const { device, model } = opened;
+  const batches = text ? textBatches(model, text.map((own) => tokenizer.encode(own)), rows) : given;
+  const found = await ablateHeads(device, model, batches, rows, method, { seed });
+  if (format === "table") console.log(tableOf(found));
+  else {
+    found.changes.forEach((row, layer) =>
+      row.forEach((change, head) =>
+        console.log(JSON.stringify({ layer, head, method, change, loss: found.loss, tokens: found.tokens }))
+      )
+    );
+  }
+  if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(found, method));
+  return 0;
+});

@@ -1,0 +1,102 @@
+// Draws what each head looks at in a text: deno task attention_maps runs/latest --text "The number 3 follows 2"
+import {
+  type AttentionMap,
+  type AttentionMaps,
+  attentionMaps,
+  type Command,
+  heatMap,
+  mapSheet,
+  numberOption,
+  onlyName,
+  openModel,
+  runCommand,
+  UserError,
+  writeFileAtomic,
+} from "../mod.ts";
+import { join } from "node:path";
+
+const command: Command = {
+  name: "attention_maps",
+  summary: "draws the attention of each head over a text as SVG, labelled by token",
+  usage: "[run or checkpoint] --text TEXT [options]",
+  options: {
+    text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
+    layer: { type: "string", value: "N,N", help: "blocks, from 0; all unless told" },
+    head: { type: "string", value: "N,N", help: "heads, from 0; all unless told" },
+    each: { type: "boolean", help: "one chart a head, into the folder --out" },
+    out: { type: "string", value: "FILE|DIR", help: "attention_maps.svg, or with --each attention_maps/" },
+    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+  },
+  examples: [
+    'deno task attention_maps runs/latest --text "The number 3"',
+    'deno task attention_maps --text "The number 3" --layer 0 --head 0,1 --each --out maps',
+  ],
+};
+
+/** `0,2` as numbers below a count. */
+function numbersOf(name: string, text: string | undefined, count: number): number[] | undefined {
+  return text?.split(",").map((part) =>
+    numberOption(name, part, { least: 0, most: count - 1, whole: true })!
+  );
+}
+
+/** Of weights that are shares the whole scale; of others as far as they go. */
+function rangeOf(maps: readonly AttentionMap[]): [number, number] {
+  return [0, Math.max(1, ...maps.flatMap(({ weights }) => weights.map((row) => Math.max(...row))))];
+}
+
+const titleOf = ({ layer, head }: AttentionMap) => `layer ${layer}, head ${head}`;
+
+function eachChart({ tokens, keys, maps }: AttentionMaps): [string, string][] {
+  return maps.map((map) => [
+    `layer${map.layer}_head${map.head}.svg`,
+    heatMap({
+      title: `Attention of ${titleOf(map)}`,
+      rows: tokens,
+      columns: keys.slice(0, map.weights[0].length),
+      values: map.weights,
+      y: { label: "query" },
+      x: { label: "key" },
+      value: { label: "weight" },
+      range: rangeOf(maps),
+    }),
+  ]);
+}
+
+function sheetOf({ tokens, keys, maps }: AttentionMaps): string {
+  // Where blocks differ in their learned keys, those that one does not have are blank.
+  const wide = (row: Float64Array) => Float64Array.from(keys, (_, j) => row[j] ?? 0);
+  return mapSheet({
+    title: "Attention by layer and head: a row a query, a column a key",
+    rows: tokens,
+    columns: keys,
+    value: { label: "weight" },
+    range: rangeOf(maps),
+    panels: maps.map((map) => ({ title: titleOf(map), values: map.weights.map(wide) })),
+    across: maps.filter(({ layer }) => layer === maps[0].layer).length,
+  });
+}
+
+await runCommand(command, async ({ positionals, values, flags }) => {
+  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  using opened = await openModel(path, { device: values.device, passes: 1 });
+  const { layers, heads } = opened.model.architecture;
+  const text = values.text ?? opened.checkpoint.config.sample.prompt;
+  const choice = {
+    layers: numbersOf("layer", values.layer, layers),
+    heads: numbersOf("head", values.head, heads),
+  };
+  const found = await attentionMaps(opened.device, opened.model, text, choice);
+  if (found.maps.length === 0) throw new UserError("No head was asked for.");
+  if (flags.each) {
+    const folder = values.out ?? "attention_maps";
+    await Deno.mkdir(folder, { recursive: true });
+    for (const [name, svg] of eachChart(found)) await writeFileAtomic(join(folder, name), svg);
+    console.log(`${folder}: ${found.maps.length} charts`);
+    return 0;
+  }
+  const out = values.out ?? "attention_maps.svg";
+  await writeFileAtomic(out, sheetOf(found));
+  console.log(`${out}: ${found.maps.length} heads over ${found.tokens.length} tokens`);
+  return 0;
+});

@@ -1,0 +1,54 @@
+// What each head and MLP adds to a logit: deno task attribution runs/latest --text "The numbe" --token r
+import {
+  attributeLogit,
+  type Command,
+  type Contribution,
+  oneOf,
+  onlyName,
+  openModel,
+  runCommand,
+  shortNumber,
+} from "../mod.ts";
+
+const command: Command = {
+  name: "attribution",
+  summary: "takes the logit of the next token apart into what each part of the model adds",
+  usage: "[run or checkpoint] --text TEXT [options]",
+  options: {
+    text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
+    token: { type: "string", value: "TOKEN", help: "whose logit; the most likely next one unless told" },
+    minus: { type: "string", value: "TOKEN", help: "a token whose logit is subtracted" },
+    sort: { type: "boolean", help: "the largest contributions first" },
+    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a part" },
+    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+  },
+  examples: [
+    'deno task attribution runs/latest --text "The numbe" --token r --sort',
+    'deno task attribution --text "The num" --token b --minus e --format ndjson',
+  ],
+};
+
+const nameOf = ({ part, layer, head }: Contribution): string =>
+  [layer === null ? "" : `block ${layer} `, part, head === null ? "" : ` head ${head}`].join("");
+
+await runCommand(command, async ({ positionals, values, flags }) => {
+  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  using opened = await openModel(path, { device: values.device, passes: 2 });
+  const text = values.text ?? opened.checkpoint.config.sample.prompt;
+  const { token, minus } = values;
+  const found = await attributeLogit(opened.device, opened.model, text, { token, minus });
+  const parts = [...found.contributions];
+  if (flags.sort) parts.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
+  if (format === "ndjson") {
+    for (const part of parts) {
+      console.log(JSON.stringify({ token: found.token, minus: found.minus, ...part }));
+    }
+    return 0;
+  }
+  const of = `logit of ${JSON.stringify(found.token)}` +
+    (found.minus === null ? "" : ` minus that of ${JSON.stringify(found.minus)}`);
+  console.log(`${of}: ${shortNumber(found.logit)}, unexplained ${shortNumber(found.unexplained)}`);
+  for (const part of parts) console.log(`${shortNumber(part.value, 4).padStart(10)}  ${nameOf(part)}`);
+  return 0;
+});

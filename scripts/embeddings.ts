@@ -1,0 +1,55 @@
+// Stores what a model makes of each position, layer by layer: deno task embeddings runs/latest --text "The number"
+import {
+  type Command,
+  embeddings,
+  encodeSafetensors,
+  onlyName,
+  openModel,
+  readFiles,
+  runCommand,
+  UserError,
+  writeFileAtomic,
+} from "../mod.ts";
+
+const command: Command = {
+  name: "embeddings",
+  summary: "stores the residual stream of every layer and position as safetensors",
+  usage: "[run or checkpoint] [options]",
+  options: {
+    text: { type: "string", value: "TEXT", multiple: true, help: "a sample; may be given again" },
+    file: { type: "string", value: "FILE", multiple: true, help: "a file whose lines are samples" },
+    out: {
+      type: "string",
+      value: "FILE",
+      default: "embeddings.safetensors",
+      help: "embeddings [samples, layers + 1, positions, dim], tokens and lengths",
+    },
+    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+  },
+  examples: [
+    'deno task embeddings runs/latest --text "The number" --text "The"',
+    "deno task embeddings --file sentences.txt --out sentences.safetensors",
+  ],
+};
+
+await runCommand(command, async ({ positionals, values, lists }) => {
+  const files = await readFiles(lists?.file ?? []);
+  const lines = files.flatMap(({ text }) => text.split("\n").filter((line) => line !== ""));
+  const texts = [...(lists?.text ?? []), ...lines];
+  if (texts.length === 0) throw new UserError("Expected samples by --text or --file, found none.");
+  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  using opened = await openModel(path, { device: values.device, passes: texts.length });
+  const { shape, values: data, ids } = await embeddings(opened.device, opened.model, texts);
+  const [samples, , positions] = shape;
+  const tokens = new Int32Array(samples * positions);
+  ids.forEach((row, n) => tokens.set(row, n * positions));
+  const lengths = Int32Array.from(ids, ({ length }) => length);
+  const bytes = encodeSafetensors({
+    embeddings: { dtype: "F32", shape: [...shape], data },
+    tokens: { dtype: "I32", shape: [samples, positions], data: tokens },
+    lengths: { dtype: "I32", shape: [samples], data: lengths },
+  }, { format: "heed embeddings" });
+  await writeFileAtomic(values.out!, bytes);
+  console.log(`${values.out}: embeddings [${shape.join(", ")}]`);
+  return 0;
+});

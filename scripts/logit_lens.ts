@@ -1,0 +1,80 @@
+// What a model would say if it stopped after each block: deno task logit_lens runs/latest --text "The number"
+import {
+  type Command,
+  heatMap,
+  type LogitLens,
+  logitLens,
+  numberOption,
+  oneOf,
+  onlyName,
+  openModel,
+  runCommand,
+  writeFileAtomic,
+} from "../mod.ts";
+
+const command: Command = {
+  name: "logit_lens",
+  summary: "prints what the stream of each layer says through the model's own head",
+  usage: "[run or checkpoint] --text TEXT [options]",
+  options: {
+    text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
+    top: {
+      type: "string",
+      value: "N",
+      default: "3",
+      help: "with --format ndjson: tokens told of each point",
+    },
+    out: { type: "string", value: "FILE", help: "draws the probability of the model's own answers as SVG" },
+    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a point" },
+    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+  },
+  examples: [
+    'deno task logit_lens runs/latest --text "The number 3"',
+    'deno task logit_lens --text "The number 3" --out lens.svg --format ndjson | jq -c "[.depth, .position]"',
+  ],
+};
+
+const depthName = (n: number) => n === 0 ? "embedding" : `block ${n - 1}`;
+
+function chartOf({ tokens, predicted, depths }: LogitLens): string {
+  return heatMap({
+    title: "Logit lens: probability of what the whole model says next",
+    rows: depths.map((_, n) => n === 0 ? "embedding" : `${n - 1}`).reverse(),
+    columns: tokens.map((token, t) => `${token}→${predicted[t]}`),
+    values: depths.map((points) => points.map((point) => Math.exp(point.finalLogProbability))).reverse(),
+    y: { label: "after block" },
+    x: { label: "token → the model's answer" },
+    value: { label: "probability" },
+    range: [0, 1],
+  });
+}
+
+/** The most likely token of each depth, a line a position. */
+function tableOf({ tokens, depths }: LogitLens): string {
+  const rows = tokens.map((token, t) => [
+    JSON.stringify(token),
+    ...depths.map((points) => JSON.stringify(points[t].top[0].token)),
+  ]);
+  const all = [["token", ...depths.map((_, n) => depthName(n))], ...rows];
+  const widths = all[0].map((_, n) => Math.max(...all.map((row) => row[n].length)));
+  return all.map((row) => row.map((cell, n) => cell.padEnd(widths[n])).join("  ").trimEnd()).join("\n");
+}
+
+await runCommand(command, async ({ positionals, values }) => {
+  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const count = numberOption("top", values.top, { least: 1, whole: true })!;
+  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  using opened = await openModel(path, { device: values.device, passes: 1 });
+  const text = values.text ?? opened.checkpoint.config.sample.prompt;
+  const lens = await logitLens(opened.device, opened.model, text, { count });
+  if (format === "table") console.log(tableOf(lens));
+  else {
+    lens.depths.forEach((points, depth) =>
+      points.forEach((point, position) =>
+        console.log(JSON.stringify({ depth, position, token: lens.tokens[position], ...point }))
+      )
+    );
+  }
+  if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(lens));
+  return 0;
+});

@@ -1,0 +1,49 @@
+// What a trained model expects after a text: deno task next_token runs/latest --text "The numbe"
+import {
+  type Command,
+  nextTokens,
+  numberOption,
+  oneOf,
+  onlyName,
+  openModel,
+  runCommand,
+  UserError,
+} from "../mod.ts";
+
+const command: Command = {
+  name: "next_token",
+  summary: "prints the most likely next tokens after a text",
+  usage: "[run or checkpoint] --text TEXT [options]",
+  options: {
+    text: { type: "string", value: "TEXT", help: "what comes before; sample.prompt by default" },
+    top: { type: "string", value: "N", default: "10", help: "how many tokens" },
+    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a token" },
+    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+  },
+  examples: [
+    'deno task next_token runs/latest --text "The numbe"',
+    "deno task next_token --text 'It is ' --top 1000 --format ndjson | jq -c '[.token, .probability]'",
+  ],
+};
+
+await runCommand(command, async ({ positionals, values }) => {
+  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const count = numberOption("top", values.top, { least: 1, whole: true })!;
+  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  using opened = await openModel(path, { device: values.device, passes: 1 });
+  const text = values.text ?? opened.checkpoint.config.sample.prompt;
+  if (text === "") throw new UserError("--text: expected at least one character.");
+  const tokens = await nextTokens(opened.device, opened.model, text, count);
+  if (format === "table") console.log("rank  probability    logit  token");
+  for (const next of tokens) {
+    const cells = [
+      `${next.rank}`.padStart(4),
+      next.probability.toFixed(6).padStart(11),
+      next.logit.toFixed(4).padStart(7),
+    ];
+    console.log(
+      format === "ndjson" ? JSON.stringify(next) : `${cells.join("  ")}  ${JSON.stringify(next.token)}`,
+    );
+  }
+  return 0;
+});

@@ -1,0 +1,103 @@
+// Which parts of a model carry the difference between two texts: deno task patch --clean "3 follows 2" --corrupted "5 follows 4"
+import {
+  type Command,
+  heatMap,
+  oneOf,
+  onlyName,
+  openModel,
+  PATCH_SITES,
+  patchActivations,
+  type Patching,
+  runCommand,
+  UserError,
+  writeFileAtomic,
+} from "../mod.ts";
+
+const command: Command = {
+  name: "patch",
+  summary: "patches one text's activations into another's pass, part by part",
+  usage: "[run or checkpoint] --clean TEXT --corrupted TEXT [options]",
+  options: {
+    clean: { type: "string", value: "TEXT", help: "the text whose activations are put in" },
+    corrupted: { type: "string", value: "TEXT", help: "a text of as many tokens, which is patched" },
+    site: {
+      type: "string",
+      value: "SITE",
+      default: "resid_pre",
+      help: "resid_pre, attn_out or mlp_out by position; heads: each head at all positions",
+    },
+    answer: {
+      type: "string",
+      value: "TOKEN",
+      help: "right after the clean text; the model's answer unless told",
+    },
+    wrong: {
+      type: "string",
+      value: "TOKEN",
+      help: "right after the corrupted text; the model's unless told",
+    },
+    out: { type: "string", value: "FILE", help: "draws what comes back as a heat map" },
+    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a patch" },
+    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+  },
+  examples: [
+    'deno task patch runs/latest --clean "number 3 " --corrupted "follows 3" --out patch.svg',
+    'deno task patch --clean "The num" --corrupted "The fol" --site heads --answer b --wrong l --format ndjson',
+  ],
+};
+
+function placesOf({ tokens, recovered }: Patching, site: string): string[] {
+  if (site === "heads") return Array.from(recovered[0], (_, head) => `${head}`);
+  return tokens.clean.map((token, t) =>
+    token === tokens.corrupted[t] ? token : `${token}/${tokens.corrupted[t]}`
+  );
+}
+
+function chartOf(found: Patching, site: string): string {
+  return heatMap({
+    title: `Patching ${site}: share of the difference that comes back`,
+    rows: found.recovered.map((_, layer) => `${layer}`),
+    columns: placesOf(found, site),
+    values: found.recovered,
+    y: { label: "layer" },
+    x: { label: site === "heads" ? "head" : "position" },
+    value: { label: "recovered (0 corrupted, 1 clean)" },
+  });
+}
+
+function tableOf(found: Patching, site: string): string {
+  const { answer, wrong, difference: { clean, corrupted } } = found;
+  const places = placesOf(found, site).map((place) => JSON.stringify(place).slice(1, -1).padStart(8)).join(
+    "",
+  );
+  return [
+    `logit(${JSON.stringify(answer)}) - logit(${JSON.stringify(wrong)}): clean ${clean.toFixed(4)}, ` +
+    `corrupted ${corrupted.toFixed(4)}; a patch brings back`,
+    `layer${places}`,
+    ...found.recovered.map((row, n) =>
+      `${n}`.padStart(5) + [...row].map((x) => x.toFixed(3).padStart(8)).join("")
+    ),
+  ].join("\n");
+}
+
+await runCommand(command, async ({ positionals, values }) => {
+  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const site = oneOf("site", values.site!, PATCH_SITES);
+  const { clean, corrupted, answer, wrong } = values;
+  if (!clean || !corrupted) throw new UserError("Expected two texts, --clean and --corrupted.");
+  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  using opened = await openModel(path, { device: values.device, passes: 2 * clean.length });
+  const found = await patchActivations(opened.device, opened.model, clean, corrupted, {
+    site,
+    answer,
+    wrong,
+  });
+  if (format === "table") console.log(tableOf(found, site));
+  else {
+    found.recovered.forEach((row, layer) =>
+      row.forEach((recovered, place) => console.log(JSON.stringify({ site, layer, place, recovered })))
+    );
+  }
+  if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(found, site));
+  return 0;
+});

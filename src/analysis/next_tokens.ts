@@ -1,0 +1,65 @@
+// What a model expects next: the distribution after a text.
+import type { Device } from "../device/device.ts";
+import { type Generator, nextLogits } from "./next_logits.ts";
+import { largest, logSoftmax } from "./sampling.ts";
+
+/** A token that may come next. */
+export interface NextToken {
+  /** 1 for the most likely. */
+  readonly rank: number;
+  /** Its id. */
+  readonly id: number;
+  /** The text that it stands for. */
+  readonly token: string;
+  /** softmax of the logits. */
+  readonly probability: number;
+  /** Natural logarithm of the probability. */
+  readonly logProbability: number;
+  /** As the model gives it. */
+  readonly logit: number;
+}
+
+/**
+ * The most likely next tokens after a text, of equals the lower id first. A text longer than the context is seen by its
+ * last `context` tokens.
+ *
+ * @param count how many; all of them where it is above the vocabulary
+ * @throws {UserError} for a character that the tokenizer does not know
+ *
+ * @example
+ * ```ts
+ * import { nextTokens, openModel } from "../../mod.ts";
+ * using opened = await openModel("runs/latest", { device: "cpu", passes: 1 });
+ * for (const { token, probability } of await nextTokens(opened.device, opened.model, "The numbe", 3)) {
+ *   console.log(JSON.stringify(token), probability);
+ * }
+ * ```
+ */
+export async function nextTokens(
+  device: Device,
+  model: Generator,
+  text: string,
+  count: number,
+): Promise<NextToken[]> {
+  const ids = [...model.tokenizer.encode(text)];
+  using reader = await nextLogits(device, model, 1);
+  const [logits] = await reader.next([ids]);
+  return rankedTokens(model, logits, count);
+}
+
+/** The `count` tokens of highest logit as a list. */
+export function rankedTokens(
+  { tokenizer }: Generator,
+  logits: ArrayLike<number>,
+  count: number,
+): NextToken[] {
+  const logProbabilities = logSoftmax(logits);
+  return largest(logits, Math.min(count, logits.length)).map((id, n) => ({
+    rank: n + 1,
+    id,
+    token: tokenizer.decode([id]),
+    probability: Math.exp(logProbabilities[id]),
+    logProbability: logProbabilities[id],
+    logit: logits[id],
+  }));
+}

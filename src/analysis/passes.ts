@@ -1,0 +1,87 @@
+// What every question to a model begins with: the ids of a text that fits, taps that keep what they are asked for, and one
+// pass whose tensors are read.
+import type { Device } from "../device/device.ts";
+import { UserError } from "../errors.ts";
+import { input } from "../graph/structure.ts";
+import type { Tensor, Values } from "../graph/tensor.ts";
+import { decoder, type Taps } from "../nn/decoder.ts";
+import type { Generator } from "./next_logits.ts";
+
+/**
+ * The ids of a text that a model can see at once.
+ *
+ * @throws {UserError} where it is empty, longer than the model's context, or has a character that the tokenizer does not know
+ */
+export function textIds({ tokenizer, architecture: { context } }: Generator, text: string): Uint32Array {
+  const ids = tokenizer.encode(text);
+  if (ids.length === 0) throw new UserError("The text is empty, expected at least one character.");
+  if (ids.length > context) {
+    throw new UserError(
+      `The text has ${ids.length} tokens, expected at most the model's context of ${context}.`,
+    );
+  }
+  return ids;
+}
+
+/** Each id as the text that it alone stands for. */
+export function tokenTexts({ tokenizer }: Generator, ids: ArrayLike<number>): string[] {
+  return Array.from(ids, (id) => tokenizer.decode([id]));
+}
+
+/** The one id that a text stands for; throws UserError, with `what` as its place, where it is not one. */
+export function tokenId({ tokenizer }: Generator, text: string, what: string): number {
+  const ids = tokenizer.encode(text);
+  if (ids.length === 1) return ids[0];
+  throw new UserError(`${what}: expected one token, found ${ids.length} in ${JSON.stringify(text)}.`);
+}
+
+/** Positions that a pass over `longest` ids takes: as many, or the whole context where hooks may rely on it. */
+export function passLength({ context, hooks }: Generator["architecture"], longest: number): number {
+  return hooks ? context : Math.max(1, Math.min(context, longest));
+}
+
+/** Taps that keep the tensors of the names asked for, and the nodes of attention. */
+export function keepTaps(wants: (name: string) => boolean = () => false) {
+  const found: Record<string, Tensor> = {};
+  const attentions: Record<string, Tensor> = {};
+  const taps: Taps = {
+    wants,
+    tap(name, x) {
+      if (wants(name)) found[name] = x;
+      return x;
+    },
+    attended: (name, z) => void (attentions[name] = z),
+  };
+  return { taps, found, attentions };
+}
+
+/** Rows of ids, right-padded with 0 to `length`, and empty ones up to `count`. */
+export function padded(
+  rows: readonly ArrayLike<number>[],
+  length: number,
+  count: number = rows.length,
+): Uint32Array {
+  const ids = new Uint32Array(count * length);
+  rows.forEach((row, n) => ids.set(row, n * length));
+  return ids;
+}
+
+/** A pass over one text: the tensors that `choose` names, read by name. */
+export async function passOver(
+  device: Device,
+  { architecture, parameters }: Generator,
+  ids: Uint32Array,
+  choose: (logits: Tensor, kept: ReturnType<typeof keepTaps>, ids: Tensor) => Record<string, Tensor>,
+  wants?: (name: string) => boolean,
+): Promise<Record<string, Values>> {
+  const length = passLength(architecture, ids.length);
+  const tokens = input("ids", [1, length], "u32");
+  const kept = keepTaps(wants);
+  const logits = decoder(architecture, parameters, tokens, { taps: kept.taps });
+  const outputs = choose(logits, kept, tokens);
+  using program = await device.compile({ outputs });
+  program.run({ ids: padded([ids], length) });
+  const names = Object.keys(outputs);
+  const values = await program.read(names);
+  return Object.fromEntries(names.map((name, n) => [name, values[n]]));
+}

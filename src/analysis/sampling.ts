@@ -1,0 +1,115 @@
+// From logits to the next token: the distribution, its filters, a draw.
+
+/** How tokens are drawn. */
+export interface Sampling {
+  /** Logits are divided by it; 0 takes the most likely token. */
+  readonly temperature: number;
+  /** Only the k most likely tokens. */
+  readonly topK?: number | null;
+  /** Only the most likely tokens whose probabilities reach p together. */
+  readonly nucleus?: number | null;
+  /** Only tokens at least so many times as likely as the most likely one. */
+  readonly minP?: number | null;
+}
+
+function checkSampling({ temperature, topK, nucleus, minP }: Sampling): void {
+  const share = (x: number | null | undefined) => (x ?? 1) >= 0 && (x ?? 1) <= 1;
+  if (temperature >= 0 && (topK ?? 1) >= 1 && share(nucleus) && share(minP)) return;
+  throw new RangeError(
+    `Cannot draw with temperature ${temperature}, k ${topK}, nucleus ${nucleus}, min-p ${minP}.`,
+  );
+}
+
+/** Index of the largest number, the first of equals. */
+export function argmax(values: ArrayLike<number>): number {
+  let best = 0;
+  for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
+  return best;
+}
+
+/**
+ * Probabilities of the next token: softmax(logits / temperature) over the tokens that the filters leave, in float64.
+ * At temperature 0 the most likely token (the lowest id of equals) has all of it. The filters act one after another: of the
+ * k most likely tokens, whose probabilities sum to 1, the nucleus is the fewest that reach p, one at least; of these, min-p
+ * leaves tokens whose probability is at least min-p times that of the most likely one (Nguyen et al. 2024).
+ *
+ * @throws {RangeError} unless temperature is at least 0, k at least 1, p and min-p from 0 to 1
+ *
+ * @example
+ * ```ts
+ * import { nextProbabilities } from "../../mod.ts";
+ * nextProbabilities([0, Math.log(3), 0], { temperature: 1, topK: 2 }); // 0.25, 0.75, 0
+ * nextProbabilities([0, Math.log(3), -9], { temperature: 1, minP: 0.1 }); // 0.25, 0.75, 0
+ * ```
+ */
+export function nextProbabilities(logits: ArrayLike<number>, sampling: Sampling): Float64Array {
+  checkSampling(sampling);
+  const { temperature, topK, nucleus, minP } = sampling;
+  const probabilities = new Float64Array(logits.length);
+  if (temperature === 0) {
+    probabilities[argmax(logits)] = 1;
+    return probabilities;
+  }
+  const order = Array.from(logits, (_, id) => id).sort((a, b) => logits[b] - logits[a] || a - b);
+  const kept = order.slice(0, topK ?? order.length);
+  const weights = kept.map((id) => Math.exp((logits[id] - logits[order[0]]) / temperature));
+  const total = weights.reduce((a, b) => a + b, 0);
+  let reached = 0;
+  let sum = 0;
+  kept.forEach((id, i) => {
+    if (i > 0 && (reached >= (nucleus ?? Infinity) || weights[i] < (minP ?? 0))) return;
+    reached += weights[i] / total;
+    probabilities[id] = weights[i];
+    sum += weights[i];
+  });
+  return probabilities.map((p) => p / sum);
+}
+
+/** Draws an index from probabilities with a uniform number in [0, 1). */
+export function draw(probabilities: ArrayLike<number>, uniform: number): number {
+  let sum = 0;
+  let last = 0;
+  for (let id = 0; id < probabilities.length; id++) {
+    if (probabilities[id] === 0) continue;
+    sum += probabilities[id];
+    last = id;
+    if (uniform < sum) return id;
+  }
+  return last;
+}
+
+/**
+ * ln softmax(logits), in float64.
+ *
+ * @example
+ * ```ts
+ * import { logSoftmax } from "../../mod.ts";
+ * logSoftmax([0, 0]); // -0.6931, -0.6931
+ * ```
+ */
+export function logSoftmax(logits: ArrayLike<number>): Float64Array {
+  const top = logits[argmax(logits)];
+  let sum = 0;
+  for (let i = 0; i < logits.length; i++) sum += Math.exp(logits[i] - top);
+  const shift = top + Math.log(sum);
+  return Float64Array.from(logits, (x) => x - shift);
+}
+
+/** Up to so many, putting each in its place is quicker than to sort all. */
+const FEW = 64;
+
+/** Indices of the k largest numbers, the largest first, of equals the lower index. */
+export function largest(values: ArrayLike<number>, k: number): number[] {
+  if (k > FEW) {
+    return Array.from(values, (_, i) => i).sort((a, b) => values[b] - values[a] || a - b).slice(0, k);
+  }
+  const best: number[] = [];
+  for (let i = 0; i < values.length; i++) {
+    if (best.length === k && !(values[i] > values[best[k - 1]])) continue;
+    let at = best.length;
+    while (at > 0 && values[i] > values[best[at - 1]]) at--;
+    best.splice(at, 0, i);
+    if (best.length > k) best.pop();
+  }
+  return best;
+}

@@ -1,0 +1,48 @@
+// What two configurations have different, key by key.
+import { isMapping } from "./show.ts";
+
+/** A key whose values differ; undefined where one configuration has no such key. */
+export interface ConfigDifference {
+  /** `model.dim`, `data.files.0` */
+  readonly key: string;
+  /** In the first. */
+  readonly a: unknown;
+  /** In the second. */
+  readonly b: unknown;
+}
+
+/**
+ * A configuration as keys with their values, `model.block.attention.activation`; an empty list or mapping is a value.
+ *
+ * @example
+ * ```ts
+ * import { configKeys } from "../../mod.ts";
+ * configKeys({ model: { dim: 64 }, files: ["a"] }); // Map { "model.dim" => 64, "files.0" => "a" }
+ * ```
+ */
+export function configKeys(config: object): Map<string, unknown> {
+  const found = new Map<string, unknown>();
+  const visit = (value: unknown, path: string): void => {
+    const inside = isMapping(value) || Array.isArray(value) ? Object.entries(value) : [];
+    if (inside.length === 0 && path !== "") found.set(path, value);
+    for (const [key, part] of inside) visit(part, path === "" ? key : `${path}.${key}`);
+  };
+  visit(config, "");
+  return found;
+}
+
+/**
+ * The keys in which two configurations differ, in the order of the first, then those that the second alone has.
+ *
+ * @example
+ * ```ts
+ * import { diffConfigs } from "../../mod.ts";
+ * diffConfigs({ seed: 1, model: { dim: 64 } }, { seed: 1, model: { dim: 32 } }); // [{ key: "model.dim", a: 64, b: 32 }]
+ * ```
+ */
+export function diffConfigs(a: object, b: object): ConfigDifference[] {
+  const [first, second] = [configKeys(a), configKeys(b)];
+  return [...new Set([...first.keys(), ...second.keys()])]
+    .map((key) => ({ key, a: first.get(key), b: second.get(key) }))
+    .filter((entry) => JSON.stringify(entry.a) !== JSON.stringify(entry.b));
+}

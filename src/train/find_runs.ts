@@ -1,0 +1,164 @@
+// The runs of a folder: found by name, date and configuration.
+import { join } from "node:path";
+import { configKeys, parseConfig } from "../config/mod.ts";
+import { parseValue } from "../config/yaml.ts";
+import { suggestion, UserError } from "../errors.ts";
+import { globOf } from "../glob.ts";
+import { fileError } from "../track/records.ts";
+import type { RunState } from "./checkpoint.ts";
+import { checkpointSteps, resolveRun, runFolder } from "./run_folder.ts";
+
+/** A run in a few words. */
+export interface FoundRun {
+  /** Its folder. */
+  readonly path: string;
+  /** Its name. */
+  readonly name: string;
+  /** When it began, ISO 8601, UTC. */
+  readonly time: string;
+  /** Step of its newest checkpoint; null where it has none. */
+  readonly step: number | null;
+  /** Its least validation loss so far, in nats a token; null where there is none. */
+  readonly val_loss: number | null;
+  /** Its resolved configuration as it stands in the folder. */
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+/** Which runs. */
+export interface RunQuery {
+  /** Glob over names: * is anything. */
+  readonly name?: string;
+  /** Begun at this date or later: ISO 8601, a day or a time, UTC. */
+  readonly since?: string;
+  /** Begun before the end of this day, or not after this time. */
+  readonly until?: string;
+  /** Keys of the configuration and the values that they have: `model.dim=64`. */
+  readonly where?: readonly string[];
+}
+
+async function namesIn(path: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(path)) if (!name.startsWith(".")) names.push(name);
+  } catch (error) {
+    // A file among the folders is no run.
+    if (!(error instanceof Deno.errors.NotADirectory)) throw fileError(path, error);
+  }
+  return names.sort();
+}
+
+/** The time that a run's folder is named after. */
+function timeOf(folder: string): string | undefined {
+  const found = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-/.exec(folder);
+  if (!found) return undefined;
+  const [, year, month, day, hour, minute, second] = found;
+  return `${year}-${month}-${day}T${hour}:${minute}:${second}Z`;
+}
+
+async function runAt(path: string, name: string, time: string): Promise<FoundRun | undefined> {
+  const run = runFolder(path);
+  let text: string;
+  try {
+    text = await Deno.readTextFile(run.config);
+  } catch {
+    return undefined;
+  }
+  const step = (await checkpointSteps(run)).at(-1) ?? null;
+  let best: RunState["best"] = null;
+  if (step !== null) {
+    try {
+      best = JSON.parse(await Deno.readTextFile(join(run.checkpoints, String(step), "state.json"))).best ??
+        null;
+    } catch { /* A damaged checkpoint is told by whoever loads it. */ }
+  }
+  return { path, name, time, step, val_loss: best?.val_loss ?? null, config: parseConfig(text, run.config) };
+}
+
+/** An instant of the user's; a day alone is its first moment, or its last. */
+function instant(text: string, what: string, end: boolean): number {
+  const day = /^\d{4}-\d\d-\d\d$/.test(text);
+  const at = Date.parse(day ? `${text}T${end ? "23:59:59.999" : "00:00:00"}Z` : text);
+  if (!Number.isNaN(at)) return at;
+  throw new UserError(`${what}: expected a date such as 2025-01-31 or 2025-01-31T12:00Z, found "${text}".`);
+}
+
+/** Whether a configuration has the values asked for. */
+function matches(config: object, where: readonly string[]): boolean {
+  const keys = configKeys(config);
+  return where.every((text) => {
+    const [key] = text.split("=", 1);
+    const wanted = parseValue(text.slice(key.length + 1));
+    return keys.has(key) && JSON.stringify(keys.get(key)) === JSON.stringify(wanted);
+  });
+}
+
+/** A key that no run has is a slip. */
+function checkKeys(runs: readonly FoundRun[], where: readonly string[]): void {
+  const known = new Set(runs.flatMap(({ config }) => [...configKeys(config).keys()]));
+  for (const text of where) {
+    const [key] = text.split("=", 1);
+    if (known.size > 0 && !known.has(key)) {
+      throw new UserError(`${text}: no run has the key ${key}.${suggestion(key, known)}`);
+    }
+  }
+}
+
+/**
+ * The runs under a folder that a query names, the oldest first.
+ *
+ * @param dir the folder of all runs
+ * @throws {UserError} where there is no such folder, a date is none, or no run has a key
+ *
+ * @example
+ * ```ts
+ * import { findRuns } from "../../mod.ts";
+ * for (const { path, step, val_loss } of await findRuns("runs", { name: "tin*", where: ["model.dim=16"] })) {
+ *   console.log(path, step, val_loss);
+ * }
+ * ```
+ */
+export async function findRuns(
+  dir: string,
+  { name: pattern = "*", since, until, where = [] }: RunQuery = {},
+): Promise<FoundRun[]> {
+  const from = since === undefined ? -Infinity : instant(since, "since", false);
+  const to = until === undefined ? Infinity : instant(until, "until", true);
+  const named = globOf(pattern.replaceAll("*", "**"));
+  const runs: FoundRun[] = [];
+  for (const name of await namesIn(dir)) {
+    if (name === "latest") continue;
+    for (const folder of await namesIn(join(dir, name))) {
+      const time = timeOf(folder);
+      const run = time && await runAt(join(dir, name, folder), name, time);
+      if (run) runs.push(run);
+    }
+  }
+  checkKeys(runs, where);
+  return runs.filter(({ name, time, config }) => {
+    const at = Date.parse(time);
+    return named(name) && at >= from && at <= to && matches(config, where);
+  }).sort((a, b) => a.time < b.time ? -1 : a.time > b.time ? 1 : a.path < b.path ? -1 : 1);
+}
+
+/**
+ * The resolved configuration of a run, as it stands in its folder.
+ *
+ * @param path a run, `runs/latest` or the name of a run
+ * @param dir the folder of all runs
+ * @throws {UserError} where there is no such run, or its config.yaml cannot be read
+ *
+ * @example
+ * ```ts
+ * import { loadRunConfig } from "../../mod.ts";
+ * console.log((await loadRunConfig("runs/latest")).seed);
+ * ```
+ */
+export async function loadRunConfig(path: string, dir = "runs"): Promise<Record<string, unknown>> {
+  const { run, checkpoint } = await resolveRun(path, dir);
+  const place = run?.config ?? join(checkpoint!, "config.yaml");
+  try {
+    return parseConfig(await Deno.readTextFile(place), place);
+  } catch (error) {
+    throw error instanceof UserError ? error : fileError(place, error);
+  }
+}

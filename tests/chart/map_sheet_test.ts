@@ -1,0 +1,42 @@
+// Sheets of attention maps: every panel, label and colour where the numbers say.
+import assert from "node:assert/strict";
+import { HEAT_COLOURS } from "../../src/chart/colour_scale.ts";
+import { mapSheet } from "../../src/chart/map_sheet.ts";
+
+const SHEET = {
+  title: "Attention <by> head",
+  rows: ["a", " "],
+  columns: ["a", " ", "extra 0"],
+  value: { label: "weight" },
+  range: [0, 1] as const,
+  across: 2,
+};
+const values = [[1, 0, 0], [0.5, 0.5, 0]];
+
+Deno.test("mapSheet() draws each panel with its title, the labels of its sides and the colours of its numbers", () => {
+  const panels = [0, 1, 2].map((head) => ({ title: `head ${head}`, values }));
+  const svg = mapSheet({ ...SHEET, panels });
+  assert.equal(mapSheet({ ...SHEET, panels }), svg, "equal sheets give equal bytes");
+  assert.ok(svg.startsWith("<svg ") && svg.includes("Attention &lt;by&gt; head"));
+  for (const { title } of panels) assert.equal(svg.split(`>${title}<`).length, 2);
+  for (const [label, times] of [["a", 6], ["␣", 6], ["extra␣0", 3]] as const) {
+    assert.equal(svg.split(`>${label}<`).length - 1, times, label);
+  }
+  // 1 is the darkest, 0 the palest, 0.5 the level in the middle: two neighbours as one stroke.
+  for (const [path, level] of [["M0,0h1", 63], ["M1,0h2M2,1h1", 0], ["M0,1h2", 32]] as const) {
+    assert.equal(svg.split(`<path d="${path}" stroke="${HEAT_COLOURS[level]}"/>`).length - 1, 3, path);
+  }
+});
+
+Deno.test("mapSheet() of a long text labels every k-th token, and refuses panels of another shape", () => {
+  const tokens = Array.from({ length: 100 }, (_, n) => `t${n}`);
+  const panels = [{ title: "long", values: tokens.map(() => new Float64Array(100)) }];
+  const svg = mapSheet({ ...SHEET, rows: tokens, columns: tokens, panels });
+  const drawn = svg.match(/>t\d+</g)!.length;
+  assert.ok(drawn > 10 && drawn < 80, `${drawn} labels`);
+  assert.throws(
+    () => mapSheet({ ...SHEET, panels }),
+    /A sheet of 2 x 3 has no panel, or one of another shape/,
+  );
+  assert.throws(() => mapSheet({ ...SHEET, panels: [] }), /has no panel/);
+});

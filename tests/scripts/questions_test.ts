@@ -1,0 +1,187 @@
+// What a person asks a trained model: each task once from a run's folder, its numbers against one another's.
+import assert from "node:assert/strict";
+import { argumentsOf, oneOf } from "../../src/command.ts";
+import { decodeSafetensors } from "../../src/train/safetensors.ts";
+import { inFolder, latest, script, type SCRIPTS, succeeds, TEXT } from "./harness.ts";
+
+type Name = (typeof SCRIPTS)[number];
+
+/** A run to ask, and a way to ask: lines of stdout, or their objects. */
+async function asked(
+  body: (ask: {
+    lines: (name: Name, ...args: string[]) => Promise<string[]>;
+    objects: (name: Name, ...args: string[]) => Promise<Record<string, unknown>[]>;
+    folder: string;
+  }) => Promise<void>,
+): Promise<void> {
+  await inFolder(async (folder) => {
+    await succeeds("train", ["tiny.yaml", "train.steps=20", "eval.batches=0"], folder);
+    const lines = async (name: Name, ...args: string[]) =>
+      (await succeeds(name, args, folder)).stdout.trimEnd().split("\n");
+    const objects = async (name: Name, ...args: string[]) =>
+      (await lines(name, ...args, "--format", "ndjson")).map((line) => JSON.parse(line));
+    await body({ lines, objects, folder });
+  });
+}
+
+Deno.test("generate takes several prompts and stop strings, searches with beams, and tells what ended a text", () =>
+  asked(async ({ lines, objects, folder }) => {
+    const prompts = ["--prompt", "The ", "--prompt", "and "];
+    const texts = await objects("generate", ...prompts, "--stop", "e", "--tokens", "30");
+    assert.deepEqual(texts.map(({ prompt }) => prompt), ["The ", "and "]);
+    for (const { continuation, ended } of texts) {
+      assert.ok(!String(continuation).includes("e"));
+      assert.ok(ended === "stop" || String(continuation).length === 30);
+    }
+    const [beam] = await objects("generate", "--prompt", "The ", "--beams", "3", "--tokens", "6");
+    const [greedy] = await objects("generate", "--prompt", "The ", "--temperature", "0", "--tokens", "6");
+    assert.ok(Number(beam.logProbability) >= Number(greedy.logProbability));
+    assert.deepEqual(await lines("generate", "--prompt", "The ", "--beams", "3", "--tokens", "6"), [
+      beam.text,
+    ]);
+    const long = await script("generate", ["--tokens", "40"], folder);
+    assert.match(long.stderr, /^generate: some tokens .* anew: the context of 16 positions is full\.$/m);
+    const both = await script("generate", ["--beams", "2", "--seed", "3"], folder);
+    assert.deepEqual([both.code, both.stderr], [
+      2,
+      "generate: --seed: beams draw nothing; leave it out, or --beams.\n",
+    ]);
+  }));
+
+Deno.test("perplexity of a split is the run's validation loss, of texts the mean over all their tokens", () =>
+  asked(async ({ objects, folder }) => {
+    const state = JSON.parse(Deno.readTextFileSync(`${latest(folder)}/checkpoints/20/state.json`));
+    const [split] = await objects("perplexity", "--split", "val");
+    assert.ok(Math.abs(Number(split.loss) - state.val_loss) < 1e-6, `${split.loss}, ${state.val_loss}`);
+    const texts = ["--text", TEXT.slice(0, 90), "--text", "number"];
+    const [long, short, all] = await objects("perplexity", ...texts);
+    assert.deepEqual([long.tokens, short.tokens, all.tokens], [89, 5, 94]);
+    const mean = (89 * Number(long.loss) + 5 * Number(short.loss)) / 94;
+    assert.ok(Math.abs(Number(all.loss) - mean) < 1e-12);
+    const each = await objects("perplexity", "--text", "number", "--tokens");
+    assert.deepEqual(each.slice(0, -1).map(({ token }) => token), [..."umber"]);
+    const [{ probability }] = (await objects("next_token", "--text", "numbe", "--top", "99"))
+      .filter(({ token }) => token === "r");
+    // Float32 logits of two programs.
+    assert.ok(Math.abs(Number(each[4].nats) + Math.log(Number(probability))) < 1e-5);
+    const lines = await objects("perplexity", "--file", "text.txt", "--lines");
+    assert.equal(lines.length, 501);
+  }));
+
+Deno.test("attention_maps writes one sheet, or a chart a head, labelled by token", () =>
+  asked(async ({ lines, folder }) => {
+    await lines("attention_maps", "--text", "The number");
+    const sheet = Deno.readTextFileSync(`${folder}/attention_maps.svg`);
+    for (const label of ["layer 0, head 0", "layer 0, head 1", "␣"]) {
+      assert.ok(sheet.includes(`>${label}<`), label);
+    }
+    await lines("attention_maps", "--text", "The", "--each", "--head", "1", "--out", "maps");
+    assert.deepEqual([...Deno.readDirSync(`${folder}/maps`)].map(({ name }) => name), ["layer0_head1.svg"]);
+    const wrong = await script("attention_maps", ["--text", "The number 3 follows 2"], folder);
+    assert.match(wrong.stderr, /^attention_maps: The text has 22 tokens, expected at most .* of 16\.\n$/);
+  }));
+
+Deno.test("embeddings are stored with their tokens and lengths", () =>
+  asked(async ({ lines, folder }) => {
+    await lines("embeddings", "--text", "The number", "--text", "own");
+    const { tensors } = decodeSafetensors(Deno.readFileSync(`${folder}/embeddings.safetensors`), "test");
+    assert.deepEqual([...tensors.get("embeddings")!.shape], [2, 2, 10, 16]);
+    assert.deepEqual([...tensors.get("lengths")!.data as Int32Array], [10, 3]);
+    assert.deepEqual([...tensors.get("tokens")!.shape], [2, 10]);
+  }));
+
+Deno.test("logit_lens, attribution, ablate and patch tell numbers that agree with the model's own", () =>
+  asked(async ({ lines, objects, folder }) => {
+    const [best] = await objects("next_token", "--text", "The numb", "--top", "1");
+    const points = await objects("logit_lens", "--text", "The numb", "--out", "lens.svg");
+    const last = points.at(-1)! as {
+      depth: number;
+      position: number;
+      top: { token: string; logit: number }[];
+    };
+    assert.deepEqual([last.depth, last.position, last.top[0].token], [1, 7, best.token]);
+    const parts = await objects("attribution", "--text", "The numb");
+    const sum = parts.reduce((total, { value }) => total + Number(value), 0);
+    // Float32 activations.
+    assert.ok(Math.abs(sum - Number(best.logit)) < 1e-4, `${sum}, ${best.logit}`);
+    assert.match(
+      (await lines("attribution", "--text", "The numb", "--sort"))[0],
+      /^logit of ".": .*, unexplained /,
+    );
+    for (const method of ["zero", "mean", "resample"]) {
+      const heads = await objects("ablate", "--method", method, "--out", "ablation.svg");
+      assert.deepEqual(heads.map(({ layer, head }) => [layer, head]), [[0, 0], [0, 1]]);
+    }
+    const patches = await objects(
+      "patch",
+      "--clean",
+      "The n",
+      "--corrupted",
+      "and n",
+      "--answer",
+      "u",
+      "--wrong",
+      "o",
+    );
+    assert.equal(patches.length, 5);
+    for (const name of ["lens", "ablation"]) assert.ok(Deno.statSync(`${folder}/${name}.svg`).size > 1000);
+  }));
+
+Deno.test("runs finds runs by name, date and key, and tells what two have different", () =>
+  asked(async ({ lines, objects, folder }) => {
+    await succeeds(
+      "train",
+      ["tiny.yaml", "name=other", "train.steps=2", "eval.batches=0", "model.dim=8"],
+      folder,
+    );
+    const all = await objects("runs");
+    assert.deepEqual(all.map(({ name, step }) => [name, step]), [["tiny", 20], ["other", 2]]);
+    assert.deepEqual((await objects("runs", "oth*")).map(({ name }) => name), ["other"]);
+    assert.deepEqual(
+      (await objects("runs", "model.dim=16", "--since", "2020-01-01")).map(({ name }) => name),
+      ["tiny"],
+    );
+    assert.equal((await lines("runs", "--until", "2020-01-01")).length, 1);
+    const differ = await objects("runs", "--diff", "tiny", "other");
+    assert.deepEqual(differ, [
+      { key: "name", a: "tiny", b: "other" },
+      { key: "model.dim", a: 16, b: 8 },
+      { key: "train.steps", a: 20, b: 2 },
+    ]);
+    for (
+      const [args, pattern] of [
+        [["model.dimm=3"], /^runs: model\.dimm=3: no run has the key .* "model\.dim"\?\n$/],
+        [["--since", "soon"], /^runs: since: expected a date such as .*, found "soon"\.\n$/],
+        [["--diff", "tiny"], /^runs: --diff: expected two runs, found 1\.\n$/],
+      ] as const
+    ) {
+      const { code, stderr } = await script("runs", args, folder);
+      assert.equal(code, 2);
+      assert.match(stderr, pattern);
+    }
+  }));
+
+Deno.test("argumentsOf() lists what is given several times, oneOf() refuses other words with the nearest", () => {
+  const command = {
+    name: "example",
+    summary: "shows lists",
+    usage: "",
+    options: {
+      text: { type: "string", help: "a text", multiple: true },
+      n: { type: "string", help: "a number", default: "3" },
+    },
+    examples: [],
+  } as const;
+  assert.deepEqual(argumentsOf(command, ["--text", "a", "--text", "", "b"]), {
+    positionals: ["b"],
+    values: { n: "3" },
+    flags: {},
+    lists: { text: ["a", ""] },
+  });
+  assert.deepEqual(argumentsOf(command, []).lists, {});
+  assert.equal(oneOf("format", "csv", ["table", "csv"]), "csv");
+  assert.throws(
+    () => oneOf("format", "tabel", ["table", "csv"]),
+    /^UserError: --format: expected table, csv, found "tabel"\. Did you mean "table"\?$/,
+  );
+});
