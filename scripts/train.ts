@@ -7,6 +7,7 @@ import {
   findModifier,
   formatResults,
   interruptSignal,
+  loadCheckpoint,
   loadSweep,
   type LogWriter,
   onlyName,
@@ -54,6 +55,11 @@ const command: Command = {
       value: "FILE",
       help: "a TypeScript file of hooks, or of one score modifier that every block takes",
     },
+    from: {
+      type: "string",
+      value: "RUN",
+      help: "start with another run's (or an imported model's) parameters",
+    },
     resume: { type: "string", value: "RUN", help: "go on with a run from its last checkpoint" },
   },
   examples: [
@@ -62,6 +68,7 @@ const command: Command = {
     "deno task train copy --ndjson - | jq -c 'select(.type == \"eval\") | [.step, .loss]'",
     "deno task train default 'optimizer.lr=[1e-3,3e-3]' 'model.dim=[32,64]'",
     "deno task train default 'seed=[1,2,3]' --jobs | jq -r '.command | @sh' | xargs -P 2 -L 1 env",
+    "deno task train --from runs/gpt2 data.files=[mine.txt] model.context=128 train.steps=50",
     "deno task train --resume runs/latest",
   ],
 };
@@ -113,6 +120,15 @@ function recordsTo(target: string | undefined, stop: AbortController): LogWriter
   };
 }
 
+/** The configuration of a run that starts from another: the named one, or the other's own under a name of its own. */
+async function startingFrom(from: string, name: string | undefined, overrides: string[]): Promise<string> {
+  overrides.unshift(`train.from=${JSON.stringify(from)}`);
+  if (name !== undefined) return name;
+  const { path, config } = await loadCheckpoint(from);
+  overrides.unshift(`name=${JSON.stringify(`${config.name}-tuned`)}`);
+  return `${path}/config.yaml`;
+}
+
 function report(trained: Trained, say: (line: string) => void): void {
   const { folder, step, best, last, sample } = trained;
   if (sample !== undefined) say(`\n${sample}\n`);
@@ -160,7 +176,7 @@ async function asked({ positionals, values, flags }: Arguments): Promise<Sweep |
   const { names, overrides } = splitOverrides(positionals);
   const name = onlyName(names, "configuration");
   if (values.resume !== undefined) {
-    const extra = positionals[0] ??
+    const extra = positionals[0] ?? (values.from === undefined ? undefined : "--from") ??
       ["ablate", "jobs"].filter((option) => flags[option]).map((o) => `--${o}`)[0];
     if (extra === undefined) return undefined;
     throw new UserError(`${extra}: a run goes on with its own configuration; leave it out after --resume.`);
@@ -170,8 +186,9 @@ async function asked({ positionals, values, flags }: Arguments): Promise<Sweep |
   } else if (values.hooks !== undefined) {
     overrides.push(`model.block.attention.modifier=${JSON.stringify(await findModifier(values.hooks))}`);
   }
+  const base = values.from === undefined ? undefined : await startingFrom(values.from, name, overrides);
   if (values.device !== undefined) overrides.push(`device=${values.device}`);
-  return await loadSweep(name ?? "default", overrides, { ablate: flags.ablate });
+  return await loadSweep(base ?? name ?? "default", overrides, { ablate: flags.ablate });
 }
 
 await runCommand(command, async (args) => {

@@ -1,4 +1,5 @@
-// y[n, :] = table[ids[n], :]. An id past the table reads its last row.
+// y[n, :] = table[ids[n], :]. An id past the table reads its last row. Of a table in parts (PART), rows FIRST to
+// FIRST + ROWS - 1 are here, and the others' tokens are other dispatches'.
 //! if VECTORS
 alias Item = vec4f;
 //! else
@@ -12,5 +13,9 @@ alias Item = f32;
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
   let i = id.y * groups.x * 64u + id.x;
   if (i >= TOKENS * WIDTH) { return; }
-  y[i] = table[min(ids[i / WIDTH], V - 1u) * WIDTH + i % WIDTH];
+  let row = min(ids[i / WIDTH], V - 1u);
+//! if PART
+  if (row < FIRST || row >= FIRST + ROWS) { return; }
+//! end
+  y[i] = table[(row - FIRST) * WIDTH + i % WIDTH];
 }

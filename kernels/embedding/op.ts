@@ -1,6 +1,16 @@
 // Rows of a table by id, and the gradient of the table: summed along chains of equal ids, so that it needs no
 // atomics and is the same every time.
-import { apply, line, mismatch, type Op, type Ref, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import {
+  apply,
+  type Dispatch,
+  line,
+  mismatch,
+  type Op,
+  type Ref,
+  sizeOf,
+  type Tensor,
+} from "../../src/graph/tensor.ts";
+import { rowParts } from "../row_parts.ts";
 import { embeddingBackwardCpu, embeddingCpu } from "./cpu.ts";
 import chainWgsl from "./chain.wgsl" with { type: "text" };
 import gatherWgsl from "./gather.wgsl" with { type: "text" };
@@ -29,16 +39,17 @@ export const embeddingOp: Op = {
     }
     return [{ shape: [...ids.shape, table.shape[1]], dtype: "f32" }];
   },
-  lower({ inputs: [table, ids] }) {
-    const constants = sizes(sizeOf(ids), table.shape[0], table.shape[1]);
+  lower({ inputs: [table, ids] }, { maxBindingBytes }) {
+    const [rows, size] = table.shape;
+    const constants = sizes(sizeOf(ids), rows, size);
     return {
-      dispatches: [{
+      dispatches: rowParts(rows, size, maxBindingBytes).map((part): Dispatch => ({
         label: "embedding",
         source: gatherWgsl,
-        constants,
-        bindings: { 0: ["input", 0], 1: ["input", 1], 2: ["output", 0] },
+        constants: { ...constants, PART: part.range !== undefined, FIRST: part.first, ROWS: part.rows },
+        bindings: { 0: ["input", 0, part.range], 1: ["input", 1], 2: ["output", 0] },
         workgroups: line(constants.TOKENS * constants.WIDTH, 64),
-      }],
+      })),
     };
   },
   cpu: embeddingCpu,

@@ -2,6 +2,7 @@
 // Two schedules: TILED keeps a tile of each operand in workgroup memory (a real GPU); else every invocation computes
 // TM x TN results in registers straight from storage, which a processor that plays the GPU runs several times faster.
 // There a load of four numbers costs little more than one of one: VECTOR_A, VECTOR_B, VECTOR_Y where rows allow it.
+// Of a large b a dispatch has N columns of the product's COLUMNS, from FIRST on; mostly that is all of them, from 0 on.
 //! insert FUNCTIONS
 //! if VECTOR_A
 @group(0) @binding(1) var<storage, read> a: array<vec4f>;
@@ -85,12 +86,13 @@ fn finish(i: u32, n: u32, sum: Out) {
 /** Row m, columns n to n + 3. */
 fn store(batch: u32, m: u32, n: u32, sums: vec4f) {
   if (m >= M || n >= N) { return; }
-  let i = (batch * M + m) * N + n;
+  let column = FIRST + n;
+  let i = (batch * M + m) * COLUMNS + column;
 //! if VECTOR_Y
-  finish(i / 4u, n / 4u, sums);
+  finish(i / 4u, column / 4u, sums);
 //! else
 //! for q in 0..4
-  if (n + $qu < N) { finish(i + $qu, n + $qu, sums[$q]); }
+  if (n + $qu < N) { finish(i + $qu, column + $qu, sums[$q]); }
 //! end
 //! end
 }

@@ -1,10 +1,21 @@
 // Matrix products in every transposition, batched or not, with what transformers do to the result on its way out.
-import { apply, line, mismatch, type Op, sizeOf, type Spec, type Tensor } from "../../src/graph/tensor.ts";
+import {
+  apply,
+  type Dispatch,
+  line,
+  mismatch,
+  type Op,
+  sizeOf,
+  type Spec,
+  type Target,
+  type Tensor,
+} from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
 import { type Activation, ACTIVATIONS } from "../activation.ts";
 import { elementwise } from "../elementwise/op.ts";
 import { derivative, times, toWgsl, variable, WGSL_FUNCTIONS } from "../expression.ts";
 import { sumRows } from "../reduce/op.ts";
+import { type RowPart, rowParts } from "../row_parts.ts";
 import { matmulCpu } from "./cpu.ts";
 import matmulWgsl from "./matmul.wgsl" with { type: "text" };
 
@@ -66,6 +77,58 @@ function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: Matm
   };
 }
 
+/** The product's columns from `first` on, as many as the part has rows of b. */
+function dispatchOf(
+  sizes: MatmulSizes,
+  attrs: MatmulAttrs,
+  savesPre: boolean,
+  target: Target,
+  { first, rows, range }: RowPart,
+): Dispatch {
+  const { batch, M, N, K } = sizes;
+  const tiled = target.kind === "gpu";
+  const tiles = tiled
+    ? {
+      constants: { UNROLL: 8 },
+      workgroups: [Math.ceil(rows / 64), Math.ceil(M / 64), batch] as const,
+    }
+    : registerTiles({ ...sizes, N: rows }, attrs);
+  return {
+    label: `matmul ${M}x${N}x${K}`,
+    source: matmulWgsl,
+    constants: {
+      M,
+      N: rows,
+      K,
+      FIRST: first,
+      COLUMNS: N,
+      TRANS_A: attrs.transA,
+      TRANS_B: attrs.transB,
+      TILED: tiled,
+      VECTOR_Y: N % 4 === 0,
+      HAS_BIAS: attrs.bias,
+      HAS_ADDEND: attrs.addend,
+      SAVES_PRE: savesPre,
+      HAS_ACTIVATION: attrs.activation !== undefined,
+      ...tiles.constants,
+    },
+    code: {
+      FUNCTIONS: attrs.activation ? WGSL_FUNCTIONS : "",
+      ACTIVATION: attrs.activation ? toWgsl(ACTIVATIONS[attrs.activation]) : "",
+    },
+    bindings: {
+      0: ["output", 0],
+      1: ["input", 0],
+      2: ["input", 1, range],
+      3: attrs.bias ? ["input", 2] : undefined,
+      4: attrs.addend ? ["input", attrs.bias ? 3 : 2] : undefined,
+      5: savesPre ? ["output", 1] : undefined,
+    },
+    workgroups: tiles.workgroups,
+    rounds: { count: Math.ceil(K / tiles.constants.UNROLL), of: `K = ${K}` },
+  };
+}
+
 export const matmulOp: Op<MatmulAttrs> = {
   name: "matmul",
   infer(inputs, attrs) {
@@ -84,48 +147,12 @@ export const matmulOp: Op<MatmulAttrs> = {
   },
   lower({ inputs, attrs, wanted }, target) {
     const sizes = matmulSizes(inputs, attrs);
-    const tiled = target.kind === "gpu";
-    const tiles = tiled
-      ? {
-        constants: { UNROLL: 8 },
-        workgroups: [Math.ceil(sizes.N / 64), Math.ceil(sizes.M / 64), sizes.batch] as const,
-      }
-      : registerTiles(sizes, attrs);
     const savesPre = attrs.activation !== undefined && wanted[1];
-    return {
-      dispatches: [{
-        label: `matmul ${sizes.M}x${sizes.N}x${sizes.K}`,
-        source: matmulWgsl,
-        constants: {
-          M: sizes.M,
-          N: sizes.N,
-          K: sizes.K,
-          TRANS_A: attrs.transA,
-          TRANS_B: attrs.transB,
-          TILED: tiled,
-          VECTOR_Y: sizes.N % 4 === 0,
-          HAS_BIAS: attrs.bias,
-          HAS_ADDEND: attrs.addend,
-          SAVES_PRE: savesPre,
-          HAS_ACTIVATION: attrs.activation !== undefined,
-          ...tiles.constants,
-        },
-        code: {
-          FUNCTIONS: attrs.activation ? WGSL_FUNCTIONS : "",
-          ACTIVATION: attrs.activation ? toWgsl(ACTIVATIONS[attrs.activation]) : "",
-        },
-        bindings: {
-          0: ["output", 0],
-          1: ["input", 0],
-          2: ["input", 1],
-          3: attrs.bias ? ["input", 2] : undefined,
-          4: attrs.addend ? ["input", attrs.bias ? 3 : 2] : undefined,
-          5: savesPre ? ["output", 1] : undefined,
-        },
-        workgroups: tiles.workgroups,
-        rounds: { count: Math.ceil(sizes.K / tiles.constants.UNROLL), of: `K = ${sizes.K}` },
-      }],
-    };
+    // Rows of b are columns of the product: a b too large to be bound at once is taken some of them at a time.
+    const whole = [{ first: 0, rows: sizes.N, range: undefined }];
+    const splits = attrs.transB && sizes.batch === 1;
+    const parts = splits ? rowParts(sizes.N, sizes.K, target.maxBindingBytes) : whole;
+    return { dispatches: parts.map((part) => dispatchOf(sizes, attrs, savesPre, target, part)) };
   },
   cpu: matmulCpu,
   vjp(node, [g, gPre], wanted) {

@@ -6,21 +6,20 @@ import { withHookKeys } from "./hook_keys.ts";
 import { applyOverride } from "./override.ts";
 import { resolveConfig } from "./resolve.ts";
 import type { Config } from "./schema.ts";
+import { SHIPPED_CONFIGS } from "./shipped.ts";
 import { show } from "./show.ts";
 import { parseConfig } from "./yaml.ts";
-
-const PROJECT_CONFIGS = new URL("../../configs/", import.meta.url);
 
 function isBare(path: string): boolean {
   return path !== "" && parse(path).dir === "" && parse(path).ext === "";
 }
 
-async function kindOf(path: string | URL): Promise<"file" | "folder" | "missing"> {
+async function kindOf(path: string): Promise<"file" | "folder" | "missing"> {
   try {
     return (await Deno.stat(path)).isDirectory ? "folder" : "file";
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "missing";
-    throw new UserError(`${show(String(path))}: it cannot be read: ${reason(error)}`);
+    throw new UserError(`${show(path)}: it cannot be read: ${reason(error)}`);
   }
 }
 
@@ -28,7 +27,7 @@ function reason(error: unknown): string {
   return error instanceof Error ? error.message.split("\n")[0] : String(error);
 }
 
-async function yamlNames(folder: string | URL): Promise<string[] | undefined> {
+async function yamlNames(folder: string): Promise<string[] | undefined> {
   try {
     const names: string[] = [];
     for await (const entry of Deno.readDir(folder)) if (/\.ya?ml$/.test(entry.name)) names.push(entry.name);
@@ -43,8 +42,8 @@ async function missingMessage(path: string): Promise<string> {
   const here = await yamlNames(folder);
   if (isBare(path)) {
     const stem = (name: string) => parse(name).name;
-    const own = await yamlNames("configs/") ?? [];
-    const known = [...new Set([...own, ...await yamlNames(PROJECT_CONFIGS) ?? []].map(stem))].sort();
+    const own = (await yamlNames("configs/") ?? []).map(stem);
+    const known = [...new Set([...own, ...Object.keys(SHIPPED_CONFIGS)])].sort();
     const local = nearest(path, (here ?? []).map(stem));
     const near = nearest(path, known) ?? here?.find((name) => stem(name) === local);
     const remedy = near === undefined ? ` Known: ${known.join(", ")}.` : ` Did you mean "${near}"?`;
@@ -57,18 +56,17 @@ async function missingMessage(path: string): Promise<string> {
   return `${show(path)}: no such file.${remedy}`;
 }
 
-/** A file, and what to call it in messages. */
-export type Located = { file: string | URL; place: string };
+/** A file, or the text of one that is shipped, and what to call it in messages. */
+export type Located = { place: string; file?: string; shipped?: string };
 
-/** The file a path or bare name stands for. */
+/** The file that a path or bare name stands for. */
 async function locate(path: string): Promise<Located> {
   const kind = await kindOf(path);
   if (kind === "file") return { file: path, place: path };
   if (isBare(path)) {
     const place = `configs/${path}.yaml`;
     if (await kindOf(place) === "file") return { file: place, place };
-    const file = new URL(`${encodeURIComponent(path)}.yaml`, PROJECT_CONFIGS);
-    if (await kindOf(file) === "file") return { file, place };
+    if (Object.hasOwn(SHIPPED_CONFIGS, path)) return { shipped: SHIPPED_CONFIGS[path], place };
   }
   if (kind === "folder") throw new UserError(`${path}: expected a YAML file, found a folder.`);
   throw new UserError(await missingMessage(path));
@@ -80,28 +78,26 @@ async function locate(path: string): Promise<Located> {
  */
 export async function locateAll(path: string): Promise<Located[]> {
   if (isBare(path) && await kindOf(path) !== "file") {
-    for (const folder of ["configs/", PROJECT_CONFIGS]) {
-      const names = (await yamlNames(folder) ?? []).map((name) => parse(name)).filter(({ name, ext }) =>
-        ext === ".yaml" && (name === path || name.startsWith(`${path}-`))
-      ).map(({ name }) => name).sort();
-      if (names.length === 0) continue;
-      return names.map((name) => {
-        const place = `configs/${name}.yaml`;
-        return {
-          file: typeof folder === "string" ? place : new URL(`${encodeURIComponent(name)}.yaml`, folder),
-          place,
-        };
-      });
+    const here = (await yamlNames("configs/") ?? []).map((name) => parse(name)).filter(({ ext }) =>
+      ext === ".yaml"
+    );
+    const chosen = (names: readonly string[]) =>
+      names.filter((name) => name === path || name.startsWith(`${path}-`)).sort();
+    const own = chosen(here.map(({ name }) => name)).map((name) => `configs/${name}.yaml`);
+    if (own.length > 0) return own.map((place) => ({ file: place, place }));
+    const shipped = chosen(Object.keys(SHIPPED_CONFIGS));
+    if (shipped.length > 0) {
+      return shipped.map((name) => ({ shipped: SHIPPED_CONFIGS[name], place: `configs/${name}.yaml` }));
     }
   }
   return [await locate(path)];
 }
 
 /** The mapping that a file holds. */
-export async function readRaw({ file, place }: Located): Promise<Record<string, unknown>> {
+export async function readRaw({ file, shipped, place }: Located): Promise<Record<string, unknown>> {
   let text: string;
   try {
-    text = await Deno.readTextFile(file);
+    text = shipped ?? await Deno.readTextFile(file!);
   } catch (error) {
     throw new UserError(`${place}: it cannot be read: ${reason(error)}`);
   }

@@ -29,9 +29,16 @@ export type Config = {
     answer_only: boolean;
     cache: string;
   };
-  tokenizer: { kind: "char"; unknown: "error" | "token" };
+  tokenizer: { kind: "char" | "ids"; unknown: "error" | "token" };
   model: ModelConfig;
-  train: { steps: number; batch: number; accumulate: number; freeze: string[]; stop: number | null };
+  train: {
+    steps: number;
+    batch: number;
+    accumulate: number;
+    from: string | null;
+    freeze: string[];
+    stop: number | null;
+  };
   optimizer: {
     name: "adamw" | "adam" | "sgd" | "lion" | "muon";
     lr: number;
@@ -86,7 +93,9 @@ const data = section({
 });
 
 const tokenizer = section({
-  kind: oneOf("char").default("char").describe("char: one token for each code point of the training text."),
+  kind: oneOf("char", "ids").default("char").describe(
+    "char: one token for each code point of the training text. ids: the text is token ids, separated by spaces.",
+  ),
   unknown: oneOf("error", "token").default("error").describe(
     "An unknown character is an error, or becomes the token <unk>.",
   ),
@@ -100,6 +109,9 @@ const train = section({
   steps: integer(1).default(300).describe("Optimizer steps."),
   batch: integer(1).default(12).describe("Sequences in one forward pass."),
   accumulate: integer(1).default(1).describe("Forward passes averaged into one step."),
+  from: nonEmptyText().nullable().default(null).describe(
+    "A run or checkpoint whose parameters and tokenizer the run starts with; null: fresh ones.",
+  ),
   freeze: z.preprocess(asList, z.array(nonEmptyText(), { error: "a list of globs over parameter names" }))
     .default([]).describe(
       "Globs of the parameters that are never trained, ! excludes; they have no gradient.",

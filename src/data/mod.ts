@@ -1,11 +1,13 @@
 // The door of the data room: text in (tokenizers, corpora, files, synthetic tasks), batches out.
 export {
   charTokenizer,
+  type IdsTokenizerFile,
   type Tokenizer,
   type TokenizerFile,
   tokenizerFromJSON,
   type UnknownPolicy,
 } from "./tokenizer.ts";
+export { idsTokenizer, idsTokenizerOf } from "./ids_tokenizer.ts";
 export { plainBrown } from "./brown.ts";
 export { readFiles, type TextFile } from "./files.ts";
 export {

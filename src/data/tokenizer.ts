@@ -1,6 +1,7 @@
 // Between text and token ids. A tokenizer is a record of two functions and its file form, so that a
 // checkpoint can carry it and generation reads back the very vocabulary a model was trained with.
 import { suggestion, UserError } from "../errors.ts";
+import { idsTokenizerFromJSON } from "./ids_tokenizer.ts";
 
 /** What an unknown character becomes: a UserError, or the id of `<unk>`. */
 export type UnknownPolicy = "error" | "token";
@@ -17,10 +18,18 @@ export interface TokenizerFile {
   unknown: UnknownPolicy;
 }
 
+/** A tokenizer of ids as tokenizer.json keeps it. */
+export interface IdsTokenizerFile {
+  /** Which tokenizer this is. */
+  kind: "ids";
+  /** Number of ids. */
+  size: number;
+}
+
 /** Text to ids and back; `decode(encode(x)) = x` for every text of known characters. */
 export interface Tokenizer {
   /** Which tokenizer this is. */
-  readonly kind: "char";
+  readonly kind: "char" | "ids";
   /** Number of ids; ids are 0 to size - 1. */
   readonly size: number;
   /**
@@ -31,7 +40,7 @@ export interface Tokenizer {
   /** The text of ids; throws RangeError at an id outside 0 to size - 1. */
   decode(ids: ArrayLike<number>): string;
   /** The form that JSON.stringify writes and `tokenizerFromJSON` reads. */
-  toJSON(): TokenizerFile;
+  toJSON(): TokenizerFile | IdsTokenizerFile;
 }
 
 const UNKNOWN_TEXT = "<unk>";
@@ -155,10 +164,11 @@ export function tokenizerFromJSON(file: unknown): Tokenizer {
     throw new UserError(`Tokenizer file is ${found}; expected an object with kind, vocabulary and unknown.`);
   }
   const { kind, vocabulary, unknown } = file as Record<string, unknown>;
+  if (kind === "ids") return idsTokenizerFromJSON(file as Record<string, unknown>);
   if (kind !== "char") {
     throw new UserError(
-      `Tokenizer file: kind is ${JSON.stringify(kind)}; expected "char".${
-        suggestion(String(kind), ["char"])
+      `Tokenizer file: kind is ${JSON.stringify(kind)}; expected "char" or "ids".${
+        suggestion(String(kind), ["char", "ids"])
       }`,
     );
   }

@@ -16,6 +16,8 @@ export interface Gpu {
   /** The adapter's own name. */
   readonly name: string;
   readonly target: Target;
+  /** Bytes of the largest buffer; a kernel may be given less of it (`target.maxBindingBytes`). */
+  readonly maxBufferBytes: number;
   /** Workgroups of one dispatch in one dimension. */
   readonly maxWorkgroups: number;
   readonly states: Map<string, GpuState>;
@@ -43,17 +45,26 @@ export function paddedBytes(spec: Spec): number {
   return Math.ceil(Math.max(sizeOf(spec), 1) / 64) * 256;
 }
 
-/** Throws a `UserError` where one buffer would be larger than the adapter binds. */
-export function checkBinding({ name, target: { maxBindingBytes } }: Gpu, label: string, bytes: number): void {
-  if (bytes <= maxBindingBytes) return;
+function checkLimit(label: string, bytes: number, limit: number, name: string): void {
+  if (bytes <= limit) return;
   throw new UserError(
-    `${label} needs ${mib(bytes)} in one buffer, the limit of ${name} is ${mib(maxBindingBytes)}: ${REMEDY}`,
+    `${label} needs ${mib(bytes)} in one buffer, the limit of ${name} is ${mib(limit)}: ${REMEDY}`,
   );
+}
+
+/** Throws a `UserError` where a kernel would be given more of a buffer than the adapter binds. */
+export function checkBinding({ name, target: { maxBindingBytes } }: Gpu, label: string, bytes: number): void {
+  checkLimit(label, bytes, maxBindingBytes, name);
+}
+
+/** Throws a `UserError` where a buffer would be larger than the adapter makes; kernels may bind parts of it. */
+export function checkBuffer({ name, maxBufferBytes }: Gpu, label: string, bytes: number): void {
+  checkLimit(label, bytes, maxBufferBytes, name);
 }
 
 /** A zeroed buffer that kernels, copies and uploads may use. */
 export function allocate(gpu: Gpu, label: string, bytes: number): GPUBuffer {
-  checkBinding(gpu, label, bytes);
+  checkBuffer(gpu, label, bytes);
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC;
   return gpu.device.createBuffer({ label, size: bytes, usage });
 }
@@ -92,7 +103,7 @@ export function defineState(gpu: Gpu, name: string, spec: Spec, values?: Values)
   if (held) checkState(name, held.spec, spec);
   if (values) checkLength(`State ${name}`, values, spec);
   const bytes = paddedBytes(spec);
-  if (!held) checkBinding(gpu, `State ${name}`, bytes);
+  if (!held) checkBuffer(gpu, `State ${name}`, bytes);
   const work = (): void => {
     const { buffer } = held ?? { buffer: allocate(gpu, `State ${name}`, bytes) };
     gpu.states.set(name, { buffer, spec });

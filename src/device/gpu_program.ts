@@ -8,6 +8,7 @@ import {
   bytesOf,
   checkAlive,
   checkBinding,
+  checkBuffer,
   defineState,
   type Gpu,
   guarded,
@@ -69,9 +70,16 @@ async function kernelOf(gpu: Gpu, step: Step, dispatch: Dispatch): Promise<Kerne
   const given = new Map<number, Place>();
   for (const [binding, ref] of Object.entries(dispatch.bindings)) {
     if (!ref) continue;
-    const [kind, index] = ref;
+    const [kind, index, range] = ref;
     const from = kind === "input" ? step.inputs : kind === "output" ? step.outputs : step.scratch;
-    given.set(Number(binding), from[index]);
+    const { buffer, offset } = from[index];
+    const place = range ? { buffer, offset: offset + range.offset, size: range.size } : from[index];
+    checkBinding(
+      gpu,
+      buffer.kind === "state" ? `${label}, which takes state ${buffer.name},` : label,
+      4 * place.size,
+    );
+    given.set(Number(binding), place);
   }
   const shader = withoutConflicts(shaderOf(dispatch), given);
   const pipeline = await pipelineOf(gpu, label, shader);
@@ -126,7 +134,8 @@ function checkPlan(gpu: Gpu, { buffers }: Plan): void {
   for (const { kind, name, spec, size } of buffers) {
     const state = kind === "state" ? gpu.states.get(name) : undefined;
     if (state) checkState(name, state.spec, spec);
-    checkBinding(gpu, name, 4 * size);
+    // Of a state kernels take views, each checked where it is bound.
+    (kind === "state" ? checkBuffer : checkBinding)(gpu, name, 4 * size);
   }
 }
 

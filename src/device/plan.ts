@@ -92,7 +92,7 @@ function stepOf(node: Node, wanted: ReadonlySet<Tensor>, places: Places, target?
   if (target) { for (const dispatch of lowered.dispatches) checkRounds(dispatch, node.path, target); }
   // An output that nothing reads takes no memory where the kernels do without it.
   const bound = new Set(
-    lowered.dispatches.flatMap((d) => Object.values(d.bindings).map((ref) => ref?.join())),
+    lowered.dispatches.flatMap((d) => Object.values(d.bindings).map((ref) => ref?.slice(0, 2).join())),
   );
   const outputs = node.outputs.map((y, i) => {
     return target && !call.wanted[i] && !bound.has(`output,${i}`) ? NOWHERE : places.of(y);

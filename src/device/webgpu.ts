@@ -59,6 +59,7 @@ async function open(adapter: GPUAdapter, schedule?: Target["kind"]): Promise<Gpu
     device,
     name: adapterName(adapter),
     target: targetOf(adapter, schedule),
+    maxBufferBytes: limits.maxBufferSize,
     maxWorkgroups: device.limits.maxComputeWorkgroupsPerDimension,
     states: new Map(),
     pipelines: new Map(),

@@ -4,6 +4,7 @@ export {
   type Call,
   type Dispatch,
   type DType,
+  type ElementRange,
   type Floats,
   type Lowered,
   type Node,

@@ -67,8 +67,16 @@ export interface Call<A = unknown> {
   readonly wanted: readonly boolean[];
 }
 
-/** A buffer of a dispatch: an input, an output or a scratch buffer of the call. */
-export type Ref = readonly ["input" | "output" | "scratch", number];
+/** Elements of a tensor that lie together: the first, a multiple of 64, and how many. */
+export interface ElementRange {
+  /** The first. */
+  readonly offset: number;
+  /** How many. */
+  readonly size: number;
+}
+
+/** A buffer of a dispatch: an input, an output or a scratch buffer of the call, or a range of it. */
+export type Ref = readonly ["input" | "output" | "scratch", number, ElementRange?];
 
 /** One dispatch of a WGSL template (see `src/device/wgsl.ts`). */
 export interface Dispatch {

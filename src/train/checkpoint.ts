@@ -58,6 +58,25 @@ function sealed(state: RunState): string {
   return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(encode(text))}"\n}\n`;
 }
 
+/** Files of a checkpoint, and the state.json that carries their hashes. */
+export function sealFiles(
+  files: Readonly<Record<string, Uint8Array>>,
+  state: Omit<RunState, "files">,
+): { files: Record<string, Uint8Array | string>; hashes: Record<string, string> } {
+  const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
+  return { files: { ...files, "state.json": sealed({ ...state, files: hashes }) }, hashes };
+}
+
+/** config.yaml and tokenizer.json of a model. */
+export function descriptionFiles(
+  { config, tokenizer }: Pick<Model, "config" | "tokenizer">,
+): Record<string, Uint8Array> {
+  return {
+    "config.yaml": encode(dumpConfig(config)),
+    "tokenizer.json": encode(JSON.stringify(tokenizer, null, 1) + "\n"),
+  };
+}
+
 /**
  * Writes a checkpoint of a run whole: model.safetensors, optimizer.safetensors, config.yaml, tokenizer.json and
  * state.json with the others' hashes. Returns the hash of the model.
@@ -78,18 +97,15 @@ export async function saveCheckpoint(
   for (const own of optimizerStates(model.config.optimizer, model.layout)) {
     optimizer.push(...await tensors(own.name, `${own.name}.`, own));
   }
-  const files: Record<string, Uint8Array> = {
+  const { files, hashes } = sealFiles({
     "model.safetensors": encodeSafetensors(
       Object.fromEntries(await tensors(STATES.parameters, "", model.layout)),
       { format: "heed", step: String(state.step) },
     ),
     "optimizer.safetensors": encodeSafetensors(Object.fromEntries(optimizer)),
-    "config.yaml": encode(dumpConfig(model.config)),
-    "tokenizer.json": encode(JSON.stringify(model.tokenizer, null, 1) + "\n"),
-  };
-  const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
-  const whole: RunState = { ...state, device: device.adapter, files: hashes };
-  await writeCheckpoint(run, state.step, { ...files, "state.json": sealed(whole) });
+    ...descriptionFiles(model),
+  }, { ...state, device: device.adapter });
+  await writeCheckpoint(run, state.step, files);
   return hashes["model.safetensors"];
 }
 

@@ -5,6 +5,7 @@ import {
   CATALOGUE,
   charTokenizer,
   findTask,
+  idsTokenizerOf,
   loadText,
   type Source,
   TASKS,
@@ -25,6 +26,7 @@ import {
 import { checkFreeze } from "./freeze.ts";
 import { forwardHooks, type LoadedHooks, loadHooks } from "./hooks.ts";
 import { flat, type Layout, layout, parameterViews } from "./parameters.ts";
+import type { TensorData } from "./safetensors.ts";
 
 /** A model with its tokenizer: what a checkpoint holds. */
 export interface Model {
@@ -48,6 +50,14 @@ export interface Experiment extends Model {
   readonly source: Source;
   /** Entropy of the token frequencies of a text, in nats: what a model without context can reach. */
   readonly unigramNats: number | undefined;
+  /** What its parameters are before the first step (`train.from`), and where they are from; fresh ones without it. */
+  readonly start?: { readonly path: string; readonly tensors: ReadonlyMap<string, TensorData> };
+}
+
+/** The tokenizer that a configuration asks for, made from the text. */
+function tokenizerOf({ kind, unknown }: Config["tokenizer"], text: string): Tokenizer {
+  if (kind === "char") return charTokenizer(text, { unknown });
+  return idsTokenizerOf(text);
 }
 
 /** The model that a configuration and a tokenizer describe. One with a user's own modifiers: see `loadModel`. */
@@ -129,7 +139,7 @@ async function withData(config: Config, tokenizer?: Tokenizer): Promise<Experime
     ...(data.files.length ? { files: data.files } : { source: data.source }),
     cache: data.cache,
   });
-  const used = tokenizer ?? charTokenizer(text, { unknown: config.tokenizer.unknown });
+  const used = tokenizer ?? tokenizerOf(config.tokenizer, text);
   const ids = used.encode(text);
   const source = textSource(ids, { ...sizes, split: data.split, sampling: data.sampling });
   return { ...await loadModel(config, used), source, unigramNats: unigramEntropy(ids) };

@@ -8,6 +8,17 @@ export {
   saveCheckpoint,
 } from "./checkpoint.ts";
 export { captureCharts } from "./capture_charts.ts";
+export { exportModel } from "./export_model.ts";
+export {
+  type FloatTensor,
+  fromGpt2Config,
+  fromGpt2Tensors,
+  type ModelChoices,
+  toGpt2Config,
+  toGpt2Tensors,
+} from "./gpt2.ts";
+export { type FileProof, type HubModel, type HubOptions, modelFolder, MODELS } from "./hub.ts";
+export { type ImportedModel, importModel } from "./import_model.ts";
 export { type Evaluated, type Evaluator, evaluator } from "./evaluate.ts";
 export { type Experiment, generatorOf, type Model, modelOf, prepare } from "./experiment.ts";
 export { findRuns, type FoundRun, loadRunConfig, type RunQuery } from "./find_runs.ts";

@@ -380,6 +380,7 @@ export async function readyRun(
   } else {
     const states = optimizerStates(config.optimizer, layout).map(({ name }) => name);
     await initialise(device, layout, config.seed, states);
+    if (experiment.start) putModel(device, { layout, ...experiment.start });
   }
   using stack = new DisposableStack();
   const steps = new Map<string, StepProgram>();

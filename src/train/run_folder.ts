@@ -53,13 +53,15 @@ export function runFolder(path: string): RunFolder {
   };
 }
 
-async function removeQuietly(path: string): Promise<void> {
+/** Removes a file or folder that may not be there. */
+export async function removeQuietly(path: string): Promise<void> {
   try {
     await Deno.remove(path, { recursive: true });
   } catch { /* It is not there. */ }
 }
 
-async function writeSynced(path: string, content: Uint8Array | string): Promise<void> {
+/** Writes a file and waits until the disk has it. */
+export async function writeSynced(path: string, content: Uint8Array | string): Promise<void> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   using file = await Deno.open(path, { write: true, create: true, truncate: true });
   for (let done = 0; done < bytes.length;) done += await file.write(bytes.subarray(done));
@@ -67,7 +69,7 @@ async function writeSynced(path: string, content: Uint8Array | string): Promise<
 }
 
 /** Makes renames in a folder outlast a power cut, where the system can sync folders (Windows cannot). */
-async function syncFolder(path: string): Promise<void> {
+export async function syncFolder(path: string): Promise<void> {
   try {
     using folder = await Deno.open(path, { read: true });
     await folder.sync();

@@ -5,6 +5,8 @@ import { UserError } from "../errors.ts";
 
 /** The typed array that holds each dtype; F16 and BF16 are kept as their 16 bits (see {@link toFloat32}). */
 export interface TensorStorage {
+  /** 64-bit unsigned integers. */
+  U64: BigUint64Array;
   /** 64-bit signed integers. */
   I64: BigInt64Array;
   /** IEEE binary64. */
@@ -19,8 +21,16 @@ export interface TensorStorage {
   BF16: Uint16Array;
   /** IEEE binary16, as bits. */
   F16: Uint16Array;
+  /** 16-bit unsigned integers. */
+  U16: Uint16Array;
+  /** 16-bit signed integers. */
+  I16: Int16Array;
+  /** 8-bit signed integers. */
+  I8: Int8Array;
   /** Bytes. */
   U8: Uint8Array;
+  /** Truth values, a byte each. */
+  BOOL: Uint8Array;
 }
 
 /** The element types that are read and written. */
@@ -41,6 +51,7 @@ export interface DecodedSafetensors {
 
 // The order is Hugging Face's: tensors of a wider dtype come first, so that each begins aligned.
 const STORAGE = {
+  U64: BigUint64Array,
   I64: BigInt64Array,
   F64: Float64Array,
   F32: Float32Array,
@@ -48,7 +59,11 @@ const STORAGE = {
   I32: Int32Array,
   BF16: Uint16Array,
   F16: Uint16Array,
+  U16: Uint16Array,
+  I16: Int16Array,
+  I8: Int8Array,
   U8: Uint8Array,
+  BOOL: Uint8Array,
 } as const;
 const DTYPES = Object.keys(STORAGE) as TensorDtype[];
 const METADATA = "__metadata__";
@@ -66,6 +81,31 @@ function compareNames(a: string, b: string): number {
   return compareBytes(encoder.encode(a), encoder.encode(b));
 }
 
+/** Other readers know no lone surrogates, and nothing but strings. */
+function checkText(what: string, text: unknown): void {
+  if (typeof text === "string" && text.isWellFormed()) return;
+  throw new RangeError(`${what} ${JSON.stringify(text)} is no string of Unicode characters.`);
+}
+
+function metadataField(metadata: Record<string, string>): string {
+  const pairs = Object.entries(metadata).sort(([a], [b]) => compareNames(a, b));
+  for (const text of pairs.flat()) checkText("Metadata:", text);
+  return `"${METADATA}":{${pairs.map((pair) => pair.map((s) => JSON.stringify(s)).join(":")).join(",")}}`;
+}
+
+function checkTensor(name: string, { dtype, shape, data }: TensorData): void {
+  if (name === METADATA) throw new RangeError(`A tensor cannot be named "${METADATA}".`);
+  checkText("Name of a tensor:", name);
+  if (!Object.hasOwn(STORAGE, dtype)) throw new RangeError(`Tensor "${name}": unknown dtype ${dtype}.`);
+  const count = shape.reduce((product, size) => product * size, 1);
+  if (!shape.every(isSize) || count !== data.length || !(data instanceof STORAGE[dtype])) {
+    throw new RangeError(
+      `Tensor "${name}": ${dtype} [${shape}] needs ${count} elements in a ${STORAGE[dtype].name}, ` +
+        `found ${data.length} in a ${data.constructor.name}.`,
+    );
+  }
+}
+
 /**
  * Writes tensors as a safetensors file: 8 bytes of header length, a JSON header that starts with `{` and is padded with
  * spaces to a multiple of 8, then the elements, little endian, without holes. Tensors are sorted by dtype (widest first)
@@ -73,7 +113,8 @@ function compareNames(a: string, b: string): number {
  *
  * @param tensors name to tensor; the name `__metadata__` is reserved
  * @param metadata strings to store beside them
- * @throws RangeError where a shape does not match its data, or a tensor has the reserved name
+ * @throws RangeError where a shape does not match its data or has sizes that are negative or fractional, a dtype is
+ * unknown, a tensor has the reserved name, a name or metadata is no well-formed string, or the header passes 100 MB
  *
  * @example
  * ```ts
@@ -89,23 +130,11 @@ export function encodeSafetensors(
   const sorted = Object.entries(tensors).sort(([a, x], [b, y]) =>
     DTYPES.indexOf(x.dtype) - DTYPES.indexOf(y.dtype) || compareNames(a, b)
   );
-  const fields: string[] = [];
-  if (metadata) {
-    const pairs = Object.entries(metadata).sort(([a], [b]) => compareNames(a, b));
-    fields.push(
-      `"${METADATA}":{${pairs.map((pair) => pair.map((s) => JSON.stringify(s)).join(":")).join(",")}}`,
-    );
-  }
+  const fields = metadata ? [metadataField(metadata)] : [];
   let end = 0;
-  for (const [name, { dtype, shape, data }] of sorted) {
-    if (name === METADATA) throw new RangeError(`A tensor cannot be named "${METADATA}".`);
-    const count = shape.reduce((product, size) => product * size, 1);
-    if (count !== data.length || !(data instanceof STORAGE[dtype])) {
-      throw new RangeError(
-        `Tensor "${name}": ${dtype} [${shape}] needs ${count} elements in a ${STORAGE[dtype].name}, ` +
-          `found ${data.length} in a ${data.constructor.name}.`,
-      );
-    }
+  for (const [name, tensor] of sorted) {
+    const { dtype, shape, data } = tensor;
+    checkTensor(name, tensor);
     const begin = end;
     end += data.byteLength;
     fields.push(
@@ -114,6 +143,11 @@ export function encodeSafetensors(
   }
   let header = new TextEncoder().encode(`{${fields.join(",")}}`);
   const padding = (8 - header.length % 8) % 8;
+  if (header.length + padding > MAX_HEADER_BYTES) {
+    throw new RangeError(
+      `The header would have ${header.length} bytes, expected at most ${MAX_HEADER_BYTES}.`,
+    );
+  }
   header = new TextEncoder().encode(`{${fields.join(",")}}` + " ".repeat(padding));
   const bytes = new Uint8Array(8 + header.length + end);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
@@ -351,7 +385,8 @@ export function toFloat32(tensor: TensorData): Float32Array {
     case "BF16":
       return new Float32Array(Uint32Array.from(tensor.data, (bits) => bits << 16).buffer);
     case "I64":
-      return Float32Array.from(tensor.data, Number);
+    case "U64":
+      return Float32Array.from(tensor.data as BigInt64Array, Number);
     default:
       return Float32Array.from(tensor.data);
   }

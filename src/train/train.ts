@@ -21,6 +21,7 @@ import {
   trainRun,
 } from "./run.ts";
 import { createRunFolder, resolveRun, type RunFolder } from "./run_folder.ts";
+import { toFloat32 } from "./safetensors.ts";
 
 /** What training is told besides its configuration. */
 export interface TrainOptions {
@@ -250,9 +251,24 @@ async function loggedAt(folder: RunFolder, step: number): Promise<Logged> {
   return { recorded, sampled };
 }
 
+/** A checkpoint's parameters as a model with a shorter context takes them: the rows of the first positions. */
+function startOf(
+  { architecture: { context, dim } }: Model,
+  { path, tensors }: Checkpoint,
+): NonNullable<Experiment["start"]> {
+  const rows = tensors.get("pos_embed.weight");
+  if (!rows || rows.shape[0] <= context || rows.shape[1] !== dim) return { path, tensors };
+  const data = toFloat32(rows).subarray(0, context * dim);
+  return {
+    path,
+    tensors: new Map(tensors).set("pos_embed.weight", { dtype: "F32", shape: [context, dim], data }),
+  };
+}
+
 /**
  * Trains a model from a configuration: chooses the device, makes the run's folder, and writes its log, checkpoints,
- * sample and chart there.
+ * sample and chart there. With `train.from` it begins with a checkpoint's parameters and tokenizer; a context shorter than
+ * the checkpoint's takes the first of its learned positions.
  *
  * @returns the run, or undefined after a dry run
  * @throws {UserError} for everything a user can mend: data, sizes, device, disk
@@ -266,7 +282,10 @@ async function loggedAt(folder: RunFolder, step: number): Promise<Logged> {
  * ```
  */
 export async function train(config: Config, options: TrainOptions = {}): Promise<Trained | undefined> {
-  return await start(await prepare(config), options);
+  if (config.train.from === null) return await start(await prepare(config), options);
+  const base = await loadCheckpoint(config.train.from);
+  const experiment = await prepare(config, base.tokenizer);
+  return await start({ ...experiment, start: startOf(experiment, base) }, options);
 }
 
 /**

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { dumpConfig, loadConfig, parseConfig, resolveConfig } from "../../src/config/mod.ts";
+import { SHIPPED_CONFIGS } from "../../src/config/shipped.ts";
 import { UserError } from "../../src/errors.ts";
 
 const CONFIGS = new URL("../../configs/", import.meta.url);
@@ -131,4 +132,14 @@ Deno.test("a fault in a file names the path as it was given", async () => {
       /^override model\.heads=3: 3 does not divide/,
     );
   });
+});
+
+Deno.test("every configuration in configs/ is shipped within the program, as it is written", async () => {
+  const folder = new URL("../../configs/", import.meta.url);
+  const files: Record<string, string> = {};
+  for await (const { name } of Deno.readDir(folder)) {
+    const stem = name.replace(/\.yaml$/, "");
+    if (stem !== name) files[stem] = await Deno.readTextFile(new URL(name, folder));
+  }
+  assert.deepEqual(SHIPPED_CONFIGS, files);
 });

@@ -89,7 +89,7 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
       },
       blocks: [],
     },
-    train: { steps: 300, batch: 12, accumulate: 1, freeze: [], stop: null },
+    train: { steps: 300, batch: 12, accumulate: 1, from: null, freeze: [], stop: null },
     optimizer: {
       name: "adamw",
       lr: 1e-3,
@@ -155,7 +155,7 @@ Deno.test("each mistake is one line with the place, the key, what was found and 
     ["seed: .nan", "seed: expected an integer, found NaN."],
     ["device: metal", 'device: expected auto, webgpu or cpu, found "metal".'],
     ["device: webgup", 'device: expected auto, webgpu or cpu, found "webgup". Did you mean "webgpu"?'],
-    ["tokenizer: { kind: bpe }", 'tokenizer.kind: expected "char", found "bpe".'],
+    ["tokenizer: { kind: bpe }", 'tokenizer.kind: expected char or ids, found "bpe".'],
     ["model: { dropout: 1 }", "model.dropout: expected a number of at least 0 and below 1, found 1."],
     ["model: { bias: 1 }", "model.bias: expected true or false, found 1."],
     [
@@ -323,7 +323,7 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
   const schema = configJsonSchema() as Schema & { required?: string[] };
   // A file may hold ablations, a run has none.
   const record = { ...configSchema.parse({ name: "a" }), ablations: undefined };
-  assert.equal(leaves(schema, record, ""), 88);
+  assert.equal(leaves(schema, record, ""), 89);
   assert.equal(schema.required, undefined);
   assert.equal(schema.properties?.train.properties?.steps.type, "integer");
 });

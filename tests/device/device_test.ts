@@ -5,7 +5,7 @@ import { sumAll } from "../../kernels/reduce/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { UserError } from "../../src/errors.ts";
 import { constant, input, record, state, view } from "../../src/graph/structure.ts";
-import { apply, type Dispatch, type Op, scope } from "../../src/graph/tensor.ts";
+import { apply, type Dispatch, type Op, scope, type Spec } from "../../src/graph/tensor.ts";
 import { webgpuDevices } from "../kernels/harness.ts";
 import { everyDevice, fresh } from "./devices.ts";
 
@@ -138,7 +138,15 @@ Deno.test("a tensor larger than one binding is the user's error, with its size, 
         error instanceof UserError &&
         /^too large needs [\d.]+ MiB .* limit .* MiB: use a smaller batch/.test(error.message),
     );
-    assert.throws(() => device.define(fresh("huge"), { shape: [elements], dtype: "f32" }), UserError);
+    // A state may be larger, and is refused where a kernel takes more of it at once than is bound.
+    const sum = sumAll(state(fresh("large"), [elements]));
+    await assert.rejects(
+      () => device.compile({ outputs: { sum } }),
+      (error: Error) =>
+        error instanceof UserError && /, which takes state large \d+, needs [\d.]+ MiB/.test(error.message),
+    );
+    const most: Spec = { shape: [2 ** 40], dtype: "f32" };
+    assert.throws(() => device.define(fresh("huge"), most), UserError);
   }
 });
 

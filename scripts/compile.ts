@@ -1,0 +1,78 @@
+// Builds one binary a script, with kernels, configurations and tables inside: deno task compile train verify_load
+import { fileURLToPath } from "node:url";
+import project from "../deno.json" with { type: "json" };
+import { type Command, runCommand, suggestion, UserError } from "../mod.ts";
+
+const TARGETS = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-pc-windows-msvc",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+];
+
+/** Tasks that are scripts, and the permissions that each declares. */
+const SCRIPTS = new Map(
+  Object.entries(project.tasks).flatMap(([name, { command }]) => {
+    const [, flags] = command.match(/^deno run (.*) scripts\/\w+\.ts$/) ?? [];
+    return flags === undefined || name === "compile" ? [] : [[name, flags.split(" ")] as const];
+  }),
+);
+
+const command: Command = {
+  name: "compile",
+  summary: "builds one binary a script, with that script's permissions",
+  usage: "[script ...] [options]",
+  options: {
+    target: { type: "string", value: "TARGET", help: "another platform, such as aarch64-apple-darwin" },
+    out: { type: "string", value: "FOLDER", help: "where the binaries go", default: "dist" },
+  },
+  examples: ["deno task compile", "deno task compile train generate --target x86_64-pc-windows-msvc"],
+};
+
+/** heed-verify-load of verify_load */
+const binaryOf = (script: string): string => `heed-${script.replaceAll("_", "-")}`;
+
+/** The project's folder, which the sources are compiled from wherever the task is run. */
+const path = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
+
+async function compile(script: string, output: string, target: string | undefined): Promise<void> {
+  const { code, stderr } = await new Deno.Command("deno", {
+    args: [
+      ...["compile", "--quiet", "--no-check", "--config", path("deno.json"), "--output", output],
+      ...(target === undefined ? [] : ["--target", target]),
+      ...SCRIPTS.get(script)!,
+      path(`scripts/${script}.ts`),
+    ],
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "null",
+  }).output();
+  if (code === 0) return;
+  const said = new TextDecoder().decode(stderr).trim();
+  const base = `denort ${Deno.version.deno}${target === undefined ? "" : ` for ${target}`}`;
+  if (/base binary|denort/.test(said)) {
+    throw new UserError(
+      `deno compile has no base (${base}) and cannot download it; run this once on a connected machine, or name ` +
+        `the unpacked base in the environment variable DENORT_BIN.`,
+    );
+  }
+  throw new UserError(`${script}: deno compile failed: ${said.split("\n")[0]}`);
+}
+
+await runCommand(command, async ({ positionals, values: { target, out } }) => {
+  if (target !== undefined && !TARGETS.includes(target)) {
+    throw new UserError(`--target: "${target}" is unknown.${suggestion(target, TARGETS)}`);
+  }
+  const unknown = positionals.find((name) => !SCRIPTS.has(name));
+  if (unknown !== undefined) {
+    throw new UserError(`${unknown}: no script has this name.${suggestion(unknown, SCRIPTS.keys())}`);
+  }
+  const windows = target === undefined ? Deno.build.os === "windows" : target.includes("windows");
+  for (const name of positionals.length ? positionals : SCRIPTS.keys()) {
+    const output = `${out}/${binaryOf(name)}${windows ? ".exe" : ""}`;
+    await compile(name, output, target);
+    console.log(output);
+  }
+  return 0;
+});

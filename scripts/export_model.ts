@@ -1,0 +1,23 @@
+// Writes a trained model in Hugging Face's layout for GPT-2: deno task export_model runs/latest --out exported
+import { type Command, exportModel, loadCheckpoint, onlyName, runCommand, UserError } from "../mod.ts";
+
+const command: Command = {
+  name: "export_model",
+  summary: "writes a model as a folder that Hugging Face transformers loads",
+  usage: "[run or checkpoint] --out FOLDER",
+  options: {
+    out: { type: "string", value: "FOLDER", help: "the folder to write, which must not be there yet" },
+  },
+  examples: [
+    "deno task export_model --out exported",
+    "deno task export_model runs/latest/checkpoints/best --out exported",
+  ],
+};
+
+await runCommand(command, async ({ positionals, values }) => {
+  if (values.out === undefined) throw new UserError("--out: expected a folder to write.");
+  const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
+  const files = await exportModel(checkpoint, values.out);
+  console.log(`${values.out}: ${files.join(", ")}`);
+  return 0;
+});

@@ -1,0 +1,56 @@
+// Imports a GPT-2 as Hugging Face ships it, from a folder or by name: deno task import_model gpt2
+import { type Command, importModel, modelFolder, onlyName, runCommand, UserError } from "../mod.ts";
+
+const command: Command = {
+  name: "import_model",
+  summary: "imports a GPT-2 from a Hugging Face folder, or by name, as a checkpoint",
+  usage: "<folder or name> [options]",
+  options: {
+    out: { type: "string", value: "FOLDER", help: "the checkpoint to write; runs/<name> by default" },
+    cache: {
+      type: "string",
+      value: "FOLDER",
+      help: "where models by name are kept, below models/",
+      default: ".cache",
+    },
+  },
+  examples: [
+    "deno task import_model gpt2",
+    "deno task import_model downloads/my-gpt2 --out runs/my-gpt2",
+  ],
+};
+
+/** One line of progress on a terminal, written over. */
+function progress(file: string, bytes: number, total: number | undefined): void {
+  if (!Deno.stderr.isTerminal()) return;
+  const of = total === undefined ? "" : ` of ${(total / 1e6).toFixed(1)}`;
+  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[2K${file}: ${(bytes / 1e6).toFixed(1)}${of} MB`));
+  if (bytes === total) Deno.stderr.writeSync(new TextEncoder().encode("\n"));
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+await runCommand(command, async ({ positionals, values }) => {
+  const from = onlyName(positionals, "model");
+  if (from === undefined) {
+    throw new UserError(`Which model? Expected a folder or a name: ${command.examples[0]}`);
+  }
+  const folder = await isFolder(from) ? from : await modelFolder(from, { cache: values.cache, progress });
+  const name = from.replace(/\/+$/, "").split("/").at(-1)!;
+  const { path, parameters, about, tokenizer } = await importModel(
+    folder,
+    values.out ?? `runs/${name}`,
+    name,
+  );
+  console.log(`${path}: ${parameters.toLocaleString("en")} parameters, ${about}`);
+  if (tokenizer.kind === "ids") {
+    console.log("Without a tokenizer of its own a prompt is token ids, separated by spaces.");
+  }
+  return 0;
+});

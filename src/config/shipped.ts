@@ -1,0 +1,26 @@
+// The configurations that heed ships, as text within the program: a script that is one file, a bundle or a binary, has
+// them too. A test holds this list equal to the folder.
+import copy from "../../configs/copy.yaml" with { type: "text" };
+import defaults from "../../configs/default.yaml" with { type: "text" };
+import distance_penalty from "../../configs/distance_penalty.yaml" with { type: "text" };
+import nanogpt_cpu from "../../configs/nanogpt_cpu.yaml" with { type: "text" };
+import realnews_sigmoid_alibi from "../../configs/realnews_sigmoid_alibi.yaml" with { type: "text" };
+import realnews_sigmoid_rope from "../../configs/realnews_sigmoid_rope.yaml" with { type: "text" };
+import realnews_softmax_rope from "../../configs/realnews_softmax_rope.yaml" with { type: "text" };
+import simple_sigmoid from "../../configs/simple_sigmoid.yaml" with { type: "text" };
+import simple_softmax from "../../configs/simple_softmax.yaml" with { type: "text" };
+import softmax_jacobian from "../../configs/softmax_jacobian.yaml" with { type: "text" };
+
+/** The YAML of every configuration in configs/, by its bare name. */
+export const SHIPPED_CONFIGS: Readonly<Record<string, string>> = {
+  copy,
+  default: defaults,
+  distance_penalty,
+  nanogpt_cpu,
+  realnews_sigmoid_alibi,
+  realnews_sigmoid_rope,
+  realnews_softmax_rope,
+  simple_sigmoid,
+  simple_softmax,
+  softmax_jacobian,
+};

@@ -1,0 +1,54 @@
+// Text that is token ids already, written as numbers: for a model whose tokenizer is not at hand.
+import { UserError } from "../errors.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/**
+ * The tokenizer of a text that is ids in decimal, separated by white space: "15 0 7". `decode` writes one space between
+ * two ids.
+ *
+ * @param size number of ids, which are 0 to size - 1
+ * @throws RangeError unless size is a whole number of at least 1; the tokenizer's `encode` throws UserError at what is no
+ *   id, its `decode` RangeError
+ *
+ * @example
+ * ```ts
+ * import { idsTokenizer } from "./ids_tokenizer.ts";
+ * idsTokenizer(50257).encode("464 2068"); // Uint32Array [464, 2068]
+ * ```
+ */
+export function idsTokenizer(size: number): Tokenizer {
+  if (!Number.isSafeInteger(size) || size < 1) throw new RangeError(`${size} is no number of ids.`);
+  return {
+    kind: "ids",
+    size,
+    encode: (text) =>
+      Uint32Array.from(
+        text.split(/\s+/).filter((word) => word !== ""),
+        (word, i) => {
+          if (/^\d+$/.test(word) && Number(word) < size) return Number(word);
+          throw new UserError(
+            `Text has ${JSON.stringify(word.slice(0, 40))} at place ${i}; expected ids from 0 to ${
+              size - 1
+            }, separated by spaces.`,
+          );
+        },
+      ),
+    decode: (ids) =>
+      Array.from(ids, (id, i) => {
+        if (Number.isInteger(id) && id >= 0 && id < size) return id;
+        throw new RangeError(`Id ${id} at position ${i} is not among 0 to ${size - 1}`);
+      }).join(" "),
+    toJSON: () => ({ kind: "ids", size }),
+  };
+}
+
+/** The tokenizer of ids that has room for those of a text. */
+export function idsTokenizerOf(text: string): Tokenizer {
+  return idsTokenizer(idsTokenizer(2 ** 32).encode(text).reduce((most, id) => Math.max(most, id), 0) + 1);
+}
+
+/** The tokenizer that a parsed tokenizer.json of kind "ids" describes. */
+export function idsTokenizerFromJSON({ size }: Record<string, unknown>): Tokenizer {
+  if (typeof size === "number" && Number.isSafeInteger(size) && size >= 1) return idsTokenizer(size);
+  throw new UserError(`Tokenizer file: size is ${JSON.stringify(size)}; expected a number of ids.`);
+}

@@ -1,0 +1,137 @@
+// Single files: each script as one bundle, in an empty folder, without a network, with no more than its own permissions.
+// A binary of `compile` is such a file and a runtime; where a runtime to build on is at hand it is run too.
+import assert from "node:assert/strict";
+import { type Ended, ended, inFolder, latest, ROOT, script, SCRIPTS, taskArguments } from "./harness.ts";
+
+type Script = (typeof SCRIPTS)[number];
+
+async function deno(args: string[], cwd: string, env: Record<string, string> = {}): Promise<Ended> {
+  const inherited = ["DENO_WEBGPU_BACKEND", "XDG_RUNTIME_DIR"].flatMap((key) => {
+    const value = Deno.env.get(key);
+    return value === undefined ? [] : [[key, value]];
+  });
+  return await ended(
+    new Deno.Command(Deno.execPath(), {
+      args,
+      cwd,
+      env: { NO_COLOR: "1", ...Object.fromEntries(inherited), ...env },
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn(),
+  );
+}
+
+/** What of a task's command is a permission, but for the network. */
+function permissions(name: Script): string[] {
+  return taskArguments(name).filter((arg) => arg.startsWith("--allow-") && !arg.startsWith("--allow-net"));
+}
+
+Deno.test("every script is one file that trains, analyses and verifies from an empty folder with its own permissions", () =>
+  inFolder(async (bundles) => {
+    for (const name of SCRIPTS.filter((name) => name !== "compile")) {
+      const file = `${bundles}/${name}.js`;
+      const source = new URL(`scripts/${name}.ts`, ROOT).pathname;
+      const { code, stderr } = await deno(["bundle", "--quiet", "-o", file, source], ROOT.pathname);
+      assert.equal(code, 0, stderr);
+    }
+    await inFolder(async (folder) => {
+      for (const { name } of Deno.readDirSync(folder)) {
+        await Deno.remove(`${folder}/${name}`, { recursive: true });
+      }
+      const alone = ["run", "--no-prompt", "--no-config", "--no-npm", "--no-remote"];
+      const run = async (name: Script, ...args: string[]) => {
+        const found = await deno([...alone, ...permissions(name), `${bundles}/${name}.js`, ...args], folder);
+        assert.equal(found.code, 0, `${name} ${args.join(" ")}: ${found.stderr}`);
+        return found.stdout;
+      };
+      const small = ["train.steps=6", "eval.batches=1", "model.dim=16", "model.layers=1", "sample.tokens=4"];
+      await run("train", "copy", ...small, "track=everything", "device=cpu");
+      assert.match(await run("verify_load", "runs/latest"), /: verified\n$/);
+      assert.ok(
+        (await run("generate", "--prompt", "abc", "--tokens", "4", "--temperature", "0")).startsWith("abc"),
+      );
+      assert.match(
+        await run("analyze_softmax_jacobian", "runs/latest", "--batches", "1"),
+        /jacobian\.ndjson/,
+      );
+      await run(
+        "analyze_softmax_jacobian",
+        ...small,
+        "data.source=copy",
+        "model.context=128",
+        "--batches",
+        "1",
+        "--device",
+        "cpu",
+      );
+      await run("stats", "runs/latest");
+      await run("plot", "runs/latest");
+      await run("report", latest(folder));
+      assert.match(await run("check_attention", "--device", "cpu", "--cases", "3"), /3/);
+      await run("export_model", "--out", "exported");
+      await run("import_model", "exported", "--out", "again");
+      assert.match(await run("verify_load", "again", "--device", "cpu"), /: verified\n$/);
+      // The kernels are inside as well.
+      await run("train", "copy", ...small, "device=webgpu");
+    });
+  }));
+
+Deno.test("compile builds a binary that runs alone, or says in one line what it builds on is not here", () =>
+  inFolder(async (folder) => {
+    // Nothing is downloaded for a test.
+    const env = { HTTPS_PROXY: "http://127.0.0.1:9", HTTP_PROXY: "http://127.0.0.1:9" };
+    const found = await script("compile", ["train", "verify_load"], folder, { env });
+    if (found.code !== 0) {
+      assert.equal(found.code, 2);
+      assert.match(
+        found.stderr,
+        /^compile: deno compile has no base \(denort [\d.]+\) and cannot download it; .*\n$/,
+      );
+      assert.equal(found.stdout, "");
+      return;
+    }
+    assert.equal(found.stdout, "dist/heed-train\ndist/heed-verify-load\n");
+    const run = async (name: string, ...args: string[]) =>
+      await ended(
+        new Deno.Command(`${folder}/dist/heed-${name}`, {
+          args,
+          cwd: folder,
+          stdout: "piped",
+          stderr: "piped",
+        })
+          .spawn(),
+      );
+    const trained = await run(
+      "train",
+      "copy",
+      "train.steps=4",
+      "eval.batches=1",
+      "device=cpu",
+      "sample.tokens=0",
+    );
+    assert.equal(trained.code, 0, trained.stderr);
+    const verified = await run("verify-load", "runs/latest");
+    assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+  }));
+
+Deno.test("compile takes every script with its permissions, and names what it does not know", () =>
+  inFolder(async (folder) => {
+    // Deno itself in the place of its runtime: the file is built as it would be, though it does not run the script.
+    const built = await script("compile", ["import_model", "stats"], folder, {
+      env: { DENORT_BIN: Deno.execPath() },
+    });
+    assert.deepEqual(
+      [built.code, built.stdout],
+      [0, "dist/heed-import-model\ndist/heed-stats\n"],
+      built.stderr,
+    );
+    assert.ok(Deno.statSync(`${folder}/dist/heed-stats`).size > 1e7);
+    const refuses = async (args: string[], pattern: RegExp) => {
+      const { code, stderr } = await script("compile", args, folder);
+      assert.equal(code, 2);
+      assert.match(stderr, pattern);
+    };
+    await refuses(["trian"], /^compile: trian: no script has this name\. Did you mean "train"\?\n$/);
+    await refuses(["--target", "aarch64-apple-drawin"], /Did you mean "aarch64-apple-darwin"\?\n$/);
+  }));

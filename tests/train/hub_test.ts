@@ -1,0 +1,89 @@
+// Models by name, with a hub of the test's own: what is downloaded, what is trusted, and what is said offline.
+import assert from "node:assert/strict";
+import { UserError } from "../../src/errors.ts";
+import { type HubOptions, modelFolder } from "../../src/train/hub.ts";
+import { sha256Hex } from "../../src/train/run_folder.ts";
+import { inFolder, tree } from "../scripts/harness.ts";
+
+const WEIGHTS = new TextEncoder().encode("weights");
+
+/** A hub that sends a large file to a store of its own, as Hugging Face's does. */
+function hub(stated: { bytes?: number; sha256?: string } = {}, sent = WEIGHTS) {
+  const asked: string[] = [];
+  const fetch: HubOptions["fetch"] = (url) => {
+    asked.push(url);
+    if (url.startsWith("https://store/")) return Promise.resolve(new Response(sent));
+    if (!url.endsWith(".safetensors")) return Promise.resolve(new Response(`{"of":${JSON.stringify(url)}}`));
+    const headers: Record<string, string> = { location: "https://store/weights" };
+    if (stated.sha256) headers["x-linked-etag"] = `"${stated.sha256}"`;
+    if (stated.bytes) headers["x-linked-size"] = String(stated.bytes);
+    return Promise.resolve(new Response(null, { status: 302, headers }));
+  };
+  return { fetch, asked };
+}
+
+Deno.test("modelFolder() downloads a model's files once, through redirects, and finds them there again", () =>
+  inFolder(async (cache) => {
+    const { fetch, asked } = hub({ bytes: 7, sha256: sha256Hex(WEIGHTS) });
+    const seen: unknown[] = [];
+    const progress = (...told: unknown[]) => void seen.push(told);
+    const folder = await modelFolder("owner/tiny", { cache, fetch, progress });
+    assert.equal(folder, `${cache}/models/owner/tiny`);
+    assert.deepEqual(tree(folder), ["config.json", "model.safetensors", "tokenizer.json"]);
+    assert.deepEqual(Deno.readFileSync(`${folder}/model.safetensors`), WEIGHTS);
+    assert.equal(asked[0], "https://huggingface.co/owner/tiny/resolve/main/config.json");
+    assert.deepEqual(seen.at(-1), ["model.safetensors", 7, 7]);
+    const before = asked.length;
+    assert.equal(before, 4);
+    await modelFolder("owner/tiny", { cache, fetch });
+    assert.equal(asked.length, before);
+  }));
+
+Deno.test("modelFolder() refuses a download that is not what the hub states, and keeps nothing of it", () =>
+  inFolder(async (cache) => {
+    const refuses = (stated: { bytes?: number; sha256?: string }, message: RegExp) =>
+      assert.rejects(
+        () => modelFolder("owner/tiny", { cache, ...hub(stated) }),
+        (error: Error) => error instanceof UserError && message.test(error.message),
+      );
+    await refuses(
+      { bytes: 8 },
+      /model\.safetensors cannot be downloaded \(it has 7 bytes, expected 8\); put config/,
+    );
+    await refuses({ sha256: "0".repeat(64) }, /it has SHA-256 [0-9a-f]{64}, expected 0{64}/);
+    assert.deepEqual(tree(cache).filter((path) => /partial|safetensors/.test(path)), []);
+  }));
+
+Deno.test("modelFolder() of a known model refuses other weights than its own, downloaded or put there", () =>
+  inFolder(async (cache) => {
+    const refuses = (message: RegExp) =>
+      assert.rejects(
+        () => modelFolder("gpt2", { cache, ...hub() }),
+        (error: Error) => error instanceof UserError && message.test(error.message),
+      );
+    await refuses(/^gpt2: model\.safetensors cannot be downloaded \(it has 7 bytes, expected 548105171\)/);
+    await Deno.writeTextFile(`${cache}/models/gpt2/model.safetensors`, "other");
+    await refuses(/model\.safetensors has 5 bytes, expected 548105171; remove it, and put config\.json/);
+  }));
+
+Deno.test("modelFolder() offline says in one line where to put which files", () =>
+  inFolder(async (cache) => {
+    const fetch = () => Promise.reject(new TypeError("error sending request:\n no route"));
+    await assert.rejects(
+      () => modelFolder("gpt2", { cache, fetch }),
+      (error: Error) => {
+        assert.ok(error instanceof UserError);
+        assert.equal(
+          error.message,
+          "gpt2: config.json cannot be downloaded (error sending request: no route); put config.json, " +
+            "tokenizer.json, model.safetensors of https://huggingface.co/openai-community/gpt2 in " +
+            `${cache}/models/gpt2.`,
+        );
+        return true;
+      },
+    );
+    await assert.rejects(
+      () => modelFolder("gtp2", { cache, fetch }),
+      /gtp2: no such folder, .* Did you mean "gpt2"\?/,
+    );
+  }));
