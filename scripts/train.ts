@@ -23,6 +23,7 @@ import {
   type Sweep,
   sweepJobs,
   type SweepRun,
+  taskOverrides,
   textOutput,
   train,
   type Trained,
@@ -59,6 +60,11 @@ const command: Command = {
       type: "string",
       value: "RUN",
       help: "start with another run's (or an imported model's) parameters",
+    },
+    tasks: {
+      type: "string",
+      value: "FILE",
+      help: "a TypeScript file of synthetic tasks: the first, or the one of data.source",
     },
     resume: { type: "string", value: "RUN", help: "go on with a run from its last checkpoint" },
   },
@@ -186,6 +192,7 @@ async function asked({ positionals, values, flags }: Arguments): Promise<Sweep |
   } else if (values.hooks !== undefined) {
     overrides.push(`model.block.attention.modifier=${JSON.stringify(await findModifier(values.hooks))}`);
   }
+  if (values.tasks !== undefined) overrides.unshift(...await taskOverrides(values.tasks));
   const base = values.from === undefined ? undefined : await startingFrom(values.from, name, overrides);
   if (values.device !== undefined) overrides.push(`device=${values.device}`);
   return await loadSweep(base ?? name ?? "default", overrides, { ablate: flags.ablate });

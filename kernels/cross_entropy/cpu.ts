@@ -1,22 +1,23 @@
 // Cross-entropy on the host, with its gradient.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 
-/** Mean loss, dlogits, losses, number of valid targets, number of correct ones: see `crossEntropyOp`. */
+/** Mean loss, dlogits, losses, number of valid targets, number of correct ones, which they are: see `crossEntropyOp`. */
 export function crossEntropyCpu(
   [logits, targets]: readonly Values[],
   outputs: readonly Values[],
   { inputs, wanted }: Call,
 ): void {
-  const [loss, dlogits, losses, valid, correct] = outputs as Floats[];
+  const [loss, dlogits, losses, valid, correct, hits] = outputs as Floats[];
   const size = inputs[0].shape[1];
   let count = 0;
   for (let row = 0; row < targets.length; row++) if (targets[row] < size) count++;
   let sum = 0;
-  let hits = 0;
+  let right = 0;
   for (let row = 0, start = 0; row < targets.length; row++, start += size) {
     const target = targets[row];
     const counted = target < size;
     losses[row] = 0;
+    hits[row] = 0;
     if (!counted) {
       if (wanted[1]) dlogits.fill(0, start, start + size);
       continue;
@@ -29,7 +30,8 @@ export function crossEntropyCpu(
     const own = top - logits[start + target] + Math.log(total);
     losses[row] = own;
     sum += own;
-    if (best === target) hits++;
+    if (best === target) hits[row] = 1;
+    right += hits[row];
     if (!wanted[1]) continue;
     const share = 1 / (total * count);
     for (let i = 0; i < size; i++) dlogits[start + i] = Math.exp(logits[start + i] - top) * share;
@@ -38,5 +40,5 @@ export function crossEntropyCpu(
   }
   loss[0] = sum / Math.max(count, 1);
   valid[0] = count;
-  correct[0] = hits;
+  correct[0] = right;
 }

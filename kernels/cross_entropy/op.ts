@@ -32,6 +32,8 @@ export interface CrossEntropy {
   readonly valid: Tensor;
   /** Number of valid tokens whose largest logit (the first of equals) is the target's, [1], f32. */
   readonly correct: Tensor;
+  /** 1 for each of these tokens, 0 for others, [N]. */
+  readonly hits: Tensor;
 }
 
 /**
@@ -45,7 +47,6 @@ function lower({ inputs: [logits], wanted }: Call, { kind }: Target): Lowered {
   const lanes = kind === "gpu" || size > LONG ? 64 : 1;
   const single = kind === "gpu" || rows > LONG ? 256 : 1;
   return {
-    scratch: [rows],
     dispatches: [{
       label: "cross_entropy_count",
       source: countWgsl,
@@ -60,7 +61,7 @@ function lower({ inputs: [logits], wanted }: Call, { kind }: Target): Lowered {
         0: ["input", 0],
         1: ["input", 1],
         2: ["output", 2],
-        3: ["scratch", 0],
+        3: ["output", 5],
         4: ["output", 3],
         5: ["output", 1],
       },
@@ -71,7 +72,7 @@ function lower({ inputs: [logits], wanted }: Call, { kind }: Target): Lowered {
       constants: { ROWS: rows, LANES: single },
       bindings: {
         0: ["output", 2],
-        1: ["scratch", 0],
+        1: ["output", 5],
         2: ["output", 3],
         3: ["output", 0],
         4: ["output", 4],
@@ -81,7 +82,7 @@ function lower({ inputs: [logits], wanted }: Call, { kind }: Target): Lowered {
   };
 }
 
-/** Outputs: loss [1], dlogits [N, V], losses [N], valid [1], correct [1]. */
+/** Outputs: loss [1], dlogits [N, V], losses [N], valid [1], correct [1], hits [N]. */
 export const crossEntropyOp: Op = {
   name: "cross_entropy",
   infer(inputs) {
@@ -91,7 +92,7 @@ export const crossEntropyOp: Op = {
     if (!fits || logits.dtype !== "f32" || targets.dtype !== "u32") {
       mismatch("cross_entropy", "logits f32[N, V] and targets u32[N]", inputs);
     }
-    return [[1], [rows, size], [rows], [1], [1]].map((shape) => ({ shape, dtype: "f32" }));
+    return [[1], [rows, size], [rows], [1], [1], [rows]].map((shape) => ({ shape, dtype: "f32" }));
   },
   lower,
   cpu: crossEntropyCpu,
@@ -121,6 +122,6 @@ export const crossEntropyOp: Op = {
  * ```
  */
 export function crossEntropy(logits: Tensor, targets: Tensor): CrossEntropy {
-  const [loss, dlogits, losses, valid, correct] = apply(crossEntropyOp, [logits, targets], undefined);
-  return { loss, dlogits, losses, valid, correct };
+  const [loss, dlogits, losses, valid, correct, hits] = apply(crossEntropyOp, [logits, targets], undefined);
+  return { loss, dlogits, losses, valid, correct, hits };
 }

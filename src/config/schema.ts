@@ -25,11 +25,20 @@ export type Config = {
     source: string;
     files: string[];
     split: { val: number; test: number };
+    split_files: { val: string[]; test: string[] };
+    sample: string | null;
+    tasks: string | null;
     sampling: "crops" | "windows";
     answer_only: boolean;
     cache: string;
   };
-  tokenizer: { kind: "char" | "ids"; unknown: "error" | "token" };
+  tokenizer: {
+    kind: "char" | "byte" | "bpe" | "gpt2" | "huggingface" | "ids";
+    unknown: "error" | "token";
+    size: number;
+    file: string | null;
+    crop: boolean;
+  };
   model: ModelConfig;
   train: {
     steps: number;
@@ -74,9 +83,14 @@ export type ConfigSchema = {
 
 const NAME = "a name for a folder, without slashes or control characters";
 
+const SAMPLE = 'file, line, "n lines" or null';
+
 const data = section({
   source: nonEmptyText().default("brown").describe(
-    "What to learn: a corpus of the catalogue (brown, tiny_shakespeare) or a synthetic task (copy).",
+    "What to learn: a corpus of the catalogue (brown, tiny_shakespeare) or a synthetic task (copy, induction, sort).",
+  ),
+  tasks: nonEmptyText().nullable().default(null).describe(
+    "A TypeScript file of synthetic tasks of your own, for source to name; null: none.",
   ),
   files: z.array(nonEmptyText(), { error: "a list of files or folders" }).default([]).describe(
     "Local text files or folders, relative to the working folder; where given they replace source.",
@@ -85,6 +99,18 @@ const data = section({
     val: fraction().default(0.1).describe("Fraction of the text, after the training part, to validate on."),
     test: fraction().default(0.05).describe("Fraction of the text, at its end, kept for testing."),
   }).prefault({}).describe("How a text is divided, by order; a synthetic task needs no split."),
+  split_files: section({
+    val: z.array(nonEmptyText(), { error: "a list of files or folders" }).default([]).describe(
+      "Files or folders to validate on, instead of a fraction of the text.",
+    ),
+    test: z.array(nonEmptyText(), { error: "a list of files or folders" }).default([]).describe(
+      "Files or folders kept for testing, instead of a fraction of the text.",
+    ),
+  }).prefault({}).describe("Splits that are files of their own."),
+  sample: z.string({ error: SAMPLE }).regex(/^(file|line|[1-9]\d* lines)$/, { error: SAMPLE }).nullable()
+    .default(null).describe(
+      "What a row holds, padded right: a file, a line, or n lines (4 lines); null: any part of the whole text.",
+    ),
   sampling: oneOf("crops", "windows").default("crops").describe(
     "crops: random crops with replacement (nanoGPT's). windows: every window once an epoch, in seeded order.",
   ),
@@ -93,12 +119,16 @@ const data = section({
 });
 
 const tokenizer = section({
-  kind: oneOf("char", "ids").default("char").describe(
-    "char: one token for each code point of the training text. ids: the text is token ids, separated by spaces.",
+  kind: oneOf("char", "byte", "bpe", "gpt2", "huggingface", "ids").default("char").describe(
+    "char: one token for each code point of the text. byte: each byte of UTF-8. bpe: byte-pair encoding trained on " +
+      "the text. gpt2: GPT-2's. huggingface: a tokenizer.json. ids: the text is ids, separated by spaces.",
   ),
   unknown: oneOf("error", "token").default("error").describe(
-    "An unknown character is an error, or becomes the token <unk>.",
+    "An unknown character (for char and where crop is on) is an error, or becomes the token <unk>.",
   ),
+  size: integer(256).default(1000).describe("Tokens of bpe, its 256 bytes among them."),
+  file: nonEmptyText().nullable().default(null).describe("The tokenizer.json of huggingface."),
+  crop: flag().default(false).describe("Keep only the tokens that the text uses."),
 });
 
 const OR_NULL = ", or null";

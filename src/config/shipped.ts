@@ -3,6 +3,10 @@
 import copy from "../../configs/copy.yaml" with { type: "text" };
 import defaults from "../../configs/default.yaml" with { type: "text" };
 import distance_penalty from "../../configs/distance_penalty.yaml" with { type: "text" };
+import histogram from "../../configs/histogram.yaml" with { type: "text" };
+import induction from "../../configs/induction.yaml" with { type: "text" };
+import recall from "../../configs/recall.yaml" with { type: "text" };
+import sort from "../../configs/sort.yaml" with { type: "text" };
 import nanogpt_cpu from "../../configs/nanogpt_cpu.yaml" with { type: "text" };
 import realnews_sigmoid_alibi from "../../configs/realnews_sigmoid_alibi.yaml" with { type: "text" };
 import realnews_sigmoid_rope from "../../configs/realnews_sigmoid_rope.yaml" with { type: "text" };
@@ -16,6 +20,10 @@ export const SHIPPED_CONFIGS: Readonly<Record<string, string>> = {
   copy,
   default: defaults,
   distance_penalty,
+  histogram,
+  induction,
+  recall,
+  sort,
   nanogpt_cpu,
   realnews_sigmoid_alibi,
   realnews_sigmoid_rope,

@@ -1,17 +1,19 @@
 // What no key can know alone: heads against dim, splits against one another. Each check is a row that names the keys
 // it looks at, so that a message can point at the one the user changed.
 
+import { TASKS } from "../data/tasks.ts";
 import { MODEL_CHECKS } from "./model_conflicts.ts";
 import type { Config } from "./schema.ts";
 
 /** Sources that generate their samples: they have no text to split. */
-export const SYNTHETIC_SOURCES: readonly string[] = ["copy"];
+export const SYNTHETIC_SOURCES: readonly string[] = Object.keys(TASKS);
 
 /** A fault between keys: the key to name, all that take part, and the rest of the sentence. */
 export type Conflict = { key: string; keys: string[]; message: string };
 
 function isSynthetic(config: Config): boolean {
-  return config.data.files.length === 0 && SYNTHETIC_SOURCES.includes(config.data.source);
+  const { files, source, tasks } = config.data;
+  return files.length === 0 && (tasks !== null || SYNTHETIC_SOURCES.includes(source));
 }
 
 function splitsLeaveText({ data: { split: { val, test } } }: Config): Conflict | undefined {
@@ -26,6 +28,7 @@ function splitsLeaveText({ data: { split: { val, test } } }: Config): Conflict |
 function evaluatedSplitExists(config: Config): Conflict | undefined {
   const { split } = config.eval;
   if (split === "train" || isSynthetic(config) || config.data.split[split] > 0) return undefined;
+  if (config.data.split_files[split].length > 0) return undefined;
   return {
     key: "eval.split",
     keys: ["eval.split", `data.split.${split}`],
@@ -43,6 +46,14 @@ function decayOutlastsWarmup({ schedule: { name, warmup, steps } }: Config): Con
   };
 }
 
+function tokenizerHasItsFile({ tokenizer: { kind, file } }: Config): Conflict | undefined {
+  if ((kind === "huggingface") === (file !== null)) return undefined;
+  const message = file === null
+    ? "null; the kind huggingface needs a tokenizer.json."
+    : `${file} is for the kind huggingface, found ${kind}; expected null.`;
+  return { key: "tokenizer.file", keys: ["tokenizer.file", "tokenizer.kind"], message };
+}
+
 /** The first fault between keys of a configuration whose keys are each valid, or undefined. */
 export function firstConflict(config: Config): Conflict | undefined {
   for (
@@ -51,6 +62,7 @@ export function firstConflict(config: Config): Conflict | undefined {
       splitsLeaveText,
       evaluatedSplitExists,
       decayOutlastsWarmup,
+      tokenizerHasItsFile,
     ]
   ) {
     const conflict = check(config);

@@ -12,6 +12,8 @@ export interface Batch {
   ids: Uint32Array;
   /** The next token of each position or IGNORE, [batch * context]. */
   targets: Uint32Array;
+  /** Of a synthetic task: 1 where the target is part of the answer, [batch * context]. */
+  answers?: Uint8Array;
 }
 
 /** The batches of one pass over a split. */
@@ -26,6 +28,8 @@ export interface Evaluation {
 export interface Source {
   /** Tokens of each split; Infinity where samples are drawn without end. */
   readonly splits: Readonly<Record<string, number>>;
+  /** The loss on "val" that no model can fall below, in nats a token, where it is known. */
+  readonly floorNats?: number;
   /** Batch number `step`, counted from 0 over the whole run: a pure function of (seed, step). */
   train(step: number): Batch;
   /** One pass over a split; throws UserError where there is no such split. */
@@ -42,6 +46,8 @@ export interface TextSourceOptions {
   seed: number;
   /** Fractions of the text, 0 for no such split: train comes first, then val, then test. */
   split: { val: number; test: number };
+  /** Splits that are texts of their own; their fractions do not count. */
+  given?: { val?: Uint32Array; test?: Uint32Array };
   /** "crops": uniformly random offsets; "windows": every window once an epoch, in random order. */
   sampling: "crops" | "windows";
 }
@@ -100,7 +106,11 @@ function writeWindow(tokens: Uint32Array, start: number, context: number, into: 
   into.targets.set(tokens.subarray(start + 1, start + 1 + context), row * context);
 }
 
-function cutSplits(ids: Uint32Array, { val, test }: TextSourceOptions["split"]): Record<string, Uint32Array> {
+/** @internal A list cut by order into train, val and test; throws UserError at fractions out of range. */
+export function cutSplits<T extends Uint32Array | readonly Uint32Array[]>(
+  all: T,
+  { val, test }: TextSourceOptions["split"],
+): Record<string, T> {
   for (const [name, fraction] of Object.entries({ val, test })) {
     if (!(fraction >= 0 && fraction < 1)) {
       throw new UserError(
@@ -116,13 +126,27 @@ function cutSplits(ids: Uint32Array, { val, test }: TextSourceOptions["split"]):
     );
   }
   // The slack gives 91 where 100 (1 - 0.02 - 0.07) is a hair below 91 in floating point.
-  const boundary = (fraction: number) => Math.floor(ids.length * fraction + 1e-6);
+  const boundary = (fraction: number) => Math.floor(all.length * fraction + 1e-6);
   const trainEnd = boundary(1 - val - test);
   const testStart = boundary(1 - test);
-  const splits: Record<string, Uint32Array> = { train: ids.subarray(0, trainEnd) };
-  if (val > 0) splits.val = ids.subarray(trainEnd, testStart);
-  if (test > 0) splits.test = ids.subarray(testStart);
+  const part = (from: number, to?: number) => {
+    return (all instanceof Uint32Array ? all.subarray(from, to) : all.slice(from, to)) as T;
+  };
+  const splits: Record<string, T> = { train: part(0, trainEnd) };
+  if (val > 0) splits.val = part(trainEnd, testStart);
+  if (test > 0) splits.test = part(testStart);
   return splits;
+}
+
+/** @internal The splits of a text or of samples: cut from it, or given apart. */
+export function splitsOf<T extends Uint32Array | readonly Uint32Array[]>(
+  all: T,
+  { val, test }: TextSourceOptions["split"],
+  given: { val?: T; test?: T } = {},
+): Record<string, T> {
+  const cut = cutSplits(all, { val: given.val ? 0 : val, test: given.test ? 0 : test });
+  const apart = Object.entries(given).filter((entry): entry is [string, T] => entry[1] !== undefined);
+  return { ...cut, ...Object.fromEntries(apart) };
 }
 
 function checkLengths(splits: Record<string, Uint32Array>, context: number): void {
@@ -138,14 +162,6 @@ function checkLengths(splits: Record<string, Uint32Array>, context: number): voi
   }
 }
 
-/** nanoGPT's batches: every row starts at an offset of its own, uniform over all whole windows. */
-function cropStarts(tokens: number, { context, batch, seed }: TextSourceOptions): (step: number) => number[] {
-  return (step) => {
-    const rng = randomStream(seed, `batches ${step}`);
-    return Array.from({ length: batch }, () => rng.below(tokens - context));
-  };
-}
-
 function permutation(length: number, seed: number, purpose: string): Uint32Array {
   const rng = randomStream(seed, purpose);
   const order = Uint32Array.from({ length }, (_, i) => i);
@@ -156,21 +172,37 @@ function permutation(length: number, seed: number, purpose: string): Uint32Array
   return order;
 }
 
-/** Every whole window once an epoch; a batch may take its last rows from the next epoch. */
-function windowStarts(
-  tokens: number,
-  { context, batch, seed }: TextSourceOptions,
+/** @internal Throws UserError unless it is a way of sampling. */
+export function checkSampling(sampling: string): void {
+  if (sampling === "crops" || sampling === "windows") return;
+  throw new UserError(
+    `Batches: sampling is "${sampling}".${suggestion(String(sampling), ["crops", "windows"])}`,
+  );
+}
+
+/**
+ * @internal Which of `count` places the rows of a step take: with "crops" each uniformly and independently, with
+ * "windows" each once an epoch, where a batch may take its last rows from the next epoch.
+ */
+export function drawnRows(
+  count: number,
+  { batch, seed, sampling }: Pick<TextSourceOptions, "batch" | "seed" | "sampling">,
 ): (step: number) => number[] {
-  const windows = Math.floor((tokens - 1) / context);
+  if (sampling === "crops") {
+    return (step) => {
+      const rng = randomStream(seed, `batches ${step}`);
+      return Array.from({ length: batch }, () => rng.below(count));
+    };
+  }
   let cached: { epoch: number; order: Uint32Array } = { epoch: -1, order: new Uint32Array(0) };
-  const windowAt = (drawn: number) => {
-    const epoch = Math.floor(drawn / windows);
+  const at = (drawn: number) => {
+    const epoch = Math.floor(drawn / count);
     if (cached.epoch !== epoch) {
-      cached = { epoch, order: permutation(windows, seed, `windows epoch ${epoch}`) };
+      cached = { epoch, order: permutation(count, seed, `windows epoch ${epoch}`) };
     }
-    return cached.order[drawn % windows];
+    return cached.order[drawn % count];
   };
-  return (step) => Array.from({ length: batch }, (_, row) => windowAt(step * batch + row) * context);
+  return (step) => Array.from({ length: batch }, (_, row) => at(step * batch + row));
 }
 
 /**
@@ -199,21 +231,20 @@ function windowStarts(
 export function textSource(ids: Uint32Array, options: TextSourceOptions): Source {
   checkSizes(options);
   const { context, batch, sampling } = options;
-  const splits = cutSplits(ids, options.split);
+  const splits = splitsOf(ids, options.split, options.given);
   checkLengths(splits, context);
+  checkSampling(sampling);
   const { train } = splits;
-  if (sampling !== "crops" && sampling !== "windows") {
-    throw new UserError(
-      `Batches: sampling is "${sampling}".${suggestion(String(sampling), ["crops", "windows"])}`,
-    );
-  }
-  const starts = (sampling === "crops" ? cropStarts : windowStarts)(train.length, options);
+  const [stride, places] = sampling === "crops"
+    ? [1, train.length - context]
+    : [context, Math.floor((train.length - 1) / context)];
+  const starts = drawnRows(places, options);
   return {
     splits: Object.fromEntries(Object.entries(splits).map(([name, tokens]) => [name, tokens.length])),
     train: (step) => {
       checkStep(step);
       const into = blankBatch(batch, context);
-      starts(step).forEach((start, row) => writeWindow(train, start, context, into, row));
+      starts(step).forEach((place, row) => writeWindow(train, place * stride, context, into, row));
       return into;
     },
     evaluation: (split) => {

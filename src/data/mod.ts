@@ -1,13 +1,13 @@
 // The door of the data room: text in (tokenizers, corpora, files, synthetic tasks), batches out.
-export {
-  charTokenizer,
-  type IdsTokenizerFile,
-  type Tokenizer,
-  type TokenizerFile,
-  tokenizerFromJSON,
-  type UnknownPolicy,
-} from "./tokenizer.ts";
-export { idsTokenizer, idsTokenizerOf } from "./ids_tokenizer.ts";
+export type { Tokenizer, TokenizerFile, TokenizerKind, UnknownPolicy } from "./tokenizer.ts";
+export { charTokenizer } from "./char_tokenizer.ts";
+export { bpeTokenizer, byteTokenizer, gpt2Tokenizer } from "./byte_tokenizers.ts";
+export { trainMerges } from "./bpe_trainer.ts";
+export { byteCharacters } from "./byte_bpe.ts";
+export { huggingfaceTokenizer } from "./huggingface_tokenizer.ts";
+export { idsTokenizer } from "./ids_tokenizer.ts";
+export { cropTokenizer } from "./crop_tokenizer.ts";
+export { makeTokenizer, tokenizerFromJSON, type TokenizerOptions } from "./tokenizer_file.ts";
 export { plainBrown } from "./brown.ts";
 export { readFiles, type TextFile } from "./files.ts";
 export {
@@ -20,15 +20,12 @@ export {
   type PackageCorpus,
   type TextRequest,
 } from "./corpora.ts";
-export {
-  drawSample,
-  findTask,
-  type Sample,
-  type Task,
-  TASKS,
-  type TaskSplit,
-  taskTokenizer,
-} from "./synthetic.ts";
+export { drawSample, findTask, type Sample, type Task, type TaskSplit, taskTokenizer } from "./synthetic.ts";
+export { TASKS } from "./tasks.ts";
+export { loadTasks, taskOverrides } from "./task_files.ts";
+export { type DataOptions, type DataSizes, loadData, type LoadedData } from "./load_data.ts";
+export { samplesOf, sampleSource } from "./sample_batches.ts";
+export { shownLines, type ShownSample, shownSamples } from "./show.ts";
 export {
   type Batch,
   type Evaluation,

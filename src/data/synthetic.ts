@@ -2,7 +2,9 @@
 // user's own is one as well; sample i depends on the seed and i alone.
 import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
 import { suggestion, UserError } from "../errors.ts";
-import { charTokenizer, type Tokenizer } from "./tokenizer.ts";
+import { charTokenizer } from "./char_tokenizer.ts";
+import { TASKS } from "./tasks.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 
 /** One sample: a question and its answer in one text. */
 export interface Sample {
@@ -10,6 +12,15 @@ export interface Sample {
   text: string;
   /** Index, in code points, of the first character of the answer. */
   answerFrom: number;
+  /**
+   * Where the answer is not all that follows `answerFrom`: its parts, each from a code point to before another. The end
+   * of the sample is then no part of it.
+   */
+  answers?: readonly (readonly [from: number, to: number])[];
+  /** Only the answer counts for the loss, whatever the configuration says. */
+  masked?: boolean;
+  /** -ln p of the text after its first character, where that is known and the answer follows from the question. */
+  nats?: number;
 }
 
 /** A generator of samples. */
@@ -24,26 +35,6 @@ export interface Task {
 
 /** Samples of "train" and "val" are drawn from streams of their own. */
 export type TaskSplit = "train" | "val";
-
-const LETTERS = "abcdefghijklmnopqrstuvwxyz";
-const LETTERS_AND_DIGITS = LETTERS + LETTERS.toUpperCase() + "0123456789";
-const SEPARATOR = " :: ";
-
-/** Copy: w, " :: ", w again; w has 10 to 60 characters of [a-zA-Z0-9], length and characters uniform. */
-const copy: Task = {
-  name: "copy",
-  alphabet: LETTERS_AND_DIGITS + " :",
-  sample: (rng) => {
-    const length = 10 + rng.below(51);
-    const word = Array.from({ length }, () => LETTERS_AND_DIGITS[rng.below(LETTERS_AND_DIGITS.length)]).join(
-      "",
-    );
-    return { text: word + SEPARATOR + word, answerFrom: length + SEPARATOR.length };
-  },
-};
-
-/** The synthetic tasks heed ships, by name. */
-export const TASKS: Readonly<Record<string, Task>> = { copy };
 
 /**
  * The task of a name.
@@ -75,6 +66,7 @@ export function findTask(name: string, tasks: Readonly<Record<string, Task>> = T
  * @param seed the run's seed
  * @param index 0, 1, 2, ... without end
  * @param split "train" unless told
+ * @throws UserError where the generator gives something else
  *
  * @example
  * ```ts
@@ -86,7 +78,13 @@ export function drawSample(task: Task, seed: number, index: number, split: TaskS
   const purpose = split === "train"
     ? `${task.name} sample ${index}`
     : `${task.name} ${split} sample ${index}`;
-  return task.sample(randomStream(seed, purpose));
+  const sample = task.sample(randomStream(seed, purpose));
+  if (typeof sample?.text === "string" && typeof sample.answerFrom === "number") return sample;
+  throw new UserError(
+    `${task.name} task: a sample is ${
+      JSON.stringify(sample)
+    }; expected { text, answerFrom }, text and a number.`,
+  );
 }
 
 /**

@@ -9,12 +9,12 @@ import {
   type Source,
   splitNamed,
 } from "./batches.ts";
-import { drawSample, type Task, type TaskSplit } from "./synthetic.ts";
+import { drawSample, type Sample, type Task, type TaskSplit } from "./synthetic.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** How a task is cut into batches. */
 export interface TaskSourceOptions {
-  /** Positions of a row; a sample needs as many as it has characters. */
+  /** Positions of a row; a sample needs as many as it has tokens. */
   context: number;
   /** Rows of a batch, one sample each. */
   batch: number;
@@ -27,18 +27,102 @@ export interface TaskSourceOptions {
 const EVALUATED_SAMPLES = 256;
 const END = "\n";
 
+/** A sample as tokens, its end included, and which of them belong to the answer. */
+interface TokenSample {
+  readonly tokens: number[];
+  readonly isAnswer: boolean[];
+}
+
+/** The parts of the answer, in order and inside the sample, or UserError. */
+function answerSpans({ answerFrom, answers }: Sample, length: number, place: string): (readonly number[])[] {
+  if (!Number.isSafeInteger(answerFrom) || answerFrom < 1 || answerFrom > length) {
+    throw new UserError(`${place} has answerFrom ${answerFrom}; expected 1 to its length, ${length}.`);
+  }
+  if (answers === undefined) return [[answerFrom, length + 1]];
+  let end = 1;
+  for (const [from, to] of answers) {
+    if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || from < end || to <= from || to > length) {
+      throw new UserError(
+        `${place} has an answer from ${from} to ${to}; expected parts in order from ${end} to ${length}.`,
+      );
+    }
+    end = to;
+  }
+  return [...answers];
+}
+
+/** Question and answer become tokens apart, so that no token is part of both. */
+function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string): TokenSample {
+  const characters = [...sample.text];
+  const spans = answerSpans(sample, characters.length, place);
+  characters.push(END);
+  const [tokens, isAnswer]: [number[], boolean[]] = [[], []];
+  let at = 0;
+  const add = (to: number, answer: boolean) => {
+    for (const id of tokenizer.encode(characters.slice(at, to).join(""))) {
+      tokens.push(id);
+      isAnswer.push(answer);
+    }
+    at = to;
+  };
+  for (const [from, to] of spans) {
+    add(from, false);
+    add(to, true);
+  }
+  add(characters.length, false);
+  return { tokens, isAnswer };
+}
+
+/** A sample made ready for a row. */
+interface DrawnSample extends TokenSample {
+  /** Whether each token counts as a target. */
+  readonly counted: readonly boolean[];
+  /** The least that its counted targets can cost. */
+  readonly nats: number | undefined;
+}
+
+/** Draws a task's samples as tokens that fit a row. */
+function sampler(task: Task, tokenizer: Tokenizer, { context, seed, answerOnly }: TaskSourceOptions) {
+  return (split: TaskSplit, index: number): DrawnSample => {
+    const place = `${task.name} task: ${split} sample ${index}`;
+    const sample = drawSample(task, seed, index, split);
+    const { tokens, isAnswer } = tokensOf(sample, tokenizer, place);
+    const length = tokens.length - 1;
+    if (length > context) {
+      const unit = tokenizer.kind === "char" ? "characters" : "tokens";
+      throw new UserError(
+        `${place} has ${length} ${unit}, more than context = ${context}; use a larger model.context.`,
+      );
+    }
+    const masked = answerOnly || sample.masked === true;
+    const counted = isAnswer.map((answer, i) => i > 0 && (answer || !masked));
+    return { tokens, isAnswer, counted, nats: masked && sample.nats !== undefined ? 0 : sample.nats };
+  };
+}
+
+/** Tokens of some samples and the mean of their `nats` over the targets that count, undefined where they have none. */
+function measured(samples: readonly DrawnSample[]): { tokens: number; floorNats: number | undefined } {
+  let [tokens, targets, total] = [0, 0, 0];
+  for (const { tokens: own, counted, nats = NaN } of samples) {
+    tokens += own.length;
+    targets += counted.filter(Boolean).length;
+    total += nats;
+  }
+  return { tokens, floorNats: Number.isNaN(total) ? undefined : total / targets };
+}
+
 /**
- * Batches of a synthetic task, one sample a row: the sample's characters are the inputs, each one's target is
- * the next and the last one's the newline that ends a sample. The rest of the row is newlines whose targets
- * are IGNORE; with `answerOnly` so are the targets before the answer (the answer's end, the newline, does
- * count).
+ * Batches of a synthetic task, one sample a row: the sample's tokens are the inputs, each one's target is the next and
+ * the last one's the newline that ends a sample. The rest of the row is newlines whose targets are IGNORE; with
+ * `answerOnly`, and in a sample that is `masked`, so are the targets that are no part of the answer (its end, the
+ * newline, does count). `answers` of an evaluation's batch marks the answer whatever counts for the loss.
  *
  * Batch `step` has the samples step * batch to step * batch + batch - 1, none ever again. "val" is 256
  * samples of their own, the same at every evaluation; evaluation("train") reads the first 256 training
- * samples.
+ * samples. `floorNats` is the mean -ln p of "val", 0 where only answers count.
  *
  * @param task the generator
- * @param tokenizer of the task's alphabet and the newline, as `taskTokenizer` makes it
+ * @param tokenizer of the task's alphabet and the newline, as `taskTokenizer` makes it, or of any text
  * @param options context and batch size, seed, what counts
  * @throws UserError at a size out of range, a character the tokenizer does not know, a sample longer than
  *   context, an answer that starts outside its sample
@@ -54,50 +138,37 @@ const END = "\n";
  */
 export function taskSource(task: Task, tokenizer: Tokenizer, options: TaskSourceOptions): Source {
   checkSizes(options);
-  const { context, batch, seed, answerOnly } = options;
+  const { context, batch } = options;
   const end = tokenizer.encode(END)[0];
-
-  const tokensOf = (split: TaskSplit, index: number) => {
-    const { text, answerFrom } = drawSample(task, seed, index, split);
-    const place = `${task.name} task: ${split} sample ${index}`;
-    const tokens = tokenizer.encode(text + END);
-    const length = tokens.length - 1;
-    if (length > context) {
-      throw new UserError(
-        `${place} has ${length} characters, more than context = ${context}; use a larger model.context.`,
-      );
-    }
-    if (!Number.isSafeInteger(answerFrom) || answerFrom < 1 || answerFrom > length) {
-      throw new UserError(`${place} has answerFrom ${answerFrom}; expected 1 to its length, ${length}.`);
-    }
-    return { tokens, firstTarget: answerOnly ? answerFrom - 1 : 0 };
-  };
-  const writeRow = (split: TaskSplit, index: number, into: Batch, row: number) => {
-    const { tokens, firstTarget } = tokensOf(split, index);
+  const drawn = sampler(task, tokenizer, options);
+  const writeRow = ({ tokens, isAnswer, counted }: DrawnSample, into: Batch, row: number) => {
     const at = row * context;
     into.ids.fill(end, at, at + context);
-    into.ids.set(tokens.subarray(0, -1), at);
-    into.targets.set(tokens.subarray(firstTarget + 1), at + firstTarget);
+    into.ids.set(tokens.slice(0, -1), at);
+    for (let i = 1; i < tokens.length; i++) {
+      if (counted[i]) into.targets[at + i - 1] = tokens[i];
+      if (into.answers && isAnswer[i]) into.answers[at + i - 1] = 1;
+    }
   };
-
-  let valTokens = 0;
-  for (let i = 0; i < EVALUATED_SAMPLES; i++) valTokens += tokensOf("val", i).tokens.length;
-  const splits: Record<TaskSplit, number> = { train: Infinity, val: valTokens };
+  const { tokens, floorNats } = measured(
+    Array.from({ length: EVALUATED_SAMPLES }, (_, i) => drawn("val", i)),
+  );
+  const splits: Record<TaskSplit, number> = { train: Infinity, val: tokens };
   return {
     splits,
+    floorNats,
     train: (step) => {
       checkStep(step);
       const into = blankBatch(batch, context);
-      for (let row = 0; row < batch; row++) writeRow("train", step * batch + row, into, row);
+      for (let row = 0; row < batch; row++) writeRow(drawn("train", step * batch + row), into, row);
       return into;
     },
     evaluation: (split) => {
       splitNamed(splits, split);
-      return evaluationOf(
-        EVALUATED_SAMPLES,
-        options,
-        (index, into, row) => writeRow(split as TaskSplit, index, into, row),
-      );
+      return evaluationOf(EVALUATED_SAMPLES, options, (index, into, row) => {
+        into.answers ??= new Uint8Array(batch * context);
+        writeRow(drawn(split as TaskSplit, index), into, row);
+      });
     },
   };
 }

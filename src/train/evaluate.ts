@@ -1,5 +1,8 @@
 // Evaluation of a split on the device: every batch in order, the numbers read once a window.
 import type { Device, Program } from "../device/device.ts";
+import type { Config } from "../config/mod.ts";
+import type { Batch, Source } from "../data/mod.ts";
+import type { Values } from "../graph/tensor.ts";
 import { evaluationGraph, rowsOf, type Table, WINDOW } from "./programs.ts";
 import type { Experiment } from "./experiment.ts";
 
@@ -16,6 +19,16 @@ export interface Evaluated {
   readonly accuracy: number;
   /** Tokens that counted. */
   readonly tokens: number;
+  /** Of a synthetic task. */
+  readonly answer?: AnswerScore;
+}
+
+/** How well answers were found, each token from all that is right before it: what greedy generation would write. */
+export interface AnswerScore {
+  /** Share of the answers' tokens that the most likely one is. */
+  readonly accuracy: number;
+  /** Share of answers all of whose tokens are. */
+  readonly exact: number;
 }
 
 /** An evaluation made ready for a device. */
@@ -24,17 +37,45 @@ export interface Evaluator extends Disposable {
   evaluate(): Promise<Evaluated>;
 }
 
+/** Whether an evaluation also looks at which answers were found. */
+export function scoresAnswers(source: Source, { eval: { split } }: Config): boolean {
+  return source.evaluation(split).batch(0).answers !== undefined;
+}
+
 /** Compiles the evaluation of an experiment's split: all of its batches, or `eval.batches` of them, evenly spread. */
 export async function evaluator(device: Device, experiment: Experiment): Promise<Evaluator> {
   const { config, architecture, layout, source } = experiment;
-  const { graph, table } = evaluationGraph(architecture, layout, config.train.batch);
-  const program = await device.compile(graph);
   const split = source.evaluation(config.eval.split);
+  const hits = scoresAnswers(source, config);
+  const { graph, table } = evaluationGraph(architecture, layout, config.train.batch, { hits });
+  const program = await device.compile(graph);
   const count = config.eval.batches === 0 ? split.count : Math.min(config.eval.batches, split.count);
   const indices = Array.from({ length: count }, (_, i) => Math.floor(i * split.count / count));
   return {
-    evaluate: () => run(device, program, table, (i) => split.batch(indices[i]), count),
+    evaluate: () => run(device, program, table, (i) => split.batch(indices[i]), count, architecture.context),
     [Symbol.dispose]: () => program[Symbol.dispose](),
+  };
+}
+
+/** Adds up answers, a row of `context` tokens each. */
+function scorer(context: number) {
+  let [tokens, right, samples, exact] = [0, 0, 0, 0];
+  return {
+    add(answers: Uint8Array, hits: Values): void {
+      for (let row = 0; row < answers.length; row += context) {
+        let [all, found] = [0, 0];
+        for (let i = row; i < row + context; i++) {
+          all += answers[i];
+          found += answers[i] * hits[i];
+        }
+        tokens += all;
+        right += found;
+        if (all === 0) continue;
+        samples++;
+        if (found === all) exact++;
+      }
+    },
+    score: (): AnswerScore => ({ accuracy: right / tokens, exact: exact / samples }),
   };
 }
 
@@ -42,15 +83,16 @@ async function run(
   device: Device,
   program: Program,
   table: Table,
-  batch: (i: number) => { ids: Uint32Array; targets: Uint32Array },
+  batch: (i: number) => Batch,
   count: number,
+  context: number,
 ): Promise<Evaluated> {
   let [loss, correct, tokens] = [0, 0, 0];
+  let answers: ReturnType<typeof scorer> | undefined;
   let heard = performance.now();
   for (let first = 0; first < count; first += WINDOW) {
-    const rows = Math.min(WINDOW, count - first);
-    for (let slot = 0; slot < rows; slot++) {
-      const { ids, targets } = batch(first + slot);
+    const batches = Array.from({ length: Math.min(WINDOW, count - first) }, (_, slot) => batch(first + slot));
+    for (const [slot, { ids, targets }] of batches.entries()) {
       program.run({ ids, targets, slot: Uint32Array.of(slot) });
       if (performance.now() - heard > HEAR_EVERY_MS) {
         await new Promise((resume) => setTimeout(resume, 0));
@@ -58,11 +100,18 @@ async function run(
       }
     }
     const [values] = await device.read([table.name]);
-    for (const row of rowsOf(table, values, rows)) {
+    rowsOf(table, values, batches.length).forEach((row, slot) => {
       loss += row.loss * row.valid;
       correct += row.correct;
       tokens += row.valid;
-    }
+      const { answers: marks } = batches[slot];
+      if (!marks) return;
+      answers ??= scorer(context);
+      const at = slot * table.width + table.columns.hits;
+      answers.add(marks, values.subarray(at, at + marks.length));
+    });
   }
-  return { loss: loss / tokens, perplexity: Math.exp(loss / tokens), accuracy: correct / tokens, tokens };
+  const mean = loss / tokens;
+  const answer = answers?.score();
+  return { loss: mean, perplexity: Math.exp(mean), accuracy: correct / tokens, tokens, answer };
 }

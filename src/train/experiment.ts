@@ -1,21 +1,8 @@
 // From a configuration to what a run needs: text, tokenizer, batches, the model's shape and its layout.
 import type { Generator } from "../analysis/next_logits.ts";
 import type { Config } from "../config/mod.ts";
-import {
-  CATALOGUE,
-  charTokenizer,
-  findTask,
-  idsTokenizerOf,
-  loadText,
-  type Source,
-  TASKS,
-  taskSource,
-  taskTokenizer,
-  textSource,
-  type Tokenizer,
-  unigramEntropy,
-} from "../data/mod.ts";
-import { suggestion, UserError } from "../errors.ts";
+import { loadData, type Source, type Tokenizer } from "../data/mod.ts";
+import { UserError } from "../errors.ts";
 import {
   type Architecture,
   architectureOf,
@@ -52,12 +39,6 @@ export interface Experiment extends Model {
   readonly unigramNats: number | undefined;
   /** What its parameters are before the first step (`train.from`), and where they are from; fresh ones without it. */
   readonly start?: { readonly path: string; readonly tensors: ReadonlyMap<string, TensorData> };
-}
-
-/** The tokenizer that a configuration asks for, made from the text. */
-function tokenizerOf({ kind, unknown }: Config["tokenizer"], text: string): Tokenizer {
-  if (kind === "char") return charTokenizer(text, { unknown });
-  return idsTokenizerOf(text);
 }
 
 /** The model that a configuration and a tokenizer describe. One with a user's own modifiers: see `loadModel`. */
@@ -120,27 +101,9 @@ export async function prepare(config: Config, tokenizer?: Tokenizer): Promise<Ex
   return experiment;
 }
 
-async function withData(config: Config, tokenizer?: Tokenizer): Promise<Experiment> {
+async function withData(config: Config, given?: Tokenizer): Promise<Experiment> {
   const { data, model, train, seed } = config;
   const sizes = { context: model.context, batch: train.batch, seed };
-  if (data.files.length === 0 && Object.hasOwn(TASKS, data.source)) {
-    const task = findTask(data.source);
-    const used = tokenizer ?? taskTokenizer(task);
-    const source = taskSource(task, used, { ...sizes, answerOnly: data.answer_only });
-    return { ...await loadModel(config, used), source, unigramNats: undefined };
-  }
-  const known = [...Object.keys(CATALOGUE), ...Object.keys(TASKS)];
-  if (data.files.length === 0 && !known.includes(data.source)) {
-    throw new UserError(
-      `data.source: no corpus or task is called "${data.source}".${suggestion(data.source, known)}`,
-    );
-  }
-  const { text } = await loadText({
-    ...(data.files.length ? { files: data.files } : { source: data.source }),
-    cache: data.cache,
-  });
-  const used = tokenizer ?? tokenizerOf(config.tokenizer, text);
-  const ids = used.encode(text);
-  const source = textSource(ids, { ...sizes, split: data.split, sampling: data.sampling });
-  return { ...await loadModel(config, used), source, unigramNats: unigramEntropy(ids) };
+  const { tokenizer, ...loaded } = await loadData(data, config.tokenizer, sizes, given);
+  return { ...await loadModel(config, tokenizer), ...loaded };
 }

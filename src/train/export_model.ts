@@ -1,9 +1,8 @@
 // A checkpoint becomes a folder that Hugging Face's libraries load: GPT-2's names and shapes, and its tokenizer.
-import { join } from "node:path";
-import type { Tokenizer } from "../data/mod.ts";
+import { byteCharacters, type Tokenizer } from "../data/mod.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { toGpt2Config, toGpt2Tensors } from "./gpt2.ts";
-import { createFolder, jsonOf } from "./model_folder.ts";
+import { createFolder } from "./model_folder.ts";
 import { encodeSafetensors } from "./safetensors.ts";
 
 /** A character tokenizer in Hugging Face's form: every code point is a word. An unknown one has no id, or `<unk>`'s. */
@@ -26,11 +25,41 @@ function characterTokenizer({ vocabulary, unknown }: { vocabulary: string[]; unk
   };
 }
 
-/** A checkpoint's tokenizer in Hugging Face's form, or undefined where it has none: a tokenizer of ids. */
-async function huggingFaceTokenizer(tokenizer: Tokenizer, path: string): Promise<unknown> {
+/** Byte-level byte-pair encoding in Hugging Face's form: the bytes under their characters, then what each merge makes. */
+function byteLevelTokenizer(merges: readonly string[]): unknown {
+  const words = byteCharacters().toSorted((a, b) => a.byte - b.byte).map(({ character }) => character);
+  const pairs = merges.map((merge) => {
+    const [left, right] = merge.split(" ").map((id) => words[Number(id)]);
+    words.push(left + right);
+    return [left, right];
+  });
+  const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
+  return {
+    version: "1.0",
+    truncation: null,
+    padding: null,
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: byteLevel,
+    post_processor: null,
+    decoder: byteLevel,
+    model: { type: "BPE", vocab: Object.fromEntries(words.map((word, id) => [word, id])), merges: pairs },
+  };
+}
+
+/** A tokenizer in Hugging Face's form, or undefined where it has none. */
+function huggingFaceTokenizer(tokenizer: Tokenizer): unknown {
   const file = tokenizer.toJSON();
-  if (file.kind === "char") return characterTokenizer(file);
-  return await jsonOf(join(path, "tokenizer.huggingface.json"));
+  switch (file.kind) {
+    case "char":
+      return characterTokenizer(file);
+    case "byte":
+      return byteLevelTokenizer([]);
+    case "bpe":
+      return byteLevelTokenizer(file.merges);
+    case "huggingface":
+      return file.tokenizer;
+  }
 }
 
 /**
@@ -50,14 +79,14 @@ async function huggingFaceTokenizer(tokenizer: Tokenizer, path: string): Promise
  * ```
  */
 export async function exportModel(
-  checkpoint: Pick<Checkpoint, "architecture" | "tokenizer" | "tensors" | "path">,
+  checkpoint: Pick<Checkpoint, "architecture" | "tokenizer" | "tensors">,
   out: string,
 ): Promise<string[]> {
-  const { architecture, tokenizer, tensors, path } = checkpoint;
+  const { architecture, tokenizer, tensors } = checkpoint;
   const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";
   const files: Record<string, Uint8Array | string> = { "config.json": json(toGpt2Config(architecture)) };
   files["model.safetensors"] = encodeSafetensors(toGpt2Tensors(tensors, architecture), { format: "pt" });
-  const text = await huggingFaceTokenizer(tokenizer, path);
+  const text = huggingFaceTokenizer(tokenizer);
   if (text !== undefined) {
     files["tokenizer.json"] = json(text);
     files["tokenizer_config.json"] = json({

@@ -1,7 +1,7 @@
 // A GPT-2 from a folder that Hugging Face's libraries wrote becomes a checkpoint like those of a run.
 import { basename, join, resolve } from "node:path";
 import { resolveConfig } from "../config/mod.ts";
-import { idsTokenizer, type Tokenizer } from "../data/mod.ts";
+import { idsTokenizer, type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
 import { descriptionFiles, sealFiles } from "./checkpoint.ts";
 import { modelOf } from "./experiment.ts";
@@ -42,14 +42,23 @@ function fromVocabularyAndMerges(vocab: unknown, merges: string): unknown {
   };
 }
 
-/** The tokenizer of a folder in Hugging Face's one-file form, or undefined where it has none. */
-async function tokenizerFileOf(folder: string): Promise<unknown> {
-  const whole = await jsonOf(join(folder, "tokenizer.json"));
-  if (whole !== undefined) return whole;
-  const vocab = await jsonOf(join(folder, "vocab.json"));
-  const merges = await bytesOf(join(folder, "merges.txt"));
-  if (vocab === undefined || !merges) return undefined;
-  return fromVocabularyAndMerges(vocab, new TextDecoder().decode(merges));
+/** The tokenizer of a folder: that of its file, or of the two older ones; of ids where it has neither. */
+async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
+  let [file, place] = [await jsonOf(join(folder, "tokenizer.json")), join(folder, "tokenizer.json")];
+  if (file === undefined) {
+    const vocab = await jsonOf(join(folder, "vocab.json"));
+    const merges = await bytesOf(join(folder, "merges.txt"));
+    if (vocab === undefined || !merges) return idsTokenizer(size);
+    [file, place] = [
+      fromVocabularyAndMerges(vocab, new TextDecoder().decode(merges)),
+      join(folder, "vocab.json"),
+    ];
+  }
+  try {
+    return tokenizerFromJSON(file);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`${place}: ${error.message}`) : error;
+  }
 }
 
 /**
@@ -90,16 +99,17 @@ export async function importModel(
   const model = fromGpt2Config(found, place("config.json"));
   const { tensors } = decodeSafetensors(bytes, place("model.safetensors"));
   const parameters = fromGpt2Tensors(tensors, model, place("model.safetensors"));
-  const original = await tokenizerFileOf(folder);
-  const tokenizer = idsTokenizer(model.vocabulary!);
+  const tokenizer = await tokenizerOf(folder, model.vocabulary!);
   const config = resolveConfig({
     name,
     model,
-    tokenizer: { kind: tokenizer.kind },
+    tokenizer: tokenizer.kind === "ids"
+      ? { kind: "ids" }
+      : { kind: "huggingface", file: place("tokenizer.json") },
     train: { batch: 4, steps: 100 },
     optimizer: { lr: 3e-5 },
     schedule: { name: "constant", warmup: 0 },
-    sample: { prompt: tokenizer.decode([0]), tokens: 20 },
+    sample: { prompt: tokenizer.kind === "ids" ? "0" : "The", tokens: 20 },
   }, { place: place("config.json"), name });
   const made = modelOf(config, tokenizer);
   const stored = Object.fromEntries(
@@ -110,9 +120,6 @@ export async function importModel(
   const { files } = sealFiles({
     "model.safetensors": encodeSafetensors(stored, { format: "heed", step: "0" }),
     ...descriptionFiles(made),
-    ...(original === undefined
-      ? {}
-      : { "tokenizer.huggingface.json": new TextEncoder().encode(JSON.stringify(original) + "\n") }),
   }, { step: 0, counter: 0, best: null, val_loss: null, device: "imported" });
   await createFolder(out, files);
   const { dim, layers, heads, context } = config.model;

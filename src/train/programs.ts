@@ -38,12 +38,14 @@ export interface Table {
   readonly columns: Readonly<Record<string, number>>;
 }
 
+/** A row of numbers, each in its place; the last may be a vector. */
 function recordRow(
   name: string,
   scalars: Readonly<Record<string, Tensor>>,
 ): { effect: Tensor; table: Table } {
   const names = Object.keys(scalars);
-  const width = names.length * ALIGN;
+  const width = Math.ceil((place(names.length - 1) + sizeOf(scalars[names[names.length - 1]])) / ALIGN) *
+    ALIGN;
   const row = pack(names.map((key) => scalars[key]), names.map((_, i) => place(i)), width);
   const effect = record(state(name, [WINDOW, width]), row, input("slot", [1], "u32"));
   return {
@@ -208,12 +210,22 @@ export function stepFeeds(
   return feeds;
 }
 
-/** One evaluation batch: a row of the table "evaluation" (mean loss, valid targets, correct ones). */
-export function evaluationGraph(architecture: Architecture, layout: Layout, batch: number): StepGraph {
+/**
+ * One evaluation batch: a row of the table "evaluation" (mean loss, valid targets, correct ones). With `hits`, whether
+ * each token was right follows, in the columns from `hits` on.
+ */
+export function evaluationGraph(
+  architecture: Architecture,
+  layout: Layout,
+  batch: number,
+  { hits = false }: { hits?: boolean } = {},
+): StepGraph {
   const ids = input("ids", [batch, architecture.context], "u32");
   const targets = input("targets", [batch * architecture.context], "u32");
-  const { loss, valid, correct } = lossOf(architecture, ids, targets, flat(layout), layout);
-  const { effect, table } = recordRow("evaluation", { loss, valid, correct });
+  const found = lossOf(architecture, ids, targets, flat(layout), layout);
+  const { loss, valid, correct } = found;
+  const scalars = { loss, valid, correct };
+  const { effect, table } = recordRow("evaluation", hits ? { ...scalars, hits: found.hits } : scalars);
   return { graph: { effects: [effect] }, table };
 }
 

@@ -234,12 +234,12 @@ function writeStatistics(records: readonly StatRecord[], { log }: RunOptions, st
 
 /** Evaluates, and records what was found. */
 async function evaluateNow(
-  { config }: Experiment,
+  { config, source }: Experiment,
   { log }: RunOptions,
   evaluation: Evaluator,
   state: Progressing,
 ): Promise<void> {
-  const { loss, perplexity, accuracy, tokens } = await evaluation.evaluate();
+  const { loss, perplexity, accuracy, tokens, answer } = await evaluation.evaluate();
   state.counter += VALUES_A_RECORD;
   state.last = {
     type: "eval",
@@ -250,7 +250,10 @@ async function evaluateNow(
     accuracy,
     tokens,
   };
-  if (config.data.answer_only) state.last.answer_accuracy = accuracy;
+  if (answer) Object.assign(state.last, { answer_accuracy: answer.accuracy, exact_match: answer.exact });
+  if (source.floorNats !== undefined && config.eval.split === "val") {
+    state.last.entropy_floor = source.floorNats;
+  }
   log.write(state.last);
   const least = state.best?.val_loss ?? Infinity;
   state.stale = loss < least ? 0 : state.stale + 1;

@@ -8,6 +8,7 @@ import { UserError } from "../errors.ts";
 import { formatRecord, type LogWriter, openLog, readLog, type RunRecord } from "../track/records.ts";
 import { VERSION } from "../version.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
+import { scoresAnswers } from "./evaluate.ts";
 import { type Experiment, type Model, prepare } from "./experiment.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { evaluationGraph } from "./programs.ts";
@@ -65,13 +66,14 @@ export interface Cost {
  * console.log(memory.total / 2 ** 20, flops / 1e9); // MiB, GFLOP a step
  * ```
  */
-export function costOf(model: Model, target?: Target): Cost {
+export function costOf(model: Model & Partial<Experiment>, target?: Target): Cost {
   const { architecture, layout, config } = model;
   // Each has memory of its own; the last is the one most steps take, or the only one.
   const steps = [...stepGraphs(model).values()].map(({ graph }) => plan(graph, target));
   const step = steps.at(-1)!;
   const sum = (of: (p: Plan) => number) => steps.reduce((total, p) => total + of(p), 0);
-  const evaluation = plan(evaluationGraph(architecture, layout, config.train.batch).graph, target);
+  const hits = model.source !== undefined && scoresAnswers(model.source, config);
+  const evaluation = plan(evaluationGraph(architecture, layout, config.train.batch, { hits }).graph, target);
   const parameters = 4 * layout.size;
   const optimizer = optimizerStates(config.optimizer, layout).length * parameters;
   const activations = sum(({ memory }) => memory.activations) + evaluation.memory.activations;

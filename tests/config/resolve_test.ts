@@ -43,12 +43,15 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
     data: {
       source: "brown",
       files: [],
+      tasks: null,
       split: { val: 0.1, test: 0.05 },
+      split_files: { val: [], test: [] },
+      sample: null,
       sampling: "crops",
       answer_only: false,
       cache: ".cache",
     },
-    tokenizer: { kind: "char", unknown: "error" },
+    tokenizer: { kind: "char", unknown: "error", size: 1000, file: null, crop: false },
     model: {
       context: 64,
       dim: 128,
@@ -155,7 +158,10 @@ Deno.test("each mistake is one line with the place, the key, what was found and 
     ["seed: .nan", "seed: expected an integer, found NaN."],
     ["device: metal", 'device: expected auto, webgpu or cpu, found "metal".'],
     ["device: webgup", 'device: expected auto, webgpu or cpu, found "webgup". Did you mean "webgpu"?'],
-    ["tokenizer: { kind: bpe }", 'tokenizer.kind: expected char or ids, found "bpe".'],
+    [
+      "tokenizer: { kind: bpt }",
+      'tokenizer.kind: expected char, byte, bpe, gpt2, huggingface or ids, found "bpt". Did you mean "bpe"?',
+    ],
     ["model: { dropout: 1 }", "model.dropout: expected a number of at least 0 and below 1, found 1."],
     ["model: { bias: 1 }", "model.bias: expected true or false, found 1."],
     [
@@ -323,7 +329,7 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
   const schema = configJsonSchema() as Schema & { required?: string[] };
   // A file may hold ablations, a run has none.
   const record = { ...configSchema.parse({ name: "a" }), ablations: undefined };
-  assert.equal(leaves(schema, record, ""), 89);
+  assert.equal(leaves(schema, record, ""), 96);
   assert.equal(schema.required, undefined);
   assert.equal(schema.properties?.train.properties?.steps.type, "integer");
 });

@@ -122,7 +122,7 @@ Deno.test("a download is fetched once, verified, and read from the cache from th
     const cache = join(folder, "deep", "cache");
     const server = serving(TEXT);
     const first = await loadText({ source: "small", cache }, { catalogue, fetch: server.fetch });
-    assert.deepEqual(first, { name: "small", text: TEXT, sha256: SHA256 });
+    assert.deepEqual(first, { name: "small", text: TEXT, files: [TEXT], sha256: SHA256 });
     assert.deepEqual([...Deno.readDirSync(cache)].map((entry) => entry.name), ["small.txt"]);
     const again = await loadText({ source: "small", cache }, { catalogue, fetch: unreached });
     assert.deepEqual(again, first);

@@ -36,11 +36,8 @@ Deno.test("decode(encode(x)) is x over 500 texts with emoji and lone surrogates,
 Deno.test("ids follow code points, not UTF-16 units", () => {
   // U+FFFD sorts before U+1F600 although the emoji's first unit, 0xD83D, is the smaller.
   const tokenizer = charTokenizer("😀\ufffdba\ud83d");
-  assert.deepEqual(tokenizer.toJSON(), {
-    kind: "char",
-    vocabulary: ["a", "b", "\ud83d", "\ufffd", "😀"],
-    unknown: "error",
-  });
+  const { vocabulary } = tokenizer.toJSON() as { vocabulary: string[] };
+  assert.deepEqual(vocabulary, ["a", "b", "\ud83d", "\ufffd", "😀"]);
   assert.deepEqual([...tokenizer.encode("a😀b")], [0, 4, 1]);
 });
 
@@ -82,7 +79,7 @@ Deno.test("each fault of a tokenizer file is named", () => {
   const faults: [unknown, RegExp][] = [
     [null, /is null; expected an object/],
     [[file], /is a list; expected an object/],
-    [{ ...file, kind: "chars" }, /kind is "chars"; expected "char" or "ids"\. Did you mean "char"\?/],
+    [{ ...file, kind: "chars" }, /kind is "chars"; expected .*Did you mean "char"\?/],
     [{ ...file, unknown: "tokn" }, /unknown is "tokn".* Did you mean "token"\?/],
     [{ ...file, vocabulary: "ab" }, /vocabulary is "ab"; expected a list/],
     [{ ...file, vocabulary: [] }, /vocabulary is \[\]; expected a list/],

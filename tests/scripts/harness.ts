@@ -13,6 +13,7 @@ const VULKAN = ["DENO_WEBGPU_BACKEND", "XDG_RUNTIME_DIR"];
 /** Names of the tasks that are scripts. */
 export const SCRIPTS = [
   "train",
+  "show",
   "generate",
   "perplexity",
   "next_token",

@@ -1,0 +1,60 @@
+// Prints what a configuration trains on: deno task show copy
+import {
+  type Command,
+  loadConfig,
+  loadData,
+  numberOption,
+  onlyName,
+  runCommand,
+  shownLines,
+  shownSamples,
+  splitOverrides,
+  suggestion,
+  taskOverrides,
+  UserError,
+} from "../mod.ts";
+
+const command: Command = {
+  name: "show",
+  summary: "prints samples of a configuration's data: tokens, their ids, and which targets count",
+  usage: "[config] [key=value ...] [options]",
+  options: {
+    samples: { type: "string", value: "N", help: "how many", default: "3" },
+    split: { type: "string", value: "train|val|test", help: "of which split", default: "train" },
+    tasks: { type: "string", value: "FILE", help: "a TypeScript file of synthetic tasks, as train takes it" },
+    format: { type: "string", value: "table|ndjson", help: "ndjson: a line a sample", default: "table" },
+  },
+  examples: [
+    "deno task show copy",
+    "deno task show default tokenizer.kind=bpe data.sample=line --split val",
+    "deno task show induction --format ndjson | jq -c .tokens",
+  ],
+};
+
+await runCommand(command, async ({ positionals, values }) => {
+  const { names, overrides } = splitOverrides(positionals);
+  const formats = ["table", "ndjson"];
+  if (!formats.includes(values.format!)) {
+    throw new UserError(`--format: "${values.format}" is unknown.${suggestion(values.format!, formats)}`);
+  }
+  const samples = numberOption("samples", values.samples, { least: 1, whole: true })!;
+  if (values.tasks !== undefined) overrides.unshift(...await taskOverrides(values.tasks));
+  const config = await loadConfig(onlyName(names, "configuration") ?? "default", overrides);
+  const { model: { context }, train: { batch }, seed } = config;
+  const loaded = await loadData(config.data, config.tokenizer, { context, batch, seed });
+  const { source, tokenizer, unigramNats } = loaded;
+  const options = { samples, context };
+  const shown = shownSamples(source, tokenizer, values.split!, options);
+  if (values.format === "ndjson") {
+    for (const sample of shown) console.log(JSON.stringify({ v: 1, type: "tokens", ...sample }));
+    return 0;
+  }
+  const sizes = Object.entries(source.splits).map(([name, size]) =>
+    `${name} ${size === Infinity ? "without end" : size.toLocaleString("en")}`
+  );
+  console.log(`${config.name}: ${tokenizer.kind}, ${tokenizer.size} ids; tokens: ${sizes.join(", ")}`);
+  if (unigramNats !== undefined) console.log(`loss without context: ${unigramNats.toFixed(4)} nats`);
+  if (source.floorNats !== undefined) console.log(`entropy floor: ${source.floorNats.toFixed(4)} nats`);
+  for (const sample of shown) console.log(["", ...shownLines(sample, tokenizer)].join("\n"));
+  return 0;
+});

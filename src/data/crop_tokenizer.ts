@@ -1,0 +1,85 @@
+// A vocabulary cut to the tokens that a corpus uses: a large tokenizer for a small model.
+import { UserError } from "../errors.ts";
+import { checkedPolicy, checkIds, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";
+
+/**
+ * A tokenizer with only some of its ids, renumbered 0, 1, 2, ... in their order. A token that was left out is an error,
+ * or with `unknown: "token"` one more id, the last, which decodes to `<unk>`.
+ *
+ * @param tokenizer any
+ * @param used the ids to keep, in any order, repeated or not: those of a corpus
+ * @param options `unknown`: "error" unless told
+ * @throws UserError where there are none
+ *
+ * @example
+ * ```ts
+ * import { cropTokenizer, gpt2Tokenizer } from "../../mod.ts";
+ * const gpt2 = gpt2Tokenizer();
+ * cropTokenizer(gpt2, gpt2.encode("Hello world")).size; // 2
+ * ```
+ */
+export function cropTokenizer(
+  tokenizer: Tokenizer,
+  used: Iterable<number>,
+  options: { unknown?: UnknownPolicy } = {},
+): Tokenizer {
+  const kept = Uint32Array.from(new Set(used)).sort();
+  if (kept.length === 0) throw new UserError("Text is empty; a cropped tokenizer needs at least one token.");
+  return cropped(tokenizer, kept, options.unknown ?? "error");
+}
+
+function cropped(tokenizer: Tokenizer, kept: Uint32Array, unknown: UnknownPolicy): Tokenizer {
+  const own = new Map(Array.from(kept, (id, i) => [id, i]));
+  const size = kept.length + (unknown === "token" ? 1 : 0);
+  const decodeKnown = (ids: readonly number[]) => tokenizer.decode(ids.map((id) => kept[id]));
+  return {
+    kind: "cropped",
+    size,
+    encode: (text) =>
+      tokenizer.encode(text).map((id, at) => {
+        const found = own.get(id);
+        if (found !== undefined) return found;
+        if (unknown === "token") return kept.length;
+        throw new UserError(
+          `Text has the token ${
+            JSON.stringify(tokenizer.decode([id]))
+          } at position ${at}, which the corpus has not; ` +
+            `expected one of the ${kept.length} that were kept, or a tokenizer with unknown "token".`,
+        );
+      }),
+    decode: (ids) => {
+      checkIds(ids, size);
+      // Bytes of one character may be spread over tokens: all between two unknown ones are decoded together.
+      const parts: number[][] = [[]];
+      for (let i = 0; i < ids.length; i++) {
+        if (ids[i] === kept.length) parts.push([]);
+        else parts[parts.length - 1].push(ids[i]);
+      }
+      return parts.map(decodeKnown).join(UNKNOWN);
+    },
+    toJSON: () => ({ kind: "cropped", of: tokenizer.toJSON(), ids: [...kept], unknown }),
+  };
+}
+
+/** @internal The cropped tokenizer that a parsed tokenizer.json describes; `read` reads the one it is made of. */
+export function croppedTokenizerOf(
+  { of, ids, unknown }: Readonly<Record<string, unknown>>,
+  read: (file: unknown) => Tokenizer,
+): Tokenizer {
+  const policy = checkedPolicy(unknown);
+  const tokenizer = read(of);
+  const place = "Tokenizer file: ids";
+  if (!Array.isArray(ids) || ids.length === 0) {
+    throw new UserError(`${place} is ${JSON.stringify(ids)}; expected a list of ids.`);
+  }
+  ids.forEach((id: unknown, i) => {
+    const least = i === 0 ? 0 : ids[i - 1] + 1;
+    if (Number.isInteger(id) && (id as number) >= least && (id as number) < tokenizer.size) return;
+    throw new UserError(
+      `${place}[${i}] is ${JSON.stringify(id)}; expected an id from ${least} to ${
+        tokenizer.size - 1
+      }, ascending.`,
+    );
+  });
+  return cropped(tokenizer, Uint32Array.from(ids as number[]), policy);
+}

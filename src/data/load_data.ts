@@ -1,0 +1,129 @@
+// From the section `data` of a configuration to batches: which text or task, which tokenizer, which source.
+import { suggestion, UserError } from "../errors.ts";
+import { type Source, textSource, type TextSourceOptions, unigramEntropy } from "./batches.ts";
+import { CATALOGUE, type LoadedText, loadText } from "./corpora.ts";
+import { samplesOf, sampleSource } from "./sample_batches.ts";
+import { type Task, taskTokenizer } from "./synthetic.ts";
+import { taskSource } from "./task_batches.ts";
+import { loadTasks } from "./task_files.ts";
+import { TASKS } from "./tasks.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+import { makeTokenizer, type TokenizerOptions } from "./tokenizer_file.ts";
+
+/** Which data is wanted: the section `data` of a configuration. */
+export interface DataOptions {
+  /** A corpus or a task. */
+  source: string;
+  /** Files instead. */
+  files: readonly string[];
+  /** Fractions of the text. */
+  split: { val: number; test: number };
+  /** Files of a split's own; none: its fraction. */
+  split_files: { val: readonly string[]; test: readonly string[] };
+  /** How rows are drawn. */
+  sampling: "crops" | "windows";
+  /** "file", "line", "n lines"; null: one text. */
+  sample: string | null;
+  /** A TypeScript file of tasks. */
+  tasks: string | null;
+  /** Whether only answers count. */
+  answer_only: boolean;
+  /** Folder of downloaded corpora. */
+  cache: string;
+}
+
+/** Data that is ready. */
+export interface LoadedData {
+  /** Between text and token ids. */
+  readonly tokenizer: Tokenizer;
+  /** Its batches. */
+  readonly source: Source;
+  /** Entropy of the token frequencies of a text, in nats. */
+  readonly unigramNats: number | undefined;
+}
+
+/** Positions of a row, rows of a batch, the run's seed. */
+export type DataSizes = Pick<TextSourceOptions, "context" | "batch" | "seed">;
+
+async function taskData(
+  task: Task,
+  data: DataOptions,
+  wanted: TokenizerOptions,
+  sizes: DataSizes,
+  given?: Tokenizer,
+): Promise<LoadedData> {
+  if (!given && (wanted.kind === "bpe" || wanted.crop)) {
+    const [key, what] = wanted.crop ? ["crop", "true"] : ["kind", "bpe"];
+    throw new UserError(
+      `tokenizer.${key}: ${what} needs a text, data.source ${task.name} is a synthetic task.`,
+    );
+  }
+  const tokenizer = given ?? (wanted.kind === "char" ? taskTokenizer(task) : await makeTokenizer(wanted, ""));
+  const source = taskSource(task, tokenizer, { ...sizes, answerOnly: data.answer_only });
+  return { tokenizer, source, unigramNats: undefined };
+}
+
+/** The texts of the splits that have files of their own. */
+async function splitTexts({ split_files }: DataOptions): Promise<{ val?: LoadedText; test?: LoadedText }> {
+  const load = async (files: readonly string[]) => files.length > 0 ? await loadText({ files }) : undefined;
+  return { val: await load(split_files.val), test: await load(split_files.test) };
+}
+
+async function textData(
+  data: DataOptions,
+  wanted: TokenizerOptions,
+  sizes: DataSizes,
+  given?: Tokenizer,
+): Promise<LoadedData> {
+  const { cache, sample, split, sampling } = data;
+  const main = await loadText({
+    ...(data.files.length ? { files: data.files } : { source: data.source }),
+    cache,
+  });
+  const { val, test } = await splitTexts(data);
+  const whole = [main, val, test].map((text) => text?.text ?? "").join("");
+  const tokenizer = given ?? await makeTokenizer(wanted, whole);
+  const options = { ...sizes, split, sampling };
+  const ids = tokenizer.encode(main.text);
+  const encoded = (text?: LoadedText) => text && tokenizer.encode(text.text);
+  const samples = (text: LoadedText) => samplesOf(text.files, sample!).map((one) => tokenizer.encode(one));
+  const source = sample === null
+    ? textSource(ids, { ...options, given: { val: encoded(val), test: encoded(test) } })
+    : sampleSource(samples(main), {
+      ...options,
+      given: { val: val && samples(val), test: test && samples(test) },
+    });
+  return { tokenizer, source, unigramNats: unigramEntropy(ids) };
+}
+
+/**
+ * Loads the data of a configuration.
+ *
+ * @param data the section `data`
+ * @param wanted the section `tokenizer`
+ * @param sizes positions of a row, rows of a batch, the run's seed
+ * @param given the tokenizer of a checkpoint, where there is one
+ * @throws UserError where there is no such corpus, task or file, or it does not suit the sizes
+ *
+ * @example
+ * ```ts
+ * import { loadConfig, loadData } from "../../mod.ts";
+ * const { data, tokenizer, seed } = await loadConfig("default", ["data.sample=line"]);
+ * const loaded = await loadData(data, tokenizer, { context: 64, batch: 4, seed });
+ * console.log(loaded.tokenizer.decode(loaded.source.train(0).ids.slice(0, 64))); // a line of the Brown corpus
+ * ```
+ */
+export async function loadData(
+  data: DataOptions,
+  wanted: TokenizerOptions,
+  sizes: DataSizes,
+  given?: Tokenizer,
+): Promise<LoadedData> {
+  if (data.files.length > 0) return await textData(data, wanted, sizes, given);
+  const tasks = data.tasks === null ? TASKS : { ...TASKS, ...await loadTasks(data.tasks) };
+  const { source } = data;
+  if (Object.hasOwn(tasks, source)) return await taskData(tasks[source], data, wanted, sizes, given);
+  const known = [...Object.keys(CATALOGUE), ...Object.keys(tasks)];
+  if (known.includes(source)) return await textData(data, wanted, sizes, given);
+  throw new UserError(`data.source: no corpus or task is called "${source}".${suggestion(source, known)}`);
+}

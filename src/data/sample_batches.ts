@@ -1,0 +1,139 @@
+// Ragged text: samples of unequal length (files, lines, n lines), one a row, padded right under a target mask.
+import { UserError } from "../errors.ts";
+import {
+  type Batch,
+  blankBatch,
+  checkSampling,
+  checkSizes,
+  checkStep,
+  drawnRows,
+  evaluationOf,
+  type Source,
+  splitNamed,
+  splitsOf,
+  type TextSourceOptions,
+} from "./batches.ts";
+
+/**
+ * Files as samples: whole files ("file"), lines ("line") or so many lines ("4 lines"), each with the newline it ends in.
+ * A sample is of one file; the last one of a file may have fewer lines.
+ *
+ * @throws UserError where `unit` is none of these
+ *
+ * @example
+ * ```ts
+ * import { samplesOf } from "../../mod.ts";
+ * samplesOf(["a\nb\nc\n"], "2 lines"); // ["a\nb\n", "c\n"]
+ * ```
+ */
+export function samplesOf(files: readonly string[], unit: string): string[] {
+  if (unit === "file") return [...files];
+  const match = /^(?:line|([1-9]\d*) lines)$/.exec(unit);
+  if (!match) throw new UserError(`data.sample: expected file, line or "n lines", found "${unit}".`);
+  const count = Number(match[1] ?? 1);
+  return files.flatMap((file) => {
+    const lines = file.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+    const samples: string[] = [];
+    for (let i = 0; i < lines.length; i += count) samples.push(lines.slice(i, i + count).join(""));
+    return samples;
+  });
+}
+
+/** Samples one after another, and the rows that they are cut into: where each starts and how many targets it has. */
+interface Rows {
+  readonly tokens: Uint32Array;
+  readonly starts: number[];
+  readonly counts: number[];
+}
+
+function rowsOf(samples: readonly Uint32Array[], context: number): Rows {
+  const tokens = new Uint32Array(samples.reduce((sum, { length }) => sum + length, 0));
+  const [starts, counts]: [number[], number[]] = [[], []];
+  let at = 0;
+  for (const sample of samples) {
+    tokens.set(sample, at);
+    for (let from = 0; from < sample.length - 1; from += context) {
+      starts.push(at + from);
+      counts.push(Math.min(context, sample.length - 1 - from));
+    }
+    at += sample.length;
+  }
+  return { tokens, starts, counts };
+}
+
+/** The padding is the row's last token again: any id would do, for nothing looks ahead. */
+function writeRow(
+  { tokens, starts, counts }: Rows,
+  index: number,
+  context: number,
+  into: Batch,
+  row: number,
+) {
+  const [start, count] = [starts[index], counts[index]];
+  const at = row * context;
+  into.ids.fill(tokens[start + count - 1], at, at + context);
+  into.ids.set(tokens.subarray(start, start + count), at);
+  into.targets.set(tokens.subarray(start + 1, start + 1 + count), at);
+}
+
+/**
+ * Batches of ragged samples, one a row from its first token on, padded right with targets that are IGNORE. A sample of
+ * more than context + 1 tokens takes several rows, each of its tokens but the first a target once. The splits are cut by
+ * order and by number of samples, or given.
+ *
+ * With "windows" each row comes once an epoch in seeded order, with "crops" rows are drawn one by one. Samples of fewer
+ * than two tokens have nothing to predict and are left out.
+ *
+ * @param samples tokens of each sample
+ * @param options as of `textSource`
+ * @throws UserError at a size or fraction out of range, and where a split has no sample of two tokens
+ *
+ * @example
+ * ```ts
+ * import { charTokenizer, sampleSource, samplesOf } from "../../mod.ts";
+ * const tokenizer = charTokenizer("abc\n");
+ * const samples = samplesOf(["a\nbb\nccc\n"], "line").map((line) => tokenizer.encode(line));
+ * const split = { val: 0, test: 0 };
+ * const source = sampleSource(samples, { context: 4, batch: 3, seed: 1, split, sampling: "windows" });
+ * source.train(0).targets.filter((id) => id < tokenizer.size).length; // 6: what follows each first character
+ * ```
+ */
+export function sampleSource(
+  samples: readonly Uint32Array[],
+  options: Omit<TextSourceOptions, "given"> & {
+    given?: { val?: readonly Uint32Array[]; test?: readonly Uint32Array[] };
+  },
+): Source {
+  checkSizes(options);
+  checkSampling(options.sampling);
+  const { context, batch } = options;
+  const cut = splitsOf(samples, options.split, options.given);
+  const splits = Object.fromEntries(
+    Object.entries(cut).map(([name, own]) => {
+      const rows = rowsOf(own, context);
+      if (rows.starts.length > 0) return [name, rows];
+      throw new UserError(
+        `${name} split has ${own.length} samples, none of two tokens or more; use more text or another data.split.`,
+      );
+    }),
+  );
+  const { train } = splits;
+  const drawn = drawnRows(train.starts.length, options);
+  return {
+    splits: Object.fromEntries(Object.entries(splits).map(([name, { tokens }]) => [name, tokens.length])),
+    train: (step) => {
+      checkStep(step);
+      const into = blankBatch(batch, context);
+      drawn(step).forEach((index, row) => writeRow(train, index, context, into, row));
+      return into;
+    },
+    evaluation: (split) => {
+      const rows = splitNamed(splits, split);
+      return evaluationOf(
+        rows.starts.length,
+        options,
+        (index, into, row) => writeRow(rows, index, context, into, row),
+      );
+    },
+  };
+}

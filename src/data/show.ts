@@ -1,0 +1,116 @@
+// Batches for the eye: each row's tokens, their ids, and which targets count.
+import { IGNORE, type Source } from "./batches.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** One row of a batch. */
+export interface ShownSample {
+  /** Its split. */
+  readonly split: string;
+  /** Its number, from 0 in the order in which rows come. */
+  readonly sample: number;
+  /** The text of each token, up to where only padding follows. */
+  readonly tokens: readonly string[];
+  /** Their ids. */
+  readonly ids: readonly number[];
+  /** What is to be predicted at each; null where it does not count. */
+  readonly targets: readonly (number | null)[];
+  /** Positions of padding that follow. */
+  readonly padding: number;
+}
+
+/**
+ * The first rows of a split as training or an evaluation sees them.
+ *
+ * @param split "train": the batches of steps 0, 1, ...; any other: its evaluation, in order
+ * @param options how many, and the positions of a row
+ * @throws UserError where there is no such split
+ *
+ * @example
+ * ```ts
+ * import { loadConfig, prepare, shownLines, shownSamples } from "../../mod.ts";
+ * const { source, tokenizer } = await prepare(await loadConfig("copy", []));
+ * const [first] = shownSamples(source, tokenizer, "train", { samples: 1, context: 128 });
+ * console.log(shownLines(first, tokenizer).join("\n"));
+ * ```
+ */
+export function shownSamples(
+  source: Source,
+  tokenizer: Tokenizer,
+  split: string,
+  { samples, context }: { samples: number; context: number },
+): ShownSample[] {
+  const pass = split === "train" ? undefined : source.evaluation(split);
+  const shown: ShownSample[] = [];
+  for (let step = 0; shown.length < samples && step < (pass?.count ?? Infinity); step++) {
+    const { ids, targets } = pass ? pass.batch(step) : source.train(step);
+    for (let at = 0; at < ids.length && shown.length < samples; at += context) {
+      const row = ids.subarray(at, at + context);
+      const wanted = targets.subarray(at, at + context);
+      // The rows that fill up the last batch of a pass are no samples.
+      if (pass && step === pass.count - 1 && wanted.every((id) => id === IGNORE)) break;
+      // What fills a row up is the newline of a task, or a text's last token once more; neither target counts.
+      const fills = (i: number) => {
+        return wanted[i] === IGNORE && (row[i] === row[i - 1] || tokenizer.decode([row[i]]) === "\n");
+      };
+      let end = context;
+      while (end > 1 && fills(end - 1)) end--;
+      shown.push({
+        split,
+        sample: shown.length,
+        tokens: Array.from(row.subarray(0, end), (id) => tokenizer.decode([id])),
+        ids: [...row.subarray(0, end)],
+        targets: Array.from(wanted.subarray(0, end), (id) => id === IGNORE ? null : id),
+        padding: context - end,
+      });
+    }
+  }
+  return shown;
+}
+
+const WIDTH = 100;
+
+/** A token so that it can be seen: a space as a sign, a control as its escape. */
+function visible(text: string): string {
+  return JSON.stringify(text).slice(1, -1).replaceAll(" ", "\u2423").replaceAll('\\"', '"');
+}
+
+/**
+ * A sample as lines for a terminal: how long it is, then its tokens, their ids and the targets that count, one under the
+ * other, `-` where a target does not count.
+ *
+ * @example
+ * ```ts
+ * import { byteTokenizer, shownLines } from "../../mod.ts";
+ * const sample = { split: "val", sample: 0, tokens: ["a"], ids: [97], targets: [null], padding: 3 };
+ * console.log(shownLines(sample, byteTokenizer()).join("\n"));
+ * ```
+ */
+export function shownLines(shown: ShownSample, tokenizer: Tokenizer): string[] {
+  const { split, sample, tokens, ids, targets, padding } = shown;
+  const counting = targets.filter((id) => id !== null).length;
+  const lines = [
+    `${split} ${sample}: ${ids.length} tokens, ${counting} targets count, ${padding} of padding`,
+  ];
+  const columns = ids.map((id, i) => {
+    const target = targets[i];
+    const cells = [
+      visible(tokens[i]),
+      String(id),
+      target === null ? "-" : visible(tokenizer.decode([target])),
+    ];
+    const width = Math.max(...cells.map((cell) => cell.length));
+    return { width, cells: cells.map((cell) => cell.padEnd(width)) };
+  });
+  for (let from = 0; from < columns.length;) {
+    let [to, width] = [from, 9];
+    while (to < columns.length && (to === from || width + columns[to].width < WIDTH)) {
+      width += columns[to++].width + 1;
+    }
+    ["token", "id", "target"].forEach((name, row) => {
+      const cells = columns.slice(from, to).map(({ cells }) => cells[row]);
+      lines.push(`  ${name.padEnd(6)} ${cells.join(" ")}`.trimEnd());
+    });
+    from = to;
+  }
+  return lines;
+}

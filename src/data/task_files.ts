@@ -1,0 +1,59 @@
+// Synthetic tasks of a user's own: a TypeScript file that exports functions from random numbers to samples.
+import { parse } from "node:path";
+import { UserError } from "../errors.ts";
+import { exportsOf } from "../user_file.ts";
+import { drawSample, type Task } from "./synthetic.ts";
+
+/** Samples that are drawn to see which characters a task has. */
+const LOOKED_AT = 1000;
+
+/** Every character of the first samples of a task that does not say which it has. */
+function alphabetOf(task: Task): string {
+  const characters = new Set<string>();
+  for (let i = 0; i < LOOKED_AT; i++) for (const c of drawSample(task, 0, i).text) characters.add(c);
+  characters.delete("\n");
+  return [...characters].sort().join("");
+}
+
+function taskOf(name: string, found: unknown): Task | undefined {
+  const record = typeof found === "function" ? { sample: found } : found as Partial<Task> | null;
+  if (typeof record !== "object" || typeof record?.sample !== "function") return undefined;
+  const task: Task = { name, alphabet: "", ...record as Pick<Task, "sample"> };
+  return { ...task, alphabet: task.alphabet || alphabetOf(task) };
+}
+
+/**
+ * The tasks of a user's file, by name. Each export is a function `(rng) => ({ text, answerFrom })`, which takes all its
+ * randomness from `rng` and has its name, or a whole `Task`. The characters of a function's task are those of its first
+ * 1000 samples; a task whose rare characters come later says its `alphabet` itself.
+ *
+ * @throws UserError where the file does not load, has no task, or a task gives no sample
+ *
+ * @example A task in a file of its own
+ * ```ts
+ * import { loadTasks } from "../../mod.ts";
+ * await Deno.writeTextFile("double.ts", `
+ *   export function double(rng) {
+ *     const word = Array.from({ length: 4 }, () => "abc"[rng.below(3)]).join("");
+ *     return { text: word + "=" + word + word, answerFrom: 5 };
+ *   }`);
+ * console.log((await loadTasks("double.ts")).double.alphabet); // =abc
+ * ```
+ */
+export async function loadTasks(file: string): Promise<Record<string, Task>> {
+  const found = await exportsOf(file, "data.tasks");
+  const tasks = Object.entries(found).flatMap(([name, value]) =>
+    taskOf(name === "default" ? parse(file).name : name, value) ?? []
+  );
+  if (tasks.length > 0) return Object.fromEntries(tasks.map((task) => [task.name, task]));
+  const names = Object.keys(found).join(", ") || "nothing";
+  throw new UserError(
+    `data.tasks: expected ${file} to export a function (rng) => ({ text, answerFrom }) or a task, found ${names}.`,
+  );
+}
+
+/** The overrides that `--tasks FILE` stands for: its first task is the source, unless another override says which. */
+export async function taskOverrides(file: string): Promise<string[]> {
+  const [first] = Object.keys(await loadTasks(file));
+  return [`data.tasks=${JSON.stringify(file)}`, `data.source=${JSON.stringify(first)}`];
+}

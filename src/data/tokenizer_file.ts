@@ -1,0 +1,126 @@
+// From a file to a tokenizer: the one that a checkpoint carries, and the one that a configuration asks for.
+import { nearest, suggestion, UserError } from "../errors.ts";
+import { bpeTokenizer, bpeTokenizerOf, byteTokenizer, gpt2Tokenizer } from "./byte_tokenizers.ts";
+import { charTokenizer, charTokenizerOf } from "./char_tokenizer.ts";
+import { croppedTokenizerOf, cropTokenizer } from "./crop_tokenizer.ts";
+import { decodeUtf8, oneLine } from "./files.ts";
+import { idsTokenizerFromJSON, idsTokenizerOf } from "./ids_tokenizer.ts";
+import { huggingfaceTokenizer, huggingfaceTokenizerOf } from "./huggingface_tokenizer.ts";
+import type { Tokenizer, TokenizerKind, UnknownPolicy } from "./tokenizer.ts";
+
+const READERS: Readonly<Record<TokenizerKind, (file: Readonly<Record<string, unknown>>) => Tokenizer>> = {
+  char: charTokenizerOf,
+  byte: byteTokenizer,
+  bpe: bpeTokenizerOf,
+  gpt2: gpt2Tokenizer,
+  huggingface: huggingfaceTokenizerOf,
+  ids: idsTokenizerFromJSON,
+  cropped: (file) => croppedTokenizerOf(file, uncropped),
+};
+
+/** One crop is enough: a file of crops within crops is damaged. */
+function uncropped(file: unknown): Tokenizer {
+  const tokenizer = tokenizerFromJSON(file);
+  if (tokenizer.kind !== "cropped") return tokenizer;
+  throw new UserError("Tokenizer file: a cropped tokenizer is made of another one.");
+}
+
+/**
+ * The tokenizer that a parsed tokenizer.json describes: the inverse of `toJSON`. A tokenizer.json as Hugging Face writes
+ * it is taken as well.
+ *
+ * @param file what JSON.parse gave; every field is checked
+ * @throws UserError naming the field, what was found and what was expected
+ *
+ * @example
+ * ```ts
+ * import { charTokenizer, tokenizerFromJSON } from "../../mod.ts";
+ * const file = JSON.stringify(charTokenizer("abc"));
+ * tokenizerFromJSON(JSON.parse(file)).size; // 3
+ * ```
+ */
+export function tokenizerFromJSON(file: unknown): Tokenizer {
+  if (typeof file !== "object" || file === null || Array.isArray(file)) {
+    const found = file === null ? "null" : Array.isArray(file) ? "a list" : `a ${typeof file}`;
+    throw new UserError(`Tokenizer file is ${found}; expected an object with the kind of a tokenizer.`);
+  }
+  const fields = file as Record<string, unknown>;
+  if (fields.kind === undefined && fields.model !== undefined) return huggingfaceTokenizer(fields);
+  const kinds = Object.keys(READERS);
+  const kind = String(fields.kind);
+  if (typeof fields.kind === "string" && Object.hasOwn(READERS, kind)) {
+    return READERS[kind as TokenizerKind](fields);
+  }
+  const near = nearest(kind, kinds);
+  throw new UserError(
+    `Tokenizer file: kind is ${JSON.stringify(fields.kind)}; expected ${
+      near === undefined ? `one of ${kinds.join(", ")}.` : `"${near}".${suggestion(kind, kinds)}`
+    }`,
+  );
+}
+
+/** Which tokenizer is wanted: the section `tokenizer` of a configuration. */
+export interface TokenizerOptions {
+  /** Which. */
+  kind: Exclude<TokenizerKind, "cropped">;
+  /** What an unknown character becomes, for "char" and where `crop` is on. */
+  unknown: UnknownPolicy;
+  /** Ids of "bpe". */
+  size: number;
+  /** The tokenizer.json of "huggingface". */
+  file: string | null;
+  /** Only the tokens that the text uses. */
+  crop: boolean;
+}
+
+/** Reads a tokenizer.json of Hugging Face's (or of a checkpoint); throws UserError with its path where it is none. */
+async function readTokenizer(path: string): Promise<Tokenizer> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await Deno.readFile(path);
+  } catch (error) {
+    throw new UserError(`${path} cannot be read (${oneLine(error)}); expected a tokenizer.json.`);
+  }
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(decodeUtf8(bytes, path));
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`${path} is not valid JSON; expected a tokenizer.json.`);
+  }
+  try {
+    return tokenizerFromJSON(parsed);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`${path}: ${error.message}`) : error;
+  }
+}
+
+/**
+ * The tokenizer that a configuration asks for, of a text: trained on it, or cropped to it.
+ *
+ * @param options the section `tokenizer`
+ * @param text the corpus
+ * @throws UserError where the text is empty, or a tokenizer.json cannot be read or is none
+ *
+ * @example
+ * ```ts
+ * import { loadConfig, makeTokenizer } from "../../mod.ts";
+ * const { tokenizer } = await loadConfig("default", ["tokenizer.kind=gpt2", "tokenizer.crop=true"]);
+ * (await makeTokenizer(tokenizer, "the cat and the hat")).size; // 5
+ * ```
+ */
+export async function makeTokenizer(options: TokenizerOptions, text: string): Promise<Tokenizer> {
+  const { kind, unknown, size, file, crop } = options;
+  const whole = kind === "char"
+    ? charTokenizer(text, { unknown })
+    : kind === "byte"
+    ? byteTokenizer()
+    : kind === "bpe"
+    ? bpeTokenizer(text, { size })
+    : kind === "gpt2"
+    ? gpt2Tokenizer()
+    : kind === "ids"
+    ? idsTokenizerOf(text)
+    : await readTokenizer(file ?? "tokenizer.json");
+  return crop && kind !== "char" ? cropTokenizer(whole, whole.encode(text), { unknown }) : whole;
+}

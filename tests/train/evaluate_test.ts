@@ -1,0 +1,60 @@
+// The scores of answers against those counted from the logits by hand, and what a log's evaluations hold.
+import assert from "node:assert/strict";
+import { resolveConfig } from "../../src/config/mod.ts";
+import { cpuDevice } from "../../src/device/mod.ts";
+import { evaluator, initialise, logitsGraph, prepare } from "../../src/train/mod.ts";
+
+Deno.test("answer accuracy and exact match are those of the largest logits at the answers", async () => {
+  const raw = {
+    data: { source: "modular_addition" },
+    model: { context: 8, dim: 16, layers: 1, heads: 2 },
+    train: { batch: 12 },
+    sample: { prompt: "0" },
+    seed: 3,
+  };
+  const experiment = await prepare(resolveConfig(raw, { place: "test", name: "test" }));
+  const { architecture, layout, config, source } = experiment;
+  using device = cpuDevice();
+  await initialise(device, layout, config.seed);
+  using evaluation = await evaluator(device, experiment);
+  const { answer, accuracy } = await evaluation.evaluate();
+  using program = await device.compile(logitsGraph(architecture, layout, 12, 8));
+  const pass = source.evaluation("val");
+  let [tokens, right, samples, exact, all, allRight] = [0, 0, 0, 0, 0, 0];
+  for (let i = 0; i < pass.count; i++) {
+    const { ids, targets, answers } = pass.batch(i);
+    program.run({ ids });
+    const [logits] = await program.read(["logits"]);
+    const { vocabulary } = architecture;
+    for (let row = 0; row < 12; row++) {
+      const hits: boolean[] = [];
+      for (let at = 8 * row; at < 8 * row + 8; at++) {
+        const own = [...logits.subarray(at * vocabulary, (at + 1) * vocabulary)];
+        const hit = own.indexOf(Math.max(...own)) === targets[at];
+        if (targets[at] < vocabulary) {
+          all++;
+          if (hit) allRight++;
+        }
+        if (answers![at]) hits.push(hit);
+      }
+      tokens += hits.length;
+      right += hits.filter(Boolean).length;
+      if (hits.length > 0) samples++;
+      if (hits.length > 0 && hits.every(Boolean)) exact++;
+    }
+  }
+  assert.deepEqual([tokens, samples], [768, 256]);
+  assert.deepEqual(answer, { accuracy: right / tokens, exact: exact / samples });
+  assert.equal(accuracy, allRight / all);
+  // A model that has learnt nothing is right now and then, or the comparison shows nothing.
+  assert.ok(right > 0 && right < tokens);
+});
+
+Deno.test("a text has no answers", async () => {
+  const raw = { model: { context: 8, dim: 16, layers: 1, heads: 2 }, eval: { batches: 1 } };
+  const experiment = await prepare(resolveConfig(raw, { place: "test", name: "test" }));
+  using device = cpuDevice();
+  await initialise(device, experiment.layout, 1);
+  using evaluation = await evaluator(device, experiment);
+  assert.equal((await evaluation.evaluate()).answer, undefined);
+});
