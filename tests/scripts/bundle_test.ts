@@ -45,7 +45,15 @@ Deno.test("every script is one file that trains, analyses and verifies from an e
         assert.equal(found.code, 0, `${name} ${args.join(" ")}: ${found.stderr}`);
         return found.stdout;
       };
-      const small = ["train.steps=6", "eval.batches=1", "model.dim=16", "model.layers=1", "sample.tokens=4"];
+      const small = [
+        "model.positions=learned",
+        "model.tied=true",
+        "train.steps=6",
+        "eval.batches=1",
+        "model.dim=16",
+        "model.layers=1",
+        "sample.tokens=4",
+      ];
       await run("train", "copy", ...small, "track=everything", "device=cpu");
       assert.match(await run("verify_load", "runs/latest"), /: verified\n$/);
       assert.ok(
