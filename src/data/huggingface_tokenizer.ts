@@ -115,6 +115,8 @@ function byteLevel(model: Json, vocabulary: readonly [string, number][], added: 
     tokens[id] = utf8.encode(content);
     special.set(content, id);
   }
+  // An id that no token has stands for no text.
+  for (let id = 0; id < tokens.length; id++) tokens[id] ??= new Uint8Array();
   if (!Array.isArray(model.merges)) throw new UserError("tokenizer.json: model.merges: expected a list.");
   const merges = model.merges.map((written, i) => mergeOf(written, i, ids));
   return byteCoder({ tokens, bytes, merges, special });

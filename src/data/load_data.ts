@@ -52,8 +52,8 @@ async function taskData(
   sizes: DataSizes,
   given?: Tokenizer,
 ): Promise<LoadedData> {
-  if (!given && (wanted.kind === "bpe" || wanted.crop)) {
-    const [key, what] = wanted.crop ? ["crop", "true"] : ["kind", "bpe"];
+  if (!given && (wanted.kind === "bpe" || wanted.kind === "ids" || wanted.crop)) {
+    const [key, what] = wanted.crop ? ["crop", "true"] : ["kind", wanted.kind];
     throw new UserError(
       `tokenizer.${key}: ${what} needs a text, data.source ${task.name} is a synthetic task.`,
     );

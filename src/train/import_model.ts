@@ -24,16 +24,21 @@ export interface ImportedModel {
   readonly about: string;
 }
 
+/** GPT-2's one token that no merge makes. */
+const END_OF_TEXT = "<|endoftext|>";
+
 /** GPT-2's own two files as one of the newer kind: byte-level BPE. */
 function fromVocabularyAndMerges(vocab: unknown, merges: string): unknown {
   const lines = merges.split("\n").map((line) => line.replace(/\r$/, ""));
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
+  const id = (vocab as Record<string, unknown> | null)?.[END_OF_TEXT];
+  const end = { id, content: END_OF_TEXT, single_word: false, lstrip: false, rstrip: false, special: true };
   const pairs = lines.filter((line, i) => line !== "" && !(i === 0 && line.startsWith("#version")));
   return {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: [],
+    added_tokens: id === undefined ? [] : [end],
     normalizer: null,
     pre_tokenizer: byteLevel,
     post_processor: null,

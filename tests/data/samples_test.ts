@@ -136,6 +136,7 @@ Deno.test("what a task cannot have is refused, and unknown sources get the neare
       ["tokenizer.file=x.json"],
       /tokenizer\.file=x\.json: x\.json is for the kind huggingface, found char; expected null/,
     ],
+    [["tokenizer.kind=ids"], /tokenizer\.kind: ids needs a text/],
     [["tokenizer.kind=huggingface"], /tokenizer\.file: null; the kind huggingface needs a tokenizer\.json/],
     [
       ["data.sample=0 lines"],

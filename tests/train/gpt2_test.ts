@@ -153,7 +153,9 @@ Deno.test("GPT-2's two older tokenizer files give the ids of the one newer", () 
     for (const file of ["config.json", "model.safetensors"]) {
       await Deno.copyFile(FOLDER + file, `${folder}/${file}`);
     }
-    const { model: { vocab, merges } } = JSON.parse(await Deno.readTextFile(`${FOLDER}tokenizer.json`));
+    const { model, added_tokens: [end] } = JSON.parse(await Deno.readTextFile(`${FOLDER}tokenizer.json`));
+    const { merges } = model;
+    const vocab = { ...model.vocab, [end.content]: end.id };
     await Deno.writeTextFile(`${folder}/vocab.json`, JSON.stringify(vocab));
     const lines = merges.map((pair: string | string[]) => Array.isArray(pair) ? pair.join(" ") : pair);
     await Deno.writeTextFile(`${folder}/merges.txt`, `#version: 0.2\n${lines.join("\n")}\n`);
@@ -162,6 +164,7 @@ Deno.test("GPT-2's two older tokenizer files give the ids of the one newer", () 
       assert.deepEqual([...tokenizer.encode(text)], ids);
       assert.equal(tokenizer.decode(ids), text);
     }
+    assert.deepEqual([...tokenizer.encode(end.content)], [end.id]);
   }));
 
 const WRONG: [what: string, change: Record<string, unknown>, message: RegExp][] = [
