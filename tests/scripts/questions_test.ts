@@ -136,9 +136,10 @@ Deno.test("runs finds runs by name, date and key, and tells what two have differ
     );
     const all = await objects("runs");
     // A folder's time is in seconds: two runs of one second have no order.
-    const found = all.map(({ name, step }): [string, number] => [name, step]).sort(([a], [b]) =>
-      a < b ? -1 : 1
-    );
+    const found = all.map(({ name, step }): [string, number] => [String(name), Number(step)]).sort((
+      [a],
+      [b],
+    ) => a < b ? -1 : 1);
     assert.deepEqual(found, [["other", 2], ["tiny", 20]]);
     assert.deepEqual((await objects("runs", "oth*")).map(({ name }) => name), ["other"]);
     assert.deepEqual(
