@@ -6,7 +6,7 @@ import type { Values } from "../src/graph/tensor.ts";
 import { openLog } from "../src/track/records.ts";
 import { dueAt } from "../src/track/selectors.ts";
 import { initialise } from "../src/train/parameters.ts";
-import { stepGraphs } from "../src/train/run.ts";
+import { stepGraphs } from "../src/train/ready.ts";
 import { type StatisticsTable, statRecords } from "../src/train/tracked.ts";
 import { benchTable, openWebgpu, printColumns, type Runner } from "./measure.ts";
 import { trainingStep } from "./training_step.ts";

@@ -54,7 +54,8 @@ export {
 } from "./hooks.ts";
 export { type OptimizerState, optimizerStates } from "./optimizers.ts";
 export { type OpenModel, openModel, type Work } from "./open_model.ts";
-export type { Outcome, Progress } from "./run.ts";
+export type { Progress } from "./progress.ts";
+export type { Outcome } from "./run.ts";
 export {
   createRunFolder,
   findLog,

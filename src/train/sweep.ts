@@ -8,7 +8,7 @@ import { writeValue } from "../config/yaml.ts";
 import { UserError } from "../errors.ts";
 import { fileError, readLog } from "../track/records.ts";
 import { type ResultTable, type RunResult, runResult } from "../track/results.ts";
-import type { Progress } from "./run.ts";
+import type { Progress } from "./progress.ts";
 import { checkpointSteps, runFolder, sha256Hex, writeFileAtomic } from "./run_folder.ts";
 import { planRun, resume, train, type Trained, type TrainOptions } from "./train.ts";
 

@@ -12,15 +12,9 @@ import { scoresAnswers } from "./evaluate.ts";
 import { type Experiment, type Model, prepare } from "./experiment.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { evaluationGraph } from "./programs.ts";
-import {
-  checkpointRecord,
-  type Outcome,
-  type Progress,
-  readyRun,
-  recordsCheckpoint,
-  stepGraphs,
-  trainRun,
-} from "./run.ts";
+import type { Progress } from "./progress.ts";
+import { readyRun, stepGraphs } from "./ready.ts";
+import { checkpointRecord, type Outcome, recordsCheckpoint, trainRun } from "./run.ts";
 import { createRunFolder, resolveRun, type RunFolder } from "./run_folder.ts";
 import { toFloat32 } from "./safetensors.ts";
 

@@ -1,0 +1,81 @@
+// What a run is given besides its experiment, and everything about it that changes while it goes: the windows of steps
+// and what comes between them share both.
+import type { Device } from "../device/device.ts";
+import type { EvalRecord, LogWriter, StatRecord } from "../track/records.ts";
+import type { Best, Checkpoint, RunState } from "./checkpoint.ts";
+import { checkpointSteps, pointTo, type RunFolder } from "./run_folder.ts";
+
+/** How far a run is. */
+export interface Progress {
+  /** Steps made. */
+  readonly step: number;
+  /** Steps in all. */
+  readonly steps: number;
+  /** Of the last step, in nats a token. */
+  readonly loss: number;
+  /** Over the last window of steps. */
+  readonly tokensPerSecond: number;
+  /** Estimated from the last window of steps. */
+  readonly secondsLeft: number;
+}
+
+/** What a run is given besides its experiment. */
+export interface RunOptions {
+  /** Where it computes. */
+  readonly device: Device;
+  /** Where it writes. */
+  readonly folder: RunFolder;
+  /** Takes every record, in order. */
+  readonly log: Pick<LogWriter, "write">;
+  /** Whether the log has a sample of the end already: the run was stopped between it and the last record. */
+  readonly sampled?: boolean;
+  /** Aborted: the run saves where it stands and ends. */
+  readonly signal?: AbortSignal;
+  /** Told after each window of steps. */
+  readonly progress?: (progress: Progress) => void;
+}
+
+/** Everything about a run that changes while it goes. */
+export interface Progressing {
+  step: number;
+  counter: number;
+  best: Best | null;
+  /** Evaluations since the best one. */
+  stale: number;
+  /** Times that a plateau has lowered the learning rate. */
+  reductions: number;
+  last: EvalRecord | undefined;
+  /** Steps that hold a checkpoint of this run. */
+  kept: Set<number>;
+  /** Milliseconds a step, of the last two windows. */
+  ms: number;
+  /** When the numbers of the last windows came, and how many steps each had. */
+  marks: readonly { at: number; count: number }[];
+}
+
+/** Numbers that each record adds to the counter: loss, lr, grad_norm; loss, perplexity, accuracy. */
+export const VALUES_A_RECORD = 3;
+
+/** Fields of a `stat` record that are no values: type, step, kind, tap, layer, head. */
+const STAT_LABELS = 6;
+
+const START: Omit<RunState, "val_loss" | "device" | "files"> = { step: 0, counter: 0, best: null };
+
+/** Where a run stands as it begins. One that was killed may have left "best" behind, and checkpoints to be removed. */
+export async function begin(folder: RunFolder, from: Checkpoint | undefined): Promise<Progressing> {
+  const { step, counter, best, stale = 0, reductions = 0 } = from?.state ?? START;
+  const steps = from ? await checkpointSteps(folder) : [];
+  if (best && steps.includes(best.step)) await pointTo(folder, "best", best.step);
+  const kept = new Set(steps.filter((old) => old <= step));
+  return { step, counter, best, stale, reductions, last: undefined, kept, ms: 0, marks: [] };
+}
+
+/** Records of tensors, all in one write. */
+export function writeStatistics(
+  records: readonly StatRecord[],
+  { log }: RunOptions,
+  state: Progressing,
+): void {
+  for (const record of records) state.counter += Object.keys(record).length - STAT_LABELS;
+  log.write(...records);
+}

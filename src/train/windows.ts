@@ -1,0 +1,145 @@
+// The steps between two stops of a run, in windows: the numbers of one are read back while the device works on the next.
+import type { Config } from "../config/mod.ts";
+import type { Values } from "../graph/tensor.ts";
+import { dueAt } from "../track/selectors.ts";
+import type { Experiment } from "./experiment.ts";
+import { freezeFeeds } from "./freeze.ts";
+import { transformed } from "./hooks.ts";
+import { type Progressing, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
+import { rowsOf, stepFeeds, type Table } from "./programs.ts";
+import type { ReadyRun } from "./ready.ts";
+import { learningRate, type Schedule } from "./schedule.ts";
+import { STATISTICS_ROWS, type StatisticsTable, statRecords } from "./tracked.ts";
+
+/** Steps that one window may take: about a quarter of a second of them, to keep progress and Ctrl-C lively. */
+function windowSize(ms: number): number {
+  return ms === 0 ? 1 : Math.max(1, Math.min(STATISTICS_ROWS, Math.round(250 / ms)));
+}
+
+function scheduleOf({ optimizer, schedule, train }: Config, reductions: number): Schedule {
+  return { ...schedule, lr: optimizer.lr, steps: schedule.steps ?? train.steps, reductions };
+}
+
+/** A window of steps on its way: the device has them, the numbers have not been read. */
+interface Window {
+  readonly first: number;
+  readonly count: number;
+  /** What each of its steps looks at, if anything. */
+  readonly looked: readonly (StatisticsTable | undefined)[];
+  /** Its numbers, those of each table of statistics, and when they came: milliseconds of performance.now(). */
+  readonly values: Promise<{ rows: Values; statistics: ReadonlyMap<StatisticsTable, Values>; at: number }>;
+}
+
+/** Starts the steps of one window. The copy of its rows is ordered before the next window overwrites them. */
+function startWindow(
+  experiment: Experiment,
+  { device }: RunOptions,
+  { steps, table }: ReadyRun,
+  { reductions }: Progressing,
+  first: number,
+  count: number,
+): Window {
+  const { config, source, hooks } = experiment;
+  const schedule = scheduleOf(config, reductions);
+  const { accumulate } = config.train;
+  const looked: (StatisticsTable | undefined)[] = [];
+  for (let i = 0; i < count; i++) {
+    const step = first + i;
+    const own = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
+    const batches = transformed(hooks, config.seed, step + 1, own);
+    const feeds = stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot: i });
+    const { program, statistics } = steps.get(dueAt(config.track, step + 1).join())!;
+    program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });
+    looked.push(statistics);
+  }
+  const tables = [...new Set(looked.filter((look) => look !== undefined))];
+  const values = device.read([table.name, ...tables.map(({ name }) => name)]).then(([rows, ...found]) => ({
+    rows,
+    statistics: new Map(tables.map((own, i) => [own, found[i]])),
+    at: performance.now(),
+  }));
+  // Where the window before it fails, nobody comes back for this one.
+  values.catch(() => {});
+  return { first, count, looked, values };
+}
+
+/** Writes the records of a window whose numbers have come. */
+async function finishWindow(
+  experiment: Experiment,
+  options: RunOptions,
+  table: Table,
+  window: Window,
+  state: Progressing,
+): Promise<void> {
+  const { config, source } = experiment;
+  const { log, progress } = options;
+  const { train, model, optimizer } = config;
+  const schedule = scheduleOf(config, state.reductions);
+  const { rows, statistics, at } = await window.values;
+  // Over two windows: WebGPU says that the first of two is done only when both are.
+  const [before, last = before] = state.marks;
+  state.ms = (at - before.at) / (window.count + (last === before ? 0 : last.count));
+  state.marks = [last, { at, count: window.count }];
+  const samplesPerStep = train.batch * train.accumulate;
+  const tokensPerSecond = 1000 * samplesPerStep * model.context / state.ms;
+  rowsOf(table, rows, window.count).forEach(({ loss, squared_norm }, i) => {
+    const step = window.first + i + 1;
+    const samples = step * samplesPerStep;
+    const norm = Math.sqrt(squared_norm);
+    state.counter += VALUES_A_RECORD;
+    if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
+      const message =
+        `The loss is ${loss} and the gradient norm ${norm}: lower optimizer.lr or set optimizer.clip.`;
+      log.write({ type: "warning", step, code: "non_finite", message, tap: null });
+    }
+    log.write({
+      type: "step",
+      step,
+      samples,
+      tokens: samples * model.context,
+      counter: state.counter,
+      epoch: samples * model.context / source.splits.train,
+      loss,
+      lr: learningRate(schedule, step - 1),
+      grad_norm: norm,
+      clipped: optimizer.clip > 0 && norm > optimizer.clip,
+      ms: state.ms,
+      tokens_per_s: tokensPerSecond,
+    });
+    const looked = window.looked[i];
+    if (looked) {
+      const row = statistics.get(looked)!.subarray(i * looked.width, (i + 1) * looked.width);
+      writeStatistics(statRecords(looked, row, step), options, state);
+    }
+    state.step = step;
+    const secondsLeft = (train.steps - step) * state.ms / 1000;
+    if (i === window.count - 1) progress?.({ step, steps: train.steps, loss, tokensPerSecond, secondsLeft });
+  });
+}
+
+/** The steps from where the run stands to the next stop, in overlapped windows. Returns when all are recorded. */
+export async function stepsUntil(
+  stop: number,
+  experiment: Experiment,
+  options: RunOptions,
+  ready: ReadyRun,
+  state: Progressing,
+): Promise<void> {
+  // A processor has nothing to overlap with: its window is finished before the next one starts.
+  const overlapped = options.device.kind === "webgpu";
+  state.marks = [{ at: performance.now(), count: 0 }];
+  let started = state.step;
+  let pending: Window | undefined;
+  while (pending || (started < stop && !options.signal?.aborted)) {
+    let next: Window | undefined;
+    if (started < stop && !options.signal?.aborted && (overlapped || !pending)) {
+      const count = Math.min(windowSize(state.ms), stop - started);
+      next = startWindow(experiment, options, ready, state, started, count);
+      started += count;
+    }
+    if (pending) await finishWindow(experiment, options, ready.table, pending, state);
+    pending = next;
+    // Lets signals be heard where the device is this thread.
+    await new Promise((resume) => setTimeout(resume, 0));
+  }
+}
