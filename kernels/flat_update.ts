@@ -1,8 +1,21 @@
-// What SGD and Lion have in common: one kernel that updates flat parameter storage and one running mean in place, behind
-// the clip by the global norm, with the same choices of decay, of what is trained and of what is kept.
-import { float, line, mismatch, type Op, sizeOf, type Tensor, type Values } from "../src/graph/tensor.ts";
-import type { Call, Floats } from "../src/graph/tensor.ts";
+// What the optimizers have in common: one kernel that updates flat parameter storage and the optimizer's states in place,
+// behind the clip by the global norm, with the same choices of decay, of what is trained and of what is kept.
+import {
+  apply,
+  type Call,
+  type Dispatch,
+  float,
+  type Floats,
+  line,
+  mismatch,
+  type Op,
+  type Ref,
+  sizeOf,
+  type Tensor,
+  type Values,
+} from "../src/graph/tensor.ts";
 import { UserError } from "../src/errors.ts";
+import flatUpdateWgsl from "./flat_update.wgsl" with { type: "text" };
 
 /** What every optimizer is told. */
 export interface FlatUpdateOptions {
@@ -27,102 +40,144 @@ export function clipFactor(clip: number, squaredNorm: number): number {
   return clip > 0 ? Math.min(1, clip / (Math.sqrt(squaredNorm) + 1e-6)) : 1;
 }
 
-/** One element: its number, its parameter, its clipped gradient and its running mean; what they become. */
-export type UpdateRule = (
-  i: number,
-  parameter: number,
-  gradient: number,
-  mean: number,
-) => readonly [parameter: number, mean: number];
+/** Renews one parameter and its states, given its number and its clipped gradient. */
+export type UpdateRule = (i: number, gradient: number) => void;
+
+/** What an optimizer is, beside what all have in common. */
+export interface FlatUpdate<A> {
+  /** Of the operation. */
+  readonly name: string;
+  /** Names of its states in `step`, in the order of inputs and outputs. */
+  readonly states: readonly string[];
+  /** How many numbers the host gives each step, `hyper`: the learning rate first. */
+  readonly hyper: number;
+  /** WGSL for one element: makes `after` of `before` and `g`; see flat_update.wgsl. */
+  readonly step: string;
+  /** Constants of `step`, beside SIZE, DECAYED and WEIGHT_DECAY. */
+  constants?(attrs: A): Record<string, number | boolean | string>;
+  /** The same on the host. */
+  rule(attrs: A, hyper: Values, parameter: Floats, states: readonly Floats[]): UpdateRule;
+}
 
 /**
- * The operation of an optimizer with one running mean. Inputs: parameters, gradient, mean, squared norm, learning rate,
- * and what is trained where it freezes; outputs: parameters and mean in their own memory, and the update where it is kept.
- *
- * @param name of the operation
- * @param source a template with bindings 0 to 6: parameter, mean, gradient, lr, squared_norm, update, trained
- * @param constants of the template, beside those that all have
- * @param rule the same on the host, given the options and the learning rate
+ * The operation of an optimizer. Inputs: parameters, gradient, its states, squared norm, hyper, and what is trained where
+ * it freezes; outputs: parameters and states in their own memory, and the update where it is kept.
  */
-export function flatUpdateOp<A extends FlatUpdateAttrs>(
-  name: string,
-  source: string,
-  constants: (attrs: A) => Record<string, number | boolean | string>,
-  rule: (attrs: A, lr: number) => UpdateRule,
-): Op<A> {
+export function flatUpdateOp<A extends FlatUpdateAttrs>(optimizer: FlatUpdate<A>): Op<A> {
+  const { name, states, hyper: numbers } = optimizer;
+  const count = states.length;
   return {
     name,
-    inplace: { 0: 0, 1: 2 },
+    inplace: Object.fromEntries([[0, 0], ...states.map((_, k) => [k + 1, k + 2])]),
     infer(inputs, { keepUpdate, freezes }) {
-      const [parameter, , mean, squaredNorm, lr, trained = parameter] = inputs;
-      const flat = [...inputs.slice(0, 3), trained].every((x) => sizeOf(x) === sizeOf(parameter));
-      const single = sizeOf(squaredNorm) === 1 && sizeOf(lr) === 1;
-      const count = freezes ? 6 : 5;
-      if (!flat || !single || inputs.length !== count || inputs.some((x) => x.dtype !== "f32")) {
-        const wanted =
-          "parameters, gradient and running mean of one size, a squared norm f32[1] and a rate f32[1]";
+      const [parameter, , ...rest] = inputs;
+      const [squaredNorm, hyper, trained = parameter] = rest.slice(count);
+      const own = rest.slice(0, count);
+      const flat = [inputs[1], ...own, trained].every((x) => sizeOf(x) === sizeOf(parameter));
+      const given = inputs.length === count + (freezes ? 5 : 4) && sizeOf(squaredNorm) === 1 &&
+        sizeOf(hyper) === numbers;
+      if (!flat || !given || inputs.some((x) => x.dtype !== "f32")) {
+        const wanted = `parameters, gradient and ${count} states of one size, a squared norm f32[1] and ` +
+          `a rate f32[${numbers}]`;
         mismatch(name, wanted, inputs);
       }
-      const written = [parameter, mean, ...(keepUpdate ? [parameter] : [])];
+      const written = [parameter, ...own, ...(keepUpdate ? [parameter] : [])];
       return written.map(({ shape, dtype }) => ({ shape, dtype }));
     },
-    lower({ outputs: [parameter], attrs }) {
-      const { weightDecay, clip, decayed, keepUpdate = false, freezes } = attrs;
-      const size = sizeOf(parameter);
-      const common = {
-        SIZE: size,
-        DECAYED: decayed,
-        CLIPPED: clip > 0,
-        CLIP: float(clip),
-        WEIGHT_DECAY: float(weightDecay),
-        UPDATED: keepUpdate,
-        FREEZES: freezes,
-      };
-      return {
-        dispatches: [{
-          label: name,
-          source,
-          constants: { ...common, ...constants(attrs) },
-          bindings: {
-            0: ["output", 0],
-            1: ["output", 1],
-            2: ["input", 1],
-            3: ["input", 4],
-            4: clip > 0 ? ["input", 3] : undefined,
-            5: keepUpdate ? ["output", 2] : undefined,
-            6: freezes ? ["input", 5] : undefined,
-          },
-          workgroups: line(size, 64),
-        }],
-      };
-    },
-    cpu: (inputs, outputs, call) => onHost(inputs, outputs, call, rule(call.attrs, inputs[4][0])),
+    lower: ({ outputs: [parameter], attrs }) => ({
+      dispatches: [dispatchOf(optimizer, sizeOf(parameter), attrs)],
+    }),
+    cpu: (inputs, outputs, call) => onHost(optimizer, inputs, outputs, call),
   };
 }
 
-function onHost(
-  [, gradient, , [squaredNorm], , trained]: readonly Values[],
+function dispatchOf<A extends FlatUpdateAttrs>(
+  { name, states, step, constants }: FlatUpdate<A>,
+  size: number,
+  attrs: A,
+): Dispatch {
+  const { weightDecay, clip, decayed, keepUpdate = false, freezes } = attrs;
+  const count = states.length;
+  const declared = states.map((state, k) =>
+    `@group(0) @binding(${k + 6}) var<storage, read_write> ${state}: array<f32>;`
+  );
+  return {
+    label: name,
+    source: flatUpdateWgsl,
+    constants: {
+      SIZE: size,
+      DECAYED: decayed,
+      CLIPPED: clip > 0,
+      CLIP: float(clip),
+      WEIGHT_DECAY: float(weightDecay),
+      UPDATED: keepUpdate,
+      FREEZES: freezes,
+      ...constants?.(attrs),
+    },
+    code: { STATES: declared.join("\n"), STEP: step },
+    bindings: {
+      0: ["output", 0],
+      1: ["input", 1],
+      2: ["input", count + 3],
+      3: clip > 0 ? ["input", count + 2] : undefined,
+      4: freezes ? ["input", count + 4] : undefined,
+      5: keepUpdate ? ["output", count + 1] : undefined,
+      ...Object.fromEntries(states.map((_, k): [number, Ref] => [k + 6, ["output", k + 1]])),
+    },
+    workgroups: line(size, 64),
+  };
+}
+
+function onHost<A extends FlatUpdateAttrs>(
+  { states, rule }: FlatUpdate<A>,
+  inputs: readonly Values[],
   outputs: readonly Values[],
-  { attrs }: Call<FlatUpdateAttrs>,
-  rule: UpdateRule,
+  { attrs }: Call<A>,
 ): void {
-  const [parameter, mean, update] = outputs as readonly [Floats, Floats, Floats?];
+  const count = states.length;
+  const gradient = inputs[1];
+  const [[squaredNorm], hyper, trained] = inputs.slice(count + 2);
+  const [parameter, ...own] = outputs.slice(0, count + 1) as Floats[];
+  const update = outputs[count + 1] as Floats | undefined;
   const factor = clipFactor(attrs.clip, squaredNorm);
+  const renew = rule(attrs, hyper, parameter, own);
   for (let i = 0; i < parameter.length; i++) {
     const before = parameter[i];
-    if (trained?.[i] !== 0) {
-      [parameter[i], mean[i]] = rule(i, before, gradient[i] * factor, mean[i]);
-    }
+    if (trained?.[i] !== 0) renew(i, gradient[i] * factor);
     if (update) update[i] = parameter[i] - before;
   }
 }
 
-/** Throws a `UserError` at an option that is outside its range; `fractions` are to be in [0, 1). */
+/** What a step takes. */
+export interface FlatUpdateInputs {
+  readonly parameter: Tensor;
+  readonly gradient: Tensor;
+  readonly states: readonly Tensor[];
+  readonly squaredNorm: Tensor;
+  readonly hyper: Tensor;
+  readonly trained: Tensor | undefined;
+}
+
+/** Applies the operation of an optimizer: parameters and states after the step, then the update where it is kept. */
+export function flatUpdate<O extends FlatUpdateOptions>(
+  op: Op<O & FlatUpdateAttrs>,
+  { parameter, gradient, states, squaredNorm, hyper, trained }: FlatUpdateInputs,
+  options: O,
+): readonly Tensor[] {
+  const inputs = [parameter, gradient, ...states, squaredNorm, hyper, ...(trained ? [trained] : [])];
+  return apply(op, inputs, { ...options, freezes: trained !== undefined });
+}
+
+/**
+ * Throws a `UserError` at an option that is outside its range: `fractions` are to be in [0, 1), `sizes`, weightDecay and
+ * clip at least 0.
+ */
 export function checkUpdateOptions(
   op: string,
   parameter: Tensor,
   { weightDecay, clip, decayed }: FlatUpdateOptions,
   fractions: Readonly<Record<string, number>>,
+  sizes: Readonly<Record<string, number>> = {},
 ): void {
   const fail = (name: string, found: number, expected: string): never => {
     throw new UserError(`${op}: ${name} is ${found}, expected ${expected}.`);
@@ -130,7 +185,7 @@ export function checkUpdateOptions(
   for (const [name, value] of Object.entries(fractions)) {
     if (!(value >= 0 && value < 1)) fail(name, value, "a number in [0, 1)");
   }
-  for (const [name, value] of Object.entries({ weightDecay, clip })) {
+  for (const [name, value] of Object.entries({ weightDecay, clip, ...sizes })) {
     if (!(value >= 0 && Number.isFinite(value))) fail(name, value, "a finite number of at least 0");
   }
   const size = sizeOf(parameter);

@@ -1,32 +1,28 @@
 // AdamW, and Adam with it, over flat parameter storage with clipping by the global norm: one kernel for the whole model, in
 // place.
-import { apply, float, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
-import { UserError } from "../../src/errors.ts";
-import { adamwCpu } from "./cpu.ts";
+import { float, type Op, type Tensor } from "../../src/graph/tensor.ts";
+import {
+  checkUpdateOptions,
+  flatUpdate,
+  type FlatUpdateAttrs,
+  flatUpdateOp,
+  type FlatUpdateOptions,
+} from "../flat_update.ts";
+import { adamwRule } from "./cpu.ts";
 import adamwWgsl from "./adamw.wgsl" with { type: "text" };
 
-/** What stays the same through training. */
-export interface AdamwOptions {
+/** What stays the same through training; the decay is decoupled, a fraction of the learning rate, unless `coupled`. */
+export interface AdamwOptions extends FlatUpdateOptions {
   /** Decay of the two moments, each in [0, 1). */
   readonly betas: readonly [number, number];
   /** Added to the denominator. */
   readonly eps: number;
-  /** Weight decay: decoupled, a fraction of the learning rate, or `coupled`. */
-  readonly weightDecay: number;
   /** The decay is a part of the gradient, as torch.optim.Adam has it: g + weightDecay p in the place of g. */
   readonly coupled?: boolean;
-  /** Norm that the whole gradient is clipped to; 0 leaves it alone. */
-  readonly clip: number;
-  /** How many parameters, from the first, decay; the rest do not. */
-  readonly decayed: number;
-  /** Keep what the step adds to each parameter: `AdamwState.update`. */
-  readonly keepUpdate?: boolean;
 }
 
-interface AdamwAttrs extends AdamwOptions {
-  /** Input 6 says which parameters are trained. */
-  readonly freezes: boolean;
-}
+/** Attributes of `adamw`. */
+export interface AdamwAttrs extends AdamwOptions, FlatUpdateAttrs {}
 
 /** The three tensors after a step, in the memory of those before it. */
 export interface AdamwState {
@@ -41,79 +37,21 @@ export interface AdamwState {
 }
 
 /** The operation behind `adamw`: outputs 0, 1 and 2 lie where inputs 0, 2 and 3 were. */
-export const adamwOp: Op<AdamwAttrs> = {
+export const adamwOp: Op<AdamwAttrs> = flatUpdateOp<AdamwAttrs>({
   name: "adamw",
-  inplace: { 0: 0, 1: 2, 2: 3 },
-  infer(inputs, { keepUpdate, freezes }) {
-    const [parameter, , expAvg, expAvgSq, squaredNorm, hyper, trained = parameter] = inputs;
-    const flat = [...inputs.slice(0, 4), trained].every((x) => sizeOf(x) === sizeOf(parameter));
-    if (
-      !flat || inputs.some((x) => x.dtype !== "f32") || inputs.length !== (freezes ? 7 : 6) ||
-      sizeOf(squaredNorm) !== 1 || sizeOf(hyper) !== 4
-    ) {
-      mismatch(
-        "adamw",
-        "parameters, gradient and two moments of one size, a squared norm f32[1] and hyper f32[4]",
-        inputs,
-      );
-    }
-    const written = [parameter, expAvg, expAvgSq, ...(keepUpdate ? [parameter] : [])];
-    return written.map(({ shape, dtype }) => ({ shape, dtype }));
-  },
-  lower({ outputs: [parameter], attrs }) {
-    const { betas: [beta1, beta2], eps, weightDecay, clip, decayed } = attrs;
-    const { keepUpdate = false, coupled = false, freezes } = attrs;
-    const size = sizeOf(parameter);
-    return {
-      dispatches: [{
-        label: "adamw",
-        source: adamwWgsl,
-        constants: {
-          SIZE: size,
-          DECAYED: decayed,
-          CLIPPED: clip > 0,
-          CLIP: float(clip),
-          BETA1: float(beta1),
-          ONE_MINUS_BETA1: float(1 - beta1),
-          BETA2: float(beta2),
-          ONE_MINUS_BETA2: float(1 - beta2),
-          EPS: float(eps),
-          WEIGHT_DECAY: float(weightDecay),
-          COUPLED: coupled,
-          UPDATED: keepUpdate,
-          FREEZES: freezes,
-        },
-        bindings: {
-          0: ["output", 0],
-          1: ["output", 1],
-          2: ["output", 2],
-          3: ["input", 1],
-          4: ["input", 5],
-          5: ["input", 4],
-          6: keepUpdate ? ["output", 3] : undefined,
-          7: freezes ? ["input", 6] : undefined,
-        },
-        workgroups: line(size, 64),
-      }],
-    };
-  },
-  cpu: adamwCpu,
-};
-
-function checkOptions(size: number, { betas, eps, weightDecay, clip, decayed }: AdamwOptions): void {
-  const fail = (name: string, found: unknown, expected: string): never => {
-    throw new UserError(`adamw: ${name} is ${found}, expected ${expected}.`);
-  };
-  if (!betas.every((beta) => beta >= 0 && beta < 1)) {
-    fail("betas", betas.join(" and "), "two numbers in [0, 1)");
-  }
-  for (const [name, value] of Object.entries({ eps, weightDecay, clip })) {
-    if (!(value >= 0 && Number.isFinite(value))) fail(name, value, "a finite number of at least 0");
-  }
-  if (!Number.isInteger(decayed) || decayed < 0 || decayed > size) {
-    fail("decayed", decayed, `a whole number of the ${size} parameters`);
-  }
-}
+  states: ["exp_avg", "exp_avg_sq"],
+  hyper: 4,
+  step: adamwWgsl,
+  constants: ({ betas: [beta1, beta2], eps, coupled = false }) => ({
+    BETA1: float(beta1),
+    ONE_MINUS_BETA1: float(1 - beta1),
+    BETA2: float(beta2),
+    ONE_MINUS_BETA2: float(1 - beta2),
+    EPS: float(eps),
+    COUPLED: coupled,
+  }),
+  rule: adamwRule,
+});
 
 /**
  * One step of AdamW, in place, with the gradient clipped by its global norm first as
@@ -160,9 +98,10 @@ export function adamw(
   options: AdamwOptions,
   trained?: Tensor,
 ): AdamwState {
-  checkOptions(sizeOf(parameter), options);
-  const inputs = [parameter, gradient, expAvg, expAvgSq, squaredNorm, hyper, ...(trained ? [trained] : [])];
-  const [p, m, v, update] = apply(adamwOp, inputs, { ...options, freezes: trained !== undefined });
+  const { betas: [beta1, beta2], eps } = options;
+  checkUpdateOptions("adamw", parameter, options, { beta1, beta2 }, { eps });
+  const inputs = { parameter, gradient, states: [expAvg, expAvgSq], squaredNorm, hyper, trained };
+  const [p, m, v, update] = flatUpdate(adamwOp, inputs, options);
   return { parameter: p, expAvg: m, expAvgSq: v, update };
 }
 

@@ -1,7 +1,8 @@
 // Lion over flat parameter storage, in place: one kernel for the whole model.
-import { apply, float, type Op, type Tensor } from "../../src/graph/tensor.ts";
+import { float, type Op, type Tensor } from "../../src/graph/tensor.ts";
 import {
   checkUpdateOptions,
+  flatUpdate,
   type FlatUpdateAttrs,
   flatUpdateOp,
   type FlatUpdateOptions,
@@ -29,17 +30,19 @@ export interface LionState {
 }
 
 /** The operation behind `lion`: outputs 0 and 1 lie where inputs 0 and 2 were. */
-export const lionOp: Op<LionAttrs> = flatUpdateOp(
-  "lion",
-  lionWgsl,
-  ({ betas: [beta1, beta2] }) => ({
+export const lionOp: Op<LionAttrs> = flatUpdateOp<LionAttrs>({
+  name: "lion",
+  states: ["exp_avg"],
+  hyper: 1,
+  step: lionWgsl,
+  constants: ({ betas: [beta1, beta2] }) => ({
     BETA1: float(beta1),
     ONE_MINUS_BETA1: float(1 - beta1),
     BETA2: float(beta2),
     ONE_MINUS_BETA2: float(1 - beta2),
   }),
-  lionRule,
-);
+  rule: lionRule,
+});
 
 /**
  * One step of Lion, in place, with the gradient clipped by its global norm first:
@@ -84,7 +87,7 @@ export function lion(
 ): LionState {
   const [beta1, beta2] = options.betas;
   checkUpdateOptions("lion", parameter, options, { beta1, beta2 });
-  const inputs = [parameter, gradient, expAvg, squaredNorm, lr, ...(trained ? [trained] : [])];
-  const [p, m, update] = apply(lionOp, inputs, { ...options, freezes: trained !== undefined });
+  const inputs = { parameter, gradient, states: [expAvg], squaredNorm, hyper: lr, trained };
+  const [p, m, update] = flatUpdate(lionOp, inputs, options);
   return { parameter: p, expAvg: m, update };
 }

@@ -1,7 +1,7 @@
 // Muon's two kernels on the host; what lies between them is made of products.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
-import { clipFactor } from "../flat_update.ts";
-import type { DirectionAttrs, StepAttrs } from "./op.ts";
+import { clipFactor, type FlatUpdateAttrs, type UpdateRule } from "../flat_update.ts";
+import type { DirectionAttrs } from "./op.ts";
 
 /** The momentum in place, and the direction: 0 where an element is not chosen. */
 export function directionCpu(
@@ -21,16 +21,10 @@ export function directionCpu(
   }
 }
 
-/** A step along the direction, in place, of the elements that are chosen. */
-export function stepCpu(
-  [, direction, [lr], chosen]: readonly Values[],
-  outputs: readonly Values[],
-  { attrs: { weightDecay } }: Call<StepAttrs>,
-): void {
-  const [parameter, update] = outputs as readonly [Floats, Floats?];
-  for (let i = 0; i < parameter.length; i++) {
-    const before = parameter[i];
-    if (chosen[i] !== 0) parameter[i] = before * (1 - lr * weightDecay) - lr * direction[i];
-    if (update) update[i] = parameter[i] - before;
-  }
+/** A step along the direction, which stands in the gradient's place. */
+export function stepRule({ weightDecay }: FlatUpdateAttrs, [lr]: Values, parameter: Floats): UpdateRule {
+  const decay = 1 - lr * weightDecay;
+  return (i, direction) => {
+    parameter[i] = parameter[i] * decay - lr * direction;
+  };
 }

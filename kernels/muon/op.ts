@@ -4,25 +4,25 @@ import { apply, float, line, mismatch, type Op, sizeOf, type Tensor } from "../.
 import { pack, view } from "../../src/graph/structure.ts";
 import { elementwise } from "../elementwise/op.ts";
 import { max, over, plus, sqrt, times, variable } from "../expression.ts";
-import { checkUpdateOptions } from "../flat_update.ts";
+import {
+  checkUpdateOptions,
+  flatUpdate,
+  type FlatUpdateAttrs,
+  flatUpdateOp,
+  type FlatUpdateOptions,
+} from "../flat_update.ts";
 import { matmul } from "../matmul/op.ts";
 import { sumSquares } from "../reduce/op.ts";
-import { directionCpu, stepCpu } from "./cpu.ts";
+import { directionCpu, stepRule } from "./cpu.ts";
 import directionWgsl from "./direction.wgsl" with { type: "text" };
 import stepWgsl from "./step.wgsl" with { type: "text" };
 
-/** What stays the same through training. */
-export interface MuonOptions {
+/** What stays the same through training; the decay is decoupled, a fraction of the learning rate. */
+export interface MuonOptions extends Omit<FlatUpdateOptions, "decayed"> {
   /** Share of the last direction that a step keeps, in [0, 1). */
   readonly momentum: number;
   /** The direction is where the momentum will be, momentum m + (1 - momentum) g, in the place of m. */
   readonly nesterov: boolean;
-  /** Decoupled weight decay, a fraction of the learning rate. */
-  readonly weightDecay: number;
-  /** Norm that the whole gradient is clipped to; 0 leaves it alone. */
-  readonly clip: number;
-  /** Keep what the step adds to each parameter: `MuonState.update`. */
-  readonly keepUpdate?: boolean;
 }
 
 /** A matrix in flat storage. */
@@ -45,9 +45,6 @@ export interface MuonState {
 
 /** Attributes of the momentum and the direction. */
 export type DirectionAttrs = Pick<MuonOptions, "momentum" | "nesterov" | "clip">;
-
-/** Attributes of the step. */
-export type StepAttrs = Pick<MuonOptions, "weightDecay" | "keepUpdate">;
 
 /** From gradient and momentum to the new momentum, in place, and the direction. */
 export const muonDirectionOp: Op<DirectionAttrs> = {
@@ -89,36 +86,13 @@ export const muonDirectionOp: Op<DirectionAttrs> = {
 };
 
 /** A step along a direction, in place. */
-export const muonStepOp: Op<StepAttrs> = {
+export const muonStepOp: Op<FlatUpdateAttrs> = flatUpdateOp({
   name: "muon_step",
-  inplace: { 0: 0 },
-  infer(inputs, { keepUpdate }) {
-    const [parameter, direction, lr, chosen] = inputs;
-    const flat = [direction, chosen].every((x) => sizeOf(x) === sizeOf(parameter));
-    if (!flat || sizeOf(lr) !== 1 || inputs.some((x) => x.dtype !== "f32")) {
-      mismatch("muon", "parameters, direction and choice of one size, and a rate f32[1]", inputs);
-    }
-    return [parameter, ...(keepUpdate ? [parameter] : [])].map(({ shape, dtype }) => ({ shape, dtype }));
-  },
-  lower({ outputs: [parameter], attrs: { weightDecay, keepUpdate = false } }) {
-    return {
-      dispatches: [{
-        label: "muon step",
-        source: stepWgsl,
-        constants: { SIZE: sizeOf(parameter), WEIGHT_DECAY: float(weightDecay), UPDATED: keepUpdate },
-        bindings: {
-          0: ["output", 0],
-          1: ["input", 1],
-          2: ["input", 2],
-          3: ["input", 3],
-          4: keepUpdate ? ["output", 1] : undefined,
-        },
-        workgroups: line(sizeOf(parameter), 64),
-      }],
-    };
-  },
-  cpu: stepCpu,
-};
+  states: [],
+  hyper: 1,
+  step: stepWgsl,
+  rule: stepRule,
+});
 
 /** Of Jordan et al.: steep at 0, so that five rounds suffice; singular values end between about 0.7 and 1.2. */
 const [A, B, C] = [3.4445, -4.775, 2.0315];
@@ -205,12 +179,15 @@ export function muon(
   matrices: readonly MatrixSlot[],
   options: MuonOptions,
 ): MuonState {
-  checkUpdateOptions("muon", parameter, { ...options, decayed: 0 }, { momentum: options.momentum });
+  const all = { ...options, decayed: sizeOf(parameter) };
+  checkUpdateOptions("muon", parameter, all, { momentum: options.momentum });
   const [mean, direction] = apply(muonDirectionOp, [gradient, momentum, squaredNorm, chosen], options);
   const made = matrices.map(({ offset, shape }) => {
     return orthogonalised(view(direction, shape, offset), 0.2 * Math.sqrt(Math.max(...shape)));
   });
   const whole = pack(made, matrices.map(({ offset }) => offset), sizeOf(parameter));
-  const [after, update] = apply(muonStepOp, [parameter, whole, lr, chosen], options);
+  const inputs = { parameter, gradient: whole, states: [], squaredNorm, hyper: lr, trained: chosen };
+  // The gradient has been clipped: a direction has a size of its own.
+  const [after, update] = flatUpdate(muonStepOp, inputs, { ...all, clip: 0 });
   return { parameter: after, momentum: mean, update };
 }

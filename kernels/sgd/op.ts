@@ -1,7 +1,8 @@
 // Stochastic gradient descent with momentum over flat parameter storage, in place: one kernel for the whole model.
-import { apply, float, type Op, type Tensor } from "../../src/graph/tensor.ts";
+import { float, type Op, type Tensor } from "../../src/graph/tensor.ts";
 import {
   checkUpdateOptions,
+  flatUpdate,
   type FlatUpdateAttrs,
   flatUpdateOp,
   type FlatUpdateOptions,
@@ -31,12 +32,14 @@ export interface SgdState {
 }
 
 /** The operation behind `sgd`: outputs 0 and 1 lie where inputs 0 and 2 were. */
-export const sgdOp: Op<SgdAttrs> = flatUpdateOp(
-  "sgd",
-  sgdWgsl,
-  ({ momentum, nesterov = false }) => ({ MOMENTUM: float(momentum), NESTEROV: nesterov }),
-  sgdRule,
-);
+export const sgdOp: Op<SgdAttrs> = flatUpdateOp<SgdAttrs>({
+  name: "sgd",
+  states: ["momentum"],
+  hyper: 1,
+  step: sgdWgsl,
+  constants: ({ momentum, nesterov = false }) => ({ MOMENTUM: float(momentum), NESTEROV: nesterov }),
+  rule: sgdRule,
+});
 
 /**
  * One step of stochastic gradient descent, in place, with the gradient clipped by its global norm first:
@@ -80,7 +83,7 @@ export function sgd(
   trained?: Tensor,
 ): SgdState {
   checkUpdateOptions("sgd", parameter, options, { momentum: options.momentum });
-  const inputs = [parameter, gradient, momentum, squaredNorm, lr, ...(trained ? [trained] : [])];
-  const [p, m, update] = apply(sgdOp, inputs, { ...options, freezes: trained !== undefined });
+  const inputs = { parameter, gradient, states: [momentum], squaredNorm, hyper: lr, trained };
+  const [p, m, update] = flatUpdate(sgdOp, inputs, options);
   return { parameter: p, momentum: m, update };
 }

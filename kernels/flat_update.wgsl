@@ -1,0 +1,41 @@
+// One step of an optimizer over flat storage, in place, an element an invocation: the gradient is clipped by the global
+// norm, what stands still is left alone, what is added is kept. STEP is the optimizer's own: it makes `after` of `before`
+// and `g`, and renews its states. What is the same for all elements is computed again by each: measured on a software
+// adapter, several elements an invocation were no faster.
+@group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
+@group(0) @binding(1) var<storage, read> gradient: array<f32>;
+@group(0) @binding(2) var<storage, read> hyper: array<f32>;
+//! if CLIPPED
+@group(0) @binding(3) var<storage, read> squared_norm: array<f32>;
+//! end
+//! if FREEZES
+@group(0) @binding(4) var<storage, read> trained: array<f32>;
+//! end
+//! if UPDATED
+@group(0) @binding(5) var<storage, read_write> update: array<f32>;
+//! end
+//! insert STATES
+
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let i = id.y * groups.x * 64u + id.x;
+  if (i >= SIZE) { return; }
+//! if FREEZES
+  if (trained[i] == 0f) {
+//! if UPDATED
+    update[i] = 0f;
+//! end
+    return;
+  }
+//! end
+  var g = gradient[i];
+//! if CLIPPED
+  g *= min(1f, CLIP / (sqrt(squared_norm[0]) + 1e-6f));
+//! end
+  let before = parameter[i];
+//! insert STEP
+  parameter[i] = after;
+//! if UPDATED
+  update[i] = after - before;
+//! end
+}
