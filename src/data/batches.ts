@@ -106,11 +106,11 @@ function writeWindow(tokens: Uint32Array, start: number, context: number, into: 
   into.targets.set(tokens.subarray(start + 1, start + 1 + context), row * context);
 }
 
-/** @internal A list cut by order into train, val and test; throws UserError at fractions out of range. */
-export function cutSplits<T extends Uint32Array | readonly Uint32Array[]>(
-  all: T,
-  { val, test }: TextSourceOptions["split"],
-): Record<string, T> {
+/** What is cut into splits: tokens, samples of text or tokens, a text. */
+type Cut = Uint32Array | string | readonly (Uint32Array | string)[];
+
+/** Tokens, samples or a text cut by order into train, val and test; throws UserError at fractions out of range. */
+function cutSplits<T extends Cut>(all: T, { val, test }: TextSourceOptions["split"]): Record<string, T> {
   for (const [name, fraction] of Object.entries({ val, test })) {
     if (!(fraction >= 0 && fraction < 1)) {
       throw new UserError(
@@ -126,7 +126,11 @@ export function cutSplits<T extends Uint32Array | readonly Uint32Array[]>(
     );
   }
   // The slack gives 91 where 100 (1 - 0.02 - 0.07) is a hair below 91 in floating point.
-  const boundary = (fraction: number) => Math.floor(all.length * fraction + 1e-6);
+  const boundary = (fraction: number) => {
+    const at = Math.floor(all.length * fraction + 1e-6);
+    // A character of two units goes to the later split.
+    return typeof all === "string" && all.codePointAt(at - 1)! > 0xffff ? at - 1 : at;
+  };
   const trainEnd = boundary(1 - val - test);
   const testStart = boundary(1 - test);
   const part = (from: number, to?: number) => {
@@ -138,8 +142,8 @@ export function cutSplits<T extends Uint32Array | readonly Uint32Array[]>(
   return splits;
 }
 
-/** @internal The splits of a text or of samples: cut from it, or given apart. */
-export function splitsOf<T extends Uint32Array | readonly Uint32Array[]>(
+/** @internal The splits of tokens, of samples or of a text: cut by order, or given apart. */
+export function splitsOf<T extends Cut>(
   all: T,
   { val, test }: TextSourceOptions["split"],
   given: { val?: T; test?: T } = {},

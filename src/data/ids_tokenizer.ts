@@ -42,9 +42,12 @@ export function idsTokenizer(size: number): Tokenizer {
   };
 }
 
-/** The tokenizer of ids that has room for those of a text. */
-export function idsTokenizerOf(text: string): Tokenizer {
-  return idsTokenizer(idsTokenizer(2 ** 32).encode(text).reduce((most, id) => Math.max(most, id), 0) + 1);
+/** The tokenizer of ids that has room for those of some texts. */
+export function idsTokenizerOf(texts: readonly string[]): Tokenizer {
+  const { encode } = idsTokenizer(2 ** 32);
+  let most = 0;
+  for (const text of texts) encode(text).forEach((id) => most = Math.max(most, id));
+  return idsTokenizer(most + 1);
 }
 
 /** The tokenizer that a parsed tokenizer.json of kind "ids" describes. */

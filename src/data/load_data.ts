@@ -1,8 +1,8 @@
 // From the section `data` of a configuration to batches: which text or task, which tokenizer, which source.
 import { suggestion, UserError } from "../errors.ts";
-import { type Source, textSource, type TextSourceOptions, unigramEntropy } from "./batches.ts";
+import { type Source, splitsOf, textSource, type TextSourceOptions, unigramEntropy } from "./batches.ts";
 import { CATALOGUE, type LoadedText, loadText } from "./corpora.ts";
-import { samplesOf, sampleSource } from "./sample_batches.ts";
+import { joined, samplesOf, sampleSource } from "./sample_batches.ts";
 import { type Task, taskTokenizer } from "./synthetic.ts";
 import { taskSource } from "./task_batches.ts";
 import { loadTasks } from "./task_files.ts";
@@ -38,7 +38,7 @@ export interface LoadedData {
   readonly tokenizer: Tokenizer;
   /** Its batches. */
   readonly source: Source;
-  /** Entropy of the token frequencies of a text, in nats. */
+  /** Entropy of the token frequencies of a text's train split, in nats. */
   readonly unigramNats: number | undefined;
 }
 
@@ -58,16 +58,34 @@ async function taskData(
       `tokenizer.${key}: ${what} needs a text, data.source ${task.name} is a synthetic task.`,
     );
   }
-  const tokenizer = given ?? (wanted.kind === "char" ? taskTokenizer(task) : await makeTokenizer(wanted, ""));
+  const { kind, unknown } = wanted;
+  const tokenizer = given ??
+    (kind === "char" ? taskTokenizer(task, { unknown }) : await makeTokenizer(wanted, []));
   const source = taskSource(task, tokenizer, { ...sizes, answerOnly: data.answer_only });
   return { tokenizer, source, unigramNats: undefined };
 }
 
-/** The texts of the splits that have files of their own. */
-async function splitTexts({ split_files }: DataOptions): Promise<{ val?: LoadedText; test?: LoadedText }> {
+/**
+ * The texts of each split, its samples or one. They are cut before they are tokens: what a tokenizer learns from the train
+ * split knows nothing of the others, and these are the same whatever the tokenizer. But ids are cut as tokens, not to cut
+ * a number in two.
+ */
+async function splitTexts(data: DataOptions, areIds: boolean): Promise<Record<string, readonly string[]>> {
+  const { cache, sample, split, split_files } = data;
   const load = async (files: readonly string[]) => files.length > 0 ? await loadText({ files }) : undefined;
-  return { val: await load(split_files.val), test: await load(split_files.test) };
+  const main = await load(data.files) ?? await loadText({ source: data.source, cache });
+  const [val, test] = [await load(split_files.val), await load(split_files.test)];
+  if (sample !== null) {
+    const samples = (text: LoadedText) => samplesOf(text.files, sample);
+    return splitsOf(samples(main), split, { val: val && samples(val), test: test && samples(test) });
+  }
+  const uncut = { val: 0, test: 0 };
+  const texts = splitsOf(main.text, areIds ? uncut : split, { val: val?.text, test: test?.text });
+  return mapped(texts, (text) => [text]);
 }
+
+const mapped = <T, U>(record: Readonly<Record<string, T>>, change: (value: T) => U): Record<string, U> =>
+  Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
 
 async function textData(
   data: DataOptions,
@@ -75,25 +93,20 @@ async function textData(
   sizes: DataSizes,
   given?: Tokenizer,
 ): Promise<LoadedData> {
-  const { cache, sample, split, sampling } = data;
-  const main = await loadText({
-    ...(data.files.length ? { files: data.files } : { source: data.source }),
-    cache,
-  });
-  const { val, test } = await splitTexts(data);
-  const whole = [main, val, test].map((text) => text?.text ?? "").join("");
-  const tokenizer = given ?? await makeTokenizer(wanted, whole);
-  const options = { ...sizes, split, sampling };
-  const ids = tokenizer.encode(main.text);
-  const encoded = (text?: LoadedText) => text && tokenizer.encode(text.text);
-  const samples = (text: LoadedText) => samplesOf(text.files, sample!).map((one) => tokenizer.encode(one));
-  const source = sample === null
-    ? textSource(ids, { ...options, given: { val: encoded(val), test: encoded(test) } })
-    : sampleSource(samples(main), {
+  const areIds = wanted.kind === "ids" || given?.kind === "ids";
+  const texts = await splitTexts(data, areIds);
+  const { train, ...others } = texts;
+  const tokenizer = given ?? await makeTokenizer(wanted, train, Object.values(others).flat());
+  const { train: own, val, test } = mapped(texts, (all) => all.map((text) => tokenizer.encode(text)));
+  const options = { ...sizes, sampling: data.sampling };
+  const source = data.sample === null
+    ? textSource(own[0], {
       ...options,
-      given: { val: val && samples(val), test: test && samples(test) },
-    });
-  return { tokenizer, source, unigramNats: unigramEntropy(ids) };
+      split: areIds ? data.split : { val: 0, test: 0 },
+      given: { val: val?.[0], test: test?.[0] },
+    })
+    : sampleSource(own, { ...options, split: { val: 0, test: 0 }, given: { val, test } });
+  return { tokenizer, source, unigramNats: unigramEntropy(joined(own)) };
 }
 
 /**

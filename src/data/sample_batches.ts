@@ -46,19 +46,28 @@ interface Rows {
   readonly counts: number[];
 }
 
-function rowsOf(samples: readonly Uint32Array[], context: number): Rows {
+/** @internal Samples one after another. */
+export function joined(samples: readonly Uint32Array[]): Uint32Array {
   const tokens = new Uint32Array(samples.reduce((sum, { length }) => sum + length, 0));
-  const [starts, counts]: [number[], number[]] = [[], []];
   let at = 0;
   for (const sample of samples) {
     tokens.set(sample, at);
+    at += sample.length;
+  }
+  return tokens;
+}
+
+function rowsOf(samples: readonly Uint32Array[], context: number): Rows {
+  const [starts, counts]: [number[], number[]] = [[], []];
+  let at = 0;
+  for (const sample of samples) {
     for (let from = 0; from < sample.length - 1; from += context) {
       starts.push(at + from);
       counts.push(Math.min(context, sample.length - 1 - from));
     }
     at += sample.length;
   }
-  return { tokens, starts, counts };
+  return { tokens: joined(samples), starts, counts };
 }
 
 /** The padding is the row's last token again: any id would do, for nothing looks ahead. */

@@ -4,7 +4,7 @@ import { type RandomStream, randomStream } from "../../kernels/random/threefry.t
 import { suggestion, UserError } from "../errors.ts";
 import { charTokenizer } from "./char_tokenizer.ts";
 import { TASKS } from "./tasks.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import type { Tokenizer, UnknownPolicy } from "./tokenizer.ts";
 
 /** One sample: a question and its answer in one text. */
 export interface Sample {
@@ -91,6 +91,7 @@ export function drawSample(task: Task, seed: number, index: number, split: TaskS
  * The tokenizer of a task: its alphabet, and the newline that ends a sample and pads a row.
  *
  * @param task the generator
+ * @param options `unknown`: what any other character becomes, "error" unless told
  *
  * @example
  * ```ts
@@ -98,6 +99,6 @@ export function drawSample(task: Task, seed: number, index: number, split: TaskS
  * taskTokenizer(findTask("copy")).size; // 65: [a-zA-Z0-9], space, colon, newline
  * ```
  */
-export function taskTokenizer(task: Task): Tokenizer {
-  return charTokenizer(task.alphabet + "\n");
+export function taskTokenizer(task: Task, options: { unknown?: UnknownPolicy } = {}): Tokenizer {
+  return charTokenizer(task.alphabet + "\n", options);
 }

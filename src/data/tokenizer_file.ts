@@ -96,31 +96,40 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
 }
 
 /**
- * The tokenizer that a configuration asks for, of a text: trained on it, or cropped to it.
+ * The tokenizer that a configuration asks for, of some texts. Byte-pair encoding learns from the train split alone;
+ * characters, ids and `crop` take in what any text has, so that every split can be encoded.
  *
  * @param options the section `tokenizer`
- * @param text the corpus
- * @throws UserError where the text is empty, or a tokenizer.json cannot be read or is none
+ * @param train the texts of the train split
+ * @param others those of the other splits
+ * @throws UserError where there is no text to be learnt from, or a tokenizer.json cannot be read or is none
  *
  * @example
  * ```ts
  * import { loadConfig, makeTokenizer } from "../../mod.ts";
  * const { tokenizer } = await loadConfig("default", ["tokenizer.kind=gpt2", "tokenizer.crop=true"]);
- * (await makeTokenizer(tokenizer, "the cat and the hat")).size; // 5
+ * (await makeTokenizer(tokenizer, ["the cat", "and the hat"])).size; // 5
  * ```
  */
-export async function makeTokenizer(options: TokenizerOptions, text: string): Promise<Tokenizer> {
+export async function makeTokenizer(
+  options: TokenizerOptions,
+  train: readonly string[],
+  others: readonly string[] = [],
+): Promise<Tokenizer> {
   const { kind, unknown, size, file, crop } = options;
-  const whole = kind === "char"
-    ? charTokenizer(text, { unknown })
-    : kind === "byte"
+  const all = [...train, ...others];
+  if (kind === "char") return charTokenizer(all.join(""), { unknown });
+  const whole = kind === "byte"
     ? byteTokenizer()
     : kind === "bpe"
-    ? bpeTokenizer(text, { size })
+    ? bpeTokenizer(train.join(""), { size })
     : kind === "gpt2"
     ? gpt2Tokenizer()
     : kind === "ids"
-    ? idsTokenizerOf(text)
+    ? idsTokenizerOf(all)
     : await readTokenizer(file ?? "tokenizer.json");
-  return crop && kind !== "char" ? cropTokenizer(whole, whole.encode(text), { unknown }) : whole;
+  if (!crop) return whole;
+  const used = new Set<number>();
+  for (const text of all) whole.encode(text).forEach((id) => used.add(id));
+  return cropTokenizer(whole, used, { unknown });
 }
