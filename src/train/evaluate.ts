@@ -25,6 +25,8 @@ export interface Evaluated {
 
 /** How well answers were found, each token from all that is right before it: what greedy generation would write. */
 export interface AnswerScore {
+  /** Cross-entropy of the answers' tokens in nats a token. */
+  readonly loss: number;
   /** Share of the answers' tokens that the most likely one is. */
   readonly accuracy: number;
   /** Share of answers all of whose tokens are. */
@@ -46,8 +48,8 @@ export function scoresAnswers(source: Source, { eval: { split } }: Config): bool
 export async function evaluator(device: Device, experiment: Experiment): Promise<Evaluator> {
   const { config, architecture, layout, source } = experiment;
   const split = source.evaluation(config.eval.split);
-  const hits = scoresAnswers(source, config);
-  const { graph, table } = evaluationGraph(architecture, layout, config.train.batch, { hits });
+  const tokens = scoresAnswers(source, config);
+  const { graph, table } = evaluationGraph(architecture, layout, config.train.batch, { tokens });
   const program = await device.compile(graph);
   const count = config.eval.batches === 0 ? split.count : Math.min(config.eval.batches, split.count);
   const indices = Array.from({ length: count }, (_, i) => Math.floor(i * split.count / count));
@@ -59,14 +61,15 @@ export async function evaluator(device: Device, experiment: Experiment): Promise
 
 /** Adds up answers, a row of `context` tokens each. */
 function scorer(context: number) {
-  let [tokens, right, samples, exact] = [0, 0, 0, 0];
+  let [loss, tokens, right, samples, exact] = [0, 0, 0, 0, 0];
   return {
-    add(answers: Uint8Array, hits: Values): void {
+    add(answers: Uint8Array, losses: Values, hits: Values): void {
       for (let row = 0; row < answers.length; row += context) {
         let [all, found] = [0, 0];
         for (let i = row; i < row + context; i++) {
           all += answers[i];
           found += answers[i] * hits[i];
+          loss += answers[i] * losses[i];
         }
         tokens += all;
         right += found;
@@ -75,7 +78,7 @@ function scorer(context: number) {
         if (found === all) exact++;
       }
     },
-    score: (): AnswerScore => ({ accuracy: right / tokens, exact: exact / samples }),
+    score: (): AnswerScore => ({ loss: loss / tokens, accuracy: right / tokens, exact: exact / samples }),
   };
 }
 
@@ -107,8 +110,11 @@ async function run(
       const { answers: marks } = batches[slot];
       if (!marks) return;
       answers ??= scorer(context);
-      const at = slot * table.width + table.columns.hits;
-      answers.add(marks, values.subarray(at, at + marks.length));
+      const vector = (name: string) => {
+        const at = slot * table.width + table.columns[name];
+        return values.subarray(at, at + marks.length);
+      };
+      answers.add(marks, vector("losses"), vector("hits"));
     });
   }
   const mean = loss / tokens;

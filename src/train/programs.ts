@@ -25,9 +25,6 @@ import {
 /** Rows of the tables that steps and evaluation batches write their numbers into before the host reads them. */
 export const WINDOW = 64;
 
-/** Numbers of a row: each scalar has an aligned place of its own, so that its kernel writes there. */
-const place = (i: number): number => i * ALIGN;
-
 /** A table on the device, one row a step, and what its rows hold. */
 export interface Table {
   /** Name of the device's state that holds it. */
@@ -38,23 +35,23 @@ export interface Table {
   readonly columns: Readonly<Record<string, number>>;
 }
 
-/** A row of numbers, each in its place; the last may be a vector. */
+/** A row of scalars and vectors, each in an aligned place of its own, so that its kernel writes there. */
 function recordRow(
   name: string,
-  scalars: Readonly<Record<string, Tensor>>,
+  parts: Readonly<Record<string, Tensor>>,
 ): { effect: Tensor; table: Table } {
-  const names = Object.keys(scalars);
-  const width = Math.ceil((place(names.length - 1) + sizeOf(scalars[names[names.length - 1]])) / ALIGN) *
-    ALIGN;
-  const row = pack(names.map((key) => scalars[key]), names.map((_, i) => place(i)), width);
+  const columns: Record<string, number> = {};
+  let width = 0;
+  for (const [key, part] of Object.entries(parts)) {
+    columns[key] = width;
+    width += Math.ceil(sizeOf(part) / ALIGN) * ALIGN;
+  }
+  const row = pack(Object.values(parts), Object.values(columns), width);
   const effect = record(state(name, [WINDOW, width]), row, input("slot", [1], "u32"));
-  return {
-    effect,
-    table: { name, width, columns: Object.fromEntries(names.map((key, i) => [key, place(i)])) },
-  };
+  return { effect, table: { name, width, columns } };
 }
 
-/** The first `count` rows of a table, read from the device, as records of numbers by name. */
+/** The first `count` rows of a table, read from the device, as records of numbers by name; of a vector the first. */
 export function rowsOf({ width, columns }: Table, values: Values, count: number): Record<string, number>[] {
   return Array.from({ length: count }, (_, row) => {
     return Object.fromEntries(
@@ -211,21 +208,25 @@ export function stepFeeds(
 }
 
 /**
- * One evaluation batch: a row of the table "evaluation" (mean loss, valid targets, correct ones). With `hits`, whether
- * each token was right follows, in the columns from `hits` on.
+ * One evaluation batch: a row of the table "evaluation" (mean loss, valid targets, correct ones). With `tokens`, the loss of
+ * each token and whether it was right follow, in the columns from `losses` and `hits` on.
  */
 export function evaluationGraph(
   architecture: Architecture,
   layout: Layout,
   batch: number,
-  { hits = false }: { hits?: boolean } = {},
+  { tokens = false }: { tokens?: boolean } = {},
 ): StepGraph {
   const ids = input("ids", [batch, architecture.context], "u32");
   const targets = input("targets", [batch * architecture.context], "u32");
   const found = lossOf(architecture, ids, targets, flat(layout), layout);
-  const { loss, valid, correct } = found;
-  const scalars = { loss, valid, correct };
-  const { effect, table } = recordRow("evaluation", hits ? { ...scalars, hits: found.hits } : scalars);
+  const { loss, valid, correct, losses, hits } = found;
+  const { effect, table } = recordRow("evaluation", {
+    loss,
+    valid,
+    correct,
+    ...(tokens ? { losses, hits } : {}),
+  });
   return { graph: { effects: [effect] }, table };
 }
 

@@ -69,7 +69,10 @@ async function evaluateNow(
     accuracy,
     tokens,
   };
-  if (answer) Object.assign(state.last, { answer_accuracy: answer.accuracy, exact_match: answer.exact });
+  if (answer) {
+    const { loss: answer_loss, accuracy: answer_accuracy, exact: exact_match } = answer;
+    Object.assign(state.last, { answer_loss, answer_accuracy, exact_match });
+  }
   if (source.floorNats !== undefined && config.eval.split === "val") {
     state.last.entropy_floor = source.floorNats;
   }

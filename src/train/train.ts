@@ -66,8 +66,11 @@ export function costOf(model: Model & Partial<Experiment>, target?: Target): Cos
   const steps = [...stepGraphs(model).values()].map(({ graph }) => plan(graph, target));
   const step = steps.at(-1)!;
   const sum = (of: (p: Plan) => number) => steps.reduce((total, p) => total + of(p), 0);
-  const hits = model.source !== undefined && scoresAnswers(model.source, config);
-  const evaluation = plan(evaluationGraph(architecture, layout, config.train.batch, { hits }).graph, target);
+  const tokens = model.source !== undefined && scoresAnswers(model.source, config);
+  const evaluation = plan(
+    evaluationGraph(architecture, layout, config.train.batch, { tokens }).graph,
+    target,
+  );
   const parameters = 4 * layout.size;
   const optimizer = optimizerStates(config.optimizer, layout).length * parameters;
   const activations = sum(({ memory }) => memory.activations) + evaluation.memory.activations;

@@ -4,7 +4,7 @@ import { resolveConfig } from "../../src/config/mod.ts";
 import { cpuDevice } from "../../src/device/mod.ts";
 import { evaluator, initialise, logitsGraph, prepare } from "../../src/train/mod.ts";
 
-Deno.test("answer accuracy and exact match are those of the largest logits at the answers", async () => {
+Deno.test("loss, accuracy and exact match of answers are those of the largest logits at the answers", async () => {
   const raw = {
     data: { source: "modular_addition" },
     model: { context: 8, dim: 16, layers: 1, heads: 2 },
@@ -17,10 +17,10 @@ Deno.test("answer accuracy and exact match are those of the largest logits at th
   using device = cpuDevice();
   await initialise(device, layout, config.seed);
   using evaluation = await evaluator(device, experiment);
-  const { answer, accuracy } = await evaluation.evaluate();
+  const { answer, accuracy, loss: whole } = await evaluation.evaluate();
   using program = await device.compile(logitsGraph(architecture, layout, 12, 8));
   const pass = source.evaluation("val");
-  let [tokens, right, samples, exact, all, allRight] = [0, 0, 0, 0, 0, 0];
+  let [nats, tokens, right, samples, exact, all, allRight] = [0, 0, 0, 0, 0, 0, 0];
   for (let i = 0; i < pass.count; i++) {
     const { ids, targets, answers } = pass.batch(i);
     program.run({ ids });
@@ -35,7 +35,9 @@ Deno.test("answer accuracy and exact match are those of the largest logits at th
           all++;
           if (hit) allRight++;
         }
-        if (answers![at]) hits.push(hit);
+        if (!answers![at]) continue;
+        hits.push(hit);
+        nats += Math.log(own.reduce((sum, x) => sum + Math.exp(x), 0)) - own[targets[at]];
       }
       tokens += hits.length;
       right += hits.filter(Boolean).length;
@@ -44,7 +46,11 @@ Deno.test("answer accuracy and exact match are those of the largest logits at th
     }
   }
   assert.deepEqual([tokens, samples], [768, 256]);
-  assert.deepEqual(answer, { accuracy: right / tokens, exact: exact / samples });
+  const { loss, ...scores } = answer!;
+  assert.deepEqual(scores, { accuracy: right / tokens, exact: exact / samples });
+  // Losses near 2.5 are float32: 2e-7 of them, and their mean is better.
+  assert.ok(Math.abs(loss - nats / tokens) < 1e-6, `${loss}, by hand ${nats / tokens}`);
+  assert.ok(Math.abs(loss - whole) > 1e-4, "the loss of all tokens is another");
   assert.equal(accuracy, allRight / all);
   // A model that has learnt nothing is right now and then, or the comparison shows nothing.
   assert.ok(right > 0 && right < tokens);
