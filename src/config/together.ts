@@ -46,6 +46,16 @@ function decayOutlastsWarmup({ schedule: { name, warmup, steps } }: Config): Con
   };
 }
 
+// Else a learning rate that was lowered for a fine-tuning would rise instead of falling.
+function ratesFall({ optimizer: { lr }, schedule: { name, min_lr } }: Config): Conflict | undefined {
+  if (name === "constant" || min_lr <= lr) return undefined;
+  return {
+    key: "schedule.min_lr",
+    keys: ["schedule.min_lr", "optimizer.lr"],
+    message: `${min_lr} is above optimizer.lr ${lr}; expected at most as much.`,
+  };
+}
+
 function tokenizerHasItsFile({ tokenizer: { kind, file } }: Config): Conflict | undefined {
   if ((kind === "huggingface") === (file !== null)) return undefined;
   const message = file === null
@@ -62,6 +72,7 @@ export function firstConflict(config: Config): Conflict | undefined {
       splitsLeaveText,
       evaluatedSplitExists,
       decayOutlastsWarmup,
+      ratesFall,
       tokenizerHasItsFile,
     ]
   ) {

@@ -6,7 +6,7 @@ export interface Schedule {
   readonly name: "cosine" | "constant" | "linear" | "cyclic" | "plateau" | "rsqrt";
   /** Highest learning rate. */
   readonly lr: number;
-  /** Lowest learning rate after the warmup; not of "constant". */
+  /** Lowest learning rate after the warmup, `lr` where that is lower; not of "constant". */
   readonly min_lr: number;
   /** Steps of linear warmup. */
   readonly warmup: number;
@@ -44,6 +44,7 @@ export interface Schedule {
  */
 export function learningRate(schedule: Schedule, step: number): number {
   const { name, lr, min_lr, warmup, steps, cycle = 100, factor = 0.5, reductions = 0 } = schedule;
+  // A lowest rate above the highest raises nothing.
   const least = Math.min(min_lr, lr);
   const highest = name === "plateau" ? Math.max(least, lr * factor ** reductions) : lr;
   if (step < warmup) return highest * (step + 1) / (warmup + 1);
@@ -53,12 +54,12 @@ export function learningRate(schedule: Schedule, step: number): number {
     case "plateau":
       return highest;
     case "cyclic":
-      return min_lr + (lr - min_lr) * Math.abs(1 - 2 * (since % cycle) / cycle);
+      return least + (lr - least) * Math.abs(1 - 2 * (since % cycle) / cycle);
     case "rsqrt":
       return Math.max(least, lr * Math.sqrt(Math.max(warmup, 1) / (Math.max(warmup, 1) + since)));
   }
-  if (step >= steps) return min_lr;
+  if (step >= steps) return least;
   const progress = since / (steps - warmup);
-  if (name === "linear") return min_lr + (lr - min_lr) * (1 - progress);
-  return min_lr + 0.5 * (1 + Math.cos(Math.PI * progress)) * (lr - min_lr);
+  if (name === "linear") return least + (lr - least) * (1 - progress);
+  return least + 0.5 * (1 + Math.cos(Math.PI * progress)) * (lr - least);
 }

@@ -268,6 +268,15 @@ Deno.test("a cosine of its own length must outlast the warmup, a short run need 
   assert.equal(resolve("train: { steps: 10 }").schedule.warmup, 100);
 });
 
+Deno.test("a learning rate below the lowest one is refused where the schedule has one", () => {
+  assert.equal(
+    message("{}", "optimizer.lr=1e-5"),
+    "override optimizer.lr=1e-5: schedule.min_lr: 0.0001 is above optimizer.lr 0.00001; expected at most as much.",
+  );
+  assert.equal(resolve("{ optimizer: { lr: 1e-4 } }").schedule.min_lr, 1e-4);
+  assert.equal(resolve("{ optimizer: { lr: 1e-5 }, schedule: { name: constant } }").optimizer.lr, 1e-5);
+});
+
 Deno.test("an attention bias goes with sigmoid only", () => {
   assert.match(
     message("model: { block: { attention: { bias: -3 } } }"),

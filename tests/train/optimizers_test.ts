@@ -209,7 +209,9 @@ Deno.test("learningRate() of every schedule is its formula, continuous where the
   near(rate("rsqrt", 40), 0.5);
   near(rate("rsqrt", 3, { warmup: 0 }), 0.5);
   assert.equal(rate("rsqrt", 1e6), 0.1);
-  assert.equal(rate("rsqrt", 1e6, { min_lr: 5 }), 1, "a lowest rate above the highest raises nothing");
+  for (const name of ["cosine", "linear", "cyclic", "plateau", "rsqrt"] as const) {
+    for (const step of [10, 60, 65, 110, 1e6]) near(rate(name, step, { min_lr: 5, reductions: 3 }), 1);
+  }
   near(rate("plateau", 50, { reductions: 2, factor: 0.5 }), 0.25);
   near(rate("plateau", 4, { reductions: 1, factor: 0.5 }), 0.5 * 5 / 11);
   assert.equal(rate("plateau", 50, { reductions: 9 }), 0.1);
