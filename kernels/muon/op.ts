@@ -1,7 +1,7 @@
 // Muon over flat parameter storage, in place: the momentum of each matrix made orthogonal by a few products, and a step
 // along it. A kernel before and one after; between them each matrix goes its own way.
 import { apply, float, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
-import { pack, view } from "../../src/graph/structure.ts";
+import { ALIGN, pack, reshape, view } from "../../src/graph/structure.ts";
 import { elementwise } from "../elementwise/op.ts";
 import { max, over, plus, sqrt, times, variable } from "../expression.ts";
 import {
@@ -98,6 +98,28 @@ export const muonStepOp: Op<FlatUpdateAttrs> = flatUpdateOp({
 const [A, B, C] = [3.4445, -4.775, 2.0315];
 const ROUNDS = 5;
 
+/** Of the norm 1, or 0: its singular values are at most 1. */
+function unitNorm(x: Tensor): Tensor {
+  const unit = over(variable("x"), max(sqrt(variable("s")), 1e-7));
+  return elementwise(unit, { x, s: sumSquares(x) }, "muon unit norm");
+}
+
+/** The rounds of Newton-Schulz, of one matrix or a stack of them. */
+function rounded(y: Tensor, factor: number): Tensor {
+  const [rows, columns] = y.shape.slice(-2);
+  const tall = rows > columns;
+  const [X, G, P] = [variable("x"), variable("g"), variable("p")];
+  for (let round = 1; round <= ROUNDS; round++) {
+    const g = matmul(y, y, tall ? { transA: true } : { transB: true });
+    const polynomial = plus(times(B, G), times(C, P));
+    const p = elementwise(polynomial, { g, p: matmul(g, g) }, "muon polynomial");
+    const product = tall ? matmul(y, p) : matmul(p, y);
+    const next = plus(times(A, X), P);
+    y = elementwise(round < ROUNDS ? next : times(factor, next), { x: y, p: product }, "muon round");
+  }
+  return y;
+}
+
 /**
  * A matrix with its singular vectors kept and its singular values brought near 1, by five rounds of Newton-Schulz:
  *
@@ -119,20 +141,38 @@ const ROUNDS = 5;
  * ```
  */
 export function orthogonalised(x: Tensor, factor = 1): Tensor {
-  const [rows, columns] = x.shape;
-  const tall = rows > columns;
-  const [X, G, P] = [variable("x"), variable("g"), variable("p")];
-  const unit = over(X, max(sqrt(variable("s")), 1e-7));
-  let y = elementwise(unit, { x, s: sumSquares(x) }, "muon unit norm");
-  for (let round = 1; round <= ROUNDS; round++) {
-    const g = matmul(y, y, tall ? { transA: true } : { transB: true });
-    const polynomial = plus(times(B, G), times(C, P));
-    const p = elementwise(polynomial, { g, p: matmul(g, g) }, "muon polynomial");
-    const product = tall ? matmul(y, p) : matmul(p, y);
-    const next = plus(times(A, X), P);
-    y = elementwise(round < ROUNDS ? next : times(factor, next), { x: y, p: product }, "muon round");
+  return rounded(unitNorm(x), factor);
+}
+
+/** Numbers that are multiplied at once: enough for the matrices of a small model, without its memory in a large one. */
+const TOGETHER = 2 ** 22;
+
+/** Matrices of one shape that lie in a stack without gaps: a kernel takes all of them for the price of one. */
+function stacksOf(matrices: readonly MatrixSlot[]): MatrixSlot[][] {
+  const stacks: MatrixSlot[][] = [];
+  const last = new Map<string, MatrixSlot[]>();
+  for (const matrix of matrices) {
+    const size = sizeOf(matrix.shape);
+    const stack = last.get(matrix.shape.join());
+    if (stack && size % ALIGN === 0 && (stack.length + 1) * size <= TOGETHER) {
+      stack.push(matrix);
+      continue;
+    }
+    stacks.push([matrix]);
+    last.set(matrix.shape.join(), stacks.at(-1)!);
   }
-  return y;
+  return stacks;
+}
+
+/** The matrices of a stack in a flat tensor, each made orthogonal. */
+function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): Tensor[] {
+  const { shape } = stack[0];
+  const size = sizeOf(shape);
+  const offsets = stack.map((_, i) => i * size);
+  const units = stack.map(({ offset }) => unitNorm(view(direction, shape, offset)));
+  const whole = units.length === 1 ? units[0] : pack(units, offsets, units.length * size);
+  const y = rounded(reshape(whole, [units.length, ...shape]), 0.2 * Math.sqrt(Math.max(...shape)));
+  return offsets.map((offset) => view(y, shape, offset));
 }
 
 /**
@@ -182,10 +222,9 @@ export function muon(
   const all = { ...options, decayed: sizeOf(parameter) };
   checkUpdateOptions("muon", parameter, all, { momentum: options.momentum });
   const [mean, direction] = apply(muonDirectionOp, [gradient, momentum, squaredNorm, chosen], options);
-  const made = matrices.map(({ offset, shape }) => {
-    return orthogonalised(view(direction, shape, offset), 0.2 * Math.sqrt(Math.max(...shape)));
-  });
-  const whole = pack(made, matrices.map(({ offset }) => offset), sizeOf(parameter));
+  const stacks = stacksOf(matrices);
+  const made = stacks.flatMap((stack) => stackOrthogonalised(direction, stack));
+  const whole = pack(made, stacks.flat().map(({ offset }) => offset), sizeOf(parameter));
   const inputs = { parameter, gradient: whole, states: [], squaredNorm, hyper: lr, trained: chosen };
   // The gradient has been clipped: a direction has a size of its own.
   const [after, update] = flatUpdate(muonStepOp, inputs, { ...all, clip: 0 });

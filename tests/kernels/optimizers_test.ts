@@ -322,6 +322,38 @@ Deno.test("orthogonalised() equals Newton-Schulz by plain loops in 20 random sha
   await checkKernel("orthogonalised", made, { tolerance: 3e-5, count: 4 });
 });
 
+Deno.test("muon() gives each matrix its own direction, whether it is stacked with others of its shape or not", async () => {
+  // Those of 128 and 64 numbers are stacked, those of 35 would not lie where a kernel may begin.
+  const shapes = [[8, 16], [5, 7], [8, 16], [16, 8], [5, 7], [8, 8], [16, 8], [8, 8]];
+  let size = 0;
+  const matrices = shapes.map((shape) => {
+    const offset = size;
+    size += Math.ceil(sizeOf(shape) / 64) * 64;
+    return { offset, shape };
+  });
+  const options = { momentum: 0, nesterov: false, weightDecay: 0, clip: 0 };
+  const tested: Tested = {
+    states: ["momentum"],
+    step: ({ parameter, gradient, states: { momentum }, norm, lr, trained }) =>
+      muon(parameter, gradient, momentum, norm, lr, trained, matrices, options),
+  };
+  const { steps: [{ gradient }] } = randomSteps(randomStream(2, "muon stacks"), size);
+  await onDevices(async (device, tolerance) => {
+    const [{ parameter }] = await runSteps(device, tested, new Float64Array(size), [{ lr: 1, gradient }]);
+    for (const { offset, shape: [rows, columns] } of matrices) {
+      const part = (x: Float64Array) => x.subarray(offset, offset + rows * columns);
+      const factor = 0.2 * Math.sqrt(Math.max(rows, columns));
+      const expected = newtonSchulz(part(gradient), rows, columns).map((value) => -factor * value);
+      // Rounding of float32, multiplied by up to 3.4 in each of five rounds.
+      const error = relativeError(part(parameter), expected);
+      assert.ok(
+        error <= tolerance(1e-12, 3e-5),
+        `${rows}x${columns} at ${offset}, ${device.adapter}: ${error}`,
+      );
+    }
+  });
+});
+
 Deno.test("orthogonalised() keeps singular vectors, brings singular values to between 0.6 and 1.3, and gives 0 for 0", async () => {
   using device = cpuDevice({ precision: "f64" });
   const x = input("x", [4, 6]);
