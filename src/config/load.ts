@@ -8,6 +8,7 @@ import { resolveConfig } from "./resolve.ts";
 import type { Config } from "./schema.ts";
 import { SHIPPED_CONFIGS } from "./shipped.ts";
 import { show } from "./show.ts";
+import { SYNTHETIC_SOURCES } from "./together.ts";
 import { parseConfig } from "./yaml.ts";
 
 function isBare(path: string): boolean {
@@ -41,6 +42,10 @@ async function missingMessage(path: string): Promise<string> {
   const [folder, file] = [dirname(path), basename(path)];
   const here = await yamlNames(folder);
   if (isBare(path)) {
+    if (SYNTHETIC_SOURCES.includes(path)) {
+      return `${show(path)}: no such file, and no such configuration in configs/; it is a synthetic task: ` +
+        `data.source=${path} takes it.`;
+    }
     const stem = (name: string) => parse(name).name;
     const own = (await yamlNames("configs/") ?? []).map(stem);
     const known = [...new Set([...own, ...Object.keys(SHIPPED_CONFIGS)])].sort();

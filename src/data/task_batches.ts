@@ -51,6 +51,14 @@ function answerSpans({ answerFrom, answers }: Sample, length: number, place: str
   return [...answers];
 }
 
+function encoded(text: string, tokenizer: Tokenizer, place: string): Uint32Array {
+  try {
+    return tokenizer.encode(text);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`${place}: ${error.message}`) : error;
+  }
+}
+
 /** Question and answer become tokens apart, so that no token is part of both. */
 function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string): TokenSample {
   const characters = [...sample.text];
@@ -59,7 +67,7 @@ function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string): TokenSam
   const [tokens, isAnswer]: [number[], boolean[]] = [[], []];
   let at = 0;
   const add = (to: number, answer: boolean) => {
-    for (const id of tokenizer.encode(characters.slice(at, to).join(""))) {
+    for (const id of encoded(characters.slice(at, to).join(""), tokenizer, place)) {
       tokens.push(id);
       isAnswer.push(answer);
     }
@@ -75,29 +83,35 @@ function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string): TokenSam
 
 /** A sample made ready for a row. */
 interface DrawnSample extends TokenSample {
+  /** What errors call it. */
+  readonly place: string;
   /** Whether each token counts as a target. */
   readonly counted: readonly boolean[];
   /** The least that its counted targets can cost. */
   readonly nats: number | undefined;
 }
 
-/** Draws a task's samples as tokens that fit a row. */
-function sampler(task: Task, tokenizer: Tokenizer, { context, seed, answerOnly }: TaskSourceOptions) {
+/** Draws a task's samples as tokens. */
+function sampler(task: Task, tokenizer: Tokenizer, { seed, answerOnly }: TaskSourceOptions) {
   return (split: TaskSplit, index: number): DrawnSample => {
     const place = `${task.name} task: ${split} sample ${index}`;
     const sample = drawSample(task, seed, index, split);
     const { tokens, isAnswer } = tokensOf(sample, tokenizer, place);
-    const length = tokens.length - 1;
-    if (length > context) {
-      const unit = tokenizer.kind === "char" ? "characters" : "tokens";
-      throw new UserError(
-        `${place} has ${length} ${unit}, more than context = ${context}; use a larger model.context.`,
-      );
-    }
     const masked = answerOnly || sample.masked === true;
     const counted = isAnswer.map((answer, i) => i > 0 && (answer || !masked));
-    return { tokens, isAnswer, counted, nats: masked && sample.nats !== undefined ? 0 : sample.nats };
+    const nats = masked && sample.nats !== undefined ? 0 : sample.nats;
+    return { place, tokens, isAnswer, counted, nats };
   };
+}
+
+/** The sample, or UserError where it does not fit a row. */
+function fitting(sample: DrawnSample, { kind }: Tokenizer, context: number): DrawnSample {
+  const length = sample.tokens.length - 1;
+  if (length <= context) return sample;
+  const unit = kind === "char" ? "characters" : "tokens";
+  throw new UserError(
+    `${sample.place} has ${length} ${unit}, more than context = ${context}; use a larger model.context.`,
+  );
 }
 
 /** Tokens of some samples and the mean of their `nats` over the targets that count, undefined where they have none. */
@@ -150,9 +164,9 @@ export function taskSource(task: Task, tokenizer: Tokenizer, options: TaskSource
       if (into.answers && isAnswer[i]) into.answers[at + i - 1] = 1;
     }
   };
-  const { tokens, floorNats } = measured(
-    Array.from({ length: EVALUATED_SAMPLES }, (_, i) => drawn("val", i)),
-  );
+  const seen = Array.from({ length: EVALUATED_SAMPLES }, (_, i) => drawn("val", i));
+  fitting(seen.reduce((a, b) => b.tokens.length > a.tokens.length ? b : a), tokenizer, context);
+  const { tokens, floorNats } = measured(seen);
   const splits: Record<TaskSplit, number> = { train: Infinity, val: tokens };
   return {
     splits,
@@ -160,14 +174,16 @@ export function taskSource(task: Task, tokenizer: Tokenizer, options: TaskSource
     train: (step) => {
       checkStep(step);
       const into = blankBatch(batch, context);
-      for (let row = 0; row < batch; row++) writeRow(drawn("train", step * batch + row), into, row);
+      for (let row = 0; row < batch; row++) {
+        writeRow(fitting(drawn("train", step * batch + row), tokenizer, context), into, row);
+      }
       return into;
     },
     evaluation: (split) => {
       splitNamed(splits, split);
       return evaluationOf(EVALUATED_SAMPLES, options, (index, into, row) => {
         into.answers ??= new Uint8Array(batch * context);
-        writeRow(drawn(split as TaskSplit, index), into, row);
+        writeRow(fitting(drawn(split as TaskSplit, index), tokenizer, context), into, row);
       });
     },
   };

@@ -127,7 +127,18 @@ Deno.test("unknown names, long samples and answers out of place are errors with 
   );
   fails(make(task("abab", 0)), "fixed task: val sample 0 has answerFrom 0; expected 1 to its length, 4.");
   fails(make(task("abab", 5)), "fixed task: val sample 0 has answerFrom 5; expected 1 to its length, 4.");
-  assert.throws(make(task("abc", 1)), /unknown character "c"/);
+  assert.throws(
+    make(task("abc", 1)),
+    /^UserError: fixed task: val sample 0: Text has the unknown character "c"/,
+  );
+  // All of the evaluation is looked at first, so that one larger context is enough for it.
+  const longest = Math.max(
+    ...Array.from({ length: 256 }, (_, i) => drawSample(copy, 3, i, "val").text.length),
+  );
+  assert.throws(
+    () => taskSource(copy, tokenizer, { ...OPTIONS, seed: 3, context: 20 }),
+    new RegExp(`has ${longest} characters, more than context = 20`),
+  );
   fails(
     () => taskSource(copy, tokenizer, OPTIONS).evaluation("test"),
     'Batches: there is no split "test". Known: train, val.',
