@@ -98,7 +98,9 @@ const data = section({
   split: section({
     val: fraction().default(0.1).describe("Fraction of the text, after the training part, to validate on."),
     test: fraction().default(0.05).describe("Fraction of the text, at its end, kept for testing."),
-  }).prefault({}).describe("How a text is divided, by order; a synthetic task needs no split."),
+  }).prefault({}).describe(
+    "How a text is divided, by order, in characters (with data.sample in samples); a synthetic task needs no split.",
+  ),
   split_files: section({
     val: z.array(nonEmptyText(), { error: "a list of files or folders" }).default([]).describe(
       "Files or folders to validate on, instead of a fraction of the text.",
@@ -120,8 +122,8 @@ const data = section({
 
 const tokenizer = section({
   kind: oneOf("char", "byte", "bpe", "gpt2", "huggingface", "ids").default("char").describe(
-    "char: one token for each code point of the text. byte: each byte of UTF-8. bpe: byte-pair encoding trained on " +
-      "the text. gpt2: GPT-2's. huggingface: a tokenizer.json. ids: the text is ids, separated by spaces.",
+    "char: one token for each code point of the text, all splits. byte: each byte of UTF-8. bpe: byte-pair encoding " +
+      "trained on the train split. gpt2: GPT-2's. huggingface: a tokenizer.json. ids: the text is ids, separated by spaces.",
   ),
   unknown: oneOf("error", "token").default("error").describe(
     "An unknown character (for char and where crop is on) is an error, or becomes the token <unk>.",

@@ -1,4 +1,5 @@
 // Parameters that stand still: those that the configuration never trains, and those that a hook freezes for a step.
+import { UserError } from "../errors.ts";
 import type { Values } from "../graph/tensor.ts";
 import { checkSelectors, selection, type Subject } from "../track/selectors.ts";
 import type { Model } from "./experiment.ts";
@@ -10,9 +11,16 @@ type Frozen = Pick<Model, "config" | "layout" | "hooks">;
 
 const subjectOf = ({ name }: { readonly name: string }): Subject => ({ kind: "param", name });
 
-/** Throws a `UserError` at an entry of `train.freeze` that matches no parameter, with the nearest name. */
-export function checkFreeze({ config, layout }: Pick<Model, "config" | "layout">): void {
-  checkSelectors("train.freeze", config.train.freeze, layout.slots.map(subjectOf));
+/** Throws a `UserError` at an entry of `train.freeze` that matches no parameter, and where nothing is left to train. */
+export function checkFreeze(
+  { config: { train: { freeze } }, layout }: Pick<Model, "config" | "layout">,
+): void {
+  const subjects = layout.slots.map(subjectOf);
+  checkSelectors("train.freeze", freeze, subjects);
+  if (freeze.length === 0 || !subjects.every(selection(freeze))) return;
+  throw new UserError(
+    `train.freeze: ${JSON.stringify(freeze)} matches every parameter; expected some left to train.`,
+  );
 }
 
 /** Whether parameters stand still in some step: then every step takes the input `trained`. */

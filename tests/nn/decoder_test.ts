@@ -6,6 +6,7 @@ import { randomStream } from "../../kernels/random/threefry.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
+import { ancestors } from "../../src/graph/gradient.ts";
 import { input, reshape } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import { type Architecture, decoder, decoderParameters } from "../../src/nn/decoder.ts";
@@ -38,6 +39,33 @@ function lossOf(architecture: Architecture, purpose: string) {
   );
   return { feeds, parameters, loss, logits, rng };
 }
+
+Deno.test("dropout falls on the embedding, every pattern and every branch, each with numbers of its own", () => {
+  const sitesOf = (choices: Partial<Architecture>) => {
+    const architecture = { ...TINY, layers: 2, ...choices };
+    const parameters = Object.fromEntries(
+      decoderParameters(architecture).map(({ name, shape }) => [name, input(name, shape)]),
+    );
+    const ids = input("ids", [BATCH, architecture.context], "u32");
+    const logits = decoder(architecture, parameters, ids, { seed: input("seed", [2], "u32") });
+    return ancestors([logits]).flatMap(({ op: { name }, attrs }): [string, number][] => {
+      if (name === "dropout") return [[name, (attrs as { site: number }).site]];
+      if (name !== "attention") return [];
+      const { p, site } = (attrs as { dropout: { p: number; site: number } }).dropout;
+      return p > 0 ? [[name, site]] : [];
+    });
+  };
+  const sites = sitesOf({ dropout: 0.1 });
+  const branches = ["attention", "dropout", "dropout"];
+  assert.deepEqual(sites.map(([name]) => name), ["dropout", ...branches, ...branches]);
+  assert.equal(new Set(sites.map(([, site]) => site)).size, 7);
+  const own = sitesOf({ block: { ...TINY.block, dropout: 0.1 } });
+  assert.deepEqual(
+    own.map(([name]) => name),
+    [...branches, ...branches],
+    "a block's own leaves the embedding",
+  );
+});
 
 for (const [name, choices] of Object.entries(EXACT)) {
   Deno.test(`the gradient of a decoder with ${name} equals central differences, for every parameter`, async () => {

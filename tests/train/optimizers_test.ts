@@ -182,6 +182,11 @@ Deno.test("train.freeze that matches no parameter is refused before anything is 
       /^train\.freeze: "block\.0\.attn\.wq\.weight" matches nothing .*blocks\.0\.attn\.wq\.weight/.test(
         error.message,
       ));
+    const all = configOf(folder, { train: { freeze: ["embed.**", "**.weight"] } });
+    await assert.rejects(
+      train(all),
+      /^UserError: train\.freeze: \["embed.*"\] matches every parameter; expected some/,
+    );
     assert.throws(() => Deno.readDirSync(`${folder}/runs`).next(), Deno.errors.NotFound);
   }));
 
