@@ -3,7 +3,7 @@
 import { loadConfig } from "../src/config/mod.ts";
 import type { Device, Program } from "../src/device/device.ts";
 import type { Values } from "../src/graph/tensor.ts";
-import { openLog } from "../src/track/records.ts";
+import { openLog } from "../src/track/log_file.ts";
 import { dueAt } from "../src/track/selectors.ts";
 import { initialise } from "../src/train/parameters.ts";
 import { stepGraphs } from "../src/train/ready.ts";

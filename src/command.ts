@@ -1,7 +1,7 @@
 // What every script does: read its arguments, end with the right exit code, and tell a user's mistake in one line.
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { suggestion, UserError } from "./errors.ts";
-import { ClosedPipe, fileError } from "./track/records.ts";
+import { ClosedPipe, writeStdout } from "./track/log_file.ts";
 import { VERSION } from "./version.ts";
 
 /** An option of a script. */
@@ -221,14 +221,9 @@ export interface TextOutput {
 export function textOutput(): TextOutput {
   let held = "";
   const flush = () => {
-    const bytes = new TextEncoder().encode(held);
+    const text = held;
     held = "";
-    try {
-      for (let done = 0; done < bytes.length;) done += Deno.stdout.writeSync(bytes.subarray(done));
-    } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) throw new ClosedPipe("The reader has gone.");
-      throw fileError("standard output", error);
-    }
+    writeStdout(new TextEncoder().encode(text));
   };
   return {
     write(text) {

@@ -47,3 +47,26 @@ export function suggestion(found: string, known: Iterable<string>): string {
   const near = nearest(found, names);
   return near !== undefined ? ` Did you mean "${near}"?` : ` Known: ${names.join(", ")}.`;
 }
+
+/** The reason of a failed file operation in the system's words, without the number and the repeated path. */
+function systemReason(error: Error): string {
+  return error.message.replace(/\s*\(os error \d+\)[\s\S]*$/, "").replace(/[\s.]+$/, "");
+}
+
+/**
+ * What to throw for an error of the file system: a {@link UserError} `<path>: <the system's reason>.` for what the system
+ * refused (no space, no permission, not a folder), and any other error as it is, for it is a bug.
+ *
+ * @example
+ * ```ts
+ * import { fileError } from "./errors.ts";
+ * fileError("log.ndjson", new Deno.errors.NotFound("No such file or directory (os error 2)"));
+ * // UserError: log.ndjson: No such file or directory.
+ * ```
+ */
+export function fileError(path: string, error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof UserError) return error;
+  const refused = /\(os error \d+\)/.test(error.message) || error instanceof Deno.errors.NotCapable ||
+    /^E[A-Z0-9]+$/.test(String((error as { code?: unknown }).code));
+  return refused ? new UserError(`${path}: ${systemReason(error)}.`) : error;
+}

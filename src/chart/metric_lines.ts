@@ -2,7 +2,8 @@
 // step lies in samples, tokens or seconds. A log is read once, and what is held of it does not grow with its length.
 
 import { nearest, suggestion, UserError } from "../errors.ts";
-import { type LogRecord, readLog, type StepRecord } from "../track/records.ts";
+import { readLog } from "../track/log_file.ts";
+import type { LogRecord, StepRecord } from "../track/records.ts";
 import { type StatRow, statRows } from "../track/stat_rows.ts";
 import { type Thinner, thinner } from "./thin.ts";
 

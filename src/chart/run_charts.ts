@@ -1,12 +1,7 @@
 // All charts that a log has something for, drawn in one reading of it.
 
-import {
-  type EvalRecord,
-  type LogRecord,
-  readLog,
-  type RunRecord,
-  type StepRecord,
-} from "../track/records.ts";
+import { readLog } from "../track/log_file.ts";
+import type { EvalRecord, LogRecord, RunRecord, StepRecord } from "../track/records.ts";
 import { headsCharts } from "./heads_chart.ts";
 import { jacobianCharts } from "./jacobian_chart.ts";
 import type { LogCharts } from "./log_charts.ts";

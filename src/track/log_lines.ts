@@ -1,10 +1,19 @@
-// The lines of a log as bytes: cut at newlines, told apart by their first bytes, parsed only where they are asked for. A
-// long log is mostly lines that a reader does not want, and most of the time of reading one is the parsing.
+// The lines of a log as bytes: cut at newlines, told apart by their first bytes, parsed and checked only where they are
+// asked for. A long log is mostly lines that a reader does not want, and most of the time of reading one is the parsing.
 
+import { show } from "../config/show.ts";
 import { UserError } from "../errors.ts";
+import { fieldFault } from "./record_fields.ts";
+import type { LogRecord } from "./records.ts";
 
 const NEWLINE = 10;
-const NON_FINITE: { [status: string]: number } = { nan: NaN, inf: Infinity, "-inf": -Infinity };
+const VERSION = 1;
+const NON_FINITE: ReadonlyMap<unknown, number> = new Map([["nan", NaN], ["inf", Infinity], [
+  "-inf",
+  -Infinity,
+]]);
+/** Lists and objects within one another that a record may have; a configuration's has 8. */
+const MOST_NESTED = 64;
 
 function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
@@ -41,16 +50,6 @@ export function lineSplitter(): (chunk: Uint8Array | null) => Uint8Array[] {
   };
 }
 
-/** A line as the object it holds; undefined where it is no record and nothing follows it. */
-export function parseLine(text: string, path: string, number: number, last: boolean): unknown {
-  try {
-    const value = JSON.parse(text);
-    if (typeof value?.type === "string") return value;
-  } catch { /* Told below, with its number. */ }
-  if (last) return undefined;
-  throw new UserError(`${path}: line ${number} is not a record, expected a JSON object with "v" and "type".`);
-}
-
 const PREFIX = new TextEncoder().encode('{"v":1,"type":"');
 
 /**
@@ -71,24 +70,78 @@ export function mayBe(types: readonly string[]): (line: Uint8Array) => boolean {
 function restored(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(restored);
   if (typeof value !== "object" || value === null) return value;
-  const object: Record<string, unknown> = {};
+  // No object yet: in one, `__proto__` is no key like others.
+  const fields = new Map<string, unknown>();
   let before: string | undefined;
   for (const [key, entry] of Object.entries(value)) {
     const named = before !== undefined && (key === "status" || key === `${before}_status`);
-    const number = named && typeof entry === "string" ? NON_FINITE[entry] : undefined;
-    const held = before === undefined ? undefined : object[before];
-    if (number !== undefined && held === null) object[before!] = number;
+    const number = named ? NON_FINITE.get(entry) : undefined;
+    const held = fields.get(before!);
+    if (number !== undefined && held === null) fields.set(before!, number);
     else if (number !== undefined && Array.isArray(held) && held.includes(null)) {
-      object[before!] = held.map((element) => element ?? number);
+      fields.set(before!, held.map((element) => element ?? number));
     } else {
-      object[key] = restored(entry);
+      fields.set(key, restored(entry));
       before = key;
     }
   }
-  return object;
+  return Object.fromEntries(fields);
 }
 
-/** A parsed record with the numbers that JSON cannot hold, from the line it was parsed from. */
-export function restore(record: unknown, text: string): unknown {
-  return text.includes('status"') ? restored(record) : record;
+function isDeeper(value: unknown, than: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return than === 0 || Object.values(value).some((entry) => isDeeper(entry, than - 1));
+}
+
+/** A byte order mark is no part of a record: a line that begins with one is told. */
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
+
+/** A line as text and as the object with a type that it holds; what is wrong with it otherwise. */
+function parse(bytes: Uint8Array): { text: string; value: Record<string, unknown> } | string {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return "is not UTF-8.";
+  }
+  try {
+    const value = JSON.parse(text);
+    if (typeof value?.type === "string" && value.v !== undefined) return { text, value };
+  } catch { /* Told with the rest of what is no record. */ }
+  return 'is not a record, expected a JSON object with "v" and "type".';
+}
+
+/** What of an object keeps it from being a record, or undefined; numbers that are not finite are put back into it. */
+function checked({ text, value }: { text: string; value: Record<string, unknown> }): LogRecord | string {
+  if (value.v !== VERSION) return `v: expected ${VERSION}, found ${show(value.v)}`;
+  // Searching the text is quicker than walking every record, and most have nothing within them.
+  if ((text.includes("[") || text.includes("{", 1)) && isDeeper(value, MOST_NESTED)) {
+    return `expected at most ${MOST_NESTED} lists and objects within one another`;
+  }
+  const record = text.includes('status"') ? restored(value) as typeof value : value;
+  return fieldFault(record) ?? record as unknown as LogRecord;
+}
+
+/**
+ * The record that a line holds, with the numbers that JSON cannot hold; undefined where it is none and `torn`.
+ *
+ * @param place what the log is called in a message
+ * @param number of the line, from 1
+ * @param torn whether the line may be the beginning of a record: no newline ends it
+ * @throws {UserError} with the number of the line, where it is no record, or a field is not what the format says
+ */
+export function readRecord(
+  bytes: Uint8Array,
+  place: string,
+  number: number,
+  torn: boolean,
+): LogRecord | undefined {
+  const parsed = parse(bytes);
+  if (typeof parsed === "string") {
+    if (torn) return undefined;
+    throw new UserError(`${place}: line ${number} ${parsed}`);
+  }
+  const record = checked(parsed);
+  if (typeof record !== "string") return record;
+  throw new UserError(`${place}: line ${number}: ${record}.`);
 }

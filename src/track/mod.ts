@@ -1,4 +1,5 @@
 // The door of the tracking room.
+export * from "./log_file.ts";
 export * from "./records.ts";
 export * from "./results.ts";
 export * from "./selectors.ts";

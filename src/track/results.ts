@@ -2,9 +2,10 @@
 // are read, so that runs may come from any machine and any folder.
 
 import { join } from "node:path";
-import { UserError } from "../errors.ts";
+import { fileError, UserError } from "../errors.ts";
 import { csvField } from "./csv.ts";
-import { fileError, formatRecord, type LogRecord, readLog } from "./records.ts";
+import { readLog } from "./log_file.ts";
+import { formatRecord, type LogRecord } from "./records.ts";
 import { shortNumber, type StatFormat } from "./stat_formats.ts";
 import type { LossAt } from "./summary.ts";
 

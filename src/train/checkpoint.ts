@@ -3,12 +3,11 @@ import { join } from "node:path";
 import type { Device } from "../device/device.ts";
 import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { tokenizerFromJSON } from "../data/mod.ts";
-import { UserError } from "../errors.ts";
+import { fileError, UserError } from "../errors.ts";
 import { STEP_STATE } from "../nn/mod.ts";
 import { loadModel, type Model } from "./experiment.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { type Layout, readParameters, STATES, writeParameters } from "./parameters.ts";
-import { fileError } from "../track/records.ts";
 import { resolveRun, type RunFolder, sha256Hex, writeCheckpoint } from "./run_folder.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorData, toFloat32 } from "./safetensors.ts";
 

@@ -2,9 +2,8 @@
 import { join } from "node:path";
 import { configKeys, parseConfig } from "../config/mod.ts";
 import { parseValue } from "../config/yaml.ts";
-import { suggestion, UserError } from "../errors.ts";
+import { fileError, suggestion, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
-import { fileError } from "../track/records.ts";
 import type { RunState } from "./checkpoint.ts";
 import { checkpointSteps, resolveRun, runFolder } from "./run_folder.ts";
 

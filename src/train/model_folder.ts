@@ -1,7 +1,6 @@
 // A folder of files that is there whole or not at all, and files of a folder that somebody else has made.
 import { basename, dirname, join, resolve } from "node:path";
-import { UserError } from "../errors.ts";
-import { fileError } from "../track/records.ts";
+import { fileError, UserError } from "../errors.ts";
 import { removeQuietly, syncFolder, writeSynced } from "./run_folder.ts";
 
 /** Whether something stands at a path. */

@@ -1,7 +1,8 @@
 // What a run is given besides its experiment, and everything about it that changes while it goes: the windows of steps
 // and what comes between them share both.
 import type { Device } from "../device/device.ts";
-import type { EvalRecord, LogWriter, StatRecord } from "../track/records.ts";
+import type { LogWriter } from "../track/log_file.ts";
+import type { EvalRecord, StatRecord } from "../track/records.ts";
 import type { Best, Checkpoint, RunState } from "./checkpoint.ts";
 import { checkpointSteps, pointTo, type RunFolder } from "./run_folder.ts";
 

@@ -3,8 +3,7 @@
 
 import { createHash } from "node:crypto";
 import { basename, dirname, isAbsolute, join, normalize, sep } from "node:path";
-import { nearest, UserError } from "../errors.ts";
-import { fileError } from "../track/records.ts";
+import { fileError, nearest, UserError } from "../errors.ts";
 
 /** Where the parts of a run stand. */
 export interface RunFolder {

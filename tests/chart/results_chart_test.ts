@@ -4,27 +4,28 @@ import assert from "node:assert/strict";
 import { resultsChart } from "../../src/chart/mod.ts";
 import { formatRecord, type LogRecord } from "../../src/track/records.ts";
 import { formatResults, resultTable, type RunResult, runResult } from "../../src/track/results.ts";
+import { made } from "../track/made_records.ts";
 import { assertReads } from "./picture.ts";
 
 /** Results of runs made of records, each in a folder of its own. */
 async function withRuns(
-  runs: readonly { name: string; config?: unknown; losses: readonly number[]; split?: string }[],
+  runs: readonly { name: string; config?: object; losses: readonly number[]; split?: string }[],
   body: (results: RunResult[]) => Promise<void>,
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
     const results: RunResult[] = [];
-    for (const [i, { name, config, losses, split = "val" }] of runs.entries()) {
-      const records: unknown[] = [{ type: "run", name, config, parameters: 10 }];
+    for (const [i, { name, config = {}, losses, split = "val" }] of runs.entries()) {
+      const records: LogRecord[] = [made("run", { name, config })];
       for (const [k, loss] of losses.entries()) {
-        records.push({ type: "step", step: k + 1, loss: 2 * loss, ms: 500 });
-        records.push({ type: "eval", step: k + 1, split, loss, perplexity: 1, accuracy: 0, tokens: 1 });
+        records.push(made("step", { step: k + 1, loss: 2 * loss }));
+        records.push(made("eval", { step: k + 1, split, loss }));
       }
       await Deno.mkdir(`${folder}/${i}`);
       const log = `${folder}/${i}/log.ndjson`;
       await Deno.writeTextFile(
         log,
-        records.map((record) => `${formatRecord(record as LogRecord)}\n`).join(""),
+        records.map((record) => `${formatRecord(record)}\n`).join(""),
       );
       results.push((await runResult(log))!);
     }
@@ -74,7 +75,7 @@ Deno.test("a result is the best and the last evaluation, the keys that differ, a
       config: { name: "b", seed: 1, x: { lr: 0.2, betas: [0.9, 0.99], same: 1 } },
       losses: [3, NaN],
     },
-    { name: "c", config: "odd", losses: [Infinity] },
+    { name: "c", config: {}, losses: [Infinity] },
   ], (results) => {
     const table = resultTable(results, ["log"]);
     assert.deepEqual(table.columns.slice(0, 6), ["name", "seed", "x.lr", "x.betas", "x.same", "blocks"]);

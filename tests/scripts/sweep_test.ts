@@ -1,6 +1,8 @@
 // Sweeps as a person runs them: many runs, one table; killed in the middle and gone on with; as commands for other
 // programs, and read back from wherever the logs are.
 import assert from "node:assert/strict";
+import { formatRecord } from "../../src/track/records.ts";
+import { made } from "../track/made_records.ts";
 import {
   ended,
   inFolder,
@@ -327,7 +329,7 @@ Deno.test("collect reads logs from any folder tree into one table, as CSV and ND
     await Deno.mkdir(`${folder}/all/deep`, { recursive: true });
     await Deno.rename(sweepOf(folder), `${folder}/all/deep/here`);
     await Deno.rename(`${folder}/runs/tiny`, `${folder}/all/there`);
-    await Deno.writeTextFile(`${folder}/all/log.ndjson`, '{"v":1,"type":"done","step":1}\n');
+    await Deno.writeTextFile(`${folder}/all/log.ndjson`, `${formatRecord(made("done"))}\n`);
     const table = await succeeds("collect", ["all", "--chart", "losses.svg"], folder);
     assert.match(table.stderr, /^all\/log\.ndjson: has no run record and is left out\.\nlosses\.svg\n$/);
     const [heading, ...rows] = table.stdout.trimEnd().split("\n").map((line) => line.split(/ {2,}/));

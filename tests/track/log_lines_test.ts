@@ -1,7 +1,10 @@
 // Reading some types of records only: nothing that is asked for is lost, what is passed over is not parsed.
 import assert from "node:assert/strict";
-import { lineSplitter, mayBe } from "../../src/track/log_lines.ts";
-import { formatRecord, type LogRecord, readLog } from "../../src/track/records.ts";
+import { UserError } from "../../src/errors.ts";
+import { lineSplitter, mayBe, readRecord } from "../../src/track/log_lines.ts";
+import { readLog } from "../../src/track/log_file.ts";
+import { formatRecord } from "../../src/track/records.ts";
+import { made } from "./made_records.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (line: string) => new TextEncoder().encode(line);
@@ -55,13 +58,13 @@ Deno.test("mayBe() passes over only what begins as heed writes records and names
 
 Deno.test("readLog() with types gives what a filter of all records gives, also of lines written otherwise", async () => {
   const records = [
-    { type: "run", name: "a" },
-    { type: "step", step: 1, loss: NaN, lr: Infinity },
-    { type: "stat", step: 1, kind: "act", tap: "status", layer: null, head: null, mean: 0.5 },
-    { type: "eval", step: 1, split: "val", loss: 2 },
-    { type: "done", step: 1 },
-  ] as unknown as LogRecord[];
-  const spaced = '{ "v": 1, "type": "step", "step": 2, "loss": null, "status": "nan" }';
+    made("run"),
+    made("step", { loss: NaN, lr: Infinity }),
+    made("stat", { tap: "status", mean: 0.5 }),
+    made("eval"),
+    made("done"),
+  ];
+  const spaced = formatRecord(made("step", { loss: NaN })).replaceAll(/[:,]/g, "$& ");
   const log = [...records.map(formatRecord), spaced, '{"v":1,"type":"step","step":3'].join("\n");
   await withFile(log, async (path) => {
     const all = await Array.fromAsync(readLog(path));
@@ -75,7 +78,7 @@ Deno.test("readLog() with types gives what a filter of all records gives, also o
 });
 
 Deno.test("readLog() with types tells of a line that is no record, and does not look into those it passes over", async () => {
-  const good = '{"v":1,"type":"step","step":1}\n';
+  const good = `${formatRecord(made("step"))}\n`;
   await withFile(`${good}{"v":1,"type":"stat",oops}\n${good}`, async (path) => {
     assert.equal((await Array.fromAsync(readLog(path, { types: ["step"] }))).length, 2);
     await assert.rejects(Array.fromAsync(readLog(path)), /line 2 is not a record/);
@@ -83,4 +86,64 @@ Deno.test("readLog() with types tells of a line that is no record, and does not 
   await withFile(`${good}oops\n${good}`, async (path) => {
     await assert.rejects(Array.fromAsync(readLog(path, { types: ["step"] })), /line 2 is not a record/);
   });
+});
+
+Deno.test("readRecord() names the field that is missing or not what its type says, and the line", () => {
+  const nested = (open: string, close: string) => open.repeat(100_000) + close.repeat(100_000);
+  const faults: [string, string][] = [
+    [formatRecord(made("step", { loss: "x" as never })), 'loss: expected a number, found "x".'],
+    [
+      formatRecord(made("step")).replace('"lr":0.001,', ""),
+      "lr: expected a number, found nothing.",
+    ],
+    [formatRecord(made("step", { step: -1 })), "step: expected a whole number of at least 0, found -1."],
+    [
+      formatRecord(made("stat", { head: 0.5 })),
+      "head: expected a whole number of at least 0 or null, found 0.5.",
+    ],
+    [
+      formatRecord(made("stat", { mean: {} as never })),
+      "mean: expected a number, text or null, found a mapping.",
+    ],
+    [
+      '{"v":1,"type":"eval","step":1,"split":"val","loss":null,"status":"constructor"}',
+      "loss: expected a number, found null.",
+    ],
+    [
+      formatRecord(made("run", { device: { kind: "cpu" } as never })),
+      "device: expected an object of kind (text), adapter (text or null), software (true or false), found a mapping.",
+    ],
+    [formatRecord(made("done")).replace('"v":1', '"v":2'), "v: expected 1, found 2."],
+    [
+      `{"v":1,"type":"own","x":${nested("[", "]")},"status":"nan"}`,
+      "expected at most 64 lists and objects within one another.",
+    ],
+    [
+      `{"v":1,"type":"own","x":${nested('{"a":', "}").replace(":}", ":1}")}}`,
+      "expected at most 64 lists and objects within one another.",
+    ],
+  ];
+  for (const [line, message] of faults) {
+    const expected = new UserError(`a.ndjson: line 7: ${message}`);
+    // A line that is JSON was not torn.
+    for (const torn of [false, true]) {
+      assert.throws(() => readRecord(bytes(line), "a.ndjson", 7, torn), expected);
+    }
+  }
+  const wrong = Uint8Array.of(...bytes('{"v":1,"type":"x'), 0xff, ...bytes('"}'));
+  assert.throws(() => readRecord(wrong, "a", 2, false), new UserError("a: line 2 is not UTF-8."));
+  assert.equal(readRecord(wrong, "a", 2, true), undefined);
+});
+
+Deno.test("readRecord() leaves types that are not its own, and keys that objects have anyway, as they are", () => {
+  const line =
+    '{"v":1,"type":"own","step":"x","a":null,"status":"nan","__proto__":{"b":null,"status":"constructor"}}';
+  const record = readRecord(bytes(line), "a", 1, false) as unknown as Record<string, unknown>;
+  assert.deepEqual(Object.entries(record), [["v", 1], ["type", "own"], ["step", "x"], ["a", NaN], [
+    "__proto__",
+    {
+      b: null,
+      status: "constructor",
+    },
+  ]]);
 });

@@ -3,12 +3,11 @@
 import assert from "node:assert/strict";
 import { randomStream } from "../../kernels/random/threefry.ts";
 import { UserError } from "../../src/errors.ts";
+import { openLog, readLog } from "../../src/track/log_file.ts";
 import {
   type EvalRecord,
   formatRecord,
   type LogRecord,
-  openLog,
-  readLog,
   type StatRecord,
   type StepRecord,
 } from "../../src/track/records.ts";
@@ -269,7 +268,7 @@ Deno.test("readLog() of a log of 64 MB holds a few MB at a time", () =>
 async function runProgram(program: string, redirect: string): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "heed-records-" });
   try {
-    const records = new URL("../../src/track/records.ts", import.meta.url).href;
+    const records = new URL("../../src/track/log_file.ts", import.meta.url).href;
     await Deno.writeTextFile(
       `${folder}/program.ts`,
       `import * as r from ${JSON.stringify(records)};\n${program}`,

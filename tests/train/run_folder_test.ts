@@ -235,7 +235,7 @@ Deno.test({
     inTemporaryFolder(async (folder) => {
       const url = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
       const program = `import * as f from ${url("train/run_folder.ts")};
-        import { openLog } from ${url("track/records.ts")};
+        import { openLog } from ${url("track/log_file.ts")};
         const run = await f.createRunFolder("runs", "small", new Date(0), "1f");
         await f.writeCheckpoint(run, 1, { "state.json": "old" });
         await f.writeFileAtomic("file", "old");

@@ -5,7 +5,7 @@ import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import { findAdapter } from "../../src/device/webgpu.ts";
 import { UserError } from "../../src/errors.ts";
 import type { LogRecord, StatRecord, StepRecord } from "../../src/track/records.ts";
-import { readLog } from "../../src/track/records.ts";
+import { readLog } from "../../src/track/log_file.ts";
 import { loadCheckpoint } from "../../src/train/checkpoint.ts";
 import { modelOf } from "../../src/train/experiment.ts";
 import { charTokenizer } from "../../src/data/mod.ts";

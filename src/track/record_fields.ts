@@ -1,0 +1,131 @@
+// What each type of record holds: the fields in the order in which they are written, and what each may be. Writing takes
+// the order from here, reading checks against it, so that whoever reads a log may rely on the types of its records.
+
+import { isMapping, show } from "../config/show.ts";
+
+/** What a field may hold, with the words for a message: "expected ...". */
+interface Kind {
+  readonly expected: string;
+  readonly holds: (value: unknown) => boolean;
+}
+
+const kind = (expected: string, holds: Kind["holds"]): Kind => ({ expected, holds });
+
+const text = kind("text", (value) => typeof value === "string");
+const flag = kind("true or false", (value) => typeof value === "boolean");
+/** NaN and the infinities too, once their status is read. */
+const number = kind("a number", (value) => typeof value === "number");
+const integer = kind("a whole number", Number.isSafeInteger);
+const count = kind(
+  "a whole number of at least 0",
+  (value) => Number.isSafeInteger(value) && Number(value) >= 0,
+);
+const mapping = kind("an object", isMapping);
+const texts = kind("a list of texts", (value) => Array.isArray(value) && value.every(text.holds));
+
+const orNull = ({ expected, holds }: Kind): Kind =>
+  kind(`${expected} or null`, (value) => value === null || holds(value));
+
+function object(fields: Readonly<Record<string, Kind>>): Kind {
+  const parts = Object.entries(fields);
+  const expected = `an object of ${parts.map(([name, { expected }]) => `${name} (${expected})`).join(", ")}`;
+  return kind(
+    expected,
+    (value) => isMapping(value) && parts.every(([name, { holds }]) => holds(value[name])),
+  );
+}
+
+/** The fields of each type of record, in the order of the format. */
+export const FIELDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {
+  run: {
+    name: text,
+    time: text,
+    heed: text,
+    deno: text,
+    device: object({ kind: text, adapter: orNull(text), software: flag }),
+    seed: integer,
+    config: mapping,
+    parameters: count,
+    tokens_per_step: count,
+    memory: object({ parameters: number, optimizer: number, activations: number, total: number }),
+    git: orNull(text),
+  },
+  step: {
+    step: count,
+    samples: count,
+    tokens: count,
+    counter: count,
+    epoch: number,
+    loss: number,
+    lr: number,
+    grad_norm: number,
+    clipped: flag,
+    ms: number,
+    tokens_per_s: number,
+  },
+  stat: { step: count, kind: text, tap: text, layer: orNull(count), head: orNull(count) },
+  jacobian: {
+    step: count,
+    layer: count,
+    head: count,
+    activation: text,
+    method: text,
+    rows: count,
+    rows_zero: count,
+    batches: count,
+    visible_keys: number,
+  },
+  eval: { step: count, split: text, loss: number, perplexity: number, accuracy: number, tokens: count },
+  sample: {
+    step: count,
+    prompt: text,
+    text,
+    temperature: number,
+    top_k: orNull(count),
+    nucleus: orNull(number),
+    seed: integer,
+  },
+  checkpoint: { step: count, path: text, sha256: text, val_loss: orNull(number) },
+  warning: { step: orNull(count), code: text, message: text, tap: orNull(text) },
+  done: {
+    step: count,
+    seconds: number,
+    best: orNull(object({ step: count, val_loss: number })),
+    files: texts,
+  },
+};
+
+const isMeasure = (value: unknown): boolean =>
+  value === null || typeof value === "number" || typeof value === "string";
+const measure = kind("a number, text or null", isMeasure);
+
+/** What the fields after a type's own may hold, where that is not left open. */
+const OTHERS: Readonly<Record<string, Kind>> = {
+  stat: measure,
+  eval: measure,
+  jacobian: kind(
+    "a number, text, null or a list of numbers",
+    (value) => isMeasure(value) || Array.isArray(value) && value.every(orNull(number).holds),
+  ),
+};
+
+/**
+ * What is wrong with the fields of a record: `loss: expected a number, found "x"`; undefined where they are what the
+ * format says. Records of types that heed does not write are left as they are.
+ */
+export function fieldFault(record: Readonly<Record<string, unknown>>): string | undefined {
+  const type = record.type as string;
+  if (!Object.hasOwn(FIELDS, type)) return undefined;
+  const told = (name: string, { expected }: Kind) =>
+    `${name}: expected ${expected}, found ${show(record[name])}`;
+  const own = FIELDS[type];
+  for (const name in own) if (!own[name].holds(record[name])) return told(name, own[name]);
+  const others = OTHERS[type];
+  if (others === undefined) return undefined;
+  for (const name in record) {
+    if (!Object.hasOwn(own, name) && name !== "type" && !others.holds(record[name])) {
+      return told(name, others);
+    }
+  }
+  return undefined;
+}
