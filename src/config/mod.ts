@@ -12,12 +12,13 @@
  */
 
 export { type ConfigDifference, configKeys, diffConfigs } from "./diff.ts";
+export { configJsonSchema } from "./editor_schema.ts";
 export { type HookKey, withHookKeys } from "./hook_keys.ts";
 export { loadConfig } from "./load.ts";
 export { loadSweep, type Sweep, type SweepOptions, type SweepRun } from "./load_sweep.ts";
 export { applyOverride } from "./override.ts";
 export { type ConfigOrigin, resolveConfig } from "./resolve.ts";
 export type { BlockConfig, ModelConfig } from "./model_schema.ts";
-export { type Config, configJsonSchema, type ConfigSchema, configSchema } from "./schema.ts";
+export { type Config, type ConfigSchema, configSchema } from "./schema.ts";
 export { SYNTHETIC_SOURCES } from "./together.ts";
 export { dumpConfig, parseConfig } from "./yaml.ts";

@@ -4,7 +4,7 @@
 import type { z } from "zod";
 import { nearest, suggestion, UserError } from "../errors.ts";
 import { type Override, parseOverride } from "./override.ts";
-import { type Config, configJsonSchema, definition } from "./schema.ts";
+import { type Config, definition, type JsonSchema, runJsonSchema } from "./schema.ts";
 import { isMapping, show, showPath, showWritten, valueAt } from "./show.ts";
 import { firstConflict } from "./together.ts";
 
@@ -20,7 +20,6 @@ export type ConfigOrigin = {
 
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
-type Properties = { properties?: Record<string, Properties>; items?: Properties };
 
 /** Whether one path leads to or through the other. */
 function touches(a: Path, b: Path): boolean {
@@ -46,17 +45,18 @@ function location(origin: ConfigOrigin, key: Path, keys: readonly Path[]): strin
 
 /** A known key of the same name in another section helps more than a similar one in this. */
 function keySuggestion(key: string, section: Path): string {
-  const schema = configJsonSchema() as Properties;
+  const schema = runJsonSchema();
   const moved = keyPaths(schema).find((path) => path.split(".").at(-1) === key);
   if (moved !== undefined) return ` Did you mean "${moved}"?`;
-  const here = section.reduce<Properties | undefined>(
-    (node, name) => typeof name === "number" ? node?.items : node?.properties?.[String(name)],
+  const here = section.reduce<JsonSchema | undefined>(
+    (node, name) => typeof name === "number" ? node?.items as JsonSchema : node?.properties?.[String(name)],
     schema,
   );
-  return suggestion(key, Object.keys(here?.properties ?? {}));
+  const known = Object.keys(here?.properties ?? {});
+  return suggestion(key, section.length === 0 ? [...known, "ablations"] : known);
 }
 
-function keyPaths(node: Properties): string[] {
+function keyPaths(node: JsonSchema): string[] {
   return Object.entries(node.properties ?? {}).flatMap(([name, child]) => [
     name,
     ...keyPaths(child).map((path) => `${name}.${path}`),

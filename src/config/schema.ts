@@ -16,7 +16,7 @@ import {
 import { model, type ModelConfig } from "./model_schema.ts";
 import { isMapping } from "./show.ts";
 
-/** The whole of an experiment, every key present. What a key means is said once, in {@link configJsonSchema}. */
+/** The whole of an experiment, every key present. What a key means is said once, in `configJsonSchema`. */
 export type Config = {
   name: string;
   seed: number;
@@ -73,6 +73,18 @@ export type Config = {
   track: { select: string[]; every: number }[];
   capture: { layers: number[]; heads: number[]; samples: number; queries: number[]; every: number }[];
   hooks: { file: string | null; [key: string]: number | boolean | string | null };
+};
+
+/** A JSON Schema as far as this room looks into it. */
+export type JsonSchema = {
+  type?: string | string[];
+  description?: string;
+  default?: unknown;
+  properties?: Record<string, JsonSchema>;
+  additionalProperties?: boolean | JsonSchema;
+  items?: boolean | JsonSchema;
+  anyOf?: JsonSchema[];
+  minItems?: number;
 };
 
 /** The validator of a configuration's keys and types, one key at a time; `resolveConfig` also checks keys together. */
@@ -278,12 +290,6 @@ export const definition = section({
   hooks: hooks.prefault({}).describe("Code of your own, and the keys it declares."),
 });
 
-/** A key of files alone: no run has it, `loadSweep` makes runs of it. */
-const ablations = z.record(z.string(), z.union([nonEmptyText(), z.array(nonEmptyText())])).optional()
-  .describe(
-    "What --ablate tries, by name: an override such as model.positions=none, or a list of them.",
-  );
-
 /**
  * The definition of a configuration: every key typed and defaulted, unknown keys refused. It checks one key at a
  * time and throws the validator's own error; `resolveConfig` also checks keys against one another and throws one line.
@@ -296,19 +302,10 @@ const ablations = z.record(z.string(), z.union([nonEmptyText(), z.array(nonEmpty
  */
 export const configSchema: ConfigSchema = definition;
 
-/**
- * The JSON Schema (draft 2020-12) of a configuration file, for editors: types, limits, defaults and descriptions,
- * from the same definition that validates.
- *
- * @example
- * ```ts
- * import { configJsonSchema } from "./schema.ts";
- * console.log(JSON.stringify(configJsonSchema(), null, 2));
- * ```
- */
-export function configJsonSchema(): object {
+/** The JSON Schema of one run's configuration: a section's keys are `properties`, a list's entries `items`. */
+export function runJsonSchema(): JsonSchema {
   const { required: _, ...schema } = z.toJSONSchema(
-    definition.extend({ ablations }),
+    definition,
     {
       io: "input",
       title: "heed configuration",
@@ -322,5 +319,5 @@ export function configJsonSchema(): object {
       },
     } as Parameters<typeof z.toJSONSchema>[1],
   );
-  return schema;
+  return schema as JsonSchema;
 }

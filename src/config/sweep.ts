@@ -36,7 +36,7 @@ export type Choice = {
 export type Variant = { raw: Record<string, unknown>; choices: readonly Choice[] };
 
 /** The runs name themselves and share a folder: a list there is a mistake. */
-const NEVER_SWEPT = ["name", "output.dir"];
+export const NEVER_SWEPT: readonly string[] = ["name", "output.dir"];
 
 /** A schema without its default, its null and its conversion. */
 function bare(schema: Schema): Def {

@@ -2,13 +2,8 @@
 
 import assert from "node:assert/strict";
 import { UserError } from "../../src/errors.ts";
-import {
-  applyOverride,
-  configJsonSchema,
-  type ModelConfig,
-  parseConfig,
-  resolveConfig,
-} from "../../src/config/mod.ts";
+import { applyOverride, type ModelConfig, parseConfig, resolveConfig } from "../../src/config/mod.ts";
+import { runJsonSchema } from "../../src/config/schema.ts";
 
 function model(yaml: string, ...overrides: string[]): ModelConfig {
   const raw = overrides.reduce(applyOverride, parseConfig(`model: ${yaml}`, "a.yaml"));
@@ -183,7 +178,7 @@ Deno.test("what goes together is accepted", () => {
 
 Deno.test("the JSON Schema of a block in the list is that of block", () => {
   type Schema = { properties: Record<string, Schema>; items: Schema; required?: string[] };
-  const { model } = (configJsonSchema() as Schema).properties;
+  const { model } = (runJsonSchema() as Schema).properties;
   const { blocks, block } = model.properties;
   assert.deepEqual(Object.keys(blocks.items.properties), Object.keys(block.properties));
   assert.equal(blocks.items.required, undefined);
