@@ -3,11 +3,12 @@ import {
   type Command,
   findLogs,
   formatResults,
+  oneOf,
   resultsChart,
   resultTable,
   runCommand,
   runResult,
-  statFormat,
+  STAT_FORMATS,
   textOutput,
   UserError,
   writeFileAtomic,
@@ -35,7 +36,7 @@ const command: Command = {
 };
 
 await runCommand(command, async ({ positionals, values }) => {
-  const format = statFormat(values.format!);
+  const format = oneOf("format", values.format!, STAT_FORMATS);
   const folders = positionals.length > 0 ? positionals : ["runs"];
   const logs = new Set((await Promise.all(folders.map(findLogs))).flat());
   const results = [];

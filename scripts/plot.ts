@@ -5,15 +5,17 @@ import {
   type Command,
   fileError,
   findLog,
+  KINDS,
   metricChart,
-  numberOption,
+  oneOf,
   progressUnit,
   runCharts,
   runCommand,
   type RunFolder,
-  suggestion,
+  TENSOR_OPTIONS,
   textOutput,
   UserError,
+  wholeNumbersOption,
   writeFileAtomic,
 } from "../mod.ts";
 import { basename, dirname, join, resolve } from "node:path";
@@ -28,10 +30,9 @@ const command: Command = {
       value: "NAME",
       help: "loss, lr, grad_norm, ms, tokens_per_s, val_loss, accuracy, perplexity",
     },
-    tap: { type: "string", value: "GLOB", help: "tensors by name: * is one part of it, ** any number" },
+    ...TENSOR_OPTIONS,
     stat: { type: "string", value: "NAME", help: "the statistic of --tap" },
-    head: { type: "string", value: "N,N", help: "heads of --tap, from 0; the mean over heads unless told" },
-    kind: { type: "string", value: "KIND", help: "act, grad, param, param_grad, opt, update or metric" },
+    head: { ...TENSOR_OPTIONS.head, help: "heads of --tap, from 0; the mean over heads unless told" },
     second: { type: "string", value: "NAME", help: "a metric on a second axis" },
     x: { type: "string", value: "UNIT", help: "steps, samples, tokens or seconds" },
     log: { type: "boolean", help: "a logarithmic axis" },
@@ -113,8 +114,8 @@ function choiceOf({ metric, tap, stat, head, kind, ...rest }: Values, log: boole
   }
   if (tap !== undefined) {
     if (stat === undefined) throw new UserError(`--tap ${tap}: give the statistic too, such as --stat l2.`);
-    const heads = head?.split(",").map((text) => numberOption("head", text, { least: 0, whole: true })!);
-    return { tap, stat, heads, kind };
+    if (kind !== undefined) oneOf("kind", kind, [...KINDS, "metric"]);
+    return { tap, stat, heads: wholeNumbersOption("head", head), kind };
   }
   const lone = Object.keys(rest).find((name) => rest[name] !== undefined) ?? (log ? "log" : undefined);
   if (metric === undefined && lone) {
@@ -125,10 +126,6 @@ function choiceOf({ metric, tap, stat, head, kind, ...rest }: Values, log: boole
 
 await runCommand(command, async ({ positionals, values, flags }) => {
   const show = choiceOf(values, flags.log ?? false);
-  const kinds = ["act", "grad", "param", "param_grad", "opt", "update", "metric"];
-  if (values.kind !== undefined && !kinds.includes(values.kind)) {
-    throw new UserError(`--kind ${values.kind}: no such kind.${suggestion(values.kind, kinds)}`);
-  }
   const x = progressUnit(values.x ?? "steps");
   const runs = await Promise.all((positionals.length ? positionals : ["runs/latest"]).map(named));
   const charted = distinct(runs);

@@ -3,11 +3,14 @@ import {
   type Command,
   diffConfigs,
   findRuns,
+  formatResults,
   loadRunConfig,
   oneOf,
+  onlyName,
+  type ResultTable,
   runCommand,
-  shortNumber,
   splitOverrides,
+  textOutput,
   UserError,
 } from "../mod.ts";
 
@@ -30,39 +33,35 @@ const command: Command = {
   ],
 };
 
-/** Columns as wide as their widest cell. */
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, n) => Math.max(...rows.map((row) => row[n].length)));
-  return rows.map((row) => row.map((cell, n) => cell.padEnd(widths[n])).join("  ").trimEnd()).join("\n");
-}
-
 await runCommand(command, async ({ positionals, values, flags }) => {
   const format = oneOf("format", values.format!, ["table", "ndjson"]);
   const { names, overrides: where } = splitOverrides(positionals);
-  const print = (records: readonly object[], rows: readonly (readonly string[])[]) => {
-    if (format === "table") console.log(table(rows));
-    else for (const record of records) console.log(JSON.stringify(record));
+  const { write, flush } = textOutput();
+  const print = (records: readonly object[], table: ResultTable) => {
+    if (format === "table") write(formatResults(table, "table"));
+    else for (const record of records) write(`${JSON.stringify(record)}\n`);
+    flush();
   };
   if (flags.diff) {
     if (names.length !== 2) throw new UserError(`--diff: expected two runs, found ${names.length}.`);
     const [a, b] = await Promise.all(names.map((name) => loadRunConfig(name, values.dir!)));
     const found = diffConfigs(a, b);
     const shown = (value: unknown) => value === undefined ? "-" : JSON.stringify(value);
-    print(found, [["key", ...names], ...found.map(({ key, a, b }) => [key, shown(a), shown(b)])]);
+    print(found, {
+      columns: ["key", ...names],
+      rows: found.map(({ key, a, b }) => [key, shown(a), shown(b)]),
+    });
     return 0;
   }
-  if (names.length > 1) {
-    throw new UserError(`${names[1]}: one name or glob at a time, ${names[0]} came before.`);
-  }
   const runs = await findRuns(values.dir!, {
-    name: names[0],
+    name: onlyName(names, "name or glob"),
     since: values.since,
     until: values.until,
     where,
   });
-  print(runs, [
-    ["path", "time", "step", "val_loss"],
-    ...runs.map(({ path, time, step, val_loss }) => [path, time, `${step ?? "-"}`, shortNumber(val_loss)]),
-  ]);
+  print(runs, {
+    columns: ["path", "time", "step", "val_loss"],
+    rows: runs.map(({ path, time, step, val_loss }) => [path, time, step, val_loss]),
+  });
   return 0;
 });

@@ -4,14 +4,13 @@ import {
   loadConfig,
   loadData,
   numberOption,
+  oneOf,
   onlyName,
   runCommand,
   shownLines,
   shownSamples,
   splitOverrides,
-  suggestion,
   taskOverrides,
-  UserError,
 } from "../mod.ts";
 
 const command: Command = {
@@ -33,10 +32,7 @@ const command: Command = {
 
 await runCommand(command, async ({ positionals, values }) => {
   const { names, overrides } = splitOverrides(positionals);
-  const formats = ["table", "ndjson"];
-  if (!formats.includes(values.format!)) {
-    throw new UserError(`--format: "${values.format}" is unknown.${suggestion(values.format!, formats)}`);
-  }
+  const format = oneOf("format", values.format!, ["table", "ndjson"]);
   const samples = numberOption("samples", values.samples, { least: 1, whole: true })!;
   if (values.tasks !== undefined) overrides.unshift(...await taskOverrides(values.tasks));
   const config = await loadConfig(onlyName(names, "configuration") ?? "default", overrides);
@@ -45,7 +41,7 @@ await runCommand(command, async ({ positionals, values }) => {
   const { source, tokenizer, unigramNats } = loaded;
   const options = { samples, context };
   const shown = shownSamples(source, tokenizer, values.split!, options);
-  if (values.format === "ndjson") {
+  if (format === "ndjson") {
     for (const sample of shown) console.log(JSON.stringify({ v: 1, type: "tokens", ...sample }));
     return 0;
   }

@@ -4,16 +4,19 @@ import {
   findLog,
   logSummariser,
   numberOption,
+  oneOf,
   onlyName,
   readLog,
   runCommand,
-  statFormat,
+  STAT_FORMATS,
   statRows,
   type StatSelection,
   statWriter,
   summaryLines,
+  TENSOR_OPTIONS,
   textOutput,
   UserError,
+  wholeNumbersOption,
 } from "../mod.ts";
 
 const command: Command = {
@@ -21,11 +24,9 @@ const command: Command = {
   summary: "prints statistics from a run's log; with no option what there is to ask for",
   usage: "[run or log] [options]",
   options: {
-    tap: { type: "string", value: "GLOB", help: "tensors by name: * is one part of it, ** any number" },
+    ...TENSOR_OPTIONS,
     stat: { type: "string", value: "NAME,NAME", help: "statistics, the table's columns in this order" },
-    kind: { type: "string", value: "KIND", help: "act, grad, param, param_grad, opt, update or metric" },
     layer: { type: "string", value: "N", help: "block, from 0" },
-    head: { type: "string", value: "N,N", help: "heads, from 0" },
     steps: { type: "string", value: "A..B", help: "first and last step; A.., ..B and A alone too" },
     every: { type: "string", value: "N", help: "every Nth of the steps that are left" },
     format: {
@@ -56,12 +57,14 @@ type Values = Readonly<Record<string, string | undefined>>;
 
 function selectionOf({ tap, kind, stat, layer, head, steps, every }: Values): StatSelection {
   const whole = { least: 0, whole: true };
+  const stats = stat?.split(",").map((name) => name.trim());
+  if (stats?.includes("")) throw new UserError(`--stat: expected names such as l2,mean, found "${stat}".`);
   return {
     tap,
     kind,
-    stats: stat?.split(",").map((name) => name.trim()),
+    stats,
     layer: numberOption("layer", layer, whole),
-    heads: head?.split(",").map((text) => numberOption("head", text, whole)!),
+    heads: wholeNumbersOption("head", head),
     steps: steps === undefined ? undefined : stepsOption(steps),
     every: numberOption("every", every, { ...whole, least: 1 }),
   };
@@ -69,19 +72,20 @@ function selectionOf({ tap, kind, stat, layer, head, steps, every }: Values): St
 
 await runCommand(command, async ({ positionals, values }) => {
   const { log } = await findLog(onlyName(positionals, "run or log") ?? "runs/latest");
+  const place = log === "-" ? "standard input" : log;
   const { write, flush } = textOutput();
   if (Object.values(values).every((value) => value === undefined)) {
     const summariser = logSummariser();
     for await (const record of readLog(log)) summariser.add(record);
-    write(`${[log, ...summaryLines(summariser.summary())].join("\n")}\n`);
+    write(`${[place, ...summaryLines(summariser.summary())].join("\n")}\n`);
     flush();
     return 0;
   }
   const selection = selectionOf(values);
-  const writeRow = statWriter(statFormat(values.format ?? "table"), selection.stats);
+  const writeRow = statWriter(oneOf("format", values.format ?? "table", STAT_FORMATS), selection.stats);
   try {
     const records = readLog(log, { types: ["stat"] });
-    for await (const row of statRows(records, selection, log)) write(writeRow(row));
+    for await (const row of statRows(records, selection, place)) write(writeRow(row));
   } finally {
     flush();
   }

@@ -1,6 +1,6 @@
 // What every script does: read its arguments, end with the right exit code, and tell a user's mistake in one line.
 import { parseArgs, type ParseArgsConfig } from "node:util";
-import { suggestion, UserError } from "./errors.ts";
+import { nearest, suggestion, UserError } from "./errors.ts";
 import { ClosedPipe, writeStdout } from "./track/log_file.ts";
 import { VERSION } from "./version.ts";
 
@@ -143,6 +143,27 @@ export function numberOption(
 }
 
 /**
+ * Whole numbers of at least 0 given as an option, with commas between them; undefined where it was not given. Throws
+ * UserError at one that is none.
+ *
+ * @example
+ * ```ts
+ * import { wholeNumbersOption } from "../mod.ts";
+ * wholeNumbersOption("head", "0,2"); // [0, 2]
+ * ```
+ */
+export function wholeNumbersOption(name: string, text: string | undefined): number[] | undefined {
+  return text?.split(",").map((part) => numberOption(name, part, { least: 0, whole: true })!);
+}
+
+/** The options by which scripts take tensors out of a log. */
+export const TENSOR_OPTIONS: Readonly<Record<"tap" | "kind" | "head", OptionSpec>> = {
+  tap: { type: "string", value: "GLOB", help: "tensors by name: * is one part of it, ** any number" },
+  kind: { type: "string", value: "KIND", help: "act, grad, param, param_grad, opt, update or metric" },
+  head: { type: "string", value: "N,N", help: "heads, from 0" },
+};
+
+/**
  * The option that is one of a few words; throws UserError with the nearest of them.
  *
  * @example
@@ -154,7 +175,10 @@ export function numberOption(
 export function oneOf<Word extends string>(name: string, text: string, words: readonly Word[]): Word {
   const found = words.find((word) => word === text);
   if (found !== undefined) return found;
-  throw new UserError(`--${name}: expected ${words.join(", ")}, found "${text}".${suggestion(text, words)}`);
+  const near = nearest(text, words);
+  throw new UserError(
+    `--${name}: expected ${words.join(", ")}, found "${text}".${near ? ` Did you mean "${near}"?` : ""}`,
+  );
 }
 
 /**

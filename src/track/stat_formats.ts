@@ -1,39 +1,20 @@
 // Rows of statistics as text for a terminal and for other tools. A row is written without knowing the next, so that a log
 // of any size passes through: columns are as wide as their headings and the widest number.
 
-import { nearest, UserError } from "../errors.ts";
 import { csvField } from "./csv.ts";
 import type { StatRow } from "./stat_rows.ts";
 
-/** How rows of statistics are written. */
-export type StatFormat = "table" | "ndjson" | "csv";
+/** How rows of statistics, and tables of results, are written. */
+export const STAT_FORMATS = ["table", "ndjson", "csv"] as const;
 
-const FORMATS: readonly StatFormat[] = ["table", "ndjson", "csv"];
+/** One of {@link STAT_FORMATS}. */
+export type StatFormat = (typeof STAT_FORMATS)[number];
 
 /** Widths of the columns before the statistics; the longest name of a parameter's state has 36 letters. */
 const LEADING = { step: 8, kind: 10, tap: 36, layer: 5, head: 4 };
 const LEFT = ["kind", "tap"];
 /** Of a number in a table: `-0.000123457`. */
 const NUMBER_WIDTH = 12;
-
-/**
- * The format of that name.
- *
- * @throws UserError where there is none
- *
- * @example
- * ```ts
- * import { statFormat } from "../../mod.ts";
- * statFormat("csv"); // "csv"
- * ```
- */
-export function statFormat(name: string): StatFormat {
-  const format = FORMATS.find((known) => known === name);
-  if (format) return format;
-  const near = nearest(name, FORMATS);
-  const hint = near ? ` Did you mean "${near}"?` : "";
-  throw new UserError(`--format: expected ${FORMATS.join(", ")}, found "${name}".${hint}`);
-}
 
 /**
  * A number for people: whole numbers of up to 9 digits as they are, others with 6 significant digits (at most 12 letters),

@@ -1,8 +1,9 @@
 // The runs of a folder: found by name, date and configuration.
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { configKeys, parseConfig } from "../config/mod.ts";
-import { parseValue } from "../config/yaml.ts";
-import { fileError, suggestion, UserError } from "../errors.ts";
+import { type Override, parseOverride } from "../config/override.ts";
+import { valueAt } from "../config/show.ts";
+import { fileError, nearest, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
 import type { RunState } from "./checkpoint.ts";
 import { checkpointSteps, resolveRun, runFolder } from "./run_folder.ts";
@@ -31,7 +32,7 @@ export interface RunQuery {
   readonly since?: string;
   /** Begun before the end of this day, or not after this time. */
   readonly until?: string;
-  /** Keys of the configuration and the values that they have: `model.dim=64`. */
+  /** Keys of the configuration and the values that they have: `model.dim=64`; `+share=0.1` is `hooks.share=0.1`. */
   readonly where?: readonly string[];
 }
 
@@ -81,32 +82,48 @@ function instant(text: string, what: string, end: boolean): number {
   throw new UserError(`${what}: expected a date such as 2025-01-31 or 2025-01-31T12:00Z, found "${text}".`);
 }
 
-/** Whether a configuration has the values asked for. */
-function matches(config: object, where: readonly string[]): boolean {
-  const keys = configKeys(config);
-  return where.every((text) => {
-    const [key] = text.split("=", 1);
-    const wanted = parseValue(text.slice(key.length + 1));
-    return keys.has(key) && JSON.stringify(keys.get(key)) === JSON.stringify(wanted);
+/** What is asked of the configurations. */
+function wantedOf(where: readonly string[]): Override[] {
+  return where.map((text) => {
+    const wanted = parseOverride(text);
+    if (!wanted.drop) return wanted;
+    throw new UserError(`${text}: expected key=value such as model.dim=64.`);
   });
 }
 
 /** A key that no run has is a slip. */
-function checkKeys(runs: readonly FoundRun[], where: readonly string[]): void {
-  const known = new Set(runs.flatMap(({ config }) => [...configKeys(config).keys()]));
-  for (const text of where) {
-    const [key] = text.split("=", 1);
-    if (known.size > 0 && !known.has(key)) {
-      throw new UserError(`${text}: no run has the key ${key}.${suggestion(key, known)}`);
-    }
+function checkKeys(runs: readonly FoundRun[], wanted: readonly Override[]): void {
+  for (const { text, path } of wanted) {
+    if (runs.length === 0 || runs.some(({ config }) => valueAt(config, path) !== undefined)) continue;
+    const key = path.join(".");
+    const near = nearest(key, new Set(runs.flatMap(({ config }) => [...configKeys(config).keys()])));
+    const sections = new Set(runs.flatMap(({ config }) => Object.keys(config)));
+    throw new UserError(
+      `${text}: no run has the key ${key}. ${
+        near === undefined ? `Sections: ${[...sections].join(", ")}.` : `Did you mean "${near}"?`
+      }`,
+    );
+  }
+}
+
+/** How deep runs stand below the folder of all runs: in the folder of their name, and that in one of a sweep. */
+const DEEPEST = 2;
+
+async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<FoundRun> {
+  for (const entry of await namesIn(path)) {
+    const below = join(path, entry);
+    const time = timeOf(entry);
+    const run = time && await runAt(below, basename(path), time);
+    if (run) yield run;
+    else if (entry !== "latest" && deepest > 0) yield* runsBelow(below, deepest - 1);
   }
 }
 
 /**
- * The runs under a folder that a query names, the oldest first.
+ * The runs under a folder that a query names, those of sweeps too, the oldest first.
  *
  * @param dir the folder of all runs
- * @throws {UserError} where there is no such folder, a date is none, or no run has a key
+ * @throws {UserError} where there is no such folder, a date or a key=value is none, or no run has a key
  *
  * @example
  * ```ts
@@ -123,19 +140,16 @@ export async function findRuns(
   const from = since === undefined ? -Infinity : instant(since, "since", false);
   const to = until === undefined ? Infinity : instant(until, "until", true);
   const named = globOf(pattern.replaceAll("*", "**"));
-  const runs: FoundRun[] = [];
-  for (const name of await namesIn(dir)) {
-    if (name === "latest") continue;
-    for (const folder of await namesIn(join(dir, name))) {
-      const time = timeOf(folder);
-      const run = time && await runAt(join(dir, name, folder), name, time);
-      if (run) runs.push(run);
-    }
+  const wanted = wantedOf(where);
+  if ((await Deno.stat(dir).catch(() => undefined))?.isFile) {
+    throw new UserError(`${dir}: expected the folder of all runs, found a file.`);
   }
-  checkKeys(runs, where);
+  const runs = await Array.fromAsync(runsBelow(dir));
+  checkKeys(runs, wanted);
   return runs.filter(({ name, time, config }) => {
     const at = Date.parse(time);
-    return named(name) && at >= from && at <= to && matches(config, where);
+    return named(name) && at >= from && at <= to &&
+      wanted.every(({ path, value }) => JSON.stringify(valueAt(config, path)) === JSON.stringify(value));
   }).sort((a, b) => a.time < b.time ? -1 : a.time > b.time ? 1 : a.path < b.path ? -1 : 1);
 }
 

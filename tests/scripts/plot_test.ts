@@ -143,7 +143,10 @@ Deno.test("plot tells every mistake in one line, exits with 2 and writes nothing
         /Did you mean "blocks\.0\.attn\.pattern"\?/,
       ],
       [["small", ...tap, "--stat", "sink", "--head", "x"], /--head: expected a whole number/],
-      [["small", ...tap, "--stat", "sink", "--kind", "activation"], /--kind activation: no such kind\. /],
+      [
+        ["small", ...tap, "--stat", "sink", "--kind", "activation"],
+        /--kind: expected act, .*, metric, found "activation"\.\n$/,
+      ],
       [["small", "--stat", "sink"], /--stat: belongs to --tap, which is not given/],
       [["small", "--log"], /--log: needs --metric or --tap/],
       [["small", "--out", "a.svg"], /--out: needs --metric or --tap/],

@@ -41,7 +41,10 @@ Deno.test("show prints tokens, ids and the targets that count, as a table and as
     const bad: [string[], RegExp][] = [
       [["copy", "--split", "tset"], /^show: Batches: there is no split "tset"\. Known: train, val\.\n$/],
       [["copy", "--samples", "0"], /^show: --samples: expected a whole number of at least 1, found "0"\.\n$/],
-      [["copy", "--format", "tabel"], /^show: --format: "tabel" is unknown\. Did you mean "table"\?\n$/],
+      [
+        ["copy", "--format", "tabel"],
+        /^show: --format: expected table, ndjson, found "tabel"\. Did you mean "table"\?\n$/,
+      ],
       [["copy", "--tasks", "none.ts"], /^show: data\.tasks: none\.ts cannot be loaded: [^\n]*\n$/],
     ];
     for (const [args, message] of bad) {

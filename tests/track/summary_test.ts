@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../src/errors.ts";
 import type { LogRecord, StepRecord } from "../../src/track/records.ts";
-import { shortNumber, statFormat, statWriter } from "../../src/track/stat_formats.ts";
+import { shortNumber, statWriter } from "../../src/track/stat_formats.ts";
 import { type StatRow, statRows, type StatSelection } from "../../src/track/stat_rows.ts";
 import { logSummariser, summaryLines } from "../../src/track/summary.ts";
 
@@ -259,18 +259,6 @@ Deno.test("statWriter() of a table writes new headings where other statistics fo
   // The gradient's headings stand for the tensor that follows it as well.
   assert.deepEqual(await headings(), [...once, ...once, ...once, ["mean", "max"]]);
   assert.deepEqual(await headings(["sink", "entropy", "mean"]), [["sink", "entropy", "mean"]]);
-});
-
-Deno.test("statFormat() knows three formats and tells the nearest to any other", () => {
-  assert.deepEqual(["table", "ndjson", "csv"].map(statFormat), ["table", "ndjson", "csv"]);
-  assert.throws(
-    () => statFormat("cvs"),
-    new UserError('--format: expected table, ndjson, csv, found "cvs". Did you mean "csv"?'),
-  );
-  assert.throws(
-    () => statFormat("parquet"),
-    new UserError('--format: expected table, ndjson, csv, found "parquet".'),
-  );
 });
 
 Deno.test("shortNumber() never takes more than 12 letters for a double of two digits in its exponent", () => {

@@ -1,0 +1,91 @@
+// Runs found where they stand: in the folder of their name, and those of sweeps one folder deeper.
+import assert from "node:assert/strict";
+import { findRuns } from "../../src/train/find_runs.ts";
+import { UserError } from "../../src/errors.ts";
+
+/** Folders of runs as training leaves them, with what a search reads of them. */
+async function withRuns(body: (dir: string) => Promise<void>): Promise<void> {
+  const dir = await Deno.makeTempDir({ prefix: "heed-find-" });
+  try {
+    const runs: [string, string][] = [
+      ["small/20250102-030405-a", "seed: 1\noptimizer: { betas: [0.9, 0.95] }\n"],
+      ["grid-sweep-1f/grid-01-lr=0.001/20250102-030406-b", "seed: 2\noptimizer: { lr: 0.001 }\n"],
+      ["grid-sweep-1f/grid-02-lr=0.01/20250102-030407-c", "seed: 2\nhooks: { share: 0.5 }\n"],
+      ["too/deep/to/be-a-run/20250102-030408-d", "seed: 3\n"],
+    ];
+    for (const [path, config] of runs) {
+      await Deno.mkdir(`${dir}/${path}/checkpoints/4`, { recursive: true });
+      await Deno.writeTextFile(`${dir}/${path}/config.yaml`, config);
+      await Deno.writeTextFile(
+        `${dir}/${path}/checkpoints/4/state.json`,
+        '{"best":{"step":2,"val_loss":2.5}}',
+      );
+    }
+    await Deno.writeTextFile(`${dir}/latest`, "small/20250102-030405-a\n");
+    await Deno.writeTextFile(`${dir}/grid-sweep-1f/index.json`, "{}");
+    await Deno.symlink("grid-02-lr=0.01/20250102-030407-c", `${dir}/grid-sweep-1f/latest`);
+    await body(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("findRuns() finds the runs of sweeps with the others, each once, by their own names", () =>
+  withRuns(async (dir) => {
+    const found = await findRuns(dir);
+    assert.deepEqual(
+      found.map(({ name, path, time, step, val_loss }) => [name, path, time, step, val_loss]),
+      [
+        ["small", `${dir}/small/20250102-030405-a`, "2025-01-02T03:04:05Z", 4, 2.5],
+        [
+          "grid-01-lr=0.001",
+          `${dir}/grid-sweep-1f/grid-01-lr=0.001/20250102-030406-b`,
+          "2025-01-02T03:04:06Z",
+          4,
+          2.5,
+        ],
+        [
+          "grid-02-lr=0.01",
+          `${dir}/grid-sweep-1f/grid-02-lr=0.01/20250102-030407-c`,
+          "2025-01-02T03:04:07Z",
+          4,
+          2.5,
+        ],
+      ],
+    );
+    assert.deepEqual((await findRuns(dir, { name: "grid-*" })).length, 2);
+    assert.deepEqual((await findRuns(`${dir}/grid-sweep-1f`)).length, 2);
+  }));
+
+Deno.test("findRuns() compares numbers, lists, sections and the keys of hooks as values", () =>
+  withRuns(async (dir) => {
+    const names = async (...where: string[]) => (await findRuns(dir, { where })).map(({ name }) => name);
+    assert.deepEqual(await names("optimizer.lr=1e-3"), ["grid-01-lr=0.001"]);
+    assert.deepEqual(await names("optimizer.betas=[0.9, 0.95]", "seed=1"), ["small"]);
+    assert.deepEqual(await names("optimizer.betas.1=0.95"), ["small"]);
+    assert.deepEqual(await names("+share=0.5"), ["grid-02-lr=0.01"]);
+    assert.deepEqual(await names("seed=2", "optimizer.betas=[0.9, 0.95]"), []);
+  }));
+
+Deno.test("findRuns() tells what cannot be asked in one line", () =>
+  withRuns(async (dir) => {
+    const faults: [string, string][] = [
+      [
+        "optimizer.bets=1",
+        'optimizer.bets=1: no run has the key optimizer.bets. Did you mean "optimizer.betas.0"?',
+      ],
+      [
+        "quite_another=1",
+        "quite_another=1: no run has the key quite_another. Sections: seed, optimizer, hooks.",
+      ],
+      ["~seed", "~seed: expected key=value such as model.dim=64."],
+    ];
+    for (const [text, message] of faults) {
+      await assert.rejects(findRuns(dir, { where: [text] }), new UserError(message));
+    }
+    const file = `${dir}/latest`;
+    await assert.rejects(
+      findRuns(file),
+      new UserError(`${file}: expected the folder of all runs, found a file.`),
+    );
+  }));
