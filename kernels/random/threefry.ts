@@ -40,7 +40,7 @@ export interface RandomStream {
   uint32(): number;
   /** Uniform in [0, 1) with 53 bits. */
   uniform(): number;
-  /** Uniform integer in [0, n), without modulo bias, for 1 <= n <= 2^32. */
+  /** Uniform integer in [0, n), without modulo bias, for 1 <= n <= 2^32; throws RangeError for another n. */
   below(n: number): number;
   /** Standard normal (Box-Muller). */
   normal(): number;
@@ -71,6 +71,7 @@ export function randomStream(seed: number, purpose: string): RandomStream {
       return ((a >>> 5) * 67108864 + (b >>> 6)) / 9007199254740992;
     },
     below: (n) => {
+      if (!(n >= 1 && n <= 4294967296)) throw new RangeError(`below(${n}): expected 1 to 2^32.`);
       const limit = Math.floor(4294967296 / n) * n;
       for (;;) {
         const value = stream.uint32();

@@ -34,6 +34,13 @@ export {
   type AttributionOptions,
   type Contribution,
 } from "./attribution.ts";
+export {
+  forward,
+  type ForwardPass,
+  type ForwardPassOptions,
+  type ForwardRow,
+  type Tapped,
+} from "./forward.ts";
 export { type Embeddings, embeddings } from "./embeddings.ts";
 export { type LensPoint, type LogitLens, logitLens } from "./logit_lens.ts";
 export { type NextToken, nextTokens } from "./next_tokens.ts";

@@ -94,6 +94,12 @@ Deno.test("hash32() is FNV-1a over UTF-8, by its published values", () => {
   assert.deepEqual(["", "a", "foobar"].map(hash32), [0x811c9dc5, 0xe40c292c, 0xbf9cf968]);
 });
 
+Deno.test("below(n) of an n that leaves nothing to draw from throws", () => {
+  for (const n of [0, -1, NaN, 2 ** 32 + 1]) {
+    assert.throws(() => randomStream(1, "none").below(n), RangeError);
+  }
+});
+
 Deno.test("below(n) is uniform: chi-squared of 7 cells over 70,000 draws", () => {
   const stream = randomStream(5, "below");
   const counts = new Array(7).fill(0);
