@@ -8,7 +8,8 @@ import { STEP_STATE } from "../nn/mod.ts";
 import { loadModel, type Model } from "./experiment.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { type Layout, readParameters, STATES, writeParameters } from "./parameters.ts";
-import { resolveRun, type RunFolder, sha256Hex, writeCheckpoint } from "./run_folder.ts";
+import { resolveRun } from "./resolve_run.ts";
+import { type RunFolder, sha256Hex, writeCheckpoint } from "./run_folder.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorData, toFloat32 } from "./safetensors.ts";
 
 /** The best evaluation so far. */

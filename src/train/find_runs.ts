@@ -6,7 +6,8 @@ import { valueAt } from "../config/show.ts";
 import { fileError, nearest, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
 import type { RunState } from "./checkpoint.ts";
-import { checkpointSteps, resolveRun, runFolder } from "./run_folder.ts";
+import { resolveRun } from "./resolve_run.ts";
+import { checkpointSteps, runFolder } from "./run_folder.ts";
 
 /** A run in a few words. */
 export interface FoundRun {

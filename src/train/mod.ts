@@ -56,14 +56,8 @@ export { type OptimizerState, optimizerStates } from "./optimizers.ts";
 export { type OpenModel, openModel, type Work } from "./open_model.ts";
 export type { Progress } from "./progress.ts";
 export type { Outcome } from "./run.ts";
-export {
-  createRunFolder,
-  findLog,
-  type ResolvedRun,
-  resolveRun,
-  type RunFolder,
-  writeFileAtomic,
-} from "./run_folder.ts";
+export { findLog, type ResolvedRun, resolveRun } from "./resolve_run.ts";
+export { createRunFolder, type RunFolder, writeFileAtomic } from "./run_folder.ts";
 export {
   type DecodedSafetensors,
   decodeSafetensors,

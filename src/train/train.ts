@@ -16,7 +16,8 @@ import { evaluationGraph } from "./programs.ts";
 import type { Progress } from "./progress.ts";
 import { readyRun, stepGraphs } from "./ready.ts";
 import { checkpointRecord, type Outcome, recordsCheckpoint, trainRun } from "./run.ts";
-import { createRunFolder, resolveRun, type RunFolder } from "./run_folder.ts";
+import { resolveRun } from "./resolve_run.ts";
+import { createRunFolder, type RunFolder } from "./run_folder.ts";
 import { toFloat32 } from "./safetensors.ts";
 
 /** What training is told besides its configuration. */

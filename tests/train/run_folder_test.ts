@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { UserError } from "../../src/errors.ts";
+import { resolveRun } from "../../src/train/resolve_run.ts";
 import {
   createRunFolder,
   pointTo,
   removeCheckpoint,
-  resolveRun,
   type RunFolder,
   runFolder,
   sha256Hex,
@@ -206,13 +206,14 @@ Deno.test("resolveRun() tells what is missing and names the nearest that exists"
 
 Deno.test("a run's folder needs no more than read and write of its own place, with text files for links", () =>
   inTemporaryFolder(async (folder) => {
-    const module = new URL("../../src/train/run_folder.ts", import.meta.url).href;
-    const program = `import * as f from ${JSON.stringify(module)};
+    const url = (path: string) => JSON.stringify(new URL(`../../src/train/${path}`, import.meta.url).href);
+    const program = `import * as f from ${url("run_folder.ts")};
+      import { resolveRun } from ${url("resolve_run.ts")};
       const run = await f.createRunFolder("runs", "small", new Date(0), "1f");
       await f.writeCheckpoint(run, 1, { "state.json": "{}" });
       await f.pointTo(run, "last", 1);
       await f.pointTo(run, "last", 1);
-      console.log((await f.resolveRun("runs/latest")).checkpoint);`;
+      console.log((await resolveRun("runs/latest")).checkpoint);`;
     await Deno.writeTextFile(`${folder}/program.ts`, program);
     const { stdout, stderr } = await new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-config", "--no-prompt", "--allow-read=.", "--allow-write=runs", "program.ts"],

@@ -1,0 +1,116 @@
+// What a user means by a run: a path, a pointer or a name becomes a run's folder and a checkpoint of it.
+import { basename, dirname, join, normalize, sep } from "node:path";
+import { nearest, UserError } from "../errors.ts";
+import {
+  checkpointSteps,
+  follow,
+  isFolder,
+  namesIn,
+  POINTERS,
+  type RunFolder,
+  runFolder,
+  stat,
+} from "./run_folder.ts";
+
+/** What a path of the user's turned out to name. */
+export interface ResolvedRun {
+  /** The run; null for a checkpoint folder that stands outside a run. */
+  run: RunFolder | null;
+  /** The checkpoint folder: the one named, else the run's `last`, else its highest step; null where it has none. */
+  checkpoint: string | null;
+}
+
+async function isRun(path: string): Promise<boolean> {
+  return await isFolder(join(path, "checkpoints")) || await stat(join(path, "log.ndjson")) !== null;
+}
+
+async function defaultCheckpoint(run: RunFolder): Promise<string | null> {
+  const last = await follow(join(run.checkpoints, "last"));
+  if (basename(last) !== "last" && await isFolder(last)) return last;
+  const newest = (await checkpointSteps(run)).at(-1);
+  return newest === undefined ? null : join(run.checkpoints, String(newest));
+}
+
+/** What the folder at `path` is, or null where it is none of what a user may name. */
+async function classify(path: string): Promise<ResolvedRun | null> {
+  if (!await isFolder(path)) return null;
+  if (await stat(join(path, "state.json"))) {
+    const inRun = basename(dirname(path)) === "checkpoints";
+    return { run: inRun ? runFolder(dirname(dirname(path))) : null, checkpoint: path };
+  }
+  if (!await isRun(path)) {
+    const runs: string[] = [];
+    for (const name of await namesIn(path)) if (await isRun(join(path, name))) runs.push(name);
+    return runs.length ? await classify(join(path, runs.at(-1)!)) : null;
+  }
+  const run = runFolder(path);
+  return { run, checkpoint: await defaultCheckpoint(run) };
+}
+
+/** The existing path nearest to a missing one: its first missing part spelt like something that is there. */
+async function nearestExisting(path: string): Promise<string | undefined> {
+  const parts = normalize(path).split(sep);
+  for (let i = parts.length - 1; i >= 0; i--) {
+    const parent = parts.slice(0, i).join(sep) || (i > 0 ? sep : ".");
+    if (i > 0 && !await isFolder(parent)) continue;
+    const near = nearest(parts[i], (await namesIn(parent)).filter((name) => !name.startsWith(".")));
+    return near === undefined ? undefined : join(parent, near);
+  }
+}
+
+/**
+ * Finds what a user means by a run: the path of a run folder, of `runs/latest`, of a checkpoint folder (`best` and
+ * `last` too), or the name of a run, which stands for the newest run of that name. Pointers are followed whether they
+ * are links or text files.
+ *
+ * @param path what the user wrote
+ * @param runs the folder of all runs, in which names are looked up
+ * @throws UserError where nothing is there, with the nearest that is, or where it is neither run nor checkpoint
+ *
+ * @example
+ * ```ts
+ * import { resolveRun } from "../../mod.ts";
+ * const { run, checkpoint } = await resolveRun("runs/latest");
+ * ```
+ */
+export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedRun> {
+  const expected = "expected a run folder, a checkpoint folder or the name of a run";
+  const places = [await follow(path), await follow(join(runs, path))];
+  for (const place of places) {
+    const found = await classify(place);
+    if (found) return found;
+  }
+  const [there] = places;
+  if (await stat(path)) throw new UserError(`${path}: is neither a run nor a checkpoint, ${expected}.`);
+  if (there !== normalize(path)) {
+    throw new UserError(`${path}: points at ${there}, which is not there, ${expected}.`);
+  }
+  const names = (await namesIn(runs)).filter((name) => !name.startsWith("."));
+  const near = path.includes("/") || path.includes(sep)
+    ? await nearestExisting(path) ?? await nearestExisting(join(runs, path))
+    : nearest(path, names);
+  const known = names.length
+    ? `In ${runs}: ${names.slice(0, 8).join(", ")}.`
+    : `There are no runs in ${runs} yet.`;
+  throw new UserError(`${path}: not found, ${expected}. ${near ? `Did you mean "${near}"?` : known}`);
+}
+
+/**
+ * The log that a name stands for: a run's (see `resolveRun`), a log file itself, or `-`, the standard input.
+ *
+ * @throws {UserError} where there is no such run or file, or it is a checkpoint outside a run
+ *
+ * @example
+ * ```ts
+ * import { findLog } from "../../mod.ts";
+ * console.log((await findLog("runs/latest")).log);
+ * ```
+ */
+export async function findLog(given: string): Promise<{ log: string; run?: RunFolder }> {
+  if (given === "-") return { log: "-" };
+  const isFile = await Deno.stat(given).then((found) => !found.isDirectory, () => false);
+  if (isFile && !POINTERS.includes(basename(given))) return { log: given };
+  const { run } = await resolveRun(given);
+  if (run === null) throw new UserError(`${given}: a checkpoint outside a run has no log.`);
+  return { log: run.log, run };
+}
