@@ -19,5 +19,11 @@ await runCommand(command, async ({ positionals, values }) => {
   const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
   const files = await exportModel(checkpoint, values.out);
   console.log(`${values.out}: ${files.join(", ")}`);
+  if (!files.includes("tokenizer.json")) {
+    console.log(
+      `No tokenizer.json: a tokenizer of the kind "${checkpoint.tokenizer.kind}" has no form in transformers, ` +
+        `whose AutoTokenizer would give another; give the model token ids.`,
+    );
+  }
   return 0;
 });

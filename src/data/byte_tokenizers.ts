@@ -84,13 +84,17 @@ export function bpeTokenizerOf({ merges }: Readonly<Record<string, unknown>>): T
 
 const END_OF_TEXT = "<|endoftext|>";
 
-/** GPT-2's vocabulary from its merges, each written in the characters that stand for bytes. */
+/** @internal GPT-2's merges in their order, written in the characters that stand for bytes. */
+export function gpt2Pairs(): [left: string, right: string][] {
+  const lines = gpt2Merges.split("\n").filter((line) => line !== "" && !line.startsWith("#version"));
+  return lines.map((line) => line.trimEnd().split(" ") as [string, string]);
+}
+
+/** GPT-2's vocabulary from its merges. */
 function gpt2Vocabulary() {
   const characters = byteCharacters();
   const ids = new Map(characters.map(({ character }, id) => [character, id]));
-  const lines = gpt2Merges.split("\n").filter((line) => line !== "" && !line.startsWith("#version"));
-  const pairs = lines.map((line): [number, number] => {
-    const [left, right] = line.trimEnd().split(" ");
+  const pairs = gpt2Pairs().map(([left, right]): [number, number] => {
     ids.set(left + right, ids.size);
     return [ids.get(left)!, ids.get(right)!];
   });

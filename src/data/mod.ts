@@ -1,7 +1,7 @@
 // The door of the data room: text in (tokenizers, corpora, files, synthetic tasks), batches out.
 export type { Tokenizer, TokenizerFile, TokenizerKind, UnknownPolicy } from "./tokenizer.ts";
 export { charTokenizer } from "./char_tokenizer.ts";
-export { bpeTokenizer, byteTokenizer, gpt2Tokenizer } from "./byte_tokenizers.ts";
+export { bpeTokenizer, byteTokenizer, gpt2Pairs, gpt2Tokenizer } from "./byte_tokenizers.ts";
 export { trainMerges } from "./bpe_trainer.ts";
 export { byteCharacters } from "./byte_bpe.ts";
 export { huggingfaceTokenizer } from "./huggingface_tokenizer.ts";

@@ -3,6 +3,7 @@ import { suggestion, UserError } from "../errors.ts";
 import type { BlockConfig, ModelConfig } from "../config/mod.ts";
 import { isMapping, show } from "../config/show.ts";
 import { type Architecture, type Block, type BlockChoices, blockOf, blocksOf } from "../nn/architecture.ts";
+import { decoderParameters } from "../nn/mod.ts";
 import { type TensorData, toFloat32 } from "./safetensors.ts";
 
 /** A tensor of float32 on the host. */
@@ -38,7 +39,7 @@ const FIXED: Readonly<Record<string, unknown>> = {
   add_cross_attention: false,
 };
 
-/** A whole number of a config.json, by its name or GPT-2's older one. */
+/** A whole number of a config.json. */
 function size(config: Record<string, unknown>, key: string, place: string): number {
   const value = config[key];
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 1) return value;
@@ -179,6 +180,17 @@ function taken(stored: Float32Array, { shape: [out, inner = 1], conv, part = 0 }
   return data;
 }
 
+/** Of a tied model a file may have the head once more, but no other head. */
+function checkHead(tensors: ReadonlyMap<string, TensorData>, { tied }: ModelChoices, place: string): void {
+  const [head, embedding] = ["lm_head.weight", "wte.weight"].map((name) => tensors.get(name));
+  if (!tied || !head || !embedding) return;
+  const [own, other] = [toFloat32(head), toFloat32(embedding)];
+  if (own.length === other.length && own.every((x, i) => Object.is(x, other[i]))) return;
+  throw new UserError(
+    `${place}: tensor lm_head.weight is another than wte.weight; expected the same, or tie_word_embeddings false in config.json.`,
+  );
+}
+
 /**
  * GPT-2's parameters under heed's names and shapes: `c_attn` cut into wq, wk and wv, Conv1D's matrices transposed to
  * [out, in], masks and the copy of a tied head left out. Names may begin with "transformer.".
@@ -186,14 +198,21 @@ function taken(stored: Float32Array, { shape: [out, inner = 1], conv, part = 0 }
  * @param tensors of a model.safetensors, of any dtype
  * @param model what `fromGpt2Config` gave
  * @param place the file, for messages
- * @throws {UserError} at a tensor that is missing, unknown, or of another shape than the configuration's
+ * @throws {UserError} at a tensor that is missing, unknown, there twice, or of another shape than the configuration's
  */
 export function fromGpt2Tensors(
   tensors: ReadonlyMap<string, TensorData>,
   model: ModelChoices,
   place: string,
 ): Map<string, FloatTensor> {
-  const found = new Map([...tensors].map(([name, x]) => [name.replace(/^transformer\./, ""), x]));
+  const found = new Map<string, TensorData>();
+  for (const [name, tensor] of tensors) {
+    const own = name.replace(/^transformer\./, "");
+    if (found.has(own)) {
+      throw new UserError(`${place}: tensor ${own} stands there twice, as transformer.${own} too.`);
+    }
+    found.set(own, tensor);
+  }
   const places = placesOf(model as Partial<Architecture>, model.block.mlp.factor!);
   const known = new Set(places.map(({ gpt2 }) => gpt2));
   const extra = [...found.keys()].find((name) =>
@@ -202,6 +221,7 @@ export function fromGpt2Tensors(
   if (extra !== undefined) {
     throw new UserError(`${place}: tensor ${extra} is none of GPT-2's.${suggestion(extra, known)}`);
   }
+  checkHead(found, model, place);
   // Queries, keys and values ask for one tensor three times: it is cast once.
   const cast = new Map<string, Float32Array>();
   return new Map(places.map((parameter) => {
@@ -302,13 +322,14 @@ export function toGpt2Config(architecture: Architecture): Record<string, unknown
  * Parameters under GPT-2's names and shapes, for `model.safetensors`: the inverse of `fromGpt2Tensors`. Biases that the
  * model does not have are written as zeros.
  *
- * @throws {UserError} where GPT-2's format has no place for the model
+ * @throws {UserError} where GPT-2's format has no place for the model, or a tensor is missing or of another shape
  */
 export function toGpt2Tensors(
   tensors: ReadonlyMap<string, TensorData>,
   architecture: Architecture,
 ): Record<string, TensorData> {
   checkFits(architecture);
+  const own = new Set(decoderParameters(architecture).map(({ name }) => name));
   const stored: Record<string, TensorData & { dtype: "F32" }> = {};
   for (const parameter of placesOf(architecture, blocksOf(architecture)[0].mlp.factor)) {
     const { name, shape: [out, inner = 1], gpt2, conv, part = 0 } = parameter;
@@ -320,12 +341,18 @@ export function toGpt2Tensors(
       shape,
       data: new Float32Array(shape.reduce((product, n) => product * n, 1)),
     };
-    if (!tensor) continue;
-    const own = toFloat32(tensor);
-    if (!conv) data.set(own, part * out * inner);
+    // A model without biases computes what one with zeros does.
+    if (!own.has(name)) continue;
+    const expected = parameter.shape.join(", ");
+    if (tensor?.shape.join(", ") !== expected) {
+      const found = tensor ? `[${tensor.shape.join(", ")}]` : "missing";
+      throw new UserError(`tensor ${name} is ${found}, the model's is [${expected}].`);
+    }
+    const values = toFloat32(tensor);
+    if (!conv) data.set(values, part * out * inner);
     else {
       for (let o = 0; o < out; o++) {
-        for (let i = 0; i < inner; i++) data[i * shape[1] + part * out + o] = own[o * inner + i];
+        for (let i = 0; i < inner; i++) data[i * shape[1] + part * out + o] = values[o * inner + i];
       }
     }
   }

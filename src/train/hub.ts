@@ -32,6 +32,12 @@ const HUB = "https://huggingface.co";
 /** The weights come last: all else fails first. */
 const FILES = ["config.json", "tokenizer.json", "model.safetensors"];
 
+/** What stands for a file of a model's where somebody put it there. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  "tokenizer.json": "vocab.json",
+  "model.safetensors": "model.safetensors.index.json",
+};
+
 /**
  * The folder of a model by name: `<cache>/models/<name>` with config.json, model.safetensors and tokenizer.json, where
  * missing files are downloaded. Files that somebody put there are taken as they are, but for those whose size and
@@ -50,7 +56,8 @@ const FILES = ["config.json", "tokenizer.json", "model.safetensors"];
  */
 export async function modelFolder(name: string, options: HubOptions = {}): Promise<string> {
   const known = Object.hasOwn(MODELS, name) ? MODELS[name] : undefined;
-  if (!known && !/^[\w.-]+\/[\w.-]+$/.test(name)) {
+  // What begins with a dot is a folder: "..", "./models".
+  if (!known && !/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(name)) {
     throw new UserError(
       `${name}: no such folder, and no model of that name.${suggestion(name, Object.keys(MODELS))}`,
     );
@@ -62,8 +69,9 @@ export async function modelFolder(name: string, options: HubOptions = {}): Promi
   for (const file of FILES) {
     const path = join(folder, file);
     const proof = known?.files?.[file] ?? {};
-    // The two files of older tokenizers stand for the newer one.
-    if (file === "tokenizer.json" && await exists(join(folder, "vocab.json"))) continue;
+    // Files that somebody put there may stand for others: the two of older tokenizers, weights in several files.
+    const instead = INSTEAD[file];
+    if (instead !== undefined && await exists(join(folder, instead))) continue;
     const held = await bytesOf(path);
     if (held) {
       const wrong = fault(proof, held.length, proof.sha256 ? sha256Hex(held) : "");
@@ -75,7 +83,9 @@ export async function modelFolder(name: string, options: HubOptions = {}): Promi
       await download(`${url}/${file}`, path, proof, options);
     } catch (error) {
       const reason = (error as Error).message.replace(/\s+/g, " ").replace(/[.:]$/, "").slice(0, 160);
-      throw new UserError(`${name}: ${file} cannot be downloaded (${reason}); ${remedy}.`);
+      const first = !known && file === FILES[0];
+      const what = first ? `no such folder, and ${file} of a model of that name` : file;
+      throw new UserError(`${name}: ${what} cannot be downloaded (${reason}); ${remedy}.`);
     }
   }
   return folder;

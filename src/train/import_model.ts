@@ -1,6 +1,7 @@
 // A GPT-2 from a folder that Hugging Face's libraries wrote becomes a checkpoint like those of a run.
-import { basename, join, resolve } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { resolveConfig } from "../config/mod.ts";
+import { isMapping, show } from "../config/show.ts";
 import { idsTokenizer, type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
 import { descriptionFiles, sealFiles } from "./checkpoint.ts";
@@ -8,9 +9,11 @@ import { modelOf } from "./experiment.ts";
 import { fromGpt2Config, fromGpt2Tensors } from "./gpt2.ts";
 import { bytesOf, checkFree, createFolder, jsonOf } from "./model_folder.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorData } from "./safetensors.ts";
+import { byteLevelJson } from "./tokenizer_json.ts";
 
 const EXPECTED =
   "expected the folder of a model: config.json, model.safetensors, and tokenizer.json or vocab.json and merges.txt";
+const WEIGHTS = "model.safetensors";
 
 /** A model that has been imported. */
 export interface ImportedModel {
@@ -24,46 +27,75 @@ export interface ImportedModel {
   readonly about: string;
 }
 
-/** GPT-2's one token that no merge makes. */
-const END_OF_TEXT = "<|endoftext|>";
-
-/** GPT-2's own two files as one of the newer kind: byte-level BPE. */
-function fromVocabularyAndMerges(vocab: unknown, merges: string): unknown {
-  const lines = merges.split("\n").map((line) => line.replace(/\r$/, ""));
-  const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
-  const id = (vocab as Record<string, unknown> | null)?.[END_OF_TEXT];
-  const end = { id, content: END_OF_TEXT, single_word: false, lstrip: false, rstrip: false, special: true };
-  const pairs = lines.filter((line, i) => line !== "" && !(i === 0 && line.startsWith("#version")));
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: id === undefined ? [] : [end],
-    normalizer: null,
-    pre_tokenizer: byteLevel,
-    post_processor: null,
-    decoder: byteLevel,
-    model: { type: "BPE", dropout: null, unk_token: null, vocab, merges: pairs },
-  };
-}
-
 /** The tokenizer of a folder: that of its file, or of the two older ones; of ids where it has neither. */
 async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
-  let [file, place] = [await jsonOf(join(folder, "tokenizer.json")), join(folder, "tokenizer.json")];
+  const places = ["tokenizer.json", "vocab.json", "merges.txt"].map((name) => join(folder, name));
+  let [file, place] = [await jsonOf(places[0]), places[0]];
   if (file === undefined) {
-    const vocab = await jsonOf(join(folder, "vocab.json"));
-    const merges = await bytesOf(join(folder, "merges.txt"));
-    if (vocab === undefined || !merges) return idsTokenizer(size);
-    [file, place] = [
-      fromVocabularyAndMerges(vocab, new TextDecoder().decode(merges)),
-      join(folder, "vocab.json"),
-    ];
+    const [vocab, merges] = [await jsonOf(places[1]), await bytesOf(places[2])];
+    if (vocab === undefined && !merges) return idsTokenizer(size);
+    if (vocab === undefined || !merges) {
+      const [missing, there] = merges ? [places[1], places[2]] : [places[2], places[1]];
+      throw new UserError(`${missing}: no such file, and ${there} alone is no tokenizer.`);
+    }
+    const lines = new TextDecoder().decode(merges).split(/\r?\n/);
+    const pairs = lines.filter((line, i) => line !== "" && !(i === 0 && line.startsWith("#version")));
+    [file, place] = [byteLevelJson(vocab, pairs), places[1]];
   }
+  const tokenizer = readAt(place, () => tokenizerFromJSON(file));
+  if (tokenizer.size <= size) return tokenizer;
+  throw new UserError(`${place}: it has ${tokenizer.size} ids, config.json's vocab_size is ${size}.`);
+}
+
+/** What `read` gives; its UserError names the place. */
+function readAt<T>(place: string, read: () => T): T {
   try {
-    return tokenizerFromJSON(file);
+    return read();
   } catch (error) {
     throw error instanceof UserError ? new UserError(`${place}: ${error.message}`) : error;
   }
+}
+
+/** The tensors that stand in several files, each in the one that the index names and in no other. */
+async function shardedTensors(index: unknown, place: string): Promise<Map<string, TensorData>> {
+  const named = isMapping(index) && isMapping(index.weight_map) ? index.weight_map : {};
+  const files = [...new Set(Object.values(named))];
+  const odd = files.find((file) => typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file));
+  if (files.length === 0 || odd !== undefined) {
+    const found = odd === undefined ? "no mapping of them" : show(odd);
+    throw new UserError(
+      `${place}: weight_map: found ${found}, expected names of .safetensors files by tensor.`,
+    );
+  }
+  const tensors = new Map<string, TensorData>();
+  for (const file of files as string[]) {
+    const path = join(dirname(place), file);
+    const bytes = await bytesOf(path);
+    if (!bytes) throw new UserError(`${path}: no such file; ${place} names it.`);
+    for (const [name, tensor] of decodeSafetensors(bytes, path).tensors) {
+      const own = Object.hasOwn(named, name) ? named[name] : undefined;
+      if (own !== file) {
+        const said = own === undefined ? "does not name it" : `has it in ${own}`;
+        throw new UserError(`${path}: tensor ${name} is here, ${place} ${said}.`);
+      }
+      tensors.set(name, tensor);
+    }
+  }
+  const missing = Object.keys(named).find((name) => !tensors.has(name));
+  if (missing === undefined) return tensors;
+  throw new UserError(
+    `${join(dirname(place), String(named[missing]))}: tensor ${missing} is missing; ${place} names it.`,
+  );
+}
+
+/** The tensors of a folder, of one file or of several, and what they are called in messages. */
+async function tensorsOf(folder: string): Promise<{ tensors: Map<string, TensorData>; place: string }> {
+  const [whole, place] = [WEIGHTS, `${WEIGHTS}.index.json`].map((name) => join(folder, name));
+  const bytes = await bytesOf(whole);
+  if (bytes) return { tensors: decodeSafetensors(bytes, whole).tensors, place: whole };
+  const index = await jsonOf(place);
+  if (index === undefined) throw new UserError(`${whole}: no such file, ${EXPECTED}.`);
+  return { tensors: await shardedTensors(index, place), place };
 }
 
 /**
@@ -72,7 +104,8 @@ async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
  *
  * The checkpoint's configuration has the model's shape, and for training on it a rate of 3e-5 without warmup or decay.
  *
- * @param folder config.json, model.safetensors of any float dtype, and tokenizer.json or vocab.json and merges.txt
+ * @param folder config.json, model.safetensors of any float dtype (or the files that model.safetensors.index.json names),
+ * and tokenizer.json or vocab.json and merges.txt
  * @param out the checkpoint's folder, which must not be there yet
  * @param name of the model, its folder's where none is given
  * @throws {UserError} where a file is missing or damaged, the model is no GPT-2 that heed computes, or `out` exists
@@ -94,28 +127,24 @@ export async function importModel(
   name: string = basename(resolve(folder)),
 ): Promise<ImportedModel> {
   await checkFree(out);
-  const place = (file: string) => join(folder, file);
-  const found = await jsonOf(place("config.json"));
-  const bytes = found === undefined ? undefined : await bytesOf(place("model.safetensors"));
-  if (!bytes) {
-    const missing = found === undefined ? "config.json" : "model.safetensors";
-    throw new UserError(`${place(missing)}: no such file, ${EXPECTED}.`);
-  }
-  const model = fromGpt2Config(found, place("config.json"));
-  const { tensors } = decodeSafetensors(bytes, place("model.safetensors"));
-  const parameters = fromGpt2Tensors(tensors, model, place("model.safetensors"));
+  const place = join(folder, "config.json");
+  const found = await jsonOf(place);
+  if (found === undefined) throw new UserError(`${place}: no such file, ${EXPECTED}.`);
+  const model = fromGpt2Config(found, place);
+  const weights = await tensorsOf(folder);
+  const parameters = fromGpt2Tensors(weights.tensors, model, weights.place);
   const tokenizer = await tokenizerOf(folder, model.vocabulary!);
   const config = resolveConfig({
     name,
     model,
     tokenizer: tokenizer.kind === "ids"
       ? { kind: "ids" }
-      : { kind: "huggingface", file: place("tokenizer.json") },
+      : { kind: "huggingface", file: join(out, "tokenizer.json") },
     train: { batch: 4, steps: 100 },
     optimizer: { lr: 3e-5 },
     schedule: { name: "constant", warmup: 0 },
     sample: { prompt: tokenizer.kind === "ids" ? "0" : "The", tokens: 20 },
-  }, { place: place("config.json"), name });
+  }, { place, name });
   const made = modelOf(config, tokenizer);
   const stored = Object.fromEntries(
     [...parameters].map(([key, { shape, data }]): [string, TensorData] => {
@@ -123,7 +152,7 @@ export async function importModel(
     }),
   );
   const { files } = sealFiles({
-    "model.safetensors": encodeSafetensors(stored, { format: "heed", step: "0" }),
+    [WEIGHTS]: encodeSafetensors(stored, { format: "heed", step: "0" }),
     ...descriptionFiles(made),
   }, { step: 0, counter: 0, best: null, val_loss: null, device: "imported" });
   await createFolder(out, files);

@@ -140,32 +140,13 @@ Deno.test("GPT-2's tensors are read without their prefix, in another dtype, with
   });
   other.push(["h.0.attn.bias", { dtype: "BOOL", shape: [1, 1, 48, 48], data: new Uint8Array(48 * 48) }]);
   other.push(["h.1.attn.masked_bias", { dtype: "F32", shape: [], data: Float32Array.of(-1e4) }]);
-  other.push(["lm_head.weight", stored().get("transformer.wte.weight")!]);
+  other.push(["lm_head.weight", new Map(other).get("wte.weight")!]);
   const found = fromGpt2Tensors(new Map(other), model, "m");
   assert.deepEqual([...found.keys()], [...plain.keys()]);
   for (const [name, { data }] of found) {
     assert.deepEqual(data, plain.get(name)!.data.map((x) => Math.round(x * 8) || 0), name);
   }
 });
-
-Deno.test("GPT-2's two older tokenizer files give the ids of the one newer", () =>
-  inFolder(async (folder) => {
-    for (const file of ["config.json", "model.safetensors"]) {
-      await Deno.copyFile(FOLDER + file, `${folder}/${file}`);
-    }
-    const { model, added_tokens: [end] } = JSON.parse(await Deno.readTextFile(`${FOLDER}tokenizer.json`));
-    const { merges } = model;
-    const vocab = { ...model.vocab, [end.content]: end.id };
-    await Deno.writeTextFile(`${folder}/vocab.json`, JSON.stringify(vocab));
-    const lines = merges.map((pair: string | string[]) => Array.isArray(pair) ? pair.join(" ") : pair);
-    await Deno.writeTextFile(`${folder}/merges.txt`, `#version: 0.2\n${lines.join("\n")}\n`);
-    const { tokenizer } = await importModel(folder, `${folder}/out`);
-    for (const { text, ids } of golden.prompts) {
-      assert.deepEqual([...tokenizer.encode(text)], ids);
-      assert.equal(tokenizer.decode(ids), text);
-    }
-    assert.deepEqual([...tokenizer.encode(end.content)], [end.id]);
-  }));
 
 const WRONG: [what: string, change: Record<string, unknown>, message: RegExp][] = [
   ["another model", { model_type: "llama" }, /^c: model_type is "llama"; heed reads models with "gpt2"\.$/],
@@ -218,28 +199,22 @@ Deno.test("a tensor that is missing, unknown or of another shape is one line tha
     (t) => t.set("transformer.wte.weight", t.get("transformer.wpe.weight")!),
     /tensor wte\.weight is \[48, 32\], config\.json's sizes make it \[297, 32\]/,
   );
+  refuses(
+    (t) => t.set("wpe.weight", t.get("transformer.wpe.weight")!),
+    /^m: tensor wpe\.weight stands there twice, as transformer\.wpe\.weight too\.$/,
+  );
+  refuses(
+    (t) => {
+      const { shape, data } = t.get("transformer.wte.weight")!;
+      t.set("lm_head.weight", {
+        dtype: "F32",
+        shape,
+        data: Float32Array.from(data as Float32Array, (x) => -x),
+      });
+    },
+    /^m: tensor lm_head\.weight is another than wte\.weight; .* tie_word_embeddings false in config\.json\.$/,
+  );
 });
-
-Deno.test("a folder without its files, or with one that is damaged, is one line that names the file", () =>
-  inFolder(async (folder) => {
-    const refuses = async (message: RegExp) => {
-      await assert.rejects(
-        () => importModel(folder, `${folder}/out`),
-        (error: Error) =>
-          error instanceof UserError && message.test(error.message) && !error.message.includes("\n"),
-      );
-    };
-    await refuses(/config\.json: no such file, expected the folder of a model/);
-    await Deno.writeTextFile(`${folder}/config.json`, "{");
-    await refuses(/config\.json: not valid JSON/);
-    await Deno.writeTextFile(`${folder}/config.json`, "[]");
-    await Deno.writeTextFile(`${folder}/model.safetensors`, "");
-    await refuses(/config\.json: found a list of 0, expected an object/);
-    await Deno.copyFile(`${FOLDER}config.json`, `${folder}/config.json`);
-    await refuses(/model\.safetensors: 0 bytes long/);
-    await Deno.remove(`${folder}/model.safetensors`);
-    await refuses(/model\.safetensors: no such file, expected the folder of a model/);
-  }));
 
 /** A model as a configuration's `model` describes it, with parameters that are all different. */
 function made(model: Record<string, unknown>) {
@@ -276,6 +251,16 @@ Deno.test("toGpt2Tensors() and fromGpt2Tensors() are inverse for tied and untied
       }
       assert.ok([...tensors.keys()].every((name) => back.has(name)));
     }
+  }
+  const { architecture, tensors } = made({ bias: true });
+  for (const [name, change] of [["blocks.1.attn.wq.bias", undefined], ["embed.weight", [4, 8]]] as const) {
+    const other = new Map(tensors);
+    if (change) other.set(name, { dtype: "F32", shape: [...change], data: new Float32Array(32) });
+    else other.delete(name);
+    assert.throws(
+      () => toGpt2Tensors(other, architecture),
+      (error: Error) => error instanceof UserError && error.message.startsWith(`tensor ${name} is `),
+    );
   }
 });
 

@@ -86,4 +86,28 @@ Deno.test("modelFolder() offline says in one line where to put which files", () 
       () => modelFolder("gtp2", { cache, fetch }),
       /gtp2: no such folder, .* Did you mean "gpt2"\?/,
     );
+    await assert.rejects(
+      () => modelFolder("downloads/gpt2", { cache, fetch }),
+      /^UserError: downloads\/gpt2: no such folder, and config\.json of a model of that name cannot be downloaded/,
+    );
+    for (const path of ["../gpt2", "./gpt2", "downloads/.."]) {
+      await assert.rejects(
+        () => modelFolder(path, { cache, fetch }),
+        /: no such folder, and no model of that name/,
+      );
+    }
+    assert.deepEqual(Array.from(Deno.readDirSync(`${cache}/models`), ({ name }) => name).sort(), [
+      "downloads",
+      "gpt2",
+    ]);
+  }));
+
+Deno.test("modelFolder() takes weights that somebody put there in several files", () =>
+  inFolder(async (cache) => {
+    const { fetch, asked } = hub();
+    const folder = `${cache}/models/owner/tiny`;
+    Deno.mkdirSync(folder, { recursive: true });
+    Deno.writeTextFileSync(`${folder}/model.safetensors.index.json`, "{}");
+    assert.equal(await modelFolder("owner/tiny", { cache, fetch }), folder);
+    assert.deepEqual(asked.map((url) => url.split("/").at(-1)), ["config.json", "tokenizer.json"]);
   }));
