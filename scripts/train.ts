@@ -128,6 +128,12 @@ function recordsTo(target: string | undefined, stop: AbortController): LogWriter
 
 /** The configuration of a run that starts from another: the named one, or the other's own under a name of its own. */
 async function startingFrom(from: string, name: string | undefined, overrides: string[]): Promise<string> {
+  const tokenizer = overrides.find((override) => /^[~+]?tokenizer\b/.test(override));
+  if (tokenizer !== undefined) {
+    throw new UserError(
+      `${tokenizer}: a run that starts from another has its tokenizer; leave it out after --from.`,
+    );
+  }
   overrides.unshift(`train.from=${JSON.stringify(from)}`);
   if (name !== undefined) return name;
   const { path, config } = await loadCheckpoint(from);

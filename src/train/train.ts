@@ -18,7 +18,7 @@ import { readyRun, stepGraphs } from "./ready.ts";
 import { checkpointRecord, type Outcome, recordsCheckpoint, trainRun } from "./run.ts";
 import { resolveRun } from "./resolve_run.ts";
 import { createRunFolder, type RunFolder } from "./run_folder.ts";
-import { toFloat32 } from "./safetensors.ts";
+import { experimentOf } from "./start_from.ts";
 
 /** What training is told besides its configuration. */
 export interface TrainOptions {
@@ -186,7 +186,7 @@ export interface PlannedRun extends Pick<RunRecord, "parameters" | "memory"> {
  * ```
  */
 export async function planRun(config: Config): Promise<PlannedRun> {
-  const experiment = await prepare(config);
+  const experiment = await experimentOf(config);
   const { device: opened } = await deviceFor(experiment, 0);
   using device = opened;
   const { memory } = costOf(experiment, device.target);
@@ -252,20 +252,6 @@ async function loggedAt(folder: RunFolder, step: number): Promise<Logged> {
   return { recorded, sampled };
 }
 
-/** A checkpoint's parameters as a model with a shorter context takes them: the rows of the first positions. */
-function startOf(
-  { architecture: { context, dim } }: Model,
-  { path, tensors }: Checkpoint,
-): NonNullable<Experiment["start"]> {
-  const rows = tensors.get("pos_embed.weight");
-  if (!rows || rows.shape[0] <= context || rows.shape[1] !== dim) return { path, tensors };
-  const data = toFloat32(rows).subarray(0, context * dim);
-  return {
-    path,
-    tensors: new Map(tensors).set("pos_embed.weight", { dtype: "F32", shape: [context, dim], data }),
-  };
-}
-
 /**
  * Trains a model from a configuration: chooses the device, makes the run's folder, and writes its log, checkpoints,
  * sample and chart there. With `train.from` it begins with a checkpoint's parameters and tokenizer; a context shorter than
@@ -283,10 +269,7 @@ function startOf(
  * ```
  */
 export async function train(config: Config, options: TrainOptions = {}): Promise<Trained | undefined> {
-  if (config.train.from === null) return await start(await prepare(config), options);
-  const base = await loadCheckpoint(config.train.from);
-  const experiment = await prepare(config, base.tokenizer);
-  return await start({ ...experiment, start: startOf(experiment, base) }, options);
+  return await start(await experimentOf(config), options);
 }
 
 /**

@@ -82,6 +82,37 @@ Deno.test("import_model and export_model of what is not there are one line and e
     await refuses(
       "train",
       ["tiny.yaml", "--from", "tiny", "sample.tokens=0"],
-      /^train: .*(expected ids|is not of this model).*\n$/m,
+      /^train: train\.from: tensor embed\.weight is .* model\.dim is 16 here and 32 there\.\n$/,
     );
+    await refuses(
+      "train",
+      ["--from", "tiny", "tokenizer.kind=byte"],
+      /^train: tokenizer\.kind=byte: a run that starts from another has its tokenizer; leave it out/,
+    );
+    // Another shape: the tensor, both shapes and the key, before a device is opened.
+    const there = "in tiny and";
+    for (
+      const [override, told] of [
+        [
+          "model.dim=16",
+          `embed.weight is [297, 32] ${there} [297, 16] in this model: model.dim is 16 here and 32 there`,
+        ],
+        [
+          "model.context=64",
+          `pos_embed.weight is [48, 32] ${there} [64, 32] in this model: model.context is 64 here and 48 there`,
+        ],
+        [
+          "model.layers=1",
+          `blocks.1.attn.wk.bias is [32] ${there} not there in this model: model.layers is 1 here and 2 there`,
+        ],
+        [
+          "model.blocks=[{attention: {extra_keys: 2}}]",
+          `blocks.0.attn.extra_k is not there ${there} [2, 32] in this model: model.blocks.0.attention.extra_keys is 2 here and nothing there`,
+        ],
+      ]
+    ) {
+      const args = ["--from", "tiny", "data.files=[text.txt]", override];
+      const { code, stderr } = await script("train", args, folder);
+      assert.deepEqual([code, stderr], [2, `train: train.from: tensor ${told}.\n`]);
+    }
   }));
