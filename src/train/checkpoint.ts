@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { Device } from "../device/device.ts";
 import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
-import { tokenizerFromJSON } from "../data/mod.ts";
+import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
 import { fileError, UserError } from "../errors.ts";
 import { STEP_STATE } from "../nn/mod.ts";
 import { loadModel, type Model } from "./experiment.ts";
@@ -160,14 +160,31 @@ export async function decodeModel(
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   const place = join(path, "config.yaml");
   const config = resolveConfig(parseConfig(text(files.config), place), { place, name: "checkpoint" });
-  let vocabulary: unknown;
-  try {
-    vocabulary = JSON.parse(text(files.tokenizer));
-  } catch {
-    throw new UserError(`${join(path, "tokenizer.json")}: not valid JSON; the file is damaged.`);
-  }
   const { tensors } = decodeSafetensors(files.model, join(path, "model.safetensors"));
-  return { ...await loadModel(config, tokenizerFromJSON(vocabulary)), tensors };
+  return {
+    ...await loadModel(config, readTokenizer(join(path, "tokenizer.json"), text(files.tokenizer))),
+    tensors,
+  };
+}
+
+/** The tokenizer of a file's text; its UserError names the place. */
+function readTokenizer(place: string, text: string): Tokenizer {
+  let file: unknown;
+  try {
+    file = JSON.parse(text);
+  } catch {
+    throw new UserError(`${place}: not valid JSON; the file is damaged.`);
+  }
+  return tokenizerAt(place, file);
+}
+
+/** The tokenizer that a parsed tokenizer.json describes; its UserError names the place. */
+export function tokenizerAt(place: string, file: unknown): Tokenizer {
+  try {
+    return tokenizerFromJSON(file);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`${place}: ${error.message}`) : error;
+  }
 }
 
 /**

@@ -2,9 +2,9 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { resolveConfig } from "../config/mod.ts";
 import { isMapping, show } from "../config/show.ts";
-import { idsTokenizer, type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
+import { idsTokenizer, type Tokenizer } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
-import { descriptionFiles, sealFiles } from "./checkpoint.ts";
+import { descriptionFiles, sealFiles, tokenizerAt } from "./checkpoint.ts";
 import { modelOf } from "./experiment.ts";
 import { fromGpt2Config, fromGpt2Tensors } from "./gpt2.ts";
 import { bytesOf, checkFree, createFolder, jsonOf } from "./model_folder.ts";
@@ -42,18 +42,9 @@ async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
     const pairs = lines.filter((line, i) => line !== "" && !(i === 0 && line.startsWith("#version")));
     [file, place] = [byteLevelJson(vocab, pairs), places[1]];
   }
-  const tokenizer = readAt(place, () => tokenizerFromJSON(file));
+  const tokenizer = tokenizerAt(place, file);
   if (tokenizer.size <= size) return tokenizer;
   throw new UserError(`${place}: it has ${tokenizer.size} ids, config.json's vocab_size is ${size}.`);
-}
-
-/** What `read` gives; its UserError names the place. */
-function readAt<T>(place: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    throw error instanceof UserError ? new UserError(`${place}: ${error.message}`) : error;
-  }
 }
 
 /** The tensors that stand in several files, each in the one that the index names and in no other. */

@@ -24,6 +24,12 @@ async function isRun(path: string): Promise<boolean> {
   return await isFolder(join(path, "checkpoints")) || await stat(join(path, "log.ndjson")) !== null;
 }
 
+/** Whether a folder is a checkpoint, or was one before its state.json went: verify_load has to say so. */
+async function isCheckpoint(path: string): Promise<boolean> {
+  const there = async (name: string) => await stat(join(path, name)) !== null;
+  return await there("state.json") || await there("model.safetensors") && await there("config.yaml");
+}
+
 async function defaultCheckpoint(run: RunFolder): Promise<string | null> {
   const last = await follow(join(run.checkpoints, "last"));
   if (basename(last) !== "last" && await isFolder(last)) return last;
@@ -34,7 +40,7 @@ async function defaultCheckpoint(run: RunFolder): Promise<string | null> {
 /** What the folder at `path` is, or null where it is none of what a user may name. */
 async function classify(path: string): Promise<ResolvedRun | null> {
   if (!await isFolder(path)) return null;
-  if (await stat(join(path, "state.json"))) {
+  if (await isCheckpoint(path)) {
     const inRun = basename(dirname(path)) === "checkpoints";
     return { run: inRun ? runFolder(dirname(dirname(path))) : null, checkpoint: path };
   }

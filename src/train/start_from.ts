@@ -47,12 +47,15 @@ const MOST_KEYS = 4;
 /** "model.dim is 32 here and 64 there" for the keys that make a tensor another than the checkpoint's; all that differ where no one does alone. */
 function reasons({ config, architecture }: Model, base: Checkpoint, name: string): string {
   const shape = base.tensors.get(name)?.shape.join();
-  const differing = diffConfigs(config.model, base.config.model)
+  // A key that is not here is told by the one that it would be part of: `blocks`, an empty list.
+  const differing = diffConfigs(config.model, base.config.model).filter(({ a }) => a !== undefined)
     // A vocabulary that is left open is the tokenizer's.
     .map((entry) => entry.key === "vocabulary" ? { ...entry, b: base.architecture.vocabulary } : entry);
   const alone = differing.filter(({ key, b }) => explains(architecture, key, b, name, shape));
-  return (alone.length ? alone : differing).slice(0, MOST_KEYS)
-    .map(({ key, a, b }) => `model.${key} is ${show(a)} here and ${show(b)} there`).join(", ");
+  const told = (alone.length ? alone : differing).slice(0, MOST_KEYS);
+  return told.map(({ key, a, b }) =>
+    `model.${key} is ${show(a)} here and ${b === undefined ? "not" : show(b)} there`
+  ).join(", ");
 }
 
 /** Throws at the first parameter that the checkpoint has not, has otherwise, or has alone, naming the keys to change. */

@@ -107,7 +107,7 @@ Deno.test("import_model and export_model of what is not there are one line and e
         ],
         [
           "model.blocks=[{attention: {extra_keys: 2}}]",
-          `blocks.0.attn.extra_k is not there ${there} [2, 32] in this model: model.blocks.0.attention.extra_keys is 2 here and nothing there`,
+          `blocks.0.attn.extra_k is not there ${there} [2, 32] in this model: model.blocks.0.attention.extra_keys is 2 here and not there`,
         ],
       ]
     ) {

@@ -84,6 +84,7 @@ Deno.test("verify_load after one byte of any file was changed exits with 1 and n
       ["optimizer.safetensors", () => 10, undefined, ["hash of optimizer.safetensors"]],
       ["config.yaml", indexOf("dim: 16", 5), "2".charCodeAt(0), [
         "hash of config.yaml",
+        "parameters",
         "logits on fixed input",
         "logits on random input",
         "validation loss",
@@ -110,6 +111,30 @@ Deno.test("verify_load after one byte of any file was changed exits with 1 and n
       await Deno.writeFile(path, before);
     }
     await succeeds("verify_load", ["runs/latest"], folder);
+  }));
+
+Deno.test("verify_load of a checkpoint without any one of its files exits with 1 and names the check that failed", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", ["tiny.yaml"], folder);
+    const whole = checkpoint(latest(folder));
+    for (
+      const name of [
+        "model.safetensors",
+        "optimizer.safetensors",
+        "config.yaml",
+        "tokenizer.json",
+        "state.json",
+      ]
+    ) {
+      await Deno.rename(`${whole}/${name}`, `${folder}/kept`);
+      for (const path of [whole, "runs/latest"]) {
+        const { code, stdout, stderr } = await script("verify_load", [path], folder);
+        assert.equal(code, 1, `${name}: ${stdout}${stderr}`);
+        const [first] = checksIn(stdout).failed;
+        assert.equal(first, name === "state.json" ? name : `hash of ${name}`);
+      }
+      await Deno.rename(`${folder}/kept`, `${whole}/${name}`);
+    }
   }));
 
 Deno.test("verify_load finds parameters that were changed and given new hashes: the recorded loss does not come out", () =>
