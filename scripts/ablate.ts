@@ -16,6 +16,7 @@ import {
   readFiles,
   runCommand,
   textBatches,
+  UserError,
   writeFileAtomic,
 } from "../mod.ts";
 
@@ -35,7 +36,7 @@ const command: Command = {
       value: "FILE",
       help: "a text to measure on; the run's validation split unless told",
     },
-    batches: { type: "string", value: "N", default: "4", help: "batches of the split; 0 for all" },
+    batches: { type: "string", value: "N", help: "batches of the split, 4 unless told; 0 for all" },
     seed: { type: "string", value: "N", default: "1", help: "of the other samples" },
     out: { type: "string", value: "FILE", help: "draws the changes as a heat map" },
     format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a head" },
@@ -56,13 +57,13 @@ async function splitBatches({ config, tokenizer }: Checkpoint, most: number): Pr
 
 function chartOf({ changes, loss }: Ablation, method: string): string {
   return heatMap({
-    title: `Loss without each head (${method} ablation) minus ${loss.toFixed(4)}`,
+    title: `Change of the loss of ${loss.toFixed(4)} without each head (${method})`,
     rows: changes.map((_, layer) => `${layer}`),
     columns: [...changes[0]].map((_, head) => `${head}`),
     values: changes,
     y: { label: "layer" },
     x: { label: "head" },
-    value: { label: "change of the loss (nats a token)" },
+    value: { label: "change (nats a token)" },
   });
 }
 
@@ -82,7 +83,10 @@ function tableOf({ changes, loss, tokens }: Ablation): string {
 await runCommand(command, async ({ positionals, values }) => {
   const format = oneOf("format", values.format!, ["table", "ndjson"]);
   const method = oneOf("method", values.method!, ABLATION_METHODS);
-  const most = numberOption("batches", values.batches, { least: 0, whole: true })!;
+  const most = numberOption("batches", values.batches, { least: 0, whole: true }) ?? 4;
+  if (values.batches !== undefined && values.file !== undefined) {
+    throw new UserError("--batches: a file is read whole; leave it out, or --file.");
+  }
   const seed = numberOption("seed", values.seed, { whole: true })!;
   const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
   const { config: { train: { batch: rows }, model: { context, layers, heads } }, tokenizer } = checkpoint;

@@ -42,7 +42,11 @@ function numbersOf(name: string, text: string | undefined, count: number): numbe
 
 /** Of weights that are shares the whole scale; of others as far as they go. */
 function rangeOf(maps: readonly AttentionMap[]): [number, number] {
-  return [0, Math.max(1, ...maps.flatMap(({ weights }) => weights.map((row) => Math.max(...row))))];
+  let most = 1;
+  for (const { weights } of maps) {
+    for (const row of weights) for (const weight of row) most = Math.max(most, weight);
+  }
+  return [0, most];
 }
 
 const titleOf = ({ layer, head }: AttentionMap) => `layer ${layer}, head ${head}`;
@@ -64,8 +68,9 @@ function eachChart({ tokens, keys, maps }: AttentionMaps): [string, string][] {
 }
 
 function sheetOf({ tokens, keys, maps }: AttentionMaps): string {
-  // Where blocks differ in their learned keys, those that one does not have are blank.
-  const wide = (row: Float64Array) => Float64Array.from(keys, (_, j) => row[j] ?? 0);
+  // Keys behind the query, and learned keys that a block does not have, are blank: no query can see them.
+  const wide = (row: Float64Array, i: number) =>
+    Float64Array.from(keys, (_, j) => j > i && j < tokens.length ? NaN : row[j] ?? NaN);
   return mapSheet({
     title: "Attention by layer and head: a row a query, a column a key",
     rows: tokens,

@@ -33,6 +33,11 @@ await runCommand(command, async ({ positionals, values }) => {
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const text = values.text ?? opened.checkpoint.config.sample.prompt;
   if (text === "") throw new UserError("--text: expected at least one character.");
+  const { model: { tokenizer, architecture: { context } } } = opened;
+  const { length } = tokenizer.encode(text);
+  if (length > context) {
+    console.error(`next_token: the text has ${length} tokens; the model sees the last ${context}.`);
+  }
   const tokens = await nextTokens(opened.device, opened.model, text, count);
   if (format === "table") console.log("rank  probability    logit  token");
   for (const next of tokens) {

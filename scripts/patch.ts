@@ -67,16 +67,16 @@ function chartOf(found: Patching, site: string): string {
 
 function tableOf(found: Patching, site: string): string {
   const { answer, wrong, difference: { clean, corrupted } } = found;
-  const places = placesOf(found, site).map((place) => JSON.stringify(place).slice(1, -1).padStart(8)).join(
-    "",
-  );
+  const places = placesOf(found, site).map((place) => JSON.stringify(place).slice(1, -1));
+  const rows = [
+    ["layer", ...places],
+    ...found.recovered.map((row, n) => [`${n}`, ...Array.from(row, (x) => x.toFixed(3))]),
+  ];
+  const widths = rows[0].map((_, n) => Math.max(5, ...rows.map((row) => row[n].length)));
   return [
     `logit(${JSON.stringify(answer)}) - logit(${JSON.stringify(wrong)}): clean ${clean.toFixed(4)}, ` +
     `corrupted ${corrupted.toFixed(4)}; a patch brings back`,
-    `layer${places}`,
-    ...found.recovered.map((row, n) =>
-      `${n}`.padStart(5) + [...row].map((x) => x.toFixed(3).padStart(8)).join("")
-    ),
+    ...rows.map((row) => row.map((cell, n) => cell.padStart(widths[n])).join("  ")),
   ].join("\n");
 }
 

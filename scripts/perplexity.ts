@@ -76,6 +76,10 @@ await runCommand(command, async (args) => {
   if ((values.split === undefined) === (texts.length === 0)) {
     throw new UserError("Expected a --split, or texts by --text or --file, and not both.");
   }
+  const idle = ["stride", "tokens", "lines"].find((key) => values[key] !== undefined || flags[key]);
+  if (values.split !== undefined && idle !== undefined) {
+    throw new UserError(`--${idle}: a split is read as in training; leave it out, or give texts.`);
+  }
   const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
   const { config, tokenizer } = checkpoint;
   if (values.split !== undefined) {

@@ -1,5 +1,7 @@
 // What a model makes of each position, layer by layer: the residual stream before the first block and after each.
 import type { Device } from "../device/device.ts";
+import { show } from "../config/show.ts";
+import { UserError } from "../errors.ts";
 import { input } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
 import type { Generator } from "./next_logits.ts";
@@ -18,10 +20,20 @@ export interface Embeddings {
   readonly ids: readonly Uint32Array[];
 }
 
+/** The ids of text n; what is wrong with one of many is told with its beginning. */
+function sampleIds(model: Generator, text: string, n: number): Uint32Array {
+  try {
+    return textIds(model, text);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(`Sample ${n}, ${show(text)}: ${error.message}`);
+  }
+}
+
 /**
  * The residual stream at every layer of some texts, before the final norm.
  *
- * @throws {UserError} where a text is empty or longer than the model's context
+ * @throws {UserError} where there is no text, or one is empty or longer than the model's context
  *
  * @example
  * ```ts
@@ -38,7 +50,8 @@ export async function embeddings(
 ): Promise<Embeddings> {
   const { architecture, parameters } = model;
   const { layers, dim } = architecture;
-  const ids = texts.map((text) => textIds(model, text));
+  if (texts.length === 0) throw new UserError("Embeddings need a text, found none.");
+  const ids = texts.map((text, n) => sampleIds(model, text, n));
   const positions = Math.max(...ids.map(({ length }) => length));
   const length = passLength(architecture, positions);
   const names = ["blocks.0.resid_pre", ...Array.from({ length: layers }, (_, n) => `blocks.${n}.resid_post`)];

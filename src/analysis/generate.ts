@@ -5,6 +5,7 @@ import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { beamSearch } from "./beams.ts";
 import { type Generator, nextLogits } from "./next_logits.ts";
+import { promptIds } from "./passes.ts";
 import { draw, logSoftmax, nextProbabilities, type Sampling } from "./sampling.ts";
 
 /** Prompts that are continued in one pass. */
@@ -50,12 +51,6 @@ export interface Generated {
   readonly ended: "tokens" | "stop" | "signal";
   /** Why tokens were made without the cache of keys and values; undefined where none was. */
   readonly uncached: string | undefined;
-}
-
-function promptIds(prompt: string, tokenizer: Tokenizer): number[] {
-  const ids = [...tokenizer.encode(prompt)];
-  if (ids.length === 0) throw new UserError("The prompt is empty, expected at least one character.");
-  return ids;
 }
 
 /** Whether the tokens added end with, or hold, a stop string; only as many are looked at as the newest could complete. */

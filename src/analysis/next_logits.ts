@@ -3,6 +3,7 @@
 import { embedding } from "../../kernels/embedding/op.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import type { Device, Program } from "../device/device.ts";
+import { UserError } from "../errors.ts";
 import { assign, input, reshape } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { keyCache } from "../nn/cache.ts";
@@ -10,6 +11,21 @@ import { type Architecture, decoder, type Parameters } from "../nn/decoder.ts";
 
 /** How long signals may go unheard where the device is this thread. */
 const HEAR_EVERY_MS = 100;
+
+/** A model that has gone astray says nothing: its logits are NaN or infinite. */
+export class NotFiniteError extends UserError {}
+
+function checkFinite(logits: ArrayLike<number>): void {
+  for (let id = 0; id < logits.length; id++) {
+    // A hook may rule a token out by -Infinity.
+    if (logits[id] < Infinity) continue;
+    throw new NotFiniteError(
+      `The model's logits are not finite, that of token ${id} is ${
+        logits[id]
+      }: nothing follows; has its training diverged?`,
+    );
+  }
+}
 
 /** A model as generation and analysis need it. */
 export interface Generator {
@@ -28,6 +44,7 @@ export interface NextLogits extends Disposable {
    * stays or grows at its end.
    *
    * @param texts as many as there are rows, each with one id at least
+   * @throws {UserError} where the logits are not finite
    */
   next(texts: readonly (readonly number[])[]): Promise<ArrayLike<number>[]>;
   /** Text i goes on from what text `parents[i]` has been. */
@@ -148,7 +165,11 @@ export async function nextLogits(
         heard = performance.now();
       }
       // A padded vocabulary has logits that stand for no token: they come last and are left out.
-      return texts.map((_, row) => logits.subarray(row * vocabulary, row * vocabulary + tokenizer.size));
+      const rows = texts.map((_, row) =>
+        logits.subarray(row * vocabulary, row * vocabulary + tokenizer.size)
+      );
+      rows.forEach(checkFinite);
+      return rows;
     },
     async follow(parents) {
       if (reason !== undefined || parents.every((parent, row) => parent === row)) return;

@@ -1,6 +1,7 @@
 // What a model expects next: the distribution after a text.
 import type { Device } from "../device/device.ts";
 import { type Generator, nextLogits } from "./next_logits.ts";
+import { promptIds } from "./passes.ts";
 import { largest, logSoftmax } from "./sampling.ts";
 
 /** A token that may come next. */
@@ -24,7 +25,7 @@ export interface NextToken {
  * last `context` tokens.
  *
  * @param count how many; all of them where it is above the vocabulary
- * @throws {UserError} for a character that the tokenizer does not know
+ * @throws {UserError} for an empty text or a character that the tokenizer does not know
  *
  * @example
  * ```ts
@@ -41,7 +42,7 @@ export async function nextTokens(
   text: string,
   count: number,
 ): Promise<NextToken[]> {
-  const ids = [...model.tokenizer.encode(text)];
+  const ids = promptIds(text, model.tokenizer);
   using reader = await nextLogits(device, model, 1);
   const [logits] = await reader.next([ids]);
   return rankedTokens(model, logits, count);

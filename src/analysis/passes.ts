@@ -1,11 +1,19 @@
 // What every question to a model begins with: the ids of a text that fits, taps that keep what they are asked for, and one
 // pass whose tensors are read.
+import type { Tokenizer } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import type { Generator } from "./next_logits.ts";
+
+/** The ids of a text of any length that is to be continued; throws UserError where it is empty or cannot be encoded. */
+export function promptIds(prompt: string, tokenizer: Tokenizer): number[] {
+  const ids = [...tokenizer.encode(prompt)];
+  if (ids.length === 0) throw new UserError("The prompt is empty, expected at least one character.");
+  return ids;
+}
 
 /**
  * The ids of a text that a model can see at once.

@@ -11,9 +11,11 @@ import { padded, passLength } from "./passes.ts";
 export interface LossOptions {
   /** Tokens by which the window moves over a text longer than the context; half the context where it is left out. */
   readonly stride?: number;
-  /** Windows in one pass; 8 unless told. */
+  /** Windows in one pass; 8 unless told, fewer where their logits would take more than 128 MiB. */
   readonly rows?: number;
 }
+
+const MOST_LOGITS = 2 ** 25;
 
 /** A piece of a text: ids `begin` to `end` are read, the targets behind them count from `first` on. */
 interface Window {
@@ -72,8 +74,10 @@ export async function tokenLosses(
   const windows = texts.flatMap((ids, text) => windowsOf(text, ids.length, context, stride));
   const losses = texts.map((ids) => new Float64Array(Math.max(0, ids.length - 1)));
   if (windows.length === 0) return losses;
-  const rows = Math.min(options.rows ?? 8, windows.length);
-  const length = passLength(architecture, Math.max(...windows.map(({ begin, end }) => end - begin)));
+  const longest = windows.reduce((most, { begin, end }) => Math.max(most, end - begin), 0);
+  const length = passLength(architecture, longest);
+  const fitting = Math.max(1, Math.floor(MOST_LOGITS / (length * vocabulary)));
+  const rows = Math.min(options.rows ?? Math.min(8, fitting), windows.length);
   const logits = decoder(architecture, parameters, input("ids", [rows, length], "u32"));
   const found = crossEntropy(
     reshape(logits, [rows * length, vocabulary]),

@@ -58,3 +58,24 @@ export function heatLevel(value: number, low: number, high: number): number {
   const share = high > low ? (value - low) / (high - low) : 0;
   return Math.min(LEVELS - 1, Math.max(0, Math.floor(share * LEVELS)));
 }
+
+/**
+ * The cells of a matrix as one SVG path for each of its colours, palest first: strokes one high, neighbours of one colour
+ * joined. What is not finite is under -1.
+ */
+export function cellPaths(
+  values: readonly ArrayLike<number>[],
+  [low, high]: readonly [number, number],
+): Map<number, string> {
+  const paths = new Map<number, string[]>();
+  values.forEach((row, i) => {
+    const level = (j: number) => Number.isFinite(row[j]) ? heatLevel(row[j], low, high) : -1;
+    for (let j = 0, end = 0; j < row.length; j = end) {
+      const own = level(j);
+      while (end < row.length && level(end) === own) end++;
+      if (!paths.has(own)) paths.set(own, []);
+      paths.get(own)!.push(`M${j},${i}h${end - j}`);
+    }
+  });
+  return new Map([...paths].sort(([a], [b]) => a - b).map(([level, parts]) => [level, parts.join("")]));
+}

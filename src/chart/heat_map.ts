@@ -1,9 +1,9 @@
 // Heat maps as SVG documents: a matrix in colours with its labels, its numbers where they fit, and a colour bar. Drawn
 // here and not by Chart.js, whose legend knows no colour scale.
 
-import { HEAT_COLOURS, heatLevel, lightness } from "./colour_scale.ts";
+import { cellPaths, HEAT_COLOURS, heatLevel, lightness } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
-import { LABEL_SIZE, labelWidth, num, text, titleTexts } from "./sheet_text.ts";
+import { LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
 import { isFlat, linearTicks, tickLabel } from "./ticks.ts";
 
 /** What {@link heatMap} draws. */
@@ -32,11 +32,9 @@ const LEAST_WIDTH = 440;
 const [MARGIN, GAP, BAR_WIDTH, BAR_LEAST] = [12, 6, 14, 150];
 const LONGEST_LABEL = 170;
 
-const BLANKS: { [blank: string]: string } = { " ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍" };
-
 /** A label as it is drawn: blanks are seen, and a long one loses its middle. */
 function shownLabel(label: string): string {
-  let characters = [...label.replace(/[ \n\t\r]/g, (blank) => BLANKS[blank])];
+  let characters = [...withBlanks(label)];
   const width = () => labelWidth(characters.join(""));
   while (width() > LONGEST_LABEL) {
     const middle = Math.floor(characters.length / 2);
@@ -68,7 +66,8 @@ function numberFormat(largest: number, whole: boolean): (value: number) => strin
     return (value) => value === 0 ? "0" : value.toExponential(1).replace("e+", "e");
   }
   const decimals = whole || largest === 0 ? 0 : Math.max(0, 2 - Math.floor(Math.log10(largest)));
-  return (value) => value === 0 ? "0" : value.toFixed(decimals);
+  // What rounds to zero has no sign.
+  return (value) => value === 0 ? "0" : value.toFixed(decimals).replace(/^-(?=[0.]+$)/, "");
 }
 
 /** Every k-th label, k of 1, 2, 5, 10, 20, ..., so that none is nearer to the next than `least` pixels. */
@@ -162,21 +161,14 @@ function layOut(map: HeatMap, [low, high]: readonly [number, number]): Layout {
 /** The cells as strokes a cell high, neighbours of one colour joined; first those that are hatched. */
 function drawCells(
   { values }: HeatMap,
-  { left, top, cell, columns }: Layout,
-  [low, high]: readonly [number, number],
+  { left, top, cell }: Layout,
+  range: readonly [number, number],
   hatch: string,
 ): string[] {
-  const paths = new Map<number, string>();
-  values.forEach((row, i) => {
-    const level = (j: number) => Number.isFinite(row[j]) ? heatLevel(row[j], low, high) : -1;
-    for (let j = 0, end = 0; j < columns.length; j = end) {
-      while (end < columns.length && level(end) === level(j)) end++;
-      paths.set(level(j), `${paths.get(level(j)) ?? ""}M${j},${i}h${end - j}`);
-    }
-  });
+  const paths = cellPaths(values, range);
   const scale = `translate(${num(left)} ${num(top + cell.height / 2)}) ` +
     `scale(${Number(cell.width.toFixed(4))} ${Number(cell.height.toFixed(4))})`;
-  const drawn = [...paths].sort(([a], [b]) => a - b).map(([level, path]) =>
+  const drawn = [...paths].map(([level, path]) =>
     `<path d="${path}" stroke="${level < 0 ? "#dddddd" : HEAT_COLOURS[level]}"/>`
   );
   const cells = [
@@ -199,11 +191,12 @@ function drawNumbers(
   { left, top, cell, columns }: Layout,
   range: readonly [number, number],
 ) {
+  if (cell.height < LABEL_SIZE + 3) return [];
   const finite = values.flatMap((row) => Array.from(row).filter(Number.isFinite));
   const largest = finite.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
   const format = numberFormat(largest, finite.every(Number.isInteger));
-  const longest = Math.max(...finite.map((value) => labelWidth(format(value))));
-  if (finite.length === 0 || cell.height < LABEL_SIZE + 3 || longest > cell.width - 3) return [];
+  const longest = finite.reduce((most, value) => Math.max(most, labelWidth(format(value))), 0);
+  if (longest > cell.width - 3) return [];
   return values.flatMap((row, i) =>
     columns.flatMap((_, j) => {
       if (!Number.isFinite(row[j])) return [];

@@ -1,16 +1,16 @@
 // Sheets of small heat maps as SVG documents: one panel a head, all with the same rows, columns and colours, so that a page
 // shows what each head of a model looks at.
 
-import { HEAT_COLOURS, heatLevel } from "./colour_scale.ts";
+import { cellPaths, HEAT_COLOURS } from "./colour_scale.ts";
 import { AXIS_COLOUR, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
-import { LABEL_SIZE, labelWidth, num, text, titleTexts } from "./sheet_text.ts";
+import { LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
 import { linearTicks, tickLabel } from "./ticks.ts";
 
 /** One panel of a sheet. */
 export interface MapPanel {
   /** Above the panel: `layer 0, head 1`. */
   title: string;
-  /** One list for each row with one number for each column. */
+  /** One list for each row with one number for each column; one that is not finite is left white. */
   values: readonly ArrayLike<number>[];
 }
 
@@ -37,11 +37,10 @@ const [MARGIN, GAP, PANEL_GAP] = [12, 6, 16];
 const [PANEL, LARGEST_PANEL, LARGEST_CELL] = [170, 400, 24];
 const BAR = { width: 160, height: 10 };
 const LONGEST = 80;
-const BLANKS: { [blank: string]: string } = { " ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍" };
 
 /** A label with its blanks seen, cut where it is long. */
 function shown(label: string): string {
-  let characters = [...label.replace(/[ \n\t\r]/g, (blank) => BLANKS[blank])];
+  let characters = [...withBlanks(label)];
   while (labelWidth(characters.join("")) > LONGEST) characters = [...characters.slice(0, -2), "…"];
   return characters.join("");
 }
@@ -52,17 +51,9 @@ function cellsOf(
   x: number,
   y: number,
   cell: number,
-  [low, high]: MapSheet["range"],
+  range: MapSheet["range"],
 ): string {
-  const paths = new Map<number, string>();
-  values.forEach((row, i) => {
-    const level = (j: number) => heatLevel(row[j], low, high);
-    for (let j = 0, end = 0; j < row.length; j = end) {
-      while (end < row.length && level(end) === level(j)) end++;
-      paths.set(level(j), `${paths.get(level(j)) ?? ""}M${j},${i}h${end - j}`);
-    }
-  });
-  const drawn = [...paths].sort(([a], [b]) => a - b).map(([level, path]) =>
+  const drawn = [...cellPaths(values, range)].filter(([level]) => level >= 0).map(([level, path]) =>
     `<path d="${path}" stroke="${HEAT_COLOURS[level]}"/>`
   );
   return `<g transform="translate(${num(x)} ${num(y + cell / 2)}) scale(${

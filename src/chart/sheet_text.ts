@@ -28,6 +28,11 @@ export const num = (x: number): string => String(Math.round(x * 10) / 10);
 export const labelWidth = (label: string): number =>
   textWidth(label, { style: "normal", weight: "normal", size: LABEL_SIZE, family: FAMILY });
 
+const BLANKS: Readonly<Record<string, string>> = { " ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍" };
+
+/** A token's text with its blanks seen. */
+export const withBlanks = (label: string): string => label.replace(/[ \n\t\r]/g, (blank) => BLANKS[blank]);
+
 /** One text, its baseline at (x, y). */
 export function text(x: number, y: number, content: string, options: TextOptions = {}): string {
   const { size = LABEL_SIZE, anchor = "middle", colour = TEXT_COLOUR, bold, turned } = options;

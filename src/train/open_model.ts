@@ -55,7 +55,12 @@ export async function openModel(
     steps: passes,
   };
   const device = await openDevice(wanted ?? config.device, cost);
-  putModel(device, checkpoint);
+  try {
+    putModel(device, checkpoint);
+  } catch (error) {
+    device[Symbol.dispose]();
+    throw error;
+  }
   return {
     checkpoint,
     device,

@@ -2,6 +2,7 @@
 // at the end a sample and the charts. Nothing the loop keeps grows with the steps.
 import { join } from "node:path";
 import { generate } from "../analysis/generate.ts";
+import { NotFiniteError } from "../analysis/next_logits.ts";
 import { runCharts } from "../chart/mod.ts";
 import type { Config } from "../config/mod.ts";
 import type { EvalRecord, LogRecord, StatRecord } from "../track/records.ts";
@@ -194,14 +195,21 @@ export async function trainRun(
   return { step, finished, best, last, sample: finished ? sample : undefined };
 }
 
-/** What the model writes as the configuration asks, or undefined where it asks for nothing. */
+/** What the model writes as the configuration asks; undefined where it asks for nothing, or the model has diverged. */
 async function sampleNow(
   experiment: Experiment,
   { device, signal }: RunOptions,
 ): Promise<string | undefined> {
   const { prompt, tokens, temperature, top_k: topK, seed } = experiment.config.sample;
   if (tokens === 0) return undefined;
-  return await generate(device, generatorOf(experiment), { prompt, tokens, temperature, topK, seed, signal });
+  const options = { prompt, tokens, temperature, topK, seed, signal };
+  try {
+    return await generate(device, generatorOf(experiment), options);
+  } catch (error) {
+    // The log has told that the training diverged; the run ends all the same.
+    if (error instanceof NotFiniteError) return undefined;
+    throw error;
+  }
 }
 
 /** The end of a run: its sample, its charts, the last record. */

@@ -6,6 +6,7 @@ import { generateTexts } from "../../src/analysis/generate.ts";
 import { type Generator, nextLogits } from "../../src/analysis/next_logits.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
+import { UserError } from "../../src/errors.ts";
 import type { Tensor } from "../../src/graph/tensor.ts";
 import type { Architecture } from "../../src/nn/decoder.ts";
 import { relativeError, webgpuDevices } from "../kernels/harness.ts";
@@ -121,4 +122,22 @@ Deno.test("a model with hooks reads every text anew, and says why", async () => 
     assert.ok(relativeError(logits, Array.from(expected[row], (x) => 2 * x)) < 1e-12);
   });
   assert.equal(hooked.whole, "hooks may look from one position at another");
+});
+
+Deno.test("a model whose logits are not finite is refused in a line, drawn from and searched", async () => {
+  using device = cpuDevice();
+  const model = randomModel(device, TINY, "broken");
+  const size = TINY.vocabulary * TINY.dim;
+  device.define(
+    "broken unembed.weight",
+    { shape: [TINY.vocabulary, TINY.dim], dtype: "f32" },
+    new Float32Array(size).fill(NaN),
+  );
+  for (const choices of [{ temperature: 0 }, { temperature: 1 }, { temperature: 1, beams: 2 }]) {
+    await assert.rejects(
+      () => generateTexts(device, model, ["abc"], { ...choices, tokens: 2, seed: 1 }),
+      (error: Error) =>
+        error instanceof UserError && /not finite, that of token 0 is NaN/.test(error.message),
+    );
+  }
 });

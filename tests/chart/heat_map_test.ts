@@ -97,6 +97,13 @@ Deno.test("labels of 128 rows and columns do not meet", () => {
   for (let i = 1; i < columns.length; i++) assert.ok(columns[i].x - columns[i - 1].x >= 22);
 });
 
+Deno.test("heatMap() of 600 x 600 numbers is drawn, and a number that rounds to zero has no sign", () => {
+  const many = numbered(600);
+  // More numbers than a call has arguments.
+  assertReads(heatMap(mapOf(many, many, (i, j) => i + j)), "580");
+  assertReads(heatMap(mapOf(["0"], ["a", "b"], (_, j) => j ? 1 : -1e-5)), "0.00", "1.00");
+});
+
 Deno.test("heatMap() draws no cell, one cell, equal values, huge and tiny ones", () => {
   for (const value of [0, 1, -1, 1e300, 1e-300, 1 + 1e-7]) {
     assertReads(heatMap(mapOf(["0"], ["a", "b"], () => value)));

@@ -28,6 +28,13 @@ Deno.test("mapSheet() draws each panel with its title, the labels of its sides a
   }
 });
 
+Deno.test("mapSheet() leaves white what is not a number, and joins no cell over it", () => {
+  const svg = mapSheet({ ...SHEET, panels: [{ title: "x", values: [[1, NaN, 1], [0.5, Infinity, NaN]] }] });
+  assert.ok(svg.includes(`<path d="M0,0h1M2,0h1" stroke="${HEAT_COLOURS[63]}"/>`));
+  assert.ok(svg.includes(`<path d="M0,1h1" stroke="${HEAT_COLOURS[32]}"/>`));
+  assert.equal(svg.match(/<path d="M/g)!.length, 2);
+});
+
 Deno.test("mapSheet() of a long text labels every k-th token, and refuses panels of another shape", () => {
   const tokens = Array.from({ length: 100 }, (_, n) => `t${n}`);
   const panels = [{ title: "long", values: tokens.map(() => new Float64Array(100)) }];

@@ -1,6 +1,6 @@
 // generate as a person runs it: one seed, one text; filters; the same text on both devices.
 import assert from "node:assert/strict";
-import { inFolder, latest, succeeds } from "./harness.ts";
+import { inFolder, latest, logOf, script, succeeds } from "./harness.ts";
 
 Deno.test("generate continues the prompt, the same for one seed, and at temperature 0 for every seed and device", () =>
   inFolder(async (folder) => {
@@ -27,4 +27,19 @@ Deno.test("the sample that a run ends with is what generate writes from its last
     const { stdout } = await succeeds("train", ["tiny.yaml", "sample.tokens=40", "sample.top_k=5"], folder);
     const generated = await succeeds("generate", [], folder);
     assert.ok(stdout.startsWith(`\n${generated.stdout}\n`), stdout);
+  }));
+
+Deno.test("a run that diverges ends all the same, without a sample; generate then says that nothing follows", () =>
+  inFolder(async (folder) => {
+    const wild = ["optimizer.name=sgd", "optimizer.lr=1e30", "optimizer.clip=0", "sample.tokens=5"];
+    await succeeds("train", ["tiny.yaml", ...wild], folder);
+    const types = logOf(latest(folder)).trim().split("\n").map((line) => JSON.parse(line).type);
+    assert.deepEqual([types.includes("warning"), types.includes("sample"), types.at(-1)], [
+      true,
+      false,
+      "done",
+    ]);
+    const { code, stderr } = await script("generate", ["--device", "cpu"], folder);
+    assert.equal(code, 2);
+    assert.match(stderr, /^generate: The model's logits are not finite, that of token 0 is NaN: .*\n$/);
   }));

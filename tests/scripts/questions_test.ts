@@ -66,6 +66,19 @@ Deno.test("perplexity of a split is the run's validation loss, of texts the mean
     assert.ok(Math.abs(Number(each[4].nats) + Math.log(Number(probability))) < 1e-5);
     const lines = await objects("perplexity", "--file", "text.txt", "--lines");
     assert.equal(lines.length, 501);
+    for (const idle of [["--tokens"], ["--stride", "4"], ["--lines"]]) {
+      const { code, stderr } = await script("perplexity", ["--split", "val", ...idle], folder);
+      assert.deepEqual(
+        [code, stderr.startsWith(`perplexity: ${idle[0]}: a split is read`)],
+        [2, true],
+        stderr,
+      );
+    }
+    const seen = await script("next_token", ["--text", TEXT.slice(0, 90)], folder);
+    assert.deepEqual([seen.code, seen.stderr], [
+      0,
+      "next_token: the text has 90 tokens; the model sees the last 16.\n",
+    ]);
   }));
 
 Deno.test("attention_maps writes one sheet, or a chart a head, labelled by token", () =>
@@ -88,6 +101,8 @@ Deno.test("embeddings are stored with their tokens and lengths", () =>
     assert.deepEqual([...tensors.get("embeddings")!.shape], [2, 2, 10, 16]);
     assert.deepEqual([...tensors.get("lengths")!.data as Int32Array], [10, 3]);
     assert.deepEqual([...tensors.get("tokens")!.shape], [2, 10]);
+    const long = await script("embeddings", ["--text", "own", "--text", "The number 3 follows"], folder);
+    assert.match(long.stderr, /^embeddings: Sample 1, "The number 3 follows": The text has 20 tokens, .*\n$/);
   }));
 
 Deno.test("logit_lens, attribution, ablate and patch tell numbers that agree with the model's own", () =>
@@ -124,6 +139,11 @@ Deno.test("logit_lens, attribution, ablate and patch tell numbers that agree wit
       "o",
     );
     assert.equal(patches.length, 5);
+    const both = await script("ablate", ["--file", "text.txt", "--batches", "2"], folder);
+    assert.deepEqual([both.code, both.stderr], [
+      2,
+      "ablate: --batches: a file is read whole; leave it out, or --file.\n",
+    ]);
     for (const name of ["lens", "ablation"]) assert.ok(Deno.statSync(`${folder}/${name}.svg`).size > 1000);
   }));
 
