@@ -57,7 +57,7 @@ async function splitBatches({ config, tokenizer }: Checkpoint, most: number): Pr
 
 function chartOf({ changes, loss }: Ablation, method: string): string {
   return heatMap({
-    title: `Change of the loss of ${loss.toFixed(4)} without each head (${method})`,
+    title: `Heads ablated (${method}); loss of all ${loss.toFixed(4)}`,
     rows: changes.map((_, layer) => `${layer}`),
     columns: [...changes[0]].map((_, head) => `${head}`),
     values: changes,

@@ -40,13 +40,14 @@ function numbersOf(name: string, text: string | undefined, count: number): numbe
   );
 }
 
-/** Of weights that are shares the whole scale; of others as far as they go. */
+/** Of weights that are shares of 1 the whole scale; of others, as sigmoid's, as far as they go. */
 function rangeOf(maps: readonly AttentionMap[]): [number, number] {
-  let most = 1;
-  for (const { weights } of maps) {
-    for (const row of weights) for (const weight of row) most = Math.max(most, weight);
+  let [most, shares] = [0, true];
+  for (const row of maps.flatMap(({ weights }) => weights)) {
+    for (const weight of row) most = Math.max(most, weight);
+    shares &&= Math.abs(row.reduce((a, b) => a + b, 0) - 1) < 1e-6;
   }
-  return [0, most];
+  return [0, shares || most === 0 ? 1 : most];
 }
 
 const titleOf = ({ layer, head }: AttentionMap) => `layer ${layer}, head ${head}`;

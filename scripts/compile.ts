@@ -36,18 +36,28 @@ const binaryOf = (script: string): string => `heed-${script.replaceAll("_", "-")
 /** The project's folder, which the sources are compiled from wherever the task is run. */
 const path = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
+/** Runs the deno on the path. */
+async function deno(args: readonly string[]): Promise<Deno.CommandOutput> {
+  try {
+    return await new Deno.Command("deno", {
+      args: [...args],
+      env: { NO_COLOR: "1" },
+      stdin: "null",
+      stdout: "null",
+    }).output();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new UserError("deno: not found on the path; add the folder of the deno that runs this to PATH.");
+  }
+}
+
 async function compile(script: string, output: string, target: string | undefined): Promise<void> {
-  const { code, stderr } = await new Deno.Command("deno", {
-    args: [
-      ...["compile", "--quiet", "--no-check", "--config", path("deno.json"), "--output", output],
-      ...(target === undefined ? [] : ["--target", target]),
-      ...SCRIPTS.get(script)!,
-      path(`scripts/${script}.ts`),
-    ],
-    env: { NO_COLOR: "1" },
-    stdin: "null",
-    stdout: "null",
-  }).output();
+  const { code, stderr } = await deno([
+    ...["compile", "--quiet", "--no-check", "--config", path("deno.json"), "--output", output],
+    ...(target === undefined ? [] : ["--target", target]),
+    ...SCRIPTS.get(script)!,
+    path(`scripts/${script}.ts`),
+  ]);
   if (code === 0) return;
   const said = new TextDecoder().decode(stderr).trim();
   const base = `denort ${Deno.version.deno}${target === undefined ? "" : ` for ${target}`}`;

@@ -21,7 +21,7 @@ export interface AttentionMap {
 export interface AttentionMaps {
   /** The text of each token: labels of the queries. */
   readonly tokens: readonly string[];
-  /** Labels of the keys: the tokens, then `extra 0`, ... for learned keys. */
+  /** Labels of the keys: the tokens, then `extra0`, ... for learned keys. */
   readonly keys: readonly string[];
   /** By layer, then by head. */
   readonly maps: readonly AttentionMap[];
@@ -102,5 +102,5 @@ export async function attentionMaps(
     return found;
   });
   const tokens = tokenTexts(model, ids);
-  return { tokens, keys: [...tokens, ...Array.from({ length: extra }, (_, n) => `extra ${n}`)], maps };
+  return { tokens, keys: [...tokens, ...Array.from({ length: extra }, (_, n) => `extra${n}`)], maps };
 }

@@ -35,7 +35,7 @@ export interface MapSheet {
 const [MARGIN, GAP, PANEL_GAP] = [12, 6, 16];
 /** Pixels of a panel's longer side, also where it grows so that every label has room, and of its largest cell. */
 const [PANEL, LARGEST_PANEL, LARGEST_CELL] = [170, 400, 24];
-const BAR = { width: 160, height: 10 };
+const BAR = { width: 200, height: 10 };
 const LONGEST = 80;
 
 /** A label with its blanks seen, cut where it is long. */

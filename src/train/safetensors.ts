@@ -271,8 +271,13 @@ function parseEntry(name: string, info: unknown, fail: Fail): Entry {
   const [begin, end] = offsets as [number, number];
   const elementBytes = STORAGE[dtype as TensorDtype].BYTES_PER_ELEMENT;
   let size = elementBytes;
-  for (const length of shape) size *= length;
-  if (!Number.isSafeInteger(size)) return fail(`${at}: shape ${show(shape)} overflows 2^53 - 1 bytes`);
+  let fits = true;
+  for (const length of shape) {
+    size *= length;
+    // A zero behind it would hide it.
+    fits &&= Number.isSafeInteger(size);
+  }
+  if (!fits) return fail(`${at}: shape ${show(shape)} overflows 2^53 - 1 bytes`);
   if (size !== end - begin) {
     return fail(`${at}: ${dtype} ${show(shape)} needs ${size} bytes, its data_offsets span ${end - begin}`);
   }

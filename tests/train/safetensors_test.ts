@@ -178,6 +178,11 @@ const WRONG: [what: string, bytes: Uint8Array, message: RegExp][] = [
   ["a size over 2^53", file(`{"a":${tensor("[9007199254740993]", "[0,4]")}}`, 4), /expected a list of whole/],
   ["sizes that overflow", file(`{"a":${tensor("[94906267,94906267]", "[0,4]")}}`, 4), /overflows 2\^53 - 1/],
   [
+    "sizes that overflow before a zero",
+    file(`{"a":${tensor("[94906267,94906267,0]", "[0,0]")}}`),
+    /overflows 2\^53/,
+  ],
+  [
     "a negative offset",
     file(`{"a":${tensor("[1]", "[-4,0]")}}`),
     /data_offsets \[-4,0\], expected \[begin, end\]/,
