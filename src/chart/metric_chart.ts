@@ -33,6 +33,13 @@ const X_LABELS: Readonly<Record<ProgressUnit, string>> = {
   seconds: "training time (s)",
 };
 
+/** Titles of what evaluations of a task record besides. */
+const ANSWER_LABELS: Readonly<Record<string, string>> = {
+  answer_loss: "loss of the answers (nats per token)",
+  answer_accuracy: "accuracy of the answers (share of tokens)",
+  exact_match: "answers right as a whole (share)",
+};
+
 /** Titles of statistics that have a unit or say too little by their name. */
 const STAT_LABELS: Readonly<Record<string, string>> = {
   entropy: "entropy (nats)",
@@ -56,8 +63,8 @@ const lookUp = (table: Readonly<Record<string, string>>, name: string): string |
 
 /** The title of a metric's or a statistic's axis. */
 export function axisLabel(metric: string): string {
-  return lookUp(STEP_METRICS, metric) ?? lookUp(EVAL_METRICS, metric) ?? lookUp(STAT_LABELS, metric) ??
-    metric;
+  return lookUp(STEP_METRICS, metric) ?? lookUp(EVAL_METRICS, metric) ??
+    lookUp(ANSWER_LABELS, metric) ?? lookUp(STAT_LABELS, metric) ?? metric;
 }
 
 /** The part of an axis's title before its unit. */
