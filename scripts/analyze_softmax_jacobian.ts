@@ -32,6 +32,7 @@ import {
   stdoutLog,
   type StepCheckpoint,
   UserError,
+  wholeNumbersOption,
   writeFileAtomic,
 } from "../mod.ts";
 
@@ -76,13 +77,7 @@ interface Subject {
   readonly charts: string;
 }
 
-/** `0,50,500` as numbers in ascending order; `known` are those there are, `most` is the last there can be. */
-function stepsOf(text: string, most: number, known?: readonly number[]): number[] {
-  const steps = text.split(",").map((part) => numberOption("steps", part, { least: 0, most, whole: true })!);
-  const missing = known && steps.find((step) => !known.includes(step));
-  if (missing === undefined) return [...new Set(steps)].sort((a, b) => a - b);
-  throw new UserError(`--steps: the run has no checkpoint of step ${missing}, it has ${known!.join(", ")}.`);
-}
+const ascending = (steps: readonly number[]): number[] => [...new Set(steps)].sort((a, b) => a - b);
 
 async function ofConfig(config: Config, steps?: string, out?: string): Promise<Subject> {
   const { train: { steps: N }, output: { dir }, name } = config;
@@ -90,7 +85,9 @@ async function ofConfig(config: Config, steps?: string, out?: string): Promise<S
   return {
     experiment: await prepare(config),
     checkpoints: undefined,
-    steps: stepsOf(steps ?? [0, Math.floor(N / 10), Math.floor(N / 5), N].join(), N),
+    steps: ascending(
+      wholeNumbersOption("steps", steps, N) ?? [0, Math.floor(N / 10), Math.floor(N / 5), N],
+    ),
     folder,
     charts: folder,
   };
@@ -102,7 +99,11 @@ async function ofRun(name: string, steps?: string, out?: string): Promise<Subjec
   const named = /(^|\/)checkpoints\/[^/]+\/?$/.test(name);
   const all = named ? kept.filter(({ path }) => path === found.checkpoint) : kept;
   const known = all.map(({ step }) => step);
-  const chosen = stepsOf(steps ?? known.join(), Infinity, known);
+  const chosen = ascending(wholeNumbersOption("steps", steps) ?? known);
+  const missing = chosen.find((step) => !known.includes(step));
+  if (missing !== undefined) {
+    throw new UserError(`--steps: the run has no checkpoint of step ${missing}, it has ${known.join(", ")}.`);
+  }
   const { config, tokenizer } = await loadCheckpoint(all[0].path);
   const folder = out ?? found.run?.path ?? ".";
   return {

@@ -6,11 +6,11 @@ import {
   type Command,
   heatMap,
   mapSheet,
-  numberOption,
   onlyName,
   openModel,
   runCommand,
   UserError,
+  wholeNumbersOption,
   writeFileAtomic,
 } from "../mod.ts";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ import { join } from "node:path";
 const command: Command = {
   name: "attention_maps",
   summary: "draws the attention of each head over a text as SVG, labelled by token",
-  usage: "[run or checkpoint] --text TEXT [options]",
+  usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
     layer: { type: "string", value: "N,N", help: "blocks, from 0; all unless told" },
@@ -32,13 +32,6 @@ const command: Command = {
     'deno task attention_maps --text "The number 3" --layer 0 --head 0,1 --each --out maps',
   ],
 };
-
-/** `0,2` as numbers below a count. */
-function numbersOf(name: string, text: string | undefined, count: number): number[] | undefined {
-  return text?.split(",").map((part) =>
-    numberOption(name, part, { least: 0, most: count - 1, whole: true })!
-  );
-}
 
 /** Of weights that are shares of 1 the whole scale; of others, as sigmoid's, as far as they go. */
 function rangeOf(maps: readonly AttentionMap[]): [number, number] {
@@ -89,8 +82,8 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const { layers, heads } = opened.model.architecture;
   const text = values.text ?? opened.checkpoint.config.sample.prompt;
   const choice = {
-    layers: numbersOf("layer", values.layer, layers),
-    heads: numbersOf("head", values.head, heads),
+    layers: wholeNumbersOption("layer", values.layer, layers - 1),
+    heads: wholeNumbersOption("head", values.head, heads - 1),
   };
   const found = await attentionMaps(opened.device, opened.model, text, choice);
   if (found.maps.length === 0) throw new UserError("No head was asked for.");

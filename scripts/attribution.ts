@@ -13,7 +13,7 @@ import {
 const command: Command = {
   name: "attribution",
   summary: "takes the logit of the next token apart into what each part of the model adds",
-  usage: "[run or checkpoint] --text TEXT [options]",
+  usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
     token: { type: "string", value: "TOKEN", help: "whose logit; the most likely next one unless told" },

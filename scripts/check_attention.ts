@@ -17,12 +17,12 @@ import {
   type LogRecord,
   type LogWriter,
   numberOption,
+  oneOf,
   openDevice,
   openLog,
   runCommand,
   smallestFailure,
   stdoutLog,
-  suggestion,
   UserError,
   webgpuDevice,
 } from "../mod.ts";
@@ -103,12 +103,7 @@ await runCommand(command, async ({ positionals, values }) => {
   if (positionals.length) {
     throw new UserError(`${positionals[0]}: unexpected; a file of one's own is --file.`);
   }
-  const activation = ACTIVATIONS.find((known) => known === values.activation);
-  if (!activation) {
-    throw new UserError(
-      `--activation: "${values.activation}" is unknown.${suggestion(values.activation!, ACTIVATIONS)}`,
-    );
-  }
+  const activation = oneOf("activation", values.activation!, ACTIVATIONS);
   const count = numberOption("cases", values.cases, { least: 1, whole: true })!;
   const only = numberOption("case", values.case, { least: 0, whole: true });
   const seed = numberOption("seed", values.seed, { least: 0, whole: true })!;

@@ -15,7 +15,7 @@ import {
 const command: Command = {
   name: "logit_lens",
   summary: "prints what the stream of each layer says through the model's own head",
-  usage: "[run or checkpoint] --text TEXT [options]",
+  usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
     top: {

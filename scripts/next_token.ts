@@ -13,7 +13,7 @@ import {
 const command: Command = {
   name: "next_token",
   summary: "prints the most likely next tokens after a text",
-  usage: "[run or checkpoint] --text TEXT [options]",
+  usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", help: "what comes before; sample.prompt by default" },
     top: { type: "string", value: "N", default: "10", help: "how many tokens" },

@@ -1,5 +1,5 @@
 // What every script does: read its arguments, end with the right exit code, and tell a user's mistake in one line.
-import { parseArgs, type ParseArgsConfig } from "node:util";
+import { parseArgs } from "node:util";
 import { nearest, suggestion, UserError } from "./errors.ts";
 import { ClosedPipe, writeStdout } from "./track/log_file.ts";
 import { VERSION } from "./version.ts";
@@ -48,7 +48,11 @@ export interface Arguments {
 export function helpOf({ name, summary, usage, options, examples }: Command): string {
   const rows = Object.entries({ ...options, help: { type: "boolean", help: "this text" } as OptionSpec }).map(
     ([key, option]) => {
-      return [`--${key}${option.type === "string" ? ` ${option.value ?? "VALUE"}` : ""}`, option.help];
+      const { type, value = "VALUE", help, default: given } = option;
+      return [
+        `--${key}${type === "string" ? ` ${value}` : ""}`,
+        given === undefined ? help : `${help}; ${given} unless told`,
+      ];
     },
   );
   const width = Math.max(...rows.map(([left]) => left.length));
@@ -64,44 +68,68 @@ export function helpOf({ name, summary, usage, options, examples }: Command): st
   ].join("\n");
 }
 
+/** An option as it was given. */
+interface Given {
+  readonly name: string;
+  /** With its dashes. */
+  readonly rawName: string;
+  readonly value?: string;
+  /** Whether its value was written after `=`. */
+  readonly inlineValue?: boolean;
+}
+
+/** Throws UserError for an option that is not there, has no value or one too many, or is given again. */
+function checkOption(
+  { name, rawName, value, inlineValue }: Given,
+  options: Command["options"],
+  before: ReadonlySet<string>,
+): void {
+  if (rawName !== `--${name}` || !Object.hasOwn(options, name)) {
+    throw new UserError(`${rawName}: unknown option.${suggestion(name, Object.keys(options))}`);
+  }
+  const { type, value: word = "VALUE", multiple } = options[name];
+  if (type === "boolean") {
+    if (value !== undefined) throw new UserError(`${rawName}: takes no value, found "${value}".`);
+    return;
+  }
+  // A negative number, a dash alone and a word after one dash are values: no option has one dash.
+  if (value === undefined || !inlineValue && value.startsWith("--")) {
+    const found = value === undefined ? "nothing" : `"${value}"`;
+    const remedy = value === undefined ? "" : ` Write ${rawName}=${value} where that is meant.`;
+    throw new UserError(`${rawName}: expected ${word} after it, found ${found}.${remedy}`);
+  }
+  if (before.has(name) && !multiple) throw new UserError(`${rawName}: was given before; expected it once.`);
+}
+
 /** Reads the arguments of a script; a mistake in them is a `UserError`. */
 export function argumentsOf(command: Command, args: readonly string[]): Arguments {
-  const options: ParseArgsConfig["options"] = { help: { type: "boolean" } };
-  for (const [key, { type, multiple = false }] of Object.entries(command.options)) {
-    options[key] = { type, multiple };
+  const options: Command["options"] = {
+    ...command.options,
+    help: { type: "boolean", help: "this text" },
+  };
+  const types = Object.fromEntries(Object.entries(options).map(([key, { type }]) => [key, { type }]));
+  // What is wrong is told here, in this project's words.
+  const { tokens } = parseArgs({ args: [...args], options: types, strict: false, tokens: true });
+  const specs = Object.entries(command.options);
+  const positionals: string[] = [];
+  const values: Record<string, string | undefined> = {};
+  const flags: Record<string, boolean> = {};
+  const lists: Record<string, string[]> = {};
+  const before = new Set<string>();
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    checkOption(token, options, before);
+    before.add(token.name);
+    if (options[token.name].type === "boolean") flags[token.name] = true;
+    else if (options[token.name].multiple) (lists[token.name] ??= []).push(token.value!);
+    else values[token.name] = token.value;
   }
-  const known = Object.keys(options);
-  for (const arg of args) {
-    if (arg === "--") break;
-    const [, key] = arg.match(/^--([^=]+)/) ?? [];
-    if (key !== undefined && !known.includes(key)) {
-      throw new UserError(`--${key}: unknown option.${suggestion(key, known)}`);
-    }
+  for (const [key, { type, multiple, default: given }] of specs) {
+    if (type === "string" && !multiple) values[key] ??= given;
   }
-  try {
-    const { positionals, values } = parseArgs({
-      args: [...args],
-      options,
-      allowPositionals: true,
-      strict: true,
-    });
-    const strings: Record<string, string | undefined> = {};
-    const flags: Record<string, boolean> = {};
-    const lists: Record<string, string[]> = {};
-    for (const [key, value] of Object.entries(values)) {
-      if (Array.isArray(value)) lists[key] = value as string[];
-      else if (typeof value === "boolean") flags[key] = value;
-      else strings[key] = value as string;
-    }
-    const specs = Object.entries(command.options);
-    for (const [key, { type, multiple, default: given }] of specs) {
-      if (type === "string" && !multiple) strings[key] ??= given;
-    }
-    const found = { positionals, values: strings, flags };
-    return specs.some(([, { multiple }]) => multiple) ? { ...found, lists } : found;
-  } catch (error) {
-    throw new UserError((error as Error).message.split("\n")[0].replace(/ To specify .*/, ""));
-  }
+  const found = { positionals, values, flags };
+  return specs.some(([, { multiple }]) => multiple) ? { ...found, lists } : found;
 }
 
 /** Splits positionals into what to work on and the overrides `key=value`, `+key=value`, `~key`. */
@@ -133,18 +161,19 @@ export function numberOption(
   const fits = text.trim() !== "" && Number.isFinite(value) && (!whole || Number.isSafeInteger(value)) &&
     value >= (least ?? -Infinity) && value <= (most ?? Infinity);
   if (fits) return value;
-  const range = [
-    least === undefined ? "" : ` of at least ${least}`,
-    most === undefined ? "" : ` of at most ${most}`,
-  ].join("");
+  const range = least !== undefined && most !== undefined
+    ? ` from ${least} to ${most}`
+    : `${least === undefined ? "" : ` of at least ${least}`}${
+      most === undefined ? "" : ` of at most ${most}`
+    }`;
   throw new UserError(
     `--${name}: expected ${whole ? "a whole number" : "a number"}${range}, found "${text}".`,
   );
 }
 
 /**
- * Whole numbers of at least 0 given as an option, with commas between them; undefined where it was not given. Throws
- * UserError at one that is none.
+ * Whole numbers from 0 to `most` given as an option, with commas between them, each once; undefined where it was not
+ * given. Throws UserError at one that is none.
  *
  * @example
  * ```ts
@@ -152,8 +181,13 @@ export function numberOption(
  * wholeNumbersOption("head", "0,2"); // [0, 2]
  * ```
  */
-export function wholeNumbersOption(name: string, text: string | undefined): number[] | undefined {
-  return text?.split(",").map((part) => numberOption(name, part, { least: 0, whole: true })!);
+export function wholeNumbersOption(
+  name: string,
+  text: string | undefined,
+  most?: number,
+): number[] | undefined {
+  const numbers = text?.split(",").map((part) => numberOption(name, part, { least: 0, most, whole: true })!);
+  return numbers && [...new Set(numbers)];
 }
 
 /** The options by which scripts take tensors out of a log. */
