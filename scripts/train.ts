@@ -7,6 +7,7 @@ import {
   findModifier,
   formatResults,
   interruptSignal,
+  isJob,
   loadCheckpoint,
   loadSweep,
   type LogWriter,
@@ -17,7 +18,9 @@ import {
   resultTable,
   resume,
   runCommand,
+  runJob,
   runSweep,
+  shortNumber,
   splitOverrides,
   stdoutLog,
   type Sweep,
@@ -79,12 +82,16 @@ const command: Command = {
   ],
 };
 
+/** A loss in nats; a huge one, or none, as it is told elsewhere. */
+const lossText = (loss: number | undefined): string =>
+  loss !== undefined && Math.abs(loss) < 1e4 ? loss.toFixed(4) : shortNumber(loss);
+
 const CLEARED = "\r\x1b[2K";
 const seconds = (s: number) => s >= 90 ? `${Math.round(s / 60)} min` : `${Math.round(s)} s`;
 
 function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress, before = ""): void {
   const rate = `${(tokensPerSecond / 1000).toFixed(1)}k tokens/s`;
-  const line = `step ${step}/${steps}  loss ${loss.toFixed(4)}  ${rate}  ${seconds(secondsLeft)} left`;
+  const line = `step ${step}/${steps}  loss ${lossText(loss)}  ${rate}  ${seconds(secondsLeft)} left`;
   Deno.stderr.writeSync(new TextEncoder().encode(`${CLEARED}${before}${line}`));
 }
 
@@ -145,11 +152,21 @@ function report(trained: Trained, say: (line: string) => void): void {
   const { folder, step, best, last, sample } = trained;
   if (sample !== undefined) say(`\n${sample}\n`);
   if (last) {
-    const least = best ? `, best ${best.val_loss.toFixed(4)} at step ${best.step}` : "";
-    say(`step ${step}: ${last.split} loss ${last.loss.toFixed(4)}${least}`);
+    const least = best ? `, best ${lossText(best.val_loss)} at step ${best.step}` : "";
+    say(`step ${step}: ${last.split} loss ${lossText(last.loss)}${least}`);
   }
   const checkpoints = best ? "checkpoints/best, checkpoints/last" : "checkpoints/last";
   say(`${folder.path}: log.ndjson, charts/loss.svg, ${checkpoints}`);
+}
+
+/** Tells how a run ended; its exit code. */
+function told(trained: Trained, stop: AbortController, say: (line: string) => void): number {
+  if (Deno.stderr.isTerminal()) console.error();
+  const { finished, step, folder } = trained;
+  if (finished) report(trained, say);
+  if (finished || stop.signal.reason === "closed pipe") return 0;
+  console.error(`Stopped and saved at step ${step}. Go on with: deno task train --resume ${folder.path}`);
+  return 130;
 }
 
 /** Runs a sweep, a line a run; then a table and a chart. */
@@ -165,7 +182,7 @@ async function sweepAll(
     signal: stop.signal,
     progress: terminal ? (run, index, progress) => show(progress, lead(run, index)) : undefined,
     ended(run, index, { steps, split, last, best }, before) {
-      const losses = `${split} loss ${last?.loss.toFixed(4)}, best ${best?.loss.toFixed(4) ?? "none"}`;
+      const losses = `${split} loss ${lossText(last?.loss)}, best ${best ? lossText(best.loss) : "none"}`;
       const line = `${lead(run, index)}step ${steps}: ${losses}${before ? " (ended before)" : ""}`;
       console.error(`${terminal ? CLEARED : ""}${line}`);
     },
@@ -204,10 +221,23 @@ async function asked({ positionals, values, flags }: Arguments): Promise<Sweep |
   return await loadSweep(base ?? name ?? "default", overrides, { ablate: flags.ablate });
 }
 
+/** Refuses what means nothing where no run is made. */
+function checkIdle({ values, flags }: Arguments): void {
+  if (flags.jobs && flags["dry-run"]) {
+    throw new UserError("--dry-run: --jobs runs nothing; leave one of them out.");
+  }
+  const idle = ["jobs", "dry-run"].find((option) => flags[option]);
+  if (idle && values.ndjson !== undefined) {
+    throw new UserError(`--ndjson: --${idle} makes no records; leave one of them out.`);
+  }
+}
+
 await runCommand(command, async (args) => {
   const { values, flags } = args;
+  const dryRun = flags["dry-run"] ?? false;
+  checkIdle(args);
   const sweep = await asked(args);
-  if (sweep && (flags.jobs || sweep.swept && flags["dry-run"])) {
+  if (sweep && (flags.jobs || sweep.swept && dryRun)) {
     const { write, flush } = textOutput();
     if (flags.jobs) { for (const job of sweepJobs(sweep)) write(`${JSON.stringify(job)}\n`); }
     else write(formatResults(await planTable(sweep), "table"));
@@ -219,24 +249,16 @@ await runCommand(command, async (args) => {
   const say = toStdout ? console.error : console.log;
   const terminal = Deno.stderr.isTerminal();
   using records = recordsTo(values.ndjson, stop);
+  const announce = (lines: readonly string[]) =>
+    lines.forEach((line) => (dryRun ? console.log : console.error)(line));
   if (sweep?.swept) return await sweepAll(sweep, { records, stop, say });
-  const options = {
-    records,
-    signal: stop.signal,
-    dryRun: flags["dry-run"],
-    progress: terminal ? show : undefined,
-    announce: (lines: readonly string[]) => lines.forEach((line) => console.error(line)),
-  };
-  const trained = sweep ? await train(sweep.runs[0].config, options) : await resume(values.resume!, options);
-  if (terminal) console.error();
-  if (!trained) return 0;
-  if (trained.finished) {
-    report(trained, say);
+  const options = { records, signal: stop.signal, progress: terminal ? show : undefined, dryRun, announce };
+  if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
+    const { path, trained } = await runJob(sweep.runs[0].config, options);
+    if (trained) return told(trained, stop, say);
+    console.error(`${path}: the run has ended before.`);
     return 0;
   }
-  if (stop.signal.reason === "closed pipe") return 0;
-  console.error(
-    `Stopped and saved at step ${trained.step}. Go on with: deno task train --resume ${trained.folder.path}`,
-  );
-  return 130;
+  const trained = sweep ? await train(sweep.runs[0].config, options) : await resume(values.resume!, options);
+  return trained ? told(trained, stop, say) : 0;
 });

@@ -4,7 +4,7 @@
 import { parse } from "node:path";
 import { UserError } from "../errors.ts";
 import { withHookKeys } from "./hook_keys.ts";
-import { locateAll, readRaw } from "./load.ts";
+import { locateAll, type Located, readRaw } from "./load.ts";
 import { applyOverride } from "./override.ts";
 import { resolveConfig } from "./resolve.ts";
 import type { Config } from "./schema.ts";
@@ -45,6 +45,8 @@ const MOST_RUNS = 10_000;
 /** A run before it has a number. */
 interface Draft extends Variant {
   readonly place: string;
+  /** What `train` takes for it. */
+  readonly file: string;
   readonly base: string;
   /** Overrides of the command line and of the ablation. */
   readonly given: readonly string[];
@@ -85,11 +87,13 @@ async function toldOf<T>(what: string | undefined, act: () => T | Promise<T>): P
 
 /** The runs of one file, in order. */
 async function draftsOf(
-  raw: Record<string, unknown>,
-  place: string,
+  located: Located,
+  file: string,
   overrides: readonly string[],
   ablate: boolean,
 ): Promise<Draft[]> {
+  const { place } = located;
+  const raw = await readRaw(located);
   const given = overrides.reduce(applyOverride, raw);
   const ablations = ablationsOf(given, place);
   const { ablations: _, ...own } = given;
@@ -102,7 +106,7 @@ async function draftsOf(
     const what = extra.length > 0 ? `${place}: ${showPath(["ablations", ablation!])}` : undefined;
     const ablated = await toldOf(what, () => extra.reduce(applyOverride, own));
     for (const variant of variantsOf(ablated, place)) {
-      drafts.push({ ...variant, place, base, given: [...overrides, ...extra], ablation });
+      drafts.push({ ...variant, place, file, base, given: [...overrides, ...extra], ablation });
       if (drafts.length > MOST_RUNS) {
         throw new UserError(
           `${place}: its lists make more than ${MOST_RUNS.toLocaleString("en")} runs; expected fewer.`,
@@ -149,8 +153,11 @@ export async function loadSweep(
   { ablate = false }: SweepOptions = {},
 ): Promise<Sweep> {
   const drafts: Draft[] = [];
-  for (const located of await locateAll(path)) {
-    drafts.push(...await draftsOf(await readRaw(located), located.place, overrides, ablate));
+  const all = await locateAll(path);
+  for (const located of all) {
+    // A name stays a name, for another machine may have the file elsewhere; a prefix is that of many files.
+    const file = all.length === 1 ? path : located.shipped ? parse(located.place).name : located.place;
+    drafts.push(...await draftsOf(located, file, overrides, ablate));
   }
   if (ablate && drafts.every(({ ablation }) => ablation === undefined)) {
     throw new UserError(
@@ -162,13 +169,13 @@ export async function loadSweep(
   const swept = drafts.length > 1 || choices.length > 0;
   const names = swept ? namesOf(drafts) : [base];
   const runs: SweepRun[] = [];
-  for (const [i, { raw, place, given, choices }] of drafts.entries()) {
+  for (const [i, { raw, place, file, given, choices }] of drafts.entries()) {
     const config = await toldOf(swept ? names[i] : undefined, async () => {
       const resolved = resolveConfig(raw, { place, name: parse(place).name, overrides: given });
       return await withHookKeys(swept ? { ...resolved, name: names[i] } : resolved, place);
     });
     const made = [...given, ...choices.map(({ override }) => override)];
-    runs.push({ name: config.name, file: place, overrides: made, config });
+    runs.push({ name: config.name, file, overrides: made, config });
   }
   const one = drafts.every((draft) => draft.base === base);
   return { name: one ? base : parse(path).name, swept, runs };

@@ -70,9 +70,12 @@ export {
 export type { Column, Look, StatisticsTable } from "./tracked.ts";
 export { learningRate, type Schedule } from "./schedule.ts";
 export {
+  isJob,
   type Job,
   planTable,
+  runJob,
   runSweep,
+  type Stood,
   sweepFolder,
   sweepJobs,
   type SweepOutcome,

@@ -10,6 +10,7 @@ import {
   type RunFolder,
   runFolder,
   stat,
+  SWEEP_FOLDER,
 } from "./run_folder.ts";
 
 /** What a path of the user's turned out to name. */
@@ -46,11 +47,36 @@ async function classify(path: string): Promise<ResolvedRun | null> {
   }
   if (!await isRun(path)) {
     const runs: string[] = [];
-    for (const name of await namesIn(path)) if (await isRun(join(path, name))) runs.push(name);
+    for (const name of await namesIn(path)) {
+      if (!POINTERS.includes(name) && await isRun(join(path, name))) runs.push(name);
+    }
     return runs.length ? await classify(join(path, runs.at(-1)!)) : null;
   }
   const run = runFolder(path);
   return { run, checkpoint: await defaultCheckpoint(run) };
+}
+
+/** The folders of sweeps among those of runs. */
+async function sweepsIn(runs: string): Promise<string[]> {
+  return (await namesIn(runs)).filter((name) => SWEEP_FOLDER.test(name)).map((name) => join(runs, name));
+}
+
+/** The names of runs and of sweeps in a folder of them. */
+async function runNamesIn(runs: string): Promise<string[]> {
+  return (await namesIn(runs)).filter((name) => !/^\.|\.(json|svg)$/.test(name));
+}
+
+/** The first of some names. */
+const listed = (names: readonly string[]): string => names.slice(0, 8).join(", ");
+
+/** The newest of what a path below the folders of sweeps names. */
+async function classifyInSweeps(path: string, sweeps: readonly string[]): Promise<ResolvedRun | null> {
+  let newest: ResolvedRun | null = null;
+  for (const sweep of sweeps) {
+    const found = await classify(await follow(join(sweep, path)));
+    if (found?.run && (!newest || basename(found.run.path) > basename(newest.run!.path))) newest = found;
+  }
+  return newest;
 }
 
 /** The existing path nearest to a missing one: its first missing part spelt like something that is there. */
@@ -66,7 +92,7 @@ async function nearestExisting(path: string): Promise<string | undefined> {
 
 /**
  * Finds what a user means by a run: the path of a run folder, of `runs/latest`, of a checkpoint folder (`best` and
- * `last` too), or the name of a run, which stands for the newest run of that name. Pointers are followed whether they
+ * `last` too), or the name of a run, one of a sweep's too, which stands for the newest run of that name. Pointers are followed whether they
  * are links or text files.
  *
  * @param path what the user wrote
@@ -81,24 +107,40 @@ async function nearestExisting(path: string): Promise<string | undefined> {
  */
 export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedRun> {
   const expected = "expected a run folder, a checkpoint folder or the name of a run";
+  if (path === "") throw new UserError(`"": ${expected}.`);
   const places = [await follow(path), await follow(join(runs, path))];
   for (const place of places) {
     const found = await classify(place);
     if (found) return found;
   }
+  const sweeps = await sweepsIn(runs);
+  const inSweep = POINTERS.includes(normalize(path)) ? null : await classifyInSweeps(path, sweeps);
+  if (inSweep) return inSweep;
   const [there] = places;
-  if (await stat(path)) throw new UserError(`${path}: is neither a run nor a checkpoint, ${expected}.`);
-  if (there !== normalize(path)) {
+  if (there !== normalize(path) && !await stat(there)) {
     throw new UserError(`${path}: points at ${there}, which is not there, ${expected}.`);
   }
-  const names = (await namesIn(runs)).filter((name) => !name.startsWith("."));
+  const names = await runNamesIn(runs);
+  for (const place of places) {
+    if (!await stat(place)) continue;
+    const inside = SWEEP_FOLDER.test(place)
+      ? await runNamesIn(place)
+      : place === normalize(runs)
+      ? names
+      : [];
+    throw new UserError(
+      `${place}: is neither a run nor a checkpoint, ${expected}.${
+        inside.length ? ` In it: ${listed(inside)}.` : ""
+      }`,
+    );
+  }
+  const inSweeps = (await Promise.all(sweeps.map(runNamesIn))).flat();
   const near = path.includes("/") || path.includes(sep)
     ? await nearestExisting(path) ?? await nearestExisting(join(runs, path))
-    : nearest(path, names);
-  const known = names.length
-    ? `In ${runs}: ${names.slice(0, 8).join(", ")}.`
-    : `There are no runs in ${runs} yet.`;
-  throw new UserError(`${path}: not found, ${expected}. ${near ? `Did you mean "${near}"?` : known}`);
+    : nearest(path, [...names, ...inSweeps]);
+  const known = names.length ? `In ${runs}: ${listed(names)}.` : `There are no runs in ${runs} yet.`;
+  const hint = near ? `Did you mean "${near}"?` : known;
+  throw new UserError(`${path}: not found, ${expected}. ${hint}`);
 }
 
 /**

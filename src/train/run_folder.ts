@@ -24,6 +24,9 @@ export interface RunFolder {
 /** Names that stand for another folder, by a symbolic link or by a text file that holds the relative path. */
 export const POINTERS: readonly string[] = ["latest", "best", "last"];
 
+/** The end of the path of a sweep's folder, `<name>-sweep-<id>`, among those of runs. */
+export const SWEEP_FOLDER = /[^/\\]-sweep-[0-9a-f]{8}$/;
+
 /**
  * The parts of the run whose folder is `path`; nothing is read.
  *

@@ -1,15 +1,17 @@
 // A sweep on disk: a folder of its own with its runs, an index of those that have ended and a chart that compares them.
 // What the runs are is in the folder's name, so that the same command finds the same folder and goes on where it stopped.
 
-import { dirname, join, relative } from "node:path";
+import { join, relative } from "node:path";
 import { resultsChart } from "../chart/mod.ts";
-import type { Sweep, SweepRun } from "../config/mod.ts";
+import { type Config, diffConfigs, type Sweep, type SweepRun } from "../config/mod.ts";
 import { writeValue } from "../config/yaml.ts";
 import { fileError, UserError } from "../errors.ts";
 import { readLog } from "../track/log_file.ts";
 import { type ResultTable, type RunResult, runResult } from "../track/results.ts";
+import { loadRunConfig } from "./find_runs.ts";
+import { lockFolder } from "./lock.ts";
 import type { Progress } from "./progress.ts";
-import { checkpointSteps, runFolder, sha256Hex, writeFileAtomic } from "./run_folder.ts";
+import { checkpointSteps, runFolder, sha256Hex, SWEEP_FOLDER, writeFileAtomic } from "./run_folder.ts";
 import { planRun, resume, train, type Trained, type TrainOptions } from "./train.ts";
 
 /** Whom a sweep tells how far it is, besides what each run takes. */
@@ -61,8 +63,9 @@ export interface Job {
 }
 
 /**
- * The runs of a sweep as commands that need nothing of one another. Their runs go into the sweep's folder: the command
- * of the sweep itself, given afterwards, finds them ended and compares them.
+ * The runs of a sweep as commands that need nothing of one another. Their runs go into the sweep's folder: a job
+ * that was stopped or killed goes on when it is given again, and the command of the sweep itself, given afterwards, finds
+ * them ended and compares them.
  *
  * @example
  * ```ts
@@ -129,14 +132,24 @@ async function foldersOf(folder: string, name: string): Promise<string[]> {
   }
 }
 
-/** What stands of a run: a folder where it has ended, or one with a checkpoint to go on from. */
-async function standing(folder: string, name: string): Promise<{ ended?: string; stopped?: string }> {
-  const folders = await foldersOf(folder, name);
-  for (const path of folders) if (await hasEnded(runFolder(path).log)) return { ended: path };
-  for (const path of folders) {
-    if ((await checkpointSteps(runFolder(path))).length > 0) return { stopped: path };
+/** Whether the run in a folder is that of a configuration; one that starts from another has that one's tokenizer. */
+async function isRunOf(path: string, config: Config): Promise<boolean> {
+  const differs = diffConfigs(await loadRunConfig(path), config);
+  return differs.every(({ key }) => config.train.from !== null && /^tokenizer\b/.test(key));
+}
+
+/** What stands of a sweep's run: a folder where it has ended, or one with a checkpoint to go on from. */
+async function standing(config: Config): Promise<{ ended?: string; stopped?: string }> {
+  let stopped: string | undefined;
+  for (const path of await foldersOf(config.output.dir, config.name)) {
+    const ended = await hasEnded(runFolder(path).log);
+    // What was killed before its first checkpoint is left as it is.
+    if (!ended && (await checkpointSteps(runFolder(path))).length === 0) continue;
+    if (!await isRunOf(path, config)) continue;
+    if (ended) return { ended: path };
+    stopped ??= path;
   }
-  return {};
+  return { stopped };
 }
 
 /** Paths of the runs that the index says have ended, by name. What cannot be read is found again from the folders. */
@@ -149,48 +162,39 @@ async function readIndex(path: string): Promise<Map<string, string>> {
   }
 }
 
-/** Keeps a second process out of a sweep's folder; a folder that stays empty goes again. */
-async function claim(folder: string): Promise<Disposable> {
-  const parent = dirname(folder);
-  const before = await Deno.stat(parent).then(() => true, () => false);
-  const path = join(folder, ".lock");
-  let file: Deno.FsFile;
-  let mine: boolean;
-  try {
-    await Deno.mkdir(folder, { recursive: true });
-    file = await Deno.open(path, { write: true, create: true });
-    mine = await file.tryLock(true);
-  } catch (error) {
-    throw fileError(folder, error);
-  }
-  if (!mine) {
-    file.close();
-    throw new UserError(`${folder}: another process is running this sweep.`);
-  }
-  return {
-    [Symbol.dispose]() {
-      file.close();
-      try {
-        Deno.removeSync(path);
-        Deno.removeSync(folder);
-        if (!before) Deno.removeSync(parent);
-      } catch { /* There is something in it. */ }
-    },
-  };
+/** How a run of a sweep came to stand. */
+export interface Stood {
+  /** Its folder. */
+  readonly path: string;
+  /** What was done; undefined where it had ended before. */
+  readonly trained: Trained | undefined;
 }
 
-/** Runs one run of a sweep, from the start or from where it stood. */
-async function runOne(
-  { name, config }: SweepRun,
-  folder: string,
-  stopped: string | undefined,
-  options: TrainOptions,
-): Promise<Trained> {
-  const trained = await named(name, () => {
-    if (stopped !== undefined) return resume(stopped, options);
-    return train({ ...config, output: { ...config.output, dir: folder } }, options);
-  });
-  return trained!;
+/** Whether a configuration is one of a sweep's jobs: its run goes into the sweep's folder. */
+export function isJob({ output: { dir } }: Config): boolean {
+  return SWEEP_FOLDER.test(dir);
+}
+
+/**
+ * Brings a run of a sweep to its end: from the start, or on from its last checkpoint where a run of this name and
+ * configuration stands in the folder, or not at all where that has ended.
+ *
+ * @throws {UserError} for everything that `train` refuses, and where another process runs it
+ *
+ * @example
+ * ```ts
+ * import { loadConfig, runJob } from "../../mod.ts";
+ * const short = ["train.steps=3", "eval.batches=1", "sample.tokens=0", "device=cpu"];
+ * const job = await loadConfig("default", ["output.dir=runs/example-sweep-00000000", ...short]);
+ * console.log((await runJob(job)).trained?.step, (await runJob(job)).trained); // 3 undefined
+ * ```
+ */
+export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun"> = {}): Promise<Stood> {
+  using _ = await lockFolder(join(config.output.dir, config.name), "running it");
+  const { ended, stopped } = await standing(config);
+  if (ended !== undefined) return { path: ended, trained: undefined };
+  const trained = (await (stopped === undefined ? train(config, options) : resume(stopped, options)))!;
+  return { path: trained.folder.path, trained };
 }
 
 /**
@@ -210,30 +214,27 @@ async function runOne(
 export async function runSweep(sweep: Sweep, told: SweepTold = {}): Promise<SweepOutcome> {
   const folder = sweepFolder(sweep);
   const { records, signal } = told;
-  using _ = await claim(folder);
+  using _ = await lockFolder(folder, "running this sweep");
   const indexPath = join(folder, "index.json");
   const known = await readIndex(indexPath);
   const ended: { run: number; name: string; path: string }[] = [];
   const results: RunResult[] = [];
   for (const [i, run] of sweep.runs.entries()) {
     const indexed = known.get(run.name);
-    const found = indexed !== undefined && await hasEnded(runFolder(join(folder, indexed)).log)
-      ? { ended: join(folder, indexed) }
-      : await standing(folder, run.name);
-    let path = found.ended;
-    if (path === undefined) {
-      const progress = (at: Progress) => told.progress?.(run, i, at);
-      const trained = await runOne(run, folder, found.stopped, { records, signal, progress });
-      if (!trained.finished) return { folder, results, stopped: trained, charted: 0 };
-      path = trained.folder.path;
-    }
+    const progress = (at: Progress) => told.progress?.(run, i, at);
+    const own = { ...run.config, output: { ...run.config.output, dir: folder } };
+    const before = indexed !== undefined && await hasEnded(runFolder(join(folder, indexed)).log);
+    const { path, trained }: Stood = before
+      ? { path: join(folder, indexed), trained: undefined }
+      : await named(run.name, () => runJob(own, { records, signal, progress }));
+    if (trained && !trained.finished) return { folder, results, stopped: trained, charted: 0 };
     const result = (await runResult(runFolder(path).log))!;
     results.push(result);
     ended.push({ run: i + 1, name: run.name, path: relative(folder, path) });
     if (indexed !== ended.at(-1)!.path) {
       await writeFileAtomic(indexPath, `${JSON.stringify({ v: 1, sweep: sweep.name, ended }, null, 2)}\n`);
     }
-    told.ended?.(run, i, result, found.ended !== undefined);
+    told.ended?.(run, i, result, trained === undefined);
   }
   const { svg, shown } = await resultsChart(results);
   await writeFileAtomic(join(folder, "val_loss.svg"), svg);

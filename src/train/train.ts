@@ -15,10 +15,14 @@ import { optimizerStates } from "./optimizers.ts";
 import { evaluationGraph } from "./programs.ts";
 import type { Progress } from "./progress.ts";
 import { readyRun, stepGraphs } from "./ready.ts";
+import { lockFolder } from "./lock.ts";
 import { checkpointRecord, type Outcome, recordsCheckpoint, trainRun } from "./run.ts";
 import { resolveRun } from "./resolve_run.ts";
 import { createRunFolder, type RunFolder } from "./run_folder.ts";
 import { experimentOf } from "./start_from.ts";
+
+/** What another process may be doing in a run's folder. */
+const WRITING = "writing this run";
 
 /** What training is told besides its configuration. */
 export interface TrainOptions {
@@ -210,6 +214,7 @@ async function start(
   const now = new Date();
   const opening = await openingOf(experiment, device, cost, now);
   const folder = from?.folder ?? await newFolder(config, now, opening);
+  using _ = from ? undefined : await lockFolder(folder.path, WRITING);
   using file = openLog(folder.log, from ? { resumeAtStep: done } : {});
   const log = both(file, options.records);
   if (!from) options.records?.write(opening);
@@ -277,7 +282,8 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
  * stopped.
  *
  * @param path a run's folder, `runs/latest`, or a run's name
- * @throws {UserError} where there is no such run, it has no checkpoint, a file of it is damaged, or it has ended
+ * @throws {UserError} where there is no such run, it has no checkpoint, a file of it is damaged, it has ended, or
+ * another process is writing it
  *
  * @example
  * ```ts
@@ -291,6 +297,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
 export async function resume(path: string, options: TrainOptions = {}): Promise<Trained | undefined> {
   const { run: folder, checkpoint: last } = await resolveRun(path);
   if (!folder || !last) throw new UserError(`${path}: there is no checkpoint to go on from.`);
+  using _ = options.dryRun ? undefined : await lockFolder(folder.path, WRITING);
   const checkpoint = await loadCheckpoint(last);
   const { step } = checkpoint.state;
   const logged = await loggedAt(folder, step);

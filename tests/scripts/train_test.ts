@@ -131,13 +131,12 @@ Deno.test("progress appears on a terminal and nowhere else", () =>
     assert.doesNotMatch(stderr, /tokens\/s|\r/);
   }));
 
-Deno.test("--dry-run prints parameters, memory and device, and writes nothing", () =>
+Deno.test("--dry-run prints parameters, memory and device to stdout, as a sweep's does, and writes nothing", () =>
   inFolder(async (folder) => {
     const before = tree(folder);
-    const args = ["tiny.yaml", "--dry-run", "--ndjson", "records.ndjson"];
-    const { stdout, stderr } = await succeeds("train", args, folder);
-    assert.equal(stdout, "");
-    assert.match(stderr, /^tiny: .* parameters, .* 6 steps .*\nmemory: .*total .* MiB.*\ndevice: .*\n$/);
+    const { stdout, stderr } = await succeeds("train", ["tiny.yaml", "--dry-run"], folder);
+    assert.equal(stderr, "");
+    assert.match(stdout, /^tiny: .* parameters, .* 6 steps .*\nmemory: .*total .* MiB.*\ndevice: .*\n$/);
     assert.deepEqual(tree(folder), before);
   }));
 
