@@ -4,9 +4,11 @@ import {
   findLogs,
   formatResults,
   oneOf,
+  replacedRuns,
   resultsChart,
   resultTable,
   runCommand,
+  type RunResult,
   runResult,
   STAT_FORMATS,
   textOutput,
@@ -35,24 +37,43 @@ const command: Command = {
   ],
 };
 
+/** What the runs of logs came to; a log that is left out is told with the reason. */
+async function readAll(logs: Iterable<string>): Promise<{ results: RunResult[]; damaged: number }> {
+  const results: RunResult[] = [];
+  let damaged = 0;
+  for (const log of logs) {
+    try {
+      const result = await runResult(log);
+      if (result) results.push(result);
+      else console.error(`${log}: has no run record and is left out.`);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      console.error(`collect: ${error.message}`);
+      damaged++;
+    }
+  }
+  const replaced = replacedRuns(results);
+  for (const { log, steps } of replaced) {
+    console.error(`${log}: stopped at step ${steps}, was begun anew beside it and is left out.`);
+  }
+  return { results: results.filter((result) => !replaced.includes(result)), damaged };
+}
+
 await runCommand(command, async ({ positionals, values }) => {
   const format = oneOf("format", values.format!, STAT_FORMATS);
   const folders = positionals.length > 0 ? positionals : ["runs"];
   const logs = new Set((await Promise.all(folders.map(findLogs))).flat());
-  const results = [];
-  for (const log of logs) {
-    const result = await runResult(log);
-    if (result) results.push(result);
-    else console.error(`${log}: has no run record and is left out.`);
-  }
+  const { results, damaged } = await readAll(logs);
+  if (results.length === 0 && damaged > 0) return 2;
   if (results.length === 0) throw new UserError(`${folders.join(", ")}: there is no log of a run below.`);
   const chart = values.chart === undefined ? undefined : await resultsChart(results);
   const { write, flush } = textOutput();
   write(formatResults(resultTable(results, format === "table" ? ["log"] : []), format));
   flush();
-  if (!chart) return 0;
+  const code = damaged > 0 ? 1 : 0;
+  if (!chart) return code;
   await writeFileAtomic(values.chart!, chart.svg);
   const few = chart.shown < results.length ? `: the ${chart.shown} best of ${results.length}` : "";
   console.error(`${values.chart}${few}`);
-  return 0;
+  return code;
 });

@@ -1,7 +1,7 @@
 // What a run came to, read back from its log, and many of them as one table: for people, or for other tools. Only logs
 // are read, so that runs may come from any machine and any folder.
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileError, UserError } from "../errors.ts";
 import { csvField } from "./csv.ts";
 import { readLog } from "./log_file.ts";
@@ -84,6 +84,28 @@ export async function runResult(log: string): Promise<RunResult | undefined> {
     } else if (record.type === "done") finished = true;
   }
   return found && { log, ...found, finished, steps, split, best, last, seconds: ms / 1000 };
+}
+
+/**
+ * Which runs another replaced: one that has not ended, where the folder of its name holds one of the same configuration
+ * that has, or that began later. A run that is killed before its first checkpoint is begun anew in a second folder.
+ *
+ * @example
+ * ```ts
+ * import { findLogs, replacedRuns, runResult } from "../../mod.ts";
+ * const results = await Promise.all((await findLogs("runs")).map(runResult));
+ * console.log(replacedRuns(results.filter((result) => result !== undefined)).map(({ log }) => log));
+ * ```
+ */
+export function replacedRuns(results: readonly RunResult[]): RunResult[] {
+  const keyOf = ({ log, name, keys }: RunResult) => JSON.stringify([dirname(dirname(log)), name, [...keys]]);
+  // A folder's name begins with the time. The one that stands for its group is the last that ended, else the last.
+  const standing = new Map<string, RunResult>();
+  for (const result of results.toSorted((a, b) => dirname(a.log) < dirname(b.log) ? -1 : 1)) {
+    const before = standing.get(keyOf(result));
+    if (result.finished || !before?.finished) standing.set(keyOf(result), result);
+  }
+  return results.filter((result) => !result.finished && standing.get(keyOf(result)) !== result);
 }
 
 /**
