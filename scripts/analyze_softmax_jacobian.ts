@@ -21,6 +21,7 @@ import {
   loadConfig,
   type LogRecord,
   type LogWriter,
+  makeFolder,
   numberOption,
   onlyName,
   openDevice,
@@ -191,7 +192,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     : values.ndjson === "-"
     ? stdoutLog()
     : openLog(values.ndjson);
-  await Deno.mkdir(charts, { recursive: true });
+  await makeFolder(charts);
   const records: JacobianRecord[] = [];
   const files: Record<string, string> = {};
   await analyse(subject, device, batches, (found) => {

@@ -5,6 +5,7 @@ import {
   attentionMaps,
   type Command,
   heatMap,
+  makeFolder,
   mapSheet,
   onlyName,
   openModel,
@@ -89,7 +90,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   if (found.maps.length === 0) throw new UserError("No head was asked for.");
   if (flags.each) {
     const folder = values.out ?? "attention_maps";
-    await Deno.mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     for (const [name, svg] of eachChart(found)) await writeFileAtomic(join(folder, name), svg);
     console.log(`${folder}: ${found.maps.length} charts`);
     return 0;

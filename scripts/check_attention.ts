@@ -25,6 +25,7 @@ import {
   stdoutLog,
   UserError,
   webgpuDevice,
+  writeFileAtomic,
 } from "../mod.ts";
 
 const ACTIVATIONS = ["softmax", "softmax1", "sigmoid", "relu", "relu2"] as const;
@@ -110,7 +111,7 @@ await runCommand(command, async ({ positionals, values }) => {
   const say = values.ndjson === "-" ? console.error : console.log;
   const found = await implementations(values.file, values.device);
   if (values.diagram !== undefined) {
-    await Deno.writeTextFile(values.diagram, layerDiagram(activation));
+    await writeFileAtomic(values.diagram, layerDiagram(activation));
     say(`${values.diagram}: the graph of a decoder layer`);
   }
   using log: LogWriter | undefined = values.ndjson === undefined

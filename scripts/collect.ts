@@ -62,8 +62,13 @@ async function readAll(logs: Iterable<string>): Promise<{ results: RunResult[]; 
 await runCommand(command, async ({ positionals, values }) => {
   const format = oneOf("format", values.format!, STAT_FORMATS);
   const folders = positionals.length > 0 ? positionals : ["runs"];
-  const logs = new Set((await Promise.all(folders.map(findLogs))).flat());
-  const { results, damaged } = await readAll(logs);
+  // Two names of one log count once: a link, or a folder in a folder.
+  const named = new Map<string, string>();
+  for (const log of (await Promise.all(folders.map(findLogs))).flat()) {
+    const real = await Deno.realPath(log);
+    if (!named.has(real)) named.set(real, log);
+  }
+  const { results, damaged } = await readAll(named.values());
   if (results.length === 0 && damaged > 0) return 2;
   if (results.length === 0) throw new UserError(`${folders.join(", ")}: there is no log of a run below.`);
   const chart = values.chart === undefined ? undefined : await resultsChart(results);

@@ -9,6 +9,7 @@ import {
   onlyName,
   openModel,
   runCommand,
+  UserError,
   writeFileAtomic,
 } from "../mod.ts";
 
@@ -21,8 +22,7 @@ const command: Command = {
     top: {
       type: "string",
       value: "N",
-      default: "3",
-      help: "with --format ndjson: tokens told of each point",
+      help: "with --format ndjson: tokens told of each point; 3 unless told",
     },
     out: { type: "string", value: "FILE", help: "draws the probability of the model's own answers as SVG" },
     format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a point" },
@@ -62,7 +62,10 @@ function tableOf({ tokens, depths }: LogitLens): string {
 
 await runCommand(command, async ({ positionals, values }) => {
   const format = oneOf("format", values.format!, ["table", "ndjson"]);
-  const count = numberOption("top", values.top, { least: 1, whole: true })!;
+  if (format === "table" && values.top !== undefined) {
+    throw new UserError("--top: a table tells the likeliest alone; leave it out, or give --format ndjson.");
+  }
+  const count = numberOption("top", values.top, { least: 1, whole: true }) ?? 3;
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const text = values.text ?? opened.checkpoint.config.sample.prompt;

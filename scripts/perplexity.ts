@@ -61,7 +61,7 @@ async function textsOf({ lists, flags }: Arguments): Promise<{ name: string; tex
 }
 
 await runCommand(command, async (args) => {
-  const { positionals, values, flags } = args;
+  const { positionals, values, lists, flags } = args;
   const format = oneOf("format", values.format!, ["table", "ndjson"]);
   const print = (record: { name: string; tokens: number; loss: number; perplexity: number }) => {
     const { name, tokens, loss, perplexity } = record;
@@ -79,6 +79,9 @@ await runCommand(command, async (args) => {
   const idle = ["stride", "tokens", "lines"].find((key) => values[key] !== undefined || flags[key]);
   if (values.split !== undefined && idle !== undefined) {
     throw new UserError(`--${idle}: a split is read as in training; leave it out, or give texts.`);
+  }
+  if (flags.lines && lists?.file === undefined) {
+    throw new UserError("--lines: belongs to --file, which is not given.");
   }
   const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
   const { config, tokenizer } = checkpoint;

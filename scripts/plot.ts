@@ -3,9 +3,9 @@ import {
   captureCharts,
   type ChartedRun,
   type Command,
-  fileError,
   findLog,
   KINDS,
+  makeFolder,
   metricChart,
   oneOf,
   progressUnit,
@@ -91,11 +91,7 @@ async function drawAll(runs: readonly Named[]): Promise<void> {
       ...(run ? await captureCharts(run) : {}),
     };
     if (Object.keys(drawn).length === 0) throw new UserError(`${given}: the log has nothing to draw yet.`);
-    try {
-      await Deno.mkdir(charts, { recursive: true });
-    } catch (error) {
-      throw fileError(charts, error);
-    }
+    await makeFolder(charts);
     for (const [file, svg] of Object.entries(drawn)) {
       await writeFileAtomic(join(charts, file), svg);
       console.log(join(charts, file));

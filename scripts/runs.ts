@@ -43,6 +43,8 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     flush();
   };
   if (flags.diff) {
+    const idle = where[0] ?? (values.since && "--since") ?? (values.until && "--until");
+    if (idle !== undefined) throw new UserError(`${idle}: --diff takes two runs by name; leave it out.`);
     if (names.length !== 2) throw new UserError(`--diff: expected two runs, found ${names.length}.`);
     const [a, b] = await Promise.all(names.map((name) => loadRunConfig(name, values.dir!)));
     const found = diffConfigs(a, b);

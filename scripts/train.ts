@@ -205,8 +205,9 @@ async function asked({ positionals, values, flags }: Arguments): Promise<Sweep |
   const { names, overrides } = splitOverrides(positionals);
   const name = onlyName(names, "configuration");
   if (values.resume !== undefined) {
-    const extra = positionals[0] ?? (values.from === undefined ? undefined : "--from") ??
-      ["ablate", "jobs"].filter((option) => flags[option]).map((o) => `--${o}`)[0];
+    const idle = ["from", "hooks", "tasks", "device", "ablate", "jobs"];
+    const option = idle.find((key) => values[key] !== undefined || flags[key]);
+    const extra = positionals[0] ?? (option && `--${option}`);
     if (extra === undefined) return undefined;
     throw new UserError(`${extra}: a run goes on with its own configuration; leave it out after --resume.`);
   }

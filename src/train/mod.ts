@@ -57,7 +57,7 @@ export { type OpenModel, openModel, type Work } from "./open_model.ts";
 export type { Progress } from "./progress.ts";
 export type { Outcome } from "./run.ts";
 export { findLog, type ResolvedRun, resolveRun } from "./resolve_run.ts";
-export { createRunFolder, type RunFolder, writeFileAtomic } from "./run_folder.ts";
+export { createRunFolder, makeFolder, type RunFolder, writeFileAtomic } from "./run_folder.ts";
 export {
   type DecodedSafetensors,
   decodeSafetensors,

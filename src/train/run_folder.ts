@@ -47,6 +47,25 @@ export function runFolder(path: string): RunFolder {
   };
 }
 
+/**
+ * Makes a folder, and those above it, where they are missing.
+ *
+ * @throws UserError with the path and the system's reason where it refuses, or a file stands there
+ *
+ * @example
+ * ```ts
+ * import { makeFolder } from "./run_folder.ts";
+ * await makeFolder("charts");
+ * ```
+ */
+export async function makeFolder(path: string): Promise<void> {
+  try {
+    await Deno.mkdir(path, { recursive: true });
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
 /** Removes a file or folder that may not be there. */
 export async function removeQuietly(path: string): Promise<void> {
   try {

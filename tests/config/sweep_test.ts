@@ -159,7 +159,7 @@ Deno.test("a bare name is a prefix: small runs configs/small.yaml and every conf
     assert.deepEqual(namesOf(await loadSweep("only", [])), ["only-a-01", "only-b-02"]);
     assert.deepEqual(namesOf(await loadSweep("small-deep", [])), ["small-deep"]);
     assert.deepEqual(namesOf(await loadSweep("configs/small.yaml", [])), ["small"]);
-    assert.equal((await loadSweep("copy", [])).runs[0].file, "configs/copy.yaml");
+    assert.equal((await loadSweep("copy", [])).runs[0].file, "copy");
     assert.match(await refusal("smal"), /Did you mean/);
   }));
 

@@ -190,7 +190,7 @@ Deno.test("mistakes are one line with exit code 2 and leave nothing behind", () 
     const cases: [string[], RegExp][] = [
       [
         ["tiny.yaml", "--steps", "1,two"],
-        /^--steps: expected a whole number of at least 0 of at most 6, found "two"\.$/,
+        /^--steps: expected a whole number from 0 to 6, found "two"\.$/,
       ],
       [["tiny.yaml", "--steps", "7"], /^--steps: expected a whole number .* of at most 6, found "7"\.$/],
       [["tiny.yaml", "--steps", ""], /^--steps: expected a whole number/],

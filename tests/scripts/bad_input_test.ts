@@ -188,6 +188,36 @@ Deno.test("unknown options are told with the nearest one, values that are no num
     );
   }));
 
+Deno.test("what a script would not use, or cannot write, is told before anything is made", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", ["tiny.yaml"], folder);
+    const mistakes: [(typeof SCRIPTS)[number], string[], RegExp][] = [
+      ...["from", "hooks", "tasks", "device"].map((option): [(typeof SCRIPTS)[number], string[], RegExp] => [
+        "train",
+        ["--resume", "runs/latest", `--${option}`, "x"],
+        new RegExp(
+          `^train: --${option}: a run goes on with its own configuration; leave it out after --resume\\.\n$`,
+        ),
+      ]),
+      ["perplexity", ["--text", "The", "--lines"], /^perplexity: --lines: belongs to --file, /],
+      ["logit_lens", ["--top", "2"], /^logit_lens: --top: a table tells the likeliest alone; /],
+      ["runs", ["--diff", "tiny", "tiny", "seed=1"], /^runs: seed=1: --diff takes two runs by name; /],
+      ["runs", ["--diff", "tiny", "tiny", "--until", "2025-01-01"], /^runs: --until: --diff takes /],
+      ["attention_maps", ["--head", "2"], /^attention_maps: --head: .* from 0 to 1, found "2"\./],
+      ["attention_maps", ["--each", "--out", "text.txt"], /^attention_maps: text\.txt: File exists\./],
+      [
+        "check_attention",
+        ["--device", "cpu", "--cases", "1", "--diagram", "no/layer.svg"],
+        /^check_attention: no\/layer\.svg: No such file or directory\./,
+      ],
+    ];
+    for (const [name, args, pattern] of mistakes) await refuses(folder, name, args, pattern);
+    const jacobian = ["tiny.yaml", "--steps", "0", "--out", "text.txt"];
+    const { code, stderr } = await script("analyze_softmax_jacobian", jacobian, folder);
+    assert.equal(code, 2);
+    assert.match(stderr, /^device: .*\nanalyze_softmax_jacobian: text\.txt: File exists\.\n$/);
+  }));
+
 Deno.test("--device webgpu without an adapter is one line that says what to install", () =>
   inFolder(async (folder) => {
     const env = { VK_DRIVER_FILES: "/nonexistent", VK_ICD_FILENAMES: "/nonexistent" };

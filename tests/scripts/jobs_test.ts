@@ -129,6 +129,9 @@ Deno.test("a damaged log is told in one line, the others are collected, and the 
     assert.match(stderr, /^collect: runs\/bad\/1\/log\.ndjson: line 2: [^\n]*\nlosses\.svg\n$/);
     assert.equal(stdout.trimEnd().split("\n").length, 2);
     assert.match(stdout, /\ntiny .* done\n$/);
+    // A log counts once, by whatever names it is given.
+    const twice = await script("collect", ["runs", "runs/latest", "./runs"], folder);
+    assert.equal(twice.stdout, stdout);
   }));
 
 Deno.test("a configuration that was given by its name is one in --jobs too, for there may be no such file elsewhere", () =>
