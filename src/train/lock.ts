@@ -39,9 +39,13 @@ export async function lockFolder(folder: string, what: string): Promise<Disposab
   }
   return {
     [Symbol.dispose]() {
+      try {
+        // Before it is let go, so that nobody takes the lock of a file that is about to go.
+        Deno.removeSync(path);
+      } catch { /* It has gone already. */ }
       file.close();
       try {
-        for (const gone of [path, ...made]) Deno.removeSync(gone);
+        for (const empty of made) Deno.removeSync(empty);
       } catch { /* There is something in it. */ }
     },
   };

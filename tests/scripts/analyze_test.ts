@@ -192,7 +192,7 @@ Deno.test("mistakes are one line with exit code 2 and leave nothing behind", () 
         ["tiny.yaml", "--steps", "1,two"],
         /^--steps: expected a whole number from 0 to 6, found "two"\.$/,
       ],
-      [["tiny.yaml", "--steps", "7"], /^--steps: expected a whole number .* of at most 6, found "7"\.$/],
+      [["tiny.yaml", "--steps", "7"], /^--steps: expected a whole number from 0 to 6, found "7"\.$/],
       [["tiny.yaml", "--steps", ""], /^--steps: expected a whole number/],
       [["tiny.yaml", "--batches", "0"], /^--batches: expected a whole number of at least 1, found "0"\.$/],
       [["tiny.yaml", "--compere"], /^--compere: unknown option\. Did you mean "compare"\?$/],
