@@ -9,40 +9,8 @@
 //! end
 //! insert EXTRAS
 //! insert COMMON
-//! if STAGED
-var<workgroup> tile_k: array<vec4f, TILE_K>;
-var<workgroup> tile_v: array<vec4f, TILE_V>;
-//! end
-
-@compute @workgroup_size(LANES)
-fn main(
-  @builtin(global_invocation_id) id: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-//! if STAGED
-  let bh = group.y;
-  let first_row = (group.x * LANES + lane) * ROWS;
-  let begin = key_start(group.x * LANES * ROWS) / TILE * TILE;
-  let limit = key_limit((group.x + 1u) * LANES * ROWS - 1u);
-//! else
-  let flat = id.y * groups.x * LANES + id.x;
-  let bh = flat / TILES;
-  let first_row = (flat % TILES) * ROWS;
-  if (bh >= BATCH * H) { return; }
-  let begin = key_start(first_row) / TILE * TILE;
-  let limit = key_limit(first_row + ROWS - 1u);
-//! end
-  let batch = bh / H;
-  let head = bh % H;
-  let kv_head = kv_of(head);
+//! insert QUERIES
 //! for r in 0..ROWS
-  let i$r = first_row + $ru;
-  let q_at$r = query_row(batch, i$r, head) * D;
-//! for e in 0..D4
-  let q$r_$e = load_q(q_at$r, $eu) * SCALE;
-//! end
 //! for e in 0..V4
   var z$r_$e = vec4f();
 //! end
@@ -56,40 +24,9 @@ fn main(
 //! end
 //! end
   for (var first = begin; first < limit; first += TILE) {
-    let state = block_state(batch, head, first_row / BLOCK, first / BLOCK);
-//! if STAGED
-    for (var x = lane; x < TILE * D4; x += LANES) {
-      tile_k[x] = load_k(key_row(batch, first + x / D4, kv_head) * D, x % D4);
-    }
-    for (var x = lane; x < TILE * V4; x += LANES) {
-      tile_v[x] = load_v(key_row(batch, first + x / V4, kv_head) * DV, x % V4);
-    }
-    workgroupBarrier();
-//! end
-    let end = select(min(first + TILE, limit), first, state == 0u);
+//! insert KEY_TILE
     for (var j = first; j < end; j++) {
-//! for r in 0..ROWS
-      var s$r = 0f;
-//! end
-      {
-//! if STAGED
-        let k_at = (j - first) * D4;
-//! else
-        let k_at = key_row(batch, j, kv_head) * D;
-//! end
-//! for e in 0..D4
-        {
-//! if STAGED
-          let key = tile_k[k_at + $eu];
-//! else
-          let key = load_k(k_at, $eu);
-//! end
-//! for r in 0..ROWS
-          s$r += dot(q$r_$e, key);
-//! end
-        }
-//! end
-      }
+//! insert SCORES
 //! for r in 0..ROWS
 //! if MODIFIES
       s$r = modified(s$r, f32(batch), f32(head), f32(i$r), f32(j));
@@ -141,7 +78,7 @@ fn main(
   }
 //! for r in 0..ROWS
   if (i$r < T) {
-    let z_at = query_row(batch, i$r, head) * DV;
+    let z_at = row$r * DV;
 //! if SOFTMAX
     // A row that sees no key gives zeros, and a log-sum-exp that makes every weight of its gradient zero.
     let factor$r = select(0f, 1f / max(sum$r, 1e-30f), sum$r > 0f);

@@ -3,8 +3,8 @@
 import { apply, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
 import gradientStatisticsWgsl from "./gradient_statistics.wgsl" with { type: "text" };
-import { attentionDispatch, type Kernel } from "./lower.ts";
-import { alongKeys, flops } from "./op.ts";
+import { attentionDispatch, gradientInputs, type Kernel, overQueries } from "./lower.ts";
+import { flops } from "./op.ts";
 import { type AttentionAttrs, attentionSizes, extraInputs, hasRowTerm, isExact } from "./sizes.ts";
 import { attentionNode, mergeDispatch, sumsCode } from "./statistics.ts";
 import { gradientStatisticsCpu } from "./statistics_cpu.ts";
@@ -35,27 +35,16 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
   },
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
-    const { B, H, T, D, DV } = sizes;
-    const [row, exact] = [hasRowTerm(attrs), isExact(attrs)];
+    const { B, H, D, DV } = sizes;
+    const read = gradientInputs(sizes, attrs, 1, "z");
     const kernel: Kernel = {
       label: "attention gradient statistics",
       source: gradientStatisticsWgsl,
-      bindings: {
-        0: ["scratch", 0],
-        1: ["input", 0],
-        2: ["input", 1],
-        3: ["input", 2],
-        4: ["input", 3],
-        5: row ? ["input", 4] : undefined,
-        6: exact ? ["input", 5] : undefined,
-      },
-      loads: { q: D, k: D, v: DV, dz: DV, ...(exact ? { z: DV } : {}) },
-      length: T,
-      heads: B * H,
+      ...overQueries(sizes, attrs),
+      ...read,
+      bindings: { 0: ["scratch", 0], ...read.bindings },
       numbersPerRow: D + DV,
       mostRows: 8,
-      walked: alongKeys(sizes, attrs),
-      own: 4 + Number(row) + Number(exact),
     };
     const rows = attentionDispatch(kernel, sizes, attrs, target);
     return {

@@ -20,30 +20,13 @@ var<workgroup> tile_q: array<vec4f, TILE_K>;
 var<workgroup> tile_g: array<vec4f, TILE_V>;
 //! end
 
-@compute @workgroup_size(LANES)
-fn main(
-  @builtin(global_invocation_id) id: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-//! if STAGED
-  let bh = group.y;
-  let first_key = (group.x * LANES + lane) * ROWS;
-  let begin = query_start(group.x * LANES * ROWS) / TILE * TILE;
-  let limit = query_limit((group.x + 1u) * LANES * ROWS - 1u);
-//! else
-  let flat = id.y * groups.x * LANES + id.x;
-  let bh = flat / TILES;
-  let first_key = (flat % TILES) * ROWS;
-  if (bh >= BATCH * HKV) { return; }
-  let begin = query_start(first_key) / TILE * TILE;
-  let limit = query_limit(first_key + ROWS - 1u);
-//! end
+//! insert MAIN
+  let begin = query_start(low) / TILE * TILE;
+  let limit = query_limit(high);
   let batch = bh / HKV;
   let kv_head = bh % HKV;
 //! for r in 0..ROWS
-  let j$r = first_key + $ru;
+  let j$r = first_row + $ru;
   let row$r = key_row(batch, j$r, kv_head);
 //! for e in 0..D4
   let k$r_$e = load_k(row$r * D, $eu);
@@ -58,7 +41,7 @@ fn main(
     let head = head_of(kv_head, member);
     let terms = (batch * H + head) * T;
     for (var first = begin; first < limit; first += TILE) {
-      let state = block_state(batch, head, first / BLOCK, first_key / BLOCK);
+      let state = block_state(batch, head, first / BLOCK, first_row / BLOCK);
 //! if STAGED
       for (var x = lane; x < TILE * D4; x += LANES) {
         tile_q[x] = load_q(query_row(batch, first + x / D4, head) * D, x % D4);

@@ -11,7 +11,12 @@ import {
 import { derivative, type Expression, lookupsOf, replace, toWgsl, WGSL_FUNCTIONS } from "../expression.ts";
 import threefryWgsl from "../random/threefry.wgsl" with { type: "text" };
 import commonWgsl from "./common.wgsl" with { type: "text" };
+import keyTileWgsl from "./key_tile.wgsl" with { type: "text" };
+import mainWgsl from "./main.wgsl" with { type: "text" };
 import pairWgsl from "./pair.wgsl" with { type: "text" };
+import queriesWgsl from "./queries.wgsl" with { type: "text" };
+import rowGradientsWgsl from "./row_gradients.wgsl" with { type: "text" };
+import scoresWgsl from "./scores.wgsl" with { type: "text" };
 import {
   alignment,
   type AttentionAttrs,
@@ -24,6 +29,19 @@ import {
   isSoftmax,
   modifies,
 } from "./sizes.ts";
+import weightGradientsWgsl from "./weight_gradients.wgsl" with { type: "text" };
+
+/** What the kernels are put together from: each file says which of them use it. */
+const FRAGMENTS = {
+  COMMON: commonWgsl,
+  PAIR: pairWgsl,
+  MAIN: mainWgsl,
+  QUERIES: queriesWgsl,
+  ROW_GRADIENTS: rowGradientsWgsl,
+  KEY_TILE: keyTileWgsl,
+  SCORES: scoresWgsl,
+  WEIGHT_GRADIENTS: weightGradientsWgsl,
+};
 
 /** First binding of the inputs behind an operation's own. */
 const FIRST_EXTRA = 10;
@@ -46,6 +64,28 @@ export interface Kernel {
   readonly walked: { readonly count: number; readonly of: string };
   /** Inputs of the operation before its extras. */
   readonly own: number;
+}
+
+/** Of a kernel whose rows are queries: how many there are, and the keys that one of them walks. */
+export function overQueries(
+  { B, T, S, H }: AttentionSizes,
+  { causal, window, symmetric }: AttentionAttrs,
+): Pick<Kernel, "length" | "heads" | "walked"> {
+  const most = window > 0 && (causal || symmetric) ? 2 * window + 2 * BLOCK : S;
+  return { length: T, heads: B * H, walked: { count: Math.min(S, most), of: `S = ${S}` } };
+}
+
+/** Of a kernel that reads q, k, v, dz, (row terms, z or delta), bound in this order from `first` on. */
+export function gradientInputs(
+  { D, DV }: AttentionSizes,
+  attrs: AttentionAttrs,
+  first: number,
+  last: "z" | "delta",
+): Pick<Kernel, "bindings" | "loads" | "own"> {
+  const own = 4 + Number(hasRowTerm(attrs)) + Number(isExact(attrs));
+  const bound = Array.from({ length: own }, (_, n): [number, Ref] => [first + n, ["input", n]]);
+  const loads = { q: D, k: D, v: DV, dz: DV, ...(last === "z" && isExact(attrs) ? { z: DV } : {}) };
+  return { bindings: Object.fromEntries(bound), loads, own };
 }
 
 /**
@@ -179,6 +219,8 @@ export function attentionDispatch(
     source: kernel.source,
     constants: {
       ...constants,
+      HEADS: kernel.heads,
+      READS_V: "v" in kernel.loads,
       STAGED: staged,
       ROWS: rows,
       LANES: lanes,
@@ -188,9 +230,8 @@ export function attentionDispatch(
       TILE_V: tile * V4,
     },
     code: {
+      ...FRAGMENTS,
       ...expressionCode(attrs),
-      COMMON: commonWgsl,
-      PAIR: pairWgsl,
       EXTRAS: `${extra.code}\n${loadFunctions(kernel.loads)}`,
     },
     bindings: { ...kernel.bindings, ...extra.bindings },

@@ -9,16 +9,21 @@ import { blockMask } from "./blocks.ts";
 import { attentionCpu, keyGradientCpu, queryGradientCpu, tableGradientCpu } from "./cpu.ts";
 import forwardWgsl from "./forward.wgsl" with { type: "text" };
 import keyGradientWgsl from "./key_gradient.wgsl" with { type: "text" };
-import { attentionDispatch, type Kernel, slopesCode, tableOffsets } from "./lower.ts";
+import {
+  attentionDispatch,
+  gradientInputs,
+  type Kernel,
+  overQueries,
+  slopesCode,
+  tableOffsets,
+} from "./lower.ts";
 import { compose, type Mask, merge, scoreBias, type ScoreModifier } from "./modifier.ts";
 import queryGradientWgsl from "./query_gradient.wgsl" with { type: "text" };
 import {
   ATTENTION_ACTIVATIONS,
   type AttentionActivation,
   type AttentionAttrs,
-  type AttentionSizes,
   attentionSizes,
-  BLOCK,
   extraInputs,
   hasRowTerm,
   isExact,
@@ -34,15 +39,6 @@ export function flops(call: Call<AttentionAttrs>, scores: number, values: number
   return 2 * B * H * pairs * (scores * D + values * DV);
 }
 
-/** The keys that one query walks. */
-export function alongKeys(
-  { S }: AttentionSizes,
-  { causal, window, symmetric }: AttentionAttrs,
-): Kernel["walked"] {
-  const most = window > 0 && (causal || symmetric) ? 2 * window + 2 * BLOCK : S;
-  return { count: Math.min(S, most), of: `S = ${S}` };
-}
-
 export const attentionOp: Op<AttentionAttrs> = {
   name: "attention",
   infer(inputs, attrs) {
@@ -52,10 +48,11 @@ export const attentionOp: Op<AttentionAttrs> = {
   },
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
-    const { B, H, T, D, DV } = sizes;
+    const { D, DV } = sizes;
     const kernel: Kernel = {
       label: `attention ${attrs.activation}`,
       source: forwardWgsl,
+      ...overQueries(sizes, attrs),
       bindings: {
         0: ["output", 0],
         1: ["input", 0],
@@ -64,12 +61,9 @@ export const attentionOp: Op<AttentionAttrs> = {
         4: hasRowTerm(attrs) ? ["output", 1] : undefined,
       },
       loads: { q: D, k: D, v: DV },
-      length: T,
-      heads: B * H,
       numbersPerRow: D + DV,
       // Measured on a software adapter: without a running maximum and sum, two more rows fit.
       mostRows: isSoftmax(attrs) ? 10 : 12,
-      walked: alongKeys(sizes, attrs),
       own: 3,
     };
     return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
@@ -117,28 +111,15 @@ export const queryGradientOp: Op<AttentionAttrs> = {
   },
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
-    const { B, H, T, D, DV } = sizes;
-    const [row, exact] = [hasRowTerm(attrs), isExact(attrs)];
+    const read = gradientInputs(sizes, attrs, 1, "z");
     const kernel: Kernel = {
       label: `attention ${attrs.activation} query gradient`,
       source: queryGradientWgsl,
-      bindings: {
-        0: ["output", 0],
-        1: ["input", 0],
-        2: ["input", 1],
-        3: ["input", 2],
-        4: ["input", 3],
-        5: row ? ["input", 4] : undefined,
-        6: exact ? ["input", 5] : undefined,
-        7: exact ? ["output", 1] : undefined,
-      },
-      loads: { q: D, k: D, v: DV, dz: DV, ...(exact ? { z: DV } : {}) },
-      length: T,
-      heads: B * H,
-      numbersPerRow: 2 * D + DV,
+      ...overQueries(sizes, attrs),
+      ...read,
+      bindings: { 0: ["output", 0], ...read.bindings, 7: isExact(attrs) ? ["output", 1] : undefined },
+      numbersPerRow: 2 * sizes.D + sizes.DV,
       mostRows: 8,
-      walked: alongKeys(sizes, attrs),
-      own: 4 + Number(row) + Number(exact),
     };
     return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
   },
@@ -152,28 +133,18 @@ export const keyGradientOp: Op<AttentionAttrs> = {
   infer: (inputs) => [inputs[1], inputs[2]],
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
-    const { B, HKV, S, D, DV } = sizes;
-    const [row, exact] = [hasRowTerm(attrs), isExact(attrs)];
+    const { B, T, S, H, HKV, D, DV } = sizes;
+    const read = gradientInputs(sizes, attrs, 2, "delta");
     const kernel: Kernel = {
       label: `attention ${attrs.activation} key gradient`,
       source: keyGradientWgsl,
-      bindings: {
-        0: ["output", 0],
-        1: ["output", 1],
-        2: ["input", 0],
-        3: ["input", 1],
-        4: ["input", 2],
-        5: ["input", 3],
-        6: row ? ["input", 4] : undefined,
-        7: exact ? ["input", 5] : undefined,
-      },
-      loads: { q: D, k: D, v: DV, dz: DV },
+      ...read,
+      bindings: { 0: ["output", 0], 1: ["output", 1], ...read.bindings },
       length: S,
       heads: B * HKV,
+      walked: { count: T * H / HKV, of: `T = ${T} with ${H / HKV} heads to a key` },
       numbersPerRow: 2 * (D + DV),
       mostRows: 8,
-      walked: { count: sizes.T * sizes.H / HKV, of: `T = ${sizes.T} with ${sizes.H / HKV} heads to a key` },
-      own: 4 + Number(row) + Number(exact),
     };
     return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
   },
@@ -196,7 +167,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
     const { B, H, T, S, D, DV } = sizes;
-    const [row, exact] = [hasRowTerm(attrs), isExact(attrs)];
+    const read = gradientInputs(sizes, attrs, 1, "delta");
     const { offsets, size } = tableOffsets(attrs.learned, learnedSpecs(inputs, attrs));
     // Few slices keep memory small; a software adapter stops an invocation's loops after 65,535 rounds.
     const rows = B * H * T;
@@ -205,22 +176,11 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
       {
         label: `attention ${attrs.activation} table gradient`,
         source: tableGradientWgsl,
-        bindings: {
-          0: ["scratch", 0],
-          1: ["input", 0],
-          2: ["input", 1],
-          3: ["input", 2],
-          4: ["input", 3],
-          5: row ? ["input", 4] : undefined,
-          6: exact ? ["input", 5] : undefined,
-        },
-        loads: { q: D, k: D, v: DV, dz: DV },
-        length: T,
-        heads: B * H,
+        ...overQueries(sizes, attrs),
+        ...read,
+        bindings: { 0: ["scratch", 0], ...read.bindings },
         numbersPerRow: D + DV,
         mostRows: 8,
-        walked: alongKeys(sizes, attrs),
-        own: 4 + Number(row) + Number(exact),
       },
       sizes,
       attrs,

@@ -11,8 +11,8 @@ import {
   type Tensor,
 } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/errors.ts";
-import { attentionDispatch, type Kernel } from "./lower.ts";
-import { alongKeys, flops } from "./op.ts";
+import { attentionDispatch, type Kernel, overQueries } from "./lower.ts";
+import { flops } from "./op.ts";
 import {
   type AttentionAttrs,
   type AttentionSizes,
@@ -153,13 +153,14 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   },
   lower({ inputs, outputs, attrs }, target) {
     const sizes = statisticsSizes(inputs);
-    const { B, T, H, D } = sizes;
+    const { B, H, D } = sizes;
     const { activation, repeated } = attrs;
     const row = hasRowTerm(attrs);
-    const walked = alongKeys(sizes, attrs);
+    const { walked, ...queries } = overQueries(sizes, attrs);
     const kernel: Kernel = {
       label: "attention statistics",
       source: statisticsWgsl,
+      ...queries,
       bindings: {
         0: ["scratch", 0],
         1: ["input", 0],
@@ -167,8 +168,6 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
         3: row ? ["input", 2] : undefined,
       },
       loads: { q: D, k: D },
-      length: T,
-      heads: B * H,
       numbersPerRow: D + 32,
       mostRows: 8,
       // A mask is walked twice: the keys that a row sees have to be counted before small weights can be.

@@ -9,9 +9,6 @@
 //! insert EXTRAS
 //! insert COMMON
 //! insert SUMS
-//! if STAGED
-var<workgroup> tile_k: array<vec4f, TILE_K>;
-//! end
 
 const TINY = 1e-37f;
 
@@ -36,41 +33,13 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
   return -(a * log_a + rest * select(log(max(rest, TINY)), series, a < 0.03f));
 }
 
-@compute @workgroup_size(LANES)
-fn main(
-  @builtin(global_invocation_id) id: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(local_invocation_index) lane: u32,
-) {
-//! if STAGED
-  let bh = group.y;
-  let row_tile = group.x * LANES + lane;
-  let first_row = row_tile * ROWS;
-  let begin = key_start(group.x * LANES * ROWS) / TILE * TILE;
-  let limit = key_limit((group.x + 1u) * LANES * ROWS - 1u);
-//! else
-  let flat = id.y * groups.x * LANES + id.x;
-  let bh = flat / TILES;
-  let row_tile = flat % TILES;
-  let first_row = row_tile * ROWS;
-  if (bh >= BATCH * H) { return; }
-  let begin = key_start(first_row) / TILE * TILE;
-  let limit = key_limit(first_row + ROWS - 1u);
-//! end
-  let batch = bh / H;
-  let head = bh % H;
-  let kv_head = kv_of(head);
+//! insert QUERIES
 //! for r in 0..ROWS
-  let i$r = first_row + $ru;
   let place$r = f32(min(i$r, T - 1u) + RIGHT) - f32(LEFT);
 //! if HAS_ROW
   let term$r = row_term[bh * T + min(i$r, T - 1u)];
 //! else
   let term$r = 1f;
-//! end
-//! for e in 0..D4
-  let q$r_$e = load_q(query_row(batch, i$r, head) * D, $eu) * SCALE;
 //! end
 //! end
 
@@ -126,14 +95,7 @@ fn main(
   let threshold$r = 0.01f / max(n$r, 1f);
 //! end
   for (var first = begin; first < limit; first += TILE) {
-    let state = block_state(batch, head, first_row / BLOCK, first / BLOCK);
-//! if STAGED
-    for (var x = lane; x < TILE * D4; x += LANES) {
-      tile_k[x] = load_k(key_row(batch, first + x / D4, kv_head) * D, x % D4);
-    }
-    workgroupBarrier();
-//! end
-    let end = select(min(first + TILE, limit), first, state == 0u);
+//! insert KEY_TILE
     // A tile's sums first, then the row's: long rows of equal weights would round the same way at every step.
 //! for r in 0..ROWS
     var tile_mass$r = 0f;
@@ -144,28 +106,7 @@ fn main(
     var tile_bernoulli$r = 0f;
 //! end
     for (var j = first; j < end; j++) {
-//! for r in 0..ROWS
-      var s$r = 0f;
-//! end
-      {
-//! if STAGED
-        let k_at = (j - first) * D4;
-//! else
-        let k_at = key_row(batch, j, kv_head) * D;
-//! end
-//! for e in 0..D4
-        {
-//! if STAGED
-          let key = tile_k[k_at + $eu];
-//! else
-          let key = load_k(k_at, $eu);
-//! end
-//! for r in 0..ROWS
-          s$r += dot(q$r_$e, key);
-//! end
-        }
-//! end
-      }
+//! insert SCORES
       let at = f32(j);
       let is_sink = select(0f, 1f, j == 0u);
 //! for r in 0..ROWS

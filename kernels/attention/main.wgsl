@@ -1,0 +1,24 @@
+// How the attention kernels open: every invocation has ROWS rows of one sample and head. `low` to `high` are the rows whose
+// reach decides what it walks, its own, or the whole workgroup's where that shares its tiles.
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(local_invocation_index) lane: u32,
+) {
+//! if STAGED
+  let bh = group.y;
+  let row_tile = group.x * LANES + lane;
+  let first_row = row_tile * ROWS;
+  let low = group.x * LANES * ROWS;
+  let high = (group.x + 1u) * LANES * ROWS - 1u;
+//! else
+  let flat = id.y * groups.x * LANES + id.x;
+  let bh = flat / TILES;
+  let row_tile = flat % TILES;
+  let first_row = row_tile * ROWS;
+  if (bh >= HEADS) { return; }
+  let low = first_row;
+  let high = first_row + ROWS - 1u;
+//! end

@@ -1,0 +1,22 @@
+// How the kernels open whose rows are queries: the keys that they walk, and the scaled queries in registers. MAIN opens
+// `main`; the kernel closes it.
+//! if STAGED
+var<workgroup> tile_k: array<vec4f, TILE_K>;
+//! if READS_V
+var<workgroup> tile_v: array<vec4f, TILE_V>;
+//! end
+//! end
+
+//! insert MAIN
+  let begin = key_start(low) / TILE * TILE;
+  let limit = key_limit(high);
+  let batch = bh / H;
+  let head = bh % H;
+  let kv_head = kv_of(head);
+//! for r in 0..ROWS
+  let i$r = first_row + $ru;
+  let row$r = query_row(batch, i$r, head);
+//! for e in 0..D4
+  let q$r_$e = load_q(row$r * D, $eu) * SCALE;
+//! end
+//! end

@@ -1,0 +1,17 @@
+// What the gradients' kernels know of their queries: dz, the saved term, and delta_i = dz_i . z_i where it is needed.
+//! for r in 0..ROWS
+//! for e in 0..V4
+  let g$r_$e = load_dz(row$r * DV, $eu);
+//! end
+//! if HAS_ROW
+  let term$r = row_term[bh * T + min(i$r, T - 1u)];
+//! else
+  let term$r = 1f;
+//! end
+  var delta$r = 0f;
+//! if EXACT
+//! for e in 0..V4
+  delta$r += dot(g$r_$e, load_z(row$r * DV, $eu));
+//! end
+//! end
+//! end

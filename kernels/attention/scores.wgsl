@@ -1,0 +1,23 @@
+// s = scale q . k of every row with key j, before the modifier.
+//! for r in 0..ROWS
+      var s$r = 0f;
+//! end
+      {
+//! if STAGED
+        let k_at = (j - first) * D4;
+//! else
+        let k_at = key_row(batch, j, kv_head) * D;
+//! end
+//! for e in 0..D4
+        {
+//! if STAGED
+          let key = tile_k[k_at + $eu];
+//! else
+          let key = load_k(k_at, $eu);
+//! end
+//! for r in 0..ROWS
+          s$r += dot(q$r_$e, key);
+//! end
+        }
+//! end
+      }
