@@ -1,6 +1,7 @@
 // Statistics of attention matrices on the host, a row at a time by their definitions: the oracle of the kernels.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
-import { forPairs, forRows, kept, type Row, weights, type Work, workOf } from "./cpu.ts";
+import { forPairs } from "./cpu.ts";
+import { forRows, kept, type Row, rowValues, weights, workOfCall } from "./rows.ts";
 import { alignment, type AttentionAttrs } from "./sizes.ts";
 import type { StatisticsAttrs } from "./statistics.ts";
 
@@ -94,12 +95,11 @@ function countRow({ over }: Head, a: Floats, row: Row, place: number, attrs: Sta
   count(over.duplicate, to(place - attrs.repeated));
 }
 
-function countScores(head: Head, raw: Floats, { batch, head: h, i, keys }: Row, work: Work): void {
-  keys.forEach((j, n) => {
-    const s = work.score(raw[n], batch, h, i, j, ...work.tables);
+function countScores(head: Head, scores: Floats): void {
+  for (const s of scores) {
     head.scoreMax = Math.max(head.scoreMax, s);
     count(head.over.score, s);
-  });
+  }
 }
 
 const deviation = ({ n, spread }: Average): number => Math.sqrt(spread / Math.max(n, 1));
@@ -129,15 +129,15 @@ export function statisticsCpu(
 ): void {
   const [q, k] = inputs as readonly Floats[];
   // The keys stand for the values, which play no part.
-  const work = workOf(inputs, { ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] });
+  const work = workOfCall(inputs, { ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] });
   const { LEFT, RIGHT } = alignment(work.sizes, call.attrs);
   const heads = Array.from({ length: work.sizes.H }, newHead);
-  const [raw, a] = [new Float64Array(work.sizes.S), new Float64Array(work.sizes.S)];
+  const values = rowValues(work);
   forRows(work, (row) => {
     if (row.keys.length === 0) return;
-    weights(work, row, q, k, raw, a);
-    countScores(heads[row.head], raw, row, work);
-    countRow(heads[row.head], a, row, row.i + RIGHT - LEFT, call.attrs);
+    weights(work, row, q, k, values);
+    countScores(heads[row.head], values.scores.subarray(0, row.keys.length));
+    countRow(heads[row.head], values.a, row, row.i + RIGHT - LEFT, call.attrs);
   });
   (out as Floats).set(heads.flatMap((head) => rowOf(head, call.attrs.repeated)));
 }
@@ -149,7 +149,7 @@ export function gradientStatisticsCpu(
   call: Call<AttentionAttrs>,
 ): void {
   const [q, k, v, dz] = inputs as readonly Floats[];
-  const work = workOf(inputs, call);
+  const work = workOfCall(inputs, call);
   const { H, HKV, DV } = work.sizes;
   const newGradient = () => ({ n: 0, mean: 0, spread: 0, top: 0, squares: 0 });
   const heads = Array.from({ length: H }, () => ({ pattern: newGradient(), scores: newGradient() }));

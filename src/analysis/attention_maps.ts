@@ -91,8 +91,8 @@ export async function attentionMaps(
       heads?.includes(head) ?? true
     );
     const found = chosen.map((head) => ({ layer, head, weights: [] as Float64Array[] }));
-    forAttentionRows(attended, () => true, ({ h, i, keys, a }) => {
-      const map = found[chosen.indexOf(h)];
+    forAttentionRows(attended, () => true, ({ head, i, keys, a }) => {
+      const map = found[chosen.indexOf(head)];
       if (!map || i >= length) return;
       const row = new Float64Array(length + S - T);
       // No position looks at one behind it, so that padding is never among the keys.

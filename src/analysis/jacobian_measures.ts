@@ -186,7 +186,7 @@ function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
         return;
       }
       energies.forEach((one, s) => {
-        const at = row.b * bins + bin;
+        const at = row.batch * bins + bin;
         table[s][at] = total([table[s][at], one]);
         cosines(one).forEach((value, c) => rowCosines[s][c].add(value));
       });
@@ -255,22 +255,21 @@ export interface LayerMeasures {
  * @param counts whether a sample is one: rows that only fill a batch up are left out
  */
 export function measureLayer(values: AttentionValues, counts: (b: number) => boolean): LayerMeasures {
-  const { sizes: { B, T, S, H, HKV, D }, attrs, q, k } = values;
+  const { sizes: { B, T, H, HKV, D }, attrs, q, k } = values;
   const softmax = isSoftmax(attrs);
   const bins = Math.min(POSITION_BINS, T);
   const sums = Array.from({ length: H }, () => headSums(B, bins, attrs));
   const [dq, dk] = [new Float64Array(q.length), new Float64Array(k.length)];
   forAttentionRows(values, counts, (row) => {
-    const { b, h, i, kv, keys, a, g, slope, rise } = row;
-    sums[h].add(row, Math.floor(i * bins / T));
+    const { head, i, keys, a, g, slope, rise } = row;
+    sums[head].add(row, Math.floor(i * bins / T));
     const ds = softmax ? jacobianRow(a, g).full : g.map((x, n) => rise[n] * x);
-    const query = ((b * T + i) * H + h) * D;
     keys.forEach((j, n) => {
-      const key = ((b * S + j) * HKV + kv) * D;
+      const key = row.k + j * HKV * D;
       const x = attrs.scale * slope[n] * ds[n];
       for (let e = 0; e < D; e++) {
-        dq[query + e] += x * k[key + e];
-        dk[key + e] += x * q[query + e];
+        dq[row.q + e] += x * k[key + e];
+        dk[key + e] += x * q[row.q + e];
       }
     });
   });

@@ -55,10 +55,10 @@ function matrices(values: AttentionValues, { heads, queries, samples }: Wish) {
   const shape = [samples, heads.length, queries.length, S];
   const pattern = new Float32Array(sizeOf(shape));
   const scores = new Float32Array(sizeOf(shape)).fill(-Infinity);
-  forAttentionRows(values, (b) => b < samples, ({ b, h, i, keys, a, scores: found }) => {
+  forAttentionRows(values, (b) => b < samples, ({ batch, head: h, i, keys, a, scores: found }) => {
     const [head, query] = [heads.indexOf(h), queries.indexOf(i)];
     if (head < 0 || query < 0) return;
-    const at = ((b * heads.length + head) * queries.length + query) * S;
+    const at = ((batch * heads.length + head) * queries.length + query) * S;
     keys.forEach((j, n) => {
       pattern[at + j] = a[n];
       scores[at + j] = found[n];
