@@ -2,6 +2,7 @@
 import {
   analysisCharts,
   checkComparable,
+  checkStudied,
   type Command,
   compareBackwards,
   comparisonChart,
@@ -11,6 +12,7 @@ import {
   costOf,
   diagonalNote,
   type Experiment,
+  experimentOf,
   formatRecord,
   jacobianOfCheckpoints,
   type JacobianRecord,
@@ -84,7 +86,7 @@ async function ofConfig(config: Config, steps?: string, out?: string): Promise<S
   const { train: { steps: N }, output: { dir }, name } = config;
   const folder = out ?? `${dir}/jacobian/${name}`;
   return {
-    experiment: await prepare(config),
+    experiment: await experimentOf(config),
     checkpoints: undefined,
     steps: ascending(
       wholeNumbersOption("steps", steps, N) ?? [0, Math.floor(N / 10), Math.floor(N / 5), N],
@@ -181,7 +183,14 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const batches = numberOption("batches", values.batches, { least: 1, whole: true })!;
   const subject = await subjectOf(name, overrides, values.steps, values.out);
   const { experiment, folder, charts } = subject;
+  if (flags.compare || !subject.checkpoints) checkStudied(experiment.config);
   if (flags.compare) checkComparable(experiment.architecture);
+  const { train: { from } } = experiment.config;
+  if (flags.compare && from !== null && !experiment.start) {
+    throw new UserError(
+      `--compare: the run began with the parameters of ${from} (train.from); name its configuration.`,
+    );
+  }
   const { flops, dispatches } = costOf(experiment);
   const cost = { flops, dispatches, steps: subject.checkpoints ? 3 * batches : subject.steps.at(-1)! };
   using device = await openDevice(values.device ?? experiment.config.device, cost);

@@ -1,5 +1,6 @@
 // Softmax's Jacobian over the life of a model: while it trains, or at the checkpoints it left behind; and what becomes of
 // training itself when softmax's backward pass is another one.
+import type { Config } from "../config/mod.ts";
 import type { Batch } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
@@ -9,9 +10,8 @@ import { type Evaluated, evaluator } from "../train/evaluate.ts";
 import { type Experiment, generatorOf, modelOf } from "../train/experiment.ts";
 import { freezeFeeds, freezes } from "../train/freeze.ts";
 import { transformed } from "../train/hooks.ts";
-import { optimizerStates } from "../train/optimizers.ts";
-import { initialise } from "../train/parameters.ts";
 import { rowsOf, stepFeeds, stepGraph, WINDOW } from "../train/programs.ts";
+import { putStart } from "../train/ready.ts";
 import type { ResolvedRun } from "../train/resolve_run.ts";
 import { checkpointSteps } from "../train/run_folder.ts";
 import { learningRate } from "../train/schedule.ts";
@@ -41,7 +41,33 @@ interface Stop {
   readonly losses: readonly number[];
 }
 
-/** Trains from fresh parameters as `train` does, without its log and checkpoints, and stops at the steps given. */
+/**
+ * Throws where a configuration's training would follow its evaluations: a study trains each model for the steps asked for, at
+ * the rates that the schedule gives.
+ *
+ * @throws {UserError} where the schedule is "plateau" or `train.stop` ends a training early, naming the key
+ *
+ * @example
+ * ```ts
+ * import { checkStudied, loadConfig } from "../../mod.ts";
+ * checkStudied(await loadConfig("softmax_jacobian", []));
+ * ```
+ */
+export function checkStudied({ schedule, train }: Config): void {
+  const found = schedule.name === "plateau"
+    ? ["schedule.name: plateau", "schedule.name=constant"]
+    : train.stop === null
+    ? undefined
+    : [`train.stop: ${train.stop}`, "train.stop=null"];
+  if (!found) return;
+  throw new UserError(
+    `${found[0]} follows evaluations, which this training does not: expected ${
+      found[1]
+    }, or the name of a run that train made.`,
+  );
+}
+
+/** Trains from the start as `train` does, without its log and checkpoints, and stops at the steps given. */
 async function* trainTo(
   device: Device,
   experiment: Experiment,
@@ -51,8 +77,8 @@ async function* trainTo(
   const { config, architecture, layout, source, hooks } = experiment;
   const { optimizer: { lr }, train: { accumulate, steps }, seed } = config;
   const schedule = { ...config.schedule, lr, steps: config.schedule.steps ?? steps };
-  const states = optimizerStates(config.optimizer, layout).map(({ name }) => name);
-  await initialise(device, layout, seed, states);
+  checkStudied(config);
+  await putStart(device, experiment);
   const { graph, table } = stepGraph(architecture, layout, config, { freezes: freezes(experiment) });
   using program = await device.compile(graph);
   let step = 0;
@@ -79,6 +105,7 @@ async function* trainTo(
  *
  * @param steps whole numbers in ascending order; 0 is before the first update
  * @returns the records of one step after another (see `jacobianAnalysis`)
+ * @throws {UserError} as `checkStudied` does
  *
  * @example
  * ```ts
@@ -212,7 +239,7 @@ export function checkComparable(architecture: Architecture): void {
  * with the identity in its place, and with a sigmoid (bias -ln(keys)) instead of the softmax.
  *
  * @returns one training after another
- * @throws {UserError} as `checkComparable` does
+ * @throws {UserError} as `checkComparable` and `checkStudied` do
  *
  * @example
  * ```ts

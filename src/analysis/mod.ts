@@ -83,6 +83,7 @@ export {
 export { type JacobianRow, jacobianRow, largestEigenvalue } from "./jacobian_rows.ts";
 export {
   checkComparable,
+  checkStudied,
   compareBackwards,
   type ComparedTraining,
   comparisonRecords,

@@ -55,6 +55,7 @@ export {
 export { type OptimizerState, optimizerStates } from "./optimizers.ts";
 export { type OpenModel, openModel, type Work } from "./open_model.ts";
 export type { Progress } from "./progress.ts";
+export { experimentOf } from "./start_from.ts";
 export type { Outcome } from "./run.ts";
 export { findLog, type ResolvedRun, resolveRun } from "./resolve_run.ts";
 export { createRunFolder, makeFolder, type RunFolder, writeFileAtomic } from "./run_folder.ts";

@@ -44,6 +44,13 @@ export function stepGraphs(model: Model): Map<string, StepGraph> {
   }));
 }
 
+/** What a run's first step finds on the device: fresh parameters, or with `train.from` that run's; optimizer states of zeros. */
+export async function putStart(device: Device, { config, layout, start }: Experiment): Promise<void> {
+  const states = optimizerStates(config.optimizer, layout).map(({ name }) => name);
+  await initialise(device, layout, config.seed, states);
+  if (start) putModel(device, { layout, ...start });
+}
+
 /**
  * Makes a run ready: fresh parameters or a checkpoint's on the device, the programs compiled. Nothing is written.
  *
@@ -54,14 +61,12 @@ export async function readyRun(
   device: Device,
   from: Checkpoint | undefined,
 ): Promise<ReadyRun> {
-  const { config, layout } = experiment;
+  const { config } = experiment;
   if (from) {
     putModel(device, from);
     await putOptimizer(device, from);
   } else {
-    const states = optimizerStates(config.optimizer, layout).map(({ name }) => name);
-    await initialise(device, layout, config.seed, states);
-    if (experiment.start) putModel(device, { layout, ...experiment.start });
+    await putStart(device, experiment);
   }
   using stack = new DisposableStack();
   const steps = new Map<string, StepProgram>();

@@ -80,6 +80,13 @@ function checkStart(
  *
  * @throws {UserError} as `prepare` does, and where the other run's parameters are not those of this model: the first tensor,
  * both shapes, and the key to change
+ *
+ * @example
+ * ```ts
+ * import { experimentOf, loadConfig } from "../../mod.ts";
+ * const { start } = await experimentOf(await loadConfig("copy", []));
+ * console.log(start?.path ?? "fresh parameters"); // with train.from=runs/latest that run's
+ * ```
  */
 export async function experimentOf(config: Config): Promise<Experiment> {
   if (config.train.from === null) return await prepare(config);

@@ -154,6 +154,24 @@ Deno.test("a run's kept checkpoints are analysed where they are, all of them or 
     assert.match(overridden.stderr, /^analyze_softmax_jacobian: model\.dim=8: a run is analysed as it is/);
   }));
 
+Deno.test("train.from: the analysis of a training begins with the other run's parameters", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", ["tiny.yaml"], folder);
+    const other = latest(folder);
+    await analyses(folder, `${other}/checkpoints/6`, "--batches", "1", "--out", "kept");
+    const from = ["tiny.yaml", `train.from=${other}`];
+    await analyses(folder, ...from, "--steps", "0", "--batches", "1", "--out", "from");
+    const [kept, begun] = ["kept", "from"].map((name) => recordsIn(`${folder}/${name}/jacobian.ndjson`));
+    assert.deepEqual(begun, kept.map((record) => ({ ...record, step: 0 })));
+    await succeeds("train", from, folder);
+    const { code, stderr } = await analyse(folder, "runs/latest", "--compare");
+    assert.equal(code, 2);
+    assert.match(
+      stderr,
+      /^analyze_softmax_jacobian: --compare: the run began with the parameters of [^\n]*\n$/,
+    );
+  }));
+
 Deno.test("sigmoid attention is told in one line, and its records leave out what would always be 1", () =>
   inFolder(async (folder) => {
     const args = ["tiny.yaml", "model.block.attention.activation=sigmoid", "--steps", "0", "--batches", "1"];
@@ -203,6 +221,14 @@ Deno.test("mistakes are one line with exit code 2 and leave nothing behind", () 
       [
         ["tiny.yaml", "model.block.attention.activation=sigmoid", "--compare"],
         /^compare: expected softmax attention without a learned bias, found sigmoid in block 0\.$/,
+      ],
+      [
+        ["tiny.yaml", "schedule.name=plateau"],
+        /^schedule\.name: plateau follows evaluations, .* expected schedule\.name=constant, or the name of a run/,
+      ],
+      [
+        ["tiny.yaml", "train.stop=2"],
+        /^train\.stop: 2 follows evaluations, .* expected train\.stop=null, or/,
       ],
     ];
     for (const [args, pattern] of cases) {
