@@ -5,39 +5,68 @@ import { UserError } from "../errors.ts";
 import { input, reshape } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
 import type { Generator } from "./next_logits.ts";
+import { positionsFitting } from "../train/programs.ts";
 import { padded, passLength } from "./passes.ts";
 
 /** How texts are read. */
 export interface LossOptions {
   /** Tokens by which the window moves over a text longer than the context; half the context where it is left out. */
   readonly stride?: number;
-  /** Windows in one pass; 8 unless told, fewer where their logits would take more than 128 MiB. */
+  /** Windows in one pass; 8 unless told, fewer where the device has no room for their logits. */
   readonly rows?: number;
 }
 
-const MOST_LOGITS = 2 ** 25;
+/** Logits of a pass take no more, also where a device has room for them. */
+const MOST_LOGITS_BYTES = 2 ** 27;
 
-/** A piece of a text: ids `begin` to `end` are read, the targets behind them count from `first` on. */
+/** A piece of a text: ids `begin` to `end` are read, the targets behind them count from `first` to `last`. */
 interface Window {
   readonly text: number;
   readonly begin: number;
   readonly end: number;
   readonly first: number;
+  readonly last: number;
 }
 
 /**
  * Windows over n ids: the first holds as much as fits, each next one moves by `stride` (the last by what is left), and
- * counts only the targets that none before it has.
+ * counts only the targets that none before it has. One that counts more than `most` is read several times.
  */
-function windowsOf(text: number, n: number, context: number, stride: number): Window[] {
+function windowsOf(
+  text: number,
+  n: number,
+  { context, stride, most }: { context: number; stride: number; most: number },
+): Window[] {
   const windows: Window[] = [];
-  const last = n - 1;
-  for (let counted = 0; counted < last;) {
-    const end = Math.min(last, counted === 0 ? context : counted + stride);
-    windows.push({ text, begin: Math.max(0, end - context), end, first: counted + 1 });
+  for (let counted = 0; counted < n - 1;) {
+    const end = Math.min(n - 1, counted === 0 ? context : counted + stride);
+    const begin = Math.max(0, end - context);
+    for (let first = counted + 1; first <= end; first += most) {
+      windows.push({ text, begin, end, first, last: Math.min(end, first + most - 1) });
+    }
     counted = end;
   }
   return windows;
+}
+
+/** Target n of a text: its place among the losses of a pass, and the position of the pass that predicts it. */
+interface Target {
+  readonly text: number;
+  readonly n: number;
+  readonly place: number;
+  readonly position: number;
+}
+
+/** The targets of a pass whose rows have `length` positions, of which `counted` have logits: all, or those wanted. */
+function targetsOf(batch: readonly Window[], length: number, counted: number): Target[] {
+  return batch.flatMap(({ text, begin, first, last }, row) =>
+    Array.from({ length: last - first + 1 }, (_, m) => {
+      const n = first + m;
+      const position = n - 1 - begin;
+      const place = row * counted + (counted < length ? m : position);
+      return { text, n, place, position: row * length + position };
+    })
+  );
 }
 
 /**
@@ -71,31 +100,40 @@ export async function tokenLosses(
       `stride: expected a whole number from 1 to the context of ${context}, found ${stride}.`,
     );
   }
-  const windows = texts.flatMap((ids, text) => windowsOf(text, ids.length, context, stride));
+  const fitting = positionsFitting(device, vocabulary, MOST_LOGITS_BYTES);
+  const longest = Math.min(context, texts.reduce((most, { length: n }) => Math.max(most, n - 1), 0));
+  const length = passLength(architecture, longest);
+  // A hook may look at all logits.
+  const counted = architecture.hooks ? length : Math.min(length, fitting);
+  const windows = texts.flatMap((ids, text) =>
+    windowsOf(text, ids.length, { context, stride, most: counted })
+  );
   const losses = texts.map((ids) => new Float64Array(Math.max(0, ids.length - 1)));
   if (windows.length === 0) return losses;
-  const longest = windows.reduce((most, { begin, end }) => Math.max(most, end - begin), 0);
-  const length = passLength(architecture, longest);
-  const fitting = Math.max(1, Math.floor(MOST_LOGITS / (length * vocabulary)));
-  const rows = Math.min(options.rows ?? Math.min(8, fitting), windows.length);
-  const logits = decoder(architecture, parameters, input("ids", [rows, length], "u32"));
+  const most = Math.max(1, Math.floor(fitting / counted));
+  const rows = Math.min(options.rows ?? 8, most, windows.length);
+  const ids = input("ids", [rows, length], "u32");
+  const wanted = counted < length ? input("wanted", [rows * counted], "u32") : undefined;
+  const logits = decoder(architecture, parameters, ids, { wanted });
   const found = crossEntropy(
-    reshape(logits, [rows * length, vocabulary]),
-    input("targets", [rows * length], "u32"),
+    reshape(logits, [rows * counted, vocabulary]),
+    input("targets", [rows * counted], "u32"),
   );
   using program = await device.compile({ outputs: { losses: found.losses } });
   for (let at = 0; at < windows.length; at += rows) {
     const batch = windows.slice(at, at + rows);
-    const read = batch.map(({ text, begin, end }) => Uint32Array.from(texts[text]).subarray(begin, end));
-    const targets = new Uint32Array(rows * length).fill(IGNORE);
-    batch.forEach(({ text, begin, end, first }, row) => {
-      for (let n = first; n <= end; n++) targets[row * length + n - 1 - begin] = texts[text][n];
-    });
-    program.run({ ids: padded(read, length, rows), targets });
+    const read = batch.map(({ text, begin, end }) =>
+      Uint32Array.from({ length: end - begin }, (_, n) => texts[text][begin + n])
+    );
+    const chosen = targetsOf(batch, length, counted);
+    const targets = new Uint32Array(rows * counted).fill(IGNORE);
+    const positions = new Uint32Array(rows * counted);
+    for (const { text, n, place, position } of chosen) {
+      [targets[place], positions[place]] = [texts[text][n], position];
+    }
+    program.run({ ids: padded(read, length, rows), targets, wanted: positions });
     const [values] = await program.read(["losses"]);
-    batch.forEach(({ text, begin, end, first }, row) => {
-      for (let n = first; n <= end; n++) losses[text][n - 1] = values[row * length + n - 1 - begin];
-    });
+    for (const { text, n, place } of chosen) losses[text][n - 1] = values[place];
   }
   return losses;
 }

@@ -3,7 +3,7 @@
 import { embedding } from "../../kernels/embedding/op.ts";
 import { linear } from "../../kernels/matmul/op.ts";
 import { reshape } from "../graph/structure.ts";
-import type { Tensor } from "../graph/tensor.ts";
+import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, blocksOf } from "./architecture.ts";
 import { applyBlock } from "./block.ts";
 import { keepError } from "./feedback.ts";
@@ -29,7 +29,7 @@ export function unembed({ architecture, parameters, taps, norm }: Forward, x: Te
  * @param architecture its shape
  * @param parameters tensors by the names that `decoderParameters` gives
  * @param ids token ids, u32 [B, T], T at most the context where positions are learned
- * @returns logits, [B, T, V]; [B, 1, V] where one position of each row is `wanted`
+ * @returns logits, [B, T, V]; [B, W, V] where W positions of each row are `wanted`
  *
  * @example
  * ```ts
@@ -57,7 +57,8 @@ export function decoder(
   x = forward.drop(x, architecture.dropout);
   const rotate = rotation(forward, T);
   for (let n = 0; n < architecture.layers; n++) x = applyBlock(n, x, forward, rotate);
-  if (options.wanted) x = reshape(embedding(reshape(x, [B * T, dim]), options.wanted), [B, 1, dim]);
+  const { wanted } = options;
+  if (wanted) x = reshape(embedding(reshape(x, [B * T, dim]), wanted), [B, sizeOf(wanted) / B, dim]);
   const logits = unembed(forward, x);
   const direct = blocksOf(architecture).some(({ attention, mlp }) =>
     [attention, mlp].some((half) => half.method === "dfa")

@@ -32,7 +32,7 @@ export interface ForwardOptions {
   readonly step?: Tensor;
   /** Keys and values of earlier positions: the ids are those that follow (see `keyCache`). */
   readonly cache?: KeyCache;
-  /** The one position of each row whose logits are wanted, u32 [B], counted through all rows: b T + t. */
+  /** Positions of each row whose logits are wanted, u32 [B W], row after row, counted through all rows: b T + t. */
   readonly wanted?: Tensor;
 }
 

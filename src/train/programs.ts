@@ -6,8 +6,9 @@ import { plus, variable } from "../../kernels/expression.ts";
 import { gradientOf } from "../../kernels/gradient.ts";
 import { sumSquares } from "../../kernels/reduce/op.ts";
 import type { Config } from "../config/mod.ts";
+import type { Device } from "../device/device.ts";
 import type { Graph } from "../device/plan.ts";
-import { ALIGN, assign, input, pack, record, reshape, state } from "../graph/structure.ts";
+import { ALIGN, assign, input, literal, pack, record, reshape, state } from "../graph/structure.ts";
 import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
 import type { Batch } from "../data/mod.ts";
 import { type Architecture, decoder, type ForwardOptions, stepState, usesDropout } from "../nn/mod.ts";
@@ -230,8 +231,30 @@ export function evaluationGraph(
   return { graph: { effects: [effect] }, table };
 }
 
-/** The logits of some ids, u32 [rows, length], as output `logits` [rows, length, V] of input `ids`. */
-export function logitsGraph(architecture: Architecture, layout: Layout, rows: number, length: number): Graph {
+/** Positions whose logits a pass may have on a device: one at least, as many as a kernel is given in `most` bytes. */
+export function positionsFitting({ target }: Device, vocabulary: number, most = Infinity): number {
+  const bytes = Math.min(most, target?.maxBindingBytes ?? Infinity);
+  return Math.max(1, Math.floor(bytes / (4 * vocabulary)));
+}
+
+/**
+ * The logits of some ids, u32 [rows, length], as output `logits` [rows, positions, V] of input `ids`.
+ *
+ * @param positions the last of each row, all of them by default
+ */
+export function logitsGraph(
+  architecture: Architecture,
+  layout: Layout,
+  rows: number,
+  length: number,
+  positions: number = length,
+): Graph {
   const ids = input("ids", [rows, length], "u32");
-  return { outputs: { logits: decoder(architecture, parameterViews(layout, flat(layout)), ids) } };
+  const last = (n: number) => Math.floor(n / positions) * length + length - positions + n % positions;
+  const wanted = positions === length
+    ? undefined
+    : literal(Uint32Array.from({ length: rows * positions }, (_, n) => last(n)), [rows * positions], "u32");
+  return {
+    outputs: { logits: decoder(architecture, parameterViews(layout, flat(layout)), ids, { wanted }) },
+  };
 }

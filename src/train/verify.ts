@@ -8,7 +8,7 @@ import { UserError } from "../errors.ts";
 import { decodeModel, putModel, readPart, readState, type RunState } from "./checkpoint.ts";
 import { evaluator } from "./evaluate.ts";
 import { type Model, prepare } from "./experiment.ts";
-import { logitsGraph } from "./programs.ts";
+import { logitsGraph, positionsFitting } from "./programs.ts";
 import { sha256Hex } from "./run_folder.ts";
 import type { TensorData } from "./safetensors.ts";
 
@@ -56,6 +56,16 @@ async function load(path: string): Promise<Loaded> {
   return decodeModel(path, { config, tokenizer, model });
 }
 
+/**
+ * Positions of each of two rows whose logits are compared: the last, which see all others, as many as the device has room
+ * for. A hook may look at all logits.
+ */
+function positionsCompared(device: Device, { architecture: { context, vocabulary, hooks } }: Loaded): number {
+  return hooks
+    ? context
+    : Math.min(context, Math.max(1, Math.floor(positionsFitting(device, vocabulary) / 2)));
+}
+
 /** Logits of some ids; the parameters go to the device first. */
 async function logitsOf(
   device: Device,
@@ -65,9 +75,9 @@ async function logitsOf(
   state: RunState,
 ): Promise<ArrayLike<number>> {
   putModel(device, { ...model, path, state });
-  using program = await device.compile(
-    logitsGraph(model.architecture, model.layout, 2, model.architecture.context),
-  );
+  const { architecture, layout } = model;
+  const graph = logitsGraph(architecture, layout, 2, architecture.context, positionsCompared(device, model));
+  using program = await device.compile(graph);
   program.run({ ids });
   return (await program.read(["logits"]))[0];
 }
@@ -160,7 +170,9 @@ function logits(
       ];
       demand(Array.from(a).every(Number.isFinite), "some are not finite");
       demand(sameBits(a, b), "two loads give different bits");
-      return `${a.length.toLocaleString("en")} numbers, bit for bit the same`;
+      const compared = positionsCompared(device, first);
+      const which = compared < context ? ` of the last ${compared} of ${context} positions` : "";
+      return `${a.length.toLocaleString("en")} numbers${which}, bit for bit the same`;
     })
   );
 }

@@ -5,7 +5,10 @@ import { nextLogits } from "../../src/analysis/next_logits.ts";
 import { perplexityOf, tokenLosses } from "../../src/analysis/perplexity.ts";
 import { logSoftmax } from "../../src/analysis/sampling.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
+import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/errors.ts";
+import { ancestors } from "../../src/graph/gradient.ts";
+import { sizeOf } from "../../src/graph/tensor.ts";
 import { TINY } from "../nn/options.ts";
 import { randomModel } from "./random_model.ts";
 
@@ -52,6 +55,29 @@ Deno.test("tokenLosses() of a long text: each token once, from as much context a
   }
   for (const stride of [0, 8, 1.5]) {
     await assert.rejects(tokenLosses(device, model, [ids], { stride }), UserError);
+  }
+});
+
+Deno.test("tokenLosses() are the same where a device has room for the logits of few positions", async () => {
+  using device = cpuDevice({ precision: "f64" });
+  const model = randomModel(device, TINY, "narrow losses");
+  const texts = [5, 33, 8, 1].map((n) => letters(`narrow ${n}`, n));
+  const whole = await tokenLosses(device, model, texts, { stride: 3 });
+  for (const fitting of [1, 2, 3, 5, 7, 20]) {
+    const sizes: number[] = [];
+    // A narrow device is this one with another limit, and it notes the logits that it is asked for.
+    const narrow: Device = {
+      ...device,
+      target: { kind: "software", maxBindingBytes: 4 * TINY.vocabulary * fitting, maxWorkgroupBytes: 0 },
+      compile: (graph) => {
+        const heads = ancestors(Object.values(graph.outputs ?? {})).flatMap(({ outputs }) => outputs);
+        sizes.push(...heads.filter(({ shape }) => shape.at(-1) === TINY.vocabulary).map(sizeOf));
+        return device.compile(graph);
+      },
+    };
+    // Float64 sums of the same products: where rows stand does not change their order.
+    assert.deepEqual(await tokenLosses(narrow, model, texts, { stride: 3 }), whole, `${fitting} positions`);
+    assert.ok(sizes.length > 0 && Math.max(...sizes) <= TINY.vocabulary * fitting, `${fitting}: ${sizes}`);
   }
 });
 

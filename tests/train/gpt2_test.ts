@@ -116,6 +116,18 @@ Deno.test(
     const checks = await verifyCheckpoint(`${folder}/tiny`, () => Promise.resolve(cpuDevice()));
     assert.deepEqual(checks.filter(({ passed }) => !passed), []);
     assert.ok(checks.length >= 10);
+    // Room for the logits of 7 positions: 3 of each of two rows.
+    const target = { kind: "software", maxBindingBytes: 4 * 7 * model.architecture.vocabulary } as const;
+    const narrow = { ...cpuDevice(), target: { ...target, maxWorkgroupBytes: 0 } };
+    const compared = await verifyCheckpoint(`${folder}/tiny`, () => Promise.resolve(narrow));
+    const { vocabulary, context } = model.architecture;
+    const told = `${
+      (6 * vocabulary).toLocaleString("en")
+    } numbers of the last 3 of ${context} positions, bit for bit the same`;
+    assert.deepEqual(
+      compared.filter(({ name }) => name.startsWith("logits")).map(({ passed, detail }) => [passed, detail]),
+      [[true, told], [true, told]],
+    );
     const files = await exportModel(model, `${folder}/again`);
     assert.ok(files.includes("tokenizer.json"));
     assert.deepEqual(

@@ -10,7 +10,7 @@ import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import { decoderParameters, parameterCount } from "../../src/nn/mod.ts";
 import { modelOf } from "../../src/train/experiment.ts";
 import { initialise, readParameters, STATES } from "../../src/train/parameters.ts";
-import { rowsOf, stepFeeds, stepGraph } from "../../src/train/programs.ts";
+import { logitsGraph, rowsOf, stepFeeds, stepGraph } from "../../src/train/programs.ts";
 
 const TOKENIZER = charTokenizer("abcdefg");
 
@@ -194,4 +194,23 @@ Deno.test("parameters start as normal(0, 0.02), into the stream as normal(0, 0.0
     first.push(...data.subarray(0, 64));
   }
   assert.equal(new Set(first).size, first.length, "no two matrices share their draws");
+});
+
+Deno.test("logitsGraph() of the last positions of each row gives what it gives of all, there", async () => {
+  const { architecture, layout, config } = modelOf(configOf({}), TOKENIZER);
+  using device = cpuDevice({ precision: "f64" });
+  await initialise(device, layout, config.seed);
+  const ids = Uint32Array.of(0, 1, 2, 3, 4, 6, 5, 4, 3, 2);
+  const logits = async (positions?: number) => {
+    using program = await device.compile(logitsGraph(architecture, layout, 2, 5, positions));
+    program.run({ ids });
+    return [...(await program.read(["logits"]))[0]];
+  };
+  const all = await logits();
+  const V = TOKENIZER.size;
+  // Rows of a product do not know of one another: the same bits.
+  for (const n of [1, 2, 5]) {
+    const last = [0, 1].flatMap((row) => all.slice((5 * row + 5 - n) * V, 5 * (row + 1) * V));
+    assert.deepEqual(await logits(n), last, `the last ${n}`);
+  }
 });
