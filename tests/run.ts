@@ -24,15 +24,20 @@ async function installAdapter(): Promise<boolean> {
   const osRelease = await Deno.readTextFile("/etc/os-release").catch(() => "");
   if (!/^(ID|ID_LIKE)=.*(debian|ubuntu)/m.test(osRelease)) return false;
   console.log(
-    "No WebGPU adapter: installing Mesa's software Vulkan driver (apt-get install mesa-vulkan-drivers libvulkan1).",
+    "No WebGPU adapter: installing Mesa's software Vulkan driver, and jq and parallel for the tests of the README's " +
+      "recipes (apt-get install mesa-vulkan-drivers libvulkan1 jq parallel).",
   );
   const root = Deno.uid() === 0 ? [] : ["sudo"];
   const apt = (...args: string[]) => {
     const [command, ...rest] = [...root, "apt-get", ...args];
     return succeeds(command, ...rest);
   };
-  return await apt("-qq", "update") &&
-    await apt("-qq", "-y", "--no-install-recommends", "install", "mesa-vulkan-drivers", "libvulkan1");
+  const install = (...packages: string[]) =>
+    apt("-qq", "-y", "--no-install-recommends", "install", ...packages);
+  if (!await apt("-qq", "update") || !await install("mesa-vulkan-drivers", "libvulkan1")) return false;
+  // Tests of the README's recipes want them; where they cannot be had, those tests are ignored.
+  await install("jq", "parallel");
+  return true;
 }
 
 if (!await hasAdapter() && !(await installAdapter() && await hasAdapter())) {
