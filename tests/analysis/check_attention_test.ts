@@ -241,7 +241,7 @@ Deno.test("check_attention exits with 0 or 1, replays a case, writes records and
     for (
       const [args, said] of [
         [["--file", "none.ts"], /^check_attention: none\.ts: cannot be loaded: .*\n$/],
-        [["--activation", "sofmax"], /"sofmax" is unknown\. Did you mean "softmax"\?\n$/],
+        [["--activation", "sofmax"], /--activation: .*found "sofmax"\. Did you mean "softmax"\?\n$/],
         [["--file", "right.ts", "--device", "cpu"], /--device is for heed's own kernels/],
         [["mine.ts"], /^check_attention: mine\.ts: unexpected; .*--file\.\n$/],
         [["--cases", "0"], /--cases: expected a whole number of at least 1/],
