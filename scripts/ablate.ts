@@ -29,7 +29,7 @@ const command: Command = {
       type: "string",
       value: "zero|mean|resample",
       default: "zero",
-      help: "what stands for a head's values: zeros, their mean, another sample's",
+      help: "in place of a head's values: zeros, their mean, another's",
     },
     file: {
       type: "string",

@@ -22,7 +22,7 @@ const command: Command = {
       type: "string",
       value: "FILE",
       default: "embeddings.safetensors",
-      help: "embeddings [samples, layers + 1, positions, dim], tokens and lengths",
+      help: "embeddings, tokens and lengths of the texts",
     },
     device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
   },

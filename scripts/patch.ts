@@ -24,7 +24,7 @@ const command: Command = {
       type: "string",
       value: "SITE",
       default: "resid_pre",
-      help: "resid_pre, attn_out or mlp_out by position; heads: each head at all positions",
+      help: "resid_pre, attn_out, mlp_out by position; heads as wholes",
     },
     answer: {
       type: "string",

@@ -58,7 +58,7 @@ Deno.test("metricChart() puts what lines have in common in the title and what di
     const both = await drawn(2, { show: "loss", second: "lr", x: "tokens" });
     has(both, "loss and learning rate", "first, loss", "second, learning rate", "tokens");
     assert.equal(both.filter((word) => word === "learning rate").length, 1, "the second axis's title");
-    has(await drawn(1, { show: "answer_accuracy" }), "first: answer_accuracy, val");
+    has(await drawn(1, { show: "answer_accuracy" }), "first: accuracy of the answers, val");
     const all = { tap: "blocks.*.attn.*.weight", stat: "l2" };
     has(await drawn(1, { show: all }), "first: L2 norm", "param, blocks.1.attn.wk.weight");
     const paired = await drawn(1, { show: { tap: "blocks.0.attn.pattern", stat: "sink" }, second: "loss" });

@@ -82,12 +82,12 @@ Deno.test("argumentsOf() reads options, defaults, overrides and a lone -, and re
   );
   assert.throws(
     () => argumentsOf(COMMAND, ["--zzzzzzzz"]),
-    /^UserError: --zzzzzzzz: .* Known: help, size, quiet\.$/,
+    /^UserError: --zzzzzzzz: .* Known: size, quiet, help\.$/,
   );
   assert.throws(() => argumentsOf(COMMAND, ["--size"]), UserError);
   assert.match(
     helpOf(COMMAND),
-    /\n {2}--size N {2}a number\n {2}--quiet {3}says less\n {2}--help {4}this text\n/,
+    /\n {2}--size N {2}a number; 3 unless told\n {2}--quiet {3}says less\n {2}--help {4}this text\n/,
   );
 });
 

@@ -180,9 +180,10 @@ Deno.test("a share of inputs corrupted: training sees it, seeded; targets and ev
       targets,
     });`,
     async (config) => {
-      const none = await recordsOf(await config(["hooks.share=0", "optimizer.lr=1e-30"]));
-      const half = await recordsOf(await config(["optimizer.lr=1e-30"]));
-      const again = await recordsOf(await config(["optimizer.lr=1e-30"]));
+      const still = ["optimizer.lr=1e-30", "schedule.min_lr=0"];
+      const none = await recordsOf(await config(["hooks.share=0", ...still]));
+      const half = await recordsOf(await config(still));
+      const again = await recordsOf(await config(still));
       assert.deepEqual(lossesOf(half.records), lossesOf(again.records));
       assert.ok(!near(lossesOf(half.records), lossesOf(none.records), 1e-4));
       const evaluated = ({ records }: { records: LogRecord[] }) =>
