@@ -53,6 +53,14 @@ export function hash32(text: string): number {
   return h;
 }
 
+/** Puts items into an order in which each is as likely (Fisher and Yates), in place. */
+export function shuffle(rng: RandomStream, items: { [i: number]: number; length: number }): void {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = rng.below(i + 1);
+    [items[i], items[j]] = [items[j], items[i]];
+  }
+}
+
 /**
  * The stream of random numbers that `seed` gives for one `purpose` ("batches", "init", "copy task 17"): streams of
  * different purposes are independent.

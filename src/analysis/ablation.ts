@@ -3,7 +3,7 @@ import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
 import { elementwise } from "../../kernels/elementwise/op.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import { plus, times, variable } from "../../kernels/expression.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream, shuffle } from "../../kernels/random/threefry.ts";
 import type { Batch } from "../data/mod.ts";
 import type { Device, Program } from "../device/device.ts";
 import { UserError } from "../errors.ts";
@@ -91,11 +91,7 @@ function ablatedGraph({ architecture, parameters }: Generator, rows: number, met
 function donorsOf(lengths: readonly number[], length: number, seed: number, number: number): Uint32Array {
   const full = lengths.map((n, row) => n > 0 ? row : -1).filter((row) => row >= 0);
   if (full.length < 2) throw new UserError("Resample ablation needs two samples in a batch, found one.");
-  const order = randomStream(seed, `resample ${number}`);
-  for (let n = full.length - 1; n > 0; n--) {
-    const other = order.below(n + 1);
-    [full[n], full[other]] = [full[other], full[n]];
-  }
+  shuffle(randomStream(seed, `resample ${number}`), full);
   const next = new Map(full.map((row, n) => [row, full[(n + 1) % full.length]]));
   return Uint32Array.from({ length: lengths.length * length }, (_, at) => {
     const [row, t] = [Math.floor(at / length), at % length];

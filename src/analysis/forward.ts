@@ -4,9 +4,9 @@ import { suggestion, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
 import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
-import { decoder, type Taps } from "../nn/decoder.ts";
+import { decoder } from "../nn/decoder.ts";
 import type { Generator } from "./next_logits.ts";
-import { padded, passLength, textIds } from "./passes.ts";
+import { keepTaps, padded, passLength, textIds } from "./passes.ts";
 
 /** One text, or its ids. */
 export type ForwardRow = string | ArrayLike<number>;
@@ -57,43 +57,25 @@ function tokensOf(
       `mask: row ${row} has ${mask.length} entries, expected one for each of ${given.length} ids.`,
     );
   }
-  const ids = Uint32Array.from(Array.from(given).filter((_, n) => !mask || Boolean(mask[n])));
-  if (ids.length === 0 || ids.length > context) {
-    const found = ids.length === 0 ? "no tokens" : `${ids.length} tokens`;
+  const places = Array.from(given, (_, n) => n).filter((n) => !mask || Boolean(mask[n]));
+  if (places.length === 0 || places.length > context) {
+    const found = places.length === 0 ? "no tokens" : `${places.length} tokens`;
     throw new UserError(`Row ${row} has ${found}, expected 1 to the model's context of ${context}.`);
   }
-  const at = Array.from(given).findIndex((id, n) =>
-    (!mask || Boolean(mask[n])) && !(Number.isInteger(id) && id >= 0 && id < vocabulary)
-  );
-  if (at >= 0) {
-    throw new UserError(`Row ${row}, id ${at}: found ${given[at]}, expected 0 to ${vocabulary - 1}.`);
+  const wrong = places.find((n) => !(Number.isInteger(given[n]) && given[n] >= 0 && given[n] < vocabulary));
+  if (wrong !== undefined) {
+    throw new UserError(`Row ${row}, id ${wrong}: found ${given[wrong]}, expected 0 to ${vocabulary - 1}.`);
   }
-  return ids;
+  return Uint32Array.from(places, (n) => given[n]);
 }
 
-/** Taps that remember what their globs name, and the names of all that passed. */
-function remembering(globs: readonly string[]) {
-  const wanted = globs.map(globOf);
-  const wants = (name: string) => wanted.some((matches) => matches(name));
-  const found: Record<string, Tensor> = {};
-  const names: string[] = [];
-  const taps: Taps = {
-    wants,
-    tap(name, x) {
-      names.push(name);
-      if (wants(name)) found[name] = x;
-      return x;
-    },
-  };
-  const check = () => {
-    const idle = globs.find((_, n) => !names.some(wanted[n]));
-    if (idle !== undefined) {
-      throw new UserError(
-        `taps: ${JSON.stringify(idle)} names no tensor of the model.${suggestion(idle, names)}`,
-      );
-    }
-  };
-  return { taps, found, check };
+/** Throws at a glob that names none of the tensors that passed. */
+function checkTaps(globs: readonly string[], names: readonly string[]): void {
+  const idle = globs.find((glob) => !names.some(globOf(glob)));
+  if (idle === undefined) return;
+  throw new UserError(
+    `taps: ${JSON.stringify(idle)} names no tensor of the model.${suggestion(idle, names)}`,
+  );
 }
 
 /**
@@ -131,9 +113,10 @@ export async function forward(
   if (ids.length === 0) throw new UserError("There is no text and are no ids, expected one row at least.");
   const T = Math.max(...ids.map(({ length }) => length));
   const length = passLength(architecture, T);
-  const { taps, found, check } = remembering(globs);
+  const wanted = globs.map(globOf);
+  const { taps, found, names: passed } = keepTaps((name) => wanted.some((matches) => matches(name)));
   const logits = decoder(architecture, parameters, input("ids", [ids.length, length], "u32"), { taps });
-  check();
+  checkTaps(globs, passed);
   const outputs: Record<string, Tensor> = { ...found, logits };
   using program = await device.compile({ outputs });
   program.run({ ids: padded(ids, length) });

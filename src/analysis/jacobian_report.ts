@@ -1,8 +1,17 @@
 // What an analysis of softmax's Jacobian says to a reader: tables for a terminal, charts for a page.
 import { jacobianCharts } from "../chart/jacobian_chart.ts";
 import { CHART_COLOURS, type ChartSeries, lineChart } from "../chart/line_chart.ts";
-import type { JacobianRecord } from "../track/records.ts";
-import type { ComparedTraining } from "./jacobian_study.ts";
+import type { EvalRecord, JacobianRecord } from "../track/records.ts";
+
+/** One training of a comparison. */
+export interface ComparedTraining {
+  /** "exact", "diag", "ste": the backward pass of softmax; or "sigmoid", the activation in its place. */
+  readonly name: string;
+  /** Training loss of each step, in nats. */
+  readonly losses: readonly number[];
+  /** What the evaluated split says, by step. */
+  readonly evaluations: readonly Pick<EvalRecord, "step" | "loss" | "perplexity" | "accuracy" | "tokens">[];
+}
 
 const COLUMNS = [
   "entropy",

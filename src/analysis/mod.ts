@@ -75,22 +75,11 @@ export { type Interval, interval } from "./interval.ts";
 export { type JacobianAnalysis, jacobianAnalysis } from "./jacobian.ts";
 export {
   analysisCharts,
+  type ComparedTraining,
   comparisonChart,
   comparisonTable,
   diagonalNote,
   jacobianTable,
 } from "./jacobian_report.ts";
 export { type JacobianRow, jacobianRow, largestEigenvalue } from "./jacobian_rows.ts";
-export {
-  checkComparable,
-  checkStudied,
-  compareBackwards,
-  type ComparedTraining,
-  comparisonRecords,
-  jacobianOfCheckpoints,
-  type JacobianStudyOptions,
-  jacobianWhileTraining,
-  keptCheckpoints,
-  type StepCheckpoint,
-} from "./jacobian_study.ts";
 export type { DifferentiatedModel } from "./surrogates.ts";

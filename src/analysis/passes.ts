@@ -48,19 +48,27 @@ export function passLength({ context, hooks }: Generator["architecture"], longes
   return hooks ? context : Math.max(1, Math.min(context, longest));
 }
 
-/** Taps that keep the tensors of the names asked for, and the nodes of attention. */
+/** Positions whose logits a pass may have on a device: one at least, as many as a kernel is given in `most` bytes. */
+export function positionsFitting({ target }: Device, vocabulary: number, most = Infinity): number {
+  const bytes = Math.min(most, target?.maxBindingBytes ?? Infinity);
+  return Math.max(1, Math.floor(bytes / (4 * vocabulary)));
+}
+
+/** Taps that keep the tensors of the names asked for, and the nodes of attention; `names` are those of all that passed. */
 export function keepTaps(wants: (name: string) => boolean = () => false) {
   const found: Record<string, Tensor> = {};
   const attentions: Record<string, Tensor> = {};
+  const names: string[] = [];
   const taps: Taps = {
     wants,
     tap(name, x) {
+      names.push(name);
       if (wants(name)) found[name] = x;
       return x;
     },
     attended: (name, z) => void (attentions[name] = z),
   };
-  return { taps, found, attentions };
+  return { taps, found, attentions, names };
 }
 
 /** Rows of ids, right-padded with 0 to `length`, and empty ones up to `count`. */

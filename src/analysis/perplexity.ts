@@ -5,8 +5,7 @@ import { UserError } from "../errors.ts";
 import { input, reshape } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
 import type { Generator } from "./next_logits.ts";
-import { positionsFitting } from "../train/programs.ts";
-import { padded, passLength } from "./passes.ts";
+import { padded, passLength, positionsFitting } from "./passes.ts";
 
 /** How texts are read. */
 export interface LossOptions {

@@ -1,6 +1,6 @@
 // What a training step reads. A batch is a pure function of (seed, step): resume needs nothing but the step,
 // and no state of a loader is ever saved. Evaluation reads every token of a split once, in order.
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream, shuffle } from "../../kernels/random/threefry.ts";
 import { suggestion, UserError } from "../errors.ts";
 
 /** Target id of a position that counts for nothing. */
@@ -167,12 +167,8 @@ function checkLengths(splits: Record<string, Uint32Array>, context: number): voi
 }
 
 function permutation(length: number, seed: number, purpose: string): Uint32Array {
-  const rng = randomStream(seed, purpose);
   const order = Uint32Array.from({ length }, (_, i) => i);
-  for (let i = length - 1; i > 0; i--) {
-    const j = rng.below(i + 1);
-    [order[i], order[j]] = [order[j], order[i]];
-  }
+  shuffle(randomStream(seed, purpose), order);
   return order;
 }
 

@@ -93,3 +93,14 @@ export {
   type TrainOptions,
 } from "./train.ts";
 export { type Check, verifyCheckpoint } from "./verify.ts";
+export {
+  checkComparable,
+  checkStudied,
+  compareBackwards,
+  comparisonRecords,
+  jacobianOfCheckpoints,
+  type JacobianStudyOptions,
+  jacobianWhileTraining,
+  keptCheckpoints,
+  type StepCheckpoint,
+} from "./jacobian_study.ts";

@@ -6,7 +6,6 @@ import { plus, variable } from "../../kernels/expression.ts";
 import { gradientOf } from "../../kernels/gradient.ts";
 import { sumSquares } from "../../kernels/reduce/op.ts";
 import type { Config } from "../config/mod.ts";
-import type { Device } from "../device/device.ts";
 import type { Graph } from "../device/plan.ts";
 import { ALIGN, assign, input, literal, pack, record, reshape, state } from "../graph/structure.ts";
 import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
@@ -229,12 +228,6 @@ export function evaluationGraph(
     ...(tokens ? { losses, hits } : {}),
   });
   return { graph: { effects: [effect] }, table };
-}
-
-/** Positions whose logits a pass may have on a device: one at least, as many as a kernel is given in `most` bytes. */
-export function positionsFitting({ target }: Device, vocabulary: number, most = Infinity): number {
-  const bytes = Math.min(most, target?.maxBindingBytes ?? Infinity);
-  return Math.max(1, Math.floor(bytes / (4 * vocabulary)));
 }
 
 /**

@@ -1,6 +1,7 @@
 // Does a checkpoint load, and load back as what was saved? Each question is a check with a line of its own.
 import { join } from "node:path";
 import { randomStream } from "../../kernels/random/threefry.ts";
+import { positionsFitting } from "../analysis/passes.ts";
 import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { type Tokenizer, UNKNOWN } from "../data/tokenizer.ts";
 import type { Device } from "../device/device.ts";
@@ -8,7 +9,7 @@ import { UserError } from "../errors.ts";
 import { decodeModel, putModel, readPart, readState, type RunState } from "./checkpoint.ts";
 import { evaluator } from "./evaluate.ts";
 import { type Model, prepare } from "./experiment.ts";
-import { logitsGraph, positionsFitting } from "./programs.ts";
+import { logitsGraph } from "./programs.ts";
 import { sha256Hex } from "./run_folder.ts";
 import type { TensorData } from "./safetensors.ts";
 

@@ -1,96 +1,17 @@
 // SGD, Lion, Muon and Adam against PyTorch's numbers and plain float64 references over several steps, with their choices of
 // clip, decay, what is trained and what is kept; on the float64 oracle, the float32 CPU and WebGPU under both schedules.
 import assert from "node:assert/strict";
-import { adamw, adamwHyper } from "../../kernels/adamw/op.ts";
+import { adamw } from "../../kernels/adamw/op.ts";
 import { lion } from "../../kernels/lion/op.ts";
-import { muon, orthogonalised } from "../../kernels/muon/op.ts";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
-import { sumSquares } from "../../kernels/reduce/op.ts";
+import { muon } from "../../kernels/muon/op.ts";
+import { randomStream } from "../../kernels/random/threefry.ts";
 import { sgd } from "../../kernels/sgd/op.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
-import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/errors.ts";
 import { constant, input, state } from "../../src/graph/structure.ts";
-import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import { sizeOf } from "../../src/graph/tensor.ts";
 import golden from "../golden/optimizers.json" with { type: "json" };
-import { between, checkKernel, randomInput, relativeError, webgpuDevices } from "./harness.ts";
-
-interface Step {
-  readonly lr: number;
-  readonly gradient: Float64Array;
-}
-
-interface Given {
-  readonly parameter: Tensor;
-  readonly gradient: Tensor;
-  readonly states: Readonly<Record<string, Tensor>>;
-  readonly norm: Tensor;
-  readonly hyper: Tensor;
-  readonly lr: Tensor;
-  /** 1 for each parameter that is trained. */
-  readonly trained: Tensor;
-}
-
-/** An optimizer to test: its states, and its step, which gives the parameters after it and what it added. */
-interface Tested {
-  readonly states: readonly string[];
-  readonly betas?: readonly [number, number];
-  step(given: Given): { parameter: Tensor; update?: Tensor };
-}
-
-type Found = Record<string, Float64Array>;
-
-let programs = 0;
-
-/** Runs the steps on a device with states of their own; gives parameters, states and the update after each step. */
-async function runSteps(
-  device: Device,
-  { states, betas = [0.9, 0.99], step }: Tested,
-  initial: Float64Array,
-  steps: readonly Step[],
-  trained: Float64Array = new Float64Array(initial.length).fill(1),
-): Promise<Found[]> {
-  const size = initial.length;
-  const names = ["parameter", ...states].map((name) => `optimizer ${name} ${programs}`);
-  programs++;
-  const [parameter, ...own] = names.map((name) => state(name, [size]));
-  const gradient = input("gradient", [size]);
-  const after = step({
-    parameter,
-    gradient,
-    states: Object.fromEntries(states.map((name, i) => [name, own[i]])),
-    norm: sumSquares(gradient),
-    hyper: input("hyper", [4]),
-    lr: input("lr", [1]),
-    trained: input("trained", [size]),
-  });
-  device.define(names[0], parameter, initial);
-  for (const name of names.slice(1)) device.define(name, { shape: [size], dtype: "f32" });
-  const outputs: Record<string, Tensor> = after.update ? { update: after.update } : {};
-  using program = await device.compile({ effects: [after.parameter], outputs });
-  const found: Found[] = [];
-  for (const [k, { lr, gradient }] of steps.entries()) {
-    const feeds = { gradient, hyper: adamwHyper(lr, k + 1, betas), lr: Float64Array.of(lr), trained };
-    const wanted = new Set(program.plan.buffers.filter((b) => b.kind === "input").map(({ name }) => name));
-    program.run(Object.fromEntries(Object.entries(feeds).filter(([name]) => wanted.has(name))));
-    const [update] = after.update ? await program.read(["update"]) : [];
-    const values = await device.read(names);
-    const read = Object.fromEntries(["parameter", ...states].map((name, i) => [name, values[i]]));
-    if (update) read.update = update;
-    found.push(Object.fromEntries(Object.entries(read).map(([name, x]) => [name, Float64Array.from(x)])));
-  }
-  return found;
-}
-
-/** Every device, and what float32 may add to a tolerance of float64. */
-async function onDevices(
-  test: (device: Device, tolerance: (double: number, single: number) => number) => Promise<void>,
-): Promise<void> {
-  using oracle = cpuDevice({ precision: "f64" });
-  using single = cpuDevice();
-  await test(oracle, (double) => double);
-  for (const device of [single, ...await webgpuDevices()]) await test(device, (_, single) => single);
-}
+import { between, relativeError } from "./harness.ts";
+import { type Found, onDevices, randomSteps, runSteps, type Step, type Tested } from "./optimizer_steps.ts";
 
 const { clip, weight_decay: weightDecay, decayed } = golden.common;
 const MATRICES = [{ offset: 0, shape: [8, 16] }, { offset: 128, shape: [16, 8] }, {
@@ -178,16 +99,6 @@ function lionReference(
     }
   }
   return { parameter, exp_avg: expAvg };
-}
-
-/** Some steps of random gradients, rounded to float32 so that every device starts from the same numbers. */
-function randomSteps(rng: RandomStream, size: number) {
-  const draw = (scale: number) =>
-    Float64Array.from({ length: size }, () => Math.fround(scale * rng.normal()));
-  const steps = Array.from({ length: between(rng, 2, 5) }, () => {
-    return { lr: Math.fround(1e-2 * (0.1 + rng.uniform())), gradient: draw(10 ** (2 * rng.uniform() - 2)) };
-  });
-  return { initial: draw(1), steps };
 }
 
 Deno.test("several steps of lion() equal a plain float64 loop, frozen elements and all, in 20 random sizes", async () => {
@@ -278,97 +189,6 @@ Deno.test("muon() moves the matrices chosen by what it says it added, and nothin
       else assert.notEqual(moved, 0);
     }
   });
-});
-
-/** Newton-Schulz by plain loops, the tall matrix by its transpose. */
-function newtonSchulz(values: ArrayLike<number>, rows: number, columns: number): Float64Array {
-  const product = (a: number[][], b: number[][]) =>
-    a.map((row) => b[0].map((_, j) => row.reduce((sum, x, k) => sum + x * b[k][j], 0)));
-  const transposed = (a: number[][]) => a[0].map((_, j) => a.map((row) => row[j]));
-  const norm = Math.hypot(...Array.from(values));
-  let x = Array.from(
-    { length: rows },
-    (_, i) => Array.from({ length: columns }, (_, j) => values[i * columns + j] / Math.max(norm, 1e-7)),
-  );
-  if (rows > columns) x = transposed(x);
-  for (let round = 0; round < 5; round++) {
-    const gram = product(x, transposed(x));
-    const fourth = product(gram, gram);
-    const polynomial = gram.map((row, i) => row.map((g, j) => -4.775 * g + 2.0315 * fourth[i][j]));
-    const change = product(polynomial, x);
-    x = x.map((row, i) => row.map((value, j) => 3.4445 * value + change[i][j]));
-  }
-  return Float64Array.from((rows > columns ? transposed(x) : x).flat());
-}
-
-Deno.test("orthogonalised() equals Newton-Schulz by plain loops in 20 random shapes, and float64 on WebGPU in 4", async () => {
-  using oracle = cpuDevice({ precision: "f64" });
-  const made = (rng: RandomStream) => {
-    const feeds: Record<string, Float64Array> = {};
-    const shape = [between(rng, 1, 40), between(rng, 1, 40)];
-    const x = randomInput(rng, feeds, "x", shape, 10 ** (4 * rng.uniform() - 3));
-    return { feeds, outputs: { y: orthogonalised(x, 3) }, label: shape.join("x") };
-  };
-  for (let k = 0; k < 20; k++) {
-    const { feeds, outputs } = made(randomStream(k, "orthogonalised"));
-    using program = await oracle.compile({ outputs });
-    program.run(feeds);
-    const [rows, columns] = outputs.y.shape;
-    const expected = newtonSchulz(feeds.x, rows, columns).map((value) => 3 * value);
-    const error = relativeError((await program.read(["y"]))[0], expected);
-    assert.ok(error <= 1e-12, `${rows}x${columns}: ${error}`);
-  }
-  // Each round multiplies the rounding in a small singular value by up to 3.4: 500 times 6e-8.
-  await checkKernel("orthogonalised", made, { tolerance: 3e-5, count: 4 });
-});
-
-Deno.test("muon() gives each matrix its own direction, whether it is stacked with others of its shape or not", async () => {
-  // Those of 128 and 64 numbers are stacked, those of 35 would not lie where a kernel may begin.
-  const shapes = [[8, 16], [5, 7], [8, 16], [16, 8], [5, 7], [8, 8], [16, 8], [8, 8]];
-  let size = 0;
-  const matrices = shapes.map((shape) => {
-    const offset = size;
-    size += Math.ceil(sizeOf(shape) / 64) * 64;
-    return { offset, shape };
-  });
-  const options = { momentum: 0, nesterov: false, weightDecay: 0, clip: 0 };
-  const tested: Tested = {
-    states: ["momentum"],
-    step: ({ parameter, gradient, states: { momentum }, norm, lr, trained }) =>
-      muon(parameter, gradient, momentum, norm, lr, trained, matrices, options),
-  };
-  const { steps: [{ gradient }] } = randomSteps(randomStream(2, "muon stacks"), size);
-  await onDevices(async (device, tolerance) => {
-    const [{ parameter }] = await runSteps(device, tested, new Float64Array(size), [{ lr: 1, gradient }]);
-    for (const { offset, shape: [rows, columns] } of matrices) {
-      const part = (x: Float64Array) => x.subarray(offset, offset + rows * columns);
-      const factor = 0.2 * Math.sqrt(Math.max(rows, columns));
-      const expected = newtonSchulz(part(gradient), rows, columns).map((value) => -factor * value);
-      // Rounding of float32, multiplied by up to 3.4 in each of five rounds.
-      const error = relativeError(part(parameter), expected);
-      assert.ok(
-        error <= tolerance(1e-12, 3e-5),
-        `${rows}x${columns} at ${offset}, ${device.adapter}: ${error}`,
-      );
-    }
-  });
-});
-
-Deno.test("orthogonalised() keeps singular vectors, brings singular values to between 0.6 and 1.3, and gives 0 for 0", async () => {
-  using device = cpuDevice({ precision: "f64" });
-  const x = input("x", [4, 6]);
-  using program = await device.compile({ outputs: { y: orthogonalised(x) } });
-  // Singular values on the diagonal: of the norm they are shares down to 2%.
-  const values = new Float64Array(24);
-  [1, 0.5, 0.1, 0.02].forEach((s, i) => values[7 * i] = s);
-  program.run({ x: values });
-  const [y] = await program.read(["y"]);
-  y.forEach((value, at) => {
-    if (at % 7 === 0 && at < 28) assert.ok(value > 0.6 && value < 1.3, `${value} at ${at}`);
-    else assert.equal(value, 0);
-  });
-  program.run({ x: new Float64Array(24) });
-  assert.ok((await program.read(["y"]))[0].every((value) => value === 0));
 });
 
 Deno.test("sgd(), lion() and muon() refuse options and sizes that do not fit, naming them", () => {

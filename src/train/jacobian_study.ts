@@ -1,23 +1,23 @@
 // Softmax's Jacobian over the life of a model: while it trains, or at the checkpoints it left behind; and what becomes of
 // training itself when softmax's backward pass is another one.
+import { jacobianAnalysis } from "../analysis/jacobian.ts";
+import type { ComparedTraining } from "../analysis/jacobian_report.ts";
 import type { Config } from "../config/mod.ts";
 import type { Batch } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { type Architecture, type Block, blocksOf } from "../nn/architecture.ts";
-import { loadCheckpoint, putModel } from "../train/checkpoint.ts";
-import { type Evaluated, evaluator } from "../train/evaluate.ts";
-import { type Experiment, generatorOf, modelOf } from "../train/experiment.ts";
-import { freezeFeeds, freezes } from "../train/freeze.ts";
-import { transformed } from "../train/hooks.ts";
-import { rowsOf, stepFeeds, stepGraph, WINDOW } from "../train/programs.ts";
-import { putStart } from "../train/ready.ts";
-import type { ResolvedRun } from "../train/resolve_run.ts";
-import { checkpointSteps } from "../train/run_folder.ts";
-import { learningRate } from "../train/schedule.ts";
-import type { EvalRecord } from "../track/records.ts";
-import type { JacobianRecord } from "../track/records.ts";
-import { jacobianAnalysis } from "./jacobian.ts";
+import { loadCheckpoint, putModel } from "./checkpoint.ts";
+import { type Evaluated, evaluator } from "./evaluate.ts";
+import { type Experiment, generatorOf, modelOf } from "./experiment.ts";
+import { freezeFeeds, freezes } from "./freeze.ts";
+import { transformed } from "./hooks.ts";
+import { rowsOf, stepFeeds, stepGraph, WINDOW } from "./programs.ts";
+import { putStart } from "./ready.ts";
+import type { ResolvedRun } from "./resolve_run.ts";
+import { checkpointSteps } from "./run_folder.ts";
+import { learningRate } from "./schedule.ts";
+import type { EvalRecord, JacobianRecord } from "../track/records.ts";
 
 /** How an analysis goes. */
 export interface JacobianStudyOptions {
@@ -193,16 +193,6 @@ export async function* jacobianOfCheckpoints(
     );
     yield await analysis.analyse(chosen, step);
   }
-}
-
-/** One training of a comparison. */
-export interface ComparedTraining {
-  /** "exact", "diag", "ste": the backward pass of softmax; or "sigmoid", the activation in its place. */
-  readonly name: string;
-  /** Training loss of each step, in nats. */
-  readonly losses: readonly number[];
-  /** What the evaluated split says, by step. */
-  readonly evaluations: readonly (Evaluated & { readonly step: number })[];
 }
 
 /** What is compared: how each block's attention is another one; no choice changes which parameters there are. */

@@ -1,0 +1,98 @@
+// What the tests of optimizers share: an optimizer to test, its steps on every device, and random ones.
+import { adamwHyper } from "../../kernels/adamw/op.ts";
+import type { RandomStream } from "../../kernels/random/threefry.ts";
+import { sumSquares } from "../../kernels/reduce/op.ts";
+import { cpuDevice } from "../../src/device/cpu.ts";
+import type { Device } from "../../src/device/device.ts";
+import { input, state } from "../../src/graph/structure.ts";
+import type { Tensor } from "../../src/graph/tensor.ts";
+import { between, webgpuDevices } from "./harness.ts";
+
+/** What one step is given. */
+export interface Step {
+  readonly lr: number;
+  readonly gradient: Float64Array;
+}
+
+interface Given {
+  readonly parameter: Tensor;
+  readonly gradient: Tensor;
+  readonly states: Readonly<Record<string, Tensor>>;
+  readonly norm: Tensor;
+  readonly hyper: Tensor;
+  readonly lr: Tensor;
+  /** 1 for each parameter that is trained. */
+  readonly trained: Tensor;
+}
+
+/** An optimizer to test: its states, and its step, which gives the parameters after it and what it added. */
+export interface Tested {
+  readonly states: readonly string[];
+  readonly betas?: readonly [number, number];
+  step(given: Given): { parameter: Tensor; update?: Tensor };
+}
+
+/** Parameters, states and the update by name. */
+export type Found = Record<string, Float64Array>;
+
+let programs = 0;
+
+/** Runs the steps on a device with states of their own; gives parameters, states and the update after each step. */
+export async function runSteps(
+  device: Device,
+  { states, betas = [0.9, 0.99], step }: Tested,
+  initial: Float64Array,
+  steps: readonly Step[],
+  trained: Float64Array = new Float64Array(initial.length).fill(1),
+): Promise<Found[]> {
+  const size = initial.length;
+  const names = ["parameter", ...states].map((name) => `optimizer ${name} ${programs}`);
+  programs++;
+  const [parameter, ...own] = names.map((name) => state(name, [size]));
+  const gradient = input("gradient", [size]);
+  const after = step({
+    parameter,
+    gradient,
+    states: Object.fromEntries(states.map((name, i) => [name, own[i]])),
+    norm: sumSquares(gradient),
+    hyper: input("hyper", [4]),
+    lr: input("lr", [1]),
+    trained: input("trained", [size]),
+  });
+  device.define(names[0], parameter, initial);
+  for (const name of names.slice(1)) device.define(name, { shape: [size], dtype: "f32" });
+  const outputs: Record<string, Tensor> = after.update ? { update: after.update } : {};
+  using program = await device.compile({ effects: [after.parameter], outputs });
+  const found: Found[] = [];
+  for (const [k, { lr, gradient }] of steps.entries()) {
+    const feeds = { gradient, hyper: adamwHyper(lr, k + 1, betas), lr: Float64Array.of(lr), trained };
+    const wanted = new Set(program.plan.buffers.filter((b) => b.kind === "input").map(({ name }) => name));
+    program.run(Object.fromEntries(Object.entries(feeds).filter(([name]) => wanted.has(name))));
+    const [update] = after.update ? await program.read(["update"]) : [];
+    const values = await device.read(names);
+    const read = Object.fromEntries(["parameter", ...states].map((name, i) => [name, values[i]]));
+    if (update) read.update = update;
+    found.push(Object.fromEntries(Object.entries(read).map(([name, x]) => [name, Float64Array.from(x)])));
+  }
+  return found;
+}
+
+/** Every device, and what float32 may add to a tolerance of float64. */
+export async function onDevices(
+  test: (device: Device, tolerance: (double: number, single: number) => number) => Promise<void>,
+): Promise<void> {
+  using oracle = cpuDevice({ precision: "f64" });
+  using single = cpuDevice();
+  await test(oracle, (double) => double);
+  for (const device of [single, ...await webgpuDevices()]) await test(device, (_, single) => single);
+}
+
+/** Some steps of random gradients, rounded to float32 so that every device starts from the same numbers. */
+export function randomSteps(rng: RandomStream, size: number) {
+  const draw = (scale: number) =>
+    Float64Array.from({ length: size }, () => Math.fround(scale * rng.normal()));
+  const steps = Array.from({ length: between(rng, 2, 5) }, () => {
+    return { lr: Math.fround(1e-2 * (0.1 + rng.uniform())), gradient: draw(10 ** (2 * rng.uniform() - 2)) };
+  });
+  return { initial: draw(1), steps };
+}
