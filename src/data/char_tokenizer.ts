@@ -8,35 +8,50 @@ function describe(character: string): string {
   return `${JSON.stringify(character)} (U+${hex})`;
 }
 
-function encodeWith(ids: ReadonlyMap<string, number>, unknown: UnknownPolicy, text: string): Uint32Array {
+/** Where a text may be cut: anywhere but in a surrogate pair. */
+export function cutCharacters(text: string): number {
+  const last = text.charCodeAt(text.length - 1);
+  return last >= 0xd800 && last < 0xdc00 ? text.length - 1 : text.length;
+}
+
+/** Code points from 0 to the greatest of the vocabulary to ids plus 1; 0 is no character of it. */
+function tableOf(vocabulary: readonly string[]): Uint32Array {
+  const table = new Uint32Array(vocabulary[vocabulary.length - 1].codePointAt(0)! + 1);
+  vocabulary.forEach((character, id) => table[character.codePointAt(0)!] = id + 1);
+  return table;
+}
+
+/** The ids of a text; those of no character are `unknown`, and where that is undefined a UserError. */
+function encodeWith(table: Uint32Array, unknown: number | undefined, text: string, before: number) {
   const encoded = new Uint32Array(text.length);
   let length = 0;
-  for (const character of text) {
-    let id = ids.get(character);
-    if (id === undefined) {
-      if (unknown === "error") {
-        throw new UserError(
-          `Text has the unknown character ${
-            describe(character)
-          } at position ${length}; expected one of the ` +
-            `tokenizer's ${ids.size} characters, or a tokenizer with unknown "token".`,
-        );
-      }
-      id = ids.size;
+  for (let i = 0; i < text.length; i++) {
+    const codePoint = text.codePointAt(i)!;
+    if (codePoint > 0xffff) i++;
+    const id = codePoint < table.length ? table[codePoint] - 1 : -1;
+    if (id < 0 && unknown === undefined) {
+      const found = describe(String.fromCodePoint(codePoint));
+      const size = table.reduce((count, entry) => count + (entry > 0 ? 1 : 0), 0);
+      throw new UserError(
+        `Text has the unknown character ${found} at position ${before + length}; expected one of the ` +
+          `tokenizer's ${size} characters, or a tokenizer with unknown "token".`,
+      );
     }
-    encoded[length++] = id;
+    encoded[length++] = id < 0 ? unknown! : id;
   }
-  return encoded.slice(0, length);
+  return length === encoded.length ? encoded : encoded.slice(0, length);
 }
 
 /** The tokenizer of a checked vocabulary. */
 function fromVocabulary(vocabulary: readonly string[], unknown: UnknownPolicy): Tokenizer {
-  const ids = new Map(vocabulary.map((character, id) => [character, id]));
+  const table = tableOf(vocabulary);
   const texts = unknown === "token" ? [...vocabulary, UNKNOWN] : vocabulary;
+  const other = unknown === "token" ? vocabulary.length : undefined;
   return {
     kind: "char",
     size: texts.length,
-    encode: (text) => encodeWith(ids, unknown, text),
+    encode: (text, before = 0) => encodeWith(table, other, text, before),
+    cut: cutCharacters,
     decode: (encoded) => {
       const parts: string[] = [];
       for (let i = 0; i < encoded.length; i++) {

@@ -35,18 +35,19 @@ function cropped(tokenizer: Tokenizer, kept: Uint32Array, unknown: UnknownPolicy
   return {
     kind: "cropped",
     size,
-    encode: (text) =>
-      tokenizer.encode(text).map((id, at) => {
+    encode: (text, before = 0) =>
+      tokenizer.encode(text, before).map((id, at) => {
         const found = own.get(id);
         if (found !== undefined) return found;
         if (unknown === "token") return kept.length;
         throw new UserError(
-          `Text has the token ${
-            JSON.stringify(tokenizer.decode([id]))
-          } at position ${at}, which the corpus has not; ` +
+          `Text has the token ${JSON.stringify(tokenizer.decode([id]))} at position ${
+            before + at
+          }, which the corpus has not; ` +
             `expected one of the ${kept.length} that were kept, or a tokenizer with unknown "token".`,
         );
       }),
+    cut: tokenizer.cut,
     decode: (ids) => {
       checkIds(ids, size);
       // Bytes of one character may be spread over tokens: all between two unknown ones are decoded together.

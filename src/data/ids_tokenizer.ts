@@ -21,18 +21,22 @@ export function idsTokenizer(size: number): Tokenizer {
   return {
     kind: "ids",
     size,
-    encode: (text) =>
+    encode: (text, before = 0) =>
       Uint32Array.from(
         text.split(/\s+/).filter((word) => word !== ""),
         (word, i) => {
           if (/^\d+$/.test(word) && Number(word) < size) return Number(word);
           throw new UserError(
-            `Text has ${JSON.stringify(word.slice(0, 40))} at place ${i}; expected ids from 0 to ${
+            `Text has ${JSON.stringify(word.slice(0, 40))} at place ${before + i}; expected ids from 0 to ${
               size - 1
             }, separated by spaces.`,
           );
         },
       ),
+    cut: (text) => {
+      for (let at = text.length; at > 0; at--) if (/\s/.test(text[at - 1])) return at;
+      return 0;
+    },
     decode: (ids) =>
       Array.from(ids, (id, i) => {
         if (Number.isInteger(id) && id >= 0 && id < size) return id;

@@ -33,9 +33,17 @@ export interface Tokenizer {
   readonly size: number;
   /**
    * The ids of a text; throws UserError at what it does not know, unless `<unk>` stands for it, and all but "char" at a
-   * lone surrogate, which has no UTF-8.
+   * lone surrogate, which has no UTF-8. Of a text that is encoded in parts, `before` is the number of ids of the parts
+   * before this one (default: 0): positions in errors count from there, and what is added at the start of a text is
+   * added where it is 0 alone.
    */
-  encode(text: string): Uint32Array;
+  encode(text: string, before?: number): Uint32Array;
+  /**
+   * Where a text may be cut without changing its ids: the last index `at` known to split `encode(text + more)`, for every
+   * `more`, into `encode(text.slice(0, at))` and the ids of the rest; 0 where there is none. A tokenizer without this
+   * function encodes a text as one string, however long.
+   */
+  cut?(text: string): number;
   /** The text of ids; bytes that are no UTF-8 become U+FFFD. Throws RangeError at an id outside 0 to size - 1. */
   decode(ids: ArrayLike<number>): string;
   /** The form that JSON.stringify writes and `tokenizerFromJSON` reads. */
