@@ -8,6 +8,8 @@ export interface FileProof {
   readonly bytes?: number;
   /** Its SHA-256, in lower-case hexadecimal. */
   readonly sha256?: string;
+  /** Where that SHA-256 was recorded, for messages; undefined where it is heed's own. */
+  readonly recorded?: string;
 }
 
 /** How a file is fetched. */
@@ -34,12 +36,28 @@ function onTerminal(file: string, bytes: number, total: number | undefined): voi
 
 /** "12 bytes, expected 13", or undefined where a file is as it must be. */
 export function fault(
-  { bytes, sha256 }: FileProof,
+  { bytes, sha256, recorded }: FileProof,
   foundBytes: number,
   foundSha256: string,
 ): string | undefined {
   if (bytes !== undefined && bytes !== foundBytes) return `${foundBytes} bytes, expected ${bytes}`;
-  if (sha256 !== undefined && sha256 !== foundSha256) return `SHA-256 ${foundSha256}, expected ${sha256}`;
+  if (sha256 === undefined || sha256 === foundSha256) return undefined;
+  const since = recorded === undefined
+    ? ""
+    : `, recorded at its first use in ${recorded} (remove its line to accept a change)`;
+  return `SHA-256 ${foundSha256}, expected ${sha256}${since}`;
+}
+
+/** What a server sends that wants a login, an agreement or a look at a folder first. */
+export const HTML_PAGE = "it is an HTML page, not the file";
+
+/** Bytes of a file by which an HTML page is recognised. */
+const HEAD_BYTES = 256;
+
+/** Whether a file is an HTML page, by its first bytes. */
+export function isHtmlPage(bytes: Uint8Array): boolean {
+  const start = new TextDecoder().decode(bytes.subarray(0, HEAD_BYTES)).trimStart();
+  return /^<(!doctype\s+html|html)\b/i.test(start);
 }
 
 /**
@@ -65,6 +83,10 @@ async function open(url: string, get: NonNullable<DownloadOptions["fetch"]>) {
       await response.body?.cancel();
       throw new Error(`HTTP status ${response.status}`);
     }
+    if (/^\s*text\/html\b/i.test(response.headers.get("content-type") ?? "")) {
+      await response.body.cancel();
+      throw new Error(HTML_PAGE);
+    }
     const length = Number(response.headers.get("content-length") ?? NaN);
     // Of what was compressed on its way the length is another: what is known of a file counts before it.
     return { body: response.body, proof, total: proof.bytes ?? (length > 0 ? length : undefined) };
@@ -86,8 +108,9 @@ async function nextPart(reader: ReadableStreamDefaultReader<Uint8Array>) {
 }
 
 /**
- * Downloads a file under a name of its own, checks it and renames it; what fails leaves nothing.
+ * Downloads a file under a name of its own, checks it and renames it; what fails leaves nothing. An HTML page is refused.
  *
+ * @returns the file's SHA-256, in lower-case hexadecimal
  * @throws {Error} saying why, for the caller to say what can be done
  */
 export async function download(
@@ -95,24 +118,29 @@ export async function download(
   path: string,
   known: FileProof,
   { fetch: get = fetch, progress = onTerminal }: DownloadOptions,
-): Promise<void> {
+): Promise<string> {
   const { body, proof, total } = await open(url, get);
   await Deno.mkdir(dirname(path), { recursive: true });
   const partial = `${path}.${crypto.randomUUID()}.partial`;
   const hash = createHash("sha256");
   const reader = body.getReader();
+  const head = new Uint8Array(HEAD_BYTES);
   let bytes = 0;
   try {
     using out = await Deno.open(partial, { write: true, createNew: true });
     for (let part = await nextPart(reader); !part.done; part = await nextPart(reader)) {
       for (let done = 0; done < part.value.length;) done += await out.write(part.value.subarray(done));
       hash.update(part.value);
+      if (bytes < HEAD_BYTES) head.set(part.value.subarray(0, HEAD_BYTES - bytes), bytes);
       bytes += part.value.length;
       progress(basename(path), bytes, known.bytes ?? total);
     }
-    const wrong = fault({ ...proof, ...known }, bytes, hash.digest("hex"));
+    if (isHtmlPage(head)) throw new Error(HTML_PAGE);
+    const sha256 = hash.digest("hex");
+    const wrong = fault({ ...proof, ...known }, bytes, sha256);
     if (wrong) throw new Error(`it has ${wrong}`);
     await Deno.rename(partial, path);
+    return sha256;
   } catch (error) {
     await reader.cancel().catch(() => {});
     await Deno.remove(partial).catch(() => {});

@@ -29,7 +29,7 @@ Deno.test("modelFolder() downloads a model's files once, through redirects, and 
     const progress = (...told: unknown[]) => void seen.push(told);
     const folder = await modelFolder("owner/tiny", { cache, fetch, progress });
     assert.equal(folder, `${cache}/models/owner/tiny`);
-    assert.deepEqual(tree(folder), ["config.json", "model.safetensors", "tokenizer.json"]);
+    assert.deepEqual(tree(folder), ["SHA256SUMS", "config.json", "model.safetensors", "tokenizer.json"]);
     assert.deepEqual(Deno.readFileSync(`${folder}/model.safetensors`), WEIGHTS);
     assert.equal(asked[0], "https://huggingface.co/owner/tiny/resolve/main/config.json");
     assert.deepEqual(seen.at(-1), ["model.safetensors", 7, 7]);
@@ -110,4 +110,68 @@ Deno.test("modelFolder() takes weights that somebody put there in several files"
     Deno.writeTextFileSync(`${folder}/model.safetensors.index.json`, "{}");
     assert.equal(await modelFolder("owner/tiny", { cache, fetch }), folder);
     assert.deepEqual(asked.map((url) => url.split("/").at(-1)), ["config.json", "tokenizer.json"]);
+  }));
+
+Deno.test("modelFolder() records each file's SHA-256 at its first use and refuses another, in the folder or from the hub", () =>
+  inFolder(async (cache) => {
+    const folder = `${cache}/models/owner/tiny`;
+    const use = (of: string) => {
+      const fetch: HubOptions["fetch"] = (url) =>
+        Promise.resolve(new Response(`${of} ${url.split("/").at(-1)}`));
+      return modelFolder("owner/tiny", { cache, fetch });
+    };
+    await use("first");
+    const refuses = (message: RegExp) =>
+      assert.rejects(
+        () => use("second"),
+        (error: Error) =>
+          error instanceof UserError && message.test(error.message) && !error.message.includes("\n"),
+      );
+    Deno.writeTextFileSync(`${folder}/tokenizer.json`, "other");
+    await refuses(/tokenizer\.json has SHA-256 \w+, expected \w+, recorded at its first use in .*SHA256SUMS/);
+    const sums = Deno.readTextFileSync(`${folder}/SHA256SUMS`);
+    const sha256 = sha256Hex(new TextEncoder().encode("first config.json"));
+    assert.ok(sums.startsWith(`${sha256}  config.json\n`), sums);
+    // What the hub has under the same name may have changed.
+    Deno.removeSync(`${folder}/tokenizer.json`);
+    await refuses(
+      /^owner\/tiny: tokenizer\.json cannot be downloaded \(it has SHA-256 .*, recorded at its first use/,
+    );
+    Deno.writeTextFileSync(`${folder}/SHA256SUMS`, sums.replace(/.* {2}tokenizer\.json\n/, ""));
+    await use("second");
+    assert.equal(Deno.readTextFileSync(`${folder}/tokenizer.json`), "second tokenizer.json");
+    assert.equal(Deno.readTextFileSync(`${folder}/config.json`), "first config.json");
+  }));
+
+Deno.test("modelFolder() records the SHA-256 of a file that somebody put there", () =>
+  inFolder(async (cache) => {
+    const { fetch } = hub();
+    const folder = `${cache}/models/owner/tiny`;
+    Deno.mkdirSync(folder, { recursive: true });
+    Deno.writeTextFileSync(`${folder}/config.json`, "{}");
+    await modelFolder("owner/tiny", { cache, fetch });
+    Deno.writeTextFileSync(`${folder}/config.json`, "{ }");
+    await assert.rejects(
+      () => modelFolder("owner/tiny", { cache, fetch }),
+      /config\.json has SHA-256 \w+, expected \w+, recorded at its first use/,
+    );
+  }));
+
+Deno.test("modelFolder() takes no HTML page for a model's file, by its type or by its first bytes, sent or put there", () =>
+  inFolder(async (cache) => {
+    const page = "\n<!DOCTYPE html><html><body>Log in</body></html>";
+    const sends = (body: string, type: string): HubOptions["fetch"] => () =>
+      Promise.resolve(new Response(body, { headers: { "content-type": type } }));
+    for (const [body, type] of [[page, "text/plain"], ["{}", "text/html; charset=utf-8"]]) {
+      await assert.rejects(
+        () => modelFolder("owner/tiny", { cache, fetch: sends(body, type) }),
+        /^UserError: owner\/tiny: .*config\.json .* cannot be downloaded \(it is an HTML page, not the file\); put/,
+      );
+      assert.deepEqual(tree(`${cache}/models/owner/tiny`), []);
+    }
+    Deno.writeTextFileSync(`${cache}/models/owner/tiny/config.json`, page);
+    await assert.rejects(
+      () => modelFolder("owner/tiny", { cache, fetch: sends("{}", "application/json") }),
+      /config\.json: it is an HTML page, not the file; remove it, and put/,
+    );
   }));
