@@ -70,6 +70,10 @@ const command: Command = {
       help: "a TypeScript file of synthetic tasks: the first, or the one of data.source",
     },
     resume: { type: "string", value: "RUN", help: "go on with a run from its last checkpoint" },
+    "accept-changes": {
+      type: "boolean",
+      help: "with --resume: go on although the data has changed, and log a warning",
+    },
   },
   examples: [
     "deno task train",
@@ -222,8 +226,13 @@ async function asked({ positionals, values, flags }: Arguments): Promise<Sweep |
   return await loadSweep(base ?? name ?? "default", overrides, { ablate: flags.ablate });
 }
 
-/** Refuses what means nothing where no run is made. */
+/** Refuses what means nothing where no run is made, or none goes on. */
 function checkIdle({ values, flags }: Arguments): void {
+  if (flags["accept-changes"] && values.resume === undefined) {
+    throw new UserError(
+      "--accept-changes: only a run that goes on has changes; expected --resume RUN as well.",
+    );
+  }
   if (flags.jobs && flags["dry-run"]) {
     throw new UserError("--dry-run: --jobs runs nothing; leave one of them out.");
   }
@@ -253,7 +262,9 @@ await runCommand(command, async (args) => {
   const announce = (lines: readonly string[]) =>
     lines.forEach((line) => (dryRun ? console.log : console.error)(line));
   if (sweep?.swept) return await sweepAll(sweep, { records, stop, say });
-  const options = { records, signal: stop.signal, progress: terminal ? show : undefined, dryRun, announce };
+  const acceptChanges = flags["accept-changes"];
+  const progress = terminal ? show : undefined;
+  const options = { records, signal: stop.signal, progress, dryRun, announce, acceptChanges };
   if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
     const { path, trained } = await runJob(sweep.runs[0].config, options);
     if (trained) return told(trained, stop, say);

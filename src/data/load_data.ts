@@ -2,6 +2,7 @@
 import { suggestion, UserError } from "../errors.ts";
 import { type Source, splitsOf, textSource, type TextSourceOptions, unigramEntropy } from "./batches.ts";
 import { CATALOGUE, type LoadedText, loadText } from "./corpora.ts";
+import { taskIdentity, textIdentity } from "./identity.ts";
 import { joined, samplesOf, sampleSource } from "./sample_batches.ts";
 import { type Task, taskTokenizer } from "./synthetic.ts";
 import { taskSource } from "./task_batches.ts";
@@ -40,6 +41,16 @@ export interface LoadedData {
   readonly source: Source;
   /** Entropy of the token frequencies of a text's train split, in nats. */
   readonly unigramNats: number | undefined;
+  /** SHA-256 that tells this data from other data, wherever it lies. */
+  readonly sha256: string;
+}
+
+/** What data is loaded with besides its configuration. */
+export interface LoadDataOptions {
+  /** The tokenizer of a checkpoint; made from the data by default. */
+  readonly tokenizer?: Tokenizer;
+  /** Called with the data's SHA-256 before the data becomes tokens; what it throws, `loadData` throws. */
+  readonly identified?: (sha256: string) => void;
 }
 
 /** Positions of a row, rows of a batch, the run's seed. */
@@ -50,7 +61,7 @@ async function taskData(
   data: DataOptions,
   wanted: TokenizerOptions,
   sizes: DataSizes,
-  given?: Tokenizer,
+  { tokenizer: given, identified }: LoadDataOptions,
 ): Promise<LoadedData> {
   if (!given && (wanted.kind === "bpe" || wanted.kind === "ids" || wanted.crop)) {
     const [key, what] = wanted.crop ? ["crop", "true"] : ["kind", wanted.kind];
@@ -61,8 +72,10 @@ async function taskData(
   const { kind, unknown } = wanted;
   const tokenizer = given ??
     (kind === "char" ? taskTokenizer(task, { unknown }) : await makeTokenizer(wanted, []));
+  const sha256 = taskIdentity(task, sizes.seed);
+  identified?.(sha256);
   const source = taskSource(task, tokenizer, { ...sizes, answerOnly: data.answer_only });
-  return { tokenizer, source, unigramNats: undefined };
+  return { tokenizer, source, unigramNats: undefined, sha256 };
 }
 
 /**
@@ -70,18 +83,23 @@ async function taskData(
  * split knows nothing of the others, and these are the same whatever the tokenizer. But ids are cut as tokens, not to cut
  * a number in two.
  */
-async function splitTexts(data: DataOptions, areIds: boolean): Promise<Record<string, readonly string[]>> {
+async function splitTexts(
+  data: DataOptions,
+  areIds: boolean,
+): Promise<{ texts: Record<string, readonly string[]>; sha256: string }> {
   const { cache, sample, split, split_files } = data;
   const load = async (files: readonly string[]) => files.length > 0 ? await loadText({ files }) : undefined;
   const main = await load(data.files) ?? await loadText({ source: data.source, cache });
   const [val, test] = [await load(split_files.val), await load(split_files.test)];
+  const sha256 = textIdentity([main, val, test], sample !== null);
   if (sample !== null) {
     const samples = (text: LoadedText) => samplesOf(text.files, sample);
-    return splitsOf(samples(main), split, { val: val && samples(val), test: test && samples(test) });
+    const given = { val: val && samples(val), test: test && samples(test) };
+    return { texts: splitsOf(samples(main), split, given), sha256 };
   }
   const uncut = { val: 0, test: 0 };
   const texts = splitsOf(main.text, areIds ? uncut : split, { val: val?.text, test: test?.text });
-  return mapped(texts, (text) => [text]);
+  return { texts: mapped(texts, (text) => [text]), sha256 };
 }
 
 const mapped = <T, U>(record: Readonly<Record<string, T>>, change: (value: T) => U): Record<string, U> =>
@@ -91,10 +109,11 @@ async function textData(
   data: DataOptions,
   wanted: TokenizerOptions,
   sizes: DataSizes,
-  given?: Tokenizer,
+  { tokenizer: given, identified }: LoadDataOptions,
 ): Promise<LoadedData> {
   const areIds = wanted.kind === "ids" || given?.kind === "ids";
-  const texts = await splitTexts(data, areIds);
+  const { texts, sha256 } = await splitTexts(data, areIds);
+  identified?.(sha256);
   const { train, ...others } = texts;
   const tokenizer = given ?? await makeTokenizer(wanted, train, Object.values(others).flat());
   const { train: own, val, test } = mapped(texts, (all) => all.map((text) => tokenizer.encode(text)));
@@ -106,7 +125,7 @@ async function textData(
       given: { val: val?.[0], test: test?.[0] },
     })
     : sampleSource(own, { ...options, split: { val: 0, test: 0 }, given: { val, test } });
-  return { tokenizer, source, unigramNats: unigramEntropy(joined(own)) };
+  return { tokenizer, source, unigramNats: unigramEntropy(joined(own)), sha256 };
 }
 
 /**
@@ -115,7 +134,7 @@ async function textData(
  * @param data the section `data`
  * @param wanted the section `tokenizer`
  * @param sizes positions of a row, rows of a batch, the run's seed
- * @param given the tokenizer of a checkpoint, where there is one
+ * @param options the tokenizer of a checkpoint, and who wants the data's SHA-256
  * @throws UserError where there is no such corpus, task or file, or it does not suit the sizes
  *
  * @example
@@ -130,13 +149,13 @@ export async function loadData(
   data: DataOptions,
   wanted: TokenizerOptions,
   sizes: DataSizes,
-  given?: Tokenizer,
+  options: LoadDataOptions = {},
 ): Promise<LoadedData> {
-  if (data.files.length > 0) return await textData(data, wanted, sizes, given);
+  if (data.files.length > 0) return await textData(data, wanted, sizes, options);
   const tasks = data.tasks === null ? TASKS : { ...TASKS, ...await loadTasks(data.tasks) };
   const { source } = data;
-  if (Object.hasOwn(tasks, source)) return await taskData(tasks[source], data, wanted, sizes, given);
+  if (Object.hasOwn(tasks, source)) return await taskData(tasks[source], data, wanted, sizes, options);
   const known = [...Object.keys(CATALOGUE), ...Object.keys(tasks)];
-  if (known.includes(source)) return await textData(data, wanted, sizes, given);
+  if (known.includes(source)) return await textData(data, wanted, sizes, options);
   throw new UserError(`data.source: no corpus or task is called "${source}".${suggestion(source, known)}`);
 }

@@ -24,7 +24,13 @@ export {
 export { drawSample, findTask, type Sample, type Task, type TaskSplit, taskTokenizer } from "./synthetic.ts";
 export { TASKS } from "./tasks.ts";
 export { loadTasks, taskOverrides } from "./task_files.ts";
-export { type DataOptions, type DataSizes, loadData, type LoadedData } from "./load_data.ts";
+export {
+  type DataOptions,
+  type DataSizes,
+  loadData,
+  type LoadDataOptions,
+  type LoadedData,
+} from "./load_data.ts";
 export { samplesOf, sampleSource } from "./sample_batches.ts";
 export { shownLines, type ShownSample, shownSamples } from "./show.ts";
 export {

@@ -34,6 +34,8 @@ export interface RunState {
   readonly stale?: number;
   /** Times that the schedule "plateau" has lowered the learning rate; absent in older checkpoints: 0. */
   readonly reductions?: number;
+  /** SHA-256 of the data that the run reads; absent in older checkpoints. */
+  readonly data?: string;
   /** Device the numbers were made on. */
   readonly device: string;
   /** SHA-256 of the other files. */

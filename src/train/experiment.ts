@@ -1,7 +1,7 @@
 // From a configuration to what a run needs: text, tokenizer, batches, the model's shape and its layout.
 import type { Generator } from "../analysis/next_logits.ts";
 import type { Config } from "../config/mod.ts";
-import { loadData, type Source, type Tokenizer } from "../data/mod.ts";
+import { loadData, type LoadDataOptions, type Source, type Tokenizer } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
 import {
   type Architecture,
@@ -37,6 +37,8 @@ export interface Experiment extends Model {
   readonly source: Source;
   /** Entropy of the token frequencies of a text, in nats: what a model without context can reach. */
   readonly unigramNats: number | undefined;
+  /** SHA-256 that tells its data from other data. */
+  readonly dataSha256: string;
   /** What its parameters are before the first step (`train.from`), and where they are from; fresh ones without it. */
   readonly start?: { readonly path: string; readonly tensors: ReadonlyMap<string, TensorData> };
 }
@@ -74,6 +76,7 @@ export function generatorOf({ architecture, tokenizer, layout }: Model): Generat
  *
  * @param config resolved
  * @param tokenizer a checkpoint's, where there is one; else made from the text
+ * @param identified called with the data's SHA-256 before the data becomes tokens; it may throw
  * @throws {UserError} where the data cannot be had or does not suit the model, `train.freeze` matches nothing, or
  * `sample.prompt` cannot be continued
  *
@@ -84,8 +87,12 @@ export function generatorOf({ architecture, tokenizer, layout }: Model): Generat
  * console.log(parameters, source.train(0).ids.length);
  * ```
  */
-export async function prepare(config: Config, tokenizer?: Tokenizer): Promise<Experiment> {
-  const experiment = await withData(config, tokenizer);
+export async function prepare(
+  config: Config,
+  tokenizer?: Tokenizer,
+  identified?: (sha256: string) => void,
+): Promise<Experiment> {
+  const experiment = await withData(config, { tokenizer, identified });
   checkFreeze(experiment);
   const { prompt, tokens } = config.sample;
   if (prompt === "" && tokens > 0) {
@@ -101,9 +108,9 @@ export async function prepare(config: Config, tokenizer?: Tokenizer): Promise<Ex
   return experiment;
 }
 
-async function withData(config: Config, given?: Tokenizer): Promise<Experiment> {
+async function withData(config: Config, options: LoadDataOptions): Promise<Experiment> {
   const { data, model, train, seed } = config;
   const sizes = { context: model.context, batch: train.batch, seed };
-  const { tokenizer, ...loaded } = await loadData(data, config.tokenizer, sizes, given);
-  return { ...await loadModel(config, tokenizer), ...loaded };
+  const { tokenizer, source, unigramNats, sha256 } = await loadData(data, config.tokenizer, sizes, options);
+  return { ...await loadModel(config, tokenizer), source, unigramNats, dataSha256: sha256 };
 }

@@ -139,6 +139,7 @@ async function saveNow(
     val_loss,
     stale,
     reductions,
+    data: experiment.dataSha256,
   });
   await pointTo(folder, "last", step);
   if (best?.step === step) await pointTo(folder, "best", step);

@@ -6,8 +6,9 @@ import type { Target } from "../graph/tensor.ts";
 import { type Config, dumpConfig } from "../config/mod.ts";
 import { UserError } from "../errors.ts";
 import { type LogWriter, openLog, readLog } from "../track/log_file.ts";
-import { formatRecord, type RunRecord } from "../track/records.ts";
+import { formatRecord, type RunRecord, type WarningRecord } from "../track/records.ts";
 import { VERSION } from "../version.ts";
+import { acceptChanges } from "./changes.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
 import { scoresAnswers } from "./evaluate.ts";
 import { type Experiment, type Model, prepare } from "./experiment.ts";
@@ -36,6 +37,8 @@ export interface TrainOptions {
   readonly announce?: (lines: readonly string[]) => void;
   /** Ends after the announcement. */
   readonly dryRun?: boolean;
+  /** A run goes on although what it reads (its data) has changed, and its log has a warning. */
+  readonly acceptChanges?: boolean;
 }
 
 /** A run that has ended. */
@@ -162,6 +165,8 @@ function both(file: LogWriter, other: TrainOptions["records"]): Pick<LogWriter, 
 interface Continued extends Logged {
   readonly checkpoint: Checkpoint;
   readonly folder: RunFolder;
+  /** What has changed since the checkpoint was made. */
+  readonly warnings: readonly WarningRecord[];
 }
 
 /** Opens the device that the rest of a run takes. */
@@ -207,7 +212,8 @@ async function start(
   const { device: opened, reason } = await deviceFor(experiment, done);
   using device = opened;
   const cost = costOf(experiment, device.target);
-  options.announce?.(announcement(experiment, device, reason, cost));
+  const warned = from?.warnings.map(({ message }) => `warning: ${message}`) ?? [];
+  options.announce?.([...warned, ...announcement(experiment, device, reason, cost)]);
   if (options.dryRun) return undefined;
   // Before anything is written: what the device or the checkpoint refuses leaves no trace.
   using ready = await readyRun(experiment, device, from?.checkpoint);
@@ -223,6 +229,7 @@ async function start(
     const { files, val_loss } = from.checkpoint.state;
     log.write(checkpointRecord(done, files["model.safetensors"], val_loss));
   }
+  if (from?.warnings.length) log.write(...from.warnings);
   const { signal, progress } = options;
   const sampled = from?.sampled;
   const run = { device, folder, log, sampled, signal, progress };
@@ -282,8 +289,8 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
  * stopped.
  *
  * @param path a run's folder, `runs/latest`, or a run's name
- * @throws {UserError} where there is no such run, it has no checkpoint, a file of it is damaged, it has ended, or
- * another process is writing it
+ * @throws {UserError} where there is no such run, it has no checkpoint, a file of it is damaged, it has ended, its data has
+ * changed (and `acceptChanges` is not set), or another process is writing it
  *
  * @example
  * ```ts
@@ -302,6 +309,9 @@ export async function resume(path: string, options: TrainOptions = {}): Promise<
   const { step } = checkpoint.state;
   const logged = await loggedAt(folder, step);
   if (step > checkpoint.config.train.steps) throw new UserError(`${last}: step ${step} is past train.steps.`);
-  const experiment = await prepare(checkpoint.config, checkpoint.tokenizer);
-  return await start(experiment, options, { ...logged, checkpoint, folder });
+  const warnings: WarningRecord[] = [];
+  const experiment = await prepare(checkpoint.config, checkpoint.tokenizer, (data) => {
+    warnings.push(...acceptChanges(checkpoint, { data }, options.acceptChanges ?? false));
+  });
+  return await start(experiment, options, { ...logged, checkpoint, folder, warnings });
 }

@@ -6,6 +6,7 @@ import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { type Tokenizer, UNKNOWN } from "../data/tokenizer.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
+import { changesOf } from "./changes.ts";
 import { decodeModel, putModel, readPart, readState, type RunState } from "./checkpoint.ts";
 import { evaluator } from "./evaluate.ts";
 import { type Model, prepare } from "./experiment.ts";
@@ -182,7 +183,10 @@ function logits(
 function reproduction(device: Device, path: string, model: Loaded, state: RunState): Promise<Check> {
   return check("validation loss", async () => {
     if (state.val_loss === null) return "none was recorded at this step";
-    const experiment = await prepare(model.config, model.tokenizer);
+    const experiment = await prepare(model.config, model.tokenizer, (data) => {
+      const [change] = changesOf(state, { data }, model.config);
+      demand(change === undefined, change?.message);
+    });
     putModel(device, { ...model, path, state });
     using evaluation = await evaluator(device, experiment);
     const { loss } = await evaluation.evaluate();
