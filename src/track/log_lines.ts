@@ -3,15 +3,13 @@
 
 import { show } from "../config/show.ts";
 import { UserError } from "../errors.ts";
-import { fieldFault } from "./record_fields.ts";
+import { fieldFault, isFilled, withoutFilling } from "./record_fields.ts";
 import type { LogRecord } from "./records.ts";
+import { restored } from "./restore.ts";
 
 const NEWLINE = 10;
-const VERSION = 1;
-const NON_FINITE: ReadonlyMap<unknown, number> = new Map([["nan", NaN], ["inf", Infinity], [
-  "-inf",
-  -Infinity,
-]]);
+/** Versions that are read; the last is written. */
+const VERSIONS: readonly unknown[] = [1, 2];
 /** Lists and objects within one another that a record may have; a configuration's has 8. */
 const MOST_NESTED = 64;
 
@@ -50,7 +48,8 @@ export function lineSplitter(): (chunk: Uint8Array | null) => Uint8Array[] {
   };
 }
 
-const PREFIX = new TextEncoder().encode('{"v":1,"type":"');
+const PREFIXES = VERSIONS.map((v) => new TextEncoder().encode(`{"v":${v},"type":"`));
+const [QUOTE, BACKSLASH] = new TextEncoder().encode('"\\');
 
 /**
  * A test of whether a line may be a record of one of some types: false only where it begins as heed writes records and
@@ -62,30 +61,16 @@ export function mayBe(types: readonly string[]): (line: Uint8Array) => boolean {
     for (let i = 0; i < bytes.length; i++) if (line[at + i] !== bytes[i]) return false;
     return true;
   };
-  return (line) =>
-    !startsWith(line, PREFIX, 0) || endings.some((ending) => startsWith(line, ending, PREFIX.length));
-}
-
-/** The inverse of the status fields: nulls become the numbers they stood for, the statuses go. */
-function restored(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(restored);
-  if (typeof value !== "object" || value === null) return value;
-  // No object yet: in one, `__proto__` is no key like others.
-  const fields = new Map<string, unknown>();
-  let before: string | undefined;
-  for (const [key, entry] of Object.entries(value)) {
-    const named = before !== undefined && (key === "status" || key === `${before}_status`);
-    const number = named ? NON_FINITE.get(entry) : undefined;
-    const held = fields.get(before!);
-    if (number !== undefined && held === null) fields.set(before!, number);
-    else if (number !== undefined && Array.isArray(held) && held.includes(null)) {
-      fields.set(before!, held.map((element) => element ?? number));
-    } else {
-      fields.set(key, restored(entry));
-      before = key;
-    }
-  }
-  return Object.fromEntries(fields);
+  const isEscaped = (line: Uint8Array, at: number) => {
+    while (at < line.length && line[at] !== QUOTE && line[at] !== BACKSLASH) at++;
+    return line[at] === BACKSLASH;
+  };
+  return (line) => {
+    const prefix = PREFIXES.find((prefix) => startsWith(line, prefix, 0));
+    if (!prefix) return true;
+    return endings.some((ending) => startsWith(line, ending, prefix.length)) ||
+      isEscaped(line, prefix.length);
+  };
 }
 
 function isDeeper(value: unknown, than: number): boolean {
@@ -113,12 +98,15 @@ function parse(bytes: Uint8Array): { text: string; value: Record<string, unknown
 
 /** What of an object keeps it from being a record, or undefined; numbers that are not finite are put back into it. */
 function checked({ text, value }: { text: string; value: Record<string, unknown> }): LogRecord | string {
-  if (value.v !== VERSION) return `v: expected ${VERSION}, found ${show(value.v)}`;
+  if (!VERSIONS.includes(value.v)) return `v: expected ${VERSIONS.join(" or ")}, found ${show(value.v)}`;
   // Searching the text is quicker than walking every record, and most have nothing within them.
   if ((text.includes("[") || text.includes("{", 1)) && isDeeper(value, MOST_NESTED)) {
     return `expected at most ${MOST_NESTED} lists and objects within one another`;
   }
-  const record = text.includes('status"') ? restored(value) as typeof value : value;
+  const filled = text.includes("null") && isFilled(value);
+  let record = value;
+  if (text.includes('status"') || text.includes("\\u")) record = restored(record, filled);
+  if (filled) record = withoutFilling(record);
   return fieldFault(record) ?? record as unknown as LogRecord;
 }
 

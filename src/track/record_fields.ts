@@ -129,3 +129,40 @@ export function fieldFault(record: Readonly<Record<string, unknown>>): string | 
   }
   return undefined;
 }
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const fieldsOf = ({ type }: Fields): Readonly<Record<string, Kind>> =>
+  typeof type === "string" && Object.hasOwn(FIELDS, type) ? FIELDS[type] : {};
+const ALL_FIELDS = new Set(Object.values(FIELDS).flatMap(Object.keys));
+
+/** Whether a field is one of other types of records, which this one does not have. */
+const isForeign = (record: Fields, name: string): boolean =>
+  Object.hasOwn(FIELDS, record.type as string) && ALL_FIELDS.has(name) &&
+  !Object.hasOwn(fieldsOf(record), name);
+
+/** Whether a field of a record may be a number that is not finite. */
+export function holdsNumber(record: Fields, name: string): boolean {
+  const own = fieldsOf(record);
+  return Object.hasOwn(own, name) ? own[name].holds(NaN) : !isForeign(record, name);
+}
+
+/** Whether a field of a record is always a number. */
+export function needsNumber(record: Fields, name: string): boolean {
+  const own = fieldsOf(record);
+  return Object.hasOwn(own, name) && own[name].holds(NaN) && !own[name].holds(null);
+}
+
+/** Whether a table wrote a record: it has null for fields that only other types have, a column of the table each. */
+export function isFilled(record: Fields): boolean {
+  for (const name in record) if (record[name] === null && isForeign(record, name)) return true;
+  return false;
+}
+
+/** A record without the nulls that a table put where it had nothing. */
+export function withoutFilling(record: Fields): Record<string, unknown> {
+  const own = fieldsOf(record);
+  return Object.fromEntries(
+    Object.entries(record).filter(([name, value]) => value !== null || Object.hasOwn(own, name)),
+  );
+}

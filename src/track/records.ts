@@ -137,9 +137,14 @@ export type LogRecord =
   | WarningRecord
   | DoneRecord;
 
-/** The status of a number that JSON cannot hold, or of the first such number in a list. */
-function statusOf(value: unknown): string | undefined {
-  if (Array.isArray(value)) return value.map(statusOf).find((status) => status !== undefined);
+/** The status of a number that JSON cannot hold; of a list with such numbers, that of each or null. */
+type Status = string | readonly (Status | null)[];
+
+function statusOf(value: unknown): Status | undefined {
+  if (Array.isArray(value)) {
+    const statuses = value.map((entry) => statusOf(entry) ?? null);
+    return statuses.some((status) => status !== null) ? statuses : undefined;
+  }
   if (typeof value !== "number" || Number.isFinite(value)) return undefined;
   return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
@@ -158,31 +163,30 @@ function formatValue(value: unknown): string {
 
 function formatFields(entries: [string, unknown][]): string[] {
   const fields: string[] = [];
-  let taken = entries.some(([key]) => key === "status");
   for (const [key, value] of entries) {
     if (value === undefined) continue;
     fields.push(`${JSON.stringify(key.toWellFormed())}:${formatValue(value)}`);
+    const name = `${key}_status`;
     const status = statusOf(value);
-    if (status === undefined) continue;
-    fields.push(`${JSON.stringify(taken ? `${key}_status` : "status")}:"${status}"`);
-    taken = true;
+    // JSON has each key once: a field of that name stands.
+    if (status === undefined || entries.some(([other]) => other === name)) continue;
+    fields.push(`${JSON.stringify(name.toWellFormed())}:${JSON.stringify(status)}`);
   }
   return fields;
 }
 
 /**
- * One record as one line of JSON without its newline: `v` (1), `type`, the type's own fields in the order of the format,
+ * One record as one line of JSON without its newline: `v` (2), `type`, the type's own fields in the order of the format,
  * then whatever else the record holds in the order given. Integers are exact, other numbers have 9 significant digits.
  *
- * A number that is not finite is `null`, and `"status":"nan"|"inf"|"-inf"` follows it. JSON has each key once, so the
- * second and later such fields of one object are followed by `"<field>_status"` instead. A list that holds such numbers
- * takes the status of the first.
+ * A number that is not finite is `null`, and `"<field>_status":"nan"|"inf"|"-inf"` follows it. The status of a list that
+ * holds such numbers is a list, null where the number is finite.
  *
  * @example
  * ```ts
  * import { formatRecord } from "./records.ts";
  * formatRecord({ type: "checkpoint", step: 10, path: "checkpoints/10", sha256: "ab", val_loss: 1 / 3 });
- * // {"v":1,"type":"checkpoint","step":10,"path":"checkpoints/10","sha256":"ab","val_loss":0.333333333}
+ * // {"v":2,"type":"checkpoint","step":10,"path":"checkpoints/10","sha256":"ab","val_loss":0.333333333}
  * ```
  */
 export function formatRecord(record: LogRecord): string {
@@ -190,5 +194,5 @@ export function formatRecord(record: LogRecord): string {
   const known = Object.hasOwn(FIELDS, type) ? Object.keys(FIELDS[type]) : [];
   const others = Object.keys(rest).filter((key) => key !== "v" && !known.includes(key));
   const entries = [...known, ...others].map((key): [string, unknown] => [key, rest[key]]);
-  return `{${[`"v":1,"type":${JSON.stringify(type)}`, ...formatFields(entries)].join(",")}}`;
+  return `{${[`"v":2,"type":${JSON.stringify(type)}`, ...formatFields(entries)].join(",")}}`;
 }

@@ -225,7 +225,7 @@ Deno.test("check_attention exits with 0 or 1, replays a case, writes records and
     const records = right.stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
     assert.equal(records.length, 100);
     assert.ok(records.every(({ v, type, passed, z_error }) => {
-      return v === 1 && type === "attention_case" && passed && z_error < 1e-5;
+      return v === 2 && type === "attention_case" && passed && z_error < 1e-5;
     }));
     assert.match(right.stderr, /^layer\.svg: .*\nok {3}right\.ts: 100 cases, worst error /);
     assert.match(

@@ -90,7 +90,7 @@ Deno.test("a result is the best and the last evaluation, the keys that differ, a
     const [, second] = formatResults({ columns, rows }, "ndjson").split("\n").map((line) =>
       line && JSON.parse(line)
     );
-    assert.deepEqual([second.last_loss, second.status, second.best_loss], [null, "nan", 3]);
+    assert.deepEqual([second.last_loss, second.last_loss_status, second.best_loss], [null, "nan", 3]);
     assert.match(formatResults(table, "table"), /\nc +- .* inf +0\.5 +unfinished\n$/);
     assert.throws(
       () => formatResults({ columns: ["type"], rows: [] }, "ndjson"),

@@ -155,10 +155,10 @@ Deno.test("a log cut anywhere after its last checkpoint was saved is made whole 
     const run = latest(folder);
     const expected = outcome(run);
     const log = logOf(run);
-    const record = log.indexOf('{"v":1,"type":"checkpoint","step":70');
+    const record = log.indexOf('{"v":2,"type":"checkpoint","step":70');
     // Before the checkpoint's record, inside it, after it, inside the sample, before and inside the last record.
     for (const marker of ['checkpoint","step":70', "sample", "done"]) {
-      const start = log.indexOf(`{"v":1,"type":"${marker}`);
+      const start = log.indexOf(`{"v":2,"type":"${marker}`);
       assert.ok(start >= record);
       for (const end of [start, start + 20]) {
         await Deno.writeTextFile(`${run}/log.ndjson`, log.slice(0, end));
@@ -176,7 +176,7 @@ Deno.test("a checkpoint of a step without an evaluation gets its record too when
     const run = latest(folder);
     const expected = outcome(run);
     const log = logOf(run);
-    const at8 = log.indexOf('{"v":1,"type":"checkpoint","step":8');
+    const at8 = log.indexOf('{"v":2,"type":"checkpoint","step":8');
     await Deno.writeTextFile(`${run}/log.ndjson`, log.slice(0, at8));
     await Deno.remove(`${run}/checkpoints/9`, { recursive: true });
     await Deno.remove(`${run}/checkpoints/best`);
@@ -207,7 +207,7 @@ Deno.test("a run killed before best pointed at its best checkpoint sets that rig
     await point(run, "best", "3");
     await Deno.writeTextFile(
       `${run}/log.ndjson`,
-      log.slice(0, log.indexOf('{"v":1,"type":"checkpoint","step":6')),
+      log.slice(0, log.indexOf('{"v":2,"type":"checkpoint","step":6')),
     );
     await succeeds("train", ["--resume", run], folder);
     assert.deepEqual(tree(`${run}/checkpoints`).filter((path) => !path.includes("/")), [

@@ -1,6 +1,7 @@
 // Logs as other tools read them: jq and DuckDB, each where it is installed, on every type of record with numbers that are
 // not finite and texts that are hard to quote.
 import assert from "node:assert/strict";
+import { readRecord } from "../../src/track/log_lines.ts";
 import { formatRecord, type LogRecord } from "../../src/track/records.ts";
 import { statRows } from "../../src/track/stat_rows.ts";
 import { statWriter } from "../../src/track/stat_formats.ts";
@@ -135,8 +136,20 @@ Deno.test("jq reads every record of a log as JSON.parse does", jq, async () => {
   assert.deepEqual(lines.map((line) => JSON.parse(line)), expected);
 });
 
+Deno.test(
+  "a log whose keys jq has sorted is read as before, numbers that are not finite too",
+  jq,
+  async () => {
+    const lines = (await printed("jq", "-cS", ".", "log.ndjson")).trimEnd().split("\n");
+    const read = (line: string) => readRecord(new TextEncoder().encode(line), "a log", 1, false);
+    const expected = records().map((record) => read(formatRecord(record)));
+    assert.deepEqual(lines.map(read), expected);
+    assert.ok(expected.some((record) => record?.type === "step" && Number.isNaN(record.loss)));
+  },
+);
+
 Deno.test("jq tells a loss that is not finite by its status", jq, async () => {
-  const filter = 'select(.type == "step") | [.step, .loss // .status] | @tsv';
+  const filter = 'select(.type == "step") | [.step, .loss // .loss_status] | @tsv';
   assert.equal(await printed("jq", "-r", filter, "log.ndjson"), "1\t4.5\n2\tnan\n3\tinf\n");
 });
 
@@ -163,11 +176,14 @@ Deno.test(
       found,
       [...counts].map(([type, all]) => ({ type, n: all.length })).sort((a, b) => a.type < b.type ? -1 : 1),
     );
-    assert.deepEqual(await asked(`select step, loss, status from ${LOG} where type = 'step' order by step`), [
-      { step: 1, loss: 4.5, status: null },
-      { step: 2, loss: null, status: "nan" },
-      { step: 3, loss: null, status: "inf" },
-    ]);
+    assert.deepEqual(
+      await asked(`select step, loss, loss_status from ${LOG} where type = 'step' order by step`),
+      [
+        { step: 1, loss: 4.5, loss_status: null },
+        { step: 2, loss: null, loss_status: "nan" },
+        { step: 3, loss: null, loss_status: "inf" },
+      ],
+    );
     const heads = await asked(
       `select head, avg(entropy) as entropy from ${LOG} where tap = 'blocks.0.attn.pattern'
     group by head order by head nulls last`,

@@ -87,13 +87,13 @@ function isUserError(pattern: RegExp): (error: unknown) => boolean {
 Deno.test("formatRecord() writes v, type, then the format's order, with 9 digits and exact integers", () => {
   assert.equal(
     formatRecord(step(3)),
-    '{"v":1,"type":"step","step":3,"samples":6,"tokens":192,"counter":9,"epoch":0.3,"loss":0.333333333,' +
+    '{"v":2,"type":"step","step":3,"samples":6,"tokens":192,"counter":9,"epoch":0.3,"loss":0.333333333,' +
       '"lr":0.000333333333,"grad_norm":123456789,"clipped":false,"ms":2.5,"tokens_per_s":9007199254740991}',
   );
   const run = [...recordsOf(0)][0];
   assert.equal(
     formatRecord(run),
-    '{"v":1,"type":"run","name":"small","time":"2025-01-02T03:04:05Z","heed":"0.1.0","deno":"2.9.6",' +
+    '{"v":2,"type":"run","name":"small","time":"2025-01-02T03:04:05Z","heed":"0.1.0","deno":"2.9.6",' +
       '"device":{"kind":"cpu","adapter":null,"software":true},"seed":1,' +
       '"config":{"10":[1,{"lr":0.333333333}],"name":"é"},"parameters":10,"tokens_per_step":64,' +
       '"memory":{"parameters":40,"optimizer":80,"activations":1,"total":121},"git":null}',
@@ -125,13 +125,13 @@ Deno.test("formatRecord() keeps other fields after its own in the order given an
   } as StatRecord;
   assert.equal(
     formatRecord(stat),
-    '{"v":1,"type":"stat","step":1,"kind":"act","tap":"embed","layer":null,"head":null,"mean":1}',
+    '{"v":2,"type":"stat","step":1,"kind":"act","tap":"embed","layer":null,"head":null,"mean":1}',
   );
   assert.ok(!formatRecord({ ...stat, max: undefined } as unknown as LogRecord).includes("max"));
 });
 
 Deno.test("formatRecord() writes numbers that are not finite as null with a status, each key once", () => {
-  assert.match(formatRecord(step(1, -Infinity)), /"loss":null,"status":"-inf","lr":/);
+  assert.match(formatRecord(step(1, -Infinity)), /"loss":null,"loss_status":"-inf","lr":/);
   const stat = {
     type: "stat",
     step: 1,
@@ -145,7 +145,7 @@ Deno.test("formatRecord() writes numbers that are not finite as null with a stat
   const line = formatRecord({ ...stat, ci95: [0, NaN] } as unknown as LogRecord);
   assert.match(
     line,
-    /"head":null,"mean":null,"status":"nan","max":null,"max_status":"inf","ci95":\[0,null\],"ci95_status":"nan"}$/,
+    /"head":null,"mean":null,"mean_status":"nan","max":null,"max_status":"inf","ci95":\[0,null\],"ci95_status":\[null,"nan"\]}$/,
   );
 });
 
@@ -198,14 +198,14 @@ Deno.test("openLog() appends, and resumes a log that is not there as an empty on
     }
     assert.equal(
       Deno.readTextFileSync(`${folder}/log.ndjson`),
-      '{"v":1,"type":"warning","step":null,"code":"a","message":"b","tap":null}\n'.repeat(2),
+      '{"v":2,"type":"warning","step":null,"code":"a","message":"b","tap":null}\n'.repeat(2),
     );
   }));
 
 Deno.test("a malformed line inside a log is a UserError with its number, to the reader and to who resumes", () =>
   inTemporaryFolder(async (folder) => {
     const path = `${folder}/log.ndjson`;
-    for (const bad of ['{"v":1,"type":"st', "", "[1]", "null", '{"type":1}']) {
+    for (const bad of ['{"v":2,"type":"st', "", "[1]", "null", '{"type":1}']) {
       const text = `${formatRecord(step(1))}\n${bad}\n${formatRecord(step(2))}\n`;
       Deno.writeTextFileSync(path, text);
       await assert.rejects(
@@ -225,12 +225,12 @@ Deno.test("readLog() passes over a torn last line, cut inside a character too, a
   inTemporaryFolder(async (folder) => {
     const path = `${folder}/log.ndjson`;
     const long: LogRecord = { type: "warning", step: 1, code: "é".repeat(200_000), message: "", tap: null };
-    const torn = new TextEncoder().encode('{"v":1,"type":"warning","code":"é').subarray(0, -1);
+    const torn = new TextEncoder().encode('{"v":2,"type":"warning","code":"é').subarray(0, -1);
     Deno.writeTextFileSync(path, `${formatRecord(long)}\n${formatRecord(step(1))}\n`);
     Deno.writeFileSync(path, torn, { append: true });
     const read = await Array.fromAsync(readLog(path));
     assert.equal(read.length, 2);
-    assert.deepEqual({ ...read[0] }, { v: 1, ...long });
+    assert.deepEqual({ ...read[0] }, { v: 2, ...long });
   }));
 
 Deno.test("readLog() and openLog() tell of a file that cannot be used in one line", () =>

@@ -160,7 +160,10 @@ Deno.test("a run that diverges says so in its log, keeps no best checkpoint, and
     const names = [...Deno.readDirSync(`${run}/checkpoints`)].map(({ name }) => name).sort();
     assert.deepEqual(names, ["20", "last"]);
     assert.equal(JSON.parse(Deno.readTextFileSync(`${run}/checkpoints/20/state.json`)).best, null);
-    assert.match(Deno.readTextFileSync(`${run}/log.ndjson`), /"type":"step".*"loss":null,"status":"nan"/);
+    assert.match(
+      Deno.readTextFileSync(`${run}/log.ndjson`),
+      /"type":"step".*"loss":null,"loss_status":"nan"/,
+    );
     assert.ok(folder);
   }));
 
