@@ -6,24 +6,27 @@ import { nearest, UserError } from "../../src/errors.ts";
 import * as e from "../expression.ts";
 import type { Expression, Term } from "../expression.ts";
 
-/** A function of the score s at (b, h, i, j), and the tensors it looks up. */
+/**
+ * A function of the score s at (b, h, i, j), and the tensors it looks up. i is the query's position among the keys: its row
+ * in the call, plus S - T where the call is aligned at the bottom right. `row` is the row itself, 0 to T - 1.
+ */
 export interface ScoreModifier {
-  /** Over `score`, `b`, `h`, `i`, `j` and lookups. */
+  /** Over `score`, `b`, `h`, `i`, `j`, `row` and lookups. */
   readonly expression: Expression;
   /** Tables by the names that lookups use; learned ones get gradients. */
   readonly tables: Readonly<Record<string, Tensor>>;
 }
 
-/** Which pairs (i, j) of sample b and head h are visible: where the expression is not 0. */
+/** Which pairs (i, j) of sample b and head h are visible: where the expression is not 0. i is as in {@link ScoreModifier}. */
 export interface Mask {
-  /** Over `b`, `h`, `i`, `j` and lookups. */
+  /** Over `b`, `h`, `i`, `j`, `row` and lookups. */
   readonly expression: Expression;
   /** Tables by the names that lookups use. */
   readonly tables: Readonly<Record<string, Tensor>>;
 }
 
-const [SCORE, B, H, I, J] = ["score", "b", "h", "i", "j"].map(e.variable);
-const NAMES = ["score", "b", "h", "i", "j"];
+const NAMES = ["score", "b", "h", "i", "j", "row"];
+const [SCORE, B, H, I, J, ROW] = NAMES.map(e.variable);
 
 /** A lookup in a tensor used as a table: its shape is the tensor's. */
 function at(name: string, table: Tensor, ...indices: Term[]): Expression {
@@ -33,7 +36,8 @@ function at(name: string, table: Tensor, ...indices: Term[]): Expression {
 /**
  * A score modifier of one's own. The kernels, the function on the host and all derivatives come from the expression.
  *
- * @param expression over `score`, `b`, `h`, `i`, `j` and lookups in `tables`
+ * @param expression over `score`, `b`, `h`, `i`, `j`, `row` and lookups in `tables`; i and j are positions, so a table
+ *   indexed by i has an entry for every position, one indexed by `row` an entry for every query of the call
  * @param tables tensors by name; a learned one is a parameter like any other
  * @throws {UserError} for a variable or table that is not there, naming the nearest
  *
@@ -53,7 +57,7 @@ export function modifier(
   return { expression, tables };
 }
 
-/** A mask of one's own: pairs where the expression over `b`, `h`, `i`, `j` and lookups is not 0. */
+/** A mask of one's own: pairs where the expression over `b`, `h`, `i`, `j`, `row` and lookups is not 0. */
 export function mask(expression: Expression, tables: Readonly<Record<string, Tensor>> = {}): Mask {
   check("mask", expression, tables, NAMES.slice(1));
   return { expression, tables };
@@ -141,6 +145,17 @@ export function any(...masks: readonly Mask[]): Mask {
   return { expression: expressions.reduce((a, b) => e.select(a, 1, b)), tables };
 }
 
+/**
+ * The expression as the kernels take it, whose i is the row: i becomes row + `shift`, the position of the query, and `row`
+ * the kernels' i.
+ */
+export function overRows(expression: Expression, shift: number): Expression {
+  return e.replace(expression, (x) => {
+    if (x.kind !== "variable") return undefined;
+    return x.name === "i" ? e.plus(I, shift) : x.name === "row" ? I : undefined;
+  });
+}
+
 /** A scalar, or one number a head ([H]), as a term. */
 function perHead(name: string, x: Tensor | number): { term: Term; tables: Record<string, Tensor> } {
   if (typeof x === "number") return { term: x, tables: {} };
@@ -186,18 +201,32 @@ export function alibi(heads: number): ScoreModifier {
   return { expression: e.plus(SCORE, term), tables: { alibi: slopes } };
 }
 
-/** j <= i. The option `causal` of attention does the same faster, and knows other alignments. */
+/** j <= i. The option `causal` of attention does the same faster. */
 export const causalMask: Mask = { expression: e.atMost(J, I), tables: {} };
+
+/** Pairs whose key is one of the learned ones behind the `own` others. */
+export const extraKeys = (own: number): Mask => mask(e.atMost(own, J));
+
+/** Keys less than `size` behind the query's position; `symmetric`: and as far ahead. */
+export function windowMask(
+  { size, symmetric }: { readonly size: number; readonly symmetric?: boolean },
+): Mask {
+  const behind = mask(e.less(e.minus(I, J), size));
+  return symmetric ? all(behind, mask(e.less(e.minus(J, I), size))) : behind;
+}
 
 /** The first p keys, whatever else: combine it with another mask by `any` (prefix-LM). */
 export function prefix(p: number): Mask {
   return { expression: e.less(J, p), tables: {} };
 }
 
-/** doc(i) = doc(j): ids [B, T] of the queries' documents, [B, S] of the keys' (the same where left out). */
+/** Query and key are of one document: ids [B, T] of the queries' documents, [B, S] of the keys' (the same where left out). */
 export function documents(queries: Tensor, keys: Tensor = queries): Mask {
   const tables = { query_document: queries, key_document: keys };
-  return { expression: e.equal(at("query_document", queries, B, I), at("key_document", keys, B, J)), tables };
+  return {
+    expression: e.equal(at("query_document", queries, B, ROW), at("key_document", keys, B, J)),
+    tables,
+  };
 }
 
 /** Key j of sample b is there: numbers [B, S], 0 for padding. */
@@ -214,7 +243,7 @@ export function keyLengths(lengths: Tensor): Mask {
 }
 
 /**
- * Any given pattern: numbers whose last two dimensions are [T, S], before them optionally H, or B and H; not 0 means
+ * Any given pattern: numbers whose last two dimensions are [T, S], a row for each query of the call, before them optionally H, or B and H; not 0 means
  * attend. A dimension of 1 is repeated.
  */
 export function booleanMask(visible: Tensor): Mask {
@@ -224,6 +253,6 @@ export function booleanMask(visible: Tensor): Mask {
       `booleanMask: expected [T, S], [H, T, S] or [B, H, T, S], found [${shape.join(", ")}].`,
     );
   }
-  const indices = [B, H, I, J].slice(4 - shape.length).map((index, k) => shape[k] === 1 ? 0 : index);
+  const indices = [B, H, ROW, J].slice(4 - shape.length).map((index, k) => shape[k] === 1 ? 0 : index);
   return { expression: e.less(0, e.absolute(at("visible", visible, ...indices))), tables: { visible } };
 }

@@ -17,12 +17,26 @@ import {
   slopesCode,
   tableOffsets,
 } from "./lower.ts";
-import { compose, type Mask, merge, scoreBias, type ScoreModifier } from "./modifier.ts";
+import {
+  all,
+  any,
+  causalMask,
+  compose,
+  extraKeys,
+  type Mask,
+  merge,
+  overRows,
+  scoreBias,
+  type ScoreModifier,
+  windowMask,
+} from "./modifier.ts";
 import queryGradientWgsl from "./query_gradient.wgsl" with { type: "text" };
 import {
+  alignment,
   ATTENTION_ACTIVATIONS,
   type AttentionActivation,
   type AttentionAttrs,
+  type AttentionSizes,
   attentionSizes,
   extraInputs,
   hasRowTerm,
@@ -216,8 +230,19 @@ export function learnedSpecs(inputs: readonly Spec[], attrs: TableGradientAttrs)
 export interface AttentionOptions {
   /** Factor of the scores, 1/sqrt(d) by default. */
   readonly scale?: number;
-  /** "top-left" (default): j <= i; "bottom-right": j <= i + S - T; false: all keys. */
+  /** j <= i, with queries aligned "top-left" (default) or "bottom-right" (see `align`); false: all keys. */
   readonly causal?: "top-left" | "bottom-right" | false;
+  /**
+   * Where the queries stand among the keys. "top-left": row r is at position i = r; "bottom-right": i = r + S - T, the last
+   * query at the last key (where T > S the first rows have negative positions). Positions are what `causal`, `window`,
+   * `mask` and `score` go by. Default: that of `causal`, "top-left" without one.
+   */
+  readonly align?: "top-left" | "bottom-right";
+  /**
+   * How many of the last keys are learned: every query sees them, whatever `causal`, `window` and `mask` say, they have no
+   * position, and S - T does not count them. Default: 0.
+   */
+  readonly extra?: number;
   /** Keys less than `size` behind the query's position; `symmetric`: and as far ahead. */
   readonly window?: { readonly size: number; readonly symmetric?: boolean };
   /** What happens to a score before the activation; several go through `compose`. */
@@ -239,7 +264,9 @@ export interface AttentionOptions {
 }
 
 function checkOptions(
-  { activation = "softmax", backward = "exact", divide = "none", window }: AttentionOptions,
+  { activation = "softmax", backward = "exact", divide = "none", window, causal, align, extra = 0 }:
+    AttentionOptions,
+  { S }: AttentionSizes,
 ): void {
   if (!ATTENTION_ACTIVATIONS.includes(activation)) {
     throw new UserError(
@@ -260,15 +287,23 @@ function checkOptions(
   if (window && !(Number.isSafeInteger(window.size) && window.size > 0)) {
     throw new UserError(`attention: window ${window.size}, expected a whole number of at least 1.`);
   }
+  if (align && causal && align !== causal) {
+    throw new UserError(`attention: align "${align}" contradicts causal "${causal}"; give one of them.`);
+  }
+  if (!(Number.isSafeInteger(extra) && extra >= 0 && extra < S)) {
+    throw new UserError(`attention: extra ${extra}, expected a whole number from 0 to ${S - 1}, S - 1.`);
+  }
 }
 
-/** Tables indexed by b, h, i or j alone must have as many entries as there are of these. */
-function checkTables(what: string, expression: Expression, sizes: Readonly<Record<string, number>>): void {
+/** How many there are of each variable, and the letter of that size. */
+type Letters = Readonly<Record<string, readonly [size: number, letter: string]>>;
+
+/** Tables indexed by b, h, i, j or row alone must have as many entries as there are of these. */
+function checkTables(what: string, expression: Expression, letters: Letters): void {
   for (const { table, shape, indices } of lookupsOf(expression)) {
     indices.forEach((index, k) => {
-      const expected = index.kind === "variable" ? sizes[index.name] : undefined;
+      const [expected, letter] = (index.kind === "variable" && letters[index.name]) || [];
       if (expected !== undefined && shape[k] !== expected) {
-        const letter = { b: "B", h: "H", i: "T", j: "S" }[(index as { name: string }).name];
         throw new UserError(
           `${what}: table "${table}" is [${
             shape.join(", ")
@@ -279,11 +314,45 @@ function checkTables(what: string, expression: Expression, sizes: Readonly<Recor
   }
 }
 
+/** Which keys a query sees: the range of the kernels and what else there is as a mask; and how positions are counted. */
+function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
+  const { causal = "top-left", align = causal || "top-left", window, extra = 0 } = options;
+  const bottomRight = align === "bottom-right";
+  const { LEFT, RIGHT } = alignment(sizes, { bottomRight, extra });
+  const own = sizes.S - extra;
+  const letters: Letters = {
+    b: [sizes.B, "B"],
+    h: [sizes.H, "H"],
+    i: bottomRight ? [own, extra ? "S less the learned keys" : "S"] : [sizes.T, "T"],
+    j: [sizes.S, "S"],
+    row: [sizes.T, "T"],
+  };
+  const given = options.mask ? [options.mask] : [];
+  const ranged = [...(causal ? [causalMask] : []), ...(window ? [windowMask(window)] : []), ...given];
+  // Learned keys lie beyond any range.
+  const asMask = extra > 0 && ranged.length > 0;
+  return {
+    shift: RIGHT - LEFT,
+    letters,
+    mask: asMask ? any(extraKeys(own), ranged.length === 1 ? ranged[0] : all(...ranged)) : options.mask,
+    attrs: {
+      causal: causal !== false && !asMask,
+      bottomRight,
+      extra,
+      window: asMask ? 0 : window?.size ?? 0,
+      symmetric: !asMask && (window?.symmetric ?? false),
+    },
+  };
+}
+
 /**
  * Attention: z_i = sum_j a_ij v_j over the keys that query i sees, with s_ij = modifier(scale q_i . k_j) and
  * a_i = softmax(s_i), or softmax with one more logit 0 ("softmax1"), or element by element sigmoid(s + bias), relu(s),
  * relu(s)^2, divided by n_i or sqrt(n_i) if asked, n_i the visible keys of row i. Memory is linear in T and S: no
  * [T, S] matrix is stored, forward or backward.
+ *
+ * The score modifier and the mask are functions of positions: i of the query, `row` + S - T where `align` (or `causal`) is
+ * "bottom-right", and j of the key. A lone last query, so aligned, gives the last row of the whole.
  *
  * A query that sees no key gives zeros and no gradient. Gradients of k and v sum over the heads that share them; learned
  * tables of the modifier get theirs.
@@ -306,16 +375,20 @@ function checkTables(what: string, expression: Expression, sizes: Readonly<Recor
  * ```
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
-  checkOptions(options);
   const sizes = attentionSizes([q, k, v]);
-  const { activation = "softmax", bias = "auto", dropout, mask } = options;
-  const letters = { b: sizes.B, h: sizes.H, i: sizes.T, j: sizes.S };
+  checkOptions(options, sizes);
+  const { activation = "softmax", bias = "auto", dropout } = options;
+  const range = rangeOf(options, sizes);
+  const { mask } = range;
   const shift = activation === "sigmoid" ? [scoreBias(bias === "auto" ? -Math.log(sizes.S) : bias)] : [];
   const score = compose(...(options.score ? [options.score] : []), ...shift);
-  checkTables("score modifier", score.expression, letters);
-  if (mask) checkTables("mask", mask.expression, letters);
-  const blocks = mask ? blockMask(mask, sizes) : undefined;
-  const { expressions: [scored, masked], tables } = merge(mask ? [score, mask] : [score]);
+  checkTables("score modifier", score.expression, range.letters);
+  if (mask) checkTables("mask", mask.expression, range.letters);
+  const placed = (mask ? [score, mask] : [score]).map(({ expression, tables }) => {
+    return { expression: overRows(expression, range.shift), tables };
+  });
+  const blocks = mask ? blockMask(placed[1], sizes) : undefined;
+  const { expressions: [scored, masked], tables } = merge(placed);
   const p = dropout?.p ?? 0;
   const inputs = [
     q,
@@ -327,10 +400,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   ];
   return apply(attentionOp, inputs, {
     scale: options.scale ?? 1 / Math.sqrt(sizes.D),
-    causal: (options.causal ?? "top-left") !== false,
-    bottomRight: options.causal === "bottom-right",
-    window: options.window?.size ?? 0,
-    symmetric: options.window?.symmetric ?? false,
+    ...range.attrs,
     mask: masked,
     blocks: blocks?.shape,
     score: scored,

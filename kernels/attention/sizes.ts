@@ -11,9 +11,11 @@ export type AttentionActivation = typeof ATTENTION_ACTIVATIONS[number];
 /** Attributes of attention. Inputs are q, k, v, then `extrasOf` in its order. */
 export interface AttentionAttrs {
   readonly scale: number;
-  /** The range of keys that query i sees, in positions among the keys: i, or i + S - T from the bottom right. */
+  /** The range of keys that a query sees, by its position among the keys: its row i, or i + S - T from the bottom right. */
   readonly causal: boolean;
   readonly bottomRight: boolean;
+  /** How many of the last keys are learned: they have no position, and S - T does not count them. */
+  readonly extra: number;
   /** Keys less than this far behind the query; 0 for all. */
   readonly window: number;
   /** The window reaches as far ahead. */
@@ -22,7 +24,7 @@ export interface AttentionAttrs {
   readonly mask: Expression | undefined;
   /** Sizes of the block mask that goes with it, B and H of which may be 1; undefined where there is none. */
   readonly blocks: readonly number[] | undefined;
-  /** The score after its modifiers, over `score`, `b`, `h`, `i`, `j` and lookups. */
+  /** The score after its modifiers, over `score`, `b`, `h`, `i` (the row), `j` and lookups. */
   readonly score: Expression;
   /** Names of the tables that score and mask look up. */
   readonly tables: readonly string[];
@@ -102,10 +104,10 @@ export function extraInputs<X extends Spec | Tensor>(inputs: readonly X[], attrs
   return inputs.slice(inputs.length - extrasOf(attrs).length);
 }
 
-/** How far the queries' positions are ahead of their numbers: LEFT and RIGHT of the kernels. */
+/** How far the queries' positions are ahead of their rows: LEFT and RIGHT of the kernels. */
 export function alignment(
-  { T, S }: AttentionSizes,
-  { bottomRight }: AttentionAttrs,
+  { T, S }: Pick<AttentionSizes, "T" | "S">,
+  { bottomRight, extra }: Pick<AttentionAttrs, "bottomRight" | "extra">,
 ): { LEFT: number; RIGHT: number } {
-  return bottomRight ? { LEFT: T, RIGHT: S } : { LEFT: 0, RIGHT: 0 };
+  return bottomRight ? { LEFT: T, RIGHT: S - extra } : { LEFT: 0, RIGHT: 0 };
 }

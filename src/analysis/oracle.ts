@@ -14,7 +14,9 @@ export interface DenseTensor {
 export interface OracleOptions {
   /** Factor of q . k, 1/sqrt(d) by default. */
   readonly scale?: number;
-  /** What becomes of a scaled score at (b, h, i, j). */
+  /** Position i of query r: r, or r + S - T ("bottom-right"), negative where it lies before the first key. */
+  readonly align?: "top-left" | "bottom-right";
+  /** What becomes of a scaled score at (b, h, i, j), i and j positions. */
   readonly score?: (score: number, b: number, h: number, i: number, j: number) => number;
   /** Its derivative in the score, where there is a `score` and gradients are asked for. */
   readonly slope?: (score: number, b: number, h: number, i: number, j: number) => number;
@@ -101,14 +103,15 @@ function dot(a: ArrayLike<number>, i: number, b: ArrayLike<number>, j: number, s
 function scoresOf(q: DenseTensor, k: DenseTensor, sizes: Sizes, options: OracleOptions) {
   const { B, T, S, H, HKV, D } = sizes;
   const { scale = 1 / Math.sqrt(D), score, mask, kvHead } = options;
+  const first = options.align === "bottom-right" ? S - T : 0;
   const [raw, scores] = [new Float64Array(B * H * T * S), new Float64Array(B * H * T * S)];
   const visible = new Uint8Array(B * H * T * S);
   forRows(sizes, kvHead, (b, h, i, row, matrix, kv) => {
     for (let j = 0; j < S; j++) {
       const s = scale * dot(q.data, row, k.data, (b * S + j) * HKV + kv, D);
       raw[matrix + j] = s;
-      scores[matrix + j] = score ? score(s, b, h, i, j) : s;
-      visible[matrix + j] = Number(mask?.(b, h, i, j) ?? true);
+      scores[matrix + j] = score ? score(s, b, h, first + i, j) : s;
+      visible[matrix + j] = Number(mask?.(b, h, first + i, j) ?? true);
     }
   });
   return { raw, scores, visible };
@@ -230,6 +233,7 @@ export function attentionOracleGradient(
   const sizes = sizesOf(q, k, v);
   const { T, S, H, HKV, D, DV } = sizes;
   const { scale = 1 / Math.sqrt(D), score, slope, kvHead } = options;
+  const first = options.align === "bottom-right" ? S - T : 0;
   if (score && !slope) throw new UserError("oracle: gradients through a score need its slope, found none.");
   if (dz.shape.join() !== [q.shape[0], T, H, DV].join()) {
     throw new UserError(`oracle: dz is [${dz.shape.join(", ")}], expected z's shape [B, T, H, dv].`);
@@ -247,7 +251,7 @@ export function attentionOracleGradient(
     ds.set(slopes, matrix);
     for (let j = 0; j < S; j++) {
       const at = key(j);
-      const x = scale * slopes[j] * (slope ? slope(raw[matrix + j], b, h, i, j) : 1);
+      const x = scale * slopes[j] * (slope ? slope(raw[matrix + j], b, h, first + i, j) : 1);
       for (let e = 0; e < D; e++) {
         dq[row * D + e] += x * k.data[at * D + e];
         dk[at * D + e] += x * q.data[row * D + e];

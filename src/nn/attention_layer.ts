@@ -4,25 +4,23 @@ import { attention } from "../../kernels/attention/op.ts";
 import {
   alibi,
   all,
-  any,
   causalMask,
   compose,
-  type Mask,
-  mask,
   scoreBias,
   type ScoreModifier,
   softcap,
   temperature,
+  windowMask,
 } from "../../kernels/attention/modifier.ts";
 import { append } from "../../kernels/append/op.ts";
-import { atMost, less, minus, select, variable } from "../../kernels/expression.ts";
+import { less, select, variable } from "../../kernels/expression.ts";
 import { reshape } from "../graph/structure.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, type AttentionLayer, blockOf, type UserModifier } from "./architecture.ts";
 import { atPositions, type KeyCache } from "./cache.ts";
 import type { Forward } from "./forward.ts";
 
-const [SCORE, I, J] = ["score", "i", "j"].map(variable);
+const [SCORE, J] = ["score", "j"].map(variable);
 
 /** Heads and their widths: H of queries, HKV of keys and values, D numbers a query and key, DV a value. */
 export function sizesOf({ dim, heads }: Architecture, { kv_heads, value_dim }: AttentionLayer) {
@@ -48,9 +46,6 @@ export function withExtraKeys(x: Tensor, rows: Tensor): Tensor {
   const [B, S, HKV, d] = x.shape;
   return reshape(append(reshape(x, [B, S, HKV * d]), rows), [B, S + rows.shape[0], HKV, d]);
 }
-
-/** Pairs whose key is one of the learned ones behind the `own` others. */
-export const extraKeys = (own: number): Mask => mask(atMost(own, J));
 
 /** The learned tables of block n's own modifier, by the names it gave them. */
 function ownTables(own: UserModifier, path: string, { architecture: a, parameters }: Forward, block: number) {
@@ -93,11 +88,11 @@ function scoreOf(
 }
 
 /** Which keys a query sees: those up to its own position, of these the last `window`, and all the learned ones. */
-function visibleOf({ window, extra_keys }: AttentionLayer, keys: number, cache?: KeyCache) {
-  if (extra_keys === 0 && !cache) return { window: window === null ? undefined : { size: window } };
-  const own = window === null ? causalMask : all(causalMask, mask(less(minus(I, J), window)));
-  const placed = cache ? atPositions(own, cache) : own;
-  return { causal: false as const, mask: extra_keys === 0 ? placed : any(extraKeys(keys), placed) };
+function visibleOf({ window, extra_keys: extra }: AttentionLayer, cache?: KeyCache) {
+  const size = window === null ? undefined : { size: window };
+  if (!cache) return { window: size, extra };
+  const own = size ? all(causalMask, windowMask(size)) : causalMask;
+  return { causal: false as const, mask: atPositions(own, cache), extra };
 }
 
 /**
@@ -133,7 +128,7 @@ export function attentionValues(
   }
   const z = scope(path, () =>
     attention(q, k, v, {
-      ...visibleOf(layer, S, cache),
+      ...visibleOf(layer, cache),
       score: scoreOf(layer, n, forward, S),
       activation: layer.activation,
       bias: 0,

@@ -1,17 +1,17 @@
 // A multi-head attention layer on its own, for self and cross attention outside of a decoder, in the sense of
 // torch.nn.MultiheadAttention.
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
-import { all, any, keyPadding, type Mask } from "../../kernels/attention/modifier.ts";
+import { all, keyPadding, type Mask } from "../../kernels/attention/modifier.ts";
 import { append } from "../../kernels/append/op.ts";
 import { linear } from "../../kernels/matmul/op.ts";
 import { UserError } from "../errors.ts";
 import { constant, reshape } from "../graph/structure.ts";
 import { show, type Tensor, type Values } from "../graph/tensor.ts";
-import { extraKeys, withExtraKeys } from "./attention_layer.ts";
+import { withExtraKeys } from "./attention_layer.ts";
 import type { Parameters } from "./parameters.ts";
 
 /** Options of `multiHeadAttention`: those of `attention`, and what a layer has besides. */
-export interface MultiHeadOptions extends AttentionOptions {
+export interface MultiHeadOptions extends Omit<AttentionOptions, "extra"> {
   /** Heads of the queries, H. */
   readonly heads: number;
   /** Heads of keys and values; divides `heads`, which it is by default. */
@@ -29,7 +29,7 @@ function split(x: Tensor, count: number, what: string): Tensor {
   return reshape(x, [B, T, count, width / count]);
 }
 
-/** Padding and the caller's own mask see the keys that were given; learned ones are visible whatever they say. */
+/** Padding and the caller's own mask together. */
 function visible(
   { keyPadding: valid, mask }: MultiHeadOptions,
   keys: number,
@@ -39,8 +39,7 @@ function visible(
   const [B, S] = valid.shape;
   const longer = extra ? append(reshape(valid, [B, S, 1]), constant(1, [extra, 1])) : valid;
   const padding = keyPadding(reshape(longer, [B, keys + extra]));
-  const both = mask ? all(mask, padding) : padding;
-  return extra ? any(extraKeys(keys), both) : both;
+  return mask ? all(mask, padding) : padding;
 }
 
 /**
@@ -94,7 +93,12 @@ export function multiHeadAttention(
     keys = withExtraKeys(keys, extra_k);
     values = withExtraKeys(values, extra_v);
   }
-  const z = attention(queries, keys, values, { causal: false, ...rest, mask: visible(options, S, extra) });
+  const z = attention(queries, keys, values, {
+    causal: false,
+    ...rest,
+    mask: visible(options, S, extra),
+    extra,
+  });
   return project("wo", reshape(z, [z.shape[0], z.shape[1], z.shape[2] * z.shape[3]]));
 }
 
