@@ -38,6 +38,7 @@ import {
   type AttentionAttrs,
   type AttentionSizes,
   attentionSizes,
+  autoBias,
   extraInputs,
   hasRowTerm,
   isExact,
@@ -251,7 +252,7 @@ export interface AttentionOptions {
   readonly mask?: Mask;
   /** From scores to weights; softmax by default. */
   readonly activation?: AttentionActivation;
-  /** For sigmoid: added to the scores; "auto" (default) is -ln(S). */
+  /** Added to the scores; "auto", the default, is -ln(S) for a sigmoid that is not divided, else 0. Not for softmax. */
   readonly bias?: number | "auto";
   /** Element-wise weights divided by the row's visible keys, or by their square root. */
   readonly divide?: "none" | "n" | "sqrt_n";
@@ -264,10 +265,11 @@ export interface AttentionOptions {
 }
 
 function checkOptions(
-  { activation = "softmax", backward = "exact", divide = "none", window, causal, align, extra = 0 }:
-    AttentionOptions,
+  options: AttentionOptions,
   { S }: AttentionSizes,
 ): void {
+  const { activation = "softmax", backward = "exact", bias = "auto", divide = "none" } = options;
+  const { window, causal, align, extra = 0 } = options;
   if (!ATTENTION_ACTIVATIONS.includes(activation)) {
     throw new UserError(
       `attention: unknown activation "${activation}".${suggestion(activation, ATTENTION_ACTIVATIONS)}`,
@@ -282,6 +284,11 @@ function checkOptions(
   if (soft && divide !== "none") {
     throw new UserError(
       `attention: divide "${divide}" is for element-wise activations; ${activation} is normalised.`,
+    );
+  }
+  if (activation === "softmax" && bias !== "auto" && bias !== 0) {
+    throw new UserError(
+      `attention: bias ${bias} leaves a softmax as it is; expected "auto", 0 or another activation.`,
     );
   }
   if (window && !(Number.isSafeInteger(window.size) && window.size > 0)) {
@@ -347,8 +354,8 @@ function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
 
 /**
  * Attention: z_i = sum_j a_ij v_j over the keys that query i sees, with s_ij = modifier(scale q_i . k_j) and
- * a_i = softmax(s_i), or softmax with one more logit 0 ("softmax1"), or element by element sigmoid(s + bias), relu(s),
- * relu(s)^2, divided by n_i or sqrt(n_i) if asked, n_i the visible keys of row i. Memory is linear in T and S: no
+ * a_i = softmax(s_i), or softmax with one more logit 0 ("softmax1"), or element by element sigmoid(s), relu(s), relu(s)^2 of
+ * s + bias, divided by n_i or sqrt(n_i) if asked, n_i the visible keys of row i. Memory is linear in T and S: no
  * [T, S] matrix is stored, forward or backward.
  *
  * The score modifier and the mask are functions of positions: i of the query, `row` + S - T where `align` (or `causal`) is
@@ -377,11 +384,14 @@ function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
   const sizes = attentionSizes([q, k, v]);
   checkOptions(options, sizes);
-  const { activation = "softmax", bias = "auto", dropout } = options;
+  const { activation = "softmax", divide = "none", bias = "auto", dropout } = options;
   const range = rangeOf(options, sizes);
   const { mask } = range;
-  const shift = activation === "sigmoid" ? [scoreBias(bias === "auto" ? -Math.log(sizes.S) : bias)] : [];
-  const score = compose(...(options.score ? [options.score] : []), ...shift);
+  const added = bias === "auto" ? autoBias({ activation, divide }, sizes.S) : bias;
+  const score = compose(
+    ...(options.score ? [options.score] : []),
+    ...(added === 0 ? [] : [scoreBias(added)]),
+  );
   checkTables("score modifier", score.expression, range.letters);
   if (mask) checkTables("mask", mask.expression, range.letters);
   const placed = (mask ? [score, mask] : [score]).map(({ expression, tables }) => {
@@ -406,7 +416,7 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
     score: scored,
     tables: Object.keys(tables),
     activation,
-    divide: options.divide ?? "none",
+    divide,
     backward: options.backward ?? "exact",
     kvHead: options.kvHead ?? "grouped",
     dropout: { p, site: dropout?.site ?? 0 },

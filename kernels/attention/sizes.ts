@@ -78,6 +78,17 @@ export function attentionSizes([q, k, v]: readonly Spec[]): AttentionSizes {
   return { B, T, S, H, HKV, D, DV };
 }
 
+/**
+ * The bias "auto": -ln(keys) for a sigmoid that is not divided, whose weights then begin near 1 / keys (Ramapuram et al. 2024),
+ * 0 for everything else.
+ */
+export function autoBias(
+  { activation, divide }: Pick<AttentionAttrs, "activation" | "divide">,
+  keys: number,
+): number {
+  return activation === "sigmoid" && divide === "none" ? -Math.log(keys) : 0;
+}
+
 /** True for the activations that are normalised over the row. */
 export const isSoftmax = ({ activation }: AttentionAttrs): boolean => activation.startsWith("softmax");
 

@@ -12,6 +12,7 @@ import {
   temperature,
   windowMask,
 } from "../../kernels/attention/modifier.ts";
+import { autoBias } from "../../kernels/attention/sizes.ts";
 import { append } from "../../kernels/append/op.ts";
 import { less, select, variable } from "../../kernels/expression.ts";
 import { reshape } from "../graph/structure.ts";
@@ -25,11 +26,6 @@ const [SCORE, J] = ["score", "j"].map(variable);
 /** Heads and their widths: H of queries, HKV of keys and values, D numbers a query and key, DV a value. */
 export function sizesOf({ dim, heads }: Architecture, { kv_heads, value_dim }: AttentionLayer) {
   return { H: heads, HKV: kv_heads ?? heads, D: dim / heads, DV: (value_dim ?? dim) / heads };
-}
-
-/** What "auto" adds to the scores, and where a learned bias starts: a sigmoid begins with weights of about 1/keys. */
-export function startOfBias({ activation, divide }: AttentionLayer, keys: number): number {
-  return activation === "sigmoid" && divide === "none" ? -Math.log(keys) : 0;
 }
 
 /** A layer's own modifier, loaded from its file. */
@@ -79,7 +75,7 @@ function scoreOf(
   const bias = layer.bias === "learned"
     ? parameters[`${path}.score_bias`]
     : layer.bias === "auto"
-    ? startOfBias(layer, context + layer.extra_keys)
+    ? autoBias(layer, context)
     : layer.bias;
   if (bias !== 0) parts.push(scoreBias(bias));
   parts.push(...forward.hooks.scores(n));

@@ -1,7 +1,8 @@
 // Which parameters a decoder has, in order, and how each starts. Names are paths that TransformerLens users know.
+import { autoBias } from "../../kernels/attention/sizes.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, type Block, blockOf } from "./architecture.ts";
-import { sizesOf, startOfBias, userModifier } from "./attention_layer.ts";
+import { sizesOf, userModifier } from "./attention_layer.ts";
 
 /** What the numbers of a matrix are drawn from: a normal, one cut at two deviations, or a uniform of the deviation. */
 export type Distribution = "normal" | "truncated_normal" | "uniform";
@@ -90,7 +91,7 @@ function attentionParameters(a: Architecture, n: number, make: Makers): Paramete
     ...(norm ? ["q_norm", "k_norm"].flatMap((name) => make.normed(`${path}.${name}`, norm, D)) : []),
     ...(E ? [make.drawn(`${path}.extra_k`, [E, HKV * D]), make.drawn(`${path}.extra_v`, [E, HKV * DV])] : []),
     ...learned("temperature", attention.temperature, 0),
-    ...learned("score_bias", attention.bias, startOfBias(attention, a.context + E)),
+    ...learned("score_bias", attention.bias, autoBias(attention, a.context)),
     ...Object.entries(tables).map(([name, { shape, start }]): Parameter => {
       return { name: `${path}.modifier.${name}`, shape, mean: start, std: 0, decayed: false };
     }),

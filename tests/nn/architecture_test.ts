@@ -127,7 +127,7 @@ Deno.test("each choice brings its parameters, with their shapes and starts", () 
     "attn.extra_k": [[3, 4], 0],
     "attn.extra_v": [[3, 6], 0],
     "attn.temperature": [[6], 0],
-    "attn.score_bias": [[6], -Math.log(10)],
+    "attn.score_bias": [[6], -Math.log(7)],
     "ln1_post.weight": [[12], 1],
     "ln2_post.bias": [[12], 0],
     "ls1": [[12], 0.01],
