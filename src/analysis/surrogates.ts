@@ -6,7 +6,7 @@ import { gradientOf } from "../../kernels/gradient.ts";
 import { ancestors } from "../graph/gradient.ts";
 import { input, literalValues, reshape } from "../graph/structure.ts";
 import { type Node, sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
-import { type Architecture, type Block, blocksOf, type Method } from "../nn/architecture.ts";
+import { type Architecture, type Block, blocksOf, headMethod, type Method } from "../nn/architecture.ts";
 import { decoder, type Parameters } from "../nn/decoder.ts";
 import type { Measures } from "./jacobian_measures.ts";
 
@@ -37,15 +37,16 @@ export function withBackward(architecture: Architecture, backward: "exact" | "di
 
 /** The same model whose errors go back through its own weights. */
 export function withBackpropagation(architecture: Architecture): Architecture {
-  return withBlocks(architecture, (block) => {
-    const bp = { method: "bp" } as const;
+  const bp = { method: "bp" } as const;
+  return withBlocks({ ...architecture, head: bp }, (block) => {
     return { ...block, attention: { ...block.attention, ...bp }, mlp: { ...block.mlp, ...bp } };
   });
 }
 
 /** How errors go back in a model: "bp", "fa", "dfa"; "fa+dfa" where its layers differ in that. */
 export function methodOf(architecture: Architecture): string {
-  const methods = blocksOf(architecture).flatMap(({ attention, mlp }) => [attention.method, mlp.method]);
+  const blocks = blocksOf(architecture).flatMap(({ attention, mlp }) => [attention.method, mlp.method]);
+  const methods = [...blocks, headMethod(architecture)];
   const others = new Set<Method>(methods.filter((method) => method !== "bp"));
   return others.size ? [...others].sort().reverse().join("+") : "bp";
 }

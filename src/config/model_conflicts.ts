@@ -1,5 +1,6 @@
 // Keys of a model that are each valid and do not go together.
 
+import { headMethod } from "../nn/architecture.ts";
 import type { BlockConfig, ModelConfig } from "./model_schema.ts";
 import type { Config } from "./schema.ts";
 import type { Conflict } from "./together.ts";
@@ -112,10 +113,26 @@ function blocksAreSound({ model }: Config): Conflict | undefined {
   return undefined;
 }
 
+function headHasItsOwnWeights({ model }: Config): Conflict | undefined {
+  const method = headMethod(model);
+  if (method === "bp" || !model.tied) return undefined;
+  const methods = ["attention", "mlp"].flatMap((half) =>
+    ["block", ...model.blocks.map((_, i) => `blocks.${i}`)].map((block) => `model.${block}.${half}.method`)
+  );
+  return {
+    key: "model.head.method",
+    keys: ["model.head.method", "model.tied", ...methods],
+    message:
+      `${method} needs a head with weights of its own, found model.tied true; expected model.tied false, or ` +
+      `model.head.method bp, under which the last block sees the true gradient.`,
+  };
+}
+
 /** The checks of `model`, in the order in which their faults are told. */
 export const MODEL_CHECKS: readonly ((config: Config) => Conflict | undefined)[] = [
   headsDivideDim,
   rotationFitsHeads,
   blocksFitLayers,
   blocksAreSound,
+  headHasItsOwnWeights,
 ];

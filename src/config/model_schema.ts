@@ -59,6 +59,7 @@ export type ModelConfig = {
   bias: boolean;
   norm_bias: boolean | null;
   tied: boolean;
+  head: { method: "bp" | "fa" | "dfa" | null };
   dropout: number;
   init: { name: "normal" | "truncated_normal" | "xavier_uniform"; std: number; scaled_residual: boolean };
   block: BlockConfig;
@@ -68,8 +69,8 @@ export type ModelConfig = {
 const OR_NULL = ", or null";
 const METHODS = ["bp", "fa", "dfa"] as const;
 const METHOD =
-  "How the error goes back through the matrices: their transposes (bp), fixed random ones (fa), or straight from the " +
-  "logits through fixed random ones (dfa).";
+  "How the error goes back through the matrices: their transposes (bp), fixed random ones in their place (fa), or for " +
+  "each straight from the logits through a fixed random one of its own (dfa).";
 const SCALE = "LayerScale: start of a learned factor for each number that the branch adds; null: none.";
 
 const attention = section({
@@ -80,7 +81,7 @@ const attention = section({
     "Element-wise activations divided by the number of visible keys, or its root.",
   ),
   bias: numberOr("auto", "learned").default("auto").describe(
-    "Added to the scores. auto is -ln(keys) for a sigmoid that is not divided, else nothing; learned starts there.",
+    "Added to the scores. auto is -ln(model.context) for a sigmoid that is not divided, else 0; learned starts there.",
   ),
   temperature: z.union([z.literal("learned"), numeric("", (n) => n)], { error: "learned, a number, or null" })
     .nullable().default(null).describe("Scores times e^temperature; learned starts at 0; null: none."),
@@ -170,6 +171,12 @@ export const model = section({
     "Biases in LayerNorm; null: as bias.",
   ),
   tied: flag().default(true).describe("The output head is the token embedding."),
+  head: section({
+    method: oneOfOrNull(...METHODS).default(null).describe(
+      "How the error of the logits goes back through the head: fa and dfa, which are one here and need tied: false, through " +
+        "a fixed random matrix; with bp beside fa in the blocks, the last block sees the true gradient. null: as the blocks.",
+    ),
+  }).prefault({}).describe("The output head."),
   dropout: fraction().default(0).describe("Probability of a zero on embedding, pattern and branches."),
   init: section({
     name: oneOf("normal", "truncated_normal", "xavier_uniform").default("normal").describe(

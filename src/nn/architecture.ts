@@ -6,7 +6,14 @@ import { UserError } from "../errors.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { ForwardHooks } from "./hooks.ts";
 
-/** How the error passes a linear layer on its way back (see `feedbackLinear`); weight gradients keep their form. */
+/**
+ * How an error goes back through a linear layer y = x W^T + b. In each, dW = dy^T x and db = the sum of dy.
+ * - bp: dx = dy W.
+ * - fa, feedback alignment: dx = dy B, B fixed and random, of W's shape. The head is a layer too (`model.head.method`).
+ * - dfa, direct feedback alignment: dx = e B with e = dL/dlogits and B [V, in], fixed and random; and for the matrices that write
+ *   into the residual stream (wo, mlp.proj) dy = e B' too, B' [V, out]. So no weight of a block sees the stream's gradient, which
+ *   goes on to norms, scales and embeddings alone.
+ */
 export type Method = "bp" | "fa" | "dfa";
 
 /** What normalises. */
@@ -58,7 +65,7 @@ export interface AttentionLayer {
   readonly activation: "softmax" | "softmax1" | "sigmoid" | "relu" | "relu2";
   /** Element-wise activations divided by the number of visible keys, or its root. */
   readonly divide: "none" | "n" | "sqrt_n";
-  /** Added to the scores. "auto": -ln(keys) for a sigmoid that is not divided, else nothing; "learned" starts there. */
+  /** Added to the scores. "auto": -ln(context) for a sigmoid that is not divided, else 0; "learned" starts there. */
   readonly bias: "auto" | "learned" | number;
   /** Scores times e^temperature; "learned" starts at 0. */
   readonly temperature: "learned" | number | null;
@@ -84,7 +91,7 @@ export interface AttentionLayer {
   readonly modifier: ModifierSource | UserModifier | null;
   /** Start of a learned factor for each number that the branch adds; null: none. */
   readonly layer_scale: number | null;
-  /** How the error passes wq, wk, wv and wo. */
+  /** How the error passes wq, wk, wv and wo: see {@link Method}. */
   readonly method: Method;
 }
 
@@ -96,7 +103,7 @@ export interface Mlp {
   readonly gated: boolean;
   /** Hidden width over dim. */
   readonly factor: number;
-  /** How the error passes its matrices. */
+  /** How the error passes its matrices: see {@link Method}. */
   readonly method: Method;
   /** Start of a learned factor for each number that the branch adds; null: none. */
   readonly layer_scale: number | null;
@@ -155,6 +162,8 @@ export interface Architecture {
   readonly norm_bias?: boolean | null;
   /** The head is the token embedding. */
   readonly tied: boolean;
+  /** How the error of the logits passes the head; null, the default: as in the first layer of a block that is not bp. */
+  readonly head?: { readonly method: Method | null };
   /** Probability of a zero on embedding, pattern and branches. */
   readonly dropout: number;
   /** How matrices start (see `decoderParameters`). */
@@ -207,6 +216,19 @@ export function blockOf({ block, blocks, norm, dropout }: Architecture, n: numbe
 /** All blocks of a model in turn. */
 export function blocksOf(architecture: Architecture): Block[] {
   return Array.from({ length: architecture.layers }, (_, n) => blockOf(architecture, n));
+}
+
+/** How the error of the logits passes the head: `head.method`, else the first method of a block that is not bp. */
+export function headMethod(
+  { head, block, blocks = [] }: Pick<Architecture, "head" | "block" | "blocks">,
+): Method {
+  if (head?.method) return head.method;
+  const described: readonly BlockChoices[] = blocks.length > 0 ? blocks : [{}];
+  const methods = described.flatMap(({ attention, mlp }) => [
+    attention?.method ?? block.attention?.method,
+    mlp?.method ?? block.mlp?.method,
+  ]);
+  return methods.find((method) => method !== undefined && method !== "bp") ?? "bp";
 }
 
 /** Whether anything in a model is dropped in training, so that a step needs a seed. */

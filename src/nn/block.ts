@@ -5,6 +5,7 @@ import { attentionValues } from "./attention_layer.ts";
 import { type Block, blockOf, type Method } from "./architecture.ts";
 import type { Forward } from "./forward.ts";
 import { mlpValues } from "./mlp.ts";
+import { matrixStd } from "./parameters.ts";
 
 /** What a branch needs to be added to the stream. */
 interface Branch {
@@ -25,11 +26,18 @@ function addBranch(n: number, block: Block, branch: Branch, x: Tensor, y: Tensor
   const { path, number, method } = branch;
   const name = `${path}.${branch.matrix}`;
   const hybrid = block.norm_order === "hybrid";
-  const apart = hybrid || branch.scaled || forward.drops(block.dropout!) || taps.wants(`${path}_out`) ||
+  const direct = method === "dfa";
+  const apart = hybrid || direct || branch.scaled || forward.drops(block.dropout!) ||
+    taps.wants(`${path}_out`) ||
     taps.wants(`${path}.proj`);
   // One kernel where nothing stands between the projection and the sum.
   if (!apart) return forward.project(name, y, { addend: x, method, residual: true });
   let out = taps.tap(`${path}.proj`, forward.project(name, y, { method, residual: true }));
+  if (direct) {
+    // In place of the stream's gradient, as if the head alone stood between this layer and the loss.
+    const { vocabulary, dim } = forward.architecture;
+    out = forward.direct(`${name} output`, out, matrixStd(forward.architecture, [vocabulary, dim]));
+  }
   out = forward.drop(out, block.dropout!);
   if (hybrid) out = forward.norm(block.norm!, `blocks.${n}.ln${number}_post`, out);
   if (branch.scaled) out = multiply(out, parameters[`blocks.${n}.ls${number}`]);

@@ -4,11 +4,11 @@ import { embedding } from "../../kernels/embedding/op.ts";
 import { linear } from "../../kernels/matmul/op.ts";
 import { reshape } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { type Architecture, blocksOf } from "./architecture.ts";
+import { type Architecture, blocksOf, headMethod } from "./architecture.ts";
 import { applyBlock } from "./block.ts";
-import { keepError } from "./feedback.ts";
+import { feedbackLinear, keepError } from "./feedback.ts";
 import { type Forward, forwardOf, type ForwardOptions } from "./forward.ts";
-import type { Parameters } from "./parameters.ts";
+import { matrixStd, type Parameters } from "./parameters.ts";
 import { addPositions, rotation } from "./positions.ts";
 
 export type { Architecture } from "./architecture.ts";
@@ -18,7 +18,10 @@ export { decoderParameters, type Parameter, parameterCount, type Parameters } fr
 /** Logits [B, T, V] of a residual stream x [B, T, D]: norm(x) W_head^T. */
 export function unembed({ architecture, parameters, taps, norm }: Forward, x: Tensor): Tensor {
   const head = parameters[architecture.tied ? "embed.weight" : "unembed.weight"];
-  return linear(taps.tap("final_norm", norm(architecture.norm, "final_norm", x)), head);
+  const normed = taps.tap("final_norm", norm(architecture.norm, "final_norm", x));
+  if (headMethod(architecture) === "bp") return linear(normed, head);
+  // Its own error is that of the logits: fa and dfa are one here.
+  return feedbackLinear(normed, head, { name: "unembed", std: matrixStd(architecture, head.shape) });
 }
 
 /**

@@ -7,18 +7,16 @@ import { apply, type Op, sizeOf, type Tensor } from "../graph/tensor.ts";
 
 /** Where the error of the output stands once the backward pass has met it. */
 export interface OutputError {
-  /** dL/dlogits, [N, V]. */
+  /** e = dL/dlogits, [N, V]. */
   error?: Tensor;
 }
 
-/** How the error gets past a linear layer. */
+/** A fixed random matrix that an error goes back through. */
 export interface Feedback {
-  /** A name: another one draws another matrix. */
+  /** Its name: another name draws another matrix. */
   readonly name: string;
-  /** Standard deviation of the matrix; that of the weight at its start keeps errors at their size. */
+  /** Its standard deviation; that of the weight it stands for keeps errors at their size. */
   readonly std: number;
-  /** With it the output's error comes straight here (dfa), without it the layer's own goes through (fa). */
-  readonly output?: OutputError;
 }
 
 interface FeedbackAttrs extends MatmulAttrs {
@@ -43,26 +41,18 @@ const feedbackOp: Op<FeedbackAttrs> = {
     const [x, weight] = node.inputs;
     const exact = matmulOp.vjp!(node, gradients, [false, ...wanted.slice(1)]);
     if (!wanted[0]) return exact;
-    const { output } = feedback;
-    if (output && !output.error) {
-      throw new Error(
-        `${feedback.name}: dfa needs the error of the logits, which this gradient does not pass.`,
-      );
-    }
-    const error = output?.error ?? gradients[0]!;
-    const dx = matmul(error, feedbackMatrix(feedback, [error.shape[1], weight.shape[1]]));
+    const dx = matmul(gradients[0]!, feedbackMatrix(feedback, weight.shape));
     return [reshape(dx, x.shape), ...exact.slice(1)];
   },
 };
 
 /**
- * A linear layer y = x W^T + bias + addend whose backward pass does not use W: with dy the error at y,
- * dW = dy^T x and dbias = the sum of dy as ever, but dx = dy B with a fixed random B of W's shape (feedback alignment,
- * Lillicrap et al. 2016), or dx = e B with e = dL/dlogits and B [V, in] (direct feedback alignment, Nøkland 2016).
+ * A linear layer y = x W^T + bias + addend with feedback alignment (Lillicrap et al. 2016): with dy the error at y,
+ * dW = dy^T x and dbias = the sum of dy as in backpropagation, but dx = dy B with a fixed random B in place of W.
  *
  * @param x [..., in]
- * @param weight [out, in]
- * @returns [..., out]
+ * @param weight W, [out, in]
+ * @returns y, [..., out]
  */
 export function feedbackLinear(
   x: Tensor,
@@ -75,6 +65,35 @@ export function feedbackLinear(
   const inputs = [rows, weight, ...(bias ? [bias] : []), ...(addend ? [addend] : [])];
   const attrs = { transA: false, transB: true, bias: !!bias, addend: !!addend, feedback };
   return reshape(apply(feedbackOp, inputs, attrs)[0], [...x.shape.slice(0, -1), weight.shape[0]]);
+}
+
+interface DirectAttrs extends ViewAttrs {
+  readonly feedback: Feedback;
+  readonly output: OutputError;
+}
+
+/** A view whose gradient is the output's error through a fixed random matrix, whatever comes back to it. */
+const directOp: Op<DirectAttrs> = {
+  ...(viewOp as Op<DirectAttrs>),
+  vjp(node) {
+    const { shape, feedback, output: { error } } = node.attrs as DirectAttrs;
+    if (!error) {
+      throw new Error(
+        `${feedback.name}: dfa needs the error of the logits, which this gradient does not pass.`,
+      );
+    }
+    return [reshape(matmul(error, feedbackMatrix(feedback, [error.shape[1], shape.at(-1)!])), shape)];
+  },
+};
+
+/**
+ * The same numbers with the gradient of direct feedback alignment (Nøkland 2016): dL/dx = e B, with e = dL/dlogits [N, V]
+ * and a fixed random B [V, D], in place of what the layers above send back.
+ *
+ * @param x [..., D], N rows in all
+ */
+export function directError(x: Tensor, feedback: Feedback, output: OutputError): Tensor {
+  return apply(directOp, [x], { offset: 0, shape: x.shape, feedback, output })[0];
 }
 
 /** A view that also keeps the gradient that passes it. */

@@ -5,7 +5,7 @@ import { dropout } from "../../kernels/random/op.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
 import type { Architecture, Method, Norm } from "./architecture.ts";
 import type { KeyCache } from "./cache.ts";
-import { feedbackLinear, type OutputError } from "./feedback.ts";
+import { directError, feedbackLinear, type OutputError } from "./feedback.ts";
 import { type HooksAtWork, hooksAtWork } from "./hooks.ts";
 import { matrixStd, type Parameters } from "./parameters.ts";
 
@@ -59,6 +59,8 @@ export interface Forward {
   norm(kind: Norm, name: string, x: Tensor): Tensor;
   /** x W^T + bias by the parameters under `name`. */
   project(name: string, x: Tensor, options?: ProjectOptions): Tensor;
+  /** The same numbers; their gradient comes straight from the logits (see `directError`). */
+  direct(name: string, x: Tensor, std: number): Tensor;
   /** Dropout with probability p, at a place of its own. */
   drop(x: Tensor, p: number): Tensor;
   /** Dropout of a pattern, which the attention kernel does itself. */
@@ -80,6 +82,7 @@ export function forwardOf(
   const output: OutputError = {};
   const hooks = hooksAtWork(architecture, ids, step);
   const drops = (p: number): boolean => seed !== undefined && p > 0;
+  const direct = (name: string, x: Tensor, std: number) => directError(x, { name, std }, output);
   return {
     architecture,
     parameters,
@@ -104,9 +107,12 @@ export function forwardOf(
       if (method === "bp") return scope(name, () => linear(x, weight, { bias, activation, addend }));
       if (activation) throw new Error(`${name}: a layer with feedback applies no activation.`);
       const std = matrixStd(architecture, weight.shape, residual);
-      const feedback = { name, std, output: method === "dfa" ? output : undefined };
-      return scope(name, () => feedbackLinear(x, weight, feedback, { bias, addend }));
+      if (method === "fa") {
+        return scope(name, () => feedbackLinear(x, weight, { name, std }, { bias, addend }));
+      }
+      return scope(name, () => linear(direct(name, x, std), weight, { bias, addend }));
     },
+    direct,
     drop: (x, p) => drops(p) ? dropout(x, seed!, { p, site: sites++ }) : x,
     patternDropout: (p) => drops(p) ? { p, site: sites++, seed: seed! } : undefined,
   };

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import type { Device } from "../device/device.ts";
 import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
+import { isMapping } from "../config/show.ts";
 import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
 import { fileError, UserError } from "../errors.ts";
 import { STEP_STATE } from "../nn/mod.ts";
@@ -154,6 +155,12 @@ async function readChecked(path: string, name: string, state: RunState): Promise
   return bytes;
 }
 
+/** A checkpoint's configuration. Before `model.head` was a key, the head always passed the exact error. */
+function savedConfig(text: string, place: string): Record<string, unknown> {
+  const { model, ...rest } = parseConfig(text, place);
+  return { ...rest, model: isMapping(model) ? { head: { method: "bp" }, ...model } : model };
+}
+
 /** Decodes the model that files describe, whatever their hashes. */
 export async function decodeModel(
   path: string,
@@ -161,7 +168,7 @@ export async function decodeModel(
 ): Promise<Model & { tensors: ReadonlyMap<string, TensorData> }> {
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   const place = join(path, "config.yaml");
-  const config = resolveConfig(parseConfig(text(files.config), place), { place, name: "checkpoint" });
+  const config = resolveConfig(savedConfig(text(files.config), place), { place, name: "checkpoint" });
   const { tensors } = decodeSafetensors(files.model, join(path, "model.safetensors"));
   return {
     ...await loadModel(config, readTokenizer(join(path, "tokenizer.json"), text(files.tokenizer))),

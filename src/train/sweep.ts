@@ -34,6 +34,12 @@ export interface SweepOutcome {
   readonly charted: number;
 }
 
+/** A configuration without the keys that came after the first sweeps, where they have their defaults: so ids stay. */
+function withoutYoungerKeys(config: Config): unknown {
+  const { head, ...model } = config.model;
+  return head.method === null ? { ...config, model } : config;
+}
+
 /**
  * The folder of a sweep, `<output.dir>/<name>-sweep-<id>`: the id is a hash of the resolved runs, so that the same
  * command finds the folder again and any other has another.
@@ -45,7 +51,7 @@ export interface SweepOutcome {
  * ```
  */
 export function sweepFolder({ name, runs }: Sweep): string {
-  const what = JSON.stringify(runs.map(({ name, config }) => [name, config]));
+  const what = JSON.stringify(runs.map(({ name, config }) => [name, withoutYoungerKeys(config)]));
   const id = sha256Hex(new TextEncoder().encode(what)).slice(0, 8);
   return join(runs[0].config.output.dir, `${name}-sweep-${id}`);
 }

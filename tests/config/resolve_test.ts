@@ -64,6 +64,7 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
       bias: false,
       norm_bias: null,
       tied: true,
+      head: { method: null },
       dropout: 0,
       init: { name: "normal", std: 0.02, scaled_residual: true },
       block: {
@@ -336,7 +337,7 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
     );
   };
   const schema = runJsonSchema() as Schema & { required?: string[] };
-  assert.equal(leaves(schema, configSchema.parse({ name: "a" }), ""), 95);
+  assert.equal(leaves(schema, configSchema.parse({ name: "a" }), ""), 96);
   assert.equal(schema.required, undefined);
   assert.equal(schema.properties?.train.properties?.steps.type, "integer");
 });

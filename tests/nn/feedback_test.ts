@@ -7,7 +7,13 @@ import { randomStream } from "../../kernels/random/threefry.ts";
 import { sumAll } from "../../kernels/reduce/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
-import { feedbackLinear, feedbackMatrix, keepError, type OutputError } from "../../src/nn/feedback.ts";
+import {
+  directError,
+  feedbackLinear,
+  feedbackMatrix,
+  keepError,
+  type OutputError,
+} from "../../src/nn/feedback.ts";
 import { evaluate, randomInput, relativeError, webgpuDevices } from "../kernels/harness.ts";
 
 /** y = x W^T + b + r, logits = y U^T: their values and gradients with feedback, and what they should be. */
@@ -24,8 +30,10 @@ function chain(method: "fa" | "dfa") {
   };
   const { x, W, b, r, U } = leaves;
   const output: OutputError = {};
-  const feedback = { name: `test ${method}`, std: 0.5, output: method === "dfa" ? output : undefined };
-  const y = feedbackLinear(x, W, feedback, { bias: b, addend: r });
+  const feedback = { name: `test ${method}`, std: 0.5 };
+  const y = method === "fa"
+    ? feedbackLinear(x, W, feedback, { bias: b, addend: r })
+    : linear(directError(x, feedback, output), W, { bias: b, addend: r });
   const logits = keepError(linear(y, U), output);
   const e = make("e", [6, 7]);
   const gradients = grad(sumAll(multiply(logits, e)), Object.values(leaves));
@@ -77,6 +85,6 @@ Deno.test("dfa without the error of the logits is refused", () => {
   const feeds: Record<string, Values> = {};
   const rng = randomStream(6, "feedback without logits");
   const [x, W] = [randomInput(rng, feeds, "x", [2, 3]), randomInput(rng, feeds, "W", [4, 3])];
-  const y = feedbackLinear(x, W, { name: "lonely", std: 1, output: {} });
+  const y = linear(directError(x, { name: "lonely", std: 1 }, {}), W);
   assert.throws(() => grad(sumAll(y), [x]), /lonely: dfa needs the error of the logits/);
 });

@@ -188,7 +188,8 @@ Deno.test("sigmoid attention is told in one line, and its records leave out what
 
 Deno.test("feedback alignment has its own signal and the true gradient, in the table and in charts of each", () =>
   inFolder(async (folder) => {
-    const args = ["tiny.yaml", "model.block.attention.method=fa", "--steps", "1", "--batches", "1"];
+    const keys = ["model.block.attention.method=fa", "model.tied=false"];
+    const args = ["tiny.yaml", ...keys, "--steps", "1", "--batches", "1"];
     const { stdout } = await analyses(folder, ...args);
     assert.match(stdout, /layer +head +method +entropy/);
     const records = recordsIn(`${folder}/runs/jacobian/tiny/jacobian.ndjson`);

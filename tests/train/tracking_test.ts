@@ -63,7 +63,7 @@ const MODELS: Record<string, Record<string, unknown>> = {
     positions: "rope",
     block: { norm_order: "hybrid", attention: { layer_scale: 0.5, qk_norm: "rmsnorm" } },
   },
-  "feedback alignment": { block: { attention: { method: "fa" }, mlp: { method: "dfa" } } },
+  "feedback alignment": { tied: false, block: { attention: { method: "fa" }, mlp: { method: "dfa" } } },
 };
 
 for (const [name, model] of Object.entries(MODELS)) {
