@@ -2,6 +2,7 @@
 // and no state of a loader is ever saved. Evaluation reads every token of a split once, in order.
 import { randomStream, shuffle } from "../../kernels/random/threefry.ts";
 import { suggestion, UserError } from "../errors.ts";
+import type { Numbers } from "./ids.ts";
 
 /** Target id of a position that counts for nothing. */
 export const IGNORE = 0xffffffff;
@@ -47,7 +48,7 @@ export interface TextSourceOptions {
   /** Fractions of the text, 0 for no such split: train comes first, then val, then test. */
   split: { val: number; test: number };
   /** Splits that are texts of their own; their fractions do not count. */
-  given?: { val?: Uint32Array; test?: Uint32Array };
+  given?: { val?: Numbers; test?: Numbers };
   /** "crops": uniformly random offsets; "windows": every window once an epoch, in random order. */
   sampling: "crops" | "windows";
 }
@@ -101,16 +102,30 @@ export function splitNamed<T>(splits: Readonly<Record<string, T>>, name: string)
   return splits[name];
 }
 
-function writeWindow(tokens: Uint32Array, start: number, context: number, into: Batch, row: number): void {
+function writeWindow(tokens: Numbers, start: number, context: number, into: Batch, row: number): void {
   into.ids.set(tokens.subarray(start, start + context), row * context);
   into.targets.set(tokens.subarray(start + 1, start + 1 + context), row * context);
 }
 
-/** What is cut into splits: tokens, samples of text or tokens, a text. */
-type Cut = Uint32Array | string | readonly (Uint32Array | string)[];
+/** What can be cut by order: tokens, samples, a text. */
+export interface Cuttable<T> {
+  /** How many there are to be cut. */
+  readonly length: number;
+  /** The parts between these places, ascending, and what is before the first and after the last. */
+  cut(places: readonly number[]): T[];
+}
+
+/** @internal A list that can be cut. */
+export const cuttable = <T extends { length: number; slice(from: number, to?: number): T }>(
+  list: T,
+  part: (from: number, to?: number) => T = (from, to) => list.slice(from, to),
+): Cuttable<T> => ({
+  length: list.length,
+  cut: (places) => [0, ...places].map((from, i) => part(from, places[i])),
+});
 
 /** Tokens, samples or a text cut by order into train, val and test; throws UserError at fractions out of range. */
-function cutSplits<T extends Cut>(all: T, { val, test }: TextSourceOptions["split"]): Record<string, T> {
+function cutSplits<T>(all: Cuttable<T>, { val, test }: TextSourceOptions["split"]): Record<string, T> {
   for (const [name, fraction] of Object.entries({ val, test })) {
     if (!(fraction >= 0 && fraction < 1)) {
       throw new UserError(
@@ -126,25 +141,17 @@ function cutSplits<T extends Cut>(all: T, { val, test }: TextSourceOptions["spli
     );
   }
   // The slack gives 91 where 100 (1 - 0.02 - 0.07) is a hair below 91 in floating point.
-  const boundary = (fraction: number) => {
-    const at = Math.floor(all.length * fraction + 1e-6);
-    // A character of two units goes to the later split.
-    return typeof all === "string" && all.codePointAt(at - 1)! > 0xffff ? at - 1 : at;
-  };
-  const trainEnd = boundary(1 - val - test);
-  const testStart = boundary(1 - test);
-  const part = (from: number, to?: number) => {
-    return (all instanceof Uint32Array ? all.subarray(from, to) : all.slice(from, to)) as T;
-  };
-  const splits: Record<string, T> = { train: part(0, trainEnd) };
-  if (val > 0) splits.val = part(trainEnd, testStart);
-  if (test > 0) splits.test = part(testStart);
+  const boundary = (fraction: number) => Math.floor(all.length * fraction + 1e-6);
+  const parts = all.cut([boundary(1 - val - test), boundary(1 - test)]);
+  const splits: Record<string, T> = { train: parts[0] };
+  if (val > 0) splits.val = parts[1];
+  if (test > 0) splits.test = parts[2];
   return splits;
 }
 
 /** @internal The splits of tokens, of samples or of a text: cut by order, or given apart. */
-export function splitsOf<T extends Cut>(
-  all: T,
+export function splitsOf<T>(
+  all: Cuttable<T>,
   { val, test }: TextSourceOptions["split"],
   given: { val?: T; test?: T } = {},
 ): Record<string, T> {
@@ -153,7 +160,7 @@ export function splitsOf<T extends Cut>(
   return { ...cut, ...Object.fromEntries(apart) };
 }
 
-function checkLengths(splits: Record<string, Uint32Array>, context: number): void {
+function checkLengths(splits: Record<string, Numbers>, context: number): void {
   for (const [name, { length }] of Object.entries(splits)) {
     if (length > context) continue;
     const remedy = name === "train"
@@ -228,10 +235,14 @@ export function drawnRows(
  * source.evaluation("val").count; // 1: windows at 0 and 8 of 10 tokens, in one batch
  * ```
  */
-export function textSource(ids: Uint32Array, options: TextSourceOptions): Source {
+export function textSource(ids: Numbers, options: TextSourceOptions): Source {
   checkSizes(options);
   const { context, batch, sampling } = options;
-  const splits = splitsOf(ids, options.split, options.given);
+  const splits = splitsOf<Numbers>(
+    cuttable(ids, (from, to) => ids.subarray(from, to)),
+    options.split,
+    options.given,
+  );
   checkLengths(splits, context);
   checkSampling(sampling);
   const { train } = splits;
@@ -258,6 +269,9 @@ export function textSource(ids: Uint32Array, options: TextSourceOptions): Source
   };
 }
 
+/** Ids below this are counted in a table. */
+const TABLED = 2 ** 24;
+
 /**
  * The entropy of the token frequencies, -sum_v p_v ln p_v in nats: the loss of the best model that ignores
  * context, the floor a trained model has to fall below.
@@ -273,9 +287,17 @@ export function textSource(ids: Uint32Array, options: TextSourceOptions): Source
  */
 export function unigramEntropy(ids: ArrayLike<number>): number {
   if (ids.length === 0) throw new RangeError("No tokens have no frequencies");
-  const counts = new Map<number, number>();
-  for (let i = 0; i < ids.length; i++) counts.set(ids[i], (counts.get(ids[i]) ?? 0) + 1);
+  let most = 0;
+  for (let i = 0; i < ids.length; i++) if (ids[i] > most) most = ids[i];
+  const counts: { [id: number]: number } = most < TABLED ? new Float64Array(most + 1) : {};
+  // In the order in which they first occur: the sum is the same to the last bit, whatever holds the counts.
+  const order: number[] = [];
+  for (let i = 0; i < ids.length; i++) {
+    const before = counts[ids[i]] ?? 0;
+    if (before === 0) order.push(ids[i]);
+    counts[ids[i]] = before + 1;
+  }
   let entropy = 0;
-  for (const count of counts.values()) entropy -= count / ids.length * Math.log(count / ids.length);
+  for (const id of order) entropy -= counts[id] / ids.length * Math.log(counts[id] / ids.length);
   return entropy;
 }

@@ -1,6 +1,8 @@
 // Learns the merges of byte-pair encoding from a text: again and again, the most frequent pair becomes one token.
-import { pairKey, piecesOf } from "./byte_bpe.ts";
+import { checkWellFormed, cutPieces, ownCopy, pairKey, piecesOf } from "./byte_bpe.ts";
 import { heapOf } from "./heap.ts";
+import { partsOf } from "./ids.ts";
+import type { TextPieces } from "./text_bytes.ts";
 
 /** A piece of the text as tokens, and how often it occurs. */
 interface Word {
@@ -16,9 +18,15 @@ interface Pair {
   readonly words: Set<number>;
 }
 
-function wordsOf(text: string): Word[] {
+function wordsOf(text: TextPieces): Word[] {
   const counts = new Map<string, number>();
-  for (const piece of piecesOf(text)) counts.set(piece, (counts.get(piece) ?? 0) + 1);
+  for (const part of partsOf(text, cutPieces)) {
+    checkWellFormed(part);
+    for (const piece of piecesOf(part)) {
+      const count = counts.get(piece);
+      counts.set(count === undefined ? ownCopy(piece) : piece, (count ?? 0) + 1);
+    }
+  }
   const utf8 = new TextEncoder();
   return Array.from(counts, ([piece, count]) => ({ ids: [...utf8.encode(piece)], count }));
 }
@@ -49,7 +57,7 @@ function precedes(a: Entry, b: Entry): boolean {
  * trainMerges("aaab aaab", 2); // [[97, 97], [256, 97]]: "aa", "aaa"
  * ```
  */
-export function trainMerges(text: string, count: number): [left: number, right: number][] {
+export function trainMerges(text: TextPieces, count: number): [left: number, right: number][] {
   const words = wordsOf(text);
   const pairs = new Map<number, Pair>();
   const heap = heapOf(precedes);

@@ -2,6 +2,7 @@
 // those trained on a corpus and most of Hugging Face's are this with different lists.
 import { UserError } from "../errors.ts";
 import { heapOf } from "./heap.ts";
+import { numberList } from "./ids.ts";
 
 /**
  * GPT-2's pre-tokenisation: no token is part of two pieces. White_Space as Unicode defines it, which `\s` of JavaScript
@@ -132,27 +133,15 @@ function joined(
   return piece.filter((id) => id >= 0);
 }
 
+const toUtf8 = new TextEncoder();
+const fromUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** A piece as a string of its own: V8's slices keep the whole text alive that they are cut from. */
+export const ownCopy = (piece: string): string => fromUtf8.decode(toUtf8.encode(piece));
+
 /** Pieces that are remembered, and how long they may be: words come again, and memory must not grow with a text. */
 const REMEMBERED = 65536;
 const REMEMBERED_LENGTH = 32;
-
-/** Numbers one after another, in memory that doubles. */
-function collector(size: number) {
-  let all = new Uint32Array(Math.max(16, size));
-  let length = 0;
-  return {
-    add(ids: ArrayLike<number>) {
-      while (length + ids.length > all.length) {
-        const larger = new Uint32Array(2 * all.length);
-        larger.set(all);
-        all = larger;
-      }
-      all.set(ids, length);
-      length += ids.length;
-    },
-    all: () => all.slice(0, length),
-  };
-}
 
 /** A text cut at its special tokens; these are the entries of odd index. */
 function sectionsOf(text: string, special: ReadonlyMap<string, number>): string[] {
@@ -168,25 +157,24 @@ export function byteCoder({ tokens, bytes, merges, special = new Map() }: ByteVo
   const ranks = new Map(merges.map(({ left, right }, rank) => [pairKey(left, right), rank]));
   const known = new Map<string, number[]>();
   const specialTexts = [...special.keys()];
-  const utf8 = new TextEncoder();
   const encodePiece = (piece: string): number[] => {
     const remembered = known.get(piece);
     if (remembered) return remembered;
-    const ids = joined(Array.from(utf8.encode(piece), (byte) => bytes[byte]), merges, ranks);
+    const ids = joined(Array.from(toUtf8.encode(piece), (byte) => bytes[byte]), merges, ranks);
     if (piece.length > REMEMBERED_LENGTH) return ids;
     if (known.size === REMEMBERED) known.clear();
-    known.set(piece, ids);
+    known.set(ownCopy(piece), ids);
     return ids;
   };
   return {
     encode(text) {
       checkWellFormed(text);
-      const found = collector(text.length >> 1);
+      const found = numberList(0xffffffff, text.length);
       sectionsOf(text, special).forEach((section, i) => {
-        if (i % 2 === 1) found.add([special.get(section)!]);
+        if (i % 2 === 1) found.push(special.get(section)!);
         else for (const piece of piecesOf(section)) found.add(encodePiece(piece));
       });
-      return found.all();
+      return found.all() as Uint32Array;
     },
     cut: (text) => cutPieces(text, specialTexts),
     decode: (ids) => decodeBytes(tokens, ids),

@@ -4,6 +4,7 @@ import { UserError } from "../errors.ts";
 import { trainMerges } from "./bpe_trainer.ts";
 import { byteCharacters, byteCoder, checkWellFormed, decodeBytes, mergedVocabulary } from "./byte_bpe.ts";
 import { cutCharacters } from "./char_tokenizer.ts";
+import { isEmptyText, type TextPieces } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 const BYTES = Array.from({ length: 256 }, (_, byte) => byte);
@@ -47,7 +48,7 @@ function fromPairs(pairs: readonly (readonly [number, number])[]): Tokenizer {
  * Byte-level byte-pair encoding trained on a text, over GPT-2's pre-tokenisation: ids 0 to 255 are the bytes, each
  * further one joins the two that stood side by side most often. The same text gives the same tokenizer.
  *
- * @param text the corpus
+ * @param text the corpus, or its pieces in order
  * @param options `size`: ids in all, at least 256; fewer where no pair is left that occurs twice
  * @throws UserError where the text is empty or has a lone surrogate
  *
@@ -58,9 +59,10 @@ function fromPairs(pairs: readonly (readonly [number, number])[]): Tokenizer {
  * tokenizer.decode(tokenizer.encode("the bat")); // "the bat"
  * ```
  */
-export function bpeTokenizer(text: string, { size }: { size: number }): Tokenizer {
-  if (text === "") throw new UserError("Text is empty; byte-pair encoding needs a text to be trained on.");
-  checkWellFormed(text);
+export function bpeTokenizer(text: TextPieces, { size }: { size: number }): Tokenizer {
+  if (isEmptyText(text)) {
+    throw new UserError("Text is empty; byte-pair encoding needs a text to be trained on.");
+  }
   return fromPairs(trainMerges(text, size - 256));
 }
 

@@ -1,5 +1,7 @@
 // One token a code point: the tokenizer of small corpora and synthetic tasks.
 import { UserError } from "../errors.ts";
+import { partsOf } from "./ids.ts";
+import type { TextPieces } from "./text_bytes.ts";
 import { checkedPolicy, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";
 
 /** `"é" (U+00E9)`: JSON quoting also shows controls and lone surrogates. */
@@ -74,8 +76,8 @@ function fromVocabulary(vocabulary: readonly string[], unknown: UnknownPolicy): 
  * Code points, not UTF-16 units: an emoji is one token. A lone surrogate is a code point of its own (U+D800
  * to U+DFFF) and survives encode, decode and the JSON file. Positions in errors count code points from 0.
  *
- * @param text the text whose characters make the vocabulary
- * @param options `unknown`: what an unknown character becomes, "error" unless told
+ * @param text the text whose characters make the vocabulary, or its pieces in order
+ * @param options `unknown`: what an unknown character becomes; default: "error"
  * @throws UserError where the text is empty; the tokenizer's `encode` at an unknown character with "error"
  *
  * @example
@@ -86,12 +88,21 @@ function fromVocabulary(vocabulary: readonly string[], unknown: UnknownPolicy): 
  * tokenizer.decode([1, 0]); // "he"
  * ```
  */
-export function charTokenizer(text: string, options: { unknown?: UnknownPolicy } = {}): Tokenizer {
-  const characters = [...new Set(text)];
+export function charTokenizer(text: TextPieces, options: { unknown?: UnknownPolicy } = {}): Tokenizer {
+  const seen = new Uint8Array(0x110000);
+  const codePoints: number[] = [];
+  for (const part of partsOf(text, cutCharacters)) {
+    for (let i = 0; i < part.length; i++) {
+      const codePoint = part.codePointAt(i)!;
+      if (codePoint > 0xffff) i++;
+      if (seen[codePoint] === 0) codePoints.push(codePoint);
+      seen[codePoint] = 1;
+    }
+  }
+  const characters = codePoints.sort((a, b) => a - b).map((codePoint) => String.fromCodePoint(codePoint));
   if (characters.length === 0) {
     throw new UserError("Text is empty; a tokenizer needs at least one character.");
   }
-  characters.sort((a, b) => a.codePointAt(0)! - b.codePointAt(0)!);
   return fromVocabulary(characters, options.unknown ?? "error");
 }
 

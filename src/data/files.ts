@@ -2,6 +2,7 @@
 // training.
 import { basename, dirname, join } from "node:path";
 import { nearest, UserError } from "../errors.ts";
+import { LONGEST_STRING, piecesOfText, stringOfText } from "./text_bytes.ts";
 
 /** One text file that was read. */
 export interface TextFile {
@@ -11,9 +12,38 @@ export interface TextFile {
   text: string;
 }
 
+/** One text file as the UTF-8 that it is, in a buffer with room for another byte behind it. */
+export interface FileBytes {
+  /** The path it was read from. */
+  path: string;
+  /** Its content without a byte order mark. */
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
 /** What went wrong, on one line. */
 export function oneLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").trim();
+}
+
+/** UTF-8 without the byte order mark that it may start with. */
+const withoutMark = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> =>
+  bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
+
+const notUtf8 = (place: string) =>
+  new UserError(`${place} is not UTF-8 text; expected a text file encoded as UTF-8.`);
+
+/** UTF-8 as one string; throws UserError where the bytes are not UTF-8, or no string can be as long. */
+export function stringOfBytes(bytes: Uint8Array<ArrayBuffer>, place: string): string {
+  let text: string | undefined;
+  try {
+    text = stringOfText([bytes]);
+  } catch {
+    throw notUtf8(place);
+  }
+  if (text !== undefined) return text;
+  throw new UserError(
+    `${place} has more than ${LONGEST_STRING} characters, the most of one string; expected fewer.`,
+  );
 }
 
 /**
@@ -21,14 +51,28 @@ export function oneLine(error: unknown): string {
  *
  * @param bytes the content of a file
  * @param place what the error calls it, a path
- * @throws UserError where the bytes are not UTF-8
+ * @throws UserError where the bytes are not UTF-8, or no string can be as long
  */
-export function decodeUtf8(bytes: Uint8Array, place: string): string {
+export const decodeUtf8 = (bytes: Uint8Array<ArrayBuffer>, place: string): string =>
+  stringOfBytes(withoutMark(bytes), place);
+
+/**
+ * UTF-8 that was checked, a byte order mark left out.
+ *
+ * @param bytes the content of a file
+ * @param place what the error calls it, a path
+ * @throws UserError where the bytes are not UTF-8, or nothing but white space
+ */
+export function checkedUtf8(bytes: Uint8Array<ArrayBuffer>, place: string): Uint8Array<ArrayBuffer> {
+  const text = withoutMark(bytes);
+  let isBlank = true;
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    for (const piece of piecesOfText([text])) isBlank &&= piece.trim() === "";
   } catch {
-    throw new UserError(`${place} is not UTF-8 text; expected a text file encoded as UTF-8.`);
+    throw notUtf8(place);
   }
+  if (isBlank) throw new UserError(`${place} is empty; expected a file with some text.`);
+  return text;
 }
 
 async function namesIn(folder: string): Promise<string[]> {
@@ -57,16 +101,32 @@ async function refusal(path: string, error: unknown): Promise<UserError> {
   return new UserError(`${path} cannot be read (${oneLine(error)}); expected a text file.`);
 }
 
-async function readFile(path: string): Promise<TextFile> {
-  let bytes: Uint8Array;
+/** All bytes of a file, and room for one more behind them in their buffer. */
+async function bytesOf(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  using file = await Deno.open(path);
+  let bytes = new Uint8Array((await file.stat()).size + 1);
+  let length = 0;
+  for (;;) {
+    // What is no regular file has no size.
+    if (length === bytes.length) {
+      const larger = new Uint8Array(Math.max(65536, 2 * bytes.length));
+      larger.set(bytes);
+      bytes = larger;
+    }
+    const count = await file.read(bytes.subarray(length));
+    if (count === null) return bytes.subarray(0, length);
+    length += count;
+  }
+}
+
+async function readFile(path: string): Promise<FileBytes> {
+  let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = await Deno.readFile(path);
+    bytes = await bytesOf(path);
   } catch (error) {
     throw await refusal(path, error);
   }
-  const text = decodeUtf8(bytes, path);
-  if (text.trim() === "") throw new UserError(`${path} is empty; expected a file with some text.`);
-  return { path, text };
+  return { path, bytes: checkedUtf8(bytes, path) };
 }
 
 async function expand(path: string): Promise<string[]> {
@@ -90,7 +150,7 @@ async function expand(path: string): Promise<string[]> {
  * @param paths files or folders, absolute or relative to the current directory
  * @returns one record a file
  * @throws UserError at a missing file (with the nearest name in its folder), one that cannot be read, an
- *   empty one, one that is not UTF-8, a folder without .txt files
+ *   empty one, one that is not UTF-8 or longer than any string, a folder without .txt files
  *
  * @example
  * ```ts
@@ -101,7 +161,12 @@ async function expand(path: string): Promise<string[]> {
  * ```
  */
 export async function readFiles(paths: readonly string[]): Promise<TextFile[]> {
-  const files: TextFile[] = [];
+  return (await readFileBytes(paths)).map(({ path, bytes }) => ({ path, text: stringOfBytes(bytes, path) }));
+}
+
+/** The same files as bytes, of which texts longer than any string are made. */
+export async function readFileBytes(paths: readonly string[]): Promise<FileBytes[]> {
+  const files: FileBytes[] = [];
   for (const path of paths) {
     for (const file of await expand(path)) files.push(await readFile(file));
   }

@@ -1,6 +1,6 @@
 // Which data a run reads, as one SHA-256: the same wherever the files lie, another where a character of them changes.
 import { createHash } from "node:crypto";
-import type { LoadedText } from "./corpora.ts";
+import type { LoadedBytes } from "./corpora.ts";
 import { drawSample, type Task } from "./synthetic.ts";
 
 /** Samples that tell one generator from another. */
@@ -9,13 +9,13 @@ const SAMPLES = 256;
 const sha256Of = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("hex");
 
 /**
- * The identity of texts: of the SHA-256 of each, and where they are cut into samples of the lengths of their files.
+ * The identity of texts: of the SHA-256 of each, and where they are cut into samples of the lengths of their files in bytes.
  * Names and paths are no part of it.
  *
  * @param texts the text, then those of the splits that have their own
  * @param cut whether `data.sample` cuts files into samples
  */
-export function textIdentity(texts: readonly (LoadedText | undefined)[], cut: boolean): string {
+export function textIdentity(texts: readonly (LoadedBytes | undefined)[], cut: boolean): string {
   return sha256Of(texts.map((text) => {
     return text ? [text.sha256, cut ? text.files.map(({ length }) => length) : []] : null;
   }));

@@ -1,5 +1,7 @@
 // Text that is token ids already, written as numbers: for a model whose tokenizer is not at hand.
 import { UserError } from "../errors.ts";
+import { partsOf } from "./ids.ts";
+import type { TextPieces } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /**
@@ -47,10 +49,17 @@ export function idsTokenizer(size: number): Tokenizer {
 }
 
 /** The tokenizer of ids that has room for those of some texts. */
-export function idsTokenizerOf(texts: readonly string[]): Tokenizer {
-  const { encode } = idsTokenizer(2 ** 32);
+export function idsTokenizerOf(texts: Iterable<TextPieces>): Tokenizer {
+  const { encode, cut } = idsTokenizer(2 ** 32);
   let most = 0;
-  for (const text of texts) encode(text).forEach((id) => most = Math.max(most, id));
+  for (const text of texts) {
+    let before = 0;
+    for (const part of partsOf(text, cut)) {
+      const ids = encode(part, before);
+      before += ids.length;
+      for (let i = 0; i < ids.length; i++) if (ids[i] > most) most = ids[i];
+    }
+  }
   return idsTokenizer(most + 1);
 }
 

@@ -1,13 +1,24 @@
 // From the section `data` of a configuration to batches: which text or task, which tokenizer, which source.
 import { suggestion, UserError } from "../errors.ts";
 import { type Source, splitsOf, textSource, type TextSourceOptions, unigramEntropy } from "./batches.ts";
-import { CATALOGUE, type LoadedText, loadText } from "./corpora.ts";
+import { CATALOGUE, loadBytes } from "./corpora.ts";
 import { taskIdentity, textIdentity } from "./identity.ts";
-import { joined, samplesOf, sampleSource } from "./sample_batches.ts";
+import { encodeTexts } from "./ids.ts";
+import { rowSource } from "./sample_batches.ts";
 import { type Task, taskTokenizer } from "./synthetic.ts";
 import { taskSource } from "./task_batches.ts";
 import { loadTasks } from "./task_files.ts";
 import { TASKS } from "./tasks.ts";
+import {
+  chained,
+  countSamples,
+  cutAtSamples,
+  cutAtUnits,
+  linesOfSample,
+  samplesOfText,
+  type TextBytes,
+  unitsOfText,
+} from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { makeTokenizer, type TokenizerOptions } from "./tokenizer_file.ts";
 
@@ -79,27 +90,30 @@ async function taskData(
 }
 
 /**
- * The texts of each split, its samples or one. They are cut before they are tokens: what a tokenizer learns from the train
- * split knows nothing of the others, and these are the same whatever the tokenizer. But ids are cut as tokens, not to cut
- * a number in two.
+ * The text of each split. They are cut before they are tokens: what a tokenizer learns from the train split knows nothing of
+ * the others, and these are the same whatever the tokenizer. But ids are cut as tokens, not to cut a number in two.
  */
 async function splitTexts(
   data: DataOptions,
   areIds: boolean,
-): Promise<{ texts: Record<string, readonly string[]>; sha256: string }> {
+): Promise<{ texts: Record<string, TextBytes>; sha256: string }> {
   const { cache, sample, split, split_files } = data;
-  const load = async (files: readonly string[]) => files.length > 0 ? await loadText({ files }) : undefined;
-  const main = await load(data.files) ?? await loadText({ source: data.source, cache });
+  const load = async (files: readonly string[]) => files.length > 0 ? await loadBytes({ files }) : undefined;
+  const main = await load(data.files) ?? await loadBytes({ source: data.source, cache });
   const [val, test] = [await load(split_files.val), await load(split_files.test)];
   const sha256 = textIdentity([main, val, test], sample !== null);
+  const given = { val: val?.files, test: test?.files };
+  const text = main.files;
   if (sample !== null) {
-    const samples = (text: LoadedText) => samplesOf(text.files, sample);
-    const given = { val: val && samples(val), test: test && samples(test) };
-    return { texts: splitsOf(samples(main), split, given), sha256 };
+    const lines = linesOfSample(sample);
+    const samples = {
+      length: countSamples(text, lines),
+      cut: (at: readonly number[]) => cutAtSamples(text, lines, at),
+    };
+    return { texts: splitsOf<TextBytes>(samples, split, given), sha256 };
   }
-  const uncut = { val: 0, test: 0 };
-  const texts = splitsOf(main.text, areIds ? uncut : split, { val: val?.text, test: test?.text });
-  return { texts: mapped(texts, (text) => [text]), sha256 };
+  const units = { length: unitsOfText(text), cut: (at: readonly number[]) => cutAtUnits(text, at) };
+  return { texts: splitsOf<TextBytes>(units, areIds ? { val: 0, test: 0 } : split, given), sha256 };
 }
 
 const mapped = <T, U>(record: Readonly<Record<string, T>>, change: (value: T) => U): Record<string, U> =>
@@ -114,18 +128,24 @@ async function textData(
   const areIds = wanted.kind === "ids" || given?.kind === "ids";
   const { texts, sha256 } = await splitTexts(data, areIds);
   identified?.(sha256);
-  const { train, ...others } = texts;
-  const tokenizer = given ?? await makeTokenizer(wanted, train, Object.values(others).flat());
-  const { train: own, val, test } = mapped(texts, (all) => all.map((text) => tokenizer.encode(text)));
+  const lines = data.sample === null ? undefined : linesOfSample(data.sample);
+  const { train, ...others } = mapped(texts, (text) => samplesOfText(text, lines));
+  const tokenizer = given ?? await makeTokenizer(wanted, train, chained(Object.values(others)));
+  const ids = mapped(texts, (text) => {
+    const capacity = {
+      // A token has a byte or more, but for what a normaliser writes out.
+      ids: text.reduce((sum, { length }) => sum + length, 0),
+      texts: lines === undefined ? 1 : countSamples(text, lines),
+    };
+    return encodeTexts(tokenizer, samplesOfText(text, lines), capacity);
+  });
   const options = { ...sizes, sampling: data.sampling };
-  const source = data.sample === null
-    ? textSource(own[0], {
-      ...options,
-      split: areIds ? data.split : { val: 0, test: 0 },
-      given: { val: val?.[0], test: test?.[0] },
-    })
-    : sampleSource(own, { ...options, split: { val: 0, test: 0 }, given: { val, test } });
-  return { tokenizer, source, unigramNats: unigramEntropy(joined(own)), sha256 };
+  const source = lines !== undefined ? rowSource(ids, options) : textSource(ids.train.ids, {
+    ...options,
+    split: areIds ? data.split : { val: 0, test: 0 },
+    given: { val: ids.val?.ids, test: ids.test?.ids },
+  });
+  return { tokenizer, source, unigramNats: unigramEntropy(ids.train.ids), sha256 };
 }
 
 /**

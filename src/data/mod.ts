@@ -1,5 +1,7 @@
 // The door of the data room: text in (tokenizers, corpora, files, synthetic tasks), batches out.
 export type { Tokenizer, TokenizerFile, TokenizerKind, UnknownPolicy } from "./tokenizer.ts";
+export type { TextPieces } from "./text_bytes.ts";
+export type { Numbers } from "./ids.ts";
 export { charTokenizer } from "./char_tokenizer.ts";
 export { bpeTokenizer, byteTokenizer, gpt2Pairs, gpt2Tokenizer } from "./byte_tokenizers.ts";
 export { trainMerges } from "./bpe_trainer.ts";

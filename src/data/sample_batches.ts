@@ -1,11 +1,14 @@
 // Ragged text: samples of unequal length (files, lines, n lines), one a row, padded right under a target mask.
 import { UserError } from "../errors.ts";
+import { joinIds, numberList, type Numbers, type SampleIds } from "./ids.ts";
+import { linesOfSample, samplesOfPieces } from "./text_bytes.ts";
 import {
   type Batch,
   blankBatch,
   checkSampling,
   checkSizes,
   checkStep,
+  cuttable,
   drawnRows,
   evaluationOf,
   type Source,
@@ -16,7 +19,8 @@ import {
 
 /**
  * Files as samples: whole files ("file"), lines ("line") or so many lines ("4 lines"), each with the newline it ends in.
- * A sample is of one file; the last one of a file may have fewer lines.
+ * A sample is of one file; the last one of a file may have fewer lines. The CR of CR LF is no part of a line; whole files
+ * keep it.
  *
  * @throws UserError where `unit` is none of these
  *
@@ -27,47 +31,31 @@ import {
  * ```
  */
 export function samplesOf(files: readonly string[], unit: string): string[] {
-  if (unit === "file") return [...files];
-  const match = /^(?:line|([1-9]\d*) lines)$/.exec(unit);
-  if (!match) throw new UserError(`data.sample: expected file, line or "n lines", found "${unit}".`);
-  const count = Number(match[1] ?? 1);
-  return files.flatMap((file) => {
-    const lines = file.match(/[^\n]*\n|[^\n]+$/g) ?? [];
-    const samples: string[] = [];
-    for (let i = 0; i < lines.length; i += count) samples.push(lines.slice(i, i + count).join(""));
-    return samples;
-  });
+  const lines = linesOfSample(unit);
+  if (lines === Infinity) return [...files];
+  return files.flatMap((file) => [...samplesOfPieces([file], lines)].map((parts) => parts.join("")));
 }
 
 /** Samples one after another, and the rows that they are cut into: where each starts and how many targets it has. */
 interface Rows {
-  readonly tokens: Uint32Array;
-  readonly starts: number[];
-  readonly counts: number[];
+  readonly tokens: Numbers;
+  readonly starts: Numbers;
+  readonly counts: Numbers;
 }
 
-/** @internal Samples one after another. */
-export function joined(samples: readonly Uint32Array[]): Uint32Array {
-  const tokens = new Uint32Array(samples.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const sample of samples) {
-    tokens.set(sample, at);
-    at += sample.length;
+function rowsOf({ ids: tokens, ends }: SampleIds, context: number): Rows {
+  let rows = 0;
+  for (let i = 0, start = 0; i < ends.length; start = ends[i++]) {
+    rows += Math.ceil(Math.max(0, ends[i] - start - 1) / context);
   }
-  return tokens;
-}
-
-function rowsOf(samples: readonly Uint32Array[], context: number): Rows {
-  const [starts, counts]: [number[], number[]] = [[], []];
-  let at = 0;
-  for (const sample of samples) {
-    for (let from = 0; from < sample.length - 1; from += context) {
-      starts.push(at + from);
-      counts.push(Math.min(context, sample.length - 1 - from));
+  const [starts, counts] = [numberList(tokens.length, rows), numberList(context, rows)];
+  for (let i = 0, start = 0; i < ends.length; start = ends[i++]) {
+    for (let from = start; from < ends[i] - 1; from += context) {
+      starts.push(from);
+      counts.push(Math.min(context, ends[i] - 1 - from));
     }
-    at += sample.length;
   }
-  return { tokens: joined(samples), starts, counts };
+  return { tokens, starts: starts.all(), counts: counts.all() };
 }
 
 /** The padding is the row's last token again: any id would do, for nothing looks ahead. */
@@ -113,16 +101,27 @@ export function sampleSource(
     given?: { val?: readonly Uint32Array[]; test?: readonly Uint32Array[] };
   },
 ): Source {
+  const cut = splitsOf<readonly Uint32Array[]>(cuttable(samples), options.split, options.given);
+  return rowSource(
+    Object.fromEntries(Object.entries(cut).map(([name, own]) => [name, joinIds(own)])),
+    options,
+  );
+}
+
+/** @internal The batches that `sampleSource` makes, of splits whose samples lie one after another. */
+export function rowSource(
+  samples: Readonly<Record<string, SampleIds>>,
+  options: Omit<TextSourceOptions, "given" | "split">,
+): Source {
   checkSizes(options);
   checkSampling(options.sampling);
   const { context, batch } = options;
-  const cut = splitsOf(samples, options.split, options.given);
   const splits = Object.fromEntries(
-    Object.entries(cut).map(([name, own]) => {
+    Object.entries(samples).map(([name, own]) => {
       const rows = rowsOf(own, context);
       if (rows.starts.length > 0) return [name, rows];
       throw new UserError(
-        `${name} split has ${own.length} samples, none of two tokens or more; use more text or another data.split.`,
+        `${name} split has ${own.ends.length} samples, none of two tokens or more; use more text or another data.split.`,
       );
     }),
   );

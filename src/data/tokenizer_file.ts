@@ -4,8 +4,10 @@ import { bpeTokenizer, bpeTokenizerOf, byteTokenizer, gpt2Tokenizer } from "./by
 import { charTokenizer, charTokenizerOf } from "./char_tokenizer.ts";
 import { croppedTokenizerOf, cropTokenizer } from "./crop_tokenizer.ts";
 import { decodeUtf8, oneLine } from "./files.ts";
+import { partsOf } from "./ids.ts";
 import { idsTokenizerFromJSON, idsTokenizerOf } from "./ids_tokenizer.ts";
 import { huggingfaceTokenizer, huggingfaceTokenizerOf } from "./huggingface_tokenizer.ts";
+import { chained, piecesOfAll, type TextPieces } from "./text_bytes.ts";
 import type { Tokenizer, TokenizerKind, UnknownPolicy } from "./tokenizer.ts";
 
 const READERS: Readonly<Record<TokenizerKind, (file: Readonly<Record<string, unknown>>) => Tokenizer>> = {
@@ -75,7 +77,7 @@ export interface TokenizerOptions {
 
 /** Reads a tokenizer.json of Hugging Face's (or of a checkpoint); throws UserError with its path where it is none. */
 async function readTokenizer(path: string): Promise<Tokenizer> {
-  let bytes: Uint8Array;
+  let bytes: Uint8Array<ArrayBuffer>;
   try {
     bytes = await Deno.readFile(path);
   } catch (error) {
@@ -100,7 +102,7 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
  * characters, ids and `crop` take in what any text has, so that every split can be encoded.
  *
  * @param options the section `tokenizer`
- * @param train the texts of the train split
+ * @param train the texts of the train split, each whole or in pieces
  * @param others those of the other splits
  * @throws UserError where there is no text to be learnt from, or a tokenizer.json cannot be read or is none
  *
@@ -113,16 +115,16 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
  */
 export async function makeTokenizer(
   options: TokenizerOptions,
-  train: readonly string[],
-  others: readonly string[] = [],
+  train: Iterable<TextPieces>,
+  others: Iterable<TextPieces> = [],
 ): Promise<Tokenizer> {
   const { kind, unknown, size, file, crop } = options;
-  const all = [...train, ...others];
-  if (kind === "char") return charTokenizer(all.join(""), { unknown });
+  const all = chained([train, others]);
+  if (kind === "char") return charTokenizer(piecesOfAll(all), { unknown });
   const whole = kind === "byte"
     ? byteTokenizer()
     : kind === "bpe"
-    ? bpeTokenizer(train.join(""), { size })
+    ? bpeTokenizer(piecesOfAll(train), { size })
     : kind === "gpt2"
     ? gpt2Tokenizer()
     : kind === "ids"
@@ -130,6 +132,8 @@ export async function makeTokenizer(
     : await readTokenizer(file ?? "tokenizer.json");
   if (!crop) return whole;
   const used = new Set<number>();
-  for (const text of all) whole.encode(text).forEach((id) => used.add(id));
+  for (const text of all) {
+    for (const part of partsOf(text, whole.cut)) for (const id of whole.encode(part)) used.add(id);
+  }
   return cropTokenizer(whole, used, { unknown });
 }

@@ -33,11 +33,11 @@ function rows(source: Source, split: string): [ids: number[], targets: number[]]
   ).filter(([ids]) => ids.length > 0);
 }
 
-Deno.test("files become samples by file, line and n lines, each with its newline, and together the files again", () => {
+Deno.test("files become samples by file, line and n lines, each with its newline and without the CR of CR LF", () => {
   const files = ["a\nb\n\nc", "d\r\ne\n"];
   assert.deepEqual(samplesOf(files, "file"), files);
-  assert.deepEqual(samplesOf(files, "line"), ["a\n", "b\n", "\n", "c", "d\r\n", "e\n"]);
-  assert.deepEqual(samplesOf(files, "3 lines"), ["a\nb\n\n", "c", "d\r\ne\n"]);
+  assert.deepEqual(samplesOf(files, "line"), ["a\n", "b\n", "\n", "c", "d\n", "e\n"]);
+  assert.deepEqual(samplesOf(files, "3 lines"), ["a\nb\n\n", "c", "d\ne\n"]);
   assert.throws(
     () => samplesOf(files, "lines"),
     /^UserError: data\.sample: expected file, line or "n lines"/,

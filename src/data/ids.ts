@@ -1,0 +1,115 @@
+// Token ids of long texts: in the narrowest of 1, 2 and 4 bytes, encoded part by part.
+import { UserError } from "../errors.ts";
+import { LONGEST_STRING, type TextPieces } from "./text_bytes.ts";
+import type { Tokenizer } from "./tokenizer.ts";
+
+/** Whole numbers from 0 on, token ids or places, in as few bytes as the largest of them needs. */
+export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
+
+/** Numbers one after another. */
+export interface NumberList {
+  /** How many there are. */
+  readonly length: number;
+  /** Appends one. */
+  push(number: number): void;
+  /** Appends all of these. */
+  add(numbers: ArrayLike<number>): void;
+  /** All of them, without a copy. */
+  all(): Numbers;
+}
+
+/** A list of numbers up to `most`. Of the memory for `capacity` of them only what is written to becomes resident. */
+export function numberList(most: number, capacity: number): NumberList {
+  const Narrow = most <= 0xff
+    ? Uint8Array
+    : most <= 0xffff
+    ? Uint16Array
+    : most <= 0xffffffff
+    ? Uint32Array
+    : Float64Array;
+  let all: Numbers = new Narrow(Math.max(16, capacity));
+  let length = 0;
+  const grow = (needed: number) => {
+    if (needed <= all.length) return;
+    const larger = new Narrow(Math.max(needed, 2 * all.length));
+    larger.set(all);
+    all = larger;
+  };
+  return {
+    get length() {
+      return length;
+    },
+    push(number) {
+      grow(length + 1);
+      all[length++] = number;
+    },
+    add(numbers) {
+      grow(length + numbers.length);
+      all.set(numbers, length);
+      length += numbers.length;
+    },
+    all: () => all.subarray(0, length),
+  };
+}
+
+/** Units of a part: encoding has a cost a call, and memory in proportion to its text. */
+const PART = 2 ** 16;
+
+/**
+ * A text in parts of which each can be encoded alone, as `cut` of its tokenizer says; a string, and the pieces of a
+ * tokenizer without `cut`, are one part.
+ */
+export function* partsOf(text: TextPieces, cut?: (text: string) => number): Generator<string> {
+  if (typeof text === "string") return yield text;
+  let held = "";
+  let wanted = PART;
+  for (const piece of text) {
+    if (held.length + piece.length > LONGEST_STRING) {
+      throw new UserError(
+        `Text has ${LONGEST_STRING} characters or more that its tokenizer cannot encode in parts; expected fewer.`,
+      );
+    }
+    held += piece;
+    if (!cut || held.length < wanted) continue;
+    const at = cut(held);
+    // Where there is no place to cut, looking for one again and again would take quadratic time.
+    wanted = at > 0 ? PART : 2 * held.length;
+    if (at === 0) continue;
+    yield held.slice(0, at);
+    held = held.slice(at);
+  }
+  if (held !== "") yield held;
+}
+
+/** Samples one after another: their ids, and where each of them ends. */
+export interface SampleIds {
+  readonly ids: Numbers;
+  readonly ends: Numbers;
+}
+
+/** The ids of texts, part by part. */
+export function encodeTexts(
+  tokenizer: Tokenizer,
+  texts: Iterable<TextPieces>,
+  capacity: { ids: number; texts: number },
+): SampleIds {
+  const ids = numberList(tokenizer.size - 1, capacity.ids);
+  const ends = numberList(capacity.ids, capacity.texts);
+  for (const text of texts) {
+    const start = ids.length;
+    for (const part of partsOf(text, tokenizer.cut)) ids.add(tokenizer.encode(part, ids.length - start));
+    ends.push(ids.length);
+  }
+  return { ids: ids.all(), ends: ends.all() };
+}
+
+/** Samples of ids one after another. */
+export function joinIds(samples: readonly ArrayLike<number>[]): SampleIds {
+  const length = samples.reduce((sum, sample) => sum + sample.length, 0);
+  const [ids, ends] = [numberList(0xffffffff, length), numberList(length, samples.length)];
+  for (const sample of samples) {
+    ids.add(sample);
+    ends.push(ids.length);
+  }
+  return { ids: ids.all(), ends: ends.all() };
+}

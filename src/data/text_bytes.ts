@@ -1,0 +1,194 @@
+// Long texts: bytes of UTF-8 that become strings piece by piece, so that neither memory nor V8's longest string bounds
+// how long they are.
+import { UserError } from "../errors.ts";
+
+/** A text as UTF-8: the bytes of its files in order, or of what a split has of each. */
+export type TextBytes = readonly Uint8Array<ArrayBuffer>[];
+
+/** A text, whole or in pieces that together are the text; pieces can be iterated again. */
+export type TextPieces = string | Iterable<string>;
+
+/** UTF-16 units of the longest string that V8 makes. */
+export const LONGEST_STRING = 2 ** 29 - 24;
+
+/** Whether a text has no character. */
+export function isEmptyText(text: TextPieces): boolean {
+  for (const piece of text) if (piece !== "") return false;
+  return true;
+}
+
+/** Lists one after another, as often as they are iterated. */
+export function chained<T>(lists: Iterable<Iterable<T>>): Iterable<T> {
+  return {
+    *[Symbol.iterator]() {
+      for (const list of lists) yield* list;
+    },
+  };
+}
+
+/** The pieces of texts one after another, as of one text. */
+export const piecesOfAll = (texts: Iterable<TextPieces>): Iterable<string> => ({
+  *[Symbol.iterator]() {
+    for (const text of texts) {
+      if (typeof text === "string") yield text;
+      else yield* text;
+    }
+  },
+});
+
+/** Bytes of a piece: large enough for its overhead not to count, small beside any text that matters. */
+const PIECE_BYTES = 2 ** 18;
+const [NEWLINE, RETURN] = [0x0a, 0x0d];
+
+/** Where the piece from `at` on ends: after a newline where it has one, and within neither a character nor CR LF. */
+function pieceEnd(bytes: Uint8Array, at: number): number {
+  let end = at + PIECE_BYTES;
+  if (end >= bytes.length) return bytes.length;
+  const newline = bytes.subarray(at, end).lastIndexOf(NEWLINE);
+  if (newline >= 0) return at + newline + 1;
+  for (let i = 0; i < 3 && (bytes[end] & 0xc0) === 0x80; i++) end--;
+  return bytes[end - 1] === RETURN ? end - 1 : end;
+}
+
+/** The whole text as one string, or undefined where none can be as long; throws TypeError at what is no UTF-8. */
+export function stringOfText(text: TextBytes): string | undefined {
+  let whole = "";
+  for (const piece of piecesOfText(text)) {
+    if (whole.length + piece.length > LONGEST_STRING) return undefined;
+    whole += piece;
+  }
+  return whole;
+}
+
+/** The pieces of a text, as often as they are iterated; throws TypeError at what is no UTF-8. */
+export function piecesOfText(text: TextBytes): Iterable<string> {
+  return {
+    *[Symbol.iterator]() {
+      const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+      for (const bytes of text) {
+        for (let at = 0, end; at < bytes.length; at = end) {
+          end = pieceEnd(bytes, at);
+          yield utf8.decode(bytes.subarray(at, end));
+        }
+      }
+    },
+  };
+}
+
+/** UTF-16 units of the character that starts with this byte, 0 where none starts. */
+const unitsAt = (byte: number): number => (byte & 0xc0) === 0x80 ? 0 : byte < 0xf0 ? 1 : 2;
+
+/** The length of a text in UTF-16 units, as that of a string. */
+export function unitsOfText(text: TextBytes): number {
+  let units = 0;
+  for (const bytes of text) for (let i = 0; i < bytes.length; i++) units += unitsAt(bytes[i]);
+  return units;
+}
+
+/** Cuts a text at byte offsets of its parts, ascending: what is before the first, between each two, after the last. */
+function cutAt(text: TextBytes, places: readonly { part: number; at: number }[]): TextBytes[] {
+  const ends = [...places, { part: text.length, at: 0 }];
+  let [part, at] = [0, 0];
+  return ends.map((end) => {
+    const cut: Uint8Array<ArrayBuffer>[] = [];
+    for (; part < end.part; part++, at = 0) cut.push(text[part].subarray(at));
+    if (end.at > at) cut.push(text[part].subarray(at, end.at));
+    at = end.at;
+    return cut.filter(({ length }) => length > 0);
+  });
+}
+
+/** Cuts a text at UTF-16 units, ascending; a character of two units that is cut goes to the later part. */
+export function cutAtUnits(text: TextBytes, units: readonly number[]): TextBytes[] {
+  const places: { part: number; at: number }[] = [];
+  let passed = 0;
+  for (let part = 0; part < text.length && places.length < units.length; part++) {
+    const bytes = text[part];
+    for (let at = 0; at < bytes.length && places.length < units.length; at++) {
+      const own = unitsAt(bytes[at]);
+      while (own > 0 && places.length < units.length && passed + own > units[places.length]) {
+        places.push({ part, at });
+      }
+      passed += own;
+    }
+  }
+  while (places.length < units.length) places.push({ part: text.length, at: 0 });
+  return cutAt(text, places);
+}
+
+/**
+ * Lines of a sample, Infinity for whole files.
+ *
+ * @throws UserError where `unit` is none of "file", "line", "n lines"
+ */
+export function linesOfSample(unit: string): number {
+  if (unit === "file") return Infinity;
+  const match = /^(?:line|([1-9]\d*) lines)$/.exec(unit);
+  if (match) return Number(match[1] ?? 1);
+  throw new UserError(`data.sample: expected file, line or "n lines", found "${unit}".`);
+}
+
+/** Samples of `lines` lines that a text has, a file's last one counted whole. */
+export function countSamples(text: TextBytes, lines: number): number {
+  let samples = 0;
+  for (const bytes of text) {
+    let newlines = bytes[bytes.length - 1] === NEWLINE ? 0 : 1;
+    for (let i = 0; i < bytes.length; i++) if (bytes[i] === NEWLINE) newlines++;
+    samples += lines === Infinity ? 1 : Math.ceil(newlines / lines);
+  }
+  return samples;
+}
+
+/** Cuts a text before samples, ascending numbers from 0. */
+export function cutAtSamples(text: TextBytes, lines: number, samples: readonly number[]): TextBytes[] {
+  const places: { part: number; at: number }[] = [];
+  let passed = 0;
+  const pass = (part: number, at: number) => {
+    while (places.length < samples.length && passed === samples[places.length]) places.push({ part, at });
+    passed++;
+  };
+  text.forEach((bytes, part) => {
+    pass(part, 0);
+    let newlines = 0;
+    for (let at = 0; lines < Infinity && at < bytes.length - 1; at++) {
+      if (bytes[at] === NEWLINE && ++newlines % lines === 0) pass(part, at + 1);
+    }
+  });
+  while (places.length < samples.length) places.push({ part: text.length, at: 0 });
+  return cutAt(text, places);
+}
+
+/**
+ * The samples of the pieces of a file, each in the parts that it comes in: `lines` lines with the newlines they end in,
+ * the last one of fewer. The CR of CR LF is no part of a line.
+ */
+export function* samplesOfPieces(pieces: Iterable<string>, lines: number): Generator<string[]> {
+  let parts: string[] = [];
+  let newlines = 0;
+  for (const piece of pieces) {
+    const plain = piece.replaceAll("\r\n", "\n");
+    let from = 0;
+    for (let end = plain.indexOf("\n") + 1; end > 0; end = plain.indexOf("\n", end) + 1) {
+      if (++newlines % lines !== 0) continue;
+      parts.push(plain.slice(from, end));
+      yield parts;
+      [parts, from] = [[], end];
+    }
+    if (from < plain.length) parts.push(plain.slice(from));
+  }
+  if (parts.length > 0) yield parts;
+}
+
+/** The samples of a text, as often as they are iterated; where `lines` is undefined the one sample is the whole text. */
+export function samplesOfText(text: TextBytes, lines: number | undefined): Iterable<Iterable<string>> {
+  if (lines === undefined) return [piecesOfText(text)];
+  return {
+    *[Symbol.iterator]() {
+      for (const bytes of text) {
+        const pieces = piecesOfText([bytes]);
+        if (lines === Infinity) yield pieces;
+        else yield* samplesOfPieces(pieces, lines);
+      }
+    },
+  };
+}
