@@ -43,5 +43,6 @@ export * from "./src/chart/mod.ts";
 // Scripts
 export * from "./src/command.ts";
 export * from "./src/errors.ts";
+export type { UserCode } from "./src/user_code.ts";
 export { exportsOf } from "./src/user_file.ts";
 export { VERSION } from "./src/version.ts";

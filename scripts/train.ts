@@ -2,6 +2,8 @@
 import {
   type Arguments,
   ClosedPipe,
+  codeLine,
+  codeNamed,
   type Command,
   exportsHooks,
   findModifier,
@@ -30,6 +32,7 @@ import {
   textOutput,
   train,
   type Trained,
+  trustCode,
   UserError,
 } from "../mod.ts";
 
@@ -72,7 +75,13 @@ const command: Command = {
     resume: { type: "string", value: "RUN", help: "go on with a run from its last checkpoint" },
     "accept-changes": {
       type: "boolean",
-      help: "with --resume: go on although the data has changed, and log a warning",
+      help: "with --resume: go on although data or code has changed, and log a warning",
+    },
+    trust: {
+      type: "string",
+      multiple: true,
+      value: "FILE",
+      help: "let checkpoints that name this file of code run it as it is now; alone, trains nothing",
     },
   },
   examples: [
@@ -226,6 +235,30 @@ async function asked({ positionals, values, flags }: Arguments): Promise<Sweep |
   return await loadSweep(base ?? name ?? "default", overrides, { ablate: flags.ablate });
 }
 
+/** Trusts the files given, and says so. */
+async function trustGiven(files: readonly string[]): Promise<void> {
+  const added = await trustCode(files, "trust");
+  for (const code of added) console.error(`trusted: ${codeLine(code)}`);
+  for (const file of files) {
+    if (!added.some((code) => code.file === file)) console.error(`${file}: trusted before.`);
+  }
+}
+
+/** Remembers the code that runs to be made name, so that their checkpoints are loaded; a disk that refuses ends no training. */
+async function remember({ runs }: Sweep): Promise<void> {
+  const files = [...new Set(runs.flatMap(({ config }) => codeNamed(config)))];
+  try {
+    for (const code of await trustCode(files, "named")) console.error(`trusted: ${codeLine(code)}`);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    console.error(
+      `${error.message.replace(/\.?$/, ".")} ${
+        files.join(", ")
+      } will not be remembered: checkpoints need --trust.`,
+    );
+  }
+}
+
 /** Refuses what means nothing where no run is made, or none goes on. */
 function checkIdle({ values, flags }: Arguments): void {
   if (flags["accept-changes"] && values.resume === undefined) {
@@ -246,6 +279,10 @@ await runCommand(command, async (args) => {
   const { values, flags } = args;
   const dryRun = flags["dry-run"] ?? false;
   checkIdle(args);
+  const { trust = [] } = args.lists!;
+  await trustGiven(trust);
+  const alone = trust.length > 0 && args.positionals.length === 0 && Object.keys(flags).length === 0;
+  if (alone && Object.values(values).every((value) => value === undefined)) return 0;
   const sweep = await asked(args);
   if (sweep && (flags.jobs || sweep.swept && dryRun)) {
     const { write, flush } = textOutput();
@@ -254,6 +291,7 @@ await runCommand(command, async (args) => {
     flush();
     return 0;
   }
+  if (sweep && !dryRun) await remember(sweep);
   const stop = interruptSignal();
   const toStdout = values.ndjson === "-";
   const say = toStdout ? console.error : console.log;

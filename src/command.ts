@@ -1,6 +1,6 @@
 // What every script does: read its arguments, end with the right exit code, and tell a user's mistake in one line.
 import { parseArgs } from "node:util";
-import { nearest, suggestion, UserError } from "./errors.ts";
+import { nearest, suggestion, UserCodeError, UserError } from "./errors.ts";
 import { ClosedPipe, writeStdout } from "./track/log_file.ts";
 import { VERSION } from "./version.ts";
 
@@ -217,8 +217,8 @@ export function oneOf<Word extends string>(name: string, text: string, words: re
 
 /**
  * Runs a script: parses its arguments, prints --help, and exits with what `main` returns. A `UserError` is one line on
- * stderr and exit code 2, and so is a permission that was not given, with the flag that gives it; a closed pipe ends
- * quietly; a bug keeps its stack.
+ * stderr and exit code 2, and so is a permission that was not given, with the flag that gives it. What a user's
+ * own code throws is that line and its stack. A closed pipe ends quietly; a bug keeps its stack.
  */
 export async function runCommand(
   command: Command,
@@ -234,8 +234,10 @@ export async function runCommand(
   } catch (error) {
     if (error instanceof ClosedPipe || error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
     const refused = error instanceof Deno.errors.NotCapable;
-    if (!(error instanceof UserError) && !refused) throw error;
+    const thrown = error instanceof UserCodeError;
+    if (!(error instanceof UserError) && !refused && !thrown) throw error;
     console.error(`${command.name}: ${error.message.replace(/\s*\n\s*/g, " ")}`);
+    if (thrown) console.error(error.cause instanceof Error ? error.cause.stack : error.cause);
     Deno.exit(2);
   }
 }

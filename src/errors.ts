@@ -6,6 +6,40 @@ export class UserError extends Error {
   override name = "UserError";
 }
 
+/** What a user's own code threw: the message says in one line where, the cause keeps its stack. */
+export class UserCodeError extends Error {
+  /** `UserCodeError`. */
+  override name = "UserCodeError";
+}
+
+/**
+ * Calls code of the user's, a hook or a task.
+ *
+ * @param place what is called: `mine.ts: freeze at step 3`
+ * @throws {UserError} with the place before it, where heed refused what the code asked of it
+ * @throws {UserCodeError} where the code threw anything else
+ *
+ * @example
+ * ```ts
+ * import { callUser } from "./errors.ts";
+ * callUser("mine.ts: freeze at step 3", () => ["embed.*"]); // ["embed.*"]
+ * ```
+ */
+export function callUser<T>(place: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw thrownBy(place, error);
+  }
+}
+
+/** What to throw for what code of the user's threw (see `callUser`). */
+export function thrownBy(place: string, cause: unknown): Error {
+  if (cause instanceof UserError) return new UserError(`${place}: ${cause.message}`);
+  const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
+  return new UserCodeError(`${place} threw ${reason.split("\n")[0]}`, { cause });
+}
+
 /** Levenshtein distance with transpositions of neighbours (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   const rows = Array.from({ length: a.length + 1 }, (_, i) => [i, ...new Array<number>(b.length).fill(0)]);

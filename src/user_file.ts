@@ -1,12 +1,31 @@
-// TypeScript files of a user's: hooks, modifiers, implementations.
+// TypeScript files of a user's: hooks, modifiers, tasks, implementations of attention. All of them are imported here.
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { UserError } from "./errors.ts";
+import { show } from "./config/show.ts";
+import { thrownBy, UserError } from "./errors.ts";
+import { readCode, type UserCode } from "./user_code.ts";
+
+/** The code of the files that this process has imported, by URL: it is what runs, whatever the files become. */
+const imported = new Map<string, UserCode>();
+
+const urlOf = (file: string): string => pathToFileURL(resolve(file)).href;
+
+/** The code of a file as this process imported it; undefined where it has not. */
+export function importedCode(file: string): UserCode | undefined {
+  return imported.get(urlOf(file));
+}
+
+/** Whether an import failed before a line of the module ran: a file that is not there, a syntax error. */
+function failedToLoad(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return error instanceof SyntaxError || code === "ERR_MODULE_NOT_FOUND";
+}
 
 /**
  * Imports a user's TypeScript file.
  *
  * @throws {UserError} with the place `what` where it is not there or does not load
+ * @throws {UserCodeError} where it throws as it is loaded
  *
  * @example
  * ```ts
@@ -16,11 +35,26 @@ import { UserError } from "./errors.ts";
  * ```
  */
 export async function exportsOf(file: string, what: string): Promise<Record<string, unknown>> {
+  const url = urlOf(file);
+  const refused = (reason: string) => new UserError(`${what}: ${file} cannot be loaded: ${reason}`);
   try {
-    await Deno.stat(file);
-    return await import(pathToFileURL(resolve(file)).href);
+    // Read before it runs, and once: the module is not imported again when the file changes.
+    const code = imported.get(url) ?? await readCode(file);
+    const exports = await import(url);
+    imported.set(url, code);
+    return exports;
   } catch (error) {
-    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new UserError(`${what}: ${file} cannot be loaded: ${reason}`);
+    if (error instanceof UserError) throw refused(error.message.replace(`${file}: `, ""));
+    if (failedToLoad(error)) throw refused((error as Error).message.split("\n")[0]);
+    throw thrownBy(`${what}: ${file}`, error);
   }
+}
+
+/** What a user's code gave, in a few words for a message. */
+export function describe(value: unknown): string {
+  if (value instanceof Promise) return "a promise";
+  if (typeof value === "function") return "a function";
+  if (typeof value === "bigint") return `${value}n`;
+  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
+  return show(value);
 }

@@ -65,11 +65,14 @@ interface Counted {
   readonly failed: number;
 }
 
+/** Tests remember trusted files here, not in the home of whoever runs them. */
+const dataHome = await Deno.makeTempDir({ prefix: "heed-data-" });
+
 /** Runs some tests in a process of their own; what they print goes to `show`. */
 async function run(tests: readonly string[], show: (text: string) => void): Promise<Counted> {
   const process = new Deno.Command(Deno.execPath(), {
     args: ["test", "--allow-all", "--no-check", ...tests],
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", XDG_DATA_HOME: dataHome },
     stdout: "piped",
   }).spawn();
   let tail = "";
@@ -99,5 +102,6 @@ const results = await Promise.all(
 );
 print(held);
 const sum = (of: (result: Counted) => number) => results.reduce((total, result) => total + of(result), 0);
+await Deno.remove(dataHome, { recursive: true });
 console.log(`${sum(({ passed }) => passed)} passed, ${sum(({ failed }) => failed)} failed`);
 Deno.exit(results.find(({ code }) => code !== 0)?.code ?? 0);

@@ -43,6 +43,14 @@ export async function findModifier(file: string): Promise<ModifierSource> {
   throw new UserError(`--hooks: expected ${file} to export one score modifier, found ${names}.`);
 }
 
+/** The architecture without the modifiers that its blocks name by file. */
+export function withoutModifiers(architecture: Architecture): Architecture {
+  const without = (block: BlockChoices): BlockChoices =>
+    block.attention?.modifier ? { ...block, attention: { ...block.attention, modifier: null } } : block;
+  const blocks = architecture.blocks?.map(without);
+  return { ...architecture, block: without(architecture.block), ...(blocks ? { blocks } : {}) };
+}
+
 async function loaded(block: BlockChoices): Promise<BlockChoices> {
   const source = block.attention?.modifier;
   if (!source || "modifier" in source) return block;

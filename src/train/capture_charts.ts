@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { heatMap } from "../chart/mod.ts";
 import type { Tokenizer } from "../data/mod.ts";
-import { loadCheckpoint } from "./checkpoint.ts";
+import { loadTokenizer } from "./checkpoint.ts";
 import type { RunFolder } from "./run_folder.ts";
 import { type DecodedSafetensors, decodeSafetensors } from "./safetensors.ts";
 
@@ -74,6 +74,6 @@ export async function captureCharts(run: RunFolder): Promise<Record<string, stri
   const step = (await captured(folder)).at(-1);
   if (step === undefined) return {};
   const path = join(folder, `${step}.safetensors`);
-  const { tokenizer } = await loadCheckpoint(run.path);
+  const tokenizer = await loadTokenizer(run.path);
   return mapsOf(decodeSafetensors(await Deno.readFile(path), path), tokenizer, step);
 }

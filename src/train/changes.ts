@@ -3,9 +3,10 @@ import type { Config } from "../config/mod.ts";
 import { UserError } from "../errors.ts";
 import type { WarningRecord } from "../track/records.ts";
 import type { Checkpoint, RunState } from "./checkpoint.ts";
+import type { CodeFile } from "./trust.ts";
 
 /** The fields of state.json that seal what a run reads. */
-export type Inputs = Pick<RunState, "data">;
+export type Inputs = Pick<RunState, "data" | "code">;
 
 /** How one of them is compared. */
 interface Compared {
@@ -38,6 +39,17 @@ const COMPARED: readonly Compared[] = [
       was === undefined || is === undefined || was === is
         ? undefined
         : `${dataKeys(config)}: the data has changed, its SHA-256 is ${short(is)} and was ${short(was)}`,
+  },
+  {
+    code: "code_changed",
+    differs: ({ code: sealed = [] }, { code = [] }) => {
+      const before = ({ file }: CodeFile) => sealed.find((own) => own.file === file)?.sha256;
+      const changed = code.find((own) => (before(own) ?? own.sha256) !== own.sha256);
+      return changed &&
+        `${changed.file}: the code has changed, its SHA-256 is ${short(changed.sha256)} and was ${
+          short(before(changed)!)
+        }`;
+    },
   },
 ];
 

@@ -1,7 +1,7 @@
 // Checkpoints: everything a run needs to go on, or a model to be used, in files that prove themselves.
 import { join } from "node:path";
 import type { Device } from "../device/device.ts";
-import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
+import { type Config, dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { isMapping } from "../config/show.ts";
 import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
 import { fileError, UserError } from "../errors.ts";
@@ -12,6 +12,7 @@ import { type Layout, readParameters, STATES, writeParameters } from "./paramete
 import { resolveRun } from "./resolve_run.ts";
 import { type RunFolder, sha256Hex, writeCheckpoint } from "./run_folder.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorData, toFloat32 } from "./safetensors.ts";
+import { checkCode, type CodeFile } from "./trust.ts";
 
 /** The best evaluation so far. */
 export interface Best {
@@ -39,6 +40,8 @@ export interface RunState {
   readonly data?: string;
   /** Device the numbers were made on. */
   readonly device: string;
+  /** The user's files that it ran, with their hashes; absent where it ran none, and in older checkpoints. */
+  readonly code?: readonly CodeFile[];
   /** SHA-256 of the other files. */
   readonly files: Readonly<Record<string, string>>;
 }
@@ -88,7 +91,7 @@ export async function saveCheckpoint(
   device: Device,
   run: RunFolder,
   model: Model,
-  state: Omit<RunState, "files" | "device">,
+  state: Omit<RunState, "files" | "device" | "code">,
 ): Promise<string> {
   const tensors = async (name: string, prefix: string, { slots }: Pick<Layout, "slots">) => {
     const parameters = await readParameters(device, { slots }, name);
@@ -107,7 +110,7 @@ export async function saveCheckpoint(
     ),
     "optimizer.safetensors": encodeSafetensors(Object.fromEntries(optimizer)),
     ...descriptionFiles(model),
-  }, { ...state, device: device.adapter });
+  }, { ...state, device: device.adapter, ...(model.code ? { code: model.code } : {}) });
   await writeCheckpoint(run, state.step, files);
   return hashes["model.safetensors"];
 }
@@ -161,19 +164,23 @@ function savedConfig(text: string, place: string): Record<string, unknown> {
   return { ...rest, model: isMapping(model) ? { head: { method: "bp" }, ...model } : model };
 }
 
-/** Decodes the model that files describe, whatever their hashes. */
-export async function decodeModel(
+/** What the files of a checkpoint hold. */
+interface Decoded {
+  readonly config: Config;
+  readonly tokenizer: Tokenizer;
+  readonly tensors: ReadonlyMap<string, TensorData>;
+}
+
+/** Decodes the files of a checkpoint, whatever their hashes; no code that the configuration names is run. */
+export function decodeFiles(
   path: string,
   files: { config: Uint8Array; tokenizer: Uint8Array; model: Uint8Array },
-): Promise<Model & { tensors: ReadonlyMap<string, TensorData> }> {
+): Decoded {
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   const place = join(path, "config.yaml");
   const config = resolveConfig(savedConfig(text(files.config), place), { place, name: "checkpoint" });
   const { tensors } = decodeSafetensors(files.model, join(path, "model.safetensors"));
-  return {
-    ...await loadModel(config, readTokenizer(join(path, "tokenizer.json"), text(files.tokenizer))),
-    tensors,
-  };
+  return { config, tokenizer: readTokenizer(join(path, "tokenizer.json"), text(files.tokenizer)), tensors };
 }
 
 /** The tokenizer of a file's text; its UserError names the place. */
@@ -197,10 +204,14 @@ export function tokenizerAt(place: string, file: unknown): Tokenizer {
 }
 
 /**
- * Loads a checkpoint: a checkpoint folder, or a run's last.
+ * Loads a checkpoint: a checkpoint folder, or a run's last. The code that its configuration names (hooks, tasks, modifiers) is
+ * run where the user has trusted it: where a training was given the same content, `train --trust` was, or this process has
+ * imported it before.
  *
  * @param path a checkpoint folder, a run folder, `runs/latest` or the name of a run
- * @throws {UserError} where there is none, a file is damaged, or its hash is not the recorded one
+ * @param options `acceptChanges`: trusted code may be another than the checkpoint was made with
+ * @throws {UserError} where there is none, a file is damaged, its hash is not the recorded one, or its code is not trusted,
+ * changed or missing
  *
  * @example
  * ```ts
@@ -209,16 +220,34 @@ export function tokenizerAt(place: string, file: unknown): Tokenizer {
  * console.log(state.step, parameters);
  * ```
  */
-export async function loadCheckpoint(path: string): Promise<Checkpoint> {
-  const { checkpoint } = await resolveRun(path);
-  if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
-  const state = await readState(checkpoint);
+export async function loadCheckpoint(
+  path: string,
+  { acceptChanges }: { acceptChanges?: boolean } = {},
+): Promise<Checkpoint> {
+  const { checkpoint, state } = await stateOf(path);
   const [config, tokenizer, model] = await Promise.all(
     ["config.yaml", "tokenizer.json", "model.safetensors"].map((name) =>
       readChecked(checkpoint, name, state)
     ),
   );
-  return { ...await decodeModel(checkpoint, { config, tokenizer, model }), path: checkpoint, state };
+  const decoded = decodeFiles(checkpoint, { config, tokenizer, model });
+  await checkCode(checkpoint, decoded.config, state.code, acceptChanges);
+  const loaded = await loadModel(decoded.config, decoded.tokenizer);
+  return { ...loaded, tensors: decoded.tensors, path: checkpoint, state };
+}
+
+/** The folder and the state of the checkpoint that a path names. */
+async function stateOf(path: string): Promise<{ checkpoint: string; state: RunState }> {
+  const { checkpoint } = await resolveRun(path);
+  if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
+  return { checkpoint, state: await readState(checkpoint) };
+}
+
+/** The tokenizer of a run's last checkpoint; no code of the user's is run. */
+export async function loadTokenizer(path: string): Promise<Tokenizer> {
+  const { checkpoint, state } = await stateOf(path);
+  const bytes = await readChecked(checkpoint, "tokenizer.json", state);
+  return readTokenizer(join(checkpoint, "tokenizer.json"), new TextDecoder().decode(bytes));
 }
 
 /** Tensors of a file as a device takes them: float32, whatever they were stored as. */

@@ -10,10 +10,12 @@ import {
   loadModifiers,
   parameterCount,
 } from "../nn/mod.ts";
+import { withoutModifiers } from "../nn/user_modifier.ts";
 import { checkFreeze } from "./freeze.ts";
 import { forwardHooks, type LoadedHooks, loadHooks } from "./hooks.ts";
 import { flat, type Layout, layout, parameterViews } from "./parameters.ts";
 import type { TensorData } from "./safetensors.ts";
+import { type CodeFile, codeFiles } from "./trust.ts";
 
 /** A model with its tokenizer: what a checkpoint holds. */
 export interface Model {
@@ -29,6 +31,8 @@ export interface Model {
   readonly parameters: number;
   /** What a user's own file does to it and to its training. */
   readonly hooks?: LoadedHooks;
+  /** The user's files that it runs, with their hashes; absent where it runs none. */
+  readonly code?: readonly CodeFile[];
 }
 
 /** A model and its data. */
@@ -63,7 +67,17 @@ export function modelOf(
 export async function loadModel(config: Config, tokenizer: Tokenizer): Promise<Model> {
   const hooks = await loadHooks(config);
   const architecture = await loadModifiers(architectureOf(config.model, tokenizer.size));
-  return { ...modelOf(config, tokenizer, { ...architecture, hooks: forwardHooks(hooks) }), hooks };
+  const code = await codeFiles(config);
+  return {
+    ...modelOf(config, tokenizer, { ...architecture, hooks: forwardHooks(hooks) }),
+    hooks,
+    ...(code.length ? { code } : {}),
+  };
+}
+
+/** The same without the user's files, none of which is run: what they add to the model is not there. */
+export function modelWithoutCode(config: Config, tokenizer: Tokenizer): Model {
+  return modelOf(config, tokenizer, withoutModifiers(architectureOf(config.model, tokenizer.size)));
 }
 
 /** The model as generation needs it: its parameters are those on the device. */

@@ -92,6 +92,7 @@ export {
   type Trained,
   type TrainOptions,
 } from "./train.ts";
+export { type CodeFile, codeLine, codeNamed, type NamedCode, trustCode } from "./trust.ts";
 export { type Check, verifyCheckpoint } from "./verify.ts";
 export {
   checkComparable,

@@ -37,7 +37,7 @@ export interface TrainOptions {
   readonly announce?: (lines: readonly string[]) => void;
   /** Ends after the announcement. */
   readonly dryRun?: boolean;
-  /** A run goes on although what it reads (its data) has changed, and its log has a warning. */
+  /** A run goes on although its data or code has changed, and its log has a warning. */
   readonly acceptChanges?: boolean;
 }
 
@@ -289,7 +289,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
  * stopped.
  *
  * @param path a run's folder, `runs/latest`, or a run's name
- * @throws {UserError} where there is no such run, it has no checkpoint, a file of it is damaged, it has ended, its data has
+ * @throws {UserError} where there is no such run, it has no checkpoint, a file of it is damaged, it has ended, its data or code has
  * changed (and `acceptChanges` is not set), or another process is writing it
  *
  * @example
@@ -305,13 +305,15 @@ export async function resume(path: string, options: TrainOptions = {}): Promise<
   const { run: folder, checkpoint: last } = await resolveRun(path);
   if (!folder || !last) throw new UserError(`${path}: there is no checkpoint to go on from.`);
   using _ = options.dryRun ? undefined : await lockFolder(folder.path, WRITING);
-  const checkpoint = await loadCheckpoint(last);
+  // Whether trusted code is another than the run began with is compared below.
+  const checkpoint = await loadCheckpoint(last, { acceptChanges: true });
   const { step } = checkpoint.state;
   const logged = await loggedAt(folder, step);
   if (step > checkpoint.config.train.steps) throw new UserError(`${last}: step ${step} is past train.steps.`);
-  const warnings: WarningRecord[] = [];
+  const { acceptChanges: accepted = false } = options;
+  const warnings = acceptChanges(checkpoint, { code: checkpoint.code }, accepted);
   const experiment = await prepare(checkpoint.config, checkpoint.tokenizer, (data) => {
-    warnings.push(...acceptChanges(checkpoint, { data }, options.acceptChanges ?? false));
+    warnings.push(...acceptChanges(checkpoint, { data }, accepted));
   });
   return await start(experiment, options, { ...logged, checkpoint, folder, warnings });
 }

@@ -7,12 +7,13 @@ import { type Tokenizer, UNKNOWN } from "../data/tokenizer.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { changesOf } from "./changes.ts";
-import { decodeModel, putModel, readPart, readState, type RunState } from "./checkpoint.ts";
+import { decodeFiles, putModel, readPart, readState, type RunState } from "./checkpoint.ts";
 import { evaluator } from "./evaluate.ts";
-import { type Model, prepare } from "./experiment.ts";
+import { type Model, modelWithoutCode, prepare } from "./experiment.ts";
 import { logitsGraph } from "./programs.ts";
 import { sha256Hex } from "./run_folder.ts";
 import type { TensorData } from "./safetensors.ts";
+import { codeStandings } from "./trust.ts";
 
 /** One question and its answer. */
 export interface Check {
@@ -22,9 +23,19 @@ export interface Check {
   readonly passed: boolean;
   /** What was found, in a few words. */
   readonly detail: string;
+  /** It was not asked, for it needs code that is never run here; `passed` is true then. */
+  readonly skipped?: true;
 }
 
 type Loaded = Model & { tensors: ReadonlyMap<string, TensorData> };
+
+/** What a model's own code decides. */
+interface NeedsCode {
+  /** Its logits: hooks or modifiers. */
+  readonly logits: boolean;
+  /** Its loss, which needs its samples too: tasks. */
+  readonly loss: boolean;
+}
 
 const FILES = ["model.safetensors", "optimizer.safetensors", "config.yaml", "tokenizer.json"];
 
@@ -55,17 +66,37 @@ async function load(path: string): Promise<Loaded> {
   const [config, tokenizer, model] = await Promise.all(
     ["config.yaml", "tokenizer.json", "model.safetensors"].map((name) => readPart(path, name)),
   );
-  return decodeModel(path, { config, tokenizer, model });
+  const decoded = decodeFiles(path, { config, tokenizer, model });
+  return { ...modelWithoutCode(decoded.config, decoded.tokenizer), tensors: decoded.tensors };
 }
 
-/**
- * Positions of each of two rows whose logits are compared: the last, which see all others, as many as the device has room
- * for. A hook may look at all logits.
- */
-function positionsCompared(device: Device, { architecture: { context, vocabulary, hooks } }: Loaded): number {
-  return hooks
-    ? context
-    : Math.min(context, Math.max(1, Math.floor(positionsFitting(device, vocabulary) / 2)));
+function needsCode({ config: { hooks, data, model } }: Loaded): NeedsCode {
+  const modified = [model.block, ...model.blocks ?? []].some((block) => block.attention.modifier !== null);
+  const logits = hooks.file !== null || modified;
+  return { logits, loss: logits || data.files.length === 0 && data.tasks !== null };
+}
+
+/** The user's files that a checkpoint names: whether they are those that it was made with. They are not run. */
+async function codeChecks({ config }: Loaded, { code: sealed }: RunState): Promise<Check[]> {
+  const standings = await codeStandings(config, sealed);
+  return await Promise.all(standings.map(({ file, code, sealed }) =>
+    check(`code ${file}`, () => {
+      demand(
+        code !== undefined,
+        `not run; it is missing, expected SHA-256 ${sealed ?? "(none is recorded)"}`,
+      );
+      demand(
+        sealed === undefined || sealed === code!.sha256,
+        `not run; SHA-256 is ${code!.sha256}, state.json says ${sealed}`,
+      );
+      return `not run; SHA-256 ${code!.sha256.slice(0, 16)}${sealed ? "" : ", state.json has none of it"}`;
+    })
+  ));
+}
+
+/** Positions of each of two rows whose logits are compared: the last, which see all others, as many as the device has room for. */
+function positionsCompared(device: Device, { architecture: { context, vocabulary } }: Loaded): number {
+  return Math.min(context, Math.max(1, Math.floor(positionsFitting(device, vocabulary) / 2)));
 }
 
 /** Logits of some ids; the parameters go to the device first. */
@@ -119,17 +150,27 @@ function tokensLost(tokenizer: Tokenizer): number {
 function comparisons(path: string, first: Loaded, second: Loaded): Promise<Check>[] {
   return [
     check("parameters", () => {
-      for (const { name } of first.layout.slots) {
+      for (const { name, shape } of first.layout.slots) {
         const [a, b] = [first.tensors.get(name), second.tensors.get(name)];
         demand(!!a && !!b, `tensor ${name} is missing`);
+        demand(
+          a!.shape.join() === shape.join(),
+          `tensor ${name} is [${a!.shape.join(", ")}], the configuration's model has [${shape.join(", ")}]`,
+        );
         demand(sameBits(a!.data, b!.data), `tensor ${name} differs between two loads`);
       }
-      const stored = [...first.tensors.values()].reduce((sum, { data }) => sum + data.length, 0);
+      const isTable = (name: string) =>
+        needsCode(first).logits && /^blocks\.\d+\.attn\.modifier\./.test(name);
+      const count = (of: (name: string) => boolean) =>
+        [...first.tensors].reduce((sum, [name, { data }]) => of(name) ? sum + data.length : sum, 0);
+      const stored = count((name) => !isTable(name));
       demand(
         stored === first.parameters,
         `${stored} values, the configuration's model has ${first.parameters}`,
       );
-      return `${first.parameters.toLocaleString("en")} values, the same bytes twice`;
+      const tables = count(isTable);
+      const besides = tables > 0 ? `; ${tables} more in tables of modifiers, which their code describes` : "";
+      return `${first.parameters.toLocaleString("en")} values, the same bytes twice${besides}`;
     }),
     check("configuration", () => {
       const text = dumpConfig(first.config);
@@ -196,9 +237,15 @@ function reproduction(device: Device, path: string, model: Loaded, state: RunSta
   });
 }
 
+const NOT_RUN = "not checked: it needs code that is not run here";
+
+const skippedChecks = (...names: string[]): Check[] =>
+  names.map((name) => ({ name, passed: true, detail: NOT_RUN, skipped: true }));
+
 /**
  * Checks a checkpoint: its hashes, that it loads twice with the same parameters, configuration, tokenizer and logits,
- * and that the recorded validation loss comes out again to 1e-6.
+ * and that the recorded validation loss comes out again to 1e-6. Code that its configuration names (hooks, tasks, modifiers)
+ * is never run: its hash is compared, and what needs it is skipped.
  *
  * @param path a checkpoint's folder
  * @param openDevice opens a device for its configuration; called only where the files can be decoded
@@ -231,16 +278,19 @@ export async function verifyCheckpoint(
   );
   if (!loaded) return checks;
   const [first, second] = loaded;
-  checks.push(...await Promise.all(comparisons(path, first, second)));
+  checks.push(...await codeChecks(first, state), ...await Promise.all(comparisons(path, first, second)));
+  const needs = needsCode(first);
+  if (needs.logits) {
+    return [
+      ...checks,
+      ...skippedChecks("logits on fixed input", "logits on random input", "validation loss"),
+    ];
+  }
   using device = await openDevice(first);
   // One after the other: they share the device's parameters.
-  for (
-    const pending of [
-      () => logits(device, path, first, second, state!),
-      () => [reproduction(device, path, first, state!)],
-    ]
-  ) {
-    for (const result of pending()) checks.push(await result);
-  }
+  for (const result of logits(device, path, first, second, state)) checks.push(await result);
+  checks.push(
+    ...needs.loss ? skippedChecks("validation loss") : [await reproduction(device, path, first, state)],
+  );
   return checks;
 }

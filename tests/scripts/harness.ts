@@ -10,6 +10,11 @@ export const ROOT: URL = new URL("../../", import.meta.url);
 /** Where a WebGPU driver is looked for; a script that is to find one must find it wherever the test does. */
 const VULKAN = ["DENO_WEBGPU_BACKEND", "XDG_RUNTIME_DIR"];
 
+/** Where scripts remember trusted files: never in the home of whoever runs the tests. */
+export const DATA_HOME: string = Deno.makeTempDirSync({ prefix: "heed-data-" });
+Deno.env.set("XDG_DATA_HOME", DATA_HOME);
+globalThis.addEventListener("unload", () => Deno.removeSync(DATA_HOME, { recursive: true }));
+
 /** Names of the tasks that are scripts. */
 export const SCRIPTS = [
   "train",

@@ -1,0 +1,193 @@
+// Which other modules a TypeScript or JavaScript file names, read off its tokens without running it. What is in comments,
+// strings and regular expressions names none.
+
+/** What a file says of other modules. */
+export interface Imports {
+  /** Specifiers of imports, re-exports and `import("...")`, types included, each once. */
+  readonly specifiers: readonly string[];
+  /** What loads code that the text does not name, with its line: `import(...) in line 3`. */
+  readonly open: readonly string[];
+}
+
+interface Token {
+  readonly kind: "word" | "string" | "mark" | "other";
+  readonly text: string;
+  readonly at: number;
+}
+
+const BLANK = /(?:\s|\/\/.*|\/\*[^]*?\*\/)+/y;
+const STRING = /"(?:[^"\\\n\r]|\\(?:\r\n|[^]))*"|'(?:[^'\\\n\r]|\\(?:\r\n|[^]))*'/y;
+const REGEX = /\/(?![*/])(?:[^\\/[\n\r]|\\.|\[(?:[^\]\\\n\r]|\\.)*\])+\/[a-z]*/y;
+const WORD = /[\p{ID_Continue}$\u200c\u200d\\#@]+/uy;
+const MARK = /\.\.\.|\?\.(?!\d)|\+\+|--|=>|[^]/uy;
+const TEMPLATE = /(?:[^`\\$]|\\[^]|\$(?!\{))*/y;
+
+/** Words behind which a slash begins a regular expression. */
+const BEFORE_VALUE = new Set(
+  "return typeof case do else in of instanceof new void delete throw yield await default".split(" "),
+);
+/** Words whose parentheses are not a value: a slash behind them begins a regular expression. */
+const CONDITIONS = new Set(["if", "while", "for", "with"]);
+const CLOSES: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
+
+/** The text is not what a module can be. */
+class Unreadable extends Error {}
+
+/** Whether a `{` behind this token opens statements, not an object. */
+function opensBlock(before: Token | undefined): boolean {
+  if (before === undefined) return true;
+  return before.kind === "word"
+    ? !BEFORE_VALUE.has(before.text)
+    : [")", ";", "{", "}", "=>"].includes(before.text);
+}
+
+/** An open bracket, and whether a slash behind its end begins a regular expression. */
+interface Open {
+  readonly mark: string;
+  readonly thenRegex: boolean;
+}
+
+/** The tokens of a module; throws `Unreadable` where brackets or quotes do not close. */
+function tokensOf(text: string): Token[] {
+  const tokens: Token[] = [];
+  const open: Open[] = [];
+  let at = text.startsWith("#!") ? text.search(/[\n\r]|$/) : 0;
+  let regexMayFollow = true;
+  const take = (pattern: RegExp): string | undefined => {
+    pattern.lastIndex = at;
+    const found = pattern.exec(text)?.[0];
+    if (found !== undefined) at += found.length;
+    return found;
+  };
+  const add = (kind: Token["kind"], found: string, start: number) =>
+    tokens.push({ kind, text: found, at: start });
+  /** A template from behind its backtick, or behind a `}`, to the next `${` or its end. */
+  const template = (start: number, whole: boolean) => {
+    const body = take(TEMPLATE)!;
+    if (text.startsWith("${", at)) {
+      at += 2;
+      add("other", "`", start);
+      open.push({ mark: "`", thenRegex: false });
+      regexMayFollow = true;
+    } else if (text[at++] === "`") {
+      add(whole ? "string" : "other", whole ? `\`${body}\`` : "`", start);
+      regexMayFollow = false;
+    } else throw new Unreadable();
+  };
+  const bracket = (mark: string, start: number) => {
+    const before = tokens.at(-1);
+    if ("([{".includes(mark)) {
+      const thenRegex = mark === "{"
+        ? opensBlock(before)
+        : mark === "(" && CONDITIONS.has(before?.text ?? "");
+      open.push({ mark, thenRegex });
+      regexMayFollow = true;
+    } else {
+      const last = open.pop();
+      if (mark === "}" && last?.mark === "`") return template(start, false);
+      if (last?.mark !== CLOSES[mark]) throw new Unreadable();
+      regexMayFollow = last.thenRegex;
+    }
+    add("mark", mark, start);
+  };
+  while (at < text.length) {
+    if (take(BLANK) !== undefined) continue;
+    const start = at;
+    let found = take(WORD);
+    if (found !== undefined) {
+      add("word", found, start);
+      regexMayFollow = BEFORE_VALUE.has(found);
+    } else if ((found = take(STRING)) !== undefined) {
+      add("string", found, start);
+      regexMayFollow = false;
+    } else if (regexMayFollow && (found = take(REGEX)) !== undefined) {
+      add("other", found, start);
+      regexMayFollow = false;
+    } else {
+      const mark = take(MARK)!;
+      if ("\"'".includes(mark)) throw new Unreadable();
+      if (mark === "`") template(start, true);
+      else if ("()[]{}".includes(mark)) bracket(mark, start);
+      else {
+        add("mark", mark, start);
+        regexMayFollow = mark !== "++" && mark !== "--";
+      }
+    }
+  }
+  if (open.length > 0) throw new Unreadable();
+  return tokens;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = {
+  n: "\n",
+  t: "\t",
+  r: "\r",
+  b: "\b",
+  f: "\f",
+  v: "\v",
+  0: "\0",
+};
+
+/** What a string's text stands for. */
+function valueOf(quoted: string): string {
+  return quoted.slice(1, -1).replace(
+    /\\(?:u\{([0-9a-f]+)\}|u([0-9a-f]{4})|x([0-9a-f]{2})|(\r\n|[^]))/gi,
+    (_, ...[long, four, two, one]: (string | undefined)[]) => {
+      const code = long ?? four ?? two;
+      if (code !== undefined) return String.fromCodePoint(Math.min(parseInt(code, 16), 0x10ffff));
+      return /^[\r\n\u2028\u2029]/.test(one!) ? "" : ESCAPES[one!] ?? one!;
+    },
+  );
+}
+
+/**
+ * The modules that a file names.
+ *
+ * @param text TypeScript or JavaScript; of what cannot be read as that (JSX with quotes in its text) every quoted text behind
+ * `from` or `import` counts, and `open` says so
+ *
+ * @example
+ * ```ts
+ * import { importsOf } from "./import_specifiers.ts";
+ * importsOf('import { a } from "./a.ts"; // import "./b.ts"').specifiers; // ["./a.ts"]
+ * ```
+ */
+export function importsOf(text: string): Imports {
+  const specifiers = new Set<string>();
+  const open = new Set<string>();
+  let tokens: Token[];
+  try {
+    tokens = tokensOf(text);
+  } catch (error) {
+    // A literal of tens of megabytes is more than a regular expression's stack.
+    if (!(error instanceof Unreadable || error instanceof RangeError)) throw error;
+    const quoted = text.matchAll(/\b(?:from|import)\s*\(?\s*("[^"\n]*"|'[^'\n]*'|`[^`\n]*`)/g);
+    return {
+      specifiers: [...new Set(Array.from(quoted, ([, found]) => valueOf(found)))],
+      open: ["a text of unclear syntax"],
+    };
+  }
+  const unnamed = (what: string, { at }: Token) =>
+    open.add(`${what} in line ${text.slice(0, at).split("\n").length}`);
+  tokens.forEach((token, i) => {
+    if (token.kind !== "word" || [".", "?."].includes(tokens[i - 1]?.text)) return;
+    const [next, after] = [tokens[i + 1], tokens[i + 2]];
+    const isString = next?.kind === "string" && !next.text.startsWith("`");
+    if ((token.text === "from" || token.text === "import") && isString) specifiers.add(valueOf(next.text));
+    if (token.text === "import") {
+      // import.defer("..."), import.source("...")
+      const call = next?.text === "." && /^(defer|source)$/.test(after?.text ?? "") ? i + 3 : i + 1;
+      if (tokens[call]?.text !== "(") return;
+      const literal = tokens[call + 1]?.kind === "string" && [")", ","].includes(tokens[call + 2]?.text);
+      if (literal) specifiers.add(valueOf(tokens[call + 1].text));
+      else unnamed("import(...)", token);
+    }
+    if (/^(require|createRequire)$/.test(token.text) && next?.text === "(") {
+      unnamed(`${token.text}(...)`, token);
+    }
+    if (/^(Shared)?Worker$/.test(token.text) && tokens[i - 1]?.text === "new") {
+      unnamed("new Worker(...)", token);
+    }
+  });
+  return { specifiers: [...specifiers], open: [...open] };
+}

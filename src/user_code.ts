@@ -1,0 +1,106 @@
+// What code a file of the user's is: the SHA-256 of it and of all that it imports from files, and the names of what it
+// imports from elsewhere, which no hash of files holds. Nothing is run.
+import { createHash } from "node:crypto";
+import { dirname, relative, resolve, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileError } from "./errors.ts";
+import { importsOf } from "./import_specifiers.ts";
+
+/** The code of a file. */
+export interface UserCode {
+  /**
+   * The file's own SHA-256 in hexadecimal digits where it imports no other file, else that of a list of all: a line a file,
+   * its hash and its path from the first.
+   */
+  readonly sha256: string;
+  /** What it imports that is no file: `npm:`, `jsr:` and `https:` modules, and what cannot be told before it runs. */
+  readonly elsewhere: readonly string[];
+}
+
+const sha256Of = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex");
+
+/** The folder of heed's own sources; undefined in a bundle. */
+const ROOT = import.meta.url.endsWith("/src/user_code.ts") ? new URL("../", import.meta.url).href : undefined;
+
+/** Whether a module is heed itself, which is what runs already. */
+function isHeed(url: string): boolean {
+  return ROOT !== undefined && url.startsWith(ROOT) &&
+    /^(mod\.ts$|src\/|kernels\/)/.test(url.slice(ROOT.length));
+}
+
+/** The file that a specifier names, as a URL; undefined for a module from elsewhere. */
+function localFile(specifier: string, from: string): string | undefined {
+  if (!/^(\.{0,2}\/|file:)/.test(specifier)) return undefined;
+  const url = new URL(specifier, from);
+  return url.protocol === "file:" ? new URL(url.pathname, "file:///").href : undefined;
+}
+
+/** The bytes of an imported file; undefined where it cannot be read. */
+async function readImported(url: string): Promise<Uint8Array | undefined> {
+  try {
+    return await Deno.readFile(new URL(url));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) throw error;
+    return undefined;
+  }
+}
+
+/** What a file's text names; data names nothing. */
+function importsIn(
+  url: string,
+  bytes: Uint8Array,
+): { specifiers: readonly string[]; open: readonly string[] } {
+  if (/\.[cm]?[jt]sx?$/i.test(url)) return importsOf(new TextDecoder().decode(bytes));
+  return { specifiers: [], open: /\.wasm$/i.test(url) ? ["WebAssembly"] : [] };
+}
+
+/**
+ * Reads the code that a file is, without running it. heed's own modules are left out.
+ *
+ * @throws {UserError} where the file cannot be read
+ *
+ * @example
+ * ```ts
+ * import { readCode } from "./user_code.ts";
+ * const { sha256, elsewhere } = await readCode("configs/distance_penalty.ts");
+ * ```
+ */
+export async function readCode(file: string): Promise<UserCode> {
+  const entry = pathToFileURL(resolve(file)).href;
+  const elsewhere = new Set<string>();
+  const hashes = new Map<string, string>();
+  const waiting = [entry];
+  for (let url = waiting.pop(); url !== undefined; url = waiting.pop()) {
+    if (hashes.has(url)) continue;
+    const bytes = url === entry ? await readEntry(file) : await readImported(url);
+    hashes.set(url, bytes ? sha256Of(bytes) : "absent");
+    if (!bytes) continue;
+    const { specifiers, open } = importsIn(url, bytes);
+    for (const what of open) elsewhere.add(url === entry ? what : `${what} of ${pathFrom(entry, url)}`);
+    for (const specifier of specifiers) {
+      const local = localFile(specifier, url);
+      if (local === undefined) { if (!specifier.startsWith("node:")) elsewhere.add(specifier); }
+      else if (!isHeed(local)) waiting.push(local);
+    }
+  }
+  const names = [...elsewhere].sort();
+  if (hashes.size === 1) return { sha256: hashes.get(entry)!, elsewhere: names };
+  const lines = Array.from(
+    hashes,
+    ([url, hash]) => `${hash}  ${url === entry ? "." : pathFrom(entry, url)}\n`,
+  );
+  return { sha256: sha256Of(`heed code 1\n${lines.sort().join("")}`), elsewhere: names };
+}
+
+async function readEntry(file: string): Promise<Uint8Array> {
+  try {
+    return await Deno.readFile(file);
+  } catch (error) {
+    throw fileError(file, error);
+  }
+}
+
+/** The path of a file from the folder of the first, with slashes on every system. */
+function pathFrom(entry: string, url: string): string {
+  return relative(dirname(fileURLToPath(entry)), fileURLToPath(url)).split(sep).join("/");
+}
