@@ -81,7 +81,7 @@ const command: Command = {
       type: "string",
       multiple: true,
       value: "FILE",
-      help: "let checkpoints that name this file of code run it as it is now; alone, trains nothing",
+      help: "let checkpoints run this file of code as it is; alone, trains nothing",
     },
   },
   examples: [
