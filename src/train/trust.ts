@@ -109,7 +109,7 @@ export function codeLine(code: NamedCode): string {
  * for (const { file, sha256 } of await trustCode(["mine.ts"], "trust")) console.log(file, sha256);
  * ```
  */
-export async function trustCode(files: readonly string[], by: Trusted["by"]): Promise<NamedCode[]> {
+export async function trustCode(files: readonly string[], by: "named" | "trust"): Promise<NamedCode[]> {
   const codes = await Promise.all(files.map(codeAt));
   if (codes.length === 0) return [];
   const path = trustedPath((name) => Deno.env.get(name));
