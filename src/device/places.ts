@@ -43,10 +43,46 @@ export const NOWHERE: Place = {
 
 const aligned = (n: number): number => Math.ceil(Math.max(n, 1) / ALIGN) * ALIGN;
 
+/** Buffers to be taken again, by size; of equal ones the one given first comes first. */
+function freeBuffers() {
+  const bySize = new Map<number, Buffer[]>();
+  // Ascending: far fewer than buffers, for blocks are alike.
+  const sizes: number[] = [];
+  const atLeast = (size: number): number => {
+    let [low, high] = [0, sizes.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (sizes[middle] < size) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  };
+  return {
+    give(buffer: Buffer): void {
+      const alike = bySize.get(buffer.size);
+      if (alike) return void alike.push(buffer);
+      bySize.set(buffer.size, [buffer]);
+      sizes.splice(atLeast(buffer.size), 0, buffer.size);
+    },
+    /** The smallest that has room for `size`, else the largest; undefined where none is free. */
+    take(size: number): Buffer | undefined {
+      if (sizes.length === 0) return undefined;
+      const at = Math.min(atLeast(size), sizes.length - 1);
+      const alike = bySize.get(sizes[at])!;
+      const buffer = alike.shift()!;
+      if (alike.length === 0) {
+        bySize.delete(sizes[at]);
+        sizes.splice(at, 1);
+      }
+      return buffer;
+    },
+  };
+}
+
 /** A pool of buffers that tensors take and give back as the plan walks through the program. */
 function pool() {
   const all: Buffer[] = [];
-  const free: Buffer[] = [];
+  const free = freeBuffers();
   const make = (name: string, size: number, spec: Spec): Buffer => {
     const made: Buffer = { kind: "arena", name: `${name}${all.length}`, spec, size };
     all.push(made);
@@ -56,14 +92,12 @@ function pool() {
     all,
     make,
     take(size: number, spec: Spec): Buffer {
-      const fits = free.filter((b) => b.size >= size).sort((a, b) => a.size - b.size)[0];
-      const largest = fits ?? free.sort((a, b) => b.size - a.size)[0];
-      if (!largest) return make("arena", size, spec);
-      free.splice(free.indexOf(largest), 1);
-      largest.size = Math.max(largest.size, size);
-      return largest;
+      const taken = free.take(size);
+      if (!taken) return make("arena", size, spec);
+      taken.size = Math.max(taken.size, size);
+      return taken;
     },
-    give: (buffer: Buffer) => void free.push(buffer),
+    give: free.give,
   };
 }
 
@@ -79,9 +113,11 @@ function packed(nodes: readonly Node[]): Map<Tensor, { pack: Tensor; offset: num
     if (node.op.name !== "pack" || replaced.has(node.outputs[0])) continue;
     const { offsets } = node.attrs as PackAttrs;
     const roots = node.inputs.map(rootOf);
+    const times = new Map<Tensor, number>();
+    for (const root of roots) times.set(root, (times.get(root) ?? 0) + 1);
     roots.forEach((root, i) => {
       const free = !STRUCTURE.has(root.node.op.name) && root.node.op.name !== "pack" && !placed.has(root);
-      const once = roots.indexOf(root) === roots.lastIndexOf(root) && !replaced.has(root);
+      const once = times.get(root) === 1 && !replaced.has(root);
       if (free && once && sizeOf(root) === sizeOf(node.inputs[i]) && offsets[i] % ALIGN === 0) {
         placed.set(root, { pack: node.outputs[0], offset: offsets[i] });
       }

@@ -139,11 +139,10 @@ export function copyDispatch(from: number, length: number, offset: number): Disp
 export const packOp: Op<PackAttrs> = {
   name: "pack",
   infer(inputs, { offsets, size }) {
-    const ends = offsets.map((offset, i) => offset + sizeOf(inputs[i]));
-    const apart = offsets.every((offset, i) => {
-      return offset >= 0 && ends[i] <= size &&
-        offsets.every((other, k) => k <= i || other >= ends[i] || ends[k] <= offset);
-    });
+    const parts = offsets.map((offset, i) => ({ offset, end: offset + sizeOf(inputs[i]) }));
+    parts.sort((a, b) => a.offset - b.offset);
+    const apart = parts.every(({ offset }, i) => offset >= (parts[i - 1]?.end ?? 0)) &&
+      (parts.at(-1)?.end ?? 0) <= size;
     if (!apart || inputs.some((x) => x.dtype !== inputs[0].dtype)) {
       mismatch(
         `pack at ${offsets.join(", ")} of ${size}`,

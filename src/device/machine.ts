@@ -1,0 +1,38 @@
+// What this machine has for a run: memory for arrays, and JavaScript's heap for the graphs of its programs.
+import process from "node:process";
+import { getHeapStatistics } from "node:v8";
+import { UserError } from "../errors.ts";
+
+/** Bytes that there are. */
+export interface Machine {
+  /** Memory and swap of the machine, or of the control group it is given; Infinity where the permission `sys` is missing. */
+  readonly memory: number;
+  /** JavaScript's heap, which holds the graphs. */
+  readonly heap: number;
+}
+
+/**
+ * What this machine has. Memory is asked for with the permission `--allow-sys=systemMemoryInfo`, which heed's tasks give;
+ * without it only an allocation that the system refuses is told.
+ */
+export function thisMachine(): Machine {
+  const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
+  const { heap_size_limit: heap } = getHeapStatistics();
+  if (state !== "granted") return { memory: Infinity, heap };
+  const { total, swapTotal } = Deno.systemMemoryInfo();
+  return { memory: Math.min(total + swapTotal, process.constrainedMemory() || Infinity), heap };
+}
+
+const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+/** "12.3 GiB": bytes in the largest unit of which there is one. */
+export function showBytes(bytes: number): string {
+  const unit = Math.min(UNITS.length - 1, Math.max(0, Math.floor(Math.log2(bytes) / 10)));
+  return `${(bytes / 2 ** (10 * unit)).toFixed(unit === 0 ? 0 : 1)} ${UNITS[unit]}`;
+}
+
+/** Throws a `UserError` where something needs more memory than the machine has. */
+export function checkMemory(what: string, bytes: number, { memory }: Pick<Machine, "memory">): void {
+  if (bytes <= memory) return;
+  throw new UserError(`${what} needs ${showBytes(bytes)} of memory, this machine has ${showBytes(memory)}.`);
+}
