@@ -35,7 +35,7 @@ export function grad(loss: Tensor, wrt: readonly Tensor[], seed = 1): Tensor[] {
  *
  * @param loss the scalar, [1]
  * @param wrt tensors the loss depends on, parameters usually; each is taken as a leaf
- * @param seed a number the gradients are multiplied by, 1 by default
+ * @param seed what the gradients are multiplied by, a number or a tensor [1]; 1 by default
  * @returns dL/dx of a tensor x, of its shape; undefined where the loss does not depend on x or x on none of `wrt`
  *
  * @example
@@ -50,7 +50,7 @@ export function grad(loss: Tensor, wrt: readonly Tensor[], seed = 1): Tensor[] {
 export function gradientOf(
   loss: Tensor,
   wrt: readonly Tensor[],
-  seed = 1,
+  seed: number | Tensor = 1,
 ): (x: Tensor) => Tensor | undefined {
-  return gradients(loss, wrt, { seed: constant(seed), add });
+  return gradients(loss, wrt, { seed: typeof seed === "number" ? constant(seed) : seed, add });
 }

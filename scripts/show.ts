@@ -36,8 +36,8 @@ await runCommand(command, async ({ positionals, values }) => {
   const samples = numberOption("samples", values.samples, { least: 1, whole: true })!;
   if (values.tasks !== undefined) overrides.unshift(...await taskOverrides(values.tasks));
   const config = await loadConfig(onlyName(names, "configuration") ?? "default", overrides);
-  const { model: { context }, train: { batch }, seed } = config;
-  const loaded = await loadData(config.data, config.tokenizer, { context, batch, seed });
+  const { model: { context }, train: { batch, accumulate }, seed } = config;
+  const loaded = await loadData(config.data, config.tokenizer, { context, batch, accumulate, seed });
   const { source, tokenizer, unigramNats } = loaded;
   const options = { samples, context };
   const shown = shownSamples(source, tokenizer, values.split!, options);

@@ -152,7 +152,9 @@ const asList = (raw: unknown): unknown => Array.isArray(raw) || raw === undefine
 const train = section({
   steps: integer(1).default(300).describe("Optimizer steps."),
   batch: integer(1).default(12).describe("Sequences in one forward pass."),
-  accumulate: integer(1).default(1).describe("Forward passes averaged into one step."),
+  accumulate: integer(1).default(1).describe(
+    "Forward passes of one step: the mean over the targets of all of them.",
+  ),
   from: nonEmptyText().nullable().default(null).describe(
     "A run or checkpoint whose parameters and tokenizer the run starts with; null: fresh ones.",
   ),

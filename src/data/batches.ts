@@ -29,10 +29,12 @@ export interface Evaluation {
 export interface Source {
   /** Tokens of each split; Infinity where samples are drawn without end. */
   readonly splits: Readonly<Record<string, number>>;
+  /** Rows of one pass over "train", where they are not of `context` targets each. */
+  readonly rows?: number;
   /** The loss on "val" that no model can fall below, in nats a token, where it is known. */
   readonly floorNats?: number;
-  /** Batch number `step`, counted from 0 over the whole run: a pure function of (seed, step). */
-  train(step: number): Batch;
+  /** Batch number `index`, counted from 0 over the whole run (`accumulate` a step): a pure function of (seed, index). */
+  train(index: number): Batch;
   /** One pass over a split; throws UserError where there is no such split. */
   evaluation(split: string): Evaluation;
 }
@@ -43,6 +45,8 @@ export interface TextSourceOptions {
   context: number;
   /** Rows of a batch. */
   batch: number;
+  /** Batches of a step, 1 by default: the rows of a step are the same in whatever batches they come. */
+  accumulate?: number;
   /** The run's seed. */
   seed: number;
   /** Fractions of the text, 0 for no such split: train comes first, then val, then test. */
@@ -188,17 +192,26 @@ export function checkSampling(sampling: string): void {
 }
 
 /**
- * @internal Which of `count` places the rows of a step take: with "crops" each uniformly and independently, with
+ * @internal Which of `count` places the rows of a batch take: with "crops" each uniformly and independently, with
  * "windows" each once an epoch, where a batch may take its last rows from the next epoch.
  */
 export function drawnRows(
   count: number,
-  { batch, seed, sampling }: Pick<TextSourceOptions, "batch" | "seed" | "sampling">,
-): (step: number) => number[] {
+  { batch, accumulate = 1, seed, sampling }: Pick<
+    TextSourceOptions,
+    "batch" | "accumulate" | "seed" | "sampling"
+  >,
+): (index: number) => number[] {
   if (sampling === "crops") {
-    return (step) => {
-      const rng = randomStream(seed, `batches ${step}`);
-      return Array.from({ length: batch }, () => rng.below(count));
+    let last: { step: number; rows: number[] } = { step: -1, rows: [] };
+    return (index) => {
+      const step = Math.floor(index / accumulate);
+      if (last.step !== step) {
+        const rng = randomStream(seed, `batches ${step}`);
+        last = { step, rows: Array.from({ length: batch * accumulate }, () => rng.below(count)) };
+      }
+      const first = batch * (index % accumulate);
+      return last.rows.slice(first, first + batch);
     };
   }
   let cached: { epoch: number; order: Uint32Array } = { epoch: -1, order: new Uint32Array(0) };
@@ -209,14 +222,14 @@ export function drawnRows(
     }
     return cached.order[drawn % count];
   };
-  return (step) => Array.from({ length: batch }, (_, row) => at(step * batch + row));
+  return (index) => Array.from({ length: batch }, (_, row) => at(index * batch + row));
 }
 
 /**
  * Batches of a text, cut by order into train, then val, then test.
  *
  * Training rows are windows of context + 1 tokens, inputs and targets one apart: with "crops" at offsets
- * uniform over the train split, drawn from `randomStream(seed, "batches " + step)` (nanoGPT's way); with
+ * uniform over the train split, all of a step drawn from `randomStream(seed, "batches " + step)` (nanoGPT's way); with
  * "windows" those at 0, context, 2 context, ..., each once an epoch in a permutation drawn from (seed,
  * epoch); tokens past the last whole window are not trained on. Evaluation has the same windows in order and
  * the last partial one, so that every token of a split but its first is a target exactly once.

@@ -64,8 +64,8 @@ export interface LoadDataOptions {
   readonly identified?: (sha256: string) => void;
 }
 
-/** Positions of a row, rows of a batch, the run's seed. */
-export type DataSizes = Pick<TextSourceOptions, "context" | "batch" | "seed">;
+/** Positions of a row, rows of a batch, batches of a step, the run's seed. */
+export type DataSizes = Pick<TextSourceOptions, "context" | "batch" | "accumulate" | "seed">;
 
 async function taskData(
   task: Task,
@@ -153,7 +153,7 @@ async function textData(
  *
  * @param data the section `data`
  * @param wanted the section `tokenizer`
- * @param sizes positions of a row, rows of a batch, the run's seed
+ * @param sizes positions of a row, rows of a batch, batches of a step, the run's seed
  * @param options the tokenizer of a checkpoint, and who wants the data's SHA-256
  * @throws UserError where there is no such corpus, task or file, or it does not suit the sizes
  *

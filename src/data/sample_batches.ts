@@ -129,6 +129,7 @@ export function rowSource(
   const drawn = drawnRows(train.starts.length, options);
   return {
     splits: Object.fromEntries(Object.entries(splits).map(([name, { tokens }]) => [name, tokens.length])),
+    rows: train.starts.length,
     train: (step) => {
       checkStep(step);
       const into = blankBatch(batch, context);

@@ -25,7 +25,12 @@ export type RunRecord = {
   unigram_nats?: number | null;
 };
 
-/** One optimizer step; `step` counts from 1, `loss` is in nats a token, `lr` the rate used for this update. */
+/**
+ * One optimizer step; `step` counts from 1, `loss` is the mean over the valid targets of all its batches in nats per token,
+ * `lr` the rate used for this update. `samples` counts rows and `tokens` the targets learned from since the run began
+ * (padding and masked targets do not count); `epoch` is passes over the training split, by rows where they are of unequal
+ * length.
+ */
 export type StepRecord = {
   type: "step";
   step: number;
@@ -41,7 +46,11 @@ export type StepRecord = {
   tokens_per_s: number;
 };
 
-/** Statistics of one tensor: after `head` every statistic by its name. */
+/**
+ * Statistics of one tensor: after `head` every statistic by its name. With `train.accumulate` above 1 the records of
+ * activations and of their gradients have `pass: "last"` after `head`: they are of the last of the step's passes, whose
+ * gradients are its share in the step's; those of parameters and their gradients are of the step.
+ */
 export type StatRecord = {
   type: "stat";
   step: number;

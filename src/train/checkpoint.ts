@@ -28,6 +28,8 @@ export interface RunState {
   readonly step: number;
   /** Values recorded so far, across metrics. */
   readonly counter: number;
+  /** Targets learned from; absent in older checkpoints, whose logs counted all positions. */
+  readonly tokens?: number;
   /** The best evaluation so far; null where there was none. */
   readonly best: Best | null;
   /** Loss of the evaluation at this step, in full precision; null where there was none. */

@@ -124,7 +124,7 @@ export async function prepare(
 
 async function withData(config: Config, options: LoadDataOptions): Promise<Experiment> {
   const { data, model, train, seed } = config;
-  const sizes = { context: model.context, batch: train.batch, seed };
+  const sizes = { context: model.context, batch: train.batch, accumulate: train.accumulate, seed };
   const { tokenizer, source, unigramNats, sha256 } = await loadData(data, config.tokenizer, sizes, options);
   return { ...await loadModel(config, tokenizer), source, unigramNats, dataSha256: sha256 };
 }

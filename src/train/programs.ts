@@ -1,6 +1,6 @@
 // The two graphs of training: a step (forward, backward, clip, update, record) and an evaluation batch.
 import { adamwHyper } from "../../kernels/adamw/op.ts";
-import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
+import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
 import { add, elementwise, multiply, scale } from "../../kernels/elementwise/op.ts";
 import { plus, variable } from "../../kernels/expression.ts";
 import { gradientOf } from "../../kernels/gradient.ts";
@@ -94,9 +94,10 @@ export interface StepOptions {
 }
 
 /**
- * One step: the mean loss and gradient of `accumulate` batches, the global norm, the optimizer in place, and a row of the table
- * "steps" (loss, squared gradient norm). Output: `gradient`, flat, the mean before it is clipped. Inputs, as `stepFeeds`
- * gives them: `ids0`, `targets0`, with dropout `seed0`, and so on for each batch, `hyper`, `slot`.
+ * One step: the mean loss over the valid targets of all of its `accumulate` batches and its gradient, the global norm, the
+ * optimizer in place, and a row of the table "steps" (loss, squared gradient norm). Output: `gradient`, flat, before it is
+ * clipped. Inputs, as `stepFeeds` gives them: `ids0`, `targets0`, with dropout `seed0`, with several batches `weight0`, and
+ * so on for each batch, `hyper`, `slot`.
  *
  * @example
  * ```ts
@@ -139,13 +140,17 @@ export function stepGraph(
       taps,
       step: made,
     });
-    of = gradientOf(loss, layout.slots.map(({ name }) => views[name]), 1 / accumulate);
+    // The mean of means counts a target of a short batch more: each batch weighs as many targets as it has.
+    const weight = accumulate > 1 ? input(`weight${i}`, [1]) : undefined;
+    const share = weight && scale(weight, 1 / accumulate);
+    of = gradientOf(loss, layout.slots.map(({ name }) => views[name]), share);
     const gradients = layout.slots.map(({ name }) => {
       const g = of(views[name]);
       if (!g) throw new Error(`The loss does not depend on ${name}.`);
       return g;
     });
-    const part = { loss: scale(loss, 1 / accumulate), gradient: packGradients(layout, gradients) };
+    const own = weight ? scale(multiply(loss, weight), 1 / accumulate) : loss;
+    const part = { loss: own, gradient: packGradients(layout, gradients) };
     total = total ? { loss: add(total.loss, part.loss), gradient: add(total.gradient, part.gradient) } : part;
   }
   const { loss } = total!;
@@ -178,13 +183,18 @@ export function stepGraph(
   return {
     graph: { effects: [...effects, row.effect], outputs: { gradient } },
     table,
-    statistics: row.table,
+    statistics: { ...row.table, passes: accumulate },
   };
 }
 
+/** Number of targets of a batch that count: those that are not IGNORE. */
+export const countTargets = ({ targets }: Batch): number =>
+  targets.reduce((count, target) => target === IGNORE ? count : count + 1, 0);
+
 /**
  * The inputs of a step: its batches, the seeds of their dropout masks (the run's seed, and the number of the batch over
- * the whole run), what the optimizer takes, and the row of the table.
+ * the whole run), what each batch weighs (its valid targets over the mean of all batches), what the optimizer takes, and
+ * the row of the table.
  *
  * @param batches as many as `train.accumulate`
  * @param step 0-based
@@ -199,7 +209,10 @@ export function stepFeeds(
     slot: Uint32Array.of(slot),
     step: Float32Array.of(step),
   };
+  const counts = batches.map(countTargets);
+  const mean = counts.reduce((sum, count) => sum + count, 0) / batches.length;
   batches.forEach(({ ids, targets }, i) => {
+    if (batches.length > 1) feeds[`weight${i}`] = Float32Array.of(counts[i] / (mean || 1));
     feeds[`ids${i}`] = ids;
     feeds[`targets${i}`] = targets;
     feeds[`seed${i}`] = Uint32Array.of(config.seed >>> 0, step * batches.length + i);

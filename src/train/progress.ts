@@ -1,8 +1,10 @@
 // What a run is given besides its experiment, and everything about it that changes while it goes: the windows of steps
 // and what comes between them share both.
+import type { Config } from "../config/mod.ts";
 import type { Device } from "../device/device.ts";
 import type { LogWriter } from "../track/log_file.ts";
 import type { EvalRecord, StatRecord } from "../track/records.ts";
+import { statisticsOf } from "../track/stat_rows.ts";
 import type { Best, Checkpoint, RunState } from "./checkpoint.ts";
 import { checkpointSteps, pointTo, type RunFolder } from "./run_folder.ts";
 
@@ -39,6 +41,8 @@ export interface RunOptions {
 /** Everything about a run that changes while it goes. */
 export interface Progressing {
   step: number;
+  /** Targets learned from. */
+  tokens: number;
   counter: number;
   best: Best | null;
   /** Evaluations since the best one. */
@@ -57,10 +61,10 @@ export interface Progressing {
 /** Numbers that each record adds to the counter: loss, lr, grad_norm; loss, perplexity, accuracy. */
 export const VALUES_A_RECORD = 3;
 
-/** Fields of a `stat` record that are no values: type, step, kind, tap, layer, head. */
-const STAT_LABELS = 6;
-
 const START: Omit<RunState, "val_loss" | "device" | "files"> = { step: 0, counter: 0, best: null };
+
+/** Positions of a step, those without a valid target too. */
+const positionsOf = ({ train, model }: Config): number => train.batch * train.accumulate * model.context;
 
 /** Where a run stands as it begins. One that was killed may have left "best" behind, and checkpoints to be removed. */
 export async function begin(folder: RunFolder, from: Checkpoint | undefined): Promise<Progressing> {
@@ -68,7 +72,8 @@ export async function begin(folder: RunFolder, from: Checkpoint | undefined): Pr
   const steps = from ? await checkpointSteps(folder) : [];
   if (best && steps.includes(best.step)) await pointTo(folder, "best", best.step);
   const kept = new Set(steps.filter((old) => old <= step));
-  return { step, counter, best, stale, reductions, last: undefined, kept, ms: 0, marks: [] };
+  const tokens = from?.state.tokens ?? step * (from ? positionsOf(from.config) : 0);
+  return { step, tokens, counter, best, stale, reductions, last: undefined, kept, ms: 0, marks: [] };
 }
 
 /** Records of tensors, all in one write. */
@@ -77,6 +82,6 @@ export function writeStatistics(
   { log }: RunOptions,
   state: Progressing,
 ): void {
-  for (const record of records) state.counter += Object.keys(record).length - STAT_LABELS;
+  for (const record of records) state.counter += statisticsOf(record).length;
   log.write(...records);
 }

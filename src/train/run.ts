@@ -130,10 +130,11 @@ async function saveNow(
   recorded: boolean,
 ): Promise<void> {
   const { folder, device, log } = options;
-  const { step, counter, best, stale, reductions, last } = state;
+  const { step, tokens, counter, best, stale, reductions, last } = state;
   const val_loss = last?.step === step && Number.isFinite(last.loss) ? last.loss : null;
   const sha256 = await saveCheckpoint(device, folder, experiment, {
     step,
+    tokens,
     counter,
     best,
     val_loss,

@@ -48,6 +48,8 @@ export interface StatisticsTable {
   readonly width: number;
   /** What a row holds, in the order of its records. */
   readonly columns: readonly Column[];
+  /** Forward passes of a step: with several, activations and their gradients are those of the last. */
+  readonly passes?: number;
 }
 
 /** Which subjects a program looks at, and the name of its table. */
@@ -369,9 +371,25 @@ function tensorRecord(row: Values, step: number, column: Column): StatRecord {
   return { type: "stat", step, kind, tap, layer: layerOf(tap), head: null, ...found };
 }
 
-/** The records of one step from its row. */
-export function statRecords({ columns }: StatisticsTable, row: Values, step: number): StatRecord[] {
-  return columns.flatMap((column) => {
+/** Kinds that several passes of a step have one each of. */
+const OF_A_PASS: readonly string[] = ["act", "grad"] satisfies Kind[];
+
+/**
+ * The records of one step from its row. Where a step has several passes, what is known of the last alone says so:
+ * `"pass": "last"` after `head`.
+ */
+export function statRecords(
+  { columns, passes = 1 }: StatisticsTable,
+  row: Values,
+  step: number,
+): StatRecord[] {
+  const records = columns.flatMap((column) => {
     return column.attention ? attentionRecords(row, step, column) : [tensorRecord(row, step, column)];
+  });
+  if (passes === 1) return records;
+  return records.map((record) => {
+    if (!OF_A_PASS.includes(record.kind)) return record;
+    const { type, step, kind, tap, layer, head, ...statistics } = record;
+    return { type, step, kind, tap, layer, head, pass: "last", ...statistics };
   });
 }

@@ -6,7 +6,7 @@ import type { Experiment } from "./experiment.ts";
 import { freezeFeeds } from "./freeze.ts";
 import { transformed } from "./hooks.ts";
 import { type Progressing, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
-import { rowsOf, stepFeeds, type Table } from "./programs.ts";
+import { countTargets, rowsOf, stepFeeds, type Table } from "./programs.ts";
 import type { ReadyRun } from "./ready.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
 import { STATISTICS_ROWS, type StatisticsTable, statRecords } from "./tracked.ts";
@@ -24,6 +24,8 @@ function scheduleOf({ optimizer, schedule, train }: Config, reductions: number):
 interface Window {
   readonly first: number;
   readonly count: number;
+  /** Valid targets of each of its steps. */
+  readonly targets: readonly number[];
   /** What each of its steps looks at, if anything. */
   readonly looked: readonly (StatisticsTable | undefined)[];
   /** Its numbers, those of each table of statistics, and when they came: milliseconds of performance.now(). */
@@ -43,6 +45,7 @@ function startWindow(
   const schedule = scheduleOf(config, reductions);
   const { accumulate } = config.train;
   const looked: (StatisticsTable | undefined)[] = [];
+  const targets: number[] = [];
   for (let i = 0; i < count; i++) {
     const step = first + i;
     const own = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
@@ -51,6 +54,7 @@ function startWindow(
     const { program, statistics } = steps.get(dueAt(config.track, step + 1).join())!;
     program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });
     looked.push(statistics);
+    targets.push(batches.reduce((sum, batch) => sum + countTargets(batch), 0));
   }
   const tables = [...new Set(looked.filter((look) => look !== undefined))];
   const values = device.read([table.name, ...tables.map(({ name }) => name)]).then(([rows, ...found]) => ({
@@ -60,7 +64,7 @@ function startWindow(
   }));
   // Where the window before it fails, nobody comes back for this one.
   values.catch(() => {});
-  return { first, count, looked, values };
+  return { first, count, targets, looked, values };
 }
 
 /** Writes the records of a window whose numbers have come. */
@@ -81,12 +85,14 @@ async function finishWindow(
   state.ms = (at - before.at) / (window.count + (last === before ? 0 : last.count));
   state.marks = [last, { at, count: window.count }];
   const samplesPerStep = train.batch * train.accumulate;
-  const tokensPerSecond = 1000 * samplesPerStep * model.context / state.ms;
+  const targets = window.targets.reduce((sum, own) => sum + own, 0);
+  const tokensPerSecond = 1000 * targets / window.count / state.ms;
   rowsOf(table, rows, window.count).forEach(({ loss, squared_norm }, i) => {
     const step = window.first + i + 1;
     const samples = step * samplesPerStep;
     const norm = Math.sqrt(squared_norm);
     state.counter += VALUES_A_RECORD;
+    state.tokens += window.targets[i];
     if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
       const message =
         `The loss is ${loss} and the gradient norm ${norm}: lower optimizer.lr or set optimizer.clip.`;
@@ -96,9 +102,9 @@ async function finishWindow(
       type: "step",
       step,
       samples,
-      tokens: samples * model.context,
+      tokens: state.tokens,
       counter: state.counter,
-      epoch: samples * model.context / source.splits.train,
+      epoch: source.rows ? samples / source.rows : samples * model.context / source.splits.train,
       loss,
       lr: learningRate(schedule, step - 1),
       grad_norm: norm,
