@@ -1,6 +1,4 @@
 // What can be checked: heed's kernels on a device, or a user's function of one head's matrices.
-import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { booleanMask } from "../../kernels/attention/modifier.ts";
 import { attention } from "../../kernels/attention/op.ts";
 import { multiply } from "../../kernels/elementwise/op.ts";
@@ -8,6 +6,7 @@ import { grad } from "../../kernels/gradient.ts";
 import { sumAll } from "../../kernels/reduce/op.ts";
 import type { Device } from "../device/device.ts";
 import { suggestion, UserError } from "../errors.ts";
+import { describe, exportsOf } from "../user_file.ts";
 import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import type { AttentionCase } from "./attention_cases.ts";
@@ -131,7 +130,13 @@ function addMatrix(
     throw new UserError(`${what} is ${size}, expected [${rows}][${columns}].`);
   }
   for (let i = 0; i < rows; i++) {
-    for (let e = 0; e < columns; e++) sums[((b * rows + i) * heads + h) * columns + e] += Number(found[i][e]);
+    for (let e = 0; e < columns; e++) {
+      const value: unknown = found[i][e];
+      if (typeof value !== "number") {
+        throw new UserError(`${what}[${i}][${e}]: expected a number, found ${describe(value)}.`);
+      }
+      sums[((b * rows + i) * heads + h) * columns + e] += value;
+    }
   }
 }
 
@@ -154,6 +159,11 @@ export function functionAttention(name: string, module: AttentionModule): Attent
   if (typeof module.attention !== "function") {
     const hint = suggestion("attention", Object.keys(module));
     throw new UserError(`${name}: exports no function "attention".${hint}`);
+  }
+  if (module.attentionGradient !== undefined && typeof module.attentionGradient !== "function") {
+    throw new UserError(
+      `${name}: attentionGradient: expected a function, found ${describe(module.attentionGradient)}.`,
+    );
   }
   const zeros = (shape: readonly number[]) => new Float64Array(shape.reduce((a, b) => a * b, 1));
   return {
@@ -203,14 +213,7 @@ export function functionAttention(name: string, module: AttentionModule): Attent
  * ```
  */
 export async function loadAttention(file: string): Promise<AttentionImplementation> {
-  let found: Record<string, unknown>;
-  try {
-    await Deno.stat(file);
-    found = await import(pathToFileURL(resolve(file)).href);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.split("\n")[0] : String(error);
-    throw new UserError(`${file}: cannot be loaded: ${reason}`);
-  }
+  const found = await exportsOf(file, "--file");
   const given = Object.fromEntries(NAMES.filter((name) => name in found).map((name) => [name, found[name]]));
   if (!("attention" in given)) {
     throw new UserError(

@@ -28,8 +28,23 @@ function declared(file: string, keys: unknown): Record<string, HookKey> {
     throw new UserError(`${file}: keys: expected an object of declared keys, found ${show(keys)}.`);
   }
   for (const [key, found] of Object.entries(keys)) {
-    const value = isMapping(found) ? found.default : undefined;
-    if (!["number", "boolean", "string"].includes(typeof value) || key === "file") throw fault(key, found);
+    if (
+      !isMapping(found) || !["number", "boolean", "string"].includes(typeof found.default) || key === "file"
+    ) {
+      throw fault(key, found);
+    }
+    const { min, max, oneOf } = found;
+    const told = (name: string, expected: string) => {
+      return new UserError(`${file}: keys.${key}.${name}: expected ${expected}, found ${show(found[name])}.`);
+    };
+    for (const [name, limit] of Object.entries({ min, max })) {
+      if (limit !== undefined && (typeof limit !== "number" || Number.isNaN(limit))) {
+        throw told(name, "a number");
+      }
+    }
+    const isWords = Array.isArray(oneOf) && oneOf.length > 0 &&
+      oneOf.every((word) => typeof word === "string");
+    if (oneOf !== undefined && !isWords) throw told("oneOf", "a list of texts");
   }
   return keys as Record<string, HookKey>;
 }

@@ -1,7 +1,9 @@
 // Synthetic tasks: text made by rule, of which the right answer is known. A task is a record, so that a
 // user's own is one as well; sample i depends on the seed and i alone.
 import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { isMapping } from "../config/show.ts";
 import { suggestion, UserError } from "../errors.ts";
+import { describe } from "../user_file.ts";
 import { charTokenizer } from "./char_tokenizer.ts";
 import { TASKS } from "./tasks.ts";
 import type { Tokenizer, UnknownPolicy } from "./tokenizer.ts";
@@ -78,13 +80,40 @@ export function drawSample(task: Task, seed: number, index: number, split: TaskS
   const purpose = split === "train"
     ? `${task.name} sample ${index}`
     : `${task.name} ${split} sample ${index}`;
-  const sample = task.sample(randomStream(seed, purpose));
-  if (typeof sample?.text === "string" && typeof sample.answerFrom === "number") return sample;
-  throw new UserError(
-    `${task.name} task: a sample is ${
-      JSON.stringify(sample)
-    }; expected { text, answerFrom }, text and a number.`,
-  );
+  return checkSample(`${task.name} task: sample ${index}`, task.sample(randomStream(seed, purpose)));
+}
+
+const isPart = (part: unknown): boolean =>
+  Array.isArray(part) && part.length === 2 && part.every(Number.isFinite);
+
+/** What each field of a sample may be, in words, and whether it is that. */
+const SAMPLE_FIELDS: Readonly<Record<keyof Sample, readonly [string, (value: unknown) => boolean]>> = {
+  text: ["text", (value) => typeof value === "string"],
+  answerFrom: ["a number", (value) => typeof value === "number"],
+  answers: [
+    "nothing or a list of [from, to]",
+    (value) => value === undefined || Array.isArray(value) && value.every(isPart),
+  ],
+  masked: ["nothing, true or false", (value) => value === undefined || typeof value === "boolean"],
+  nats: ["nothing or a number", (value) => value === undefined || typeof value === "number"],
+};
+
+/**
+ * A sample as a task drew it.
+ *
+ * @param place the task, for messages
+ * @throws UserError where it is none, or a field of it is of another type
+ */
+export function checkSample(place: string, sample: unknown): Sample {
+  const expected = "expected { text, answerFrom }, text and a number";
+  if (!isMapping(sample) || sample instanceof Promise) {
+    throw new UserError(`${place}: ${expected}, found ${describe(sample)}.`);
+  }
+  for (const [name, [what, holds]] of Object.entries(SAMPLE_FIELDS)) {
+    if (holds(sample[name])) continue;
+    throw new UserError(`${place}: ${expected}; ${name}: expected ${what}, found ${describe(sample[name])}.`);
+  }
+  return sample as unknown as Sample;
 }
 
 /**

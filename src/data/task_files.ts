@@ -1,8 +1,8 @@
 // Synthetic tasks of a user's own: a TypeScript file that exports functions from random numbers to samples.
 import { parse } from "node:path";
-import { UserError } from "../errors.ts";
-import { exportsOf } from "../user_file.ts";
-import { drawSample, type Task } from "./synthetic.ts";
+import { callUser, UserError } from "../errors.ts";
+import { describe, exportsOf } from "../user_file.ts";
+import { checkSample, drawSample, type Task } from "./synthetic.ts";
 
 /** Samples that are drawn to see which characters a task has. */
 const LOOKED_AT = 1000;
@@ -15,11 +15,17 @@ function alphabetOf(task: Task): string {
   return [...characters].sort().join("");
 }
 
-function taskOf(name: string, found: unknown): Task | undefined {
+function taskOf(file: string, name: string, found: unknown): Task | undefined {
   const record = typeof found === "function" ? { sample: found } : found as Partial<Task> | null;
   if (typeof record !== "object" || typeof record?.sample !== "function") return undefined;
-  const task: Task = { name, alphabet: "", ...record as Pick<Task, "sample"> };
-  return { ...task, alphabet: task.alphabet || alphabetOf(task) };
+  const own: Task = { name, alphabet: "", ...record as Pick<Task, "sample"> };
+  const place = `${file}: ${name}`;
+  for (const key of ["name", "alphabet"] as const) {
+    if (typeof own[key] === "string") continue;
+    throw new UserError(`${place}: ${key}: expected text, found ${describe(own[key])}.`);
+  }
+  const sample: Task["sample"] = (rng) => checkSample(place, callUser(place, () => own.sample(rng)));
+  return { ...own, sample, alphabet: own.alphabet || alphabetOf({ ...own, sample }) };
 }
 
 /**
@@ -43,7 +49,7 @@ function taskOf(name: string, found: unknown): Task | undefined {
 export async function loadTasks(file: string): Promise<Record<string, Task>> {
   const found = await exportsOf(file, "data.tasks");
   const tasks = Object.entries(found).flatMap(([name, value]) =>
-    taskOf(name === "default" ? parse(file).name : name, value) ?? []
+    taskOf(file, name === "default" ? parse(file).name : name, value) ?? []
   );
   if (tasks.length > 0) return Object.fromEntries(tasks.map((task) => [task.name, task]));
   const names = Object.keys(found).join(", ") || "nothing";

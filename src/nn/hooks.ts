@@ -5,11 +5,13 @@ import { embedding } from "../../kernels/embedding/op.ts";
 import { elementwise } from "../../kernels/elementwise/op.ts";
 import { type Expression, min, variable } from "../../kernels/expression.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
-import { UserError } from "../errors.ts";
+import { callUser, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
 import { constant, literal, reshape, state } from "../graph/structure.ts";
 import { show, type Tensor } from "../graph/tensor.ts";
+import { describe } from "../user_file.ts";
 import type { Architecture } from "./architecture.ts";
+import { checkModifier } from "./user_modifier.ts";
 
 /** A value that a hook's own key of the configuration may have. */
 export type HookValue = number | boolean | string;
@@ -20,8 +22,10 @@ export interface HookContext {
   readonly name: string;
   /** Number of the block; null outside of all. */
   readonly layer: number | null;
-  /** Attention heads a block. */
+  /** Attention heads per block. */
   readonly heads: number;
+  /** Number of token ids, V. */
+  readonly vocabulary: number;
   /** Token ids of the batch, u32 [B, T]. */
   readonly tokens: Tensor;
   /** Steps of training made so far, f32 [1]. */
@@ -75,7 +79,7 @@ const layerOf = (name: string): number | null => {
 
 /** The hooks of an architecture for one forward pass of `tokens`. */
 export function hooksAtWork(
-  { hooks, heads }: Architecture,
+  { hooks, heads, vocabulary }: Architecture,
   tokens: Tensor,
   step: Tensor | undefined,
 ): HooksAtWork {
@@ -87,6 +91,7 @@ export function hooksAtWork(
     name,
     layer: layerOf(name),
     heads,
+    vocabulary,
     tokens,
     get step() {
       return counted ??= step ?? stepState();
@@ -100,23 +105,23 @@ export function hooksAtWork(
     tap(name, x) {
       return matching(taps, name).reduce((before, [pattern, hook]) => {
         met.add(pattern);
-        const after = hook(before, contextOf(name));
-        if (typeof after !== "object" || after === null || !("node" in after) || show(after) !== show(x)) {
-          const found = typeof after === "object" && after !== null && "node" in after
-            ? show(after)
-            : typeof after;
-          throw new UserError(
-            `${file}: taps "${pattern}" at ${name}: expected a tensor ${show(x)} in return, found ${found}.`,
-          );
-        }
-        return after;
+        const place = `${file}: taps "${pattern}" at ${name}`;
+        const after: Tensor = callUser(place, () => hook(before, contextOf(name)));
+        const isTensor = typeof after === "object" && after !== null && "node" in after;
+        if (isTensor && show(after) === show(x)) return after;
+        throw new UserError(
+          `${place}: expected a tensor ${show(x)} in return, found ${
+            isTensor ? show(after) : describe(after)
+          }.`,
+        );
       }, x);
     },
     scores(layer) {
       const name = `blocks.${layer}.attn.scores`;
       return matching(scores, name).map(([pattern, hook]) => {
         met.add(pattern);
-        return hook(variable("score"), contextOf(name));
+        const place = `${file}: scores "${pattern}" at ${name}`;
+        return checkModifier(place, callUser(place, () => hook(variable("score"), contextOf(name))));
       });
     },
     finish() {

@@ -1,11 +1,69 @@
 // Score modifiers of a user's own: imported from the TypeScript files that a configuration names.
-import { suggestion, UserError } from "../errors.ts";
-import { exportsOf } from "../user_file.ts";
+import { modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
+import { isMapping } from "../config/show.ts";
+import { callUser, suggestion, UserError } from "../errors.ts";
+import { describe, exportsOf } from "../user_file.ts";
 import type { Architecture, BlockChoices, ModifierSource, UserModifier } from "./architecture.ts";
 
-function isUserModifier(found: unknown): found is UserModifier {
+/** Whether an export is a score modifier. */
+export function isUserModifier(found: unknown): found is UserModifier {
   return typeof found === "object" && found !== null &&
     typeof (found as { modifier?: unknown }).modifier === "function";
+}
+
+/**
+ * The score modifier that a user's function gave.
+ *
+ * @throws {UserError} with the place before it, where it is none, or reads a variable or a table that is not there
+ */
+export function checkModifier(place: string, found: unknown): ScoreModifier {
+  const isExpression = (x: unknown) => isMapping(x) && typeof x.kind === "string";
+  const isTensor = (x: unknown) => isMapping(x) && "node" in x;
+  const { expression, tables } = (isMapping(found) ? found : {}) as Partial<ScoreModifier>;
+  if (isExpression(expression) && isMapping(tables) && Object.values(tables).every(isTensor)) {
+    return callUser(place, () => modifier(expression!, tables));
+  }
+  const what = isExpression(found) ? "an expression alone" : describe(found);
+  throw new UserError(`${place}: expected modifier(expression, tables) in return, found ${what}.`);
+}
+
+/** What a user's modifier says of its tables, checked. */
+function checkTables(place: string, found: unknown): ReturnType<NonNullable<UserModifier["tables"]>> {
+  const expected = "expected an object of { shape, start } by name";
+  if (!isMapping(found)) throw new UserError(`${place}: ${expected}, found ${describe(found)}.`);
+  for (const [name, table] of Object.entries(found)) {
+    const { shape, start } = isMapping(table) ? table : {};
+    const isShape = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 1);
+    if (isShape && typeof start === "number" && Number.isFinite(start)) continue;
+    const what = !isMapping(table)
+      ? describe(table)
+      : isShape
+      ? `start: ${describe(start)}`
+      : `shape: ${Array.isArray(shape) ? `[${shape.map(describe).join(", ")}]` : describe(shape)}`;
+    throw new UserError(`${place}: ${expected}, whole sizes and a finite number; ${name} has ${what}.`);
+  }
+  return found as ReturnType<NonNullable<UserModifier["tables"]>>;
+}
+
+/** A modifier whose returns are checked. */
+function checked(place: string, own: UserModifier): UserModifier {
+  const { tables } = own;
+  if (tables !== undefined && typeof tables !== "function") {
+    throw new UserError(`${place}: tables: expected a function, found ${describe(tables)}.`);
+  }
+  const inBlock = (what: string, block: number) => `${place}: ${what} of block ${block}`;
+  return {
+    ...(tables && {
+      tables: (sizes) => {
+        const at = inBlock("tables", sizes.block);
+        return checkTables(at, callUser(at, () => own.tables!(sizes)));
+      },
+    }),
+    modifier: (given, sizes) => {
+      const at = inBlock("modifier", sizes.block);
+      return checkModifier(at, callUser(at, () => own.modifier(given, sizes)));
+    },
+  };
 }
 
 async function load({ file, name }: ModifierSource): Promise<UserModifier> {
@@ -18,10 +76,10 @@ async function load({ file, name }: ModifierSource): Promise<UserModifier> {
   const found = exports[name];
   if (!isUserModifier(found)) {
     throw new UserError(
-      `modifier ${name} of ${file}: expected an object with a function "modifier", found ${typeof found}.`,
+      `modifier ${name} of ${file}: expected an object with a function "modifier", found ${describe(found)}.`,
     );
   }
-  return found;
+  return checked(`${file}: ${name}`, found);
 }
 
 /**

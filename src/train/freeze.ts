@@ -3,11 +3,11 @@ import { UserError } from "../errors.ts";
 import type { Values } from "../graph/tensor.ts";
 import { checkSelectors, selection, type Subject } from "../track/selectors.ts";
 import type { Model } from "./experiment.ts";
-import { frozen } from "./hooks.ts";
+import { frozen } from "./hook_calls.ts";
 import { rowsOfSlots } from "./optimizers.ts";
 import type { Layout } from "./parameters.ts";
 
-type Frozen = Pick<Model, "config" | "layout" | "hooks">;
+type Frozen = Pick<Model, "config" | "layout" | "hooks" | "architecture">;
 
 const subjectOf = ({ name }: { readonly name: string }): Subject => ({ kind: "param", name });
 
@@ -40,10 +40,10 @@ export function trainedFeed(layout: Layout, names: ReadonlySet<string>): Float32
  */
 export function freezeFeeds(model: Frozen, step: number): Record<string, Values> {
   if (!freezes(model)) return {};
-  const { config: { train, seed }, layout, hooks } = model;
+  const { config: { train, seed }, layout, hooks, architecture: { vocabulary } } = model;
   const never = train.freeze.length > 0 ? selection(train.freeze) : () => false;
   const names = layout.slots.map(({ name }) => name);
-  const now = hooks?.freeze ? frozen(hooks, seed, step, names) : [];
+  const now = hooks?.freeze ? frozen(hooks, { seed, vocabulary }, step, names) : [];
   return {
     trained: trainedFeed(layout, new Set([...names.filter((name) => never(subjectOf({ name }))), ...now])),
   };

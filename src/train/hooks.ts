@@ -1,12 +1,13 @@
 // What a user's own file does to a run: tensors and scores inside the model, batches before they are learned from,
 // parameters that stand still, numbers of one's own in the log.
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import type { RandomStream } from "../../kernels/random/threefry.ts";
 import type { Config, HookKey } from "../config/mod.ts";
 import type { Batch } from "../data/mod.ts";
-import { suggestion, UserError } from "../errors.ts";
-import { globOf } from "../glob.ts";
+import { isMapping } from "../config/show.ts";
+import { nearest, UserError } from "../errors.ts";
 import type { ForwardHooks, HookValue, ScoreHook, TapHook } from "../nn/hooks.ts";
-import { exportsOf } from "../user_file.ts";
+import { isUserModifier } from "../nn/user_modifier.ts";
+import { describe, exportsOf } from "../user_file.ts";
 
 /** What a batch transform and a freeze know. */
 export interface StepContext {
@@ -14,6 +15,8 @@ export interface StepContext {
   readonly step: number;
   /** A generator of the run's seed and this step: the same numbers in every run and after a resume. */
   readonly random: RandomStream;
+  /** Number of token ids, V: those of a batch are from 0 to V - 1. */
+  readonly vocabulary: number;
   /** Values of the declared keys. */
   readonly keys: Readonly<Record<string, HookValue>>;
 }
@@ -22,6 +25,8 @@ export interface StepContext {
 export interface MetricContext {
   /** Steps made. */
   readonly step: number;
+  /** Number of token ids, V. */
+  readonly vocabulary: number;
   /** Values of the declared keys. */
   readonly keys: Readonly<Record<string, HookValue>>;
   /** Reads every parameter by name. */
@@ -34,7 +39,10 @@ export interface Metric {
   readonly name: string;
   /** Steps between two records. */
   readonly every: number;
-  /** The number, or several by name. */
+  /**
+   * The number, or several by names of their own: not those of a record's other fields (v, type, step, kind, tap, layer, head,
+   * status), and none that ends in _status.
+   */
   fn(context: MetricContext): number | Record<string, number> | Promise<number | Record<string, number>>;
 }
 
@@ -52,8 +60,8 @@ export interface Metric {
  * export const scores: Hooks["scores"] = {
  *   "blocks.*.attn.scores": (score) => modifier(times(score, 2)),
  * };
- * export const batch: Hooks["batch"] = ({ ids, targets }, { random, keys }) => ({
- *   ids: ids.map((id) => random.uniform() < Number(keys.share) ? random.below(65) : id),
+ * export const batch: Hooks["batch"] = ({ ids, targets }, { random, vocabulary, keys }) => ({
+ *   ids: ids.map((id) => random.uniform() < Number(keys.share) ? random.below(vocabulary) : id),
  *   targets,
  * });
  * export const freeze: Hooks["freeze"] = ({ random }) => [`blocks.${random.below(4)}.**`];
@@ -70,7 +78,7 @@ export interface Hooks {
   readonly taps?: Readonly<Record<string, TapHook>>;
   /** Scores of attention by globs over their taps. */
   readonly scores?: Readonly<Record<string, ScoreHook>>;
-  /** What training batches become; evaluation sees its own as they are. */
+  /** What training batches become: ids below the vocabulary, targets too or IGNORE; evaluation sees its own as they are. */
   readonly batch?: (batch: Batch, context: StepContext) => Batch;
   /** Globs of the parameters that this step leaves as they are, moments included. */
   readonly freeze?: (context: StepContext) => readonly string[];
@@ -83,6 +91,8 @@ export interface Hooks {
 /** The exports of `Hooks`. */
 const EXPORTS = ["taps", "scores", "batch", "freeze", "metrics", "keys"] as const;
 
+const isExport = (name: string): boolean => EXPORTS.some((known) => known === name);
+
 /** A hooks file, loaded, with the values of its keys. */
 export interface LoadedHooks extends Omit<Hooks, "keys"> {
   /** Its path. */
@@ -91,24 +101,61 @@ export interface LoadedHooks extends Omit<Hooks, "keys"> {
   readonly keys: Readonly<Record<string, HookValue>>;
 }
 
-function checkExports(file: string, found: Record<string, unknown>): void {
-  const isFunction = (x: unknown) => typeof x === "function";
-  const isTable = (x: unknown) => typeof x === "object" && x !== null && Object.values(x).every(isFunction);
-  const isMetric = (x: unknown): boolean => {
-    const { name, every, fn } = (x ?? {}) as Partial<Metric>;
-    return typeof name === "string" && Number.isInteger(every) && every! >= 1 && isFunction(fn);
-  };
-  const rules: Record<string, [(x: unknown) => boolean, string]> = {
-    taps: [isTable, "an object of functions by tap pattern"],
-    scores: [isTable, "an object of functions by tap pattern"],
-    batch: [isFunction, "a function"],
-    freeze: [isFunction, "a function"],
-    metrics: [(x) => Array.isArray(x) && x.every(isMetric), "a list of { name, every, fn }"],
-  };
-  for (const [name, [fits, expected]] of Object.entries(rules)) {
-    if (found[name] !== undefined && !fits(found[name])) {
-      throw new UserError(`${file}: ${name}: expected ${expected}.`);
+/** What is wrong with an export; undefined where nothing is. */
+type Fault = (found: unknown) => string | undefined;
+
+const functionFault: Fault = (found) =>
+  typeof found === "function" ? undefined : `expected a function, found ${describe(found)}`;
+
+const tableFault: Fault = (found) => {
+  const expected = "expected an object of functions by tap pattern";
+  if (!isMapping(found)) return `${expected}, found ${describe(found)}`;
+  const wrong = Object.entries(found).find(([, hook]) => functionFault(hook));
+  return wrong && `${expected}, found ${JSON.stringify(wrong[0])}: ${describe(wrong[1])}`;
+};
+
+const metricsFault: Fault = (found) => {
+  const expected = "expected a list of { name, every, fn }";
+  if (!Array.isArray(found)) return `${expected}, found ${describe(found)}`;
+  const names = new Set<unknown>();
+  for (const metric of found) {
+    if (!isMapping(metric)) return `${expected}, found ${describe(metric)} in it`;
+    const { name, every, fn } = metric;
+    if (typeof name !== "string" || name === "") return `${expected}, found the name ${describe(name)}`;
+    const own = `metric ${JSON.stringify(name)}`;
+    if (names.has(name)) return `${own} is there twice; expected a name of its own for each`;
+    names.add(name);
+    if (!Number.isInteger(every) || Number(every) < 1) {
+      return `${expected}; every of ${own}: expected a whole number of at least 1, found ${describe(every)}`;
     }
+    if (typeof fn !== "function") return `${expected}; fn of ${own}: ${functionFault(fn)}`;
+  }
+};
+
+const FAULTS: Readonly<Record<Exclude<typeof EXPORTS[number], "keys">, Fault>> = {
+  taps: tableFault,
+  scores: tableFault,
+  batch: functionFault,
+  freeze: functionFault,
+  metrics: metricsFault,
+};
+
+/** Throws where a file exports nothing of `Hooks`, a misspelt name beside one, or something of another kind. */
+function checkExports(file: string, found: Record<string, unknown>, what: string, other = ""): void {
+  const names = Object.keys(found);
+  const open = EXPORTS.filter((name) => found[name] === undefined);
+  const misspelt = names.find((name) => !isExport(name) && nearest(name, open) !== undefined);
+  if (misspelt !== undefined || open.length === EXPORTS.length) {
+    const near = misspelt === undefined ? "" : ` Did you mean "${nearest(misspelt, open)}"?`;
+    throw new UserError(
+      `${what}: expected ${file} to export one of ${EXPORTS.join(", ")}${other}, found ${
+        misspelt ?? (names.join(", ") || "nothing")
+      }.${near}`,
+    );
+  }
+  for (const [name, fault] of Object.entries(FAULTS)) {
+    const wrong = found[name] === undefined ? undefined : fault(found[name]);
+    if (wrong !== undefined) throw new UserError(`${file}: ${name}: ${wrong}.`);
   }
 }
 
@@ -127,70 +174,23 @@ export async function loadHooks({ hooks }: Pick<Config, "hooks">): Promise<Loade
   const { file, ...keys } = hooks;
   if (file === null) return undefined;
   const found = await exportsOf(file, "hooks.file");
-  if (!EXPORTS.some((name) => found[name] !== undefined)) {
-    const names = Object.keys(found);
-    const near = names.map((name) => suggestion(name, EXPORTS)).find((text) => text !== "") ?? "";
-    throw new UserError(
-      `hooks.file: expected ${file} to export one of ${EXPORTS.join(", ")}, found ${
-        names.join(", ") || "nothing"
-      }.${near}`,
-    );
-  }
-  checkExports(file, found);
+  checkExports(file, found, "hooks.file");
   return { ...found as Hooks, file, keys: keys as Record<string, HookValue> };
 }
 
-/** Whether a file exports hooks (and not only a score modifier). */
+/**
+ * Whether a file exports hooks, and not only a score modifier.
+ *
+ * @throws {UserError} where it exports neither, or a misspelt name of a hook
+ */
 export async function exportsHooks(file: string): Promise<boolean> {
   const found = await exportsOf(file, "--hooks");
-  return EXPORTS.some((name) => found[name] !== undefined);
+  if (!Object.keys(found).some(isExport) && Object.values(found).some(isUserModifier)) return false;
+  checkExports(file, found, "--hooks", " or a score modifier");
+  return true;
 }
 
 /** The part of the hooks that the forward pass is built through. */
 export function forwardHooks(hooks: LoadedHooks | undefined): ForwardHooks | undefined {
   return hooks && (hooks.taps || hooks.scores) ? hooks : undefined;
-}
-
-function contextOf({ keys }: LoadedHooks, seed: number, what: string, step: number): StepContext {
-  return { step, random: randomStream(seed, `hooks ${what} ${step}`), keys };
-}
-
-/** The batches of a step as training sees them: those of the source, through the transform if there is one. */
-export function transformed(
-  hooks: LoadedHooks | undefined,
-  seed: number,
-  step: number,
-  batches: readonly Batch[],
-): readonly Batch[] {
-  if (!hooks?.batch) return batches;
-  const context = contextOf(hooks, seed, "batch", step);
-  return batches.map((batch) => {
-    const made = hooks.batch!(batch, context);
-    for (const name of ["ids", "targets"] as const) {
-      const found = made?.[name];
-      if (!(found instanceof Uint32Array) || found.length !== batch[name].length) {
-        throw new UserError(
-          `${hooks.file}: batch: expected { ids, targets } of ${batch.ids.length} numbers each in a Uint32Array.`,
-        );
-      }
-    }
-    return made;
-  });
-}
-
-/** The names of the parameters that a step leaves alone. */
-export function frozen(
-  hooks: LoadedHooks,
-  seed: number,
-  step: number,
-  names: readonly string[],
-): ReadonlySet<string> {
-  const globs = hooks.freeze!(contextOf(hooks, seed, "freeze", step));
-  return new Set(globs.flatMap((glob) => {
-    const matched = names.filter(globOf(glob));
-    if (matched.length > 0) return matched;
-    throw new UserError(
-      `${hooks.file}: freeze: "${glob}" matches no parameter; names are like blocks.0.attn.wq.weight.`,
-    );
-  }));
 }

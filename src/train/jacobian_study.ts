@@ -11,7 +11,7 @@ import { loadCheckpoint, putModel } from "./checkpoint.ts";
 import { type Evaluated, evaluator } from "./evaluate.ts";
 import { type Experiment, generatorOf, modelOf } from "./experiment.ts";
 import { freezeFeeds, freezes } from "./freeze.ts";
-import { transformed } from "./hooks.ts";
+import { transformed } from "./hook_calls.ts";
 import { rowsOf, stepFeeds, stepGraph, WINDOW } from "./programs.ts";
 import { putStart } from "./ready.ts";
 import type { ResolvedRun } from "./resolve_run.ts";
@@ -77,6 +77,7 @@ async function* trainTo(
   const { config, architecture, layout, source, hooks } = experiment;
   const { optimizer: { lr }, train: { accumulate, steps }, seed } = config;
   const schedule = { ...config.schedule, lr, steps: config.schedule.steps ?? steps };
+  const run = { seed, vocabulary: architecture.vocabulary };
   checkStudied(config);
   await putStart(device, experiment);
   const { graph, table } = stepGraph(architecture, layout, config, { freezes: freezes(experiment) });
@@ -88,7 +89,7 @@ async function* trainTo(
       const count = Math.min(stop - step, WINDOW / 2);
       for (let slot = 0; slot < count; slot++, step++) {
         const own = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
-        const batches = transformed(hooks, seed, step + 1, own);
+        const batches = transformed(hooks, run, step + 1, own);
         const feeds = stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot });
         program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });
       }

@@ -10,6 +10,7 @@ import { captureCharts } from "./capture_charts.ts";
 import { type Best, saveCheckpoint } from "./checkpoint.ts";
 import type { Evaluator } from "./evaluate.ts";
 import { type Experiment, generatorOf } from "./experiment.ts";
+import { metricValues } from "./hook_calls.ts";
 import { readParameters } from "./parameters.ts";
 import { begin, type Progressing, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
 import type { ReadyRun } from "./ready.ts";
@@ -96,24 +97,24 @@ function stopsEarly({ stale }: Progressing, { train: { stop } }: Config): boolea
 
 /** The numbers of a user's own metrics that are due. */
 async function writeMetrics(
-  { hooks, layout }: Experiment,
+  { hooks, layout, architecture }: Experiment,
   options: RunOptions,
   state: Progressing,
 ): Promise<void> {
   const { step } = state;
-  for (const { name, every, fn } of hooks?.metrics ?? []) {
-    if (step % every !== 0) continue;
-    const found = await fn({
+  for (const metric of hooks?.metrics ?? []) {
+    if (step % metric.every !== 0) continue;
+    const values = await metricValues(hooks!, metric, {
       step,
+      vocabulary: architecture.vocabulary,
       keys: hooks!.keys,
       parameters: () => readParameters(options.device, layout),
     });
-    const values = typeof found === "number" ? { value: found } : found;
     const record: StatRecord = {
       type: "stat",
       step,
       kind: "metric",
-      tap: name,
+      tap: metric.name,
       layer: null,
       head: null,
       ...values,

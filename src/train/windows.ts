@@ -4,7 +4,7 @@ import type { Values } from "../graph/tensor.ts";
 import { dueAt } from "../track/selectors.ts";
 import type { Experiment } from "./experiment.ts";
 import { freezeFeeds } from "./freeze.ts";
-import { transformed } from "./hooks.ts";
+import { transformed } from "./hook_calls.ts";
 import { type Progressing, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
 import { countTargets, rowsOf, stepFeeds, type Table } from "./programs.ts";
 import type { ReadyRun } from "./ready.ts";
@@ -41,7 +41,8 @@ function startWindow(
   first: number,
   count: number,
 ): Window {
-  const { config, source, hooks } = experiment;
+  const { config, source, hooks, architecture: { vocabulary } } = experiment;
+  const run = { seed: config.seed, vocabulary };
   const schedule = scheduleOf(config, reductions);
   const { accumulate } = config.train;
   const looked: (StatisticsTable | undefined)[] = [];
@@ -49,7 +50,7 @@ function startWindow(
   for (let i = 0; i < count; i++) {
     const step = first + i;
     const own = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
-    const batches = transformed(hooks, config.seed, step + 1, own);
+    const batches = transformed(hooks, run, step + 1, own);
     const feeds = stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot: i });
     const { program, statistics } = steps.get(dueAt(config.track, step + 1).join())!;
     program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });

@@ -240,7 +240,7 @@ Deno.test("check_attention exits with 0 or 1, replays a case, writes records and
     assert.ok(replayed.stdout.startsWith(`case ${number} of seed 1: failed`), replayed.stdout);
     for (
       const [args, said] of [
-        [["--file", "none.ts"], /^check_attention: none\.ts: cannot be loaded: .*\n$/],
+        [["--file", "none.ts"], /^check_attention: --file: none\.ts cannot be loaded: .*\n$/],
         [["--activation", "sofmax"], /--activation: .*found "sofmax"\. Did you mean "softmax"\?\n$/],
         [["--file", "right.ts", "--device", "cpu"], /--device is for heed's own kernels/],
         [["mine.ts"], /^check_attention: mine\.ts: unexpected; .*--file\.\n$/],

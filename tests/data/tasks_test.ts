@@ -220,9 +220,9 @@ Deno.test("answers out of order or place, and samples that are none, are errors"
     [{ text: "abab", answerFrom: 1, answers: [[0, 2]] }, /answer from 0 to 2/],
     [
       { text: 3, answerFrom: 1 },
-      /odd task: a sample is \{"text":3,"answerFrom":1\}; expected \{ text, answerFrom \}/,
+      /odd task: sample 0: expected \{ text, answerFrom \}, .*; text: expected text, found 3\.$/,
     ],
-    [undefined, /odd task: a sample is undefined; expected/],
+    [undefined, /odd task: sample 0: expected \{ text, answerFrom \}, .* found nothing\.$/],
   ];
   for (const [sample, message] of cases) {
     assert.throws(make(sample), (error) => error instanceof UserError && message.test(error.message));

@@ -270,7 +270,7 @@ Deno.test("keys that a file declares are typed, checked, filled in and saved wit
 const MISTAKES: Record<string, [string, RegExp]> = {
   "nothing of hooks": [
     `export const tap = {};`,
-    /export one of taps, scores, .*found tap\. Did you mean "taps"/,
+    /export one of taps, scores, .*found tap\. Did you mean "taps"\?$/,
   ],
   "not a function": [
     `export const taps = { "embed": 3 };`,
@@ -289,14 +289,14 @@ const MISTAKES: Record<string, [string, RegExp]> = {
     export const taps = { "embed": (x) => reshape(x, [x.shape[0] * x.shape[1], x.shape[2]]) };`,
     /taps "embed" at embed: expected a tensor f32\[.*found f32\[/,
   ],
-  "no tensor": [`export const taps = { "embed": () => 3 };`, /expected a tensor .*found number/],
+  "no tensor": [`export const taps = { "embed": () => 3 };`, /expected a tensor .*found 3/],
   "a batch of another size": [
     `export const batch = () => ({ ids: [], targets: [] });`,
-    /batch: expected \{ ids, targets \}/,
+    /hooks\.ts: batch at step 1: expected \{ ids, targets \} of 24 .*, found ids: a list of 0\.$/,
   ],
   "a parameter that is not there": [
     `export const freeze = () => ["block.0.**"];`,
-    /freeze: "block.0.\*\*" matches no parameter/,
+    /freeze at step 1: "block.0.\*\*" matches no parameter/,
   ],
   "a key without a default": [
     `export const keys = { a: 3 }; export const batch = (x) => x;`,
