@@ -26,6 +26,9 @@ const command: Command = {
   ],
 };
 
+/** A share that the table can show. */
+const WITHOUT_TOKEN = 5e-7;
+
 await runCommand(command, async ({ positionals, values }) => {
   const format = oneOf("format", values.format!, ["table", "ndjson"]);
   const count = numberOption("top", values.top, { least: 1, whole: true })!;
@@ -38,7 +41,12 @@ await runCommand(command, async ({ positionals, values }) => {
   if (length > context) {
     console.error(`next_token: the text has ${length} tokens; the model sees the last ${context}.`);
   }
-  const tokens = await nextTokens(opened.device, opened.model, text, count);
+  const all = await nextTokens(opened.device, opened.model, text, Infinity);
+  const rest = 1 - all.reduce((sum, { probability }) => sum + probability, 0);
+  if (rest > WITHOUT_TOKEN) {
+    console.error(`next_token: ${rest.toFixed(6)} of the probability is on ids that have no token.`);
+  }
+  const tokens = all.slice(0, count);
   if (format === "table") console.log("rank  probability    logit  token");
   for (const next of tokens) {
     const cells = [

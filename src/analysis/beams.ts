@@ -1,5 +1,6 @@
 // Beam search: the few most likely texts so far, each continued by every token, the best kept.
-import { largest, logSoftmax } from "./sampling.ts";
+import type { Tokenizer } from "../data/mod.ts";
+import { largest, logSoftmax, ofTokens } from "./sampling.ts";
 import type { NextLogits } from "./next_logits.ts";
 
 /** How beams are searched. */
@@ -20,7 +21,7 @@ export interface BeamOptions {
 export interface Beam {
   /** Ids of what was added. */
   readonly added: readonly number[];
-  /** Sum of ln p over them. */
+  /** Sum of ln p over them, p of the softmax over the model's whole vocabulary. */
   readonly logProbability: number;
   /** Whether it ended by itself. */
   readonly ended: boolean;
@@ -37,10 +38,12 @@ function candidates(
   live: readonly Beam[],
   logits: readonly ArrayLike<number>[],
   count: number,
+  tokenizer: Tokenizer,
 ): Candidate[] {
   const all = live.flatMap(({ logProbability }, parent) => {
     const next = logSoftmax(logits[parent]);
-    return largest(next, count).map((id) => ({ parent, id, logProbability: logProbability + next[id] }));
+    const ids = largest(ofTokens(tokenizer, next), count).filter((id) => tokenizer.hasToken?.(id) ?? true);
+    return ids.map((id) => ({ parent, id, logProbability: logProbability + next[id] }));
   });
   return all.sort((a, b) => b.logProbability - a.logProbability).slice(0, count);
 }
@@ -81,7 +84,7 @@ export async function beamSearch(
   for (let n = 0; n < tokens && live.length > 0 && !signal?.aborted; n++) {
     // Rows without a text of their own read the first again.
     const rows = Array.from({ length: beams }, (_, row) => [...prompt, ...(live[row] ?? live[0]).added]);
-    const next = candidates(live, await reader.next(rows), 2 * beams);
+    const next = candidates(live, await reader.next(rows), 2 * beams, reader.tokenizer);
     const kept: { beam: Beam; parent: number }[] = [];
     next.forEach(({ parent, id, logProbability }, rank) => {
       const added = [...live[parent].added, id];

@@ -6,7 +6,7 @@ import { UserError } from "../errors.ts";
 import { beamSearch } from "./beams.ts";
 import { type Generator, nextLogits } from "./next_logits.ts";
 import { promptIds } from "./passes.ts";
-import { draw, logSoftmax, nextProbabilities, type Sampling } from "./sampling.ts";
+import { draw, logSoftmax, nextProbabilities, ofTokens, type Sampling } from "./sampling.ts";
 
 /** Prompts that are continued in one pass. */
 const ROWS = 16;
@@ -45,7 +45,7 @@ export interface Generated {
   readonly continuation: string;
   /** Ids of the tokens added, those of the stop string too. */
   readonly ids: readonly number[];
-  /** Sum of ln p over them, without temperature and filters. */
+  /** Sum of ln p over them, p of the softmax over the model's whole vocabulary, without temperature and filters. */
   readonly logProbability: number;
   /** What ended it. */
   readonly ended: "tokens" | "stop" | "signal";
@@ -118,7 +118,7 @@ async function drawTexts(
     uncached ??= reader.whole;
     writings.forEach((writing, row) => {
       if (writing.stopped) return;
-      const id = draw(nextProbabilities(logits[row], options), writing.uniform());
+      const id = draw(nextProbabilities(ofTokens(tokenizer, logits[row]), options), writing.uniform());
       writing.ids.push(id);
       writing.logProbability += logSoftmax(logits[row])[id];
       writing.stopped = stops(writing.ids);

@@ -6,7 +6,7 @@ import { forwardOf } from "../nn/forward.ts";
 import type { Generator } from "./next_logits.ts";
 import { type NextToken, rankedTokens } from "./next_tokens.ts";
 import { passOver, textIds, tokenTexts } from "./passes.ts";
-import { argmax, logSoftmax } from "./sampling.ts";
+import { argmax, logSoftmax, ofTokens } from "./sampling.ts";
 
 /** What one depth of the model says at one position. */
 export interface LensPoint {
@@ -62,9 +62,8 @@ export async function logitLens(
     ): [string, Tensor] => [name, n === layers ? logits : unembed(plain, found[name])]);
     return Object.fromEntries(at);
   }, (name) => names.includes(name));
-  const rowOf = (name: string, t: number) =>
-    read[name].subarray(t * vocabulary, t * vocabulary + tokenizer.size);
-  const final = Array.from(ids, (_, t) => argmax(rowOf(names[layers], t)));
+  const rowOf = (name: string, t: number) => read[name].subarray(t * vocabulary, (t + 1) * vocabulary);
+  const final = Array.from(ids, (_, t) => argmax(ofTokens(tokenizer, rowOf(names[layers], t))));
   const depths = names.map((name) =>
     Array.from(ids, (_, t): LensPoint => {
       const row = rowOf(name, t);

@@ -39,9 +39,11 @@ export interface Generator {
 
 /** Texts that grow, and what follows them. */
 export interface NextLogits extends Disposable {
+  /** Between text and ids; the model may have more ids than this. */
+  readonly tokenizer: Tokenizer;
   /**
-   * The logits after the last id of each text, over the ids that the tokenizer knows. From one call to the next a text
-   * stays or grows at its end.
+   * The logits after the last id of each text, over the whole vocabulary of the model: a softmax runs over all of them, also
+   * where some ids have no token. From one call to the next a text stays or grows at its end.
    *
    * @param texts as many as there are rows, each with one id at least
    * @throws {UserError} where the logits are not finite
@@ -111,7 +113,7 @@ function feedsOf(texts: readonly (readonly number[])[], starts: readonly number[
  * putModel(device, model);
  * using reader = await nextLogits(device, generatorOf(model), 1);
  * const [logits] = await reader.next([[...model.tokenizer.encode("The ")]]);
- * console.log(logits.length); // the tokenizer's size
+ * console.log(logits.length); // the model's vocabulary
  * ```
  */
 // deno-lint-ignore require-await
@@ -153,6 +155,7 @@ export async function nextLogits(
     return program;
   };
   return {
+    tokenizer,
     get whole() {
       return reason;
     },
@@ -164,10 +167,7 @@ export async function nextLogits(
         await new Promise((resume) => setTimeout(resume, 0));
         heard = performance.now();
       }
-      // A padded vocabulary has logits that stand for no token: they come last and are left out.
-      const rows = texts.map((_, row) =>
-        logits.subarray(row * vocabulary, row * vocabulary + tokenizer.size)
-      );
+      const rows = texts.map((_, row) => logits.subarray(row * vocabulary, (row + 1) * vocabulary));
       rows.forEach(checkFinite);
       return rows;
     },

@@ -2,7 +2,7 @@
 import type { Device } from "../device/device.ts";
 import { type Generator, nextLogits } from "./next_logits.ts";
 import { promptIds } from "./passes.ts";
-import { largest, logSoftmax } from "./sampling.ts";
+import { largest, logSoftmax, ofTokens } from "./sampling.ts";
 
 /** A token that may come next. */
 export interface NextToken {
@@ -12,7 +12,7 @@ export interface NextToken {
   readonly id: number;
   /** The text that it stands for. */
   readonly token: string;
-  /** softmax of the logits. */
+  /** softmax of the logits over the model's whole vocabulary, also where some of its ids have no token. */
   readonly probability: number;
   /** Natural logarithm of the probability. */
   readonly logProbability: number;
@@ -24,7 +24,7 @@ export interface NextToken {
  * The most likely next tokens after a text, of equals the lower id first. A text longer than the context is seen by its
  * last `context` tokens.
  *
- * @param count how many; all of them where it is above the vocabulary
+ * @param count how many; all ids that have a token where it is above their number
  * @throws {UserError} for an empty text or a character that the tokenizer does not know
  *
  * @example
@@ -48,14 +48,15 @@ export async function nextTokens(
   return rankedTokens(model, logits, count);
 }
 
-/** The `count` tokens of highest logit as a list. */
+/** The `count` tokens of highest logit as a list; their probabilities are of the softmax over all logits. */
 export function rankedTokens(
   { tokenizer }: Generator,
   logits: ArrayLike<number>,
   count: number,
 ): NextToken[] {
   const logProbabilities = logSoftmax(logits);
-  return largest(logits, Math.min(count, logits.length)).map((id, n) => ({
+  const ids = largest(ofTokens(tokenizer, logits), Math.min(count, tokenizer.size));
+  return ids.filter((id) => tokenizer.hasToken?.(id) ?? true).map((id, n) => ({
     rank: n + 1,
     id,
     token: tokenizer.decode([id]),

@@ -8,7 +8,7 @@ import type { Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import type { Generator } from "./next_logits.ts";
 import { padded, passLength, textIds, tokenId, tokenTexts } from "./passes.ts";
-import { argmax } from "./sampling.ts";
+import { argmax, ofTokens } from "./sampling.ts";
 
 /**
  * What is patched: the stream into each block, what its attention or its MLP adds, by position; or the values of each head, at
@@ -137,11 +137,11 @@ export async function patchActivations(
   const logitsOf = async (gone?: { layer: number; place: number; places: number }) => {
     program.run({ ...feeds, ...patchFeeds(graph, site, gone) });
     const [logits] = await program.read(["logits"]);
-    return [0, 1].map((row) => logits.subarray(row * vocabulary, row * vocabulary + model.tokenizer.size));
+    return [0, 1].map((row) => logits.subarray(row * vocabulary, (row + 1) * vocabulary));
   };
   const both = await logitsOf();
   const id = (given: string | undefined, what: string, row: number) =>
-    given === undefined ? argmax(both[row]) : tokenId(model, given, what);
+    given === undefined ? argmax(ofTokens(model.tokenizer, both[row])) : tokenId(model, given, what);
   const [answer, wrong] = [id(options.answer, "answer", 0), id(options.wrong, "wrong", 1)];
   const [answerText, wrongText] = tokenTexts(model, [answer, wrong]);
   const difference = (logits: ArrayLike<number>) => logits[answer] - logits[wrong];

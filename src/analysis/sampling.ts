@@ -1,5 +1,7 @@
 // From logits to the next token: the distribution, its filters, a draw.
 
+import type { Tokenizer } from "../data/mod.ts";
+
 /** How tokens are drawn. */
 export interface Sampling {
   /** Logits are divided by it; 0 takes the most likely token. */
@@ -63,6 +65,15 @@ export function nextProbabilities(logits: ArrayLike<number>, sampling: Sampling)
     sum += weights[i];
   });
   return probabilities.map((p) => p / sum);
+}
+
+/**
+ * What a token is chosen by: the values of the ids that have a token, -Infinity for those of a tokenizer that have none;
+ * ids that only the model has are left out. `values` are logits or log-probabilities, by id.
+ */
+export function ofTokens({ size, hasToken }: Tokenizer, values: ArrayLike<number>): ArrayLike<number> {
+  if (!hasToken && size === values.length) return values;
+  return Float64Array.from({ length: size }, (_, id) => hasToken && !hasToken(id) ? -Infinity : values[id]);
 }
 
 /** Draws an index from probabilities with a uniform number in [0, 1). */

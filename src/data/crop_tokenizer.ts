@@ -47,6 +47,7 @@ function cropped(tokenizer: Tokenizer, kept: Uint32Array, unknown: UnknownPolicy
             `expected one of the ${kept.length} that were kept, or a tokenizer with unknown "token".`,
         );
       }),
+    hasToken: tokenizer.hasToken && ((id) => id === kept.length || tokenizer.hasToken!(kept[id])),
     cut: tokenizer.cut,
     decode: (ids) => {
       checkIds(ids, size);

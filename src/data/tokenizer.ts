@@ -31,6 +31,8 @@ export interface Tokenizer {
   readonly kind: TokenizerKind;
   /** Number of ids; ids are 0 to size - 1. */
   readonly size: number;
+  /** Whether an id has a token, where some of them have none; by default all have. */
+  hasToken?(id: number): boolean;
   /**
    * The ids of a text; throws UserError at what it does not know, unless `<unk>` stands for it, and all but "char" at a
    * lone surrogate, which has no UTF-8. Of a text that is encoded in parts, `before` is the number of ids of the parts

@@ -5,6 +5,7 @@ import { beamSearch } from "../../src/analysis/beams.ts";
 import { generateTexts } from "../../src/analysis/generate.ts";
 import { type NextLogits, nextLogits } from "../../src/analysis/next_logits.ts";
 import { largest, logSoftmax } from "../../src/analysis/sampling.ts";
+import { charTokenizer } from "../../src/data/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { TINY } from "../nn/options.ts";
 import { randomModel } from "./random_model.ts";
@@ -88,6 +89,7 @@ function hashed(rows: number, spread: number, seed: number) {
   };
   let before: number[][] = [];
   const reader: NextLogits = {
+    tokenizer: charTokenizer("abcdefg"),
     whole: undefined,
     next(texts) {
       assert.equal(texts.length, rows);
