@@ -200,7 +200,9 @@ const schedule = section({
   ),
   cycle: integer(2).default(100).describe("cyclic: steps from the highest rate to the lowest and back."),
   factor: fraction().default(0.5).describe("plateau: what the rate is multiplied by."),
-  patience: integer(1).default(3).describe("plateau: evaluations without a better loss before that."),
+  patience: integer(0).default(3).describe(
+    "plateau: evaluations without a lower loss that it waits; the next one lowers the rate.",
+  ),
 });
 
 const evaluation = section({

@@ -83,7 +83,8 @@ async function evaluateNow(
   state.stale = loss < least ? 0 : state.stale + 1;
   if (loss < least) state.best = { step: state.step, val_loss: loss };
   const { name, patience } = config.schedule;
-  if (name === "plateau" && state.stale > 0 && state.stale % patience === 0) state.reductions++;
+  // torch lowers when more than `patience` in a row were no better, and counts from there again.
+  if (name === "plateau" && state.stale > 0 && state.stale % (patience + 1) === 0) state.reductions++;
   if (stopsEarly(state, config) && state.step < config.train.steps) {
     const message = `No better loss in ${state.stale} evaluations: the run ends before train.steps.`;
     log.write({ type: "warning", step: state.step, code: "early_stop", message, tap: null });

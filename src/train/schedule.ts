@@ -31,6 +31,9 @@ export interface Schedule {
  *     rsqrt      lr sqrt(w / (w + t)), w = max(warmup, 1); not below min_lr
  *     plateau    lr factor^reductions; not below min_lr
  *
+ * A plateau's `reductions` count as torch's ReduceLROnPlateau does with threshold 0, eps 0 and cooldown 0: each
+ * `schedule.patience` + 1 evaluations in a row without a lower loss are one; a loss that is NaN is no lower.
+ *
  * Sources: Smith 2017 (cyclic, begun at its top), Vaswani et al. 2017 (rsqrt), torch's ReduceLROnPlateau.
  *
  * @param step 0-based: the number of updates made before this one
