@@ -19,13 +19,22 @@ export const ATTENTION_GRADIENT_STATISTICS = [
   "scores_std",
   "scores_absmax",
   "scores_l2",
+  "pattern_nonfinite",
+  "scores_nonfinite",
 ] as const;
 
 const MERGED = ["pattern_spread", "scores_spread", "pattern_top", "scores_top"];
-const ADDED = ["pairs", "pattern", "scores"];
+const ADDED = [
+  "pattern_pairs",
+  "scores_pairs",
+  "pattern",
+  "scores",
+  "pattern_nonfinite",
+  "scores_nonfinite",
+];
 const SUMS = sumsCode(ADDED, MERGED);
 
-/** Statistics [H, 8] from q, k, v, dz, (row terms, z) and the extras. */
+/** Statistics [H, 10] from q, k, v, dz, (row terms, z) and the extras. */
 export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
   name: "attention_gradient_statistics",
   early: true,
@@ -69,12 +78,12 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
  * ds_ij of the attention's own backward pass: a_ij (dA_ij - sum_l a_il dA_il) for an exact softmax. Each is recomputed pair
  * by pair: memory stays linear in T.
  *
- * mean, std (population), absmax and l2 = sqrt(sum x^2) are over the visible pairs of all samples; a head that sees nothing
- * has zeros.
+ * mean, std (population), absmax and l2 = sqrt(sum x^2) are over the visible pairs of all samples whose gradient is finite,
+ * and NaN where there is none; nonfinite counts the others.
  *
  * @param z what `attention` returned, [B, T, H, dv] or reshaped
  * @param dz dL/dz, as many numbers
- * @returns f32 [H, 8]
+ * @returns f32 [H, 10]
  * @throws {UserError} where z is not attention's or dz is not of its size
  *
  * @example
@@ -83,7 +92,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
  * const [q, k, v] = ["q", "k", "v"].map((name) => input(name, [2, 64, 4, 32]));
  * const z = attention(q, k, v);
  * const dz = gradientOf(sumSquares(z), [q])(z)!;
- * const statistics = attentionGradientStatistics(z, dz); // [4, 8]
+ * const statistics = attentionGradientStatistics(z, dz); // [4, 10]
  * ```
  */
 export function attentionGradientStatistics(z: Tensor, dz: Tensor): Tensor {

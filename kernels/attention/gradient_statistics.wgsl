@@ -18,6 +18,8 @@
 //! insert QUERIES
 //! insert ROW_GRADIENTS
   var sums = Sums();
+  var pattern_top = 0f;
+  var scores_top = 0f;
   var pattern_square = 0f;
   var scores_square = 0f;
   for (var first = begin; first < limit; first += TILE) {
@@ -31,29 +33,36 @@
 //! insert WEIGHT_GRADIENTS
 //! for r in 0..ROWS
       let seen$r = visible(state, batch, head, i$r, j);
-      da$r = select(0f, da$r, seen$r);
-      let ds$r = pair_of(seen$r, s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j)).ds;
-      tile.pairs += select(0f, 1f, seen$r);
-      tile.pattern += da$r;
-      tile.scores += ds$r;
-      tile_pattern_square += da$r * da$r;
-      tile_scores_square += ds$r * ds$r;
-      sums.pattern_top = max(sums.pattern_top, abs(da$r));
-      sums.scores_top = max(sums.scores_top, abs(ds$r));
+      let pair$r = pair_of(seen$r, s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j));
+      let da_counts$r = seen$r && is_finite(da$r);
+      let ds_counts$r = seen$r && is_finite(pair$r.ds);
+      let da_here$r = select(0f, da$r, da_counts$r);
+      let ds_here$r = select(0f, pair$r.ds, ds_counts$r);
+      tile.pattern_pairs += select(0f, 1f, da_counts$r);
+      tile.scores_pairs += select(0f, 1f, ds_counts$r);
+      tile.pattern_nonfinite += select(0f, 1f, seen$r && !da_counts$r);
+      tile.scores_nonfinite += select(0f, 1f, seen$r && !ds_counts$r);
+      tile.pattern += da_here$r;
+      tile.scores += ds_here$r;
+      tile_pattern_square += da_here$r * da_here$r;
+      tile_scores_square += ds_here$r * ds_here$r;
+      pattern_top = max(pattern_top, abs(da_here$r));
+      scores_top = max(scores_top, abs(ds_here$r));
 //! end
     }
-    sums.pairs += tile.pairs;
-    sums.pattern += tile.pattern;
-    sums.scores += tile.scores;
+    sums = added(sums, tile);
     pattern_square += tile_pattern_square;
     scores_square += tile_scores_square;
 //! if STAGED
     workgroupBarrier();
 //! end
   }
-  let pairs = max(sums.pairs, 1f);
-  sums.pattern_spread = max(pattern_square - sums.pattern * sums.pattern / pairs, 0f);
-  sums.scores_spread = max(scores_square - sums.scores * sums.scores / pairs, 0f);
+  sums.pattern_top = pattern_top;
+  sums.scores_top = scores_top;
+  let patterns = max(sums.pattern_pairs, 1f);
+  let scores = max(sums.scores_pairs, 1f);
+  sums.pattern_spread = max(pattern_square - sums.pattern * sums.pattern / patterns, 0f);
+  sums.scores_spread = max(scores_square - sums.scores * sums.scores / scores, 0f);
 //! if STAGED
   if (first_row < T) { partial[bh * TILES + row_tile] = sums; }
 //! else

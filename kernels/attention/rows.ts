@@ -167,6 +167,18 @@ export function weights(work: Work, row: Row, q: Floats, k: Floats, { raw, score
   return top + Math.log(sum);
 }
 
+/** The row without the keys whose score is -Infinity, which are not seen; its numbers in `values` move up. */
+export function seenRow(row: Row, { raw, scores, a }: RowValues): Row {
+  if (!scores.subarray(0, row.keys.length).includes(-Infinity)) return row;
+  const keys: number[] = [];
+  row.keys.forEach((j, m) => {
+    if (scores[m] === -Infinity) return;
+    for (const  of of[raw, scores, a]) of[keys.length] = of[m];
+    keys.push(j);
+  });
+  return { ...row, keys };
+}
+
 /** dz_i . v_j of a row's keys into `g`: the gradient of its weights after dropout. */
 export function weightGradients(
   { sizes: { HKV, DV } }: Work,

@@ -92,6 +92,10 @@ export function autoBias(
 /** True for the activations that are normalised over the row. */
 export const isSoftmax = ({ activation }: AttentionAttrs): boolean => activation.startsWith("softmax");
 
+/** True where each weight is a probability of its own: sigmoid, undivided. */
+export const isBernoulli = ({ activation, divide }: Pick<AttentionAttrs, "activation" | "divide">): boolean =>
+  activation === "sigmoid" && divide === "none";
+
 /** True where a number per row is saved for the backward pass: a log-sum-exp, or what the row is divided by. */
 export const hasRowTerm = (attrs: AttentionAttrs): boolean => isSoftmax(attrs) || attrs.divide !== "none";
 

@@ -19,6 +19,8 @@ import {
   attentionSizes,
   extraInputs,
   hasRowTerm,
+  isBernoulli,
+  modifies,
 } from "./sizes.ts";
 import { statisticsCpu } from "./statistics_cpu.ts";
 import statisticsWgsl from "./statistics.wgsl" with { type: "text" };
@@ -42,6 +44,9 @@ export const ATTENTION_STATISTICS = [
   "score_max",
   "score_mean",
   "score_std",
+  "nonfinite",
+  "score_nonfinite",
+  "extra_mass",
 ] as const;
 
 /** What follows them where the tokens are known to repeat. */
@@ -57,7 +62,9 @@ export interface StatisticsAttrs extends AttentionAttrs {
 const ADDED = [
   "rows",
   "rows_of_two",
+  "rows_placed",
   "rows_later",
+  "rows_sunk",
   "rows_again",
   "pairs",
   "entropy",
@@ -75,6 +82,9 @@ const ADDED = [
   "scores",
   "induction",
   "duplicate",
+  "nonfinite",
+  "score_nonfinite",
+  "extra_mass",
 ];
 const MERGED = ["mass_spread", "score_spread", "score_max"];
 
@@ -89,6 +99,8 @@ export function sumsCode(added: readonly string[], merged: readonly string[]): s
     ...added.map((name) => `  c.${name} = a.${name} + b.${name};`),
     "  return c;",
     "}",
+    // By its bits: a compiler may take NaN and infinity for absent.
+    "fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) < 0x7f800000u; }",
   ].join("\n");
 }
 
@@ -154,7 +166,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   lower({ inputs, outputs, attrs }, target) {
     const sizes = statisticsSizes(inputs);
     const { B, H, D } = sizes;
-    const { activation, repeated } = attrs;
+    const { activation, extra, repeated } = attrs;
     const row = hasRowTerm(attrs);
     const { walked, ...queries } = overQueries(sizes, attrs);
     const kernel: Kernel = {
@@ -170,14 +182,20 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       loads: { q: D, k: D },
       numbersPerRow: D + 32,
       mostRows: 8,
-      // A mask is walked twice: the keys that a row sees have to be counted before small weights can be.
-      walked: { ...walked, count: walked.count * (attrs.mask ? 2 : 1) },
+      // The keys that a row sees have to be counted before small weights can be: a mask is walked twice, and again where
+      // scores hide keys.
+      walked: {
+        ...walked,
+        count: walked.count * (1 + Number(attrs.mask !== undefined) + Number(modifies(attrs))),
+      },
       own: 2 + Number(row),
     };
     const rows = attentionDispatch(kernel, sizes, attrs, target);
     const more = {
       REPEATED: repeated,
-      SIGMOID: activation === "sigmoid",
+      BERNOULLI: isBernoulli(attrs),
+      EXTRA: extra,
+      OWN: sizes.S - extra,
       RECTIFIED: activation.startsWith("relu"),
     };
     return {
@@ -187,7 +205,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
         mergeDispatch(rows, sizes, target, {
           sums: SUMS,
           columns: outputs[0].shape[1],
-          constants: { REPEATED: repeated > 0 },
+          constants: { REPEATED: repeated > 0, BERNOULLI: more.BERNOULLI },
         }),
       ],
     };
@@ -210,31 +228,36 @@ export function attentionNode(what: string, z: Tensor): Tensor["node"] {
  * Statistics of the pattern behind z = attention(...), a row of {@link ATTENTION_STATISTICS} for every head. The pattern A
  * (before dropout) is recomputed row by row from q, k and the saved row terms: memory stays linear in T.
  *
- * Everything is averaged over the batch and over the query rows that see at least one key; a head that sees nothing has
- * zeros. n_i: keys that row i sees; m_i = sum_j A_ij; p_i: the query's position among the keys, i or i + S - T from the
- * bottom right. Entropy, effective keys and distance are those of A_ij / m_i, so that they mean the same for every
- * activation; a row of mass 0 has entropy 0, one effective key and distance 0.
+ * Everything is averaged over the batch and over the query rows that see at least one key and in which no score is NaN and
+ * every weight finite; an average over no row is NaN. A key whose score is -Infinity is not seen. n_i: keys that row i sees;
+ * m_i = sum_j A_ij; p_i: the query's position among the keys, i or i + S - T from the bottom right. Entropy, effective keys
+ * and distance are those of A_ij / m_i, so that they mean the same for every activation; a row of mass 0 has entropy 0, one
+ * effective key and distance 0. Learned keys (`extra`) have no position: only the distances leave them out, over the rows
+ * that see another key, but no `sink`, `previous`, `self`, `induction` or `duplicate` is one.
  *
  * - entropy: -sum_j A_ij ln A_ij in nats; entropy_ratio: divided by ln n_i, over the rows with n_i of at least 2
- * - bernoulli_entropy: mean over visible j of -(A ln A + (1 - A) ln(1 - A)); 0 but for sigmoid
+ * - bernoulli_entropy: mean over visible j of -(A ln A + (1 - A) ln(1 - A)); of undivided sigmoid, NaN for others
  * - rowmass, rowmass_std: mean and standard deviation (population) of m_i over rows
  * - max: max_j A_ij; argmax_distance: p_i - j of the largest weight, the first of equals
- * - sink, previous: A to key 0 and to key p_i - 1, over the rows with p_i of at least 1; self: A to key p_i
- * - distance: sum_j A_ij (p_i - j); effective_keys: exp(entropy)
+ * - sink, previous: A to key 0 and to key p_i - 1, over the rows with p_i of at least 1 (sink: that see key 0); self: A to
+ *   key p_i
+ * - distance: sum_j A_ij (p_i - j), A_ij a share of the mass on keys that have a position; effective_keys: exp(entropy)
  * - sparsity: share of the row's visible entries below 0.01 / n_i
- * - score_max, score_mean, score_std: of all visible scores, after the modifier and before the activation
+ * - score_max, score_mean, score_std: of the finite visible scores, after the modifier and before the activation
+ * - nonfinite, score_nonfinite: visible entries of all rows, weights and scores, that are NaN or infinite
+ * - extra_mass: the learned keys' share of m_i, 0 where there are none
  * - with `repeated`: induction and duplicate, A to keys p_i - L + 1 and p_i - L, over the rows with p_i of at least L
  *
  * @param z what `attention` returned, [B, T, H, dv] or reshaped
  * @param options.repeated L: the tokens are a random sequence of L, repeated; adds {@link REPEATED_STATISTICS}
- * @returns f32 [H, 16], or [H, 18] with `repeated`
+ * @returns f32 [H, 19], or [H, 21] with `repeated`
  * @throws {UserError} where z is not attention's, or `repeated` is not a whole number from 1 to S - 1
  *
  * @example
  * ```ts
  * import { attention, ATTENTION_STATISTICS, attentionStatistics, input } from "../../mod.ts";
  * const [q, k, v] = ["q", "k", "v"].map((name) => input(name, [2, 64, 4, 32]));
- * const statistics = attentionStatistics(attention(q, k, v)); // [4, 16]
+ * const statistics = attentionStatistics(attention(q, k, v)); // [4, 19]
  * const entropyAt = ATTENTION_STATISTICS.indexOf("entropy"); // the column to read
  * ```
  */

@@ -11,6 +11,7 @@
 //! insert SUMS
 
 const TINY = 1e-37f;
+const LOWEST = -0x1.fffffep+127f;
 
 fn weight(score: f32, term: f32) -> f32 {
 //! if SOFTMAX
@@ -26,6 +27,9 @@ fn log_weight(a: f32, score: f32, term: f32) -> f32 {
   return log(max(a, TINY));
 //! end
 }
+/** -infinity: the score of a pair that is not seen. */
+fn is_hidden(score: f32) -> bool { return bitcast<u32>(score) == 0xff800000u; }
+fn is_nan_score(score: f32) -> bool { return (bitcast<u32>(score) & 0x7fffffffu) > 0x7f800000u; }
 /** Of a weight and its logarithm; 1 - a would lose the digits of a small one. */
 fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
   let rest = 1f - a;
@@ -43,11 +47,11 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
 //! end
 //! end
 
-  // How many keys each row sees, and the first of them.
+  // How many keys the mask shows each row, and the first of them.
 //! if HAS_MASK
 //! for r in 0..ROWS
-  var n$r = 0f;
-  var first_seen$r = S;
+  var shown$r = 0f;
+  var first_shown$r = S;
 //! end
   for (var first = begin; first < limit; first += TILE) {
     let state = block_state(batch, head, first_row / BLOCK, first / BLOCK);
@@ -55,29 +59,39 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
     for (var j = first; j < end; j++) {
 //! for r in 0..ROWS
       let seen$r = visible(state, batch, head, i$r, j);
-      n$r += select(0f, 1f, seen$r);
-      first_seen$r = select(first_seen$r, min(first_seen$r, j), seen$r);
+      shown$r += select(0f, 1f, seen$r);
+      first_shown$r = select(first_shown$r, min(first_shown$r, j), seen$r);
 //! end
     }
   }
 //! else
 //! for r in 0..ROWS
-  let first_seen$r = key_start(i$r);
-  let n$r = select(0f, f32(max(key_limit(i$r), first_seen$r) - first_seen$r), i$r < T);
+  let first_shown$r = key_start(i$r);
+  let shown$r = select(0f, f32(max(key_limit(i$r), first_shown$r) - first_shown$r), i$r < T);
 //! end
 //! end
 
   // Scores are summed less one of them, so that their spread keeps its digits.
   var shift = 0f;
-  let shift_at = key_row(batch, first_seen0, kv_head) * D;
+  let shift_at = key_row(batch, first_shown0, kv_head) * D;
 //! for e in 0..D4
   shift += dot(q0_$e, load_k(shift_at, $eu));
 //! end
 //! if MODIFIES
-  shift = modified(shift, f32(batch), f32(head), f32(i0), f32(min(first_seen0, S - 1u)));
+  shift = modified(shift, f32(batch), f32(head), f32(i0), f32(min(first_shown0, S - 1u)));
 //! end
+  shift = select(0f, shift, is_finite(shift));
 
 //! for r in 0..ROWS
+  var n$r = 0f;
+  var first_seen$r = S;
+  var spoilt$r = 0f;
+  var scored$r = 0f;
+  var unscored$r = 0f;
+  var peak$r = LOWEST;
+  var learned_mass$r = 0f;
+  var placed_mass$r = 0f;
+  var learned_top$r = LOWEST;
   var mass$r = 0f;
   var log_mass$r = 0f;
   var reach$r = 0f;
@@ -90,9 +104,9 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
   var induced$r = 0f;
   var copied$r = 0f;
   var above$r = 0f;
-  var top$r = MASKED;
-  var top_key$r = first_seen$r;
-  let threshold$r = 0.01f / max(n$r, 1f);
+  var top$r = LOWEST;
+  var top_key$r = S;
+  let threshold$r = 0.01f / max(shown$r, 1f);
 //! end
   for (var first = begin; first < limit; first += TILE) {
 //! insert KEY_TILE
@@ -109,33 +123,54 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
 //! insert SCORES
       let at = f32(j);
       let is_sink = select(0f, 1f, j == 0u);
+//! if EXTRA
+      let is_learned = j >= OWN;
+//! else
+      let is_learned = false;
+//! end
 //! for r in 0..ROWS
 //! if MODIFIES
       s$r = modified(s$r, f32(batch), f32(head), f32(i$r), at);
 //! end
-      let seen$r = visible(state, batch, head, i$r, j);
+      let seen$r = visible(state, batch, head, i$r, j) && !is_hidden(s$r);
+      let scored_here$r = seen$r && is_finite(s$r);
       let a$r = select(0f, weight(s$r, term$r), seen$r);
       let log_a$r = log_weight(a$r, s$r, term$r);
       let back$r = place$r - at;
-      let apart$r = select(0f, s$r - shift, seen$r);
+      let apart$r = select(0f, s$r - shift, scored_here$r);
+      n$r += select(0f, 1f, seen$r);
+      first_seen$r = select(first_seen$r, min(first_seen$r, j), seen$r);
+      scored$r += select(0f, 1f, scored_here$r);
+      unscored$r += select(0f, 1f, seen$r && !scored_here$r);
+      peak$r = select(peak$r, s$r, scored_here$r && s$r > peak$r);
+//! if SOFTMAX
+      spoilt$r += select(0f, 1f, seen$r && !scored_here$r);
+//! else
+      spoilt$r += select(0f, 1f, seen$r && (is_nan_score(s$r) || !is_finite(a$r)));
+//! end
       tile_mass$r += a$r;
-      tile_log$r += a$r * log_a$r;
-      tile_reach$r += a$r * back$r;
+      tile_log$r += select(0f, a$r * log_a$r, a$r > 0f);
+      tile_reach$r += select(a$r * back$r, 0f, is_learned);
       tile_offset$r += apart$r;
       tile_square$r += apart$r * apart$r;
       sink$r += a$r * is_sink;
-      own$r += select(0f, a$r, back$r == 0f);
-      previous$r += select(0f, a$r, back$r == 1f);
+      own$r += select(0f, a$r, back$r == 0f && !is_learned);
+      previous$r += select(0f, a$r, back$r == 1f && !is_learned);
       above$r += select(0f, 1f, a$r >= threshold$r);
-      let higher$r = seen$r && s$r > top$r;
+//! if EXTRA
+      learned_mass$r += select(0f, a$r, is_learned);
+      placed_mass$r += select(a$r, 0f, is_learned);
+      learned_top$r = select(learned_top$r, s$r, seen$r && is_learned && s$r > learned_top$r);
+//! end
+      let higher$r = seen$r && !is_learned && (top_key$r == S || s$r > top$r);
       top$r = select(top$r, s$r, higher$r);
       top_key$r = select(top_key$r, j, higher$r);
-//! if SIGMOID
+//! if BERNOULLI
       tile_bernoulli$r += select(0f, bernoulli_entropy(a$r, log_a$r), seen$r);
 //! end
 //! if REPEATED
-      induced$r += select(0f, a$r, back$r == f32(REPEATED) - 1f);
-      copied$r += select(0f, a$r, back$r == f32(REPEATED));
+      induced$r += select(0f, a$r, back$r == f32(REPEATED) - 1f && !is_learned);
+      copied$r += select(0f, a$r, back$r == f32(REPEATED) && !is_learned);
 //! end
 //! end
     }
@@ -152,13 +187,47 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
 //! end
   }
 
+//! if MODIFIES
+  // Where scores hide keys that the mask shows, a weight is small by another measure.
+  var recount = false;
+//! for r in 0..ROWS
+  recount = recount || n$r < shown$r;
+  let bound$r = 0.01f / max(n$r, 1f);
+//! end
+  if (recount) {
+//! for r in 0..ROWS
+    above$r = 0f;
+//! end
+    for (var j = begin; j < limit; j++) {
+      let state = block_state(batch, head, first_row / BLOCK, j / BLOCK);
+      let k_at = key_row(batch, j, kv_head) * D;
+//! for r in 0..ROWS
+      var s$r = 0f;
+//! for e in 0..D4
+      s$r += dot(q$r_$e, load_k(k_at, $eu));
+//! end
+      s$r = modified(s$r, f32(batch), f32(head), f32(i$r), f32(j));
+      let seen$r = state != 0u && visible(state, batch, head, i$r, j) && !is_hidden(s$r);
+      above$r += select(0f, 1f, seen$r && weight(s$r, term$r) >= bound$r);
+//! end
+    }
+  }
+//! end
+
   var sums = Sums();
-  sums.score_max = MASKED;
+  sums.score_max = LOWEST;
   var offset = 0f;
   var square = 0f;
 //! for r in 0..ROWS
-  if (n$r > 0f) {
-    // By less-than tests alone, so that a weight that is not a number shows in the result.
+  let fair$r = n$r > 0f && spoilt$r == 0f;
+//! if SOFTMAX
+  // One such score, and every weight of the row is NaN.
+  sums.nonfinite += select(n$r, 0f, spoilt$r == 0f);
+//! else
+  sums.nonfinite += spoilt$r;
+//! end
+  sums.score_nonfinite += unscored$r;
+  if (fair$r) {
     let empty = mass$r <= 0f;
     let exact = log(max(mass$r, TINY)) - log_mass$r / max(mass$r, TINY);
     let entropy = select(exact, 0f, empty || exact < 0f);
@@ -168,28 +237,39 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
 //! else
     let top_key = top_key$r;
 //! end
+//! if EXTRA
+    let own_mass = placed_mass$r;
+//! else
+    let own_mass = mass$r;
+//! end
+    let placed = first_seen$r < OWN;
+    let unplaced = own_mass <= 0f;
     let later = place$r >= 1f;
+    let sunk = later && first_seen$r == 0u;
     let again = place$r >= f32(REPEATED);
     sums.rows += 1f;
     sums.rows_of_two += select(0f, 1f, n$r > 1f);
+    sums.rows_placed += select(0f, 1f, placed);
     sums.rows_later += select(0f, 1f, later);
+    sums.rows_sunk += select(0f, 1f, sunk);
     sums.rows_again += select(0f, 1f, again);
-    sums.pairs += n$r;
+    sums.pairs += scored$r;
     sums.entropy += entropy;
     sums.entropy_ratio += select(0f, entropy / log(max(n$r, 2f)), n$r > 1f);
     sums.bernoulli_entropy += bernoulli$r / n$r;
     sums.mass += mass$r;
-    sums.top += weight(top$r, term$r);
-    sums.top_distance += place$r - f32(top_key);
-    sums.sink += select(0f, sink$r, later);
+    sums.top += weight(max(top$r, learned_top$r), term$r);
+    sums.top_distance += select(0f, place$r - f32(top_key), placed);
+    sums.sink += select(0f, sink$r, sunk);
     sums.previous += select(0f, previous$r, later);
     sums.own += own$r;
-    sums.distance += select(reach$r / max(mass$r, TINY), 0f, empty);
+    sums.distance += select(reach$r / max(own_mass, TINY), 0f, unplaced);
+    sums.extra_mass += select(learned_mass$r / max(mass$r, TINY), 0f, empty);
     sums.effective_keys += exp(entropy);
     sums.sparsity += (n$r - above$r) / n$r;
     sums.induction += select(0f, induced$r, again);
     sums.duplicate += select(0f, copied$r, again);
-    sums.score_max = max(sums.score_max, top$r);
+    sums.score_max = max(sums.score_max, peak$r);
     offset += offset$r;
     square += square$r;
   }
@@ -198,7 +278,7 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
   sums.score_spread = max(square - offset * offset / max(sums.pairs, 1f), 0f);
   let mean_mass = sums.mass / max(sums.rows, 1f);
 //! for r in 0..ROWS
-  sums.mass_spread += select(0f, (mass$r - mean_mass) * (mass$r - mean_mass), n$r > 0f);
+  sums.mass_spread += select(0f, (mass$r - mean_mass) * (mass$r - mean_mass), fair$r);
 //! end
 //! if STAGED
   if (first_row < T) { partial[bh * TILES + row_tile] = sums; }

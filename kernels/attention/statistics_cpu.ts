@@ -1,8 +1,8 @@
 // Statistics of attention matrices on the host, a row at a time by their definitions: the oracle of the kernels.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { forPairs } from "./cpu.ts";
-import { forRows, kept, type Row, rowValues, weights, workOfCall } from "./rows.ts";
-import { alignment, type AttentionAttrs } from "./sizes.ts";
+import { forRows, kept, rowValues, seenRow, weights, workOfCall } from "./rows.ts";
+import { alignment, type AttentionAttrs, isBernoulli } from "./sizes.ts";
 import type { StatisticsAttrs } from "./statistics.ts";
 
 /** Numbers whose mean is asked for, or their standard deviation (Welford 1962). */
@@ -19,10 +19,12 @@ function count(average: Average, x: number): void {
   average.spread += apart * (x - average.mean);
 }
 
-/** Averages of a head, by the statistics' names, and its largest score. */
+/** Averages of a head, by the statistics' names, and what is not averaged. */
 interface Head {
   readonly over: Record<string, Average>;
   scoreMax: number;
+  nonfinite: number;
+  scoreNonfinite: number;
 }
 
 const MEANS = [
@@ -39,6 +41,7 @@ const MEANS = [
   "effective_keys",
   "sparsity",
   "score",
+  "extra_mass",
   "induction",
   "duplicate",
 ];
@@ -46,78 +49,107 @@ const MEANS = [
 const newHead = (): Head => ({
   over: Object.fromEntries(MEANS.map((name) => [name, { n: 0, mean: 0, spread: 0 }])),
   scoreMax: -Infinity,
+  nonfinite: 0,
+  scoreNonfinite: 0,
 });
 
 const xlogx = (x: number): number => x > 0 ? x * Math.log(x) : 0;
 
-/** Entropy and mean distance of the weights as shares of their mass; none where there is no mass. */
-function shares(a: Floats, keys: readonly number[], mass: number, place: number) {
-  let [entropy, distance] = [0, 0];
-  if (mass > 0 || Number.isNaN(mass)) {
-    keys.forEach((j, n) => {
-      entropy -= xlogx(a[n] / mass);
-      distance += a[n] / mass * (place - j);
-    });
-  }
-  return { entropy: entropy < 0 ? 0 : entropy, distance };
+/** A row over the keys that it sees, the query at `place` among them. */
+interface Seen {
+  readonly place: number;
+  readonly keys: readonly number[];
+  readonly a: Float64Array;
 }
 
-/** Adds a row that sees at least one key, its weights in `a`. */
-function countRow({ over }: Head, a: Floats, row: Row, place: number, attrs: StatisticsAttrs): void {
-  const { keys } = row;
-  const n = keys.length;
-  let [mass, bernoulli, top, small] = [0, 0, 0, 0];
+const countOf = (x: Float64Array, is: (value: number) => boolean): number =>
+  x.reduce((sum, value) => sum + Number(is(value)), 0);
+
+/** Sum and place of the largest, the first of equals, of the first `n` weights. */
+function massOf(a: Float64Array, n: number): { mass: number; top: number } {
+  let [mass, top] = [0, 0];
   for (let m = 0; m < n; m++) {
     mass += a[m];
-    bernoulli -= xlogx(a[m]) + (a[m] < 1 ? (1 - a[m]) * Math.log1p(-a[m]) : 0);
     if (a[m] > a[top]) top = m;
-    if (a[m] < 0.01 / n) small++;
   }
-  const { entropy, distance } = shares(a, keys, mass, place);
+  return { mass, top };
+}
+
+/** Adds what the distances of a row are, over the keys before the learned ones; a row that sees none of these has none. */
+function countDistances({ over }: Head, { place, keys, a }: Seen, learnedFrom: number): void {
+  const learned = keys.findIndex((j) => j >= learnedFrom);
+  const n = learned < 0 ? keys.length : learned;
+  if (n === 0) return;
+  const { mass, top } = massOf(a, n);
+  let distance = 0;
+  for (let m = 0; m < n && mass > 0; m++) distance += a[m] / mass * (place - keys[m]);
+  count(over.distance, distance);
+  count(over.argmax_distance, place - keys[top]);
+}
+
+/** Adds a row whose weights are finite. */
+function countRow(head: Head, seen: Seen, learnedFrom: number, attrs: StatisticsAttrs): void {
+  const { over } = head;
+  const { place, keys, a } = seen;
+  const n = keys.length;
+  const { mass, top } = massOf(a, n);
+  let [bernoulli, small, raw, extra] = [0, 0, 0, 0];
+  for (let m = 0; m < n; m++) {
+    bernoulli -= xlogx(a[m]) + (a[m] < 1 ? (1 - a[m]) * Math.log1p(-a[m]) : 0);
+    if (a[m] < 0.01 / n) small++;
+    if (mass > 0) raw -= xlogx(a[m] / mass);
+    if (keys[m] >= learnedFrom) extra += a[m];
+  }
+  const entropy = Math.max(raw, 0);
   const to = (j: number): number => {
-    const at = keys.indexOf(j);
+    const at = j < learnedFrom ? keys.indexOf(j) : -1;
     return at < 0 ? 0 : a[at];
   };
   count(over.entropy, entropy);
   if (n > 1) count(over.entropy_ratio, entropy / Math.log(n));
-  count(over.bernoulli_entropy, attrs.activation === "sigmoid" ? bernoulli / n : 0);
+  if (isBernoulli(attrs)) count(over.bernoulli_entropy, bernoulli / n);
   count(over.rowmass, mass);
   count(over.max, a[top]);
-  count(over.argmax_distance, place - keys[top]);
-  if (place >= 1) count(over.sink, to(0));
+  countDistances(head, seen, learnedFrom);
+  if (place >= 1 && keys[0] === 0) count(over.sink, to(0));
   if (place >= 1) count(over.previous, to(place - 1));
   count(over.self, to(place));
-  count(over.distance, distance);
   count(over.effective_keys, Math.exp(entropy));
   count(over.sparsity, small / n);
+  count(over.extra_mass, mass > 0 ? extra / mass : 0);
   if (attrs.repeated === 0 || place < attrs.repeated) return;
   count(over.induction, to(place - attrs.repeated + 1));
   count(over.duplicate, to(place - attrs.repeated));
 }
 
-function countScores(head: Head, scores: Floats): void {
+function countScores(head: Head, scores: Float64Array): void {
   for (const s of scores) {
+    if (!Number.isFinite(s)) continue;
     head.scoreMax = Math.max(head.scoreMax, s);
     count(head.over.score, s);
   }
 }
 
-const deviation = ({ n, spread }: Average): number => Math.sqrt(spread / Math.max(n, 1));
+const meanOf = ({ n, mean }: Average): number => n > 0 ? mean : NaN;
+const deviation = ({ n, spread }: Average): number => n > 0 ? Math.sqrt(spread / n) : NaN;
 
 /** A head's row, in the order of the statistics' names. */
-function rowOf({ over, scoreMax }: Head, repeated: number): number[] {
+function rowOf({ over, scoreMax, nonfinite, scoreNonfinite }: Head, repeated: number): number[] {
   const { rowmass, score, induction, duplicate } = over;
-  const mean = (name: string): number => over[name].mean;
+  const mean = (name: string): number => meanOf(over[name]);
   return [
     ...["entropy", "entropy_ratio", "bernoulli_entropy", "rowmass"].map(mean),
     deviation(rowmass),
     ...["max", "argmax_distance", "sink", "previous", "self", "distance", "effective_keys", "sparsity"].map(
       mean,
     ),
-    score.n > 0 ? scoreMax : 0,
-    score.mean,
+    score.n > 0 ? scoreMax : NaN,
+    meanOf(score),
     deviation(score),
-    ...(repeated > 0 ? [induction.mean, duplicate.mean] : []),
+    nonfinite,
+    scoreNonfinite,
+    meanOf(over.extra_mass),
+    ...(repeated > 0 ? [meanOf(induction), meanOf(duplicate)] : []),
   ];
 }
 
@@ -133,16 +165,23 @@ export function statisticsCpu(
   const { LEFT, RIGHT } = alignment(work.sizes, call.attrs);
   const heads = Array.from({ length: work.sizes.H }, newHead);
   const values = rowValues(work);
+  const learnedFrom = work.sizes.S - call.attrs.extra;
   forRows(work, (row) => {
-    if (row.keys.length === 0) return;
     weights(work, row, q, k, values);
-    countScores(heads[row.head], values.scores.subarray(0, row.keys.length));
-    countRow(heads[row.head], values.a, row, row.i + RIGHT - LEFT, call.attrs);
+    const { keys } = seenRow(row, values);
+    if (keys.length === 0) return;
+    const [a, scores] = [values.a, values.scores].map((of) => of.subarray(0, keys.length));
+    const head = heads[row.head];
+    head.nonfinite += countOf(a, (x) => !Number.isFinite(x));
+    head.scoreNonfinite += countOf(scores, (s) => !Number.isFinite(s));
+    if (!a.every(Number.isFinite) || scores.some(Number.isNaN)) return;
+    countScores(head, scores);
+    countRow(head, { keys, a, place: row.i + RIGHT - LEFT }, learnedFrom, call.attrs);
   });
   (out as Floats).set(heads.flatMap((head) => rowOf(head, call.attrs.repeated)));
 }
 
-/** Statistics of the gradients of pattern and scores, [H, 8]. */
+/** Statistics of the gradients of pattern and scores, [H, 10]. */
 export function gradientStatisticsCpu(
   inputs: readonly Values[],
   [out]: readonly Values[],
@@ -151,9 +190,13 @@ export function gradientStatisticsCpu(
   const [q, k, v, dz] = inputs as readonly Floats[];
   const work = workOfCall(inputs, call);
   const { H, HKV, DV } = work.sizes;
-  const newGradient = () => ({ n: 0, mean: 0, spread: 0, top: 0, squares: 0 });
+  const newGradient = () => ({ n: 0, mean: 0, spread: 0, top: 0, squares: 0, nonfinite: 0 });
   const heads = Array.from({ length: H }, () => ({ pattern: newGradient(), scores: newGradient() }));
   const add = (to: ReturnType<typeof newGradient>, x: number): void => {
+    if (!Number.isFinite(x)) {
+      to.nonfinite++;
+      return;
+    }
     count(to, x);
     to.top = Math.max(to.top, Math.abs(x));
     to.squares += x * x;
@@ -165,8 +208,13 @@ export function gradientStatisticsCpu(
     add(heads[row.head].pattern, da * kept(work, row, j));
     add(heads[row.head].scores, ds);
   });
-  const rows = heads.flatMap(({ pattern, scores }) =>
-    [pattern, scores].flatMap((x) => [x.mean, deviation(x), x.top, Math.sqrt(x.squares)])
-  );
+  const rows = heads.flatMap(({ pattern, scores }) => [
+    ...[pattern, scores].flatMap((x) => {
+      const none = x.n === 0;
+      return [meanOf(x), deviation(x), none ? NaN : x.top, none ? NaN : Math.sqrt(x.squares)];
+    }),
+    pattern.nonfinite,
+    scores.nonfinite,
+  ]);
   (out as Floats).set(rows);
 }

@@ -1,9 +1,15 @@
 // Statistics of every head from the sums of its rows: a workgroup a head, each lane some of the records in their order, then
 // the lanes in pairs. Spreads are merged about their means (Chan, Golub and LeVeque 1983).
 @group(0) @binding(0) var<storage, read> partial: array<Sums>;
-@group(0) @binding(1) var<storage, read_write> statistics: array<f32>;
+@group(0) @binding(1) var<storage, read_write> statistics: array<u32>;
 //! insert SUMS
 var<workgroup> of_lane: array<Sums, LANES>;
+
+/** What is of n numbers, as bits: NaN of none. */
+const NONE = 0x7fc00000u;
+fn among(x: f32, n: f32) -> u32 { return select(NONE, bitcast<u32>(x), n > 0f); }
+fn mean(sum: f32, n: f32) -> u32 { return among(sum / max(n, 1f), n); }
+fn root_mean(squares: f32, n: f32) -> u32 { return among(sqrt(squares / max(n, 1f)), n); }
 
 /** Spread of two groups together: of n and m numbers, of these sums and these spreads about their own means. */
 fn spread(n: f32, sum_n: f32, spread_n: f32, m: f32, sum_m: f32, spread_m: f32) -> f32 {
@@ -14,8 +20,8 @@ fn spread(n: f32, sum_n: f32, spread_n: f32, m: f32, sum_m: f32, spread_m: f32) 
 fn merged(a: Sums, b: Sums) -> Sums {
   var c = added(a, b);
 //! if GRADIENT
-  c.pattern_spread = spread(a.pairs, a.pattern, a.pattern_spread, b.pairs, b.pattern, b.pattern_spread);
-  c.scores_spread = spread(a.pairs, a.scores, a.scores_spread, b.pairs, b.scores, b.scores_spread);
+  c.pattern_spread = spread(a.pattern_pairs, a.pattern, a.pattern_spread, b.pattern_pairs, b.pattern, b.pattern_spread);
+  c.scores_spread = spread(a.scores_pairs, a.scores, a.scores_spread, b.scores_pairs, b.scores, b.scores_spread);
   c.pattern_top = max(a.pattern_top, b.pattern_top);
   c.scores_top = max(a.scores_top, b.scores_top);
 //! else
@@ -29,7 +35,7 @@ fn merged(a: Sums, b: Sums) -> Sums {
 fn nothing() -> Sums {
   var none = Sums();
 //! if !GRADIENT
-  none.score_max = -1e30f;
+  none.score_max = -0x1.fffffep+127f;
 //! end
   return none;
 }
@@ -52,40 +58,48 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   }
   if (lane > 0u) { return; }
   let sums = of_lane[0];
-  let pairs = max(sums.pairs, 1f);
   let out = head * COLUMNS;
 //! if GRADIENT
-  statistics[out] = sums.pattern / pairs;
-  statistics[out + 1u] = sqrt(sums.pattern_spread / pairs);
-  statistics[out + 2u] = sums.pattern_top;
-  statistics[out + 3u] = sqrt(sums.pattern_spread + sums.pattern * sums.pattern / pairs);
-  statistics[out + 4u] = sums.scores / pairs;
-  statistics[out + 5u] = sqrt(sums.scores_spread / pairs);
-  statistics[out + 6u] = sums.scores_top;
-  statistics[out + 7u] = sqrt(sums.scores_spread + sums.scores * sums.scores / pairs);
+  let patterns = sums.pattern_pairs;
+  let scores = sums.scores_pairs;
+  statistics[out] = mean(sums.pattern, patterns);
+  statistics[out + 1u] = root_mean(sums.pattern_spread, patterns);
+  statistics[out + 2u] = among(sums.pattern_top, patterns);
+  statistics[out + 3u] = among(sqrt(sums.pattern_spread + sums.pattern * sums.pattern / max(patterns, 1f)), patterns);
+  statistics[out + 4u] = mean(sums.scores, scores);
+  statistics[out + 5u] = root_mean(sums.scores_spread, scores);
+  statistics[out + 6u] = among(sums.scores_top, scores);
+  statistics[out + 7u] = among(sqrt(sums.scores_spread + sums.scores * sums.scores / max(scores, 1f)), scores);
+  statistics[out + 8u] = bitcast<u32>(sums.pattern_nonfinite);
+  statistics[out + 9u] = bitcast<u32>(sums.scores_nonfinite);
 //! else
-  let rows = max(sums.rows, 1f);
-  let later = max(sums.rows_later, 1f);
-  let again = max(sums.rows_again, 1f);
-  statistics[out] = sums.entropy / rows;
-  statistics[out + 1u] = sums.entropy_ratio / max(sums.rows_of_two, 1f);
-  statistics[out + 2u] = sums.bernoulli_entropy / rows;
-  statistics[out + 3u] = sums.mass / rows;
-  statistics[out + 4u] = sqrt(sums.mass_spread / rows);
-  statistics[out + 5u] = sums.top / rows;
-  statistics[out + 6u] = sums.top_distance / rows;
-  statistics[out + 7u] = sums.sink / later;
-  statistics[out + 8u] = sums.previous / later;
-  statistics[out + 9u] = sums.own / rows;
-  statistics[out + 10u] = sums.distance / rows;
-  statistics[out + 11u] = sums.effective_keys / rows;
-  statistics[out + 12u] = sums.sparsity / rows;
-  statistics[out + 13u] = select(0f, sums.score_max, sums.pairs > 0f);
-  statistics[out + 14u] = sums.scores / pairs;
-  statistics[out + 15u] = sqrt(sums.score_spread / pairs);
+  let rows = sums.rows;
+  statistics[out] = mean(sums.entropy, rows);
+  statistics[out + 1u] = mean(sums.entropy_ratio, sums.rows_of_two);
+//! if BERNOULLI
+  statistics[out + 2u] = mean(sums.bernoulli_entropy, rows);
+//! else
+  statistics[out + 2u] = NONE;
+//! end
+  statistics[out + 3u] = mean(sums.mass, rows);
+  statistics[out + 4u] = root_mean(sums.mass_spread, rows);
+  statistics[out + 5u] = mean(sums.top, rows);
+  statistics[out + 6u] = mean(sums.top_distance, sums.rows_placed);
+  statistics[out + 7u] = mean(sums.sink, sums.rows_sunk);
+  statistics[out + 8u] = mean(sums.previous, sums.rows_later);
+  statistics[out + 9u] = mean(sums.own, rows);
+  statistics[out + 10u] = mean(sums.distance, sums.rows_placed);
+  statistics[out + 11u] = mean(sums.effective_keys, rows);
+  statistics[out + 12u] = mean(sums.sparsity, rows);
+  statistics[out + 13u] = among(sums.score_max, sums.pairs);
+  statistics[out + 14u] = mean(sums.scores, sums.pairs);
+  statistics[out + 15u] = root_mean(sums.score_spread, sums.pairs);
+  statistics[out + 16u] = bitcast<u32>(sums.nonfinite);
+  statistics[out + 17u] = bitcast<u32>(sums.score_nonfinite);
+  statistics[out + 18u] = mean(sums.extra_mass, rows);
 //! if REPEATED
-  statistics[out + 16u] = sums.induction / again;
-  statistics[out + 17u] = sums.duplicate / again;
+  statistics[out + 19u] = mean(sums.induction, sums.rows_again);
+  statistics[out + 20u] = mean(sums.duplicate, sums.rows_again);
 //! end
 //! end
 }

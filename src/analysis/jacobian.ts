@@ -127,16 +127,20 @@ function recordOf(
   const heads = measured.map((batch) => batch.heads[where.head]);
   const sum = (of: (head: HeadOnBatch) => number) => heads.reduce((total, head) => total + of(head), 0);
   const rows = sum((head) => head.rows);
+  const nonfinite = sum((head) => head.nonfinite);
+  // A batch of which no row is left has no mean.
+  const visible = sum((head) => head.rows === 0 ? 0 : head.visibleKeys * head.rows);
   return {
     type: "jacobian",
     ...where,
     rows,
     rows_zero: sum((head) => head.rowsZero),
     batches: measured.length,
-    visible_keys: rows === 0 ? 0 : sum((head) => head.visibleKeys * head.rows) / rows,
+    visible_keys: rows === 0 ? NaN : visible / rows,
     ...overBatches(heads.map(({ measures, reach }) => ({ ...measures, ...reach }))),
     full_error: Math.max(...measured.map(({ fullError }) => fullError)),
     ...positionsOverBatches(heads.map(({ byPosition }) => byPosition)),
+    ...(nonfinite > 0 ? { nonfinite } : {}),
   };
 }
 
@@ -154,7 +158,8 @@ function samplesOf({ targets }: Batch, context: number): (b: number) => boolean 
  *   samples; they sum to 1. `cos_diag`, `cos_ste`: cosines with full over all entries of a sample, averaged over samples;
  *   `cos_diag_row`, `cos_ste_row`: of each row, averaged over rows. Rows with |full| = 0 are left out and counted.
  * - The same with `_c`, where g - a.g takes the place of g, and `_m`, where g - mean g does. A constant added to a row of g
- *   does not change softmax's full, but it changes the raw diag and ste.
+ *   does not change softmax's full, but it changes the raw diag and ste. It does change the full of softmax1, whose rows do
+ *   not sum to 1: softmax1 has the raw numbers alone.
  * - `entropy`, `entropy_ratio`, `trace`, `frobenius`, `lambda_max` (see `largestEigenvalue`): means over rows.
  * - `dq_cos_diag`, `dq_norm_diag` (|surrogate| / |exact|), and so for dk, dv, wq, wk, wv and for ste: what becomes of the
  *   gradients when all blocks train with `backward: diag` or `ste`. wq, wk and wv are the layer's: all its heads say the same.
@@ -164,7 +169,8 @@ function samplesOf({ targets }: Batch, context: number): (b: number) => boolean 
  * The gradient is the exact one also where the model trains with a surrogate. Where layers train by feedback alignment
  * there are two records a head: of the signal that it delivers, and of the true gradient ("bp"). An activation that acts on
  * each score alone has a diagonal Jacobian, full = diag: its records have `rowmass` and leave out what would always be 1.
- * Memory is linear in the context.
+ * A row with a NaN score, or a weight or g that is not finite, is in no average; `nonfinite` counts these weights and g, in
+ * records where there are any. Memory is linear in the context.
  *
  * @param model parameters as views of states that are on the device
  * @param rows samples of a batch

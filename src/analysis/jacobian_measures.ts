@@ -23,8 +23,10 @@ export type Measures = Record<string, number | null>;
 
 /** One head on one batch. */
 export interface HeadMeasures {
-  /** Rows that see a key. */
+  /** Rows that see a key, and whose weights and gradients are finite. */
   readonly rows: number;
+  /** Entries of a and g, of rows that see a key, that are not finite; such a row is in no average. */
+  readonly nonfinite: number;
   /** Of these, rows with |full| = 0 (in float32), which ratios and cosines leave out. */
   readonly rowsZero: number;
   /** Visible keys of a row, the mean over rows. */
@@ -127,12 +129,19 @@ function spectrum(
   return { trace, frobenius, largest: largestEigenvalue(a) };
 }
 
-/** The three signals of a row: g, g - a.g, g - mean g. */
-function signalsOf({ a, g }: AttentionRow): Float64Array[] {
+/**
+ * The three signals of a row: g, g - a.g, g - mean g. Of softmax1 there is the first alone: its rows do not sum to 1, so that a
+ * constant added to g changes its full, which the centred signals would then not be held against.
+ */
+function signalsOf({ a, g }: AttentionRow, activation: string): Float64Array[] {
+  if (activation !== "softmax") return [g];
   const weighted = g.reduce((sum, x, j) => sum + a[j] * x, 0);
   const mean = g.reduce((sum, x) => sum + x, 0) / g.length;
   return [g, g.map((x) => x - weighted), g.map((x) => x - mean)];
 }
+
+const oddsIn = (x: Float64Array): number =>
+  x.reduce((sum, value) => sum + Number(!Number.isFinite(value)), 0);
 
 /** Means over rows of what does not depend on g. */
 function patternMeans({ activation }: AttentionAttrs) {
@@ -152,7 +161,7 @@ function patternMeans({ activation }: AttentionAttrs) {
       norms.add(frobenius);
       eigenvalues.add(largest);
     },
-    visibleKeys: () => visible.mean() ?? 0,
+    visibleKeys: () => visible.mean() ?? NaN,
     pattern: (): Measures => ({
       entropy: entropies.mean(),
       entropy_ratio: entropyRatio.mean(),
@@ -168,19 +177,25 @@ function patternMeans({ activation }: AttentionAttrs) {
 function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
   const softmax = isSoftmax(attrs);
   const means = patternMeans(attrs);
-  const table = SIGNALS.map(() => Array.from({ length: samples * bins }, noEnergy));
-  const rowCosines = SIGNALS.map(() => [running(), running()]);
-  let [rows, rowsZero] = [0, 0];
+  const signals = attrs.activation === "softmax" ? SIGNALS : SIGNALS.slice(0, 1);
+  const table = signals.map(() => Array.from({ length: samples * bins }, noEnergy));
+  const rowCosines = signals.map(() => [running(), running()]);
+  let [rows, rowsZero, nonfinite] = [0, 0, 0];
   return {
     add(row: AttentionRow, bin: number): void {
       if (row.keys.length === 0) return;
+      const odd = oddsIn(row.a) + oddsIn(row.g);
+      if (odd > 0 || row.scores.some(Number.isNaN)) {
+        nonfinite += odd;
+        return;
+      }
       rows++;
       means.add(row);
       if (!softmax) {
         if (row.rise.every((x, j) => x * row.g[j] === 0)) rowsZero++;
         return;
       }
-      const energies = signalsOf(row).map((g) => energiesOf(row.a, g));
+      const energies = signalsOf(row, attrs.activation).map((g) => energiesOf(row.a, g));
       if (energies[0].full <= RESOLVED ** 2 * row.g.reduce((sum, x, j) => sum + (row.a[j] * x) ** 2, 0)) {
         rowsZero++;
         return;
@@ -197,6 +212,7 @@ function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
       return {
         rows,
         rowsZero,
+        nonfinite,
         visibleKeys: means.visibleKeys(),
         measures: { ...means.pattern(), ...parts?.measures, ...means.spectrum() },
         byPosition: parts?.byPosition ?? {},
@@ -209,8 +225,8 @@ function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
 function partsOf(table: readonly Energies[][], rowCosines: readonly (number | null)[][], bins: number) {
   const measures: Measures = {};
   const byPosition: Record<string, (number | null)[]> = {};
-  SIGNALS.forEach((signal, s) => {
-    const sums = table[s];
+  table.forEach((sums, s) => {
+    const signal = SIGNALS[s];
     const samples = Array.from(
       { length: sums.length / bins },
       (_, b) => sums.slice(b * bins, (b + 1) * bins),

@@ -135,6 +135,8 @@ function positionCharts(
   const charts: Record<string, string> = {};
   for (const { file, names, label } of FAMILIES) {
     for (const { suffix, called } of SIGNALS) {
+      // softmax1 has no centred numbers.
+      if (!records.some((record) => `${names[0]}${suffix}_by_position` in record)) continue;
       charts[`jacobian_${file}_by_position${suffix}`] = lineChart({
         title: `${run}: ${names.join(" and ")} by query position${end}, ${called}, at step ${
           records[0].step

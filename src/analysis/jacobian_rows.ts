@@ -4,6 +4,7 @@ import {
   forRows,
   type Row,
   rowValues,
+  seenRow,
   type Walked,
   weightGradients,
   weights,
@@ -48,9 +49,10 @@ export function forAttentionRows(
   const work = workOf(values);
   const { raw, scores, a } = rowValues(work);
   const [g, slope, rise] = [new Float64Array(S), new Float64Array(S), new Float64Array(S)];
-  forRows(work, (row) => {
+  forRows(work, (shown) => {
+    const term = weights(work, shown, q, k, { raw, scores, a });
+    const row = seenRow(shown, { raw, scores, a });
     const { batch, head, i, keys } = row;
-    const term = weights(work, row, q, k, { raw, scores, a });
     weightGradients(work, row, v, dz, g);
     keys.forEach((j, n) => {
       slope[n] = work.slope(raw[n], batch, head, i, j, ...tables);

@@ -122,7 +122,7 @@ const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 /** phi and phi' of the element-wise activations. */
 const ELEMENTWISE: Readonly<Record<string, readonly [(s: number) => number, (s: number) => number]>> = {
   sigmoid: [sigmoid, (s) => sigmoid(s) * (1 - sigmoid(s))],
-  relu: [(s) => Math.max(0, s), (s) => s > 0 ? 1 : 0],
+  relu: [(s) => Math.max(0, s), (s) => s <= 0 ? 0 : 1],
   relu2: [(s) => Math.max(0, s) ** 2, (s) => 2 * Math.max(0, s)],
 };
 
@@ -144,7 +144,7 @@ function weightsOf(scores: Float64Array, visible: Uint8Array, options: OracleOpt
   const top = scores.reduce((most, s, j) => visible[j] ? Math.max(most, s) : most, extra ? 0 : -Infinity);
   const powers = scores.map((s, j) => visible[j] ? Math.exp(s - top) : 0);
   const sum = powers.reduce((a, b) => a + b, extra ? Math.exp(-top) : 0);
-  return sum > 0 ? powers.map((power) => power / sum) : powers;
+  return sum === 0 ? powers : powers.map((power) => power / sum);
 }
 
 /**
@@ -200,9 +200,9 @@ function rowSlopes(
     return g.map((x, j) => visible[j] ? slope(scores[j]) / by * x : 0);
   }
   if (backward === "ste") return g.map((x, j) => visible[j] ? x : 0);
-  if (backward === "diag") return g.map((x, j) => a[j] * (1 - a[j]) * x);
-  const mean = g.reduce((sum, x, j) => sum + a[j] * x, 0);
-  return g.map((x, j) => a[j] * (x - mean));
+  if (backward === "diag") return g.map((x, j) => visible[j] ? a[j] * (1 - a[j]) * x : 0);
+  const mean = g.reduce((sum, x, j) => visible[j] ? sum + a[j] * x : sum, 0);
+  return g.map((x, j) => visible[j] ? a[j] * (x - mean) : 0);
 }
 
 /**

@@ -1,6 +1,8 @@
 // The colours of heat maps: pale yellow through green to navy. Lightness (CIE L*) falls in equal steps, so equal
 // differences look equal, and a print without colour keeps the order.
 
+import { num } from "./sheet_text.ts";
+
 const ANCHORS = [
   "#ffffe0",
   "#edf8b1",
@@ -57,6 +59,25 @@ export const HEAT_COLOURS: readonly string[] = levels();
 export function heatLevel(value: number, low: number, high: number): number {
   const share = high > low ? (value - low) / (high - low) : 0;
   return Math.min(LEVELS - 1, Math.max(0, Math.floor(share * LEVELS)));
+}
+
+/** What hatches cells without a number: a pattern to be defined once in a document. */
+export const hatchPattern = (id: string): string =>
+  `<defs><pattern id="${id}" width="5" height="5" patternUnits="userSpaceOnUse" ` +
+  `patternTransform="rotate(45)"><rect width="5" height="5" fill="#eeeeee"/>` +
+  `<rect width="1.5" height="5" fill="#999999"/></pattern></defs>`;
+
+/** The cells of a path of {@link cellPaths}, hatched: in pixels, so that the pattern is not stretched with the cells. */
+export function hatchedCells(
+  path: string,
+  at: { readonly left: number; readonly top: number; readonly width: number; readonly height: number },
+  hatch: string,
+): string {
+  const rects = [...path.matchAll(/M(\d+),(\d+)h(\d+)/g)].map(([_, j, i, n]) =>
+    `M${num(at.left + Number(j) * at.width)},${num(at.top + Number(i) * at.height)}` +
+    `h${num(Number(n) * at.width)}v${num(at.height)}h${num(-Number(n) * at.width)}Z`
+  );
+  return `<path d="${rects.join("")}" fill="url(#${hatch})"/>`;
 }
 
 /**

@@ -1,7 +1,7 @@
 // Heat maps as SVG documents: a matrix in colours with its labels, its numbers where they fit, and a colour bar. Drawn
 // here and not by Chart.js, whose legend knows no colour scale.
 
-import { cellPaths, HEAT_COLOURS, heatLevel, lightness } from "./colour_scale.ts";
+import { cellPaths, hatchedCells, hatchPattern, HEAT_COLOURS, heatLevel, lightness } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
 import { LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
 import { isFlat, linearTicks, tickLabel } from "./ticks.ts";
@@ -177,12 +177,7 @@ function drawCells(
     "</g>",
   ];
   if (!paths.has(-1)) return cells;
-  // Hatching is in pixels and must not be stretched with the cells.
-  const rects = [...paths.get(-1)!.matchAll(/M(\d+),(\d+)h(\d+)/g)].map(([_, j, i, n]) =>
-    `M${num(left + Number(j) * cell.width)},${num(top + Number(i) * cell.height)}` +
-    `h${num(Number(n) * cell.width)}v${num(cell.height)}h${num(-Number(n) * cell.width)}Z`
-  );
-  return [...cells, `<path d="${rects.join("")}" fill="url(#${hatch})"/>`];
+  return [...cells, hatchedCells(paths.get(-1)!, { left, top, ...cell }, hatch)];
 }
 
 /** The numbers, where the longest fits in a cell. */
@@ -299,9 +294,7 @@ export function heatMap(map: HeatMap): string {
   const border = `<rect x="${num(at.left)}" y="${num(at.top)}" width="${num(at.right - at.left)}" ` +
     `height="${num(at.bottom - at.top)}" fill="none" stroke="${AXIS_COLOUR}"/>`;
   const elements = [
-    `<defs><pattern id="${hatch}" width="5" height="5" patternUnits="userSpaceOnUse" ` +
-    `patternTransform="rotate(45)"><rect width="5" height="5" fill="#eeeeee"/>` +
-    `<rect width="1.5" height="5" fill="#999999"/></pattern></defs>`,
+    hatchPattern(hatch),
     ...titleTexts(at.titles, at.width, MARGIN, TITLE_SIZE),
     ...drawCells(map, at, range, hatch),
     ...drawNumbers(map, at, range),

@@ -1,8 +1,8 @@
 // Sheets of small heat maps as SVG documents: one panel a head, all with the same rows, columns and colours, so that a page
 // shows what each head of a model looks at.
 
-import { cellPaths, HEAT_COLOURS } from "./colour_scale.ts";
-import { AXIS_COLOUR, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
+import { cellPaths, hatchedCells, hatchPattern, HEAT_COLOURS } from "./colour_scale.ts";
+import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
 import { LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
 import { linearTicks, tickLabel } from "./ticks.ts";
 
@@ -10,7 +10,7 @@ import { linearTicks, tickLabel } from "./ticks.ts";
 export interface MapPanel {
   /** Above the panel: `layer 0, head 1`. */
   title: string;
-  /** One list for each row with one number for each column; one that is not finite is left white. */
+  /** One list for each row with one number for each column; one that is not finite is hatched. */
   values: readonly ArrayLike<number>[];
 }
 
@@ -45,21 +45,26 @@ function shown(label: string): string {
   return characters.join("");
 }
 
-/** The cells of a panel: runs of one colour as one stroke a cell high. */
+/** The cells of a panel: runs of one colour as one stroke a cell high, then those that are hatched. */
 function cellsOf(
   { values }: MapPanel,
   x: number,
   y: number,
   cell: number,
   range: MapSheet["range"],
+  hatch: string,
 ): string {
-  const drawn = [...cellPaths(values, range)].filter(([level]) => level >= 0).map(([level, path]) =>
+  const paths = cellPaths(values, range);
+  const hatched = paths.has(-1)
+    ? `\n${hatchedCells(paths.get(-1)!, { left: x, top: y, width: cell, height: cell }, hatch)}`
+    : "";
+  const drawn = [...paths].filter(([level]) => level >= 0).map(([level, path]) =>
     `<path d="${path}" stroke="${HEAT_COLOURS[level]}"/>`
   );
   return `<g transform="translate(${num(x)} ${num(y + cell / 2)}) scale(${
     Number(cell.toFixed(4))
   })" fill="none" ` +
-    `stroke-width="1" shape-rendering="crispEdges">\n${drawn.join("\n")}\n</g>`;
+    `stroke-width="1" shape-rendering="crispEdges">\n${drawn.join("\n")}\n</g>${hatched}`;
 }
 
 /** The colour bar with its ticks, and what its numbers are. */
@@ -133,12 +138,16 @@ export function mapSheet(sheet: MapSheet): string {
   const top = MARGIN + titles.length * (TITLE_SIZE + 4) + GAP;
   const down = Math.ceil(panels.length / across);
   const first = top + BAR.height + LABEL_SIZE + 2 * PANEL_GAP;
+  const gaps = panels.some(({ values }) =>
+    values.some((row) => Array.from(row).some((x) => !Number.isFinite(x)))
+  );
+  const hatch = `hatch-${fingerprint(JSON.stringify([title, rows, columns]))}`;
   const drawn = panels.flatMap((panel, n) => {
     const x = MARGIN + (n % across) * stepX + rowRoom + GAP;
     const y = first + Math.floor(n / across) * stepY + LABEL_SIZE;
     return [
       text(x + wide / 2, y - GAP, panel.title, { bold: true }),
-      cellsOf(panel, x, y, cell, sheet.range),
+      cellsOf(panel, x, y, cell, sheet.range, hatch),
       `<rect x="${num(x)}" y="${num(y)}" width="${num(wide)}" height="${
         num(high)
       }" fill="none" stroke="${AXIS_COLOUR}"/>`,
@@ -155,6 +164,11 @@ export function mapSheet(sheet: MapSheet): string {
     ];
   });
   const height = Math.ceil(first + down * stepY + MARGIN);
-  const elements = [...titleTexts(titles, width, MARGIN, TITLE_SIZE), ...barOf(sheet, MARGIN, top), ...drawn];
+  const elements = [
+    ...(gaps ? [hatchPattern(hatch)] : []),
+    ...titleTexts(titles, width, MARGIN, TITLE_SIZE),
+    ...barOf(sheet, MARGIN, top),
+    ...drawn,
+  ];
   return svgDocument(width, height, title, elements.join("\n"));
 }

@@ -50,6 +50,7 @@ const STAT_LABELS: Readonly<Record<string, string>> = {
   self: "attention to the own key",
   distance: "distance (positions)",
   argmax_distance: "distance of the largest (positions)",
+  extra_mass: "attention to learned keys (share)",
   l2: "L2 norm",
   rms: "root mean square",
   absmax: "largest magnitude",

@@ -4,6 +4,7 @@ import {
   ATTENTION_GRADIENT_STATISTICS,
   attentionGradientStatistics,
 } from "../../kernels/attention/gradient_statistics.ts";
+import { isBernoulli } from "../../kernels/attention/sizes.ts";
 import { ATTENTION_STATISTICS, attentionStatistics } from "../../kernels/attention/statistics.ts";
 import { type Part, STATISTICS, statistics, type Summarised } from "../../kernels/statistics/op.ts";
 import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
@@ -34,8 +35,8 @@ export interface Column {
   readonly at: number;
   /** Elements of the tensor; of attention, heads. */
   readonly size: number;
-  /** Of attention: its activation. */
-  readonly attention?: string;
+  /** Of attention: which of the statistics that not every layer has it does have. */
+  readonly attention?: { readonly bernoulli: boolean; readonly extra: boolean };
   /** Of an update: where the parameter's own begin. */
   readonly parameter?: number;
 }
@@ -247,9 +248,10 @@ export function lookBefore(
       const wanted = matricesOf(attention).filter((name) => chosen({ kind, name }));
       const tensor = wanted.length > 0 ? of(z) : undefined;
       if (!tensor) return [];
-      const { activation } = blockOf(architecture, layerOf(`${attention}.`)!).attention;
+      const { attention: layer } = blockOf(architecture, layerOf(`${attention}.`)!);
+      const has = { bernoulli: isBernoulli(layer), extra: layer.extra_keys > 0 };
       const columns = wanted.map((tap): Column => {
-        return { kind, tap, at: 0, size: architecture.heads, attention: activation };
+        return { kind, tap, at: 0, size: architecture.heads, attention: has };
       });
       return [{ tensor, columns }];
     });
@@ -323,14 +325,17 @@ function headStatistics(row: Values, at: number, head: number, names: readonly s
 /** Attention of a head above this to the first key makes it a sink. */
 const SINK = 0.3;
 
-/** All heads together: means, the largest score, the share of sinks. */
+/** All heads together: means over those that have a number, the largest score, what is not finite in all, the share of sinks. */
 function overHeads(heads: readonly Numbers[]): Numbers {
-  const mean = (name: string) => heads.reduce((sum, head) => sum + head[name], 0) / heads.length;
-  const together = Object.fromEntries(Object.keys(heads[0]).map((name) => [name, mean(name)]));
+  const there = (name: string) => heads.map((head) => head[name]).filter((x) => !Number.isNaN(x));
+  const mean = (numbers: readonly number[]) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
+  const together = Object.fromEntries(Object.keys(heads[0]).map((name) => [name, mean(there(name))]));
+  const largest = there("score_max");
   return {
     ...together,
-    score_max: Math.max(...heads.map(({ score_max }) => score_max)),
-    sink_heads: heads.filter(({ sink }) => sink > SINK).length / heads.length,
+    score_max: largest.length > 0 ? Math.max(...largest) : NaN,
+    nonfinite: heads.reduce((sum, { nonfinite }) => sum + nonfinite, 0),
+    sink_heads: mean(there("sink").map((sink) => Number(sink > SINK))),
   };
 }
 
@@ -353,7 +358,11 @@ function attentionRecords(
     const prefix = kind === "act" ? "score_" : scores ? "scores_" : "pattern_";
     return heads.map((found, head): StatRecord => ({ ...common, head, ...ofMatrix(found, prefix) }));
   }
-  if (attention !== "sigmoid") { for (const found of heads) delete found.bernoulli_entropy; }
+  for (const found of heads) {
+    delete found.score_nonfinite;
+    if (!attention!.bernoulli) delete found.bernoulli_entropy;
+    if (!attention!.extra) delete found.extra_mass;
+  }
   return [
     ...heads.map((found, head): StatRecord => ({ ...common, head, ...found })),
     { ...common, head: null, ...overHeads(heads) },
@@ -367,7 +376,11 @@ function tensorRecord(row: Values, step: number, column: Column): StatRecord {
     // There is nothing to summarise.
     for (const name of STATISTICS) if (name !== "zeros" && name !== "nonfinite") found[name] = NaN;
   }
-  if (parameter !== undefined) found.update_ratio = found.l2 / row[parameter + STATISTICS.indexOf("l2")];
+  if (parameter !== undefined) {
+    const of = (name: typeof STATISTICS[number]) => row[parameter + STATISTICS.indexOf(name)];
+    // Of a parameter without a finite entry there is no norm to compare with.
+    found.update_ratio = of("nonfinite") === size ? NaN : found.l2 / of("l2");
+  }
   return { type: "stat", step, kind, tap, layer: layerOf(tap), head: null, ...found };
 }
 

@@ -28,11 +28,17 @@ Deno.test("mapSheet() draws each panel with its title, the labels of its sides a
   }
 });
 
-Deno.test("mapSheet() leaves white what is not a number, and joins no cell over it", () => {
+Deno.test("mapSheet() hatches what is not a number, and joins no cell over it", () => {
   const svg = mapSheet({ ...SHEET, panels: [{ title: "x", values: [[1, NaN, 1], [0.5, Infinity, NaN]] }] });
   assert.ok(svg.includes(`<path d="M0,0h1M2,0h1" stroke="${HEAT_COLOURS[63]}"/>`));
   assert.ok(svg.includes(`<path d="M0,1h1" stroke="${HEAT_COLOURS[32]}"/>`));
-  assert.equal(svg.match(/<path d="M/g)!.length, 2);
+  // One cell of the first row, two neighbours of the second.
+  const [, hatch] = /<pattern id="([^"]+)"/.exec(svg)!;
+  const hatched = [...svg.matchAll(/<path d="([^"]+)" fill="url\(#([^)]+)\)"/g)];
+  assert.deepEqual(hatched.map(([_, path, by]) => [path.match(/M/g)!.length, by]), [[2, hatch]]);
+  assert.equal(svg.match(/<path d="M/g)!.length, 3);
+  const whole = mapSheet({ ...SHEET, panels: [{ title: "x", values: [[1, 1, 1], [0, 0, 0]] }] });
+  assert.ok(!whole.includes("<pattern"), "a sheet without gaps defines no hatching");
 });
 
 Deno.test("mapSheet() of a long text labels every k-th token, and refuses panels of another shape", () => {
