@@ -175,8 +175,9 @@ function report(trained: Trained, say: (line: string) => void): void {
 /** Tells how a run ended; its exit code. */
 function told(trained: Trained, stop: AbortController, say: (line: string) => void): number {
   if (Deno.stderr.isTerminal()) console.error();
-  const { finished, step, folder } = trained;
+  const { finished, step, folder, failures } = trained;
   if (finished) report(trained, say);
+  for (const failure of failures) console.error(`warning: ${failure}`);
   if (finished || stop.signal.reason === "closed pipe") return 0;
   console.error(`Stopped and saved at step ${step}. Go on with: deno task train --resume ${folder.path}`);
   return 130;
@@ -190,7 +191,7 @@ async function sweepAll(
   const terminal = Deno.stderr.isTerminal();
   const count = sweep.runs.length;
   const lead = ({ name }: SweepRun, index: number) => `${index + 1}/${count} ${name}  `;
-  const { folder, results, stopped, charted } = await runSweep(sweep, {
+  const { folder, results, stopped, charted, failures } = await runSweep(sweep, {
     records,
     signal: stop.signal,
     progress: terminal ? (run, index, progress) => show(progress, lead(run, index)) : undefined,
@@ -208,8 +209,10 @@ async function sweepAll(
     return 130;
   }
   say(formatResults(resultTable(results, ["seconds", "state", "log"]), "table").trimEnd());
+  for (const failure of failures) console.error(`warning: ${failure}`);
   const few = charted < count ? ` (the best ${charted} of ${count})` : "";
-  say(`${folder}: val_loss.svg${few}, index.json, a folder for each run`);
+  const chart = charted > 0 ? `val_loss.svg${few}, ` : "";
+  say(`${folder}: ${chart}index.json, a folder for each run`);
   return 0;
 }
 

@@ -2,7 +2,6 @@
 import type { Generator } from "../analysis/next_logits.ts";
 import type { Config } from "../config/mod.ts";
 import { loadData, type LoadDataOptions, type Source, type Tokenizer } from "../data/mod.ts";
-import { UserError } from "../errors.ts";
 import {
   type Architecture,
   architectureOf,
@@ -91,8 +90,7 @@ export function generatorOf({ architecture, tokenizer, layout }: Model): Generat
  * @param config resolved
  * @param tokenizer a checkpoint's, where there is one; else made from the text
  * @param identified called with the data's SHA-256 before the data becomes tokens; it may throw
- * @throws {UserError} where the data cannot be had or does not suit the model, `train.freeze` matches nothing, or
- * `sample.prompt` cannot be continued
+ * @throws {UserError} where the data cannot be had or does not suit the model, or `train.freeze` matches nothing
  *
  * @example
  * ```ts
@@ -108,17 +106,6 @@ export async function prepare(
 ): Promise<Experiment> {
   const experiment = await withData(config, { tokenizer, identified });
   checkFreeze(experiment);
-  const { prompt, tokens } = config.sample;
-  if (prompt === "" && tokens > 0) {
-    throw new UserError("sample.prompt: expected at least one character, or sample.tokens 0 for no sample.");
-  }
-  try {
-    experiment.tokenizer.encode(prompt);
-  } catch (error) {
-    // Better now than after the training.
-    if (error instanceof UserError) throw new UserError(`sample.prompt: ${error.message}`);
-    throw error;
-  }
   return experiment;
 }
 

@@ -5,6 +5,7 @@ import { generate } from "../analysis/generate.ts";
 import { NotFiniteError } from "../analysis/next_logits.ts";
 import { runCharts } from "../chart/mod.ts";
 import type { Config } from "../config/mod.ts";
+import { fileError, UserError } from "../errors.ts";
 import type { EvalRecord, LogRecord, StatRecord } from "../track/records.ts";
 import { captureCharts } from "./capture_charts.ts";
 import { type Best, saveCheckpoint } from "./checkpoint.ts";
@@ -29,6 +30,8 @@ export interface Outcome {
   readonly last: EvalRecord | undefined;
   /** The text it ended with; undefined where it was stopped, or no tokens were asked for. */
   readonly sample: string | undefined;
+  /** What of its end (sample, charts) failed, a sentence each; the log has them as warnings. */
+  readonly failures: readonly string[];
 }
 
 /** The next step that is a multiple of one of some periods, or the last; a period of 0 has no steps. */
@@ -192,11 +195,35 @@ export async function trainRun(
   }
   if (!state.kept.has(state.step)) await saveNow(experiment, options, state, false);
   const { step, best, last } = state;
-  const sample = over() ? await sampleNow(experiment, options) : undefined;
+  const end = ending(options.log, step);
+  const sample = over() ? await end.attempt("sample", () => sampleNow(experiment, options)) : undefined;
   // A sample that the signal cut short is drawn anew when the run goes on.
   const finished = over() && !signal?.aborted;
-  if (finished) await finish(experiment, options, state, sample, began);
-  return { step, finished, best, last, sample: finished ? sample : undefined };
+  if (finished) await finish(experiment, options, state, { end, text: sample, began });
+  if (end.bugs.length > 0) throw end.bugs[0];
+  return { step, finished, best, last, sample: finished ? sample : undefined, failures: end.failures };
+}
+
+/** The parts of a run's end. One that fails is a warning in the log and keeps none of the others from being done. */
+function ending(log: RunOptions["log"], step: number) {
+  const bugs: unknown[] = [];
+  const failures: string[] = [];
+  return {
+    /** What was no fault of the user's, to be thrown once everything is written. */
+    bugs,
+    failures,
+    async attempt<T>(what: string, act: () => Promise<T>): Promise<T | undefined> {
+      try {
+        return await act();
+      } catch (error) {
+        if (!(error instanceof UserError)) bugs.push(error);
+        const message = `The run's ${what} failed: ${(error as Error).message}`;
+        failures.push(message);
+        log.write({ type: "warning", step, code: "end_failed", message, tap: null });
+        return undefined;
+      }
+    },
+  };
 }
 
 /** What the model writes as the configuration asks; undefined where it asks for nothing, or the model has diverged. */
@@ -221,17 +248,28 @@ async function finish(
   { config }: Experiment,
   { folder, log, sampled }: RunOptions,
   { step, best }: Progressing,
-  text: string | undefined,
-  began: number,
+  { end, text, began }: { end: ReturnType<typeof ending>; text: string | undefined; began: number },
 ): Promise<void> {
   const { prompt, temperature, top_k, seed } = config.sample;
-  const charts = { ...await runCharts(folder.log), ...await captureCharts(folder) };
-  for (const [file, svg] of Object.entries(charts)) await writeFileAtomic(join(folder.charts, file), svg);
+  const drawn = await end.attempt("charts", () => runCharts(folder.log));
+  const captured = await end.attempt("charts of captures", () => captureCharts(folder));
+  const charts: string[] = [];
+  await end.attempt("folder of charts", async () => {
+    await Deno.mkdir(folder.charts, { recursive: true }).catch((error) => {
+      throw fileError(folder.charts, error);
+    });
+  });
+  for (const [file, svg] of Object.entries({ ...drawn, ...captured })) {
+    await end.attempt(`chart ${file}`, async () => {
+      await writeFileAtomic(join(folder.charts, file), svg);
+      charts.push(`charts/${file}`);
+    });
+  }
   if (text !== undefined && !sampled) {
     log.write({ type: "sample", step, prompt, text, temperature, top_k, nucleus: null, seed });
   }
   const seconds = (performance.now() - began) / 1000;
-  const files = ["config.yaml", "log.ndjson", ...Object.keys(charts).sort().map((file) => `charts/${file}`)];
+  const files = ["config.yaml", "log.ndjson", ...charts.sort()];
   if (best) files.push("checkpoints/best");
   files.push("checkpoints/last");
   log.write({ type: "done", step, seconds, best, files });

@@ -75,11 +75,26 @@ function checkStart(
   );
 }
 
+/** Throws where the sample at a run's end would: better now than after the training. */
+function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Experiment): void {
+  let ids: ArrayLike<number>;
+  try {
+    ids = tokenizer.encode(prompt);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`sample.prompt: ${error.message}`) : error;
+  }
+  if (ids.length > 0 || tokens === 0) return;
+  const expected = tokenizer.kind === "ids" ? "ids separated by spaces" : "at least one character";
+  throw new UserError(
+    `sample.prompt: ${show(prompt)} has no token, expected ${expected}, or sample.tokens=0 for no sample.`,
+  );
+}
+
 /**
  * What a configuration describes, with `train.from` that run's tokenizer and parameters.
  *
- * @throws {UserError} as `prepare` does, and where the other run's parameters are not those of this model: the first tensor,
- * both shapes, and the key to change
+ * @throws {UserError} as `prepare` does, where `sample.prompt` cannot be continued, and where the other run's parameters
+ * are not those of this model: the first tensor, both shapes, and the key to change
  *
  * @example
  * ```ts
@@ -89,9 +104,11 @@ function checkStart(
  * ```
  */
 export async function experimentOf(config: Config): Promise<Experiment> {
-  if (config.train.from === null) return await prepare(config);
-  const base = await loadCheckpoint(config.train.from);
-  const experiment = await prepare({ ...config, tokenizer: base.config.tokenizer }, base.tokenizer);
+  const base = config.train.from === null ? undefined : await loadCheckpoint(config.train.from);
+  const own = base ? { ...config, tokenizer: base.config.tokenizer } : config;
+  const experiment = await prepare(own, base?.tokenizer);
+  checkSample(experiment);
+  if (!base) return experiment;
   const tensors = shortened(experiment, base);
   checkStart(experiment, base, tensors);
   return { ...experiment, start: { path: base.path, tensors } };

@@ -30,8 +30,10 @@ export interface SweepOutcome {
   readonly results: readonly RunResult[];
   /** The run that the signal stopped; undefined where all have ended. */
   readonly stopped: Trained | undefined;
-  /** How many runs its chart shows, of more than it can tell apart the best; 0 where it was stopped. */
+  /** How many runs its chart shows, of more than it can tell apart the best; 0 where it was stopped or the chart failed. */
   readonly charted: number;
+  /** What besides the runs failed (index, chart), a sentence each. */
+  readonly failures: readonly string[];
 }
 
 /** A configuration without the keys that came after the first sweeps, where they have their defaults: so ids stay. */
@@ -224,6 +226,16 @@ export async function runSweep(sweep: Sweep, told: SweepTold = {}): Promise<Swee
   const indexPath = join(folder, "index.json");
   const known = await readIndex(indexPath);
   const ended: { run: number; name: string; path: string }[] = [];
+  const failures: string[] = [];
+  // The runs are what matters: what lists and compares them is made anew by the same command.
+  const attempt = async (what: string, act: () => Promise<void>) => {
+    try {
+      await act();
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      failures.push(`The sweep's ${what} failed: ${error.message}`);
+    }
+  };
   const results: RunResult[] = [];
   for (const [i, run] of sweep.runs.entries()) {
     const indexed = known.get(run.name);
@@ -233,16 +245,23 @@ export async function runSweep(sweep: Sweep, told: SweepTold = {}): Promise<Swee
     const { path, trained }: Stood = before
       ? { path: join(folder, indexed), trained: undefined }
       : await named(run.name, () => runJob(own, { records, signal, progress }));
-    if (trained && !trained.finished) return { folder, results, stopped: trained, charted: 0 };
+    if (trained && !trained.finished) {
+      return { folder, results, stopped: trained, charted: 0, failures };
+    }
     const result = (await runResult(runFolder(path).log))!;
     results.push(result);
     ended.push({ run: i + 1, name: run.name, path: relative(folder, path) });
     if (indexed !== ended.at(-1)!.path) {
-      await writeFileAtomic(indexPath, `${JSON.stringify({ v: 1, sweep: sweep.name, ended }, null, 2)}\n`);
+      const text = `${JSON.stringify({ v: 1, sweep: sweep.name, ended }, null, 2)}\n`;
+      await attempt("index", () => writeFileAtomic(indexPath, text));
     }
     told.ended?.(run, i, result, trained === undefined);
   }
-  const { svg, shown } = await resultsChart(results);
-  await writeFileAtomic(join(folder, "val_loss.svg"), svg);
-  return { folder, results, stopped: undefined, charted: shown };
+  let charted = 0;
+  await attempt("chart", async () => {
+    const { svg, shown } = await resultsChart(results);
+    await writeFileAtomic(join(folder, "val_loss.svg"), svg);
+    charted = shown;
+  });
+  return { folder, results, stopped: undefined, charted, failures };
 }
