@@ -92,6 +92,7 @@ await runCommand(command, async ({ positionals, values }) => {
     answer,
     wrong,
   });
+  if (found.warning) console.error(`patch: warning: ${found.warning}`);
   if (format === "table") console.log(tableOf(found, site));
   else {
     found.recovered.forEach((row, layer) =>

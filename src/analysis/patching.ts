@@ -34,6 +34,23 @@ export interface Patching {
    * (patched - corrupted) / (clean - corrupted).
    */
   readonly recovered: readonly Float64Array[];
+  /** Where clean and corrupted hardly differ, by less than 0.1: that the shares are of next to nothing. */
+  readonly warning?: string;
+}
+
+/** A smaller difference of logits, of 10% in the odds of the two tokens, is no difference to explain. */
+const LEAST_DIFFERENCE = 0.1;
+
+/** What to say of a difference that is too small to be shared out. */
+function warningOf({ answer, wrong, difference: { clean, corrupted } }: Omit<Patching, "warning">) {
+  if (Math.abs(clean - corrupted) >= LEAST_DIFFERENCE) return {};
+  const logits = `logit(${JSON.stringify(answer)}) - logit(${JSON.stringify(wrong)})`;
+  const apart = Math.abs(clean - corrupted).toPrecision(2);
+  return {
+    warning:
+      `${logits} hardly differs between the texts, by ${apart}: expected at least ${LEAST_DIFFERENCE}, or the ` +
+      `shares say little; name two tokens between which the texts differ by answer and wrong.`,
+  };
 }
 
 /** Options of `patchActivations`. */
@@ -161,11 +178,12 @@ export async function patchActivations(
       row[place] = (difference((await logitsOf({ layer, place, places }))[1]) - none) / (whole - none);
     }
   }
-  return {
+  const found = {
     tokens: { clean: tokenTexts(model, pair[0]), corrupted: tokenTexts(model, pair[1]) },
     answer: answerText,
     wrong: wrongText,
     difference: { clean: whole, corrupted: none },
     recovered,
   };
+  return { ...found, ...warningOf(found) };
 }

@@ -111,7 +111,8 @@ export function headsCharts(): LogCharts {
       const { layer, head, step } = record;
       if (layer === null || head === null) return;
       for (const name of Object.keys(STATISTICS)) {
-        const value = record[name];
+        // A statistic of no row is null: a gap in its line, hatched on its map.
+        const value = record[name] === null ? NaN : record[name];
         if (typeof value !== "number") continue;
         if (!kept.has(name)) kept.set(name, headLines());
         kept.get(name)!.add(layer, head, step, value);

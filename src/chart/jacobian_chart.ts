@@ -77,7 +77,8 @@ export function jacobianCharts(): LogCharts {
       if (found.type !== "jacobian" || typeof layer !== "number" || typeof head !== "number") return;
       const method = String(found.method ?? "bp");
       for (const name of Object.keys(QUANTITIES)) {
-        const [value, interval] = [found[name], found[`${name}_ci95`]];
+        const [given, interval] = [found[name], found[`${name}_ci95`]];
+        const value = given === null ? NaN : given;
         if (typeof value !== "number") continue;
         if (!methods.has(method)) methods.set(method, new Map());
         const quantities = methods.get(method)!;

@@ -116,6 +116,23 @@ Deno.test("patching a head is nothing where wo does not read it", async () => {
   for (const other of [recovered[0][0], recovered[0][2], recovered[1][1]]) assert.ok(Math.abs(other) > 1e-5);
 });
 
+Deno.test("patching warns where clean and corrupted hardly differ", async () => {
+  using device = cpuDevice({ precision: "f64" });
+  const model = randomModel(device, TINY, "patching");
+  const seen = new Set<boolean>();
+  for (const [answer, wrong] of ["ab", "ac", "bd", "ce", "dh"]) {
+    const found = await patchActivations(device, model, "abcde", "abhde", { answer, wrong });
+    const { clean, corrupted } = found.difference;
+    const hardly = Math.abs(clean - corrupted) < 0.1;
+    seen.add(hardly);
+    assert.equal(found.warning !== undefined, hardly, `${answer} ${wrong}: ${clean - corrupted}`);
+    if (hardly) {
+      assert.match(found.warning!, /^logit\("."\) - logit\("."\) hardly differs between the texts, by 0\.0/);
+    }
+  }
+  assert.equal(seen.size, 2);
+});
+
 Deno.test("patching refuses texts of different length, answers of two tokens and texts that agree", async () => {
   using device = cpuDevice();
   const model = randomModel(device, TINY, "refused");

@@ -83,6 +83,20 @@ Deno.test("headsCharts() maps the last step only, and leaves empty what it did n
   assert.ok(!wordsOf(sheet).includes("10"), "the mean over heads is no head");
 });
 
+Deno.test("a statistic that is null, of no row, is hatched on the last map and not what it was before", () => {
+  const charts = headsCharts();
+  for (const [step, entropy] of [[1, 0.11], [2, null], [3, NaN]] as const) {
+    const where = { step, kind: "act", tap: "blocks.0.attn.pattern", layer: 0, head: 0 } as const;
+    charts.add({ type: "stat", ...where, entropy });
+    const { "heads_entropy_last.svg": map } = charts.draw("r");
+    assertReads(map, `r: entropy of attention at step ${step}`);
+    assert.equal(wordsOf(map).includes("no value"), step > 1, `step ${step}`);
+  }
+  const jacobians = jacobianCharts();
+  for (const record of jacobian(1, 2, 1)) jacobians.add({ ...record, r_diag: null } as unknown as LogRecord);
+  assertReads(jacobians.draw("r")["jacobian_r_diag.svg"], "r: share of the diagonal part at step 1");
+});
+
 function jacobian(layers: number, heads: number, step: number, method = "bp"): LogRecord[] {
   return Array.from({ length: layers * heads }, (_, i) => {
     const numbers = {
