@@ -3,6 +3,7 @@
 import { Tokenizer as HuggingFace } from "@huggingface/tokenizers";
 import { UserError } from "../errors.ts";
 import { byteCharacters, byteCoder, checkWellFormed, type Merge } from "./byte_bpe.ts";
+import { inParts } from "./huggingface/cut.ts";
 import { checkIds, type Tokenizer } from "./tokenizer.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -197,7 +198,15 @@ export function huggingfaceTokenizer(file: object): Tokenizer {
   const coder = isByteLevel(json, added)
     ? byteLevel(json.model, vocabulary, added)
     : throughPackage(json, size);
-  return { kind: "huggingface", size, ...coder, toJSON: () => ({ kind: "huggingface", tokenizer: file }) };
+  const ids = new Set([...vocabulary.map(([, id]) => id), ...added.map(({ id }) => id)]);
+  return {
+    kind: "huggingface",
+    size,
+    hasToken: ids.size < size ? (id) => ids.has(id) : undefined,
+    ...coder,
+    ...inParts(json, coder.encode),
+    toJSON: () => ({ kind: "huggingface", tokenizer: file }),
+  };
 }
 
 /** @internal The tokenizer that a checkpoint's tokenizer.json holds. */

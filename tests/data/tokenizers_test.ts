@@ -207,12 +207,13 @@ Deno.test("crop keeps the tokens of the corpus in order; others are an error or 
   assert.deepEqual([lenient.size, lenient.decode(lenient.encode("the dog and"))], [6, "the<unk> and"]);
 });
 
-Deno.test("an id that no token of a tokenizer.json has decodes to nothing", () => {
+Deno.test("an id that no token of a tokenizer.json has decodes to nothing and is told apart", () => {
   const { model, ...rest } = FILES.bpe as { model: { vocab: Record<string, number> } };
   const added = [{ id: 700, content: "<end>", special: true }];
   const tokenizer = huggingfaceTokenizer({ ...rest, added_tokens: added, model });
   assert.equal(tokenizer.size, 701);
   assert.equal(tokenizer.decode([...tokenizer.encode("a<end>b"), 650]), "a<end>b");
+  assert.deepEqual([650, 700].map((id) => tokenizer.hasToken!(id)), [false, true]);
 });
 
 Deno.test("GPT-2's end of text is one token, and what it decodes to", () => {
