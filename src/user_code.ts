@@ -62,7 +62,8 @@ function importsIn(
  * @example
  * ```ts
  * import { readCode } from "./user_code.ts";
- * const { sha256, elsewhere } = await readCode("configs/distance_penalty.ts");
+ * await Deno.writeTextFile("mine.ts", 'import "npm:zod@4"; export const taps = {};');
+ * console.log((await readCode("mine.ts")).elsewhere); // ["npm:zod@4"]
  * ```
  */
 export async function readCode(file: string): Promise<UserCode> {

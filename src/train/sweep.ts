@@ -8,10 +8,13 @@ import { writeValue } from "../config/yaml.ts";
 import { fileError, UserError } from "../errors.ts";
 import { readLog } from "../track/log_file.ts";
 import { type ResultTable, type RunResult, runResult } from "../track/results.ts";
+import { changesOf } from "./changes.ts";
+import { readState } from "./checkpoint.ts";
 import { loadRunConfig } from "./find_runs.ts";
 import { lockFolder } from "./lock.ts";
 import type { Progress } from "./progress.ts";
 import { checkpointSteps, runFolder, sha256Hex, SWEEP_FOLDER, writeFileAtomic } from "./run_folder.ts";
+import { codeFiles, codeNamed } from "./trust.ts";
 import { planRun, resume, train, type Trained, type TrainOptions } from "./train.ts";
 
 /** Whom a sweep tells how far it is, besides what each run takes. */
@@ -160,6 +163,20 @@ async function standing(config: Config): Promise<{ ended?: string; stopped?: str
   return { stopped };
 }
 
+/** Throws where a run that has ended ran other code than stands now under the names of its configuration. */
+async function checkSameCode(path: string, config: Config): Promise<void> {
+  if (codeNamed(config).length === 0) return;
+  const { checkpoints } = runFolder(path);
+  const step = (await checkpointSteps(runFolder(path))).at(-1);
+  if (step === undefined) return;
+  const { code } = await readState(join(checkpoints, String(step)));
+  const [change] = changesOf({ code }, { code: await codeFiles(config) }, config);
+  if (change === undefined) return;
+  throw new UserError(
+    `${path} has ended: ${change.message}; put it back, or move that folder away to run it anew.`,
+  );
+}
+
 /** Paths of the runs that the index says have ended, by name. What cannot be read is found again from the folders. */
 async function readIndex(path: string): Promise<Map<string, string>> {
   try {
@@ -200,7 +217,10 @@ export function isJob({ output: { dir } }: Config): boolean {
 export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun"> = {}): Promise<Stood> {
   using _ = await lockFolder(join(config.output.dir, config.name), "running it");
   const { ended, stopped } = await standing(config);
-  if (ended !== undefined) return { path: ended, trained: undefined };
+  if (ended !== undefined) {
+    await checkSameCode(ended, config);
+    return { path: ended, trained: undefined };
+  }
   const trained = (await (stopped === undefined ? train(config, options) : resume(stopped, options)))!;
   return { path: trained.folder.path, trained };
 }
@@ -242,6 +262,7 @@ export async function runSweep(sweep: Sweep, told: SweepTold = {}): Promise<Swee
     const progress = (at: Progress) => told.progress?.(run, i, at);
     const own = { ...run.config, output: { ...run.config.output, dir: folder } };
     const before = indexed !== undefined && await hasEnded(runFolder(join(folder, indexed)).log);
+    if (before) await named(run.name, () => checkSameCode(join(folder, indexed), own));
     const { path, trained }: Stood = before
       ? { path: join(folder, indexed), trained: undefined }
       : await named(run.name, () => runJob(own, { records, signal, progress }));

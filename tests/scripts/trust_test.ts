@@ -271,3 +271,16 @@ Deno.test("a training whose data folder cannot be written says so and goes on; a
       /trusted\.json: expected .* the file is damaged/,
     );
   }));
+
+Deno.test("a sweep whose hooks have changed is refused, its ended runs are not those of the new code", () =>
+  inFolder(async (folder) => {
+    const sweep = () =>
+      script("train", ["tiny.yaml", "seed=[1,2]", "train.steps=2", "--hooks", "hooks.ts"], folder);
+    await Deno.writeTextFile(`${folder}/hooks.ts`, `${HOOKS}// one\n`);
+    assert.equal((await sweep()).code, 0);
+    assert.match((await sweep()).stderr, /\(ended before\)/);
+    await Deno.writeTextFile(`${folder}/hooks.ts`, `${HOOKS}// two\n`);
+    const { code, stderr } = await sweep();
+    assert.match(stderr, /tiny-01-seed=1: .* has ended: hooks\.ts: the code has changed, its SHA-256 is/);
+    assert.equal(code, 2);
+  }));
