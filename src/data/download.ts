@@ -139,6 +139,7 @@ export async function download(
     const sha256 = hash.digest("hex");
     const wrong = fault({ ...proof, ...known }, bytes, sha256);
     if (wrong) throw new Error(`it has ${wrong}`);
+    await out.sync();
     await Deno.rename(partial, path);
     return sha256;
   } catch (error) {

@@ -184,6 +184,15 @@ function formatFields(entries: [string, unknown][]): string[] {
   return fields;
 }
 
+/** The fields of a record's line in order, each as `"key":value` (see `formatRecord`). */
+export function recordFields(record: LogRecord): string[] {
+  const { type, ...rest } = record as { type: string; [key: string]: unknown };
+  const known = Object.hasOwn(FIELDS, type) ? Object.keys(FIELDS[type]) : [];
+  const others = Object.keys(rest).filter((key) => key !== "v" && !known.includes(key));
+  const entries = [...known, ...others].map((key): [string, unknown] => [key, rest[key]]);
+  return ['"v":2', `"type":${JSON.stringify(type)}`, ...formatFields(entries)];
+}
+
 /**
  * One record as one line of JSON without its newline: `v` (2), `type`, the type's own fields in the order of the format,
  * then whatever else the record holds in the order given. Integers are exact, other numbers have 9 significant digits.
@@ -199,9 +208,5 @@ function formatFields(entries: [string, unknown][]): string[] {
  * ```
  */
 export function formatRecord(record: LogRecord): string {
-  const { type, ...rest } = record as { type: string; [key: string]: unknown };
-  const known = Object.hasOwn(FIELDS, type) ? Object.keys(FIELDS[type]) : [];
-  const others = Object.keys(rest).filter((key) => key !== "v" && !known.includes(key));
-  const entries = [...known, ...others].map((key): [string, unknown] => [key, rest[key]]);
-  return `{${[`"v":2,"type":${JSON.stringify(type)}`, ...formatFields(entries)].join(",")}}`;
+  return `{${recordFields(record).join(",")}}`;
 }

@@ -7,6 +7,7 @@ import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
 import { fileError, UserError } from "../errors.ts";
 import { STEP_STATE } from "../nn/mod.ts";
 import { loadModel, type Model } from "./experiment.ts";
+import type { LogSeal } from "../track/log_seal.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { type Layout, readParameters, STATES, writeParameters } from "./parameters.ts";
 import { resolveRun } from "./resolve_run.ts";
@@ -40,6 +41,8 @@ export interface RunState {
   readonly reductions?: number;
   /** SHA-256 of the data that the run reads; absent in older checkpoints. */
   readonly data?: string;
+  /** The records of the log before this checkpoint's own; absent in older checkpoints. */
+  readonly log?: LogSeal;
   /** Device the numbers were made on. */
   readonly device: string;
   /** The user's files that it ran, with their hashes; absent where it ran none, and in older checkpoints. */

@@ -2,8 +2,8 @@
 // and what comes between them share both.
 import type { Config } from "../config/mod.ts";
 import type { Device } from "../device/device.ts";
-import type { LogWriter } from "../track/log_file.ts";
 import type { EvalRecord, StatRecord } from "../track/records.ts";
+import type { RunLog } from "../track/run_log.ts";
 import { statisticsOf } from "../track/stat_rows.ts";
 import type { Best, Checkpoint, RunState } from "./checkpoint.ts";
 import { checkpointSteps, pointTo, type RunFolder } from "./run_folder.ts";
@@ -29,7 +29,7 @@ export interface RunOptions {
   /** Where it writes. */
   readonly folder: RunFolder;
   /** Takes every record, in order. */
-  readonly log: Pick<LogWriter, "write">;
+  readonly log: Pick<RunLog, "write" | "sync">;
   /** Whether the log has a sample of the end already: the run was stopped between it and the last record. */
   readonly sampled?: boolean;
   /** Aborted: the run saves where it stands and ends. */

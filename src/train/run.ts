@@ -136,6 +136,8 @@ async function saveNow(
 ): Promise<void> {
   const { folder, device, log } = options;
   const { step, tokens, counter, best, stale, reductions, last } = state;
+  // Before the checkpoint stands: after a power cut its log has all that it was saved with.
+  const seal = log.sync();
   const val_loss = last?.step === step && Number.isFinite(last.loss) ? last.loss : null;
   const sha256 = await saveCheckpoint(device, folder, experiment, {
     step,
@@ -146,6 +148,7 @@ async function saveNow(
     stale,
     reductions,
     data: experiment.dataSha256,
+    log: seal,
   });
   await pointTo(folder, "last", step);
   if (best?.step === step) await pointTo(folder, "best", step);
@@ -273,4 +276,5 @@ async function finish(
   if (best) files.push("checkpoints/best");
   files.push("checkpoints/last");
   log.write({ type: "done", step, seconds, best, files });
+  log.sync();
 }

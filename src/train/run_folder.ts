@@ -81,7 +81,7 @@ export async function writeSynced(path: string, content: Uint8Array | string): P
   await file.sync();
 }
 
-/** Makes renames in a folder outlast a power cut, where the system can sync folders (Windows cannot). */
+/** Makes what is new or renamed in a folder outlast a power cut, where the system can sync folders (Windows cannot). */
 export async function syncFolder(path: string): Promise<void> {
   try {
     using folder = await Deno.open(path, { read: true });
@@ -187,6 +187,7 @@ export async function createRunFolder(
     await Deno.mkdir(run.charts);
     await Deno.mkdir(run.checkpoints);
     for (const [file, content] of Object.entries(files)) await writeFileAtomic(join(run.path, file), content);
+    for (const folder of [run.path, dirname(run.path), dir]) await syncFolder(folder);
     await swapPointer(join(dir, "latest"), `${name}/${basename(run.path)}`);
   } catch (error) {
     await removeQuietly(run.path);

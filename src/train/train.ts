@@ -5,8 +5,9 @@ import { type Plan, plan } from "../device/plan.ts";
 import type { Target } from "../graph/tensor.ts";
 import { type Config, dumpConfig } from "../config/mod.ts";
 import { UserError } from "../errors.ts";
-import { type LogWriter, openLog, readLog } from "../track/log_file.ts";
+import type { LogWriter } from "../track/log_file.ts";
 import { formatRecord, type RunRecord, type WarningRecord } from "../track/records.ts";
+import { openRunLog, type RunLog } from "../track/run_log.ts";
 import { VERSION } from "../version.ts";
 import { acceptChanges } from "./changes.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
@@ -16,6 +17,7 @@ import { optimizerStates } from "./optimizers.ts";
 import { evaluationGraph } from "./programs.ts";
 import type { Progress } from "./progress.ts";
 import { readyRun, stepGraphs } from "./ready.ts";
+import { checkedLog, type LogScan } from "./log_check.ts";
 import { lockFolder } from "./lock.ts";
 import { checkpointRecord, type Outcome, recordsCheckpoint, trainRun } from "./run.ts";
 import { resolveRun } from "./resolve_run.ts";
@@ -152,8 +154,9 @@ async function openingOf(
 }
 
 /** Every record to the run's log, then to whoever else wants it. */
-function both(file: LogWriter, other: TrainOptions["records"]): Pick<LogWriter, "write"> {
+function both(file: RunLog, other: TrainOptions["records"]): Pick<RunLog, "write" | "sync"> {
   return {
+    sync: file.sync,
     write(...records) {
       file.write(...records);
       other?.write(...records);
@@ -162,7 +165,8 @@ function both(file: LogWriter, other: TrainOptions["records"]): Pick<LogWriter, 
 }
 
 /** Where a run goes on. */
-interface Continued extends Logged {
+interface Continued {
+  readonly logged: LogScan;
   readonly checkpoint: Checkpoint;
   readonly folder: RunFolder;
   /** What has changed since the checkpoint was made. */
@@ -221,17 +225,18 @@ async function start(
   const opening = await openingOf(experiment, device, cost, now);
   const folder = from?.folder ?? await newFolder(config, now, opening);
   using _ = from ? undefined : await lockFolder(folder.path, WRITING);
-  using file = openLog(folder.log, from ? { resumeAtStep: done } : {});
+  using file = openRunLog(folder.log, from?.checkpoint.state);
   const log = both(file, options.records);
   if (!from) options.records?.write(opening);
-  if (from && !from.recorded && recordsCheckpoint(done, config)) {
+  if (from && !from.logged.recorded.has(done) && recordsCheckpoint(done, config)) {
     // It was killed between the checkpoint and its record.
     const { files, val_loss } = from.checkpoint.state;
     log.write(checkpointRecord(done, files["model.safetensors"], val_loss));
   }
   if (from?.warnings.length) log.write(...from.warnings);
   const { signal, progress } = options;
-  const sampled = from?.sampled;
+  // Drawn at the end, and so of this checkpoint: the log is taken back to it.
+  const sampled = from?.logged.sampled === done;
   const run = { device, folder, log, sampled, signal, progress };
   return { ...await trainRun(experiment, ready, run), folder };
 }
@@ -241,27 +246,6 @@ async function newFolder(config: Config, now: Date, opening: RunRecord): Promise
   const id = crypto.randomUUID().slice(0, 8);
   const files = { "config.yaml": dumpConfig(config), "log.ndjson": formatRecord(opening) + "\n" };
   return await createRunFolder(config.output.dir, config.name, now, id, files);
-}
-
-/** What the log of a run says of a step: whether it has the record of the checkpoint, and the sample of the end. */
-interface Logged {
-  readonly recorded: boolean;
-  readonly sampled: boolean;
-}
-
-/** Reads the log of a run that is to go on from a step; throws UserError where it has ended. */
-async function loggedAt(folder: RunFolder, step: number): Promise<Logged> {
-  let [recorded, sampled] = [false, false];
-  for await (const record of readLog(folder.log)) {
-    if (record.type === "done") {
-      throw new UserError(
-        `${folder.path}: the run has ended at step ${record.step}; there is nothing to go on with.`,
-      );
-    }
-    recorded ||= record.type === "checkpoint" && record.step === step;
-    sampled ||= record.type === "sample" && record.step <= step;
-  }
-  return { recorded, sampled };
 }
 
 /**
@@ -308,12 +292,12 @@ export async function resume(path: string, options: TrainOptions = {}): Promise<
   // Whether trusted code is another than the run began with is compared below.
   const checkpoint = await loadCheckpoint(last, { acceptChanges: true });
   const { step } = checkpoint.state;
-  const logged = await loggedAt(folder, step);
+  const logged = await checkedLog(folder, checkpoint.state);
   if (step > checkpoint.config.train.steps) throw new UserError(`${last}: step ${step} is past train.steps.`);
   const { acceptChanges: accepted = false } = options;
   const warnings = acceptChanges(checkpoint, { code: checkpoint.code }, accepted);
   const experiment = await prepare(checkpoint.config, checkpoint.tokenizer, (data) => {
     warnings.push(...acceptChanges(checkpoint, { data }, accepted));
   });
-  return await start(experiment, options, { ...logged, checkpoint, folder, warnings });
+  return await start(experiment, options, { logged, checkpoint, folder, warnings });
 }

@@ -10,6 +10,7 @@ import { changesOf } from "./changes.ts";
 import { decodeFiles, putModel, readPart, readState, type RunState } from "./checkpoint.ts";
 import { evaluator } from "./evaluate.ts";
 import { type Model, modelWithoutCode, prepare } from "./experiment.ts";
+import { logFault, runOfCheckpoint, scanLog } from "./log_check.ts";
 import { logitsGraph } from "./programs.ts";
 import { sha256Hex } from "./run_folder.ts";
 import type { TensorData } from "./safetensors.ts";
@@ -125,6 +126,20 @@ function hashes(path: string, state: RunState): Promise<Check>[] {
       return found.slice(0, 16);
     })
   );
+}
+
+/** Whether the log beside the checkpoint has the records that it was saved with. */
+function logIsWhole(path: string, state: RunState): Promise<Check> {
+  return check("log", async () => {
+    const run = runOfCheckpoint(path);
+    if (!run) return "the checkpoint stands outside a run";
+    const { step, log } = state;
+    const fault = logFault(await scanLog(run.log, log ? [log.records] : []), state);
+    demand(fault === undefined, fault!);
+    return log
+      ? `${log.records} records, ${log.sha256.slice(0, 16)}`
+      : `the records of ${step} steps, not sealed`;
+  });
 }
 
 /** Whether a tokenizer may change a text before it cuts it, as a normaliser of Hugging Face's does. */
@@ -243,9 +258,9 @@ const skippedChecks = (...names: string[]): Check[] =>
   names.map((name) => ({ name, passed: true, detail: NOT_RUN, skipped: true }));
 
 /**
- * Checks a checkpoint: its hashes, that it loads twice with the same parameters, configuration, tokenizer and logits,
- * and that the recorded validation loss comes out again to 1e-6. Code that its configuration names (hooks, tasks, modifiers)
- * is never run: its hash is compared, and what needs it is skipped.
+ * Checks a checkpoint: its hashes, that its run's log has the records that it was saved with, that it loads twice with the
+ * same parameters, configuration, tokenizer and logits, and that the recorded validation loss comes out again to 1e-6. Code
+ * that its configuration names (hooks, tasks, modifiers) is never run: its hash is compared, and what needs it is skipped.
  *
  * @param path a checkpoint's folder
  * @param openDevice opens a device for its configuration; called only where the files can be decoded
@@ -268,7 +283,7 @@ export async function verifyCheckpoint(
     return `step ${state.step}`;
   });
   if (!state) return [seal];
-  const checks = [seal, ...await Promise.all(hashes(path, state))];
+  const checks = [seal, ...await Promise.all(hashes(path, state)), await logIsWhole(path, state)];
   let loaded: [Loaded, Loaded] | undefined;
   checks.push(
     await check("loads", async () => {

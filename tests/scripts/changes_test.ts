@@ -38,6 +38,12 @@ async function refusedThenAccepted(folder: string, keys: string): Promise<void> 
   };
   await acceptedLog();
   assert.notEqual(dataOf(checkpoint(run)), dataOf(`${run}/checkpoints/3`));
+  // What was accepted and then killed before its first checkpoint never was.
+  const lines = logOf(run).split("\n");
+  const end = lines.findIndex((line) => line.includes('"type":"step","step":5'));
+  await stoppedAt3(run);
+  await Deno.writeTextFile(`${run}/log.ndjson`, `${lines.slice(0, end).join("\n")}\n`);
+  await acceptedLog();
 }
 
 Deno.test("a run whose text has changed is refused in one line that names it; --accept-changes logs a warning and seals the new text", () =>

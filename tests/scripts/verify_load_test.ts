@@ -8,6 +8,7 @@ const CHECKS = [
   "hash of optimizer.safetensors",
   "hash of config.yaml",
   "hash of tokenizer.json",
+  "log",
   "loads",
   "parameters",
   "configuration",

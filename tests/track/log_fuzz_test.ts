@@ -5,7 +5,8 @@ import { type RandomStream, randomStream } from "../../kernels/random/threefry.t
 import { metricChart, resultsChart, runCharts, runReport } from "../../src/chart/mod.ts";
 import { UserError } from "../../src/errors.ts";
 import { lineSplitter } from "../../src/track/log_lines.ts";
-import { openLog, readLog } from "../../src/track/log_file.ts";
+import { readLog } from "../../src/track/log_file.ts";
+import { openRunLog } from "../../src/track/run_log.ts";
 import { formatRecord, type LogRecord } from "../../src/track/records.ts";
 import { findLogs, formatResults, resultTable, runResult } from "../../src/track/results.ts";
 import { statWriter } from "../../src/track/stat_formats.ts";
@@ -164,7 +165,7 @@ async function assertReads(log: string, bytes: Uint8Array): Promise<LogRecord[] 
 async function assertResumes(log: string, read: readonly LogRecord[] | undefined): Promise<void> {
   const before = Deno.readFileSync(log);
   const wrong = await complaint(() => {
-    using file = openLog(log, { resumeAtStep: 2 });
+    using file = openRunLog(log, { step: 2 });
     file.write(made("step", { step: 3 }));
   }, log);
   assert.equal(wrong === undefined, read !== undefined, wrong);

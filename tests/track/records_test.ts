@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { randomStream } from "../../kernels/random/threefry.ts";
 import { UserError } from "../../src/errors.ts";
 import { openLog, readLog } from "../../src/track/log_file.ts";
+import { openRunLog } from "../../src/track/run_log.ts";
 import {
   type EvalRecord,
   formatRecord,
@@ -183,17 +184,17 @@ Deno.test("a log resumed at any step after a cut at any byte equals an uninterru
       const least = new TextEncoder().encode(whole.slice(0, upTo)).length;
       // The newline itself may be lost: the last line is whole without it.
       Deno.writeFileSync(path, bytes.subarray(0, least - 1 + random.below(bytes.length - least + 2)));
-      using log = openLog(path, { resumeAtStep: from });
+      using log = openRunLog(path, { step: from });
       for (const record of recordsOf(10, from)) if (record.type !== "run") log.write(record);
       assert.equal(Deno.readTextFileSync(path), whole, `trial ${trial}, resumed at ${from}`);
     }
     assert.deepEqual([...Deno.readDirSync(folder)].map((entry) => entry.name), ["log.ndjson"]);
   }));
 
-Deno.test("openLog() appends, and resumes a log that is not there as an empty one", () =>
+Deno.test("openRunLog() appends, and resumes a log that is not there as an empty one", () =>
   inTemporaryFolder((folder) => {
-    for (const resumeAtStep of [0, undefined]) {
-      using log = openLog(`${folder}/log.ndjson`, { resumeAtStep });
+    for (const from of [{ step: 0 }, undefined]) {
+      using log = openRunLog(`${folder}/log.ndjson`, from);
       log.write({ type: "warning", step: null, code: "a", message: "b", tap: null });
     }
     assert.equal(
@@ -213,7 +214,7 @@ Deno.test("a malformed line inside a log is a UserError with its number, to the 
         isUserError(/log\.ndjson: line 2 is not a record/),
       );
       assert.throws(
-        () => openLog(path, { resumeAtStep: 2 }),
+        () => openRunLog(path, { step: 2 }),
         isUserError(/log\.ndjson: line 2 is not a record/),
       );
       assert.equal(Deno.readTextFileSync(path), text);

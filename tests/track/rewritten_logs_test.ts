@@ -1,7 +1,8 @@
 // Logs of both versions as other tools write them anew: the records are those of the log as heed wrote it.
 import assert from "node:assert/strict";
 import { runCharts } from "../../src/chart/mod.ts";
-import { openLog, readLog } from "../../src/track/log_file.ts";
+import { readLog } from "../../src/track/log_file.ts";
+import { openRunLog } from "../../src/track/run_log.ts";
 import { readRecord } from "../../src/track/log_lines.ts";
 import { formatRecord, type LogRecord } from "../../src/track/records.ts";
 import { formatResults, resultTable, runResult } from "../../src/track/results.ts";
@@ -183,7 +184,7 @@ Deno.test("a list has a status for each number; a status that is no number's is 
 Deno.test("a run of version 1 goes on in version 2", () =>
   withLog(LOGS["version 1"].map((line) => JSON.stringify(line)), async (path) => {
     {
-      using log = openLog(path, { resumeAtStep: 4 });
+      using log = openRunLog(path, { step: 4 });
       log.write(made("step", { step: 5, loss: NaN }));
     }
     const all = await Array.fromAsync(readLog(path)) as (LogRecord & { v: number })[];

@@ -1,0 +1,66 @@
+// A checkpoint that stands on the disk has its log there: the order of what a run writes, as a power cut would find it.
+import assert from "node:assert/strict";
+import { resolveConfig } from "../../src/config/mod.ts";
+import { train } from "../../src/train/train.ts";
+
+/** What the run does to its log, and the checkpoints that it puts in place, in order. */
+async function watched(body: () => Promise<unknown>): Promise<string[]> {
+  const events: string[] = [];
+  const logs = new WeakSet<Deno.FsFile>();
+  const { openSync, rename } = Deno;
+  const own = Deno.FsFile.prototype;
+  const before = { writeSync: own.writeSync, syncSync: own.syncSync, syncDataSync: own.syncDataSync };
+  const told = (event: string, file: Deno.FsFile) => {
+    if (logs.has(file) && events.at(-1) !== event) events.push(event);
+  };
+  try {
+    Deno.openSync = (path, options) => {
+      const file = openSync(path, options);
+      if (String(path).endsWith("log.ndjson")) logs.add(file);
+      return file;
+    };
+    Deno.rename = (from, to) => {
+      if (/checkpoints.\d+$/.test(String(to))) events.push(`checkpoint ${String(to).match(/\d+$/)}`);
+      return rename(from, to);
+    };
+    own.writeSync = function (bytes) {
+      told("write", this);
+      return before.writeSync.call(this, bytes);
+    };
+    for (const name of ["syncSync", "syncDataSync"] as const) {
+      own[name] = function () {
+        told("sync", this);
+        before[name].call(this);
+      };
+    }
+    await body();
+  } finally {
+    Object.assign(own, before);
+    Object.assign(Deno, { openSync, rename });
+  }
+  return events;
+}
+
+Deno.test("the log is synced before each checkpoint is put in place, and at the end of the run", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "heed-sync-" });
+  try {
+    await Deno.writeTextFile(
+      `${folder}/text.txt`,
+      "The quick brown fox jumps over the lazy dog.\n".repeat(20),
+    );
+    const config = resolveConfig({
+      device: "cpu",
+      data: { files: [`${folder}/text.txt`] },
+      model: { context: 8, dim: 16, layers: 1, heads: 2 },
+      train: { steps: 6, batch: 2 },
+      eval: { every: 6, batches: 1 },
+      output: { dir: `${folder}/runs`, checkpoint_every: 2 },
+      sample: { prompt: "The ", tokens: 1 },
+    }, { place: "test", name: "test" });
+    const events = await watched(() => train(config));
+    const saved = (step: number) => ["write", "sync", `checkpoint ${step}`];
+    assert.deepEqual(events, [...saved(2), ...saved(4), ...saved(6), "write", "sync"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
