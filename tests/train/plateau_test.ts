@@ -48,7 +48,10 @@ async function ratesOf(folder: string, { patience, factor, min_lr, losses }: Gol
   const evaluation = { evaluate, [Symbol.dispose]: () => {} };
   const run = await createRunFolder(folder, "test", new Date(0), "0", { "log.ndjson": "" });
   const records: LogRecord[] = [];
-  const log = { write: (...more: LogRecord[]) => void records.push(...more) };
+  const log = {
+    write: (...more: LogRecord[]) => void records.push(...more),
+    sync: () => ({ records: records.length, sha256: "" }),
+  };
   await trainRun(experiment, { ...ready, evaluation }, { device, folder: run, log });
   return records.flatMap((record) => record.type === "step" ? [record.lr] : []);
 }
