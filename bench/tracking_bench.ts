@@ -7,7 +7,8 @@ import { openLog } from "../src/track/log_file.ts";
 import { dueAt } from "../src/track/selectors.ts";
 import { initialise } from "../src/train/parameters.ts";
 import { stepGraphs } from "../src/train/ready.ts";
-import { type StatisticsTable, statRecords } from "../src/train/tracked.ts";
+import { statRecords } from "../src/train/stat_records.ts";
+import type { StatisticsTable } from "../src/train/tracked.ts";
 import { benchTable, openWebgpu, printColumns, type Runner } from "./measure.ts";
 import { trainingStep } from "./training_step.ts";
 

@@ -9,7 +9,8 @@ import { type Progressing, type RunOptions, VALUES_A_RECORD, writeStatistics } f
 import { countTargets, rowsOf, stepFeeds, type Table } from "./programs.ts";
 import type { ReadyRun } from "./ready.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
-import { STATISTICS_ROWS, type StatisticsTable, statRecords } from "./tracked.ts";
+import { statRecords } from "./stat_records.ts";
+import { STATISTICS_ROWS, type StatisticsTable } from "./tracked.ts";
 
 /** Steps that one window may take: about a quarter of a second of them, to keep progress and Ctrl-C lively. */
 function windowSize(ms: number): number {

@@ -15,12 +15,11 @@ import {
   assertNear,
   check,
   GRADIENTS,
-  type Kind,
   KINDS,
   LONGEST,
-  type Setting,
   setting,
 } from "./attention_statistics_cases.ts";
+import type { Kind, Setting } from "./attention_statistics_dense.ts";
 import { evaluate, randomInput, webgpuDevices } from "./harness.ts";
 
 const BACKWARD: Record<string, AttentionOptions> = {

@@ -1,5 +1,5 @@
-// Cases of attention for its statistics, each in heed's words and in the dense oracle's, and the statistics computed from
-// matrices in memory: what both tests of attention statistics share.
+// Cases of attention for its statistics, each in heed's words and in the dense oracle's, and the comparison with the dense
+// definitions: what the tests of attention statistics share.
 import assert from "node:assert/strict";
 import {
   ATTENTION_GRADIENT_STATISTICS,
@@ -13,35 +13,15 @@ import {
   REPEATED_STATISTICS,
 } from "../../kernels/attention/statistics.ts";
 import type { RandomStream } from "../../kernels/random/threefry.ts";
-import { attentionOracle, attentionOracleGradient, type OracleOptions } from "../../src/analysis/oracle.ts";
+import type { OracleOptions } from "../../src/analysis/oracle.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
+import { dense, denseGradients, type Kind, type Setting } from "./attention_statistics_dense.ts";
 import { between, evaluate, randomInput, webgpuDevices } from "./harness.ts";
 
 const NAMES = [...ATTENTION_STATISTICS, ...REPEATED_STATISTICS];
-
-export interface Sizes {
-  readonly B: number;
-  readonly T: number;
-  readonly S: number;
-  readonly H: number;
-  readonly HKV: number;
-  readonly d: number;
-}
-
-/** A kind of attention in heed's words and in the oracle's. `mask` is what the oracle's mask is, besides the range. */
-export interface Kind {
-  readonly options: AttentionOptions;
-  readonly score?: OracleOptions["score"];
-  readonly mask?: NonNullable<OracleOptions["mask"]>;
-}
-
-export interface Setting extends Sizes {
-  readonly rng: RandomStream;
-  readonly feeds: Record<string, Values>;
-}
 
 export const ACTIVATIONS: Record<string, AttentionOptions> = {
   softmax: { activation: "softmax" },
@@ -147,220 +127,6 @@ export function setting(rng: RandomStream, largest: number): Setting {
   const [HKV, group] = [between(rng, 1, 3), between(rng, 1, 3)];
   const [T, S] = [between(rng, 2, largest), between(rng, 2, largest)];
   return { rng, feeds: {}, B: between(rng, 1, 3), T, S, H: HKV * group, HKV, d: between(rng, 1, 11) };
-}
-
-/** How far the queries' positions are ahead of their rows. */
-const ahead = ({ T, S }: Sizes, { causal, extra = 0 }: AttentionOptions): number =>
-  causal === "bottom-right" ? S - extra - T : 0;
-
-/** The range that causal, alignment and window leave, in the oracle's words. */
-function range({ causal = "top-left", window }: AttentionOptions) {
-  return (i: number, j: number): boolean => {
-    const back = i - j;
-    if (causal && back < 0) return false;
-    return !window || (back < window.size && (!window.symmetric || -back < window.size));
-  };
-}
-
-export const mean = (x: readonly number[]): number =>
-  x.length === 0 ? NaN : x.reduce((a, b) => a + b) / x.length;
-const deviation = (x: readonly number[]): number => {
-  const middle = mean(x);
-  return Math.sqrt(mean(x.map((value) => (value - middle) ** 2)));
-};
-const xlogx = (x: number): number => x === 0 ? 0 : x * Math.log(x);
-
-/** A row of the matrix over its visible keys, the query at position p. */
-interface DenseRow {
-  readonly p: number;
-  readonly keys: readonly number[];
-  readonly a: readonly number[];
-  readonly scores: readonly number[];
-}
-
-const oddsIn = (x: readonly number[]): number => x.filter((value) => !Number.isFinite(value)).length;
-
-/** Every statistic of one head's rows, written from the definitions; keys from `own` on are learned. */
-function statisticsOf(all: readonly DenseRow[], bernoulli: boolean, repeated: number, own: number): number[] {
-  // A row with a NaN score, or weights that are not finite, leaves all averages.
-  const lit = all.filter(({ keys, a, scores }) =>
-    keys.length > 0 && oddsIn(a) === 0 && !scores.some(Number.isNaN)
-  );
-  const later = lit.filter(({ p }) => p >= 1);
-  const again = lit.filter(({ p }) => p >= repeated);
-  type Row = typeof lit[number];
-  const mass = ({ a }: Row) => a.reduce((x, y) => x + y);
-  const entropy = (row: Row) => {
-    const total = mass(row);
-    return total > 0 ? -row.a.reduce((sum, x) => sum + xlogx(x / total), 0) : 0;
-  };
-  /** The row without its learned keys, which have no position. */
-  const textOf = (row: Row): Row => ({
-    ...row,
-    keys: row.keys.filter((j) => j < own),
-    a: row.a.filter((_, n) => row.keys[n] < own),
-  });
-  const text = lit.map(textOf);
-  const placed = text.filter(({ keys }) => keys.length > 0);
-  const distance = (row: Row) => {
-    const total = mass(row);
-    return total > 0 ? row.a.reduce((sum, x, n) => sum + x * (row.p - row.keys[n]), 0) / total : 0;
-  };
-  const to = (key: (p: number) => number) => (row: Row) => {
-    const { p, keys, a } = textOf(row);
-    return a[keys.indexOf(key(p))] ?? 0;
-  };
-  const extraMass = (row: Row) => {
-    const learned = row.a.filter((_, n) => row.keys[n] >= own).reduce((x, y) => x + y, 0);
-    return mass(row) > 0 ? learned / mass(row) : 0;
-  };
-  const scores = lit.flatMap((row) => row.scores).filter(Number.isFinite);
-  return [
-    mean(lit.map(entropy)),
-    mean(lit.filter(({ keys }) => keys.length > 1).map((row) => entropy(row) / Math.log(row.keys.length))),
-    bernoulli ? mean(lit.map(({ a }) => mean(a.map((x) => -xlogx(x) - xlogx(1 - x))))) : NaN,
-    mean(lit.map(mass)),
-    deviation(lit.map(mass)),
-    mean(lit.map(({ a }) => Math.max(...a))),
-    mean(placed.map(({ p, keys, a }) => p - keys[a.indexOf(Math.max(...a))])),
-    mean(later.filter(({ keys }) => keys.includes(0)).map(to(() => 0))),
-    mean(later.map(to((p) => p - 1))),
-    mean(lit.map(to((p) => p))),
-    mean(placed.map(distance)),
-    mean(lit.map((row) => Math.exp(entropy(row)))),
-    mean(lit.map(({ a }) => mean(a.map((x) => Number(x < 0.01 / a.length))))),
-    scores.length === 0 ? NaN : scores.reduce((x, y) => Math.max(x, y)),
-    mean(scores),
-    deviation(scores),
-    all.reduce((sum, { a }) => sum + oddsIn(a), 0),
-    all.reduce((sum, row) => sum + oddsIn(row.scores), 0),
-    mean(lit.map(extraMass)),
-    mean(again.map(to((p) => p - repeated + 1))),
-    mean(again.map(to((p) => p - repeated))),
-  ];
-}
-
-/** What the oracle is given for a case: tensors in memory and functions of (b, h, i, j). */
-function oracleOf(s: Setting, { options, score, mask }: Kind) {
-  const { B, T, S, H, HKV, d, feeds } = s;
-  const { activation, divide, kvHead, backward, bias = "auto" } = options;
-  const shift = activation !== "sigmoid" ? 0 : bias === "auto" ? -Math.log(S) : bias;
-  const within = range(options);
-  const [own, first] = [S - (options.extra ?? 0), ahead(s, options)];
-  const tensor = (name: string, shape: number[]) => ({ shape, data: feeds[name] });
-  return {
-    q: tensor("q", [B, T, H, d]),
-    k: tensor("k", [B, S, HKV, d]),
-    v: tensor("v", [B, S, HKV, 3]),
-    oracle: {
-      scale: options.scale ?? 1 / Math.sqrt(d),
-      score: (x: number, ...at: Point) => (score ? score(x, ...at) : x) + shift,
-      slope: () => 1,
-      mask: (...[b, h, i, j]: Point) => {
-        // The definitions of this file go by rows where they look something up.
-        return j >= own || (within(i, j) && (mask?.(b, h, i - first, j) ?? true));
-      },
-      activation,
-      divide,
-      kvHead,
-      backward,
-    },
-  };
-}
-
-/** The oracle's options over rows: what goes by positions is given row + `first`. */
-function byRows(oracle: ReturnType<typeof oracleOf>["oracle"], first: number): OracleOptions {
-  return {
-    ...oracle,
-    score: (x, b, h, i, j) => oracle.score(x, b, h, i + first, j),
-    mask: (b, h, i, j) => oracle.mask(b, h, i + first, j),
-  };
-}
-
-type Point = [b: number, h: number, i: number, j: number];
-
-const dot = (a: Values, i: number, b: Values, j: number, size: number): number => {
-  let sum = 0;
-  for (let e = 0; e < size; e++) sum += a[i * size + e] * b[j * size + e];
-  return sum;
-};
-
-/** Calls `visit` for every row of a head with its visible keys, where it lies in q and z, and its keys in k and v. */
-function visitRows(
-  s: Setting,
-  kind: Kind,
-  h: number,
-  visit: (b: number, i: number, keys: number[], row: number, keyRow: (j: number) => number) => void,
-): void {
-  const { B, T, S, H, HKV } = s;
-  const { oracle } = oracleOf(s, kind);
-  const first = ahead(s, kind.options);
-  const kv = kind.options.kvHead === "modulo" ? h % HKV : Math.floor(h * HKV / H);
-  for (let b = 0; b < B; b++) {
-    for (let i = 0; i < T; i++) {
-      const keys = Array.from({ length: S }, (_, j) => j).filter((j) => oracle.mask(b, h, i + first, j));
-      visit(b, i, keys, (b * T + i) * H + h, (j) => (b * S + j) * HKV + kv);
-    }
-  }
-}
-
-/** The statistics by the dense oracle: the pattern in memory, its rows cut to the keys that are visible. */
-export function dense(s: Setting, kind: Kind, repeated: number): number[] {
-  const { T, S, H, d } = s;
-  const { q, k, v, oracle } = oracleOf(s, kind);
-  const first = ahead(s, kind.options);
-  const { pattern } = attentionOracle(q, k, v, byRows(oracle, first));
-  return Array.from({ length: H }, (_, h) => {
-    const rows: DenseRow[] = [];
-    visitRows(s, kind, h, (b, i, keys, row, keyRow) => {
-      const score = (j: number) => {
-        return oracle.score(oracle.scale * dot(q.data, row, k.data, keyRow(j), d), b, h, i + first, j);
-      };
-      // A score of -Infinity hides its pair.
-      const seen = keys.filter((j) => score(j) !== -Infinity);
-      rows.push({
-        p: i + first,
-        keys: seen,
-        a: seen.map((j) => pattern[((b * H + h) * T + i) * S + j]),
-        scores: seen.map(score),
-      });
-    });
-    const bernoulli = oracle.activation === "sigmoid" && (oracle.divide ?? "none") === "none";
-    return statisticsOf(rows, bernoulli, repeated, S - (kind.options.extra ?? 0));
-  }).flat();
-}
-
-/** The statistics of the gradients: both matrices in memory. */
-export function denseGradients(s: Setting, kind: Kind): number[] {
-  const { B, T, S, H, d } = s;
-  const { q, k, v, oracle } = oracleOf(s, kind);
-  const first = ahead(s, kind.options);
-  const dz = { shape: [B, T, H, 3], data: s.feeds.dz };
-  const { ds } = attentionOracleGradient(q, k, v, dz, byRows(oracle, first));
-  return Array.from({ length: H }, (_, h) => {
-    const [pattern, scores]: number[][] = [[], []];
-    visitRows(s, kind, h, (b, i, keys, row, keyRow) => {
-      for (const j of keys) {
-        const raw = oracle.scale * dot(q.data, row, k.data, keyRow(j), d);
-        if (oracle.score(raw, b, h, i + first, j) === -Infinity) continue;
-        pattern.push(dot(dz.data, row, v.data, keyRow(j), 3));
-        scores.push(ds[((b * H + h) * T + i) * S + j]);
-      }
-    });
-    return [
-      ...[pattern, scores].map((x) => x.filter(Number.isFinite)).flatMap((x) => {
-        const some = x.length > 0;
-        return [
-          mean(x),
-          deviation(x),
-          some ? Math.max(...x.map(Math.abs)) : NaN,
-          some ? Math.hypot(...x) : NaN,
-        ];
-      }),
-      oddsIn(pattern),
-      oddsIn(scores),
-    ];
-  }).flat();
 }
 
 export function assertNear(

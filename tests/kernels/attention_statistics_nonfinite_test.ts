@@ -10,14 +10,8 @@ import { type RandomStream, randomStream } from "../../kernels/random/threefry.t
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Values } from "../../src/graph/tensor.ts";
-import {
-  ACTIVATIONS,
-  assertNear,
-  dense,
-  denseGradients,
-  GRADIENTS,
-  type Setting,
-} from "./attention_statistics_cases.ts";
+import { ACTIVATIONS, assertNear, GRADIENTS } from "./attention_statistics_cases.ts";
+import { dense, denseGradients, type Setting } from "./attention_statistics_dense.ts";
 import { randomInput, webgpuDevices } from "./harness.ts";
 
 const SIZES = { B: 2, T: 37, S: 37, H: 2, HKV: 2, d: 3 };

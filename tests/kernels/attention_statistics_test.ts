@@ -8,16 +8,8 @@ import { plan } from "../../src/device/plan.ts";
 import { UserError } from "../../src/errors.ts";
 import { input, reshape, view } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
-import {
-  ACTIVATIONS,
-  assertNear,
-  check,
-  type Kind,
-  KINDS,
-  mean,
-  type Setting,
-  setting,
-} from "./attention_statistics_cases.ts";
+import { ACTIVATIONS, assertNear, check, KINDS, setting } from "./attention_statistics_cases.ts";
+import { type Kind, mean, type Setting } from "./attention_statistics_dense.ts";
 import { evaluate, randomInput, webgpuDevices } from "./harness.ts";
 
 for (const [name, options] of Object.entries(ACTIVATIONS)) {
