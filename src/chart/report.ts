@@ -113,7 +113,7 @@ function facts({ run, done, losses }: Contents): [string, string][] {
       ],
     );
   }
-  rows.push(["steps", `${count(steps)}${of}${run ? `, ${count(run.tokens_per_step)} tokens each` : ""}`]);
+  rows.push(["steps", `${count(steps)}${of}${run ? `, ${count(run.tokens_per_step)} positions each` : ""}`]);
   rows.push([
     "ended",
     done ? `after ${duration(done.seconds)}` : "no, or not yet: the log has no last record",

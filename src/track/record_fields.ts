@@ -153,9 +153,15 @@ export function needsNumber(record: Fields, name: string): boolean {
   return Object.hasOwn(own, name) && own[name].holds(NaN) && !own[name].holds(null);
 }
 
-/** Whether a table wrote a record: it has null for fields that only other types have, a column of the table each. */
+/** Whether a field is the status of another, which is never null where heed writes it. */
+const isStatus = (record: Fields, name: string): boolean =>
+  name.endsWith("_status") && Object.hasOwn(record, name.slice(0, -"_status".length));
+
+/** Whether a table wrote a record: it has null for a column of the table that heed would have left out. */
 export function isFilled(record: Fields): boolean {
-  for (const name in record) if (record[name] === null && isForeign(record, name)) return true;
+  for (const name in record) {
+    if (record[name] === null && (isForeign(record, name) || isStatus(record, name))) return true;
+  }
   return false;
 }
 

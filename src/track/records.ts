@@ -17,6 +17,7 @@ export type RunRecord = {
   config: unknown;
   /** Number of trained values. */
   parameters: number;
+  /** Positions of a step, `batch` x `accumulate` x `context`; those that have no target count too. */
   tokens_per_step: number;
   /** Bytes. */
   memory: { parameters: number; optimizer: number; activations: number; total: number };

@@ -105,7 +105,7 @@ Deno.test("a report says what ran, on what, how it went and what it wrote", asyn
       " (software) ",
       "parameters 108,160 ",
       "memory parameters 1.0 MiB, optimizer 2.0 MiB, activations 4.0 MiB, total 7.0 MiB ",
-      "steps 3 of 4, 768 tokens each ",
+      "steps 3 of 4, 768 positions each ",
       "ended after 2.1 min ",
       "best 2.7500 at step 3 ",
       "started 2026-01-02T03:04:05.678Z seed 7 heed, Deno 0.1.0, 2.9.6 commit abc ",

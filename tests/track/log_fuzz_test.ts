@@ -135,7 +135,9 @@ function assertHolds(record: LogRecord, line: string): void {
   const own = record as unknown as Record<string, unknown>;
   for (const [name, value] of Object.entries(JSON.parse(line)) as [string, unknown][]) {
     if (name === "status" || name.endsWith("_status")) continue;
-    if (value === null) assert.ok([null, NaN, Infinity, -Infinity].includes(own[name] as null), line);
+    // A line with a null that heed never writes is a table's: nulls are left out where it had nothing.
+    const none = value === null && line.includes('_status":null') ? undefined : null;
+    if (value === null) assert.ok([null, none, NaN, Infinity, -Infinity].includes(own[name] as null), line);
     else if (typeof value !== "object") assert.equal(own[name], value, line);
     else assert.equal(typeof own[name], "object", line);
   }

@@ -141,6 +141,16 @@ for (const [version, lines] of Object.entries(LOGS)) {
   });
 }
 
+Deno.test("a table of one type of records has no status and no statistic where it has null", async () => {
+  const [whole, diverged] = ["embed", "blocks.0.mlp.pre"].map((tap, i) =>
+    made("stat", { tap, ...(i ? { mean: NaN } : { mean: 1, max: 2 }) })
+  );
+  const columns = { max: null, mean_status: null };
+  const lines = [whole, diverged].map((record) => JSON.stringify({ ...columns, ...lineOf(record) }));
+  const [first, second] = known(await read(lines)) as Fields[];
+  assert.deepEqual([first, second.mean], [whole, NaN]);
+});
+
 Deno.test("statistics, summary, results and charts of a sorted log are those of the log as it was written", async () => {
   const told = (log: string) => readLog(log, { types: ["stat"] });
   const readers = async (log: string) => {
