@@ -121,6 +121,9 @@ async function lossOf(disk: string, expected: unknown): Promise<string | undefin
   }
 }
 
+/** Whether Ctrl-C was pressed: what is mounted has to go again first. */
+let stopped = false;
+
 async function prove(cuts: number, preload: string[]): Promise<number> {
   // The device is in memory; what a script may read without asking is not below /dev.
   const folder = await Deno.makeTempDir({ prefix: "heed-power-cuts-" });
@@ -130,13 +133,14 @@ async function prove(cuts: number, preload: string[]): Promise<number> {
     await sh("truncate", "-s", "8G", `${memory}/xfs.img`);
     await sh("mkfs.xfs", "-q", "-m", "reflink=1", `${memory}/xfs.img`);
     await mounted(`${memory}/xfs.img`, `${folder}/xfs`, async () => {
-      for (let done = 0; done < cuts;) {
+      for (let done = 0; done < cuts && !stopped;) {
         const image = `${folder}/xfs/disk.img`;
         await sh("truncate", "-s", "1G", image);
         await sh("mkfs.ext4", "-q", image);
         const disk = `${folder}/disk`;
         const { copies, expected } = await mounted(image, disk, () => cutWhileTraining(disk, image, preload));
         for (const copy of copies.slice(0, cuts - done)) {
+          if (stopped) break;
           const loss = await mounted(copy, disk, () => lossOf(disk, expected));
           await sh("fsck.ext4", "-fn", copy);
           done++;
@@ -162,7 +166,9 @@ if (wanting !== undefined) {
 const without = Deno.args.includes("--without-sync");
 const cuts = Number(Deno.args.find((arg) => /^\d+$/.test(arg)) ?? 50);
 const preload = without ? ["--preload", new URL("without_sync.ts", import.meta.url).pathname] : [];
+for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, () => stopped = true);
 const lost = await prove(cuts, preload);
+if (stopped) Deno.exit(130);
 console.log(`${cuts} power cuts${without ? " without the log's sync" : ""}: ${lost} lost records`);
 // Without the sync nearly all must: else the cuts prove nothing.
 Deno.exit(without ? (lost >= 0.9 * cuts ? 0 : 1) : (lost === 0 ? 0 : 1));
