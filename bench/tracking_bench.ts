@@ -3,7 +3,7 @@
 import { loadConfig } from "../src/config/mod.ts";
 import type { Device, Program } from "../src/device/device.ts";
 import type { Values } from "../src/graph/tensor.ts";
-import { openLog } from "../src/track/log_file.ts";
+import { openRunLog } from "../src/track/run_log.ts";
 import { dueAt } from "../src/track/selectors.ts";
 import { initialise } from "../src/train/parameters.ts";
 import { stepGraphs } from "../src/train/ready.ts";
@@ -37,7 +37,8 @@ async function contender(name: string, track: string, device: Device, path: stri
   }
   let written = 0;
   async function batch(): Promise<number> {
-    using log = openLog(path);
+    Deno.truncateSync(path);
+    using log = openRunLog(path);
     const finish = async (
       values: Promise<Values[]>,
       looked: readonly (StatisticsTable | undefined)[],

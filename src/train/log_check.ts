@@ -5,7 +5,7 @@ import { UserError } from "../errors.ts";
 import { sealedFields, sealer } from "../track/log_seal.ts";
 import { linesIn, objectOf } from "../track/run_log.ts";
 import { readState, type RunState } from "./checkpoint.ts";
-import { checkpointSteps, type RunFolder, runFolder, stat } from "./run_folder.ts";
+import { checkpointSteps, type RunFolder, runFolder, stat, SWEEP_FOLDER } from "./run_folder.ts";
 
 /** What of state.json tells which log belongs to a checkpoint. */
 type Sealed = Pick<RunState, "step" | "log">;
@@ -115,9 +115,14 @@ export async function checkedLog(run: RunFolder, state: Sealed): Promise<LogScan
   const fault = logFault(scan, state);
   if (fault === undefined) return scan;
   const path = await earlier(run, state.step);
-  throw new UserError(
-    path === undefined
-      ? `${fault}; start anew: deno task train ${run.config}`
-      : `${fault}; go on from an earlier checkpoint: deno task train --resume ${path}`,
-  );
+  if (path !== undefined) {
+    throw new UserError(
+      `${fault}; go on from an earlier checkpoint: deno task train --resume ${path}`,
+    );
+  }
+  // The command of a sweep finds what stands there, and would be refused again.
+  const anew = SWEEP_FOLDER.test(dirname(dirname(run.path)))
+    ? `remove ${run.path} and give the sweep's command again`
+    : `start anew: deno task train ${run.config}`;
+  throw new UserError(`${fault}; ${anew}`);
 }

@@ -110,6 +110,27 @@ Deno.test("a shorter, holed, damaged, changed, missing or foreign log is refused
     await succeeds("train", ["--resume", `${path}/checkpoints/2`], folder);
     assert.deepEqual(outcome(run), expected);
     await succeeds("verify_load", [path], folder);
+    await succeeds("train", [`${path}/config.yaml`], folder);
+    assert.notEqual(latest(folder), run);
+    assert.deepEqual(outcome(latest(folder)), expected);
+  }));
+
+Deno.test("a sweep whose run has lost its log names the folder to remove, and then makes that run anew", () =>
+  inFolder(async (folder) => {
+    const sweep = [...ARGS, "optimizer.lr=[0.001]"];
+    await succeeds("train", sweep, folder);
+    const [name] = [...Deno.readDirSync(`${folder}/runs`)].map(({ name }) => `runs/${name}`);
+    const run = latest(folder, name);
+    const lines = await stoppedAt4(run);
+    await Deno.writeTextFile(`${run}/log.ndjson`, `${lines[0]}\n`);
+    const { code, stderr } = await script("train", sweep, folder);
+    assert.equal(code, 2, stderr);
+    const path = run.slice(folder.length + 1);
+    assert.match(stderr, /^train: tiny-01-lr=0\.001: [^\n]*\n$/);
+    assert.ok(stderr.endsWith(`; remove ${path} and give the sweep's command again\n`), stderr);
+    await Deno.remove(run, { recursive: true });
+    await succeeds("train", sweep, folder);
+    assert.notEqual(latest(folder, name), run);
   }));
 
 Deno.test("a log whose lines another tool wrote anew with sorted keys and spaces is still the checkpoint's", () =>
