@@ -34,7 +34,7 @@ const command: Command = {
 
 await runCommand(command, async ({ positionals, values, lists }) => {
   const files = await readFiles(lists?.file ?? []);
-  const lines = files.flatMap(({ text }) => text.split("\n").filter((line) => line !== ""));
+  const lines = files.flatMap(({ text }) => text.split(/\r?\n/).filter((line) => line !== ""));
   const texts = [...(lists?.text ?? []), ...lines];
   if (texts.length === 0) throw new UserError("Expected samples by --text or --file, found none.");
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";

@@ -54,7 +54,7 @@ async function textsOf({ lists, flags }: Arguments): Promise<{ name: string; tex
     ...given,
     ...files.flatMap(({ path, text }) => {
       if (!flags.lines) return { name: path, text };
-      const named = text.split("\n").map((line, n) => ({ name: `${path}:${n + 1}`, text: line }));
+      const named = text.split(/\r?\n/).map((line, n) => ({ name: `${path}:${n + 1}`, text: line }));
       return named.filter((line) => line.text !== "");
     }),
   ];

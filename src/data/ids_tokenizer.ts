@@ -4,6 +4,38 @@ import { partsOf } from "./ids.ts";
 import type { TextPieces } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
+const SPACE = /\s/;
+const isSpace = (unit: number): boolean =>
+  unit < 128 ? unit === 32 || unit >= 9 && unit <= 13 : SPACE.test(String.fromCharCode(unit));
+
+/** Numbers in decimal between white space, each below `size`. */
+function encodeIds(text: string, before: number, size: number): Uint32Array {
+  const ids = new Uint32Array((text.length >> 1) + 1);
+  let count = 0;
+  for (let at = 0; at < text.length;) {
+    const from = at;
+    let [id, digits] = [0, true];
+    for (; at < text.length; at++) {
+      const unit = text.charCodeAt(at);
+      if (unit >= 48 && unit <= 57) id = 10 * id + unit - 48;
+      else if (isSpace(unit)) break;
+      else digits = false;
+    }
+    if (at > from) {
+      if (!digits || id >= size) throw notAnId(text.slice(from, at), before + count, size);
+      ids[count++] = id;
+    }
+    at++;
+  }
+  return ids.subarray(0, count);
+}
+
+const notAnId = (word: string, place: number, size: number) =>
+  new UserError(
+    `Text has ${JSON.stringify(word.slice(0, 40))} at place ${place}; expected ids from 0 to ${size - 1}, ` +
+      "separated by spaces.",
+  );
+
 /**
  * The tokenizer of a text that is ids in decimal, separated by white space: "15 0 7". `decode` writes one space between
  * two ids.
@@ -23,20 +55,9 @@ export function idsTokenizer(size: number): Tokenizer {
   return {
     kind: "ids",
     size,
-    encode: (text, before = 0) =>
-      Uint32Array.from(
-        text.split(/\s+/).filter((word) => word !== ""),
-        (word, i) => {
-          if (/^\d+$/.test(word) && Number(word) < size) return Number(word);
-          throw new UserError(
-            `Text has ${JSON.stringify(word.slice(0, 40))} at place ${before + i}; expected ids from 0 to ${
-              size - 1
-            }, separated by spaces.`,
-          );
-        },
-      ),
+    encode: (text, before = 0) => encodeIds(text, before, size),
     cut: (text) => {
-      for (let at = text.length; at > 0; at--) if (/\s/.test(text[at - 1])) return at;
+      for (let at = text.length; at > 0; at--) if (isSpace(text.charCodeAt(at - 1))) return at;
       return 0;
     },
     decode: (ids) =>

@@ -37,7 +37,7 @@ export const piecesOfAll = (texts: Iterable<TextPieces>): Iterable<string> => ({
 });
 
 /** Bytes of a piece: large enough for its overhead not to count, small beside any text that matters. */
-const PIECE_BYTES = 2 ** 18;
+const PIECE_BYTES = 2 ** 16;
 const [NEWLINE, RETURN] = [0x0a, 0x0d];
 
 /** Where the piece from `at` on ends: after a newline where it has one, and within neither a character nor CR LF. */
