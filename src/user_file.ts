@@ -1,7 +1,7 @@
 // TypeScript files of a user's: hooks, modifiers, tasks, implementations of attention. All of them are imported here.
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { show } from "./config/show.ts";
+import { isMapping, show } from "./config/show.ts";
 import { thrownBy, UserError } from "./errors.ts";
 import { readCode, type UserCode } from "./user_code.ts";
 
@@ -50,11 +50,16 @@ export async function exportsOf(file: string, what: string): Promise<Record<stri
   }
 }
 
+/** Whether a value is an object of named values, and not a Map, a Promise or another class's. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return isMapping(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value));
+}
+
 /** What a user's code gave, in a few words for a message. */
 export function describe(value: unknown): string {
   if (value instanceof Promise) return "a promise";
   if (typeof value === "function") return "a function";
   if (typeof value === "bigint") return `${value}n`;
-  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
-  return show(value);
+  if (!isMapping(value) || isRecord(value)) return show(value);
+  return `a ${(value as object).constructor?.name || "mapping"}`;
 }

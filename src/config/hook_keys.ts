@@ -1,8 +1,8 @@
 // The keys that a user's hooks file adds to `hooks` of a configuration: typed by their defaults, checked, filled in.
 import { nearest, suggestion, UserError } from "../errors.ts";
-import { exportsOf } from "../user_file.ts";
+import { describe, exportsOf, isRecord } from "../user_file.ts";
 import type { Config } from "./schema.ts";
-import { isMapping, show } from "./show.ts";
+import { isMapping, show, showPath } from "./show.ts";
 
 /** A key that a hooks file declares under `keys`. */
 export interface HookKey {
@@ -20,12 +20,14 @@ function declared(file: string, keys: unknown): Record<string, HookKey> {
   if (keys === undefined) return {};
   const fault = (key: string, found: unknown) =>
     new UserError(
-      `${file}: keys.${key}: expected an object with a "default" that is a number, true or false, or text, found ${
-        show(found)
+      `${file}: ${
+        showPath(["keys", key])
+      }: expected an object with a "default" that is a number, true or false, or text, found ${
+        describe(found)
       }.`,
     );
-  if (!isMapping(keys)) {
-    throw new UserError(`${file}: keys: expected an object of declared keys, found ${show(keys)}.`);
+  if (!isRecord(keys)) {
+    throw new UserError(`${file}: keys: expected an object of declared keys, found ${describe(keys)}.`);
   }
   for (const [key, found] of Object.entries(keys)) {
     if (
@@ -35,7 +37,9 @@ function declared(file: string, keys: unknown): Record<string, HookKey> {
     }
     const { min, max, oneOf } = found;
     const told = (name: string, expected: string) => {
-      return new UserError(`${file}: keys.${key}.${name}: expected ${expected}, found ${show(found[name])}.`);
+      return new UserError(
+        `${file}: ${showPath(["keys", key])}.${name}: expected ${expected}, found ${describe(found[name])}.`,
+      );
     };
     for (const [name, limit] of Object.entries({ min, max })) {
       if (limit !== undefined && (typeof limit !== "number" || Number.isNaN(limit))) {

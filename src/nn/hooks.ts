@@ -5,6 +5,7 @@ import { embedding } from "../../kernels/embedding/op.ts";
 import { elementwise } from "../../kernels/elementwise/op.ts";
 import { type Expression, min, variable } from "../../kernels/expression.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
+import { isMapping } from "../config/show.ts";
 import { callUser, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
 import { constant, literal, reshape, state } from "../graph/structure.ts";
@@ -107,7 +108,7 @@ export function hooksAtWork(
         met.add(pattern);
         const place = `${file}: taps "${pattern}" at ${name}`;
         const after: Tensor = callUser(place, () => hook(before, contextOf(name)));
-        const isTensor = typeof after === "object" && after !== null && "node" in after;
+        const isTensor = isMapping(after) && "node" in after && Array.isArray(after.shape);
         if (isTensor && show(after) === show(x)) return after;
         throw new UserError(
           `${place}: expected a tensor ${show(x)} in return, found ${

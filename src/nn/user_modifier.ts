@@ -1,8 +1,8 @@
 // Score modifiers of a user's own: imported from the TypeScript files that a configuration names.
 import { modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
-import { isMapping } from "../config/show.ts";
+import { isMapping, showPath } from "../config/show.ts";
 import { callUser, suggestion, UserError } from "../errors.ts";
-import { describe, exportsOf } from "../user_file.ts";
+import { describe, exportsOf, isRecord } from "../user_file.ts";
 import type { Architecture, BlockChoices, ModifierSource, UserModifier } from "./architecture.ts";
 
 /** Whether an export is a score modifier. */
@@ -20,7 +20,7 @@ export function checkModifier(place: string, found: unknown): ScoreModifier {
   const isExpression = (x: unknown) => isMapping(x) && typeof x.kind === "string";
   const isTensor = (x: unknown) => isMapping(x) && "node" in x;
   const { expression, tables } = (isMapping(found) ? found : {}) as Partial<ScoreModifier>;
-  if (isExpression(expression) && isMapping(tables) && Object.values(tables).every(isTensor)) {
+  if (isExpression(expression) && isRecord(tables) && Object.values(tables).every(isTensor)) {
     return callUser(place, () => modifier(expression!, tables));
   }
   const what = isExpression(found) ? "an expression alone" : describe(found);
@@ -30,7 +30,7 @@ export function checkModifier(place: string, found: unknown): ScoreModifier {
 /** What a user's modifier says of its tables, checked. */
 function checkTables(place: string, found: unknown): ReturnType<NonNullable<UserModifier["tables"]>> {
   const expected = "expected an object of { shape, start } by name";
-  if (!isMapping(found)) throw new UserError(`${place}: ${expected}, found ${describe(found)}.`);
+  if (!isRecord(found)) throw new UserError(`${place}: ${expected}, found ${describe(found)}.`);
   for (const [name, table] of Object.entries(found)) {
     const { shape, start } = isMapping(table) ? table : {};
     const isShape = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 1);
@@ -40,7 +40,9 @@ function checkTables(place: string, found: unknown): ReturnType<NonNullable<User
       : isShape
       ? `start: ${describe(start)}`
       : `shape: ${Array.isArray(shape) ? `[${shape.map(describe).join(", ")}]` : describe(shape)}`;
-    throw new UserError(`${place}: ${expected}, whole sizes and a finite number; ${name} has ${what}.`);
+    throw new UserError(
+      `${place}: ${expected}, whole sizes and a finite number; ${showPath([name])} has ${what}.`,
+    );
   }
   return found as ReturnType<NonNullable<UserModifier["tables"]>>;
 }

@@ -1,12 +1,12 @@
 // The hooks of a training as its loop calls them. What a hook returns is checked at once: a mistake is one line with the file,
 // the export, what was returned and what was expected.
 import { randomStream } from "../../kernels/random/threefry.ts";
-import { isMapping } from "../config/show.ts";
+import { isMapping, showPath } from "../config/show.ts";
 import { type Batch, IGNORE } from "../data/mod.ts";
 import { callUser, thrownBy, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
 import { FIELDS } from "../track/record_fields.ts";
-import { describe } from "../user_file.ts";
+import { describe, isRecord } from "../user_file.ts";
 import type { LoadedHooks, Metric, MetricContext, StepContext } from "./hooks.ts";
 
 /** What every hook of a run knows: the run's seed, and the size of its vocabulary. */
@@ -105,14 +105,13 @@ const RESERVED = new Set(["v", "type", "status", "__proto__", ...Object.keys(FIE
 function metricFault(found: unknown): string | undefined {
   const expected = "expected a number or a flat record of numbers";
   if (typeof found === "number") return undefined;
-  const isRecord = isMapping(found) && [Object.prototype, null].includes(Object.getPrototypeOf(found));
-  const entries = isRecord ? Object.entries(found) : [];
-  if (entries.length === 0) return `${expected}, found ${isRecord ? "an empty one" : describe(found)}`;
+  const entries = isRecord(found) ? Object.entries(found) : [];
+  if (entries.length === 0) return `${expected}, found ${isRecord(found) ? "an empty one" : describe(found)}`;
   for (const [name, value] of entries) {
     if (RESERVED.has(name) || /_status$/.test(name)) {
       return `${name}: a field of every record has this name; expected another`;
     }
-    if (typeof value !== "number") return `${expected}, found ${name}: ${describe(value)}`;
+    if (typeof value !== "number") return `${expected}, found ${showPath([name])}: ${describe(value)}`;
   }
 }
 

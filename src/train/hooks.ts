@@ -7,7 +7,7 @@ import { isMapping } from "../config/show.ts";
 import { nearest, UserError } from "../errors.ts";
 import type { ForwardHooks, HookValue, ScoreHook, TapHook } from "../nn/hooks.ts";
 import { isUserModifier } from "../nn/user_modifier.ts";
-import { describe, exportsOf } from "../user_file.ts";
+import { describe, exportsOf, isRecord } from "../user_file.ts";
 
 /** What a batch transform and a freeze know. */
 export interface StepContext {
@@ -109,7 +109,7 @@ const functionFault: Fault = (found) =>
 
 const tableFault: Fault = (found) => {
   const expected = "expected an object of functions by tap pattern";
-  if (!isMapping(found)) return `${expected}, found ${describe(found)}`;
+  if (!isRecord(found)) return `${expected}, found ${describe(found)}`;
   const wrong = Object.entries(found).find(([, hook]) => functionFault(hook));
   return wrong && `${expected}, found ${JSON.stringify(wrong[0])}: ${describe(wrong[1])}`;
 };

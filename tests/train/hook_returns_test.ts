@@ -184,6 +184,16 @@ Deno.test("targets may be IGNORE, ids any of the vocabulary that the context giv
   assert.equal(records.filter((r) => r.type === "stat" && r.tap === "nan").length, 3);
 });
 
+Deno.test("a Map or a Promise in the place of an object of hooks is refused, not passed over", async () => {
+  assert.match(
+    await mistake("export const taps = new Map([['embed', (x) => x]]);"),
+    /taps: .* found a Map\.$/,
+  );
+  assert.match(await mistake("export const scores = Promise.resolve({});"), /scores: .* found a promise\.$/);
+  const keys = "export const batch = (x) => x, keys = new Map([['a', { default: 1 }]]);";
+  assert.match(await mistake(keys), /keys: expected an object of declared keys, found a Map\.$/);
+});
+
 Deno.test("a helper beside hooks is left alone, whatever its name", async () => {
   const records = await trained("export const steps = 3, taps = {}, scale = (x) => x; export default 1;");
   assert.equal(records.at(-1)!.type, "done");
