@@ -66,6 +66,11 @@ Deno.test("perplexity of a split is the run's validation loss, of texts the mean
     assert.ok(Math.abs(Number(each[4].nats) + Math.log(Number(probability))) < 1e-5);
     const lines = await objects("perplexity", "--file", "text.txt", "--lines");
     assert.equal(lines.length, 501);
+    const ended = (end: string) => Deno.writeTextFile(`${folder}/ended.txt`, `The number${end}The end${end}`);
+    await ended("\n");
+    const unix = await objects("perplexity", "--file", "ended.txt", "--lines");
+    await ended("\r\n");
+    assert.deepEqual(await objects("perplexity", "--file", "ended.txt", "--lines"), unix);
     for (const idle of [["--tokens"], ["--stride", "4"], ["--lines"]]) {
       const { code, stderr } = await script("perplexity", ["--split", "val", ...idle], folder);
       assert.deepEqual(
@@ -101,6 +106,10 @@ Deno.test("embeddings are stored with their tokens and lengths", () =>
     assert.deepEqual([...tensors.get("embeddings")!.shape], [2, 2, 10, 16]);
     assert.deepEqual([...tensors.get("lengths")!.data as Int32Array], [10, 3]);
     assert.deepEqual([...tensors.get("tokens")!.shape], [2, 10]);
+    await Deno.writeTextFile(`${folder}/ended.txt`, "The number\r\nown\r\n");
+    await lines("embeddings", "--file", "ended.txt", "--out", "ended.safetensors");
+    const ended = decodeSafetensors(Deno.readFileSync(`${folder}/ended.safetensors`), "test");
+    assert.deepEqual([...ended.tensors.get("lengths")!.data as Int32Array], [10, 3]);
     const long = await script("embeddings", ["--text", "own", "--text", "The number 3 follows"], folder);
     assert.match(long.stderr, /^embeddings: Sample 1, "The number 3 follows": The text has 20 tokens, .*\n$/);
   }));
