@@ -119,14 +119,18 @@ export interface Cuttable<T> {
   cut(places: readonly number[]): T[];
 }
 
-/** @internal A list that can be cut. */
-export const cuttable = <T extends { length: number; slice(from: number, to?: number): T }>(
-  list: T,
-  part: (from: number, to?: number) => T = (from, to) => list.slice(from, to),
-): Cuttable<T> => ({
-  length: list.length,
+const cuttable = <T>(length: number, part: (from: number, to?: number) => T): Cuttable<T> => ({
+  length,
   cut: (places) => [0, ...places].map((from, i) => part(from, places[i])),
 });
+
+/** @internal Samples that can be cut. */
+export const cuttableList = <T>(list: readonly T[]): Cuttable<readonly T[]> =>
+  cuttable<readonly T[]>(list.length, (from, to) => list.slice(from, to));
+
+/** @internal Ids that can be cut, without a copy. */
+export const cuttableIds = (ids: Numbers): Cuttable<Numbers> =>
+  cuttable<Numbers>(ids.length, (from, to) => ids.subarray(from, to));
 
 /** Tokens, samples or a text cut by order into train, val and test; throws UserError at fractions out of range. */
 function cutSplits<T>(all: Cuttable<T>, { val, test }: TextSourceOptions["split"]): Record<string, T> {
@@ -251,11 +255,7 @@ export function drawnRows(
 export function textSource(ids: Numbers, options: TextSourceOptions): Source {
   checkSizes(options);
   const { context, batch, sampling } = options;
-  const splits = splitsOf<Numbers>(
-    cuttable(ids, (from, to) => ids.subarray(from, to)),
-    options.split,
-    options.given,
-  );
+  const splits = splitsOf(cuttableIds(ids), options.split, options.given);
   checkLengths(splits, context);
   checkSampling(sampling);
   const { train } = splits;

@@ -93,7 +93,8 @@ export interface LoadEnvironment extends DownloadOptions {
   packageFolder?: (name: string) => string;
 }
 
-function sha256Hex(text: TextBytes): string {
+/** SHA-256 of bytes in hexadecimal. */
+export function sha256Hex(text: TextBytes): string {
   const hash = createHash("sha256");
   // Node's hash copies what it is given: a text in pieces is never there twice.
   for (const bytes of text) {

@@ -119,14 +119,13 @@ async function bytesOf(path: string): Promise<Uint8Array<ArrayBuffer>> {
   }
 }
 
-async function readFile(path: string): Promise<FileBytes> {
-  let bytes: Uint8Array<ArrayBuffer>;
+/** The bytes of a file; throws UserError where it is missing or cannot be read. */
+export async function rawBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   try {
-    bytes = await bytesOf(path);
+    return await bytesOf(path);
   } catch (error) {
     throw await refusal(path, error);
   }
-  return { path, bytes: checkedUtf8(bytes, path) };
 }
 
 async function expand(path: string): Promise<string[]> {
@@ -168,7 +167,9 @@ export async function readFiles(paths: readonly string[]): Promise<TextFile[]> {
 export async function readFileBytes(paths: readonly string[]): Promise<FileBytes[]> {
   const files: FileBytes[] = [];
   for (const path of paths) {
-    for (const file of await expand(path)) files.push(await readFile(file));
+    for (const file of await expand(path)) {
+      files.push({ path: file, bytes: checkedUtf8(await rawBytes(file), file) });
+    }
   }
   return files;
 }

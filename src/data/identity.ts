@@ -15,7 +15,10 @@ const sha256Of = (value: unknown): string => createHash("sha256").update(JSON.st
  * @param texts the text, then those of the splits that have their own
  * @param cut whether `data.sample` cuts files into samples
  */
-export function textIdentity(texts: readonly (LoadedBytes | undefined)[], cut: boolean): string {
+export function textIdentity(
+  texts: readonly (Pick<LoadedBytes, "files" | "sha256"> | undefined)[],
+  cut: boolean,
+): string {
   return sha256Of(texts.map((text) => {
     return text ? [text.sha256, cut ? text.files.map(({ length }) => length) : []] : null;
   }));

@@ -103,10 +103,10 @@ export function encodeTexts(
   return { ids: ids.all(), ends: ends.all() };
 }
 
-/** Samples of ids one after another. */
-export function joinIds(samples: readonly ArrayLike<number>[]): SampleIds {
+/** Samples of ids up to `most` one after another. */
+export function joinIds(samples: readonly ArrayLike<number>[], most = 0xffffffff): SampleIds {
   const length = samples.reduce((sum, sample) => sum + sample.length, 0);
-  const [ids, ends] = [numberList(0xffffffff, length), numberList(length, samples.length)];
+  const [ids, ends] = [numberList(most, length), numberList(length, samples.length)];
   for (const sample of samples) {
     ids.add(sample);
     ends.push(ids.length);

@@ -1,9 +1,18 @@
 // From the section `data` of a configuration to batches: which text or task, which tokenizer, which source.
 import { suggestion, UserError } from "../errors.ts";
-import { type Source, splitsOf, textSource, type TextSourceOptions, unigramEntropy } from "./batches.ts";
+import {
+  cuttableIds,
+  type Source,
+  splitsOf,
+  textSource,
+  type TextSourceOptions,
+  unigramEntropy,
+} from "./batches.ts";
+import { isBinary, largestId, loadIds } from "./binary_ids.ts";
 import { CATALOGUE, loadBytes } from "./corpora.ts";
 import { taskIdentity, textIdentity } from "./identity.ts";
 import { encodeTexts } from "./ids.ts";
+import { idsTokenizer } from "./ids_tokenizer.ts";
 import { rowSource } from "./sample_batches.ts";
 import { type Task, taskTokenizer } from "./synthetic.ts";
 import { taskSource } from "./task_batches.ts";
@@ -126,6 +135,13 @@ async function textData(
   { tokenizer: given, identified }: LoadDataOptions,
 ): Promise<LoadedData> {
   const areIds = wanted.kind === "ids" || given?.kind === "ids";
+  const binary = data.files.find(isBinary);
+  if (binary !== undefined) {
+    if (areIds) return await binaryData(data, sizes, { tokenizer: given, identified });
+    throw new UserError(
+      `data.files: ${binary} is no text; token ids of two bytes each, as nanoGPT writes them, need tokenizer.kind=ids.`,
+    );
+  }
   const { texts, sha256 } = await splitTexts(data, areIds);
   identified?.(sha256);
   const lines = data.sample === null ? undefined : linesOfSample(data.sample);
@@ -146,6 +162,36 @@ async function textData(
     given: { val: ids.val?.ids, test: ids.test?.ids },
   });
   return { tokenizer, source, unigramNats: unigramEntropy(ids.train.ids), sha256 };
+}
+
+/** Ids from .bin files, of which no text is made. */
+async function binaryData(
+  data: DataOptions,
+  sizes: DataSizes,
+  { tokenizer: given, identified }: LoadDataOptions,
+): Promise<LoadedData> {
+  const { sample, split, split_files, sampling } = data;
+  if (sample !== null) {
+    throw new UserError(`data.sample: ids in .bin files have no ${sample}; expected null.`);
+  }
+  const load = async (files: readonly string[]) => files.length > 0 ? await loadIds(files) : undefined;
+  const main = await loadIds(data.files);
+  const [val, test] = [await load(split_files.val), await load(split_files.test)];
+  const sha256 = textIdentity([main, val, test], false);
+  identified?.(sha256);
+  const most = Math.max(...[main, val, test].map((loaded) => loaded ? largestId(loaded.ids) : 0));
+  const tokenizer = given ?? idsTokenizer(most + 1);
+  if (most >= tokenizer.size) {
+    throw new UserError(`data.files: found the id ${most}; expected ids from 0 to ${tokenizer.size - 1}.`);
+  }
+  const options = { ...sizes, sampling, split, given: { val: val?.ids, test: test?.ids } };
+  const trained = splitsOf(cuttableIds(main.ids), split, options.given).train;
+  return {
+    tokenizer,
+    source: textSource(main.ids, options),
+    unigramNats: unigramEntropy(trained),
+    sha256,
+  };
 }
 
 /**

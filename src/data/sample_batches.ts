@@ -8,7 +8,7 @@ import {
   checkSampling,
   checkSizes,
   checkStep,
-  cuttable,
+  cuttableList,
   drawnRows,
   evaluationOf,
   type Source,
@@ -101,7 +101,7 @@ export function sampleSource(
     given?: { val?: readonly Uint32Array[]; test?: readonly Uint32Array[] };
   },
 ): Source {
-  const cut = splitsOf<readonly Uint32Array[]>(cuttable(samples), options.split, options.given);
+  const cut = splitsOf<readonly Uint32Array[]>(cuttableList(samples), options.split, options.given);
   return rowSource(
     Object.fromEntries(Object.entries(cut).map(([name, own]) => [name, joinIds(own)])),
     options,

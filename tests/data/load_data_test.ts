@@ -91,3 +91,39 @@ Deno.test("ids are cut between numbers, and have room for the largest of any fil
   const given = await load({ main: "1 2 3 4 5 6 7 8 12", val: "34 3 4 5 6 7" }, "tokenizer.kind=ids");
   assert.equal(given.tokenizer.size, 35);
 });
+
+Deno.test("a .bin file is ids of two bytes each, read with tokenizer.kind=ids alone, cut as tokens", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const ids = Uint16Array.from({ length: 40 }, (_, i) => 1000 * (i % 7) + i);
+    const file = async (name: string, bytes: Uint8Array) => {
+      await Deno.writeFile(`${folder}/${name}`, bytes);
+      return `data.files=${JSON.stringify([`${folder}/${name}`])}`;
+    };
+    const train = await file("train.bin", new Uint8Array(ids.buffer));
+    const loaded = async (...overrides: string[]) => {
+      const { data, tokenizer, seed } = await loadConfig("default", [
+        ...["data.split.val=0.25", "data.split.test=0"],
+        ...overrides,
+      ]);
+      return await loadData(data, tokenizer, { context: 4, batch: 2, seed });
+    };
+    const cut = await loaded(train, "tokenizer.kind=ids");
+    assert.deepEqual(cut.source.splits, { train: 30, val: 10 });
+    assert.equal(cut.tokenizer.size, 6035);
+    assert.equal(textOf(cut, "train"), ids.subarray(0, 30).join(" "));
+    assert.equal(textOf(cut, "val"), ids.subarray(30).join(" "));
+    await assert.rejects(() => loaded(train), /train\.bin is no text; .* need tokenizer\.kind=ids\.$/);
+    await assert.rejects(
+      () => loaded(train, "tokenizer.kind=ids", "data.sample=line"),
+      /data\.sample: ids in \.bin files have no line; expected null\.$/,
+    );
+    const odd = await file("odd.bin", new Uint8Array(7));
+    await assert.rejects(
+      () => loaded(odd, "tokenizer.kind=ids"),
+      /odd\.bin has 7 bytes; expected ids of two/,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

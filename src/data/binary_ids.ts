@@ -1,0 +1,41 @@
+// Token ids as nanoGPT's prepare.py writes them: a .bin file of two bytes for each, the low one first.
+import { UserError } from "../errors.ts";
+import { type LoadedBytes, sha256Hex } from "./corpora.ts";
+import { rawBytes } from "./files.ts";
+import { joinIds, type Numbers } from "./ids.ts";
+
+/** Whether a path names such a file. */
+export const isBinary = (path: string): boolean => path.endsWith(".bin");
+
+/** The ids of files, one after another, and what `textIdentity` needs of them. */
+export interface LoadedIds extends Omit<LoadedBytes, "name"> {
+  readonly ids: Numbers;
+}
+
+/**
+ * Reads such files.
+ *
+ * @throws UserError at another file, and at one that cannot be read, is empty or has half an id
+ */
+export async function loadIds(paths: readonly string[]): Promise<LoadedIds> {
+  const files: Uint8Array<ArrayBuffer>[] = [];
+  for (const path of paths) {
+    if (!isBinary(path)) {
+      throw new UserError(`${path} is no .bin file of ids as the others are; expected files of one kind.`);
+    }
+    const bytes = await rawBytes(path);
+    if (bytes.length === 0 || bytes.length % 2 !== 0) {
+      throw new UserError(`${path} has ${bytes.length} bytes; expected ids of two bytes each.`);
+    }
+    files.push(bytes);
+  }
+  const parts = files.map((bytes) => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2));
+  return { ids: parts.length === 1 ? parts[0] : joinIds(parts, 0xffff).ids, files, sha256: sha256Hex(files) };
+}
+
+/** The largest of some ids. */
+export function largestId(ids: Numbers): number {
+  let most = 0;
+  for (let i = 0; i < ids.length; i++) if (ids[i] > most) most = ids[i];
+  return most;
+}
