@@ -47,74 +47,77 @@ interface Open {
   readonly thenRegex: boolean;
 }
 
+/** A text that is being cut into tokens. */
+interface Scan {
+  readonly text: string;
+  readonly tokens: Token[];
+  readonly open: Open[];
+  at: number;
+  regexMayFollow: boolean;
+}
+
+/** What a pattern matches where the scan stands, which then goes on behind it. */
+function take(scan: Scan, pattern: RegExp): string | undefined {
+  pattern.lastIndex = scan.at;
+  const found = pattern.exec(scan.text)?.[0];
+  if (found !== undefined) scan.at += found.length;
+  return found;
+}
+
+/** A template from behind its backtick, or behind a `}`, to the next `${` or its end. */
+function template(scan: Scan, start: number, whole: boolean): void {
+  const body = take(scan, TEMPLATE)!;
+  const goesOn = scan.text.startsWith("${", scan.at);
+  if (!goesOn && scan.text[scan.at] !== "`") throw new Unreadable();
+  const isString = whole && !goesOn;
+  scan.tokens.push({ kind: isString ? "string" : "other", text: isString ? `\`${body}\`` : "`", at: start });
+  scan.at += goesOn ? 2 : 1;
+  if (goesOn) scan.open.push({ mark: "`", thenRegex: false });
+  scan.regexMayFollow = goesOn;
+}
+
+function bracket(scan: Scan, mark: string, start: number): void {
+  const { tokens, open } = scan;
+  const before = tokens.at(-1);
+  if ("([{".includes(mark)) {
+    const thenRegex = mark === "{" ? opensBlock(before) : mark === "(" && CONDITIONS.has(before?.text ?? "");
+    open.push({ mark, thenRegex });
+    scan.regexMayFollow = true;
+  } else {
+    const last = open.pop();
+    if (mark === "}" && last?.mark === "`") return template(scan, start, false);
+    if (last?.mark !== CLOSES[mark]) throw new Unreadable();
+    scan.regexMayFollow = last.thenRegex;
+  }
+  tokens.push({ kind: "mark", text: mark, at: start });
+}
+
 /** The tokens of a module; throws `Unreadable` where brackets or quotes do not close. */
 function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
-  const open: Open[] = [];
-  let at = text.startsWith("#!") ? text.search(/[\n\r]|$/) : 0;
-  let regexMayFollow = true;
-  const take = (pattern: RegExp): string | undefined => {
-    pattern.lastIndex = at;
-    const found = pattern.exec(text)?.[0];
-    if (found !== undefined) at += found.length;
-    return found;
+  const scan: Scan = { text, tokens, open: [], at: 0, regexMayFollow: true };
+  if (text.startsWith("#!")) scan.at = text.search(/[\n\r]|$/);
+  const add = (kind: Token["kind"], found: string, at: number, regexMayFollow: boolean) => {
+    tokens.push({ kind, text: found, at });
+    scan.regexMayFollow = regexMayFollow;
   };
-  const add = (kind: Token["kind"], found: string, start: number) =>
-    tokens.push({ kind, text: found, at: start });
-  /** A template from behind its backtick, or behind a `}`, to the next `${` or its end. */
-  const template = (start: number, whole: boolean) => {
-    const body = take(TEMPLATE)!;
-    if (text.startsWith("${", at)) {
-      at += 2;
-      add("other", "`", start);
-      open.push({ mark: "`", thenRegex: false });
-      regexMayFollow = true;
-    } else if (text[at++] === "`") {
-      add(whole ? "string" : "other", whole ? `\`${body}\`` : "`", start);
-      regexMayFollow = false;
-    } else throw new Unreadable();
-  };
-  const bracket = (mark: string, start: number) => {
-    const before = tokens.at(-1);
-    if ("([{".includes(mark)) {
-      const thenRegex = mark === "{"
-        ? opensBlock(before)
-        : mark === "(" && CONDITIONS.has(before?.text ?? "");
-      open.push({ mark, thenRegex });
-      regexMayFollow = true;
+  while (scan.at < text.length) {
+    if (take(scan, BLANK) !== undefined) continue;
+    const start = scan.at;
+    let found: string | undefined;
+    if ((found = take(scan, WORD)) !== undefined) add("word", found, start, BEFORE_VALUE.has(found));
+    else if ((found = take(scan, STRING)) !== undefined) add("string", found, start, false);
+    else if (scan.regexMayFollow && (found = take(scan, REGEX)) !== undefined) {
+      add("other", found, start, false);
     } else {
-      const last = open.pop();
-      if (mark === "}" && last?.mark === "`") return template(start, false);
-      if (last?.mark !== CLOSES[mark]) throw new Unreadable();
-      regexMayFollow = last.thenRegex;
-    }
-    add("mark", mark, start);
-  };
-  while (at < text.length) {
-    if (take(BLANK) !== undefined) continue;
-    const start = at;
-    let found = take(WORD);
-    if (found !== undefined) {
-      add("word", found, start);
-      regexMayFollow = BEFORE_VALUE.has(found);
-    } else if ((found = take(STRING)) !== undefined) {
-      add("string", found, start);
-      regexMayFollow = false;
-    } else if (regexMayFollow && (found = take(REGEX)) !== undefined) {
-      add("other", found, start);
-      regexMayFollow = false;
-    } else {
-      const mark = take(MARK)!;
+      const mark = take(scan, MARK)!;
       if ("\"'".includes(mark)) throw new Unreadable();
-      if (mark === "`") template(start, true);
-      else if ("()[]{}".includes(mark)) bracket(mark, start);
-      else {
-        add("mark", mark, start);
-        regexMayFollow = mark !== "++" && mark !== "--";
-      }
+      if (mark === "`") template(scan, start, true);
+      else if ("()[]{}".includes(mark)) bracket(scan, mark, start);
+      else add("mark", mark, start, mark !== "++" && mark !== "--");
     }
   }
-  if (open.length > 0) throw new Unreadable();
+  if (scan.open.length > 0) throw new Unreadable();
   return tokens;
 }
 

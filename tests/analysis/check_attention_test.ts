@@ -174,6 +174,14 @@ Deno.test("values of another shape, and functions that throw, are failures of th
     await failure({ attention: ({ q }) => q.slice(1).map(() => [1]) }),
     `attention() is [${T - 1}][1], expected [${T}][${dv}].`,
   );
+  assert.equal(
+    await failure({ attention: ({ q, v }) => q.map(() => v[0].map(() => "1")) as never }),
+    `attention()[0][0]: expected a number, found "1".`,
+  );
+  assert.throws(
+    () => functionAttention("mine.ts", { ...RIGHT, attentionGradient: 3 as never }),
+    /^UserError: mine\.ts: attentionGradient: expected a function, found 3\.$/,
+  );
   assert.match(
     await failure({ attention: () => undefined as never }),
     /^attention\(\) is undefined, expected/,
