@@ -45,6 +45,9 @@ const PLANTED = [
   { tensor: "k", value: NaN, everywhere: true },
 ];
 
+/** Shaders take long to compile on a software adapter; the others differ from these by an expression. */
+const ON_WEBGPU = ["softmax", "sigmoid", "sigmoid / n", "relu"];
+
 const KINDS: Record<string, AttentionOptions> = {
   ...ACTIVATIONS,
   "softmax without its lateral sum": { backward: "diag" },
@@ -61,8 +64,7 @@ for (const [name, options] of Object.entries(KINDS)) {
       gradients: attentionGradientStatistics(attention(q, k, v, all), dz),
     };
     using oracle = cpuDevice({ precision: "f64" });
-    // Shaders take long to compile on a software adapter; these are the two kinds of kernels.
-    const others = name === "softmax" || name === "sigmoid / n" ? await webgpuDevices() : [];
+    const others = ON_WEBGPU.includes(name) ? await webgpuDevices() : [];
     for (const device of [oracle, ...others]) {
       using program = await device.compile({ outputs });
       const near = device === oracle ? 1e-11 : 2e-5;
