@@ -19,7 +19,8 @@ export interface AttentionOptions {
   readonly align?: "top-left" | "bottom-right";
   /**
    * How many of the last keys are learned: every query sees them, whatever `causal`, `window` and `mask` say, they have no
-   * position, and S - T does not count them. Default: 0.
+   * position, and S - T does not count them. `score` is applied to them too, at j from S - extra on: one that goes by
+   * positions leaves them alone by a `select`. Default: 0.
    */
   readonly extra?: number;
   /** Keys less than `size` behind the query's position; `symmetric`: and as far ahead. */
