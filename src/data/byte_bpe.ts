@@ -100,14 +100,44 @@ const IDS = 2 ** 24;
 /** @internal The key of a pair. */
 export const pairKey = (left: number, right: number): number => left * IDS + right;
 
-/** Joins the pairs of one piece, those of the lowest rank first and from left to right. */
-function joined(
+/** Pieces up to this length are looked through for the first pair anew each time: that is faster than a heap. */
+const SHORT = 32;
+
+/** @internal Joins the pairs of one piece, those of the lowest rank first and from left to right. */
+export function joinedPairs(
+  piece: number[],
+  merges: readonly Merge[],
+  ranks: ReadonlyMap<number, number>,
+): number[] {
+  return piece.length > SHORT ? joinedByHeap(piece, merges, ranks) : joinedByScan(piece, merges, ranks);
+}
+
+function joinedByScan(
+  piece: number[],
+  merges: readonly Merge[],
+  ranks: ReadonlyMap<number, number>,
+): number[] {
+  const rankAt = (at: number) => ranks.get(pairKey(piece[at], piece[at + 1])) ?? Infinity;
+  const found: number[] = [];
+  for (let at = 0; at + 1 < piece.length; at++) found.push(rankAt(at));
+  for (;;) {
+    let best = 0;
+    for (let at = 1; at < found.length; at++) if (found[at] < found[best]) best = at;
+    if (!(found[best] < Infinity)) return piece;
+    piece[best] = merges[found[best]].token;
+    piece.splice(best + 1, 1);
+    found.splice(best, 1);
+    if (best > 0) found[best - 1] = rankAt(best - 1);
+    if (best < found.length) found[best] = rankAt(best);
+  }
+}
+
+function joinedByHeap(
   piece: number[],
   merges: readonly Merge[],
   ranks: ReadonlyMap<number, number>,
 ): number[] {
   const end = piece.length;
-  if (end < 2) return piece;
   const next = piece.map((_, i) => i + 1);
   const previous = piece.map((_, i) => i - 1);
   // One number holds rank and place.
@@ -143,6 +173,20 @@ export const ownCopy = (piece: string): string => fromUtf8.decode(toUtf8.encode(
 const REMEMBERED = 65536;
 const REMEMBERED_LENGTH = 32;
 
+/** @internal An encoder that looks up the pieces that it has met. */
+export function remembering(encode: (piece: string) => number[]): (piece: string) => number[] {
+  const known = new Map<string, number[]>();
+  return (piece) => {
+    const remembered = known.get(piece);
+    if (remembered) return remembered;
+    const ids = encode(piece);
+    if (piece.length > REMEMBERED_LENGTH) return ids;
+    if (known.size === REMEMBERED) known.clear();
+    known.set(ownCopy(piece), ids);
+    return ids;
+  };
+}
+
 /** A text cut at its special tokens; these are the entries of odd index. */
 function sectionsOf(text: string, special: ReadonlyMap<string, number>): string[] {
   if (special.size === 0) return [text];
@@ -155,17 +199,10 @@ function sectionsOf(text: string, special: ReadonlyMap<string, number>): string[
 /** The coder of a vocabulary. */
 export function byteCoder({ tokens, bytes, merges, special = new Map() }: ByteVocabulary): ByteCoder {
   const ranks = new Map(merges.map(({ left, right }, rank) => [pairKey(left, right), rank]));
-  const known = new Map<string, number[]>();
   const specialTexts = [...special.keys()];
-  const encodePiece = (piece: string): number[] => {
-    const remembered = known.get(piece);
-    if (remembered) return remembered;
-    const ids = joined(Array.from(toUtf8.encode(piece), (byte) => bytes[byte]), merges, ranks);
-    if (piece.length > REMEMBERED_LENGTH) return ids;
-    if (known.size === REMEMBERED) known.clear();
-    known.set(ownCopy(piece), ids);
-    return ids;
-  };
+  const encodePiece = remembering((piece) =>
+    joinedPairs(Array.from(toUtf8.encode(piece), (byte) => bytes[byte]), merges, ranks)
+  );
   return {
     encode(text) {
       checkWellFormed(text);

@@ -1,175 +1,90 @@
-// Any tokenizer.json of Hugging Face's. Byte-level byte-pair encoding, which is most of them, is read into heed's own;
-// the rest goes through Hugging Face's package.
-import { Tokenizer as HuggingFace } from "@huggingface/tokenizers";
-import { UserError } from "../errors.ts";
-import { byteCharacters, byteCoder, checkWellFormed, type Merge } from "./byte_bpe.ts";
+// Any tokenizer.json of Hugging Face's: the parts that huggingface/ reads, put together as tokenizers 0.23 does.
+import { checkWellFormed, remembering } from "./byte_bpe.ts";
+import { numberList } from "./ids.ts";
+import { type AddedToken, addedTokensOf, finderOf, type Section } from "./huggingface/added_tokens.ts";
+import { bpe } from "./huggingface/bpe.ts";
 import { inParts } from "./huggingface/cut.ts";
+import { decoderOf } from "./huggingface/decoders.ts";
+import {
+  componentOf,
+  type Fields,
+  fieldsOf,
+  isObject,
+  type Json,
+  type Makers,
+  refuse,
+} from "./huggingface/fields.ts";
+import { type Normalizer, normalizerOf } from "./huggingface/normalizers.ts";
+import { checkPostProcessor } from "./huggingface/post_processor.ts";
+import { preTokenizerOf } from "./huggingface/pre_tokenizers.ts";
+import { unigram } from "./huggingface/unigram.ts";
+import type { Model } from "./huggingface/vocabulary.ts";
+import { wordLevel, wordPiece } from "./huggingface/words.ts";
 import { checkIds, type Tokenizer } from "./tokenizer.ts";
+import { UserError } from "../errors.ts";
 
-type Json = Readonly<Record<string, unknown>>;
+const MODELS: Makers<Model> = { BPE: bpe, WordPiece: wordPiece, WordLevel: wordLevel, Unigram: unigram };
 
-const isObject = (x: unknown): x is Json => typeof x === "object" && x !== null && !Array.isArray(x);
-
-/** Ids that a file may have: a model has a row for each. */
-const MOST_IDS = 2 ** 22;
-
-const isId = (x: unknown): x is number =>
-  Number.isInteger(x) && (x as number) >= 0 && (x as number) < MOST_IDS;
-
-interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-  readonly plain: boolean;
+/** A file's model; old files do not name its type, which its fields tell. */
+function modelOf(model: unknown): Model {
+  if (!isObject(model) || model.type !== undefined) return componentOf(model, "model", MODELS);
+  const type = "merges" in model
+    ? "BPE"
+    : "max_input_chars_per_word" in model
+    ? "WordPiece"
+    : Array.isArray(model.vocab)
+    ? "Unigram"
+    : "unk_token" in model
+    ? "WordLevel"
+    : undefined;
+  return componentOf({ ...model, type }, "model", MODELS);
 }
 
-function addedTokens(file: Json): AddedToken[] {
-  const { added_tokens: added = [] } = file;
-  if (!Array.isArray(added)) throw new UserError("tokenizer.json: added_tokens: expected a list.");
-  return added.map((token: unknown, i) => {
-    const { id, content, single_word, lstrip, rstrip, normalized, special } = isObject(token)
-      ? token
-      : {} as Json;
-    if (!isId(id) || typeof content !== "string" || content === "") {
-      throw new UserError(`tokenizer.json: added_tokens[${i}]: expected an id and a content.`);
+/** What heed does not do to a text, a file must not ask for. */
+function checkWhole(file: Fields): void {
+  const version = file.any("version") ?? "1.0";
+  if (version !== "1.0") refuse("version", version, '"1.0"');
+  for (const key of ["truncation", "padding"]) {
+    const value = file.any(key) ?? null;
+    if (value !== null) refuse(key, value, "null, texts at their own length");
+  }
+  checkPostProcessor(file.any("post_processor"));
+}
+
+/** Text to ids: added tokens are found, what is between them is normalized, cut and given to the model. */
+function encoderOf(file: Fields, model: Model, added: readonly AddedToken[], normalize?: Normalizer) {
+  const cutter = preTokenizerOf(file.any("pre_tokenizer"), normalize !== undefined);
+  const findPlain = finderOf(added.filter(({ normalized }) => !normalized));
+  const findNormalized = finderOf(added.filter(({ normalized }) => normalized), normalize);
+  const { finish = (piece: string) => piece } = cutter ?? {};
+  const encodePiece = remembering((piece) => model.encode(finish(piece)));
+  return (text: string): Uint32Array => {
+    checkWellFormed(text);
+    const ids = numberList(0xffffffff, text.length);
+    const model = ({ text, first }: Exclude<Section, number>) => {
+      for (const piece of cutter ? cutter.split(text, first).pieces : [text]) ids.add(encodePiece(piece));
+    };
+    for (const section of findPlain(text)) {
+      if (typeof section === "number") ids.push(section);
+      else {
+        for (const inner of findNormalized(normalize ? normalize(section.text) : section.text)) {
+          if (typeof inner === "number") ids.push(inner);
+          else model({ text: inner.text, first: section.first && inner.first });
+        }
+      }
     }
-    const plain = [single_word, lstrip, rstrip].every((flag) => !flag) && (special === true || !normalized);
-    return { id, content, plain };
-  });
-}
-
-/** The vocabulary of a model that has one by token, checked; other models have lists. */
-function checkedVocabulary(model: Json): [token: string, id: number][] {
-  const { vocab } = model;
-  if (Array.isArray(vocab)) {
-    vocab.forEach((entry: unknown, i) => {
-      if (Array.isArray(entry) && typeof entry[0] === "string" && Number.isFinite(entry[1])) return;
-      throw new UserError(`tokenizer.json: model.vocab[${i}]: expected a token and its score.`);
-    });
-    return vocab.map((entry, id): [string, number] => [entry[0], id]);
-  }
-  if (!isObject(vocab) || Object.keys(vocab).length === 0) {
-    throw new UserError("tokenizer.json: model.vocab: expected tokens.");
-  }
-  const entries = Object.entries(vocab);
-  for (const [token, id] of entries) {
-    if (!isId(id)) {
-      const found = JSON.stringify(id);
-      throw new UserError(
-        `tokenizer.json: model.vocab: ${JSON.stringify(token)} is ${found}; expected an id.`,
-      );
-    }
-  }
-  return entries as [string, number][];
-}
-
-/** Whether heed's own byte-level coder does what the file asks for. */
-function isByteLevel(file: Json, added: readonly AddedToken[]): boolean {
-  const { normalizer, pre_tokenizer: pieces, decoder, model } = file;
-  if (!isObject(model) || !isObject(pieces) || !isObject(decoder)) return false;
-  const plain = ["dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"];
-  return (normalizer === null || normalizer === undefined) && decoder.type === "ByteLevel" &&
-    pieces.type === "ByteLevel" && pieces.add_prefix_space === false && pieces.use_regex !== false &&
-    model.type === "BPE" && isObject(model.vocab) && plain.every((key) => !model[key]) &&
-    !model.ignore_merges && added.every((token) => token.plain);
-}
-
-/** Two tokens of a merge: "a b", or a list of two. */
-function mergeOf(written: unknown, i: number, ids: ReadonlyMap<string, number>): Merge {
-  const parts: unknown[] = typeof written === "string"
-    ? written.split(" ")
-    : Array.isArray(written)
-    ? written
-    : [];
-  const [left, right] = parts.map((part) => ids.get(String(part)));
-  const token = parts.length === 2 ? ids.get(parts.join("")) : undefined;
-  if (left === undefined || right === undefined || token === undefined) {
-    const found = JSON.stringify(written);
-    throw new UserError(
-      `tokenizer.json: model.merges[${i}] is ${found}; expected two tokens that make a third.`,
-    );
-  }
-  return { left, right, token };
-}
-
-function byteLevel(model: Json, vocabulary: readonly [string, number][], added: readonly AddedToken[]) {
-  const ids = new Map(vocabulary);
-  const byteOf = new Map(byteCharacters().map(({ byte, character }) => [character, byte]));
-  const bytes: number[] = [];
-  for (const [character, byte] of byteOf) {
-    const id = ids.get(character);
-    if (id === undefined) {
-      throw new UserError(
-        `tokenizer.json: model.vocab has no token for the byte ${byte}, ${JSON.stringify(character)}.`,
-      );
-    }
-    bytes[byte] = id;
-  }
-  const tokens: Uint8Array[] = [];
-  const special = new Map<string, number>();
-  const utf8 = new TextEncoder();
-  for (const [token, id] of vocabulary) {
-    tokens[id] = Uint8Array.from(
-      [...token].flatMap((c) => byteOf.has(c) ? [byteOf.get(c)!] : [...utf8.encode(c)]),
-    );
-  }
-  for (const { id, content } of added) {
-    tokens[id] = utf8.encode(content);
-    special.set(content, id);
-  }
-  // An id that no token has stands for no text.
-  for (let id = 0; id < tokens.length; id++) tokens[id] ??= new Uint8Array();
-  if (!Array.isArray(model.merges)) throw new UserError("tokenizer.json: model.merges: expected a list.");
-  const merges = model.merges.map((written, i) => mergeOf(written, i, ids));
-  return byteCoder({ tokens, bytes, merges, special });
-}
-
-/** What the package throws at a file that it cannot use is the file's fault. */
-function guarded<T>(what: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof UserError || error instanceof RangeError && what === "decode") throw error;
-    const reason = (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ");
-    throw new UserError(`tokenizer.json: it cannot ${what}: ${reason}.`);
-  }
-}
-
-function throughPackage(file: Json, size: number): Pick<Tokenizer, "encode" | "decode"> {
-  const whole = {
-    added_tokens: [],
-    normalizer: null,
-    pre_tokenizer: null,
-    post_processor: null,
-    decoder: null,
-  };
-  const tokenizer = guarded("be used", () => new HuggingFace({ ...whole, ...file }, {}));
-  return {
-    encode: (text) => {
-      checkWellFormed(text);
-      const ids = guarded("encode", () => tokenizer.encode(text, { add_special_tokens: false }).ids);
-      ids.forEach((id, i) => {
-        if (isId(id) && id < size) return;
-        throw new UserError(
-          `tokenizer.json: token ${i} of a text has the id ${id}; expected one below ${size}.`,
-        );
-      });
-      return Uint32Array.from(ids);
-    },
-    decode: (ids) => {
-      checkIds(ids, size);
-      if (ids.length === 0) return "";
-      const options = { skip_special_tokens: false, clean_up_tokenization_spaces: false };
-      return guarded("decode", () => tokenizer.decode(Array.from(ids), options));
-    },
+    return ids.all() as Uint32Array;
   };
 }
 
 /**
- * The tokenizer of a Hugging Face `tokenizer.json`. No special tokens are added around a text; those written in it are
- * found. Byte-level byte-pair encoding (GPT-2, Llama 3 and their kin) gives every text back; a normaliser may not.
+ * The tokenizer of a Hugging Face `tokenizer.json`, with the ids and texts of tokenizers 0.23. No special tokens are added
+ * around a text; those written in it are found. Byte-level byte-pair encoding (GPT-2, Llama 3 and their kin) gives every
+ * text back; a normaliser may not.
  *
  * @param file the parsed file
- * @throws UserError where the file is no such tokenizer, with the field that is wrong; `encode` at a lone surrogate
+ * @throws UserError where the file is no such tokenizer or asks for what is not computed, with the field; `encode` at a
+ * lone surrogate, and at what the tokenizer has no token for
  *
  * @example
  * ```ts
@@ -184,27 +99,31 @@ function throughPackage(file: Json, size: number): Pick<Tokenizer, "encode" | "d
  * ```
  */
 export function huggingfaceTokenizer(file: object): Tokenizer {
-  const json = file as Json;
-  if (!isObject(json.model)) {
-    throw new UserError("tokenizer.json: model: expected a mapping; this is no tokenizer.");
+  const fields = fieldsOf(file, "");
+  checkWhole(fields);
+  const model = modelOf(fields.any("model"));
+  const added = addedTokensOf(fields.any("added_tokens"), model);
+  const normalize = normalizerOf(fields.any("normalizer"));
+  const encode = encoderOf(fields, model, added, normalize);
+  const decodeTokens = decoderOf(fields.any("decoder"));
+  fields.done();
+  const tokens = new Map(model.tokens);
+  for (const { id, content, normalized } of added) {
+    tokens.set(id, normalized && normalize ? normalize(content) : content);
   }
-  const added = addedTokens(json);
-  const vocabulary = checkedVocabulary(json.model);
-  const size = Math.max(
-    ...[vocabulary, added.map(({ id, content }) => [content, id] as const)].map((entries) =>
-      entries.reduce((most, [, id]) => Math.max(most, id), -1)
-    ),
-  ) + 1;
-  const coder = isByteLevel(json, added)
-    ? byteLevel(json.model, vocabulary, added)
-    : throughPackage(json, size);
-  const ids = new Set([...vocabulary.map(([, id]) => id), ...added.map(({ id }) => id)]);
+  let most = -1;
+  for (const id of tokens.keys()) most = Math.max(most, id);
+  const size = most + 1;
   return {
     kind: "huggingface",
     size,
-    hasToken: ids.size < size ? (id) => ids.has(id) : undefined,
-    ...coder,
-    ...inParts(json, coder.encode),
+    hasToken: tokens.size < size ? (id) => tokens.has(id) : undefined,
+    ...inParts(file as Json, encode),
+    decode(ids) {
+      checkIds(ids, size);
+      // An id that no token has stands for no text.
+      return decodeTokens(Array.from(ids, (id) => tokens.get(id)).filter((token) => token !== undefined));
+    },
     toJSON: () => ({ kind: "huggingface", tokenizer: file }),
   };
 }

@@ -62,7 +62,7 @@ const FAMILIES: Record<string, object> = {
       vocab: [["<unk>", 0], [SPACE, -2], ...characters.map((c) => [c, -4]), ["ab", -5], [`${SPACE}ab`, -3]],
       unk_id: 0,
     },
-    added_tokens: [{ id: 3, content: "12", special: true }],
+    added_tokens: [{ id: characters.length + 4, content: "12", special: true }],
   },
   "Llama 2": {
     normalizer: {

@@ -3,10 +3,7 @@
 
 import { cutPieces } from "../byte_bpe.ts";
 import type { Tokenizer } from "../tokenizer.ts";
-
-type Json = Readonly<Record<string, unknown>>;
-
-const isObject = (x: unknown): x is Json => typeof x === "object" && x !== null && !Array.isArray(x);
+import { isObject, type Json } from "./fields.ts";
 
 /** The parts of a `Sequence`, or the one part that there is. */
 function partsOf(component: unknown): Json[] {

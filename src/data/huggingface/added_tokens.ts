@@ -1,0 +1,108 @@
+// Tokens that are found in a text before anything else cuts it.
+import { UserError } from "../../errors.ts";
+import { fieldsOf, refuse } from "./fields.ts";
+import type { Normalizer } from "./normalizers.ts";
+import { SPACE, WORD } from "./unicode.ts";
+import type { Model } from "./vocabulary.ts";
+
+/** @internal An added token. */
+export interface AddedToken {
+  /** The path of its content in the file. */
+  readonly place: string;
+  readonly id: number;
+  readonly content: string;
+  /** Found only where no letter, digit or mark of a word stands beside it. */
+  readonly singleWord: boolean;
+  /** Takes the white space before it along. */
+  readonly lstrip: boolean;
+  /** Takes the white space behind it along. */
+  readonly rstrip: boolean;
+  /** Found in the normalized text, by its own normalized form. */
+  readonly normalized: boolean;
+}
+
+/**
+ * @internal The added tokens of a file. The id of one that the model does not have is the next free one, whatever the file
+ * says; a file that says otherwise is refused.
+ */
+export function addedTokensOf(value: unknown, model: Model): AddedToken[] {
+  const list = value ?? [];
+  if (!Array.isArray(list)) return refuse("added_tokens", value, "a list");
+  const ids = new Map<string, number>();
+  let most = -1;
+  return list.map((written: unknown, i): AddedToken => {
+    const fields = fieldsOf(written, `added_tokens[${i}]`);
+    const content = fields.filled("content");
+    const special = fields.flag("special", false);
+    const token = {
+      place: fields.at("content"),
+      id: fields.whole("id", 0),
+      content,
+      singleWord: fields.flag("single_word", false),
+      lstrip: fields.flag("lstrip", false),
+      rstrip: fields.flag("rstrip", false),
+      normalized: fields.flag("normalized", !special),
+    };
+    fields.done();
+    if (ids.has(content)) refuse(fields.at("content"), content, "a token that is not there before");
+    const id = model.ids.get(content) ?? Math.max(most + 1, model.count);
+    if (token.id !== id) refuse(fields.at("id"), token.id, `${id}, the id that such a token gets`);
+    ids.set(content, id);
+    most = Math.max(most, id);
+    return token;
+  });
+}
+
+/** @internal A part of a text: the id of an added token, or what lies between two. */
+export type Section = number | { readonly text: string; readonly first: boolean };
+
+const BEGINS_WORD = new RegExp(`^[${WORD}]`, "v");
+const ENDS_WORD = new RegExp(`[${WORD}]$`, "v");
+const SPACES = new RegExp(`[${SPACE}]`, "v");
+
+/** @internal What finds the added tokens of a kind in a text: the leftmost, of those the longest. */
+export function finderOf(tokens: readonly AddedToken[], normalize?: Normalizer): (text: string) => Section[] {
+  const byText = new Map<string, AddedToken>();
+  for (const token of tokens) {
+    const text = normalize ? normalize(token.content) : token.content;
+    if (text === "") refuse(token.place, token.content, "a text that is not empty when normalized");
+    if (byText.has(text)) refuse(token.place, token.content, "a text of its own when normalized");
+    byText.set(text, token);
+  }
+  if (byText.size === 0) return (text) => text === "" ? [] : [{ text, first: true }];
+  const longest = [...byText.keys()].sort((a, b) => b.length - a.length);
+  // The class of first characters passes over a text faster than the tokens one by one.
+  const starts = new Set(longest.map((text) => RegExp.escape(String.fromCodePoint(text.codePointAt(0)!))));
+  const pattern = new RegExp(
+    `(?=[${[...starts].join("")}])(?:${longest.map(RegExp.escape).join("|")})`,
+    "gv",
+  );
+  return (text) => sectionsOf(text, pattern, byText);
+}
+
+function sectionsOf(text: string, pattern: RegExp, byText: ReadonlyMap<string, AddedToken>): Section[] {
+  const sections: Section[] = [];
+  let from = 0;
+  const between = (end: number) => {
+    if (end > from) sections.push({ text: text.slice(from, end), first: from === 0 });
+  };
+  for (const match of text.matchAll(pattern)) {
+    const token = byText.get(match[0])!;
+    let start = match.index;
+    let end = start + match[0].length;
+    if (token.singleWord && (isBehindWord(text, start) || isBeforeWord(text, end))) continue;
+    while (token.lstrip && start > from && SPACES.test(text[start - 1])) start--;
+    while (token.rstrip && end < text.length && SPACES.test(text[end])) end++;
+    if (token.lstrip) start = Math.max(start, from);
+    if (start > end) throw new UserError(`tokenizer.json: added_tokens overlap at ${start} of a text.`);
+    between(start);
+    // Nothing is left of one that is white space where the token before has taken it along.
+    if (end > start) sections.push(token.id);
+    from = end;
+  }
+  between(text.length);
+  return sections;
+}
+
+const isBehindWord = (text: string, at: number) => ENDS_WORD.test(text.slice(Math.max(0, at - 2), at));
+const isBeforeWord = (text: string, at: number) => BEGINS_WORD.test(text.slice(at, at + 2));

@@ -1,0 +1,108 @@
+// Byte-pair encoding over characters: pairs are joined in the order of a list of merges.
+import { joinedPairs, type Merge, pairKey } from "../byte_bpe.ts";
+import { type Fields, refuse } from "./fields.ts";
+import { type Model, unknownPiece, vocabularyOf } from "./vocabulary.ts";
+
+const UTF8 = new TextEncoder();
+
+/** The token that stands for a byte. */
+const byteToken = (byte: number) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+
+/** @internal The ids of a text's bytes; undefined where one has none. */
+export function fallback(text: string, ids: ReadonlyMap<string, number>): number[] | undefined {
+  const bytes = Array.from(UTF8.encode(text), (byte) => ids.get(byteToken(byte)));
+  return bytes.includes(undefined) ? undefined : bytes as number[];
+}
+
+/** The two tokens of a merge: "a b", or a list of two; old files have a heading among them. */
+function partsOf(fields: Fields): (readonly [string, string])[] {
+  const written = fields.list("merges");
+  const isText = typeof written[0] === "string";
+  return written.flatMap((merge, i): (readonly [string, string])[] => {
+    if (isText && typeof merge === "string" && merge.startsWith("#version")) return [];
+    const parts: unknown = isText && typeof merge === "string"
+      ? merge.split(" ")
+      : isText
+      ? undefined
+      : merge;
+    if (Array.isArray(parts) && parts.length === 2 && parts.every((part) => typeof part === "string")) {
+      return [parts as [string, string]];
+    }
+    return refuse(`${fields.at("merges")}[${i}]`, merge, 'two tokens, all as "a b" or all as ["a", "b"]');
+  });
+}
+
+function mergesOf(fields: Fields, ids: ReadonlyMap<string, number>, prefix: string): Merge[] {
+  const place = fields.at("merges");
+  return partsOf(fields).map(([a, b], i) => {
+    const joined = a + b.slice(prefix.length);
+    const [left, right, token] = [a, b, joined].map((part) => ids.get(part));
+    if (left === undefined || right === undefined || token === undefined || !b.startsWith(prefix)) {
+      const starts = prefix === "" ? "" : `, the second with ${JSON.stringify(prefix)} before it,`;
+      return refuse(`${place}[${i}]`, `${a} ${b}`, `two tokens of the vocabulary${starts} that make a third`);
+    }
+    return { left, right, token };
+  });
+}
+
+/** Whether nothing is left out at random. */
+function checkDropout(fields: Fields): void {
+  const dropout = fields.any("dropout") ?? null;
+  if (dropout !== null && dropout !== 0) {
+    refuse(fields.at("dropout"), dropout, "null or 0, every merge each time");
+  }
+}
+
+/** @internal Byte-pair encoding. */
+export function bpe(fields: Fields): Model {
+  const vocabulary = vocabularyOf(fields);
+  const { ids } = vocabulary;
+  checkDropout(fields);
+  const unknown = fields.textOrNull("unk_token");
+  const prefix = fields.textOrNull("continuing_subword_prefix") ?? "";
+  const suffix = fields.textOrNull("end_of_word_suffix") ?? "";
+  const fuses = fields.flag("fuse_unk", false);
+  const fallsBack = fields.flag("byte_fallback", false);
+  const wholeFirst = fields.flag("ignore_merges", false);
+  const merges = mergesOf(fields, ids, prefix);
+  const ranks = new Map(merges.map(({ left, right }, rank) => [pairKey(left, right), rank]));
+
+  /** The ids of a piece's characters; one that has none is unknown, or left out where nothing stands for those. */
+  const characterIds = (piece: string): number[] => {
+    const found: number[] = [];
+    let unknowns = 0;
+    // An unknown one is held back until the next that is known; bytes go before it.
+    const flush = () => {
+      if (unknowns > 0) found.push(ids.get(unknown!)!);
+      unknowns = 0;
+    };
+    let at = 0;
+    for (const character of piece) {
+      const last = at + character.length === piece.length;
+      const text = (at > 0 ? prefix : "") + character + (last ? suffix : "");
+      at += character.length;
+      const id = ids.get(text);
+      if (id !== undefined) {
+        if (unknowns > 0) flush();
+        found.push(id);
+        continue;
+      }
+      const bytes = fallsBack ? fallback(text, ids) : undefined;
+      if (bytes) found.push(...bytes);
+      else if (unknown !== null) {
+        if (!fuses) flush();
+        if (!ids.has(unknown)) unknownPiece(character, unknown);
+        unknowns = 1;
+      }
+    }
+    flush();
+    return found;
+  };
+  return {
+    ...vocabulary,
+    encode(piece) {
+      const whole = wholeFirst ? ids.get(piece) : undefined;
+      return whole !== undefined ? [whole] : joinedPairs(characterIds(piece), merges, ranks);
+    },
+  };
+}

@@ -1,0 +1,33 @@
+// Bytes written as characters, the alphabet of byte-level byte-pair encoding.
+import { byteCharacters } from "../byte_bpe.ts";
+
+const CHARACTERS: string[] = [];
+const BYTES = new Map<string, number>();
+for (const { byte, character } of byteCharacters()) {
+  CHARACTERS[byte] = character;
+  BYTES.set(character, byte);
+}
+
+const UTF8 = new TextEncoder();
+
+/** Bytes that stand for themselves. */
+const PLAIN = /^[!-~]*$/;
+
+/** @internal The bytes of a text's UTF-8, each as its character. */
+export function byteCharactersOf(text: string): string {
+  if (PLAIN.test(text)) return text;
+  let written = "";
+  for (const byte of UTF8.encode(text)) written += CHARACTERS[byte];
+  return written;
+}
+
+/** @internal The bytes that a token's characters stand for; the token's own UTF-8 where one stands for none. */
+export function bytesOf(token: string): Uint8Array {
+  const bytes: number[] = [];
+  for (const character of token) {
+    const byte = BYTES.get(character);
+    if (byte === undefined) return UTF8.encode(token);
+    bytes.push(byte);
+  }
+  return Uint8Array.from(bytes);
+}

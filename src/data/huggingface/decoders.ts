@@ -1,0 +1,157 @@
+// Decoders: from tokens to a text. Each makes texts of texts; at last they are joined.
+import { bytesOf } from "./byte_level.ts";
+import { componentOf, componentsOf, type Fields, type Makers } from "./fields.ts";
+import { metaspaceFields } from "./pre_tokenizers.ts";
+import { replacerOf } from "./split.ts";
+
+/** @internal Texts of texts. */
+export type Decoder = (tokens: string[]) => string[];
+
+/** Bytes as a text; what is no UTF-8 becomes U+FFFD. A byte order mark is a character like any other. */
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+const STRICT = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
+
+/** Tokens of which the bytes are remembered: memory must not grow with a text. */
+const REMEMBERED = 2 ** 18;
+
+function byteLevel(fields: Fields): Decoder {
+  fields.ignore("add_prefix_space", "trim_offsets", "use_regex");
+  const known = new Map<string, Uint8Array>();
+  const remembered = (token: string): Uint8Array => {
+    let bytes = known.get(token);
+    if (!bytes) {
+      if (known.size === REMEMBERED) known.clear();
+      known.set(token, bytes = bytesOf(token));
+    }
+    return bytes;
+  };
+  return (tokens) => {
+    const all = tokens.map(remembered);
+    const bytes = new Uint8Array(all.reduce((sum, { length }) => sum + length, 0));
+    let at = 0;
+    for (const part of all) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    return [UTF8.decode(bytes)];
+  };
+}
+
+/** English as it is written: no space before marks and endings. */
+const ENDINGS: readonly (readonly [string, string])[] = [
+  [" .", "."],
+  [" ?", "?"],
+  [" !", "!"],
+  [" ,", ","],
+  [" ' ", "'"],
+  [" n't", "n't"],
+  [" 'm", "'m"],
+  [" do not", " don't"],
+  [" 's", "'s"],
+  [" 've", "'ve"],
+  [" 're", "'re"],
+];
+
+const cleaned = (text: string) => ENDINGS.reduce((read, [from, to]) => read.replaceAll(from, to), text);
+
+function wordPiece(fields: Fields): Decoder {
+  const prefix = fields.text("prefix", "##");
+  const cleanup = fields.flag("cleanup", true);
+  return (tokens) =>
+    tokens.map((token, i) => {
+      const joined = i === 0 ? token : token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`;
+      return cleanup ? cleaned(joined) : joined;
+    });
+}
+
+function metaspace(fields: Fields): Decoder {
+  const { replacement, scheme } = metaspaceFields(fields);
+  return (tokens) =>
+    tokens.map((token, i) => token.replaceAll(replacement, i === 0 && scheme !== "never" ? "" : " "));
+}
+
+function bpe(fields: Fields): Decoder {
+  const suffix = fields.filled("suffix", "</w>");
+  return (tokens) => tokens.map((token, i) => token.replaceAll(suffix, i === tokens.length - 1 ? "" : " "));
+}
+
+function ctc(fields: Fields): Decoder {
+  const pad = fields.filled("pad_token", "<pad>");
+  const delimiter = fields.filled("word_delimiter_token", "|");
+  const cleanup = fields.flag("cleanup", true);
+  return (tokens) =>
+    tokens.filter((token, i) => token !== tokens[i - 1]).map((token) => {
+      const text = token.replaceAll(pad, "");
+      return cleanup ? cleaned(text).replaceAll(delimiter, " ") : text;
+    }).filter((text) => text !== "");
+}
+
+const BYTE = /^<0x(?:[0-9a-f]{2}|\+[0-9a-f])>$/i;
+
+/** The tokens "<0xE2>" of one run as their text; U+FFFD for each where they are no UTF-8. */
+function runOfBytes(bytes: readonly number[]): string[] {
+  try {
+    return [STRICT.decode(Uint8Array.from(bytes))];
+  } catch {
+    return bytes.map(() => "\ufffd");
+  }
+}
+
+function byteFallback(): Decoder {
+  return (tokens) => {
+    const made: string[] = [];
+    let run: number[] = [];
+    for (const token of tokens) {
+      if (BYTE.test(token)) {
+        run.push(Number.parseInt(token.slice(3, 5).replace("+", "0"), 16));
+        continue;
+      }
+      if (run.length > 0) made.push(...runOfBytes(run));
+      run = [];
+      made.push(token);
+    }
+    return run.length > 0 ? [...made, ...runOfBytes(run)] : made;
+  };
+}
+
+function strip(fields: Fields): Decoder {
+  const content = fields.character("content");
+  const [most, mostAtEnd] = [fields.whole("start", 0), fields.whole("stop", 0)];
+  return (tokens) =>
+    tokens.map((token) => {
+      const characters = [...token];
+      let start = 0;
+      while (start < most && characters[start] === content) start++;
+      let end = characters.length;
+      while (characters.length - end < mostAtEnd && end > start && characters[end - 1] === content) end--;
+      return characters.slice(start, end).join("");
+    });
+}
+
+function sequence(fields: Fields): Decoder {
+  const all = componentsOf(fields, "decoders", MAKERS);
+  return (tokens) => all.reduce((texts, decode) => decode(texts), tokens);
+}
+
+const MAKERS: Makers<Decoder> = {
+  BPEDecoder: bpe,
+  ByteLevel: byteLevel,
+  WordPiece: wordPiece,
+  Metaspace: metaspace,
+  CTC: ctc,
+  Sequence: sequence,
+  Replace: (fields) => {
+    const replaced = replacerOf(fields);
+    return (tokens) => tokens.map(replaced);
+  },
+  Fuse: () => (tokens) => [tokens.join("")],
+  Strip: strip,
+  ByteFallback: byteFallback,
+};
+
+/** @internal From tokens to text; without a decoder they stand apart by a space. */
+export function decoderOf(value: unknown): (tokens: string[]) => string {
+  if ((value ?? null) === null) return (tokens) => tokens.join(" ");
+  const decode = componentOf(value, "decoder", MAKERS);
+  return (tokens) => decode(tokens).join("");
+}

@@ -1,0 +1,173 @@
+// Pre-tokenizers: a text is cut into pieces, and no token is part of two. One function for each `type`.
+import { piecesOf } from "../byte_bpe.ts";
+import { byteCharactersOf } from "./byte_level.ts";
+import { componentOf, componentsOf, type Fields, isObject, type Makers, refuse } from "./fields.ts";
+import { BEHAVIORS, patternOf, type Pieces, splitter } from "./split.ts";
+import { NUMBER, PUNCTUATION, SPACE, WORD } from "./unicode.ts";
+
+/** @internal Cuts texts. */
+export interface PreTokenizer {
+  /** The pieces of a text, none empty; `first`: whether it starts where the whole text does. */
+  split(text: string, first: boolean): Pieces;
+  /** What becomes of each piece at last: a function of the piece alone, so that its ids can be remembered. */
+  readonly finish?: (piece: string) => string;
+  /** Whether it only cuts and puts nothing before a text. */
+  readonly cuts: boolean;
+}
+
+const each = (characters: string) => new RegExp(characters, "gv");
+const SPACES = each(`[${SPACE}]`);
+const MARKS = each(PUNCTUATION);
+const WORDS = each(`[${WORD}]+|[^${WORD}${SPACE}]+`);
+
+/** One that only cuts. */
+const cut = (split: (text: string) => Pieces): PreTokenizer => ({
+  split(text, first) {
+    const made = split(text);
+    return { pieces: made.pieces, first: first && made.first };
+  },
+  cuts: true,
+});
+
+/** One after another, each on every piece that the ones before it made. */
+function chained(all: readonly PreTokenizer[]): PreTokenizer {
+  const last = all.at(-1);
+  return {
+    split(text, first) {
+      let made: Pieces = { pieces: [text], first };
+      all.forEach(({ split, finish }, n) => {
+        const finished = n === all.length - 1 ? undefined : finish;
+        const parts = made.pieces.map((piece, i) => split(piece, made.first && i === 0));
+        const pieces = parts.flatMap((part) => finished ? part.pieces.map(finished) : part.pieces);
+        made = { pieces, first: made.first && (parts[0]?.first ?? false) };
+      });
+      return made;
+    },
+    finish: last?.finish,
+    cuts: all.every(({ cuts }) => cuts),
+  };
+}
+
+const whole = (text: string): Pieces => ({ pieces: text === "" ? [] : [text], first: true });
+
+function byteLevel(fields: Fields): PreTokenizer {
+  const prefix = fields.flag("add_prefix_space", true);
+  const regex = fields.flag("use_regex", true);
+  fields.ignore("trim_offsets");
+  return {
+    split(text, first) {
+      const prefixed = prefix && !text.startsWith(" ") ? ` ${text}` : text;
+      return { pieces: regex ? piecesOf(prefixed) : [prefixed], first };
+    },
+    finish: byteCharactersOf,
+    cuts: false,
+  };
+}
+
+/** Where Metaspace puts its mark before a text. */
+const SCHEMES = ["always", "first", "never"] as const;
+
+/** @internal Metaspace's fields, which its decoder has too. */
+export function metaspaceFields(fields: Fields) {
+  const replacement = fields.character("replacement", "▁");
+  const prefix = fields.any("add_prefix_space");
+  const scheme = fields.oneOf("prepend_scheme", SCHEMES, prefix === false ? "never" : "always");
+  const split = fields.flag("split", true);
+  fields.ignore("str_rep");
+  if (prefix !== undefined && typeof prefix !== "boolean") {
+    refuse(fields.at("add_prefix_space"), prefix, "true or false");
+  }
+  if (prefix === false && scheme !== "never") {
+    refuse(fields.at("add_prefix_space"), prefix, `true, as prepend_scheme is "${scheme}"`);
+  }
+  return { replacement, scheme, split };
+}
+
+function metaspace(fields: Fields): PreTokenizer {
+  const { replacement, scheme, split } = metaspaceFields(fields);
+  const atMarks = splitter(new RegExp(RegExp.escape(replacement), "gv"), "MergedWithNext");
+  return {
+    split(text, first) {
+      let marked = text.replaceAll(" ", () => replacement);
+      const prepends = scheme === "always" || (scheme === "first" && first);
+      if (prepends && !marked.startsWith(replacement)) marked = replacement + marked;
+      return split ? atMarks(marked) : whole(marked);
+    },
+    cuts: false,
+  };
+}
+
+function bert(): PreTokenizer {
+  return chained([cut(splitter(SPACES, "Removed")), cut(splitter(MARKS, "Isolated"))]);
+}
+
+function split(fields: Fields): PreTokenizer {
+  const { pattern } = patternOf(fields);
+  return cut(splitter(pattern, fields.oneOf("behavior", BEHAVIORS), fields.flag("invert", false)));
+}
+
+function delimiter(fields: Fields): PreTokenizer {
+  return cut(splitter(new RegExp(RegExp.escape(fields.character("delimiter")), "gv"), "Removed"));
+}
+
+function digits(fields: Fields): PreTokenizer {
+  const individual = fields.flag("individual_digits", false);
+  return cut(splitter(each(`[${NUMBER}]`), individual ? "Isolated" : "Contiguous"));
+}
+
+function fixedLength(fields: Fields): PreTokenizer {
+  const length = fields.whole("length", 1);
+  return cut((text) => {
+    const characters = [...text];
+    const pieces: string[] = [];
+    for (let i = 0; i < characters.length; i += length) pieces.push(characters.slice(i, i + length).join(""));
+    return { pieces, first: true };
+  });
+}
+
+function sequence(fields: Fields): PreTokenizer {
+  const all = componentsOf(fields, "pretokenizers", MAKERS);
+  const written = fields.list("pretokenizers");
+  // Which piece comes first is known while texts are only cut.
+  const changed = all.findIndex(({ cuts }) => !cuts);
+  written.forEach((one, i) => {
+    if (changed < 0 || i <= changed || !isObject(one) || one.prepend_scheme !== "first") return;
+    refuse(
+      `${fields.at("pretokenizers")}[${i}].prepend_scheme`,
+      "first",
+      '"always" or "never" behind another',
+    );
+  });
+  return chained(all);
+}
+
+const MAKERS: Makers<PreTokenizer> = {
+  BertPreTokenizer: bert,
+  ByteLevel: byteLevel,
+  CharDelimiterSplit: delimiter,
+  Metaspace: metaspace,
+  Whitespace: () => cut(splitter(WORDS, "Removed", true)),
+  Sequence: sequence,
+  Split: split,
+  Punctuation: (fields) => cut(splitter(MARKS, fields.oneOf("behavior", BEHAVIORS, "Isolated"))),
+  WhitespaceSplit: () => cut(splitter(SPACES, "Removed")),
+  Digits: digits,
+  FixedLength: fixedLength,
+};
+
+/** Whether a Metaspace that minds the start of the text is in a pre-tokenizer. */
+function mindsStart(value: unknown): boolean {
+  if (!isObject(value)) return false;
+  return value.prepend_scheme === "first" ||
+    (Array.isArray(value.pretokenizers) && value.pretokenizers.some(mindsStart));
+}
+
+/** @internal The pre-tokenizer of a file, which has a normalizer or has none; undefined where the text stays whole. */
+export function preTokenizerOf(value: unknown, normalizes: boolean): PreTokenizer | undefined {
+  if ((value ?? null) === null) return undefined;
+  const made = componentOf(value, "pre_tokenizer", MAKERS);
+  if (normalizes && mindsStart(value)) {
+    refuse("pre_tokenizer.prepend_scheme", "first", '"first" without a normalizer, "always", "never"');
+  }
+  return made;
+}

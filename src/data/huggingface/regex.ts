@@ -1,0 +1,333 @@
+// Oniguruma's regular expressions, which tokenizer.json files hold, as JavaScript's. What JavaScript cannot say the same
+// way is refused: a pattern that is nearly the same gives other tokens.
+
+/** @internal What a pattern has that is not computed. */
+export class Untranslatable extends Error {}
+
+/** White space: \s of Oniguruma and Rust, which has U+0085 and not U+FEFF. */
+const SPACE = "\\p{White_Space}";
+/** \w of Oniguruma inside a class. */
+const LETTERS = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
+/** \w of Oniguruma elsewhere, which has superscripts and fractions of Latin-1. */
+const WORD = `${LETTERS}\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}`;
+
+const CLASSES: Readonly<Record<string, string>> = {
+  s: `[${SPACE}]`,
+  S: `[^${SPACE}]`,
+  d: "\\p{Nd}",
+  D: "\\P{Nd}",
+  w: `[${WORD}]`,
+  W: `[^${WORD}]`,
+  h: "[0-9a-fA-F]",
+  H: "[^0-9a-fA-F]",
+};
+const INNER_CLASSES = { ...CLASSES, w: `[${LETTERS}]`, W: `[^${LETTERS}]` };
+
+const START = "(?<![^])";
+const END = "(?![^])";
+
+const ANCHORS: Readonly<Record<string, string>> = {
+  b: `(?:(?<=[${WORD}])(?![${WORD}])|(?<![${WORD}])(?=[${WORD}]))`,
+  B: `(?:(?<=[${WORD}])(?=[${WORD}])|(?<![${WORD}])(?![${WORD}]))`,
+  A: START,
+  z: END,
+  Z: `(?=\\u{a}?${END})`,
+};
+
+const CONTROLS: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, f: 12, v: 11, a: 7, e: 27 };
+
+/** Properties of which all code points were compared. */
+const CATEGORIES = "L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp";
+const SCRIPTS =
+  "Han Hiragana Katakana Hangul Latin Cyrillic Greek Arabic Hebrew Thai Devanagari Bengali Tamil";
+const PROPERTIES = new Map([
+  ...CATEGORIES.split(" ").map((name) => [name.toLowerCase(), `{${name}}`] as const),
+  ...SCRIPTS.split(" ").map((name) => [name.toLowerCase(), `{Script=${name}}`] as const),
+]);
+
+/** Two letters that one character may stand for where case is ignored: JavaScript folds single characters alone. */
+const LIGATURES = new Set(["ss", "st", "ff", "fi", "fl"]);
+
+const hex = (code: number) => `\\u{${code.toString(16)}}`;
+
+/** A part of a pattern in JavaScript's form. */
+interface Part {
+  readonly source: string;
+  /** Whether it may match nothing. */
+  readonly empty: boolean;
+  /** Whether it looks around and takes nothing. */
+  readonly looks?: boolean;
+}
+
+interface Flags {
+  readonly ignoreCase: boolean;
+  readonly dotAll: boolean;
+}
+
+/**
+ * @internal The JavaScript expression that matches what Oniguruma's `pattern` matches; `empty`: whether it may match
+ * nothing.
+ */
+export function translated(pattern: string): { pattern: RegExp; empty: boolean } {
+  const reader = new Reader(pattern);
+  const { source, empty } = reader.alternatives({ ignoreCase: false, dotAll: false });
+  if (reader.more()) throw new Untranslatable(`")" at ${reader.at}`);
+  return { pattern: new RegExp(source, "gv"), empty };
+}
+
+class Reader {
+  at = 0;
+  readonly #characters: readonly string[];
+  #atomics = 0;
+  #behind = 0;
+  /** The letter just before, where case is ignored. */
+  #letter = "";
+
+  constructor(pattern: string) {
+    this.#characters = [...pattern];
+  }
+
+  more(): boolean {
+    return this.at < this.#characters.length;
+  }
+
+  #peek(text: string): boolean {
+    return this.#characters.slice(this.at, this.at + text.length).join("") === text;
+  }
+
+  #take(text: string): boolean {
+    const there = this.#peek(text);
+    if (there) this.at += text.length;
+    return there;
+  }
+
+  #next(): string {
+    return this.#characters[this.at++] ?? this.#fail("the end", 0);
+  }
+
+  /** Refuses the `length` characters before this place. */
+  #fail(what?: string, length = 1): never {
+    const from = Math.max(0, this.at - length);
+    throw new Untranslatable(
+      `${what ?? JSON.stringify(this.#characters.slice(from, this.at).join(""))} at ${from}`,
+    );
+  }
+
+  /** The pattern up to its end or a ")" . */
+  alternatives(flags: Flags): Part {
+    const all: Part[] = [];
+    do {
+      this.#letter = "";
+      all.push(this.#sequence(flags));
+    } while (this.#take("|"));
+    return { source: all.map(({ source }) => source).join("|"), empty: all.some(({ empty }) => empty) };
+  }
+
+  #sequence(flags: Flags): Part {
+    let source = "";
+    let empty = true;
+    while (this.more() && !this.#peek("|") && !this.#peek(")")) {
+      const atom = this.#quantified(this.#atom(flags));
+      source += atom.source;
+      empty &&= atom.empty;
+    }
+    return { source, empty };
+  }
+
+  #quantified(atom: Part): Part {
+    const from = this.at;
+    const short = ["*", "+", "?"].find((sign) => this.#take(sign));
+    const [least, most] = short === undefined
+      ? this.#interval() ?? [undefined]
+      : short === "?"
+      ? [0, 1]
+      : [short === "*" ? 0 : 1, Infinity];
+    if (least === undefined) return atom;
+    this.#letter = "";
+    const fail = () => this.#fail(undefined, this.at - from);
+    if (atom.looks || (atom.empty && most === Infinity)) fail();
+    const plain = `(?:${atom.source}){${least},${most === Infinity ? "" : most}}`;
+    const empty = atom.empty || least === 0;
+    let part: Part;
+    if (short === undefined) {
+      // "{2}?" and what comes after it differ between dialects; "{1,3}+" repeats in Oniguruma's own.
+      if (this.#take("?")) part = least === most ? fail() : { source: `${plain}?`, empty };
+      else if (this.#take("+")) part = empty ? fail() : { source: `(?:${plain})+`, empty };
+      else part = { source: plain, empty };
+    } else if (this.#take("+")) part = { source: this.#atomic(plain), empty };
+    else part = { source: this.#take("?") ? `${plain}?` : plain, empty };
+    if (["*", "+", "?"].some((sign) => this.#peek(sign)) || this.#interval()) fail();
+    return part;
+  }
+
+  /** "{2}", "{2,}", "{,3}" or "{2,3}", where it stands here; a brace otherwise stands for itself. */
+  #interval(): [number, number] | undefined {
+    if (!this.#peek("{")) return undefined;
+    const [written, from, comma, to] =
+      /^\{(\d*)(,?)(\d*)\}/.exec(this.#characters.slice(this.at, this.at + 16).join("")) ?? [];
+    if (written === undefined || from + to === "") return undefined;
+    this.at += written.length;
+    const least = from === "" ? 0 : Number(from);
+    const most = comma === "" ? least : to === "" ? Infinity : Number(to);
+    if (least > most || least > 1000 || (most > 1000 && most < Infinity)) {
+      this.#fail(undefined, written.length);
+    }
+    return [least, most];
+  }
+
+  /** JavaScript has no atomic group: a look ahead, which is one, and what it saw again. */
+  #atomic(source: string): string {
+    if (this.#behind > 0) this.#fail("an atomic group in a look behind", 0);
+    const name = `atomic${this.#atomics++}`;
+    return `(?=(?<${name}>${source}))\\k<${name}>`;
+  }
+
+  #atom(flags: Flags): Part {
+    const character = this.#next();
+    const looks = (source: string): Part => ({ source, empty: true, looks: true });
+    const one = (source: string): Part => {
+      this.#letter = "";
+      return { source, empty: false };
+    };
+    switch (character) {
+      case "(":
+        return this.#group(flags);
+      case "[":
+        return one(this.#class(flags, false));
+      case ".":
+        return one(flags.dotAll ? "[^]" : "[^\\u{a}]");
+      case "^":
+        return looks(`(?:${START}|(?<=\\u{a})(?=[^]))`);
+      case "$":
+        return looks("(?![^\\u{a}])");
+      case "*":
+      case "+":
+      case "?":
+        return this.#fail();
+      case "\\": {
+        const escape = this.#characters[this.at];
+        if (Object.hasOwn(ANCHORS, escape ?? "")) {
+          this.at++;
+          return looks(ANCHORS[escape]);
+        }
+        const read = this.#escape(flags, CLASSES);
+        return typeof read === "string" ? one(read) : this.#literal(read, flags);
+      }
+      default:
+        return this.#literal(character.codePointAt(0)!, flags);
+    }
+  }
+
+  #literal(code: number, { ignoreCase }: Flags): Part {
+    if (ignoreCase) {
+      const letter = String.fromCodePoint(code).toLowerCase();
+      if (code > 127 || LIGATURES.has(this.#letter + letter)) this.#fail("ignored case", 0);
+      this.#letter = letter;
+    }
+    return { source: hex(code), empty: false };
+  }
+
+  #group(flags: Flags): Part {
+    const close = (part: Part): Part => {
+      if (!this.#take(")")) this.#fail("a group without its end", 0);
+      return part;
+    };
+    const inside = (changed = flags) => close(this.alternatives(changed));
+    if (!this.#take("?")) return this.#wrapped("(?:", inside());
+    for (const [open, looks] of [["=", "(?="], ["!", "(?!"], ["<=", "(?<="], ["<!", "(?<!"]]) {
+      if (!this.#take(open)) continue;
+      const behind = open.startsWith("<") ? 1 : 0;
+      this.#behind += behind;
+      const { source } = inside();
+      this.#behind -= behind;
+      return { source: `${looks}${source})`, empty: true, looks: true };
+    }
+    if (this.#take(":")) return this.#wrapped("(?:", inside());
+    if (this.#take(">")) {
+      const { source, empty } = inside();
+      return { source: this.#atomic(source), empty };
+    }
+    const from = this.at;
+    const written = this.#characters.slice(from, from + 8).join("");
+    const [options, on, off] = /^([im]*)(?:-([im]+))?(?=[:)])/.exec(written) ?? this.#fail('"(?"', 0);
+    this.at += options.length;
+    const changed = {
+      ignoreCase: on.includes("i") || (flags.ignoreCase && !off?.includes("i")),
+      dotAll: on.includes("m") || (flags.dotAll && !off?.includes("m")),
+    };
+    const open = changed.ignoreCase === flags.ignoreCase ? "(?:" : changed.ignoreCase ? "(?i:" : "(?-i:";
+    if (this.#take(":")) return this.#wrapped(open, inside(changed));
+    // Options without a group hold up to the end of the group around them, alternatives and all.
+    this.at++;
+    return this.#wrapped(open, this.alternatives(changed));
+  }
+
+  #wrapped(open: string, { source, empty }: Part): Part {
+    return { source: `${open}${source})`, empty };
+  }
+
+  /** What follows a backslash: a code point, or a class. */
+  #escape({ ignoreCase }: Flags, classes: Readonly<Record<string, string>>): number | string {
+    const from = this.at;
+    const character = this.#next();
+    const fail = () => this.#fail(undefined, this.at - from + 1);
+    if (Object.hasOwn(CONTROLS, character)) return CONTROLS[character];
+    if (Object.hasOwn(classes, character)) {
+      return ignoreCase && /w/i.test(character) ? fail() : classes[character];
+    }
+    const rest = this.#characters.slice(this.at, this.at + 40).join("");
+    if (character === "p" || character === "P") {
+      const [written, not, name] = /^\{(\^?)([\w ]+)\}/.exec(rest) ?? fail();
+      this.at += written.length;
+      const property = PROPERTIES.get(name.toLowerCase());
+      if (property === undefined || ignoreCase) return fail();
+      return `\\${(not === "") === (character === "p") ? "p" : "P"}${property}`;
+    }
+    if (character === "x" || character === "u") {
+      const form = character === "u" ? /^[\da-f]{4}/i : /^(?:\{[\da-f]{1,6}\}|[0-7][\da-f])/i;
+      const [written] = form.exec(rest) ?? fail();
+      this.at += written.length;
+      const code = Number.parseInt(written.replace("{", ""), 16);
+      return code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? fail() : code;
+    }
+    if (/^[!-\/:-@\[-`{-~ ]$/.test(character)) return character.codePointAt(0)!;
+    return fail();
+  }
+
+  /** A class, behind its "[". */
+  #class(flags: Flags, inner: boolean): string {
+    const from = this.at;
+    const fail = () => this.#fail(undefined, this.at - from);
+    const not = this.#take("^");
+    if ((not && flags.ignoreCase) || this.#peek("]") || (inner && this.#peek(":"))) fail();
+    let source = "";
+    while (!this.#take("]")) {
+      if (!this.more() || this.#peek("&&")) fail();
+      if (this.#take("[")) {
+        source += this.#class(flags, true);
+        continue;
+      }
+      const low = this.#classItem(flags);
+      const isRange = this.#peek("-") && this.#characters[this.at + 1] !== "]";
+      if (typeof low === "string") {
+        if (isRange) fail();
+        source += low;
+      } else if (!isRange) source += hex(low);
+      else {
+        this.at++;
+        const high = this.#peek("[") ? fail() : this.#classItem(flags);
+        if (typeof high === "string" || high < low || (flags.ignoreCase && high > 127)) fail();
+        source += `${hex(low)}-${hex(high as number)}`;
+      }
+    }
+    return `[${not ? "^" : ""}${source}]`;
+  }
+
+  #classItem(flags: Flags): number | string {
+    const character = this.#next();
+    if (character === "\\") return this.#escape(flags, INNER_CLASSES);
+    const code = character.codePointAt(0)!;
+    if (flags.ignoreCase && code > 127) this.#fail("ignored case", 0);
+    return code;
+  }
+}

@@ -1,0 +1,111 @@
+// Cutting a text at the matches of a pattern, in the five ways that tokenizer.json knows.
+import { UserError } from "../../errors.ts";
+import { type Fields, fieldsOf, refuse } from "./fields.ts";
+import { translated, Untranslatable } from "./regex.ts";
+
+/** @internal What becomes of a match. */
+export const BEHAVIORS = [
+  "Removed",
+  "Isolated",
+  "MergedWithPrevious",
+  "MergedWithNext",
+  "Contiguous",
+] as const;
+
+/** @internal What becomes of a match. */
+export type Behavior = typeof BEHAVIORS[number];
+
+/** From, to, and whether it is a match. */
+type Range = [start: number, end: number, match: boolean];
+
+/** Whether a place is between the halves of a character, where JavaScript finds empty matches. */
+function isWithinPair(text: string, at: number): boolean {
+  return at > 0 && text.codePointAt(at - 1)! > 0xffff;
+}
+
+/** A text as matches and what is between them. No empty match stands directly behind another match. */
+function rangesOf(text: string, pattern: RegExp): Range[] {
+  try {
+    return matchRanges(text, pattern);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(
+      "tokenizer.json: an expression meets a run of characters that is too long for JavaScript; expected a text in parts.",
+    );
+  }
+}
+
+function matchRanges(text: string, pattern: RegExp): Range[] {
+  const ranges: Range[] = [];
+  if (text === "") return ranges;
+  let end = 0;
+  for (const match of text.matchAll(pattern)) {
+    const { index, 0: { length } } = match;
+    if (length === 0 && (isWithinPair(text, index) || (index === end && ranges.length > 0))) continue;
+    if (index > end) ranges.push([end, index, false]);
+    ranges.push([index, index + length, true]);
+    end = index + length;
+  }
+  if (end < text.length) ranges.push([end, text.length, false]);
+  return ranges;
+}
+
+function merged(ranges: readonly Range[], behavior: Behavior): Range[] {
+  const made: Range[] = [];
+  let before = false;
+  for (const [start, end, match] of behavior === "MergedWithNext" ? ranges.toReversed() : ranges) {
+    const last = made.at(-1);
+    const joins = behavior === "Contiguous" ? match === before : match && !before;
+    if (!last || !joins) made.push([start, end, match]);
+    else if (behavior === "MergedWithNext") last[0] = start;
+    else last[1] = end;
+    before = match;
+  }
+  return behavior === "MergedWithNext" ? made.reverse() : made;
+}
+
+/** @internal Pieces of a text; the empty ones are left out. `first`: whether the first one starts where the text does. */
+export interface Pieces {
+  readonly pieces: string[];
+  readonly first: boolean;
+}
+
+/** @internal The splitter at a pattern (flags "g" and "u" or "v"); with `invert` what does not match is taken for a match. */
+export function splitter(pattern: RegExp, behavior: Behavior, invert = false): (text: string) => Pieces {
+  return (text) => {
+    let ranges = rangesOf(text, pattern);
+    if (invert) ranges = ranges.map(([start, end, match]) => [start, end, !match]);
+    if (behavior === "Removed") ranges = ranges.filter(([, , match]) => !match);
+    else if (behavior !== "Isolated") ranges = merged(ranges, behavior);
+    const full = ranges.filter(([start, end]) => end > start);
+    return { pieces: full.map(([start, end]) => text.slice(start, end)), first: full[0]?.[0] === 0 };
+  };
+}
+
+/** @internal What the fields `pattern` and `content` replace in a text. */
+export function replacerOf(fields: Fields): (text: string) => string {
+  const { text: plain, pattern } = patternOf(fields);
+  const content = fields.text("content");
+  if (plain !== undefined) return (text) => text.replaceAll(plain, () => content);
+  return (text) =>
+    rangesOf(text, pattern).map(([start, end, match]) => match ? content : text.slice(start, end)).join("");
+}
+
+/** @internal The field `pattern`, `{ "String": text }` or `{ "Regex": expression }`; `empty`: whether it may match nothing. */
+export function patternOf(fields: Fields): { text?: string; pattern: RegExp; empty: boolean } {
+  const pattern = fieldsOf(fields.any("pattern"), fields.at("pattern"));
+  const isRegex = pattern.any("Regex") !== undefined;
+  const text = pattern.text(isRegex ? "Regex" : "String");
+  pattern.done();
+  if (!isRegex) {
+    if (text === "") refuse(pattern.at("String"), text, "a text that is not empty");
+    return { text, pattern: new RegExp(RegExp.escape(text), "gv"), empty: false };
+  }
+  try {
+    return translated(text);
+  } catch (error) {
+    if (!(error instanceof Untranslatable || error instanceof SyntaxError)) throw error;
+    const reason = error instanceof Untranslatable ? `all but ${error.message}` : "a valid expression";
+    return refuse(pattern.at("Regex"), text, reason);
+  }
+}

@@ -1,0 +1,159 @@
+// SentencePiece's unigram model: of all ways to cut a piece into tokens the one whose scores have the greatest sum.
+import { fallback } from "./bpe.ts";
+import { type Fields, refuse } from "./fields.ts";
+import { type Model, unknownPiece } from "./vocabulary.ts";
+
+/** How far below the lowest score an unknown character's is. */
+const UNKNOWN_PENALTY = 10;
+
+/** Tokens by their code units: the children of a node lie side by side, in order. */
+interface Trie {
+  readonly units: Uint16Array;
+  /** Where a node's children start; those of the next node start where they end. */
+  readonly children: Uint32Array;
+  /** The id of a node's token, or -1. */
+  readonly ids: Int32Array;
+}
+
+function trieOf(ids: ReadonlyMap<string, number>): Trie {
+  const sorted = [...ids.keys()].filter((token) => token !== "").sort();
+  const nodes = { units: [0], children: [0], ids: [-1] };
+  // Breadth first: the tokens from low to high have the same first `depth` units.
+  const open = [{ low: 0, high: sorted.length, depth: 0 }];
+  for (let node = 0; node < open.length; node++) {
+    const { low, high, depth } = open[node];
+    nodes.children[node] = open.length;
+    for (let from = low; from < high;) {
+      if (sorted[from].length === depth) {
+        from++;
+        continue;
+      }
+      const unit = sorted[from].charCodeAt(depth);
+      let to = from + 1;
+      while (to < high && sorted[to].charCodeAt(depth) === unit) to++;
+      nodes.units[open.length] = unit;
+      nodes.ids[open.length] = sorted[from].length === depth + 1 ? ids.get(sorted[from])! : -1;
+      open.push({ low: from, high: to, depth: depth + 1 });
+      from = to;
+    }
+  }
+  nodes.children.push(open.length);
+  return {
+    units: Uint16Array.from(nodes.units),
+    children: Uint32Array.from(nodes.children),
+    ids: Int32Array.from(nodes.ids),
+  };
+}
+
+/** The child of a node by a code unit, or -1. */
+function childOf({ units, children }: Trie, node: number, unit: number): number {
+  let [low, high] = [children[node], children[node + 1]];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (units[middle] < unit) low = middle + 1;
+    else high = middle;
+  }
+  return low < children[node + 1] && units[low] === unit ? low : -1;
+}
+
+/**
+ * A score as tokenizers reads it from its file: the digits as one whole number, divided by a power of ten. That is up to
+ * one unit in the last place off the nearest number, and where two ways to cut tie, it decides.
+ */
+function readScore(score: number): number {
+  const [, digits, fraction = "", exponent = "0"] = /^(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(
+    String(Math.abs(score)),
+  )!;
+  const power = Number(exponent) - fraction.length;
+  const scale = Number(`1e${Math.abs(power)}`);
+  const read = power < 0 ? Number(digits + fraction) / scale : Number(digits + fraction) * scale;
+  return score < 0 ? -read : read;
+}
+
+function scoredVocabulary(fields: Fields) {
+  const ids = new Map<string, number>();
+  const tokens = new Map<number, string>();
+  const scores = fields.list("vocab").map((entry, id): number => {
+    const [token, score] = Array.isArray(entry) && entry.length === 2 ? entry : [];
+    if (typeof token !== "string" || !token.isWellFormed() || !Number.isFinite(score)) {
+      return refuse(`${fields.at("vocab")}[${id}]`, entry, "a token and its score");
+    }
+    ids.set(token, id);
+    tokens.set(id, token);
+    return readScore(score);
+  });
+  if (scores.length === 0) refuse(fields.at("vocab"), [], "tokens and their scores");
+  return { ids, tokens, scores, count: scores.length };
+}
+
+function unknownId(fields: Fields, count: number): number | null {
+  const id = fields.any("unk_id") ?? null;
+  if (id === null || (Number.isInteger(id) && (id as number) >= 0 && (id as number) < count)) {
+    return id as null;
+  }
+  return refuse(fields.at("unk_id"), id, `null or an id below ${count}`);
+}
+
+/** @internal The unigram model. */
+export function unigram(fields: Fields): Model {
+  const { scores, ...vocabulary } = scoredVocabulary(fields);
+  const { ids } = vocabulary;
+  const unknown = unknownId(fields, scores.length);
+  const fallsBack = fields.flag("byte_fallback", false);
+  const trie = trieOf(ids);
+  const unknownScore = scores.reduce((a, b) => Math.min(a, b), Infinity) - UNKNOWN_PENALTY;
+
+  /** Where the last token of the best cut of the first `end` units starts, and its id, for every end. */
+  const bestCuts = (piece: string) => {
+    const best = new Float64Array(piece.length + 1);
+    const starts = new Int32Array(piece.length + 1).fill(-1);
+    const last = new Int32Array(piece.length + 1);
+    const offer = (start: number, end: number, score: number, id: number) => {
+      if (starts[end] >= 0 && score <= best[end]) return;
+      [best[end], starts[end], last[end]] = [score, start, id];
+    };
+    for (let start = 0, width = 0; start < piece.length; start += width) {
+      width = piece.codePointAt(start)! > 0xffff ? 2 : 1;
+      let single = false;
+      let node = 0;
+      for (let end = start; end < piece.length;) {
+        node = childOf(trie, node, piece.charCodeAt(end++));
+        if (node < 0) break;
+        const id = trie.ids[node];
+        if (id < 0) continue;
+        offer(start, end, scores[id] + best[start], id);
+        single ||= end - start === width;
+      }
+      if (single) continue;
+      const end = start + width;
+      const score = unknownScore + best[start];
+      offer(start, end, score, unknown ?? unknownPiece(piece.slice(start, end), null));
+    }
+    return { starts, last };
+  };
+
+  /** The texts of a piece's tokens; unknown characters side by side are one. */
+  const cutsOf = (piece: string): string[] => {
+    const { starts, last } = bestCuts(piece);
+    const cuts: string[] = [];
+    let unknownEnd = -1;
+    for (let end = piece.length; end > 0; end = starts[end]) {
+      if (last[end] === unknown) {
+        if (unknownEnd < 0) unknownEnd = end;
+        continue;
+      }
+      if (unknownEnd >= 0) cuts.push(piece.slice(end, unknownEnd));
+      unknownEnd = -1;
+      cuts.push(piece.slice(starts[end], end));
+    }
+    if (unknownEnd >= 0) cuts.push(piece.slice(0, unknownEnd));
+    return cuts.reverse();
+  };
+  return {
+    ...vocabulary,
+    encode: (piece) =>
+      cutsOf(piece).flatMap((cut) =>
+        ids.get(cut) ?? (fallsBack ? fallback(cut, ids) : undefined) ?? unknown ?? unknownPiece(cut, null)
+      ),
+  };
+}

@@ -1,0 +1,53 @@
+// A model's tokens and their ids, and what a model is to the rest of a tokenizer.
+import { UserError } from "../../errors.ts";
+import { type Fields, isObject, refuse } from "./fields.ts";
+
+/** Ids that a file may have: a model has a row for each. */
+const MOST_IDS = 2 ** 22;
+
+/** Whether a value is an id. */
+const isId = (x: unknown): x is number =>
+  Number.isInteger(x) && (x as number) >= 0 && (x as number) < MOST_IDS;
+
+/** @internal What makes ids of a piece of text. */
+export interface Model {
+  /** The ids of tokens. */
+  readonly ids: ReadonlyMap<string, number>;
+  /** The tokens of ids. */
+  readonly tokens: ReadonlyMap<number, string>;
+  /** How many tokens there are, those of one text counted each. */
+  readonly count: number;
+  /** The ids of a piece; throws UserError at what it has no token for. */
+  encode(piece: string): number[];
+}
+
+/** @internal Throws for a piece that a model has no ids for. */
+export function unknownPiece(piece: string, token: string | number | null): never {
+  const text = JSON.stringify(piece.length > 40 ? `${piece.slice(0, 40).toWellFormed()}...` : piece);
+  const why = token === null
+    ? "it has no unknown token"
+    : `its unknown token ${JSON.stringify(token)} is none`;
+  throw new UserError(`tokenizer.json: model.vocab has no token for ${text}, and ${why}.`);
+}
+
+/** @internal The field `vocab` of a model that has a mapping from tokens to ids. */
+export function vocabularyOf(fields: Fields): Pick<Model, "ids" | "tokens" | "count"> {
+  const vocab = fields.any("vocab");
+  const place = fields.at("vocab");
+  if (!isObject(vocab) || Object.keys(vocab).length === 0) {
+    return refuse(place, vocab, "tokens and their ids");
+  }
+  const ids = new Map<string, number>();
+  const tokens = new Map<number, string>();
+  for (const [token, id] of Object.entries(vocab)) {
+    const at = `${place}[${JSON.stringify(token)}]`;
+    if (!isId(id)) return refuse(at, id, `an id below ${MOST_IDS}`);
+    if (tokens.has(id)) {
+      return refuse(at, id, `an id of its own; ${JSON.stringify(tokens.get(id))} has this one`);
+    }
+    if (!token.isWellFormed()) return refuse(at, id, "tokens without lone surrogates");
+    ids.set(token, id);
+    tokens.set(id, token);
+  }
+  return { ids, tokens, count: ids.size };
+}

@@ -1,0 +1,44 @@
+// Models whose tokens are words or the longest parts of words: WordLevel and WordPiece.
+import type { Fields } from "./fields.ts";
+import { type Model, unknownPiece, vocabularyOf } from "./vocabulary.ts";
+
+/** @internal A piece is one token, or unknown. */
+export function wordLevel(fields: Fields): Model {
+  const vocabulary = vocabularyOf(fields);
+  const unknown = fields.text("unk_token", "<unk>");
+  const { ids } = vocabulary;
+  return {
+    ...vocabulary,
+    encode: (piece) => [ids.get(piece) ?? ids.get(unknown) ?? unknownPiece(piece, unknown)],
+  };
+}
+
+/** @internal The longest token that a piece starts with, then the longest of the rest with a prefix, and so on. */
+export function wordPiece(fields: Fields): Model {
+  const vocabulary = vocabularyOf(fields);
+  const unknown = fields.text("unk_token", "[UNK]");
+  const prefix = fields.text("continuing_subword_prefix", "##");
+  const most = fields.whole("max_input_chars_per_word", 0, 100);
+  const { ids } = vocabulary;
+  const parts = (piece: string): number[] | undefined => {
+    const characters = [...piece];
+    if (characters.length > most) return undefined;
+    const found: number[] = [];
+    for (let start = 0; start < characters.length;) {
+      let end = characters.length;
+      let id: number | undefined;
+      for (; end > start; end--) {
+        id = ids.get((start > 0 ? prefix : "") + characters.slice(start, end).join(""));
+        if (id !== undefined) break;
+      }
+      if (id === undefined) return undefined;
+      found.push(id);
+      start = end;
+    }
+    return found;
+  };
+  return {
+    ...vocabulary,
+    encode: (piece) => parts(piece) ?? [ids.get(unknown) ?? unknownPiece(piece, unknown)],
+  };
+}

@@ -1,0 +1,95 @@
+// tokenizer.json files against the ids and texts of tokenizers 0.23: what is not computed is refused by its field, and
+// nothing is silently different.
+import assert from "node:assert/strict";
+import { huggingfaceTokenizer } from "../../src/data/mod.ts";
+import { UserError } from "../../src/errors.ts";
+import goldenCases from "../golden/tokenizer_cases.json" with { type: "json" };
+import goldenIds from "../golden/tokenizer_ids.json" with { type: "json" };
+import { outcomeOf, readGolden } from "./tokenizer_goldens.ts";
+
+Deno.test("2,000 files with options drawn at random: none is silently wrong, more than half are computed", async () => {
+  const golden = await readGolden();
+  assert.equal(golden.files.length, 2000);
+  const computed: Record<string, number> = {};
+  for (const [i, entry] of golden.files.entries()) {
+    const outcome = outcomeOf(entry, golden);
+    if ("wrong" in outcome) {
+      assert.deepEqual(outcome.wrong, [], `file ${i}: ${JSON.stringify(entry.file)}`);
+      for (const key of ["all", entry.family ?? "none"]) computed[key] = (computed[key] ?? 0) + 1;
+    } else assert.match(outcome.refusal, /^tokenizer\.json: [\w.[\]]+ is .*; computed: /);
+  }
+  assert.ok(computed.all > 1600, `${computed.all} of 2000 are computed`);
+  for (const family of ["GPT-2", "Llama 2", "Llama 3", "BERT", "T5", "Qwen"]) {
+    assert.ok(computed[family] > 80, `${computed[family]} of ${family}`);
+  }
+});
+
+for (const [name, { file, cases }] of Object.entries(goldenCases.cases)) {
+  Deno.test(`${name}: the ids and the text of tokenizers`, () => {
+    const tokenizer = huggingfaceTokenizer(file);
+    for (const { text, ids, decoded } of cases) {
+      assert.deepEqual([...tokenizer.encode(text)], ids, JSON.stringify(text));
+      assert.equal(tokenizer.decode(ids), decoded);
+    }
+  });
+}
+
+/** A small file with some fields changed. */
+const changed = (fields: object, model: object = {}) => ({
+  ...{ pre_tokenizer: { type: "Whitespace" }, decoder: null },
+  ...fields,
+  model: { type: "WordLevel", vocab: { a: 0, b: 1, "<unk>": 2 }, unk_token: "<unk>", ...model },
+});
+
+Deno.test("what is not computed is refused at load in one line that names the field", () => {
+  const split = (Regex: string, behavior = "Isolated") => ({ type: "Split", pattern: { Regex }, behavior });
+  const cases: [object, string][] = [
+    [
+      { pre_tokenizer: split("a", "Isolate") },
+      'pre_tokenizer.behavior is "Isolate"; computed: "Removed", "Isolated", ' +
+      '"MergedWithPrevious", "MergedWithNext", "Contiguous" (did you mean "Isolated"?).',
+    ],
+    [
+      { pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Whitespace" }, split("(a)\\1")] } },
+      'pre_tokenizer.pretokenizers[1].pattern.Regex is "(a)\\\\1"; computed: all but "\\\\1" at 3.',
+    ],
+    [{ pre_tokenizer: { type: "Whitespace", cut: 1 } }, "pre_tokenizer.cut is 1; computed: type."],
+    [
+      { truncation: { max_length: 4 } },
+      'truncation is {"max_length":4}; computed: null, texts at their own length.',
+    ],
+    [
+      { added_tokens: [{ id: 7, content: "x" }] },
+      "added_tokens[0].id is 7; computed: 3, the id that such a token gets.",
+    ],
+    [
+      { normalizer: { type: "Strip", strip_left: "yes" } },
+      'normalizer.strip_left is "yes"; computed: true or false.',
+    ],
+    [
+      { unknown: true },
+      "unknown is true; computed: version, truncation, padding, post_processor, model, added_tokens, " +
+      "normalizer, pre_tokenizer, decoder.",
+    ],
+  ];
+  for (const [fields, message] of cases) {
+    assert.throws(
+      () => huggingfaceTokenizer(changed(fields)),
+      (error) =>
+        error instanceof UserError && (assert.equal(error.message, `tokenizer.json: ${message}`), true),
+    );
+  }
+  const dropout = { type: "BPE", vocab: { a: 0 }, merges: [], dropout: 0.1 };
+  assert.throws(
+    () => huggingfaceTokenizer({ model: dropout }),
+    /^UserError: tokenizer\.json: model\.dropout is 0\.1; computed: null or 0, every merge each time\.$/,
+  );
+});
+
+Deno.test("an old file without the type of its model is read as what its fields say", () => {
+  for (const file of Object.values(goldenIds.files)) {
+    const { type: _, ...model } = file.model;
+    const [old, named] = [huggingfaceTokenizer({ ...file, model }), huggingfaceTokenizer(file)];
+    for (const line of goldenIds.lines.slice(0, 50)) assert.deepEqual(old.encode(line), named.encode(line));
+  }
+});
