@@ -5,7 +5,8 @@
 // of the file system is not in it. Nothing pauses, syncs or otherwise tells the run. The file lies on XFS and the copy is a
 // reflink, which is made between two writes of the loop device: a copy that reads while others write would mix states that
 // no disk ever had. Each copy is then mounted, which replays its journal, and must be clean for fsck; the run in it must
-// verify, hold every record up to its last checkpoint, and resumed to its end equal the run that nobody cut.
+// verify, hold every record up to its last checkpoint, and resumed to its end equal the run that nobody cut. Every second
+// run was killed before, and is cut after it went on.
 import assert from "node:assert/strict";
 import { checkpoint, filesOf, latest, logOf, taskArguments, timeless } from "../scripts/harness.ts";
 
@@ -70,15 +71,22 @@ const outcome = (run: string): unknown => [timeless(logOf(run)), filesOf(checkpo
 
 const pause = (ms: number) => new Promise((resume) => setTimeout(resume, ms));
 
-/** Trains on the file system at `disk`, and copies the image behind it at random moments while the run writes. */
-async function cutWhileTraining(disk: string, image: string, preload: string[]) {
+/**
+ * Trains on the file system at `disk`, and copies the image behind it at random moments while the run writes; with `again`
+ * the run was killed before, and it is the resumed one that is cut.
+ */
+async function cutWhileTraining(disk: string, image: string, preload: string[], again: boolean) {
   await Deno.writeTextFile(`${disk}/cut.yaml`, CONFIG);
   await Deno.writeTextFile(`${disk}/text.txt`, TEXT);
   // Before the run, not during it: the text has been there for long.
   await sh("sync");
-  const process = heed("train", ["cut.yaml"], disk, preload).spawn();
   let over = false;
-  const end = process.output().finally(() => over = true);
+  const start = (...args: string[]) => {
+    over = false;
+    const process = heed("train", args, disk, preload).spawn();
+    return { process, end: process.output().finally(() => over = true) };
+  };
+  let run = start("cut.yaml");
   const isThere = () => {
     try {
       return Deno.statSync(`${latest(disk)}/checkpoints/last`).isDirectory;
@@ -87,6 +95,16 @@ async function cutWhileTraining(disk: string, image: string, preload: string[]) 
     }
   };
   while (!over && !isThere()) await pause(5);
+  if (again && !over) {
+    await pause(Math.random() * 200);
+    run.process.kill("SIGKILL");
+    await run.end;
+    run = start("--resume", latest(disk));
+    // It has read its log and gone on.
+    for (const size = logOf(latest(disk)).length; !over && logOf(latest(disk)).length <= size;) {
+      await pause(2);
+    }
+  }
   const copies: string[] = [];
   while (copies.length < CUTS_A_RUN) {
     await pause(Math.random() * 400);
@@ -95,7 +113,7 @@ async function cutWhileTraining(disk: string, image: string, preload: string[]) 
     await sh("cp", "--reflink=always", image, copy);
     copies.push(copy);
   }
-  const { success, stderr } = await end;
+  const { success, stderr } = await run.end;
   if (!success) throw new Error(new TextDecoder().decode(stderr));
   return { copies, expected: outcome(latest(disk)) };
 }
@@ -133,12 +151,13 @@ async function prove(cuts: number, preload: string[]): Promise<number> {
     await sh("truncate", "-s", "8G", `${memory}/xfs.img`);
     await sh("mkfs.xfs", "-q", "-m", "reflink=1", `${memory}/xfs.img`);
     await mounted(`${memory}/xfs.img`, `${folder}/xfs`, async () => {
-      for (let done = 0; done < cuts && !stopped;) {
+      for (let done = 0, runs = 0; done < cuts && !stopped; runs++) {
         const image = `${folder}/xfs/disk.img`;
         await sh("truncate", "-s", "1G", image);
         await sh("mkfs.ext4", "-q", image);
         const disk = `${folder}/disk`;
-        const { copies, expected } = await mounted(image, disk, () => cutWhileTraining(disk, image, preload));
+        const cut = () => cutWhileTraining(disk, image, preload, runs % 2 === 1);
+        const { copies, expected } = await mounted(image, disk, cut);
         for (const copy of copies.slice(0, cuts - done)) {
           if (stopped) break;
           const loss = await mounted(copy, disk, () => lossOf(disk, expected));
