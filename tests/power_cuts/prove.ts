@@ -87,23 +87,21 @@ async function cutWhileTraining(disk: string, image: string, preload: string[], 
     return { process, end: process.output().finally(() => over = true) };
   };
   let run = start("cut.yaml");
-  const isThere = () => {
+  const newest = () => {
     try {
-      return Deno.statSync(`${latest(disk)}/checkpoints/last`).isDirectory;
+      return checkpoint(latest(disk));
     } catch {
-      return false;
+      return undefined;
     }
   };
-  while (!over && !isThere()) await pause(5);
+  while (!over && newest() === undefined) await pause(5);
   if (again && !over) {
     await pause(Math.random() * 200);
     run.process.kill("SIGKILL");
     await run.end;
     run = start("--resume", latest(disk));
-    // It has read its log and gone on.
-    for (const size = logOf(latest(disk)).length; !over && logOf(latest(disk)).length <= size;) {
-      await pause(2);
-    }
+    // It has gone on to a checkpoint of its own.
+    for (const step = newest(); !over && newest() === step;) await pause(2);
   }
   const copies: string[] = [];
   while (copies.length < CUTS_A_RUN) {
