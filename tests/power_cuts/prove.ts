@@ -120,10 +120,12 @@ async function cutWhileTraining(disk: string, image: string, preload: string[], 
 async function lossOf(disk: string, expected: unknown): Promise<string | undefined> {
   const run = latest(disk);
   const { step } = JSON.parse(Deno.readTextFileSync(`${checkpoint(run)}/state.json`));
-  const steps = logOf(run).split("\n").slice(0, -1).map((line) => JSON.parse(line))
-    .filter(({ type }) => type === "step").map(({ step }) => step);
-  const logged = steps.findIndex((step, i) => step !== i + 1);
-  const whole = logged < 0 ? steps.length : logged;
+  const steps = Array.from(
+    logOf(run).matchAll(/^\{"v":\d+,"type":"step","step":(\d+),/gm),
+    ([, step]) => Number(step),
+  );
+  const hole = steps.findIndex((step, i) => step !== i + 1);
+  const whole = hole < 0 ? steps.length : hole;
   if (whole < step) return `the checkpoint is of step ${step}, the log has ${whole} steps`;
   const verified = await heed("verify_load", [run], disk).output();
   const failed = new TextDecoder().decode(verified.stdout).match(/^FAIL .*$/m);
