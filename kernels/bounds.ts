@@ -1,6 +1,6 @@
 // Interval arithmetic on expressions: what an expression can be over a box of its variables. It tells which tiles of an
 // attention matrix a mask leaves empty or full without looking at one pair.
-import { type Binary, type Expression, type Lookup, toFunction, type Unary } from "./expression.ts";
+import { type Binary, entryAt, type Expression, type Lookup, toFunction, type Unary } from "./expression.ts";
 
 /** Every value lies between the two, both included. */
 export type Interval = readonly [low: number, high: number];
@@ -8,47 +8,47 @@ export type Interval = readonly [low: number, high: number];
 /** Numbers of tables by name, where the host knows them. */
 export type TableValues = Readonly<Record<string, ArrayLike<number> | undefined>>;
 
-const ANY: Interval = [-Infinity, Infinity];
+/** Anything, NaN too, with which no comparison holds for sure. */
+const ANY: Interval = [NaN, NaN];
 /** Entries of a table that are looked through for their range; more are taken to be anything. */
 const MOST_ENTRIES = 1 << 16;
 
-const monotone = (f: (x: number) => number, [a, b]: Interval): Interval => [f(a), f(b)];
+const isAny = ([a, b]: Interval): boolean => Number.isNaN(a) || Number.isNaN(b);
 
 function unaryBounds(f: Unary, x: Interval): Interval {
   const [a, b] = x;
+  if (isAny(x)) return ANY;
   switch (f) {
     case "neg":
       return [-b, -a];
     case "abs":
       return a >= 0 ? x : b <= 0 ? [-b, -a] : [0, Math.max(-a, b)];
     case "log":
-      return b <= 0 ? ANY : [a <= 0 ? -Infinity : Math.log(a), Math.log(b)];
     case "sqrt":
-      return [Math.sqrt(Math.max(a, 0)), Math.sqrt(Math.max(b, 0))];
+      return a < 0 ? ANY : [Math[f](a), Math[f](b)];
     default: {
       // exp, tanh, sigmoid, floor and erf never fall.
       const value = toFunction({ kind: "unary", f, x: { kind: "variable", name: "x" } }, ["x"]);
-      return monotone(value, x);
+      return [value(a), value(b)];
     }
   }
 }
 
-/** 0 times infinity is 0 here: the factor is exactly 0. */
-const product = (a: number, b: number): number => a === 0 || b === 0 ? 0 : a * b;
-
 function binaryBounds(f: Binary, a: Interval, b: Interval): Interval {
+  // Between infinities there is NaN (infinity less infinity, 0 times infinity): arithmetic is certain of finite numbers alone.
   const corners = (g: (x: number, y: number) => number): Interval => {
+    if (![...a, ...b].every(Number.isFinite)) return ANY;
     const values = a.flatMap((x) => b.map((y) => g(x, y)));
-    return values.some(Number.isNaN) ? ANY : [Math.min(...values), Math.max(...values)];
+    return [Math.min(...values), Math.max(...values)];
   };
   const truth = (always: boolean, never: boolean): Interval => always ? [1, 1] : never ? [0, 0] : [0, 1];
   switch (f) {
     case "+":
-      return [a[0] + b[0], a[1] + b[1]];
+      return corners((x, y) => x + y);
     case "-":
-      return [a[0] - b[1], a[1] - b[0]];
+      return corners((x, y) => x - y);
     case "*":
-      return corners(product);
+      return corners((x, y) => x * y);
     case "/":
       return b[0] <= 0 && b[1] >= 0 ? ANY : corners((x, y) => x / y);
     case "min":
@@ -71,11 +71,12 @@ function lookupBounds(
 ): Interval {
   const values = tables[table];
   const ranges = indices.map((index, k): Interval => {
-    const [low, high] = bounds(index, box, tables);
-    return [Math.max(0, Math.trunc(low)), Math.min(shape[k] - 1, Math.trunc(high))];
+    const range = bounds(index, box, tables);
+    if (isAny(range)) return [0, shape[k] - 1];
+    return [entryAt(range[0], shape[k]), entryAt(range[1], shape[k])];
   });
-  const entries = ranges.reduce((count, [low, high]) => count * Math.max(high - low + 1, 0), 1);
-  if (!values || entries === 0 || entries > MOST_ENTRIES) return ANY;
+  const entries = ranges.reduce((count, [low, high]) => count * (high - low + 1), 1);
+  if (!values || entries > MOST_ENTRIES) return ANY;
   let [least, most] = [Infinity, -Infinity];
   const visit = (k: number, at: number): void => {
     if (k === shape.length) {

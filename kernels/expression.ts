@@ -1,6 +1,7 @@
-// A small language of scalar expressions. Written once in TypeScript, an expression gives its WGSL, its function on the
-// host and its derivative, so that nobody writes a derivative by hand. Activations, element-wise operations, epilogues
-// and attention's score modifiers are all written in it.
+// A small language of scalar expressions. Written once in TypeScript, an expression gives its WGSL (expression_wgsl.ts),
+// its function on the host and its derivative, so that nobody writes a derivative by hand. Activations, element-wise
+// operations, epilogues and attention's score modifiers are all written in it. On every device it means what it means in
+// JavaScript, NaN and infinities included; the sign of a zero alone is the device's own.
 import { UserError } from "../src/errors.ts";
 import { erf } from "./erf.ts";
 
@@ -75,8 +76,9 @@ export const absolute = (x: Term): Expression => unary("abs", x);
 /** The largest whole number not above x; its derivative is taken as 0. */
 export const floor = (x: Term): Expression => unary("floor", x);
 /**
- * An entry of a table of the given shape, at whole numbers (rounded towards zero, kept inside by the device). Indices
- * are combined as integers, so that a table may have more entries than a float32 can count.
+ * An entry of a table of the given shape. Each index is rounded towards zero and kept inside its dimension: below 0 and NaN
+ * read the first entry, past the end the last, on every device. Indices are combined as integers, so that a table may
+ * have more entries than a float32 can count.
  */
 export const lookup = (table: string, shape: readonly number[], ...indices: Term[]): Expression => {
   if (indices.length !== shape.length) {
@@ -117,17 +119,16 @@ const HOST2: Record<Binary, (a: number, b: number) => number> = {
   "==": (a, b) => Number(a === b),
 };
 
-/** Constant folding and the identities of 0 and 1: derivatives are built naively and come out short. */
+/** Folds constants, and the identities that hold for every number; 0 x is left alone, for it is NaN where x is not finite. */
 function fold(e: Expression): Expression {
   if (e.kind === "unary" && e.x.kind === "number") return wrap(HOST[e.f](e.x.value));
   if (e.kind !== "binary") return e;
   const { f, a, b } = e;
   if (a.kind === "number" && b.kind === "number") return wrap(HOST2[f](a.value, b.value));
-  if (f === "*" && (isNumber(a, 0) || isNumber(b, 0))) return wrap(0);
   if ((f === "*" && isNumber(a, 1)) || (f === "+" && isNumber(a, 0))) return b;
   if (((f === "*" || f === "/") && isNumber(b, 1)) || ((f === "+" || f === "-") && isNumber(b, 0))) return a;
-  if (f === "/" && isNumber(a, 0)) return wrap(0);
   if (f === "-" && isNumber(a, 0)) return unary("neg", b);
+  if (f === "+" && a.kind === "variable" && b.kind === "variable" && a.name === b.name) return times(2, a);
   return e;
 }
 
@@ -154,7 +155,38 @@ function unaryDerivative(f: Unary, x: Expression): Expression {
   }
 }
 
-/** d e / d name, as an expression. Comparisons and the conditions of selects are taken as constant. */
+/** Where a derivative is 0 because its branch does not depend on the variable: a condition, as a number where it is fixed. */
+function zeroWhere(d: Expression): Expression {
+  const [never, always] = [wrap(0), wrap(1)];
+  if (d.kind === "number") return d.value === 0 ? always : never;
+  if (d.kind === "unary" && d.f === "neg") return zeroWhere(d.x);
+  if (d.kind === "select") {
+    const [a, b] = [zeroWhere(d.then), zeroWhere(d.else)];
+    return a.kind === "number" && isNumber(b, a.value) ? a : select(d.if, a, b);
+  }
+  if (d.kind === "binary" && (d.f === "+" || d.f === "-")) {
+    const [a, b] = [zeroWhere(d.a), zeroWhere(d.b)];
+    if (isNumber(a, 0) || isNumber(b, 1)) return a;
+    return isNumber(b, 0) || isNumber(a, 1) ? b : select(a, b, 0);
+  }
+  return never;
+}
+
+/**
+ * A derivative d after a factor, inside the branches of d's selects: where a branch does not depend on the variable it
+ * stays 0, also where the factor is infinite there, as that of sqrt(max(0, x)) below 0.
+ */
+function scaled(d: Expression, factor: (d: Expression) => Expression): Expression {
+  if (d.kind === "select") return select(d.if, scaled(d.then, factor), scaled(d.else, factor));
+  const zero = zeroWhere(d);
+  if (zero.kind === "number") return zero.value === 0 ? factor(d) : wrap(0);
+  return select(zero, 0, factor(d));
+}
+
+/**
+ * d e / d name, as an expression. Comparisons, the conditions of selects and the indices of lookups are taken as constant;
+ * a branch that does not depend on the variable has the derivative 0, whatever it is multiplied with.
+ */
 export function derivative(e: Expression, name: string): Expression {
   const d = (x: Expression) => derivative(x, name);
   switch (e.kind) {
@@ -164,10 +196,8 @@ export function derivative(e: Expression, name: string): Expression {
       return wrap(0);
     case "variable":
       return wrap(e.name === name ? 1 : 0);
-    case "unary": {
-      const inner = d(e.x);
-      return isNumber(inner, 0) ? inner : times(unaryDerivative(e.f, e.x), inner);
-    }
+    case "unary":
+      return scaled(d(e.x), (inner) => times(unaryDerivative(e.f, e.x), inner));
     case "select": {
       const [a, b] = [d(e.then), d(e.else)];
       return isNumber(a, 0) && isNumber(b, 0) ? a : select(e.if, a, b);
@@ -178,9 +208,12 @@ export function derivative(e: Expression, name: string): Expression {
         case "-":
           return binary(e.f, d(e.a), d(e.b));
         case "*":
-          return plus(times(d(e.a), e.b), times(e.a, d(e.b)));
+          return plus(scaled(d(e.a), (x) => times(x, e.b)), scaled(d(e.b), (x) => times(e.a, x)));
         case "/":
-          return minus(over(d(e.a), e.b), over(times(e.a, d(e.b)), times(e.b, e.b)));
+          return minus(
+            scaled(d(e.a), (x) => over(x, e.b)),
+            scaled(d(e.b), (x) => over(times(e.a, x), times(e.b, e.b))),
+          );
         case "min":
           return select(atMost(e.a, e.b), d(e.a), d(e.b));
         case "max":
@@ -192,7 +225,7 @@ export function derivative(e: Expression, name: string): Expression {
 }
 
 /** The expressions that an expression is made of. */
-function partsOf(e: Expression): readonly Expression[] {
+export function partsOf(e: Expression): readonly Expression[] {
   switch (e.kind) {
     case "number":
     case "variable":
@@ -222,7 +255,7 @@ export function lookupsOf(e: Expression): Lookup[] {
   const found = new Map<string, Lookup>();
   const visit = (x: Expression): void => {
     partsOf(x).forEach(visit);
-    if (x.kind === "lookup") found.set(toWgsl(x), x);
+    if (x.kind === "lookup") found.set(toJavaScript(x), x);
   };
   visit(e);
   return [...found.values()];
@@ -253,52 +286,26 @@ export function substitute(e: Expression, name: string, by: Term): Expression {
   return replace(e, (part) => part.kind === "variable" && part.name === name ? wrap(by) : undefined);
 }
 
-/** The expression as WGSL text over f32 variables of the same names; needs `WGSL_FUNCTIONS` beside it. */
-export function toWgsl(e: Expression): string {
-  switch (e.kind) {
-    case "number":
-      return wgslNumber(e.value);
-    case "variable":
-      return e.name;
-    case "unary":
-      if (e.f === "neg") return `(-${toWgsl(e.x)})`;
-      return `${
-        ({ tanh: "safe_tanh", sigmoid: "logistic", erf: "erf" } as Record<string, string>)[e.f] ?? e.f
-      }(${toWgsl(e.x)})`;
-    case "binary": {
-      const [a, b] = [toWgsl(e.a), toWgsl(e.b)];
-      if (e.f === "min" || e.f === "max") return `${e.f}(${a}, ${b})`;
-      if (e.f === "<" || e.f === "<=" || e.f === "==") return `select(0f, 1f, ${a} ${e.f} ${b})`;
-      return `(${a} ${e.f} ${b})`;
-    }
-    case "select":
-      return `select(${toWgsl(e.else)}, ${toWgsl(e.then)}, ${toWgsl(e.if)} != 0f)`;
-    case "lookup":
-      return `${e.table}[${flatIndex(e, (x) => `u32(${toWgsl(x)})`, "u")}]`;
-  }
-}
-
 /** ((i0 * n1 + i1) * n2 + i2), over the text that each index gives. */
-function flatIndex({ shape, indices }: Lookup, text: (x: Expression) => string, suffix = ""): string {
-  return indices.map(text).reduce((sum, index, k) => `(${sum} * ${shape[k]}${suffix} + ${index})`);
+export function flatIndex(
+  { shape, indices }: Lookup,
+  text: (x: Expression, size: number) => string,
+  suffix = "",
+): string {
+  return indices.map((x, k) => text(x, shape[k])).reduce((sum, index, k) =>
+    `(${sum} * ${shape[k]}${suffix} + ${index})`
+  );
 }
 
-function wgslNumber(value: number): string {
-  const bounded = Math.min(Math.max(value, -3.4028234e38), 3.4028234e38);
-  return bounded < 0 ? `(-${Math.fround(-bounded)}f)` : `${Math.fround(bounded)}f`;
-}
+/** The expression as JavaScript text: what it is known by. */
+export const expressionKey = (e: Expression): string => toJavaScript(e);
 
-/** WGSL functions that expressions call; insert them into a template that takes an expression. */
-export const WGSL_FUNCTIONS = `
-fn logistic(x: f32) -> f32 { return 1f / (1f + exp(min(-x, 80f))); }
-fn safe_tanh(x: f32) -> f32 { return 1f - 2f / (exp(2f * clamp(x, -15f, 15f)) + 1f); }
-// Abramowitz and Stegun 7.1.26, absolute error below 1.5e-7.
-fn erf(x: f32) -> f32 {
-  let t = 1f / (1f + 0.3275911f * abs(x));
-  let p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
-  return sign(x) * (1f - p * exp(-x * x));
-}
-`;
+/** True where two expressions are written alike. */
+export const sameExpression = (a: Expression, b: Expression): boolean => toJavaScript(a) === toJavaScript(b);
+
+/** The place, from 0, that an index means in a dimension of `size`: see `lookup`. */
+export const entryAt = (index: number, size: number): number =>
+  index >= 1 ? Math.min(Math.trunc(index), size - 1) : 0;
 
 function toJavaScript(e: Expression): string {
   switch (e.kind) {
@@ -317,7 +324,7 @@ function toJavaScript(e: Expression): string {
         : `(${a} ${e.f} ${b})`;
     }
     case "lookup":
-      return `${e.table}[${flatIndex(e, (x) => `Math.trunc(${toJavaScript(x)})`)}]`;
+      return `${e.table}[${flatIndex(e, (x, size) => `f.entryAt(${toJavaScript(x)}, ${size})`)}]`;
     case "select":
       return `(${toJavaScript(e.if)} !== 0 ? ${toJavaScript(e.then)} : ${toJavaScript(e.else)})`;
   }
@@ -344,7 +351,7 @@ export function toFunction(e: Expression, names: readonly string[]): (...values:
   let made = compiled.get(key);
   if (!made) {
     // The text is made of our own words and numbers alone; a closure tree would be several times slower.
-    made = new Function("f", `return (${names.join(", ")}) => ${body};`)(HOST) as (
+    made = new Function("f", `return (${names.join(", ")}) => ${body};`)({ ...HOST, entryAt }) as (
       ...values: Argument[]
     ) => number;
     compiled.set(key, made);

@@ -30,7 +30,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 //! end
   var g = gradient[i];
 //! if CLIPPED
-  g *= min(1f, CLIP / (sqrt(squared_norm[0]) + 1e-6f));
+  let factor = CLIP / (sqrt(squared_norm[0]) + 1e-6f);
+  // A norm that is NaN makes all numbers NaN; min would drop it.
+  g *= select(min(1f, factor), factor, (bitcast<u32>(factor) & 0x7fffffffu) > 0x7f800000u);
 //! end
   let before = parameter[i];
 //! insert STEP

@@ -35,6 +35,7 @@ export { add, elementwise, multiply, scale } from "./elementwise/op.ts";
 export { embedding } from "./embedding/op.ts";
 export { erf } from "./erf.ts";
 export * from "./expression.ts";
+export * from "./expression_wgsl.ts";
 export { grad, gradientOf } from "./gradient.ts";
 export { linear, matmul, type MatmulOptions } from "./matmul/op.ts";
 export { lion, type LionOptions, type LionState } from "./lion/op.ts";

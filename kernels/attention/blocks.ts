@@ -3,10 +3,10 @@
 import { apply, line, type Op, type Tensor } from "../../src/graph/tensor.ts";
 import { literal, literalValues } from "../../src/graph/structure.ts";
 import { bounds, type Interval } from "../bounds.ts";
-import { type Expression, toFunction, toWgsl, variablesOf } from "../expression.ts";
+import { type Expression, toFunction, variablesOf } from "../expression.ts";
+import { WGSL_FUNCTIONS } from "../expression_wgsl.ts";
 import blocksWgsl from "./blocks.wgsl" with { type: "text" };
-import { WGSL_FUNCTIONS } from "../expression.ts";
-import { inKernel } from "./lower.ts";
+import { maskCode } from "./lower.ts";
 import type { Mask } from "./modifier.ts";
 import { type AttentionSizes, BLOCK } from "./sizes.ts";
 
@@ -33,7 +33,7 @@ export const blockMaskOp: Op<BlockMaskAttrs> = {
         label: "block mask",
         source: blocksWgsl,
         constants: { BLOCK_B: B, BLOCK_H: H, QUERY_BLOCKS: rows, KEY_BLOCKS: columns, BLOCK, T, S },
-        code: { EXTRAS: [...declared, WGSL_FUNCTIONS].join("\n"), MASK: toWgsl(inKernel(mask)) },
+        code: { EXTRAS: [...declared, WGSL_FUNCTIONS].join("\n"), MASK: maskCode(mask) },
         bindings: Object.fromEntries([[0, ["output", 0]], ...tables.map((_, i) => [i + 1, ["input", i]])]),
         workgroups: line(B * H * rows * columns, 8),
       }],

@@ -6,11 +6,12 @@
 fn mask_of(b: f32, h: f32, i: f32, j: f32) -> bool {
   return
 //! insert MASK
-  != 0f;
+  ;
 }
 
 @compute @workgroup_size(8)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  unknown_zero = select(0u, 0xffffffffu, groups.x == 0u);
   let at = id.y * groups.x * 8u + id.x;
   if (at >= BLOCK_B * BLOCK_H * QUERY_BLOCKS * KEY_BLOCKS) { return; }
   let j0 = (at % KEY_BLOCKS) * BLOCK;

@@ -2,6 +2,8 @@
 // q [B, T, H, D], k [B, S, HKV, D], v [B, S, HKV, DV]. A query's position among the keys is i + RIGHT - LEFT.
 
 const MASKED = -1e30f;
+/** Bits of infinity; a score of -infinity hides its pair. */
+const INFINITY = 0x7f800000u;
 
 fn query_row(batch: u32, i: u32, head: u32) -> u32 { return (batch * T + min(i, T - 1u)) * H + head; }
 fn key_row(batch: u32, j: u32, kv_head: u32) -> u32 { return (batch * S + min(j, S - 1u)) * HKV + kv_head; }
@@ -65,7 +67,7 @@ fn query_limit(j: u32) -> u32 {
 fn mask_of(b: f32, h: f32, i: f32, j: f32) -> bool {
   return
 //! insert MASK
-  != 0f;
+  ;
 }
 //! end
 

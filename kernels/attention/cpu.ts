@@ -1,6 +1,6 @@
 // Attention and its gradients on the host, one row of the matrix at a time: the oracle of the tiled kernels.
-import { type Call, type Floats, sizeOf, type Values } from "../../src/graph/tensor.ts";
-import { derivative, lookupsOf, replace, toFunction, toWgsl } from "../expression.ts";
+import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
+import { derivative, entryAt, lookupsOf, replace, sameExpression, toFunction } from "../expression.ts";
 import { tableOffsets } from "./lower.ts";
 import { learnedSpecs, type TableGradientAttrs } from "./op.ts";
 import {
@@ -9,6 +9,7 @@ import {
   POINT,
   type Row,
   rowValues,
+  seenRow,
   weightGradients,
   weights,
   type Work,
@@ -43,13 +44,14 @@ export function attentionCpu(
 /** A visible pair: its weight after dropout, its raw score, and the gradient of its modified score. */
 export type VisitPair = (row: Row, j: number, weight: number, raw: number, ds: number) => void;
 
-/** Calls `visit` for every visible pair, row after row. */
+/** Calls `visit` for every visible pair, row after row; a score of -Infinity hides its pair. */
 export function forPairs(work: Work, [q, k, v, dz]: readonly Floats[], visit: VisitPair): void {
   const { sizes: { S }, attrs, phiSlope } = work;
   const [values, da] = [rowValues(work), new Float64Array(S)];
   const { raw, scores, a } = values;
-  forRows(work, (row) => {
-    const term = weights(work, row, q, k, values);
+  forRows(work, (shown) => {
+    const term = weights(work, shown, q, k, values);
+    const row = seenRow(shown, values);
     weightGradients(work, row, v, dz, da);
     let mean = 0;
     row.keys.forEach((j, n) => {
@@ -136,14 +138,14 @@ export function tableGradientCpu(
   const { offsets } = tableOffsets(attrs.learned, specs);
   const names = ["score", ...POINT, ...attrs.tables];
   const slopes = lookupsOf(attrs.score).filter(({ table }) => attrs.learned.includes(table)).map((lookup) => {
-    const text = toWgsl(lookup);
     const entry = replace(attrs.score, (x) => {
-      return x.kind === "lookup" && toWgsl(x) === text ? { kind: "variable", name: "entry" } : undefined;
+      return x.kind === "lookup" && sameExpression(x, lookup)
+        ? { kind: "variable", name: "entry" }
+        : undefined;
     });
     const t = attrs.learned.indexOf(lookup.table);
     return {
       offset: offsets[t],
-      last: sizeOf(specs[t]) - 1,
       table: work.tables[attrs.tables.indexOf(lookup.table)],
       shape: lookup.shape,
       indices: lookup.indices.map((index) => toFunction(index, names)),
@@ -153,10 +155,9 @@ export function tableGradientCpu(
   const sums = new Float64Array(out.length);
   forPairs(work, inputs as readonly Floats[], ({ batch, head, i }, j, _, raw, ds) => {
     const point = [raw, batch, head, i, j, ...work.tables];
-    for (const { offset, last, table, shape, indices, slope } of slopes) {
-      const at = indices.reduce((sum, index, n) => sum * shape[n] + Math.trunc(index(...point)), 0);
-      const entry = Math.min(Math.max(at, 0), last);
-      sums[offset + entry] += ds * slope(...point, table[entry]);
+    for (const { offset, table, shape, indices, slope } of slopes) {
+      const at = indices.reduce((sum, index, n) => sum * shape[n] + entryAt(index(...point), shape[n]), 0);
+      sums[offset + at] += ds * slope(...point, table[at]);
     }
   });
   (out as Floats).set(sums);

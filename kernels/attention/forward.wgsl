@@ -41,7 +41,7 @@
 //! else
       var a$r = select(0f, activation(s$r), seen$r);
 //! if DIVIDES
-      count$r += select(0f, 1f, seen$r);
+      count$r += select(0f, 1f, seen$r && bitcast<u32>(-s$r) != INFINITY);
 //! end
 //! end
 //! if DROPOUT
@@ -80,9 +80,11 @@
   if (i$r < T) {
     let z_at = row$r * DV;
 //! if SOFTMAX
-    // A row that sees no key gives zeros, and a log-sum-exp that makes every weight of its gradient zero.
-    let factor$r = select(0f, 1f / max(sum$r, 1e-30f), sum$r > 0f);
-    row_term[bh * T + i$r] = select(-MASKED, top$r + log(max(sum$r, 1e-30f)), sum$r > 0f);
+    // A row that sees no key gives zeros, and a log-sum-exp that makes every weight of its gradient zero. Any other row's
+    // sum is at least 1, or NaN, which stays in both.
+    let empty$r = bitcast<u32>(sum$r) == 0u;
+    let factor$r = select(1f / sum$r, 0f, empty$r);
+    row_term[bh * T + i$r] = select(top$r + log(sum$r), -MASKED, empty$r);
 //! else
 //! if DIVIDES
     let n$r = max(count$r, 1f);

@@ -32,8 +32,8 @@
 //! insert SCORES
 //! insert WEIGHT_GRADIENTS
 //! for r in 0..ROWS
-      let seen$r = visible(state, batch, head, i$r, j);
-      let pair$r = pair_of(seen$r, s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j));
+      let pair$r = pair_of(visible(state, batch, head, i$r, j), s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j));
+      let seen$r = pair$r.seen;
       let da_counts$r = seen$r && is_finite(da$r);
       let ds_counts$r = seen$r && is_finite(pair$r.ds);
       let da_here$r = select(0f, da$r, da_counts$r);

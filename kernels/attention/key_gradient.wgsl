@@ -100,10 +100,7 @@ var<workgroup> tile_g: array<vec4f, TILE_V>;
 //! end
           let pair = pair_of(j$r < S && visible(state, batch, head, i, j$r), s, term, row_delta, da, f32(batch), f32(head), f32(i), f32(j$r));
           var a = pair.a;
-          var ds = pair.ds;
-//! if MODIFIES
-          ds *= slope(s, f32(batch), f32(head), f32(i), f32(j$r));
-//! end
+          let ds = pair.raw;
 //! if DROPOUT
           a *= keep;
 //! end

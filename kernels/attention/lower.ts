@@ -8,7 +8,8 @@ import {
   type Spec,
   type Target,
 } from "../../src/graph/tensor.ts";
-import { derivative, type Expression, lookupsOf, replace, toWgsl, WGSL_FUNCTIONS } from "../expression.ts";
+import { derivative, type Expression, lookupsOf, replace, sameExpression } from "../expression.ts";
+import { toWgsl, toWgslCondition, toWgslIndex, WGSL_FUNCTIONS } from "../expression_wgsl.ts";
 import threefryWgsl from "../random/threefry.wgsl" with { type: "text" };
 import commonWgsl from "./common.wgsl" with { type: "text" };
 import keyTileWgsl from "./key_tile.wgsl" with { type: "text" };
@@ -111,6 +112,14 @@ export function inKernel(e: Expression): Expression {
   });
 }
 
+/** Positions and numbers of samples and heads are whole. */
+const WHOLE = new Set(["b", "h", "i", "j"]);
+
+const pairCode = (e: Expression): string => toWgsl(inKernel(e), WHOLE);
+
+/** Code of a mask, of type bool. */
+export const maskCode = (mask: Expression): string => toWgslCondition(inKernel(mask), WHOLE);
+
 /** Bindings and declarations of the inputs behind an operation's own, and the functions that use them. */
 export function extraBindings(
   attrs: AttentionAttrs,
@@ -132,9 +141,9 @@ export function extraBindings(
 function expressionCode(attrs: AttentionAttrs): Record<string, string> {
   const phi = ELEMENTWISE[attrs.activation];
   return {
-    SCORE: toWgsl(inKernel(attrs.score)),
-    SLOPE: toWgsl(inKernel(derivative(attrs.score, "score"))),
-    MASK: attrs.mask ? toWgsl(inKernel(attrs.mask)) : "",
+    SCORE: pairCode(attrs.score),
+    SLOPE: pairCode(derivative(attrs.score, "score")),
+    MASK: attrs.mask ? maskCode(attrs.mask) : "",
     PHI: phi ? toWgsl(phi) : "",
     PHI_SLOPE: phi ? toWgsl(derivative(phi, "score")) : "",
   };
@@ -172,7 +181,8 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
     MODIFIES: modifies(attrs),
     SOFTMAX: isSoftmax(attrs),
     SIGMOID: attrs.activation === "sigmoid",
-    FIRST_TOP: float(one ? 0 : -1e30),
+    // The lowest number, so that no finite score lies below it.
+    FIRST_TOP: float(one ? 0 : -3.4028234663852886e38),
     FIRST_SUM: float(one ? 1 : 0),
     DIVIDES: attrs.divide !== "none",
     BY_ROOT: attrs.divide === "sqrt_n",
@@ -267,13 +277,15 @@ export function slopesCode(
   const lines = lookupsOf(score).flatMap((lookup) => {
     const t = learned.findIndex((name) => `table_${name}` === lookup.table);
     if (t < 0) return [];
-    const text = toWgsl(lookup);
     const entry = replace(score, (x) => {
-      return x.kind === "lookup" && toWgsl(x) === text ? { kind: "variable", name: "entry" } : undefined;
+      return x.kind === "lookup" && sameExpression(x, lookup)
+        ? { kind: "variable", name: "entry" }
+        : undefined;
     });
-    const slope = toWgsl(derivative(entry, "entry"));
-    const index = text.slice(lookup.table.length + 1, -1);
-    return [`  { let entry = ${text}; partial[base + ${offsets[t]}u + ${index}] += ds * (${slope}); }`];
+    const slope = toWgsl(derivative(entry, "entry"), WHOLE);
+    const index = toWgslIndex(lookup, WHOLE);
+    const sum = `partial[base + ${offsets[t]}u + at]`;
+    return [`  { let at = ${index}; let entry = ${lookup.table}[at]; ${sum} += ds * (${slope}); }`];
   });
   const parameters = "base: u32, ds: f32, score: f32, b: f32, h: f32, i: f32, j: f32";
   return [`fn add_slopes(${parameters}) {`, ...lines, "}"].join("\n");

@@ -7,6 +7,7 @@ fn main(
   @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) lane: u32,
 ) {
+  unknown_zero = select(0u, 0xffffffffu, groups.x == 0u);
 //! if STAGED
   let bh = group.y;
   let row_tile = group.x * LANES + lane;

@@ -1,36 +1,51 @@
-// The weight of a pair and the gradient of its score, from the raw score, the row's saved term and dz . v: one place for
-// the backward kernels. `a` is the weight before dropout; `ds` the gradient of the score as it was before its modifier.
-struct Pair { a: f32, ds: f32 }
+// The weight of a pair and the gradients of its score, from the raw score, the row's saved term and dz . v: one place for
+// the backward kernels. `a` is the weight before dropout; `ds` the gradient of the modified score, `raw` of the score before
+// its modifier. A pair whose modified score is -infinity is not seen.
+struct Pair { a: f32, ds: f32, raw: f32, seen: bool }
 
-fn pair_of(seen: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32, i: f32, j: f32) -> Pair {
+fn pair_of(shown: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32, i: f32, j: f32) -> Pair {
 //! if MODIFIES
   let s = modified(raw, b, h, i, j);
 //! else
   let s = raw;
 //! end
+  // Tests of -s, not of s, leave Mesa's rounding of these kernels as it was.
+  let n = -s;
+//! if MODIFIES || STE || DIVIDES
+  let seen = shown && bitcast<u32>(n) != INFINITY;
+//! else
+  let seen = shown;
+//! end
 //! if SOFTMAX
-  let a = select(0f, exp(min(s - row, 0f)), seen);
+  // A score that is NaN makes its whole row NaN; min would drop it.
+  let a = select(0f, exp(select(min(s - row, 0f), row, is_nan(row))), seen);
 //! if EXACT
-  var ds = a * (da - delta);
+  let ds = a * (da - delta);
 //! end
 //! if DIAG
-  var ds = a * (1f - a) * da;
+  let ds = a * (1f - a) * da;
 //! end
 //! if STE
-  var ds = select(0f, da, seen);
+  let ds = select(0f, da, seen);
 //! end
 //! else
 //! if SIGMOID
-  // One exponential for both: the slope is e / (1 + e)^2 with e = exp(-s).
-  let e = exp(min(-s, 80f));
+  // One exponential for both: the slope is e / (1 + e)^2 with e = exp(-s). See `logistic`.
+  let e = exp(select(min(n, 87.3f), n, is_nan(n)));
   let phi = 1f / (1f + e);
   let phi_slope = e * phi * phi;
+  let weighs = seen && !(n > 87.3f);
 //! else
   let phi = activation(s);
   let phi_slope = activation_slope(s);
+  let weighs = seen;
 //! end
-  let a = select(0f, row * phi, seen);
-  var ds = select(0f, row * phi_slope * da, seen);
+  let a = select(0f, row * phi, weighs);
+  let ds = select(0f, row * phi_slope * da, weighs);
 //! end
-  return Pair(a, ds);
+//! if MODIFIES
+  return Pair(a, ds, select(0f, ds * slope(raw, b, h, i, j), seen), seen);
+//! else
+  return Pair(a, ds, ds, seen);
+//! end
 }

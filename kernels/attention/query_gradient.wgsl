@@ -45,10 +45,7 @@
 //! end
 //! insert WEIGHT_GRADIENTS
 //! for r in 0..ROWS
-      var ds$r = pair_of(visible(state, batch, head, i$r, j), s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j)).ds;
-//! if MODIFIES
-      ds$r *= slope(s$r, f32(batch), f32(head), f32(i$r), f32(j));
-//! end
+      let ds$r = pair_of(visible(state, batch, head, i$r, j), s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j)).raw;
 //! for e in 0..D4
       dq$r_$e += ds$r * key$e;
 //! end

@@ -139,11 +139,12 @@ export function rowValues({ sizes: { S } }: Work): RowValues {
   return { raw: new Float64Array(S), scores: new Float64Array(S), a: new Float64Array(S) };
 }
 
-/** Scores and weights of a row into `values`; returns its term. */
+/** Scores and weights of a row into `values`; returns its term. A key whose score is -Infinity is not seen: its weight is 0. */
 export function weights(work: Work, row: Row, q: Floats, k: Floats, { raw, scores, a }: RowValues): number {
   const { sizes: { D, HKV }, attrs, tables, score, phi } = work;
   const { batch, head, i, keys } = row;
   let top = attrs.activation === "softmax1" ? 0 : -Infinity;
+  let seen = 0;
   keys.forEach((j, n) => {
     let s = 0;
     const at = row.k + j * HKV * D;
@@ -151,17 +152,20 @@ export function weights(work: Work, row: Row, q: Floats, k: Floats, { raw, score
     raw[n] = s * attrs.scale;
     scores[n] = score(raw[n], batch, head, i, j, ...tables);
     top = Math.max(top, scores[n]);
+    if (scores[n] !== -Infinity) seen++;
   });
   const n = keys.length;
   if (!isSoftmax(attrs)) {
-    const term = attrs.divide === "none"
-      ? 1
-      : 1 / (attrs.divide === "n" ? Math.max(n, 1) : Math.sqrt(Math.max(n, 1)));
+    const divisor = Math.max(seen, 1);
+    const term = attrs.divide === "none" ? 1 : 1 / (attrs.divide === "n" ? divisor : Math.sqrt(divisor));
     for (let m = 0; m < n; m++) a[m] = term * phi(scores[m]);
     return term;
   }
+  if (top === -Infinity) {
+    a.fill(0, 0, n);
+    return 1e30;
+  }
   let sum = attrs.activation === "softmax1" ? Math.exp(-top) : 0;
-  if (n === 0 && sum === 0) return 1e30;
   for (let m = 0; m < n; m++) sum += a[m] = Math.exp(scores[m] - top);
   for (let m = 0; m < n; m++) a[m] /= sum;
   return top + Math.log(sum);
@@ -173,7 +177,7 @@ export function seenRow(row: Row, { raw, scores, a }: RowValues): Row {
   const keys: number[] = [];
   row.keys.forEach((j, m) => {
     if (scores[m] === -Infinity) return;
-    for (const  of of[raw, scores, a]) of[keys.length] = of[m];
+    for (const numbers of [raw, scores, a]) numbers[keys.length] = numbers[m];
     keys.push(j);
   });
   return { ...row, keys };

@@ -20,6 +20,7 @@
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  unknown_zero = select(0u, 0xffffffffu, groups.x == 0u);
   let slice = id.y * groups.x * LANES + id.x;
   if (slice >= SLICES) { return; }
   for (var m = 0u; m < ENTRIES; m++) { partial[slice * ENTRIES + m] = 0f; }
@@ -60,9 +61,9 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 //! if DROPOUT
       da *= kept(bh, i, j);
 //! end
-      let ds = pair_of(seen, s, term, row_delta, da, f32(batch), f32(head), f32(i), f32(j)).ds;
-      if (seen) {
-        add_slopes(slice * ENTRIES, ds, s, f32(batch), f32(head), f32(i), f32(j));
+      let pair = pair_of(seen, s, term, row_delta, da, f32(batch), f32(head), f32(i), f32(j));
+      if (pair.seen) {
+        add_slopes(slice * ENTRIES, pair.ds, s, f32(batch), f32(head), f32(i), f32(j));
       }
     }
   }

@@ -5,6 +5,7 @@
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  unknown_zero = select(0u, 0xffffffffu, groups.x == 0u);
   let i = id.y * groups.x * 64u + id.x;
   if (i >= SIZE) { return; }
 //! insert LOADS

@@ -2,16 +2,8 @@
 // expression's own derivative.
 import { apply, line, mismatch, type Op, sizeOf, type Spec, type Tensor } from "../../src/graph/tensor.ts";
 import { constantValue, reshape } from "../../src/graph/structure.ts";
-import {
-  derivative,
-  type Expression,
-  plus,
-  times,
-  toWgsl,
-  variable,
-  variablesOf,
-  WGSL_FUNCTIONS,
-} from "../expression.ts";
+import { derivative, type Expression, plus, times, variable, variablesOf } from "../expression.ts";
+import { toWgsl, WGSL_FUNCTIONS } from "../expression_wgsl.ts";
 import { sumAll, sumRows } from "../reduce/op.ts";
 import elementwiseWgsl from "./elementwise.wgsl" with { type: "text" };
 import { elementwiseCpu } from "./cpu.ts";

@@ -13,7 +13,8 @@ import {
 import { reshape } from "../../src/graph/structure.ts";
 import { type Activation, ACTIVATIONS } from "../activation.ts";
 import { elementwise } from "../elementwise/op.ts";
-import { derivative, times, toWgsl, variable, WGSL_FUNCTIONS } from "../expression.ts";
+import { derivative, times, variable } from "../expression.ts";
+import { toWgsl, WGSL_FUNCTIONS } from "../expression_wgsl.ts";
 import { sumRows } from "../reduce/op.ts";
 import { type RowPart, rowParts } from "../row_parts.ts";
 import { matmulCpu } from "./cpu.ts";

@@ -16,7 +16,7 @@ export interface OracleOptions {
   readonly scale?: number;
   /** Position i of query r: r, or r + S - T ("bottom-right"), negative where it lies before the first key. */
   readonly align?: "top-left" | "bottom-right";
-  /** What becomes of a scaled score at (b, h, i, j), i and j positions. */
+  /** What becomes of a scaled score at (b, h, i, j), i and j positions; -Infinity hides the pair, as a mask does. */
   readonly score?: (score: number, b: number, h: number, i: number, j: number) => number;
   /** Its derivative in the score, where there is a `score` and gradients are asked for. */
   readonly slope?: (score: number, b: number, h: number, i: number, j: number) => number;
@@ -111,7 +111,9 @@ function scoresOf(q: DenseTensor, k: DenseTensor, sizes: Sizes, options: OracleO
       const s = scale * dot(q.data, row, k.data, (b * S + j) * HKV + kv, D);
       raw[matrix + j] = s;
       scores[matrix + j] = score ? score(s, b, h, first + i, j) : s;
-      visible[matrix + j] = Number(mask?.(b, h, first + i, j) ?? true);
+      visible[matrix + j] = Number(
+        (mask?.(b, h, first + i, j) ?? true) && scores[matrix + j] !== -Infinity,
+      );
     }
   });
   return { raw, scores, visible };
@@ -251,6 +253,7 @@ export function attentionOracleGradient(
     ds.set(slopes, matrix);
     for (let j = 0; j < S; j++) {
       const at = key(j);
+      if (!visible[matrix + j]) continue;
       const x = scale * slopes[j] * (slope ? slope(raw[matrix + j], b, h, first + i, j) : 1);
       for (let e = 0; e < D; e++) {
         dq[row * D + e] += x * k.data[at * D + e];
