@@ -11,6 +11,8 @@ import {
   idsTokenizer,
   type Tokenizer,
 } from "../../src/data/mod.ts";
+import { readGolden, wholeFile } from "./tokenizer_goldens.ts";
+import { UserError } from "../../src/errors.ts";
 import { randomStream } from "../../kernels/random/threefry.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -162,6 +164,42 @@ Deno.test("a tokenizer.json whose tokens or pieces may go over a space has no cu
     undefined,
   );
 });
+
+Deno.test("files of every family and any option have the ids of the whole wherever they allow a cut", async () => {
+  const golden = await readGolden();
+  const rng = randomStream(8, "golden files");
+  let [files, cuts] = [0, 0];
+  for (const [n, entry] of golden.files.entries()) {
+    const file = wholeFile(entry, golden) as Json;
+    const tokenizer = unlessUserError(() => huggingfaceTokenizer(file));
+    if (!tokenizer?.cut) continue;
+    files++;
+    const added = (file.added_tokens ?? []).map(({ content }: { content: string }) => content);
+    const texts = [...golden.texts.map((text) => text.slice(0, 60)), ...added, ...added];
+    const text = Array.from({ length: 5 }, () => texts[rng.below(texts.length)]).join(" ");
+    const whole = unlessUserError(() => tokenizer.encode(text));
+    if (!whole) continue;
+    for (let end = 1, last = 0; end <= text.length; end++) {
+      const at = tokenizer.cut(text.slice(0, end));
+      if (at <= last) continue;
+      last = at;
+      cuts++;
+      const left = tokenizer.encode(text.slice(0, at));
+      const right = tokenizer.encode(text.slice(at), Math.max(1, left.length));
+      assert.deepEqual([...left, ...right], [...whole], `file ${n}, ${JSON.stringify(text)} at ${at}`);
+    }
+  }
+  assert.ok(files > 500 && cuts > 1000, `${files} files, ${cuts} cuts`);
+});
+
+/** What `work` gives; undefined where a file or a text is refused. */
+function unlessUserError<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    assert.ok(error instanceof UserError);
+  }
+}
 
 Deno.test("ids are cut between numbers, and errors count from the start of a text", () => {
   const ids = idsTokenizer(1000);
