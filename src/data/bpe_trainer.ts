@@ -10,25 +10,34 @@ interface Word {
   readonly count: number;
 }
 
-/** Two neighbouring tokens, how often they occur, and in which words. */
+/** Two neighbouring tokens, how often they occur, and in which words, some of which may have lost it since. */
 interface Pair {
   readonly left: number;
   readonly right: number;
   count: number;
-  readonly words: Set<number>;
+  readonly words: number[];
 }
 
+/** Words are counted in so many maps, by length: V8's have 2^24 entries at most. */
+const MAPS = 64;
+
 function wordsOf(text: TextPieces): Word[] {
-  const counts = new Map<string, number>();
+  const maps = Array.from({ length: MAPS }, () => new Map<string, number>());
   for (const part of partsOf(text, cutPieces)) {
     checkWellFormed(part);
     for (const piece of piecesOf(part)) {
+      const counts = maps[piece.length % MAPS];
       const count = counts.get(piece);
       counts.set(count === undefined ? ownCopy(piece) : piece, (count ?? 0) + 1);
     }
   }
   const utf8 = new TextEncoder();
-  return Array.from(counts, ([piece, count]) => ({ ids: [...utf8.encode(piece)], count }));
+  const words: Word[] = [];
+  for (const counts of maps) {
+    counts.forEach((count, piece) => words.push({ ids: Array.from(utf8.encode(piece)), count }));
+    counts.clear();
+  }
+  return words;
 }
 
 /** A pair of the heap with the count that it had when it was put there. */
@@ -61,16 +70,18 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
   const words = wordsOf(text);
   const pairs = new Map<number, Pair>();
   const heap = heapOf(precedes);
-  const addTo = (left: number, right: number, change: number, word: number): Pair => {
+  const addTo = (left: number, right: number, change: number): Pair => {
     const key = pairKey(left, right);
     let pair = pairs.get(key);
-    if (!pair) pairs.set(key, pair = { left, right, count: 0, words: new Set() });
+    if (!pair) pairs.set(key, pair = { left, right, count: 0, words: [] });
     pair.count += change;
-    if (change > 0) pair.words.add(word);
     return pair;
   };
+  const isIn = ({ words }: Pair, word: number) => {
+    if (words[words.length - 1] !== word) words.push(word);
+  };
   words.forEach(({ ids, count }, word) => {
-    for (let i = 0; i + 1 < ids.length; i++) addTo(ids[i], ids[i + 1], count, word);
+    for (let i = 0; i + 1 < ids.length; i++) isIn(addTo(ids[i], ids[i + 1], count), word);
   });
   for (const pair of pairs.values()) heap.push({ pair, count: pair.count });
 
@@ -91,11 +102,13 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
       const ids = mergeIn(word.ids, pair, token);
       if (ids.length === word.ids.length) continue;
       for (let i = 0; i + 1 < word.ids.length; i++) {
-        addTo(word.ids[i], word.ids[i + 1], -word.count, index);
+        addTo(word.ids[i], word.ids[i + 1], -word.count);
       }
       for (let i = 0; i + 1 < ids.length; i++) {
-        const made = addTo(ids[i], ids[i + 1], word.count, index);
-        if (made.left === token || made.right === token) touched.add(made);
+        const made = addTo(ids[i], ids[i + 1], word.count);
+        if (made.left !== token && made.right !== token) continue;
+        isIn(made, index);
+        touched.add(made);
       }
       word.ids = ids;
     }

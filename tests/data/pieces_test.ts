@@ -180,12 +180,12 @@ Deno.test("files of every family and any option have the ids of the whole wherev
     const whole = unlessUserError(() => tokenizer.encode(text));
     if (!whole) continue;
     for (let end = 1, last = 0; end <= text.length; end++) {
-      const at = tokenizer.cut(text.slice(0, end));
+      const at: number = tokenizer.cut(text.slice(0, end));
       if (at <= last) continue;
       last = at;
       cuts++;
-      const left = tokenizer.encode(text.slice(0, at));
-      const right = tokenizer.encode(text.slice(at), Math.max(1, left.length));
+      const left: Uint32Array = tokenizer.encode(text.slice(0, at));
+      const right: Uint32Array = tokenizer.encode(text.slice(at), Math.max(1, left.length));
       assert.deepEqual([...left, ...right], [...whole], `file ${n}, ${JSON.stringify(text)} at ${at}`);
     }
   }
