@@ -12,7 +12,7 @@ import { type Floats, sizeOf, type Tensor, type Values } from "../graph/tensor.t
 import { decoder } from "../nn/mod.ts";
 import type { Experiment } from "./experiment.ts";
 import { flat, parameterViews } from "./parameters.ts";
-import { makeFolder, type RunFolder, syncFolder, writeFileAtomic } from "./run_folder.ts";
+import { makeFolder, type RunFolder, writeFileAtomic } from "./run_folder.ts";
 import { encodeSafetensors, type TensorData } from "./safetensors.ts";
 import { collector } from "./tracked.ts";
 
@@ -123,7 +123,6 @@ export async function capturer(device: Device, experiment: Experiment): Promise<
       });
       const path = join(folder.path, "captures");
       await makeFolder(path);
-      await syncFolder(folder.path);
       const bytes = encodeSafetensors(found, { format: "heed capture", step: String(step) });
       await writeFileAtomic(join(path, `${step}.safetensors`), bytes);
     },

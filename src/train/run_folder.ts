@@ -64,6 +64,7 @@ export async function makeFolder(path: string): Promise<void> {
   } catch (error) {
     throw fileError(path, error);
   }
+  await syncFolder(dirname(path));
 }
 
 /** Removes a file or folder that may not be there. */
