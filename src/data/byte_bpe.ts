@@ -44,6 +44,8 @@ export function cutPieces(text: string, special: readonly string[] = []): number
   for (let at = text.length - Math.max(1, longest); at > 0; at--) {
     if (pairAt(text, at) === 1) continue;
     const right = String.fromCodePoint(text.codePointAt(at)!);
+    // Half a character at the end: what it is, is beyond it.
+    if (!right.isWellFormed()) continue;
     if (partsPieces(characterBefore(at), right) && !inSpecial(at)) return at;
   }
   return 0;

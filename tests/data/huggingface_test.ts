@@ -2,10 +2,11 @@
 // nothing is silently different.
 import assert from "node:assert/strict";
 import { huggingfaceTokenizer } from "../../src/data/mod.ts";
+import { randomStream } from "../../kernels/random/threefry.ts";
 import { UserError } from "../../src/errors.ts";
 import goldenCases from "../golden/tokenizer_cases.json" with { type: "json" };
 import goldenIds from "../golden/tokenizer_ids.json" with { type: "json" };
-import { outcomeOf, readGolden } from "./tokenizer_goldens.ts";
+import { outcomeOf, readGolden, unlessRefused, wholeFile } from "./tokenizer_goldens.ts";
 
 Deno.test("2,000 files with options drawn at random: none is silently wrong, more than half are computed", async () => {
   const golden = await readGolden();
@@ -22,6 +23,30 @@ Deno.test("2,000 files with options drawn at random: none is silently wrong, mor
   for (const family of ["GPT-2", "Llama 2", "Llama 3", "BERT", "T5", "Qwen"]) {
     assert.ok(computed[family] > 80, `${computed[family]} of ${family}`);
   }
+});
+
+Deno.test("where a file lets a text be cut, the ids of the parts are those of the whole", async () => {
+  const golden = await readGolden();
+  const rng = randomStream(9, "cuts of golden files");
+  const some = (texts: readonly string[]) => [...texts[rng.below(texts.length)]].slice(0, 40).join("");
+  const found = { files: 0, cuts: 0 };
+  for (const entry of golden.files) {
+    const { value: tokenizer } = unlessRefused(() => huggingfaceTokenizer(wholeFile(entry, golden)));
+    if (!tokenizer?.cut) continue;
+    found.files++;
+    const text = Array.from({ length: 5 }, () => some(golden.texts)).join(" ");
+    const { value: whole } = unlessRefused(() => tokenizer.encode(text));
+    if (!whole) continue;
+    for (let end = 1; end <= text.length; end += 1 + rng.below(8)) {
+      const at: number = tokenizer.cut(text.slice(0, end));
+      if (at === 0) continue;
+      found.cuts++;
+      const left: Uint32Array = tokenizer.encode(text.slice(0, at));
+      const parts: number[] = [...left, ...tokenizer.encode(text.slice(at), left.length)];
+      assert.deepEqual(parts, [...whole], `${JSON.stringify(text)} at ${at}: ${JSON.stringify(entry.file)}`);
+    }
+  }
+  assert.ok(found.files > 600 && found.cuts > 5000, JSON.stringify(found));
 });
 
 for (const [name, { file, cases }] of Object.entries(goldenCases.cases)) {

@@ -50,7 +50,7 @@ function fnv(bytes: Uint8Array): string {
 }
 
 /** What `work` gives, or undefined where it says in one line that it cannot. */
-function unlessRefused<T>(work: () => T): { value?: T; refusal?: string } {
+export function unlessRefused<T>(work: () => T): { value?: T; refusal?: string } {
   try {
     return { value: work() };
   } catch (error) {

@@ -1,5 +1,5 @@
 // Byte-pair encoding over characters: pairs are joined in the order of a list of merges.
-import { joinedPairs, type Merge, pairKey } from "../byte_bpe.ts";
+import { joinedPairs, type Merge, pairKey, remembering } from "../byte_bpe.ts";
 import { type Fields, refuse } from "./fields.ts";
 import { type Model, unknownPiece, vocabularyOf } from "./vocabulary.ts";
 
@@ -53,6 +53,25 @@ function checkDropout(fields: Fields): void {
   }
 }
 
+/** What files without a pre-tokenizer write for a space. */
+const SPACES = ["▁", " "];
+
+/** @internal Whether no token has a space, as it is written in them, behind anything else: then no merge goes over one. */
+export function keepsApart(tokens: Iterable<string>, space: string): boolean {
+  const escaped = RegExp.escape(space);
+  const over = new RegExp(`[^${escaped}]${escaped}`, "v");
+  for (const token of tokens) if (over.test(token)) return false;
+  return true;
+}
+
+/** Cuts a piece into words that no merge joins, so that they can be remembered. */
+function wordsOf(ids: ReadonlyMap<string, number>): (piece: string) => string[] {
+  const space = SPACES.find((space) => ids.has(space) && keepsApart(ids.keys(), space));
+  if (space === undefined) return (piece) => [piece];
+  const between = new RegExp(`(?<=[^${space}])(?=${space})`, "u");
+  return (piece) => piece.split(between);
+}
+
 /** @internal Byte-pair encoding. */
 export function bpe(fields: Fields): Model {
   const vocabulary = vocabularyOf(fields);
@@ -98,11 +117,17 @@ export function bpe(fields: Fields): Model {
     flush();
     return found;
   };
+  const joined = (text: string) => joinedPairs(characterIds(text), merges, ranks);
+  const words = prefix + suffix === "" && !wholeFirst ? wordsOf(ids) : undefined;
+  if (words) {
+    const encodeWord = remembering(joined);
+    return { ...vocabulary, encode: (piece) => words(piece).flatMap(encodeWord) };
+  }
   return {
     ...vocabulary,
     encode(piece) {
       const whole = wholeFirst ? ids.get(piece) : undefined;
-      return whole !== undefined ? [whole] : joinedPairs(characterIds(piece), merges, ranks);
+      return whole !== undefined ? [whole] : joined(piece);
     },
   };
 }

@@ -3,6 +3,7 @@
 
 import { cutPieces } from "../byte_bpe.ts";
 import type { Tokenizer } from "../tokenizer.ts";
+import { keepsApart } from "./bpe.ts";
 import { isObject, type Json } from "./fields.ts";
 
 /** The parts of a `Sequence`, or the one part that there is. */
@@ -90,17 +91,14 @@ function partsPieces(preTokenizer: unknown, space: string): boolean {
     (space === " " || all[first].type === "Metaspace" && (all[first].replacement ?? "▁") === space);
 }
 
-/** Whether no token has a space, as it is written in them, behind anything else: then no merge goes over a cut. */
+/** Whether no merge goes over a space, as tokens write it. */
 function mergesApart(model: Json, space: string): boolean {
   const { type, vocab, continuing_subword_prefix, end_of_word_suffix, ignore_merges } = model;
   if (type !== "BPE" || !isObject(vocab) || [...space].length !== 1 || !Object.hasOwn(vocab, space)) {
     return false;
   }
   if (continuing_subword_prefix || end_of_word_suffix || ignore_merges) return false;
-  return Object.keys(vocab).every((token) => {
-    const at = [...token].findIndex((character) => character !== space);
-    return at < 0 || ![...token].slice(at).includes(space);
-  });
+  return keepsApart(Object.keys(vocab), space);
 }
 
 /** How tokens write a space where no pre-tokenizer parts a text. */
