@@ -3,6 +3,18 @@
 import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
 import type { DenseTensor, OracleOptions } from "./oracle.ts";
 
+/**
+ * A score modifier of a case, at its edges. "hides": -Infinity where j < table[i], table [T], a row of them at least.
+ * "looks up": plus entry (r, j - i) of table [2, 3], one of them -Infinity, r = 0 where i = 1 (its index is 0/0), else 1:
+ * indices out of range read the nearest entry, and NaN the first.
+ */
+export interface CaseModifier {
+  /** Which. */
+  readonly name: "hides" | "looks up";
+  /** Its numbers. */
+  readonly table: DenseTensor;
+}
+
 /** One case: inputs, the upstream gradient, and what is to be computed. */
 export interface AttentionCase {
   /** Its number, from 0. */
@@ -23,6 +35,8 @@ export interface AttentionCase {
   readonly scale: number;
   /** From scores to weights. A sigmoid has the bias -ln S. */
   readonly activation: NonNullable<OracleOptions["activation"]>;
+  /** What becomes of a score before its bias; undefined: nothing. */
+  readonly modifier?: CaseModifier;
 }
 
 /** Options of `attentionCase`. */
@@ -31,6 +45,8 @@ export interface AttentionCaseOptions {
   readonly seed?: number;
   /** softmax by default. */
   readonly activation?: AttentionCase["activation"];
+  /** Every fourth case has a score modifier; false by default. */
+  readonly modifiers?: boolean;
 }
 
 /** Multiples of 1/16: float32 and a printed page both hold them exactly. */
@@ -72,9 +88,27 @@ function maskOf(rng: RandomStream, pattern: Pattern, [B, H, T, S]: readonly numb
   return { shape, data };
 }
 
+function modifierOf(rng: RandomStream, index: number, T: number, S: number): CaseModifier {
+  if (index % 8 === 2) {
+    const data = Float64Array.from({ length: T }, () => rng.below(S + 1));
+    data[rng.below(T)] = S;
+    return { name: "hides", table: { shape: [T], data } };
+  }
+  const data = Float64Array.from(numbers(rng, [2, 3]).data);
+  data[rng.below(6)] = -Infinity;
+  return { name: "looks up", table: { shape: [2, 3], data } };
+}
+
+/** The modifier by its definition. */
+function modified({ name, table: { data } }: CaseModifier, s: number, i: number, j: number): number {
+  if (name === "hides") return j < data[i] ? -Infinity : s;
+  return s + data[(i === 1 ? 0 : 3) + Math.min(Math.max(j - i, 0), 2)];
+}
+
 /**
  * Case number `index`: sizes of 1 to 9, T and S up to 70 in every fifth case and d and dv in every 25th; T is never S and d
- * never dv; one or two samples; grouped heads; no mask, a causal one, or a boolean one with rows that see nothing; a scale that is not always 1/sqrt(d).
+ * never dv; one or two samples; grouped heads; no mask, a causal one, or a boolean one with rows that see nothing; a scale that is not
+ * always 1/sqrt(d); where asked for, every fourth with a score modifier.
  *
  * @example
  * ```ts
@@ -85,7 +119,7 @@ function maskOf(rng: RandomStream, pattern: Pattern, [B, H, T, S]: readonly numb
  */
 export function attentionCase(
   index: number,
-  { seed = 1, activation = "softmax" }: AttentionCaseOptions = {},
+  { seed = 1, activation = "softmax", modifiers = false }: AttentionCaseOptions = {},
 ): AttentionCase {
   const rng = randomStream(seed, `attention case ${index}`);
   const large = index % 5 === 4;
@@ -105,16 +139,19 @@ export function attentionCase(
     mask,
     scale: rng.below(3) === 0 ? 0.5 : 1 / Math.sqrt(d),
     activation,
+    ...(modifiers && index % 4 === 2
+      ? { modifier: modifierOf(randomStream(seed, `attention modifier ${index}`), index, T, S) }
+      : {}),
   };
 }
 
 /** The case in the oracle's words. */
-export function oracleOptions({ k, mask, scale, activation }: AttentionCase): OracleOptions {
+export function oracleOptions({ k, mask, scale, activation, modifier }: AttentionCase): OracleOptions {
   const bias = activation === "sigmoid" ? -Math.log(k.shape[1]) : 0;
   return {
     scale,
     activation,
-    score: (s) => s + bias,
+    score: (s, _b, _h, i, j) => (modifier ? modified(modifier, s, i, j) : s) + bias,
     slope: () => 1,
     mask: mask && ((b, h, i, j) => {
       const [B, H, T, S] = mask.shape;

@@ -1,7 +1,8 @@
 // What can be checked: heed's kernels on a device, or a user's function of one head's matrices.
-import { booleanMask } from "../../kernels/attention/modifier.ts";
+import { booleanMask, modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { attention } from "../../kernels/attention/op.ts";
 import { multiply } from "../../kernels/elementwise/op.ts";
+import { less, lookup, minus, over, plus, select, variable } from "../../kernels/expression.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { sumAll } from "../../kernels/reduce/op.ts";
 import type { Device } from "../device/device.ts";
@@ -9,7 +10,7 @@ import { suggestion, UserError } from "../errors.ts";
 import { describe, exportsOf } from "../user_file.ts";
 import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
-import type { AttentionCase } from "./attention_cases.ts";
+import type { AttentionCase, CaseModifier } from "./attention_cases.ts";
 import type { DenseTensor } from "./oracle.ts";
 
 /** What an implementation found: values, and gradients where it gives them. */
@@ -28,6 +29,8 @@ export interface AttentionFound {
 export interface AttentionImplementation {
   /** As reports call it. */
   readonly name: string;
+  /** It computes score modifiers, so that some of its cases have one. */
+  readonly modifiers?: boolean;
   /** Computes a case; what it throws is reported as a failure of the case. */
   run(given: AttentionCase): Promise<AttentionFound>;
 }
@@ -66,6 +69,16 @@ export interface AttentionModule {
   ): AttentionInputGradients | Promise<AttentionInputGradients>;
 }
 
+/** A case's modifier as the kernels take it. */
+function scoreModifier({ name }: CaseModifier, table: Tensor): ScoreModifier {
+  const [score, i, j] = ["score", "i", "j"].map(variable);
+  if (name === "hides") {
+    return modifier(select(less(j, lookup("table", table.shape, i)), -Infinity, score), { table });
+  }
+  const notSecond = over(minus(i, 1), minus(i, 1));
+  return modifier(plus(score, lookup("table", table.shape, notSecond, minus(j, i))), { table });
+}
+
 /**
  * heed's kernels on a device, forward and backward.
  *
@@ -79,7 +92,8 @@ export interface AttentionModule {
 export function kernelAttention(device: Device): AttentionImplementation {
   return {
     name: `heed on ${device.adapter}`,
-    async run({ q, k, v, dz, mask, scale, activation }) {
+    modifiers: true,
+    async run({ q, k, v, dz, mask, scale, activation, modifier }) {
       const feeds: Record<string, Values> = {};
       const given = (name: string, { shape, data }: DenseTensor): Tensor => {
         feeds[name] = Float32Array.from(data);
@@ -90,6 +104,7 @@ export function kernelAttention(device: Device): AttentionImplementation {
         scale,
         activation,
         causal: false,
+        score: modifier && scoreModifier(modifier, given("table", modifier.table)),
         mask: mask && booleanMask(given("mask", mask)),
       });
       const [dq, dk, dv] = grad(sumAll(multiply(z, given("dz", dz))), x);

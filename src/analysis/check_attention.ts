@@ -148,7 +148,10 @@ export async function checkAttention(
   const failed: CheckedCase[] = [];
   let worst: AttentionCheck["worst"];
   for (const index of indices) {
-    const checked = await checkAttentionCase(implementation, attentionCase(index, options));
+    const checked = await checkAttentionCase(
+      implementation,
+      attentionCase(index, { modifiers: implementation.modifiers, ...options }),
+    );
     for (const error of checked.errors) {
       if (!worst || excess(error) > excess(worst)) worst = { ...error, index };
     }

@@ -62,7 +62,7 @@ function matrices(
 const indented = (lines: readonly string[]): string[] => lines.map((line) => `    ${line}`);
 
 /** Inputs, all their digits: they are multiples of 1/16. */
-function inputLines({ q, k, v, dz, mask }: AttentionCase, gradients: boolean): string[] {
+function inputLines({ q, k, v, dz, mask, modifier }: AttentionCase, gradients: boolean): string[] {
   const given: [string, DenseTensor][] = [
     ["q", q],
     ["k", k],
@@ -74,6 +74,10 @@ function inputLines({ q, k, v, dz, mask }: AttentionCase, gradients: boolean): s
       { title, lines },
     ) => [`  ${name}, ${title}:`, ...indented(lines)])
   );
+  if (modifier) {
+    const numbers = Array.from(modifier.table.data).join(", ");
+    lines.push(`  modifier ${modifier.name}, table ${shapeOf(modifier.table)}: ${numbers}`);
+  }
   if (!mask) return [...lines, "  mask: every key is seen"];
   const all = (n: number, what: string) => n === 1 ? `every ${what}` : "";
   const who = [all(mask.shape[0], "sample"), all(mask.shape[1], "head")].filter(Boolean).join(", ");
@@ -151,7 +155,7 @@ export function caseRecord(
   implementation: string,
   { given, errors, failure, passed }: CheckedCase,
 ): Record<string, unknown> {
-  const { index, seed, q, k, v, mask, scale, activation } = given;
+  const { index, seed, q, k, v, mask, scale, activation, modifier } = given;
   const [B, T, H, d] = q.shape;
   return {
     type: "attention_case",
@@ -170,6 +174,7 @@ export function caseRecord(
     mask: mask ? mask.shape : null,
     scale,
     activation,
+    ...(modifier ? { modifier: modifier.name } : {}),
     failure: failure ?? null,
   };
 }

@@ -1,5 +1,10 @@
 // The door of the analysis room: what is asked of a trained model, and of an implementation of attention.
-export { type AttentionCase, attentionCase, type AttentionCaseOptions } from "./attention_cases.ts";
+export {
+  type AttentionCase,
+  attentionCase,
+  type AttentionCaseOptions,
+  type CaseModifier,
+} from "./attention_cases.ts";
 export {
   type AttentionFound,
   type AttentionImplementation,

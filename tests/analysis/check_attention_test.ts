@@ -93,6 +93,27 @@ Deno.test("WebGPU passes ten cases under both schedules", async () => {
   }
 });
 
+Deno.test("every fourth case of the kernels has a modifier: rows of -Infinity, or lookups out of range", async () => {
+  using device = cpuDevice();
+  const seen: unknown[] = [];
+  const { failed } = await checkAttention(kernelAttention(device), {
+    count: 12,
+    onCase: ({ given }) => seen.push(given.modifier?.name),
+  });
+  assert.deepEqual(failed.map(describeCase), []);
+  const [no, hides, looksUp] = [undefined, "hides", "looks up"];
+  assert.deepEqual(seen, [no, no, hides, no, no, no, looksUp, no, no, no, hides, no]);
+});
+
+Deno.test("a function of one's own gets no case with a modifier", async () => {
+  const seen: unknown[] = [];
+  await checkAttention(functionAttention("right", RIGHT), {
+    count: 8,
+    onCase: ({ given }) => seen.push(given.modifier),
+  });
+  assert.deepEqual(seen, Array(8).fill(undefined));
+});
+
 Deno.test("a right function passes, with its gradients and without", async () => {
   for (const module of [RIGHT, { attention: RIGHT.attention }]) {
     const { failed, worst } = await checkAttention(functionAttention("right", module));
