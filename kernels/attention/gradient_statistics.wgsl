@@ -33,7 +33,11 @@
 //! insert WEIGHT_GRADIENTS
 //! for r in 0..ROWS
       let pair$r = pair_of(visible(state, batch, head, i$r, j), s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j));
+//! if MODIFIES
       let seen$r = pair$r.seen;
+//! else
+      let seen$r = pair$r.seen && !is_hidden(s$r);
+//! end
       let da_counts$r = seen$r && is_finite(da$r);
       let ds_counts$r = seen$r && is_finite(pair$r.ds);
       let da_here$r = select(0f, da$r, da_counts$r);

@@ -101,6 +101,8 @@ export function sumsCode(added: readonly string[], merged: readonly string[]): s
     "}",
     // By its bits: a compiler may take NaN and infinity for absent.
     "fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) < 0x7f800000u; }",
+    // -infinity: the score of a pair that is not seen.
+    "fn is_hidden(score: f32) -> bool { return bitcast<u32>(score) == 0xff800000u; }",
   ].join("\n");
 }
 

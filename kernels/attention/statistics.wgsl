@@ -27,9 +27,6 @@ fn log_weight(a: f32, score: f32, term: f32) -> f32 {
   return log(max(a, TINY));
 //! end
 }
-/** -infinity: the score of a pair that is not seen. */
-fn is_hidden(score: f32) -> bool { return bitcast<u32>(score) == 0xff800000u; }
-fn is_nan_score(score: f32) -> bool { return (bitcast<u32>(score) & 0x7fffffffu) > 0x7f800000u; }
 /** Of a weight and its logarithm; 1 - a would lose the digits of a small one. */
 fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
   let rest = 1f - a;
@@ -146,7 +143,7 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
 //! if SOFTMAX
       spoilt$r += select(0f, 1f, seen$r && !scored_here$r);
 //! else
-      spoilt$r += select(0f, 1f, seen$r && (is_nan_score(s$r) || !is_finite(a$r)));
+      spoilt$r += select(0f, 1f, seen$r && (is_nan(s$r) || !is_finite(a$r)));
 //! end
       tile_mass$r += a$r;
       tile_log$r += select(0f, a$r * log_a$r, a$r > 0f);

@@ -15,6 +15,7 @@ import {
   assertNear,
   check,
   GRADIENTS,
+  HIDING,
   KINDS,
   LONGEST,
   setting,
@@ -33,7 +34,15 @@ for (const [name, options] of Object.entries(BACKWARD)) {
     return check(setting(rng, 70), () => ({ options }), name, { gradients: true });
   });
 }
-for (const name of ["modulo key heads", "window from the bottom right", "a mask with empty rows", LONGEST]) {
+for (
+  const name of [
+    "modulo key heads",
+    "window from the bottom right",
+    "a mask with empty rows",
+    HIDING,
+    LONGEST,
+  ]
+) {
   Deno.test(`gradient statistics under ${name} equal those of dense float64 matrices`, async () => {
     for (const activation of ["softmax", "sigmoid"] as const) {
       const rng = randomStream(1, `gradient statistics under ${name}, ${activation}`);

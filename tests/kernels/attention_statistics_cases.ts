@@ -6,6 +6,7 @@ import {
   attentionGradientStatistics,
 } from "../../kernels/attention/gradient_statistics.ts";
 import * as m from "../../kernels/attention/modifier.ts";
+import * as e from "../../kernels/expression.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import {
   ATTENTION_STATISTICS,
@@ -89,6 +90,14 @@ export const KINDS: Record<string, (s: Setting) => Kind> = {
     options: { causal: "bottom-right", score: m.alibi(H) },
     score: (s, _b, h, i, j) => s + Math.fround(m.alibiSlopes(H)[h]) * (j - i),
   }),
+  "a modifier that hides pairs and whole rows": () => {
+    const [score, i, j] = ["score", "i", "j"].map(e.variable);
+    const band = e.select(e.less(e.absolute(e.minus(i, e.plus(j, 4))), 3), score, -Infinity);
+    return {
+      options: { causal: false, score: m.modifier(band) },
+      score: (x, _b, _h, row, key) => Math.abs(row - key - 4) < 3 ? x : -Infinity,
+    };
+  },
   "learned keys": ({ rng, S }) => ({ options: { extra: between(rng, 1, S - 1) } }),
   "learned keys behind a window from the bottom right": ({ rng, S }) => ({
     options: {
@@ -121,6 +130,7 @@ export const KINDS: Record<string, (s: Setting) => Kind> = {
   },
 };
 
+export const HIDING = "a modifier that hides pairs and whole rows";
 export const LONGEST = "a learned bias of each head inside a softcap, padded, in a window";
 
 export function setting(rng: RandomStream, largest: number): Setting {
