@@ -11,6 +11,7 @@ import {
   shownSamples,
   splitOverrides,
   taskOverrides,
+  textOutput,
 } from "../mod.ts";
 
 const command: Command = {
@@ -41,16 +42,19 @@ await runCommand(command, async ({ positionals, values }) => {
   const { source, tokenizer, unigramNats } = loaded;
   const options = { samples, context };
   const shown = shownSamples(source, tokenizer, values.split!, options);
+  const out = textOutput();
   if (format === "ndjson") {
-    for (const sample of shown) console.log(JSON.stringify({ v: 1, type: "tokens", ...sample }));
+    for (const sample of shown) out.write(`${JSON.stringify({ v: 1, type: "tokens", ...sample })}\n`);
+    out.flush();
     return 0;
   }
   const sizes = Object.entries(source.splits).map(([name, size]) =>
     `${name} ${size === Infinity ? "without end" : size.toLocaleString("en")}`
   );
-  console.log(`${config.name}: ${tokenizer.kind}, ${tokenizer.size} ids; tokens: ${sizes.join(", ")}`);
-  if (unigramNats !== undefined) console.log(`loss without context: ${unigramNats.toFixed(4)} nats`);
-  if (source.floorNats !== undefined) console.log(`entropy floor: ${source.floorNats.toFixed(4)} nats`);
-  for (const sample of shown) console.log(["", ...shownLines(sample, tokenizer)].join("\n"));
+  out.write(`${config.name}: ${tokenizer.kind}, ${tokenizer.size} ids; tokens: ${sizes.join(", ")}\n`);
+  if (unigramNats !== undefined) out.write(`loss without context: ${unigramNats.toFixed(4)} nats\n`);
+  if (source.floorNats !== undefined) out.write(`entropy floor: ${source.floorNats.toFixed(4)} nats\n`);
+  for (const sample of shown) out.write(["", ...shownLines(sample, tokenizer), ""].join("\n"));
+  out.flush();
   return 0;
 });

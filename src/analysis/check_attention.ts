@@ -144,10 +144,10 @@ export async function checkAttention(
   { count = 100, only, onCase, ...options }: CheckAttentionOptions = {},
 ): Promise<AttentionCheck> {
   if (!(count >= 1)) throw new UserError(`checkAttention: ${count} cases, expected at least 1.`);
-  const indices = only === undefined ? Array.from({ length: count }, (_, i) => i) : [only];
+  const [first, cases] = only === undefined ? [0, count] : [only, 1];
   const failed: CheckedCase[] = [];
   let worst: AttentionCheck["worst"];
-  for (const index of indices) {
+  for (let index = first; index < first + cases; index++) {
     const checked = await checkAttentionCase(
       implementation,
       attentionCase(index, { modifiers: implementation.modifiers, ...options }),
@@ -158,5 +158,5 @@ export async function checkAttention(
     if (!checked.passed) failed.push(checked);
     onCase?.(checked);
   }
-  return { implementation: implementation.name, count: indices.length, worst, failed };
+  return { implementation: implementation.name, count: cases, worst, failed };
 }

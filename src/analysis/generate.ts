@@ -2,9 +2,11 @@
 import { randomStream } from "../../kernels/random/threefry.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
+import { showBytes, thisMachine } from "../device/machine.ts";
+import { plan } from "../device/plan.ts";
 import { UserError } from "../errors.ts";
 import { beamSearch } from "./beams.ts";
-import { type Generator, nextLogits } from "./next_logits.ts";
+import { generationGraphs, type Generator, nextLogits } from "./next_logits.ts";
 import { promptIds } from "./passes.ts";
 import { draw, logSoftmax, nextProbabilities, ofTokens, type Sampling } from "./sampling.ts";
 
@@ -127,6 +129,23 @@ async function drawTexts(
   return writings.map((writing) => finished(writing, tokenizer, options, uncached));
 }
 
+/** The most tokens of a text: those of the longest list that V8 keeps as one. */
+export const MOST_TOKENS = 2 ** 27;
+
+/** Throws where the device has no room for so many beams, or the heap for their texts. */
+function checkBeams(device: Device, model: Generator, beams: number, length: number, tokens: number): void {
+  const texts = 8 * beams * (length + tokens);
+  const { heap } = thisMachine();
+  try {
+    if (texts > heap) throw new UserError(`${showBytes(texts)} for texts, the heap has ${showBytes(heap)}.`);
+    const graphs = generationGraphs(model, beams, length, tokens);
+    device.check(graphs.map((graph) => plan(graph, device.target)));
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(`beams: ${beams} is too much: ${error.message}`);
+    throw error;
+  }
+}
+
 /** Searches for the most likely continuation of each prompt in turn. */
 async function searchTexts(
   device: Device,
@@ -140,6 +159,7 @@ async function searchTexts(
   const found: Generated[] = [];
   for (const prompt of prompts) {
     const start = promptIds(prompt, tokenizer);
+    checkBeams(device, model, beams, start.length, options.tokens);
     using reader = await nextLogits(device, model, beams, { cache: options.cache });
     const { tokens, lengthPenalty, signal } = options;
     const [best] = await beamSearch(reader, start, { beams, tokens, lengthPenalty, ends, signal });
@@ -157,7 +177,8 @@ async function searchTexts(
  *
  * @param prompts what is continued, each by itself
  * @returns a text for each prompt, in their order
- * @throws {UserError} for an empty prompt or stop string, or a character that the tokenizer does not know
+ * @throws {UserError} for an empty prompt or stop string, a character that the tokenizer does not know, more tokens than a
+ * list can have, and more beams than the device has room for
  *
  * @example
  * ```ts
@@ -176,7 +197,10 @@ export async function generateTexts(
   prompts: readonly string[],
   options: ContinueOptions,
 ): Promise<Generated[]> {
-  const { beams } = options;
+  const { beams, tokens } = options;
+  if (tokens > MOST_TOKENS) {
+    throw new UserError(`tokens: expected at most ${MOST_TOKENS}, the longest list, found ${tokens}.`);
+  }
   if (beams) return await searchTexts(device, model, prompts, beams, options);
   const texts: Generated[] = [];
   for (let first = 0; first < prompts.length; first += ROWS) {

@@ -3,6 +3,7 @@
 import { embedding } from "../../kernels/embedding/op.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import type { Device, Program } from "../device/device.ts";
+import type { Graph } from "../device/plan.ts";
 import { UserError } from "../errors.ts";
 import { assign, input, reshape } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
@@ -86,6 +87,22 @@ function wholeGraph({ architecture, parameters }: Generator, rows: number): Tens
   return embedding(reshape(all, [rows * context, vocabulary]), wanted);
 }
 
+/** Positions of a pass that reads `most` new tokens. */
+const passPositions = (context: number, most: number): number =>
+  Math.min(context, 2 ** Math.ceil(Math.log2(most)));
+
+/** The passes by which `rows` texts of `length` tokens are continued by `tokens`, as graphs: what a device has to hold. */
+export function generationGraphs(model: Generator, rows: number, length: number, tokens: number): Graph[] {
+  const { context, hooks } = model.architecture;
+  const cached = hooks || length > context ? [] : [passPositions(context, length), 1].slice(0, tokens);
+  const graphs: Graph[] = cached.map((count) => {
+    return { outputs: { logits: cachedGraph(model, rows, count).logits } };
+  });
+  // The last pass reads all but the last token.
+  const whole = tokens > 0 && (hooks !== undefined || length + tokens - 1 > context);
+  return whole ? [...graphs, { outputs: { logits: wholeGraph(model, rows) } }] : graphs;
+}
+
 /** What a pass over new positions is fed: of each row the ids from `starts` on, right-padded. */
 function feedsOf(texts: readonly (readonly number[])[], starts: readonly number[], count: number) {
   const ids = new Uint32Array(texts.length * count);
@@ -140,8 +157,8 @@ export async function nextLogits(
   const runCached = async (texts: readonly (readonly number[])[]): Promise<Program> => {
     // A text that has not grown has its last token read again.
     const starts = texts.map((text, row) => Math.min(held[row], text.length - 1));
-    const most = Math.max(...texts.map((text, row) => text.length - starts[row]));
-    const count = Math.min(context, 2 ** Math.ceil(Math.log2(most)));
+    const most = texts.reduce((most, text, row) => Math.max(most, text.length - starts[row]), 0);
+    const count = passPositions(context, most);
     const program = await cached.of(count);
     program.run({ ...feedsOf(texts, starts, count), start: Float32Array.from(starts) });
     texts.forEach((text, row) => held[row] = text.length);
@@ -160,7 +177,7 @@ export async function nextLogits(
       return reason;
     },
     async next(texts) {
-      reason = reasonFor(Math.max(...texts.map((text) => text.length)));
+      reason = reasonFor(texts.reduce((longest, text) => Math.max(longest, text.length), 0));
       const program = await (reason === undefined ? runCached : runWhole)(texts);
       const [logits] = await program.read(["logits"]);
       if (performance.now() - heard > HEAR_EVERY_MS) {

@@ -21,6 +21,8 @@ export interface Batch {
 export interface Evaluation {
   /** Number of batches. */
   count: number;
+  /** Whether its batches mark answers. */
+  answers?: boolean;
   /** Batch 0 to count - 1; rows past the end are id 0 with every target IGNORE. Throws RangeError outside. */
   batch(index: number): Batch;
 }
@@ -59,7 +61,15 @@ export interface TextSourceOptions {
 
 /** @internal A batch of id 0 and targets IGNORE, for rows to be written into. */
 export function blankBatch(rows: number, context: number): Batch {
-  return { ids: new Uint32Array(rows * context), targets: new Uint32Array(rows * context).fill(IGNORE) };
+  try {
+    return { ids: new Uint32Array(rows * context), targets: new Uint32Array(rows * context).fill(IGNORE) };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(
+      `Batches: ${rows} rows of ${context} tokens are more than the system gives memory for; use a smaller ` +
+        "train.batch or model.context.",
+    );
+  }
 }
 
 /** @internal Throws UserError unless both numbers are whole and at least 1. */

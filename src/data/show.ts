@@ -33,17 +33,17 @@ export interface ShownSample {
  * console.log(shownLines(first, tokenizer).join("\n"));
  * ```
  */
-export function shownSamples(
+export function* shownSamples(
   source: Source,
   tokenizer: Tokenizer,
   split: string,
   { samples, context }: { samples: number; context: number },
-): ShownSample[] {
+): Generator<ShownSample> {
   const pass = split === "train" ? undefined : source.evaluation(split);
-  const shown: ShownSample[] = [];
-  for (let step = 0; shown.length < samples && step < (pass?.count ?? Infinity); step++) {
+  let shown = 0;
+  for (let step = 0; shown < samples && step < (pass?.count ?? Infinity); step++) {
     const { ids, targets } = pass ? pass.batch(step) : source.train(step);
-    for (let at = 0; at < ids.length && shown.length < samples; at += context) {
+    for (let at = 0; at < ids.length && shown < samples; at += context) {
       const row = ids.subarray(at, at + context);
       const wanted = targets.subarray(at, at + context);
       // The rows that fill up the last batch of a pass are no samples.
@@ -54,17 +54,16 @@ export function shownSamples(
       };
       let end = context;
       while (end > 1 && fills(end - 1)) end--;
-      shown.push({
+      yield {
         split,
-        sample: shown.length,
+        sample: shown++,
         tokens: Array.from(row.subarray(0, end), (id) => tokenizer.decode([id])),
         ids: [...row.subarray(0, end)],
         targets: Array.from(wanted.subarray(0, end), (id) => id === IGNORE ? null : id),
         padding: context - end,
-      });
+      };
     }
   }
-  return shown;
 }
 
 const WIDTH = 100;

@@ -181,10 +181,11 @@ export function taskSource(task: Task, tokenizer: Tokenizer, options: TaskSource
     },
     evaluation: (split) => {
       splitNamed(splits, split);
-      return evaluationOf(EVALUATED_SAMPLES, options, (index, into, row) => {
+      const pass = evaluationOf(EVALUATED_SAMPLES, options, (index, into, row) => {
         into.answers ??= new Uint8Array(batch * context);
         writeRow(fitting(drawn(split as TaskSplit, index), tokenizer, context), into, row);
       });
+      return { ...pass, answers: true };
     },
   };
 }

@@ -2,7 +2,9 @@
 // test; with float32 it is what heed trains on where there is no adapter.
 import type { Spec, Values } from "../graph/tensor.ts";
 import { sizeOf } from "../graph/tensor.ts";
+import { UserError } from "../errors.ts";
 import type { Device, Program } from "./device.ts";
+import { checkMemory, thisMachine } from "./machine.ts";
 import { type Buffer, type Graph, type Place, type Plan, plan } from "./plan.ts";
 import { checkFeeds, checkLength, checkState, entryOf } from "./refusals.ts";
 
@@ -10,6 +12,8 @@ import { checkFeeds, checkLength, checkState, entryOf } from "./refusals.ts";
 export interface CpuOptions {
   /** Arithmetic of f32 tensors: as on a GPU, or twice as precise. */
   readonly precision?: "f32" | "f64";
+  /** Bytes that states and programs may take. Default: the machine's, as far as heed may ask. */
+  readonly memory?: number;
 }
 
 /** What the device's own line calls it. */
@@ -23,12 +27,31 @@ interface State {
 
 interface Cpu {
   readonly precision: "f32" | "f64";
+  readonly memory: number;
   readonly states: Map<string, State>;
 }
 
 function allocate({ precision }: Cpu, size: number, spec: Spec): Values {
-  if (spec.dtype === "u32") return new Uint32Array(size);
-  return precision === "f64" ? new Float64Array(size) : new Float32Array(size);
+  const Values = spec.dtype === "u32" ? Uint32Array : precision === "f64" ? Float64Array : Float32Array;
+  try {
+    return new Values(size);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(`An array of ${size} numbers is more than the system gives: use smaller sizes.`);
+  }
+}
+
+/** Throws where what is there and the programs need more memory than the machine has. */
+function check({ precision, memory, states }: Cpu, plans: readonly Plan[]): void {
+  const bytesOf = (spec: Spec, size: number) => (spec.dtype === "f32" && precision === "f64" ? 8 : 4) * size;
+  const held = new Map([...states].map(([name, { spec }]) => [name, bytesOf(spec, padded(spec))]));
+  let bytes = 0;
+  for (const { kind, name, spec, size } of plans.flatMap(({ buffers }) => buffers)) {
+    if (kind === "state") held.set(name, bytesOf(spec, size));
+    else bytes += bytesOf(kind === "arena" ? { shape: [], dtype: "f32" } : spec, size);
+  }
+  for (const size of held.values()) bytes += size;
+  checkMemory(plans.length === 1 ? "a program on the CPU" : "the run on the CPU", bytes, { memory });
 }
 
 const padded = (spec: Spec): number => Math.ceil(Math.max(sizeOf(spec), 1) / 64) * 64;
@@ -66,6 +89,7 @@ function arraysOf(cpu: Cpu, { buffers }: Plan): (place: Place, spec: Spec) => Va
 
 function compile(cpu: Cpu, graph: Graph): Program {
   const planned = plan(graph);
+  check(cpu, [planned]);
   for (const { kind, name, spec } of planned.buffers) {
     const held = kind === "state" ? cpu.states.get(name) : undefined;
     if (held) checkState(name, held.spec, spec);
@@ -117,8 +141,8 @@ function compile(cpu: Cpu, graph: Graph): Program {
  * device.define("x", { shape: [2], dtype: "f32" }, Float64Array.of(1, 2));
  * ```
  */
-export function cpuDevice({ precision = "f32" }: CpuOptions = {}): Device {
-  const cpu: Cpu = { precision, states: new Map() };
+export function cpuDevice({ precision = "f32", memory = thisMachine().memory }: CpuOptions = {}): Device {
+  const cpu: Cpu = { precision, memory, states: new Map() };
   return {
     kind: "cpu",
     adapter: CPU_NAME,
@@ -131,6 +155,7 @@ export function cpuDevice({ precision = "f32" }: CpuOptions = {}): Device {
         const { values, spec } = entryOf("state", cpu.states, name);
         return values.slice(0, sizeOf(spec));
       }),
+    check: (plans) => check(cpu, plans),
     // deno-lint-ignore require-await
     compile: async (graph) => compile(cpu, graph),
     [Symbol.dispose]: () => cpu.states.clear(),

@@ -26,6 +26,11 @@ export interface Device extends Disposable {
   define(name: string, spec: Spec, values?: Values): void;
   /** Copies states as they stand after the runs so far; the copies are ordered at once. */
   read(names: readonly string[]): Promise<Values[]>;
+  /**
+   * Throws a `UserError` where programs that are on the device together need more than it has: memory, buffers, bindings,
+   * workgroups. Nothing is allocated or compiled.
+   */
+  check(plans: readonly Plan[]): void;
   /** Plans and compiles; states that do not exist yet are made as zeros. Throws at one that is there under another shape. */
   compile(graph: Graph): Promise<Program>;
 }

@@ -56,8 +56,12 @@ async function pipelineOf(
   return pipeline;
 }
 
-async function kernelOf(gpu: Gpu, step: Step, dispatch: Dispatch): Promise<Kernel> {
-  const label = step.node.path ? `${dispatch.label} at ${step.node.path}` : dispatch.label;
+const labelOf = ({ node }: Step, { label }: Dispatch): string =>
+  node.path ? `${label} at ${node.path}` : label;
+
+/** Where the bindings of a dispatch lie. Throws where the adapter runs or binds less. */
+function placesOf(gpu: Gpu, step: Step, dispatch: Dispatch): Map<number, Place> {
+  const label = labelOf(step, dispatch);
   const { workgroups } = dispatch;
   if (workgroups.some((n) => n > gpu.maxWorkgroups)) {
     throw new UserError(
@@ -81,6 +85,12 @@ async function kernelOf(gpu: Gpu, step: Step, dispatch: Dispatch): Promise<Kerne
     );
     given.set(Number(binding), place);
   }
+  return given;
+}
+
+async function kernelOf(gpu: Gpu, step: Step, dispatch: Dispatch): Promise<Kernel> {
+  const label = labelOf(step, dispatch);
+  const given = placesOf(gpu, step, dispatch);
   const shader = withoutConflicts(shaderOf(dispatch), given);
   const pipeline = await pipelineOf(gpu, label, shader);
   const places = new Map([...bindingsOf(shader).keys()].map((binding) => {
@@ -88,7 +98,7 @@ async function kernelOf(gpu: Gpu, step: Step, dispatch: Dispatch): Promise<Kerne
     if (!place) throw new Error(`${label}: nothing is bound at ${binding}.`);
     return [binding, place];
   }));
-  return { label, pipeline, places, workgroups };
+  return { label, pipeline, places, workgroups: dispatch.workgroups };
 }
 
 function bind({ device }: Gpu, kernel: Kernel, buffers: ReadonlyMap<Buffer, GPUBuffer>): Bound {
@@ -136,6 +146,14 @@ function checkPlan(gpu: Gpu, { buffers }: Plan): void {
     if (state) checkState(name, state.spec, spec);
     // Of a state kernels take views, each checked where it is bound.
     (kind === "state" ? checkBuffer : checkBinding)(gpu, name, 4 * size);
+  }
+}
+
+/** Throws a `UserError` where the adapter makes no such buffers, binds less of them, or runs fewer workgroups. */
+export function checkProgram(gpu: Gpu, planned: Plan): void {
+  checkPlan(gpu, planned);
+  for (const step of planned.steps) {
+    for (const dispatch of step.lowered.dispatches) placesOf(gpu, step, dispatch);
   }
 }
 

@@ -34,5 +34,5 @@ export function showBytes(bytes: number): string {
 /** Throws a `UserError` where something needs more memory than the machine has. */
 export function checkMemory(what: string, bytes: number, { memory }: Pick<Machine, "memory">): void {
   if (bytes <= memory) return;
-  throw new UserError(`${what} needs ${showBytes(bytes)} of memory, this machine has ${showBytes(memory)}.`);
+  throw new UserError(`${showBytes(bytes)} of memory for ${what}, this machine has ${showBytes(memory)}.`);
 }

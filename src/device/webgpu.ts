@@ -3,7 +3,7 @@
 import type { Target } from "../graph/tensor.ts";
 import type { Device, Program } from "./device.ts";
 import { defineState, fail, type Gpu, readBack } from "./gpu_memory.ts";
-import { compileProgram } from "./gpu_program.ts";
+import { checkProgram, compileProgram } from "./gpu_program.ts";
 import type { Graph } from "./plan.ts";
 import { entryOf } from "./refusals.ts";
 
@@ -94,6 +94,7 @@ export async function webgpuDevice(adapter: GPUAdapter, schedule?: Target["kind"
     define: (name, spec, values) => defineState(gpu, name, spec, values),
     read: async (names) =>
       await readBack(gpu, names.map((name) => ({ ...entryOf("state", gpu.states, name), offset: 0 }))),
+    check: (plans) => plans.forEach((planned) => checkProgram(gpu, planned)),
     compile(graph: Graph): Promise<Program> {
       // One at a time: what a failed one takes back, no other has begun to use.
       const compiled = compiling.then(() => compileProgram(gpu, graph));

@@ -106,12 +106,20 @@ export function dueAt(watched: readonly Watched[], step: number): number[] {
   return watched.flatMap(({ every }, i) => step % every === 0 ? [i] : []);
 }
 
-/** Every set of entries that is due together at some step of a run, none left out but the empty one. */
+/** The greatest common divisor. */
+const gcd = (a: number, b: number): number => b === 0 ? a : gcd(b, a % b);
+
+/**
+ * Every set of entries that is due together at some step of a run, none left out but the empty one, by the first step at which
+ * it is: the least common multiple of its periods.
+ */
 export function dueSets(watched: readonly Watched[], steps: number): number[][] {
-  const sets = new Map<string, number[]>();
-  for (let step = 1; step <= steps && watched.length > 0; step++) {
-    const due = dueAt(watched, step);
-    if (due.length > 0) sets.set(due.join(), due);
+  const firsts = new Set<number>();
+  for (const { every } of watched) {
+    for (const other of [1, ...firsts]) {
+      const first = other / gcd(other, every) * every;
+      if (first <= steps) firsts.add(first);
+    }
   }
-  return [...sets.values()];
+  return [...firsts].sort((a, b) => a - b).map((step) => dueAt(watched, step));
 }

@@ -33,13 +33,11 @@ function checked(place: string, given: readonly number[], count: number, what: s
 }
 
 /** An entry with its lists written out, or the user's mistake in it. */
-function resolved(wish: Wish, n: number, { architecture, config, source }: Experiment): Wish {
+function resolved(wish: Wish, n: number, { architecture, config }: Experiment): Wish {
   const { layers, heads, context } = architecture;
-  const batch = source.evaluation(config.eval.split).batch(0);
-  if (wish.samples * context > batch.ids.length) {
-    throw new UserError(
-      `capture.${n}.samples: ${wish.samples} is above the ${batch.ids.length / context} samples of a batch.`,
-    );
+  const { batch } = config.train;
+  if (wish.samples > batch) {
+    throw new UserError(`capture.${n}.samples: ${wish.samples} is above the ${batch} samples of a batch.`);
   }
   return {
     ...wish,
@@ -73,9 +71,9 @@ interface Attended {
   readonly inputs: readonly Tensor[];
 }
 
-/** Compiles the forward pass whose attention is captured: the first samples of the evaluated split. */
-export async function capturer(device: Device, experiment: Experiment): Promise<Capture> {
-  const { config, architecture, layout, source } = experiment;
+/** The forward pass whose attention is captured, and what the entries of `capture` ask of it. */
+export function captureGraph(experiment: Experiment) {
+  const { config, architecture, layout } = experiment;
   const wishes = config.capture.map((wish, n) => resolved(wish, n, experiment));
   const samples = Math.max(...wishes.map((wish) => wish.samples));
   const ids = input("ids", [samples, architecture.context], "u32");
@@ -88,6 +86,13 @@ export async function capturer(device: Device, experiment: Experiment): Promise<
     attended.set(n, { inputs, attrs: attrs as AttentionAttrs });
     inputs.forEach((x, k) => outputs[`${n} ${k}`] = x);
   }
+  return { wishes, samples, attended, outputs };
+}
+
+/** Compiles the forward pass whose attention is captured: the first samples of the evaluated split. */
+export async function capturer(device: Device, experiment: Experiment): Promise<Capture> {
+  const { config, architecture, source } = experiment;
+  const { wishes, samples, attended, outputs } = captureGraph(experiment);
   const program = await device.compile({ outputs });
   const tokens = source.evaluation(config.eval.split).batch(0).ids.slice(0, samples * architecture.context);
   const valuesOf = (n: number, read: (name: string) => Values): AttentionValues => {

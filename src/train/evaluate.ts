@@ -41,7 +41,7 @@ export interface Evaluator extends Disposable {
 
 /** Whether an evaluation also looks at which answers were found. */
 export function scoresAnswers(source: Source, { eval: { split } }: Config): boolean {
-  return source.evaluation(split).batch(0).answers !== undefined;
+  return source.evaluation(split).answers === true;
 }
 
 /** Compiles the evaluation of an experiment's split: all of its batches, or `eval.batches` of them, evenly spread. */

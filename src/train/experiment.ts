@@ -14,6 +14,7 @@ import { checkFreeze } from "./freeze.ts";
 import { forwardHooks, type LoadedHooks, loadHooks } from "./hooks.ts";
 import { flat, type Layout, layout, parameterViews } from "./parameters.ts";
 import type { TensorData } from "./safetensors.ts";
+import { checkModel } from "./sizes.ts";
 import { type CodeFile, codeFiles } from "./trust.ts";
 
 /** A model with its tokenizer: what a checkpoint holds. */
@@ -52,6 +53,7 @@ export function modelOf(
   tokenizer: Tokenizer,
   architecture: Architecture = architectureOf(config.model, tokenizer.size),
 ): Model {
+  checkModel(config, architecture);
   const parameters = decoderParameters(architecture);
   return {
     config,

@@ -180,6 +180,15 @@ function taken(stored: Float32Array, { shape: [out, inner = 1], conv, part = 0 }
   return data;
 }
 
+/** Each of the blocks that config.json counts has tensors in the file: told before a list of them is made. */
+function checkBlocks(names: Iterable<string>, layers: number, place: string): void {
+  const numbers = new Set(
+    Array.from(names, (name) => /^h\.(\d+)\./.exec(name)?.[1]).filter((n) => n !== undefined),
+  );
+  if (numbers.size >= layers) return;
+  throw new UserError(`${place}: it has ${numbers.size} blocks, config.json's n_layer is ${layers}.`);
+}
+
 /** Of a tied model a file may have the head once more, but no other head. */
 function checkHead(tensors: ReadonlyMap<string, TensorData>, { tied }: ModelChoices, place: string): void {
   const [head, embedding] = ["lm_head.weight", "wte.weight"].map((name) => tensors.get(name));
@@ -213,6 +222,7 @@ export function fromGpt2Tensors(
     }
     found.set(own, tensor);
   }
+  checkBlocks(found.keys(), model.layers!, place);
   const places = placesOf(model as Partial<Architecture>, model.block.mlp.factor!);
   const known = new Set(places.map(({ gpt2 }) => gpt2));
   const extra = [...found.keys()].find((name) =>

@@ -2,6 +2,7 @@
 // kernel updates everything. Parameters that start alike lie together, decayed ones first.
 import { randomNormal, randomUniform } from "../../kernels/random/op.ts";
 import type { Device } from "../device/device.ts";
+import type { Graph } from "../device/plan.ts";
 import { ALIGN, assign, constant, pack, state, view } from "../graph/structure.ts";
 import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
 import { UserError } from "../errors.ts";
@@ -80,18 +81,8 @@ function drawn(shape: readonly number[], { name, mean, std, distribution }: Slot
   return randomNormal(shape, { seed, purpose, mean, std, within });
 }
 
-/**
- * Gives every parameter its first value on the device, drawn from the seed; the optimizer's states become zero.
- *
- * @param states names of the flat states that the optimizer keeps (see `optimizerStates`); AdamW's by default
- */
-export async function initialise(
-  device: Device,
-  { slots, size }: Layout,
-  seed: number,
-  states: readonly string[] = [STATES.expAvg, STATES.expAvgSq],
-): Promise<void> {
-  for (const name of [STATES.parameters, ...states]) device.define(name, { shape: [size], dtype: "f32" });
+/** The graph that gives every parameter its first value, drawn from the seed. */
+export function initialGraph({ slots, size }: Pick<Layout, "slots" | "size">, seed: number): Graph {
   let whole = state(STATES.parameters, [size]);
   for (let i = 0; i < slots.length;) {
     const { mean, std, distribution, offset } = slots[i];
@@ -103,7 +94,24 @@ export async function initialise(
     whole = assign(whole, drawn(shape, slots[i], seed), offset);
     i = end;
   }
-  using program = await device.compile({ effects: [whole] });
+  return { effects: [whole] };
+}
+
+/**
+ * Gives every parameter its first value on the device, drawn from the seed; the optimizer's states become zero.
+ *
+ * @param states names of the flat states that the optimizer keeps (see `optimizerStates`); AdamW's by default
+ */
+export async function initialise(
+  device: Device,
+  layout: Layout,
+  seed: number,
+  states: readonly string[] = [STATES.expAvg, STATES.expAvgSq],
+): Promise<void> {
+  for (const name of [STATES.parameters, ...states]) {
+    device.define(name, { shape: [layout.size], dtype: "f32" });
+  }
+  using program = await device.compile(initialGraph(layout, seed));
   program.run();
 }
 

@@ -35,16 +35,8 @@ function repeatedTokens({ vocabulary }: Architecture, half: number, seed: number
   );
 }
 
-/**
- * Compiles the probe of a model whose patterns are tracked; undefined where none is, or the context holds no repetition.
- *
- * induction: attention of query i >= L to key i - L + 1, the token after the previous occurrence; duplicate: to key i - L.
- * Source: Olsson et al. 2022, In-context Learning and Induction Heads.
- */
-export async function inductionProbe(
-  device: Device,
-  { config, architecture, layout }: Experiment,
-): Promise<Probe | undefined> {
+/** The blocks whose patterns are tracked, half of a probe's sequence, and its graph; undefined where there is no probe. */
+export function probeGraph({ config, architecture, layout }: Experiment) {
   const half = Math.floor(architecture.context / 2);
   const chosen = config.track.map(({ select }) => selection(select));
   const layers = Array.from({ length: architecture.layers }, (_, n) => n).filter((n) =>
@@ -62,7 +54,24 @@ export async function inductionProbe(
   const outputs = Object.fromEntries(names.map((name) => {
     return [name, attentionStatistics(taps.attentions.get(name)!, { repeated: half })];
   }));
-  const program = await device.compile({ outputs });
+  return { layers, names, half, graph: { outputs } };
+}
+
+/**
+ * Compiles the probe of a model whose patterns are tracked; undefined where none is, or the context holds no repetition.
+ *
+ * induction: attention of query i >= L to key i - L + 1, the token after the previous occurrence; duplicate: to key i - L.
+ * Source: Olsson et al. 2022, In-context Learning and Induction Heads.
+ */
+export async function inductionProbe(
+  device: Device,
+  experiment: Experiment,
+): Promise<Probe | undefined> {
+  const probe = probeGraph(experiment);
+  if (!probe) return undefined;
+  const { config, architecture } = experiment;
+  const { layers, names, half, graph } = probe;
+  const program = await device.compile(graph);
   const ids = repeatedTokens(architecture, half, config.seed);
   const width = ATTENTION_STATISTICS.length + REPEATED_STATISTICS.length;
   return {

@@ -6,6 +6,7 @@ import { type Architecture, decoderParameters } from "../nn/mod.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
 import { type Experiment, type Model, prepare } from "./experiment.ts";
 import { type TensorData, toFloat32 } from "./safetensors.ts";
+import { checkRun } from "./sizes.ts";
 
 /** A checkpoint's parameters as a model with a shorter context takes them: the rows of the first positions. */
 function shortened(
@@ -104,6 +105,7 @@ function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Expe
  * ```
  */
 export async function experimentOf(config: Config): Promise<Experiment> {
+  checkRun(config);
   const base = config.train.from === null ? undefined : await loadCheckpoint(config.train.from);
   const own = base ? { ...config, tokenizer: base.config.tokenizer } : config;
   const experiment = await prepare(own, base?.tokenizer);

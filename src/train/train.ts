@@ -14,14 +14,16 @@ import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
 import { scoresAnswers } from "./evaluate.ts";
 import { type Experiment, type Model, prepare } from "./experiment.ts";
 import { optimizerStates } from "./optimizers.ts";
+import { initialGraph } from "./parameters.ts";
 import { evaluationGraph } from "./programs.ts";
 import type { Progress } from "./progress.ts";
-import { readyRun, stepGraphs } from "./ready.ts";
+import { otherGraphs, readyRun, stepGraphs } from "./ready.ts";
 import { checkedLog, type LogScan } from "./log_check.ts";
 import { lockFolder } from "./lock.ts";
 import { checkpointRecord, type Outcome, recordsCheckpoint, trainRun } from "./run.ts";
 import { resolveRun } from "./resolve_run.ts";
 import { createRunFolder, type RunFolder } from "./run_folder.ts";
+import { withNumber } from "./sizes.ts";
 import { experimentOf } from "./start_from.ts";
 
 /** What another process may be doing in a run's folder. */
@@ -72,16 +74,27 @@ export interface Cost {
  * ```
  */
 export function costOf(model: Model & Partial<Experiment>, target?: Target): Cost {
-  const { architecture, layout, config } = model;
-  // Each has memory of its own; the last is the one most steps take, or the only one.
+  return costOfPlans(model, plansOf(model, target));
+}
+
+/** The plans of a run's steps and of its evaluation. */
+interface Plans {
+  /** Each has memory of its own; the last is the one most steps take, or the only one. */
+  readonly steps: readonly Plan[];
+  readonly evaluation: Plan;
+}
+
+function plansOf(model: Model & Partial<Experiment>, target?: Target): Plans {
+  const { architecture, layout, config, source } = model;
+  const tokens = source !== undefined && scoresAnswers(source, config);
+  const { graph } = evaluationGraph(architecture, layout, config.train.batch, { tokens });
   const steps = [...stepGraphs(model).values()].map(({ graph }) => plan(graph, target));
+  return { steps, evaluation: plan(graph, target) };
+}
+
+function costOfPlans({ config, layout }: Model, { steps, evaluation }: Plans): Cost {
   const step = steps.at(-1)!;
   const sum = (of: (p: Plan) => number) => steps.reduce((total, p) => total + of(p), 0);
-  const tokens = model.source !== undefined && scoresAnswers(model.source, config);
-  const evaluation = plan(
-    evaluationGraph(architecture, layout, config.train.batch, { tokens }).graph,
-    target,
-  );
   const parameters = 4 * layout.size;
   const optimizer = optimizerStates(config.optimizer, layout).length * parameters;
   const activations = sum(({ memory }) => memory.activations) + evaluation.memory.activations;
@@ -173,11 +186,33 @@ interface Continued {
   readonly warnings: readonly WarningRecord[];
 }
 
+/** A device and what a run takes of it. */
+interface Fitted extends Chosen {
+  readonly cost: Cost;
+  /** Throws a `UserError` where it has no room for all of a run, from its first parameters to the sample at its end. */
+  check(): void;
+}
+
 /** Opens the device that the rest of a run takes. */
-async function deviceFor(experiment: Experiment, done: number): Promise<Chosen> {
-  const { device, model, train } = experiment.config;
-  const { flops } = costOf(experiment);
-  return await chooseDevice(device, { flops, dispatches: 40 * model.layers, steps: train.steps - done });
+async function deviceFor(experiment: Experiment, done: number): Promise<Fitted> {
+  const { config, layout } = experiment;
+  const { device: wanted, model, train, seed } = config;
+  const anywhere = plansOf(experiment);
+  const { flops } = costOfPlans(experiment, anywhere);
+  const work = { flops, dispatches: 40 * model.layers, steps: train.steps - done };
+  const chosen = await chooseDevice(wanted, work);
+  using opened = new DisposableStack();
+  const { target } = opened.use(chosen.device);
+  const { steps, evaluation } = target ? withNumber(config, () => plansOf(experiment, target)) : anywhere;
+  const check = () => {
+    const others = otherGraphs(experiment);
+    withNumber(config, () => {
+      chosen.device.check([plan(initialGraph(layout, seed), target)]);
+      chosen.device.check([...steps, evaluation, ...others.map((graph) => plan(graph, target))]);
+    });
+  };
+  opened.move();
+  return { ...chosen, cost: costOfPlans(experiment, { steps, evaluation }), check };
 }
 
 /** A run before its first step. */
@@ -200,9 +235,9 @@ export interface PlannedRun extends Pick<RunRecord, "parameters" | "memory"> {
  */
 export async function planRun(config: Config): Promise<PlannedRun> {
   const experiment = await experimentOf(config);
-  const { device: opened } = await deviceFor(experiment, 0);
+  const { device: opened, cost: { memory }, check } = await deviceFor(experiment, 0);
   using device = opened;
-  const { memory } = costOf(experiment, device.target);
+  check();
   return { parameters: experiment.parameters, memory, device: device.kind };
 }
 
@@ -213,12 +248,15 @@ async function start(
 ): Promise<Trained | undefined> {
   const { config } = experiment;
   const done = from?.checkpoint.state.step ?? 0;
-  const { device: opened, reason } = await deviceFor(experiment, done);
+  const { device: opened, reason, cost, check } = await deviceFor(experiment, done);
   using device = opened;
-  const cost = costOf(experiment, device.target);
   const warned = from?.warnings.map(({ message }) => `warning: ${message}`) ?? [];
-  options.announce?.([...warned, ...announcement(experiment, device, reason, cost)]);
+  const announce = () => options.announce?.([...warned, ...announcement(experiment, device, reason, cost)]);
+  // A dry run tells what a run would take also where that is too much.
+  if (options.dryRun) announce();
+  check();
   if (options.dryRun) return undefined;
+  announce();
   // Before anything is written: what the device or the checkpoint refuses leaves no trace.
   using ready = await readyRun(experiment, device, from?.checkpoint);
   const now = new Date();

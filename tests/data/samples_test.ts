@@ -155,7 +155,7 @@ Deno.test("what a task cannot have is refused, and unknown sources get the neare
 Deno.test("a shown sample has its tokens, ids and the targets that count, and no row of filling", () => {
   const tokenizer = charTokenizer("ab \n");
   const source = sampleSource(["a b\n", "b\n", "a\n", "b\n"].map((line) => tokenizer.encode(line)), OPTIONS);
-  const shown = shownSamples(source, tokenizer, "train", { samples: 5, context: 4 });
+  const shown = [...shownSamples(source, tokenizer, "train", { samples: 5, context: 4 })];
   assert.equal(shown.length, 5);
   const [first] = shown.filter(({ tokens }) => tokens.length === 3);
   assert.deepEqual(shownLines(first, tokenizer).slice(1), [
@@ -165,5 +165,5 @@ Deno.test("a shown sample has its tokens, ids and the targets that count, and no
   ]);
   assert.match(shownLines(first, tokenizer)[0], /^train \d: 3 tokens, 3 targets count, 1 of padding$/);
   const val = sampleSource(samples([3, 3]), { ...OPTIONS, given: { val: samples([2, 2]) } });
-  assert.equal(shownSamples(val, byteTokenizer(), "val", { samples: 9, context: 4 }).length, 2);
+  assert.equal([...shownSamples(val, byteTokenizer(), "val", { samples: 9, context: 4 })].length, 2);
 });

@@ -75,7 +75,10 @@ Deno.test("mistakes in a configuration are told with the key, what was found and
         /^train: data\.source: .*"copi"\. Did you mean "copy"\?/,
       ],
       [["tiny.yaml", 'sample.prompt="é"'], /^train: sample\.prompt: Text has the unknown character "é"/],
-      [["tiny.yaml", 'sample.prompt=""'], /^train: sample\.prompt: expected at least one character/],
+      [
+        ["tiny.yaml", 'sample.prompt=""'],
+        /^train: sample\.prompt: "" has no token, expected at least one character/,
+      ],
       [["tiny.yaml", "name=latest"], /^train: name: "latest" cannot be the name of a folder of runs/],
       [["tinny.yaml"], /^train: "tinny\.yaml": no such file\. Did you mean "tiny\.yaml"\?/],
       [
