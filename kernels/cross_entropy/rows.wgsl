@@ -38,8 +38,8 @@ fn main(
 //! end
   if (row >= ROWS) { return; }
   let start = row * V;
-  // A lane without logits holds a sum of zero under a top that no logit of a model reaches.
-  var seen = Seen(-1e30f, 0f, V);
+  // A lane without logits holds a sum of zero under the lowest number.
+  var seen = Seen(-0x1.fffffep+127f, 0f, V);
   for (var i = lane; i < V; i += LANES) {
     let logit = logits[start + i];
     let above = logit - seen.top;
@@ -60,6 +60,9 @@ fn main(
   }
   seen = partial[0];
 //! end
+  // Infinity less itself is NaN: the sum was begun with 1.
+  let bits = bitcast<u32>(seen.top);
+  if (bits == 0x7f800000u) { seen.sum = bitcast<f32>(bits | 0x7fc00000u); }
   let label = targets[row];
   let counted = label < V;
   if (lane == 0u) {

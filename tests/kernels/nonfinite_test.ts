@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import * as e from "../../kernels/expression.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import { booleanMask, modifier, softcap } from "../../kernels/attention/modifier.ts";
+import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
 import { elementwise, multiply } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { lion } from "../../kernels/lion/op.ts";
+import { matmul } from "../../kernels/matmul/op.ts";
 import { sumAll } from "../../kernels/reduce/op.ts";
 import { sgd } from "../../kernels/sgd/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
@@ -119,6 +121,40 @@ Deno.test("the gradient of sqrt(max(0, x)) is finite on every device", async () 
   const [dx] = grad(sumAll(y), [given]);
   const found = await everywhere({ feeds: { x: Float32Array.of(-1, 0, 1, 4) }, outputs: { dx } });
   assertAll(found, { dx: [0, 0, 1.5, 3] });
+});
+
+Deno.test("cross-entropy of logits that are infinite, NaN or below -1e30 is the same on every device", async () => {
+  const rows = [
+    [Infinity, 0, 1],
+    [0, Infinity, 1],
+    [-Infinity, -Infinity, -Infinity],
+    [-Infinity, 0, 1],
+    [0, NaN, 1],
+    [-1e31, -1e31, -2e31],
+  ];
+  for (const row of rows) {
+    const logits = input("logits", [1, 3]);
+    const { loss } = crossEntropy(logits, input("targets", [1], "u32"));
+    const [slope] = grad(loss, [logits]);
+    const feeds = { logits: Float32Array.from(row), targets: Uint32Array.of(0) };
+    const found = await everywhere({ feeds, outputs: { loss, slope } });
+    assertAll(found, found[0][1]);
+  }
+});
+
+Deno.test("a product's activation keeps NaN on every device", async () => {
+  for (const activation of ["relu", "gelu_tanh"] as const) {
+    const [a, w] = [input("a", [8, 4]), input("w", [8, 4])];
+    const feeds = { a: wave(32, 1), w: wave(32, 0.7) };
+    feeds.a[5] = NaN;
+    const y = matmul(a, w, { transB: true, activation });
+    const found = await everywhere({ feeds, outputs: { y } });
+    assert.deepEqual(
+      Array.from(found[0][1].y, Number.isNaN),
+      Array.from({ length: 64 }, (_, n) => n >> 3 === 1),
+    );
+    assertAll(found, found[0][1]);
+  }
 });
 
 const wave = (n: number, s: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * s + 1));
