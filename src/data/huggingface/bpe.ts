@@ -64,12 +64,72 @@ export function keepsApart(tokens: Iterable<string>, space: string): boolean {
   return true;
 }
 
-/** Cuts a piece into words that no merge joins, so that they can be remembered. */
-function wordsOf(ids: ReadonlyMap<string, number>): (piece: string) => string[] {
+/** Cuts a piece into words that no merge joins, so that they can be remembered; undefined where none are known. */
+function wordsOf(ids: ReadonlyMap<string, number>): ((piece: string) => string[]) | undefined {
   const space = SPACES.find((space) => ids.has(space) && keepsApart(ids.keys(), space));
-  if (space === undefined) return (piece) => [piece];
+  if (space === undefined) return undefined;
   const between = new RegExp(`(?<=[^${space}])(?=${space})`, "u");
   return (piece) => piece.split(between);
+}
+
+/** What becomes of a piece's characters before any is joined. */
+interface CharacterOptions {
+  /** What stands for unknown ones; null where they are left out. */
+  readonly unknown: string | null;
+  /** Before all but the first, and behind the last. */
+  readonly prefix: string;
+  readonly suffix: string;
+  /** Whether unknown ones side by side are one. */
+  readonly fuses: boolean;
+  /** Whether an unknown one is its bytes. */
+  readonly fallsBack: boolean;
+}
+
+/** The ids of a piece's characters. */
+function characterEncoder(
+  ids: ReadonlyMap<string, number>,
+  { unknown, prefix, suffix, fuses, fallsBack }: CharacterOptions,
+): (piece: string) => number[] {
+  // Numbers are looked up faster than texts.
+  const characters = new Map<number, number>();
+  for (const [token, id] of ids) {
+    const code = token.codePointAt(0) ?? 0;
+    if (token.length === (code > 0xffff ? 2 : 1)) characters.set(code, id);
+  }
+
+  return (piece) => {
+    const found: number[] = [];
+    let unknowns = 0;
+    // An unknown one is held back until the next that is known; bytes go before it.
+    const flush = () => {
+      if (unknowns > 0) found.push(ids.get(unknown!)!);
+      unknowns = 0;
+    };
+    for (let at = 0, width = 1; at < piece.length; at += width) {
+      const code = piece.codePointAt(at)!;
+      width = code > 0xffff ? 2 : 1;
+      const before = at > 0 ? prefix : "";
+      const after = at + width === piece.length ? suffix : "";
+      const isPlain = before === "" && after === "";
+      const text = isPlain ? "" : before + String.fromCodePoint(code) + after;
+      const id = isPlain ? characters.get(code) : ids.get(text);
+      if (id !== undefined) {
+        if (unknowns > 0) flush();
+        found.push(id);
+        continue;
+      }
+      const character = String.fromCodePoint(code);
+      const bytes = fallsBack ? fallback(text || character, ids) : undefined;
+      if (bytes) found.push(...bytes);
+      else if (unknown !== null) {
+        if (!fuses) flush();
+        if (!ids.has(unknown)) unknownPiece(character, unknown);
+        unknowns = 1;
+      }
+    }
+    flush();
+    return found;
+  };
 }
 
 /** @internal Byte-pair encoding. */
@@ -86,37 +146,7 @@ export function bpe(fields: Fields): Model {
   const merges = mergesOf(fields, ids, prefix);
   const ranks = new Map(merges.map(({ left, right }, rank) => [pairKey(left, right), rank]));
 
-  /** The ids of a piece's characters; one that has none is unknown, or left out where nothing stands for those. */
-  const characterIds = (piece: string): number[] => {
-    const found: number[] = [];
-    let unknowns = 0;
-    // An unknown one is held back until the next that is known; bytes go before it.
-    const flush = () => {
-      if (unknowns > 0) found.push(ids.get(unknown!)!);
-      unknowns = 0;
-    };
-    let at = 0;
-    for (const character of piece) {
-      const last = at + character.length === piece.length;
-      const text = (at > 0 ? prefix : "") + character + (last ? suffix : "");
-      at += character.length;
-      const id = ids.get(text);
-      if (id !== undefined) {
-        if (unknowns > 0) flush();
-        found.push(id);
-        continue;
-      }
-      const bytes = fallsBack ? fallback(text, ids) : undefined;
-      if (bytes) found.push(...bytes);
-      else if (unknown !== null) {
-        if (!fuses) flush();
-        if (!ids.has(unknown)) unknownPiece(character, unknown);
-        unknowns = 1;
-      }
-    }
-    flush();
-    return found;
-  };
+  const characterIds = characterEncoder(ids, { unknown, prefix, suffix, fuses, fallsBack });
   const joined = (text: string) => joinedPairs(characterIds(text), merges, ranks);
   const words = prefix + suffix === "" && !wholeFirst ? wordsOf(ids) : undefined;
   if (words) {

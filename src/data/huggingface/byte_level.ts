@@ -10,12 +10,12 @@ for (const { byte, character } of byteCharacters()) {
 
 const UTF8 = new TextEncoder();
 
-/** Bytes that stand for themselves. */
-const PLAIN = /^[!-~]*$/;
+/** Bytes that stand for themselves, and spaces. */
+const PLAIN = /^[ -~]*$/;
 
 /** @internal The bytes of a text's UTF-8, each as its character. */
 export function byteCharactersOf(text: string): string {
-  if (PLAIN.test(text)) return text;
+  if (PLAIN.test(text)) return text.replaceAll(" ", CHARACTERS[32]);
   let written = "";
   for (const byte of UTF8.encode(text)) written += CHARACTERS[byte];
   return written;

@@ -94,6 +94,29 @@ function unknownId(fields: Fields, count: number): number | null {
   return refuse(fields.at("unk_id"), id, `null or an id below ${count}`);
 }
 
+/** Of each end in a piece: where the last token of its best cut starts, -1 where there is none, and that token's id. */
+interface Cuts {
+  readonly starts: Int32Array;
+  readonly last: Int32Array;
+}
+
+/** The texts of a piece's tokens; unknown characters side by side are one. */
+function cutsOf(piece: string, { starts, last }: Cuts, unknown: number | null): string[] {
+  const cuts: string[] = [];
+  let unknownEnd = -1;
+  for (let end = piece.length; end > 0; end = starts[end]) {
+    if (last[end] === unknown) {
+      if (unknownEnd < 0) unknownEnd = end;
+      continue;
+    }
+    if (unknownEnd >= 0) cuts.push(piece.slice(end, unknownEnd));
+    unknownEnd = -1;
+    cuts.push(piece.slice(starts[end], end));
+  }
+  if (unknownEnd >= 0) cuts.push(piece.slice(0, unknownEnd));
+  return cuts.reverse();
+}
+
 /** @internal The unigram model. */
 export function unigram(fields: Fields): Model {
   const { scores, ...vocabulary } = scoredVocabulary(fields);
@@ -103,8 +126,7 @@ export function unigram(fields: Fields): Model {
   const trie = trieOf(ids);
   const unknownScore = scores.reduce((a, b) => Math.min(a, b), Infinity) - UNKNOWN_PENALTY;
 
-  /** Where the last token of the best cut of the first `end` units starts, and its id, for every end. */
-  const bestCuts = (piece: string) => {
+  const bestCuts = (piece: string): Cuts => {
     const best = new Float64Array(piece.length + 1);
     const starts = new Int32Array(piece.length + 1).fill(-1);
     const last = new Int32Array(piece.length + 1);
@@ -131,28 +153,10 @@ export function unigram(fields: Fields): Model {
     }
     return { starts, last };
   };
-
-  /** The texts of a piece's tokens; unknown characters side by side are one. */
-  const cutsOf = (piece: string): string[] => {
-    const { starts, last } = bestCuts(piece);
-    const cuts: string[] = [];
-    let unknownEnd = -1;
-    for (let end = piece.length; end > 0; end = starts[end]) {
-      if (last[end] === unknown) {
-        if (unknownEnd < 0) unknownEnd = end;
-        continue;
-      }
-      if (unknownEnd >= 0) cuts.push(piece.slice(end, unknownEnd));
-      unknownEnd = -1;
-      cuts.push(piece.slice(starts[end], end));
-    }
-    if (unknownEnd >= 0) cuts.push(piece.slice(0, unknownEnd));
-    return cuts.reverse();
-  };
   return {
     ...vocabulary,
     encode: (piece) =>
-      cutsOf(piece).flatMap((cut) =>
+      cutsOf(piece, bestCuts(piece), unknown).flatMap((cut) =>
         ids.get(cut) ?? (fallsBack ? fallback(cut, ids) : undefined) ?? unknown ?? unknownPiece(cut, null)
       ),
   };
