@@ -5,6 +5,7 @@ import {
   ABLATION_METHODS,
   type Batch,
   type Checkpoint,
+  checkWritable,
   type Command,
   heatMap,
   loadCheckpoint,
@@ -88,6 +89,7 @@ await runCommand(command, async ({ positionals, values }) => {
     throw new UserError("--batches: a file is read whole; leave it out, or --file.");
   }
   const seed = numberOption("seed", values.seed, { whole: true })!;
+  if (values.out !== undefined) await checkWritable(values.out);
   const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
   const { config: { train: { batch: rows }, model: { context, layers, heads } }, tokenizer } = checkpoint;
   const text = values.file === undefined

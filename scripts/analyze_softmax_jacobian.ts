@@ -3,6 +3,7 @@ import {
   analysisCharts,
   checkComparable,
   checkStudied,
+  checkWritable,
   type Command,
   compareBackwards,
   comparisonChart,
@@ -202,6 +203,8 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     ? stdoutLog()
     : openLog(values.ndjson);
   await makeFolder(charts);
+  const written = `${folder}/jacobian.ndjson`;
+  for (const path of [written, `${charts}/jacobian.svg`]) await checkWritable(path);
   const records: JacobianRecord[] = [];
   const files: Record<string, string> = {};
   await analyse(subject, device, batches, (found) => {
@@ -225,8 +228,9 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     all.push(...found);
     files[`${charts}/jacobian_compare.svg`] = comparisonChart(trainings);
   }
-  files[`${folder}/jacobian.ndjson`] = all.map((record) => formatRecord(record) + "\n").join("");
+  // Before the charts: it has what they are drawn from.
+  await writeFileAtomic(written, all.map((record) => formatRecord(record) + "\n").join(""));
   for (const [path, content] of Object.entries(files)) await writeFileAtomic(path, content);
-  say(Object.keys(files).join("\n"));
+  say([...Object.keys(files), written].join("\n"));
   return 0;
 });

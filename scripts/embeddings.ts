@@ -1,5 +1,6 @@
 // Stores what a model makes of each position, layer by layer: deno task embeddings runs/latest --text "The number"
 import {
+  checkWritable,
   type Command,
   embeddings,
   encodeSafetensors,
@@ -37,6 +38,7 @@ await runCommand(command, async ({ positionals, values, lists }) => {
   const lines = files.flatMap(({ text }) => text.split(/\r?\n/).filter((line) => line !== ""));
   const texts = [...(lists?.text ?? []), ...lines];
   if (texts.length === 0) throw new UserError("Expected samples by --text or --file, found none.");
+  await checkWritable(values.out!);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: texts.length });
   const { shape, values: data, ids } = await embeddings(opened.device, opened.model, texts);

@@ -1,5 +1,6 @@
 // What a model would say if it stopped after each block: deno task logit_lens runs/latest --text "The number"
 import {
+  checkWritable,
   type Command,
   heatMap,
   type LogitLens,
@@ -66,6 +67,7 @@ await runCommand(command, async ({ positionals, values }) => {
     throw new UserError("--top: a table tells the likeliest alone; leave it out, or give --format ndjson.");
   }
   const count = numberOption("top", values.top, { least: 1, whole: true }) ?? 3;
+  if (values.out !== undefined) await checkWritable(values.out);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const text = values.text ?? opened.checkpoint.config.sample.prompt;

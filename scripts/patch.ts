@@ -1,5 +1,6 @@
 // Which parts of a model carry the difference between two texts: deno task patch --clean "3 follows 2" --corrupted "5 follows 4"
 import {
+  checkWritable,
   type Command,
   heatMap,
   oneOf,
@@ -85,6 +86,7 @@ await runCommand(command, async ({ positionals, values }) => {
   const site = oneOf("site", values.site!, PATCH_SITES);
   const { clean, corrupted, answer, wrong } = values;
   if (!clean || !corrupted) throw new UserError("Expected two texts, --clean and --corrupted.");
+  if (values.out !== undefined) await checkWritable(values.out);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: 2 * clean.length });
   const found = await patchActivations(opened.device, opened.model, clean, corrupted, {

@@ -117,6 +117,31 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
   await syncFolder(dirname(path));
 }
 
+/**
+ * Throws where `writeFileAtomic` would, for who has long work to do before there is something to write.
+ *
+ * @throws {UserError} with the path and the system's reason
+ *
+ * @example
+ * ```ts
+ * import { checkWritable } from "./run_folder.ts";
+ * await checkWritable("chart.svg");
+ * ```
+ */
+export async function checkWritable(path: string): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
+  try {
+    if (await isFolder(path)) {
+      throw new UserError(`${path}: a folder stands there, expected a file to write.`);
+    }
+    await Deno.writeFile(temporary, new Uint8Array());
+  } catch (error) {
+    throw fileError(path, error);
+  } finally {
+    await removeQuietly(temporary);
+  }
+}
+
 /** A symbolic link asks for the whole file system's permissions; asking for them must not prompt. */
 async function symlink(target: string, path: string): Promise<boolean> {
   for (const name of ["read", "write"] as const) {
