@@ -1,13 +1,15 @@
 // Learns the merges of byte-pair encoding from a text: again and again, the most frequent pair becomes one token.
 import { checkWellFormed, cutPieces, ownCopy, pairKey, piecesOf } from "./byte_bpe.ts";
 import { heapOf } from "./heap.ts";
-import { partsOf } from "./ids.ts";
+import { type NumberList, numberList, type Numbers, partsOf } from "./ids.ts";
 import type { TextPieces } from "./text_bytes.ts";
 
-/** A piece of the text as tokens, and how often it occurs. */
-interface Word {
-  ids: number[];
-  readonly count: number;
+/** The different pieces of a text one after another, bytes that become tokens, and how often each occurs. */
+interface Words {
+  readonly tokens: Numbers;
+  readonly starts: Numbers;
+  readonly lengths: Numbers;
+  readonly counts: Numbers;
 }
 
 /** Two neighbouring tokens, how often they occur, and in which words, some of which may have lost it since. */
@@ -15,29 +17,78 @@ interface Pair {
   readonly left: number;
   readonly right: number;
   count: number;
-  readonly words: number[];
+  readonly words: NumberList;
 }
 
-/** Words are counted in so many maps, by length: V8's have 2^24 entries at most. */
-const MAPS = 64;
+/** Pieces that are found by their text: words come again, and memory must not grow with a text. */
+const REMEMBERED = 65536;
 
-function wordsOf(text: TextPieces): Word[] {
-  const maps = Array.from({ length: MAPS }, () => new Map<string, number>());
+/** FNV-1a over `length` numbers. */
+function hashOf(at: (i: number) => number, length: number): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < length; i++) hash = Math.imul(hash ^ at(i), 0x01000193);
+  return (hash ^ hash >>> 15) >>> 0;
+}
+
+/** Numbers words from 0, in an open hash table: a Map of strings takes ten times the memory, and 2^24 of them at most. */
+function wordTable(most: number) {
+  const [tokens, starts] = [numberList(most, 0), numberList(0xffffffff, 0)];
+  let slots = new Uint32Array(2 * REMEMBERED);
+  let words = 0;
+  starts.push(0);
+  /** The slot of a word, or the empty one where it belongs. */
+  const slotOf = (at: (i: number) => number, length: number): number => {
+    const mask = slots.length - 1;
+    for (let slot = hashOf(at, length) & mask;; slot = (slot + 1) & mask) {
+      if (slots[slot] === 0) return slot;
+      const start = starts.at(slots[slot] - 1);
+      let same = starts.at(slots[slot]) - start === length;
+      for (let i = 0; same && i < length; i++) same = tokens.at(start + i) === at(i);
+      if (same) return slot;
+    }
+  };
+  const grow = () => {
+    slots = new Uint32Array(2 * slots.length);
+    for (let word = 0; word < words; word++) {
+      const start = starts.at(word);
+      slots[slotOf((i) => tokens.at(start + i), starts.at(word + 1) - start)] = word + 1;
+    }
+  };
+  return {
+    tokens,
+    starts,
+    numberOf(bytes: Uint8Array): number {
+      const slot = slotOf((i) => bytes[i], bytes.length);
+      if (slots[slot] > 0) return slots[slot] - 1;
+      tokens.add(bytes);
+      starts.push(tokens.length);
+      slots[slot] = ++words;
+      if (3 * words > 2 * slots.length) grow();
+      return words - 1;
+    },
+  };
+}
+
+function wordsOf(text: TextPieces, most: number): Words {
+  const { tokens, starts, numberOf } = wordTable(most);
+  const counts = numberList(2 ** 53, 0);
+  const known = new Map<string, number>();
+  const utf8 = new TextEncoder();
   for (const part of partsOf(text, cutPieces)) {
     checkWellFormed(part);
     for (const piece of piecesOf(part)) {
-      const counts = maps[piece.length % MAPS];
-      const count = counts.get(piece);
-      counts.set(count === undefined ? ownCopy(piece) : piece, (count ?? 0) + 1);
+      let word = known.get(piece);
+      if (word === undefined) {
+        word = numberOf(utf8.encode(piece));
+        if (known.size < REMEMBERED) known.set(ownCopy(piece), word);
+      }
+      if (word === counts.length) counts.push(0);
+      counts.set(word, counts.at(word) + 1);
     }
   }
-  const utf8 = new TextEncoder();
-  const words: Word[] = [];
-  for (const counts of maps) {
-    counts.forEach((count, piece) => words.push({ ids: Array.from(utf8.encode(piece)), count }));
-    counts.clear();
-  }
-  return words;
+  const all = starts.all();
+  const lengths = Uint32Array.from({ length: counts.length }, (_, word) => all[word + 1] - all[word]);
+  return { tokens: tokens.all(), starts: all, lengths, counts: counts.all() };
 }
 
 /** A pair of the heap with the count that it had when it was put there. */
@@ -67,22 +118,26 @@ function precedes(a: Entry, b: Entry): boolean {
  * ```
  */
 export function trainMerges(text: TextPieces, count: number): [left: number, right: number][] {
-  const words = wordsOf(text);
+  const words = wordsOf(text, 255 + Math.max(0, count));
+  const { tokens, starts, lengths, counts } = words;
   const pairs = new Map<number, Pair>();
   const heap = heapOf(precedes);
   const addTo = (left: number, right: number, change: number): Pair => {
     const key = pairKey(left, right);
     let pair = pairs.get(key);
-    if (!pair) pairs.set(key, pair = { left, right, count: 0, words: [] });
+    if (!pair) pairs.set(key, pair = { left, right, count: 0, words: numberList(0xffffffff, 0) });
     pair.count += change;
     return pair;
   };
   const isIn = ({ words }: Pair, word: number) => {
-    if (words[words.length - 1] !== word) words.push(word);
+    if (words.length === 0 || words.at(words.length - 1) !== word) words.push(word);
   };
-  words.forEach(({ ids, count }, word) => {
-    for (let i = 0; i + 1 < ids.length; i++) isIn(addTo(ids[i], ids[i + 1], count), word);
-  });
+  /** Adds to the count of each pair of a word. */
+  const addAll = (word: number, change: number, added: (pair: Pair) => void) => {
+    const end = starts[word] + lengths[word] - 1;
+    for (let i = starts[word]; i < end; i++) added(addTo(tokens[i], tokens[i + 1], change));
+  };
+  for (let word = 0; word < counts.length; word++) addAll(word, counts[word], (pair) => isIn(pair, word));
   for (const pair of pairs.values()) heap.push({ pair, count: pair.count });
 
   const merges: [number, number][] = [];
@@ -97,20 +152,15 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
     }
     const token = 256 + merges.push([pair.left, pair.right]) - 1;
     const touched = new Set<Pair>();
-    for (const index of pair.words) {
-      const word = words[index];
-      const ids = mergeIn(word.ids, pair, token);
-      if (ids.length === word.ids.length) continue;
-      for (let i = 0; i + 1 < word.ids.length; i++) {
-        addTo(word.ids[i], word.ids[i + 1], -word.count);
-      }
-      for (let i = 0; i + 1 < ids.length; i++) {
-        const made = addTo(ids[i], ids[i + 1], word.count);
-        if (made.left !== token && made.right !== token) continue;
-        isIn(made, index);
+    for (const word of pair.words.all()) {
+      if (!has(words, word, pair)) continue;
+      addAll(word, -counts[word], () => {});
+      mergeIn(words, word, pair, token);
+      addAll(word, counts[word], (made) => {
+        if (made.left !== token && made.right !== token) return;
+        isIn(made, word);
         touched.add(made);
-      }
-      word.ids = ids;
+      });
     }
     pairs.delete(pairKey(pair.left, pair.right));
     for (const made of touched) heap.push({ pair: made, count: made.count });
@@ -118,13 +168,21 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
   return merges;
 }
 
-/** The ids of a word with each occurrence of the pair, from the left, as one token. */
-function mergeIn(ids: readonly number[], { left, right }: Pair, token: number): number[] {
-  const merged: number[] = [];
-  for (let i = 0; i < ids.length; i++) {
-    const found = ids[i] === left && ids[i + 1] === right;
-    merged.push(found ? token : ids[i]);
+/** Whether a word has a pair. */
+function has({ tokens, starts, lengths }: Words, word: number, { left, right }: Pair): boolean {
+  const end = starts[word] + lengths[word] - 1;
+  for (let i = starts[word]; i < end; i++) if (tokens[i] === left && tokens[i + 1] === right) return true;
+  return false;
+}
+
+/** Makes each occurrence of the pair in a word, from the left, one token. */
+function mergeIn({ tokens, starts, lengths }: Words, word: number, { left, right }: Pair, token: number) {
+  const [start, end] = [starts[word], starts[word] + lengths[word]];
+  let to = start;
+  for (let i = start; i < end; i++) {
+    const found = tokens[i] === left && i + 1 < end && tokens[i + 1] === right;
+    tokens[to++] = found ? token : tokens[i];
     if (found) i++;
   }
-  return merged;
+  lengths[word] = to - start;
 }

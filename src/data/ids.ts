@@ -10,6 +10,10 @@ export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 export interface NumberList {
   /** How many there are. */
   readonly length: number;
+  /** The one of an index. */
+  at(index: number): number;
+  /** Replaces the one of an index. */
+  set(index: number, number: number): void;
   /** Appends one. */
   push(number: number): void;
   /** Appends all of these. */
@@ -39,6 +43,8 @@ export function numberList(most: number, capacity: number): NumberList {
     get length() {
       return length;
     },
+    at: (index) => all[index],
+    set: (index, number) => void (all[index] = number),
     push(number) {
       grow(length + 1);
       all[length++] = number;
