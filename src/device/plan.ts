@@ -90,13 +90,12 @@ function stepOf(node: Node, wanted: ReadonlySet<Tensor>, places: Places, target?
   const call = callOf(node, wanted, inputs, places);
   const lowered = target ? node.op.lower(call, target) : { dispatches: [] };
   if (target) { for (const dispatch of lowered.dispatches) checkRounds(dispatch, node.path, target); }
+  const binds = (output: number): boolean =>
+    lowered.dispatches.some(({ bindings }) =>
+      Object.values(bindings).some((ref) => ref?.[0] === "output" && ref[1] === output)
+    );
   // An output that nothing reads takes no memory where the kernels do without it.
-  const bound = new Set(
-    lowered.dispatches.flatMap((d) => Object.values(d.bindings).map((ref) => ref?.slice(0, 2).join())),
-  );
-  const outputs = node.outputs.map((y, i) => {
-    return target && !call.wanted[i] && !bound.has(`output,${i}`) ? NOWHERE : places.of(y);
-  });
+  const outputs = node.outputs.map((y, i) => target && !call.wanted[i] && !binds(i) ? NOWHERE : places.of(y));
   return { node, call, lowered, inputs, outputs, scratch: (lowered.scratch ?? []).map(places.scratch) };
 }
 

@@ -1,7 +1,7 @@
 // Training as a person asks for it: from a configuration to a run folder, or on from where a run stood.
 import { chooseDevice, type Chosen } from "../device/choose.ts";
 import type { Device } from "../device/device.ts";
-import { type Plan, plan } from "../device/plan.ts";
+import { type Graph, type Plan, plan } from "../device/plan.ts";
 import type { Target } from "../graph/tensor.ts";
 import { type Config, dumpConfig } from "../config/mod.ts";
 import { UserError } from "../errors.ts";
@@ -74,7 +74,7 @@ export interface Cost {
  * ```
  */
 export function costOf(model: Model & Partial<Experiment>, target?: Target): Cost {
-  return costOfPlans(model, plansOf(model, target));
+  return costOfPlans(model, plansOf(graphsOf(model), target));
 }
 
 /** The plans of a run's steps and of its evaluation. */
@@ -84,12 +84,16 @@ interface Plans {
   readonly evaluation: Plan;
 }
 
-function plansOf(model: Model & Partial<Experiment>, target?: Target): Plans {
+/** The graphs of a run's steps and of its evaluation: traced once, planned for any target. */
+function graphsOf(model: Model & Partial<Experiment>): { steps: readonly Graph[]; evaluation: Graph } {
   const { architecture, layout, config, source } = model;
   const tokens = source !== undefined && scoresAnswers(source, config);
-  const { graph } = evaluationGraph(architecture, layout, config.train.batch, { tokens });
-  const steps = [...stepGraphs(model).values()].map(({ graph }) => plan(graph, target));
-  return { steps, evaluation: plan(graph, target) };
+  const { graph: evaluation } = evaluationGraph(architecture, layout, config.train.batch, { tokens });
+  return { steps: [...stepGraphs(model).values()].map(({ graph }) => graph), evaluation };
+}
+
+function plansOf({ steps, evaluation }: ReturnType<typeof graphsOf>, target?: Target): Plans {
+  return { steps: steps.map((graph) => plan(graph, target)), evaluation: plan(evaluation, target) };
 }
 
 function costOfPlans({ config, layout }: Model, { steps, evaluation }: Plans): Cost {
@@ -197,13 +201,15 @@ interface Fitted extends Chosen {
 async function deviceFor(experiment: Experiment, done: number): Promise<Fitted> {
   const { config, layout } = experiment;
   const { device: wanted, model, train, seed } = config;
-  const anywhere = plansOf(experiment);
-  const { flops } = costOfPlans(experiment, anywhere);
+  const graphs = graphsOf(experiment);
+  const anywhere = wanted === "webgpu" ? undefined : plansOf(graphs);
+  // Only "auto" asks what the work is.
+  const flops = anywhere ? costOfPlans(experiment, anywhere).flops : 0;
   const work = { flops, dispatches: 40 * model.layers, steps: train.steps - done };
   const chosen = await chooseDevice(wanted, work);
   using opened = new DisposableStack();
   const { target } = opened.use(chosen.device);
-  const { steps, evaluation } = target ? withNumber(config, () => plansOf(experiment, target)) : anywhere;
+  const { steps, evaluation } = !target && anywhere || withNumber(config, () => plansOf(graphs, target));
   const check = () => {
     const others = otherGraphs(experiment);
     withNumber(config, () => {
