@@ -69,6 +69,8 @@ export function nearest(found: string, known: Iterable<string>): string | undefi
   let best: string | undefined;
   let least = Math.max(1, Math.floor(found.length / 2)) + 1;
   for (const name of known) {
+    // As many edits at least; and a name of a megabyte is not to be compared letter by letter.
+    if (Math.abs(name.length - found.length) >= least) continue;
     const distance = editDistance(found.toLowerCase(), name.toLowerCase());
     if (distance < least) [best, least] = [name, distance];
   }

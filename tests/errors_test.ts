@@ -27,6 +27,12 @@ Deno.test("nearest() gives nothing where more than half of what was written diff
   assert.equal(nearest("x", []), undefined);
 });
 
+Deno.test("nearest() of a name of a megabyte answers at once", () => {
+  const begun = performance.now();
+  assert.equal(nearest("x".repeat(1e6), KNOWN), undefined);
+  assert.ok(performance.now() - begun < 50);
+});
+
 Deno.test("suggestion() names the nearest, or lists what is known in its order", () => {
   assert.equal(suggestion("dorpout", KNOWN), ' Did you mean "dropout"?');
   assert.equal(suggestion("temperature", new Set(KNOWN)), " Known: softmax, sigmoid, dropout.");

@@ -12,6 +12,10 @@ const ABLATIONS: JsonSchema = {
   additionalProperties: { anyOf: [{ type: "string" }, TEXTS] },
 };
 
+const ANCHORS: JsonSchema = {
+  description: "A place for anchors that merge keys (<<) take; not a key of the run.",
+};
+
 /** Lists that one entry, or less, stands for as well. */
 const SHORT: Readonly<Record<string, readonly JsonSchema[]>> = {
   track: [{ type: "string" }, { type: "object" }, { type: "null" }],
@@ -72,5 +76,6 @@ function fileSchema(schema: JsonSchema, path: string): JsonSchema {
  */
 export function configJsonSchema(): object {
   const schema = inside(runJsonSchema(), "");
-  return { ...schema, properties: { ...schema.properties, ablations: ABLATIONS } };
+  const properties = { ...schema.properties, ablations: ABLATIONS };
+  return { ...schema, properties, patternProperties: { "^\\.": ANCHORS } };
 }

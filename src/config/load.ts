@@ -100,13 +100,13 @@ export async function locateAll(path: string): Promise<Located[]> {
 
 /** The mapping that a file holds. */
 export async function readRaw({ file, shipped, place }: Located): Promise<Record<string, unknown>> {
-  let text: string;
+  let source: string | Uint8Array;
   try {
-    text = shipped ?? await Deno.readTextFile(file!);
+    source = shipped ?? await Deno.readFile(file!);
   } catch (error) {
     throw new UserError(`${place}: it cannot be read: ${reason(error)}`);
   }
-  return parseConfig(text, place);
+  return parseConfig(source, place);
 }
 
 /**

@@ -82,6 +82,7 @@ export type JsonSchema = {
   default?: unknown;
   properties?: Record<string, JsonSchema>;
   additionalProperties?: boolean | JsonSchema;
+  patternProperties?: Record<string, JsonSchema>;
   items?: boolean | JsonSchema;
   anyOf?: JsonSchema[];
   minItems?: number;

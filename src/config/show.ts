@@ -23,9 +23,9 @@ export function showWritten(text: string): string {
   return shorten(text).replaceAll(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1));
 }
 
-/** `model.block.mlp.factor`; a key that is not a plain word is quoted, so that a path stays on its line. */
+/** `model.block.mlp.factor`; a key that is not a plain word is quoted and a long one cut, so that a path stays on its line. */
 export function showPath(path: readonly PropertyKey[]): string {
-  return path.map(String).map((key) => /^[\w-]+$/.test(key) ? key : show(key)).join(".");
+  return path.map(String).map((key) => /^[\w-]+$/.test(key) ? shorten(key) : show(key)).join(".");
 }
 
 /** The value at a path of own keys, or undefined where the path leads nowhere. */

@@ -1,17 +1,57 @@
 // YAML in and out. The parser stands behind this file alone, so that its errors become one line with a place and
 // another parser is a change of one file.
 
-import { dump, load, loadAll, YAMLException } from "js-yaml";
+import { CORE_SCHEMA, dump, load, loadAll, mergeTag, YAMLException } from "js-yaml";
 import { UserError } from "../errors.ts";
 import { isMapping, show } from "./show.ts";
 import type { Config } from "./schema.ts";
 
+/** YAML 1.2 and the merge keys (`<<`) of 1.1, which most readers of YAML know. */
+const schema = CORE_SCHEMA.withTags(mergeTag);
+
+/** Values that a text may hold with every alias written out; the largest configuration of a run has some hundreds. */
+const MOST_VALUES = 100_000;
+
+/** What keeps a parsed value from being a finite tree of a reasonable size, or undefined. */
+function aliasFault(root: unknown): string | undefined {
+  const above = new Set<object>();
+  let count = 0;
+  const faultIn = (value: unknown): string | undefined => {
+    if (++count > MOST_VALUES) {
+      return `expected at most ${
+        MOST_VALUES.toLocaleString("en")
+      } values, found more; an alias counts as what it stands for`;
+    }
+    if (typeof value !== "object" || value === null) return undefined;
+    if (above.has(value)) return "expected a finite value, found an alias within what it stands for";
+    above.add(value);
+    for (const entry of Object.values(value)) {
+      const fault = faultIn(entry);
+      if (fault !== undefined) return fault;
+    }
+    above.delete(value);
+    return undefined;
+  };
+  return faultIn(root);
+}
+
+/** The text of a file's bytes. */
+function textOf(bytes: Uint8Array, place: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new UserError(`${place}: not UTF-8 text; save it as UTF-8.`);
+  }
+}
+
 /**
- * The mapping that a YAML text holds, not yet validated; an empty text is an empty mapping.
+ * The mapping that a YAML text holds, not yet validated; an empty text is an empty mapping. Merge keys (`<<`) are
+ * merged. A key of the root that begins with a dot holds anchors for them and is left out.
  *
- * @param text YAML 1.2, one document
+ * @param source YAML 1.2, one document; a file's bytes are UTF-8
  * @param place where the text comes from, for messages: the file's path
- * @throws {UserError} where it is not YAML (`place:line:column`), holds several documents or no mapping
+ * @throws {UserError} where it is not UTF-8 or not YAML (`place:line:column`), holds several documents or no mapping, or
+ *   where an alias stands within its own value or aliases of aliases make too many values
  *
  * @example
  * ```ts
@@ -19,13 +59,16 @@ import type { Config } from "./schema.ts";
  * parseConfig("model: { dim: 32 }", "tiny.yaml"); // { model: { dim: 32 } }
  * ```
  */
-export function parseConfig(text: string, place: string): Record<string, unknown> {
+export function parseConfig(source: string | Uint8Array, place: string): Record<string, unknown> {
+  const text = typeof source === "string" ? source : textOf(source, place);
   let documents: unknown[];
   try {
-    documents = loadAll(text);
+    documents = loadAll(text, { schema });
   } catch (error) {
     throw new UserError(syntaxMessage(error, place));
   }
+  // A last `---` begins a document that holds nothing.
+  while (documents.length > 1 && documents.at(-1) === null) documents.pop();
   if (documents.length > 1) {
     throw new UserError(`${place}: expected one YAML document, found ${documents.length}.`);
   }
@@ -33,7 +76,9 @@ export function parseConfig(text: string, place: string): Record<string, unknown
   if (!isMapping(root)) {
     throw new UserError(`${place}: expected a mapping of keys such as "seed: 1", found ${show(root)}.`);
   }
-  return root;
+  const fault = aliasFault(root);
+  if (fault !== undefined) throw new UserError(`${place}: ${fault}.`);
+  return Object.fromEntries(Object.entries(root).filter(([key]) => !key.startsWith(".")));
 }
 
 function syntaxMessage(error: unknown, place: string): string {
@@ -54,7 +99,11 @@ function syntaxMessage(error: unknown, place: string): string {
 export function parseValue(written: string): unknown {
   const text = written.trim();
   if (text === "") return null;
-  if (/^[[{"']/.test(text)) return load(text);
+  if (/^[[{"']/.test(text)) {
+    const value = load(text, { schema });
+    if (aliasFault(value) !== undefined) throw new YAMLException("aliases without end");
+    return value;
+  }
   try {
     const value = load(text);
     return value === null || typeof value === "number" || typeof value === "boolean" ? value : text;

@@ -164,8 +164,8 @@ async function readChecked(path: string, name: string, state: RunState): Promise
 }
 
 /** A checkpoint's configuration. Before `model.head` was a key, the head always passed the exact error. */
-function savedConfig(text: string, place: string): Record<string, unknown> {
-  const { model, ...rest } = parseConfig(text, place);
+function savedConfig(source: Uint8Array, place: string): Record<string, unknown> {
+  const { model, ...rest } = parseConfig(source, place);
   return { ...rest, model: isMapping(model) ? { head: { method: "bp" }, ...model } : model };
 }
 
@@ -181,11 +181,11 @@ export function decodeFiles(
   path: string,
   files: { config: Uint8Array; tokenizer: Uint8Array; model: Uint8Array },
 ): Decoded {
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   const place = join(path, "config.yaml");
-  const config = resolveConfig(savedConfig(text(files.config), place), { place, name: "checkpoint" });
+  const config = resolveConfig(savedConfig(files.config, place), { place, name: "checkpoint" });
   const { tensors } = decodeSafetensors(files.model, join(path, "model.safetensors"));
-  return { config, tokenizer: readTokenizer(join(path, "tokenizer.json"), text(files.tokenizer)), tensors };
+  const tokenizer = new TextDecoder().decode(files.tokenizer);
+  return { config, tokenizer: readTokenizer(join(path, "tokenizer.json"), tokenizer), tensors };
 }
 
 /** The tokenizer of a file's text; its UserError names the place. */

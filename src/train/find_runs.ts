@@ -58,9 +58,9 @@ function timeOf(folder: string): string | undefined {
 
 async function runAt(path: string, name: string, time: string): Promise<FoundRun | undefined> {
   const run = runFolder(path);
-  let text: string;
+  let source: Uint8Array;
   try {
-    text = await Deno.readTextFile(run.config);
+    source = await Deno.readFile(run.config);
   } catch {
     return undefined;
   }
@@ -72,7 +72,14 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
         null;
     } catch { /* A damaged checkpoint is told by whoever loads it. */ }
   }
-  return { path, name, time, step, val_loss: best?.val_loss ?? null, config: parseConfig(text, run.config) };
+  return {
+    path,
+    name,
+    time,
+    step,
+    val_loss: best?.val_loss ?? null,
+    config: parseConfig(source, run.config),
+  };
 }
 
 /** An instant of the user's; a day alone is its first moment, or its last. */
@@ -171,7 +178,7 @@ export async function loadRunConfig(path: string, dir = "runs"): Promise<Record<
   const { run, checkpoint } = await resolveRun(path, dir);
   const place = run?.config ?? join(checkpoint!, "config.yaml");
   try {
-    return parseConfig(await Deno.readTextFile(place), place);
+    return parseConfig(await Deno.readFile(place), place);
   } catch (error) {
     throw error instanceof UserError ? error : fileError(place, error);
   }

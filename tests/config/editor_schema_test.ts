@@ -31,6 +31,11 @@ Deno.test("the JSON Schema accepts every shipped configuration, lists that are s
   ) assert.ok(isAccepted(yaml), yaml);
 });
 
+Deno.test("the JSON Schema accepts a root key that holds anchors, and no such key elsewhere", () => {
+  assert.ok(schema.safeParse({ ".sizes": { dim: 32 }, seed: 1 }).success);
+  assert.ok(!schema.safeParse({ model: { ".sizes": 1 } }).success);
+});
+
 Deno.test("the JSON Schema refuses lists of what is no value, of nothing, and where nothing is swept", () => {
   for (
     const yaml of [

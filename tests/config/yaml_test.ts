@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { dumpConfig, parseConfig, resolveConfig } from "../../src/config/mod.ts";
+import { UserError } from "../../src/errors.ts";
 
 function message(text: string): string {
   try {
@@ -39,6 +40,42 @@ Deno.test("a syntax error names the file, the line and the column, in one line",
 
 Deno.test("a text that nests too deep for the parser is an error of the user's", () => {
   assert.match(message("[".repeat(100_000)), /^configs\/a\.yaml/);
+});
+
+Deno.test("merge keys take what an anchor names; a root key that begins with a dot is a place for anchors alone", () => {
+  const text = ".sizes: &small { dim: 32, heads: 2 }\nmodel: { <<: *small, layers: 1, dim: 64 }\n";
+  assert.deepEqual(parseConfig(text, "a"), { model: { dim: 64, heads: 2, layers: 1 } });
+  const several = ".a: &a { dim: 8 }\n.b: &b { dim: 9, heads: 1 }\nmodel: { <<: [*a, *b] }\n";
+  assert.deepEqual(parseConfig(several, "a"), { model: { dim: 8, heads: 1 } });
+  assert.match(message("model: { <<: 3 }"), /^configs\/a\.yaml:1:\d+: not valid YAML: cannot merge mappings/);
+});
+
+Deno.test("a last --- begins nothing", () => {
+  for (const end of ["---\n", "---", "---\n...\n", "--- # end\n"]) {
+    assert.deepEqual(parseConfig(`seed: 1\n${end}`, "a"), { seed: 1 }, end);
+  }
+});
+
+Deno.test("an alias in its own value and aliases of aliases are one line at once", () => {
+  for (const text of ["model: &a { block: *a }", "model: &a [*a]", "a: &a { b: [1, { c: *a }] }"]) {
+    assert.equal(
+      message(text),
+      "configs/a.yaml: expected a finite value, found an alias within what it stands for.",
+    );
+  }
+  const levels = Array.from({ length: 30 }, (_, i) => `.a${i + 1}: &a${i + 1} [*a${i}, *a${i}]`);
+  assert.match(
+    message([".a0: &a0 [1, 1]", ...levels, "seed: *a30"].join("\n")),
+    /^configs\/a\.yaml: expected at most 100,000 values, found more; an alias counts as what it stands for\.$/,
+  );
+});
+
+Deno.test("bytes that are no UTF-8 are refused", () => {
+  const bytes = Uint8Array.of(...new TextEncoder().encode("name: caf"), 0xe9, 10);
+  assert.throws(
+    () => parseConfig(bytes, "configs/a.yaml"),
+    new UserError("configs/a.yaml: not UTF-8 text; save it as UTF-8."),
+  );
 });
 
 Deno.test("what is no mapping is refused", () => {
