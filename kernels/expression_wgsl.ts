@@ -34,8 +34,9 @@ function heightOf(e: Expression): number {
   return 1 + Math.max(0, ...partsOf(e).map(heightOf));
 }
 
-/** Text of an expression as a number that no compiler knows. */
-const opaque = (e: Expression, text: string): string => `opaque_f32(${text}, ${heightOf(e)}u)`;
+/** The text of an operand of `e` as a number that no compiler knows, at a place that no operation below or above `e` has. */
+const opaque = (e: Expression, text: string, second = true): string =>
+  `opaque_f32(${text}, ${2 * heightOf(e) + Number(second)}u)`;
 
 /** A term of a sum: its sign, and its factors but for numbers, each with how often it stands there. */
 interface TermOfSum {
@@ -139,12 +140,12 @@ function binaryText(e: Extract<Expression, { kind: "binary" }>, never: ReadonlyS
     ? cancels(a, f === "-" ? { kind: "unary", f: "neg", x: b } : b)
     : simplifies(f, a, b);
   // A compiler takes 0 x for 0, and knows x / 0.
-  const operand = (x: Expression, hide: boolean): string => {
-    if (f === "+" || f === "-") return hide ? opaque(x, text(x)) : text(x);
-    if (x.kind === "number" && x.value === 0) return "f32_of_bits(0u)";
-    return hide || mayVanish(x) ? opaque(x, text(x)) : text(x);
+  const scales = f === "*" || f === "/";
+  const operand = (x: Expression, hide: boolean, second: boolean): string => {
+    if (scales && x.kind === "number" && x.value === 0) return "f32_of_bits(0u)";
+    return hide || (scales && mayVanish(x)) ? opaque(e, text(x), second) : text(x);
   };
-  return `(${operand(a, false)} ${f} ${operand(b, hidden)})`;
+  return `(${operand(a, false, false)} ${f} ${operand(b, hidden, true)})`;
 }
 
 /**
@@ -161,7 +162,7 @@ export function toWgsl(e: Expression, never: ReadonlySet<string> = NONE): string
       return e.name;
     case "unary":
       if (e.f === "neg") return `(-${text(e.x)})`;
-      if (e.f === "log" && uses(e.x, "exp")) return `safe_log(${opaque(e.x, text(e.x))})`;
+      if (e.f === "log" && uses(e.x, "exp")) return `safe_log(${opaque(e, text(e.x))})`;
       return `${FUNCTIONS[e.f] ?? e.f}(${text(e.x)})`;
     case "binary":
       return binaryText(e, never);
@@ -196,7 +197,7 @@ export function toWgslCondition(e: Expression, never: ReadonlySet<string> = NONE
   if (e.kind !== "binary" || !isComparison(e.f)) return `is_true(${toWgsl(e, never)})`;
   const [a, b] = [toWgsl(e.a, never), toWgsl(e.b, never)];
   if (sure(e.a) && sure(e.b)) return `(${a} ${e.f} ${b})`;
-  return `${FUNCTIONS[e.f]}(${a}, ${alike(e.a, e.b) ? opaque(e.b, b) : b})`;
+  return `${FUNCTIONS[e.f]}(${a}, ${alike(e.a, e.b) ? opaque(e, b) : b})`;
 }
 
 /**

@@ -34,7 +34,8 @@ function at(name: string, table: Tensor, ...indices: Term[]): Expression {
 }
 
 /**
- * A score modifier of one's own. The kernels, the function on the host and all derivatives come from the expression.
+ * A score modifier of one's own. The kernels, the function on the host and all derivatives come from the expression. Where it
+ * gives -Infinity the pair is not seen, as under a mask.
  *
  * @param expression over `score`, `b`, `h`, `i`, `j`, `row` and lookups in `tables`; i and j are positions, so a table
  *   indexed by i has an entry for every position, one indexed by `row` an entry for every query of the call

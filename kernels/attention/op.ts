@@ -221,8 +221,8 @@ export function learnedSpecs(inputs: readonly Spec[], attrs: TableGradientAttrs)
  * The score modifier and the mask are functions of positions: i of the query, `row` + S - T where `align` (or `causal`) is
  * "bottom-right", and j of the key. A lone last query, so aligned, gives the last row of the whole.
  *
- * A query that sees no key gives zeros and no gradient. Gradients of k and v sum over the heads that share them; learned
- * tables of the modifier get theirs.
+ * A pair whose modified score is -Infinity is not seen. A query that sees no key gives zeros and no gradient. Gradients of
+ * k and v sum over the heads that share them; learned tables of the modifier get theirs.
  *
  * Sources: Dao et al., "FlashAttention" (2022); Ramapuram et al., "Theory, Analysis, and Best Practices for Sigmoid
  * Self-Attention" (2024); Dong et al., "Flex Attention" (2024).

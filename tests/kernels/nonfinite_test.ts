@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import * as e from "../../kernels/expression.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
-import { booleanMask, modifier, softcap } from "../../kernels/attention/modifier.ts";
+import { booleanMask, mask, modifier, softcap } from "../../kernels/attention/modifier.ts";
 import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
 import { elementwise, multiply } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
@@ -214,8 +214,8 @@ for (const [name, options] of Object.entries({ ...FAMILY, ste: { backward: "ste"
   Deno.test(`a score of -Infinity (${name}) hides its pair as a mask does: a row of them is zeros without a gradient`, async () => {
     const hide = modifier(e.select(e.less(j, i), score, -Infinity));
     const made = attentionCase(3, 4, { ...options, causal: false, score: hide });
-    const mask = booleanMask(input("mask", [3, 4]));
-    const masked = attentionCase(3, 4, { ...options, causal: false, mask });
+    const seen = booleanMask(input("mask", [3, 4]));
+    const masked = attentionCase(3, 4, { ...options, causal: false, mask: seen });
     const feeds = { ...masked.feeds, mask: Float32Array.from(SEEN.flat()) };
     using f64 = cpuDevice({ precision: "f64" });
     const expected = await evaluate(f64, { ...masked, feeds });
@@ -223,6 +223,15 @@ for (const [name, options] of Object.entries({ ...FAMILY, ste: { backward: "ste"
     assertAll(await everywhere(made), expected);
   });
 }
+
+Deno.test("a mask whose condition is NaN for a whole tile hides the tile on every device", async () => {
+  // sqrt(j - 36) is NaN below j = 36, and no comparison with NaN holds: tile 0 of the keys is empty, not full.
+  const visible = mask(e.less(e.sqrt(e.minus(j, 36)), 100));
+  const made = attentionCase(2, 40, { causal: false, mask: visible });
+  const found = await everywhere(made);
+  assertAll(found, found[0][1]);
+  assert.ok(Array.from(found[0][1].dv).slice(0, 72).every((slope) => slope === 0));
+});
 
 Deno.test("softmax of finite scores below -1e30 is that of their differences on every device", async () => {
   const made = attentionCase(2, 3, { causal: false, score: modifier(e.minus(e.times(0, score), 2e30)) });
