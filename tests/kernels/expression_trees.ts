@@ -177,7 +177,7 @@ function drawn(rng: RandomStream, count: number, hear: (f: string) => void): Dra
 export async function agreementOf(
   count: number,
   seed: number,
-  { batch = 40, progress = (_: number) => {} } = {},
+  { batch = 40, progress = (_: number): unknown => undefined } = {},
 ): Promise<Agreement> {
   using f64 = cpuDevice({ precision: "f64" });
   using f32 = cpuDevice();

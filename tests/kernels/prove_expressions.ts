@@ -1,22 +1,29 @@
-// Proves that expressions mean the same on every device: deno task prove_expressions [--trees 20000] [--seed 1]
-import { parseArgs } from "node:util";
+// Proves that expressions mean the same on every device: deno task prove_expressions
+import { numberOption, runCommand } from "../../mod.ts";
 import { agreementOf } from "./expression_trees.ts";
 
-const { values } = parseArgs({
-  options: { trees: { type: "string", default: "20000" }, seed: { type: "string", default: "1" } },
+await runCommand({
+  name: "prove_expressions",
+  summary: "compares random expressions, their derivatives and special inputs on every device",
+  usage: "[options]",
+  options: {
+    trees: { type: "string", value: "N", help: "how many expressions", default: "20000" },
+    seed: { type: "string", value: "N", help: "another set of them", default: "1" },
+  },
+  examples: ["deno task prove_expressions --trees 2000 --seed 2"],
+}, async ({ values }) => {
+  const trees = numberOption("trees", values.trees, { least: 1, whole: true })!;
+  const seed = numberOption("seed", values.seed, { least: 0, whole: true })!;
+  console.log(`${trees} trees of depth 1 to 6, seed ${seed}`);
+  const started = performance.now();
+  const seconds = () => Math.round((performance.now() - started) / 1000);
+  const progress = (done: number) => done % 2000 === 0 && console.log(`${done} trees, ${seconds()} s`);
+  const { failures, functions, ...found } = await agreementOf(trees, seed, { progress });
+  const percent = (part: number) => `${(100 * part).toFixed(1)}%`;
+  console.log(`${found.values} values on 4 devices; ${percent(found.specials)} of the inputs special;`);
+  console.log(`${percent(found.sharp / found.values)} are NaN for sure, or known to three digits`);
+  console.log(Object.entries(functions).map(([f, n]) => `${f} ${n}`).join(", "));
+  for (const failure of failures.slice(0, 10)) console.log(failure);
+  console.log(`${failures.length} values outside`);
+  return failures.length ? 1 : 0;
 });
-const [trees, seed] = [Number(values.trees), Number(values.seed)];
-console.log(`${trees} trees of depth 1 to 6, seed ${seed}`);
-const started = performance.now();
-const { failures, functions, ...found } = await agreementOf(trees, seed, {
-  progress: (done) =>
-    done % 2000 === 0 && console.log(`${done} trees, ${Math.round((performance.now() - started) / 1000)} s`),
-});
-console.log(
-  `${found.values} values on 4 devices; ${(100 * found.specials).toFixed(1)}% of the inputs special;`,
-);
-console.log(`${(100 * found.sharp / found.values).toFixed(1)}% are NaN for sure, or known to three digits`);
-console.log(Object.entries(functions).map(([f, n]) => `${f} ${n}`).join(", "));
-for (const failure of failures.slice(0, 10)) console.log(failure);
-console.log(`${failures.length} values outside`);
-Deno.exit(failures.length ? 1 : 0);
