@@ -49,7 +49,7 @@ export function lineSplitter(): (chunk: Uint8Array | null) => Uint8Array[] {
 }
 
 const PREFIXES = VERSIONS.map((v) => new TextEncoder().encode(`{"v":${v},"type":"`));
-const [QUOTE, BACKSLASH] = new TextEncoder().encode('"\\');
+const [QUOTE, BACKSLASH, BRACE] = new TextEncoder().encode('"\\{');
 
 /**
  * A test of whether a line may be a record of one of some types: false only where it begins as heed writes records and
@@ -81,8 +81,29 @@ function isDeeper(value: unknown, than: number): boolean {
 /** A byte order mark is no part of a record: a line that begins with one is told. */
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
+/** Whether a text begins as a JSON array does; jq -s and many tools write records so. */
+const isArray = (text: string): boolean => /^\s*\[/.test(text);
+
+/** What a line that holds no record is. */
+function notARecord(text: string, number: number): string {
+  if (number > 1 || !isArray(text)) return 'is not a record, expected a JSON object with "v" and "type".';
+  return "begins a JSON array, expected a record on each line, as jq -c '.[]' writes it.";
+}
+
+/** Whether bytes that no newline ends may be the beginning of a record: of a whole JSON value there is no more to come. */
+function mayBeTorn(bytes: Uint8Array, number: number): boolean {
+  if (number > 1 || bytes.length === 0) return true;
+  if (bytes[0] !== BRACE) return false;
+  try {
+    JSON.parse(utf8.decode(bytes));
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 /** A line as text and as the object with a type that it holds; what is wrong with it otherwise. */
-function parse(bytes: Uint8Array): { text: string; value: Record<string, unknown> } | string {
+function parse(bytes: Uint8Array, number: number): { text: string; value: Record<string, unknown> } | string {
   let text: string;
   try {
     text = utf8.decode(bytes);
@@ -93,7 +114,7 @@ function parse(bytes: Uint8Array): { text: string; value: Record<string, unknown
     const value = JSON.parse(text);
     if (typeof value?.type === "string" && value.v !== undefined) return { text, value };
   } catch { /* Told with the rest of what is no record. */ }
-  return 'is not a record, expected a JSON object with "v" and "type".';
+  return notARecord(text, number);
 }
 
 /** What of an object keeps it from being a record, or undefined; numbers that are not finite are put back into it. */
@@ -124,9 +145,9 @@ export function readRecord(
   number: number,
   torn: boolean,
 ): LogRecord | undefined {
-  const parsed = parse(bytes);
+  const parsed = parse(bytes, number);
   if (typeof parsed === "string") {
-    if (torn) return undefined;
+    if (torn && mayBeTorn(bytes, number)) return undefined;
     throw new UserError(`${place}: line ${number} ${parsed}`);
   }
   const record = checked(parsed);

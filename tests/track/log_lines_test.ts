@@ -157,3 +157,29 @@ Deno.test("readRecord() leaves types that are not its own, and keys that objects
     },
   ]]);
 });
+
+Deno.test("a JSON array, and what is no beginning of a record, is told where it is the only line", async () => {
+  const told = async (content: string) => {
+    let message = "read";
+    await withFile(content, async (path) => {
+      try {
+        for (const types of [undefined, ["stat"]]) await Array.fromAsync(readLog(path, { types }));
+      } catch (error) {
+        assert.ok(error instanceof UserError);
+        message = error.message.replace(`${path}: `, "");
+      }
+    });
+    return message;
+  };
+  const array = "line 1 begins a JSON array, expected a record on each line, as jq -c '.[]' writes it.";
+  const none = 'line 1 is not a record, expected a JSON object with "v" and "type".';
+  for (const content of ['[{"v":1,"type":"step"}]', "[", '[\n{"v":1}\n]\n', ' [{"v":2}']) {
+    assert.equal(await told(content), array, content);
+  }
+  for (const content of ['{"a":1}', "hello", "12", '"v"']) assert.equal(await told(content), none, content);
+  assert.equal(await told("\xff\xfe".repeat(3)), none);
+  // Torn: a run that was killed while it wrote its first record.
+  for (const content of ["", "{", '{"v":2,"type":"run","na']) {
+    assert.equal(await told(content), "read", content);
+  }
+});
