@@ -5,9 +5,10 @@
     deno task import_model gpt-folder --out runs/mine
 
 The folder has GPT-2's layout: config.json and model.safetensors with its names. nanoGPT's Linear weights are [out, in]
-and GPT-2's Conv1D [in, out], so they are transposed; biases that nanoGPT left out are written as zeros; the prefix that
-torch.compile leaves is dropped; the tied head is left out. nanoGPT applies the exact GELU, so activation_function is
-"gelu"; a model that `GPT.from_pretrained` filled with GPT-2's own parameters wants --activation gelu_new.
+and GPT-2's Conv1D [in, out], so they are transposed; biases that nanoGPT left out are written as zeros; what
+torch.compile (`_orig_mod.`) and DistributedDataParallel (`module.`) put into names is dropped, in any order and place; the
+tied head is left out. nanoGPT applies the exact GELU, so activation_function is "gelu"; a model that
+`GPT.from_pretrained` filled with GPT-2's own parameters wants --activation gelu_new.
 
 With the meta.pkl of a character dataset (data/shakespeare_char/meta.pkl) its characters become tokenizer.json. Without
 it heed takes GPT-2's tokenizer where its files are put in the folder, and token ids otherwise.
@@ -20,6 +21,7 @@ import argparse
 import json
 import pathlib
 import pickle
+import re
 
 import torch
 from safetensors.torch import save_file
@@ -27,11 +29,24 @@ from safetensors.torch import save_file
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 
 
+WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:module|_orig_mod)\.")
+
+
+def unwrapped(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors under the names that the model itself gives them."""
+    plain = {}
+    for name, x in state.items():
+        own = WRAPPERS.sub("", name)
+        if own in plain:
+            raise SystemExit(f"{name}: the checkpoint has {own} twice; expected one model.")
+        plain[own] = x
+    return plain
+
+
 def converted(state: dict[str, torch.Tensor], layers: int) -> dict[str, torch.Tensor]:
     """nanoGPT's tensors under GPT-2's names and shapes, float32."""
-    plain = {name.removeprefix("_orig_mod."): x for name, x in state.items()}
     out = {}
-    for name, x in plain.items():
+    for name, x in unwrapped(state).items():
         if name == "lm_head.weight" or name.endswith(".attn.bias") and x.dim() == 4:
             continue  # the tied head, and the mask of an attention without flash kernels
         out[name] = (x.t() if name.endswith(TRANSPOSED) else x).float().contiguous()
