@@ -2,6 +2,7 @@
 // training.
 import { basename, dirname, join } from "node:path";
 import { nearest, UserError } from "../errors.ts";
+import { refuseLfsPointer } from "./lfs_pointer.ts";
 import { LONGEST_STRING, piecesOfText, stringOfText } from "./text_bytes.ts";
 
 /** One text file that was read. */
@@ -119,13 +120,16 @@ async function bytesOf(path: string): Promise<Uint8Array<ArrayBuffer>> {
   }
 }
 
-/** The bytes of a file; throws UserError where it is missing or cannot be read. */
+/** The bytes of a file; throws UserError where it is missing, cannot be read or is a Git LFS pointer. */
 export async function rawBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
+  let bytes: Uint8Array<ArrayBuffer>;
   try {
-    return await bytesOf(path);
+    bytes = await bytesOf(path);
   } catch (error) {
     throw await refusal(path, error);
   }
+  refuseLfsPointer(bytes, path);
+  return bytes;
 }
 
 async function expand(path: string): Promise<string[]> {

@@ -8,6 +8,7 @@ import { partsOf } from "./ids.ts";
 import { idsTokenizerFromJSON, idsTokenizerOf } from "./ids_tokenizer.ts";
 import { huggingfaceTokenizer, huggingfaceTokenizerOf } from "./huggingface_tokenizer.ts";
 import { chained, piecesOfAll, type TextPieces } from "./text_bytes.ts";
+import { refuseLfsPointer } from "./lfs_pointer.ts";
 import type { Tokenizer, TokenizerKind, UnknownPolicy } from "./tokenizer.ts";
 
 const READERS: Readonly<Record<TokenizerKind, (file: Readonly<Record<string, unknown>>) => Tokenizer>> = {
@@ -83,6 +84,7 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
   } catch (error) {
     throw new UserError(`${path} cannot be read (${oneLine(error)}); expected a tokenizer.json.`);
   }
+  refuseLfsPointer(bytes, path);
   let parsed: unknown;
   try {
     parsed = JSON.parse(decodeUtf8(bytes, path));

@@ -4,9 +4,10 @@ import type { Device } from "../device/device.ts";
 import { type Config, dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { isMapping } from "../config/show.ts";
 import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
-import { fileError, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import { STEP_STATE } from "../nn/mod.ts";
 import { loadModel, type Model } from "./experiment.ts";
+import { bytesOf } from "./model_folder.ts";
 import type { LogSeal } from "../track/log_seal.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { type Layout, readParameters, STATES, writeParameters } from "./parameters.ts";
@@ -120,16 +121,11 @@ export async function saveCheckpoint(
   return hashes["model.safetensors"];
 }
 
-/** Reads a file of a checkpoint; a missing one is the user's to know. */
+/** Reads a file of a checkpoint; one that is missing, or a pointer to it, is the user's to know. */
 export async function readPart(path: string, name: string): Promise<Uint8Array> {
-  try {
-    return await Deno.readFile(join(path, name));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) {
-      throw new UserError(`${join(path, name)}: no such file; the checkpoint is not whole.`);
-    }
-    throw fileError(join(path, name), error);
-  }
+  const bytes = await bytesOf(join(path, name));
+  if (bytes) return bytes;
+  throw new UserError(`${join(path, name)}: no such file; the checkpoint is not whole.`);
 }
 
 /** Reads state.json and checks its own seal. */

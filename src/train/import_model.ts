@@ -7,7 +7,7 @@ import { UserError } from "../errors.ts";
 import { descriptionFiles, sealFiles, tokenizerAt } from "./checkpoint.ts";
 import { modelOf } from "./experiment.ts";
 import { fromGpt2Config, fromGpt2Tensors } from "./gpt2.ts";
-import { bytesOf, checkFree, createFolder, jsonOf } from "./model_folder.ts";
+import { bytesOf, checkFree, createFolder, exists, jsonOf } from "./model_folder.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorData } from "./safetensors.ts";
 import { byteLevelJson } from "./tokenizer_json.ts";
 
@@ -79,6 +79,30 @@ async function shardedTensors(index: unknown, place: string): Promise<Map<string
   );
 }
 
+const SAVED_AGAIN =
+  "which AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder) of Python's transformers writes";
+
+/** Files of weights that other libraries wrote, pickles mostly, which can run code; what makes readable ones of them. */
+const OTHER_WEIGHTS: Readonly<Record<string, string>> = {
+  "pytorch_model.bin": SAVED_AGAIN,
+  "pytorch_model.bin.index.json": SAVED_AGAIN,
+  "tf_model.h5": SAVED_AGAIN,
+  "flax_model.msgpack": SAVED_AGAIN,
+  "ckpt.pt": "which tools/nanogpt_to_safetensors.py writes from a nanoGPT checkpoint",
+};
+
+/** Throws where a folder has weights in another format alone. */
+async function refuseOtherWeights(folder: string): Promise<void> {
+  const has = (name: string) => exists(join(folder, name));
+  if (await has(WEIGHTS) || await has(`${WEIGHTS}.index.json`)) return;
+  for (const [name, remedy] of Object.entries(OTHER_WEIGHTS)) {
+    if (!await has(name)) continue;
+    throw new UserError(
+      `${join(folder, name)}: weights in a format that is not read; expected ${WEIGHTS}, ${remedy}.`,
+    );
+  }
+}
+
 /** The tensors of a folder, of one file or of several, and what they are called in messages. */
 async function tensorsOf(folder: string): Promise<{ tensors: Map<string, TensorData>; place: string }> {
   const [whole, place] = [WEIGHTS, `${WEIGHTS}.index.json`].map((name) => join(folder, name));
@@ -118,6 +142,7 @@ export async function importModel(
   name: string = basename(resolve(folder)),
 ): Promise<ImportedModel> {
   await checkFree(out);
+  await refuseOtherWeights(folder);
   const place = join(folder, "config.json");
   const found = await jsonOf(place);
   if (found === undefined) throw new UserError(`${place}: no such file, ${EXPECTED}.`);

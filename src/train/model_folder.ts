@@ -1,5 +1,6 @@
 // A folder of files that is there whole or not at all, and files of a folder that somebody else has made.
 import { basename, dirname, join, resolve } from "node:path";
+import { refuseLfsPointer } from "../data/lfs_pointer.ts";
 import { fileError, UserError } from "../errors.ts";
 import { removeQuietly, syncFolder, writeSynced } from "./run_folder.ts";
 
@@ -48,14 +49,17 @@ export async function createFolder(
   await syncFolder(dirname(whole));
 }
 
-/** The bytes of a file, or undefined where there is none of that name. */
+/** The bytes of a file, or undefined where there is none of that name; throws UserError at a Git LFS pointer. */
 export async function bytesOf(path: string): Promise<Uint8Array | undefined> {
+  let bytes: Uint8Array;
   try {
-    return await Deno.readFile(path);
+    bytes = await Deno.readFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw fileError(path, error);
   }
+  refuseLfsPointer(bytes, path);
+  return bytes;
 }
 
 /** The value of a JSON file, or undefined where there is none of that name. */

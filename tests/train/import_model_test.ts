@@ -1,6 +1,6 @@
 // Folders that Hugging Face's libraries wrote: weights in one file or several, tokenizers in one file or two, and damage.
 import assert from "node:assert/strict";
-import { charTokenizer } from "../../src/data/mod.ts";
+import { charTokenizer, makeTokenizer, readFiles } from "../../src/data/mod.ts";
 import { UserError } from "../../src/errors.ts";
 import { importModel } from "../../src/train/import_model.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorData } from "../../src/train/safetensors.ts";
@@ -119,6 +119,49 @@ Deno.test("one of the older tokenizer files without the other, or more ids than 
     });
     await Deno.writeTextFile(`${folder}/tokenizer.json`, words);
     await refuses(/tokenizer\.json: it has 300 ids, config\.json's vocab_size is 297\.$/);
+  }));
+
+Deno.test("a Git LFS pointer in place of a file, and weights in another format alone, say what they are and what to do", () =>
+  inFolder(async (folder) => {
+    const told = async () => {
+      try {
+        await importModel(folder, `${folder}/out`);
+      } catch (error) {
+        assert.ok(error instanceof UserError, `${error}`);
+        return error.message.replace(`${folder}/`, "");
+      }
+    };
+    const pointer = "version https://git-lfs.github.com/spec/v1\n" +
+      `oid sha256:${"0".repeat(64)}\nsize 548105171\n`;
+    const isPointer = "a Git LFS pointer, not the file of 548,105,171 bytes that it stands for; " +
+      "fetch that by git lfs pull, or download it.";
+    for (const name of ["model.safetensors", "tokenizer.json", "config.json"]) {
+      for (const file of ["config.json", "model.safetensors", "tokenizer.json"]) {
+        await Deno.copyFile(FOLDER + file, `${folder}/${file}`);
+      }
+      await Deno.writeTextFile(`${folder}/${name}`, pointer);
+      assert.equal(await told(), `${name}: ${isPointer}`);
+    }
+    await assert.rejects(() =>
+      makeTokenizer({
+        kind: "huggingface",
+        unknown: "error",
+        size: 0,
+        file: `${folder}/config.json`,
+        crop: false,
+      }, []), { message: `${folder}/config.json: ${isPointer}` });
+    await assert.rejects(() => readFiles([`${folder}/config.json`]), {
+      message: `${folder}/config.json: ${isPointer}`,
+    });
+    for (const name of ["config.json", "model.safetensors"]) await Deno.remove(`${folder}/${name}`);
+    await Deno.writeTextFile(`${folder}/pytorch_model.bin`, "PK");
+    assert.equal(
+      await told(),
+      "pytorch_model.bin: weights in a format that is not read; expected model.safetensors, which " +
+        "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder) of Python's transformers writes.",
+    );
+    await Deno.rename(`${folder}/pytorch_model.bin`, `${folder}/ckpt.pt`);
+    assert.match(`${await told()}`, /^ckpt\.pt: .*, which tools\/nanogpt_to_safetensors\.py writes from /);
   }));
 
 Deno.test("a folder without its files, or with one that is damaged, is one line that names the file", () =>
