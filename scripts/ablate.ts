@@ -1,4 +1,5 @@
 // What each attention head is worth: deno task ablate runs/latest --method mean
+import * as heed from "../mod.ts";
 import {
   ablateHeads,
   type Ablation,
@@ -111,4 +112,4 @@ await runCommand(command, async ({ positionals, values }) => {
   }
   if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(found, method));
   return 0;
-});
+}, heed);

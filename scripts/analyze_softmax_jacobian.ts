@@ -1,4 +1,5 @@
 // What the lateral sum in softmax's Jacobian does, by layer and head: deno task analyze_softmax_jacobian [config or run]
+import * as heed from "../mod.ts";
 import {
   analysisCharts,
   checkComparable,
@@ -233,4 +234,4 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   for (const [path, content] of Object.entries(files)) await writeFileAtomic(path, content);
   say([...Object.keys(files), written].join("\n"));
   return 0;
-});
+}, heed);

@@ -1,4 +1,5 @@
 // Draws what each head looks at in a text: deno task attention_maps runs/latest --text "The number 3 follows 2"
+import * as heed from "../mod.ts";
 import {
   type AttentionMap,
   type AttentionMaps,
@@ -99,4 +100,4 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   await writeFileAtomic(out, sheetOf(found));
   console.log(`${out}: ${found.maps.length} heads over ${found.tokens.length} tokens`);
   return 0;
-});
+}, heed);

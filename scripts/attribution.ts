@@ -1,4 +1,5 @@
 // What each head and MLP adds to a logit: deno task attribution runs/latest --text "The numbe" --token r
+import * as heed from "../mod.ts";
 import {
   attributeLogit,
   type Command,
@@ -51,4 +52,4 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   console.log(`${of}: ${shortNumber(found.logit)}, unexplained ${shortNumber(found.unexplained)}`);
   for (const part of parts) console.log(`${shortNumber(part.value, 4).padStart(10)}  ${nameOf(part)}`);
   return 0;
-});
+}, heed);

@@ -1,4 +1,5 @@
 // Checks attention against a dense float64 oracle: heed's kernels, or a function of one's own: deno task check_attention
+import * as heed from "../mod.ts";
 import {
   type AttentionImplementation,
   caseRecord,
@@ -142,4 +143,4 @@ await runCommand(command, async ({ positionals, values }) => {
     say(`Again: deno task check_attention ${[...same, `--case ${smallest.given.index}`].join(" ")}`);
   }
   return failed ? 1 : 0;
-});
+}, heed);

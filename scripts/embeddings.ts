@@ -1,4 +1,5 @@
 // Stores what a model makes of each position, layer by layer: deno task embeddings runs/latest --text "The number"
+import * as heed from "../mod.ts";
 import {
   checkWritable,
   type Command,
@@ -54,4 +55,4 @@ await runCommand(command, async ({ positionals, values, lists }) => {
   await writeFileAtomic(values.out!, bytes);
   console.log(`${values.out}: embeddings [${shape.join(", ")}]`);
   return 0;
-});
+}, heed);

@@ -1,4 +1,5 @@
 // Writes a trained model in Hugging Face's layout for GPT-2: deno task export_model runs/latest --out exported
+import * as heed from "../mod.ts";
 import { type Command, exportModel, loadCheckpoint, onlyName, runCommand, UserError } from "../mod.ts";
 
 const command: Command = {
@@ -26,4 +27,4 @@ await runCommand(command, async ({ positionals, values }) => {
     );
   }
   return 0;
-});
+}, heed);

@@ -1,4 +1,5 @@
 // Continues prompts with a trained model: deno task generate runs/latest --prompt "The "
+import * as heed from "../mod.ts";
 import {
   type Arguments,
   type Command,
@@ -100,4 +101,4 @@ await runCommand(command, async (args) => {
   const uncached = texts.find((text) => text.uncached)?.uncached;
   if (uncached) console.error(`generate: some tokens were made by reading the text anew: ${uncached}.`);
   return 0;
-});
+}, heed);

@@ -1,4 +1,5 @@
 // What a model would say if it stopped after each block: deno task logit_lens runs/latest --text "The number"
+import * as heed from "../mod.ts";
 import {
   checkWritable,
   type Command,
@@ -82,4 +83,4 @@ await runCommand(command, async ({ positionals, values }) => {
   }
   if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(lens));
   return 0;
-});
+}, heed);

@@ -1,4 +1,5 @@
 // What a trained model expects after a text: deno task next_token runs/latest --text "The numbe"
+import * as heed from "../mod.ts";
 import {
   type Command,
   nextTokens,
@@ -59,4 +60,4 @@ await runCommand(command, async ({ positionals, values }) => {
     );
   }
   return 0;
-});
+}, heed);

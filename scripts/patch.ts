@@ -1,4 +1,5 @@
 // Which parts of a model carry the difference between two texts: deno task patch --clean "3 follows 2" --corrupted "5 follows 4"
+import * as heed from "../mod.ts";
 import {
   checkWritable,
   type Command,
@@ -103,4 +104,4 @@ await runCommand(command, async ({ positionals, values }) => {
   }
   if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(found, site));
   return 0;
-});
+}, heed);

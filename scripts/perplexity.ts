@@ -1,4 +1,5 @@
 // How well a trained model predicts texts, files or a split: deno task perplexity runs/latest --file notes.txt
+import * as heed from "../mod.ts";
 import {
   type Arguments,
   type Command,
@@ -124,4 +125,4 @@ await runCommand(command, async (args) => {
   }
   if (losses.length > 1) print({ name: "all", ...all });
   return 0;
-});
+}, heed);

@@ -1,4 +1,5 @@
 // Prints what a configuration trains on: deno task show copy
+import * as heed from "../mod.ts";
 import {
   type Command,
   loadConfig,
@@ -57,4 +58,4 @@ await runCommand(command, async ({ positionals, values }) => {
   for (const sample of shown) out.write(["", ...shownLines(sample, tokenizer), ""].join("\n"));
   out.flush();
   return 0;
-});
+}, heed);

@@ -1,4 +1,5 @@
 // Trains a model from a configuration: deno task train [config] [key=value ...]
+import * as heed from "../mod.ts";
 import {
   type Arguments,
   ClosedPipe,
@@ -314,4 +315,4 @@ await runCommand(command, async (args) => {
   }
   const trained = sweep ? await train(sweep.runs[0].config, options) : await resume(values.resume!, options);
   return trained ? told(trained, stop, say) : 0;
-});
+}, heed);

@@ -1,4 +1,5 @@
 // Checks that a checkpoint is whole and loads back as what was saved: deno task verify_load runs/latest
+import * as heed from "../mod.ts";
 import {
   type Command,
   costOf,
@@ -47,4 +48,4 @@ await runCommand(command, async ({ positionals, values }) => {
       : `${checkpoint}: verified${but}`,
   );
   return failed.length ? 1 : 0;
-});
+}, heed);

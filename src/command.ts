@@ -2,6 +2,7 @@
 import { parseArgs } from "node:util";
 import { nearest, suggestion, UserCodeError, UserError } from "./errors.ts";
 import { ClosedPipe, writeStdout } from "./track/log_file.ts";
+import { provideHeed } from "./running_heed.ts";
 import { VERSION } from "./version.ts";
 
 /** An option of a script. */
@@ -219,11 +220,15 @@ export function oneOf<Word extends string>(name: string, text: string, words: re
  * Runs a script: parses its arguments, prints --help, and exits with what `main` returns. A `UserError` is one line on
  * stderr and exit code 2, and so is a permission that was not given, with the flag that gives it. What a user's
  * own code throws is that line and its stack. A closed pipe ends quietly; a bug keeps its stack.
+ *
+ * @param heed the exports of mod.ts, of a script that loads files of the user's: what those import of heed
  */
 export async function runCommand(
   command: Command,
   main: (args: Arguments) => Promise<number>,
+  heed?: Readonly<Record<string, unknown>>,
 ): Promise<never> {
+  if (heed) provideHeed(heed);
   try {
     const args = argumentsOf(command, Deno.args);
     if (args.flags.help) {

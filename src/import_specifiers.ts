@@ -194,3 +194,10 @@ export function importsOf(text: string): Imports {
   });
   return { specifiers: [...specifiers], open: [...open] };
 }
+
+/** The file that a specifier names, as a URL; undefined for a module from elsewhere. */
+export function localFile(specifier: string, from: string): string | undefined {
+  if (!/^(\.{0,2}\/|file:)/.test(specifier)) return undefined;
+  const url = new URL(specifier, from);
+  return url.protocol === "file:" ? new URL(url.pathname, "file:///").href : undefined;
+}

@@ -4,7 +4,8 @@ import { createHash } from "node:crypto";
 import { dirname, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { fileError } from "./errors.ts";
-import { importsOf } from "./import_specifiers.ts";
+import { importsOf, localFile } from "./import_specifiers.ts";
+import { isHeed, namesHeed } from "./running_heed.ts";
 
 /** The code of a file. */
 export interface UserCode {
@@ -18,22 +19,6 @@ export interface UserCode {
 }
 
 const sha256Of = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex");
-
-/** The folder of heed's own sources; undefined in a bundle. */
-const ROOT = import.meta.url.endsWith("/src/user_code.ts") ? new URL("../", import.meta.url).href : undefined;
-
-/** Whether a module is heed itself, which is what runs already. */
-function isHeed(url: string): boolean {
-  return ROOT !== undefined && url.startsWith(ROOT) &&
-    /^(mod\.ts$|src\/|kernels\/)/.test(url.slice(ROOT.length));
-}
-
-/** The file that a specifier names, as a URL; undefined for a module from elsewhere. */
-function localFile(specifier: string, from: string): string | undefined {
-  if (!/^(\.{0,2}\/|file:)/.test(specifier)) return undefined;
-  const url = new URL(specifier, from);
-  return url.protocol === "file:" ? new URL(url.pathname, "file:///").href : undefined;
-}
 
 /** The bytes of an imported file; undefined where it cannot be read. */
 async function readImported(url: string): Promise<Uint8Array | undefined> {
@@ -79,6 +64,7 @@ export async function readCode(file: string): Promise<UserCode> {
     const { specifiers, open } = importsIn(url, bytes);
     for (const what of open) elsewhere.add(url === entry ? what : `${what} of ${pathFrom(entry, url)}`);
     for (const specifier of specifiers) {
+      if (namesHeed(specifier)) continue;
       const local = localFile(specifier, url);
       if (local === undefined) { if (!specifier.startsWith("node:")) elsewhere.add(specifier); }
       else if (!isHeed(local)) waiting.push(local);

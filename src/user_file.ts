@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isMapping, show } from "./config/show.ts";
 import { thrownBy, UserError } from "./errors.ts";
+import { giveRunningHeed, missingExport } from "./running_heed.ts";
 import { readCode, type UserCode } from "./user_code.ts";
 
 /** The code of the files that this process has imported, by URL: it is what runs, whatever the files become. */
@@ -40,12 +41,16 @@ export async function exportsOf(file: string, what: string): Promise<Record<stri
   try {
     // Read before it runs, and once: the module is not imported again when the file changes.
     const code = imported.get(url) ?? await readCode(file);
+    await giveRunningHeed();
     const exports = await import(url);
     imported.set(url, code);
     return exports;
   } catch (error) {
     if (error instanceof UserError) throw refused(error.message.replace(`${file}: `, ""));
-    if (failedToLoad(error)) throw refused((error as Error).message.split("\n")[0]);
+    if (failedToLoad(error)) {
+      const message = (error as Error).message.replace(/^UserError: /, "");
+      throw refused(missingExport(message) ?? message.split("\n")[0]);
+    }
     throw thrownBy(`${what}: ${file}`, error);
   }
 }

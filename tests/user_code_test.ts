@@ -108,3 +108,13 @@ Deno.test("heed itself is no part of the hash of code that imports it", async ()
   assert.equal(sha256, new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex());
   assert.deepEqual(elsewhere, []);
 });
+
+Deno.test("heed by name is no module from elsewhere", async () => {
+  const file = await Deno.makeTempFile({ suffix: ".ts" });
+  try {
+    await Deno.writeTextFile(file, 'import "heed"; import "@heed/heed"; import "heeed";');
+    assert.deepEqual((await readCode(file)).elsewhere, ["heeed"]);
+  } finally {
+    await Deno.remove(file);
+  }
+});

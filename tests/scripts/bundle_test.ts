@@ -34,6 +34,9 @@ Deno.test("every script is one file that trains, analyses and verifies from an e
       const source = new URL(`scripts/${name}.ts`, ROOT).pathname;
       const { code, stderr } = await deno(["bundle", "--quiet", "-o", file, source], ROOT.pathname);
       assert.equal(code, 0, stderr);
+      // A script that can load a user's file hands heed's exports down for it.
+      const loads = Deno.readTextFileSync(file).includes("function exportsOf(");
+      assert.equal(/^\}, heed\);$/m.test(Deno.readTextFileSync(source)), loads, name);
     }
     await inFolder(async (folder) => {
       for (const { name } of Deno.readDirSync(folder)) {

@@ -1,0 +1,129 @@
+// A user's file that imports heed, by any name and from any folder, is given the heed that runs: by a task and in a bundle.
+import assert from "node:assert/strict";
+import { relative } from "node:path";
+import { type Ended, ended, inFolder, latest, logOf, ROOT, script, taskArguments } from "./harness.ts";
+
+const MOD = new URL("mod.ts", ROOT);
+
+/** Scales with heed's own operation, and throws heed's own error in step 2: of another copy it would not be a `UserError`. */
+const hooksImporting = (specifier: string): string =>
+  `import { scale, type Tensor, UserError } from "${specifier}";
+import type { RandomStream } from "heed";
+export const taps = { embed: (x: Tensor): Tensor => scale(x, 3) };
+export function freeze({ step }: { step: number; random: RandomStream }) {
+  if (step === 2) throw new UserError("not this one");
+  return [];
+}
+`;
+
+type Train = (args: string[], cwd: string) => Promise<Ended>;
+
+const byTask: Train = (args, cwd) => script("train", args, cwd);
+
+/** The bundle of train, made once. */
+let bundle: Promise<string> | undefined;
+
+async function bundled(): Promise<string> {
+  const folder = await Deno.makeTempDir({ prefix: "heed-bundle-" });
+  globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+  const source = new URL("scripts/train.ts", ROOT).pathname;
+  const args = ["bundle", "--quiet", "-o", `${folder}/train.js`, source];
+  const made = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT.pathname, stdin: "null" }).output();
+  assert.ok(made.success, new TextDecoder().decode(made.stderr));
+  return `${folder}/train.js`;
+}
+
+const byBundle: Train = async (args, cwd) => {
+  const permissions = taskArguments("train").filter((arg) => /^--allow-(read|write|env|sys)/.test(arg));
+  const run = ["run", "--no-prompt", "--no-config", "--no-npm", "--no-remote", ...permissions];
+  const command = new Deno.Command(Deno.execPath(), {
+    args: [...run, await (bundle ??= bundled()), ...args],
+    cwd,
+    env: { NO_COLOR: "1" },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  return await ended(command.spawn());
+};
+
+/** Trains with hooks in `folder`, and returns what was said and the loss of the first step. */
+async function trainsWith(train: Train, folder: string, hooks: string): Promise<[Ended, unknown]> {
+  await Deno.writeTextFile(`${folder}/hooks.ts`, hooks);
+  const found = await train(["tiny.yaml", "sample.tokens=0", "--hooks", "hooks.ts"], folder);
+  if (!/step 2/.test(found.stderr)) return [found, undefined];
+  const steps = logOf(latest(folder)).split("\n").filter((line) => line.includes('"loss"'));
+  return [found, JSON.parse(steps[0]).loss];
+}
+
+/** Runs `body` in a folder of the project's own, then in one far from it. */
+async function inBoth(body: (folder: string) => Promise<void>): Promise<void> {
+  await inFolder(body);
+  await inFolder(async (elsewhere) => {
+    const inside = await Deno.makeTempDir({ dir: ROOT.pathname, prefix: ".heed-inside-" });
+    try {
+      for (const name of ["text.txt", "tiny.yaml"]) {
+        await Deno.copyFile(`${elsewhere}/${name}`, `${inside}/${name}`);
+      }
+      await body(inside);
+    } finally {
+      await Deno.remove(inside, { recursive: true });
+    }
+  });
+}
+
+for (const [how, train] of [["a task", byTask], ["a bundle", byBundle]] as const) {
+  Deno.test(`by ${how}, a hook that imports heed by path, URL or name has the copy that runs, in the project and outside it`, async () => {
+    const losses = new Set<unknown>();
+    await inBoth(async (folder) => {
+      const path = relative(folder, MOD.pathname);
+      for (const specifier of [path, "heed", "@heed/heed", `${MOD.href}?again`]) {
+        const [{ code, stderr }, loss] = await trainsWith(train, folder, hooksImporting(specifier));
+        assert.match(
+          stderr,
+          /^train: (hooks\.ts: freeze at step 2: )?not this one$/m,
+          `${specifier}: ${stderr}`,
+        );
+        assert.doesNotMatch(stderr, /^\s+at /m);
+        assert.equal(code, 2);
+        losses.add(loss);
+      }
+    });
+    assert.ok(losses.size === 1 && typeof [...losses][0] === "number", [...losses].join());
+  });
+
+  Deno.test(`by ${how}, a name that heed does not export, and a module that is not there, are one line`, () =>
+    inFolder(async (folder) => {
+      const refused = async (line: string, reason: RegExp) => {
+        const [{ code, stdout, stderr }] = await trainsWith(
+          train,
+          folder,
+          `${line}\nexport const taps = {};\n`,
+        );
+        assert.match(stderr, reason);
+        assert.deepEqual([code, stdout, stderr.trim().split("\n").length], [2, "", 1]);
+      };
+      const own =
+        /^train: --hooks: hooks\.ts cannot be loaded: heed.* exports no "scal"\. Did you mean "scale"\?\n$/;
+      await refused('export { scal } from "heed";', own);
+      await refused(`export { scal } from "${MOD.href}";`, own);
+      await refused('import "heeed";', /: "heeed" names no module; expected "heed", a path or a URL\.\n$/);
+    }));
+
+  Deno.test(`by ${how}, another checkout's modules are neither hashed nor run: heed stands for them`, () =>
+    inFolder(async (folder) => {
+      await Deno.mkdir(`${folder}/other`);
+      await Deno.writeTextFile(`${folder}/other/deno.json`, '{ "name": "@heed/heed" }');
+      const trap = 'Deno.writeTextFileSync("ran", ""); export { scale, UserError } from "heed";\n';
+      await Deno.writeTextFile(`${folder}/other/mod.ts`, trap);
+      const [{ stderr }] = await trainsWith(train, folder, hooksImporting("./other/mod.ts"));
+      assert.match(stderr, /^train: (hooks\.ts: freeze at step 2: )?not this one$/m, stderr);
+      await assert.rejects(Deno.stat(`${folder}/ran`), Deno.errors.NotFound);
+    }));
+}
+
+Deno.test("in a bundle, a mod.ts that is not there is heed's", () =>
+  inFolder(async (folder) => {
+    const [{ stderr }] = await trainsWith(byBundle, folder, hooksImporting("../../heed/mod.ts"));
+    assert.match(stderr, /^train: (hooks\.ts: freeze at step 2: )?not this one$/m, stderr);
+  }));
