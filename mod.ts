@@ -46,3 +46,4 @@ export * from "./src/errors.ts";
 export type { UserCode } from "./src/user_code.ts";
 export { exportsOf } from "./src/user_file.ts";
 export { VERSION } from "./src/version.ts";
+export { writeStderr } from "./src/write.ts";

@@ -39,6 +39,7 @@ import {
   UserError,
   wholeNumbersOption,
   writeFileAtomic,
+  writeStderr,
 } from "../mod.ts";
 
 const command: Command = {
@@ -157,7 +158,7 @@ async function subjectOf(
 
 /** One line of progress on a terminal, written over. */
 function progress(text: string): void {
-  if (Deno.stderr.isTerminal()) Deno.stderr.writeSync(new TextEncoder().encode(`\r\x1b[2K${text}`));
+  if (Deno.stderr.isTerminal()) writeStderr(`\r\x1b[2K${text}`);
 }
 
 /** Takes the records of each step as they come: to the stream, and to the reader as a table. */

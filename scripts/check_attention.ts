@@ -27,6 +27,7 @@ import {
   UserError,
   webgpuDevice,
   writeFileAtomic,
+  writeStderr,
 } from "../mod.ts";
 
 const ACTIVATIONS = ["softmax", "softmax1", "sigmoid", "relu", "relu2"] as const;
@@ -97,8 +98,7 @@ async function implementations(file?: string, device?: string): Promise<Attentio
 /** One line of progress on a terminal, written over. */
 function progress(done: number, total: number, name: string): void {
   if (!Deno.stderr.isTerminal()) return;
-  const text = done < total ? `\r${done} of ${total} cases: ${name}` : "\r\x1b[K";
-  Deno.stderr.writeSync(new TextEncoder().encode(text));
+  writeStderr(done < total ? `\r${done} of ${total} cases: ${name}` : "\r\x1b[K");
 }
 
 await runCommand(command, async ({ positionals, values }) => {

@@ -35,6 +35,7 @@ import {
   type Trained,
   trustCode,
   UserError,
+  writeStderr,
 } from "../mod.ts";
 
 const command: Command = {
@@ -106,7 +107,7 @@ const seconds = (s: number) => s >= 90 ? `${Math.round(s / 60)} min` : `${Math.r
 function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress, before = ""): void {
   const rate = `${(tokensPerSecond / 1000).toFixed(1)}k tokens/s`;
   const line = `step ${step}/${steps}  loss ${lossText(loss)}  ${rate}  ${seconds(secondsLeft)} left`;
-  Deno.stderr.writeSync(new TextEncoder().encode(`${CLEARED}${before}${line}`));
+  writeStderr(`${CLEARED}${before}${line}`);
 }
 
 /** A file of records that goes again where a mistake leaves it empty. */

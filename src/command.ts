@@ -1,9 +1,12 @@
 // What every script does: read its arguments, end with the right exit code, and tell a user's mistake in one line.
+import { Console } from "node:console";
+import type { Writable } from "node:stream";
 import { parseArgs } from "node:util";
 import { nearest, suggestion, UserCodeError, UserError } from "./errors.ts";
 import { ClosedPipe, writeStdout } from "./track/log_file.ts";
 import { provideHeed } from "./running_heed.ts";
 import { VERSION } from "./version.ts";
+import { writeStderr } from "./write.ts";
 
 /** An option of a script. */
 export interface OptionSpec {
@@ -216,6 +219,13 @@ export function oneOf<Word extends string>(name: string, text: string, words: re
   );
 }
 
+/** Sends the console's text, that of a user's code too, through the writers that wait for a pipe that does not block. */
+function writeConsoleWhole(): void {
+  const to = (write: (text: string) => void) => ({ write }) as unknown as Writable;
+  const stdout = to((text) => writeStdout(new TextEncoder().encode(text)));
+  Object.assign(console, new Console({ stdout, stderr: to(writeStderr), ignoreErrors: false }));
+}
+
 /**
  * Runs a script: parses its arguments, prints --help, and exits with what `main` returns. A `UserError` is one line on
  * stderr and exit code 2, and so is a permission that was not given, with the flag that gives it. What a user's
@@ -229,6 +239,7 @@ export async function runCommand(
   heed?: Readonly<Record<string, unknown>>,
 ): Promise<never> {
   if (heed) provideHeed(heed);
+  writeConsoleWhole();
   try {
     const args = argumentsOf(command, Deno.args);
     if (args.flags.help) {

@@ -1,6 +1,7 @@
 // One file from a URL to a path, checked and whole or not at all: a corpus's or a model's.
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
+import { writeStderr } from "../write.ts";
 
 /** What a file must be. */
 export interface FileProof {
@@ -31,7 +32,7 @@ function onTerminal(file: string, bytes: number, total: number | undefined): voi
   const bar = total === undefined ? "" : ` [${"#".repeat(done)}${".".repeat(WIDTH - done)}]`;
   const of = total === undefined ? "" : ` of ${(total / 1e6).toFixed(1)}`;
   const line = `\r\x1b[2K${file}:${bar} ${(bytes / 1e6).toFixed(1)}${of} MB${bytes === total ? "\n" : ""}`;
-  Deno.stderr.writeSync(new TextEncoder().encode(line));
+  writeStderr(line);
 }
 
 /** "12 bytes, expected 13", or undefined where a file is as it must be. */

@@ -1,13 +1,9 @@
 // Files that grow by whole lines: a line that only fits in part is taken back.
 import { fileError } from "../errors.ts";
+import { writeWhole } from "../write.ts";
 
 /** Bytes that logs are read by. */
 export const CHUNK_BYTES = 65536;
-
-/** Writes bytes, all of them. */
-export function writeWhole(file: { writeSync(bytes: Uint8Array): number }, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length;) done += file.writeSync(bytes.subarray(done));
-}
 
 /** A file that lines are appended to. */
 export interface Appended extends Disposable {

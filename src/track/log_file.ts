@@ -2,7 +2,8 @@
 // with it. The log of a run as it is written is in run_log.ts.
 
 import { fileError } from "../errors.ts";
-import { appendTo, CHUNK_BYTES, writeWhole } from "./append.ts";
+import { writeStdoutWhole } from "../write.ts";
+import { appendTo, CHUNK_BYTES } from "./append.ts";
 import { lineSplitter, mayBe, readRecord } from "./log_lines.ts";
 import { formatRecord, type LogRecord } from "./records.ts";
 
@@ -48,7 +49,7 @@ export function openLog(path: string): LogWriter {
  */
 export function writeStdout(bytes: Uint8Array): void {
   try {
-    writeWhole(Deno.stdout, bytes);
+    writeStdoutWhole(bytes);
   } catch (error) {
     if (error instanceof Deno.errors.BrokenPipe) {
       throw new ClosedPipe("The reader of the standard output has gone.");

@@ -2,7 +2,8 @@
 // checkpoint's step where the run goes on.
 import { basename, dirname, join } from "node:path";
 import { fileError } from "../errors.ts";
-import { appendTo, CHUNK_BYTES, writeWhole } from "./append.ts";
+import { writeWhole } from "../write.ts";
+import { appendTo, CHUNK_BYTES } from "./append.ts";
 import type { LogWriter } from "./log_file.ts";
 import { lineSplitter, readRecord } from "./log_lines.ts";
 import { type LogSeal, sealedFields, type Sealer, sealer } from "./log_seal.ts";
