@@ -43,6 +43,7 @@ export * from "./src/chart/mod.ts";
 // Scripts
 export * from "./src/command.ts";
 export * from "./src/errors.ts";
+export { escapeControls, messageLine } from "./src/terminal.ts";
 export type { UserCode } from "./src/user_code.ts";
 export { exportsOf } from "./src/user_file.ts";
 export { VERSION } from "./src/version.ts";

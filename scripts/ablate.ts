@@ -15,6 +15,7 @@ import {
   onlyName,
   openModel,
   prepare,
+  printLine,
   readFiles,
   runCommand,
   textBatches,
@@ -102,11 +103,11 @@ await runCommand(command, async ({ positionals, values }) => {
   const { device, model } = opened;
   const batches = text ? textBatches(model, text.map((own) => tokenizer.encode(own)), rows) : given;
   const found = await ablateHeads(device, model, batches, rows, method, { seed });
-  if (format === "table") console.log(tableOf(found));
+  if (format === "table") printLine(tableOf(found));
   else {
     found.changes.forEach((row, layer) =>
       row.forEach((change, head) =>
-        console.log(JSON.stringify({ layer, head, method, change, loss: found.loss, tokens: found.tokens }))
+        printLine(JSON.stringify({ layer, head, method, change, loss: found.loss, tokens: found.tokens }))
       )
     );
   }

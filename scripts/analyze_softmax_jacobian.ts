@@ -31,11 +31,13 @@ import {
   openDevice,
   openLog,
   prepare,
+  printLine,
   resolveRun,
   runCommand,
   splitOverrides,
   stdoutLog,
   type StepCheckpoint,
+  tellLine,
   UserError,
   wholeNumbersOption,
   writeFileAtomic,
@@ -197,8 +199,8 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const { flops, dispatches } = costOf(experiment);
   const cost = { flops, dispatches, steps: subject.checkpoints ? 3 * batches : subject.steps.at(-1)! };
   using device = await openDevice(values.device ?? experiment.config.device, cost);
-  const say = values.ndjson === "-" ? console.error : console.log;
-  console.error(`device: ${device.adapter}`);
+  const say = values.ndjson === "-" ? tellLine : printLine;
+  tellLine(`device: ${device.adapter}`);
   using stream: LogWriter | undefined = values.ndjson === undefined
     ? undefined
     : values.ndjson === "-"

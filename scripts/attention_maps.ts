@@ -10,6 +10,7 @@ import {
   mapSheet,
   onlyName,
   openModel,
+  printLine,
   runCommand,
   UserError,
   wholeNumbersOption,
@@ -93,11 +94,11 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     const folder = values.out ?? "attention_maps";
     await makeFolder(folder);
     for (const [name, svg] of eachChart(found)) await writeFileAtomic(join(folder, name), svg);
-    console.log(`${folder}: ${found.maps.length} charts`);
+    printLine(`${folder}: ${found.maps.length} charts`);
     return 0;
   }
   const out = values.out ?? "attention_maps.svg";
   await writeFileAtomic(out, sheetOf(found));
-  console.log(`${out}: ${found.maps.length} heads over ${found.tokens.length} tokens`);
+  printLine(`${out}: ${found.maps.length} heads over ${found.tokens.length} tokens`);
   return 0;
 }, heed);

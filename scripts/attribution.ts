@@ -7,6 +7,7 @@ import {
   oneOf,
   onlyName,
   openModel,
+  printLine,
   runCommand,
   shortNumber,
 } from "../mod.ts";
@@ -43,13 +44,13 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   if (flags.sort) parts.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   if (format === "ndjson") {
     for (const part of parts) {
-      console.log(JSON.stringify({ token: found.token, minus: found.minus, ...part }));
+      printLine(JSON.stringify({ token: found.token, minus: found.minus, ...part }));
     }
     return 0;
   }
   const of = `logit of ${JSON.stringify(found.token)}` +
     (found.minus === null ? "" : ` minus that of ${JSON.stringify(found.minus)}`);
-  console.log(`${of}: ${shortNumber(found.logit)}, unexplained ${shortNumber(found.unexplained)}`);
-  for (const part of parts) console.log(`${shortNumber(part.value, 4).padStart(10)}  ${nameOf(part)}`);
+  printLine(`${of}: ${shortNumber(found.logit)}, unexplained ${shortNumber(found.unexplained)}`);
+  for (const part of parts) printLine(`${shortNumber(part.value, 4).padStart(10)}  ${nameOf(part)}`);
   return 0;
 }, heed);

@@ -21,9 +21,11 @@ import {
   oneOf,
   openDevice,
   openLog,
+  printLine,
   runCommand,
   smallestFailure,
   stdoutLog,
+  tellLine,
   UserError,
   webgpuDevice,
   writeFileAtomic,
@@ -90,7 +92,7 @@ async function implementations(file?: string, device?: string): Promise<Attentio
   if (file !== undefined) return [await loadAttention(file)];
   if (device !== undefined) return [kernelAttention(await openDevice(device))];
   const adapter = await findAdapter();
-  if (!adapter) console.error("No WebGPU adapter: checking the CPU alone.");
+  if (!adapter) tellLine("No WebGPU adapter: checking the CPU alone.");
   const devices = [...(adapter ? [await webgpuDevice(adapter)] : []), cpuDevice()];
   return devices.map(kernelAttention);
 }
@@ -109,7 +111,7 @@ await runCommand(command, async ({ positionals, values }) => {
   const count = numberOption("cases", values.cases, { least: 1, whole: true })!;
   const only = numberOption("case", values.case, { least: 0, whole: true });
   const seed = numberOption("seed", values.seed, { least: 0, whole: true })!;
-  const say = values.ndjson === "-" ? console.error : console.log;
+  const say = values.ndjson === "-" ? tellLine : printLine;
   const found = await implementations(values.file, values.device);
   if (values.diagram !== undefined) {
     await writeFileAtomic(values.diagram, layerDiagram(activation));

@@ -4,6 +4,7 @@ import {
   type Command,
   findLogs,
   formatResults,
+  messageLine,
   oneOf,
   replacedRuns,
   resultsChart,
@@ -12,6 +13,7 @@ import {
   type RunResult,
   runResult,
   STAT_FORMATS,
+  tellLine,
   textOutput,
   UserError,
   writeFileAtomic,
@@ -46,16 +48,16 @@ async function readAll(logs: Iterable<string>): Promise<{ results: RunResult[]; 
     try {
       const result = await runResult(log);
       if (result) results.push(result);
-      else console.error(`${log}: has no run record and is left out.`);
+      else tellLine(`${log}: has no run record and is left out.`);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      console.error(`collect: ${error.message}`);
+      tellLine(messageLine(`collect: ${error.message}`));
       damaged++;
     }
   }
   const replaced = replacedRuns(results);
   for (const { log, steps } of replaced) {
-    console.error(`${log}: stopped at step ${steps}, was begun anew beside it and is left out.`);
+    tellLine(`${log}: stopped at step ${steps}, was begun anew beside it and is left out.`);
   }
   return { results: results.filter((result) => !replaced.includes(result)), damaged };
 }
@@ -81,6 +83,6 @@ await runCommand(command, async ({ positionals, values }) => {
   if (!chart) return code;
   await writeFileAtomic(values.chart!, chart.svg);
   const few = chart.shown < results.length ? `: the ${chart.shown} best of ${results.length}` : "";
-  console.error(`${values.chart}${few}`);
+  tellLine(`${values.chart}${few}`);
   return code;
 });

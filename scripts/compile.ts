@@ -1,7 +1,7 @@
 // Builds one binary a script, with kernels, configurations and tables inside: deno task compile train verify_load
 import { fileURLToPath } from "node:url";
 import project from "../deno.json" with { type: "json" };
-import { type Command, runCommand, suggestion, UserError } from "../mod.ts";
+import { type Command, printLine, runCommand, suggestion, UserError } from "../mod.ts";
 
 const TARGETS = [
   "x86_64-unknown-linux-gnu",
@@ -82,7 +82,7 @@ await runCommand(command, async ({ positionals, values: { target, out } }) => {
   for (const name of positionals.length ? positionals : SCRIPTS.keys()) {
     const output = `${out}/${binaryOf(name)}${windows ? ".exe" : ""}`;
     await compile(name, output, target);
-    console.log(output);
+    printLine(output);
   }
   return 0;
 });

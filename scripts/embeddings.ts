@@ -7,6 +7,7 @@ import {
   encodeSafetensors,
   onlyName,
   openModel,
+  printLine,
   readFiles,
   runCommand,
   UserError,
@@ -53,6 +54,6 @@ await runCommand(command, async ({ positionals, values, lists }) => {
     lengths: { dtype: "I32", shape: [samples], data: lengths },
   }, { format: "heed embeddings" });
   await writeFileAtomic(values.out!, bytes);
-  console.log(`${values.out}: embeddings [${shape.join(", ")}]`);
+  printLine(`${values.out}: embeddings [${shape.join(", ")}]`);
   return 0;
 }, heed);

@@ -1,6 +1,14 @@
 // Writes a trained model in Hugging Face's layout for GPT-2: deno task export_model runs/latest --out exported
 import * as heed from "../mod.ts";
-import { type Command, exportModel, loadCheckpoint, onlyName, runCommand, UserError } from "../mod.ts";
+import {
+  type Command,
+  exportModel,
+  loadCheckpoint,
+  onlyName,
+  printLine,
+  runCommand,
+  UserError,
+} from "../mod.ts";
 
 const command: Command = {
   name: "export_model",
@@ -19,9 +27,9 @@ await runCommand(command, async ({ positionals, values }) => {
   if (values.out === undefined) throw new UserError("--out: expected a folder to write.");
   const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
   const files = await exportModel(checkpoint, values.out);
-  console.log(`${values.out}: ${files.join(", ")}`);
+  printLine(`${values.out}: ${files.join(", ")}`);
   if (!files.includes("tokenizer.json")) {
-    console.log(
+    printLine(
       `No tokenizer.json: a tokenizer of the kind "${checkpoint.tokenizer.kind}" has no form in transformers, ` +
         `whose AutoTokenizer would give another; give the model token ids.`,
     );

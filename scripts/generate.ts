@@ -9,7 +9,9 @@ import {
   oneOf,
   onlyName,
   openModel,
+  printLine,
   runCommand,
+  tellLine,
   type Tokenizer,
   UserError,
 } from "../mod.ts";
@@ -97,8 +99,10 @@ await runCommand(command, async (args) => {
     positions: prompts.length * beams,
   });
   const texts = await generateTexts(opened.device, opened.model, prompts, options);
-  for (const text of texts) console.log(format === "text" ? text.text : JSON.stringify(text));
+  // What a pipe or a file is to get is the text as it is.
+  const print = format === "text" && !Deno.stdout.isTerminal() ? console.log : printLine;
+  for (const text of texts) print(format === "text" ? text.text : JSON.stringify(text));
   const uncached = texts.find((text) => text.uncached)?.uncached;
-  if (uncached) console.error(`generate: some tokens were made by reading the text anew: ${uncached}.`);
+  if (uncached) tellLine(`generate: some tokens were made by reading the text anew: ${uncached}.`);
   return 0;
 }, heed);

@@ -1,5 +1,13 @@
 // Imports a GPT-2 as Hugging Face ships it, from a folder or by name: deno task import_model gpt2
-import { type Command, importModel, modelFolder, onlyName, runCommand, UserError } from "../mod.ts";
+import {
+  type Command,
+  importModel,
+  modelFolder,
+  onlyName,
+  printLine,
+  runCommand,
+  UserError,
+} from "../mod.ts";
 
 const command: Command = {
   name: "import_model",
@@ -40,9 +48,9 @@ await runCommand(command, async ({ positionals, values }) => {
     values.out ?? `runs/${name}`,
     name,
   );
-  console.log(`${path}: ${parameters.toLocaleString("en")} parameters, ${about}`);
+  printLine(`${path}: ${parameters.toLocaleString("en")} parameters, ${about}`);
   if (tokenizer.kind === "ids") {
-    console.log("Without a tokenizer of its own a prompt is token ids, separated by spaces.");
+    printLine("Without a tokenizer of its own a prompt is token ids, separated by spaces.");
   }
   return 0;
 });

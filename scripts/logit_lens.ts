@@ -10,6 +10,7 @@ import {
   oneOf,
   onlyName,
   openModel,
+  printLine,
   runCommand,
   UserError,
   writeFileAtomic,
@@ -73,11 +74,11 @@ await runCommand(command, async ({ positionals, values }) => {
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const text = values.text ?? opened.checkpoint.config.sample.prompt;
   const lens = await logitLens(opened.device, opened.model, text, { count });
-  if (format === "table") console.log(tableOf(lens));
+  if (format === "table") printLine(tableOf(lens));
   else {
     lens.depths.forEach((points, depth) =>
       points.forEach((point, position) =>
-        console.log(JSON.stringify({ depth, position, token: lens.tokens[position], ...point }))
+        printLine(JSON.stringify({ depth, position, token: lens.tokens[position], ...point }))
       )
     );
   }

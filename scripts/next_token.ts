@@ -7,7 +7,9 @@ import {
   oneOf,
   onlyName,
   openModel,
+  printLine,
   runCommand,
+  tellLine,
   UserError,
 } from "../mod.ts";
 
@@ -40,22 +42,22 @@ await runCommand(command, async ({ positionals, values }) => {
   const { model: { tokenizer, architecture: { context } } } = opened;
   const { length } = tokenizer.encode(text);
   if (length > context) {
-    console.error(`next_token: the text has ${length} tokens; the model sees the last ${context}.`);
+    tellLine(`next_token: the text has ${length} tokens; the model sees the last ${context}.`);
   }
   const all = await nextTokens(opened.device, opened.model, text, Infinity);
   const rest = 1 - all.reduce((sum, { probability }) => sum + probability, 0);
   if (rest > WITHOUT_TOKEN) {
-    console.error(`next_token: ${rest.toFixed(6)} of the probability is on ids that have no token.`);
+    tellLine(`next_token: ${rest.toFixed(6)} of the probability is on ids that have no token.`);
   }
   const tokens = all.slice(0, count);
-  if (format === "table") console.log("rank  probability    logit  token");
+  if (format === "table") printLine("rank  probability    logit  token");
   for (const next of tokens) {
     const cells = [
       `${next.rank}`.padStart(4),
       next.probability.toFixed(6).padStart(11),
       next.logit.toFixed(4).padStart(7),
     ];
-    console.log(
+    printLine(
       format === "ndjson" ? JSON.stringify(next) : `${cells.join("  ")}  ${JSON.stringify(next.token)}`,
     );
   }

@@ -4,13 +4,16 @@ import {
   checkWritable,
   type Command,
   heatMap,
+  messageLine,
   oneOf,
   onlyName,
   openModel,
   PATCH_SITES,
   patchActivations,
   type Patching,
+  printLine,
   runCommand,
+  tellLine,
   UserError,
   writeFileAtomic,
 } from "../mod.ts";
@@ -95,11 +98,11 @@ await runCommand(command, async ({ positionals, values }) => {
     answer,
     wrong,
   });
-  if (found.warning) console.error(`patch: warning: ${found.warning}`);
-  if (format === "table") console.log(tableOf(found, site));
+  if (found.warning) tellLine(messageLine(`patch: warning: ${found.warning}`));
+  if (format === "table") printLine(tableOf(found, site));
   else {
     found.recovered.forEach((row, layer) =>
-      row.forEach((recovered, place) => console.log(JSON.stringify({ site, layer, place, recovered })))
+      row.forEach((recovered, place) => printLine(JSON.stringify({ site, layer, place, recovered })))
     );
   }
   if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(found, site));

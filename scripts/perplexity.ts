@@ -11,6 +11,7 @@ import {
   openModel,
   perplexityOf,
   prepare,
+  printLine,
   readFiles,
   runCommand,
   tokenLosses,
@@ -66,7 +67,7 @@ await runCommand(command, async (args) => {
   const format = oneOf("format", values.format!, ["table", "ndjson"]);
   const print = (record: { name: string; tokens: number; loss: number; perplexity: number }) => {
     const { name, tokens, loss, perplexity } = record;
-    console.log(
+    printLine(
       format === "ndjson"
         ? JSON.stringify(record)
         : `${name}: ${tokens} tokens, ${loss.toFixed(6)} nats a token, perplexity ${perplexity.toFixed(4)}`,
@@ -110,7 +111,7 @@ await runCommand(command, async (args) => {
       own.forEach((nats, k) => {
         const token = tokenizer.decode([ids[n][k + 1]]);
         const record = { name, position: k + 1, token, nats };
-        console.log(
+        printLine(
           format === "ndjson"
             ? JSON.stringify(record)
             : `${nats.toFixed(4).padStart(8)}  ${JSON.stringify(token)}`,

@@ -8,6 +8,7 @@ import {
   makeFolder,
   metricChart,
   oneOf,
+  printLine,
   progressUnit,
   runCharts,
   runCommand,
@@ -94,7 +95,7 @@ async function drawAll(runs: readonly Named[]): Promise<void> {
     await makeFolder(charts);
     for (const [file, svg] of Object.entries(drawn)) {
       await writeFileAtomic(join(charts, file), svg);
-      console.log(join(charts, file));
+      printLine(join(charts, file));
     }
   }
 }
@@ -137,7 +138,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     output.flush();
   } else {
     await writeFileAtomic(out, svg);
-    console.log(out);
+    printLine(out);
   }
   return 0;
 });

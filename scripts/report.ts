@@ -4,6 +4,7 @@ import {
   type Command,
   fileError,
   onlyName,
+  printLine,
   readLog,
   resolveRun,
   runCharts,
@@ -51,6 +52,6 @@ await runCommand(command, async ({ positionals, values }) => {
   } catch (error) {
     throw fileError(run.path, error);
   }
-  console.log(out);
+  printLine(out);
   return 0;
 });

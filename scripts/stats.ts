@@ -1,6 +1,7 @@
 // Prints statistics from a run's log, or what there is to ask for: deno task stats runs/latest --tap 'blocks.*.attn.*'
 import {
   type Command,
+  escapeControls,
   findLog,
   logSummariser,
   numberOption,
@@ -77,7 +78,7 @@ await runCommand(command, async ({ positionals, values }) => {
   if (Object.values(values).every((value) => value === undefined)) {
     const summariser = logSummariser();
     for await (const record of readLog(log)) summariser.add(record);
-    write(`${[place, ...summaryLines(summariser.summary())].join("\n")}\n`);
+    write(`${[escapeControls(place), ...summaryLines(summariser.summary())].join("\n")}\n`);
     flush();
     return 0;
   }

@@ -6,6 +6,7 @@ import {
   codeLine,
   codeNamed,
   type Command,
+  escapeControls,
   exportsHooks,
   findModifier,
   formatResults,
@@ -14,9 +15,11 @@ import {
   loadCheckpoint,
   loadSweep,
   type LogWriter,
+  messageLine,
   onlyName,
   openLog,
   planTable,
+  printLine,
   type Progress,
   resultTable,
   resume,
@@ -30,6 +33,7 @@ import {
   sweepJobs,
   type SweepRun,
   taskOverrides,
+  tellLine,
   textOutput,
   train,
   type Trained,
@@ -107,7 +111,7 @@ const seconds = (s: number) => s >= 90 ? `${Math.round(s / 60)} min` : `${Math.r
 function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress, before = ""): void {
   const rate = `${(tokensPerSecond / 1000).toFixed(1)}k tokens/s`;
   const line = `step ${step}/${steps}  loss ${lossText(loss)}  ${rate}  ${seconds(secondsLeft)} left`;
-  writeStderr(`${CLEARED}${before}${line}`);
+  writeStderr(`${CLEARED}${escapeControls(before)}${line}`);
 }
 
 /** A file of records that goes again where a mistake leaves it empty. */
@@ -176,12 +180,12 @@ function report(trained: Trained, say: (line: string) => void): void {
 
 /** Tells how a run ended; its exit code. */
 function told(trained: Trained, stop: AbortController, say: (line: string) => void): number {
-  if (Deno.stderr.isTerminal()) console.error();
+  if (Deno.stderr.isTerminal()) tellLine("");
   const { finished, step, folder, failures } = trained;
   if (finished) report(trained, say);
-  for (const failure of failures) console.error(`warning: ${failure}`);
+  for (const failure of failures) tellLine(messageLine(`warning: ${failure}`));
   if (finished || stop.signal.reason === "closed pipe") return 0;
-  console.error(`Stopped and saved at step ${step}. Go on with: deno task train --resume ${folder.path}`);
+  tellLine(`Stopped and saved at step ${step}. Go on with: deno task train --resume ${folder.path}`);
   return 130;
 }
 
@@ -200,18 +204,19 @@ async function sweepAll(
     ended(run, index, { steps, split, last, best }, before) {
       const losses = `${split} loss ${lossText(last?.loss)}, best ${best ? lossText(best.loss) : "none"}`;
       const line = `${lead(run, index)}step ${steps}: ${losses}${before ? " (ended before)" : ""}`;
-      console.error(`${terminal ? CLEARED : ""}${line}`);
+      if (terminal) writeStderr(CLEARED);
+      tellLine(line);
     },
   });
   if (stopped) {
     if (stop.signal.reason === "closed pipe") return 0;
-    if (terminal) console.error();
+    if (terminal) tellLine("");
     const { name } = sweep.runs[results.length];
-    console.error(`Stopped and saved at step ${stopped.step} of ${name}. Go on with the same command.`);
+    tellLine(`Stopped and saved at step ${stopped.step} of ${name}. Go on with the same command.`);
     return 130;
   }
   say(formatResults(resultTable(results, ["seconds", "state", "log"]), "table").trimEnd());
-  for (const failure of failures) console.error(`warning: ${failure}`);
+  for (const failure of failures) tellLine(messageLine(`warning: ${failure}`));
   const few = charted < count ? ` (the best ${charted} of ${count})` : "";
   const chart = charted > 0 ? `val_loss.svg${few}, ` : "";
   say(`${folder}: ${chart}index.json, a folder for each run`);
@@ -243,9 +248,9 @@ async function asked({ positionals, values, flags }: Arguments): Promise<Sweep |
 /** Trusts the files given, and says so. */
 async function trustGiven(files: readonly string[]): Promise<void> {
   const added = await trustCode(files, "trust");
-  for (const code of added) console.error(`trusted: ${codeLine(code)}`);
+  for (const code of added) tellLine(`trusted: ${codeLine(code)}`);
   for (const file of files) {
-    if (!added.some((code) => code.file === file)) console.error(`${file}: trusted before.`);
+    if (!added.some((code) => code.file === file)) tellLine(`${file}: trusted before.`);
   }
 }
 
@@ -253,10 +258,10 @@ async function trustGiven(files: readonly string[]): Promise<void> {
 async function remember({ runs }: Sweep): Promise<void> {
   const files = [...new Set(runs.flatMap(({ config }) => codeNamed(config)))];
   try {
-    for (const code of await trustCode(files, "named")) console.error(`trusted: ${codeLine(code)}`);
+    for (const code of await trustCode(files, "named")) tellLine(`trusted: ${codeLine(code)}`);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    console.error(
+    tellLine(
       `${error.message.replace(/\.?$/, ".")} ${
         files.join(", ")
       } will not be remembered: checkpoints need --trust.`,
@@ -299,11 +304,11 @@ await runCommand(command, async (args) => {
   if (sweep && !dryRun) await remember(sweep);
   const stop = interruptSignal();
   const toStdout = values.ndjson === "-";
-  const say = toStdout ? console.error : console.log;
+  const say = toStdout ? tellLine : printLine;
   const terminal = Deno.stderr.isTerminal();
   using records = recordsTo(values.ndjson, stop);
   const announce = (lines: readonly string[]) =>
-    lines.forEach((line) => (dryRun ? console.log : console.error)(line));
+    lines.forEach((line) => (dryRun ? printLine : tellLine)(line));
   if (sweep?.swept) return await sweepAll(sweep, { records, stop, say });
   const acceptChanges = flags["accept-changes"];
   const progress = terminal ? show : undefined;
@@ -311,7 +316,7 @@ await runCommand(command, async (args) => {
   if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
     const { path, trained } = await runJob(sweep.runs[0].config, options);
     if (trained) return told(trained, stop, say);
-    console.error(`${path}: the run has ended before.`);
+    tellLine(`${path}: the run has ended before.`);
     return 0;
   }
   const trained = sweep ? await train(sweep.runs[0].config, options) : await resume(values.resume!, options);

@@ -5,6 +5,7 @@ import {
   costOf,
   onlyName,
   openDevice,
+  printLine,
   resolveRun,
   runCommand,
   UserError,
@@ -35,14 +36,14 @@ await runCommand(command, async ({ positionals, values }) => {
     return openDevice(values.device ?? model.config.device, { flops: flops / 3, dispatches, steps: 100 });
   });
   for (const { name, passed, skipped, detail } of checks) {
-    console.log(`${skipped ? "--  " : passed ? "ok  " : "FAIL"} ${name}: ${detail}`);
+    printLine(`${skipped ? "--  " : passed ? "ok  " : "FAIL"} ${name}: ${detail}`);
   }
   const failed = checks.filter((check) => !check.passed);
   const skipped = checks.filter((check) => check.skipped);
   const but = skipped.length
     ? `, but for ${skipped.length} checks that need its code, which was not run`
     : "";
-  console.log(
+  printLine(
     failed.length
       ? `${checkpoint}: ${failed.length} of ${checks.length} checks failed`
       : `${checkpoint}: verified${but}`,

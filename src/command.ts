@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { nearest, suggestion, UserCodeError, UserError } from "./errors.ts";
 import { ClosedPipe, writeStdout } from "./track/log_file.ts";
 import { provideHeed } from "./running_heed.ts";
+import { escapeText, messageLine } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 import { writeStderr } from "./write.ts";
 
@@ -227,6 +228,32 @@ function writeConsoleWhole(): void {
 }
 
 /**
+ * Prints text to the standard output with a newline; its control characters are escaped, but for newlines and tabs.
+ *
+ * @example
+ * ```ts
+ * import { printLine } from "../mod.ts";
+ * printLine("caf\x1b[31m"); // caf\u001b[31m
+ * ```
+ */
+export function printLine(text: string): void {
+  console.log(escapeText(text));
+}
+
+/**
+ * Prints text to the standard error as {@link printLine} does to the standard output.
+ *
+ * @example
+ * ```ts
+ * import { tellLine } from "../mod.ts";
+ * tellLine("device: CPU");
+ * ```
+ */
+export function tellLine(text: string): void {
+  console.error(escapeText(text));
+}
+
+/**
  * Runs a script: parses its arguments, prints --help, and exits with what `main` returns. A `UserError` is one line on
  * stderr and exit code 2, and so is a permission that was not given, with the flag that gives it. What a user's
  * own code throws is that line and its stack. A closed pipe ends quietly; a bug keeps its stack.
@@ -252,8 +279,8 @@ export async function runCommand(
     const refused = error instanceof Deno.errors.NotCapable;
     const thrown = error instanceof UserCodeError;
     if (!(error instanceof UserError) && !refused && !thrown) throw error;
-    console.error(`${command.name}: ${error.message.replace(/\s*\n\s*/g, " ")}`);
-    if (thrown) console.error(error.cause instanceof Error ? error.cause.stack : error.cause);
+    console.error(messageLine(`${command.name}: ${error.message}`));
+    if (thrown) tellLine(String(error.cause instanceof Error ? error.cause.stack : error.cause));
     Deno.exit(2);
   }
 }

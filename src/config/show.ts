@@ -1,5 +1,7 @@
 // How keys and values look in a message: short and always one line. It knows plain data only, no schema and no YAML.
 
+import { escapeControls } from "../terminal.ts";
+
 /** Whether a value is a mapping of keys (and not a list or null). */
 export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -20,7 +22,7 @@ function shorten(text: string): string {
 
 /** What the user wrote, without quotes but on one line: control characters escaped, a long text cut. */
 export function showWritten(text: string): string {
-  return shorten(text).replaceAll(/\p{Cc}/gu, (control) => JSON.stringify(control).slice(1, -1));
+  return escapeControls(shorten(text));
 }
 
 /** `model.block.mlp.factor`; a key that is not a plain word is quoted and a long one cut, so that a path stays on its line. */

@@ -1,4 +1,5 @@
 // Batches for the eye: each row's tokens, their ids, and which targets count.
+import { escapeControls } from "../terminal.ts";
 import { IGNORE, type Source } from "./batches.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -70,7 +71,7 @@ const WIDTH = 100;
 
 /** A token so that it can be seen: a space as a sign, a control as its escape. */
 function visible(text: string): string {
-  return JSON.stringify(text).slice(1, -1).replaceAll(" ", "\u2423").replaceAll('\\"', '"');
+  return escapeControls(JSON.stringify(text).slice(1, -1)).replaceAll(" ", "\u2423").replaceAll('\\"', '"');
 }
 
 /**

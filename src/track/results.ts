@@ -3,6 +3,7 @@
 
 import { dirname, join } from "node:path";
 import { fileError, UserError } from "../errors.ts";
+import { escapeControls } from "../terminal.ts";
 import { csvField } from "./csv.ts";
 import { readLog } from "./log_file.ts";
 import { formatRecord, type LogRecord } from "./records.ts";
@@ -185,11 +186,12 @@ export function resultTable(results: readonly RunResult[], without: readonly str
 
 function alignedLines({ columns, rows }: ResultTable): string {
   const cell = (value: string | number | boolean | null) =>
-    value === null || typeof value === "number" ? shortNumber(value) : String(value);
+    value === null || typeof value === "number" ? shortNumber(value) : escapeControls(String(value));
+  const names = columns.map(escapeControls);
   const texts = rows.map((row) => row.map(cell));
   const right = columns.map((_, i) => rows.every((row) => row[i] === null || typeof row[i] === "number"));
-  const widths = columns.map((name, i) => Math.max(name.length, ...texts.map((row) => row[i].length)));
-  return [columns, ...texts].map((row) => {
+  const widths = names.map((name, i) => Math.max(name.length, ...texts.map((row) => row[i].length)));
+  return [names, ...texts].map((row) => {
     const padded = row.map((text, i) => right[i] ? text.padStart(widths[i]) : text.padEnd(widths[i]));
     return `${padded.join("  ").trimEnd()}\n`;
   }).join("");

@@ -1,6 +1,7 @@
 // Rows of statistics as text for a terminal and for other tools. A row is written without knowing the next, so that a log
 // of any size passes through: columns are as wide as their headings and the widest number.
 
+import { escapeControls } from "../terminal.ts";
 import { csvField } from "./csv.ts";
 import type { StatRow } from "./stat_rows.ts";
 
@@ -66,7 +67,7 @@ function ndjsonLines({ step, kind, tap, layer, head, statistics }: StatRow): str
 }
 
 function aligned(cells: readonly string[], columns: readonly { name: string; width: number }[]): string {
-  const padded = cells.map((cell, i) => {
+  const padded = cells.map(escapeControls).map((cell, i) => {
     const { name, width } = columns[i];
     return LEFT.includes(name) ? cell.padEnd(width) : cell.padStart(width);
   });

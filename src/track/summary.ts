@@ -1,6 +1,7 @@
 // What a log holds, told from one pass over it: how many records of each type, how its losses went, and which statistics
 // of which tensors there are to ask for. Its memory grows with distinct names only.
 
+import { escapeControls } from "../terminal.ts";
 import type { LogRecord, StatRecord } from "./records.ts";
 import { shortNumber } from "./stat_formats.ts";
 import { statisticsOf } from "./stat_rows.ts";
@@ -143,7 +144,8 @@ function wrap(words: readonly string[], width: number): string[] {
 }
 
 /** Cells under headings, each column as wide as its widest; the first `left` columns begin at the left. */
-function columns(rows: readonly (readonly string[])[], left: number): string[] {
+function columns(table: readonly (readonly string[])[], left: number): string[] {
+  const rows = table.map((row) => row.map(escapeControls));
   const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
   return rows.map((row) =>
     row.map((cell, i) => i < left ? cell.padEnd(widths[i]) : cell.padStart(widths[i])).join("  ").trimEnd()
@@ -170,7 +172,7 @@ function tapLines(statistics: string, taps: readonly TapSummary[]): string[] {
     first === last ? `${first}` : `${first}..${last}`,
   ]);
   return [
-    ...wrap(["statistics:", ...statistics.split("\n")], 100),
+    ...wrap(["statistics:", ...statistics.split("\n").map(escapeControls)], 100),
     ...columns([["kind", "tap", "records", "heads", "steps"], ...rows], 2).map((line) => `  ${line}`),
   ];
 }
@@ -188,7 +190,9 @@ function tapLines(statistics: string, taps: readonly TapSummary[]): string[] {
  */
 export function summaryLines({ types, losses, taps }: LogSummary): string[] {
   const groups = Map.groupBy(taps, ({ statistics }) => statistics.join("\n"));
-  const counts = Object.entries(types).map(([type, count]) => `${count.toLocaleString("en")} ${type}`);
+  const counts = Object.entries(types).map(([type, count]) =>
+    `${count.toLocaleString("en")} ${escapeControls(type)}`
+  );
   return [
     `records: ${counts.join(", ") || "none"}`,
     ...(losses.length ? ["", ...lossLines(losses)] : []),
