@@ -2,6 +2,7 @@
 import * as heed from "../mod.ts";
 import {
   type AttentionImplementation,
+  CASE_MASKS,
   caseRecord,
   checkAttention,
   type CheckedCase,
@@ -50,6 +51,11 @@ const command: Command = {
       help: "heed's device; every one there is by default",
     },
     activation: { type: "string", value: "NAME", help: ACTIVATIONS.join(", "), default: "softmax" },
+    mask: {
+      type: "string",
+      value: CASE_MASKS.join("|"),
+      help: "cases with this mask alone; every kind by default",
+    },
     cases: { type: "string", value: "N", help: "how many cases", default: "100" },
     case: { type: "string", value: "N", help: "this case alone, printed in full" },
     seed: { type: "string", value: "N", help: "another set of cases", default: "1" },
@@ -59,6 +65,7 @@ const command: Command = {
   examples: [
     "deno task check_attention",
     "deno task check_attention --file mine.ts",
+    "deno task check_attention --file mine.ts --mask none",
     "deno task check_attention --file mine.ts --case 3",
     "deno task check_attention --device cpu --activation sigmoid --diagram layer.svg",
     "deno task check_attention --device cpu --ndjson - | jq -c 'select(.passed | not)'",
@@ -108,6 +115,7 @@ await runCommand(command, async ({ positionals, values }) => {
     throw new UserError(`${positionals[0]}: unexpected; a file of one's own is --file.`);
   }
   const activation = oneOf("activation", values.activation!, ACTIVATIONS);
+  const mask = values.mask === undefined ? undefined : oneOf("mask", values.mask, CASE_MASKS);
   const count = numberOption("cases", values.cases, { least: 1, whole: true })!;
   const only = numberOption("case", values.case, { least: 0, whole: true });
   const seed = numberOption("seed", values.seed, { least: 0, whole: true })!;
@@ -130,7 +138,7 @@ await runCommand(command, async ({ positionals, values }) => {
       log?.write(caseRecord(implementation.name, checked) as unknown as LogRecord);
       if (only !== undefined) say(describeCase(checked));
     };
-    const check = await checkAttention(implementation, { count, only, seed, activation, onCase });
+    const check = await checkAttention(implementation, { count, only, seed, activation, mask, onCase });
     say(checkSummary(check));
     failed += check.failed.length;
     const smallest = smallestFailure(check);
@@ -139,6 +147,7 @@ await runCommand(command, async ({ positionals, values }) => {
     const same = [
       values.file && `--file ${values.file}`,
       values.device && `--device ${values.device}`,
+      mask && `--mask ${mask}`,
       activation !== "softmax" && `--activation ${activation}`,
       seed !== 1 && `--seed ${seed}`,
     ].filter(Boolean);

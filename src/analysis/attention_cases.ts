@@ -39,12 +39,20 @@ export interface AttentionCase {
   readonly modifier?: CaseModifier;
 }
 
+/** Masks that a check can be limited to: none, key j <= query i, or boolean ones with rows that see nothing. */
+export const CASE_MASKS = ["none", "causal", "random"] as const;
+
+/** One of {@link CASE_MASKS}. */
+export type CaseMask = typeof CASE_MASKS[number];
+
 /** Options of `attentionCase`. */
 export interface AttentionCaseOptions {
   /** 1 by default. */
   readonly seed?: number;
   /** softmax by default. */
   readonly activation?: AttentionCase["activation"];
+  /** The mask of every case; default: every kind. */
+  readonly mask?: CaseMask;
   /** Every fourth case has a score modifier; false by default. */
   readonly modifiers?: boolean;
 }
@@ -63,7 +71,12 @@ function twoSizes(rng: RandomStream, low: number, high: number): [number, number
 }
 
 type Pattern = "none" | "causal" | "of all heads" | "of each sample" | "of each head";
-const PATTERNS: readonly Pattern[] = ["none", "causal", "of all heads", "of each sample", "of each head"];
+const RANDOM: readonly Pattern[] = ["of all heads", "of each sample", "of each head"];
+
+function patternsOf(mask: CaseMask | undefined): readonly Pattern[] {
+  if (mask === undefined) return ["none", "causal", ...RANDOM];
+  return mask === "random" ? RANDOM : [mask];
+}
 
 /** A boolean mask; of those that are drawn, one row of each matrix at least sees nothing. */
 function maskOf(rng: RandomStream, pattern: Pattern, [B, H, T, S]: readonly number[]) {
@@ -107,8 +120,8 @@ function modified({ name, table: { data } }: CaseModifier, s: number, i: number,
 
 /**
  * Case number `index`: sizes of 1 to 9, T and S up to 70 in every fifth case and d and dv in every 25th; T is never S and d
- * never dv; one or two samples; grouped heads; no mask, a causal one, or a boolean one with rows that see nothing; a scale that is not
- * always 1/sqrt(d); where asked for, every fourth with a score modifier.
+ * never dv; one or two samples; grouped heads; no mask, a causal one, or a boolean one with rows that see nothing (or the kind
+ * that `mask` names alone); a scale that is not always 1/sqrt(d); where asked for, every fourth with a score modifier.
  *
  * @example
  * ```ts
@@ -119,7 +132,7 @@ function modified({ name, table: { data } }: CaseModifier, s: number, i: number,
  */
 export function attentionCase(
   index: number,
-  { seed = 1, activation = "softmax", modifiers = false }: AttentionCaseOptions = {},
+  { seed = 1, activation = "softmax", mask: only, modifiers = false }: AttentionCaseOptions = {},
 ): AttentionCase {
   const rng = randomStream(seed, `attention case ${index}`);
   const large = index % 5 === 4;
@@ -128,7 +141,8 @@ export function attentionCase(
   const [d, dv] = twoSizes(rng, 1, index % 25 === 24 ? 70 : 9);
   const [B, HKV] = [1 + rng.below(2), 1 + rng.below(large ? 1 : 3)];
   const H = HKV * (1 + rng.below(2));
-  const mask = maskOf(rng, PATTERNS[rng.below(PATTERNS.length)], [B, H, T, S]);
+  const patterns = patternsOf(only);
+  const mask = maskOf(rng, patterns[rng.below(patterns.length)], [B, H, T, S]);
   return {
     index,
     seed,

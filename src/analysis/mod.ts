@@ -3,6 +3,8 @@ export {
   type AttentionCase,
   attentionCase,
   type AttentionCaseOptions,
+  CASE_MASKS,
+  type CaseMask,
   type CaseModifier,
 } from "./attention_cases.ts";
 export {

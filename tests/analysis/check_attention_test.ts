@@ -186,6 +186,52 @@ Deno.test("the smallest failing case is told in full: sizes, seed, every input, 
   assert.deepEqual(again.failed[0].errors, smallest.errors);
 });
 
+Deno.test("the failing case shown first is an ordinary one: several queries and keys, and every query sees one", async () => {
+  for (
+    const name of ["no scale", "mask left out", "mask turned round", "a gradient without the lateral sum"]
+  ) {
+    for (const seed of [1, 2]) {
+      const { given } = smallestFailure(
+        await checkAttention(functionAttention("mine.ts", MISTAKES[name]), { seed }),
+      )!;
+      const said = `${name}, seed ${seed}: case ${given.index}`;
+      assert.ok(given.q.shape[1] > 1 && given.k.shape[1] > 1, `${said} has a single query or key`);
+      assert.ok(!visibleRows(given).includes(0), `${said} has a row that sees nothing`);
+    }
+  }
+  // A mistake that only such rows show is shown by one.
+  const wrong = functionAttention("mine.ts", MISTAKES["NaN where nothing is seen"]);
+  assert.ok(visibleRows(smallestFailure(await checkAttention(wrong))!.given).includes(0));
+});
+
+Deno.test("check_attention --mask checks with one kind of mask, so that a function without a mask can pass", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "heed-check-" });
+  try {
+    const source = (seen: string) =>
+      `export const attention = ({ q, k, v, scale }) => q.map((row, i) => {\n` +
+      `  const w = k.map((key, j) => ${seen} Math.exp(scale * key.reduce((s, x, e) => s + x * row[e], 0)));\n` +
+      `  const sum = w.reduce((a, b) => a + b, 0);\n` +
+      `  return v[0].map((_, e) => w.reduce((z, x, j) => z + x / sum * v[j][e], 0));\n});\n`;
+    await Deno.writeTextFile(`${folder}/none.ts`, source(""));
+    await Deno.writeTextFile(`${folder}/causal.ts`, source("j > i ? 0 :"));
+    for (const name of ["none", "causal"]) {
+      const passed = await script(folder, "--file", `${name}.ts`, "--mask", name);
+      assert.equal(passed.code, 0, passed.stderr + passed.stdout);
+      assert.match(passed.stdout, /^ok {3}\w+\.ts: 100 cases/);
+    }
+    const failed = await script(folder, "--file", "none.ts", "--mask", "random", "--cases", "9");
+    assert.match(failed.stdout, /^FAIL none\.ts: 9 of 9 cases failed/);
+    const [, again] = failed.stdout.match(/Again: deno task check_attention (.*)\n$/)!;
+    assert.match(again, /--mask random/);
+    assert.match((await script(folder, ...again.split(" "))).stdout, /^case \d+ of seed 1: failed/);
+    const misspelt = await script(folder, "--mask", "casual");
+    assert.equal(misspelt.code, 2);
+    assert.match(misspelt.stderr, /^check_attention: --mask: .*"casual"\. Did you mean "causal"\?\n$/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("values of another shape, and functions that throw, are failures of their case that say what was wrong", async () => {
   const failure = async (module: AttentionModule) =>
     (await checkAttentionCase(functionAttention("mine.ts", module), attentionCase(0))).failure!;
