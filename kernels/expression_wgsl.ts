@@ -1,5 +1,5 @@
 // Expressions as WGSL. A WGSL compiler may assume that no number is NaN or infinite, and naga refuses constants that are:
-// so NaN is told by its bits, what min, max, clamp and comparisons would drop is put back, non-finite constants are made
+// so NaN is recognised by its bits, what min, max, clamp and comparisons would drop is put back, non-finite constants are made
 // at run time, and what a compiler could cancel (x - x) is hidden from it.
 import {
   type Binary,
@@ -242,7 +242,7 @@ fn erf(x: f32) -> f32 {
   let p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
   return sign(x) * (1f - p * exp(-x * x));
 }
-/** An index rounded towards zero and kept from 0 to last; NaN is 0. What is at least 1 is told by its bits. */
+/** An index rounded towards zero and kept from 0 to last; NaN is 0. What is at least 1 is recognised by its bits. */
 fn entry_at(x: f32, last: u32) -> u32 {
   let inside = bitcast<u32>(x) - 0x3f800000u <= 0x40000000u;
   return select(0u, min(u32(min(x, 2147483520f)), last), inside);

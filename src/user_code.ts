@@ -14,7 +14,7 @@ export interface UserCode {
    * its hash and its path from the first.
    */
   readonly sha256: string;
-  /** What it imports that is no file: `npm:`, `jsr:` and `https:` modules, and what cannot be told before it runs. */
+  /** What it imports that is no file: `npm:`, `jsr:` and `https:` modules, and what cannot be known before it runs. */
   readonly elsewhere: readonly string[];
 }
 

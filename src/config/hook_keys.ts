@@ -36,19 +36,19 @@ function declared(file: string, keys: unknown): Record<string, HookKey> {
       throw fault(key, found);
     }
     const { min, max, oneOf } = found;
-    const told = (name: string, expected: string) => {
+    const wrong = (name: string, expected: string) => {
       return new UserError(
         `${file}: ${showPath(["keys", key])}.${name}: expected ${expected}, found ${describe(found[name])}.`,
       );
     };
     for (const [name, limit] of Object.entries({ min, max })) {
       if (limit !== undefined && (typeof limit !== "number" || Number.isNaN(limit))) {
-        throw told(name, "a number");
+        throw wrong(name, "a number");
       }
     }
     const isWords = Array.isArray(oneOf) && oneOf.length > 0 &&
       oneOf.every((word) => typeof word === "string");
-    if (oneOf !== undefined && !isWords) throw told("oneOf", "a list of texts");
+    if (oneOf !== undefined && !isWords) throw wrong("oneOf", "a list of texts");
   }
   return keys as Record<string, HookKey>;
 }

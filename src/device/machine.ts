@@ -13,7 +13,7 @@ export interface Machine {
 
 /**
  * What this machine has. Memory is asked for with the permission `--allow-sys=systemMemoryInfo`, which heed's tasks give;
- * without it only an allocation that the system refuses is told.
+ * without it only an allocation that the system refuses is reported.
  */
 export function thisMachine(): Machine {
   const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });

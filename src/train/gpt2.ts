@@ -180,7 +180,7 @@ function taken(stored: Float32Array, { shape: [out, inner = 1], conv, part = 0 }
   return data;
 }
 
-/** Each of the blocks that config.json counts has tensors in the file: told before a list of them is made. */
+/** Each of the blocks that config.json counts has tensors in the file: refused before a list of them is made. */
 function checkBlocks(names: Iterable<string>, layers: number, place: string): void {
   const numbers = new Set(
     Array.from(names, (name) => /^h\.(\d+)\./.exec(name)?.[1]).filter((n) => n !== undefined),

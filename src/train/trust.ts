@@ -80,7 +80,7 @@ async function readTrusted(path: string): Promise<TrustedCode> {
   try {
     const { v, trusted } = JSON.parse(text);
     if (v === 1 && typeof trusted === "object" && trusted !== null) return trusted;
-  } catch { /* Told below. */ }
+  } catch { /* Reported below. */ }
   throw new UserError(
     `${path}: expected {"v": 1, "trusted": {...}}; the file is damaged: remove it and trust files again.`,
   );

@@ -35,7 +35,7 @@ Deno.test("the Config type has no key less than the schema", () => {
   assert.equal(typeof same, "function");
 });
 
-Deno.test("a key of a megabyte is told cut, at once", () => {
+Deno.test("a key of a megabyte is reported cut, at once", () => {
   const found = message(`"${"dim".repeat(350_000)}": 1`);
   assert.match(found, /^configs\/a\.yaml: (dim){19}\.\.\.: unknown key\./);
   assert.ok(found.length < 300);

@@ -207,7 +207,7 @@ Deno.test("crop keeps the tokens of the corpus in order; others are an error or 
   assert.deepEqual([lenient.size, lenient.decode(lenient.encode("the dog and"))], [6, "the<unk> and"]);
 });
 
-Deno.test("an id that no token of a tokenizer.json has decodes to nothing and is told apart", () => {
+Deno.test("an id that no token of a tokenizer.json has decodes to nothing and is recognised", () => {
   const { model, ...rest } = FILES.bpe as { model: { vocab: Record<string, number> } };
   const added = [{ id: 700, content: "<end>", special: true }];
   const vocab = { ...model.vocab, "<end>": 700 };

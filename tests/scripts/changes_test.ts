@@ -61,7 +61,7 @@ Deno.test("a run whose text has changed is refused in one line that names it; --
     );
     await succeeds("train", ["--resume", run], folder);
     await stoppedAt3(run);
-    // A character that the run's tokenizer does not know is told as a change as well.
+    // A character that the run's tokenizer does not know is reported as a change as well.
     await Deno.writeTextFile(`${folder}/text.txt`, text.replace("The", "\u00c9"));
     const { code, stderr } = await script("train", ["--resume", "runs/latest"], folder);
     assert.equal(code, 2);

@@ -1,4 +1,4 @@
-// The log that a checkpoint was saved with: what takes records from it is told by --resume and verify_load, with the way on.
+// The log that a checkpoint was saved with: what takes records from it is reported by --resume and verify_load, with the way on.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { resume } from "../../mod.ts";

@@ -158,7 +158,7 @@ Deno.test("readRecord() leaves types that are not its own, and keys that objects
   ]]);
 });
 
-Deno.test("a JSON array, and what is no beginning of a record, is told where it is the only line", async () => {
+Deno.test("a JSON array, and what is no beginning of a record, is reported where it is the only line", async () => {
   const told = async (content: string) => {
     let message = "read";
     await withFile(content, async (path) => {
