@@ -227,7 +227,7 @@ export function checkComparable(architecture: Architecture): void {
 
 /**
  * Trains one model four times from one seed, on the same batches: with softmax's own backward pass, with its diagonal alone,
- * with the identity in its place, and with a sigmoid (bias -ln(keys)) instead of the softmax.
+ * with the identity in its place, and with a sigmoid (bias -ln(context)) instead of the softmax.
  *
  * @returns one training after another
  * @throws {UserError} as `checkComparable` and `checkStudied` do
