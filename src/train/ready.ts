@@ -53,7 +53,7 @@ export function otherGraphs(experiment: Experiment): Graph[] {
   const { config: { capture, sample }, tokenizer } = experiment;
   const probe = probeGraph(experiment);
   const captured = capture.length > 0 ? captureGraph(experiment) : undefined;
-  const length = tokenizer.encode(sample.prompt).length;
+  const length = sample.tokens > 0 ? tokenizer.encode(sample.prompt).length : 0;
   return [
     ...(probe ? [probe.graph] : []),
     ...(captured ? [{ outputs: captured.outputs }] : []),

@@ -78,13 +78,14 @@ function checkStart(
 
 /** Throws where the sample at a run's end would: better now than after the training. */
 function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Experiment): void {
+  if (tokens === 0) return;
   let ids: ArrayLike<number>;
   try {
     ids = tokenizer.encode(prompt);
   } catch (error) {
     throw error instanceof UserError ? new UserError(`sample.prompt: ${error.message}`) : error;
   }
-  if (ids.length > 0 || tokens === 0) return;
+  if (ids.length > 0) return;
   const expected = tokenizer.kind === "ids" ? "ids separated by spaces" : "at least one character";
   throw new UserError(
     `sample.prompt: ${show(prompt)} has no token, expected ${expected}, or sample.tokens=0 for no sample.`,

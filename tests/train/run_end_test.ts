@@ -48,8 +48,14 @@ Deno.test("a prompt without a token is refused before step 1, and in a dry run",
       );
     }
     assert.throws(() => Deno.statSync(`${folder}/runs`), Deno.errors.NotFound);
-    const silent = await outcomeOf(train(configOf(folder, { sample: { prompt: "\n", tokens: 0 } })));
-    assert.equal(silent?.finished, true);
+  }));
+
+Deno.test("without a sample its prompt is not looked at", () =>
+  inFolder(async (folder) => {
+    for (const prompt of ["\n", "The "]) {
+      const silent = await outcomeOf(train(configOf(folder, { sample: { prompt, tokens: 0 } })));
+      assert.equal(silent?.finished, true);
+    }
   }));
 
 Deno.test("a chart that cannot be written is a warning: the other charts, the sample and the last record are there", () =>
