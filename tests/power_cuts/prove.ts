@@ -130,8 +130,11 @@ async function lossOf(disk: string, expected: unknown): Promise<string | undefin
   const verified = await heed("verify_load", [run], disk).output();
   const failed = new TextDecoder().decode(verified.stdout).match(/^FAIL .*$/m);
   if (!verified.success) return `verify_load: ${failed?.[0]}`;
-  const resumed = await heed("train", ["--resume", run], disk).output();
-  if (!resumed.success) return `--resume: ${new TextDecoder().decode(resumed.stderr)}`;
+  // A run that had ended when the power was cut has nothing to go on with.
+  if (!/^\{"v":\d+,"type":"done",/m.test(logOf(run))) {
+    const resumed = await heed("train", ["--resume", run], disk).output();
+    if (!resumed.success) return `--resume: ${new TextDecoder().decode(resumed.stderr)}`;
+  }
   try {
     assert.deepEqual(outcome(run), expected);
   } catch {
