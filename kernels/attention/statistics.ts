@@ -12,7 +12,7 @@ import {
 } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/errors.ts";
 import { attentionDispatch, type Kernel, overQueries } from "./lower.ts";
-import { flops } from "./op.ts";
+import { attentionOp, flops } from "./op.ts";
 import {
   type AttentionAttrs,
   type AttentionSizes,
@@ -219,8 +219,8 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
 /** The node of `attention` that made z, through views of the whole. */
 export function attentionNode(what: string, z: Tensor): Tensor["node"] {
   let { node, index } = z;
-  while (node.op.name === "view" && sizeOf(node.inputs[0]) === sizeOf(z)) ({ node, index } = node.inputs[0]);
-  if (node.op.name !== "attention" || index !== 0) {
+  while (node.op.role === "view" && sizeOf(node.inputs[0]) === sizeOf(z)) ({ node, index } = node.inputs[0]);
+  if (node.op !== attentionOp || index !== 0) {
     mismatch(what, `what \`attention\` returned, not what \`${node.op.name}\` did`, [z]);
   }
   return node;

@@ -1,5 +1,6 @@
 // How far a surrogate of softmax's Jacobian reaches: the gradients that training's own backward pass gives the queries,
 // keys, values and their projections when every block leaves the lateral sum out (diag) or passes softmax by (ste).
+import { attentionOp } from "../../kernels/attention/op.ts";
 import { type AttentionAttrs, type AttentionSizes, attentionSizes } from "../../kernels/attention/sizes.ts";
 import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
 import { gradientOf } from "../../kernels/gradient.ts";
@@ -73,7 +74,7 @@ export interface BackwardGraph {
 
 /** The attention of every block that the loss depends on, by the number of the block: hooks may have cut one off. */
 function attentionNodes(loss: Tensor): [number, Node][] {
-  return ancestors([loss]).filter(({ op }) => op.name === "attention").map((node) => {
+  return ancestors([loss]).filter(({ op }) => op === attentionOp).map((node) => {
     return [Number(/blocks\.(\d+)\.attn/.exec(node.path)![1]), node];
   });
 }

@@ -1,8 +1,9 @@
 // The picture of a graph: operations as boxes from top to bottom, the shapes of the tensors on the edges between them.
 // dagre finds the places; every text is real text in a space of its own.
 import dagre from "@dagrejs/dagre";
+import { elementwiseOp } from "../../kernels/elementwise/op.ts";
 import { ancestors } from "../graph/gradient.ts";
-import type { Node, Tensor } from "../graph/tensor.ts";
+import type { Node, Op, Tensor } from "../graph/tensor.ts";
 import { escapeXml } from "./svg_context.ts";
 import { type Font, textWidth } from "./text_width.ts";
 
@@ -36,19 +37,19 @@ const [TITLE_SIZE, BOX_SIZE, LINE_SIZE, LABEL_SIZE] = [15, 12, 10, 10];
 const [PADDING, LINE_HEIGHT, MARGIN] = [9, 13, 16];
 const FILLS = { operation: "#ffffff", input: "#e8e8e8", output: "#e8e8e8" };
 
-const LEAVES = new Set(["state", "constant", "literal"]);
+const isLeaf = ({ role }: Op): boolean => role === "state" || role === "constant" || role === "literal";
 
 const font = (size: number, weight = "normal"): Font => ({ style: "normal", weight, size, family: FAMILY });
 const shapeText = ({ shape }: Tensor): string => `[${shape.join(", ")}]`;
 
 /** The tensor that a view is of. */
 function unfolded(x: Tensor): Tensor {
-  return x.node.op.name === "view" ? unfolded(x.node.inputs[0]) : x;
+  return x.node.op.role === "view" ? unfolded(x.node.inputs[0]) : x;
 }
 
 /** Of the shapes that a tensor has on its way through views the one that says most, [B, T, H, d] before [B T, H d]. */
 function fullest(x: Tensor): Tensor {
-  if (x.node.op.name !== "view") return x;
+  if (x.node.op.role !== "view") return x;
   const before = fullest(x.node.inputs[0]);
   return before.shape.length > x.shape.length ? before : x;
 }
@@ -64,8 +65,8 @@ interface Telling {
 /** `matmul`, with its activation and what it adds on its way out; an element-wise operation goes by its own name. */
 function titleOf({ op, attrs }: Node): string {
   const { name, activation, addend } = (attrs ?? {}) as Telling;
-  if (op.name === "elementwise" && typeof name === "string") return name;
-  if (op.name === "input" || op.name === "state") return String(name);
+  if (op === elementwiseOp && typeof name === "string") return name;
+  if (op.role === "input" || op.role === "state") return String(name);
   const kind = [op.name.replaceAll("_", " "), typeof activation === "string" ? activation : ""].filter(
     Boolean,
   );
@@ -76,8 +77,8 @@ function titleOf({ op, attrs }: Node): string {
 function leafText(x: Tensor): string {
   const { op, attrs } = unfolded(x).node;
   const { name, value } = attrs as Telling;
-  if (op.name === "constant") return `${value}`;
-  return `${op.name === "state" ? String(name).split(".").at(-1) : "table"} ${shapeText(x)}`;
+  if (op.role === "constant") return `${value}`;
+  return `${op.role === "state" ? String(name).split(".").at(-1) : "table"} ${shapeText(x)}`;
 }
 
 /** The boxes and edges of a graph, in the order the nodes were made. */
@@ -85,19 +86,19 @@ function contents(
   outputs: Readonly<Record<string, Tensor>>,
   apart: boolean,
 ): { boxes: Box[]; edges: Edge[] } {
-  const folded = (x: Tensor) => !apart && LEAVES.has(unfolded(x).node.op.name);
+  const folded = (x: Tensor) => !apart && isLeaf(unfolded(x).node.op);
   const boxes: Box[] = [];
   const edges: Edge[] = [];
   const join = (x: Tensor, to: string) => {
     edges.push({ from: `n${unfolded(x).node.order}`, to, label: shapeText(fullest(x)) });
   };
   const nodes = ancestors(Object.values(outputs));
-  const read = new Set(nodes.flatMap(({ op, inputs }) => op.name === "view" ? [] : inputs.map(unfolded)));
+  const read = new Set(nodes.flatMap(({ op, inputs }) => op.role === "view" ? [] : inputs.map(unfolded)));
   for (const node of nodes) {
     const { op, inputs, path, order, outputs: [first] } = node;
-    if (op.name === "view" || (LEAVES.has(op.name) && !apart && read.has(first))) continue;
+    if (op.role === "view" || (isLeaf(op) && !apart && read.has(first))) continue;
     const own = path.split(".").at(-1) ?? "";
-    const leaf = LEAVES.has(op.name) || op.name === "input";
+    const leaf = isLeaf(op) || op.role === "input";
     boxes.push({
       id: `n${order}`,
       kind: leaf ? "input" : "operation",

@@ -5,7 +5,7 @@ import { type Node, show, type Tensor } from "../graph/tensor.ts";
 
 /** What `x` is an alias of, one link down: through a view or an in-place output. */
 export function aliasOf(x: Tensor): Tensor | undefined {
-  const source = x.node.op.name === "view" ? 0 : x.node.op.inplace?.[x.index];
+  const source = x.node.op.role === "view" ? 0 : x.node.op.inplace?.[x.index];
   return source === undefined ? undefined : x.node.inputs[source];
 }
 
@@ -26,7 +26,7 @@ const replacedBy = (node: Node): Tensor[] =>
 /** What tells memories apart: two nodes of one state are one memory. */
 function memoryOf(x: Tensor): Tensor | string {
   const root = rootOf(x);
-  return root.node.op.name === "state" ? (root.node.attrs as Named).name : root;
+  return root.node.op.role === "state" ? (root.node.attrs as Named).name : root;
 }
 
 const placeOf = ({ op, path }: Node): string => path ? `${op.name} at ${path}` : op.name;
@@ -50,10 +50,10 @@ export function checkOrder(nodes: readonly Node[], outputs: Readonly<Record<stri
   for (const node of nodes) {
     for (const x of node.inputs) check(x, () => placeOf(node));
     for (const x of replacedBy(node)) {
-      const { op: { name }, outputs: [source] } = rootOf(x).node;
-      if (name === "constant" || name === "literal" || name === "input") {
+      const { op: { role }, outputs: [source] } = rootOf(x).node;
+      if (role === "constant" || role === "literal" || role === "input") {
         throw new Error(
-          `${placeOf(node)} would replace the ${name} ${show(source)}: only a state or a result may be.`,
+          `${placeOf(node)} would replace the ${role} ${show(source)}: only a state or a result may be.`,
         );
       }
       writers.set(memoryOf(x), node);

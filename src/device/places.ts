@@ -2,7 +2,7 @@
 // places and gives back what nobody reads any more.
 import type { ConstantAttrs, LiteralAttrs, Named, PackAttrs, ViewAttrs } from "../graph/structure.ts";
 import { ALIGN } from "../graph/structure.ts";
-import { type Node, show, sizeOf, type Spec, type Tensor, type Values } from "../graph/tensor.ts";
+import { type Node, type Op, show, sizeOf, type Spec, type Tensor, type Values } from "../graph/tensor.ts";
 import { aliasOf, replacedRoots, rootOf } from "./order.ts";
 
 /** A buffer of the plan; its size in elements of four bytes. */
@@ -31,8 +31,8 @@ export interface Place {
   readonly size: number;
 }
 
-/** Operations that compute nothing: sources, and views of what others computed. */
-export const STRUCTURE: ReadonlySet<string> = new Set(["input", "state", "constant", "literal", "view"]);
+/** Whether an operation has nothing to run: sources, and views of what others computed. */
+export const computesNothing = ({ role }: Op): boolean => role !== undefined && role !== "pack";
 
 /** The place of what is never written. */
 export const NOWHERE: Place = {
@@ -110,13 +110,13 @@ function packed(nodes: readonly Node[]): Map<Tensor, { pack: Tensor; offset: num
   const placed = new Map<Tensor, { pack: Tensor; offset: number }>();
   const replaced = replacedRoots(nodes);
   for (const node of nodes) {
-    if (node.op.name !== "pack" || replaced.has(node.outputs[0])) continue;
+    if (node.op.role !== "pack" || replaced.has(node.outputs[0])) continue;
     const { offsets } = node.attrs as PackAttrs;
     const roots = node.inputs.map(rootOf);
     const times = new Map<Tensor, number>();
     for (const root of roots) times.set(root, (times.get(root) ?? 0) + 1);
     roots.forEach((root, i) => {
-      const free = !STRUCTURE.has(root.node.op.name) && root.node.op.name !== "pack" && !placed.has(root);
+      const free = root.node.op.role === undefined && !placed.has(root);
       const once = times.get(root) === 1 && !replaced.has(root);
       if (free && once && sizeOf(root) === sizeOf(node.inputs[i]) && offsets[i] % ALIGN === 0) {
         placed.set(root, { pack: node.outputs[0], offset: offsets[i] });
@@ -137,9 +137,9 @@ function lastUses(nodes: readonly Node[], kept: readonly Tensor[]): Map<Tensor, 
 }
 
 function sourceBuffer(x: Tensor): Buffer {
-  const kind = x.node.op.name as "input" | "state" | "constant";
+  const kind = x.node.op.role as "input" | "state" | "constant";
   const spec: Spec = { shape: x.shape, dtype: x.dtype };
-  if (x.node.op.name === "literal") {
+  if (x.node.op.role === "literal") {
     const { values: data } = x.node.attrs as LiteralAttrs;
     return { kind: "constant", name: `literal ${x.node.order}`, spec, data, size: aligned(sizeOf(x)) };
   }
@@ -181,7 +181,7 @@ export interface Places {
 /** Memory for `nodes`, walked through in their order; what `roots` are stays to the end. */
 export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Places {
   const placed = packed(nodes);
-  const packs = nodes.filter((node) => node.op.name === "pack").map((node) => node.outputs[0]);
+  const packs = nodes.filter((node) => node.op.role === "pack").map((node) => node.outputs[0]);
   const last = lastUses(nodes, [...roots, ...packs]);
   const arena = pool();
   const sources = sourcePool();
@@ -190,9 +190,9 @@ export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Pla
     const size = sizeOf(root);
     const spot = placed.get(root);
     if (spot) return { buffer: of(spot.pack).buffer, offset: spot.offset, size };
-    if (STRUCTURE.has(root.node.op.name)) return { buffer: sources.of(root), offset: 0, size };
+    if (computesNothing(root.node.op)) return { buffer: sources.of(root), offset: 0, size };
     // A pack's buffer is its own for ever: the gaps between its parts stay zero.
-    const isPack = root.node.op.name === "pack";
+    const isPack = root.node.op.role === "pack";
     const buffer = isPack ? arena.make("pack", aligned(size), root) : arena.take(aligned(size), root);
     return { buffer, offset: 0, size };
   };
@@ -202,7 +202,7 @@ export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Pla
     where.set(root, place);
     let { offset } = place;
     for (let link: Tensor = x; link !== root; link = aliasOf(link)!) {
-      if (link.node.op.name === "view") offset += (link.node.attrs as ViewAttrs).offset;
+      if (link.node.op.role === "view") offset += (link.node.attrs as ViewAttrs).offset;
     }
     return { buffer: place.buffer, offset, size: sizeOf(x) };
   };
@@ -216,7 +216,7 @@ export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Pla
     release(node, index, scratch) {
       for (const { buffer } of scratch) arena.give(buffer);
       for (const root of new Set([...node.inputs, ...node.outputs].map(rootOf))) {
-        const own = !STRUCTURE.has(root.node.op.name) && !placed.has(root);
+        const own = !computesNothing(root.node.op) && !placed.has(root);
         if (own && last.get(root) === index && where.has(root)) arena.give(where.get(root)!.buffer);
       }
     },

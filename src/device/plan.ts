@@ -5,7 +5,7 @@ import { ancestors } from "../graph/gradient.ts";
 import type { PackAttrs, PackCall } from "../graph/structure.ts";
 import type { Call, Dispatch, Lowered, Node, Target, Tensor } from "../graph/tensor.ts";
 import { checkOrder } from "./order.ts";
-import { type Buffer, NOWHERE, type Place, type Places, placesFor, STRUCTURE } from "./places.ts";
+import { type Buffer, computesNothing, NOWHERE, type Place, type Places, placesFor } from "./places.ts";
 
 export type { Buffer, Place };
 
@@ -76,7 +76,7 @@ function callOf(node: Node, wanted: ReadonlySet<Tensor>, inputs: readonly Place[
     attrs: node.attrs,
     wanted: node.outputs.map((y) => wanted.has(y)),
   };
-  if (node.op.name !== "pack") return call;
+  if (node.op.role !== "pack") return call;
   const whole = places.of(node.outputs[0]);
   const { offsets } = node.attrs as PackAttrs;
   const placed = inputs.map(({ buffer, offset }, i) => {
@@ -119,7 +119,7 @@ export function plan(graph: Graph, target?: Target): Plan {
   const places = placesFor(nodes, roots);
   const steps: Step[] = [];
   nodes.forEach((node, index) => {
-    if (STRUCTURE.has(node.op.name)) return;
+    if (computesNothing(node.op)) return;
     const step = stepOf(node, wanted, places, target);
     steps.push(step);
     places.release(node, index, step.scratch);

@@ -10,6 +10,7 @@ export {
   type Node,
   type Op,
   type Ref,
+  type Role,
   scope,
   show,
   sizeOf,

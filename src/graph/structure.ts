@@ -1,5 +1,5 @@
 // Tensors that compute nothing: what comes from outside (inputs, states, constants) and what only says where numbers
-// lie (views, packs). The memory plan knows these by name; every other operation lives under kernels/.
+// lie (views, packs). The memory plan knows these by their role; every other operation lives under kernels/.
 import copyWgsl from "./copy.wgsl" with { type: "text" };
 import { apply, type Call, type Dispatch, line, mismatch, type Op, sizeOf, type Tensor } from "./tensor.ts";
 import type { DType, Lowered, Spec, Values } from "./tensor.ts";
@@ -12,8 +12,18 @@ export interface Named {
 
 const nothing = { lower: (): Lowered => ({ dispatches: [] }), cpu: (): void => {} };
 
-export const inputOp: Op<Named> = { name: "input", infer: (_, { spec }) => [spec], ...nothing };
-export const stateOp: Op<Named> = { name: "state", infer: (_, { spec }) => [spec], ...nothing };
+export const inputOp: Op<Named> = {
+  name: "input",
+  role: "input",
+  infer: (_, { spec }) => [spec],
+  ...nothing,
+};
+export const stateOp: Op<Named> = {
+  name: "state",
+  role: "state",
+  infer: (_, { spec }) => [spec],
+  ...nothing,
+};
 
 /** A tensor uploaded before each run of a program. */
 export function input(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
@@ -33,6 +43,7 @@ export interface ConstantAttrs {
 
 export const constantOp: Op<ConstantAttrs> = {
   name: "constant",
+  role: "constant",
   infer: (_, { shape }) => [{ shape, dtype: "f32" }],
   ...nothing,
 };
@@ -44,7 +55,7 @@ export function constant(value: number, shape: readonly number[] = [1]): Tensor 
 
 /** The value of a constant tensor, undefined for every other. */
 export function constantValue(x: Tensor): number | undefined {
-  return x.node.op.name === "constant" ? (x.node.attrs as ConstantAttrs).value : undefined;
+  return x.node.op.role === "constant" ? (x.node.attrs as ConstantAttrs).value : undefined;
 }
 
 /** Attributes of a literal: its numbers. */
@@ -56,6 +67,7 @@ export interface LiteralAttrs {
 
 export const literalOp: Op<LiteralAttrs> = {
   name: "literal",
+  role: "literal",
   infer(_, { values, shape, dtype }) {
     if (values.length !== sizeOf(shape)) {
       mismatch(`literal [${shape.join(", ")}]`, `${sizeOf(shape)} numbers, not ${values.length}`, []);
@@ -72,7 +84,7 @@ export function literal(values: Values, shape: readonly number[], dtype: DType =
 
 /** The numbers of a literal, undefined for every other tensor. */
 export function literalValues(x: Tensor): Values | undefined {
-  return x.node.op.name === "literal" ? (x.node.attrs as LiteralAttrs).values : undefined;
+  return x.node.op.role === "literal" ? (x.node.attrs as LiteralAttrs).values : undefined;
 }
 
 /** Attributes of a view: where it starts (elements) and its shape. */
@@ -83,6 +95,7 @@ export interface ViewAttrs {
 
 export const viewOp: Op<ViewAttrs> = {
   name: "view",
+  role: "view",
   infer([x], { offset, shape }) {
     if (offset < 0 || offset + sizeOf(shape) > sizeOf(x) || offset % ALIGN !== 0) {
       mismatch(`view of [${shape.join(", ")}] at ${offset}`, `an aligned range inside the tensor`, [x]);
@@ -138,6 +151,7 @@ export function copyDispatch(from: number, length: number, offset: number): Disp
  */
 export const packOp: Op<PackAttrs> = {
   name: "pack",
+  role: "pack",
   infer(inputs, { offsets, size }) {
     const parts = offsets.map((offset, i) => ({ offset, end: offset + sizeOf(inputs[i]) }));
     parts.sort((a, b) => a.offset - b.offset);

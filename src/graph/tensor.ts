@@ -104,10 +104,15 @@ export interface Lowered {
   readonly scratch?: readonly number[];
 }
 
+/** What operations are that the memory plan treats in ways of their own: the sources, a view of its input, a pack. */
+export type Role = "input" | "state" | "constant" | "literal" | "view" | "pack";
+
 /** An operation: one folder under kernels/, four questions. Methods, so that `Op<A>` is an `Op`. */
 export interface Op<A = unknown> {
-  /** Name in errors and traces; the memory plan knows a few by it. */
+  /** Name in errors and traces; any word, also one that another operation has. */
   readonly name: string;
+  /** What it is where it computes nothing by itself; undefined for every operation that computes its outputs. */
+  readonly role?: Role;
   /** Output shapes, or a `UserError` through `mismatch`. */
   infer(inputs: readonly Spec[], attrs: A): readonly Spec[];
   /** Its dispatches on a WebGPU device. */
@@ -155,7 +160,7 @@ function checkSizes(op: string, attrs: unknown, specs: readonly Spec[]): void {
 /** When x is computed: sources are there from the start, a view with what it shows. */
 function computedAt({ node }: Tensor): number {
   if (node.inputs.length === 0) return -1;
-  return node.op.name === "view" ? computedAt(node.inputs[0]) : node.order;
+  return node.op.role === "view" ? computedAt(node.inputs[0]) : node.order;
 }
 
 /**

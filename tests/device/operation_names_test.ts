@@ -1,0 +1,52 @@
+// An operation of a user's own may bear any name: the plan asks what an operation is, never what it is called.
+import assert from "node:assert/strict";
+import { attention } from "../../kernels/attention/op.ts";
+import { attentionStatistics } from "../../kernels/attention/statistics.ts";
+import { type ElementwiseAttrs, elementwiseOp, scale } from "../../kernels/elementwise/op.ts";
+import { times, variable } from "../../kernels/expression.ts";
+import { grad } from "../../kernels/gradient.ts";
+import { sumAll } from "../../kernels/reduce/op.ts";
+import { graphDiagram } from "../../src/chart/graph_diagram.ts";
+import { assign, constantValue, input, literalValues, pack } from "../../src/graph/structure.ts";
+import { apply, type Op, type Tensor } from "../../src/graph/tensor.ts";
+import { everyDevice } from "./devices.ts";
+
+const NAMES = ["input", "state", "constant", "literal", "view", "pack", "record", "attention", "elementwise"];
+
+/** Three times x, by an operation of this name. */
+function tripled(name: string, x: Tensor): Tensor {
+  const own: Op<ElementwiseAttrs> = { ...elementwiseOp, name };
+  return apply(own, [x], { name: "tripled", expression: times(3, variable("x")), names: ["x"] })[0];
+}
+
+Deno.test("operations of a user's own named as built-in ones are planned, run, packed, replaced and differentiated", () =>
+  everyDevice(async (device, where) => {
+    for (const name of NAMES) {
+      const run = async () => {
+        const x = input("x", [64]);
+        const y = tripled(name, scale(x, 2));
+        const replaced = assign(tripled(name, x), input("z", [64]));
+        const [dx] = grad(sumAll(y), [x]);
+        using program = await device.compile({
+          outputs: { y, dx, packed: pack([y, x], [0, 64], 128), replaced },
+        });
+        program.run({ x: new Float32Array(64).fill(5), z: new Float32Array(64).fill(7) });
+        const found = await program.read(["y", "dx", "packed", "replaced"]);
+        return found.map((values) => [values[0], values.at(-1)]);
+      };
+      // A crash is this assertion's failure too.
+      const found = await run().catch((error) => String(error));
+      assert.deepEqual(found, [[30, 30], [6, 6], [30, 5], [7, 7]], `${name} on ${where}`);
+    }
+  }));
+
+Deno.test("what reads a tensor's numbers, its attention or its picture goes by what the operation is", () => {
+  for (const name of NAMES) {
+    const y = tripled(name, input("x", [1, 4, 2, 8]));
+    assert.deepEqual([constantValue(y), literalValues(y)], [undefined, undefined], name);
+    assert.throws(() => attentionStatistics(y), /expected what `attention` returned/, name);
+    assert.match(graphDiagram({ y }), new RegExp(`>${name}<`), name);
+  }
+  const { node } = attention(input("q", [1, 4, 2, 8]), input("k", [1, 4, 2, 8]), input("v", [1, 4, 2, 8]));
+  assert.equal(node.op.name, "attention");
+});
