@@ -46,5 +46,6 @@ export * from "./src/errors.ts";
 export { escapeControls, messageLine } from "./src/terminal.ts";
 export type { UserCode } from "./src/user_code.ts";
 export { exportsOf } from "./src/user_file.ts";
+export { showBytes, showFlops, showSeconds, type TimeUnit, timeUnit } from "./src/units.ts";
 export { VERSION } from "./src/version.ts";
 export { writeStderr } from "./src/write.ts";

@@ -27,6 +27,7 @@ import {
   runJob,
   runSweep,
   shortNumber,
+  showSeconds,
   splitOverrides,
   stdoutLog,
   type Sweep,
@@ -106,11 +107,10 @@ const lossText = (loss: number | undefined): string =>
   loss !== undefined && Math.abs(loss) < 1e4 ? loss.toFixed(4) : shortNumber(loss);
 
 const CLEARED = "\r\x1b[2K";
-const seconds = (s: number) => s >= 90 ? `${Math.round(s / 60)} min` : `${Math.round(s)} s`;
 
 function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress, before = ""): void {
   const rate = `${(tokensPerSecond / 1000).toFixed(1)}k tokens/s`;
-  const line = `step ${step}/${steps}  loss ${lossText(loss)}  ${rate}  ${seconds(secondsLeft)} left`;
+  const line = `step ${step}/${steps}  loss ${lossText(loss)}  ${rate}  ${showSeconds(secondsLeft)} left`;
   writeStderr(`${CLEARED}${escapeControls(before)}${line}`);
 }
 

@@ -2,7 +2,8 @@
 import { randomStream } from "../../kernels/random/threefry.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
-import { showBytes, thisMachine } from "../device/machine.ts";
+import { thisMachine } from "../device/machine.ts";
+import { showBytes } from "../units.ts";
 import { plan } from "../device/plan.ts";
 import { UserError } from "../errors.ts";
 import { beamSearch } from "./beams.ts";

@@ -12,6 +12,7 @@ import type {
 import { shortNumber } from "../track/stat_formats.ts";
 import { statisticsOf } from "../track/stat_rows.ts";
 import { logSummariser, type LossAt, type LossSummary } from "../track/summary.ts";
+import { showBytes, showSeconds } from "../units.ts";
 import { type Cell, chartFigures, htmlPage, htmlTable, section } from "./report_page.ts";
 import { escapeXml } from "./svg_context.ts";
 
@@ -84,15 +85,9 @@ async function contentsOf(records: AsyncIterable<LogRecord>): Promise<Contents> 
 }
 
 const count = (value: number): string => value.toLocaleString("en");
-const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 const lossText = (loss: number): string => Number.isFinite(loss) ? loss.toFixed(4) : shortNumber(loss);
 const lossAt = (at: LossAt | null): string =>
   at ? `${lossText(at.loss)} at step ${at.step}` : "none is finite";
-
-function duration(seconds: number): string {
-  if (seconds < 100) return `${seconds.toFixed(1)} s`;
-  return seconds < 6000 ? `${(seconds / 60).toFixed(1)} min` : `${(seconds / 3600).toFixed(1)} h`;
-}
 
 function facts({ run, done, losses }: Contents): [string, string][] {
   const steps = losses.find(({ name }) => name === "training")?.last.step ?? 0;
@@ -107,16 +102,16 @@ function facts({ run, done, losses }: Contents): [string, string][] {
       ["parameters", count(run.parameters)],
       [
         "memory",
-        `parameters ${mib(memory.parameters)}, optimizer ${mib(memory.optimizer)}, activations ${
-          mib(memory.activations)
-        }, total ${mib(memory.total)}`,
+        `parameters ${showBytes(memory.parameters)}, optimizer ${showBytes(memory.optimizer)}, activations ${
+          showBytes(memory.activations)
+        }, total ${showBytes(memory.total)}`,
       ],
     );
   }
   rows.push(["steps", `${count(steps)}${of}${run ? `, ${count(run.tokens_per_step)} positions each` : ""}`]);
   rows.push([
     "ended",
-    done ? `after ${duration(done.seconds)}` : "no, or not yet: the log has no last record",
+    done ? `after ${showSeconds(done.seconds)}` : "no, or not yet: the log has no last record",
   ]);
   if (done?.best) rows.push(["best", lossAt({ step: done.best.step, loss: done.best.val_loss })]);
   if (run) {

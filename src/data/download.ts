@@ -1,6 +1,7 @@
 // One file from a URL to a path, checked and whole or not at all: a corpus's or a model's.
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
+import { showBytes } from "../units.ts";
 import { writeStderr } from "../write.ts";
 
 /** What a file must be. */
@@ -30,8 +31,8 @@ function onTerminal(file: string, bytes: number, total: number | undefined): voi
   if (!Deno.stderr.isTerminal()) return;
   const done = total === undefined ? 0 : Math.min(WIDTH, Math.floor(WIDTH * bytes / total));
   const bar = total === undefined ? "" : ` [${"#".repeat(done)}${".".repeat(WIDTH - done)}]`;
-  const of = total === undefined ? "" : ` of ${(total / 1e6).toFixed(1)}`;
-  const line = `\r\x1b[2K${file}:${bar} ${(bytes / 1e6).toFixed(1)}${of} MB${bytes === total ? "\n" : ""}`;
+  const of = total === undefined ? "" : ` of ${showBytes(total)}`;
+  const line = `\r\x1b[2K${file}:${bar} ${showBytes(bytes)}${of}${bytes === total ? "\n" : ""}`;
   writeStderr(line);
 }
 

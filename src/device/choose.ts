@@ -1,6 +1,7 @@
 // Which device a run takes, and why, in one line. A real GPU always; between a software adapter and the CPU, which are the
 // same processor, an estimate decides: WebGPU computes faster there but compiles its kernels first.
 import { UserError } from "../errors.ts";
+import { showSeconds } from "../units.ts";
 import { CPU_NAME, cpuDevice } from "./cpu.ts";
 import type { Device } from "./device.ts";
 import { adapterName, findAdapter, isSoftware, webgpuDevice } from "./webgpu.ts";
@@ -59,12 +60,6 @@ const INSTALL: Partial<Record<typeof Deno.build.os, string>> = {
   windows: "looked for a DirectX 12 or Vulkan driver; install the GPU's own",
 };
 
-function seconds(s: number): string {
-  if (s < 600) return `${s.toFixed(s < 10 ? 1 : 0)} s`;
-  if (s < 36000) return `${Math.round(s / 60)} min`;
-  return s < 864000 ? `${Math.round(s / 3600)} h` : `${Math.round(s / 86400)} days`;
-}
-
 function onCpu(reason: string): Chosen {
   return { device: cpuDevice(), reason: `${CPU_NAME}: ${reason}` };
 }
@@ -108,10 +103,12 @@ export async function chooseDevice(
   if (software < cpu) {
     return onWebgpu(
       adapter,
-      `estimated ${seconds(software)}, compilation included, against ${seconds(cpu)} on ${CPU_NAME}`,
+      `estimated ${showSeconds(software)}, compilation included, against ${showSeconds(cpu)} on ${CPU_NAME}`,
     );
   }
   return onCpu(
-    `estimated ${seconds(cpu)} against ${seconds(software)} on ${adapterName(adapter)}, compilation included`,
+    `estimated ${showSeconds(cpu)} against ${showSeconds(software)} on ${
+      adapterName(adapter)
+    }, compilation included`,
   );
 }

@@ -2,6 +2,7 @@
 // elsewhere, become exceptions.
 import { UserError } from "../errors.ts";
 import { sizeOf, type Spec, type Target, type Values } from "../graph/tensor.ts";
+import { showBytes } from "../units.ts";
 import { checkLength, checkState } from "./refusals.ts";
 
 /** A state on the device. */
@@ -37,7 +38,6 @@ export function fail(gpu: Gpu, error: Error): void {
   gpu.failure ??= error;
 }
 
-const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
 const REMEDY = "use a smaller batch, context or model.";
 
 /** Bytes of a tensor's buffer: whole blocks of 256. */
@@ -48,7 +48,9 @@ export function paddedBytes(spec: Spec): number {
 function checkLimit(label: string, bytes: number, limit: number, name: string): void {
   if (bytes <= limit) return;
   throw new UserError(
-    `${label} needs ${mib(bytes)} in one buffer, the limit of ${name} is ${mib(limit)}: ${REMEDY}`,
+    `${label} needs ${showBytes(bytes)} in one buffer, the limit of ${name} is ${
+      showBytes(limit)
+    }: ${REMEDY}`,
   );
 }
 
@@ -90,7 +92,7 @@ export async function guarded(
   const [memory, validation] = await Promise.all(scopes);
   if (memory) {
     return new UserError(
-      `${what} needs ${mib(bytes)} (${bytes} bytes), which ${name} has not left: ${REMEDY}`,
+      `${what} needs ${showBytes(bytes)} (${bytes} bytes), which ${name} has not left: ${REMEDY}`,
     );
   }
   return validation ? new Error(`WebGPU, ${what}: ${validation.message}`) : undefined;

@@ -2,6 +2,7 @@
 import process from "node:process";
 import { getHeapStatistics } from "node:v8";
 import { UserError } from "../errors.ts";
+import { showBytes } from "../units.ts";
 
 /** Bytes that there are. */
 export interface Machine {
@@ -21,14 +22,6 @@ export function thisMachine(): Machine {
   if (state !== "granted") return { memory: Infinity, heap };
   const { total, swapTotal } = Deno.systemMemoryInfo();
   return { memory: Math.min(total + swapTotal, process.constrainedMemory() || Infinity), heap };
-}
-
-const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-
-/** "12.3 GiB": bytes in the largest unit of which there is one. */
-export function showBytes(bytes: number): string {
-  const unit = Math.min(UNITS.length - 1, Math.max(0, Math.floor(Math.log2(bytes) / 10)));
-  return `${(bytes / 2 ** (10 * unit)).toFixed(unit === 0 ? 0 : 1)} ${UNITS[unit]}`;
 }
 
 /** Throws a `UserError` where something needs more memory than the machine has. */

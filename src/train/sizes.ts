@@ -2,7 +2,8 @@
 // What it needs exactly the plans of its programs say, which a device checks (see `Device.check`).
 import { MOST_TOKENS } from "../analysis/generate.ts";
 import { type Config, configSchema } from "../config/mod.ts";
-import { checkMemory, type Machine, showBytes, thisMachine } from "../device/machine.ts";
+import { checkMemory, type Machine, thisMachine } from "../device/machine.ts";
+import { showBytes } from "../units.ts";
 import { UserError } from "../errors.ts";
 import { type Architecture, type BlockChoices, decoderParameters } from "../nn/mod.ts";
 import { dueSets } from "../track/selectors.ts";

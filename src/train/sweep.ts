@@ -8,6 +8,7 @@ import { writeValue } from "../config/yaml.ts";
 import { fileError, UserError } from "../errors.ts";
 import { readLog } from "../track/log_file.ts";
 import { type ResultTable, type RunResult, runResult } from "../track/results.ts";
+import { showBytes } from "../units.ts";
 import { changesOf } from "./changes.ts";
 import { readState } from "./checkpoint.ts";
 import { loadRunConfig } from "./find_runs.ts";
@@ -119,7 +120,7 @@ export async function planTable({ runs }: Sweep): Promise<ResultTable> {
   const rows: (string | number)[][] = [];
   for (const { name, config } of runs) {
     const { parameters, memory, device } = await named(name, () => planRun(config));
-    rows.push([name, parameters, `${(memory.total / 2 ** 20).toFixed(1)} MiB`, config.train.steps, device]);
+    rows.push([name, parameters, showBytes(memory.total), config.train.steps, device]);
   }
   return { columns: ["name", "parameters", "memory", "steps", "device"], rows };
 }

@@ -8,6 +8,7 @@ import { UserError } from "../errors.ts";
 import type { LogWriter } from "../track/log_file.ts";
 import { formatRecord, type RunRecord, type WarningRecord } from "../track/records.ts";
 import { openRunLog, type RunLog } from "../track/run_log.ts";
+import { showBytes, showFlops } from "../units.ts";
 import { VERSION } from "../version.ts";
 import { acceptChanges } from "./changes.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
@@ -114,9 +115,6 @@ function costOfPlans({ config, layout }: Model, { steps, evaluation }: Plans): C
   return { memory, flops: step.flops, dispatches: step.dispatches };
 }
 
-/** 12.3 MiB */
-const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
-
 function announcement(
   experiment: Experiment,
   device: Device,
@@ -128,10 +126,10 @@ function announcement(
   return [
     `${name}: ${parameters.toLocaleString("en")} parameters, vocabulary ${architecture.vocabulary}, ` +
     `${train.steps} steps of ${train.batch * train.accumulate} x ${model.context} tokens`,
-    `memory: parameters ${mib(memory.parameters)}, optimizer ${mib(memory.optimizer)}, ` +
-    `activations ${mib(memory.activations)}, total ${mib(memory.total)}; ${
-      (flops / 1e9).toFixed(2)
-    } GFLOP a step${work}`,
+    `memory: parameters ${showBytes(memory.parameters)}, optimizer ${showBytes(memory.optimizer)}, ` +
+    `activations ${showBytes(memory.activations)}, total ${showBytes(memory.total)}; ${
+      showFlops(flops)
+    } per step${work}`,
     `device: ${reason}`,
   ];
 }

@@ -47,7 +47,7 @@ Deno.test("a program without room is the user's error with its bytes, and leaves
     () => device.compile({ outputs: { y: sum(64) } }),
     (error: Error) =>
       error instanceof UserError &&
-      /memory needs 0\.0 MiB \(1024 bytes\), which .+ has not left: use/.test(error.message),
+      /memory needs 1\.0 KiB \(1024 bytes\), which .+ has not left: use/.test(error.message),
   );
   assert.equal(alive.size, 0);
   raw.popErrorScope = pop;
@@ -76,7 +76,7 @@ Deno.test("a state without room is the user's error at the next call, and at eve
   device.define("moments", { shape: [1000], dtype: "f32" }, new Float32Array(1000));
   await Promise.resolve().then(() => {});
   const short = (error: Error) =>
-    error instanceof UserError && /^State moments needs 0\.0 MiB \(4096 bytes\), which/.test(error.message);
+    error instanceof UserError && /^State moments needs 4\.0 KiB \(4096 bytes\), which/.test(error.message);
   await assert.rejects(() => device.compile(graph()), short);
   assert.throws(() => program.run(X), short);
   await assert.rejects(() => program.read(["y"]), short);

@@ -207,7 +207,7 @@ Deno.test("--dry-run prints the runs with parameters, memory and steps as a tabl
       ["grid-03-no_positions-dim=8", 1176 - 16 * 8],
       ["grid-04-no_positions-dim=16", 3888 - 16 * 16],
     ]);
-    for (const row of rows) assert.match(row.slice(2).join(" "), /^\d\.\d MiB 120 cpu$/);
+    for (const row of rows) assert.match(row.slice(2).join(" "), /^\d+\.\d KiB 120 cpu$/);
     assert.deepEqual(tree(folder), before);
   }));
 

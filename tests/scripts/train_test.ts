@@ -125,7 +125,7 @@ Deno.test("progress appears on a terminal and nowhere else", () =>
     const lines = seen.split(CLEARED).slice(1);
     assert.ok(lines.length >= 2, seen);
     for (const line of lines) {
-      assert.match(line, /^step \d\/6 {2}loss \d\.\d{4} {2}\d+\.\dk tokens\/s {2}\d+ s left/);
+      assert.match(line, /^step \d\/6 {2}loss \d\.\d{4} {2}\d+\.\dk tokens\/s {2}[\d.]+ (s|min) left/);
     }
     const { stderr } = await succeeds("train", ["tiny.yaml"], folder);
     assert.doesNotMatch(stderr, /tokens\/s|\r/);
@@ -136,8 +136,18 @@ Deno.test("--dry-run prints parameters, memory and device to stdout, as a sweep'
     const before = tree(folder);
     const { stdout, stderr } = await succeeds("train", ["tiny.yaml", "--dry-run"], folder);
     assert.equal(stderr, "");
-    assert.match(stdout, /^tiny: .* parameters, .* 6 steps .*\nmemory: .*total .* MiB.*\ndevice: .*\n$/);
+    assert.match(
+      stdout,
+      /^tiny: .* parameters, .* 6 steps .*\nmemory: .*total [\d.]+ [KM]iB.*\ndevice: .*\n$/,
+    );
     assert.deepEqual(tree(folder), before);
+  }));
+
+Deno.test("--dry-run of a large model gives memory in GiB and work in TFLOP", () =>
+  inFolder(async (folder) => {
+    const args = ["realnews_sigmoid_alibi", "model.vocabulary=32100", "device=cpu", "--dry-run"];
+    const { stdout } = await succeeds("train", args, folder);
+    assert.match(stdout, /optimizer 2\.3 GiB, .* total [\d.]+ GiB; 3\d\.\d TFLOP per step\n/);
   }));
 
 Deno.test("sample.tokens 0 ends a run without a sample", () =>
