@@ -2,6 +2,7 @@
 // the raw mapping before it is validated, so that a key means the same in a file and on the command line.
 
 import { suggestion, UserError } from "../errors.ts";
+import { escapeControls } from "../terminal.ts";
 import { configSchema } from "./schema.ts";
 import { isMapping, show, showPath, showWritten, valueAt } from "./show.ts";
 import { parseValue } from "./yaml.ts";
@@ -33,9 +34,16 @@ export function parseOverride(text: string): Override {
     throw new UserError(
       `override ${show(text)}: expected a YAML value such as 0.1, text or [0.9, 0.95], found ${
         show(text.slice(equals + 1))
-      }.`,
+      }. Quote a text that begins so: ${quotedOverride(text)}.`,
     );
   }
+}
+
+/** The override with its value as a quoted text, as a shell takes it: `'sample.prompt="0x1F"'`. */
+export function quotedOverride(text: string): string {
+  const value = text.indexOf("=") + 1;
+  const quoted = text.slice(0, value) + escapeControls(JSON.stringify(text.slice(value)));
+  return `'${quoted.replaceAll("'", "'\\''")}'`;
 }
 
 /** An entry's index in a list: up to its length for a value to add, below it for one to drop. */

@@ -3,7 +3,7 @@
 
 import type { z } from "zod";
 import { nearest, suggestion, UserError } from "../errors.ts";
-import { type Override, parseOverride } from "./override.ts";
+import { type Override, parseOverride, quotedOverride } from "./override.ts";
 import { type Config, definition, type JsonSchema, runJsonSchema } from "./schema.ts";
 import { isMapping, show, showPath, showWritten, valueAt } from "./show.ts";
 import { firstConflict } from "./together.ts";
@@ -33,11 +33,16 @@ function reach({ path, drop }: Override): Path {
   return drop && /^\d+$/.test(path[path.length - 1]) ? path.slice(0, -1) : path;
 }
 
+/** The last override that bears on one of the keys. */
+function overrideOf(origin: ConfigOrigin, keys: readonly Path[]): Override | undefined {
+  return (origin.overrides ?? []).map(parseOverride)
+    .findLast((override) => keys.some((k) => touches(reach(override), k)));
+}
+
 /** `configs/a.yaml: model.dim` or, where an override bears on one of the keys, `override model.dim=0`. */
 function location(origin: ConfigOrigin, key: Path, keys: readonly Path[]): string {
   const written = showPath(key);
-  const last = (origin.overrides ?? []).map(parseOverride)
-    .findLast((override) => keys.some((k) => touches(reach(override), k)));
+  const last = overrideOf(origin, keys);
   if (last === undefined) return written === "" ? origin.place : `${origin.place}: ${written}`;
   const place = `override ${showWritten(last.text)}`;
   return last.path.join(".") === written ? place : `${place}: ${written}`;
@@ -69,6 +74,13 @@ function knownValues(issue: Issue): string[] {
   return issue.code === "invalid_union" ? issue.errors.flat().flatMap(knownValues) : [];
 }
 
+/** How to have what was read as a number or a truth value as the text that was written: that is no longer known of a file. */
+function quoteAdvice(path: Path, found: unknown, origin: ConfigOrigin): string {
+  const last = overrideOf(origin, [path]);
+  const whole = last !== undefined && last.path.length === path.length;
+  return whole ? ` Quote it: ${quotedOverride(last.text)}.` : ` Quote it: "${found}", or as it was written.`;
+}
+
 function describe(issue: Issue, raw: unknown, origin: ConfigOrigin): string {
   if (issue.code === "unrecognized_keys") {
     const [key] = issue.keys;
@@ -79,7 +91,11 @@ function describe(issue: Issue, raw: unknown, origin: ConfigOrigin): string {
   const near = typeof found === "string" ? nearest(found, knownValues(issue)) : undefined;
   const isBareText = issue.code === "invalid_type" && issue.expected === "string" &&
     (typeof found === "number" || typeof found === "boolean");
-  const remedy = near !== undefined ? ` Did you mean "${near}"?` : isBareText ? ` Quote it: "${found}".` : "";
+  const remedy = near !== undefined
+    ? ` Did you mean "${near}"?`
+    : isBareText
+    ? quoteAdvice(issue.path, found, origin)
+    : "";
   const at = location(origin, issue.path, [issue.path]);
   return `${at}: expected ${issue.message}, found ${show(found)}.${remedy}`;
 }

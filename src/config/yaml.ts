@@ -90,26 +90,35 @@ function syntaxMessage(error: unknown, place: string): string {
   return `${at}: not valid YAML: ${reason.replaceAll(/\s+/g, " ")}.`;
 }
 
+/** What a number, true, false or null consists of: no indicator of YAML and no space. */
+const SCALAR = /^(~|[-+.]{0,2}\w[\w.+-]*)$/;
+/** In a list or mapping: a quoted text, or a plain one up to a comma, a bracket or the colon of a key. */
+const FLOW_TEXT = /"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,[\]{}"':](?:[^,[\]{}:]|:(?![\s,[\]{}]|$))*/g;
+
+/** A plain text of a list that YAML would read as an anchor, an alias, a tag, a comment or the like, in quotes. */
+function quoteIndicators(plain: string): string {
+  const text = plain.trimEnd();
+  if (/^["']/.test(text) || !/^[&*!|>%@`#?-]|\s#/.test(text) || SCALAR.test(text)) return plain;
+  return JSON.stringify(text) + plain.slice(text.length);
+}
+
 /**
- * The value of an override: a YAML flow collection, a quoted text, a number, true, false or null; anything else is
- * the text as it was written, so that a colon or a `#` needs no quotes. Nothing at all is null, as in YAML.
+ * The value of an override: a list or mapping as a YAML flow collection, a quoted text, a number, true, false or null;
+ * anything else is the text as it was written, so that nothing in it needs quotes. Nothing at all is null, as in YAML.
+ * The plain texts of a list or mapping are read by the same rule.
  *
  * @throws what the parser throws, for a list, a mapping or a quote that is not closed
  */
 export function parseValue(written: string): unknown {
+  if (written === "") return null;
   const text = written.trim();
-  if (text === "") return null;
   if (/^[[{"']/.test(text)) {
-    const value = load(text, { schema });
+    const value = load(/^[[{]/.test(text) ? text.replaceAll(FLOW_TEXT, quoteIndicators) : text, { schema });
     if (aliasFault(value) !== undefined) throw new YAMLException("aliases without end");
     return value;
   }
-  try {
-    const value = load(text);
-    return value === null || typeof value === "number" || typeof value === "boolean" ? value : text;
-  } catch {
-    return text;
-  }
+  const value = SCALAR.test(text) ? load(text, { schema }) : text;
+  return value === null || typeof value === "number" || typeof value === "boolean" ? value : written;
 }
 
 /** A value on one line, as {@link parseValue} reads it back. */

@@ -1,7 +1,7 @@
 // Overrides change a raw mapping; whether the keys exist is for validation.
 
 import assert from "node:assert/strict";
-import { applyOverride } from "../../src/config/mod.ts";
+import { applyOverride, resolveConfig } from "../../src/config/mod.ts";
 import { UserError } from "../../src/errors.ts";
 
 function refusal(raw: Record<string, unknown>, override: string): string {
@@ -33,7 +33,9 @@ Deno.test("a value is a YAML scalar or flow collection, and otherwise the text a
     ["true", true],
     ["null", null],
     ["", null],
-    [" copy ", "copy"],
+    [" copy ", " copy "],
+    [" ", " "],
+    [" 1 ", 1],
     ['"1e-3"', "1e-3"],
     ['"a\\nb"', "a\nb"],
     ["[0.9, 0.95]", [0.9, 0.95]],
@@ -45,9 +47,114 @@ Deno.test("a value is a YAML scalar or flow collection, and otherwise the text a
     ["- x", "- x"],
     ["*.txt", "*.txt"],
     ["@x", "@x"],
+    ["[&nbsp;, *a, !x, %a b, @b, 2 > 1, a #b, - c]", [
+      "&nbsp;",
+      "*a",
+      "!x",
+      "%a b",
+      "@b",
+      "2 > 1",
+      "a #b",
+      "- c",
+    ]],
+    ["[-1, .5, 0x1F, null, 'a, #b', \"c]\", [x, y: z]]", [-1, 0.5, 31, null, "a, #b", "c]", ["x", {
+      y: "z",
+    }]]],
+    ["{a: &x, b: [!y], c: x:y}", { a: "&x", b: ["!y"], c: "x:y" }],
   ];
   for (const [text, value] of cases) {
     assert.deepEqual(applyOverride({}, `a.b=${text}`), { a: { b: value } }, text);
+  }
+});
+
+Deno.test("text that YAML would read as an anchor, a tag, a document, a comment or a date is the text as written", () => {
+  const texts = [
+    ..."& * ! | > % @ ` # ? - : ,".split(" "),
+    ...[
+      "&nbsp;",
+      "&a",
+      "&a b",
+      "*a",
+      "!x",
+      "!!str x",
+      "!",
+      "|",
+      "|-",
+      ">",
+      ">-",
+      "# x",
+      "#",
+      "? ",
+      "? a",
+      "%",
+      "%YAML 1.2",
+    ],
+    ...[
+      "---",
+      "...",
+      "--- x",
+      "a: b",
+      "a:",
+      "- ",
+      "- 1",
+      "<<",
+      "=",
+      "~a",
+      "a,b",
+      "]",
+      "}",
+      "\t",
+      "x ",
+      "a\nb",
+      "---\n- x",
+    ],
+    ...[
+      "2025-01-01",
+      "12:30",
+      "1_000",
+      "1,000",
+      "0b11",
+      "-0x1F",
+      "1.2.3",
+      "1e",
+      "yes",
+      "no",
+      "on",
+      "off",
+      "y",
+      "TrUe",
+    ],
+    ...[
+      "infinity",
+      "nan",
+      "NaN",
+      "undefined",
+      "0X1F",
+      "<<: *a",
+      "&",
+      "&a 1",
+      "!!int 1",
+      "!!null x",
+      "a'b",
+      'a"b',
+    ],
+  ];
+  for (const text of texts) {
+    assert.deepEqual(applyOverride({}, `a=${text}`), { a: text }, JSON.stringify(text));
+  }
+});
+
+Deno.test("the advice to quote a value gives the text that was written", () => {
+  for (const text of ["0x1F", "017", "1.0", "1e3", "12345678901234567890", "True", "+1", ".5"]) {
+    const override = `sample.prompt=${text}`;
+    let message = "accepted";
+    try {
+      resolveConfig(applyOverride({}, override), { place: "a.yaml", name: "a", overrides: [override] });
+    } catch (error) {
+      message = (error as Error).message;
+    }
+    const advised = /Quote it: '(.*)'\.$/.exec(message)?.[1] ?? message;
+    assert.deepEqual(applyOverride({}, advised), { sample: { prompt: text } }, message);
   }
 });
 
@@ -96,7 +203,7 @@ Deno.test("an override of another form is refused with an example of the right o
   for (const text of ["a=[1,", 'a="x', "a={b: 1"]) {
     assert.match(
       refusal({}, text),
-      /expected a YAML value such as 0\.1, text or \[0\.9, 0\.95\], found /,
+      /expected a YAML value such as 0\.1, text or \[0\.9, 0\.95\], found .* Quote a text that begins so: 'a="/,
       text,
     );
   }

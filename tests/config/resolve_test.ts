@@ -194,7 +194,10 @@ Deno.test("each mistake is one line with the place, the key, what was found and 
     ],
     ["optimizer: { lr: .inf }", "optimizer.lr: expected a number above 0, found Infinity."],
     ["schedule: { steps: 0 }", "schedule.steps: expected an integer of at least 1, or null, found 0."],
-    ["sample: { prompt: 12 }", 'sample.prompt: expected text, found 12. Quote it: "12".'],
+    [
+      "sample: { prompt: 12 }",
+      'sample.prompt: expected text, found 12. Quote it: "12", or as it was written.',
+    ],
     ["name: a/b", 'name: expected a name for a folder, without slashes or control characters, found "a/b".'],
     ["name: ..", 'name: expected a name for a folder, without slashes or control characters, found "..".'],
     [
