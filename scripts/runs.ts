@@ -10,6 +10,7 @@ import {
   type ResultTable,
   runCommand,
   splitOverrides,
+  tellLine,
   textOutput,
   UserError,
 } from "../mod.ts";
@@ -61,6 +62,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     until: values.until,
     where,
   });
+  if (runs.length === 0) tellLine("runs: no run matches.");
   print(runs, {
     columns: ["path", "time", "step", "val_loss"],
     rows: runs.map(({ path, time, step, val_loss }) => [path, time, step, val_loss]),

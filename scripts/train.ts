@@ -6,6 +6,7 @@ import {
   codeLine,
   codeNamed,
   type Command,
+  configWarnings,
   escapeControls,
   exportsHooks,
   findModifier,
@@ -195,6 +196,8 @@ async function sweepAll(
   { records, stop, say }: { records?: LogWriter; stop: AbortController; say: (line: string) => void },
 ): Promise<number> {
   const terminal = Deno.stderr.isTerminal();
+  const warnings = new Set(sweep.runs.flatMap(({ config }) => configWarnings(config)));
+  for (const warning of warnings) tellLine(`warning: ${warning}`);
   const count = sweep.runs.length;
   const lead = ({ name }: SweepRun, index: number) => `${index + 1}/${count} ${name}  `;
   const { folder, results, stopped, charted, failures } = await runSweep(sweep, {

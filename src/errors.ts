@@ -1,4 +1,5 @@
 // The one error a user can cause. Everything else that throws is a bug and keeps its stack.
+import { basename, dirname, join } from "node:path";
 
 /** A mistake of the user's, told in one line: the place, what was found, what was expected. Scripts exit with 2. */
 export class UserError extends Error {
@@ -89,6 +90,20 @@ function systemReason(error: Error): string {
   return error.message.replace(/\s*\(os error \d+\)[\s\S]*$/, "").replace(/[\s.]+$/, "");
 }
 
+/** ` Did you mean "runs"?` where a missing path's folder has a name that is near; reads the folder. */
+export function missingHint(path: string): string {
+  try {
+    const folder = dirname(path);
+    const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) =>
+      !name.startsWith(".")
+    );
+    const near = nearest(basename(path), names.sort());
+    return near === undefined ? "" : ` Did you mean "${join(folder, near)}"?`;
+  } catch {
+    return "";
+  }
+}
+
 /**
  * What to throw for an error of the file system: a {@link UserError} `<path>: <the system's reason>.` for what the system
  * refused (no space, no permission, not a folder), and any other error as it is, for it is a bug.
@@ -104,5 +119,6 @@ export function fileError(path: string, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof UserError) return error;
   const refused = /\(os error \d+\)/.test(error.message) || error instanceof Deno.errors.NotCapable ||
     /^E[A-Z0-9]+$/.test(String((error as { code?: unknown }).code));
-  return refused ? new UserError(`${path}: ${systemReason(error)}.`) : error;
+  const hint = error instanceof Deno.errors.NotFound ? missingHint(path) : "";
+  return refused ? new UserError(`${path}: ${systemReason(error)}.${hint}`) : error;
 }

@@ -1,7 +1,7 @@
 // A model as a function: texts or ids in, logits out, and any tensor on the way by the name of its tap.
 import type { Device } from "../device/device.ts";
-import { suggestion, UserError } from "../errors.ts";
-import { globOf } from "../glob.ts";
+import { UserError } from "../errors.ts";
+import { globOf, patternHint } from "../glob.ts";
 import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder } from "../nn/decoder.ts";
@@ -74,7 +74,7 @@ function checkTaps(globs: readonly string[], names: readonly string[]): void {
   const idle = globs.find((glob) => !names.some(globOf(glob)));
   if (idle === undefined) return;
   throw new UserError(
-    `taps: ${JSON.stringify(idle)} names no tensor of the model.${suggestion(idle, names)}`,
+    `taps: ${JSON.stringify(idle)} names no tensor of the model. ${patternHint(idle, names)}`,
   );
 }
 

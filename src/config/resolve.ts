@@ -16,6 +16,8 @@ export type ConfigOrigin = {
   name: string;
   /** The overrides already applied to it, so that a fault of theirs is told as theirs. */
   overrides?: readonly string[];
+  /** It is a checkpoint's: a key without effect is no fault. */
+  saved?: boolean;
 };
 
 type Issue = z.core.$ZodIssue;
@@ -144,7 +146,7 @@ export function resolveConfig(raw: Record<string, unknown>, origin: ConfigOrigin
     const first = issues.find((issue) => issue.code === "unrecognized_keys") ?? issues[0];
     throw new UserError(describe(first, named, origin));
   }
-  const conflict = firstConflict(result.data);
+  const conflict = firstConflict(result.data, origin.saved);
   if (conflict !== undefined) {
     const [key, ...keys] = [conflict.key, ...conflict.keys].map((path) => path.split("."));
     throw new UserError(`${location(origin, key, keys)}: ${conflict.message}`);

@@ -64,18 +64,63 @@ function tokenizerHasItsFile({ tokenizer: { kind, file } }: Config): Conflict | 
   return { key: "tokenizer.file", keys: ["tokenizer.file", "tokenizer.kind"], message };
 }
 
-/** The first fault between keys of a configuration whose keys are each valid, or undefined. */
-export function firstConflict(config: Config): Conflict | undefined {
-  for (
-    const check of [
-      ...MODEL_CHECKS,
-      splitsLeaveText,
-      evaluatedSplitExists,
-      decayOutlastsWarmup,
-      ratesFall,
-      tokenizerHasItsFile,
-    ]
-  ) {
+/** What the samples come from, as a message names it. */
+function sourceOf({ data: { files, source, tasks } }: Config): string {
+  return files.length > 0 ? "data.files" : tasks === null ? `data.source ${source}` : `data.tasks ${tasks}`;
+}
+
+const SOURCE_KEYS = ["data.source", "data.files", "data.tasks"];
+
+function answersAreOfTasks(config: Config): Conflict | undefined {
+  if (!config.data.answer_only || isSynthetic(config)) return undefined;
+  const key = "data.answer_only";
+  const message = `true is of synthetic tasks, found ${sourceOf(config)}; expected false.`;
+  return { key, keys: [key, ...SOURCE_KEYS], message };
+}
+
+function splitFilesAreOfTexts(config: Config): Conflict | undefined {
+  const split = (["val", "test"] as const).find((name) => config.data.split_files[name].length > 0);
+  if (split === undefined || !isSynthetic(config)) return undefined;
+  const key = `data.split_files.${split}`;
+  const message = `files are of texts, found the synthetic task of ${sourceOf(config)}; expected [].`;
+  return { key, keys: [key, ...SOURCE_KEYS], message };
+}
+
+const CHECKS: readonly ((config: Config) => Conflict | undefined)[] = [
+  ...MODEL_CHECKS,
+  splitsLeaveText,
+  evaluatedSplitExists,
+  decayOutlastsWarmup,
+  ratesFall,
+  tokenizerHasItsFile,
+];
+
+/** What has no effect: checkpoints that are there may have it. */
+const IDLE_CHECKS = [answersAreOfTasks, splitFilesAreOfTexts];
+
+/**
+ * What is valid and hardly meant, a line each: a warmup that is longer than the run.
+ *
+ * @example
+ * ```ts
+ * import { configWarnings, loadConfig } from "../../mod.ts";
+ * configWarnings(await loadConfig("copy", ["train.steps=10"])); // schedule.warmup: 100 steps are more than the 10 ...
+ * ```
+ */
+export function configWarnings({ train: { steps }, schedule: { warmup } }: Config): string[] {
+  if (warmup <= steps) return [];
+  return [
+    `schedule.warmup: ${warmup} steps are more than the ${steps} of train.steps; the rate does not reach optimizer.lr.`,
+  ];
+}
+
+/**
+ * The first fault between keys of a configuration whose keys are each valid, or undefined.
+ *
+ * @param saved a checkpoint's: a key without effect is no fault
+ */
+export function firstConflict(config: Config, saved = false): Conflict | undefined {
+  for (const check of saved ? CHECKS : [...CHECKS, ...IDLE_CHECKS]) {
     const conflict = check(config);
     if (conflict !== undefined) return conflict;
   }

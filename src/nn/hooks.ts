@@ -7,7 +7,7 @@ import { type Expression, min, variable } from "../../kernels/expression.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
 import { isMapping } from "../config/show.ts";
 import { callUser, UserError } from "../errors.ts";
-import { globOf } from "../glob.ts";
+import { globOf, patternHint } from "../glob.ts";
 import { constant, literal, reshape, state } from "../graph/structure.ts";
 import { show, type Tensor } from "../graph/tensor.ts";
 import { describe } from "../user_file.ts";
@@ -87,6 +87,8 @@ export function hooksAtWork(
   if (!hooks) return NONE;
   const { file, taps = {}, scores = {}, keys } = hooks;
   const met = new Set<string>();
+  /** Names that hooks may stand at: those of taps, and those of scores. */
+  const seen = { taps: new Set<string>(), scores: new Set<string>() };
   let counted: Tensor | undefined;
   const contextOf = (name: string): HookContext => ({
     name,
@@ -104,6 +106,7 @@ export function hooksAtWork(
   return {
     wants: (name) => matching(taps, name).length > 0,
     tap(name, x) {
+      seen.taps.add(name);
       return matching(taps, name).reduce((before, [pattern, hook]) => {
         met.add(pattern);
         const place = `${file}: taps "${pattern}" at ${name}`;
@@ -119,6 +122,7 @@ export function hooksAtWork(
     },
     scores(layer) {
       const name = `blocks.${layer}.attn.scores`;
+      seen.scores.add(name);
       return matching(scores, name).map(([pattern, hook]) => {
         met.add(pattern);
         const place = `${file}: scores "${pattern}" at ${name}`;
@@ -126,10 +130,11 @@ export function hooksAtWork(
       });
     },
     finish() {
-      for (const pattern of [...Object.keys(taps), ...Object.keys(scores)]) {
-        if (!met.has(pattern)) {
-          throw new UserError(`${file}: "${pattern}" matches no tap of this model.`);
-        }
+      for (const [what, hooks] of Object.entries({ taps, scores })) {
+        const idle = Object.keys(hooks).find((pattern) => !met.has(pattern));
+        if (idle === undefined) continue;
+        const hint = patternHint(idle, [...seen[what as keyof typeof seen]]);
+        throw new UserError(`${file}: ${what}: "${idle}" matches no tap of this model. ${hint}`);
       }
     },
   };

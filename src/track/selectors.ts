@@ -1,6 +1,6 @@
 // Which tensors are looked at, and how often: globs over tap names with a kind before them and a cadence beside them.
-import { nearest, suggestion, UserError } from "../errors.ts";
-import { globOf } from "../glob.ts";
+import { suggestion, UserError } from "../errors.ts";
+import { deeperPattern, globOf, patternHint } from "../glob.ts";
 
 export { globOf } from "../glob.ts";
 
@@ -76,6 +76,17 @@ export function selection(select: readonly string[]): (subject: Subject) => bool
     !excluding.some(({ matches }) => matches(subject));
 }
 
+/** What to write instead of a selector that chooses none of the subjects: its own name of another kind, or a name of its kind. */
+function selectorHint(text: string, subjects: readonly Subject[]): string {
+  const [, excludes, kind, pattern] = /^(!?)(?:(\w+):)?(.*)$/s.exec(text)!;
+  const own = subjects.filter((subject) => kind === undefined || kind === subject.kind);
+  const names = (own.length > 0 ? own : subjects).map(({ name }) => name);
+  const glob = globOf(pattern);
+  const other = subjects.find(({ name }) => glob(name));
+  if (!other || deeperPattern(pattern, names) !== undefined) return patternHint(pattern, names);
+  return `Did you mean "${excludes}${other.kind}:${pattern}"?`;
+}
+
 /**
  * Throws at the first selector that matches nothing there is, with the nearest name.
  *
@@ -88,12 +99,9 @@ export function checkSelectors(
 ): void {
   for (const { text, matches } of select.map(selectorOf)) {
     if (subjects.some(matches)) continue;
-    const name = text.replace(/^!/, "").replace(/^\w+:/, "");
-    const near = nearest(name, subjects.map((subject) => subject.name));
-    const remedy = near === undefined
-      ? "Names are like blocks.0.attn.q and embed.weight."
-      : `Did you mean "${near}"?`;
-    throw new UserError(`${place}: "${text}" matches nothing that this model has. ${remedy}`);
+    throw new UserError(
+      `${place}: "${text}" matches nothing that this model has. ${selectorHint(text, subjects)}`,
+    );
   }
 }
 

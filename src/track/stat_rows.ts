@@ -3,7 +3,7 @@
 
 import { suggestion, UserError } from "../errors.ts";
 import type { LogRecord, StatRecord } from "./records.ts";
-import { globOf } from "../glob.ts";
+import { deeperPattern, globOf } from "../glob.ts";
 
 /** Which statistics to take from a log; what is left out takes all. */
 export interface StatSelection {
@@ -127,7 +127,9 @@ function complain(
 ): void {
   const [wanted] = missing;
   if (wanted === undefined) return;
-  throw new UserError(`--${option} ${wanted}: no such record in ${place}.${instead(wanted, found)}`);
+  const deeper = option === "tap" ? deeperPattern(wanted, [...found]) : undefined;
+  const hint = deeper === undefined ? instead(wanted, found) : ` Did you mean "${deeper}"?`;
+  throw new UserError(`--${option} ${wanted}: no such record in ${place}.${hint}`);
 }
 
 /** Whether a step is one of every so many; steps must come in order. */

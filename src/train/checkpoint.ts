@@ -178,7 +178,7 @@ export function decodeFiles(
   files: { config: Uint8Array; tokenizer: Uint8Array; model: Uint8Array },
 ): Decoded {
   const place = join(path, "config.yaml");
-  const config = resolveConfig(savedConfig(files.config, place), { place, name: "checkpoint" });
+  const config = resolveConfig(savedConfig(files.config, place), { place, name: "checkpoint", saved: true });
   const { tensors } = decodeSafetensors(files.model, join(path, "model.safetensors"));
   const tokenizer = new TextDecoder().decode(files.tokenizer);
   return { config, tokenizer: readTokenizer(join(path, "tokenizer.json"), tokenizer), tensors };

@@ -114,6 +114,25 @@ function checkKeys(runs: readonly FoundRun[], wanted: readonly Override[]): void
   }
 }
 
+/** A name or glob that no run has is a slip. */
+function checkName(
+  runs: readonly FoundRun[],
+  dir: string,
+  pattern: string,
+  matches: (name: string) => boolean,
+): void {
+  const names = new Set(runs.map(({ name }) => name));
+  if ([...names].some(matches)) return;
+  const near = nearest(pattern, names);
+  const known = [...names].slice(0, 8).join(", ");
+  const hint = near !== undefined
+    ? `Did you mean "${near}"?`
+    : known === ""
+    ? `There are no runs in ${dir} yet.`
+    : `In ${dir}: ${known}.`;
+  throw new UserError(`${pattern}: no run has this name. ${hint}`);
+}
+
 /** How deep runs stand below the folder of all runs: in the folder of their name, and that in one of a sweep. */
 const DEEPEST = 2;
 
@@ -131,7 +150,7 @@ async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<Found
  * The runs under a folder that a query names, those of sweeps too, the oldest first.
  *
  * @param dir the folder of all runs
- * @throws {UserError} where there is no such folder, a date or a key=value is none, or no run has a key
+ * @throws {UserError} where there is no such folder, a date or a key=value is none, or no run has the name or a key
  *
  * @example
  * ```ts
@@ -143,16 +162,17 @@ async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<Found
  */
 export async function findRuns(
   dir: string,
-  { name: pattern = "*", since, until, where = [] }: RunQuery = {},
+  { name: pattern, since, until, where = [] }: RunQuery = {},
 ): Promise<FoundRun[]> {
   const from = since === undefined ? -Infinity : instant(since, "since", false);
   const to = until === undefined ? Infinity : instant(until, "until", true);
-  const named = globOf(pattern.replaceAll("*", "**"));
+  const named = globOf((pattern ?? "*").replaceAll(/\*+/g, "**"));
   const wanted = wantedOf(where);
   if ((await Deno.stat(dir).catch(() => undefined))?.isFile) {
     throw new UserError(`${dir}: expected the folder of all runs, found a file.`);
   }
   const runs = await Array.fromAsync(runsBelow(dir));
+  if (pattern !== undefined) checkName(runs, dir, pattern, named);
   checkKeys(runs, wanted);
   return runs.filter(({ name, time, config }) => {
     const at = Date.parse(time);

@@ -4,7 +4,7 @@ import { randomStream } from "../../kernels/random/threefry.ts";
 import { isMapping, showPath } from "../config/show.ts";
 import { type Batch, IGNORE } from "../data/mod.ts";
 import { callUser, thrownBy, UserError } from "../errors.ts";
-import { globOf } from "../glob.ts";
+import { globOf, patternHint } from "../glob.ts";
 import { FIELDS } from "../track/record_fields.ts";
 import { describe, isRecord } from "../user_file.ts";
 import type { LoadedHooks, Metric, MetricContext, StepContext } from "./hooks.ts";
@@ -93,7 +93,7 @@ export function frozen(
     const matched = names.filter(globOf(glob));
     if (matched.length > 0) return matched;
     throw new UserError(
-      `${place}: "${glob}" matches no parameter; names are like blocks.0.attn.wq.weight.`,
+      `${place}: "${glob}" matches no parameter of this model. ${patternHint(glob, names)}`,
     );
   }));
 }

@@ -3,7 +3,7 @@ import { chooseDevice, type Chosen } from "../device/choose.ts";
 import type { Device } from "../device/device.ts";
 import { type Graph, type Plan, plan } from "../device/plan.ts";
 import type { Target } from "../graph/tensor.ts";
-import { type Config, dumpConfig } from "../config/mod.ts";
+import { type Config, configWarnings, dumpConfig } from "../config/mod.ts";
 import { UserError } from "../errors.ts";
 import type { LogWriter } from "../track/log_file.ts";
 import { formatRecord, type RunRecord, type WarningRecord } from "../track/records.ts";
@@ -131,6 +131,7 @@ function announcement(
       showFlops(flops)
     } per step${work}`,
     `device: ${reason}`,
+    ...configWarnings(experiment.config).map((warning) => `warning: ${warning}`),
   ];
 }
 

@@ -189,7 +189,7 @@ function comparisons(path: string, first: Loaded, second: Loaded): Promise<Check
     }),
     check("configuration", () => {
       const text = dumpConfig(first.config);
-      const again = resolveConfig(parseConfig(text, path), { place: path, name: "again" });
+      const again = resolveConfig(parseConfig(text, path), { place: path, name: "again", saved: true });
       demand(
         dumpConfig(again) === text && dumpConfig(second.config) === text,
         "it does not read back as it was written",

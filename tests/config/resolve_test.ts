@@ -7,6 +7,7 @@ import {
   applyOverride,
   type Config,
   configSchema,
+  configWarnings,
   parseConfig,
   resolveConfig,
 } from "../../src/config/mod.ts";
@@ -285,6 +286,33 @@ Deno.test("a learning rate below the lowest one is refused where the schedule ha
   );
   assert.equal(resolve("{ optimizer: { lr: 1e-4 } }").schedule.min_lr, 1e-4);
   assert.equal(resolve("{ optimizer: { lr: 1e-5 }, schedule: { name: constant } }").optimizer.lr, 1e-5);
+});
+
+Deno.test("what a text or a task does not use is refused, but where a checkpoint has it", () => {
+  assert.equal(
+    message("{ data: { answer_only: true } }"),
+    "configs/a.yaml: data.answer_only: true is of synthetic tasks, found data.source brown; expected false.",
+  );
+  assert.equal(
+    message("{ data: { answer_only: true, source: copy } }", "data.files=[a.txt]"),
+    "override data.files=[a.txt]: data.answer_only: true is of synthetic tasks, found data.files; expected false.",
+  );
+  assert.equal(
+    message("{ data: { source: copy, split_files: { test: [a.txt] } } }"),
+    "configs/a.yaml: data.split_files.test: files are of texts, found the synthetic task of data.source copy; expected [].",
+  );
+  assert.equal(resolve("{ data: { answer_only: true, source: copy } }").data.answer_only, true);
+  assert.equal(resolve("{ data: { answer_only: true, tasks: mine.ts } }").data.answer_only, true);
+  assert.equal(resolve("{ data: { split_files: { val: [a.txt] } } }").data.split_files.val.length, 1);
+  const saved = { place: "checkpoint", name: "checkpoint", saved: true };
+  assert.equal(resolveConfig({ data: { answer_only: true } }, saved).data.answer_only, true);
+});
+
+Deno.test("a warmup longer than the run is valid, with a warning", () => {
+  assert.deepEqual(configWarnings(resolve("train: { steps: 100 }")), []);
+  assert.deepEqual(configWarnings(resolve("train: { steps: 99 }")), [
+    "schedule.warmup: 100 steps are more than the 99 of train.steps; the rate does not reach optimizer.lr.",
+  ]);
 });
 
 Deno.test("an attention bias goes with sigmoid only", () => {

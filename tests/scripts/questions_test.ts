@@ -176,6 +176,8 @@ Deno.test("runs finds runs by name, date and key, and tells what two have differ
       ["tiny"],
     );
     assert.equal((await lines("runs", "--until", "2020-01-01")).length, 1);
+    const none = await script("runs", ["tiny", "seed=9"], folder);
+    assert.deepEqual([none.code, none.stderr], [0, "runs: no run matches.\n"]);
     const differ = await objects("runs", "--diff", "tiny", "other");
     assert.deepEqual(differ, [
       { key: "name", a: "tiny", b: "other" },
@@ -185,6 +187,8 @@ Deno.test("runs finds runs by name, date and key, and tells what two have differ
     for (
       const [args, pattern] of [
         [["model.dimm=3"], /^runs: model\.dimm=3: no run has the key .* "model\.dim"\?\n$/],
+        [["tny"], /^runs: tny: no run has this name\. Did you mean "tiny"\?\n$/],
+        [["--dir", "rnus"], /^runs: rnus: No such file or directory\. Did you mean "runs"\?\n$/],
         [["--since", "soon"], /^runs: since: expected a date such as .*, found "soon"\.\n$/],
         [["--diff", "tiny"], /^runs: --diff: expected two runs, found 1\.\n$/],
       ] as const

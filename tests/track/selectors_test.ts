@@ -64,6 +64,25 @@ Deno.test("a kind that does not exist and a selector that matches nothing are to
   assert.doesNotThrow(() => checkSelectors("track", ["!embed"], [on("act", "embed")]));
 });
 
+Deno.test("a selector that matches nothing hints the pattern, kind or name that does, of its own kind", () => {
+  const subjects = [
+    on("act", "blocks.0.attn.q"),
+    ...["blocks.0.attn.wq.weight", "blocks.0.mlp.fc.weight", "embed.weight"].map((name) => on("param", name)),
+  ];
+  const hints: [string, string][] = [
+    ["param:blocks.0.attn.*", 'Did you mean "blocks.0.attn.**"?'],
+    ["grad:blocks.*.attn.q", 'Did you mean "act:blocks.*.attn.q"?'],
+    ["!act:embed.weight", 'Did you mean "!param:embed.weight"?'],
+    ["param:blocks.0.attn.q", "Known: blocks.0.attn.wq.weight, blocks.0.mlp.fc.weight, embed.weight."],
+    ["blocks.0.atn.*", 'Did you mean "blocks.0.attn.q"?'],
+  ];
+  for (const [selector, hint] of hints) {
+    assert.throws(() => checkSelectors("track.0.select", [selector], subjects), {
+      message: `track.0.select: "${selector}" matches nothing that this model has. ${hint}`,
+    });
+  }
+});
+
 Deno.test("entries are due at the multiples of their cadence; the sets that are due together are all found", () => {
   const watched = [2, 3, 6].map((every) => ({ select: ["everything"], every }));
   assert.deepEqual([1, 2, 3, 4, 6].map((step) => dueAt(watched, step)), [[], [0], [1], [0], [0, 1, 2]]);

@@ -89,3 +89,15 @@ Deno.test("findRuns() tells what cannot be asked in one line", () =>
       new UserError(`${file}: expected the folder of all runs, found a file.`),
     );
   }));
+
+Deno.test("findRuns() of a name or glob that no run has is one line with the nearest", () =>
+  withRuns(async (dir) => {
+    const faults: [string, string][] = [
+      ["smal", 'smal: no run has this name. Did you mean "small"?'],
+      ["x*", `x*: no run has this name. In ${dir}: grid-01-lr=0.001, grid-02-lr=0.01, small.`],
+    ];
+    for (const [name, message] of faults) {
+      await assert.rejects(findRuns(dir, { name }), new UserError(message));
+    }
+    assert.deepEqual(await findRuns(dir, { name: "small", since: "2026-01-01" }), []);
+  }));

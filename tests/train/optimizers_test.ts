@@ -182,6 +182,11 @@ Deno.test("train.freeze that matches no parameter is refused before anything is 
       /^train\.freeze: "block\.0\.attn\.wq\.weight" matches nothing .*blocks\.0\.attn\.wq\.weight/.test(
         error.message,
       ));
+    const tap = configOf(folder, { train: { freeze: ["blocks.0.attn.*"] } });
+    await assert.rejects(
+      train(tap),
+      /^UserError: train\.freeze: "blocks\.0\.attn\.\*" matches nothing .* Did you mean "blocks\.0\.attn\.\*\*"\?$/,
+    );
     const all = configOf(folder, { train: { freeze: ["embed.**", "**.weight"] } });
     await assert.rejects(
       train(all),
