@@ -53,7 +53,7 @@ await runCommand(command, async ({ positionals, values }) => {
     `${name} ${size === Infinity ? "without end" : size.toLocaleString("en")}`
   );
   out.write(`${config.name}: ${tokenizer.kind}, ${tokenizer.size} ids; tokens: ${sizes.join(", ")}\n`);
-  if (unigramNats !== undefined) out.write(`loss without context: ${unigramNats.toFixed(4)} nats\n`);
+  if (unigramNats !== undefined) out.write(`unigram entropy: ${unigramNats.toFixed(4)} nats\n`);
   if (source.floorNats !== undefined) out.write(`entropy floor: ${source.floorNats.toFixed(4)} nats\n`);
   for (const sample of shown) out.write(["", ...shownLines(sample, tokenizer), ""].join("\n"));
   out.flush();

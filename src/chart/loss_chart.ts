@@ -47,10 +47,10 @@ export function lossChart(records: Iterable<LogRecord>, options: LossChartOption
     series.push({ name: `${split} loss`, points, markers: true, width: 1.75 });
   }
   if (train.length) series.push({ name: "training loss", points: train, width: 0.9 });
-  const floor = options.unigramNats;
-  if (floor !== undefined && last > 0) {
-    const points: [number, number][] = [[first, floor], [last, floor]];
-    series.push({ name: "unigram floor", points, dashed: true, width: 1.25 });
+  const unigram = options.unigramNats;
+  if (unigram !== undefined && last > 0) {
+    const points: [number, number][] = [[first, unigram], [last, unigram]];
+    series.push({ name: "unigram entropy", points, dashed: true, width: 1.25 });
   }
   if (rate.length) {
     series.push({ name: "learning rate", points: rate, axis: "y2", width: 1.25, colour: "#999999" });

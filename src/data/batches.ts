@@ -297,7 +297,7 @@ const TABLED = 2 ** 24;
 
 /**
  * The entropy of the token frequencies, -sum_v p_v ln p_v in nats: the loss of the best model that ignores
- * context, the floor a trained model has to fall below.
+ * context. No floor: a model that uses context falls below it.
  *
  * @param ids tokens, at least one
  * @throws RangeError where there are none

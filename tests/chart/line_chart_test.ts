@@ -207,7 +207,7 @@ function* runOf(steps: number): Generator<LogRecord> {
   }
 }
 
-Deno.test("lossChart() shows training and val loss, floor and learning rate of a run of 2,000 steps", () => {
+Deno.test("lossChart() shows training and val loss, the unigram entropy and learning rate of a run of 2,000 steps", () => {
   const svg = lossChart(runOf(2000), { unigramNats: 3.3 });
   const shown = texts(svg);
   for (
@@ -215,7 +215,7 @@ Deno.test("lossChart() shows training and val loss, floor and learning rate of a
       "Loss of small & <co>",
       "training loss",
       "val loss",
-      "unigram floor",
+      "unigram entropy",
       "learning rate",
       "step",
       "2000",
