@@ -13,21 +13,21 @@ import { shortNumber } from "../track/stat_formats.ts";
 import { statisticsOf } from "../track/stat_rows.ts";
 import { logSummariser, type LossAt, type LossSummary } from "../track/summary.ts";
 import { showBytes, showSeconds } from "../units.ts";
-import { type Cell, chartFigures, htmlPage, htmlTable, section } from "./report_page.ts";
+import { type Cell, chartFigures, details, htmlPage, htmlTable, section } from "./report_page.ts";
 import { escapeXml } from "./svg_context.ts";
 
 /** What a report shows besides its log. */
 export interface ReportOptions {
   /** SVG documents by file name, in order: what `runCharts` draws. */
   readonly charts?: Readonly<Record<string, string>>;
-  /** The configuration as YAML; the log's own as JSON unless told. */
+  /** The configuration as YAML. Default: the log's own as JSON. */
   readonly config?: string;
   /** Title where the log has no `run` record. */
   readonly name?: string;
 }
 
-const SAMPLES = 10;
-const STAT_ROWS = 200;
+/** Samples that stand open, the last ones; those before them are folded. */
+const OPEN_SAMPLES = 10;
 const STAT_DIGITS = 4;
 
 /** Warnings of one code. */
@@ -43,18 +43,14 @@ interface Contents {
   done?: DoneRecord;
   readonly warnings: Map<string, Warned>;
   readonly samples: SampleRecord[];
-  /** Of the last step that has any; the first {@link STAT_ROWS} of `statCount`. */
-  stats: StatRecord[];
-  statCount: number;
+  /** The last record of each tensor and head: selectors have cadences of their own. */
+  readonly stats: Map<string, StatRecord>;
   losses: readonly LossSummary[];
 }
 
-function addStat(contents: Contents, record: StatRecord): void {
-  if (contents.stats.length > 0 && contents.stats[0].step !== record.step) {
-    contents.stats = [];
-    contents.statCount = 0;
-  }
-  if (contents.statCount++ < STAT_ROWS) contents.stats.push(record);
+function addStat(stats: Contents["stats"], record: StatRecord): void {
+  const { kind, tap, head, input } = record;
+  stats.set(JSON.stringify([kind, tap, head, input]), record);
 }
 
 function addWarning(warnings: Map<string, Warned>, record: WarningRecord): void {
@@ -67,8 +63,7 @@ async function contentsOf(records: AsyncIterable<LogRecord>): Promise<Contents> 
   const contents: Contents = {
     warnings: new Map(),
     samples: [],
-    stats: [],
-    statCount: 0,
+    stats: new Map(),
     losses: [],
   };
   const summariser = logSummariser();
@@ -76,8 +71,8 @@ async function contentsOf(records: AsyncIterable<LogRecord>): Promise<Contents> 
     if (record.type === "run") contents.run = record;
     if (record.type === "done") contents.done = record;
     if (record.type === "warning") addWarning(contents.warnings, record);
-    if (record.type === "sample" && contents.samples.push(record) > SAMPLES) contents.samples.shift();
-    if (record.type === "stat") addStat(contents, record);
+    if (record.type === "sample") contents.samples.push(record);
+    if (record.type === "stat") addStat(contents.stats, record);
     if (record.type === "step" || record.type === "eval") summariser.add(record);
   }
   contents.losses = summariser.summary().losses;
@@ -137,7 +132,7 @@ function lossesPart({ losses }: Contents): string[] {
   const rows = losses.map((
     { name, first, last, least },
   ) => [name, lossAt(first), lossAt(last), lossAt(least)]);
-  return [section("Losses, nats a token", htmlTable(["", "first", "last", "least"], rows))];
+  return [section("Losses, nats per token", htmlTable(["", "first", "last", "least"], rows))];
 }
 
 function samplesPart({ samples }: Contents): string[] {
@@ -153,25 +148,52 @@ function samplesPart({ samples }: Contents): string[] {
     return `<p class="soft">step ${count(step)}, ${escapeXml(filters.join(", "))}</p>\n` +
       `<pre dir="auto"><b>${escapeXml(prompt)}</b>${escapeXml(own)}</pre>`;
   });
-  return [section("Samples", ...texts)];
+  const folded = texts.slice(0, -OPEN_SAMPLES);
+  return [section(
+    "Samples",
+    ...(folded.length > 0 ? [details(`${count(folded.length)} earlier samples`, ...folded)] : []),
+    ...texts.slice(-OPEN_SAMPLES),
+  )];
 }
 
-function statsPart({ stats, statCount }: Contents): string[] {
-  if (stats.length === 0) return [];
-  const groups = Map.groupBy(stats, (record) => statisticsOf(record).map(([name]) => name).join("\n"));
-  const tables = [...groups].map(([names, records]) => {
-    const rows = records.map((record): Cell[] => [
-      record.kind,
+/** What the tables of statistics are called, by the kind of their records. */
+const KIND_NAMES: Readonly<Record<string, string>> = {
+  act: "activations",
+  grad: "gradients of activations",
+  param: "parameters",
+  param_grad: "gradients of parameters",
+  opt: "optimizer state",
+  update: "updates of parameters",
+  metric: "metrics",
+};
+
+function statsPart({ stats }: Contents): string[] {
+  if (stats.size === 0) return [];
+  const records = [...stats.values()];
+  const shape = (record: StatRecord) =>
+    [record.kind, record.head !== null, ...statisticsOf(record).map(([name]) => name)].join("\n");
+  const tables = [...Map.groupBy(records, shape).values()].map((own) => {
+    const { kind, head } = own[0];
+    const repeated = own.some(({ input }) => input === "repeated");
+    const headings = statisticsOf(own[0]).map(([name]) => name);
+    const rows = own.map((record): Cell[] => [
       record.tap,
-      record.head === null ? "" : `${record.head}`,
+      ...(head === null ? [] : [{ number: `${record.head}` }]),
+      { number: count(record.step) },
       ...statisticsOf(record).map(([_, value]) => ({ number: shortNumber(value, STAT_DIGITS) })),
     ]);
-    return htmlTable(["kind", "tap", "head", ...names.split("\n")], rows);
+    const what = [
+      KIND_NAMES[kind] ?? kind,
+      ...(head === null ? [] : ["by head"]),
+      ...(repeated ? ["on repeated tokens"] : []),
+    ].join(" ");
+    const rowsText = `${count(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
+    return details(
+      `${what}: ${headings.slice(0, 3).join(", ")}${headings.length > 3 ? ", ..." : ""} (${rowsText})`,
+      htmlTable(["tap", ...(head === null ? [] : ["head"]), "step", ...headings], rows),
+    );
   });
-  const cut = statCount > stats.length
-    ? [`<p class="soft">The first ${stats.length} of ${count(statCount)} records.</p>`]
-    : [];
-  return [section(`Statistics of step ${count(stats[0].step)}`, ...cut, ...tables)];
+  return [section("Statistics, the last of each tensor", ...tables)];
 }
 
 function configPart({ run }: Contents, config: string | undefined): string[] {
@@ -179,16 +201,17 @@ function configPart({ run }: Contents, config: string | undefined): string[] {
   if (text === undefined) return [];
   return [section(
     "Configuration",
-    `<details>\n<summary>resolved, with every key</summary>\n<pre>${escapeXml(text)}</pre>\n</details>`,
+    details("resolved, with every key", `<pre>${escapeXml(text)}</pre>`),
   )];
 }
 
 /**
  * The report of a run as one HTML document: device, size and time; losses (first, last, least); warnings, one row a code;
- * charts inline; the last 10 samples; the statistics of the last step that has any (200 records); the configuration. It
- * needs no network and no script, and everything that comes from the log is escaped.
+ * charts inline; every sample, those before the last 10 folded; the last statistics of every tensor and head, in folded
+ * tables; the configuration, folded. Nothing is cut. It needs no network and no script, and everything that comes from the
+ * log is escaped.
  *
- * @param records of the run's log, in its order; read once, in memory that does not grow with the log
+ * @param records of the run's log, in its order; read once, in memory that grows with its samples and tensors alone
  * @returns HTML
  *
  * @example

@@ -106,6 +106,11 @@ export function chartFigures(charts: Readonly<Record<string, string>>): string {
   return `<div class="charts">\n${figures.join("\n")}\n</div>`;
 }
 
+/** What a reader unfolds, under one line that says what it is; print has it open. */
+export function details(summary: string, ...html: readonly string[]): string {
+  return `<details>\n<summary>${escapeXml(summary)}</summary>\n${html.join("\n")}\n</details>`;
+}
+
 /** A part of the page under its heading. */
 export function section(heading: string, ...html: readonly string[]): string {
   return `<section>\n<h2>${escapeXml(heading)}</h2>\n${html.join("\n")}\n</section>`;

@@ -113,10 +113,11 @@ Deno.test("a report says what ran, on what, how it went and what it wrote", asyn
       "training 4.2500 at step 1 3.0000 at step 3 2.5000 at step 2 ",
       "val 2.7500 at step 3 2.7500 at step 3 2.7500 at step 3 ",
       "step 3, temperature 0.8, top 5 The cat ",
-      "Statistics of step 3 kind tap head mean zeros act embed 0.3333 NaN act logits -1.23e7 0 ",
+      "Statistics, the last of each tensor activations: mean (1 row) tap step mean early 2 1 ",
+      "activations: mean, zeros (2 rows) tap step mean zeros embed 3 0.3333 NaN logits 3 -1.23e7 0 ",
     ]
   ) assert.ok(text.includes(part), `${part}\n\n${text}`);
-  assert.ok(!text.includes("early") && !text.includes("The second."));
+  assert.ok(!text.includes("The second."));
 });
 
 Deno.test("a report of a name, a text and a chart full of HTML is a page with none of it", async () => {
@@ -133,9 +134,9 @@ Deno.test("a report of a name, a text and a chart full of HTML is a page with no
   assert.deepEqual(elements.filter((name) => ["script", "iframe", "link", "object"].includes(name)), []);
   // deno-lint-ignore no-control-regex
   assert.doesNotMatch(html, /[\x00-\x08]|<script/);
-  // In the title, the name, the device, the warning twice, a caption, the sample, the table thrice (kind, tap, heading)
-  // and the configuration.
-  assert.equal(html.match(/&lt;script&gt;alert\(&quot;1&quot;\)&lt;\/script&gt; &amp; /g)?.length, 11);
+  // In the title, the name, the device, the warning twice, a caption, the sample, the table four times (kind and heading
+  // of its summary, tap, heading) and the configuration.
+  assert.equal(html.match(/&lt;script&gt;alert\(&quot;1&quot;\)&lt;\/script&gt; &amp; /g)?.length, 12);
   assert.match(html, /http-equiv="Content-Security-Policy" content="default-src 'none';/);
   // Nothing is fetched: the only addresses are names of formats.
   const addresses = [...html.matchAll(/https?:\/\/[^"\s]*/g)].map(([address]) => address);
@@ -181,7 +182,7 @@ Deno.test("an SVG with a script, a style, a link or no end becomes a picture", (
   assert.match(inlineSvg("x", inside("<text>a script url(b) onx=1</text>"), "c-"), /^<svg /);
 });
 
-Deno.test("a report of many records shows the last texts, 200 statistics, and a row a code of warning", async () => {
+Deno.test("a report of many records folds its texts and statistics and cuts none, with a row for each code of warning", async () => {
   async function* records(): AsyncGenerator<LogRecord> {
     for (let i = 1; i <= 1000; i++) {
       yield* [
@@ -208,12 +209,15 @@ Deno.test("a report of many records shows the last texts, 200 statistics, and a 
   const html = await runReport(records(), { name: "long" });
   const text = textOf(html);
   assert.ok(text.includes(" often 1,000 1 to 1000 Again. "));
-  assert.ok(!text.includes("text 500;") && text.includes("text 550;") && text.includes("text 1000;"));
-  assert.ok(text.includes("Statistics of step 1,001 The first 200 of 300 records. "));
-  assert.ok(text.includes(" tap199. ") && !text.includes(" tap200. ") && !text.includes(" before "));
+  for (let i = 50; i <= 1000; i += 50) assert.ok(text.includes(`text ${i};`), `text ${i}`);
+  for (let i = 0; i < 300; i++) assert.ok(text.includes(` tap${i}. `), `tap${i}`);
+  assert.ok(text.includes(" before 1,000 1 "));
+  assert.ok(text.includes("10 earlier samples") && text.includes("activations: l2 (301 rows)"));
+  const folded = [...html.matchAll(/<details>[\s\S]*?<\/details>/g)].map(([part]) => part).join();
+  assert.ok(folded.includes("text 500;") && !folded.includes("text 550;") && folded.includes(">tap299.<"));
   assert.ok(text.includes("ended no, or not yet"));
-  // A page of 200 rows and not a log.
-  assert.ok(html.length < 50_000, `${html.length}`);
+  // A page of 301 rows and not a log.
+  assert.ok(html.length < 60_000, `${html.length}`);
 });
 
 Deno.test("report writes report.html into the run's folder, with its charts and its configuration", () =>
@@ -227,7 +231,7 @@ Deno.test("report writes report.html into the run's folder, with its charts and 
     elementsOf(html);
     const captions = [...html.matchAll(/<figcaption>(.*)<\/figcaption>/g)].map(([, name]) => name);
     assert.deepEqual([captions[0], captions.includes("another")], ["loss", true]);
-    assert.ok(html.includes("unigram floor"));
+    assert.ok(html.includes("unigram entropy"));
     assert.equal(captions.filter((name) => name === "loss").length, 1);
     assert.ok(html.includes(`<pre>${await Deno.readTextFile(`${latest(folder)}/config.yaml`)}</pre>`));
     await succeeds("report", ["tiny", "--out", "here.html"], folder);
@@ -238,7 +242,7 @@ Deno.test("report writes report.html into the run's folder, with its charts and 
     await Deno.writeTextFile(`${latest(folder)}/log.ndjson`, going.join("\n"));
     await succeeds("report", ["--out", "here.html"], folder);
     const now = await Deno.readTextFile(`${folder}/here.html`);
-    assert.ok(now.includes(">training loss<") && now.includes("unigram floor"));
+    assert.ok(now.includes(">training loss<") && now.includes("unigram entropy"));
   }));
 
 Deno.test("report of what is no run, or to where nothing can be written, is one line and exit code 2", () =>
