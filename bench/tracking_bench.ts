@@ -77,10 +77,13 @@ async function table(): Promise<Runner> {
   const path = await Deno.makeTempFile();
   const contenders: Contender[] = [];
   for (const [name, track] of Object.entries(TRACKS)) {
+    // Compiling takes minutes on a busy machine: silence would look like a hang.
+    console.log(`compiling what tracks ${name}`);
     contenders.push(await contender(name, track, device, path));
   }
   const best = contenders.map(() => Infinity);
   for (let round = 0; round < ROUNDS; round++) {
+    console.log(`round ${round + 1} of ${ROUNDS}`);
     for (const [i, { batch }] of contenders.entries()) best[i] = Math.min(best[i], await batch());
   }
   await Deno.remove(path);

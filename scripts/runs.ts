@@ -30,7 +30,7 @@ const command: Command = {
     "deno task runs",
     "deno task runs 'small*' model.block.attention.activation=sigmoid --since 2025-01-31",
     "deno task runs --diff runs/latest small",
-    "deno task runs --format ndjson | jq -r 'select(.val_loss < 2) | .path'",
+    "deno task runs --format ndjson | jq -r 'select(.val_loss != null and .val_loss < 2) | .path'",
   ],
 };
 

@@ -50,7 +50,8 @@ export type StepRecord = {
 /**
  * Statistics of one tensor: after `head` every statistic by its name. With `train.accumulate` above 1 the records of
  * activations and of their gradients have `pass: "last"` after `head`: they are of the last of the step's passes, whose
- * gradients are its share in the step's; those of parameters and their gradients are of the step.
+ * gradients are its share in the step's; those of parameters and their gradients are of the step. Records of attention on
+ * random tokens that repeat have `input: "repeated"` after `head`; all others are of the step's own batch.
  */
 export type StatRecord = {
   type: "stat";

@@ -7,21 +7,31 @@ import {
 } from "../../kernels/attention/statistics.ts";
 import { randomStream } from "../../kernels/random/threefry.ts";
 import type { Device } from "../device/device.ts";
-import { input } from "../graph/structure.ts";
+import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
+import { sizeOf, type Values } from "../graph/tensor.ts";
 import { type Architecture, decoder } from "../nn/mod.ts";
 import type { StatRecord } from "../track/records.ts";
-import { selection } from "../track/selectors.ts";
+import { dueAt, selection } from "../track/selectors.ts";
 import type { Experiment } from "./experiment.ts";
 import { flat, parameterViews } from "./parameters.ts";
-import { collector } from "./tracked.ts";
+import { collector, STATISTICS_ROWS } from "./tracked.ts";
 
 /** Sequences of a probe. */
 const SAMPLES = 8;
 
+/** Name of the device's state that holds the probe's table, a row a step. */
+const TABLE = "repeated statistics";
+
 /** Measures induction with the parameters on the device. */
 export interface Probe extends Disposable {
-  /** A record a head, of the pattern of its block. */
-  records(step: number): Promise<StatRecord[]>;
+  /** Name of the table on the device. */
+  readonly table: string;
+  /** Blocks whose pattern is due at a step, from 1. */
+  due(step: number): readonly number[];
+  /** Starts a measurement, whose numbers go into a row of the table. */
+  run(slot: number): void;
+  /** A record for each head of the blocks, from the table as it was read. */
+  records(step: number, layers: readonly number[], slot: number, table: Values): StatRecord[];
 }
 
 /** Random tokens [SAMPLES, 2 L], each row its first half twice. */
@@ -35,13 +45,20 @@ function repeatedTokens({ vocabulary }: Architecture, half: number, seed: number
   );
 }
 
+/** The blocks whose pattern each entry of `track` chooses. */
+function chosenLayers({ config, architecture }: Experiment): number[][] {
+  const layers = Array.from({ length: architecture.layers }, (_, n) => n);
+  return config.track.map(({ select }) => {
+    const chooses = selection(select);
+    return layers.filter((n) => chooses({ kind: "act", name: `blocks.${n}.attn.pattern` }));
+  });
+}
+
 /** The blocks whose patterns are tracked, half of a probe's sequence, and its graph; undefined where there is no probe. */
-export function probeGraph({ config, architecture, layout }: Experiment) {
+export function probeGraph(experiment: Experiment) {
+  const { architecture, layout } = experiment;
   const half = Math.floor(architecture.context / 2);
-  const chosen = config.track.map(({ select }) => selection(select));
-  const layers = Array.from({ length: architecture.layers }, (_, n) => n).filter((n) =>
-    chosen.some((chooses) => chooses({ kind: "act", name: `blocks.${n}.attn.pattern` }))
-  );
+  const layers = [...new Set(chosenLayers(experiment).flat())].sort((a, b) => a - b);
   if (layers.length === 0 || half < 2) return undefined;
   const taps = collector(() => false);
   decoder(
@@ -50,15 +67,21 @@ export function probeGraph({ config, architecture, layout }: Experiment) {
     input("ids", [SAMPLES, 2 * half], "u32"),
     { taps },
   );
-  const names = layers.map((n) => `blocks.${n}.attn`);
-  const outputs = Object.fromEntries(names.map((name) => {
-    return [name, attentionStatistics(taps.attentions.get(name)!, { repeated: half })];
-  }));
-  return { layers, names, half, graph: { outputs } };
+  const found = layers.map((n) => {
+    const statistics = attentionStatistics(taps.attentions.get(`blocks.${n}.attn`)!, { repeated: half });
+    return reshape(statistics, [sizeOf(statistics)]);
+  });
+  const each = Math.ceil(sizeOf(found[0]) / ALIGN) * ALIGN;
+  const width = each * layers.length;
+  const row = pack(found, layers.map((_, i) => i * each), width);
+  const effect = record(state(TABLE, [STATISTICS_ROWS, width]), row, input("slot", [1], "u32"));
+  return { layers, half, each, width, graph: { effects: [effect] } };
 }
 
 /**
  * Compiles the probe of a model whose patterns are tracked; undefined where none is, or the context holds no repetition.
+ * It is due where the pattern is, by the cadence of the entries of `track` that choose it, and sees the parameters that the
+ * step leaves behind.
  *
  * induction: attention of query i >= L to key i - L + 1, the token after the previous occurrence; duplicate: to key i - L.
  * Source: Olsson et al. 2022, In-context Learning and Induction Heads.
@@ -70,20 +93,27 @@ export async function inductionProbe(
   const probe = probeGraph(experiment);
   if (!probe) return undefined;
   const { config, architecture } = experiment;
-  const { layers, names, half, graph } = probe;
+  const { layers, half, each, width, graph } = probe;
   const program = await device.compile(graph);
   const ids = repeatedTokens(architecture, half, config.seed);
-  const width = ATTENTION_STATISTICS.length + REPEATED_STATISTICS.length;
+  const columns = ATTENTION_STATISTICS.length + REPEATED_STATISTICS.length;
+  const chosen = chosenLayers(experiment);
   return {
-    async records(step) {
-      program.run({ ids });
-      const found = await program.read(names);
-      return layers.flatMap((layer, i) =>
+    table: TABLE,
+    due(step) {
+      const now = dueAt(config.track, step).flatMap((n) => chosen[n]);
+      return layers.filter((layer) => now.includes(layer));
+    },
+    run: (slot) => program.run({ ids, slot: Uint32Array.of(slot) }),
+    records(step, due, slot, table) {
+      return due.flatMap((layer) =>
         Array.from({ length: architecture.heads }, (_, head): StatRecord => {
-          const at = head * width + ATTENTION_STATISTICS.length;
-          const values = REPEATED_STATISTICS.map((name, k): [string, number] => [name, found[i][at + k]]);
-          const tap = `${names[i]}.pattern`;
-          return { type: "stat", step, kind: "act", tap, layer, head, ...Object.fromEntries(values) };
+          const block = slot * width + layers.indexOf(layer) * each;
+          const at = block + head * columns + ATTENTION_STATISTICS.length;
+          const values = REPEATED_STATISTICS.map((name, k): [string, number] => [name, table[at + k]]);
+          const tap = `blocks.${layer}.attn.pattern`;
+          const common = { type: "stat", step, kind: "act", tap, layer, head, input: "repeated" } as const;
+          return { ...common, ...Object.fromEntries(values) };
         })
       );
     },

@@ -190,10 +190,7 @@ export async function trainRun(
     if (state.step < stop) break;
     await writeMetrics(experiment, options, state);
     await ready.capture?.at(stop, folder);
-    if (evaluates(stop, config)) {
-      await evaluateNow(experiment, options, ready.evaluation, state);
-      if (ready.probe) writeStatistics(await ready.probe.records(stop), options, state);
-    }
+    if (evaluates(stop, config)) await evaluateNow(experiment, options, ready.evaluation, state);
     if (recordsCheckpoint(stop, config)) await saveNow(experiment, options, state, true);
   }
   if (!state.kept.has(state.step)) await saveNow(experiment, options, state, false);

@@ -6,7 +6,7 @@ import type { Experiment } from "./experiment.ts";
 import { freezeFeeds } from "./freeze.ts";
 import { transformed } from "./hook_calls.ts";
 import { type Progressing, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
-import { countTargets, rowsOf, stepFeeds, type Table } from "./programs.ts";
+import { countTargets, rowsOf, stepFeeds } from "./programs.ts";
 import type { ReadyRun } from "./ready.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
 import { statRecords } from "./stat_records.ts";
@@ -29,15 +29,17 @@ interface Window {
   readonly targets: readonly number[];
   /** What each of its steps looks at, if anything. */
   readonly looked: readonly (StatisticsTable | undefined)[];
-  /** Its numbers, those of each table of statistics, and when they came: milliseconds of performance.now(). */
-  readonly values: Promise<{ rows: Values; statistics: ReadonlyMap<StatisticsTable, Values>; at: number }>;
+  /** Blocks that are probed for induction after each of its steps. */
+  readonly probed: readonly (readonly number[])[];
+  /** Its numbers, those of each table of statistics by name, and when they came: milliseconds of performance.now(). */
+  readonly values: Promise<{ rows: Values; statistics: ReadonlyMap<string, Values>; at: number }>;
 }
 
 /** Starts the steps of one window. The copy of its rows is ordered before the next window overwrites them. */
 function startWindow(
   experiment: Experiment,
   { device }: RunOptions,
-  { steps, table }: ReadyRun,
+  { steps, table, probe }: ReadyRun,
   { reductions }: Progressing,
   first: number,
   count: number,
@@ -47,6 +49,7 @@ function startWindow(
   const schedule = scheduleOf(config, reductions);
   const { accumulate } = config.train;
   const looked: (StatisticsTable | undefined)[] = [];
+  const probed: (readonly number[])[] = [];
   const targets: number[] = [];
   for (let i = 0; i < count; i++) {
     const step = first + i;
@@ -56,24 +59,28 @@ function startWindow(
     const { program, statistics } = steps.get(dueAt(config.track, step + 1).join())!;
     program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });
     looked.push(statistics);
+    const layers = probe?.due(step + 1) ?? [];
+    if (layers.length > 0) probe!.run(i);
+    probed.push(layers);
     targets.push(batches.reduce((sum, batch) => sum + countTargets(batch), 0));
   }
-  const tables = [...new Set(looked.filter((look) => look !== undefined))];
-  const values = device.read([table.name, ...tables.map(({ name }) => name)]).then(([rows, ...found]) => ({
+  const tables = [...new Set(looked.flatMap((look) => look ? [look.name] : []))];
+  if (probed.some((layers) => layers.length > 0)) tables.push(probe!.table);
+  const values = device.read([table.name, ...tables]).then(([rows, ...found]) => ({
     rows,
-    statistics: new Map(tables.map((own, i) => [own, found[i]])),
+    statistics: new Map(tables.map((name, i) => [name, found[i]])),
     at: performance.now(),
   }));
   // Where the window before it fails, nobody comes back for this one.
   values.catch(() => {});
-  return { first, count, targets, looked, values };
+  return { first, count, targets, looked, probed, values };
 }
 
 /** Writes the records of a window whose numbers have come. */
 async function finishWindow(
   experiment: Experiment,
   options: RunOptions,
-  table: Table,
+  { table, probe }: ReadyRun,
   window: Window,
   state: Progressing,
 ): Promise<void> {
@@ -116,8 +123,12 @@ async function finishWindow(
     });
     const looked = window.looked[i];
     if (looked) {
-      const row = statistics.get(looked)!.subarray(i * looked.width, (i + 1) * looked.width);
+      const row = statistics.get(looked.name)!.subarray(i * looked.width, (i + 1) * looked.width);
       writeStatistics(statRecords(looked, row, step), options, state);
+    }
+    const layers = window.probed[i];
+    if (layers.length > 0) {
+      writeStatistics(probe!.records(step, layers, i, statistics.get(probe!.table)!), options, state);
     }
     state.step = step;
     const secondsLeft = (train.steps - step) * state.ms / 1000;
@@ -145,7 +156,7 @@ export async function stepsUntil(
       next = startWindow(experiment, options, ready, state, started, count);
       started += count;
     }
-    if (pending) await finishWindow(experiment, options, ready.table, pending, state);
+    if (pending) await finishWindow(experiment, options, ready, pending, state);
     pending = next;
     // Lets signals be heard where the device is this thread.
     await new Promise((resume) => setTimeout(resume, 0));

@@ -5,6 +5,10 @@ import { readRecord } from "../../src/track/log_lines.ts";
 import { formatRecord, type LogRecord } from "../../src/track/records.ts";
 import { statRows } from "../../src/track/stat_rows.ts";
 import { statWriter } from "../../src/track/stat_formats.ts";
+import { resolveConfig } from "../../src/config/mod.ts";
+import { train } from "../../src/train/train.ts";
+import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 
 const TEXTS = [
   "quotes \"twice\" and 'once', a \\ backslash, a / slash",
@@ -105,6 +109,14 @@ async function installed(tool: string): Promise<boolean> {
   }
 }
 
+/** Runs a tool in a folder; what it printed. */
+async function outputOf(tool: string, args: readonly string[], cwd: string): Promise<string> {
+  const output = await new Deno.Command(tool, { args: [...args], cwd, stdin: "null" }).output();
+  const [stdout, stderr] = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes));
+  assert.equal(output.code, 0, stderr);
+  return stdout;
+}
+
 /** Runs a tool in a folder with log.ndjson, statistics.csv and statistics.ndjson; what it printed. */
 async function printed(tool: string, ...args: string[]): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "heed-tools-" });
@@ -118,10 +130,7 @@ async function printed(tool: string, ...args: string[]): Promise<string> {
       const rows = await Array.fromAsync(statRows(ReadableStream.from(records())));
       await Deno.writeTextFile(`${folder}/statistics.${format}`, rows.map(write).join(""));
     }
-    const output = await new Deno.Command(tool, { args, cwd: folder, stdin: "null" }).output();
-    const [stdout, stderr] = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes));
-    assert.equal(output.code, 0, stderr);
-    return stdout;
+    return await outputOf(tool, args, folder);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
@@ -158,6 +167,49 @@ Deno.test("jq reads the rows that stats writes", jq, async () => {
   const expected = '1,"embed",2\n2,"embed","inf"\n3,"embed",2\n';
   assert.equal(await printed("jq", "-r", filter, "statistics.ndjson"), expected);
 });
+
+const README = new URL("../../README.md", import.meta.url);
+
+/** Calls `use` with a folder whose runs/latest/log.ndjson a run wrote that tracked everything. */
+async function withRealLog(use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "heed-tools-" });
+  try {
+    await train(resolveConfig({
+      device: "cpu",
+      data: { files: [fileURLToPath(README)] },
+      model: { context: 8, dim: 8, layers: 2, heads: 2 },
+      train: { steps: 4, batch: 2 },
+      eval: { every: 2, batches: 1 },
+      sample: { tokens: 2 },
+      track: [{ every: 2 }],
+      output: { dir: join(folder, "runs") },
+    }, { place: "test", name: "test" }));
+    await use(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test(
+  "README's jq lines, on a run's log, print rows without a blank cell",
+  jq,
+  () =>
+    withRealLog(async (folder) => {
+      const readme = await Deno.readTextFile(README);
+      const lines = [...readme.matchAll(/^jq -r '([^']+)' (runs\/latest\/log\.ndjson)$/gm)];
+      const piped = [...readme.matchAll(/\| jq -c '(select\(\.type == "eval"[^']+)'$/gm)];
+      assert.ok(lines.length >= 2 && piped.length > 0);
+      for (const [, filter] of [...lines, ...piped]) {
+        const text = filter.endsWith("@tsv") ? filter : `${filter} | @tsv`;
+        const printed = await outputOf("jq", ["-r", text, "runs/latest/log.ndjson"], folder);
+        const rows = printed.trimEnd().split("\n").map((row) => row.split("\t"));
+        assert.ok(
+          rows.every((row) => row.length > 1 && row.every((cell) => cell !== "")),
+          `${filter}:\n${printed}`,
+        );
+      }
+    }),
+);
 
 /** What DuckDB answers, as rows. */
 async function asked(sql: string): Promise<Record<string, unknown>[]> {
@@ -204,3 +256,18 @@ Deno.test("DuckDB reads the CSV that stats writes, numbers that are not finite t
   const sql = "select step, value::varchar as value from 'statistics.csv' where stat = 'max' order by step";
   assert.deepEqual((await asked(sql)).map(({ value }) => value), ["2.0", "inf", "2.0"]);
 });
+
+Deno.test(
+  "README's DuckDB line, on a run's log, gives rows without a blank cell",
+  duckdb,
+  () =>
+    withRealLog(async (folder) => {
+      const [, sql] = /^duckdb -c "([^"]+)"$/m.exec(await Deno.readTextFile(README))!;
+      const rows: Record<string, unknown>[] = JSON.parse(
+        await outputOf("duckdb", ["-json", "-c", sql], folder),
+      );
+      // Two heads at steps 2 and 4.
+      assert.equal(rows.length, 4);
+      assert.ok(rows.every((row) => Object.values(row).every((cell) => cell !== null)), JSON.stringify(rows));
+    }),
+);

@@ -80,8 +80,7 @@ for (const [name, model] of Object.entries(MODELS)) {
           assert.deepEqual(stepsOf(tracked.records), stepsOf(plain.records));
           assert.deepEqual(stepsOf(sometimes.records), stepsOf(plain.records));
           assert.equal(statsOf(plain.records).length, 0);
-          const looked = statsOf(sometimes.records).filter((record) => !("induction" in record));
-          assert.deepEqual([...new Set(looked.map(({ step }) => step))], [2, 4]);
+          assert.deepEqual([...new Set(statsOf(sometimes.records).map(({ step }) => step))], [2, 4]);
         }),
     });
   }
@@ -165,12 +164,12 @@ Deno.test("what holds of every pass holds of its records: residual sums, equal t
     assert.equal(all.score_max, Math.max(first.score_max, second.score_max));
     assert.ok(!("bernoulli_entropy" in first) && !("sink_heads" in first) && "sink_heads" in all);
     assert.equal(find("blocks.0.attn.scores", "act", 1).std, second.score_std);
-    // Six labels a record; everything else counts.
+    // Six labels a record, and the input of a probe; everything else counts.
     const last = records.findLast((record): record is StepRecord =>
       record.type === "step" && record.step === 5
     )!;
     const counted = statsOf(records).filter(({ step }) => step < 5)
-      .reduce((sum, record) => sum + Object.keys(record).length - 6, 0);
+      .reduce((sum, record) => sum + Object.keys(record).length - 6 - Number("input" in record), 0);
     assert.equal(last.counter, counted + 5 * 3);
   }));
 
@@ -201,22 +200,27 @@ Deno.test("a tracked run that is stopped and goes on writes the same records", (
     });
   }));
 
-Deno.test("where patterns are tracked each evaluation probes every head for induction on repeated random tokens", () =>
+Deno.test("heads are probed for induction on repeated random tokens when their pattern is due, not at evaluations", () =>
   inFolder(async (folder) => {
-    const { records } = await run(
-      configOf(folder, { track: "act:blocks.1.**", eval: { every: 2, batches: 1 } }),
-    );
+    const { records } = await run(configOf(folder, {
+      track: [{ select: ["act:blocks.1.**"], every: 2 }, { select: ["act:blocks.0.**"], every: 5 }],
+      eval: { every: 3, batches: 1 },
+    }));
     const probed = statsOf(records).filter((record) => "induction" in record);
     assert.deepEqual(
       probed.map(({ step, layer, head }) => [step, layer, head]),
-      [2, 4, 5].flatMap((step) => [[step, 1, 0], [step, 1, 1]]),
+      [[2, 1], [4, 1], [5, 0]].flatMap(([step, layer]) => [[step, layer, 0], [step, layer, 1]]),
     );
-    // Untrained heads spread over the keys they see: a share of 1/5 to 1/8 each.
-    for (const { induction, duplicate } of probed) {
+    for (const { input, induction, duplicate } of probed) {
+      assert.equal(input, "repeated");
+      // Untrained heads spread over the keys they see: a share of 1/5 to 1/8 each.
       for (const share of [induction, duplicate]) {
         assert.ok(Number(share) > 0.1 && Number(share) < 0.25, `${share}`);
       }
     }
+    assert.ok(
+      statsOf(records).every(({ input, induction }) => (input === undefined) === (induction === undefined)),
+    );
   }));
 
 Deno.test("a selector that matches nothing, a kind that does not exist: one line before anything is written", () =>
