@@ -1,6 +1,7 @@
 // Expressions as WGSL. A WGSL compiler may assume that no number is NaN or infinite, and naga refuses constants that are:
 // so NaN is recognised by its bits, what min, max, clamp and comparisons would drop is put back, non-finite constants are made
 // at run time, and what a compiler could cancel (x - x) is hidden from it.
+import { maximum } from "../src/extremes.ts";
 import {
   type Binary,
   type Expression,
@@ -31,7 +32,7 @@ const NONE: ReadonlySet<string> = new Set();
 const isComparison = (f: Binary): boolean => f === "<" || f === "<=" || f === "==";
 
 function heightOf(e: Expression): number {
-  return 1 + Math.max(0, ...partsOf(e).map(heightOf));
+  return 1 + maximum(partsOf(e).map(heightOf), 0);
 }
 
 /** The text of an operand of `e` as a number that no compiler knows, at a place that no operation below or above `e` has. */

@@ -212,8 +212,10 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const records: JacobianRecord[] = [];
   const files: Record<string, string> = {};
   await analyse(subject, device, batches, (found) => {
-    records.push(...found);
-    for (const record of found) stream?.write(record);
+    for (const record of found) {
+      records.push(record);
+      stream?.write(record);
+    }
     say(`${jacobianTable(found)}\n`);
   });
   const note = diagonalNote(records);
@@ -228,8 +230,10 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     progress("");
     say(`${comparisonTable(trainings)}\n`);
     const found = comparisonRecords(trainings, experiment.config.eval.split);
-    for (const record of found) stream?.write(record);
-    all.push(...found);
+    for (const record of found) {
+      all.push(record);
+      stream?.write(record);
+    }
     files[`${charts}/jacobian_compare.svg`] = comparisonChart(trainings);
   }
   // Before the charts: it has what they are drawn from.

@@ -59,7 +59,7 @@ function tableOf({ tokens, depths }: LogitLens): string {
     ...depths.map((points) => JSON.stringify(points[t].top[0].token)),
   ]);
   const all = [["token", ...depths.map((_, n) => depthName(n))], ...rows];
-  const widths = all[0].map((_, n) => Math.max(...all.map((row) => row[n].length)));
+  const widths = all[0].map((_, n) => all.reduce((width, row) => Math.max(width, row[n].length), 0));
   return all.map((row) => row.map((cell, n) => cell.padEnd(widths[n])).join("  ").trimEnd()).join("\n");
 }
 

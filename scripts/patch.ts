@@ -77,7 +77,7 @@ function tableOf(found: Patching, site: string): string {
     ["layer", ...places],
     ...found.recovered.map((row, n) => [`${n}`, ...Array.from(row, (x) => x.toFixed(3))]),
   ];
-  const widths = rows[0].map((_, n) => Math.max(5, ...rows.map((row) => row[n].length)));
+  const widths = rows[0].map((_, n) => rows.reduce((width, row) => Math.max(width, row[n].length), 5));
   return [
     `logit(${JSON.stringify(answer)}) - logit(${JSON.stringify(wrong)}): clean ${clean.toFixed(4)}, ` +
     `corrupted ${corrupted.toFixed(4)}; a patch brings back`,

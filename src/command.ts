@@ -1,4 +1,5 @@
 // What every script does: read its arguments, end with the right exit code, and tell a user's mistake in one line.
+import { maximum } from "./extremes.ts";
 import { Console } from "node:console";
 import type { Writable } from "node:stream";
 import { parseArgs } from "node:util";
@@ -60,7 +61,7 @@ export function helpOf({ name, summary, usage, options, examples }: Command): st
       ];
     },
   );
-  const width = Math.max(...rows.map(([left]) => left.length));
+  const width = maximum(rows.map(([left]) => left.length));
   return [
     `${name}: ${summary} (heed ${VERSION})`,
     "",

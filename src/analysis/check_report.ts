@@ -1,4 +1,5 @@
 // What a check of attention says: a line for a whole check, a page for a case, a record for a log.
+import { maximum } from "../extremes.ts";
 import type { AttentionCheck, Checked, CheckedCase } from "./check_attention.ts";
 import type { AttentionCase } from "./attention_cases.ts";
 import type { DenseTensor } from "./oracle.ts";
@@ -47,7 +48,7 @@ const cell = (x: number): string => Number.isInteger(x) ? String(x) : String(Num
 
 /** Cells in columns of one width. */
 function aligned(rows: readonly (readonly string[])[]): string[] {
-  const width = Math.max(...rows.flat().map((text) => text.length));
+  const width = maximum(rows.flat().map((text) => text.length));
   return rows.map((row) => row.map((text) => text.padStart(width)).join(" "));
 }
 

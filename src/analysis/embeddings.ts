@@ -1,4 +1,5 @@
 // What a model makes of each position, layer by layer: the residual stream before the first block and after each.
+import { maximum } from "../extremes.ts";
 import type { Device } from "../device/device.ts";
 import { show } from "../config/show.ts";
 import { UserError } from "../errors.ts";
@@ -52,7 +53,7 @@ export async function embeddings(
   const { layers, dim } = architecture;
   if (texts.length === 0) throw new UserError("Embeddings need a text, found none.");
   const ids = texts.map((text, n) => sampleIds(model, text, n));
-  const positions = Math.max(...ids.map(({ length }) => length));
+  const positions = maximum(ids.map(({ length }) => length));
   const length = passLength(architecture, positions);
   const names = ["blocks.0.resid_pre", ...Array.from({ length: layers }, (_, n) => `blocks.${n}.resid_post`)];
   const { taps, found } = keepTaps((name) => names.includes(name));

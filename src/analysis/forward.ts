@@ -1,4 +1,5 @@
 // A model as a function: texts or ids in, logits out, and any tensor on the way by the name of its tap.
+import { maximum } from "../extremes.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { globOf, patternHint } from "../glob.ts";
@@ -111,7 +112,7 @@ export async function forward(
   }
   const ids = rows.map((row, n) => tokensOf(model, row, mask?.[n], n));
   if (ids.length === 0) throw new UserError("There is no text and are no ids, expected one row at least.");
-  const T = Math.max(...ids.map(({ length }) => length));
+  const T = maximum(ids.map(({ length }) => length));
   const length = passLength(architecture, T);
   const wanted = globs.map(globOf);
   const { taps, found, names: passed } = keepTaps((name) => wanted.some((matches) => matches(name)));

@@ -1,4 +1,5 @@
 // Text from a model: prompts continued token by token, drawn or searched, up to a length or a stop string.
+import { maximum, minimum } from "../extremes.ts";
 import { randomStream } from "../../kernels/random/threefry.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
@@ -62,7 +63,7 @@ function stopTest(tokenizer: Tokenizer, stop: readonly string[]): (added: readon
   if (wrong !== undefined) throw new UserError("A stop string is empty, expected at least one character.");
   if (stop.length === 0) return () => false;
   // A token may be a single byte.
-  const most = Math.max(...stop.map((text) => new TextEncoder().encode(text).length)) + 4;
+  const most = maximum(stop.map((text) => new TextEncoder().encode(text).length)) + 4;
   return (added) => {
     const end = tokenizer.decode(added.slice(-most));
     return stop.some((text) => end.includes(text));
@@ -92,7 +93,7 @@ function finished(
   const whole = tokenizer.decode([...start, ...added]);
   let continuation = whole.startsWith(before) ? whole.slice(before.length) : tokenizer.decode(added);
   const ends = stop.map((text) => continuation.indexOf(text)).filter((at) => at >= 0);
-  if (ends.length > 0) continuation = continuation.slice(0, Math.min(...ends));
+  if (ends.length > 0) continuation = continuation.slice(0, minimum(ends));
   const ended = stopped ? "stop" : added.length < tokens ? "signal" : "tokens";
   return { prompt, text: before + continuation, continuation, ids: added, logProbability, ended, uncached };
 }

@@ -1,5 +1,6 @@
 // What the lateral sum in softmax's Jacobian does to a model's gradients: every quantity by layer and head, over a few
 // batches, as records.
+import { maximum } from "../extremes.ts";
 import type { JacobianRecord } from "../track/records.ts";
 import { isSoftmax } from "../../kernels/attention/sizes.ts";
 import { type Batch, IGNORE } from "../data/mod.ts";
@@ -138,7 +139,7 @@ function recordOf(
     batches: measured.length,
     visible_keys: rows === 0 ? NaN : visible / rows,
     ...overBatches(heads.map(({ measures, reach }) => ({ ...measures, ...reach }))),
-    full_error: Math.max(...measured.map(({ fullError }) => fullError)),
+    full_error: maximum(measured.map(({ fullError }) => fullError)),
     ...positionsOverBatches(heads.map(({ byPosition }) => byPosition)),
     ...(nonfinite > 0 ? { nonfinite } : {}),
   };

@@ -1,4 +1,5 @@
 // What an analysis of softmax's Jacobian says to a reader: tables for a terminal, charts for a page.
+import { columnWidths, maximum } from "../extremes.ts";
 import { jacobianCharts } from "../chart/jacobian_chart.ts";
 import { CHART_COLOURS, type ChartSeries, lineChart } from "../chart/line_chart.ts";
 import type { EvalRecord, JacobianRecord } from "../track/records.ts";
@@ -43,7 +44,7 @@ function cell(value: unknown): string {
 
 /** Columns to the right, as wide as their longest cell. */
 function aligned(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, c) => Math.max(...rows.map((row) => row[c].length)));
+  const widths = columnWidths(rows);
   return rows.map((row) => row.map((text, c) => text.padStart(widths[c])).join("  ")).join("\n");
 }
 
@@ -67,7 +68,7 @@ export function jacobianTable(records: readonly JacobianRecord[]): string {
   const several = methodsOf(records).length > 1;
   const columns = records.some((record) => "r_diag" in record) ? COLUMNS : DIAGONAL_COLUMNS;
   const sorted = [...records].sort((a, b) => a.layer - b.layer || a.head - b.head);
-  const error = Math.max(...records.map(({ full_error }) => Number(full_error)));
+  const error = maximum(records.map(({ full_error }) => Number(full_error)));
   const { step, batches } = sorted[0];
   const heading = `step ${step}, batches: ${batches}, full within ${
     error.toExponential(1)
@@ -176,7 +177,7 @@ export function analysisCharts(run: string, records: readonly JacobianRecord[]):
   const byHead = jacobianCharts();
   for (const record of records) byHead.add(record);
   const charts = { ...byHead.draw(run) };
-  const last = Math.max(...records.map(({ step }) => step));
+  const last = maximum(records.map(({ step }) => step));
   const now = records.filter(({ step, r_diag_by_position }) => step === last && r_diag_by_position);
   const methods = methodsOf(now);
   for (const method of methods) {

@@ -1,6 +1,7 @@
 // Chart.js as every chart of heed's has it: no animation, no events, one font, a title and a legend above the plot, axes
 // with few and round ticks.
 
+import { maximum } from "../extremes.ts";
 import {
   Chart,
   type ChartConfiguration,
@@ -62,7 +63,7 @@ export function axisOptions(axis: ChartAxis, direction: "x" | "y", position: "bo
       autoSkip: !axis.log || direction === "x",
       ...(position === "right" ? { maxTicksLimit: 7 } : {}),
       callback(value: number | string, _index: number, ticks: { value: number }[]) {
-        const largest = Math.max(...ticks.map((tick) => Math.abs(tick.value)));
+        const largest = maximum(ticks.map((tick) => Math.abs(tick.value)));
         return tickLabel(Number(value), axis.log ? Number(value) : largest);
       },
     },

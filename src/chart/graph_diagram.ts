@@ -1,5 +1,6 @@
 // The picture of a graph: operations as boxes from top to bottom, the shapes of the tensors on the edges between them.
 // dagre finds the places; every text is real text in a space of its own.
+import { maximum } from "../extremes.ts";
 import dagre from "@dagrejs/dagre";
 import { elementwiseOp } from "../../kernels/elementwise/op.ts";
 import { ancestors } from "../graph/gradient.ts";
@@ -141,7 +142,7 @@ function layOut(boxes: readonly Box[], edges: readonly Edge[]) {
       ...lines.map((line) => textWidth(line, font(LINE_SIZE))),
     ];
     return [id, {
-      width: Math.ceil(Math.max(...widths)) + 2 * PADDING,
+      width: Math.ceil(maximum(widths)) + 2 * PADDING,
       height: BOX_SIZE + LINE_HEIGHT * lines.length + 2 * PADDING,
     }];
   }));

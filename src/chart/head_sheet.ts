@@ -1,6 +1,7 @@
 // Sheets of small panels as SVG documents: one panel a layer, one line a head, all on the same two axes, so that a page
 // shows which heads of a whole model differ.
 
+import { maximum } from "../extremes.ts";
 import {
   AXIS_COLOUR,
   GRID_COLOUR,
@@ -114,9 +115,9 @@ interface Grid {
 
 function gridOf({ panels, y: axis }: HeadSheet, y: Scale, width: number, top: number): Grid {
   const columns = columnsOf(panels.length);
-  const largest = Math.max(0, ...y.ticks.map(Math.abs));
+  const largest = maximum(y.ticks.map(Math.abs), 0);
   const labels = y.ticks.map((tick) => labelWidth(tickLabel(tick, axis.log ? tick : largest)));
-  const left = MARGIN + TEXT_SIZE + 2 * GAP + Math.max(0, ...labels);
+  const left = MARGIN + TEXT_SIZE + 2 * GAP + maximum(labels, 0);
   const across = (width - MARGIN - left + PANEL_GAP) / columns;
   const panel = { width: across - PANEL_GAP, height: columns === 1 ? 240 : columns === 2 ? 170 : 125 };
   return { columns, left, top, panel, step: { x: across, y: panel.height + LABEL_SIZE + 2 * GAP + 8 } };
@@ -174,7 +175,7 @@ function drawAxes(index: number, count: number, sheet: HeadSheet, x: Scale, y: S
     ...y.ticks.map((tick) => `M0,${num(height * (1 - y.place(tick)))}h${num(width)}`),
     ...x.ticks.map((tick) => `M${num(width * x.place(tick))},0v${num(height)}`),
   ];
-  const largest = (ticks: readonly number[]) => Math.max(0, ...ticks.map(Math.abs));
+  const largest = (ticks: readonly number[]) => maximum(ticks.map(Math.abs), 0);
   const label = (tick: number, axis: ChartAxis, ticks: readonly number[]) =>
     tickLabel(tick, axis.log ? tick : largest(ticks));
   const yLabels = index % columns
@@ -185,7 +186,7 @@ function drawAxes(index: number, count: number, sheet: HeadSheet, x: Scale, y: S
       })
     );
   const shown = x.ticks.map((tick) => label(tick, sheet.x, x.ticks));
-  const widest = Math.max(0, ...shown.map(labelWidth));
+  const widest = maximum(shown.map(labelWidth), 0);
   const apart = x.ticks.length > 1 ? width * (x.place(x.ticks[1]) - x.place(x.ticks[0])) : Infinity;
   const every = Math.ceil((widest + GAP) / apart);
   const xLabels = index + columns < count ? [] : x.ticks.flatMap((tick, i) => {

@@ -1,6 +1,7 @@
 // Heat maps as SVG documents: a matrix in colours with its labels, its numbers where they fit, and a colour bar. Drawn
 // here and not by Chart.js, whose legend knows no colour scale.
 
+import { maximum } from "../extremes.ts";
 import { cellPaths, hatchedCells, hatchPattern, HEAT_COLOURS, heatLevel, lightness } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
 import { LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
@@ -110,7 +111,7 @@ interface Layout {
 
 function layOut(map: HeatMap, [low, high]: readonly [number, number]): Layout {
   const [rows, columns] = [map.rows.map(shownLabel), map.columns.map(shownLabel)];
-  const longest = (labels: readonly string[]) => Math.max(0, ...labels.map((label) => labelWidth(label)));
+  const longest = (labels: readonly string[]) => maximum(labels.map((label) => labelWidth(label)), 0);
   const size = (count: number) => Math.min(LARGEST_CELL, SPAN / Math.max(1, count));
   const cell = { width: size(columns.length), height: size(rows.length) };
   const [rowRoom, widest] = [longest(rows), longest(columns)];
@@ -120,7 +121,7 @@ function layOut(map: HeatMap, [low, high]: readonly [number, number]): Layout {
   const marks = linearTicks(low, high, false).map(({ value }) => value);
   const ticks = marks.map((value) => ({
     value,
-    label: tickLabel(value, Math.max(...marks.map(Math.abs))),
+    label: tickLabel(value, maximum(marks.map(Math.abs))),
   }));
   const tickRoom = longest([...ticks.map(({ label }) => label), ...(hasGaps(map) ? [NO_VALUE] : [])]);
   const before = MARGIN + (map.y.label ? TEXT_SIZE + GAP : 0) + rowRoom + GAP;

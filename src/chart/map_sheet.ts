@@ -1,6 +1,7 @@
 // Sheets of small heat maps as SVG documents: one panel a head, all with the same rows, columns and colours, so that a page
 // shows what each head of a model looks at.
 
+import { maximum } from "../extremes.ts";
 import { cellPaths, hatchedCells, hatchPattern, HEAT_COLOURS } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
 import { LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
@@ -129,8 +130,8 @@ export function mapSheet(sheet: MapSheet): string {
     Math.max(PANEL / longer, Math.min(LABEL_SIZE + 1, LARGEST_PANEL / longer)),
   );
   const [wide, high] = [cell * columns.length, cell * rows.length];
-  const rowRoom = Math.max(...rows.map(labelWidth));
-  const columnRoom = Math.max(...columns.map(labelWidth));
+  const rowRoom = maximum(rows.map(labelWidth));
+  const columnRoom = maximum(columns.map(labelWidth));
   const [stepX, stepY] = [wide + rowRoom + GAP + PANEL_GAP, high + columnRoom + GAP + PANEL_GAP + LABEL_SIZE];
   const shownAcross = Math.min(across, panels.length);
   const width = Math.ceil(Math.max(420, 2 * MARGIN + shownAcross * stepX));

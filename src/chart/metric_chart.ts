@@ -135,7 +135,7 @@ export async function metricChart(
   let count = 0;
   for (const run of runs) {
     const found = await runLines(run, metrics, stat, x, LINE_STYLES);
-    lines.push(...found.lines);
+    for (const line of found.lines) lines.push(line);
     count += stat ? found.count : found.lines.filter((line) => line.metric === metric).length;
   }
   if (count > LINE_STYLES) {

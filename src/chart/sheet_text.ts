@@ -1,5 +1,6 @@
 // Texts of the charts that are drawn here and not by Chart.js, and the rows that a legend takes.
 
+import { maximum } from "../extremes.ts";
 import { FAMILY, TEXT_COLOUR } from "./document.ts";
 import { escapeXml } from "./svg_context.ts";
 import { textWidth } from "./text_width.ts";
@@ -49,7 +50,7 @@ export function titleTexts(lines: readonly string[], width: number, top: number,
 
 /** Where the entries of a legend stand: in rows of equal columns, from the left. */
 export function legendRows(names: readonly string[], width: number) {
-  const entry = Math.max(0, ...names.map(labelWidth)) + 26 + 18;
+  const entry = maximum(names.map(labelWidth), 0) + 26 + 18;
   const columns = Math.max(1, Math.min(names.length, Math.floor(width / entry)));
   const start = (width - columns * entry) / 2;
   return {

@@ -157,7 +157,7 @@ export async function loadSweep(
   for (const located of all) {
     // A name stays a name, for another machine may have the file elsewhere; a prefix is that of many files.
     const file = all.length === 1 ? path : located.shipped ? parse(located.place).name : located.place;
-    drafts.push(...await draftsOf(located, file, overrides, ablate));
+    for (const draft of await draftsOf(located, file, overrides, ablate)) drafts.push(draft);
   }
   if (ablate && drafts.every(({ ablation }) => ablation === undefined)) {
     throw new UserError(

@@ -1,5 +1,6 @@
 // Keys of a model that are each valid and do not go together.
 
+import { maximum, minimum } from "../extremes.ts";
 import { headMethod } from "../nn/architecture.ts";
 import type { BlockConfig, ModelConfig } from "./model_schema.ts";
 import type { Config } from "./schema.ts";
@@ -15,8 +16,8 @@ function divisors(n: number): number[] {
 /** "the nearest that do are 4 and 8": divisors of n on both sides of what was found. */
 function nearestDivisors(found: number, n: number): string {
   const all = divisors(n);
-  const below = Math.max(...all.filter((d) => d < found));
-  const above = Math.min(...all.filter((d) => d > found));
+  const below = maximum(all.filter((d) => d < found));
+  const above = minimum(all.filter((d) => d > found));
   return `the nearest that ${above === Infinity ? `does is ${below}` : `do are ${below} and ${above}`}.`;
 }
 

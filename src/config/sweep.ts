@@ -1,6 +1,7 @@
 // Which lists in a raw configuration are sweeps, and the variants that they stand for. The schema decides: a list where
 // it wants one value, or one list more than it wants.
 
+import { maximum, minimum } from "../extremes.ts";
 import { UserError } from "../errors.ts";
 import { applyOverride } from "./override.ts";
 import { definition } from "./schema.ts";
@@ -50,15 +51,15 @@ function bare(schema: Schema): Def {
 function wantedDepth(schema: Schema): number {
   const { type, element, items, options } = bare(schema);
   if (type === "array") return 1 + wantedDepth(element!);
-  if (type === "tuple") return 1 + Math.max(0, ...items!.map(wantedDepth));
-  if (type === "union") return Math.max(...options!.map(wantedDepth));
+  if (type === "tuple") return 1 + maximum(items!.map(wantedDepth), 0);
+  if (type === "union") return maximum(options!.map(wantedDepth));
   return ["any", "unknown", "custom"].includes(type) ? Infinity : 0;
 }
 
 /** How many lists within one another a value is, everywhere in it. */
 function depthOf(value: unknown): number {
   if (!Array.isArray(value)) return 0;
-  return 1 + (value.length === 0 ? 0 : Math.min(...value.map(depthOf)));
+  return 1 + (value.length === 0 ? 0 : minimum(value.map(depthOf)));
 }
 
 /** The schema of an entry of a list or of a key of a mapping; a mapping may stand for a list of one. */

@@ -246,7 +246,10 @@ export function mergedVocabulary(
   const tokens: Uint8Array[] = [];
   bytes.forEach((id, byte) => tokens[id] = Uint8Array.of(byte));
   const merges = pairs.map(([left, right]) => {
-    tokens.push(Uint8Array.of(...tokens[left], ...tokens[right]));
+    const token = new Uint8Array(tokens[left].length + tokens[right].length);
+    token.set(tokens[left]);
+    token.set(tokens[right], tokens[left].length);
+    tokens.push(token);
     return { left, right, token: tokens.length - 1 };
   });
   return { tokens, bytes, merges };

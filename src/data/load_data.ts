@@ -1,4 +1,5 @@
 // From the section `data` of a configuration to batches: which text or task, which tokenizer, which source.
+import { maximum } from "../extremes.ts";
 import { suggestion, UserError } from "../errors.ts";
 import {
   cuttableIds,
@@ -179,7 +180,7 @@ async function binaryData(
   const [val, test] = [await load(split_files.val), await load(split_files.test)];
   const sha256 = textIdentity([main, val, test], false);
   identified?.(sha256);
-  const most = Math.max(...[main, val, test].map((loaded) => loaded ? largestId(loaded.ids) : 0));
+  const most = maximum([main, val, test].map((loaded) => loaded ? largestId(loaded.ids) : 0));
   const tokenizer = given ?? idsTokenizer(most + 1);
   if (most >= tokenizer.size) {
     throw new UserError(`data.files: found the id ${most}; expected ids from 0 to ${tokenizer.size - 1}.`);

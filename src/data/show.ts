@@ -1,4 +1,5 @@
 // Batches for the eye: each row's tokens, their ids, and which targets count.
+import { maximum } from "../extremes.ts";
 import { escapeControls } from "../terminal.ts";
 import { IGNORE, type Source } from "./batches.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -98,7 +99,7 @@ export function shownLines(shown: ShownSample, tokenizer: Tokenizer): string[] {
       String(id),
       target === null ? "-" : visible(tokenizer.decode([target])),
     ];
-    const width = Math.max(...cells.map((cell) => cell.length));
+    const width = maximum(cells.map((cell) => cell.length));
     return { width, cells: cells.map((cell) => cell.padEnd(width)) };
   });
   for (let from = 0; from < columns.length;) {

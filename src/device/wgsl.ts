@@ -55,6 +55,7 @@ function expandLines(
   code: Readonly<Record<string, string>>,
 ): string[] {
   const out: string[] = [];
+  const add = (expanded: readonly string[]) => expanded.forEach((line) => out.push(line));
   for (let i = 0; i < lines.length; i++) {
     const { word, rest } = directive(lines[i]) ?? { word: undefined, rest: "" };
     if (word === "for") {
@@ -63,18 +64,18 @@ function expandLines(
       const body = lines.slice(i + 1, end);
       for (let value = evaluate(from, scope); value < evaluate(to, scope); value++) {
         const inner = body.map((text) => text.replaceAll(`$${name}`, String(value)));
-        out.push(...expandLines(inner, { ...scope, [name]: value }, code));
+        add(expandLines(inner, { ...scope, [name]: value }, code));
       }
       i = end;
     } else if (word === "if") {
       const end = closing(lines, i);
       const middle = closing(lines, i, true);
       const body = evaluate(rest, scope) ? lines.slice(i + 1, middle) : lines.slice(middle + 1, end);
-      out.push(...expandLines(body, scope, code));
+      add(expandLines(body, scope, code));
       i = end;
     } else if (word === "insert") {
       if (code[rest.trim()] === undefined) throw new SyntaxError(`Template insert without text: ${rest}`);
-      out.push(...expandLines(code[rest.trim()].split("\n"), scope, code));
+      add(expandLines(code[rest.trim()].split("\n"), scope, code));
     } else if (word) {
       throw new SyntaxError(`Template line outside of a block: ${lines[i].trim()}`);
     } else {

@@ -1,5 +1,6 @@
 // Symbolic tensors and the operations that make them. A model runs once on these and leaves a graph: nodes that know
 // their inputs, so that nothing but the tensors themselves has to be kept.
+import { maximum } from "../extremes.ts";
 import { UserError } from "../errors.ts";
 
 /** Element types: 32-bit floats (float64 on the oracle) and 32-bit unsigned integers. */
@@ -180,7 +181,7 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readon
   }
   const outputs: Tensor[] = [];
   // Half a place behind its last input: nothing else stands there.
-  const order = op.early ? Math.max(...inputs.map(computedAt)) + 0.5 : created++;
+  const order = op.early ? maximum(inputs.map(computedAt)) + 0.5 : created++;
   const node: Node = { op: op as Op, inputs, attrs, outputs, order, path };
   specs.forEach((spec, index) => outputs.push({ ...spec, node, index }));
   return outputs;

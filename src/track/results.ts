@@ -1,6 +1,7 @@
 // What a run came to, read back from its log, and many of them as one table: for people, or for other tools. Only logs
 // are read, so that runs may come from any machine and any folder.
 
+import { columnWidths } from "../extremes.ts";
 import { dirname, join } from "node:path";
 import { fileError, UserError } from "../errors.ts";
 import { escapeControls } from "../terminal.ts";
@@ -127,7 +128,7 @@ export async function findLogs(folder: string): Promise<string[]> {
     if (!(await Deno.stat(folder)).isDirectory) return [folder];
     for await (const { name, isFile, isDirectory } of Deno.readDir(folder)) {
       if (isFile && name === "log.ndjson") found.push(join(folder, name));
-      if (isDirectory) found.push(...await findLogs(join(folder, name)));
+      if (isDirectory) { for (const log of await findLogs(join(folder, name))) found.push(log); }
     }
   } catch (error) {
     throw fileError(folder, error);
@@ -190,7 +191,7 @@ function alignedLines({ columns, rows }: ResultTable): string {
   const names = columns.map(escapeControls);
   const texts = rows.map((row) => row.map(cell));
   const right = columns.map((_, i) => rows.every((row) => row[i] === null || typeof row[i] === "number"));
-  const widths = names.map((name, i) => Math.max(name.length, ...texts.map((row) => row[i].length)));
+  const widths = columnWidths([names, ...texts]);
   return [names, ...texts].map((row) => {
     const padded = row.map((text, i) => right[i] ? text.padStart(widths[i]) : text.padEnd(widths[i]));
     return `${padded.join("  ").trimEnd()}\n`;

@@ -1,6 +1,7 @@
 // What a log holds, told from one pass over it: how many records of each type, how its losses went, and which statistics
 // of which tensors there are to ask for. Its memory grows with distinct names only.
 
+import { columnWidths } from "../extremes.ts";
 import { escapeControls } from "../terminal.ts";
 import type { LogRecord, StatRecord } from "./records.ts";
 import { shortNumber } from "./stat_formats.ts";
@@ -146,7 +147,7 @@ function wrap(words: readonly string[], width: number): string[] {
 /** Cells under headings, each column as wide as its widest; the first `left` columns begin at the left. */
 function columns(table: readonly (readonly string[])[], left: number): string[] {
   const rows = table.map((row) => row.map(escapeControls));
-  const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  const widths = columnWidths(rows);
   return rows.map((row) =>
     row.map((cell, i) => i < left ? cell.padEnd(widths[i]) : cell.padStart(widths[i])).join("  ").trimEnd()
   );

@@ -1,5 +1,6 @@
 // Attention patterns stored whole, for the layers, heads and queries asked for. The device gives queries and keys; the
 // rows are made on the host, one at a time, so that no T x S matrix but the captured one ever exists.
+import { maximum } from "../extremes.ts";
 import { join } from "node:path";
 import type { AttentionAttrs } from "../../kernels/attention/sizes.ts";
 import { attentionSizes } from "../../kernels/attention/sizes.ts";
@@ -75,7 +76,7 @@ interface Attended {
 export function captureGraph(experiment: Experiment) {
   const { config, architecture, layout } = experiment;
   const wishes = config.capture.map((wish, n) => resolved(wish, n, experiment));
-  const samples = Math.max(...wishes.map((wish) => wish.samples));
+  const samples = maximum(wishes.map((wish) => wish.samples));
   const ids = input("ids", [samples, architecture.context], "u32");
   const taps = collector(() => false);
   decoder(architecture, parameterViews(layout, flat(layout)), ids, { taps });

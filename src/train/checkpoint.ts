@@ -107,7 +107,7 @@ export async function saveCheckpoint(
   };
   const optimizer: [string, TensorData][] = [];
   for (const own of optimizerStates(model.config.optimizer, model.layout)) {
-    optimizer.push(...await tensors(own.name, `${own.name}.`, own));
+    for (const tensor of await tensors(own.name, `${own.name}.`, own)) optimizer.push(tensor);
   }
   const { files, hashes } = sealFiles({
     "model.safetensors": encodeSafetensors(

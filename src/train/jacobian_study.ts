@@ -94,7 +94,7 @@ async function* trainTo(
         program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });
       }
       const [rows] = await device.read([table.name]);
-      losses.push(...rowsOf(table, rows, count).map(({ loss }) => loss));
+      for (const { loss } of rowsOf(table, rows, count)) losses.push(loss);
       progress?.(step, losses.at(-1)!);
     }
     yield { step, losses };
@@ -262,7 +262,7 @@ export async function* compareBackwards(
     const evaluations: (Evaluated & { step: number })[] = [];
     const told = (step: number, loss: number) => progress?.(name, step, loss);
     for await (const stop of trainTo(device, own, stops, told)) {
-      losses.push(...stop.losses);
+      for (const loss of stop.losses) losses.push(loss);
       evaluations.push({ step: stop.step, ...await evaluation.evaluate() });
     }
     yield { name, losses, evaluations };

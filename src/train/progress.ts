@@ -76,12 +76,17 @@ export async function begin(folder: RunFolder, from: Checkpoint | undefined): Pr
   return { step, tokens, counter, best, stale, reductions, last: undefined, kept, ms: 0, marks: [] };
 }
 
-/** Records of tensors, all in one write. */
+/** As many records as a call of the log takes: an argument each, of which a stack holds some 100,000. */
+const RECORDS_A_WRITE = 10_000;
+
+/** Records of tensors, in as few writes as may be. */
 export function writeStatistics(
   records: readonly StatRecord[],
   { log }: RunOptions,
   state: Progressing,
 ): void {
   for (const record of records) state.counter += statisticsOf(record).length;
-  log.write(...records);
+  for (let first = 0; first < records.length; first += RECORDS_A_WRITE) {
+    log.write(...records.slice(first, first + RECORDS_A_WRITE));
+  }
 }

@@ -1,5 +1,6 @@
 // A training run: its windows of steps, and what happens between them: evaluations, checkpoints, metrics, captures, and
 // at the end a sample and the charts. Nothing the loop keeps grows with the steps.
+import { minimum } from "../extremes.ts";
 import { join } from "node:path";
 import { generate } from "../analysis/generate.ts";
 import { NotFiniteError } from "../analysis/next_logits.ts";
@@ -37,7 +38,7 @@ export interface Outcome {
 /** The next step that is a multiple of one of some periods, or the last; a period of 0 has no steps. */
 function nextOf(step: number, last: number, periods: readonly number[]): number {
   const after = (period: number) => period > 0 ? (Math.floor(step / period) + 1) * period : Infinity;
-  return Math.min(last, ...periods.map(after));
+  return minimum(periods.map(after), last);
 }
 
 /** The next step at which the loop must stop and look: an evaluation, a checkpoint, a metric, a capture, the end. */

@@ -1,4 +1,5 @@
 // A row of the table of statistics as the records of its step.
+import { maximum } from "../extremes.ts";
 import { ATTENTION_GRADIENT_STATISTICS } from "../../kernels/attention/gradient_statistics.ts";
 import { ATTENTION_STATISTICS } from "../../kernels/attention/statistics.ts";
 import { STATISTICS } from "../../kernels/statistics/op.ts";
@@ -26,7 +27,7 @@ function overHeads(heads: readonly Numbers[]): Numbers {
   const largest = there("score_max");
   return {
     ...together,
-    score_max: largest.length > 0 ? Math.max(...largest) : NaN,
+    score_max: largest.length > 0 ? maximum(largest) : NaN,
     nonfinite: heads.reduce((sum, { nonfinite }) => sum + nonfinite, 0),
     sink_heads: mean(there("sink").map((sink) => Number(sink > SINK))),
   };

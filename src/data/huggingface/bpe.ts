@@ -120,7 +120,7 @@ function characterEncoder(
       }
       const character = String.fromCodePoint(code);
       const bytes = fallsBack ? fallback(text || character, ids) : undefined;
-      if (bytes) found.push(...bytes);
+      if (bytes) { for (const byte of bytes) found.push(byte); }
       else if (unknown !== null) {
         if (!fuses) flush();
         if (!ids.has(unknown)) unknownPiece(character, unknown);

@@ -101,16 +101,20 @@ function byteFallback(): Decoder {
   return (tokens) => {
     const made: string[] = [];
     let run: number[] = [];
+    const end = () => {
+      if (run.length > 0) { for (const text of runOfBytes(run)) made.push(text); }
+      run = [];
+    };
     for (const token of tokens) {
       if (BYTE.test(token)) {
         run.push(Number.parseInt(token.slice(3, 5).replace("+", "0"), 16));
         continue;
       }
-      if (run.length > 0) made.push(...runOfBytes(run));
-      run = [];
+      end();
       made.push(token);
     }
-    return run.length > 0 ? [...made, ...runOfBytes(run)] : made;
+    end();
+    return made;
   };
 }
 
