@@ -1,6 +1,7 @@
 // Draws what each head looks at in a text: deno task attention_maps runs/latest --text "The number 3 follows 2"
 import * as heed from "../mod.ts";
 import {
+  askedText,
   type AttentionMap,
   type AttentionMaps,
   attentionMaps,
@@ -12,6 +13,7 @@ import {
   openModel,
   printLine,
   runCommand,
+  TEXT_OPTIONS,
   UserError,
   wholeNumbersOption,
   writeFileAtomic,
@@ -24,6 +26,7 @@ const command: Command = {
   usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
+    ...TEXT_OPTIONS,
     layer: { type: "string", value: "N,N", help: "blocks, from 0; all unless told" },
     head: { type: "string", value: "N,N", help: "heads, from 0; all unless told" },
     each: { type: "boolean", help: "one chart a head, into the folder --out" },
@@ -83,7 +86,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const { layers, heads } = opened.model.architecture;
-  const text = values.text ?? opened.checkpoint.config.sample.prompt;
+  const text = askedText(values, opened.model.tokenizer, opened.checkpoint.config.sample.prompt);
   const choice = {
     layers: wholeNumbersOption("layer", values.layer, layers - 1),
     heads: wholeNumbersOption("head", values.head, heads - 1),

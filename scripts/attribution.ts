@@ -1,6 +1,7 @@
 // What each head and MLP adds to a logit: deno task attribution runs/latest --text "The numbe" --token r
 import * as heed from "../mod.ts";
 import {
+  askedText,
   attributeLogit,
   type Command,
   type Contribution,
@@ -10,6 +11,7 @@ import {
   printLine,
   runCommand,
   shortNumber,
+  TEXT_OPTIONS,
 } from "../mod.ts";
 
 const command: Command = {
@@ -18,6 +20,7 @@ const command: Command = {
   usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
+    ...TEXT_OPTIONS,
     token: { type: "string", value: "TOKEN", help: "whose logit; the most likely next one unless told" },
     minus: { type: "string", value: "TOKEN", help: "a token whose logit is subtracted" },
     sort: { type: "boolean", help: "the largest contributions first" },
@@ -37,7 +40,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const format = oneOf("format", values.format!, ["table", "ndjson"]);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: 2 });
-  const text = values.text ?? opened.checkpoint.config.sample.prompt;
+  const text = askedText(values, opened.model.tokenizer, opened.checkpoint.config.sample.prompt);
   const { token, minus } = values;
   const found = await attributeLogit(opened.device, opened.model, text, { token, minus });
   const parts = [...found.contributions];

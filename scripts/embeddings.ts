@@ -5,12 +5,15 @@ import {
   type Command,
   embeddings,
   encodeSafetensors,
+  idsOption,
   onlyName,
   openModel,
   printLine,
   readFiles,
   runCommand,
+  TEXT_OPTIONS,
   UserError,
+  withFirst,
   writeFileAtomic,
 } from "../mod.ts";
 
@@ -20,7 +23,9 @@ const command: Command = {
   usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", multiple: true, help: "a sample; may be given again" },
+    ids: { ...TEXT_OPTIONS.ids, multiple: true, help: "token ids of a sample; may be given again" },
     file: { type: "string", value: "FILE", multiple: true, help: "a file whose lines are samples" },
+    first: TEXT_OPTIONS.first,
     out: {
       type: "string",
       value: "FILE",
@@ -38,11 +43,12 @@ const command: Command = {
 await runCommand(command, async ({ positionals, values, lists }) => {
   const files = await readFiles(lists?.file ?? []);
   const lines = files.flatMap(({ text }) => text.split(/\r?\n/).filter((line) => line !== ""));
-  const texts = [...(lists?.text ?? []), ...lines];
-  if (texts.length === 0) throw new UserError("Expected samples by --text or --file, found none.");
+  const given = [...lists?.text ?? [], ...(lists?.ids ?? []).map((ids) => idsOption("ids", ids)), ...lines];
+  if (given.length === 0) throw new UserError("Expected samples by --text, --ids or --file, found none.");
   await checkWritable(values.out!);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
-  using opened = await openModel(path, { device: values.device, passes: texts.length });
+  using opened = await openModel(path, { device: values.device, passes: given.length });
+  const texts = given.map((text) => withFirst(opened.model.tokenizer, text, values.first));
   const { shape, values: data, ids } = await embeddings(opened.device, opened.model, texts);
   const [samples, , positions] = shape;
   const tokens = new Int32Array(samples * positions);

@@ -4,6 +4,7 @@ import {
   type Arguments,
   type Command,
   generateTexts,
+  idsOption,
   loadCheckpoint,
   numberOption,
   oneOf,
@@ -12,8 +13,11 @@ import {
   printLine,
   runCommand,
   tellLine,
+  TEXT_OPTIONS,
+  type TextOrIds,
   type Tokenizer,
   UserError,
+  withFirst,
 } from "../mod.ts";
 
 const command: Command = {
@@ -27,6 +31,8 @@ const command: Command = {
       multiple: true,
       help: "what to continue, once or several times; sample.prompt by default",
     },
+    ids: { ...TEXT_OPTIONS.ids, multiple: true, help: "token ids to continue; may be given again" },
+    first: TEXT_OPTIONS.first,
     tokens: { type: "string", value: "N", help: "tokens to add; sample.tokens by default" },
     temperature: {
       type: "string",
@@ -54,15 +60,27 @@ const command: Command = {
   ],
 };
 
-/** What the model cannot continue is told as the option that brought it. */
-function checkPrompt(prompt: string, tokenizer: Tokenizer): void {
-  if (prompt === "") throw new UserError("--prompt: expected at least one character.");
-  try {
-    tokenizer.encode(prompt);
-  } catch (error) {
-    if (error instanceof UserError) throw new UserError(`--prompt: ${error.message}`);
-    throw error;
+/** What to continue. What the tokenizer cannot encode is reported with the option that brought it. */
+function promptsOf(
+  { values: { first }, lists }: Arguments,
+  tokenizer: Tokenizer,
+  unasked: string,
+): TextOrIds[] {
+  const texts = lists?.prompt ?? [];
+  for (const prompt of texts) {
+    if (prompt === "" && first === undefined && tokenizer.first === undefined) {
+      throw new UserError("--prompt: expected at least one character, or the first token by --first.");
+    }
+    try {
+      tokenizer.encode(prompt);
+    } catch (error) {
+      if (error instanceof UserError) throw new UserError(`--prompt: ${error.message}`);
+      throw error;
+    }
   }
+  const given = [...texts, ...(lists?.ids ?? []).map((ids) => idsOption("ids", ids))];
+  if (given.length === 0) given.push(first === undefined ? unasked : "");
+  return given.map((prompt) => withFirst(tokenizer, prompt, first));
 }
 
 /** Options that draw mean nothing to beams, and the other way round. */
@@ -79,8 +97,7 @@ await runCommand(command, async (args) => {
   const format = oneOf("format", values.format!, ["text", "ndjson"]);
   const checkpoint = await loadCheckpoint(path);
   const { config: { sample }, tokenizer } = checkpoint;
-  lists?.prompt?.forEach((prompt) => checkPrompt(prompt, tokenizer));
-  const prompts = lists?.prompt ?? [sample.prompt];
+  const prompts = promptsOf(args, tokenizer, sample.prompt);
   const whole = { least: 1, whole: true };
   const options = {
     tokens: numberOption("tokens", values.tokens, { least: 0, whole: true }) ?? sample.tokens,

@@ -1,6 +1,7 @@
 // What a model would say if it stopped after each block: deno task logit_lens runs/latest --text "The number"
 import * as heed from "../mod.ts";
 import {
+  askedText,
   checkWritable,
   type Command,
   heatMap,
@@ -12,6 +13,7 @@ import {
   openModel,
   printLine,
   runCommand,
+  TEXT_OPTIONS,
   UserError,
   writeFileAtomic,
 } from "../mod.ts";
@@ -22,6 +24,7 @@ const command: Command = {
   usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
+    ...TEXT_OPTIONS,
     top: {
       type: "string",
       value: "N",
@@ -72,7 +75,7 @@ await runCommand(command, async ({ positionals, values }) => {
   if (values.out !== undefined) await checkWritable(values.out);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: 1 });
-  const text = values.text ?? opened.checkpoint.config.sample.prompt;
+  const text = askedText(values, opened.model.tokenizer, opened.checkpoint.config.sample.prompt);
   const lens = await logitLens(opened.device, opened.model, text, { count });
   if (format === "table") printLine(tableOf(lens));
   else {

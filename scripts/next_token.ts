@@ -1,6 +1,7 @@
 // What a trained model expects after a text: deno task next_token runs/latest --text "The numbe"
 import * as heed from "../mod.ts";
 import {
+  askedText,
   type Command,
   nextTokens,
   numberOption,
@@ -8,9 +9,10 @@ import {
   onlyName,
   openModel,
   printLine,
+  promptIds,
   runCommand,
   tellLine,
-  UserError,
+  TEXT_OPTIONS,
 } from "../mod.ts";
 
 const command: Command = {
@@ -19,6 +21,7 @@ const command: Command = {
   usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", help: "what comes before; sample.prompt by default" },
+    ...TEXT_OPTIONS,
     top: { type: "string", value: "N", default: "10", help: "how many tokens" },
     format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a token" },
     device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
@@ -37,10 +40,9 @@ await runCommand(command, async ({ positionals, values }) => {
   const count = numberOption("top", values.top, { least: 1, whole: true })!;
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: 1 });
-  const text = values.text ?? opened.checkpoint.config.sample.prompt;
-  if (text === "") throw new UserError("--text: expected at least one character.");
   const { model: { tokenizer, architecture: { context } } } = opened;
-  const { length } = tokenizer.encode(text);
+  const text = askedText(values, tokenizer, opened.checkpoint.config.sample.prompt);
+  const { length } = promptIds(opened.model, text);
   if (length > context) {
     tellLine(`next_token: the text has ${length} tokens; the model sees the last ${context}.`);
   }

@@ -4,6 +4,7 @@ import {
   checkWritable,
   type Command,
   heatMap,
+  idsOption,
   messageLine,
   oneOf,
   onlyName,
@@ -14,7 +15,10 @@ import {
   printLine,
   runCommand,
   tellLine,
+  TEXT_OPTIONS,
+  type TextOrIds,
   UserError,
+  withFirst,
   writeFileAtomic,
 } from "../mod.ts";
 
@@ -25,6 +29,9 @@ const command: Command = {
   options: {
     clean: { type: "string", value: "TEXT", help: "the text whose activations are put in" },
     corrupted: { type: "string", value: "TEXT", help: "a text of as many tokens, which is patched" },
+    "clean-ids": { type: "string", value: "N,N", help: "token ids in the place of --clean" },
+    "corrupted-ids": { type: "string", value: "N,N", help: "token ids in the place of --corrupted" },
+    first: TEXT_OPTIONS.first,
     site: {
       type: "string",
       value: "SITE",
@@ -85,14 +92,26 @@ function tableOf(found: Patching, site: string): string {
   ].join("\n");
 }
 
+/** One of the two texts, or its ids. */
+function textOf(values: Readonly<Record<string, string | undefined>>, name: string): TextOrIds {
+  const [text, ids] = [values[name], values[`${name}-ids`]];
+  if (text !== undefined && ids !== undefined) {
+    throw new UserError(`--${name}-ids: the text is given by --${name}; leave one of them out.`);
+  }
+  if (ids !== undefined) return idsOption(`${name}-ids`, ids);
+  if (text) return text;
+  throw new UserError("Expected two texts, --clean and --corrupted.");
+}
+
 await runCommand(command, async ({ positionals, values }) => {
   const format = oneOf("format", values.format!, ["table", "ndjson"]);
   const site = oneOf("site", values.site!, PATCH_SITES);
-  const { clean, corrupted, answer, wrong } = values;
-  if (!clean || !corrupted) throw new UserError("Expected two texts, --clean and --corrupted.");
+  const { answer, wrong, first } = values;
+  const texts = ["clean", "corrupted"].map((name) => textOf(values, name));
   if (values.out !== undefined) await checkWritable(values.out);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
-  using opened = await openModel(path, { device: values.device, passes: 2 * clean.length });
+  using opened = await openModel(path, { device: values.device, passes: 2 * texts[0].length });
+  const [clean, corrupted] = texts.map((text) => withFirst(opened.model.tokenizer, text, first));
   const found = await patchActivations(opened.device, opened.model, clean, corrupted, {
     site,
     answer,

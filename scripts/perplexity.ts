@@ -4,28 +4,41 @@ import {
   type Arguments,
   type Command,
   evaluator,
+  extremeLosses,
+  generatorOf,
+  idsOption,
   loadCheckpoint,
   numberOption,
   oneOf,
   onlyName,
   openModel,
+  type Perplexity,
   perplexityOf,
   prepare,
   printLine,
+  promptIds,
   readFiles,
   runCommand,
+  type TargetLoss,
+  TEXT_OPTIONS,
+  type TextOrIds,
+  type Tokenizer,
   tokenLosses,
   UserError,
+  withFirst,
 } from "../mod.ts";
 
 const command: Command = {
   name: "perplexity",
-  summary: "prints cross-entropy and perplexity of texts, files or a split, each token once",
+  summary:
+    "prints cross-entropy and perplexity of texts, files or a split, and the most and least likely token",
   usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", multiple: true, help: "a text; may be given again" },
+    ids: { ...TEXT_OPTIONS.ids, multiple: true, help: "token ids of a text; may be given again" },
     file: { type: "string", value: "FILE", multiple: true, help: "a text file, or a folder of them" },
     lines: { type: "boolean", help: "each line of a file is a text of its own" },
+    first: TEXT_OPTIONS.first,
     split: {
       type: "string",
       value: "NAME",
@@ -45,15 +58,40 @@ const command: Command = {
     "deno task perplexity --file notes.txt --stride 16",
     'deno task perplexity --text "The number 3" --text "number The 3" --tokens',
     "deno task perplexity --file poems/ --lines --format ndjson | jq -s 'sort_by(.loss) | .[0]'",
+    "deno task perplexity --split val --format ndjson | jq -c .max",
   ],
 };
 
-/** Texts under the names that they are told by. */
-async function textsOf({ lists, flags }: Arguments): Promise<{ name: string; text: string }[]> {
+/** A token and what it costs: `max` and `min` of a text or a split. */
+interface Extreme {
+  /** The text it is in, or the split. */
+  readonly name: string;
+  /** Of a split: its row. */
+  readonly row?: number;
+  /** Place among the text's ids, of a split in its row of context + 1; from 0. */
+  readonly position: number;
+  readonly token: string;
+  readonly nats: number;
+}
+
+/** What is printed of a text, of a split, or of all texts. */
+interface Printed extends Perplexity {
+  readonly name: string;
+  readonly max?: Extreme;
+  readonly min?: Extreme;
+  /** Of several texts: those of highest and lowest perplexity. */
+  readonly max_text?: { readonly name: string; readonly perplexity: number };
+  readonly min_text?: { readonly name: string; readonly perplexity: number };
+}
+
+/** Texts or ids under the names that they are reported by. */
+async function textsOf({ lists, flags }: Arguments): Promise<{ name: string; text: TextOrIds }[]> {
   const given = lists?.text?.map((text, n) => ({ name: `text ${n}`, text })) ?? [];
+  const ids = lists?.ids?.map((ids, n) => ({ name: `ids ${n}`, text: idsOption("ids", ids) })) ?? [];
   const files = await readFiles(lists?.file ?? []);
   return [
     ...given,
+    ...ids,
     ...files.flatMap(({ path, text }) => {
       if (!flags.lines) return { name: path, text };
       const named = text.split(/\r?\n/).map((line, n) => ({ name: `${path}:${n + 1}`, text: line }));
@@ -62,23 +100,60 @@ async function textsOf({ lists, flags }: Arguments): Promise<{ name: string; tex
   ];
 }
 
+/** One text's perplexity, or that of all texts, as a line. */
+function lineOf({ name, tokens, loss, perplexity, max, min, max_text, min_text }: Printed): string {
+  const extreme = (what: string, one: Extreme) => {
+    const row = one.row === undefined ? "" : `row ${one.row} `;
+    const place = one.name === name
+      ? `${row}position ${one.position}`
+      : `${one.name} position ${one.position}`;
+    return `; ${what} ${one.nats.toFixed(4)} nats for ${JSON.stringify(one.token)} at ${place}`;
+  };
+  return [
+    `${name}: ${tokens} tokens, ${loss.toFixed(6)} nats per token, perplexity ${perplexity.toFixed(4)}`,
+    max && min ? extreme("max", max) + extreme("min", min) : "",
+    max_text ? `; highest perplexity ${max_text.perplexity.toFixed(4)}, ${max_text.name}` : "",
+    min_text ? `; lowest ${min_text.perplexity.toFixed(4)}, ${min_text.name}` : "",
+  ].join("");
+}
+
+/** Perplexity of texts with their names, and of all of them where there are several. */
+function printedOf(
+  tokenizer: Tokenizer,
+  texts: readonly { readonly name: string; readonly ids: ArrayLike<number> }[],
+  losses: readonly ArrayLike<number>[],
+): { each: Printed[]; all: Printed } {
+  const extremes = (own: readonly ArrayLike<number>[], first: number) => {
+    const found = extremeLosses(own);
+    const named = ({ text, position, nats }: { text: number; position: number; nats: number }): Extreme => {
+      const { name, ids } = texts[first + text];
+      return { name, position, token: tokenizer.decode([ids[position]]), nats };
+    };
+    return found && { max: named(found.max), min: named(found.min) };
+  };
+  const each = texts.map(({ name }, n) => ({
+    name,
+    ...perplexityOf([losses[n]]),
+    ...extremes([losses[n]], n),
+  }));
+  const counted = each.filter(({ tokens }) => tokens > 0);
+  const ranked = counted.sort((a, b) => a.perplexity - b.perplexity).map(({ name, perplexity }) => {
+    return { name, perplexity };
+  });
+  const all = { name: "all", ...perplexityOf(losses), ...extremes(losses, 0) };
+  return { each, all: { ...all, max_text: ranked.at(-1), min_text: ranked[0] } };
+}
+
 await runCommand(command, async (args) => {
   const { positionals, values, lists, flags } = args;
   const format = oneOf("format", values.format!, ["table", "ndjson"]);
-  const print = (record: { name: string; tokens: number; loss: number; perplexity: number }) => {
-    const { name, tokens, loss, perplexity } = record;
-    printLine(
-      format === "ndjson"
-        ? JSON.stringify(record)
-        : `${name}: ${tokens} tokens, ${loss.toFixed(6)} nats a token, perplexity ${perplexity.toFixed(4)}`,
-    );
-  };
+  const print = (record: Printed) => printLine(format === "ndjson" ? JSON.stringify(record) : lineOf(record));
   const stride = numberOption("stride", values.stride, { least: 1, whole: true });
-  const texts = await textsOf(args);
-  if ((values.split === undefined) === (texts.length === 0)) {
-    throw new UserError("Expected a --split, or texts by --text or --file, and not both.");
+  const given = await textsOf(args);
+  if ((values.split === undefined) === (given.length === 0)) {
+    throw new UserError("Expected a --split, or texts by --text, --ids or --file, and not both.");
   }
-  const idle = ["stride", "tokens", "lines"].find((key) => values[key] !== undefined || flags[key]);
+  const idle = ["stride", "tokens", "lines", "first"].find((key) => values[key] !== undefined || flags[key]);
   if (values.split !== undefined && idle !== undefined) {
     throw new UserError(`--${idle}: a split is read as in training; leave it out, or give texts.`);
   }
@@ -97,19 +172,35 @@ await runCommand(command, async (args) => {
       passes,
       positions: config.train.batch * config.model.context,
     });
-    using evaluation = await evaluator(opened.device, experiment);
-    print({ name: split, ...await evaluation.evaluate() });
+    using evaluation = await evaluator(opened.device, experiment, { extremes: true });
+    const { extremes, ...found } = await evaluation.evaluate();
+    const named = ({ id, row, position, nats }: TargetLoss): Extreme => {
+      return { name: split, row, position: position + 1, token: tokenizer.decode([id]), nats };
+    };
+    print({
+      name: split,
+      ...found,
+      ...(extremes ? { max: named(extremes.max), min: named(extremes.min) } : {}),
+    });
     return 0;
   }
-  const ids = texts.map(({ text }) => tokenizer.encode(text));
-  const positions = 2 * ids.reduce((sum, { length }) => sum + length, 0);
+  const model = generatorOf(checkpoint);
+  const texts = given.map(({ name, text }) => {
+    const behind = withFirst(tokenizer, text, values.first);
+    return { name, ids: typeof behind === "string" ? tokenizer.encode(behind) : promptIds(model, behind) };
+  });
+  const positions = 2 * texts.reduce((sum, { ids: { length } }) => sum + length, 0);
   using opened = await openModel(checkpoint, { device: values.device, passes: 1, positions });
-  const losses = await tokenLosses(opened.device, opened.model, ids, { stride });
+  const losses = await tokenLosses(opened.device, model, texts.map(({ ids }) => ids), { stride });
+  const { each, all } = printedOf(tokenizer, texts, losses);
+  if (all.tokens === 0) {
+    throw new UserError("The texts have no token to predict, expected two tokens in one of them.");
+  }
   losses.forEach((own, n) => {
-    const { name } = texts[n];
+    const { name, ids } = texts[n];
     if (flags.tokens) {
       own.forEach((nats, k) => {
-        const token = tokenizer.decode([ids[n][k + 1]]);
+        const token = tokenizer.decode([ids[k + 1]]);
         const record = { name, position: k + 1, token, nats };
         printLine(
           format === "ndjson"
@@ -118,12 +209,8 @@ await runCommand(command, async (args) => {
         );
       });
     }
-    if (own.length > 0) print({ name, ...perplexityOf([own]) });
+    if (own.length > 0) print(each[n]);
   });
-  const all = perplexityOf(losses);
-  if (all.tokens === 0) {
-    throw new UserError("The texts have no token to predict, expected two tokens in one of them.");
-  }
-  if (losses.length > 1) print({ name: "all", ...all });
+  if (losses.length > 1) print(all);
   return 0;
 }, heed);

@@ -5,7 +5,7 @@ import type { Device } from "../device/device.ts";
 import type { Floats, Tensor, Values } from "../graph/tensor.ts";
 import { type AttentionValues, forAttentionRows } from "./jacobian_rows.ts";
 import type { Generator } from "./next_logits.ts";
-import { passOver, textIds, tokenTexts } from "./passes.ts";
+import { passOver, textIds, type TextOrIds, tokenTexts } from "./passes.ts";
 
 /** The attention of one head over one text. */
 export interface AttentionMap {
@@ -65,7 +65,7 @@ function valuesOf(
 export async function attentionMaps(
   device: Device,
   model: Generator,
-  text: string,
+  text: TextOrIds,
   { layers, heads }: HeadChoice = {},
 ): Promise<AttentionMaps> {
   const ids = textIds(model, text);

@@ -8,7 +8,7 @@ import type { Tensor, Values } from "../graph/tensor.ts";
 import { blockOf, blocksOf } from "../nn/architecture.ts";
 import type { Generator } from "./next_logits.ts";
 import { nextTokens } from "./next_tokens.ts";
-import { passOver, textIds, tokenId, tokenTexts } from "./passes.ts";
+import { passOver, textIds, type TextOrIds, tokenId, tokenTexts } from "./passes.ts";
 
 /** What one part of the model adds to the logit. */
 export interface Contribution {
@@ -146,7 +146,7 @@ function finalNorm(model: Generator, read: Record<string, Values>, t: number) {
 export async function attributeLogit(
   device: Device,
   model: Generator,
-  text: string,
+  text: TextOrIds,
   { token, minus }: AttributionOptions = {},
 ): Promise<Attribution> {
   const post = blocksOf(model.architecture).findIndex(({ norm_order }) => norm_order === "post");

@@ -6,7 +6,7 @@ import { UserError } from "../errors.ts";
 import { input } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
 import type { Generator } from "./next_logits.ts";
-import { keepTaps, padded, passLength, textIds } from "./passes.ts";
+import { keepTaps, padded, passLength, textIds, type TextOrIds } from "./passes.ts";
 
 /** Texts in one pass. */
 const ROWS = 8;
@@ -22,17 +22,19 @@ export interface Embeddings {
 }
 
 /** The ids of text n; what is wrong with one of many is told with its beginning. */
-function sampleIds(model: Generator, text: string, n: number): Uint32Array {
+function sampleIds(model: Generator, text: TextOrIds, n: number): Uint32Array {
   try {
     return textIds(model, text);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    throw new UserError(`Sample ${n}, ${show(text)}: ${error.message}`);
+    throw new UserError(
+      `Sample ${n}, ${show(typeof text === "string" ? text : [...Array.from(text)])}: ${error.message}`,
+    );
   }
 }
 
 /**
- * The residual stream at every layer of some texts, before the final norm.
+ * The residual stream at every layer of some texts or ids, before the final norm.
  *
  * @throws {UserError} where there is no text, or one is empty or longer than the model's context
  *
@@ -47,7 +49,7 @@ function sampleIds(model: Generator, text: string, n: number): Uint32Array {
 export async function embeddings(
   device: Device,
   model: Generator,
-  texts: readonly string[],
+  texts: readonly TextOrIds[],
 ): Promise<Embeddings> {
   const { architecture, parameters } = model;
   const { layers, dim } = architecture;

@@ -7,10 +7,7 @@ import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder } from "../nn/decoder.ts";
 import type { Generator } from "./next_logits.ts";
-import { keepTaps, padded, passLength, textIds } from "./passes.ts";
-
-/** One text, or its ids. */
-export type ForwardRow = string | ArrayLike<number>;
+import { keepTaps, padded, passLength, textIds, type TextOrIds } from "./passes.ts";
 
 /** How a forward pass is made. */
 export interface ForwardPassOptions {
@@ -44,7 +41,7 @@ export interface ForwardPass {
 /** The ids of a row that are tokens. */
 function tokensOf(
   model: Generator,
-  given: ForwardRow,
+  given: TextOrIds,
   mask: ArrayLike<number | boolean> | undefined,
   row: number,
 ): Uint32Array {
@@ -101,12 +98,12 @@ function checkTaps(globs: readonly string[], names: readonly string[]): void {
 export async function forward(
   device: Device,
   model: Generator,
-  given: ForwardRow | readonly ForwardRow[],
+  given: TextOrIds | readonly TextOrIds[],
   { mask, taps: globs = [] }: ForwardPassOptions = {},
 ): Promise<ForwardPass> {
   const { architecture, parameters } = model;
   const single = typeof given === "string" || typeof given[0] === "number";
-  const rows = single ? [given as ForwardRow] : Array.from(given as readonly ForwardRow[]);
+  const rows = single ? [given as TextOrIds] : Array.from(given as readonly TextOrIds[]);
   if (mask && mask.length !== rows.length) {
     throw new UserError(`mask: found ${mask.length} rows, expected ${rows.length}.`);
   }

@@ -9,7 +9,7 @@ import { plan } from "../device/plan.ts";
 import { UserError } from "../errors.ts";
 import { beamSearch } from "./beams.ts";
 import { generationGraphs, type Generator, nextLogits } from "./next_logits.ts";
-import { promptIds } from "./passes.ts";
+import { promptIds, type TextOrIds } from "./passes.ts";
 import { draw, logSoftmax, nextProbabilities, ofTokens, type Sampling } from "./sampling.ts";
 
 /** Prompts that are continued in one pass. */
@@ -36,12 +36,12 @@ export interface ContinueOptions extends Sampling {
 /** What to generate. */
 export interface GenerateOptions extends ContinueOptions {
   /** What is continued. */
-  readonly prompt: string;
+  readonly prompt: TextOrIds;
 }
 
 /** A prompt and what the model made of it. */
 export interface Generated {
-  /** As given. */
+  /** As given; of ids their text. */
   readonly prompt: string;
   /** The prompt and its continuation. */
   readonly text: string;
@@ -98,11 +98,14 @@ function finished(
   return { prompt, text: before + continuation, continuation, ids: added, logProbability, ended, uncached };
 }
 
+const promptText = (given: TextOrIds, start: readonly number[], tokenizer: Tokenizer): string =>
+  typeof given === "string" ? given : tokenizer.decode(start);
+
 /** Draws tokens for up to `ROWS` prompts side by side. */
 async function drawTexts(
   device: Device,
   model: Generator,
-  prompts: readonly string[],
+  prompts: readonly TextOrIds[],
   first: number,
   options: ContinueOptions,
 ): Promise<Generated[]> {
@@ -111,8 +114,16 @@ async function drawTexts(
   const writings = prompts.map((prompt, n): Writing => {
     const number = first + n;
     const random = randomStream(options.seed, number === 0 ? "sample" : `sample ${number}`);
-    const start = promptIds(prompt, tokenizer);
-    return { prompt, start, ids: [], uniform: () => random.uniform(), logProbability: 0, stopped: false };
+    const start = [...promptIds(model, prompt)];
+    const text = promptText(prompt, start, tokenizer);
+    return {
+      prompt: text,
+      start,
+      ids: [],
+      uniform: () => random.uniform(),
+      logProbability: 0,
+      stopped: false,
+    };
   });
   using reader = await nextLogits(device, model, prompts.length, { cache: options.cache });
   let uncached: string | undefined;
@@ -152,7 +163,7 @@ function checkBeams(device: Device, model: Generator, beams: number, length: num
 async function searchTexts(
   device: Device,
   model: Generator,
-  prompts: readonly string[],
+  prompts: readonly TextOrIds[],
   beams: number,
   options: ContinueOptions,
 ): Promise<Generated[]> {
@@ -160,13 +171,19 @@ async function searchTexts(
   const ends = stopTest(tokenizer, options.stop ?? []);
   const found: Generated[] = [];
   for (const prompt of prompts) {
-    const start = promptIds(prompt, tokenizer);
+    const start = [...promptIds(model, prompt)];
     checkBeams(device, model, beams, start.length, options.tokens);
     using reader = await nextLogits(device, model, beams, { cache: options.cache });
     const { tokens, lengthPenalty, signal } = options;
     const [best] = await beamSearch(reader, start, { beams, tokens, lengthPenalty, ends, signal });
     const { logProbability, ended: stopped } = best;
-    const writing = { prompt, start, ids: [...best.added], logProbability, stopped };
+    const writing = {
+      prompt: promptText(prompt, start, tokenizer),
+      start,
+      ids: [...best.added],
+      logProbability,
+      stopped,
+    };
     found.push(finished(writing, tokenizer, options, reader.whole));
   }
   return found;
@@ -177,7 +194,7 @@ async function searchTexts(
  * last `context` tokens. Keys and values of what was read stay on the device as long as the text is no longer than that; a
  * text does not depend on which others are made beside it.
  *
- * @param prompts what is continued, each by itself
+ * @param prompts what is continued, each by itself: texts, or ids
  * @returns a text for each prompt, in their order
  * @throws {UserError} for an empty prompt or stop string, a character that the tokenizer does not know, more tokens than a
  * list can have, and more beams than the device has room for
@@ -196,7 +213,7 @@ async function searchTexts(
 export async function generateTexts(
   device: Device,
   model: Generator,
-  prompts: readonly string[],
+  prompts: readonly TextOrIds[],
   options: ContinueOptions,
 ): Promise<Generated[]> {
   const { beams, tokens } = options;

@@ -5,7 +5,7 @@ import { unembed } from "../nn/decoder.ts";
 import { forwardOf } from "../nn/forward.ts";
 import type { Generator } from "./next_logits.ts";
 import { type NextToken, rankedTokens } from "./next_tokens.ts";
-import { passOver, textIds, tokenTexts } from "./passes.ts";
+import { passOver, textIds, type TextOrIds, tokenTexts } from "./passes.ts";
 import { argmax, logSoftmax, ofTokens } from "./sampling.ts";
 
 /** What one depth of the model says at one position. */
@@ -46,7 +46,7 @@ export interface LogitLens {
 export async function logitLens(
   device: Device,
   model: Generator,
-  text: string,
+  text: TextOrIds,
   { count = 1 }: { count?: number } = {},
 ): Promise<LogitLens> {
   const { architecture, parameters, tokenizer } = model;

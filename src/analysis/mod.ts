@@ -41,13 +41,8 @@ export {
   type AttributionOptions,
   type Contribution,
 } from "./attribution.ts";
-export {
-  forward,
-  type ForwardPass,
-  type ForwardPassOptions,
-  type ForwardRow,
-  type Tapped,
-} from "./forward.ts";
+export { forward, type ForwardPass, type ForwardPassOptions, type Tapped } from "./forward.ts";
+export { promptIds, type TextOrIds } from "./passes.ts";
 export { type Embeddings, embeddings } from "./embeddings.ts";
 export { type LensPoint, type LogitLens, logitLens } from "./logit_lens.ts";
 export { type NextToken, nextTokens } from "./next_tokens.ts";
@@ -58,7 +53,14 @@ export {
   type PatchOptions,
   type PatchSite,
 } from "./patching.ts";
-export { type LossOptions, type Perplexity, perplexityOf, tokenLosses } from "./perplexity.ts";
+export {
+  extremeLosses,
+  type LossOptions,
+  type Perplexity,
+  perplexityOf,
+  type TokenLoss,
+  tokenLosses,
+} from "./perplexity.ts";
 export { type Beam, type BeamOptions, beamSearch } from "./beams.ts";
 export {
   type ContinueOptions,

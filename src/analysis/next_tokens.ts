@@ -1,7 +1,7 @@
 // What a model expects next: the distribution after a text.
 import type { Device } from "../device/device.ts";
 import { type Generator, nextLogits } from "./next_logits.ts";
-import { promptIds } from "./passes.ts";
+import { promptIds, type TextOrIds } from "./passes.ts";
 import { largest, logSoftmax, ofTokens } from "./sampling.ts";
 
 /** A token that may come next. */
@@ -39,10 +39,10 @@ export interface NextToken {
 export async function nextTokens(
   device: Device,
   model: Generator,
-  text: string,
+  text: TextOrIds,
   count: number,
 ): Promise<NextToken[]> {
-  const ids = promptIds(text, model.tokenizer);
+  const ids = [...promptIds(model, text)];
   using reader = await nextLogits(device, model, 1);
   const [logits] = await reader.next([ids]);
   return rankedTokens(model, logits, count);

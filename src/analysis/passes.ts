@@ -1,6 +1,5 @@
 // What every question to a model begins with: the ids of a text that fits, taps that keep what they are asked for, and one
 // pass whose tensors are read.
-import type { Tokenizer } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { input } from "../graph/structure.ts";
@@ -8,21 +7,50 @@ import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import type { Generator } from "./next_logits.ts";
 
-/** The ids of a text of any length that is to be continued; throws UserError where it is empty or cannot be encoded. */
-export function promptIds(prompt: string, tokenizer: Tokenizer): number[] {
-  const ids = [...tokenizer.encode(prompt)];
-  if (ids.length === 0) throw new UserError("The prompt is empty, expected at least one character.");
-  return ids;
+/** A text, or its ids: what every question to a model takes. */
+export type TextOrIds = string | ArrayLike<number>;
+
+/** Ids that are given: each is one of the model's that has a text. */
+function checkedIds(
+  { tokenizer, architecture: { vocabulary } }: Generator,
+  ids: ArrayLike<number>,
+): Uint32Array {
+  const count = Math.min(vocabulary, tokenizer.size);
+  for (let n = 0; n < ids.length; n++) {
+    if (Number.isInteger(ids[n]) && ids[n] >= 0 && ids[n] < count) continue;
+    throw new UserError(`Id ${n}: found ${ids[n]}, expected 0 to ${count - 1}.`);
+  }
+  if (ids.length === 0) throw new UserError("There are no ids, expected one at least.");
+  return Uint32Array.from(ids);
 }
 
 /**
- * The ids of a text that a model can see at once.
+ * The ids of a text of any length. Those of the empty text are the token that texts start with, where the tokenizer has one
+ * (`Tokenizer.first`).
  *
- * @throws {UserError} where it is empty, longer than the model's context, or has a character that the tokenizer does not know
+ * @throws {UserError} where there are no ids, the text cannot be encoded, or an id is not one of the model's
  */
-export function textIds({ tokenizer, architecture: { context } }: Generator, text: string): Uint32Array {
-  const ids = tokenizer.encode(text);
-  if (ids.length === 0) throw new UserError("The text is empty, expected at least one character.");
+export function promptIds(model: Generator, given: TextOrIds): Uint32Array {
+  if (typeof given !== "string") return checkedIds(model, given);
+  const { tokenizer } = model;
+  const ids = tokenizer.encode(given);
+  if (ids.length > 0) return ids;
+  if (given === "" && tokenizer.first !== undefined) return checkedIds(model, [tokenizer.first]);
+  throw new UserError(
+    `The text is empty and a tokenizer of kind ${tokenizer.kind} has no token to start it with, expected at least one ` +
+      "character, or a first token (--first).",
+  );
+}
+
+/**
+ * The ids of a text that a model can see at once (see `promptIds`).
+ *
+ * @throws {UserError} where there are none or more than the model's context, the text has a character that the tokenizer does
+ * not know, or an id is not one of the model's
+ */
+export function textIds(model: Generator, given: TextOrIds): Uint32Array {
+  const ids = promptIds(model, given);
+  const { context } = model.architecture;
   if (ids.length > context) {
     throw new UserError(
       `The text has ${ids.length} tokens, expected at most the model's context of ${context}.`,

@@ -7,7 +7,7 @@ import { input, reshape } from "../graph/structure.ts";
 import type { Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import type { Generator } from "./next_logits.ts";
-import { padded, passLength, textIds, tokenId, tokenTexts } from "./passes.ts";
+import { padded, passLength, textIds, type TextOrIds, tokenId, tokenTexts } from "./passes.ts";
 import { argmax, ofTokens } from "./sampling.ts";
 
 /**
@@ -91,7 +91,7 @@ function patchedGraph({ architecture, parameters }: Generator, length: number, s
   return { logits: chosen, names, counts };
 }
 
-function textPair(model: Generator, clean: string, corrupted: string): [Uint32Array, Uint32Array] {
+function textPair(model: Generator, clean: TextOrIds, corrupted: TextOrIds): [Uint32Array, Uint32Array] {
   const [a, b] = [textIds(model, clean), textIds(model, corrupted)];
   if (a.length === b.length) return [a, b];
   throw new UserError(
@@ -139,8 +139,8 @@ function patchFeeds(
 export async function patchActivations(
   device: Device,
   model: Generator,
-  clean: string,
-  corrupted: string,
+  clean: TextOrIds,
+  corrupted: TextOrIds,
   options: PatchOptions = {},
 ): Promise<Patching> {
   const { site = "resid_pre" } = options;

@@ -167,3 +167,38 @@ export function perplexityOf(losses: readonly ArrayLike<number>[]): Perplexity {
   const loss = sum / tokens;
   return { tokens, loss, perplexity: Math.exp(loss) };
 }
+
+/** A token and its cross-entropy. */
+export interface TokenLoss {
+  /** Which text. */
+  readonly text: number;
+  /** Its place among the text's ids, from 0. */
+  readonly position: number;
+  /** -ln p. */
+  readonly nats: number;
+}
+
+/**
+ * The tokens of highest and lowest cross-entropy, of equals the first; undefined where there is no token.
+ *
+ * @param losses of each text, as `tokenLosses` gives them
+ *
+ * @example
+ * ```ts
+ * import { extremeLosses } from "../../mod.ts";
+ * extremeLosses([[1, 3], [2]])?.max; // { text: 0, position: 2, nats: 3 }
+ * ```
+ */
+export function extremeLosses(
+  losses: readonly ArrayLike<number>[],
+): { max: TokenLoss; min: TokenLoss } | undefined {
+  let [max, min]: (TokenLoss | undefined)[] = [];
+  losses.forEach((own, text) => {
+    for (let n = 0; n < own.length; n++) {
+      const token = { text, position: n + 1, nats: own[n] };
+      if (!max || token.nats > max.nats) max = token;
+      if (!min || token.nats < min.nats) min = token;
+    }
+  });
+  return max && min && { max, min };
+}

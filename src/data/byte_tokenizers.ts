@@ -126,6 +126,7 @@ export function gpt2Tokenizer(): Tokenizer {
   return gpt2 = {
     kind: "gpt2",
     size: vocabulary.tokens.length,
+    first: vocabulary.special.get(END_OF_TEXT),
     ...byteCoder(vocabulary),
     toJSON: () => ({ kind: "gpt2" }),
   };

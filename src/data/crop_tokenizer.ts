@@ -35,6 +35,7 @@ function cropped(tokenizer: Tokenizer, kept: Uint32Array, unknown: UnknownPolicy
   return {
     kind: "cropped",
     size,
+    first: tokenizer.first === undefined ? undefined : own.get(tokenizer.first),
     encode: (text, before = 0) =>
       tokenizer.encode(text, before).map((id, at) => {
         const found = own.get(id);

@@ -15,13 +15,16 @@ import {
   refuse,
 } from "./huggingface/fields.ts";
 import { type Normalizer, normalizerOf } from "./huggingface/normalizers.ts";
-import { checkPostProcessor } from "./huggingface/post_processor.ts";
+import { firstToken } from "./huggingface/post_processor.ts";
 import { preTokenizerOf } from "./huggingface/pre_tokenizers.ts";
 import { unigram } from "./huggingface/unigram.ts";
 import type { Model } from "./huggingface/vocabulary.ts";
 import { wordLevel, wordPiece } from "./huggingface/words.ts";
 import { checkIds, type Tokenizer } from "./tokenizer.ts";
 import { UserError } from "../errors.ts";
+
+/** Tokens that texts start with in well-known models, for files whose post-processor puts none there. */
+const STARTS = ["<|begin_of_text|>", "<bos>", "<s>", "<|endoftext|>"];
 
 const MODELS: Makers<Model> = { BPE: bpe, WordPiece: wordPiece, WordLevel: wordLevel, Unigram: unigram };
 
@@ -48,7 +51,6 @@ function checkWhole(file: Fields): void {
     const value = file.any(key) ?? null;
     if (value !== null) refuse(key, value, "null, texts at their own length");
   }
-  checkPostProcessor(file.any("post_processor"));
 }
 
 /** Text to ids: added tokens are found, what is between them is normalized, cut and given to the model. */
@@ -101,6 +103,7 @@ function encoderOf(file: Fields, model: Model, added: readonly AddedToken[], nor
 export function huggingfaceTokenizer(file: object): Tokenizer {
   const fields = fieldsOf(file, "");
   checkWhole(fields);
+  const starts = firstToken(fields.any("post_processor"));
   const model = modelOf(fields.any("model"));
   const added = addedTokensOf(fields.any("added_tokens"), model);
   const normalize = normalizerOf(fields.any("normalizer"));
@@ -114,9 +117,14 @@ export function huggingfaceTokenizer(file: object): Tokenizer {
   let most = -1;
   for (const id of tokens.keys()) most = Math.max(most, id);
   const size = most + 1;
+  const first = [starts, ...STARTS].map((token) =>
+    added.find(({ content }) => content === token)?.id ??
+      (token === undefined ? undefined : model.ids.get(token))
+  );
   return {
     kind: "huggingface",
     size,
+    first: first.find((id) => id !== undefined),
     hasToken: tokens.size < size ? (id) => tokens.has(id) : undefined,
     ...inParts(file as Json, encode),
     decode(ids) {

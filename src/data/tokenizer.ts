@@ -33,6 +33,8 @@ export interface Tokenizer {
   readonly size: number;
   /** Whether an id has a token, where some of them have none; by default all have. */
   hasToken?(id: number): boolean;
+  /** The id that texts start with in the model's training, where the tokenizer has one: what stands for the empty text. */
+  readonly first?: number;
   /**
    * The ids of a text; throws UserError at what it does not know, unless `<unk>` stands for it, and all but "char" at a
    * lone surrogate, which has no UTF-8. Of a text that is encoded in parts, `before` is the number of ids of the parts

@@ -1,7 +1,7 @@
 // Evaluation of a split on the device: every batch in order, the numbers read once a window.
 import type { Device, Program } from "../device/device.ts";
 import type { Config } from "../config/mod.ts";
-import type { Batch, Source } from "../data/mod.ts";
+import { type Batch, IGNORE, type Source } from "../data/mod.ts";
 import type { Values } from "../graph/tensor.ts";
 import { evaluationGraph, rowsOf, type Table, WINDOW } from "./programs.ts";
 import type { Experiment } from "./experiment.ts";
@@ -21,6 +21,20 @@ export interface Evaluated {
   readonly tokens: number;
   /** Of a synthetic task. */
   readonly answer?: AnswerScore;
+  /** The targets of highest and lowest cross-entropy, where they are asked for. */
+  readonly extremes?: { readonly max: TargetLoss; readonly min: TargetLoss };
+}
+
+/** A target and its cross-entropy. */
+export interface TargetLoss {
+  /** Row of the split, from 0 in the order of its evaluation. */
+  readonly row: number;
+  /** Position in the row of what predicts it, from 0. */
+  readonly position: number;
+  /** The target's id. */
+  readonly id: number;
+  /** -ln p. */
+  readonly nats: number;
 }
 
 /** How well answers were found, each token from all that is right before it: what greedy generation would write. */
@@ -44,17 +58,29 @@ export function scoresAnswers(source: Source, { eval: { split } }: Config): bool
   return source.evaluation(split).answers === true;
 }
 
-/** Compiles the evaluation of an experiment's split: all of its batches, or `eval.batches` of them, evenly spread. */
-export async function evaluator(device: Device, experiment: Experiment): Promise<Evaluator> {
+/**
+ * Compiles the evaluation of an experiment's split: all of its batches, or `eval.batches` of them, evenly spread.
+ *
+ * @param options `extremes`: whether the targets of highest and lowest cross-entropy are looked for
+ */
+export async function evaluator(
+  device: Device,
+  experiment: Experiment,
+  { extremes = false }: { extremes?: boolean } = {},
+): Promise<Evaluator> {
   const { config, architecture, layout, source } = experiment;
   const split = source.evaluation(config.eval.split);
-  const tokens = scoresAnswers(source, config);
+  const tokens = extremes || scoresAnswers(source, config);
   const { graph, table } = evaluationGraph(architecture, layout, config.train.batch, { tokens });
   const program = await device.compile(graph);
   const count = config.eval.batches === 0 ? split.count : Math.min(config.eval.batches, split.count);
   const indices = Array.from({ length: count }, (_, i) => Math.floor(i * split.count / count));
+  const { context } = architecture;
   return {
-    evaluate: () => run(device, program, table, (i) => split.batch(indices[i]), count, architecture.context),
+    evaluate() {
+      const found = extremes ? extremeTargets(context, (i) => indices[i] * config.train.batch) : undefined;
+      return run(device, program, table, { batch: (i) => split.batch(indices[i]), count, context, found });
+    },
     [Symbol.dispose]: () => program[Symbol.dispose](),
   };
 }
@@ -82,13 +108,37 @@ function scorer(context: number) {
   };
 }
 
+/** Looks for the targets of highest and lowest cross-entropy; `firstRow` is the row that a batch starts with. */
+function extremeTargets(context: number, firstRow: (batch: number) => number) {
+  let [max, min]: (TargetLoss | undefined)[] = [];
+  return {
+    add(batch: number, targets: Uint32Array, losses: Values): void {
+      targets.forEach((id, i) => {
+        const nats = losses[i];
+        if (id === IGNORE || (max && min && nats <= max.nats && nats >= min.nats)) return;
+        const row = firstRow(batch) + Math.floor(i / context);
+        const target = { row, position: i % context, id, nats };
+        if (!max || nats > max.nats) max = target;
+        if (!min || nats < min.nats) min = target;
+      });
+    },
+    found: () => max && min && { max, min },
+  };
+}
+
+/** The batches of an evaluation, and who looks at their losses one by one. */
+interface Pass {
+  readonly batch: (i: number) => Batch;
+  readonly count: number;
+  readonly context: number;
+  readonly found: ReturnType<typeof extremeTargets> | undefined;
+}
+
 async function run(
   device: Device,
   program: Program,
   table: Table,
-  batch: (i: number) => Batch,
-  count: number,
-  context: number,
+  { batch, count, context, found }: Pass,
 ): Promise<Evaluated> {
   let [loss, correct, tokens] = [0, 0, 0];
   let answers: ReturnType<typeof scorer> | undefined;
@@ -107,17 +157,20 @@ async function run(
       loss += row.loss * row.valid;
       correct += row.correct;
       tokens += row.valid;
-      const { answers: marks } = batches[slot];
-      if (!marks) return;
-      answers ??= scorer(context);
+      const { answers: marks, targets } = batches[slot];
       const vector = (name: string) => {
         const at = slot * table.width + table.columns[name];
-        return values.subarray(at, at + marks.length);
+        return values.subarray(at, at + targets.length);
       };
+      found?.add(first + slot, targets, vector("losses"));
+      if (!marks) return;
+      answers ??= scorer(context);
       answers.add(marks, vector("losses"), vector("hits"));
     });
   }
   const mean = loss / tokens;
   const answer = answers?.score();
-  return { loss: mean, perplexity: Math.exp(mean), accuracy: correct / tokens, tokens, answer };
+  const accuracy = correct / tokens;
+  const evaluated = { loss: mean, perplexity: Math.exp(mean), accuracy, tokens, answer };
+  return found ? { ...evaluated, extremes: found.found() } : evaluated;
 }

@@ -19,7 +19,7 @@ export {
 } from "./gpt2.ts";
 export { type HubModel, type HubOptions, modelFolder, MODELS } from "./hub.ts";
 export { type ImportedModel, importModel } from "./import_model.ts";
-export { type AnswerScore, type Evaluated, type Evaluator, evaluator } from "./evaluate.ts";
+export { type AnswerScore, type Evaluated, type Evaluator, evaluator, type TargetLoss } from "./evaluate.ts";
 export { type Experiment, generatorOf, type Model, modelOf, prepare } from "./experiment.ts";
 export { findRuns, type FoundRun, loadRunConfig, type RunQuery } from "./find_runs.ts";
 export {

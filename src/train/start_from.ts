@@ -85,7 +85,7 @@ function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Expe
   } catch (error) {
     throw error instanceof UserError ? new UserError(`sample.prompt: ${error.message}`) : error;
   }
-  if (ids.length > 0) return;
+  if (ids.length > 0 || (prompt === "" && tokenizer.first !== undefined)) return;
   const expected = tokenizer.kind === "ids" ? "ids separated by spaces" : "at least one character";
   throw new UserError(
     `sample.prompt: ${show(prompt)} has no token, expected ${expected}, or sample.tokens=0 for no sample.`,

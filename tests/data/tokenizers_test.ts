@@ -224,6 +224,31 @@ Deno.test("GPT-2's end of text is one token, and what it decodes to", () => {
   assert.equal(tokenizer.size, 50257);
 });
 
+Deno.test("a tokenizer knows the token that texts start with, where it has one, cropped too", () => {
+  const gpt2 = gpt2Tokenizer();
+  assert.equal(gpt2.first, 50256);
+  assert.equal(cropTokenizer(gpt2, [3, 50256]).first, 1);
+  assert.equal(cropTokenizer(gpt2, [3, 4]).first, undefined);
+  assert.equal(byteTokenizer().first, undefined);
+  const vocab = { a: 0, "<s>": 1, "[CLS]": 2, "<|endoftext|>": 3 };
+  const starts = (post_processor: unknown, model: object = vocab) =>
+    huggingfaceTokenizer({ post_processor, model: { type: "BPE", vocab: model, merges: [] } }).first;
+  const template = (single: object[]) => ({
+    type: "TemplateProcessing",
+    single,
+    pair: [],
+    special_tokens: {},
+  });
+  const [special, text] = [{ SpecialToken: { id: "<s>", type_id: 0 } }, {
+    Sequence: { id: "A", type_id: 0 },
+  }];
+  assert.equal(starts(template([special, text])), 1);
+  assert.equal(starts({ type: "BertProcessing", sep: ["a", 0], cls: ["[CLS]", 2] }), 2);
+  // A token behind the text does not start it: then a well-known one does.
+  assert.equal(starts(template([text, special]), { a: 0, "<|endoftext|>": 1 }), 1);
+  assert.equal(starts(null, { a: 0 }), undefined);
+});
+
 Deno.test("a tokenizer.json is read from its file, by its own kind or Hugging Face's; faults name it", async () => {
   const folder = await Deno.makeTempDir();
   const file = `${folder}/tokenizer.json`;

@@ -169,7 +169,7 @@ Deno.test("unknown options are told with the nearest one, values that are no num
       folder,
       "generate",
       ["--prompt", ""],
-      /^generate: --prompt: expected at least one character\./,
+      /^generate: --prompt: expected at least one character, or the first token by --first\./,
     );
     await refuses(
       folder,

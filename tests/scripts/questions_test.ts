@@ -1,6 +1,7 @@
 // What a person asks a trained model: each task once from a run's folder, its numbers against one another's.
 import assert from "node:assert/strict";
 import { argumentsOf, oneOf } from "../../src/command.ts";
+import { charTokenizer } from "../../src/data/char_tokenizer.ts";
 import { decodeSafetensors } from "../../src/train/safetensors.ts";
 import { inFolder, latest, script, type SCRIPTS, succeeds, TEXT } from "./harness.ts";
 
@@ -197,6 +198,109 @@ Deno.test("runs finds runs by name, date and key, and tells what two have differ
       assert.equal(code, 2);
       assert.match(stderr, pattern);
     }
+  }));
+
+/** The ids of a text under the tokenizer of the runs here, as `--ids` takes them. */
+const idsOf = (text: string) => charTokenizer(TEXT).encode(text).join(",");
+
+Deno.test("every question to a model takes ids in the place of a text, and answers the same", () =>
+  asked(async ({ lines, objects, folder }) => {
+    const same = ["next_token", "logit_lens", "attribution", "perplexity"] as const;
+    for (const name of same) {
+      const named = (records: Record<string, unknown>[]) =>
+        JSON.parse(JSON.stringify(records).replaceAll("ids 0", "text 0"));
+      const byIds = await objects(name, "--ids", idsOf("The numb"));
+      assert.deepEqual(named(byIds), await objects(name, "--text", "The numb"), name);
+    }
+    const [byIds] = await objects("generate", "--ids", idsOf("The "), "--tokens", "6");
+    assert.deepEqual([byIds], await objects("generate", "--prompt", "The ", "--tokens", "6"));
+    const pair = ["--answer", "u", "--wrong", "o"];
+    assert.deepEqual(
+      await objects("patch", "--clean-ids", idsOf("The n"), "--corrupted-ids", idsOf("and n"), ...pair),
+      await objects("patch", "--clean", "The n", "--corrupted", "and n", ...pair),
+    );
+    for (const [at, given] of [["--ids", idsOf("The")], ["--text", "The"]] as const) {
+      await lines("attention_maps", at, given, "--out", `${at.slice(2)}.svg`);
+      await lines("embeddings", at, given, "--out", `${at.slice(2)}.safetensors`);
+    }
+    for (const end of ["svg", "safetensors"]) {
+      const [a, b] = ["ids", "text"].map((at) => Deno.readFileSync(`${folder}/${at}.${end}`));
+      assert.deepEqual(a, b, end);
+    }
+    for (const name of [...same, "generate", "attention_maps", "embeddings"] as const) {
+      const { code, stderr } = await script(name, ["--ids", "1,999"], folder);
+      assert.deepEqual([code, stderr.split("\n").length], [2, 2], stderr);
+      assert.match(stderr, /Id 1: found 999, expected 0 to \d+\.\n$/);
+    }
+    const both = await script("next_token", ["--ids", "1", "--text", "a"], folder);
+    assert.deepEqual([both.code, both.stderr], [
+      2,
+      "next_token: --ids: the text is given by --text; leave one of them out.\n",
+    ]);
+  }));
+
+Deno.test("the empty prompt is continued from a first token, given as its text or its id", () =>
+  asked(async ({ objects, folder }) => {
+    const options = ["--tokens", "6", "--temperature", "0"];
+    const texts = async (...args: string[]) => (await objects("generate", ...args, ...options))[0].text;
+    const expected = await texts("--prompt", "T");
+    assert.equal(await texts("--prompt", "", "--first", "T"), expected);
+    assert.equal(await texts("--first", idsOf("T")), expected);
+    const [first] = await objects("next_token", "--first", "T", "--text", "he numb", "--top", "1");
+    assert.deepEqual([first], await objects("next_token", "--text", "The numb", "--top", "1"));
+    // The first token of a text has a cross-entropy once something stands before it.
+    const [alone] = await objects("perplexity", "--first", "T", "--text", "h");
+    assert.equal(alone.tokens, 1);
+    for (
+      const [args, pattern] of [
+        [
+          ["--prompt", ""],
+          /^generate: --prompt: expected at least one character, or the first token by --first\.\n$/,
+        ],
+        [
+          ["--first", "Th"],
+          /^generate: --first: expected one token, or an id from 0 to \d+, found "Th"\.\n$/,
+        ],
+      ] as const
+    ) {
+      const { code, stderr } = await script("generate", args, folder);
+      assert.equal(code, 2);
+      assert.match(stderr, pattern);
+    }
+  }));
+
+Deno.test("perplexity names the most and the least likely token, text and row, with their places", () =>
+  asked(async ({ lines, objects }) => {
+    const texts = ["The number", "and the"];
+    const args = texts.flatMap((text) => ["--text", text]);
+    const records = await objects("perplexity", ...args, "--tokens");
+    const tokens = records.filter(({ nats }) => nats !== undefined);
+    const all = records.at(-1)!;
+    const ranked = tokens.sort((a, b) => Number(a.nats) - Number(b.nats));
+    assert.deepEqual(all.min, ranked[0]);
+    assert.deepEqual(all.max, ranked.at(-1));
+    const each = records.filter(({ loss, name }) => loss !== undefined && name !== "all")
+      .sort((a, b) => Number(a.perplexity) - Number(b.perplexity))
+      .map(({ name, perplexity }) => ({ name, perplexity }));
+    assert.deepEqual([all.min_text, all.max_text], [each[0], each[1]]);
+    assert.match(
+      (await lines("perplexity", ...args)).at(-1)!,
+      /^all: 15 tokens, .*; max .* nats for ".*" at text \d/,
+    );
+    // Of a split: no loss of one of its rows, read as texts, is outside.
+    const [split] = await objects("perplexity", "--split", "val") as {
+      loss: number;
+      max: { nats: number; row: number; position: number; token: string };
+      min: { nats: number };
+    }[];
+    assert.ok(split.min.nats < split.loss && split.loss < split.max.nats);
+    const val = TEXT.slice(Math.floor(TEXT.length * 0.85), Math.floor(TEXT.length * 0.95));
+    const { row, position, token, nats } = split.max;
+    const window = val.slice(16 * row, 16 * row + 17);
+    assert.equal(window[position], token, JSON.stringify(window));
+    const read = await objects("perplexity", "--text", window, "--tokens");
+    // Float32 logits of two programs.
+    assert.ok(Math.abs(Number(read[position - 1].nats) - nats) < 1e-5, `${read[position - 1].nats}, ${nats}`);
   }));
 
 Deno.test("argumentsOf() lists what is given several times, oneOf() refuses other words with the nearest", () => {

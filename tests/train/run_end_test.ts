@@ -104,7 +104,7 @@ Deno.test("a run whose end failed for good, as ids without a prompt did, ends wh
     assert.deepEqual([warning.type, done.type], ["warning", "done"]);
     assert.equal(
       (warning as { message: string }).message,
-      "The run's sample failed: The prompt is empty, expected at least one character.",
+      "The run's sample failed: The text is empty and a tokenizer of kind ids has no token to start it with, expected at least one character, or a first token (--first).",
     );
   }));
 

@@ -1,25 +1,46 @@
-// Post-processors put special tokens around a text. heed puts none there, so a post-processor must leave the others alone.
+// Post-processors put special tokens around a text. heed puts none there, so a post-processor must leave the others alone;
+// the one that it puts first is what stands for the empty text.
 import { componentOf, componentsOf, type Fields, isObject, type Makers, refuse } from "./fields.ts";
 
 /** A template of one text is that text once, whatever stands around it. */
-function template(fields: Fields): void {
-  const texts = fields.list("single").filter((part) => isObject(part) && part.Sequence !== undefined);
+function template(fields: Fields): string | undefined {
+  const single = fields.list("single");
+  const texts = single.filter((part) => isObject(part) && part.Sequence !== undefined);
   const ids = texts.map((part) => (part as { Sequence: { id?: unknown } }).Sequence?.id);
   if (ids.length !== 1 || ids[0] !== "A") {
     refuse(fields.at("single"), fields.any("single"), "one Sequence A and special tokens");
   }
   fields.ignore("pair", "special_tokens");
+  const [before] = single as { SpecialToken?: { id?: unknown } }[];
+  return textOf(before?.SpecialToken?.id);
 }
 
-const MAKERS: Makers<void> = {
+const textOf = (value: unknown): string | undefined => typeof value === "string" ? value : undefined;
+
+/** The token of `cls: [token, id]`. */
+function classToken(fields: Fields): string | undefined {
+  const cls = fields.any("cls");
+  return Array.isArray(cls) ? textOf(cls[0]) : undefined;
+}
+
+const MAKERS: Makers<string | undefined> = {
   TemplateProcessing: template,
-  BertProcessing: (fields) => fields.ignore("sep", "cls"),
-  RobertaProcessing: (fields) => fields.ignore("sep", "cls", "trim_offsets", "add_prefix_space"),
-  ByteLevel: (fields) => fields.ignore("add_prefix_space", "trim_offsets", "use_regex"),
-  Sequence: (fields) => void componentsOf(fields, "processors", MAKERS),
+  BertProcessing: (fields) => {
+    fields.ignore("sep");
+    return classToken(fields);
+  },
+  RobertaProcessing: (fields) => {
+    fields.ignore("sep", "trim_offsets", "add_prefix_space");
+    return classToken(fields);
+  },
+  ByteLevel: (fields) => void fields.ignore("add_prefix_space", "trim_offsets", "use_regex"),
+  Sequence: (fields) => componentsOf(fields, "processors", MAKERS).find((token) => token !== undefined),
 };
 
-/** @internal Refuses a post-processor that would change the ids of a text without special tokens. */
-export function checkPostProcessor(value: unknown): void {
-  if ((value ?? null) !== null) componentOf(value, "post_processor", MAKERS);
+/**
+ * @internal The token that a post-processor puts before a text, if any; refuses one that would change the ids of a text
+ * without special tokens.
+ */
+export function firstToken(value: unknown): string | undefined {
+  return (value ?? null) === null ? undefined : componentOf(value, "post_processor", MAKERS);
 }
