@@ -70,6 +70,7 @@ const command: Command = {
     "deno task check_attention --device cpu --activation sigmoid --diagram layer.svg",
     "deno task check_attention --device cpu --ndjson - | jq -c 'select(.passed | not)'",
   ],
+  exits: { 1: "a check failed" },
 };
 
 /** A pre-norm decoder layer with causal attention, as `train` builds it. */

@@ -7,6 +7,7 @@ import {
   codeNamed,
   type Command,
   configWarnings,
+  divergedRemedy,
   escapeControls,
   exportsHooks,
   findModifier,
@@ -41,6 +42,7 @@ import {
   type Trained,
   trustCode,
   UserError,
+  type WarningRecord,
   writeStderr,
 } from "../mod.ts";
 
@@ -101,11 +103,15 @@ const command: Command = {
     "deno task train --from runs/gpt2 data.files=[mine.txt] model.context=128 train.steps=50",
     "deno task train --resume runs/latest",
   ],
+  exits: { 3: "a run diverged (of a sweep at least one)", 130: "interrupted, and saved" },
 };
 
 /** A loss in nats; a huge one, or none, as it is told elsewhere. */
 const lossText = (loss: number | undefined): string =>
   loss !== undefined && Math.abs(loss) < 1e4 ? loss.toFixed(4) : shortNumber(loss);
+
+/** Exit code where a run diverged. */
+const DIVERGED = 3;
 
 const CLEARED = "\r\x1b[2K";
 
@@ -113,6 +119,17 @@ function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress, bef
   const rate = `${(tokensPerSecond / 1000).toFixed(1)}k tokens/s`;
   const line = `step ${step}/${steps}  loss ${lossText(loss)}  ${rate}  ${showSeconds(secondsLeft)} left`;
   writeStderr(`${CLEARED}${escapeControls(before)}${line}`);
+}
+
+/** A line of the standard error in the place of the progress. */
+function tellClear(line: string): void {
+  if (Deno.stderr.isTerminal()) writeStderr(CLEARED);
+  tellLine(line);
+}
+
+/** Reports at once that a run diverges. */
+function warn({ step, message }: WarningRecord, before = ""): void {
+  tellClear(messageLine(`${before}warning: step ${step}: ${message}`));
 }
 
 /** A file of records that goes again where a mistake leaves it empty. */
@@ -175,18 +192,32 @@ function report(trained: Trained, say: (line: string) => void): void {
     const least = best ? `, best ${lossText(best.val_loss)} at step ${best.step}` : "";
     say(`step ${step}: ${last.split} loss ${lossText(last.loss)}${least}`);
   }
-  const checkpoints = best ? "checkpoints/best, checkpoints/last" : "checkpoints/last";
-  say(`${folder.path}: log.ndjson, charts/loss.svg, ${checkpoints}`);
+  const checkpoints = best ? ", checkpoints/best, checkpoints/last" : ", checkpoints/last";
+  say(`${folder.path}: log.ndjson, charts/loss.svg${trained.saved === null ? "" : checkpoints}`);
+}
+
+/** How an interrupted run goes on; `of` is its name among several. */
+function goingOn({ step, saved, folder }: Trained, again: string, of = ""): string {
+  if (saved === null) return `Stopped at step ${step}${of}; ${folder.path} has no checkpoint to go on from.`;
+  const at = saved === step
+    ? `Stopped and saved at step ${step}${of}.`
+    : `Stopped at step ${step}${of}; its last checkpoint is of step ${saved}.`;
+  return `${at} ${again}`;
 }
 
 /** Tells how a run ended; its exit code. */
 function told(trained: Trained, stop: AbortController, say: (line: string) => void): number {
   if (Deno.stderr.isTerminal()) tellLine("");
-  const { finished, step, folder, failures } = trained;
+  const { finished, diverged, folder, failures } = trained;
   if (finished) report(trained, say);
   for (const failure of failures) tellLine(messageLine(`warning: ${failure}`));
+  if (diverged) {
+    const from = trained.saved === null ? undefined : folder.path;
+    tellLine(`${folder.path}: the run diverged; ${divergedRemedy(from)}`);
+    return DIVERGED;
+  }
   if (finished || stop.signal.reason === "closed pipe") return 0;
-  tellLine(`Stopped and saved at step ${step}. Go on with: deno task train --resume ${folder.path}`);
+  tellLine(goingOn(trained, `Go on with: deno task train --resume ${folder.path}`));
   return 130;
 }
 
@@ -204,26 +235,31 @@ async function sweepAll(
     records,
     signal: stop.signal,
     progress: terminal ? (run, index, progress) => show(progress, lead(run, index)) : undefined,
-    ended(run, index, { steps, split, last, best }, before) {
+    warn: (run, index, warning) => warn(warning, lead(run, index)),
+    ended(run, index, { steps, split, last, best, diverged }, before) {
       const losses = `${split} loss ${lossText(last?.loss)}, best ${best ? lossText(best.loss) : "none"}`;
-      const line = `${lead(run, index)}step ${steps}: ${losses}${before ? " (ended before)" : ""}`;
-      if (terminal) writeStderr(CLEARED);
-      tellLine(line);
+      const how = `${diverged ? " (diverged)" : ""}${before ? " (ended before)" : ""}`;
+      tellClear(`${lead(run, index)}step ${steps}: ${losses}${how}`);
     },
   });
   if (stopped) {
     if (stop.signal.reason === "closed pipe") return 0;
     if (terminal) tellLine("");
     const { name } = sweep.runs[results.length];
-    tellLine(`Stopped and saved at step ${stopped.step} of ${name}. Go on with the same command.`);
+    tellLine(goingOn(stopped, "Go on with the same command.", ` of ${name}`));
     return 130;
   }
-  say(formatResults(resultTable(results, ["seconds", "state", "log"]), "table").trimEnd());
+  const diverged = results.filter((result) => result.diverged).map(({ name }) => name);
+  const hidden = ["seconds", "log", ...(diverged.length ? [] : ["state"])];
+  say(formatResults(resultTable(results, hidden), "table").trimEnd());
+  if (diverged.length) {
+    tellLine(messageLine(`${diverged.length} of ${count} runs diverged: ${diverged.join(", ")}`));
+  }
   for (const failure of failures) tellLine(messageLine(`warning: ${failure}`));
   const few = charted < count ? ` (the best ${charted} of ${count})` : "";
   const chart = charted > 0 ? `val_loss.svg${few}, ` : "";
   say(`${folder}: ${chart}index.json, a folder for each run`);
-  return 0;
+  return diverged.length ? DIVERGED : 0;
 }
 
 /** The runs that are asked for, or undefined where one is to go on. */
@@ -315,12 +351,12 @@ await runCommand(command, async (args) => {
   if (sweep?.swept) return await sweepAll(sweep, { records, stop, say });
   const acceptChanges = flags["accept-changes"];
   const progress = terminal ? show : undefined;
-  const options = { records, signal: stop.signal, progress, dryRun, announce, acceptChanges };
+  const options = { records, signal: stop.signal, progress, warn, dryRun, announce, acceptChanges };
   if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
-    const { path, trained } = await runJob(sweep.runs[0].config, options);
+    const { path, trained, diverged } = await runJob(sweep.runs[0].config, options);
     if (trained) return told(trained, stop, say);
-    tellLine(`${path}: the run has ended before.`);
-    return 0;
+    tellLine(`${path}: the run ${diverged ? "diverged and " : ""}has ended before.`);
+    return diverged ? DIVERGED : 0;
   }
   const trained = sweep ? await train(sweep.runs[0].config, options) : await resume(values.resume!, options);
   return trained ? told(trained, stop, say) : 0;

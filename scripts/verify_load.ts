@@ -24,6 +24,7 @@ const command: Command = {
     },
   },
   examples: ["deno task verify_load runs/latest", "deno task verify_load runs/latest/checkpoints/best"],
+  exits: { 1: "a check failed" },
 };
 
 await runCommand(command, async ({ positionals, values }) => {

@@ -36,6 +36,8 @@ export interface Command {
   readonly options: Readonly<Record<string, OptionSpec>>;
   /** Lines to try. */
   readonly examples: readonly string[];
+  /** What exit codes besides 0 and 2 mean. */
+  readonly exits?: Readonly<Record<number, string>>;
 }
 
 /** Arguments of a script as given. */
@@ -51,7 +53,7 @@ export interface Arguments {
 }
 
 /** The text of --help. */
-export function helpOf({ name, summary, usage, options, examples }: Command): string {
+export function helpOf({ name, summary, usage, options, examples, exits }: Command): string {
   const rows = Object.entries({ ...options, help: { type: "boolean", help: "this text" } as OptionSpec }).map(
     ([key, option]) => {
       const { type, value = "VALUE", help, default: given } = option;
@@ -68,6 +70,10 @@ export function helpOf({ name, summary, usage, options, examples }: Command): st
     `Usage: deno task ${name} ${usage}`,
     "",
     ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
+    "",
+    "Exit codes:",
+    ...Object.entries({ 0: "success", 2: "a mistake, which one line names", ...exits })
+      .map(([code, what]) => `  ${code.padEnd(3)}  ${what}`),
     "",
     "Examples:",
     ...examples.map((line) => `  ${line}`),
@@ -286,8 +292,13 @@ export async function runCommand(
   }
 }
 
+/** Ctrl-C, a request to terminate, and a terminal that closes. */
+const INTERRUPTS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT", "SIGBREAK", "SIGHUP"]
+  : ["SIGINT", "SIGTERM", "SIGHUP"];
+
 /**
- * A signal that Ctrl-C (or a request to terminate) raises once, so that work can be saved; the second Ctrl-C exits at
+ * A signal that Ctrl-C (or a request to terminate, or a terminal that closes) raises once, so that work can be saved; the second Ctrl-C exits at
  * once with 130.
  */
 export function interruptSignal(): AbortController {
@@ -296,8 +307,7 @@ export function interruptSignal(): AbortController {
     if (controller.signal.aborted) Deno.exit(130);
     controller.abort("interrupted");
   };
-  Deno.addSignalListener("SIGINT", stop);
-  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", stop);
+  for (const signal of INTERRUPTS) Deno.addSignalListener(signal, stop);
   return controller;
 }
 

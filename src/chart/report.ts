@@ -106,7 +106,9 @@ function facts({ run, done, losses }: Contents): [string, string][] {
   rows.push(["steps", `${count(steps)}${of}${run ? `, ${count(run.tokens_per_step)} positions each` : ""}`]);
   rows.push([
     "ended",
-    done ? `after ${showSeconds(done.seconds)}` : "no, or not yet: the log has no last record",
+    done
+      ? `${done.diverged ? "diverged, " : ""}after ${showSeconds(done.seconds)}`
+      : "no, or not yet: the log has no last record",
   ]);
   if (done?.best) rows.push(["best", lossAt({ step: done.best.step, loss: done.best.val_loss })]);
   if (run) {

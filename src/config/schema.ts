@@ -47,6 +47,7 @@ export type Config = {
     from: string | null;
     freeze: string[];
     stop: number | null;
+    stop_nonfinite: number | null;
   };
   optimizer: {
     name: "adamw" | "adam" | "sgd" | "lion" | "muon";
@@ -165,6 +166,9 @@ const train = section({
     ),
   stop: integer(1, OR_NULL).nullable().default(null).describe(
     "Evaluations without a better loss after which the run ends; null: at train.steps.",
+  ),
+  stop_nonfinite: integer(1, OR_NULL).nullable().default(10).describe(
+    "Steps in a row whose loss or gradient norm is not finite after which the run stops as diverged; null: it never does.",
   ),
 });
 

@@ -127,13 +127,14 @@ export type WarningRecord = {
   tap: string | null;
 };
 
-/** Last record of a run that ended. */
+/** Last record of a run that ended. One that diverged (`train.stop_nonfinite`) has `diverged: true` behind the others. */
 export type DoneRecord = {
   type: "done";
   step: number;
   seconds: number;
   best: { step: number; val_loss: number } | null;
   files: string[];
+  diverged?: true;
 };
 
 /** Any record of a log, told apart by `type`. */

@@ -19,6 +19,8 @@ export interface RunResult {
   readonly name: string;
   /** Whether it has ended. */
   readonly finished: boolean;
+  /** Whether it ended because it diverged. */
+  readonly diverged: boolean;
   /** Number of trained values. */
   readonly parameters: number;
   /** Steps made. */
@@ -70,7 +72,7 @@ function* leavesOf(value: unknown, path: string): Generator<[string, Leaf]> {
  */
 export async function runResult(log: string): Promise<RunResult | undefined> {
   let found: Pick<RunResult, "name" | "parameters" | "keys"> | undefined;
-  let [steps, ms, finished] = [0, 0, false];
+  let [steps, ms, finished, diverged] = [0, 0, false, false];
   let [split, best, last]: [string | null, LossAt | null, LossAt | null] = [null, null, null];
   for await (const record of readLog(log, { types: ["run", "step", "eval", "done"] })) {
     if (record.type === "run") {
@@ -83,9 +85,9 @@ export async function runResult(log: string): Promise<RunResult | undefined> {
       const { step, loss } = record;
       [split, last] = [record.split, { step, loss }];
       if (loss < (best?.loss ?? Infinity)) best = last;
-    } else if (record.type === "done") finished = true;
+    } else if (record.type === "done") [finished, diverged] = [true, record.diverged === true];
   }
-  return found && { log, ...found, finished, steps, split, best, last, seconds: ms / 1000 };
+  return found && { log, ...found, finished, diverged, steps, split, best, last, seconds: ms / 1000 };
 }
 
 /**
@@ -150,8 +152,8 @@ function variedKeys(results: readonly RunResult[]): string[] {
 
 /**
  * Runs as a table: `name`, the keys in which their configurations differ, `parameters`, `steps` made, the best evaluation
- * (`best_loss`, nats a token, at `best_step`), the last (`last_loss`), `seconds` of training, `state` (`done` or
- * `unfinished`) and `log`.
+ * (`best_loss`, nats a token, at `best_step`), the last (`last_loss`), `seconds` of training, `state` (`done`, `diverged`
+ * or `unfinished`) and `log`.
  *
  * @param without columns that are left out
  *
@@ -169,7 +171,9 @@ export function resultTable(results: readonly RunResult[], without: readonly str
     ...varied,
     ..."parameters steps best_loss best_step last_loss seconds state log".split(" "),
   ];
-  const rows = results.map(({ name, keys, parameters, steps, best, last, seconds, finished, log }) => [
+  const rows = results.map((
+    { name, keys, parameters, steps, best, last, seconds, finished, diverged, log },
+  ) => [
     name,
     ...varied.map((key) => keys.get(key) ?? null),
     parameters,
@@ -178,7 +182,7 @@ export function resultTable(results: readonly RunResult[], without: readonly str
     best?.step ?? null,
     last?.loss ?? null,
     Number(seconds.toPrecision(4)),
-    finished ? "done" : "unfinished",
+    diverged ? "diverged" : finished ? "done" : "unfinished",
     log,
   ]);
   const kept = (_: unknown, i: number) => !without.includes(columns[i]);

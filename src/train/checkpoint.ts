@@ -6,6 +6,7 @@ import { isMapping } from "../config/show.ts";
 import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
 import { STEP_STATE } from "../nn/mod.ts";
+import type { NonFinite } from "./divergence.ts";
 import { loadModel, type Model } from "./experiment.ts";
 import { bytesOf } from "./model_folder.ts";
 import type { LogSeal } from "../track/log_seal.ts";
@@ -40,6 +41,8 @@ export interface RunState {
   readonly stale?: number;
   /** Times that the schedule "plateau" has lowered the learning rate; absent in older checkpoints: 0. */
   readonly reductions?: number;
+  /** Its steps that were not finite; absent where there was none. */
+  readonly non_finite?: NonFinite;
   /** SHA-256 of the data that the run reads; absent in older checkpoints. */
   readonly data?: string;
   /** The records of the log before this checkpoint's own; absent in older checkpoints. */
@@ -91,27 +94,30 @@ export function descriptionFiles(
 
 /**
  * Writes a checkpoint of a run whole: model.safetensors, optimizer.safetensors, config.yaml, tokenizer.json and
- * state.json with the others' hashes. Returns the hash of the model.
+ * state.json with the others' hashes. Returns the hash of the model, or undefined where its parameters are not finite: then
+ * nothing is written.
  */
 export async function saveCheckpoint(
   device: Device,
   run: RunFolder,
   model: Model,
   state: Omit<RunState, "files" | "device" | "code">,
-): Promise<string> {
+): Promise<string | undefined> {
   const tensors = async (name: string, prefix: string, { slots }: Pick<Layout, "slots">) => {
     const parameters = await readParameters(device, { slots }, name);
     return Object.entries(parameters).map(([key, { shape, data }]): [string, TensorData] => {
       return [`${prefix}${key}`, { dtype: "F32", shape: [...shape], data }];
     });
   };
+  const parameters = await tensors(STATES.parameters, "", model.layout);
+  if (!parameters.every(([, { data }]) => data.every(Number.isFinite))) return undefined;
   const optimizer: [string, TensorData][] = [];
   for (const own of optimizerStates(model.config.optimizer, model.layout)) {
     for (const tensor of await tensors(own.name, `${own.name}.`, own)) optimizer.push(tensor);
   }
   const { files, hashes } = sealFiles({
     "model.safetensors": encodeSafetensors(
-      Object.fromEntries(await tensors(STATES.parameters, "", model.layout)),
+      Object.fromEntries(parameters),
       { format: "heed", step: String(state.step) },
     ),
     "optimizer.safetensors": encodeSafetensors(Object.fromEntries(optimizer)),

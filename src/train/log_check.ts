@@ -5,6 +5,7 @@ import { UserError } from "../errors.ts";
 import { sealedFields, sealer } from "../track/log_seal.ts";
 import { linesIn, objectOf } from "../track/run_log.ts";
 import { readState, type RunState } from "./checkpoint.ts";
+import { divergedRemedy } from "./divergence.ts";
 import { checkpointSteps, type RunFolder, runFolder, stat, SWEEP_FOLDER } from "./run_folder.ts";
 
 /** What of state.json tells which log belongs to a checkpoint. */
@@ -26,6 +27,8 @@ export interface LogScan {
   readonly broken?: number;
   /** The step of the last record, where the run has ended. */
   readonly ended?: number;
+  /** Whether it ended because it diverged. */
+  readonly diverged?: boolean;
   /** Steps that have the record of a checkpoint. */
   readonly recorded: ReadonlySet<number>;
   /** The step after which the sample of the end was drawn. */
@@ -58,7 +61,7 @@ export async function scanLog(path: string, counts: readonly number[]): Promise<
     else if (type === "step") found.stray ??= step;
     else if (type === "checkpoint") recorded.add(step!);
     else if (type === "sample") found.sampled = step;
-    else if (type === "done") found.ended = step;
+    else if (type === "done") [found.ended, found.diverged] = [step, record.diverged === true];
   }
   return found;
 }
@@ -109,7 +112,9 @@ export async function checkedLog(run: RunFolder, state: Sealed): Promise<LogScan
   const scan = await scanLog(run.log, state.log ? [state.log.records] : []);
   if (scan.ended !== undefined) {
     throw new UserError(
-      `${run.path}: the run has ended at step ${scan.ended}; there is nothing to go on with.`,
+      scan.diverged
+        ? `${run.path}: the run diverged and has ended at step ${scan.ended}; ${divergedRemedy(run.path)}`
+        : `${run.path}: the run has ended at step ${scan.ended}; there is nothing to go on with.`,
     );
   }
   const fault = logFault(scan, state);

@@ -8,6 +8,7 @@ export {
   saveCheckpoint,
 } from "./checkpoint.ts";
 export { captureCharts } from "./capture_charts.ts";
+export { divergedRemedy, type NonFinite } from "./divergence.ts";
 export { exportModel } from "./export_model.ts";
 export {
   type FloatTensor,

@@ -2,10 +2,11 @@
 // and what comes between them share both.
 import type { Config } from "../config/mod.ts";
 import type { Device } from "../device/device.ts";
-import type { EvalRecord, StatRecord } from "../track/records.ts";
+import type { EvalRecord, StatRecord, WarningRecord } from "../track/records.ts";
 import type { RunLog } from "../track/run_log.ts";
 import { statisticsOf } from "../track/stat_rows.ts";
 import type { Best, Checkpoint, RunState } from "./checkpoint.ts";
+import { ALL_FINITE, type NonFinite } from "./divergence.ts";
 import { checkpointSteps, pointTo, type RunFolder } from "./run_folder.ts";
 
 /** How far a run is. */
@@ -36,6 +37,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
   /** Told after each window of steps. */
   readonly progress?: (progress: Progress) => void;
+  /** Called with each warning of a run that diverges, as it is logged. */
+  readonly warn?: (warning: WarningRecord) => void;
 }
 
 /** Everything about a run that changes while it goes. */
@@ -50,8 +53,12 @@ export interface Progressing {
   /** Times that a plateau has lowered the learning rate. */
   reductions: number;
   last: EvalRecord | undefined;
+  /** Its steps that were not finite. */
+  nonFinite: NonFinite;
   /** Steps that hold a checkpoint of this run. */
   kept: Set<number>;
+  /** The last step whose parameters were not finite and made no checkpoint. */
+  unsaved?: number;
   /** Milliseconds a step, of the last two windows. */
   ms: number;
   /** When the numbers of the last windows came, and how many steps each had. */
@@ -73,7 +80,20 @@ export async function begin(folder: RunFolder, from: Checkpoint | undefined): Pr
   if (best && steps.includes(best.step)) await pointTo(folder, "best", best.step);
   const kept = new Set(steps.filter((old) => old <= step));
   const tokens = from?.state.tokens ?? step * (from ? positionsOf(from.config) : 0);
-  return { step, tokens, counter, best, stale, reductions, last: undefined, kept, ms: 0, marks: [] };
+  const nonFinite = from?.state.non_finite ?? ALL_FINITE;
+  return {
+    step,
+    tokens,
+    counter,
+    best,
+    stale,
+    reductions,
+    last: undefined,
+    nonFinite,
+    kept,
+    ms: 0,
+    marks: [],
+  };
 }
 
 /** As many records as a call of the log takes: an argument each, of which a stack holds some 100,000. */

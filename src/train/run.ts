@@ -10,6 +10,7 @@ import { fileError, UserError } from "../errors.ts";
 import type { EvalRecord, LogRecord, StatRecord } from "../track/records.ts";
 import { captureCharts } from "./capture_charts.ts";
 import { type Best, saveCheckpoint } from "./checkpoint.ts";
+import { divergedWarning, hasDiverged, unsavedWarning } from "./divergence.ts";
 import type { Evaluator } from "./evaluate.ts";
 import { type Experiment, generatorOf } from "./experiment.ts";
 import { metricValues } from "./hook_calls.ts";
@@ -25,6 +26,10 @@ export interface Outcome {
   readonly step: number;
   /** False where the signal ended it. */
   readonly finished: boolean;
+  /** Whether it stopped at `train.stop_nonfinite`, or its last parameters are not finite. */
+  readonly diverged: boolean;
+  /** The step of its last checkpoint; null where there is none. */
+  readonly saved: number | null;
   /** The best evaluation; null where there was none of a finite loss. */
   readonly best: Best | null;
   /** The last evaluation since the run began or went on. */
@@ -128,7 +133,13 @@ async function writeMetrics(
   }
 }
 
-/** Saves where the run stands, points "last" (and "best") at it, and removes what nothing points at any more. */
+/** The step of the last checkpoint that stands. */
+const savedStep = ({ kept }: Progressing): number | null => kept.size > 0 ? Math.max(...kept) : null;
+
+/**
+ * Saves where the run stands, points "last" (and "best") at it, and removes what nothing points at any more. Parameters that
+ * are not finite replace no checkpoint.
+ */
 async function saveNow(
   experiment: Experiment,
   options: RunOptions,
@@ -136,7 +147,7 @@ async function saveNow(
   recorded: boolean,
 ): Promise<void> {
   const { folder, device, log } = options;
-  const { step, tokens, counter, best, stale, reductions, last } = state;
+  const { step, tokens, counter, best, stale, reductions, last, nonFinite } = state;
   // Before the checkpoint stands: after a power cut its log has all that it was saved with.
   const seal = log.sync();
   const val_loss = last?.step === step && Number.isFinite(last.loss) ? last.loss : null;
@@ -148,9 +159,19 @@ async function saveNow(
     val_loss,
     stale,
     reductions,
+    ...(nonFinite.warned > 0 ? { non_finite: nonFinite } : {}),
     data: experiment.dataSha256,
     log: seal,
   });
+  if (sha256 === undefined) {
+    const warning = unsavedWarning(step, nonFinite, savedStep(state), experiment.config.eval.every);
+    state.unsaved = step;
+    if (!warning) return;
+    state.nonFinite = { ...nonFinite, warned: step };
+    log.write(warning);
+    options.warn?.(warning);
+    return;
+  }
   await pointTo(folder, "last", step);
   if (best?.step === step) await pointTo(folder, "best", step);
   if (recorded) log.write(checkpointRecord(step, sha256, val_loss));
@@ -169,7 +190,7 @@ export function checkpointRecord(step: number, sha256: string, val_loss: number 
 }
 
 /**
- * Trains: from the start, or from a checkpoint on, to the last step, an early stop or the signal. Writes the log, checkpoints
+ * Trains: from the start, or from a checkpoint on, to the last step, an early stop, divergence or the signal. Writes the log, checkpoints
  * ("best" and "last"), a sample and the loss chart into the run's folder.
  *
  * A run repeats: one configuration, seed and device give the same records (times aside), also when the run was stopped
@@ -184,25 +205,39 @@ export async function trainRun(
   const { folder, signal } = options;
   const began = performance.now();
   const state = await begin(folder, ready.from);
-  const over = () => state.step === config.train.steps || stopsEarly(state, config);
+  const stopped = () => hasDiverged(state.nonFinite, config);
+  const over = () => stopped() || state.step === config.train.steps || stopsEarly(state, config);
   while (!over() && !signal?.aborted) {
     const stop = nextStop(state.step, experiment);
     await stepsUntil(stop, experiment, options, ready, state);
-    if (state.step < stop) break;
+    if (state.step < stop || stopped()) break;
     await writeMetrics(experiment, options, state);
     await ready.capture?.at(stop, folder);
     if (evaluates(stop, config)) await evaluateNow(experiment, options, ready.evaluation, state);
     if (recordsCheckpoint(stop, config)) await saveNow(experiment, options, state, true);
   }
-  if (!state.kept.has(state.step)) await saveNow(experiment, options, state, false);
+  if (stopped()) stopDiverged(options, state);
+  else if (!state.kept.has(state.step) && state.unsaved !== state.step) {
+    await saveNow(experiment, options, state, false);
+  }
   const { step, best, last } = state;
+  const diverged = over() && (stopped() || state.unsaved === step);
   const end = ending(options.log, step);
-  const sample = over() ? await end.attempt("sample", () => sampleNow(experiment, options)) : undefined;
+  const samples = over() && !diverged;
+  const sample = samples ? await end.attempt("sample", () => sampleNow(experiment, options)) : undefined;
   // A sample that the signal cut short is drawn anew when the run goes on.
   const finished = over() && !signal?.aborted;
-  if (finished) await finish(experiment, options, state, { end, text: sample, began });
+  if (finished) await finish(experiment, options, state, { end, text: sample, began, diverged });
   if (end.bugs.length > 0) throw end.bugs[0];
-  return { step, finished, best, last, sample: finished ? sample : undefined, failures: end.failures };
+  const ended = { sample: finished ? sample : undefined, failures: end.failures };
+  return { step, finished, diverged: finished && diverged, saved: savedStep(state), best, last, ...ended };
+}
+
+/** Records that a run stops because it diverged. */
+function stopDiverged({ log, warn }: RunOptions, state: Progressing): void {
+  const warning = divergedWarning(state.step, state.nonFinite, savedStep(state));
+  log.write(warning);
+  warn?.(warning);
 }
 
 /** The parts of a run's end. One that fails is a warning in the log and keeps none of the others from being done. */
@@ -248,8 +283,13 @@ async function sampleNow(
 async function finish(
   { config }: Experiment,
   { folder, log, sampled }: RunOptions,
-  { step, best }: Progressing,
-  { end, text, began }: { end: ReturnType<typeof ending>; text: string | undefined; began: number },
+  { step, best, kept }: Progressing,
+  { end, text, began, diverged }: {
+    end: ReturnType<typeof ending>;
+    text: string | undefined;
+    began: number;
+    diverged: boolean;
+  },
 ): Promise<void> {
   const { prompt, temperature, top_k, seed } = config.sample;
   const drawn = await end.attempt("charts", () => runCharts(folder.log));
@@ -272,7 +312,7 @@ async function finish(
   const seconds = (performance.now() - began) / 1000;
   const files = ["config.yaml", "log.ndjson", ...charts.sort()];
   if (best) files.push("checkpoints/best");
-  files.push("checkpoints/last");
-  log.write({ type: "done", step, seconds, best, files });
+  if (kept.size > 0) files.push("checkpoints/last");
+  log.write({ type: "done", step, seconds, best, files, ...(diverged ? { diverged } : {}) });
   log.sync();
 }

@@ -3,10 +3,11 @@
 
 import { join, relative } from "node:path";
 import { resultsChart } from "../chart/mod.ts";
-import { type Config, diffConfigs, type Sweep, type SweepRun } from "../config/mod.ts";
+import { type Config, configKeys, diffConfigs, type Sweep, type SweepRun } from "../config/mod.ts";
 import { writeValue } from "../config/yaml.ts";
 import { fileError, UserError } from "../errors.ts";
 import { readLog } from "../track/log_file.ts";
+import type { WarningRecord } from "../track/records.ts";
 import { type ResultTable, type RunResult, runResult } from "../track/results.ts";
 import { showBytes } from "../units.ts";
 import { changesOf } from "./changes.ts";
@@ -22,6 +23,8 @@ import { planRun, resume, train, type Trained, type TrainOptions } from "./train
 export interface SweepTold extends Pick<TrainOptions, "records" | "signal"> {
   /** Told after each window of steps; `index` counts runs from 0. */
   readonly progress?: (run: SweepRun, index: number, progress: Progress) => void;
+  /** Called with each warning of a run that diverges, as it is logged. */
+  readonly warn?: (run: SweepRun, index: number, warning: WarningRecord) => void;
   /** Told when a run has ended, or is found to have ended before. */
   readonly ended?: (run: SweepRun, index: number, result: RunResult, before: boolean) => void;
 }
@@ -41,9 +44,14 @@ export interface SweepOutcome {
 }
 
 /** A configuration without the keys that came after the first sweeps, where they have their defaults: so ids stay. */
-function withoutYoungerKeys(config: Config): unknown {
+function withoutYoungerKeys(config: Config): object {
   const { head, ...model } = config.model;
-  return head.method === null ? { ...config, model } : config;
+  const { stop_nonfinite, ...train } = config.train;
+  return {
+    ...config,
+    ...(head.method === null ? { model } : {}),
+    ...(stop_nonfinite === 10 ? { train } : {}),
+  };
 }
 
 /**
@@ -144,10 +152,15 @@ async function foldersOf(folder: string, name: string): Promise<string[]> {
   }
 }
 
-/** Whether the run in a folder is that of a configuration; one that starts from another has that one's tokenizer. */
+/**
+ * Whether the run in a folder is that of a configuration; one that starts from another has that one's tokenizer, and one of an
+ * earlier version lacks younger keys.
+ */
 async function isRunOf(path: string, config: Config): Promise<boolean> {
-  const differs = diffConfigs(await loadRunConfig(path), config);
-  return differs.every(({ key }) => config.train.from !== null && /^tokenizer\b/.test(key));
+  const older = configKeys(withoutYoungerKeys(config));
+  return diffConfigs(await loadRunConfig(path), config).every(({ key, a }) =>
+    config.train.from !== null && /^tokenizer\b/.test(key) || a === undefined && !older.has(key)
+  );
 }
 
 /** What stands of a sweep's run: a folder where it has ended, or one with a checkpoint to go on from. */
@@ -194,6 +207,8 @@ export interface Stood {
   readonly path: string;
   /** What was done; undefined where it had ended before. */
   readonly trained: Trained | undefined;
+  /** Whether it ended because it diverged, now or before. */
+  readonly diverged: boolean;
 }
 
 /** Whether a configuration is one of a sweep's jobs: its run goes into the sweep's folder. */
@@ -220,15 +235,16 @@ export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun
   const { ended, stopped } = await standing(config);
   if (ended !== undefined) {
     await checkSameCode(ended, config);
-    return { path: ended, trained: undefined };
+    const { diverged = false } = await runResult(runFolder(ended).log) ?? {};
+    return { path: ended, trained: undefined, diverged };
   }
   const trained = (await (stopped === undefined ? train(config, options) : resume(stopped, options)))!;
-  return { path: trained.folder.path, trained };
+  return { path: trained.folder.path, trained, diverged: trained.diverged };
 }
 
 /**
- * Runs a sweep in its folder, one run after another: those that have ended are not run again, one that was stopped or
- * killed goes on from its last checkpoint. `index.json` lists the runs that have ended, `val_loss.svg` compares them.
+ * Runs a sweep in its folder, one run after another, also behind one that diverges: those that have ended are not run again,
+ * one that was stopped or killed goes on from its last checkpoint. `index.json` lists the runs that have ended, `val_loss.svg` compares them.
  *
  * @throws {UserError} for everything a user can mend, with the run's name, and where another process runs the sweep
  *
@@ -261,12 +277,13 @@ export async function runSweep(sweep: Sweep, told: SweepTold = {}): Promise<Swee
   for (const [i, run] of sweep.runs.entries()) {
     const indexed = known.get(run.name);
     const progress = (at: Progress) => told.progress?.(run, i, at);
+    const warn = (warning: WarningRecord) => told.warn?.(run, i, warning);
     const own = { ...run.config, output: { ...run.config.output, dir: folder } };
     const before = indexed !== undefined && await hasEnded(runFolder(join(folder, indexed)).log);
     if (before) await named(run.name, () => checkSameCode(join(folder, indexed), own));
-    const { path, trained }: Stood = before
+    const { path, trained }: Omit<Stood, "diverged"> = before
       ? { path: join(folder, indexed), trained: undefined }
-      : await named(run.name, () => runJob(own, { records, signal, progress }));
+      : await named(run.name, () => runJob(own, { records, signal, progress, warn }));
     if (trained && !trained.finished) {
       return { folder, results, stopped: trained, charted: 0, failures };
     }

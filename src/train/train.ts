@@ -38,6 +38,8 @@ export interface TrainOptions {
   readonly signal?: AbortSignal;
   /** Told after each window of steps. */
   readonly progress?: (progress: Progress) => void;
+  /** Called with each warning of a run that diverges, as it is logged. */
+  readonly warn?: (warning: WarningRecord) => void;
   /** Told once, before the first step: the memory plan, the device and why it was chosen. */
   readonly announce?: (lines: readonly string[]) => void;
   /** Ends after the announcement. */
@@ -277,10 +279,10 @@ async function start(
     log.write(checkpointRecord(done, files["model.safetensors"], val_loss));
   }
   if (from?.warnings.length) log.write(...from.warnings);
-  const { signal, progress } = options;
+  const { signal, progress, warn } = options;
   // Drawn at the end, and so of this checkpoint: the log is taken back to it.
   const sampled = from?.logged.sampled === done;
-  const run = { device, folder, log, sampled, signal, progress };
+  const run = { device, folder, log, sampled, signal, progress, warn };
   return { ...await trainRun(experiment, ready, run), folder };
 }
 

@@ -2,6 +2,7 @@
 import type { Config } from "../config/mod.ts";
 import type { Values } from "../graph/tensor.ts";
 import { dueAt } from "../track/selectors.ts";
+import { followStep, hasDiverged } from "./divergence.ts";
 import type { Experiment } from "./experiment.ts";
 import { freezeFeeds } from "./freeze.ts";
 import { transformed } from "./hook_calls.ts";
@@ -85,7 +86,7 @@ async function finishWindow(
   state: Progressing,
 ): Promise<void> {
   const { config, source } = experiment;
-  const { log, progress } = options;
+  const { log, progress, warn } = options;
   const { train, model, optimizer } = config;
   const schedule = scheduleOf(config, state.reductions);
   const { rows, statistics, at } = await window.values;
@@ -96,16 +97,17 @@ async function finishWindow(
   const samplesPerStep = train.batch * train.accumulate;
   const targets = window.targets.reduce((sum, own) => sum + own, 0);
   const tokensPerSecond = 1000 * targets / window.count / state.ms;
-  rowsOf(table, rows, window.count).forEach(({ loss, squared_norm }, i) => {
+  for (const [i, { loss, squared_norm }] of rowsOf(table, rows, window.count).entries()) {
     const step = window.first + i + 1;
     const samples = step * samplesPerStep;
     const norm = Math.sqrt(squared_norm);
     state.counter += VALUES_A_RECORD;
     state.tokens += window.targets[i];
-    if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-      const message =
-        `The loss is ${loss} and the gradient norm ${norm}: lower optimizer.lr or set optimizer.clip.`;
-      log.write({ type: "warning", step, code: "non_finite", message, tap: null });
+    const { after, warning } = followStep(state.nonFinite, { step, loss, norm }, config.eval.every);
+    state.nonFinite = after;
+    if (warning) {
+      log.write(warning);
+      warn?.(warning);
     }
     log.write({
       type: "step",
@@ -133,10 +135,12 @@ async function finishWindow(
     state.step = step;
     const secondsLeft = (train.steps - step) * state.ms / 1000;
     if (i === window.count - 1) progress?.({ step, steps: train.steps, loss, tokensPerSecond, secondsLeft });
-  });
+    // Steps that the device made behind this one are not recorded: how many there are is a matter of time.
+    if (hasDiverged(state.nonFinite, config)) return;
+  }
 }
 
-/** The steps from where the run stands to the next stop, in overlapped windows. Returns when all are recorded. */
+/** The steps from where the run stands to the next stop, in overlapped windows. Returns when all are recorded, or it diverged. */
 export async function stepsUntil(
   stop: number,
   experiment: Experiment,
@@ -157,6 +161,7 @@ export async function stepsUntil(
       started += count;
     }
     if (pending) await finishWindow(experiment, options, ready, pending, state);
+    if (hasDiverged(state.nonFinite, experiment.config)) return;
     pending = next;
     // Lets signals be heard where the device is this thread.
     await new Promise((resume) => setTimeout(resume, 0));

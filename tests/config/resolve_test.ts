@@ -100,7 +100,7 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
       },
       blocks: [],
     },
-    train: { steps: 300, batch: 12, accumulate: 1, from: null, freeze: [], stop: null },
+    train: { steps: 300, batch: 12, accumulate: 1, from: null, freeze: [], stop: null, stop_nonfinite: 10 },
     optimizer: {
       name: "adamw",
       lr: 1e-3,
@@ -374,7 +374,7 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
     );
   };
   const schema = runJsonSchema() as Schema & { required?: string[] };
-  assert.equal(leaves(schema, configSchema.parse({ name: "a" }), ""), 96);
+  assert.equal(leaves(schema, configSchema.parse({ name: "a" }), ""), 97);
   assert.equal(schema.required, undefined);
   assert.equal(schema.properties?.train.properties?.steps.type, "integer");
 });

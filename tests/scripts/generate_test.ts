@@ -29,17 +29,14 @@ Deno.test("the sample that a run ends with is what generate writes from its last
     assert.ok(stdout.startsWith(`\n${generated.stdout}\n`), stdout);
   }));
 
-Deno.test("a run that diverges ends all the same, without a sample; generate then says that nothing follows", () =>
+Deno.test("a run that diverges ends all the same, without a sample", () =>
   inFolder(async (folder) => {
     const wild = ["optimizer.name=sgd", "optimizer.lr=1e30", "optimizer.clip=0", "sample.tokens=5"];
-    await succeeds("train", ["tiny.yaml", ...wild], folder);
+    await script("train", ["tiny.yaml", ...wild], folder);
     const types = logOf(latest(folder)).trim().split("\n").map((line) => JSON.parse(line).type);
     assert.deepEqual([types.includes("warning"), types.includes("sample"), types.at(-1)], [
       true,
       false,
       "done",
     ]);
-    const { code, stderr } = await script("generate", ["--device", "cpu"], folder);
-    assert.equal(code, 2);
-    assert.match(stderr, /^generate: The model's logits are not finite, that of token 0 is NaN: .*\n$/);
   }));

@@ -2,6 +2,7 @@
 // their task in deno.json gives them.
 import assert from "node:assert/strict";
 import { sha256Hex } from "../../src/train/run_folder.ts";
+import { decodeSafetensors, encodeSafetensors } from "../../src/train/safetensors.ts";
 import project from "../../deno.json" with { type: "json" };
 
 /** The project's folder. */
@@ -209,6 +210,15 @@ export async function point(run: string, which: "best" | "last", step: string): 
   const link = `${run}/checkpoints/${which}`;
   await Deno.remove(link).catch(() => {});
   await Deno.writeTextFile(link, step + "\n");
+}
+
+/** Makes every parameter of a checkpoint NaN, and its hashes those of the files. */
+export async function poison(folder: string): Promise<void> {
+  const path = `${folder}/model.safetensors`;
+  const { tensors, metadata } = decodeSafetensors(await Deno.readFile(path), path);
+  for (const { data } of tensors.values()) (data as Float32Array).fill(NaN);
+  await Deno.writeFile(path, encodeSafetensors(Object.fromEntries(tensors), metadata));
+  await reseal(folder);
 }
 
 /** Makes the hashes of a checkpoint those of its files, as if they had been saved so. */

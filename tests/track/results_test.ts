@@ -6,6 +6,7 @@ const made = (log: string, finished: boolean, seed = 1): RunResult => ({
   log: `${log}/log.ndjson`,
   name: "tiny",
   finished,
+  diverged: false,
   parameters: 10,
   steps: 3,
   split: null,

@@ -148,7 +148,7 @@ for (const device of ["cpu", "webgpu"]) {
     }));
 }
 
-Deno.test("a run that diverges says so in its log, keeps no best checkpoint, and ends", () =>
+Deno.test("a run that diverges says so in its log, keeps no checkpoint, and ends", () =>
   inFolder(async (folder, configured) => {
     const records: LogRecord[] = [];
     const config = configured({ optimizer: { lr: 1e30, clip: 0 }, schedule: { warmup: 0 } });
@@ -156,12 +156,10 @@ Deno.test("a run that diverges says so in its log, keeps no best checkpoint, and
     assert.deepEqual([trained?.finished, trained?.best], [true, null]);
     const warned = records.filter((record) => record.type === "warning");
     assert.match(warned[0].message, /lower optimizer\.lr/);
-    assert.ok(warned.length >= 10);
     assert.ok(records.some((record) => record.type === "eval" && !Number.isFinite(record.loss)));
     const run = trained!.folder.path;
     const names = [...Deno.readDirSync(`${run}/checkpoints`)].map(({ name }) => name).sort();
-    assert.deepEqual(names, ["20", "last"]);
-    assert.equal(JSON.parse(Deno.readTextFileSync(`${run}/checkpoints/20/state.json`)).best, null);
+    assert.deepEqual(names, []);
     assert.match(
       Deno.readTextFileSync(`${run}/log.ndjson`),
       /"type":"step".*"loss":null,"loss_status":"nan"/,
