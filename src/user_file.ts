@@ -2,7 +2,7 @@
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { isMapping, show } from "./config/show.ts";
-import { thrownBy, UserError } from "./errors.ts";
+import { nearest, thrownBy, UserError } from "./errors.ts";
 import { giveRunningHeed, missingExport } from "./running_heed.ts";
 import { readCode, type UserCode } from "./user_code.ts";
 
@@ -58,6 +58,44 @@ export async function exportsOf(file: string, what: string): Promise<Record<stri
 /** Whether a value is an object of named values, and not a Map, a Promise or another class's. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return isMapping(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value));
+}
+
+/** A name that is not known, and the known one that it may stand for. */
+export interface Misspelling {
+  /** As it was written. */
+  readonly name: string;
+  /** The nearest of the known names that are not there. */
+  readonly near: string;
+}
+
+/**
+ * The first name that is near to a known one which is not there: it would be passed over in silence.
+ *
+ * @example
+ * ```ts
+ * import { misspelling } from "./user_file.ts";
+ * misspelling(["taps", "freez"], ["taps", "freeze"]); // { name: "freez", near: "freeze" }
+ * ```
+ */
+export function misspelling(names: readonly string[], known: readonly string[]): Misspelling | undefined {
+  const open = known.filter((name) => !names.includes(name));
+  for (const name of names) {
+    const near = known.includes(name) ? undefined : nearest(name, open);
+    if (near !== undefined) return { name, near };
+  }
+}
+
+/** Throws at a misspelt key of an object of the user's. */
+export function checkKeys(
+  place: string,
+  value: Readonly<Record<string, unknown>>,
+  known: readonly string[],
+): void {
+  const wrong = misspelling(Object.keys(value), known);
+  if (wrong === undefined) return;
+  throw new UserError(
+    `${place}: expected the keys ${known.join(", ")}, found ${wrong.name}. Did you mean "${wrong.near}"?`,
+  );
 }
 
 /** What a user's code gave, in a few words for a message. */

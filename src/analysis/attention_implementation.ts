@@ -7,7 +7,7 @@ import { grad } from "../../kernels/gradient.ts";
 import { sumAll } from "../../kernels/reduce/op.ts";
 import type { Device } from "../device/device.ts";
 import { suggestion, UserError } from "../errors.ts";
-import { describe, exportsOf } from "../user_file.ts";
+import { describe, exportsOf, misspelling } from "../user_file.ts";
 import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import type { AttentionCase, CaseModifier } from "./attention_cases.ts";
@@ -229,6 +229,12 @@ export function functionAttention(name: string, module: AttentionModule): Attent
  */
 export async function loadAttention(file: string): Promise<AttentionImplementation> {
   const found = await exportsOf(file, "--file");
+  const wrong = misspelling(Object.keys(found), [...NAMES]);
+  if (wrong !== undefined) {
+    throw new UserError(
+      `${file}: expected the exports ${NAMES.join(", ")}, found ${wrong.name}. Did you mean "${wrong.near}"?`,
+    );
+  }
   const given = Object.fromEntries(NAMES.filter((name) => name in found).map((name) => [name, found[name]]));
   if (!("attention" in given)) {
     throw new UserError(

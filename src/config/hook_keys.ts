@@ -1,6 +1,6 @@
 // The keys that a user's hooks file adds to `hooks` of a configuration: typed by their defaults, checked, filled in.
 import { nearest, suggestion, UserError } from "../errors.ts";
-import { describe, exportsOf, isRecord } from "../user_file.ts";
+import { checkKeys, describe, exportsOf, isRecord } from "../user_file.ts";
 import type { Config } from "./schema.ts";
 import { isMapping, show, showPath } from "./show.ts";
 
@@ -16,6 +16,9 @@ export interface HookKey {
   readonly oneOf?: readonly string[];
 }
 
+/** Keys of a declared key. */
+const KEYS = ["default", "min", "max", "oneOf"];
+
 function declared(file: string, keys: unknown): Record<string, HookKey> {
   if (keys === undefined) return {};
   const fault = (key: string, found: unknown) =>
@@ -30,6 +33,7 @@ function declared(file: string, keys: unknown): Record<string, HookKey> {
     throw new UserError(`${file}: keys: expected an object of declared keys, found ${describe(keys)}.`);
   }
   for (const [key, found] of Object.entries(keys)) {
+    if (isRecord(found)) checkKeys(`${file}: ${showPath(["keys", key])}`, found, KEYS);
     if (
       !isMapping(found) || !["number", "boolean", "string"].includes(typeof found.default) || key === "file"
     ) {

@@ -1,7 +1,7 @@
 // Synthetic tasks of a user's own: a TypeScript file that exports functions from random numbers to samples.
 import { parse } from "node:path";
 import { callUser, UserError } from "../errors.ts";
-import { describe, exportsOf } from "../user_file.ts";
+import { checkKeys, describe, exportsOf, isRecord } from "../user_file.ts";
 import { checkSample, drawSample, type Task } from "./synthetic.ts";
 
 /** Samples that are drawn to see which characters a task has. */
@@ -16,6 +16,7 @@ function alphabetOf(task: Task): string {
 }
 
 function taskOf(file: string, name: string, found: unknown): Task | undefined {
+  if (isRecord(found)) checkKeys(`${file}: ${name}`, found, ["name", "alphabet", "sample"]);
   const record = typeof found === "function" ? { sample: found } : found as Partial<Task> | null;
   if (typeof record !== "object" || typeof record?.sample !== "function") return undefined;
   const own: Task = { name, alphabet: "", ...record as Pick<Task, "sample"> };

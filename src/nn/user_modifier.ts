@@ -2,7 +2,7 @@
 import { modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { isMapping, showPath } from "../config/show.ts";
 import { callUser, suggestion, UserError } from "../errors.ts";
-import { describe, exportsOf, isRecord } from "../user_file.ts";
+import { checkKeys, describe, exportsOf, isRecord, misspelling } from "../user_file.ts";
 import type { Architecture, BlockChoices, ModifierSource, UserModifier } from "./architecture.ts";
 
 /** Whether an export is a score modifier. */
@@ -10,6 +10,17 @@ export function isUserModifier(found: unknown): found is UserModifier {
   return typeof found === "object" && found !== null &&
     typeof (found as { modifier?: unknown }).modifier === "function";
 }
+
+/** The names of a file's exports that are score modifiers. */
+export const modifierNames = (exports: Readonly<Record<string, unknown>>): string[] =>
+  Object.keys(exports).filter((name) => isUserModifier(exports[name]));
+
+/** The key that makes an object a modifier, where it has it misspelt. */
+export const almostModifier = (found: unknown): string | undefined =>
+  isRecord(found) ? misspelling(Object.keys(found), ["modifier"])?.near : undefined;
+
+/** Keys of a user's modifier. */
+const KEYS = ["modifier", "tables"];
 
 /**
  * The score modifier that a user's function gave.
@@ -76,6 +87,7 @@ async function load({ file, name }: ModifierSource): Promise<UserModifier> {
     );
   }
   const found = exports[name];
+  if (isRecord(found)) checkKeys(`${file}: ${name}`, found, KEYS);
   if (!isUserModifier(found)) {
     throw new UserError(
       `modifier ${name} of ${file}: expected an object with a function "modifier", found ${describe(found)}.`,
@@ -97,10 +109,11 @@ async function load({ file, name }: ModifierSource): Promise<UserModifier> {
  * ```
  */
 export async function findModifier(file: string): Promise<ModifierSource> {
-  const found = Object.entries(await exportsOf(file, "--hooks")).filter(([, value]) => isUserModifier(value));
-  if (found.length === 1) return { file, name: found[0][0] };
-  const names = found.map(([name]) => name).join(", ") || "none";
-  throw new UserError(`--hooks: expected ${file} to export one score modifier, found ${names}.`);
+  const found = modifierNames(await exportsOf(file, "--hooks"));
+  if (found.length === 1) return { file, name: found[0] };
+  throw new UserError(
+    `--hooks: expected ${file} to export one score modifier, found ${found.join(", ") || "none"}.`,
+  );
 }
 
 /** The architecture without the modifiers that its blocks name by file. */

@@ -4,10 +4,10 @@ import type { RandomStream } from "../../kernels/random/threefry.ts";
 import type { Config, HookKey } from "../config/mod.ts";
 import type { Batch } from "../data/mod.ts";
 import { isMapping } from "../config/show.ts";
-import { nearest, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import type { ForwardHooks, HookValue, ScoreHook, TapHook } from "../nn/hooks.ts";
-import { isUserModifier } from "../nn/user_modifier.ts";
-import { describe, exportsOf, isRecord } from "../user_file.ts";
+import { almostModifier, modifierNames } from "../nn/user_modifier.ts";
+import { describe, exportsOf, isRecord, misspelling } from "../user_file.ts";
 
 /** What a batch transform and a freeze know. */
 export interface StepContext {
@@ -120,6 +120,8 @@ const metricsFault: Fault = (found) => {
   const names = new Set<unknown>();
   for (const metric of found) {
     if (!isMapping(metric)) return `${expected}, found ${describe(metric)} in it`;
+    const wrong = misspelling(Object.keys(metric), ["name", "every", "fn"]);
+    if (wrong) return `${expected}, found ${wrong.name}. Did you mean "${wrong.near}"`;
     const { name, every, fn } = metric;
     if (typeof name !== "string" || name === "") return `${expected}, found the name ${describe(name)}`;
     const own = `metric ${JSON.stringify(name)}`;
@@ -140,19 +142,27 @@ const FAULTS: Readonly<Record<Exclude<typeof EXPORTS[number], "keys">, Fault>> =
   metrics: metricsFault,
 };
 
-/** Throws where a file exports nothing of `Hooks`, a misspelt name beside one, or something of another kind. */
-function checkExports(file: string, found: Record<string, unknown>, what: string, other = ""): void {
-  const names = Object.keys(found);
-  const open = EXPORTS.filter((name) => found[name] === undefined);
-  const misspelt = names.find((name) => !isExport(name) && nearest(name, open) !== undefined);
-  if (misspelt !== undefined || open.length === EXPORTS.length) {
-    const near = misspelt === undefined ? "" : ` Did you mean "${nearest(misspelt, open)}"?`;
-    throw new UserError(
-      `${what}: expected ${file} to export one of ${EXPORTS.join(", ")}${other}, found ${
-        misspelt ?? (names.join(", ") || "nothing")
-      }.${near}`,
-    );
-  }
+/**
+ * Throws where a file exports nothing of `Hooks` and no score modifier, or a misspelt name of a hook; with the same advice
+ * wherever the file is named.
+ */
+function checkNames(file: string, found: Record<string, unknown>, what: string): void {
+  const modifiers = modifierNames(found);
+  const names = Object.keys(found).filter((name) => !modifiers.includes(name));
+  const wrong = misspelling(names, [...EXPORTS]);
+  if (wrong === undefined && (modifiers.length > 0 || names.some(isExport))) return;
+  const unnamed = names.join() === "default" ? " Hooks are exported by name: export const taps = ..." : "";
+  const near = wrong?.near ?? names.map((name) => almostModifier(found[name])).find((advice) => advice);
+  throw new UserError(
+    `${what}: expected ${file} to export one of ${EXPORTS.join(", ")} or a score modifier, found ${
+      wrong?.name ?? (names.join(", ") || "nothing")
+    }.${near === undefined ? unnamed : ` Did you mean "${near}"?`}`,
+  );
+}
+
+/** Throws where a file exports nothing of `Hooks`, a misspelt name, or something of another kind. */
+function checkExports(file: string, found: Record<string, unknown>, what: string): void {
+  checkNames(file, found, what);
   for (const [name, fault] of Object.entries(FAULTS)) {
     const wrong = found[name] === undefined ? undefined : fault(found[name]);
     if (wrong !== undefined) throw new UserError(`${file}: ${name}: ${wrong}.`);
@@ -175,6 +185,13 @@ export async function loadHooks({ hooks }: Pick<Config, "hooks">): Promise<Loade
   if (file === null) return undefined;
   const found = await exportsOf(file, "hooks.file");
   checkExports(file, found, "hooks.file");
+  const [own] = modifierNames(found);
+  if (own !== undefined && !Object.keys(found).some(isExport)) {
+    throw new UserError(
+      `hooks.file: ${file} exports the score modifier ${own} and no hooks; ` +
+        `expected --hooks ${file}, or model.block.attention.modifier={file: ${file}, name: ${own}}.`,
+    );
+  }
   return { ...found as Hooks, file, keys: keys as Record<string, HookValue> };
 }
 
@@ -185,9 +202,8 @@ export async function loadHooks({ hooks }: Pick<Config, "hooks">): Promise<Loade
  */
 export async function exportsHooks(file: string): Promise<boolean> {
   const found = await exportsOf(file, "--hooks");
-  if (!Object.keys(found).some(isExport) && Object.values(found).some(isUserModifier)) return false;
-  checkExports(file, found, "--hooks", " or a score modifier");
-  return true;
+  checkExports(file, found, "--hooks");
+  return Object.keys(found).some(isExport);
 }
 
 /** The part of the hooks that the forward pass is built through. */
