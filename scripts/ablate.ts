@@ -16,6 +16,7 @@ import {
   openModel,
   prepare,
   printLine,
+  printRecord,
   readFiles,
   runCommand,
   textBatches,
@@ -107,7 +108,7 @@ await runCommand(command, async ({ positionals, values }) => {
   else {
     found.changes.forEach((row, layer) =>
       row.forEach((change, head) =>
-        printLine(JSON.stringify({ layer, head, method, change, loss: found.loss, tokens: found.tokens }))
+        printRecord({ type: "ablation", layer, head, method, change, loss: found.loss, tokens: found.tokens })
       )
     );
   }

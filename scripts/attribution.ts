@@ -9,6 +9,7 @@ import {
   onlyName,
   openModel,
   printLine,
+  printRecord,
   runCommand,
   shortNumber,
   TEXT_OPTIONS,
@@ -47,7 +48,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   if (flags.sort) parts.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
   if (format === "ndjson") {
     for (const part of parts) {
-      printLine(JSON.stringify({ token: found.token, minus: found.minus, ...part }));
+      printRecord({ type: "contribution", token: found.token, minus: found.minus, ...part });
     }
     return 0;
   }

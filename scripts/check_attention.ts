@@ -1,6 +1,7 @@
 // Checks attention against a dense float64 oracle: heed's kernels, or a function of one's own: deno task check_attention
 import * as heed from "../mod.ts";
 import {
+  type AnyRecord,
   type AttentionImplementation,
   CASE_MASKS,
   caseRecord,
@@ -16,7 +17,6 @@ import {
   input,
   kernelAttention,
   loadAttention,
-  type LogRecord,
   type LogWriter,
   numberOption,
   oneOf,
@@ -126,7 +126,7 @@ await runCommand(command, async ({ positionals, values }) => {
     await writeFileAtomic(values.diagram, layerDiagram(activation));
     say(`${values.diagram}: the graph of a decoder layer`);
   }
-  using log: LogWriter | undefined = values.ndjson === undefined
+  using log: LogWriter<AnyRecord> | undefined = values.ndjson === undefined
     ? undefined
     : values.ndjson === "-"
     ? stdoutLog()
@@ -136,7 +136,7 @@ await runCommand(command, async ({ positionals, values }) => {
     let done = 0;
     const onCase = (checked: CheckedCase) => {
       progress(++done, only === undefined ? count : 1, implementation.name);
-      log?.write(caseRecord(implementation.name, checked) as unknown as LogRecord);
+      log?.write(caseRecord(implementation.name, checked));
       if (only !== undefined) say(describeCase(checked));
     };
     const check = await checkAttention(implementation, { count, only, seed, activation, mask, onCase });

@@ -11,6 +11,7 @@ import {
   onlyName,
   openModel,
   printLine,
+  printRecord,
   runCommand,
   tellLine,
   TEXT_OPTIONS,
@@ -118,7 +119,10 @@ await runCommand(command, async (args) => {
   const texts = await generateTexts(opened.device, opened.model, prompts, options);
   // What a pipe or a file is to get is the text as it is.
   const print = format === "text" && !Deno.stdout.isTerminal() ? console.log : printLine;
-  for (const text of texts) print(format === "text" ? text.text : JSON.stringify(text));
+  for (const { logProbability: log_probability, uncached = null, ...text } of texts) {
+    if (format === "text") print(text.text);
+    else printRecord({ type: "generated", ...text, log_probability, uncached });
+  }
   const uncached = texts.find((text) => text.uncached)?.uncached;
   if (uncached) tellLine(`generate: some tokens were made by reading the text anew: ${uncached}.`);
   return 0;

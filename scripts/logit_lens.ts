@@ -7,11 +7,13 @@ import {
   heatMap,
   type LogitLens,
   logitLens,
+  nextTokenFields,
   numberOption,
   oneOf,
   onlyName,
   openModel,
   printLine,
+  printRecord,
   runCommand,
   TEXT_OPTIONS,
   UserError,
@@ -81,7 +83,15 @@ await runCommand(command, async ({ positionals, values }) => {
   else {
     lens.depths.forEach((points, depth) =>
       points.forEach((point, position) =>
-        printLine(JSON.stringify({ depth, position, token: lens.tokens[position], ...point }))
+        printRecord({
+          type: "lens_point",
+          depth,
+          position,
+          token: lens.tokens[position],
+          top: point.top.map(nextTokenFields),
+          final_log_probability: point.finalLogProbability,
+          next_log_probability: point.nextLogProbability,
+        })
       )
     );
   }

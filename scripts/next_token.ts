@@ -3,12 +3,14 @@ import * as heed from "../mod.ts";
 import {
   askedText,
   type Command,
+  nextTokenFields,
   nextTokens,
   numberOption,
   oneOf,
   onlyName,
   openModel,
   printLine,
+  printRecord,
   promptIds,
   runCommand,
   tellLine,
@@ -59,9 +61,8 @@ await runCommand(command, async ({ positionals, values }) => {
       next.probability.toFixed(6).padStart(11),
       next.logit.toFixed(4).padStart(7),
     ];
-    printLine(
-      format === "ndjson" ? JSON.stringify(next) : `${cells.join("  ")}  ${JSON.stringify(next.token)}`,
-    );
+    if (format === "ndjson") printRecord({ type: "next_token", ...nextTokenFields(next) });
+    else printLine(`${cells.join("  ")}  ${JSON.stringify(next.token)}`);
   }
   return 0;
 }, heed);

@@ -13,6 +13,7 @@ import {
   patchActivations,
   type Patching,
   printLine,
+  printRecord,
   runCommand,
   tellLine,
   TEXT_OPTIONS,
@@ -121,7 +122,7 @@ await runCommand(command, async ({ positionals, values }) => {
   if (format === "table") printLine(tableOf(found, site));
   else {
     found.recovered.forEach((row, layer) =>
-      row.forEach((recovered, place) => printLine(JSON.stringify({ site, layer, place, recovered })))
+      row.forEach((recovered, place) => printRecord({ type: "patch", site, layer, place, recovered }))
     );
   }
   if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(found, site));

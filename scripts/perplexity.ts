@@ -16,6 +16,7 @@ import {
   perplexityOf,
   prepare,
   printLine,
+  printRecord,
   promptIds,
   readFiles,
   runCommand,
@@ -77,12 +78,23 @@ interface Extreme {
 /** What is printed of a text, of a split, or of all texts. */
 interface Printed extends Perplexity {
   readonly name: string;
+  /** Of a split; the next three where it has answers. */
+  readonly accuracy?: number;
+  readonly answer_loss?: number;
+  readonly answer_accuracy?: number;
+  readonly exact_match?: number;
   readonly max?: Extreme;
   readonly min?: Extreme;
   /** Of several texts: those of highest and lowest perplexity. */
   readonly max_text?: { readonly name: string; readonly perplexity: number };
   readonly min_text?: { readonly name: string; readonly perplexity: number };
 }
+
+/** What a record leaves out unless there is something to say. */
+const NOTHING = {
+  ...{ accuracy: undefined, answer_loss: undefined, answer_accuracy: undefined, exact_match: undefined },
+  ...{ max: undefined, min: undefined, max_text: undefined, min_text: undefined },
+};
 
 /** Texts or ids under the names that they are reported by. */
 async function textsOf({ lists, flags }: Arguments): Promise<{ name: string; text: TextOrIds }[]> {
@@ -147,7 +159,10 @@ function printedOf(
 await runCommand(command, async (args) => {
   const { positionals, values, lists, flags } = args;
   const format = oneOf("format", values.format!, ["table", "ndjson"]);
-  const print = (record: Printed) => printLine(format === "ndjson" ? JSON.stringify(record) : lineOf(record));
+  const print = (record: Printed) =>
+    format === "ndjson"
+      ? printRecord({ type: "perplexity", ...NOTHING, ...record })
+      : printLine(lineOf(record));
   const stride = numberOption("stride", values.stride, { least: 1, whole: true });
   const given = await textsOf(args);
   if ((values.split === undefined) === (given.length === 0)) {
@@ -173,13 +188,16 @@ await runCommand(command, async (args) => {
       positions: config.train.batch * config.model.context,
     });
     using evaluation = await evaluator(opened.device, experiment, { extremes: true });
-    const { extremes, ...found } = await evaluation.evaluate();
+    const { extremes, answer, ...found } = await evaluation.evaluate();
     const named = ({ id, row, position, nats }: TargetLoss): Extreme => {
       return { name: split, row, position: position + 1, token: tokenizer.decode([id]), nats };
     };
     print({
       name: split,
       ...found,
+      answer_loss: answer?.loss,
+      answer_accuracy: answer?.accuracy,
+      exact_match: answer?.exact,
       ...(extremes ? { max: named(extremes.max), min: named(extremes.min) } : {}),
     });
     return 0;
@@ -201,12 +219,8 @@ await runCommand(command, async (args) => {
     if (flags.tokens) {
       own.forEach((nats, k) => {
         const token = tokenizer.decode([ids[k + 1]]);
-        const record = { name, position: k + 1, token, nats };
-        printLine(
-          format === "ndjson"
-            ? JSON.stringify(record)
-            : `${nats.toFixed(4).padStart(8)}  ${JSON.stringify(token)}`,
-        );
+        if (format === "ndjson") printRecord({ type: "token_loss", name, position: k + 1, token, nats });
+        else printLine(`${nats.toFixed(4).padStart(8)}  ${JSON.stringify(token)}`);
       });
     }
     if (own.length > 0) print(each[n]);

@@ -7,9 +7,11 @@ import {
   loadRunConfig,
   oneOf,
   onlyName,
+  recordLine,
   type ResultTable,
   runCommand,
   splitOverrides,
+  type TaskRecord,
   tellLine,
   textOutput,
   UserError,
@@ -38,9 +40,9 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const format = oneOf("format", values.format!, ["table", "ndjson"]);
   const { names, overrides: where } = splitOverrides(positionals);
   const { write, flush } = textOutput();
-  const print = (records: readonly object[], table: ResultTable) => {
+  const print = (records: readonly TaskRecord[], table: ResultTable) => {
     if (format === "table") write(formatResults(table, "table"));
-    else for (const record of records) write(`${JSON.stringify(record)}\n`);
+    else for (const record of records) write(recordLine(record));
     flush();
   };
   if (flags.diff) {
@@ -50,7 +52,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     const [a, b] = await Promise.all(names.map((name) => loadRunConfig(name, values.dir!)));
     const found = diffConfigs(a, b);
     const shown = (value: unknown) => value === undefined ? "-" : JSON.stringify(value);
-    print(found, {
+    print(found.map((difference) => ({ type: "config_difference", ...difference })), {
       columns: ["key", ...names],
       rows: found.map(({ key, a, b }) => [key, shown(a), shown(b)]),
     });
@@ -63,7 +65,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     where,
   });
   if (runs.length === 0) tellLine("runs: no run matches.");
-  print(runs, {
+  print(runs.map((run) => ({ type: "found_run", ...run })), {
     columns: ["path", "time", "step", "val_loss"],
     rows: runs.map(({ path, time, step, val_loss }) => [path, time, step, val_loss]),
   });

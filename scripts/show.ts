@@ -7,6 +7,7 @@ import {
   numberOption,
   oneOf,
   onlyName,
+  recordLine,
   runCommand,
   shownLines,
   shownSamples,
@@ -45,7 +46,7 @@ await runCommand(command, async ({ positionals, values }) => {
   const shown = shownSamples(source, tokenizer, values.split!, options);
   const out = textOutput();
   if (format === "ndjson") {
-    for (const sample of shown) out.write(`${JSON.stringify({ v: 1, type: "tokens", ...sample })}\n`);
+    for (const sample of shown) out.write(recordLine({ type: "tokens", ...sample }));
     out.flush();
     return 0;
   }

@@ -23,6 +23,7 @@ import {
   planTable,
   printLine,
   type Progress,
+  recordLine,
   resultTable,
   resume,
   runCommand,
@@ -335,7 +336,7 @@ await runCommand(command, async (args) => {
   const sweep = await asked(args);
   if (sweep && (flags.jobs || sweep.swept && dryRun)) {
     const { write, flush } = textOutput();
-    if (flags.jobs) { for (const job of sweepJobs(sweep)) write(`${JSON.stringify(job)}\n`); }
+    if (flags.jobs) { for (const job of sweepJobs(sweep)) write(recordLine(job)); }
     else write(formatResults(await planTable(sweep), "table"));
     flush();
     return 0;

@@ -3,9 +3,11 @@ import * as heed from "../mod.ts";
 import {
   type Command,
   costOf,
+  oneOf,
   onlyName,
   openDevice,
   printLine,
+  printRecord,
   resolveRun,
   runCommand,
   UserError,
@@ -22,12 +24,14 @@ const command: Command = {
       value: "auto|webgpu|cpu",
       help: "where to compute; the checkpoint's own choice by default",
     },
+    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a check" },
   },
   examples: ["deno task verify_load runs/latest", "deno task verify_load runs/latest/checkpoints/best"],
   exits: { 1: "a check failed" },
 };
 
 await runCommand(command, async ({ positionals, values }) => {
+  const format = oneOf("format", values.format!, ["table", "ndjson"]);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   const { checkpoint } = await resolveRun(path);
   if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
@@ -36,18 +40,21 @@ await runCommand(command, async ({ positionals, values }) => {
     // A forward pass is a third of a step; there are about as many as evaluation batches.
     return openDevice(values.device ?? model.config.device, { flops: flops / 3, dispatches, steps: 100 });
   });
-  for (const { name, passed, skipped, detail } of checks) {
-    printLine(`${skipped ? "--  " : passed ? "ok  " : "FAIL"} ${name}: ${detail}`);
+  for (const { name, passed, skipped = false, detail } of checks) {
+    if (format === "ndjson") printRecord({ type: "check", checkpoint, name, passed, skipped, detail });
+    else printLine(`${skipped ? "--  " : passed ? "ok  " : "FAIL"} ${name}: ${detail}`);
   }
   const failed = checks.filter((check) => !check.passed);
   const skipped = checks.filter((check) => check.skipped);
   const but = skipped.length
     ? `, but for ${skipped.length} checks that need its code, which was not run`
     : "";
-  printLine(
-    failed.length
-      ? `${checkpoint}: ${failed.length} of ${checks.length} checks failed`
-      : `${checkpoint}: verified${but}`,
-  );
+  if (format === "table") {
+    printLine(
+      failed.length
+        ? `${checkpoint}: ${failed.length} of ${checks.length} checks failed`
+        : `${checkpoint}: verified${but}`,
+    );
+  }
   return failed.length ? 1 : 0;
 }, heed);

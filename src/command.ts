@@ -5,6 +5,7 @@ import type { Writable } from "node:stream";
 import { parseArgs } from "node:util";
 import { nearest, suggestion, UserCodeError, UserError } from "./errors.ts";
 import { ClosedPipe, writeStdout } from "./track/log_file.ts";
+import { type AnyRecord, formatRecord } from "./track/records.ts";
 import { provideHeed } from "./running_heed.ts";
 import { escapeText, messageLine } from "./terminal.ts";
 import { VERSION } from "./version.ts";
@@ -245,6 +246,25 @@ function writeConsoleWhole(): void {
  */
 export function printLine(text: string): void {
   console.log(escapeText(text));
+}
+
+/** A record as a line with its newline; control characters are escaped as JSON has them. */
+export function recordLine(record: AnyRecord): string {
+  return escapeText(`${formatRecord(record)}\n`);
+}
+
+/**
+ * Prints a record to the standard output: how a task prints its answer with `--format ndjson`.
+ *
+ * @example
+ * ```ts
+ * import { printRecord } from "../mod.ts";
+ * printRecord({ type: "patch", site: "heads", layer: 0, place: 1, recovered: 0.5 });
+ * // {"v":2,"type":"patch","site":"heads","layer":0,"place":1,"recovered":0.5}
+ * ```
+ */
+export function printRecord(record: AnyRecord): void {
+  printLine(formatRecord(record));
 }
 
 /**

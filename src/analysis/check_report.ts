@@ -2,6 +2,7 @@
 import { maximum } from "../extremes.ts";
 import type { AttentionCheck, Checked, CheckedCase } from "./check_attention.ts";
 import type { AttentionCase } from "./attention_cases.ts";
+import type { TaskRecord } from "../track/task_records.ts";
 import type { DenseTensor } from "./oracle.ts";
 
 const short = (x: number): string => Number.isNaN(x) ? "NaN" : x.toExponential(1);
@@ -153,7 +154,7 @@ export function describeCase(checked: CheckedCase): string {
 }
 
 /**
- * A case as the fields of a record: sizes, and the error of each tensor that was found.
+ * A case as a record: sizes, and the error of each tensor; null for those that were not computed.
  *
  * @example
  * ```ts
@@ -165,27 +166,31 @@ export function describeCase(checked: CheckedCase): string {
 export function caseRecord(
   implementation: string,
   { given, errors, failure, passed }: CheckedCase,
-): Record<string, unknown> {
+): Extract<TaskRecord, { type: "attention_case" }> {
   const { index, seed, q, k, v, mask, scale, activation, modifier } = given;
-  const [B, T, H, d] = q.shape;
+  const [batch, queries, heads, head_dim] = q.shape;
+  const errorOf = (tensor: Checked) => errors.find((found) => found.tensor === tensor)?.error ?? null;
   return {
     type: "attention_case",
     implementation,
     case: index,
     seed,
     passed,
-    ...Object.fromEntries(errors.map(({ tensor, error }) => [`${tensor}_error`, error])),
-    B,
-    T,
-    S: k.shape[1],
-    H,
+    z_error: errorOf("z"),
+    dq_error: errorOf("dq"),
+    dk_error: errorOf("dk"),
+    dv_error: errorOf("dv"),
+    batch,
+    queries,
+    keys: k.shape[1],
+    heads,
     kv_heads: k.shape[2],
-    d,
-    dv: v.shape[3],
+    head_dim,
+    value_dim: v.shape[3],
     mask: mask ? mask.shape : null,
     scale,
     activation,
-    ...(modifier ? { modifier: modifier.name } : {}),
+    modifier: modifier?.name ?? null,
     failure: failure ?? null,
   };
 }

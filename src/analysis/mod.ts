@@ -45,7 +45,7 @@ export { forward, type ForwardPass, type ForwardPassOptions, type Tapped } from 
 export { promptIds, type TextOrIds } from "./passes.ts";
 export { type Embeddings, embeddings } from "./embeddings.ts";
 export { type LensPoint, type LogitLens, logitLens } from "./logit_lens.ts";
-export { type NextToken, nextTokens } from "./next_tokens.ts";
+export { type NextToken, nextTokenFields, nextTokens } from "./next_tokens.ts";
 export {
   PATCH_SITES,
   patchActivations,

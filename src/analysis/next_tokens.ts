@@ -20,6 +20,11 @@ export interface NextToken {
   readonly logit: number;
 }
 
+/** A token that may come next as the fields of a record. */
+export function nextTokenFields({ rank, id, token, probability, logProbability, logit }: NextToken) {
+  return { rank, id, token, probability, log_probability: logProbability, logit };
+}
+
 /**
  * The most likely next tokens after a text, of equals the lower id first. A text longer than the context is seen by its
  * last `context` tokens.

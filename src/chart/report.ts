@@ -139,13 +139,13 @@ function lossesPart({ losses }: Contents): string[] {
 
 function samplesPart({ samples }: Contents): string[] {
   if (samples.length === 0) return [];
-  const texts = samples.map(({ step, prompt, text, temperature, top_k, nucleus }) => {
+  const texts = samples.map(({ step, prompt, text, temperature, top_k, top_p }) => {
     // A text begins with its prompt where the tokenizer gives it back as it was.
     const own = text.startsWith(prompt) ? text.slice(prompt.length) : text;
     const filters = [
       `temperature ${temperature}`,
       ...(top_k === null ? [] : [`top ${top_k}`]),
-      ...(nucleus === null ? [] : [`nucleus ${nucleus}`]),
+      ...(top_p === null ? [] : [`top p ${top_p}`]),
     ];
     return `<p class="soft">step ${count(step)}, ${escapeXml(filters.join(", "))}</p>\n` +
       `<pre dir="auto"><b>${escapeXml(prompt)}</b>${escapeXml(own)}</pre>`;

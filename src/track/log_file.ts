@@ -5,7 +5,7 @@ import { fileError } from "../errors.ts";
 import { writeStdoutWhole } from "../write.ts";
 import { appendTo, CHUNK_BYTES } from "./append.ts";
 import { lineSplitter, mayBe, readRecord } from "./log_lines.ts";
-import { formatRecord, type LogRecord } from "./records.ts";
+import { type AnyRecord, formatRecord, type LogRecord } from "./records.ts";
 
 /** Who read the standard output has gone: the run should end quietly. */
 export class ClosedPipe extends Error {
@@ -14,14 +14,14 @@ export class ClosedPipe extends Error {
 }
 
 /** Takes records, one line each; dispose it when the run ends. */
-export interface LogWriter {
+export interface LogWriter<Record = LogRecord> {
   /** Appends records, a line each, in one call to the system where it takes them whole. */
-  write(...records: LogRecord[]): void;
+  write(...records: Record[]): void;
   /** Closes the file. */
   [Symbol.dispose](): void;
 }
 
-const linesOf = (records: readonly LogRecord[]): Uint8Array =>
+const linesOf = (records: readonly AnyRecord[]): Uint8Array =>
   new TextEncoder().encode(records.map((record) => `${formatRecord(record)}\n`).join(""));
 
 /**
@@ -37,7 +37,7 @@ const linesOf = (records: readonly LogRecord[]): Uint8Array =>
  * log.write({ type: "warning", step: 201, code: "example", message: "Only an example.", tap: null });
  * ```
  */
-export function openLog(path: string): LogWriter {
+export function openLog(path: string): LogWriter<AnyRecord> {
   const file = appendTo(path);
   return { write: (...records) => file.append(linesOf(records)), [Symbol.dispose]: file[Symbol.dispose] };
 }
@@ -70,7 +70,7 @@ export function writeStdout(bytes: Uint8Array): void {
  * log.write({ type: "done", step: 10, seconds: 1.5, best: null, files: [] });
  * ```
  */
-export function stdoutLog(): LogWriter {
+export function stdoutLog(): LogWriter<AnyRecord> {
   return { write: (...records) => writeStdout(linesOf(records)), [Symbol.dispose]: () => {} };
 }
 

@@ -3,13 +3,13 @@
 
 import { show } from "../config/show.ts";
 import { UserError } from "../errors.ts";
-import { fieldFault, isFilled, withoutFilling } from "./record_fields.ts";
-import type { LogRecord } from "./records.ts";
+import { fieldFault, isFilled, renamed, withoutFilling } from "./record_fields.ts";
+import { type LogRecord, RECORD_VERSION } from "./records.ts";
 import { restored } from "./restore.ts";
 
 const NEWLINE = 10;
 /** Versions that are read; the last is written. */
-const VERSIONS: readonly unknown[] = [1, 2];
+const VERSIONS: readonly unknown[] = [1, RECORD_VERSION];
 /** Lists and objects within one another that a record may have; a configuration's has 8. */
 const MOST_NESTED = 64;
 
@@ -124,8 +124,8 @@ function checked({ text, value }: { text: string; value: Record<string, unknown>
   if ((text.includes("[") || text.includes("{", 1)) && isDeeper(value, MOST_NESTED)) {
     return `expected at most ${MOST_NESTED} lists and objects within one another`;
   }
-  const filled = text.includes("null") && isFilled(value);
-  let record = value;
+  let record = renamed(value);
+  const filled = text.includes("null") && isFilled(record);
   if (text.includes('status"') || text.includes("\\u")) record = restored(record, filled);
   if (filled) record = withoutFilling(record);
   return fieldFault(record) ?? record as unknown as LogRecord;

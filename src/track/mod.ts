@@ -2,6 +2,7 @@
 export * from "./log_file.ts";
 export type { LogSeal } from "./log_seal.ts";
 export * from "./records.ts";
+export { TASK_FIELDS, type TaskRecord } from "./task_records.ts";
 export * from "./results.ts";
 export { type LogStart, openRunLog, type RunLog } from "./run_log.ts";
 export * from "./selectors.ts";

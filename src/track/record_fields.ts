@@ -82,7 +82,7 @@ export const FIELDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = 
     text,
     temperature: number,
     top_k: orNull(count),
-    nucleus: orNull(number),
+    top_p: orNull(number),
     seed: integer,
   },
   checkpoint: { step: count, path: text, sha256: text, val_loss: orNull(number) },
@@ -94,6 +94,19 @@ export const FIELDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = 
     files: texts,
   },
 };
+
+/** Fields that logs called otherwise until version 2, by type: the name then and now. */
+const RENAMED: Readonly<Record<string, readonly [string, string]>> = { sample: ["nucleus", "top_p"] };
+
+/** A record with the names of its fields as they are now. */
+export function renamed(record: Record<string, unknown>): Record<string, unknown> {
+  const type = record.type as string;
+  if (!Object.hasOwn(RENAMED, type)) return record;
+  const [before, now] = RENAMED[type];
+  if (!Object.hasOwn(record, before) || Object.hasOwn(record, now)) return record;
+  const { [before]: value, ...others } = record;
+  return { ...others, [now]: value };
+}
 
 const isMeasure = (value: unknown): boolean =>
   value === null || typeof value === "number" || typeof value === "string";

@@ -2,6 +2,10 @@
 // other tools read only it.
 
 import { FIELDS } from "./record_fields.ts";
+import { taskFields, type TaskRecord } from "./task_records.ts";
+
+/** The version of all records, `v`: those of a log and those that tasks print. */
+export const RECORD_VERSION = 2;
 
 /** First record of a log: what runs, where, with which seed and configuration. */
 export type RunRecord = {
@@ -105,7 +109,7 @@ export type SampleRecord = {
   text: string;
   temperature: number;
   top_k: number | null;
-  nucleus: number | null;
+  top_p: number | null;
   seed: number;
 };
 
@@ -149,6 +153,9 @@ export type LogRecord =
   | WarningRecord
   | DoneRecord;
 
+/** A record of a log, or one that a task prints. */
+export type AnyRecord = LogRecord | TaskRecord;
+
 /** The status of a number that JSON cannot hold; of a list with such numbers, that of each or null. */
 type Status = string | readonly (Status | null)[];
 
@@ -161,23 +168,24 @@ function statusOf(value: unknown): Status | undefined {
   return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
 
-function formatValue(value: unknown): string {
+/** Numbers of a log have 9 significant digits, those that tasks print all that they have. */
+function formatValue(value: unknown, exact: boolean): string {
   if (typeof value === "number") {
     if (!Number.isFinite(value)) return "null";
-    return JSON.stringify(Number.isInteger(value) ? value : Number(value.toPrecision(9)));
+    return JSON.stringify(exact || Number.isInteger(value) ? value : Number(value.toPrecision(9)));
   }
-  if (Array.isArray(value)) return `[${value.map(formatValue).join(",")}]`;
+  if (Array.isArray(value)) return `[${value.map((entry) => formatValue(entry, exact)).join(",")}]`;
   if (typeof value === "object" && value !== null) {
-    return `{${formatFields(Object.entries(value)).join(",")}}`;
+    return `{${formatFields(Object.entries(value), exact).join(",")}}`;
   }
   return JSON.stringify(typeof value === "string" ? value.toWellFormed() : value) ?? "null";
 }
 
-function formatFields(entries: [string, unknown][]): string[] {
+function formatFields(entries: [string, unknown][], exact: boolean): string[] {
   const fields: string[] = [];
   for (const [key, value] of entries) {
     if (value === undefined) continue;
-    fields.push(`${JSON.stringify(key.toWellFormed())}:${formatValue(value)}`);
+    fields.push(`${JSON.stringify(key.toWellFormed())}:${formatValue(value, exact)}`);
     const name = `${key}_status`;
     const status = statusOf(value);
     // JSON has each key once: a field of that name stands.
@@ -188,20 +196,29 @@ function formatFields(entries: [string, unknown][]): string[] {
 }
 
 /** The fields of a record's line in order, each as `"key":value` (see `formatRecord`). */
-export function recordFields(record: LogRecord): string[] {
+export function recordFields(record: AnyRecord): string[] {
   const { type, ...rest } = record as { type: string; [key: string]: unknown };
-  const known = Object.hasOwn(FIELDS, type) ? Object.keys(FIELDS[type]) : [];
+  const task = taskFields(record);
+  const known = task ?? (Object.hasOwn(FIELDS, type) ? Object.keys(FIELDS[type]) : []);
   const others = Object.keys(rest).filter((key) => key !== "v" && !known.includes(key));
   const entries = [...known, ...others].map((key): [string, unknown] => [key, rest[key]]);
-  return ['"v":2', `"type":${JSON.stringify(type)}`, ...formatFields(entries)];
+  return [
+    `"v":${RECORD_VERSION}`,
+    `"type":${JSON.stringify(type)}`,
+    ...formatFields(entries, task !== undefined),
+  ];
 }
 
 /**
  * One record as one line of JSON without its newline: `v` (2), `type`, the type's own fields in the order of the format,
  * then whatever else the record holds in the order given. Integers are exact, other numbers have 9 significant digits.
  *
+ * Records that tasks print ({@link TASK_FIELDS}) have the same version; they hold nothing else, and their numbers all digits.
+ *
  * A number that is not finite is `null`, and `"<field>_status":"nan"|"inf"|"-inf"` follows it. The status of a list that
  * holds such numbers is a list, null where the number is finite.
+ *
+ * @throws Error for a field that is not of the type of a task's record
  *
  * @example
  * ```ts
@@ -210,6 +227,6 @@ export function recordFields(record: LogRecord): string[] {
  * // {"v":2,"type":"checkpoint","step":10,"path":"checkpoints/10","sha256":"ab","val_loss":0.333333333}
  * ```
  */
-export function formatRecord(record: LogRecord): string {
+export function formatRecord(record: AnyRecord): string {
   return `{${recordFields(record).join(",")}}`;
 }

@@ -3,13 +3,14 @@
 
 import { columnWidths } from "../extremes.ts";
 import { dirname, join } from "node:path";
-import { fileError, UserError } from "../errors.ts";
+import { fileError } from "../errors.ts";
 import { escapeControls } from "../terminal.ts";
 import { csvField } from "./csv.ts";
 import { readLog } from "./log_file.ts";
-import { formatRecord, type LogRecord } from "./records.ts";
+import { formatRecord } from "./records.ts";
 import { shortNumber, type StatFormat } from "./stat_formats.ts";
 import type { LossAt } from "./summary.ts";
+import type { TaskRecord } from "./task_records.ts";
 
 /** What a run came to. */
 export interface RunResult {
@@ -41,6 +42,8 @@ export interface RunResult {
 export interface ResultTable {
   /** Names of the columns. */
   readonly columns: readonly string[];
+  /** Those of them that are keys of configurations. */
+  readonly config?: readonly string[];
   /** A row a run; null where it has no such key, or no number yet. */
   readonly rows: readonly (readonly (string | number | boolean | null)[])[];
 }
@@ -186,7 +189,7 @@ export function resultTable(results: readonly RunResult[], without: readonly str
     log,
   ]);
   const kept = (_: unknown, i: number) => !without.includes(columns[i]);
-  return { columns: columns.filter(kept), rows: rows.map((row) => row.filter(kept)) };
+  return { columns: columns.filter(kept), config: varied, rows: rows.map((row) => row.filter(kept)) };
 }
 
 function alignedLines({ columns, rows }: ResultTable): string {
@@ -210,11 +213,30 @@ function csvLines({ columns, rows }: ResultTable): string {
   return [columns, ...rows].map((row) => `${row.map(field).join(",")}\n`).join("");
 }
 
+/** Puts a value into an object at a path of names. */
+function put(object: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {
+  if (rest.length === 0) object[name] = value;
+  else put((object[name] ??= {}) as Record<string, unknown>, rest, value);
+}
+
+function resultRecord(
+  { columns, config: keys = [] }: ResultTable,
+  row: ResultTable["rows"][number],
+): TaskRecord {
+  const [fields, config]: Record<string, unknown>[] = [{}, {}];
+  for (const [i, name] of columns.entries()) {
+    if (!keys.includes(name)) fields[name] = row[i];
+    // A key that a run does not have, or that is null: another run may have keys below it.
+    else if (row[i] !== null) put(config, name.split("."), row[i]);
+  }
+  return { type: "result", ...fields, config } as TaskRecord;
+}
+
 /**
- * A table as text: aligned columns for people, CSV (RFC 4180; null is empty), or NDJSON, an object of type `result` a
- * row, whose numbers that are not finite are told as in a log. A newline at the end.
+ * A table as text: aligned columns for people, CSV (RFC 4180; null is empty), or NDJSON, a record of type `result` for each
+ * row, with keys of configurations within `config`. A newline at the end.
  *
- * @throws {UserError} for NDJSON with a column of the name `v` or `type`
+ * @throws Error for NDJSON with a column that is no field of such a record
  *
  * @example
  * ```ts
@@ -225,10 +247,5 @@ function csvLines({ columns, rows }: ResultTable): string {
 export function formatResults(table: ResultTable, format: StatFormat): string {
   if (format === "table") return alignedLines(table);
   if (format === "csv") return csvLines(table);
-  const reserved = table.columns.find((name) => name === "v" || name === "type");
-  if (reserved !== undefined) throw new UserError(`${reserved}: cannot be a column of NDJSON.`);
-  return table.rows.map((row) => {
-    const fields = Object.fromEntries(table.columns.map((name, i) => [name, row[i]]));
-    return `${formatRecord({ type: "result", ...fields } as unknown as LogRecord)}\n`;
-  }).join("");
+  return table.rows.map((row) => `${formatRecord(resultRecord(table, row))}\n`).join("");
 }

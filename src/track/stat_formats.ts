@@ -3,6 +3,7 @@
 
 import { escapeControls } from "../terminal.ts";
 import { csvField } from "./csv.ts";
+import { formatRecord } from "./records.ts";
 import type { StatRow } from "./stat_rows.ts";
 
 /** How rows of statistics, and tables of results, are written. */
@@ -54,16 +55,9 @@ function csvLines(): (row: StatRow) => string {
   };
 }
 
-function ndjsonValue(value: number | null): string {
-  if (value === null || Number.isFinite(value)) return JSON.stringify(value);
-  return `null,"status":"${Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf"}"`;
-}
-
-function ndjsonLines({ step, kind, tap, layer, head, statistics }: StatRow): string {
-  const lead = JSON.stringify({ step, kind, tap, layer, head }).slice(0, -1);
-  return statistics.map(([name, value]) =>
-    `${lead},"stat":${JSON.stringify(name)},"value":${ndjsonValue(value)}}\n`
-  ).join("");
+function ndjsonLines({ statistics, ...lead }: StatRow): string {
+  return statistics.map(([stat, value]) => `${formatRecord({ type: "statistic", ...lead, stat, value })}\n`)
+    .join("");
 }
 
 function aligned(cells: readonly string[], columns: readonly { name: string; width: number }[]): string {
@@ -98,7 +92,7 @@ function tableLines(stats: readonly string[] | undefined): (row: StatRow) => str
  * - `table`: a line a record, `step kind tap layer head` and a column a statistic ({@link shortNumber}); `-` where there
  *   is no number. Where other statistics follow than those above and none were asked for, headings come again.
  * - `csv`: a line a number, `step,kind,tap,layer,head,stat,value`; null is empty, other numbers are `NaN`, `inf`, `-inf`.
- * - `ndjson`: the same as objects; a number that is not finite is null, followed by `"status":"nan"|"inf"|"-inf"`.
+ * - `ndjson`: the same as records of type `statistic`; of a number that is not finite see `formatRecord`.
  *
  * @param stats the statistics asked for: the table's columns
  *

@@ -307,7 +307,7 @@ async function finish(
     });
   }
   if (text !== undefined && !sampled) {
-    log.write({ type: "sample", step, prompt, text, temperature, top_k, nucleus: null, seed });
+    log.write({ type: "sample", step, prompt, text, temperature, top_k, top_p: null, seed });
   }
   const seconds = (performance.now() - began) / 1000;
   const files = ["config.yaml", "log.ndjson", ...charts.sort()];

@@ -72,8 +72,8 @@ export function sweepFolder({ name, runs }: Sweep): string {
 
 /** One run of a sweep as a command, for whatever runs commands. */
 export interface Job {
-  /** Version of this record. */
-  readonly v: 1;
+  /** `job`. */
+  readonly type: "job";
   /** Number of the run, from 1. */
   readonly run: number;
   /** Its name. */
@@ -89,15 +89,15 @@ export interface Job {
  *
  * @example
  * ```ts
- * import { loadSweep, sweepJobs } from "../../mod.ts";
- * for (const job of sweepJobs(await loadSweep("default", ["seed=[1, 2]"]))) console.log(JSON.stringify(job));
+ * import { formatRecord, loadSweep, sweepJobs } from "../../mod.ts";
+ * for (const job of sweepJobs(await loadSweep("default", ["seed=[1, 2]"]))) console.log(formatRecord(job));
  * ```
  */
 export function sweepJobs(sweep: Sweep): Job[] {
   const folder = sweepFolder(sweep);
   return sweep.runs.map(({ name, file, overrides }, i) => {
     const own = sweep.swept ? [`name=${writeValue(name)}`, `output.dir=${writeValue(folder)}`] : [];
-    return { v: 1, run: i + 1, name, command: ["deno", "task", "train", file, ...overrides, ...own] };
+    return { type: "job", run: i + 1, name, command: ["deno", "task", "train", file, ...overrides, ...own] };
   });
 }
 

@@ -36,7 +36,7 @@ Deno.test("generate takes several prompts and stop strings, searches with beams,
     }
     const [beam] = await objects("generate", "--prompt", "The ", "--beams", "3", "--tokens", "6");
     const [greedy] = await objects("generate", "--prompt", "The ", "--temperature", "0", "--tokens", "6");
-    assert.ok(Number(beam.logProbability) >= Number(greedy.logProbability));
+    assert.ok(Number(beam.log_probability) >= Number(greedy.log_probability));
     assert.deepEqual(await lines("generate", "--prompt", "The ", "--beams", "3", "--tokens", "6"), [
       beam.text,
     ]);
@@ -181,9 +181,9 @@ Deno.test("runs finds runs by name, date and key, and tells what two have differ
     assert.deepEqual([none.code, none.stderr], [0, "runs: no run matches.\n"]);
     const differ = await objects("runs", "--diff", "tiny", "other");
     assert.deepEqual(differ, [
-      { key: "name", a: "tiny", b: "other" },
-      { key: "model.dim", a: 16, b: 8 },
-      { key: "train.steps", a: 20, b: 2 },
+      { v: 2, type: "config_difference", key: "name", a: "tiny", b: "other" },
+      { v: 2, type: "config_difference", key: "model.dim", a: 16, b: 8 },
+      { v: 2, type: "config_difference", key: "train.steps", a: 20, b: 2 },
     ]);
     for (
       const [args, pattern] of [

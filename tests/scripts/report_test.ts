@@ -93,7 +93,7 @@ Deno.test("a report says what ran, on what, how it went and what it wrote", asyn
         text: "The cat",
         temperature: 0.8,
         top_k: 5,
-        nucleus: null,
+        top_p: null,
         seed: 1,
       },
       { type: "done", step: 3, seconds: 125, best: { step: 3, val_loss: 2.75 }, files: [] },
@@ -125,7 +125,7 @@ Deno.test("a report of a name, a text and a chart full of HTML is a page with no
     RUN,
     step(1, NaN),
     { type: "warning", step: 1, code: ODD, message: ODD, tap: null },
-    { type: "sample", step: 1, prompt: ODD, text: ODD, temperature: 1, top_k: null, nucleus: null, seed: 1 },
+    { type: "sample", step: 1, prompt: ODD, text: ODD, temperature: 1, top_k: null, top_p: null, seed: 1 },
     { ...stat(1, ODD, { [ODD]: 1 }), kind: ODD } as LogRecord,
   ];
   const html = await reportOf(records, { charts: { [`${ODD}.svg`]: SVG }, config: `name: ${ODD}\n` });
@@ -199,7 +199,7 @@ Deno.test("a report of many records folds its texts and statistics and cuts none
           text,
           temperature: 1,
           top_k: null,
-          nucleus: null,
+          top_p: null,
           seed: 1,
         };
       }

@@ -32,7 +32,7 @@ Deno.test("show prints tokens, ids and the targets that count, as a table and as
     );
     assert.equal(records.length, 3);
     for (const { v, type, split, tokens, ids, targets } of records) {
-      assert.deepEqual([v, type, split], [1, "tokens", "val"]);
+      assert.deepEqual([v, type, split], [2, "tokens", "val"]);
       assert.deepEqual(tokens, ids.map((id: number) => String.fromCharCode(id)));
       targets.slice(0, -1).forEach((id: number | null, i: number) =>
         assert.ok(id === null || id === ids[i + 1])

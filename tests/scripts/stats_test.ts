@@ -116,10 +116,11 @@ Deno.test("stats with options prints the rows they choose as a table, CSV and ND
       "20,param,embed.weight,,,l2,20",
       "20,param,embed.weight,,,zeros,0",
     ]);
+    const lead =
+      '{"v":2,"type":"statistic","step":30,"kind":"act","tap":"blocks.0.attn.pattern","layer":0,"head":1';
     assert.deepEqual(await rows("--layer", "0", "--head", "1", "--steps", "30", "--format", "ndjson"), [
-      '{"step":30,"kind":"act","tap":"blocks.0.attn.pattern","layer":0,"head":1,"stat":"entropy","value":4.75}',
-      '{"step":30,"kind":"act","tap":"blocks.0.attn.pattern","layer":0,"head":1,"stat":"sink","value":null,' +
-      '"status":"nan"}',
+      `${lead},"stat":"entropy","value":4.75}`,
+      `${lead},"stat":"sink","value":null,"value_status":"nan"}`,
     ]);
     // A format alone asks for every row.
     assert.equal((await rows("--format", "csv")).length, 1 + 2 * 20);

@@ -303,8 +303,8 @@ Deno.test("--jobs prints a command a run, quoted for no shell, and a lone run is
     );
     const jobs = stdout.trimEnd().split("\n").map((line) => JSON.parse(line));
     assert.equal(jobs.length, 12);
-    assert.deepEqual(Object.keys(jobs[0]), ["v", "run", "name", "command"]);
-    assert.deepEqual([jobs[11].v, jobs[11].run, jobs[11].name], [1, 12, "grid-12-dim=16-lr=0.01-prompt=a_b"]);
+    assert.deepEqual(Object.keys(jobs[0]), ["v", "type", "run", "name", "command"]);
+    assert.deepEqual([jobs[11].v, jobs[11].run, jobs[11].name], [2, 12, "grid-12-dim=16-lr=0.01-prompt=a_b"]);
     assert.deepEqual(jobs[11].command.slice(0, 5), [
       "deno",
       "task",
@@ -314,7 +314,8 @@ Deno.test("--jobs prints a command a run, quoted for no shell, and a lone run is
     ]);
     const lone = await succeeds("train", ["tiny.yaml", "seed=3", "--device", "cpu", "--jobs"], folder);
     assert.deepEqual(JSON.parse(lone.stdout), {
-      v: 1,
+      v: 2,
+      type: "job",
       run: 1,
       name: "tiny",
       command: ["deno", "task", "train", "tiny.yaml", "seed=3", "device=cpu"],

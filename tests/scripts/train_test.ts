@@ -17,7 +17,7 @@ const FIELDS: Record<string, string> = {
   step: "v type step samples tokens counter epoch loss lr grad_norm clipped ms tokens_per_s",
   eval: "v type step split loss perplexity accuracy tokens",
   checkpoint: "v type step path sha256 val_loss",
-  sample: "v type step prompt text temperature top_k nucleus seed",
+  sample: "v type step prompt text temperature top_k top_p seed",
   done: "v type step seconds best files",
 };
 

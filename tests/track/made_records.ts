@@ -54,7 +54,7 @@ const WHOLE: { readonly [T in Type]: Of<T> } = {
     text: "The end",
     temperature: 0.8,
     top_k: null,
-    nucleus: null,
+    top_p: null,
     seed: 1,
   },
   checkpoint: { type: "checkpoint", step: 1, path: "checkpoints/1", sha256: "ab".repeat(32), val_loss: 2 },

@@ -92,7 +92,7 @@ function records(): LogRecord[] {
         text,
         temperature: 0.8,
         top_k: null,
-        nucleus: 0.9,
+        top_p: 0.9,
         seed: 1,
       };
     }),
@@ -163,7 +163,7 @@ Deno.test("jq tells a loss that is not finite by its status", jq, async () => {
 });
 
 Deno.test("jq reads the rows that stats writes", jq, async () => {
-  const filter = 'select(.stat == "max") | [.step, .tap, .value // .status] | @csv';
+  const filter = 'select(.stat == "max") | [.step, .tap, .value // .value_status] | @csv';
   const expected = '1,"embed",2\n2,"embed","inf"\n3,"embed",2\n';
   assert.equal(await printed("jq", "-r", filter, "statistics.ndjson"), expected);
 });

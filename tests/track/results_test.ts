@@ -1,6 +1,6 @@
 // What runs came to, side by side.
 import assert from "node:assert/strict";
-import { replacedRuns, type RunResult } from "../../src/track/results.ts";
+import { formatResults, replacedRuns, resultTable, type RunResult } from "../../src/track/results.ts";
 
 const made = (log: string, finished: boolean, seed = 1): RunResult => ({
   log: `${log}/log.ndjson`,
@@ -26,4 +26,18 @@ Deno.test("replacedRuns() names runs that did not end, of which the same folder 
   assert.deepEqual(replaced(made("a/1", true), made("a/2", true)), []);
   assert.deepEqual(replaced(made("a/1", false), made("a/2", true, 7)), []);
   assert.deepEqual(replaced(made("a/1", false), made("b/2", true)), []);
+});
+
+Deno.test("formatResults() nests keys of configurations, also one that is a value in one run and has keys in another", () => {
+  const runs = [["track", "[]"], ["track.0.every", 5]].map(([key, value], i) => ({
+    ...made(`runs/${i}`, true),
+    keys: new Map([[String(key), value]]),
+  }));
+  const lines = formatResults(resultTable(runs), "ndjson").trimEnd().split("\n").map((line) =>
+    JSON.parse(line)
+  );
+  assert.deepEqual(lines.map(({ v, type, config }) => [v, type, config]), [
+    [2, "result", { track: "[]" }],
+    [2, "result", { track: { 0: { every: 5 } } }],
+  ]);
 });

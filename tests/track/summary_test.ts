@@ -215,14 +215,22 @@ Deno.test("statWriter() of csv is one line a number under one heading, quoted as
 Deno.test("statWriter() of ndjson is one object a number; one that is not finite is null with its status", () => {
   const write = statWriter("ndjson");
   const objects = (write(HEAD) + write(ODD)).trimEnd().split("\n").map((line) => JSON.parse(line));
-  const head = { step: 12, kind: "act", tap: "blocks.0.attn.pattern", layer: 0, head: 3 };
-  const odd = { step: 7, kind: "metric", tap: 'say "a,b"', layer: null, head: null };
+  const head = {
+    v: 2,
+    type: "statistic",
+    step: 12,
+    kind: "act",
+    tap: "blocks.0.attn.pattern",
+    layer: 0,
+    head: 3,
+  };
+  const odd = { v: 2, type: "statistic", step: 7, kind: "metric", tap: 'say "a,b"', layer: null, head: null };
   assert.deepEqual(objects, [
     { ...head, stat: "entropy", value: 1 / 3 },
     { ...head, stat: "sink", value: 0 },
-    { ...odd, stat: "value", value: null, status: "nan" },
-    { ...odd, stat: "low", value: null, status: "-inf" },
-    { ...odd, stat: "high", value: null, status: "inf" },
+    { ...odd, stat: "value", value: null, value_status: "nan" },
+    { ...odd, stat: "low", value: null, value_status: "-inf" },
+    { ...odd, stat: "high", value: null, value_status: "inf" },
     { ...odd, stat: "none", value: null },
     { ...odd, stat: "tiny", value: -1.23456789e-10 },
   ]);
