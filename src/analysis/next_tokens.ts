@@ -21,8 +21,10 @@ export interface NextToken {
 }
 
 /** A token that may come next as the fields of a record. */
-export function nextTokenFields({ rank, id, token, probability, logProbability, logit }: NextToken) {
-  return { rank, id, token, probability, log_probability: logProbability, logit };
+export function nextTokenFields(
+  { logProbability, logit, ...next }: NextToken,
+): Omit<NextToken, "logProbability"> & { readonly log_probability: number } {
+  return { ...next, log_probability: logProbability, logit };
 }
 
 /**

@@ -45,17 +45,17 @@ export const TASK_FIELDS = {
   job: ["run", "name", "command"],
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
-type Fields = typeof TASK_FIELDS;
-
 /**
  * A record that a task prints, told apart by `type`; every field of {@link TASK_FIELDS} has to be given. A field that is
  * undefined is left out of the line.
  */
 export type TaskRecord = {
-  readonly [T in keyof Fields]: { readonly type: T } & { readonly [F in Fields[T][number]]: unknown };
-}[keyof Fields];
+  readonly [T in keyof typeof TASK_FIELDS]:
+    & { readonly type: T }
+    & { readonly [F in (typeof TASK_FIELDS)[T][number]]: unknown };
+}[keyof typeof TASK_FIELDS];
 
-const isTaskType = (type: string): type is keyof Fields => Object.hasOwn(TASK_FIELDS, type);
+const isTaskType = (type: string): type is keyof typeof TASK_FIELDS => Object.hasOwn(TASK_FIELDS, type);
 
 /** The first name within a value that is not snake_case; the keys of a configuration are its own. */
 function oddName(value: unknown): string | undefined {
