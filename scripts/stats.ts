@@ -87,8 +87,12 @@ await runCommand(command, async ({ positionals, values }) => {
   try {
     const records = readLog(log, { types: ["stat"] });
     for await (const row of statRows(records, selection, place)) write(writeRow(row));
-  } finally {
-    flush();
+  } catch (error) {
+    try {
+      flush();
+    } catch { /* What is wrong with the log comes first. */ }
+    throw error;
   }
+  flush();
   return 0;
 });

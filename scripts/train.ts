@@ -148,7 +148,9 @@ function recordsFile(path: string): LogWriter {
     write: log.write,
     [Symbol.dispose]() {
       log[Symbol.dispose]();
-      if (before === undefined && size() === 0) Deno.removeSync(path);
+      try {
+        if (before === undefined && size() === 0) Deno.removeSync(path);
+      } catch { /* It stays, empty. */ }
     },
   };
 }

@@ -302,7 +302,7 @@ export async function runCommand(
     }
     Deno.exit(await main(args));
   } catch (error) {
-    if (error instanceof ClosedPipe || error instanceof Deno.errors.BrokenPipe) Deno.exit(0);
+    if (error instanceof ClosedPipe) Deno.exit(0);
     const refused = error instanceof Deno.errors.NotCapable;
     const thrown = error instanceof UserCodeError;
     if (!(error instanceof UserError) && !refused && !thrown) throw error;
@@ -323,11 +323,13 @@ const INTERRUPTS: readonly Deno.Signal[] = Deno.build.os === "windows"
  */
 export function interruptSignal(): AbortController {
   const controller = new AbortController();
-  const stop = () => {
-    if (controller.signal.aborted) Deno.exit(130);
-    controller.abort("interrupted");
-  };
-  for (const signal of INTERRUPTS) Deno.addSignalListener(signal, stop);
+  for (const signal of INTERRUPTS) {
+    Deno.addSignalListener(signal, () => {
+      // A terminal that closes may say so twice: its shell and the system.
+      if (controller.signal.aborted && signal !== "SIGHUP") Deno.exit(130);
+      controller.abort("interrupted");
+    });
+  }
   return controller;
 }
 

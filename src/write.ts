@@ -15,6 +15,15 @@ function whenRoom(write: () => number): number {
   }
 }
 
+/** Before anything hangs up: a terminal that has closed is none any more. */
+const TERMINALS = { stdout: Deno.stdout.isTerminal(), stderr: Deno.stderr.isTerminal() };
+
+/** Whether a write failed because its reader has gone: a pipe that was closed, or a terminal. */
+export function readerHasGone(error: unknown, output: keyof typeof TERMINALS): boolean {
+  if (error instanceof Deno.errors.BrokenPipe) return true;
+  return TERMINALS[output] && (error as { code?: unknown } | undefined)?.code === "EIO";
+}
+
 /** A place that bytes are written to. */
 interface Output {
   writeSync(bytes: Uint8Array): number;
@@ -65,9 +74,7 @@ export function writeStdoutWhole(bytes: Uint8Array): void {
 }
 
 /**
- * Writes text to the standard error, all of it.
- *
- * @throws Deno.errors.BrokenPipe when the reader has gone
+ * Writes text to the standard error, all of it. Where the reader has gone it is dropped: that ends no training.
  *
  * @example
  * ```ts
@@ -76,5 +83,9 @@ export function writeStdoutWhole(bytes: Uint8Array): void {
  * ```
  */
 export function writeStderr(text: string): void {
-  writeWhole(Deno.stderr, new TextEncoder().encode(text));
+  try {
+    writeWhole(Deno.stderr, new TextEncoder().encode(text));
+  } catch (error) {
+    if (!readerHasGone(error, "stderr")) throw error;
+  }
 }

@@ -82,11 +82,11 @@ async function open(url: string, get: NonNullable<DownloadOptions["fetch"]>) {
       continue;
     }
     if (!response.ok || !response.body) {
-      await response.body?.cancel();
+      await response.body?.cancel().catch(() => {});
       throw new Error(`HTTP status ${response.status}`);
     }
     if (/^\s*text\/html\b/i.test(response.headers.get("content-type") ?? "")) {
-      await response.body.cancel();
+      await response.body.cancel().catch(() => {});
       throw new Error(HTML_PAGE);
     }
     const length = Number(response.headers.get("content-length") ?? NaN);

@@ -28,6 +28,18 @@ export interface Gpu {
   failure: Error | undefined;
 }
 
+/** A device that the system took away: a driver that was restarted or updated, a card that hung or was pulled. */
+export class DeviceLostError extends UserError {
+  /** What was lost and why, without the remedy. */
+  readonly lost: string;
+
+  /** @param lost what was lost and why */
+  constructor(lost: string) {
+    super(`${lost}; give the command again, or take another device.`);
+    this.lost = lost;
+  }
+}
+
 /** Throws the error after which this device computes nothing more. */
 export function checkAlive({ failure }: Gpu): void {
   if (failure) throw failure;
@@ -64,6 +76,13 @@ export function checkBuffer({ name, maxBufferBytes }: Gpu, label: string, bytes:
   checkLimit(label, bytes, maxBufferBytes, name);
 }
 
+/** What a call failed of: what is wrong with the device says more, and may come a moment after it. */
+export async function causeOf(gpu: Gpu, error: unknown): Promise<unknown> {
+  if (error instanceof UserError) return error;
+  await Promise.race([gpu.device.lost, new Promise((resume) => setTimeout(resume, 100))]);
+  return gpu.failure ?? error;
+}
+
 /** A zeroed buffer that kernels, copies and uploads may use. */
 export function allocate(gpu: Gpu, label: string, bytes: number): GPUBuffer {
   checkBuffer(gpu, label, bytes);
@@ -83,13 +102,16 @@ export async function guarded(
 ): Promise<Error | undefined> {
   device.pushErrorScope("validation");
   device.pushErrorScope("out-of-memory");
-  let scopes: Promise<GPUError | null>[] = [];
+  const scopes = (): Promise<(GPUError | null)[]> =>
+    Promise.all([device.popErrorScope(), device.popErrorScope()]);
   try {
     work();
-  } finally {
-    scopes = [device.popErrorScope(), device.popErrorScope()];
+  } catch (error) {
+    // What they say of it comes after it, and so does that a lost device has none.
+    await scopes().catch(() => {});
+    throw error;
   }
-  const [memory, validation] = await Promise.all(scopes);
+  const [memory, validation] = await scopes();
   if (memory) {
     return new UserError(
       `${what} needs ${showBytes(bytes)} (${bytes} bytes), which ${name} has not left: ${REMEDY}`,
@@ -158,8 +180,7 @@ export async function readBack(gpu: Gpu, places: readonly GpuPlace[]): Promise<V
       return spec.dtype === "u32" ? new Uint32Array(part) : new Float32Array(part);
     });
   } catch (error) {
-    // A map fails after what is wrong with the device, and says less.
-    throw gpu.failure ?? error;
+    throw await causeOf(gpu, error);
   } finally {
     staging.destroy();
   }

@@ -2,7 +2,7 @@
 // their own.
 import type { Target } from "../graph/tensor.ts";
 import type { Device, Program } from "./device.ts";
-import { defineState, fail, type Gpu, readBack } from "./gpu_memory.ts";
+import { causeOf, defineState, DeviceLostError, fail, type Gpu, readBack } from "./gpu_memory.ts";
 import { checkProgram, compileProgram } from "./gpu_program.ts";
 import type { Graph } from "./plan.ts";
 import { entryOf } from "./refusals.ts";
@@ -44,6 +44,8 @@ function targetOf(adapter: GPUAdapter, schedule?: Target["kind"]): Target {
   };
 }
 
+const CLOSED = "This device is closed.";
+
 async function open(adapter: GPUAdapter, schedule?: Target["kind"]): Promise<Gpu> {
   const { limits } = adapter;
   const device = await adapter.requestDevice({
@@ -69,7 +71,9 @@ async function open(adapter: GPUAdapter, schedule?: Target["kind"]): Promise<Gpu
     fail(gpu, new Error(`WebGPU: ${(event as GPUUncapturedErrorEvent).error.message}`));
   });
   device.lost.then(({ reason, message }) => {
-    fail(gpu, new Error(`The WebGPU device ${gpu.name} was lost (${reason}): ${message}`));
+    if (gpu.failure?.message === CLOSED) return;
+    // Whatever failed before failed because of it.
+    gpu.failure = new DeviceLostError(`The WebGPU device ${gpu.name} was lost (${reason}): ${message}`);
   });
   return gpu;
 }
@@ -97,12 +101,14 @@ export async function webgpuDevice(adapter: GPUAdapter, schedule?: Target["kind"
     check: (plans) => plans.forEach((planned) => checkProgram(gpu, planned)),
     compile(graph: Graph): Promise<Program> {
       // One at a time: what a failed one takes back, no other has begun to use.
-      const compiled = compiling.then(() => compileProgram(gpu, graph));
+      const compiled = compiling.then(() => compileProgram(gpu, graph)).catch(async (error) => {
+        throw await causeOf(gpu, error);
+      });
       compiling = compiled.catch(() => {});
       return compiled;
     },
     [Symbol.dispose]() {
-      fail(gpu, new Error("This device is closed."));
+      fail(gpu, new Error(CLOSED));
       for (const { buffer } of gpu.states.values()) buffer.destroy();
       gpu.states.clear();
       gpu.device.destroy();

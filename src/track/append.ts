@@ -34,7 +34,9 @@ export function appendTo(path: string): Appended {
         try {
           writeWhole(file, bytes);
         } catch (error) {
-          if (regular) file.truncateSync(size);
+          try {
+            if (regular) file.truncateSync(size);
+          } catch { /* Why nothing could be written says more. */ }
           throw error;
         }
       });

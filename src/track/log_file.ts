@@ -2,7 +2,7 @@
 // with it. The log of a run as it is written is in run_log.ts.
 
 import { fileError } from "../errors.ts";
-import { writeStdoutWhole } from "../write.ts";
+import { readerHasGone, writeStdoutWhole } from "../write.ts";
 import { appendTo, CHUNK_BYTES } from "./append.ts";
 import { lineSplitter, mayBe, readRecord } from "./log_lines.ts";
 import { type AnyRecord, formatRecord, type LogRecord } from "./records.ts";
@@ -51,7 +51,7 @@ export function writeStdout(bytes: Uint8Array): void {
   try {
     writeStdoutWhole(bytes);
   } catch (error) {
-    if (error instanceof Deno.errors.BrokenPipe) {
+    if (readerHasGone(error, "stdout")) {
       throw new ClosedPipe("The reader of the standard output has gone.");
     }
     throw fileError("standard output", error);

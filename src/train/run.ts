@@ -255,7 +255,11 @@ function ending(log: RunOptions["log"], step: number) {
         if (!(error instanceof UserError)) bugs.push(error);
         const message = `The run's ${what} failed: ${(error as Error).message}`;
         failures.push(message);
-        log.write({ type: "warning", step, code: "end_failed", message, tap: null });
+        try {
+          log.write({ type: "warning", step, code: "end_failed", message, tap: null });
+        } catch {
+          throw error;
+        }
         return undefined;
       }
     },

@@ -1,6 +1,8 @@
 // Training as a person asks for it: from a configuration to a run folder, or on from where a run stood.
+import { dirname } from "node:path";
 import { chooseDevice, type Chosen } from "../device/choose.ts";
 import type { Device } from "../device/device.ts";
+import { DeviceLostError } from "../device/gpu_memory.ts";
 import { type Graph, type Plan, plan } from "../device/plan.ts";
 import type { Target } from "../graph/tensor.ts";
 import { type Config, configWarnings, dumpConfig } from "../config/mod.ts";
@@ -23,7 +25,7 @@ import { checkedLog, type LogScan } from "./log_check.ts";
 import { lockFolder } from "./lock.ts";
 import { checkpointRecord, type Outcome, recordsCheckpoint, trainRun } from "./run.ts";
 import { resolveRun } from "./resolve_run.ts";
-import { createRunFolder, type RunFolder } from "./run_folder.ts";
+import { checkpointSteps, createRunFolder, type RunFolder, SWEEP_FOLDER } from "./run_folder.ts";
 import { withNumber } from "./sizes.ts";
 import { experimentOf } from "./start_from.ts";
 
@@ -283,7 +285,21 @@ async function start(
   // Drawn at the end, and so of this checkpoint: the log is taken back to it.
   const sampled = from?.logged.sampled === done;
   const run = { device, folder, log, sampled, signal, progress, warn };
-  return { ...await trainRun(experiment, ready, run), folder };
+  try {
+    return { ...await trainRun(experiment, ready, run), folder };
+  } catch (error) {
+    throw error instanceof DeviceLostError ? await resumable(error, folder) : error;
+  }
+}
+
+/** A lost device, and how the run goes on. */
+async function resumable({ lost }: DeviceLostError, folder: RunFolder): Promise<UserError> {
+  const step = (await checkpointSteps(folder)).at(-1);
+  if (step === undefined) return new UserError(`${lost}; ${folder.path} has no checkpoint yet: start anew.`);
+  const command = SWEEP_FOLDER.test(dirname(dirname(folder.path)))
+    ? "give the sweep's command again"
+    : `deno task train --resume ${folder.path}`;
+  return new UserError(`${lost}; to go on from step ${step}: ${command}`);
 }
 
 /** The folder of a new run, with its configuration and the first record of its log, or no folder at all. */

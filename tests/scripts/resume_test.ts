@@ -81,7 +81,7 @@ for (const device of ["cpu", "webgpu"]) {
     }));
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   Deno.test(`${signal} saves and exits with 130, and the resumed run equals an unbroken one`, () =>
     inFolder(async (folder) => {
       await succeeds("train", LONG, folder);
