@@ -6,6 +6,7 @@ import type { Values } from "../src/graph/tensor.ts";
 import { openRunLog } from "../src/track/run_log.ts";
 import { dueAt } from "../src/track/selectors.ts";
 import { initialise } from "../src/train/parameters.ts";
+import { inductionProbe } from "../src/train/probe.ts";
 import { stepGraphs } from "../src/train/ready.ts";
 import { statRecords } from "../src/train/stat_records.ts";
 import type { StatisticsTable } from "../src/train/tracked.ts";
@@ -35,6 +36,7 @@ async function contender(name: string, track: string, device: Device, path: stri
   for (const [due, { graph, table, statistics }] of stepGraphs(model)) {
     programs.set(due, { program: await device.compile(graph), table: table.name, statistics });
   }
+  const probe = await inductionProbe(device, model);
   let written = 0;
   async function batch(): Promise<number> {
     Deno.truncateSync(path);
@@ -44,11 +46,12 @@ async function contender(name: string, track: string, device: Device, path: stri
       looked: readonly (StatisticsTable | undefined)[],
       first: number,
     ) => {
-      const [, rows] = await values;
+      const [, rows, repeated] = await values;
       looked.forEach((statistics, slot) => {
         if (!statistics) return;
         const row = rows.subarray(slot * statistics.width, (slot + 1) * statistics.width);
-        const records = statRecords(statistics, row, first + slot);
+        const probed = probe!.records(first + slot, probe!.due(first + slot), slot, repeated);
+        const records = [...statRecords(statistics, row, first + slot), ...probed];
         written = records.length;
         log.write(...records);
       });
@@ -59,9 +62,12 @@ async function contender(name: string, track: string, device: Device, path: stri
       const window = Array.from({ length: WINDOW }, (_, slot) => {
         return programs.get(dueAt(config.track, first + slot).join())!;
       });
-      window.forEach(({ program }, slot) => program.run({ ...feeds, slot: Uint32Array.of(slot) }));
+      window.forEach(({ program, statistics }, slot) => {
+        program.run({ ...feeds, slot: Uint32Array.of(slot) });
+        if (statistics) probe!.run(slot);
+      });
       const statistics = window.find((one) => one.statistics)?.statistics;
-      const values = device.read([window[0].table, ...(statistics ? [statistics.name] : [])]);
+      const values = device.read([window[0].table, ...(statistics ? [statistics.name, probe!.table] : [])]);
       await pending;
       pending = finish(values, window.map((one) => one.statistics), first);
     }

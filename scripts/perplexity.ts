@@ -22,6 +22,7 @@ import {
   runCommand,
   type TargetLoss,
   TEXT_OPTIONS,
+  textBehind,
   type TextOrIds,
   type Tokenizer,
   tokenLosses,
@@ -139,7 +140,7 @@ function printedOf(
     const found = extremeLosses(own);
     const named = ({ text, position, nats }: { text: number; position: number; nats: number }): Extreme => {
       const { name, ids } = texts[first + text];
-      return { name, position, token: tokenizer.decode([ids[position]]), nats };
+      return { name, position, token: textBehind(tokenizer, ids[position - 1], [ids[position]]), nats };
     };
     return found && { max: named(found.max), min: named(found.min) };
   };
@@ -189,8 +190,8 @@ await runCommand(command, async (args) => {
     });
     using evaluation = await evaluator(opened.device, experiment, { extremes: true });
     const { extremes, answer, ...found } = await evaluation.evaluate();
-    const named = ({ id, row, position, nats }: TargetLoss): Extreme => {
-      return { name: split, row, position: position + 1, token: tokenizer.decode([id]), nats };
+    const named = ({ before, id, row, position, nats }: TargetLoss): Extreme => {
+      return { name: split, row, position: position + 1, token: textBehind(tokenizer, before, [id]), nats };
     };
     print({
       name: split,
@@ -218,7 +219,7 @@ await runCommand(command, async (args) => {
     const { name, ids } = texts[n];
     if (flags.tokens) {
       own.forEach((nats, k) => {
-        const token = tokenizer.decode([ids[k + 1]]);
+        const token = textBehind(tokenizer, ids[k], [ids[k + 1]]);
         if (format === "ndjson") printRecord({ type: "token_loss", name, position: k + 1, token, nats });
         else printLine(`${nats.toFixed(4).padStart(8)}  ${JSON.stringify(token)}`);
       });

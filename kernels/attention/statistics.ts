@@ -47,6 +47,8 @@ export const ATTENTION_STATISTICS = [
   "nonfinite",
   "score_nonfinite",
   "extra_mass",
+  "l2",
+  "pnorm_mean",
 ] as const;
 
 /** What follows them where the tokens are known to repeat. */
@@ -58,7 +60,11 @@ export interface StatisticsAttrs extends AttentionAttrs {
   readonly repeated: number;
 }
 
-/** Sums over rows and pairs that both kernels know. Spreads are sums of squares about the mean. */
+/**
+ * Sums over rows and pairs that both kernels know. Spreads are sums of squares about the mean; squares of small and of large
+ * weights are of weights times 2^80 and 2^-80, whose squares float32 has (Blue 1978). The merge alone fills `samples` and
+ * `pnorm`, the number and the sum of the norms of samples.
+ */
 const ADDED = [
   "rows",
   "rows_of_two",
@@ -85,6 +91,11 @@ const ADDED = [
   "nonfinite",
   "score_nonfinite",
   "extra_mass",
+  "squares",
+  "small_squares",
+  "large_squares",
+  "samples",
+  "pnorm",
 ];
 const MERGED = ["mass_spread", "score_spread", "score_max"];
 
@@ -149,7 +160,7 @@ export function mergeDispatch(
     code: { SUMS: sums },
     bindings: { 0: ["scratch", 0], 1: ["output", 0] },
     rounds: {
-      count: Math.ceil(chunks / lanes) * (chunk + 1) + 8,
+      count: Math.ceil(chunks / lanes) * (chunk + 1) + Math.ceil(B / lanes) * (tiles + 1) + 8,
       of: `B = ${B} with ${tiles} tiles of rows`,
     },
     workgroups: [H, 1, 1],
@@ -199,6 +210,8 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       EXTRA: extra,
       OWN: sizes.S - extra,
       RECTIFIED: activation.startsWith("relu"),
+      // Weights of a row of softmax sum to 1: those whose squares float32 has not change no digit of the norm.
+      UNBOUNDED: activation !== "softmax",
     };
     return {
       scratch: [B * H * Number(rows.constants.TILES) * (ADDED.length + MERGED.length)],
@@ -248,18 +261,20 @@ export function attentionNode(what: string, z: Tensor): Tensor["node"] {
  * - score_max, score_mean, score_std: of the finite visible scores, after the modifier and before the activation
  * - nonfinite, score_nonfinite: visible entries of all rows, weights and scores, that are NaN or infinite
  * - extra_mass: the learned keys' share of m_i, 0 where there are none
+ * - l2: sqrt(sum A_ij^2) over all samples and these rows; pnorm_mean: the mean over the samples that have such a row of the
+ *   norm of the sample's own, sqrt(sum_ij A_ij^2)
  * - with `repeated`: induction and duplicate, A to keys p_i - L + 1 and p_i - L, over the rows with p_i of at least L
  *
  * @param z what `attention` returned, [B, T, H, dv] or reshaped
  * @param options.repeated L: the tokens are a random sequence of L, repeated; adds {@link REPEATED_STATISTICS}
- * @returns f32 [H, 19], or [H, 21] with `repeated`
+ * @returns f32 [H, 21], or [H, 23] with `repeated`
  * @throws {UserError} where z is not attention's, or `repeated` is not a whole number from 1 to S - 1
  *
  * @example
  * ```ts
  * import { attention, ATTENTION_STATISTICS, attentionStatistics, input } from "../../mod.ts";
  * const [q, k, v] = ["q", "k", "v"].map((name) => input(name, [2, 64, 4, 32]));
- * const statistics = attentionStatistics(attention(q, k, v)); // [4, 19]
+ * const statistics = attentionStatistics(attention(q, k, v)); // [4, 21]
  * const entropyAt = ATTENTION_STATISTICS.indexOf("entropy"); // the column to read
  * ```
  */

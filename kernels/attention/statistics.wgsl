@@ -34,6 +34,19 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
   return -(a * log_a + rest * select(log(max(rest, TINY)), series, a < 0.03f));
 }
 
+//! if UNBOUNDED
+/** Squares of a weight: of its own size, times 2^160 where that would vanish, times 2^-160 where it would overflow. */
+fn squares_of(a: f32) -> vec3f {
+  let bits = bitcast<u32>(a);
+  let is_small = bits < 0x2b800000u;
+  let is_large = bits > 0x53800000u && bits < 0x7f800000u;
+  // Scaled by its bits: a compiler may take the factor out of the sum.
+  let x = bitcast<f32>(select(select(bits, bits - 0x28000000u, is_large), bits + 0x28000000u, is_small && bits >= 0x00800000u));
+  let square = x * x;
+  return vec3f(select(square, 0f, is_small || is_large), select(0f, square, is_small), select(0f, square, is_large));
+}
+//! end
+
 //! insert QUERIES
 //! for r in 0..ROWS
   let place$r = f32(min(i$r, T - 1u) + RIGHT) - f32(LEFT);
@@ -94,6 +107,11 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
   var reach$r = 0f;
   var offset$r = 0f;
   var square$r = 0f;
+//! if UNBOUNDED
+  var weight_squares$r = vec3f(0f);
+//! else
+  var weight_squares$r = 0f;
+//! end
   var bernoulli$r = 0f;
   var sink$r = 0f;
   var previous$r = 0f;
@@ -114,6 +132,11 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
     var tile_reach$r = 0f;
     var tile_offset$r = 0f;
     var tile_square$r = 0f;
+//! if UNBOUNDED
+    var tile_weight_squares$r = vec3f(0f);
+//! else
+    var tile_weight_squares$r = 0f;
+//! end
     var tile_bernoulli$r = 0f;
 //! end
     for (var j = first; j < end; j++) {
@@ -146,6 +169,11 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
       spoilt$r += select(0f, 1f, seen$r && (is_nan(s$r) || !is_finite(a$r)));
 //! end
       tile_mass$r += a$r;
+//! if UNBOUNDED
+      tile_weight_squares$r += squares_of(a$r);
+//! else
+      tile_weight_squares$r += a$r * a$r;
+//! end
       tile_log$r += select(0f, a$r * log_a$r, a$r > 0f);
       tile_reach$r += select(a$r * back$r, 0f, is_learned);
       tile_offset$r += apart$r;
@@ -173,6 +201,7 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
     }
 //! for r in 0..ROWS
     mass$r += tile_mass$r;
+    weight_squares$r += tile_weight_squares$r;
     log_mass$r += tile_log$r;
     reach$r += tile_reach$r;
     offset$r += tile_offset$r;
@@ -255,6 +284,13 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
     sums.entropy_ratio += select(0f, entropy / log(max(n$r, 2f)), n$r > 1f);
     sums.bernoulli_entropy += bernoulli$r / n$r;
     sums.mass += mass$r;
+//! if UNBOUNDED
+    sums.squares += weight_squares$r.x;
+    sums.small_squares += weight_squares$r.y;
+    sums.large_squares += weight_squares$r.z;
+//! else
+    sums.squares += weight_squares$r;
+//! end
     sums.top += weight(max(top$r, learned_top$r), term$r);
     sums.top_distance += select(0f, place$r - f32(top_key), placed);
     sums.sink += select(0f, sink$r, sunk);

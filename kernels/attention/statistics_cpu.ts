@@ -25,6 +25,8 @@ interface Head {
   scoreMax: number;
   nonfinite: number;
   scoreNonfinite: number;
+  /** Sum of squares of the weights of each sample's rows; without a row NaN. */
+  readonly squares: Float64Array;
 }
 
 const MEANS = [
@@ -46,11 +48,12 @@ const MEANS = [
   "duplicate",
 ];
 
-const newHead = (): Head => ({
+const newHead = (samples: number): Head => ({
   over: Object.fromEntries(MEANS.map((name) => [name, { n: 0, mean: 0, spread: 0 }])),
   scoreMax: -Infinity,
   nonfinite: 0,
   scoreNonfinite: 0,
+  squares: new Float64Array(samples).fill(NaN),
 });
 
 const xlogx = (x: number): number => x > 0 ? x * Math.log(x) : 0;
@@ -134,7 +137,9 @@ const meanOf = ({ n, mean }: Average): number => n > 0 ? mean : NaN;
 const deviation = ({ n, spread }: Average): number => n > 0 ? Math.sqrt(spread / n) : NaN;
 
 /** A head's row, in the order of the statistics' names. */
-function rowOf({ over, scoreMax, nonfinite, scoreNonfinite }: Head, repeated: number): number[] {
+function rowOf({ over, scoreMax, nonfinite, scoreNonfinite, squares }: Head, repeated: number): number[] {
+  const ofSamples = squares.filter((sum) => !Number.isNaN(sum));
+  const sumOf = (values: Float64Array): number => values.length > 0 ? values.reduce((a, b) => a + b) : NaN;
   const { rowmass, score, induction, duplicate } = over;
   const mean = (name: string): number => meanOf(over[name]);
   return [
@@ -149,6 +154,8 @@ function rowOf({ over, scoreMax, nonfinite, scoreNonfinite }: Head, repeated: nu
     nonfinite,
     scoreNonfinite,
     meanOf(over.extra_mass),
+    Math.sqrt(sumOf(ofSamples)),
+    sumOf(ofSamples.map(Math.sqrt)) / ofSamples.length,
     ...(repeated > 0 ? [meanOf(induction), meanOf(duplicate)] : []),
   ];
 }
@@ -163,7 +170,7 @@ export function statisticsCpu(
   // The keys stand for the values, which play no part.
   const work = workOfCall(inputs, { ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] });
   const { LEFT, RIGHT } = alignment(work.sizes, call.attrs);
-  const heads = Array.from({ length: work.sizes.H }, newHead);
+  const heads = Array.from({ length: work.sizes.H }, () => newHead(work.sizes.B));
   const values = rowValues(work);
   const learnedFrom = work.sizes.S - call.attrs.extra;
   forRows(work, (row) => {
@@ -175,6 +182,11 @@ export function statisticsCpu(
     head.nonfinite += countOf(a, (x) => !Number.isFinite(x));
     head.scoreNonfinite += countOf(scores, (s) => !Number.isFinite(s));
     if (!a.every(Number.isFinite) || scores.some(Number.isNaN)) return;
+    const { squares } = head;
+    squares[row.batch] = a.reduce(
+      (sum, x) => sum + x * x,
+      Number.isNaN(squares[row.batch]) ? 0 : squares[row.batch],
+    );
     countScores(head, scores);
     countRow(head, { keys, a, place: row.i + RIGHT - LEFT }, learnedFrom, call.attrs);
   });

@@ -32,6 +32,20 @@ fn merged(a: Sums, b: Sums) -> Sums {
   return c;
 }
 
+//! if !GRADIENT
+/** 2^80 and 2^-80: what large and small weights were scaled by. */
+const LARGE = 0x1p+80f;
+const SMALL = 0x1p-80f;
+
+/** sqrt(sum a^2) of the weights behind a record: of three norms, each taken by the largest of them. */
+fn norm_of(sums: Sums) -> f32 {
+  let norms = vec3f(sqrt(sums.squares), sqrt(sums.small_squares) * SMALL, sqrt(sums.large_squares) * LARGE);
+  let most = max(max(norms.x, norms.y), norms.z);
+  let shares = norms / select(1f, most, most > 0f);
+  return most * sqrt(dot(shares, shares));
+}
+//! end
+
 fn nothing() -> Sums {
   var none = Sums();
 //! if !GRADIENT
@@ -51,6 +65,21 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     }
     total = merged(total, part);
   }
+//! if !GRADIENT
+  // Norms of samples, each over its records.
+  for (var b = lane; b < BATCH; b += LANES) {
+    var sample = Sums();
+    for (var tile = 0u; tile < TILES; tile++) {
+      let part = partial[(b * H + head) * TILES + tile];
+      sample.rows += part.rows;
+      sample.squares += part.squares;
+      sample.small_squares += part.small_squares;
+      sample.large_squares += part.large_squares;
+    }
+    total.samples += select(0f, 1f, sample.rows > 0f);
+    total.pnorm += norm_of(sample);
+  }
+//! end
   of_lane[lane] = total;
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
     workgroupBarrier();
@@ -97,9 +126,11 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   statistics[out + 16u] = bitcast<u32>(sums.nonfinite);
   statistics[out + 17u] = bitcast<u32>(sums.score_nonfinite);
   statistics[out + 18u] = mean(sums.extra_mass, rows);
+  statistics[out + 19u] = among(norm_of(sums), rows);
+  statistics[out + 20u] = mean(sums.pnorm, sums.samples);
 //! if REPEATED
-  statistics[out + 19u] = mean(sums.induction, sums.rows_again);
-  statistics[out + 20u] = mean(sums.duplicate, sums.rows_again);
+  statistics[out + 21u] = mean(sums.induction, sums.rows_again);
+  statistics[out + 22u] = mean(sums.duplicate, sums.rows_again);
 //! end
 //! end
 }

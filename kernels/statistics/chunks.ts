@@ -1,6 +1,6 @@
 // How parts of a tensor are cut into the chunks that invocations read. Decided on the host, once: the kernel follows a
 // table and knows no shapes.
-import type { Part } from "./op.ts";
+import type { Part, Rows } from "./op.ts";
 
 /** Numbers of a partial; see partial.wgsl. */
 export const PARTIAL = 8;
@@ -30,12 +30,31 @@ function sampleChunks(begin: number, end: number): Chunk[] {
   return chunks;
 }
 
+/** Fours that a row of a part may touch: where rows do not begin at fours, one more than its length says. */
+export function foursOf(parts: readonly Part[], { length, every }: Rows): number {
+  const aligned = [length, every, ...parts.map(({ offset }) => offset)].every((n) => n % 4 === 0);
+  return aligned ? length / 4 : Math.floor((length + 6) / 4);
+}
+
+/** Chunks of a sample whose rows do not lie one behind another: they share all of it. */
+function rowChunks(begin: number, size: number, fours: number): Chunk[] {
+  const shares = Math.ceil(fours / Math.max(LEAST_FOURS, Math.ceil(fours / MOST_CHUNKS)));
+  return Array.from({ length: shares }, (_, share) => [share, shares, begin, size]);
+}
+
 /** The chunks of all samples of all parts in turn, and how many each sample has. */
 export function chunksOf(parts: readonly Part[]): { chunks: Chunk[]; counts: number[] } {
-  const samples = parts.flatMap(({ offset, samples, size }) => {
+  const samples = parts.flatMap(({ offset, samples, size, rows }) => {
     return Array.from(
       { length: samples },
-      (_, s) => sampleChunks(offset + s * size, offset + (s + 1) * size),
+      (_, s) =>
+        rows
+          ? rowChunks(
+            offset + s * size / rows.length * rows.every,
+            size,
+            size / rows.length * foursOf(parts, rows),
+          )
+          : sampleChunks(offset + s * size, offset + (s + 1) * size),
     );
   });
   return { chunks: samples.flat(), counts: samples.map((chunks) => chunks.length) };

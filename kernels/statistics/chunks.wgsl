@@ -13,15 +13,26 @@ fn exponent_of(top: f32) -> i32 {
   return clamp(i32(bitcast<u32>(top) >> 23u) - 127, -126, 126);
 }
 
+/**
+ * Fours from `first` on: numbers of fours of the tensor, of which what lies from element `begin` to before
+ * `begin + length` counts. Where there are rows: numbers among the fours of the rows from `begin` on, up to `length`.
+ */
 fn round_of(first: u32, stride: u32, begin: u32, length: u32) -> Partial {
   var finite = vec4u(0u);
   var zeros = vec4u(0u);
   var low = vec4f(LARGEST);
   var high = vec4f(-LARGEST);
 //! for k in 0..ROUND
+//! if ROW
+  let at$k = first + $ku * stride;
+  let from$k = begin + at$k / FOURS * EVERY;
+  let i$k = from$k / 4u + at$k % FOURS;
+  let inside$k = (vec4u(4u * i$k - from$k) + vec4u(0u, 1u, 2u, 3u) < vec4u(ROW)) & vec4<bool>(at$k < length);
+//! else
   let i$k = first + $ku * stride;
-  let v$k = x[i$k];
   let inside$k = vec4u(4u * i$k - begin) + vec4u(0u, 1u, 2u, 3u) < vec4u(length);
+//! end
+  let v$k = x[i$k];
   // By its bits: a compiler may take NaN and infinity for absent.
   let good$k = inside$k & ((v$k & vec4u(0x7f800000u)) < vec4u(0x7f800000u));
   let x$k = bitcast<vec4f>(select(vec4u(0u), v$k, good$k));
@@ -59,8 +70,13 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let chunk = id.y * groups.x * LANES + id.x;
   if (chunk >= arrayLength(&chunks)) { return; }
   let row = chunks[chunk];
+//! if ROW
+  let first = 0u;
+  let last = row.w / ROW * FOURS;
+//! else
   let first = row.z / 4u;
   let last = (row.z + row.w + 3u) / 4u;
+//! end
 //! if SPREAD
   let start = first + row.x;
   let end = last;
@@ -71,9 +87,14 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let end = min(start + share, last);
   let stride = 1u;
 //! end
+//! if ROW
+  let begin = row.z;
+  let length = end;
+//! else
   // Of the first and the last four some elements may be another stretch's.
   let begin = max(row.z, 4u * start);
   let length = min(row.z + row.w, 4u * end) - begin;
+//! end
   var all = EMPTY;
   for (var i = start; i < end; i += ROUND * stride) { all = merge(all, round_of(i, stride, begin, length)); }
   partials[2u * chunk] = first_half(all);

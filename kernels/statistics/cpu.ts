@@ -1,6 +1,7 @@
 // Statistics on the host: the kernels' mathematics, a chunk in one round.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { PARTIAL } from "./chunks.ts";
+import type { Rows } from "./op.ts";
 
 /** What is known of some elements; see partial.wgsl. */
 interface Partial {
@@ -56,17 +57,25 @@ function read(rows: Values, i: number): Partial {
 }
 
 /** Calls `take` with every element of a chunk. */
-function visit(x: Values, [share, shares, begin, length]: Values, take: (value: number) => void): void {
-  const first = begin + Math.floor(share * length / shares);
-  const end = begin + Math.floor((share + 1) * length / shares);
-  for (let i = first; i < end; i++) take(x[i]);
+function visit(
+  x: Values,
+  [share, shares, begin, size]: Values,
+  rows: Rows | null,
+  take: (value: number) => void,
+): void {
+  const first = Math.floor(share * size / shares);
+  const end = Math.floor((share + 1) * size / shares);
+  if (!rows) { for (let i = begin + first; i < begin + end; i++) take(x[i]); }
+  else {for (let n = first; n < end; n++) {
+      take(x[begin + Math.floor(n / rows.length) * rows.every + n % rows.length]);
+    }}
 }
 
 /** The partial of one chunk: two passes over it. */
-function partialOf(x: Values, row: Values): Partial {
+function partialOf(x: Values, row: Values, rows: Rows | null): Partial {
   const p = { ...EMPTY };
   let sum = 0;
-  visit(x, row, (value) => {
+  visit(x, row, rows, (value) => {
     if (value === 0) p.zeros++;
     if (!Number.isFinite(value)) return;
     p.finite++;
@@ -79,7 +88,7 @@ function partialOf(x: Values, row: Values): Partial {
   if (top > 0) p.exponent = Math.min(Math.max(Math.floor(Math.log2(top)), -126), 126);
   const scale = 2 ** -p.exponent;
   const mean = sum / p.finite * scale;
-  visit(x, row, (value) => {
+  visit(x, row, rows, (value) => {
     if (Number.isFinite(value)) p.m2 += (value * scale - mean) ** 2;
   });
   p.mean = Math.fround(mean);
@@ -88,9 +97,13 @@ function partialOf(x: Values, row: Values): Partial {
 }
 
 /** A partial a chunk. */
-export function chunkStatisticsCpu([x, table]: readonly Values[], [partials]: readonly Values[]): void {
+export function chunkStatisticsCpu(
+  [x, table]: readonly Values[],
+  [partials]: readonly Values[],
+  { attrs: rows }: Call<Rows | null>,
+): void {
   for (let i = 0; 4 * i < table.length; i++) {
-    write(partials as Floats, i, partialOf(x, table.subarray(4 * i, 4 * i + 4)));
+    write(partials as Floats, i, partialOf(x, table.subarray(4 * i, 4 * i + 4), rows));
   }
 }
 

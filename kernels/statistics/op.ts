@@ -14,7 +14,7 @@ import {
 import { UserError } from "../../src/errors.ts";
 import { ALIGN, literal, pack } from "../../src/graph/structure.ts";
 import { chunkStatisticsCpu, statisticsCpu } from "./cpu.ts";
-import { chunksOf, PARTIAL } from "./chunks.ts";
+import { chunksOf, foursOf, PARTIAL } from "./chunks.ts";
 import chunksWgsl from "./chunks.wgsl" with { type: "text" };
 import finishWgsl from "./finish.wgsl" with { type: "text" };
 import partialWgsl from "./partial.wgsl" with { type: "text" };
@@ -44,13 +44,21 @@ export interface Part {
   readonly samples: number;
   /** Elements of each. */
   readonly size: number;
+  /** Where samples are not contiguous, the rows that they are made of: a head of [B, T, H, d] has rows of d, H d apart. */
+  readonly rows?: Rows;
+}
+
+/** Rows of `length` elements, each beginning `every` elements after the one before. */
+export interface Rows {
+  readonly length: number;
+  readonly every: number;
 }
 
 /** What to summarise: a tensor, and its parts. */
 export interface Summarised {
   /** Any shape, f32. */
   readonly x: Tensor;
-  /** Each gives a row of its own; they may overlap. */
+  /** Each gives a row of its own; they may overlap. Either all are contiguous, or all have the same `rows`. */
   readonly parts: readonly Part[];
 }
 
@@ -60,21 +68,36 @@ const ROUND = 16;
 /** Small workgroups on a software adapter, so that both halves of a small tensor find a thread. */
 const lanesOf = ({ kind }: Target): number => kind === "gpu" ? 64 : 16;
 
-/** Inputs: x and the table of its chunks; output: a partial a chunk, f32 [chunks, 8], as bits (see partial.wgsl). */
-export const chunkStatisticsOp: Op<null> = {
+/** The rows that chunks are made of, and the fours that each may touch. */
+export interface RowsAttrs extends Rows {
+  readonly fours: number;
+}
+
+/**
+ * Inputs: x and the table of its chunks; output: a partial a chunk, f32 [chunks, 8], as bits (see partial.wgsl). Attributes:
+ * null where chunks are contiguous.
+ */
+export const chunkStatisticsOp: Op<RowsAttrs | null> = {
   name: "chunk_statistics",
   early: true,
   infer([x, table]) {
     if (x.dtype !== "f32") mismatch("statistics", "a tensor of f32", [x]);
     return [{ shape: [table.shape[0], PARTIAL], dtype: "f32" }];
   },
-  lower({ inputs: [, table] }, target) {
+  lower({ inputs: [, table], attrs: rows }, target) {
     const lanes = lanesOf(target);
     return {
       dispatches: [{
         label: "chunk_statistics",
         source: `${partialWgsl}\n${chunksWgsl}`,
-        constants: { ROUND, LANES: lanes, SPREAD: target.kind === "gpu" },
+        constants: {
+          ROUND,
+          LANES: lanes,
+          SPREAD: target.kind === "gpu",
+          ROW: rows?.length ?? 0,
+          EVERY: rows?.every ?? 0,
+          FOURS: rows?.fours ?? 0,
+        },
         bindings: { 0: ["input", 0], 1: ["input", 1], 2: ["output", 0] },
         workgroups: line(table.shape[0], lanes),
       }],
@@ -122,9 +145,15 @@ export const statisticsOp: Op<FinishAttrs> = {
   cpu: statisticsCpu,
 };
 
-function checkPart(x: Tensor, { offset, samples, size }: Part): void {
-  const whole = [offset, samples, size].every(Number.isInteger);
-  if (whole && offset >= 0 && samples >= 1 && size >= 1 && offset + samples * size <= sizeOf(x)) return;
+function checkPart(x: Tensor, { offset, samples, size, rows }: Part): void {
+  const { length, every } = rows ?? { length: size, every: size };
+  const whole = [offset, samples, size, length, every, size / length].every(Number.isInteger);
+  const end = offset + (samples * size / length - 1) * every + length;
+  if (
+    whole && offset >= 0 && samples >= 1 && length >= 1 && length <= every && size >= 1 && end <= sizeOf(x)
+  ) {
+    return;
+  }
   throw new UserError(
     `statistics: found ${samples} samples of ${size} elements from ${offset} of ${
       show(x)
@@ -173,10 +202,18 @@ export function statistics(summarised: readonly Summarised[]): Tensor {
     if (own.length === 0) continue;
     for (const part of own) checkPart(x, part);
     const { chunks, counts } = chunksOf(own);
-    const cut = own.map(({ offset, samples, size }) => `${offset} ${samples} ${size}`).join();
+    const rows = own[0].rows ?? null;
+    const { length, every } = rows ?? {};
+    if (own.some((part) => part.rows?.length !== length || part.rows?.every !== every)) {
+      throw new UserError("statistics: expected parts of the same rows, found others.");
+    }
+    const cut = own.map(({ offset, samples, size }) => `${offset} ${samples} ${size} ${length} ${every}`)
+      .join();
     const chunkTable = tables.get(cut) ?? table(chunks);
     tables.set(cut, chunkTable);
-    partials.push(apply(chunkStatisticsOp, [x, chunkTable], null)[0]);
+    partials.push(
+      apply(chunkStatisticsOp, [x, chunkTable], rows && { ...rows, fours: foursOf(own, rows) })[0],
+    );
     offsets.push(PARTIAL * row);
     let first = samples.length;
     for (const part of own) {

@@ -1,6 +1,7 @@
 // Direct logit attribution: a logit taken apart into what each part of the model adds to the stream. The device gives the
 // parts, the host sums in float64.
 import { embedding } from "../../kernels/embedding/op.ts";
+import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { literal } from "../graph/structure.ts";
@@ -8,7 +9,7 @@ import type { Tensor, Values } from "../graph/tensor.ts";
 import { blockOf, blocksOf } from "../nn/architecture.ts";
 import type { Generator } from "./next_logits.ts";
 import { nextTokens } from "./next_tokens.ts";
-import { passOver, textIds, type TextOrIds, tokenId, tokenTexts } from "./passes.ts";
+import { passOver, textIds, type TextOrIds, tokenId } from "./passes.ts";
 
 /** What one part of the model adds to the logit. */
 export interface Contribution {
@@ -179,6 +180,6 @@ export async function attributeLogit(
   const logitOf = (n: number) => read.logits[t * vocabulary + wanted[n]];
   const logit = logitOf(0) - (minus === undefined ? 0 : logitOf(1));
   const sum = contributions.reduce((total, { value }) => total + value, 0);
-  const [tokenText, minusText = null] = tokenTexts(model, wanted);
+  const [tokenText, minusText = null] = wanted.map((id) => textBehind(model.tokenizer, ids[t], [id]));
   return { token: tokenText, minus: minusText, logit, contributions, unexplained: logit - sum };
 }

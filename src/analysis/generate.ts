@@ -1,7 +1,7 @@
 // Text from a model: prompts continued token by token, drawn or searched, up to a length or a stop string.
 import { maximum, minimum } from "../extremes.ts";
 import { randomStream } from "../../kernels/random/threefry.ts";
-import type { Tokenizer } from "../data/mod.ts";
+import { textBehind, type Tokenizer } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { thisMachine } from "../device/machine.ts";
 import { showBytes } from "../units.ts";
@@ -58,14 +58,17 @@ export interface Generated {
 }
 
 /** Whether the tokens added end with, or hold, a stop string; only as many are looked at as the newest could complete. */
-function stopTest(tokenizer: Tokenizer, stop: readonly string[]): (added: readonly number[]) => boolean {
+function stopTest(
+  tokenizer: Tokenizer,
+  stop: readonly string[],
+): (start: readonly number[], added: readonly number[]) => boolean {
   const wrong = stop.find((text) => text === "");
   if (wrong !== undefined) throw new UserError("A stop string is empty, expected at least one character.");
   if (stop.length === 0) return () => false;
   // A token may be a single byte.
   const most = maximum(stop.map((text) => new TextEncoder().encode(text).length)) + 4;
-  return (added) => {
-    const end = tokenizer.decode(added.slice(-most));
+  return (start, added) => {
+    const end = textBehind(tokenizer, added.at(-most - 1) ?? start.at(-1), added.slice(-most));
     return stop.some((text) => end.includes(text));
   };
 }
@@ -91,7 +94,9 @@ function finished(
 ): Generated {
   const before = tokenizer.decode(start);
   const whole = tokenizer.decode([...start, ...added]);
-  let continuation = whole.startsWith(before) ? whole.slice(before.length) : tokenizer.decode(added);
+  let continuation = whole.startsWith(before)
+    ? whole.slice(before.length)
+    : textBehind(tokenizer, start.at(-1), added);
   const ends = stop.map((text) => continuation.indexOf(text)).filter((at) => at >= 0);
   if (ends.length > 0) continuation = continuation.slice(0, minimum(ends));
   const ended = stopped ? "stop" : added.length < tokens ? "signal" : "tokens";
@@ -136,7 +141,7 @@ async function drawTexts(
       const id = draw(nextProbabilities(ofTokens(tokenizer, logits[row]), options), writing.uniform());
       writing.ids.push(id);
       writing.logProbability += logSoftmax(logits[row])[id];
-      writing.stopped = stops(writing.ids);
+      writing.stopped = stops(writing.start, writing.ids);
     });
   }
   return writings.map((writing) => finished(writing, tokenizer, options, uncached));
@@ -175,7 +180,13 @@ async function searchTexts(
     checkBeams(device, model, beams, start.length, options.tokens);
     using reader = await nextLogits(device, model, beams, { cache: options.cache });
     const { tokens, lengthPenalty, signal } = options;
-    const [best] = await beamSearch(reader, start, { beams, tokens, lengthPenalty, ends, signal });
+    const [best] = await beamSearch(reader, start, {
+      beams,
+      tokens,
+      lengthPenalty,
+      ends: (added) => ends(start, added),
+      signal,
+    });
     const { logProbability, ended: stopped } = best;
     const writing = {
       prompt: promptText(prompt, start, tokenizer),

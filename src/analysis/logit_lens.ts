@@ -1,4 +1,5 @@
 // The logit lens: what the model would say if it stopped after each block.
+import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { unembed } from "../nn/decoder.ts";
@@ -64,16 +65,17 @@ export async function logitLens(
   }, (name) => names.includes(name));
   const rowOf = (name: string, t: number) => read[name].subarray(t * vocabulary, (t + 1) * vocabulary);
   const final = Array.from(ids, (_, t) => argmax(ofTokens(tokenizer, rowOf(names[layers], t))));
+  const predicted = final.map((id, t) => textBehind(tokenizer, ids[t], [id]));
   const depths = names.map((name) =>
     Array.from(ids, (_, t): LensPoint => {
       const row = rowOf(name, t);
       const logProbabilities = logSoftmax(row);
       return {
-        top: rankedTokens(model, row, count),
+        top: rankedTokens(model, row, count, ids[t]),
         finalLogProbability: logProbabilities[final[t]],
         nextLogProbability: t + 1 < ids.length ? logProbabilities[ids[t + 1]] : null,
       };
     })
   );
-  return { tokens: tokenTexts(model, ids), predicted: tokenTexts(model, final), depths };
+  return { tokens: tokenTexts(model, ids), predicted, depths };
 }

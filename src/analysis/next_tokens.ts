@@ -1,4 +1,5 @@
 // What a model expects next: the distribution after a text.
+import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { type Generator, nextLogits } from "./next_logits.ts";
 import { promptIds, type TextOrIds } from "./passes.ts";
@@ -52,21 +53,22 @@ export async function nextTokens(
   const ids = [...promptIds(model, text)];
   using reader = await nextLogits(device, model, 1);
   const [logits] = await reader.next([ids]);
-  return rankedTokens(model, logits, count);
+  return rankedTokens(model, logits, count, ids[ids.length - 1]);
 }
 
-/** The `count` tokens of highest logit as a list; their probabilities are of the softmax over all logits. */
+/** The `count` tokens of highest logit behind the id `before`, as a list; their probabilities are of the softmax over all logits. */
 export function rankedTokens(
   { tokenizer }: Generator,
   logits: ArrayLike<number>,
   count: number,
+  before: number,
 ): NextToken[] {
   const logProbabilities = logSoftmax(logits);
   const ids = largest(ofTokens(tokenizer, logits), Math.min(count, tokenizer.size));
   return ids.filter((id) => tokenizer.hasToken?.(id) ?? true).map((id, n) => ({
     rank: n + 1,
     id,
-    token: tokenizer.decode([id]),
+    token: textBehind(tokenizer, before, [id]),
     probability: Math.exp(logProbabilities[id]),
     logProbability: logProbabilities[id],
     logit: logits[id],

@@ -1,5 +1,6 @@
 // What every question to a model begins with: the ids of a text that fits, taps that keep what they are asked for, and one
 // pass whose tensors are read.
+import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { input } from "../graph/structure.ts";
@@ -59,15 +60,20 @@ export function textIds(model: Generator, given: TextOrIds): Uint32Array {
   return ids;
 }
 
-/** Each id as the text that it alone stands for. */
+/** The ids of a text, each as the text that it stands for behind the one before it. */
 export function tokenTexts({ tokenizer }: Generator, ids: ArrayLike<number>): string[] {
-  return Array.from(ids, (id) => tokenizer.decode([id]));
+  return Array.from(ids, (id, i) => textBehind(tokenizer, i === 0 ? undefined : ids[i - 1], [id]));
 }
 
-/** The one id that a text stands for; throws UserError, with `what` as its place, where it is not one. */
+/**
+ * The one id that a text stands for, a word with its space too where the tokenizer marks spaces; throws UserError, with `what`
+ * as its place, where it is not one.
+ */
 export function tokenId({ tokenizer }: Generator, text: string, what: string): number {
   const ids = tokenizer.encode(text);
   if (ids.length === 1) return ids[0];
+  const word = text.startsWith(" ") ? tokenizer.encode(text.slice(1)) : [];
+  if (word.length === 1 && textBehind(tokenizer, word[0], word) === text) return word[0];
   throw new UserError(`${what}: expected one token, found ${ids.length} in ${JSON.stringify(text)}.`);
 }
 

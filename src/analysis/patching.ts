@@ -1,6 +1,7 @@
 // Activation patching: which parts of a model carry the difference between two texts. One part at a time of the corrupted
 // text's pass is given what the clean text has there.
 import { embedding } from "../../kernels/embedding/op.ts";
+import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { input, reshape } from "../graph/structure.ts";
@@ -160,7 +161,9 @@ export async function patchActivations(
   const id = (given: string | undefined, what: string, row: number) =>
     given === undefined ? argmax(ofTokens(model.tokenizer, both[row])) : tokenId(model, given, what);
   const [answer, wrong] = [id(options.answer, "answer", 0), id(options.wrong, "wrong", 1)];
-  const [answerText, wrongText] = tokenTexts(model, [answer, wrong]);
+  const [answerText, wrongText] = [answer, wrong].map((id, row) => {
+    return textBehind(model.tokenizer, pair[row][tokens - 1], [id]);
+  });
   const difference = (logits: ArrayLike<number>) => logits[answer] - logits[wrong];
   const [whole, none] = both.map(difference);
   if (answer === wrong || whole === none) {

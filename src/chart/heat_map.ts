@@ -4,7 +4,7 @@
 import { maximum } from "../extremes.ts";
 import { cellPaths, hatchedCells, hatchPattern, HEAT_COLOURS, heatLevel, lightness } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
-import { LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
+import { everyLabelled, LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
 import { isFlat, linearTicks, tickLabel } from "./ticks.ts";
 
 /** What {@link heatMap} draws. */
@@ -80,6 +80,14 @@ function everyKth(count: number, cell: number, least: number): number {
   }
 }
 
+const areNumbers = (labels: readonly string[]): boolean => labels.every((label) => /^-?[\d.]+$/.test(label));
+
+/** The label of an axis, with which of its own labels are drawn where some have no room and they do not count up. */
+function withGap(label: string, labels: readonly string[], every: number): string {
+  if (every === 1 || labels.every((own, i) => own === `${Number(labels[0]) + i}`)) return label;
+  return label ? `${label} (${everyLabelled(every)})` : everyLabelled(every);
+}
+
 const NO_VALUE = "no value";
 
 const hasGaps = ({ values }: HeatMap): boolean =>
@@ -99,6 +107,9 @@ interface Layout {
   readonly everyRow: number;
   readonly everyColumn: number;
   readonly turned: boolean;
+  /** What columns and rows are, and which of them have their label. */
+  readonly x: string;
+  readonly y: string;
   /** Pixels of the longest label of rows, of columns as they stand, and of the colour bar. */
   readonly rowRoom: number;
   readonly columnRoom: number;
@@ -115,8 +126,10 @@ function layOut(map: HeatMap, [low, high]: readonly [number, number]): Layout {
   const size = (count: number) => Math.min(LARGEST_CELL, SPAN / Math.max(1, count));
   const cell = { width: size(columns.length), height: size(rows.length) };
   const [rowRoom, widest] = [longest(rows), longest(columns)];
-  const numbers = columns.every((label) => /^-?[\d.]+$/.test(label));
-  const turned = !numbers && widest + GAP > cell.width;
+  const turned = !areNumbers(columns) && widest + GAP > cell.width;
+  const everyRow = everyKth(rows.length, cell.height, LABEL_SIZE + 1);
+  const everyColumn = everyKth(columns.length, cell.width, turned ? LABEL_SIZE + 1 : widest + GAP);
+  const [x, y] = [withGap(map.x.label, columns, everyColumn), withGap(map.y.label, rows, everyRow)];
   const columnRoom = turned ? widest : LABEL_SIZE;
   const marks = linearTicks(low, high, false).map(({ value }) => value);
   const ticks = marks.map((value) => ({
@@ -124,7 +137,7 @@ function layOut(map: HeatMap, [low, high]: readonly [number, number]): Layout {
     label: tickLabel(value, maximum(marks.map(Math.abs))),
   }));
   const tickRoom = longest([...ticks.map(({ label }) => label), ...(hasGaps(map) ? [NO_VALUE] : [])]);
-  const before = MARGIN + (map.y.label ? TEXT_SIZE + GAP : 0) + rowRoom + GAP;
+  const before = MARGIN + (y ? TEXT_SIZE + GAP : 0) + rowRoom + GAP;
   const beside = BAR_WIDTH + GAP + tickRoom + (map.value.label ? GAP + TEXT_SIZE : 0) + MARGIN;
   const needed = before + cell.width * columns.length + 2 * MARGIN + beside;
   const width = Math.ceil(Math.max(needed, LEAST_WIDTH));
@@ -135,7 +148,7 @@ function layOut(map: HeatMap, [low, high]: readonly [number, number]): Layout {
   const matrix = cell.height * rows.length;
   const barHeight = Math.max(matrix, BAR_LEAST, 1.1 * labelWidth(map.value.label));
   const bottom = top + matrix;
-  const below = bottom + GAP + columnRoom + (map.x.label ? GAP + TEXT_SIZE + 4 : 0);
+  const below = bottom + GAP + columnRoom + (x ? GAP + TEXT_SIZE + 4 : 0);
   const barBelow = top + barHeight + 2 * GAP + LABEL_SIZE;
   return {
     titles,
@@ -146,9 +159,11 @@ function layOut(map: HeatMap, [low, high]: readonly [number, number]): Layout {
     top,
     right,
     bottom,
-    everyRow: everyKth(rows.length, cell.height, LABEL_SIZE + 1),
-    everyColumn: everyKth(columns.length, cell.width, turned ? LABEL_SIZE + 1 : widest + GAP),
+    everyRow,
+    everyColumn,
     turned,
+    x,
+    y,
     rowRoom,
     columnRoom,
     tickRoom,
@@ -204,8 +219,8 @@ function drawNumbers(
 }
 
 /** Labels and titles of rows and columns. */
-function drawLabels({ x, y }: HeatMap, at: Layout): string[] {
-  const { left, top, bottom, right, cell, columnRoom } = at;
+function drawLabels(at: Layout): string[] {
+  const { x, y, left, top, bottom, right, cell, columnRoom } = at;
   const shift = LABEL_SIZE * 0.36;
   const rows = at.rows.flatMap((label, i) =>
     i % at.everyRow ? [] : [text(left - GAP, top + (i + 0.5) * cell.height + shift, label, { anchor: "end" })]
@@ -224,8 +239,8 @@ function drawLabels({ x, y }: HeatMap, at: Layout): string[] {
   return [
     ...rows,
     ...columns,
-    ...(x.label ? [text((left + right) / 2, under, x.label, { size: TEXT_SIZE })] : []),
-    ...(y.label ? [text(beside, (top + bottom) / 2, y.label, { size: TEXT_SIZE, turned: true })] : []),
+    ...(x ? [text((left + right) / 2, under, x, { size: TEXT_SIZE })] : []),
+    ...(y ? [text(beside, (top + bottom) / 2, y, { size: TEXT_SIZE, turned: true })] : []),
   ];
 }
 
@@ -300,7 +315,7 @@ export function heatMap(map: HeatMap): string {
     ...drawCells(map, at, range, hatch),
     ...drawNumbers(map, at, range),
     border,
-    ...drawLabels(map, at),
+    ...drawLabels(at),
     ...drawBar(map, at, range, hatch),
   ];
   return svgDocument(at.width, at.height, title, elements.join("\n"));

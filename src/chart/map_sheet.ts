@@ -4,7 +4,7 @@
 import { maximum } from "../extremes.ts";
 import { cellPaths, hatchedCells, hatchPattern, HEAT_COLOURS } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
-import { LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
+import { everyLabelled, LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
 import { linearTicks, tickLabel } from "./ticks.ts";
 
 /** One panel of a sheet. */
@@ -69,7 +69,7 @@ function cellsOf(
 }
 
 /** The colour bar with its ticks, and what its numbers are. */
-function barOf({ range: [low, high], value }: MapSheet, x: number, y: number): string[] {
+function barOf({ range: [low, high], value }: MapSheet, every: number, x: number, y: number): string[] {
   const step = BAR.width / HEAT_COLOURS.length;
   const colours = HEAT_COLOURS.map((colour, n) =>
     `<rect x="${num(x + n * step)}" y="${num(y)}" width="${
@@ -85,13 +85,20 @@ function barOf({ range: [low, high], value }: MapSheet, x: number, y: number): s
   return [
     ...colours,
     ...ticks,
-    text(beside, y + BAR.height, value.label, { size: TEXT_SIZE, anchor: "start" }),
+    text(beside, y + BAR.height, every > 1 ? `${value.label}; ${everyLabelled(every)}` : value.label, {
+      size: TEXT_SIZE,
+      anchor: "start",
+    }),
   ];
 }
 
 /** Labels along a side, every k-th where all have no room. */
-function labelled(labels: readonly string[], cell: number, draw: (label: string, middle: number) => string) {
-  const every = Math.max(1, Math.ceil((LABEL_SIZE + 1) / cell));
+function labelled(
+  labels: readonly string[],
+  cell: number,
+  every: number,
+  draw: (label: string, middle: number) => string,
+) {
   return labels.flatMap((label, n) => n % every ? [] : [draw(label, (n + 0.5) * cell)]);
 }
 
@@ -129,6 +136,7 @@ export function mapSheet(sheet: MapSheet): string {
     LARGEST_CELL,
     Math.max(PANEL / longer, Math.min(LABEL_SIZE + 1, LARGEST_PANEL / longer)),
   );
+  const every = Math.max(1, Math.ceil((LABEL_SIZE + 1) / cell));
   const [wide, high] = [cell * columns.length, cell * rows.length];
   const rowRoom = maximum(rows.map(labelWidth));
   const columnRoom = maximum(columns.map(labelWidth));
@@ -155,11 +163,13 @@ export function mapSheet(sheet: MapSheet): string {
       ...labelled(
         rows,
         cell,
+        every,
         (label, at) => text(x - 4, y + at + LABEL_SIZE * 0.36, label, { anchor: "end" }),
       ),
       ...labelled(
         columns,
         cell,
+        every,
         (label, at) => text(x + at + LABEL_SIZE * 0.36, y + high + 4, label, { anchor: "end", turned: true }),
       ),
     ];
@@ -168,7 +178,7 @@ export function mapSheet(sheet: MapSheet): string {
   const elements = [
     ...(gaps ? [hatchPattern(hatch)] : []),
     ...titleTexts(titles, width, MARGIN, TITLE_SIZE),
-    ...barOf(sheet, MARGIN, top),
+    ...barOf(sheet, every, MARGIN, top),
     ...drawn,
   ];
   return svgDocument(width, height, title, elements.join("\n"));

@@ -62,3 +62,9 @@ export function legendRows(names: readonly string[], width: number) {
     })),
   };
 }
+
+/** What a chart says where it labels every k-th row or column: `every 2nd labelled`. */
+export function everyLabelled(every: number): string {
+  const teens = Math.floor(every / 10) % 10 === 1;
+  return `every ${every}${teens ? "th" : ["th", "st", "nd", "rd"][every % 10] ?? "th"} labelled`;
+}

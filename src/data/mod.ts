@@ -1,5 +1,11 @@
 // The door of the data room: text in (tokenizers, corpora, files, synthetic tasks), batches out.
-export type { Tokenizer, TokenizerFile, TokenizerKind, UnknownPolicy } from "./tokenizer.ts";
+export {
+  textBehind,
+  type Tokenizer,
+  type TokenizerFile,
+  type TokenizerKind,
+  type UnknownPolicy,
+} from "./tokenizer.ts";
 export type { TextPieces } from "./text_bytes.ts";
 export type { Numbers } from "./ids.ts";
 export { charTokenizer } from "./char_tokenizer.ts";

@@ -2,7 +2,7 @@
 import { maximum } from "../extremes.ts";
 import { escapeControls } from "../terminal.ts";
 import { IGNORE, type Source } from "./batches.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import { textBehind, type Tokenizer } from "./tokenizer.ts";
 
 /** One row of a batch. */
 export interface ShownSample {
@@ -59,7 +59,7 @@ export function* shownSamples(
       yield {
         split,
         sample: shown++,
-        tokens: Array.from(row.subarray(0, end), (id) => tokenizer.decode([id])),
+        tokens: Array.from(row.subarray(0, end), (id, i) => textBehind(tokenizer, row[i - 1], [id])),
         ids: [...row.subarray(0, end)],
         targets: Array.from(wanted.subarray(0, end), (id) => id === IGNORE ? null : id),
         padding: context - end,
@@ -97,7 +97,7 @@ export function shownLines(shown: ShownSample, tokenizer: Tokenizer): string[] {
     const cells = [
       visible(tokens[i]),
       String(id),
-      target === null ? "-" : visible(tokenizer.decode([target])),
+      target === null ? "-" : visible(textBehind(tokenizer, ids[i], [target])),
     ];
     const width = maximum(cells.map((cell) => cell.length));
     return { width, cells: cells.map((cell) => cell.padEnd(width)) };

@@ -54,6 +54,34 @@ export interface Tokenizer {
   toJSON(): TokenizerFile;
 }
 
+/**
+ * The text that ids stand for behind another id: some decoders (SentencePiece's, BERT's) write the space before a word only
+ * within a text, so that `decode(ids)` alone loses it.
+ *
+ * @param before the id before them; undefined where they begin a text
+ * @returns what `decode` writes behind the text of `before`; `decode(ids)` where that changes with what follows, as of a
+ * character whose bytes are spread over both
+ *
+ * @example
+ * ```ts
+ * import { gpt2Tokenizer, textBehind } from "../../mod.ts";
+ * const tokenizer = gpt2Tokenizer();
+ * const [hello, world] = tokenizer.encode("Hello world");
+ * textBehind(tokenizer, hello, [world]); // " world"
+ * ```
+ */
+export function textBehind(
+  tokenizer: Tokenizer,
+  before: number | undefined,
+  ids: ArrayLike<number>,
+): string {
+  // The space between two ids in decimal belongs to neither.
+  if (before === undefined || tokenizer.kind === "ids") return tokenizer.decode(ids);
+  const first = tokenizer.decode([before]);
+  const both = tokenizer.decode([before, ...Array.from(ids)]);
+  return both.startsWith(first) ? both.slice(first.length) : tokenizer.decode(ids);
+}
+
 /** What the id of an unknown character decodes to. */
 export const UNKNOWN = "<unk>";
 

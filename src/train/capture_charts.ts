@@ -1,13 +1,16 @@
 // Captured attention patterns as pictures: a heat map a head, its rows and columns labelled by their tokens.
 import { join } from "node:path";
 import { heatMap } from "../chart/mod.ts";
-import type { Tokenizer } from "../data/mod.ts";
+import { textBehind, type Tokenizer } from "../data/mod.ts";
 import { loadTokenizer } from "./checkpoint.ts";
 import type { RunFolder } from "./run_folder.ts";
 import { type DecodedSafetensors, decodeSafetensors } from "./safetensors.ts";
 
-/** Maps of one capture: a sheet of more is no longer looked at. */
+/** Maps drawn of one capture, which holds all of them: each may take megabytes. */
 const MOST_MAPS = 64;
+
+/** Names of captured patterns: the entry of `capture` where several were due, and the block. */
+const PATTERN = /^(capture\.\d+\.)?blocks\.(\d+)\.attn\.pattern$/;
 
 /** Steps of which a run has a capture, in order. */
 async function captured(folder: string): Promise<number[]> {
@@ -30,10 +33,13 @@ const numbersOf = ({ tensors }: DecodedSafetensors, name: string): number[] =>
 function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number): Record<string, string> {
   const [, context] = capture.tensors.get("tokens")!.shape;
   const tokens = numbersOf(capture, "tokens").slice(0, context);
-  const words = tokens.map((id) => tokenizer.decode(Uint32Array.of(id)));
+  const words = tokens.map((id, i) => textBehind(tokenizer, tokens[i - 1], [id]));
   const charts: Record<string, string> = {};
+  const shapes = [...capture.tensors].flatMap(([name, { shape }]) => PATTERN.test(name) ? [shape[1]] : []);
+  const all = shapes.reduce((sum, heads) => sum + heads, 0);
+  const cut = all > MOST_MAPS ? ` (one of ${MOST_MAPS} drawn, ${all} captured)` : "";
   for (const [name, { shape: [, heads, queries, keys] }] of capture.tensors) {
-    const found = /^(capture\.\d+\.)?blocks\.(\d+)\.attn\.pattern$/.exec(name);
+    const found = PATTERN.exec(name);
     if (!found) continue;
     const [, prefix = "", layer] = found;
     const [pattern, headOf, queryOf] = [name, `${prefix}heads`, `${prefix}queries`].map((key) =>
@@ -42,7 +48,7 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
     for (let h = 0; h < heads && Object.keys(charts).length < MOST_MAPS; h++) {
       const row = (i: number) => pattern.slice((h * queries + i) * keys, (h * queries + i + 1) * keys);
       charts[`pattern_${prefix}layer${layer}_head${headOf[h]}.svg`] = heatMap({
-        title: `Attention of layer ${layer}, head ${headOf[h]}, at step ${step}`,
+        title: `Attention of layer ${layer}, head ${headOf[h]}, at step ${step}${cut}`,
         rows: queryOf.map((i) => words[i]),
         // Learned keys behind the text have no token.
         columns: Array.from({ length: keys }, (_, j) => words[j] ?? `+${j - context}`),

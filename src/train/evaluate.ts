@@ -31,6 +31,8 @@ export interface TargetLoss {
   readonly row: number;
   /** Position in the row of what predicts it, from 0. */
   readonly position: number;
+  /** The id at that position. */
+  readonly before: number;
   /** The target's id. */
   readonly id: number;
   /** -ln p. */
@@ -112,12 +114,12 @@ function scorer(context: number) {
 function extremeTargets(context: number, firstRow: (batch: number) => number) {
   let [max, min]: (TargetLoss | undefined)[] = [];
   return {
-    add(batch: number, targets: Uint32Array, losses: Values): void {
+    add(batch: number, { ids, targets }: Batch, losses: Values): void {
       targets.forEach((id, i) => {
         const nats = losses[i];
         if (id === IGNORE || (max && min && nats <= max.nats && nats >= min.nats)) return;
         const row = firstRow(batch) + Math.floor(i / context);
-        const target = { row, position: i % context, id, nats };
+        const target = { row, position: i % context, before: ids[i], id, nats };
         if (!max || nats > max.nats) max = target;
         if (!min || nats < min.nats) min = target;
       });
@@ -162,7 +164,7 @@ async function run(
         const at = slot * table.width + table.columns[name];
         return values.subarray(at, at + targets.length);
       };
-      found?.add(first + slot, targets, vector("losses"));
+      found?.add(first + slot, batches[slot], vector("losses"));
       if (!marks) return;
       answers ??= scorer(context);
       answers.add(marks, vector("losses"), vector("hits"));

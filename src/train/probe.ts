@@ -12,7 +12,7 @@ import { sizeOf, type Values } from "../graph/tensor.ts";
 import { type Architecture, decoder } from "../nn/mod.ts";
 import type { StatRecord } from "../track/records.ts";
 import { dueAt, selection } from "../track/selectors.ts";
-import type { Experiment } from "./experiment.ts";
+import type { Model } from "./experiment.ts";
 import { flat, parameterViews } from "./parameters.ts";
 import { collector, STATISTICS_ROWS } from "./tracked.ts";
 
@@ -46,7 +46,7 @@ function repeatedTokens({ vocabulary }: Architecture, half: number, seed: number
 }
 
 /** The blocks whose pattern each entry of `track` chooses. */
-function chosenLayers({ config, architecture }: Experiment): number[][] {
+function chosenLayers({ config, architecture }: Model): number[][] {
   const layers = Array.from({ length: architecture.layers }, (_, n) => n);
   return config.track.map(({ select }) => {
     const chooses = selection(select);
@@ -55,10 +55,10 @@ function chosenLayers({ config, architecture }: Experiment): number[][] {
 }
 
 /** The blocks whose patterns are tracked, half of a probe's sequence, and its graph; undefined where there is no probe. */
-export function probeGraph(experiment: Experiment) {
-  const { architecture, layout } = experiment;
+export function probeGraph(model: Model) {
+  const { architecture, layout } = model;
   const half = Math.floor(architecture.context / 2);
-  const layers = [...new Set(chosenLayers(experiment).flat())].sort((a, b) => a - b);
+  const layers = [...new Set(chosenLayers(model).flat())].sort((a, b) => a - b);
   if (layers.length === 0 || half < 2) return undefined;
   const taps = collector(() => false);
   decoder(
@@ -88,16 +88,16 @@ export function probeGraph(experiment: Experiment) {
  */
 export async function inductionProbe(
   device: Device,
-  experiment: Experiment,
+  model: Model,
 ): Promise<Probe | undefined> {
-  const probe = probeGraph(experiment);
+  const probe = probeGraph(model);
   if (!probe) return undefined;
-  const { config, architecture } = experiment;
+  const { config, architecture } = model;
   const { layers, half, each, width, graph } = probe;
   const program = await device.compile(graph);
   const ids = repeatedTokens(architecture, half, config.seed);
   const columns = ATTENTION_STATISTICS.length + REPEATED_STATISTICS.length;
-  const chosen = chosenLayers(experiment);
+  const chosen = chosenLayers(model);
   return {
     table: TABLE,
     due(step) {

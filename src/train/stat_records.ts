@@ -64,7 +64,7 @@ function attentionRecords(
 }
 
 function tensorRecord(row: Values, step: number, column: Column): StatRecord {
-  const { kind, tap, at, size, parameter } = column;
+  const { kind, tap, at, size, head = null, parameter } = column;
   const found = Object.fromEntries(STATISTICS.map((name, i): [string, number] => [name, row[at + i]]));
   if (found.nonfinite === size) {
     // There is nothing to summarise.
@@ -75,7 +75,7 @@ function tensorRecord(row: Values, step: number, column: Column): StatRecord {
     // Of a parameter without a finite entry there is no norm to compare with.
     found.update_ratio = of("nonfinite") === size ? NaN : found.l2 / of("l2");
   }
-  return { type: "stat", step, kind, tap, layer: layerOf(tap), head: null, ...found };
+  return { type: "stat", step, kind, tap, layer: layerOf(tap), head, ...found };
 }
 
 /** Kinds that several passes of a step have one each of. */

@@ -29,8 +29,10 @@ export interface Column {
   readonly tap: string;
   /** Where they begin. */
   readonly at: number;
-  /** Elements of the tensor; of attention, heads. */
+  /** Elements of the tensor, or of its head; of attention, heads. */
   readonly size: number;
+  /** Of q, k, v and z: the head, where it is of one. */
+  readonly head?: number;
   /** Of attention: which of the statistics that not every layer has it does have. */
   readonly attention?: { readonly bernoulli: boolean; readonly extra: boolean };
   /** Of an update: where the parameter's own begin. */
@@ -83,6 +85,9 @@ export function collector(wants: (name: string) => boolean): Collector {
 
 /** Taps of the T x S matrices of an attention, which are never stored. */
 const matricesOf = (attention: string): string[] => [`${attention}.scores`, `${attention}.pattern`];
+
+/** Taps [B, T, H, d], which have statistics of each head beside those of the whole. */
+const BY_HEAD = /\.attn\.[qkvz]$/;
 
 /** Number of the block that a tap belongs to, null where it belongs to none. */
 export const layerOf = (tap: string): number | null => {
@@ -148,26 +153,32 @@ export function looksOf(
   return looks;
 }
 
+/** What tells a part of a tensor from the others that are asked for. */
+const partKey = ({ offset, rows }: Part): string => `${offset} ${rows?.length}`;
+
 /** Tensors to be summarised together; one under two names is summarised once. */
 function gathering() {
-  const parts = new Map<Tensor, Map<number, Part>>();
+  const parts = new Map<Tensor, Map<string, Part>>();
   return {
     /** Asks for a part, by which its row is found again. */
-    add(x: Tensor, part: Part): readonly [Tensor, number] {
+    add(x: Tensor, part: Part): readonly [Tensor, string] {
       if (!parts.has(x)) parts.set(x, new Map());
-      parts.get(x)!.set(part.offset, part);
-      return [x, part.offset];
+      parts.get(x)!.set(partKey(part), part);
+      return [x, partKey(part)];
     },
     /** Statistics of all parts, and where in them those of one begin; undefined where there is none. */
     all() {
       if (parts.size === 0) return undefined;
-      const places = new Map<Tensor, Map<number, number>>();
+      const places = new Map<Tensor, Map<string, number>>();
       let count = 0;
-      const summarised = [...parts].map(([x, own]): Summarised => {
-        places.set(x, new Map([...own.keys()].map((offset) => [offset, STATISTICS.length * count++])));
-        return { x, parts: [...own.values()] };
+      const summarised = [...parts].flatMap(([x, own]): Summarised[] => {
+        // Whole tensors first, then their heads: what is contiguous is summarised apart from what is not.
+        const alike = [...Map.groupBy(own.values(), ({ rows }) => rows !== undefined).values()];
+        const keys = alike.flat().map((part) => [partKey(part), STATISTICS.length * count++] as const);
+        places.set(x, new Map(keys));
+        return alike.map((parts) => ({ x, parts }));
       });
-      const at = ([x, offset]: readonly [Tensor, number]) => places.get(x)!.get(offset)!;
+      const at = ([x, key]: readonly [Tensor, string]) => places.get(x)!.get(key)!;
       return { tensor: statistics(summarised), at };
     },
   };
@@ -183,7 +194,7 @@ interface Piece {
 
 interface Wanted {
   readonly column: Omit<Column, "at">;
-  readonly of: readonly [Tensor, number];
+  readonly of: readonly [Tensor, string];
 }
 
 const placed = (wanted: readonly Wanted[], at: (of: Wanted["of"]) => number): Column[] =>
@@ -230,7 +241,23 @@ export function lookBefore(
     // The rows that a position scheme adds are the same for every sample.
     const samples = tap === "pos_embed" ? 1 : x.shape[0];
     const of = gathered.add(x, { offset: 0, samples, size: sizeOf(x) / samples });
-    return [{ column: { kind, tap, size: sizeOf(x) }, of }];
+    return [
+      { column: { kind, tap, size: sizeOf(x) }, of },
+      ...(BY_HEAD.test(tap) ? byHead(kind, tap, x) : []),
+    ];
+  };
+  const byHead = (kind: Kind, tap: string, x: Tensor): Wanted[] => {
+    const [batch, positions, heads, length] = x.shape;
+    const size = positions * length;
+    return Array.from({ length: heads }, (_, head) => ({
+      column: { kind, tap, size: batch * size, head },
+      of: gathered.add(x, {
+        offset: head * length,
+        samples: batch,
+        size,
+        rows: { length, every: heads * length },
+      }),
+    }));
   };
   const found = [...taps.found];
   const updated = slotsOf(look, layout, gathered, "update", parameters);

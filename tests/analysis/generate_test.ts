@@ -1,16 +1,22 @@
 // Text from a model: the distribution of the next token, its filters, its draws, and the window that the model sees.
 import assert from "node:assert/strict";
 import { randomStream } from "../../kernels/random/threefry.ts";
+import { attentionMaps } from "../../src/analysis/attention_maps.ts";
+import { attributeLogit } from "../../src/analysis/attribution.ts";
 import { generate, generateTexts } from "../../src/analysis/generate.ts";
+import { logitLens } from "../../src/analysis/logit_lens.ts";
+import { nextTokens } from "../../src/analysis/next_tokens.ts";
 import { nextLogits } from "../../src/analysis/next_logits.ts";
 import { draw, nextProbabilities, type Sampling } from "../../src/analysis/sampling.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
-import { charTokenizer } from "../../src/data/mod.ts";
+import { charTokenizer, huggingfaceTokenizer } from "../../src/data/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { UserError } from "../../src/errors.ts";
 import { generatorOf, modelOf } from "../../src/train/experiment.ts";
 import { initialise } from "../../src/train/parameters.ts";
 import { logitsGraph } from "../../src/train/programs.ts";
+import { TINY } from "../nn/options.ts";
+import { randomModel } from "./random_model.ts";
 
 /** The definition, without thought for time: every token asks how many stand before it. */
 function bruteForce(logits: number[], { temperature, topK, nucleus, minP }: Sampling): number[] {
@@ -199,4 +205,47 @@ Deno.test("tokens drawn by generateTexts() are as frequent as their filtered pro
   assert.ok(seen.length > 2 && seen.length < 7, `${seen.length} tokens are left`);
   // At most 5 degrees of freedom: 20.5 is passed once in a thousand seeds.
   assert.ok(chi2 < 20.5, `chi-squared ${chi2}`);
+});
+
+/** Whole words, each with the space before it as a mark, as SentencePiece has them. */
+const METASPACE = huggingfaceTokenizer({
+  pre_tokenizer: { type: "Metaspace", replacement: "▁", prepend_scheme: "always", split: true },
+  decoder: { type: "Metaspace", replacement: "▁", prepend_scheme: "always", split: true },
+  model: {
+    type: "WordLevel",
+    vocab: { "▁the": 0, "▁cat": 1, "▁sat": 2, "▁on": 3, "<unk>": 4 },
+    unk_token: "<unk>",
+  },
+});
+
+Deno.test("a stop text that begins with a space is found at the first token of a tokenizer that marks spaces", async () => {
+  using device = cpuDevice({ precision: "f64" });
+  const architecture = { ...TINY, vocabulary: METASPACE.size };
+  const model = { ...randomModel(device, architecture, "metaspace"), tokenizer: METASPACE };
+  const options = { tokens: 12, temperature: 1.5, seed: 1 };
+  const begun = new Set<string>();
+  for (const prompt of ["the", "cat", "sat", "on", "the cat", "sat on", "on on"]) {
+    const [whole] = await generateTexts(device, model, [prompt], options);
+    const [, first] = /^( \w+)/.exec(whole.continuation) ?? [];
+    if (first === undefined || whole.continuation.includes("unk")) continue;
+    begun.add(first);
+    const [stopped] = await generateTexts(device, model, [prompt], { ...options, stop: [first] });
+    const expected = { continuation: "", ended: "stop", ids: whole.ids.slice(0, 1) };
+    const { continuation, ended, ids } = stopped;
+    assert.deepEqual({ continuation, ended, ids: [...ids] }, expected, `${prompt}:${whole.continuation}`);
+  }
+  assert.ok(begun.size > 0);
+});
+
+Deno.test("labels of tokens keep the space of their word where the tokenizer marks spaces", async () => {
+  using device = cpuDevice({ precision: "f64" });
+  const architecture = { ...TINY, vocabulary: METASPACE.size };
+  const model = { ...randomModel(device, architecture, "metaspace labels"), tokenizer: METASPACE };
+  const { tokens } = await attentionMaps(device, model, "the cat sat");
+  assert.deepEqual(tokens, ["the", " cat", " sat"]);
+  const next = await nextTokens(device, model, "the cat", 4);
+  assert.ok(next.every(({ token }) => token.startsWith(" ")), JSON.stringify(next));
+  assert.equal((await attributeLogit(device, model, "the cat", { token: " sat" })).token, " sat");
+  const { predicted } = await logitLens(device, model, "the cat");
+  assert.ok(predicted.every((token) => token.startsWith(" ")), JSON.stringify(predicted));
 });

@@ -97,6 +97,24 @@ Deno.test("labels of 128 rows and columns do not meet", () => {
   for (let i = 1; i < columns.length; i++) assert.ok(columns[i].x - columns[i - 1].x >= 22);
 });
 
+Deno.test("heatMap() says which tokens it labels where all have no room, and nothing where all have or they count up", () => {
+  const tokens = (count: number) => Array.from({ length: count }, (_, n) => `t${n % 7}`);
+  const titles = (svg: string) =>
+    textsOf(svg).map(({ text }) => text).filter((text) => /query|key/.test(text));
+  assert.deepEqual(titles(heatMap(mapOf(tokens(100), tokens(20), () => 1))), [
+    "key",
+    "query (every 5th labelled)",
+  ]);
+  assert.deepEqual(titles(heatMap(mapOf(tokens(9), tokens(300), () => 1))), [
+    "key (every 10th labelled)",
+    "query",
+  ]);
+  // Digits that are tokens look like numbers of rows and are none.
+  const digits = [...numbered(64)].reverse();
+  assert.deepEqual(titles(heatMap(mapOf(numbered(64), digits, () => 1)))[1], "query");
+  assert.match(titles(heatMap(mapOf(numbered(64), digits, () => 1)))[0], /^key \(every \d+\w\w labelled\)$/);
+});
+
 Deno.test("heatMap() of 600 x 600 numbers is drawn, and a number that rounds to zero has no sign", () => {
   const many = numbered(600);
   // More numbers than a call has arguments.

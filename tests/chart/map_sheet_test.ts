@@ -41,12 +41,15 @@ Deno.test("mapSheet() hatches what is not a number, and joins no cell over it", 
   assert.ok(!whole.includes("<pattern"), "a sheet without gaps defines no hatching");
 });
 
-Deno.test("mapSheet() of a long text labels every k-th token, and refuses panels of another shape", () => {
+Deno.test("mapSheet() of a long text labels every k-th token and says so, and refuses panels of another shape", () => {
   const tokens = Array.from({ length: 100 }, (_, n) => `t${n}`);
   const panels = [{ title: "long", values: tokens.map(() => new Float64Array(100)) }];
   const svg = mapSheet({ ...SHEET, rows: tokens, columns: tokens, panels });
   const drawn = svg.match(/>t\d+</g)!.length;
   assert.ok(drawn > 10 && drawn < 80, `${drawn} labels`);
+  assert.ok(svg.includes(">weight; every 3rd labelled<"), svg.match(/>weight[^<]*</)?.[0]);
+  const short = mapSheet({ ...SHEET, panels: [{ title: "x", values: [[1, 1, 1], [0, 0, 0]] }] });
+  assert.ok(!short.includes("labelled"));
   assert.throws(
     () => mapSheet({ ...SHEET, panels }),
     /A sheet of 2 x 3 has no panel, or one of another shape/,

@@ -48,6 +48,7 @@ const xlogx = (x: number): number => x === 0 ? 0 : x * Math.log(x);
 
 /** A row of the matrix over its visible keys, the query at position p. */
 interface DenseRow {
+  readonly b: number;
   readonly p: number;
   readonly keys: readonly number[];
   readonly a: readonly number[];
@@ -90,6 +91,8 @@ function statisticsOf(all: readonly DenseRow[], bernoulli: boolean, repeated: nu
     const learned = row.a.filter((_, n) => row.keys[n] >= own).reduce((x, y) => x + y, 0);
     return mass(row) > 0 ? learned / mass(row) : 0;
   };
+  const norm = (rows: readonly DenseRow[]) => Math.hypot(...rows.flatMap(({ a }) => a));
+  const samples = [...Map.groupBy(lit, ({ b }) => b).values()];
   const scores = lit.flatMap((row) => row.scores).filter(Number.isFinite);
   return [
     mean(lit.map(entropy)),
@@ -111,6 +114,8 @@ function statisticsOf(all: readonly DenseRow[], bernoulli: boolean, repeated: nu
     all.reduce((sum, { a }) => sum + oddsIn(a), 0),
     all.reduce((sum, row) => sum + oddsIn(row.scores), 0),
     mean(lit.map(extraMass)),
+    lit.length === 0 ? NaN : norm(lit),
+    mean(samples.map(norm)),
     mean(again.map(to((p) => p - repeated + 1))),
     mean(again.map(to((p) => p - repeated))),
   ];
@@ -195,6 +200,7 @@ export function dense(s: Setting, kind: Kind, repeated: number): number[] {
       // A score of -Infinity hides its pair.
       const seen = keys.filter((j) => score(j) !== -Infinity);
       rows.push({
+        b,
         p: i + first,
         keys: seen,
         a: seen.map((j) => pattern[((b * H + h) * T + i) * S + j]),

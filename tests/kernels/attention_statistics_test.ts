@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import * as m from "../../kernels/attention/modifier.ts";
-import { attention } from "../../kernels/attention/op.ts";
+import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import { ATTENTION_STATISTICS, attentionStatistics } from "../../kernels/attention/statistics.ts";
 import { randomStream } from "../../kernels/random/threefry.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
@@ -79,6 +79,39 @@ Deno.test("spreads keep their digits far from zero, and long uniform rows their 
     assert.ok(expected.far[std] < 0.03 && Math.abs(relative) < 1e-5, `${device.target!.kind}: ${relative}`);
     assert.ok(Math.abs(found.flat[0] - Math.log(T)) < 1e-5, `entropy ${found.flat[0]}`);
     assert.ok(Math.abs(found.flat[11] / T - 1) < 1e-5, `effective keys ${found.flat[11]}`);
+  }
+});
+
+Deno.test("norms of a pattern whose weights have no square in float32 are those of float64", async () => {
+  const [B, T, rng] = [3, 60, randomStream(5, "norms")];
+  for (
+    const [name, options] of Object.entries<AttentionOptions>({
+      "weights near 1e-27": { activation: "sigmoid", bias: -60 },
+      "weights up to 1e30": { activation: "relu2", scale: 1e15 },
+      "weights from 1e-30 to 1": { activation: "sigmoid", bias: -35, scale: 30 },
+      "weights near 1e-26 of softmax1": { activation: "softmax1", score: m.scoreBias(-60) },
+    })
+  ) {
+    const feeds: Record<string, Values> = {};
+    const [q, k] = ["q", "k"].map((own) => randomInput(rng, feeds, own, [B, T, 2, 2]));
+    const outputs = { found: attentionStatistics(attention(q, k, k, options)) };
+    using oracle = cpuDevice({ precision: "f64" });
+    const expected = (await evaluate(oracle, { feeds, outputs })).found;
+    for (const device of await webgpuDevices()) {
+      const { found } = await evaluate(device, { feeds, outputs });
+      for (const norm of ["l2", "pnorm_mean"] as const) {
+        for (const head of [0, 1]) {
+          const at = head * ATTENTION_STATISTICS.length + ATTENTION_STATISTICS.indexOf(norm);
+          // An exp of float32 whose argument is 60 large is off by a few parts in a million.
+          assert.ok(expected[at] > 0, `${name}: ${expected[at]}`);
+          const error = Math.abs(found[at] / expected[at] - 1);
+          assert.ok(
+            error < 2e-5,
+            `${name}, ${device.target!.kind}, ${norm}: ${found[at]}, expected ${expected[at]}`,
+          );
+        }
+      }
+    }
   }
 });
 

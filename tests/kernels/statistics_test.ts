@@ -23,9 +23,12 @@ const most = (values: readonly number[]): number => values.reduce((a, b) => Math
 const length = (values: readonly number[]): number => Math.sqrt(sum(values.map((x) => x * x)));
 
 /** The definitions, word for word. */
-function dense(values: Float64Array, { offset, samples, size }: Part): Row {
+function dense(values: Float64Array, { offset, samples, size, rows }: Part): Row {
+  const { length: own, every } = rows ?? { length: size, every: size };
   const each = Array.from({ length: samples }, (_, b) => {
-    return [...values.subarray(offset + b * size, offset + (b + 1) * size)];
+    return Array.from({ length: size }, (_, n) => {
+      return values[offset + (b * size / own + Math.floor(n / own)) * every + n % own];
+    });
   });
   const finite = each.flat().filter(Number.isFinite);
   const n = finite.length;
@@ -126,6 +129,24 @@ Deno.test("statistics of tensors of any size, cut anywhere, equal float64", asyn
         values: random(rng, size + between(rng, 0, 5), 10 ** between(rng, -6, 6), rng.normal()),
         parts,
       };
+    });
+    await check(`case ${i}`, given);
+  }
+});
+
+Deno.test("statistics of the heads of [B, T, H, d] of any sizes equal float64", async () => {
+  for (let i = 0; i < 12; i++) {
+    const rng = randomStream(i, "heads");
+    const given = Array.from({ length: 2 }, (): Given => {
+      const [B, T, H] = [between(rng, 1, 4), between(rng, 1, rng.below(2) ? 9 : 700), between(rng, 1, 5)];
+      const d = rng.below(2) ? 4 * between(rng, 1, 8) : between(rng, 1, 33);
+      const offset = rng.below(2) ? 0 : between(rng, 0, 9);
+      const values = random(rng, offset + B * T * H * d, 10 ** between(rng, -6, 6), rng.normal());
+      if (i % 3 === 0) values[between(rng, 0, values.length - 1)] = NaN;
+      const heads = Array.from({ length: H }, (_, head): Part => {
+        return { offset: offset + head * d, samples: B, size: T * d, rows: { length: d, every: H * d } };
+      });
+      return { values, parts: heads };
     });
     await check(`case ${i}`, given);
   }

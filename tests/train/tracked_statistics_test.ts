@@ -12,6 +12,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 async function tracked(
   model: Record<string, unknown>,
   use: (stats: StatRecord[], log: string) => void | Promise<void>,
+  select = ["act:**.pattern", "act:**.scores", "grad:**.pattern", "grad:**.scores"],
 ): Promise<void> {
   const folder = await Deno.makeTempDir();
   try {
@@ -22,7 +23,7 @@ async function tracked(
       train: { steps: 1, batch: 2 },
       eval: { batches: 1 },
       sample: { tokens: 0 },
-      track: [{ select: ["act:**.pattern", "act:**.scores", "grad:**.pattern", "grad:**.scores"] }],
+      track: [{ select }],
       output: { dir: folder },
     }, { place: "test", name: "test" });
     const done = await train(config);
@@ -58,6 +59,15 @@ Deno.test("learned keys are left out of the distances, and extra_mass says what 
     near(found.nonfinite, 0, "nonfinite");
   }));
 
+Deno.test("a pattern's own norms: l2 over the batch, pnorm_mean over its samples", () =>
+  tracked({}, (stats) => {
+    const found = patternOf(stats);
+    // Row i of each of the two samples holds i + 1 weights of 1 / (i + 1).
+    const squares = rows.reduce((sum, i) => sum + 1 / (i + 1), 0);
+    near(found.pnorm_mean, Math.sqrt(squares), "pnorm_mean");
+    near(found.l2, Math.sqrt(2 * squares), "l2");
+  }));
+
 Deno.test("a model without learned keys has no extra_mass, and a windowed one sinks by the rows that see key 0", () =>
   tracked({ block: { attention: { window: 2 } } }, (stats) => {
     const found = patternOf(stats);
@@ -90,3 +100,28 @@ Deno.test("a diverged model logs null and what is not finite, and its maps are h
     assert.match(map, /fill="url\(#hatch-/);
     assert.match(map, />no value</);
   }));
+
+Deno.test("q, k, v and z and their gradients have every statistic by head, key heads of their own number", () =>
+  tracked({ dim: 16, heads: 4, init: {}, block: { attention: { kv_heads: 2 } } }, (stats) => {
+    for (const kind of ["act", "grad"]) {
+      for (const [name, count] of Object.entries({ q: 4, k: 2, v: 2, z: 4 })) {
+        const own = stats.filter((record) => record.kind === kind && record.tap === `blocks.0.attn.${name}`);
+        assert.deepEqual(own.map(({ head }) => head), [null, ...Array.from({ length: count }, (_, h) => h)]);
+        const [whole, ...heads] = own;
+        assert.ok(heads.every((head) => Object.keys(head).join() === Object.keys(whole).join()));
+        const of = (statistic: string) => heads.map((head) => Number(head[statistic]));
+        const sum = (x: readonly number[]) => x.reduce((a, b) => a + b);
+        const apart = (found: number, statistic: string) => {
+          const expected = Number(whole[statistic]);
+          const error = Math.abs(found - expected) / Math.max(Math.abs(expected), Number(whole.absmax));
+          assert.ok(error < 1e-6, `${kind}:${name} ${statistic}: ${found} of heads, ${expected} of all`);
+        };
+        apart(sum(of("mean")) / count, "mean");
+        apart(Math.hypot(...of("l2")), "l2");
+        apart(Math.max(...of("max")), "max");
+        apart(Math.min(...of("min")), "min");
+        apart(Math.sqrt(sum(of("rms").map((x) => x ** 2)) / count), "rms");
+        assert.ok(new Set(of("l2")).size === count, "heads differ");
+      }
+    }
+  }, ["**.attn.q", "**.attn.k", "**.attn.v", "**.attn.z"]));
