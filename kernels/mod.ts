@@ -50,7 +50,7 @@ export {
   type UniformOptions,
 } from "./random/op.ts";
 export { randomStream, threefry2x32 } from "./random/threefry.ts";
-export { type Part, STATISTICS, statistics, type Summarised } from "./statistics/op.ts";
+export { type Part, type Rows, STATISTICS, statistics, type Summarised } from "./statistics/op.ts";
 export { sumAll, sumRows, sumSquares } from "./reduce/op.ts";
 export { sgd, type SgdOptions, type SgdState } from "./sgd/op.ts";
 export type { FlatUpdateOptions } from "./flat_update.ts";

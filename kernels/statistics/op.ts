@@ -50,7 +50,9 @@ export interface Part {
 
 /** Rows of `length` elements, each beginning `every` elements after the one before. */
 export interface Rows {
+  /** Elements of a row. */
   readonly length: number;
+  /** Elements between the beginnings of two rows. */
   readonly every: number;
 }
 
