@@ -1,5 +1,6 @@
 // A user's file that imports heed is given the heed that runs: a second copy's graphs, devices and errors would be
 // strangers to the first. In a bundle there is no mod.ts to load, so its script hands the exports down.
+import { refuseEndlessSync } from "./whole_file.ts";
 import { nearest, UserError } from "./errors.ts";
 import { localFile } from "./import_specifiers.ts";
 
@@ -23,7 +24,9 @@ const decided = new Map<string, boolean>();
 function isCheckout(folder: string): boolean {
   if (folder === ROOT) return true;
   try {
-    return NAMES.includes(JSON.parse(Deno.readTextFileSync(new URL("deno.json", folder))).name);
+    const file = new URL("deno.json", folder);
+    refuseEndlessSync(file);
+    return NAMES.includes(JSON.parse(Deno.readTextFileSync(file)).name);
   } catch {
     return false;
   }

@@ -1,9 +1,10 @@
 // What code a file of the user's is: the SHA-256 of it and of all that it imports from files, and the names of what it
 // imports from elsewhere, which no hash of files holds. Nothing is run.
+import { readWhole } from "./whole_file.ts";
 import { createHash } from "node:crypto";
 import { dirname, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { fileError } from "./errors.ts";
+import { fileError, UserError } from "./errors.ts";
 import { importsOf, localFile } from "./import_specifiers.ts";
 import { isHeed, namesHeed } from "./running_heed.ts";
 
@@ -23,9 +24,9 @@ const sha256Of = (bytes: Uint8Array | string): string => createHash("sha256").up
 /** The bytes of an imported file; undefined where it cannot be read. */
 async function readImported(url: string): Promise<Uint8Array | undefined> {
   try {
-    return await Deno.readFile(new URL(url));
+    return await readWhole(fileURLToPath(url));
   } catch (error) {
-    if (error instanceof Deno.errors.NotCapable) throw error;
+    if (error instanceof Deno.errors.NotCapable || error instanceof UserError) throw error;
     return undefined;
   }
 }
@@ -81,7 +82,7 @@ export async function readCode(file: string): Promise<UserCode> {
 
 async function readEntry(file: string): Promise<Uint8Array> {
   try {
-    return await Deno.readFile(file);
+    return await readWhole(file);
   } catch (error) {
     throw fileError(file, error);
   }

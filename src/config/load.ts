@@ -1,5 +1,6 @@
 // From a path or a bare name on the command line to a Config: all that this room asks of the disk.
 
+import { readWhole } from "../whole_file.ts";
 import { basename, dirname, parse } from "node:path";
 import { nearest, suggestion, UserError } from "../errors.ts";
 import { withHookKeys } from "./hook_keys.ts";
@@ -102,8 +103,9 @@ export async function locateAll(path: string): Promise<Located[]> {
 export async function readRaw({ file, shipped, place }: Located): Promise<Record<string, unknown>> {
   let source: string | Uint8Array;
   try {
-    source = shipped ?? await Deno.readFile(file!);
+    source = shipped ?? await readWhole(file!);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(`${place}: it cannot be read: ${reason(error)}`);
   }
   return parseConfig(source, place);

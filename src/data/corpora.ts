@@ -1,5 +1,6 @@
 // Named corpora and where their text comes from: an npm package, or one file behind a URL that is kept in a
 // cache folder and trusted by its SHA-256 alone. data/catalogue.json lists them.
+import { readWhole } from "../whole_file.ts";
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
@@ -136,7 +137,7 @@ async function packageText(
       pattern.test(file)
     );
     for (const file of names.sort()) {
-      parts.push(plainBrown(decodeUtf8(await Deno.readFile(join(folder, file)), join(folder, file))));
+      parts.push(plainBrown(decodeUtf8(await readWhole(join(folder, file)), join(folder, file))));
     }
   } catch (error) {
     if (error instanceof UserError) throw error;
@@ -163,8 +164,9 @@ async function downloadedText(
   const remedy = `fetch ${corpus.url} and put it at ${path}`;
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = await Deno.readFile(path);
+    bytes = await readWhole(path);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     if (!(error instanceof Deno.errors.NotFound)) {
       throw new UserError(`${name}: ${path} cannot be read (${oneLine(error)}); allow it, or ${remedy}.`);
     }
@@ -173,7 +175,7 @@ async function downloadedText(
     } catch (error) {
       throw new UserError(`${name}: the download failed (${oneLine(error)}); ${remedy}.`);
     }
-    bytes = await Deno.readFile(path);
+    bytes = await readWhole(path);
   }
   const wrong = fault(corpus, bytes.length, sha256Hex([bytes]));
   if (wrong !== undefined) throw new UserError(`${name}: ${path} has ${wrong}; remove it, or ${remedy}.`);

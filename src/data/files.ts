@@ -1,5 +1,6 @@
 // Text from the user's own files. Every way a file can disappoint is one line that names it, before any
 // training.
+import { readWhole } from "../whole_file.ts";
 import { basename, dirname, join } from "node:path";
 import { nearest, UserError } from "../errors.ts";
 import { refuseLfsPointer } from "./lfs_pointer.ts";
@@ -98,33 +99,16 @@ async function missing(path: string): Promise<UserError> {
 }
 
 async function refusal(path: string, error: unknown): Promise<UserError> {
+  if (error instanceof UserError) return error;
   if (error instanceof Deno.errors.NotFound) return await missing(path);
   return new UserError(`${path} cannot be read (${oneLine(error)}); expected a text file.`);
-}
-
-/** All bytes of a file, and room for one more behind them in their buffer. */
-async function bytesOf(path: string): Promise<Uint8Array<ArrayBuffer>> {
-  using file = await Deno.open(path);
-  let bytes = new Uint8Array((await file.stat()).size + 1);
-  let length = 0;
-  for (;;) {
-    // What is no regular file has no size.
-    if (length === bytes.length) {
-      const larger = new Uint8Array(Math.max(65536, 2 * bytes.length));
-      larger.set(bytes);
-      bytes = larger;
-    }
-    const count = await file.read(bytes.subarray(length));
-    if (count === null) return bytes.subarray(0, length);
-    length += count;
-  }
 }
 
 /** The bytes of a file; throws UserError where it is missing, cannot be read or is a Git LFS pointer. */
 export async function rawBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = await bytesOf(path);
+    bytes = await readWhole(path);
   } catch (error) {
     throw await refusal(path, error);
   }

@@ -1,4 +1,5 @@
 // From a file to a tokenizer: the one that a checkpoint carries, and the one that a configuration asks for.
+import { readWhole } from "../whole_file.ts";
 import { nearest, suggestion, UserError } from "../errors.ts";
 import { bpeTokenizer, bpeTokenizerOf, byteTokenizer, gpt2Tokenizer } from "./byte_tokenizers.ts";
 import { charTokenizer, charTokenizerOf } from "./char_tokenizer.ts";
@@ -80,8 +81,9 @@ export interface TokenizerOptions {
 async function readTokenizer(path: string): Promise<Tokenizer> {
   let bytes: Uint8Array<ArrayBuffer>;
   try {
-    bytes = await Deno.readFile(path);
+    bytes = await readWhole(path);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     throw new UserError(`${path} cannot be read (${oneLine(error)}); expected a tokenizer.json.`);
   }
   refuseLfsPointer(bytes, path);

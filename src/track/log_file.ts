@@ -1,6 +1,7 @@
 // A log as a file: the writer that appends to it, and the reader that streams its records back in memory that does not grow
 // with it. The log of a run as it is written is in run_log.ts.
 
+import { refuseEndless } from "../whole_file.ts";
 import { fileError } from "../errors.ts";
 import { readerHasGone, writeStdoutWhole } from "../write.ts";
 import { appendTo, CHUNK_BYTES } from "./append.ts";
@@ -100,9 +101,10 @@ export async function* readLog(path: string, { types }: ReadLogOptions = {}): As
   const wanted = types ? mayBe(types) : () => true;
   const place = path === "-" ? "standard input" : path;
   try {
+    if (path !== "-") await refuseEndless(path);
     using opened = path === "-" ? undefined : await Deno.open(path, { read: true });
     const file = opened ?? Deno.stdin;
-    const split = lineSplitter();
+    const split = lineSplitter(place);
     const chunk = new Uint8Array(CHUNK_BYTES);
     let number = 0;
     for (let size: number | null = 0; size !== null;) {

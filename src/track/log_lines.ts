@@ -10,6 +10,8 @@ import { restored } from "./restore.ts";
 const NEWLINE = 10;
 /** Versions that are read; the last is written. */
 const VERSIONS: readonly unknown[] = [1, RECORD_VERSION];
+/** Bytes of a line that can be a record: a longer one is no text that V8 holds, and a file of no lines would fill memory. */
+const LONGEST_LINE = 2 ** 28;
 /** Lists and objects within one another that a record may have; a configuration's has 8. */
 const MOST_NESTED = 64;
 
@@ -26,13 +28,18 @@ function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
 /**
  * Feeds chunks in, takes whole lines out; called with null it gives the unfinished last line. The lines are views of the
  * chunk: they are to be used before it is written over.
+ *
+ * @param place of the log, for messages
+ * @throws {UserError} from what is returned, at a line that goes on beyond what can be a record
  */
-export function lineSplitter(): (chunk: Uint8Array | null) => Uint8Array[] {
+export function lineSplitter(place = "log"): (chunk: Uint8Array | null) => Uint8Array[] {
   let pieces: Uint8Array[] = [];
+  let waiting = 0;
+  let number = 1;
   const ended = (last: Uint8Array): Uint8Array => {
     if (pieces.length === 0) return last;
     const line = concatenated([...pieces, last]);
-    pieces = [];
+    [pieces, waiting] = [[], 0];
     return line;
   };
   return (chunk) => {
@@ -42,9 +49,16 @@ export function lineSplitter(): (chunk: Uint8Array | null) => Uint8Array[] {
     for (let end = chunk.indexOf(NEWLINE); end >= 0; end = chunk.indexOf(NEWLINE, start)) {
       lines.push(ended(chunk.subarray(start, end)));
       start = end + 1;
+      number++;
     }
     if (start < chunk.length) pieces.push(chunk.slice(start));
-    return lines;
+    waiting += chunk.length - start;
+    if (waiting <= LONGEST_LINE) return lines;
+    throw new UserError(
+      `${place}: line ${number}: expected a record, found more than ${
+        LONGEST_LINE.toLocaleString("en")
+      } bytes.`,
+    );
   };
 }
 

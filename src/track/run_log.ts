@@ -1,5 +1,6 @@
 // The log of a run while it is written: sealed record by record, synced before each checkpoint, and taken back to a
 // checkpoint's step where the run goes on.
+import { refuseEndlessSync } from "../whole_file.ts";
 import { basename, dirname, join } from "node:path";
 import { fileError } from "../errors.ts";
 import { writeWhole } from "../write.ts";
@@ -34,10 +35,11 @@ export interface Line {
 
 /** @internal The lines of a file one after another; throws UserError where it cannot be read. */
 export function* linesIn(path: string): Generator<Line> {
-  const split = lineSplitter();
+  const split = lineSplitter(path);
   const chunk = new Uint8Array(CHUNK_BYTES);
   let number = 0;
   try {
+    refuseEndlessSync(path);
     using file = Deno.openSync(path, { read: true });
     for (let size: number | null = 0; size !== null;) {
       size = file.readSync(chunk);

@@ -1,4 +1,5 @@
 // Captured attention patterns as pictures: a heat map a head, its rows and columns labelled by their tokens.
+import { readWhole } from "../whole_file.ts";
 import { join } from "node:path";
 import { heatMap } from "../chart/mod.ts";
 import { textBehind, type Tokenizer } from "../data/mod.ts";
@@ -81,5 +82,5 @@ export async function captureCharts(run: RunFolder): Promise<Record<string, stri
   if (step === undefined) return {};
   const path = join(folder, `${step}.safetensors`);
   const tokenizer = await loadTokenizer(run.path);
-  return mapsOf(decodeSafetensors(await Deno.readFile(path), path), tokenizer, step);
+  return mapsOf(decodeSafetensors(await readWhole(path), path), tokenizer, step);
 }

@@ -1,4 +1,5 @@
 // The runs of a folder: found by name, date and configuration.
+import { readWhole, readWholeText } from "../whole_file.ts";
 import { basename, join } from "node:path";
 import { configKeys, parseConfig } from "../config/mod.ts";
 import { type Override, parseOverride } from "../config/override.ts";
@@ -60,7 +61,7 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
   const run = runFolder(path);
   let source: Uint8Array;
   try {
-    source = await Deno.readFile(run.config);
+    source = await readWhole(run.config);
   } catch {
     return undefined;
   }
@@ -68,7 +69,7 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
   let best: RunState["best"] = null;
   if (step !== null) {
     try {
-      best = JSON.parse(await Deno.readTextFile(join(run.checkpoints, String(step), "state.json"))).best ??
+      best = JSON.parse(await readWholeText(join(run.checkpoints, String(step), "state.json"))).best ??
         null;
     } catch { /* A damaged checkpoint is told by whoever loads it. */ }
   }
@@ -198,7 +199,7 @@ export async function loadRunConfig(path: string, dir = "runs"): Promise<Record<
   const { run, checkpoint } = await resolveRun(path, dir);
   const place = run?.config ?? join(checkpoint!, "config.yaml");
   try {
-    return parseConfig(await Deno.readFile(place), place);
+    return parseConfig(await readWhole(place), place);
   } catch (error) {
     throw error instanceof UserError ? error : fileError(place, error);
   }

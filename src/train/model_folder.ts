@@ -1,4 +1,5 @@
 // A folder of files that is there whole or not at all, and files of a folder that somebody else has made.
+import { readWhole } from "../whole_file.ts";
 import { basename, dirname, join, resolve } from "node:path";
 import { refuseLfsPointer } from "../data/lfs_pointer.ts";
 import { fileError, UserError } from "../errors.ts";
@@ -53,7 +54,7 @@ export async function createFolder(
 export async function bytesOf(path: string): Promise<Uint8Array | undefined> {
   let bytes: Uint8Array;
   try {
-    bytes = await Deno.readFile(path);
+    bytes = await readWhole(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw fileError(path, error);

@@ -1,6 +1,7 @@
 // A sweep on disk: a folder of its own with its runs, an index of those that have ended and a chart that compares them.
 // What the runs are is in the folder's name, so that the same command finds the same folder and goes on where it stopped.
 
+import { readWholeText } from "../whole_file.ts";
 import { join, relative } from "node:path";
 import { resultsChart } from "../chart/mod.ts";
 import { type Config, configKeys, diffConfigs, type Sweep, type SweepRun } from "../config/mod.ts";
@@ -194,7 +195,7 @@ async function checkSameCode(path: string, config: Config): Promise<void> {
 /** Paths of the runs that the index says have ended, by name. What cannot be read is found again from the folders. */
 async function readIndex(path: string): Promise<Map<string, string>> {
   try {
-    const { ended } = JSON.parse(await Deno.readTextFile(path));
+    const { ended } = JSON.parse(await readWholeText(path));
     return new Map((ended as { name: string; path: string }[]).map(({ name, path }) => [name, path]));
   } catch {
     return new Map();

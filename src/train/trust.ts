@@ -1,5 +1,6 @@
 // Which files of code the user trusts. A checkpoint names hooks, tasks and modifiers anywhere on disk; what it names runs
 // only where the user has named the same content in `train`. As direnv does it: by hash, in one file of the user's own.
+import { readWholeText } from "../whole_file.ts";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { Config } from "../config/mod.ts";
 import { fileError, UserError } from "../errors.ts";
@@ -73,7 +74,7 @@ async function readTrusted(path: string): Promise<TrustedCode> {
   if (await stat(path) === null) return {};
   let text: string;
   try {
-    text = await Deno.readTextFile(path);
+    text = await readWholeText(path);
   } catch (error) {
     throw fileError(path, error);
   }
