@@ -11,11 +11,11 @@ import {
   comparisonRecords,
   comparisonTable,
   type Config,
-  costOf,
   diagonalNote,
   type Experiment,
   experimentOf,
   formatRecord,
+  forwardWork,
   jacobianOfCheckpoints,
   type JacobianRecord,
   jacobianTable,
@@ -196,9 +196,11 @@ await runCommand(command, async ({ positionals, values, flags }) => {
       `--compare: the run began with the parameters of ${from} (train.from); name its configuration.`,
     );
   }
-  const { flops, dispatches } = costOf(experiment);
-  const cost = { flops, dispatches, steps: subject.checkpoints ? 3 * batches : subject.steps.at(-1)! };
-  using device = await openDevice(values.device ?? experiment.config.device, cost);
+  const { train: { batch }, model: { context } } = experiment.config;
+  // A step is about three forward passes.
+  const passes = 3 * (subject.checkpoints ? 3 * batches : subject.steps.at(-1)!);
+  const work = () => forwardWork(experiment, { passes, positions: batch * context });
+  using device = await openDevice(values.device ?? experiment.config.device, work);
   const say = values.ndjson === "-" ? tellLine : printLine;
   tellLine(`device: ${device.adapter}`);
   using stream: LogWriter | undefined = values.ndjson === undefined

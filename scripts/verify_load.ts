@@ -2,7 +2,7 @@
 import * as heed from "../mod.ts";
 import {
   type Command,
-  costOf,
+  forwardWork,
   oneOf,
   onlyName,
   openDevice,
@@ -36,9 +36,10 @@ await runCommand(command, async ({ positionals, values }) => {
   const { checkpoint } = await resolveRun(path);
   if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
   const checks = await verifyCheckpoint(checkpoint, (model) => {
-    const { flops, dispatches } = costOf(model);
-    // A forward pass is a third of a step; there are about as many as evaluation batches.
-    return openDevice(values.device ?? model.config.device, { flops: flops / 3, dispatches, steps: 100 });
+    const { train: { batch }, model: { context } } = model.config;
+    // There are about as many forward passes as evaluation batches.
+    const work = () => forwardWork(model, { passes: 100, positions: batch * context });
+    return openDevice(values.device ?? model.config.device, work);
   });
   for (const { name, passed, skipped = false, detail } of checks) {
     if (format === "ndjson") printRecord({ type: "check", checkpoint, name, passed, skipped, detail });

@@ -8,7 +8,7 @@ import { showBytes } from "../units.ts";
 import { plan } from "../device/plan.ts";
 import { UserError } from "../errors.ts";
 import { beamSearch } from "./beams.ts";
-import { generationGraphs, type Generator, nextLogits } from "./next_logits.ts";
+import { generationWork, type Generator, nextLogits } from "./next_logits.ts";
 import { promptIds, type TextOrIds } from "./passes.ts";
 import { draw, logSoftmax, nextProbabilities, ofTokens, type Sampling } from "./sampling.ts";
 
@@ -156,8 +156,8 @@ function checkBeams(device: Device, model: Generator, beams: number, length: num
   const { heap } = thisMachine();
   try {
     if (texts > heap) throw new UserError(`${showBytes(texts)} for texts, the heap has ${showBytes(heap)}.`);
-    const graphs = generationGraphs(model, beams, length, tokens);
-    device.check(graphs.map((graph) => plan(graph, device.target)));
+    const work = generationWork(model, beams, length, tokens);
+    device.check(work.map(({ graph }) => plan(graph, device.target)));
   } catch (error) {
     if (error instanceof UserError) throw new UserError(`beams: ${beams} is too much: ${error.message}`);
     throw error;

@@ -3,7 +3,7 @@
 import { embedding } from "../../kernels/embedding/op.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import type { Device, Program } from "../device/device.ts";
-import type { Graph } from "../device/plan.ts";
+import type { Work } from "../device/estimate.ts";
 import { UserError } from "../errors.ts";
 import { assign, input, reshape } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
@@ -91,16 +91,22 @@ function wholeGraph({ architecture, parameters }: Generator, rows: number): Tens
 const passPositions = (context: number, most: number): number =>
   Math.min(context, 2 ** Math.ceil(Math.log2(most)));
 
-/** The passes by which `rows` texts of `length` tokens are continued by `tokens`, as graphs: what a device has to hold. */
-export function generationGraphs(model: Generator, rows: number, length: number, tokens: number): Graph[] {
+/** The passes by which `rows` texts of `length` tokens are continued by `tokens`: what a device has to hold, and to compute. */
+export function generationWork(model: Generator, rows: number, length: number, tokens: number): Work[] {
   const { context, hooks } = model.architecture;
-  const cached = hooks || length > context ? [] : [passPositions(context, length), 1].slice(0, tokens);
-  const graphs: Graph[] = cached.map((count) => {
-    return { outputs: { logits: cachedGraph(model, rows, count).logits } };
-  });
   // The last pass reads all but the last token.
-  const whole = tokens > 0 && (hooks !== undefined || length + tokens - 1 > context);
-  return whole ? [...graphs, { outputs: { logits: wholeGraph(model, rows) } }] : graphs;
+  const cached = hooks || length > context ? 0 : Math.min(tokens, context - length + 1);
+  const pass = (graph: Tensor, runs: number): Work => ({
+    graph: { outputs: { logits: graph } },
+    runs,
+    reads: runs,
+  });
+  const cachedPass = (count: number, runs: number) => pass(cachedGraph(model, rows, count).logits, runs);
+  return [
+    ...(cached > 0 ? [cachedPass(passPositions(context, length), 1)] : []),
+    ...(cached > 1 ? [cachedPass(1, cached - 1)] : []),
+    ...(tokens > cached ? [pass(wholeGraph(model, rows), tokens - cached)] : []),
+  ];
 }
 
 /** What a pass over new positions is fed: of each row the ids from `starts` on, right-padded. */

@@ -4,46 +4,8 @@ import { UserError } from "../errors.ts";
 import { showSeconds } from "../units.ts";
 import { CPU_NAME, cpuDevice } from "./cpu.ts";
 import type { Device } from "./device.ts";
-import { adapterName, findAdapter, isSoftware, webgpuDevice } from "./webgpu.ts";
-
-/** What a run will ask of a device. */
-export interface RunCost {
-  /** Floating point operations of a step. */
-  readonly flops: number;
-  /** Dispatches of a step. */
-  readonly dispatches: number;
-  /** Steps in all. */
-  readonly steps: number;
-}
-
-/**
- * Rounded from what bench/ found on two cores without a GPU, Deno 2.9.6 and llvmpipe of Mesa 22.3.6 (CPU 4 to 6 GFLOP/s,
- * llvmpipe 11 to 14 over whole steps). What a dispatch adds and the compilation of a run's programs are estimates.
- */
-const MEASURED = {
-  cpuFlops: 5e9,
-  softwareFlops: 11e9,
-  softwareDispatchSeconds: 25e-6,
-  softwareCompileSeconds: 6,
-};
-
-/**
- * Seconds that a run would take on the CPU and on a software adapter, compilation included:
- * steps flops / 5e9, and 6 + steps (flops / 11e9 + dispatches 25e-6).
- *
- * @example
- * ```ts
- * import { estimateSeconds } from "../../mod.ts";
- * estimateSeconds({ flops: 4e9, dispatches: 150, steps: 100 }); // { cpu: 80, software: 42.7 }
- * ```
- */
-export function estimateSeconds({ flops, dispatches, steps }: RunCost): { cpu: number; software: number } {
-  const { cpuFlops, softwareFlops, softwareDispatchSeconds, softwareCompileSeconds } = MEASURED;
-  return {
-    cpu: steps * flops / cpuFlops,
-    software: softwareCompileSeconds + steps * (flops / softwareFlops + dispatches * softwareDispatchSeconds),
-  };
-}
+import { estimateSeconds, type Work } from "./estimate.ts";
+import { adapterName, findAdapter, isSoftware, targetOf, webgpuDevice } from "./webgpu.ts";
 
 /** A device, and why it was taken. */
 export interface Chosen {
@@ -73,21 +35,23 @@ async function onWebgpu(adapter: GPUAdapter, reason: string): Promise<Chosen> {
  * whichever `estimateSeconds` finds faster for the run.
  *
  * @param wanted what was asked for
- * @param cost what the run will compute; only "auto" asks
+ * @param work what will be computed; asked for only by "auto" where the adapter is a software adapter
  * @param find how an adapter is found; tests give their own
  * @throws {UserError} for "webgpu" where there is no adapter, with what to install
  *
  * @example
  * ```ts
  * import { chooseDevice } from "../../mod.ts";
- * const { device, reason } = await chooseDevice("auto", { flops: 4e9, dispatches: 150, steps: 2000 });
+ * import { input, matmul } from "../../mod.ts";
+ * const x = input("x", [512, 512]);
+ * const { device, reason } = await chooseDevice("auto", () => [{ graph: { outputs: { y: matmul(x, x) } }, runs: 2000 }]);
  * console.error(reason);
  * device[Symbol.dispose]();
  * ```
  */
 export async function chooseDevice(
   wanted: "auto" | "webgpu" | "cpu",
-  cost: RunCost,
+  work: () => readonly Work[],
   find: () => Promise<GPUAdapter | undefined> = findAdapter,
 ): Promise<Chosen> {
   if (wanted === "cpu") return onCpu("as asked for");
@@ -99,7 +63,15 @@ export async function chooseDevice(
   }
   if (wanted === "webgpu") return onWebgpu(adapter, "as asked for");
   if (!isSoftware(adapter)) return onWebgpu(adapter, "a GPU");
-  const { cpu, software } = estimateSeconds(cost);
+  const asked = work();
+  let estimate;
+  try {
+    estimate = estimateSeconds(asked, targetOf(adapter));
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return onCpu(`${adapterName(adapter)} cannot: ${error.message}`);
+  }
+  const { cpu, software } = estimate;
   if (software < cpu) {
     return onWebgpu(
       adapter,

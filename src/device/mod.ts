@@ -4,4 +4,5 @@ export { type Buffer, type Graph, type Memory, type Place, type Plan, plan, type
 export { cpuDevice, type CpuOptions } from "./cpu.ts";
 export { findAdapter, isSoftware, webgpuDevice } from "./webgpu.ts";
 export * from "./choose.ts";
+export * from "./estimate.ts";
 export { openDevice } from "./open.ts";

@@ -2,11 +2,12 @@
 import { suggestion, UserError } from "../errors.ts";
 import { chooseDevice } from "./choose.ts";
 import type { Device } from "./device.ts";
+import type { Work } from "./estimate.ts";
 
 const NAMES = ["auto", "webgpu", "cpu"] as const;
 
 /**
- * Opens a device by name; "auto" chooses as `chooseDevice` does, for work of the given cost.
+ * Opens a device by name; "auto" chooses as `chooseDevice` does, by what will be computed (default: nothing, which suits the CPU).
  *
  * @throws {UserError} for an unknown name, and for "webgpu" where there is no adapter
  *
@@ -18,9 +19,9 @@ const NAMES = ["auto", "webgpu", "cpu"] as const;
  */
 export async function openDevice(
   name: string,
-  cost: { flops: number; dispatches: number; steps: number } = { flops: 0, dispatches: 0, steps: 0 },
+  work: () => readonly Work[] = () => [],
 ): Promise<Device> {
   const wanted = NAMES.find((known) => known === name);
   if (!wanted) throw new UserError(`device: "${name}" is unknown.${suggestion(name, NAMES)}`);
-  return (await chooseDevice(wanted, cost)).device;
+  return (await chooseDevice(wanted, work)).device;
 }

@@ -34,7 +34,8 @@ export function adapterName({ info }: GPUAdapter): string {
 /** Measured: llvmpipe stops all loops of an invocation, nested or not, after this many rounds together, and goes on. */
 const LLVMPIPE_ROUNDS = 65535;
 
-function targetOf(adapter: GPUAdapter, schedule?: Target["kind"]): Target {
+/** What kernels are lowered for on an adapter. */
+export function targetOf(adapter: GPUAdapter, schedule?: Target["kind"]): Target {
   const { limits } = adapter;
   return {
     kind: schedule ?? (isSoftware(adapter) ? "software" : "gpu"),

@@ -60,6 +60,12 @@ export function scoresAnswers(source: Source, { eval: { split } }: Config): bool
   return source.evaluation(split).answers === true;
 }
 
+/** Batches of one evaluation. */
+export function evaluatedBatches({ source, config: { eval: { split, batches } } }: Experiment): number {
+  const { count } = source.evaluation(split);
+  return batches === 0 ? count : Math.min(batches, count);
+}
+
 /**
  * Compiles the evaluation of an experiment's split: all of its batches, or `eval.batches` of them, evenly spread.
  *
@@ -75,7 +81,7 @@ export async function evaluator(
   const tokens = extremes || scoresAnswers(source, config);
   const { graph, table } = evaluationGraph(architecture, layout, config.train.batch, { tokens });
   const program = await device.compile(graph);
-  const count = config.eval.batches === 0 ? split.count : Math.min(config.eval.batches, split.count);
+  const count = evaluatedBatches(experiment);
   const indices = Array.from({ length: count }, (_, i) => Math.floor(i * split.count / count));
   const { context } = architecture;
   return {

@@ -54,7 +54,7 @@ export {
   type StepContext,
 } from "./hooks.ts";
 export { type OptimizerState, optimizerStates } from "./optimizers.ts";
-export { type OpenModel, openModel, type Work } from "./open_model.ts";
+export { type OpenModel, openModel, type OpenModelOptions } from "./open_model.ts";
 export type { Progress } from "./progress.ts";
 export { experimentOf } from "./start_from.ts";
 export type { Outcome } from "./run.ts";
@@ -95,6 +95,7 @@ export {
 } from "./train.ts";
 export { type CodeFile, codeLine, codeNamed, type NamedCode, trustCode } from "./trust.ts";
 export { type Check, verifyCheckpoint } from "./verify.ts";
+export { forwardWork, type Passes, runWork } from "./work.ts";
 export {
   checkComparable,
   checkStudied,

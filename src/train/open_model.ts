@@ -4,7 +4,7 @@ import type { Device } from "../device/device.ts";
 import { openDevice } from "../device/open.ts";
 import { type Checkpoint, loadCheckpoint, putModel } from "./checkpoint.ts";
 import { generatorOf } from "./experiment.ts";
-import { costOf } from "./train.ts";
+import { forwardWork, type Passes } from "./work.ts";
 
 /** A model, and the device that holds its parameters. */
 export interface OpenModel extends Disposable {
@@ -17,13 +17,9 @@ export interface OpenModel extends Disposable {
 }
 
 /** What will be asked of a model, for the choice of the device. */
-export interface Work {
-  /** "auto", "webgpu" or "cpu"; the configuration's where it is left out. */
+export interface OpenModelOptions extends Passes {
+  /** "auto", "webgpu" or "cpu". Default: the configuration's. */
   readonly device?: string;
-  /** Forward passes. */
-  readonly passes: number;
-  /** Positions of each; the model's context where it is left out. */
-  readonly positions?: number;
 }
 
 /**
@@ -42,19 +38,11 @@ export interface Work {
  */
 export async function openModel(
   given: string | Checkpoint,
-  { device: wanted, passes, positions }: Work,
+  { device: wanted, ...passes }: OpenModelOptions,
 ): Promise<OpenModel> {
   const checkpoint = typeof given === "string" ? await loadCheckpoint(given) : given;
   const { config } = checkpoint;
-  const { flops, dispatches } = costOf(checkpoint);
-  // A forward pass is a third of a step.
-  const { train: { batch, accumulate }, model: { context } } = config;
-  const cost = {
-    flops: flops / (3 * batch * accumulate) * (positions ?? context) / context,
-    dispatches,
-    steps: passes,
-  };
-  const device = await openDevice(wanted ?? config.device, cost);
+  const device = await openDevice(wanted ?? config.device, () => forwardWork(checkpoint, passes));
   try {
     putModel(device, checkpoint);
   } catch (error) {

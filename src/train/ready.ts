@@ -1,16 +1,14 @@
 // A run before its first step: its programs compiled, its parameters on the device. What the device or a checkpoint
 // refuses is refused here, before anything is written.
-import { generationGraphs } from "../analysis/next_logits.ts";
 import type { Device, Program } from "../device/device.ts";
-import type { Graph } from "../device/plan.ts";
-import { type Capture, captureGraph, capturer } from "./capture.ts";
+import { type Capture, capturer } from "./capture.ts";
 import { type Checkpoint, putModel, putOptimizer } from "./checkpoint.ts";
 import { type Evaluator, evaluator } from "./evaluate.ts";
-import { type Experiment, generatorOf, type Model } from "./experiment.ts";
+import type { Experiment, Model } from "./experiment.ts";
 import { freezes } from "./freeze.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { initialise } from "./parameters.ts";
-import { inductionProbe, type Probe, probeGraph } from "./probe.ts";
+import { inductionProbe, type Probe } from "./probe.ts";
 import { type StepGraph, stepGraph, type Table } from "./programs.ts";
 import { checkGraphs } from "./sizes.ts";
 import { looksOf, type StatisticsTable, subjectsOf } from "./tracked.ts";
@@ -46,19 +44,6 @@ export function stepGraphs(model: Model): Map<string, StepGraph> {
   return new Map([...looks].map(([due, look]) => {
     return [due, stepGraph(architecture, layout, config, { look, freezes: freezes(model) })];
   }));
-}
-
-/** The graphs that a run compiles besides those of its steps and evaluations: the probe, captures, the sample at its end. */
-export function otherGraphs(experiment: Experiment): Graph[] {
-  const { config: { capture, sample }, tokenizer } = experiment;
-  const probe = probeGraph(experiment);
-  const captured = capture.length > 0 ? captureGraph(experiment) : undefined;
-  const length = sample.tokens > 0 ? tokenizer.encode(sample.prompt).length : 0;
-  return [
-    ...(probe ? [probe.graph] : []),
-    ...(captured ? [{ outputs: captured.outputs }] : []),
-    ...(length > 0 ? generationGraphs(generatorOf(experiment), 1, length, sample.tokens) : []),
-  ];
 }
 
 /** What a run's first step finds on the device: fresh parameters, or with `train.from` that run's; optimizer states of zeros. */

@@ -20,13 +20,14 @@ import { optimizerStates } from "./optimizers.ts";
 import { initialGraph } from "./parameters.ts";
 import { evaluationGraph } from "./programs.ts";
 import type { Progress } from "./progress.ts";
-import { otherGraphs, readyRun, stepGraphs } from "./ready.ts";
+import { readyRun, stepGraphs } from "./ready.ts";
 import { checkedLog, type LogScan } from "./log_check.ts";
 import { lockFolder } from "./lock.ts";
 import { checkpointRecord, type Outcome, recordsCheckpoint, trainRun } from "./run.ts";
 import { resolveRun } from "./resolve_run.ts";
 import { checkpointSteps, createRunFolder, type RunFolder, SWEEP_FOLDER } from "./run_folder.ts";
 import { withNumber } from "./sizes.ts";
+import { otherWork, runWork } from "./work.ts";
 import { experimentOf } from "./start_from.ts";
 
 /** What another process may be doing in a run's folder. */
@@ -89,16 +90,24 @@ interface Plans {
   readonly evaluation: Plan;
 }
 
-/** The graphs of a run's steps and of its evaluation: traced once, planned for any target. */
-function graphsOf(model: Model & Partial<Experiment>): { steps: readonly Graph[]; evaluation: Graph } {
+/** The graphs of a run's steps, by what is due, and of its evaluation: traced once, planned for any target. */
+interface Graphs {
+  readonly steps: ReadonlyMap<string, Graph>;
+  readonly evaluation: Graph;
+}
+
+export function graphsOf(model: Model & Partial<Experiment>): Graphs {
   const { architecture, layout, config, source } = model;
   const tokens = source !== undefined && scoresAnswers(source, config);
   const { graph: evaluation } = evaluationGraph(architecture, layout, config.train.batch, { tokens });
-  return { steps: [...stepGraphs(model).values()].map(({ graph }) => graph), evaluation };
+  return { steps: new Map([...stepGraphs(model)].map(([due, { graph }]) => [due, graph])), evaluation };
 }
 
-function plansOf({ steps, evaluation }: ReturnType<typeof graphsOf>, target?: Target): Plans {
-  return { steps: steps.map((graph) => plan(graph, target)), evaluation: plan(evaluation, target) };
+function plansOf({ steps, evaluation }: Graphs, target?: Target): Plans {
+  return {
+    steps: [...steps.values()].map((graph) => plan(graph, target)),
+    evaluation: plan(evaluation, target),
+  };
 }
 
 function costOfPlans({ config, layout }: Model, { steps, evaluation }: Plans): Cost {
@@ -203,21 +212,21 @@ interface Fitted extends Chosen {
 /** Opens the device that the rest of a run takes. */
 async function deviceFor(experiment: Experiment, done: number): Promise<Fitted> {
   const { config, layout } = experiment;
-  const { device: wanted, model, train, seed } = config;
+  const { device: wanted, seed } = config;
   const graphs = graphsOf(experiment);
-  const anywhere = wanted === "webgpu" ? undefined : plansOf(graphs);
-  // Only "auto" asks what the work is.
-  const flops = anywhere ? costOfPlans(experiment, anywhere).flops : 0;
-  const work = { flops, dispatches: 40 * model.layers, steps: train.steps - done };
-  const chosen = await chooseDevice(wanted, work);
+  const chosen = await chooseDevice(wanted, () => runWork(experiment, done, graphs));
   using opened = new DisposableStack();
   const { target } = opened.use(chosen.device);
-  const { steps, evaluation } = !target && anywhere || withNumber(config, () => plansOf(graphs, target));
+  const { steps, evaluation } = withNumber(config, () => plansOf(graphs, target));
   const check = () => {
-    const others = otherGraphs(experiment);
+    const others = otherWork(experiment);
     withNumber(config, () => {
       chosen.device.check([plan(initialGraph(layout, seed), target)]);
-      chosen.device.check([...steps, evaluation, ...others.map((graph) => plan(graph, target))]);
+      chosen.device.check([
+        ...steps,
+        evaluation,
+        ...others.map(({ graph }) => plan(graph, target)),
+      ]);
     });
   };
   opened.move();

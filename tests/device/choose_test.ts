@@ -1,14 +1,24 @@
 // Which device is taken, and that the line that says so is true.
 import assert from "node:assert/strict";
 import { scale } from "../../kernels/elementwise/op.ts";
-import { chooseDevice, estimateSeconds } from "../../src/device/choose.ts";
+import { matmul } from "../../kernels/matmul/op.ts";
+import { chooseDevice } from "../../src/device/choose.ts";
+import { estimateSeconds, type Work } from "../../src/device/estimate.ts";
+import { plan } from "../../src/device/plan.ts";
+import { findAdapter, isSoftware } from "../../src/device/webgpu.ts";
+import { shaderOf } from "../../src/device/wgsl.ts";
+import { loadConfig } from "../../src/config/mod.ts";
 import { UserError } from "../../src/errors.ts";
+import { train } from "../../src/train/train.ts";
 import { input } from "../../src/graph/structure.ts";
 import { adapterThat } from "./devices.ts";
 
 const none = () => Promise.resolve(undefined);
-const COST = { flops: 4e9, dispatches: 150, steps: 2000 };
-const SHORT = { ...COST, steps: 5 };
+const x = input("x", [512, 512]);
+const times = (runs: number) => (): Work[] => [{ graph: { outputs: { y: matmul(x, x) } }, runs }];
+const LONG = times(200_000);
+const SHORT = times(5);
+const TARGET = { kind: "software", maxBindingBytes: 2 ** 27, maxWorkgroupBytes: 2 ** 15 } as const;
 const software = () =>
   adapterThat({ description: "llvmpipe (LLVM 15.0.6, 256 bits)", isFallbackAdapter: true });
 const gpu = () => adapterThat({ description: "Some GPU", isFallbackAdapter: false });
@@ -23,13 +33,13 @@ async function choice(
 }
 
 Deno.test("auto without an adapter takes the CPU and says so", async () => {
-  const { kind, reason } = await choice("auto", COST, none);
+  const { kind, reason } = await choice("auto", LONG, none);
   assert.equal(kind, "cpu");
   assert.equal(reason, "CPU (TypeScript): no WebGPU adapter was found");
 });
 
 Deno.test("webgpu without an adapter is the user's error in one line, with what was looked for", async () => {
-  await assert.rejects(() => chooseDevice("webgpu", COST, none), (error: Error) => {
+  await assert.rejects(() => chooseDevice("webgpu", LONG, none), (error: Error) => {
     assert.ok(error instanceof UserError && !error.message.includes("\n"));
     assert.match(error.message, /^device: no adapter for "webgpu", looked for a .+, or ask for "cpu"\.$/);
     if (Deno.build.os === "linux") assert.match(error.message, /sudo apt-get install mesa-vulkan-drivers/);
@@ -38,34 +48,58 @@ Deno.test("webgpu without an adapter is the user's error in one line, with what 
 });
 
 Deno.test("auto takes a real GPU without asking what the run costs", async () => {
-  assert.deepEqual(await choice("auto", { flops: 1, dispatches: 1, steps: 1 }, gpu), {
+  assert.deepEqual(await choice("auto", () => assert.fail("asked what the run costs"), gpu), {
     kind: "webgpu",
     reason: "Some GPU: a GPU",
   });
 });
 
 Deno.test("auto between llvmpipe and the CPU takes the one whose estimate is shorter, and gives both numbers", async () => {
-  assert.deepEqual(await choice("auto", SHORT, software), {
-    kind: "cpu",
-    reason:
-      "CPU (TypeScript): estimated 4.0 s against 7.8 s on llvmpipe (LLVM 15.0.6, 256 bits), compilation included",
-  });
-  assert.deepEqual(await choice("auto", COST, software), {
-    kind: "webgpu",
-    reason:
-      "llvmpipe (LLVM 15.0.6, 256 bits): estimated 12 min, compilation included, against 27 min on CPU (TypeScript)",
-  });
+  const short = await choice("auto", SHORT, software);
+  assert.equal(short.kind, "cpu");
+  assert.match(
+    short.reason,
+    /^CPU \(TypeScript\): estimated 0\.2 s against .+ on llvmpipe \(LLVM 15\.0\.6, 256 bits\), compilation included$/,
+  );
+  const long = await choice("auto", LONG, software);
+  assert.equal(long.kind, "webgpu");
+  assert.match(
+    long.reason,
+    /^llvmpipe \(LLVM 15\.0\.6, 256 bits\): estimated .+, compilation included, against .+ on CPU \(TypeScript\)$/,
+  );
 });
 
-Deno.test("the estimate counts compilation once, dispatches and operations by the step", () => {
-  assert.deepEqual(estimateSeconds({ flops: 5e9, dispatches: 0, steps: 0 }), { cpu: 0, software: 6 });
-  const { cpu, software } = estimateSeconds({ flops: 11e9, dispatches: 40_000, steps: 3 });
-  assert.ok(Math.abs(cpu - 6.6) < 1e-9 && Math.abs(software - (6 + 3 * 2)) < 1e-9, `${cpu}, ${software}`);
+Deno.test("the estimate counts operations, dispatches and waits by the run, a shader once", () => {
+  const [{ graph }] = SHORT();
+  const [{ lowered: { dispatches } }] = plan(graph, TARGET).steps;
+  const product = 2 * 512 ** 3;
+  const run = product / 32e9 + dispatches.length * 135e-6;
+  const compiled = 23e-6 * new Set(dispatches.map(shaderOf)).values().reduce((sum, s) => sum + s.length, 0);
+  const work = [{ graph, runs: 3 }, { graph, runs: 4, reads: 2 }, { graph, runs: 0, reads: 9 }];
+  const two = estimateSeconds(work, TARGET, 2);
+  assert.ok(Math.abs(two.cpu - 7 * product / 7.4e9) < 1e-9, `${two.cpu}`);
+  assert.ok(Math.abs(two.software - (7 * run + 2 * 10e-3 + compiled)) < 1e-9, `${two.software}`);
+  const eight = estimateSeconds(work, TARGET, 8);
+  assert.equal(eight.cpu, two.cpu);
+  assert.ok(Math.abs(two.software - eight.software - 7 * product / 32e9 * 3 / 4) < 1e-9);
+});
+
+const adapter = await findAdapter();
+
+Deno.test({
+  name: "auto counts evaluations: of a run that is short but evaluates often the adapter is the faster",
+  ignore: !adapter || !isSoftware(adapter),
+}, async () => {
+  const overrides = ["train.steps=40", "eval.every=2", "eval.batches=60", "sample.tokens=0"];
+  const lines: string[] = [];
+  const announce = (announced: readonly string[]) => void announced.forEach((line) => lines.push(line));
+  await train(await loadConfig("default", overrides), { dryRun: true, announce });
+  assert.match(lines.at(-1)!, /^device: .+, compilation included, against .+ on CPU/);
 });
 
 Deno.test("what is asked for by name is taken whatever it costs, and computes", async () => {
   for (const wanted of ["webgpu", "cpu"] as const) {
-    const { device, reason } = await chooseDevice(wanted, wanted === "cpu" ? COST : SHORT, software);
+    const { device, reason } = await chooseDevice(wanted, wanted === "cpu" ? LONG : SHORT, software);
     using opened = device;
     assert.equal(opened.kind, wanted);
     assert.match(reason, /: as asked for$/);

@@ -1,0 +1,87 @@
+// All that the rest of a run computes, for the choice of its device: steps, evaluations, probes, captures, the sample.
+import type { Graph } from "../device/plan.ts";
+import type { Work } from "../device/estimate.ts";
+import { generationWork } from "../analysis/next_logits.ts";
+import { input } from "../graph/structure.ts";
+import { decoder } from "../nn/mod.ts";
+import { dueAt } from "../track/selectors.ts";
+import { captureGraph } from "./capture.ts";
+import { evaluatedBatches } from "./evaluate.ts";
+import { type Experiment, generatorOf, type Model } from "./experiment.ts";
+import { probeGraph } from "./probe.ts";
+import { flat, parameterViews } from "./parameters.ts";
+import { WINDOW } from "./programs.ts";
+
+/** Steps whose looks are counted one by one; of a longer run the rest is taken to be like them. */
+const COUNTED = 10_000;
+
+/** Multiples of a period among the steps behind `done`, up to `last`. */
+const multiples = (period: number, done: number, last: number): number =>
+  Math.floor(last / period) - Math.floor(done / period);
+
+/** The graphs that a run compiles besides those of its steps and evaluations: the probe, captures, the sample at its end. */
+export function otherWork(experiment: Experiment, done = 0): Work[] {
+  const { config: { capture, sample, track, train: { steps } }, tokenizer } = experiment;
+  const probe = probeGraph(experiment);
+  const captured = capture.length > 0 ? captureGraph(experiment) : undefined;
+  const length = sample.tokens > 0 ? tokenizer.encode(sample.prompt).length : 0;
+  const most = (periods: readonly { every: number }[]) =>
+    Math.max(0, ...periods.map(({ every }) => multiples(every, done, steps)));
+  return [
+    ...(probe ? [{ graph: probe.graph, runs: most(track) }] : []),
+    ...(captured
+      ? [{ graph: { outputs: captured.outputs }, runs: most(capture), reads: most(capture) }]
+      : []),
+    ...(length > 0 ? generationWork(generatorOf(experiment), 1, length, sample.tokens) : []),
+  ];
+}
+
+/**
+ * What is left of a run behind `done` steps.
+ *
+ * @param graphs of its steps, by the entries of `track` that are due (see `stepGraphs`), and of its evaluation
+ */
+export function runWork(
+  experiment: Experiment,
+  done: number,
+  graphs: { readonly steps: ReadonlyMap<string, Graph>; readonly evaluation: Graph },
+): Work[] {
+  const { config: { track, train: { steps }, eval: { every } } } = experiment;
+  const counted = Math.min(COUNTED, steps - done);
+  const runs = new Map<string, number>();
+  for (let step = done + 1; step <= done + counted; step++) {
+    const due = dueAt(track, step).join();
+    runs.set(due, (runs.get(due) ?? 0) + 1);
+  }
+  const evaluations = multiples(every, done, steps) + (steps % every === 0 ? 0 : 1);
+  const batches = evaluatedBatches(experiment);
+  return [
+    ...[...graphs.steps].map(([due, graph]) => {
+      return { graph, runs: (runs.get(due) ?? 0) * (steps - done) / counted };
+    }),
+    {
+      graph: graphs.evaluation,
+      runs: evaluations * batches,
+      reads: evaluations * Math.ceil(batches / WINDOW),
+    },
+    ...otherWork(experiment, done),
+  ];
+}
+
+/** Forward passes that a question asks of a model. */
+export interface Passes {
+  /** How many. */
+  readonly passes: number;
+  /** Positions of each. Default: the model's context. */
+  readonly positions?: number;
+}
+
+/** What forward passes compute. Where a step of training is asked for, it is about three of them. */
+export function forwardWork({ architecture, layout }: Model, { passes, positions }: Passes): Work[] {
+  const { context } = architecture;
+  const length = Math.max(1, Math.min(context, positions ?? context));
+  const rows = Math.ceil((positions ?? context) / length) || 1;
+  const ids = input("ids", [rows, length], "u32");
+  const logits = decoder(architecture, parameterViews(layout, flat(layout)), ids);
+  return [{ graph: { outputs: { logits } }, runs: passes, reads: passes }];
+}
