@@ -153,7 +153,7 @@ function samplesPart({ samples }: Contents): string[] {
   const folded = texts.slice(0, -OPEN_SAMPLES);
   return [section(
     "Samples",
-    ...(folded.length > 0 ? [details(`${count(folded.length)} earlier samples`, ...folded)] : []),
+    ...(folded.length > 0 ? [details(`${count(folded.length)} earlier samples`, folded.join("\n"))] : []),
     ...texts.slice(-OPEN_SAMPLES),
   )];
 }

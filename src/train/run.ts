@@ -1,6 +1,6 @@
 // A training run: its windows of steps, and what happens between them: evaluations, checkpoints, metrics, captures, and
 // at the end a sample and the charts. Nothing the loop keeps grows with the steps.
-import { minimum } from "../extremes.ts";
+import { maximum, minimum } from "../extremes.ts";
 import { join } from "node:path";
 import { generate } from "../analysis/generate.ts";
 import { NotFiniteError } from "../analysis/next_logits.ts";
@@ -134,7 +134,7 @@ async function writeMetrics(
 }
 
 /** The step of the last checkpoint that stands. */
-const savedStep = ({ kept }: Progressing): number | null => kept.size > 0 ? Math.max(...kept) : null;
+const savedStep = ({ kept }: Progressing): number | null => kept.size > 0 ? maximum(kept) : null;
 
 /**
  * Saves where the run stands, points "last" (and "best") at it, and removes what nothing points at any more. Parameters that
