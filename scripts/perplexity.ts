@@ -2,6 +2,7 @@
 import * as heed from "../mod.ts";
 import {
   type Arguments,
+  checkLosses,
   type Command,
   evaluator,
   extremeLosses,
@@ -190,6 +191,7 @@ await runCommand(command, async (args) => {
     });
     using evaluation = await evaluator(opened.device, experiment, { extremes: true });
     const { extremes, answer, ...found } = await evaluation.evaluate();
+    checkLosses([found.loss]);
     const named = ({ before, id, row, position, nats }: TargetLoss): Extreme => {
       return { name: split, row, position: position + 1, token: textBehind(tokenizer, before, [id]), nats };
     };

@@ -10,6 +10,7 @@ import { UserError } from "../errors.ts";
 import { input, reshape } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
+import { checkLosses } from "./finite.ts";
 import type { Generator } from "./next_logits.ts";
 import { padded } from "./passes.ts";
 
@@ -146,6 +147,7 @@ async function meanLoss(study: Study, gone?: Head): Promise<{ loss: number; toke
   for (const [n, { ids, targets }] of study.batches.entries()) {
     study.program.run({ ...feedsOf(study, n, gone), ids, targets });
     const [[loss], [valid]] = await study.program.read(["loss", "valid"]);
+    checkLosses([loss]);
     sum += loss * valid;
     tokens += valid;
   }

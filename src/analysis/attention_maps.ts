@@ -3,6 +3,7 @@
 import { type AttentionAttrs, attentionSizes } from "../../kernels/attention/sizes.ts";
 import type { Device } from "../device/device.ts";
 import type { Floats, Tensor, Values } from "../graph/tensor.ts";
+import { checkFinite } from "./finite.ts";
 import { type AttentionValues, forAttentionRows } from "./jacobian_rows.ts";
 import type { Generator } from "./next_logits.ts";
 import { passOver, textIds, type TextOrIds, tokenTexts } from "./passes.ts";
@@ -94,6 +95,7 @@ export async function attentionMaps(
     forAttentionRows(attended, () => true, ({ head, i, keys, a }) => {
       const map = found[chosen.indexOf(head)];
       if (!map || i >= length) return;
+      checkFinite(a, `The attention weights of layer ${layer}, head ${head}`);
       const row = new Float64Array(length + S - T);
       // No position looks at one behind it, so that padding is never among the keys.
       keys.forEach((j, n) => row[j < T ? j : length + j - T] = a[n]);

@@ -7,6 +7,7 @@ import { UserError } from "../errors.ts";
 import { literal } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { blockOf, blocksOf } from "../nn/architecture.ts";
+import { checkLogits } from "./finite.ts";
 import type { Generator } from "./next_logits.ts";
 import { nextTokens } from "./next_tokens.ts";
 import { passOver, textIds, type TextOrIds, tokenId } from "./passes.ts";
@@ -167,6 +168,7 @@ export async function attributeLogit(
   }, (name) => names.includes(name));
   const t = ids.length - 1;
   const { dim, vocabulary } = model.architecture;
+  checkLogits(read.logits.subarray(t * vocabulary, (t + 1) * vocabulary));
   // Of the difference of two logits, the difference of their rows.
   const rows = Float64Array.from({ length: dim }, (_, d) => {
     return read.rows[d] - (minus === undefined ? 0 : read.rows[dim + d]);

@@ -5,6 +5,7 @@ import { show } from "../config/show.ts";
 import { UserError } from "../errors.ts";
 import { input } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
+import { checkFinite } from "./finite.ts";
 import type { Generator } from "./next_logits.ts";
 import { keepTaps, padded, passLength, textIds, type TextOrIds } from "./passes.ts";
 
@@ -68,6 +69,7 @@ export async function embeddings(
     (await program.read(names)).forEach((stream, layer) => {
       rows.forEach((row, n) => {
         const own = stream.subarray(n * length * dim, (n * length + row.length) * dim);
+        checkFinite(own, `The residual stream at ${names[layer]}, sample ${first + n},`);
         values.set(own, ((first + n) * (layers + 1) + layer) * positions * dim);
       });
     });

@@ -4,6 +4,7 @@ import type { Device } from "../device/device.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { unembed } from "../nn/decoder.ts";
 import { forwardOf } from "../nn/forward.ts";
+import { checkLogits } from "./finite.ts";
 import type { Generator } from "./next_logits.ts";
 import { type NextToken, rankedTokens } from "./next_tokens.ts";
 import { passOver, textIds, type TextOrIds, tokenTexts } from "./passes.ts";
@@ -69,6 +70,7 @@ export async function logitLens(
   const depths = names.map((name) =>
     Array.from(ids, (_, t): LensPoint => {
       const row = rowOf(name, t);
+      checkLogits(row);
       const logProbabilities = logSoftmax(row);
       return {
         top: rankedTokens(model, row, count, ids[t]),

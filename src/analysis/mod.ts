@@ -41,6 +41,7 @@ export {
   type AttributionOptions,
   type Contribution,
 } from "./attribution.ts";
+export { checkLosses, NotFiniteError } from "./finite.ts";
 export { forward, type ForwardPass, type ForwardPassOptions, type Tapped } from "./forward.ts";
 export { promptIds, type TextOrIds } from "./passes.ts";
 export { type Embeddings, embeddings } from "./embeddings.ts";

@@ -4,29 +4,14 @@ import { embedding } from "../../kernels/embedding/op.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import type { Device, Program } from "../device/device.ts";
 import type { Work } from "../device/estimate.ts";
-import { UserError } from "../errors.ts";
 import { assign, input, reshape } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { keyCache } from "../nn/cache.ts";
 import { type Architecture, decoder, type Parameters } from "../nn/decoder.ts";
+import { checkLogits } from "./finite.ts";
 
 /** How long signals may go unheard where the device is this thread. */
 const HEAR_EVERY_MS = 100;
-
-/** A model that has gone astray says nothing: its logits are NaN or infinite. */
-export class NotFiniteError extends UserError {}
-
-function checkFinite(logits: ArrayLike<number>): void {
-  for (let id = 0; id < logits.length; id++) {
-    // A hook may rule a token out by -Infinity.
-    if (logits[id] < Infinity) continue;
-    throw new NotFiniteError(
-      `The model's logits are not finite, that of token ${id} is ${
-        logits[id]
-      }: nothing follows; has its training diverged?`,
-    );
-  }
-}
 
 /** A model as generation and analysis need it. */
 export interface Generator {
@@ -191,7 +176,7 @@ export async function nextLogits(
         heard = performance.now();
       }
       const rows = texts.map((_, row) => logits.subarray(row * vocabulary, (row + 1) * vocabulary));
-      rows.forEach(checkFinite);
+      rows.forEach(checkLogits);
       return rows;
     },
     async follow(parents) {

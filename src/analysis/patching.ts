@@ -7,6 +7,7 @@ import { UserError } from "../errors.ts";
 import { input, reshape } from "../graph/structure.ts";
 import type { Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
+import { checkLogits } from "./finite.ts";
 import type { Generator } from "./next_logits.ts";
 import { padded, passLength, textIds, type TextOrIds, tokenId, tokenTexts } from "./passes.ts";
 import { argmax, ofTokens } from "./sampling.ts";
@@ -155,6 +156,7 @@ export async function patchActivations(
   const logitsOf = async (gone?: { layer: number; place: number; places: number }) => {
     program.run({ ...feeds, ...patchFeeds(graph, site, gone) });
     const [logits] = await program.read(["logits"]);
+    checkLogits(logits);
     return [0, 1].map((row) => logits.subarray(row * vocabulary, (row + 1) * vocabulary));
   };
   const both = await logitsOf();

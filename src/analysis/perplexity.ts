@@ -4,6 +4,7 @@ import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { input, reshape } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
+import { checkLosses } from "./finite.ts";
 import type { Generator } from "./next_logits.ts";
 import { padded, passLength, positionsFitting } from "./passes.ts";
 
@@ -134,6 +135,7 @@ export async function tokenLosses(
     const [values] = await program.read(["losses"]);
     for (const { text, n, place } of chosen) losses[text][n - 1] = values[place];
   }
+  losses.forEach(checkLosses);
   return losses;
 }
 

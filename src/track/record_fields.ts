@@ -1,39 +1,20 @@
 // What each type of record holds: the fields in the order in which they are written, and what each may be. Writing takes
 // the order from here, reading checks against it, so that whoever reads a log may rely on the types of its records.
 
-import { isMapping, show } from "../config/show.ts";
-
-/** What a field may hold, with the words for a message: "expected ...". */
-interface Kind {
-  readonly expected: string;
-  readonly holds: (value: unknown) => boolean;
-}
-
-const kind = (expected: string, holds: Kind["holds"]): Kind => ({ expected, holds });
-
-const text = kind("text", (value) => typeof value === "string");
-const flag = kind("true or false", (value) => typeof value === "boolean");
-/** NaN and the infinities too, once their status is read. */
-const number = kind("a number", (value) => typeof value === "number");
-const integer = kind("a whole number", Number.isSafeInteger);
-const count = kind(
-  "a whole number of at least 0",
-  (value) => Number.isSafeInteger(value) && Number(value) >= 0,
-);
-const mapping = kind("an object", isMapping);
-const texts = kind("a list of texts", (value) => Array.isArray(value) && value.every(text.holds));
-
-const orNull = ({ expected, holds }: Kind): Kind =>
-  kind(`${expected} or null`, (value) => value === null || holds(value));
-
-function object(fields: Readonly<Record<string, Kind>>): Kind {
-  const parts = Object.entries(fields);
-  const expected = `an object of ${parts.map(([name, { expected }]) => `${name} (${expected})`).join(", ")}`;
-  return kind(
-    expected,
-    (value) => isMapping(value) && parts.every(([name, { holds }]) => holds(value[name])),
-  );
-}
+import { show } from "../config/show.ts";
+import {
+  count,
+  flag,
+  integer,
+  type Kind,
+  kind,
+  mapping,
+  number,
+  object,
+  orNull,
+  text,
+  texts,
+} from "./field_kinds.ts";
 
 /** The fields of each type of record, in the order of the format. */
 export const FIELDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {

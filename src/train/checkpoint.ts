@@ -1,8 +1,9 @@
 // Checkpoints: everything a run needs to go on, or a model to be used, in files that prove themselves.
 import { join } from "node:path";
+import { checkFinite } from "../analysis/finite.ts";
 import type { Device } from "../device/device.ts";
 import { type Config, dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
-import { isMapping } from "../config/show.ts";
+import { isMapping, showWritten } from "../config/show.ts";
 import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
 import { STEP_STATE } from "../nn/mod.ts";
@@ -15,6 +16,7 @@ import { type Layout, readParameters, STATES, writeParameters } from "./paramete
 import { resolveRun } from "./resolve_run.ts";
 import { type RunFolder, sha256Hex, writeCheckpoint } from "./run_folder.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorData, toFloat32 } from "./safetensors.ts";
+import { checkState } from "./state_fields.ts";
 import { checkCode, type CodeFile } from "./trust.ts";
 
 /** The best evaluation so far. */
@@ -134,7 +136,7 @@ export async function readPart(path: string, name: string): Promise<Uint8Array> 
   throw new UserError(`${join(path, name)}: no such file; the checkpoint is not whole.`);
 }
 
-/** Reads state.json and checks its own seal. */
+/** Reads state.json, checks its own seal and its fields. */
 export async function readState(path: string): Promise<RunState> {
   const place = join(path, "state.json");
   const text = new TextDecoder().decode(await readPart(path, "state.json"));
@@ -148,7 +150,8 @@ export async function readState(path: string): Promise<RunState> {
   if (sealed(rest as RunState) !== text) {
     throw new UserError(`${place}: its SHA-256 is not the one it ends with; the file is damaged.`);
   }
-  return rest as RunState;
+  checkState(place, rest);
+  return rest;
 }
 
 /** Reads a checkpoint's file and checks its hash. */
@@ -257,11 +260,17 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
   return readTokenizer(join(checkpoint, "tokenizer.json"), new TextDecoder().decode(bytes));
 }
 
-/** Tensors of a file as a device takes them: float32, whatever they were stored as. */
+const FLOATS: readonly string[] = ["F64", "F32", "F16", "BF16"];
+
+/** Tensors of a file as a device takes them: float32, from whichever floating-point type they were stored as. */
 function floats(
   entries: Iterable<[string, TensorData]>,
+  place: string,
 ): Map<string, { shape: number[]; data: Float32Array }> {
-  return new Map(Array.from(entries, ([name, x]) => [name, { shape: x.shape, data: toFloat32(x) }]));
+  return new Map(Array.from(entries, ([name, x]) => {
+    if (FLOATS.includes(x.dtype)) return [name, { shape: x.shape, data: toFloat32(x) }];
+    throw new UserError(`${place}: tensor ${name} is ${x.dtype}, expected one of ${FLOATS.join(", ")}.`);
+  }));
 }
 
 /**
@@ -276,21 +285,52 @@ export function putModel(
   },
 ): void {
   device.define(STEP_STATE, { shape: [1], dtype: "f32" }, Float32Array.of(state?.step ?? 0));
-  writeParameters(device, layout, floats(tensors), join(path, "model.safetensors"));
+  const place = join(path, "model.safetensors");
+  writeParameters(device, layout, floats(tensors, place), place);
+}
+
+/**
+ * Throws where a checkpoint's parameters are NaN or infinite: nothing can be asked of such a model.
+ *
+ * @throws {NotFiniteError} with the first such tensor
+ */
+export function checkParameters({ tensors, path }: Pick<Checkpoint, "tensors" | "path">): void {
+  for (const [name, tensor] of tensors) {
+    if (FLOATS.includes(tensor.dtype)) {
+      checkFinite(toFloat32(tensor), `${join(path, "model.safetensors")}: the numbers of ${name}`);
+    }
+  }
 }
 
 /** Puts a checkpoint's optimizer state on a device, to train on. */
-export async function putOptimizer(
-  device: Device,
-  { config, layout, path, state }: Checkpoint,
-): Promise<void> {
+export async function putOptimizer(device: Device, checkpoint: Checkpoint): Promise<void> {
+  const { path, state } = checkpoint;
+  defineOptimizer(device, checkpoint, await readChecked(path, "optimizer.safetensors", state));
+}
+
+/**
+ * Defines the states that an optimizer.safetensors holds.
+ *
+ * @throws {UserError} at a tensor that is missing, unknown, or of another shape than the optimizer's
+ */
+export function defineOptimizer(
+  device: Pick<Device, "define">,
+  { config, layout, path }: Pick<Checkpoint, "config" | "layout" | "path">,
+  bytes: Uint8Array,
+): void {
   const place = join(path, "optimizer.safetensors");
-  const { tensors } = decodeSafetensors(await readChecked(path, "optimizer.safetensors", state), place);
-  for (const { name, slots } of optimizerStates(config.optimizer, layout)) {
+  const { tensors } = decodeSafetensors(bytes, place);
+  const states = optimizerStates(config.optimizer, layout);
+  const ofState = (key: string) => states.some(({ name }) => key.startsWith(`${name}.`));
+  const extra = [...tensors.keys()].find((key) => !ofState(key));
+  if (extra !== undefined) {
+    throw new UserError(`${place}: tensor ${showWritten(extra)} is not of ${config.optimizer.name}.`);
+  }
+  for (const { name, slots } of states) {
     const prefix = `${name}.`;
     const own = [...tensors].filter(([key]) => key.startsWith(prefix)).map(([key, tensor]) => {
       return [key.slice(prefix.length), tensor] as [string, TensorData];
     });
-    writeParameters(device, { slots, size: layout.size }, floats(own), place, name);
+    writeParameters(device, { slots, size: layout.size }, floats(own, place), place, name);
   }
 }

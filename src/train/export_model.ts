@@ -1,5 +1,5 @@
 // A checkpoint becomes a folder that Hugging Face's libraries load: GPT-2's names and shapes, and its tokenizer.
-import type { Checkpoint } from "./checkpoint.ts";
+import { checkParameters, type Checkpoint } from "./checkpoint.ts";
 import { toGpt2Config, toGpt2Tensors } from "./gpt2.ts";
 import { createFolder } from "./model_folder.ts";
 import { encodeSafetensors } from "./safetensors.ts";
@@ -12,8 +12,8 @@ import { tokenizerJson } from "./tokenizer_json.ts";
  * @param checkpoint the model and its parameters
  * @param out the folder, which must not be there yet
  * @returns the names of the files
- * @throws {UserError} where GPT-2's format has no place for the model (naming the key), a tensor is missing or of another
- * shape, or `out` exists
+ * @throws {UserError} where GPT-2's format has no place for the model (naming the key), a tensor is missing, of another
+ * shape or not finite, or `out` exists
  *
  * @example
  * ```ts
@@ -23,9 +23,10 @@ import { tokenizerJson } from "./tokenizer_json.ts";
  * ```
  */
 export async function exportModel(
-  checkpoint: Pick<Checkpoint, "architecture" | "tokenizer" | "tensors">,
+  checkpoint: Pick<Checkpoint, "architecture" | "tokenizer" | "tensors" | "path">,
   out: string,
 ): Promise<string[]> {
+  checkParameters(checkpoint);
   const { architecture, tokenizer, tensors } = checkpoint;
   const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";
   const files: Record<string, Uint8Array | string> = { "config.json": json(toGpt2Config(architecture)) };

@@ -7,7 +7,7 @@ import type { Batch } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { type Architecture, type Block, blocksOf } from "../nn/architecture.ts";
-import { loadCheckpoint, putModel } from "./checkpoint.ts";
+import { checkParameters, loadCheckpoint, putModel } from "./checkpoint.ts";
 import { type Evaluated, evaluator } from "./evaluate.ts";
 import { type Experiment, generatorOf, modelOf } from "./experiment.ts";
 import { freezeFeeds, freezes } from "./freeze.ts";
@@ -188,7 +188,9 @@ export async function* jacobianOfCheckpoints(
   using stack = new DisposableStack();
   let analysis: Awaited<ReturnType<typeof jacobianAnalysis>> | undefined;
   for (const { step, path } of checkpoints) {
-    putModel(device, await loadCheckpoint(path));
+    const checkpoint = await loadCheckpoint(path);
+    checkParameters(checkpoint);
+    putModel(device, checkpoint);
     analysis ??= stack.use(
       await jacobianAnalysis(device, generatorOf(experiment), experiment.config.train.batch),
     );

@@ -2,7 +2,7 @@
 import type { Generator } from "../analysis/next_logits.ts";
 import type { Device } from "../device/device.ts";
 import { openDevice } from "../device/open.ts";
-import { type Checkpoint, loadCheckpoint, putModel } from "./checkpoint.ts";
+import { checkParameters, type Checkpoint, loadCheckpoint, putModel } from "./checkpoint.ts";
 import { generatorOf } from "./experiment.ts";
 import { forwardWork, type Passes } from "./work.ts";
 
@@ -26,7 +26,7 @@ export interface OpenModelOptions extends Passes {
  * Loads a model and puts it on a device that suits the work.
  *
  * @param given a checkpoint folder, a run folder, `runs/latest` or the name of a run; or a checkpoint that was loaded
- * @throws {UserError} where there is none, it is damaged, or the device is not there
+ * @throws {UserError} where there is none, it is damaged, its parameters are not finite, or the device is not there
  *
  * @example
  * ```ts
@@ -41,6 +41,7 @@ export async function openModel(
   { device: wanted, ...passes }: OpenModelOptions,
 ): Promise<OpenModel> {
   const checkpoint = typeof given === "string" ? await loadCheckpoint(given) : given;
+  checkParameters(checkpoint);
   const { config } = checkpoint;
   const device = await openDevice(wanted ?? config.device, () => forwardWork(checkpoint, passes));
   try {

@@ -133,7 +133,7 @@ export async function readParameters(
  * @throws {UserError} at a tensor that is missing, unknown, or of another shape; `place` says where they come from
  */
 export function writeParameters(
-  device: Device,
+  device: Pick<Device, "define">,
   { slots, size }: Pick<Layout, "slots" | "size">,
   tensors: ReadonlyMap<string, { shape: readonly number[]; data: Values }>,
   place: string,

@@ -3,7 +3,7 @@
 import { maximum, minimum } from "../extremes.ts";
 import { join } from "node:path";
 import { generate } from "../analysis/generate.ts";
-import { NotFiniteError } from "../analysis/next_logits.ts";
+import { NotFiniteError } from "../analysis/finite.ts";
 import { runCharts } from "../chart/mod.ts";
 import type { Config } from "../config/mod.ts";
 import { fileError, UserError } from "../errors.ts";

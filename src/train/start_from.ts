@@ -3,7 +3,7 @@ import { type Config, diffConfigs } from "../config/mod.ts";
 import { show } from "../config/show.ts";
 import { UserError } from "../errors.ts";
 import { type Architecture, decoderParameters } from "../nn/mod.ts";
-import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
+import { checkParameters, type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
 import { type Experiment, type Model, prepare } from "./experiment.ts";
 import { type TensorData, toFloat32 } from "./safetensors.ts";
 import { checkRun } from "./sizes.ts";
@@ -108,6 +108,7 @@ function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Expe
 export async function experimentOf(config: Config): Promise<Experiment> {
   checkRun(config);
   const base = config.train.from === null ? undefined : await loadCheckpoint(config.train.from);
+  if (base) checkParameters(base);
   const own = base ? { ...config, tokenizer: base.config.tokenizer } : config;
   const experiment = await prepare(own, base?.tokenizer);
   checkSample(experiment);

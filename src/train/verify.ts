@@ -7,7 +7,15 @@ import { type Tokenizer, UNKNOWN } from "../data/tokenizer.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
 import { changesOf } from "./changes.ts";
-import { decodeFiles, putModel, readPart, readState, type RunState } from "./checkpoint.ts";
+import {
+  checkParameters,
+  decodeFiles,
+  defineOptimizer,
+  putModel,
+  readPart,
+  readState,
+  type RunState,
+} from "./checkpoint.ts";
 import { evaluator } from "./evaluate.ts";
 import { type Model, modelWithoutCode, prepare } from "./experiment.ts";
 import { logFault, runOfCheckpoint, scanLog } from "./log_check.ts";
@@ -174,6 +182,7 @@ function comparisons(path: string, first: Loaded, second: Loaded): Promise<Check
         );
         demand(sameBits(a!.data, b!.data), `tensor ${name} differs between two loads`);
       }
+      checkParameters({ tensors: first.tensors, path });
       const isTable = (name: string) =>
         needsCode(first).logits && /^blocks\.\d+\.attn\.modifier\./.test(name);
       const count = (of: (name: string) => boolean) =>
@@ -205,6 +214,16 @@ function comparisons(path: string, first: Loaded, second: Loaded): Promise<Check
       return `${size} tokens survive decoding and encoding`;
     }),
   ];
+}
+
+/** Whether the optimizer's state is one that training goes on from. */
+function optimizer(path: string, { config, layout }: Loaded): Promise<Check> {
+  return check("optimizer", async () => {
+    const names: string[] = [];
+    const bytes = await readPart(path, "optimizer.safetensors");
+    defineOptimizer({ define: (name) => names.push(name) }, { config, layout, path }, bytes);
+    return names.length > 0 ? names.join(", ") : `${config.optimizer.name} keeps nothing`;
+  });
 }
 
 function logits(
@@ -295,6 +314,9 @@ export async function verifyCheckpoint(
   const [first, second] = loaded;
   checks.push(...await codeChecks(first, state), ...await Promise.all(comparisons(path, first, second)));
   const needs = needsCode(first);
+  if ("optimizer.safetensors" in state.files) {
+    checks.push(...needs.logits ? skippedChecks("optimizer") : [await optimizer(path, first)]);
+  }
   if (needs.logits) {
     return [
       ...checks,

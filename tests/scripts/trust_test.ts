@@ -101,7 +101,7 @@ Deno.test("what train is given by name is sealed, remembered outside the folder,
     const verified = await succeeds("verify_load", ["tiny"], folder);
     assert.match(verified.stdout, /\nok {3}code hooks\.ts: not run; SHA-256 [0-9a-f]{16}\n/);
     assert.match(verified.stdout, /\n-- {3}logits on fixed input: not checked: /);
-    assert.match(verified.stdout, /: verified, but for 3 checks that need its code, which was not run\n$/);
+    assert.match(verified.stdout, /: verified, but for 4 checks that need its code, which was not run\n$/);
     const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
     assert.deepEqual(names, ["hooks.ts", "runs", "text.txt", "tiny.yaml"]);
   }));
