@@ -23,7 +23,9 @@ export type Config = {
   device: "auto" | "webgpu" | "cpu";
   data: {
     source: string;
+    sources: { source: string | null; files: string[]; field: string | null; weight: number }[];
     files: string[];
+    field: string | null;
     split: { val: number; test: number };
     split_files: { val: string[]; test: string[] };
     sample: string | null;
@@ -99,6 +101,12 @@ const NAME = "a name for a folder, without slashes or control characters";
 
 const SAMPLE = 'file, line, "n lines" or null';
 
+const SOURCES = "a list of entries such as {source: brown, weight: 3} or {files: [a.txt], weight: 1}";
+
+const files = () => z.array(nonEmptyText(), { error: "a list of files or folders" }).default([]);
+
+const field = () => nonEmptyText().nullable().default(null);
+
 const data = section({
   source: nonEmptyText().default("brown").describe(
     "What to learn: a corpus of the catalogue (brown, tiny_shakespeare) or a synthetic task (copy, induction, sort).",
@@ -106,8 +114,23 @@ const data = section({
   tasks: nonEmptyText().nullable().default(null).describe(
     "A TypeScript file of synthetic tasks of your own, for source to name; null: none.",
   ),
-  files: z.array(nonEmptyText(), { error: "a list of files or folders" }).default([]).describe(
+  files: files().describe(
     "Local text files or folders, relative to the working folder; where given they replace source.",
+  ),
+  field: field().describe(
+    "Files of JSON lines: the field of each line's object that holds the text (a.b for b of a); null: files are text.",
+  ),
+  sources: z.array(
+    section({
+      source: nonEmptyText().nullable().default(null).describe("A corpus or a synthetic task; null: files."),
+      files: files().describe("Text files or folders instead, as data.files."),
+      field: field().describe("As data.field, for these files."),
+      weight: positive().default(1).describe("Its share of the rows is weight / sum of all weights."),
+    }),
+    { error: SOURCES },
+  ).default([]).describe(
+    "Several sources mixed by weight, instead of source and files: each row is of one of them, drawn by the seed. " +
+      "Splits are cut from each, the validation loss is the mean over the tokens of all. []: none.",
   ),
   split: section({
     val: fraction().default(0.1).describe("Fraction of the text, after the training part, to validate on."),
@@ -116,10 +139,10 @@ const data = section({
     "How a text is divided, by order, in characters (with data.sample in samples); a synthetic task needs no split.",
   ),
   split_files: section({
-    val: z.array(nonEmptyText(), { error: "a list of files or folders" }).default([]).describe(
+    val: files().describe(
       "Files or folders to validate on, instead of a fraction of the text.",
     ),
-    test: z.array(nonEmptyText(), { error: "a list of files or folders" }).default([]).describe(
+    test: files().describe(
       "Files or folders kept for testing, instead of a fraction of the text.",
     ),
   }).prefault({}).describe("Splits that are files of their own."),

@@ -1,6 +1,7 @@
 // What no key can know alone: heads against dim, splits against one another. Each check is a row that names the keys
 // it looks at, so that a message can point at the one the user changed.
 
+import { CATALOGUE } from "../data/corpora.ts";
 import { TASKS } from "../data/tasks.ts";
 import { MODEL_CHECKS } from "./model_conflicts.ts";
 import type { Config } from "./schema.ts";
@@ -11,9 +12,55 @@ export const SYNTHETIC_SOURCES: readonly string[] = Object.keys(TASKS);
 /** A fault between keys: the key to name, all that take part, and the rest of the sentence. */
 export type Conflict = { key: string; keys: string[]; message: string };
 
-function isSynthetic(config: Config): boolean {
-  const { files, source, tasks } = config.data;
-  return files.length === 0 && (tasks !== null || SYNTHETIC_SOURCES.includes(source));
+/** For each source whether it is a synthetic task; undefined for a name that only the data can refuse. */
+function syntheticSources({ data: { files, source, sources, tasks } }: Config): (boolean | undefined)[] {
+  const all = sources.length > 0 ? sources : [{ files, source }];
+  return all.map(({ files, source }) => {
+    if (files.length > 0 || source === null) return false;
+    if (tasks !== null || SYNTHETIC_SOURCES.includes(source)) return true;
+    return Object.hasOwn(CATALOGUE, source) ? false : undefined;
+  });
+}
+
+const isSynthetic = (config: Config): boolean => syntheticSources(config).every(Boolean);
+
+/** Where `data.source` stands for nothing: its default. */
+const UNSET_SOURCE = "brown";
+
+function mixtureStandsAlone({ data }: Config): Conflict | undefined {
+  if (data.sources.length === 0) return undefined;
+  const beside: [key: string, set: boolean, instead: string][] = [
+    ["data.source", data.source !== UNSET_SOURCE, "an entry of its own"],
+    ["data.files", data.files.length > 0, "an entry of its own"],
+    ["data.field", data.field !== null, "field in the entries"],
+    ["data.split_files.val", data.split_files.val.length > 0, "[]"],
+    ["data.split_files.test", data.split_files.test.length > 0, "[]"],
+  ];
+  const [key, , instead] = beside.find(([, set]) => set) ?? [];
+  if (key === undefined) return undefined;
+  const message = `stands beside data.sources; expected ${instead}.`;
+  return { key, keys: [key, "data.sources"], message };
+}
+
+function sourcesAreOneThing({ data: { sources } }: Config): Conflict | undefined {
+  const at = sources.findIndex(({ source, files }) => (source === null) === (files.length === 0));
+  if (at < 0) return undefined;
+  const [key, { source }] = [`data.sources.${at}`, sources[at]];
+  const found = source === null ? "neither source nor files" : `source ${source} and files`;
+  return { key, keys: [key], message: `found ${found}; expected one of them.` };
+}
+
+function fieldsAreOfFiles({ data: { sources, files, source, field } }: Config): Conflict | undefined {
+  const all = [
+    { key: "data", files, source, field },
+    ...sources.map((own, i) => ({ key: `data.sources.${i}`, ...own })),
+  ];
+  const wrong = all.find((own) => own.field !== null && own.files.length === 0);
+  if (wrong === undefined) return undefined;
+  const key = `${wrong.key}.field`;
+  const message =
+    `${wrong.field} is of files of JSON lines, found the source ${wrong.source}; expected null.`;
+  return { key, keys: [key, `${wrong.key}.files`, `${wrong.key}.source`], message };
 }
 
 function splitsLeaveText({ data: { split: { val, test } } }: Config): Conflict | undefined {
@@ -65,14 +112,15 @@ function tokenizerHasItsFile({ tokenizer: { kind, file } }: Config): Conflict | 
 }
 
 /** What the samples come from, as a message names it. */
-function sourceOf({ data: { files, source, tasks } }: Config): string {
+function sourceOf({ data: { files, source, sources, tasks } }: Config): string {
+  if (sources.length > 0) return "data.sources of texts alone";
   return files.length > 0 ? "data.files" : tasks === null ? `data.source ${source}` : `data.tasks ${tasks}`;
 }
 
-const SOURCE_KEYS = ["data.source", "data.files", "data.tasks"];
+const SOURCE_KEYS = ["data.source", "data.sources", "data.files", "data.tasks"];
 
 function answersAreOfTasks(config: Config): Conflict | undefined {
-  if (!config.data.answer_only || isSynthetic(config)) return undefined;
+  if (!config.data.answer_only || syntheticSources(config).some((own) => own !== false)) return undefined;
   const key = "data.answer_only";
   const message = `true is of synthetic tasks, found ${sourceOf(config)}; expected false.`;
   return { key, keys: [key, ...SOURCE_KEYS], message };
@@ -88,6 +136,9 @@ function splitFilesAreOfTexts(config: Config): Conflict | undefined {
 
 const CHECKS: readonly ((config: Config) => Conflict | undefined)[] = [
   ...MODEL_CHECKS,
+  mixtureStandsAlone,
+  sourcesAreOneThing,
+  fieldsAreOfFiles,
   splitsLeaveText,
   evaluatedSplitExists,
   decayOutlastsWarmup,

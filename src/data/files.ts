@@ -98,7 +98,8 @@ async function missing(path: string): Promise<UserError> {
   return new UserError(`${path} does not exist; expected a text file or a folder of .txt files.${hint}`);
 }
 
-async function refusal(path: string, error: unknown): Promise<UserError> {
+/** What is said of a file that cannot be opened or read. */
+export async function refusal(path: string, error: unknown): Promise<UserError> {
   if (error instanceof UserError) return error;
   if (error instanceof Deno.errors.NotFound) return await missing(path);
   return new UserError(`${path} cannot be read (${oneLine(error)}); expected a text file.`);
@@ -116,7 +117,8 @@ export async function rawBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   return bytes;
 }
 
-async function expand(path: string): Promise<string[]> {
+/** Files in the order given, those of a folder by the ends of their names; throws UserError where there are none. */
+export async function expand(path: string, ends: readonly string[] = [".txt"]): Promise<string[]> {
   let names: string[];
   try {
     if (!(await Deno.stat(path)).isDirectory) return [path];
@@ -124,9 +126,9 @@ async function expand(path: string): Promise<string[]> {
   } catch (error) {
     throw await refusal(path, error);
   }
-  const texts = names.filter((name) => name.endsWith(".txt"));
+  const texts = names.filter((name) => ends.some((end) => name.endsWith(end)));
   if (texts.length === 0) {
-    throw new UserError(`${path} is a folder without .txt files; expected at least one.`);
+    throw new UserError(`${path} is a folder without ${ends.join(" or ")} files; expected at least one.`);
   }
   return texts.map((name) => join(path, name));
 }

@@ -24,6 +24,11 @@ export function textIdentity(
   }));
 }
 
+/** The identity of a mixture: of what each of its sources is and weighs. */
+export function mixtureIdentity(sources: readonly string[], weights: readonly number[]): string {
+  return sha256Of({ sources, weights });
+}
+
 /** The identity of a task's generator under a seed: what it draws, whatever its code looks like. */
 export function taskIdentity(task: Task, seed: number): string {
   return sha256Of(Array.from({ length: SAMPLES }, (_, i) => drawSample(task, seed, i)));

@@ -11,11 +11,12 @@ import {
 } from "./batches.ts";
 import { isBinary, largestId, loadIds } from "./binary_ids.ts";
 import { CATALOGUE, loadBytes } from "./corpora.ts";
-import { taskIdentity, textIdentity } from "./identity.ts";
+import { mixtureIdentity, taskIdentity, textIdentity } from "./identity.ts";
 import { encodeTexts } from "./ids.ts";
 import { idsTokenizer } from "./ids_tokenizer.ts";
+import { type MixedPart, mixtureSource, partSeed } from "./mixture.ts";
 import { rowSource } from "./sample_batches.ts";
-import { type Task, taskTokenizer } from "./synthetic.ts";
+import { type Task, taskCharacters } from "./synthetic.ts";
 import { taskSource } from "./task_batches.ts";
 import { loadTasks } from "./task_files.ts";
 import { TASKS } from "./tasks.ts";
@@ -27,17 +28,34 @@ import {
   linesOfSample,
   samplesOfText,
   type TextBytes,
+  type TextPieces,
   unitsOfText,
 } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { makeTokenizer, type TokenizerOptions } from "./tokenizer_file.ts";
 
+/** One source of a mixture. */
+export interface MixedOptions {
+  /** A corpus or a task; null: `files`. */
+  source: string | null;
+  /** Files instead. */
+  files: readonly string[];
+  /** Of files of JSON lines, the field that holds the text; null: the files are text. */
+  field: string | null;
+  /** Its share of the rows is weight / sum of weights. */
+  weight: number;
+}
+
 /** Which data is wanted: the section `data` of a configuration. */
 export interface DataOptions {
   /** A corpus or a task. */
   source: string;
+  /** Several of them instead, mixed by weight; none: `source` or `files`. */
+  sources: readonly MixedOptions[];
   /** Files instead. */
   files: readonly string[];
+  /** Of files of JSON lines, the field that holds the text; null: the files are text. */
+  field: string | null;
   /** Fractions of the text. */
   split: { val: number; test: number };
   /** Files of a split's own; none: its fraction. */
@@ -77,26 +95,37 @@ export interface LoadDataOptions {
 /** Positions of a row, rows of a batch, batches of a step, the run's seed. */
 export type DataSizes = Pick<TextSourceOptions, "context" | "batch" | "accumulate" | "seed">;
 
-async function taskData(
-  task: Task,
-  data: DataOptions,
-  wanted: TokenizerOptions,
-  sizes: DataSizes,
-  { tokenizer: given, identified }: LoadDataOptions,
-): Promise<LoadedData> {
-  if (!given && (wanted.kind === "bpe" || wanted.kind === "ids" || wanted.crop)) {
-    const [key, what] = wanted.crop ? ["crop", "true"] : ["kind", wanted.kind];
-    throw new UserError(
-      `tokenizer.${key}: ${what} needs a text, data.source ${task.name} is a synthetic task.`,
-    );
-  }
-  const { kind, unknown } = wanted;
-  const tokenizer = given ??
-    (kind === "char" ? taskTokenizer(task, { unknown }) : await makeTokenizer(wanted, []));
-  const sha256 = taskIdentity(task, sizes.seed);
-  identified?.(sha256);
-  const source = taskSource(task, tokenizer, { ...sizes, answerOnly: data.answer_only });
-  return { tokenizer, source, unigramNats: undefined, sha256 };
+/** Data that is read and not yet tokens. */
+interface ReadData {
+  readonly sha256: string;
+  /** Texts that a tokenizer is made of: of the train split, and of all others. */
+  readonly train: Iterable<TextPieces>;
+  readonly others: Iterable<TextPieces>;
+  /** Of ids that are no text: the largest. */
+  readonly largest?: number;
+  /** Its batches. */
+  batches(tokenizer: Tokenizer, sizes: DataSizes): Pick<LoadedData, "source" | "unigramNats">;
+}
+
+function readTask(task: Task, data: DataOptions, seed: number): ReadData {
+  return {
+    sha256: taskIdentity(task, seed),
+    train: [],
+    others: [taskCharacters(task)],
+    batches: (tokenizer, sizes) => ({
+      source: taskSource(task, tokenizer, { ...sizes, answerOnly: data.answer_only }),
+      unigramNats: undefined,
+    }),
+  };
+}
+
+/** Throws where a tokenizer is to be learnt from a task alone. */
+function checkLearnt(task: Task, { kind, crop }: TokenizerOptions): void {
+  if (kind !== "bpe" && kind !== "ids" && !crop) return;
+  const [key, what] = crop ? ["crop", "true"] : ["kind", kind];
+  throw new UserError(
+    `tokenizer.${key}: ${what} needs a text, data.source ${task.name} is a synthetic task.`,
+  );
 }
 
 /**
@@ -108,7 +137,9 @@ async function splitTexts(
   areIds: boolean,
 ): Promise<{ texts: Record<string, TextBytes>; sha256: string }> {
   const { cache, sample, split, split_files } = data;
-  const load = async (files: readonly string[]) => files.length > 0 ? await loadBytes({ files }) : undefined;
+  const field = data.field ?? undefined;
+  const load = async (files: readonly string[]) =>
+    files.length > 0 ? await loadBytes({ files, field, separate: sample !== null }) : undefined;
   const main = await load(data.files) ?? await loadBytes({ source: data.source, cache });
   const [val, test] = [await load(split_files.val), await load(split_files.test)];
   const sha256 = textIdentity([main, val, test], sample !== null);
@@ -129,48 +160,39 @@ async function splitTexts(
 const mapped = <T, U>(record: Readonly<Record<string, T>>, change: (value: T) => U): Record<string, U> =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]));
 
-async function textData(
-  data: DataOptions,
-  wanted: TokenizerOptions,
-  sizes: DataSizes,
-  { tokenizer: given, identified }: LoadDataOptions,
-): Promise<LoadedData> {
-  const areIds = wanted.kind === "ids" || given?.kind === "ids";
+async function readText(data: DataOptions, areIds: boolean): Promise<ReadData> {
   const binary = data.files.find(isBinary);
-  if (binary !== undefined) {
-    if (areIds) return await binaryData(data, sizes, { tokenizer: given, identified });
+  if (binary !== undefined && data.field === null) {
+    if (areIds) return await readBinary(data);
     throw new UserError(
       `data.files: ${binary} is no text; token ids of two bytes each, as nanoGPT writes them, need tokenizer.kind=ids.`,
     );
   }
   const { texts, sha256 } = await splitTexts(data, areIds);
-  identified?.(sha256);
   const lines = data.sample === null ? undefined : linesOfSample(data.sample);
   const { train, ...others } = mapped(texts, (text) => samplesOfText(text, lines));
-  const tokenizer = given ?? await makeTokenizer(wanted, train, chained(Object.values(others)));
-  const ids = mapped(texts, (text) => {
-    const capacity = {
-      // A token has a byte or more, but for what a normaliser writes out.
-      ids: text.reduce((sum, { length }) => sum + length, 0),
-      texts: lines === undefined ? 1 : countSamples(text, lines),
-    };
-    return encodeTexts(tokenizer, samplesOfText(text, lines), capacity);
-  });
-  const options = { ...sizes, sampling: data.sampling };
-  const source = lines !== undefined ? rowSource(ids, options) : textSource(ids.train.ids, {
-    ...options,
-    split: areIds ? data.split : { val: 0, test: 0 },
-    given: { val: ids.val?.ids, test: ids.test?.ids },
-  });
-  return { tokenizer, source, unigramNats: unigramEntropy(ids.train.ids), sha256 };
+  const batches = (tokenizer: Tokenizer, sizes: DataSizes) => {
+    const ids = mapped(texts, (text) => {
+      const capacity = {
+        // A token has a byte or more, but for what a normaliser writes out.
+        ids: text.reduce((sum, { length }) => sum + length, 0),
+        texts: lines === undefined ? 1 : countSamples(text, lines),
+      };
+      return encodeTexts(tokenizer, samplesOfText(text, lines), capacity);
+    });
+    const options = { ...sizes, sampling: data.sampling };
+    const source = lines !== undefined ? rowSource(ids, options) : textSource(ids.train.ids, {
+      ...options,
+      split: areIds ? data.split : { val: 0, test: 0 },
+      given: { val: ids.val?.ids, test: ids.test?.ids },
+    });
+    return { source, unigramNats: unigramEntropy(ids.train.ids) };
+  };
+  return { sha256, train, others: chained(Object.values(others)), batches };
 }
 
 /** Ids from .bin files, of which no text is made. */
-async function binaryData(
-  data: DataOptions,
-  sizes: DataSizes,
-  { tokenizer: given, identified }: LoadDataOptions,
-): Promise<LoadedData> {
+async function readBinary(data: DataOptions): Promise<ReadData> {
   const { sample, split, split_files, sampling } = data;
   if (sample !== null) {
     throw new UserError(`data.sample: ids in .bin files have no ${sample}; expected null.`);
@@ -178,21 +200,99 @@ async function binaryData(
   const load = async (files: readonly string[]) => files.length > 0 ? await loadIds(files) : undefined;
   const main = await loadIds(data.files);
   const [val, test] = [await load(split_files.val), await load(split_files.test)];
-  const sha256 = textIdentity([main, val, test], false);
-  identified?.(sha256);
-  const most = maximum([main, val, test].map((loaded) => loaded ? largestId(loaded.ids) : 0));
-  const tokenizer = given ?? idsTokenizer(most + 1);
-  if (most >= tokenizer.size) {
-    throw new UserError(`data.files: found the id ${most}; expected ids from 0 to ${tokenizer.size - 1}.`);
-  }
-  const options = { ...sizes, sampling, split, given: { val: val?.ids, test: test?.ids } };
-  const trained = splitsOf(cuttableIds(main.ids), split, options.given).train;
-  return {
-    tokenizer,
-    source: textSource(main.ids, options),
-    unigramNats: unigramEntropy(trained),
-    sha256,
+  const largest = maximum([main, val, test].map((loaded) => loaded ? largestId(loaded.ids) : 0));
+  const batches = (tokenizer: Tokenizer, sizes: DataSizes) => {
+    if (largest >= tokenizer.size) {
+      throw new UserError(
+        `data.files: found the id ${largest}; expected ids from 0 to ${tokenizer.size - 1}.`,
+      );
+    }
+    const options = { ...sizes, sampling, split, given: { val: val?.ids, test: test?.ids } };
+    const trained = splitsOf(cuttableIds(main.ids), split, options.given).train;
+    return { source: textSource(main.ids, options), unigramNats: unigramEntropy(trained) };
   };
+  return { sha256: textIdentity([main, val, test], false), train: [], others: [], largest, batches };
+}
+
+/** The tokenizer of one source or several. */
+async function tokenizerOf(wanted: TokenizerOptions, read: readonly ReadData[]): Promise<Tokenizer> {
+  const largest = read.flatMap((own) => own.largest ?? []);
+  if (largest.length === 0) {
+    return await makeTokenizer(
+      wanted,
+      chained(read.map(({ train }) => train)),
+      chained(read.map(({ others }) => others)),
+    );
+  }
+  if (largest.length === read.length) return idsTokenizer(maximum(largest) + 1);
+  throw new UserError("data.sources: ids in .bin files and texts cannot be mixed; expected one of both.");
+}
+
+/** The same call, what is wrong reported with the source that it is of. */
+async function ofSource<T>(part: number, act: () => T | Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`data.sources.${part}: ${error.message}`) : error;
+  }
+}
+
+/** What a source of a mixture is called. */
+function nameOf({ source, files }: MixedOptions): string {
+  return source ?? (files.length === 1 ? files[0] : `${files[0]} and ${files.length - 1} more`);
+}
+
+async function loadMixture(
+  data: DataOptions,
+  wanted: TokenizerOptions,
+  sizes: DataSizes,
+  { tokenizer: given, identified }: LoadDataOptions,
+): Promise<LoadedData> {
+  const tasks = await tasksOf(data);
+  const seeds = data.sources.map((_, i) => partSeed(sizes.seed, i));
+  const areIds = isIds(wanted, given);
+  const read: ReadData[] = [];
+  for (const [i, { source, files, field }] of data.sources.entries()) {
+    const own = { ...data, source: source ?? data.source, files, field };
+    read.push(
+      await ofSource(i, async () => {
+        const task = taskNamed(own, tasks, "source");
+        return task ? readTask(task, own, seeds[i]) : await readText(own, areIds);
+      }),
+    );
+  }
+  const weights = data.sources.map(({ weight }) => weight);
+  const sha256 = mixtureIdentity(read.map((own) => own.sha256), weights);
+  identified?.(sha256);
+  const tokenizer = given ?? await tokenizerOf(wanted, read);
+  const parts: MixedPart[] = [];
+  for (const [i, own] of read.entries()) {
+    // A row at a time: which rows stand side by side, the mixture says.
+    const single = { ...sizes, batch: 1, accumulate: 1, seed: seeds[i] };
+    const { source } = await ofSource(i, () => own.batches(tokenizer, single));
+    parts.push({ name: nameOf(data.sources[i]), weight: weights[i], source });
+  }
+  return { tokenizer, source: mixtureSource(parts, sizes), unigramNats: undefined, sha256 };
+}
+
+const isIds = (wanted: TokenizerOptions, given: Tokenizer | undefined): boolean =>
+  wanted.kind === "ids" || given?.kind === "ids";
+
+async function tasksOf({ tasks }: DataOptions): Promise<Readonly<Record<string, Task>>> {
+  return tasks === null ? TASKS : { ...TASKS, ...await loadTasks(tasks) };
+}
+
+/** The task that is the source; undefined where that is a text. Throws UserError where it is neither. */
+function taskNamed(
+  { files, source }: Pick<DataOptions, "files" | "source">,
+  tasks: Readonly<Record<string, Task>>,
+  key = "data.source",
+): Task | undefined {
+  if (files.length > 0) return undefined;
+  if (Object.hasOwn(tasks, source)) return tasks[source];
+  const known = [...Object.keys(CATALOGUE), ...Object.keys(tasks)];
+  if (known.includes(source)) return undefined;
+  throw new UserError(`${key}: no corpus or task is called "${source}".${suggestion(source, known)}`);
 }
 
 /**
@@ -218,11 +318,12 @@ export async function loadData(
   sizes: DataSizes,
   options: LoadDataOptions = {},
 ): Promise<LoadedData> {
-  if (data.files.length > 0) return await textData(data, wanted, sizes, options);
-  const tasks = data.tasks === null ? TASKS : { ...TASKS, ...await loadTasks(data.tasks) };
-  const { source } = data;
-  if (Object.hasOwn(tasks, source)) return await taskData(tasks[source], data, wanted, sizes, options);
-  const known = [...Object.keys(CATALOGUE), ...Object.keys(tasks)];
-  if (known.includes(source)) return await textData(data, wanted, sizes, options);
-  throw new UserError(`data.source: no corpus or task is called "${source}".${suggestion(source, known)}`);
+  if (data.sources.length > 0) return await loadMixture(data, wanted, sizes, options);
+  const { tokenizer: given, identified } = options;
+  const task = data.files.length > 0 ? undefined : taskNamed(data, await tasksOf(data));
+  if (task && !given) checkLearnt(task, wanted);
+  const read = task ? readTask(task, data, sizes.seed) : await readText(data, isIds(wanted, given));
+  identified?.(read.sha256);
+  const tokenizer = given ?? await tokenizerOf(wanted, [read]);
+  return { tokenizer, ...read.batches(tokenizer, sizes), sha256: read.sha256 };
 }

@@ -38,13 +38,15 @@ export {
   loadData,
   type LoadDataOptions,
   type LoadedData,
+  type MixedOptions,
 } from "./load_data.ts";
 export { samplesOf, sampleSource } from "./sample_batches.ts";
-export { shownLines, type ShownSample, shownSamples } from "./show.ts";
+export { shownLines, type ShownSample, shownSamples, sourcesLine } from "./show.ts";
 export {
   type Batch,
   type Evaluation,
   IGNORE,
+  type MixedSource,
   type Source,
   textSource,
   type TextSourceOptions,

@@ -1,7 +1,7 @@
 // Batches for the eye: each row's tokens, their ids, and which targets count.
 import { maximum } from "../extremes.ts";
 import { escapeControls } from "../terminal.ts";
-import { IGNORE, type Source } from "./batches.ts";
+import { IGNORE, type MixedSource, type Source } from "./batches.ts";
 import { textBehind, type Tokenizer } from "./tokenizer.ts";
 
 /** One row of a batch. */
@@ -10,6 +10,8 @@ export interface ShownSample {
   readonly split: string;
   /** Its number, from 0 in the order in which rows come. */
   readonly sample: number;
+  /** Of a mixture: the source that it is of. */
+  readonly source: string | undefined;
   /** The text of each token, up to where only padding follows. */
   readonly tokens: readonly string[];
   /** Their ids. */
@@ -44,12 +46,13 @@ export function* shownSamples(
   const pass = split === "train" ? undefined : source.evaluation(split);
   let shown = 0;
   for (let step = 0; shown < samples && step < (pass?.count ?? Infinity); step++) {
-    const { ids, targets } = pass ? pass.batch(step) : source.train(step);
+    const { ids, targets, sources } = pass ? pass.batch(step) : source.train(step);
     for (let at = 0; at < ids.length && shown < samples; at += context) {
       const row = ids.subarray(at, at + context);
       const wanted = targets.subarray(at, at + context);
       // The rows that fill up the last batch of a pass are no samples.
-      if (pass && step === pass.count - 1 && wanted.every((id) => id === IGNORE)) break;
+      const isLast = step + 1 === pass?.count || sources !== undefined;
+      if (pass && isLast && wanted.every((id) => id === IGNORE)) break;
       // What fills a row up is the newline of a task, or a text's last token once more; neither target counts.
       const fills = (i: number) => {
         return wanted[i] === IGNORE && (row[i] === row[i - 1] || tokenizer.decode([row[i]]) === "\n");
@@ -59,6 +62,7 @@ export function* shownSamples(
       yield {
         split,
         sample: shown++,
+        source: sources && source.sources?.[sources[at / context]].name,
         tokens: Array.from(row.subarray(0, end), (id, i) => textBehind(tokenizer, row[i - 1], [id])),
         ids: [...row.subarray(0, end)],
         targets: Array.from(wanted.subarray(0, end), (id) => id === IGNORE ? null : id),
@@ -66,6 +70,16 @@ export function* shownSamples(
       };
     }
   }
+}
+
+const percent = (share: number): string => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
+
+/** The sources of a mixture as one line: the share of the rows and of the targets that each has. */
+export function sourcesLine(sources: readonly MixedSource[]): string {
+  const each = sources.map(({ name, weight, share }) => {
+    return `${name} ${percent(weight)} of the rows, ${percent(share)} of the targets`;
+  });
+  return `sources: ${each.join("; ")}`;
 }
 
 const WIDTH = 100;
@@ -82,15 +96,17 @@ function visible(text: string): string {
  * @example
  * ```ts
  * import { byteTokenizer, shownLines } from "../../mod.ts";
- * const sample = { split: "val", sample: 0, tokens: ["a"], ids: [97], targets: [null], padding: 3 };
+ * const sample = { split: "val", sample: 0, source: undefined, tokens: ["a"], ids: [97], targets: [null], padding: 3 };
  * console.log(shownLines(sample, byteTokenizer()).join("\n"));
  * ```
  */
 export function shownLines(shown: ShownSample, tokenizer: Tokenizer): string[] {
-  const { split, sample, tokens, ids, targets, padding } = shown;
+  const { split, sample, source, tokens, ids, targets, padding } = shown;
   const counting = targets.filter((id) => id !== null).length;
   const lines = [
-    `${split} ${sample}: ${ids.length} tokens, ${counting} targets count, ${padding} of padding`,
+    `${split} ${sample}${
+      source === undefined ? "" : ` of ${source}`
+    }: ${ids.length} tokens, ${counting} targets count, ${padding} of padding`,
   ];
   const columns = ids.map((id, i) => {
     const target = targets[i];

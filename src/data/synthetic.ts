@@ -129,5 +129,8 @@ export function checkSample(place: string, sample: unknown): Sample {
  * ```
  */
 export function taskTokenizer(task: Task, options: { unknown?: UnknownPolicy } = {}): Tokenizer {
-  return charTokenizer(task.alphabet + "\n", options);
+  return charTokenizer(taskCharacters(task), options);
 }
+
+/** Every character of a task's samples: its alphabet, and the newline that ends one. */
+export const taskCharacters = ({ alphabet }: Task): string => `${alphabet}\n`;

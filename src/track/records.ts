@@ -28,6 +28,8 @@ export type RunRecord = {
   git: string | null;
   /** Entropy of the token frequencies of a text, in nats; null for a task. */
   unigram_nats?: number | null;
+  /** Of a mixture: its sources, the share of the rows that each has and of the targets (estimated from its first rows). */
+  sources?: readonly { readonly name: string; readonly weight: number; readonly share: number }[];
 };
 
 /**
@@ -67,7 +69,7 @@ export type StatRecord = {
   [statistic: string]: number | string | null;
 };
 
-/** One evaluation of a split; a task adds its own measures (`answer_accuracy`) after `tokens`. */
+/** One evaluation of a split; a task adds its own measures (`answer_accuracy`) after `tokens`, a mixture `source_N_loss`. */
 export type EvalRecord = {
   type: "eval";
   step: number;

@@ -4,7 +4,7 @@
 /** The fields of each type of record that a task prints, in the order in which they are written. */
 export const TASK_FIELDS = {
   // show
-  tokens: ["split", "sample", "tokens", "ids", "targets", "padding"],
+  tokens: ["split", "sample", "source", "tokens", "ids", "targets", "padding"],
   // generate
   generated: ["prompt", "text", "continuation", "ids", "log_probability", "ended", "uncached"],
   // perplexity; with --tokens also token_loss

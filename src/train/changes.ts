@@ -17,7 +17,11 @@ interface Compared {
 }
 
 /** `data.files [text.txt]`, `data.source copy`: the keys that name the data. */
-function dataKeys({ data: { files, source, split_files: { val, test } } }: Config): string {
+function dataKeys({ data: { files, source, sources, split_files: { val, test } } }: Config): string {
+  if (sources.length > 0) {
+    const each = sources.map((own) => own.source ?? own.files.join(", "));
+    return `data.sources [${each.join("; ")}]`;
+  }
   const lists = Object.entries({
     "data.files": files,
     "data.split_files.val": val,

@@ -1,7 +1,7 @@
 // Evaluation of a split on the device: every batch in order, the numbers read once a window.
 import type { Device, Program } from "../device/device.ts";
 import type { Config } from "../config/mod.ts";
-import { type Batch, IGNORE, type Source } from "../data/mod.ts";
+import { type Batch, type Evaluation, IGNORE, type Source } from "../data/mod.ts";
 import type { Values } from "../graph/tensor.ts";
 import { evaluationGraph, rowsOf, type Table, WINDOW } from "./programs.ts";
 import type { Experiment } from "./experiment.ts";
@@ -21,6 +21,8 @@ export interface Evaluated {
   readonly tokens: number;
   /** Of a synthetic task. */
   readonly answer?: AnswerScore;
+  /** Of a mixture: the mean cross-entropy over the tokens of each source; NaN where none of its batches was read. */
+  readonly sources?: readonly number[];
   /** The targets of highest and lowest cross-entropy, where they are asked for. */
   readonly extremes?: { readonly max: TargetLoss; readonly min: TargetLoss };
 }
@@ -60,10 +62,21 @@ export function scoresAnswers(source: Source, { eval: { split } }: Config): bool
   return source.evaluation(split).answers === true;
 }
 
+/** Which batches of a pass are read: all, or `most` of them evenly spread, of a mixture one of each source at least. */
+function chosenBatches({ count, parts = [count] }: Evaluation, most: number): number[] {
+  let first = 0;
+  return parts.flatMap((own) => {
+    const share = parts.length === 1 ? most : Math.max(1, Math.round(most * own / count));
+    const chosen = most === 0 ? own : Math.min(share, own);
+    const start = first;
+    first += own;
+    return Array.from({ length: chosen }, (_, i) => start + Math.floor(i * own / chosen));
+  });
+}
+
 /** Batches of one evaluation. */
 export function evaluatedBatches({ source, config: { eval: { split, batches } } }: Experiment): number {
-  const { count } = source.evaluation(split);
-  return batches === 0 ? count : Math.min(batches, count);
+  return chosenBatches(source.evaluation(split), batches).length;
 }
 
 /**
@@ -81,13 +94,20 @@ export async function evaluator(
   const tokens = extremes || scoresAnswers(source, config);
   const { graph, table } = evaluationGraph(architecture, layout, config.train.batch, { tokens });
   const program = await device.compile(graph);
-  const count = evaluatedBatches(experiment);
-  const indices = Array.from({ length: count }, (_, i) => Math.floor(i * split.count / count));
+  const indices = chosenBatches(split, config.eval.batches);
+  const count = indices.length;
   const { context } = architecture;
+  const sources = source.sources?.length ?? 0;
   return {
     evaluate() {
       const found = extremes ? extremeTargets(context, (i) => indices[i] * config.train.batch) : undefined;
-      return run(device, program, table, { batch: (i) => split.batch(indices[i]), count, context, found });
+      return run(device, program, table, {
+        batch: (i) => split.batch(indices[i]),
+        count,
+        context,
+        sources,
+        found,
+      });
     },
     [Symbol.dispose]: () => program[Symbol.dispose](),
   };
@@ -139,6 +159,8 @@ interface Pass {
   readonly batch: (i: number) => Batch;
   readonly count: number;
   readonly context: number;
+  /** Of a mixture: how many. */
+  readonly sources: number;
   readonly found: ReturnType<typeof extremeTargets> | undefined;
 }
 
@@ -146,9 +168,10 @@ async function run(
   device: Device,
   program: Program,
   table: Table,
-  { batch, count, context, found }: Pass,
+  { batch, count, context, sources, found }: Pass,
 ): Promise<Evaluated> {
   let [loss, correct, tokens] = [0, 0, 0];
+  const mixed = Array.from({ length: sources }, () => ({ loss: 0, tokens: 0 }));
   let answers: ReturnType<typeof scorer> | undefined;
   let heard = performance.now();
   for (let first = 0; first < count; first += WINDOW) {
@@ -165,6 +188,9 @@ async function run(
       loss += row.loss * row.valid;
       correct += row.correct;
       tokens += row.valid;
+      // No batch of an evaluation has rows of two sources.
+      const own = mixed[batches[slot].sources?.[0] ?? -1];
+      if (own) [own.loss, own.tokens] = [own.loss + row.loss * row.valid, own.tokens + row.valid];
       const { answers: marks, targets } = batches[slot];
       const vector = (name: string) => {
         const at = slot * table.width + table.columns[name];
@@ -179,6 +205,13 @@ async function run(
   const mean = loss / tokens;
   const answer = answers?.score();
   const accuracy = correct / tokens;
-  const evaluated = { loss: mean, perplexity: Math.exp(mean), accuracy, tokens, answer };
+  const evaluated = {
+    loss: mean,
+    perplexity: Math.exp(mean),
+    accuracy,
+    tokens,
+    answer,
+    ...(sources > 0 ? { sources: mixed.map(({ loss, tokens }) => loss / tokens) } : {}),
+  };
   return found ? { ...evaluated, extremes: found.found() } : evaluated;
 }

@@ -69,7 +69,7 @@ async function evaluateNow(
   evaluation: Evaluator,
   state: Progressing,
 ): Promise<void> {
-  const { loss, perplexity, accuracy, tokens, answer } = await evaluation.evaluate();
+  const { loss, perplexity, accuracy, tokens, answer, sources } = await evaluation.evaluate();
   state.counter += VALUES_A_RECORD;
   state.last = {
     type: "eval",
@@ -84,6 +84,7 @@ async function evaluateNow(
     const { loss: answer_loss, accuracy: answer_accuracy, exact: exact_match } = answer;
     Object.assign(state.last, { answer_loss, answer_accuracy, exact_match });
   }
+  sources?.forEach((own, i) => state.last![`source_${i}_loss`] = own);
   if (source.floorNats !== undefined && config.eval.split === "val") {
     state.last.entropy_floor = source.floorNats;
   }

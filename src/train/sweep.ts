@@ -48,8 +48,10 @@ export interface SweepOutcome {
 function withoutYoungerKeys(config: Config): object {
   const { head, ...model } = config.model;
   const { stop_nonfinite, ...train } = config.train;
+  const { sources, field, ...data } = config.data;
   return {
     ...config,
+    data: { ...data, ...(sources.length > 0 ? { sources } : {}), ...(field === null ? {} : { field }) },
     ...(head.method === null ? { model } : {}),
     ...(stop_nonfinite === 10 ? { train } : {}),
   };

@@ -6,6 +6,7 @@ import { DeviceLostError } from "../device/gpu_memory.ts";
 import { type Graph, type Plan, plan } from "../device/plan.ts";
 import type { Target } from "../graph/tensor.ts";
 import { type Config, configWarnings, dumpConfig } from "../config/mod.ts";
+import { sourcesLine } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
 import type { LogWriter } from "../track/log_file.ts";
 import { formatRecord, type RunRecord, type WarningRecord } from "../track/records.ts";
@@ -134,7 +135,7 @@ function announcement(
   reason: string,
   { memory, flops, dispatches }: Cost,
 ): string[] {
-  const { config: { name, train, model }, parameters, architecture } = experiment;
+  const { config: { name, train, model }, parameters, architecture, source } = experiment;
   const work = device.kind === "webgpu" ? `, ${dispatches} dispatches` : "";
   return [
     `${name}: ${parameters.toLocaleString("en")} parameters, vocabulary ${architecture.vocabulary}, ` +
@@ -143,6 +144,7 @@ function announcement(
     `activations ${showBytes(memory.activations)}, total ${showBytes(memory.total)}; ${
       showFlops(flops)
     } per step${work}`,
+    ...(source.sources ? [sourcesLine(source.sources)] : []),
     `device: ${reason}`,
     ...configWarnings(experiment.config).map((warning) => `warning: ${warning}`),
   ];
@@ -164,7 +166,7 @@ async function openingOf(
   { memory }: Cost,
   now: Date,
 ): Promise<RunRecord> {
-  const { config, parameters, unigramNats } = experiment;
+  const { config, parameters, unigramNats, source } = experiment;
   return {
     type: "run",
     name: config.name,
@@ -179,6 +181,7 @@ async function openingOf(
     memory,
     git: await gitCommit(),
     unigram_nats: unigramNats ?? null,
+    ...(source.sources ? { sources: source.sources } : {}),
   };
 }
 

@@ -49,7 +49,9 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
     device: "auto",
     data: {
       source: "brown",
+      sources: [],
       files: [],
+      field: null,
       tasks: null,
       split: { val: 0.1, test: 0.05 },
       split_files: { val: [], test: [] },
@@ -374,7 +376,7 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
     );
   };
   const schema = runJsonSchema() as Schema & { required?: string[] };
-  assert.equal(leaves(schema, configSchema.parse({ name: "a" }), ""), 97);
+  assert.equal(leaves(schema, configSchema.parse({ name: "a" }), ""), 99);
   assert.equal(schema.required, undefined);
   assert.equal(schema.properties?.train.properties?.steps.type, "integer");
 });

@@ -1,0 +1,158 @@
+// Batches of several sources at once. Each row is of one source, drawn by weight from the seed and the row's number: a batch
+// is a pure function of (seed, index) as every other, and a run resumes in the middle of one.
+import { randomStream } from "../../kernels/random/threefry.ts";
+import {
+  type Batch,
+  blankBatch,
+  checkStep,
+  type Evaluation,
+  evaluationOf,
+  IGNORE,
+  type MixedSource,
+  type Source,
+  splitNamed,
+} from "./batches.ts";
+
+/** A source whose batches are one row each, with its part of all rows. */
+export interface MixedPart {
+  /** Corpus, task or file. */
+  readonly name: string;
+  /** Its rows are to those of the others as the weights are. */
+  readonly weight: number;
+  /** Its batch k is its row number k. */
+  readonly source: Source;
+}
+
+/** Positions of a row, rows of a batch, the run's seed. */
+interface Sizes {
+  readonly context: number;
+  readonly batch: number;
+  readonly seed: number;
+}
+
+/** Rows whose sources are drawn from one stream. */
+const BLOCK = 1024;
+/** Rows of each source whose targets are counted for its share. */
+const COUNTED = 256;
+
+/** The seed of a source: rows of two sources of the same length are not at the same places. */
+export const partSeed = (seed: number, part: number): number =>
+  randomStream(seed, `source ${part}`).below(2 ** 31);
+
+/** Which source a row is of, and its number among the rows of that source. */
+function drawnSources(
+  weights: readonly number[],
+  seed: number,
+): (row: number) => { part: number; own: number } {
+  const total = weights.reduce((a, b) => a + b, 0);
+  let sum = 0;
+  const ends = weights.map((weight) => (sum += weight) / total);
+  ends[ends.length - 1] = 1;
+  const first = () => ({
+    block: -1,
+    parts: new Uint16Array(BLOCK),
+    own: new Float64Array(BLOCK),
+    counts: weights.map(() => 0),
+  });
+  let held = first();
+  return (row) => {
+    const block = Math.floor(row / BLOCK);
+    // How many rows of each source come before a block, only the blocks before it tell.
+    if (block < held.block) held = first();
+    while (held.block < block) {
+      const rng = randomStream(seed, `mixture ${++held.block}`);
+      for (let i = 0; i < BLOCK; i++) {
+        const x = rng.uniform();
+        const part = ends.findIndex((end) => x < end);
+        held.parts[i] = part;
+        held.own[i] = held.counts[part]++;
+      }
+    }
+    return { part: held.parts[row % BLOCK], own: held.own[row % BLOCK] };
+  };
+}
+
+/** Copies a row of another batch. */
+function copyRow(from: Batch, into: Batch, row: number, context: number): void {
+  const at = row * context;
+  into.ids.set(from.ids, at);
+  into.targets.set(from.targets, at);
+  if (!from.answers) return;
+  into.answers ??= new Uint8Array(into.ids.length);
+  into.answers.set(from.answers, at);
+}
+
+const targetsOf = (batch: Batch): number =>
+  batch.targets.reduce((sum, id) => sum + (id === IGNORE ? 0 : 1), 0);
+
+/** What each part is of all rows and of all targets. */
+function sharesOf(parts: readonly MixedPart[]): MixedSource[] {
+  const counts = parts.map(({ weight, source }) => {
+    let sum = 0;
+    for (let row = 0; row < COUNTED; row++) sum += targetsOf(source.train(row));
+    return weight * sum;
+  });
+  const of = (numbers: readonly number[], i: number) => numbers[i] / numbers.reduce((a, b) => a + b, 0);
+  const weights = parts.map(({ weight }) => weight);
+  return parts.map(({ name }, i) => ({ name, weight: of(weights, i), share: of(counts, i) }));
+}
+
+/**
+ * The batches of a mixture. Row n of training is of source i with probability weight_i / sum of weights, drawn from
+ * (seed, n); of each source the rows come in its own order, windows once an epoch. An evaluation reads every source's split
+ * whole, one after another, no batch of two sources: its loss is the mean over all tokens, whatever the weights.
+ *
+ * @param parts their sources give one row a batch
+ * @param sizes positions of a row, rows of a batch, the run's seed
+ */
+export function mixtureSource(parts: readonly MixedPart[], { context, batch, seed }: Sizes): Source {
+  const drawn = drawnSources(parts.map(({ weight }) => weight), seed);
+  const names = Object.keys(parts[0].source.splits).filter((name) => {
+    return parts.every(({ source }) => Object.hasOwn(source.splits, name));
+  });
+  const total = (of: (source: Source) => number) => parts.reduce((sum, { source }) => sum + of(source), 0);
+  const splits = Object.fromEntries(names.map((name) => [name, total((source) => source.splits[name])]));
+  return {
+    splits,
+    sources: sharesOf(parts),
+    rows: parts.every(({ source }) => source.rows) ? total(({ rows }) => rows!) : undefined,
+    train: (index) => {
+      checkStep(index);
+      const into: Batch = { ...blankBatch(batch, context), sources: new Uint16Array(batch) };
+      for (let row = 0; row < batch; row++) {
+        const { part, own } = drawn(index * batch + row);
+        into.sources![row] = part;
+        copyRow(parts[part].source.train(own), into, row, context);
+      }
+      return into;
+    },
+    evaluation: (split) => {
+      splitNamed(splits, split);
+      return chainedPasses(parts.map(({ source }) => source.evaluation(split)), { context, batch });
+    },
+  };
+}
+
+/** Passes one after another, their rows put together in batches of one source each. */
+function chainedPasses(passes: readonly Evaluation[], sizes: { context: number; batch: number }): Evaluation {
+  const own = passes.map((pass, part) =>
+    evaluationOf(pass.count, sizes, (row, into, at) => {
+      into.sources ??= new Uint16Array(sizes.batch).fill(part);
+      copyRow(pass.batch(row), into, at, sizes.context);
+    })
+  );
+  const count = own.reduce((sum, pass) => sum + pass.count, 0);
+  return {
+    count,
+    answers: passes.some(({ answers }) => answers),
+    parts: own.map((pass) => pass.count),
+    batch(index) {
+      let first = 0;
+      for (const pass of own) {
+        if (index < first + pass.count) return pass.batch(index - first);
+        first += pass.count;
+      }
+      throw new RangeError(`Batch ${index} is not among 0 to ${count - 1}`);
+    },
+  };
+}
