@@ -79,11 +79,13 @@ export function selection(select: readonly string[]): (subject: Subject) => bool
 /** What to write instead of a selector that chooses none of the subjects: its own name of another kind, or a name of its kind. */
 function selectorHint(text: string, subjects: readonly Subject[]): string {
   const [, excludes, kind, pattern] = /^(!?)(?:(\w+):)?(.*)$/s.exec(text)!;
+  const namesOf = (some: readonly Subject[]) => some.map(({ name }) => name);
   const own = subjects.filter((subject) => kind === undefined || kind === subject.kind);
-  const names = (own.length > 0 ? own : subjects).map(({ name }) => name);
   const glob = globOf(pattern);
   const other = subjects.find(({ name }) => glob(name));
-  if (!other || deeperPattern(pattern, names) !== undefined) return patternHint(pattern, names);
+  if (!other || deeperPattern(pattern, namesOf(own)) !== undefined) {
+    return patternHint(pattern, namesOf(own.length > 0 ? own : subjects));
+  }
   return `Did you mean "${excludes}${other.kind}:${pattern}"?`;
 }
 

@@ -73,7 +73,8 @@ Deno.test("a selector that matches nothing hints the pattern, kind or name that 
     ["param:blocks.0.attn.*", 'Did you mean "blocks.0.attn.**"?'],
     ["grad:blocks.*.attn.q", 'Did you mean "act:blocks.*.attn.q"?'],
     ["!act:embed.weight", 'Did you mean "!param:embed.weight"?'],
-    ["param:blocks.0.attn.q", "Known: blocks.0.attn.wq.weight, blocks.0.mlp.fc.weight, embed.weight."],
+    ["param:blocks.0.attn.q", 'Did you mean "act:blocks.0.attn.q"?'],
+    ["param:blocks.0.norm", "Known: blocks.0.attn.wq.weight, blocks.0.mlp.fc.weight, embed.weight."],
     ["blocks.0.atn.*", 'Did you mean "blocks.0.attn.q"?'],
   ];
   for (const [selector, hint] of hints) {
