@@ -5,6 +5,7 @@ import {
   type Ablation,
   ABLATION_METHODS,
   type Batch,
+  checkExtension,
   type Checkpoint,
   checkWritable,
   type Command,
@@ -92,6 +93,7 @@ await runCommand(command, async ({ positionals, values }) => {
     throw new UserError("--batches: a file is read whole; leave it out, or --file.");
   }
   const seed = numberOption("seed", values.seed, { whole: true })!;
+  checkExtension("out", values.out, ".svg");
   if (values.out !== undefined) await checkWritable(values.out);
   const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
   const { config: { train: { batch: rows }, model: { context, layers, heads } }, tokenizer } = checkpoint;

@@ -5,6 +5,7 @@ import {
   type AttentionMap,
   type AttentionMaps,
   attentionMaps,
+  checkExtension,
   type Command,
   heatMap,
   makeFolder,
@@ -83,6 +84,7 @@ function sheetOf({ tokens, keys, maps }: AttentionMaps): string {
 }
 
 await runCommand(command, async ({ positionals, values, flags }) => {
+  if (!flags.each) checkExtension("out", values.out, ".svg");
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const { layers, heads } = opened.model.architecture;

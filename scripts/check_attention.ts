@@ -7,6 +7,7 @@ import {
   caseRecord,
   checkAttention,
   type CheckedCase,
+  checkExtension,
   checkSummary,
   type Command,
   cpuDevice,
@@ -120,6 +121,7 @@ await runCommand(command, async ({ positionals, values }) => {
   const count = numberOption("cases", values.cases, { least: 1, whole: true })!;
   const only = numberOption("case", values.case, { least: 0, whole: true });
   const seed = numberOption("seed", values.seed, { least: 0, whole: true })!;
+  checkExtension("diagram", values.diagram, ".svg");
   const say = values.ndjson === "-" ? tellLine : printLine;
   const found = await implementations(values.file, values.device);
   if (values.diagram !== undefined) {

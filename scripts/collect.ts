@@ -1,5 +1,6 @@
 // Reads the logs of many runs back into one table: deno task collect runs --format csv
 import {
+  checkExtension,
   checkWritable,
   type Command,
   findLogs,
@@ -64,6 +65,7 @@ async function readAll(logs: Iterable<string>): Promise<{ results: RunResult[]; 
 
 await runCommand(command, async ({ positionals, values }) => {
   const format = oneOf("format", values.format!, STAT_FORMATS);
+  checkExtension("chart", values.chart, ".svg");
   if (values.chart !== undefined) await checkWritable(values.chart);
   const folders = positionals.length > 0 ? positionals : ["runs"];
   // Two names of one log count once: a link, or a folder in a folder.

@@ -1,6 +1,7 @@
 // Stores what a model makes of each position, layer by layer: deno task embeddings runs/latest --text "The number"
 import * as heed from "../mod.ts";
 import {
+  checkExtension,
   checkWritable,
   type Command,
   embeddings,
@@ -45,6 +46,7 @@ await runCommand(command, async ({ positionals, values, lists }) => {
   const lines = files.flatMap(({ text }) => text.split(/\r?\n/).filter((line) => line !== ""));
   const given = [...lists?.text ?? [], ...(lists?.ids ?? []).map((ids) => idsOption("ids", ids)), ...lines];
   if (given.length === 0) throw new UserError("Expected samples by --text, --ids or --file, found none.");
+  checkExtension("out", values.out, ".safetensors");
   await checkWritable(values.out!);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: given.length });

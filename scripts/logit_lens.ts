@@ -2,6 +2,7 @@
 import * as heed from "../mod.ts";
 import {
   askedText,
+  checkExtension,
   checkWritable,
   type Command,
   heatMap,
@@ -74,6 +75,7 @@ await runCommand(command, async ({ positionals, values }) => {
     throw new UserError("--top: a table tells the likeliest alone; leave it out, or give --format ndjson.");
   }
   const count = numberOption("top", values.top, { least: 1, whole: true }) ?? 3;
+  checkExtension("out", values.out, ".svg");
   if (values.out !== undefined) await checkWritable(values.out);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: 1 });

@@ -1,6 +1,7 @@
 // Which parts of a model carry the difference between two texts: deno task patch --clean "3 follows 2" --corrupted "5 follows 4"
 import * as heed from "../mod.ts";
 import {
+  checkExtension,
   checkWritable,
   type Command,
   heatMap,
@@ -109,6 +110,7 @@ await runCommand(command, async ({ positionals, values }) => {
   const site = oneOf("site", values.site!, PATCH_SITES);
   const { answer, wrong, first } = values;
   const texts = ["clean", "corrupted"].map((name) => textOf(values, name));
+  checkExtension("out", values.out, ".svg");
   if (values.out !== undefined) await checkWritable(values.out);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: 2 * texts[0].length });

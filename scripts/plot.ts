@@ -2,6 +2,7 @@
 import {
   captureCharts,
   type ChartedRun,
+  checkExtension,
   type Command,
   findLog,
   KINDS,
@@ -123,6 +124,7 @@ function choiceOf({ metric, tap, stat, head, kind, ...rest }: Values, log: boole
 
 await runCommand(command, async ({ positionals, values, flags }) => {
   const show = choiceOf(values, flags.log ?? false);
+  checkExtension("out", values.out, ".svg");
   const x = progressUnit(values.x ?? "steps");
   const runs = await Promise.all((positionals.length ? positionals : ["runs/latest"]).map(named));
   const charted = distinct(runs);

@@ -1,6 +1,7 @@
 // Writes the report of a run, one HTML file: deno task report runs/latest
 import { join } from "node:path";
 import {
+  checkExtension,
   type Command,
   fileError,
   onlyName,
@@ -41,6 +42,7 @@ async function chartsOf({ log, charts }: RunFolder): Promise<Record<string, stri
 }
 
 await runCommand(command, async ({ positionals, values }) => {
+  checkExtension("out", values.out, ".html");
   const path = onlyName(positionals, "run") ?? "runs/latest";
   const { run } = await resolveRun(path);
   if (!run) throw new UserError(`${path}: a checkpoint outside a run has no log to report.`);

@@ -1,6 +1,7 @@
 // What every script does: read its arguments, end with the right exit code, and tell a user's mistake in one line.
 import { maximum } from "./extremes.ts";
 import { Console } from "node:console";
+import { extname } from "node:path";
 import type { Writable } from "node:stream";
 import { parseArgs } from "node:util";
 import { nearest, suggestion, UserCodeError, UserError } from "./errors.ts";
@@ -110,6 +111,10 @@ function checkOption(
     const found = value === undefined ? "nothing" : `"${value}"`;
     const remedy = value === undefined ? "" : ` Write ${rawName}=${value} where that is meant.`;
     throw new UserError(`${rawName}: expected ${word} after it, found ${found}.${remedy}`);
+  }
+  // Only a text may be empty: an empty path is the folder that one stands in, or the root of what is put before a slash.
+  if (value === "" && !["TEXT", "TOKEN"].includes(word)) {
+    throw new UserError(`${rawName}: expected ${word} after it, found "".`);
   }
   if (before.has(name) && !multiple) throw new UserError(`${rawName}: was given before; expected it once.`);
 }
@@ -225,6 +230,40 @@ export function oneOf<Word extends string>(name: string, text: string, words: re
   const near = nearest(text, words);
   throw new UserError(
     `--${name}: expected ${words.join(", ")}, found "${text}".${near ? ` Did you mean "${near}"?` : ""}`,
+  );
+}
+
+/** How to have another kind of file from an SVG. */
+const FROM_SVG: Readonly<Record<string, string>> = {
+  ".png": "rsvg-convert",
+  ".pdf": "rsvg-convert -f pdf",
+  ".eps": "rsvg-convert -f eps",
+  ".ps": "rsvg-convert -f ps",
+};
+
+/**
+ * Throws where the file that an option names ends as another kind of file than what is written to it.
+ *
+ * @param name of the option
+ * @param path the file; undefined where the option is not given
+ * @param extension of what is written: `.svg`
+ * @throws {UserError} with the name to write instead, and how to have the other kind from it
+ *
+ * @example
+ * ```ts
+ * import { checkExtension } from "../mod.ts";
+ * checkExtension("out", "loss.svg", ".svg");
+ * ```
+ */
+export function checkExtension(name: string, path: string | undefined, extension: string): void {
+  const found = extname(path ?? "").toLowerCase();
+  // What has no ending, or none of letters, is a name of the user's.
+  if (path === undefined || found === extension || !/^\.[a-z][a-z0-9]{1,11}$/.test(found)) return;
+  const own = path.slice(0, -found.length) + extension;
+  const convert = extension === ".svg" ? FROM_SVG[found] : undefined;
+  const remedy = convert === undefined ? "" : `, and make ${path} of it: ${convert} ${own} -o ${path}`;
+  throw new UserError(
+    `--${name}: expected a file that ends in ${extension}, found "${path}". Write ${own}${remedy}.`,
   );
 }
 

@@ -1,6 +1,13 @@
 // What every script does with its arguments, before it does anything else.
 import assert from "node:assert/strict";
-import { argumentsOf, helpOf, numberOption, splitOverrides, wholeNumbersOption } from "../src/command.ts";
+import {
+  argumentsOf,
+  checkExtension,
+  helpOf,
+  numberOption,
+  splitOverrides,
+  wholeNumbersOption,
+} from "../src/command.ts";
 import { UserError } from "../src/errors.ts";
 
 const COMMAND = {
@@ -44,6 +51,38 @@ Deno.test("a mistake in an option is one line with the option, what was found an
   ];
   for (const [args, message] of faults) {
     assert.throws(() => argumentsOf(COMMAND, args), new UserError(message), args.join(" "));
+  }
+});
+
+Deno.test("an empty value is a text's alone: as a path it would be the folder that one stands in, or the root", () => {
+  assert.throws(() => argumentsOf(COMMAND, ["--n="]), new UserError('--n: expected N after it, found "".'));
+  assert.throws(
+    () => argumentsOf(COMMAND, ["--n", ""]),
+    new UserError('--n: expected N after it, found "".'),
+  );
+  assert.deepEqual(argumentsOf(COMMAND, ["--text=", "--text", ""]).lists!.text, ["", ""]);
+});
+
+Deno.test("a file that ends as another kind is refused with the name to write, and how to have the other kind", () => {
+  const message = (path: string, extension = ".svg") => {
+    try {
+      checkExtension("out", path, extension);
+      return "accepted";
+    } catch (error) {
+      return (error as Error).message;
+    }
+  };
+  assert.equal(
+    message("a/x.png"),
+    '--out: expected a file that ends in .svg, found "a/x.png". Write a/x.svg, and make a/x.png of it: ' +
+      "rsvg-convert a/x.svg -o a/x.png.",
+  );
+  assert.equal(
+    message("x.PDF", ".html"),
+    '--out: expected a file that ends in .html, found "x.PDF". Write x.html.',
+  );
+  for (const path of ["x.svg", "x.SVG", "x", "-", "/dev/stdout", "runs/v1.2", ".x/y"]) {
+    assert.equal(message(path), "accepted", path);
   }
 });
 
