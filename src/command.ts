@@ -92,6 +92,9 @@ interface Given {
   readonly inlineValue?: boolean;
 }
 
+/** Words for values that are something: an empty path would be the working folder, or the root before a slash. */
+const NEVER_EMPTY = /^(FILE|FOLDER|DIR|RUN|NAME$|GLOB|KIND|UNIT|DATE)/;
+
 /** Throws UserError for an option that is not there, has no value or one too many, or is given again. */
 function checkOption(
   { name, rawName, value, inlineValue }: Given,
@@ -112,8 +115,7 @@ function checkOption(
     const remedy = value === undefined ? "" : ` Write ${rawName}=${value} where that is meant.`;
     throw new UserError(`${rawName}: expected ${word} after it, found ${found}.${remedy}`);
   }
-  // Only a text may be empty: an empty path is the folder that one stands in, or the root of what is put before a slash.
-  if (value === "" && !["TEXT", "TOKEN"].includes(word)) {
+  if (value === "" && NEVER_EMPTY.test(word)) {
     throw new UserError(`${rawName}: expected ${word} after it, found "".`);
   }
   if (before.has(name) && !multiple) throw new UserError(`${rawName}: was given before; expected it once.`);

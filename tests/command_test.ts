@@ -54,12 +54,11 @@ Deno.test("a mistake in an option is one line with the option, what was found an
   }
 });
 
-Deno.test("an empty value is a text's alone: as a path it would be the folder that one stands in, or the root", () => {
-  assert.throws(() => argumentsOf(COMMAND, ["--n="]), new UserError('--n: expected N after it, found "".'));
-  assert.throws(
-    () => argumentsOf(COMMAND, ["--n", ""]),
-    new UserError('--n: expected N after it, found "".'),
-  );
+Deno.test("an empty path is refused: it would be the folder that one stands in, or the root before a slash", () => {
+  const out = { ...COMMAND, options: { out: { type: "string", value: "FILE|-", help: "a file" } } } as const;
+  for (const args of [["--out="], ["--out", ""]]) {
+    assert.throws(() => argumentsOf(out, args), new UserError('--out: expected FILE|- after it, found "".'));
+  }
   assert.deepEqual(argumentsOf(COMMAND, ["--text=", "--text", ""]).lists!.text, ["", ""]);
 });
 

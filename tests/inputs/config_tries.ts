@@ -81,9 +81,13 @@ function mutation(random: RandomStream, keys: readonly [string, JsonSchema][]): 
     : pick(random, [key.slice(0, -1), `${key}.x`, `${key}.0`, `${key}.__proto__`, key.toUpperCase()]);
   const valid = validValues(schema);
   const value = valid.length > 0 && random.below(2) ? pick(random, valid) : pick(random, JUNK);
-  const long = LONG.test(key) && Number(value) > 4;
+  // A whole section by its defaults, and numbers that are only much work.
+  const long = LONG.test(key) && Number(value) > 4 || schema.properties && value.startsWith("{");
   return `${spelt}=${long ? "2" : value}`;
 }
+
+/** A size that is valid and takes its time. */
+const isLarge = (override: string): boolean => /=1e?[56]$|=1000000$/.test(override);
 
 /** The text with some of its characters or lines changed. */
 function damaged(random: RandomStream, text: string): string {
@@ -147,7 +151,7 @@ export async function configTries(): Promise<(random: RandomStream) => ConfigTry
     const overrides = Array.from({ length: count }, () => mutation(random, keys));
     const { text, source } = texts.get(base) ?? { text: "", source: "" };
     const small = base === "tiny.yaml" ? ["train.steps=1"] : smallened(source);
-    const dry = random.below(10) === 0 ? ["--dry-run"] : [];
+    const dry = random.below(10) === 0 || overrides.some(isLarge) ? ["--dry-run"] : [];
     if (text !== "" && random.below(3) === 0) {
       return { task: "train", args: ["tried.yaml", ...small, ...dry], file: damaged(random, text) };
     }

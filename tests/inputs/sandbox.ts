@@ -113,7 +113,9 @@ export function sandboxOf(model: string, path: string): Sandbox {
       const after = snapshot(path);
       const changes = [
         ...[...after].filter(([name, mark]) => before.get(name) !== mark).map(([name, mark]) => {
-          return `${before.has(name) ? "changed" : "new"} ${name}${mark.startsWith("0 ") ? " (empty)" : ""}`;
+          return `${before.has(name) ? "changed" : "new"} ${name}${
+            mark === "folder" ? "/" : mark.startsWith("0 ") ? " (empty)" : ""
+          }`;
         }),
         ...[...before.keys()].filter((name) => !after.has(name)).map((name) => `removed ${name}`),
       ];

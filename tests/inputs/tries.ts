@@ -1,0 +1,180 @@
+// What a user gives may be wrong in every way; what comes back is an answer, or one line and exit code 2: no stack, no wait
+// of more than ten seconds, no file that was begun and not finished, and no control character on the terminal.
+import { join } from "node:path";
+import { randomStream } from "../../kernels/random/threefry.ts";
+import { DATA_HOME, ended, SCRIPTS, start } from "../scripts/harness.ts";
+import { bench } from "./bench.ts";
+import { configTries, type ConfigTry } from "./config_tries.ts";
+import { type Option, optionsIn, optionTry } from "./option_tries.ts";
+import { makeRuns, type Sandbox, sandboxOf, writeFiles } from "./sandbox.ts";
+import type { Asked, Ended } from "./worker.ts";
+
+/** The longest that a command may take on a machine that has other things to do; a hang is ended. */
+const LONGEST_MS = 10_000;
+const HANGS_MS = 40_000;
+
+/** Tasks that end with 1 where what they look at is not as it should be. */
+const MAY_FAIL = ["verify_load", "check_attention", "collect"];
+/** What a driver says for itself. */
+const NOISE = /^(error: XDG_RUNTIME_DIR|MESA|WARNING: lavapipe).*\n/gm;
+const CONTROL = /(?![\n\t])[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/u;
+
+/** A stack of the project's own, or of Deno's: that of a user's own code stands below a line of ours. */
+function hasStack(stderr: string): boolean {
+  return /^\s+at .*\(?(file|ext|node):/m.test(stderr) && !/^\w+: .* threw \w+/m.test(stderr);
+}
+
+/** What is wrong with how a command ended; undefined where nothing is. */
+function fault({ task }: Asked, found: Ended | undefined, changes: readonly string[]): string | undefined {
+  if (found === undefined) return `hangs: no end within ${HANGS_MS / 1000} s`;
+  const { code, stdout, thrown, ms } = found;
+  const stderr = found.stderr.replace(NOISE, "");
+  if (thrown !== undefined) return `throws: ${thrown}`;
+  if (hasStack(stderr)) return `a stack: ${stderr}`;
+  if (
+    code !== 0 && code !== 2 && !(code === 1 && MAY_FAIL.includes(task)) && !(code === 3 && task === "train")
+  ) {
+    return `exit code ${code}`;
+  }
+  if (ms > LONGEST_MS) return `slow: ${(ms / 1000).toFixed(1)} s`;
+  if (CONTROL.test(stderr) || task !== "generate" && CONTROL.test(stdout)) return "a control character";
+  const longest = Math.max(...stderr.split("\n").map((line) => line.length));
+  if (longest > 500) return `a message of ${longest} characters`;
+  const halves = changes.filter((change) => /\.tmp|^removed|\(empty\)/.test(change));
+  if (halves.length > 0) return `half-written: ${halves.join(", ")}`;
+  if (code !== 2) return undefined;
+  const said = stderr.split("\n").filter((line) => line.startsWith(`${task}: `));
+  if (said.length !== 1 && !/ threw /.test(stderr)) return `exit code 2 with ${said.length} lines: ${stderr}`;
+  const trained = task === "train" || task === "analyze_softmax_jacobian";
+  // Where a model cannot be downloaded, its folder is there to put it in.
+  const left = task === "import_model" ? changes.filter((change) => !change.endsWith("/")) : changes;
+  if (!trained && left.length > 0) return `exit code 2 leaves ${left.join(", ")}`;
+}
+
+const quoted = (text: string): string =>
+  /^[\w./=,:@+-]+$/.test(text)
+    ? text
+    : /\n|\t/.test(text) || CONTROL.test(text)
+    ? `$'${JSON.stringify(text).slice(1, -1).replaceAll("'", "\\'")}'`
+    : `'${text.replaceAll("'", "'\\''")}'`;
+
+const shortened = (text: string): string => text.length > 300 ? `${text.slice(0, 300)}...` : text;
+
+/** The line to type; of long arguments their beginning. */
+export const lineOf = ({ task, args }: Asked): string =>
+  `deno task ${task} ${args.map((arg) => quoted(shortened(arg))).join(" ")}`;
+
+/** How many tries, and which. */
+export interface Proof {
+  readonly options: number;
+  readonly configurations: number;
+  readonly seed: number;
+  /** This one alone. */
+  readonly only?: number;
+  /** Options of this task alone. */
+  readonly task?: string;
+  readonly processes?: number;
+  /** Called after each try. */
+  readonly tried?: (number: number, asked: ConfigTry, found: Ended | undefined, fault?: string) => void;
+}
+
+/** A try that failed. */
+export interface Failure {
+  readonly number: number;
+  /** What to type. */
+  readonly line: string;
+  readonly fault: string;
+  /** What it does in a process of its own. */
+  readonly again: string;
+}
+
+/** Runs the tries of one of several sandboxes. */
+async function tryAll(
+  sandbox: Sandbox,
+  numbers: () => number | undefined,
+  tryOf: (n: number) => ConfigTry,
+  take: NonNullable<Proof["tried"]>,
+): Promise<void> {
+  // No deno on the path: compile is to refuse, not to build.
+  await using runs = bench(sandbox.path, { PATH: "/nonexistent", XDG_DATA_HOME: DATA_HOME });
+  for (let n = numbers(); n !== undefined; n = numbers()) {
+    const { file, ...asked } = tryOf(n);
+    const tried = join(sandbox.path, "tried.yaml");
+    if (file !== undefined) Deno.writeTextFileSync(tried, file);
+    const found = await runs.run(asked, HANGS_MS);
+    if (file !== undefined) Deno.removeSync(tried);
+    take(n, { ...asked, file }, found, fault(asked, found, sandbox.restore()));
+  }
+}
+
+/** What a try that failed does in a process of its own, with the permissions of its task. */
+async function again(model: string, path: string, { task, args, file }: ConfigTry): Promise<string> {
+  const sandbox = sandboxOf(model, path);
+  if (file !== undefined) Deno.writeTextFileSync(join(path, "tried.yaml"), file);
+  const process = start(task as typeof SCRIPTS[number], args, path);
+  const timer = setTimeout(() => process.kill("SIGKILL"), HANGS_MS);
+  const begun = performance.now();
+  const { code, stdout, stderr } = await ended(process);
+  clearTimeout(timer);
+  const found = fault(
+    { task, args },
+    { code, stdout, stderr, ms: performance.now() - begun },
+    sandbox.restore(),
+  );
+  Deno.removeSync(path, { recursive: true });
+  return `code ${code}, ${found === undefined ? "as it should be" : found.split("\n")[0]}`;
+}
+
+/** The options of every task, from what --help prints. */
+async function optionsOf(model: string): Promise<Map<string, Option[]>> {
+  await using runs = bench(model, { XDG_DATA_HOME: DATA_HOME });
+  await makeRuns(runs);
+  const known = new Map<string, Option[]>();
+  for (const task of SCRIPTS) {
+    known.set(task, optionsIn((await runs.run({ task, args: ["--help"] }, HANGS_MS))!.stdout));
+  }
+  return known;
+}
+
+/** Tries random command lines; those that failed, with what they do in a process of their own. */
+export async function failedTries(
+  { options, configurations, seed, only, task, processes = 2, tried }: Proof,
+): Promise<Failure[]> {
+  const folder = Deno.makeTempDirSync({ prefix: "heed-inputs-" });
+  try {
+    const model = join(folder, "model");
+    writeFiles(model);
+    const known = await optionsOf(model);
+    const tasks = task === undefined ? [...SCRIPTS] : [task];
+    const configTry = await configTries();
+    const tryOf = (n: number): ConfigTry => {
+      const random = randomStream(seed, `input ${n}`);
+      if (n >= options) return configTry(random);
+      const chosen = tasks[n % tasks.length];
+      return optionTry(random, chosen, known.get(chosen)!);
+    };
+    let next = only ?? 0;
+    const end = only === undefined ? options + configurations : only + 1;
+    const failed: { number: number; asked: ConfigTry; fault: string }[] = [];
+    await Promise.all(Array.from({ length: processes }, (_, i) => {
+      const numbers = () => next < end ? next++ : undefined;
+      return tryAll(
+        sandboxOf(model, join(folder, `try${i}`)),
+        numbers,
+        tryOf,
+        (number, asked, found, fault) => {
+          if (fault !== undefined) failed.push({ number, asked, fault });
+          tried?.(number, asked, found, fault);
+        },
+      );
+    }));
+    const failures: Failure[] = [];
+    for (const { number, asked, fault } of failed) {
+      const result = failures.length < 20 ? await again(model, join(folder, "again"), asked) : "not tried";
+      failures.push({ number, line: lineOf(asked), fault, again: result });
+    }
+    return failures;
+  } finally {
+    Deno.removeSync(folder, { recursive: true });
+  }
+}
