@@ -1,20 +1,22 @@
 // What the lateral sum in softmax's Jacobian does, by layer and head: deno task analyze_softmax_jacobian [config or run]
+import { basename, dirname, join, resolve } from "node:path";
 import * as heed from "../mod.ts";
 import {
   analysisCharts,
   checkComparable,
   checkStudied,
-  checkWritable,
   type Command,
   compareBackwards,
   comparisonChart,
   comparisonRecords,
   comparisonTable,
   type Config,
+  createRunFolder,
   diagonalNote,
+  dumpConfig,
   type Experiment,
   experimentOf,
-  formatRecord,
+  fileError,
   forwardWork,
   jacobianOfCheckpoints,
   type JacobianRecord,
@@ -62,7 +64,8 @@ const command: Command = {
     out: {
       type: "string",
       value: "FOLDER",
-      help: "for jacobian.ndjson and charts; the run's, or runs/jacobian/<config>",
+      help:
+        "a folder to make for all files; by default a run folder of its own, runs/<name>-jacobian/<time>-<id>",
     },
     device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
     ndjson: { type: "string", value: "FILE|-", help: "the records to a file as well, or to stdout alone" },
@@ -80,28 +83,28 @@ interface Subject {
   readonly experiment: Experiment;
   readonly checkpoints: readonly StepCheckpoint[] | undefined;
   readonly steps: readonly number[];
-  /** Where records and charts go. */
-  readonly folder: string;
-  readonly charts: string;
+  /** The folder of runs that it is listed in. */
+  readonly dir: string;
+  /** What it is an analysis of, for the head of its config.yaml. */
+  readonly about: string;
 }
 
 const ascending = (steps: readonly number[]): number[] => [...new Set(steps)].sort((a, b) => a - b);
 
-async function ofConfig(config: Config, steps?: string, out?: string): Promise<Subject> {
-  const { train: { steps: N }, output: { dir }, name } = config;
-  const folder = out ?? `${dir}/jacobian/${name}`;
+async function ofConfig(config: Config, steps?: string): Promise<Subject> {
+  const { train: { steps: N }, output: { dir } } = config;
   return {
     experiment: await experimentOf(config),
     checkpoints: undefined,
     steps: ascending(
       wholeNumbersOption("steps", steps, N) ?? [0, Math.floor(N / 10), Math.floor(N / 5), N],
     ),
-    folder,
-    charts: folder,
+    dir,
+    about: "a training of its own",
   };
 }
 
-async function ofRun(name: string, steps?: string, out?: string): Promise<Subject> {
+async function ofRun(name: string, steps?: string): Promise<Subject> {
   const found = await resolveRun(name);
   const kept = await keptCheckpoints(found);
   const named = /(^|\/)checkpoints\/[^/]+\/?$/.test(name);
@@ -113,13 +116,16 @@ async function ofRun(name: string, steps?: string, out?: string): Promise<Subjec
     throw new UserError(`--steps: the run has no checkpoint of step ${missing}, it has ${known.join(", ")}.`);
   }
   const { config, tokenizer } = await loadCheckpoint(all[0].path);
-  const folder = out ?? found.run?.path ?? ".";
+  // A run that was moved out of its folder of runs, and a checkpoint outside a run: where the configuration has its runs.
+  const dir = found.run && basename(dirname(found.run.path)) === config.name
+    ? dirname(dirname(found.run.path))
+    : config.output.dir;
   return {
     experiment: await prepare(config, tokenizer),
     checkpoints: all.filter(({ step }) => chosen.includes(step)),
     steps: chosen,
-    folder,
-    charts: out ?? found.run?.charts ?? ".",
+    dir,
+    about: found.run?.path ?? found.checkpoint!,
   };
 }
 
@@ -136,7 +142,6 @@ async function subjectOf(
   name: string,
   overrides: readonly string[],
   steps?: string,
-  out?: string,
 ): Promise<Subject> {
   const yaml = /\.ya?ml$/.test(name);
   let run = !yaml && (name.includes("/") || await isFolder(name));
@@ -149,13 +154,60 @@ async function subjectOf(
       if (!run) throw error;
     }
   }
-  if (config) return await ofConfig(config, steps, out);
+  if (config) return await ofConfig(config, steps);
   if (overrides.length) {
     throw new UserError(
       `${overrides[0]}: a run is analysed as it is; leave overrides out, or name a configuration.`,
     );
   }
-  return await ofRun(name, steps, out);
+  return await ofRun(name, steps);
+}
+
+/** Throws where `--out` names a folder in which there is something, or the current one. */
+async function checkOut(out: string): Promise<void> {
+  const entries = await Array.fromAsync(Deno.readDir(out)).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw fileError(out, error);
+  });
+  if (entries.length === 0 && resolve(out) !== Deno.cwd()) return;
+  throw new UserError(
+    `--out ${out}: expected a folder that is not there yet, or an empty one, found another.`,
+  );
+}
+
+/** Where an analysis writes; disposed without a record, its folder goes. */
+interface Place extends Disposable {
+  readonly written: string;
+  readonly config: string;
+  readonly charts: string;
+}
+
+function place(folder: string, charts: string): Place {
+  const written = join(folder, "jacobian.ndjson");
+  return {
+    written,
+    config: join(folder, "config.yaml"),
+    charts,
+    [Symbol.dispose]() {
+      const { size } = Deno.statSync(written);
+      if (size === 0) Deno.removeSync(folder, { recursive: true });
+    },
+  };
+}
+
+/** Makes the folder of an analysis, with the configuration that it is of. */
+async function placeOf({ experiment: { config }, dir, about, steps }: Subject, out?: string): Promise<Place> {
+  const yaml = `# Jacobians of ${about.replaceAll(/\s/g, " ")} at ${steps.join(", ")}\n${dumpConfig(config)}`;
+  if (out === undefined) {
+    const id = crypto.randomUUID().slice(0, 8);
+    const { path: folder, charts } = await createRunFolder(dir, `${config.name}-jacobian`, new Date(), id, {
+      "config.yaml": yaml,
+    });
+    return place(folder, charts);
+  }
+  await makeFolder(out);
+  await writeFileAtomic(join(out, "config.yaml"), yaml);
+  return place(out, out);
 }
 
 /** One line of progress on a terminal, written over. */
@@ -186,8 +238,9 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const { names, overrides } = splitOverrides(positionals);
   const name = onlyName(names, "configuration or run") ?? "softmax_jacobian";
   const batches = numberOption("batches", values.batches, { least: 1, whole: true })!;
-  const subject = await subjectOf(name, overrides, values.steps, values.out);
-  const { experiment, folder, charts } = subject;
+  if (values.out !== undefined) await checkOut(values.out);
+  const subject = await subjectOf(name, overrides, values.steps);
+  const { experiment } = subject;
   if (flags.compare || !subject.checkpoints) checkStudied(experiment.config);
   if (flags.compare) checkComparable(experiment.architecture);
   const { train: { from } } = experiment.config;
@@ -208,39 +261,36 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     : values.ndjson === "-"
     ? stdoutLog()
     : openLog(values.ndjson);
-  await makeFolder(charts);
-  const written = `${folder}/jacobian.ndjson`;
-  for (const path of [written, `${charts}/jacobian.svg`]) await checkWritable(path);
+  using own = await placeOf(subject, values.out);
+  const { written, charts } = own;
+  using log = openLog(written);
   const records: JacobianRecord[] = [];
   const files: Record<string, string> = {};
-  await analyse(subject, device, batches, (found) => {
+  const take = (found: readonly LogRecord[]) => {
     for (const record of found) {
-      records.push(record);
+      log.write(record);
       stream?.write(record);
     }
+  };
+  await analyse(subject, device, batches, (found) => {
+    for (const record of found) records.push(record);
+    take(found);
     say(`${jacobianTable(found)}\n`);
   });
   const note = diagonalNote(records);
   if (note) say(note);
   const { name: run } = experiment.config;
-  for (const [file, svg] of Object.entries(analysisCharts(run, records))) files[`${charts}/${file}`] = svg;
-  const all: LogRecord[] = [...records];
+  for (const [file, svg] of Object.entries(analysisCharts(run, records))) files[join(charts, file)] = svg;
   if (flags.compare) {
     const trainings = await Array.fromAsync(compareBackwards(device, experiment, (name, step, loss) => {
       progress(`${name}: step ${step}  loss ${loss.toFixed(4)}`);
     }));
     progress("");
     say(`${comparisonTable(trainings)}\n`);
-    const found = comparisonRecords(trainings, experiment.config.eval.split);
-    for (const record of found) {
-      all.push(record);
-      stream?.write(record);
-    }
-    files[`${charts}/jacobian_compare.svg`] = comparisonChart(trainings);
+    take(comparisonRecords(trainings, experiment.config.eval.split));
+    files[join(charts, "jacobian_compare.svg")] = comparisonChart(trainings);
   }
-  // Before the charts: it has what they are drawn from.
-  await writeFileAtomic(written, all.map((record) => formatRecord(record) + "\n").join(""));
   for (const [path, content] of Object.entries(files)) await writeFileAtomic(path, content);
-  say([...Object.keys(files), written].join("\n"));
+  say([...Object.keys(files), own.config, written].join("\n"));
   return 0;
 }, heed);

@@ -7,6 +7,7 @@ import {
   attentionMaps,
   checkExtension,
   type Command,
+  freePath,
   heatMap,
   makeFolder,
   mapSheet,
@@ -31,7 +32,11 @@ const command: Command = {
     layer: { type: "string", value: "N,N", help: "blocks, from 0; all unless told" },
     head: { type: "string", value: "N,N", help: "heads, from 0; all unless told" },
     each: { type: "boolean", help: "one chart a head, into the folder --out" },
-    out: { type: "string", value: "FILE|DIR", help: "attention_maps.svg, or with --each attention_maps/" },
+    out: {
+      type: "string",
+      value: "FILE|DIR",
+      help: "by default attention_maps.svg, or with --each attention_maps/, under a free name",
+    },
     device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
   },
   examples: [
@@ -96,13 +101,13 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const found = await attentionMaps(opened.device, opened.model, text, choice);
   if (found.maps.length === 0) throw new UserError("No head was asked for.");
   if (flags.each) {
-    const folder = values.out ?? "attention_maps";
+    const folder = values.out ?? await freePath("attention_maps");
     await makeFolder(folder);
     for (const [name, svg] of eachChart(found)) await writeFileAtomic(join(folder, name), svg);
     printLine(`${folder}: ${found.maps.length} charts`);
     return 0;
   }
-  const out = values.out ?? "attention_maps.svg";
+  const out = values.out ?? await freePath("attention_maps.svg");
   await writeFileAtomic(out, sheetOf(found));
   printLine(`${out}: ${found.maps.length} heads over ${found.tokens.length} tokens`);
   return 0;

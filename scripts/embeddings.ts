@@ -6,6 +6,7 @@ import {
   type Command,
   embeddings,
   encodeSafetensors,
+  freePath,
   idsOption,
   onlyName,
   openModel,
@@ -30,8 +31,8 @@ const command: Command = {
     out: {
       type: "string",
       value: "FILE",
-      default: "embeddings.safetensors",
-      help: "embeddings, tokens and lengths of the texts",
+      help:
+        "embeddings, tokens and lengths of the texts; by default embeddings.safetensors under a free name",
     },
     device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
   },
@@ -47,7 +48,8 @@ await runCommand(command, async ({ positionals, values, lists }) => {
   const given = [...lists?.text ?? [], ...(lists?.ids ?? []).map((ids) => idsOption("ids", ids)), ...lines];
   if (given.length === 0) throw new UserError("Expected samples by --text, --ids or --file, found none.");
   checkExtension("out", values.out, ".safetensors");
-  await checkWritable(values.out!);
+  const out = values.out ?? await freePath("embeddings.safetensors");
+  await checkWritable(out);
   const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
   using opened = await openModel(path, { device: values.device, passes: given.length });
   const texts = given.map((text) => withFirst(opened.model.tokenizer, text, values.first));
@@ -61,7 +63,7 @@ await runCommand(command, async ({ positionals, values, lists }) => {
     tokens: { dtype: "I32", shape: [samples, positions], data: tokens },
     lengths: { dtype: "I32", shape: [samples], data: lengths },
   }, { format: "heed embeddings" });
-  await writeFileAtomic(values.out!, bytes);
-  printLine(`${values.out}: embeddings [${shape.join(", ")}]`);
+  await writeFileAtomic(out, bytes);
+  printLine(`${out}: embeddings [${shape.join(", ")}]`);
   return 0;
 }, heed);

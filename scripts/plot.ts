@@ -5,6 +5,7 @@ import {
   checkExtension,
   type Command,
   findLog,
+  freePath,
   KINDS,
   makeFolder,
   metricChart,
@@ -38,7 +39,11 @@ const command: Command = {
     second: { type: "string", value: "NAME", help: "a metric on a second axis" },
     x: { type: "string", value: "UNIT", help: "steps, samples, tokens or seconds" },
     log: { type: "boolean", help: "a logarithmic axis" },
-    out: { type: "string", value: "FILE|-", help: "where the chart goes, plot.svg unless told" },
+    out: {
+      type: "string",
+      value: "FILE|-",
+      help: "where the chart goes; by default plot.svg, or plot-2.svg and so on where that is there",
+    },
   },
   examples: [
     "deno task plot runs/latest",
@@ -133,7 +138,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     return 0;
   }
   const svg = await metricChart(charted, { show, second: values.second, x, log: flags.log });
-  const out = values.out ?? "plot.svg";
+  const out = values.out ?? await freePath("plot.svg");
   if (out === "-") {
     const output = textOutput();
     output.write(svg);

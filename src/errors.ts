@@ -97,6 +97,8 @@ export function missingHint(path: string): string {
     const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) =>
       !name.startsWith(".")
     );
+    // It is there, and something below it or on the way of a rename is not.
+    if (names.includes(basename(path))) return "";
     const near = nearest(basename(path), names.sort());
     return near === undefined ? "" : ` Did you mean "${join(folder, near)}"?`;
   } catch {

@@ -59,7 +59,14 @@ export type { Progress } from "./progress.ts";
 export { experimentOf } from "./start_from.ts";
 export type { Outcome } from "./run.ts";
 export { findLog, type ResolvedRun, resolveRun } from "./resolve_run.ts";
-export { checkWritable, createRunFolder, makeFolder, type RunFolder, writeFileAtomic } from "./run_folder.ts";
+export {
+  checkWritable,
+  createRunFolder,
+  freePath,
+  makeFolder,
+  type RunFolder,
+  writeFileAtomic,
+} from "./run_folder.ts";
 export {
   type DecodedSafetensors,
   decodeSafetensors,

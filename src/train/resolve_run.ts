@@ -1,6 +1,7 @@
 // What a user means by a run: a path, a pointer or a name becomes a run's folder and a checkpoint of it.
 import { basename, dirname, join, normalize, sep } from "node:path";
 import { nearest, UserError } from "../errors.ts";
+import { latestIn, runPathsIn, runTime } from "./latest.ts";
 import {
   checkpointSteps,
   follow,
@@ -56,6 +57,24 @@ async function classify(path: string): Promise<ResolvedRun | null> {
   return { run, checkpoint: await defaultCheckpoint(run) };
 }
 
+const isRealFolder = (path: string): Promise<boolean> =>
+  Deno.lstat(path).then(({ isDirectory }) => isDirectory, () => false);
+
+/**
+ * The paths that a path may stand for once its pointers are followed: where it goes through `latest` to a sweep, what is
+ * below the sweep's folder, then what is below its newest run.
+ */
+async function followed(path: string): Promise<string[]> {
+  const parts = normalize(path).split(sep);
+  const at = parts.indexOf("latest");
+  const parent = parts.slice(0, at).join(sep) || (at > 0 ? sep : ".");
+  const target = at < 0 || await isRealFolder(join(parent, "latest")) ? null : await latestIn(parent);
+  if (target === null) return [await follow(path)];
+  const rest = parts.slice(at + 1);
+  const below = [await follow(join(target, ...rest))];
+  return SWEEP_FOLDER.test(target) ? [...below, ...await followed(join(target, "latest", ...rest))] : below;
+}
+
 /** The folders of sweeps among those of runs. */
 async function sweepsIn(runs: string): Promise<string[]> {
   return (await namesIn(runs)).filter((name) => SWEEP_FOLDER.test(name)).map((name) => join(runs, name));
@@ -79,6 +98,32 @@ async function classifyInSweeps(path: string, sweeps: readonly string[]): Promis
   return newest;
 }
 
+/** How many of several candidates a message names. */
+const MOST_CANDIDATES = 5;
+
+/** Whether a folder's name, `<time>-<id>`, or the id alone begins with a text. */
+const beginsWith = (path: string, text: string): boolean => {
+  const name = basename(path);
+  return name.startsWith(text) || name.slice(`${runTime(path)}-`.length).startsWith(text);
+};
+
+/**
+ * The run whose time or id a path begins with, `20261128-1544` or `965dd54b`, at least four characters of it; what follows
+ * stands in its folder. Throws UserError where there are several.
+ */
+async function classifyByTime(path: string, runs: string): Promise<ResolvedRun | null> {
+  const [start, ...rest] = normalize(path).split(sep);
+  if (!/^[0-9a-f-]{4,}$/.test(start)) return null;
+  const found = (await runPathsIn(runs)).filter((run) => beginsWith(run, start));
+  if (found.length === 1) return await classify(await follow(join(found[0], ...rest)));
+  if (found.length === 0) return null;
+  const more = found.length - MOST_CANDIDATES;
+  throw new UserError(
+    `${path}: ${found.length} runs begin with ${start}, expected one: ` +
+      `${found.slice(0, MOST_CANDIDATES).join(", ")}${more > 0 ? ` and ${more} more` : ""}.`,
+  );
+}
+
 /** The existing path nearest to a missing one: its first missing part spelt like something that is there. */
 async function nearestExisting(path: string): Promise<string | undefined> {
   const parts = normalize(path).split(sep);
@@ -92,12 +137,14 @@ async function nearestExisting(path: string): Promise<string | undefined> {
 
 /**
  * Finds what a user means by a run: the path of a run folder, of `runs/latest`, of a checkpoint folder (`best` and
- * `last` too), or the name of a run, one of a sweep's too, which stands for the newest run of that name. Pointers are followed whether they
- * are links or text files.
+ * `last` too), or the name of a run, one of a sweep's too, which stands for the newest run of that name; or the beginning of
+ * a run's time or id, `20250102-0304`, that no other run has. Pointers are followed whether they are links or text files;
+ * `latest` is the newest run, or the newest of the newest sweep, that has a checkpoint.
  *
  * @param path what the user wrote
  * @param runs the folder of all runs, in which names are looked up
- * @throws UserError where nothing is there, with the nearest that is, or where it is neither run nor checkpoint
+ * @throws UserError where nothing is there, with the nearest that is, where it is neither run nor checkpoint, or where several
+ * runs' times or ids begin so, with those
  *
  * @example
  * ```ts
@@ -108,17 +155,25 @@ async function nearestExisting(path: string): Promise<string | undefined> {
 export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedRun> {
   const expected = "expected a run folder, a checkpoint folder or the name of a run";
   if (path === "") throw new UserError(`"": ${expected}.`);
-  const places = [await follow(path), await follow(join(runs, path))];
+  const places = [...await followed(path), ...await followed(join(runs, path))];
   for (const place of places) {
     const found = await classify(place);
     if (found) return found;
   }
   const sweeps = await sweepsIn(runs);
   const inSweep = POINTERS.includes(normalize(path)) ? null : await classifyInSweeps(path, sweeps);
-  if (inSweep) return inSweep;
+  const found = inSweep ?? await classifyByTime(path, runs);
+  if (found) return found;
   const [there] = places;
   if (there !== normalize(path) && !await stat(there)) {
     throw new UserError(`${path}: points at ${there}, which is not there, ${expected}.`);
+  }
+  if (basename(path) === "latest") {
+    const newest = (await runPathsIn(dirname(there))).sort((a, b) => basename(a) < basename(b) ? -1 : 1).at(
+      -1,
+    );
+    const hint = newest === undefined ? "There are no runs in it yet." : `The newest run is ${newest}.`;
+    throw new UserError(`${path}: no run in ${dirname(there)} has a checkpoint yet. ${hint}`);
   }
   const names = await runNamesIn(runs);
   for (const place of places) {

@@ -14,6 +14,7 @@ import { divergedWarning, hasDiverged, unsavedWarning } from "./divergence.ts";
 import type { Evaluator } from "./evaluate.ts";
 import { type Experiment, generatorOf } from "./experiment.ts";
 import { metricValues } from "./hook_calls.ts";
+import { pointLatest } from "./latest.ts";
 import { readParameters } from "./parameters.ts";
 import { begin, type Progressing, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
 import type { ReadyRun } from "./ready.ts";
@@ -174,6 +175,7 @@ async function saveNow(
     return;
   }
   await pointTo(folder, "last", step);
+  await pointLatest(folder);
   if (best?.step === step) await pointTo(folder, "best", step);
   if (recorded) log.write(checkpointRecord(step, sha256, val_loss));
   state.kept.add(step);

@@ -2,7 +2,7 @@
 // not at all: everything is written under a temporary name, synced and renamed. Found again it is in resolve_run.ts.
 
 import { createHash } from "node:crypto";
-import { basename, dirname, isAbsolute, join, normalize, sep } from "node:path";
+import { basename, dirname, extname, isAbsolute, join, normalize, sep } from "node:path";
 import { fileError, UserError } from "../errors.ts";
 
 /** Where the parts of a run stand. */
@@ -155,8 +155,26 @@ async function symlink(target: string, path: string): Promise<boolean> {
   }
 }
 
-/** Makes `path` stand for the folder at `target`, relative to its own, in one rename. */
-async function swapPointer(path: string, target: string): Promise<void> {
+/**
+ * The path, or where something stands there already the first of `plot-2.svg`, `plot-3.svg`, ... that is free: where a file
+ * goes that nobody named, so that it replaces none.
+ *
+ * @example
+ * ```ts
+ * import { freePath } from "./run_folder.ts";
+ * console.log(await freePath("plot.svg"));
+ * ```
+ */
+export async function freePath(path: string): Promise<string> {
+  const end = extname(path);
+  for (let n = 1;; n++) {
+    const name = n === 1 ? path : `${path.slice(0, path.length - end.length)}-${n}${end}`;
+    if (!await stat(name)) return name;
+  }
+}
+
+/** @internal Makes `path` stand for the folder at `target`, relative to its own, in one rename. */
+export async function swapPointer(path: string, target: string): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
   try {
     if (!await symlink(target, temporary)) await writeSynced(temporary, target + "\n");
@@ -169,8 +187,7 @@ async function swapPointer(path: string, target: string): Promise<void> {
 }
 
 /**
- * Makes the folder of a new run, `<dir>/<name>/<yyyymmdd-hhmmss>-<id>` (UTC) with `charts/` and `checkpoints/`, and
- * points `<dir>/latest` at it: by a relative symbolic link, or where none can be made by a text file with the path.
+ * Makes the folder of a new run, `<dir>/<name>/<yyyymmdd-hhmmss>-<id>` (UTC) with `charts/` and `checkpoints/`.
  *
  * @param dir the folder of all runs
  * @param name the run's name: any file name that does not start with a dot, but not `latest`
@@ -214,7 +231,6 @@ export async function createRunFolder(
     await Deno.mkdir(run.checkpoints);
     for (const [file, content] of Object.entries(files)) await writeFileAtomic(join(run.path, file), content);
     for (const folder of [run.path, dirname(run.path), dir]) await syncFolder(folder);
-    await swapPointer(join(dir, "latest"), `${name}/${basename(run.path)}`);
   } catch (error) {
     await removeQuietly(run.path);
     throw fileError(run.path, error);

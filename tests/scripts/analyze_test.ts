@@ -40,10 +40,49 @@ async function analyses(folder: string, ...args: string[]): Promise<Ended> {
 const recordsIn = (path: string): any[] =>
   Deno.readTextFileSync(path).trimEnd().split("\n").map((line) => JSON.parse(line));
 
+/** The folder of the newest analysis of `tiny`. */
+const analysisOf = (folder: string): string => {
+  const [newest] = tree(`${folder}/runs/tiny-jacobian`).filter((path) => !path.includes("/")).reverse();
+  return `${folder}/runs/tiny-jacobian/${newest}`;
+};
+
+Deno.test("an analysis has a run folder of its own that runs lists, and writes over nothing and not into the current folder", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", ["tiny.yaml", "train.steps=2", "eval.batches=1", "sample.tokens=0"], folder);
+    const [run] = [latest(folder)];
+    const before = tree(run);
+    await Deno.mkdir(`${folder}/elsewhere`);
+    const moved = `${folder}/elsewhere/model`;
+    for (const { name } of Deno.readDirSync(`${run}/checkpoints/2`)) {
+      await Deno.mkdir(moved, { recursive: true });
+      await Deno.copyFile(`${run}/checkpoints/2/${name}`, `${moved}/${name}`);
+    }
+    const quick = ["--batches", "1", "--device", "cpu"];
+    await analyses(folder, "runs/latest", ...quick);
+    await analyses(folder, "runs/latest", ...quick);
+    await analyses(folder, "elsewhere/model", ...quick);
+    await analyses(folder, "tiny.yaml", "--steps", "0", ...quick);
+    assert.deepEqual(tree(run), before);
+    assert.deepEqual(tree(folder).filter((path) => !path.includes("/")), [
+      "elsewhere",
+      "runs",
+      "text.txt",
+      "tiny.yaml",
+    ]);
+    assert.equal(latest(folder), run);
+    const { stdout } = await succeeds("runs", ["tiny-jacobian"], folder);
+    assert.equal(stdout.trimEnd().split("\n").length, 1 + 4, stdout);
+    await analyses(folder, "tiny.yaml", "--steps", "0", ...quick, "--out", "out");
+    for (const out of ["out", ".", "tiny.yaml"]) {
+      const { code, stderr } = await analyse(folder, "tiny.yaml", "--steps", "0", ...quick, "--out", out);
+      assert.deepEqual([code, stderr.split("\n").length], [2, 2], stderr);
+    }
+  }));
+
 Deno.test("analyze_softmax_jacobian trains, prints a table a step, and writes records and charts", () =>
   inFolder(async (folder) => {
     const { stdout } = await analyses(folder, "tiny.yaml", ...MODEL, "--batches", "3", "--steps", "4,0,2");
-    const records = recordsIn(`${folder}/runs/jacobian/tiny/jacobian.ndjson`);
+    const records = recordsIn(`${analysisOf(folder)}/jacobian.ndjson`);
     const places = [0, 2, 4].flatMap((step) => [[step, 0, 0], [step, 0, 1], [step, 1, 0], [step, 1, 1]]);
     assert.deepEqual(records.map(({ step, layer, head }) => [step, layer, head]), places);
     for (const record of records) {
@@ -69,8 +108,11 @@ Deno.test("analyze_softmax_jacobian trains, prints a table a step, and writes re
       "1.0",
       "1.1",
     ]);
-    const written = tree(`${folder}/runs/jacobian/tiny`);
-    for (const name of written) assert.ok(stdout.includes(`runs/jacobian/tiny/${name}\n`), name);
+    const own = analysisOf(folder);
+    const place = own.slice(folder.length + 1);
+    const written = tree(own).filter((name) => /\./.test(name));
+    for (const name of written) assert.ok(stdout.includes(`${place}/${name}\n`), name);
+    assert.ok(written.includes("config.yaml"));
     for (
       const name of [
         "jacobian_r_diag.svg",
@@ -78,7 +120,7 @@ Deno.test("analyze_softmax_jacobian trains, prints a table a step, and writes re
         "jacobian_cosines_by_position_c.svg",
       ]
     ) {
-      const svg = Deno.readTextFileSync(`${folder}/runs/jacobian/tiny/${name}`);
+      const svg = Deno.readTextFileSync(`${own}/charts/${name}`);
       assert.match(svg, /^<svg [\s\S]*tiny: [\s\S]*<\/svg>\n$/);
       assert.ok(svg.length < 100_000, `${name}: ${svg.length} bytes`);
     }
@@ -131,11 +173,15 @@ Deno.test("a run's kept checkpoints are analysed where they are, all of them or 
     await succeeds("train", ["tiny.yaml", "output.checkpoint_every=2"], folder);
     const run = latest(folder);
     await analyses(folder, "runs/latest", "--batches", "1");
-    const records = recordsIn(`${run}/jacobian.ndjson`);
+    const records = recordsIn(`${analysisOf(folder)}/jacobian.ndjson`);
     // The best may be that of step 3.
     const steps = new Set(records.map(({ step }) => step));
     assert.deepEqual([...steps].filter((step) => step !== 3), [2, 4, 6]);
-    assert.ok(tree(`${run}/charts`).includes("jacobian_cos_diag.svg"));
+    assert.ok(tree(`${analysisOf(folder)}/charts`).includes("jacobian_cos_diag.svg"));
+    assert.match(
+      Deno.readTextFileSync(`${analysisOf(folder)}/config.yaml`),
+      /^# Jacobians of runs\/tiny\/.* at 2, /,
+    );
     await analyses(folder, "tiny", "--batches", "1", "--steps", "4", "--out", "four");
     assert.deepEqual(
       recordsIn(`${folder}/four/jacobian.ndjson`),
@@ -180,10 +226,10 @@ Deno.test("sigmoid attention is told in one line, and its records leave out what
       stdout,
       /\nlayer 0: sigmoid acts on each score alone; its Jacobian is diagonal, full = diag exactly/,
     );
-    const [record] = recordsIn(`${folder}/runs/jacobian/tiny/jacobian.ndjson`);
+    const [record] = recordsIn(`${analysisOf(folder)}/jacobian.ndjson`);
     assert.deepEqual([record.activation, record.r_diag, record.cos_diag], ["sigmoid", undefined, undefined]);
     assert.ok(record.trace > 0 && record.full_error < 1e-5);
-    assert.deepEqual(tree(`${folder}/runs/jacobian/tiny`), ["jacobian.ndjson"]);
+    assert.deepEqual(tree(`${analysisOf(folder)}/charts`), []);
   }));
 
 Deno.test("feedback alignment has its own signal and the true gradient, in the table and in charts of each", () =>
@@ -192,12 +238,12 @@ Deno.test("feedback alignment has its own signal and the true gradient, in the t
     const args = ["tiny.yaml", ...keys, "--steps", "1", "--batches", "1"];
     const { stdout } = await analyses(folder, ...args);
     assert.match(stdout, /layer +head +method +entropy/);
-    const records = recordsIn(`${folder}/runs/jacobian/tiny/jacobian.ndjson`);
+    const records = recordsIn(`${analysisOf(folder)}/jacobian.ndjson`);
     assert.deepEqual(records.map(({ head, method }) => [head, method]), [[0, "fa"], [0, "bp"], [1, "fa"], [
       1,
       "bp",
     ]]);
-    const written = tree(`${folder}/runs/jacobian/tiny`);
+    const written = tree(`${analysisOf(folder)}/charts`);
     for (const method of ["fa", "bp"]) {
       assert.ok(written.includes(`jacobian_ratios_by_position_${method}.svg`));
     }

@@ -162,7 +162,14 @@ export function tree(folder: string, prefix = ""): string[] {
   }).sort();
 }
 
-/** The path of a folder's newest run. */
+/** The path of the run of a folder that began last, whatever it has. */
+export function youngest(folder: string, runs = "runs"): string {
+  const all = tree(`${folder}/${runs}`).filter((path) => /(^|\/)\d{8}-\d{6}-[0-9a-f]+$/.test(path));
+  const time = (path: string) => path.split("/").at(-1)!;
+  return `${folder}/${runs}/${all.sort((a, b) => time(a) < time(b) ? -1 : 1).at(-1)}`;
+}
+
+/** The path of a folder's newest run with a checkpoint. */
 export function latest(folder: string, runs = "runs"): string {
   const link = `${folder}/${runs}/latest`;
   const target = Deno.lstatSync(link).isSymlink

@@ -1,7 +1,19 @@
 // Jobs of a sweep that are given again, runs that another process is writing, and what is left of those that were killed.
 import assert from "node:assert/strict";
 import { lockFolder } from "../../src/train/lock.ts";
-import { ended, inFolder, latest, logOf, script, start, succeeds, timeless, tree, until } from "./harness.ts";
+import {
+  ended,
+  inFolder,
+  latest,
+  logOf,
+  script,
+  start,
+  succeeds,
+  timeless,
+  tree,
+  until,
+  youngest,
+} from "./harness.ts";
 
 /** The words after `deno task train` of a sweep's first job. */
 async function firstJob(folder: string, args: readonly string[]): Promise<string[]> {
@@ -19,7 +31,7 @@ const sweepOf = (folder: string) =>
 /** Starts a training and kills it when its newest log has a text. */
 async function killedAt(folder: string, args: readonly string[], marker: string): Promise<string> {
   const process = start("train", args, folder);
-  const newest = () => latest(folder, sweepOf(folder));
+  const newest = () => youngest(folder, sweepOf(folder));
   await until(() => {
     try {
       return logOf(newest()).includes(marker);
@@ -163,7 +175,7 @@ Deno.test("a run of a sweep is found by its name, the newest of those that have 
         ["tiny-02-lr=0.03", `tiny-02-lr=0.03: not found, ${expected}. Did you mean "tiny-02-lr=0.003"?`],
         [sweep, `${sweep}: is neither a run nor a checkpoint, ${expected}. ${inside}`],
         [sweep.slice(5), `${sweep}: is neither a run nor a checkpoint, ${expected}. ${inside}`],
-        ["runs", `runs: is neither a run nor a checkpoint, ${expected}. In it: ${sweep.slice(5)}.`],
+        ["runs", `runs: is neither a run nor a checkpoint, ${expected}. In it: latest, ${sweep.slice(5)}.`],
         ["", `"": ${expected}.`],
       ]
     ) {

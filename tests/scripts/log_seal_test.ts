@@ -13,6 +13,7 @@ import {
   script,
   succeeds,
   timeless,
+  tree,
 } from "./harness.ts";
 
 const ARGS = ["tiny.yaml", "output.checkpoint_every=2", "eval.every=6"];
@@ -119,7 +120,7 @@ Deno.test("a sweep whose run has lost its log names the folder to remove, and th
   inFolder(async (folder) => {
     const sweep = [...ARGS, "optimizer.lr=[0.001]"];
     await succeeds("train", sweep, folder);
-    const [name] = [...Deno.readDirSync(`${folder}/runs`)].map(({ name }) => `runs/${name}`);
+    const [name] = tree(folder).filter((path) => /-sweep-[0-9a-f]{8}$/.test(path));
     const run = latest(folder, name);
     const lines = await stoppedAt4(run);
     await Deno.writeTextFile(`${run}/log.ndjson`, `${lines[0]}\n`);

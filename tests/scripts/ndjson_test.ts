@@ -61,5 +61,5 @@ Deno.test("collect nests the keys in which runs differ under config", () =>
     for (const dim of [8, 16]) await succeeds("train", [...short, `model.dim=${dim}`], folder);
     const { stdout } = await succeeds("collect", ["--format", "ndjson"], folder);
     const configs = stdout.trimEnd().split("\n").map((line) => JSON.parse(line).config);
-    assert.deepEqual(configs.map(({ model }) => model.dim).sort(), [16, 8]);
+    assert.deepEqual(configs.map((config) => config?.model?.dim).sort(), [16, 8]);
   }));

@@ -1,6 +1,6 @@
 // Where a script is to write is looked at before its work, not after it.
 import assert from "node:assert/strict";
-import { inFolder, script } from "./harness.ts";
+import { inFolder, script, succeeds } from "./harness.ts";
 
 Deno.test("ablate, patch and logit_lens refuse an --out that cannot be written before they compute anything", () =>
   inFolder(async (folder) => {
@@ -26,5 +26,25 @@ Deno.test("ablate, patch and logit_lens refuse an --out that cannot be written b
         assert.deepEqual([code, stdout], [2, ""], stderr);
         assert.match(stderr, new RegExp(`^${name}: ${out}: ${reason}[^\\n]*\\n$`));
       }
+    }
+  }));
+
+Deno.test("plot, attention_maps and embeddings write over no file that nobody named", () =>
+  inFolder(async (folder) => {
+    const short = ["tiny.yaml", "train.steps=2", "eval.batches=1", "sample.tokens=0"];
+    await succeeds("train", short, folder);
+    const questions = [
+      ["plot", ["--metric", "loss"], "plot.svg", "plot-2.svg"],
+      ["attention_maps", ["--text", "The"], "attention_maps.svg", "attention_maps-2.svg"],
+      ["attention_maps", ["--text", "The", "--each"], "attention_maps", "attention_maps-2"],
+      ["embeddings", ["--text", "The"], "embeddings.safetensors", "embeddings-2.safetensors"],
+    ] as const;
+    for (const [task, args, first, second] of questions) {
+      await succeeds(task, args, folder);
+      const before = Deno.statSync(`${folder}/${first}`).mtime;
+      const { stdout } = await succeeds(task, args, folder);
+      assert.deepEqual(Deno.statSync(`${folder}/${first}`).mtime, before);
+      assert.ok(stdout.startsWith(second), stdout);
+      assert.ok(Deno.statSync(`${folder}/${second}`));
     }
   }));

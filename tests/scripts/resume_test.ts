@@ -15,6 +15,7 @@ import {
   timeless,
   tree,
   until,
+  youngest,
 } from "./harness.ts";
 
 /** Checkpoints with and without an evaluation, dropout, accumulation: everything that a step depends on. */
@@ -45,7 +46,7 @@ function runOf(folder: string): string | undefined {
 /** The log of the newest run, which may not be there yet. */
 function logSoFar(folder: string): string {
   try {
-    return logOf(latest(folder));
+    return logOf(youngest(folder));
   } catch {
     return "";
   }
