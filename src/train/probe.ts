@@ -16,8 +16,12 @@ import type { Model } from "./experiment.ts";
 import { flat, parameterViews } from "./parameters.ts";
 import { collector, STATISTICS_ROWS } from "./tracked.ts";
 
-/** Sequences of a probe. */
-const SAMPLES = 8;
+/** Sequences of a probe, at most, and rows of a step for each: it may be due at every step and must cost little of one. */
+const MOST_SAMPLES = 8;
+const ROWS_A_SAMPLE = 6;
+
+const samplesOf = ({ train: { batch, accumulate } }: Model["config"]): number =>
+  Math.min(MOST_SAMPLES, Math.ceil(batch * accumulate / ROWS_A_SAMPLE));
 
 /** Name of the device's state that holds the probe's table, a row a step. */
 const TABLE = "repeated statistics";
@@ -34,11 +38,16 @@ export interface Probe extends Disposable {
   records(step: number, layers: readonly number[], slot: number, table: Values): StatRecord[];
 }
 
-/** Random tokens [SAMPLES, 2 L], each row its first half twice. */
-function repeatedTokens({ vocabulary }: Architecture, half: number, seed: number): Uint32Array {
+/** Random tokens [samples, 2 L], each row its first half twice. */
+function repeatedTokens(
+  { vocabulary }: Architecture,
+  samples: number,
+  half: number,
+  seed: number,
+): Uint32Array {
   const random = randomStream(seed, "induction probe");
   return Uint32Array.from(
-    Array.from({ length: SAMPLES }, () => {
+    Array.from({ length: samples }, () => {
       const first = Array.from({ length: half }, () => random.below(vocabulary));
       return [...first, ...first];
     }).flat(),
@@ -56,7 +65,8 @@ function chosenLayers({ config, architecture }: Model): number[][] {
 
 /** The blocks whose patterns are tracked, half of a probe's sequence, and its graph; undefined where there is no probe. */
 export function probeGraph(model: Model) {
-  const { architecture, layout } = model;
+  const { config, architecture, layout } = model;
+  const samples = samplesOf(config);
   const half = Math.floor(architecture.context / 2);
   const layers = [...new Set(chosenLayers(model).flat())].sort((a, b) => a - b);
   if (layers.length === 0 || half < 2) return undefined;
@@ -64,7 +74,7 @@ export function probeGraph(model: Model) {
   decoder(
     architecture,
     parameterViews(layout, flat(layout)),
-    input("ids", [SAMPLES, 2 * half], "u32"),
+    input("ids", [samples, 2 * half], "u32"),
     { taps },
   );
   const found = layers.map((n) => {
@@ -75,7 +85,7 @@ export function probeGraph(model: Model) {
   const width = each * layers.length;
   const row = pack(found, layers.map((_, i) => i * each), width);
   const effect = record(state(TABLE, [STATISTICS_ROWS, width]), row, input("slot", [1], "u32"));
-  return { layers, half, each, width, graph: { effects: [effect] } };
+  return { layers, samples, half, each, width, graph: { effects: [effect] } };
 }
 
 /**
@@ -93,9 +103,9 @@ export async function inductionProbe(
   const probe = probeGraph(model);
   if (!probe) return undefined;
   const { config, architecture } = model;
-  const { layers, half, each, width, graph } = probe;
+  const { layers, samples, half, each, width, graph } = probe;
   const program = await device.compile(graph);
-  const ids = repeatedTokens(architecture, half, config.seed);
+  const ids = repeatedTokens(architecture, samples, half, config.seed);
   const columns = ATTENTION_STATISTICS.length + REPEATED_STATISTICS.length;
   const chosen = chosenLayers(model);
   return {
