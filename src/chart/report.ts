@@ -49,8 +49,10 @@ interface Contents {
 }
 
 function addStat(stats: Contents["stats"], record: StatRecord): void {
-  const { kind, tap, head, input } = record;
-  stats.set(JSON.stringify([kind, tap, head, input]), record);
+  const { kind, tap, head } = record;
+  // A pattern has two: of the step's batch and of repeated tokens, which older logs tell by their statistics alone.
+  const names = statisticsOf(record).map(([name]) => name);
+  stats.set(JSON.stringify([kind, tap, head, names]), record);
 }
 
 function addWarning(warnings: Map<string, Warned>, record: WarningRecord): void {
@@ -91,9 +93,12 @@ function facts({ run, done, losses }: Contents): [string, string][] {
   const rows: [string, string][] = [];
   if (run) {
     const { device, memory } = run;
-    const adapter = device.adapter === null ? "" : `, ${device.adapter}`;
+    const named = device.adapter === null ? device.kind : `${device.kind}, ${device.adapter}`;
+    const where = device.kind === "cpu"
+      ? device.adapter ?? "CPU"
+      : `${named}${device.software ? " (software)" : ""}`;
     rows.push(
-      ["device", `${device.kind}${adapter}${device.software ? " (software)" : ""}`],
+      ["device", where],
       ["parameters", count(run.parameters)],
       [
         "memory",
@@ -158,7 +163,7 @@ function samplesPart({ samples }: Contents): string[] {
   )];
 }
 
-/** What the tables of statistics are called, by the kind of their records. */
+/** What the records of a kind are called. */
 const KIND_NAMES: Readonly<Record<string, string>> = {
   act: "activations",
   grad: "gradients of activations",
@@ -169,33 +174,43 @@ const KIND_NAMES: Readonly<Record<string, string>> = {
   metric: "metrics",
 };
 
+/** Names of taps in a line that says what a table has. */
+const MOST_NAMED = 4;
+
+/** What a table has: its kind, its taps where they are few but for the block, and how many rows. */
+function tableName(records: readonly StatRecord[]): string {
+  const [{ kind, head, input }] = records;
+  const taps = [...new Set(records.map(({ tap }) => tap.replace(/^blocks\.\d+\./, "")))];
+  return [
+    KIND_NAMES[kind] ?? kind,
+    ...(taps.length > MOST_NAMED ? [] : [`of ${taps.join(", ")}`]),
+    ...(head === null ? [] : ["by head"]),
+    ...(input === undefined ? [] : [`on ${input} tokens`]),
+    `(${count(records.length)} ${records.length === 1 ? "row" : "rows"})`,
+  ].join(" ");
+}
+
+function statsTable(records: readonly StatRecord[]): string {
+  const byHead = records[0].head !== null;
+  const rows = records.map((record): Cell[] => [
+    record.tap,
+    ...(byHead ? [{ number: `${record.head}` }] : []),
+    { number: count(record.step) },
+    ...statisticsOf(record).map(([_, value]) => ({ number: shortNumber(value, STAT_DIGITS) })),
+  ]);
+  const headings = statisticsOf(records[0]).map(([name]) => name);
+  return details(
+    tableName(records),
+    htmlTable(["tap", ...(byHead ? ["head"] : []), "step", ...headings], rows),
+  );
+}
+
 function statsPart({ stats }: Contents): string[] {
   if (stats.size === 0) return [];
-  const records = [...stats.values()];
   const shape = (record: StatRecord) =>
     [record.kind, record.head !== null, ...statisticsOf(record).map(([name]) => name)].join("\n");
-  const tables = [...Map.groupBy(records, shape).values()].map((own) => {
-    const { kind, head } = own[0];
-    const repeated = own.some(({ input }) => input === "repeated");
-    const headings = statisticsOf(own[0]).map(([name]) => name);
-    const rows = own.map((record): Cell[] => [
-      record.tap,
-      ...(head === null ? [] : [{ number: `${record.head}` }]),
-      { number: count(record.step) },
-      ...statisticsOf(record).map(([_, value]) => ({ number: shortNumber(value, STAT_DIGITS) })),
-    ]);
-    const what = [
-      KIND_NAMES[kind] ?? kind,
-      ...(head === null ? [] : ["by head"]),
-      ...(repeated ? ["on repeated tokens"] : []),
-    ].join(" ");
-    const rowsText = `${count(rows.length)} ${rows.length === 1 ? "row" : "rows"}`;
-    return details(
-      `${what}: ${headings.slice(0, 3).join(", ")}${headings.length > 3 ? ", ..." : ""} (${rowsText})`,
-      htmlTable(["tap", ...(head === null ? [] : ["head"]), "step", ...headings], rows),
-    );
-  });
-  return [section("Statistics, the last of each tensor", ...tables)];
+  const tables = [...Map.groupBy(stats.values(), shape).values()];
+  return [section("Statistics, the last of each tensor", ...tables.map(statsTable))];
 }
 
 function configPart({ run }: Contents, config: string | undefined): string[] {

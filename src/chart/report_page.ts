@@ -24,13 +24,15 @@ td.number, th.number { text-align: right; white-space: nowrap; font-variant-nume
 .dense table { font-size: 12.5px; }
 .dense td { white-space: nowrap; }
 .dense th, .dense td { padding-right: 0.8rem; }
-.charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); }
+.charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr));
+  grid-auto-flow: row dense; align-items: start; }
 figure { margin: 0; break-inside: avoid; }
 figure.broad { grid-column: 1 / -1; }
 figure svg, figure img { display: block; max-width: 100%; height: auto; background: #ffffff; border-radius: 6px; }
 figcaption { font-size: 0.85rem; padding-top: 0.2rem; }
 pre { margin: 0.5rem 0; padding: 0.8rem 1rem; background: var(--card); border-radius: 6px; white-space: pre-wrap;
   overflow-wrap: anywhere; font: 13px/1.5 Menlo, Consolas, "DejaVu Sans Mono", monospace; }
+details { margin: 0.3rem 0; }
 summary { cursor: pointer; }
 @media print { :root { --ink: #000000; --soft: #444444; --line: #bbbbbb; --page: #ffffff; --card: #ffffff;
   --alert: #000000; } body { padding: 0; max-width: none; font-size: 10pt; } pre { border: 1px solid var(--line); }
@@ -58,9 +60,10 @@ export function htmlTable(headings: readonly string[], rows: readonly (readonly 
     const cells = row.map((c) => typeof c === "object" ? cell("td", c.number, true) : cell("td", c, false));
     return `<tr>${cells.join("")}</tr>`;
   });
-  const first = headings.length ? `<tr>${head.join("")}</tr>\n` : "";
+  // Print repeats a head on every page.
+  const first = headings.length ? `<thead><tr>${head.join("")}</tr></thead>\n` : "";
   const wide = headings.length >= DENSE ? "wide dense" : "wide";
-  return `<div class="${wide}"><table>\n${first}${body.join("\n")}\n</table></div>`;
+  return `<div class="${wide}"><table>\n${first}<tbody>\n${body.join("\n")}\n</tbody>\n</table></div>`;
 }
 
 /** Tags of an SVG that would reach out of it in a page: styles, scripts, links to elsewhere. */

@@ -113,8 +113,8 @@ Deno.test("a report says what ran, on what, how it went and what it wrote", asyn
       "training 4.2500 at step 1 3.0000 at step 3 2.5000 at step 2 ",
       "val 2.7500 at step 3 2.7500 at step 3 2.7500 at step 3 ",
       "step 3, temperature 0.8, top 5 The cat ",
-      "Statistics, the last of each tensor activations: mean (1 row) tap step mean early 2 1 ",
-      "activations: mean, zeros (2 rows) tap step mean zeros embed 3 0.3333 NaN logits 3 -1.23e7 0 ",
+      "Statistics, the last of each tensor activations of early (1 row) tap step mean early 2 1 ",
+      "activations of embed, logits (2 rows) tap step mean zeros embed 3 0.3333 NaN logits 3 -1.23e7 0 ",
     ]
   ) assert.ok(text.includes(part), `${part}\n\n${text}`);
   assert.ok(!text.includes("The second."));
@@ -134,7 +134,7 @@ Deno.test("a report of a name, a text and a chart full of HTML is a page with no
   assert.deepEqual(elements.filter((name) => ["script", "iframe", "link", "object"].includes(name)), []);
   // deno-lint-ignore no-control-regex
   assert.doesNotMatch(html, /[\x00-\x08]|<script/);
-  // In the title, the name, the device, the warning twice, a caption, the sample, the table four times (kind and heading
+  // In the title, the name, the device, the warning twice, a caption, the sample, the table four times (kind and tap
   // of its summary, tap, heading) and the configuration.
   assert.equal(html.match(/&lt;script&gt;alert\(&quot;1&quot;\)&lt;\/script&gt; &amp; /g)?.length, 12);
   assert.match(html, /http-equiv="Content-Security-Policy" content="default-src 'none';/);
@@ -212,7 +212,7 @@ Deno.test("a report of many records folds its texts and statistics and cuts none
   for (let i = 50; i <= 1000; i += 50) assert.ok(text.includes(`text ${i};`), `text ${i}`);
   for (let i = 0; i < 300; i++) assert.ok(text.includes(` tap${i}. `), `tap${i}`);
   assert.ok(text.includes(" before 1,000 1 "));
-  assert.ok(text.includes("10 earlier samples") && text.includes("activations: l2 (301 rows)"));
+  assert.ok(text.includes("10 earlier samples") && text.includes("activations (301 rows)"));
   const folded = [...html.matchAll(/<details>[\s\S]*?<\/details>/g)].map(([part]) => part).join();
   assert.ok(folded.includes("text 500;") && !folded.includes("text 550;") && folded.includes(">tap299.<"));
   assert.ok(text.includes("ended no, or not yet"));
