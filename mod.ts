@@ -44,7 +44,16 @@ export * from "./src/chart/mod.ts";
 export * from "./src/command.ts";
 export { askedText, idsOption, TEXT_OPTIONS, withFirst } from "./src/text_options.ts";
 export * from "./src/errors.ts";
-export { escapeControls, messageLine } from "./src/terminal.ts";
+export {
+  type Activity,
+  endProgress,
+  leadProgress,
+  PROGRESS_MODES,
+  type ProgressMode,
+  reportProgress,
+  showProgress,
+} from "./src/progress.ts";
+export { escapeControls, escapeText, messageLine } from "./src/terminal.ts";
 export type { UserCode } from "./src/user_code.ts";
 export { exportsOf } from "./src/user_file.ts";
 export { showBytes, showFlops, showSeconds, type TimeUnit, timeUnit } from "./src/units.ts";

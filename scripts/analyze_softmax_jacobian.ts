@@ -34,6 +34,7 @@ import {
   openLog,
   prepare,
   printLine,
+  reportProgress,
   resolveRun,
   runCommand,
   splitOverrides,
@@ -43,7 +44,6 @@ import {
   UserError,
   wholeNumbersOption,
   writeFileAtomic,
-  writeStderr,
 } from "../mod.ts";
 
 const command: Command = {
@@ -210,11 +210,6 @@ async function placeOf({ experiment: { config }, dir, about, steps }: Subject, o
   return place(out, out);
 }
 
-/** One line of progress on a terminal, written over. */
-function progress(text: string): void {
-  if (Deno.stderr.isTerminal()) writeStderr(`\r\x1b[2K${text}`);
-}
-
 /** Takes the records of each step as they come: to the stream, and to the reader as a table. */
 async function analyse(
   { experiment, checkpoints, steps }: Subject,
@@ -222,16 +217,12 @@ async function analyse(
   batches: number,
   take: (records: readonly JacobianRecord[]) => void,
 ): Promise<void> {
-  const { train } = experiment.config;
-  const told = (step: number, loss: number) =>
-    progress(`step ${step}/${train.steps}  loss ${loss.toFixed(4)}`);
+  const progress = (done: number, loss: number) =>
+    reportProgress({ what: "step", done, total: steps.at(-1), note: `loss ${loss.toFixed(4)}` });
   const study = checkpoints
     ? jacobianOfCheckpoints(device, experiment, checkpoints, { batches })
-    : jacobianWhileTraining(device, experiment, steps, { batches, progress: told });
-  for await (const records of study) {
-    progress("");
-    take(records);
-  }
+    : jacobianWhileTraining(device, experiment, steps, { batches, progress });
+  for await (const records of study) take(records);
 }
 
 await runCommand(command, async ({ positionals, values, flags }) => {
@@ -283,9 +274,9 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   for (const [file, svg] of Object.entries(analysisCharts(run, records))) files[join(charts, file)] = svg;
   if (flags.compare) {
     const trainings = await Array.fromAsync(compareBackwards(device, experiment, (name, step, loss) => {
-      progress(`${name}: step ${step}  loss ${loss.toFixed(4)}`);
+      const { train: { steps: total } } = experiment.config;
+      reportProgress({ what: `${name}: step`, done: step, total, note: `loss ${loss.toFixed(4)}` });
     }));
-    progress("");
     say(`${comparisonTable(trainings)}\n`);
     take(comparisonRecords(trainings, experiment.config.eval.split));
     files[join(charts, "jacobian_compare.svg")] = comparisonChart(trainings);

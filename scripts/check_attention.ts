@@ -31,7 +31,6 @@ import {
   UserError,
   webgpuDevice,
   writeFileAtomic,
-  writeStderr,
 } from "../mod.ts";
 
 const ACTIVATIONS = ["softmax", "softmax1", "sigmoid", "relu", "relu2"] as const;
@@ -106,12 +105,6 @@ async function implementations(file?: string, device?: string): Promise<Attentio
   return devices.map(kernelAttention);
 }
 
-/** One line of progress on a terminal, written over. */
-function progress(done: number, total: number, name: string): void {
-  if (!Deno.stderr.isTerminal()) return;
-  writeStderr(done < total ? `\r${done} of ${total} cases: ${name}` : "\r\x1b[K");
-}
-
 await runCommand(command, async ({ positionals, values }) => {
   if (positionals.length) {
     throw new UserError(`${positionals[0]}: unexpected; a file of one's own is --file.`);
@@ -135,9 +128,7 @@ await runCommand(command, async ({ positionals, values }) => {
     : openLog(values.ndjson);
   let failed = 0;
   for (const implementation of found) {
-    let done = 0;
     const onCase = (checked: CheckedCase) => {
-      progress(++done, only === undefined ? count : 1, implementation.name);
       log?.write(caseRecord(implementation.name, checked));
       if (only !== undefined) say(describeCase(checked));
     };

@@ -5,6 +5,7 @@ import {
   type Command,
   findLogs,
   formatResults,
+  leadProgress,
   messageLine,
   oneOf,
   replacedRuns,
@@ -42,10 +43,11 @@ const command: Command = {
 };
 
 /** What the runs of logs came to; a log that is left out is told with the reason. */
-async function readAll(logs: Iterable<string>): Promise<{ results: RunResult[]; damaged: number }> {
+async function readAll(logs: readonly string[]): Promise<{ results: RunResult[]; damaged: number }> {
   const results: RunResult[] = [];
   let damaged = 0;
-  for (const log of logs) {
+  for (const [i, log] of logs.entries()) {
+    leadProgress(`${i + 1}/${logs.length} `);
     try {
       const result = await runResult(log);
       if (result) results.push(result);
@@ -74,7 +76,8 @@ await runCommand(command, async ({ positionals, values }) => {
     const real = await Deno.realPath(log);
     if (!named.has(real)) named.set(real, log);
   }
-  const { results, damaged } = await readAll(named.values());
+  const { results, damaged } = await readAll([...named.values()]);
+  leadProgress("");
   if (results.length === 0 && damaged > 0) return 2;
   if (results.length === 0) throw new UserError(`${folders.join(", ")}: there is no log of a run below.`);
   const chart = values.chart === undefined ? undefined : await resultsChart(results);

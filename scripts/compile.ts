@@ -1,7 +1,7 @@
 // Builds one binary a script, with kernels, configurations and tables inside: deno task compile train verify_load
 import { fileURLToPath } from "node:url";
 import project from "../deno.json" with { type: "json" };
-import { type Command, printLine, runCommand, suggestion, UserError } from "../mod.ts";
+import { type Command, printLine, reportProgress, runCommand, suggestion, UserError } from "../mod.ts";
 
 const TARGETS = [
   "x86_64-unknown-linux-gnu",
@@ -79,7 +79,9 @@ await runCommand(command, async ({ positionals, values: { target, out } }) => {
     throw new UserError(`${unknown}: no script has this name.${suggestion(unknown, SCRIPTS.keys())}`);
   }
   const windows = target === undefined ? Deno.build.os === "windows" : target.includes("windows");
-  for (const name of positionals.length ? positionals : SCRIPTS.keys()) {
+  const names = positionals.length ? positionals : [...SCRIPTS.keys()];
+  for (const [done, name] of names.entries()) {
+    reportProgress({ what: "building", done, total: names.length, note: name });
     const output = `${out}/${binaryOf(name)}${windows ? ".exe" : ""}`;
     await compile(name, output, target);
     printLine(output);

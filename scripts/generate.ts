@@ -3,6 +3,7 @@ import * as heed from "../mod.ts";
 import {
   type Arguments,
   type Command,
+  escapeText,
   generateTexts,
   idsOption,
   loadCheckpoint,
@@ -10,12 +11,13 @@ import {
   oneOf,
   onlyName,
   openModel,
-  printLine,
   printRecord,
   runCommand,
   tellLine,
   TEXT_OPTIONS,
   type TextOrIds,
+  textOutput,
+  type TextPiece,
   type Tokenizer,
   UserError,
   withFirst,
@@ -84,6 +86,36 @@ function promptsOf(
   return given.map((prompt) => withFirst(tokenizer, prompt, first));
 }
 
+/** Writes texts in their order as they grow, each on lines of its own; a later one waits for those before it. */
+function textWriter() {
+  // What a pipe or a file gets is the text as it is.
+  const shown = Deno.stdout.isTerminal() ? escapeText : (text: string) => text;
+  const out = textOutput();
+  const waiting: string[] = [];
+  const ended = new Set<number>();
+  let current = 0;
+  let begun = false;
+  const write = (text: string) => {
+    if (text === "") return;
+    out.write(shown(text));
+    out.flush();
+    begun = !text.endsWith("\n");
+  };
+  return {
+    take({ text, piece, last }: TextPiece) {
+      waiting[text] = `${waiting[text] ?? ""}${piece}${last ? "\n" : ""}`;
+      if (last) ended.add(text);
+      for (;; current++) {
+        write(waiting[current] ?? "");
+        waiting[current] = "";
+        if (!ended.has(current)) return;
+      }
+    },
+    /** Ends the line of a text that was broken off. */
+    close: () => write(begun ? "\n" : ""),
+  };
+}
+
 /** Options that draw mean nothing to beams, and the other way round. */
 function checkTogether({ values }: Arguments): void {
   if (values.beams === undefined) return;
@@ -116,12 +148,14 @@ await runCommand(command, async (args) => {
     passes,
     positions: prompts.length * beams,
   });
-  const texts = await generateTexts(opened.device, opened.model, prompts, options);
-  // What a pipe or a file is to get is the text as it is.
-  const print = format === "text" && !Deno.stdout.isTerminal() ? console.log : printLine;
-  for (const { logProbability: log_probability, uncached = null, ...text } of texts) {
-    if (format === "text") print(text.text);
-    else printRecord({ type: "generated", ...text, log_probability, uncached });
+  const writer = textWriter();
+  const onPiece = format === "text" ? writer.take : undefined;
+  const texts = await generateTexts(opened.device, opened.model, prompts, { ...options, onPiece })
+    .finally(writer.close);
+  if (format === "ndjson") {
+    for (const { logProbability: log_probability, uncached = null, ...text } of texts) {
+      printRecord({ type: "generated", ...text, log_probability, uncached });
+    }
   }
   const uncached = texts.find((text) => text.uncached)?.uncached;
   if (uncached) tellLine(`generate: some tokens were made by reading the text anew: ${uncached}.`);

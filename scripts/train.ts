@@ -8,7 +8,7 @@ import {
   type Command,
   configWarnings,
   divergedRemedy,
-  escapeControls,
+  type EvalRecord,
   exportsHooks,
   findModifier,
   formatResults,
@@ -24,6 +24,7 @@ import {
   printLine,
   type Progress,
   recordLine,
+  reportProgress,
   resultTable,
   resume,
   runCommand,
@@ -44,7 +45,6 @@ import {
   trustCode,
   UserError,
   type WarningRecord,
-  writeStderr,
 } from "../mod.ts";
 
 const command: Command = {
@@ -114,23 +114,17 @@ const lossText = (loss: number | undefined): string =>
 /** Exit code where a run diverged. */
 const DIVERGED = 3;
 
-const CLEARED = "\r\x1b[2K";
-
-function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress, before = ""): void {
+function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress): void {
   const rate = `${(tokensPerSecond / 1000).toFixed(1)}k tokens/s`;
-  const line = `step ${step}/${steps}  loss ${lossText(loss)}  ${rate}  ${showSeconds(secondsLeft)} left`;
-  writeStderr(`${CLEARED}${escapeControls(before)}${line}`);
+  const note = `loss ${lossText(loss)}  ${rate}  ${showSeconds(secondsLeft)} left`;
+  reportProgress({ what: "step", done: step, total: steps, note });
 }
 
-/** A line of the standard error in the place of the progress. */
-function tellClear(line: string): void {
-  if (Deno.stderr.isTerminal()) writeStderr(CLEARED);
-  tellLine(line);
-}
+const evaluationLine = ({ step, split, loss }: EvalRecord) => `step ${step}: ${split} loss ${lossText(loss)}`;
 
 /** Reports at once that a run diverges. */
 function warn({ step, message }: WarningRecord, before = ""): void {
-  tellClear(messageLine(`${before}warning: step ${step}: ${message}`));
+  tellLine(messageLine(`${before}warning: step ${step}: ${message}`));
 }
 
 /** A file of records that goes again where a mistake leaves it empty. */
@@ -210,7 +204,6 @@ function goingOn({ step, saved, folder }: Trained, again: string, of = ""): stri
 
 /** Tells how a run ended; its exit code. */
 function told(trained: Trained, stop: AbortController, say: (line: string) => void): number {
-  if (Deno.stderr.isTerminal()) tellLine("");
   const { finished, diverged, folder, failures } = trained;
   if (finished) report(trained, say);
   for (const failure of failures) tellLine(messageLine(`warning: ${failure}`));
@@ -229,7 +222,6 @@ async function sweepAll(
   sweep: Sweep,
   { records, stop, say }: { records?: LogWriter; stop: AbortController; say: (line: string) => void },
 ): Promise<number> {
-  const terminal = Deno.stderr.isTerminal();
   const warnings = new Set(sweep.runs.flatMap(({ config }) => configWarnings(config)));
   for (const warning of warnings) tellLine(`warning: ${warning}`);
   const count = sweep.runs.length;
@@ -237,17 +229,21 @@ async function sweepAll(
   const { folder, results, stopped, charted, failures } = await runSweep(sweep, {
     records,
     signal: stop.signal,
-    progress: terminal ? (run, index, progress) => show(progress, lead(run, index)) : undefined,
+    progress: (_run, _index, progress) => show(progress),
     warn: (run, index, warning) => warn(warning, lead(run, index)),
+    evaluated(run, index, record) {
+      // The line of the run's end has the last.
+      if (record.step === run.config.train.steps) return;
+      tellLine(`${lead(run, index)}${evaluationLine(record)}`);
+    },
     ended(run, index, { steps, split, last, best, diverged }, before) {
       const losses = `${split} loss ${lossText(last?.loss)}, best ${best ? lossText(best.loss) : "none"}`;
       const how = `${diverged ? " (diverged)" : ""}${before ? " (ended before)" : ""}`;
-      tellClear(`${lead(run, index)}step ${steps}: ${losses}${how}`);
+      tellLine(`${lead(run, index)}step ${steps}: ${losses}${how}`);
     },
   });
   if (stopped) {
     if (stop.signal.reason === "closed pipe") return 0;
-    if (terminal) tellLine("");
     const { name } = sweep.runs[results.length];
     tellLine(goingOn(stopped, "Go on with the same command.", ` of ${name}`));
     return 130;
@@ -347,14 +343,14 @@ await runCommand(command, async (args) => {
   const stop = interruptSignal();
   const toStdout = values.ndjson === "-";
   const say = toStdout ? tellLine : printLine;
-  const terminal = Deno.stderr.isTerminal();
   using records = recordsTo(values.ndjson, stop);
   const announce = (lines: readonly string[]) =>
     lines.forEach((line) => (dryRun ? printLine : tellLine)(line));
   if (sweep?.swept) return await sweepAll(sweep, { records, stop, say });
   const acceptChanges = flags["accept-changes"];
-  const progress = terminal ? show : undefined;
-  const options = { records, signal: stop.signal, progress, warn, dryRun, announce, acceptChanges };
+  const evaluated = (record: EvalRecord) => tellLine(evaluationLine(record));
+  const { signal } = stop;
+  const options = { records, signal, progress: show, evaluated, warn, dryRun, announce, acceptChanges };
   if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
     const { path, trained, diverged } = await runJob(sweep.runs[0].config, options);
     if (trained) return told(trained, stop, say);

@@ -6,6 +6,7 @@ import type { Writable } from "node:stream";
 import { parseArgs } from "node:util";
 import { nearest, suggestion, UserCodeError, UserError } from "./errors.ts";
 import { ClosedPipe, writeStdout } from "./track/log_file.ts";
+import { endProgress, PROGRESS_MODES, showProgress } from "./progress.ts";
 import { type AnyRecord, formatRecord } from "./track/records.ts";
 import { provideHeed } from "./running_heed.ts";
 import { escapeText, messageLine } from "./terminal.ts";
@@ -321,6 +322,14 @@ export function tellLine(text: string): void {
   console.error(escapeText(text));
 }
 
+/** The option of every script that says how its progress is shown. */
+const PROGRESS: OptionSpec = {
+  type: "string",
+  value: PROGRESS_MODES.join("|"),
+  help: "on stderr: one line, or plain ones off a terminal",
+  default: "auto",
+};
+
 /**
  * Runs a script: parses its arguments, prints --help, and exits with what `main` returns. A `UserError` is one line on
  * stderr and exit code 2, and so is a permission that was not given, with the flag that gives it. What a user's
@@ -336,12 +345,14 @@ export async function runCommand(
   if (heed) provideHeed(heed);
   writeConsoleWhole();
   try {
-    const args = argumentsOf(command, Deno.args);
-    if (args.flags.help) {
-      console.log(helpOf(command));
+    const whole = { ...command, options: { ...command.options, progress: PROGRESS } };
+    const { values: { progress, ...values }, ...rest } = argumentsOf(whole, Deno.args);
+    if (rest.flags.help) {
+      console.log(helpOf(whole));
       Deno.exit(0);
     }
-    Deno.exit(await main(args));
+    showProgress(oneOf("progress", progress!, PROGRESS_MODES));
+    Deno.exit(await main({ values, ...rest }).finally(endProgress));
   } catch (error) {
     if (error instanceof ClosedPipe) Deno.exit(0);
     const refused = error instanceof Deno.errors.NotCapable;

@@ -29,6 +29,33 @@ interface Output {
   writeSync(bytes: Uint8Array): number;
 }
 
+/** The line of progress at the end of what a terminal shows, and whether other text has not ended its line there. */
+const terminal = { status: "", midLine: false };
+
+/**
+ * Shows one line at the end of what the terminal of the standard error shows, in place of the one that is there; other text
+ * erases it first. An empty one erases it. Where other text has not ended its line nothing is shown.
+ *
+ * @param line of fewer columns than the terminal has, without control characters
+ */
+export function showStatus(line: string): void {
+  if (line === terminal.status || terminal.midLine) return;
+  terminal.status = line;
+  writeWhole(Deno.stderr, new TextEncoder().encode(`\r\x1b[2K${line}`));
+}
+
+/** Makes way for other text: the line of progress is erased where they share a terminal. */
+function makeWay(output: keyof typeof TERMINALS, bytes: Uint8Array): void {
+  if (bytes.length === 0 || !TERMINALS[output]) return;
+  terminal.midLine = false;
+  try {
+    showStatus("");
+  } catch (error) {
+    if (!readerHasGone(error, "stderr")) throw error;
+  }
+  terminal.midLine = bytes.at(-1) !== NEWLINE;
+}
+
 /** Writes bytes, all of them, to anything but the standard output. */
 export function writeWhole(file: Output, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length;) done += whenRoom(() => file.writeSync(bytes.subarray(done)));
@@ -57,6 +84,7 @@ function pieceEnd(bytes: Uint8Array, from: number, atomic: number): number {
  * of line was. A call without bytes flushes it.
  */
 export function writeStdoutWhole(bytes: Uint8Array): void {
+  makeWay("stdout", bytes);
   const atomic = Deno.stdout.isTerminal() ? 1 : PIPE_BYTES;
   for (let from = 0; from < bytes.length;) {
     let piece = bytes.subarray(from, pieceEnd(bytes, from, atomic));
@@ -83,8 +111,10 @@ export function writeStdoutWhole(bytes: Uint8Array): void {
  * ```
  */
 export function writeStderr(text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  makeWay("stderr", bytes);
   try {
-    writeWhole(Deno.stderr, new TextEncoder().encode(text));
+    writeWhole(Deno.stderr, bytes);
   } catch (error) {
     if (!readerHasGone(error, "stderr")) throw error;
   }

@@ -11,6 +11,7 @@ import { input, reshape } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import { checkLosses } from "./finite.ts";
+import { reportProgress } from "../progress.ts";
 import type { Generator } from "./next_logits.ts";
 import { padded } from "./passes.ts";
 
@@ -119,6 +120,9 @@ interface Study {
   readonly donors?: readonly Uint32Array[];
   /** Mean values by tap, [H d]. */
   means: Readonly<Record<string, Float64Array>>;
+  /** Batches read so far, and in all. */
+  done: number;
+  readonly total: number;
 }
 
 /** Inputs that leave all heads of batch n alone but one. */
@@ -145,6 +149,7 @@ function feedsOf({ values, donors, means }: Study, n: number, gone?: Head): Reco
 async function meanLoss(study: Study, gone?: Head): Promise<{ loss: number; tokens: number }> {
   let [sum, tokens] = [0, 0];
   for (const [n, { ids, targets }] of study.batches.entries()) {
+    reportProgress({ what: "ablating heads", done: study.done++, total: study.total });
     study.program.run({ ...feedsOf(study, n, gone), ids, targets });
     const [[loss], [valid]] = await study.program.read(["loss", "valid"]);
     checkLosses([loss]);
@@ -161,6 +166,7 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
   const means = names.map((name) => new Float64Array(values[name].shape[2] * values[name].shape[3]));
   let positions = 0;
   for (const [n, { ids, targets }] of batches.entries()) {
+    reportProgress({ what: "averaging values of heads", done: n, total: batches.length });
     program.run({ ...feedsOf(study, n), ids, targets });
     const read = await program.read(names);
     const length = targets.length / lengths[n].length;
@@ -210,10 +216,11 @@ export async function ablateHeads(
   const lengths = batches.map((batch) => lengthsOf(batch, rows));
   const donors = method === "resample" ? lengths.map((own, n) => donorsOf(own, context, seed, n)) : undefined;
   using program = await device.compile({ outputs });
-  const study: Study = { program, batches, lengths, values, donors, means: {} };
+  const names = Object.keys(values);
+  const total = (names.length * heads + 1) * batches.length;
+  const study: Study = { program, batches, lengths, values, donors, means: {}, done: 0, total };
   if (method === "mean") study.means = await meanValues(study);
   const { loss, tokens } = await meanLoss(study);
-  const names = Object.keys(values);
   const changes = names.map(() => new Float64Array(heads));
   for (const [layer, name] of names.entries()) {
     for (let head = 0; head < heads; head++) {

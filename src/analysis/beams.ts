@@ -1,5 +1,6 @@
 // Beam search: the few most likely texts so far, each continued by every token, the best kept.
 import type { Tokenizer } from "../data/mod.ts";
+import { reportProgress } from "../progress.ts";
 import { largest, logSoftmax, ofTokens } from "./sampling.ts";
 import type { NextLogits } from "./next_logits.ts";
 
@@ -82,6 +83,7 @@ export async function beamSearch(
   let live: Beam[] = [{ added: [], logProbability: 0, ended: false }];
   let done: Beam[] = [];
   for (let n = 0; n < tokens && live.length > 0 && !signal?.aborted; n++) {
+    reportProgress({ what: "searching", done: n, total: tokens });
     // Rows without a text of their own read the first again.
     const rows = Array.from({ length: beams }, (_, row) => [...prompt, ...(live[row] ?? live[0]).added]);
     const next = candidates(live, await reader.next(rows), 2 * beams, reader.tokenizer);

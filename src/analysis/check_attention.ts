@@ -1,6 +1,7 @@
 // Compares an attention implementation with the dense float64 oracle on random cases: the check that comes before any
 // timing or training.
 import { UserError } from "../errors.ts";
+import { reportProgress } from "../progress.ts";
 import {
   type AttentionCase,
   attentionCase,
@@ -148,6 +149,8 @@ export async function checkAttention(
   const failed: CheckedCase[] = [];
   let worst: AttentionCheck["worst"];
   for (let index = first; index < first + cases; index++) {
+    const done = index - first;
+    reportProgress({ what: `checking ${implementation.name}: cases`, done, total: cases });
     const checked = await checkAttentionCase(
       implementation,
       attentionCase(index, { modifiers: implementation.modifiers, ...options }),

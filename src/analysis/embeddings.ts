@@ -6,6 +6,7 @@ import { UserError } from "../errors.ts";
 import { input } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
 import { checkFinite } from "./finite.ts";
+import { reportProgress } from "../progress.ts";
 import type { Generator } from "./next_logits.ts";
 import { keepTaps, padded, passLength, textIds, type TextOrIds } from "./passes.ts";
 
@@ -64,6 +65,7 @@ export async function embeddings(
   using program = await device.compile({ outputs: found });
   const values = new Float32Array(texts.length * (layers + 1) * positions * dim);
   for (let first = 0; first < texts.length; first += ROWS) {
+    reportProgress({ what: "reading texts with the model", done: first, total: texts.length });
     const rows = ids.slice(first, first + ROWS);
     program.run({ ids: padded(rows, length, ROWS) });
     (await program.read(names)).forEach((stream, layer) => {

@@ -1,5 +1,5 @@
 // Text from a model: prompts continued token by token, drawn or searched, up to a length or a stop string.
-import { maximum, minimum } from "../extremes.ts";
+import { maximum } from "../extremes.ts";
 import { randomStream } from "../../kernels/random/threefry.ts";
 import { textBehind, type Tokenizer } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
@@ -10,7 +10,9 @@ import { UserError } from "../errors.ts";
 import { beamSearch } from "./beams.ts";
 import { generationWork, type Generator, nextLogits } from "./next_logits.ts";
 import { promptIds, type TextOrIds } from "./passes.ts";
+import { reportProgress } from "../progress.ts";
 import { draw, logSoftmax, nextProbabilities, ofTokens, type Sampling } from "./sampling.ts";
+import { beforeStop, continuationOf, textStreams } from "./text_stream.ts";
 
 /** Prompts that are continued in one pass. */
 const ROWS = 16;
@@ -31,6 +33,18 @@ export interface ContinueOptions extends Sampling {
   readonly signal?: AbortSignal;
   /** False: every pass reads all tokens anew. */
   readonly cache?: boolean;
+  /** Called with each text's next piece as soon as no later token can change it; beams give a text whole. */
+  readonly onPiece?: (piece: TextPiece) => void;
+}
+
+/** The next piece of a text under way: all pieces of a text together are its `text`. */
+export interface TextPiece {
+  /** Which prompt it belongs to, from 0. */
+  readonly text: number;
+  /** What comes next; the first piece begins with the prompt. */
+  readonly piece: string;
+  /** Whether the text ends here. */
+  readonly last: boolean;
 }
 
 /** What to generate. */
@@ -93,12 +107,7 @@ function finished(
   uncached: string | undefined,
 ): Generated {
   const before = tokenizer.decode(start);
-  const whole = tokenizer.decode([...start, ...added]);
-  let continuation = whole.startsWith(before)
-    ? whole.slice(before.length)
-    : textBehind(tokenizer, start.at(-1), added);
-  const ends = stop.map((text) => continuation.indexOf(text)).filter((at) => at >= 0);
-  if (ends.length > 0) continuation = continuation.slice(0, minimum(ends));
+  const continuation = beforeStop(continuationOf(tokenizer, before, start, added), stop);
   const ended = stopped ? "stop" : added.length < tokens ? "signal" : "tokens";
   return { prompt, text: before + continuation, continuation, ids: added, logProbability, ended, uncached };
 }
@@ -130,10 +139,21 @@ async function drawTexts(
       stopped: false,
     };
   });
+  const { onPiece, stop = [] } = options;
+  const begin = onPiece && textStreams(tokenizer, stop);
+  const streams = writings.map(({ start }, n) =>
+    begin?.(start, (piece, last) => onPiece!({ text: first + n, piece, last }))
+  );
   using reader = await nextLogits(device, model, prompts.length, { cache: options.cache });
   let uncached: string | undefined;
+  const end = (n: number) => {
+    const text = finished(writings[n], tokenizer, options, uncached);
+    streams[n]?.end(text.continuation);
+    return text;
+  };
   for (let n = 0; n < options.tokens && !options.signal?.aborted; n++) {
     if (writings.every(({ stopped }) => stopped)) break;
+    reportProgress({ what: "sampling", done: n, total: options.tokens });
     const logits = await reader.next(writings.map(({ start, ids }) => [...start, ...ids]));
     uncached ??= reader.whole;
     writings.forEach((writing, row) => {
@@ -142,9 +162,10 @@ async function drawTexts(
       writing.ids.push(id);
       writing.logProbability += logSoftmax(logits[row])[id];
       writing.stopped = stops(writing.start, writing.ids);
+      streams[row]?.grown(writing.ids);
     });
   }
-  return writings.map((writing) => finished(writing, tokenizer, options, uncached));
+  return writings.map((_, n) => end(n));
 }
 
 /** The most tokens of a text: those of the longest list that V8 keeps as one. */
@@ -195,7 +216,9 @@ async function searchTexts(
       logProbability,
       stopped,
     };
-    found.push(finished(writing, tokenizer, options, reader.whole));
+    const text = finished(writing, tokenizer, options, reader.whole);
+    options.onPiece?.({ text: found.length, piece: text.text, last: true });
+    found.push(text);
   }
   return found;
 }

@@ -6,6 +6,7 @@ import { isSoftmax } from "../../kernels/attention/sizes.ts";
 import { type Batch, IGNORE } from "../data/mod.ts";
 import type { Device, Program } from "../device/device.ts";
 import type { Floats, Values } from "../graph/tensor.ts";
+import { reportProgress } from "../progress.ts";
 import { interval } from "./interval.ts";
 import { type HeadMeasures, largestError, measureLayer, type Measures } from "./jacobian_measures.ts";
 import {
@@ -207,13 +208,16 @@ export async function jacobianAnalysis(
       const records: JacobianRecord[] = [];
       for (const passes of methods) {
         const measured: LayerOnBatch[][] = passes.layers.map(() => []);
-        for (const batch of batches) {
+        const [what, total] = [`analysing step ${step}`, batches.length * passes.layers.length];
+        for (const [n, batch] of batches.entries()) {
+          reportProgress({ what, done: n * passes.layers.length, total });
           const { ids, targets } = batch;
           for (const program of [passes.exact, ...Object.values(passes.surrogates)]) {
             program.run({ ids, targets });
           }
           const counts = samplesOf(batch, architecture.context);
           for (const [i, layer] of passes.layers.entries()) {
+            reportProgress({ what, done: n * passes.layers.length + i, total });
             measured[i].push(await measureOnBatch(passes, layer, counts));
           }
         }

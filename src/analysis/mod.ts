@@ -69,6 +69,7 @@ export {
   type Generated,
   type GenerateOptions,
   generateTexts,
+  type TextPiece,
 } from "./generate.ts";
 export { type Generator, type NextLogits, nextLogits } from "./next_logits.ts";
 export { draw, logSoftmax, nextProbabilities, type Sampling } from "./sampling.ts";

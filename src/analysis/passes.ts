@@ -6,6 +6,7 @@ import { UserError } from "../errors.ts";
 import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
+import { reportProgress } from "../progress.ts";
 import type { Generator } from "./next_logits.ts";
 
 /** A text, or its ids: what every question to a model takes. */
@@ -130,6 +131,7 @@ export async function passOver(
   const logits = decoder(architecture, parameters, tokens, { taps: kept.taps });
   const outputs = choose(logits, kept, tokens);
   using program = await device.compile({ outputs });
+  reportProgress({ what: "reading the text with the model" });
   program.run({ ids: padded([ids], length) });
   const names = Object.keys(outputs);
   const values = await program.read(names);

@@ -8,6 +8,7 @@ import { input, reshape } from "../graph/structure.ts";
 import type { Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import { checkLogits } from "./finite.ts";
+import { reportProgress } from "../progress.ts";
 import type { Generator } from "./next_logits.ts";
 import { padded, passLength, textIds, type TextOrIds, tokenId, tokenTexts } from "./passes.ts";
 import { argmax, ofTokens } from "./sampling.ts";
@@ -180,6 +181,7 @@ export async function patchActivations(
   const recovered = Array.from({ length: layers }, () => new Float64Array(places));
   for (const [layer, row] of recovered.entries()) {
     for (let place = 0; place < places; place++) {
+      reportProgress({ what: "patching", done: layer * places + place, total: layers * places });
       row[place] = (difference((await logitsOf({ layer, place, places }))[1]) - none) / (whole - none);
     }
   }

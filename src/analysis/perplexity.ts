@@ -5,6 +5,7 @@ import { UserError } from "../errors.ts";
 import { input, reshape } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
 import { checkLosses } from "./finite.ts";
+import { reportProgress } from "../progress.ts";
 import type { Generator } from "./next_logits.ts";
 import { padded, passLength, positionsFitting } from "./passes.ts";
 
@@ -121,6 +122,7 @@ export async function tokenLosses(
   );
   using program = await device.compile({ outputs: { losses: found.losses } });
   for (let at = 0; at < windows.length; at += rows) {
+    reportProgress({ what: "evaluating", done: at, total: windows.length });
     const batch = windows.slice(at, at + rows);
     const read = batch.map(({ text, begin, end }) =>
       Uint32Array.from({ length: end - begin }, (_, n) => texts[text][begin + n])

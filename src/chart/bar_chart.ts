@@ -13,6 +13,7 @@ import {
   type Plugin,
   Title,
 } from "chart.js";
+import { reportProgress } from "../progress.ts";
 import { AXIS_COLOUR, CHART_COLOURS, GRID_COLOUR, TEXT_COLOUR } from "./document.ts";
 import { axisOptions, drawChart, frameOptions } from "./frame.ts";
 
@@ -141,6 +142,7 @@ function legendItems(sets: readonly { label: string; backgroundColor: string }[]
  * ```
  */
 export function barChart(chart: BarChart): string {
+  reportProgress({ what: `drawing ${chart.title}` });
   const { title, groups, series, width = 720, height = 420 } = chart;
   for (const { name, values } of series) {
     if (values.length !== groups.length) {

@@ -5,6 +5,7 @@ import dagre from "@dagrejs/dagre";
 import { elementwiseOp } from "../../kernels/elementwise/op.ts";
 import { ancestors } from "../graph/gradient.ts";
 import type { Node, Op, Tensor } from "../graph/tensor.ts";
+import { reportProgress } from "../progress.ts";
 import { escapeXml } from "./svg_context.ts";
 import { type Font, textWidth } from "./text_width.ts";
 
@@ -230,6 +231,7 @@ export function graphDiagram(
   outputs: readonly Tensor[] | Readonly<Record<string, Tensor>>,
   { title, parameters = false }: GraphDiagramOptions = {},
 ): string {
+  reportProgress({ what: "drawing the graph" });
   const named = Array.isArray(outputs)
     ? Object.fromEntries(outputs.map((x: Tensor, n) => [`output ${n}`, x]))
     : outputs as Readonly<Record<string, Tensor>>;

@@ -2,6 +2,7 @@
 // shows which heads of a whole model differ.
 
 import { maximum } from "../extremes.ts";
+import { reportProgress } from "../progress.ts";
 import {
   AXIS_COLOUR,
   GRID_COLOUR,
@@ -252,6 +253,7 @@ function drawPanel(
  * ```
  */
 export function headSheet(sheet: HeadSheet): string {
+  reportProgress({ what: `drawing ${sheet.title}` });
   const { title, panels, width = 800 } = sheet;
   const points = panels.flatMap(({ series }) => series).flatMap((series) => series.points);
   const scales = {

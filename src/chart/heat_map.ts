@@ -2,6 +2,7 @@
 // here and not by Chart.js, whose legend knows no colour scale.
 
 import { maximum } from "../extremes.ts";
+import { reportProgress } from "../progress.ts";
 import { cellPaths, hatchedCells, hatchPattern, HEAT_COLOURS, heatLevel, lightness } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
 import { everyLabelled, LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
@@ -297,6 +298,7 @@ function drawBar(map: HeatMap, at: Layout, [low, high]: readonly [number, number
  * ```
  */
 export function heatMap(map: HeatMap): string {
+  reportProgress({ what: `drawing ${map.title}` });
   const { title, rows, columns, values } = map;
   if (values.length !== rows.length || values.some((row) => row.length !== columns.length)) {
     throw new Error(

@@ -14,6 +14,7 @@ import {
   PointElement,
   Title,
 } from "chart.js";
+import { reportProgress } from "../progress.ts";
 import { lineStyle, TEXT_COLOUR, TEXT_SIZE } from "./document.ts";
 import { axisOptions, type BuiltScale, type ChartAxis, drawChart, frameOptions } from "./frame.ts";
 import { parseFont, textWidth } from "./text_width.ts";
@@ -221,6 +222,7 @@ function configuration(
  * ```
  */
 export function lineChart(chart: LineChart): string {
+  reportProgress({ what: `drawing ${chart.title}` });
   const { width = 720 } = chart;
   const height = chart.height ?? 420 + 24 * Math.max(0, legendRowsOf(chart, width) - 2);
   const lost = chart.series.find((series) => series.axis === "y2");

@@ -2,6 +2,7 @@
 // shows what each head of a model looks at.
 
 import { maximum } from "../extremes.ts";
+import { reportProgress } from "../progress.ts";
 import { cellPaths, hatchedCells, hatchPattern, HEAT_COLOURS } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
 import { everyLabelled, LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
@@ -123,6 +124,7 @@ function labelled(
  * ```
  */
 export function mapSheet(sheet: MapSheet): string {
+  reportProgress({ what: `drawing ${sheet.title}` });
   const { title, panels, across } = sheet;
   const [rows, columns] = [sheet.rows.map(shown), sheet.columns.map(shown)];
   const odd = panels.find(({ values }) =>

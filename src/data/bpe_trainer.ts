@@ -2,6 +2,7 @@
 import { checkWellFormed, cutPieces, ownCopy, pairKey, piecesOf } from "./byte_bpe.ts";
 import { heapOf } from "./heap.ts";
 import { type NumberList, numberList, type Numbers, partsOf } from "./ids.ts";
+import { reportProgress } from "../progress.ts";
 import type { TextPieces } from "./text_bytes.ts";
 
 /** The different pieces of a text one after another, bytes that become tokens, and how often each occurs. */
@@ -142,6 +143,7 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
 
   const merges: [number, number][] = [];
   while (merges.length < count) {
+    reportProgress({ what: "learning byte pairs", done: merges.length, total: count });
     const top = heap.pop();
     if (!top || top.count < 2) break;
     const { pair } = top;

@@ -7,6 +7,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import catalogue from "../../data/catalogue.json" with { type: "json" };
 import { suggestion, UserError } from "../errors.ts";
+import { reportProgress } from "../progress.ts";
 import { plainBrown } from "./brown.ts";
 import { download, type DownloadOptions, fault } from "./download.ts";
 import { checkedUtf8, decodeUtf8, expand, oneLine, readFileBytes, refusal, stringOfBytes } from "./files.ts";
@@ -104,7 +105,10 @@ export function sha256Hex(text: TextBytes): string {
   const hash = createHash("sha256");
   // Node's hash copies what it is given: a text in pieces is never there twice.
   for (const bytes of text) {
-    for (let at = 0; at < bytes.length; at += HASHED) hash.update(bytes.subarray(at, at + HASHED));
+    for (let at = 0; at < bytes.length; at += HASHED) {
+      reportProgress({ what: "hashing text", done: at, total: bytes.length, bytes: true });
+      hash.update(bytes.subarray(at, at + HASHED));
+    }
   }
   return hash.digest("hex");
 }

@@ -1,8 +1,7 @@
 // One file from a URL to a path, checked and whole or not at all: a corpus's or a model's.
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
-import { showBytes } from "../units.ts";
-import { writeStderr } from "../write.ts";
+import { reportProgress } from "../progress.ts";
 
 /** What a file must be. */
 export interface FileProof {
@@ -16,7 +15,7 @@ export interface FileProof {
 
 /** How a file is fetched. */
 export interface DownloadOptions {
-  /** Told as bytes come: the file, how many so far, and how many in all where that is known; a terminal's line unless told. */
+  /** Called as bytes come: the file, how many so far, and how many in all where that is known. Default: `reportProgress`. */
   readonly progress?: (file: string, bytes: number, total: number | undefined) => void;
   /** How a URL is fetched; tests give their own. */
   readonly fetch?: (url: string, init: { redirect: "manual" }) => Promise<Response>;
@@ -24,16 +23,9 @@ export interface DownloadOptions {
 
 /** Without a byte for so long, a download has failed. */
 const SILENCE_MS = 30_000;
-const WIDTH = 30;
 
-/** One line on standard error, written over, where that is a terminal: a bar where the size is known. */
-function onTerminal(file: string, bytes: number, total: number | undefined): void {
-  if (!Deno.stderr.isTerminal()) return;
-  const done = total === undefined ? 0 : Math.min(WIDTH, Math.floor(WIDTH * bytes / total));
-  const bar = total === undefined ? "" : ` [${"#".repeat(done)}${".".repeat(WIDTH - done)}]`;
-  const of = total === undefined ? "" : ` of ${showBytes(total)}`;
-  const line = `\r\x1b[2K${file}:${bar} ${showBytes(bytes)}${of}${bytes === total ? "\n" : ""}`;
-  writeStderr(line);
+function report(file: string, done: number, total: number | undefined): void {
+  reportProgress({ what: `downloading ${file}`, done, total, bytes: true });
 }
 
 /** "12 bytes, expected 13", or undefined where a file is as it must be. */
@@ -119,7 +111,7 @@ export async function download(
   url: string,
   path: string,
   known: FileProof,
-  { fetch: get = fetch, progress = onTerminal }: DownloadOptions,
+  { fetch: get = fetch, progress = report }: DownloadOptions,
 ): Promise<string> {
   const { body, proof, total } = await open(url, get);
   await Deno.mkdir(dirname(path), { recursive: true });

@@ -170,7 +170,7 @@ async function readText(data: DataOptions, areIds: boolean): Promise<ReadData> {
   }
   const { texts, sha256 } = await splitTexts(data, areIds);
   const lines = data.sample === null ? undefined : linesOfSample(data.sample);
-  const { train, ...others } = mapped(texts, (text) => samplesOfText(text, lines));
+  const { train, ...others } = mapped(texts, (text) => samplesOfText(text, lines, "making the tokenizer"));
   const batches = (tokenizer: Tokenizer, sizes: DataSizes) => {
     const ids = mapped(texts, (text) => {
       const capacity = {
@@ -178,7 +178,7 @@ async function readText(data: DataOptions, areIds: boolean): Promise<ReadData> {
         ids: text.reduce((sum, { length }) => sum + length, 0),
         texts: lines === undefined ? 1 : countSamples(text, lines),
       };
-      return encodeTexts(tokenizer, samplesOfText(text, lines), capacity);
+      return encodeTexts(tokenizer, samplesOfText(text, lines, "encoding text"), capacity);
     });
     const options = { ...sizes, sampling: data.sampling };
     const source = lines !== undefined ? rowSource(ids, options) : textSource(ids.train.ids, {
@@ -215,13 +215,18 @@ async function readBinary(data: DataOptions): Promise<ReadData> {
 }
 
 /** The tokenizer of one source or several. */
-async function tokenizerOf(wanted: TokenizerOptions, read: readonly ReadData[]): Promise<Tokenizer> {
+async function tokenizerOf(
+  wanted: TokenizerOptions,
+  read: readonly ReadData[],
+  cache: string,
+): Promise<Tokenizer> {
   const largest = read.flatMap((own) => own.largest ?? []);
   if (largest.length === 0) {
     return await makeTokenizer(
       wanted,
       chained(read.map(({ train }) => train)),
       chained(read.map(({ others }) => others)),
+      { cache },
     );
   }
   if (largest.length === read.length) return idsTokenizer(maximum(largest) + 1);
@@ -264,7 +269,7 @@ async function loadMixture(
   const weights = data.sources.map(({ weight }) => weight);
   const sha256 = mixtureIdentity(read.map((own) => own.sha256), weights);
   identified?.(sha256);
-  const tokenizer = given ?? await tokenizerOf(wanted, read);
+  const tokenizer = given ?? await tokenizerOf(wanted, read, data.cache);
   const parts: MixedPart[] = [];
   for (const [i, own] of read.entries()) {
     // A row at a time: which rows stand side by side, the mixture says.
@@ -324,6 +329,6 @@ export async function loadData(
   if (task && !given) checkLearnt(task, wanted);
   const read = task ? readTask(task, data, sizes.seed) : await readText(data, isIds(wanted, given));
   identified?.(read.sha256);
-  const tokenizer = given ?? await tokenizerOf(wanted, [read]);
+  const tokenizer = given ?? await tokenizerOf(wanted, [read], data.cache);
   return { tokenizer, ...read.batches(tokenizer, sizes), sha256: read.sha256 };
 }

@@ -1,6 +1,7 @@
 // Long texts: bytes of UTF-8 that become strings piece by piece, so that neither memory nor V8's longest string bounds
 // how long they are.
 import { UserError } from "../errors.ts";
+import { reportProgress } from "../progress.ts";
 
 /** A text as UTF-8: the bytes of its files in order, or of what a split has of each. */
 export type TextBytes = readonly Uint8Array<ArrayBuffer>[];
@@ -60,16 +61,20 @@ export function stringOfText(text: TextBytes): string | undefined {
   return whole;
 }
 
-/** The pieces of a text, as often as they are iterated; throws TypeError at what is no UTF-8. */
-export function piecesOfText(text: TextBytes): Iterable<string> {
+/** The pieces of a text, as often as they are iterated, with progress; throws TypeError at what is no UTF-8. */
+export function piecesOfText(text: TextBytes, what = "reading text"): Iterable<string> {
   return {
     *[Symbol.iterator]() {
       const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+      const total = text.reduce((sum, { length }) => sum + length, 0);
+      let before = 0;
       for (const bytes of text) {
         for (let at = 0, end; at < bytes.length; at = end) {
           end = pieceEnd(bytes, at);
+          reportProgress({ what, done: before + at, total, bytes: true });
           yield utf8.decode(bytes.subarray(at, end));
         }
+        before += bytes.length;
       }
     },
   };
@@ -179,13 +184,21 @@ export function* samplesOfPieces(pieces: Iterable<string>, lines: number): Gener
   if (parts.length > 0) yield parts;
 }
 
-/** The samples of a text, as often as they are iterated; where `lines` is undefined the one sample is the whole text. */
-export function samplesOfText(text: TextBytes, lines: number | undefined): Iterable<Iterable<string>> {
-  if (lines === undefined) return [piecesOfText(text)];
+/**
+ * The samples of a text, as often as they are iterated; where `lines` is undefined the one sample is the whole text.
+ *
+ * @param what they are read for, as progress
+ */
+export function samplesOfText(
+  text: TextBytes,
+  lines: number | undefined,
+  what?: string,
+): Iterable<Iterable<string>> {
+  if (lines === undefined) return [piecesOfText(text, what)];
   return {
     *[Symbol.iterator]() {
       for (const bytes of text) {
-        const pieces = piecesOfText([bytes]);
+        const pieces = piecesOfText([bytes], what);
         if (lines === Infinity) yield pieces;
         else yield* samplesOfPieces(pieces, lines);
       }

@@ -1,13 +1,14 @@
 // From a file to a tokenizer: the one that a checkpoint carries, and the one that a configuration asks for.
 import { readWhole } from "../whole_file.ts";
 import { nearest, suggestion, UserError } from "../errors.ts";
-import { bpeTokenizer, bpeTokenizerOf, byteTokenizer, gpt2Tokenizer } from "./byte_tokenizers.ts";
+import { bpeTokenizerOf, byteTokenizer, gpt2Tokenizer } from "./byte_tokenizers.ts";
 import { charTokenizer, charTokenizerOf } from "./char_tokenizer.ts";
 import { croppedTokenizerOf, cropTokenizer } from "./crop_tokenizer.ts";
 import { decodeUtf8, oneLine } from "./files.ts";
 import { partsOf } from "./ids.ts";
 import { idsTokenizerFromJSON, idsTokenizerOf } from "./ids_tokenizer.ts";
 import { huggingfaceTokenizer, huggingfaceTokenizerOf } from "./huggingface_tokenizer.ts";
+import { keptTokenizer } from "./kept_merges.ts";
 import { chained, piecesOfAll, type TextPieces } from "./text_bytes.ts";
 import { refuseLfsPointer } from "./lfs_pointer.ts";
 import type { Tokenizer, TokenizerKind, UnknownPolicy } from "./tokenizer.ts";
@@ -108,6 +109,7 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
  * @param options the section `tokenizer`
  * @param train the texts of the train split, each whole or in pieces
  * @param others those of the other splits
+ * @param learned `cache`: a folder where byte pairs that were learned are kept and found again; by default they are learned anew
  * @throws UserError where there is no text to be learnt from, or a tokenizer.json cannot be read or is none
  *
  * @example
@@ -121,6 +123,7 @@ export async function makeTokenizer(
   options: TokenizerOptions,
   train: Iterable<TextPieces>,
   others: Iterable<TextPieces> = [],
+  { cache }: { cache?: string } = {},
 ): Promise<Tokenizer> {
   const { kind, unknown, size, file, crop } = options;
   const all = chained([train, others]);
@@ -128,7 +131,7 @@ export async function makeTokenizer(
   const whole = kind === "byte"
     ? byteTokenizer()
     : kind === "bpe"
-    ? bpeTokenizer(piecesOfAll(train), { size })
+    ? await keptTokenizer(piecesOfAll(train), { size, cache })
     : kind === "gpt2"
     ? gpt2Tokenizer()
     : kind === "ids"

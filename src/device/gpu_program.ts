@@ -2,6 +2,7 @@
 // one compute pass and submits it.
 import { UserError } from "../errors.ts";
 import type { Dispatch } from "../graph/tensor.ts";
+import { reportProgress } from "../progress.ts";
 import type { Program } from "./device.ts";
 import {
   allocate,
@@ -163,8 +164,12 @@ export async function compileProgram(gpu: Gpu, graph: Graph): Promise<Program> {
   const planned = plan(graph, gpu.target);
   checkPlan(gpu, planned);
   const kernels: Kernel[] = [];
+  const total = planned.dispatches;
   for (const step of planned.steps) {
-    for (const dispatch of step.lowered.dispatches) kernels.push(await kernelOf(gpu, step, dispatch));
+    for (const dispatch of step.lowered.dispatches) {
+      reportProgress({ what: "compiling kernels", done: kernels.length, total });
+      kernels.push(await kernelOf(gpu, step, dispatch));
+    }
   }
   // States may have been defined while kernels were compiled.
   checkPlan(gpu, planned);

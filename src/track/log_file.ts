@@ -1,8 +1,10 @@
 // A log as a file: the writer that appends to it, and the reader that streams its records back in memory that does not grow
 // with it. The log of a run as it is written is in run_log.ts.
 
+import { basename } from "node:path";
 import { refuseEndless } from "../whole_file.ts";
 import { fileError } from "../errors.ts";
+import { reportProgress } from "../progress.ts";
 import { readerHasGone, writeStdoutWhole } from "../write.ts";
 import { appendTo, CHUNK_BYTES } from "./append.ts";
 import { lineSplitter, mayBe, readRecord } from "./log_lines.ts";
@@ -106,9 +108,17 @@ export async function* readLog(path: string, { types }: ReadLogOptions = {}): As
     const file = opened ?? Deno.stdin;
     const split = lineSplitter(place);
     const chunk = new Uint8Array(CHUNK_BYTES);
-    let number = 0;
+    const total = opened?.statSync().size || undefined;
+    let [number, done] = [0, 0];
     for (let size: number | null = 0; size !== null;) {
+      reportProgress({
+        what: path === "-" ? "reading records" : `reading ${basename(path)}`,
+        done,
+        total,
+        bytes: true,
+      });
       size = await file.read(chunk);
+      done += size ?? 0;
       for (const bytes of split(size === null ? null : chunk.subarray(0, size))) {
         number++;
         if (!wanted(bytes)) continue;

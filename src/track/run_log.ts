@@ -3,6 +3,7 @@
 import { refuseEndlessSync } from "../whole_file.ts";
 import { basename, dirname, join } from "node:path";
 import { fileError } from "../errors.ts";
+import { reportProgress } from "../progress.ts";
 import { writeWhole } from "../write.ts";
 import { appendTo, CHUNK_BYTES } from "./append.ts";
 import type { LogWriter } from "./log_file.ts";
@@ -37,12 +38,15 @@ export interface Line {
 export function* linesIn(path: string): Generator<Line> {
   const split = lineSplitter(path);
   const chunk = new Uint8Array(CHUNK_BYTES);
-  let number = 0;
+  let [number, done] = [0, 0];
   try {
     refuseEndlessSync(path);
     using file = Deno.openSync(path, { read: true });
+    const total = file.statSync().size;
     for (let size: number | null = 0; size !== null;) {
+      reportProgress({ what: `reading ${basename(path)}`, done, total, bytes: true });
       size = file.readSync(chunk);
+      done += size ?? 0;
       for (const bytes of split(size === null ? null : chunk.subarray(0, size))) {
         yield { bytes, number: ++number, torn: size === null };
       }

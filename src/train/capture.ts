@@ -11,6 +11,7 @@ import { UserError } from "../errors.ts";
 import { input } from "../graph/structure.ts";
 import { type Floats, sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
 import { decoder } from "../nn/mod.ts";
+import { reportProgress } from "../progress.ts";
 import type { Experiment } from "./experiment.ts";
 import { flat, parameterViews } from "./parameters.ts";
 import { makeFolder, type RunFolder, writeFileAtomic } from "./run_folder.ts";
@@ -108,6 +109,7 @@ export async function capturer(device: Device, experiment: Experiment): Promise<
     async at(step, folder) {
       const due = wishes.filter(({ every }) => step % every === 0);
       if (due.length === 0) return;
+      reportProgress({ what: "capturing attention" });
       program.run({ ids: tokens });
       const names = Object.keys(outputs);
       const read = await program.read(names);

@@ -3,9 +3,12 @@ import type { Device, Program } from "../device/device.ts";
 import type { Config } from "../config/mod.ts";
 import { type Batch, type Evaluation, IGNORE, type Source } from "../data/mod.ts";
 import type { Values } from "../graph/tensor.ts";
+import { reportProgress } from "../progress.ts";
 import { evaluationGraph, rowsOf, type Table, WINDOW } from "./programs.ts";
 import type { Experiment } from "./experiment.ts";
 
+/** Work between two readings of the device, which is how far it is known to be. */
+const READ_EVERY_MS = 1000;
 /** How long signals may go unheard where the device is this thread. */
 const HEAR_EVERY_MS = 100;
 
@@ -96,6 +99,7 @@ export async function evaluator(
   const program = await device.compile(graph);
   const indices = chosenBatches(split, config.eval.batches);
   const count = indices.length;
+  const pace = { ms: 0 };
   const { context } = architecture;
   const sources = source.sources?.length ?? 0;
   return {
@@ -107,6 +111,7 @@ export async function evaluator(
         context,
         sources,
         found,
+        pace,
       });
     },
     [Symbol.dispose]: () => program[Symbol.dispose](),
@@ -162,21 +167,28 @@ interface Pass {
   /** Of a mixture: how many. */
   readonly sources: number;
   readonly found: ReturnType<typeof extremeTargets> | undefined;
+  /** Milliseconds of a batch, as far as they are known. */
+  readonly pace: { ms: number };
 }
 
 async function run(
   device: Device,
   program: Program,
   table: Table,
-  { batch, count, context, sources, found }: Pass,
+  { batch, count, context, sources, found, pace }: Pass,
 ): Promise<Evaluated> {
   let [loss, correct, tokens] = [0, 0, 0];
   const mixed = Array.from({ length: sources }, () => ({ loss: 0, tokens: 0 }));
   let answers: ReturnType<typeof scorer> | undefined;
   let heard = performance.now();
-  for (let first = 0; first < count; first += WINDOW) {
-    const batches = Array.from({ length: Math.min(WINDOW, count - first) }, (_, slot) => batch(first + slot));
+  for (let first = 0, size = 0; first < count; first += size) {
+    size = Math.min(pace.ms === 0 ? 1 : Math.ceil(READ_EVERY_MS / pace.ms), WINDOW, count - first);
+    const began = performance.now();
+    const batches = Array.from({ length: size }, (_, slot) => batch(first + slot));
     for (const [slot, { ids, targets }] of batches.entries()) {
+      // What a GPU was given it has not done.
+      const done = device.kind === "cpu" ? first + slot : first;
+      reportProgress({ what: "evaluating", done, total: count });
       program.run({ ids, targets, slot: Uint32Array.of(slot) });
       if (performance.now() - heard > HEAR_EVERY_MS) {
         await new Promise((resume) => setTimeout(resume, 0));
@@ -184,6 +196,7 @@ async function run(
       }
     }
     const [values] = await device.read([table.name]);
+    pace.ms = (performance.now() - began) / size;
     rowsOf(table, values, batches.length).forEach((row, slot) => {
       loss += row.loss * row.valid;
       correct += row.correct;

@@ -1,4 +1,5 @@
 // A checkpoint becomes a folder that Hugging Face's libraries load: GPT-2's names and shapes, and its tokenizer.
+import { reportProgress } from "../progress.ts";
 import { checkParameters, type Checkpoint } from "./checkpoint.ts";
 import { toGpt2Config, toGpt2Tensors } from "./gpt2.ts";
 import { createFolder } from "./model_folder.ts";
@@ -30,6 +31,7 @@ export async function exportModel(
   const { architecture, tokenizer, tensors } = checkpoint;
   const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";
   const files: Record<string, Uint8Array | string> = { "config.json": json(toGpt2Config(architecture)) };
+  reportProgress({ what: "exporting tensors" });
   files["model.safetensors"] = encodeSafetensors(toGpt2Tensors(tensors, architecture), { format: "pt" });
   const text = tokenizerJson(tokenizer);
   if (text !== undefined) {

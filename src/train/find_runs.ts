@@ -6,6 +6,7 @@ import { type Override, parseOverride } from "../config/override.ts";
 import { valueAt } from "../config/show.ts";
 import { fileError, nearest, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
+import { reportProgress } from "../progress.ts";
 import type { RunState } from "./checkpoint.ts";
 import { resolveRun } from "./resolve_run.ts";
 import { checkpointSteps, runFolder } from "./run_folder.ts";
@@ -140,6 +141,7 @@ const DEEPEST = 2;
 async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<FoundRun> {
   for (const entry of await namesIn(path)) {
     const below = join(path, entry);
+    reportProgress({ what: `reading runs: ${entry}` });
     const time = timeOf(entry);
     const run = time && await runAt(below, basename(path), time);
     if (run) yield run;

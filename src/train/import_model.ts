@@ -4,6 +4,7 @@ import { resolveConfig } from "../config/mod.ts";
 import { isMapping, show } from "../config/show.ts";
 import { idsTokenizer, type Tokenizer } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
+import { reportProgress } from "../progress.ts";
 import { descriptionFiles, sealFiles, tokenizerAt } from "./checkpoint.ts";
 import { modelOf } from "./experiment.ts";
 import { fromGpt2Config, fromGpt2Tensors } from "./gpt2.ts";
@@ -148,6 +149,7 @@ export async function importModel(
   if (found === undefined) throw new UserError(`${place}: no such file, ${EXPECTED}.`);
   const model = fromGpt2Config(found, place);
   const weights = await tensorsOf(folder);
+  reportProgress({ what: "importing tensors" });
   const parameters = fromGpt2Tensors(weights.tensors, model, weights.place);
   const tokenizer = await tokenizerOf(folder, model.vocabulary!);
   const config = resolveConfig({
@@ -167,6 +169,7 @@ export async function importModel(
       return [key, { dtype: "F32", shape: [...shape], data }];
     }),
   );
+  reportProgress({ what: "hashing the checkpoint" });
   const { files } = sealFiles({
     [WEIGHTS]: encodeSafetensors(stored, { format: "heed", step: "0" }),
     ...descriptionFiles(made),

@@ -3,6 +3,7 @@ import { readWhole } from "../whole_file.ts";
 import { basename, dirname, join, resolve } from "node:path";
 import { refuseLfsPointer } from "../data/lfs_pointer.ts";
 import { fileError, UserError } from "../errors.ts";
+import { reportProgress } from "../progress.ts";
 import { removeQuietly, syncFolder, writeSynced } from "./run_folder.ts";
 
 /** Whether something stands at a path. */
@@ -40,7 +41,10 @@ export async function createFolder(
     await Deno.mkdir(dirname(whole), { recursive: true });
     await removeQuietly(temporary);
     await Deno.mkdir(temporary);
-    for (const [name, content] of Object.entries(files)) await writeSynced(join(temporary, name), content);
+    for (const [name, content] of Object.entries(files)) {
+      reportProgress({ what: `writing ${name}` });
+      await writeSynced(join(temporary, name), content);
+    }
     await syncFolder(temporary);
     await Deno.rename(temporary, whole);
   } catch (error) {
@@ -52,6 +56,7 @@ export async function createFolder(
 
 /** The bytes of a file, or undefined where there is none of that name; throws UserError at a Git LFS pointer. */
 export async function bytesOf(path: string): Promise<Uint8Array | undefined> {
+  reportProgress({ what: `reading ${basename(path)}` });
   let bytes: Uint8Array;
   try {
     bytes = await readWhole(path);

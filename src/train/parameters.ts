@@ -6,6 +6,7 @@ import type { Graph } from "../device/plan.ts";
 import { ALIGN, assign, constant, pack, state, view } from "../graph/structure.ts";
 import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
 import { UserError } from "../errors.ts";
+import { reportProgress } from "../progress.ts";
 import type { Parameter, Parameters } from "../nn/decoder.ts";
 
 /** A parameter's place in flat storage: elements. */
@@ -112,6 +113,7 @@ export async function initialise(
     device.define(name, { shape: [layout.size], dtype: "f32" });
   }
   using program = await device.compile(initialGraph(layout, seed));
+  reportProgress({ what: "drawing the first parameters" });
   program.run();
 }
 

@@ -39,6 +39,8 @@ export interface RunOptions {
   readonly progress?: (progress: Progress) => void;
   /** Called with each warning of a run that diverges, as it is logged. */
   readonly warn?: (warning: WarningRecord) => void;
+  /** Called with the record of each evaluation. */
+  readonly evaluated?: (record: EvalRecord) => void;
 }
 
 /** Everything about a run that changes while it goes. */

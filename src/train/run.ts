@@ -11,6 +11,7 @@ import type { EvalRecord, LogRecord, StatRecord } from "../track/records.ts";
 import { captureCharts } from "./capture_charts.ts";
 import { type Best, saveCheckpoint } from "./checkpoint.ts";
 import { divergedWarning, hasDiverged, unsavedWarning } from "./divergence.ts";
+import { reportProgress } from "../progress.ts";
 import type { Evaluator } from "./evaluate.ts";
 import { type Experiment, generatorOf } from "./experiment.ts";
 import { metricValues } from "./hook_calls.ts";
@@ -66,7 +67,7 @@ export function recordsCheckpoint(step: number, { train, eval: { every }, output
 /** Evaluates, and records what was found. */
 async function evaluateNow(
   { config, source }: Experiment,
-  { log }: RunOptions,
+  { log, evaluated }: RunOptions,
   evaluation: Evaluator,
   state: Progressing,
 ): Promise<void> {
@@ -90,6 +91,7 @@ async function evaluateNow(
     state.last.entropy_floor = source.floorNats;
   }
   log.write(state.last);
+  evaluated?.(state.last);
   const least = state.best?.val_loss ?? Infinity;
   state.stale = loss < least ? 0 : state.stale + 1;
   if (loss < least) state.best = { step: state.step, val_loss: loss };
@@ -150,6 +152,7 @@ async function saveNow(
 ): Promise<void> {
   const { folder, device, log } = options;
   const { step, tokens, counter, best, stale, reductions, last, nonFinite } = state;
+  reportProgress({ what: "saving the checkpoint" });
   // Before the checkpoint stands: after a power cut its log has all that it was saved with.
   const seal = log.sync();
   const val_loss = last?.step === step && Number.isFinite(last.loss) ? last.loss : null;

@@ -7,8 +7,9 @@ import { resultsChart } from "../chart/mod.ts";
 import { type Config, configKeys, diffConfigs, type Sweep, type SweepRun } from "../config/mod.ts";
 import { writeValue } from "../config/yaml.ts";
 import { fileError, UserError } from "../errors.ts";
+import { leadProgress } from "../progress.ts";
 import { readLog } from "../track/log_file.ts";
-import type { WarningRecord } from "../track/records.ts";
+import type { EvalRecord, WarningRecord } from "../track/records.ts";
 import { type ResultTable, type RunResult, runResult } from "../track/results.ts";
 import { showBytes } from "../units.ts";
 import { changesOf } from "./changes.ts";
@@ -26,6 +27,8 @@ export interface SweepTold extends Pick<TrainOptions, "records" | "signal"> {
   readonly progress?: (run: SweepRun, index: number, progress: Progress) => void;
   /** Called with each warning of a run that diverges, as it is logged. */
   readonly warn?: (run: SweepRun, index: number, warning: WarningRecord) => void;
+  /** Called with the record of each evaluation as it comes. */
+  readonly evaluated?: (run: SweepRun, index: number, record: EvalRecord) => void;
   /** Told when a run has ended, or is found to have ended before. */
   readonly ended?: (run: SweepRun, index: number, result: RunResult, before: boolean) => void;
 }
@@ -129,7 +132,8 @@ async function named<T>(name: string, act: () => Promise<T>): Promise<T> {
  */
 export async function planTable({ runs }: Sweep): Promise<ResultTable> {
   const rows: (string | number)[][] = [];
-  for (const { name, config } of runs) {
+  for (const [i, { name, config }] of runs.entries()) {
+    leadProgress(`${i + 1}/${runs.length} ${name}  `);
     const { parameters, memory, device } = await named(name, () => planRun(config));
     rows.push([name, parameters, showBytes(memory.total), config.train.steps, device]);
   }
@@ -278,15 +282,17 @@ export async function runSweep(sweep: Sweep, told: SweepTold = {}): Promise<Swee
   };
   const results: RunResult[] = [];
   for (const [i, run] of sweep.runs.entries()) {
+    leadProgress(`${i + 1}/${sweep.runs.length} ${run.name}  `);
     const indexed = known.get(run.name);
     const progress = (at: Progress) => told.progress?.(run, i, at);
     const warn = (warning: WarningRecord) => told.warn?.(run, i, warning);
+    const evaluated = (record: EvalRecord) => told.evaluated?.(run, i, record);
     const own = { ...run.config, output: { ...run.config.output, dir: folder } };
     const before = indexed !== undefined && await hasEnded(runFolder(join(folder, indexed)).log);
     if (before) await named(run.name, () => checkSameCode(join(folder, indexed), own));
     const { path, trained }: Omit<Stood, "diverged"> = before
       ? { path: join(folder, indexed), trained: undefined }
-      : await named(run.name, () => runJob(own, { records, signal, progress, warn }));
+      : await named(run.name, () => runJob(own, { records, signal, progress, warn, evaluated }));
     if (trained && !trained.finished) {
       return { folder, results, stopped: trained, charted: 0, failures };
     }
@@ -299,6 +305,7 @@ export async function runSweep(sweep: Sweep, told: SweepTold = {}): Promise<Swee
     }
     told.ended?.(run, i, result, trained === undefined);
   }
+  leadProgress("");
   let charted = 0;
   await attempt("chart", async () => {
     const { svg, shown } = await resultsChart(results);

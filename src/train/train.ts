@@ -9,9 +9,10 @@ import { type Config, configWarnings, dumpConfig } from "../config/mod.ts";
 import { sourcesLine } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
 import type { LogWriter } from "../track/log_file.ts";
-import { formatRecord, type RunRecord, type WarningRecord } from "../track/records.ts";
+import { type EvalRecord, formatRecord, type RunRecord, type WarningRecord } from "../track/records.ts";
 import { openRunLog, type RunLog } from "../track/run_log.ts";
 import { showBytes, showFlops } from "../units.ts";
+import { reportProgress } from "../progress.ts";
 import { VERSION } from "../version.ts";
 import { acceptChanges } from "./changes.ts";
 import { type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
@@ -44,6 +45,8 @@ export interface TrainOptions {
   readonly progress?: (progress: Progress) => void;
   /** Called with each warning of a run that diverges, as it is logged. */
   readonly warn?: (warning: WarningRecord) => void;
+  /** Called with the record of each evaluation as it comes. */
+  readonly evaluated?: (record: EvalRecord) => void;
   /** Told once, before the first step: the memory plan, the device and why it was chosen. */
   readonly announce?: (lines: readonly string[]) => void;
   /** Ends after the announcement. */
@@ -216,6 +219,7 @@ interface Fitted extends Chosen {
 async function deviceFor(experiment: Experiment, done: number): Promise<Fitted> {
   const { config, layout } = experiment;
   const { device: wanted, seed } = config;
+  reportProgress({ what: "planning the run" });
   const graphs = graphsOf(experiment);
   const chosen = await chooseDevice(wanted, () => runWork(experiment, done, graphs));
   using opened = new DisposableStack();
@@ -293,10 +297,10 @@ async function start(
     log.write(checkpointRecord(done, files["model.safetensors"], val_loss));
   }
   if (from?.warnings.length) log.write(...from.warnings);
-  const { signal, progress, warn } = options;
+  const { signal, progress, warn, evaluated } = options;
   // Drawn at the end, and so of this checkpoint: the log is taken back to it.
   const sampled = from?.logged.sampled === done;
-  const run = { device, folder, log, sampled, signal, progress, warn };
+  const run = { device, folder, log, sampled, signal, progress, warn, evaluated };
   try {
     return { ...await trainRun(experiment, ready, run), folder };
   } catch (error) {

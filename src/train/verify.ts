@@ -6,6 +6,7 @@ import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { type Tokenizer, UNKNOWN } from "../data/tokenizer.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../errors.ts";
+import { reportProgress } from "../progress.ts";
 import { changesOf } from "./changes.ts";
 import {
   checkParameters,
@@ -50,6 +51,7 @@ const FILES = ["model.safetensors", "optimizer.safetensors", "config.yaml", "tok
 
 /** Runs a check; what a user could have caused is its answer, not an error. */
 async function check(name: string, ask: () => Promise<string> | string): Promise<Check> {
+  reportProgress({ what: `checking ${name}` });
   try {
     return { name, passed: true, detail: await ask() };
   } catch (error) {

@@ -3,6 +3,7 @@ import type { Config } from "../config/mod.ts";
 import type { Values } from "../graph/tensor.ts";
 import { dueAt } from "../track/selectors.ts";
 import { followStep, hasDiverged } from "./divergence.ts";
+import { reportProgress } from "../progress.ts";
 import type { Experiment } from "./experiment.ts";
 import { freezeFeeds } from "./freeze.ts";
 import { transformed } from "./hook_calls.ts";
@@ -151,6 +152,7 @@ export async function stepsUntil(
   // A processor has nothing to overlap with: its window is finished before the next one starts.
   const overlapped = options.device.kind === "webgpu";
   state.marks = [{ at: performance.now(), count: 0 }];
+  reportProgress({ what: "step", done: state.step, total: experiment.config.train.steps });
   let started = state.step;
   let pending: Window | undefined;
   while (pending || (started < stop && !options.signal?.aborted)) {

@@ -16,6 +16,7 @@ import {
   tree,
   until,
 } from "./harness.ts";
+import { assertOneLine, CLEARED, onTerminal } from "./screen.ts";
 
 /** 2 x 3 runs, and a list that is none of the sweep's. */
 const GRID = `device: cpu
@@ -81,8 +82,12 @@ Deno.test("a 2 x 3 sweep killed in the middle, twice, goes on by the same comman
       /^runs\/grid-sweep-[0-9a-f]{8}: val_loss\.svg, index\.json, a folder for each run$/,
     );
     const lines = unbroken.stderr.trimEnd().split("\n");
+    const evaluated = lines.filter((line) => /^\d\/6 \S+ {2}step (40|80): val loss \d\.\d{4}$/.test(line));
+    assert.deepEqual(evaluated.length, 6 * 2);
     assert.deepEqual(
-      lines.map((line) => /^(\d\/6 \S+) {2}step 120: val loss \d\.\d{4}, best \d\.\d{4}$/.exec(line)?.[1]),
+      lines.filter((line) => line.includes("best")).map((line) =>
+        /^(\d\/6 \S+) {2}step 120: val loss \d\.\d{4}, best \d\.\d{4}$/.exec(line)?.[1]
+      ),
       NAMES.map((name, i) => `${i + 1}/6 ${name}`),
     );
 
@@ -159,19 +164,16 @@ Deno.test("Ctrl-C saves the run of a sweep that it meets, exits with 130, and th
 Deno.test("on a terminal a sweep has one line of progress a run, rewritten until it ends", () =>
   inGrid(async (folder) => {
     const args = ["grid.yaml", "model.dim=8", "optimizer.lr=[0.001,0.01]"];
-    const command = [Deno.execPath(), ...taskArguments("train"), ...args].map((arg) => `'${arg}'`).join(" ");
-    const { stdout } = await new Deno.Command("script", {
-      args: ["-qec", command, "/dev/null"],
-      cwd: folder,
-      stdin: "null",
-    }).output();
-    const lines = new TextDecoder().decode(stdout).split("\r\n").slice(0, 2);
-    for (const [i, line] of lines.entries()) {
-      const written = line.split("\r\u001b[2K").slice(1);
-      assert.ok(written.length >= 3, line);
-      for (const text of written) assert.ok(text.startsWith(`${i + 1}/2 grid-0${i + 1}-lr=0.`), text);
-      assert.match(written[0], / {2}step \d+\/120 {2}loss \d\.\d{4} {2}\S+ tokens\/s {2}\d+ s left$/);
-      assert.match(written.at(-1)!, / {2}step 120: val loss \d\.\d{4}, best \d\.\d{4}$/);
+    const { seen } = await onTerminal("train", args, folder);
+    const progress = assertOneLine(seen);
+    for (const run of ["1/2 grid-01-lr=0.001", "2/2 grid-02-lr=0.01"]) {
+      const own = progress.filter((line) => line.startsWith(run));
+      assert.ok(own.length >= 3, JSON.stringify(progress));
+      const lines = seen.replaceAll(CLEARED, "\n").split(/\r?\n/).filter((line) =>
+        line.startsWith(run) && line.includes("val loss")
+      );
+      assert.deepEqual(lines.map((line) => /step (\d+): val loss/.exec(line)![1]), ["40", "80", "120"]);
+      assert.match(lines.at(-1)!, / {2}step 120: val loss \d\.\d{4}, best \d\.\d{4}$/);
     }
   }));
 

@@ -1,0 +1,92 @@
+// Byte pairs that were learned are kept and found again, and never believed where they are damaged.
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { loadConfig } from "../../src/config/mod.ts";
+import { bpeTokenizer, loadData, makeTokenizer } from "../../src/data/mod.ts";
+import { inFolder, script, TEXT } from "../scripts/harness.ts";
+
+const OPTIONS = { kind: "bpe", unknown: "error", size: 300, file: null, crop: false } as const;
+
+/** Runs `body` with an empty folder and what finds the one file that is kept there. */
+async function inCache(body: (cache: string, kept: () => string[]) => Promise<void>): Promise<void> {
+  const cache = await Deno.makeTempDir({ prefix: "heed-cache-" });
+  const kept = () => {
+    try {
+      return [...Deno.readDirSync(`${cache}/byte_pairs`)].map(({ name }) => `${cache}/byte_pairs/${name}`);
+    } catch {
+      return [];
+    }
+  };
+  try {
+    await body(cache, kept);
+  } finally {
+    await Deno.remove(cache, { recursive: true });
+  }
+}
+
+const json = async (text: string, cache?: string, size = 300) =>
+  JSON.stringify(await makeTokenizer({ ...OPTIONS, size }, [text], [], { cache }));
+
+Deno.test("byte pairs of a text are learned once; the kept tokenizer is the learned one, byte for byte", () =>
+  inCache(async (cache, kept) => {
+    const learned = JSON.stringify(bpeTokenizer(TEXT, { size: 300 }));
+    assert.equal(await json(TEXT, cache), learned);
+    const [path, ...others] = kept();
+    assert.deepEqual(others, []);
+    assert.match(path, /\/[0-9a-f]{64}\.json$/);
+    assert.equal(await json(TEXT, cache), learned);
+    // That it is read and not learned shows where the file says another thing.
+    const other = JSON.stringify(bpeTokenizer("aaab aaab", { size: 300 }));
+    const sha256 = createHash("sha256").update(other).digest("hex");
+    await Deno.writeTextFile(path, `${sha256}\n${other}\n`);
+    assert.equal(await json(TEXT, cache), other);
+  }));
+
+Deno.test("another text, size or place is learned anew; how a text is cut into pieces is no matter", () =>
+  inCache(async (cache, kept) => {
+    await json(TEXT, cache);
+    await json(TEXT, cache, 301);
+    await json(`${TEXT}.`, cache);
+    assert.equal(kept().length, 3);
+    const pieces = TEXT.match(/[\s\S]{1,100}/g)!;
+    await makeTokenizer(OPTIONS, pieces, [], { cache });
+    await makeTokenizer(OPTIONS, [pieces.slice(0, 3), pieces.slice(3)], [], { cache });
+    assert.equal(kept().length, 3);
+    // Half of a pair has no UTF-8: it must not be taken for the text that its bytes would be.
+    await json("a\ufffdb a\ufffdb", cache);
+    await assert.rejects(json("a\ud83db a\ud83db", cache), /lone surrogate/);
+  }));
+
+Deno.test("a kept file that is damaged is learned anew and mended", () =>
+  inCache(async (cache, kept) => {
+    const learned = await json(TEXT, cache);
+    const [path] = kept();
+    const whole = await Deno.readFile(path);
+    const flipped = whole.slice();
+    flipped[120] ^= 1;
+    const damages = [new Uint8Array(), whole.subarray(0, 30), whole.subarray(0, whole.length / 2), flipped];
+    for (const damaged of damages) {
+      await Deno.writeFile(path, damaged);
+      assert.equal(await json(TEXT, cache), learned);
+      assert.deepEqual(await Deno.readFile(path), whole);
+    }
+    await Deno.remove(path);
+    await Deno.mkdir(path);
+    assert.equal(await json(TEXT, cache), learned);
+    assert.deepEqual(kept(), [path]);
+  }));
+
+Deno.test("loadData() keeps byte pairs in data.cache; without permission to write there they are only learned", () =>
+  inFolder(async (folder) => {
+    const [files, cache] = [[`${folder}/text.txt`], `${folder}/cache`].map((value) => JSON.stringify(value));
+    const { data } = await loadConfig("default", [`data.files=${files}`, `data.cache=${cache}`]);
+    await loadData(data, OPTIONS, { context: 16, batch: 4, seed: 1 });
+    assert.equal([...Deno.readDirSync(`${folder}/cache/byte_pairs`)].length, 1);
+    const shown = ["tiny.yaml", "tokenizer.kind=bpe", "--samples", "1"];
+    const refused = await script("show", shown, folder, { without: "--allow-write" });
+    assert.deepEqual([refused.code, refused.stderr], [0, ""]);
+    const kept = await script("show", shown, folder);
+    assert.deepEqual(kept, refused);
+    assert.equal([...Deno.readDirSync(`${folder}/.cache/byte_pairs`)].length, 1);
+    assert.deepEqual(await script("show", shown, folder), refused);
+  }));
