@@ -16,6 +16,7 @@ import {
 import { reportProgress } from "../progress.ts";
 import { AXIS_COLOUR, CHART_COLOURS, GRID_COLOUR, TEXT_COLOUR } from "./document.ts";
 import { axisOptions, drawChart, frameOptions } from "./frame.ts";
+import { countUp, labelWithGap } from "./sheet_text.ts";
 
 /** The bars of one colour: one in each group. */
 export interface BarSeries {
@@ -95,6 +96,9 @@ function whiskers(series: readonly BarSeries[]): Plugin<"bar"> {
   };
 }
 
+/** Pixels that a turned label of a group takes, and those beside the bars. */
+const [LABEL_ROOM, SIDES] = [15, 120];
+
 const barWidth = (bar: unknown): number => (bar as { width?: number }).width ?? WHISKER_WIDTH;
 
 /** The least and the greatest that the vertical axis must hold. */
@@ -160,10 +164,13 @@ export function barChart(chart: BarChart): string {
     categoryPercentage: 0.82,
     barPercentage: 0.92,
   }));
-  const [x, y] = [axisOptions(chart.x, "x", "bottom"), axisOptions(chart.y, "y", "left")];
+  const every = countUp(groups) ? 1 : Math.max(1, Math.ceil(groups.length * LABEL_ROOM / (width - SIDES)));
+  const labels = groups.map((group, i) => i % every === 0 ? group : "");
+  const label = labelWithGap(chart.x.label, groups, every);
+  const [x, y] = [axisOptions({ ...chart.x, label }, "x", "bottom"), axisOptions(chart.y, "y", "left")];
   const configuration: ChartConfiguration<"bar"> = {
     type: "bar",
-    data: { labels: [...groups], datasets: sets as ChartConfiguration<"bar">["data"]["datasets"] },
+    data: { labels, datasets: sets as ChartConfiguration<"bar">["data"]["datasets"] },
     platform: BasicPlatform,
     plugins: [whiskers(series)],
     options: frameOptions({
@@ -174,7 +181,7 @@ export function barChart(chart: BarChart): string {
           ...x,
           type: "category",
           grid: { ...x.grid, display: false },
-          ticks: { color: TEXT_COLOUR, maxRotation: 90, autoSkipPadding: 4 },
+          ticks: { color: TEXT_COLOUR, maxRotation: 90, autoSkip: countUp(groups), autoSkipPadding: 4 },
         },
         y: {
           ...y,

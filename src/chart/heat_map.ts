@@ -5,7 +5,7 @@ import { maximum } from "../extremes.ts";
 import { reportProgress } from "../progress.ts";
 import { cellPaths, hatchedCells, hatchPattern, HEAT_COLOURS, heatLevel, lightness } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
-import { everyLabelled, LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
+import { LABEL_SIZE, labelWidth, labelWithGap, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
 import { isFlat, linearTicks, tickLabel } from "./ticks.ts";
 
 /** What {@link heatMap} draws. */
@@ -83,12 +83,6 @@ function everyKth(count: number, cell: number, least: number): number {
 
 const areNumbers = (labels: readonly string[]): boolean => labels.every((label) => /^-?[\d.]+$/.test(label));
 
-/** The label of an axis, with which of its own labels are drawn where some have no room and they do not count up. */
-function withGap(label: string, labels: readonly string[], every: number): string {
-  if (every === 1 || labels.every((own, i) => own === `${Number(labels[0]) + i}`)) return label;
-  return label ? `${label} (${everyLabelled(every)})` : everyLabelled(every);
-}
-
 const NO_VALUE = "no value";
 
 const hasGaps = ({ values }: HeatMap): boolean =>
@@ -130,7 +124,7 @@ function layOut(map: HeatMap, [low, high]: readonly [number, number]): Layout {
   const turned = !areNumbers(columns) && widest + GAP > cell.width;
   const everyRow = everyKth(rows.length, cell.height, LABEL_SIZE + 1);
   const everyColumn = everyKth(columns.length, cell.width, turned ? LABEL_SIZE + 1 : widest + GAP);
-  const [x, y] = [withGap(map.x.label, columns, everyColumn), withGap(map.y.label, rows, everyRow)];
+  const [x, y] = [labelWithGap(map.x.label, columns, everyColumn), labelWithGap(map.y.label, rows, everyRow)];
   const columnRoom = turned ? widest : LABEL_SIZE;
   const marks = linearTicks(low, high, false).map(({ value }) => value);
   const ticks = marks.map((value) => ({

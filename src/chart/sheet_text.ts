@@ -68,3 +68,13 @@ export function everyLabelled(every: number): string {
   const teens = Math.floor(every / 10) % 10 === 1;
   return `every ${every}${teens ? "th" : ["th", "st", "nd", "rd"][every % 10] ?? "th"} labelled`;
 }
+
+/** Whether labels are whole numbers, each one more than the one before: a gap between them hides nothing. */
+export const countUp = (labels: readonly string[]): boolean =>
+  labels.every((label, i) => label === `${Number(labels[0]) + i}`);
+
+/** The label of an axis, with which of its rows or columns are labelled where some have no room and they do not count up. */
+export function labelWithGap(label: string, labels: readonly string[], every: number): string {
+  if (every === 1 || countUp(labels)) return label;
+  return label ? `${label} (${everyLabelled(every)})` : everyLabelled(every);
+}

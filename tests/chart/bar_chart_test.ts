@@ -67,3 +67,28 @@ Deno.test("barChart() refuses a series that has not one value for each group", (
     /Series "s" has 1 values for 3 groups/,
   );
 });
+
+Deno.test("barChart() labels every group, or says which it labels; groups that count up need not say", () => {
+  const shown = (groups: string[]) => {
+    const svg = barChart({
+      title: "t",
+      x: { label: "token" },
+      y: { label: "y" },
+      groups,
+      series: [{ name: "s", values: groups.map(() => 1) }],
+    });
+    const texts = [...svg.matchAll(/<text [^>]*>([^<]*)<\/text>/g)].map(([, text]) => text);
+    return {
+      labels: texts.filter((text) => groups.includes(text)),
+      axis: texts.find((text) => /^token/.test(text)),
+    };
+  };
+  const words = (count: number) => Array.from({ length: count }, (_, n) => `word${n}`);
+  assert.deepEqual(shown(words(38)), { labels: words(38), axis: "token" });
+  const many = shown(words(100));
+  assert.deepEqual(many, {
+    labels: words(100).filter((_, n) => n % 3 === 0),
+    axis: "token (every 3rd labelled)",
+  });
+  assert.equal(shown(Array.from({ length: 100 }, (_, n) => `${n}`)).axis, "token");
+});
