@@ -68,7 +68,8 @@ function chartOf({ changes, loss }: Ablation, method: string): string {
     values: changes,
     y: { label: "layer" },
     x: { label: "head" },
-    value: { label: "change (nats a token)" },
+    value: { label: "change (nats per token)" },
+    signed: true,
   });
 }
 

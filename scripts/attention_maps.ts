@@ -49,8 +49,9 @@ const command: Command = {
 function rangeOf(maps: readonly AttentionMap[]): [number, number] {
   let [most, shares] = [0, true];
   for (const row of maps.flatMap(({ weights }) => weights)) {
-    for (const weight of row) most = Math.max(most, weight);
-    shares &&= Math.abs(row.reduce((a, b) => a + b, 0) - 1) < 1e-6;
+    const seen = row.filter((weight) => !Number.isNaN(weight));
+    for (const weight of seen) most = Math.max(most, weight);
+    shares &&= seen.length === 0 || Math.abs(seen.reduce((a, b) => a + b, 0) - 1) < 1e-6;
   }
   return [0, shares || most === 0 ? 1 : most];
 }
@@ -65,6 +66,7 @@ function eachChart({ tokens, keys, maps }: AttentionMaps): [string, string][] {
       rows: tokens,
       columns: keys.slice(0, map.weights[0].length),
       values: map.weights,
+      blank: (i, j) => Number.isNaN(map.weights[i][j]),
       y: { label: "query" },
       x: { label: "key" },
       value: { label: "weight" },
@@ -74,16 +76,18 @@ function eachChart({ tokens, keys, maps }: AttentionMaps): [string, string][] {
 }
 
 function sheetOf({ tokens, keys, maps }: AttentionMaps): string {
-  // Keys behind the query, and learned keys that a block does not have, are blank: no query can see them.
-  const wide = (row: Float64Array, i: number) =>
-    Float64Array.from(keys, (_, j) => j > i && j < tokens.length ? NaN : row[j] ?? NaN);
+  // Learned keys that a block does not have are blank, as keys are that a query cannot see.
+  const wide = (row: Float64Array) => Float64Array.from(keys, (_, j) => row[j] ?? NaN);
   return mapSheet({
     title: "Attention by layer and head: a row a query, a column a key",
     rows: tokens,
     columns: keys,
     value: { label: "weight" },
     range: rangeOf(maps),
-    panels: maps.map((map) => ({ title: titleOf(map), values: map.weights.map(wide) })),
+    panels: maps.map((map) => {
+      const values = map.weights.map(wide);
+      return { title: titleOf(map), values, blank: (i, j) => Number.isNaN(values[i][j]) };
+    }),
     across: maps.filter(({ layer }) => layer === maps[0].layer).length,
   });
 }

@@ -76,6 +76,7 @@ function chartOf(found: Patching, site: string): string {
     y: { label: "layer" },
     x: { label: site === "heads" ? "head" : "position" },
     value: { label: "recovered (0 corrupted, 1 clean)" },
+    signed: true,
   });
 }
 

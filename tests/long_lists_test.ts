@@ -10,7 +10,6 @@ import { writeStatistics } from "../src/train/progress.ts";
 /** Calls that may spread a list, `file: call`: what they spread has a few entries whatever a user gives. */
 const FEW = new Set([
   // Numbers of a shape, a dispatch, an interval, an index, a range of colours.
-  "src/chart/heat_map.ts: heatLevel",
   "src/device/gpu_program.ts: pass.dispatchWorkgroups",
   "kernels/attention/cpu.ts: index",
   "kernels/attention/cpu.ts: slope",

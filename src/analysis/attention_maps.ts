@@ -14,7 +14,10 @@ export interface AttentionMap {
   readonly layer: number;
   /** Head, from 0. */
   readonly head: number;
-  /** A row a query, a weight a key; the learned keys of a model that has them stand behind those of the text. */
+  /**
+   * A row for each query with the weight of each key, NaN where the query cannot see the key; the learned keys of a model that
+   * has them stand behind those of the text.
+   */
   readonly weights: readonly Float64Array[];
 }
 
@@ -51,7 +54,7 @@ function valuesOf(
 
 /**
  * The attention weights of a text: a_ij of every layer and head asked for, computed in float64 from the queries and keys
- * that the model has on the device.
+ * that the model has on the device. A key that the mask hides has no weight, which is NaN and not 0.
  *
  * @throws {UserError} where the text is empty or longer than the model's context
  *
@@ -60,7 +63,7 @@ function valuesOf(
  * import { attentionMaps, openModel } from "../../mod.ts";
  * using opened = await openModel("runs/latest", { device: "cpu", passes: 1 });
  * const { tokens, maps } = await attentionMaps(opened.device, opened.model, "The number", { heads: [1] });
- * console.log(tokens.length, maps[0].weights[9]); // ten weights that sum to 1
+ * console.log(tokens.length, maps[0].weights[9]); // of the last of ten tokens: ten weights that sum to 1
  * ```
  */
 export async function attentionMaps(
@@ -96,7 +99,7 @@ export async function attentionMaps(
       const map = found[chosen.indexOf(head)];
       if (!map || i >= length) return;
       checkFinite(a, `The attention weights of layer ${layer}, head ${head}`);
-      const row = new Float64Array(length + S - T);
+      const row = new Float64Array(length + S - T).fill(NaN);
       // No position looks at one behind it, so that padding is never among the keys.
       keys.forEach((j, n) => row[j < T ? j : length + j - T] = a[n]);
       map.weights.push(row);

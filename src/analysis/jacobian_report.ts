@@ -107,8 +107,8 @@ export function diagonalNote(records: readonly JacobianRecord[]): string | undef
 
 /** What is drawn together by position: a solid line for the first quantity, dashes for the second. */
 const FAMILIES = [
-  { file: "ratios", names: ["r_diag", "r_lateral"], label: "share of |full|²" },
-  { file: "cosines", names: ["cos_diag", "cos_ste"], label: "cosine with full" },
+  { file: "ratios", names: ["r_diag", "r_lateral"], label: "share of |full|²", limits: [0, Infinity] },
+  { file: "cosines", names: ["cos_diag", "cos_ste"], label: "cosine with full", limits: [-1, 1] },
 ] as const;
 
 const SIGNALS = [{ suffix: "", called: "raw" }, { suffix: "_c", called: "centred" }] as const;
@@ -134,7 +134,7 @@ function positionCharts(
   const layers = [...new Set(records.map(({ layer }) => layer))].sort((a, b) => a - b);
   const bins = (records[0].r_diag_by_position as readonly unknown[]).length;
   const charts: Record<string, string> = {};
-  for (const { file, names, label } of FAMILIES) {
+  for (const { file, names, label, limits } of FAMILIES) {
     for (const { suffix, called } of SIGNALS) {
       // softmax1 has no centred numbers.
       if (!records.some((record) => `${names[0]}${suffix}_by_position` in record)) continue;
@@ -143,7 +143,7 @@ function positionCharts(
           records[0].step
         }`,
         x: { label: `query position, in ${bins} bins of equal width` },
-        y: { label },
+        y: { label, limits },
         series: names.flatMap((name, second) =>
           layers.map((layer, n): ChartSeries => ({
             name: `${name}${suffix}, layer ${layer}`,
@@ -257,7 +257,7 @@ export function comparisonChart(trainings: readonly ComparedTraining[]): string 
   return lineChart({
     title: `Loss of ${trainings.map(({ name }) => name).join(", ")}`,
     x: { label: "step" },
-    y: { label: "loss (nats a token)" },
+    y: { label: "loss (nats per token)", limits: [0, Infinity] },
     series: [...evaluated, ...trained.filter(({ points }) => points.length > 0)],
   });
 }

@@ -1,5 +1,6 @@
 // Grouped bars with 95% intervals as SVG documents, for numbers that are compared once: by layer and head, by method.
 
+import { maximum, minimum } from "../extremes.ts";
 import {
   BarController,
   BarElement,
@@ -7,26 +8,36 @@ import {
   CategoryScale,
   Chart,
   type ChartConfiguration,
-  Legend,
-  type LegendItem,
   LinearScale,
   type Plugin,
   Title,
 } from "chart.js";
 import { reportProgress } from "../progress.ts";
-import { AXIS_COLOUR, CHART_COLOURS, GRID_COLOUR, TEXT_COLOUR } from "./document.ts";
-import { axisOptions, drawChart, frameOptions } from "./frame.ts";
-import { countUp, labelWithGap } from "./sheet_text.ts";
+import { AXIS_COLOUR, barColour, GRID_COLOUR, TEXT_COLOUR, TEXT_SIZE, wrap } from "./document.ts";
+import {
+  axisOptions,
+  type BuiltScale,
+  type ChartAxis,
+  drawChart,
+  frameOptions,
+  type Measure,
+  measureOf,
+  moreHeight,
+} from "./frame.ts";
+import { drawCross, legendBox, type LegendCanvas, type LegendEntry } from "./legend_box.ts";
+import { countUp, labelWithGap, lineHeight } from "./sheet_text.ts";
+import { parseFont, textWidth } from "./text_width.ts";
+import { linearTicks, roundEnds, within } from "./ticks.ts";
 
 /** The bars of one colour: one in each group. */
 export interface BarSeries {
   /** Its name in the legend. */
   name: string;
-  /** Its value in each group; one that is not finite has no bar. */
+  /** Its value in each group; one that is not finite has a cross in place of its bar. */
   values: readonly number[];
-  /** Half widths of the 95% intervals, in the unit of the values; one that is not finite or 0 is not drawn. */
+  /** Half widths of the intervals, in the unit of the values; one that is not finite or 0 is not drawn. */
   intervals?: readonly number[];
-  /** A colour in place of the next of {@link CHART_COLOURS}. */
+  /** A colour in place of the next of {@link CHART_COLOURS}, which are half as strong from the ninth series on. */
   colour?: string;
 }
 
@@ -36,27 +47,18 @@ export interface BarChart {
   title: string;
   /** The horizontal axis: what the groups are. */
   x: { label: string };
-  /** The vertical axis: what the bars are, with the unit; it contains 0. */
-  y: { label: string };
+  /** The vertical axis: what the bars are, with the unit; it contains 0. Intervals end at its limits. */
+  y: Pick<ChartAxis, "label" | "limits">;
+  /** What the intervals are, in the legend. Default: `95% interval`. */
+  interval?: string;
   /** Names of the groups, from left to right. */
   groups: readonly string[];
   /** What stands side by side in each group. */
   series: readonly BarSeries[];
-  /** Pixels, 720 unless told. */
+  /** Pixels. Default: 720. */
   width?: number;
-  /** Pixels, 420 unless told. */
+  /** Pixels. Default: 420, and more where the legend or the names of the groups take much room. */
   height?: number;
-}
-
-/** The part of a canvas that whiskers are drawn with. */
-interface Strokes {
-  strokeStyle: unknown;
-  lineWidth: number;
-  setLineDash(lengths: number[]): void;
-  beginPath(): void;
-  moveTo(x: number, y: number): void;
-  lineTo(x: number, y: number): void;
-  stroke(): void;
 }
 
 const WHISKER_WIDTH = 7;
@@ -64,20 +66,29 @@ const WHISKER_WIDTH = 7;
 const hasInterval = ({ values, intervals }: BarSeries, i: number): boolean =>
   Number.isFinite(values[i]) && Number.isFinite(intervals?.[i]) && intervals![i] > 0;
 
-/** Draws the intervals over the bars. */
-function whiskers(series: readonly BarSeries[]): Plugin<"bar"> {
+/** The ends of an interval, within the limits of its axis. */
+function intervalOf(
+  { y }: BarChart,
+  { values, intervals }: BarSeries,
+  i: number,
+): [low: number, high: number] {
+  return within([values[i] - intervals![i], values[i] + intervals![i]], y.limits);
+}
+
+/** Draws the intervals over the bars, and crosses where there is no value. */
+function whiskers(chart: BarChart, measure: Measure): Plugin<"bar"> {
   return {
     id: "whiskers",
-    afterDatasetsDraw(chart) {
-      const context = chart.ctx as unknown as Strokes;
-      const { y } = chart.scales;
+    afterDatasetsDraw(drawn) {
+      const context = drawn.ctx as unknown as LegendCanvas;
+      const { y } = drawn.scales;
       context.setLineDash([]);
-      series.forEach((one, n) => {
-        chart.getDatasetMeta(n).data.forEach(({ x }, i) => {
+      chart.series.forEach((one, n) => {
+        drawn.getDatasetMeta(n).data.forEach(({ x }, i) => {
+          if (!Number.isFinite(one.values[i])) drawCross(context, x, y.getPixelForValue(0) - 6, TEXT_COLOUR);
           if (!hasInterval(one, i)) return;
-          const half = one.intervals![i];
-          const [low, high] = [one.values[i] - half, one.values[i] + half].map((v) => y.getPixelForValue(v));
-          const side = Math.min(WHISKER_WIDTH, barWidth(chart.getDatasetMeta(n).data[i])) / 2;
+          const [low, high] = intervalOf(chart, one, i).map((end) => y.getPixelForValue(measure.drawn(end)));
+          const side = Math.min(WHISKER_WIDTH, barWidth(drawn.getDatasetMeta(n).data[i])) / 2;
           context.beginPath();
           context.moveTo(x, low);
           context.lineTo(x, high);
@@ -96,40 +107,111 @@ function whiskers(series: readonly BarSeries[]): Plugin<"bar"> {
   };
 }
 
-/** Pixels that a turned label of a group takes, and those beside the bars. */
-const [LABEL_ROOM, SIDES] = [15, 120];
-
 const barWidth = (bar: unknown): number => (bar as { width?: number }).width ?? WHISKER_WIDTH;
 
-/** The least and the greatest that the vertical axis must hold. */
-function verticalRange(series: readonly BarSeries[]): { suggestedMin: number; suggestedMax: number } {
-  const range = { suggestedMin: 0, suggestedMax: 0 };
-  for (const one of series) {
-    one.values.forEach((value, i) => {
-      if (!Number.isFinite(value)) return;
-      const half = hasInterval(one, i) ? one.intervals![i] : 0;
-      range.suggestedMin = Math.min(range.suggestedMin, value - half);
-      range.suggestedMax = Math.max(range.suggestedMax, value + half);
-    });
-  }
-  return range;
+/** Every number that the vertical axis must hold: 0, the values and the ends of their intervals. */
+function heights(chart: BarChart): number[] {
+  return [
+    0,
+    ...chart.series.flatMap((one) =>
+      one.values.flatMap((value, i) => {
+        if (!Number.isFinite(value)) return [];
+        return hasInterval(one, i) ? [value, ...intervalOf(chart, one, i)] : [value];
+      })
+    ),
+  ];
 }
 
-function legendItems(sets: readonly { label: string; backgroundColor: string }[]): LegendItem[] {
-  return sets.map(({ label, backgroundColor }, datasetIndex) => ({
-    text: label,
-    datasetIndex,
-    fontColor: TEXT_COLOUR,
-    fillStyle: backgroundColor,
-    strokeStyle: TEXT_COLOUR,
-    lineWidth: 0.5,
-    pointStyle: "rect",
-  }));
+function legendOf(
+  { series, interval = "95% interval" }: BarChart,
+  colours: readonly string[],
+): LegendEntry[] {
+  const entries = series.map(({ name }, n): LegendEntry => ({ name, mark: "bar", colour: colours[n] }));
+  const drawn = series.some((one) => one.values.some((_, i) => hasInterval(one, i)));
+  const missing = series.some(({ values }) => values.some((value) => !Number.isFinite(value)));
+  if (drawn) entries.push({ name: interval, mark: "interval", colour: TEXT_COLOUR });
+  if (missing) entries.push({ name: "no value", mark: "cross", colour: TEXT_COLOUR });
+  return entries;
+}
+
+/** Pixels that axis and margins take of the width, of a level name, and of the longest line of a turned one. */
+const [ASIDE, LEAST_LEVEL, LONGEST_TURNED] = [90, 80, 220];
+
+/** Names under their groups as lines: level where groups are wide, else turned. */
+function groupLabels(groups: readonly string[], width: number) {
+  const each = (width - ASIDE) / Math.max(1, groups.length);
+  const font = parseFont(`${TEXT_SIZE}px sans-serif`);
+  const inLine = { size: TEXT_SIZE, bold: false };
+  const widest = (lines: readonly string[]) => maximum(lines.map((line) => textWidth(line, font)), 0);
+  const level = each >= LEAST_LEVEL || groups.every((name) => textWidth(name, font) <= each - 4);
+  const every = level || countUp(groups) ? 1 : Math.ceil((lineHeight(TEXT_SIZE) + 1) / each);
+  const most = Math.max(1, Math.floor(each / lineHeight(TEXT_SIZE)));
+  const lines = groups.map((name, n) => {
+    if (n % every) return [""];
+    if (level) return wrap(name, each - 6, inLine);
+    const shortest = Math.max(60, 1.1 * textWidth(name, font) / most);
+    return wrap(name, Math.min(LONGEST_TURNED, shortest), inLine);
+  });
+  const room = level
+    ? maximum(lines.map(({ length }) => length), 0) * lineHeight(TEXT_SIZE)
+    : widest(lines.flat());
+  // Chart.js begins the lines of a turned name at the middle of its group.
+  const offset = level ? 0 : -(maximum(lines.map(({ length }) => length), 1) - 1) * lineHeight(TEXT_SIZE) / 2;
+  return { lines, every, rotation: level ? 0 : 90, room, offset };
+}
+
+function roundedTo(range: readonly [number, number], limits?: readonly [number, number]) {
+  const [low, high] = range[0] === range[1] ? [0, 1] : range;
+  const inner = limits && [Math.min(limits[0], low), Math.max(limits[1], high)] as const;
+  const [min, max] = within(roundEnds(low, high, 10), inner);
+  return {
+    min,
+    max,
+    afterBuildTicks: (scale: BuiltScale) => void (scale.ticks = linearTicks(min, max, false, 10)),
+  };
+}
+
+function scalesOf(chart: BarChart, measure: Measure, groups: ReturnType<typeof groupLabels>, width: number) {
+  const ends = heights(chart).map(measure.drawn);
+  const range: [number, number] = [minimum(ends), maximum(ends)];
+  const at = { measure, ends: range };
+  const label = labelWithGap(chart.x.label, chart.groups, groups.every);
+  const x = axisOptions({ ...chart.x, label }, {
+    ...at,
+    direction: "x",
+    position: "bottom",
+    room: width - 160,
+  });
+  const y = axisOptions(chart.y, { ...at, direction: "y", position: "left", room: 300 });
+  return {
+    x: {
+      ...x,
+      type: "category",
+      grid: { ...x.grid, display: false },
+      ticks: {
+        color: TEXT_COLOUR,
+        minRotation: groups.rotation,
+        maxRotation: groups.rotation,
+        labelOffset: groups.offset,
+        autoSkip: countUp(chart.groups),
+        autoSkipPadding: 4,
+      },
+    },
+    y: {
+      ...y,
+      // Round ends, so that 0 is a tick.
+      ...roundedTo(range, chart.y.limits?.map(measure.drawn) as [number, number] | undefined),
+      grid: {
+        ...y.grid,
+        color: ({ tick }: { tick?: { value: number } }) => tick?.value === 0 ? AXIS_COLOUR : GRID_COLOUR,
+      },
+    },
+  };
 }
 
 /**
- * A chart of grouped bars as an SVG document with real text; 95% intervals are whiskers over the bars. Equal charts give
- * equal bytes.
+ * A chart of grouped bars as an SVG document with real text; intervals are whiskers over the bars, which end at the limits of
+ * the axis, and the legend says what they are. Equal charts give equal bytes.
  *
  * @throws Error where a series has not one value for each group
  *
@@ -147,54 +229,37 @@ function legendItems(sets: readonly { label: string; backgroundColor: string }[]
  */
 export function barChart(chart: BarChart): string {
   reportProgress({ what: `drawing ${chart.title}` });
-  const { title, groups, series, width = 720, height = 420 } = chart;
+  const { title, groups, series, width = 720 } = chart;
   for (const { name, values } of series) {
     if (values.length !== groups.length) {
       throw new Error(`Series "${name}" has ${values.length} values for ${groups.length} groups.`);
     }
   }
-  Chart.register(BarController, BarElement, CategoryScale, LinearScale, Legend, Title);
-  const sets = series.map(({ name, values, colour }, n) => ({
+  Chart.register(BarController, BarElement, CategoryScale, LinearScale, Title);
+  const measure = measureOf(chart.y, heights(chart));
+  const colours = series.map(({ colour }, n) => colour ?? barColour(n));
+  const sets = series.map(({ name, values }, n) => ({
     label: name,
-    data: values.map((value) => Number.isFinite(value) ? value : null),
-    backgroundColor: colour ?? CHART_COLOURS[n % CHART_COLOURS.length],
+    data: values.map((value) => Number.isFinite(value) ? measure.drawn(value) : null),
+    backgroundColor: colours[n],
     borderColor: TEXT_COLOUR,
     borderWidth: 0.5,
     maxBarThickness: 40,
     categoryPercentage: 0.82,
     barPercentage: 0.92,
   }));
-  const every = countUp(groups) ? 1 : Math.max(1, Math.ceil(groups.length * LABEL_ROOM / (width - SIDES)));
-  const labels = groups.map((group, i) => i % every === 0 ? group : "");
-  const label = labelWithGap(chart.x.label, groups, every);
-  const [x, y] = [axisOptions({ ...chart.x, label }, "x", "bottom"), axisOptions(chart.y, "y", "left")];
+  const [legend, labels] = [legendOf(chart, colours), groupLabels(groups, width)];
+  const height = chart.height ?? 420 + moreHeight(title, legend, width) + Math.max(0, labels.room - 60);
   const configuration: ChartConfiguration<"bar"> = {
     type: "bar",
-    data: { labels, datasets: sets as ChartConfiguration<"bar">["data"]["datasets"] },
+    // Chart.js knows lines of a label, though not its types.
+    data: {
+      labels: labels.lines as unknown as string[],
+      datasets: sets as ChartConfiguration<"bar">["data"]["datasets"],
+    },
     platform: BasicPlatform,
-    plugins: [whiskers(series)],
-    options: frameOptions({
-      title,
-      width,
-      scales: {
-        x: {
-          ...x,
-          type: "category",
-          grid: { ...x.grid, display: false },
-          ticks: { color: TEXT_COLOUR, maxRotation: 90, autoSkip: countUp(groups), autoSkipPadding: 4 },
-        },
-        y: {
-          ...y,
-          ...verticalRange(series),
-          grid: {
-            ...y.grid,
-            color: ({ tick }: { tick?: { value: number } }) => tick?.value === 0 ? AXIS_COLOUR : GRID_COLOUR,
-          },
-        },
-      },
-      legend: () => legendItems(sets),
-      markWidth: 12,
-    }),
+    plugins: [legendBox(legend) as Plugin<"bar">, whiskers(chart, measure)],
+    options: frameOptions({ title, width, scales: scalesOf(chart, measure, labels, width) }),
   };
-  return drawChart(configuration, { title, width, height, shown: [groups, series] });
+  return drawChart(configuration, { title, width, height: Math.ceil(height), shown: [groups, series] });
 }

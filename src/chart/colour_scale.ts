@@ -1,18 +1,14 @@
-// The colours of heat maps: pale yellow through green to navy. Lightness (CIE L*) falls in equal steps, so equal
-// differences look equal, and a print without colour keeps the order.
+// The colours of heat maps. One sign: pale yellow-green through green to navy, where darker is more. Both signs: blue below 0,
+// light grey at 0, red above, as dark at equal distances from it. Lightness (CIE L*) falls in equal steps, so equal
+// differences look equal, and a print without colour keeps the order of each side. No colour is white: blank cells are.
 
 import { num } from "./sheet_text.ts";
+import { shareOf } from "./ticks.ts";
 
-const ANCHORS = [
-  "#ffffe0",
-  "#edf8b1",
-  "#c7e9b4",
-  "#7fcdbb",
-  "#41b6c4",
-  "#1d91c0",
-  "#225ea8",
-  "#253494",
-  "#081d58",
+const ANCHORS = ["#edf8b1", "#c7e9b4", "#7fcdbb", "#41b6c4", "#1d91c0", "#225ea8", "#253494", "#081d58"];
+const [BELOW, ABOVE] = [
+  ["#ebebeb", "#d1e5f0", "#92c5de", "#4393c3", "#2166ac", "#053061"],
+  ["#ebebeb", "#fddbc7", "#f4a582", "#d6604d", "#b2182b", "#67001f"],
 ];
 const LEVELS = 64;
 const SAMPLES = 200;
@@ -35,31 +31,60 @@ export function lightness(colour: string): number {
   return y > 216 / 24389 ? 116 * Math.cbrt(y) - 16 : y * 24389 / 27;
 }
 
-/** Of many colours along the anchors, for each level the one whose lightness is nearest to where the level should be. */
-function levels(): string[] {
+/** Of many colours along anchors, for each level the one whose lightness is nearest to where the level should be. */
+function levels(anchors: readonly string[], count: number, dark: number): string[] {
   const path: { colour: string; light: number }[] = [];
-  for (let piece = 0; piece + 1 < ANCHORS.length; piece++) {
-    const [from, to] = [bytesOf(ANCHORS[piece]), bytesOf(ANCHORS[piece + 1])];
+  for (let piece = 0; piece + 1 < anchors.length; piece++) {
+    const [from, to] = [bytesOf(anchors[piece]), bytesOf(anchors[piece + 1])];
     for (let i = 0; i <= SAMPLES; i++) {
       const colour = hexOf(from.map((byte, c) => byte + (to[c] - byte) * i / SAMPLES) as unknown as Rgb);
       path.push({ colour, light: lightness(colour) });
     }
   }
-  const [pale, dark] = [path[0].light, path.at(-1)!.light];
-  return Array.from({ length: LEVELS }, (_, level) => {
-    const wanted = pale + (dark - pale) * level / (LEVELS - 1);
+  const pale = path[0].light;
+  return Array.from({ length: count }, (_, level) => {
+    const wanted = pale + (dark - pale) * level / (count - 1);
     return path.reduce((a, b) => Math.abs(b.light - wanted) < Math.abs(a.light - wanted) ? b : a).colour;
   });
 }
 
 /** The colours of a heat map from the least value to the greatest. */
-export const HEAT_COLOURS: readonly string[] = levels();
+export const HEAT_COLOURS: readonly string[] = levels(ANCHORS, LEVELS, lightness(ANCHORS.at(-1)!));
 
-/** The index in {@link HEAT_COLOURS} of a value within [low, high]; what lies outside takes the colour of that end. */
-export function heatLevel(value: number, low: number, high: number): number {
-  const share = high > low ? (value - low) / (high - low) : 0;
-  return Math.min(LEVELS - 1, Math.max(0, Math.floor(share * LEVELS)));
+/** The lightness of both ends of {@link SIGNED_COLOURS}: the darkest that blue and red both reach. */
+const SIGNED_DARK = Math.max(lightness(BELOW.at(-1)!), lightness(ABOVE.at(-1)!));
+
+/** The colours of a heat map of both signs, 0 in the middle. */
+export const SIGNED_COLOURS: readonly string[] = [
+  ...levels(BELOW, LEVELS / 2 + 1, SIGNED_DARK).toReversed(),
+  ...levels(ABOVE, LEVELS / 2 + 1, SIGNED_DARK).slice(1),
+];
+
+/** The index in a list of colours of a value within [low, high]; what lies outside takes the colour of that end. */
+export function heatLevel(value: number, low: number, high: number, levels = LEVELS): number {
+  return Math.min(levels - 1, Math.max(0, Math.floor(shareOf(value, low, high) * levels)));
 }
+
+/** Which numbers have which colours. */
+export interface ColourScale {
+  /** The number of the first colour. */
+  readonly low: number;
+  /** The number of the last colour. */
+  readonly high: number;
+  /** The colours, {@link HEAT_COLOURS} or {@link SIGNED_COLOURS}. */
+  readonly colours: readonly string[];
+}
+
+/** A scale from `low` to `high`; of numbers with a sign from -m to m, m the larger of their magnitudes, so that 0 is grey. */
+export function colourScale(low: number, high: number, signed = low < 0): ColourScale {
+  if (!signed) return { low, high, colours: HEAT_COLOURS };
+  const largest = Math.max(Math.abs(low), Math.abs(high)) || 1;
+  return { low: -largest, high: largest, colours: SIGNED_COLOURS };
+}
+
+/** The colour of a finite number. */
+export const colourOf = (value: number, { low, high, colours }: ColourScale): string =>
+  colours[heatLevel(value, low, high, colours.length)];
 
 /** What hatches cells without a number: a pattern to be defined once in a document. */
 export const hatchPattern = (id: string): string =>
@@ -80,20 +105,28 @@ export function hatchedCells(
   return `<path d="${rects.join("")}" fill="url(#${hatch})"/>`;
 }
 
+/** Whether the cell of a row and a column is left blank. */
+export type Blank = (row: number, column: number) => boolean;
+
 /**
- * The cells of a matrix as one SVG path for each of its colours, palest first: strokes one high, neighbours of one colour
- * joined. What is not finite is under -1.
+ * The cells of a matrix as one SVG path for each of its colours, in the order of the scale: strokes one high, neighbours of
+ * one colour joined. What is not finite is under -1; blank cells are in no path.
  */
 export function cellPaths(
   values: readonly ArrayLike<number>[],
-  [low, high]: readonly [number, number],
+  { low, high, colours }: ColourScale,
+  blank: Blank = () => false,
 ): Map<number, string> {
   const paths = new Map<number, string[]>();
   values.forEach((row, i) => {
-    const level = (j: number) => Number.isFinite(row[j]) ? heatLevel(row[j], low, high) : -1;
+    const level = (j: number) => {
+      if (blank(i, j)) return undefined;
+      return Number.isFinite(row[j]) ? heatLevel(row[j], low, high, colours.length) : -1;
+    };
     for (let j = 0, end = 0; j < row.length; j = end) {
       const own = level(j);
       while (end < row.length && level(end) === own) end++;
+      if (own === undefined) continue;
       if (!paths.has(own)) paths.set(own, []);
       paths.get(own)!.push(`M${j},${i}h${end - j}`);
     }

@@ -18,6 +18,14 @@ export const CHART_COLOURS: readonly string[] = [
   "#3b0f6e",
 ];
 
+/** The colour of the bars of an index: eight, then the same half way to white, then again. */
+export function barColour(index: number): string {
+  const colour = CHART_COLOURS[index % CHART_COLOURS.length];
+  if (Math.floor(index / CHART_COLOURS.length) % 2 === 0) return colour;
+  const half = [1, 3, 5].map((i) => Math.round((parseInt(colour.slice(i, i + 2), 16) + 255) / 2));
+  return `#${half.map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
+}
+
 /** How a line is told from others: its colour and its dashes. */
 export interface LineStyle {
   /** One of {@link CHART_COLOURS}. */
@@ -50,15 +58,42 @@ export const TITLE_SIZE = 15;
 /** Pixels of ticks and legends. */
 export const TEXT_SIZE = 12;
 
-/** A title as lines of at most `width` pixels, broken at spaces. */
-export function wrap(text: string, width: number): string[] {
-  const font = parseFont(`bold ${TITLE_SIZE}px sans-serif`);
+/** How a text is set that is broken into lines; a title by default. */
+export interface Lettering {
+  /** Pixels, {@link TITLE_SIZE} by default. */
+  readonly size?: number;
+  /** In bold, as titles are by default. */
+  readonly bold?: boolean;
+}
+
+/** Where a word may be broken, for a run's name is one word: after its punctuation, but not within a number. */
+const JOINTS = /(?<=[-_.\/,:;=+→|␣])(?![-_.\/,:;=+→|␣\d])/;
+
+/**
+ * A text as lines of at most `width` pixels, broken at spaces; a word that is longer than a line after its punctuation, and
+ * where it has none between any two characters. A line holds at least one character.
+ */
+export function wrap(
+  text: string,
+  width: number,
+  { size = TITLE_SIZE, bold = true }: Lettering = {},
+): string[] {
+  const font = parseFont(`${bold ? "bold " : ""}${size}px sans-serif`);
+  const fits = (line: string) => textWidth(line, font) <= width;
   const lines = [""];
-  for (const word of text.split(/\s+/).filter(Boolean)) {
-    const longer = `${lines.at(-1)} ${word}`.trim();
-    if (lines.at(-1) === "" || textWidth(longer, font) <= width) lines[lines.length - 1] = longer;
-    else lines.push(word);
-  }
+  const put = (piece: string, glue: string): void => {
+    const last = lines.at(-1)!;
+    const longer = last === "" ? piece : last + glue + piece;
+    if (fits(longer)) lines[lines.length - 1] = longer;
+    else if (fits(piece) || [...piece].length <= 1) {
+      last === "" ? lines[lines.length - 1] = piece : lines.push(piece);
+    } else {
+      const parts = piece.split(JOINTS);
+      const smaller = parts.length > 1 ? parts : [...piece];
+      smaller.forEach((part, n) => put(part, n === 0 ? glue : ""));
+    }
+  };
+  for (const word of text.split(/\s+/).filter(Boolean)) put(word, " ");
   return lines;
 }
 

@@ -1,14 +1,8 @@
 // Chart.js as every chart of heed's has it: no animation, no events, one font, a title and a legend above the plot, axes
-// with few and round ticks.
+// with few and round ticks, from the smallest numbers to the greatest.
 
-import { maximum } from "../extremes.ts";
-import {
-  Chart,
-  type ChartConfiguration,
-  type ChartItem,
-  type LegendItem,
-  type ScaleOptionsByType,
-} from "chart.js";
+import { maximum, minimum } from "../extremes.ts";
+import { Chart, type ChartConfiguration, type ChartItem, type ScaleOptionsByType } from "chart.js";
 import {
   AXIS_COLOUR,
   FAMILY,
@@ -20,8 +14,10 @@ import {
   TITLE_SIZE,
   wrap,
 } from "./document.ts";
+import { type LegendEntry, legendHeight } from "./legend_box.ts";
+import { lineHeight } from "./sheet_text.ts";
 import { svgCanvas } from "./svg_context.ts";
-import { logTicks, tickLabel } from "./ticks.ts";
+import { isFlat, largestOf, linearTicks, logTicks, roundFlat, tickLabel, unitOf, within } from "./ticks.ts";
 
 /** One axis: its title, and whether it is logarithmic (values that are not positive are then left out). */
 export interface ChartAxis {
@@ -29,27 +25,90 @@ export interface ChartAxis {
   label: string;
   /** Logarithmic in base 10. */
   log?: boolean;
+  /** What its values cannot leave, as 0 and 1 of a probability: no axis and no interval reaches beyond. Default: none. */
+  limits?: readonly [low: number, high: number];
 }
 
 /** A scale as Chart.js hands it over once its ticks are made. */
 export interface BuiltScale {
   min: number;
   max: number;
-  ticks: { value: number }[];
+  ticks: { value: number; label?: string | string[] }[];
+}
+
+/** Numbers as Chart.js is given them, who knows neither 1e-320 nor 1e308: logarithms, or multiples of a power of ten. */
+export interface Measure {
+  /** NaN of what the axis cannot show. */
+  readonly drawn: (value: number) => number;
+  /** The number that is drawn there. */
+  readonly value: (drawn: number) => number;
+}
+
+/** The measure of an axis for the numbers that stand on it. */
+export function measureOf({ log }: ChartAxis, values: Iterable<number>): Measure {
+  if (log) {
+    return { drawn: (value) => value > 0 ? Math.log10(value) : NaN, value: (drawn) => 10 ** drawn };
+  }
+  const finite = function* () {
+    for (const value of values) if (Number.isFinite(value)) yield value;
+  };
+  const unit = unitOf(largestOf(finite()));
+  return { drawn: (value) => value / unit, value: (drawn) => drawn * unit };
+}
+
+/** Ends of a logarithmic axis as powers, with room round them unless they are the data's own. */
+function logEnds(values: readonly number[], fitted: boolean): [low: number, high: number] {
+  const [low, high] = [minimum(values), maximum(values)];
+  if (low > high) return [0, 1];
+  const room = low === high ? Math.log10(2) : fitted ? 0 : Math.log10(1.15);
+  return [low - room, high + room];
+}
+
+/** The ends and ticks of an axis from the least and the greatest that is drawn on it. */
+function extent(axis: ChartAxis, measure: Measure, [low, high]: readonly [number, number], fitted: boolean) {
+  if (axis.log) {
+    const [min, max] = logEnds(low > high ? [] : [low, high], fitted);
+    const ticks = logTicks(Math.max(Number.MIN_VALUE, 10 ** min), Math.min(Number.MAX_VALUE, 10 ** max));
+    return {
+      min,
+      max,
+      afterBuildTicks: (scale: BuiltScale) =>
+        void (scale.ticks = ticks.map((value) => ({
+          value: Math.log10(value),
+          label: tickLabel(value, value),
+        }))),
+    };
+  }
+  // What is measured all the same is shown.
+  const limits: [number, number] | undefined = axis.limits &&
+    [Math.min(low, measure.drawn(axis.limits[0])), Math.max(high, measure.drawn(axis.limits[1]))];
+  // Chart.js would blow up the rounding of a flat line.
+  const [min, max] = low < high && isFlat(low, high) && !fitted ? within(roundFlat(low, high), limits) : [];
+  const clamp = (scale: BuiltScale) => void ([scale.min, scale.max] = within([scale.min, scale.max], limits));
+  return { ...(min === undefined ? {} : { min, max }), ...(limits ? { afterDataLimits: clamp } : {}) };
+}
+
+/** Where an axis stands, what is drawn on it, and whether it ends with that. */
+export interface AxisPlace {
+  readonly direction: "x" | "y";
+  readonly position: "bottom" | "left" | "right";
+  /** The least and the greatest as they are drawn; the first above the second where there is nothing. */
+  readonly ends: readonly [low: number, high: number];
+  readonly measure: Measure;
+  /** Pixels that its title may take along it. */
+  readonly room: number;
 }
 
 /** The options of one axis. */
-export function axisOptions(axis: ChartAxis, direction: "x" | "y", position: "bottom" | "left" | "right") {
+export function axisOptions(axis: ChartAxis, { direction, position, ends, measure, room }: AxisPlace) {
+  const title = wrap(axis.label, room, { size: 13, bold: false });
   return {
-    type: axis.log ? "logarithmic" : "linear",
+    type: "linear",
     axis: direction,
     position,
-    ...(axis.log && direction === "x" ? { bounds: "data" } : {}),
-    title: { display: axis.label !== "", text: axis.label, color: TEXT_COLOUR, font: { size: 13 } },
+    title: { display: axis.label !== "", text: title, color: TEXT_COLOUR, font: { size: 13 } },
     border: { color: AXIS_COLOUR },
-    ...(axis.log
-      ? { afterBuildTicks: (scale: BuiltScale) => void (scale.ticks = logTicks(scale.ticks)) }
-      : {}),
+    ...extent(axis, measure, ends, direction === "x"),
     grid: {
       color: GRID_COLOUR,
       tickColor: AXIS_COLOUR,
@@ -62,12 +121,33 @@ export function axisOptions(axis: ChartAxis, direction: "x" | "y", position: "bo
       autoSkipPadding: 12,
       autoSkip: !axis.log || direction === "x",
       ...(position === "right" ? { maxTicksLimit: 7 } : {}),
-      callback(value: number | string, _index: number, ticks: { value: number }[]) {
-        const largest = maximum(ticks.map((tick) => Math.abs(tick.value)));
-        return tickLabel(Number(value), axis.log ? Number(value) : largest);
+      callback(drawn: number | string, index: number, ticks: BuiltScale["ticks"]) {
+        if (axis.log) return ticks[index].label;
+        const values = ticks.map((tick) => measure.value(tick.value));
+        const value = measure.value(Number(drawn));
+        return Number.isFinite(value) ? tickLabel(value, largestOf(values.filter(Number.isFinite))) : "";
       },
     },
   };
+}
+
+/** A linear axis that ends with its data, and begins with 0 where that is near; of one whole number with those beside it. */
+export function fittedTo([low, high]: readonly [number, number], whole: boolean) {
+  if (low > high || (low === high && !whole)) return {};
+  const afterBuildTicks = (scale: BuiltScale) =>
+    void (scale.ticks = linearTicks(scale.min, scale.max, whole));
+  if (low === high) return { min: low - 1, max: low + 1, afterBuildTicks };
+  return { bounds: "data", ...(low > 0 && low <= 0.05 * high ? { min: 0 } : {}), afterBuildTicks };
+}
+
+const PADDING = { left: 8, right: 14, top: 4, bottom: 6 };
+const titleLines = (title: string, width: number): string[] => wrap(title, width - 40);
+
+/** How many pixels title and legend take beyond a line of title and two rows of legend. */
+export function moreHeight(title: string, legend: readonly LegendEntry[], width: number): number {
+  const rows = legendHeight(legend, width - PADDING.left - PADDING.right);
+  const lines = titleLines(title, width).length;
+  return Math.max(0, rows - 58) + Math.max(0, lines - 2) * lineHeight(TITLE_SIZE);
 }
 
 /** What {@link frameOptions} puts round the plot. */
@@ -76,13 +156,10 @@ export interface Frame {
   /** Of the chart, in pixels. */
   readonly width: number;
   readonly scales: Readonly<Record<string, unknown>>;
-  readonly legend: () => LegendItem[];
-  /** Pixels of a mark in the legend. */
-  readonly markWidth: number;
 }
 
-/** The options of a chart: quiet, with its title, its legend above the plot and its scales. */
-export function frameOptions({ title, width, scales, legend, markWidth }: Frame) {
+/** The options of a chart: quiet, with its title and its scales. */
+export function frameOptions({ title, width, scales }: Frame) {
   return {
     animation: false as const,
     responsive: false,
@@ -90,19 +167,15 @@ export function frameOptions({ title, width, scales, legend, markWidth }: Frame)
     locale: "en-US",
     events: [],
     font: { family: FAMILY, size: TEXT_SIZE },
-    layout: { padding: { left: 8, right: 14, top: 4, bottom: 6 } },
+    layout: { padding: PADDING },
     scales: scales as Record<string, ScaleOptionsByType<"linear">>,
     plugins: {
       title: {
         display: title !== "",
-        text: wrap(title, width - 40),
+        text: titleLines(title, width),
         color: TEXT_COLOUR,
         font: { size: TITLE_SIZE, weight: "bold" as const },
         padding: { top: 6, bottom: 2 },
-      },
-      legend: {
-        position: "top" as const,
-        labels: { usePointStyle: true, pointStyleWidth: markWidth, padding: 12, generateLabels: legend },
       },
     },
   };

@@ -6,12 +6,13 @@ import { elementwiseOp } from "../../kernels/elementwise/op.ts";
 import { ancestors } from "../graph/gradient.ts";
 import type { Node, Op, Tensor } from "../graph/tensor.ts";
 import { reportProgress } from "../progress.ts";
+import { wrap } from "./document.ts";
 import { escapeXml } from "./svg_context.ts";
 import { type Font, textWidth } from "./text_width.ts";
 
 /** Options of `graphDiagram`. */
 export interface GraphDiagramOptions {
-  /** Above the diagram. */
+  /** Above the diagram; long ones are broken into lines. */
   readonly title?: string;
   /** Draws states, constants and literals as boxes of their own and not as lines in the box that reads them. */
   readonly parameters?: boolean;
@@ -37,6 +38,8 @@ interface Edge {
 const FAMILY = 'Helvetica, Arial, "Liberation Sans", "DejaVu Sans", sans-serif';
 const [TITLE_SIZE, BOX_SIZE, LINE_SIZE, LABEL_SIZE] = [15, 12, 10, 10];
 const [PADDING, LINE_HEIGHT, MARGIN] = [9, 13, 16];
+/** Pixels that a title has over a narrow diagram too. */
+const LEAST_TITLE = 480;
 const FILLS = { operation: "#ffffff", input: "#e8e8e8", output: "#e8e8e8" };
 
 const isLeaf = ({ role }: Op): boolean => role === "state" || role === "constant" || role === "literal";
@@ -237,10 +240,10 @@ export function graphDiagram(
     : outputs as Readonly<Record<string, Tensor>>;
   const { boxes, edges } = contents(named, parameters);
   const laid = layOut(boxes, edges);
-  const above = title ? TITLE_SIZE + MARGIN : 0;
-  const width = Math.ceil(
-    Math.max(laid.width, title ? textWidth(title, font(TITLE_SIZE, "bold")) + 2 * MARGIN : 0),
-  );
+  const titles = title ? wrap(title, Math.max(LEAST_TITLE, laid.width - 2 * MARGIN)) : [];
+  const above = titles.length * (TITLE_SIZE + 4) + (title ? MARGIN - 4 : 0);
+  const titleWidth = maximum(titles.map((line) => textWidth(line, font(TITLE_SIZE, "bold"))), 0);
+  const width = Math.ceil(Math.max(laid.width, titleWidth > 0 ? titleWidth + 2 * MARGIN : 0));
   const height = Math.ceil(laid.height + above);
   const shift = num((width - laid.width) / 2);
   return [
@@ -249,7 +252,9 @@ export function graphDiagram(
     `<defs><marker id="arrow" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">` +
     `<path d="M0,0.5 8,4 0,7.5Z" fill="#444444"/></marker></defs>`,
     `<rect width="${width}" height="${height}" fill="#ffffff"/>`,
-    ...(title ? [text(width / 2, MARGIN + TITLE_SIZE * 0.8, title, TITLE_SIZE, "bold")] : []),
+    ...titles.map((line, n) =>
+      text(width / 2, MARGIN + TITLE_SIZE * 0.8 + n * (TITLE_SIZE + 4), line, TITLE_SIZE, "bold")
+    ),
     `<g transform="translate(${shift} ${above})">`,
     ...laid.edges.map(({ points }) =>
       `<path d="${curve(points)}" fill="none" stroke="#444444" marker-end="url(#arrow)"/>`

@@ -15,9 +15,28 @@ import {
 } from "./document.ts";
 import type { ChartAxis } from "./frame.ts";
 import type { ChartSeries } from "./line_chart.ts";
-import { LABEL_SIZE, labelWidth, legendRows, num, text, titleTexts } from "./sheet_text.ts";
+import {
+  LABEL_SIZE,
+  labelWidth,
+  legendRows,
+  lineHeight,
+  num,
+  text,
+  texts,
+  titleTexts,
+} from "./sheet_text.ts";
 import { thin } from "./thin.ts";
-import { isFlat, linearTicks, logTicks, roundFlat, tickLabel } from "./ticks.ts";
+import {
+  isFlat,
+  largestOf,
+  linearTicks,
+  logTicks,
+  roundEnds,
+  roundFlat,
+  shareOf,
+  tickLabel,
+  within,
+} from "./ticks.ts";
 
 /** One panel of a sheet. */
 export interface SheetPanel {
@@ -37,14 +56,13 @@ export interface HeadSheet {
   y: ChartAxis;
   /** The panels, row by row. */
   panels: readonly SheetPanel[];
-  /** Pixels, 800 unless told. */
+  /** Pixels. Default: 800. */
   width?: number;
 }
 
 const [MARGIN, GAP, PANEL_GAP] = [12, 6, 20];
 /** Of all lines of a sheet together, so that a deep model's is no larger a file. */
 const ALL_POINTS = 7000;
-const MOST_TICKS = 7;
 /** Points of a line that are drawn as dots too. */
 const FEW = 12;
 
@@ -55,22 +73,26 @@ interface Scale {
   readonly holds: (value: number) => boolean;
 }
 
-/** The ticks of an axis over [low, high]; of a logarithmic one that is narrow those of a linear axis. */
-function ticksBetween(low: number, high: number, log: boolean, whole: boolean): number[] {
-  const linear = () => linearTicks(low, high, whole).map(({ value }) => value);
-  if (!log) return linear();
-  const digits: { value: number }[] = [];
-  for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
-    for (let digit = 1; digit < 10; digit++) {
-      const value = Number(`${digit}e${power}`);
-      if (value >= low && value <= high) digits.push({ value });
-    }
-  }
-  if (digits.length < 2) return linear();
-  const ticks = logTicks(digits).map(({ value }) => value);
-  if (ticks.length <= MOST_TICKS) return ticks;
-  const powers = ticks.filter((value) => value.toExponential().startsWith("1e"));
-  return powers.filter((_, i) => i % Math.ceil(powers.length / MOST_TICKS) === 0);
+/** The ends of a linear axis: round numbers beyond the data, but for a fitted one, within the limits. */
+function linearEnds(
+  low: number,
+  high: number,
+  { limits: [least, most] = [-Infinity, Infinity] }: ChartAxis,
+  fitted: boolean,
+): [number, number] {
+  // What is measured all the same is shown.
+  const limits = [Math.min(low, least), Math.max(high, most)] as const;
+  if (fitted && low > 0 && low <= 0.05 * high) low = 0;
+  if (isFlat(low, high)) [low, high] = within(roundFlat(low, high), limits);
+  if (fitted) return [low, high];
+  // A line on the very edge of a panel is taken for its border.
+  return within(roundEnds(low, high), limits);
+}
+
+/** The ends of a logarithmic axis: the data's, with room round them unless it is fitted. */
+function logEnds(low: number, high: number, fitted: boolean): [number, number] {
+  const room = low === high ? 2 : fitted ? 1 : 1.15;
+  return [Math.max(Number.MIN_VALUE, low / room), Math.min(Number.MAX_VALUE, high * room)];
 }
 
 function scaleOf(axis: ChartAxis, values: Iterable<number>, fitted: boolean): Scale {
@@ -83,20 +105,13 @@ function scaleOf(axis: ChartAxis, values: Iterable<number>, fitted: boolean): Sc
     whole &&= Number.isInteger(value);
   }
   if (low > high) [low, high] = log ? [1, 10] : [0, 1];
-  if (log && low === high) [low, high] = [low / 2, high * 2];
-  else if (log && !fitted) [low, high] = [low / 1.15, high * 1.15];
-  if (fitted && !log && low > 0 && low <= 0.05 * high) low = 0;
-  if (!log && isFlat(low, high)) [low, high] = roundFlat(low, high);
-  if (!fitted && !log) {
-    // A line on the very edge of a panel is taken for its border.
-    const [first, second] = linearTicks(low, high, false).map(({ value }) => value);
-    const step = second - first || (high - low) / 4;
-    low = Math.floor(low / step + 1e-6) * step;
-    high = Math.ceil(high / step - 1e-6) * step;
+  [low, high] = log ? logEnds(low, high, fitted) : linearEnds(low, high, axis, fitted);
+  if (log) {
+    const [from, to] = [Math.log(low), Math.log(high)];
+    return { ticks: logTicks(low, high), place: (value) => shareOf(Math.log(value), from, to), holds };
   }
-  const at = log ? Math.log : (value: number) => value;
-  const place = (value: number) => (at(value) - at(low)) / (at(high) - at(low));
-  return { ticks: ticksBetween(low, high, log, whole), place, holds };
+  const ticks = linearTicks(low, high, whole).map(({ value }) => value);
+  return { ticks, place: (value) => shareOf(value, low, high), holds };
 }
 
 /** Columns of panels: few in a row while there are few. */
@@ -112,16 +127,28 @@ interface Grid {
   readonly top: number;
   readonly panel: { readonly width: number; readonly height: number };
   readonly step: { readonly x: number; readonly y: number };
+  /** Lines of the titles of the panels, and of the vertical axis with their pixels. */
+  readonly titles: readonly (readonly string[])[];
+  readonly side: readonly string[];
+  readonly sideRoom: number;
 }
 
-function gridOf({ panels, y: axis }: HeadSheet, y: Scale, width: number, top: number): Grid {
+/** Pixels of a title of the vertical axis, which stands beside all rows of panels. */
+const LONGEST_SIDE = 240;
+
+function gridOf({ panels, y: axis }: HeadSheet, y: Scale, width: number, legendBottom: number): Grid {
   const columns = columnsOf(panels.length);
-  const largest = maximum(y.ticks.map(Math.abs), 0);
-  const labels = y.ticks.map((tick) => labelWidth(tickLabel(tick, axis.log ? tick : largest)));
-  const left = MARGIN + TEXT_SIZE + 2 * GAP + maximum(labels, 0);
+  const labels = y.ticks.map((tick) => labelWidth(tickLabel(tick, axis.log ? tick : largestOf(y.ticks))));
+  const side = wrap(axis.label, LONGEST_SIDE, { size: TEXT_SIZE, bold: false });
+  const sideRoom = TEXT_SIZE + (side.length - 1) * lineHeight(TEXT_SIZE);
+  const left = MARGIN + sideRoom + 2 * GAP + maximum(labels, 0);
   const across = (width - MARGIN - left + PANEL_GAP) / columns;
   const panel = { width: across - PANEL_GAP, height: columns === 1 ? 240 : columns === 2 ? 170 : 125 };
-  return { columns, left, top, panel, step: { x: across, y: panel.height + LABEL_SIZE + 2 * GAP + 8 } };
+  const titles = panels.map(({ title }) => wrap(title, panel.width, { size: LABEL_SIZE, bold: true }));
+  const titleRoom = LABEL_SIZE +
+    (maximum(titles.map(({ length }) => length), 1) - 1) * lineHeight(LABEL_SIZE);
+  const step = { x: across, y: panel.height + titleRoom + 2 * GAP + 8 };
+  return { columns, left, top: legendBottom + titleRoom + 2 * GAP, panel, step, titles, side, sideRoom };
 }
 
 /** A line as a path of pixels: broken where a value is none, a dot where no neighbour is. */
@@ -176,9 +203,8 @@ function drawAxes(index: number, count: number, sheet: HeadSheet, x: Scale, y: S
     ...y.ticks.map((tick) => `M0,${num(height * (1 - y.place(tick)))}h${num(width)}`),
     ...x.ticks.map((tick) => `M${num(width * x.place(tick))},0v${num(height)}`),
   ];
-  const largest = (ticks: readonly number[]) => maximum(ticks.map(Math.abs), 0);
   const label = (tick: number, axis: ChartAxis, ticks: readonly number[]) =>
-    tickLabel(tick, axis.log ? tick : largest(ticks));
+    tickLabel(tick, axis.log ? tick : largestOf(ticks));
   const yLabels = index % columns
     ? []
     : y.ticks.map((tick) =>
@@ -212,8 +238,8 @@ function drawPanel(
   grid: Grid,
   styles: ReturnType<typeof stylesOf>,
 ): string {
-  const { columns, left, top, panel: { width, height }, step } = grid;
-  const { title, series } = sheet.panels[index];
+  const { columns, left, top, panel: { width, height }, step, titles: { [index]: titles } } = grid;
+  const { series } = sheet.panels[index];
   const lines = sheet.panels.reduce((sum, panel) => sum + panel.series.length, 0);
   const most = Math.min(Math.floor(2 * width), Math.max(40, Math.floor(ALL_POINTS / Math.max(1, lines))));
   const at = (u: number, v: number) => `${num(u * width)},${num((1 - v) * height)}`;
@@ -231,7 +257,9 @@ function drawPanel(
   return [
     `<g transform="${move}">`,
     ...drawAxes(index, sheet.panels.length, sheet, x, y, grid),
-    text(0, -GAP, title, { anchor: "start", bold: true }),
+    ...titles.map((line, n) =>
+      text(0, -GAP - (titles.length - 1 - n) * lineHeight(LABEL_SIZE), line, { anchor: "start", bold: true })
+    ),
     ...drawn,
     "</g>",
   ].join("\n");
@@ -264,23 +292,28 @@ export function headSheet(sheet: HeadSheet): string {
   const styles = stylesOf(panels);
   const legend = legendRows([...styles.keys()], width - 2 * MARGIN);
   const legendTop = MARGIN + titles.length * (TITLE_SIZE + 4) + GAP;
-  const top = legendTop + legend.rows * (LABEL_SIZE + GAP) + LABEL_SIZE + 2 * GAP;
-  const grid = gridOf(sheet, scales.y, width, top);
-  const bottom = top + (Math.max(1, Math.ceil(panels.length / grid.columns)) - 1) * grid.step.y +
+  const grid = gridOf(sheet, scales.y, width, legendTop + legend.height);
+  const bottom = grid.top + (Math.max(1, Math.ceil(panels.length / grid.columns)) - 1) * grid.step.y +
     grid.panel.height;
-  const height = Math.ceil(bottom + LABEL_SIZE + 3 * GAP + TEXT_SIZE + MARGIN);
+  const below = wrap(sheet.x.label, width - grid.left - MARGIN, { size: TEXT_SIZE, bold: false });
+  const belowRoom = TEXT_SIZE + (below.length - 1) * lineHeight(TEXT_SIZE);
+  const height = Math.ceil(bottom + LABEL_SIZE + 3 * GAP + belowRoom + MARGIN);
+  // A title of the axis that is longer than the panels are high reaches up beside the legend, not out of the sheet.
+  const side = Math.max((grid.top + bottom) / 2, MARGIN + LONGEST_SIDE / 2);
   const elements = [
     ...titleTexts(titles, width, MARGIN, TITLE_SIZE),
-    ...legend.entries.flatMap(({ name, at, row }) => {
-      const middle = legendTop + row * (LABEL_SIZE + GAP) + LABEL_SIZE / 2;
-      return [
-        `<path d="M${num(MARGIN + at)},${num(middle)}h22" ${strokeOf(styles.get(name)!)}/>`,
-        text(MARGIN + at + 26, middle + LABEL_SIZE * 0.36, name, { anchor: "start" }),
-      ];
-    }),
+    ...legend.entries.flatMap(({ name, lines, at, middle }) => [
+      `<path d="M${num(MARGIN + at)},${num(legendTop + middle)}h22" ${strokeOf(styles.get(name)!)}/>`,
+      ...texts(MARGIN + at + 26, legendTop + middle, lines, { anchor: "start" }),
+    ]),
     ...panels.map((_, index) => drawPanel(index, sheet, scales, grid, styles)),
-    text((grid.left + width - MARGIN) / 2, height - MARGIN, sheet.x.label, { size: TEXT_SIZE }),
-    text(MARGIN + TEXT_SIZE * 0.8, (top + bottom) / 2, sheet.y.label, { size: TEXT_SIZE, turned: true }),
+    ...texts((grid.left + width - MARGIN) / 2, height - MARGIN - belowRoom / 2 + 0.14 * TEXT_SIZE, below, {
+      size: TEXT_SIZE,
+    }),
+    ...texts(MARGIN + grid.sideRoom / 2 - 0.06 * TEXT_SIZE, side, grid.side, {
+      size: TEXT_SIZE,
+      turned: true,
+    }),
   ];
   return svgDocument(width, height, title, elements.join("\n"));
 }

@@ -1,6 +1,7 @@
 // How the heads of a run differ: sheets of what they do over the steps, and maps of layer by head at the last.
 
 import type { LogRecord } from "../track/records.ts";
+import type { ChartAxis } from "./frame.ts";
 import { headSheet } from "./head_sheet.ts";
 import { heatMap } from "./heat_map.ts";
 import type { LogCharts } from "./log_charts.ts";
@@ -23,9 +24,9 @@ export interface HeadLines {
   /** The value of a head at the last step, NaN where it has none. */
   lastOf(layer: number, head: number): number;
   /** A sheet of the lines, a panel for each layer. */
-  sheet(title: string, label: string): string;
-  /** A map of the last values. */
-  map(title: string, label: string): string;
+  sheet(title: string, axis: ChartAxis): string;
+  /** A map of the last values, of both signs where `signed`. */
+  map(title: string, label: string, signed?: boolean): string;
 }
 
 const ascending = (numbers: Iterable<number>): number[] => [...new Set(numbers)].sort((a, b) => a - b);
@@ -57,11 +58,11 @@ export function headLines(): HeadLines {
     layers,
     heads,
     lastOf,
-    sheet: (title, label) =>
+    sheet: (title, { label, limits }) =>
       headSheet({
         title,
         x: { label: "step" },
-        y: { label },
+        y: { label, limits },
         panels: layers().map((layer) => ({
           title: `layer ${layer}`,
           series: ascending(lines.get(layer)!.keys()).map((head) => ({
@@ -70,7 +71,7 @@ export function headLines(): HeadLines {
           })),
         })),
       }),
-    map: (title, label) =>
+    map: (title, label, signed) =>
       heatMap({
         title,
         rows: layers().map(String),
@@ -79,14 +80,19 @@ export function headLines(): HeadLines {
         y: { label: "layer" },
         x: { label: "head" },
         value: { label },
+        signed,
       }),
   };
 }
 
-const STATISTICS: Readonly<Record<string, { readonly title: string; readonly label: string }>> = {
-  entropy: { title: "entropy of attention", label: "entropy (nats)" },
-  sink: { title: "attention to the first key", label: "sink (mean attention to key 0)" },
-  rowmass: { title: "row mass of attention", label: "row mass (sum over keys)" },
+const STATISTICS: Readonly<Record<string, ChartAxis & { readonly title: string }>> = {
+  entropy: { title: "entropy of attention", label: "entropy (nats)", limits: [0, Infinity] },
+  sink: {
+    title: "attention to the first key",
+    label: "sink (mean attention to key 0)",
+    limits: [0, Infinity],
+  },
+  rowmass: { title: "row mass of attention", label: "row mass (sum over keys)", limits: [0, Infinity] },
 };
 
 /**
@@ -120,10 +126,10 @@ export function headsCharts(): LogCharts {
     },
     draw(run) {
       const drawn = Object.keys(STATISTICS).filter((name) => kept.has(name)).flatMap((name) => {
-        const { title, label } = STATISTICS[name];
+        const { title, label, limits } = STATISTICS[name];
         const lines = kept.get(name)!;
         return [
-          [`heads_${name}.svg`, lines.sheet(`${run}: ${title}`, label)],
+          [`heads_${name}.svg`, lines.sheet(`${run}: ${title}`, { label, limits })],
           [`heads_${name}_last.svg`, lines.map(`${run}: ${title} at step ${lines.last}`, label)],
         ];
       });

@@ -6,21 +6,45 @@ import { CHART_COLOURS } from "./document.ts";
 import { type HeadLines, headLines } from "./heads_chart.ts";
 import type { LogCharts } from "./log_charts.ts";
 
-const QUANTITIES: Readonly<Record<string, { readonly title: string; readonly label: string }>> = {
-  r_diag: { title: "share of the diagonal part", label: "r_diag = |diag|² / |full|²" },
-  r_lateral: { title: "share of the lateral part", label: "r_lateral = |lateral|² / |full|²" },
-  r_diag_c: { title: "share of the diagonal part, centred", label: "r_diag_c = |diag|² / |full|², g - a·g" },
+/** One quantity: what it is in titles, along its axis, and what it cannot leave. */
+interface Quantity {
+  readonly title: string;
+  readonly label: string;
+  readonly limits: readonly [low: number, high: number];
+}
+
+/** A part may have more energy than the whole: the parts are not orthogonal. */
+const [ENERGY, COSINE] = [[0, Infinity], [-1, 1]] as const;
+
+const QUANTITIES: Readonly<Record<string, Quantity>> = {
+  r_diag: { title: "share of the diagonal part", label: "r_diag = |diag|² / |full|²", limits: ENERGY },
+  r_lateral: {
+    title: "share of the lateral part",
+    label: "r_lateral = |lateral|² / |full|²",
+    limits: ENERGY,
+  },
+  r_diag_c: {
+    title: "share of the diagonal part, centred",
+    label: "r_diag_c = |diag|² / |full|², g - a·g",
+    limits: ENERGY,
+  },
   r_lateral_c: {
     title: "share of the lateral part, centred",
     label: "r_lateral_c = |lateral|² / |full|², g - a·g",
+    limits: ENERGY,
   },
-  cos_diag: { title: "cosine of the diagonal part with the whole", label: "cos_diag" },
-  cos_diag_c: { title: "cosine of the diagonal part with the whole, centred", label: "cos_diag_c, g - a·g" },
+  cos_diag: { title: "cosine of the diagonal part with the whole", label: "cos_diag", limits: COSINE },
+  cos_diag_c: {
+    title: "cosine of the diagonal part with the whole, centred",
+    label: "cos_diag_c, g - a·g",
+    limits: COSINE,
+  },
   cos_ste_c: {
     title: "cosine of the unchanged gradient with the whole, centred",
     label: "cos_ste_c, g - a·g",
+    limits: COSINE,
   },
-  cos_ste: { title: "cosine of the unchanged gradient with the whole", label: "cos_ste" },
+  cos_ste: { title: "cosine of the unchanged gradient with the whole", label: "cos_ste", limits: COSINE },
 };
 /** Bars that a chart can hold side by side. */
 const MOST_BARS = 96;
@@ -29,18 +53,25 @@ const MOST_BARS = 96;
 interface Measured {
   readonly values: HeadLines;
   readonly intervals: HeadLines;
+  /** Batches of the last record: what the intervals are over. */
+  batches: number;
 }
 
 /** The last step as bars with intervals, or as a map where there are too many heads for bars. */
-function lastChart({ values, intervals }: Measured, title: string, label: string): string {
+function lastChart(
+  { values, intervals, batches }: Measured,
+  title: string,
+  { label, limits }: Quantity,
+): string {
   const [layers, heads] = [values.layers(), values.heads()];
   if (heads.length > CHART_COLOURS.length || layers.length * heads.length > MOST_BARS) {
-    return values.map(title, label);
+    return values.map(title, label, limits[0] < 0);
   }
   return barChart({
     title,
     x: { label: "layer" },
-    y: { label },
+    y: { label, limits },
+    interval: `95% interval${batches > 1 ? ` over ${batches} batches` : ""}`,
     groups: layers.map(String),
     series: heads.map((head) => ({
       name: `head ${head}`,
@@ -82,8 +113,12 @@ export function jacobianCharts(): LogCharts {
         if (typeof value !== "number") continue;
         if (!methods.has(method)) methods.set(method, new Map());
         const quantities = methods.get(method)!;
-        if (!quantities.has(name)) quantities.set(name, { values: headLines(), intervals: headLines() });
-        const { values, intervals } = quantities.get(name)!;
+        if (!quantities.has(name)) {
+          quantities.set(name, { values: headLines(), intervals: headLines(), batches: 0 });
+        }
+        const measured = quantities.get(name)!;
+        const { values, intervals } = measured;
+        measured.batches = Number(found.batches) || 0;
         values.add(layer, head, Number(step), value);
         intervals.add(layer, head, Number(step), typeof interval === "number" ? interval : NaN);
       }
@@ -93,15 +128,15 @@ export function jacobianCharts(): LogCharts {
       for (const [method, quantities] of methods) {
         const [suffix, by] = methods.size > 1 ? [`_${method}`, ` (${method})`] : ["", ""];
         for (const [name, measured] of quantities) {
-          const { title, label } = QUANTITIES[name];
+          const quantity = QUANTITIES[name];
           const { values } = measured;
-          const whole = `${run}: ${title}${by}`;
+          const whole = `${run}: ${quantity.title}${by}`;
           charts[`jacobian_${name}${suffix}.svg`] = lastChart(
             measured,
             `${whole} at step ${values.last}`,
-            label,
+            quantity,
           );
-          if (values.moves) charts[`jacobian_${name}${suffix}_steps.svg`] = values.sheet(whole, label);
+          if (values.moves) charts[`jacobian_${name}${suffix}_steps.svg`] = values.sheet(whole, quantity);
         }
       }
       return charts;

@@ -5,21 +5,27 @@ import {
   BasicPlatform,
   Chart,
   type ChartConfiguration,
-  Legend,
-  type LegendItem,
   LinearScale,
   LineController,
   LineElement,
-  LogarithmicScale,
+  type Plugin,
   PointElement,
   Title,
 } from "chart.js";
 import { reportProgress } from "../progress.ts";
-import { lineStyle, TEXT_COLOUR, TEXT_SIZE } from "./document.ts";
-import { axisOptions, type BuiltScale, type ChartAxis, drawChart, frameOptions } from "./frame.ts";
-import { parseFont, textWidth } from "./text_width.ts";
+import { lineStyle } from "./document.ts";
+import {
+  axisOptions,
+  type ChartAxis,
+  drawChart,
+  fittedTo,
+  frameOptions,
+  type Measure,
+  measureOf,
+  moreHeight,
+} from "./frame.ts";
+import { legendBox, type LegendEntry } from "./legend_box.ts";
 import { thin } from "./thin.ts";
-import { isFlat, linearTicks, roundFlat } from "./ticks.ts";
 
 export { CHART_COLOURS } from "./document.ts";
 export type { ChartAxis } from "./frame.ts";
@@ -54,41 +60,36 @@ export interface LineChart {
   y2?: ChartAxis;
   /** The lines, the first drawn on top. */
   series: readonly ChartSeries[];
-  /** Pixels, 720 unless told. */
+  /** Pixels. Default: 720. */
   width?: number;
-  /** Pixels; unless told 420, and more where the legend takes more than two rows. */
+  /** Pixels. Default: 420, and more where the legend takes more than two rows, or the title more than two lines. */
   height?: number;
 }
 
-const MARK_WIDTH = 28;
 const MAX_POINTS = 1500;
 /** Of all lines of a chart together, so that twenty-four of them are no larger a file than four. */
 const ALL_POINTS = 6000;
 
-interface HorizontalRange {
-  low: number;
-  high: number;
-  whole: boolean;
+/** How the numbers of each axis are given to Chart.js. */
+type Measures = Readonly<Record<"x" | "y" | "y2", Measure>>;
+
+const axisOf = ({ axis = "y" }: ChartSeries): "y" | "y2" => axis;
+
+function measuresOf({ x, y, y2 = y, series }: LineChart): Measures {
+  const of = (axis: ChartAxis, own: readonly ChartSeries[], n: 0 | 1) =>
+    measureOf(axis, own.flatMap(({ points }) => points.map((point) => point[n])));
+  const on = (name: "y" | "y2") => series.filter((one) => axisOf(one) === name);
+  return { x: of(x, series, 0), y: of(y, on("y"), 1), y2: of(y2, on("y2"), 1) };
 }
 
-/** A linear axis that ends with its data, and begins with 0 where that is near. */
-function fittedTo({ low, high, whole }: HorizontalRange) {
-  if (low >= high) return {};
-  return {
-    bounds: "data",
-    ...(low > 0 && low <= 0.05 * high ? { min: 0 } : {}),
-    afterBuildTicks: (scale: BuiltScale) => void (scale.ticks = linearTicks(scale.min, scale.max, whole)),
-  };
-}
-
-/** The points as they are drawn: few enough, and null where the line breaks. */
-function drawnPoints(series: ChartSeries, x: ChartAxis, y: ChartAxis, most: number) {
+/** The points as they are drawn: few enough, and NaN where the line breaks. */
+function drawnPoints(series: ChartSeries, measures: Measures, most: number) {
   let lastX: number | undefined;
-  const drawable = (value: number, axis: ChartAxis) => Number.isFinite(value) && !(axis.log && value <= 0);
   const kept = series.points.map(([px, py]): [number, number] => {
-    if (!drawable(px, x)) return [lastX ?? NaN, NaN];
-    lastX = px;
-    return [px, drawable(py, y) ? py : NaN];
+    const [x, y] = [measures.x.drawn(px), measures[axisOf(series)].drawn(py)];
+    if (!Number.isFinite(x)) return [lastX ?? NaN, NaN];
+    lastX = x;
+    return [x, Number.isFinite(y) ? y : NaN];
   });
   return thin(kept.filter(([px]) => !Number.isNaN(px)), most);
 }
@@ -102,15 +103,15 @@ function radii(points: readonly (readonly [number, number])[], series: ChartSeri
   });
 }
 
-function datasets(chart: LineChart, width: number) {
+function datasets(chart: LineChart, measures: Measures, width: number) {
   let next = 0;
   const most = Math.min(2 * width, MAX_POINTS, Math.max(200, Math.floor(ALL_POINTS / chart.series.length)));
   return chart.series.map((series) => {
-    const axis = series.axis ?? "y";
+    const axis = axisOf(series);
     const index = series.colour === undefined ? next++ : 0;
     const style = lineStyle(index);
     const colour = series.colour ?? style.colour;
-    const points = drawnPoints(series, chart.x, chart[axis] ?? chart.y, most);
+    const points = drawnPoints(series, measures, most);
     const dash = series.dashed ? [6, 4] : [...style.dash];
     return {
       label: series.name,
@@ -131,76 +132,48 @@ function datasets(chart: LineChart, width: number) {
   });
 }
 
-/** The least and the greatest x, and whether all of them are whole numbers. */
-function horizontalRange(sets: ReturnType<typeof datasets>): HorizontalRange {
-  const range = { low: Infinity, high: -Infinity, whole: true };
-  for (const { x } of sets.flatMap((set) => set.data)) {
-    range.low = Math.min(range.low, x);
-    range.high = Math.max(range.high, x);
-    range.whole &&= Number.isInteger(x);
-  }
-  return range;
-}
+type DataSets = ReturnType<typeof datasets>;
 
-/** Chart.js would show each series as its first point is drawn, which has neither the line's width nor its dashes. */
-function legendItems(sets: ReturnType<typeof datasets>): LegendItem[] {
-  return sets.map((set, datasetIndex) => ({
-    text: set.label,
-    datasetIndex,
-    fontColor: TEXT_COLOUR,
-    strokeStyle: set.borderColor,
-    fillStyle: set.borderColor,
-    lineWidth: Math.max(1.25, set.borderWidth),
-    lineDash: set.borderDash,
-    pointStyle: "line",
-  }));
-}
-
-/** The ends of a linear axis whose lines are flat but for rounding, which Chart.js would blow up. */
-function roomForFlat(sets: ReturnType<typeof datasets>, id: string, { log }: ChartAxis) {
+/** The least and the greatest of the numbers that are drawn on an axis. */
+function endsOf(sets: DataSets, axis: "x" | "y" | "y2"): [low: number, high: number] {
   let [low, high] = [Infinity, -Infinity];
-  for (const { y } of sets.filter(({ yAxisID }) => yAxisID === id).flatMap(({ data }) => data)) {
-    if (y !== null) [low, high] = [Math.min(low, y), Math.max(high, y)];
+  for (const { data } of sets.filter(({ yAxisID }) => axis === "x" || yAxisID === axis)) {
+    for (const point of data) {
+      const value = axis === "x" ? point.x : point.y;
+      if (value !== null) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    }
   }
-  if (log || low === high || !isFlat(low, high)) return {};
-  const [min, max] = roundFlat(low, high);
-  return { min, max };
+  return [low, high];
 }
 
-/** About how many rows the legend takes, as Chart.js fills them. */
-function legendRowsOf({ series }: LineChart, width: number): number {
-  let [rows, taken] = [1, 0];
-  for (const { name } of series) {
-    const entry = MARK_WIDTH + textWidth(name, parseFont(`${TEXT_SIZE}px sans-serif`)) + 18;
-    if (taken > 0 && taken + entry > width - 34) [rows, taken] = [rows + 1, 0];
-    taken += entry;
-  }
-  return rows;
-}
+const legendOf = (sets: DataSets): LegendEntry[] =>
+  sets.map(({ label, borderColor, borderWidth, borderDash }) => ({
+    name: label,
+    mark: "line",
+    colour: borderColor,
+    width: Math.max(1.25, borderWidth),
+    dash: borderDash,
+  }));
 
-function configuration(
+function scalesOf(
   chart: LineChart,
+  measures: Measures,
+  sets: DataSets,
   width: number,
-  sets: ReturnType<typeof datasets>,
-): ChartConfiguration<"line"> {
-  const scales: Record<string, unknown> = {
-    x: { ...axisOptions(chart.x, "x", "bottom"), ...(chart.x.log ? {} : fittedTo(horizontalRange(sets))) },
-    y: { ...axisOptions(chart.y, "y", "left"), ...roomForFlat(sets, "y", chart.y) },
-  };
-  if (chart.y2) {
-    scales.y2 = { ...axisOptions(chart.y2, "y", "right"), ...roomForFlat(sets, "y2", chart.y2) };
-  }
+): Record<string, unknown> {
+  const scale = (name: "x" | "y" | "y2", axis: ChartAxis, position: "bottom" | "left" | "right") =>
+    axisOptions(axis, {
+      direction: name === "x" ? "x" : "y",
+      position,
+      ends: endsOf(sets, name),
+      measure: measures[name],
+      room: name === "x" ? width - 160 : 300,
+    });
+  const whole = sets.every(({ data }) => data.every(({ x }) => Number.isInteger(measures.x.value(x))));
   return {
-    type: "line",
-    data: { datasets: sets as ChartConfiguration<"line">["data"]["datasets"] },
-    platform: BasicPlatform,
-    options: frameOptions({
-      title: chart.title,
-      width,
-      scales,
-      legend: () => legendItems(sets),
-      markWidth: MARK_WIDTH,
-    }),
+    x: { ...scale("x", chart.x, "bottom"), ...(chart.x.log ? {} : fittedTo(endsOf(sets, "x"), whole)) },
+    y: scale("y", chart.y, "left"),
+    ...(chart.y2 ? { y2: scale("y2", chart.y2, "right") } : {}),
   };
 }
 
@@ -223,13 +196,22 @@ function configuration(
  */
 export function lineChart(chart: LineChart): string {
   reportProgress({ what: `drawing ${chart.title}` });
-  const { width = 720 } = chart;
-  const height = chart.height ?? 420 + 24 * Math.max(0, legendRowsOf(chart, width) - 2);
+  const { title, width = 720 } = chart;
   const lost = chart.series.find((series) => series.axis === "y2");
   if (lost && !chart.y2) {
     throw new Error(`Series "${lost.name}" is on the axis "y2", which the chart does not have.`);
   }
-  Chart.register(LineController, LineElement, PointElement, LinearScale, LogarithmicScale, Legend, Title);
-  const sets = datasets(chart, width);
-  return drawChart(configuration(chart, width, sets), { title: chart.title, width, height, shown: sets });
+  Chart.register(LineController, LineElement, PointElement, LinearScale, Title);
+  const measures = measuresOf(chart);
+  const sets = datasets(chart, measures, width);
+  const legend = legendOf(sets);
+  const height = chart.height ?? 420 + moreHeight(title, legend, width);
+  const configuration: ChartConfiguration<"line"> = {
+    type: "line",
+    data: { datasets: sets as ChartConfiguration<"line">["data"]["datasets"] },
+    platform: BasicPlatform,
+    plugins: [legendBox(legend) as Plugin<"line">],
+    options: frameOptions({ title, width, scales: scalesOf(chart, measures, sets, width) }),
+  };
+  return drawChart(configuration, { title, width, height, shown: sets });
 }

@@ -50,7 +50,7 @@ export function lossChart(records: Iterable<LogRecord>, options: LossChartOption
   const unigram = options.unigramNats;
   if (unigram !== undefined && last > 0) {
     const points: [number, number][] = [[first, unigram], [last, unigram]];
-    series.push({ name: "unigram entropy", points, dashed: true, width: 1.25 });
+    series.push({ name: "unigram entropy", points, dashed: true, markers: first === last, width: 1.25 });
   }
   if (rate.length) {
     series.push({ name: "learning rate", points: rate, axis: "y2", width: 1.25, colour: "#999999" });
@@ -58,8 +58,8 @@ export function lossChart(records: Iterable<LogRecord>, options: LossChartOption
   return lineChart({
     title: options.title ?? title,
     x: { label: "step" },
-    y: { label: "loss (nats per token)" },
-    ...(rate.length ? { y2: { label: "learning rate" } } : {}),
+    y: { label: "loss (nats per token)", limits: [0, Infinity] },
+    ...(rate.length ? { y2: { label: "learning rate", limits: [0, Infinity] } } : {}),
     series,
   });
 }

@@ -3,10 +3,22 @@
 
 import { maximum } from "../extremes.ts";
 import { reportProgress } from "../progress.ts";
-import { cellPaths, hatchedCells, hatchPattern, HEAT_COLOURS } from "./colour_scale.ts";
+import { cellPaths, type ColourScale, colourScale, hatchedCells, hatchPattern } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
-import { everyLabelled, LABEL_SIZE, labelWidth, num, text, titleTexts, withBlanks } from "./sheet_text.ts";
-import { linearTicks, tickLabel } from "./ticks.ts";
+import { barTicks } from "./heat_layout.ts";
+import {
+  everyLabelled,
+  LABEL_SIZE,
+  labelWidth,
+  lineHeight,
+  num,
+  shortened,
+  text,
+  texts,
+  titleTexts,
+  withBlanks,
+} from "./sheet_text.ts";
+import { largestOf, shareOf, tickLabel } from "./ticks.ts";
 
 /** One panel of a sheet. */
 export interface MapPanel {
@@ -14,6 +26,8 @@ export interface MapPanel {
   title: string;
   /** One list for each row with one number for each column; one that is not finite is hatched. */
   values: readonly ArrayLike<number>[];
+  /** Cells that are left blank, whatever their number is: keys that a query cannot see. Default: none. */
+  blank?: (row: number, column: number) => boolean;
 }
 
 /** What {@link mapSheet} draws. */
@@ -26,7 +40,7 @@ export interface MapSheet {
   columns: readonly string[];
   /** What the numbers are, beside the colour bar. */
   value: { label: string };
-  /** The numbers of the palest and the darkest colour. */
+  /** The numbers of the palest and the darkest colour; where the first is below 0 colours diverge from grey at 0. */
   range: readonly [number, number];
   /** The panels, row by row. */
   panels: readonly MapPanel[];
@@ -37,31 +51,29 @@ export interface MapSheet {
 const [MARGIN, GAP, PANEL_GAP] = [12, 6, 16];
 /** Pixels of a panel's longer side, also where it grows so that every label has room, and of its largest cell. */
 const [PANEL, LARGEST_PANEL, LARGEST_CELL] = [170, 400, 24];
+/** The most pixels of the colour bar, which is no longer than a panel is wide, and of the title beside it. */
 const BAR = { width: 200, height: 10 };
-const LONGEST = 80;
+const LEAST_WIDTH = 420;
+const [LONGEST, LONGEST_TITLE] = [80, 170];
 
 /** A label with its blanks seen, cut where it is long. */
-function shown(label: string): string {
-  let characters = [...withBlanks(label)];
-  while (labelWidth(characters.join("")) > LONGEST) characters = [...characters.slice(0, -2), "…"];
-  return characters.join("");
-}
+const shown = (label: string): string => shortened(withBlanks(label), (cut) => labelWidth(cut) <= LONGEST);
 
 /** The cells of a panel: runs of one colour as one stroke a cell high, then those that are hatched. */
 function cellsOf(
-  { values }: MapPanel,
+  { values, blank }: MapPanel,
   x: number,
   y: number,
   cell: number,
-  range: MapSheet["range"],
+  scale: ColourScale,
   hatch: string,
 ): string {
-  const paths = cellPaths(values, range);
+  const paths = cellPaths(values, scale, blank);
   const hatched = paths.has(-1)
     ? `\n${hatchedCells(paths.get(-1)!, { left: x, top: y, width: cell, height: cell }, hatch)}`
     : "";
   const drawn = [...paths].filter(([level]) => level >= 0).map(([level, path]) =>
-    `<path d="${path}" stroke="${HEAT_COLOURS[level]}"/>`
+    `<path d="${path}" stroke="${scale.colours[level]}"/>`
   );
   return `<g transform="translate(${num(x)} ${num(y + cell / 2)}) scale(${
     Number(cell.toFixed(4))
@@ -70,26 +82,35 @@ function cellsOf(
 }
 
 /** The colour bar with its ticks, and what its numbers are. */
-function barOf({ range: [low, high], value }: MapSheet, every: number, x: number, y: number): string[] {
-  const step = BAR.width / HEAT_COLOURS.length;
-  const colours = HEAT_COLOURS.map((colour, n) =>
+function barOf(
+  { low, high, colours }: ColourScale,
+  title: readonly string[],
+  x: number,
+  y: number,
+  width: number,
+) {
+  const step = width / colours.length;
+  const bar = colours.map((colour, n) =>
     `<rect x="${num(x + n * step)}" y="${num(y)}" width="${
-      num(step + 0.5)
-    }" height="${BAR.height}" fill="${colour}" ` +
-    `shape-rendering="crispEdges"/>`
+      num(step + (n + 1 < colours.length ? 0.5 : 0))
+    }" height="${BAR.height}" fill="${colour}" shape-rendering="crispEdges"/>`
   );
-  const ticks = linearTicks(low, high, false).map(({ value: at }) => {
-    const place = x + BAR.width * (at - low) / (high - low);
-    return text(place, y + BAR.height + LABEL_SIZE, tickLabel(at, Math.max(Math.abs(low), Math.abs(high))));
-  });
-  const beside = x + BAR.width + 2 * GAP;
+  const largest = largestOf([low, high]);
+  const ticks: string[] = [];
+  let free = -Infinity;
+  for (const { value } of barTicks(low, high, width / 2)) {
+    const [place, label] = [x + width * shareOf(value, low, high), tickLabel(value, largest)];
+    if (place - labelWidth(label) / 2 < free) continue;
+    free = place + labelWidth(label) / 2 + GAP;
+    ticks.push(text(place, y + BAR.height + LABEL_SIZE, label));
+  }
+  const beside = x + width + 2 * GAP;
   return [
-    ...colours,
+    ...bar,
     ...ticks,
-    text(beside, y + BAR.height, every > 1 ? `${value.label}; ${everyLabelled(every)}` : value.label, {
-      size: TEXT_SIZE,
-      anchor: "start",
-    }),
+    ...title.map((line, n) =>
+      text(beside, y + BAR.height + n * lineHeight(TEXT_SIZE), line, { size: TEXT_SIZE, anchor: "start" })
+    ),
   ];
 }
 
@@ -103,9 +124,118 @@ function labelled(
   return labels.flatMap((label, n) => n % every ? [] : [draw(label, (n + 0.5) * cell)]);
 }
 
+/** Where everything of a sheet stands. */
+interface Layout {
+  readonly rows: readonly string[];
+  readonly columns: readonly string[];
+  readonly cell: number;
+  /** Every how many-th row and column has its label. */
+  readonly every: number;
+  /** Pixels of the matrix of a panel. */
+  readonly wide: number;
+  readonly high: number;
+  /** Lines of the titles of the panels, of the sheet and of the colour bar. */
+  readonly panelTitles: readonly (readonly string[])[];
+  readonly titles: readonly string[];
+  readonly valueTitle: readonly string[];
+  readonly barWidth: number;
+  /** Of the colour bar, and of the first matrix. */
+  readonly top: number;
+  readonly first: { readonly x: number; readonly y: number };
+  readonly step: { readonly x: number; readonly y: number };
+  readonly width: number;
+  readonly height: number;
+}
+
+function layOut({ title, panels, across, value, ...sheet }: MapSheet): Layout {
+  const [rows, columns] = [sheet.rows.map(shown), sheet.columns.map(shown)];
+  const longer = Math.max(rows.length, columns.length);
+  const cell = Math.min(
+    LARGEST_CELL,
+    Math.max(PANEL / longer, Math.min(LABEL_SIZE + 1, LARGEST_PANEL / longer)),
+  );
+  const every = Math.max(1, Math.ceil((LABEL_SIZE + 1) / cell));
+  const [wide, high] = [cell * columns.length, cell * rows.length];
+  const [rowRoom, columnRoom] = [rows, columns].map((labels) => maximum(labels.map(labelWidth)));
+  // A panel of few columns is as wide as its title, in lines that are not too short to read.
+  const inTitle = { size: LABEL_SIZE, bold: true };
+  const panelTitles = panels.map((panel) => wrap(panel.title, Math.max(wide, LONGEST_TITLE), inTitle));
+  const titleRoom = 1.12 * maximum(panelTitles.flat().map(labelWidth));
+  const most = maximum(panelTitles.map((lines) => lines.length));
+  const titleHeight = LABEL_SIZE + (most - 1) * lineHeight(LABEL_SIZE);
+  const side = Math.max(rowRoom + GAP, (titleRoom - wide) / 2);
+  const step = {
+    x: side + Math.max(wide, (wide + titleRoom) / 2) + PANEL_GAP,
+    y: high + columnRoom + GAP + PANEL_GAP + titleHeight,
+  };
+  const width = Math.ceil(Math.max(LEAST_WIDTH, 2 * MARGIN + Math.min(across, panels.length) * step.x));
+  const titles = wrap(title, width - 2 * MARGIN).filter(Boolean);
+  const top = MARGIN + titles.length * (TITLE_SIZE + 4) + GAP;
+  const barWidth = Math.min(BAR.width, wide);
+  const besideBar = width - 2 * MARGIN - barWidth - 2 * GAP;
+  const label = every > 1 ? `${value.label}; ${everyLabelled(every)}` : value.label;
+  const valueTitle = wrap(label, besideBar, { size: TEXT_SIZE, bold: false });
+  const barRoom = Math.max(LABEL_SIZE, (valueTitle.length - 1) * lineHeight(TEXT_SIZE));
+  const below = top + BAR.height + barRoom + 2 * PANEL_GAP;
+  return {
+    ...{
+      rows,
+      columns,
+      cell,
+      every,
+      wide,
+      high,
+      panelTitles,
+      titles,
+      valueTitle,
+      barWidth,
+      top,
+      step,
+      width,
+    },
+    first: { x: MARGIN + side, y: below + titleHeight },
+    height: Math.ceil(below + Math.ceil(panels.length / across) * step.y + MARGIN),
+  };
+}
+
+/** The panel of an index with its title and its labels. */
+function drawPanel(
+  n: number,
+  { panels, across }: MapSheet,
+  at: Layout,
+  scale: ColourScale,
+  hatch: string,
+): string[] {
+  const { rows, columns, cell, every, wide, high } = at;
+  const x = at.first.x + (n % across) * at.step.x;
+  const y = at.first.y + Math.floor(n / across) * at.step.y;
+  const lines = at.panelTitles[n];
+  const middle = y - GAP - LABEL_SIZE * 0.36 - (lines.length - 1) * lineHeight(LABEL_SIZE) / 2;
+  return [
+    ...texts(x + wide / 2, middle, lines, { bold: true }),
+    cellsOf(panels[n], x, y, cell, scale, hatch),
+    `<rect x="${num(x)}" y="${num(y)}" width="${num(wide)}" height="${
+      num(high)
+    }" fill="none" stroke="${AXIS_COLOUR}"/>`,
+    ...labelled(
+      rows,
+      cell,
+      every,
+      (label, at) => text(x - 4, y + at + LABEL_SIZE * 0.36, label, { anchor: "end" }),
+    ),
+    ...labelled(
+      columns,
+      cell,
+      every,
+      (label, at) => text(x + at + LABEL_SIZE * 0.36, y + high + 4, label, { anchor: "end", turned: true }),
+    ),
+  ];
+}
+
 /**
  * Matrices with the same labels side by side as one SVG document with real text: panels row by row, labels of rows on the
- * left and of columns below (blanks of a token shown as ␣ ↵ ⇥), one colour bar for all. Equal sheets give equal bytes.
+ * left and of columns below (blanks of a token shown as ␣ ↵ ⇥), one colour bar for all. A blank cell has no colour. Equal sheets
+ * give equal bytes.
  *
  * @throws Error where there is no panel, or the values of one have not the shape of the labels
  *
@@ -125,63 +255,24 @@ function labelled(
  */
 export function mapSheet(sheet: MapSheet): string {
   reportProgress({ what: `drawing ${sheet.title}` });
-  const { title, panels, across } = sheet;
-  const [rows, columns] = [sheet.rows.map(shown), sheet.columns.map(shown)];
+  const { title, panels, rows, columns, range } = sheet;
   const odd = panels.find(({ values }) =>
     values.length !== rows.length || values.some((row) => row.length !== columns.length)
   );
   if (panels.length === 0 || odd) {
     throw new Error(`A sheet of ${rows.length} x ${columns.length} has no panel, or one of another shape.`);
   }
-  const longer = Math.max(rows.length, columns.length);
-  const cell = Math.min(
-    LARGEST_CELL,
-    Math.max(PANEL / longer, Math.min(LABEL_SIZE + 1, LARGEST_PANEL / longer)),
+  const at = layOut(sheet);
+  const scale = colourScale(range[0], range[1]);
+  const gaps = panels.some(({ values, blank }) =>
+    values.some((row, i) => Array.from(row).some((x, j) => !Number.isFinite(x) && !blank?.(i, j)))
   );
-  const every = Math.max(1, Math.ceil((LABEL_SIZE + 1) / cell));
-  const [wide, high] = [cell * columns.length, cell * rows.length];
-  const rowRoom = maximum(rows.map(labelWidth));
-  const columnRoom = maximum(columns.map(labelWidth));
-  const [stepX, stepY] = [wide + rowRoom + GAP + PANEL_GAP, high + columnRoom + GAP + PANEL_GAP + LABEL_SIZE];
-  const shownAcross = Math.min(across, panels.length);
-  const width = Math.ceil(Math.max(420, 2 * MARGIN + shownAcross * stepX));
-  const titles = wrap(title, width - 2 * MARGIN).filter(Boolean);
-  const top = MARGIN + titles.length * (TITLE_SIZE + 4) + GAP;
-  const down = Math.ceil(panels.length / across);
-  const first = top + BAR.height + LABEL_SIZE + 2 * PANEL_GAP;
-  const gaps = panels.some(({ values }) =>
-    values.some((row) => Array.from(row).some((x) => !Number.isFinite(x)))
-  );
-  const hatch = `hatch-${fingerprint(JSON.stringify([title, rows, columns]))}`;
-  const drawn = panels.flatMap((panel, n) => {
-    const x = MARGIN + (n % across) * stepX + rowRoom + GAP;
-    const y = first + Math.floor(n / across) * stepY + LABEL_SIZE;
-    return [
-      text(x + wide / 2, y - GAP, panel.title, { bold: true }),
-      cellsOf(panel, x, y, cell, sheet.range, hatch),
-      `<rect x="${num(x)}" y="${num(y)}" width="${num(wide)}" height="${
-        num(high)
-      }" fill="none" stroke="${AXIS_COLOUR}"/>`,
-      ...labelled(
-        rows,
-        cell,
-        every,
-        (label, at) => text(x - 4, y + at + LABEL_SIZE * 0.36, label, { anchor: "end" }),
-      ),
-      ...labelled(
-        columns,
-        cell,
-        every,
-        (label, at) => text(x + at + LABEL_SIZE * 0.36, y + high + 4, label, { anchor: "end", turned: true }),
-      ),
-    ];
-  });
-  const height = Math.ceil(first + down * stepY + MARGIN);
+  const hatch = `hatch-${fingerprint(JSON.stringify([title, at.rows, at.columns]))}`;
   const elements = [
     ...(gaps ? [hatchPattern(hatch)] : []),
-    ...titleTexts(titles, width, MARGIN, TITLE_SIZE),
-    ...barOf(sheet, every, MARGIN, top),
-    ...drawn,
+    ...titleTexts(at.titles, at.width, MARGIN, TITLE_SIZE),
+    ...barOf(scale, at.valueTitle, MARGIN, at.top, at.barWidth),
+    ...panels.flatMap((_, n) => drawPanel(n, sheet, at, scale, hatch)),
   ];
-  return svgDocument(width, height, title, elements.join("\n"));
+  return svgDocument(at.width, at.height, title, elements.join("\n"));
 }

@@ -1,6 +1,8 @@
 // Any metric or statistic of one run or several on one chart, against steps, samples, tokens or seconds.
 
 import { UserError } from "../errors.ts";
+import { maximum } from "../extremes.ts";
+import { timeUnit } from "../units.ts";
 import { CHART_COLOURS, LINE_STYLES } from "./document.ts";
 import { type ChartSeries, lineChart } from "./line_chart.ts";
 import {
@@ -20,7 +22,7 @@ export interface MetricChartOptions {
   readonly show: string | StatChoice;
   /** A metric on a second axis on the right, dashed. */
   readonly second?: string;
-  /** What the horizontal axis counts, steps unless told. */
+  /** What the horizontal axis counts. Default: steps. Seconds become minutes, hours or days where there are many. */
   readonly x?: ProgressUnit;
   /** Makes the left axis logarithmic. */
   readonly log?: boolean;
@@ -31,6 +33,29 @@ const X_LABELS: Readonly<Record<ProgressUnit, string>> = {
   samples: "samples",
   tokens: "tokens",
   seconds: "training time (s)",
+};
+
+/** What metrics cannot leave. */
+const LIMITS: Readonly<Record<string, readonly [low: number, high: number]>> = {
+  ...Object.fromEntries(
+    [
+      "loss",
+      "val_loss",
+      "answer_loss",
+      "lr",
+      "grad_norm",
+      "ms",
+      "tokens_per_s",
+      "perplexity",
+      "entropy",
+      "l2",
+    ]
+      .map((name) => [name, [0, Infinity]]),
+  ),
+  ...Object.fromEntries(
+    ["accuracy", "answer_accuracy", "exact_match", "zeros", "entropy_ratio", "sparsity", "extra_mass"]
+      .map((name) => [name, [0, 1]]),
+  ),
 };
 
 /** Titles of what evaluations of a task record besides. */
@@ -59,13 +84,41 @@ const STAT_LABELS: Readonly<Record<string, string>> = {
   update_ratio: "update / parameter (L2 norms)",
 };
 
-const lookUp = (table: Readonly<Record<string, string>>, name: string): string | undefined =>
+const lookUp = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(table, name) ? table[name] : undefined;
 
 /** The title of a metric's or a statistic's axis. */
 export function axisLabel(metric: string): string {
   return lookUp(STEP_METRICS, metric) ?? lookUp(EVAL_METRICS, metric) ??
     lookUp(ANSWER_LABELS, metric) ?? lookUp(STAT_LABELS, metric) ?? metric;
+}
+
+/** Lines with the times of some of them, on x or y, in the unit of the longest; and its name. */
+function inUnit(
+  lines: readonly MetricLine[],
+  coordinate: 0 | 1,
+  seconds: number,
+  isTime: (line: MetricLine) => boolean,
+): [lines: MetricLine[], unit: string] {
+  const times = lines.filter(isTime).flatMap(({ points }) =>
+    points.map((point) => point[coordinate] * seconds)
+  );
+  const unit = timeUnit(maximum(times.filter(Number.isFinite), 0));
+  const per = seconds / unit.seconds;
+  const scaled = ([x, y]: readonly [number, number]) =>
+    coordinate ? [x, y * per] as const : [x * per, y] as const;
+  return [lines.map((line) => isTime(line) ? { ...line, points: line.points.map(scaled) } : line), unit.name];
+}
+
+/** Lines whose times are in units that suit them, and the titles of the axes. */
+function readable(lines: readonly MetricLine[], x: ProgressUnit, metric: string, second = "") {
+  let [shown, xUnit, msUnit] = [lines, "s", "ms"];
+  if (x === "seconds") [shown, xUnit] = inUnit(shown, 0, 1, () => true);
+  if ([metric, second].includes("ms")) {
+    [shown, msUnit] = inUnit(shown, 1, 1e-3, (line) => line.metric === "ms");
+  }
+  const title = (name: string) => axisLabel(name).replace("(ms)", `(${msUnit})`);
+  return { shown, x: X_LABELS[x].replace("(s)", `(${xUnit})`), y: title(metric), y2: title(second) };
 }
 
 /** The part of an axis's title before its unit. */
@@ -152,11 +205,12 @@ export async function metricChart(
   }
   const ordered = [...shown, ...lines.filter((line) => line.metric !== metric)];
   const { title, names } = namesOf(ordered);
+  const drawn = readable(ordered, x, metric, second);
   return lineChart({
     title,
-    x: { label: X_LABELS[x] },
-    y: { label: axisLabel(metric), log },
-    ...(second === undefined ? {} : { y2: { label: axisLabel(second) } }),
-    series: seriesOf(ordered, names, second),
+    x: { label: drawn.x },
+    y: { label: drawn.y, log, limits: lookUp(LIMITS, metric) },
+    ...(second === undefined ? {} : { y2: { label: drawn.y2, limits: lookUp(LIMITS, second) } }),
+    series: seriesOf(drawn.shown, names, second),
   });
 }

@@ -11,16 +11,16 @@ const KINDS: Readonly<Record<string, { readonly what: string; readonly log: bool
 };
 const STRETCHES = 512;
 
-/** The norm of one layer: the sum of squares of the step at hand, and the steps before. */
+/** The norm of one layer: of the tensors so far of the step at hand, and of the steps before. */
 interface LayerNorm {
   readonly layer: number | null;
   step: number;
-  squares: number;
+  l2: number;
   readonly line: Thinner<[number, number]>;
 }
 
 function finishStep(norm: LayerNorm): void {
-  if (norm.step >= 0) norm.line.add([norm.step, Math.sqrt(norm.squares)]);
+  if (norm.step >= 0) norm.line.add([norm.step, norm.l2]);
 }
 
 /** Layers in their order, then what belongs to none. */
@@ -59,14 +59,15 @@ export function normsCharts(): LogCharts {
       if (!kinds.has(kind)) kinds.set(kind, new Map());
       const layers = kinds.get(kind)!;
       if (!layers.has(layer)) {
-        layers.set(layer, { layer, step: -1, squares: 0, line: thinner(STRETCHES, ([, y]) => y) });
+        layers.set(layer, { layer, step: -1, l2: 0, line: thinner(STRETCHES, ([, y]) => y) });
       }
       const norm = layers.get(layer)!;
       if (norm.step !== step) {
         finishStep(norm);
-        Object.assign(norm, { step, squares: 0 });
+        Object.assign(norm, { step, l2: 0 });
       }
-      norm.squares += l2 * l2;
+      // Neither the square of 1e200 nor that of 1e-200 is a float64.
+      norm.l2 = Math.hypot(norm.l2, l2);
     },
     draw(name) {
       const drawn = Object.keys(KINDS).filter((kind) => kinds.has(kind)).map((kind) => {
@@ -79,7 +80,7 @@ export function normsCharts(): LogCharts {
         const chart = lineChart({
           title: `${name}: norms of ${what} by layer`,
           x: { label: "step" },
-          y: { label: `L2 norm of ${what}`, log },
+          y: { label: `L2 norm of ${what}`, log, limits: [0, Infinity] },
           series: seriesOf(norms),
         });
         return [`norms_${what}.svg`, chart];

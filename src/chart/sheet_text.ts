@@ -1,7 +1,7 @@
 // Texts of the charts that are drawn here and not by Chart.js, and the rows that a legend takes.
 
 import { maximum } from "../extremes.ts";
-import { FAMILY, TEXT_COLOUR } from "./document.ts";
+import { FAMILY, TEXT_COLOUR, wrap } from "./document.ts";
 import { escapeXml } from "./svg_context.ts";
 import { textWidth } from "./text_width.ts";
 
@@ -10,11 +10,11 @@ export const LABEL_SIZE = 11;
 
 /** How a text is set. */
 export interface TextOptions {
-  /** Pixels, {@link LABEL_SIZE} unless told. */
+  /** Pixels, {@link LABEL_SIZE} by default. */
   readonly size?: number;
-  /** Which part of it stands at x, its middle unless told. */
+  /** Which part of it stands at x, its middle by default. */
   readonly anchor?: "start" | "middle" | "end";
-  /** Dark grey unless told. */
+  /** Dark grey by default. */
   readonly colour?: string;
   /** In bold. */
   readonly bold?: boolean;
@@ -43,22 +43,58 @@ export function text(x: number, y: number, content: string, options: TextOptions
     (turned ? ` transform="rotate(-90 ${px} ${py})"` : "") + `>${escapeXml(content)}</text>`;
 }
 
+/** Pixels from one line of a text to the next. */
+export const lineHeight = (size: number): number => Math.round(1.2 * size);
+
+/**
+ * Lines of one text, the middle of them all at (x, y): below each other, or where the text is turned beside each other. One
+ * line has its baseline where it looks centred.
+ */
+export function texts(x: number, y: number, lines: readonly string[], options: TextOptions = {}): string[] {
+  const { size = LABEL_SIZE, turned } = options;
+  return lines.map((line, n) => {
+    const shift = (n - (lines.length - 1) / 2) * lineHeight(size) + 0.36 * size;
+    return turned ? text(x + shift, y, line, options) : text(x, y + shift, line, options);
+  });
+}
+
 /** The lines of a title above a drawing of a width. */
 export function titleTexts(lines: readonly string[], width: number, top: number, size: number): string[] {
   return lines.map((line, n) => text(width / 2, top + (n + 0.8) * (size + 4), line, { size, bold: true }));
 }
 
-/** Where the entries of a legend stand: in rows of equal columns, from the left. */
+/** Of a text the characters at both ends, with … between, so long as `fits` says no. */
+export function shortened(label: string, fits: (label: string) => boolean): string {
+  if (fits(label)) return label;
+  const all = [...label];
+  // Longer ones fit nowhere.
+  let kept = Math.min(all.length - 1, 300);
+  const cut = () =>
+    `${all.slice(0, Math.ceil(kept / 2)).join("")}…${all.slice(all.length - Math.floor(kept / 2)).join("")}`;
+  while (kept > 1 && !fits(cut())) kept--;
+  return cut();
+}
+
+/** Pixels of a legend's mark and the space behind it, and between two entries. */
+const [MARK, BETWEEN] = [26, 18];
+
+/** Where the entries of a legend stand: in rows of equal columns, from the left; long names in several lines. */
 export function legendRows(names: readonly string[], width: number) {
-  const entry = maximum(names.map(labelWidth), 0) + 26 + 18;
+  const lines = names.map((name) => wrap(name, width - MARK - BETWEEN, { size: LABEL_SIZE, bold: false }));
+  const entry = maximum(lines.flat().map(labelWidth), 0) + MARK + BETWEEN;
   const columns = Math.max(1, Math.min(names.length, Math.floor(width / entry)));
   const start = (width - columns * entry) / 2;
+  const most = maximum(lines.map(({ length }) => length), 1);
+  const step = LABEL_SIZE + 6 + (most - 1) * lineHeight(LABEL_SIZE);
   return {
-    rows: Math.ceil(names.length / columns),
+    /** Pixels of all rows. */
+    height: Math.ceil(names.length / columns) * step,
     entries: names.map((name, i) => ({
       name,
+      lines: lines[i],
       at: start + (i % columns) * entry,
-      row: Math.floor(i / columns),
+      /** The middle of the entry, below the legend's top. */
+      middle: Math.floor(i / columns) * step + (LABEL_SIZE + (most - 1) * lineHeight(LABEL_SIZE)) / 2,
     })),
   };
 }

@@ -215,11 +215,16 @@ function addText(recording: Recording, text: string, x: number, y: number): void
   if (anchor) attributes += ` text-anchor="${anchor}"`;
   const angle = Math.atan2(b, a) * 180 / Math.PI;
   const [px, py] = [num(a * x + c * down + e, 1), num(b * x + d * down + f, 1)];
-  if (Math.abs(angle) > 1e-6) attributes += ` transform="rotate(${num(angle)} ${px} ${py})"`;
-  emit(
-    recording,
-    `<text x="${px}" y="${py}"${attributes}${clipAttribute(recording)}>${escapeXml(text)}</text>`,
-  );
+  const clip = clipAttribute(recording);
+  const content = `>${escapeXml(text)}</text>`;
+  if (Math.abs(angle) <= 1e-6) {
+    return emit(recording, `<text x="${px}" y="${py}"${attributes}${clip}${content}`);
+  }
+  const turned = `<text x="${px}" y="${py}"${attributes} transform="rotate(${
+    num(angle)
+  } ${px} ${py})"${content}`;
+  // A clip of the text itself would turn with it.
+  emit(recording, clip ? `<g${clip}>${turned}</g>` : turned);
 }
 
 function pathMethods(recording: Recording) {

@@ -1,8 +1,18 @@
-// Ticks of axes: where they stand and what they say, for every kind of chart.
+// Ticks of axes: where they stand and what they say, for every kind of chart, up to the ends of float64.
+
+/** 1e-320 and its like as it is read: so small numbers have fewer digits than six. */
+function shortest(value: number): string {
+  for (let digits = 0; digits < 5; digits++) {
+    const text = value.toExponential(digits);
+    if (Number(text) === value) return text;
+  }
+  return Number(value.toExponential(5)).toExponential();
+}
 
 /** 1000 as 1000, 20000 as 20,000, 3e6 as 3M; an axis that ends below 0.01 in powers of ten throughout. */
 export function tickLabel(value: number, largest: number): string {
   if (value === 0) return "0";
+  if (Math.abs(value) < 1e-300) return shortest(value);
   const short = Number(value.toPrecision(6));
   if (largest < 0.01 || Math.abs(value) < 1e-4 || Math.abs(value) >= 1e9) {
     return short.toExponential().replace("e+", "e");
@@ -11,28 +21,81 @@ export function tickLabel(value: number, largest: number): string {
   return largest >= 1e4 ? short.toLocaleString("en-US") : String(short);
 }
 
-/** The multiples of 1, 2 or 5 times a power of ten within [low, high], about six; of whole numbers only if `whole`. */
-export function linearTicks(low: number, high: number, whole: boolean): { value: number }[] {
-  const raw = (high - low) / 6;
-  const power = 10 ** Math.floor(Math.log10(raw));
-  let step = power * ([1, 2, 5].find((digit) => digit * power >= raw * 0.999) ?? 10);
-  if (whole) step = Math.max(1, step);
-  const ticks: { value: number }[] = [];
-  for (let k = Math.ceil(low / step - 1e-6); k <= high / step + 1e-6; k++) {
-    ticks.push({ value: Number((k * step).toPrecision(12)) });
-  }
-  return ticks;
+/** The greatest magnitude. */
+export const largestOf = (values: Iterable<number>): number => {
+  let largest = 0;
+  for (const value of values) largest = Math.max(largest, Math.abs(value));
+  return largest;
+};
+
+/**
+ * What numbers up to `largest` are divided by before they are added: 1, but far from 1 the power of ten below it. Without
+ * it 1e308 - -1e308 is infinite, and Chart.js counts decimals of 1e-320 for ever.
+ */
+export function unitOf(largest: number): number {
+  if (!(largest > 0) || (largest >= 1e-12 && largest <= 1e12)) return 1;
+  return Number(`1e${Math.floor(Math.log10(largest))}`) || Number.MIN_VALUE;
 }
 
-/** Of a logarithmic axis's ticks the powers of ten, and 2 and 5 of each, or all digits, where it has few of them. */
-export function logTicks(ticks: { value: number }[]): { value: number }[] {
-  const decades = Math.log10(ticks.at(-1)!.value / ticks[0].value);
+/** Where a value lies between `low`, 0, and `high`, 1; 0 where the two are equal. */
+export function shareOf(value: number, low: number, high: number): number {
+  const unit = unitOf(Math.max(Math.abs(low), Math.abs(high)));
+  return high > low ? (value / unit - low / unit) / (high / unit - low / unit) : 0;
+}
+
+/**
+ * The multiples of 1, 2 or 5 times a power of ten within [low, high], about `count`; of whole numbers only if `whole`.
+ */
+export function linearTicks(low: number, high: number, whole: boolean, count = 6): { value: number }[] {
+  const unit = unitOf(Math.max(Math.abs(low), Math.abs(high)));
+  const [from, to] = [low / unit, high / unit];
+  const raw = (to - from) / count;
+  if (!(raw > 0)) return [{ value: low }];
+  const power = 10 ** Math.floor(Math.log10(raw));
+  let step = power * ([1, 2, 5].find((digit) => digit * power >= raw * 0.999) ?? 10);
+  if (whole) step = Math.max(1 / unit, step);
+  const ticks: { value: number }[] = [];
+  for (let k = Math.ceil(from / step - 1e-6); k <= to / step + 1e-6; k++) {
+    ticks.push({ value: Number((k * step).toPrecision(12)) * unit });
+  }
+  return ticks.filter(({ value }, n) => Number.isFinite(value) && value !== ticks[n - 1]?.value);
+}
+
+const MOST_LOG_TICKS = 7;
+
+/** The least multiple of 1, 2, 3, 5, 10, 20, ... powers of ten of which a range has at most {@link MOST_LOG_TICKS}. */
+function stepOfPowers(count: number): number {
+  for (let power = 1;; power *= 10) {
+    for (const digit of [1, 2, 3, 5]) if (count / (digit * power) <= MOST_LOG_TICKS) return digit * power;
+  }
+}
+
+/**
+ * The ticks of a logarithmic axis over [low, high], both above 0: powers of ten, and where these are few 2 and 5 of each, or
+ * all digits; of a narrow axis those of a linear one.
+ */
+export function logTicks(low: number, high: number): number[] {
+  const all: { value: number; digit: number; power: number }[] = [];
+  const last = Math.ceil(Math.log10(high));
+  for (let power = Math.floor(Math.log10(low)) - 1; power <= last; power++) {
+    for (let digit = 1; digit < 10; digit++) {
+      const value = Number(`${digit}e${power}`);
+      if (value > 0 && value >= low && value <= high) all.push({ value, digit, power });
+    }
+  }
+  if (all.length < 2) return linearTicks(low, high, false).map(({ value }) => value);
+  const decades = Math.log10(all.at(-1)!.value) - Math.log10(all[0].value);
   const digits = decades > 3 ? [1] : decades > 0.7 ? [1, 2, 5] : [1, 2, 3, 4, 5, 6, 7, 8, 9];
-  const kept = ticks.filter(({ value }) => {
-    const digit = value / 10 ** Math.floor(Math.log10(value) + 1e-9);
-    return digits.some((round) => Math.abs(digit - round) < 1e-6);
-  });
-  return kept.length > 1 ? kept : ticks;
+  const round = all.filter(({ digit }) => digits.includes(digit));
+  const ticks = round.length > 1 ? round : all;
+  const powers = ticks.filter(({ digit }) => digit === 1);
+  const step = stepOfPowers(powers.length);
+  const kept = ticks.length <= MOST_LOG_TICKS
+    ? ticks
+    : powers.length > 1
+    ? powers.filter(({ power }) => power % step === 0)
+    : ticks.filter((_, n) => n % 2 === 0);
+  return kept.map(({ value }) => value);
 }
 
 /**
@@ -45,6 +108,29 @@ export function isFlat(low: number, high: number): boolean {
 
 /** The ends of a linear axis round a flat line: a tenth of it to either side, or 1 round 0. */
 export function roundFlat(low: number, high: number): [low: number, high: number] {
-  const side = Math.max(Math.abs(low), Math.abs(high)) / 10 || 1;
-  return [low - side, high + side];
+  const largest = Math.max(Math.abs(low), Math.abs(high));
+  const side = largest / 10 || largest || 1;
+  const { MAX_VALUE } = Number;
+  return [Math.max(-MAX_VALUE, low - side), Math.min(MAX_VALUE, high + side)];
+}
+
+/** The ends of a linear axis that holds [low, high]: the nearest round numbers beyond, of about `count` ticks. */
+export function roundEnds(low: number, high: number, count = 6): [low: number, high: number] {
+  const [first, second] = linearTicks(low, high, false, count).map(({ value }) => value);
+  const step = second - first || high / 4 - low / 4;
+  if (!(step > 0)) return [low, high];
+  const { MAX_VALUE } = Number;
+  return [
+    Math.max(-MAX_VALUE, Math.floor(low / step + 1e-6) * step),
+    Math.min(MAX_VALUE, Math.ceil(high / step - 1e-6) * step),
+  ];
+}
+
+/** Ends of an axis that reach nothing impossible, where that leaves an axis. */
+export function within(
+  [low, high]: readonly [low: number, high: number],
+  limits: readonly [low: number, high: number] = [-Infinity, Infinity],
+): [low: number, high: number] {
+  const [from, to] = [Math.max(low, limits[0]), Math.min(high, limits[1])];
+  return from < to ? [from, to] : [low, high];
 }

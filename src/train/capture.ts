@@ -49,11 +49,14 @@ function resolved(wish: Wish, n: number, { architecture, config }: Experiment): 
   };
 }
 
-/** Pattern and scores of one attention for a wish: [samples, heads, queries, S] each; masked scores are -infinity. */
+/**
+ * Pattern and scores of one attention for a wish: [samples, heads, queries, S] each. Of a masked key the score is -infinity
+ * and the weight NaN: 0 is the weight of a key that was seen and not looked at.
+ */
 function matrices(values: AttentionValues, { heads, queries, samples }: Wish) {
   const { S } = values.sizes;
   const shape = [samples, heads.length, queries.length, S];
-  const pattern = new Float32Array(sizeOf(shape));
+  const pattern = new Float32Array(sizeOf(shape)).fill(NaN);
   const scores = new Float32Array(sizeOf(shape)).fill(-Infinity);
   forAttentionRows(values, (b) => b < samples, ({ batch, head: h, i, keys, a, scores: found }) => {
     const [head, query] = [heads.indexOf(h), queries.indexOf(i)];

@@ -43,17 +43,22 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
     const found = PATTERN.exec(name);
     if (!found) continue;
     const [, prefix = "", layer] = found;
-    const [pattern, headOf, queryOf] = [name, `${prefix}heads`, `${prefix}queries`].map((key) =>
-      numbersOf(capture, key)
-    );
+    const [pattern, scores, headOf, queryOf] = [
+      name,
+      name.replace(/pattern$/, "scores"),
+      `${prefix}heads`,
+      `${prefix}queries`,
+    ].map((key) => numbersOf(capture, key));
     for (let h = 0; h < heads && Object.keys(charts).length < MOST_MAPS; h++) {
-      const row = (i: number) => pattern.slice((h * queries + i) * keys, (h * queries + i + 1) * keys);
+      const at = (i: number) => (h * queries + i) * keys;
       charts[`pattern_${prefix}layer${layer}_head${headOf[h]}.svg`] = heatMap({
         title: `Attention of layer ${layer}, head ${headOf[h]}, at step ${step}${cut}`,
         rows: queryOf.map((i) => words[i]),
         // Learned keys behind the text have no token.
         columns: Array.from({ length: keys }, (_, j) => words[j] ?? `+${j - context}`),
-        values: Array.from({ length: queries }, (_, i) => row(i)),
+        values: Array.from({ length: queries }, (_, i) => pattern.slice(at(i), at(i) + keys)),
+        // Captures of earlier versions have 0 where a key is masked.
+        blank: (i, j) => scores[at(i) + j] === -Infinity,
         x: { label: "key" },
         y: { label: "query" },
         value: { label: "attention" },
@@ -64,7 +69,7 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
 }
 
 /**
- * Heat maps of a run's last capture, its first sample: queries down, keys across, labelled by token.
+ * Heat maps of a run's last capture, its first sample: queries down, keys across, labelled by token; masked keys are blank.
  *
  * @returns SVG documents by file name; none where the run has no capture
  * @throws {UserError} where the capture or the checkpoint with the tokenizer is damaged

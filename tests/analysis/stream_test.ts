@@ -67,10 +67,11 @@ for (const [name, choices] of Object.entries(CHOICES)) {
       const [extra] = await own.read(["extra"]);
       assert.equal(keys.length, 5 + attention.extra_keys);
       for (let i = 0; i < 5; i++) {
-        for (let j = i + 1; j < 5; j++) assert.equal(weights[i][j], 0, "no position looks ahead");
+        for (let j = i + 1; j < 5; j++) assert.equal(weights[i][j], NaN, "no position looks ahead");
         for (let e = 0; e < d; e++) {
           let sum = 0;
-          for (let j = 0; j < 5; j++) sum += weights[i][j] * v[(j * kvHeads + kv) * d + e];
+          // A key behind the window has no weight.
+          for (let j = 0; j < 5; j++) sum += (weights[i][j] || 0) * v[(j * kvHeads + kv) * d + e];
           for (let j = 0; j < attention.extra_keys; j++) {
             sum += weights[i][5 + j] * extra[(j * kvHeads + kv) * d + e];
           }

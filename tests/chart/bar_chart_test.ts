@@ -21,6 +21,51 @@ Deno.test("barChart() gives the same bytes for the same chart, and names title, 
   assertReads(svg, CHART.title, "layer", "r_diag", "head 0", "head & 1", "0", "1", "<2>");
 });
 
+/** The lowest and the highest pixel of each whisker, drawn in black over white. */
+const whiskersOf = (svg: string): [low: number, high: number][] =>
+  [...svg.matchAll(
+    /<path d="M[\d.]+,([\d.]+) [\d.]+,([\d.]+)M[^"]*" fill="none" stroke="#222222" stroke-width="1.25"\/>/g,
+  )]
+    .map(([, low, high]) => [Number(low), Number(high)]);
+
+/** The pixel of the tick that reads so. */
+const tickAt = (svg: string, text: string): number =>
+  textsOf(svg).find((one) => one.text === text && one.attributes.includes('text-anchor="end"'))!.y -
+  0.36 * 12;
+
+Deno.test("barChart() says what its intervals are, and no interval reaches what cannot be", () => {
+  const svg = barChart({
+    title: "accuracy",
+    x: { label: "method" },
+    y: { label: "accuracy", limits: [0, 1] },
+    interval: "95% interval over 3 seeds",
+    groups: ["a", "b", "c"],
+    series: [{ name: "accuracy", values: [0.95, 0.5, 0.02], intervals: [0.2, 0.1, 0.3] }],
+  });
+  assertReads(svg, "95% interval over 3 seeds");
+  const drawn = whiskersOf(svg).filter(([low, high]) => Math.abs(low - high) > 13);
+  assert.equal(drawn.length, 3);
+  const [none, all] = [tickAt(svg, "0"), tickAt(svg, "1")];
+  for (const [low, high] of drawn) {
+    assert.ok(low <= none + 0.5 && high >= all - 0.5, `${low} to ${high} between ${none} and ${all}`);
+  }
+  assert.ok(!ticksOf(svg).some((tick) => tick > 1 || tick < 0), ticksOf(svg).join(" "));
+  const unsaid = barChart({ ...CHART, series: [{ name: "s", values: [1, 2, 3], intervals: [1, 1, 1] }] });
+  assertReads(unsaid, "95% interval");
+  assert.ok(
+    !wordsOf(barChart({ ...CHART, series: [{ name: "s", values: [1, 2, 3] }] })).includes("95% interval"),
+  );
+});
+
+Deno.test("barChart() crosses what has no value, so that it is not taken for 0, and has sixteen colours", () => {
+  const one = (values: number[]) => barChart({ ...CHART, series: [{ name: "s", values }] });
+  assertReads(one([NaN, 1, 2]), "no value");
+  assert.ok(!wordsOf(one([0, 1, 2])).includes("no value"));
+  const series = Array.from({ length: 16 }, (_, n) => ({ name: `head ${n}`, values: [1, 2, 3] }));
+  const fills = barChart({ ...CHART, series }).match(/Z" fill="#\w+"/g)!;
+  assert.ok(new Set(fills).size >= 16);
+});
+
 /** Numbers of the vertical axis: texts that end at its left. */
 const ticksOf = (svg: string): number[] =>
   textsOf(svg).filter(({ attributes }) => attributes.includes('text-anchor="end"')).map(({ text }) =>

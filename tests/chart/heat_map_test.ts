@@ -1,9 +1,11 @@
 // Heat maps as documents: colours that order in grey, labels that are seen and do not meet, sizes that stay small.
 import assert from "node:assert/strict";
 import { randomStream } from "../../kernels/random/threefry.ts";
-import { HEAT_COLOURS, heatLevel, lightness } from "../../src/chart/colour_scale.ts";
+import * as scales from "../../src/chart/colour_scale.ts";
 import { type HeatMap, heatMap } from "../../src/chart/heat_map.ts";
-import { assertReads, textsOf, wordsOf } from "./picture.ts";
+import { assertReads, boxesOf, textsOf, wordsOf } from "./picture.ts";
+
+const { HEAT_COLOURS, heatLevel, lightness } = scales;
 
 function mapOf(rows: readonly string[], columns: readonly string[], value: (i: number, j: number) => number) {
   const map: HeatMap = {
@@ -47,9 +49,10 @@ Deno.test("heatMap() shows blanks of tokens, Chinese, markup, and shortens a lon
   const svg = heatMap(mapOf(tokens, tokens, (i, j) => j <= i ? 1 / (i + 1) : 0));
   assertReads(svg, "␣the", "↵", "漢字", '<b>&"', "⇥");
   assert.ok(!svg.includes("<b>"));
-  const long = wordsOf(svg).filter((text) => /^a+…a+$/.test(text));
-  assert.equal(long.length, 2);
-  assert.ok(long[0].length < 30);
+  // A cell has room for three lines of it, once in the rows and once in the columns.
+  const long = wordsOf(svg).filter((text) => /^a{9,}…?a*$/.test(text));
+  assert.deepEqual([long.length, long.join("").match(/…/g)?.length], [6, 2]);
+  assert.ok(long.every((line) => line.length < 30));
 });
 
 Deno.test("heatMap() hatches what is not a number and says so beside the colour bar", () => {
@@ -115,11 +118,11 @@ Deno.test("heatMap() says which tokens it labels where all have no room, and not
   assert.match(titles(heatMap(mapOf(numbered(64), digits, () => 1)))[0], /^key \(every \d+\w\w labelled\)$/);
 });
 
-Deno.test("heatMap() of 600 x 600 numbers is drawn, and a number that rounds to zero has no sign", () => {
+Deno.test("heatMap() of 600 x 600 numbers is drawn, and a number is 0 only where it is", () => {
   const many = numbered(600);
   // More numbers than a call has arguments.
   assertReads(heatMap(mapOf(many, many, (i, j) => i + j)), "580");
-  assertReads(heatMap(mapOf(["0"], ["a", "b"], (_, j) => j ? 1 : -1e-5)), "0.00", "1.00");
+  assertReads(heatMap(mapOf(["0"], ["a", "b"], (_, j) => j ? 1 : -1e-5)), "-1e-5", "1.00");
 });
 
 Deno.test("heatMap() draws no cell, one cell, equal values, huge and tiny ones", () => {
@@ -134,4 +137,100 @@ Deno.test("heatMap() draws no cell, one cell, equal values, huge and tiny ones",
 Deno.test("heatMap() refuses values that do not fit its labels", () => {
   assert.throws(() => heatMap({ ...SMALL, values: [[1, 2, 3]] }), /2 x 3 labels has 1 rows of 3 numbers/);
   assert.throws(() => heatMap({ ...SMALL, values: [[1, 2, 3], [1]] }), /2 rows of 3, 1 numbers/);
+});
+
+/** The colour of each cell, `i,j`: those that have none are not there. */
+function coloursOf(svg: string): Map<string, string> {
+  const colours = new Map<string, string>();
+  for (const [, path, colour] of svg.matchAll(/<path d="((?:M\d+,\d+h\d+)+)" stroke="(#\w+)"/g)) {
+    for (const [, j, i, count] of path.matchAll(/M(\d+),(\d+)h(\d+)/g)) {
+      for (let n = 0; n < Number(count); n++) colours.set(`${i},${Number(j) + n}`, colour);
+    }
+  }
+  return colours;
+}
+
+/** The numbers in cells, which are set in black or white. */
+const numbersOf = (svg: string) =>
+  textsOf(svg).filter(({ attributes }) => /fill="#(000000|ffffff)"/.test(attributes));
+
+const greyOf = (colour: string) => [1, 3, 5].map((n) => parseInt(colour.slice(n, n + 2), 16));
+
+Deno.test("heatMap() leaves masked cells blank: no colour, no number, no hatching, and no part in the scale", () => {
+  const map = mapOf(numbered(4), numbered(4), (i, j) => j > i ? -99 : 0.25 * (i + j));
+  const svg = heatMap({ ...map, blank: (i, j) => j > i });
+  const cells = [0, 1, 2, 3].flatMap((i) => [0, 1, 2, 3].filter((j) => j <= i).map((j) => `${i},${j}`));
+  assert.deepEqual([...coloursOf(svg).keys()].sort(), cells);
+  assert.equal(numbersOf(svg).length, cells.length);
+  assert.ok(!wordsOf(svg).includes("no value") && !/fill="url\(#hatch/.test(svg));
+  assert.ok(!wordsOf(svg).some((word) => word.startsWith("-")), wordsOf(svg).join(" "));
+  // 0 has a colour, which white paper has not.
+  assert.ok(lightness(coloursOf(svg).get("0,0")!) < 97);
+});
+
+Deno.test("heatMap() shows numbers of both signs in colours that diverge from grey at 0, as far to both sides", () => {
+  const values = [-2, -1, 0, 1, 2, 4];
+  const svg = heatMap(mapOf(["0"], numbered(values.length), (_, j) => values[j]));
+  const colour = (j: number) => coloursOf(svg).get(`0,${j}`)!;
+  const [red, green, blue] = greyOf(colour(2));
+  assert.ok(red === green && green === blue, `0 is ${colour(2)}`);
+  for (const [below, above] of [[1, 3], [0, 4]]) {
+    // The same distance from 0 is as dark, on the side of blue or of red.
+    assert.ok(
+      Math.abs(lightness(colour(below)) - lightness(colour(above))) < 2,
+      `${colour(below)} ${colour(above)}`,
+    );
+    assert.ok(
+      greyOf(colour(below))[2] > greyOf(colour(below))[0] &&
+        greyOf(colour(above))[0] > greyOf(colour(above))[2],
+    );
+  }
+  // The bar reaches as far below 0 as above it.
+  assertReads(svg, "-4", "0", "4");
+  const one = heatMap({ ...mapOf(["0"], ["a", "b"], (_, j) => j + 1), signed: true });
+  assertReads(one, "-2", "0", "2");
+});
+
+Deno.test("the colours of both signs grow darker in equal steps from grey", () => {
+  const light = scales.SIGNED_COLOURS.map(lightness);
+  assert.deepEqual([light.length, light.indexOf(Math.max(...light))], [65, 32]);
+  const steps = light.slice(33).map((l, n) => light[32 + n] - l);
+  const mirrored = light.slice(0, 32).map((l, n) => light[64 - n] - l);
+  assert.ok(steps.every((step) => step > 0.8 && step < 3), steps.join(" "));
+  assert.ok(mirrored.every((difference) => Math.abs(difference) < 1), mirrored.join(" "));
+});
+
+Deno.test("heatMap() writes as many digits as the range of its numbers asks for, and as its cells have room for", () => {
+  const values = [0.001, 1200, 0.004, 0, 37.5, 0.0123, 5e-7, 999, -0.5, 31];
+  const svg = heatMap(mapOf(["0"], numbered(values.length), (_, j) => values[j]));
+  const numbers = numbersOf(svg);
+  assert.equal(numbers.length, values.length);
+  for (const [n, { text }] of numbers.entries()) {
+    const error = Math.abs(Number(text) - values[n]);
+    assert.ok(error <= 0.05 * Math.abs(values[n]), `${values[n]} as ${text}`);
+    // A cell is 52 pixels wide.
+    assert.ok(text.length < 8, text);
+  }
+  const near = heatMap(mapOf(["0"], numbered(3), (_, j) => 0.5 + j / 1000));
+  assert.equal(
+    new Set(numbersOf(near).map(({ text }) => text)).size,
+    3,
+    "0.500, 0.501, 0.502 are not one number",
+  );
+  const narrow = heatMap(mapOf(numbered(12), numbered(12), (i, j) => -(10 ** (i - j))));
+  for (const { left, right, text } of boxesOf(narrow).filter(({ text }) => /^-[\d.e-]+$/.test(text))) {
+    assert.ok(right - left < 560 / 12, text);
+  }
+});
+
+Deno.test("the colour bar of a heat map is as high as its matrix, however low that is", () => {
+  for (const rows of [1, 2, 12]) {
+    const svg = heatMap(mapOf(numbered(rows), numbered(3), (i, j) => i + j));
+    const matrix = Math.min(52, 560 / rows) * rows;
+    const bar = [...svg.matchAll(/<rect x="[\d.]+" y="([\d.]+)" width="14" height="([\d.]+)" fill="#/g)]
+      .map(([, y, height]) => [Number(y), Number(y) + Number(height)]);
+    const height = Math.max(...bar.map(([, end]) => end)) - Math.min(...bar.map(([begin]) => begin));
+    // Places have one decimal.
+    assert.ok(bar.length > 60 && Math.abs(height - matrix) < 0.6, `${height} beside ${matrix}`);
+  }
 });

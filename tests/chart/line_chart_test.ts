@@ -60,7 +60,7 @@ Deno.test("lineChart() names title, axes and every series in text elements, what
     assert.ok(texts(svg).includes(name), name);
   }
   assert.ok(!svg.includes("<b>"));
-  assert.equal(texts(lineChart(chartOf([{ name: "a\u0000\ud800b", points: [] }])))[2], "a\ufffd\ufffdb");
+  assert.ok(texts(lineChart(chartOf([{ name: "a\u0000\ud800b", points: [] }]))).includes("a\ufffd\ufffdb"));
 });
 
 Deno.test("lineChart() breaks a long title into lines instead of cutting it", () => {

@@ -56,3 +56,33 @@ Deno.test("mapSheet() of a long text labels every k-th token and says so, and re
   );
   assert.throws(() => mapSheet({ ...SHEET, panels: [] }), /has no panel/);
 });
+
+Deno.test("mapSheet() leaves masked cells blank, and shows numbers of both signs in colours that diverge from 0", () => {
+  const panels = [{
+    title: "x",
+    values: [[1, 0.5, 0], [-1, 0, -99]],
+    blank: (i: number, j: number) => j > i,
+  }];
+  const svg = mapSheet({ ...SHEET, range: [-1, 1], panels });
+  const paths = [...svg.matchAll(/<path d="(M[^"]+)" stroke="(#\w+)"/g)].map((
+    [, path, colour],
+  ) => [path, colour]);
+  assert.deepEqual(paths.map(([path]) => path), ["M0,1h1", "M1,1h1", "M0,0h1"]);
+  const [blue, grey, red] = paths.map(([, colour]) =>
+    [1, 3, 5].map((n) => parseInt(colour.slice(n, n + 2), 16))
+  );
+  assert.ok(blue[2] > blue[0] && red[0] > red[2] && grey[0] === grey[2], `${paths}`);
+  assert.ok(!svg.includes("<pattern"));
+});
+
+Deno.test("the colour bar of a sheet is no longer than a panel is wide", () => {
+  for (const count of [1, 3, 40]) {
+    const tokens = Array.from({ length: count }, (_, n) => `t${n}`);
+    const panels = [{ title: "p", values: tokens.map(() => new Float64Array(count)) }];
+    const svg = mapSheet({ ...SHEET, rows: tokens, columns: tokens, panels });
+    const bar = [...svg.matchAll(/<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)" height="10" fill="#/g)];
+    const end = Math.max(...bar.map(([, x, width]) => Number(x) + Number(width))) - Number(bar[0][1]);
+    const wide = Number(/width="([\d.]+)" height="[\d.]+" fill="none"/.exec(svg)![1]);
+    assert.ok(bar.length > 60 && end <= wide + 0.2, `${end} over ${wide}`);
+  }
+});

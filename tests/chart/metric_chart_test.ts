@@ -3,10 +3,26 @@ import assert from "node:assert/strict";
 import { UserError } from "../../src/errors.ts";
 import { metricChart, type MetricChartOptions } from "../../src/chart/metric_chart.ts";
 import { type ProgressUnit, progressUnit, runLines } from "../../src/chart/metric_lines.ts";
-import { assertReads, wordsOf } from "./picture.ts";
-import { type MadeLog, withLog } from "./run_log.ts";
+import type { LogRecord } from "../../src/track/records.ts";
+import { made } from "../track/made_records.ts";
+import { assertReads, textsOf, wordsOf } from "./picture.ts";
+import { type MadeLog, withLog, writeLog } from "./run_log.ts";
 
 const MADE: MadeLog = { steps: 100, layers: 2, heads: 2, every: 10, evaluate: 20 };
+
+/** Runs `body` with the path of a log of some records, which is removed afterwards. */
+async function withRecords(
+  records: readonly LogRecord[],
+  body: (log: string) => Promise<void>,
+): Promise<void> {
+  const log = await Deno.makeTempFile({ suffix: ".ndjson" });
+  try {
+    await writeLog(log, [made("run", {}), ...records]);
+    await body(log);
+  } finally {
+    await Deno.remove(log);
+  }
+}
 
 const refuses = (promise: Promise<unknown>, pattern: RegExp) =>
   assert.rejects(promise, (error: Error) => {
@@ -159,3 +175,38 @@ Deno.test("metricChart() refuses more than 24 lines with their number, and draws
     const strokes = [...svg.matchAll(/<path d="[^"]*" fill="none" (stroke="[^>]*stroke-linejoin[^>]*)\/>/g)];
     assert.equal(new Set(strokes.map((match) => match[1])).size, 24, "every line looks different");
   }));
+
+Deno.test("metricChart() writes times in the unit that they are long in: ms, s, min, h, days", async () => {
+  const step = (n: number, ms: number) => made("step", { step: n, ms });
+  for (
+    const [ms, unit, own] of [[20, "s", "ms"], [2e4, "min", "s"], [1.2e6, "h", "min"], [
+      4e7,
+      "days",
+      "h",
+    ]] as const
+  ) {
+    await withRecords(Array.from({ length: 100 }, (_, n) => step(n + 1, ms)), async (log) => {
+      const svg = await metricChart([{ name: "a", log }], { show: "loss", second: "ms", x: "seconds" });
+      assertReads(svg, `training time (${unit})`, `time of a step (${own})`);
+      // The axis says what 100 steps took: 2 s, 33.3 min, 33.3 h, 46.3 days.
+      const whole = { s: 2, min: 33.3, h: 33.3, days: 46.3 }[unit];
+      const ticks = textsOf(svg).filter(({ attributes, text }) =>
+        attributes.includes('"middle"') && /^[\d.]+$/.test(text)
+      ).map(({ text }) => Number(text));
+      const last = Math.max(...ticks);
+      assert.ok(last <= whole + 0.1 && last > 0.7 * whole, `${ticks} of ${whole} ${unit}`);
+    });
+  }
+});
+
+Deno.test("metricChart() of what cannot pass a limit has no axis beyond it, also where it is constant", async () => {
+  const evaluations = [1, 2].map((step) => made("eval", { step, accuracy: 1, loss: 0 }));
+  await withRecords(evaluations, async (log) => {
+    const axis = async (show: string) => {
+      const words = wordsOf(await metricChart([{ name: "a", log }], { show })).map(Number);
+      return words.filter((word) => !Number.isNaN(word) && word !== 2);
+    };
+    assert.ok(Math.max(...await axis("accuracy")) <= 1);
+    assert.ok(Math.min(...await axis("val_loss")) >= 0);
+  });
+});

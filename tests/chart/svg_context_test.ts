@@ -92,6 +92,17 @@ Deno.test("text keeps its words, anchor, weight and turn", () => {
   );
 });
 
+Deno.test("the clip of a turned text does not turn with it", () => {
+  const svg = drawn((context) => {
+    context.beginPath();
+    context.rect(0, 0, 80, 40);
+    context.clip();
+    context.rotate(-Math.PI / 2);
+    context.fillText("turned", 0, 0);
+  });
+  assert.match(svg, /<g clip-path="url\(#c0\)"><text [^>]*rotate\(-90 0 0\)">turned<\/text><\/g>$/);
+});
+
 Deno.test("what is drawn with no opacity leaves nothing", () => {
   const svg = drawn((context) => {
     context.fillStyle = "transparent";

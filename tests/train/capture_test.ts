@@ -6,6 +6,11 @@ import { UserError } from "../../src/errors.ts";
 import { captureCharts } from "../../src/train/capture_charts.ts";
 import { decodeSafetensors } from "../../src/train/safetensors.ts";
 import { train } from "../../src/train/train.ts";
+import { textsOf } from "../chart/picture.ts";
+
+/** The numbers in the cells of a heat map. */
+const numbersIn = (svg: string) =>
+  textsOf(svg).filter(({ attributes }) => /fill="#(000000|ffffff)"/.test(attributes));
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
@@ -58,9 +63,10 @@ for (const activation of ["softmax", "sigmoid"]) {
         s.forEach((x, j) => assert.equal(x === -Infinity, j > query, `score ${row}, ${j}`));
         const weights = s.map((x) => activation === "softmax" ? Math.exp(x) : 1 / (1 + Math.exp(-x)));
         const mass = activation === "softmax" ? weights.reduce((sum, x) => sum + x, 0) : 1;
-        a.forEach((x, j) =>
-          assert.ok(Math.abs(x - weights[j] / mass) < 1e-6, `${x} and ${weights[j] / mass}`)
-        );
+        a.forEach((x, j) => {
+          if (j > query) assert.equal(x, NaN, `a masked key has no weight, found ${x}`);
+          else assert.ok(Math.abs(x - weights[j] / mass) < 1e-6, `${x} and ${weights[j] / mass}`);
+        });
       });
       assert.notDeepEqual(
         pattern.data.slice(8, 16),
@@ -74,6 +80,7 @@ for (const activation of ["softmax", "sigmoid"]) {
         Object.values(charts)[0],
       );
       assert.match(Object.values(charts)[0], /Attention of layer 1, head 1, at step 4/);
+      assert.equal(numbersIn(Object.values(charts)[0]).length, 1 + 6 + 8, "numbers of visible keys alone");
     }));
 }
 

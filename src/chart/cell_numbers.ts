@@ -1,0 +1,54 @@
+// The numbers in the cells of a heat map: as many digits as tell them apart, and as a cell has room for.
+
+import { maximum, minimum } from "../extremes.ts";
+import { isFlat, largestOf } from "./ticks.ts";
+
+const [MOST_DIGITS, DIGITS] = [7, 3];
+
+/** The place of a number's first digit: 0 of 3.4, -2 of 0.034. */
+const placeOf = (value: number): number => Math.floor(Math.log10(value));
+
+/** One number with some decimals; where these would show fewer than two digits of it, with two digits. */
+function written(value: number, decimals: number, digits: number): string {
+  const size = Math.abs(value);
+  if (size === 0) return "0";
+  if (size < 1e-3 || size >= 1e5) {
+    return Number(value.toExponential(Math.max(0, digits - 2))).toExponential().replace("e+", "e");
+  }
+  if (size < 10 ** (1 - decimals) && !Number.isInteger(value)) {
+    return String(Number(value.toPrecision(Math.min(2, digits))));
+  }
+  return value.toFixed(decimals);
+}
+
+/**
+ * How finite numbers are written in cells: with two digits of the difference between the least and the greatest, or three of
+ * the largest; a number that does not fit then with fewer digits, down to one. It is never written as 0 unless it is.
+ *
+ * @returns undefined where some number does not fit
+ *
+ * @example
+ * ```ts
+ * import { cellFormat } from "./cell_numbers.ts";
+ * const format = cellFormat([0.004, 0.25, 1], (text) => text.length < 7)!;
+ * [0.004, 0.25, 1].map(format); // 0.004, 0.250, 1.00
+ * ```
+ */
+export function cellFormat(
+  values: readonly number[],
+  fits: (text: string) => boolean,
+): ((value: number) => string) | undefined {
+  const largest = largestOf(values);
+  const [low, high] = [minimum(values), maximum(values)];
+  const whole = values.every(Number.isInteger);
+  const [top, spread] = [largest > 0 ? placeOf(largest) : 0, placeOf(high - low)];
+  // Numbers of the size of their differences need no more digits than their own.
+  const more = whole || isFlat(low, high) || top - spread + 2 > MOST_DIGITS ? DIGITS : top - spread + 2;
+  const way = (digits: number) => {
+    const decimals = whole || largest === 0 ? 0 : Math.min(20, Math.max(0, digits - 1 - top));
+    return (value: number) => written(value, decimals, digits);
+  };
+  const ways = [...new Set([Math.max(DIGITS, more), DIGITS, 2, 1])].map(way);
+  const format = (value: number) => ways.map((write) => write(value)).find(fits);
+  return values.every((value) => format(value) !== undefined) ? (value) => format(value)! : undefined;
+}

@@ -1,0 +1,200 @@
+// Where everything of a heat map stands: the matrix, its labels and its colour bar, with room for each.
+
+import { maximum } from "../extremes.ts";
+import type { ColourScale } from "./colour_scale.ts";
+import { TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
+import { LABEL_SIZE, labelWidth, labelWithGap, lineHeight, shortened, withBlanks } from "./sheet_text.ts";
+import { largestOf, linearTicks, tickLabel } from "./ticks.ts";
+
+/** What `heatMap` draws. */
+export interface HeatMap {
+  /** Above the matrix; long ones are broken into lines. */
+  title: string;
+  /** Labels of the rows from top to bottom: layers, or the tokens of the queries. */
+  rows: readonly string[];
+  /** Labels of the columns from left to right: heads, or the tokens of the keys. */
+  columns: readonly string[];
+  /** One list for each row with one number for each column; one that is not finite is hatched. */
+  values: readonly ArrayLike<number>[];
+  /** Cells that are left blank, whatever their number is: keys that a query cannot see. Default: none. */
+  blank?: (row: number, column: number) => boolean;
+  /** What the rows are, along the left. */
+  y: { label: string };
+  /** What the columns are, below. */
+  x: { label: string };
+  /** What the numbers are, with the unit, along the colour bar. */
+  value: { label: string };
+  /** The numbers of the palest and the darkest colour. Default: the least (0 where that is near) and the greatest. */
+  range?: readonly [number, number];
+  /**
+   * Whether the quantity has a sign: colours then diverge from grey at 0, and reach as far to both sides. Default: whether
+   * the range begins below 0.
+   */
+  signed?: boolean;
+}
+
+const SPAN = 560;
+const LARGEST_CELL = 52;
+const LEAST_WIDTH = 440;
+/** Pixels of a label's lines, of the titles along a short side, and of those beside a bar. */
+const [LONGEST_LABEL, LEAST_SIDE, BESIDE_BAR] = [200, 120, 150];
+/** Pixels of the margin, between things, and across the colour bar. */
+export const [MARGIN, GAP, BAR_WIDTH] = [12, 6, 14];
+/** What hatched cells are called beside the colour bar. */
+export const NO_VALUE = "no value";
+
+/** Lines of a text that is set beside something. */
+export interface Beside {
+  readonly lines: readonly string[];
+  /** Read from below. */
+  readonly turned: boolean;
+  /** Pixels to the right and down. */
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Where everything stands. */
+export interface HeatLayout {
+  readonly titles: readonly string[];
+  /** Lines of each label. */
+  readonly rows: readonly (readonly string[])[];
+  readonly columns: readonly (readonly string[])[];
+  readonly cell: { readonly width: number; readonly height: number };
+  readonly left: number;
+  readonly top: number;
+  readonly right: number;
+  readonly bottom: number;
+  /** Every how many-th row and column has its label, and whether those of the columns are turned. */
+  readonly everyRow: number;
+  readonly everyColumn: number;
+  readonly turned: boolean;
+  /** Titles of the axes, where there are any. */
+  readonly x: readonly string[];
+  readonly y: Beside;
+  /** Middles of the titles of the axes. */
+  readonly xMiddle: number;
+  readonly yMiddle: number;
+  readonly bar: { readonly x: number; readonly y: number; readonly height: number };
+  readonly ticks: readonly { readonly value: number; readonly label: string }[];
+  readonly tickRoom: number;
+  readonly barTitle: Beside;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A label with its blanks seen, in at most so many lines; a longer one loses its middle. */
+function labelLines(label: string, most: number): string[] {
+  const lines = (shown: string) => wrap(shown, LONGEST_LABEL, { size: LABEL_SIZE, bold: false });
+  return lines(shortened(withBlanks(label), (shown) => lines(shown).length <= most));
+}
+
+/** Every k-th label, k of 1, 2, 5, 10, 20, ..., so that none is nearer to the next than `least` pixels. */
+function everyKth(count: number, cell: number, least: number): number {
+  for (let power = 1;; power *= 10) {
+    for (const digit of [1, 2, 5]) {
+      if (digit * power * cell >= least || digit * power >= count) return digit * power;
+    }
+  }
+}
+
+const linesOf = (text: string, width: number): string[] =>
+  wrap(text, width, { size: TEXT_SIZE, bold: false }).filter(Boolean);
+
+/** Pixels of the longest of lines of a size. */
+const longest = (lines: readonly string[], size = LABEL_SIZE): number =>
+  maximum(lines.map(labelWidth), 0) * size / LABEL_SIZE;
+
+function setBeside(lines: readonly string[], turned: boolean): Beside {
+  const [along, across] = [longest(lines, TEXT_SIZE), lines.length * lineHeight(TEXT_SIZE)];
+  return { lines, turned, width: turned ? across : along, height: turned ? along : across };
+}
+
+/** A title beside something of a height: turned, but where that takes more than two lines, level. */
+function besideBar(title: string, height: number): Beside {
+  const turned = linesOf(title, Math.max(height, LEAST_SIDE));
+  return turned.length <= 2 ? setBeside(turned, true) : setBeside(linesOf(title, BESIDE_BAR), false);
+}
+
+const roomFor = ({ width }: Beside): number => width === 0 ? 0 : width + GAP;
+
+/** The labels of both sides, as many lines as a cell has room for. */
+function labelsOf(map: HeatMap) {
+  const size = (count: number) => Math.min(LARGEST_CELL, SPAN / Math.max(1, count));
+  const cell = { width: size(map.columns.length), height: size(map.rows.length) };
+  const most = (pixels: number) => Math.max(1, Math.floor((pixels - GAP) / lineHeight(LABEL_SIZE)));
+  const level = map.columns.map((label) => labelLines(label, 1));
+  const widest = longest(level.flat());
+  const numbers = map.columns.every((label) => /^-?[\d.]+$/.test(label));
+  const turned = !numbers && widest + GAP > cell.width;
+  return {
+    cell,
+    rows: map.rows.map((label) => labelLines(label, most(cell.height))),
+    columns: turned ? map.columns.map((label) => labelLines(label, most(cell.width))) : level,
+    turned,
+    everyRow: everyKth(map.rows.length, cell.height, LABEL_SIZE + 1),
+    everyColumn: everyKth(map.columns.length, cell.width, turned ? LABEL_SIZE + 1 : widest + GAP),
+  };
+}
+
+/** Ticks of a colour bar of a length: some six, and three where it is short, so that both its sides have one. */
+export function barTicks(low: number, high: number, length: number): { value: number }[] {
+  for (let count = Math.min(6, Math.max(2, Math.floor(length / 20)));; count++) {
+    const ticks = linearTicks(low, high, false, count);
+    if (ticks.length >= 3 || count >= 6) return ticks;
+  }
+}
+
+/** Lays a map out; its cells and texts are known to fit. */
+export function layOut(map: HeatMap, { low, high }: ColourScale, gaps: boolean): HeatLayout {
+  const labels = labelsOf(map);
+  const { cell, rows, columns, turned } = labels;
+  const matrix = cell.height * rows.length;
+  const rowRoom = longest(rows.flat());
+  const columnRoom = turned ? longest(columns.flat()) : LABEL_SIZE;
+  const y = setBeside(
+    linesOf(labelWithGap(map.y.label, map.rows, labels.everyRow), Math.max(matrix, LEAST_SIDE)),
+    true,
+  );
+  const barTitle = besideBar(map.value.label, matrix);
+  const marks = barTicks(low, high, matrix);
+  const largest = largestOf(marks.map(({ value }) => value));
+  const ticks = marks.map(({ value }) => ({ value, label: tickLabel(value, largest) }));
+  const tickRoom = longest([...ticks.map(({ label }) => label), ...(gaps ? [NO_VALUE] : [])]);
+  const before = MARGIN + roomFor(y) + rowRoom + GAP;
+  const beside = BAR_WIDTH + GAP + tickRoom + roomFor(barTitle) + MARGIN;
+  const needed = before + cell.width * columns.length + 2 * MARGIN + beside;
+  const width = Math.ceil(Math.max(needed, LEAST_WIDTH));
+  const left = before + (width - needed) / 2;
+  const right = left + cell.width * columns.length;
+  const titles = wrap(map.title, width - 2 * MARGIN).filter(Boolean);
+  const body = Math.max(matrix, y.height, barTitle.height);
+  const first = MARGIN + titles.length * (TITLE_SIZE + 4) + 2 * GAP;
+  const top = first + (body - matrix) / 2;
+  const bottom = top + matrix;
+  const middle = (left + right) / 2;
+  const x = linesOf(
+    labelWithGap(map.x.label, map.columns, labels.everyColumn),
+    2 * (Math.min(middle, width - middle) - MARGIN),
+  );
+  const under = bottom + GAP + columnRoom + GAP;
+  const xRoom = x.length * lineHeight(TEXT_SIZE);
+  const below = Math.max(under + xRoom, first + body, bottom + (gaps ? 2 * GAP + LABEL_SIZE : GAP));
+  return {
+    ...labels,
+    titles,
+    left,
+    top,
+    right,
+    bottom,
+    x,
+    y,
+    xMiddle: under + xRoom / 2,
+    yMiddle: left - GAP - rowRoom - GAP - y.width / 2,
+    bar: { x: right + 2 * MARGIN, y: top, height: matrix },
+    ticks,
+    tickRoom,
+    barTitle,
+    width,
+    height: Math.ceil(below + MARGIN),
+  };
+}
