@@ -166,7 +166,8 @@ async function subjectOf(
 /** Throws where `--out` names a folder in which there is something, or the current one. */
 async function checkOut(out: string): Promise<void> {
   const entries = await Array.fromAsync(Deno.readDir(out)).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return [];
+    // A file in its place is refused where the folder is made.
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
     throw fileError(out, error);
   });
   if (entries.length === 0 && resolve(out) !== Deno.cwd()) return;

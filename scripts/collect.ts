@@ -1,8 +1,10 @@
 // Reads the logs of many runs back into one table: deno task collect runs --format csv
+import { basename } from "node:path";
 import {
   checkExtension,
   checkWritable,
   type Command,
+  findLog,
   findLogs,
   formatResults,
   leadProgress,
@@ -42,10 +44,16 @@ const command: Command = {
   ],
 };
 
-/** What the runs of logs came to; a log that is left out is told with the reason. */
-async function readAll(logs: readonly string[]): Promise<{ results: RunResult[]; damaged: number }> {
+/** The logs below what is named: a folder, a log, or a run by the beginning of its time or id, or by a text file `latest`. */
+async function logsOf(given: string, unreadable: (error: UserError) => void): Promise<string[]> {
+  const there = await Deno.stat(given).catch(() => undefined);
+  const isRun = there ? there.isFile && basename(given) === "latest" : /^[0-9a-f-]{4,}$/.test(given);
+  return isRun ? [(await findLog(given)).log] : await findLogs(given, unreadable);
+}
+
+/** What the runs of logs came to; a log that is left out is reported with the reason. */
+async function readAll(logs: readonly string[], damaged: (error: UserError) => void): Promise<RunResult[]> {
   const results: RunResult[] = [];
-  let damaged = 0;
   for (const [i, log] of logs.entries()) {
     leadProgress(`${i + 1}/${logs.length} `);
     try {
@@ -54,15 +62,14 @@ async function readAll(logs: readonly string[]): Promise<{ results: RunResult[];
       else tellLine(`${log}: has no run record and is left out.`);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      tellLine(messageLine(`collect: ${error.message}`));
-      damaged++;
+      damaged(error);
     }
   }
   const replaced = replacedRuns(results);
   for (const { log, steps } of replaced) {
     tellLine(`${log}: stopped at step ${steps}, was begun anew beside it and is left out.`);
   }
-  return { results: results.filter((result) => !replaced.includes(result)), damaged };
+  return results.filter((result) => !replaced.includes(result));
 }
 
 await runCommand(command, async ({ positionals, values }) => {
@@ -72,19 +79,24 @@ await runCommand(command, async ({ positionals, values }) => {
   const folders = positionals.length > 0 ? positionals : ["runs"];
   // Two names of one log count once: a link, or a folder in a folder.
   const named = new Map<string, string>();
-  for (const log of (await Promise.all(folders.map(findLogs))).flat()) {
+  let faults = 0;
+  const damaged = (error: UserError) => {
+    tellLine(messageLine(`collect: ${error.message}`));
+    faults++;
+  };
+  for (const log of (await Promise.all(folders.map((folder) => logsOf(folder, damaged)))).flat()) {
     const real = await Deno.realPath(log);
     if (!named.has(real)) named.set(real, log);
   }
-  const { results, damaged } = await readAll([...named.values()]);
+  const results = await readAll([...named.values()], damaged);
   leadProgress("");
-  if (results.length === 0 && damaged > 0) return 2;
+  if (results.length === 0 && faults > 0) return 2;
   if (results.length === 0) throw new UserError(`${folders.join(", ")}: there is no log of a run below.`);
   const chart = values.chart === undefined ? undefined : await resultsChart(results);
   const { write, flush } = textOutput();
   write(formatResults(resultTable(results, format === "table" ? ["log"] : []), format));
   flush();
-  const code = damaged > 0 ? 1 : 0;
+  const code = faults > 0 ? 1 : 0;
   if (!chart) return code;
   await writeFileAtomic(values.chart!, chart.svg);
   const few = chart.shown < results.length ? `: the ${chart.shown} best of ${results.length}` : "";

@@ -4,6 +4,7 @@ import {
   checkExtension,
   type Command,
   fileError,
+  messageLine,
   onlyName,
   printLine,
   readLog,
@@ -12,6 +13,7 @@ import {
   runCommand,
   type RunFolder,
   runReport,
+  tellLine,
   UserError,
   writeFileAtomic,
 } from "../mod.ts";
@@ -36,7 +38,13 @@ async function chartsOf({ log, charts }: RunFolder): Promise<Record<string, stri
   const entries = await Array.fromAsync(Deno.readDir(charts)).catch(() => []);
   for (const { name } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
     if (!/^[^.].*\.svg$/.test(name) || name in drawn) continue;
-    drawn[name] = await Deno.readTextFile(join(charts, name));
+    try {
+      drawn[name] = await Deno.readTextFile(join(charts, name));
+    } catch (error) {
+      const fault = fileError(join(charts, name), error);
+      if (!(fault instanceof UserError)) throw fault;
+      tellLine(messageLine(`report: ${fault.message} It is left out.`));
+    }
   }
   return drawn;
 }

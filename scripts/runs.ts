@@ -20,7 +20,7 @@ import {
 const command: Command = {
   name: "runs",
   summary: "lists runs by name, date and configuration, or the keys in which two differ",
-  usage: "[name or glob] [key=value ...] [options]",
+  usage: "[name, glob, time or id] [key=value ...] [options]",
   options: {
     since: { type: "string", value: "DATE", help: "begun on this day, or at this time, or later (UTC)" },
     until: { type: "string", value: "DATE", help: "begun on this day, or at this time, or before (UTC)" },
@@ -32,6 +32,7 @@ const command: Command = {
     "deno task runs",
     "deno task runs 'small*' model.block.attention.activation=sigmoid --since 2025-01-31",
     "deno task runs --diff runs/latest small",
+    "deno task runs 20250131-12",
     "deno task runs --format ndjson | jq -r 'select(.val_loss != null and .val_loss < 2) | .path'",
   ],
 };
@@ -59,15 +60,18 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     return 0;
   }
   const runs = await findRuns(values.dir!, {
-    name: onlyName(names, "name or glob"),
+    name: onlyName(names, "name, glob, time or id"),
     since: values.since,
     until: values.until,
     where,
   });
+  const faulty = runs.some(({ fault }) => fault !== null);
   if (runs.length === 0) tellLine("runs: no run matches.");
   print(runs.map((run) => ({ type: "found_run", ...run })), {
-    columns: ["path", "time", "step", "val_loss"],
-    rows: runs.map(({ path, time, step, val_loss }) => [path, time, step, val_loss]),
+    columns: ["path", "time", "step", "val_loss", ...(faulty ? ["fault"] : [])],
+    rows: runs.map(({ path, time, step, val_loss, fault }) => {
+      return [path, time, step, val_loss, ...(faulty ? [fault] : [])];
+    }),
   });
   return 0;
 });

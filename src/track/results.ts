@@ -3,7 +3,7 @@
 
 import { columnWidths } from "../extremes.ts";
 import { dirname, join } from "node:path";
-import { fileError } from "../errors.ts";
+import { fileError, UserError } from "../errors.ts";
 import { escapeControls } from "../terminal.ts";
 import { csvField } from "./csv.ts";
 import { readLog } from "./log_file.ts";
@@ -119,6 +119,7 @@ export function replacedRuns(results: readonly RunResult[]): RunResult[] {
  * The paths of all files `log.ndjson` below a folder, sorted; links are not followed, so that `latest` counts once. The
  * path of a log itself stands for that log.
  *
+ * @param unreadable called for each folder below it that the system refuses; without it the first one is thrown
  * @throws {UserError} where it is not there, or the system refuses
  *
  * @example
@@ -127,13 +128,25 @@ export function replacedRuns(results: readonly RunResult[]): RunResult[] {
  * console.log(await findLogs("runs"));
  * ```
  */
-export async function findLogs(folder: string): Promise<string[]> {
+export async function findLogs(
+  folder: string,
+  unreadable?: (error: UserError) => void,
+): Promise<string[]> {
   const found: string[] = [];
+  const below = async (path: string): Promise<string[]> => {
+    try {
+      return await findLogs(path, unreadable);
+    } catch (error) {
+      if (!unreadable || !(error instanceof UserError)) throw error;
+      unreadable(error);
+      return [];
+    }
+  };
   try {
     if (!(await Deno.stat(folder)).isDirectory) return [folder];
     for await (const { name, isFile, isDirectory } of Deno.readDir(folder)) {
       if (isFile && name === "log.ndjson") found.push(join(folder, name));
-      if (isDirectory) { for (const log of await findLogs(join(folder, name))) found.push(log); }
+      if (isDirectory) { for (const log of await below(join(folder, name))) found.push(log); }
     }
   } catch (error) {
     throw fileError(folder, error);

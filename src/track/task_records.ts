@@ -24,7 +24,7 @@ export const TASK_FIELDS = {
   // patch
   patch: ["site", "layer", "place", "recovered"],
   // runs; with --diff config_difference
-  found_run: ["path", "name", "time", "step", "val_loss", "config"],
+  found_run: ["path", "name", "time", "step", "val_loss", "config", "fault"],
   config_difference: ["key", "a", "b"],
   // verify_load
   check: ["checkpoint", "name", "passed", "skipped", "detail"],

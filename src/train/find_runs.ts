@@ -8,7 +8,8 @@ import { fileError, nearest, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
 import { reportProgress } from "../progress.ts";
 import type { RunState } from "./checkpoint.ts";
-import { resolveRun } from "./resolve_run.ts";
+import { beginsWith } from "./latest.ts";
+import { isRun, resolveRun } from "./resolve_run.ts";
 import { checkpointSteps, runFolder } from "./run_folder.ts";
 
 /** A run in a few words. */
@@ -17,19 +18,21 @@ export interface FoundRun {
   readonly path: string;
   /** Its name. */
   readonly name: string;
-  /** When it began, ISO 8601, UTC. */
-  readonly time: string;
+  /** When it began, ISO 8601, UTC; null where a name does not say. */
+  readonly time: string | null;
   /** Step of its newest checkpoint; null where it has none. */
   readonly step: number | null;
   /** Its least validation loss so far, in nats a token; null where there is none. */
   readonly val_loss: number | null;
-  /** Its resolved configuration as it stands in the folder. */
+  /** Its resolved configuration as it stands in the folder; empty where that cannot be read. */
   readonly config: Readonly<Record<string, unknown>>;
+  /** Why its configuration, or what stands in the place of a run, cannot be read: a sentence; null where it can. */
+  readonly fault: string | null;
 }
 
 /** Which runs. */
 export interface RunQuery {
-  /** Glob over names: * is anything. */
+  /** Glob over names: * is anything; or the beginning of a run's time or id. */
   readonly name?: string;
   /** Begun at this date or later: ISO 8601, a day or a time, UTC. */
   readonly since?: string;
@@ -50,6 +53,12 @@ async function namesIn(path: string): Promise<string[]> {
   return names.sort();
 }
 
+/** The sentence of a UserError; anything else is a bug. */
+function faultOf(error: unknown): string {
+  if (error instanceof UserError) return error.message;
+  throw error;
+}
+
 /** The time that a run's folder is named after. */
 function timeOf(folder: string): string | undefined {
   const found = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-/.exec(folder);
@@ -60,11 +69,16 @@ function timeOf(folder: string): string | undefined {
 
 async function runAt(path: string, name: string, time: string): Promise<FoundRun | undefined> {
   const run = runFolder(path);
-  let source: Uint8Array;
+  let config: FoundRun["config"] = {};
+  let fault: string | null = null;
   try {
-    source = await readWhole(run.config);
-  } catch {
-    return undefined;
+    config = parseConfig(await readWhole(run.config), run.config);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotADirectory) return undefined;
+    const isLink = await Deno.lstat(run.config).then(() => true, () => false);
+    // A folder without a configuration is a run where it has what else a run has.
+    if (error instanceof Deno.errors.NotFound && !isLink && !await isRun(path)) return undefined;
+    fault = faultOf(fileError(run.config, error));
   }
   const step = (await checkpointSteps(run)).at(-1) ?? null;
   let best: RunState["best"] = null;
@@ -80,7 +94,8 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
     time,
     step,
     val_loss: best?.val_loss ?? null,
-    config: parseConfig(source, run.config),
+    config,
+    fault,
   };
 }
 
@@ -121,10 +136,10 @@ function checkName(
   runs: readonly FoundRun[],
   dir: string,
   pattern: string,
-  matches: (name: string) => boolean,
+  matches: (run: FoundRun) => boolean,
 ): void {
   const names = new Set(runs.map(({ name }) => name));
-  if ([...names].some(matches)) return;
+  if (runs.some(matches)) return;
   const near = nearest(pattern, names);
   const known = [...names].slice(0, 8).join(", ");
   const hint = near !== undefined
@@ -139,7 +154,19 @@ function checkName(
 const DEEPEST = 2;
 
 async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<FoundRun> {
-  for (const entry of await namesIn(path)) {
+  let entries: string[] = [];
+  try {
+    entries = await namesIn(path);
+  } catch (error) {
+    const fault = faultOf(error);
+    if (deepest === DEEPEST) throw error;
+    // A link to nowhere, or a folder that may not be read; what has gone in the meantime is neither.
+    const there = await Deno.lstat(path).then(() => true, () => false);
+    if (there) {
+      yield { path, name: basename(path), time: null, step: null, val_loss: null, config: {}, fault };
+    }
+  }
+  for (const entry of entries) {
     const below = join(path, entry);
     reportProgress({ what: `reading runs: ${entry}` });
     const time = timeOf(entry);
@@ -150,7 +177,8 @@ async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<Found
 }
 
 /**
- * The runs under a folder that a query names, those of sweeps too, the oldest first.
+ * The runs under a folder that a query names, those of sweeps too, the oldest first. What cannot be read there (a link to
+ * nowhere, a run's config.yaml) is among them with its `fault`, unless keys are asked for.
  *
  * @param dir the folder of all runs
  * @throws {UserError} where there is no such folder, a date or a key=value is none, or no run has the name or a key
@@ -169,7 +197,9 @@ export async function findRuns(
 ): Promise<FoundRun[]> {
   const from = since === undefined ? -Infinity : instant(since, "since", false);
   const to = until === undefined ? Infinity : instant(until, "until", true);
-  const named = globOf((pattern ?? "*").replaceAll(/\*+/g, "**"));
+  const glob = globOf((pattern ?? "*").replaceAll(/\*+/g, "**"));
+  const named = ({ name, path }: FoundRun) =>
+    glob(name) || pattern !== undefined && beginsWith(path, pattern);
   const wanted = wantedOf(where);
   if ((await Deno.stat(dir).catch(() => undefined))?.isFile) {
     throw new UserError(`${dir}: expected the folder of all runs, found a file.`);
@@ -177,11 +207,16 @@ export async function findRuns(
   const runs = await Array.fromAsync(runsBelow(dir));
   if (pattern !== undefined) checkName(runs, dir, pattern, named);
   checkKeys(runs, wanted);
-  return runs.filter(({ name, time, config }) => {
-    const at = Date.parse(time);
-    return named(name) && at >= from && at <= to &&
+  return runs.filter((run) => {
+    const { time, config, fault } = run;
+    const at = time === null ? NaN : Date.parse(time);
+    const dated = time === null ? since === undefined && until === undefined : at >= from && at <= to;
+    return named(run) && dated && (wanted.length === 0 || fault === null) &&
       wanted.every(({ path, value }) => JSON.stringify(valueAt(config, path)) === JSON.stringify(value));
-  }).sort((a, b) => a.time < b.time ? -1 : a.time > b.time ? 1 : a.path < b.path ? -1 : 1);
+  }).sort((a, b) => {
+    const [first, second] = [a, b].map(({ time, path }) => `${time ?? ""} ${path}`);
+    return first < second ? -1 : 1;
+  });
 }
 
 /**

@@ -25,6 +25,13 @@ export function runTime(path: string): string | undefined {
   return /^(\d{8}-\d{6})-/.exec(basename(path))?.[1];
 }
 
+/** Whether a run's folder, `<time>-<id>`, or its id alone begins with a text of at least four of their characters. */
+export function beginsWith(path: string, text: string): boolean {
+  const [name, time] = [basename(path), runTime(path)];
+  if (time === undefined || !/^[0-9a-f-]{4,}$/.test(text)) return false;
+  return name.startsWith(text) || name.slice(time.length + 1).startsWith(text);
+}
+
 const hasCheckpoint = async (path: string): Promise<boolean> =>
   (await checkpointSteps(runFolder(path))).length > 0;
 

@@ -1,7 +1,7 @@
 // What a user means by a run: a path, a pointer or a name becomes a run's folder and a checkpoint of it.
 import { basename, dirname, join, normalize, sep } from "node:path";
 import { nearest, UserError } from "../errors.ts";
-import { latestIn, runPathsIn, runTime } from "./latest.ts";
+import { beginsWith, latestIn, runPathsIn } from "./latest.ts";
 import {
   checkpointSteps,
   follow,
@@ -22,7 +22,8 @@ export interface ResolvedRun {
   checkpoint: string | null;
 }
 
-async function isRun(path: string): Promise<boolean> {
+/** Whether a folder has what a run has besides its configuration. */
+export async function isRun(path: string): Promise<boolean> {
   return await isFolder(join(path, "checkpoints")) || await stat(join(path, "log.ndjson")) !== null;
 }
 
@@ -101,19 +102,12 @@ async function classifyInSweeps(path: string, sweeps: readonly string[]): Promis
 /** How many of several candidates a message names. */
 const MOST_CANDIDATES = 5;
 
-/** Whether a folder's name, `<time>-<id>`, or the id alone begins with a text. */
-const beginsWith = (path: string, text: string): boolean => {
-  const name = basename(path);
-  return name.startsWith(text) || name.slice(`${runTime(path)}-`.length).startsWith(text);
-};
-
 /**
  * The run whose time or id a path begins with, `20261128-1544` or `965dd54b`, at least four characters of it; what follows
  * stands in its folder. Throws UserError where there are several.
  */
 async function classifyByTime(path: string, runs: string): Promise<ResolvedRun | null> {
   const [start, ...rest] = normalize(path).split(sep);
-  if (!/^[0-9a-f-]{4,}$/.test(start)) return null;
   const found = (await runPathsIn(runs)).filter((run) => beginsWith(run, start));
   if (found.length === 1) return await classify(await follow(join(found[0], ...rest)));
   if (found.length === 0) return null;

@@ -101,3 +101,46 @@ Deno.test("findRuns() of a name or glob that no run has is one line with the nea
     }
     assert.deepEqual(await findRuns(dir, { name: "small", since: "2026-01-01" }), []);
   }));
+
+Deno.test("a link to nowhere, a configuration that is none, and one that is not there are runs with a fault", () =>
+  withRuns(async (dir) => {
+    const before = (await findRuns(dir)).length;
+    await Deno.symlink("nowhere", `${dir}/gone`);
+    await Deno.symlink("nowhere", `${dir}/small/20250102-030408-d`);
+    for (
+      const [id, config] of [["e", "seed: [1\n"], ["f", new Uint8Array([0xff])], ["0", undefined]] as const
+    ) {
+      const path = `${dir}/small/20250102-030409-${id}`;
+      await Deno.mkdir(`${path}/checkpoints`, { recursive: true });
+      if (typeof config === "string") await Deno.writeTextFile(`${path}/config.yaml`, config);
+      else if (config) await Deno.writeFile(`${path}/config.yaml`, config);
+    }
+    const runs = await findRuns(dir);
+    const faults = runs.filter(({ fault }) => fault !== null).map((
+      { path, fault },
+    ) => [path.slice(dir.length + 1), fault]);
+    const start = (text: string) => (fault: unknown) =>
+      assert.ok(String(fault).startsWith(`${dir}/${text}`), `${fault}`);
+    assert.equal(runs.length, before + 5);
+    assert.deepEqual(faults.map(([path]) => path), [
+      "gone",
+      "small/20250102-030408-d",
+      "small/20250102-030409-0",
+      "small/20250102-030409-e",
+      "small/20250102-030409-f",
+    ]);
+    start("gone: No such file")(faults[0][1]);
+    start("small/20250102-030409-0/config.yaml: No such file")(faults[2][1]);
+    start("small/20250102-030409-e/config.yaml:")(faults[3][1]);
+    start("small/20250102-030409-f/config.yaml:")(faults[4][1]);
+    // What cannot be read has no keys to compare.
+    assert.equal((await findRuns(dir, { where: ["seed=1"] })).filter(({ fault }) => fault).length, 0);
+  }));
+
+Deno.test("findRuns() takes the beginning of a run's time or id for a name", () =>
+  withRuns(async (dir) => {
+    const [first] = await findRuns(dir);
+    const folder = first.path.split("/").at(-1)!;
+    const found = await findRuns(dir, { name: folder.slice(0, 15) });
+    assert.deepEqual(found.map(({ path }) => path), [first.path]);
+  }));

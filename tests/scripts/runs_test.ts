@@ -1,0 +1,67 @@
+// Runs as a person finds them: listed whatever stands between them, named by the beginning of a time or id.
+import assert from "node:assert/strict";
+import { basename } from "node:path";
+import { inFolder, latest, script, succeeds } from "./harness.ts";
+
+const SHORT = ["tiny.yaml", "train.steps=1", "eval.batches=1", "sample.tokens=0"];
+
+Deno.test("runs lists a link to nowhere and a run without a readable config.yaml with the others", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", SHORT, folder);
+    await Deno.symlink("nowhere", `${folder}/runs/gone`);
+    const bad = "runs/tiny/20250102-030405-0a1b2c3d";
+    await Deno.mkdir(`${folder}/${bad}/checkpoints`, { recursive: true });
+    await Deno.writeTextFile(`${folder}/${bad}/config.yaml`, "seed: [1\n");
+    const { code, stdout, stderr } = await script("runs", [], folder);
+    assert.deepEqual([code, stderr], [0, ""]);
+    const [heading, ...rows] = stdout.trimEnd().split("\n");
+    assert.match(heading, /^path +time +step +val_loss +fault$/);
+    assert.deepEqual(rows.map((row) => row.split(/ +/)[0]), [
+      "runs/gone",
+      bad,
+      latest(folder).slice(folder.length + 1),
+    ]);
+    assert.match(rows[0], /runs\/gone: No such file/);
+    assert.match(rows[1], /2025-01-02T03:04:05Z .*config\.yaml:2:1: not valid YAML/);
+    const found = await succeeds("runs", ["--format", "ndjson"], folder);
+    const faults = found.stdout.trimEnd().split("\n").map((line) => JSON.parse(line).fault);
+    assert.deepEqual(faults.map((fault) => fault === null), [false, false, true]);
+  }));
+
+Deno.test("every task that takes a run takes the beginning of its time or id; of several all are named in one line", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", SHORT, folder);
+    const run = latest(folder);
+    const name = basename(run);
+    const [time, id] = [name.slice(0, 13), name.split("-")[2]];
+    const tasks = [
+      ["generate", [time, "--prompt", "The ", "--tokens", "2"]],
+      ["verify_load", [id]],
+      ["stats", [id.slice(0, 5)]],
+      ["plot", [name, "--metric", "loss", "--out", "loss.svg"]],
+      ["report", [time]],
+      ["collect", [id]],
+      ["runs", [time]],
+      ["runs", ["--diff", id, name]],
+      ["train", ["--from", id, "train.steps=1", "eval.batches=1", "sample.tokens=0", "name=next"]],
+    ] as const;
+    for (const [task, args] of tasks) await succeeds(task, args, folder);
+    const day = name.slice(0, 8);
+    const { code, stderr } = await script("generate", [day], folder);
+    const paths = [run, latest(folder)].map((path) => path.slice(folder.length + 1)).sort();
+    assert.equal(code, 2);
+    assert.equal(
+      stderr,
+      `generate: ${day}: 2 runs begin with ${day}, expected one: ${paths.join(", ")}.\n`,
+    );
+  }));
+
+Deno.test("collect follows a text file latest, where there are no links", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", SHORT, folder);
+    const target = latest(folder).slice(`${folder}/runs/`.length);
+    await Deno.remove(`${folder}/runs/latest`);
+    await Deno.writeTextFile(`${folder}/runs/latest`, `${target}\n`);
+    const { stdout } = await succeeds("collect", ["runs/latest"], folder);
+    assert.match(stdout, /\ntiny .* done\n$/);
+  }));
