@@ -4,20 +4,27 @@ import {
   type AnyRecord,
   type AttentionImplementation,
   CASE_MASKS,
+  type CaseMask,
   caseRecord,
   checkAttention,
   type CheckedCase,
+  type CheckedLayer,
   checkExtension,
+  checkLayer,
   checkSummary,
   type Command,
   cpuDevice,
   decoderLayer,
   describeCase,
+  describeLayerCase,
   findAdapter,
   graphDiagram,
   input,
   kernelAttention,
-  loadAttention,
+  type LayerImplementation,
+  layerRecord,
+  layerSummary,
+  loadChecked,
   type LogWriter,
   numberOption,
   oneOf,
@@ -26,7 +33,9 @@ import {
   printLine,
   runCommand,
   smallestFailure,
+  smallestLayerFailure,
   stdoutLog,
+  suspicion,
   tellLine,
   UserError,
   webgpuDevice,
@@ -43,7 +52,7 @@ const command: Command = {
     file: {
       type: "string",
       value: "FILE.ts",
-      help: "check the attention that this file exports, not heed's",
+      help: "check the attention, multiHead or decoderLayer that this file exports, not heed's kernels",
     },
     device: {
       type: "string",
@@ -65,6 +74,7 @@ const command: Command = {
   examples: [
     "deno task check_attention",
     "deno task check_attention --file mine.ts",
+    "deno task check_attention --file examples/my_attention.ts",
     "deno task check_attention --file mine.ts --mask none",
     "deno task check_attention --file mine.ts --case 3",
     "deno task check_attention --device cpu --activation sigmoid --diagram layer.svg",
@@ -92,17 +102,84 @@ function layerDiagram(activation: typeof ACTIVATIONS[number]): string {
   return graphDiagram({ resid_post: layer }, { title: `A decoder layer with ${activation} attention` });
 }
 
-/** What is checked: a file, a device by name, or WebGPU where there is an adapter and the CPU. */
-async function implementations(file?: string, device?: string): Promise<AttentionImplementation[]> {
+/** What is checked. */
+interface Checked {
+  readonly attentions: readonly AttentionImplementation[];
+  readonly layers: readonly LayerImplementation[];
+}
+
+/** A file, a device by name, or WebGPU where there is an adapter and the CPU. */
+async function implementations(file?: string, device?: string): Promise<Checked> {
   if (file !== undefined && device !== undefined) {
     throw new UserError("--device is for heed's own kernels; a --file computes where it likes.");
   }
-  if (file !== undefined) return [await loadAttention(file)];
-  if (device !== undefined) return [kernelAttention(await openDevice(device))];
+  if (file !== undefined) {
+    const { attention, layers } = await loadChecked(file);
+    return { attentions: attention ? [attention] : [], layers };
+  }
+  if (device !== undefined) return { attentions: [kernelAttention(await openDevice(device))], layers: [] };
   const adapter = await findAdapter();
   if (!adapter) tellLine("No WebGPU adapter: checking the CPU alone.");
   const devices = [...(adapter ? [await webgpuDevice(adapter)] : []), cpuDevice()];
-  return devices.map(kernelAttention);
+  return { attentions: devices.map(kernelAttention), layers: [] };
+}
+
+/** Which cases, and where what is found of them goes. */
+interface Asked {
+  readonly count: number;
+  readonly only: number | undefined;
+  readonly seed: number;
+  readonly mask: CaseMask | undefined;
+  readonly activation: typeof ACTIVATIONS[number];
+  readonly say: (text: string) => void;
+  readonly log: LogWriter<AnyRecord> | undefined;
+  /** The options that ask for the same cases again. */
+  readonly same: readonly string[];
+}
+
+/** What is said at the end of a check: its line, what is probably wrong, and the smallest failing case in full. */
+function sayChecked(
+  { say, only, same }: Asked,
+  summary: string,
+  suspects: readonly string[],
+  smallest: { readonly index: number; readonly page: string } | undefined,
+): void {
+  say(summary);
+  // One case alone equals what many mistakes compute.
+  const suspected = only === undefined ? suspicion(suspects) : undefined;
+  if (suspected !== undefined) say(suspected);
+  if (!smallest || only !== undefined) return;
+  say(`The smallest of them:\n${smallest.page}`);
+  say(`Again: deno task check_attention ${[...same, `--case ${smallest.index}`].join(" ")}`);
+}
+
+/** Checks an attention; returns how many cases failed. */
+async function checkOne(implementation: AttentionImplementation, asked: Asked): Promise<number> {
+  const { count, only, seed, activation, mask, say, log } = asked;
+  const onCase = (checked: CheckedCase) => {
+    log?.write(caseRecord(implementation.name, checked));
+    if (only !== undefined) say(describeCase(checked));
+  };
+  const check = await checkAttention(implementation, { count, only, seed, activation, mask, onCase });
+  const smallest = smallestFailure(check);
+  const shown = smallest && { index: smallest.given.index, page: describeCase(smallest) };
+  sayChecked(asked, checkSummary(check), check.suspects, shown);
+  return check.failed.length;
+}
+
+/** Checks a layer; returns how many cases failed. */
+async function checkOneLayer(implementation: LayerImplementation, asked: Asked): Promise<number> {
+  const { count, only, seed, mask, say, log } = asked;
+  const { name, kind } = implementation;
+  const onCase = (checked: CheckedLayer) => {
+    log?.write(layerRecord({ implementation: name, kind }, checked));
+    if (only !== undefined) say(describeLayerCase(checked));
+  };
+  const check = await checkLayer(implementation, { count, only, seed, mask, onCase });
+  const smallest = smallestLayerFailure(check);
+  const shown = smallest && { index: smallest.given.index, page: describeLayerCase(smallest) };
+  sayChecked(asked, layerSummary(check), check.suspects, shown);
+  return check.failed.length;
 }
 
 await runCommand(command, async ({ positionals, values }) => {
@@ -116,7 +193,7 @@ await runCommand(command, async ({ positionals, values }) => {
   const seed = numberOption("seed", values.seed, { least: 0, whole: true })!;
   checkExtension("diagram", values.diagram, ".svg");
   const say = values.ndjson === "-" ? tellLine : printLine;
-  const found = await implementations(values.file, values.device);
+  const { attentions, layers } = await implementations(values.file, values.device);
   if (values.diagram !== undefined) {
     await writeFileAtomic(values.diagram, layerDiagram(activation));
     say(`${values.diagram}: the graph of a decoder layer`);
@@ -126,26 +203,16 @@ await runCommand(command, async ({ positionals, values }) => {
     : values.ndjson === "-"
     ? stdoutLog()
     : openLog(values.ndjson);
+  const same = [
+    values.file && `--file ${values.file}`,
+    values.device && `--device ${values.device}`,
+    mask && `--mask ${mask}`,
+    activation !== "softmax" && `--activation ${activation}`,
+    seed !== 1 && `--seed ${seed}`,
+  ].filter((option): option is string => Boolean(option));
+  const asked: Asked = { count, only, seed, mask, activation, say, log, same };
   let failed = 0;
-  for (const implementation of found) {
-    const onCase = (checked: CheckedCase) => {
-      log?.write(caseRecord(implementation.name, checked));
-      if (only !== undefined) say(describeCase(checked));
-    };
-    const check = await checkAttention(implementation, { count, only, seed, activation, mask, onCase });
-    say(checkSummary(check));
-    failed += check.failed.length;
-    const smallest = smallestFailure(check);
-    if (!smallest || only !== undefined) continue;
-    say(`The smallest of them:\n${describeCase(smallest)}`);
-    const same = [
-      values.file && `--file ${values.file}`,
-      values.device && `--device ${values.device}`,
-      mask && `--mask ${mask}`,
-      activation !== "softmax" && `--activation ${activation}`,
-      seed !== 1 && `--seed ${seed}`,
-    ].filter(Boolean);
-    say(`Again: deno task check_attention ${[...same, `--case ${smallest.given.index}`].join(" ")}`);
-  }
+  for (const implementation of attentions) failed += await checkOne(implementation, asked);
+  for (const implementation of layers) failed += await checkOneLayer(implementation, asked);
   return failed ? 1 : 0;
 }, heed);

@@ -124,16 +124,8 @@ function matrixOf({ shape: [, rows, heads, columns], data }: DenseTensor, b: num
   });
 }
 
-/** Adds a matrix that a user's function gave to (b, :, h, :); throws where it is of another shape. */
-function addMatrix(
-  sums: Float64Array,
-  shape: readonly number[],
-  found: number[][],
-  what: string,
-  at: number[],
-) {
-  const [, rows, heads, columns] = shape;
-  const [b, h] = at;
+/** A matrix that a user's function gave; throws UserError where it is of another shape or holds what is no number. */
+export function checkedMatrix(found: unknown, rows: number, columns: number, what: string): number[][] {
   const list = (x: unknown): x is ArrayLike<unknown> =>
     Array.isArray(x) || (ArrayBuffer.isView(x) && "length" in x);
   const size = !list(found)
@@ -144,13 +136,45 @@ function addMatrix(
   if (size !== `[${rows}][${columns}]`) {
     throw new UserError(`${what} is ${size}, expected [${rows}][${columns}].`);
   }
+  return Array.from(found as ArrayLike<ArrayLike<unknown>>, (row, i) =>
+    Array.from(row, (value, e) => {
+      if (typeof value === "number") return value;
+      throw new UserError(`${what}[${i}][${e}]: expected a number, found ${describe(value)}.`);
+    }));
+}
+
+/** Adds a matrix to (b, :, h, :) of a tensor [B, rows, heads, columns]. */
+export function addMatrix(
+  sums: Float64Array,
+  [, rows, heads, columns]: readonly number[],
+  matrix: number[][],
+  [b, h]: readonly number[],
+): void {
   for (let i = 0; i < rows; i++) {
-    for (let e = 0; e < columns; e++) {
-      const value: unknown = found[i][e];
-      if (typeof value !== "number") {
-        throw new UserError(`${what}[${i}][${e}]: expected a number, found ${describe(value)}.`);
-      }
-      sums[((b * rows + i) * heads + h) * columns + e] += value;
+    for (let e = 0; e < columns; e++) sums[((b * rows + i) * heads + h) * columns + e] += matrix[i][e];
+  }
+}
+
+/** Each head of each sample of a case, its key head, and its matrices, made anew. */
+export function* headsOfCase({ q, k, v, mask, scale }: AttentionCase): Generator<
+  { b: number; h: number; kv: number; input: AttentionInput }
+> {
+  const [B, T, H] = q.shape;
+  const [S, HKV] = k.shape.slice(1);
+  for (let b = 0; b < B; b++) {
+    for (let h = 0; h < H; h++) {
+      const kv = Math.floor(h * HKV / H);
+      const seen = (i: number, j: number) =>
+        !mask ||
+        mask.data[(((b % mask.shape[0]) * mask.shape[1] + h % mask.shape[1]) * T + i) * S + j] === 1;
+      const input = {
+        q: matrixOf(q, b, h),
+        k: matrixOf(k, b, kv),
+        v: matrixOf(v, b, kv),
+        mask: Array.from({ length: T }, (_, i) => Array.from({ length: S }, (_, j) => seen(i, j))),
+        scale,
+      };
+      yield { b, h, kv, input };
     }
   }
 }
@@ -183,32 +207,20 @@ export function functionAttention(name: string, module: AttentionModule): Attent
   const zeros = (shape: readonly number[]) => new Float64Array(shape.reduce((a, b) => a * b, 1));
   return {
     name,
-    async run({ q, k, v, dz, mask, scale }) {
-      const [B, T, H] = q.shape;
-      const [S, HKV] = k.shape.slice(1);
+    async run(given) {
+      const { q, k, v, dz } = given;
       const z = zeros(dz.shape);
       const gradients = { dq: zeros(q.shape), dk: zeros(k.shape), dv: zeros(v.shape) };
-      for (let b = 0; b < B; b++) {
-        for (let h = 0; h < H; h++) {
-          const kv = Math.floor(h * HKV / H);
-          const seen = (i: number, j: number) =>
-            !mask ||
-            mask.data[(((b % mask.shape[0]) * mask.shape[1] + h % mask.shape[1]) * T + i) * S + j] === 1;
-          // Made anew for each call: a function may write into what it is given.
-          const given = (): AttentionInput => ({
-            q: matrixOf(q, b, h),
-            k: matrixOf(k, b, kv),
-            v: matrixOf(v, b, kv),
-            mask: Array.from({ length: T }, (_, i) => Array.from({ length: S }, (_, j) => seen(i, j))),
-            scale,
-          });
-          addMatrix(z, dz.shape, await module.attention(given()), "attention()", [b, h]);
-          if (!module.attentionGradient) continue;
-          const found = await module.attentionGradient({ ...given(), dz: matrixOf(dz, b, h) });
-          addMatrix(gradients.dq, q.shape, found?.dq, "attentionGradient().dq", [b, h]);
-          addMatrix(gradients.dk, k.shape, found?.dk, "attentionGradient().dk", [b, kv]);
-          addMatrix(gradients.dv, v.shape, found?.dv, "attentionGradient().dv", [b, kv]);
-        }
+      const add = (sums: Float64Array, { shape }: DenseTensor, found: unknown, what: string, at: number[]) =>
+        addMatrix(sums, shape, checkedMatrix(found, shape[1], shape[3], what), at);
+      for (const { b, h, kv, input } of headsOfCase(given)) {
+        // A copy for each call: a function may write into what it is given.
+        add(z, dz, await module.attention(structuredClone(input)), "attention()", [b, h]);
+        if (!module.attentionGradient) continue;
+        const found = await module.attentionGradient({ ...input, dz: matrixOf(dz, b, h) });
+        add(gradients.dq, q, found?.dq, "attentionGradient().dq", [b, h]);
+        add(gradients.dk, k, found?.dk, "attentionGradient().dk", [b, kv]);
+        add(gradients.dv, v, found?.dv, "attentionGradient().dv", [b, kv]);
       }
       return module.attentionGradient ? { z, ...gradients } : { z };
     },

@@ -8,7 +8,14 @@ import {
   type AttentionCaseOptions,
   oracleOptions,
 } from "./attention_cases.ts";
-import type { AttentionFound, AttentionImplementation } from "./attention_implementation.ts";
+import {
+  addMatrix,
+  type AttentionFound,
+  type AttentionImplementation,
+  headsOfCase,
+} from "./attention_implementation.ts";
+import { headOracle, type LayerChange } from "./layer_oracle.ts";
+import { differenceOf, matching, MISTAKES, relativeError } from "./mistakes.ts";
 import { attentionOracle, attentionOracleGradient } from "./oracle.ts";
 
 /** A tensor that is compared: the values, and the gradients of the three inputs. */
@@ -63,6 +70,8 @@ export interface AttentionCheck {
   readonly worst: (TensorError & { readonly index: number }) | undefined;
   /** Cases that failed. */
   readonly failed: readonly CheckedCase[];
+  /** Mistakes that compute the values found, in every case (see `MISTAKES`). */
+  readonly suspects: readonly string[];
 }
 
 /** Options of `checkAttention`. */
@@ -75,10 +84,16 @@ export interface CheckAttentionOptions extends AttentionCaseOptions {
   readonly onCase?: (checked: CheckedCase) => void;
 }
 
-function relativeError(found: ArrayLike<number>, expected: Float64Array, floor: number): number {
-  if (found.length !== expected.length) return NaN;
-  const difference = expected.reduce((sum, x, i) => sum + (found[i] - x) ** 2, 0);
-  return Math.sqrt(difference) / Math.max(Math.sqrt(expected.reduce((sum, x) => sum + x * x, 0)), floor);
+/** The first frame of a stack that is not of a user's function. */
+const HEED_FRAME = /^ +at (async )?(Object\.run|checkAttentionCase|checkLayerCase) /;
+
+/** What an implementation threw, as a report shows it: a sentence, or a stack. */
+export function failureOf(error: unknown): string {
+  if (error instanceof UserError) return error.message;
+  if (!(error instanceof Error)) return String(error);
+  const lines = (error.stack ?? error.message).split("\n");
+  const own = lines.findIndex((line) => HEED_FRAME.test(line));
+  return (own < 0 ? lines : lines.slice(0, own)).join("\n");
 }
 
 /** How far over what is allowed; a NaN is further than any number. */
@@ -109,11 +124,7 @@ export async function checkAttentionCase(
   try {
     found = await implementation.run(given);
   } catch (error) {
-    failure = error instanceof UserError
-      ? error.message
-      : error instanceof Error
-      ? error.stack
-      : String(error);
+    failure = failureOf(error);
   }
   const errors = CHECKED.flatMap((tensor): TensorError[] => {
     const numbers = found?.[tensor];
@@ -146,7 +157,7 @@ export async function checkAttention(
 ): Promise<AttentionCheck> {
   if (!(count >= 1)) throw new UserError(`checkAttention: ${count} cases, expected at least 1.`);
   const [first, cases] = only === undefined ? [0, count] : [only, 1];
-  const failed: CheckedCase[] = [];
+  const all: CheckedCase[] = [];
   let worst: AttentionCheck["worst"];
   for (let index = first; index < first + cases; index++) {
     const done = index - first;
@@ -158,8 +169,34 @@ export async function checkAttention(
     for (const error of checked.errors) {
       if (!worst || excess(error) > excess(worst)) worst = { ...error, index };
     }
-    if (!checked.passed) failed.push(checked);
+    all.push(checked);
     onCase?.(checked);
   }
-  return { implementation: implementation.name, count: cases, worst, failed };
+  const failed = all.filter(({ passed }) => !passed);
+  return { implementation: implementation.name, count: cases, worst, failed, suspects: suspectsOf(all) };
+}
+
+/** The mistakes that compute the values found in every case; of softmax without modifiers, the only one they are known of. */
+function suspectsOf(all: readonly CheckedCase[]): string[] {
+  const known = all.every(({ given, found }) => found && given.activation === "softmax" && !given.modifier);
+  const right = all.every(({ errors }) =>
+    errors.every((error) => error.tensor !== "z" || excess(error) <= 1)
+  );
+  if (!known || right) return [];
+  const { error: allowed, floor } = ALLOWED.z;
+  return matching(
+    MISTAKES.attention,
+    all.map(({ given, found }) => (change) =>
+      differenceOf(found!.z, changedValues(given, change), floor) <= allowed
+    ),
+  );
+}
+
+/** The values of a case with some steps exchanged, [B, T, H, dv]. */
+function changedValues(given: AttentionCase, change: LayerChange): Float64Array {
+  const z = new Float64Array(given.dz.data.length);
+  for (const { b, h, input } of headsOfCase(given)) {
+    addMatrix(z, given.dz.shape, headOracle(input.q, input.k, input.v, input, change), [b, h]);
+  }
+  return z;
 }

@@ -5,7 +5,8 @@ import type { AttentionCase } from "./attention_cases.ts";
 import type { TaskRecord } from "../track/task_records.ts";
 import type { DenseTensor } from "./oracle.ts";
 
-const short = (x: number): string => Number.isNaN(x) ? "NaN" : x.toExponential(1);
+/** An error with two digits. */
+export const short = (x: number): string => Number.isNaN(x) ? "NaN" : x.toExponential(1);
 const shapeOf = ({ shape }: DenseTensor): string => `[${shape.join(", ")}]`;
 
 /**
@@ -45,10 +46,11 @@ export function smallestFailure({ failed }: AttentionCheck): CheckedCase | undef
   return [...(ordinary.length ? ordinary : failed)].sort((a, b) => products(a) - products(b))[0];
 }
 
-const cell = (x: number): string => Number.isInteger(x) ? String(x) : String(Number(x.toPrecision(6)));
+/** A number as a cell of a matrix. */
+export const cell = (x: number): string => Number.isInteger(x) ? String(x) : String(Number(x.toPrecision(6)));
 
 /** Cells in columns of one width. */
-function aligned(rows: readonly (readonly string[])[]): string[] {
+export function aligned(rows: readonly (readonly string[])[]): string[] {
   const width = maximum(rows.flat().map((text) => text.length));
   return rows.map((row) => row.map((text) => text.padStart(width)).join(" "));
 }
@@ -71,7 +73,8 @@ function matrices(
   });
 }
 
-const indented = (lines: readonly string[]): string[] => lines.map((line) => `    ${line}`);
+/** Lines of a matrix below its title. */
+export const indented = (lines: readonly string[]): string[] => lines.map((line) => `    ${line}`);
 
 /** Inputs, all their digits: they are multiples of 1/16. */
 function inputLines({ q, k, v, dz, mask, modifier }: AttentionCase, gradients: boolean): string[] {
@@ -113,12 +116,16 @@ function comparison(tensor: Checked, { given, expected, found }: CheckedCase): s
   const right = matrices({ shape, data: numbers }, 2, cell);
   return left.flatMap(({ title, lines }, n) => [
     `  ${tensor}, ${title}, expected | found:`,
-    ...indented(lines.map((line, i) => {
-      const other = right[n].lines[i];
-      const differs = line.trim().split(/ +/).join() !== other.trim().split(/ +/).join();
-      return `${line} | ${other}${differs ? "  <" : ""}`;
-    })),
+    ...sideBySide(lines, right[n].lines),
   ]);
+}
+
+/** Rows of a matrix that is expected and of the one found, those that differ marked. */
+export function sideBySide(expected: readonly string[], found: readonly string[]): string[] {
+  return indented(expected.map((line, i) => {
+    const differs = line.trim().split(/ +/).join() !== found[i].trim().split(/ +/).join();
+    return `${line} | ${found[i]}${differs ? "  <" : ""}`;
+  }));
 }
 
 /**

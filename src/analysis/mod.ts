@@ -94,3 +94,26 @@ export {
 } from "./jacobian_report.ts";
 export { type JacobianRow, jacobianRow, largestEigenvalue } from "./jacobian_rows.ts";
 export type { DifferentiatedModel } from "./surrogates.ts";
+export {
+  type CheckedLayer,
+  checkLayer,
+  LAYER_KINDS,
+  type LayerCase,
+  layerCase,
+  type LayerCaseOptions,
+  type LayerCheck,
+  type LayerFunction,
+  type LayerImplementation,
+  type LayerKind,
+} from "./layer_check.ts";
+export {
+  decoderLayerOracle,
+  type LayerChange,
+  type LayerOptions,
+  type LayerWeights,
+  type Matrix,
+  multiHeadOracle,
+} from "./layer_oracle.ts";
+export { describeLayerCase, layerRecord, layerSummary, smallestLayerFailure } from "./layer_report.ts";
+export { type CheckedExports, loadChecked } from "./load_checked.ts";
+export { suspicion } from "./mistakes.ts";

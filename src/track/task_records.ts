@@ -36,6 +36,19 @@ export const TASK_FIELDS = {
     ...["batch", "queries", "keys", "heads", "kv_heads", "head_dim", "value_dim", "mask", "scale"],
     ...["activation", "modifier", "failure"],
   ],
+  // check_attention of a layer
+  layer_case: [
+    "implementation",
+    "layer",
+    "case",
+    "seed",
+    "passed",
+    "error",
+    "positions",
+    "dim",
+    "heads",
+    "failure",
+  ],
   // collect
   result: [
     ...["name", "config", "parameters", "steps", "best_loss", "best_step", "last_loss", "seconds"],

@@ -1,0 +1,42 @@
+// An exercise: write attention, and prove it against a reference.
+//
+//   deno task check_attention --file examples/my_attention.ts --mask none
+//
+// compares this function with dense attention in float64 on 100 random cases and prints the smallest that fails in full. Once
+// that passes, try --mask causal, then --mask random (rows may see no key), then leave --mask out. A copy of this file works
+// in any folder: --file takes its path.
+import type { AttentionInput } from "../mod.ts";
+
+/**
+ * Attention of one head of one sample.
+ *
+ *   s_ij = scale * sum_e q_ie k_je                      scores, [T][S]
+ *   a_ij = exp(s_ij) / sum_j' exp(s_ij')                softmax over the keys j' that query i may see; 0 for the others
+ *   z_i  = sum_j a_ij v_j                               values, [T][dv]
+ *
+ * Query i may see key j where mask[i][j] is true. A row that sees no key gives zeros. T and S differ, d and dv too. To keep
+ * exp in range, subtract the largest score that the row sees first: the weights stay the same.
+ *
+ * @param input.q queries, [T][d]
+ * @param input.k keys, [S][d]
+ * @param input.v values, [S][dv]
+ * @param input.mask [T][S], true: attend
+ * @param input.scale the factor of the scores, often 1/sqrt(d) and not always
+ * @returns z, [T][dv]
+ */
+export function attention(input: AttentionInput): number[][] {
+  const { q, v } = input;
+  throw new Error(`attention() is not written yet: expected z, here [${q.length}][${v[0].length}].`);
+}
+
+// When attention() passes: its gradients for an upstream gradient dz [T][dv], checked as soon as they are exported.
+//
+//   dv_j  = sum_i a_ij dz_i                             [S][dv]
+//   g_ij  = dz_i . v_j                                  gradient of the weights, [T][S]
+//   ds_ij = a_ij (g_ij - sum_j' a_ij' g_ij')            through the softmax
+//   dq_i  = scale * sum_j ds_ij k_j                     [T][d]
+//   dk_j  = scale * sum_i ds_ij q_i                     [S][d]
+//
+// export function attentionGradient({ q, k, v, mask, scale, dz }) {
+//   return { dq, dk, dv };
+// }

@@ -1,0 +1,37 @@
+// An exercise: write a decoder layer, and prove it against a reference. examples/my_multi_head.ts comes first.
+//
+//   deno task check_attention --file examples/my_decoder_layer.ts --mask causal
+//
+// compares this function with a dense layer in float64 on 100 random cases. Where the numbers are those of a common mistake
+// (post-norm, a residual left out, ...), the check names it.
+import type { LayerOptions, Matrix } from "../mod.ts";
+
+/**
+ * A pre-norm decoder layer of one sample.
+ *
+ *   h = x + multiHead(LN1(x))                           as in examples/my_multi_head.ts, [T][D]
+ *   y = h + Wproj relu(Wfc LN2(h) + bfc) + bproj        [T][D]; F numbers in between
+ *   LN(x) = (x - mean) / sqrt(var + 1e-5) * weight + bias, mean and var = sum (x - mean)^2 / D over the D numbers of a position
+ *
+ * Matrices are [out][in], as torch.nn.Linear and heed's checkpoints have them.
+ *
+ * @param x [T][D]
+ * @param weights by name, as a block of heed's checkpoints: ln1.weight, ln1.bias [D]; attn.wq.weight [D][D], attn.wq.bias [D],
+ * and the same of attn.wk, attn.wv, attn.wo; ln2.weight, ln2.bias [D]; mlp.fc.weight [F][D], mlp.fc.bias [F];
+ * mlp.proj.weight [D][F], mlp.proj.bias [D]
+ * @param options.heads H
+ * @param options.mask [T][T], true: attend
+ * @returns y, [T][D]
+ */
+export function decoderLayer(
+  x: Matrix,
+  weights: Record<string, Matrix | number[]>,
+  options: LayerOptions,
+): Matrix {
+  const names = Object.keys(weights).join(", ");
+  throw new Error(
+    `decoderLayer() is not written yet: expected y, here [${x.length}][${
+      x[0].length
+    }], of ${options.heads} heads and ${names}.`,
+  );
+}

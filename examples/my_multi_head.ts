@@ -1,0 +1,37 @@
+// An exercise: write a multi-head attention layer, and prove it against a reference.
+//
+//   deno task check_attention --file examples/my_multi_head.ts --mask none
+//
+// compares this function with a dense layer in float64 on 100 random cases. Where the numbers are those of a common mistake
+// (scores not scaled, heads split wrong, no output projection, ...), the check names it.
+import type { LayerOptions, Matrix } from "../mod.ts";
+
+/**
+ * Multi-head self-attention of one sample, with D = H d.
+ *
+ *   q = x Wq^T + bq, k = x Wk^T + bk, v = x Wv^T + bv   each [T][D]; head h has columns h d to (h + 1) d
+ *   s_ij = q_i . k_j / sqrt(d)                          of each head, [T][T]
+ *   a_i  = softmax over the j with mask[i][j]           zeros where there is none
+ *   z_i  = sum_j a_ij v_j                               of each head, [T][d]
+ *   y = concat_h(z) Wo^T + bo                           [T][D]
+ *
+ * Matrices are [out][in], as torch.nn.Linear and heed's checkpoints have them: y_o = sum_i W_oi x_i + b_o.
+ *
+ * @param x [T][D]
+ * @param weights by name: wq.weight [D][D], wq.bias [D], and the same of wk, wv and wo
+ * @param options.heads H
+ * @param options.mask [T][T], true: attend
+ * @returns y, [T][D]
+ */
+export function multiHead(
+  x: Matrix,
+  weights: Record<string, Matrix | number[]>,
+  options: LayerOptions,
+): Matrix {
+  const names = Object.keys(weights).join(", ");
+  throw new Error(
+    `multiHead() is not written yet: expected y, here [${x.length}][${
+      x[0].length
+    }], of ${options.heads} heads and ${names}.`,
+  );
+}

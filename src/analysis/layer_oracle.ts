@@ -1,0 +1,239 @@
+// A multi-head layer and a decoder layer as their definitions have them: dense matrices of plain numbers, float64. Each step
+// can be exchanged for one that is often written instead, so that a wrong layer can be recognised by its numbers.
+
+/** Rows of numbers. */
+export type Matrix = number[][];
+
+/** Weights by name: matrices [out][in], as of y = W x, and vectors. */
+export type LayerWeights = Readonly<Record<string, Matrix | number[]>>;
+
+/** What a layer is given besides inputs and weights. */
+export interface LayerOptions {
+  /** How many heads; each has dim / heads numbers of q, k and v. */
+  readonly heads: number;
+  /** [T][T], true: position i may look at position j. */
+  readonly mask: boolean[][];
+}
+
+/** Steps in the place of the right ones; {} is right. */
+export interface LayerChange {
+  /** Of the scores, in the place of the one given, from the width of a head and of all heads. */
+  readonly scale?: (d: number, dim: number) => number;
+  /** The mask is not applied, is turned round, or sets weights to 0 behind the softmax. */
+  readonly mask?: "ignored" | "turned" | "after";
+  /** The scores themselves; softmax over the queries of a key. */
+  readonly softmax?: "left out" | "over queries";
+  /** A row that sees no key takes the mean of all values, is 0/0, or sees all keys. */
+  readonly empty?: "mean" | "NaN" | "all";
+  /** Head h takes columns h, h + H, ...; rows are cut by a reshape to [H, T, d]; there is one head. */
+  readonly heads?: "interleaved" | "reshaped" | "one";
+  /** Queries and keys are exchanged. */
+  readonly exchanged?: true;
+  /** x W in the place of x W^T, everywhere. */
+  readonly transposed?: true;
+  /** Without the biases of q, k, v and the output. */
+  readonly biases?: "left out";
+  /** Without wo. */
+  readonly output?: "left out";
+  /** The stream itself is normalised behind each sum; or a norm is left out. */
+  readonly norms?: "post" | "no ln1" | "no ln2" | "sample variance";
+  /** A branch is not added to its input. */
+  readonly residual?: "no attention" | "no mlp";
+  /** The MLP without its activation; or of the layer's input. */
+  readonly mlp?: "no activation" | "of x";
+}
+
+const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, e) => sum + x * b[e], 0);
+const columnsOf = (x: Matrix): Matrix => x[0].map((_, e) => x.map((row) => row[e]));
+const sum = (a: Matrix, b: Matrix): Matrix => a.map((row, i) => row.map((x, e) => x + b[i][e]));
+
+/** Softmax of a row over what it sees; a row that sees nothing is zeros. */
+function softmax(
+  scores: readonly number[],
+  sees: readonly boolean[],
+  empty?: LayerChange["empty"],
+): number[] {
+  if (empty !== undefined && !sees.includes(true)) {
+    if (empty === "all") return softmax(scores, sees.map(() => true));
+    return scores.map(() => empty === "mean" ? 1 / scores.length : NaN);
+  }
+  const top = scores.reduce((most, s, j) => sees[j] ? Math.max(most, s) : most, -Infinity);
+  const powers = scores.map((s, j) => sees[j] ? Math.exp(s - top) : 0);
+  const total = powers.reduce((a, b) => a + b, 0);
+  return total > 0 ? powers.map((power) => power / total) : powers;
+}
+
+/**
+ * Attention of one head: z_i = sum_j a_ij v_j, a_i = softmax over the j that i sees of scale q_i . k_j.
+ *
+ * @param q [T][d]
+ * @param k [S][d]
+ * @param v [S][dv]
+ * @param options `mask` [T][S] and the factor of the scores
+ * @param change steps in the place of the right ones
+ * @returns [T][dv]
+ */
+export function headOracle(
+  q: Matrix,
+  k: Matrix,
+  v: Matrix,
+  { mask, scale }: { readonly mask: readonly boolean[][]; readonly scale: number },
+  change: LayerChange = {},
+): Matrix {
+  const own = change.scale?.(q[0].length, q[0].length) ?? scale;
+  const [from, to] = change.exchanged && q.length === k.length ? [k, q] : [q, k];
+  const scores = from.map((row) => to.map((key) => own * dot(row, key)));
+  const all = mask.map((row) => row.map(() => true));
+  const seen = change.mask === "ignored" || change.mask === "after"
+    ? all
+    : change.mask === "turned"
+    ? mask.map((row) => row.map((sees) => !sees))
+    : mask;
+  const weights = change.softmax === "left out"
+    ? scores.map((row, i) => row.map((s, j) => seen[i][j] ? s : 0))
+    : change.softmax === "over queries"
+    ? columnsOf(columnsOf(scores).map((column, j) => softmax(column, seen.map((row) => row[j]))))
+    : scores.map((row, i) => softmax(row, seen[i], change.empty));
+  const kept = change.mask === "after"
+    ? weights.map((row, i) => row.map((a, j) => mask[i][j] ? a : 0))
+    : weights;
+  const columns = columnsOf(v);
+  return kept.map((row) => columns.map((column) => dot(row, column)));
+}
+
+/** y = x W^T + b by name. */
+function linear(x: Matrix, weights: LayerWeights, name: string, change: LayerChange = {}): Matrix {
+  const matrix = weights[`${name}.weight`] as Matrix;
+  const bias = change.biases ? undefined : weights[`${name}.bias`] as number[] | undefined;
+  const square = matrix.length === matrix[0].length;
+  const rows = change.transposed && square ? columnsOf(matrix) : matrix;
+  return x.map((row) => rows.map((own, e) => dot(row, own) + (bias?.[e] ?? 0)));
+}
+
+/** The numbers of each head, [H][T][d], of [T][D]. */
+function headsOf(x: Matrix, heads: number, how: LayerChange["heads"]): Matrix[] {
+  const [T, D] = [x.length, x[0].length];
+  const d = D / heads;
+  const flat = x.flat();
+  return Array.from(
+    { length: heads },
+    (_, h) =>
+      Array.from(
+        { length: T },
+        (_, t) =>
+          Array.from({ length: d }, (_, e) =>
+            how === "interleaved"
+              ? x[t][e * heads + h]
+              : how === "reshaped"
+              ? flat[(h * T + t) * d + e]
+              : x[t][h * d + e]),
+      ),
+  );
+}
+
+/** The reverse of `headsOf`. */
+function joined(z: readonly Matrix[], how: LayerChange["heads"]): Matrix {
+  const [H, T, d] = [z.length, z[0].length, z[0][0].length];
+  const flat = z.flat(2);
+  return Array.from(
+    { length: T },
+    (_, t) =>
+      Array.from(
+        { length: H * d },
+        (_, n) =>
+          how === "interleaved"
+            ? z[n % H][t][Math.floor(n / H)]
+            : how === "reshaped"
+            ? flat[t * H * d + n]
+            : z[Math.floor(n / d)][t][n % d],
+      ),
+  );
+}
+
+/**
+ * A multi-head layer: y = Wo concat_h attention(q_h, k_h, v_h) + bo, where q = Wq x + bq has head h in columns h d to
+ * (h + 1) d, d = D / H, k and v alike, and scores are divided by sqrt(d).
+ *
+ * @param x [T][D]
+ * @param weights `wq.weight` [D][D], `wq.bias` [D], and the same of `wk`, `wv` and `wo`
+ * @returns [T][D]
+ *
+ * @example
+ * ```ts
+ * import { multiHeadOracle } from "../../mod.ts";
+ * const names = ["wq", "wk", "wv", "wo"].flatMap((name) => [[`${name}.weight`, [[1, 0], [0, 1]]], [`${name}.bias`, [0, 0]]]);
+ * multiHeadOracle([[1, 2]], Object.fromEntries(names), { heads: 2, mask: [[true]] }); // [[1, 2]]
+ * ```
+ */
+export function multiHeadOracle(
+  x: Matrix,
+  weights: LayerWeights,
+  { heads, mask }: LayerOptions,
+  change: LayerChange = {},
+): Matrix {
+  const H = change.heads === "one" ? 1 : heads;
+  const [q, k, v] = ["wq", "wk", "wv"].map((name) =>
+    headsOf(linear(x, weights, name, change), H, change.heads)
+  );
+  const dim = x[0].length;
+  const scale = change.scale?.(dim / H, dim) ?? 1 / Math.sqrt(dim / H);
+  const own = { ...change, scale: undefined };
+  const z = joined(q.map((_, h) => headOracle(q[h], k[h], v[h], { mask, scale }, own)), change.heads);
+  return change.output ? z : linear(z, weights, "wo", change);
+}
+
+/** Added to the variance by LayerNorm. */
+export const LAYER_NORM_EPS = 1e-5;
+
+function layerNorm(x: Matrix, weights: LayerWeights, name: string, change: LayerChange): Matrix {
+  const [weight, bias] = ["weight", "bias"].map((part) => weights[`${name}.${part}`] as number[]);
+  return x.map((row) => {
+    const mean = row.reduce((a, b) => a + b, 0) / row.length;
+    const count = change.norms === "sample variance" ? row.length - 1 : row.length;
+    const variance = row.reduce((total, value) => total + (value - mean) ** 2, 0) / count;
+    return row.map((value, e) => (value - mean) / Math.sqrt(variance + LAYER_NORM_EPS) * weight[e] + bias[e]);
+  });
+}
+
+/** The weights whose names begin with a prefix, without it. */
+const below = (weights: LayerWeights, prefix: string): LayerWeights =>
+  Object.fromEntries(
+    Object.entries(weights).filter(([name]) => name.startsWith(prefix)).map((
+      [name, w],
+    ) => [name.slice(prefix.length), w]),
+  );
+
+/**
+ * A pre-norm decoder layer: h = x + multiHead(LN1(x)), y = h + Wproj relu(Wfc LN2(h) + bfc) + bproj, with
+ * LN(x) = (x - mean) / sqrt(var + 1e-5) weight + bias, var of 1/D.
+ *
+ * @param x [T][D]
+ * @param weights `ln1.weight` and `ln1.bias` [D], those of a multi-head layer under `attn.`, `ln2` as `ln1`, `mlp.fc.weight`
+ * [F][D], `mlp.fc.bias` [F], `mlp.proj.weight` [D][F], `mlp.proj.bias` [D]
+ * @returns [T][D]
+ */
+export function decoderLayerOracle(
+  x: Matrix,
+  weights: LayerWeights,
+  options: LayerOptions,
+  change: LayerChange = {},
+): Matrix {
+  const { norms, residual } = change;
+  const norm = (name: "ln1" | "ln2", y: Matrix) =>
+    norms === `no ${name}` ? y : layerNorm(y, weights, name, change);
+  const attention = (y: Matrix) => multiHeadOracle(y, below(weights, "attn."), options, change);
+  const mlp = (y: Matrix) => {
+    const inner = linear(y, weights, "mlp.fc");
+    const outer = change.mlp === "no activation"
+      ? inner
+      : inner.map((row) => row.map((value) => Math.max(0, value)));
+    return linear(outer, weights, "mlp.proj");
+  };
+  const add = (y: Matrix, branch: Matrix, left: boolean) => left ? branch : sum(y, branch);
+  if (norms === "post") {
+    const middle = norm("ln1", add(x, attention(x), residual === "no attention"));
+    return norm("ln2", add(middle, mlp(middle), residual === "no mlp"));
+  }
+  const middle = add(x, attention(norm("ln1", x)), residual === "no attention");
+  return add(middle, mlp(norm("ln2", change.mlp === "of x" ? x : middle)), residual === "no mlp");
+}
