@@ -1,7 +1,17 @@
 // Builds one binary a script, with kernels, configurations and tables inside: deno task compile train verify_load
+import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
 import project from "../deno.json" with { type: "json" };
-import { type Command, printLine, reportProgress, runCommand, suggestion, UserError } from "../mod.ts";
+import {
+  type Command,
+  printLine,
+  reportProgress,
+  runCommand,
+  suggestion,
+  tellLine,
+  UserError,
+  VERSION,
+} from "../mod.ts";
 
 const TARGETS = [
   "x86_64-unknown-linux-gnu",
@@ -70,6 +80,34 @@ async function compile(script: string, output: string, target: string | undefine
   throw new UserError(`${script}: deno compile failed: ${said.split("\n")[0]}`);
 }
 
+/** How long a binary may take to print its --help: the first start on some systems checks the whole file. */
+const HELP_MS = 60_000;
+
+/** What a file prints as its help, to its first newline; why it cannot be run otherwise. */
+async function helpLine(file: string): Promise<string> {
+  const signal = AbortSignal.timeout(HELP_MS);
+  try {
+    const { stdout, stderr } = await new Deno.Command(file, { args: ["--help"], stdin: "null", signal })
+      .output();
+    const [line] = new TextDecoder().decode(stdout.length > 0 ? stdout : stderr).split("\n");
+    return line;
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+/** Runs --help of what was built for this machine: a file on another base than denort is built, but is not the script. */
+async function checkBuilt(script: string, file: string): Promise<void> {
+  const said = await helpLine(isAbsolute(file) ? file : `./${file}`);
+  if (said.startsWith(`${script}: `) && said.endsWith(`(heed ${VERSION})`)) return;
+  throw new UserError(
+    `${file}: --help is ${
+      JSON.stringify(said)
+    }, expected that of heed's ${script}; where DENORT_BIN is set it must name ` +
+      `denort ${Deno.version.deno}, not deno or another program.`,
+  );
+}
+
 await runCommand(command, async ({ positionals, values: { target, out } }) => {
   if (target !== undefined && !TARGETS.includes(target)) {
     throw new UserError(`--target: "${target}" is unknown.${suggestion(target, TARGETS)}`);
@@ -78,13 +116,18 @@ await runCommand(command, async ({ positionals, values: { target, out } }) => {
   if (unknown !== undefined) {
     throw new UserError(`${unknown}: no script has this name.${suggestion(unknown, SCRIPTS.keys())}`);
   }
+  const runs = target === undefined || target === Deno.build.target;
   const windows = target === undefined ? Deno.build.os === "windows" : target.includes("windows");
   const names = positionals.length ? positionals : [...SCRIPTS.keys()];
   for (const [done, name] of names.entries()) {
     reportProgress({ what: "building", done, total: names.length, note: name });
     const output = `${out}/${binaryOf(name)}${windows ? ".exe" : ""}`;
     await compile(name, output, target);
+    if (runs) await checkBuilt(name, output);
     printLine(output);
+  }
+  if (!runs) {
+    tellLine(`compile: built for ${target}; what was built was not run on this ${Deno.build.target}.`);
   }
   return 0;
 });

@@ -122,20 +122,44 @@ Deno.test("compile builds a binary that runs alone, or says in one line what it 
       "sample.tokens=0",
     );
     assert.equal(trained.code, 0, trained.stderr);
+    // A user's file that imports heed, by name.
+    await Deno.writeTextFile(
+      `${folder}/mine.ts`,
+      'import { scale } from "heed";\nexport const taps = { embed: (x) => scale(x, 3) };\n',
+    );
+    const hooked = await run("train", "tiny.yaml", "train.steps=1", "sample.tokens=0", "--hooks", "mine.ts");
+    assert.equal(hooked.code, 0, hooked.stderr);
     const verified = await run("verify-load", "runs/latest");
     assert.equal(verified.code, 0, verified.stdout + verified.stderr);
+  }));
+
+Deno.test("compile on a full deno in the place of its runtime is an error, for what was built prints deno's help", () =>
+  inFolder(async (folder) => {
+    const { code, stdout, stderr } = await script("compile", ["stats"], folder, {
+      env: { DENORT_BIN: Deno.execPath() },
+    });
+    assert.deepEqual([code, stdout], [2, ""], stderr);
+    assert.match(
+      stderr,
+      /^compile: dist\/heed-stats: --help is "A modern JavaScript[^\n]*expected that of heed's stats; where DENORT_BIN [^\n]*\n$/,
+    );
   }));
 
 Deno.test("compile takes every script with its permissions, and names what it does not know", () =>
   inFolder(async (folder) => {
     // Deno itself in the place of its runtime: the file is built as it would be, though it does not run the script.
-    const built = await script("compile", ["import_model", "stats"], folder, {
-      env: { DENORT_BIN: Deno.execPath() },
-    });
+    const env = { DENORT_BIN: Deno.execPath() };
+    const other = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"].find((name) =>
+      name !== Deno.build.target
+    )!;
+    const built = await script("compile", ["import_model", "stats", "--target", other], folder, { env });
     assert.deepEqual(
-      [built.code, built.stdout],
-      [0, "dist/heed-import-model\ndist/heed-stats\n"],
-      built.stderr,
+      [built.code, built.stdout, built.stderr],
+      [
+        0,
+        "dist/heed-import-model\ndist/heed-stats\n",
+        `compile: built for ${other}; what was built was not run on this ${Deno.build.target}.\n`,
+      ],
     );
     assert.ok(Deno.statSync(`${folder}/dist/heed-stats`).size > 1e7);
     const refuses = async (args: string[], pattern: RegExp) => {
