@@ -1,7 +1,7 @@
 // Runs as a person finds them: listed whatever stands between them, named by the beginning of a time or id.
 import assert from "node:assert/strict";
 import { basename } from "node:path";
-import { inFolder, latest, script, succeeds } from "./harness.ts";
+import { ended, inFolder, latest, script, start, succeeds, tree, until } from "./harness.ts";
 
 const SHORT = ["tiny.yaml", "train.steps=1", "eval.batches=1", "sample.tokens=0"];
 
@@ -64,4 +64,47 @@ Deno.test("collect follows a text file latest, where there are no links", () =>
     await Deno.writeTextFile(`${folder}/runs/latest`, `${target}\n`);
     const { stdout } = await succeeds("collect", ["runs/latest"], folder);
     assert.match(stdout, /\ntiny .* done\n$/);
+  }));
+
+/** What runs/latest stands for: the run that stats reads. */
+async function named(folder: string, path = "runs/latest"): Promise<string> {
+  const { stdout } = await succeeds("stats", [path], folder);
+  return stdout.split("\n")[0].replace(/\/log\.ndjson$/, "");
+}
+
+Deno.test("runs/latest stays at a run with a checkpoint while a younger one has none, and moves when it has", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", SHORT, folder);
+    const first = await named(folder);
+    const process = start(
+      "train",
+      ["tiny.yaml", "name=younger", "train.steps=100000", "eval.every=90000"],
+      folder,
+    );
+    const log = () => tree(`${folder}/runs`).find((path) => /^younger\/.*\/log\.ndjson$/.test(path));
+    await until(() =>
+      Deno.readTextFileSync(`${folder}/runs/${log() ?? "../text.txt"}`).includes('"type":"step"')
+    );
+    assert.equal(await named(folder), first);
+    process.kill("SIGINT");
+    assert.equal((await ended(process)).code, 130);
+    assert.equal(await named(folder), `runs/${log()!.replace(/\/log\.ndjson$/, "")}`);
+    // It was removed: the one before is the newest again.
+    await Deno.remove(`${folder}/runs/younger`, { recursive: true });
+    assert.equal(await named(folder), first);
+    await succeeds("generate", ["--prompt", "The ", "--tokens", "2"], folder);
+  }));
+
+Deno.test("runs/latest points at a sweep after one, and stands for its newest run", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", SHORT, folder);
+    // The time in a folder's name has seconds.
+    await new Promise((resume) => setTimeout(resume, 1000));
+    await succeeds("train", [...SHORT, "seed=[1,2]"], folder);
+    const pointer = basename(latest(folder));
+    assert.match(pointer, /^tiny-sweep-[0-9a-f]{8}$/);
+    assert.match(await named(folder), new RegExp(`^runs/${pointer}/tiny-02-seed=2/`));
+    await succeeds("verify_load", ["runs/latest/checkpoints/last"], folder);
+    const { stdout } = await succeeds("collect", ["runs/latest"], folder);
+    assert.equal(stdout.trimEnd().split("\n").length, 3);
   }));
