@@ -1,6 +1,9 @@
 // Patterns over names of parts joined by dots, as selectors and hooks use them.
 import { nearest } from "./errors.ts";
 
+/** Names that a pattern remembers. */
+const REMEMBERED = 10_000;
+
 /**
  * A glob over names of parts joined by dots: `*` is anything within one part, `**` anything at all, `**.` any parts or none.
  *
@@ -12,13 +15,39 @@ import { nearest } from "./errors.ts";
  * ```
  */
 export function globOf(pattern: string): (name: string) => boolean {
-  const source = pattern.replaceAll(/\*\*\.|\*\*|\*|[\\^$+?.()[\]{}|]/g, (piece) => {
-    if (piece === "**.") return "(?:.*\\.)?";
-    if (piece === "**") return ".*";
-    return piece === "*" ? "[^.]*" : `\\${piece}`;
-  });
-  const whole = new RegExp(`^${source}$`);
-  return (name) => whole.test(name);
+  if (!pattern.includes("*")) return (name) => name === pattern;
+  const pieces = pattern.match(/\*\*\.|\*\*|\*|[^*]/gs) ?? [];
+  /** Adds a place between pieces, and those behind it that are reached without a character. */
+  const reach = (places: Set<number>, place: number) => {
+    places.add(place);
+    while (pieces[place]?.startsWith("*")) places.add(++place);
+  };
+  const start = new Set<number>();
+  reach(start, 0);
+  // All places at once: a regular expression tries them one after another, and for many stars never ends.
+  const matches = (name: string): boolean => {
+    let at = start;
+    for (const character of name) {
+      const next = new Set<number>();
+      for (const place of at) {
+        // Halves are inside of "**.", which is left behind a dot alone.
+        const piece = pieces[Math.floor(place)];
+        if (piece === "**." && character === ".") reach(next, Math.floor(place) + 1);
+        if (piece === "**.") next.add(Math.floor(place) + 0.5);
+        else if (piece === "**" || piece === "*" && character !== ".") reach(next, place);
+        else if (piece === character) reach(next, place + 1);
+      }
+      at = next;
+    }
+    return at.has(pieces.length);
+  };
+  // A log has the same names at every step.
+  const known = new Map<string, boolean>();
+  return (name) => {
+    const found = known.get(name) ?? matches(name);
+    if (known.size < REMEMBERED) known.set(name, found);
+    return found;
+  };
 }
 
 /** Letters that two texts begin with in common. */

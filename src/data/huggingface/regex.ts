@@ -1,6 +1,8 @@
 // Oniguruma's regular expressions, which tokenizer.json files hold, as JavaScript's. What JavaScript cannot say the same
 // way is refused: a pattern that is nearly the same gives other tokens.
 
+import { costOf, reversed, type Tree } from "./backtracking.ts";
+
 /** @internal What a pattern has that is not computed. */
 export class Untranslatable extends Error {}
 
@@ -57,6 +59,8 @@ interface Part {
   readonly empty: boolean;
   /** Whether it looks around and takes nothing. */
   readonly looks?: boolean;
+  /** Its ways through a text. */
+  readonly tree: Tree;
 }
 
 interface Flags {
@@ -65,18 +69,33 @@ interface Flags {
 }
 
 /**
- * @internal The JavaScript expression that matches what Oniguruma's `pattern` matches; `empty`: whether it may match
- * nothing.
+ * @internal The JavaScript expression that matches what Oniguruma's `pattern` matches, sticky where it may read
+ * characters again and again; `empty`: whether it may match nothing.
  */
 export function translated(pattern: string): { pattern: RegExp; empty: boolean } {
   const reader = new Reader(pattern);
-  const { source, empty } = reader.alternatives({ ignoreCase: false, dotAll: false });
+  const { source, empty, tree } = reader.alternatives({ ignoreCase: false, dotAll: false });
   if (reader.more()) throw new Untranslatable(`")" at ${reader.at}`);
-  return { pattern: new RegExp(source, "gv"), empty };
+  const rereads = checkedCost(tree) || reader.rereads;
+  return { pattern: new RegExp(source, rereads ? "yv" : "gv"), empty };
+}
+
+const setOf = (source: string, { ignoreCase }: Flags): Tree => {
+  return { kind: "set", source: ignoreCase ? `(?i:${source})` : source };
+};
+const LOOK: Tree = { kind: "look" };
+
+/** Whether a part may read characters again and again; throws at what would backtrack for ever. */
+function checkedCost(tree: Tree): boolean {
+  const { fault, rereads } = costOf(tree);
+  if (fault !== undefined) throw new Untranslatable(`${fault}, which backtracks for ever`);
+  return rereads;
 }
 
 class Reader {
   at = 0;
+  /** Whether a group or a look around may read characters again and again. */
+  rereads = false;
   readonly #characters: readonly string[];
   #atomics = 0;
   #behind = 0;
@@ -120,18 +139,24 @@ class Reader {
       this.#letter = "";
       all.push(this.#sequence(flags));
     } while (this.#take("|"));
-    return { source: all.map(({ source }) => source).join("|"), empty: all.some(({ empty }) => empty) };
+    return {
+      source: all.map(({ source }) => source).join("|"),
+      empty: all.some(({ empty }) => empty),
+      tree: all.length === 1 ? all[0].tree : { kind: "alternatives", parts: all.map(({ tree }) => tree) },
+    };
   }
 
   #sequence(flags: Flags): Part {
     let source = "";
     let empty = true;
+    const parts: Tree[] = [];
     while (this.more() && !this.#peek("|") && !this.#peek(")")) {
       const atom = this.#quantified(this.#atom(flags));
       source += atom.source;
       empty &&= atom.empty;
+      parts.push(atom.tree);
     }
-    return { source, empty };
+    return { source, empty, tree: { kind: "sequence", parts } };
   }
 
   #quantified(atom: Part): Part {
@@ -148,16 +173,20 @@ class Reader {
     if (atom.looks || (atom.empty && most === Infinity)) fail();
     const plain = `(?:${atom.source}){${least},${most === Infinity ? "" : most}}`;
     const empty = atom.empty || least === 0;
-    let part: Part;
+    const once: Tree = { kind: "repeat", part: atom.tree, least, most };
+    let tree = once;
+    let made: string;
     if (short === undefined) {
       // "{2}?" and what comes after it differ between dialects; "{1,3}+" repeats in Oniguruma's own.
-      if (this.#take("?")) part = least === most ? fail() : { source: `${plain}?`, empty };
-      else if (this.#take("+")) part = empty ? fail() : { source: `(?:${plain})+`, empty };
-      else part = { source: plain, empty };
-    } else if (this.#take("+")) part = { source: this.#atomic(plain), empty };
-    else part = { source: this.#take("?") ? `${plain}?` : plain, empty };
+      if (this.#take("?")) made = least === most ? fail() : `${plain}?`;
+      else if (this.#take("+")) {
+        made = empty ? fail() : `(?:${plain})+`;
+        tree = { kind: "repeat", part: once, least: 1, most: Infinity };
+      } else made = plain;
+    } else if (this.#take("+")) made = this.#atomic({ source: plain, tree });
+    else made = this.#take("?") ? `${plain}?` : plain;
     if (["*", "+", "?"].some((sign) => this.#peek(sign)) || this.#interval()) fail();
-    return part;
+    return { source: made, empty, tree };
   }
 
   /** "{2}", "{2,}", "{,3}" or "{2,3}", where it stands here; a brace otherwise stands for itself. */
@@ -176,7 +205,8 @@ class Reader {
   }
 
   /** JavaScript has no atomic group: a look ahead, which is one, and what it saw again. */
-  #atomic(source: string): string {
+  #atomic({ source, tree }: Pick<Part, "source" | "tree">): string {
+    this.rereads = checkedCost(tree) || this.rereads;
     if (this.#behind > 0) this.#fail("an atomic group in a look behind", 0);
     const name = `atomic${this.#atomics++}`;
     return `(?=(?<${name}>${source}))\\k<${name}>`;
@@ -184,10 +214,10 @@ class Reader {
 
   #atom(flags: Flags): Part {
     const character = this.#next();
-    const looks = (source: string): Part => ({ source, empty: true, looks: true });
+    const looks = (source: string): Part => ({ source, empty: true, looks: true, tree: LOOK });
     const one = (source: string): Part => {
       this.#letter = "";
-      return { source, empty: false };
+      return { source, empty: false, tree: setOf(source, flags) };
     };
     switch (character) {
       case "(":
@@ -218,13 +248,13 @@ class Reader {
     }
   }
 
-  #literal(code: number, { ignoreCase }: Flags): Part {
-    if (ignoreCase) {
+  #literal(code: number, flags: Flags): Part {
+    if (flags.ignoreCase) {
       const letter = String.fromCodePoint(code).toLowerCase();
       if (code > 127 || LIGATURES.has(this.#letter + letter)) this.#fail("ignored case", 0);
       this.#letter = letter;
     }
-    return { source: hex(code), empty: false };
+    return { source: hex(code), empty: false, tree: setOf(hex(code), flags) };
   }
 
   #group(flags: Flags): Part {
@@ -238,14 +268,16 @@ class Reader {
       if (!this.#take(open)) continue;
       const behind = open.startsWith("<") ? 1 : 0;
       this.#behind += behind;
-      const { source } = inside();
+      const { source, tree } = inside();
       this.#behind -= behind;
-      return { source: `${looks}${source})`, empty: true, looks: true };
+      // In a look around every repetition does, once at each character.
+      this.rereads = checkedCost(behind ? reversed(tree) : tree) || this.rereads || /[*+,]/.test(source);
+      return { source: `${looks}${source})`, empty: true, looks: true, tree: LOOK };
     }
     if (this.#take(":")) return this.#wrapped("(?:", inside());
     if (this.#take(">")) {
-      const { source, empty } = inside();
-      return { source: this.#atomic(source), empty };
+      const part = inside();
+      return { ...part, source: this.#atomic(part) };
     }
     const from = this.at;
     const written = this.#characters.slice(from, from + 8).join("");
@@ -262,8 +294,8 @@ class Reader {
     return this.#wrapped(open, this.alternatives(changed));
   }
 
-  #wrapped(open: string, { source, empty }: Part): Part {
-    return { source: `${open}${source})`, empty };
+  #wrapped(open: string, part: Part): Part {
+    return { ...part, source: `${open}${part.source})` };
   }
 
   /** What follows a backslash: a code point, or a class. */

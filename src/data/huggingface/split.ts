@@ -1,4 +1,5 @@
 // Cutting a text at the matches of a pattern, in the five ways that tokenizer.json knows.
+import { show } from "../../config/show.ts";
 import { UserError } from "../../errors.ts";
 import { type Fields, fieldsOf, refuse } from "./fields.ts";
 import { translated, Untranslatable } from "./regex.ts";
@@ -35,11 +36,36 @@ function rangesOf(text: string, pattern: RegExp): Range[] {
   }
 }
 
+/** Milliseconds for a text, and characters for each one more: what is slower would go on for ever. Measured: 30,000. */
+const [PATIENCE, SLOWEST] = [1000, 500];
+
+/**
+ * The matches of an expression. One that may read the same run again from each of its characters is tried place by place,
+ * with an eye on the time.
+ */
+function* matchesOf(text: string, pattern: RegExp): Generator<RegExpExecArray> {
+  if (!pattern.sticky) return yield* text.matchAll(pattern);
+  const allowed = PATIENCE + text.length / SLOWEST;
+  const end = performance.now() + allowed;
+  for (let at = 0, tries = 1; at <= text.length; tries++) {
+    if (tries % 16 === 0 && performance.now() > end) {
+      throw new UserError(
+        `tokenizer.json: ${show(pattern.source)} takes more than ${Math.ceil(allowed / 1000)} s for ` +
+          `${text.length.toLocaleString("en")} characters; expected an expression that reads each run once.`,
+      );
+    }
+    pattern.lastIndex = at;
+    const match = pattern.exec(text);
+    if (match) yield match;
+    at += match?.[0].length || (text.codePointAt(at)! > 0xffff ? 2 : 1);
+  }
+}
+
 function matchRanges(text: string, pattern: RegExp): Range[] {
   const ranges: Range[] = [];
   if (text === "") return ranges;
   let end = 0;
-  for (const match of text.matchAll(pattern)) {
+  for (const match of matchesOf(text, pattern)) {
     const { index, 0: { length } } = match;
     if (length === 0 && (isWithinPair(text, index) || (index === end && ranges.length > 0))) continue;
     if (index > end) ranges.push([end, index, false]);
@@ -70,7 +96,7 @@ export interface Pieces {
   readonly first: boolean;
 }
 
-/** @internal The splitter at a pattern (flags "g" and "u" or "v"); with `invert` what does not match is taken for a match. */
+/** @internal The splitter at a pattern (flags "g" or "y", and "u" or "v"); with `invert` what does not match is taken for a match. */
 export function splitter(pattern: RegExp, behavior: Behavior, invert = false): (text: string) => Pieces {
   return (text) => {
     let ranges = rangesOf(text, pattern);

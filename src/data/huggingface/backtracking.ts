@@ -1,0 +1,286 @@
+// Which expressions would backtrack for ever. A matcher that tries one way after another, as JavaScript's does, takes
+// exponential time where a repeated part can be read in several ways and what follows it may fail, and a power of the
+// length where two repetitions of the same characters stand before what may fail.
+// Brabrand and Thomsen, "Typed and Unambiguous Pattern Matching on Strings using Regular Expressions", 2010;
+// Weber and Seidl, "On the Degree of Ambiguity of Finite Automata", 1991.
+
+/** @internal An expression as far as its ways through a text go. */
+export type Tree =
+  /** One character of a set, by the JavaScript expression that matches it. */
+  | { readonly kind: "set"; readonly source: string }
+  | { readonly kind: "sequence" | "alternatives"; readonly parts: readonly Tree[] }
+  /** A part any number of times, but `least` times at least; or once at most. */
+  | { readonly kind: "repeat"; readonly part: Tree; readonly least: number; readonly most: number }
+  /** What takes no character: a look around, an anchor. */
+  | { readonly kind: "look" };
+
+/** Ways through the parts of an expression that are not repeated without end, at most. */
+const MOST_WAYS = 1e6;
+/** Characters of a repeated part, at most: all pairs of them are looked at. */
+const MOST_PLACES = 80;
+/** Repetitions up to this number are written out. */
+const WRITTEN_OUT = 8;
+
+/** Code points from a first to before a last. */
+type Range = readonly [from: number, to: number];
+
+let everything: string | undefined;
+
+/** Every character there is, in order. */
+function allCharacters(): string {
+  if (everything !== undefined) return everything;
+  const pieces: string[] = [];
+  for (let from = 0; from < 0x110000; from += 4096) {
+    const codes = Array.from({ length: 4096 }, (_, i) => from + i).filter((c) => c < 0xd800 || c > 0xdfff);
+    pieces.push(codes.map((code) => String.fromCodePoint(code)).join(""));
+  }
+  return everything = pieces.join("");
+}
+
+const ranges = new Map<string, readonly Range[]>();
+
+/** The characters of a set, as places in the text of all characters. */
+function rangesOf(source: string): readonly Range[] {
+  const known = ranges.get(source);
+  if (known) return known;
+  const runs = allCharacters().matchAll(new RegExp(`(?:${source})+`, "gv"));
+  const made = Array.from(runs, ({ index, 0: run }): Range => [index, index + run.length]);
+  ranges.set(source, made);
+  return made;
+}
+
+/** What two sets have in common. */
+function common(a: readonly Range[], b: readonly Range[]): Range[] {
+  const found: Range[] = [];
+  for (let i = 0, k = 0; i < a.length && k < b.length;) {
+    const [from, to] = [Math.max(a[i][0], b[k][0]), Math.min(a[i][1], b[k][1])];
+    if (from < to) found.push([from, to]);
+    if (a[i][1] < b[k][1]) i++;
+    else k++;
+  }
+  return found;
+}
+
+/** Ways through a part, each loop taken as one. */
+function ways(tree: Tree): number {
+  switch (tree.kind) {
+    case "sequence":
+      return tree.parts.reduce((product, part) => product * ways(part), 1);
+    case "alternatives":
+      return tree.parts.reduce((sum, part) => sum + ways(part), 0);
+    case "repeat": {
+      const { part, least, most } = tree;
+      if (most === Infinity) return 1;
+      let sum = 0;
+      for (let times = least; times <= most; times++) sum += ways(part) ** times;
+      return sum;
+    }
+  }
+  return 1;
+}
+
+/** How many characters a part always takes; undefined where that varies. */
+function length(tree: Tree): number | undefined {
+  switch (tree.kind) {
+    case "set":
+      return 1;
+    case "look":
+      return 0;
+    case "sequence":
+      return tree.parts.reduce<number | undefined>((sum, part) => {
+        const own = length(part);
+        return sum === undefined || own === undefined ? undefined : sum + own;
+      }, 0);
+    case "alternatives": {
+      const [first, ...others] = tree.parts.map(length);
+      return others.every((own) => own === first) ? first : undefined;
+    }
+    case "repeat": {
+      const own = length(tree.part);
+      return tree.least === tree.most && own !== undefined ? own * tree.least : undefined;
+    }
+  }
+}
+
+/** The places of an expression where a character is taken, and which may follow which (Glushkov's automaton). */
+interface Places {
+  /** The set of each. */
+  readonly sets: readonly string[];
+  readonly follow: Set<number>[];
+  /** For each place those that follow it by more than one way: of a loop in a loop, by the inner and the outer one. */
+  readonly twice: Set<number>[];
+  /** Places after which nothing can fail any more. */
+  readonly ends: ReadonlySet<number>;
+}
+
+/** A part of an expression among the places of the whole. */
+interface Fragment {
+  /** It may take no character; `free`: nor look at any. */
+  readonly empty: boolean;
+  readonly free: boolean;
+  readonly first: readonly number[];
+  readonly last: readonly number[];
+  /** Of `last`, those behind which nothing of the part looks at anything. */
+  readonly ends: readonly number[];
+}
+
+const NOTHING: Fragment = { empty: true, free: true, first: [], last: [], ends: [] };
+
+function placesOf(tree: Tree): Places {
+  const sets: string[] = [];
+  const [follow, twice]: [Set<number>[], Set<number>[]] = [[], []];
+  const link = (from: number, to: number) => (follow[from].has(to) ? twice : follow)[from].add(to);
+  const join = (a: Fragment, b: Fragment): Fragment => {
+    for (const from of a.last) for (const to of b.first) link(from, to);
+    return {
+      empty: a.empty && b.empty,
+      free: a.free && b.free,
+      first: a.empty ? [...a.first, ...b.first] : a.first,
+      last: b.empty ? [...a.last, ...b.last] : b.last,
+      ends: b.free ? [...a.ends, ...b.ends] : b.ends,
+    };
+  };
+  const optional = (part: Fragment): Fragment => ({ ...part, empty: true, free: true });
+  const repeated = (part: Tree, least: number, most: number): Fragment => {
+    const varies = length(part) === undefined;
+    const endless = most === Infinity || varies && most > 1 || most > WRITTEN_OUT;
+    const copies = Math.min(endless && varies ? 1 : WRITTEN_OUT, Math.max(least, endless ? 1 : most));
+    let made = NOTHING;
+    for (let copy = copies; copy > 0; copy--) {
+      const one = build(part);
+      if (endless && copy === copies) join(one, one);
+      made = join(one, made);
+      if (copy > least) made = optional(made);
+    }
+    return made;
+  };
+  const build = (tree: Tree): Fragment => {
+    switch (tree.kind) {
+      case "set": {
+        const place = sets.push(tree.source) - 1;
+        follow.push(new Set());
+        twice.push(new Set());
+        return { empty: false, free: false, first: [place], last: [place], ends: [place] };
+      }
+      case "look":
+        return { ...NOTHING, free: false };
+      case "sequence":
+        return tree.parts.map(build).reduce(join, NOTHING);
+      case "alternatives": {
+        const all = tree.parts.map(build);
+        return {
+          empty: all.some(({ empty }) => empty),
+          free: all.some(({ free }) => free),
+          first: all.flatMap(({ first }) => first),
+          last: all.flatMap(({ last }) => last),
+          ends: all.flatMap(({ ends }) => ends),
+        };
+      }
+      case "repeat":
+        return repeated(tree.part, tree.least, tree.most);
+    }
+  };
+  const { ends } = build(tree);
+  return { sets, follow, twice, ends: new Set(ends) };
+}
+
+/** The places that can be reached from each. */
+function reachable(follow: readonly Set<number>[]): Set<number>[] {
+  return follow.map((_, from) => {
+    const seen = new Set<number>();
+    const waiting = [from];
+    for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+      for (const next of follow[at]) {
+        if (seen.has(next)) continue;
+        seen.add(next);
+        waiting.push(next);
+      }
+    }
+    return seen;
+  });
+}
+
+/** Whether a text leads from a place back to it in two ways: each time round doubles the ways. */
+function loopsInTwoWays({ sets, follow, twice }: Places, start: number, loop: ReadonlySet<number>): boolean {
+  const count = sets.length;
+  const overlaps = (a: number, b: number) => {
+    return sets[a] === sets[b] || common(rangesOf(sets[a]), rangesOf(sets[b])).length > 0;
+  };
+  const seen = new Set<number>();
+  const waiting: [number, number, boolean][] = [[start, start, false]];
+  for (let pair = waiting.pop(); pair; pair = waiting.pop()) {
+    const [a, b, apart] = pair;
+    for (const nextA of follow[a]) {
+      for (const nextB of follow[b]) {
+        if (!loop.has(nextA) || !loop.has(nextB) || !overlaps(nextA, nextB)) continue;
+        const nowApart = apart || nextA !== nextB || twice[a].has(nextA);
+        if (nowApart && nextA === start && nextB === start) return true;
+        const key = 2 * (nextA * count + nextB) + Number(nowApart);
+        if (seen.has(key)) continue;
+        seen.add(key);
+        waiting.push([nextA, nextB, nowApart]);
+      }
+    }
+  }
+  return false;
+}
+
+/** Whether characters that one place repeats lead on to another that repeats them too. */
+function repeatsTwice({ sets, follow }: Places, first: number, second: number): boolean {
+  const both = common(rangesOf(sets[first]), rangesOf(sets[second]));
+  if (both.length === 0) return false;
+  const seen = new Set([first]);
+  const waiting = [first];
+  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+    for (const next of follow[at]) {
+      if (next === second) return true;
+      if (seen.has(next) || common(both, rangesOf(sets[next])).length === 0) continue;
+      seen.add(next);
+      waiting.push(next);
+    }
+  }
+  return false;
+}
+
+/** @internal The same expression as it is read in a look behind, from its end. */
+export function reversed(tree: Tree): Tree {
+  if (tree.kind === "repeat") return { ...tree, part: reversed(tree.part) };
+  if (tree.kind === "alternatives") return { ...tree, parts: tree.parts.map(reversed) };
+  return tree.kind === "sequence" ? { ...tree, parts: tree.parts.toReversed().map(reversed) } : tree;
+}
+
+/** @internal What an expression costs. */
+export interface Cost {
+  /** What makes it backtrack for ever, for a message; undefined where nothing does. */
+  readonly fault?: string;
+  /** Whether it may read a run of characters in vain, and again from the next one on: the square of the run's length. */
+  readonly rereads: boolean;
+}
+
+/** @internal What an expression costs; without a fault the time for one match is in proportion to what it looks at. */
+export function costOf(tree: Tree): Cost {
+  const endless = (fault: string): Cost => ({ fault, rereads: true });
+  if (ways(tree) > MOST_WAYS) return endless("parts that may be left out in too many ways");
+  const places = placesOf(tree);
+  const { follow, ends, sets } = places;
+  const reach = reachable(follow);
+  // What can fail behind a place makes it try its other ways.
+  const fails = (place: number) => !ends.has(place);
+  const loops = sets.flatMap((_, place) => reach[place].has(place) ? [place] : []);
+  for (const place of loops) {
+    const loop = new Set(loops.filter((other) => reach[place].has(other) && reach[other].has(place)));
+    if (![...loop].some(fails)) continue;
+    if (loop.size > MOST_PLACES) return endless("a repetition of too many parts");
+    if (loopsInTwoWays(places, place, loop)) return endless("a repetition of what is a repetition itself");
+  }
+  const repeated = loops.filter((place) => follow[place].has(place));
+  for (const first of repeated) {
+    for (const second of repeated) {
+      if (first === second || !fails(second) || reach[second].has(first) || !reach[first].has(second)) {
+        continue;
+      }
+      if (repeatsTwice(places, first, second)) return endless("two repetitions of the same characters");
+    }
+  }
+  return { rereads: loops.some(fails) };
+}
