@@ -16,7 +16,7 @@ const REMEMBERED = 10_000;
  */
 export function globOf(pattern: string): (name: string) => boolean {
   if (!pattern.includes("*")) return (name) => name === pattern;
-  const pieces = pattern.match(/\*\*\.|\*\*|\*|[^*]/gs) ?? [];
+  const pieces = pattern.match(/\*\*\.|\*\*|\*|[^*]/gsu) ?? [];
   /** Adds a place between pieces, and those behind it that are reached without a character. */
   const reach = (places: Set<number>, place: number) => {
     places.add(place);

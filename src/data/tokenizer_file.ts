@@ -1,6 +1,7 @@
 // From a file to a tokenizer: the one that a checkpoint carries, and the one that a configuration asks for.
 import { readWhole } from "../whole_file.ts";
 import { nearest, suggestion, UserError } from "../errors.ts";
+import { parseJson } from "../json.ts";
 import { bpeTokenizerOf, byteTokenizer, gpt2Tokenizer } from "./byte_tokenizers.ts";
 import { charTokenizer, charTokenizerOf } from "./char_tokenizer.ts";
 import { croppedTokenizerOf, cropTokenizer } from "./crop_tokenizer.ts";
@@ -90,7 +91,7 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
   refuseLfsPointer(bytes, path);
   let parsed: unknown;
   try {
-    parsed = JSON.parse(decodeUtf8(bytes, path));
+    parsed = parseJson(decodeUtf8(bytes, path));
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw new UserError(`${path} is not valid JSON; expected a tokenizer.json.`);

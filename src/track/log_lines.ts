@@ -3,6 +3,7 @@
 
 import { show } from "../config/show.ts";
 import { UserError } from "../errors.ts";
+import { isTooDeep, MOST_NESTED } from "../json.ts";
 import { fieldFault, isFilled, renamed, withoutFilling } from "./record_fields.ts";
 import { type LogRecord, RECORD_VERSION } from "./records.ts";
 import { restored } from "./restore.ts";
@@ -12,8 +13,6 @@ const NEWLINE = 10;
 const VERSIONS: readonly unknown[] = [1, RECORD_VERSION];
 /** Bytes of a line that can be a record: a longer one is no text that V8 holds, and a file of no lines would fill memory. */
 const LONGEST_LINE = 2 ** 28;
-/** Lists and objects within one another that a record may have; a configuration's has 8. */
-const MOST_NESTED = 64;
 
 function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
@@ -87,11 +86,6 @@ export function mayBe(types: readonly string[]): (line: Uint8Array) => boolean {
   };
 }
 
-function isDeeper(value: unknown, than: number): boolean {
-  if (typeof value !== "object" || value === null) return false;
-  return than === 0 || Object.values(value).some((entry) => isDeeper(entry, than - 1));
-}
-
 /** A byte order mark is no part of a record: a line that begins with one is told. */
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
@@ -134,8 +128,7 @@ function parse(bytes: Uint8Array, number: number): { text: string; value: Record
 /** What of an object keeps it from being a record, or undefined; numbers that are not finite are put back into it. */
 function checked({ text, value }: { text: string; value: Record<string, unknown> }): LogRecord | string {
   if (!VERSIONS.includes(value.v)) return `v: expected ${VERSIONS.join(" or ")}, found ${show(value.v)}`;
-  // Searching the text is quicker than walking every record, and most have nothing within them.
-  if ((text.includes("[") || text.includes("{", 1)) && isDeeper(value, MOST_NESTED)) {
+  if (isTooDeep(text, value)) {
     return `expected at most ${MOST_NESTED} lists and objects within one another`;
   }
   let record = renamed(value);

@@ -3,6 +3,7 @@
 import { refuseEndlessSync } from "../whole_file.ts";
 import { basename, dirname, join } from "node:path";
 import { fileError } from "../errors.ts";
+import { parseJson } from "../json.ts";
 import { reportProgress } from "../progress.ts";
 import { writeWhole } from "../write.ts";
 import { appendTo, CHUNK_BYTES } from "./append.ts";
@@ -69,7 +70,7 @@ export function objectOf(
   bytes: Uint8Array,
 ): { type: string; step?: number; diverged?: unknown } | undefined {
   try {
-    const value = JSON.parse(decoder.decode(bytes));
+    const value = parseJson(decoder.decode(bytes));
     return typeof value?.type === "string" && value.v !== undefined ? value : undefined;
   } catch {
     return undefined;

@@ -6,6 +6,7 @@ import { type Config, dumpConfig, parseConfig, resolveConfig } from "../config/m
 import { isMapping, showWritten } from "../config/show.ts";
 import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
 import { UserError } from "../errors.ts";
+import { jsonOfBytes } from "../json.ts";
 import { STEP_STATE } from "../nn/mod.ts";
 import type { NonFinite } from "./divergence.ts";
 import { loadModel, type Model } from "./experiment.ts";
@@ -70,7 +71,7 @@ export interface Checkpoint extends Model {
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** state.json ends with the SHA-256 of itself without that line. */
-function sealed(state: RunState): string {
+function sealed(state: object): string {
   const text = JSON.stringify(state, null, 2);
   return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(encode(text))}"\n}\n`;
 }
@@ -139,15 +140,10 @@ export async function readPart(path: string, name: string): Promise<Uint8Array> 
 /** Reads state.json, checks its own seal and its fields. */
 export async function readState(path: string): Promise<RunState> {
   const place = join(path, "state.json");
-  const text = new TextDecoder().decode(await readPart(path, "state.json"));
-  let state: (RunState & { sha256?: string }) | null;
-  try {
-    state = JSON.parse(text);
-  } catch {
-    throw new UserError(`${place}: not valid JSON; the file is damaged.`);
-  }
-  const { sha256: _, ...rest } = state ?? {};
-  if (sealed(rest as RunState) !== text) {
+  const bytes = await readPart(path, "state.json");
+  const state = jsonOfBytes(bytes, place);
+  const { sha256: _, ...rest } = isMapping(state) ? state : {};
+  if (sealed(rest) !== new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)) {
     throw new UserError(`${place}: its SHA-256 is not the one it ends with; the file is damaged.`);
   }
   checkState(place, rest);
@@ -189,19 +185,13 @@ export function decodeFiles(
   const place = join(path, "config.yaml");
   const config = resolveConfig(savedConfig(files.config, place), { place, name: "checkpoint", saved: true });
   const { tensors } = decodeSafetensors(files.model, join(path, "model.safetensors"));
-  const tokenizer = new TextDecoder().decode(files.tokenizer);
-  return { config, tokenizer: readTokenizer(join(path, "tokenizer.json"), tokenizer), tensors };
+  return { config, tokenizer: readTokenizer(path, files.tokenizer), tensors };
 }
 
-/** The tokenizer of a file's text; its UserError names the place. */
-function readTokenizer(place: string, text: string): Tokenizer {
-  let file: unknown;
-  try {
-    file = JSON.parse(text);
-  } catch {
-    throw new UserError(`${place}: not valid JSON; the file is damaged.`);
-  }
-  return tokenizerAt(place, file);
+/** The tokenizer of a checkpoint's file. */
+function readTokenizer(path: string, bytes: Uint8Array): Tokenizer {
+  const place = join(path, "tokenizer.json");
+  return tokenizerAt(place, jsonOfBytes(bytes, place));
 }
 
 /** The tokenizer that a parsed tokenizer.json describes; its UserError names the place. */
@@ -257,7 +247,7 @@ async function stateOf(path: string): Promise<{ checkpoint: string; state: RunSt
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
   const { checkpoint, state } = await stateOf(path);
   const bytes = await readChecked(checkpoint, "tokenizer.json", state);
-  return readTokenizer(join(checkpoint, "tokenizer.json"), new TextDecoder().decode(bytes));
+  return readTokenizer(checkpoint, bytes);
 }
 
 const FLOATS: readonly string[] = ["F64", "F32", "F16", "BF16"];

@@ -1,5 +1,5 @@
 // The runs of a folder: found by name, date and configuration.
-import { readWhole, readWholeText } from "../whole_file.ts";
+import { readWhole } from "../whole_file.ts";
 import { basename, join } from "node:path";
 import { configKeys, parseConfig } from "../config/mod.ts";
 import { type Override, parseOverride } from "../config/override.ts";
@@ -7,7 +7,7 @@ import { valueAt } from "../config/show.ts";
 import { fileError, nearest, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
 import { reportProgress } from "../progress.ts";
-import type { RunState } from "./checkpoint.ts";
+import { readState, type RunState } from "./checkpoint.ts";
 import { beginsWith } from "./latest.ts";
 import { isRun, resolveRun } from "./resolve_run.ts";
 import { checkpointSteps, runFolder } from "./run_folder.ts";
@@ -84,8 +84,7 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
   let best: RunState["best"] = null;
   if (step !== null) {
     try {
-      best = JSON.parse(await readWholeText(join(run.checkpoints, String(step), "state.json"))).best ??
-        null;
+      best = (await readState(join(run.checkpoints, String(step)))).best;
     } catch { /* A damaged checkpoint is told by whoever loads it. */ }
   }
   return {

@@ -3,6 +3,7 @@ import { readWhole } from "../whole_file.ts";
 import { basename, dirname, join, resolve } from "node:path";
 import { refuseLfsPointer } from "../data/lfs_pointer.ts";
 import { fileError, UserError } from "../errors.ts";
+import { jsonOfBytes } from "../json.ts";
 import { reportProgress } from "../progress.ts";
 import { removeQuietly, syncFolder, writeSynced } from "./run_folder.ts";
 
@@ -71,11 +72,5 @@ export async function bytesOf(path: string): Promise<Uint8Array | undefined> {
 /** The value of a JSON file, or undefined where there is none of that name. */
 export async function jsonOf(path: string): Promise<unknown> {
   const bytes = await bytesOf(path);
-  if (!bytes) return undefined;
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch (error) {
-    const reason = (error as Error).message.replace(/\s+/g, " ").slice(0, 100);
-    throw new UserError(`${path}: not valid JSON: ${reason}.`);
-  }
+  return bytes && jsonOfBytes(bytes, path);
 }

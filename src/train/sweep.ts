@@ -8,6 +8,8 @@ import { type Config, configKeys, diffConfigs, type Sweep, type SweepRun } from 
 import { writeValue } from "../config/yaml.ts";
 import { fileError, UserError } from "../errors.ts";
 import { leadProgress } from "../progress.ts";
+import { parseJson } from "../json.ts";
+import { object, text } from "../track/field_kinds.ts";
 import { readLog } from "../track/log_file.ts";
 import type { EvalRecord, WarningRecord } from "../track/records.ts";
 import { type ResultTable, type RunResult, runResult } from "../track/results.ts";
@@ -198,11 +200,14 @@ async function checkSameCode(path: string, config: Config): Promise<void> {
   );
 }
 
+const indexEntry = object({ name: text, path: text });
+
 /** Paths of the runs that the index says have ended, by name. What cannot be read is found again from the folders. */
 async function readIndex(path: string): Promise<Map<string, string>> {
   try {
-    const { ended } = JSON.parse(await readWholeText(path));
-    return new Map((ended as { name: string; path: string }[]).map(({ name, path }) => [name, path]));
+    const { ended } = parseJson(await readWholeText(path));
+    const entries = (ended as unknown[]).filter(indexEntry.holds) as { name: string; path: string }[];
+    return new Map(entries.map(({ name, path }) => [name, path]));
   } catch {
     return new Map();
   }

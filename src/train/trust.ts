@@ -3,7 +3,10 @@
 import { readWholeText } from "../whole_file.ts";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { Config } from "../config/mod.ts";
+import { isMapping } from "../config/show.ts";
 import { fileError, UserError } from "../errors.ts";
+import { parseJson } from "../json.ts";
+import { object, text as textKind } from "../track/field_kinds.ts";
 import { readCode, type UserCode } from "../user_code.ts";
 import { importedCode } from "../user_file.ts";
 import { makeFolder, stat, writeFileAtomic } from "./run_folder.ts";
@@ -25,6 +28,8 @@ interface Trusted {
 }
 
 type TrustedCode = Readonly<Record<string, Trusted>>;
+
+const entry = object({ file: textKind, by: textKind });
 
 /** A file with its code. */
 export type NamedCode = UserCode & Pick<CodeFile, "file">;
@@ -79,8 +84,10 @@ async function readTrusted(path: string): Promise<TrustedCode> {
     throw fileError(path, error);
   }
   try {
-    const { v, trusted } = JSON.parse(text);
-    if (v === 1 && typeof trusted === "object" && trusted !== null) return trusted;
+    const { v, trusted } = parseJson(text);
+    if (v === 1 && isMapping(trusted) && Object.values(trusted).every(entry.holds)) {
+      return trusted as TrustedCode;
+    }
   } catch { /* Reported below. */ }
   throw new UserError(
     `${path}: expected {"v": 1, "trusted": {...}}; the file is damaged: remove it and trust files again.`,
