@@ -24,6 +24,8 @@ export interface Gpu {
   readonly states: Map<string, GpuState>;
   /** Compiled kernels by their WGSL. */
   readonly pipelines: Map<string, GPUComputePipeline>;
+  /** Those that a software adapter has made code of. */
+  readonly warm: Set<GPUComputePipeline>;
   /** The first error that nobody was waiting for: after it every call throws it. */
   failure: Error | undefined;
 }

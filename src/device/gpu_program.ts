@@ -158,6 +158,31 @@ export function checkProgram(gpu: Gpu, planned: Plan): void {
   }
 }
 
+/**
+ * Has a software adapter compile what it would compile, unseen, in a program's first run: a kernel's first dispatch, also of no
+ * workgroups. A GPU's driver compiles pipelines where they are made.
+ */
+async function warmUp({ device, target, warm }: Gpu, bound: readonly Bound[]): Promise<void> {
+  if (target.kind !== "software") return;
+  const cold = new Map(
+    bound.filter(({ pipeline }) => !warm.has(pipeline)).map(({ pipeline, group }) => [pipeline, group]),
+  );
+  let done = 0;
+  for (const [pipeline, group] of cold) {
+    reportProgress({ what: "compiling kernels", done: done++, total: cold.size });
+    const encoder = device.createCommandEncoder();
+    const pass = encoder.beginComputePass();
+    pass.setPipeline(pipeline);
+    pass.setBindGroup(0, group);
+    pass.dispatchWorkgroups(0);
+    pass.end();
+    device.queue.submit([encoder.finish()]);
+    warm.add(pipeline);
+    // Signals are heard between two kernels: a submission returns when its kernel is compiled.
+    await new Promise((resume) => setTimeout(resume, 0));
+  }
+}
+
 /** Plans and compiles a graph; a failure leaves nothing of it on the device. */
 export async function compileProgram(gpu: Gpu, graph: Graph): Promise<Program> {
   checkAlive(gpu);
@@ -165,9 +190,10 @@ export async function compileProgram(gpu: Gpu, graph: Graph): Promise<Program> {
   checkPlan(gpu, planned);
   const kernels: Kernel[] = [];
   const total = planned.dispatches;
+  const what = gpu.target.kind === "software" ? "preparing kernels" : "compiling kernels";
   for (const step of planned.steps) {
     for (const dispatch of step.lowered.dispatches) {
-      reportProgress({ what: "compiling kernels", done: kernels.length, total });
+      reportProgress({ what, done: kernels.length, total });
       kernels.push(await kernelOf(gpu, step, dispatch));
     }
   }
@@ -181,6 +207,7 @@ export async function compileProgram(gpu: Gpu, graph: Graph): Promise<Program> {
       held.bound = kernels.map((kernel) => bind(gpu, kernel, held.buffers));
     });
     if (error) throw error;
+    await warmUp(gpu, held.bound);
     checkAlive(gpu);
   } catch (error) {
     release(held);

@@ -66,6 +66,7 @@ async function open(adapter: GPUAdapter, schedule?: Target["kind"]): Promise<Gpu
     maxWorkgroups: device.limits.maxComputeWorkgroupsPerDimension,
     states: new Map(),
     pipelines: new Map(),
+    warm: new Set(),
     failure: undefined,
   };
   device.addEventListener("uncapturederror", (event) => {
