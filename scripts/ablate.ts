@@ -20,6 +20,8 @@ import {
   printRecord,
   readFiles,
   runCommand,
+  shortNumber,
+  showLoss,
   textBatches,
   UserError,
   writeFileAtomic,
@@ -62,7 +64,7 @@ async function splitBatches({ config, tokenizer }: Checkpoint, most: number): Pr
 
 function chartOf({ changes, loss }: Ablation, method: string): string {
   return heatMap({
-    title: `Heads ablated (${method}); loss of all ${loss.toFixed(4)}`,
+    title: `Heads ablated (${method}); loss of all ${showLoss(loss)}`,
     rows: changes.map((_, layer) => `${layer}`),
     columns: [...changes[0]].map((_, head) => `${head}`),
     values: changes,
@@ -76,10 +78,10 @@ function chartOf({ changes, loss }: Ablation, method: string): string {
 function tableOf({ changes, loss, tokens }: Ablation): string {
   const heads = [...changes[0]].map((_, head) => `head ${head}`.padStart(10)).join("");
   const rows = changes.map((row, layer) => {
-    return `${layer}`.padStart(5) + [...row].map((change) => change.toFixed(5).padStart(10)).join("");
+    return `${layer}`.padStart(5) + [...row].map((change) => shortNumber(change, 4).padStart(10)).join("");
   });
   return [
-    `loss ${loss.toFixed(6)} nats a token over ${tokens} tokens; without each head it changes by`,
+    `loss ${loss.toFixed(6)} nats per token over ${tokens} tokens; without each head it changes by`,
     `layer${heads}`,
     ...rows,
   ]

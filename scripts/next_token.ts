@@ -13,6 +13,7 @@ import {
   printRecord,
   promptIds,
   runCommand,
+  shortNumber,
   tellLine,
   TEXT_OPTIONS,
 } from "../mod.ts";
@@ -51,14 +52,14 @@ await runCommand(command, async ({ positionals, values }) => {
   const all = await nextTokens(opened.device, opened.model, text, Infinity);
   const rest = 1 - all.reduce((sum, { probability }) => sum + probability, 0);
   if (rest > WITHOUT_TOKEN) {
-    tellLine(`next_token: ${rest.toFixed(6)} of the probability is on ids that have no token.`);
+    tellLine(`next_token: ${shortNumber(rest)} of the probability is on ids that have no token.`);
   }
   const tokens = all.slice(0, count);
   if (format === "table") printLine("rank  probability    logit  token");
   for (const next of tokens) {
     const cells = [
       `${next.rank}`.padStart(4),
-      next.probability.toFixed(6).padStart(11),
+      shortNumber(next.probability).padStart(11),
       next.logit.toFixed(4).padStart(7),
     ];
     if (format === "ndjson") printRecord({ type: "next_token", ...nextTokenFields(next) });

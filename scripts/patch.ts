@@ -16,6 +16,7 @@ import {
   printLine,
   printRecord,
   runCommand,
+  shortNumber,
   tellLine,
   TEXT_OPTIONS,
   type TextOrIds,
@@ -85,7 +86,7 @@ function tableOf(found: Patching, site: string): string {
   const places = placesOf(found, site).map((place) => JSON.stringify(place).slice(1, -1));
   const rows = [
     ["layer", ...places],
-    ...found.recovered.map((row, n) => [`${n}`, ...Array.from(row, (x) => x.toFixed(3))]),
+    ...found.recovered.map((row, n) => [`${n}`, ...Array.from(row, (x) => shortNumber(x, 3))]),
   ];
   const widths = rows[0].map((_, n) => rows.reduce((width, row) => Math.max(width, row[n].length), 5));
   return [

@@ -30,7 +30,7 @@ import {
   runCommand,
   runJob,
   runSweep,
-  shortNumber,
+  showLoss,
   showSeconds,
   splitOverrides,
   stdoutLog,
@@ -107,20 +107,16 @@ const command: Command = {
   exits: { 3: "a run diverged (of a sweep at least one)", 130: "interrupted, and saved" },
 };
 
-/** A loss in nats; a huge one, or none, as it is told elsewhere. */
-const lossText = (loss: number | undefined): string =>
-  loss !== undefined && Math.abs(loss) < 1e4 ? loss.toFixed(4) : shortNumber(loss);
-
 /** Exit code where a run diverged. */
 const DIVERGED = 3;
 
 function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress): void {
   const rate = `${(tokensPerSecond / 1000).toFixed(1)}k tokens/s`;
-  const note = `loss ${lossText(loss)}  ${rate}  ${showSeconds(secondsLeft)} left`;
+  const note = `loss ${showLoss(loss)}  ${rate}  ${showSeconds(secondsLeft)} left`;
   reportProgress({ what: "step", done: step, total: steps, note });
 }
 
-const evaluationLine = ({ step, split, loss }: EvalRecord) => `step ${step}: ${split} loss ${lossText(loss)}`;
+const evaluationLine = ({ step, split, loss }: EvalRecord) => `step ${step}: ${split} loss ${showLoss(loss)}`;
 
 /** Reports at once that a run diverges. */
 function warn({ step, message }: WarningRecord, before = ""): void {
@@ -186,8 +182,8 @@ function report(trained: Trained, say: (line: string) => void): void {
   const { folder, step, best, last, sample } = trained;
   if (sample !== undefined) say(`\n${sample}\n`);
   if (last) {
-    const least = best ? `, best ${lossText(best.val_loss)} at step ${best.step}` : "";
-    say(`step ${step}: ${last.split} loss ${lossText(last.loss)}${least}`);
+    const least = best ? `, best ${showLoss(best.val_loss)} at step ${best.step}` : "";
+    say(`step ${step}: ${last.split} loss ${showLoss(last.loss)}${least}`);
   }
   const checkpoints = best ? ", checkpoints/best, checkpoints/last" : ", checkpoints/last";
   say(`${folder.path}: log.ndjson, charts/loss.svg${trained.saved === null ? "" : checkpoints}`);
@@ -237,7 +233,7 @@ async function sweepAll(
       tellLine(`${lead(run, index)}${evaluationLine(record)}`);
     },
     ended(run, index, { steps, split, last, best, diverged }, before) {
-      const losses = `${split} loss ${lossText(last?.loss)}, best ${best ? lossText(best.loss) : "none"}`;
+      const losses = `${split} loss ${showLoss(last?.loss)}, best ${best ? showLoss(best.loss) : "none"}`;
       const how = `${diverged ? " (diverged)" : ""}${before ? " (ended before)" : ""}`;
       tellLine(`${lead(run, index)}step ${steps}: ${losses}${how}`);
     },

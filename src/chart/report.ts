@@ -9,7 +9,7 @@ import type {
   StatRecord,
   WarningRecord,
 } from "../track/records.ts";
-import { shortNumber } from "../track/stat_formats.ts";
+import { shortNumber, showLoss } from "../track/stat_formats.ts";
 import { statisticsOf } from "../track/stat_rows.ts";
 import { logSummariser, type LossAt, type LossSummary } from "../track/summary.ts";
 import { showBytes, showSeconds } from "../units.ts";
@@ -82,9 +82,8 @@ async function contentsOf(records: AsyncIterable<LogRecord>): Promise<Contents> 
 }
 
 const count = (value: number): string => value.toLocaleString("en");
-const lossText = (loss: number): string => Number.isFinite(loss) ? loss.toFixed(4) : shortNumber(loss);
 const lossAt = (at: LossAt | null): string =>
-  at ? `${lossText(at.loss)} at step ${at.step}` : "none is finite";
+  at ? `${showLoss(at.loss)} at step ${at.step}` : "none is finite";
 
 function facts({ run, done, losses }: Contents): [string, string][] {
   const steps = losses.find(({ name }) => name === "training")?.last.step ?? 0;

@@ -39,6 +39,20 @@ export function shortNumber(value: number | null | undefined, digits = 6): strin
   return String(Number(value.toPrecision(digits)));
 }
 
+/**
+ * A loss for people, in nats: four decimals, and as {@link shortNumber} where these say nothing of a small or huge one.
+ *
+ * @example
+ * ```ts
+ * import { showLoss } from "../../mod.ts";
+ * [showLoss(2.42591), showLoss(0.0000321), showLoss(undefined)]; // 2.4259, 3.21e-5, -
+ * ```
+ */
+export function showLoss(loss: number | null | undefined): string {
+  const size = Math.abs(loss ?? NaN);
+  return size === 0 || (size >= 1e-3 && size < 1e4) ? loss!.toFixed(4) : shortNumber(loss, 4);
+}
+
 function csvNumber(value: number | null): string {
   if (value === null) return "";
   return Number.isNaN(value) ? "NaN" : String(value).replace("Infinity", "inf");

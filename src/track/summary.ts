@@ -4,7 +4,7 @@
 import { columnWidths } from "../extremes.ts";
 import { escapeControls } from "../terminal.ts";
 import type { LogRecord, StatRecord } from "./records.ts";
-import { shortNumber } from "./stat_formats.ts";
+import { showLoss } from "./stat_formats.ts";
 import { statisticsOf } from "./stat_rows.ts";
 
 /** A loss and the step it belongs to. */
@@ -153,10 +153,7 @@ function columns(table: readonly (readonly string[])[], left: number): string[] 
   );
 }
 
-const at = (loss: LossAt | null): string =>
-  loss
-    ? `${Number.isFinite(loss.loss) ? loss.loss.toFixed(4) : shortNumber(loss.loss)} at ${loss.step}`
-    : "-";
+const at = (loss: LossAt | null): string => loss ? `${showLoss(loss.loss)} at ${loss.step}` : "-";
 
 function lossLines(losses: readonly LossSummary[]): string[] {
   const rows = losses.map(({ name, first, last, least }) => [name, at(first), at(last), at(least)]);

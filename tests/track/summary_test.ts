@@ -345,3 +345,10 @@ Deno.test("summaryLines() puts taps below the names of their statistics, and say
     "  act   blocks.1.attn.pattern        6      2  10..20",
   ]);
 });
+
+Deno.test("the summary writes a small loss with digits that say something, and 0 only where it is", () => {
+  const summariser = logSummariser();
+  for (const [n, loss] of [3.21e-5, 2.5, 0].entries()) summariser.add(stepOf(n + 1, loss));
+  const lines = summaryLines(summariser.summary()).join("\n");
+  assert.match(lines, /training +3\.21e-5 at 1 +0\.0000 at 3 +0\.0000 at 3/);
+});
