@@ -15,7 +15,7 @@ const shapeOf = ({ shape }: DenseTensor): string => `[${shape.join(", ")}]`;
  * @example
  * ```ts
  * import { checkSummary } from "../../mod.ts";
- * checkSummary({ implementation: "mine.ts", count: 100, worst: undefined, failed: [] });
+ * checkSummary({ implementation: "mine.ts", count: 100, worst: undefined, failed: [], suspects: [] });
  * ```
  */
 export function checkSummary({ implementation, count, worst, failed }: AttentionCheck): string {
