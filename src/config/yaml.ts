@@ -35,6 +35,14 @@ function aliasFault(root: unknown): string | undefined {
   return faultIn(root);
 }
 
+/** A root key that begins with a dot, with what stands below it, as it is written in block style. */
+const HOLDER = /^(["']?)(\.[^\s:"']*)\1[ \t]*:(?=\s|$).*(?:\n(?:[ \t#-].*)?)*/gm;
+
+/** The first root key that begins with a dot and has no anchor in it: it does nothing, so that a dot too many shows. */
+function idleHolder(text: string): string | undefined {
+  return [...text.matchAll(HOLDER)].find(([block]) => !/(^|[\s[{,:])&[^\s,[\]{}]/.test(block))?.[2];
+}
+
 /** The text of a file's bytes. */
 function textOf(bytes: Uint8Array, place: string): string {
   try {
@@ -50,7 +58,8 @@ function textOf(bytes: Uint8Array, place: string): string {
  *
  * @param source YAML 1.2, one document; a file's bytes are UTF-8
  * @param place where the text comes from, for messages: the file's path
- * @throws {UserError} where it is not UTF-8 or not YAML (`place:line:column`), holds several documents or no mapping, or
+ * @throws {UserError} where it is not UTF-8 or not YAML (`place:line:column`), holds several documents or no mapping, such a
+ *   key holds no anchor, or
  *   where an alias stands within its own value or aliases of aliases make too many values
  *
  * @example
@@ -78,6 +87,15 @@ export function parseConfig(source: string | Uint8Array, place: string): Record<
   }
   const fault = aliasFault(root);
   if (fault !== undefined) throw new UserError(`${place}: ${fault}.`);
+  const idle = idleHolder(text);
+  if (idle !== undefined && Object.hasOwn(root, idle)) {
+    throw new UserError(
+      `${place}: ${
+        show(idle)
+      } holds no anchor, which keys of the root with a dot are for; expected one, such as ` +
+        `"${idle}: &name ...", or the key without its dot.`,
+    );
+  }
   return Object.fromEntries(Object.entries(root).filter(([key]) => !key.startsWith(".")));
 }
 

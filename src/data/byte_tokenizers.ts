@@ -44,13 +44,30 @@ function fromPairs(pairs: readonly (readonly [number, number])[]): Tokenizer {
   };
 }
 
+/** Sizes that a small text may be given too: it has fewer tokens then. */
+const USUAL_SIZE = 2 ** 16;
+
+/** Throws where a text cannot give nearly as many tokens: each merge leaves its bytes in one token fewer at least. */
+function checkSize(text: TextPieces, size: number): void {
+  if (size <= USUAL_SIZE) return;
+  let bytes = 0;
+  for (const piece of typeof text === "string" ? [text] : text) {
+    bytes += new TextEncoder().encode(piece).length;
+    if (bytes >= size - 256) return;
+  }
+  throw new UserError(
+    `tokenizer.size: ${size} tokens are more than byte-pair encoding can learn from ${bytes} bytes of text; expected at most ` +
+      `${Math.max(USUAL_SIZE, 256 + bytes)}.`,
+  );
+}
+
 /**
  * Byte-level byte-pair encoding trained on a text, over GPT-2's pre-tokenisation: ids 0 to 255 are the bytes, each
  * further one joins the two that stood side by side most often. The same text gives the same tokenizer.
  *
  * @param text the corpus, or its pieces in order
  * @param options `size`: ids in all, at least 256; fewer where no pair is left that occurs twice
- * @throws UserError where the text is empty or has a lone surrogate
+ * @throws UserError where the text is empty or has a lone surrogate, or `size` is above 65,536 and 256 + its bytes
  *
  * @example
  * ```ts
@@ -63,6 +80,7 @@ export function bpeTokenizer(text: TextPieces, { size }: { size: number }): Toke
   if (isEmptyText(text)) {
     throw new UserError("Text is empty; byte-pair encoding needs a text to be trained on.");
   }
+  checkSize(text, size);
   return fromPairs(trainMerges(text, size - 256));
 }
 

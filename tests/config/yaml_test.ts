@@ -50,6 +50,26 @@ Deno.test("merge keys take what an anchor names; a root key that begins with a d
   assert.match(message("model: { <<: 3 }"), /^configs\/a\.yaml:1:\d+: not valid YAML: cannot merge mappings/);
 });
 
+Deno.test("a root key that begins with a dot and holds no anchor is a dot too many, in one line", () => {
+  for (const text of [".seed: 3\n", "name: a\n.seed: 3\n", '".seed":\n  - 3\nmodel: &m { dim: 8 }\n']) {
+    assert.equal(
+      message(text),
+      'configs/a.yaml: ".seed" holds no anchor, which keys of the root with a dot are for; expected one, such as ' +
+        '".seed: &name ...", or the key without its dot.',
+      text,
+    );
+  }
+  const held = [
+    ".a: &a 3",
+    ".a:\n  b:\n    - &a 3",
+    ".a:\n- &a 3",
+    ".a: [1, &a 3]",
+    ".a: {b: &a 3}",
+    "'.a':\n\n  # &\n  &a 3",
+  ];
+  for (const text of held) assert.deepEqual(parseConfig(`${text}\nseed: *a\n`, "a"), { seed: 3 }, text);
+});
+
 Deno.test("a last --- begins nothing", () => {
   for (const end of ["---\n", "---", "---\n...\n", "--- # end\n"]) {
     assert.deepEqual(parseConfig(`seed: 1\n${end}`, "a"), { seed: 1 }, end);

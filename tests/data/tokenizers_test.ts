@@ -186,6 +186,25 @@ Deno.test("a megabyte of text trains 1,000 tokens and encodes within seconds, an
   assert.ok(performance.now() - began < 30_000, `${performance.now() - began} ms`);
 });
 
+Deno.test("a size that no text of its length gives is refused before byte pairs are learned, a usual one is not", () => {
+  const text = "the cat and the hat ".repeat(50);
+  assert.ok(bpeTokenizer(text, { size: 65536 }).size < 400);
+  assert.throws(
+    () => bpeTokenizer(text, { size: 1e9 }),
+    {
+      name: "UserError",
+      message:
+        /^tokenizer\.size: 1000000000 tokens are more .* from 1000 bytes of text; expected at most 65536\.$/,
+    },
+  );
+  const long = text.repeat(100);
+  assert.ok(bpeTokenizer([long.slice(0, 7), long.slice(7)], { size: 100_256 }).size < 400);
+  assert.throws(
+    () => bpeTokenizer([long.slice(0, 7), long.slice(7)], { size: 100_257 }),
+    /expected at most 100256\.$/,
+  );
+});
+
 Deno.test("crop keeps the tokens of the corpus in order; others are an error or <unk>", async () => {
   const options = { kind: "gpt2", unknown: "error", size: 1000, file: null, crop: true } as const;
   const tokenizer = reread(await makeTokenizer(options, ["the cat", " and the hat"]));
