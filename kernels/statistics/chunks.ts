@@ -1,6 +1,6 @@
 // How parts of a tensor are cut into the chunks that invocations read. Decided on the host, once: the kernel follows a
 // table and knows no shapes.
-import type { Part, Rows } from "./op.ts";
+import type { Part, Rows, RowsAttrs } from "./op.ts";
 
 /** Numbers of a partial; see partial.wgsl. */
 export const PARTIAL = 8;
@@ -42,20 +42,26 @@ function rowChunks(begin: number, size: number, fours: number): Chunk[] {
   return Array.from({ length: shares }, (_, share) => [share, shares, begin, size]);
 }
 
-/** The chunks of all samples of all parts in turn, and how many each sample has. */
-export function chunksOf(parts: readonly Part[]): { chunks: Chunk[]; counts: number[] } {
+/** The chunks of all samples of all parts in turn, how many each sample has, and the rows that the last of them are of. */
+export function chunksOf(
+  parts: readonly Part[],
+): { chunks: Chunk[]; counts: number[]; rows: RowsAttrs | null } {
+  const inRows = parts.filter((part) => part.rows);
+  const of = inRows.at(0)?.rows;
+  const fours = of ? foursOf(inRows, of) : 0;
   const samples = parts.flatMap(({ offset, samples, size, rows }) => {
-    return Array.from(
-      { length: samples },
-      (_, s) =>
-        rows
-          ? rowChunks(
-            offset + s * size / rows.length * rows.every,
-            size,
-            size / rows.length * foursOf(parts, rows),
-          )
-          : sampleChunks(offset + s * size, offset + (s + 1) * size),
-    );
+    const chunks = (s: number): Chunk[] => {
+      if (!rows) return sampleChunks(offset + s * size, offset + (s + 1) * size);
+      const count = size / rows.length;
+      return rowChunks(offset + s * count * rows.every, size, count * fours);
+    };
+    return Array.from({ length: samples }, (_, s) => chunks(s));
   });
-  return { chunks: samples.flat(), counts: samples.map((chunks) => chunks.length) };
+  const plain = parts.reduce((sum, { samples, rows }) => sum + (rows ? 0 : samples), 0);
+  const contiguous = samples.slice(0, plain).flat().length;
+  return {
+    chunks: samples.flat(),
+    counts: samples.map((chunks) => chunks.length),
+    rows: of ? { ...of, fours, contiguous } : null,
+  };
 }

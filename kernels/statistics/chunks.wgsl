@@ -13,17 +13,19 @@ fn exponent_of(top: f32) -> i32 {
   return clamp(i32(bitcast<u32>(top) >> 23u) - 127, -126, 126);
 }
 
+// Of contiguous chunks, and of those of rows where there are any.
+//! for r in 0..KINDS
 /**
  * Fours from `first` on: numbers of fours of the tensor, of which what lies from element `begin` to before
- * `begin + length` counts. Where there are rows: numbers among the fours of the rows from `begin` on, up to `length`.
+ * `begin + length` counts. Of rows: numbers among the fours of the rows from `begin` on, up to `length`.
  */
-fn round_of(first: u32, stride: u32, begin: u32, length: u32) -> Partial {
+fn round_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial {
   var finite = vec4u(0u);
   var zeros = vec4u(0u);
   var low = vec4f(LARGEST);
   var high = vec4f(-LARGEST);
 //! for k in 0..ROUND
-//! if ROW
+//! if $r
   let at$k = first + $ku * stride;
   let from$k = begin + at$k / FOURS * EVERY;
   let i$k = from$k / 4u + at$k % FOURS;
@@ -65,12 +67,8 @@ fn round_of(first: u32, stride: u32, begin: u32, length: u32) -> Partial {
   return Partial(n, none, exponent, least, most, mean, rest, m2);
 }
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let chunk = id.y * groups.x * LANES + id.x;
-  if (chunk >= arrayLength(&chunks)) { return; }
-  let row = chunks[chunk];
-//! if ROW
+fn partial_of_$r(row: vec4u) -> Partial {
+//! if $r
   let first = 0u;
   let last = row.w / ROW * FOURS;
 //! else
@@ -87,7 +85,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let end = min(start + share, last);
   let stride = 1u;
 //! end
-//! if ROW
+//! if $r
   let begin = row.z;
   let length = end;
 //! else
@@ -96,7 +94,22 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let length = min(row.z + row.w, 4u * end) - begin;
 //! end
   var all = EMPTY;
-  for (var i = start; i < end; i += ROUND * stride) { all = merge(all, round_of(i, stride, begin, length)); }
+  for (var i = start; i < end; i += ROUND * stride) { all = merge(all, round_of_$r(i, stride, begin, length)); }
+  return all;
+}
+//! end
+
+@compute @workgroup_size(LANES)
+fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  let chunk = id.y * groups.x * LANES + id.x;
+  if (chunk >= arrayLength(&chunks)) { return; }
+  let row = chunks[chunk];
+  var all: Partial;
+//! if KINDS > 1
+  if (chunk < CONTIGUOUS) { all = partial_of_0(row); } else { all = partial_of_1(row); }
+//! else
+  all = partial_of_0(row);
+//! end
   partials[2u * chunk] = first_half(all);
   partials[2u * chunk + 1u] = second_half(all);
 }

@@ -1,7 +1,7 @@
 // Statistics on the host: the kernels' mathematics, a chunk in one round.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { PARTIAL } from "./chunks.ts";
-import type { Rows } from "./op.ts";
+import type { Rows, RowsAttrs } from "./op.ts";
 
 /** What is known of some elements; see partial.wgsl. */
 interface Partial {
@@ -100,10 +100,11 @@ function partialOf(x: Values, row: Values, rows: Rows | null): Partial {
 export function chunkStatisticsCpu(
   [x, table]: readonly Values[],
   [partials]: readonly Values[],
-  { attrs: rows }: Call<Rows | null>,
+  { attrs: rows }: Call<RowsAttrs | null>,
 ): void {
   for (let i = 0; 4 * i < table.length; i++) {
-    write(partials as Floats, i, partialOf(x, table.subarray(4 * i, 4 * i + 4), rows));
+    const own = rows && i >= rows.contiguous ? rows : null;
+    write(partials as Floats, i, partialOf(x, table.subarray(4 * i, 4 * i + 4), own));
   }
 }
 

@@ -14,7 +14,7 @@ import {
 import { UserError } from "../../src/errors.ts";
 import { ALIGN, literal, pack } from "../../src/graph/structure.ts";
 import { chunkStatisticsCpu, statisticsCpu } from "./cpu.ts";
-import { chunksOf, foursOf, PARTIAL } from "./chunks.ts";
+import { chunksOf, PARTIAL } from "./chunks.ts";
 import chunksWgsl from "./chunks.wgsl" with { type: "text" };
 import finishWgsl from "./finish.wgsl" with { type: "text" };
 import partialWgsl from "./partial.wgsl" with { type: "text" };
@@ -60,7 +60,7 @@ export interface Rows {
 export interface Summarised {
   /** Any shape, f32. */
   readonly x: Tensor;
-  /** Each gives a row of its own; they may overlap. Either all are contiguous, or all have the same `rows`. */
+  /** Each gives a row of its own; they may overlap. Those that have `rows` have the same, and come last. */
   readonly parts: readonly Part[];
 }
 
@@ -70,14 +70,15 @@ const ROUND = 16;
 /** Small workgroups on a software adapter, so that both halves of a small tensor find a thread. */
 const lanesOf = ({ kind }: Target): number => kind === "gpu" ? 64 : 16;
 
-/** The rows that chunks are made of, and the fours that each may touch. */
+/** The rows that the last chunks are made of, the fours that each may touch, and how many chunks are contiguous. */
 export interface RowsAttrs extends Rows {
   readonly fours: number;
+  readonly contiguous: number;
 }
 
 /**
  * Inputs: x and the table of its chunks; output: a partial a chunk, f32 [chunks, 8], as bits (see partial.wgsl). Attributes:
- * null where chunks are contiguous.
+ * null where all chunks are contiguous.
  */
 export const chunkStatisticsOp: Op<RowsAttrs | null> = {
   name: "chunk_statistics",
@@ -96,6 +97,8 @@ export const chunkStatisticsOp: Op<RowsAttrs | null> = {
           ROUND,
           LANES: lanes,
           SPREAD: target.kind === "gpu",
+          KINDS: rows ? 2 : 1,
+          CONTIGUOUS: rows?.contiguous ?? 0,
           ROW: rows?.length ?? 0,
           EVERY: rows?.every ?? 0,
           FOURS: rows?.fours ?? 0,
@@ -164,6 +167,15 @@ function checkPart(x: Tensor, { offset, samples, size, rows }: Part): void {
   );
 }
 
+function checkParts(x: Tensor, parts: readonly Part[]): void {
+  for (const part of parts) checkPart(x, part);
+  const first = parts.findIndex(({ rows }) => rows);
+  if (first < 0) return;
+  const { length, every } = parts[first].rows!;
+  if (parts.slice(first).every(({ rows }) => rows?.length === length && rows.every === every)) return;
+  throw new UserError("statistics: expected parts of the same rows behind all others, found other parts.");
+}
+
 /** A table for a kernel, [rows, columns]. */
 function table(rows: readonly (readonly number[])[]): Tensor {
   return literal(Uint32Array.from(rows.flat()), [rows.length, rows[0].length], "u32");
@@ -202,20 +214,12 @@ export function statistics(summarised: readonly Summarised[]): Tensor {
   let row = 0;
   for (const { x, parts: own } of summarised) {
     if (own.length === 0) continue;
-    for (const part of own) checkPart(x, part);
-    const { chunks, counts } = chunksOf(own);
-    const rows = own[0].rows ?? null;
-    const { length, every } = rows ?? {};
-    if (own.some((part) => part.rows?.length !== length || part.rows?.every !== every)) {
-      throw new UserError("statistics: expected parts of the same rows, found others.");
-    }
-    const cut = own.map(({ offset, samples, size }) => `${offset} ${samples} ${size} ${length} ${every}`)
-      .join();
+    checkParts(x, own);
+    const { chunks, counts, rows } = chunksOf(own);
+    const cut = JSON.stringify(own);
     const chunkTable = tables.get(cut) ?? table(chunks);
     tables.set(cut, chunkTable);
-    partials.push(
-      apply(chunkStatisticsOp, [x, chunkTable], rows && { ...rows, fours: foursOf(own, rows) })[0],
-    );
+    partials.push(apply(chunkStatisticsOp, [x, chunkTable], rows)[0]);
     offsets.push(PARTIAL * row);
     let first = samples.length;
     for (const part of own) {

@@ -171,12 +171,9 @@ function gathering() {
       if (parts.size === 0) return undefined;
       const places = new Map<Tensor, Map<string, number>>();
       let count = 0;
-      const summarised = [...parts].flatMap(([x, own]): Summarised[] => {
-        // Whole tensors first, then their heads: what is contiguous is summarised apart from what is not.
-        const alike = [...Map.groupBy(own.values(), ({ rows }) => rows !== undefined).values()];
-        const keys = alike.flat().map((part) => [partKey(part), STATISTICS.length * count++] as const);
-        places.set(x, new Map(keys));
-        return alike.map((parts) => ({ x, parts }));
+      const summarised = [...parts].map(([x, own]): Summarised => {
+        places.set(x, new Map([...own.keys()].map((key) => [key, STATISTICS.length * count++])));
+        return { x, parts: [...own.values()] };
       });
       const at = ([x, key]: readonly [Tensor, string]) => places.get(x)!.get(key)!;
       return { tensor: statistics(summarised), at };

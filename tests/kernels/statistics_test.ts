@@ -135,18 +135,21 @@ Deno.test("statistics of tensors of any size, cut anywhere, equal float64", asyn
 });
 
 Deno.test("statistics of the heads of [B, T, H, d] of any sizes equal float64", async () => {
-  for (let i = 0; i < 12; i++) {
+  for (let i = 0; i < 4; i++) {
     const rng = randomStream(i, "heads");
-    const given = Array.from({ length: 2 }, (): Given => {
+    // Each shape is a shader to compile.
+    const given = Array.from({ length: 1 }, (): Given => {
       const [B, T, H] = [between(rng, 1, 4), between(rng, 1, rng.below(2) ? 9 : 700), between(rng, 1, 5)];
-      const d = rng.below(2) ? 4 * between(rng, 1, 8) : between(rng, 1, 33);
-      const offset = rng.below(2) ? 0 : between(rng, 0, 9);
+      const d = i % 2 ? 4 * between(rng, 1, 8) : between(rng, 1, 33);
+      const offset = i < 2 ? 0 : between(rng, 1, 9);
       const values = random(rng, offset + B * T * H * d, 10 ** between(rng, -6, 6), rng.normal());
-      if (i % 3 === 0) values[between(rng, 0, values.length - 1)] = NaN;
+      if (i % 2 === 0) values[between(rng, 0, values.length - 1)] = NaN;
       const heads = Array.from({ length: H }, (_, head): Part => {
         return { offset: offset + head * d, samples: B, size: T * d, rows: { length: d, every: H * d } };
       });
-      return { values, parts: heads };
+      // With the whole before them, as tracking asks for, or alone.
+      const all: Part[] = i > 0 ? [{ offset, samples: B, size: T * H * d }] : [];
+      return { values, parts: [...all, ...heads] };
     });
     await check(`case ${i}`, given);
   }
