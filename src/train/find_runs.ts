@@ -1,13 +1,14 @@
 // The runs of a folder: found by name, date and configuration.
-import { readWhole } from "../whole_file.ts";
+import { readWhole, readWholeText } from "../whole_file.ts";
 import { basename, join } from "node:path";
 import { configKeys, parseConfig } from "../config/mod.ts";
 import { type Override, parseOverride } from "../config/override.ts";
 import { valueAt } from "../config/show.ts";
 import { fileError, nearest, UserError } from "../errors.ts";
 import { globOf } from "../glob.ts";
+import { parseJson } from "../json.ts";
 import { reportProgress } from "../progress.ts";
-import { readState, type RunState } from "./checkpoint.ts";
+import type { RunState } from "./checkpoint.ts";
 import { beginsWith } from "./latest.ts";
 import { isRun, resolveRun } from "./resolve_run.ts";
 import { checkpointSteps, runFolder } from "./run_folder.ts";
@@ -84,7 +85,8 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
   let best: RunState["best"] = null;
   if (step !== null) {
     try {
-      best = (await readState(join(run.checkpoints, String(step)))).best;
+      const state = parseJson(await readWholeText(join(run.checkpoints, String(step), "state.json")));
+      if (typeof state.best?.val_loss === "number") best = state.best;
     } catch { /* A damaged checkpoint is told by whoever loads it. */ }
   }
   return {
