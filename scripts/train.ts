@@ -111,7 +111,10 @@ const command: Command = {
 const DIVERGED = 3;
 
 function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress): void {
-  const rate = `${(tokensPerSecond / 1000).toFixed(1)}k tokens/s`;
+  const thousands = tokensPerSecond / 1000;
+  const rate = `${
+    thousands < 1000 ? `${thousands.toFixed(1)}k` : `${(thousands / 1000).toFixed(1)}M`
+  } tokens/s`;
   const note = `loss ${showLoss(loss)}  ${rate}  ${showSeconds(secondsLeft)} left`;
   reportProgress({ what: "step", done: step, total: steps, note });
 }

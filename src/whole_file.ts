@@ -1,5 +1,6 @@
 // Files that are read whole. A pipe or a device may never end, and opening a pipe waits for whoever writes into it.
 import { UserError } from "./errors.ts";
+import { showBytes } from "./units.ts";
 
 /** What stands at a path, where it is no file and no folder. */
 function strange({ isFile, isDirectory, isFifo, isSocket }: Deno.FileInfo): string | undefined {
@@ -45,7 +46,7 @@ export async function readWhole(path: string | URL): Promise<Uint8Array<ArrayBuf
     bytes = new Uint8Array((size || UNSIZED_BYTES) + 1);
   } catch {
     throw new UserError(
-      `${path}: expected a file that fits into memory, found ${size.toLocaleString("en")} bytes.`,
+      `${path}: expected a file that fits into memory, found ${showBytes(size)}.`,
     );
   }
   let length = 0;

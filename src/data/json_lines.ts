@@ -5,6 +5,7 @@ import { refuseEndless } from "../whole_file.ts";
 import { oneLine } from "./files.ts";
 import { refuseLfsPointer } from "./lfs_pointer.ts";
 import type { TextBytes } from "./text_bytes.ts";
+import { showBytes } from "../units.ts";
 
 /** Bytes of a file that are read at once, and of the pieces that texts are kept in. */
 const CHUNK = 2 ** 20;
@@ -40,7 +41,9 @@ async function* linesOf(path: string): AsyncGenerator<{ number: number; bytes: U
     if (from < count) held.push(chunk.subarray(from, count));
     length += count - from;
     if (length > LONGEST_LINE) {
-      throw new UserError(`${path}:${number} is longer than ${LONGEST_LINE} bytes; expected JSON lines.`);
+      throw new UserError(
+        `${path}:${number} is longer than ${showBytes(LONGEST_LINE)}; expected JSON lines.`,
+      );
     }
   }
   if (length > 0) yield line(new Uint8Array(0));

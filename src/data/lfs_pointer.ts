@@ -1,5 +1,6 @@
 // What a clone without Git LFS, or a page that shows files, gives in place of a large file.
 import { UserError } from "../errors.ts";
+import { showBytes } from "../units.ts";
 
 /** A pointer is shorter than this, by its specification. */
 const LONGEST = 1024;
@@ -14,7 +15,7 @@ export function refuseLfsPointer(bytes: Uint8Array, path: string): void {
   const text = new TextDecoder().decode(bytes);
   if (!/^version https:\/\/git-lfs\.github\.com\/spec\/v\d+\s/.test(text)) return;
   const size = /^size (\d+)$/m.exec(text)?.[1];
-  const own = size === undefined ? "the file" : `the file of ${Number(size).toLocaleString("en")} bytes`;
+  const own = size === undefined ? "the file" : `the file of ${showBytes(Number(size))}`;
   throw new UserError(
     `${path}: a Git LFS pointer, not ${own} that it stands for; fetch that by git lfs pull, or download it.`,
   );

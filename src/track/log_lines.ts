@@ -7,6 +7,7 @@ import { isTooDeep, MOST_NESTED } from "../json.ts";
 import { fieldFault, isFilled, renamed, withoutFilling } from "./record_fields.ts";
 import { type LogRecord, RECORD_VERSION } from "./records.ts";
 import { restored } from "./restore.ts";
+import { showBytes } from "../units.ts";
 
 const NEWLINE = 10;
 /** Versions that are read; the last is written. */
@@ -54,9 +55,7 @@ export function lineSplitter(place = "log"): (chunk: Uint8Array | null) => Uint8
     waiting += chunk.length - start;
     if (waiting <= LONGEST_LINE) return lines;
     throw new UserError(
-      `${place}: line ${number}: expected a record, found more than ${
-        LONGEST_LINE.toLocaleString("en")
-      } bytes.`,
+      `${place}: line ${number}: expected a record, found more than ${showBytes(LONGEST_LINE)}.`,
     );
   };
 }
