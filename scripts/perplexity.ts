@@ -87,6 +87,8 @@ interface Printed extends Perplexity {
   readonly exact_match?: number;
   readonly max?: Extreme;
   readonly min?: Extreme;
+  /** Of a split of a mixture: each source and its loss. */
+  readonly sources?: readonly { readonly name: string; readonly loss: number }[];
   /** Of several texts: those of highest and lowest perplexity. */
   readonly max_text?: { readonly name: string; readonly perplexity: number };
   readonly min_text?: { readonly name: string; readonly perplexity: number };
@@ -95,7 +97,7 @@ interface Printed extends Perplexity {
 /** What a record leaves out unless there is something to say. */
 const NOTHING = {
   ...{ accuracy: undefined, answer_loss: undefined, answer_accuracy: undefined, exact_match: undefined },
-  ...{ max: undefined, min: undefined, max_text: undefined, min_text: undefined },
+  ...{ max: undefined, min: undefined, sources: undefined, max_text: undefined, min_text: undefined },
 };
 
 /** Texts or ids under the names that they are reported by. */
@@ -115,7 +117,7 @@ async function textsOf({ lists, flags }: Arguments): Promise<{ name: string; tex
 }
 
 /** One text's perplexity, or that of all texts, as a line. */
-function lineOf({ name, tokens, loss, perplexity, max, min, max_text, min_text }: Printed): string {
+function lineOf({ name, tokens, loss, perplexity, max, min, sources, max_text, min_text }: Printed): string {
   const extreme = (what: string, one: Extreme) => {
     const row = one.row === undefined ? "" : `row ${one.row} `;
     const place = one.name === name
@@ -126,6 +128,7 @@ function lineOf({ name, tokens, loss, perplexity, max, min, max_text, min_text }
   return [
     `${name}: ${tokens} tokens, ${loss.toFixed(6)} nats per token, perplexity ${perplexity.toFixed(4)}`,
     max && min ? extreme("max", max) + extreme("min", min) : "",
+    sources?.map(({ name, loss }) => `; ${name} ${loss.toFixed(6)} nats per token`).join("") ?? "",
     max_text ? `; highest perplexity ${max_text.perplexity.toFixed(4)}, ${max_text.name}` : "",
     min_text ? `; lowest ${min_text.perplexity.toFixed(4)}, ${min_text.name}` : "",
   ].join("");
@@ -190,7 +193,7 @@ await runCommand(command, async (args) => {
       positions: config.train.batch * config.model.context,
     });
     using evaluation = await evaluator(opened.device, experiment, { extremes: true });
-    const { extremes, answer, ...found } = await evaluation.evaluate();
+    const { extremes, answer, sources, ...found } = await evaluation.evaluate();
     checkLosses([found.loss]);
     const named = ({ before, id, row, position, nats }: TargetLoss): Extreme => {
       return { name: split, row, position: position + 1, token: textBehind(tokenizer, before, [id]), nats };
@@ -201,6 +204,7 @@ await runCommand(command, async (args) => {
       answer_loss: answer?.loss,
       answer_accuracy: answer?.accuracy,
       exact_match: answer?.exact,
+      sources: sources?.map((loss, i) => ({ name: experiment.source.sources![i].name, loss })),
       ...(extremes ? { max: named(extremes.max), min: named(extremes.min) } : {}),
     });
     return 0;

@@ -1,6 +1,7 @@
 // Batches of several sources at once. Each row is of one source, drawn by weight from the seed and the row's number: a batch
 // is a pure function of (seed, index) as every other, and a run resumes in the middle of one.
 import { randomStream } from "../../kernels/random/threefry.ts";
+import { maximum } from "../extremes.ts";
 import {
   type Batch,
   blankBatch,
@@ -39,14 +40,20 @@ const COUNTED = 256;
 export const partSeed = (seed: number, part: number): number =>
   randomStream(seed, `source ${part}`).below(2 ** 31);
 
+/** Each number as a share of their sum, which may itself be too large for a number. */
+function sharesOfAll(numbers: readonly number[]): number[] {
+  const most = maximum(numbers);
+  const sum = numbers.reduce((total, x) => total + x / most, 0);
+  return numbers.map((x) => x / most / sum);
+}
+
 /** Which source a row is of, and its number among the rows of that source. */
 function drawnSources(
   weights: readonly number[],
   seed: number,
 ): (row: number) => { part: number; own: number } {
-  const total = weights.reduce((a, b) => a + b, 0);
   let sum = 0;
-  const ends = weights.map((weight) => (sum += weight) / total);
+  const ends = sharesOfAll(weights).map((share) => sum += share);
   ends[ends.length - 1] = 1;
   const first = () => ({
     block: -1,
@@ -87,14 +94,14 @@ const targetsOf = (batch: Batch): number =>
 
 /** What each part is of all rows and of all targets. */
 function sharesOf(parts: readonly MixedPart[]): MixedSource[] {
+  const heaviest = maximum(parts.map(({ weight }) => weight));
   const counts = parts.map(({ weight, source }) => {
     let sum = 0;
     for (let row = 0; row < COUNTED; row++) sum += targetsOf(source.train(row));
-    return weight * sum;
+    return weight / heaviest * sum;
   });
-  const of = (numbers: readonly number[], i: number) => numbers[i] / numbers.reduce((a, b) => a + b, 0);
-  const weights = parts.map(({ weight }) => weight);
-  return parts.map(({ name }, i) => ({ name, weight: of(weights, i), share: of(counts, i) }));
+  const [weights, shares] = [sharesOfAll(parts.map(({ weight }) => weight)), sharesOfAll(counts)];
+  return parts.map(({ name }, i) => ({ name, weight: weights[i], share: shares[i] }));
 }
 
 /**

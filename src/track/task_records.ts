@@ -10,7 +10,7 @@ export const TASK_FIELDS = {
   // perplexity; with --tokens also token_loss
   perplexity: [
     ...["name", "tokens", "loss", "perplexity", "accuracy", "answer_loss", "answer_accuracy", "exact_match"],
-    ...["max", "min", "max_text", "min_text"],
+    ...["max", "min", "sources", "max_text", "min_text"],
   ],
   token_loss: ["name", "position", "token", "nats"],
   // next_token; entries of `top` in lens_point have the same fields

@@ -125,6 +125,15 @@ Deno.test("corpora, tasks and JSON lines are mixed, crops of a text among them, 
   assert.deepEqual(source.sources!.map(({ name }) => name).slice(0, 2), ["brown", "reverse"]);
 });
 
+Deno.test("weights may be as large and as small as numbers are", async () => {
+  const shares = async (...overrides: string[]) =>
+    (await mixture(overrides)).source.sources!.map(({ weight }) => weight);
+  const [large, small] = ["data.sources.0.weight=1.5e308", "data.sources.1.weight=5e-324"];
+  assert.deepEqual(await shares(large, "data.sources.1.weight=0.5e308"), [0.75, 0.25]);
+  assert.deepEqual(await shares(large, small), [1, 0]);
+  assert.ok(drawn(await mixture([large, small]), 100).every((row) => row.startsWith("a")));
+});
+
 Deno.test("the identity of a mixture changes with the text of any of its sources, and with a weight", async () => {
   const { sha256 } = await mixture();
   assert.equal((await mixture()).sha256, sha256);

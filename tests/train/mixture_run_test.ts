@@ -82,6 +82,16 @@ Deno.test("an evaluation on a mixture gives the loss of each source, and their m
       sources.map(({ weight }) => weight),
       [2 / 3.5, 1 / 3.5, 0.5 / 3.5].map((x) => +x.toPrecision(9)),
     );
+    // perplexity of the split says the same, by the names of the sources.
+    const args = ["--split", "val", "--format", "ndjson", "--device", "cpu", trained!.folder.path];
+    const split = JSON.parse((await succeeds("perplexity", args, folder)).stdout);
+    assert.deepEqual(
+      split.sources.map(({ name }: { name: string }) => name),
+      sources.map(({ name }) => name),
+    );
+    split.sources.forEach(({ loss }: { loss: number }, i: number) =>
+      assert.ok(Math.abs(loss - losses[i]) < 1e-6)
+    );
     assert.ok(Math.abs(sources.reduce((sum, { share }) => sum + share, 0) - 1) < 1e-8);
   }));
 
