@@ -270,6 +270,12 @@ export function checkExtension(name: string, path: string | undefined, extension
   );
 }
 
+/** Prints the stack of what a user's code threw, each of its lines as a message. */
+function tellStack(cause: unknown): void {
+  const lines = String(cause instanceof Error ? cause.stack : cause).split("\n");
+  for (const line of lines) tellLine(messageLine(line));
+}
+
 /** Sends the console's text, that of a user's code too, through the writers that wait for a pipe that does not block. */
 function writeConsoleWhole(): void {
   const to = (write: (text: string) => void) => ({ write }) as unknown as Writable;
@@ -359,7 +365,7 @@ export async function runCommand(
     const thrown = error instanceof UserCodeError;
     if (!(error instanceof UserError) && !refused && !thrown) throw error;
     console.error(messageLine(`${command.name}: ${error.message}`));
-    if (thrown) tellLine(String(error.cause instanceof Error ? error.cause.stack : error.cause));
+    if (thrown) tellStack(error.cause);
     Deno.exit(2);
   }
 }

@@ -28,7 +28,26 @@ export function escapeControls(text: string): string {
   return text.replaceAll(CONTROLS, escaped);
 }
 
-/** The same of a text of several lines: newlines and tabs stay. */
+/** Characters of a cell of a table, as wide as a path may be; a column is as wide as its longest. */
+const LONGEST_CELL = 300;
+
+/**
+ * A text as a cell of a table may have it: without controls, and cut in the middle where it is longer than 300 characters.
+ *
+ * @example
+ * ```ts
+ * import { cellText } from "./terminal.ts";
+ * cellText("blocks.0\n"); // blocks.0\\n
+ * ```
+ */
+export function cellText(text: string): string {
+  const cell = escapeControls(text);
+  if (cell.length <= LONGEST_CELL) return cell;
+  const kept = LONGEST_CELL / 2 - 2;
+  return `${cell.slice(0, kept)}...${cell.slice(-kept)}`.toWellFormed();
+}
+
+/** {@link escapeControls} of a text of several lines: newlines and tabs stay. */
 export function escapeText(text: string): string {
   return text.replaceAll(
     CONTROLS,

@@ -4,7 +4,7 @@
 import { columnWidths } from "../extremes.ts";
 import { dirname, join } from "node:path";
 import { fileError, UserError } from "../errors.ts";
-import { escapeControls } from "../terminal.ts";
+import { cellText } from "../terminal.ts";
 import { csvField } from "./csv.ts";
 import { readLog } from "./log_file.ts";
 import { formatRecord } from "./records.ts";
@@ -207,8 +207,8 @@ export function resultTable(results: readonly RunResult[], without: readonly str
 
 function alignedLines({ columns, rows }: ResultTable): string {
   const cell = (value: string | number | boolean | null) =>
-    value === null || typeof value === "number" ? shortNumber(value) : escapeControls(String(value));
-  const names = columns.map(escapeControls);
+    value === null || typeof value === "number" ? shortNumber(value) : cellText(String(value));
+  const names = columns.map(cellText);
   const texts = rows.map((row) => row.map(cell));
   const right = columns.map((_, i) => rows.every((row) => row[i] === null || typeof row[i] === "number"));
   const widths = columnWidths([names, ...texts]);

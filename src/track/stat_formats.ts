@@ -1,7 +1,7 @@
 // Rows of statistics as text for a terminal and for other tools. A row is written without knowing the next, so that a log
 // of any size passes through: columns are as wide as their headings and the widest number.
 
-import { escapeControls } from "../terminal.ts";
+import { cellText } from "../terminal.ts";
 import { csvField } from "./csv.ts";
 import { formatRecord } from "./records.ts";
 import type { StatRow } from "./stat_rows.ts";
@@ -75,7 +75,7 @@ function ndjsonLines({ statistics, ...lead }: StatRow): string {
 }
 
 function aligned(cells: readonly string[], columns: readonly { name: string; width: number }[]): string {
-  const padded = cells.map(escapeControls).map((cell, i) => {
+  const padded = cells.map(cellText).map((cell, i) => {
     const { name, width } = columns[i];
     return LEFT.includes(name) ? cell.padEnd(width) : cell.padStart(width);
   });
@@ -91,7 +91,10 @@ function tableLines(stats: readonly string[] | undefined): (row: StatRow) => str
     const names = stats ?? statistics.map(([name]) => name);
     let before = "";
     if (headings !== names.join()) {
-      columns = [...leading, ...names.map((name) => ({ name, width: Math.max(NUMBER_WIDTH, name.length) }))];
+      columns = [
+        ...leading,
+        ...names.map((name) => ({ name, width: Math.max(NUMBER_WIDTH, cellText(name).length) })),
+      ];
       before = (headings === undefined ? "" : "\n") + aligned(columns.map(({ name }) => name), columns);
       headings = names.join();
     }

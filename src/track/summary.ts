@@ -2,7 +2,7 @@
 // of which tensors there are to ask for. Its memory grows with distinct names only.
 
 import { columnWidths } from "../extremes.ts";
-import { escapeControls } from "../terminal.ts";
+import { cellText } from "../terminal.ts";
 import type { LogRecord, StatRecord } from "./records.ts";
 import { showLoss } from "./stat_formats.ts";
 import { statisticsOf } from "./stat_rows.ts";
@@ -146,7 +146,7 @@ function wrap(words: readonly string[], width: number): string[] {
 
 /** Cells under headings, each column as wide as its widest; the first `left` columns begin at the left. */
 function columns(table: readonly (readonly string[])[], left: number): string[] {
-  const rows = table.map((row) => row.map(escapeControls));
+  const rows = table.map((row) => row.map(cellText));
   const widths = columnWidths(rows);
   return rows.map((row) =>
     row.map((cell, i) => i < left ? cell.padEnd(widths[i]) : cell.padStart(widths[i])).join("  ").trimEnd()
@@ -170,7 +170,7 @@ function tapLines(statistics: string, taps: readonly TapSummary[]): string[] {
     first === last ? `${first}` : `${first}..${last}`,
   ]);
   return [
-    ...wrap(["statistics:", ...statistics.split("\n").map(escapeControls)], 100),
+    ...wrap(["statistics:", ...statistics.split("\n").map(cellText)], 100),
     ...columns([["kind", "tap", "records", "heads", "steps"], ...rows], 2).map((line) => `  ${line}`),
   ];
 }
@@ -189,7 +189,7 @@ function tapLines(statistics: string, taps: readonly TapSummary[]): string[] {
 export function summaryLines({ types, losses, taps }: LogSummary): string[] {
   const groups = Map.groupBy(taps, ({ statistics }) => statistics.join("\n"));
   const counts = Object.entries(types).map(([type, count]) =>
-    `${count.toLocaleString("en")} ${escapeControls(type)}`
+    `${count.toLocaleString("en")} ${cellText(type)}`
   );
   return [
     `records: ${counts.join(", ") || "none"}`,

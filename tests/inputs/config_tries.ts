@@ -5,13 +5,7 @@ import { dumpConfig, loadConfig } from "../../src/config/mod.ts";
 import { type JsonSchema, runJsonSchema } from "../../src/config/schema.ts";
 import { SHIPPED_CONFIGS } from "../../src/config/shipped.ts";
 import { SYNTHETIC_SOURCES } from "../../mod.ts";
-import type { Asked } from "./worker.ts";
-
-/** A configuration to try: a file to write, and the command. */
-export interface ConfigTry extends Asked {
-  /** The text of tried.yaml; undefined where the command names another. */
-  readonly file?: string;
-}
+import type { Tried } from "./file_tries.ts";
 
 const JUNK = [
   ...'"" x null ~ true false 0 1 2 3 4 5 7 8 16 -1 -0 0.5 1.5 1e-3 1e-30 1e-320 1e30 1e300 1e308 1e400 .inf -.inf .nan 0x1F'
@@ -137,7 +131,7 @@ function damaged(random: RandomStream, text: string): string {
 }
 
 /** Makes random tries; each takes from the stream of its own. */
-export async function configTries(): Promise<(random: RandomStream) => ConfigTry> {
+export async function configTries(): Promise<(random: RandomStream) => Tried> {
   const keys = keysOf(runJsonSchema()).filter(([key]) => !FIXED.has(key));
   const names = Object.keys(SHIPPED_CONFIGS);
   const texts = new Map<string, { text: string; source: string }>();
@@ -153,7 +147,11 @@ export async function configTries(): Promise<(random: RandomStream) => ConfigTry
     const small = base === "tiny.yaml" ? ["train.steps=1"] : smallened(source);
     const dry = random.below(10) === 0 || overrides.some(isLarge) ? ["--dry-run"] : [];
     if (text !== "" && random.below(3) === 0) {
-      return { task: "train", args: ["tried.yaml", ...small, ...dry], file: damaged(random, text) };
+      return {
+        task: "train",
+        args: ["tried.yaml", ...small, ...dry],
+        files: { "tried.yaml": damaged(random, text) },
+      };
     }
     return { task: "train", args: [base, ...small, ...overrides, ...dry] };
   };

@@ -1,23 +1,24 @@
-// Tries thousands of command lines: deno task prove_inputs 2000 500
+// Tries thousands of command lines: deno task prove_inputs 2000 500 500
 import { numberOption, runCommand } from "../../mod.ts";
-import { failedTries, lineOf } from "./tries.ts";
+import { failedTries, filesOf, lineOf } from "./tries.ts";
 
 await runCommand({
   name: "prove_inputs",
   summary:
-    "tries random options of every task and random configurations: no stack, no hang, nothing half-written",
-  usage: "[options tried] [configurations tried] [options]",
+    "tries random options of every task, configurations and damaged files: no stack, no hang, nothing half-written",
+  usage: "[options tried] [configurations tried] [damaged files tried] [options]",
   options: {
     seed: { type: "string", value: "N", help: "another set of them", default: "1" },
     only: { type: "string", value: "N", help: "this try alone, with all that it wrote" },
     task: { type: "string", value: "NAME", help: "options of this task alone" },
     processes: { type: "string", value: "N", help: "how many at once", default: "2" },
   },
-  examples: ["deno task prove_inputs 2000 500", "deno task prove_inputs 200 50 --seed 2"],
+  examples: ["deno task prove_inputs 2000 500 500", "deno task prove_inputs 200 50 50 --seed 2"],
 }, async ({ positionals, values }) => {
   const whole = { least: 0, whole: true };
   const options = numberOption("options", positionals[0] ?? "2000", whole)!;
   const configurations = numberOption("configurations", positionals[1] ?? "500", whole)!;
+  const files = numberOption("files", positionals[2] ?? "500", whole)!;
   const seed = numberOption("seed", values.seed, whole)!;
   const only = numberOption("only", values.only, whole);
   const processes = numberOption("processes", values.processes, { least: 1, whole: true });
@@ -25,13 +26,18 @@ await runCommand({
   const begun = performance.now();
   let done = 0;
   const failures = await failedTries({
-    ...{ options, configurations, seed, only, processes, task: values.task },
+    ...{ options, configurations, files, seed, only, processes, task: values.task },
     tried(number, asked, found, fault) {
-      if (only !== undefined) console.log(lineOf(asked), asked.file ?? "", JSON.stringify(found, null, 2));
-      const kind = `${number < options ? "options" : "configurations"} ${found?.code ?? "none"}`;
+      if (only !== undefined) console.log(lineOf(asked), filesOf(asked), JSON.stringify(found, null, 2));
+      const part = number < options
+        ? "options"
+        : number < options + configurations
+        ? "configurations"
+        : "files";
+      const kind = `${part} ${found?.code ?? "none"}`;
       codes.set(kind, (codes.get(kind) ?? 0) + 1);
       if (fault !== undefined) {
-        console.log(`${number}: ${lineOf(asked)}\n  ${fault.replaceAll("\n", "\n  ")}`);
+        console.log(`${number}: ${lineOf(asked)}\n  ${filesOf(asked)}\n  ${fault.replaceAll("\n", "\n  ")}`);
       }
       if (++done % 250 === 0) {
         console.log(`${done} tried, ${((performance.now() - begun) / 1000).toFixed(0)} s`);

@@ -1,8 +1,9 @@
 // A folder in which commands are tried: texts, configurations, runs, code of a user's, and files that are none of what is
 // asked for. Each try is compared with the folder before it, and puts it back.
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { TEXT } from "../scripts/harness.ts";
 import type { Bench } from "./bench.ts";
+import type { Tried } from "./file_tries.ts";
 
 /** A model small enough for a step of milliseconds. */
 const TINY = `name: tiny
@@ -47,8 +48,10 @@ const FILES: Record<string, string | Uint8Array> = {
 `,
 };
 
+type Marks = ReadonlyMap<string, string>;
+
 /** The path of everything below a folder, with what tells whether it changed. */
-function snapshot(folder: string, prefix = ""): Map<string, string> {
+function snapshot(folder: string, prefix = ""): Marks {
   const found = new Map<string, string>();
   for (const { name, isDirectory } of Deno.readDirSync(join(folder, prefix))) {
     const path = join(prefix, name);
@@ -60,24 +63,41 @@ function snapshot(folder: string, prefix = ""): Map<string, string> {
 }
 
 function copy(from: string, to: string): void {
-  Deno.mkdirSync(to, { recursive: true });
-  for (const { name, isDirectory, isSymlink } of Deno.readDirSync(from)) {
-    const [a, b] = [join(from, name), join(to, name)];
-    if (isDirectory) copy(a, b);
-    else if (isSymlink) Deno.symlinkSync(Deno.readLinkSync(a), b);
-    else Deno.copyFileSync(a, b);
+  const { isDirectory, isSymlink } = Deno.lstatSync(from);
+  if (isSymlink) Deno.symlinkSync(Deno.readLinkSync(from), to);
+  else if (!isDirectory) Deno.copyFileSync(from, to);
+  else {
+    Deno.mkdirSync(to, { recursive: true });
+    for (const { name } of Deno.readDirSync(from)) copy(join(from, name), join(to, name));
   }
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+function removeThere(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch { /* There is nothing. */ }
 }
 
 /** A folder to try commands in. */
 export interface Sandbox {
   readonly path: string;
+  /** Writes files, a folder where the content is undefined, before a command. */
+  put(files: Tried["files"]): void;
   /** What a command left in it, and removed from it: the folder is as it was afterwards. */
   restore(): string[];
 }
 
 /** Writes the files of a sandbox. */
 export function writeFiles(path: string): void {
+  copy(new URL("../golden/gpt2", import.meta.url).pathname, join(path, "gpt2"));
   for (const [name, content] of Object.entries(FILES)) {
     const file = join(path, name);
     Deno.mkdirSync(join(file, ".."), { recursive: true });
@@ -106,23 +126,44 @@ export async function makeRuns(bench: Bench): Promise<void> {
 /** A copy of a folder that is put back after each try. */
 export function sandboxOf(model: string, path: string): Sandbox {
   copy(model, path);
-  let before = snapshot(path);
+  let pristine = snapshot(path);
+  let before = pristine;
   return {
     path,
+    put(files) {
+      if (!files) return;
+      for (const [name, content] of Object.entries(files)) {
+        const file = join(path, name);
+        Deno.mkdirSync(dirname(file), { recursive: true });
+        if (content === undefined || isFolder(file)) removeThere(file);
+        if (content === undefined) Deno.mkdirSync(file);
+        else {Deno.writeFileSync(
+            file,
+            typeof content === "string" ? new TextEncoder().encode(content) : content,
+          );}
+      }
+      before = snapshot(path);
+    },
     restore() {
       const after = snapshot(path);
-      const changes = [
-        ...[...after].filter(([name, mark]) => before.get(name) !== mark).map(([name, mark]) => {
-          return `${before.has(name) ? "changed" : "new"} ${name}${
-            mark === "folder" ? "/" : mark.startsWith("0 ") ? " (empty)" : ""
-          }`;
-        }),
-        ...[...before.keys()].filter((name) => !after.has(name)).map((name) => `removed ${name}`),
-      ];
-      if (changes.length === 0) return changes;
-      for (const { name } of Deno.readDirSync(path)) Deno.removeSync(join(path, name), { recursive: true });
-      copy(model, path);
-      before = snapshot(path);
+      const differing = (a: Marks, b: Marks) =>
+        [...new Set([...a.keys(), ...b.keys()])].filter((name) => a.get(name) !== b.get(name));
+      const changes = differing(before, after).map((name) => {
+        const mark = after.get(name);
+        if (mark === undefined) return `removed ${name}`;
+        const what = mark === "folder" ? "/" : mark.startsWith("0 ") ? " (empty)" : "";
+        return `${before.has(name) ? "changed" : "new"} ${name}${what}`;
+      });
+      let [done, touched] = ["\n", false];
+      // A folder before what it holds, which it brings along.
+      for (const name of differing(pristine, after).sort()) {
+        if (name.startsWith(done)) continue;
+        [done, touched] = [`${name}/`, true];
+        removeThere(join(path, name));
+        if (pristine.has(name)) copy(join(model, name), join(path, name));
+      }
+      if (touched) pristine = snapshot(path);
+      before = pristine;
       return changes;
     },
   };

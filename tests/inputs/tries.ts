@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { randomStream } from "../../kernels/random/threefry.ts";
 import { DATA_HOME, ended, SCRIPTS, start } from "../scripts/harness.ts";
 import { bench } from "./bench.ts";
-import { configTries, type ConfigTry } from "./config_tries.ts";
+import { configTries } from "./config_tries.ts";
+import { fileTry, type Tried } from "./file_tries.ts";
 import { type Option, optionsIn, optionTry } from "./option_tries.ts";
 import { makeRuns, type Sandbox, sandboxOf, writeFiles } from "./sandbox.ts";
 import type { Asked, Ended } from "./worker.ts";
@@ -64,10 +65,20 @@ const shortened = (text: string): string => text.length > 300 ? `${text.slice(0,
 export const lineOf = ({ task, args }: Asked): string =>
   `deno task ${task} ${args.map((arg) => quoted(shortened(arg))).join(" ")}`;
 
+/** The files that a command reads, their beginning. */
+export function filesOf({ files = {} }: Tried): string {
+  return Object.entries(files).map(([path, content]) => {
+    const text = typeof content === "object" ? `bytes ${content.toHex()}` : content ?? "a folder";
+    return `${path}: ${JSON.stringify(shortened(text))}`;
+  }).join("\n");
+}
+
 /** How many tries, and which. */
 export interface Proof {
   readonly options: number;
   readonly configurations: number;
+  /** Of damaged files. */
+  readonly files: number;
   readonly seed: number;
   /** This one alone. */
   readonly only?: number;
@@ -75,7 +86,7 @@ export interface Proof {
   readonly task?: string;
   readonly processes?: number;
   /** Called after each try. */
-  readonly tried?: (number: number, asked: ConfigTry, found: Ended | undefined, fault?: string) => void;
+  readonly tried?: (number: number, asked: Tried, found: Ended | undefined, fault?: string) => void;
 }
 
 /** A try that failed. */
@@ -83,6 +94,8 @@ export interface Failure {
   readonly number: number;
   /** What to type. */
   readonly line: string;
+  /** The beginning of the files that it reads. */
+  readonly files: string;
   readonly fault: string;
   /** What it does in a process of its own. */
   readonly again: string;
@@ -92,25 +105,24 @@ export interface Failure {
 async function tryAll(
   sandbox: Sandbox,
   numbers: () => number | undefined,
-  tryOf: (n: number) => ConfigTry,
+  tryOf: (n: number) => Tried,
   take: NonNullable<Proof["tried"]>,
 ): Promise<void> {
   // No deno on the path: compile is to refuse, not to build.
   await using runs = bench(sandbox.path, { PATH: "/nonexistent", XDG_DATA_HOME: DATA_HOME });
   for (let n = numbers(); n !== undefined; n = numbers()) {
-    const { file, ...asked } = tryOf(n);
-    const tried = join(sandbox.path, "tried.yaml");
-    if (file !== undefined) Deno.writeTextFileSync(tried, file);
-    const found = await runs.run(asked, HANGS_MS);
-    if (file !== undefined) Deno.removeSync(tried);
-    take(n, { ...asked, file }, found, fault(asked, found, sandbox.restore()));
+    const tried = tryOf(n);
+    const { task, args, files } = tried;
+    sandbox.put(files);
+    const found = await runs.run({ task, args }, HANGS_MS);
+    take(n, tried, found, fault(tried, found, sandbox.restore()));
   }
 }
 
 /** What a try that failed does in a process of its own, with the permissions of its task. */
-async function again(model: string, path: string, { task, args, file }: ConfigTry): Promise<string> {
+async function again(model: string, path: string, { task, args, files }: Tried): Promise<string> {
   const sandbox = sandboxOf(model, path);
-  if (file !== undefined) Deno.writeTextFileSync(join(path, "tried.yaml"), file);
+  sandbox.put(files);
   const process = start(task as typeof SCRIPTS[number], args, path);
   const timer = setTimeout(() => process.kill("SIGKILL"), HANGS_MS);
   const begun = performance.now();
@@ -138,7 +150,7 @@ async function optionsOf(model: string): Promise<Map<string, Option[]>> {
 
 /** Tries random command lines; those that failed, with what they do in a process of their own. */
 export async function failedTries(
-  { options, configurations, seed, only, task, processes = 2, tried }: Proof,
+  { options, configurations, files, seed, only, task, processes = 2, tried }: Proof,
 ): Promise<Failure[]> {
   const folder = Deno.makeTempDirSync({ prefix: "heed-inputs-" });
   try {
@@ -147,15 +159,16 @@ export async function failedTries(
     const known = await optionsOf(model);
     const tasks = task === undefined ? [...SCRIPTS] : [task];
     const configTry = await configTries();
-    const tryOf = (n: number): ConfigTry => {
+    const tryOf = (n: number): Tried => {
       const random = randomStream(seed, `input ${n}`);
+      if (n >= options + configurations) return fileTry(random, model);
       if (n >= options) return configTry(random);
       const chosen = tasks[n % tasks.length];
       return optionTry(random, chosen, known.get(chosen)!);
     };
     let next = only ?? 0;
-    const end = only === undefined ? options + configurations : only + 1;
-    const failed: { number: number; asked: ConfigTry; fault: string }[] = [];
+    const end = only === undefined ? options + configurations + files : only + 1;
+    const failed: { number: number; asked: Tried; fault: string }[] = [];
     await Promise.all(Array.from({ length: processes }, (_, i) => {
       const numbers = () => next < end ? next++ : undefined;
       return tryAll(
@@ -171,7 +184,7 @@ export async function failedTries(
     const failures: Failure[] = [];
     for (const { number, asked, fault } of failed) {
       const result = failures.length < 20 ? await again(model, join(folder, "again"), asked) : "not tried";
-      failures.push({ number, line: lineOf(asked), fault, again: result });
+      failures.push({ number, line: lineOf(asked), files: filesOf(asked), fault, again: result });
     }
     return failures;
   } finally {

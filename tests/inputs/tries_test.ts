@@ -2,6 +2,6 @@
 import assert from "node:assert/strict";
 import { failedTries } from "./tries.ts";
 
-Deno.test("random options of every task and random configurations: no stack, no hang, nothing half-written, one line", async () => {
-  assert.deepEqual(await failedTries({ options: 220, configurations: 20, seed: 1 }), []);
+Deno.test("random options of every task, configurations and damaged files: no stack, no hang, nothing half-written, one line", async () => {
+  assert.deepEqual(await failedTries({ options: 220, configurations: 20, files: 40, seed: 1 }), []);
 });
