@@ -166,8 +166,11 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
     const newest = (await runPathsIn(dirname(there))).sort((a, b) => basename(a) < basename(b) ? -1 : 1).at(
       -1,
     );
-    const hint = newest === undefined ? "There are no runs in it yet." : `The newest run is ${newest}.`;
-    throw new UserError(`${path}: no run in ${dirname(there)} has a checkpoint yet. ${hint}`);
+    if (newest !== undefined) {
+      throw new UserError(
+        `${path}: no run in ${dirname(there)} has a checkpoint yet. The newest run is ${newest}.`,
+      );
+    }
   }
   const names = await runNamesIn(runs);
   for (const place of places) {

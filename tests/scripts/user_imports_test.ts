@@ -1,7 +1,7 @@
 // A user's file that imports heed, by any name and from any folder, is given the heed that runs: by a task and in a bundle.
 import assert from "node:assert/strict";
 import { relative } from "node:path";
-import { type Ended, ended, inFolder, latest, logOf, ROOT, script, taskArguments } from "./harness.ts";
+import { type Ended, ended, inFolder, logOf, ROOT, script, taskArguments, youngest } from "./harness.ts";
 
 const MOD = new URL("mod.ts", ROOT);
 
@@ -52,7 +52,7 @@ async function trainsWith(train: Train, folder: string, hooks: string): Promise<
   await Deno.writeTextFile(`${folder}/hooks.ts`, hooks);
   const found = await train(["tiny.yaml", "sample.tokens=0", "--hooks", "hooks.ts"], folder);
   if (!/step 2/.test(found.stderr)) return [found, undefined];
-  const steps = logOf(latest(folder)).split("\n").filter((line) => line.includes('"loss"'));
+  const steps = logOf(youngest(folder)).split("\n").filter((line) => line.includes('"loss"'));
   return [found, JSON.parse(steps[0]).loss];
 }
 
