@@ -31,7 +31,7 @@ function written(value: number, decimals: number, digits: number): string {
  * ```ts
  * import { cellFormat } from "./cell_numbers.ts";
  * const format = cellFormat([0.004, 0.25, 1], (text) => text.length < 7)!;
- * [0.004, 0.25, 1].map(format); // 0.004, 0.250, 1.00
+ * [0.004, 0.25, 1].map(format); // 0.004, 0.25, 1.00
  * ```
  */
 export function cellFormat(
