@@ -140,3 +140,28 @@ Deno.test("runCharts() of 10,000 steps with 10,000 statistics takes less than 5 
     for (const [name, svg] of Object.entries(charts)) assert.ok(svg.length < 100e3, `${name} ${svg.length}`);
   });
 });
+
+Deno.test("jacobianCharts() says over how many batches its intervals are, and no cosine reaches beyond 1", () => {
+  const charts = jacobianCharts();
+  for (const head of [0, 1]) {
+    const found = { cos_diag: 0.98 - head, cos_diag_ci95: 0.2, r_diag: 0.1, r_diag_ci95: 0.4, batches: 4 };
+    charts.add({ type: "jacobian", step: 1, layer: 0, head, method: "bp", ...found } as unknown as LogRecord);
+  }
+  const drawn = charts.draw("r");
+  for (const [name, limits] of [["cos_diag", [-1, 1]], ["r_diag", [0, Infinity]]] as const) {
+    const svg = drawn[`jacobian_${name}.svg`];
+    assertReads(svg, "95% interval over 4 batches");
+    const ticks = wordsOf(svg).map(Number).filter((tick) => !Number.isNaN(tick));
+    assert.ok(ticks.every((tick) => tick >= limits[0] && tick <= limits[1]), `${name}: ${ticks}`);
+  }
+});
+
+Deno.test("jacobianCharts() of many heads shows cosines of both signs in colours that diverge from 0", () => {
+  const charts = jacobianCharts();
+  for (let head = 0; head < 12; head++) {
+    const found = { cos_diag: 0.5 + head / 100, batches: 4 };
+    charts.add({ type: "jacobian", step: 1, layer: 0, head, method: "bp", ...found } as unknown as LogRecord);
+  }
+  // All are above 0, and the scale still reaches as far below it.
+  assertReads(charts.draw("r")["jacobian_cos_diag.svg"], "-0.5", "0", "0.5");
+});
