@@ -160,6 +160,7 @@ export async function patchActivations(
     checkLogits(logits);
     return [0, 1].map((row) => logits.subarray(row * vocabulary, (row + 1) * vocabulary));
   };
+  reportProgress({ what: "patching", done: 0, total: layers * (site === "heads" ? heads : tokens) });
   const both = await logitsOf();
   const id = (given: string | undefined, what: string, row: number) =>
     given === undefined ? argmax(ofTokens(model.tokenizer, both[row])) : tokenId(model, given, what);

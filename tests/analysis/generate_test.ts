@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { randomStream } from "../../kernels/random/threefry.ts";
 import { attentionMaps } from "../../src/analysis/attention_maps.ts";
 import { attributeLogit } from "../../src/analysis/attribution.ts";
-import { generate, generateTexts } from "../../src/analysis/generate.ts";
+import { generate, generateTexts, type TextPiece } from "../../src/analysis/generate.ts";
 import { logitLens } from "../../src/analysis/logit_lens.ts";
 import { nextTokens } from "../../src/analysis/next_tokens.ts";
 import { nextLogits } from "../../src/analysis/next_logits.ts";
@@ -248,4 +248,30 @@ Deno.test("labels of tokens keep the space of their word where the tokenizer mar
   assert.equal((await attributeLogit(device, model, "the cat", { token: " sat" })).token, " sat");
   const { predicted } = await logitLens(device, model, "the cat");
   assert.ok(predicted.every((token) => token.startsWith(" ")), JSON.stringify(predicted));
+});
+
+Deno.test("the pieces of generated texts are the texts, in every company, with stop texts, beams and no tokens", async () => {
+  using device = cpuDevice();
+  const model = randomModel(device, TINY, "stream");
+  const prompts = Array.from({ length: 18 }, (_, n) => "abcdk".slice(0, 1 + n % 5));
+  const ways = [{}, { stop: ["ab", "aba", "cc"] }, { beams: 2 }, { tokens: 0 }, {
+    stop: ["q"],
+    temperature: 0,
+  }];
+  for (const way of ways) {
+    const pieces: TextPiece[] = [];
+    const options = { tokens: 12, temperature: 1.5, seed: 3, ...way };
+    const plain = await generateTexts(device, model, prompts, options);
+    const texts = await generateTexts(device, model, prompts, {
+      ...options,
+      onPiece: (piece) => void pieces.push(piece),
+    });
+    assert.deepEqual(texts, plain);
+    texts.forEach(({ text }, n) => {
+      const own = pieces.filter((piece) => piece.text === n);
+      assert.equal(own.map(({ piece }) => piece).join(""), text);
+      assert.deepEqual(own.map(({ last }) => last), own.map((_, i) => i === own.length - 1));
+    });
+    if (Object.keys(way).length === 0) assert.ok(pieces.length > 18 * 6, "tokens come one by one");
+  }
 });

@@ -1,7 +1,6 @@
 // A text in pieces: together they are the text, and none is taken back.
 import assert from "node:assert/strict";
 import { randomStream } from "../../kernels/random/threefry.ts";
-import { generateTexts, type TextPiece } from "../../src/analysis/generate.ts";
 import { beforeStop, continuationOf, textStreams } from "../../src/analysis/text_stream.ts";
 import {
   bpeTokenizer,
@@ -10,36 +9,7 @@ import {
   huggingfaceTokenizer,
   type Tokenizer,
 } from "../../src/data/mod.ts";
-import { cpuDevice } from "../../src/device/cpu.ts";
 import { readGolden, unlessRefused, wholeFile } from "../data/tokenizer_goldens.ts";
-import { TINY } from "../nn/options.ts";
-import { randomModel } from "./random_model.ts";
-
-Deno.test("the pieces of generated texts are the texts, in every company, with stop texts, beams and no tokens", async () => {
-  using device = cpuDevice();
-  const model = randomModel(device, TINY, "stream");
-  const prompts = Array.from({ length: 18 }, (_, n) => "abcdk".slice(0, 1 + n % 5));
-  const ways = [{}, { stop: ["ab", "aba", "cc"] }, { beams: 2 }, { tokens: 0 }, {
-    stop: ["q"],
-    temperature: 0,
-  }];
-  for (const way of ways) {
-    const pieces: TextPiece[] = [];
-    const options = { tokens: 12, temperature: 1.5, seed: 3, ...way };
-    const plain = await generateTexts(device, model, prompts, options);
-    const texts = await generateTexts(device, model, prompts, {
-      ...options,
-      onPiece: (piece) => void pieces.push(piece),
-    });
-    assert.deepEqual(texts, plain);
-    texts.forEach(({ text }, n) => {
-      const own = pieces.filter((piece) => piece.text === n);
-      assert.equal(own.map(({ piece }) => piece).join(""), text);
-      assert.deepEqual(own.map(({ last }) => last), own.map((_, i) => i === own.length - 1));
-    });
-    if (Object.keys(way).length === 0) assert.ok(pieces.length > 18 * 6, "tokens come one by one");
-  }
-});
 
 /** Streams random ids, and some that are text; asserts that the pieces are the text. */
 function assertStreams(tokenizer: Tokenizer, what: string, rounds: number): void {

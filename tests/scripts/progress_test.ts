@@ -29,7 +29,7 @@ Deno.test({
       const tasks: Record<string, [Parameters<typeof onTerminal>[0], string[], RegExp]> = {
         train: [
           "train",
-          ["tiny.yaml", "tokenizer.kind=bpe", "train.steps=40", name],
+          ["tiny.yaml", "tokenizer.kind=bpe", "train.steps=40", "sample.tokens=0", name],
           /^step \d+\/40 {2}loss /,
         ],
         sweep: ["train", ["tiny.yaml", "optimizer.lr=[1e-3,3e-3]", name], /^1\/2 a-long-name.*step \d\/6/],

@@ -14,21 +14,39 @@ export const hasTerminal: boolean = await new Deno.Command("script", { args: ["-
 const quoted = (words: readonly string[]) =>
   words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
 
+/** What a script wrote to a terminal. */
+export interface Shown {
+  readonly code: number;
+  readonly seen: string;
+  /** The same as it came, in seconds since the start; the last is the end. */
+  readonly chunks: readonly { readonly text: string; readonly at: number }[];
+}
+
 /** Runs a script on a terminal of 60 columns; stdout and stderr are that terminal. `before` is a line of sh. */
 export async function onTerminal(
   name: Parameters<typeof taskArguments>[0],
   args: readonly string[],
   cwd: string,
   { before = "", after = "" }: { before?: string; after?: string } = {},
-): Promise<{ code: number; seen: string }> {
+): Promise<Shown> {
   const command = quoted([Deno.execPath(), ...taskArguments(name), ...args]);
-  const { code, stdout } = await new Deno.Command("script", {
+  const began = performance.now();
+  const process = new Deno.Command("script", {
     args: ["-qec", `stty cols ${COLUMNS} rows 24; ${before} ${command} ${after}`, "/dev/null"],
     cwd,
     env: { NO_COLOR: "1" },
     stdin: "null",
-  }).output();
-  return { code, seen: new TextDecoder().decode(stdout) };
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const chunks: { text: string; at: number }[] = [];
+  const utf8 = new TextDecoder();
+  for await (const bytes of process.stdout) {
+    chunks.push({ text: utf8.decode(bytes, { stream: true }), at: (performance.now() - began) / 1000 });
+  }
+  const { code } = await process.status;
+  chunks.push({ text: "", at: (performance.now() - began) / 1000 });
+  return { code, seen: chunks.map(({ text }) => text).join(""), chunks };
 }
 
 function widthOf(character: string): number {
