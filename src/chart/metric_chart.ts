@@ -26,6 +26,8 @@ export interface MetricChartOptions {
   readonly x?: ProgressUnit;
   /** Makes the left axis logarithmic. */
   readonly log?: boolean;
+  /** Behind the title: which runs are shown, where not all are. */
+  readonly note?: string;
 }
 
 const X_LABELS: Readonly<Record<ProgressUnit, string>> = {
@@ -178,7 +180,7 @@ function seriesOf(lines: readonly MetricLine[], names: readonly string[], second
  */
 export async function metricChart(
   runs: readonly ChartedRun[],
-  { show, second, x = "steps", log = false }: MetricChartOptions,
+  { show, second, x = "steps", log = false, note }: MetricChartOptions,
 ): Promise<string> {
   const stat = typeof show === "string" ? undefined : show;
   const metric = stat?.stat ?? show as string;
@@ -207,7 +209,7 @@ export async function metricChart(
   const { title, names } = namesOf(ordered);
   const drawn = readable(ordered, x, metric, second);
   return lineChart({
-    title,
+    title: note === undefined ? title : `${title} (${note})`,
     x: { label: drawn.x },
     y: { label: drawn.y, log, limits: lookUp(LIMITS, metric) },
     ...(second === undefined ? {} : { y2: { label: drawn.y2, limits: lookUp(LIMITS, second) } }),

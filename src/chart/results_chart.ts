@@ -40,5 +40,8 @@ export async function resultsChart(results: readonly RunResult[]): Promise<Resul
     return { name: same === 1 ? name : `${name}/${basename(folder)}`, log };
   });
   const show = validated.length > 0 ? "val_loss" : "loss";
-  return { svg: await metricChart(runs, { show }), shown: shown.length };
+  const note = shown.length < drawable.length
+    ? `the ${shown.length} best of ${drawable.length} runs`
+    : undefined;
+  return { svg: await metricChart(runs, { show, note }), shown: shown.length };
 }

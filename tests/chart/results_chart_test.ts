@@ -35,7 +35,7 @@ async function withRuns(
   }
 }
 
-Deno.test("of more runs than a chart tells apart, the best are shown", () => {
+Deno.test("of more runs than a chart tells apart the best are shown, and its title says of how many", () => {
   const runs = Array.from(
     { length: 30 },
     (_, i) => ({ name: `run-${i}-`, losses: [5, i === 3 ? NaN : 4 - i / 30] }),
@@ -43,6 +43,7 @@ Deno.test("of more runs than a chart tells apart, the best are shown", () => {
   return withRuns(runs, async (results) => {
     const { svg, shown } = await resultsChart(results);
     assert.equal(shown, 24);
+    assert.ok(svg.includes("(the 24 best of 30 runs)"), svg.match(/<title>[^<]*/)?.[0]);
     // The last six began well and ended badly: 0 to 5, and the fourth of them ended with no number at all.
     for (const [i, { name }] of runs.entries()) assert.equal(svg.includes(name), i > 5, name);
   });
