@@ -104,7 +104,7 @@ function tasks(): Opener {
       running.forEach(clearTimeout);
       const ms = performance.now() - began;
       if (code > 130) return { code, said: "HUNG", ms };
-      return { code, said: code === 2 && !/^.*\n$/.test(stderr) ? `STACK ${stderr}` : stderr, ms };
+      return { code, said: /^error|^ {4}at /m.test(stderr) ? `STACK ${stderr}` : stderr, ms };
     },
     stop: () => Promise.resolve(),
   };

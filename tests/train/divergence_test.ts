@@ -36,14 +36,16 @@ async function trained(config: Config, options: TrainOptions = {}) {
   return { run: folder.path, outcome, records, of };
 }
 
-Deno.test("a diverging run stops after ten steps in a row that are not finite", () =>
-  inFolder(async (folder) => {
-    const { outcome, of } = await trained(configOf(folder));
-    assert.deepEqual([outcome.step, outcome.finished, outcome.sample], [FROZEN + 11, true, undefined]);
-    assert.equal(of("step").length, FROZEN + 11);
-    assert.deepEqual([outcome.diverged, outcome.saved], [true, FROZEN]);
-    assert.equal((of("done")[0] as { diverged?: boolean }).diverged, true);
-  }));
+for (const device of ["cpu", "webgpu"] as const) {
+  Deno.test(`a diverging run stops after ten steps in a row that are not finite, on ${device}`, () =>
+    inFolder(async (folder) => {
+      const { outcome, of } = await trained({ ...configOf(folder), device });
+      assert.deepEqual([outcome.step, outcome.finished, outcome.sample], [FROZEN + 11, true, undefined]);
+      assert.equal(of("step").length, FROZEN + 11);
+      assert.deepEqual([outcome.diverged, outcome.saved], [true, FROZEN]);
+      assert.equal((of("done")[0] as { diverged?: boolean }).diverged, true);
+    }));
+}
 
 Deno.test("a diverging run warns once an interval between evaluations, in the log and to whoever asks", () =>
   inFolder(async (folder) => {
