@@ -108,3 +108,15 @@ Deno.test("runs/latest points at a sweep after one, and stands for its newest ru
     const { stdout } = await succeeds("collect", ["runs/latest"], folder);
     assert.equal(stdout.trimEnd().split("\n").length, 3);
   }));
+
+Deno.test("report leaves out a chart that cannot be read, and says so", () =>
+  inFolder(async (folder) => {
+    await succeeds("train", SHORT, folder);
+    await Deno.symlink("nowhere.svg", `${latest(folder)}/charts/own.svg`);
+    const { code, stderr } = await script("report", [], folder);
+    assert.equal(code, 0, stderr);
+    assert.match(
+      stderr,
+      /^report: runs\/tiny\/.*\/own\.svg: No such file or directory\..* It is left out\.$/m,
+    );
+  }));
