@@ -400,7 +400,8 @@ export interface TextOutput {
 }
 
 /**
- * Text to the standard output, in pieces large enough to be quick.
+ * Text to the standard output, in pieces large enough to be quick; on a terminal its control characters are escaped, but for
+ * newlines and tabs.
  *
  * @throws ClosedPipe when the reader has gone; UserError where the output is a file on a full disk
  *
@@ -414,8 +415,9 @@ export interface TextOutput {
  */
 export function textOutput(): TextOutput {
   let held = "";
+  const isTerminal = Deno.stdout.isTerminal();
   const flush = () => {
-    const text = held;
+    const text = isTerminal ? escapeText(held) : held;
     held = "";
     writeStdout(new TextEncoder().encode(text));
   };

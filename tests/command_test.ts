@@ -6,6 +6,7 @@ import {
   helpOf,
   numberOption,
   splitOverrides,
+  textOutput,
   wholeNumbersOption,
 } from "../src/command.ts";
 import { UserError } from "../src/errors.ts";
@@ -126,4 +127,24 @@ Deno.test("the path of a sweep's run is a name, not an override", () => {
     names,
     overrides: ["seed=1", "+share=2", "~seed"],
   });
+});
+
+Deno.test("textOutput() sends no control character to a terminal, and to a pipe or file the text as it is", () => {
+  const text = 'step,tap\n1,"a\x1b[31m\x9b\u202e"\t\n';
+  const sent = (isTerminal: boolean): string => {
+    const own = { isTerminal: Deno.stdout.isTerminal, writeSync: Deno.stdout.writeSync };
+    const parts: string[] = [];
+    const writeSync = (bytes: Uint8Array) => (parts.push(new TextDecoder().decode(bytes)), bytes.length);
+    Object.assign(Deno.stdout, { isTerminal: () => isTerminal, writeSync });
+    try {
+      const out = textOutput();
+      out.write(text);
+      out.flush();
+    } finally {
+      Object.assign(Deno.stdout, own);
+    }
+    return parts.join("");
+  };
+  assert.equal(sent(true), 'step,tap\n1,"a\\u001b[31m\\u009b\\u202e"\t\n');
+  assert.equal(sent(false), text);
 });

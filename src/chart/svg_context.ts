@@ -2,6 +2,7 @@
 // for the same drawing. What it does not know it refuses by name, so that no stroke is lost in silence.
 
 import { type Font, parseFont, textWidth } from "./text_width.ts";
+import { escapeText } from "../terminal.ts";
 
 /** What a chart is drawn into, and what came of it. */
 export interface SvgCanvas {
@@ -37,11 +38,10 @@ function num(value: number, digits = 2): string {
   return String(Number(value.toFixed(digits)) + 0);
 }
 
-/** Text as XML: escaped, and without the characters that XML cannot hold. */
+/** Text as XML: escaped, without the characters that XML cannot hold; control characters and marks of direction are shown. */
 export function escapeXml(text: string): string {
-  return text.toWellFormed()
-    // deno-lint-ignore no-control-regex
-    .replace(/[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]/g, "\ufffd")
+  return escapeText(text.toWellFormed())
+    .replace(/[\ufffe\uffff]/g, "\ufffd")
     .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 }
 

@@ -1,5 +1,6 @@
 // How wide a text is drawn, from a table and not from fonts: a chart is laid out alike on every machine. Each width is
 // the wider of Helvetica's (and so Arial's) and DejaVu Sans's, so no label meets its neighbour in either.
+import { escapeText } from "../terminal.ts";
 
 // Hundredths of the font size, for the code points 32 to 126.
 const WIDTHS = (
@@ -54,7 +55,8 @@ export function parseFont(font: string): Font {
  */
 export function textWidth(text: string, font: Font): number {
   let hundredths = 0;
-  for (const character of text) {
+  // As it is drawn.
+  for (const character of escapeText(text)) {
     const code = character.codePointAt(0)!;
     hundredths += WIDTHS[code - 32] ?? (code < FIRST_WIDE ? OTHER_WIDTH : WIDE_WIDTH);
   }

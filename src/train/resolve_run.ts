@@ -159,7 +159,7 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
   const found = inSweep ?? await classifyByTime(path, runs);
   if (found) return found;
   const [there] = places;
-  if (there !== normalize(path) && !await stat(there)) {
+  if (there !== normalize(path).replace(/(.)\/+$/, "$1") && !await stat(there)) {
     throw new UserError(`${path}: points at ${there}, which is not there, ${expected}.`);
   }
   if (basename(path) === "latest") {

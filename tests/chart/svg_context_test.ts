@@ -1,7 +1,7 @@
 // The canvas that records SVG: what each call becomes, and that nothing unknown or not finite passes.
 
 import assert from "node:assert/strict";
-import { svgCanvas } from "../../src/chart/svg_context.ts";
+import { escapeXml, svgCanvas } from "../../src/chart/svg_context.ts";
 import { parseFont, textWidth } from "../../src/chart/text_width.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -138,4 +138,12 @@ Deno.test("textWidth() is never less than Helvetica's or DejaVu Sans's own width
   assert.ok(
     textWidth("漢", font) === 10 && textWidth("mm", parseFont("bold 10px a")) > textWidth("mm", font),
   );
+});
+
+Deno.test("charts and pages show control characters, C1 and marks of direction as escapes, drawn as wide as they are", () => {
+  const text = "a\x1b[31m\x9b\u202e\u2066\r\ud800\uffffb<\n\t";
+  const shown = "a\\u001b[31m\\u009b\\u202e\\u2066\\r\ufffd\ufffdb&lt;\n\t";
+  assert.equal(escapeXml(text), shown);
+  const font = parseFont("10px sans-serif");
+  assert.equal(textWidth("\u202e", font), textWidth("\\u202e", font));
 });

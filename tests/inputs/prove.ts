@@ -11,10 +11,11 @@ await runCommand({
     seed: { type: "string", value: "N", help: "another set of them", default: "1" },
     only: { type: "string", value: "N", help: "this try alone, with all that it wrote" },
     task: { type: "string", value: "NAME", help: "options of this task alone" },
+    apart: { type: "boolean", help: "each in a process of its own, with the permissions of its task: slow" },
     processes: { type: "string", value: "N", help: "how many at once", default: "2" },
   },
   examples: ["deno task prove_inputs 2000 500 500", "deno task prove_inputs 200 50 50 --seed 2"],
-}, async ({ positionals, values }) => {
+}, async ({ positionals, values, flags }) => {
   const whole = { least: 0, whole: true };
   const options = numberOption("options", positionals[0] ?? "2000", whole)!;
   const configurations = numberOption("configurations", positionals[1] ?? "500", whole)!;
@@ -26,7 +27,7 @@ await runCommand({
   const begun = performance.now();
   let done = 0;
   const failures = await failedTries({
-    ...{ options, configurations, files, seed, only, processes, task: values.task },
+    ...{ options, configurations, files, seed, only, processes, task: values.task, apart: flags.apart },
     tried(number, asked, found, fault) {
       if (only !== undefined) console.log(lineOf(asked), filesOf(asked), JSON.stringify(found, null, 2));
       const part = number < options
