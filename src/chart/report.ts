@@ -127,7 +127,7 @@ function warningsPart({ warnings }: Contents): string[] {
   const rows = [...warnings.values()].map(({ first, last, count: times }): Cell[] => {
     const steps = first.step === last.step
       ? `${first.step ?? "-"}`
-      : `${first.step ?? "-"} to ${last.step ?? "-"}`;
+      : `${first.step ?? "-"}\u00a0to\u00a0${last.step ?? "-"}`;
     return [first.code, { number: count(times) }, steps, first.message];
   });
   return [section("Warnings", htmlTable(["code", "times", "steps", "the first"], rows))];
