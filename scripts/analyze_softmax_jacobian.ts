@@ -64,8 +64,7 @@ const command: Command = {
     out: {
       type: "string",
       value: "FOLDER",
-      help:
-        "a folder to make for all files; by default a run folder of its own, runs/<name>-jacobian/<time>-<id>",
+      help: "a new folder for all files; runs/<name>-jacobian/<time>-<id> by default",
     },
     device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
     ndjson: { type: "string", value: "FILE|-", help: "the records to a file as well, or to stdout alone" },

@@ -52,7 +52,7 @@ const command: Command = {
     file: {
       type: "string",
       value: "FILE.ts",
-      help: "check the attention, multiHead or decoderLayer that this file exports, not heed's kernels",
+      help: "check the attention, multiHead or decoderLayer that this file exports",
     },
     device: {
       type: "string",

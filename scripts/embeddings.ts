@@ -31,8 +31,7 @@ const command: Command = {
     out: {
       type: "string",
       value: "FILE",
-      help:
-        "embeddings, tokens and lengths of the texts; by default embeddings.safetensors under a free name",
+      help: "embeddings, tokens and lengths of the texts; embeddings.safetensors by default",
     },
     device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
   },

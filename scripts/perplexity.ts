@@ -33,8 +33,7 @@ import {
 
 const command: Command = {
   name: "perplexity",
-  summary:
-    "prints cross-entropy and perplexity of texts, files or a split, and the most and least likely token",
+  summary: "prints how well a model predicts texts, files or a split, with the extremes",
   usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", multiple: true, help: "a text; may be given again" },

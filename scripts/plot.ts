@@ -42,7 +42,7 @@ const command: Command = {
     out: {
       type: "string",
       value: "FILE|-",
-      help: "where the chart goes; by default plot.svg, or plot-2.svg and so on where that is there",
+      help: "where the chart goes; plot.svg by default, or plot-2.svg where that is there",
     },
   },
   examples: [

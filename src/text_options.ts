@@ -10,8 +10,7 @@ export const TEXT_OPTIONS: Readonly<Record<"ids" | "first", OptionSpec>> = {
   first: {
     type: "string",
     value: "TOKEN",
-    help:
-      "a token before the text, which may then be empty: its text, or its id where no token is so written",
+    help: "a token put before the text, as text or id; the text may then be empty",
   },
 };
 
