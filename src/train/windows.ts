@@ -1,6 +1,7 @@
 // The steps between two stops of a run, in windows: the numbers of one are read back while the device works on the next.
 import type { Config } from "../config/mod.ts";
 import type { Values } from "../graph/tensor.ts";
+import type { StepRecord } from "../track/records.ts";
 import { dueAt } from "../track/selectors.ts";
 import { followStep, hasDiverged } from "./divergence.ts";
 import { reportProgress } from "../progress.ts";
@@ -78,6 +79,35 @@ function startWindow(
   return { first, count, targets, looked, probed, values };
 }
 
+/** The record of a step; `state` has counted it. */
+function stepRecord(
+  { config, source }: Experiment,
+  { tokens, counter, reductions, ms }: Progressing,
+  { step, loss, norm, tokensPerSecond }: {
+    step: number;
+    loss: number;
+    norm: number;
+    tokensPerSecond: number;
+  },
+): StepRecord {
+  const { train, model: { context }, optimizer: { clip } } = config;
+  const samples = step * train.batch * train.accumulate;
+  return {
+    type: "step",
+    step,
+    samples,
+    tokens,
+    counter,
+    epoch: source.rows ? samples / source.rows : samples * context / source.splits.train,
+    loss,
+    lr: learningRate(scheduleOf(config, reductions), step - 1),
+    grad_norm: norm,
+    clipped: clip > 0 && norm > clip,
+    ms,
+    tokens_per_s: tokensPerSecond,
+  };
+}
+
 /** Writes the records of a window whose numbers have come. */
 async function finishWindow(
   experiment: Experiment,
@@ -86,21 +116,17 @@ async function finishWindow(
   window: Window,
   state: Progressing,
 ): Promise<void> {
-  const { config, source } = experiment;
+  const { config, config: { train } } = experiment;
   const { log, progress, warn } = options;
-  const { train, model, optimizer } = config;
-  const schedule = scheduleOf(config, state.reductions);
   const { rows, statistics, at } = await window.values;
   // Over two windows: WebGPU says that the first of two is done only when both are.
   const [before, last = before] = state.marks;
   state.ms = (at - before.at) / (window.count + (last === before ? 0 : last.count));
   state.marks = [last, { at, count: window.count }];
-  const samplesPerStep = train.batch * train.accumulate;
   const targets = window.targets.reduce((sum, own) => sum + own, 0);
   const tokensPerSecond = 1000 * targets / window.count / state.ms;
   for (const [i, { loss, squared_norm }] of rowsOf(table, rows, window.count).entries()) {
     const step = window.first + i + 1;
-    const samples = step * samplesPerStep;
     const norm = Math.sqrt(squared_norm);
     state.counter += VALUES_A_RECORD;
     state.tokens += window.targets[i];
@@ -110,20 +136,7 @@ async function finishWindow(
       log.write(warning);
       warn?.(warning);
     }
-    log.write({
-      type: "step",
-      step,
-      samples,
-      tokens: state.tokens,
-      counter: state.counter,
-      epoch: source.rows ? samples / source.rows : samples * model.context / source.splits.train,
-      loss,
-      lr: learningRate(schedule, step - 1),
-      grad_norm: norm,
-      clipped: optimizer.clip > 0 && norm > optimizer.clip,
-      ms: state.ms,
-      tokens_per_s: tokensPerSecond,
-    });
+    log.write(stepRecord(experiment, state, { step, loss, norm, tokensPerSecond }));
     const looked = window.looked[i];
     if (looked) {
       const row = statistics.get(looked.name)!.subarray(i * looked.width, (i + 1) * looked.width);
