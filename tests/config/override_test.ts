@@ -153,7 +153,8 @@ Deno.test("the advice to quote a value gives the text that was written", () => {
     } catch (error) {
       message = (error as Error).message;
     }
-    const advised = /Quote it: '(.*)'\.$/.exec(message)?.[1] ?? message;
+    assert.match(message, /Quote it: '(.*)'\.$/);
+    const advised = /Quote it: '(.*)'\.$/.exec(message)![1];
     assert.deepEqual(applyOverride({}, advised), { sample: { prompt: text } }, message);
   }
 });
