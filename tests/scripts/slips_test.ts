@@ -1,6 +1,6 @@
 // Slips of a user's that were passed over in silence, as a person makes them: one line that says what is known instead.
 import assert from "node:assert/strict";
-import { inFolder, script, SCRIPTS, tree } from "./harness.ts";
+import { inFolder, script, type SCRIPTS, tree } from "./harness.ts";
 
 /** One line and exit code 2, and the folder is as it was. */
 async function refuses(
