@@ -1,7 +1,7 @@
 // Every task on a terminal of 60 columns: its progress stays one line, nothing of it is left in the end, and no second goes by
 // without saying what is done: deno task prove_progress [size] [task ...]. A size of 1 is a minute or two.
 import assert from "node:assert/strict";
-import { inFolder, latest, SCRIPTS, TEXT } from "./harness.ts";
+import { inFolder, latest, SCRIPTS, start, TEXT } from "./harness.ts";
 import { assertOneLine, CLEARED, hasTerminal, onTerminal, type Shown } from "./screen.ts";
 
 type Script = (typeof SCRIPTS)[number];
@@ -105,6 +105,25 @@ async function prove(task: Script, args: readonly string[], folder: string, most
   assert.ok(silent <= most, `silent for ${silent.toFixed(1)} s`);
 }
 
+/** Stops a training in a pipe after 13 seconds: lines of progress on stderr, the first no sooner than after 5; none on stdout. */
+async function provePlain(folder: string): Promise<void> {
+  const process = start("train", ["tiny.yaml", "train.steps=1000000", "eval.every=500000"], folder);
+  const began = performance.now();
+  setTimeout(() => process.kill("SIGINT"), 13_000);
+  const out = new Response(process.stdout).text();
+  const lines: { text: string; at: number }[] = [];
+  const parts = process.stderr.pipeThrough(new TextDecoderStream());
+  for await (const text of parts) lines.push({ text, at: (performance.now() - began) / 1000 });
+  const shown = lines.filter(({ text }) => /^step \d+\/1000000 {2}loss .* left\n$/.test(text));
+  console.log(
+    `train in a pipe: ${shown.map(({ text, at }) => `${at.toFixed(1)} s: ${text.trim()}`).join("; ")}`,
+  );
+  assert.equal(shown.length, 2);
+  assert.ok(shown[0].at > 5 && shown[1].at - shown[0].at > 4.9);
+  assert.equal(await out, "");
+  assert.doesNotMatch(lines.map(({ text }) => text).join("").replaceAll("\n", ""), /\p{Cc}/u);
+}
+
 /** Seconds; the start of the process is part of it. */
 const MOST_SILENT = 2;
 
@@ -114,20 +133,23 @@ await inFolder(async (folder) => {
   const text = `${LONG}.txt`;
   await Deno.writeTextFile(`${folder}/${text}`, TEXT.repeat(Math.ceil(20 * size)));
   let failed = 0;
-  const proved = async (task: Script, args: readonly string[]) => {
+  const proved = async (act: () => Promise<void>) => {
     try {
-      await prove(task, args, folder, MOST_SILENT);
+      await act();
     } catch (error) {
       if (!(error instanceof assert.AssertionError)) throw error;
       failed++;
       console.log(`    FAILED: ${error.message.slice(0, 2000)}`);
     }
   };
-  await proved("train", training(size, text));
+  const shown = (task: Script, args: readonly string[]) =>
+    proved(() => prove(task, args, folder, MOST_SILENT));
+  await shown("train", training(size, text));
   const run = latest(folder).slice(folder.length + 1);
   const tasks = tasksOf(size, text, run).filter(([task]) => only.length === 0 || only.includes(task));
-  for (const [task, ...args] of tasks) await proved(task, args);
+  for (const [task, ...args] of tasks) await shown(task, args);
+  await proved(() => provePlain(folder));
   const left = SCRIPTS.filter((name) => name !== "train" && !tasks.some(([task]) => task === name));
-  console.log(`${tasks.length + 1} runs, ${failed} failed; not run: ${left.join(", ")}`);
+  console.log(`${tasks.length + 2} runs, ${failed} failed; not run: ${left.join(", ")}`);
   Deno.exitCode = failed > 0 ? 1 : 0;
 });
