@@ -19,8 +19,8 @@ Deno.test("VERSION is the version of deno.json", () => assert.equal(VERSION, pro
 Deno.test("every task has a description, and every script is a task", () => {
   for (const [name, { description, command }] of Object.entries(project.tasks)) {
     assert.match(description, /^[A-Z].{10,}[^.]$/, name);
-    // Deno lets nothing less than that write to /dev.
-    if (name === "prove_power_cuts") continue;
+    // Deno lets nothing less than that write to /dev; the others run scripts in their own process, with all that these may do.
+    if (["prove_power_cuts", "prove_inputs", "prove_checkpoints"].includes(name)) continue;
     assert.doesNotMatch(command, /(-A|--allow-all)\b/, name);
   }
   const scripts = [...Deno.readDirSync(new URL("../../scripts/", import.meta.url))].map((entry) => entry.name)
