@@ -4,12 +4,13 @@ import { Console } from "node:console";
 import { extname } from "node:path";
 import type { Writable } from "node:stream";
 import { parseArgs } from "node:util";
-import { nearest, suggestion, UserCodeError, UserError } from "./errors.ts";
+import { nearest, stackOf, suggestion, thrownBy, UserCodeError, UserError } from "./errors.ts";
 import { ClosedPipe, writeStdout } from "./track/log_file.ts";
 import { endProgress, PROGRESS_MODES, showProgress } from "./progress.ts";
 import { type AnyRecord, formatRecord } from "./track/records.ts";
 import { provideHeed } from "./running_heed.ts";
 import { escapeText, messageLine } from "./terminal.ts";
+import { userFileThatThrew } from "./user_file.ts";
 import { VERSION } from "./version.ts";
 import { writeStderr } from "./write.ts";
 
@@ -270,10 +271,12 @@ export function checkExtension(name: string, path: string | undefined, extension
   );
 }
 
+/** Lines of a user's stack that are shown. */
+const STACK_LINES = 30;
+
 /** Prints the stack of what a user's code threw, each of its lines as a message. */
 function tellStack(cause: unknown): void {
-  const lines = String(cause instanceof Error ? cause.stack : cause).split("\n");
-  for (const line of lines) tellLine(messageLine(line));
+  for (const line of stackOf(cause).split("\n", STACK_LINES)) tellLine(messageLine(line));
 }
 
 /** Sends the console's text, that of a user's code too, through the writers that wait for a pipe that does not block. */
@@ -350,6 +353,7 @@ export async function runCommand(
 ): Promise<never> {
   if (heed) provideHeed(heed);
   writeConsoleWhole();
+  endAtUncaught(command);
   try {
     const whole = { ...command, options: { ...command.options, progress: PROGRESS } };
     const { values: { progress, ...values }, ...rest } = argumentsOf(whole, Deno.args);
@@ -360,14 +364,34 @@ export async function runCommand(
     showProgress(oneOf("progress", progress!, PROGRESS_MODES));
     Deno.exit(await main({ values, ...rest }).finally(endProgress));
   } catch (error) {
-    if (error instanceof ClosedPipe) Deno.exit(0);
-    const refused = error instanceof Deno.errors.NotCapable;
-    const thrown = error instanceof UserCodeError;
-    if (!(error instanceof UserError) && !refused && !thrown) throw error;
-    console.error(messageLine(`${command.name}: ${error.message}`));
-    if (thrown) tellStack(error.cause);
-    Deno.exit(2);
+    fail(command, error);
   }
+}
+
+/** Ends a script with the line and the exit code of what was thrown; throws it again where it is a bug. */
+function fail({ name }: Command, thrown: unknown): never {
+  if (thrown instanceof ClosedPipe) Deno.exit(0);
+  const file = thrown instanceof UserError || thrown instanceof UserCodeError
+    ? undefined
+    : userFileThatThrew(thrown);
+  const error = file === undefined ? thrown : thrownBy(file, thrown);
+  const own = error instanceof UserCodeError;
+  if (!(error instanceof UserError || own || error instanceof Deno.errors.NotCapable)) throw error;
+  console.error(messageLine(`${name}: ${error.message}`));
+  if (own) tellStack(error.cause);
+  Deno.exit(2);
+}
+
+/** What code of a user's throws where nobody waits for it ends a script as what it throws in a call. */
+function endAtUncaught(command: Command): void {
+  const end = (event: Event, thrown: unknown) => {
+    // Told here, or by Deno as a bug.
+    if (userFileThatThrew(thrown) === undefined) return;
+    event.preventDefault();
+    fail(command, thrown);
+  };
+  addEventListener("error", (event) => end(event, event.error));
+  addEventListener("unhandledrejection", (event) => end(event, event.reason));
 }
 
 /** Ctrl-C, a request to terminate, and a terminal that closes. */

@@ -37,8 +37,24 @@ export function callUser<T>(place: string, call: () => T): T {
 /** What to throw for what code of the user's threw (see `callUser`). */
 export function thrownBy(place: string, cause: unknown): Error {
   if (cause instanceof UserError) return new UserError(`${place}: ${cause.message}`);
-  const reason = cause instanceof Error ? `${cause.name}: ${cause.message}` : String(cause);
-  return new UserCodeError(`${place} threw ${reason.split("\n")[0]}`, { cause });
+  return new UserCodeError(`${place} threw ${reasonOf(cause).split("\n")[0]}`, { cause });
+}
+
+/** What was thrown, in a text: the name and the message of an error. It may be anything, and may throw itself. */
+function reasonOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
+  } catch {
+    return "what has no text";
+  }
+}
+
+/** The stack of what was thrown; where it has none, what it is. */
+export function stackOf(thrown: unknown): string {
+  try {
+    if (thrown instanceof Error && typeof thrown.stack === "string") return thrown.stack;
+  } catch { /* It throws when it is looked at. */ }
+  return reasonOf(thrown);
 }
 
 /** Levenshtein distance with transpositions of neighbours (optimal string alignment). */

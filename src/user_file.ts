@@ -1,9 +1,10 @@
 // TypeScript files of a user's: hooks, modifiers, tasks, implementations of attention. All of them are imported here.
 import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { isMapping, show } from "./config/show.ts";
-import { nearest, thrownBy, UserError } from "./errors.ts";
-import { giveRunningHeed, missingExport } from "./running_heed.ts";
+import { nearest, stackOf, thrownBy, UserError } from "./errors.ts";
+import { giveRunningHeed, isHeed, missingExport } from "./running_heed.ts";
+import { settled } from "./user_promise.ts";
 import { readCode, type UserCode } from "./user_code.ts";
 
 /** The code of the files that this process has imported, by URL: it is what runs, whatever the files become. */
@@ -14,6 +15,31 @@ const urlOf = (file: string): string => pathToFileURL(resolve(file)).href;
 /** The code of a file as this process imported it; undefined where it has not. */
 export function importedCode(file: string): UserCode | undefined {
   return imported.get(urlOf(file));
+}
+
+/** Throws where a file gave every object or list a property: what is computed from names would count it in. */
+function checkPrototypes(): void {
+  for (const [name, prototype] of Object.entries({ Object: Object.prototype, Array: Array.prototype })) {
+    const [added] = Object.keys(prototype);
+    if (added === undefined) continue;
+    throw new UserError(
+      `it adds ${
+        JSON.stringify(added)
+      } to every ${name}; expected a file that leaves built-in objects alone.`,
+    );
+  }
+}
+
+/**
+ * What threw, where it was a file of a user's that this process has imported, or one that such a file imports: told by the
+ * stack's first line in a file. Undefined for what heed threw itself.
+ */
+export function userFileThatThrew(thrown: unknown): string | undefined {
+  const [file] = imported.keys();
+  if (file === undefined) return undefined;
+  const [, url] = /(file:\/\/[^\s)]+?):\d+:\d+/.exec(stackOf(thrown)) ?? [];
+  const isOwn = url === undefined || url !== Deno.mainModule && !isHeed(url);
+  return isOwn ? fileURLToPath(url ?? file) : undefined;
 }
 
 /** Whether an import failed before a line of the module ran: a file that is not there, a syntax error. */
@@ -42,8 +68,11 @@ export async function exportsOf(file: string, what: string): Promise<Record<stri
     // Read before it runs, and once: the module is not imported again when the file changes.
     const code = imported.get(url) ?? await readCode(file);
     await giveRunningHeed();
-    const exports = await import(url);
     imported.set(url, code);
+    // What it imports from the web may take its time to come.
+    const loading = import(url);
+    const exports = await (code.elsewhere.length > 0 ? loading : settled(loading));
+    checkPrototypes();
     return exports;
   } catch (error) {
     if (error instanceof UserError) throw refused(error.message.replace(`${file}: `, ""));

@@ -2,7 +2,15 @@
 // expression's own derivative.
 import { apply, line, mismatch, type Op, sizeOf, type Spec, type Tensor } from "../../src/graph/tensor.ts";
 import { constantValue, reshape } from "../../src/graph/structure.ts";
-import { derivative, type Expression, plus, times, variable, variablesOf } from "../expression.ts";
+import {
+  derivative,
+  type Expression,
+  plus,
+  substitute,
+  times,
+  variable,
+  variablesOf,
+} from "../expression.ts";
 import { toWgsl, WGSL_FUNCTIONS } from "../expression_wgsl.ts";
 import { sumAll, sumRows } from "../reduce/op.ts";
 import elementwiseWgsl from "./elementwise.wgsl" with { type: "text" };
@@ -62,7 +70,7 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
       const slope = times(variable("g"), derivative(expression, names[i]));
       const operands: Record<string, Tensor> = { g: g! };
       node.inputs.forEach((input, k) => operands[names[k]] = input);
-      const full = elementwise(slope, operands, `${name}_backward`);
+      const full = applied(slope, operands, `${name}_backward`);
       const kind = operandKind(x, out);
       if (kind === "full") return reshape(full, x.shape);
       const row = x.shape.length ? sizeOf(x) : 1;
@@ -94,6 +102,20 @@ export function elementwise(
   operands: Readonly<Record<string, Tensor>>,
   name = "elementwise",
 ): Tensor {
+  const renamed: Record<string, Tensor> = {};
+  for (const [n, [key, x]] of Object.entries(operands).entries()) {
+    const safe = SAFE_NAME.test(key) ? key : `operand_${n}`;
+    if (safe !== key) expression = substitute(expression, key, variable(safe));
+    renamed[safe] = x;
+  }
+  return applied(expression, renamed, name);
+}
+
+/** Operands by names that shaders and functions take as they are: not those of their own variables, nor any word. */
+const SAFE_NAME = /^[abcdehj-xz]$/;
+
+/** The same of operands by safe names, or the gradient `g`. */
+function applied(expression: Expression, operands: Readonly<Record<string, Tensor>>, name: string): Tensor {
   const used = variablesOf(expression);
   const shape = Object.values(operands).reduce((a, b) => sizeOf(b) > sizeOf(a) ? b : a).shape;
   // Operands that the expression does not use are dropped, unless one of them alone gives the shape.

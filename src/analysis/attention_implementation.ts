@@ -1,4 +1,5 @@
 // What can be checked: heed's kernels on a device, or a user's function of one head's matrices.
+import { settled } from "../user_promise.ts";
 import { booleanMask, modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { attention } from "../../kernels/attention/op.ts";
 import { multiply } from "../../kernels/elementwise/op.ts";
@@ -215,9 +216,13 @@ export function functionAttention(name: string, module: AttentionModule): Attent
         addMatrix(sums, shape, checkedMatrix(found, shape[1], shape[3], what), at);
       for (const { b, h, kv, input } of headsOfCase(given)) {
         // A copy for each call: a function may write into what it is given.
-        add(z, dz, await module.attention(structuredClone(input)), "attention()", [b, h]);
+        add(z, dz, await settled(module.attention(structuredClone(input))), "attention()", [
+          b,
+          h,
+        ]);
         if (!module.attentionGradient) continue;
-        const found = await module.attentionGradient({ ...input, dz: matrixOf(dz, b, h) });
+        const promised = module.attentionGradient({ ...input, dz: matrixOf(dz, b, h) });
+        const found = await settled(promised);
         add(gradients.dq, q, found?.dq, "attentionGradient().dq", [b, h]);
         add(gradients.dk, k, found?.dk, "attentionGradient().dk", [b, kv]);
         add(gradients.dv, v, found?.dv, "attentionGradient().dv", [b, kv]);

@@ -1,4 +1,5 @@
 // Reverse-mode differentiation: appends the backward nodes of a scalar to the graph that computes it.
+import { UserError } from "../errors.ts";
 import type { Node, Tensor } from "./tensor.ts";
 
 /** Sums two gradients of one tensor; the kernels' room knows how, so it is given here. */
@@ -52,8 +53,11 @@ export function gradients(
     const given = node.outputs.map((y) => leaves.has(y) ? undefined : gradient.get(y));
     const wanted = node.inputs.map((x) => active.has(x));
     if (!given.some((g) => g) || !wanted.some((w) => w)) continue;
-    if (!node.op.vjp) throw new Error(`${node.op.name} at ${node.path || "the top"} has no gradient.`);
-    node.op.vjp(node, given, wanted).forEach((g, i) => {
+    const place = `${node.op.name} at ${node.path || "the top"}`;
+    if (!node.op.vjp) throw new UserError(`${place} has no gradient.`);
+    const made: unknown = node.op.vjp(node, given, wanted);
+    if (!Array.isArray(made)) throw new UserError(`${place}: expected vjp to give a list of gradients.`);
+    made.forEach((g: Tensor | undefined, i) => {
       if (!g || !wanted[i]) return;
       const x = node.inputs[i];
       const before = gradient.get(x);

@@ -149,6 +149,14 @@ export function scope<T>(name: string, build: () => T): T {
   }
 }
 
+/** An operation of a user's may infer anything. */
+function checkSpecs(op: string, specs: unknown): void {
+  const isSpec = (spec: Partial<Spec> | null) =>
+    Array.isArray(spec?.shape) && ["f32", "u32"].includes(spec.dtype!);
+  if (Array.isArray(specs) && specs.every(isSpec)) return;
+  throw new UserError(`${op}: expected infer to give a list of { shape, dtype }, with dtype f32 or u32.`);
+}
+
 /** No device binds a buffer of no bytes, and no kernel means anything by half an element. */
 function checkSizes(op: string, attrs: unknown, specs: readonly Spec[]): void {
   const wrong = specs.find(({ shape }) => shape.some((n) => !Number.isInteger(n) || n < 1));
@@ -174,6 +182,7 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readon
   let specs: readonly Spec[];
   try {
     specs = op.infer(inputs, attrs);
+    checkSpecs(op.name, specs);
     checkSizes(op.name, attrs, specs);
   } catch (error) {
     if (error instanceof UserError && path) throw new UserError(`${path}: ${error.message}`);

@@ -7,6 +7,7 @@ import { callUser, thrownBy, UserError } from "../errors.ts";
 import { globOf, patternHint } from "../glob.ts";
 import { FIELDS } from "../track/record_fields.ts";
 import { describe, isRecord } from "../user_file.ts";
+import { settled } from "../user_promise.ts";
 import type { LoadedHooks, Metric, MetricContext, StepContext } from "./hooks.ts";
 
 /** What every hook of a run knows: the run's seed, and the size of its vocabulary. */
@@ -128,7 +129,7 @@ export async function metricValues(
   const place = `${file}: metrics ${JSON.stringify(name)} at step ${context.step}`;
   let found: unknown;
   try {
-    found = await fn(context);
+    found = await settled(fn(context));
   } catch (error) {
     throw thrownBy(place, error);
   }
