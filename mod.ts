@@ -53,7 +53,7 @@ export {
   reportProgress,
   showProgress,
 } from "./src/progress.ts";
-export { escapeControls, escapeText, messageLine } from "./src/terminal.ts";
+export { escapeControls, messageLine } from "./src/terminal.ts";
 export type { UserCode } from "./src/user_code.ts";
 export { exportsOf } from "./src/user_file.ts";
 export { showBytes, showFlops, showSeconds, type TimeUnit, timeUnit } from "./src/units.ts";

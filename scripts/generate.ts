@@ -3,7 +3,6 @@ import * as heed from "../mod.ts";
 import {
   type Arguments,
   type Command,
-  escapeText,
   generateTexts,
   idsOption,
   loadCheckpoint,
@@ -88,8 +87,6 @@ function promptsOf(
 
 /** Writes texts in their order as they grow, each on lines of its own; a later one waits for those before it. */
 function textWriter() {
-  // What a pipe or a file gets is the text as it is.
-  const shown = Deno.stdout.isTerminal() ? escapeText : (text: string) => text;
   const out = textOutput();
   const waiting: string[] = [];
   const ended = new Set<number>();
@@ -97,7 +94,7 @@ function textWriter() {
   let begun = false;
   const write = (text: string) => {
     if (text === "") return;
-    out.write(shown(text));
+    out.write(text);
     out.flush();
     begun = !text.endsWith("\n");
   };

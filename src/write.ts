@@ -107,7 +107,7 @@ export function writeStdoutWhole(bytes: Uint8Array): void {
  * @example
  * ```ts
  * import { writeStderr } from "../mod.ts";
- * writeStderr("step 1 of 2\r");
+ * writeStderr("warning: the loss is NaN\n");
  * ```
  */
 export function writeStderr(text: string): void {
