@@ -37,6 +37,8 @@ const THROWN = [
   "{ toString() { throw 1; } }",
   "new Proxy({}, { get() { throw 1; } })",
 ];
+/** What a file may throw as it is loaded: an error without a stack Deno 2.9 gives on as a module that is not there. */
+const THROWN_AT_LOAD = THROWN.filter((thrown) => !thrown.includes("stack: undefined"));
 const VALUES = [
   "undefined",
   "null",
@@ -198,10 +200,10 @@ const KINDS: Readonly<Record<string, (draw: Draw) => Made>> = {
     }\nexport const taps = {}, used = x;`,
     "refused",
   ],
-  "a throw as it is loaded": (draw) => [`throw ${draw(THROWN)};\nexport const taps = {};`, "throws"],
+  "a throw as it is loaded": (draw) => [`throw ${draw(THROWN_AT_LOAD)};\nexport const taps = {};`, "throws"],
   "a throw after a wait as it is loaded": (
     draw,
-  ) => [`await 0;\nthrow ${draw(THROWN)};\nexport const taps = {};`, "throws"],
+  ) => [`await 0;\nthrow ${draw(THROWN_AT_LOAD)};\nexport const taps = {};`, "throws"],
   "a name before its time":
     () => ["export const taps = { embed: later };\nconst later = (x) => x;", "throws"],
   "an export of another kind": (draw) => {
