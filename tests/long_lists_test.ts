@@ -18,6 +18,8 @@ const FEW = new Set([
   "kernels/bounds.ts: Math.max",
   "kernels/bounds.ts: Math.min",
   "kernels/muon/op.ts: Math.max",
+  // The parts of a path.
+  "src/train/resolve_run.ts: join",
   // The tables of a modifier, the operands of an expression, the masks and scores of one attention.
   "src/analysis/jacobian_rows.ts: work.slope",
   "src/nn/attention_layer.ts: compose",

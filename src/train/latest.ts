@@ -69,8 +69,10 @@ export async function runPathsIn(dir: string): Promise<string[]> {
   for (const name of await namesIn(dir)) {
     if (name.startsWith(".") || POINTERS.includes(name)) continue;
     const path = join(dir, name);
-    if (SWEEP_FOLDER.test(path)) found.push(...await runPathsIn(path));
-    else found.push(...(await namesIn(path)).filter(runTime).map((run) => join(path, run)));
+    const inside = SWEEP_FOLDER.test(path)
+      ? await runPathsIn(path)
+      : (await namesIn(path)).filter(runTime).map((run) => join(path, run));
+    for (const run of inside) found.push(run);
   }
   return found;
 }

@@ -1,5 +1,6 @@
 // All that the rest of a run computes, for the choice of its device: steps, evaluations, probes, captures, the sample.
 import type { Graph } from "../device/plan.ts";
+import { maximum } from "../extremes.ts";
 import type { Work } from "../device/estimate.ts";
 import { generationWork } from "../analysis/next_logits.ts";
 import { input } from "../graph/structure.ts";
@@ -26,7 +27,7 @@ export function otherWork(experiment: Experiment, done = 0): Work[] {
   const captured = capture.length > 0 ? captureGraph(experiment) : undefined;
   const length = sample.tokens > 0 ? tokenizer.encode(sample.prompt).length : 0;
   const most = (periods: readonly { every: number }[]) =>
-    Math.max(0, ...periods.map(({ every }) => multiples(every, done, steps)));
+    maximum(periods.map(({ every }) => multiples(every, done, steps)), 0);
   return [
     ...(probe ? [{ graph: probe.graph, runs: most(track) }] : []),
     ...(captured
