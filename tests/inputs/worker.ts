@@ -18,8 +18,18 @@ export interface Ended {
   readonly ms: number;
 }
 
-class Exit {
-  constructor(readonly code: number) {}
+/** The end of a script, which is none of a user's own errors: it is thrown by the script. */
+class Exit extends Error {
+  constructor(readonly code: number) {
+    super(`exit ${code}`);
+    this.stack = `    at ${Deno.mainModule}:1:1`;
+  }
+}
+
+/** The main function of a script, and the URL of its module. */
+interface Main {
+  readonly url: string;
+  readonly run: () => Promise<never>;
 }
 
 /** What an output took, as text. */
@@ -42,7 +52,7 @@ const stackOf = (error: unknown): string =>
   error instanceof Error ? error.stack ?? String(error) : String(error);
 
 /** The main function of a script, which its module would call: a module is evaluated once, and this as often as it is asked for. */
-async function mainOf(task: string): Promise<() => Promise<never>> {
+async function mainOf(task: string): Promise<Main> {
   const url = new URL(`../../scripts/${task}.ts`, import.meta.url);
   const source = (await Deno.readTextFile(url))
     .replace("\nawait runCommand(", "\nexport const run = () => runCommand(")
@@ -51,7 +61,7 @@ async function mainOf(task: string): Promise<() => Promise<never>> {
   const path = await Deno.makeTempFile({ suffix: ".ts" });
   try {
     await Deno.writeTextFile(path, source);
-    return (await import(`file://${path}`)).run;
+    return { url: `file://${path}`, run: (await import(`file://${path}`)).run };
   } finally {
     await Deno.remove(path);
   }
@@ -72,14 +82,16 @@ async function answerAll(port: number): Promise<void> {
   Deno.exit = (code) => {
     throw new Exit(code ?? 0);
   };
-  const mains = new Map<string, () => Promise<never>>();
+  const mains = new Map<string, Main>();
   const run = async ({ task, args }: Asked): Promise<Ended> => {
     const begun = performance.now();
     Object.defineProperty(Deno, "args", { value: args, configurable: true });
     let [code, thrown]: [number | null, string | undefined] = [null, undefined];
     try {
       if (!mains.has(task)) mains.set(task, await mainOf(task));
-      await mains.get(task)!();
+      const main = mains.get(task)!;
+      Object.defineProperty(Deno, "mainModule", { value: main.url, configurable: true });
+      await main.run();
     } catch (error) {
       if (error instanceof Exit) code = error.code;
       else thrown = stackOf(error);
