@@ -36,7 +36,7 @@ const SMALL = [
 async function trained(folder: string, file: string, byKey: boolean): Promise<Ended> {
   await Deno.writeTextFile(
     join(folder, "text.txt"),
-    "the quick brown fox jumps over the lazy dog. ".repeat(20),
+    "The quick brown fox jumps over the lazy dog. ".repeat(20),
   );
   const named = byKey ? [`hooks.file=${JSON.stringify(file)}`] : [`--hooks=${file}`];
   const began = performance.now();
