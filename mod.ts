@@ -42,6 +42,7 @@ export * from "./src/track/mod.ts";
 export * from "./src/chart/mod.ts";
 // Scripts
 export * from "./src/command.ts";
+export * from "./src/options.ts";
 export { askedText, idsOption, TEXT_OPTIONS, withFirst } from "./src/text_options.ts";
 export * from "./src/errors.ts";
 export {

@@ -1,6 +1,6 @@
 // The options by which scripts ask a model about a text: the text itself, its ids, or either behind a first token.
 import type { TextOrIds } from "./analysis/passes.ts";
-import { numberOption, type OptionSpec } from "./command.ts";
+import { numberOption, type OptionSpec } from "./options.ts";
 import type { Tokenizer } from "./data/mod.ts";
 import { UserError } from "./errors.ts";
 

@@ -6,9 +6,9 @@ import {
   helpOf,
   numberOption,
   splitOverrides,
-  textOutput,
   wholeNumbersOption,
-} from "../src/command.ts";
+} from "../src/options.ts";
+import { textOutput } from "../src/command.ts";
 import { UserError } from "../src/errors.ts";
 
 const COMMAND = {
