@@ -77,6 +77,6 @@ Deno.test("a log without newlines is refused before it fills memory, with the nu
     () => {
       for (let i = 0; i < 17; i++) split(chunk);
     },
-    /^UserError: log\.ndjson: line 2: expected a record, found more than 268,435,456 bytes\.$/,
+    /^UserError: log\.ndjson: line 2: expected a record, found more than 256\.0 MiB\.$/,
   );
 });
