@@ -1,0 +1,71 @@
+// Compiles a configuration's whole training step with the "gpu" schedules and writes what each dispatch is, dispatches.json,
+// beside the files of isa_layer.c and isa_hooks.ts:  isa_compile.ts [CONFIG] [key=value ...], run by isa.sh.
+// Buffers are made with 256 bytes whatever their size, so that any model compiles.
+import { FOLDER, type Made, made } from "./isa_hooks.ts";
+import { runCommand } from "../../src/command.ts";
+import { type Command, onlyName, splitOverrides } from "../../src/options.ts";
+import { loadConfig } from "../../src/config/mod.ts";
+import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
+import type { Step } from "../../src/device/plan.ts";
+import { UserError } from "../../src/errors.ts";
+import { stepGraphs } from "../../src/train/ready.ts";
+import { trainingStep } from "../training_step.ts";
+
+/** A bind group stands for nothing but its pipeline and the bytes it was asked to bind. */
+const bound: { made: Made; bytes: number[] }[] = [];
+
+function fakeBuffers(): void {
+  const { createBuffer } = GPUDevice.prototype;
+  GPUDevice.prototype.createBuffer = function (descriptor) {
+    return createBuffer.call(this, { ...descriptor, size: 256 });
+  };
+  GPUQueue.prototype.writeBuffer = () => {};
+  GPUComputePipeline.prototype.getBindGroupLayout = function () {
+    return this as unknown as GPUBindGroupLayout;
+  };
+  GPUDevice.prototype.createBindGroup = ({ layout, entries }) => {
+    const bytes = [...entries].map(({ resource }) => (resource as GPUBufferBinding).size!);
+    bound.push({ made: made.get(layout)!, bytes });
+    return {} as GPUBindGroup;
+  };
+}
+
+/** Dispatches in the order they run, which is the order of their bind groups; the first of a step has its flops. */
+function dispatchesOf(steps: readonly Step[]) {
+  const groups = bound.values();
+  return steps.flatMap(({ node, call, lowered }) =>
+    lowered.dispatches.map(({ workgroups, constants }, i) => {
+      const { made, bytes } = groups.next().value!;
+      const flops = i === 0 ? node.op.flops?.(call) ?? 0 : 0;
+      return { ...made, bytes, op: node.op.name, path: node.path, workgroups, constants, flops };
+    })
+  );
+}
+
+const command: Command = {
+  name: "isa_compile",
+  summary: "compiles a configuration's training step for bench/isa/isa.sh",
+  usage: "[config] [key=value ...]",
+  options: {},
+  examples: ["bash bench/isa/isa.sh nanogpt_cpu"],
+};
+
+await runCommand(command, async ({ positionals }) => {
+  const { names, overrides } = splitOverrides(positionals);
+  const config = await loadConfig(onlyName(names, "configuration") ?? "nanogpt_cpu", overrides);
+  const adapter = await findAdapter();
+  if (!adapter) throw new UserError("The Vulkan driver offers no adapter; is it one that ISA_GPU names?");
+  fakeBuffers();
+  const device = await webgpuDevice(adapter, "gpu");
+  const { model } = trainingStep(config);
+  // Where something is tracked there are several steps: the one that looks at most comes last.
+  const { graph } = [...stepGraphs(model).values()].at(-1)!;
+  const { plan } = await device.compile(graph);
+  const dispatches = dispatchesOf(plan.steps);
+  const { flops, memory } = plan;
+  const written = { adapter: device.adapter, config: Deno.args, flops, memory, dispatches };
+  Deno.writeTextFileSync(`${FOLDER}/dispatches.json`, JSON.stringify(written));
+  const pipelines = new Set(dispatches.map(({ file }) => file)).size;
+  console.error(`${device.adapter}: ${dispatches.length} dispatches of ${pipelines} pipelines`);
+  return 0;
+});
