@@ -11,7 +11,7 @@ import {
   LinearScale,
   type Plugin,
   Title,
-} from "chart.js";
+} from "./chart_js.ts";
 import { reportProgress } from "../progress.ts";
 import { AXIS_COLOUR, barColour, GRID_COLOUR, TEXT_COLOUR, TEXT_SIZE, wrap } from "./document.ts";
 import {

@@ -2,7 +2,7 @@
 // with few and round ticks, from the smallest numbers to the greatest.
 
 import { maximum, minimum } from "../extremes.ts";
-import { Chart, type ChartConfiguration, type ChartItem, type ScaleOptionsByType } from "chart.js";
+import { Chart, type ChartConfiguration, type ChartItem, type ScaleOptionsByType } from "./chart_js.ts";
 import {
   AXIS_COLOUR,
   FAMILY,

@@ -1,7 +1,7 @@
 // The picture of a graph: operations as boxes from top to bottom, the shapes of the tensors on the edges between them.
 // dagre finds the places; every text is real text in a space of its own.
 import { maximum } from "../extremes.ts";
-import dagre from "@dagrejs/dagre";
+import dagre from "./dagre.ts";
 import { elementwiseOp } from "../../kernels/elementwise/op.ts";
 import { ancestors } from "../graph/gradient.ts";
 import type { Node, Op, Tensor } from "../graph/tensor.ts";

@@ -2,7 +2,7 @@
 // over the next row.
 
 import { maximum } from "../extremes.ts";
-import { type Chart, layouts, type Plugin } from "chart.js";
+import { type Chart, layouts, type Plugin } from "./chart_js.ts";
 import { FAMILY, TEXT_COLOUR, TEXT_SIZE, wrap } from "./document.ts";
 import { lineHeight } from "./sheet_text.ts";
 import { parseFont, textWidth } from "./text_width.ts";

@@ -11,7 +11,7 @@ import {
   type Plugin,
   PointElement,
   Title,
-} from "chart.js";
+} from "./chart_js.ts";
 import { reportProgress } from "../progress.ts";
 import { lineStyle } from "./document.ts";
 import {

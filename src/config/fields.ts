@@ -1,7 +1,7 @@
 // The kinds of values that keys take, each with the words that say what it expects. A message here completes the sentence
 // "expected ..., found ...": the resolver adds the place and the value.
 
-import { z } from "zod";
+import { z } from "./zod.ts";
 
 /** YAML 1.1 parsers and quotes leave `1e-3` a string; where a number is wanted it is that number. */
 function fromExponent(value: unknown): unknown {

@@ -1,6 +1,6 @@
 // The keys that describe a model: the whole, and each block. They stand apart because they are many.
 
-import { z } from "zod";
+import { z } from "./zod.ts";
 import {
   flag,
   fraction,

@@ -1,7 +1,7 @@
 // From a raw mapping to a Config: defaults filled in, or the first fault told in one line that names its place (the
 // file, or the override that brought it), its key, what was found and what was expected.
 
-import type { z } from "zod";
+import type { z } from "./zod.ts";
 import { nearest, suggestion, UserError } from "../errors.ts";
 import { type Override, parseOverride, quotedOverride } from "./override.ts";
 import { type Config, definition, type JsonSchema, runJsonSchema } from "./schema.ts";

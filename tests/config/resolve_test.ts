@@ -1,7 +1,7 @@
 // What a raw mapping becomes, and the one line each kind of mistake gives.
 
 import assert from "node:assert/strict";
-import type { z } from "zod";
+import type { z } from "../../src/config/zod.ts";
 import { UserError } from "../../src/errors.ts";
 import {
   applyOverride,

