@@ -1,6 +1,6 @@
 // Ways in which the files of a run may be other than heed writes them, with every checksum made right again: what a bug, a
 // hand or another program could leave.
-import { dump, load } from "../../src/std/js_yaml.ts";
+import { parse, stringify } from "@std/yaml";
 import { join } from "node:path";
 import { type RandomStream, shuffle } from "../../kernels/random/threefry.ts";
 import { sealedFields, sealer } from "../../src/track/log_seal.ts";
@@ -173,11 +173,11 @@ function mutateYaml(path: string, rng: RandomStream): string {
     write(path, mutated.text);
     return mutated.what;
   }
-  const { text: json, what } = mutateJson(load(text), rng);
+  const { text: json, what } = mutateJson(parse(text), rng);
   // JSON is YAML; as heed's own layout where that can be written.
   let written = json;
   try {
-    written = rng.below(2) ? dump(JSON.parse(json)) : json;
+    written = rng.below(2) ? stringify(JSON.parse(json)) : json;
   } catch { /* Too deep. */ }
   write(path, written);
   return what;

@@ -3,7 +3,7 @@
 // [--only CASE] [--tasks, each in a process of its own]
 import { cpSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { parseArgs } from "node:util";
+import { parseArgs } from "@std/cli";
 import { exportModel, loadCheckpoint, resolveConfig, train } from "../../mod.ts";
 import { randomStream } from "../../kernels/random/threefry.ts";
 import { ended, start } from "../scripts/harness.ts";
@@ -219,12 +219,13 @@ export async function prove(
 }
 
 if (import.meta.main) {
-  const { values, positionals } = parseArgs({
-    args: Deno.args,
-    allowPositionals: true,
-    options: { seed: { type: "string" }, only: { type: "string" }, tasks: { type: "boolean" } },
+  const { _: [cases = 300], seed = 1, only, tasks } = parseArgs(Deno.args, {
+    string: ["seed", "only"],
+    boolean: "tasks",
+    unknown: (arg, name) => {
+      if (name !== undefined) throw new Error(`${arg}: unknown option.`);
+    },
   });
-  const only = values.only === undefined ? undefined : Number(values.only);
-  const options = { seed: Number(values.seed ?? 1), only, byTasks: values.tasks };
-  Deno.exit(await prove(Number(positionals[0] ?? 300), options) > 0 ? 1 : 0);
+  const options = { seed: Number(seed), only: only === undefined ? undefined : Number(only), byTasks: tasks };
+  Deno.exit(await prove(Number(cases), options) > 0 ? 1 : 0);
 }

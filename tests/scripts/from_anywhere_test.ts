@@ -1,5 +1,6 @@
 // heed is imported from a folder without a configuration of Deno's: by the path of mod.ts, by an import map, linked, and as one file.
-import assert from "node:assert/strict";
+import { assert, assertEquals } from "@std/assert";
+import { CATALOGUE } from "../../src/data/corpora.ts";
 import { type Ended, ended, ROOT } from "./harness.ts";
 
 const MOD = new URL("mod.ts", ROOT).pathname;
@@ -8,7 +9,7 @@ async function deno(args: string[], cwd: string): Promise<Ended> {
   const env = { NO_COLOR: "1" };
   const options = { args, cwd, env, stdin: "null", stdout: "piped", stderr: "piped" } as const;
   const found = await ended(new Deno.Command(Deno.execPath(), options).spawn());
-  assert.equal(found.code, 0, `${args.join(" ")}: ${found.stderr}`);
+  assertEquals(found.code, 0, `${args.join(" ")}: ${found.stderr}`);
   return found;
 }
 
@@ -37,38 +38,54 @@ console.log(model.dim, gpt2Tokenizer().encode("hello world").join(), chart.slice
 
 const SAID = "64 31373,995 <svg <svg\n";
 
-Deno.test("no module that mod.ts reaches has a bare specifier, and a package is named in one file alone", async () => {
+/** Imports of mod.ts and all that it reaches: bare specifiers with their files, and the files of each npm specifier. */
+async function imports(): Promise<{ bare: string[]; packages: Map<string, string[]> }> {
   const { stdout } = await deno(["info", "--json", "mod.ts"], ROOT.pathname);
   const { modules } = JSON.parse(stdout) as {
     modules: { specifier: string; dependencies?: { specifier: string }[] }[];
   };
   const bare: string[] = [];
-  const users = new Map<string, string[]>();
+  const packages = new Map<string, string[]>();
   for (const { specifier: module, dependencies = [] } of modules) {
     if (!module.startsWith(ROOT.href)) continue;
     for (const { specifier } of dependencies) {
       const file = module.slice(ROOT.href.length);
-      if (specifier.startsWith("npm:")) users.set(specifier, [...users.get(specifier) ?? [], file]);
+      const [name] = /^npm:(@[^/]+\/)?[^/]+/.exec(specifier) ?? [];
+      if (name !== undefined) packages.set(name, [...packages.get(name) ?? [], file]);
       else if (!/^(\.{1,2}\/|node:)/.test(specifier)) bare.push(`${file}: ${specifier}`);
     }
   }
-  assert.deepEqual(bare, []);
-  assert.deepEqual([...users].filter(([, files]) => files.length > 1), []);
-  assert.ok(users.size >= 5 && modules.length > 300, [...users.keys()].join());
+  return { bare, packages };
+}
+
+Deno.test("no module that mod.ts reaches has a bare specifier, and a package is named in one file alone", async () => {
+  const { bare, packages } = await imports();
+  assertEquals(bare, []);
+  assertEquals([...packages].filter(([, files]) => files.length > 1), []);
+  assert(packages.size >= 5, [...packages.keys()].join());
+});
+
+Deno.test("deno.lock, which a first training installs, has no package of tests and bench alone", async () => {
+  const lock = JSON.parse(await Deno.readTextFile(new URL("deno.lock", ROOT)));
+  const corpora = Object.values(CATALOGUE).flatMap((corpus) =>
+    corpus.from === "npm" ? [`npm:${corpus.package}`] : []
+  );
+  const { packages } = await imports();
+  assertEquals(Object.keys(lock.specifiers).sort(), [...packages.keys(), ...corpora].sort());
 });
 
 Deno.test("from an empty folder, a script imports mod.ts by its path", () =>
   inEmptyFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/mine.ts`, using(MOD));
-    assert.equal((await deno(["run", "--allow-read", "mine.ts"], folder)).stdout, SAID);
-    assert.deepEqual([...Deno.readDirSync(folder)].map(({ name }) => name), ["mine.ts"]);
+    assertEquals((await deno(["run", "--allow-read", "mine.ts"], folder)).stdout, SAID);
+    assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["mine.ts"]);
   }));
 
 Deno.test("from an empty folder, a script imports heed by an import map", () =>
   inEmptyFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/mine.ts`, using("heed"));
     await Deno.writeTextFile(`${folder}/map.json`, JSON.stringify({ imports: { heed: MOD } }));
-    assert.equal(
+    assertEquals(
       (await deno(["run", "--allow-read", "--import-map", "map.json", "mine.ts"], folder)).stdout,
       SAID,
     );
@@ -78,7 +95,7 @@ Deno.test("from an empty folder, a script imports @heed/heed once `deno link` ha
   inEmptyFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/mine.ts`, using("@heed/heed"));
     await deno(["link", ROOT.pathname], folder);
-    assert.equal((await deno(["run", "--allow-read", "mine.ts"], folder)).stdout, SAID);
+    assertEquals((await deno(["run", "--allow-read", "mine.ts"], folder)).stdout, SAID);
   }));
 
 Deno.test("from an empty folder, a script imports a bundle of mod.ts, without npm and network", () =>
@@ -86,7 +103,7 @@ Deno.test("from an empty folder, a script imports a bundle of mod.ts, without np
     await deno(["bundle", "--quiet", "-o", `${folder}/heed.js`, "mod.ts"], ROOT.pathname);
     await Deno.writeTextFile(`${folder}/mine.ts`, using("./heed.js"));
     const alone = ["run", "--allow-read", "--no-config", "--no-npm", "--no-remote", "mine.ts"];
-    assert.equal((await deno(alone, folder)).stdout, SAID);
+    assertEquals((await deno(alone, folder)).stdout, SAID);
   }));
 
 Deno.test("from an empty folder, the Brown corpus is read from its package", () =>
@@ -95,7 +112,7 @@ Deno.test("from an empty folder, the Brown corpus is read from its package", () 
       `${folder}/mine.ts`,
       `import { loadText } from "${MOD}";\nconsole.log((await loadText({ source: "brown" })).text.slice(0, 28));\n`,
     );
-    assert.equal(
+    assertEquals(
       (await deno(["run", "--allow-read", "mine.ts"], folder)).stdout,
       "The Fulton County Grand Jury\n",
     );

@@ -122,6 +122,17 @@ for (const [how, train] of [["a task", byTask], ["a bundle", byBundle]] as const
     }));
 }
 
+Deno.test("by a task, a hook in any folder imports @std/assert, @std/cli and @std/yaml", () =>
+  inFolder(async (folder) => {
+    const std = `import { assertEquals } from "@std/assert";
+import { parseArgs } from "@std/cli";
+import { parse } from "@std/yaml";
+assertEquals(parse("a: 1"), parseArgs(["--a=1"], { collect: "_" }).a === 1 ? { a: 1 } : {});
+`;
+    const [{ stderr }] = await trainsWith(byTask, folder, std + hooksImporting("heed"));
+    assert.match(stderr, /^train: (hooks\.ts: freeze at step 2: )?not this one$/m, stderr);
+  }));
+
 Deno.test("in a bundle, a mod.ts that is not there is heed's", () =>
   inFolder(async (folder) => {
     const [{ stderr }] = await trainsWith(byBundle, folder, hooksImporting("../../heed/mod.ts"));

@@ -1,0 +1,249 @@
+// Assertions of @std/assert 1 over node:assert, which compares and shows differences. Beside std: -0 and 0 are equal, as there, also in
+// arrays, plain objects, maps, sets and typed arrays; objects of two classes are not.
+import { deepStrictEqual } from "node:assert";
+import { inspect, isDeepStrictEqual, stripVTControlCharacters } from "node:util";
+
+/** An assertion that failed. */
+export class AssertionError extends Error {
+  override name = "AssertionError";
+}
+
+type ErrorClass<E extends Error> = abstract new (...args: never[]) => E;
+
+const show = (value: unknown): string => typeof value === "object" ? inspect(value) : String(value);
+const suffix = (msg: string | undefined): string => msg ? `: ${msg}` : ".";
+
+function check(holds: boolean, what: string, msg: string | undefined): asserts holds {
+  if (!holds) throw new AssertionError(`${what}${suffix(msg)}`);
+}
+
+/** A value with 0 for -0, for node:assert tells them apart. */
+function withoutMinusZero(value: unknown, made: Map<unknown, unknown>): unknown {
+  if (typeof value === "number") return value === 0 ? 0 : value;
+  if (typeof value !== "object" || value === null) return value;
+  if (made.has(value)) return made.get(value);
+  if (value instanceof Float32Array || value instanceof Float64Array) {
+    return value.map((number) => number === 0 ? 0 : number);
+  }
+  const below = (entry: unknown) => withoutMinusZero(entry, made);
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype === Map.prototype) {
+    const copy = new Map();
+    made.set(value, copy);
+    (value as Map<unknown, unknown>).forEach((entry, key) => copy.set(below(key), below(entry)));
+    return copy;
+  }
+  if (prototype === Set.prototype) {
+    const copy = new Set();
+    made.set(value, copy);
+    (value as Set<unknown>).forEach((entry) => copy.add(below(entry)));
+    return copy;
+  }
+  if (![Object.prototype, Array.prototype, null].includes(prototype)) return value;
+  const copy: Record<PropertyKey, unknown> = {};
+  const result = Array.isArray(value) ? Object.assign([], { length: value.length }) : copy;
+  made.set(value, result);
+  for (
+    const key of Reflect.ownKeys(value).filter((key) =>
+      Object.prototype.propertyIsEnumerable.call(value, key)
+    )
+  ) {
+    Object.defineProperty(result, key, {
+      value: below((value as Record<PropertyKey, unknown>)[key]),
+      enumerable: true,
+    });
+  }
+  return result;
+}
+
+/** Whether two values are deeply equal. */
+export function equal(a: unknown, b: unknown): boolean {
+  return isDeepStrictEqual(withoutMinusZero(a, new Map()), withoutMinusZero(b, new Map()));
+}
+
+/** What node:assert shows of two values that differ. */
+function difference(actual: unknown, expected: unknown): string {
+  try {
+    deepStrictEqual(withoutMinusZero(actual, new Map()), withoutMinusZero(expected, new Map()));
+  } catch (error) {
+    return (error as Error).message.replace(/^.*\n/, "");
+  }
+  return "";
+}
+
+/** Throws where a value is not truthy. */
+export function assert(expr: unknown, msg = ""): asserts expr {
+  if (!expr) throw new AssertionError(msg);
+}
+
+/** Throws where a value is truthy. */
+export function assertFalse(expr: unknown, msg = ""): void {
+  if (expr) throw new AssertionError(msg);
+}
+
+/** Throws. */
+export function fail(msg?: string): never {
+  throw new AssertionError(`Failed assertion${suffix(msg)}`);
+}
+
+/** Throws where two values are not deeply equal, and shows what differs. */
+export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
+  if (equal(actual, expected)) return;
+  throw new AssertionError(`Values are not equal${suffix(msg)}\n${difference(actual, expected)}`);
+}
+
+/** Throws where two values are deeply equal. */
+export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
+  check(!equal(actual, expected), `Expected actual: ${show(actual)} not to be: ${show(expected)}`, msg);
+}
+
+/** Throws where two values are not the same by `Object.is`. */
+export function assertStrictEquals<T>(actual: unknown, expected: T, msg?: string): asserts actual is T {
+  if (Object.is(actual, expected)) return;
+  throw new AssertionError(`Values are not strictly equal${suffix(msg)}\n${difference(actual, expected)}`);
+}
+
+/** Throws where two values are the same by `Object.is`. */
+export function assertNotStrictEquals<T>(actual: T, expected: T, msg?: string): void {
+  check(!Object.is(actual, expected), `Expected "actual" to not be strictly equal to: ${show(actual)}`, msg);
+}
+
+/** Throws at null and undefined. */
+export function assertExists<T>(actual: T, msg?: string): asserts actual is NonNullable<T> {
+  check(
+    actual !== undefined && actual !== null,
+    `Expected actual: "${actual}" to not be null or undefined`,
+    msg,
+  );
+}
+
+/**
+ * Throws where two numbers are further apart than a tolerance.
+ *
+ * @param tolerance default: 1e-7 of the expected number, 1e-7 where that is infinite
+ */
+export function assertAlmostEquals(actual: number, expected: number, tolerance?: number, msg?: string): void {
+  if (Object.is(actual, expected)) return;
+  const delta = Math.abs(expected - actual);
+  const most = tolerance ?? (Number.isFinite(expected) ? Math.abs(expected * 1e-7) : 1e-7);
+  const digits = (n: number) => Number.isInteger(n) ? n : n.toExponential();
+  const what = `Expected actual: "${digits(actual)}" to be close to "${digits(expected)}"`;
+  check(delta <= most, `${what}: delta "${digits(delta)}" is greater than "${digits(most)}"`, msg);
+}
+
+/** Throws where a text does not contain another. */
+export function assertStringIncludes(actual: string, expected: string, msg?: string): void {
+  check(actual.includes(expected), `Expected actual: "${actual}" to contain: "${expected}"`, msg);
+}
+
+/** Throws where a text does not match. */
+export function assertMatch(actual: string, expected: RegExp, msg?: string): void {
+  check(expected.test(actual), `Expected actual: "${actual}" to match: "${expected}"`, msg);
+}
+
+/** Throws where a text matches. */
+export function assertNotMatch(actual: string, expected: RegExp, msg?: string): void {
+  check(!expected.test(actual), `Expected actual: "${actual}" to not match: "${expected}"`, msg);
+}
+
+/** Throws where an error is not of a class, or its message does not hold a text or match. */
+export function assertIsError<E extends Error = Error>(
+  error: unknown,
+  ErrorClass?: ErrorClass<E>,
+  msgMatches?: string | RegExp,
+  msg?: string,
+): asserts error is E {
+  check(error instanceof Error, `Expected "error" to be an Error object`, msg);
+  check(
+    ErrorClass === undefined || error instanceof ErrorClass,
+    `Expected error to be instance of "${ErrorClass?.name}", but was "${error.constructor?.name}"`,
+    msg,
+  );
+  const message = stripVTControlCharacters(error.message);
+  const fits = msgMatches instanceof RegExp
+    ? msgMatches.test(message)
+    : message.includes(stripVTControlCharacters(msgMatches ?? ""));
+  const expected = msgMatches instanceof RegExp ? msgMatches : JSON.stringify(msgMatches);
+  check(fits, `Expected error message to include ${expected}, but got ${JSON.stringify(error.message)}`, msg);
+}
+
+/** Throws where a value is not of a class. */
+export function assertInstanceOf<T>(
+  actual: unknown,
+  expectedType: abstract new (...args: never[]) => T,
+  msg?: string,
+): asserts actual is T {
+  if (actual instanceof expectedType) return;
+  const is = typeof actual === "object" && actual !== null ? actual.constructor?.name : `${actual}`;
+  check(false, `Expected object to be an instance of "${expectedType.name}" but was "${is}"`, msg);
+}
+
+/** Checks what was thrown: of any kind where no class is given. */
+function checkThrown<E extends Error>(
+  error: unknown,
+  classOrMsg: ErrorClass<E> | string | undefined,
+  rest: readonly (string | undefined)[],
+  how: string,
+): void {
+  if (typeof classOrMsg !== "function") return;
+  check(error instanceof Error, `A non-Error object was ${how}`, rest[1]);
+  assertIsError(error, classOrMsg, rest[0], rest[1]);
+}
+
+/** Throws where a function does not throw, and returns what it throws. */
+export function assertThrows(fn: () => unknown, msg?: string): unknown;
+/** Throws where a function does not throw an error of a class, whose message holds a text, and returns that error. */
+export function assertThrows<E extends Error = Error>(
+  fn: () => unknown,
+  ErrorClass: ErrorClass<E>,
+  msgIncludes?: string,
+  msg?: string,
+): E;
+export function assertThrows<E extends Error>(
+  fn: () => unknown,
+  classOrMsg?: ErrorClass<E> | string,
+  ...rest: (string | undefined)[]
+): unknown {
+  try {
+    fn();
+  } catch (error) {
+    checkThrown(error, classOrMsg, rest, "thrown");
+    return error;
+  }
+  throw new AssertionError(
+    `Expected function to throw${suffix(typeof classOrMsg === "string" ? classOrMsg : rest[1])}`,
+  );
+}
+
+/** Throws where a promise does not reject, and returns what it rejects with. */
+export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
+/** Throws where a promise does not reject with an error of a class, whose message holds a text, and returns that error. */
+export function assertRejects<E extends Error = Error>(
+  fn: () => PromiseLike<unknown>,
+  ErrorClass: ErrorClass<E>,
+  msgIncludes?: string,
+  msg?: string,
+): Promise<E>;
+export async function assertRejects<E extends Error>(
+  fn: () => PromiseLike<unknown>,
+  classOrMsg?: ErrorClass<E> | string,
+  ...rest: (string | undefined)[]
+): Promise<unknown> {
+  const end = suffix(typeof classOrMsg === "string" ? classOrMsg : rest[1]);
+  let promise: PromiseLike<unknown>;
+  try {
+    promise = fn();
+  } catch {
+    throw new AssertionError(`Function throws when expected to reject${end}`);
+  }
+  if (typeof promise?.then !== "function") {
+    throw new AssertionError(`Function throws when expected to reject${end}`);
+  }
+  try {
+    await promise;
+  } catch (error) {
+    checkThrown(error, classOrMsg, rest, "rejected");
+    return error;
+  }
+  throw new AssertionError(`Expected function to reject${end}`);
+}

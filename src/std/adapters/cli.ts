@@ -1,0 +1,162 @@
+// parseArgs of @std/cli 1 over node:util, which cuts arguments into tokens. Dotted names, which std nests, are names like others here.
+import { parseArgs as cut } from "node:util";
+
+type Names<Name extends string> = Name | readonly Name[];
+
+/** Options of `parseArgs`. A name that is not declared is a flag, or has the argument behind it as its value. */
+export interface ParseOptions<
+  Booleans extends string = string,
+  Strings extends string = string,
+  Collected extends string = string,
+  Defaults extends Readonly<Record<string, unknown>> = Readonly<Record<string, unknown>>,
+> {
+  /** Flags, false by default; true: every `--name` is one that has no `=`. */
+  boolean?: boolean | Names<Booleans>;
+  /** Options whose values stay texts; `_` for the positionals. */
+  string?: Names<Strings>;
+  /** Options of which every value is kept, in a list. */
+  collect?: Names<Collected>;
+  /** Options that `--no-name` sets to false. */
+  negatable?: Names<string>;
+  /** Other names of an option; each of them is in the result. */
+  alias?: Readonly<Record<string, string | readonly string[]>>;
+  /** Values of options that are not given. */
+  default?: Defaults;
+  /** Whether everything behind the first positional is positional. */
+  stopEarly?: boolean;
+  /** Whether what stands behind `--` is in the result's `--` and not in `_`. */
+  "--"?: boolean;
+  /** Called with what is not declared, positionals too; false leaves it out. */
+  unknown?: (arg: string, key?: string, value?: unknown) => unknown;
+}
+
+/** What `parseArgs` returns: options by their names, and what is no option. */
+export type Args<
+  Booleans extends string = never,
+  Strings extends string = never,
+  Collected extends string = never,
+  Defaults = unknown,
+> =
+  & Record<string, unknown>
+  & { [Name in Booleans as string extends Name ? never : Name]: Name extends Collected ? boolean[] : boolean }
+  & { [Name in Exclude<Strings, Collected | keyof Defaults | "_">]?: string }
+  & { [Name in Strings & keyof Defaults]: string | Defaults[Name] }
+  & { [Name in Strings & Collected]: string[] }
+  & {
+    /** Positionals; those that look like numbers are numbers. */
+    _: (string | number)[];
+    "--"?: string[];
+  };
+
+const isNumber = (text: string): boolean =>
+  /^0x[0-9a-f]+$/i.test(text) || /^[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?$/.test(text);
+
+/** The flags of `-abc`, and the value that its end is to one of them: `-n5`, `-n=5`, `-n/a`. */
+function shortOptions(letters: string): [name: string, value?: string][] {
+  const options: [string, string?][] = [];
+  for (let i = 0; i < letters.length; i++) {
+    const [letter, rest] = [letters[i], letters.slice(i + 1)];
+    const isLetter = /[a-z]/i.test(letter);
+    if (isLetter && rest.includes("=")) return [...options, [letter, rest.slice(rest.indexOf("=") + 1)]];
+    if (isLetter && /\d\.?$/.test(rest) || /^\W/.test(rest)) return [...options, [letter, rest]];
+    options.push([letter]);
+  }
+  return options;
+}
+
+/** What is declared about names; every name of an option is as all of them are. */
+function declared(
+  { alias = {}, boolean, string, collect, negatable }: Pick<
+    ParseOptions,
+    "alias" | "boolean" | "string" | "collect" | "negatable"
+  >,
+) {
+  const groups = new Map(
+    Object.entries(alias).flatMap(([name, others]) => {
+      const group = [name, ...[others].flat()];
+      return group.map((each) => [each, group] as const);
+    }),
+  );
+  const named = (name: string) => groups.get(name) ?? [name];
+  const setOf = (names: Names<string> = []) => new Set([names].flat().flatMap(named));
+  const [flags, strings, lists] = [typeof boolean === "boolean" ? [] : boolean, string, collect].map(setOf);
+  const isDeclared = (name: string, arg: string) =>
+    flags.has(name) || strings.has(name) || groups.has(name) || boolean === true && /^--[^=]+$/.test(arg);
+  return { named, isDeclared, flags, strings, lists, negatable: setOf(negatable) };
+}
+
+/**
+ * The arguments of a command by name, as @std/cli reads them: values that look like numbers are numbers, unless their option is
+ * declared as a text.
+ *
+ * @example
+ * ```ts
+ * import { parseArgs } from "@std/cli";
+ * parseArgs(["a.txt", "--seed", "7", "-v"], { boolean: ["v"] }); // { _: ["a.txt"], seed: 7, v: true }
+ * ```
+ */
+export function parseArgs<
+  Booleans extends string = never,
+  Strings extends string = never,
+  Collected extends string = never,
+  Defaults extends Readonly<Record<string, unknown>> = Record<never, never>,
+>(
+  args: readonly string[],
+  options: ParseOptions<Booleans, Strings, Collected, Defaults> = {},
+): Args<Booleans, Strings, Collected, Defaults> {
+  const { boolean, stopEarly = false, "--": apart = false, unknown = () => true } = options;
+  const { named, isDeclared, flags, strings, lists, negatable } = declared(options);
+  const end = args.includes("--") ? args.indexOf("--") : args.length;
+  const [before, behind] = [args.slice(0, end), args.slice(end + 1)];
+  const result: Record<string, unknown> & { _: (string | number)[] } = { _: [] };
+
+  const typed = (name: string, value: unknown) =>
+    typeof value === "string" && !strings.has(name) && isNumber(value) ? Number(value) : value;
+  const set = (name: string, value: unknown, arg: string, adds = true) => {
+    if (!isDeclared(name, arg) && unknown(arg, name, value) === false) return;
+    const found = typed(name, value);
+    for (const each of named(name)) {
+      result[each] = adds && lists.has(each) ? [result[each] ?? [], found].flat() : found;
+    }
+  };
+  /** Sets an option that no `=` gives its value; whether that is the argument behind it. */
+  const setFrom = (name: string, arg: string, next: string | undefined, mayTake: boolean): boolean => {
+    const isText = mayTake && !!next && !flags.has(name);
+    const isTruth = next === "true" || next === "false";
+    set(name, isText ? next : isTruth ? next === "true" : strings.has(name) ? "" : true, arg);
+    return isText || isTruth;
+  };
+
+  let taken = -1;
+  for (const token of cut({ args: before, strict: false, tokens: true }).tokens) {
+    const { index, kind } = token;
+    if (index <= taken) continue;
+    taken = index;
+    const [arg, next] = [before[index], before[index + 1]];
+    if (kind === "positional") {
+      if (unknown(arg) !== false) result._.push(typed("_", arg) as string | number);
+      if (!stopEarly) continue;
+      result._.push(...before.slice(index + 1));
+      break;
+    }
+    if (kind !== "option") continue;
+    const { name, inlineValue, value } = token;
+    if (!arg.startsWith("--")) {
+      const short = shortOptions(arg.slice(1));
+      const [last, given] = short.pop()!;
+      for (const [letter] of short) set(letter, strings.has(letter) ? "" : true, arg);
+      if (given !== undefined) set(last, given, arg);
+      else if (setFrom(last, arg, next, !/^--?[^-]/.test(next ?? ""))) taken++;
+    } else if (inlineValue) set(name, flags.has(name) ? value !== "false" : value, arg);
+    else if (name.startsWith("no-") && negatable.has(name.slice(3))) set(name.slice(3), false, arg, false);
+    else if (setFrom(name, arg, next, boolean !== true && !next?.startsWith("-"))) taken++;
+  }
+  for (const [name, value] of Object.entries(options.default ?? {})) {
+    if (!Object.hasOwn(result, name)) { for (const each of named(name)) result[each] = value; }
+  }
+  for (const name of flags) if (!Object.hasOwn(result, name)) result[name] = lists.has(name) ? [] : false;
+  for (const name of strings) if (!Object.hasOwn(result, name) && lists.has(name)) result[name] = [];
+  if (apart) result["--"] = behind;
+  else result._.push(...behind);
+  return result as Args<Booleans, Strings, Collected, Defaults>;
+}

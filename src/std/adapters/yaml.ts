@@ -1,0 +1,126 @@
+// parse and stringify of @std/yaml 1 over js-yaml. Integers are those of YAML 1.2: `1_000` and `0b11` are texts and `012` is 12, where
+// std reads those of 1.1 too; std's `styles`, `compatMode`, `onWarning` and schema "extended" are not here.
+import {
+  binaryTag,
+  CORE_SCHEMA,
+  dump,
+  FAILSAFE_SCHEMA,
+  loadAll,
+  mergeTag,
+  omapTag,
+  pairsTag,
+  setTag,
+  timestampTag,
+  YAMLException,
+} from "../js_yaml.ts";
+
+const SCHEMAS = {
+  failsafe: FAILSAFE_SCHEMA,
+  json: CORE_SCHEMA,
+  core: CORE_SCHEMA,
+  default: CORE_SCHEMA.withTags(timestampTag, mergeTag, binaryTag, omapTag, pairsTag, setTag),
+};
+
+/** Which tags are read: "default" knows times, merge keys, binary data, ordered maps, pairs and sets too. */
+export type SchemaType = keyof typeof SCHEMAS;
+
+/** Options of `parse`. */
+export interface ParseOptions {
+  /** Default: "default". */
+  schema?: SchemaType;
+  /** Whether the last of equal keys counts, where they are an error by default. */
+  allowDuplicateKeys?: boolean;
+}
+
+/** Options of `stringify`. */
+export interface StringifyOptions {
+  /** Spaces. Default: 2. */
+  indent?: number;
+  /** Whether lists are indented below their key. Default: true. */
+  arrayIndent?: boolean;
+  /** Whether undefined and functions are left out, where they are an error by default. */
+  skipInvalid?: boolean;
+  /** Depth from which lists and mappings are written in brackets; -1, the default: none. */
+  flowLevel?: number;
+  /** Sorts keys by their characters, or by a function. */
+  sortKeys?: boolean | ((a: string, b: string) => number);
+  /** Characters after which a text is wrapped; default 80, -1: never. */
+  lineWidth?: number;
+  /** Whether an object that occurs again is an alias. Default: true. */
+  useAnchors?: boolean;
+  /** Whether brackets hold no spaces. */
+  condenseFlow?: boolean;
+}
+
+/** std's errors: a sentence with the place, and the line above a caret. */
+function syntaxError(error: unknown): unknown {
+  if (!(error instanceof YAMLException)) return error;
+  const { mark, reason } = error;
+  if (mark === undefined) return new SyntaxError(reason);
+  const line = mark.buffer.split(/\r?\n|\r/)[mark.line]?.replace(/\0$/, "") ?? "";
+  const place = `at line ${mark.line + 1}, column ${mark.column + 1}`;
+  return new SyntaxError(`${reason} ${place}:\n    ${line}\n    ${" ".repeat(mark.column)}^`);
+}
+
+/**
+ * The value of a YAML text; null of one that holds nothing.
+ *
+ * @throws SyntaxError where it is not YAML, or more than one document
+ *
+ * @example
+ * ```ts
+ * import { parse } from "@std/yaml";
+ * parse("id: 1\nname: Alice\n"); // { id: 1, name: "Alice" }
+ * ```
+ */
+export function parse(
+  content: string,
+  { schema = "default", allowDuplicateKeys = false }: ParseOptions = {},
+): unknown {
+  let documents: unknown[];
+  try {
+    documents = loadAll(content, { schema: SCHEMAS[schema], json: allowDuplicateKeys });
+  } catch (error) {
+    throw syntaxError(error);
+  }
+  if (documents.length <= 1) return documents[0] ?? null;
+  throw new SyntaxError("Found more than 1 document in the stream: expected a single document");
+}
+
+/** Throws at undefined, which js-yaml leaves out. */
+function refuseUndefined(value: unknown, above: ReadonlySet<unknown>): void {
+  if (value === undefined) throw new TypeError("Cannot stringify undefined");
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || above.has(value)) return;
+  const below = new Set([...above, value]);
+  for (const entry of Array.isArray(value) ? value : Object.values(value)) refuseUndefined(entry, below);
+}
+
+/**
+ * A value as a YAML text.
+ *
+ * @throws TypeError at what YAML has no form for: undefined, functions
+ *
+ * @example
+ * ```ts
+ * import { stringify } from "@std/yaml";
+ * stringify({ id: 1, name: "Alice" }); // "id: 1\nname: Alice\n"
+ * ```
+ */
+export function stringify(data: unknown, options: StringifyOptions = {}): string {
+  const { arrayIndent = true, useAnchors = true, condenseFlow = false, skipInvalid = false, ...same } =
+    options;
+  if (!skipInvalid) refuseUndefined(data, new Set());
+  try {
+    return dump(data, {
+      ...same,
+      skipInvalid,
+      seqNoIndent: !arrayIndent,
+      noRefs: !useAnchors,
+      flowSkipCommaSpace: condenseFlow,
+      flowSkipColonSpace: condenseFlow,
+      quoteFlowKeys: condenseFlow,
+    });
+  } catch (error) {
+    throw error instanceof YAMLException ? new TypeError(error.reason) : error;
+  }
+}
