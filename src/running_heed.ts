@@ -99,6 +99,8 @@ async function register(): Promise<void> {
       specifiers.add(specifier);
       if (ROOT !== undefined) return next(face, context);
       if (global[EXPORTS] !== undefined) return { url: face, format: "module", shortCircuit: true };
+      // A bundle that a script imports is one of mod.ts.
+      if (!import.meta.main) return next(import.meta.url, context);
       throw new UserError(
         `${specifier} is not in this bundle; expected \`import * as heed\` handed to runCommand.`,
       );

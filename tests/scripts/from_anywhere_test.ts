@@ -106,6 +106,21 @@ Deno.test("from an empty folder, a script imports a bundle of mod.ts, without np
     assertEquals((await deno(alone, folder)).stdout, SAID);
   }));
 
+Deno.test("a file that imports heed has the bundle of mod.ts that the script imported", () =>
+  inEmptyFolder(async (folder) => {
+    await deno(["bundle", "--quiet", "-o", `${folder}/heed.js`, "mod.ts"], ROOT.pathname);
+    await Deno.writeTextFile(
+      `${folder}/hooks.ts`,
+      'import { UserError } from "heed";\nexport const its = UserError;\n',
+    );
+    await Deno.writeTextFile(
+      `${folder}/mine.ts`,
+      'import { exportsOf, UserError } from "./heed.js";\n' +
+        'console.log((await exportsOf("hooks.ts", "hooks")).its === UserError);\n',
+    );
+    assertEquals((await deno(["run", "--allow-read", "--no-npm", "mine.ts"], folder)).stdout, "true\n");
+  }));
+
 Deno.test("from an empty folder, the Brown corpus is read from its package", () =>
   inEmptyFolder(async (folder) => {
     await Deno.writeTextFile(
