@@ -114,7 +114,7 @@ Deno.test("code that has changed or is missing is refused; --trust lets it run a
     const [{ sha256: before }] = JSON.parse(await Deno.readTextFile(`${path}/state.json`)).code;
     const remembered = await Deno.readTextFile(TRUSTED);
     const generate = () => script("generate", ["tiny", "--tokens", "3"], folder);
-    const imports = ["npm:zod@4", "jsr:@std/cli", "https://example.com/x.ts"];
+    const imports = ["npm:zod@4.6.7", "jsr:@std/cli", "https://example.com/x.ts"];
     await Deno.writeTextFile(
       `${folder}/part.ts`,
       imports.map((name) => `export const load = () => import("${name}");\n`)[0] +
@@ -122,7 +122,7 @@ Deno.test("code that has changed or is missing is refused; --trust lets it run a
     );
     const changed =
       `its code hooks\\.ts has changed: SHA-256 [0-9a-f]{64}, the checkpoint was made with ${before}; ` +
-      `it imports https://example\\.com/x\\.ts, jsr:@std/cli, npm:zod@4; put that version back, or read it`;
+      `it imports https://example\\.com/x\\.ts, jsr:@std/cli, npm:zod@4\\.6\\.7; put that version back, or read it`;
     await refused(generate(), new RegExp(changed));
     await refused(script("train", ["--resume", "tiny"], folder), new RegExp(changed));
     const verified = await script("verify_load", ["tiny"], folder);
@@ -132,7 +132,7 @@ Deno.test("code that has changed or is missing is refused; --trust lets it run a
     const said = await succeeds("train", ["--trust", "hooks.ts"], folder);
     assert.match(
       said.stderr,
-      /^trusted: hooks\.ts, SHA-256 [0-9a-f]{64}; it imports https:.*, jsr:@std\/cli, npm:zod@4\n$/,
+      /^trusted: hooks\.ts, SHA-256 [0-9a-f]{64}; it imports https:.*, jsr:@std\/cli, npm:zod@4\.6\.7\n$/,
     );
     assert.equal((await generate()).code, 0);
     await Deno.remove(`${folder}/hooks.ts`);
