@@ -136,7 +136,7 @@ export function parseArgs<
     if (kind === "positional") {
       if (unknown(arg) !== false) result._.push(typed("_", arg) as string | number);
       if (!stopEarly) continue;
-      result._.push(...before.slice(index + 1));
+      for (const rest of before.slice(index + 1)) result._.push(rest);
       break;
     }
     if (kind !== "option") continue;
@@ -157,6 +157,6 @@ export function parseArgs<
   for (const name of flags) if (!Object.hasOwn(result, name)) result[name] = lists.has(name) ? [] : false;
   for (const name of strings) if (!Object.hasOwn(result, name) && lists.has(name)) result[name] = [];
   if (apart) result["--"] = behind;
-  else result._.push(...behind);
+  else for (const arg of behind) result._.push(arg);
   return result as Args<Booleans, Strings, Collected, Defaults>;
 }
