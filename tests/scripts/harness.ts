@@ -98,7 +98,9 @@ export function start(
 export async function ended(process: Deno.ChildProcess): Promise<Ended> {
   const { code, stdout, stderr } = await process.output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  return { code, stdout: text(stdout), stderr: text(stderr) };
+  // Deno's own, where several processes begin at once.
+  const said = text(stderr).replace(/^.*Blocking waiting for file lock on .*\n/gm, "");
+  return { code, stdout: text(stdout), stderr: said };
 }
 
 /** Runs a script to its end. */
