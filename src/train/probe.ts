@@ -63,12 +63,16 @@ function chosenLayers({ config, architecture }: Model): number[][] {
   });
 }
 
-/** The blocks whose patterns are tracked, half of a probe's sequence, and its graph; undefined where there is no probe. */
+/**
+ * The blocks whose patterns are tracked, the entries of `track` that choose one, half of a probe's sequence, and its graph;
+ * undefined where there is no probe.
+ */
 export function probeGraph(model: Model) {
   const { config, architecture, layout } = model;
   const samples = samplesOf(config);
   const half = Math.floor(architecture.context / 2);
-  const layers = [...new Set(chosenLayers(model).flat())].sort((a, b) => a - b);
+  const chosen = chosenLayers(model);
+  const layers = [...new Set(chosen.flat())].sort((a, b) => a - b);
   if (layers.length === 0 || half < 2) return undefined;
   const taps = collector(() => false);
   decoder(
@@ -85,7 +89,8 @@ export function probeGraph(model: Model) {
   const width = each * layers.length;
   const row = pack(found, layers.map((_, i) => i * each), width);
   const effect = record(state(TABLE, [STATISTICS_ROWS, width]), row, input("slot", [1], "u32"));
-  return { layers, samples, half, each, width, graph: { effects: [effect] } };
+  const watched = config.track.filter((_, n) => chosen[n].length > 0);
+  return { layers, samples, half, each, width, watched, graph: { effects: [effect] } };
 }
 
 /**

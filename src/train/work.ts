@@ -22,14 +22,14 @@ const multiples = (period: number, done: number, last: number): number =>
 
 /** The graphs that a run compiles besides those of its steps and evaluations: the probe, captures, the sample at its end. */
 export function otherWork(experiment: Experiment, done = 0): Work[] {
-  const { config: { capture, sample, track, train: { steps } }, tokenizer } = experiment;
+  const { config: { capture, sample, train: { steps } }, tokenizer } = experiment;
   const probe = probeGraph(experiment);
   const captured = capture.length > 0 ? captureGraph(experiment) : undefined;
   const length = sample.tokens > 0 ? tokenizer.encode(sample.prompt).length : 0;
   const most = (periods: readonly { every: number }[]) =>
     maximum(periods.map(({ every }) => multiples(every, done, steps)), 0);
   return [
-    ...(probe ? [{ graph: probe.graph, runs: most(track) }] : []),
+    ...(probe ? [{ graph: probe.graph, runs: most(probe.watched) }] : []),
     ...(captured
       ? [{ graph: { outputs: captured.outputs }, runs: most(capture), reads: most(capture) }]
       : []),
