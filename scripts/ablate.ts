@@ -41,9 +41,9 @@ const command: Command = {
     file: {
       type: "string",
       value: "FILE",
-      help: "a text to measure on; the run's validation split unless told",
+      help: "a text to measure on; default: the run's validation split",
     },
-    batches: { type: "string", value: "N", help: "batches of the split, 4 unless told; 0 for all" },
+    batches: { type: "string", value: "N", help: "batches of the split; default: 4; 0: all" },
     seed: { type: "string", value: "N", default: "1", help: "of the other samples" },
     out: { type: "string", value: "FILE", help: "draws the changes as a heat map" },
     format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a head" },

@@ -29,8 +29,8 @@ const command: Command = {
   options: {
     text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
     ...TEXT_OPTIONS,
-    layer: { type: "string", value: "N,N", help: "blocks, from 0; all unless told" },
-    head: { type: "string", value: "N,N", help: "heads, from 0; all unless told" },
+    layer: { type: "string", value: "N,N", help: "blocks, from 0; default: all" },
+    head: { type: "string", value: "N,N", help: "heads, from 0; default: all" },
     each: { type: "boolean", help: "one chart a head, into the folder --out" },
     out: {
       type: "string",

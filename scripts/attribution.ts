@@ -22,7 +22,7 @@ const command: Command = {
   options: {
     text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
     ...TEXT_OPTIONS,
-    token: { type: "string", value: "TOKEN", help: "whose logit; the most likely next one unless told" },
+    token: { type: "string", value: "TOKEN", help: "whose logit; default: the most likely next one" },
     minus: { type: "string", value: "TOKEN", help: "a token whose logit is subtracted" },
     sort: { type: "boolean", help: "the largest contributions first" },
     format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a part" },

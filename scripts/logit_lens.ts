@@ -31,7 +31,7 @@ const command: Command = {
     top: {
       type: "string",
       value: "N",
-      help: "with --format ndjson: tokens told of each point; 3 unless told",
+      help: "with --format ndjson: tokens of each point; default: 3",
     },
     out: { type: "string", value: "FILE", help: "draws the probability of the model's own answers as SVG" },
     format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a point" },

@@ -44,12 +44,12 @@ const command: Command = {
     answer: {
       type: "string",
       value: "TOKEN",
-      help: "right after the clean text; the model's answer unless told",
+      help: "right after the clean text; default: the model's answer",
     },
     wrong: {
       type: "string",
       value: "TOKEN",
-      help: "right after the corrupted text; the model's unless told",
+      help: "right after the corrupted text; default: the model's",
     },
     out: { type: "string", value: "FILE", help: "draws what comes back as a heat map" },
     format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a patch" },

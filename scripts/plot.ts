@@ -35,7 +35,7 @@ const command: Command = {
     },
     ...TENSOR_OPTIONS,
     stat: { type: "string", value: "NAME", help: "the statistic of --tap" },
-    head: { ...TENSOR_OPTIONS.head, help: "heads of --tap, from 0; the mean over heads unless told" },
+    head: { ...TENSOR_OPTIONS.head, help: "heads of --tap, from 0; default: the mean over heads" },
     second: { type: "string", value: "NAME", help: "a metric on a second axis" },
     x: { type: "string", value: "UNIT", help: "steps, samples, tokens or seconds" },
     log: { type: "boolean", help: "a logarithmic axis" },

@@ -54,7 +54,7 @@ export function helpOf({ name, summary, usage, options, examples, exits }: Comma
       const { type, value = "VALUE", help, default: given } = option;
       return [
         `--${key}${type === "string" ? ` ${value}` : ""}`,
-        given === undefined ? help : `${help}; ${given} unless told`,
+        given === undefined ? help : `${help}; default: ${given}`,
       ];
     },
   );
@@ -121,7 +121,7 @@ export function argumentsOf(command: Command, args: readonly string[]): Argument
     help: { type: "boolean", help: "this text" },
   };
   const types = Object.fromEntries(Object.entries(options).map(([key, { type }]) => [key, { type }]));
-  // What is wrong is told here, in this project's words.
+  // What is wrong is reported below, in this project's words.
   const { tokens } = parseArgs({ args: [...args], options: types, strict: false, tokens: true });
   const specs = Object.entries(command.options);
   const positionals: string[] = [];

@@ -10,7 +10,7 @@ function strange({ isFile, isDirectory, isFifo, isSocket }: Deno.FileInfo): stri
 
 const refusal = (path: string, found: string) => new UserError(`${path}: expected a file, found ${found}.`);
 
-/** Throws UserError where a path is a pipe, a socket or a device; what is not there is told by whoever opens it. */
+/** Throws UserError where a path is a pipe, a socket or a device; what is not there is reported where it is opened. */
 export async function refuseEndless(path: string | URL): Promise<void> {
   const found = strange(await Deno.stat(path));
   if (found !== undefined) throw refusal(`${path}`, found);

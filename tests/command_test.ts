@@ -118,7 +118,7 @@ Deno.test("a list of whole numbers has each once, and none above the greatest", 
 });
 
 Deno.test("--help tells what an option is where it is not given", () => {
-  assert.match(helpOf(COMMAND), /\n {2}--n N +a number; 3 unless told\n {2}--quick +in no time\n {2}--help /);
+  assert.match(helpOf(COMMAND), /\n {2}--n N +a number; default: 3\n {2}--quick +in no time\n {2}--help /);
 });
 
 Deno.test("the path of a sweep's run is a name, not an override", () => {

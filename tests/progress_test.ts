@@ -31,7 +31,7 @@ Deno.test("a text is cut to columns within no character and before no mark that 
   assert.equal(cutToColumns("abcd", -3), "");
 });
 
-Deno.test("an activity is told with its amount and the time left", () => {
+Deno.test("an activity is shown with its amount and the time left", () => {
   const begun = { at: 1000, done: 2 };
   const text = (activity: object, now = 5000) => activityText({ what: "x", ...activity }, begun, now);
   assert.equal(text({}), "x");

@@ -28,7 +28,7 @@ export interface RunResult {
   readonly steps: number;
   /** The evaluated split; null where nothing was evaluated yet. */
   readonly split: string | null;
-  /** The evaluation of the least finite loss, in nats a token; null where there was none. */
+  /** The evaluation of the least finite loss, in nats per token; null where there was none. */
   readonly best: LossAt | null;
   /** The last evaluation; null where there was none. */
   readonly last: LossAt | null;

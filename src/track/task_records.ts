@@ -59,7 +59,7 @@ export const TASK_FIELDS = {
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /**
- * A record that a task prints, told apart by `type`; every field of {@link TASK_FIELDS} has to be given. A field that is
+ * A record that a task prints, discriminated by `type`; every field of {@link TASK_FIELDS} has to be given. A field that is
  * undefined is left out of the line.
  */
 export type TaskRecord = {

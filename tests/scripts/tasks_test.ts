@@ -83,7 +83,7 @@ Deno.test("argumentsOf() reads options, defaults, overrides and a lone -, and re
   assert.throws(() => argumentsOf(COMMAND, ["--size"]), UserError);
   assert.match(
     helpOf(COMMAND),
-    /\n {2}--size N {2}a number; 3 unless told\n {2}--quiet {3}says less\n {2}--help {4}this text\n/,
+    /\n {2}--size N {2}a number; default: 3\n {2}--quiet {3}says less\n {2}--help {4}this text\n/,
   );
 });
 
