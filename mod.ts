@@ -34,17 +34,17 @@ export * from "./kernels/mod.ts";
 // Models, training, data, configurations
 export * from "./src/nn/mod.ts";
 export * from "./src/train/mod.ts";
-export * from "./src/analysis/mod.ts";
+export * from "./src/interpret/mod.ts";
 export * from "./src/data/mod.ts";
 export * from "./src/config/mod.ts";
 // Logs and charts
-export * from "./src/track/mod.ts";
+export * from "./src/log/mod.ts";
 export * from "./src/chart/mod.ts";
 // Scripts
-export * from "./src/command.ts";
-export * from "./src/options.ts";
-export { askedText, idsOption, TEXT_OPTIONS, withFirst } from "./src/text_options.ts";
-export * from "./src/errors.ts";
+export * from "./src/cli/command.ts";
+export * from "./src/cli/options.ts";
+export { askedText, idsOption, TEXT_OPTIONS, withFirst } from "./src/cli/text_options.ts";
+export * from "./src/base/errors.ts";
 export {
   type Activity,
   endProgress,
@@ -53,10 +53,10 @@ export {
   type ProgressMode,
   reportProgress,
   showProgress,
-} from "./src/progress.ts";
-export { escapeControls, messageLine } from "./src/terminal.ts";
-export type { UserCode } from "./src/user_code.ts";
-export { exportsOf } from "./src/user_file.ts";
-export { showBytes, showFlops, showSeconds, type TimeUnit, timeUnit } from "./src/units.ts";
-export { VERSION } from "./src/version.ts";
-export { writeStderr } from "./src/write.ts";
+} from "./src/base/progress.ts";
+export { escapeControls, messageLine } from "./src/base/terminal.ts";
+export type { UserCode } from "./src/base/user_code.ts";
+export { exportsOf } from "./src/base/user_file.ts";
+export { showBytes, showFlops, showSeconds, type TimeUnit, timeUnit } from "./src/base/units.ts";
+export { VERSION } from "./src/base/version.ts";
+export { writeStderr } from "./src/base/write.ts";

@@ -4,8 +4,8 @@
 import { attention } from "../kernels/attention/op.ts";
 import { multiply } from "../kernels/elementwise/op.ts";
 import { grad } from "../kernels/gradient.ts";
-import { sumAll } from "../kernels/reduce/op.ts";
-import { UserError } from "../src/errors.ts";
+import { sumAll } from "../kernels/elementwise/reduce.ts";
+import { UserError } from "../src/base/errors.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
 import { denseAttention } from "./dense_attention.ts";
 import { naiveAttention, naiveAttentionGradient } from "./naive_attention.ts";

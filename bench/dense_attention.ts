@@ -1,7 +1,7 @@
 // Attention as a composition of heed's own products around a stored T x T matrix: what tiles must beat. q, k, v are
 // [heads, T, d], the layout that suits it.
 import { elementwise } from "../kernels/elementwise/op.ts";
-import { times, variable } from "../kernels/expression.ts";
+import { times, variable } from "../kernels/expression/expression.ts";
 import { matmul } from "../kernels/matmul/op.ts";
 import { apply, float, line, type Op, sizeOf, type Tensor } from "../src/graph/tensor.ts";
 import rowsWgsl from "./dense_rows.wgsl" with { type: "text" };

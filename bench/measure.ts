@@ -1,6 +1,6 @@
 // How every number of this room is measured. Reading anything back from a device costs 10 to 30 ms whatever its size, so
 // one call is never timed alone: about 300 ms of calls are, then one small read, whose own cost is taken away.
-import { randomStream } from "../kernels/random/threefry.ts";
+import { randomStream } from "../src/base/random.ts";
 import type { Device } from "../src/device/device.ts";
 import type { Graph } from "../src/device/plan.ts";
 import { findAdapter, webgpuDevice } from "../src/device/webgpu.ts";

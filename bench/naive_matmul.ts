@@ -1,6 +1,6 @@
 // A matrix product as one would write it first, as an operation, so that it is planned and run as heed's own are.
-import { ACTIVATIONS } from "../kernels/activation.ts";
-import { toWgsl, WGSL_FUNCTIONS } from "../kernels/expression_wgsl.ts";
+import { ACTIVATIONS } from "../kernels/expression/activation.ts";
+import { toWgsl, WGSL_FUNCTIONS } from "../kernels/expression/wgsl.ts";
 import { matmulCpu } from "../kernels/matmul/cpu.ts";
 import { type MatmulAttrs, matmulOp, type MatmulOptions, matmulSizes } from "../kernels/matmul/op.ts";
 import { apply, line, type Op, type Tensor } from "../src/graph/tensor.ts";

@@ -3,7 +3,7 @@ import { loadConfig } from "../src/config/mod.ts";
 import { cpuDevice } from "../src/device/cpu.ts";
 import type { Device } from "../src/device/device.ts";
 import type { Graph } from "../src/device/plan.ts";
-import { initialise } from "../src/train/parameters.ts";
+import { initialise } from "../src/model/layout.ts";
 import { benchTable, measure, mustAgree, openWebgpu, printTable, type Runner } from "./measure.ts";
 import { naiveGraph, type TrainingStep, trainingStep } from "./training_step.ts";
 

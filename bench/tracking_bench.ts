@@ -5,13 +5,13 @@ import process from "node:process";
 import { loadConfig } from "../src/config/mod.ts";
 import type { Device, Program } from "../src/device/device.ts";
 import type { Values } from "../src/graph/tensor.ts";
-import { openRunLog } from "../src/track/run_log.ts";
+import { openRunLog } from "../src/log/run_log.ts";
 import { dueAt } from "../src/track/selectors.ts";
-import { initialise } from "../src/train/parameters.ts";
-import { inductionProbe } from "../src/train/probe.ts";
+import { initialise } from "../src/model/layout.ts";
+import { inductionProbe } from "../src/track/induction_probe.ts";
 import { stepGraphs } from "../src/train/ready.ts";
-import { statRecords } from "../src/train/stat_records.ts";
-import type { StatisticsTable } from "../src/train/tracked.ts";
+import { statRecords } from "../src/track/stat_records.ts";
+import type { StatisticsTable } from "../src/track/step_statistics.ts";
 import { benchTable, openWebgpu, printColumns, type Runner } from "./measure.ts";
 import { trainingStep } from "./training_step.ts";
 

@@ -1,14 +1,14 @@
 // The training step that benches run: a configuration's own, on random tokens; and the same step with naive kernels.
 import type { AttentionAttrs } from "../kernels/attention/sizes.ts";
-import { randomStream } from "../kernels/random/threefry.ts";
+import { randomStream } from "../src/base/random.ts";
 import type { Config } from "../src/config/mod.ts";
 import { charTokenizer } from "../src/data/mod.ts";
 import type { Graph } from "../src/device/plan.ts";
 import { ancestors } from "../src/graph/gradient.ts";
 import { apply, type Tensor, type Values } from "../src/graph/tensor.ts";
 import { type Model, modelOf } from "../src/train/experiment.ts";
-import type { Layout } from "../src/train/parameters.ts";
-import { stepFeeds, type StepGraph, stepGraph } from "../src/train/programs.ts";
+import type { Layout } from "../src/model/layout.ts";
+import { stepFeeds, type StepGraph, stepGraph } from "../src/train/step_graph.ts";
 import { naiveAttention, naiveAttentionGradient } from "./naive_attention.ts";
 import { naiveMatmulOp } from "./naive_matmul.ts";
 

@@ -1,6 +1,6 @@
 // The door of the kernels: one folder an operation, and the expressions that several of them are written in.
-export { type Activation, ACTIVATIONS } from "./activation.ts";
-export { adamw, adamwHyper, type AdamwOptions, type AdamwState } from "./adamw/op.ts";
+export { type Activation, ACTIVATIONS } from "./expression/activation.ts";
+export { adamw, adamwHyper, type AdamwOptions, type AdamwState } from "./optimizers/adamw.ts";
 export { append } from "./append/op.ts";
 export { attention, type AttentionOptions } from "./attention/op.ts";
 export {
@@ -26,20 +26,26 @@ export {
 export {
   ATTENTION_GRADIENT_STATISTICS,
   attentionGradientStatistics,
-} from "./attention/gradient_statistics.ts";
-export { ATTENTION_STATISTICS, attentionStatistics, REPEATED_STATISTICS } from "./attention/statistics.ts";
+} from "./attention_statistics/gradient.ts";
+export { ATTENTION_STATISTICS, attentionStatistics, REPEATED_STATISTICS } from "./attention_statistics/op.ts";
 export { ATTENTION_ACTIVATIONS, type AttentionActivation } from "./attention/sizes.ts";
 export { cacheRows } from "./cache_rows/op.ts";
 export { type CrossEntropy, crossEntropy } from "./cross_entropy/op.ts";
 export { add, elementwise, multiply, scale } from "./elementwise/op.ts";
 export { embedding } from "./embedding/op.ts";
-export { erf } from "./erf.ts";
-export * from "./expression.ts";
-export * from "./expression_wgsl.ts";
+export { erf } from "./expression/erf.ts";
+export * from "./expression/expression.ts";
+export * from "./expression/wgsl.ts";
 export { grad, gradientOf } from "./gradient.ts";
 export { linear, matmul, type MatmulOptions } from "./matmul/op.ts";
-export { lion, type LionOptions, type LionState } from "./lion/op.ts";
-export { type MatrixSlot, muon, type MuonOptions, type MuonState, orthogonalised } from "./muon/op.ts";
+export { lion, type LionOptions, type LionState } from "./optimizers/lion.ts";
+export {
+  type MatrixSlot,
+  muon,
+  type MuonOptions,
+  type MuonState,
+  orthogonalised,
+} from "./optimizers/muon.ts";
 export { layerNorm, rmsNorm } from "./norm/op.ts";
 export {
   dropout,
@@ -49,9 +55,9 @@ export {
   randomUniform,
   type UniformOptions,
 } from "./random/op.ts";
-export { randomStream, threefry2x32 } from "./random/threefry.ts";
+export { randomStream, threefry2x32 } from "../src/base/random.ts";
 export { type Part, type Rows, STATISTICS, statistics, type Summarised } from "./statistics/op.ts";
-export { sumAll, sumRows, sumSquares } from "./reduce/op.ts";
-export { sgd, type SgdOptions, type SgdState } from "./sgd/op.ts";
-export type { FlatUpdateOptions } from "./flat_update.ts";
+export { sumAll, sumRows, sumSquares } from "./elementwise/reduce.ts";
+export { sgd, type SgdOptions, type SgdState } from "./optimizers/sgd.ts";
+export type { FlatUpdateOptions } from "./optimizers/flat_update.ts";
 export { rope, type RopeOptions, ropeTurns } from "./rope/op.ts";

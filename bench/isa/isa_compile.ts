@@ -2,12 +2,12 @@
 // beside the files of isa_layer.c and isa_hooks.ts:  isa_compile.ts [CONFIG] [key=value ...], run by isa.sh.
 // Buffers are made with 256 bytes whatever their size, so that any model compiles.
 import { FOLDER, type Made, made } from "./isa_hooks.ts";
-import { runCommand } from "../../src/command.ts";
-import { type Command, onlyName, splitOverrides } from "../../src/options.ts";
+import { runCommand } from "../../src/cli/command.ts";
+import { type Command, onlyName, splitOverrides } from "../../src/cli/options.ts";
 import { loadConfig } from "../../src/config/mod.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import type { Step } from "../../src/device/plan.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { stepGraphs } from "../../src/train/ready.ts";
 import { trainingStep } from "../training_step.ts";
 

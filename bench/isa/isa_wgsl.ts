@@ -1,9 +1,9 @@
 // Compiles single WGSL files as isa_compile.ts does a training step:  isa_wgsl.ts FILE.wgsl ..., run by isa.sh
 import "./isa_hooks.ts";
-import { runCommand } from "../../src/command.ts";
-import type { Command } from "../../src/options.ts";
+import { runCommand } from "../../src/cli/command.ts";
+import type { Command } from "../../src/cli/options.ts";
 import { findAdapter } from "../../src/device/webgpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { basename } from "node:path";
 
 async function open(): Promise<GPUDevice> {

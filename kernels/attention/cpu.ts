@@ -1,6 +1,13 @@
 // Attention and its gradients on the host, one row of the matrix at a time: the oracle of the tiled kernels.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
-import { derivative, entryAt, lookupsOf, replace, sameExpression, toFunction } from "../expression.ts";
+import {
+  derivative,
+  entryAt,
+  lookupsOf,
+  replace,
+  sameExpression,
+  toFunction,
+} from "../expression/expression.ts";
 import { tableOffsets } from "./lower.ts";
 import { learnedSpecs, type TableGradientAttrs } from "./op.ts";
 import {

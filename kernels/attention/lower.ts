@@ -8,8 +8,8 @@ import {
   type Spec,
   type Target,
 } from "../../src/graph/tensor.ts";
-import { derivative, type Expression, lookupsOf, replace, sameExpression } from "../expression.ts";
-import { toWgsl, toWgslCondition, toWgslIndex, WGSL_FUNCTIONS } from "../expression_wgsl.ts";
+import { derivative, type Expression, lookupsOf, replace, sameExpression } from "../expression/expression.ts";
+import { toWgsl, toWgslCondition, toWgslIndex, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
 import threefryWgsl from "../random/threefry.wgsl" with { type: "text" };
 import commonWgsl from "./common.wgsl" with { type: "text" };
 import keyTileWgsl from "./key_tile.wgsl" with { type: "text" };

@@ -2,9 +2,9 @@
 // expression with the tables it reads; a user's own is written the same way.
 import { literal } from "../../src/graph/structure.ts";
 import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
-import { nearest, UserError } from "../../src/errors.ts";
-import * as e from "../expression.ts";
-import type { Expression, Term } from "../expression.ts";
+import { nearest, UserError } from "../../src/base/errors.ts";
+import * as e from "../expression/expression.ts";
+import type { Expression, Term } from "../expression/expression.ts";
 
 /**
  * A function of the score s at (b, h, i, j), and the tensors it looks up. i is the query's position among the keys: its row

@@ -2,8 +2,8 @@
 // modifier and mask of the family.
 import { apply, type Call, line, type Op, type Spec, type Tensor } from "../../src/graph/tensor.ts";
 import { view } from "../../src/graph/structure.ts";
-import { reducePass } from "../reduce/op.ts";
-import { blockMask } from "./blocks.ts";
+import { reducePass } from "../elementwise/reduce.ts";
+import { blockMask } from "./block_mask.ts";
 import { attentionCpu, keyGradientCpu, queryGradientCpu, tableGradientCpu } from "./cpu.ts";
 import forwardWgsl from "./forward.wgsl" with { type: "text" };
 import keyGradientWgsl from "./key_gradient.wgsl" with { type: "text" };

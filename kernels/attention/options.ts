@@ -1,7 +1,7 @@
 // What a caller of attention may ask for, whether it fits, and which keys that leaves a query to see.
 import type { Tensor } from "../../src/graph/tensor.ts";
-import { suggestion, UserError } from "../../src/errors.ts";
-import { type Expression, lookupsOf } from "../expression.ts";
+import { suggestion, UserError } from "../../src/base/errors.ts";
+import { type Expression, lookupsOf } from "../expression/expression.ts";
 import { all, any, causalMask, extraKeys, type Mask, type ScoreModifier, windowMask } from "./modifier.ts";
 import { alignment, ATTENTION_ACTIVATIONS, type AttentionActivation, type AttentionSizes } from "./sizes.ts";
 

@@ -1,8 +1,8 @@
 // The walk over attention's matrix on the host, one row at a time: which keys a row sees, their scores and weights, and the
 // gradient that reaches the weights. The oracle of the kernels and the analysis of what a device computed go through here.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
-import { type Argument, derivative, toFunction } from "../expression.ts";
-import { threefry2x32 } from "../random/threefry.ts";
+import { type Argument, derivative, toFunction } from "../expression/expression.ts";
+import { threefry2x32 } from "../../src/base/random.ts";
 import {
   alignment,
   type AttentionAttrs,

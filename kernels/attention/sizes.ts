@@ -1,6 +1,6 @@
 // What attention is asked to compute: its sizes, its attributes, and what follows from them.
 import { mismatch, type Spec, type Tensor } from "../../src/graph/tensor.ts";
-import { type Expression, max, sigmoid, times, variable } from "../expression.ts";
+import { type Expression, max, sigmoid, times, variable } from "../expression/expression.ts";
 
 /** From scores to weights. The first two are normalised over the row; the others act on each score alone. */
 export const ATTENTION_ACTIVATIONS = ["softmax", "softmax1", "sigmoid", "relu", "relu2"] as const;

@@ -1,6 +1,6 @@
 // Element-wise operations on the host.
 import { type Call, type Floats, sizeOf, type Values } from "../../src/graph/tensor.ts";
-import { toFunction } from "../expression.ts";
+import { toFunction } from "../expression/expression.ts";
 import type { ElementwiseAttrs } from "./op.ts";
 
 /** y[i] = f(x0[i], ...), with a repeated operand's index wrapped at its own size. */

@@ -10,9 +10,9 @@ import {
   times,
   variable,
   variablesOf,
-} from "../expression.ts";
-import { toWgsl, WGSL_FUNCTIONS } from "../expression_wgsl.ts";
-import { sumAll, sumRows } from "../reduce/op.ts";
+} from "../expression/expression.ts";
+import { toWgsl, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
+import { sumAll, sumRows } from "./reduce.ts";
 import elementwiseWgsl from "./elementwise.wgsl" with { type: "text" };
 import { elementwiseCpu } from "./cpu.ts";
 

@@ -1,7 +1,7 @@
 // Matrix products on the host.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
-import { ACTIVATIONS } from "../activation.ts";
-import { toFunction } from "../expression.ts";
+import { ACTIVATIONS } from "../expression/activation.ts";
+import { toFunction } from "../expression/expression.ts";
 import { type MatmulAttrs, matmulSizes } from "./op.ts";
 
 /** A copy of a matrix [rows, columns] with its rows and columns exchanged. */

@@ -11,11 +11,11 @@ import {
   type Tensor,
 } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
-import { type Activation, ACTIVATIONS } from "../activation.ts";
+import { type Activation, ACTIVATIONS } from "../expression/activation.ts";
 import { elementwise } from "../elementwise/op.ts";
-import { derivative, times, variable } from "../expression.ts";
-import { toWgsl, WGSL_FUNCTIONS } from "../expression_wgsl.ts";
-import { sumRows } from "../reduce/op.ts";
+import { derivative, times, variable } from "../expression/expression.ts";
+import { toWgsl, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
+import { sumRows } from "../elementwise/reduce.ts";
 import { type RowPart, rowParts } from "../row_parts.ts";
 import { matmulCpu } from "./cpu.ts";
 import matmulWgsl from "./matmul.wgsl" with { type: "text" };

@@ -15,7 +15,7 @@ import {
   type Target,
   type Tensor,
 } from "../../src/graph/tensor.ts";
-import { chunkRows } from "../reduce/op.ts";
+import { chunkRows } from "../elementwise/reduce.ts";
 import { normBackwardCpu, normCpu, normParametersCpu } from "./cpu.ts";
 import backwardWgsl from "./backward.wgsl" with { type: "text" };
 import forwardWgsl from "./forward.wgsl" with { type: "text" };

@@ -1,7 +1,7 @@
 // Dropout and random numbers on the host, from the same bits as on a device.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import type { DropoutAttrs, NormalAttrs, UniformAttrs } from "./op.ts";
-import { randomStream, threefry2x32 } from "./threefry.ts";
+import { randomStream, threefry2x32 } from "../../src/base/random.ts";
 
 /** y[i] = x[i] / (1 - p) where the element's 32 bits reach p 2^32, else 0. */
 export function dropoutCpu(

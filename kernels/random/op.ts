@@ -2,9 +2,9 @@
 // that a mask is drawn again in the backward pass instead of being stored, and a resumed run draws what an
 // uninterrupted one would.
 import { apply, float, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { ATTEMPTS, dropoutCpu, dropoutThreshold, normalCpu, uniformCpu } from "./cpu.ts";
-import { hash32 } from "./threefry.ts";
+import { hash32 } from "../../src/base/random.ts";
 import dropoutWgsl from "./dropout.wgsl" with { type: "text" };
 import normalWgsl from "./normal.wgsl" with { type: "text" };
 import uniformWgsl from "./uniform.wgsl" with { type: "text" };

@@ -2,7 +2,7 @@
 // host in float64, so that a position of a hundred thousand is turned as exactly as the first.
 import { apply, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
 import { literal } from "../../src/graph/structure.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { ropeCpu, turns } from "./cpu.ts";
 import ropeWgsl from "./rope.wgsl" with { type: "text" };
 

@@ -11,7 +11,7 @@ import {
   type Target,
   type Tensor,
 } from "../../src/graph/tensor.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { ALIGN, literal, pack } from "../../src/graph/structure.ts";
 import { chunkStatisticsCpu, statisticsCpu } from "./cpu.ts";
 import { chunksOf, PARTIAL } from "./chunks.ts";

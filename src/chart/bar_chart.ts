@@ -1,6 +1,6 @@
 // Grouped bars with 95% intervals as SVG documents, for numbers that are compared once: by layer and head, by method.
 
-import { maximum, minimum } from "../extremes.ts";
+import { maximum, minimum } from "../base/extremes.ts";
 import {
   BarController,
   BarElement,
@@ -12,7 +12,7 @@ import {
   type Plugin,
   Title,
 } from "./chart_js.ts";
-import { reportProgress } from "../progress.ts";
+import { reportProgress } from "../base/progress.ts";
 import { AXIS_COLOUR, barColour, GRID_COLOUR, TEXT_COLOUR, TEXT_SIZE, wrap } from "./document.ts";
 import {
   axisOptions,

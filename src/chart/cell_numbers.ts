@@ -1,6 +1,6 @@
 // The numbers in the cells of a heat map: as many digits as tell them apart, and as a cell has room for.
 
-import { maximum, minimum } from "../extremes.ts";
+import { maximum, minimum } from "../base/extremes.ts";
 import { isFlat, largestOf } from "./ticks.ts";
 
 const [MOST_DIGITS, DIGITS] = [7, 3];

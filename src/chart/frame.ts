@@ -1,7 +1,7 @@
 // Chart.js as every chart of heed's has it: no animation, no events, one font, a title and a legend above the plot, axes
 // with few and round ticks, from the smallest numbers to the greatest.
 
-import { maximum, minimum } from "../extremes.ts";
+import { maximum, minimum } from "../base/extremes.ts";
 import { Chart, type ChartConfiguration, type ChartItem, type ScaleOptionsByType } from "./chart_js.ts";
 import {
   AXIS_COLOUR,

@@ -1,11 +1,11 @@
 // The picture of a graph: operations as boxes from top to bottom, the shapes of the tensors on the edges between them.
 // dagre finds the places; every text is real text in a space of its own.
-import { maximum } from "../extremes.ts";
+import { maximum } from "../base/extremes.ts";
 import dagre from "./dagre.ts";
 import { elementwiseOp } from "../../kernels/elementwise/op.ts";
 import { ancestors } from "../graph/gradient.ts";
 import type { Node, Op, Tensor } from "../graph/tensor.ts";
-import { reportProgress } from "../progress.ts";
+import { reportProgress } from "../base/progress.ts";
 import { wrap } from "./document.ts";
 import { escapeXml } from "./svg_context.ts";
 import { type Font, textWidth } from "./text_width.ts";

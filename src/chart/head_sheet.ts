@@ -1,8 +1,8 @@
 // Sheets of small panels as SVG documents: one panel a layer, one line a head, all on the same two axes, so that a page
 // shows which heads of a whole model differ.
 
-import { maximum } from "../extremes.ts";
-import { reportProgress } from "../progress.ts";
+import { maximum } from "../base/extremes.ts";
+import { reportProgress } from "../base/progress.ts";
 import {
   AXIS_COLOUR,
   GRID_COLOUR,

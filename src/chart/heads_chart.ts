@@ -1,6 +1,6 @@
 // How the heads of a run differ: sheets of what they do over the steps, and maps of layer by head at the last.
 
-import type { LogRecord } from "../track/records.ts";
+import type { LogRecord } from "../log/records.ts";
 import type { ChartAxis } from "./frame.ts";
 import { headSheet } from "./head_sheet.ts";
 import { heatMap } from "./heat_map.ts";

@@ -1,6 +1,6 @@
 // Where everything of a heat map stands: the matrix, its labels and its colour bar, with room for each.
 
-import { maximum } from "../extremes.ts";
+import { maximum } from "../base/extremes.ts";
 import type { ColourScale } from "./colour_scale.ts";
 import { TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
 import { LABEL_SIZE, labelWidth, labelWithGap, lineHeight, shortened, withBlanks } from "./sheet_text.ts";

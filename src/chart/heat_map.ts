@@ -1,7 +1,7 @@
 // Heat maps as SVG documents: a matrix in colours with its labels, its numbers where they fit, and a colour bar. Drawn
 // here and not by Chart.js, whose legend knows no colour scale.
 
-import { reportProgress } from "../progress.ts";
+import { reportProgress } from "../base/progress.ts";
 import { cellFormat } from "./cell_numbers.ts";
 import {
   cellPaths,

@@ -1,6 +1,6 @@
 // What the analysis of softmax's Jacobian found: shares and cosines by layer and head, and how they moved over the steps.
 
-import type { LogRecord } from "../track/records.ts";
+import type { LogRecord } from "../log/records.ts";
 import { barChart } from "./bar_chart.ts";
 import { CHART_COLOURS } from "./document.ts";
 import { type HeadLines, headLines } from "./heads_chart.ts";

@@ -1,7 +1,7 @@
 // The legend of a chart of Chart.js, above its plot: like Chart.js's own, whose level legends draw the lines of a long name
 // over the next row.
 
-import { maximum } from "../extremes.ts";
+import { maximum } from "../base/extremes.ts";
 import { type Chart, layouts, type Plugin } from "./chart_js.ts";
 import { FAMILY, TEXT_COLOUR, TEXT_SIZE, wrap } from "./document.ts";
 import { lineHeight } from "./sheet_text.ts";

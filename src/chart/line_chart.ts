@@ -12,7 +12,7 @@ import {
   PointElement,
   Title,
 } from "./chart_js.ts";
-import { reportProgress } from "../progress.ts";
+import { reportProgress } from "../base/progress.ts";
 import { lineStyle } from "./document.ts";
 import {
   axisOptions,

@@ -1,6 +1,6 @@
 // What a family of charts is: it takes the records of a log one after another and draws at the end.
 
-import type { LogRecord } from "../track/records.ts";
+import type { LogRecord } from "../log/records.ts";
 
 /** Charts that are drawn from a log as it streams by, in memory that does not grow with it. */
 export interface LogCharts {

@@ -1,7 +1,7 @@
 // The chart that a training run ends with: losses of the training batches and of the evaluated splits, the learning rate
 // beside them, and what a model that knows only how often each token occurs would reach.
 
-import type { LogRecord } from "../track/records.ts";
+import type { LogRecord } from "../log/records.ts";
 import { type ChartSeries, lineChart } from "./line_chart.ts";
 
 /** What {@link lossChart} may add. */

@@ -1,8 +1,8 @@
 // Sheets of small heat maps as SVG documents: one panel a head, all with the same rows, columns and colours, so that a page
 // shows what each head of a model looks at.
 
-import { maximum } from "../extremes.ts";
-import { reportProgress } from "../progress.ts";
+import { maximum } from "../base/extremes.ts";
+import { reportProgress } from "../base/progress.ts";
 import { cellPaths, type ColourScale, colourScale, hatchedCells, hatchPattern } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
 import { barTicks } from "./heat_layout.ts";

@@ -1,8 +1,8 @@
 // Any metric or statistic of one run or several on one chart, against steps, samples, tokens or seconds.
 
-import { UserError } from "../errors.ts";
-import { maximum } from "../extremes.ts";
-import { timeUnit } from "../units.ts";
+import { UserError } from "../base/errors.ts";
+import { maximum } from "../base/extremes.ts";
+import { timeUnit } from "../base/units.ts";
 import { CHART_COLOURS, LINE_STYLES } from "./document.ts";
 import { type ChartSeries, lineChart } from "./line_chart.ts";
 import {

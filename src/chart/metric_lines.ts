@@ -1,10 +1,10 @@
 // The lines of a metric chart as a log streams by: which record a metric stands in, what a statistic is called, where a
 // step lies in samples, tokens or seconds. A log is read once, and what is held of it does not grow with its length.
 
-import { nearest, suggestion, UserError } from "../errors.ts";
-import { readLog } from "../track/log_file.ts";
-import type { LogRecord, StepRecord } from "../track/records.ts";
-import { type StatRow, statRows } from "../track/stat_rows.ts";
+import { nearest, suggestion, UserError } from "../base/errors.ts";
+import { readLog } from "../log/log_file.ts";
+import type { LogRecord, StepRecord } from "../log/records.ts";
+import { type StatRow, statRows } from "../log/stat_rows.ts";
 import { type Thinner, thinner } from "./thin.ts";
 
 /** A log and the name of its run. */

@@ -1,6 +1,6 @@
 // How large the parameters of each layer are and how large their gradients, over the steps of a run.
 
-import type { LogRecord } from "../track/records.ts";
+import type { LogRecord } from "../log/records.ts";
 import type { LogCharts } from "./log_charts.ts";
 import { type ChartSeries, lineChart } from "./line_chart.ts";
 import { type Thinner, thinner } from "./thin.ts";

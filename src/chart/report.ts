@@ -8,11 +8,11 @@ import type {
   SampleRecord,
   StatRecord,
   WarningRecord,
-} from "../track/records.ts";
-import { shortNumber, showLoss } from "../track/stat_formats.ts";
-import { statisticsOf } from "../track/stat_rows.ts";
-import { logSummariser, type LossAt, type LossSummary } from "../track/summary.ts";
-import { showBytes, showSeconds } from "../units.ts";
+} from "../log/records.ts";
+import { shortNumber, showLoss } from "../log/stat_formats.ts";
+import { statisticsOf } from "../log/stat_rows.ts";
+import { logSummariser, type LossAt, type LossSummary } from "../log/summary.ts";
+import { showBytes, showSeconds } from "../base/units.ts";
 import { type Cell, chartFigures, details, htmlPage, htmlTable, section } from "./report_page.ts";
 import { escapeXml } from "./svg_context.ts";
 

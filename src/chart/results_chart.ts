@@ -1,8 +1,8 @@
 // The losses of many runs on one chart. What a chart cannot tell apart it leaves out: the runs that did worst.
 
 import { basename, dirname } from "node:path";
-import { UserError } from "../errors.ts";
-import type { RunResult } from "../track/results.ts";
+import { UserError } from "../base/errors.ts";
+import type { RunResult } from "../log/results.ts";
 import { LINE_STYLES } from "./document.ts";
 import { metricChart } from "./metric_chart.ts";
 

@@ -1,7 +1,7 @@
 // All charts that a log has something for, drawn in one reading of it.
 
-import { readLog } from "../track/log_file.ts";
-import type { EvalRecord, LogRecord, RunRecord, StepRecord } from "../track/records.ts";
+import { readLog } from "../log/log_file.ts";
+import type { EvalRecord, LogRecord, RunRecord, StepRecord } from "../log/records.ts";
 import { headsCharts } from "./heads_chart.ts";
 import { jacobianCharts } from "./jacobian_chart.ts";
 import type { LogCharts } from "./log_charts.ts";

@@ -1,6 +1,6 @@
 // Texts of the charts that are drawn here and not by Chart.js, and the rows that a legend takes.
 
-import { maximum } from "../extremes.ts";
+import { maximum } from "../base/extremes.ts";
 import { FAMILY, TEXT_COLOUR, wrap } from "./document.ts";
 import { escapeXml } from "./svg_context.ts";
 import { textWidth } from "./text_width.ts";

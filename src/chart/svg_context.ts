@@ -2,7 +2,7 @@
 // for the same drawing. What it does not know it refuses by name, so that no stroke is lost in silence.
 
 import { type Font, parseFont, textWidth } from "./text_width.ts";
-import { escapeText } from "../terminal.ts";
+import { escapeText } from "../base/terminal.ts";
 
 /** What a chart is drawn into, and what came of it. */
 export interface SvgCanvas {

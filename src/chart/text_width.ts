@@ -1,6 +1,6 @@
 // How wide a text is drawn, from a table and not from fonts: a chart is laid out alike on every machine. Each width is
 // the wider of Helvetica's (and so Arial's) and DejaVu Sans's, so no label meets its neighbour in either.
-import { escapeText } from "../terminal.ts";
+import { escapeText } from "../base/terminal.ts";
 
 // Hundredths of the font size, for the code points 32 to 126.
 const WIDTHS = (

@@ -1,5 +1,5 @@
 // What two configurations have different, key by key.
-import { isMapping } from "./show.ts";
+import { isMapping } from "../base/show.ts";
 
 /** A key whose values differ; undefined where one configuration has no such key. */
 export interface ConfigDifference {

@@ -1,8 +1,8 @@
 // The keys that a user's hooks file adds to `hooks` of a configuration: typed by their defaults, checked, filled in.
-import { nearest, suggestion, UserError } from "../errors.ts";
-import { checkKeys, describe, exportsOf, isRecord } from "../user_file.ts";
+import { nearest, suggestion, UserError } from "../base/errors.ts";
+import { checkKeys, describe, exportsOf, isRecord } from "../base/user_file.ts";
 import type { Config } from "./schema.ts";
-import { isMapping, show, showPath } from "./show.ts";
+import { isMapping, show, showPath } from "../base/show.ts";
 
 /** A key that a hooks file declares under `keys`. */
 export interface HookKey {

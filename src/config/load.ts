@@ -1,14 +1,14 @@
 // From a path or a bare name on the command line to a Config: all that this room asks of the disk.
 
-import { readWhole } from "../whole_file.ts";
+import { readWhole } from "../base/whole_file.ts";
 import { basename, dirname, parse } from "node:path";
-import { nearest, suggestion, UserError } from "../errors.ts";
+import { nearest, suggestion, UserError } from "../base/errors.ts";
 import { withHookKeys } from "./hook_keys.ts";
 import { applyOverride } from "./override.ts";
 import { resolveConfig } from "./resolve.ts";
 import type { Config } from "./schema.ts";
 import { SHIPPED_CONFIGS } from "./shipped.ts";
-import { show } from "./show.ts";
+import { show } from "../base/show.ts";
 import { SYNTHETIC_SOURCES } from "./together.ts";
 import { parseConfig } from "./yaml.ts";
 

@@ -2,13 +2,13 @@
 // to be tried. Every run is resolved, named and checked before the first one starts.
 
 import { parse } from "node:path";
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { withHookKeys } from "./hook_keys.ts";
 import { locateAll, type Located, readRaw } from "./load.ts";
 import { applyOverride } from "./override.ts";
 import { resolveConfig } from "./resolve.ts";
 import type { Config } from "./schema.ts";
-import { isMapping, show, showPath } from "./show.ts";
+import { isMapping, show, showPath } from "../base/show.ts";
 import { shortKeys, valueLabel, type Variant, variantsOf } from "./sweep.ts";
 
 /** One run of a sweep. */

@@ -1,6 +1,6 @@
 // Keys of a model that are each valid and do not go together.
 
-import { maximum, minimum } from "../extremes.ts";
+import { maximum, minimum } from "../base/extremes.ts";
 import { headMethod } from "../nn/architecture.ts";
 import type { BlockConfig, ModelConfig } from "./model_schema.ts";
 import type { Config } from "./schema.ts";

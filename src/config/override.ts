@@ -1,10 +1,10 @@
 // Overrides from the command line: `model.dim=256`, `data.files.0=x.txt`, `+share=0.1`, `~model.dropout`. They change
 // the raw mapping before it is validated, so that a key means the same in a file and on the command line.
 
-import { suggestion, UserError } from "../errors.ts";
-import { escapeControls } from "../terminal.ts";
+import { suggestion, UserError } from "../base/errors.ts";
+import { escapeControls } from "../base/terminal.ts";
 import { configSchema } from "./schema.ts";
-import { isMapping, show, showPath, showWritten, valueAt } from "./show.ts";
+import { isMapping, show, showPath, showWritten, valueAt } from "../base/show.ts";
 import { parseValue } from "./yaml.ts";
 
 /** An override taken apart; `drop` is `~key`, which has no value. */

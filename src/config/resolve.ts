@@ -2,10 +2,10 @@
 // file, or the override that brought it), its key, what was found and what was expected.
 
 import type { z } from "./zod.ts";
-import { nearest, suggestion, UserError } from "../errors.ts";
+import { nearest, suggestion, UserError } from "../base/errors.ts";
 import { type Override, parseOverride, quotedOverride } from "./override.ts";
 import { type Config, definition, type JsonSchema, runJsonSchema } from "./schema.ts";
-import { isMapping, show, showPath, showWritten, valueAt } from "./show.ts";
+import { isMapping, show, showPath, showWritten, valueAt } from "../base/show.ts";
 import { firstConflict } from "./together.ts";
 
 /** Where a raw configuration comes from. */

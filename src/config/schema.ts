@@ -14,7 +14,7 @@ import {
   text,
 } from "./fields.ts";
 import { model, type ModelConfig } from "./model_schema.ts";
-import { isMapping } from "./show.ts";
+import { isMapping } from "../base/show.ts";
 
 /** The whole of an experiment, every key present. What a key means is said once, in `configJsonSchema`. */
 export type Config = {

@@ -1,11 +1,11 @@
 // Which lists in a raw configuration are sweeps, and the variants that they stand for. The schema decides: a list where
 // it wants one value, or one list more than it wants.
 
-import { maximum, minimum } from "../extremes.ts";
-import { UserError } from "../errors.ts";
+import { maximum, minimum } from "../base/extremes.ts";
+import { UserError } from "../base/errors.ts";
 import { applyOverride } from "./override.ts";
 import { definition } from "./schema.ts";
-import { isMapping, showPath } from "./show.ts";
+import { isMapping, showPath } from "../base/show.ts";
 import { writeValue } from "./yaml.ts";
 
 /** What a schema of the validator is made of, as far as lists are concerned. */

@@ -1,9 +1,9 @@
 // YAML in and out. The parser stands behind this file alone, so that its errors become one line with a place and
 // another parser is a change of one file.
 
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { CORE_SCHEMA, dump, load, loadAll, mergeTag, YAMLException } from "../std/js_yaml.ts";
-import { isMapping, show } from "./show.ts";
+import { isMapping, show } from "../base/show.ts";
 import type { Config } from "./schema.ts";
 
 /** YAML 1.2 and the merge keys (`<<`) of 1.1, which most readers of YAML know. */

@@ -1,7 +1,7 @@
 // What a training step reads. A batch is a pure function of (seed, step): resume needs nothing but the step,
 // and no state of a loader is ever saved. Evaluation reads every token of a split once, in order.
-import { randomStream, shuffle } from "../../kernels/random/threefry.ts";
-import { suggestion, UserError } from "../errors.ts";
+import { randomStream, shuffle } from "../base/random.ts";
+import { suggestion, UserError } from "../base/errors.ts";
 import type { Numbers } from "./ids.ts";
 
 /** Target id of a position that counts for nothing. */

@@ -1,5 +1,5 @@
 // Token ids as nanoGPT's prepare.py writes them: a .bin file of two bytes for each, the low one first.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { type LoadedBytes, sha256Hex } from "./corpora.ts";
 import { rawBytes } from "./files.ts";
 import { joinIds, type Numbers } from "./ids.ts";

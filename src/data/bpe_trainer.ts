@@ -2,7 +2,7 @@
 import { checkWellFormed, cutPieces, ownCopy, pairKey, piecesOf } from "./byte_bpe.ts";
 import { heapOf } from "./heap.ts";
 import { type NumberList, numberList, type Numbers, partsOf } from "./ids.ts";
-import { reportProgress } from "../progress.ts";
+import { reportProgress } from "../base/progress.ts";
 import type { TextPieces } from "./text_bytes.ts";
 
 /** The different pieces of a text one after another, bytes that become tokens, and how often each occurs. */

@@ -1,6 +1,6 @@
 // Byte-level byte-pair encoding: UTF-8 bytes, joined pair by pair in the order of a list of merges. GPT-2's tokenizer,
 // those trained on a corpus and most of Hugging Face's are this with different lists.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { heapOf } from "./heap.ts";
 import { numberList } from "./ids.ts";
 

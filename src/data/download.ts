@@ -1,7 +1,7 @@
 // One file from a URL to a path, checked and whole or not at all: a corpus's or a model's.
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
-import { reportProgress } from "../progress.ts";
+import { reportProgress } from "../base/progress.ts";
 
 /** What a file must be. */
 export interface FileProof {

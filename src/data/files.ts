@@ -1,8 +1,8 @@
 // Text from the user's own files. Every way a file can disappoint is one line that names it, before any
 // training.
-import { readWhole } from "../whole_file.ts";
+import { readWhole } from "../base/whole_file.ts";
 import { basename, dirname, join } from "node:path";
-import { nearest, UserError } from "../errors.ts";
+import { nearest, UserError } from "../base/errors.ts";
 import { refuseLfsPointer } from "./lfs_pointer.ts";
 import { LONGEST_STRING, piecesOfText, stringOfText } from "./text_bytes.ts";
 

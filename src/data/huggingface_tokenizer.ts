@@ -21,7 +21,7 @@ import { unigram } from "./huggingface/unigram.ts";
 import type { Model } from "./huggingface/vocabulary.ts";
 import { wordLevel, wordPiece } from "./huggingface/words.ts";
 import { checkIds, type Tokenizer } from "./tokenizer.ts";
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 
 /** Tokens that texts start with in well-known models, for files whose post-processor puts none there. */
 const STARTS = ["<|begin_of_text|>", "<bos>", "<s>", "<|endoftext|>"];

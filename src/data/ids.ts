@@ -1,5 +1,5 @@
 // Token ids of long texts: in the narrowest of 1, 2 and 4 bytes, encoded part by part.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { LONGEST_STRING, type TextPieces } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 

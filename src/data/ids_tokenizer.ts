@@ -1,5 +1,5 @@
 // Text that is token ids already, written as numbers: for a model whose tokenizer is not at hand.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { partsOf } from "./ids.ts";
 import type { TextPieces } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";

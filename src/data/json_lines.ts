@@ -1,11 +1,11 @@
 // Texts in files of JSON lines: one field of each line's object. A file is read in chunks, and only its texts are kept.
-import { suggestion, UserError } from "../errors.ts";
-import { isMapping } from "../config/show.ts";
-import { refuseEndless } from "../whole_file.ts";
+import { suggestion, UserError } from "../base/errors.ts";
+import { isMapping } from "../base/show.ts";
+import { refuseEndless } from "../base/whole_file.ts";
 import { oneLine } from "./files.ts";
 import { refuseLfsPointer } from "./lfs_pointer.ts";
 import type { TextBytes } from "./text_bytes.ts";
-import { showBytes } from "../units.ts";
+import { showBytes } from "../base/units.ts";
 
 /** Bytes of a file that are read at once, and of the pieces that texts are kept in. */
 const CHUNK = 2 ** 20;

@@ -1,6 +1,6 @@
 // What a clone without Git LFS, or a page that shows files, gives in place of a large file.
-import { UserError } from "../errors.ts";
-import { showBytes } from "../units.ts";
+import { UserError } from "../base/errors.ts";
+import { showBytes } from "../base/units.ts";
 
 /** A pointer is shorter than this, by its specification. */
 const LONGEST = 1024;

@@ -1,6 +1,6 @@
 // From the section `data` of a configuration to batches: which text or task, which tokenizer, which source.
-import { maximum } from "../extremes.ts";
-import { suggestion, UserError } from "../errors.ts";
+import { maximum } from "../base/extremes.ts";
+import { suggestion, UserError } from "../base/errors.ts";
 import {
   cuttableIds,
   type Source,

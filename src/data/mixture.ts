@@ -1,7 +1,7 @@
 // Batches of several sources at once. Each row is of one source, drawn by weight from the seed and the row's number: a batch
 // is a pure function of (seed, index) as every other, and a run resumes in the middle of one.
-import { randomStream } from "../../kernels/random/threefry.ts";
-import { maximum } from "../extremes.ts";
+import { randomStream } from "../base/random.ts";
+import { maximum } from "../base/extremes.ts";
 import {
   type Batch,
   blankBatch,

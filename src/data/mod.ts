@@ -53,4 +53,4 @@ export {
   unigramEntropy,
 } from "./batches.ts";
 export { taskSource, type TaskSourceOptions } from "./task_batches.ts";
-export type { RandomStream } from "../../kernels/random/threefry.ts";
+export type { RandomStream } from "../base/random.ts";

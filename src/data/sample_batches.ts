@@ -1,5 +1,5 @@
 // Ragged text: samples of unequal length (files, lines, n lines), one a row, padded right under a target mask.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { joinIds, numberList, type Numbers, type SampleIds } from "./ids.ts";
 import { linesOfSample, samplesOfPieces } from "./text_bytes.ts";
 import {

@@ -1,6 +1,6 @@
 // Batches for the eye: each row's tokens, their ids, and which targets count.
-import { maximum } from "../extremes.ts";
-import { escapeControls } from "../terminal.ts";
+import { maximum } from "../base/extremes.ts";
+import { escapeControls } from "../base/terminal.ts";
 import { IGNORE, type MixedSource, type Source } from "./batches.ts";
 import { textBehind, type Tokenizer } from "./tokenizer.ts";
 

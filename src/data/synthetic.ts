@@ -1,9 +1,9 @@
 // Synthetic tasks: text made by rule, of which the right answer is known. A task is a record, so that a
 // user's own is one as well; sample i depends on the seed and i alone.
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
-import { isMapping } from "../config/show.ts";
-import { suggestion, UserError } from "../errors.ts";
-import { describe } from "../user_file.ts";
+import { type RandomStream, randomStream } from "../base/random.ts";
+import { isMapping } from "../base/show.ts";
+import { suggestion, UserError } from "../base/errors.ts";
+import { describe } from "../base/user_file.ts";
 import { charTokenizer } from "./char_tokenizer.ts";
 import { TASKS } from "./tasks.ts";
 import type { Tokenizer, UnknownPolicy } from "./tokenizer.ts";

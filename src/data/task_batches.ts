@@ -1,5 +1,5 @@
 // Batches of a synthetic task: one sample a row, padded right, the loss on all of it or on the answer alone.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import {
   type Batch,
   blankBatch,

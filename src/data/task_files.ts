@@ -1,7 +1,7 @@
 // Synthetic tasks of a user's own: a TypeScript file that exports functions from random numbers to samples.
 import { parse } from "node:path";
-import { callUser, UserError } from "../errors.ts";
-import { checkKeys, describe, exportsOf, isRecord } from "../user_file.ts";
+import { callUser, UserError } from "../base/errors.ts";
+import { checkKeys, describe, exportsOf, isRecord } from "../base/user_file.ts";
 import { checkSample, drawSample, type Task } from "./synthetic.ts";
 
 /** Samples that are drawn to see which characters a task has. */

@@ -1,6 +1,6 @@
 // The synthetic tasks that heed ships. Each is a record of a name, an alphabet and one short function from random
 // numbers to a sample; a user's own file exports the same (see task_files.ts).
-import type { RandomStream } from "../../kernels/random/threefry.ts";
+import type { RandomStream } from "../base/random.ts";
 import type { Sample, Task } from "./synthetic.ts";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";

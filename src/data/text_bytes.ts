@@ -1,7 +1,7 @@
 // Long texts: bytes of UTF-8 that become strings piece by piece, so that neither memory nor V8's longest string bounds
 // how long they are.
-import { UserError } from "../errors.ts";
-import { reportProgress } from "../progress.ts";
+import { UserError } from "../base/errors.ts";
+import { reportProgress } from "../base/progress.ts";
 
 /** A text as UTF-8: the bytes of its files in order, or of what a split has of each. */
 export type TextBytes = readonly Uint8Array<ArrayBuffer>[];

@@ -1,6 +1,6 @@
 // Between text and token ids. A tokenizer is a record of two functions and its file form, so that a checkpoint can carry
 // it and generation reads back the very vocabulary a model was trained with.
-import { suggestion, UserError } from "../errors.ts";
+import { suggestion, UserError } from "../base/errors.ts";
 
 /** What an unknown character becomes: a UserError, or the id of `<unk>`. */
 export type UnknownPolicy = "error" | "token";

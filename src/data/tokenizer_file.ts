@@ -1,7 +1,7 @@
 // From a file to a tokenizer: the one that a checkpoint carries, and the one that a configuration asks for.
-import { readWhole } from "../whole_file.ts";
-import { nearest, suggestion, UserError } from "../errors.ts";
-import { parseJson } from "../json.ts";
+import { readWhole } from "../base/whole_file.ts";
+import { nearest, suggestion, UserError } from "../base/errors.ts";
+import { parseJson } from "../base/json.ts";
 import { bpeTokenizerOf, byteTokenizer, gpt2Tokenizer } from "./byte_tokenizers.ts";
 import { charTokenizer, charTokenizerOf } from "./char_tokenizer.ts";
 import { croppedTokenizerOf, cropTokenizer } from "./crop_tokenizer.ts";

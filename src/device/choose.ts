@@ -1,7 +1,7 @@
 // Which device a run takes, and why, in one line. A real GPU always; between a software adapter and the CPU, which are the
 // same processor, an estimate decides: WebGPU computes faster there but compiles its kernels first.
-import { UserError } from "../errors.ts";
-import { showSeconds } from "../units.ts";
+import { UserError } from "../base/errors.ts";
+import { showSeconds } from "../base/units.ts";
 import { CPU_NAME, cpuDevice } from "./cpu.ts";
 import type { Device } from "./device.ts";
 import { estimateSeconds, type Work } from "./estimate.ts";

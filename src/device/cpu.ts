@@ -2,7 +2,7 @@
 // test; with float32 it is what heed trains on where there is no adapter.
 import type { Spec, Values } from "../graph/tensor.ts";
 import { sizeOf } from "../graph/tensor.ts";
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import type { Device, Program } from "./device.ts";
 import { checkMemory, thisMachine } from "./machine.ts";
 import { type Buffer, type Graph, type Place, type Plan, plan } from "./plan.ts";

@@ -1,8 +1,8 @@
 // Memory of a WebGPU device: what may be allocated, states, reading back, and how its errors, which WebGPU tells late and
 // elsewhere, become exceptions.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { sizeOf, type Spec, type Target, type Values } from "../graph/tensor.ts";
-import { showBytes } from "../units.ts";
+import { showBytes } from "../base/units.ts";
 import { checkLength, checkState } from "./refusals.ts";
 
 /** A state on the device. */

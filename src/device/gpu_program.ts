@@ -1,8 +1,8 @@
 // Programs of a WebGPU device: a plan's dispatches become pipelines and bind groups once; a run uploads its inputs, encodes
 // one compute pass and submits it.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import type { Dispatch } from "../graph/tensor.ts";
-import { reportProgress } from "../progress.ts";
+import { reportProgress } from "../base/progress.ts";
 import type { Program } from "./device.ts";
 import {
   allocate,

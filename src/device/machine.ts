@@ -1,8 +1,8 @@
 // What this machine has for a run: memory for arrays, and JavaScript's heap for the graphs of its programs.
 import process from "node:process";
 import { getHeapStatistics } from "node:v8";
-import { UserError } from "../errors.ts";
-import { showBytes } from "../units.ts";
+import { UserError } from "../base/errors.ts";
+import { showBytes } from "../base/units.ts";
 
 /** Bytes that there are. */
 export interface Machine {

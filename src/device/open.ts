@@ -1,5 +1,5 @@
 // A device by the name that a person gives.
-import { suggestion, UserError } from "../errors.ts";
+import { suggestion, UserError } from "../base/errors.ts";
 import { chooseDevice } from "./choose.ts";
 import type { Device } from "./device.ts";
 import type { Work } from "./estimate.ts";

@@ -1,6 +1,6 @@
 // The static memory plan: where every tensor of a graph lies, which tensors share memory, in which order nodes run.
 // Made once, before the first step; the same for every device but for the scratch buffers of its kernels.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { ancestors } from "../graph/gradient.ts";
 import type { PackAttrs, PackCall } from "../graph/structure.ts";
 import type { Call, Dispatch, Lowered, Node, Target, Tensor } from "../graph/tensor.ts";

@@ -1,5 +1,5 @@
 // What both devices refuse, in the same words: a state under another shape, inputs that do not fit, names nobody gave.
-import { suggestion } from "../errors.ts";
+import { suggestion } from "../base/errors.ts";
 import { show, sizeOf, type Spec, type Values } from "../graph/tensor.ts";
 
 /** Throws unless a state is asked for as the device holds it. */

@@ -4,7 +4,7 @@
 //   //! if CONDITION  ...  //! else  ...  //! end
 //   //! insert NAME                          text given by the operation (an expression's code)
 // Unrolling is done here because the compilers below do not: on a software adapter it is worth a factor of two.
-import { suggestion } from "../errors.ts";
+import { suggestion } from "../base/errors.ts";
 import type { Dispatch } from "../graph/tensor.ts";
 
 type Scope = Record<string, number | boolean | string>;

@@ -1,5 +1,5 @@
 // Reverse-mode differentiation: appends the backward nodes of a scalar to the graph that computes it.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import type { Node, Tensor } from "./tensor.ts";
 
 /** Sums two gradients of one tensor; the kernels' room knows how, so it is given here. */

@@ -1,7 +1,7 @@
 // Symbolic tensors and the operations that make them. A model runs once on these and leaves a graph: nodes that know
 // their inputs, so that nothing but the tensors themselves has to be kept.
-import { maximum } from "../extremes.ts";
-import { UserError } from "../errors.ts";
+import { maximum } from "../base/extremes.ts";
+import { UserError } from "../base/errors.ts";
 
 /** Element types: 32-bit floats (float64 on the oracle) and 32-bit unsigned integers. */
 export type DType = "f32" | "u32";

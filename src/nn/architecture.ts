@@ -1,8 +1,8 @@
 // What a model is made of: the shape of the whole, and the choices of each block. Everything a block leaves open has a
 // default here, so that a description says only what is special about it.
-import type { Activation } from "../../kernels/activation.ts";
+import type { Activation } from "../../kernels/expression/activation.ts";
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { ForwardHooks } from "./hooks.ts";
 

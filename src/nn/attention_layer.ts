@@ -14,7 +14,7 @@ import {
 } from "../../kernels/attention/modifier.ts";
 import { autoBias } from "../../kernels/attention/sizes.ts";
 import { append } from "../../kernels/append/op.ts";
-import { less, select, variable } from "../../kernels/expression.ts";
+import { less, select, variable } from "../../kernels/expression/expression.ts";
 import { reshape } from "../graph/structure.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, type AttentionLayer, blockOf, type UserModifier } from "./architecture.ts";

@@ -3,7 +3,7 @@
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { cacheRows } from "../../kernels/cache_rows/op.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
-import { lookup, plus, substitute, variable, variablesOf } from "../../kernels/expression.ts";
+import { lookup, plus, substitute, variable, variablesOf } from "../../kernels/expression/expression.ts";
 import { input, reshape, state } from "../graph/structure.ts";
 import type { Tensor } from "../graph/tensor.ts";
 

@@ -3,14 +3,14 @@
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import { elementwise } from "../../kernels/elementwise/op.ts";
-import { type Expression, min, variable } from "../../kernels/expression.ts";
+import { type Expression, min, variable } from "../../kernels/expression/expression.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
-import { isMapping } from "../config/show.ts";
-import { callUser, UserError } from "../errors.ts";
-import { globOf, patternHint } from "../glob.ts";
+import { isMapping } from "../base/show.ts";
+import { callUser, UserError } from "../base/errors.ts";
+import { globOf, patternHint } from "../base/glob.ts";
 import { constant, literal, reshape, state } from "../graph/structure.ts";
 import { show, type Tensor } from "../graph/tensor.ts";
-import { describe } from "../user_file.ts";
+import { describe } from "../base/user_file.ts";
 import type { Architecture } from "./architecture.ts";
 import { checkModifier } from "./user_modifier.ts";
 

@@ -1,5 +1,5 @@
 // The feed-forward half of a block: act(x W1^T) W2^T, or with a gate (act(x Wg^T) * (x W1^T)) W2^T.
-import { ACTIVATIONS } from "../../kernels/activation.ts";
+import { ACTIVATIONS } from "../../kernels/expression/activation.ts";
 import { elementwise, multiply } from "../../kernels/elementwise/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { blockOf } from "./architecture.ts";

@@ -4,7 +4,7 @@ import { attention, type AttentionOptions } from "../../kernels/attention/op.ts"
 import { all, keyPadding, type Mask } from "../../kernels/attention/modifier.ts";
 import { append } from "../../kernels/append/op.ts";
 import { linear } from "../../kernels/matmul/op.ts";
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import { constant, reshape } from "../graph/structure.ts";
 import { show, type Tensor, type Values } from "../graph/tensor.ts";
 import { withExtraKeys } from "./attention_layer.ts";

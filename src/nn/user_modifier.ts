@@ -1,8 +1,8 @@
 // Score modifiers of a user's own: imported from the TypeScript files that a configuration names.
 import { modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
-import { isMapping, showPath } from "../config/show.ts";
-import { callUser, suggestion, UserError } from "../errors.ts";
-import { checkKeys, describe, exportsOf, isRecord, misspelling } from "../user_file.ts";
+import { isMapping, showPath } from "../base/show.ts";
+import { callUser, suggestion, UserError } from "../base/errors.ts";
+import { checkKeys, describe, exportsOf, isRecord, misspelling } from "../base/user_file.ts";
 import type { Architecture, BlockChoices, ModifierSource, UserModifier } from "./architecture.ts";
 
 /** Whether an export is a score modifier. */

@@ -1,8 +1,8 @@
 // Which tensors are looked at, and how often: globs over tap names with a kind before them and a cadence beside them.
-import { suggestion, UserError } from "../errors.ts";
-import { deeperPattern, globOf, patternHint } from "../glob.ts";
+import { suggestion, UserError } from "../base/errors.ts";
+import { deeperPattern, globOf, patternHint } from "../base/glob.ts";
 
-export { globOf } from "../glob.ts";
+export { globOf } from "../base/glob.ts";
 
 /** What of a tensor is looked at: its values, its gradient; of a parameter also its optimizer state and last update. */
 export const KINDS = ["act", "grad", "param", "param_grad", "opt", "update"] as const;

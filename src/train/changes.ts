@@ -1,9 +1,9 @@
 // What a run reads from outside its folder, and whether it is still what its checkpoint was made with.
 import type { Config } from "../config/mod.ts";
-import { UserError } from "../errors.ts";
-import type { WarningRecord } from "../track/records.ts";
-import type { Checkpoint, RunState } from "./checkpoint.ts";
-import type { CodeFile } from "./trust.ts";
+import { UserError } from "../base/errors.ts";
+import type { WarningRecord } from "../log/records.ts";
+import type { Checkpoint, RunState } from "../model/checkpoint.ts";
+import type { CodeFile } from "../model/trust.ts";
 
 /** The fields of state.json that seal what a run reads. */
 export type Inputs = Pick<RunState, "data" | "code">;

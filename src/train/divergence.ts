@@ -1,6 +1,6 @@
 // When training diverges: which steps count, when the log warns of them, and when the run stops.
 import type { Config } from "../config/mod.ts";
-import type { WarningRecord } from "../track/records.ts";
+import type { WarningRecord } from "../log/records.ts";
 
 /** What a run remembers of its steps that were not finite; a checkpoint has it, so that a resumed run warns and stops alike. */
 export interface NonFinite {

@@ -3,8 +3,8 @@ import type { Device, Program } from "../device/device.ts";
 import type { Config } from "../config/mod.ts";
 import { type Batch, type Evaluation, IGNORE, type Source } from "../data/mod.ts";
 import type { Values } from "../graph/tensor.ts";
-import { reportProgress } from "../progress.ts";
-import { evaluationGraph, rowsOf, type Table, WINDOW } from "./programs.ts";
+import { reportProgress } from "../base/progress.ts";
+import { evaluationGraph, rowsOf, type Table, WINDOW } from "./step_graph.ts";
 import type { Experiment } from "./experiment.ts";
 
 /** Work between two readings of the device, which is how far it is known to be. */

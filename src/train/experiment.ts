@@ -1,5 +1,5 @@
 // From a configuration to what a run needs: text, tokenizer, batches, the model's shape and its layout.
-import type { Generator } from "../analysis/next_logits.ts";
+import type { Generator } from "../generate/next_logits.ts";
 import type { Config } from "../config/mod.ts";
 import { loadData, type LoadDataOptions, type Source, type Tokenizer } from "../data/mod.ts";
 import {
@@ -11,11 +11,11 @@ import {
 } from "../nn/mod.ts";
 import { withoutModifiers } from "../nn/user_modifier.ts";
 import { checkFreeze } from "./freeze.ts";
-import { forwardHooks, type LoadedHooks, loadHooks } from "./hooks.ts";
-import { flat, type Layout, layout, parameterViews } from "./parameters.ts";
-import type { TensorData } from "./safetensors.ts";
+import { forwardHooks, type LoadedHooks, loadHooks } from "../model/hooks.ts";
+import { flat, type Layout, layout, parameterViews } from "../model/layout.ts";
+import type { TensorData } from "../model/formats/safetensors.ts";
 import { checkModel } from "./sizes.ts";
-import { type CodeFile, codeFiles } from "./trust.ts";
+import { type CodeFile, codeFiles } from "../model/trust.ts";
 
 /** A model with its tokenizer: what a checkpoint holds. */
 export interface Model {

@@ -1,11 +1,11 @@
 // Parameters that stand still: those that the configuration never trains, and those that a hook freezes for a step.
-import { UserError } from "../errors.ts";
+import { UserError } from "../base/errors.ts";
 import type { Values } from "../graph/tensor.ts";
 import { checkSelectors, selection, type Subject } from "../track/selectors.ts";
 import type { Model } from "./experiment.ts";
-import { frozen } from "./hook_calls.ts";
+import { frozen } from "../model/hook_calls.ts";
 import { rowsOfSlots } from "./optimizers.ts";
-import type { Layout } from "./parameters.ts";
+import type { Layout } from "../model/layout.ts";
 
 type Frozen = Pick<Model, "config" | "layout" | "hooks" | "architecture">;
 

@@ -1,12 +1,12 @@
 // Whether the log beside a checkpoint is the one that it was saved with. A power cut, a full disk or a hand may have taken
 // records from it, and a run that went on would leave a hole there.
 import { basename, dirname } from "node:path";
-import { UserError } from "../errors.ts";
-import { sealedFields, sealer } from "../track/log_seal.ts";
-import { linesIn, objectOf } from "../track/run_log.ts";
-import { readState, type RunState } from "./checkpoint.ts";
+import { UserError } from "../base/errors.ts";
+import { sealedFields, sealer } from "../log/log_seal.ts";
+import { linesIn, objectOf } from "../log/run_log.ts";
+import { readState, type RunState } from "../model/checkpoint.ts";
 import { divergedRemedy } from "./divergence.ts";
-import { checkpointSteps, type RunFolder, runFolder, stat, SWEEP_FOLDER } from "./run_folder.ts";
+import { checkpointSteps, type RunFolder, runFolder, stat, SWEEP_FOLDER } from "../runs/run_folder.ts";
 
 /** What of state.json tells which log belongs to a checkpoint. */
 type Sealed = Pick<RunState, "step" | "log">;

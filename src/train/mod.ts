@@ -6,10 +6,10 @@ export {
   putModel,
   type RunState,
   saveCheckpoint,
-} from "./checkpoint.ts";
-export { captureCharts } from "./capture_charts.ts";
+} from "../model/checkpoint.ts";
+export { captureCharts } from "../track/capture_charts.ts";
 export { divergedRemedy, type NonFinite } from "./divergence.ts";
-export { exportModel } from "./export_model.ts";
+export { exportModel } from "../model/formats/export_model.ts";
 export {
   type FloatTensor,
   fromGpt2Config,
@@ -17,12 +17,12 @@ export {
   type ModelChoices,
   toGpt2Config,
   toGpt2Tensors,
-} from "./gpt2.ts";
-export { type HubModel, type HubOptions, modelFolder, MODELS } from "./hub.ts";
-export { type ImportedModel, importModel } from "./import_model.ts";
+} from "../model/formats/gpt2.ts";
+export { type HubModel, type HubOptions, modelFolder, MODELS } from "../model/formats/hub.ts";
+export { type ImportedModel, importModel } from "../model/formats/import_model.ts";
 export { type AnswerScore, type Evaluated, type Evaluator, evaluator, type TargetLoss } from "./evaluate.ts";
 export { type Experiment, generatorOf, type Model, modelOf, prepare } from "./experiment.ts";
-export { findRuns, type FoundRun, loadRunConfig, type RunQuery } from "./find_runs.ts";
+export { findRuns, type FoundRun, loadRunConfig, type RunQuery } from "../runs/find_runs.ts";
 export {
   flat,
   initialise,
@@ -33,7 +33,7 @@ export {
   type Slot,
   STATES,
   writeParameters,
-} from "./parameters.ts";
+} from "../model/layout.ts";
 export {
   evaluationGraph,
   logitsGraph,
@@ -43,7 +43,7 @@ export {
   stepGraph,
   type StepOptions,
   type Table,
-} from "./programs.ts";
+} from "./step_graph.ts";
 export {
   exportsHooks,
   type Hooks,
@@ -52,13 +52,13 @@ export {
   type Metric,
   type MetricContext,
   type StepContext,
-} from "./hooks.ts";
+} from "../model/hooks.ts";
 export { type OptimizerState, optimizerStates } from "./optimizers.ts";
-export { type OpenModel, openModel, type OpenModelOptions } from "./open_model.ts";
+export { type OpenModel, openModel, type OpenModelOptions } from "../model/open_model.ts";
 export type { Progress } from "./progress.ts";
 export { experimentOf } from "./start_from.ts";
 export type { Outcome } from "./run.ts";
-export { findLog, type ResolvedRun, resolveRun } from "./resolve_run.ts";
+export { findLog, type ResolvedRun, resolveRun } from "../runs/resolve_run.ts";
 export {
   checkWritable,
   createRunFolder,
@@ -66,7 +66,7 @@ export {
   makeFolder,
   type RunFolder,
   writeFileAtomic,
-} from "./run_folder.ts";
+} from "../runs/run_folder.ts";
 export {
   type DecodedSafetensors,
   decodeSafetensors,
@@ -75,8 +75,8 @@ export {
   type TensorDtype,
   type TensorStorage,
   toFloat32,
-} from "./safetensors.ts";
-export type { Column, Look, StatisticsTable } from "./tracked.ts";
+} from "../model/formats/safetensors.ts";
+export type { Column, Look, StatisticsTable } from "../track/step_statistics.ts";
 export { learningRate, type Schedule } from "./schedule.ts";
 export {
   isJob,
@@ -100,7 +100,7 @@ export {
   type Trained,
   type TrainOptions,
 } from "./train.ts";
-export { type CodeFile, codeLine, codeNamed, type NamedCode, trustCode } from "./trust.ts";
+export { type CodeFile, codeLine, codeNamed, type NamedCode, trustCode } from "../model/trust.ts";
 export { type Check, verifyCheckpoint } from "./verify.ts";
 export { forwardWork, type Passes, runWork } from "./work.ts";
 export {
@@ -113,4 +113,4 @@ export {
   jacobianWhileTraining,
   keptCheckpoints,
   type StepCheckpoint,
-} from "./jacobian_study.ts";
+} from "../jacobian/study.ts";

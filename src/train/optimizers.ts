@@ -1,15 +1,15 @@
 // The optimizers by name: which flat states each keeps, and what a step does. Checkpoints, tracking and the memory plan
 // know them only by what stands here.
-import { adamw } from "../../kernels/adamw/op.ts";
+import { adamw } from "../../kernels/optimizers/adamw.ts";
 import { add, multiply } from "../../kernels/elementwise/op.ts";
-import { lion } from "../../kernels/lion/op.ts";
+import { lion } from "../../kernels/optimizers/lion.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
-import { muon } from "../../kernels/muon/op.ts";
-import { sgd } from "../../kernels/sgd/op.ts";
+import { muon } from "../../kernels/optimizers/muon.ts";
+import { sgd } from "../../kernels/optimizers/sgd.ts";
 import type { Config } from "../config/mod.ts";
 import { ALIGN, constant, literal, reshape, view } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { flat, type Layout, type Slot, STATES } from "./parameters.ts";
+import { flat, type Layout, type Slot, STATES } from "../model/layout.ts";
 
 type Settings = Config["optimizer"];
 

@@ -2,12 +2,12 @@
 // and what comes between them share both.
 import type { Config } from "../config/mod.ts";
 import type { Device } from "../device/device.ts";
-import type { EvalRecord, StatRecord, WarningRecord } from "../track/records.ts";
-import type { RunLog } from "../track/run_log.ts";
-import { statisticsOf } from "../track/stat_rows.ts";
-import type { Best, Checkpoint, RunState } from "./checkpoint.ts";
+import type { EvalRecord, StatRecord, WarningRecord } from "../log/records.ts";
+import type { RunLog } from "../log/run_log.ts";
+import { statisticsOf } from "../log/stat_rows.ts";
+import type { Best, Checkpoint, RunState } from "../model/checkpoint.ts";
 import { ALL_FINITE, type NonFinite } from "./divergence.ts";
-import { checkpointSteps, pointTo, type RunFolder } from "./run_folder.ts";
+import { checkpointSteps, pointTo, type RunFolder } from "../runs/run_folder.ts";
 
 /** How far a run is. */
 export interface Progress {

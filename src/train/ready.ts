@@ -1,17 +1,17 @@
 // A run before its first step: its programs compiled, its parameters on the device. What the device or a checkpoint
 // refuses is refused here, before anything is written.
 import type { Device, Program } from "../device/device.ts";
-import { type Capture, capturer } from "./capture.ts";
-import { type Checkpoint, putModel, putOptimizer } from "./checkpoint.ts";
+import { type Capture, capturer } from "../track/capture.ts";
+import { type Checkpoint, putModel, putOptimizer } from "../model/checkpoint.ts";
 import { type Evaluator, evaluator } from "./evaluate.ts";
 import type { Experiment, Model } from "./experiment.ts";
 import { freezes } from "./freeze.ts";
 import { optimizerStates } from "./optimizers.ts";
-import { initialise } from "./parameters.ts";
-import { inductionProbe, type Probe } from "./probe.ts";
-import { type StepGraph, stepGraph, type Table } from "./programs.ts";
+import { initialise } from "../model/layout.ts";
+import { inductionProbe, type Probe } from "../track/induction_probe.ts";
+import { type StepGraph, stepGraph, type Table } from "./step_graph.ts";
 import { checkGraphs } from "./sizes.ts";
-import { looksOf, type StatisticsTable, subjectsOf } from "./tracked.ts";
+import { looksOf, type StatisticsTable, subjectsOf } from "../track/step_statistics.ts";
 
 /** A step's program, and where its statistics are found. */
 interface StepProgram {

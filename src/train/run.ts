@@ -1,25 +1,25 @@
 // A training run: its windows of steps, and what happens between them: evaluations, checkpoints, metrics, captures, and
 // at the end a sample and the charts. Nothing the loop keeps grows with the steps.
-import { maximum, minimum } from "../extremes.ts";
+import { maximum, minimum } from "../base/extremes.ts";
 import { join } from "node:path";
-import { generate } from "../analysis/generate.ts";
-import { NotFiniteError } from "../analysis/finite.ts";
+import { generate } from "../generate/generate.ts";
+import { NotFiniteError } from "../model/finite.ts";
 import { runCharts } from "../chart/mod.ts";
 import type { Config } from "../config/mod.ts";
-import { fileError, UserError } from "../errors.ts";
-import type { EvalRecord, LogRecord, StatRecord } from "../track/records.ts";
-import { captureCharts } from "./capture_charts.ts";
-import { type Best, saveCheckpoint } from "./checkpoint.ts";
+import { fileError, UserError } from "../base/errors.ts";
+import type { EvalRecord, LogRecord, StatRecord } from "../log/records.ts";
+import { captureCharts } from "../track/capture_charts.ts";
+import { type Best, saveCheckpoint } from "../model/checkpoint.ts";
 import { divergedWarning, hasDiverged, unsavedWarning } from "./divergence.ts";
-import { reportProgress } from "../progress.ts";
+import { reportProgress } from "../base/progress.ts";
 import type { Evaluator } from "./evaluate.ts";
 import { type Experiment, generatorOf } from "./experiment.ts";
-import { metricValues } from "./hook_calls.ts";
-import { pointLatest } from "./latest.ts";
-import { readParameters } from "./parameters.ts";
+import { metricValues } from "../model/hook_calls.ts";
+import { pointLatest } from "../runs/latest.ts";
+import { readParameters } from "../model/layout.ts";
 import { begin, type Progressing, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
 import type { ReadyRun } from "./ready.ts";
-import { pointTo, removeCheckpoint, writeFileAtomic } from "./run_folder.ts";
+import { pointTo, removeCheckpoint, writeFileAtomic } from "../runs/run_folder.ts";
 import { stepsUntil } from "./windows.ts";
 
 /** How a run ended. */

@@ -1,13 +1,13 @@
 // What a configuration needs at least, added up from its numbers alone: before anything is unrolled, allocated or planned.
 // What it needs exactly the plans of its programs say, which a device checks (see `Device.check`).
-import { MOST_TOKENS } from "../analysis/generate.ts";
+import { MOST_TOKENS } from "../generate/generate.ts";
 import { type Config, configSchema } from "../config/mod.ts";
 import { checkMemory, type Machine, thisMachine } from "../device/machine.ts";
-import { showBytes } from "../units.ts";
-import { UserError } from "../errors.ts";
+import { showBytes } from "../base/units.ts";
+import { UserError } from "../base/errors.ts";
 import { type Architecture, type BlockChoices, decoderParameters } from "../nn/mod.ts";
 import { dueSets } from "../track/selectors.ts";
-import { layout } from "./parameters.ts";
+import { layout } from "../model/layout.ts";
 
 /**
  * Bytes of JavaScript's heap that the graph and the plan of a step take for each block and pass. Measured: a heap of 496 MiB

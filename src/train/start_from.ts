@@ -1,11 +1,11 @@
 // A run that begins with another's parameters (`train.from`): its experiment, and whether the parameters suit the model.
 import { type Config, diffConfigs } from "../config/mod.ts";
-import { show } from "../config/show.ts";
-import { UserError } from "../errors.ts";
+import { show } from "../base/show.ts";
+import { UserError } from "../base/errors.ts";
 import { type Architecture, decoderParameters } from "../nn/mod.ts";
-import { checkParameters, type Checkpoint, loadCheckpoint } from "./checkpoint.ts";
+import { checkParameters, type Checkpoint, loadCheckpoint } from "../model/checkpoint.ts";
 import { type Experiment, type Model, prepare } from "./experiment.ts";
-import { type TensorData, toFloat32 } from "./safetensors.ts";
+import { type TensorData, toFloat32 } from "../model/formats/safetensors.ts";
 import { checkRun } from "./sizes.ts";
 
 /** A checkpoint's parameters as a model with a shorter context takes them: the rows of the first positions. */

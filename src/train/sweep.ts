@@ -1,26 +1,26 @@
 // A sweep on disk: a folder of its own with its runs, an index of those that have ended and a chart that compares them.
 // What the runs are is in the folder's name, so that the same command finds the same folder and goes on where it stopped.
 
-import { readWholeText } from "../whole_file.ts";
+import { readWholeText } from "../base/whole_file.ts";
 import { join, relative } from "node:path";
 import { resultsChart } from "../chart/mod.ts";
 import { type Config, configKeys, diffConfigs, type Sweep, type SweepRun } from "../config/mod.ts";
 import { writeValue } from "../config/yaml.ts";
-import { fileError, UserError } from "../errors.ts";
-import { leadProgress } from "../progress.ts";
-import { parseJson } from "../json.ts";
-import { object, text } from "../track/field_kinds.ts";
-import { readLog } from "../track/log_file.ts";
-import type { EvalRecord, WarningRecord } from "../track/records.ts";
-import { type ResultTable, type RunResult, runResult } from "../track/results.ts";
-import { showBytes } from "../units.ts";
+import { fileError, UserError } from "../base/errors.ts";
+import { leadProgress } from "../base/progress.ts";
+import { parseJson } from "../base/json.ts";
+import { object, text } from "../log/field_kinds.ts";
+import { readLog } from "../log/log_file.ts";
+import type { EvalRecord, WarningRecord } from "../log/records.ts";
+import { type ResultTable, type RunResult, runResult } from "../log/results.ts";
+import { showBytes } from "../base/units.ts";
 import { changesOf } from "./changes.ts";
-import { readState } from "./checkpoint.ts";
-import { loadRunConfig } from "./find_runs.ts";
-import { lockFolder } from "./lock.ts";
+import { readState } from "../model/checkpoint.ts";
+import { loadRunConfig } from "../runs/find_runs.ts";
+import { lockFolder } from "../runs/lock.ts";
 import type { Progress } from "./progress.ts";
-import { checkpointSteps, runFolder, sha256Hex, SWEEP_FOLDER, writeFileAtomic } from "./run_folder.ts";
-import { codeFiles, codeNamed } from "./trust.ts";
+import { checkpointSteps, runFolder, sha256Hex, SWEEP_FOLDER, writeFileAtomic } from "../runs/run_folder.ts";
+import { codeFiles, codeNamed } from "../model/trust.ts";
 import { planRun, resume, train, type Trained, type TrainOptions } from "./train.ts";
 
 /** Whom a sweep tells how far it is, besides what each run takes. */

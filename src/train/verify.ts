@@ -1,12 +1,12 @@
 // Does a checkpoint load, and load back as what was saved? Each question is a check with a line of its own.
 import { join } from "node:path";
-import { randomStream } from "../../kernels/random/threefry.ts";
-import { positionsFitting } from "../analysis/passes.ts";
+import { randomStream } from "../base/random.ts";
+import { positionsFitting } from "../model/passes.ts";
 import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { type Tokenizer, UNKNOWN } from "../data/tokenizer.ts";
 import type { Device } from "../device/device.ts";
-import { UserError } from "../errors.ts";
-import { reportProgress } from "../progress.ts";
+import { UserError } from "../base/errors.ts";
+import { reportProgress } from "../base/progress.ts";
 import { changesOf } from "./changes.ts";
 import {
   checkParameters,
@@ -16,14 +16,14 @@ import {
   readPart,
   readState,
   type RunState,
-} from "./checkpoint.ts";
+} from "../model/checkpoint.ts";
 import { evaluator } from "./evaluate.ts";
 import { type Model, modelWithoutCode, prepare } from "./experiment.ts";
 import { logFault, runOfCheckpoint, scanLog } from "./log_check.ts";
-import { logitsGraph } from "./programs.ts";
-import { sha256Hex } from "./run_folder.ts";
-import type { TensorData } from "./safetensors.ts";
-import { codeStandings } from "./trust.ts";
+import { logitsGraph } from "./step_graph.ts";
+import { sha256Hex } from "../runs/run_folder.ts";
+import type { TensorData } from "../model/formats/safetensors.ts";
+import { codeStandings } from "../model/trust.ts";
 
 /** One question and its answer. */
 export interface Check {

@@ -1,19 +1,19 @@
 // The steps between two stops of a run, in windows: the numbers of one are read back while the device works on the next.
 import type { Config } from "../config/mod.ts";
 import type { Values } from "../graph/tensor.ts";
-import type { StepRecord } from "../track/records.ts";
+import type { StepRecord } from "../log/records.ts";
 import { dueAt } from "../track/selectors.ts";
 import { followStep, hasDiverged } from "./divergence.ts";
-import { reportProgress } from "../progress.ts";
+import { reportProgress } from "../base/progress.ts";
 import type { Experiment } from "./experiment.ts";
 import { freezeFeeds } from "./freeze.ts";
-import { transformed } from "./hook_calls.ts";
+import { transformed } from "../model/hook_calls.ts";
 import { type Progressing, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
-import { countTargets, rowsOf, stepFeeds } from "./programs.ts";
+import { countTargets, rowsOf, stepFeeds } from "./step_graph.ts";
 import type { ReadyRun } from "./ready.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
-import { statRecords } from "./stat_records.ts";
-import { STATISTICS_ROWS, type StatisticsTable } from "./tracked.ts";
+import { statRecords } from "../track/stat_records.ts";
+import { STATISTICS_ROWS, type StatisticsTable } from "../track/step_statistics.ts";
 
 /** Steps that one window may take: about a quarter of a second of them, to keep progress and Ctrl-C lively. */
 function windowSize(ms: number): number {

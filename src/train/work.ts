@@ -1,17 +1,17 @@
 // All that the rest of a run computes, for the choice of its device: steps, evaluations, probes, captures, the sample.
 import type { Graph } from "../device/plan.ts";
-import { maximum } from "../extremes.ts";
+import { maximum } from "../base/extremes.ts";
 import type { Work } from "../device/estimate.ts";
-import { generationWork } from "../analysis/next_logits.ts";
+import { generationWork } from "../generate/next_logits.ts";
 import { input } from "../graph/structure.ts";
 import { decoder } from "../nn/mod.ts";
 import { dueAt } from "../track/selectors.ts";
-import { captureGraph } from "./capture.ts";
+import { captureGraph } from "../track/capture.ts";
 import { evaluatedBatches } from "./evaluate.ts";
 import { type Experiment, generatorOf, type Model } from "./experiment.ts";
-import { probeGraph } from "./probe.ts";
-import { flat, parameterViews } from "./parameters.ts";
-import { WINDOW } from "./programs.ts";
+import { probeGraph } from "../track/induction_probe.ts";
+import { flat, parameterViews } from "../model/layout.ts";
+import { WINDOW } from "./step_graph.ts";
 
 /** Steps whose looks are counted one by one; of a longer run the rest is taken to be like them. */
 const COUNTED = 10_000;

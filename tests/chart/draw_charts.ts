@@ -17,8 +17,8 @@ import {
   resultsChart,
   runCharts,
 } from "../../src/chart/mod.ts";
-import type { LogRecord } from "../../src/track/records.ts";
-import { runResult } from "../../src/track/results.ts";
+import type { LogRecord } from "../../src/log/records.ts";
+import { runResult } from "../../src/log/results.ts";
 import { madeLog, writeLog } from "./run_log.ts";
 
 /** A name of 90 characters, as a sweep makes them: of words where `spaced`, else one word. */

@@ -1,6 +1,6 @@
 // Heat maps as documents: colours that order in grey, labels that are seen and do not meet, sizes that stay small.
 import assert from "node:assert/strict";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import * as scales from "../../src/chart/colour_scale.ts";
 import { type HeatMap, heatMap } from "../../src/chart/heat_map.ts";
 import { assertReads, boxesOf, textsOf, wordsOf } from "./picture.ts";

@@ -1,11 +1,11 @@
 // Charts as documents: the same bytes each time, every name readable, nothing that is not a number, small enough.
 
 import assert from "node:assert/strict";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { CHART_COLOURS, type LineChart, lineChart } from "../../src/chart/line_chart.ts";
 import { lossChart } from "../../src/chart/loss_chart.ts";
 import { thin } from "../../src/chart/thin.ts";
-import type { LogRecord } from "../../src/track/records.ts";
+import type { LogRecord } from "../../src/log/records.ts";
 
 /** The texts of a document, as a reader sees them. */
 function texts(svg: string): string[] {

@@ -1,10 +1,10 @@
 // Metrics and statistics against steps, samples, tokens and seconds: the right numbers, the right names, clear mistakes.
 import assert from "node:assert/strict";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { metricChart, type MetricChartOptions } from "../../src/chart/metric_chart.ts";
 import { type ProgressUnit, progressUnit, runLines } from "../../src/chart/metric_lines.ts";
-import type { LogRecord } from "../../src/track/records.ts";
-import { made } from "../track/made_records.ts";
+import type { LogRecord } from "../../src/log/records.ts";
+import { made } from "../log/made_records.ts";
 import { assertReads, textsOf, wordsOf } from "./picture.ts";
 import { type MadeLog, withLog, writeLog } from "./run_log.ts";
 

@@ -2,9 +2,9 @@
 
 import assert from "node:assert/strict";
 import { resultsChart } from "../../src/chart/mod.ts";
-import { formatRecord, type LogRecord } from "../../src/track/records.ts";
-import { formatResults, resultTable, type RunResult, runResult } from "../../src/track/results.ts";
-import { made } from "../track/made_records.ts";
+import { formatRecord, type LogRecord } from "../../src/log/records.ts";
+import { formatResults, resultTable, type RunResult, runResult } from "../../src/log/results.ts";
+import { made } from "../log/made_records.ts";
 import { assertReads } from "./picture.ts";
 
 /** Results of runs made of records, each in a folder of its own. */

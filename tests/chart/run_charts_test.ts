@@ -4,7 +4,7 @@ import { headsCharts } from "../../src/chart/heads_chart.ts";
 import { jacobianCharts } from "../../src/chart/jacobian_chart.ts";
 import { normsCharts } from "../../src/chart/norms_chart.ts";
 import { runCharts } from "../../src/chart/run_charts.ts";
-import type { LogRecord } from "../../src/track/records.ts";
+import type { LogRecord } from "../../src/log/records.ts";
 import { assertReads, wordsOf } from "./picture.ts";
 import { madeLog, withLog } from "./run_log.ts";
 

@@ -1,6 +1,6 @@
 // Logs of runs that never were, with the records that charts are drawn from.
-import { formatRecord, type LogRecord } from "../../src/track/records.ts";
-import { made } from "../track/made_records.ts";
+import { formatRecord, type LogRecord } from "../../src/log/records.ts";
+import { made } from "../log/made_records.ts";
 
 /** What a made log holds. */
 export interface MadeLog {

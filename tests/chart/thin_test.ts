@@ -1,6 +1,6 @@
 // Lines that are too long to be held, thinned while they stream by.
 import assert from "node:assert/strict";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { thinner } from "../../src/chart/thin.ts";
 
 Deno.test("thinner() keeps everything of a short line and at most 3 n + 2 items of a long one, in order", () => {

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
-import { UserError } from "../../src/errors.ts";
-import { loadCheckpoint } from "../../src/train/checkpoint.ts";
+import { UserError } from "../../src/base/errors.ts";
+import { loadCheckpoint } from "../../src/model/checkpoint.ts";
 import { resume } from "../../src/train/train.ts";
 import { checkpoint, inFolder, latest, reseal, script, succeeds } from "../scripts/harness.ts";
 import { prove } from "./prove.ts";

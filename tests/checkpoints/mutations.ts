@@ -2,9 +2,9 @@
 // hand or another program could leave.
 import { parse, stringify } from "@std/yaml";
 import { join } from "node:path";
-import { type RandomStream, shuffle } from "../../kernels/random/threefry.ts";
-import { sealedFields, sealer } from "../../src/track/log_seal.ts";
-import { sha256Hex } from "../../src/train/run_folder.ts";
+import { type RandomStream, shuffle } from "../../src/base/random.ts";
+import { sealedFields, sealer } from "../../src/log/log_seal.ts";
+import { sha256Hex } from "../../src/runs/run_folder.ts";
 
 /** A run, and the checkpoint that its `last` points at. */
 export interface Target {

@@ -12,8 +12,8 @@ import {
   UserError,
   verifyCheckpoint,
 } from "../../mod.ts";
-import { UserCodeError } from "../../src/errors.ts";
-import { messageLine } from "../../src/terminal.ts";
+import { UserCodeError } from "../../src/base/errors.ts";
+import { messageLine } from "../../src/base/terminal.ts";
 
 /** The ways, as the tasks go them. */
 export const WAYS = ["verify_load", "generate", "perplexity", "runs", "resume"] as const;

@@ -5,7 +5,7 @@ import { cpSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { parseArgs } from "@std/cli";
 import { exportModel, loadCheckpoint, resolveConfig, train } from "../../mod.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { ended, start } from "../scripts/harness.ts";
 import { mutate, type Target } from "./mutations.ts";
 import { type Opened, WAYS } from "./open.ts";

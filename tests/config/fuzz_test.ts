@@ -1,7 +1,7 @@
 // Random damage, 2,000 times: whatever is written, the answer is a Config or a UserError in one line.
 
 import assert from "node:assert/strict";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import {
   applyOverride,
   type Config,
@@ -10,7 +10,7 @@ import {
   parseConfig,
   resolveConfig,
 } from "../../src/config/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 const JUNK = [
   "0",

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { dumpConfig, loadConfig, parseConfig, resolveConfig } from "../../src/config/mod.ts";
 import { SHIPPED_CONFIGS } from "../../src/config/shipped.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 const CONFIGS = new URL("../../configs/", import.meta.url);
 

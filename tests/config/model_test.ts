@@ -1,7 +1,7 @@
 // The grammar of models: blocks one by one, and keys that do not go together.
 
 import assert from "node:assert/strict";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { applyOverride, type ModelConfig, parseConfig, resolveConfig } from "../../src/config/mod.ts";
 import { runJsonSchema } from "../../src/config/schema.ts";
 

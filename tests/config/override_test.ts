@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { applyOverride, resolveConfig } from "../../src/config/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 function refusal(raw: Record<string, unknown>, override: string): string {
   try {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import type { z } from "../../src/config/zod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import {
   applyOverride,
   type Config,

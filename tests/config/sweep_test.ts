@@ -1,9 +1,9 @@
 // Which lists are sweeps, which runs they make, and what the runs are called.
 
 import assert from "node:assert/strict";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { applyOverride, loadConfig, loadSweep, type Sweep } from "../../src/config/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 /** Runs in a new folder that holds the files. */
 async function withFiles(files: Record<string, string>, body: () => Promise<void>): Promise<void> {

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { dumpConfig, parseConfig, resolveConfig } from "../../src/config/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 function message(text: string): string {
   try {

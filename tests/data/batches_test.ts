@@ -2,7 +2,7 @@
 // them.
 import assert from "node:assert/strict";
 import { type Batch, IGNORE, type Source, textSource, unigramEntropy } from "../../src/data/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 /** Token i is i: a batch shows where it was cut. */
 const counting = (length: number) => Uint32Array.from({ length }, (_, i) => i);

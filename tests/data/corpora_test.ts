@@ -9,7 +9,7 @@ import {
   plainBrown,
   readFiles,
 } from "../../src/data/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 const TEXT = "a small text\nof two lines\n";
 /** `printf 'a small text\nof two lines\n' | sha256sum` */

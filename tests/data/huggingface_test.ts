@@ -2,8 +2,8 @@
 // nothing is silently different.
 import assert from "node:assert/strict";
 import { huggingfaceTokenizer } from "../../src/data/mod.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
-import { UserError } from "../../src/errors.ts";
+import { randomStream } from "../../src/base/random.ts";
+import { UserError } from "../../src/base/errors.ts";
 import goldenCases from "../golden/tokenizer_cases.json" with { type: "json" };
 import goldenIds from "../golden/tokenizer_ids.json" with { type: "json" };
 import { outcomeOf, readGolden, unlessRefused, wholeFile } from "./tokenizer_goldens.ts";

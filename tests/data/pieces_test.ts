@@ -12,8 +12,8 @@ import {
   type Tokenizer,
 } from "../../src/data/mod.ts";
 import { readGolden, wholeFile } from "./tokenizer_goldens.ts";
-import { UserError } from "../../src/errors.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { UserError } from "../../src/base/errors.ts";
+import { randomStream } from "../../src/base/random.ts";
 
 // deno-lint-ignore no-explicit-any
 type Json = any;

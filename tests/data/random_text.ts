@@ -1,5 +1,5 @@
 // Texts of all that Unicode has, for round trips.
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 
 const SCRIPTS = [[0, 128], [0xa0, 0x500], [0x900, 0x80], [0x3040, 0xc0], [0x4e00, 0x1000], [0xac00, 0x800]];
 const RARE = [[0, 0x110000], [0x1f300, 0x300], [0x1f1e6, 26], [0x1f3fb, 5], [0xfe00, 16], [0x300, 0x70], [

@@ -13,7 +13,7 @@ import {
   type Source,
   textSource,
 } from "../../src/data/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 const OPTIONS = { context: 4, batch: 3, seed: 5, split: { val: 0, test: 0 }, sampling: "windows" as const };
 

@@ -2,7 +2,7 @@
 // repeats.
 import assert from "node:assert/strict";
 import { drawSample, findTask, IGNORE, type Task, taskSource, taskTokenizer } from "../../src/data/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 const copy = findTask("copy");
 const tokenizer = taskTokenizer(copy);

@@ -14,7 +14,7 @@ import {
   taskTokenizer,
 } from "../../src/data/mod.ts";
 import { SYNTHETIC_SOURCES } from "../../src/config/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 const ln = Math.log;
 const count = (text: string, letter: string) => text.split(letter).length - 1;

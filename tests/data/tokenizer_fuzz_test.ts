@@ -1,6 +1,6 @@
 // Random damage to a tokenizer.json: the answer is a tokenizer that works or one line that says what is wrong.
 import assert from "node:assert/strict";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import {
   bpeTokenizer,
   charTokenizer,
@@ -9,7 +9,7 @@ import {
   type Tokenizer,
   tokenizerFromJSON,
 } from "../../src/data/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import golden from "../golden/tokenizer_ids.json" with { type: "json" };
 
 const TEXT = golden.lines.slice(0, 20).join("\n");

@@ -1,7 +1,7 @@
 // The reader of tests/golden/tokenizer_files.json.gz, and what heed makes of each of its files.
 import assert from "node:assert/strict";
 import { huggingfaceTokenizer, type Tokenizer } from "../../src/data/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 type Json = Record<string, unknown>;
 

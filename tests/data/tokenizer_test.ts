@@ -1,8 +1,8 @@
 // The character tokenizer: round trips over every kind of code point, and what it says of unknown ones.
 import assert from "node:assert/strict";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { charTokenizer, tokenizerFromJSON } from "../../src/data/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 
 /** Text of code points from ASCII, the whole plane, emoji and lone surrogates. */
 function randomText(index: number): string {

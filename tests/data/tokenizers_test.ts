@@ -13,7 +13,7 @@ import {
   tokenizerFromJSON,
 } from "../../src/data/mod.ts";
 import { piecesOf } from "../../src/data/byte_bpe.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import golden from "../golden/tokenizer_ids.json" with { type: "json" };
 import { randomText } from "./random_text.ts";
 

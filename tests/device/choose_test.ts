@@ -8,7 +8,7 @@ import { plan } from "../../src/device/plan.ts";
 import { findAdapter, isSoftware } from "../../src/device/webgpu.ts";
 import { shaderOf } from "../../src/device/wgsl.ts";
 import { loadConfig } from "../../src/config/mod.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { train } from "../../src/train/train.ts";
 import { input } from "../../src/graph/structure.ts";
 import { adapterThat } from "./devices.ts";

@@ -1,7 +1,7 @@
 // What WebGPU tells late or nobody: memory that is short, a lost device, a dispatch that the adapter has no room for.
 import assert from "node:assert/strict";
 import { add, scale } from "../../kernels/elementwise/op.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { constant, input, state } from "../../src/graph/structure.ts";
 import { apply, type Dispatch, type Op, scope } from "../../src/graph/tensor.ts";
 import { webgpuDevices } from "../kernels/harness.ts";

@@ -1,11 +1,11 @@
 // An operation of a user's own may bear any name: the plan asks what an operation is, never what it is called.
 import assert from "node:assert/strict";
 import { attention } from "../../kernels/attention/op.ts";
-import { attentionStatistics } from "../../kernels/attention/statistics.ts";
+import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
 import { type ElementwiseAttrs, elementwiseOp, scale } from "../../kernels/elementwise/op.ts";
-import { times, variable } from "../../kernels/expression.ts";
+import { times, variable } from "../../kernels/expression/expression.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { sumAll } from "../../kernels/reduce/op.ts";
+import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { graphDiagram } from "../../src/chart/graph_diagram.ts";
 import { assign, constantValue, input, literalValues, pack } from "../../src/graph/structure.ts";
 import { apply, type Op, type Tensor } from "../../src/graph/tensor.ts";

@@ -1,11 +1,11 @@
 // The memory plan: random graphs run in shared memory give what they give with an array for every tensor;
 // packs are computed in place; states are replaced in place, and never read by their old name afterwards.
 import assert from "node:assert/strict";
-import { adamw } from "../../kernels/adamw/op.ts";
+import { adamw } from "../../kernels/optimizers/adamw.ts";
 import { elementwise, multiply, scale } from "../../kernels/elementwise/op.ts";
-import { plus, tanh, times, variable } from "../../kernels/expression.ts";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
-import { sumAll, sumRows } from "../../kernels/reduce/op.ts";
+import { plus, tanh, times, variable } from "../../kernels/expression/expression.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
+import { sumAll, sumRows } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { type Graph, plan, type Step } from "../../src/device/plan.ts";

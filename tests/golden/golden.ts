@@ -2,8 +2,8 @@
 // initial parameters and the sign vectors of the projections both come from threefry, so that a few kilobytes
 // stand for the 0.8 million entries of the model's gradient.
 
-import { randomStream } from "../../kernels/random/threefry.ts";
-import { suggestion, UserError } from "../../src/errors.ts";
+import { randomStream } from "../../src/base/random.ts";
+import { suggestion, UserError } from "../../src/base/errors.ts";
 
 /** A dense row-major tensor. */
 export interface GoldenTensor {

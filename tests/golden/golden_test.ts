@@ -2,8 +2,8 @@
 // one: every parity test of the engine rests on these.
 
 import assert from "node:assert/strict";
-import { randomStream } from "../../kernels/random/threefry.ts";
-import { UserError } from "../../src/errors.ts";
+import { randomStream } from "../../src/base/random.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { goldenBatches, goldenParameters, gradientError, nanogptGolden, opsGolden } from "./golden.ts";
 import type { OpTensor } from "./golden.ts";
 

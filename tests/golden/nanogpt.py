@@ -1,6 +1,6 @@
 """Golden numbers of nanoGPT's CPU model: ten AdamW steps in PyTorch, in float64 (the truth) and in float32.
 
-Initial parameters come from the threefry stream of kernels/random/threefry.ts, ported here, so that golden.ts
+Initial parameters come from the threefry stream of src/base/random.ts, ported here, so that golden.ts
 makes the same ones and none are stored. Usage: python nanogpt.py tiny_shakespeare.txt
 """
 
@@ -23,7 +23,7 @@ SAMPLES, PROJECTIONS = 512, 8
 TEXT_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 
 
-# Random numbers: the same draws as randomStream(seed, purpose) in kernels/random/threefry.ts.
+# Random numbers: the same draws as randomStream(seed, purpose) in src/base/random.ts.
 
 
 def threefry2x32(k0: int, k1: int, c0: np.ndarray, c1: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

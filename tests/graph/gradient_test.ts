@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { add, multiply, scale } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { sumAll } from "../../kernels/reduce/op.ts";
+import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { ancestors, gradients } from "../../src/graph/gradient.ts";
 import { constant, input, state, view } from "../../src/graph/structure.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { scale } from "../../kernels/elementwise/op.ts";
 import { plan } from "../../src/device/plan.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { assign, constant, input, pack, record, state, view } from "../../src/graph/structure.ts";
 import { apply, type Op, scope, type Target } from "../../src/graph/tensor.ts";
 import { everyDevice, fresh } from "../device/devices.ts";

@@ -1,7 +1,7 @@
 // Files that a user gives, damaged in every way, and the commands that read them: configurations, tokenizers, models, logs and
 // what stands in a run's folder.
 import { join } from "node:path";
-import type { RandomStream } from "../../kernels/random/threefry.ts";
+import type { RandomStream } from "../../src/base/random.ts";
 import type { Asked } from "./worker.ts";
 
 /** A command, and the files that stand before it; undefined makes a folder of that name. */

@@ -1,5 +1,5 @@
 // Random command lines of every task: each option of each script with values of every kind, right and wrong.
-import type { RandomStream } from "../../kernels/random/threefry.ts";
+import type { RandomStream } from "../../src/base/random.ts";
 import type { Asked } from "./worker.ts";
 
 /** An option as --help shows it. */

@@ -1,7 +1,7 @@
 // What a user gives may be wrong in every way; what comes back is an answer, or one line and exit code 2: no stack, no wait
 // of more than ten seconds, no file that was begun and not finished, and no control character on the terminal.
 import { join } from "node:path";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { DATA_HOME, ended, SCRIPTS, start } from "../scripts/harness.ts";
 import { bench } from "./bench.ts";
 import { configTries } from "./config_tries.ts";

@@ -1,13 +1,13 @@
 // AdamW against a plain float64 reference over several steps, against PyTorch's numbers, and its clip and
 // decay at their edges; on the float64 oracle and on WebGPU under both schedules.
 import assert from "node:assert/strict";
-import { adamw, adamwHyper, type AdamwOptions } from "../../kernels/adamw/op.ts";
+import { adamw, adamwHyper, type AdamwOptions } from "../../kernels/optimizers/adamw.ts";
 import { add } from "../../kernels/elementwise/op.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
-import { sumSquares } from "../../kernels/reduce/op.ts";
+import { randomStream } from "../../src/base/random.ts";
+import { sumSquares } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { constant, input, state } from "../../src/graph/structure.ts";
 import golden from "../golden/adamw.json" with { type: "json" };
 import { between, type Case, checkKernel, randomInput, relativeError, webgpuDevices } from "./harness.ts";

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { append } from "../../kernels/append/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
-import { sumAll } from "../../kernels/reduce/op.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
+import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { multiply } from "../../kernels/elementwise/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import { between, type Case, checkGradient, checkKernel, evaluate, randomInput } from "./harness.ts";

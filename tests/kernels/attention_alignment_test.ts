@@ -3,18 +3,18 @@ import assert from "node:assert/strict";
 import * as m from "../../kernels/attention/modifier.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import { multiply } from "../../kernels/elementwise/op.ts";
-import * as e from "../../kernels/expression.ts";
+import * as e from "../../kernels/expression/expression.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
-import { sumAll } from "../../kernels/reduce/op.ts";
+import { randomStream } from "../../src/base/random.ts";
+import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import {
   attentionOracle,
   attentionOracleGradient,
   type DenseTensor,
   type OracleOptions,
-} from "../../src/analysis/oracle.ts";
+} from "../../src/check/oracle.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import { multiHeadAttention } from "../../src/nn/multi_head.ts";

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
-import { attentionGradientStatistics } from "../../kernels/attention/gradient_statistics.ts";
+import { attentionGradientStatistics } from "../../kernels/attention_statistics/gradient.ts";
 import * as m from "../../kernels/attention/modifier.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import { multiply } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
-import { sumAll } from "../../kernels/reduce/op.ts";
+import { randomStream } from "../../src/base/random.ts";
+import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input, reshape } from "../../src/graph/structure.ts";
 import type { Values } from "../../src/graph/tensor.ts";
 import {

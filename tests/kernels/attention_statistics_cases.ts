@@ -4,17 +4,17 @@ import assert from "node:assert/strict";
 import {
   ATTENTION_GRADIENT_STATISTICS,
   attentionGradientStatistics,
-} from "../../kernels/attention/gradient_statistics.ts";
+} from "../../kernels/attention_statistics/gradient.ts";
 import * as m from "../../kernels/attention/modifier.ts";
-import * as e from "../../kernels/expression.ts";
+import * as e from "../../kernels/expression/expression.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import {
   ATTENTION_STATISTICS,
   attentionStatistics,
   REPEATED_STATISTICS,
-} from "../../kernels/attention/statistics.ts";
-import type { RandomStream } from "../../kernels/random/threefry.ts";
-import type { OracleOptions } from "../../src/analysis/oracle.ts";
+} from "../../kernels/attention_statistics/op.ts";
+import type { RandomStream } from "../../src/base/random.ts";
+import type { OracleOptions } from "../../src/check/oracle.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { input } from "../../src/graph/structure.ts";

@@ -1,7 +1,7 @@
 // The statistics of attention by their definitions, in float64, from matrices in memory.
 import type { AttentionOptions } from "../../kernels/attention/op.ts";
-import type { RandomStream } from "../../kernels/random/threefry.ts";
-import { attentionOracle, attentionOracleGradient, type OracleOptions } from "../../src/analysis/oracle.ts";
+import type { RandomStream } from "../../src/base/random.ts";
+import { attentionOracle, attentionOracleGradient, type OracleOptions } from "../../src/check/oracle.ts";
 import type { Values } from "../../src/graph/tensor.ts";
 
 export interface Sizes {

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import {
   ATTENTION_GRADIENT_STATISTICS,
   attentionGradientStatistics,
-} from "../../kernels/attention/gradient_statistics.ts";
+} from "../../kernels/attention_statistics/gradient.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
-import { ATTENTION_STATISTICS, attentionStatistics } from "../../kernels/attention/statistics.ts";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { ATTENTION_STATISTICS, attentionStatistics } from "../../kernels/attention_statistics/op.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Values } from "../../src/graph/tensor.ts";

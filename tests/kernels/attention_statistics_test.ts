@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import * as m from "../../kernels/attention/modifier.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
-import { ATTENTION_STATISTICS, attentionStatistics } from "../../kernels/attention/statistics.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { ATTENTION_STATISTICS, attentionStatistics } from "../../kernels/attention_statistics/op.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { plan } from "../../src/device/plan.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input, reshape, view } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import { ACTIVATIONS, assertNear, check, KINDS, setting } from "./attention_statistics_cases.ts";

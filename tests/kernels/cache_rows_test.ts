@@ -1,9 +1,9 @@
 // Rows written into a cache in place: only those, where they belong, on every device.
 import assert from "node:assert/strict";
 import { cacheRows } from "../../kernels/cache_rows/op.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input, state } from "../../src/graph/structure.ts";
 import { between, webgpuDevices } from "./harness.ts";
 

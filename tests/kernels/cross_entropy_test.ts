@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import type { RandomStream } from "../../kernels/random/threefry.ts";
+import type { RandomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import { opsGolden } from "../golden/golden.ts";

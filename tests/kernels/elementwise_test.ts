@@ -1,8 +1,8 @@
 import { elementwise } from "../../kernels/elementwise/op.ts";
-import { sumAll, sumRows, sumSquares } from "../../kernels/reduce/op.ts";
-import { ACTIVATIONS } from "../../kernels/activation.ts";
-import * as e from "../../kernels/expression.ts";
-import type { RandomStream } from "../../kernels/random/threefry.ts";
+import { sumAll, sumRows, sumSquares } from "../../kernels/elementwise/reduce.ts";
+import { ACTIVATIONS } from "../../kernels/expression/activation.ts";
+import * as e from "../../kernels/expression/expression.ts";
+import type { RandomStream } from "../../src/base/random.ts";
 import { between, type Case, checkGradient, checkKernel, randomInput } from "./harness.ts";
 import type { Tensor } from "../../src/graph/tensor.ts";
 

@@ -1,7 +1,7 @@
 // What an expression can be in float32: an interval that holds every value it may take while each operation errs as WGSL
 // lets it err, overflows to infinity or loses a denormal, and whether it may be NaN. Two devices agree where the values of both
 // lie inside; where the interval is a point, that is equality.
-import type { Expression, Lookup } from "../../kernels/expression.ts";
+import type { Expression, Lookup } from "../../kernels/expression/expression.ts";
 
 /** Values from `low` to `high`, infinities included, if `number`; NaN if `nan`. Both where either may be. */
 export interface Enclosure {

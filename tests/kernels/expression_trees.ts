@@ -1,9 +1,9 @@
 // Random expressions, special numbers, and their agreement on the devices: float64, the float32 CPU and WebGPU under both
 // schedules. Trees are compiled many to a kernel, because it is compilation that takes the time.
-import { erf } from "../../kernels/erf.ts";
-import * as e from "../../kernels/expression.ts";
-import { toWgsl, WGSL_FUNCTIONS } from "../../kernels/expression_wgsl.ts";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { erf } from "../../kernels/expression/erf.ts";
+import * as e from "../../kernels/expression/expression.ts";
+import { toWgsl, WGSL_FUNCTIONS } from "../../kernels/expression/wgsl.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { input } from "../../src/graph/structure.ts";
 import { apply, type Floats, line, type Op } from "../../src/graph/tensor.ts";

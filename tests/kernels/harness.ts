@@ -4,10 +4,10 @@ import assert from "node:assert/strict";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
-import { sumAll } from "../../kernels/reduce/op.ts";
+import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { add, multiply } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { input } from "../../src/graph/structure.ts";
 import { sizeOf, type Tensor, type Values } from "../../src/graph/tensor.ts";
 

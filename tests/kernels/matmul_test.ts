@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { ACTIVATIONS } from "../../kernels/activation.ts";
+import { ACTIVATIONS } from "../../kernels/expression/activation.ts";
 import { linear, matmul, type MatmulOptions } from "../../kernels/matmul/op.ts";
-import type { RandomStream } from "../../kernels/random/threefry.ts";
+import type { RandomStream } from "../../src/base/random.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor } from "../../src/graph/tensor.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { between, type Case, checkGradient, checkKernel, randomInput } from "./harness.ts";
 
 /** A product of random odd sizes, with a random choice of transposes, batch and epilogue. */

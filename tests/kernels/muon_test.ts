@@ -1,7 +1,7 @@
 // Muon's direction: Newton-Schulz against plain loops, alone and in stacks.
 import assert from "node:assert/strict";
-import { muon, orthogonalised } from "../../kernels/muon/op.ts";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { muon, orthogonalised } from "../../kernels/optimizers/muon.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { input } from "../../src/graph/structure.ts";
 import { sizeOf } from "../../src/graph/tensor.ts";

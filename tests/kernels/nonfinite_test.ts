@@ -1,16 +1,16 @@
 // NaN and infinities mean the same on every device: what an expression makes of them, attention of a query that is NaN,
 // scores of -Infinity, and an optimizer's step of a gradient that is NaN.
 import assert from "node:assert/strict";
-import * as e from "../../kernels/expression.ts";
+import * as e from "../../kernels/expression/expression.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import { booleanMask, mask, modifier, softcap } from "../../kernels/attention/modifier.ts";
 import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
 import { elementwise, multiply } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { lion } from "../../kernels/lion/op.ts";
+import { lion } from "../../kernels/optimizers/lion.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
-import { sumAll } from "../../kernels/reduce/op.ts";
-import { sgd } from "../../kernels/sgd/op.ts";
+import { sumAll } from "../../kernels/elementwise/reduce.ts";
+import { sgd } from "../../kernels/optimizers/sgd.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { input } from "../../src/graph/structure.ts";
 import { type Case, evaluate, webgpuDevices } from "./harness.ts";

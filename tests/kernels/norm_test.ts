@@ -2,12 +2,12 @@
 // hardest.
 import assert from "node:assert/strict";
 import { add, multiply } from "../../kernels/elementwise/op.ts";
-import { sumAll } from "../../kernels/reduce/op.ts";
+import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { layerNorm, type NormBackwardAttrs, rmsNorm } from "../../kernels/norm/op.ts";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import { opsGolden, type OpTensor } from "../golden/golden.ts";

@@ -1,7 +1,7 @@
 // What the tests of optimizers share: an optimizer to test, its steps on every device, and random ones.
-import { adamwHyper } from "../../kernels/adamw/op.ts";
-import type { RandomStream } from "../../kernels/random/threefry.ts";
-import { sumSquares } from "../../kernels/reduce/op.ts";
+import { adamwHyper } from "../../kernels/optimizers/adamw.ts";
+import type { RandomStream } from "../../src/base/random.ts";
+import { sumSquares } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { input, state } from "../../src/graph/structure.ts";

@@ -1,12 +1,12 @@
 // SGD, Lion, Muon and Adam against PyTorch's numbers and plain float64 references over several steps, with their choices of
 // clip, decay, what is trained and what is kept; on the float64 oracle, the float32 CPU and WebGPU under both schedules.
 import assert from "node:assert/strict";
-import { adamw } from "../../kernels/adamw/op.ts";
-import { lion } from "../../kernels/lion/op.ts";
-import { muon } from "../../kernels/muon/op.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
-import { sgd } from "../../kernels/sgd/op.ts";
-import { UserError } from "../../src/errors.ts";
+import { adamw } from "../../kernels/optimizers/adamw.ts";
+import { lion } from "../../kernels/optimizers/lion.ts";
+import { muon } from "../../kernels/optimizers/muon.ts";
+import { randomStream } from "../../src/base/random.ts";
+import { sgd } from "../../kernels/optimizers/sgd.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { constant, input, state } from "../../src/graph/structure.ts";
 import { sizeOf } from "../../src/graph/tensor.ts";
 import golden from "../golden/optimizers.json" with { type: "json" };

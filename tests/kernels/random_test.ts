@@ -2,13 +2,13 @@
 // follow both their distribution and the host's stream.
 import assert from "node:assert/strict";
 import { dropout, randomNormal, randomUniform, THREEFRY_WGSL } from "../../kernels/random/op.ts";
-import { hash32, type RandomStream, randomStream, threefry2x32 } from "../../kernels/random/threefry.ts";
-import { sumAll } from "../../kernels/reduce/op.ts";
+import { hash32, type RandomStream, randomStream, threefry2x32 } from "../../src/base/random.ts";
+import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { erf } from "../../kernels/erf.ts";
+import { erf } from "../../kernels/expression/erf.ts";
 import normalWgsl from "../../kernels/random/normal.wgsl" with { type: "text" };
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import { apply, line, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
 import {

@@ -1,9 +1,9 @@
 // Rotary positions: both pairings, part of a head, far positions.
 import assert from "node:assert/strict";
 import { rope, ropeTurns } from "../../kernels/rope/op.ts";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import {

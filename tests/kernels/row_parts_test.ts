@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { embedding } from "../../kernels/embedding/op.ts";
 import { linear } from "../../kernels/matmul/op.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { rowParts } from "../../kernels/row_parts.ts";
 import { webgpuDevice } from "../../src/device/webgpu.ts";
 import { input, state, view } from "../../src/graph/structure.ts";

@@ -1,11 +1,11 @@
 // Statistics of tensors against two passes in float64, written here once more: odd cuts, numbers that are none, numbers
 // whose squares leave float32.
 import assert from "node:assert/strict";
-import { type RandomStream, randomStream } from "../../kernels/random/threefry.ts";
+import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { type Part, STATISTICS, statistics } from "../../kernels/statistics/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input, view } from "../../src/graph/structure.ts";
 import { between, webgpuDevices } from "./harness.ts";
 

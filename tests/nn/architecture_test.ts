@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { loadConfig, resolveConfig } from "../../src/config/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import {
   type Architecture,

@@ -1,9 +1,9 @@
 // What "auto" adds to the scores: -ln of the call's keys in attention(), of the context in a model, for a plain sigmoid alone.
 import assert from "node:assert/strict";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Values } from "../../src/graph/tensor.ts";
 import { type Architecture, decoder, decoderParameters } from "../../src/nn/decoder.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
@@ -10,8 +10,8 @@ import { ancestors } from "../../src/graph/gradient.ts";
 import { input, reshape } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import { type Architecture, decoder, decoderParameters } from "../../src/nn/decoder.ts";
-import { initialise, layout } from "../../src/train/parameters.ts";
-import { rowsOf, stepFeeds, stepGraph } from "../../src/train/programs.ts";
+import { initialise, layout } from "../../src/model/layout.ts";
+import { rowsOf, stepFeeds, stepGraph } from "../../src/train/step_graph.ts";
 import { evaluate, relativeError, webgpuDevices } from "../kernels/harness.ts";
 import { EXACT, SURROGATE, TINY } from "./options.ts";
 

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { multiply } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { sumAll } from "../../kernels/reduce/op.ts";
+import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import { crossAttention, fromTorchAttention, multiHeadAttention } from "../../src/nn/mod.ts";

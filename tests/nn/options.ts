@@ -1,5 +1,5 @@
 // Tiny decoders, one for each choice that a model leaves open: what the tests of this folder run through.
-import { lookup, minus, times, variable } from "../../kernels/expression.ts";
+import { lookup, minus, times, variable } from "../../kernels/expression/expression.ts";
 import { modifier } from "../../kernels/attention/modifier.ts";
 import type { Architecture, BlockChoices, UserModifier } from "../../src/nn/architecture.ts";
 

@@ -8,7 +8,7 @@ const PLACES = ["mod.ts", "src/", "kernels/"];
 
 /** One fenced block of a documentation comment. */
 interface Example {
-  /** `src/errors.ts:27` */
+  /** `src/base/errors.ts:27` */
   readonly place: string;
   readonly code: string;
 }

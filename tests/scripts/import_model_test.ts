@@ -1,6 +1,6 @@
 // A model of Hugging Face's from the command line: in, continued, trained further, verified, out.
 import assert from "node:assert/strict";
-import { loadCheckpoint } from "../../src/train/checkpoint.ts";
+import { loadCheckpoint } from "../../src/model/checkpoint.ts";
 import golden from "../golden/gpt2.json" with { type: "json" };
 import { checkpoint, inFolder, latest, logOf, ROOT, script, succeeds } from "./harness.ts";
 

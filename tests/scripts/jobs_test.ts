@@ -1,6 +1,6 @@
 // Jobs of a sweep that are given again, runs that another process is writing, and what is left of those that were killed.
 import assert from "node:assert/strict";
-import { lockFolder } from "../../src/train/lock.ts";
+import { lockFolder } from "../../src/runs/lock.ts";
 import {
   ended,
   inFolder,

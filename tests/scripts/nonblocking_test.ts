@@ -1,7 +1,7 @@
 // Scripts whose output goes to a pipe that does not block, as programs that multiplex their children make it: a reader that
 // is slower than the writer loses nothing.
 import assert from "node:assert/strict";
-import { formatRecord } from "../../src/track/records.ts";
+import { formatRecord } from "../../src/log/records.ts";
 import {
   type Ended,
   inFolder,
@@ -92,7 +92,7 @@ test("train writes every record, and perplexity every token, to a pipe that does
 });
 
 test("text of any lengths of lines arrives once through a pipe that does not block", async (folder) => {
-  const program = `import { writeStdout } from ${JSON.stringify(new URL("src/track/log_file.ts", ROOT))};
+  const program = `import { writeStdout } from ${JSON.stringify(new URL("src/log/log_file.ts", ROOT))};
     const text = Array.from({ length: 60 }, (_, n) => String(n).padEnd(n ** 3 % 6011, "=")).join("\\n");
     writeStdout(new TextEncoder().encode(text));`;
   await Deno.writeTextFile(`${folder}/program.ts`, program);
@@ -103,7 +103,7 @@ test("text of any lengths of lines arrives once through a pipe that does not blo
 });
 
 test("a script's and a hook's console lines on both streams arrive whole through pipes that do not block", async (folder) => {
-  const program = `import { runCommand } from ${JSON.stringify(new URL("src/command.ts", ROOT))};
+  const program = `import { runCommand } from ${JSON.stringify(new URL("src/cli/command.ts", ROOT))};
     const command = { name: "example", summary: "", usage: "", options: {}, examples: [] };
     await runCommand(command, async () => {
       for (let n = 0; n < 300; n++) {

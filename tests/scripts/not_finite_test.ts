@@ -1,11 +1,11 @@
 // A model whose parameters, or whose numbers on the way, are not finite: every question refuses in one line.
 import assert from "node:assert/strict";
-import { attentionMaps } from "../../src/analysis/attention_maps.ts";
-import { embeddings } from "../../src/analysis/embeddings.ts";
-import { logitLens } from "../../src/analysis/logit_lens.ts";
-import { patchActivations } from "../../src/analysis/patching.ts";
-import { tokenLosses } from "../../src/analysis/perplexity.ts";
-import { loadCheckpoint, putModel } from "../../src/train/checkpoint.ts";
+import { attentionMaps } from "../../src/interpret/attention_maps.ts";
+import { embeddings } from "../../src/interpret/embeddings.ts";
+import { logitLens } from "../../src/interpret/logit_lens.ts";
+import { patchActivations } from "../../src/interpret/patching.ts";
+import { tokenLosses } from "../../src/interpret/perplexity.ts";
+import { loadCheckpoint, putModel } from "../../src/model/checkpoint.ts";
 import { generatorOf } from "../../src/train/experiment.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { checkpoint, inFolder, latest, poison, script, succeeds } from "./harness.ts";

@@ -1,8 +1,8 @@
 // What a person asks a trained model: each task once from a run's folder, its numbers against one another's.
 import assert from "node:assert/strict";
-import { argumentsOf, oneOf } from "../../src/options.ts";
+import { argumentsOf, oneOf } from "../../src/cli/options.ts";
 import { charTokenizer } from "../../src/data/char_tokenizer.ts";
-import { decodeSafetensors } from "../../src/train/safetensors.ts";
+import { decodeSafetensors } from "../../src/model/formats/safetensors.ts";
 import { inFolder, latest, script, type SCRIPTS, succeeds, TEXT } from "./harness.ts";
 
 type Name = (typeof SCRIPTS)[number];

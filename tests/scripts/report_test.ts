@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type ReportOptions, runReport } from "../../src/chart/report.ts";
 import { lossChart } from "../../src/chart/loss_chart.ts";
 import { inlineSvg } from "../../src/chart/report_page.ts";
-import type { LogRecord, RunRecord } from "../../src/track/records.ts";
+import type { LogRecord, RunRecord } from "../../src/log/records.ts";
 import { inFolder, latest, script, succeeds } from "./harness.ts";
 
 const ODD = `</pre><script>alert("1")</script> & 'é' \u0000`;

@@ -1,6 +1,6 @@
 // stats as a person runs it: what there is, rows in three formats, mistakes, and a reader that goes away.
 import assert from "node:assert/strict";
-import { formatRecord, type LogRecord } from "../../src/track/records.ts";
+import { formatRecord, type LogRecord } from "../../src/log/records.ts";
 import { inFolder, latest, script, start, succeeds } from "./harness.ts";
 
 /** A step, and every tenth the entropy of each head of two blocks and the norms of a parameter. */

@@ -1,8 +1,8 @@
 // Sweeps as a person runs them: many runs, one table; killed in the middle and gone on with; as commands for other
 // programs, and read back from wherever the logs are.
 import assert from "node:assert/strict";
-import { formatRecord } from "../../src/track/records.ts";
-import { made } from "../track/made_records.ts";
+import { formatRecord } from "../../src/log/records.ts";
+import { made } from "../log/made_records.ts";
 import {
   ended,
   inFolder,

@@ -1,11 +1,11 @@
 // The tasks of deno.json as a newcomer meets them: what they are for, their --help, and the lines that it says to try.
 import assert from "node:assert/strict";
 import project from "../../deno.json" with { type: "json" };
-import { argumentsOf, type Command, helpOf, numberOption, splitOverrides } from "../../src/options.ts";
-import { interruptSignal } from "../../src/command.ts";
+import { argumentsOf, type Command, helpOf, numberOption, splitOverrides } from "../../src/cli/options.ts";
+import { interruptSignal } from "../../src/cli/command.ts";
 import { loadSweep } from "../../src/config/mod.ts";
-import { UserError } from "../../src/errors.ts";
-import { VERSION } from "../../src/version.ts";
+import { UserError } from "../../src/base/errors.ts";
+import { VERSION } from "../../src/base/version.ts";
 import { inFolder, script, SCRIPTS } from "./harness.ts";
 
 Deno.test("VERSION is the version of deno.json", () => assert.equal(VERSION, project.version));

@@ -1,6 +1,6 @@
 // Selectors: what a glob matches, what kinds and exclusions do, which entries are due when.
 import assert from "node:assert/strict";
-import { UserError } from "../../src/errors.ts";
+import { UserError } from "../../src/base/errors.ts";
 import {
   checkSelectors,
   dueAt,

@@ -4,8 +4,8 @@ import assert from "node:assert/strict";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import { IGNORE } from "../../src/data/mod.ts";
 import { prepare } from "../../src/train/experiment.ts";
-import type { EvalRecord, LogRecord, StatRecord, StepRecord } from "../../src/track/records.ts";
-import { readLog } from "../../src/track/log_file.ts";
+import type { EvalRecord, LogRecord, StatRecord, StepRecord } from "../../src/log/records.ts";
+import { readLog } from "../../src/log/log_file.ts";
 import { resume, train } from "../../src/train/train.ts";
 
 /** Lines of 1 to 40 letters. */

@@ -1,7 +1,7 @@
 // A run that diverges: what its log says, when it stops, which checkpoint stays, and what a sweep makes of it.
 import assert from "node:assert/strict";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
-import type { LogRecord, WarningRecord } from "../../src/track/records.ts";
+import type { LogRecord, WarningRecord } from "../../src/log/records.ts";
 import { resume, train, type TrainOptions } from "../../src/train/train.ts";
 import { checkpoint, inFolder, logOf, script, timeless } from "../scripts/harness.ts";
 

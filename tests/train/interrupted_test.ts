@@ -1,7 +1,7 @@
 // A training whose device goes away, whose terminal closes, or whose disk refuses: what it says, and what is left.
 import assert from "node:assert/strict";
 import { resolveConfig } from "../../src/config/mod.ts";
-import { openLog } from "../../src/track/log_file.ts";
+import { openLog } from "../../src/log/log_file.ts";
 import { resume, train, type Trained } from "../../src/train/train.ts";
 import { checkpoint, ended, inFolder, latest, logOf, start, until, youngest } from "../scripts/harness.ts";
 

@@ -1,17 +1,17 @@
 // Optimizers, schedules, initialisation and freezing as a run has them: each learns, goes on from a checkpoint as if nothing
 // had happened, and keeps the states that its name promises.
 import assert from "node:assert/strict";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { findAdapter } from "../../src/device/webgpu.ts";
-import { UserError } from "../../src/errors.ts";
-import type { EvalRecord, LogRecord, StatRecord, StepRecord } from "../../src/track/records.ts";
-import { loadCheckpoint } from "../../src/train/checkpoint.ts";
+import { UserError } from "../../src/base/errors.ts";
+import type { EvalRecord, LogRecord, StatRecord, StepRecord } from "../../src/log/records.ts";
+import { loadCheckpoint } from "../../src/model/checkpoint.ts";
 import { modelOf } from "../../src/train/experiment.ts";
-import { initialise, readParameters } from "../../src/train/parameters.ts";
-import { decodeSafetensors } from "../../src/train/safetensors.ts";
+import { initialise, readParameters } from "../../src/model/layout.ts";
+import { decodeSafetensors } from "../../src/model/formats/safetensors.ts";
 import { learningRate, type Schedule } from "../../src/train/schedule.ts";
 import { costOf, resume, train } from "../../src/train/train.ts";
 

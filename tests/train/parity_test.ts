@@ -5,8 +5,8 @@ import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { decoderParameters } from "../../src/nn/decoder.ts";
-import { layout, STATES, writeParameters } from "../../src/train/parameters.ts";
-import { rowsOf, stepFeeds, stepGraph } from "../../src/train/programs.ts";
+import { layout, STATES, writeParameters } from "../../src/model/layout.ts";
+import { rowsOf, stepFeeds, stepGraph } from "../../src/train/step_graph.ts";
 import { goldenBatches, goldenParameters, gradientError, nanogptGolden } from "../golden/golden.ts";
 
 const golden = nanogptGolden();

@@ -2,11 +2,11 @@
 import assert from "node:assert/strict";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import type { LogRecord } from "../../src/track/records.ts";
+import type { LogRecord } from "../../src/log/records.ts";
 import { prepare } from "../../src/train/experiment.ts";
 import { readyRun } from "../../src/train/ready.ts";
 import { trainRun } from "../../src/train/run.ts";
-import { createRunFolder } from "../../src/train/run_folder.ts";
+import { createRunFolder } from "../../src/runs/run_folder.ts";
 
 interface Golden {
   readonly made_with: { readonly lr: number };

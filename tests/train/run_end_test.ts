@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type Config, loadSweep, resolveConfig } from "../../src/config/mod.ts";
-import { UserError } from "../../src/errors.ts";
-import type { LogRecord } from "../../src/track/records.ts";
+import { UserError } from "../../src/base/errors.ts";
+import type { LogRecord } from "../../src/log/records.ts";
 import { runSweep } from "../../src/train/sweep.ts";
 import { resume, train, type Trained } from "../../src/train/train.ts";
 import { inFolder, reseal } from "../scripts/harness.ts";

@@ -1,16 +1,16 @@
 // The loop of training and what it stands on: accumulation, the schedule, memory over many steps, and how it fails.
 import assert from "node:assert/strict";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer, IGNORE } from "../../src/data/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
-import { UserError } from "../../src/errors.ts";
-import type { LogRecord } from "../../src/track/records.ts";
+import { UserError } from "../../src/base/errors.ts";
+import type { LogRecord } from "../../src/log/records.ts";
 import { modelOf } from "../../src/train/experiment.ts";
-import { initialise, readParameters } from "../../src/train/parameters.ts";
-import { rowsOf, stepFeeds, stepGraph } from "../../src/train/programs.ts";
+import { initialise, readParameters } from "../../src/model/layout.ts";
+import { rowsOf, stepFeeds, stepGraph } from "../../src/train/step_graph.ts";
 import { learningRate } from "../../src/train/schedule.ts";
 import { train } from "../../src/train/train.ts";
 

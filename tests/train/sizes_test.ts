@@ -1,6 +1,6 @@
 // What a configuration needs is added up before anything is unrolled, allocated or planned.
 import assert from "node:assert/strict";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { loadConfig, resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
@@ -9,7 +9,7 @@ import { scale } from "../../kernels/elementwise/op.ts";
 import { decoderParameters } from "../../src/nn/mod.ts";
 import { dueAt, dueSets } from "../../src/track/selectors.ts";
 import { modelOf } from "../../src/train/experiment.ts";
-import { layout } from "../../src/train/parameters.ts";
+import { layout } from "../../src/model/layout.ts";
 import { checkGraphs, checkModel, checkRun, parameterElements } from "../../src/train/sizes.ts";
 import { planRun } from "../../src/train/train.ts";
 

@@ -1,5 +1,5 @@
 // Hooks files as people get them wrong, by kinds: a grammar of which a seed draws any number, with how each must end.
-import type { RandomStream } from "../../kernels/random/threefry.ts";
+import type { RandomStream } from "../../src/base/random.ts";
 
 /** How a training with a file must end; a number is the exit code that the file itself asks for. */
 export type Ending = "trains" | "refused" | "throws" | "ends" | number;

@@ -1,7 +1,7 @@
 // Trains a step with hooks files that a seed draws (kinds.ts), each in a process of its own as a person would, and looks at
 // how each ends. Run by itself: deno task prove_hooks [FILES] [SEED]
 import { join } from "node:path";
-import { randomStream } from "../../kernels/random/threefry.ts";
+import { randomStream } from "../../src/base/random.ts";
 import { type HooksFile, hooksFiles } from "./kinds.ts";
 import { taskArguments } from "../scripts/harness.ts";
 

@@ -1,5 +1,5 @@
 // Tokens that are found in a text before anything else cuts it.
-import { UserError } from "../../errors.ts";
+import { UserError } from "../../base/errors.ts";
 import { fieldsOf, refuse } from "./fields.ts";
 import type { Normalizer } from "./normalizers.ts";
 import { SPACE, WORD } from "./unicode.ts";

@@ -1,6 +1,6 @@
 // Reading a tokenizer.json field by field: each is checked against what is computed, and what is not is refused by its
 // path, so that nothing in a file is passed over in silence.
-import { nearest, UserError } from "../../errors.ts";
+import { nearest, UserError } from "../../base/errors.ts";
 
 /** @internal A mapping of a parsed file. */
 export type Json = Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 // Cutting a text at the matches of a pattern, in the five ways that tokenizer.json knows.
-import { show } from "../../config/show.ts";
-import { UserError } from "../../errors.ts";
+import { show } from "../../base/show.ts";
+import { UserError } from "../../base/errors.ts";
 import { type Fields, fieldsOf, refuse } from "./fields.ts";
 import { translated, Untranslatable } from "./regex.ts";
 

@@ -1,5 +1,5 @@
 // A model's tokens and their ids, and what a model is to the rest of a tokenizer.
-import { UserError } from "../../errors.ts";
+import { UserError } from "../../base/errors.ts";
 import { type Fields, isObject, refuse } from "./fields.ts";
 
 /** Ids that a file may have: a model has a row for each. */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { byteCharacters } from "../../../src/data/byte_bpe.ts";
 import { huggingfaceTokenizer } from "../../../src/data/huggingface_tokenizer.ts";
-import { UserError } from "../../../src/errors.ts";
+import { UserError } from "../../../src/base/errors.ts";
 
 const VOCAB = Object.fromEntries(byteCharacters().map(({ character }, id) => [character, id]));
 const split = (Regex: string) => ({ type: "Split", pattern: { Regex }, behavior: "Isolated", invert: false });

@@ -1,0 +1,127 @@
+// AdamW, and Adam with it, over flat parameter storage with clipping by the global norm: one kernel for the whole model, in
+// place.
+import { float, type Op, type Tensor } from "../../src/graph/tensor.ts";
+import {
+  checkUpdateOptions,
+  flatUpdate,
+  type FlatUpdateAttrs,
+  flatUpdateOp,
+  type FlatUpdateOptions,
+} from "./flat_update.ts";
+import { adamwRule } from "./adamw_cpu.ts";
+import adamwWgsl from "./adamw.wgsl" with { type: "text" };
+
+/** What stays the same through training; the decay is decoupled, a fraction of the learning rate, unless `coupled`. */
+export interface AdamwOptions extends FlatUpdateOptions {
+  /** Decay of the two moments, each in [0, 1). */
+  readonly betas: readonly [number, number];
+  /** Added to the denominator. */
+  readonly eps: number;
+  /** The decay is a part of the gradient, as torch.optim.Adam has it: g + weightDecay p in the place of g. */
+  readonly coupled?: boolean;
+}
+
+/** Attributes of `adamw`. */
+export interface AdamwAttrs extends AdamwOptions, FlatUpdateAttrs {}
+
+/** The three tensors after a step, in the memory of those before it. */
+export interface AdamwState {
+  /** All parameters, [N]. */
+  readonly parameter: Tensor;
+  /** m, running mean of the gradient, [N]. */
+  readonly expAvg: Tensor;
+  /** v, running mean of its square, [N]. */
+  readonly expAvgSq: Tensor;
+  /** What the step added to the parameters, [N], where it was to be kept. */
+  readonly update: Tensor | undefined;
+}
+
+/** The operation behind `adamw`: outputs 0, 1 and 2 lie where inputs 0, 2 and 3 were. */
+export const adamwOp: Op<AdamwAttrs> = flatUpdateOp<AdamwAttrs>({
+  name: "adamw",
+  states: ["exp_avg", "exp_avg_sq"],
+  hyper: 4,
+  step: adamwWgsl,
+  constants: ({ betas: [beta1, beta2], eps, coupled = false }) => ({
+    BETA1: float(beta1),
+    ONE_MINUS_BETA1: float(1 - beta1),
+    BETA2: float(beta2),
+    ONE_MINUS_BETA2: float(1 - beta2),
+    EPS: float(eps),
+    COUPLED: coupled,
+  }),
+  rule: adamwRule,
+});
+
+/**
+ * One step of AdamW, in place, with the gradient clipped by its global norm first as
+ * torch.nn.utils.clip_grad_norm_ does:
+ *
+ *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
+ *     p <- p (1 - lr weightDecay)                               the first `decayed` elements
+ *     m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2
+ *     p <- p - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
+ *
+ * With `coupled` it is Adam: the decay is added to the clipped gradient, g <- g + weightDecay p, and p is not shrunk.
+ * A gradient that is not finite is not treated specially. Read the results through the tensors returned: the
+ * plan refuses to read the old ones afterwards.
+ *
+ * Source: Loshchilov and Hutter 2019, in the order of torch.optim.AdamW; Kingma and Ba 2015, torch.optim.Adam.
+ *
+ * @param parameter all parameters, f32 [N]
+ * @param gradient of the loss, f32 [N]
+ * @param expAvg m, running mean of the gradient, f32 [N]
+ * @param expAvgSq v, running mean of its square, f32 [N]
+ * @param squaredNorm sum of squares of the whole gradient, f32 [1]; not read where clip is 0
+ * @param hyper the step's own numbers, f32 [4], uploaded each step: see `adamwHyper`
+ * @param options see `AdamwOptions`
+ * @param trained f32 [N]: where it is 0 nothing of the parameter changes, moments and decay included; none: all are trained
+ * @returns the three tensors after the step, in the memory of those before it
+ * @throws {UserError} if sizes do not fit or an option is outside its range
+ *
+ * @example
+ * ```ts
+ * import { adamw, input, state, sumSquares } from "../../mod.ts";
+ * const [p, m, v] = ["p", "m", "v"].map((name) => state(name, [128]));
+ * const g = input("gradient", [128]);
+ * const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip: 1, decayed: 64 } as const;
+ * const { parameter } = adamw(p, g, m, v, sumSquares(g), input("hyper", [4]), options);
+ * ```
+ */
+export function adamw(
+  parameter: Tensor,
+  gradient: Tensor,
+  expAvg: Tensor,
+  expAvgSq: Tensor,
+  squaredNorm: Tensor,
+  hyper: Tensor,
+  options: AdamwOptions,
+  trained?: Tensor,
+): AdamwState {
+  const { betas: [beta1, beta2], eps } = options;
+  checkUpdateOptions("adamw", parameter, options, { beta1, beta2 }, { eps });
+  const inputs = { parameter, gradient, states: [expAvg, expAvgSq], squaredNorm, hyper, trained };
+  const [p, m, v, update] = flatUpdate(adamwOp, inputs, options);
+  return { parameter: p, expAvg: m, expAvgSq: v, update };
+}
+
+/**
+ * The numbers to upload for a step: [lr, 1 - beta1^t, sqrt(1 - beta2^t), 0].
+ *
+ * @param lr learning rate of this step
+ * @param step t, 1 for the first
+ * @param betas as given to `adamw`
+ *
+ * @example
+ * ```ts
+ * import { adamwHyper } from "../../mod.ts";
+ * adamwHyper(1e-3, 1, [0.9, 0.99]); // [0.001, 0.1, 0.1, 0]
+ * ```
+ */
+export function adamwHyper(
+  lr: number,
+  step: number,
+  [beta1, beta2]: readonly [number, number],
+): Float64Array {
+  return Float64Array.of(lr, 1 - beta1 ** step, Math.sqrt(1 - beta2 ** step), 0);
+}

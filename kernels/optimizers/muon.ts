@@ -1,0 +1,232 @@
+// Muon over flat parameter storage, in place: the momentum of each matrix made orthogonal by a few products, and a step
+// along it. A kernel before and one after; between them each matrix goes its own way.
+import { apply, float, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import { ALIGN, pack, reshape, view } from "../../src/graph/structure.ts";
+import { elementwise } from "../elementwise/op.ts";
+import { max, over, plus, sqrt, times, variable } from "../expression/expression.ts";
+import {
+  checkUpdateOptions,
+  flatUpdate,
+  type FlatUpdateAttrs,
+  flatUpdateOp,
+  type FlatUpdateOptions,
+} from "./flat_update.ts";
+import { matmul } from "../matmul/op.ts";
+import { sumSquares } from "../elementwise/reduce.ts";
+import { directionCpu, stepRule } from "./muon_cpu.ts";
+import directionWgsl from "./muon_direction.wgsl" with { type: "text" };
+import stepWgsl from "./muon_step.wgsl" with { type: "text" };
+
+/** What stays the same through training; the decay is decoupled, a fraction of the learning rate. */
+export interface MuonOptions extends Omit<FlatUpdateOptions, "decayed"> {
+  /** Share of the last direction that a step keeps, in [0, 1). */
+  readonly momentum: number;
+  /** The direction is where the momentum will be, momentum m + (1 - momentum) g, in the place of m. */
+  readonly nesterov: boolean;
+}
+
+/** A matrix in flat storage. */
+export interface MatrixSlot {
+  /** Where it starts: elements, a multiple of 64. */
+  readonly offset: number;
+  /** [out, in] */
+  readonly shape: readonly number[];
+}
+
+/** The tensors after a step, in the memory of those before it. */
+export interface MuonState {
+  /** All parameters, [N]. */
+  readonly parameter: Tensor;
+  /** m, running mean of the gradient, [N]. */
+  readonly momentum: Tensor;
+  /** What the step added to the parameters, [N], where it was to be kept. */
+  readonly update: Tensor | undefined;
+}
+
+/** Attributes of the momentum and the direction. */
+export type DirectionAttrs = Pick<MuonOptions, "momentum" | "nesterov" | "clip">;
+
+/** From gradient and momentum to the new momentum, in place, and the direction. */
+export const muonDirectionOp: Op<DirectionAttrs> = {
+  name: "muon_direction",
+  inplace: { 0: 1 },
+  infer(inputs) {
+    const [gradient, momentum, squaredNorm, chosen] = inputs;
+    const flat = [momentum, chosen].every((x) => sizeOf(x) === sizeOf(gradient));
+    if (!flat || sizeOf(squaredNorm) !== 1 || inputs.some((x) => x.dtype !== "f32")) {
+      mismatch("muon", "gradient, momentum and choice of one size, and a squared norm f32[1]", inputs);
+    }
+    return [momentum, { shape: gradient.shape, dtype: "f32" }];
+  },
+  lower({ outputs: [mean], attrs: { momentum, nesterov, clip } }) {
+    return {
+      dispatches: [{
+        label: "muon direction",
+        source: directionWgsl,
+        constants: {
+          SIZE: sizeOf(mean),
+          CLIPPED: clip > 0,
+          CLIP: float(clip),
+          MOMENTUM: float(momentum),
+          ONE_MINUS_MOMENTUM: float(1 - momentum),
+          NESTEROV: nesterov,
+        },
+        bindings: {
+          0: ["output", 0],
+          1: ["output", 1],
+          2: ["input", 0],
+          3: ["input", 3],
+          4: clip > 0 ? ["input", 2] : undefined,
+        },
+        workgroups: line(sizeOf(mean), 64),
+      }],
+    };
+  },
+  cpu: directionCpu,
+};
+
+/** A step along a direction, in place. */
+export const muonStepOp: Op<FlatUpdateAttrs> = flatUpdateOp({
+  name: "muon_step",
+  states: [],
+  hyper: 1,
+  step: stepWgsl,
+  rule: stepRule,
+});
+
+/** Of Jordan et al.: steep at 0, so that five rounds suffice; singular values end between about 0.7 and 1.2. */
+const [A, B, C] = [3.4445, -4.775, 2.0315];
+const ROUNDS = 5;
+
+/** Of the norm 1, or 0: its singular values are at most 1. */
+function unitNorm(x: Tensor): Tensor {
+  const unit = over(variable("x"), max(sqrt(variable("s")), 1e-7));
+  return elementwise(unit, { x, s: sumSquares(x) }, "muon unit norm");
+}
+
+/** The rounds of Newton-Schulz, of one matrix or a stack of them. */
+function rounded(y: Tensor, factor: number): Tensor {
+  const [rows, columns] = y.shape.slice(-2);
+  const tall = rows > columns;
+  const [X, G, P] = [variable("x"), variable("g"), variable("p")];
+  for (let round = 1; round <= ROUNDS; round++) {
+    const g = matmul(y, y, tall ? { transA: true } : { transB: true });
+    const polynomial = plus(times(B, G), times(C, P));
+    const p = elementwise(polynomial, { g, p: matmul(g, g) }, "muon polynomial");
+    const product = tall ? matmul(y, p) : matmul(p, y);
+    const next = plus(times(A, X), P);
+    y = elementwise(round < ROUNDS ? next : times(factor, next), { x: y, p: product }, "muon round");
+  }
+  return y;
+}
+
+/**
+ * A matrix with its singular vectors kept and its singular values brought near 1, by five rounds of Newton-Schulz:
+ *
+ *     X <- X / max(||X||, 1e-7),  then  X <- a X + (b G + c G^2) X  with G = X X^T
+ *
+ * and a, b, c = 3.4445, -4.775, 2.0315. A matrix with more rows than columns is multiplied from the right, by its X^T X.
+ * A singular value below some 1e-3 of the norm ends below 0.7, and 0 stays 0.
+ *
+ * Source: Jordan et al. 2024, Muon.
+ *
+ * @param x f32 [M, N]
+ * @param factor of the result
+ * @returns f32 [M, N]
+ *
+ * @example
+ * ```ts
+ * import { input, orthogonalised } from "../../mod.ts";
+ * const y = orthogonalised(input("x", [64, 128])); // y y^T is near the identity
+ * ```
+ */
+export function orthogonalised(x: Tensor, factor = 1): Tensor {
+  return rounded(unitNorm(x), factor);
+}
+
+/** Numbers that are multiplied at once: enough for the matrices of a small model, without its memory in a large one. */
+const TOGETHER = 2 ** 22;
+
+/** Matrices of one shape that lie in a stack without gaps: a kernel takes all of them for the price of one. */
+function stacksOf(matrices: readonly MatrixSlot[]): MatrixSlot[][] {
+  const stacks: MatrixSlot[][] = [];
+  const last = new Map<string, MatrixSlot[]>();
+  for (const matrix of matrices) {
+    const size = sizeOf(matrix.shape);
+    const stack = last.get(matrix.shape.join());
+    if (stack && size % ALIGN === 0 && (stack.length + 1) * size <= TOGETHER) {
+      stack.push(matrix);
+      continue;
+    }
+    stacks.push([matrix]);
+    last.set(matrix.shape.join(), stacks.at(-1)!);
+  }
+  return stacks;
+}
+
+/** The matrices of a stack in a flat tensor, each made orthogonal. */
+function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): Tensor[] {
+  const { shape } = stack[0];
+  const size = sizeOf(shape);
+  const offsets = stack.map((_, i) => i * size);
+  const units = stack.map(({ offset }) => unitNorm(view(direction, shape, offset)));
+  const whole = units.length === 1 ? units[0] : pack(units, offsets, units.length * size);
+  const y = rounded(reshape(whole, [units.length, ...shape]), 0.2 * Math.sqrt(Math.max(...shape)));
+  return offsets.map((offset) => view(y, shape, offset));
+}
+
+/**
+ * One step of Muon, in place, for the matrices named; the gradient is clipped by its global norm first:
+ *
+ *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
+ *     m <- momentum m + (1 - momentum) g
+ *     d <- m,  with nesterov momentum m + (1 - momentum) g
+ *     p <- p (1 - lr weightDecay) - lr 0.2 sqrt(max(rows, columns)) orthogonalised(d)
+ *
+ * The factor gives a step the size that AdamW's has, about 0.2 a number, so that rate and decay are those of AdamW.
+ * What is not among `matrices` is left alone: another optimizer's. Read the results through the tensors returned.
+ *
+ * Source: Jordan et al. 2024, Muon; Liu et al. 2025, Muon is Scalable for LLM Training, for the factor and the decay.
+ *
+ * @param parameter all parameters, f32 [N]
+ * @param gradient of the loss, f32 [N]
+ * @param momentum m, f32 [N]; zero before the first step
+ * @param squaredNorm sum of squares of the whole gradient, f32 [1]; not read where clip is 0
+ * @param lr the step's learning rate, f32 [1]
+ * @param chosen f32 [N]: not 0 in the matrices that this step moves, 0 everywhere else
+ * @param matrices where they lie, apart from one another
+ * @param options see `MuonOptions`
+ * @returns the tensors after the step, in the memory of those before it
+ * @throws {UserError} if sizes do not fit or an option is outside its range
+ *
+ * @example
+ * ```ts
+ * import { constant, input, muon, state, sumSquares } from "../../mod.ts";
+ * const [p, m] = ["p", "m"].map((name) => state(name, [128]));
+ * const g = input("gradient", [128]);
+ * const matrices = [{ offset: 0, shape: [8, 16] }];
+ * const options = { momentum: 0.95, nesterov: true, weightDecay: 0.1, clip: 1 };
+ * const { parameter } = muon(p, g, m, sumSquares(g), input("lr", [1]), constant(1, [128]), matrices, options);
+ * ```
+ */
+export function muon(
+  parameter: Tensor,
+  gradient: Tensor,
+  momentum: Tensor,
+  squaredNorm: Tensor,
+  lr: Tensor,
+  chosen: Tensor,
+  matrices: readonly MatrixSlot[],
+  options: MuonOptions,
+): MuonState {
+  const all = { ...options, decayed: sizeOf(parameter) };
+  checkUpdateOptions("muon", parameter, all, { momentum: options.momentum });
+  const [mean, direction] = apply(muonDirectionOp, [gradient, momentum, squaredNorm, chosen], options);
+  const stacks = stacksOf(matrices);
+  const made = stacks.flatMap((stack) => stackOrthogonalised(direction, stack));
+  const whole = pack(made, stacks.flat().map(({ offset }) => offset), sizeOf(parameter));
+  const inputs = { parameter, gradient: whole, states: [], squaredNorm, hyper: lr, trained: chosen };
+  // The gradient has been clipped: a direction has a size of its own.
+  const [after, update] = flatUpdate(muonStepOp, inputs, { ...all, clip: 0 });
+  return { parameter: after, momentum: mean, update };
+}

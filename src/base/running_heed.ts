@@ -1,0 +1,130 @@
+// A user's file that imports heed is given the heed that runs: a second copy's graphs, devices and errors would be
+// strangers to the first. In a bundle there is no mod.ts to load, so its script hands the exports down.
+import { refuseEndlessSync } from "./whole_file.ts";
+import { nearest, UserError } from "./errors.ts";
+import { localFile } from "./import_specifiers.ts";
+
+/** What heed is imported by from any folder. */
+const NAMES = ["heed", "@heed/heed"];
+
+/** The folder of heed's own sources; undefined in a bundle. */
+const ROOT = import.meta.url.endsWith("/src/base/running_heed.ts")
+  ? new URL("../../", import.meta.url).href
+  : undefined;
+
+/** The module that stands for heed in a bundle, and where its text finds the exports. */
+const BUNDLED = "heed:running";
+const EXPORTS = Symbol.for("heed.exports");
+const global = globalThis as { [EXPORTS]?: Readonly<Record<string, unknown>> };
+
+/** Whether modules are heed's, by URL. Decided once: what was not hashed must not be loaded from disk later. */
+const decided = new Map<string, boolean>();
+
+/** Whether a folder is a checkout of heed. */
+function isCheckout(folder: string): boolean {
+  if (folder === ROOT) return true;
+  try {
+    const file = new URL("deno.json", folder);
+    refuseEndlessSync(file);
+    return NAMES.includes(JSON.parse(Deno.readTextFileSync(file)).name);
+  } catch {
+    return false;
+  }
+}
+
+function isAbsent(url: string): boolean {
+  try {
+    Deno.statSync(new URL(url));
+    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
+  }
+}
+
+function decide(url: string): boolean {
+  const folders = url.matchAll(/\/(?=mod\.ts$|src\/|kernels\/)/g);
+  if (Array.from(folders, ({ index }) => url.slice(0, index + 1)).some(isCheckout)) return true;
+  // A bundle is taken to machines without the sources that a file names by path.
+  return ROOT === undefined && url.endsWith("/mod.ts") && isAbsent(url);
+}
+
+/**
+ * Whether a module is heed: a file of its sources or of another checkout's, in a bundle also a mod.ts that is not there.
+ *
+ * @param url of a file
+ */
+export function isHeed(url: string): boolean {
+  const is = decided.get(url) ?? decide(url);
+  decided.set(url, is);
+  return is;
+}
+
+/** Whether a specifier is one of heed's names. */
+export const namesHeed = (specifier: string): boolean => NAMES.includes(specifier);
+
+/** Hands down the exports of mod.ts, for files of the user's that import heed. */
+export function provideHeed(exports: Readonly<Record<string, unknown>>): void {
+  global[EXPORTS] = exports;
+}
+
+/** What user's files have imported heed by. */
+const specifiers = new Set<string>();
+
+let registered: Promise<void> | undefined;
+
+/** From here on, user's files that import heed are given the one that runs. */
+export const giveRunningHeed = (): Promise<void> => registered ??= register();
+
+/** Whether a bare name was taken for a path: with hooks, Deno 2.9 does so where it knows no module of that name. */
+function isUnknown(specifier: string, from: string, url: string): boolean {
+  return from.startsWith("file:") && !/^(\.{0,2}\/|\.{1,2}$|[a-z][a-z\d+.-]*:|#)/i.test(specifier) &&
+    url === new URL(specifier, from).href;
+}
+
+async function register(): Promise<void> {
+  // It takes long to load, and only who has a file of code pays for it.
+  const { registerHooks } = await import("node:module");
+  const face = ROOT === undefined ? BUNDLED : `${ROOT}mod.ts`;
+  registerHooks({
+    resolve(specifier, context, next) {
+      const from = context.parentURL ?? "";
+      const own = from === import.meta.url || ROOT !== undefined && isHeed(from);
+      const local = own || !from.startsWith("file:") ? undefined : localFile(specifier, from);
+      if (!namesHeed(specifier) && (local === undefined || !isHeed(local))) {
+        const resolved = next(specifier, context);
+        if (!isUnknown(specifier, from, resolved.url)) return resolved;
+        throw new UserError(`"${specifier}" names no module; expected "heed", a path or a URL.`);
+      }
+      if (ROOT !== undefined && local?.startsWith(ROOT) && local !== face) return next(local, context);
+      specifiers.add(specifier);
+      if (ROOT !== undefined) return next(face, context);
+      if (global[EXPORTS] !== undefined) return { url: face, format: "module", shortCircuit: true };
+      // A bundle that a script imports is one of mod.ts.
+      if (!import.meta.main) return next(import.meta.url, context);
+      throw new UserError(
+        `${specifier} is not in this bundle; expected \`import * as heed\` handed to runCommand.`,
+      );
+    },
+    // Without it Deno 2.9 resolves what a file imports before it asks.
+    load(url, context, next) {
+      if (url !== BUNDLED) return next(url, context);
+      const names = Object.keys(global[EXPORTS]!).map((name) => `export const ${name} = heed.${name};\n`);
+      const source = `const heed = globalThis[Symbol.for("heed.exports")];\n${names.join("")}`;
+      return { format: "module", source, shortCircuit: true };
+    },
+  });
+}
+
+/**
+ * The reason of a failed import in heed's words, where what it asks of heed is not there; undefined for any other.
+ *
+ * @param message the engine's
+ */
+export function missingExport(message: string): string | undefined {
+  const [, specifier, name] =
+    /^The requested module '(.*)' does not provide an export named '(.*)'/.exec(message) ?? [];
+  if (!specifiers.has(specifier)) return undefined;
+  const near = nearest(name, Object.keys(global[EXPORTS] ?? {}));
+  const heed = namesHeed(specifier) ? specifier : `heed (${specifier})`;
+  return `${heed} exports no "${name}".${near === undefined ? "" : ` Did you mean "${near}"?`}`;
+}

@@ -1,0 +1,82 @@
+// Sizes, work and times as a person reads them, in the largest unit of which there is one. Every task and chart writes
+// them by these.
+
+const [BYTES, FLOPS] = [
+  ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"],
+  ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP", "ZFLOP", "YFLOP"],
+];
+
+/** A number of three digits or so: 9.54, 95.4, 954. */
+const short = (value: number): string => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
+
+/** The power of a base that counts a value, where rounding up to the next unit (1024.0 MiB) takes that unit. */
+function powerOf(value: number, base: number, most: number, written: (value: number) => string): number {
+  let power = 0;
+  while (power < most && Number(written(value / base ** power)) >= base) power++;
+  return power;
+}
+
+/**
+ * Bytes in the largest binary unit of which there is one, with one decimal.
+ *
+ * @example
+ * ```ts
+ * import { showBytes } from "../../mod.ts";
+ * [showBytes(12), showBytes(3 * 2 ** 20), showBytes(1.5 * 2 ** 30)]; // 12 bytes, 3.0 MiB, 1.5 GiB
+ * ```
+ */
+export function showBytes(bytes: number): string {
+  const power = powerOf(bytes, 1024, BYTES.length - 1, (value) => value.toFixed(1));
+  return `${power === 0 ? bytes : (bytes / 1024 ** power).toFixed(1)} ${BYTES[power]}`;
+}
+
+/**
+ * Floating-point operations in the largest decimal unit of which there is one, with about three digits.
+ *
+ * @example
+ * ```ts
+ * import { showFlops } from "../../mod.ts";
+ * [showFlops(2.1e8), showFlops(1.5e12)]; // 210 MFLOP, 1.50 TFLOP
+ * ```
+ */
+export function showFlops(flops: number): string {
+  const power = powerOf(flops, 1000, FLOPS.length - 1, short);
+  return `${power === 0 ? flops : short(flops / 1000 ** power)} ${FLOPS[power]}`;
+}
+
+/** A unit of time and its length in seconds. */
+export interface TimeUnit {
+  /** `ms`, `s`, `min`, `h` or `days`. */
+  readonly name: string;
+  /** Seconds of one. */
+  readonly seconds: number;
+}
+
+const TIMES: readonly TimeUnit[] = [
+  { name: "ms", seconds: 1e-3 },
+  { name: "s", seconds: 1 },
+  { name: "min", seconds: 60 },
+  { name: "h", seconds: 3600 },
+  { name: "days", seconds: 86400 },
+];
+
+/** The unit for times up to so many seconds: the largest of which there are two, and milliseconds below a second. */
+export function timeUnit(seconds: number): TimeUnit {
+  if (!(seconds >= 1 && Number.isFinite(seconds))) return TIMES[seconds > 0 && seconds < 1 ? 0 : 1];
+  return TIMES.slice(1).findLast((unit) => seconds >= 2 * unit.seconds) ?? TIMES[1];
+}
+
+/**
+ * A time in seconds, or the largest unit of which there are two, with one decimal below 10.
+ *
+ * @example
+ * ```ts
+ * import { showSeconds } from "../../mod.ts";
+ * [showSeconds(0.25), showSeconds(90), showSeconds(5400), showSeconds(3e5)]; // 0.3 s, 90 s, 90 min, 3.5 days
+ * ```
+ */
+export function showSeconds(seconds: number): string {
+  const { name, seconds: unit } = timeUnit(Math.max(1, seconds));
+  const value = seconds / unit;
+  return `${value !== 0 && Math.abs(value) < 10 ? value.toFixed(1) : value.toFixed(0)} ${name}`;
+}

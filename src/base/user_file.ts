@@ -1,0 +1,137 @@
+// TypeScript files of a user's: hooks, modifiers, tasks, implementations of attention. All of them are imported here.
+import { resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { isMapping, show } from "./show.ts";
+import { nearest, stackOf, thrownBy, UserError } from "./errors.ts";
+import { giveRunningHeed, isHeed, missingExport } from "./running_heed.ts";
+import { settled } from "./user_promise.ts";
+import { readCode, type UserCode } from "./user_code.ts";
+
+/** The code of the files that this process has imported, by URL: it is what runs, whatever the files become. */
+const imported = new Map<string, UserCode>();
+
+const urlOf = (file: string): string => pathToFileURL(resolve(file)).href;
+
+/** The code of a file as this process imported it; undefined where it has not. */
+export function importedCode(file: string): UserCode | undefined {
+  return imported.get(urlOf(file));
+}
+
+/** Throws where a file gave every object or list a property: what is computed from names would count it in. */
+function checkPrototypes(): void {
+  for (const [name, prototype] of Object.entries({ Object: Object.prototype, Array: Array.prototype })) {
+    const [added] = Object.keys(prototype);
+    if (added === undefined) continue;
+    throw new UserError(
+      `it adds ${
+        JSON.stringify(added)
+      } to every ${name}; expected a file that leaves built-in objects alone.`,
+    );
+  }
+}
+
+/**
+ * What threw, where it was a file of a user's that this process has imported, or one that such a file imports: told by the
+ * stack's first line in a file. Undefined for what heed threw itself.
+ */
+export function userFileThatThrew(thrown: unknown): string | undefined {
+  const [file] = imported.keys();
+  if (file === undefined) return undefined;
+  const [, url] = /(file:\/\/[^\s)]+?):\d+:\d+/.exec(stackOf(thrown)) ?? [];
+  const isOwn = url === undefined || url !== Deno.mainModule && !isHeed(url);
+  return isOwn ? fileURLToPath(url ?? file) : undefined;
+}
+
+/** Whether an import failed before a line of the module ran: a file that is not there, a syntax error. */
+function failedToLoad(error: unknown): boolean {
+  const code = error instanceof Error && "code" in error ? error.code : undefined;
+  return error instanceof SyntaxError || code === "ERR_MODULE_NOT_FOUND";
+}
+
+/**
+ * Imports a user's TypeScript file.
+ *
+ * @throws {UserError} with the place `what` where it is not there or does not load
+ * @throws {UserCodeError} where it throws as it is loaded
+ *
+ * @example
+ * ```ts
+ * import { exportsOf } from "../../mod.ts";
+ * await Deno.writeTextFile("answer.ts", "export const answer = 42;");
+ * console.log((await exportsOf("answer.ts", "hooks.file")).answer); // 42
+ * ```
+ */
+export async function exportsOf(file: string, what: string): Promise<Record<string, unknown>> {
+  const url = urlOf(file);
+  const refused = (reason: string) => new UserError(`${what}: ${file} cannot be loaded: ${reason}`);
+  try {
+    // Read before it runs, and once: the module is not imported again when the file changes.
+    const code = imported.get(url) ?? await readCode(file);
+    await giveRunningHeed();
+    imported.set(url, code);
+    // What it imports from the web may take its time to come.
+    const loading = import(url);
+    const exports = await (code.elsewhere.length > 0 ? loading : settled(loading));
+    checkPrototypes();
+    return exports;
+  } catch (error) {
+    if (error instanceof UserError) throw refused(error.message.replace(`${file}: `, ""));
+    if (failedToLoad(error)) {
+      const message = (error as Error).message.replace(/^UserError: /, "");
+      throw refused(missingExport(message) ?? message.split("\n")[0]);
+    }
+    throw thrownBy(`${what}: ${file}`, error);
+  }
+}
+
+/** Whether a value is an object of named values, and not a Map, a Promise or another class's. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return isMapping(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value));
+}
+
+/** A name that is not known, and the known one that it may stand for. */
+export interface Misspelling {
+  /** As it was written. */
+  readonly name: string;
+  /** The nearest of the known names that are not there. */
+  readonly near: string;
+}
+
+/**
+ * The first name that is near to a known one which is not there: it would be passed over in silence.
+ *
+ * @example
+ * ```ts
+ * import { misspelling } from "./user_file.ts";
+ * misspelling(["taps", "freez"], ["taps", "freeze"]); // { name: "freez", near: "freeze" }
+ * ```
+ */
+export function misspelling(names: readonly string[], known: readonly string[]): Misspelling | undefined {
+  const open = known.filter((name) => !names.includes(name));
+  for (const name of names) {
+    const near = known.includes(name) ? undefined : nearest(name, open);
+    if (near !== undefined) return { name, near };
+  }
+}
+
+/** Throws at a misspelt key of an object of the user's. */
+export function checkKeys(
+  place: string,
+  value: Readonly<Record<string, unknown>>,
+  known: readonly string[],
+): void {
+  const wrong = misspelling(Object.keys(value), known);
+  if (wrong === undefined) return;
+  throw new UserError(
+    `${place}: expected the keys ${known.join(", ")}, found ${wrong.name}. Did you mean "${wrong.near}"?`,
+  );
+}
+
+/** What a user's code gave, in a few words for a message. */
+export function describe(value: unknown): string {
+  if (value instanceof Promise) return "a promise";
+  if (typeof value === "function") return "a function";
+  if (typeof value === "bigint") return `${value}n`;
+  if (!isMapping(value) || isRecord(value)) return show(value);
+  return `a ${(value as object).constructor?.name || "mapping"}`;
+}

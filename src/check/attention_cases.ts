@@ -1,0 +1,175 @@
+// The random cases that an attention implementation is checked on. A case is a pure function of (seed, index), so that a
+// failing one can be asked for again.
+import { type RandomStream, randomStream } from "../base/random.ts";
+import type { DenseTensor, OracleOptions } from "./oracle.ts";
+
+/**
+ * A score modifier of a case, at its edges. "hides": -Infinity where j < table[i], table [T], a row of them at least.
+ * "looks up": plus entry (r, j - i) of table [2, 3], one of them -Infinity, r = 0 where i = 1 (its index is 0/0), else 1:
+ * indices out of range read the nearest entry, and NaN the first.
+ */
+export interface CaseModifier {
+  /** Which. */
+  readonly name: "hides" | "looks up";
+  /** Its numbers. */
+  readonly table: DenseTensor;
+}
+
+/** One case: inputs, the upstream gradient, and what is to be computed. */
+export interface AttentionCase {
+  /** Its number, from 0. */
+  readonly index: number;
+  /** Of the set it belongs to. */
+  readonly seed: number;
+  /** [B, T, H, d] */
+  readonly q: DenseTensor;
+  /** [B, S, Hkv, d]; head h reads key head floor(h Hkv / H). */
+  readonly k: DenseTensor;
+  /** [B, S, Hkv, dv] */
+  readonly v: DenseTensor;
+  /** Upstream gradient of the values, [B, T, H, dv]. */
+  readonly dz: DenseTensor;
+  /** 1: attend, [B, H, T, S] where B and H may be 1; undefined where every key is seen. */
+  readonly mask: DenseTensor | undefined;
+  /** Factor of the scores. */
+  readonly scale: number;
+  /** From scores to weights. A sigmoid has the bias -ln S. */
+  readonly activation: NonNullable<OracleOptions["activation"]>;
+  /** What becomes of a score before its bias; undefined: nothing. */
+  readonly modifier?: CaseModifier;
+}
+
+/** Masks that a check can be limited to: none, key j <= query i, or boolean ones with rows that see nothing. */
+export const CASE_MASKS = ["none", "causal", "random"] as const;
+
+/** One of {@link CASE_MASKS}. */
+export type CaseMask = typeof CASE_MASKS[number];
+
+/** Options of `attentionCase`. */
+export interface AttentionCaseOptions {
+  /** 1 by default. */
+  readonly seed?: number;
+  /** softmax by default. */
+  readonly activation?: AttentionCase["activation"];
+  /** The mask of every case; default: every kind. */
+  readonly mask?: CaseMask;
+  /** Every fourth case has a score modifier; false by default. */
+  readonly modifiers?: boolean;
+}
+
+/** Multiples of 1/16: float32 and a printed page both hold them exactly. */
+function numbers(rng: RandomStream, shape: readonly number[]): DenseTensor {
+  const size = shape.reduce((a, b) => a * b, 1);
+  return { shape, data: Float64Array.from({ length: size }, () => Math.round(16 * rng.normal()) / 16) };
+}
+
+/** Two different sizes in [low, high]. */
+function twoSizes(rng: RandomStream, low: number, high: number): [number, number] {
+  const first = low + rng.below(high - low + 1);
+  const step = 1 + rng.below(high - low);
+  return [first, low + (first - low + step) % (high - low + 1)];
+}
+
+type Pattern = "none" | "causal" | "of all heads" | "of each sample" | "of each head";
+const RANDOM: readonly Pattern[] = ["of all heads", "of each sample", "of each head"];
+
+function patternsOf(mask: CaseMask | undefined): readonly Pattern[] {
+  if (mask === undefined) return ["none", "causal", ...RANDOM];
+  return mask === "random" ? RANDOM : [mask];
+}
+
+/** A boolean mask; of those that are drawn, one row of each matrix at least sees nothing. */
+function maskOf(rng: RandomStream, pattern: Pattern, [B, H, T, S]: readonly number[]) {
+  if (pattern === "none") return undefined;
+  const shape = [
+    pattern === "of each sample" || pattern === "of each head" ? B : 1,
+    pattern === "of each head" ? H : 1,
+    T,
+    S,
+  ];
+  const density = 0.2 + 0.7 * rng.uniform();
+  const data = new Uint8Array(shape[0] * shape[1] * T * S);
+  for (let at = 0; at < data.length; at++) {
+    const [i, j] = [Math.floor(at / S) % T, at % S];
+    data[at] = Number(pattern === "causal" ? j <= i : rng.uniform() < density);
+  }
+  if (pattern === "causal") return { shape, data };
+  for (let row = 0; row < data.length; row += T * S) {
+    const empty = row + rng.below(T) * S;
+    data.fill(0, empty, empty + S);
+  }
+  return { shape, data };
+}
+
+function modifierOf(rng: RandomStream, index: number, T: number, S: number): CaseModifier {
+  if (index % 8 === 2) {
+    const data = Float64Array.from({ length: T }, () => rng.below(S + 1));
+    data[rng.below(T)] = S;
+    return { name: "hides", table: { shape: [T], data } };
+  }
+  const data = Float64Array.from(numbers(rng, [2, 3]).data);
+  data[rng.below(6)] = -Infinity;
+  return { name: "looks up", table: { shape: [2, 3], data } };
+}
+
+/** The modifier by its definition. */
+function modified({ name, table: { data } }: CaseModifier, s: number, i: number, j: number): number {
+  if (name === "hides") return j < data[i] ? -Infinity : s;
+  return s + data[(i === 1 ? 0 : 3) + Math.min(Math.max(j - i, 0), 2)];
+}
+
+/**
+ * Case number `index`: sizes of 1 to 9, T and S up to 70 in every fifth case and d and dv in every 25th; T is never S and d
+ * never dv; one or two samples; grouped heads; no mask, a causal one, or a boolean one with rows that see nothing (or the kind
+ * that `mask` names alone); a scale that is not always 1/sqrt(d); where asked for, every fourth with a score modifier.
+ *
+ * @example
+ * ```ts
+ * import { attentionCase } from "../../mod.ts";
+ * const { q, k } = attentionCase(3);
+ * console.log(q.shape, k.shape); // [B, T, H, d] and [B, S, Hkv, d]
+ * ```
+ */
+export function attentionCase(
+  index: number,
+  { seed = 1, activation = "softmax", mask: only, modifiers = false }: AttentionCaseOptions = {},
+): AttentionCase {
+  const rng = randomStream(seed, `attention case ${index}`);
+  const large = index % 5 === 4;
+  const [T, S] = twoSizes(rng, large ? 10 : 1, large ? 70 : 9);
+  // Shaders of wide heads take seconds to compile on a software adapter: a few are enough.
+  const [d, dv] = twoSizes(rng, 1, index % 25 === 24 ? 70 : 9);
+  const [B, HKV] = [1 + rng.below(2), 1 + rng.below(large ? 1 : 3)];
+  const H = HKV * (1 + rng.below(2));
+  const patterns = patternsOf(only);
+  const mask = maskOf(rng, patterns[rng.below(patterns.length)], [B, H, T, S]);
+  return {
+    index,
+    seed,
+    q: numbers(rng, [B, T, H, d]),
+    k: numbers(rng, [B, S, HKV, d]),
+    v: numbers(rng, [B, S, HKV, dv]),
+    dz: numbers(rng, [B, T, H, dv]),
+    mask,
+    scale: rng.below(3) === 0 ? 0.5 : 1 / Math.sqrt(d),
+    activation,
+    ...(modifiers && index % 4 === 2
+      ? { modifier: modifierOf(randomStream(seed, `attention modifier ${index}`), index, T, S) }
+      : {}),
+  };
+}
+
+/** The case in the oracle's words. */
+export function oracleOptions({ k, mask, scale, activation, modifier }: AttentionCase): OracleOptions {
+  const bias = activation === "sigmoid" ? -Math.log(k.shape[1]) : 0;
+  return {
+    scale,
+    activation,
+    score: (s, _b, _h, i, j) => (modifier ? modified(modifier, s, i, j) : s) + bias,
+    slope: () => 1,
+    mask: mask && ((b, h, i, j) => {
+      const [B, H, T, S] = mask.shape;
+      return mask.data[(((b % B) * H + h % H) * T + i) * S + j] !== 0;
+    }),
+  };
+}

@@ -1,0 +1,262 @@
+// What can be checked: heed's kernels on a device, or a user's function of one head's matrices.
+import { settled } from "../base/user_promise.ts";
+import { booleanMask, modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
+import { attention } from "../../kernels/attention/op.ts";
+import { multiply } from "../../kernels/elementwise/op.ts";
+import { less, lookup, minus, over, plus, select, variable } from "../../kernels/expression/expression.ts";
+import { grad } from "../../kernels/gradient.ts";
+import { sumAll } from "../../kernels/elementwise/reduce.ts";
+import type { Device } from "../device/device.ts";
+import { suggestion, UserError } from "../base/errors.ts";
+import { describe, exportsOf, misspelling } from "../base/user_file.ts";
+import { input } from "../graph/structure.ts";
+import type { Tensor, Values } from "../graph/tensor.ts";
+import type { AttentionCase, CaseModifier } from "./attention_cases.ts";
+import type { DenseTensor } from "./oracle.ts";
+
+/** What an implementation found: values, and gradients where it gives them. */
+export interface AttentionFound {
+  /** [B, T, H, dv] */
+  readonly z: ArrayLike<number>;
+  /** [B, T, H, d] */
+  readonly dq?: ArrayLike<number>;
+  /** [B, S, Hkv, d] */
+  readonly dk?: ArrayLike<number>;
+  /** [B, S, Hkv, dv] */
+  readonly dv?: ArrayLike<number>;
+}
+
+/** Something that computes attention. */
+export interface AttentionImplementation {
+  /** As reports call it. */
+  readonly name: string;
+  /** It computes score modifiers, so that some of its cases have one. */
+  readonly modifiers?: boolean;
+  /** Computes a case; what it throws is reported as a failure of the case. */
+  run(given: AttentionCase): Promise<AttentionFound>;
+}
+
+/** What a user's function is given: the matrices of one head of one sample. */
+export interface AttentionInput {
+  /** [T][d] */
+  readonly q: number[][];
+  /** [S][d] */
+  readonly k: number[][];
+  /** [S][dv] */
+  readonly v: number[][];
+  /** [T][S], true: attend. */
+  readonly mask: boolean[][];
+  /** Factor of q . k. */
+  readonly scale: number;
+}
+
+/** Gradients of a user's function. */
+export interface AttentionInputGradients {
+  /** [T][d] */
+  readonly dq: number[][];
+  /** [S][d] */
+  readonly dk: number[][];
+  /** [S][dv] */
+  readonly dv: number[][];
+}
+
+/** A module with an attention of one's own: what `check_attention --file` reads. */
+export interface AttentionModule {
+  /** The values, [T][dv]; a row that sees no key is zeros. */
+  attention(given: AttentionInput): number[][] | Promise<number[][]>;
+  /** Gradients of sum(dz * values), for an upstream dz [T][dv]. */
+  attentionGradient?(
+    given: AttentionInput & { readonly dz: number[][] },
+  ): AttentionInputGradients | Promise<AttentionInputGradients>;
+}
+
+/** A case's modifier as the kernels take it. */
+function scoreModifier({ name }: CaseModifier, table: Tensor): ScoreModifier {
+  const [score, i, j] = ["score", "i", "j"].map(variable);
+  if (name === "hides") {
+    return modifier(select(less(j, lookup("table", table.shape, i)), -Infinity, score), { table });
+  }
+  const notSecond = over(minus(i, 1), minus(i, 1));
+  return modifier(plus(score, lookup("table", table.shape, notSecond, minus(j, i))), { table });
+}
+
+/**
+ * heed's kernels on a device, forward and backward.
+ *
+ * @example
+ * ```ts
+ * import { attentionCase, cpuDevice, kernelAttention } from "../../mod.ts";
+ * using device = cpuDevice();
+ * const { z } = await kernelAttention(device).run(attentionCase(0));
+ * ```
+ */
+export function kernelAttention(device: Device): AttentionImplementation {
+  return {
+    name: `heed on ${device.adapter}`,
+    modifiers: true,
+    async run({ q, k, v, dz, mask, scale, activation, modifier }) {
+      const feeds: Record<string, Values> = {};
+      const given = (name: string, { shape, data }: DenseTensor): Tensor => {
+        feeds[name] = Float32Array.from(data);
+        return input(name, shape);
+      };
+      const x = [given("q", q), given("k", k), given("v", v)];
+      const z = attention(x[0], x[1], x[2], {
+        scale,
+        activation,
+        causal: false,
+        score: modifier && scoreModifier(modifier, given("table", modifier.table)),
+        mask: mask && booleanMask(given("mask", mask)),
+      });
+      const [dq, dk, dv] = grad(sumAll(multiply(z, given("dz", dz))), x);
+      using program = await device.compile({ outputs: { z, dq, dk, dv } });
+      program.run(feeds);
+      const found = await program.read(["z", "dq", "dk", "dv"]);
+      return { z: found[0], dq: found[1], dk: found[2], dv: found[3] };
+    },
+  };
+}
+
+/** Matrix (b, :, h, :) of a tensor [B, rows, heads, columns]. */
+function matrixOf({ shape: [, rows, heads, columns], data }: DenseTensor, b: number, h: number): number[][] {
+  return Array.from({ length: rows }, (_, i) => {
+    const start = ((b * rows + i) * heads + h) * columns;
+    return Array.from({ length: columns }, (_, e) => data[start + e]);
+  });
+}
+
+/** A matrix that a user's function gave; throws UserError where it is of another shape or holds what is no number. */
+export function checkedMatrix(found: unknown, rows: number, columns: number, what: string): number[][] {
+  const list = (x: unknown): x is ArrayLike<unknown> =>
+    Array.isArray(x) || (ArrayBuffer.isView(x) && "length" in x);
+  const size = !list(found)
+    ? typeof found
+    : `[${found.length}][${
+      [...new Set(Array.from(found, (row) => list(row) ? row.length : "?"))].join(" or ")
+    }]`;
+  if (size !== `[${rows}][${columns}]`) {
+    throw new UserError(`${what} is ${size}, expected [${rows}][${columns}].`);
+  }
+  return Array.from(found as ArrayLike<ArrayLike<unknown>>, (row, i) =>
+    Array.from(row, (value, e) => {
+      if (typeof value === "number") return value;
+      throw new UserError(`${what}[${i}][${e}]: expected a number, found ${describe(value)}.`);
+    }));
+}
+
+/** Adds a matrix to (b, :, h, :) of a tensor [B, rows, heads, columns]. */
+export function addMatrix(
+  sums: Float64Array,
+  [, rows, heads, columns]: readonly number[],
+  matrix: number[][],
+  [b, h]: readonly number[],
+): void {
+  for (let i = 0; i < rows; i++) {
+    for (let e = 0; e < columns; e++) sums[((b * rows + i) * heads + h) * columns + e] += matrix[i][e];
+  }
+}
+
+/** Each head of each sample of a case, its key head, and its matrices, made anew. */
+export function* headsOfCase({ q, k, v, mask, scale }: AttentionCase): Generator<
+  { b: number; h: number; kv: number; input: AttentionInput }
+> {
+  const [B, T, H] = q.shape;
+  const [S, HKV] = k.shape.slice(1);
+  for (let b = 0; b < B; b++) {
+    for (let h = 0; h < H; h++) {
+      const kv = Math.floor(h * HKV / H);
+      const seen = (i: number, j: number) =>
+        !mask ||
+        mask.data[(((b % mask.shape[0]) * mask.shape[1] + h % mask.shape[1]) * T + i) * S + j] === 1;
+      const input = {
+        q: matrixOf(q, b, h),
+        k: matrixOf(k, b, kv),
+        v: matrixOf(v, b, kv),
+        mask: Array.from({ length: T }, (_, i) => Array.from({ length: S }, (_, j) => seen(i, j))),
+        scale,
+      };
+      yield { b, h, kv, input };
+    }
+  }
+}
+
+const NAMES = ["attention", "attentionGradient"] as const;
+
+/**
+ * A user's functions, called once for each sample and head with plain nested arrays; gradients of keys and values are
+ * summed over the heads that share them.
+ *
+ * @param name as reports call it
+ * @throws {UserError} where the module has no function `attention`
+ *
+ * @example Values that are all zeros: `checkAttention` says so
+ * ```ts
+ * import { functionAttention } from "../../mod.ts";
+ * functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
+ * ```
+ */
+export function functionAttention(name: string, module: AttentionModule): AttentionImplementation {
+  if (typeof module.attention !== "function") {
+    const hint = suggestion("attention", Object.keys(module));
+    throw new UserError(`${name}: exports no function "attention".${hint}`);
+  }
+  if (module.attentionGradient !== undefined && typeof module.attentionGradient !== "function") {
+    throw new UserError(
+      `${name}: attentionGradient: expected a function, found ${describe(module.attentionGradient)}.`,
+    );
+  }
+  const zeros = (shape: readonly number[]) => new Float64Array(shape.reduce((a, b) => a * b, 1));
+  return {
+    name,
+    async run(given) {
+      const { q, k, v, dz } = given;
+      const z = zeros(dz.shape);
+      const gradients = { dq: zeros(q.shape), dk: zeros(k.shape), dv: zeros(v.shape) };
+      const add = (sums: Float64Array, { shape }: DenseTensor, found: unknown, what: string, at: number[]) =>
+        addMatrix(sums, shape, checkedMatrix(found, shape[1], shape[3], what), at);
+      for (const { b, h, kv, input } of headsOfCase(given)) {
+        // A copy for each call: a function may write into what it is given.
+        add(z, dz, await settled(module.attention(structuredClone(input))), "attention()", [
+          b,
+          h,
+        ]);
+        if (!module.attentionGradient) continue;
+        const promised = module.attentionGradient({ ...input, dz: matrixOf(dz, b, h) });
+        const found = await settled(promised);
+        add(gradients.dq, q, found?.dq, "attentionGradient().dq", [b, h]);
+        add(gradients.dk, k, found?.dk, "attentionGradient().dk", [b, kv]);
+        add(gradients.dv, v, found?.dv, "attentionGradient().dv", [b, kv]);
+      }
+      return module.attentionGradient ? { z, ...gradients } : { z };
+    },
+  };
+}
+
+/**
+ * The attention that a TypeScript file exports as `attention`, and its gradients where it exports `attentionGradient`.
+ *
+ * @throws {UserError} where the file cannot be imported, or has no such export
+ *
+ * @example
+ * ```ts
+ * import { loadAttention } from "../../mod.ts";
+ * await Deno.writeTextFile("zeros.ts", "export const attention = ({ q, v }) => q.map(() => v[0].map(() => 0));");
+ * const implementation = await loadAttention("zeros.ts");
+ * ```
+ */
+export async function loadAttention(file: string): Promise<AttentionImplementation> {
+  const found = await exportsOf(file, "--file");
+  const wrong = misspelling(Object.keys(found), [...NAMES]);
+  if (wrong !== undefined) {
+    throw new UserError(
+      `${file}: expected the exports ${NAMES.join(", ")}, found ${wrong.name}. Did you mean "${wrong.near}"?`,
+    );
+  }
+  const given = Object.fromEntries(NAMES.filter((name) => name in found).map((name) => [name, found[name]]));
+  if (!("attention" in given)) {
+    throw new UserError(
+      `${file}: exports no function "attention".${suggestion("attention", Object.keys(found))}`,
+    );
+  }
+  return functionAttention(file, given as unknown as AttentionModule);
+}

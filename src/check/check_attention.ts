@@ -1,0 +1,202 @@
+// Compares an attention implementation with the dense float64 oracle on random cases: the check that comes before any
+// timing or training.
+import { UserError } from "../base/errors.ts";
+import { reportProgress } from "../base/progress.ts";
+import {
+  type AttentionCase,
+  attentionCase,
+  type AttentionCaseOptions,
+  oracleOptions,
+} from "./attention_cases.ts";
+import {
+  addMatrix,
+  type AttentionFound,
+  type AttentionImplementation,
+  headsOfCase,
+} from "./attention_implementation.ts";
+import { headOracle, type LayerChange } from "./layer_oracle.ts";
+import { differenceOf, matching, MISTAKES, relativeError } from "./mistakes.ts";
+import { attentionOracle, attentionOracleGradient } from "./oracle.ts";
+
+/** A tensor that is compared: the values, and the gradients of the three inputs. */
+export type Checked = "z" | "dq" | "dk" | "dv";
+
+const CHECKED: readonly Checked[] = ["z", "dq", "dk", "dv"];
+
+/**
+ * Relative L2 errors that float32 is allowed; norms below `floor` count as that, for what is left of terms of size 1 that
+ * cancel (softmax over one key has gradient 0) is rounding.
+ */
+const ALLOWED: Readonly<Record<Checked, { readonly error: number; readonly floor: number }>> = {
+  z: { error: 1e-5, floor: 1e-3 },
+  dq: { error: 1e-4, floor: 0.1 },
+  dk: { error: 1e-4, floor: 0.1 },
+  dv: { error: 1e-4, floor: 0.1 },
+};
+
+/** One tensor of one case. */
+export interface TensorError {
+  /** Which. */
+  readonly tensor: Checked;
+  /** ||found - expected|| / ||expected||; NaN where a number found is none. */
+  readonly error: number;
+  /** What float32 is allowed. */
+  readonly allowed: number;
+}
+
+/** One case, compared. */
+export interface CheckedCase {
+  /** The case. */
+  readonly given: AttentionCase;
+  /** What the oracle says. */
+  readonly expected: Readonly<Record<Checked, Float64Array>>;
+  /** undefined where the implementation threw. */
+  readonly found: AttentionFound | undefined;
+  /** Of the tensors that were found. */
+  readonly errors: readonly TensorError[];
+  /** What the implementation threw: a sentence, or a stack. */
+  readonly failure: string | undefined;
+  /** Nothing was thrown, and every error is within what is allowed. */
+  readonly passed: boolean;
+}
+
+/** What a check found. */
+export interface AttentionCheck {
+  /** Name of the implementation. */
+  readonly implementation: string;
+  /** Number of cases. */
+  readonly count: number;
+  /** The case and tensor furthest from the oracle, measured by what is allowed; undefined where nothing was found. */
+  readonly worst: (TensorError & { readonly index: number }) | undefined;
+  /** Cases that failed. */
+  readonly failed: readonly CheckedCase[];
+  /** Mistakes that compute the values found, in every case (see `MISTAKES`). */
+  readonly suspects: readonly string[];
+}
+
+/** Options of `checkAttention`. */
+export interface CheckAttentionOptions extends AttentionCaseOptions {
+  /** How many cases, 100 by default. */
+  readonly count?: number;
+  /** This case alone. */
+  readonly only?: number;
+  /** Called after each case. */
+  readonly onCase?: (checked: CheckedCase) => void;
+}
+
+/** The first frame of a stack that is not of a user's function. */
+const HEED_FRAME = /^ +at (async )?(Object\.run|checkAttentionCase|checkLayerCase) /;
+
+/** What an implementation threw, as a report shows it: a sentence, or a stack. */
+export function failureOf(error: unknown): string {
+  if (error instanceof UserError) return error.message;
+  if (!(error instanceof Error)) return String(error);
+  const lines = (error.stack ?? error.message).split("\n");
+  const own = lines.findIndex((line) => HEED_FRAME.test(line));
+  return (own < 0 ? lines : lines.slice(0, own)).join("\n");
+}
+
+/** How far over what is allowed; a NaN is further than any number. */
+const excess = ({ error, allowed }: TensorError): number => Number.isNaN(error) ? Infinity : error / allowed;
+
+/**
+ * Runs one case and compares it with the oracle.
+ *
+ * @example
+ * ```ts
+ * import { attentionCase, checkAttentionCase, functionAttention } from "../../mod.ts";
+ * const zeros = functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
+ * (await checkAttentionCase(zeros, attentionCase(0))).passed; // false
+ * ```
+ */
+export async function checkAttentionCase(
+  implementation: AttentionImplementation,
+  given: AttentionCase,
+): Promise<CheckedCase> {
+  const { q, k, v, dz } = given;
+  const options = oracleOptions(given);
+  const expected = {
+    z: attentionOracle(q, k, v, options).z,
+    ...attentionOracleGradient(q, k, v, dz, options),
+  };
+  let found: AttentionFound | undefined;
+  let failure: string | undefined;
+  try {
+    found = await implementation.run(given);
+  } catch (error) {
+    failure = failureOf(error);
+  }
+  const errors = CHECKED.flatMap((tensor): TensorError[] => {
+    const numbers = found?.[tensor];
+    if (!numbers) return [];
+    const { error, floor } = ALLOWED[tensor];
+    return [{ tensor, error: relativeError(numbers, expected[tensor], floor), allowed: error }];
+  });
+  const passed = failure === undefined && errors.every((error) => excess(error) <= 1);
+  return { given, expected, found, errors, failure, passed };
+}
+
+/**
+ * Checks an attention implementation against the dense float64 oracle on random cases (see `attentionCase`): values to 1e-5
+ * and, where the implementation gives them, dq, dk and dv to 1e-4, relative in the L2 norm.
+ *
+ * @param implementation `kernelAttention(device)`, `functionAttention(name, module)` or `await loadAttention(file)`
+ * @throws {UserError} where `count` is below 1
+ *
+ * @example
+ * ```ts
+ * import { checkAttention, cpuDevice, kernelAttention } from "../../mod.ts";
+ * using device = cpuDevice();
+ * const { failed, worst } = await checkAttention(kernelAttention(device), { count: 10 });
+ * console.log(failed.length, worst?.error); // 0, about 1e-7
+ * ```
+ */
+export async function checkAttention(
+  implementation: AttentionImplementation,
+  { count = 100, only, onCase, ...options }: CheckAttentionOptions = {},
+): Promise<AttentionCheck> {
+  if (!(count >= 1)) throw new UserError(`checkAttention: ${count} cases, expected at least 1.`);
+  const [first, cases] = only === undefined ? [0, count] : [only, 1];
+  const all: CheckedCase[] = [];
+  let worst: AttentionCheck["worst"];
+  for (let index = first; index < first + cases; index++) {
+    const done = index - first;
+    reportProgress({ what: `checking ${implementation.name}: cases`, done, total: cases });
+    const checked = await checkAttentionCase(
+      implementation,
+      attentionCase(index, { modifiers: implementation.modifiers, ...options }),
+    );
+    for (const error of checked.errors) {
+      if (!worst || excess(error) > excess(worst)) worst = { ...error, index };
+    }
+    all.push(checked);
+    onCase?.(checked);
+  }
+  const failed = all.filter(({ passed }) => !passed);
+  return { implementation: implementation.name, count: cases, worst, failed, suspects: suspectsOf(all) };
+}
+
+/** The mistakes that compute the values found in every case; of softmax without modifiers, the only one they are known of. */
+function suspectsOf(all: readonly CheckedCase[]): string[] {
+  const known = all.every(({ given, found }) => found && given.activation === "softmax" && !given.modifier);
+  const right = all.every(({ errors }) =>
+    errors.every((error) => error.tensor !== "z" || excess(error) <= 1)
+  );
+  if (!known || right) return [];
+  const { error: allowed, floor } = ALLOWED.z;
+  return matching(
+    MISTAKES.attention,
+    all.map(({ given, found }) => (change) =>
+      differenceOf(found!.z, changedValues(given, change), floor) <= allowed
+    ),
+  );
+}
+
+/** The values of a case with some steps exchanged, [B, T, H, dv]. */
+function changedValues(given: AttentionCase, change: LayerChange): Float64Array {
+  const z = new Float64Array(given.dz.data.length);
+  for (const { b, h, input } of headsOfCase(given)) {
+    addMatrix(z, given.dz.shape, headOracle(input.q, input.k, input.v, input, change), [b, h]);
+  }
+  return z;
+}

@@ -1,0 +1,203 @@
+// What a check of attention says: a line for a whole check, a page for a case, a record for a log.
+import { maximum } from "../base/extremes.ts";
+import type { AttentionCheck, Checked, CheckedCase } from "./check_attention.ts";
+import type { AttentionCase } from "./attention_cases.ts";
+import type { TaskRecord } from "../log/task_records.ts";
+import type { DenseTensor } from "./oracle.ts";
+
+/** An error with two digits. */
+export const short = (x: number): string => Number.isNaN(x) ? "NaN" : x.toExponential(1);
+const shapeOf = ({ shape }: DenseTensor): string => `[${shape.join(", ")}]`;
+
+/**
+ * One line: how many cases, the worst error of all, and how many failed.
+ *
+ * @example
+ * ```ts
+ * import { checkSummary } from "../../mod.ts";
+ * checkSummary({ implementation: "mine.ts", count: 100, worst: undefined, failed: [], suspects: [] });
+ * ```
+ */
+export function checkSummary({ implementation, count, worst, failed }: AttentionCheck): string {
+  const most = worst
+    ? `, worst error ${
+      short(worst.error)
+    } (${worst.tensor} of case ${worst.index}, allowed ${worst.allowed.toExponential()})`
+    : "";
+  const cases = `${count} ${count === 1 ? "case" : "cases"}`;
+  return failed.length
+    ? `FAIL ${implementation}: ${failed.length} of ${cases} failed${most}`
+    : `ok   ${implementation}: ${cases}${most}`;
+}
+
+/** Whether a case is at no edge: several queries and keys, no score modifier, and every query sees a key. */
+function isOrdinary({ q, k, mask, modifier }: AttentionCase): boolean {
+  const [T, S] = [q.shape[1], k.shape[1]];
+  if (T === 1 || S === 1 || modifier) return false;
+  if (!mask) return true;
+  const seen = Array.from(mask.data);
+  return seen.every((_, at) => at % S > 0 || seen.slice(at, at + S).includes(1));
+}
+
+/** The failed case to look at first: the one with the fewest products q k (B H T S d), an ordinary one where there is one. */
+export function smallestFailure({ failed }: AttentionCheck): CheckedCase | undefined {
+  const products = ({ given: { q, k } }: CheckedCase) => q.data.length * k.shape[1];
+  const ordinary = failed.filter(({ given }) => isOrdinary(given));
+  return [...(ordinary.length ? ordinary : failed)].sort((a, b) => products(a) - products(b))[0];
+}
+
+/** A number as a cell of a matrix. */
+export const cell = (x: number): string => Number.isInteger(x) ? String(x) : String(Number(x.toPrecision(6)));
+
+/** Cells in columns of one width. */
+export function aligned(rows: readonly (readonly string[])[]): string[] {
+  const width = maximum(rows.flat().map((text) => text.length));
+  return rows.map((row) => row.map((text) => text.padStart(width)).join(" "));
+}
+
+/** The matrices [rows, columns] of a tensor whose dimensions b and h are the 1st and the `head`th. */
+function matrices(
+  { shape, data }: DenseTensor,
+  head: 1 | 2,
+  text: (x: number) => string,
+): { title: string; lines: string[] }[] {
+  const [B, H] = [shape[0], shape[head]];
+  const [rows, columns] = [shape[3 - head], shape[3]];
+  return Array.from({ length: B * H }, (_, n) => {
+    const [b, h] = [Math.floor(n / H), n % H];
+    const cells = Array.from({ length: rows }, (_, i) => {
+      const start = head === 1 ? ((b * H + h) * rows + i) * columns : ((b * rows + i) * H + h) * columns;
+      return Array.from({ length: columns }, (_, j) => text(data[start + j]));
+    });
+    return { title: `sample ${b}, head ${h}`, lines: aligned(cells) };
+  });
+}
+
+/** Lines of a matrix below its title. */
+export const indented = (lines: readonly string[]): string[] => lines.map((line) => `    ${line}`);
+
+/** Inputs, all their digits: they are multiples of 1/16. */
+function inputLines({ q, k, v, dz, mask, modifier }: AttentionCase, gradients: boolean): string[] {
+  const given: [string, DenseTensor][] = [
+    ["q", q],
+    ["k", k],
+    ["v", v],
+    ...(gradients ? [["dz", dz]] : []) as [],
+  ];
+  const lines = given.flatMap(([name, tensor]) =>
+    matrices(tensor, 2, (x) => String(x)).flatMap((
+      { title, lines },
+    ) => [`  ${name}, ${title}:`, ...indented(lines)])
+  );
+  if (modifier) {
+    const numbers = Array.from(modifier.table.data).join(", ");
+    lines.push(`  modifier ${modifier.name}, table ${shapeOf(modifier.table)}: ${numbers}`);
+  }
+  if (!mask) return [...lines, "  mask: every key is seen"];
+  const all = (n: number, what: string) => n === 1 ? `every ${what}` : "";
+  const who = [all(mask.shape[0], "sample"), all(mask.shape[1], "head")].filter(Boolean).join(", ");
+  return [
+    ...lines,
+    ...matrices(mask, 1, (x) => x ? "1" : ".").flatMap(({ title, lines }) => {
+      const name = mask.shape[0] * mask.shape[1] === 1 ? who : who ? `${title} (${who})` : title;
+      return [`  mask, ${name} (1: attend):`, ...indented(lines)];
+    }),
+  ];
+}
+
+/** Expected and found side by side, rows that differ marked. */
+function comparison(tensor: Checked, { given, expected, found }: CheckedCase): string[] {
+  const { shape } = { z: given.dz, dq: given.q, dk: given.k, dv: given.v }[tensor];
+  const numbers = found?.[tensor];
+  const left = matrices({ shape, data: expected[tensor] }, 2, cell);
+  if (numbers?.length !== expected[tensor].length) {
+    return left.flatMap(({ title, lines }) => [`  ${tensor}, ${title}, expected:`, ...indented(lines)]);
+  }
+  const right = matrices({ shape, data: numbers }, 2, cell);
+  return left.flatMap(({ title, lines }, n) => [
+    `  ${tensor}, ${title}, expected | found:`,
+    ...sideBySide(lines, right[n].lines),
+  ]);
+}
+
+/** Rows of a matrix that is expected and of the one found, those that differ marked. */
+export function sideBySide(expected: readonly string[], found: readonly string[]): string[] {
+  return indented(expected.map((line, i) => {
+    const differs = line.trim().split(/ +/).join() !== found[i].trim().split(/ +/).join();
+    return `${line} | ${found[i]}${differs ? "  <" : ""}`;
+  }));
+}
+
+/**
+ * A case in full: sizes and seed, every error, the inputs with all their digits, and expected against found for whatever
+ * is wrong (for everything where nothing is).
+ *
+ * @example
+ * ```ts
+ * import { attentionCase, checkAttentionCase, describeCase, functionAttention } from "../../mod.ts";
+ * const zeros = functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
+ * console.log(describeCase(await checkAttentionCase(zeros, attentionCase(0))));
+ * ```
+ */
+export function describeCase(checked: CheckedCase): string {
+  const { given, errors, failure, passed } = checked;
+  const { index, seed, q, k, v, scale, activation } = given;
+  const wrong = errors.filter(({ error, allowed }) => !(error <= allowed)).map(({ tensor }) => tensor);
+  const shown: Checked[] = wrong.length ? wrong : failure === undefined ? errors.map((x) => x.tensor) : ["z"];
+  const bias = activation === "sigmoid" ? ", bias -ln S" : "";
+  return [
+    `case ${index} of seed ${seed}: ${passed ? "passed" : "failed"}`,
+    `  q ${shapeOf(q)} (B, T, H, d), k ${shapeOf(k)} (B, S, Hkv, d), v ${shapeOf(v)} (B, S, Hkv, dv)`,
+    `  ${activation}${bias}, scale ${scale}`,
+    ...errors.map(({ tensor, error, allowed }) =>
+      `  ${tensor}: relative error ${short(error)}, allowed ${allowed.toExponential()}${
+        error <= allowed ? "" : "  <"
+      }`
+    ),
+    ...(failure === undefined ? [] : failure.split("\n").map((line) => `  ${line}`)),
+    ...inputLines(given, shown.some((tensor) => tensor !== "z")),
+    ...shown.flatMap((tensor) => comparison(tensor, checked)),
+  ].join("\n");
+}
+
+/**
+ * A case as a record: sizes, and the error of each tensor; null for those that were not computed.
+ *
+ * @example
+ * ```ts
+ * import { attentionCase, caseRecord, checkAttentionCase, functionAttention } from "../../mod.ts";
+ * const zeros = functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
+ * caseRecord("zeros", await checkAttentionCase(zeros, attentionCase(0))).passed; // false
+ * ```
+ */
+export function caseRecord(
+  implementation: string,
+  { given, errors, failure, passed }: CheckedCase,
+): Extract<TaskRecord, { type: "attention_case" }> {
+  const { index, seed, q, k, v, mask, scale, activation, modifier } = given;
+  const [batch, queries, heads, head_dim] = q.shape;
+  const errorOf = (tensor: Checked) => errors.find((found) => found.tensor === tensor)?.error ?? null;
+  return {
+    type: "attention_case",
+    implementation,
+    case: index,
+    seed,
+    passed,
+    z_error: errorOf("z"),
+    dq_error: errorOf("dq"),
+    dk_error: errorOf("dk"),
+    dv_error: errorOf("dv"),
+    batch,
+    queries,
+    keys: k.shape[1],
+    heads,
+    kv_heads: k.shape[2],
+    head_dim,
+    value_dim: v.shape[3],
+    mask: mask ? mask.shape : null,
+    scale,
+    activation,
+    modifier: modifier?.name ?? null,
+    failure: failure ?? null,
+  };
+}

@@ -1,0 +1,247 @@
+// Compares a learner's multi-head layer or decoder layer with the dense float64 oracle, on random cases with named weights.
+import { type RandomStream, randomStream } from "../base/random.ts";
+import { UserError } from "../base/errors.ts";
+import { reportProgress } from "../base/progress.ts";
+import type { CaseMask } from "./attention_cases.ts";
+import { checkedMatrix } from "./attention_implementation.ts";
+import { failureOf } from "./check_attention.ts";
+import {
+  decoderLayerOracle,
+  type LayerChange,
+  type LayerOptions,
+  type LayerWeights,
+  type Matrix,
+  multiHeadOracle,
+} from "./layer_oracle.ts";
+import { differenceOf, matching, MISTAKES, relativeError } from "./mistakes.ts";
+
+/** What a file may export besides `attention`. */
+export const LAYER_KINDS = ["multiHead", "decoderLayer"] as const;
+
+/** One of {@link LAYER_KINDS}. */
+export type LayerKind = typeof LAYER_KINDS[number];
+
+const ORACLES = { multiHead: multiHeadOracle, decoderLayer: decoderLayerOracle } as const;
+
+/** A layer as a function of its input [T][D], its weights by name and how many heads and which mask it has; [T][D]. */
+export type LayerFunction = (
+  x: Matrix,
+  weights: Record<string, Matrix | number[]>,
+  options: LayerOptions,
+) => Matrix | Promise<Matrix>;
+
+/** A layer to be checked. */
+export interface LayerImplementation {
+  /** As reports call it. */
+  readonly name: string;
+  /** Which layer it is. */
+  readonly kind: LayerKind;
+  /** Computes it; what it throws is reported as a failure of the case. */
+  readonly layer: LayerFunction;
+}
+
+/** One case: a pure function of (seed, index). */
+export interface LayerCase extends LayerOptions {
+  /** Its number, from 0. */
+  readonly index: number;
+  /** Of the set it belongs to. */
+  readonly seed: number;
+  /** [T][D] */
+  readonly x: Matrix;
+  /** By name. */
+  readonly weights: LayerWeights;
+}
+
+/** A case and what came of it. */
+export interface CheckedLayer {
+  /** The case. */
+  readonly given: LayerCase;
+  /** What the oracle says, [T][D]. */
+  readonly expected: Matrix;
+  /** undefined where the function threw. */
+  readonly found: Matrix | undefined;
+  /** ||found - expected|| / ||expected||; NaN where a number found is none, undefined where there is none. */
+  readonly error: number | undefined;
+  /** What the function threw: a sentence, or a stack. */
+  readonly failure: string | undefined;
+  /** Nothing was thrown, and the error is within what is allowed. */
+  readonly passed: boolean;
+}
+
+/** What a check of a layer found. */
+export interface LayerCheck {
+  /** Name of the implementation. */
+  readonly implementation: string;
+  /** Which layer it is. */
+  readonly kind: LayerKind;
+  /** Number of cases. */
+  readonly count: number;
+  /** The case furthest from the oracle; undefined where nothing was computed. */
+  readonly worst: { readonly error: number; readonly index: number } | undefined;
+  /** Cases that failed. */
+  readonly failed: readonly CheckedLayer[];
+  /** Mistakes that compute what was found, in every case (see `MISTAKES`). */
+  readonly suspects: readonly string[];
+}
+
+/** Options of `layerCase`. */
+export interface LayerCaseOptions {
+  /** 1 by default. */
+  readonly seed?: number;
+  /** The mask of every case; default: every kind. */
+  readonly mask?: CaseMask;
+}
+
+/** Relative L2 error that float32 is allowed. */
+export const LAYER_ALLOWED = 1e-5;
+const FLOOR = 1e-3;
+
+const MASKS: readonly CaseMask[] = ["none", "causal", "random"];
+
+/** Multiples of 1/16: float32 and a printed page both hold them exactly. */
+const vector = (rng: RandomStream, size: number, mean = 0) =>
+  Array.from({ length: size }, () => mean + Math.round(12 * rng.normal()) / 16);
+
+const matrix = (rng: RandomStream, rows: number, columns: number) =>
+  Array.from({ length: rows }, () => vector(rng, columns));
+
+/** Masks that are drawn have a row that sees nothing in half of the cases. */
+function maskOf(rng: RandomStream, pattern: CaseMask, T: number): boolean[][] {
+  const density = 0.3 + 0.6 * rng.uniform();
+  const empty = rng.below(2) === 0 ? rng.below(T) : -1;
+  return Array.from({ length: T }, (_, i) =>
+    Array.from({ length: T }, (_, j) => {
+      if (pattern === "random") return i !== empty && rng.uniform() < density;
+      return pattern === "none" || j <= i;
+    }));
+}
+
+function attentionWeights(rng: RandomStream, D: number, prefix = ""): [string, Matrix | number[]][] {
+  return ["wq", "wk", "wv", "wo"].flatMap((name): [string, Matrix | number[]][] => [
+    [`${prefix}${name}.weight`, matrix(rng, D, D)],
+    [`${prefix}${name}.bias`, vector(rng, D)],
+  ]);
+}
+
+function weightsOf(rng: RandomStream, kind: LayerKind, D: number): LayerWeights {
+  if (kind === "multiHead") return Object.fromEntries(attentionWeights(rng, D));
+  const F = 1 + rng.below(2 * D);
+  return Object.fromEntries([
+    ["ln1.weight", vector(rng, D, 1)],
+    ["ln1.bias", vector(rng, D)],
+    ...attentionWeights(rng, D, "attn."),
+    ["ln2.weight", vector(rng, D, 1)],
+    ["ln2.bias", vector(rng, D)],
+    ["mlp.fc.weight", matrix(rng, F, D)],
+    ["mlp.fc.bias", vector(rng, F)],
+    ["mlp.proj.weight", matrix(rng, D, F)],
+    ["mlp.proj.bias", vector(rng, D)],
+  ]);
+}
+
+/**
+ * Case number `index` of a layer: 1 to 7 positions, up to 20 in every fifth case, 1 to 3 heads of 1 to 4 numbers; no mask, a
+ * causal one or one that is drawn, in which a row may see nothing.
+ *
+ * @example
+ * ```ts
+ * import { layerCase } from "../../mod.ts";
+ * const { x, weights } = layerCase("multiHead", 3);
+ * console.log(x.length, x[0].length, Object.keys(weights)); // T, D, wq.weight, wq.bias, ...
+ * ```
+ */
+export function layerCase(
+  kind: LayerKind,
+  index: number,
+  { seed = 1, mask }: LayerCaseOptions = {},
+): LayerCase {
+  const rng = randomStream(seed, `${kind} case ${index}`);
+  const T = 1 + rng.below(index % 5 === 4 ? 20 : 7);
+  const heads = 1 + rng.below(3);
+  const D = heads * (1 + rng.below(4));
+  const pattern = mask ?? MASKS[rng.below(MASKS.length)];
+  return {
+    index,
+    seed,
+    heads,
+    mask: maskOf(rng, pattern, T),
+    x: matrix(rng, T, D),
+    weights: weightsOf(rng, kind, D),
+  };
+}
+
+/** Runs one case and compares it with the oracle. */
+export async function checkLayerCase(
+  { kind, layer }: LayerImplementation,
+  given: LayerCase,
+): Promise<CheckedLayer> {
+  const { x, weights, heads, mask } = given;
+  const expected = ORACLES[kind](x, weights, { heads, mask });
+  let found: Matrix | undefined;
+  let failure: string | undefined;
+  try {
+    // Copies: a function may write into what it is given.
+    const own = structuredClone({ x, weights, options: { heads, mask } });
+    found = checkedMatrix(await layer(own.x, own.weights, own.options), x.length, x[0].length, `${kind}()`);
+  } catch (error) {
+    failure = failureOf(error);
+  }
+  const error = found && errorOf(found, expected);
+  return { given, expected, found, error, failure, passed: error !== undefined && error <= LAYER_ALLOWED };
+}
+
+const errorOf = (found: Matrix, expected: Matrix): number =>
+  relativeError(found.flat(), Float64Array.from(expected.flat()), FLOOR);
+
+/**
+ * Checks a multi-head layer or a decoder layer against the dense float64 oracle on random cases (see `layerCase`), to a
+ * relative error of 1e-5 in the L2 norm. Where all results are those of a well-known mistake, `suspects` says which.
+ *
+ * @param implementation a function of the input, the weights by name, and `{ heads, mask }`
+ * @throws {UserError} where `count` is below 1
+ *
+ * @example
+ * ```ts
+ * import { checkLayer } from "../../mod.ts";
+ * const { failed } = await checkLayer({ name: "zeros", kind: "multiHead", layer: (x) => x.map((row) => row.map(() => 0)) });
+ * console.log(failed.length); // 100
+ * ```
+ */
+export async function checkLayer(
+  implementation: LayerImplementation,
+  { count = 100, only, onCase, ...options }: LayerCaseOptions & {
+    readonly count?: number;
+    readonly only?: number;
+    readonly onCase?: (checked: CheckedLayer) => void;
+  } = {},
+): Promise<LayerCheck> {
+  if (!(count >= 1)) throw new UserError(`checkLayer: ${count} cases, expected at least 1.`);
+  const { kind, name } = implementation;
+  const [first, cases] = only === undefined ? [0, count] : [only, 1];
+  const all: CheckedLayer[] = [];
+  let worst: LayerCheck["worst"];
+  for (let index = first; index < first + cases; index++) {
+    reportProgress({ what: `checking ${name}: cases`, done: index - first, total: cases });
+    const checked = await checkLayerCase(implementation, layerCase(kind, index, options));
+    const { error } = checked;
+    if (error !== undefined && (!worst || error > worst.error || Number.isNaN(error))) {
+      worst = { error, index };
+    }
+    all.push(checked);
+    onCase?.(checked);
+  }
+  const failed = all.filter(({ passed }) => !passed);
+  return { implementation: name, kind, count: cases, worst, failed, suspects: suspectsOf(kind, all) };
+}
+
+/** The mistakes that compute what was found in every case. */
+function suspectsOf(kind: LayerKind, all: readonly CheckedLayer[]): string[] {
+  if (all.every(({ passed }) => passed) || all.some(({ found }) => !found)) return [];
+  return matching(
+    MISTAKES[kind],
+    all.map(({ given, found }) => (change: LayerChange) =>
+      differenceOf(found!.flat(), ORACLES[kind](given.x, given.weights, given, change).flat(), FLOOR) <=
+        LAYER_ALLOWED
+    ),
+  );
+}

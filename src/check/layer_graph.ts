@@ -1,0 +1,48 @@
+// One block of a decoder on its own: what is drawn, and what is compared with layers of other libraries.
+import { UserError } from "../base/errors.ts";
+import { input, state } from "../graph/structure.ts";
+import type { Tensor } from "../graph/tensor.ts";
+import { type Architecture, decoder, decoderParameters, type Parameters } from "../nn/mod.ts";
+
+/**
+ * Block n of a decoder as a function of the residual stream: from `blocks.n.resid_pre` to `blocks.n.resid_post`.
+ *
+ * @param architecture the decoder's shape
+ * @param x the stream before the block, [B, T, dim]
+ * @param parameters by the names that `decoderParameters` gives; states of these names where they are left out
+ * @returns the stream after the block, [B, T, dim]
+ * @throws {UserError} where there is no such block
+ *
+ * @example
+ * ```ts
+ * import { decoderLayer, graphDiagram, input } from "../../mod.ts";
+ * import type { Architecture } from "../../mod.ts";
+ * const architecture: Architecture = {
+ *   vocabulary: 65, context: 64, dim: 128, layers: 1, heads: 4, positions: "none", norm: "layernorm",
+ *   bias: true, tied: true, dropout: 0, init: { std: 0.02, scaled_residual: true },
+ *   block: { attention: { activation: "softmax", bias: "auto" }, mlp: { activation: "gelu", factor: 4 } },
+ * };
+ * const svg = graphDiagram({ resid_post: decoderLayer(architecture, input("resid_pre", [12, 64, 128])) });
+ * ```
+ */
+export function decoderLayer(
+  architecture: Architecture,
+  x: Tensor,
+  parameters: Parameters = {},
+  n = 0,
+): Tensor {
+  const own = decoderParameters(architecture).map(({ name, shape }) => [name, state(name, shape)]);
+  const ids = input("ids", x.shape.slice(0, 2), "u32");
+  let after: Tensor | undefined;
+  decoder(architecture, { ...Object.fromEntries(own), ...parameters }, ids, {
+    taps: {
+      wants: () => false,
+      tap(name, tensor) {
+        if (name === `blocks.${n}.resid_post`) after = tensor;
+        return name === `blocks.${n}.resid_pre` ? x : tensor;
+      },
+    },
+  });
+  if (!after) throw new UserError(`decoderLayer: block ${n}, expected 0 to ${architecture.layers - 1}.`);
+  return after;
+}

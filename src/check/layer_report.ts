@@ -1,0 +1,81 @@
+// What a check of a layer says: a line for the check, a page for a case, a record for a log.
+import type { TaskRecord } from "../log/task_records.ts";
+import { aligned, cell, indented, short, sideBySide } from "./check_report.ts";
+import { type CheckedLayer, LAYER_ALLOWED, type LayerCase, type LayerCheck } from "./layer_check.ts";
+import type { Matrix } from "./layer_oracle.ts";
+
+/** One line: how many cases, the worst error of all, and how many failed. */
+export function layerSummary({ implementation, count, worst, failed }: LayerCheck): string {
+  const most = worst
+    ? `, worst error ${short(worst.error)} (case ${worst.index}, allowed ${LAYER_ALLOWED})`
+    : "";
+  const cases = `${count} ${count === 1 ? "case" : "cases"}`;
+  return failed.length
+    ? `FAIL ${implementation}: ${failed.length} of ${cases} failed${most}`
+    : `ok   ${implementation}: ${cases}${most}`;
+}
+
+/** Whether a case is at no edge: several positions, heads and numbers of each, and every position sees one. */
+function isOrdinary({ x, heads, mask }: LayerCase): boolean {
+  return x.length > 1 && heads > 1 && x[0].length > heads && mask.every((row) => row.includes(true));
+}
+
+/** The failed case to look at first: of the ordinary ones, where there are any, the one with the fewest numbers. */
+export function smallestLayerFailure({ failed }: LayerCheck): CheckedLayer | undefined {
+  const numbers = ({ given: { x, mask } }: CheckedLayer) => x.length * x[0].length + mask.length ** 2;
+  const ordinary = failed.filter(({ given }) => isOrdinary(given));
+  return [...(ordinary.length ? ordinary : failed)].sort((a, b) => numbers(a) - numbers(b))[0];
+}
+
+const rowsOf = (x: Matrix): string[] => aligned(x.map((row) => row.map(cell)));
+
+/** A case in full: sizes and seed, the error, the input, the mask and the weights, and expected against found. */
+export function describeLayerCase({ given, expected, found, error, failure, passed }: CheckedLayer): string {
+  const { index, seed, x, weights, heads, mask } = given;
+  const sizes = `x [${x.length}][${x[0].length}] ([T][D]), ${heads} ${
+    heads === 1 ? "head" : "heads"
+  } of d = ${x[0].length / heads}`;
+  const all = mask.every((row) => row.every(Boolean));
+  return [
+    `case ${index} of seed ${seed}: ${passed ? "passed" : "failed"}`,
+    `  ${sizes}`,
+    ...(error === undefined
+      ? []
+      : [`  y: relative error ${short(error)}, allowed ${LAYER_ALLOWED}${passed ? "" : "  <"}`]),
+    ...(failure === undefined ? [] : failure.split("\n").map((line) => `  ${line}`)),
+    "  x:",
+    ...indented(rowsOf(x)),
+    ...(all ? ["  mask: every position is seen"] : [
+      "  mask (1: attend):",
+      ...indented(mask.map((row) => row.map((sees) => sees ? "1" : ".").join(" "))),
+    ]),
+    ...Object.entries(weights).flatMap(([name, values]) => {
+      const rows = Array.isArray(values[0]) ? values as Matrix : [values as number[]];
+      const shape = Array.isArray(values[0]) ? `[${rows.length}][${rows[0].length}]` : `[${values.length}]`;
+      return [`  ${name} ${shape}:`, ...indented(rowsOf(rows))];
+    }),
+    ...(found
+      ? ["  y, expected | found:", ...sideBySide(rowsOf(expected), rowsOf(found))]
+      : ["  y, expected:", ...indented(rowsOf(expected))]),
+  ].join("\n");
+}
+
+/** A case as a record. */
+export function layerRecord(
+  { implementation, kind }: Pick<LayerCheck, "implementation" | "kind">,
+  { given: { index, seed, x, heads }, error, failure, passed }: CheckedLayer,
+): Extract<TaskRecord, { type: "layer_case" }> {
+  return {
+    type: "layer_case",
+    implementation,
+    layer: kind,
+    case: index,
+    seed,
+    passed,
+    error: error ?? null,
+    positions: x.length,
+    dim: x[0].length,
+    heads,
+    failure: failure ?? null,
+  };
+}

@@ -1,0 +1,282 @@
+// Text from a model: prompts continued token by token, drawn or searched, up to a length or a stop string.
+import { maximum } from "../base/extremes.ts";
+import { randomStream } from "../base/random.ts";
+import { textBehind, type Tokenizer } from "../data/mod.ts";
+import type { Device } from "../device/device.ts";
+import { thisMachine } from "../device/machine.ts";
+import { showBytes } from "../base/units.ts";
+import { plan } from "../device/plan.ts";
+import { UserError } from "../base/errors.ts";
+import { beamSearch } from "./beams.ts";
+import { generationWork, type Generator, nextLogits } from "./next_logits.ts";
+import { promptIds, type TextOrIds } from "../model/passes.ts";
+import { reportProgress } from "../base/progress.ts";
+import { draw, logSoftmax, nextProbabilities, ofTokens, type Sampling } from "./sampling.ts";
+import { beforeStop, continuationOf, textStreams } from "./text_stream.ts";
+
+/** Prompts that are continued in one pass. */
+const ROWS = 16;
+
+/** How texts are continued. */
+export interface ContinueOptions extends Sampling {
+  /** Number of tokens to add. */
+  readonly tokens: number;
+  /** Seed of the draws. */
+  readonly seed: number;
+  /** A text ends before the first of these that it writes. */
+  readonly stop?: readonly string[];
+  /** Searches for the most likely text with so many beams (see `beamSearch`); nothing is drawn then, and nothing filtered. */
+  readonly beams?: number | null;
+  /** Of beams: texts are compared by ln p / tokens^a, a = 1 by default. */
+  readonly lengthPenalty?: number;
+  /** Aborted: the texts end where they are. */
+  readonly signal?: AbortSignal;
+  /** False: every pass reads all tokens anew. */
+  readonly cache?: boolean;
+  /** Called with each text's next piece as soon as no later token can change it; beams give a text whole. */
+  readonly onPiece?: (piece: TextPiece) => void;
+}
+
+/** The next piece of a text under way: all pieces of a text together are its `text`. */
+export interface TextPiece {
+  /** Which prompt it belongs to, from 0. */
+  readonly text: number;
+  /** What comes next; the first piece begins with the prompt. */
+  readonly piece: string;
+  /** Whether the text ends here. */
+  readonly last: boolean;
+}
+
+/** What to generate. */
+export interface GenerateOptions extends ContinueOptions {
+  /** What is continued. */
+  readonly prompt: TextOrIds;
+}
+
+/** A prompt and what the model made of it. */
+export interface Generated {
+  /** As given; of ids their text. */
+  readonly prompt: string;
+  /** The prompt and its continuation. */
+  readonly text: string;
+  /** What was added, without the stop string. */
+  readonly continuation: string;
+  /** Ids of the tokens added, those of the stop string too. */
+  readonly ids: readonly number[];
+  /** Sum of ln p over them, p of the softmax over the model's whole vocabulary, without temperature and filters. */
+  readonly logProbability: number;
+  /** What ended it. */
+  readonly ended: "tokens" | "stop" | "signal";
+  /** Why tokens were made without the cache of keys and values; undefined where none was. */
+  readonly uncached: string | undefined;
+}
+
+/** Whether the tokens added end with, or hold, a stop string; only as many are looked at as the newest could complete. */
+function stopTest(
+  tokenizer: Tokenizer,
+  stop: readonly string[],
+): (start: readonly number[], added: readonly number[]) => boolean {
+  const wrong = stop.find((text) => text === "");
+  if (wrong !== undefined) throw new UserError("A stop string is empty, expected at least one character.");
+  if (stop.length === 0) return () => false;
+  // A token may be a single byte.
+  const most = maximum(stop.map((text) => new TextEncoder().encode(text).length)) + 4;
+  return (start, added) => {
+    const end = textBehind(tokenizer, added.at(-most - 1) ?? start.at(-1), added.slice(-most));
+    return stop.some((text) => end.includes(text));
+  };
+}
+
+/** A text under way. */
+interface Writing {
+  readonly prompt: string;
+  readonly start: readonly number[];
+  readonly ids: number[];
+  readonly uniform: () => number;
+  logProbability: number;
+  stopped: boolean;
+}
+
+function finished(
+  { prompt, start, ids: added, logProbability, stopped }: Pick<
+    Writing,
+    "prompt" | "start" | "ids" | "logProbability" | "stopped"
+  >,
+  tokenizer: Tokenizer,
+  { stop = [], tokens }: ContinueOptions,
+  uncached: string | undefined,
+): Generated {
+  const before = tokenizer.decode(start);
+  const continuation = beforeStop(continuationOf(tokenizer, before, start, added), stop);
+  const ended = stopped ? "stop" : added.length < tokens ? "signal" : "tokens";
+  return { prompt, text: before + continuation, continuation, ids: added, logProbability, ended, uncached };
+}
+
+const promptText = (given: TextOrIds, start: readonly number[], tokenizer: Tokenizer): string =>
+  typeof given === "string" ? given : tokenizer.decode(start);
+
+/** Draws tokens for up to `ROWS` prompts side by side. */
+async function drawTexts(
+  device: Device,
+  model: Generator,
+  prompts: readonly TextOrIds[],
+  first: number,
+  options: ContinueOptions,
+): Promise<Generated[]> {
+  const { tokenizer } = model;
+  const stops = stopTest(tokenizer, options.stop ?? []);
+  const writings = prompts.map((prompt, n): Writing => {
+    const number = first + n;
+    const random = randomStream(options.seed, number === 0 ? "sample" : `sample ${number}`);
+    const start = [...promptIds(model, prompt)];
+    const text = promptText(prompt, start, tokenizer);
+    return {
+      prompt: text,
+      start,
+      ids: [],
+      uniform: () => random.uniform(),
+      logProbability: 0,
+      stopped: false,
+    };
+  });
+  const { onPiece, stop = [] } = options;
+  const begin = onPiece && textStreams(tokenizer, stop);
+  const streams = writings.map(({ start }, n) =>
+    begin?.(start, (piece, last) => onPiece!({ text: first + n, piece, last }))
+  );
+  using reader = await nextLogits(device, model, prompts.length, { cache: options.cache });
+  let uncached: string | undefined;
+  const end = (n: number) => {
+    const text = finished(writings[n], tokenizer, options, uncached);
+    streams[n]?.end(text.continuation);
+    return text;
+  };
+  for (let n = 0; n < options.tokens && !options.signal?.aborted; n++) {
+    if (writings.every(({ stopped }) => stopped)) break;
+    reportProgress({ what: "sampling", done: n, total: options.tokens });
+    const logits = await reader.next(writings.map(({ start, ids }) => [...start, ...ids]));
+    uncached ??= reader.whole;
+    writings.forEach((writing, row) => {
+      if (writing.stopped) return;
+      const id = draw(nextProbabilities(ofTokens(tokenizer, logits[row]), options), writing.uniform());
+      writing.ids.push(id);
+      writing.logProbability += logSoftmax(logits[row])[id];
+      writing.stopped = stops(writing.start, writing.ids);
+      streams[row]?.grown(writing.ids);
+    });
+  }
+  return writings.map((_, n) => end(n));
+}
+
+/** The most tokens of a text: those of the longest list that V8 keeps as one. */
+export const MOST_TOKENS = 2 ** 27;
+
+/** Throws where the device has no room for so many beams, or the heap for their texts. */
+function checkBeams(device: Device, model: Generator, beams: number, length: number, tokens: number): void {
+  const texts = 8 * beams * (length + tokens);
+  const { heap } = thisMachine();
+  try {
+    if (texts > heap) throw new UserError(`${showBytes(texts)} for texts, the heap has ${showBytes(heap)}.`);
+    const work = generationWork(model, beams, length, tokens);
+    device.check(work.map(({ graph }) => plan(graph, device.target)));
+  } catch (error) {
+    if (error instanceof UserError) throw new UserError(`beams: ${beams} is too much: ${error.message}`);
+    throw error;
+  }
+}
+
+/** Searches for the most likely continuation of each prompt in turn. */
+async function searchTexts(
+  device: Device,
+  model: Generator,
+  prompts: readonly TextOrIds[],
+  beams: number,
+  options: ContinueOptions,
+): Promise<Generated[]> {
+  const { tokenizer } = model;
+  const ends = stopTest(tokenizer, options.stop ?? []);
+  const found: Generated[] = [];
+  for (const prompt of prompts) {
+    const start = [...promptIds(model, prompt)];
+    checkBeams(device, model, beams, start.length, options.tokens);
+    using reader = await nextLogits(device, model, beams, { cache: options.cache });
+    const { tokens, lengthPenalty, signal } = options;
+    const [best] = await beamSearch(reader, start, {
+      beams,
+      tokens,
+      lengthPenalty,
+      ends: (added) => ends(start, added),
+      signal,
+    });
+    const { logProbability, ended: stopped } = best;
+    const writing = {
+      prompt: promptText(prompt, start, tokenizer),
+      start,
+      ids: [...best.added],
+      logProbability,
+      stopped,
+    };
+    const text = finished(writing, tokenizer, options, reader.whole);
+    options.onPiece?.({ text: found.length, piece: text.text, last: true });
+    found.push(text);
+  }
+  return found;
+}
+
+/**
+ * Continues prompts, drawing one token after another, or searching for the most likely text with beams. The model sees the
+ * last `context` tokens. Keys and values of what was read stay on the device as long as the text is no longer than that; a
+ * text does not depend on which others are made beside it.
+ *
+ * @param prompts what is continued, each by itself: texts, or ids
+ * @returns a text for each prompt, in their order
+ * @throws {UserError} for an empty prompt or stop string, a character that the tokenizer does not know, more tokens than a
+ * list can have, and more beams than the device has room for
+ *
+ * @example
+ * ```ts
+ * import { generateTexts, generatorOf, loadCheckpoint, openDevice, putModel } from "../../mod.ts";
+ * const model = await loadCheckpoint("runs/latest");
+ * using device = await openDevice("cpu");
+ * putModel(device, model);
+ * const options = { tokens: 8, temperature: 0.8, minP: 0.05, stop: ["."], seed: 1 };
+ * const texts = await generateTexts(device, generatorOf(model), ["The ", "number "], options);
+ * console.log(texts.map(({ text, ended }) => [text, ended]));
+ * ```
+ */
+export async function generateTexts(
+  device: Device,
+  model: Generator,
+  prompts: readonly TextOrIds[],
+  options: ContinueOptions,
+): Promise<Generated[]> {
+  const { beams, tokens } = options;
+  if (tokens > MOST_TOKENS) {
+    throw new UserError(`tokens: expected at most ${MOST_TOKENS}, the longest list, found ${tokens}.`);
+  }
+  if (beams) return await searchTexts(device, model, prompts, beams, options);
+  const texts: Generated[] = [];
+  for (let first = 0; first < prompts.length; first += ROWS) {
+    texts.push(...await drawTexts(device, model, prompts.slice(first, first + ROWS), first, options));
+  }
+  return texts;
+}
+
+/**
+ * Continues a prompt (see `generateTexts`).
+ *
+ * @returns the prompt and its continuation
+ * @throws {UserError} for an empty prompt or a character that the tokenizer does not know
+ *
+ * @example
+ * ```ts
+ * import { generate, generatorOf, loadCheckpoint, openDevice, putModel } from "../../mod.ts";
+ * const model = await loadCheckpoint("runs/latest");
+ * using device = await openDevice("cpu");
+ * putModel(device, model);
+ * const text = await generate(device, generatorOf(model), { prompt: "The ", tokens: 100, temperature: 0.8, seed: 1 });
+ * ```
+ */
+export async function generate(device: Device, model: Generator, options: GenerateOptions): Promise<string> {
+  return (await generateTexts(device, model, [options.prompt], options))[0].text;
+}

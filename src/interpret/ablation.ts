@@ -1,0 +1,232 @@
+// Ablation of attention heads: how much the loss changes when what one head gives is taken away, or exchanged.
+import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
+import { elementwise } from "../../kernels/elementwise/op.ts";
+import { embedding } from "../../kernels/embedding/op.ts";
+import { plus, times, variable } from "../../kernels/expression/expression.ts";
+import { randomStream, shuffle } from "../base/random.ts";
+import type { Batch } from "../data/mod.ts";
+import type { Device, Program } from "../device/device.ts";
+import { UserError } from "../base/errors.ts";
+import { input, reshape } from "../graph/structure.ts";
+import type { Tensor, Values } from "../graph/tensor.ts";
+import { decoder, type Taps } from "../nn/decoder.ts";
+import { checkLosses } from "../model/finite.ts";
+import { reportProgress } from "../base/progress.ts";
+import type { Generator } from "../generate/next_logits.ts";
+import { padded } from "../model/passes.ts";
+
+/** What a head's values are replaced by: nothing, their mean, or those of another sample. */
+export type AblationMethod = "zero" | "mean" | "resample";
+
+/** All methods. */
+export const ABLATION_METHODS: readonly AblationMethod[] = ["zero", "mean", "resample"];
+
+/** What heads are worth. */
+export interface Ablation {
+  /** Mean loss of the whole model in nats a token. */
+  readonly loss: number;
+  /** Tokens that counted. */
+  readonly tokens: number;
+  /** Loss without a head minus that of the whole model, [layer][head]. */
+  readonly changes: readonly Float64Array[];
+}
+
+/** Batches of texts: each is cut into windows of the context, one behind the other, and every token but the first counts. */
+export function textBatches(
+  { architecture: { context } }: Generator,
+  texts: readonly ArrayLike<number>[],
+  rows: number,
+): Batch[] {
+  const windows = texts.flatMap((text) => {
+    const ids = Uint32Array.from(text);
+    const count = Math.ceil((ids.length - 1) / context);
+    return Array.from({ length: count }, (_, n) => ids.subarray(n * context, (n + 1) * context + 1));
+  });
+  const batches: Batch[] = [];
+  for (let at = 0; at < windows.length; at += rows) {
+    const own = windows.slice(at, at + rows);
+    const targets = new Uint32Array(rows * context).fill(IGNORE);
+    own.forEach((window, row) => targets.set(window.subarray(1), row * context));
+    batches.push({ ids: padded(own.map((window) => window.subarray(0, -1)), context, rows), targets });
+  }
+  return batches;
+}
+
+/** Positions of each row up to the last whose target counts: what lies behind is padding. */
+function lengthsOf({ targets }: Batch, rows: number): number[] {
+  const length = targets.length / rows;
+  return Array.from({ length: rows }, (_, row) => {
+    return targets.subarray(row * length, (row + 1) * length).findLastIndex((id) => id !== IGNORE) + 1;
+  });
+}
+
+/** The model with every head's values open to change, by inputs of each layer. */
+function ablatedGraph({ architecture, parameters }: Generator, rows: number, method: AblationMethod) {
+  const { context, vocabulary } = architecture;
+  const values: Record<string, Tensor> = {};
+  const change = (name: string, z: Tensor): Tensor => {
+    const [B, T, H, d] = z.shape;
+    values[name] = z;
+    if (method === "resample") {
+      const from = input(`from ${name}`, [B * T * H], "u32");
+      return reshape(embedding(reshape(z, [B * T * H, d]), from), z.shape);
+    }
+    const operands = {
+      x: reshape(z, [B * T, H * d]),
+      keep: input(`keep ${name}`, [H * d]),
+      fill: input(`fill ${name}`, [H * d]),
+    };
+    const mixed = plus(times(variable("x"), variable("keep")), variable("fill"));
+    return reshape(elementwise(mixed, operands, "ablate"), z.shape);
+  };
+  const taps: Taps = {
+    wants: () => false,
+    tap: (name, x) => name.endsWith(".attn.z") ? change(name, x) : x,
+  };
+  const logits = decoder(architecture, parameters, input("ids", [rows, context], "u32"), { taps });
+  const targets = input("targets", [rows * context], "u32");
+  const { loss, valid } = crossEntropy(reshape(logits, [rows * context, vocabulary]), targets);
+  return { outputs: { loss, valid, ...values }, values };
+}
+
+/** For each position of each row, whose values it takes: a seeded other row's, its last where that is shorter. */
+function donorsOf(lengths: readonly number[], length: number, seed: number, number: number): Uint32Array {
+  const full = lengths.map((n, row) => n > 0 ? row : -1).filter((row) => row >= 0);
+  if (full.length < 2) throw new UserError("Resample ablation needs two samples in a batch, found one.");
+  shuffle(randomStream(seed, `resample ${number}`), full);
+  const next = new Map(full.map((row, n) => [row, full[(n + 1) % full.length]]));
+  return Uint32Array.from({ length: lengths.length * length }, (_, at) => {
+    const [row, t] = [Math.floor(at / length), at % length];
+    const donor = next.get(row) ?? row;
+    return donor * length + Math.min(t, Math.max(0, lengths[donor] - 1));
+  });
+}
+
+/** One head. */
+interface Head {
+  readonly name: string;
+  readonly head: number;
+}
+
+/** An ablation under way. */
+interface Study {
+  readonly program: Program;
+  readonly batches: readonly Batch[];
+  /** Of the rows of each batch, without padding. */
+  readonly lengths: readonly (readonly number[])[];
+  /** Values by tap, [B, T, H, d]. */
+  readonly values: Readonly<Record<string, Tensor>>;
+  /** Of each batch, which position each takes its values from when it resamples. */
+  readonly donors?: readonly Uint32Array[];
+  /** Mean values by tap, [H d]. */
+  means: Readonly<Record<string, Float64Array>>;
+  /** Batches read so far, and in all. */
+  done: number;
+  readonly total: number;
+}
+
+/** Inputs that leave all heads of batch n alone but one. */
+function feedsOf({ values, donors, means }: Study, n: number, gone?: Head): Record<string, Values> {
+  const feeds: Record<string, Values> = {};
+  for (const [name, { shape: [B, T, H, d] }] of Object.entries(values)) {
+    const away = (head: number) => gone?.name === name && gone.head === head;
+    if (donors) {
+      feeds[`from ${name}`] = Uint32Array.from({ length: B * T * H }, (_, at) => {
+        const [position, head] = [Math.floor(at / H), at % H];
+        return (away(head) ? donors[n][position] : position) * H + head;
+      });
+      continue;
+    }
+    const of = (value: (e: number, away: boolean) => number) =>
+      Float64Array.from({ length: H * d }, (_, e) => value(e, away(Math.floor(e / d))));
+    feeds[`keep ${name}`] = of((_, away) => away ? 0 : 1);
+    feeds[`fill ${name}`] = of((e, away) => away ? means[name]?.[e] ?? 0 : 0);
+  }
+  return feeds;
+}
+
+/** Mean loss over all tokens of all batches, without a head or with all. */
+async function meanLoss(study: Study, gone?: Head): Promise<{ loss: number; tokens: number }> {
+  let [sum, tokens] = [0, 0];
+  for (const [n, { ids, targets }] of study.batches.entries()) {
+    reportProgress({ what: "ablating heads", done: study.done++, total: study.total });
+    study.program.run({ ...feedsOf(study, n, gone), ids, targets });
+    const [[loss], [valid]] = await study.program.read(["loss", "valid"]);
+    checkLosses([loss]);
+    sum += loss * valid;
+    tokens += valid;
+  }
+  return { loss: sum / tokens, tokens };
+}
+
+/** Mean values of each tap over all positions that are no padding. */
+async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
+  const { program, batches, lengths, values } = study;
+  const names = Object.keys(values);
+  const means = names.map((name) => new Float64Array(values[name].shape[2] * values[name].shape[3]));
+  let positions = 0;
+  for (const [n, { ids, targets }] of batches.entries()) {
+    reportProgress({ what: "averaging values of heads", done: n, total: batches.length });
+    program.run({ ...feedsOf(study, n), ids, targets });
+    const read = await program.read(names);
+    const length = targets.length / lengths[n].length;
+    lengths[n].forEach((own, row) => {
+      positions += own;
+      read.forEach((z, k) => {
+        const width = means[k].length;
+        const first = row * length * width;
+        for (let e = 0; e < own * width; e++) means[k][e % width] += z[first + e];
+      });
+    });
+  }
+  return Object.fromEntries(names.map((name, k) => [name, means[k].map((sum) => sum / positions)]));
+}
+
+/**
+ * What each attention head is worth: the loss with its values z replaced minus the loss of the whole model. "zero" puts zeros
+ * in their place, "mean" their mean over all positions of all samples, "resample" those that another sample of the batch has
+ * at the same position (a seeded cycle through the batch; the last position of a shorter one).
+ *
+ * @param batches as a source gives them, or `textBatches`: ids and targets of rows of the model's context
+ * @param rows rows of a batch
+ * @param options `seed`: of the other samples; `progress`: told after each head
+ * @throws {UserError} where resampling has one sample alone in a batch
+ *
+ * @example
+ * ```ts
+ * import { ablateHeads, openModel, textBatches } from "../../mod.ts";
+ * using opened = await openModel("runs/latest", { device: "cpu", passes: 9 });
+ * const { device, model } = opened;
+ * const batches = textBatches(model, [model.tokenizer.encode("The number 3 follows 2, and 21 is its own.")], 3);
+ * const { loss, changes } = await ablateHeads(device, model, batches, 3, "mean");
+ * console.log(loss, changes[0]); // what each head of the first block is worth, in nats a token
+ * ```
+ */
+export async function ablateHeads(
+  device: Device,
+  model: Generator,
+  batches: readonly Batch[],
+  rows: number,
+  method: AblationMethod,
+  { seed = 1, progress }: { seed?: number; progress?: (done: number, of: number) => void } = {},
+): Promise<Ablation> {
+  if (batches.length === 0) throw new UserError("Ablation needs a text of two tokens at least.");
+  const { context, heads } = model.architecture;
+  const { outputs, values } = ablatedGraph(model, rows, method);
+  const lengths = batches.map((batch) => lengthsOf(batch, rows));
+  const donors = method === "resample" ? lengths.map((own, n) => donorsOf(own, context, seed, n)) : undefined;
+  using program = await device.compile({ outputs });
+  const names = Object.keys(values);
+  const total = (names.length * heads + 1) * batches.length;
+  const study: Study = { program, batches, lengths, values, donors, means: {}, done: 0, total };
+  if (method === "mean") study.means = await meanValues(study);
+  const { loss, tokens } = await meanLoss(study);
+  const changes = names.map(() => new Float64Array(heads));
+  for (const [layer, name] of names.entries()) {
+    for (let head = 0; head < heads; head++) {
+      changes[layer][head] = (await meanLoss(study, { name, head })).loss - loss;
+      progress?.(layer * heads + head + 1, names.length * heads);
+    }
+  }
+  return { loss, tokens, changes };
+}

@@ -1,0 +1,187 @@
+// Direct logit attribution: a logit taken apart into what each part of the model adds to the stream. The device gives the
+// parts, the host sums in float64.
+import { embedding } from "../../kernels/embedding/op.ts";
+import { textBehind } from "../data/mod.ts";
+import type { Device } from "../device/device.ts";
+import { UserError } from "../base/errors.ts";
+import { literal } from "../graph/structure.ts";
+import type { Tensor, Values } from "../graph/tensor.ts";
+import { blockOf, blocksOf } from "../nn/architecture.ts";
+import { checkLogits } from "../model/finite.ts";
+import type { Generator } from "../generate/next_logits.ts";
+import { nextTokens } from "./next_tokens.ts";
+import { passOver, textIds, type TextOrIds, tokenId } from "../model/passes.ts";
+
+/** What one part of the model adds to the logit. */
+export interface Contribution {
+  /** `embed`, `pos_embed`, `attn`, `attn bias`, `mlp` or `final_norm bias`. */
+  readonly part: string;
+  /** Its block; null outside of all. */
+  readonly layer: number | null;
+  /** Its head; null where it is no head's. */
+  readonly head: number | null;
+  /** Logits. */
+  readonly value: number;
+}
+
+/** A logit, or a difference of two, and what it is made of. */
+export interface Attribution {
+  /** The token. */
+  readonly token: string;
+  /** The token whose logit is subtracted; null where there is none. */
+  readonly minus: string | null;
+  /** The logit or the difference as the model gives it. */
+  readonly logit: number;
+  /** In the order of the forward pass. */
+  readonly contributions: readonly Contribution[];
+  /** The logit minus the sum of all contributions: rounding, and what a hook does to the stream itself. */
+  readonly unexplained: number;
+}
+
+/** Options of `attributeLogit`. */
+export interface AttributionOptions {
+  /** A token; the most likely next one unless told. */
+  readonly token?: string;
+  /** A token whose logit is subtracted. */
+  readonly minus?: string;
+}
+
+/** Parameters that turn parts into what they add: rows of the head, the final norm, and of each block wo and its scale. */
+function neededParameters({ architecture, parameters }: Generator, ids: readonly number[]) {
+  const head = parameters[architecture.tied ? "embed.weight" : "unembed.weight"];
+  const names = ["final_norm.weight", "final_norm.bias"];
+  for (let n = 0; n < architecture.layers; n++) {
+    if (blockOf(architecture, n).norm_order === "pre") {
+      names.push(`blocks.${n}.attn.wo.weight`, `blocks.${n}.attn.wo.bias`, `blocks.${n}.ls1`);
+    }
+  }
+  const found: Record<string, Tensor> = {
+    rows: embedding(head, literal(Uint32Array.from(ids), [ids.length], "u32")),
+  };
+  for (const name of names) if (parameters[name]) found[name] = parameters[name];
+  return found;
+}
+
+function tapsOf({ architecture }: Generator): string[] {
+  const last = architecture.layers - 1;
+  const blocks = blocksOf(architecture).flatMap(({ norm_order }, n) => [
+    `blocks.${n}.${norm_order === "pre" ? "attn.z" : "attn_out"}`,
+    `blocks.${n}.mlp_out`,
+  ]);
+  return ["embed", "pos_embed", ...blocks, `blocks.${last}.resid_post`, "final_norm"];
+}
+
+/** What heads add to the stream at position t: wo's columns of each times its values, each [D], and wo's bias. */
+function headParts(model: Generator, read: Record<string, Values>, layer: number, t: number) {
+  const { dim, heads } = model.architecture;
+  const path = `blocks.${layer}`;
+  const [z, wo] = [read[`${path}.attn.z`], read[`${path}.attn.wo.weight`]];
+  const [scale, bias] = [read[`${path}.ls1`], read[`${path}.attn.wo.bias`]];
+  const width = wo.length / dim;
+  const d = width / heads;
+  const parts = Array.from({ length: heads }, (_, head) =>
+    Float64Array.from({ length: dim }, (_, row) => {
+      let sum = 0;
+      for (let e = head * d; e < (head + 1) * d; e++) sum += wo[row * width + e] * z[t * width + e];
+      return sum * (scale?.[row] ?? 1);
+    }));
+  return { parts, bias: bias && Float64Array.from(bias, (b, row) => b * (scale?.[row] ?? 1)) };
+}
+
+/** Every part of the stream at position t, in the order of the forward pass. */
+function partsAt(model: Generator, read: Record<string, Values>, t: number) {
+  const { architecture: { dim, layers }, architecture } = model;
+  const at = (name: string) => Float64Array.from(read[name].subarray(t * dim, (t + 1) * dim));
+  const parts: (Omit<Contribution, "value"> & { x: Float64Array })[] = [];
+  const outside = (part: string, x: Float64Array) => parts.push({ part, layer: null, head: null, x });
+  outside("embed", at("embed"));
+  if (read.pos_embed) outside("pos_embed", at("pos_embed"));
+  for (let layer = 0; layer < layers; layer++) {
+    if (blockOf(architecture, layer).norm_order === "pre") {
+      const found = headParts(model, read, layer, t);
+      found.parts.forEach((x, head) => parts.push({ part: "attn", layer, head, x }));
+      if (found.bias) parts.push({ part: "attn bias", layer, head: null, x: found.bias });
+    } else {
+      parts.push({ part: "attn", layer, head: null, x: at(`blocks.${layer}.attn_out`) });
+    }
+    parts.push({ part: "mlp", layer, head: null, x: at(`blocks.${layer}.mlp_out`) });
+  }
+  return parts;
+}
+
+/** The final norm at one position as a linear map: x -> (x, less its mean for LayerNorm) times a factor for each number. */
+function finalNorm(model: Generator, read: Record<string, Values>, t: number) {
+  const { dim, norm, layers } = model.architecture;
+  const centred = (x: Float64Array) => {
+    if (norm === "rmsnorm") return x;
+    const mean = x.reduce((a, b) => a + b, 0) / dim;
+    return x.map((value) => value - mean);
+  };
+  const at = (name: string) => Float64Array.from(read[name].subarray(t * dim, (t + 1) * dim));
+  const [weight, bias] = [read["final_norm.weight"], read["final_norm.bias"]];
+  const x = centred(at(`blocks.${layers - 1}.resid_post`)).map((value, d) => value * weight[d]);
+  const y = at("final_norm").map((value, d) => value - (bias?.[d] ?? 0));
+  // What the norm divides by, from what it gave: its epsilon need not be known.
+  const factor = x.reduce((sum, value, d) => sum + value * y[d], 0) /
+    x.reduce((sum, value) => sum + value ** 2, 0);
+  return {
+    through: (part: Float64Array) => centred(part).map((value, d) => value * weight[d] * factor),
+    bias,
+  };
+}
+
+/**
+ * Direct logit attribution (Elhage et al. 2021): the logit of a token after a text, or its difference to another token's, as a
+ * sum over what the embedding, each head and each MLP add to the stream. The final norm's divisor is held as it is, so that
+ * the rest is linear. Where a block normalises what it adds, its attention is one part; else each head is.
+ *
+ * @throws {UserError} where a block normalises the stream itself (post-norm), a token is not one, or the text is too long
+ *
+ * @example
+ * ```ts
+ * import { attributeLogit, openModel } from "../../mod.ts";
+ * using opened = await openModel("runs/latest", { device: "cpu", passes: 1 });
+ * const { logit, contributions } = await attributeLogit(opened.device, opened.model, "The numbe", { token: "r" });
+ * for (const { part, layer, head, value } of contributions) console.log(part, layer, head, value / logit);
+ * ```
+ */
+export async function attributeLogit(
+  device: Device,
+  model: Generator,
+  text: TextOrIds,
+  { token, minus }: AttributionOptions = {},
+): Promise<Attribution> {
+  const post = blocksOf(model.architecture).findIndex(({ norm_order }) => norm_order === "post");
+  if (post >= 0) {
+    throw new UserError(
+      `Block ${post} normalises the stream itself (post): a logit is no sum over its parts.`,
+    );
+  }
+  const ids = textIds(model, text);
+  const id = token === undefined
+    ? (await nextTokens(device, model, text, 1))[0].id
+    : tokenId(model, token, "token");
+  const wanted = [id, ...(minus === undefined ? [] : [tokenId(model, minus, "minus")])];
+  const names = tapsOf(model);
+  const read = await passOver(device, model, ids, (logits, { found }) => {
+    return { ...found, logits, ...neededParameters(model, wanted) };
+  }, (name) => names.includes(name));
+  const t = ids.length - 1;
+  const { dim, vocabulary } = model.architecture;
+  checkLogits(read.logits.subarray(t * vocabulary, (t + 1) * vocabulary));
+  // Of the difference of two logits, the difference of their rows.
+  const rows = Float64Array.from({ length: dim }, (_, d) => {
+    return read.rows[d] - (minus === undefined ? 0 : read.rows[dim + d]);
+  });
+  const { through, bias } = finalNorm(model, read, t);
+  const along = (x: ArrayLike<number>) => rows.reduce((sum, w, d) => sum + w * x[d], 0);
+  const contributions: Contribution[] = partsAt(model, read, t).map(({ x, ...part }) => {
+    return { ...part, value: along(through(x)) };
+  });
+  if (bias) contributions.push({ part: "final_norm bias", layer: null, head: null, value: along(bias) });
+  const logitOf = (n: number) => read.logits[t * vocabulary + wanted[n]];
+  const logit = logitOf(0) - (minus === undefined ? 0 : logitOf(1));
+  const sum = contributions.reduce((total, { value }) => total + value, 0);
+  const [tokenText, minusText = null] = wanted.map((id) => textBehind(model.tokenizer, ids[t], [id]));
+  return { token: tokenText, minus: minusText, logit, contributions, unexplained: logit - sum };
+}

@@ -1,0 +1,80 @@
+// What a model makes of each position, layer by layer: the residual stream before the first block and after each.
+import { maximum } from "../base/extremes.ts";
+import type { Device } from "../device/device.ts";
+import { show } from "../base/show.ts";
+import { UserError } from "../base/errors.ts";
+import { input } from "../graph/structure.ts";
+import { decoder } from "../nn/decoder.ts";
+import { checkFinite } from "../model/finite.ts";
+import { reportProgress } from "../base/progress.ts";
+import type { Generator } from "../generate/next_logits.ts";
+import { keepTaps, padded, passLength, textIds, type TextOrIds } from "../model/passes.ts";
+
+/** Texts in one pass. */
+const ROWS = 8;
+
+/** The residual stream of some texts. */
+export interface Embeddings {
+  /** [samples, layers + 1, positions, dim]: entry 0 is what the first block is given, entry n what block n - 1 leaves. */
+  readonly shape: readonly [number, number, number, number];
+  /** Row-major; zeros behind the end of a text that is shorter than the longest. */
+  readonly values: Float32Array;
+  /** Ids of each text. */
+  readonly ids: readonly Uint32Array[];
+}
+
+/** The ids of text n; what is wrong with one of many is told with its beginning. */
+function sampleIds(model: Generator, text: TextOrIds, n: number): Uint32Array {
+  try {
+    return textIds(model, text);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(
+      `Sample ${n}, ${show(typeof text === "string" ? text : [...Array.from(text)])}: ${error.message}`,
+    );
+  }
+}
+
+/**
+ * The residual stream at every layer of some texts or ids, before the final norm.
+ *
+ * @throws {UserError} where there is no text, or one is empty or longer than the model's context
+ *
+ * @example
+ * ```ts
+ * import { embeddings, openModel } from "../../mod.ts";
+ * using opened = await openModel("runs/latest", { device: "cpu", passes: 1 });
+ * const { shape } = await embeddings(opened.device, opened.model, ["The number", "The"]);
+ * console.log(shape); // [2, layers + 1, 10, dim]
+ * ```
+ */
+export async function embeddings(
+  device: Device,
+  model: Generator,
+  texts: readonly TextOrIds[],
+): Promise<Embeddings> {
+  const { architecture, parameters } = model;
+  const { layers, dim } = architecture;
+  if (texts.length === 0) throw new UserError("Embeddings need a text, found none.");
+  const ids = texts.map((text, n) => sampleIds(model, text, n));
+  const positions = maximum(ids.map(({ length }) => length));
+  const length = passLength(architecture, positions);
+  const names = ["blocks.0.resid_pre", ...Array.from({ length: layers }, (_, n) => `blocks.${n}.resid_post`)];
+  const { taps, found } = keepTaps((name) => names.includes(name));
+  decoder(architecture, parameters, input("ids", [ROWS, length], "u32"), { taps });
+  using program = await device.compile({ outputs: found });
+  const values = new Float32Array(texts.length * (layers + 1) * positions * dim);
+  for (let first = 0; first < texts.length; first += ROWS) {
+    reportProgress({ what: "reading texts with the model", done: first, total: texts.length });
+    const rows = ids.slice(first, first + ROWS);
+    program.run({ ids: padded(rows, length, ROWS) });
+    (await program.read(names)).forEach((stream, layer) => {
+      rows.forEach((row, n) => {
+        const own = stream.subarray(n * length * dim, (n * length + row.length) * dim);
+        checkFinite(own, `The residual stream at ${names[layer]}, sample ${first + n},`);
+        values.set(own, ((first + n) * (layers + 1) + layer) * positions * dim);
+      });
+    });
+  }
+  return { shape: [texts.length, layers + 1, positions, dim], values, ids };
+}

@@ -1,0 +1,83 @@
+// The logit lens: what the model would say if it stopped after each block.
+import { textBehind } from "../data/mod.ts";
+import type { Device } from "../device/device.ts";
+import type { Tensor } from "../graph/tensor.ts";
+import { unembed } from "../nn/decoder.ts";
+import { forwardOf } from "../nn/forward.ts";
+import { checkLogits } from "../model/finite.ts";
+import type { Generator } from "../generate/next_logits.ts";
+import { type NextToken, rankedTokens } from "./next_tokens.ts";
+import { passOver, textIds, type TextOrIds, tokenTexts } from "../model/passes.ts";
+import { argmax, logSoftmax, ofTokens } from "../generate/sampling.ts";
+
+/** What one depth of the model says at one position. */
+export interface LensPoint {
+  /** Its most likely next tokens. */
+  readonly top: readonly NextToken[];
+  /** ln p of the token that the whole model holds most likely there. */
+  readonly finalLogProbability: number;
+  /** ln p of the token that the text goes on with; null at its end. */
+  readonly nextLogProbability: number | null;
+}
+
+/** A text through the logit lens. */
+export interface LogitLens {
+  /** The text of each token. */
+  readonly tokens: readonly string[];
+  /** What the whole model holds most likely after each. */
+  readonly predicted: readonly string[];
+  /** By depth, then by position: depth 0 reads what the first block is given, depth n what block n - 1 leaves. */
+  readonly depths: readonly (readonly LensPoint[])[];
+}
+
+/**
+ * The logit lens (nostalgebraist 2020): softmax(norm(x_n) W_head^T) of the residual stream x_n at every depth n and position,
+ * through the model's own final norm and head. The last depth is the model itself.
+ *
+ * @param options `count`: how many tokens to tell of each point, 1 unless told
+ * @throws {UserError} where the text is empty or longer than the model's context
+ *
+ * @example
+ * ```ts
+ * import { logitLens, openModel } from "../../mod.ts";
+ * using opened = await openModel("runs/latest", { device: "cpu", passes: 1 });
+ * const { depths } = await logitLens(opened.device, opened.model, "The number");
+ * for (const points of depths) console.log(points.map(({ top }) => top[0].token).join(""));
+ * ```
+ */
+export async function logitLens(
+  device: Device,
+  model: Generator,
+  text: TextOrIds,
+  { count = 1 }: { count?: number } = {},
+): Promise<LogitLens> {
+  const { architecture, parameters, tokenizer } = model;
+  const { layers, vocabulary } = architecture;
+  const ids = textIds(model, text);
+  const names = ["blocks.0.resid_pre", ...Array.from({ length: layers }, (_, n) => `blocks.${n}.resid_post`)];
+  const read = await passOver(device, model, ids, (logits, { found }, tokens) => {
+    const plain = forwardOf({ ...architecture, hooks: undefined }, parameters, tokens, {});
+    // The last depth is the model's own pass, with whatever hooks do behind it.
+    const at = names.map((
+      name,
+      n,
+    ): [string, Tensor] => [name, n === layers ? logits : unembed(plain, found[name])]);
+    return Object.fromEntries(at);
+  }, (name) => names.includes(name));
+  const rowOf = (name: string, t: number) => read[name].subarray(t * vocabulary, (t + 1) * vocabulary);
+  const final = Array.from(ids, (_, t) => argmax(ofTokens(tokenizer, rowOf(names[layers], t))));
+  const predicted = final.map((id, t) => textBehind(tokenizer, ids[t], [id]));
+  const depths = names.map((name) =>
+    Array.from(ids, (_, t): LensPoint => {
+      const row = rowOf(name, t);
+      checkLogits(row);
+      const logProbabilities = logSoftmax(row);
+      return {
+        top: rankedTokens(model, row, count, ids[t]),
+        finalLogProbability: logProbabilities[final[t]],
+        nextLogProbability: t + 1 < ids.length ? logProbabilities[ids[t + 1]] : null,
+      };
+    })
+  );
+  return { tokens: tokenTexts(model, ids), predicted, depths };
+}

@@ -1,0 +1,208 @@
+// How well a model predicts a text: the cross-entropy of every token, each counted once, long texts through a sliding window.
+import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
+import type { Device } from "../device/device.ts";
+import { UserError } from "../base/errors.ts";
+import { input, reshape } from "../graph/structure.ts";
+import { decoder } from "../nn/decoder.ts";
+import { checkLosses } from "../model/finite.ts";
+import { reportProgress } from "../base/progress.ts";
+import type { Generator } from "../generate/next_logits.ts";
+import { padded, passLength, positionsFitting } from "../model/passes.ts";
+
+/** How texts are read. */
+export interface LossOptions {
+  /** Tokens by which the window moves over a text longer than the context; half the context where it is left out. */
+  readonly stride?: number;
+  /** Windows in one pass; 8 unless told, fewer where the device has no room for their logits. */
+  readonly rows?: number;
+}
+
+/** Logits of a pass take no more, also where a device has room for them. */
+const MOST_LOGITS_BYTES = 2 ** 27;
+
+/** A piece of a text: ids `begin` to `end` are read, the targets behind them count from `first` to `last`. */
+interface Window {
+  readonly text: number;
+  readonly begin: number;
+  readonly end: number;
+  readonly first: number;
+  readonly last: number;
+}
+
+/**
+ * Windows over n ids: the first holds as much as fits, each next one moves by `stride` (the last by what is left), and
+ * counts only the targets that none before it has. One that counts more than `most` is read several times.
+ */
+function windowsOf(
+  text: number,
+  n: number,
+  { context, stride, most }: { context: number; stride: number; most: number },
+): Window[] {
+  const windows: Window[] = [];
+  for (let counted = 0; counted < n - 1;) {
+    const end = Math.min(n - 1, counted === 0 ? context : counted + stride);
+    const begin = Math.max(0, end - context);
+    for (let first = counted + 1; first <= end; first += most) {
+      windows.push({ text, begin, end, first, last: Math.min(end, first + most - 1) });
+    }
+    counted = end;
+  }
+  return windows;
+}
+
+/** Target n of a text: its place among the losses of a pass, and the position of the pass that predicts it. */
+interface Target {
+  readonly text: number;
+  readonly n: number;
+  readonly place: number;
+  readonly position: number;
+}
+
+/** The targets of a pass whose rows have `length` positions, of which `counted` have logits: all, or those wanted. */
+function targetsOf(batch: readonly Window[], length: number, counted: number): Target[] {
+  return batch.flatMap(({ text, begin, first, last }, row) =>
+    Array.from({ length: last - first + 1 }, (_, m) => {
+      const n = first + m;
+      const position = n - 1 - begin;
+      const place = row * counted + (counted < length ? m : position);
+      return { text, n, place, position: row * length + position };
+    })
+  );
+}
+
+/**
+ * Cross-entropy of each token of some texts, in nats: -ln p(id_n | those before it), n from 1. Token n sees all ids before it,
+ * or in a text longer than the context T at least T - stride of them. Padding counts for nothing, so that a text has the
+ * same losses in any company.
+ *
+ * @param texts ids of each
+ * @returns for each text one number fewer than its ids; the first token is not predicted
+ * @throws {UserError} where the stride is not from 1 to the context
+ *
+ * @example
+ * ```ts
+ * import { openModel, tokenLosses } from "../../mod.ts";
+ * using opened = await openModel("runs/latest", { device: "cpu", passes: 1 });
+ * const ids = opened.model.tokenizer.encode("The number 1 follows 0");
+ * const [nats] = await tokenLosses(opened.device, opened.model, [ids]);
+ * console.log(nats.length); // 21
+ * ```
+ */
+export async function tokenLosses(
+  device: Device,
+  { architecture, parameters }: Generator,
+  texts: readonly ArrayLike<number>[],
+  options: LossOptions = {},
+): Promise<Float64Array[]> {
+  const { context, vocabulary } = architecture;
+  const { stride = Math.max(1, Math.floor(context / 2)) } = options;
+  if (!Number.isSafeInteger(stride) || stride < 1 || stride > context) {
+    throw new UserError(
+      `stride: expected a whole number from 1 to the context of ${context}, found ${stride}.`,
+    );
+  }
+  const fitting = positionsFitting(device, vocabulary, MOST_LOGITS_BYTES);
+  const longest = Math.min(context, texts.reduce((most, { length: n }) => Math.max(most, n - 1), 0));
+  const length = passLength(architecture, longest);
+  // A hook may look at all logits.
+  const counted = architecture.hooks ? length : Math.min(length, fitting);
+  const windows = texts.flatMap((ids, text) =>
+    windowsOf(text, ids.length, { context, stride, most: counted })
+  );
+  const losses = texts.map((ids) => new Float64Array(Math.max(0, ids.length - 1)));
+  if (windows.length === 0) return losses;
+  const most = Math.max(1, Math.floor(fitting / counted));
+  const rows = Math.min(options.rows ?? 8, most, windows.length);
+  const ids = input("ids", [rows, length], "u32");
+  const wanted = counted < length ? input("wanted", [rows * counted], "u32") : undefined;
+  const logits = decoder(architecture, parameters, ids, { wanted });
+  const found = crossEntropy(
+    reshape(logits, [rows * counted, vocabulary]),
+    input("targets", [rows * counted], "u32"),
+  );
+  using program = await device.compile({ outputs: { losses: found.losses } });
+  for (let at = 0; at < windows.length; at += rows) {
+    reportProgress({ what: "evaluating", done: at, total: windows.length });
+    const batch = windows.slice(at, at + rows);
+    const read = batch.map(({ text, begin, end }) =>
+      Uint32Array.from({ length: end - begin }, (_, n) => texts[text][begin + n])
+    );
+    const chosen = targetsOf(batch, length, counted);
+    const targets = new Uint32Array(rows * counted).fill(IGNORE);
+    const positions = new Uint32Array(rows * counted);
+    for (const { text, n, place, position } of chosen) {
+      [targets[place], positions[place]] = [texts[text][n], position];
+    }
+    program.run({ ids: padded(read, length, rows), targets, wanted: positions });
+    const [values] = await program.read(["losses"]);
+    for (const { text, n, place } of chosen) losses[text][n - 1] = values[place];
+  }
+  losses.forEach(checkLosses);
+  return losses;
+}
+
+/** How well a model predicts something. */
+export interface Perplexity {
+  /** Tokens that were predicted. */
+  readonly tokens: number;
+  /** Mean cross-entropy in nats a token. */
+  readonly loss: number;
+  /** e to the loss. */
+  readonly perplexity: number;
+}
+
+/**
+ * Mean cross-entropy and perplexity over all tokens of some texts: every token counts once, whatever text it is in.
+ *
+ * @param losses of each text, as `tokenLosses` gives them
+ *
+ * @example
+ * ```ts
+ * import { perplexityOf } from "../../mod.ts";
+ * perplexityOf([[Math.log(2), Math.log(8)], [Math.log(4)]]).perplexity; // 4
+ * ```
+ */
+export function perplexityOf(losses: readonly ArrayLike<number>[]): Perplexity {
+  let [tokens, sum] = [0, 0];
+  for (const text of losses) {
+    for (let n = 0; n < text.length; n++) sum += text[n];
+    tokens += text.length;
+  }
+  const loss = sum / tokens;
+  return { tokens, loss, perplexity: Math.exp(loss) };
+}
+
+/** A token and its cross-entropy. */
+export interface TokenLoss {
+  /** Which text. */
+  readonly text: number;
+  /** Its place among the text's ids, from 0. */
+  readonly position: number;
+  /** -ln p. */
+  readonly nats: number;
+}
+
+/**
+ * The tokens of highest and lowest cross-entropy, of equals the first; undefined where there is no token.
+ *
+ * @param losses of each text, as `tokenLosses` gives them
+ *
+ * @example
+ * ```ts
+ * import { extremeLosses } from "../../mod.ts";
+ * extremeLosses([[1, 3], [2]])?.max; // { text: 0, position: 2, nats: 3 }
+ * ```
+ */
+export function extremeLosses(
+  losses: readonly ArrayLike<number>[],
+): { max: TokenLoss; min: TokenLoss } | undefined {
+  let [max, min]: (TokenLoss | undefined)[] = [];
+  losses.forEach((own, text) => {
+    for (let n = 0; n < own.length; n++) {
+      const token = { text, position: n + 1, nats: own[n] };
+      if (!max || token.nats > max.nats) max = token;
+      if (!min || token.nats < min.nats) min = token;
+    }
+  });
+  return max && min && { max, min };
+}

@@ -1,0 +1,236 @@
+// What the lateral sum in softmax's Jacobian does to a model's gradients: every quantity by layer and head, over a few
+// batches, as records.
+import { maximum } from "../base/extremes.ts";
+import type { JacobianRecord } from "../log/records.ts";
+import { isSoftmax } from "../../kernels/attention/sizes.ts";
+import { type Batch, IGNORE } from "../data/mod.ts";
+import type { Device, Program } from "../device/device.ts";
+import type { Floats, Values } from "../graph/tensor.ts";
+import { reportProgress } from "../base/progress.ts";
+import { interval } from "../base/interval.ts";
+import { type HeadMeasures, largestError, measureLayer, type Measures } from "./measures.ts";
+import {
+  backwardGraph,
+  COMPARED,
+  compareSurrogate,
+  type DifferentiatedModel,
+  hasSoftmax,
+  type LayerNode,
+  methodOf,
+  withBackpropagation,
+  withBackward,
+} from "./surrogates.ts";
+
+/** An analysis made ready for a device and a model whose parameters are there. */
+export interface JacobianAnalysis extends Disposable {
+  /** Analyses the parameters as they stand; `step` is for the records. */
+  analyse(batches: readonly Batch[], step: number): Promise<JacobianRecord[]>;
+}
+
+/** The backward passes of one method. */
+interface Passes {
+  readonly method: string;
+  readonly layers: readonly LayerNode[];
+  readonly exact: Program;
+  /** None where no layer has a softmax. */
+  readonly surrogates: Readonly<Record<string, Program>>;
+}
+
+/** One head on one batch, with how far surrogates are from it. */
+interface HeadOnBatch extends HeadMeasures {
+  readonly reach: Measures;
+}
+
+/** One layer on one batch. */
+interface LayerOnBatch {
+  readonly heads: readonly HeadOnBatch[];
+  readonly fullError: number;
+}
+
+async function passesOf(
+  device: Device,
+  { architecture, parameters }: DifferentiatedModel,
+  rows: number,
+  stack: DisposableStack,
+): Promise<Passes> {
+  const compile = async (backward: "exact" | "diag" | "ste") => {
+    const model = { architecture: withBackward(architecture, backward), parameters };
+    const { outputs, layers } = backwardGraph(model, rows, { values: backward === "exact" });
+    return { layers, program: stack.use(await device.compile({ outputs })) };
+  };
+  const { layers, program } = await compile("exact");
+  const surrogates: Record<string, Program> = {};
+  if (hasSoftmax(architecture)) {
+    for (const name of ["diag", "ste"] as const) surrogates[name] = (await compile(name)).program;
+  }
+  return { method: methodOf(architecture), layers, exact: program, surrogates };
+}
+
+/** Runs a program and reads some outputs of one layer by their names in it. */
+async function layerOutputs(
+  program: Program,
+  n: number,
+  names: readonly string[],
+): Promise<Record<string, Values>> {
+  const values = await program.read(names.map((name) => `${n}.${name}`));
+  return Object.fromEntries(names.map((name, i) => [name, values[i]]));
+}
+
+async function measureOnBatch(
+  { exact, surrogates }: Passes,
+  layer: LayerNode,
+  counts: (b: number) => boolean,
+): Promise<LayerOnBatch> {
+  const { n, attrs, sizes } = layer;
+  const named = layer.tables.filter((table) => typeof table === "string");
+  const found = await layerOutputs(exact, n, ["q", "k", "v", "dz", ...COMPARED, ...named]);
+  const tables = layer.tables.map((table) => typeof table === "string" ? found[table] : table);
+  const { q, k, v, dz } = found as Record<string, Floats>;
+  const { heads, dq, dk } = measureLayer({ sizes, attrs, tables, q, k, v, dz }, counts);
+  const others: [string, Record<string, Values>][] = [];
+  if (isSoftmax(attrs)) {
+    for (const [name, program] of Object.entries(surrogates)) {
+      others.push([name, await layerOutputs(program, n, COMPARED)]);
+    }
+  }
+  return {
+    heads: heads.map((head, h) => {
+      const reach = others.map(([name, gradients]) => compareSurrogate(name, h, layer, gradients, found));
+      return { ...head, reach: Object.assign({}, ...reach) };
+    }),
+    fullError: Math.max(largestError(dq, found.dq), largestError(dk, found.dk)),
+  };
+}
+
+/** Means over batches, and the half widths of their intervals, each list in the order of a record. */
+function overBatches(measured: readonly Measures[]): Record<string, number | null> {
+  const intervals = Object.keys(measured[0]).map((name) => {
+    return [name, interval(measured.map((one) => one[name]))] as const;
+  });
+  return Object.fromEntries([
+    ...intervals.map(([name, { mean }]) => [name, mean]),
+    ...intervals.map(([name, { ci95 }]) => [`${name}_ci95`, ci95]),
+  ]);
+}
+
+/** The means of lists, place by place. */
+function positionsOverBatches(measured: readonly HeadMeasures["byPosition"][]): HeadMeasures["byPosition"] {
+  return Object.fromEntries(
+    Object.entries(measured[0]).map(([name, first]) => {
+      return [name, first.map((_, bin) => interval(measured.map((one) => one[name][bin])).mean)];
+    }),
+  );
+}
+
+function recordOf(
+  where: { step: number; layer: number; head: number; activation: string; method: string },
+  measured: readonly LayerOnBatch[],
+): JacobianRecord {
+  const heads = measured.map((batch) => batch.heads[where.head]);
+  const sum = (of: (head: HeadOnBatch) => number) => heads.reduce((total, head) => total + of(head), 0);
+  const rows = sum((head) => head.rows);
+  const nonfinite = sum((head) => head.nonfinite);
+  // A batch of which no row is left has no mean.
+  const visible = sum((head) => head.rows === 0 ? 0 : head.visibleKeys * head.rows);
+  return {
+    type: "jacobian",
+    ...where,
+    rows,
+    rows_zero: sum((head) => head.rowsZero),
+    batches: measured.length,
+    visible_keys: rows === 0 ? NaN : visible / rows,
+    ...overBatches(heads.map(({ measures, reach }) => ({ ...measures, ...reach }))),
+    full_error: maximum(measured.map(({ fullError }) => fullError)),
+    ...positionsOverBatches(heads.map(({ byPosition }) => byPosition)),
+    ...(nonfinite > 0 ? { nonfinite } : {}),
+  };
+}
+
+/** Samples that have a target: the last batch of a split is filled up with ones that have none. */
+function samplesOf({ targets }: Batch, context: number): (b: number) => boolean {
+  return (b) => targets.subarray(b * context, (b + 1) * context).some((target) => target !== IGNORE);
+}
+
+/**
+ * Makes the analysis of a model's softmax Jacobians ready: J = diag(a) - a a^T of each row of each head, under the
+ * gradient g = dL/da of the mean loss. With full = J g = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag and
+ * ste = g over the visible keys, a record has
+ *
+ * - `r_diag`, `r_lateral`, `r_cross`: |diag|^2, |lateral|^2 and 2 diag.lateral over |full|^2, each summed over rows and
+ *   samples; they sum to 1. `cos_diag`, `cos_ste`: cosines with full over all entries of a sample, averaged over samples;
+ *   `cos_diag_row`, `cos_ste_row`: of each row, averaged over rows. Rows with |full| = 0 are left out and counted.
+ * - The same with `_c`, where g - a.g takes the place of g, and `_m`, where g - mean g does. A constant added to a row of g
+ *   does not change softmax's full, but it changes the raw diag and ste. It does change the full of softmax1, whose rows do
+ *   not sum to 1: softmax1 has the raw numbers alone.
+ * - `entropy`, `entropy_ratio`, `trace`, `frobenius`, `lambda_max` (see `largestEigenvalue`): means over rows.
+ * - `dq_cos_diag`, `dq_norm_diag` (|surrogate| / |exact|), and so for dk, dv, wq, wk, wv and for ste: what becomes of the
+ *   gradients when all blocks train with `backward: diag` or `ste`. wq, wk and wv are the layer's: all its heads say the same.
+ * - `<name>_ci95`; `full_error`: dq and dk of the layer made from full against the backward pass that training uses, the
+ *   largest difference over the largest value; `<name>_by_position`: bins of query positions of equal width, 8 of them.
+ *
+ * The gradient is the exact one also where the model trains with a surrogate. Where layers train by feedback alignment
+ * there are two records a head: of the signal that it delivers, and of the true gradient ("bp"). An activation that acts on
+ * each score alone has a diagonal Jacobian, full = diag: its records have `rowmass` and leave out what would always be 1.
+ * A row with a NaN score, or a weight or g that is not finite, is in no average; `nonfinite` counts these weights and g, in
+ * records where there are any. Memory is linear in the context.
+ *
+ * @param model parameters as views of states that are on the device
+ * @param rows samples of a batch
+ *
+ * @example
+ * ```ts
+ * import { generatorOf, initialise, jacobianAnalysis, loadConfig, openDevice, prepare } from "../../mod.ts";
+ * const model = ["model.dim=16", "model.layers=1", "model.heads=2", "model.context=8", "train.batch=2"];
+ * const experiment = await prepare(await loadConfig("default", model));
+ * using device = await openDevice("cpu");
+ * await initialise(device, experiment.layout, 1);
+ * using analysis = await jacobianAnalysis(device, generatorOf(experiment), 2);
+ * for (const { head, r_diag, cos_diag_c } of await analysis.analyse([experiment.source.train(0)], 0)) {
+ *   console.log(head, r_diag, cos_diag_c);
+ * }
+ * ```
+ */
+export async function jacobianAnalysis(
+  device: Device,
+  model: DifferentiatedModel,
+  rows: number,
+): Promise<JacobianAnalysis> {
+  using stack = new DisposableStack();
+  const { architecture, parameters } = model;
+  const methods = [await passesOf(device, model, rows, stack)];
+  if (methods[0].method !== "bp") {
+    const exact = { architecture: withBackpropagation(architecture), parameters };
+    methods.push(await passesOf(device, exact, rows, stack));
+  }
+  const owned = stack.move();
+  return {
+    analyse: async (batches, step) => {
+      const records: JacobianRecord[] = [];
+      for (const passes of methods) {
+        const measured: LayerOnBatch[][] = passes.layers.map(() => []);
+        const [what, total] = [`analysing step ${step}`, batches.length * passes.layers.length];
+        for (const [n, batch] of batches.entries()) {
+          reportProgress({ what, done: n * passes.layers.length, total });
+          const { ids, targets } = batch;
+          for (const program of [passes.exact, ...Object.values(passes.surrogates)]) {
+            program.run({ ids, targets });
+          }
+          const counts = samplesOf(batch, architecture.context);
+          for (const [i, layer] of passes.layers.entries()) {
+            reportProgress({ what, done: n * passes.layers.length + i, total });
+            measured[i].push(await measureOnBatch(passes, layer, counts));
+          }
+        }
+        const { method } = passes;
+        passes.layers.forEach(({ n: layer, attrs: { activation }, sizes: { H } }, i) => {
+          for (let head = 0; head < H; head++) {
+            records.push(recordOf({ step, layer, head, activation, method }, measured[i]));
+          }
+        });
+      }
+      // A head's own signal, then the true gradient's.
+      return records.sort((a, b) => a.layer - b.layer || a.head - b.head);
+    },
+    [Symbol.dispose]: () => owned.dispose(),
+  };
+}

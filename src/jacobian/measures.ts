@@ -1,0 +1,303 @@
+// What one batch says about each head of a layer: how large the parts of softmax's Jacobian are and where they point,
+// summed over rows, samples and bins of query positions; and dq, dk made again from `full`, to be held against a device's.
+import { type AttentionAttrs, isSoftmax } from "../../kernels/attention/sizes.ts";
+import {
+  type AttentionRow,
+  type AttentionValues,
+  forAttentionRows,
+  jacobianRow,
+  largestEigenvalue,
+} from "./rows.ts";
+
+/** Bins of query positions, of equal width; fewer where there are fewer positions. */
+export const POSITION_BINS = 8;
+
+/** |full| of a row is 0 where float32 cannot tell: below so much of |a * g|, from which the mean is taken away. */
+const RESOLVED = 1e-6;
+
+/** Which g the parts are made of: as it is, g - a.g ("_c") and g - mean g ("_m"). */
+const SIGNALS = ["", "_c", "_m"] as const;
+
+/** Numbers by name; null where nothing could be averaged. */
+export type Measures = Record<string, number | null>;
+
+/** One head on one batch. */
+export interface HeadMeasures {
+  /** Rows that see a key, and whose weights and gradients are finite. */
+  readonly rows: number;
+  /** Entries of a and g, of rows that see a key, that are not finite; such a row is in no average. */
+  readonly nonfinite: number;
+  /** Of these, rows with |full| = 0 (in float32), which ratios and cosines leave out. */
+  readonly rowsZero: number;
+  /** Visible keys of a row, the mean over rows. */
+  readonly visibleKeys: number;
+  /** By name, in the order of a record. */
+  readonly measures: Measures;
+  /** By name, one number a bin of query positions. */
+  readonly byPosition: Readonly<Record<string, readonly (number | null)[]>>;
+}
+
+/** Squares and products of a row's parts, summed. */
+interface Energies {
+  full: number;
+  diag: number;
+  lateral: number;
+  ste: number;
+  diagLateral: number;
+  diagFull: number;
+  steFull: number;
+}
+
+const noEnergy = (): Energies => {
+  return { full: 0, diag: 0, lateral: 0, ste: 0, diagLateral: 0, diagFull: 0, steFull: 0 };
+};
+
+function energiesOf(a: Float64Array, g: Float64Array): Energies {
+  const sums = noEnergy();
+  const { full, diag, lateral } = jacobianRow(a, g);
+  for (let j = 0; j < a.length; j++) {
+    sums.full += full[j] ** 2;
+    sums.diag += diag[j] ** 2;
+    sums.lateral += lateral[j] ** 2;
+    sums.ste += g[j] ** 2;
+    sums.diagLateral += diag[j] * lateral[j];
+    sums.diagFull += diag[j] * full[j];
+    sums.steFull += g[j] * full[j];
+  }
+  return sums;
+}
+
+function total(parts: readonly Energies[]): Energies {
+  const sums = noEnergy();
+  for (const part of parts) {
+    for (const key of Object.keys(sums) as (keyof Energies)[]) sums[key] += part[key];
+  }
+  return sums;
+}
+
+const over = (x: number, y: number): number | null => y === 0 ? null : x / y;
+const cosine = (xy: number, xx: number, yy: number) => over(xy, Math.sqrt(xx) * Math.sqrt(yy));
+
+/** r_diag, r_lateral, r_cross of some rows together: they sum to 1. */
+function ratios({ full, diag, lateral, diagLateral }: Energies): (number | null)[] {
+  return [over(diag, full), over(lateral, full), over(2 * diagLateral, full)];
+}
+
+/** cos(diag, full) and cos(ste, full) of some rows together. */
+function cosines({ full, diag, ste, diagFull, steFull }: Energies): (number | null)[] {
+  return [cosine(diagFull, diag, full), cosine(steFull, ste, full)];
+}
+
+/** Mean of what there is; null where there is nothing. */
+function meanOf(values: readonly (number | null)[]): number | null {
+  const there = values.filter((x) => x !== null);
+  return over(there.reduce((sum, x) => sum + x, 0), there.length);
+}
+
+/** A running mean that passes over null. */
+function running() {
+  let [sum, count] = [0, 0];
+  return {
+    add(x: number | null) {
+      if (x === null) return;
+      sum += x;
+      count++;
+    },
+    mean: () => over(sum, count),
+  };
+}
+
+/** Entropy of a / sum a in nats, and sum a. */
+function entropyOf(a: Float64Array): { entropy: number | null; mass: number } {
+  const mass = a.reduce((sum, x) => sum + x, 0);
+  if (mass === 0) return { entropy: null, mass };
+  return { entropy: -a.reduce((sum, x) => x === 0 ? sum : sum + x / mass * Math.log(x / mass), 0), mass };
+}
+
+/** Trace, Frobenius norm and largest eigenvalue of a row's Jacobian. */
+function spectrum(
+  { a, rise }: AttentionRow,
+  softmax: boolean,
+): { trace: number; frobenius: number; largest: number } {
+  let [trace, squares, cubes] = [0, 0, 0];
+  if (!softmax) {
+    for (const x of rise) [trace, squares] = [trace + x, squares + x * x];
+    return { trace, frobenius: Math.sqrt(squares), largest: rise.reduce((most, x) => Math.max(most, x), 0) };
+  }
+  for (const x of a) [trace, squares, cubes] = [trace + x * (1 - x), squares + x * x, cubes + x ** 3];
+  const frobenius = Math.sqrt(Math.max(0, squares - 2 * cubes + squares ** 2));
+  return { trace, frobenius, largest: largestEigenvalue(a) };
+}
+
+/**
+ * The three signals of a row: g, g - a.g, g - mean g. Of softmax1 there is the first alone: its rows do not sum to 1, so that a
+ * constant added to g changes its full, which the centred signals would then not be held against.
+ */
+function signalsOf({ a, g }: AttentionRow, activation: string): Float64Array[] {
+  if (activation !== "softmax") return [g];
+  const weighted = g.reduce((sum, x, j) => sum + a[j] * x, 0);
+  const mean = g.reduce((sum, x) => sum + x, 0) / g.length;
+  return [g, g.map((x) => x - weighted), g.map((x) => x - mean)];
+}
+
+const oddsIn = (x: Float64Array): number =>
+  x.reduce((sum, value) => sum + Number(!Number.isFinite(value)), 0);
+
+/** Means over rows of what does not depend on g. */
+function patternMeans({ activation }: AttentionAttrs) {
+  const softmax = activation.startsWith("softmax");
+  const [visible, entropies, entropyRatio, rowmass] = [running(), running(), running(), running()];
+  const [traces, norms, eigenvalues] = [running(), running(), running()];
+  return {
+    add(row: AttentionRow): void {
+      const { entropy, mass } = entropyOf(row.a);
+      const { trace, frobenius, largest } = spectrum(row, softmax);
+      const n = row.keys.length;
+      visible.add(n);
+      entropies.add(entropy);
+      if (n > 1 && entropy !== null) entropyRatio.add(entropy / Math.log(n));
+      rowmass.add(mass);
+      traces.add(trace);
+      norms.add(frobenius);
+      eigenvalues.add(largest);
+    },
+    visibleKeys: () => visible.mean() ?? NaN,
+    pattern: (): Measures => ({
+      entropy: entropies.mean(),
+      entropy_ratio: entropyRatio.mean(),
+      ...(activation === "softmax" ? {} : { rowmass: rowmass.mean() }),
+    }),
+    spectrum: (): Measures => {
+      return { trace: traces.mean(), frobenius: norms.mean(), lambda_max: eigenvalues.mean() };
+    },
+  };
+}
+
+/** What is summed for one head while its rows go by. */
+function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
+  const softmax = isSoftmax(attrs);
+  const means = patternMeans(attrs);
+  const signals = attrs.activation === "softmax" ? SIGNALS : SIGNALS.slice(0, 1);
+  const table = signals.map(() => Array.from({ length: samples * bins }, noEnergy));
+  const rowCosines = signals.map(() => [running(), running()]);
+  let [rows, rowsZero, nonfinite] = [0, 0, 0];
+  return {
+    add(row: AttentionRow, bin: number): void {
+      if (row.keys.length === 0) return;
+      const odd = oddsIn(row.a) + oddsIn(row.g);
+      if (odd > 0 || row.scores.some(Number.isNaN)) {
+        nonfinite += odd;
+        return;
+      }
+      rows++;
+      means.add(row);
+      if (!softmax) {
+        if (row.rise.every((x, j) => x * row.g[j] === 0)) rowsZero++;
+        return;
+      }
+      const energies = signalsOf(row, attrs.activation).map((g) => energiesOf(row.a, g));
+      if (energies[0].full <= RESOLVED ** 2 * row.g.reduce((sum, x, j) => sum + (row.a[j] * x) ** 2, 0)) {
+        rowsZero++;
+        return;
+      }
+      energies.forEach((one, s) => {
+        const at = row.batch * bins + bin;
+        table[s][at] = total([table[s][at], one]);
+        cosines(one).forEach((value, c) => rowCosines[s][c].add(value));
+      });
+    },
+    measured: (): HeadMeasures => {
+      const byRow = rowCosines.map((pair) => pair.map(({ mean }) => mean()));
+      const parts = softmax ? partsOf(table, byRow, bins) : undefined;
+      return {
+        rows,
+        rowsZero,
+        nonfinite,
+        visibleKeys: means.visibleKeys(),
+        measures: { ...means.pattern(), ...parts?.measures, ...means.spectrum() },
+        byPosition: parts?.byPosition ?? {},
+      };
+    },
+  };
+}
+
+/** Ratios and cosines from the sums of every sample and bin, and the mean cosines of rows. */
+function partsOf(table: readonly Energies[][], rowCosines: readonly (number | null)[][], bins: number) {
+  const measures: Measures = {};
+  const byPosition: Record<string, (number | null)[]> = {};
+  table.forEach((sums, s) => {
+    const signal = SIGNALS[s];
+    const samples = Array.from(
+      { length: sums.length / bins },
+      (_, b) => sums.slice(b * bins, (b + 1) * bins),
+    );
+    const [r_diag, r_lateral, r_cross] = ratios(total(sums));
+    const bySample = samples.map((parts) => cosines(total(parts)));
+    const named = {
+      r_diag,
+      r_lateral,
+      r_cross,
+      cos_diag: meanOf(bySample.map(([cos]) => cos)),
+      cos_ste: meanOf(bySample.map(([, cos]) => cos)),
+      cos_diag_row: rowCosines[s][0],
+      cos_ste_row: rowCosines[s][1],
+    };
+    for (const [name, value] of Object.entries(named)) measures[name + signal] = value;
+    const inBin = Array.from({ length: bins }, (_, bin) => samples.map((parts) => parts[bin]));
+    const places = {
+      r_diag: inBin.map((parts) => ratios(total(parts))[0]),
+      r_lateral: inBin.map((parts) => ratios(total(parts))[1]),
+      cos_diag: inBin.map((parts) => meanOf(parts.map((part) => cosines(part)[0]))),
+      cos_ste: inBin.map((parts) => meanOf(parts.map((part) => cosines(part)[1]))),
+    };
+    for (const [name, values] of Object.entries(places)) byPosition[`${name}${signal}_by_position`] = values;
+  });
+  return { measures, byPosition };
+}
+
+/** A layer on one batch, and the gradients of its queries and keys that follow from `full`. */
+export interface LayerMeasures {
+  /** One a head. */
+  readonly heads: readonly HeadMeasures[];
+  /** dL/dq, [B, T, H, d] */
+  readonly dq: Float64Array;
+  /** dL/dk, [B, S, Hkv, d] */
+  readonly dk: Float64Array;
+}
+
+/**
+ * Measures every head of a layer, row by row.
+ *
+ * @param counts whether a sample is one: rows that only fill a batch up are left out
+ */
+export function measureLayer(values: AttentionValues, counts: (b: number) => boolean): LayerMeasures {
+  const { sizes: { B, T, H, HKV, D }, attrs, q, k } = values;
+  const softmax = isSoftmax(attrs);
+  const bins = Math.min(POSITION_BINS, T);
+  const sums = Array.from({ length: H }, () => headSums(B, bins, attrs));
+  const [dq, dk] = [new Float64Array(q.length), new Float64Array(k.length)];
+  forAttentionRows(values, counts, (row) => {
+    const { head, i, keys, a, g, slope, rise } = row;
+    sums[head].add(row, Math.floor(i * bins / T));
+    const ds = softmax ? jacobianRow(a, g).full : g.map((x, n) => rise[n] * x);
+    keys.forEach((j, n) => {
+      const key = row.k + j * HKV * D;
+      const x = attrs.scale * slope[n] * ds[n];
+      for (let e = 0; e < D; e++) {
+        dq[row.q + e] += x * k[key + e];
+        dk[key + e] += x * q[row.q + e];
+      }
+    });
+  });
+  return { heads: sums.map((head) => head.measured()), dq, dk };
+}
+
+/** Largest absolute difference over the largest absolute value expected; 0 where all are zeros. */
+export function largestError(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let [difference, largest] = [0, 0];
+  for (let n = 0; n < expected.length; n++) {
+    difference = Math.max(difference, Math.abs(found[n] - expected[n]));
+    largest = Math.max(largest, Math.abs(expected[n]));
+  }
+  return difference === 0 ? 0 : difference / largest;
+}

@@ -1,0 +1,263 @@
+// What an analysis of softmax's Jacobian says to a reader: tables for a terminal, charts for a page.
+import { columnWidths, maximum } from "../base/extremes.ts";
+import { jacobianCharts } from "../chart/jacobian_chart.ts";
+import { CHART_COLOURS, type ChartSeries, lineChart } from "../chart/line_chart.ts";
+import type { EvalRecord, JacobianRecord } from "../log/records.ts";
+
+/** One training of a comparison. */
+export interface ComparedTraining {
+  /** "exact", "diag", "ste": the backward pass of softmax; or "sigmoid", the activation in its place. */
+  readonly name: string;
+  /** Training loss of each step, in nats. */
+  readonly losses: readonly number[];
+  /** What the evaluated split says, by step. */
+  readonly evaluations: readonly Pick<EvalRecord, "step" | "loss" | "perplexity" | "accuracy" | "tokens">[];
+}
+
+const COLUMNS = [
+  "entropy",
+  "r_diag",
+  "r_lateral",
+  "cos_diag",
+  "cos_ste",
+  "r_diag_c",
+  "r_lateral_c",
+  "cos_diag_c",
+  "cos_ste_c",
+  "dq_cos_diag",
+  "dq_cos_ste",
+];
+
+/** Where no layer has a softmax. */
+const DIAGONAL_COLUMNS = ["entropy", "rowmass", "trace", "frobenius", "lambda_max"];
+
+/** Training losses that the table and the chart of a comparison take the mean of. */
+const SMOOTHED_STEPS = 25;
+
+/** Three digits behind the point, or three in all where they would not show; "-" where there is nothing. */
+function cell(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (typeof value !== "number") return "-";
+  if (!Number.isFinite(value) || value === 0) return String(value);
+  return Math.abs(value) < 0.01 || Math.abs(value) >= 1000 ? value.toExponential(1) : value.toFixed(3);
+}
+
+/** Columns to the right, as wide as their longest cell. */
+function aligned(rows: readonly (readonly string[])[]): string {
+  const widths = columnWidths(rows);
+  return rows.map((row) => row.map((text, c) => text.padStart(widths[c])).join("  ")).join("\n");
+}
+
+const methodsOf = (records: readonly JacobianRecord[]): string[] => [
+  ...new Set(records.map(({ method }) => method)),
+];
+
+/**
+ * The records of one step as a table: a line a head, by layer and then head, with a column of the method where there are
+ * several. Above it the step, and how near full is to training's own backward pass.
+ *
+ * @example
+ * ```ts
+ * import { jacobianTable } from "../../mod.ts";
+ * const where = { type: "jacobian", step: 0, layer: 0, head: 0, activation: "softmax", method: "bp" } as const;
+ * const counts = { rows: 8, rows_zero: 1, batches: 1, visible_keys: 4.5 };
+ * console.log(jacobianTable([{ ...where, ...counts, r_diag: 0.75, full_error: 1e-7 }]));
+ * ```
+ */
+export function jacobianTable(records: readonly JacobianRecord[]): string {
+  const several = methodsOf(records).length > 1;
+  const columns = records.some((record) => "r_diag" in record) ? COLUMNS : DIAGONAL_COLUMNS;
+  const sorted = [...records].sort((a, b) => a.layer - b.layer || a.head - b.head);
+  const error = maximum(records.map(({ full_error }) => Number(full_error)));
+  const { step, batches } = sorted[0];
+  const heading = `step ${step}, batches: ${batches}, full within ${
+    error.toExponential(1)
+  } of the backward pass`;
+  const table = aligned([
+    ["layer", "head", ...(several ? ["method"] : []), ...columns],
+    ...sorted.map((record) => [
+      String(record.layer),
+      String(record.head),
+      ...(several ? [record.method] : []),
+      ...columns.map((name) => cell(record[name])),
+    ]),
+  ]);
+  return `${heading}\n${table}`;
+}
+
+/**
+ * One line on the layers whose activation acts on each score alone, or undefined where every layer has a softmax.
+ *
+ * @example
+ * ```ts
+ * import { diagonalNote } from "../../mod.ts";
+ * diagonalNote([]); // undefined
+ * ```
+ */
+export function diagonalNote(records: readonly JacobianRecord[]): string | undefined {
+  const diagonal = records.filter(({ activation }) => !activation.startsWith("softmax"));
+  if (diagonal.length === 0) return undefined;
+  const layers = [...new Set(diagonal.map(({ layer }) => layer))].sort((a, b) => a - b);
+  const names = [...new Set(diagonal.map(({ activation }) => activation))].join(", ");
+  return `${layers.length > 1 ? "layers" : "layer"} ${
+    layers.join(", ")
+  }: ${names} acts on each score alone; ` +
+    "its Jacobian is diagonal, full = diag exactly, and there is no lateral sum to weigh.";
+}
+
+/** What is drawn together by position: a solid line for the first quantity, dashes for the second. */
+const FAMILIES = [
+  { file: "ratios", names: ["r_diag", "r_lateral"], label: "share of |full|²", limits: [0, Infinity] },
+  { file: "cosines", names: ["cos_diag", "cos_ste"], label: "cosine with full", limits: [-1, 1] },
+] as const;
+
+const SIGNALS = [{ suffix: "", called: "raw" }, { suffix: "_c", called: "centred" }] as const;
+
+/** The mean of what is there; NaN where nothing is. */
+function mean(values: readonly unknown[]): number {
+  const there = values.filter((x) => typeof x === "number");
+  return there.reduce((sum, x) => sum + x, 0) / there.length;
+}
+
+/** A quantity over the bins of query positions, the mean of heads. */
+function positionPoints(records: readonly JacobianRecord[], name: string): [number, number][] {
+  const lists = records.map((record) => record[`${name}_by_position`]).filter((list) => Array.isArray(list));
+  return (lists[0] ?? []).map((_, bin) => [bin + 1, mean(lists.map((list) => list[bin]))]);
+}
+
+/** By query position, the records of one method at one step: a colour a layer. */
+function positionCharts(
+  run: string,
+  records: readonly JacobianRecord[],
+  end: string,
+): Record<string, string> {
+  const layers = [...new Set(records.map(({ layer }) => layer))].sort((a, b) => a - b);
+  const bins = (records[0].r_diag_by_position as readonly unknown[]).length;
+  const charts: Record<string, string> = {};
+  for (const { file, names, label, limits } of FAMILIES) {
+    for (const { suffix, called } of SIGNALS) {
+      // softmax1 has no centred numbers.
+      if (!records.some((record) => `${names[0]}${suffix}_by_position` in record)) continue;
+      charts[`jacobian_${file}_by_position${suffix}`] = lineChart({
+        title: `${run}: ${names.join(" and ")} by query position${end}, ${called}, at step ${
+          records[0].step
+        }`,
+        x: { label: `query position, in ${bins} bins of equal width` },
+        y: { label, limits },
+        series: names.flatMap((name, second) =>
+          layers.map((layer, n): ChartSeries => ({
+            name: `${name}${suffix}, layer ${layer}`,
+            points: positionPoints(records.filter((record) => record.layer === layer), name + suffix),
+            dashed: second === 1,
+            markers: true,
+            colour: CHART_COLOURS[n % CHART_COLOURS.length],
+          }))
+        ),
+      });
+    }
+  }
+  return charts;
+}
+
+/**
+ * Charts of an analysis: those of `jacobianCharts` (by layer and head at the last step, and over the steps), and at the
+ * last step r_diag and r_lateral, and the cosines, by query position, raw and centred. Records of several methods give
+ * charts of each. Activations that act on each score alone have none.
+ *
+ * @param run its name, for the titles
+ * @returns SVG documents by file name
+ *
+ * @example
+ * ```ts
+ * import { analysisCharts } from "../../mod.ts";
+ * analysisCharts("small", []); // {}
+ * ```
+ */
+export function analysisCharts(run: string, records: readonly JacobianRecord[]): Record<string, string> {
+  const byHead = jacobianCharts();
+  for (const record of records) byHead.add(record);
+  const charts = { ...byHead.draw(run) };
+  const last = maximum(records.map(({ step }) => step));
+  const now = records.filter(({ step, r_diag_by_position }) => step === last && r_diag_by_position);
+  const methods = methodsOf(now);
+  for (const method of methods) {
+    const [suffix, end] = methods.length > 1 ? [`_${method}`, ` (${method})`] : ["", ""];
+    const found = positionCharts(run, now.filter((record) => record.method === method), end);
+    for (const [name, svg] of Object.entries(found)) charts[`${name}${suffix}.svg`] = svg;
+  }
+  return charts;
+}
+
+/** The mean of the last training losses. */
+const lastLosses = (losses: readonly number[]): number => mean(losses.slice(-SMOOTHED_STEPS));
+
+/**
+ * Final losses of a comparison as a table: the evaluated split, the mean of the last 25 training steps, and how far the
+ * first is from that of the first training (nats).
+ *
+ * @example
+ * ```ts
+ * import { comparisonTable } from "../../mod.ts";
+ * const evaluations = [{ step: 2, loss: 2.1, perplexity: 8.2, accuracy: 0.4, tokens: 64 }];
+ * comparisonTable([{ name: "exact", losses: [3, 2], evaluations }]);
+ * ```
+ */
+export function comparisonTable(trainings: readonly ComparedTraining[]): string {
+  const final = trainings.map(({ evaluations }) => evaluations.at(-1)!.loss);
+  return aligned([
+    ["training", "evaluated", `vs ${trainings[0].name}`, "last steps"],
+    ...trainings.map(({ name, losses }, n) => [
+      name,
+      final[n].toFixed(4),
+      n === 0 ? "" : (final[n] - final[0] >= 0 ? "+" : "") + (final[n] - final[0]).toFixed(4),
+      lastLosses(losses).toFixed(4),
+    ]),
+  ]);
+}
+
+/**
+ * The losses of a comparison: the evaluated split with its marks, and thin the training loss, the mean of 25 steps.
+ *
+ * @returns an SVG document
+ *
+ * @example
+ * ```ts
+ * import { comparisonChart } from "../../mod.ts";
+ * const evaluations = [{ step: 2, loss: 2.1, perplexity: 8.2, accuracy: 0.4, tokens: 64 }];
+ * const svg = comparisonChart([{ name: "exact", losses: [3, 2], evaluations }]);
+ * ```
+ */
+export function comparisonChart(trainings: readonly ComparedTraining[]): string {
+  const coloured = trainings.map((training, n) => ({ ...training, colour: CHART_COLOURS[n] }));
+  const evaluated = coloured.map(({ name, evaluations, colour }): ChartSeries => {
+    return {
+      name,
+      points: evaluations.map(({ step, loss }) => [step, loss]),
+      markers: true,
+      width: 1.75,
+      colour,
+    };
+  });
+  const trained = coloured.map(({ name, losses, colour }): ChartSeries => {
+    const windows = Array.from(
+      { length: Math.floor(losses.length / SMOOTHED_STEPS) },
+      (_, i) => i * SMOOTHED_STEPS,
+    );
+    return {
+      name: `${name}, training`,
+      points: windows.map((from) => [
+        from + SMOOTHED_STEPS / 2,
+        mean(losses.slice(from, from + SMOOTHED_STEPS)),
+      ]),
+      dashed: true,
+      width: 0.9,
+      colour,
+    };
+  });
+  return lineChart({
+    title: `Loss of ${trainings.map(({ name }) => name).join(", ")}`,
+    x: { label: "step" },
+    y: { label: "loss (nats per token)", limits: [0, Infinity] },
+    series: [...evaluated, ...trained.filter(({ points }) => points.length > 0)],
+  });
+}

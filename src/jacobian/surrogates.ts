@@ -1,0 +1,172 @@
+// How far a surrogate of softmax's Jacobian reaches: the gradients that training's own backward pass gives the queries,
+// keys, values and their projections when every block leaves the lateral sum out (diag) or passes softmax by (ste).
+import { attentionOp } from "../../kernels/attention/op.ts";
+import { type AttentionAttrs, type AttentionSizes, attentionSizes } from "../../kernels/attention/sizes.ts";
+import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
+import { gradientOf } from "../../kernels/gradient.ts";
+import { ancestors } from "../graph/gradient.ts";
+import { input, literalValues, reshape } from "../graph/structure.ts";
+import { type Node, sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
+import { type Architecture, type Block, blocksOf, headMethod, type Method } from "../nn/architecture.ts";
+import { decoder, type Parameters } from "../nn/decoder.ts";
+import type { Measures } from "./measures.ts";
+
+/** A model whose gradients are asked for. */
+export interface DifferentiatedModel {
+  /** Its shape. */
+  readonly architecture: Architecture;
+  /** Its parameters as tensors: views of a device's states. */
+  readonly parameters: Parameters;
+}
+
+/** The architecture with every block changed; which parameters there are must not change. */
+function withBlocks(architecture: Architecture, change: (block: Block) => Block): Architecture {
+  return { ...architecture, blocks: blocksOf(architecture).map(change) };
+}
+
+const isNormalised = ({ attention }: Block): boolean => attention.activation.startsWith("softmax");
+
+/** Whether some block has a softmax, whose Jacobian has parts. */
+export const hasSoftmax = (architecture: Architecture): boolean => blocksOf(architecture).some(isNormalised);
+
+/** The same model with this backward pass of its softmaxes; other activations have only their own. */
+export function withBackward(architecture: Architecture, backward: "exact" | "diag" | "ste"): Architecture {
+  return withBlocks(architecture, (block) => {
+    return isNormalised(block) ? { ...block, attention: { ...block.attention, backward } } : block;
+  });
+}
+
+/** The same model whose errors go back through its own weights. */
+export function withBackpropagation(architecture: Architecture): Architecture {
+  const bp = { method: "bp" } as const;
+  return withBlocks({ ...architecture, head: bp }, (block) => {
+    return { ...block, attention: { ...block.attention, ...bp }, mlp: { ...block.mlp, ...bp } };
+  });
+}
+
+/** How errors go back in a model: "bp", "fa", "dfa"; "fa+dfa" where its layers differ in that. */
+export function methodOf(architecture: Architecture): string {
+  const blocks = blocksOf(architecture).flatMap(({ attention, mlp }) => [attention.method, mlp.method]);
+  const methods = [...blocks, headMethod(architecture)];
+  const others = new Set<Method>(methods.filter((method) => method !== "bp"));
+  return others.size ? [...others].sort().reverse().join("+") : "bp";
+}
+
+/** What a graph has of one layer: names of outputs, and what is known without a device. */
+export interface LayerNode {
+  /** Number of its block. */
+  readonly n: number;
+  readonly attrs: AttentionAttrs;
+  readonly sizes: AttentionSizes;
+  /** Numbers of the modifier's tables, or the names of the layer's outputs that hold them: `table0` of `N.table0`. */
+  readonly tables: readonly (Values | string)[];
+}
+
+/** Gradients that surrogates are compared by. */
+export const COMPARED = ["dq", "dk", "dv", "wq", "wk", "wv"] as const;
+
+/** One backward pass as a graph. */
+export interface BackwardGraph {
+  /** `N.dq`, `N.dk`, `N.dv`, `N.wq`, `N.wk`, `N.wv` of each layer N, and with `inputs` `N.q`, `N.k`, `N.v`, `N.dz`. */
+  readonly outputs: Readonly<Record<string, Tensor>>;
+  readonly layers: readonly LayerNode[];
+}
+
+/** The attention of every block that the loss depends on, by the number of the block: hooks may have cut one off. */
+function attentionNodes(loss: Tensor): [number, Node][] {
+  return ancestors([loss]).filter(({ op }) => op === attentionOp).map((node) => {
+    return [Number(/blocks\.(\d+)\.attn/.exec(node.path)![1]), node];
+  });
+}
+
+/**
+ * The backward pass of the mean loss of a batch down to every layer's attention; nothing is dropped. Inputs: `ids`
+ * [rows, context] and `targets` [rows * context].
+ *
+ * @param values whether what attention is given is an output too
+ */
+export function backwardGraph(
+  { architecture, parameters }: DifferentiatedModel,
+  rows: number,
+  { values }: { values: boolean },
+): BackwardGraph {
+  const { context, vocabulary } = architecture;
+  const logits = decoder(architecture, parameters, input("ids", [rows, context], "u32"));
+  const flat = reshape(logits, [sizeOf(logits) / vocabulary, vocabulary]);
+  const { loss } = crossEntropy(flat, input("targets", [rows * context], "u32"));
+  const of = gradientOf(loss, Object.values(parameters));
+  const outputs: Record<string, Tensor> = {};
+  const layers = attentionNodes(loss).map(([n, node]): LayerNode => {
+    const attrs = node.attrs as AttentionAttrs;
+    const [q, k, v] = node.inputs;
+    const weights = ["wq", "wk", "wv"].map((name) => of(parameters[`blocks.${n}.attn.${name}.weight`])!);
+    [of(q)!, of(k)!, of(v)!, ...weights].forEach((x, i) => outputs[`${n}.${COMPARED[i]}`] = x);
+    if (values) {
+      Object.assign(outputs, {
+        [`${n}.q`]: q,
+        [`${n}.k`]: k,
+        [`${n}.v`]: v,
+        [`${n}.dz`]: of(node.outputs[0])!,
+      });
+    }
+    const tables = node.inputs.slice(node.inputs.length - attrs.tables.length).map((table, t) => {
+      const known = literalValues(table);
+      if (known || !values) return known ?? "";
+      outputs[`${n}.table${t}`] = table;
+      return `table${t}`;
+    });
+    return { n, attrs, sizes: attentionSizes(node.inputs), tables };
+  });
+  return { outputs, layers };
+}
+
+/** Numbers laid out in groups of `stride`, of each of which `width` from `offset` on count. */
+interface Part {
+  readonly stride: number;
+  readonly offset: number;
+  readonly width: number;
+}
+
+/** cos(x, y) and |x| / |y| over a part; null where a norm is 0. */
+function compared(x: ArrayLike<number>, y: ArrayLike<number>, { stride, offset, width }: Part) {
+  let [xx, yy, xy] = [0, 0, 0];
+  for (let from = offset; from < y.length; from += stride) {
+    for (let e = from; e < from + width; e++) {
+      xx += x[e] * x[e];
+      yy += y[e] * y[e];
+      xy += x[e] * y[e];
+    }
+  }
+  const [a, b] = [Math.sqrt(xx), Math.sqrt(yy)];
+  return { cos: a * b === 0 ? null : xy / (a * b), norm: b === 0 ? null : a / b };
+}
+
+/**
+ * Cosine and norm ratio (surrogate over exact) of what head h shares in: dq, the dk and dv of its key head, and the whole
+ * of the layer's projections, for which all heads of a layer have the same numbers.
+ *
+ * @param name "diag" or "ste"
+ * @param exact gradients by the names of {@link COMPARED}
+ */
+export function compareSurrogate(
+  name: string,
+  h: number,
+  { attrs, sizes: { H, HKV, D, DV } }: LayerNode,
+  surrogate: Readonly<Record<string, Values>>,
+  exact: Readonly<Record<string, Values>>,
+): Measures {
+  const kv = attrs.kvHead === "modulo" ? h % HKV : Math.floor(h * HKV / H);
+  const parts: Record<string, Part> = {
+    dq: { stride: H * D, offset: h * D, width: D },
+    dk: { stride: HKV * D, offset: kv * D, width: D },
+    dv: { stride: HKV * DV, offset: kv * DV, width: DV },
+  };
+  const measures: Measures = {};
+  for (const key of COMPARED) {
+    const whole: Part = { stride: exact[key].length, offset: 0, width: exact[key].length };
+    const { cos, norm } = compared(surrogate[key], exact[key], parts[key] ?? whole);
+    measures[`${key}_cos_${name}`] = cos;
+    measures[`${key}_norm_${name}`] = norm;
+  }
+  return measures;
+}

@@ -1,0 +1,11 @@
+// The door of the tracking room.
+export * from "./log_file.ts";
+export type { LogSeal } from "./log_seal.ts";
+export * from "./records.ts";
+export { TASK_FIELDS, type TaskRecord } from "./task_records.ts";
+export * from "./results.ts";
+export { type LogStart, openRunLog, type RunLog } from "./run_log.ts";
+export * from "../track/selectors.ts";
+export * from "./stat_rows.ts";
+export * from "./stat_formats.ts";
+export * from "./summary.ts";

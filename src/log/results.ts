@@ -1,0 +1,264 @@
+// What a run came to, read back from its log, and many of them as one table: for people, or for other tools. Only logs
+// are read, so that runs may come from any machine and any folder.
+
+import { columnWidths } from "../base/extremes.ts";
+import { dirname, join } from "node:path";
+import { fileError, UserError } from "../base/errors.ts";
+import { cellText } from "../base/terminal.ts";
+import { csvField } from "./csv.ts";
+import { readLog } from "./log_file.ts";
+import { formatRecord } from "./records.ts";
+import { shortNumber, type StatFormat } from "./stat_formats.ts";
+import type { LossAt } from "./summary.ts";
+import type { TaskRecord } from "./task_records.ts";
+
+/** What a run came to. */
+export interface RunResult {
+  /** Path of its log. */
+  readonly log: string;
+  /** Its name. */
+  readonly name: string;
+  /** Whether it has ended. */
+  readonly finished: boolean;
+  /** Whether it ended because it diverged. */
+  readonly diverged: boolean;
+  /** Number of trained values. */
+  readonly parameters: number;
+  /** Steps made. */
+  readonly steps: number;
+  /** The evaluated split; null where nothing was evaluated yet. */
+  readonly split: string | null;
+  /** The evaluation of the least finite loss, in nats per token; null where there was none. */
+  readonly best: LossAt | null;
+  /** The last evaluation; null where there was none. */
+  readonly last: LossAt | null;
+  /** Sum of the times of its steps: without evaluations, pauses, and what was done twice after a kill. */
+  readonly seconds: number;
+  /** Its resolved configuration, every key by its path; a list of plain values is one text of JSON. */
+  readonly keys: ReadonlyMap<string, string | number | boolean | null>;
+}
+
+/** Rows under columns. */
+export interface ResultTable {
+  /** Names of the columns. */
+  readonly columns: readonly string[];
+  /** Those of them that are keys of configurations. */
+  readonly config?: readonly string[];
+  /** A row a run; null where it has no such key, or no number yet. */
+  readonly rows: readonly (readonly (string | number | boolean | null)[])[];
+}
+
+type Leaf = string | number | boolean | null;
+
+const isPlain = (value: unknown): value is Leaf => value === null || typeof value !== "object";
+
+function* leavesOf(value: unknown, path: string): Generator<[string, Leaf]> {
+  if (isPlain(value)) yield [path, value];
+  else if (Array.isArray(value) && value.every(isPlain)) yield [path, JSON.stringify(value)];
+  else {for (const [key, entry] of Object.entries(value!)) {
+      yield* leavesOf(entry, path ? `${path}.${key}` : key);
+    }}
+}
+
+/**
+ * What a run came to, in one pass over its log; undefined where the log has no `run` record, and so is not one of a run.
+ *
+ * @param log its path
+ * @throws {UserError} where it cannot be read, or a line before the last is no record
+ *
+ * @example
+ * ```ts
+ * import { runResult } from "../../mod.ts";
+ * const result = await runResult("runs/latest/log.ndjson");
+ * console.log(result?.name, result?.best?.loss);
+ * ```
+ */
+export async function runResult(log: string): Promise<RunResult | undefined> {
+  let found: Pick<RunResult, "name" | "parameters" | "keys"> | undefined;
+  let [steps, ms, finished, diverged] = [0, 0, false, false];
+  let [split, best, last]: [string | null, LossAt | null, LossAt | null] = [null, null, null];
+  for await (const record of readLog(log, { types: ["run", "step", "eval", "done"] })) {
+    if (record.type === "run") {
+      const { name, parameters, config } = record;
+      found ??= { name, parameters, keys: new Map(leavesOf(config ?? {}, "")) };
+    } else if (record.type === "step") {
+      steps = record.step;
+      ms += Number.isFinite(record.ms) ? record.ms : 0;
+    } else if (record.type === "eval") {
+      const { step, loss } = record;
+      [split, last] = [record.split, { step, loss }];
+      if (loss < (best?.loss ?? Infinity)) best = last;
+    } else if (record.type === "done") [finished, diverged] = [true, record.diverged === true];
+  }
+  return found && { log, ...found, finished, diverged, steps, split, best, last, seconds: ms / 1000 };
+}
+
+/**
+ * Which runs another replaced: one that has not ended, where the folder of its name holds one of the same configuration
+ * that has, or that began later. A run that is killed before its first checkpoint is begun anew in a second folder.
+ *
+ * @example
+ * ```ts
+ * import { findLogs, replacedRuns, runResult } from "../../mod.ts";
+ * const results = await Promise.all((await findLogs("runs")).map(runResult));
+ * console.log(replacedRuns(results.filter((result) => result !== undefined)).map(({ log }) => log));
+ * ```
+ */
+export function replacedRuns(results: readonly RunResult[]): RunResult[] {
+  const keyOf = ({ log, name, keys }: RunResult) => JSON.stringify([dirname(dirname(log)), name, [...keys]]);
+  // A folder's name begins with the time. The one that stands for its group is the last that ended, else the last.
+  const standing = new Map<string, RunResult>();
+  for (const result of results.toSorted((a, b) => dirname(a.log) < dirname(b.log) ? -1 : 1)) {
+    const before = standing.get(keyOf(result));
+    if (result.finished || !before?.finished) standing.set(keyOf(result), result);
+  }
+  return results.filter((result) => !result.finished && standing.get(keyOf(result)) !== result);
+}
+
+/**
+ * The paths of all files `log.ndjson` below a folder, sorted; links are not followed, so that `latest` counts once. The
+ * path of a log itself stands for that log.
+ *
+ * @param unreadable called for each folder below it that the system refuses; without it the first one is thrown
+ * @throws {UserError} where it is not there, or the system refuses
+ *
+ * @example
+ * ```ts
+ * import { findLogs } from "../../mod.ts";
+ * console.log(await findLogs("runs"));
+ * ```
+ */
+export async function findLogs(
+  folder: string,
+  unreadable?: (error: UserError) => void,
+): Promise<string[]> {
+  const found: string[] = [];
+  const below = async (path: string): Promise<string[]> => {
+    try {
+      return await findLogs(path, unreadable);
+    } catch (error) {
+      if (!unreadable || !(error instanceof UserError)) throw error;
+      unreadable(error);
+      return [];
+    }
+  };
+  try {
+    if (!(await Deno.stat(folder)).isDirectory) return [folder];
+    for await (const { name, isFile, isDirectory } of Deno.readDir(folder)) {
+      if (isFile && name === "log.ndjson") found.push(join(folder, name));
+      if (isDirectory) { for (const log of await below(join(folder, name))) found.push(log); }
+    }
+  } catch (error) {
+    throw fileError(folder, error);
+  }
+  return found.sort();
+}
+
+/** They differ between any two runs, or say nothing about what was learned. */
+const NOT_VARIED = ["name", "output.dir"];
+
+/** The keys in which the configurations of runs differ, in their order. */
+function variedKeys(results: readonly RunResult[]): string[] {
+  const keys = new Set(results.flatMap((result) => [...result.keys.keys()]));
+  return [...keys].filter((key) => {
+    const [first, ...others] = results.map((result) => result.keys.get(key));
+    return !NOT_VARIED.includes(key) && others.some((value) => !Object.is(value, first));
+  });
+}
+
+/**
+ * Runs as a table: `name`, the keys in which their configurations differ, `parameters`, `steps` made, the best evaluation
+ * (`best_loss`, nats a token, at `best_step`), the last (`last_loss`), `seconds` of training, `state` (`done`, `diverged`
+ * or `unfinished`) and `log`.
+ *
+ * @param without columns that are left out
+ *
+ * @example
+ * ```ts
+ * import { findLogs, formatResults, resultTable, runResult } from "../../mod.ts";
+ * const results = await Promise.all((await findLogs("runs")).map(runResult));
+ * console.log(formatResults(resultTable(results.filter((result) => result !== undefined)), "table"));
+ * ```
+ */
+export function resultTable(results: readonly RunResult[], without: readonly string[] = []): ResultTable {
+  const varied = variedKeys(results);
+  const columns = [
+    "name",
+    ...varied,
+    ..."parameters steps best_loss best_step last_loss seconds state log".split(" "),
+  ];
+  const rows = results.map((
+    { name, keys, parameters, steps, best, last, seconds, finished, diverged, log },
+  ) => [
+    name,
+    ...varied.map((key) => keys.get(key) ?? null),
+    parameters,
+    steps,
+    best?.loss ?? null,
+    best?.step ?? null,
+    last?.loss ?? null,
+    Number(seconds.toPrecision(4)),
+    diverged ? "diverged" : finished ? "done" : "unfinished",
+    log,
+  ]);
+  const kept = (_: unknown, i: number) => !without.includes(columns[i]);
+  return { columns: columns.filter(kept), config: varied, rows: rows.map((row) => row.filter(kept)) };
+}
+
+function alignedLines({ columns, rows }: ResultTable): string {
+  const cell = (value: string | number | boolean | null) =>
+    value === null || typeof value === "number" ? shortNumber(value) : cellText(String(value));
+  const names = columns.map(cellText);
+  const texts = rows.map((row) => row.map(cell));
+  const right = columns.map((_, i) => rows.every((row) => row[i] === null || typeof row[i] === "number"));
+  const widths = columnWidths([names, ...texts]);
+  return [names, ...texts].map((row) => {
+    const padded = row.map((text, i) => right[i] ? text.padStart(widths[i]) : text.padEnd(widths[i]));
+    return `${padded.join("  ").trimEnd()}\n`;
+  }).join("");
+}
+
+function csvLines({ columns, rows }: ResultTable): string {
+  const field = (value: string | number | boolean | null) => {
+    if (typeof value === "number" && !Number.isFinite(value)) return shortNumber(value);
+    return csvField(String(value ?? ""));
+  };
+  return [columns, ...rows].map((row) => `${row.map(field).join(",")}\n`).join("");
+}
+
+/** Puts a value into an object at a path of names. */
+function put(object: Record<string, unknown>, [name, ...rest]: readonly string[], value: unknown): void {
+  if (rest.length === 0) object[name] = value;
+  else put((object[name] ??= {}) as Record<string, unknown>, rest, value);
+}
+
+function resultRecord(
+  { columns, config: keys = [] }: ResultTable,
+  row: ResultTable["rows"][number],
+): TaskRecord {
+  const [fields, config]: Record<string, unknown>[] = [{}, {}];
+  for (const [i, name] of columns.entries()) {
+    if (!keys.includes(name)) fields[name] = row[i];
+    // A key that a run does not have, or that is null: another run may have keys below it.
+    else if (row[i] !== null) put(config, name.split("."), row[i]);
+  }
+  return { type: "result", ...fields, config } as TaskRecord;
+}
+
+/**
+ * A table as text: aligned columns for people, CSV (RFC 4180; null is empty), or NDJSON, a record of type `result` for each
+ * row, with keys of configurations within `config`. A newline at the end.
+ *
+ * @throws Error for NDJSON with a column that is no field of such a record
+ *
+ * @example
+ * ```ts
+ * import { formatResults } from "../../mod.ts";
+ * formatResults({ columns: ["name", "steps"], rows: [["tiny", 6]] }, "csv"); // name,steps\ntiny,6\n
+ * ```
+ */
+export function formatResults(table: ResultTable, format: StatFormat): string {
+  if (format === "table") return alignedLines(table);
+  if (format === "csv") return csvLines(table);
+  return table.rows.map((row) => `${formatRecord(resultRecord(table, row))}\n`).join("");
+}

@@ -1,0 +1,171 @@
+// The log of a run while it is written: sealed record by record, synced before each checkpoint, and taken back to a
+// checkpoint's step where the run goes on.
+import { refuseEndlessSync } from "../base/whole_file.ts";
+import { basename, dirname, join } from "node:path";
+import { fileError } from "../base/errors.ts";
+import { parseJson } from "../base/json.ts";
+import { reportProgress } from "../base/progress.ts";
+import { writeWhole } from "../base/write.ts";
+import { appendTo, CHUNK_BYTES } from "./append.ts";
+import type { LogWriter } from "./log_file.ts";
+import { lineSplitter, readRecord } from "./log_lines.ts";
+import { type LogSeal, sealedFields, type Sealer, sealer } from "./log_seal.ts";
+import { type LogRecord, recordFields } from "./records.ts";
+
+/** Takes the records of a run; dispose it when the run ends. */
+export interface RunLog extends LogWriter {
+  /** Waits until the disk has every record; returns the seal of all of them. */
+  sync(): LogSeal;
+}
+
+/** Where a run goes on. */
+export interface LogStart {
+  /** The step of its checkpoint. */
+  readonly step: number;
+  /** The records that the checkpoint was saved with; absent in older checkpoints. */
+  readonly log?: LogSeal;
+}
+
+/** @internal A line of a file without its newline; the bytes are to be used before the next one is asked for. */
+export interface Line {
+  readonly bytes: Uint8Array;
+  /** Counted from 1. */
+  readonly number: number;
+  /** Whether no newline ends it. */
+  readonly torn: boolean;
+}
+
+/** @internal The lines of a file one after another; throws UserError where it cannot be read. */
+export function* linesIn(path: string): Generator<Line> {
+  const split = lineSplitter(path);
+  const chunk = new Uint8Array(CHUNK_BYTES);
+  let [number, done] = [0, 0];
+  try {
+    refuseEndlessSync(path);
+    using file = Deno.openSync(path, { read: true });
+    const total = file.statSync().size;
+    for (let size: number | null = 0; size !== null;) {
+      reportProgress({ what: `reading ${basename(path)}`, done, total, bytes: true });
+      size = file.readSync(chunk);
+      done += size ?? 0;
+      for (const bytes of split(size === null ? null : chunk.subarray(0, size))) {
+        yield { bytes, number: ++number, torn: size === null };
+      }
+    }
+  } catch (error) {
+    throw fileError(path, error);
+  }
+}
+
+/** A byte order mark is no part of a record. */
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+const encoder = new TextEncoder();
+
+/** Whether a record belongs to a later step. */
+const isAfter = (record: LogRecord, step: number): boolean =>
+  "step" in record && record.step !== null && record.step > step;
+
+/** @internal The object of a line, its fields unchecked; undefined where it is no record. */
+export function objectOf(
+  bytes: Uint8Array,
+): { type: string; step?: number; diverged?: unknown } | undefined {
+  try {
+    const value = parseJson(decoder.decode(bytes));
+    return typeof value?.type === "string" && value.v !== undefined ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * The lines that an interrupted run shares with an uninterrupted one. Behind the records that a checkpoint was saved with
+ * only its own record and the sample of the end are among them: the run writes all others anew.
+ */
+function* staying(path: string, { step, log }: LogStart): Generator<string> {
+  for (const { bytes, number, torn } of linesIn(path)) {
+    if (!log) {
+      const record = readRecord(bytes, path, number, torn);
+      if (!record || record.type === "done" || isAfter(record, step)) continue;
+    } else if (number > log.records) {
+      const record = objectOf(bytes);
+      if (!record) return;
+      if (!["checkpoint", "sample"].includes(record.type) || record.step !== step) continue;
+    }
+    yield decoder.decode(bytes);
+  }
+}
+
+/** Makes the rename in a folder outlast a power cut, where the system can sync folders. */
+function syncFolder(path: string): void {
+  try {
+    using folder = Deno.openSync(path, { read: true });
+    folder.syncSync();
+  } catch { /* The rename stands all the same. */ }
+}
+
+/** Copies the lines that stay to a temporary file, sealing them, and puts it in place. */
+function rewind(path: string, from: LogStart, seal: Sealer): void {
+  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
+  try {
+    {
+      using to = Deno.openSync(temporary, { write: true, create: true, truncate: true });
+      for (const text of staying(path, from)) {
+        writeWhole(to, encoder.encode(`${text}\n`));
+        seal.add(sealedFields(JSON.parse(text)));
+      }
+      to.syncSync();
+    }
+    Deno.renameSync(temporary, path);
+    syncFolder(dirname(path));
+  } catch (error) {
+    try {
+      Deno.removeSync(temporary);
+    } catch { /* It was never made. */ }
+    throw fileError(path, error);
+  }
+}
+
+/**
+ * Opens the log of a run to append to, made where it is missing. With `from` the log is first taken back to what it was
+ * when that step's records were complete: a torn last line, records of later steps and `done` go, so that the finished
+ * log equals an uninterrupted run's; everything a run writes for a step must therefore come before its checkpoint, and
+ * a resumed run writes no second `run` record.
+ *
+ * @throws UserError with the path and the system's reason (a full disk, no permission; a line that only fits in part is
+ * taken back), and with the line number where a log to resume holds a line that is no record
+ *
+ * @example
+ * ```ts
+ * import { openRunLog } from "./run_log.ts";
+ * using log = openRunLog("log.ndjson", { step: 200 });
+ * log.write({ type: "warning", step: 201, code: "example", message: "Only an example.", tap: null });
+ * console.log(log.sync().records);
+ * ```
+ */
+export function openRunLog(path: string, from?: LogStart): RunLog {
+  const seal = sealer();
+  let file = appendTo(path);
+  if (file.regular && from) {
+    file[Symbol.dispose]();
+    rewind(path, from, seal);
+    file = appendTo(path);
+  } else if (file.regular) {
+    for (const { bytes } of linesIn(path)) seal.add(sealedFields(JSON.parse(decoder.decode(bytes))));
+  }
+  return {
+    write(...records) {
+      const all = records.map(recordFields);
+      const lines = all.map((fields) => `{${fields.join(",")}}`);
+      file.append(encoder.encode(lines.map((line) => `${line}\n`).join("")));
+      // An object within a record is written in the order of its own keys.
+      all.forEach((fields, i) =>
+        seal.add(lines[i].includes("{", 1) ? sealedFields(JSON.parse(lines[i])) : fields)
+      );
+    },
+    sync() {
+      file.sync();
+      return seal.seal();
+    },
+    [Symbol.dispose]: file[Symbol.dispose],
+  };
+}

@@ -1,0 +1,128 @@
+// Rows of statistics as text for a terminal and for other tools. A row is written without knowing the next, so that a log
+// of any size passes through: columns are as wide as their headings and the widest number.
+
+import { cellText } from "../base/terminal.ts";
+import { csvField } from "./csv.ts";
+import { formatRecord } from "./records.ts";
+import type { StatRow } from "./stat_rows.ts";
+
+/** How rows of statistics, and tables of results, are written. */
+export const STAT_FORMATS = ["table", "ndjson", "csv"] as const;
+
+/** One of {@link STAT_FORMATS}. */
+export type StatFormat = (typeof STAT_FORMATS)[number];
+
+/** Widths of the columns before the statistics; the longest name of a parameter's state has 36 letters. */
+const LEADING = { step: 8, kind: 10, tap: 36, layer: 5, head: 4 };
+const LEFT = ["kind", "tap"];
+/** Of a number in a table: `-0.000123457`. */
+const NUMBER_WIDTH = 12;
+
+/**
+ * A number for people: whole numbers of up to 9 digits as they are, others with 6 significant digits (at most 12 letters),
+ * with one fewer and an exponent where they are small or large; `-` for null.
+ *
+ * @param digits significant digits
+ *
+ * @example
+ * ```ts
+ * import { shortNumber } from "../../mod.ts";
+ * [shortNumber(1 / 3), shortNumber(12), shortNumber(-1.23456e-10)]; // 0.333333, 12, -1.2346e-10
+ * ```
+ */
+export function shortNumber(value: number | null | undefined, digits = 6): string {
+  if (value === null || value === undefined) return "-";
+  if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "inf" : "-inf";
+  const size = Math.abs(value);
+  if (Number.isInteger(value) && size < 1e9) return String(value + 0);
+  if (size < 1e-4 || size >= 1e7) return value.toExponential(digits - 2).replace("e+", "e");
+  return String(Number(value.toPrecision(digits)));
+}
+
+/**
+ * A loss for people, in nats: four decimals, and as {@link shortNumber} where these say nothing of a small or huge one.
+ *
+ * @example
+ * ```ts
+ * import { showLoss } from "../../mod.ts";
+ * [showLoss(2.42591), showLoss(0.0000321), showLoss(undefined)]; // 2.4259, 3.21e-5, -
+ * ```
+ */
+export function showLoss(loss: number | null | undefined): string {
+  const size = Math.abs(loss ?? NaN);
+  return size === 0 || (size >= 1e-3 && size < 1e4) ? loss!.toFixed(4) : shortNumber(loss, 4);
+}
+
+function csvNumber(value: number | null): string {
+  if (value === null) return "";
+  return Number.isNaN(value) ? "NaN" : String(value).replace("Infinity", "inf");
+}
+
+function csvLines(): (row: StatRow) => string {
+  let before = "step,kind,tap,layer,head,stat,value\n";
+  return ({ step, kind, tap, layer, head, statistics }) => {
+    const lead = `${step},${csvField(kind)},${csvField(tap)},${layer ?? ""},${head ?? ""}`;
+    const lines = statistics.map(([name, value]) => `${lead},${csvField(name)},${csvNumber(value)}\n`);
+    const text = before + lines.join("");
+    before = "";
+    return text;
+  };
+}
+
+function ndjsonLines({ statistics, ...lead }: StatRow): string {
+  return statistics.map(([stat, value]) => `${formatRecord({ type: "statistic", ...lead, stat, value })}\n`)
+    .join("");
+}
+
+function aligned(cells: readonly string[], columns: readonly { name: string; width: number }[]): string {
+  const padded = cells.map(cellText).map((cell, i) => {
+    const { name, width } = columns[i];
+    return LEFT.includes(name) ? cell.padEnd(width) : cell.padStart(width);
+  });
+  return `${padded.join("  ").trimEnd()}\n`;
+}
+
+/** One line a record; where other statistics follow than those above, new headings. */
+function tableLines(stats: readonly string[] | undefined): (row: StatRow) => string {
+  const leading = Object.entries(LEADING).map(([name, width]) => ({ name, width }));
+  let columns = leading;
+  let headings: string | undefined;
+  return ({ step, kind, tap, layer, head, statistics }) => {
+    const names = stats ?? statistics.map(([name]) => name);
+    let before = "";
+    if (headings !== names.join()) {
+      columns = [
+        ...leading,
+        ...names.map((name) => ({ name, width: Math.max(NUMBER_WIDTH, cellText(name).length) })),
+      ];
+      before = (headings === undefined ? "" : "\n") + aligned(columns.map(({ name }) => name), columns);
+      headings = names.join();
+    }
+    const values = names.map((name) => shortNumber(statistics.find(([own]) => own === name)?.[1]));
+    return before + aligned([`${step}`, kind, tap, `${layer ?? "-"}`, `${head ?? "-"}`, ...values], columns);
+  };
+}
+
+/**
+ * A function that writes rows of statistics, to be called with one after another; what it returns ends with a newline.
+ *
+ * - `table`: a line a record, `step kind tap layer head` and a column a statistic ({@link shortNumber}); `-` where there
+ *   is no number. Where other statistics follow than those above and none were asked for, headings come again.
+ * - `csv`: a line a number, `step,kind,tap,layer,head,stat,value`; null is empty, other numbers are `NaN`, `inf`, `-inf`.
+ * - `ndjson`: the same as records of type `statistic`; of a number that is not finite see `formatRecord`.
+ *
+ * @param stats the statistics asked for: the table's columns
+ *
+ * @example
+ * ```ts
+ * import { statWriter } from "../../mod.ts";
+ * const write = statWriter("csv");
+ * write({ step: 1, kind: "act", tap: "embed", layer: null, head: null, statistics: [["mean", 0.5]] });
+ * // step,kind,tap,layer,head,stat,value
+ * // 1,act,embed,,,mean,0.5
+ * ```
+ */
+export function statWriter(format: StatFormat, stats?: readonly string[]): (row: StatRow) => string {
+  if (format === "csv") return csvLines();
+  return format === "ndjson" ? ndjsonLines : tableLines(stats);
+}

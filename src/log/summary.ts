@@ -1,0 +1,199 @@
+// What a log holds, told from one pass over it: how many records of each type, how its losses went, and which statistics
+// of which tensors there are to ask for. Its memory grows with distinct names only.
+
+import { columnWidths } from "../base/extremes.ts";
+import { cellText } from "../base/terminal.ts";
+import type { LogRecord, StatRecord } from "./records.ts";
+import { showLoss } from "./stat_formats.ts";
+import { statisticsOf } from "./stat_rows.ts";
+
+/** A loss and the step it belongs to. */
+export interface LossAt {
+  /** 1-based; of an evaluation before the first step 0. */
+  readonly step: number;
+  /** Nats a token; may be NaN. */
+  readonly loss: number;
+}
+
+/** How one loss went over a run. */
+export interface LossSummary {
+  /** `training`, or the split that was evaluated. */
+  readonly name: string;
+  /** How often it was recorded. */
+  readonly records: number;
+  /** At the first of its steps. */
+  readonly first: LossAt;
+  /** At the last of its steps. */
+  readonly last: LossAt;
+  /** The least finite one; null where none was finite. */
+  readonly least: LossAt | null;
+}
+
+/** The statistics of one tensor, of all its heads together. */
+export interface TapSummary {
+  /** Of what the tap's tensor is. */
+  readonly kind: string;
+  /** The tensor. */
+  readonly tap: string;
+  /** Number of records. */
+  readonly records: number;
+  /** Number of heads that have records of their own. */
+  readonly heads: number;
+  /** First step that it has a record of. */
+  readonly first: number;
+  /** Last step that it has a record of. */
+  readonly last: number;
+  /** Names of its statistics, in the records' order. */
+  readonly statistics: readonly string[];
+}
+
+/** What a log holds. */
+export interface LogSummary {
+  /** Number of records by type, in order of appearance. */
+  readonly types: Readonly<Record<string, number>>;
+  /** Of the training steps, then of each split. */
+  readonly losses: readonly LossSummary[];
+  /** In order of appearance. */
+  readonly taps: readonly TapSummary[];
+}
+
+/** Takes the records of a log one after another. */
+export interface LogSummariser {
+  /** The next record. */
+  add(record: LogRecord): void;
+  /** What there was so far. */
+  summary(): LogSummary;
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+type TapCount = Mutable<Omit<TapSummary, "heads" | "statistics">> & {
+  heads: Set<number>;
+  names: Set<string>;
+};
+
+function addLoss(losses: Map<string, Mutable<LossSummary>>, name: string, at: LossAt): void {
+  const known = losses.get(name);
+  const least = Number.isFinite(at.loss) ? at : null;
+  if (!known) {
+    losses.set(name, { name, records: 1, first: at, last: at, least });
+    return;
+  }
+  known.records++;
+  known.last = at;
+  if (least && !(known.least && known.least.loss <= least.loss)) known.least = least;
+}
+
+function addStat(taps: Map<string, TapCount>, record: StatRecord): void {
+  const { kind, tap, step, head } = record;
+  const key = `${kind}\n${tap}`;
+  let known = taps.get(key);
+  if (!known) {
+    known = { kind, tap, records: 0, heads: new Set(), first: step, last: step, names: new Set() };
+    taps.set(key, known);
+  }
+  known.records++;
+  known.first = Math.min(known.first, step);
+  known.last = Math.max(known.last, step);
+  if (head !== null) known.heads.add(head);
+  for (const [name] of statisticsOf(record)) known.names.add(name);
+}
+
+/**
+ * Sums up a log as it streams by: numbers of records, losses (first, last, least), and for each kind and tap the number of
+ * records, the first and last step and the names of its statistics.
+ *
+ * @example
+ * ```ts
+ * import { logSummariser, readLog } from "../../mod.ts";
+ * const summariser = logSummariser();
+ * for await (const record of readLog("runs/latest/log.ndjson")) summariser.add(record);
+ * const { losses, taps } = summariser.summary();
+ * console.log(losses[0].least, taps.length);
+ * ```
+ */
+export function logSummariser(): LogSummariser {
+  const types = new Map<string, number>();
+  const training = new Map<string, Mutable<LossSummary>>();
+  const splits = new Map<string, Mutable<LossSummary>>();
+  const taps = new Map<string, TapCount>();
+  return {
+    add(record) {
+      types.set(record.type, (types.get(record.type) ?? 0) + 1);
+      if (record.type === "step") addLoss(training, "training", { step: record.step, loss: record.loss });
+      if (record.type === "eval") addLoss(splits, record.split, { step: record.step, loss: record.loss });
+      if (record.type === "stat") addStat(taps, record);
+    },
+    summary: () => ({
+      types: Object.fromEntries(types),
+      losses: [...training.values(), ...splits.values()].map((loss) => ({ ...loss })),
+      taps: [...taps.values()].map(({ heads, names, ...counted }) => {
+        return { ...counted, heads: heads.size, statistics: [...names] };
+      }),
+    }),
+  };
+}
+
+/** Lines of at most `width` letters, broken between words. */
+function wrap(words: readonly string[], width: number): string[] {
+  const lines = [""];
+  for (const word of words) {
+    const longer = `${lines.at(-1)} ${word}`.trim();
+    if (lines.at(-1) === "" || longer.length <= width) lines[lines.length - 1] = longer;
+    else lines.push(word);
+  }
+  return lines;
+}
+
+/** Cells under headings, each column as wide as its widest; the first `left` columns begin at the left. */
+function columns(table: readonly (readonly string[])[], left: number): string[] {
+  const rows = table.map((row) => row.map(cellText));
+  const widths = columnWidths(rows);
+  return rows.map((row) =>
+    row.map((cell, i) => i < left ? cell.padEnd(widths[i]) : cell.padStart(widths[i])).join("  ").trimEnd()
+  );
+}
+
+const at = (loss: LossAt | null): string => loss ? `${showLoss(loss.loss)} at ${loss.step}` : "-";
+
+function lossLines(losses: readonly LossSummary[]): string[] {
+  const rows = losses.map(({ name, first, last, least }) => [name, at(first), at(last), at(least)]);
+  return columns([["loss (nats)", "first", "last", "least"], ...rows], 1);
+}
+
+/** The taps that have the same statistics, below the names of those. */
+function tapLines(statistics: string, taps: readonly TapSummary[]): string[] {
+  const rows = taps.map(({ kind, tap, records, heads, first, last }) => [
+    kind,
+    tap,
+    `${records}`,
+    heads ? `${heads}` : "-",
+    first === last ? `${first}` : `${first}..${last}`,
+  ]);
+  return [
+    ...wrap(["statistics:", ...statistics.split("\n").map(cellText)], 100),
+    ...columns([["kind", "tap", "records", "heads", "steps"], ...rows], 2).map((line) => `  ${line}`),
+  ];
+}
+
+/**
+ * A summary as lines for a terminal: the numbers of records, the losses, and the taps below the names of their statistics.
+ *
+ * @example
+ * ```ts
+ * import { summaryLines } from "../../mod.ts";
+ * const at = { step: 1, loss: 4.2 };
+ * const loss = { name: "training", records: 1, first: at, last: at, least: at };
+ * console.log(summaryLines({ types: { step: 1 }, losses: [loss], taps: [] }).join("\n"));
+ * ```
+ */
+export function summaryLines({ types, losses, taps }: LogSummary): string[] {
+  const groups = Map.groupBy(taps, ({ statistics }) => statistics.join("\n"));
+  const counts = Object.entries(types).map(([type, count]) =>
+    `${count.toLocaleString("en")} ${cellText(type)}`
+  );
+  return [
+    `records: ${counts.join(", ") || "none"}`,
+    ...(losses.length ? ["", ...lossLines(losses)] : []),
+    ...[...groups].flatMap(([statistics, members]) => ["", ...tapLines(statistics, members)]),
+  ];
+}

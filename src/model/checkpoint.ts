@@ -1,0 +1,326 @@
+// Checkpoints: everything a run needs to go on, or a model to be used, in files that prove themselves.
+import { join } from "node:path";
+import { checkFinite } from "./finite.ts";
+import type { Device } from "../device/device.ts";
+import { type Config, dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
+import { isMapping, showWritten } from "../base/show.ts";
+import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
+import { UserError } from "../base/errors.ts";
+import { jsonOfBytes } from "../base/json.ts";
+import { STEP_STATE } from "../nn/mod.ts";
+import type { NonFinite } from "../train/divergence.ts";
+import { loadModel, type Model } from "../train/experiment.ts";
+import { bytesOf } from "./formats/model_folder.ts";
+import type { LogSeal } from "../log/log_seal.ts";
+import { optimizerStates } from "../train/optimizers.ts";
+import { type Layout, readParameters, STATES, writeParameters } from "./layout.ts";
+import { resolveRun } from "../runs/resolve_run.ts";
+import { type RunFolder, sha256Hex, writeCheckpoint } from "../runs/run_folder.ts";
+import { decodeSafetensors, encodeSafetensors, type TensorData, toFloat32 } from "./formats/safetensors.ts";
+import { checkState } from "./state_fields.ts";
+import { checkCode, type CodeFile } from "./trust.ts";
+
+/** The best evaluation so far. */
+export interface Best {
+  /** The step that it followed. */
+  readonly step: number;
+  /** Its loss, in nats a token. */
+  readonly val_loss: number;
+}
+
+/** state.json: where a run stood. */
+export interface RunState {
+  /** Steps made. */
+  readonly step: number;
+  /** Values recorded so far, across metrics. */
+  readonly counter: number;
+  /** Targets learned from; absent in older checkpoints, whose logs counted all positions. */
+  readonly tokens?: number;
+  /** The best evaluation so far; null where there was none. */
+  readonly best: Best | null;
+  /** Loss of the evaluation at this step, in full precision; null where there was none. */
+  readonly val_loss: number | null;
+  /** Evaluations since the best one; absent in older checkpoints: 0. */
+  readonly stale?: number;
+  /** Times that the schedule "plateau" has lowered the learning rate; absent in older checkpoints: 0. */
+  readonly reductions?: number;
+  /** Its steps that were not finite; absent where there was none. */
+  readonly non_finite?: NonFinite;
+  /** SHA-256 of the data that the run reads; absent in older checkpoints. */
+  readonly data?: string;
+  /** The records of the log before this checkpoint's own; absent in older checkpoints. */
+  readonly log?: LogSeal;
+  /** Device the numbers were made on. */
+  readonly device: string;
+  /** The user's files that it ran, with their hashes; absent where it ran none, and in older checkpoints. */
+  readonly code?: readonly CodeFile[];
+  /** SHA-256 of the other files. */
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** A checkpoint in memory. */
+export interface Checkpoint extends Model {
+  /** Its folder. */
+  readonly path: string;
+  /** Where the run stood. */
+  readonly state: RunState;
+  /** Parameters by name. */
+  readonly tensors: ReadonlyMap<string, TensorData>;
+}
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+/** state.json ends with the SHA-256 of itself without that line. */
+function sealed(state: object): string {
+  const text = JSON.stringify(state, null, 2);
+  return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(encode(text))}"\n}\n`;
+}
+
+/** Files of a checkpoint, and the state.json that carries their hashes. */
+export function sealFiles(
+  files: Readonly<Record<string, Uint8Array>>,
+  state: Omit<RunState, "files">,
+): { files: Record<string, Uint8Array | string>; hashes: Record<string, string> } {
+  const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
+  return { files: { ...files, "state.json": sealed({ ...state, files: hashes }) }, hashes };
+}
+
+/** config.yaml and tokenizer.json of a model. */
+export function descriptionFiles(
+  { config, tokenizer }: Pick<Model, "config" | "tokenizer">,
+): Record<string, Uint8Array> {
+  return {
+    "config.yaml": encode(dumpConfig(config)),
+    "tokenizer.json": encode(JSON.stringify(tokenizer, null, 1) + "\n"),
+  };
+}
+
+/**
+ * Writes a checkpoint of a run whole: model.safetensors, optimizer.safetensors, config.yaml, tokenizer.json and
+ * state.json with the others' hashes. Returns the hash of the model, or undefined where its parameters are not finite: then
+ * nothing is written.
+ */
+export async function saveCheckpoint(
+  device: Device,
+  run: RunFolder,
+  model: Model,
+  state: Omit<RunState, "files" | "device" | "code">,
+): Promise<string | undefined> {
+  const tensors = async (name: string, prefix: string, { slots }: Pick<Layout, "slots">) => {
+    const parameters = await readParameters(device, { slots }, name);
+    return Object.entries(parameters).map(([key, { shape, data }]): [string, TensorData] => {
+      return [`${prefix}${key}`, { dtype: "F32", shape: [...shape], data }];
+    });
+  };
+  const parameters = await tensors(STATES.parameters, "", model.layout);
+  if (!parameters.every(([, { data }]) => data.every(Number.isFinite))) return undefined;
+  const optimizer: [string, TensorData][] = [];
+  for (const own of optimizerStates(model.config.optimizer, model.layout)) {
+    for (const tensor of await tensors(own.name, `${own.name}.`, own)) optimizer.push(tensor);
+  }
+  const { files, hashes } = sealFiles({
+    "model.safetensors": encodeSafetensors(
+      Object.fromEntries(parameters),
+      { format: "heed", step: String(state.step) },
+    ),
+    "optimizer.safetensors": encodeSafetensors(Object.fromEntries(optimizer)),
+    ...descriptionFiles(model),
+  }, { ...state, device: device.adapter, ...(model.code ? { code: model.code } : {}) });
+  await writeCheckpoint(run, state.step, files);
+  return hashes["model.safetensors"];
+}
+
+/** Reads a file of a checkpoint; one that is missing, or a pointer to it, is the user's to know. */
+export async function readPart(path: string, name: string): Promise<Uint8Array> {
+  const bytes = await bytesOf(join(path, name));
+  if (bytes) return bytes;
+  throw new UserError(`${join(path, name)}: no such file; the checkpoint is not whole.`);
+}
+
+/** Reads state.json, checks its own seal and its fields. */
+export async function readState(path: string): Promise<RunState> {
+  const place = join(path, "state.json");
+  const bytes = await readPart(path, "state.json");
+  const state = jsonOfBytes(bytes, place);
+  const { sha256: _, ...rest } = isMapping(state) ? state : {};
+  if (sealed(rest) !== new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)) {
+    throw new UserError(`${place}: its SHA-256 is not the one it ends with; the file is damaged.`);
+  }
+  checkState(place, rest);
+  return rest;
+}
+
+/** Reads a checkpoint's file and checks its hash. */
+async function readChecked(path: string, name: string, state: RunState): Promise<Uint8Array> {
+  const bytes = await readPart(path, name);
+  const found = sha256Hex(bytes);
+  if (found !== state.files[name]) {
+    // A safetensors file that is cut short says more than its hash does.
+    if (name.endsWith(".safetensors")) decodeSafetensors(bytes, join(path, name));
+    throw new UserError(
+      `${join(path, name)}: SHA-256 is ${found}, state.json says ${state.files[name]}; the file is damaged.`,
+    );
+  }
+  return bytes;
+}
+
+/** A checkpoint's configuration. Before `model.head` was a key, the head always passed the exact error. */
+function savedConfig(source: Uint8Array, place: string): Record<string, unknown> {
+  const { model, ...rest } = parseConfig(source, place);
+  return { ...rest, model: isMapping(model) ? { head: { method: "bp" }, ...model } : model };
+}
+
+/** What the files of a checkpoint hold. */
+interface Decoded {
+  readonly config: Config;
+  readonly tokenizer: Tokenizer;
+  readonly tensors: ReadonlyMap<string, TensorData>;
+}
+
+/** Decodes the files of a checkpoint, whatever their hashes; no code that the configuration names is run. */
+export function decodeFiles(
+  path: string,
+  files: { config: Uint8Array; tokenizer: Uint8Array; model: Uint8Array },
+): Decoded {
+  const place = join(path, "config.yaml");
+  const config = resolveConfig(savedConfig(files.config, place), { place, name: "checkpoint", saved: true });
+  const { tensors } = decodeSafetensors(files.model, join(path, "model.safetensors"));
+  return { config, tokenizer: readTokenizer(path, files.tokenizer), tensors };
+}
+
+/** The tokenizer of a checkpoint's file. */
+function readTokenizer(path: string, bytes: Uint8Array): Tokenizer {
+  const place = join(path, "tokenizer.json");
+  return tokenizerAt(place, jsonOfBytes(bytes, place));
+}
+
+/** The tokenizer that a parsed tokenizer.json describes; its UserError names the place. */
+export function tokenizerAt(place: string, file: unknown): Tokenizer {
+  try {
+    return tokenizerFromJSON(file);
+  } catch (error) {
+    throw error instanceof UserError ? new UserError(`${place}: ${error.message}`) : error;
+  }
+}
+
+/**
+ * Loads a checkpoint: a checkpoint folder, or a run's last. The code that its configuration names (hooks, tasks, modifiers) is
+ * run where the user has trusted it: where a training was given the same content, `train --trust` was, or this process has
+ * imported it before.
+ *
+ * @param path a checkpoint folder, a run folder, `runs/latest` or the name of a run
+ * @param options `acceptChanges`: trusted code may be another than the checkpoint was made with
+ * @throws {UserError} where there is none, a file is damaged, its hash is not the recorded one, or its code is not trusted,
+ * changed or missing
+ *
+ * @example
+ * ```ts
+ * import { loadCheckpoint } from "../../mod.ts";
+ * const { state, parameters } = await loadCheckpoint("runs/latest");
+ * console.log(state.step, parameters);
+ * ```
+ */
+export async function loadCheckpoint(
+  path: string,
+  { acceptChanges }: { acceptChanges?: boolean } = {},
+): Promise<Checkpoint> {
+  const { checkpoint, state } = await stateOf(path);
+  const [config, tokenizer, model] = await Promise.all(
+    ["config.yaml", "tokenizer.json", "model.safetensors"].map((name) =>
+      readChecked(checkpoint, name, state)
+    ),
+  );
+  const decoded = decodeFiles(checkpoint, { config, tokenizer, model });
+  await checkCode(checkpoint, decoded.config, state.code, acceptChanges);
+  const loaded = await loadModel(decoded.config, decoded.tokenizer);
+  return { ...loaded, tensors: decoded.tensors, path: checkpoint, state };
+}
+
+/** The folder and the state of the checkpoint that a path names. */
+async function stateOf(path: string): Promise<{ checkpoint: string; state: RunState }> {
+  const { checkpoint } = await resolveRun(path);
+  if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
+  return { checkpoint, state: await readState(checkpoint) };
+}
+
+/** The tokenizer of a run's last checkpoint; no code of the user's is run. */
+export async function loadTokenizer(path: string): Promise<Tokenizer> {
+  const { checkpoint, state } = await stateOf(path);
+  const bytes = await readChecked(checkpoint, "tokenizer.json", state);
+  return readTokenizer(checkpoint, bytes);
+}
+
+const FLOATS: readonly string[] = ["F64", "F32", "F16", "BF16"];
+
+/** Tensors of a file as a device takes them: float32, from whichever floating-point type they were stored as. */
+function floats(
+  entries: Iterable<[string, TensorData]>,
+  place: string,
+): Map<string, { shape: number[]; data: Float32Array }> {
+  return new Map(Array.from(entries, ([name, x]) => {
+    if (FLOATS.includes(x.dtype)) return [name, { shape: x.shape, data: toFloat32(x) }];
+    throw new UserError(`${place}: tensor ${name} is ${x.dtype}, expected one of ${FLOATS.join(", ")}.`);
+  }));
+}
+
+/**
+ * Puts a checkpoint's parameters on a device.
+ *
+ * @throws {UserError} at a tensor that is missing, unknown, or of another shape than the model's
+ */
+export function putModel(
+  device: Device,
+  { layout, tensors, path, state }: Pick<Checkpoint, "layout" | "tensors" | "path"> & {
+    state?: { step: number };
+  },
+): void {
+  device.define(STEP_STATE, { shape: [1], dtype: "f32" }, Float32Array.of(state?.step ?? 0));
+  const place = join(path, "model.safetensors");
+  writeParameters(device, layout, floats(tensors, place), place);
+}
+
+/**
+ * Throws where a checkpoint's parameters are NaN or infinite: nothing can be asked of such a model.
+ *
+ * @throws {NotFiniteError} with the first such tensor
+ */
+export function checkParameters({ tensors, path }: Pick<Checkpoint, "tensors" | "path">): void {
+  for (const [name, tensor] of tensors) {
+    if (FLOATS.includes(tensor.dtype)) {
+      checkFinite(toFloat32(tensor), `${join(path, "model.safetensors")}: the numbers of ${name}`);
+    }
+  }
+}
+
+/** Puts a checkpoint's optimizer state on a device, to train on. */
+export async function putOptimizer(device: Device, checkpoint: Checkpoint): Promise<void> {
+  const { path, state } = checkpoint;
+  defineOptimizer(device, checkpoint, await readChecked(path, "optimizer.safetensors", state));
+}
+
+/**
+ * Defines the states that an optimizer.safetensors holds.
+ *
+ * @throws {UserError} at a tensor that is missing, unknown, or of another shape than the optimizer's
+ */
+export function defineOptimizer(
+  device: Pick<Device, "define">,
+  { config, layout, path }: Pick<Checkpoint, "config" | "layout" | "path">,
+  bytes: Uint8Array,
+): void {
+  const place = join(path, "optimizer.safetensors");
+  const { tensors } = decodeSafetensors(bytes, place);
+  const states = optimizerStates(config.optimizer, layout);
+  const ofState = (key: string) => states.some(({ name }) => key.startsWith(`${name}.`));
+  const extra = [...tensors.keys()].find((key) => !ofState(key));
+  if (extra !== undefined) {
+    throw new UserError(`${place}: tensor ${showWritten(extra)} is not of ${config.optimizer.name}.`);
+  }
+  for (const { name, slots } of states) {
+    const prefix = `${name}.`;
+    const own = [...tensors].filter(([key]) => key.startsWith(prefix)).map(([key, tensor]) => {
+      return [key.slice(prefix.length), tensor] as [string, TensorData];
+    });
+    writeParameters(device, { slots, size: layout.size }, floats(own, place), place, name);
+  }
+}

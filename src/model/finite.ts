@@ -1,0 +1,51 @@
+// What nothing can be asked of: a model whose numbers are NaN or infinite.
+import { UserError } from "../base/errors.ts";
+
+/** A model that has gone astray says nothing: a number that it holds or computes is NaN or infinite. */
+export class NotFiniteError extends UserError {}
+
+/**
+ * Throws where a number of a model is NaN or infinite.
+ *
+ * @param what what the numbers are, before "number N is NaN"
+ * @param allowed a value that may stand there all the same
+ * @throws {NotFiniteError} with the first such number
+ */
+export function checkFinite(values: ArrayLike<number>, what: string, allowed?: number): void {
+  for (let n = 0; n < values.length; n++) {
+    if (Number.isFinite(values[n]) || values[n] === allowed) continue;
+    throw new NotFiniteError(
+      `${what} are not finite, number ${n} is ${
+        values[n]
+      }: the model says nothing; has its training diverged?`,
+    );
+  }
+}
+
+/** Throws where logits are NaN or infinite; a hook may rule a token out by -Infinity. */
+export function checkLogits(logits: ArrayLike<number>): void {
+  for (let id = 0; id < logits.length; id++) {
+    if (logits[id] < Infinity) continue;
+    throw new NotFiniteError(
+      `The model's logits are not finite, that of token ${id} is ${
+        logits[id]
+      }: nothing follows; has its training diverged?`,
+    );
+  }
+}
+
+/**
+ * Throws where losses are NaN; that of a token that a hook rules out is Infinity.
+ *
+ * @param losses in nats
+ * @throws {NotFiniteError} with the first that is NaN
+ *
+ * @example
+ * ```ts
+ * import { checkLosses } from "../../mod.ts";
+ * checkLosses([1.5, Infinity]);
+ * ```
+ */
+export function checkLosses(losses: ArrayLike<number>): void {
+  checkFinite(losses, "The model's losses", Infinity);
+}

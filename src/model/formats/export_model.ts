@@ -1,0 +1,47 @@
+// A checkpoint becomes a folder that Hugging Face's libraries load: GPT-2's names and shapes, and its tokenizer.
+import { reportProgress } from "../../base/progress.ts";
+import { checkParameters, type Checkpoint } from "../checkpoint.ts";
+import { toGpt2Config, toGpt2Tensors } from "./gpt2.ts";
+import { createFolder } from "./model_folder.ts";
+import { encodeSafetensors } from "./safetensors.ts";
+import { tokenizerJson } from "./tokenizer_json.ts";
+
+/**
+ * Writes a model as a folder that `transformers` loads: config.json, model.safetensors in GPT-2's names and shapes, and
+ * tokenizer.json with tokenizer_config.json where the tokenizer has such a form (all but cropped ones and ids).
+ *
+ * @param checkpoint the model and its parameters
+ * @param out the folder, which must not be there yet
+ * @returns the names of the files
+ * @throws {UserError} where GPT-2's format has no place for the model (naming the key), a tensor is missing, of another
+ * shape or not finite, or `out` exists
+ *
+ * @example
+ * ```ts
+ * import { exportModel, loadCheckpoint } from "../../../mod.ts";
+ * const tiny = await loadCheckpoint("runs/latest");
+ * console.log(await exportModel(tiny, "exported")); // config.json, model.safetensors, ...
+ * ```
+ */
+export async function exportModel(
+  checkpoint: Pick<Checkpoint, "architecture" | "tokenizer" | "tensors" | "path">,
+  out: string,
+): Promise<string[]> {
+  checkParameters(checkpoint);
+  const { architecture, tokenizer, tensors } = checkpoint;
+  const json = (value: unknown) => JSON.stringify(value, null, 2) + "\n";
+  const files: Record<string, Uint8Array | string> = { "config.json": json(toGpt2Config(architecture)) };
+  reportProgress({ what: "exporting tensors" });
+  files["model.safetensors"] = encodeSafetensors(toGpt2Tensors(tensors, architecture), { format: "pt" });
+  const text = tokenizerJson(tokenizer);
+  if (text !== undefined) {
+    files["tokenizer.json"] = json(text);
+    files["tokenizer_config.json"] = json({
+      tokenizer_class: "PreTrainedTokenizerFast",
+      model_max_length: architecture.context,
+      clean_up_tokenization_spaces: false,
+    });
+  }
+  await createFolder(out, files);
+  return Object.keys(files);
+}

@@ -1,0 +1,376 @@
+// GPT-2 as Hugging Face writes it, and as heed has it: names, shapes and options, both ways. Nothing here touches a disk.
+import { suggestion, UserError } from "../../base/errors.ts";
+import type { BlockConfig, ModelConfig } from "../../config/mod.ts";
+import { isMapping, show } from "../../base/show.ts";
+import {
+  type Architecture,
+  type Block,
+  type BlockChoices,
+  blockOf,
+  blocksOf,
+} from "../../nn/architecture.ts";
+import { decoderParameters } from "../../nn/mod.ts";
+import { type TensorData, toFloat32 } from "./safetensors.ts";
+
+/** A tensor of float32 on the host. */
+export interface FloatTensor {
+  /** Row-major. */
+  readonly shape: readonly number[];
+  /** Its numbers. */
+  readonly data: Float32Array;
+}
+
+/** `model` of a configuration, as far as another format says anything. */
+export type ModelChoices = Partial<Omit<ModelConfig, "block">> & {
+  block: Partial<Omit<BlockConfig, "mlp">> & { mlp: Partial<BlockConfig["mlp"]> };
+};
+
+const ACTIVATIONS: Readonly<Record<string, BlockConfig["mlp"]["activation"]>> = {
+  gelu_new: "gelu_tanh",
+  gelu_pytorch_tanh: "gelu_tanh",
+  gelu_fast: "gelu_tanh",
+  gelu: "gelu",
+  relu: "relu",
+  relu2: "relu2",
+  silu: "silu",
+  swish: "silu",
+};
+
+/** Keys that heed has one way of: found otherwise, a model is another than heed would compute. */
+const FIXED: Readonly<Record<string, unknown>> = {
+  model_type: "gpt2",
+  layer_norm_epsilon: 1e-5,
+  scale_attn_weights: true,
+  scale_attn_by_inverse_layer_idx: false,
+  add_cross_attention: false,
+};
+
+/** A whole number of a config.json. */
+function size(config: Record<string, unknown>, key: string, place: string): number {
+  const value = config[key];
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 1) return value;
+  throw new UserError(`${place}: ${key} is ${show(value)}, expected a whole number of at least 1.`);
+}
+
+function probability(config: Record<string, unknown>, key: string, place: string): number {
+  const value = config[key] ?? 0;
+  if (typeof value === "number" && value >= 0 && value < 1) return value;
+  throw new UserError(`${place}: ${key} is ${show(value)}, expected a number of at least 0 and below 1.`);
+}
+
+/**
+ * What a GPT-2 `config.json` describes, as `model` of a configuration: learned positions, pre-norm LayerNorm blocks with
+ * biases, the tanh form of GELU for `gelu_new`, the head tied to the embedding unless `tie_word_embeddings` is false.
+ * Dropout of the embedding becomes the model's, that of the branches (which heed also applies to patterns) the block's.
+ *
+ * @param raw what JSON.parse gave
+ * @param place the file, for messages
+ * @throws {UserError} at a size that is none, and at an option that heed computes in one way and the file in another
+ *
+ * @example
+ * ```ts
+ * import { fromGpt2Config } from "../../../mod.ts";
+ * const sizes = { model_type: "gpt2", vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12 };
+ * console.log(fromGpt2Config(sizes, "config.json").block.mlp.activation); // gelu_tanh
+ * ```
+ */
+export function fromGpt2Config(raw: unknown, place: string): ModelChoices {
+  if (!isMapping(raw)) throw new UserError(`${place}: found ${show(raw)}, expected an object of keys.`);
+  for (const [key, expected] of Object.entries(FIXED)) {
+    if ((raw[key] ?? expected) === expected) continue;
+    throw new UserError(`${place}: ${key} is ${show(raw[key])}; heed reads models with ${show(expected)}.`);
+  }
+  const [dim, heads] = [size(raw, "n_embd", place), size(raw, "n_head", place)];
+  if (dim % heads) throw new UserError(`${place}: n_head ${heads} does not divide n_embd ${dim}.`);
+  const inner = raw.n_inner === null || raw.n_inner === undefined ? 4 * dim : size(raw, "n_inner", place);
+  if (inner % dim) throw new UserError(`${place}: n_inner ${inner} is no multiple of n_embd ${dim}.`);
+  const activation = String(raw.activation_function ?? "gelu_new");
+  if (!Object.hasOwn(ACTIVATIONS, activation)) {
+    throw new UserError(
+      `${place}: activation_function "${activation}" is unknown.${
+        suggestion(activation, Object.keys(ACTIVATIONS))
+      }`,
+    );
+  }
+  const std = raw.initializer_range;
+  return {
+    vocabulary: size(raw, "vocab_size", place),
+    context: size(raw, "n_positions", place),
+    dim,
+    layers: size(raw, "n_layer", place),
+    heads,
+    positions: "learned",
+    norm: "layernorm",
+    bias: true,
+    norm_bias: null,
+    tied: raw.tie_word_embeddings !== false,
+    dropout: probability(raw, "embd_pdrop", place),
+    init: { name: "normal", std: typeof std === "number" && std > 0 ? std : 0.02, scaled_residual: true },
+    block: {
+      dropout: probability(raw, "resid_pdrop", place),
+      mlp: { activation: ACTIVATIONS[activation], factor: inner / dim },
+    },
+  };
+}
+
+/** Masks that older versions saved with the parameters: the model makes its own. */
+const MASK = /(^|\.)h\.\d+\.attn\.(bias|masked_bias)$/;
+
+/** One of heed's parameters and where GPT-2 keeps it. Conv1D stores a matrix as [in, out]. */
+interface Place {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** GPT-2's name, without "transformer.". */
+  readonly gpt2: string;
+  readonly conv: boolean;
+  /** Queries, keys and values lie together: which of the three this is. */
+  readonly part?: 0 | 1 | 2;
+}
+
+/** Every parameter of a model of these sizes, in GPT-2's order. */
+function placesOf(
+  { vocabulary, context, dim, layers, tied }: { [K in keyof Architecture]?: Architecture[K] },
+  factor: number,
+): Place[] {
+  const D = dim!;
+  const norm = (name: string, gpt2: string): Place[] =>
+    ["weight", "bias"].map((end) => ({
+      name: `${name}.${end}`,
+      shape: [D],
+      gpt2: `${gpt2}.${end}`,
+      conv: false,
+    }));
+  const layer = (name: string, gpt2: string, out: number, inner: number, part?: 0 | 1 | 2): Place[] => [
+    { name: `${name}.weight`, shape: [out, inner], gpt2: `${gpt2}.weight`, conv: true, part },
+    { name: `${name}.bias`, shape: [out], gpt2: `${gpt2}.bias`, conv: false, part },
+  ];
+  const table = (name: string, gpt2: string, rows: number): Place => {
+    return { name: `${name}.weight`, shape: [rows, D], gpt2: `${gpt2}.weight`, conv: false };
+  };
+  const blocks = Array.from({ length: layers! }, (_, n) => {
+    const [own, theirs] = [`blocks.${n}`, `h.${n}`];
+    return [
+      ...norm(`${own}.ln1`, `${theirs}.ln_1`),
+      ...["wq", "wk", "wv"].flatMap((name, part) =>
+        layer(`${own}.attn.${name}`, `${theirs}.attn.c_attn`, D, D, part as 0 | 1 | 2)
+      ),
+      ...layer(`${own}.attn.wo`, `${theirs}.attn.c_proj`, D, D),
+      ...norm(`${own}.ln2`, `${theirs}.ln_2`),
+      ...layer(`${own}.mlp.fc`, `${theirs}.mlp.c_fc`, factor * D, D),
+      ...layer(`${own}.mlp.proj`, `${theirs}.mlp.c_proj`, D, factor * D),
+    ];
+  });
+  return [
+    table("embed", "wte", vocabulary!),
+    table("pos_embed", "wpe", context!),
+    ...blocks.flat(),
+    ...norm("final_norm", "ln_f"),
+    ...(tied ? [] : [table("unembed", "lm_head", vocabulary!)]),
+  ];
+}
+
+/** The shape that GPT-2 keeps a parameter, or the three that lie together, in. */
+function storedShape({ shape, conv, part }: Place): number[] {
+  const [out, ...rest] = shape;
+  const all = part === undefined ? out : 3 * out;
+  return conv ? [...rest, all] : [all, ...rest];
+}
+
+/** The part of a stored tensor that is one of heed's parameters, transposed where it is a Conv1D's. */
+function taken(stored: Float32Array, { shape: [out, inner = 1], conv, part = 0 }: Place, width: number) {
+  if (!conv) return stored.subarray(part * out * inner, (part + 1) * out * inner);
+  const data = new Float32Array(out * inner);
+  for (let i = 0; i < inner; i++) {
+    for (let o = 0, from = i * width + part * out; o < out; o++) data[o * inner + i] = stored[from + o];
+  }
+  return data;
+}
+
+/** Each of the blocks that config.json counts has tensors in the file: refused before a list of them is made. */
+function checkBlocks(names: Iterable<string>, layers: number, place: string): void {
+  const numbers = new Set(
+    Array.from(names, (name) => /^h\.(\d+)\./.exec(name)?.[1]).filter((n) => n !== undefined),
+  );
+  if (numbers.size >= layers) return;
+  throw new UserError(`${place}: it has ${numbers.size} blocks, config.json's n_layer is ${layers}.`);
+}
+
+/** Of a tied model a file may have the head once more, but no other head. */
+function checkHead(tensors: ReadonlyMap<string, TensorData>, { tied }: ModelChoices, place: string): void {
+  const [head, embedding] = ["lm_head.weight", "wte.weight"].map((name) => tensors.get(name));
+  if (!tied || !head || !embedding) return;
+  const [own, other] = [toFloat32(head), toFloat32(embedding)];
+  if (own.length === other.length && own.every((x, i) => Object.is(x, other[i]))) return;
+  throw new UserError(
+    `${place}: tensor lm_head.weight is another than wte.weight; expected the same, or tie_word_embeddings false in config.json.`,
+  );
+}
+
+/**
+ * GPT-2's parameters under heed's names and shapes: `c_attn` cut into wq, wk and wv, Conv1D's matrices transposed to
+ * [out, in], masks and the copy of a tied head left out. Names may begin with "transformer.".
+ *
+ * @param tensors of a model.safetensors, of any dtype
+ * @param model what `fromGpt2Config` gave
+ * @param place the file, for messages
+ * @throws {UserError} at a tensor that is missing, unknown, there twice, or of another shape than the configuration's
+ */
+export function fromGpt2Tensors(
+  tensors: ReadonlyMap<string, TensorData>,
+  model: ModelChoices,
+  place: string,
+): Map<string, FloatTensor> {
+  const found = new Map<string, TensorData>();
+  for (const [name, tensor] of tensors) {
+    const own = name.replace(/^transformer\./, "");
+    if (found.has(own)) {
+      throw new UserError(`${place}: tensor ${own} stands there twice, as transformer.${own} too.`);
+    }
+    found.set(own, tensor);
+  }
+  checkBlocks(found.keys(), model.layers!, place);
+  const places = placesOf(model as Partial<Architecture>, model.block.mlp.factor!);
+  const known = new Set(places.map(({ gpt2 }) => gpt2));
+  const extra = [...found.keys()].find((name) =>
+    !known.has(name) && !MASK.test(name) && name !== "lm_head.weight"
+  );
+  if (extra !== undefined) {
+    throw new UserError(`${place}: tensor ${extra} is none of GPT-2's.${suggestion(extra, known)}`);
+  }
+  checkHead(found, model, place);
+  // Queries, keys and values ask for one tensor three times: it is cast once.
+  const cast = new Map<string, Float32Array>();
+  return new Map(places.map((parameter) => {
+    const { name, shape, gpt2 } = parameter;
+    const tensor = found.get(gpt2);
+    const expected = storedShape(parameter);
+    if (!tensor) throw new UserError(`${place}: tensor ${gpt2} [${expected.join(", ")}] is missing.`);
+    if (tensor.shape.join() !== expected.join()) {
+      throw new UserError(
+        `${place}: tensor ${gpt2} is [${tensor.shape.join(", ")}], config.json's sizes make it [${
+          expected.join(", ")
+        }].`,
+      );
+    }
+    const data = cast.get(gpt2) ?? toFloat32(tensor);
+    cast.set(gpt2, data);
+    return [name, { shape, data: taken(data, parameter, expected.at(-1)!) }];
+  }));
+}
+
+/** A block that computes what GPT-2's do, with all that makes no difference to that taken from `block`. */
+function plainBlock(architecture: Architecture, { dropout, attention, mlp }: Block): Block {
+  const { per, kv_head, backward, method, kv_heads, value_dim } = attention;
+  const [{ mlp: { activation, factor } }] = blocksOf(architecture);
+  const own: BlockChoices = {
+    dropout,
+    attention: {
+      ...{ per, kv_head, backward, method },
+      kv_heads: kv_heads === architecture.heads ? kv_heads : null,
+      value_dim: value_dim === architecture.dim ? value_dim : null,
+    },
+    mlp: { activation, factor, method: mlp.method },
+  };
+  return blockOf({ ...architecture, norm: "layernorm", block: own, blocks: undefined }, 0);
+}
+
+/** "PATH.KEY is FOUND, GPT-2 has EXPECTED" for the first key that differs. */
+function difference(found: object, expected: object, path: string): string | undefined {
+  for (const [key, value] of Object.entries(expected)) {
+    const own = (found as Record<string, unknown>)[key];
+    if (isMapping(value)) {
+      const inner = difference(own as object, value, `${path}.${key}`);
+      if (inner) return inner;
+    } else if (own !== value) return `${path}.${key} is ${show(own)}, GPT-2 has ${show(value)}`;
+  }
+}
+
+/** Throws where GPT-2's format has no place for a model. */
+function checkFits(architecture: Architecture): void {
+  const { positions, norm, hooks } = architecture;
+  const wrong = difference({ positions, norm }, { positions: "learned", norm: "layernorm" }, "model") ??
+    blocksOf(architecture).map((block, n) =>
+      difference(block, plainBlock(architecture, block), `model.blocks.${n}`)
+    ).find((text) => text) ??
+    (hooks ? "hooks.file changes the model" : undefined);
+  if (wrong) throw new UserError(`${wrong}: GPT-2's format has no place for this model.`);
+}
+
+/**
+ * The `config.json` of a model in GPT-2's format.
+ *
+ * @throws {UserError} where GPT-2's format has no place for the model, naming the key
+ *
+ * @example
+ * ```ts
+ * import { resolveConfig, toGpt2Config } from "../../../mod.ts";
+ * const { model } = resolveConfig({ model: { dim: 32, layers: 2 } }, { place: "", name: "tiny" });
+ * console.log(toGpt2Config({ ...model, vocabulary: 65 }).n_embd); // 32
+ * ```
+ */
+export function toGpt2Config(architecture: Architecture): Record<string, unknown> {
+  checkFits(architecture);
+  const { vocabulary, context, dim, layers, heads, tied, dropout, init } = architecture;
+  const [{ mlp, dropout: branches }] = blocksOf(architecture);
+  return {
+    activation_function: Object.entries(ACTIVATIONS).find(([, own]) => own === mlp.activation)![0],
+    architectures: ["GPT2LMHeadModel"],
+    attn_pdrop: branches,
+    embd_pdrop: dropout,
+    initializer_range: init.std,
+    layer_norm_epsilon: 1e-5,
+    model_type: "gpt2",
+    n_embd: dim,
+    n_head: heads,
+    n_inner: mlp.factor === 4 ? null : mlp.factor * dim,
+    n_layer: layers,
+    n_positions: context,
+    resid_pdrop: branches,
+    // No token ends a text of heed's: without these, 50256 would be taken.
+    bos_token_id: null,
+    eos_token_id: null,
+    tie_word_embeddings: tied,
+    vocab_size: vocabulary,
+  };
+}
+
+/**
+ * Parameters under GPT-2's names and shapes, for `model.safetensors`: the inverse of `fromGpt2Tensors`. Biases that the
+ * model does not have are written as zeros.
+ *
+ * @throws {UserError} where GPT-2's format has no place for the model, or a tensor is missing or of another shape
+ */
+export function toGpt2Tensors(
+  tensors: ReadonlyMap<string, TensorData>,
+  architecture: Architecture,
+): Record<string, TensorData> {
+  checkFits(architecture);
+  const own = new Set(decoderParameters(architecture).map(({ name }) => name));
+  const stored: Record<string, TensorData & { dtype: "F32" }> = {};
+  for (const parameter of placesOf(architecture, blocksOf(architecture)[0].mlp.factor)) {
+    const { name, shape: [out, inner = 1], gpt2, conv, part = 0 } = parameter;
+    const shape = storedShape(parameter);
+    const key = gpt2.startsWith("lm_head") ? gpt2 : `transformer.${gpt2}`;
+    const tensor = tensors.get(name);
+    const { data } = stored[key] ??= {
+      dtype: "F32",
+      shape,
+      data: new Float32Array(shape.reduce((product, n) => product * n, 1)),
+    };
+    // A model without biases computes what one with zeros does.
+    if (!own.has(name)) continue;
+    const expected = parameter.shape.join(", ");
+    if (tensor?.shape.join(", ") !== expected) {
+      const found = tensor ? `[${tensor.shape.join(", ")}]` : "missing";
+      throw new UserError(`tensor ${name} is ${found}, the model's is [${expected}].`);
+    }
+    const values = toFloat32(tensor);
+    if (!conv) data.set(values, part * out * inner);
+    else {
+      for (let o = 0; o < out; o++) {
+        for (let i = 0; i < inner; i++) data[i * shape[1] + part * out + o] = values[o * inner + i];
+      }
+    }
+  }
+  return stored;
+}

@@ -1,0 +1,148 @@
+// Models by name: their files in the cache folder, where somebody put them or where they are downloaded once. A file is
+// trusted by its size and SHA-256: those of data/models.json, those that the hub states of a large file, or that of its
+// first use, which is recorded beside it.
+import { dirname, join } from "node:path";
+import models from "../../../data/models.json" with { type: "json" };
+import {
+  download,
+  type DownloadOptions,
+  fault,
+  type FileProof,
+  HTML_PAGE,
+  isHtmlPage,
+} from "../../data/download.ts";
+import { show } from "../../base/show.ts";
+import { suggestion, UserError } from "../../base/errors.ts";
+import { sha256Hex, writeFileAtomic } from "../../runs/run_folder.ts";
+import { bytesOf, exists } from "./model_folder.ts";
+
+/** A model of the hub. */
+export interface HubModel {
+  /** One sentence for people. */
+  readonly about: string;
+  /** `owner/name` on the hub. */
+  readonly repository: string;
+  /** A commit of it; without one the newest. */
+  readonly revision?: string;
+  /** What is known of its files. */
+  readonly files?: Readonly<Record<string, FileProof>>;
+}
+
+/** The models that heed knows by name. */
+export const MODELS: Readonly<Record<string, HubModel>> = models;
+
+/** How a model is fetched. */
+export interface HubOptions extends DownloadOptions {
+  /** Folder of the cache. Default: `.cache`. */
+  readonly cache?: string;
+}
+
+const HUB = "https://huggingface.co";
+/** The weights come last: all else fails first. */
+const FILES = ["config.json", "tokenizer.json", "model.safetensors"];
+
+/** What stands for a file of a model's where somebody put it there. */
+const INSTEAD: Readonly<Record<string, string>> = {
+  "tokenizer.json": "vocab.json",
+  "model.safetensors": "model.safetensors.index.json",
+};
+
+/** SHA-256 of a model's files at their first use, as `sha256sum` writes and checks them. */
+const RECORD = "SHA256SUMS";
+
+/** The hashes recorded in a folder, by file. */
+async function recordedIn(folder: string): Promise<Map<string, string>> {
+  const path = join(folder, RECORD);
+  const text = new TextDecoder().decode(await bytesOf(path) ?? new Uint8Array());
+  return new Map(
+    text.split(/\r?\n/).filter((line) => line !== "").map((line) => {
+      const [, sha256, file] = /^([0-9a-f]{64}) [ *](.+)$/.exec(line) ?? [];
+      if (file !== undefined) return [file, sha256];
+      throw new UserError(
+        `${path}: found ${show(line)}, expected lines of a SHA-256, two spaces and a file.`,
+      );
+    }),
+  );
+}
+
+async function record(folder: string, recorded: ReadonlyMap<string, string>): Promise<void> {
+  const lines = [...recorded].map(([file, sha256]) => `${sha256}  ${file}\n`);
+  await writeFileAtomic(join(folder, RECORD), lines.join(""));
+}
+
+/**
+ * The folder of a model by name: `<cache>/models/<name>` with config.json, model.safetensors and tokenizer.json, where
+ * missing files are downloaded. Files that somebody put there are used as they are, except those whose size and SHA-256
+ * are known. The SHA-256 of every file is recorded at its first use in SHA256SUMS beside it; a file that differs from it
+ * later, in the folder or downloaded again, is refused.
+ *
+ * @param name a key of `MODELS`, or `owner/name` on the Hugging Face hub
+ * @throws {UserError} for an unknown name; where a download fails, in one line that says where to put which files; where a
+ * file is not the one that is known or recorded, or an HTML page
+ *
+ * @example
+ * ```ts
+ * import { modelFolder, UserError } from "../../../mod.ts";
+ * const fetch = () => Promise.reject(new Error("offline"));
+ * await modelFolder("gpt2", { fetch }).catch((error: UserError) => console.error(error.message));
+ * ```
+ */
+export async function modelFolder(name: string, options: HubOptions = {}): Promise<string> {
+  const known = Object.hasOwn(MODELS, name) ? MODELS[name] : undefined;
+  // What begins with a dot is a folder: "..", "./models".
+  if (!known && !/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(name)) {
+    throw new UserError(
+      `${name}: no such folder, and no model of that name.${suggestion(name, Object.keys(MODELS))}`,
+    );
+  }
+  const repository = known?.repository ?? name;
+  const folder = join(options.cache ?? ".cache", "models", ...name.split("/"));
+  const url = `${HUB}/${repository}/resolve/${known?.revision ?? "main"}`;
+  const remedy = `put ${FILES.join(", ")} of ${HUB}/${repository} in ${folder}`;
+  const recorded = await recordedIn(folder);
+  for (const file of FILES) {
+    // Files that somebody put there may stand for others: the two of older tokenizers, weights in several files.
+    const instead = INSTEAD[file];
+    if (instead !== undefined && await exists(join(folder, instead))) continue;
+    const path = join(folder, file);
+    const pinned = known?.files?.[file];
+    const first = recorded.get(file);
+    const proof = pinned ?? (first === undefined ? {} : { sha256: first, recorded: join(folder, RECORD) });
+    const held = await heldFile(path, proof, remedy);
+    const sha256 = held ?? await fetched(`${url}/${file}`, path, proof, options).catch((error: Error) => {
+      const reason = error.message.replace(/\s+/g, " ").replace(/[.:]$/, "").slice(0, 400);
+      const absent = !known && file === FILES[0] && first === undefined;
+      const what = absent ? `no such folder, and ${file} of a model of that name` : file;
+      throw new UserError(`${name}: ${what} cannot be downloaded (${reason}); ${remedy}.`);
+    });
+    if (pinned || sha256 === first) continue;
+    recorded.set(file, sha256);
+    await record(folder, recorded);
+  }
+  return folder;
+}
+
+async function fetched(
+  url: string,
+  path: string,
+  proof: FileProof,
+  options: DownloadOptions,
+): Promise<string> {
+  await Deno.mkdir(dirname(path), { recursive: true });
+  return await download(url, path, proof, options);
+}
+
+/** The SHA-256 of a file in the cache, undefined where there is none; throws where it is not the one expected. */
+async function heldFile(
+  path: string,
+  proof: FileProof,
+  remedy: string,
+): Promise<string | undefined> {
+  const bytes = await bytesOf(path);
+  if (!bytes) return undefined;
+  const sha256 = sha256Hex(bytes);
+  if (isHtmlPage(bytes)) throw new UserError(`${path}: ${HTML_PAGE}; remove it, and ${remedy}.`);
+  const wrong = fault(proof, bytes.length, sha256);
+  if (wrong) throw new UserError(`${path} has ${wrong}; remove it, and ${remedy}.`);
+  return sha256;
+}

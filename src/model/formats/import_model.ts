@@ -1,0 +1,182 @@
+// A GPT-2 from a folder that Hugging Face's libraries wrote becomes a checkpoint like those of a run.
+import { basename, dirname, join, resolve } from "node:path";
+import { resolveConfig } from "../../config/mod.ts";
+import { isMapping, show } from "../../base/show.ts";
+import { idsTokenizer, type Tokenizer } from "../../data/mod.ts";
+import { UserError } from "../../base/errors.ts";
+import { reportProgress } from "../../base/progress.ts";
+import { descriptionFiles, sealFiles, tokenizerAt } from "../checkpoint.ts";
+import { modelOf } from "../../train/experiment.ts";
+import { fromGpt2Config, fromGpt2Tensors } from "./gpt2.ts";
+import { bytesOf, checkFree, createFolder, exists, jsonOf } from "./model_folder.ts";
+import { decodeSafetensors, encodeSafetensors, type TensorData } from "./safetensors.ts";
+import { byteLevelJson } from "./tokenizer_json.ts";
+
+const EXPECTED =
+  "expected the folder of a model: config.json, model.safetensors, and tokenizer.json or vocab.json and merges.txt";
+const WEIGHTS = "model.safetensors";
+
+/** A model that has been imported. */
+export interface ImportedModel {
+  /** The checkpoint's folder. */
+  readonly path: string;
+  /** Number of trained values. */
+  readonly parameters: number;
+  /** Its tokenizer: that of the folder, or one of ids where the folder has none. */
+  readonly tokenizer: Tokenizer;
+  /** The configuration of its model, in a line: sizes. */
+  readonly about: string;
+}
+
+/** The tokenizer of a folder: that of its file, or of the two older ones; of ids where it has neither. */
+async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
+  const places = ["tokenizer.json", "vocab.json", "merges.txt"].map((name) => join(folder, name));
+  let [file, place] = [await jsonOf(places[0]), places[0]];
+  if (file === undefined) {
+    const [vocab, merges] = [await jsonOf(places[1]), await bytesOf(places[2])];
+    if (vocab === undefined && !merges) return idsTokenizer(size);
+    if (vocab === undefined || !merges) {
+      const [missing, there] = merges ? [places[1], places[2]] : [places[2], places[1]];
+      throw new UserError(`${missing}: no such file, and ${there} alone is no tokenizer.`);
+    }
+    const lines = new TextDecoder().decode(merges).split(/\r?\n/);
+    const pairs = lines.filter((line, i) => line !== "" && !(i === 0 && line.startsWith("#version")));
+    [file, place] = [byteLevelJson(vocab, pairs), places[1]];
+  }
+  const tokenizer = tokenizerAt(place, file);
+  if (tokenizer.size <= size) return tokenizer;
+  throw new UserError(`${place}: it has ${tokenizer.size} ids, config.json's vocab_size is ${size}.`);
+}
+
+/** The tensors that stand in several files, each in the one that the index names and in no other. */
+async function shardedTensors(index: unknown, place: string): Promise<Map<string, TensorData>> {
+  const named = isMapping(index) && isMapping(index.weight_map) ? index.weight_map : {};
+  const files = [...new Set(Object.values(named))];
+  const odd = files.find((file) => typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file));
+  if (files.length === 0 || odd !== undefined) {
+    const found = odd === undefined ? "no mapping of them" : show(odd);
+    throw new UserError(
+      `${place}: weight_map: found ${found}, expected names of .safetensors files by tensor.`,
+    );
+  }
+  const tensors = new Map<string, TensorData>();
+  for (const file of files as string[]) {
+    const path = join(dirname(place), file);
+    const bytes = await bytesOf(path);
+    if (!bytes) throw new UserError(`${path}: no such file; ${place} names it.`);
+    for (const [name, tensor] of decodeSafetensors(bytes, path).tensors) {
+      const own = Object.hasOwn(named, name) ? named[name] : undefined;
+      if (own !== file) {
+        const said = own === undefined ? "does not name it" : `has it in ${own}`;
+        throw new UserError(`${path}: tensor ${name} is here, ${place} ${said}.`);
+      }
+      tensors.set(name, tensor);
+    }
+  }
+  const missing = Object.keys(named).find((name) => !tensors.has(name));
+  if (missing === undefined) return tensors;
+  throw new UserError(
+    `${join(dirname(place), String(named[missing]))}: tensor ${missing} is missing; ${place} names it.`,
+  );
+}
+
+const SAVED_AGAIN =
+  "which AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder) of Python's transformers writes";
+
+/** Files of weights that other libraries wrote, pickles mostly, which can run code; what makes readable ones of them. */
+const OTHER_WEIGHTS: Readonly<Record<string, string>> = {
+  "pytorch_model.bin": SAVED_AGAIN,
+  "pytorch_model.bin.index.json": SAVED_AGAIN,
+  "tf_model.h5": SAVED_AGAIN,
+  "flax_model.msgpack": SAVED_AGAIN,
+  "ckpt.pt": "which tools/nanogpt_to_safetensors.py writes from a nanoGPT checkpoint",
+};
+
+/** Throws where a folder has weights in another format alone. */
+async function refuseOtherWeights(folder: string): Promise<void> {
+  const has = (name: string) => exists(join(folder, name));
+  if (await has(WEIGHTS) || await has(`${WEIGHTS}.index.json`)) return;
+  for (const [name, remedy] of Object.entries(OTHER_WEIGHTS)) {
+    if (!await has(name)) continue;
+    throw new UserError(
+      `${join(folder, name)}: weights in a format that is not read; expected ${WEIGHTS}, ${remedy}.`,
+    );
+  }
+}
+
+/** The tensors of a folder, of one file or of several, and what they are called in messages. */
+async function tensorsOf(folder: string): Promise<{ tensors: Map<string, TensorData>; place: string }> {
+  const [whole, place] = [WEIGHTS, `${WEIGHTS}.index.json`].map((name) => join(folder, name));
+  const bytes = await bytesOf(whole);
+  if (bytes) return { tensors: decodeSafetensors(bytes, whole).tensors, place: whole };
+  const index = await jsonOf(place);
+  if (index === undefined) throw new UserError(`${whole}: no such file, ${EXPECTED}.`);
+  return { tensors: await shardedTensors(index, place), place };
+}
+
+/**
+ * Imports a GPT-2 from a folder in Hugging Face's layout as a checkpoint that generation, verification, training
+ * (`train.from`) and analysis take like any other.
+ *
+ * The checkpoint's configuration has the model's shape, and for training on it a rate of 3e-5 without warmup or decay.
+ *
+ * @param folder config.json, model.safetensors of any float dtype (or the files that model.safetensors.index.json names),
+ * and tokenizer.json or vocab.json and merges.txt
+ * @param out the checkpoint's folder, which must not be there yet
+ * @param name of the model, its folder's where none is given
+ * @throws {UserError} where a file is missing or damaged, the model is no GPT-2 that heed computes, or `out` exists
+ *
+ * @example
+ * ```ts
+ * import { importModel, UserError } from "../../../mod.ts";
+ * try {
+ *   const { path, parameters } = await importModel("downloads/gpt2", "runs/gpt2");
+ *   console.log(path, parameters);
+ * } catch (error) {
+ *   if (error instanceof UserError) console.error(error.message);
+ * }
+ * ```
+ */
+export async function importModel(
+  folder: string,
+  out: string,
+  name: string = basename(resolve(folder)),
+): Promise<ImportedModel> {
+  await checkFree(out);
+  await refuseOtherWeights(folder);
+  const place = join(folder, "config.json");
+  const found = await jsonOf(place);
+  if (found === undefined) throw new UserError(`${place}: no such file, ${EXPECTED}.`);
+  const model = fromGpt2Config(found, place);
+  const weights = await tensorsOf(folder);
+  reportProgress({ what: "importing tensors" });
+  const parameters = fromGpt2Tensors(weights.tensors, model, weights.place);
+  const tokenizer = await tokenizerOf(folder, model.vocabulary!);
+  const config = resolveConfig({
+    name,
+    model,
+    tokenizer: tokenizer.kind === "ids"
+      ? { kind: "ids" }
+      : { kind: "huggingface", file: join(out, "tokenizer.json") },
+    train: { batch: 4, steps: 100 },
+    optimizer: { lr: 3e-5 },
+    schedule: { name: "constant", warmup: 0 },
+    sample: { prompt: tokenizer.kind === "ids" ? "0" : "The", tokens: 20 },
+  }, { place, name });
+  const made = modelOf(config, tokenizer);
+  const stored = Object.fromEntries(
+    [...parameters].map(([key, { shape, data }]): [string, TensorData] => {
+      return [key, { dtype: "F32", shape: [...shape], data }];
+    }),
+  );
+  reportProgress({ what: "hashing the checkpoint" });
+  const { files } = sealFiles({
+    [WEIGHTS]: encodeSafetensors(stored, { format: "heed", step: "0" }),
+    ...descriptionFiles(made),
+  }, { step: 0, counter: 0, best: null, val_loss: null, device: "imported" });
+  await createFolder(out, files);
+  const { dim, layers, heads, context } = config.model;
+  const about =
+    `${layers} layers of ${heads} heads, dim ${dim}, context ${context}, vocabulary ${model.vocabulary}`;
+  return { path: out, parameters: made.parameters, tokenizer, about };
+}

@@ -1,0 +1,88 @@
+// Tokenizers as Hugging Face's tokenizer.json has them: what an export writes, and what GPT-2's two older files stand for.
+import { byteCharacters, gpt2Pairs, type Tokenizer } from "../../data/mod.ts";
+
+/** GPT-2's one token that no merge makes. */
+const END_OF_TEXT = "<|endoftext|>";
+
+const PLAIN = { version: "1.0", truncation: null, padding: null, normalizer: null, post_processor: null };
+
+/** A character tokenizer: every code point is a word. An unknown one has no id, or `<unk>`'s. */
+function characterTokenizer({ vocabulary, unknown }: { vocabulary: string[]; unknown: string }): object {
+  const words = unknown === "token" ? [...vocabulary, "<unk>"] : vocabulary;
+  return {
+    ...PLAIN,
+    added_tokens: [],
+    pre_tokenizer: { type: "Split", pattern: { Regex: "[\\s\\S]" }, behavior: "Isolated", invert: false },
+    decoder: { type: "Fuse" },
+    model: {
+      type: "WordLevel",
+      vocab: Object.fromEntries(words.map((word, id) => [word, id])),
+      unk_token: "<unk>",
+    },
+  };
+}
+
+/**
+ * Byte-level byte-pair encoding over GPT-2's pre-tokenisation.
+ *
+ * @param vocab token to id, bytes written as their characters; `<|endoftext|>` where it is there is found in a text
+ * @param merges pairs of tokens, "a b" or lists of two
+ */
+export function byteLevelJson(vocab: unknown, merges: readonly unknown[]): object {
+  const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
+  const id = (vocab as Record<string, unknown> | null)?.[END_OF_TEXT];
+  const end = { id, content: END_OF_TEXT, single_word: false, lstrip: false, rstrip: false };
+  return {
+    ...PLAIN,
+    added_tokens: id === undefined ? [] : [{ ...end, normalized: false, special: true }],
+    pre_tokenizer: byteLevel,
+    decoder: byteLevel,
+    model: { type: "BPE", dropout: null, unk_token: null, vocab, merges },
+  };
+}
+
+/** The same of words by id; undefined where two are the same text, which a vocabulary by text cannot tell apart. */
+function byteLevelTokenizer(words: readonly string[], pairs: readonly (readonly [string, string])[]) {
+  const vocab = Object.fromEntries(words.map((word, id) => [word, id]));
+  return Object.keys(vocab).length === words.length ? byteLevelJson(vocab, pairs) : undefined;
+}
+
+/** Bytes and the merges of a trained tokenizer: "left right", by id. */
+function trainedTokenizer(merges: readonly string[]) {
+  const words = byteCharacters().toSorted((a, b) => a.byte - b.byte).map(({ character }) => character);
+  const pairs = merges.map((merge): [string, string] => {
+    const [left, right] = merge.split(" ").map((id) => words[Number(id)]);
+    words.push(left + right);
+    return [left, right];
+  });
+  return byteLevelTokenizer(words, pairs);
+}
+
+function gpt2Tokenizer() {
+  const pairs = gpt2Pairs();
+  const characters = byteCharacters().map(({ character }) => character);
+  return byteLevelTokenizer([...characters, ...pairs.map((pair) => pair.join("")), END_OF_TEXT], pairs);
+}
+
+/**
+ * A tokenizer as Hugging Face's tokenizer.json, which gives the same ids; undefined where it has no such form: of a cropped
+ * tokenizer the merges that lead to its tokens have no ids, and ids are no text to those libraries.
+ */
+export function tokenizerJson(tokenizer: Tokenizer): object | undefined {
+  const file = tokenizer.toJSON();
+  switch (file.kind) {
+    case "char":
+      return characterTokenizer(file);
+    case "byte":
+      return trainedTokenizer([]);
+    case "bpe":
+      return trainedTokenizer(file.merges);
+    case "gpt2":
+      return gpt2Tokenizer();
+    case "huggingface":
+      return file.tokenizer;
+    case "ids":
+    case "cropped":
+      return undefined;
+  }
+}

@@ -1,0 +1,160 @@
+// Where parameters live: one flat state, and beside it those of the same size that the optimizer keeps, so that one
+// kernel updates everything. Parameters that start alike lie together, decayed ones first.
+import { randomNormal, randomUniform } from "../../kernels/random/op.ts";
+import type { Device } from "../device/device.ts";
+import type { Graph } from "../device/plan.ts";
+import { ALIGN, assign, constant, pack, state, view } from "../graph/structure.ts";
+import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
+import { UserError } from "../base/errors.ts";
+import { reportProgress } from "../base/progress.ts";
+import type { Parameter, Parameters } from "../nn/decoder.ts";
+
+/** A parameter's place in flat storage: elements. */
+export interface Slot extends Parameter {
+  /** Where it starts. */
+  readonly offset: number;
+  /** How long it is. */
+  readonly size: number;
+}
+
+/** The flat storage of some parameters. */
+export interface Layout {
+  /** In the order of storage. */
+  readonly slots: readonly Slot[];
+  /** Elements in all. */
+  readonly size: number;
+  /** Elements of the part that weight decay takes, which comes first. */
+  readonly decayed: number;
+}
+
+/** Names of the flat states: the parameters, running means of the gradient and of its square, and momentum. */
+export const STATES = {
+  parameters: "parameters",
+  expAvg: "exp_avg",
+  expAvgSq: "exp_avg_sq",
+  momentum: "momentum",
+} as const;
+
+/** Lays parameters out: decayed first, those that start alike together, each at a multiple of 256 bytes. */
+export function layout(parameters: readonly Parameter[]): Layout {
+  const order = [...parameters].sort((a, b) => {
+    return Number(b.decayed) - Number(a.decayed) || b.std - a.std || b.mean - a.mean;
+  });
+  const slots: Slot[] = [];
+  let size = 0;
+  let decayed = 0;
+  for (const parameter of order) {
+    const slot = { ...parameter, offset: size, size: sizeOf(parameter.shape) };
+    size += Math.ceil(slot.size / ALIGN) * ALIGN;
+    if (parameter.decayed) decayed = size;
+    slots.push(slot);
+  }
+  return { slots, size, decayed };
+}
+
+/** The flat state `name` as a tensor. */
+export function flat({ size }: Layout, name: string = STATES.parameters): Tensor {
+  return state(name, [size]);
+}
+
+/** The parameters by name, as views of a flat tensor. */
+export function parameterViews({ slots }: Layout, whole: Tensor): Parameters {
+  return Object.fromEntries(slots.map(({ name, shape, offset }) => [name, view(whole, shape, offset)]));
+}
+
+/** Gradients of all parameters, in the order of `slots`, laid out as the parameters are. */
+export function packGradients({ slots, size }: Layout, gradients: readonly Tensor[]): Tensor {
+  return pack(gradients, slots.map((slot) => slot.offset), size);
+}
+
+/** Standard deviations at which a truncated normal ends. */
+const WITHIN = 2;
+
+/** Numbers as some parameters start. */
+function drawn(shape: readonly number[], { name, mean, std, distribution }: Slot, seed: number): Tensor {
+  if (std === 0) return constant(mean, shape);
+  const purpose = `init ${name}`;
+  const end = std * Math.sqrt(3);
+  if (distribution === "uniform") {
+    return randomUniform(shape, { seed, purpose, low: mean - end, high: mean + end });
+  }
+  const within = distribution === "truncated_normal" ? WITHIN : Infinity;
+  return randomNormal(shape, { seed, purpose, mean, std, within });
+}
+
+/** The graph that gives every parameter its first value, drawn from the seed. */
+export function initialGraph({ slots, size }: Pick<Layout, "slots" | "size">, seed: number): Graph {
+  let whole = state(STATES.parameters, [size]);
+  for (let i = 0; i < slots.length;) {
+    const { mean, std, distribution, offset } = slots[i];
+    const alike = (slot: Slot) =>
+      slot.mean === mean && slot.std === std && (std === 0 || slot.distribution === distribution);
+    let end = i;
+    while (end < slots.length && alike(slots[end])) end++;
+    const shape = [(slots[end]?.offset ?? size) - offset];
+    whole = assign(whole, drawn(shape, slots[i], seed), offset);
+    i = end;
+  }
+  return { effects: [whole] };
+}
+
+/**
+ * Gives every parameter its first value on the device, drawn from the seed; the optimizer's states become zero.
+ *
+ * @param states names of the flat states that the optimizer keeps (see `optimizerStates`); AdamW's by default
+ */
+export async function initialise(
+  device: Device,
+  layout: Layout,
+  seed: number,
+  states: readonly string[] = [STATES.expAvg, STATES.expAvgSq],
+): Promise<void> {
+  for (const name of [STATES.parameters, ...states]) {
+    device.define(name, { shape: [layout.size], dtype: "f32" });
+  }
+  using program = await device.compile(initialGraph(layout, seed));
+  reportProgress({ what: "drawing the first parameters" });
+  program.run();
+}
+
+/** Reads a flat state and cuts it into tensors by parameter name. */
+export async function readParameters(
+  device: Device,
+  { slots }: Pick<Layout, "slots">,
+  name: string = STATES.parameters,
+): Promise<Record<string, { shape: readonly number[]; data: Float32Array }>> {
+  const [values] = await device.read([name]);
+  return Object.fromEntries(slots.map(({ name, shape, offset, size }) => {
+    return [name, { shape, data: Float32Array.from(values.subarray(offset, offset + size)) }];
+  }));
+}
+
+/**
+ * Writes tensors by parameter name into a flat state.
+ *
+ * @throws {UserError} at a tensor that is missing, unknown, or of another shape; `place` says where they come from
+ */
+export function writeParameters(
+  device: Pick<Device, "define">,
+  { slots, size }: Pick<Layout, "slots" | "size">,
+  tensors: ReadonlyMap<string, { shape: readonly number[]; data: Values }>,
+  place: string,
+  name: string = STATES.parameters,
+): void {
+  const known = new Set(slots.map((slot) => slot.name));
+  const extra = [...tensors.keys()].find((key) => !known.has(key));
+  if (extra !== undefined) throw new UserError(`${place}: tensor ${extra} is not of this model.`);
+  const values = new Float32Array(size);
+  for (const slot of slots) {
+    const tensor = tensors.get(slot.name);
+    const expected = `[${slot.shape.join(", ")}]`;
+    if (!tensor) throw new UserError(`${place}: tensor ${slot.name} ${expected} is missing.`);
+    if (`[${tensor.shape.join(", ")}]` !== expected) {
+      throw new UserError(
+        `${place}: tensor ${slot.name} is [${tensor.shape.join(", ")}], the model's is ${expected}.`,
+      );
+    }
+    values.set(tensor.data, slot.offset);
+  }
+  device.define(name, { shape: [size], dtype: "f32" }, values);
+}

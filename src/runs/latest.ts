@@ -1,0 +1,126 @@
+// runs/latest: the newest run or sweep that has a checkpoint, by the time in its folder's name. The pointer is for whoever
+// looks into the folder; where it is missing, or what it points at has gone, the folders themselves say which is newest.
+import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { UserError } from "../base/errors.ts";
+import {
+  checkpointSteps,
+  namesIn,
+  POINTERS,
+  type RunFolder,
+  runFolder,
+  swapPointer,
+  SWEEP_FOLDER,
+} from "./run_folder.ts";
+
+/** What `latest` may point at. */
+interface Candidate {
+  /** Its folder. */
+  readonly path: string;
+  /** When it began, `yyyymmdd-hhmmss`; of a sweep, when the newest of its runs with a checkpoint did. */
+  readonly time: string;
+}
+
+/** The time that a run's folder is named after, `yyyymmdd-hhmmss`. */
+export function runTime(path: string): string | undefined {
+  return /^(\d{8}-\d{6})-/.exec(basename(path))?.[1];
+}
+
+/** Whether a run's folder, `<time>-<id>`, or its id alone begins with a text of at least four of their characters. */
+export function beginsWith(path: string, text: string): boolean {
+  const [name, time] = [basename(path), runTime(path)];
+  if (time === undefined || !/^[0-9a-f-]{4,}$/.test(text)) return false;
+  return name.startsWith(text) || name.slice(time.length + 1).startsWith(text);
+}
+
+const hasCheckpoint = async (path: string): Promise<boolean> =>
+  (await checkpointSteps(runFolder(path))).length > 0;
+
+/** A run or sweep with a checkpoint; null where a folder is none. */
+async function candidate(path: string): Promise<Candidate | null> {
+  if (SWEEP_FOLDER.test(path)) {
+    const newest = await newestIn(path);
+    return newest && { path, time: newest.time };
+  }
+  return await hasCheckpoint(path) ? { path, time: runTime(path) ?? "" } : null;
+}
+
+/** The newest run or sweep with a checkpoint below a folder of runs, or null. */
+async function newestIn(dir: string): Promise<Candidate | null> {
+  let newest: Candidate | null = null;
+  for (const name of await namesIn(dir)) {
+    if (name.startsWith(".") || POINTERS.includes(name)) continue;
+    const path = join(dir, name);
+    const inside = SWEEP_FOLDER.test(path)
+      ? [path]
+      : (await namesIn(path)).filter(runTime).map((run) => join(path, run)).reverse();
+    for (const one of inside) {
+      if ((runTime(one) ?? "9") <= (newest?.time ?? "")) break;
+      const found = await candidate(one);
+      if (found && found.time > (newest?.time ?? "")) newest = found;
+      if (found) break;
+    }
+  }
+  return newest;
+}
+
+/** The folders of all runs below a folder of runs, those of sweeps too. */
+export async function runPathsIn(dir: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const name of await namesIn(dir)) {
+    if (name.startsWith(".") || POINTERS.includes(name)) continue;
+    const path = join(dir, name);
+    const inside = SWEEP_FOLDER.test(path)
+      ? await runPathsIn(path)
+      : (await namesIn(path)).filter(runTime).map((run) => join(path, run));
+    for (const run of inside) found.push(run);
+  }
+  return found;
+}
+
+/** What stands as `latest` in a folder of runs: the path it points at, by link or text file; undefined where none does. */
+async function pointed(dir: string): Promise<string | undefined> {
+  const pointer = join(dir, "latest");
+  try {
+    const { isSymlink, isFile } = await Deno.lstat(pointer);
+    if (!isSymlink && !isFile) return undefined;
+    const target = isSymlink ? await Deno.readLink(pointer) : (await Deno.readTextFile(pointer)).trim();
+    return isAbsolute(target) ? target : join(dir, target);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The folder of the newest run or sweep that has a checkpoint in a folder of runs; null where there is none. */
+export async function latestIn(dir: string): Promise<string | null> {
+  const target = await pointed(dir);
+  if (target !== undefined && await candidate(target)) return target;
+  return (await newestIn(dir))?.path ?? null;
+}
+
+/** Points `latest` at a run or sweep with a checkpoint unless it points at one that began later. */
+async function pointAt(dir: string, target: string, time: string): Promise<void> {
+  const current = await pointed(dir);
+  if (current === join(dir, target)) return;
+  const there = current === undefined ? null : await candidate(current);
+  if (there && there.time > time) return;
+  try {
+    await swapPointer(join(dir, "latest"), target);
+    // Of two trainings that came here at once, whoever points last looks who is newer.
+    const newest = await newestIn(dir);
+    if (newest && newest.time > time) await swapPointer(join(dir, "latest"), relative(dir, newest.path));
+  } catch (error) {
+    // The folders say the same: what cannot be pointed at (a folder of that name stands there) ends no training.
+    if (!(error instanceof UserError)) throw error;
+  }
+}
+
+/** Points `latest` at a run that has a checkpoint: in the folder of its name's, and for a run of a sweep also above that. */
+export async function pointLatest(run: RunFolder): Promise<void> {
+  const path = resolve(run.path);
+  const time = runTime(path);
+  if (time === undefined) return;
+  const name = dirname(path);
+  const dir = dirname(name);
+  await pointAt(dir, join(basename(name), basename(path)), time);
+  if (SWEEP_FOLDER.test(dir)) await pointAt(dirname(dir), basename(dir), time);
+}

@@ -1,0 +1,91 @@
+// Captured attention patterns as pictures: a heat map a head, its rows and columns labelled by their tokens.
+import { readWhole } from "../base/whole_file.ts";
+import { join } from "node:path";
+import { heatMap } from "../chart/mod.ts";
+import { textBehind, type Tokenizer } from "../data/mod.ts";
+import { loadTokenizer } from "../model/checkpoint.ts";
+import type { RunFolder } from "../runs/run_folder.ts";
+import { type DecodedSafetensors, decodeSafetensors } from "../model/formats/safetensors.ts";
+
+/** Maps drawn of one capture, which holds all of them: each may take megabytes. */
+const MOST_MAPS = 64;
+
+/** Names of captured patterns: the entry of `capture` where several were due, and the block. */
+const PATTERN = /^(capture\.\d+\.)?blocks\.(\d+)\.attn\.pattern$/;
+
+/** Steps of which a run has a capture, in order. */
+async function captured(folder: string): Promise<number[]> {
+  const steps: number[] = [];
+  try {
+    for await (const { name } of Deno.readDir(folder)) {
+      const found = /^(\d+)\.safetensors$/.exec(name);
+      if (found) steps.push(Number(found[1]));
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return steps.sort((a, b) => a - b);
+}
+
+/** The numbers of a tensor of the capture. */
+const numbersOf = ({ tensors }: DecodedSafetensors, name: string): number[] =>
+  Array.from(tensors.get(name)!.data as ArrayLike<number>);
+
+function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number): Record<string, string> {
+  const [, context] = capture.tensors.get("tokens")!.shape;
+  const tokens = numbersOf(capture, "tokens").slice(0, context);
+  const words = tokens.map((id, i) => textBehind(tokenizer, tokens[i - 1], [id]));
+  const charts: Record<string, string> = {};
+  const shapes = [...capture.tensors].flatMap(([name, { shape }]) => PATTERN.test(name) ? [shape[1]] : []);
+  const all = shapes.reduce((sum, heads) => sum + heads, 0);
+  const cut = all > MOST_MAPS ? ` (one of ${MOST_MAPS} drawn, ${all} captured)` : "";
+  for (const [name, { shape: [, heads, queries, keys] }] of capture.tensors) {
+    const found = PATTERN.exec(name);
+    if (!found) continue;
+    const [, prefix = "", layer] = found;
+    const [pattern, scores, headOf, queryOf] = [
+      name,
+      name.replace(/pattern$/, "scores"),
+      `${prefix}heads`,
+      `${prefix}queries`,
+    ].map((key) => numbersOf(capture, key));
+    for (let h = 0; h < heads && Object.keys(charts).length < MOST_MAPS; h++) {
+      const at = (i: number) => (h * queries + i) * keys;
+      charts[`pattern_${prefix}layer${layer}_head${headOf[h]}.svg`] = heatMap({
+        title: `Attention of layer ${layer}, head ${headOf[h]}, at step ${step}${cut}`,
+        rows: queryOf.map((i) => words[i]),
+        // Learned keys behind the text have no token.
+        columns: Array.from({ length: keys }, (_, j) => words[j] ?? `+${j - context}`),
+        values: Array.from({ length: queries }, (_, i) => pattern.slice(at(i), at(i) + keys)),
+        // Captures of earlier versions have 0 where a key is masked.
+        blank: (i, j) => scores[at(i) + j] === -Infinity,
+        x: { label: "key" },
+        y: { label: "query" },
+        value: { label: "attention" },
+      });
+    }
+  }
+  return charts;
+}
+
+/**
+ * Heat maps of a run's last capture, its first sample: queries down, keys across, labelled by token; masked keys are blank.
+ *
+ * @returns SVG documents by file name; none where the run has no capture
+ * @throws {UserError} where the capture or the checkpoint with the tokenizer is damaged
+ *
+ * @example
+ * ```ts
+ * import { captureCharts, resolveRun } from "../../mod.ts";
+ * const { run } = await resolveRun("runs/latest");
+ * console.log(Object.keys(await captureCharts(run!)));
+ * ```
+ */
+export async function captureCharts(run: RunFolder): Promise<Record<string, string>> {
+  const folder = join(run.path, "captures");
+  const step = (await captured(folder)).at(-1);
+  if (step === undefined) return {};
+  const path = join(folder, `${step}.safetensors`);
+  const tokenizer = await loadTokenizer(run.path);
+  return mapsOf(decodeSafetensors(await readWhole(path), path), tokenizer, step);
+}

@@ -1,0 +1,137 @@
+// Do heads find what came before? A batch of random tokens, each sequence repeated once, on which attention to the previous
+// occurrence and to the token after it is measured: the test of induction heads.
+import {
+  ATTENTION_STATISTICS,
+  attentionStatistics,
+  REPEATED_STATISTICS,
+} from "../../kernels/attention_statistics/op.ts";
+import { randomStream } from "../base/random.ts";
+import type { Device } from "../device/device.ts";
+import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
+import { sizeOf, type Values } from "../graph/tensor.ts";
+import { type Architecture, decoder } from "../nn/mod.ts";
+import type { StatRecord } from "../log/records.ts";
+import { dueAt, selection } from "./selectors.ts";
+import type { Model } from "../train/experiment.ts";
+import { flat, parameterViews } from "../model/layout.ts";
+import { collector, STATISTICS_ROWS } from "./step_statistics.ts";
+
+/** Sequences of a probe, at most, and rows of a step for each: it may be due at every step and must cost little of one. */
+const MOST_SAMPLES = 8;
+const ROWS_A_SAMPLE = 6;
+
+const samplesOf = ({ train: { batch, accumulate } }: Model["config"]): number =>
+  Math.min(MOST_SAMPLES, Math.ceil(batch * accumulate / ROWS_A_SAMPLE));
+
+/** Name of the device's state that holds the probe's table, a row a step. */
+const TABLE = "repeated statistics";
+
+/** Measures induction with the parameters on the device. */
+export interface Probe extends Disposable {
+  /** Name of the table on the device. */
+  readonly table: string;
+  /** Blocks whose pattern is due at a step, from 1. */
+  due(step: number): readonly number[];
+  /** Starts a measurement, whose numbers go into a row of the table. */
+  run(slot: number): void;
+  /** A record for each head of the blocks, from the table as it was read. */
+  records(step: number, layers: readonly number[], slot: number, table: Values): StatRecord[];
+}
+
+/** Random tokens [samples, 2 L], each row its first half twice. */
+function repeatedTokens(
+  { vocabulary }: Architecture,
+  samples: number,
+  half: number,
+  seed: number,
+): Uint32Array {
+  const random = randomStream(seed, "induction probe");
+  return Uint32Array.from(
+    Array.from({ length: samples }, () => {
+      const first = Array.from({ length: half }, () => random.below(vocabulary));
+      return [...first, ...first];
+    }).flat(),
+  );
+}
+
+/** The blocks whose pattern each entry of `track` chooses. */
+function chosenLayers({ config, architecture }: Model): number[][] {
+  const layers = Array.from({ length: architecture.layers }, (_, n) => n);
+  return config.track.map(({ select }) => {
+    const chooses = selection(select);
+    return layers.filter((n) => chooses({ kind: "act", name: `blocks.${n}.attn.pattern` }));
+  });
+}
+
+/**
+ * The blocks whose patterns are tracked, the entries of `track` that choose one, half of a probe's sequence, and its graph;
+ * undefined where there is no probe.
+ */
+export function probeGraph(model: Model) {
+  const { config, architecture, layout } = model;
+  const samples = samplesOf(config);
+  const half = Math.floor(architecture.context / 2);
+  const chosen = chosenLayers(model);
+  const layers = [...new Set(chosen.flat())].sort((a, b) => a - b);
+  if (layers.length === 0 || half < 2) return undefined;
+  const taps = collector(() => false);
+  decoder(
+    architecture,
+    parameterViews(layout, flat(layout)),
+    input("ids", [samples, 2 * half], "u32"),
+    { taps },
+  );
+  const found = layers.map((n) => {
+    const statistics = attentionStatistics(taps.attentions.get(`blocks.${n}.attn`)!, { repeated: half });
+    return reshape(statistics, [sizeOf(statistics)]);
+  });
+  const each = Math.ceil(sizeOf(found[0]) / ALIGN) * ALIGN;
+  const width = each * layers.length;
+  const row = pack(found, layers.map((_, i) => i * each), width);
+  const effect = record(state(TABLE, [STATISTICS_ROWS, width]), row, input("slot", [1], "u32"));
+  const watched = config.track.filter((_, n) => chosen[n].length > 0);
+  return { layers, samples, half, each, width, watched, graph: { effects: [effect] } };
+}
+
+/**
+ * Compiles the probe of a model whose patterns are tracked; undefined where none is, or the context holds no repetition.
+ * It is due where the pattern is, by the cadence of the entries of `track` that choose it, and sees the parameters that the
+ * step leaves behind.
+ *
+ * induction: attention of query i >= L to key i - L + 1, the token after the previous occurrence; duplicate: to key i - L.
+ * Source: Olsson et al. 2022, In-context Learning and Induction Heads.
+ */
+export async function inductionProbe(
+  device: Device,
+  model: Model,
+): Promise<Probe | undefined> {
+  const probe = probeGraph(model);
+  if (!probe) return undefined;
+  const { config, architecture } = model;
+  const { layers, samples, half, each, width, graph } = probe;
+  const program = await device.compile(graph);
+  const ids = repeatedTokens(architecture, samples, half, config.seed);
+  const columns = ATTENTION_STATISTICS.length + REPEATED_STATISTICS.length;
+  const chosen = chosenLayers(model);
+  return {
+    table: TABLE,
+    due(step) {
+      const now = dueAt(config.track, step).flatMap((n) => chosen[n]);
+      return layers.filter((layer) => now.includes(layer));
+    },
+    run: (slot) => program.run({ ids, slot: Uint32Array.of(slot) }),
+    records(step, due, slot, table) {
+      return due.flatMap((layer) =>
+        Array.from({ length: architecture.heads }, (_, head): StatRecord => {
+          const block = slot * width + layers.indexOf(layer) * each;
+          const at = block + head * columns + ATTENTION_STATISTICS.length;
+          const values = REPEATED_STATISTICS.map((name, k): [string, number] => [name, table[at + k]]);
+          const tap = `blocks.${layer}.attn.pattern`;
+          const common = { type: "stat", step, kind: "act", tap, layer, head, input: "repeated" } as const;
+          return { ...common, ...Object.fromEntries(values) };
+        })
+      );
+    },
+    [Symbol.dispose]: () => program[Symbol.dispose](),
+  };
+}

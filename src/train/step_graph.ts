@@ -1,0 +1,266 @@
+// The two graphs of training: a step (forward, backward, clip, update, record) and an evaluation batch.
+import { adamwHyper } from "../../kernels/optimizers/adamw.ts";
+import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
+import { add, elementwise, multiply, scale } from "../../kernels/elementwise/op.ts";
+import { plus, variable } from "../../kernels/expression/expression.ts";
+import { gradientOf } from "../../kernels/gradient.ts";
+import { sumSquares } from "../../kernels/elementwise/reduce.ts";
+import type { Config } from "../config/mod.ts";
+import type { Graph } from "../device/plan.ts";
+import { ALIGN, assign, input, literal, pack, record, reshape, state } from "../graph/structure.ts";
+import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
+import type { Batch } from "../data/mod.ts";
+import { type Architecture, decoder, type ForwardOptions, stepState, usesDropout } from "../nn/mod.ts";
+import { elementsOf, optimizerStates, optimizerStep } from "./optimizers.ts";
+import { flat, type Layout, packGradients, parameterViews } from "../model/layout.ts";
+import {
+  collector,
+  type Look,
+  lookAfter,
+  lookBefore,
+  statisticsRow,
+  type StatisticsTable,
+} from "../track/step_statistics.ts";
+
+/** Rows of the tables that steps and evaluation batches write their numbers into before the host reads them. */
+export const WINDOW = 64;
+
+/** A table on the device, one row a step, and what its rows hold. */
+export interface Table {
+  /** Name of the device's state that holds it. */
+  readonly name: string;
+  /** Numbers of a row. */
+  readonly width: number;
+  /** Where in a row each number stands. */
+  readonly columns: Readonly<Record<string, number>>;
+}
+
+/** A row of scalars and vectors, each in an aligned place of its own, so that its kernel writes there. */
+function recordRow(
+  name: string,
+  parts: Readonly<Record<string, Tensor>>,
+): { effect: Tensor; table: Table } {
+  const columns: Record<string, number> = {};
+  let width = 0;
+  for (const [key, part] of Object.entries(parts)) {
+    columns[key] = width;
+    width += Math.ceil(sizeOf(part) / ALIGN) * ALIGN;
+  }
+  const row = pack(Object.values(parts), Object.values(columns), width);
+  const effect = record(state(name, [WINDOW, width]), row, input("slot", [1], "u32"));
+  return { effect, table: { name, width, columns } };
+}
+
+/** The first `count` rows of a table, read from the device, as records of numbers by name; of a vector the first. */
+export function rowsOf({ width, columns }: Table, values: Values, count: number): Record<string, number>[] {
+  return Array.from({ length: count }, (_, row) => {
+    return Object.fromEntries(
+      Object.entries(columns).map(([name, column]) => [name, values[row * width + column]]),
+    );
+  });
+}
+
+function lossOf(
+  architecture: Architecture,
+  ids: Tensor,
+  targets: Tensor,
+  parameters: Tensor,
+  layout: Layout,
+  options: ForwardOptions = {},
+) {
+  const views = parameterViews(layout, parameters);
+  const logits = decoder(architecture, views, ids, options);
+  const { vocabulary } = architecture;
+  const found = crossEntropy(reshape(logits, [sizeOf(logits) / vocabulary, vocabulary]), targets);
+  return { ...found, views, logits };
+}
+
+/** The graph of a step, and the table its row goes into. */
+export interface StepGraph {
+  /** What a device compiles. */
+  readonly graph: Graph;
+  /** Where its numbers are found. */
+  readonly table: Table;
+  /** Where the statistics are found that it looks at. */
+  readonly statistics?: StatisticsTable;
+}
+
+/** What a step does besides learning. */
+export interface StepOptions {
+  /** What it looks at. */
+  readonly look?: Look;
+  /** Some parameters stand still: input `trained` says which (see `trainedFeed`). */
+  readonly freezes?: boolean;
+}
+
+/**
+ * One step: the mean loss over the valid targets of all of its `accumulate` batches and its gradient, the global norm, the
+ * optimizer in place, and a row of the table "steps" (loss, squared gradient norm). Output: `gradient`, flat, before it is
+ * clipped. Inputs, as `stepFeeds` gives them: `ids0`, `targets0`, with dropout `seed0`, with several batches `weight0`, and
+ * so on for each batch, `hyper`, `slot`.
+ *
+ * @example
+ * ```ts
+ * import { charTokenizer, cpuDevice, initialise, modelOf, resolveConfig } from "../../mod.ts";
+ * import { rowsOf, stepFeeds, stepGraph } from "../../mod.ts";
+ * const config = resolveConfig({ model: { dim: 8, context: 4 }, train: { batch: 1 } }, { place: "", name: "tiny" });
+ * const { architecture, layout } = modelOf(config, charTokenizer("abc"));
+ * const { graph, table } = stepGraph(architecture, layout, config);
+ * using device = cpuDevice();
+ * await initialise(device, layout, config.seed);
+ * using program = await device.compile(graph);
+ * const batch = { ids: Uint32Array.of(0, 1, 2, 0), targets: Uint32Array.of(1, 2, 0, 1) };
+ * program.run(stepFeeds(config, [batch], { step: 0, lr: 1e-3, slot: 0 }));
+ * console.log(rowsOf(table, (await device.read([table.name]))[0], 1)); // loss near ln 3
+ * ```
+ */
+export function stepGraph(
+  architecture: Architecture,
+  layout: Layout,
+  config: Config,
+  { look, freezes = false }: StepOptions = {},
+): StepGraph {
+  const { batch, accumulate } = config.train;
+  const parameters = flat(layout);
+  const made = architecture.hooks ? input("step", [1]) : undefined;
+  let taps = collector(() => false);
+  let of: (x: Tensor) => Tensor | undefined = () => undefined;
+  let total: { loss: Tensor; gradient: Tensor } | undefined;
+  for (let i = 0; i < accumulate; i++) {
+    const ids = input(`ids${i}`, [batch, architecture.context], "u32");
+    const targets = input(`targets${i}`, [batch * architecture.context], "u32");
+    // A seed each: rows of one step must not share their masks because they came in two batches.
+    const seed = usesDropout(architecture) ? input(`seed${i}`, [2], "u32") : undefined;
+    // What is looked at is the last batch.
+    taps = collector((name) =>
+      i === accumulate - 1 && !!look && (["act", "grad"] as const).some((kind) => look.chosen({ kind, name }))
+    );
+    const { loss, views } = lossOf(architecture, ids, targets, parameters, layout, {
+      seed,
+      taps,
+      step: made,
+    });
+    // The mean of means counts a target of a short batch more: each batch weighs as many targets as it has.
+    const weight = accumulate > 1 ? input(`weight${i}`, [1]) : undefined;
+    const share = weight && scale(weight, 1 / accumulate);
+    of = gradientOf(loss, layout.slots.map(({ name }) => views[name]), share);
+    const gradients = layout.slots.map(({ name }) => {
+      const g = of(views[name]);
+      if (!g) throw new Error(`The loss does not depend on ${name}.`);
+      return g;
+    });
+    const own = weight ? scale(multiply(loss, weight), 1 / accumulate) : loss;
+    const part = { loss: own, gradient: packGradients(layout, gradients) };
+    total = total ? { loss: add(total.loss, part.loss), gradient: add(total.gradient, part.gradient) } : part;
+  }
+  const { loss } = total!;
+  const trained = freezes ? input("trained", [layout.size / ALIGN]) : undefined;
+  const gradient = trained ? multiply(total!.gradient, elementsOf(trained)) : total!.gradient;
+  const squaredNorm = sumSquares(gradient);
+  const { effect, table } = recordRow("steps", { loss, squared_norm: squaredNorm });
+  const hyper = input("hyper", [4]);
+  const keepUpdate = !!look && layout.slots.some(({ name }) => look.chosen({ kind: "update", name }));
+  const before = look
+    ? lookBefore(look, architecture, layout, { taps, gradientOf: of, gradient, parameters })
+    : [];
+  const after = optimizerStep({
+    settings: config.optimizer,
+    layout,
+    parameters,
+    gradient,
+    squaredNorm,
+    hyper,
+    trained,
+    keepUpdate,
+  });
+  const effects = [effect, after.parameter];
+  if (made) effects.push(assign(stepState(), elementwise(plus(variable("x"), 1), { x: made }, "step")));
+  if (!look) return { graph: { effects, outputs: { gradient } }, table };
+  const row = statisticsRow(look, [
+    ...before,
+    ...lookAfter(look, optimizerStates(config.optimizer, layout), layout, after),
+  ]);
+  return {
+    graph: { effects: [...effects, row.effect], outputs: { gradient } },
+    table,
+    statistics: { ...row.table, passes: accumulate },
+  };
+}
+
+/** Number of targets of a batch that count: those that are not IGNORE. */
+export const countTargets = ({ targets }: Batch): number =>
+  targets.reduce((count, target) => target === IGNORE ? count : count + 1, 0);
+
+/**
+ * The inputs of a step: its batches, the seeds of their dropout masks (the run's seed, and the number of the batch over
+ * the whole run), what each batch weighs (its valid targets over the mean of all batches), what the optimizer takes, and
+ * the row of the table.
+ *
+ * @param batches as many as `train.accumulate`
+ * @param step 0-based
+ */
+export function stepFeeds(
+  config: Config,
+  batches: readonly Batch[],
+  { step, lr, slot }: { step: number; lr: number; slot: number },
+): Record<string, Values> {
+  const feeds: Record<string, Values> = {
+    hyper: adamwHyper(lr, step + 1, config.optimizer.betas),
+    slot: Uint32Array.of(slot),
+    step: Float32Array.of(step),
+  };
+  const counts = batches.map(countTargets);
+  const mean = counts.reduce((sum, count) => sum + count, 0) / batches.length;
+  batches.forEach(({ ids, targets }, i) => {
+    if (batches.length > 1) feeds[`weight${i}`] = Float32Array.of(counts[i] / (mean || 1));
+    feeds[`ids${i}`] = ids;
+    feeds[`targets${i}`] = targets;
+    feeds[`seed${i}`] = Uint32Array.of(config.seed >>> 0, step * batches.length + i);
+  });
+  return feeds;
+}
+
+/**
+ * One evaluation batch: a row of the table "evaluation" (mean loss, valid targets, correct ones). With `tokens`, the loss of
+ * each token and whether it was right follow, in the columns from `losses` and `hits` on.
+ */
+export function evaluationGraph(
+  architecture: Architecture,
+  layout: Layout,
+  batch: number,
+  { tokens = false }: { tokens?: boolean } = {},
+): StepGraph {
+  const ids = input("ids", [batch, architecture.context], "u32");
+  const targets = input("targets", [batch * architecture.context], "u32");
+  const found = lossOf(architecture, ids, targets, flat(layout), layout);
+  const { loss, valid, correct, losses, hits } = found;
+  const { effect, table } = recordRow("evaluation", {
+    loss,
+    valid,
+    correct,
+    ...(tokens ? { losses, hits } : {}),
+  });
+  return { graph: { effects: [effect] }, table };
+}
+
+/**
+ * The logits of some ids, u32 [rows, length], as output `logits` [rows, positions, V] of input `ids`.
+ *
+ * @param positions the last of each row, all of them by default
+ */
+export function logitsGraph(
+  architecture: Architecture,
+  layout: Layout,
+  rows: number,
+  length: number,
+  positions: number = length,
+): Graph {
+  const ids = input("ids", [rows, length], "u32");
+  const last = (n: number) => Math.floor(n / positions) * length + length - positions + n % positions;
+  const wanted = positions === length
+    ? undefined
+    : literal(Uint32Array.from({ length: rows * positions }, (_, n) => last(n)), [rows * positions], "u32");
+  return {
+    outputs: { logits: decoder(architecture, parameterViews(layout, flat(layout)), ids, { wanted }) },
+  };
+}

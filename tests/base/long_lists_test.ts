@@ -1,0 +1,151 @@
+// No list that grows with data is spread into the arguments of a call: a stack holds some 100,000 of them.
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { formatResults } from "../../src/log/results.ts";
+import { jacobianTable } from "../../src/jacobian/report.ts";
+import { bpeTokenizer } from "../../src/data/byte_tokenizers.ts";
+import { huggingfaceTokenizer } from "../../src/data/huggingface_tokenizer.ts";
+import { writeStatistics } from "../../src/train/progress.ts";
+
+/** Calls that may spread a list, `file: call`: what they spread has a few entries whatever a user gives. */
+const FEW = new Set([
+  // Numbers of a shape, a dispatch, an interval, an index, a range of colours.
+  "src/device/gpu_program.ts: pass.dispatchWorkgroups",
+  "kernels/attention/cpu.ts: index",
+  "kernels/attention/cpu.ts: slope",
+  "kernels/attention/modifier.ts: at",
+  "kernels/attention/modifier.ts: e.lookup",
+  "kernels/expression/bounds.ts: Math.max",
+  "kernels/expression/bounds.ts: Math.min",
+  "kernels/optimizers/muon.ts: Math.max",
+  // The parts of a path.
+  "src/runs/resolve_run.ts: join",
+  // The tables of a modifier, the operands of an expression, the masks and scores of one attention.
+  "src/jacobian/rows.ts: work.slope",
+  "src/nn/attention_layer.ts: compose",
+  "src/nn/attention_layer.ts: parts.push",
+  "kernels/attention/block_mask.ts: visible",
+  "kernels/attention/op.ts: compose",
+  "kernels/attention/options.ts: all",
+  "kernels/attention/rows.ts: mask",
+  "kernels/attention/rows.ts: score",
+  "kernels/elementwise/cpu.ts: f",
+  // The words of a table of this project, the kinds of chart, the surrogates, the parts of a block, the checks of a checkpoint.
+  "src/jacobian/analysis.ts: Object.assign",
+  "src/chart/run_charts.ts: Object.assign",
+  "src/config/model_schema.ts: oneOf",
+  "src/config/model_schema.ts: oneOfOrNull",
+  "src/data/tasks.ts: String.fromCodePoint",
+  "src/nn/parameters.ts: all.push",
+  "src/train/verify.ts: checks.push",
+  "src/train/train.ts: warnings.push",
+  "src/model/formats/hub.ts: join",
+  "scripts/show.ts: overrides.unshift",
+  "scripts/train.ts: overrides.unshift",
+  // A report's last samples and tables, the rows of one pass.
+  "src/chart/report.ts: section",
+  "src/generate/generate.ts: texts.push",
+  // Records as arguments: as many as one write is given, RECORDS_A_WRITE at most.
+  "src/train/progress.ts: log.write",
+  "src/train/train.ts: file.write",
+  "src/train/train.ts: other?.write",
+  "src/train/train.ts: log.write",
+  "scripts/train.ts: out.write",
+]);
+
+/** Finds calls and constructions that spread a list into their arguments. */
+const spreads: Deno.lint.Plugin = {
+  name: "spreads",
+  rules: {
+    call: {
+      create(context) {
+        const look = (node: Deno.lint.CallExpression | Deno.lint.NewExpression) => {
+          if (!node.arguments.some(({ type }) => type === "SpreadElement")) return;
+          context.report({ node, message: context.sourceCode.getText(node.callee) });
+        };
+        return { CallExpression: look, NewExpression: look };
+      },
+    },
+  },
+};
+
+function* sources(folder: string): Generator<string> {
+  for (const { name, isDirectory } of Deno.readDirSync(folder)) {
+    if (isDirectory) yield* sources(join(folder, name));
+    else if (name.endsWith(".ts")) yield join(folder, name);
+  }
+}
+
+Deno.test("only lists of a few entries are spread into the arguments of a call", () => {
+  const found = new Set<string>();
+  for (const folder of ["src", "kernels", "scripts"]) {
+    for (const file of sources(folder)) {
+      const text = Deno.readTextFileSync(file);
+      assert.doesNotMatch(text, /\.apply\(/, file);
+      for (const { message } of Deno.lint.runPlugin(spreads, file, text)) {
+        found.add(`${file.replaceAll("\\", "/")}: ${message}`);
+      }
+    }
+  }
+  assert.deepEqual([...found].filter((call) => !FEW.has(call)), [], "write a loop, maximum() or flatMap()");
+  assert.deepEqual([...FEW].filter((call) => !found.has(call)), [], "allowed, but no longer there");
+});
+
+/** What a call gives, or what it threw: a stack that overflows is a failed assertion. */
+const outcome = <T>(call: () => T): T | string => {
+  try {
+    return call();
+  } catch (error) {
+    return String(error);
+  }
+};
+
+Deno.test("byte-pair encoding learns from 300,000 spaces and gives them back", () => {
+  const spaces = " ".repeat(300_000);
+  const found = outcome(() => {
+    const tokenizer = bpeTokenizer(spaces, { size: 300 });
+    return tokenizer.decode(tokenizer.encode(spaces)) === spaces && tokenizer.size;
+  });
+  assert.equal(found, 256 + 17); // 2^17 spaces are a token; there is no second pair of those.
+});
+
+Deno.test("300,000 tokens of one byte each are decoded by byte fallback", () => {
+  const vocab = Array.from({ length: 256 }, (_, byte) => {
+    return [`<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`, byte];
+  });
+  const tokenizer = huggingfaceTokenizer({
+    decoder: { type: "Sequence", decoders: [{ type: "ByteFallback" }, { type: "Fuse" }] },
+    model: {
+      type: "BPE",
+      byte_fallback: true,
+      vocab: Object.fromEntries([...vocab, ["<unk>", 256]]),
+      merges: [],
+    },
+  });
+  const broken = new Uint32Array(300_001).fill(0xff).fill(256, 300_000);
+  assert.equal(outcome(() => tokenizer.decode(broken)), "\ufffd".repeat(300_000) + "<unk>");
+});
+
+Deno.test("tables of 200,000 rows are laid out, and as many records of one step are written", () => {
+  const rows = Array.from({ length: 200_000 }, (_, n) => [`run ${n}`]);
+  assert.equal(outcome(() => formatResults({ columns: ["name"], rows }, "table").length), 2_088_895);
+  const where = { type: "jacobian", step: 0, head: 0, activation: "softmax", method: "bp" } as const;
+  const counts = { rows: 8, rows_zero: 1, batches: 1, visible_keys: 4.5, full_error: 1e-7 };
+  const records = rows.map((_, layer) => ({ ...where, layer, ...counts }));
+  assert.match(outcome(() => jacobianTable(records)), /full within 1\.0e-7/);
+
+  const written = { records: 0 };
+  const log = { write: (...all: unknown[]) => void (written.records += all.length) };
+  const stat = {
+    type: "stat",
+    step: 1,
+    kind: "act",
+    tap: "embed",
+    layer: null,
+    head: null,
+    mean: 1,
+  } as const;
+  const state = { counter: 0 };
+  outcome(() => writeStatistics(rows.map(() => stat) as never, { log } as never, state as never));
+  assert.deepEqual([written.records, state.counter], [200_000, 200_000]);
+});

@@ -1,0 +1,18 @@
+// A promise of a user's that nothing settles is given up once the process has nothing to do; a slow one is waited for.
+import assert from "node:assert/strict";
+import { settled } from "../../src/base/user_promise.ts";
+
+Deno.test("a promise that nothing settles ends in one line, what is computed or returned at once does not", async () => {
+  assert.equal(await settled(3), 3);
+  assert.equal(await settled(Promise.resolve(4)), 4);
+  await assert.rejects(() => settled(Promise.reject(new RangeError("mine"))), /^RangeError: mine$/);
+  const slow = (async () => {
+    for (let n = 0; n < 20; n++) await new Promise((resume) => setTimeout(resume, 50));
+    return 5;
+  })();
+  assert.equal(await settled(slow), 5);
+  await assert.rejects(
+    () => settled(new Promise(() => {}), 500),
+    /^UserError: a promise is not settled, and nothing was done for 0\.5 s\.$/,
+  );
+});

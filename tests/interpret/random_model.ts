@@ -1,0 +1,24 @@
+// Decoders with random parameters well away from their small start: what the tests of asking a model share.
+import { randomStream } from "../../src/base/random.ts";
+import type { Generator } from "../../src/generate/next_logits.ts";
+import { charTokenizer } from "../../src/data/mod.ts";
+import type { Device } from "../../src/device/device.ts";
+import { state } from "../../src/graph/structure.ts";
+import { type Architecture, decoderParameters } from "../../src/nn/decoder.ts";
+
+const LETTERS = "abcdefghijklmnopqrstuvwxyz";
+
+/** A decoder whose parameters are states of the device, named after `purpose`; its tokens are letters. */
+export function randomModel(device: Device, architecture: Architecture, purpose: string): Generator {
+  const rng = randomStream(1, purpose);
+  const parameters = Object.fromEntries(
+    decoderParameters(architecture).map(({ name, shape, mean, std }) => {
+      const size = shape.reduce((a, b) => a * b, 1);
+      const values = Float32Array.from({ length: size }, () => mean + (std > 0 ? 0.5 : 0.1) * rng.normal());
+      const own = `${purpose} ${name}`;
+      device.define(own, { shape, dtype: "f32" }, values);
+      return [name, state(own, shape)];
+    }),
+  );
+  return { architecture, parameters, tokenizer: charTokenizer(LETTERS.slice(0, architecture.vocabulary)) };
+}

@@ -1,0 +1,27 @@
+// The lock of a folder: one process at a time, whoever comes when, and nothing left behind.
+import assert from "node:assert/strict";
+import { lockFolder } from "../../src/runs/lock.ts";
+import { raceForLock } from "./race_for_lock.ts";
+
+Deno.test("four processes that race for a folder's lock for two seconds never hold it together", async () => {
+  const { held, overlaps } = await raceForLock(4, 2000);
+  assert.ok(held > 100, `${held} times held`);
+  assert.equal(overlaps, 0, `${overlaps} overlaps in ${held} times held`);
+});
+
+Deno.test("a lock that was let go leaves neither its file nor the folders made for it", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "heed-lock-" });
+  try {
+    {
+      using _ = await lockFolder(`${folder}/a/b`, "testing");
+      await assert.rejects(lockFolder(`${folder}/a/b`, "testing"), /another process is testing\.$/);
+    }
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+    // A file that a killed process left is taken over.
+    await Deno.writeTextFile(`${folder}/.lock`, "");
+    (await lockFolder(folder, "testing"))[Symbol.dispose]();
+    assert.deepEqual([...Deno.readDirSync(folder)], []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
