@@ -3,7 +3,7 @@
 import { elementwise } from "../kernels/elementwise/op.ts";
 import { times, variable } from "../kernels/expression/expression.ts";
 import { matmul } from "../kernels/matmul/op.ts";
-import { apply, float, line, type Op, sizeOf, type Tensor } from "../src/graph/tensor.ts";
+import { apply, type Op, sizeOf, type Tensor, wgslFloat, workgroups1d } from "../src/graph/tensor.ts";
 import rowsWgsl from "./dense_rows.wgsl" with { type: "text" };
 
 /** Which activation, and whether query i sees keys 0 to i alone. */
@@ -29,10 +29,10 @@ const rowsOp: Op<DenseAttrs & { readonly backward: boolean }> = {
           SOFTMAX: softmax,
           CAUSAL: causal,
           BACKWARD: backward,
-          BIAS: float(-Math.log(T)),
+          BIAS: wgslFloat(-Math.log(T)),
         },
         bindings: { 0: ["output", 0], 1: ["input", 0], 2: backward ? ["input", 1] : undefined },
-        workgroups: line(softmax ? rows : sizeOf(x), 64),
+        workgroups: workgroups1d(softmax ? rows : sizeOf(x), 64),
       }],
     };
   },

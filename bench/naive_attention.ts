@@ -4,11 +4,11 @@ import {
   apply,
   type Call,
   type Dispatch,
-  float,
-  line,
   type Op,
   type Ref,
   type Tensor,
+  wgslFloat,
+  workgroups1d,
 } from "../src/graph/tensor.ts";
 import backwardWgsl from "./attention_backward.wgsl" with { type: "text" };
 import forwardWgsl from "./attention_forward.wgsl" with { type: "text" };
@@ -39,18 +39,18 @@ function dispatches({ inputs, attrs }: Call<NaiveAttentionAttrs>) {
       D,
       CAUSAL: attrs.causal,
       SOFTMAX: softmax,
-      SCALE: float(scale),
-      BIAS: float(softmax ? 0 : -Math.log(T)),
+      SCALE: wgslFloat(scale),
+      BIAS: wgslFloat(softmax ? 0 : -Math.log(T)),
     },
     bindings,
-    workgroups: line(B * H * T, 64),
+    workgroups: workgroups1d(B * H * T, 64),
   });
   const product = (y: Ref, matrix: Ref, x: Ref, transposed: boolean, factor: number): Dispatch => ({
     label: "naive attention product",
     source: productWgsl,
-    constants: { B, T, H, D, TRANSPOSED: transposed, FACTOR: float(factor) },
+    constants: { B, T, H, D, TRANSPOSED: transposed, FACTOR: wgslFloat(factor) },
     bindings: { 0: y, 1: matrix, 2: x },
-    workgroups: line(B * T * H * D, 64),
+    workgroups: workgroups1d(B * T * H * D, 64),
   });
   return { rows, product, scale, matrixSize: B * H * T * T };
 }

@@ -3,14 +3,14 @@ import { ACTIVATIONS } from "../kernels/expression/activation.ts";
 import { toWgsl, WGSL_FUNCTIONS } from "../kernels/expression/wgsl.ts";
 import { matmulCpu } from "../kernels/matmul/cpu.ts";
 import { type MatmulAttrs, matmulOp, type MatmulOptions, matmulSizes } from "../kernels/matmul/op.ts";
-import { apply, line, type Op, type Tensor } from "../src/graph/tensor.ts";
+import { apply, type Op, type Tensor, workgroups1d } from "../src/graph/tensor.ts";
 import naiveWgsl from "./matmul.wgsl" with { type: "text" };
 
 /** One result an invocation. Takes the calls of heed's `matmul` that have one matrix and no bias. */
 export const naiveMatmulOp: Op<MatmulAttrs> = {
   name: "naive_matmul",
   infer: (inputs, attrs) => matmulOp.infer(inputs, attrs),
-  lower({ inputs, attrs, wanted }) {
+  lower({ inputs, attrs, needed: wanted }) {
     const { batch, M, N, K } = matmulSizes(inputs, attrs);
     const { transA, transB, bias, addend, activation } = attrs;
     if (bias || batch !== 1) throw new Error("The naive product has neither a bias nor a batch.");
@@ -40,7 +40,7 @@ export const naiveMatmulOp: Op<MatmulAttrs> = {
           3: addend ? ["input", 2] : undefined,
           4: savesPre ? ["output", 1] : undefined,
         },
-        workgroups: line(M * N, 64),
+        workgroups: workgroups1d(M * N, 64),
       }],
     };
   },

@@ -3,7 +3,7 @@
 import { loadConfig } from "../src/config/mod.ts";
 import type { Device } from "../src/device/device.ts";
 import { plan, type Step } from "../src/device/plan.ts";
-import { apply, show, type Spec, type Tensor } from "../src/graph/tensor.ts";
+import { apply, formatSpec, type Spec, type Tensor } from "../src/graph/tensor.ts";
 import { callRunner, measure, openWebgpu, printColumns, randomState } from "./measure.ts";
 import { trainingStep, VOCABULARY } from "./training_step.ts";
 
@@ -11,7 +11,7 @@ import { trainingStep, VOCABULARY } from "./training_step.ts";
 function callOf({ node, call }: Step, device: Device): (turn: number) => Tensor[] {
   const given = node.inputs.map((x, i) => {
     const below = node.op.name === "record" ? 1 : VOCABULARY;
-    return randomState(device, `${node.op.name} ${i} ${show(x)}`, x, below);
+    return randomState(device, `${node.op.name} ${i} ${formatSpec(x)}`, x, below);
   });
   let inputs = given;
   return (turn) => {
@@ -19,7 +19,7 @@ function callOf({ node, call }: Step, device: Device): (turn: number) => Tensor[
     const outputs = apply(node.op, inputs, node.attrs);
     inputs = [...inputs];
     for (const [to, from] of Object.entries(node.op.inplace ?? {})) inputs[from] = outputs[Number(to)];
-    return outputs.filter((_, i) => call.wanted[i]);
+    return outputs.filter((_, i) => call.needed[i]);
   };
 }
 

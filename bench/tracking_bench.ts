@@ -9,7 +9,7 @@ import { openRunLog } from "../src/log/run_log.ts";
 import { dueAt } from "../src/track/selectors.ts";
 import { initialise } from "../src/model/layout.ts";
 import { inductionProbe } from "../src/track/induction_probe.ts";
-import { stepGraphs } from "../src/train/ready.ts";
+import { stepGraphs } from "../src/train/compile.ts";
 import { statRecords } from "../src/track/stat_records.ts";
 import type { StatisticsTable } from "../src/track/step_statistics.ts";
 import { benchTable, openWebgpu, printColumns, type Runner } from "./measure.ts";

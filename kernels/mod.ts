@@ -6,18 +6,18 @@ export { attention, type AttentionOptions } from "./attention/op.ts";
 export {
   alibi,
   alibiSlopes,
-  all,
-  any,
+  andMasks,
   booleanMask,
   causalMask,
   compose,
-  documents,
+  documentMask,
   keyLengths,
-  keyPadding,
+  keyPaddingMask,
   type Mask,
   mask,
   modifier,
-  prefix,
+  orMasks,
+  prefixMask,
   scoreBias,
   type ScoreModifier,
   softcap,
@@ -56,7 +56,7 @@ export {
   type UniformOptions,
 } from "./random/op.ts";
 export { randomStream, threefry2x32 } from "../src/base/random.ts";
-export { type Part, type Rows, STATISTICS, statistics, type Summarised } from "./statistics/op.ts";
+export { type Rows, type Segment, STATISTICS, statistics, type StatisticsInput } from "./statistics/op.ts";
 export { sumAll, sumRows, sumSquares } from "./elementwise/reduce.ts";
 export { sgd, type SgdOptions, type SgdState } from "./optimizers/sgd.ts";
 export type { FlatUpdateOptions } from "./optimizers/flat_update.ts";

@@ -4,10 +4,10 @@ import { fileURLToPath } from "node:url";
 import project from "../deno.json" with { type: "json" };
 import {
   type Command,
+  didYouMean,
   printLine,
   reportProgress,
   runCommand,
-  suggestion,
   tellLine,
   UserError,
   VERSION,
@@ -110,11 +110,11 @@ async function checkBuilt(script: string, file: string): Promise<void> {
 
 await runCommand(command, async ({ positionals, values: { target, out } }) => {
   if (target !== undefined && !TARGETS.includes(target)) {
-    throw new UserError(`--target: "${target}" is unknown.${suggestion(target, TARGETS)}`);
+    throw new UserError(`--target: "${target}" is unknown.${didYouMean(target, TARGETS)}`);
   }
   const unknown = positionals.find((name) => !SCRIPTS.has(name));
   if (unknown !== undefined) {
-    throw new UserError(`${unknown}: no script has this name.${suggestion(unknown, SCRIPTS.keys())}`);
+    throw new UserError(`${unknown}: no script has this name.${didYouMean(unknown, SCRIPTS.keys())}`);
   }
   const runs = target === undefined || target === Deno.build.target;
   const windows = target === undefined ? Deno.build.os === "windows" : target.includes("windows");

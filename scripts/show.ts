@@ -57,7 +57,7 @@ await runCommand(command, async ({ positionals, values }) => {
   out.write(`${config.name}: ${tokenizer.kind}, ${tokenizer.size} ids; tokens: ${sizes.join(", ")}\n`);
   if (unigramNats !== undefined) out.write(`unigram entropy: ${unigramNats.toFixed(4)} nats\n`);
   if (source.sources) out.write(`${sourcesLine(source.sources)}\n`);
-  if (source.floorNats !== undefined) out.write(`entropy floor: ${source.floorNats.toFixed(4)} nats\n`);
+  if (source.entropyFloor !== undefined) out.write(`entropy floor: ${source.entropyFloor.toFixed(4)} nats\n`);
   for (const sample of shown) out.write(["", ...shownLines(sample, tokenizer), ""].join("\n"));
   out.flush();
   return 0;

@@ -41,7 +41,7 @@ import {
   tellLine,
   textOutput,
   train,
-  type Trained,
+  type TrainResult,
   trustCode,
   UserError,
   type WarningRecord,
@@ -181,7 +181,7 @@ async function startingFrom(from: string, name: string | undefined, overrides: s
   return `${path}/config.yaml`;
 }
 
-function report(trained: Trained, say: (line: string) => void): void {
+function report(trained: TrainResult, say: (line: string) => void): void {
   const { folder, step, best, last, sample } = trained;
   if (sample !== undefined) say(`\n${sample}\n`);
   if (last) {
@@ -193,7 +193,7 @@ function report(trained: Trained, say: (line: string) => void): void {
 }
 
 /** How an interrupted run goes on; `of` is its name among several. */
-function goingOn({ step, saved, folder }: Trained, again: string, of = ""): string {
+function goingOn({ step, saved, folder }: TrainResult, again: string, of = ""): string {
   if (saved === null) return `Stopped at step ${step}${of}; ${folder.path} has no checkpoint to go on from.`;
   const at = saved === step
     ? `Stopped and saved at step ${step}${of}.`
@@ -202,7 +202,7 @@ function goingOn({ step, saved, folder }: Trained, again: string, of = ""): stri
 }
 
 /** Tells how a run ended; its exit code. */
-function told(trained: Trained, stop: AbortController, say: (line: string) => void): number {
+function reportAndExitCode(trained: TrainResult, stop: AbortController, say: (line: string) => void): number {
   const { finished, diverged, folder, failures } = trained;
   if (finished) report(trained, say);
   for (const failure of failures) tellLine(messageLine(`warning: ${failure}`));
@@ -352,10 +352,10 @@ await runCommand(command, async (args) => {
   const options = { records, signal, progress: show, evaluated, warn, dryRun, announce, acceptChanges };
   if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
     const { path, trained, diverged } = await runJob(sweep.runs[0].config, options);
-    if (trained) return told(trained, stop, say);
+    if (trained) return reportAndExitCode(trained, stop, say);
     tellLine(`${path}: the run ${diverged ? "diverged and " : ""}has ended before.`);
     return diverged ? DIVERGED : 0;
   }
   const trained = sweep ? await train(sweep.runs[0].config, options) : await resume(values.resume!, options);
-  return trained ? told(trained, stop, say) : 0;
+  return trained ? reportAndExitCode(trained, stop, say) : 0;
 }, heed);

@@ -8,7 +8,7 @@ import { loadConfig } from "../../src/config/mod.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import type { Step } from "../../src/device/plan.ts";
 import { UserError } from "../../src/base/errors.ts";
-import { stepGraphs } from "../../src/train/ready.ts";
+import { stepGraphs } from "../../src/train/compile.ts";
 import { trainingStep } from "../training_step.ts";
 
 /** A bind group stands for nothing but its pipeline and the bytes it was asked to bind. */

@@ -2,11 +2,11 @@
 import {
   apply,
   type Call,
-  line,
   type Lowered,
   mismatch,
   type Op,
   type Tensor,
+  workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { appendBackwardCpu, appendCpu } from "./cpu.ts";
 import appendWgsl from "./append.wgsl" with { type: "text" };
@@ -31,7 +31,7 @@ export const appendOp: Op = {
         source: appendWgsl,
         constants: { B, HELD: S * C, ADDED: E * C },
         bindings: { 0: ["output", 0], 1: ["input", 0], 2: ["input", 1] },
-        workgroups: line(B * (S + E) * C, 64),
+        workgroups: workgroups1d(B * (S + E) * C, 64),
       }],
     };
   },
@@ -48,7 +48,7 @@ export interface AppendBackwardAttrs {
   readonly rows: number;
 }
 
-function lowerBackward({ outputs: [dx, drows], wanted }: Call<AppendBackwardAttrs>): Lowered {
+function lowerBackward({ outputs: [dx, drows], needed: wanted }: Call<AppendBackwardAttrs>): Lowered {
   const [B, S, C] = dx.shape;
   const [E] = drows.shape;
   const constants = { B, HELD: S * C, ADDED: E * C };
@@ -59,7 +59,7 @@ function lowerBackward({ outputs: [dx, drows], wanted }: Call<AppendBackwardAttr
       source: backwardWgsl,
       constants: { ...constants, ROWS: part === 1 },
       bindings: { 0: ["output", part], 1: ["input", 0] },
-      workgroups: line(sizes[part], 64),
+      workgroups: workgroups1d(sizes[part], 64),
     })),
   };
 }

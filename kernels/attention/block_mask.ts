@@ -1,12 +1,12 @@
 // Block masks: which tiles of the matrix a mask leaves empty, so that they are skipped, and which full, so that they are
 // not tested. On the host where the mask is known there, on the device where it depends on data.
-import { apply, line, type Op, type Tensor } from "../../src/graph/tensor.ts";
+import { apply, type Op, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { literal, literalValues } from "../../src/graph/structure.ts";
-import { bounds, type Interval } from "../expression/bounds.ts";
+import { type Bounds, bounds } from "../expression/bounds.ts";
 import { type Expression, toFunction, variablesOf } from "../expression/expression.ts";
 import { WGSL_FUNCTIONS } from "../expression/wgsl.ts";
 import blocksWgsl from "./block_mask.wgsl" with { type: "text" };
-import { maskCode } from "./lower.ts";
+import { maskCode } from "./dispatch.ts";
 import type { Mask } from "./modifier.ts";
 import { type AttentionSizes, BLOCK } from "./sizes.ts";
 
@@ -35,7 +35,7 @@ export const blockMaskOp: Op<BlockMaskAttrs> = {
         constants: { BLOCK_B: B, BLOCK_H: H, QUERY_BLOCKS: rows, KEY_BLOCKS: columns, BLOCK, T, S },
         code: { EXTRAS: [...declared, WGSL_FUNCTIONS].join("\n"), MASK: maskCode(mask) },
         bindings: Object.fromEntries([[0, ["output", 0]], ...tables.map((_, i) => [i + 1, ["input", i]])]),
-        workgroups: line(B * H * rows * columns, 8),
+        workgroups: workgroups1d(B * H * rows * columns, 8),
       }],
     };
   },
@@ -72,7 +72,7 @@ function hostBlocks(
   for (let at = 0; at < blocks.length; at++) {
     const [j0, i0] = [(at % columns) * BLOCK, (Math.floor(at / columns) % rows) * BLOCK];
     const bh = Math.floor(at / (columns * rows));
-    const one = (x: number): Interval => [x, x];
+    const one = (x: number): Bounds => [x, x];
     const [low, high] = bounds(expression, {
       b: one(Math.floor(bh / H)),
       h: one(bh % H),

@@ -8,9 +8,10 @@ import {
   sameExpression,
   toFunction,
 } from "../expression/expression.ts";
-import { tableOffsets } from "./lower.ts";
+import { tableOffsets } from "./dispatch.ts";
 import { learnedSpecs, type TableGradientAttrs } from "./op.ts";
 import {
+  type AttentionContext,
   forRows,
   kept,
   POINT,
@@ -19,7 +20,6 @@ import {
   seenRow,
   weightGradients,
   weights,
-  type Work,
   workOfCall,
 } from "./rows.ts";
 import { type AttentionAttrs, hasRowTerm, isSoftmax } from "./sizes.ts";
@@ -52,7 +52,7 @@ export function attentionCpu(
 export type VisitPair = (row: Row, j: number, weight: number, raw: number, ds: number) => void;
 
 /** Calls `visit` for every visible pair, row after row; a score of -Infinity hides its pair. */
-export function forPairs(work: Work, [q, k, v, dz]: readonly Floats[], visit: VisitPair): void {
+export function forPairs(work: AttentionContext, [q, k, v, dz]: readonly Floats[], visit: VisitPair): void {
   const { sizes: { S }, attrs, phiSlope } = work;
   const [values, da] = [rowValues(work), new Float64Array(S)];
   const { raw, scores, a } = values;
@@ -78,7 +78,7 @@ export function forPairs(work: Work, [q, k, v, dz]: readonly Floats[], visit: Vi
 
 /** The gradient of the raw score, from that of the modified one. */
 function throughModifier(
-  { slope, tables }: Work,
+  { slope, tables }: AttentionContext,
   { batch, head, i }: Row,
   j: number,
   raw: number,

@@ -2,7 +2,7 @@
 // expression with the tables it reads; a user's own is written the same way.
 import { literal } from "../../src/graph/structure.ts";
 import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
-import { nearest, UserError } from "../../src/base/errors.ts";
+import { closestString, UserError } from "../../src/base/errors.ts";
 import * as e from "../expression/expression.ts";
 import type { Expression, Term } from "../expression/expression.ts";
 
@@ -71,7 +71,7 @@ function check(
   names: readonly string[],
 ): void {
   const hint = (found: string, known: readonly string[]) => {
-    const near = nearest(found, known);
+    const near = closestString(found, known);
     return near === undefined ? ` Known: ${known.join(", ") || "none"}.` : ` Did you mean "${near}"?`;
   };
   const odd = Object.keys(tables).find((name) => !/^[a-z]\w*$/i.test(name));
@@ -135,13 +135,13 @@ export function compose(...modifiers: readonly ScoreModifier[]): ScoreModifier {
 }
 
 /** Pairs that every mask shows. */
-export function all(...masks: readonly Mask[]): Mask {
+export function andMasks(...masks: readonly Mask[]): Mask {
   const { expressions, tables } = merge(masks);
   return { expression: expressions.reduce((a, b) => e.select(a, b, 0)), tables };
 }
 
 /** Pairs that some mask shows. */
-export function any(...masks: readonly Mask[]): Mask {
+export function orMasks(...masks: readonly Mask[]): Mask {
   const { expressions, tables } = merge(masks);
   return { expression: expressions.reduce((a, b) => e.select(a, 1, b)), tables };
 }
@@ -213,16 +213,16 @@ export function windowMask(
   { size, symmetric }: { readonly size: number; readonly symmetric?: boolean },
 ): Mask {
   const behind = mask(e.less(e.minus(I, J), size));
-  return symmetric ? all(behind, mask(e.less(e.minus(J, I), size))) : behind;
+  return symmetric ? andMasks(behind, mask(e.less(e.minus(J, I), size))) : behind;
 }
 
-/** The first p keys, whatever else: combine it with another mask by `any` (prefix-LM). */
-export function prefix(p: number): Mask {
+/** The first p keys, whatever else: combine it with another mask by `orMasks` (prefix-LM). */
+export function prefixMask(p: number): Mask {
   return { expression: e.less(J, p), tables: {} };
 }
 
 /** Query and key are of one document: ids [B, T] of the queries' documents, [B, S] of the keys' (the same where left out). */
-export function documents(queries: Tensor, keys: Tensor = queries): Mask {
+export function documentMask(queries: Tensor, keys: Tensor = queries): Mask {
   const tables = { query_document: queries, key_document: keys };
   return {
     expression: e.equal(at("query_document", queries, B, ROW), at("key_document", keys, B, J)),
@@ -231,7 +231,7 @@ export function documents(queries: Tensor, keys: Tensor = queries): Mask {
 }
 
 /** Key j of sample b is there: numbers [B, S], 0 for padding. */
-export function keyPadding(valid: Tensor): Mask {
+export function keyPaddingMask(valid: Tensor): Mask {
   if (valid.shape.length !== 2) {
     throw new UserError(`keyPadding: expected [B, S], found [${valid.shape.join(", ")}].`);
   }

@@ -1,6 +1,6 @@
 // Attention without its matrix: z = act(modified scores) v in tiles, forward and backward, for every activation, score
 // modifier and mask of the family.
-import { apply, type Call, line, type Op, type Spec, type Tensor } from "../../src/graph/tensor.ts";
+import { apply, type Call, type Op, type Spec, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { view } from "../../src/graph/structure.ts";
 import { reducePass } from "../elementwise/reduce.ts";
 import { blockMask } from "./block_mask.ts";
@@ -14,7 +14,7 @@ import {
   overQueries,
   slopesCode,
   tableOffsets,
-} from "./lower.ts";
+} from "./dispatch.ts";
 import { compose, merge, overRows, scoreBias } from "./modifier.ts";
 import { type AttentionOptions, checkOptions, checkTables, rangeOf } from "./options.ts";
 import queryGradientWgsl from "./query_gradient.wgsl" with { type: "text" };
@@ -193,7 +193,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
           ...kernel,
           constants: { ...kernel.constants, SLICES: slices, ENTRIES: size },
           code: { ...kernel.code, TABLE_SLOPES: slopesCode(attrs, attrs.learned, offsets) },
-          workgroups: line(slices, 8),
+          workgroups: workgroups1d(slices, 8),
         },
         reducePass("table gradient sum", ["scratch", 0], ["output", 0], {
           rows: slices,

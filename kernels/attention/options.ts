@@ -1,8 +1,16 @@
 // What a caller of attention may ask for, whether it fits, and which keys that leaves a query to see.
 import type { Tensor } from "../../src/graph/tensor.ts";
-import { suggestion, UserError } from "../../src/base/errors.ts";
+import { didYouMean, UserError } from "../../src/base/errors.ts";
 import { type Expression, lookupsOf } from "../expression/expression.ts";
-import { all, any, causalMask, extraKeys, type Mask, type ScoreModifier, windowMask } from "./modifier.ts";
+import {
+  andMasks,
+  causalMask,
+  extraKeys,
+  type Mask,
+  orMasks,
+  type ScoreModifier,
+  windowMask,
+} from "./modifier.ts";
 import { alignment, ATTENTION_ACTIVATIONS, type AttentionActivation, type AttentionSizes } from "./sizes.ts";
 
 /** Options of `attention`; everything has the default that a decoder wants. */
@@ -27,7 +35,7 @@ export interface AttentionOptions {
   readonly window?: { readonly size: number; readonly symmetric?: boolean };
   /** What happens to a score before the activation; several go through `compose`. */
   readonly score?: ScoreModifier;
-  /** Which pairs are visible, besides `causal` and `window`; several go through `all` or `any`. */
+  /** Which pairs are visible, besides `causal` and `window`; several go through `andMasks` or `orMasks`. */
   readonly mask?: Mask;
   /** From scores to weights; softmax by default. */
   readonly activation?: AttentionActivation;
@@ -52,7 +60,7 @@ export function checkOptions(
   const { window, causal, align, extra = 0 } = options;
   if (!ATTENTION_ACTIVATIONS.includes(activation)) {
     throw new UserError(
-      `attention: unknown activation "${activation}".${suggestion(activation, ATTENTION_ACTIVATIONS)}`,
+      `attention: unknown activation "${activation}".${didYouMean(activation, ATTENTION_ACTIVATIONS)}`,
     );
   }
   const soft = activation.startsWith("softmax");
@@ -121,7 +129,9 @@ export function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
   return {
     shift: RIGHT - LEFT,
     letters,
-    mask: asMask ? any(extraKeys(own), ranged.length === 1 ? ranged[0] : all(...ranged)) : options.mask,
+    mask: asMask
+      ? orMasks(extraKeys(own), ranged.length === 1 ? ranged[0] : andMasks(...ranged))
+      : options.mask,
     attrs: {
       causal: causal !== false && !asMask,
       bottomRight,

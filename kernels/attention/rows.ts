@@ -16,7 +16,7 @@ import {
 type Scalar = (...values: Argument[]) => number;
 
 /** A call with its expressions made into functions. */
-export interface Work {
+export interface AttentionContext {
   readonly sizes: AttentionSizes;
   readonly attrs: AttentionAttrs;
   readonly tables: readonly Values[];
@@ -47,10 +47,10 @@ export interface Row {
 export const POINT = ["b", "h", "i", "j"];
 
 /** What a walk is over: sizes, attributes, and the numbers that the expressions look up, in the order of `attrs.tables`. */
-export type Walked = Pick<Work, "sizes" | "attrs" | "tables">;
+export type Walked = Pick<AttentionContext, "sizes" | "attrs" | "tables">;
 
 /** Compiles the expressions of a walk; without a seed nothing is dropped. */
-export function workOf({ sizes, attrs, tables }: Walked, seed?: Values): Work {
+export function workOf({ sizes, attrs, tables }: Walked, seed?: Values): AttentionContext {
   const phi = ELEMENTWISE[attrs.activation] ?? ELEMENTWISE.sigmoid;
   const names = ["score", ...POINT, ...attrs.tables];
   return {
@@ -67,7 +67,10 @@ export function workOf({ sizes, attrs, tables }: Walked, seed?: Values): Work {
 }
 
 /** The same for a call of an operation: its extras are the last of its inputs. */
-export function workOfCall(inputs: readonly Values[], { inputs: specs, attrs }: Call<AttentionAttrs>): Work {
+export function workOfCall(
+  inputs: readonly Values[],
+  { inputs: specs, attrs }: Call<AttentionAttrs>,
+): AttentionContext {
   const extras = extrasOf(attrs);
   const first = inputs.length - extras.length;
   const tables = inputs.slice(inputs.length - attrs.tables.length);
@@ -76,7 +79,12 @@ export function workOfCall(inputs: readonly Values[], { inputs: specs, attrs }: 
 }
 
 /** Keys that row i of sample and head sees, in order. */
-function keysOf({ sizes, attrs, mask, tables }: Work, batch: number, head: number, i: number): number[] {
+function keysOf(
+  { sizes, attrs, mask, tables }: AttentionContext,
+  batch: number,
+  head: number,
+  i: number,
+): number[] {
   const { LEFT, RIGHT } = alignment(sizes, attrs);
   const position = i + RIGHT - LEFT;
   const ahead = attrs.causal ? 0 : attrs.symmetric && attrs.window > 0 ? attrs.window - 1 : Infinity;
@@ -91,7 +99,7 @@ function keysOf({ sizes, attrs, mask, tables }: Work, batch: number, head: numbe
 
 /** Calls `visit` for every row of the samples that `counts` takes, head after head; rows that see no key too. */
 export function forRows(
-  work: Work,
+  work: AttentionContext,
   visit: (row: Row) => void,
   counts: (batch: number) => boolean = () => true,
 ): void {
@@ -113,7 +121,7 @@ export function forRows(
 
 /** Multiplier of dropout for a pair: 0 or 1/(1-p); the same draws as the kernels'. */
 export function kept(
-  { sizes: { T, S, H }, attrs: { dropout: { p, site } }, seed }: Work,
+  { sizes: { T, S, H }, attrs: { dropout: { p, site } }, seed }: AttentionContext,
   row: Row,
   j: number,
 ): number {
@@ -135,12 +143,18 @@ export interface RowValues {
 }
 
 /** Room for a row of any length. */
-export function rowValues({ sizes: { S } }: Work): RowValues {
+export function rowValues({ sizes: { S } }: AttentionContext): RowValues {
   return { raw: new Float64Array(S), scores: new Float64Array(S), a: new Float64Array(S) };
 }
 
 /** Scores and weights of a row into `values`; returns its term. A key whose score is -Infinity is not seen: its weight is 0. */
-export function weights(work: Work, row: Row, q: Floats, k: Floats, { raw, scores, a }: RowValues): number {
+export function weights(
+  work: AttentionContext,
+  row: Row,
+  q: Floats,
+  k: Floats,
+  { raw, scores, a }: RowValues,
+): number {
   const { sizes: { D, HKV }, attrs, tables, score, phi } = work;
   const { batch, head, i, keys } = row;
   let top = attrs.activation === "softmax1" ? 0 : -Infinity;
@@ -185,7 +199,7 @@ export function seenRow(row: Row, { raw, scores, a }: RowValues): Row {
 
 /** dz_i . v_j of a row's keys into `g`: the gradient of its weights after dropout. */
 export function weightGradients(
-  { sizes: { HKV, DV } }: Work,
+  { sizes: { HKV, DV } }: AttentionContext,
   row: Row,
   v: Floats,
   dz: Floats,

@@ -3,7 +3,7 @@
 import { apply, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
 import gradientStatisticsWgsl from "./gradient.wgsl" with { type: "text" };
-import { attentionDispatch, gradientInputs, type Kernel, overQueries } from "../attention/lower.ts";
+import { attentionDispatch, gradientInputs, type Kernel, overQueries } from "../attention/dispatch.ts";
 import { flops } from "../attention/op.ts";
 import { type AttentionAttrs, attentionSizes, extraInputs, hasRowTerm, isExact } from "../attention/sizes.ts";
 import { attentionNode, mergeDispatch, sumsCode } from "./op.ts";

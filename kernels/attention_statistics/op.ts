@@ -11,7 +11,7 @@ import {
   type Tensor,
 } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
-import { attentionDispatch, type Kernel, overQueries } from "../attention/lower.ts";
+import { attentionDispatch, type Kernel, overQueries } from "../attention/dispatch.ts";
 import { attentionOp, flops } from "../attention/op.ts";
 import {
   type AttentionAttrs,

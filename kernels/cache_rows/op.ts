@@ -1,5 +1,5 @@
 // Rows written into a cache at positions that the device is told at each run: keys and values of a text that grows.
-import { apply, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import { apply, mismatch, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { cacheRowsCpu } from "./cpu.ts";
 import cacheRowsWgsl from "./cache_rows.wgsl" with { type: "text" };
 
@@ -26,7 +26,7 @@ export const cacheRowsOp: Op = {
         source: cacheRowsWgsl,
         constants: { B, S, C, T: rows.shape[1] },
         bindings: { 0: ["output", 0], 1: ["input", 1], 2: ["input", 2] },
-        workgroups: line(sizeOf(rows), 64),
+        workgroups: workgroups1d(sizeOf(rows), 64),
       }],
     };
   },

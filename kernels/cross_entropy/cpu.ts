@@ -5,7 +5,7 @@ import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 export function crossEntropyCpu(
   [logits, targets]: readonly Values[],
   outputs: readonly Values[],
-  { inputs, wanted }: Call,
+  { inputs, needed: wanted }: Call,
 ): void {
   const [loss, dlogits, losses, valid, correct, hits] = outputs as Floats[];
   const size = inputs[0].shape[1];

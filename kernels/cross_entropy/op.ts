@@ -3,13 +3,13 @@
 import {
   apply,
   type Call,
-  line,
   type Lowered,
   mismatch,
   type Op,
   sizeOf,
   type Target,
   type Tensor,
+  workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { multiply } from "../elementwise/op.ts";
 import { crossEntropyCpu } from "./cpu.ts";
@@ -42,7 +42,7 @@ export interface CrossEntropy {
  */
 const LONG = 8192;
 
-function lower({ inputs: [logits], wanted }: Call, { kind }: Target): Lowered {
+function lower({ inputs: [logits], needed: wanted }: Call, { kind }: Target): Lowered {
   const [rows, size] = logits.shape;
   const lanes = kind === "gpu" || size > LONG ? 64 : 1;
   const single = kind === "gpu" || rows > LONG ? 256 : 1;
@@ -65,7 +65,7 @@ function lower({ inputs: [logits], wanted }: Call, { kind }: Target): Lowered {
         4: ["output", 3],
         5: ["output", 1],
       },
-      workgroups: line(rows, 64 / lanes),
+      workgroups: workgroups1d(rows, 64 / lanes),
     }, {
       label: "cross_entropy_mean",
       source: meanWgsl,
@@ -100,7 +100,7 @@ export const crossEntropyOp: Op = {
     if (others.some((other) => other)) throw new Error("Only the mean loss of cross_entropy has a gradient.");
     return [multiply(node.outputs[1], g!), undefined];
   },
-  flops: ({ inputs: [logits], wanted }) => (wanted[1] ? 8 : 4) * sizeOf(logits),
+  flops: ({ inputs: [logits], needed: wanted }) => (wanted[1] ? 8 : 4) * sizeOf(logits),
 };
 
 /**

@@ -1,6 +1,14 @@
 // Element-wise operations from expressions: one operation for every activation, sum, product and hook, its gradient the
 // expression's own derivative.
-import { apply, line, mismatch, type Op, sizeOf, type Spec, type Tensor } from "../../src/graph/tensor.ts";
+import {
+  apply,
+  mismatch,
+  type Op,
+  sizeOf,
+  type Spec,
+  type Tensor,
+  workgroups1d,
+} from "../../src/graph/tensor.ts";
 import { constantValue, reshape } from "../../src/graph/structure.ts";
 import {
   derivative,
@@ -58,7 +66,7 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
         EXPRESSION: `    ${toWgsl(attrs.expression)}`,
       },
       bindings: Object.fromEntries([[0, ["output", 0]], ...inputs.map((_, i) => [i + 1, ["input", i]])]),
-      workgroups: line(sizeOf(out), 64),
+      workgroups: workgroups1d(sizeOf(out), 64),
     }],
   }),
   cpu: elementwiseCpu,

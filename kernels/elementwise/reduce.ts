@@ -2,12 +2,12 @@
 import {
   apply,
   type Dispatch,
-  line,
   mismatch,
   type Op,
   type Ref,
   sizeOf,
   type Tensor,
+  workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
 import { elementwise } from "./op.ts";
@@ -45,7 +45,7 @@ export function reducePass(label: string, from: Ref, to: Ref, shape: ReduceShape
     source: reduceWgsl,
     constants: { ROWS: rows, COLUMNS: columns, CHUNK_ROWS: perChunk, CHUNKS: chunks, SQUARE: square },
     bindings: { 0: from, 1: to },
-    workgroups: line(columns * chunks, 64),
+    workgroups: workgroups1d(columns * chunks, 64),
   };
 }
 

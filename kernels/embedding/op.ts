@@ -3,12 +3,12 @@
 import {
   apply,
   type Dispatch,
-  line,
   mismatch,
   type Op,
   type Ref,
   sizeOf,
   type Tensor,
+  workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { rowParts } from "../row_parts.ts";
 import { embeddingBackwardCpu, embeddingCpu } from "./cpu.ts";
@@ -48,7 +48,7 @@ export const embeddingOp: Op = {
         source: gatherWgsl,
         constants: { ...constants, PART: part.range !== undefined, FIRST: part.first, ROWS: part.rows },
         bindings: { 0: ["input", 0, part.range], 1: ["input", 1], 2: ["output", 0] },
-        workgroups: line(constants.TOKENS * constants.WIDTH, 64),
+        workgroups: workgroups1d(constants.TOKENS * constants.WIDTH, 64),
       })),
     };
   },
@@ -78,13 +78,13 @@ export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
         source: startWgsl,
         constants: { ...constants, ADDEND: !!addend },
         bindings: start,
-        workgroups: line(Math.max(TOKENS, V * WIDTH), 64),
+        workgroups: workgroups1d(Math.max(TOKENS, V * WIDTH), 64),
       }, {
         label: "embedding_backward_chain",
         source: chainWgsl,
         constants: { TOKENS, V },
         bindings: { 0: ["input", 0], 1: ["scratch", 0], 2: ["scratch", 1] },
-        workgroups: line(TOKENS, 64),
+        workgroups: workgroups1d(TOKENS, 64),
       }, {
         label: "embedding_backward",
         source: sumWgsl,
@@ -96,7 +96,7 @@ export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
           3: ["input", 1],
           4: ["output", 0],
         },
-        workgroups: line(TOKENS * WIDTH, 64),
+        workgroups: workgroups1d(TOKENS * WIDTH, 64),
       }],
     };
   },

@@ -3,19 +3,19 @@
 import { type Binary, entryAt, type Expression, type Lookup, toFunction, type Unary } from "./expression.ts";
 
 /** Every value lies between the two, both included. */
-export type Interval = readonly [low: number, high: number];
+export type Bounds = readonly [low: number, high: number];
 
 /** Numbers of tables by name, where the host knows them. */
 export type TableValues = Readonly<Record<string, ArrayLike<number> | undefined>>;
 
 /** Anything, NaN too, with which no comparison holds for sure. */
-const ANY: Interval = [NaN, NaN];
+const ANY: Bounds = [NaN, NaN];
 /** Entries of a table that are looked through for their range; more are taken to be anything. */
 const MOST_ENTRIES = 1 << 16;
 
-const isAny = ([a, b]: Interval): boolean => Number.isNaN(a) || Number.isNaN(b);
+const isAny = ([a, b]: Bounds): boolean => Number.isNaN(a) || Number.isNaN(b);
 
-function unaryBounds(f: Unary, x: Interval): Interval {
+function unaryBounds(f: Unary, x: Bounds): Bounds {
   const [a, b] = x;
   if (isAny(x)) return ANY;
   switch (f) {
@@ -34,14 +34,14 @@ function unaryBounds(f: Unary, x: Interval): Interval {
   }
 }
 
-function binaryBounds(f: Binary, a: Interval, b: Interval): Interval {
+function binaryBounds(f: Binary, a: Bounds, b: Bounds): Bounds {
   // Between infinities there is NaN (infinity less infinity, 0 times infinity): arithmetic is certain of finite numbers alone.
-  const corners = (g: (x: number, y: number) => number): Interval => {
+  const corners = (g: (x: number, y: number) => number): Bounds => {
     if (![...a, ...b].every(Number.isFinite)) return ANY;
     const values = a.flatMap((x) => b.map((y) => g(x, y)));
     return [Math.min(...values), Math.max(...values)];
   };
-  const truth = (always: boolean, never: boolean): Interval => always ? [1, 1] : never ? [0, 0] : [0, 1];
+  const truth = (always: boolean, never: boolean): Bounds => always ? [1, 1] : never ? [0, 0] : [0, 1];
   switch (f) {
     case "+":
       return corners((x, y) => x + y);
@@ -66,11 +66,11 @@ function binaryBounds(f: Binary, a: Interval, b: Interval): Interval {
 
 function lookupBounds(
   { table, shape, indices }: Lookup,
-  box: Readonly<Record<string, Interval>>,
+  box: Readonly<Record<string, Bounds>>,
   tables: TableValues,
-): Interval {
+): Bounds {
   const values = tables[table];
-  const ranges = indices.map((index, k): Interval => {
+  const ranges = indices.map((index, k): Bounds => {
     const range = bounds(index, box, tables);
     if (isAny(range)) return [0, shape[k] - 1];
     return [entryAt(range[0], shape[k]), entryAt(range[1], shape[k])];
@@ -102,9 +102,9 @@ function lookupBounds(
  */
 export function bounds(
   e: Expression,
-  box: Readonly<Record<string, Interval>>,
+  box: Readonly<Record<string, Bounds>>,
   tables: TableValues = {},
-): Interval {
+): Bounds {
   switch (e.kind) {
     case "number":
       return [e.value, e.value];

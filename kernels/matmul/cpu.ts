@@ -72,7 +72,7 @@ export function matmulCpu(
     for (let i = 0; i < y.length; i++) y[i] += row[i % N];
   }
   if (activation) {
-    if (call.wanted[1]) (outputs[1] as Floats).set(y);
+    if (call.needed[1]) (outputs[1] as Floats).set(y);
     const f = toFunction(ACTIVATIONS[activation], ["x"]);
     for (let i = 0; i < y.length; i++) y[i] = f(y[i]);
   }

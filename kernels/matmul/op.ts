@@ -2,13 +2,13 @@
 import {
   apply,
   type Dispatch,
-  line,
   mismatch,
   type Op,
   sizeOf,
   type Spec,
   type Target,
   type Tensor,
+  workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
 import { type Activation, ACTIVATIONS } from "../expression/activation.ts";
@@ -63,7 +63,7 @@ function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: Matm
   const tilesM = Math.ceil(M / TM);
   const TN = [16, 8].find((columns) => columns < N + 4 && batch * tilesM * Math.ceil(N / columns) >= 64) ?? 4;
   const tilesN = Math.ceil(N / TN);
-  const [x, y] = line(tilesM * tilesN, 8);
+  const [x, y] = workgroups1d(tilesM * tilesN, 8);
   return {
     constants: {
       TM,
@@ -146,7 +146,7 @@ export const matmulOp: Op<MatmulAttrs> = {
     }
     return attrs.activation ? [out, out] : [out];
   },
-  lower({ inputs, attrs, wanted }, target) {
+  lower({ inputs, attrs, needed: wanted }, target) {
     const sizes = matmulSizes(inputs, attrs);
     const savesPre = attrs.activation !== undefined && wanted[1];
     // Rows of b are columns of the product: a b too large to be bound at once is taken some of them at a time.

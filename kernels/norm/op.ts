@@ -4,8 +4,6 @@
 import {
   apply,
   type Call,
-  float,
-  line,
   type Lowered,
   mismatch,
   type Op,
@@ -14,6 +12,8 @@ import {
   type Spec,
   type Target,
   type Tensor,
+  wgslFloat,
+  workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { chunkRows } from "../elementwise/reduce.ts";
 import { normBackwardCpu, normCpu, normParametersCpu } from "./cpu.ts";
@@ -64,7 +64,7 @@ function rowSchedule(x: Spec, { kind }: Target) {
   const vectors = size % 4 === 0 && size >= 4 * lanes;
   return {
     constants: { ROWS: rows, D: size, WIDTH: vectors ? size / 4 : size, LANES: lanes, VECTORS: vectors },
-    workgroups: line(rows, 64 / lanes),
+    workgroups: workgroups1d(rows, 64 / lanes),
   };
 }
 
@@ -81,7 +81,7 @@ export const normOp: Op<NormAttrs> = {
     const perRow: Spec = { shape: [sizeOf(x) / size!], dtype: "f32" };
     return [x, perRow, ...(attrs.centered ? [perRow] : [])].map(({ shape, dtype }) => ({ shape, dtype }));
   },
-  lower({ inputs, attrs, wanted }, target) {
+  lower({ inputs, attrs, needed: wanted }, target) {
     const { constants, workgroups } = rowSchedule(inputs[0], target);
     const { centered, bias, eps } = attrs;
     const save = wanted.slice(1).some((w) => w);
@@ -93,7 +93,7 @@ export const normOp: Op<NormAttrs> = {
       dispatches: [{
         label: nameOf(attrs),
         source: `${rowsWgsl}\n${forwardWgsl}`,
-        constants: { ...constants, CENTERED: centered, BIAS: bias, SAVE: save, EPS: float(eps) },
+        constants: { ...constants, CENTERED: centered, BIAS: bias, SAVE: save, EPS: wgslFloat(eps) },
         bindings,
         workgroups,
       }],
@@ -151,7 +151,7 @@ export const normBackwardOp: Op<NormBackwardAttrs> = {
   flops: ({ inputs: [x] }) => 12 * sizeOf(x),
 };
 
-function lowerParameters({ inputs: [x], attrs, wanted }: Call<NormParametersAttrs>): Lowered {
+function lowerParameters({ inputs: [x], attrs, needed: wanted }: Call<NormParametersAttrs>): Lowered {
   const size = x.shape.at(-1)!;
   const rows = sizeOf(x) / size;
   const bias = attrs.bias && wanted[1];
@@ -183,7 +183,7 @@ function lowerParameters({ inputs: [x], attrs, wanted }: Call<NormParametersAttr
         BIAS: bias,
       },
       bindings,
-      workgroups: line(width * chunks, 64),
+      workgroups: workgroups1d(width * chunks, 64),
     }, {
       label: `${label}_sum`,
       source: sumWgsl,
@@ -193,7 +193,7 @@ function lowerParameters({ inputs: [x], attrs, wanted }: Call<NormParametersAttr
         1: ["output", 0],
         ...(bias ? { 2: ["scratch", 1], 3: ["output", 1] } satisfies Record<number, Ref> : {}),
       },
-      workgroups: line(bias ? 2 * size : size, 64),
+      workgroups: workgroups1d(bias ? 2 * size : size, 64),
     }],
   };
 }

@@ -1,6 +1,6 @@
 // AdamW, and Adam with it, over flat parameter storage with clipping by the global norm: one kernel for the whole model, in
 // place.
-import { float, type Op, type Tensor } from "../../src/graph/tensor.ts";
+import { type Op, type Tensor, wgslFloat } from "../../src/graph/tensor.ts";
 import {
   checkUpdateOptions,
   flatUpdate,
@@ -43,11 +43,11 @@ export const adamwOp: Op<AdamwAttrs> = flatUpdateOp<AdamwAttrs>({
   hyper: 4,
   step: adamwWgsl,
   constants: ({ betas: [beta1, beta2], eps, coupled = false }) => ({
-    BETA1: float(beta1),
-    ONE_MINUS_BETA1: float(1 - beta1),
-    BETA2: float(beta2),
-    ONE_MINUS_BETA2: float(1 - beta2),
-    EPS: float(eps),
+    BETA1: wgslFloat(beta1),
+    ONE_MINUS_BETA1: wgslFloat(1 - beta1),
+    BETA2: wgslFloat(beta2),
+    ONE_MINUS_BETA2: wgslFloat(1 - beta2),
+    EPS: wgslFloat(eps),
     COUPLED: coupled,
   }),
   rule: adamwRule,

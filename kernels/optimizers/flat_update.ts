@@ -4,15 +4,15 @@ import {
   apply,
   type Call,
   type Dispatch,
-  float,
   type Floats,
-  line,
   mismatch,
   type Op,
   type Ref,
   sizeOf,
   type Tensor,
   type Values,
+  wgslFloat,
+  workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
 import flatUpdateWgsl from "./flat_update.wgsl" with { type: "text" };
@@ -108,8 +108,8 @@ function dispatchOf<A extends FlatUpdateAttrs>(
       SIZE: size,
       DECAYED: decayed,
       CLIPPED: clip > 0,
-      CLIP: float(clip),
-      WEIGHT_DECAY: float(weightDecay),
+      CLIP: wgslFloat(clip),
+      WEIGHT_DECAY: wgslFloat(weightDecay),
       UPDATED: keepUpdate,
       FREEZES: freezes,
       ...constants?.(attrs),
@@ -124,7 +124,7 @@ function dispatchOf<A extends FlatUpdateAttrs>(
       5: keepUpdate ? ["output", count + 1] : undefined,
       ...Object.fromEntries(states.map((_, k): [number, Ref] => [k + 6, ["output", k + 1]])),
     },
-    workgroups: line(size, 64),
+    workgroups: workgroups1d(size, 64),
   };
 }
 

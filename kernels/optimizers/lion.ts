@@ -1,5 +1,5 @@
 // Lion over flat parameter storage, in place: one kernel for the whole model.
-import { float, type Op, type Tensor } from "../../src/graph/tensor.ts";
+import { type Op, type Tensor, wgslFloat } from "../../src/graph/tensor.ts";
 import {
   checkUpdateOptions,
   flatUpdate,
@@ -36,10 +36,10 @@ export const lionOp: Op<LionAttrs> = flatUpdateOp<LionAttrs>({
   hyper: 1,
   step: lionWgsl,
   constants: ({ betas: [beta1, beta2] }) => ({
-    BETA1: float(beta1),
-    ONE_MINUS_BETA1: float(1 - beta1),
-    BETA2: float(beta2),
-    ONE_MINUS_BETA2: float(1 - beta2),
+    BETA1: wgslFloat(beta1),
+    ONE_MINUS_BETA1: wgslFloat(1 - beta1),
+    BETA2: wgslFloat(beta2),
+    ONE_MINUS_BETA2: wgslFloat(1 - beta2),
   }),
   rule: lionRule,
 });

@@ -1,6 +1,14 @@
 // Muon over flat parameter storage, in place: the momentum of each matrix made orthogonal by a few products, and a step
 // along it. A kernel before and one after; between them each matrix goes its own way.
-import { apply, float, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import {
+  apply,
+  mismatch,
+  type Op,
+  sizeOf,
+  type Tensor,
+  wgslFloat,
+  workgroups1d,
+} from "../../src/graph/tensor.ts";
 import { ALIGN, pack, reshape, view } from "../../src/graph/structure.ts";
 import { elementwise } from "../elementwise/op.ts";
 import { max, over, plus, sqrt, times, variable } from "../expression/expression.ts";
@@ -66,9 +74,9 @@ export const muonDirectionOp: Op<DirectionAttrs> = {
         constants: {
           SIZE: sizeOf(mean),
           CLIPPED: clip > 0,
-          CLIP: float(clip),
-          MOMENTUM: float(momentum),
-          ONE_MINUS_MOMENTUM: float(1 - momentum),
+          CLIP: wgslFloat(clip),
+          MOMENTUM: wgslFloat(momentum),
+          ONE_MINUS_MOMENTUM: wgslFloat(1 - momentum),
           NESTEROV: nesterov,
         },
         bindings: {
@@ -78,7 +86,7 @@ export const muonDirectionOp: Op<DirectionAttrs> = {
           3: ["input", 3],
           4: clip > 0 ? ["input", 2] : undefined,
         },
-        workgroups: line(sizeOf(mean), 64),
+        workgroups: workgroups1d(sizeOf(mean), 64),
       }],
     };
   },

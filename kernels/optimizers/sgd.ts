@@ -1,5 +1,5 @@
 // Stochastic gradient descent with momentum over flat parameter storage, in place: one kernel for the whole model.
-import { float, type Op, type Tensor } from "../../src/graph/tensor.ts";
+import { type Op, type Tensor, wgslFloat } from "../../src/graph/tensor.ts";
 import {
   checkUpdateOptions,
   flatUpdate,
@@ -37,7 +37,7 @@ export const sgdOp: Op<SgdAttrs> = flatUpdateOp<SgdAttrs>({
   states: ["momentum"],
   hyper: 1,
   step: sgdWgsl,
-  constants: ({ momentum, nesterov = false }) => ({ MOMENTUM: float(momentum), NESTEROV: nesterov }),
+  constants: ({ momentum, nesterov = false }) => ({ MOMENTUM: wgslFloat(momentum), NESTEROV: nesterov }),
   rule: sgdRule,
 });
 

@@ -1,7 +1,15 @@
 // Random numbers inside a graph: dropout, normal and uniform draws. All are functions of (seed, counter) alone, so
 // that a mask is drawn again in the backward pass instead of being stored, and a resumed run draws what an
 // uninterrupted one would.
-import { apply, float, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import {
+  apply,
+  mismatch,
+  type Op,
+  sizeOf,
+  type Tensor,
+  wgslFloat,
+  workgroups1d,
+} from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { ATTEMPTS, dropoutCpu, dropoutThreshold, normalCpu, uniformCpu } from "./cpu.ts";
 import { hash32 } from "../../src/base/random.ts";
@@ -35,10 +43,15 @@ export const dropoutOp: Op<DropoutAttrs> = {
     dispatches: [{
       label: "dropout",
       source: dropoutWgsl,
-      constants: { SIZE: sizeOf(x), SITE: site, THRESHOLD: dropoutThreshold(p), SCALE: float(1 / (1 - p)) },
+      constants: {
+        SIZE: sizeOf(x),
+        SITE: site,
+        THRESHOLD: dropoutThreshold(p),
+        SCALE: wgslFloat(1 / (1 - p)),
+      },
       code: { THREEFRY: THREEFRY_WGSL },
       bindings: { 0: ["output", 0], 1: ["input", 0], 2: ["input", 1] },
-      workgroups: line(Math.ceil(sizeOf(x) / 2), 64),
+      workgroups: workgroups1d(Math.ceil(sizeOf(x) / 2), 64),
     }],
   }),
   cpu: dropoutCpu,
@@ -105,14 +118,14 @@ export const normalOp: Op<NormalAttrs> = {
         SIZE: sizeOf(y),
         SEED: seed >>> 0,
         PURPOSE: hash32(purpose),
-        STD: float(std),
-        MEAN: float(mean),
+        STD: wgslFloat(std),
+        MEAN: wgslFloat(mean),
         TRUNCATED: within < Infinity,
-        ...(within < Infinity ? { WITHIN: float(within), ATTEMPTS } : {}),
+        ...(within < Infinity ? { WITHIN: wgslFloat(within), ATTEMPTS } : {}),
       },
       code: { THREEFRY: THREEFRY_WGSL },
       bindings: { 0: ["output", 0] },
-      workgroups: line(sizeOf(y), 64),
+      workgroups: workgroups1d(sizeOf(y), 64),
     }],
   }),
   cpu: normalCpu,
@@ -184,12 +197,12 @@ export const uniformOp: Op<UniformAttrs> = {
         SIZE: sizeOf(y),
         SEED: seed >>> 0,
         PURPOSE: hash32(purpose),
-        LOW: float(low),
-        WIDTH: float(high - low),
+        LOW: wgslFloat(low),
+        WIDTH: wgslFloat(high - low),
       },
       code: { THREEFRY: THREEFRY_WGSL },
       bindings: { 0: ["output", 0] },
-      workgroups: line(sizeOf(y), 64),
+      workgroups: workgroups1d(sizeOf(y), 64),
     }],
   }),
   cpu: uniformCpu,

@@ -1,6 +1,6 @@
 // Rotary positions: queries and keys turned by angles that grow with their position. The angles are computed once, on the
 // host in float64, so that a position of a hundred thousand is turned as exactly as the first.
-import { apply, line, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import { apply, mismatch, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { literal } from "../../src/graph/structure.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { ropeCpu, turns } from "./cpu.ts";
@@ -37,7 +37,7 @@ export const ropeOp: Op<RopeAttrs> = {
         source: ropeWgsl,
         constants: { ROWS: B * T * H, T, H, D, PAIRS, ITEMS, INTERLEAVED: interleaved, BACK: back },
         bindings: { 0: ["output", 0], 1: ["input", 0], 2: ["input", 1] },
-        workgroups: line(B * T * H * ITEMS, 64),
+        workgroups: workgroups1d(B * T * H * ITEMS, 64),
       }],
     };
   },

@@ -1,6 +1,6 @@
 // How parts of a tensor are cut into the chunks that invocations read. Decided on the host, once: the kernel follows a
 // table and knows no shapes.
-import type { Part, Rows, RowsAttrs } from "./op.ts";
+import type { Rows, RowsAttrs, Segment } from "./op.ts";
 
 /** Numbers of a partial; see partial.wgsl. */
 export const PARTIAL = 8;
@@ -31,7 +31,7 @@ function sampleChunks(begin: number, end: number): Chunk[] {
 }
 
 /** Fours that a row of a part may touch: where rows do not begin at fours, one more than its length says. */
-export function foursOf(parts: readonly Part[], { length, every }: Rows): number {
+export function foursOf(parts: readonly Segment[], { length, every }: Rows): number {
   const aligned = [length, every, ...parts.map(({ offset }) => offset)].every((n) => n % 4 === 0);
   return aligned ? length / 4 : Math.floor((length + 6) / 4);
 }
@@ -44,7 +44,7 @@ function rowChunks(begin: number, size: number, fours: number): Chunk[] {
 
 /** The chunks of all samples of all parts in turn, how many each sample has, and the rows that the last of them are of. */
 export function chunksOf(
-  parts: readonly Part[],
+  parts: readonly Segment[],
 ): { chunks: Chunk[]; counts: number[]; rows: RowsAttrs | null } {
   const inRows = parts.filter((part) => part.rows);
   const of = inRows.at(0)?.rows;

@@ -2,14 +2,14 @@
 import {
   apply,
   type Call,
-  line,
+  formatSpec,
   type Lowered,
   mismatch,
   type Op,
-  show,
   sizeOf,
   type Target,
   type Tensor,
+  workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { ALIGN, literal, pack } from "../../src/graph/structure.ts";
@@ -37,7 +37,7 @@ export const STATISTICS = [
 ] as const;
 
 /** A stretch of a tensor to be summarised as one: samples of equal size, one behind another. */
-export interface Part {
+export interface Segment {
   /** Where the first sample starts, in elements. */
   readonly offset: number;
   /** How many samples there are. */
@@ -57,11 +57,11 @@ export interface Rows {
 }
 
 /** What to summarise: a tensor, and its parts. */
-export interface Summarised {
+export interface StatisticsInput {
   /** Any shape, f32. */
   readonly x: Tensor;
   /** Each gives a row of its own; they may overlap. Those that have `rows` have the same, and come last. */
-  readonly parts: readonly Part[];
+  readonly parts: readonly Segment[];
 }
 
 /** Fours that an invocation keeps in registers. A software adapter is as fast with 4: loading is all that counts. */
@@ -104,7 +104,7 @@ export const chunkStatisticsOp: Op<RowsAttrs | null> = {
           FOURS: rows?.fours ?? 0,
         },
         bindings: { 0: ["input", 0], 1: ["input", 1], 2: ["output", 0] },
-        workgroups: line(table.shape[0], lanes),
+        workgroups: workgroups1d(table.shape[0], lanes),
       }],
     };
   },
@@ -127,13 +127,13 @@ function lowerFinish({ inputs, attrs: { mostSamples } }: Call<FinishAttrs>, targ
       source: `${partialWgsl}\n${samplesWgsl}`,
       constants: { SAMPLES: samples, LANES: lanes },
       bindings: { 0: ["input", 0], 1: ["input", 1], 2: ["scratch", 0] },
-      workgroups: line(samples, lanes),
+      workgroups: workgroups1d(samples, lanes),
     }, {
       label: "statistics",
       source: `${partialWgsl}\n${finishWgsl}`,
       constants: { PARTS: parts, STATISTICS: STATISTICS.length, LANES: lanes },
       bindings: { 0: ["scratch", 0], 1: ["input", 2], 2: ["output", 0] },
-      workgroups: line(parts, lanes),
+      workgroups: workgroups1d(parts, lanes),
       rounds: { count: 2 * mostSamples, of: `samples = ${mostSamples}` },
     }],
   };
@@ -150,7 +150,7 @@ export const statisticsOp: Op<FinishAttrs> = {
   cpu: statisticsCpu,
 };
 
-function checkPart(x: Tensor, { offset, samples, size, rows }: Part): void {
+function checkPart(x: Tensor, { offset, samples, size, rows }: Segment): void {
   const { length, every } = rows ?? { length: size, every: size };
   const whole = [offset, samples, size, length, every, size / length].every(Number.isInteger);
   const end = offset + (samples * size / length - 1) * every + length;
@@ -161,13 +161,13 @@ function checkPart(x: Tensor, { offset, samples, size, rows }: Part): void {
   }
   throw new UserError(
     `statistics: found ${samples} samples of ${size} elements from ${offset} of ${
-      show(x)
+      formatSpec(x)
     }, expected at least one ` +
       `sample of at least one element, all inside the tensor.`,
   );
 }
 
-function checkParts(x: Tensor, parts: readonly Part[]): void {
+function checkParts(x: Tensor, parts: readonly Segment[]): void {
   for (const part of parts) checkPart(x, part);
   const first = parts.findIndex(({ rows }) => rows);
   if (first < 0) return;
@@ -207,7 +207,7 @@ function table(rows: readonly (readonly number[])[]): Tensor {
  * ]); // f32[2, 12]
  * ```
  */
-export function statistics(summarised: readonly Summarised[]): Tensor {
+export function statistics(summarised: readonly StatisticsInput[]): Tensor {
   const [partials, offsets, samples, parts]: [Tensor[], number[], number[][], number[][]] = [[], [], [], []];
   // Tensors cut alike share a table.
   const tables = new Map<string, Tensor>();

@@ -78,11 +78,11 @@ function editDistance(a: string, b: string): number {
  *
  * @example
  * ```ts
- * import { nearest } from "./errors.ts";
- * nearest("sofmax", ["softmax", "sigmoid"]); // "softmax"
+ * import { closestString } from "./errors.ts";
+ * closestString("sofmax", ["softmax", "sigmoid"]); // "softmax"
  * ```
  */
-export function nearest(found: string, known: Iterable<string>): string | undefined {
+export function closestString(found: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
   let least = Math.max(1, Math.floor(found.length / 2)) + 1;
   for (const name of known) {
@@ -95,9 +95,9 @@ export function nearest(found: string, known: Iterable<string>): string | undefi
 }
 
 /** ` Did you mean "softmax"?` where a known name is near, else ` Known: a, b, c.` */
-export function suggestion(found: string, known: Iterable<string>): string {
+export function didYouMean(found: string, known: Iterable<string>): string {
   const names = [...known];
-  const near = nearest(found, names);
+  const near = closestString(found, names);
   return near !== undefined ? ` Did you mean "${near}"?` : ` Known: ${names.join(", ")}.`;
 }
 
@@ -115,7 +115,7 @@ export function missingHint(path: string): string {
     );
     // It is there, and something below it or on the way of a rename is not.
     if (names.includes(basename(path))) return "";
-    const near = nearest(basename(path), names.sort());
+    const near = closestString(basename(path), names.sort());
     return near === undefined ? "" : ` Did you mean "${join(folder, near)}"?`;
   } catch {
     return "";

@@ -1,5 +1,5 @@
 // Patterns over names of parts joined by dots, as selectors and hooks use them.
-import { nearest } from "./errors.ts";
+import { closestString } from "./errors.ts";
 
 /** Names that a pattern remembers. */
 const REMEMBERED = 10_000;
@@ -74,7 +74,7 @@ export function deeperPattern(pattern: string, names: readonly string[]): string
  * ```
  */
 export function patternHint(pattern: string, names: readonly string[]): string {
-  const near = deeperPattern(pattern, names) ?? nearest(pattern, names);
+  const near = deeperPattern(pattern, names) ?? closestString(pattern, names);
   if (near !== undefined) return `Did you mean "${near}"?`;
   const like = [...new Set(names)].sort((a, b) => commonStart(pattern, b) - commonStart(pattern, a));
   const more = like.length > 12 ? ` and ${like.length - 12} more` : "";

@@ -1,7 +1,7 @@
 // A user's file that imports heed is given the heed that runs: a second copy's graphs, devices and errors would be
 // strangers to the first. In a bundle there is no mod.ts to load, so its script hands the exports down.
 import { refuseEndlessSync } from "./whole_file.ts";
-import { nearest, UserError } from "./errors.ts";
+import { closestString, UserError } from "./errors.ts";
 import { localFile } from "./import_specifiers.ts";
 
 /** What heed is imported by from any folder. */
@@ -124,7 +124,7 @@ export function missingExport(message: string): string | undefined {
   const [, specifier, name] =
     /^The requested module '(.*)' does not provide an export named '(.*)'/.exec(message) ?? [];
   if (!specifiers.has(specifier)) return undefined;
-  const near = nearest(name, Object.keys(global[EXPORTS] ?? {}));
+  const near = closestString(name, Object.keys(global[EXPORTS] ?? {}));
   const heed = namesHeed(specifier) ? specifier : `heed (${specifier})`;
   return `${heed} exports no "${name}".${near === undefined ? "" : ` Did you mean "${near}"?`}`;
 }

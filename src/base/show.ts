@@ -8,7 +8,7 @@ export function isMapping(value: unknown): value is Record<string, unknown> {
 }
 
 /** A value in a few words: text and numbers as themselves, collections by their kind. */
-export function show(value: unknown): string {
+export function describeValue(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (isMapping(value)) return "a mapping";
@@ -27,7 +27,7 @@ export function showWritten(text: string): string {
 
 /** `model.block.mlp.factor`; a key that is not a plain word is quoted and a long one cut, so that a path stays on its line. */
 export function showPath(path: readonly PropertyKey[]): string {
-  return path.map(String).map((key) => /^[\w-]+$/.test(key) ? shorten(key) : show(key)).join(".");
+  return path.map(String).map((key) => /^[\w-]+$/.test(key) ? shorten(key) : describeValue(key)).join(".");
 }
 
 /** The value at a path of own keys, or undefined where the path leads nowhere. */

@@ -1,8 +1,8 @@
 // TypeScript files of a user's: hooks, modifiers, tasks, implementations of attention. All of them are imported here.
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { isMapping, show } from "./show.ts";
-import { nearest, stackOf, thrownBy, UserError } from "./errors.ts";
+import { describeValue, isMapping } from "./show.ts";
+import { closestString, stackOf, thrownBy, UserError } from "./errors.ts";
 import { giveRunningHeed, isHeed, missingExport } from "./running_heed.ts";
 import { settled } from "./user_promise.ts";
 import { readCode, type UserCode } from "./user_code.ts";
@@ -109,7 +109,7 @@ export interface Misspelling {
 export function misspelling(names: readonly string[], known: readonly string[]): Misspelling | undefined {
   const open = known.filter((name) => !names.includes(name));
   for (const name of names) {
-    const near = known.includes(name) ? undefined : nearest(name, open);
+    const near = known.includes(name) ? undefined : closestString(name, open);
     if (near !== undefined) return { name, near };
   }
 }
@@ -132,6 +132,6 @@ export function describe(value: unknown): string {
   if (value instanceof Promise) return "a promise";
   if (typeof value === "function") return "a function";
   if (typeof value === "bigint") return `${value}n`;
-  if (!isMapping(value) || isRecord(value)) return show(value);
+  if (!isMapping(value) || isRecord(value)) return describeValue(value);
   return `a ${(value as object).constructor?.name || "mapping"}`;
 }

@@ -2,10 +2,10 @@
 
 import type { LogRecord } from "../log/records.ts";
 import type { ChartAxis } from "./frame.ts";
-import { headSheet } from "./head_sheet.ts";
+import { headSheet } from "./line_panels.ts";
 import { heatMap } from "./heat_map.ts";
 import type { LogCharts } from "./log_charts.ts";
-import { type Thinner, thinner } from "./thin.ts";
+import { type Thinner, thinner } from "./downsample.ts";
 
 const STRETCHES = 128;
 

@@ -25,7 +25,7 @@ import {
   moreHeight,
 } from "./frame.ts";
 import { legendBox, type LegendEntry } from "./legend_box.ts";
-import { thin } from "./thin.ts";
+import { thin } from "./downsample.ts";
 
 export { CHART_COLOURS } from "./document.ts";
 export type { ChartAxis } from "./frame.ts";

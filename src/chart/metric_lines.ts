@@ -1,11 +1,11 @@
 // The lines of a metric chart as a log streams by: which record a metric stands in, what a statistic is called, where a
 // step lies in samples, tokens or seconds. A log is read once, and what is held of it does not grow with its length.
 
-import { nearest, suggestion, UserError } from "../base/errors.ts";
+import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { readLog } from "../log/log_file.ts";
 import type { LogRecord, StepRecord } from "../log/records.ts";
 import { type StatRow, statRows } from "../log/stat_rows.ts";
-import { type Thinner, thinner } from "./thin.ts";
+import { type Thinner, thinner } from "./downsample.ts";
 
 /** A log and the name of its run. */
 export interface ChartedRun {
@@ -135,7 +135,7 @@ function metricCollector(metric: string): MetricCollector {
       const known = [...new Set([...METRICS, ...others])];
       const why = METRICS.includes(metric)
         ? `${metric}: ${run} records none${stepwise ? "" : "; it has no evaluation"}.`
-        : `${metric}: no such metric.${suggestion(metric, known)}`;
+        : `${metric}: no such metric.${didYouMean(metric, known)}`;
       throw new UserError(why);
     },
   };
@@ -235,7 +235,7 @@ export function progressUnit(word: string): ProgressUnit {
   const known: ProgressUnit[] = ["steps", "samples", "tokens", "seconds"];
   const found = known.find((one) => one === word);
   if (found) return found;
-  const near = nearest(word, known);
+  const near = closestString(word, known);
   throw new UserError(
     `--x ${word}: expected ${known.join(", ")}.${near === undefined ? "" : ` Did you mean "${near}"?`}`,
   );

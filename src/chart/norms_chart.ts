@@ -3,7 +3,7 @@
 import type { LogRecord } from "../log/records.ts";
 import type { LogCharts } from "./log_charts.ts";
 import { type ChartSeries, lineChart } from "./line_chart.ts";
-import { type Thinner, thinner } from "./thin.ts";
+import { type Thinner, thinner } from "./downsample.ts";
 
 const KINDS: Readonly<Record<string, { readonly what: string; readonly log: boolean }>> = {
   param: { what: "parameters", log: false },

@@ -7,7 +7,7 @@ import { jacobianCharts } from "./jacobian_chart.ts";
 import type { LogCharts } from "./log_charts.ts";
 import { lossChart } from "./loss_chart.ts";
 import { normsCharts } from "./norms_chart.ts";
-import { thinner } from "./thin.ts";
+import { thinner } from "./downsample.ts";
 
 /** Items of a line that are held: more than it can show, fewer than a long run has. */
 const STRETCHES = 1024;

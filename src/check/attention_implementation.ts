@@ -7,7 +7,7 @@ import { less, lookup, minus, over, plus, select, variable } from "../../kernels
 import { grad } from "../../kernels/gradient.ts";
 import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import type { Device } from "../device/device.ts";
-import { suggestion, UserError } from "../base/errors.ts";
+import { didYouMean, UserError } from "../base/errors.ts";
 import { describe, exportsOf, misspelling } from "../base/user_file.ts";
 import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
@@ -197,7 +197,7 @@ const NAMES = ["attention", "attentionGradient"] as const;
  */
 export function functionAttention(name: string, module: AttentionModule): AttentionImplementation {
   if (typeof module.attention !== "function") {
-    const hint = suggestion("attention", Object.keys(module));
+    const hint = didYouMean("attention", Object.keys(module));
     throw new UserError(`${name}: exports no function "attention".${hint}`);
   }
   if (module.attentionGradient !== undefined && typeof module.attentionGradient !== "function") {
@@ -255,7 +255,7 @@ export async function loadAttention(file: string): Promise<AttentionImplementati
   const given = Object.fromEntries(NAMES.filter((name) => name in found).map((name) => [name, found[name]]));
   if (!("attention" in given)) {
     throw new UserError(
-      `${file}: exports no function "attention".${suggestion("attention", Object.keys(found))}`,
+      `${file}: exports no function "attention".${didYouMean("attention", Object.keys(found))}`,
     );
   }
   return functionAttention(file, given as unknown as AttentionModule);

@@ -1,5 +1,5 @@
 // What check_attention reads from a file of one's own.
-import { nearest, UserError } from "../base/errors.ts";
+import { closestString, UserError } from "../base/errors.ts";
 import { describe, exportsOf } from "../base/user_file.ts";
 import { type AttentionImplementation, loadAttention } from "./attention_implementation.ts";
 import { LAYER_KINDS, type LayerFunction, type LayerImplementation } from "./layer_check.ts";
@@ -21,7 +21,9 @@ export async function loadChecked(file: string): Promise<CheckedExports> {
   const found = await exportsOf(file, "--file");
   const names = ["attention", ...LAYER_KINDS];
   if (!names.some((name) => name in found)) {
-    const near = Object.keys(found).map((name) => nearest(name, names)).find((name) => name !== undefined);
+    const near = Object.keys(found).map((name) => closestString(name, names)).find((name) =>
+      name !== undefined
+    );
     const hint = near === undefined ? "" : ` Did you mean "${near}"?`;
     throw new UserError(`${file}: exports no function "attention", "multiHead" or "decoderLayer".${hint}`);
   }

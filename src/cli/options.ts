@@ -1,7 +1,7 @@
 // The options of scripts: what --help says of them, how arguments are read, and values that are numbers, words or files.
 import { extname } from "node:path";
 import { parseArgs } from "node:util";
-import { nearest, suggestion, UserError } from "../base/errors.ts";
+import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { maximum } from "../base/extremes.ts";
 import { VERSION } from "../base/version.ts";
 
@@ -95,7 +95,7 @@ function checkOption(
   before: ReadonlySet<string>,
 ): void {
   if (rawName !== `--${name}` || !Object.hasOwn(options, name)) {
-    throw new UserError(`${rawName}: unknown option.${suggestion(name, Object.keys(options))}`);
+    throw new UserError(`${rawName}: unknown option.${didYouMean(name, Object.keys(options))}`);
   }
   const { type, value: word = "VALUE", multiple } = options[name];
   if (type === "boolean") {
@@ -222,7 +222,7 @@ export const TENSOR_OPTIONS: Readonly<Record<"tap" | "kind" | "head", OptionSpec
 export function oneOf<Word extends string>(name: string, text: string, words: readonly Word[]): Word {
   const found = words.find((word) => word === text);
   if (found !== undefined) return found;
-  const near = nearest(text, words);
+  const near = closestString(text, words);
   throw new UserError(
     `--${name}: expected ${words.join(", ")}, found "${text}".${near ? ` Did you mean "${near}"?` : ""}`,
   );

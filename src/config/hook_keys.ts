@@ -1,8 +1,8 @@
 // The keys that a user's hooks file adds to `hooks` of a configuration: typed by their defaults, checked, filled in.
-import { nearest, suggestion, UserError } from "../base/errors.ts";
+import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { checkKeys, describe, exportsOf, isRecord } from "../base/user_file.ts";
 import type { Config } from "./schema.ts";
-import { isMapping, show, showPath } from "../base/show.ts";
+import { describeValue, isMapping, showPath } from "../base/show.ts";
 
 /** A key that a hooks file declares under `keys`. */
 export interface HookKey {
@@ -99,16 +99,16 @@ export async function withHookKeys(config: Config, place: string): Promise<Confi
   const unknown = names.find((name) => !Object.hasOwn(keys, name));
   if (unknown !== undefined) {
     throw new UserError(
-      `${place}: hooks.${unknown}: ${file} declares no such key.${suggestion(unknown, Object.keys(keys))}`,
+      `${place}: hooks.${unknown}: ${file} declares no such key.${didYouMean(unknown, Object.keys(keys))}`,
     );
   }
   const values = Object.entries(keys).map(([name, key]): [string, number | boolean | string] => {
     const value = Object.hasOwn(given, name) ? given[name]! : key.default;
     const wanted = expected(key, value);
     if (wanted !== undefined) {
-      const near = typeof value === "string" && key.oneOf ? nearest(value, key.oneOf) : undefined;
+      const near = typeof value === "string" && key.oneOf ? closestString(value, key.oneOf) : undefined;
       throw new UserError(
-        `${place}: hooks.${name}: expected ${wanted}, found ${show(value)}.${
+        `${place}: hooks.${name}: expected ${wanted}, found ${describeValue(value)}.${
           near === undefined ? "" : ` Did you mean "${near}"?`
         }`,
       );

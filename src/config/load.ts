@@ -2,14 +2,14 @@
 
 import { readWhole } from "../base/whole_file.ts";
 import { basename, dirname, parse } from "node:path";
-import { nearest, suggestion, UserError } from "../base/errors.ts";
+import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { withHookKeys } from "./hook_keys.ts";
 import { applyOverride } from "./override.ts";
 import { resolveConfig } from "./resolve.ts";
 import type { Config } from "./schema.ts";
 import { SHIPPED_CONFIGS } from "./shipped.ts";
-import { show } from "../base/show.ts";
-import { SYNTHETIC_SOURCES } from "./together.ts";
+import { describeValue } from "../base/show.ts";
+import { SYNTHETIC_SOURCES } from "./cross_checks.ts";
 import { parseConfig } from "./yaml.ts";
 
 function isBare(path: string): boolean {
@@ -21,7 +21,7 @@ async function kindOf(path: string): Promise<"file" | "folder" | "missing"> {
     return (await Deno.stat(path)).isDirectory ? "folder" : "file";
   } catch (error) {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return "missing";
-    throw new UserError(`${show(path)}: it cannot be read: ${reason(error)}`);
+    throw new UserError(`${describeValue(path)}: it cannot be read: ${reason(error)}`);
   }
 }
 
@@ -44,22 +44,24 @@ async function missingMessage(path: string): Promise<string> {
   const here = await yamlNames(folder);
   if (isBare(path)) {
     if (SYNTHETIC_SOURCES.includes(path)) {
-      return `${show(path)}: no such file, and no such configuration in configs/; it is a synthetic task: ` +
+      return `${
+        describeValue(path)
+      }: no such file, and no such configuration in configs/; it is a synthetic task: ` +
         `data.source=${path} takes it.`;
     }
     const stem = (name: string) => parse(name).name;
     const own = (await yamlNames("configs/") ?? []).map(stem);
     const known = [...new Set([...own, ...Object.keys(SHIPPED_CONFIGS)])].sort();
-    const local = nearest(path, (here ?? []).map(stem));
-    const near = nearest(path, known) ?? here?.find((name) => stem(name) === local);
+    const local = closestString(path, (here ?? []).map(stem));
+    const near = closestString(path, known) ?? here?.find((name) => stem(name) === local);
     const remedy = near === undefined ? ` Known: ${known.join(", ")}.` : ` Did you mean "${near}"?`;
-    return `${show(path)}: no such file, and no such configuration in configs/.${remedy}`;
+    return `${describeValue(path)}: no such file, and no such configuration in configs/.${remedy}`;
   }
   if (here === undefined) {
-    return `${show(path)}: no such file; ${show(folder)} is not a folder that can be read.`;
+    return `${describeValue(path)}: no such file; ${describeValue(folder)} is not a folder that can be read.`;
   }
-  const remedy = here.length === 0 ? " There is no YAML file in its folder." : suggestion(file, here);
-  return `${show(path)}: no such file.${remedy}`;
+  const remedy = here.length === 0 ? " There is no YAML file in its folder." : didYouMean(file, here);
+  return `${describeValue(path)}: no such file.${remedy}`;
 }
 
 /** A file, or the text of one that is shipped, and what to call it in messages. */

@@ -8,7 +8,7 @@ import { locateAll, type Located, readRaw } from "./load.ts";
 import { applyOverride } from "./override.ts";
 import { resolveConfig } from "./resolve.ts";
 import type { Config } from "./schema.ts";
-import { isMapping, show, showPath } from "../base/show.ts";
+import { describeValue, isMapping, showPath } from "../base/show.ts";
 import { shortKeys, valueLabel, type Variant, variantsOf } from "./sweep.ts";
 
 /** One run of a sweep. */
@@ -59,7 +59,7 @@ function ablationsOf(raw: Record<string, unknown>, place: string): [string, stri
   const found = raw.ablations ?? {};
   if (!isMapping(found)) {
     throw new UserError(
-      `${place}: ablations: expected a mapping of names to overrides, found ${show(found)}.`,
+      `${place}: ablations: expected a mapping of names to overrides, found ${describeValue(found)}.`,
     );
   }
   return Object.entries(found).map(([name, value]) => {
@@ -70,7 +70,7 @@ function ablationsOf(raw: Record<string, unknown>, place: string): [string, stri
       `${place}: ${
         showPath(["ablations", name])
       }: expected an override such as "model.positions=none", or a list ` +
-        `of them, found ${show(overrides.length > 0 ? wrong : value)}.`,
+        `of them, found ${describeValue(overrides.length > 0 ? wrong : value)}.`,
     );
   });
 }

@@ -20,5 +20,5 @@ export { applyOverride } from "./override.ts";
 export { type ConfigOrigin, resolveConfig } from "./resolve.ts";
 export type { BlockConfig, ModelConfig } from "./model_schema.ts";
 export { type Config, type ConfigSchema, configSchema } from "./schema.ts";
-export { configWarnings, SYNTHETIC_SOURCES } from "./together.ts";
+export { configWarnings, SYNTHETIC_SOURCES } from "./cross_checks.ts";
 export { dumpConfig, parseConfig } from "./yaml.ts";

@@ -1,10 +1,10 @@
 // Overrides from the command line: `model.dim=256`, `data.files.0=x.txt`, `+share=0.1`, `~model.dropout`. They change
 // the raw mapping before it is validated, so that a key means the same in a file and on the command line.
 
-import { suggestion, UserError } from "../base/errors.ts";
+import { didYouMean, UserError } from "../base/errors.ts";
 import { escapeControls } from "../base/terminal.ts";
 import { configSchema } from "./schema.ts";
-import { isMapping, show, showPath, showWritten, valueAt } from "../base/show.ts";
+import { describeValue, isMapping, showPath, showWritten, valueAt } from "../base/show.ts";
 import { parseValue } from "./yaml.ts";
 
 /** An override taken apart; `drop` is `~key`, which has no value. */
@@ -18,12 +18,16 @@ export function parseOverride(text: string): Override {
   const key = drop ? text.slice(1) : text.slice(declared ? 1 : 0, equals);
   if (declared && (equals === -1 || !/^[\w-]+$/.test(key))) {
     throw new UserError(
-      `override ${show(text)}: expected +key=value for a key that a hooks file declares, such as +share=0.1.`,
+      `override ${
+        describeValue(text)
+      }: expected +key=value for a key that a hooks file declares, such as +share=0.1.`,
     );
   }
   if ((drop ? equals !== -1 : equals === -1) || !/^[\w-]+(\.[\w-]+)*$/.test(key)) {
     throw new UserError(
-      `override ${show(text)}: expected key=value such as model.dim=256, or ~key such as ~model.dropout.`,
+      `override ${
+        describeValue(text)
+      }: expected key=value such as model.dim=256, or ~key such as ~model.dropout.`,
     );
   }
   const path = declared ? ["hooks", key] : key.split(".");
@@ -32,8 +36,8 @@ export function parseOverride(text: string): Override {
     return { text, path, drop, value: parseValue(text.slice(equals + 1)) };
   } catch {
     throw new UserError(
-      `override ${show(text)}: expected a YAML value such as 0.1, text or [0.9, 0.95], found ${
-        show(text.slice(equals + 1))
+      `override ${describeValue(text)}: expected a YAML value such as 0.1, text or [0.9, 0.95], found ${
+        describeValue(text.slice(equals + 1))
       }. Quote a text that begins so: ${quotedOverride(text)}.`,
     );
   }
@@ -54,7 +58,7 @@ function listIndex(list: unknown[], key: string, override: Override, path: strin
     const valid = last < 0 ? "it is empty" : `expected an index from 0 to ${last}`;
     throw new UserError(
       `override ${showWritten(override.text)}: ${showPath(path)} is a list of ${list.length}, found ${
-        show(key)
+        describeValue(key)
       }; ${valid}.`,
     );
   }
@@ -83,8 +87,8 @@ function withValue(node: unknown, depth: number, override: Override): unknown {
   if (!isMapping(found)) {
     throw new UserError(
       `override ${showWritten(override.text)}: ${showPath(here)} is ${
-        show(found)
-      }, expected a mapping to hold ${show(key)}.`,
+        describeValue(found)
+      }, expected a mapping to hold ${describeValue(key)}.`,
     );
   }
   return { ...found, [key]: withValue(valueAt(found, [key]), depth + 1, override) };
@@ -101,7 +105,7 @@ function withoutKey(node: unknown, depth: number, override: Override): unknown {
   }
   if (!isMapping(node) || !Object.hasOwn(node, key)) {
     const known = isMapping(node) ? Object.keys(node) : [];
-    const remedy = known.length > 0 ? suggestion(key, known) : "";
+    const remedy = known.length > 0 ? didYouMean(key, known) : "";
     const missing = showPath(path.slice(0, depth + 1));
     throw new UserError(
       `override ${showWritten(override.text)}: ${missing} is not set, so it cannot be dropped.${remedy}`,

@@ -2,11 +2,11 @@
 // file, or the override that brought it), its key, what was found and what was expected.
 
 import type { z } from "./zod.ts";
-import { nearest, suggestion, UserError } from "../base/errors.ts";
+import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { type Override, parseOverride, quotedOverride } from "./override.ts";
 import { type Config, definition, type JsonSchema, runJsonSchema } from "./schema.ts";
-import { isMapping, show, showPath, showWritten, valueAt } from "../base/show.ts";
-import { firstConflict } from "./together.ts";
+import { describeValue, isMapping, showPath, showWritten, valueAt } from "../base/show.ts";
+import { firstConflict } from "./cross_checks.ts";
 
 /** Where a raw configuration comes from. */
 export type ConfigOrigin = {
@@ -60,7 +60,7 @@ function keySuggestion(key: string, section: Path): string {
     schema,
   );
   const known = Object.keys(here?.properties ?? {});
-  return suggestion(key, section.length === 0 ? [...known, "ablations"] : known);
+  return didYouMean(key, section.length === 0 ? [...known, "ablations"] : known);
 }
 
 function keyPaths(node: JsonSchema): string[] {
@@ -90,7 +90,7 @@ function describe(issue: Issue, raw: unknown, origin: ConfigOrigin): string {
     return `${location(origin, path, [path])}: unknown key.${keySuggestion(key, issue.path)}`;
   }
   const found = valueAt(raw, issue.path);
-  const near = typeof found === "string" ? nearest(found, knownValues(issue)) : undefined;
+  const near = typeof found === "string" ? closestString(found, knownValues(issue)) : undefined;
   const isBareText = issue.code === "invalid_type" && issue.expected === "string" &&
     (typeof found === "number" || typeof found === "boolean");
   const remedy = near !== undefined
@@ -99,7 +99,7 @@ function describe(issue: Issue, raw: unknown, origin: ConfigOrigin): string {
     ? quoteAdvice(issue.path, found, origin)
     : "";
   const at = location(origin, issue.path, [issue.path]);
-  return `${at}: expected ${issue.message}, found ${show(found)}.${remedy}`;
+  return `${at}: expected ${issue.message}, found ${describeValue(found)}.${remedy}`;
 }
 
 /** `top` over `base`: mappings key by key, as deep as a block goes, anything else as a whole. */

@@ -3,7 +3,7 @@
 
 import { UserError } from "../base/errors.ts";
 import { CORE_SCHEMA, dump, load, loadAll, mergeTag, YAMLException } from "../std/js_yaml.ts";
-import { isMapping, show } from "../base/show.ts";
+import { describeValue, isMapping } from "../base/show.ts";
 import type { Config } from "./schema.ts";
 
 /** YAML 1.2 and the merge keys (`<<`) of 1.1, which most readers of YAML know. */
@@ -83,7 +83,9 @@ export function parseConfig(source: string | Uint8Array, place: string): Record<
   }
   const root = documents[0] ?? {};
   if (!isMapping(root)) {
-    throw new UserError(`${place}: expected a mapping of keys such as "seed: 1", found ${show(root)}.`);
+    throw new UserError(
+      `${place}: expected a mapping of keys such as "seed: 1", found ${describeValue(root)}.`,
+    );
   }
   const fault = aliasFault(root);
   if (fault !== undefined) throw new UserError(`${place}: ${fault}.`);
@@ -91,7 +93,7 @@ export function parseConfig(source: string | Uint8Array, place: string): Record<
   if (idle !== undefined && Object.hasOwn(root, idle)) {
     throw new UserError(
       `${place}: ${
-        show(idle)
+        describeValue(idle)
       } holds no anchor, which keys of the root with a dot are for; expected one, such as ` +
         `"${idle}: &name ...", or the key without its dot.`,
     );

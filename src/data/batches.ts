@@ -1,7 +1,7 @@
 // What a training step reads. A batch is a pure function of (seed, step): resume needs nothing but the step,
 // and no state of a loader is ever saved. Evaluation reads every token of a split once, in order.
 import { randomStream, shuffle } from "../base/random.ts";
-import { suggestion, UserError } from "../base/errors.ts";
+import { didYouMean, UserError } from "../base/errors.ts";
 import type { Numbers } from "./ids.ts";
 
 /** Target id of a position that counts for nothing. */
@@ -50,7 +50,7 @@ export interface Source {
   /** Rows of one pass over "train", where they are not of `context` targets each. */
   readonly rows?: number;
   /** The loss on "val" that no model can fall below, in nats a token, where it is known. */
-  readonly floorNats?: number;
+  readonly entropyFloor?: number;
   /** Batch number `index`, counted from 0 over the whole run (`accumulate` a step): a pure function of (seed, index). */
   train(index: number): Batch;
   /** One pass over a split; throws UserError where there is no such split. */
@@ -127,7 +127,7 @@ export function evaluationOf(
 /** @internal The split of a name; throws UserError with the nearest one. */
 export function splitNamed<T>(splits: Readonly<Record<string, T>>, name: string): T {
   if (!Object.hasOwn(splits, name)) {
-    throw new UserError(`Batches: there is no split "${name}".${suggestion(name, Object.keys(splits))}`);
+    throw new UserError(`Batches: there is no split "${name}".${didYouMean(name, Object.keys(splits))}`);
   }
   return splits[name];
 }
@@ -217,7 +217,7 @@ function permutation(length: number, seed: number, purpose: string): Uint32Array
 export function checkSampling(sampling: string): void {
   if (sampling === "crops" || sampling === "windows") return;
   throw new UserError(
-    `Batches: sampling is "${sampling}".${suggestion(String(sampling), ["crops", "windows"])}`,
+    `Batches: sampling is "${sampling}".${didYouMean(String(sampling), ["crops", "windows"])}`,
   );
 }
 

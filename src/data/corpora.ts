@@ -6,7 +6,7 @@ import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import catalogue from "../../data/catalogue.json" with { type: "json" };
-import { suggestion, UserError } from "../base/errors.ts";
+import { didYouMean, UserError } from "../base/errors.ts";
 import { reportProgress } from "../base/progress.ts";
 import { plainBrown } from "./brown.ts";
 import { download, type DownloadOptions, fault } from "./download.ts";
@@ -283,7 +283,7 @@ export async function loadBytes(
   const known = environment.catalogue ?? CATALOGUE;
   const name = source!;
   if (!Object.hasOwn(known, name)) {
-    throw new UserError(`Text: no corpus is called "${name}".${suggestion(name, Object.keys(known))}`);
+    throw new UserError(`Text: no corpus is called "${name}".${didYouMean(name, Object.keys(known))}`);
   }
   const corpus = known[name];
   if (corpus.from === "npm") {

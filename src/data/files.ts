@@ -2,7 +2,7 @@
 // training.
 import { readWhole } from "../base/whole_file.ts";
 import { basename, dirname, join } from "node:path";
-import { nearest, UserError } from "../base/errors.ts";
+import { closestString, UserError } from "../base/errors.ts";
 import { refuseLfsPointer } from "./lfs_pointer.ts";
 import { LONGEST_STRING, piecesOfText, stringOfText } from "./text_bytes.ts";
 
@@ -93,7 +93,7 @@ async function missing(path: string): Promise<UserError> {
       `${path} does not exist, nor can its folder ${folder} be read; expected a text file.`,
     );
   }
-  const near = nearest(basename(path), names);
+  const near = closestString(basename(path), names);
   const hint = near === undefined ? "" : ` Did you mean "${join(folder, near)}"?`;
   return new UserError(`${path} does not exist; expected a text file or a folder of .txt files.${hint}`);
 }

@@ -1,5 +1,5 @@
 // Texts in files of JSON lines: one field of each line's object. A file is read in chunks, and only its texts are kept.
-import { suggestion, UserError } from "../base/errors.ts";
+import { didYouMean, UserError } from "../base/errors.ts";
 import { isMapping } from "../base/show.ts";
 import { refuseEndless } from "../base/whole_file.ts";
 import { oneLine } from "./files.ts";
@@ -68,7 +68,7 @@ function fieldOf(value: unknown, field: string, place: string): string {
     }
     if (!Object.hasOwn(here, name)) {
       const list = Array.isArray(here) ? `; expected an object, found a list of ${here.length}` : "";
-      throw new UserError(`${at}: no field "${name}"${list}.${suggestion(name, Object.keys(here))}`);
+      throw new UserError(`${at}: no field "${name}"${list}.${didYouMean(name, Object.keys(here))}`);
     }
     here = (here as Record<string, unknown>)[name];
     path = path === "" ? name : `${path}.${name}`;

@@ -1,6 +1,6 @@
 // From the section `data` of a configuration to batches: which text or task, which tokenizer, which source.
 import { maximum } from "../base/extremes.ts";
-import { suggestion, UserError } from "../base/errors.ts";
+import { didYouMean, UserError } from "../base/errors.ts";
 import {
   cuttableIds,
   type Source,
@@ -297,7 +297,7 @@ function taskNamed(
   if (Object.hasOwn(tasks, source)) return tasks[source];
   const known = [...Object.keys(CATALOGUE), ...Object.keys(tasks)];
   if (known.includes(source)) return undefined;
-  throw new UserError(`${key}: no corpus or task is called "${source}".${suggestion(source, known)}`);
+  throw new UserError(`${key}: no corpus or task is called "${source}".${didYouMean(source, known)}`);
 }
 
 /**

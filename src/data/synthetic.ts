@@ -2,7 +2,7 @@
 // user's own is one as well; sample i depends on the seed and i alone.
 import { type RandomStream, randomStream } from "../base/random.ts";
 import { isMapping } from "../base/show.ts";
-import { suggestion, UserError } from "../base/errors.ts";
+import { didYouMean, UserError } from "../base/errors.ts";
 import { describe } from "../base/user_file.ts";
 import { charTokenizer } from "./char_tokenizer.ts";
 import { TASKS } from "./tasks.ts";
@@ -13,9 +13,9 @@ export interface Sample {
   /** Question and answer, without the newline that ends a sample. */
   text: string;
   /** Index, in code points, of the first character of the answer. */
-  answerFrom: number;
+  answerStart: number;
   /**
-   * Where the answer is not all that follows `answerFrom`: its parts, each from a code point to before another. The end
+   * Where the answer is not all that follows `answerStart`: its parts, each from a code point to before another. The end
    * of the sample is then no part of it.
    */
   answers?: readonly (readonly [from: number, to: number])[];
@@ -54,7 +54,7 @@ export type TaskSplit = "train" | "val";
 export function findTask(name: string, tasks: Readonly<Record<string, Task>> = TASKS): Task {
   if (!Object.hasOwn(tasks, name)) {
     throw new UserError(
-      `Text: no synthetic task is called "${name}".${suggestion(name, Object.keys(tasks))}`,
+      `Text: no synthetic task is called "${name}".${didYouMean(name, Object.keys(tasks))}`,
     );
   }
   return tasks[name];
@@ -89,7 +89,7 @@ const isPart = (part: unknown): boolean =>
 /** What each field of a sample may be, in words, and whether it is that. */
 const SAMPLE_FIELDS: Readonly<Record<keyof Sample, readonly [string, (value: unknown) => boolean]>> = {
   text: ["text", (value) => typeof value === "string"],
-  answerFrom: ["a number", (value) => typeof value === "number"],
+  answerStart: ["a number", (value) => typeof value === "number"],
   answers: [
     "nothing or a list of [from, to]",
     (value) => value === undefined || Array.isArray(value) && value.every(isPart),
@@ -105,7 +105,7 @@ const SAMPLE_FIELDS: Readonly<Record<keyof Sample, readonly [string, (value: unk
  * @throws UserError where it is none, or a field of it is of another type
  */
 export function checkSample(place: string, sample: unknown): Sample {
-  const expected = "expected { text, answerFrom }, text and a number";
+  const expected = "expected { text, answerStart }, text and a number";
   if (!isMapping(sample) || sample instanceof Promise) {
     throw new UserError(`${place}: ${expected}, found ${describe(sample)}.`);
   }

@@ -34,11 +34,11 @@ interface TokenSample {
 }
 
 /** The parts of the answer, in order and inside the sample, or UserError. */
-function answerSpans({ answerFrom, answers }: Sample, length: number, place: string): (readonly number[])[] {
-  if (!Number.isSafeInteger(answerFrom) || answerFrom < 1 || answerFrom > length) {
-    throw new UserError(`${place} has answerFrom ${answerFrom}; expected 1 to its length, ${length}.`);
+function answerSpans({ answerStart, answers }: Sample, length: number, place: string): (readonly number[])[] {
+  if (!Number.isSafeInteger(answerStart) || answerStart < 1 || answerStart > length) {
+    throw new UserError(`${place} has answerStart ${answerStart}; expected 1 to its length, ${length}.`);
   }
-  if (answers === undefined) return [[answerFrom, length + 1]];
+  if (answers === undefined) return [[answerStart, length + 1]];
   let end = 1;
   for (const [from, to] of answers) {
     if (!Number.isSafeInteger(from) || !Number.isSafeInteger(to) || from < end || to <= from || to > length) {
@@ -170,7 +170,7 @@ export function taskSource(task: Task, tokenizer: Tokenizer, options: TaskSource
   const splits: Record<TaskSplit, number> = { train: Infinity, val: tokens };
   return {
     splits,
-    floorNats,
+    entropyFloor: floorNats,
     train: (step) => {
       checkStep(step);
       const into = blankBatch(batch, context);

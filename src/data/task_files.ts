@@ -30,7 +30,7 @@ function taskOf(file: string, name: string, found: unknown): Task | undefined {
 }
 
 /**
- * The tasks of a user's file, by name. Each export is a function `(rng) => ({ text, answerFrom })`, which takes all its
+ * The tasks of a user's file, by name. Each export is a function `(rng) => ({ text, answerStart })`, which takes all its
  * randomness from `rng` and has its name, or a whole `Task`. The characters of a function's task are those of its first
  * 1000 samples; a task whose rare characters come later says its `alphabet` itself.
  *
@@ -42,7 +42,7 @@ function taskOf(file: string, name: string, found: unknown): Task | undefined {
  * await Deno.writeTextFile("double.ts", `
  *   export function double(rng) {
  *     const word = Array.from({ length: 4 }, () => "abc"[rng.below(3)]).join("");
- *     return { text: word + "=" + word + word, answerFrom: 5 };
+ *     return { text: word + "=" + word + word, answerStart: 5 };
  *   }`);
  * console.log((await loadTasks("double.ts")).double.alphabet); // =abc
  * ```
@@ -55,7 +55,7 @@ export async function loadTasks(file: string): Promise<Record<string, Task>> {
   if (tasks.length > 0) return Object.fromEntries(tasks.map((task) => [task.name, task]));
   const names = Object.keys(found).join(", ") || "nothing";
   throw new UserError(
-    `data.tasks: expected ${file} to export a function (rng) => ({ text, answerFrom }) or a task, found ${names}.`,
+    `data.tasks: expected ${file} to export a function (rng) => ({ text, answerStart }) or a task, found ${names}.`,
   );
 }
 

@@ -30,7 +30,7 @@ function distinct(rng: RandomStream, count: number, n: number): number[] {
 /** Question, separator, answer; `nats` is the information of the question after its first character. */
 const answered = (question: string, answer: string, nats: number, separator = SEPARATOR): Sample => ({
   text: question + separator + answer,
-  answerFrom: question.length + separator.length,
+  answerStart: question.length + separator.length,
   nats,
 });
 
@@ -116,7 +116,7 @@ const induction: Task = {
     for (let i = 1; i < length; i++) nats += ln(LETTERS_AND_DIGITS.length - i);
     // Where the repetition begins cannot be known: what follows it can.
     const text = Array.from({ length: INDUCTION }, (_, i) => word[i % length]).join("");
-    return { text, answerFrom: length + 1, nats };
+    return { text, answerStart: length + 1, nats };
   },
 };
 
@@ -145,7 +145,7 @@ const recall: Task = {
       text += asks ? bound[asked[answers.length]] : draw(rng, VALUES, 1);
       if (asks) answers.push([text.length - 1, text.length]);
     }
-    return { text, answerFrom: answers[0][0], answers, nats };
+    return { text, answerStart: answers[0][0], answers, nats };
   },
 };
 

@@ -1,6 +1,6 @@
 // Between text and token ids. A tokenizer is a record of two functions and its file form, so that a checkpoint can carry
 // it and generation reads back the very vocabulary a model was trained with.
-import { suggestion, UserError } from "../base/errors.ts";
+import { didYouMean, UserError } from "../base/errors.ts";
 
 /** What an unknown character becomes: a UserError, or the id of `<unk>`. */
 export type UnknownPolicy = "error" | "token";
@@ -92,7 +92,7 @@ export function checkedPolicy(found: unknown): UnknownPolicy {
   if (POLICIES.includes(found as UnknownPolicy)) return found as UnknownPolicy;
   throw new UserError(
     `Tokenizer file: unknown is ${JSON.stringify(found)}; expected "error" or "token".` +
-      suggestion(String(found), POLICIES),
+      didYouMean(String(found), POLICIES),
   );
 }
 

@@ -1,6 +1,6 @@
 // From a file to a tokenizer: the one that a checkpoint carries, and the one that a configuration asks for.
 import { readWhole } from "../base/whole_file.ts";
-import { nearest, suggestion, UserError } from "../base/errors.ts";
+import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
 import { bpeTokenizerOf, byteTokenizer, gpt2Tokenizer } from "./byte_tokenizers.ts";
 import { charTokenizer, charTokenizerOf } from "./char_tokenizer.ts";
@@ -57,10 +57,10 @@ export function tokenizerFromJSON(file: unknown): Tokenizer {
   if (typeof fields.kind === "string" && Object.hasOwn(READERS, kind)) {
     return READERS[kind as TokenizerKind](fields);
   }
-  const near = nearest(kind, kinds);
+  const near = closestString(kind, kinds);
   throw new UserError(
     `Tokenizer file: kind is ${JSON.stringify(fields.kind)}; expected ${
-      near === undefined ? `one of ${kinds.join(", ")}.` : `"${near}".${suggestion(kind, kinds)}`
+      near === undefined ? `one of ${kinds.join(", ")}.` : `"${near}".${didYouMean(kind, kinds)}`
     }`,
   );
 }

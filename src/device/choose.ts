@@ -4,7 +4,7 @@ import { UserError } from "../base/errors.ts";
 import { showSeconds } from "../base/units.ts";
 import { CPU_NAME, cpuDevice } from "./cpu.ts";
 import type { Device } from "./device.ts";
-import { estimateSeconds, type Work } from "./estimate.ts";
+import { estimateSeconds, type Workload } from "./estimate.ts";
 import { adapterName, findAdapter, isSoftware, targetOf, webgpuDevice } from "./webgpu.ts";
 
 /** A device, and why it was taken. */
@@ -51,7 +51,7 @@ async function onWebgpu(adapter: GPUAdapter, reason: string): Promise<Chosen> {
  */
 export async function chooseDevice(
   wanted: "auto" | "webgpu" | "cpu",
-  work: () => readonly Work[],
+  work: () => readonly Workload[],
   find: () => Promise<GPUAdapter | undefined> = findAdapter,
 ): Promise<Chosen> {
   if (wanted === "cpu") return onCpu("as asked for");

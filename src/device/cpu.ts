@@ -5,8 +5,8 @@ import { sizeOf } from "../graph/tensor.ts";
 import { UserError } from "../base/errors.ts";
 import type { Device, Program } from "./device.ts";
 import { checkMemory, thisMachine } from "./machine.ts";
-import { type Buffer, type Graph, type Place, type Plan, plan } from "./plan.ts";
-import { checkFeeds, checkLength, checkState, entryOf } from "./refusals.ts";
+import { type Buffer, type BufferSlice, type Graph, type Plan, plan } from "./plan.ts";
+import { checkFeeds, checkLength, checkState, entryOf } from "./checks.ts";
 
 /** Options of the CPU device. */
 export interface CpuOptions {
@@ -77,7 +77,7 @@ function bufferArray(cpu: Cpu, buffer: Buffer): Values {
 }
 
 /** The array at a place, one for each buffer of a plan. */
-function arraysOf(cpu: Cpu, { buffers }: Plan): (place: Place, spec: Spec) => Values {
+function arraysOf(cpu: Cpu, { buffers }: Plan): (place: BufferSlice, spec: Spec) => Values {
   const arrays = new Map(buffers.map((buffer) => [buffer, bufferArray(cpu, buffer)]));
   return ({ buffer, offset, size }, spec) => {
     const array = arrays.get(buffer)!;

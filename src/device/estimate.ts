@@ -6,7 +6,7 @@ import { type Graph, type Plan, plan } from "./plan.ts";
 import { shaderOf } from "./wgsl.ts";
 
 /** A graph, and how often it is run. */
-export interface Work {
+export interface Workload {
   /** What is computed. */
   readonly graph: Graph;
   /** Runs of it. */
@@ -60,7 +60,7 @@ function secondsOf({ steps }: Plan, rates: Rates, cores: number): number {
       computing += flops * rates.product;
       continue;
     }
-    const elements = [...call.inputs, ...call.outputs.filter((_, i) => call.wanted[i])];
+    const elements = [...call.inputs, ...call.outputs.filter((_, i) => call.needed[i])];
     computing += flops * rates.other + elements.reduce((sum, x) => sum + sizeOf(x), 0) * rates.element;
   }
   return computing / cores + dispatches * rates.dispatch;
@@ -85,7 +85,7 @@ function secondsOf({ steps }: Plan, rates: Rates, cores: number): number {
  * ```
  */
 export function estimateSeconds(
-  work: readonly Work[],
+  work: readonly Workload[],
   target: Target,
   cores: number = navigator.hardwareConcurrency,
 ): { cpu: number; software: number } {

@@ -3,7 +3,7 @@
 import { UserError } from "../base/errors.ts";
 import { sizeOf, type Spec, type Target, type Values } from "../graph/tensor.ts";
 import { showBytes } from "../base/units.ts";
-import { checkLength, checkState } from "./refusals.ts";
+import { checkLength, checkState } from "./checks.ts";
 
 /** A state on the device. */
 export interface GpuState {

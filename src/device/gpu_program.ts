@@ -15,15 +15,15 @@ import {
   guarded,
   readBack,
 } from "./gpu_memory.ts";
-import { type Buffer, type Graph, type Place, type Plan, plan, type Step } from "./plan.ts";
-import { checkFeeds, checkState, entryOf } from "./refusals.ts";
+import { type Buffer, type BufferSlice, type Graph, type Plan, plan, type Step } from "./plan.ts";
+import { checkFeeds, checkState, entryOf } from "./checks.ts";
 import { bindingsOf, shaderOf } from "./wgsl.ts";
 
 /** A compiled dispatch, and where each of its bindings lies in the plan. */
 interface Kernel {
   readonly label: string;
   readonly pipeline: GPUComputePipeline;
-  readonly places: ReadonlyMap<number, Place>;
+  readonly places: ReadonlyMap<number, BufferSlice>;
   readonly workgroups: readonly [number, number, number];
 }
 
@@ -61,7 +61,7 @@ const labelOf = ({ node }: Step, { label }: Dispatch): string =>
   node.path ? `${label} at ${node.path}` : label;
 
 /** Where the bindings of a dispatch lie. Throws where the adapter runs or binds less. */
-function placesOf(gpu: Gpu, step: Step, dispatch: Dispatch): Map<number, Place> {
+function placesOf(gpu: Gpu, step: Step, dispatch: Dispatch): Map<number, BufferSlice> {
   const label = labelOf(step, dispatch);
   const { workgroups } = dispatch;
   if (workgroups.some((n) => n > gpu.maxWorkgroups)) {
@@ -72,7 +72,7 @@ function placesOf(gpu: Gpu, step: Step, dispatch: Dispatch): Map<number, Place> 
         `dimension: use a smaller batch, context or model.`,
     );
   }
-  const given = new Map<number, Place>();
+  const given = new Map<number, BufferSlice>();
   for (const [binding, ref] of Object.entries(dispatch.bindings)) {
     if (!ref) continue;
     const [kind, index, range] = ref;
@@ -263,7 +263,7 @@ function programOf(gpu: Gpu, graph: Graph, planned: Plan, held: Held): Program {
 }
 
 /** WebGPU forbids one buffer read and written in a dispatch even where the ranges are apart; written twice it may be. */
-function withoutConflicts(shader: string, places: ReadonlyMap<number, Place>): string {
+function withoutConflicts(shader: string, places: ReadonlyMap<number, BufferSlice>): string {
   const access = bindingsOf(shader);
   const written = new Set(
     [...access].filter(([, a]) => a === "read_write").map(([b]) => places.get(b)?.buffer),

@@ -1,8 +1,8 @@
 // A device by the name that a person gives.
-import { suggestion, UserError } from "../base/errors.ts";
+import { didYouMean, UserError } from "../base/errors.ts";
 import { chooseDevice } from "./choose.ts";
 import type { Device } from "./device.ts";
-import type { Work } from "./estimate.ts";
+import type { Workload } from "./estimate.ts";
 
 const NAMES = ["auto", "webgpu", "cpu"] as const;
 
@@ -19,9 +19,9 @@ const NAMES = ["auto", "webgpu", "cpu"] as const;
  */
 export async function openDevice(
   name: string,
-  work: () => readonly Work[] = () => [],
+  work: () => readonly Workload[] = () => [],
 ): Promise<Device> {
   const wanted = NAMES.find((known) => known === name);
-  if (!wanted) throw new UserError(`device: "${name}" is unknown.${suggestion(name, NAMES)}`);
+  if (!wanted) throw new UserError(`device: "${name}" is unknown.${didYouMean(name, NAMES)}`);
   return (await chooseDevice(wanted, work)).device;
 }

@@ -4,10 +4,17 @@ import { UserError } from "../base/errors.ts";
 import { ancestors } from "../graph/gradient.ts";
 import type { PackAttrs, PackCall } from "../graph/structure.ts";
 import type { Call, Dispatch, Lowered, Node, Target, Tensor } from "../graph/tensor.ts";
-import { checkOrder } from "./order.ts";
-import { type Buffer, computesNothing, NOWHERE, type Place, type Places, placesFor } from "./places.ts";
+import { checkOrder } from "./aliasing.ts";
+import {
+  type Buffer,
+  type BufferSlice,
+  computesNothing,
+  type Places,
+  placesFor,
+  UNALLOCATED,
+} from "./allocation.ts";
 
-export type { Buffer, Place };
+export type { Buffer, BufferSlice };
 
 /** What a program computes: `outputs` may be read by name, `effects` are nodes run for what they write in place. */
 export interface Graph {
@@ -26,11 +33,11 @@ export interface Step {
   /** Its dispatches; none on the CPU. */
   readonly lowered: Lowered;
   /** Where its inputs lie. */
-  readonly inputs: readonly Place[];
+  readonly inputs: readonly BufferSlice[];
   /** Where its outputs lie. */
-  readonly outputs: readonly Place[];
+  readonly outputs: readonly BufferSlice[];
   /** Where its dispatches' scratch buffers lie. */
-  readonly scratch: readonly Place[];
+  readonly scratch: readonly BufferSlice[];
 }
 
 /** Bytes of device memory by use. */
@@ -50,7 +57,7 @@ export interface Plan {
   /** Every buffer, once. */
   readonly buffers: readonly Buffer[];
   /** Where the outputs lie. */
-  readonly outputs: Readonly<Record<string, Place>>;
+  readonly outputs: Readonly<Record<string, BufferSlice>>;
   /** Bytes by use. */
   readonly memory: Memory;
   /** Floating point operations of a run. */
@@ -69,12 +76,17 @@ function checkRounds({ label, rounds }: Dispatch, path: string, { maxRounds = In
   );
 }
 
-function callOf(node: Node, wanted: ReadonlySet<Tensor>, inputs: readonly Place[], places: Places): Call {
+function callOf(
+  node: Node,
+  wanted: ReadonlySet<Tensor>,
+  inputs: readonly BufferSlice[],
+  places: Places,
+): Call {
   const call: Call = {
     inputs: node.inputs,
     outputs: node.outputs,
     attrs: node.attrs,
-    wanted: node.outputs.map((y) => wanted.has(y)),
+    needed: node.outputs.map((y) => wanted.has(y)),
   };
   if (node.op.role !== "pack") return call;
   const whole = places.of(node.outputs[0]);
@@ -95,7 +107,9 @@ function stepOf(node: Node, wanted: ReadonlySet<Tensor>, places: Places, target?
       Object.values(bindings).some((ref) => ref?.[0] === "output" && ref[1] === output)
     );
   // An output that nothing reads takes no memory where the kernels do without it.
-  const outputs = node.outputs.map((y, i) => target && !call.wanted[i] && !binds(i) ? NOWHERE : places.of(y));
+  const outputs = node.outputs.map((y, i) =>
+    target && !call.needed[i] && !binds(i) ? UNALLOCATED : places.of(y)
+  );
   return { node, call, lowered, inputs, outputs, scratch: (lowered.scratch ?? []).map(places.scratch) };
 }
 

@@ -5,7 +5,7 @@ import type { Device, Program } from "./device.ts";
 import { causeOf, defineState, DeviceLostError, fail, type Gpu, readBack } from "./gpu_memory.ts";
 import { checkProgram, compileProgram } from "./gpu_program.ts";
 import type { Graph } from "./plan.ts";
-import { entryOf } from "./refusals.ts";
+import { entryOf } from "./checks.ts";
 
 const BACKEND = "DENO_WEBGPU_BACKEND";
 

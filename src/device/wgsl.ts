@@ -4,7 +4,7 @@
 //   //! if CONDITION  ...  //! else  ...  //! end
 //   //! insert NAME                          text given by the operation (an expression's code)
 // Unrolling is done here because the compilers below do not: on a software adapter it is worth a factor of two.
-import { suggestion } from "../base/errors.ts";
+import { didYouMean } from "../base/errors.ts";
 import type { Dispatch } from "../graph/tensor.ts";
 
 type Scope = Record<string, number | boolean | string>;
@@ -27,7 +27,7 @@ function directive(text: string): { word: string; rest: string } | undefined {
   if (!line.startsWith("//!")) return undefined;
   const [, word = "", rest = ""] = line.match(/^\/\/! (\w+)\s*(.*)$/) ?? [];
   if (!WORDS.includes(word)) {
-    throw new SyntaxError(`Template line without a known word: ${line}.${suggestion(word, WORDS)}`);
+    throw new SyntaxError(`Template line without a known word: ${line}.${didYouMean(word, WORDS)}`);
   }
   if (word === "for" && !FOR.test(rest)) {
     throw new SyntaxError(`Template loop is not "for x in FROM..TO" with one small letter: ${line}`);

@@ -100,7 +100,7 @@ export async function beamSearch(
     // What goes on loses probability, and is divided by the length that suits it best.
     const reachable = (beam: Beam) => score(beam, lengthPenalty > 0 ? tokens : beam.added.length);
     if (done.length === beams && live.every((beam) => reachable(beam) <= score(done[beams - 1]))) break;
-    await reader.follow(Array.from({ length: beams }, (_, row) => (kept[row] ?? kept[0])?.parent ?? row));
+    await reader.reorder(Array.from({ length: beams }, (_, row) => (kept[row] ?? kept[0])?.parent ?? row));
   }
   return best([...done, ...live]);
 }

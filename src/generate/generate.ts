@@ -8,10 +8,10 @@ import { showBytes } from "../base/units.ts";
 import { plan } from "../device/plan.ts";
 import { UserError } from "../base/errors.ts";
 import { beamSearch } from "./beams.ts";
-import { generationWork, type Generator, nextLogits } from "./next_logits.ts";
+import { generationWork, type LanguageModel, nextLogits } from "./next_logits.ts";
 import { promptIds, type TextOrIds } from "../model/passes.ts";
 import { reportProgress } from "../base/progress.ts";
-import { draw, logSoftmax, nextProbabilities, ofTokens, type Sampling } from "./sampling.ts";
+import { logSoftmax, nextProbabilities, ofTokens, sample, type Sampling } from "./sampling.ts";
 import { beforeStop, continuationOf, textStreams } from "./text_stream.ts";
 
 /** Prompts that are continued in one pass. */
@@ -118,7 +118,7 @@ const promptText = (given: TextOrIds, start: readonly number[], tokenizer: Token
 /** Draws tokens for up to `ROWS` prompts side by side. */
 async function drawTexts(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   prompts: readonly TextOrIds[],
   first: number,
   options: ContinueOptions,
@@ -158,7 +158,7 @@ async function drawTexts(
     uncached ??= reader.whole;
     writings.forEach((writing, row) => {
       if (writing.stopped) return;
-      const id = draw(nextProbabilities(ofTokens(tokenizer, logits[row]), options), writing.uniform());
+      const id = sample(nextProbabilities(ofTokens(tokenizer, logits[row]), options), writing.uniform());
       writing.ids.push(id);
       writing.logProbability += logSoftmax(logits[row])[id];
       writing.stopped = stops(writing.start, writing.ids);
@@ -172,7 +172,13 @@ async function drawTexts(
 export const MOST_TOKENS = 2 ** 27;
 
 /** Throws where the device has no room for so many beams, or the heap for their texts. */
-function checkBeams(device: Device, model: Generator, beams: number, length: number, tokens: number): void {
+function checkBeams(
+  device: Device,
+  model: LanguageModel,
+  beams: number,
+  length: number,
+  tokens: number,
+): void {
   const texts = 8 * beams * (length + tokens);
   const { heap } = thisMachine();
   try {
@@ -188,7 +194,7 @@ function checkBeams(device: Device, model: Generator, beams: number, length: num
 /** Searches for the most likely continuation of each prompt in turn. */
 async function searchTexts(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   prompts: readonly TextOrIds[],
   beams: number,
   options: ContinueOptions,
@@ -246,7 +252,7 @@ async function searchTexts(
  */
 export async function generateTexts(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   prompts: readonly TextOrIds[],
   options: ContinueOptions,
 ): Promise<Generated[]> {
@@ -277,6 +283,10 @@ export async function generateTexts(
  * const text = await generate(device, generatorOf(model), { prompt: "The ", tokens: 100, temperature: 0.8, seed: 1 });
  * ```
  */
-export async function generate(device: Device, model: Generator, options: GenerateOptions): Promise<string> {
+export async function generate(
+  device: Device,
+  model: LanguageModel,
+  options: GenerateOptions,
+): Promise<string> {
   return (await generateTexts(device, model, [options.prompt], options))[0].text;
 }

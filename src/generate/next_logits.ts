@@ -3,7 +3,7 @@
 import { embedding } from "../../kernels/embedding/op.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import type { Device, Program } from "../device/device.ts";
-import type { Work } from "../device/estimate.ts";
+import type { Workload } from "../device/estimate.ts";
 import { assign, input, reshape } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { keyCache } from "../nn/cache.ts";
@@ -14,7 +14,7 @@ import { checkLogits } from "../model/finite.ts";
 const HEAR_EVERY_MS = 100;
 
 /** A model as generation and analysis need it. */
-export interface Generator {
+export interface LanguageModel {
   /** Its shape. */
   readonly architecture: Architecture;
   /** Between text and token ids. */
@@ -36,7 +36,7 @@ export interface NextLogits extends Disposable {
    */
   next(texts: readonly (readonly number[])[]): Promise<ArrayLike<number>[]>;
   /** Text i goes on from what text `parents[i]` has been. */
-  follow(parents: readonly number[]): Promise<void>;
+  reorder(parents: readonly number[]): Promise<void>;
   /** Why the last pass read texts as a whole; undefined where it read new tokens alone. */
   readonly whole: string | undefined;
 }
@@ -55,7 +55,7 @@ function programs(compile: (length: number) => Promise<Program>) {
 }
 
 /** The pass over `count` new positions of each row, and the states that it goes on from. */
-function cachedGraph({ architecture, parameters }: Generator, rows: number, count: number) {
+function cachedGraph({ architecture, parameters }: LanguageModel, rows: number, count: number) {
   const cache = keyCache(rows, count, architecture.context);
   const ids = input("ids", [rows, count], "u32");
   const logits = decoder(architecture, parameters, ids, { cache, wanted: input("wanted", [rows], "u32") });
@@ -63,7 +63,7 @@ function cachedGraph({ architecture, parameters }: Generator, rows: number, coun
 }
 
 /** The pass over whole texts. A hook may look at all logits: they are chosen from behind it. */
-function wholeGraph({ architecture, parameters }: Generator, rows: number): Tensor {
+function wholeGraph({ architecture, parameters }: LanguageModel, rows: number): Tensor {
   const { context, vocabulary, hooks } = architecture;
   const ids = input("ids", [rows, context], "u32");
   const wanted = input("wanted", [rows], "u32");
@@ -77,11 +77,16 @@ const passPositions = (context: number, most: number): number =>
   Math.min(context, 2 ** Math.ceil(Math.log2(most)));
 
 /** The passes by which `rows` texts of `length` tokens are continued by `tokens`: what a device has to hold, and to compute. */
-export function generationWork(model: Generator, rows: number, length: number, tokens: number): Work[] {
+export function generationWork(
+  model: LanguageModel,
+  rows: number,
+  length: number,
+  tokens: number,
+): Workload[] {
   const { context, hooks } = model.architecture;
   // The last pass reads all but the last token.
   const cached = hooks || length > context ? 0 : Math.min(tokens, context - length + 1);
-  const pass = (graph: Tensor, runs: number): Work => ({
+  const pass = (graph: Tensor, runs: number): Workload => ({
     graph: { outputs: { logits: graph } },
     runs,
     reads: runs,
@@ -127,7 +132,7 @@ function feedsOf(texts: readonly (readonly number[])[], starts: readonly number[
 // deno-lint-ignore require-await
 export async function nextLogits(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   rows: number,
   { cache = true }: { cache?: boolean } = {},
 ): Promise<NextLogits> {
@@ -179,7 +184,7 @@ export async function nextLogits(
       rows.forEach(checkLogits);
       return rows;
     },
-    async follow(parents) {
+    async reorder(parents) {
       if (reason !== undefined || parents.every((parent, row) => parent === row)) return;
       followed ??= await device.compile({ effects: followGraph(model, rows) });
       followed.run({ parents: Uint32Array.from(parents) });
@@ -195,7 +200,7 @@ export async function nextLogits(
 }
 
 /** Every cached row replaced by that of its parent: input `parents`, u32 [rows]. */
-function followGraph(model: Generator, rows: number): Tensor[] {
+function followGraph(model: LanguageModel, rows: number): Tensor[] {
   const parents = input("parents", [rows], "u32");
   return cachedGraph(model, rows, 1).states.map((held) => {
     const flat = reshape(held, [rows, sizeOf(held) / rows]);

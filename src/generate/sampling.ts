@@ -77,7 +77,7 @@ export function ofTokens({ size, hasToken }: Tokenizer, values: ArrayLike<number
 }
 
 /** Draws an index from probabilities with a uniform number in [0, 1). */
-export function draw(probabilities: ArrayLike<number>, uniform: number): number {
+export function sample(probabilities: ArrayLike<number>, uniform: number): number {
   let sum = 0;
   let last = 0;
   for (let id = 0; id < probabilities.length; id++) {

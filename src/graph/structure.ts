@@ -1,7 +1,16 @@
 // Tensors that compute nothing: what comes from outside (inputs, states, constants) and what only says where numbers
 // lie (views, packs). The memory plan knows these by their role; every other operation lives under kernels/.
 import copyWgsl from "./copy.wgsl" with { type: "text" };
-import { apply, type Call, type Dispatch, line, mismatch, type Op, sizeOf, type Tensor } from "./tensor.ts";
+import {
+  apply,
+  type Call,
+  type Dispatch,
+  mismatch,
+  type Op,
+  sizeOf,
+  type Tensor,
+  workgroups1d,
+} from "./tensor.ts";
 import type { DType, Lowered, Spec, Values } from "./tensor.ts";
 
 /** Attributes of an input or a state. */
@@ -141,7 +150,7 @@ export function copyDispatch(from: number, length: number, offset: number): Disp
     source: copyWgsl,
     constants: { LENGTH: length, OFFSET: offset, WORKGROUP: 64 },
     bindings: { 0: ["input", from], 1: ["output", 0] },
-    workgroups: line(length, 64),
+    workgroups: workgroups1d(length, 64),
   };
 }
 
@@ -212,7 +221,7 @@ export const recordOp: Op<RecordAttrs> = {
       source: copyWgsl,
       constants: { LENGTH: attrs.width, OFFSET: 0, WORKGROUP: 64, SLOTTED: true },
       bindings: { 0: ["input", 1], 1: ["output", 0], 2: ["input", 2] },
-      workgroups: line(attrs.width, 64),
+      workgroups: workgroups1d(attrs.width, 64),
     }],
   }),
   cpu([_, row, slot], [out], { attrs }) {

@@ -65,7 +65,7 @@ export interface Call<A = unknown> {
   /** The operation's attributes. */
   readonly attrs: A;
   /** Which outputs anything reads: an unread one need not be computed. */
-  readonly wanted: readonly boolean[];
+  readonly needed: readonly boolean[];
 }
 
 /** Elements of a tensor that lie together: the first, a multiple of 64, and how many. */
@@ -163,7 +163,9 @@ function checkSizes(op: string, attrs: unknown, specs: readonly Spec[]): void {
   if (!wrong) return;
   const name = (attrs as { name?: unknown } | undefined)?.name;
   const what = typeof name === "string" ? `${op} ${name}` : op;
-  throw new UserError(`${what}: expected sizes that are whole numbers of at least 1, found ${show(wrong)}.`);
+  throw new UserError(
+    `${what}: expected sizes that are whole numbers of at least 1, found ${formatSpec(wrong)}.`,
+  );
 }
 
 /** When x is computed: sources are there from the start, a view with what it shows. */
@@ -203,23 +205,23 @@ export function sizeOf(spec: Spec | readonly number[]): number {
 }
 
 /** `f32[12, 64]`, for messages. */
-export function show(spec: Spec): string {
+export function formatSpec(spec: Spec): string {
   return `${spec.dtype}[${spec.shape.join(", ")}]`;
 }
 
 /** Throws the error of an operation whose inputs do not fit, naming the operation and every shape. */
 export function mismatch(op: string, expected: string, inputs: readonly Spec[]): never {
-  throw new UserError(`${op}: expected ${expected}, found ${inputs.map(show).join(" and ")}.`);
+  throw new UserError(`${op}: expected ${expected}, found ${inputs.map(formatSpec).join(" and ")}.`);
 }
 
 /** A WGSL literal of type f32. */
-export function float(x: number): string {
+export function wgslFloat(x: number): string {
   if (!Number.isFinite(x)) throw new RangeError(`A shader constant must be finite, found ${x}.`);
   return `${Math.fround(x)}f`;
 }
 
 /** Workgroups for `n` invocations in a line, folded into a second dimension past the limit of 65,535. */
-export function line(n: number, workgroupSize: number): [number, number, number] {
+export function workgroups1d(n: number, workgroupSize: number): [number, number, number] {
   const groups = Math.ceil(n / workgroupSize);
   const y = Math.ceil(groups / 65535);
   return [Math.ceil(groups / y), y, 1];

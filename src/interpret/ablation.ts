@@ -12,7 +12,7 @@ import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import { checkLosses } from "../model/finite.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { Generator } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../generate/next_logits.ts";
 import { padded } from "../model/passes.ts";
 
 /** What a head's values are replaced by: nothing, their mean, or those of another sample. */
@@ -33,7 +33,7 @@ export interface Ablation {
 
 /** Batches of texts: each is cut into windows of the context, one behind the other, and every token but the first counts. */
 export function textBatches(
-  { architecture: { context } }: Generator,
+  { architecture: { context } }: LanguageModel,
   texts: readonly ArrayLike<number>[],
   rows: number,
 ): Batch[] {
@@ -61,7 +61,7 @@ function lengthsOf({ targets }: Batch, rows: number): number[] {
 }
 
 /** The model with every head's values open to change, by inputs of each layer. */
-function ablatedGraph({ architecture, parameters }: Generator, rows: number, method: AblationMethod) {
+function ablatedGraph({ architecture, parameters }: LanguageModel, rows: number, method: AblationMethod) {
   const { context, vocabulary } = architecture;
   const values: Record<string, Tensor> = {};
   const change = (name: string, z: Tensor): Tensor => {
@@ -204,7 +204,7 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
  */
 export async function ablateHeads(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   batches: readonly Batch[],
   rows: number,
   method: AblationMethod,

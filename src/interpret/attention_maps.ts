@@ -5,7 +5,7 @@ import type { Device } from "../device/device.ts";
 import type { Floats, Tensor, Values } from "../graph/tensor.ts";
 import { checkFinite } from "../model/finite.ts";
 import { type AttentionValues, forAttentionRows } from "../jacobian/rows.ts";
-import type { Generator } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../generate/next_logits.ts";
 import { passOver, textIds, type TextOrIds, tokenTexts } from "../model/passes.ts";
 
 /** The attention of one head over one text. */
@@ -68,7 +68,7 @@ function valuesOf(
  */
 export async function attentionMaps(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   text: TextOrIds,
   { layers, heads }: HeadChoice = {},
 ): Promise<AttentionMaps> {

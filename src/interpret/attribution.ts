@@ -8,7 +8,7 @@ import { literal } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { blockOf, blocksOf } from "../nn/architecture.ts";
 import { checkLogits } from "../model/finite.ts";
-import type { Generator } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../generate/next_logits.ts";
 import { nextTokens } from "./next_tokens.ts";
 import { passOver, textIds, type TextOrIds, tokenId } from "../model/passes.ts";
 
@@ -47,7 +47,7 @@ export interface AttributionOptions {
 }
 
 /** Parameters that turn parts into what they add: rows of the head, the final norm, and of each block wo and its scale. */
-function neededParameters({ architecture, parameters }: Generator, ids: readonly number[]) {
+function neededParameters({ architecture, parameters }: LanguageModel, ids: readonly number[]) {
   const head = parameters[architecture.tied ? "embed.weight" : "unembed.weight"];
   const names = ["final_norm.weight", "final_norm.bias"];
   for (let n = 0; n < architecture.layers; n++) {
@@ -62,7 +62,7 @@ function neededParameters({ architecture, parameters }: Generator, ids: readonly
   return found;
 }
 
-function tapsOf({ architecture }: Generator): string[] {
+function tapsOf({ architecture }: LanguageModel): string[] {
   const last = architecture.layers - 1;
   const blocks = blocksOf(architecture).flatMap(({ norm_order }, n) => [
     `blocks.${n}.${norm_order === "pre" ? "attn.z" : "attn_out"}`,
@@ -72,7 +72,7 @@ function tapsOf({ architecture }: Generator): string[] {
 }
 
 /** What heads add to the stream at position t: wo's columns of each times its values, each [D], and wo's bias. */
-function headParts(model: Generator, read: Record<string, Values>, layer: number, t: number) {
+function headParts(model: LanguageModel, read: Record<string, Values>, layer: number, t: number) {
   const { dim, heads } = model.architecture;
   const path = `blocks.${layer}`;
   const [z, wo] = [read[`${path}.attn.z`], read[`${path}.attn.wo.weight`]];
@@ -89,7 +89,7 @@ function headParts(model: Generator, read: Record<string, Values>, layer: number
 }
 
 /** Every part of the stream at position t, in the order of the forward pass. */
-function partsAt(model: Generator, read: Record<string, Values>, t: number) {
+function partsAt(model: LanguageModel, read: Record<string, Values>, t: number) {
   const { architecture: { dim, layers }, architecture } = model;
   const at = (name: string) => Float64Array.from(read[name].subarray(t * dim, (t + 1) * dim));
   const parts: (Omit<Contribution, "value"> & { x: Float64Array })[] = [];
@@ -110,7 +110,7 @@ function partsAt(model: Generator, read: Record<string, Values>, t: number) {
 }
 
 /** The final norm at one position as a linear map: x -> (x, less its mean for LayerNorm) times a factor for each number. */
-function finalNorm(model: Generator, read: Record<string, Values>, t: number) {
+function finalNorm(model: LanguageModel, read: Record<string, Values>, t: number) {
   const { dim, norm, layers } = model.architecture;
   const centred = (x: Float64Array) => {
     if (norm === "rmsnorm") return x;
@@ -147,7 +147,7 @@ function finalNorm(model: Generator, read: Record<string, Values>, t: number) {
  */
 export async function attributeLogit(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   text: TextOrIds,
   { token, minus }: AttributionOptions = {},
 ): Promise<Attribution> {

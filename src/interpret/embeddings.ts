@@ -1,13 +1,13 @@
 // What a model makes of each position, layer by layer: the residual stream before the first block and after each.
 import { maximum } from "../base/extremes.ts";
 import type { Device } from "../device/device.ts";
-import { show } from "../base/show.ts";
+import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
 import { input } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
 import { checkFinite } from "../model/finite.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { Generator } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../generate/next_logits.ts";
 import { keepTaps, padded, passLength, textIds, type TextOrIds } from "../model/passes.ts";
 
 /** Texts in one pass. */
@@ -24,13 +24,15 @@ export interface Embeddings {
 }
 
 /** The ids of text n; what is wrong with one of many is told with its beginning. */
-function sampleIds(model: Generator, text: TextOrIds, n: number): Uint32Array {
+function sampleIds(model: LanguageModel, text: TextOrIds, n: number): Uint32Array {
   try {
     return textIds(model, text);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     throw new UserError(
-      `Sample ${n}, ${show(typeof text === "string" ? text : [...Array.from(text)])}: ${error.message}`,
+      `Sample ${n}, ${
+        describeValue(typeof text === "string" ? text : [...Array.from(text)])
+      }: ${error.message}`,
     );
   }
 }
@@ -50,7 +52,7 @@ function sampleIds(model: Generator, text: TextOrIds, n: number): Uint32Array {
  */
 export async function embeddings(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   texts: readonly TextOrIds[],
 ): Promise<Embeddings> {
   const { architecture, parameters } = model;

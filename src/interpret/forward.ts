@@ -6,7 +6,7 @@ import { globOf, patternHint } from "../base/glob.ts";
 import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder } from "../nn/decoder.ts";
-import type { Generator } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../generate/next_logits.ts";
 import { keepTaps, padded, passLength, textIds, type TextOrIds } from "../model/passes.ts";
 
 /** How a forward pass is made. */
@@ -40,7 +40,7 @@ export interface ForwardPass {
 
 /** The ids of a row that are tokens. */
 function tokensOf(
-  model: Generator,
+  model: LanguageModel,
   given: TextOrIds,
   mask: ArrayLike<number | boolean> | undefined,
   row: number,
@@ -97,7 +97,7 @@ function checkTaps(globs: readonly string[], names: readonly string[]): void {
  */
 export async function forward(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   given: TextOrIds | readonly TextOrIds[],
   { mask, taps: globs = [] }: ForwardPassOptions = {},
 ): Promise<ForwardPass> {

@@ -5,7 +5,7 @@ import type { Tensor } from "../graph/tensor.ts";
 import { unembed } from "../nn/decoder.ts";
 import { forwardOf } from "../nn/forward.ts";
 import { checkLogits } from "../model/finite.ts";
-import type { Generator } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../generate/next_logits.ts";
 import { type NextToken, rankedTokens } from "./next_tokens.ts";
 import { passOver, textIds, type TextOrIds, tokenTexts } from "../model/passes.ts";
 import { argmax, logSoftmax, ofTokens } from "../generate/sampling.ts";
@@ -47,7 +47,7 @@ export interface LogitLens {
  */
 export async function logitLens(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   text: TextOrIds,
   { count = 1 }: { count?: number } = {},
 ): Promise<LogitLens> {

@@ -71,8 +71,8 @@ export {
   generateTexts,
   type TextPiece,
 } from "../generate/generate.ts";
-export { type Generator, type NextLogits, nextLogits } from "../generate/next_logits.ts";
-export { draw, logSoftmax, nextProbabilities, type Sampling } from "../generate/sampling.ts";
+export { type LanguageModel, type NextLogits, nextLogits } from "../generate/next_logits.ts";
+export { logSoftmax, nextProbabilities, sample, type Sampling } from "../generate/sampling.ts";
 export { decoderLayer } from "../check/layer_graph.ts";
 export {
   attentionOracle,

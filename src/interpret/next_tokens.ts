@@ -1,7 +1,7 @@
 // What a model expects next: the distribution after a text.
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
-import { type Generator, nextLogits } from "../generate/next_logits.ts";
+import { type LanguageModel, nextLogits } from "../generate/next_logits.ts";
 import { promptIds, type TextOrIds } from "../model/passes.ts";
 import { largest, logSoftmax, ofTokens } from "../generate/sampling.ts";
 
@@ -46,7 +46,7 @@ export function nextTokenFields(
  */
 export async function nextTokens(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   text: TextOrIds,
   count: number,
 ): Promise<NextToken[]> {
@@ -58,7 +58,7 @@ export async function nextTokens(
 
 /** The `count` tokens of highest logit behind the id `before`, as a list; their probabilities are of the softmax over all logits. */
 export function rankedTokens(
-  { tokenizer }: Generator,
+  { tokenizer }: LanguageModel,
   logits: ArrayLike<number>,
   count: number,
   before: number,

@@ -9,7 +9,7 @@ import type { Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import { checkLogits } from "../model/finite.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { Generator } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../generate/next_logits.ts";
 import { padded, passLength, textIds, type TextOrIds, tokenId, tokenTexts } from "../model/passes.ts";
 import { argmax, ofTokens } from "../generate/sampling.ts";
 
@@ -70,7 +70,7 @@ const tapOf = (site: PatchSite, layer: number): string =>
   `blocks.${layer}.${site === "heads" ? "attn.z" : site}`;
 
 /** Both texts in one pass; every row of a tap may be taken from another place: input `from TAP`. */
-function patchedGraph({ architecture, parameters }: Generator, length: number, site: PatchSite) {
+function patchedGraph({ architecture, parameters }: LanguageModel, length: number, site: PatchSite) {
   const names = Array.from({ length: architecture.layers }, (_, layer) => tapOf(site, layer));
   const counts: Record<string, number> = {};
   const taps: Taps = {
@@ -94,7 +94,7 @@ function patchedGraph({ architecture, parameters }: Generator, length: number, s
   return { logits: chosen, names, counts };
 }
 
-function textPair(model: Generator, clean: TextOrIds, corrupted: TextOrIds): [Uint32Array, Uint32Array] {
+function textPair(model: LanguageModel, clean: TextOrIds, corrupted: TextOrIds): [Uint32Array, Uint32Array] {
   const [a, b] = [textIds(model, clean), textIds(model, corrupted)];
   if (a.length === b.length) return [a, b];
   throw new UserError(
@@ -141,7 +141,7 @@ function patchFeeds(
  */
 export async function patchActivations(
   device: Device,
-  model: Generator,
+  model: LanguageModel,
   clean: TextOrIds,
   corrupted: TextOrIds,
   options: PatchOptions = {},

@@ -6,7 +6,7 @@ import { input, reshape } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
 import { checkLosses } from "../model/finite.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { Generator } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../generate/next_logits.ts";
 import { padded, passLength, positionsFitting } from "../model/passes.ts";
 
 /** How texts are read. */
@@ -90,7 +90,7 @@ function targetsOf(batch: readonly Window[], length: number, counted: number): T
  */
 export async function tokenLosses(
   device: Device,
-  { architecture, parameters }: Generator,
+  { architecture, parameters }: LanguageModel,
   texts: readonly ArrayLike<number>[],
   options: LossOptions = {},
 ): Promise<Float64Array[]> {

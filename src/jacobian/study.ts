@@ -11,9 +11,9 @@ import { checkParameters, loadCheckpoint, putModel } from "../model/checkpoint.t
 import { type Evaluated, evaluator } from "../train/evaluate.ts";
 import { type Experiment, generatorOf, modelOf } from "../train/experiment.ts";
 import { freezeFeeds, freezes } from "../train/freeze.ts";
-import { transformed } from "../model/hook_calls.ts";
+import { applyBatchHook } from "../model/hook_calls.ts";
 import { rowsOf, stepFeeds, stepGraph, WINDOW } from "../train/step_graph.ts";
-import { putStart } from "../train/ready.ts";
+import { putStart } from "../train/compile.ts";
 import type { ResolvedRun } from "../runs/resolve_run.ts";
 import { checkpointSteps } from "../runs/run_folder.ts";
 import { learningRate } from "../train/schedule.ts";
@@ -89,7 +89,7 @@ async function* trainTo(
       const count = Math.min(stop - step, WINDOW / 2);
       for (let slot = 0; slot < count; slot++, step++) {
         const own = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
-        const batches = transformed(hooks, run, step + 1, own);
+        const batches = applyBatchHook(hooks, run, step + 1, own);
         const feeds = stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot });
         program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });
       }

@@ -1,7 +1,7 @@
 // The lines of a log as bytes: cut at newlines, told apart by their first bytes, parsed and checked only where they are
 // asked for. A long log is mostly lines that a reader does not want, and most of the time of reading one is the parsing.
 
-import { show } from "../base/show.ts";
+import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
 import { isTooDeep, MOST_NESTED } from "../base/json.ts";
 import { fieldFault, isFilled, renamed, withoutFilling } from "./record_fields.ts";
@@ -126,7 +126,9 @@ function parse(bytes: Uint8Array, number: number): { text: string; value: Record
 
 /** What of an object keeps it from being a record, or undefined; numbers that are not finite are put back into it. */
 function checked({ text, value }: { text: string; value: Record<string, unknown> }): LogRecord | string {
-  if (!VERSIONS.includes(value.v)) return `v: expected ${VERSIONS.join(" or ")}, found ${show(value.v)}`;
+  if (!VERSIONS.includes(value.v)) {
+    return `v: expected ${VERSIONS.join(" or ")}, found ${describeValue(value.v)}`;
+  }
   if (isTooDeep(text, value)) {
     return `expected at most ${MOST_NESTED} lists and objects within one another`;
   }

@@ -1,7 +1,7 @@
 // What each type of record holds: the fields in the order in which they are written, and what each may be. Writing takes
 // the order from here, reading checks against it, so that whoever reads a log may rely on the types of its records.
 
-import { show } from "../base/show.ts";
+import { describeValue } from "../base/show.ts";
 import {
   count,
   flag,
@@ -111,7 +111,7 @@ export function fieldFault(record: Readonly<Record<string, unknown>>): string | 
   const type = record.type as string;
   if (!Object.hasOwn(FIELDS, type)) return undefined;
   const told = (name: string, { expected }: Kind) =>
-    `${name}: expected ${expected}, found ${show(record[name])}`;
+    `${name}: expected ${expected}, found ${describeValue(record[name])}`;
   const own = FIELDS[type];
   for (const name in own) if (!own[name].holds(record[name])) return told(name, own[name]);
   const others = OTHERS[type];

@@ -1,7 +1,7 @@
 // Statistics picked out of a log as it streams by: which records, which of their numbers. It is a room of its own because
 // a misspelt name is known only when the whole log has been read, and is told then with what the log does hold.
 
-import { suggestion, UserError } from "../base/errors.ts";
+import { didYouMean, UserError } from "../base/errors.ts";
 import type { LogRecord, StatRecord } from "./records.ts";
 import { deeperPattern, globOf } from "../base/glob.ts";
 
@@ -113,7 +113,7 @@ function instead(wanted: string, found: ReadonlySet<string>): string {
   const names = [...found];
   const text = /^\d+$/.test(wanted)
     ? ` Found: ${names.slice(0, TOLD).join(", ")}.`
-    : suggestion(wanted, names);
+    : didYouMean(wanted, names);
   const more = names.length - TOLD;
   if (more <= 0 || text.startsWith(" Did")) return text;
   return ` Found: ${names.slice(0, TOLD).join(", ")} and ${more} more.`;

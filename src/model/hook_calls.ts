@@ -43,7 +43,7 @@ function checkIds(place: string, name: "ids" | "targets", ids: Uint32Array, voca
 }
 
 /** The batches of a step as training sees them: those of the source, through the transform if there is one. */
-export function transformed(
+export function applyBatchHook(
   hooks: LoadedHooks | undefined,
   run: HookRun,
   step: number,
@@ -75,7 +75,7 @@ export function transformed(
 }
 
 /** The names of the parameters that a step leaves alone. */
-export function frozen(
+export function frozenNames(
   hooks: LoadedHooks,
   run: HookRun,
   step: number,

@@ -71,7 +71,11 @@ export function packGradients({ slots, size }: Layout, gradients: readonly Tenso
 const WITHIN = 2;
 
 /** Numbers as some parameters start. */
-function drawn(shape: readonly number[], { name, mean, std, distribution }: Slot, seed: number): Tensor {
+function initialValues(
+  shape: readonly number[],
+  { name, mean, std, distribution }: Slot,
+  seed: number,
+): Tensor {
   if (std === 0) return constant(mean, shape);
   const purpose = `init ${name}`;
   const end = std * Math.sqrt(3);
@@ -92,7 +96,7 @@ export function initialGraph({ slots, size }: Pick<Layout, "slots" | "size">, se
     let end = i;
     while (end < slots.length && alike(slots[end])) end++;
     const shape = [(slots[end]?.offset ?? size) - offset];
-    whole = assign(whole, drawn(shape, slots[i], seed), offset);
+    whole = assign(whole, initialValues(shape, slots[i], seed), offset);
     i = end;
   }
   return { effects: [whole] };

@@ -1,5 +1,5 @@
 // A trained model on an open device: where every question that is asked of one begins.
-import type { Generator } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../generate/next_logits.ts";
 import type { Device } from "../device/device.ts";
 import { openDevice } from "../device/open.ts";
 import { checkParameters, type Checkpoint, loadCheckpoint, putModel } from "./checkpoint.ts";
@@ -13,7 +13,7 @@ export interface OpenModel extends Disposable {
   /** Open until this is closed. */
   readonly device: Device;
   /** The model as generation and analysis take it. */
-  readonly model: Generator;
+  readonly model: LanguageModel;
 }
 
 /** What will be asked of a model, for the choice of the device. */

@@ -7,14 +7,14 @@ import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { Generator } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../generate/next_logits.ts";
 
 /** A text, or its ids: what every question to a model takes. */
 export type TextOrIds = string | ArrayLike<number>;
 
 /** Ids that are given: each is one of the model's that has a text. */
 function checkedIds(
-  { tokenizer, architecture: { vocabulary } }: Generator,
+  { tokenizer, architecture: { vocabulary } }: LanguageModel,
   ids: ArrayLike<number>,
 ): Uint32Array {
   const count = Math.min(vocabulary, tokenizer.size);
@@ -32,7 +32,7 @@ function checkedIds(
  *
  * @throws {UserError} where there are no ids, the text cannot be encoded, or an id is not one of the model's
  */
-export function promptIds(model: Generator, given: TextOrIds): Uint32Array {
+export function promptIds(model: LanguageModel, given: TextOrIds): Uint32Array {
   if (typeof given !== "string") return checkedIds(model, given);
   const { tokenizer } = model;
   const ids = tokenizer.encode(given);
@@ -50,7 +50,7 @@ export function promptIds(model: Generator, given: TextOrIds): Uint32Array {
  * @throws {UserError} where there are none or more than the model's context, the text has a character that the tokenizer does
  * not know, or an id is not one of the model's
  */
-export function textIds(model: Generator, given: TextOrIds): Uint32Array {
+export function textIds(model: LanguageModel, given: TextOrIds): Uint32Array {
   const ids = promptIds(model, given);
   const { context } = model.architecture;
   if (ids.length > context) {
@@ -62,7 +62,7 @@ export function textIds(model: Generator, given: TextOrIds): Uint32Array {
 }
 
 /** The ids of a text, each as the text that it stands for behind the one before it. */
-export function tokenTexts({ tokenizer }: Generator, ids: ArrayLike<number>): string[] {
+export function tokenTexts({ tokenizer }: LanguageModel, ids: ArrayLike<number>): string[] {
   return Array.from(ids, (id, i) => textBehind(tokenizer, i === 0 ? undefined : ids[i - 1], [id]));
 }
 
@@ -70,7 +70,7 @@ export function tokenTexts({ tokenizer }: Generator, ids: ArrayLike<number>): st
  * The one id that a text stands for, a word with its space too where the tokenizer marks spaces; throws UserError, with `what`
  * as its place, where it is not one.
  */
-export function tokenId({ tokenizer }: Generator, text: string, what: string): number {
+export function tokenId({ tokenizer }: LanguageModel, text: string, what: string): number {
   const ids = tokenizer.encode(text);
   if (ids.length === 1) return ids[0];
   const word = text.startsWith(" ") ? tokenizer.encode(text.slice(1)) : [];
@@ -79,7 +79,7 @@ export function tokenId({ tokenizer }: Generator, text: string, what: string): n
 }
 
 /** Positions that a pass over `longest` ids takes: as many, or the whole context where hooks may rely on it. */
-export function passLength({ context, hooks }: Generator["architecture"], longest: number): number {
+export function passLength({ context, hooks }: LanguageModel["architecture"], longest: number): number {
   return hooks ? context : Math.max(1, Math.min(context, longest));
 }
 
@@ -101,7 +101,7 @@ export function keepTaps(wants: (name: string) => boolean = () => false) {
       if (wants(name)) found[name] = x;
       return x;
     },
-    attended: (name, z) => void (attentions[name] = z),
+    onAttention: (name, z) => void (attentions[name] = z),
   };
   return { taps, found, attentions, names };
 }
@@ -120,7 +120,7 @@ export function padded(
 /** A pass over one text: the tensors that `choose` names, read by name. */
 export async function passOver(
   device: Device,
-  { architecture, parameters }: Generator,
+  { architecture, parameters }: LanguageModel,
   ids: Uint32Array,
   choose: (logits: Tensor, kept: ReturnType<typeof keepTaps>, ids: Tensor) => Record<string, Tensor>,
   wants?: (name: string) => boolean,

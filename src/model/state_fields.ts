@@ -1,6 +1,6 @@
 // What each field of state.json may hold. Its seal shows that nothing was damaged, not that heed wrote it.
 import { basename, dirname } from "node:path";
-import { show } from "../base/show.ts";
+import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
 import { count, type Kind, kind, mapping, number, object, orNull, text } from "../log/field_kinds.ts";
 import type { RunState } from "./checkpoint.ts";
@@ -58,7 +58,7 @@ function checkFields(place: string, value: object, fields: Readonly<Record<strin
     const own = (value as Record<string, unknown>)[name];
     if (own === undefined && optional) continue;
     if (!holds(own)) {
-      throw new UserError(`${place}: ${path}${name}: expected ${expected}, found ${show(own)}.`);
+      throw new UserError(`${place}: ${path}${name}: expected ${expected}, found ${describeValue(own)}.`);
     }
     if (inside && own !== null) checkFields(place, own as object, inside, `${path}${name}.`);
   }

@@ -3,7 +3,7 @@
 import { attention } from "../../kernels/attention/op.ts";
 import {
   alibi,
-  all,
+  andMasks,
   causalMask,
   compose,
   scoreBias,
@@ -87,7 +87,7 @@ function scoreOf(
 function visibleOf({ window, extra_keys: extra }: AttentionLayer, cache?: KeyCache) {
   const size = window === null ? undefined : { size: window };
   if (!cache) return { window: size, extra };
-  const own = size ? all(causalMask, windowMask(size)) : causalMask;
+  const own = size ? andMasks(causalMask, windowMask(size)) : causalMask;
   return { causal: false as const, mask: atPositions(own, cache), extra };
 }
 
@@ -116,7 +116,7 @@ export function attentionValues(
   const q = place("q", heads("q", H, D));
   let k = place("k", heads("k", HKV, D));
   let v = taps.tap(`${path}.v`, heads("v", HKV, DV));
-  if (cache) [k, v] = [cache.keep(`${path}.k`, k), cache.keep(`${path}.v`, v)];
+  if (cache) [k, v] = [cache.append(`${path}.k`, k), cache.append(`${path}.v`, v)];
   const S = k.shape[1];
   if (layer.extra_keys > 0) {
     k = withExtraKeys(k, parameters[`${path}.extra_k`]);
@@ -133,6 +133,6 @@ export function attentionValues(
       kvHead: layer.kv_head,
       dropout: forward.patternDropout(dropout!),
     }));
-  taps.attended?.(path, z);
+  taps.onAttention?.(path, z);
   return reshape(taps.tap(`${path}.z`, z), [B, T, H * DV]);
 }

@@ -18,7 +18,7 @@ export interface KeyCache {
   /** The states that hold keys and values so far, [B, S, C] each. */
   readonly states: readonly Tensor[];
   /** Puts keys or values [B, T, HKV, d] among those held under `name`; gives all, [B, S, HKV, d]. */
-  keep(name: string, x: Tensor): Tensor;
+  append(name: string, x: Tensor): Tensor;
 }
 
 /**
@@ -38,7 +38,7 @@ export function keyCache(rows: number, count: number, length: number): KeyCache 
     positions,
     start: input("start", [rows]),
     states,
-    keep(name, x) {
+    append(name, x) {
       const [B, T, heads, d] = x.shape;
       const shape = [B, length, heads * d];
       // The shape is in the name, so that another number of rows, or another model, has states of its own.

@@ -19,7 +19,7 @@ export interface Taps {
   /** What goes on in the place of the tensor of this name. */
   tap(name: string, x: Tensor): Tensor;
   /** Told what each attention gave, before anything changes it: `blocks.0.attn`, [B, T, H, dv]. */
-  attended?(name: string, z: Tensor): void;
+  onAttention?(name: string, z: Tensor): void;
 }
 
 /** Options of a forward pass. */
@@ -89,7 +89,7 @@ export function forwardOf(
     taps: {
       wants: (name) => taps.wants(name) || hooks.wants(name),
       tap: (name, x) => taps.tap(name, hooks.tap(name, x)),
-      attended: taps.attended,
+      onAttention: taps.onAttention,
     },
     hooks,
     output,

@@ -9,7 +9,7 @@ import { isMapping } from "../base/show.ts";
 import { callUser, UserError } from "../base/errors.ts";
 import { globOf, patternHint } from "../base/glob.ts";
 import { constant, literal, reshape, state } from "../graph/structure.ts";
-import { show, type Tensor } from "../graph/tensor.ts";
+import { formatSpec, type Tensor } from "../graph/tensor.ts";
 import { describe } from "../base/user_file.ts";
 import type { Architecture } from "./architecture.ts";
 import { checkModifier } from "./user_modifier.ts";
@@ -112,10 +112,10 @@ export function hooksAtWork(
         const place = `${file}: taps "${pattern}" at ${name}`;
         const after: Tensor = callUser(place, () => hook(before, contextOf(name)));
         const isTensor = isMapping(after) && "node" in after && Array.isArray(after.shape);
-        if (isTensor && show(after) === show(x)) return after;
+        if (isTensor && formatSpec(after) === formatSpec(x)) return after;
         throw new UserError(
-          `${place}: expected a tensor ${show(x)} in return, found ${
-            isTensor ? show(after) : describe(after)
+          `${place}: expected a tensor ${formatSpec(x)} in return, found ${
+            isTensor ? formatSpec(after) : describe(after)
           }.`,
         );
       }, x);

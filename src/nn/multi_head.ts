@@ -1,12 +1,12 @@
 // A multi-head attention layer on its own, for self and cross attention outside of a decoder, in the sense of
 // torch.nn.MultiheadAttention.
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
-import { all, keyPadding, type Mask } from "../../kernels/attention/modifier.ts";
+import { andMasks, keyPaddingMask, type Mask } from "../../kernels/attention/modifier.ts";
 import { append } from "../../kernels/append/op.ts";
 import { linear } from "../../kernels/matmul/op.ts";
 import { UserError } from "../base/errors.ts";
 import { constant, reshape } from "../graph/structure.ts";
-import { show, type Tensor, type Values } from "../graph/tensor.ts";
+import { formatSpec, type Tensor, type Values } from "../graph/tensor.ts";
 import { withExtraKeys } from "./attention_layer.ts";
 import type { Parameters } from "./parameters.ts";
 
@@ -38,8 +38,8 @@ function visible(
   if (!valid) return mask;
   const [B, S] = valid.shape;
   const longer = extra ? append(reshape(valid, [B, S, 1]), constant(1, [extra, 1])) : valid;
-  const padding = keyPadding(reshape(longer, [B, keys + extra]));
-  return mask ? all(mask, padding) : padding;
+  const padding = keyPaddingMask(reshape(longer, [B, keys + extra]));
+  return mask ? andMasks(mask, padding) : padding;
 }
 
 /**
@@ -80,7 +80,7 @@ export function multiHeadAttention(
     throw new UserError(`multiHeadAttention: ${kvHeads} kvHeads do not divide ${heads} heads.`);
   }
   if (valid && (valid.shape.length !== 2 || valid.shape[0] !== B || valid.shape[1] !== S)) {
-    throw new UserError(`multiHeadAttention: keyPadding is ${show(valid)}, expected f32[${B}, ${S}].`);
+    throw new UserError(`multiHeadAttention: keyPadding is ${formatSpec(valid)}, expected f32[${B}, ${S}].`);
   }
   const project = (name: string, x: Tensor) =>
     linear(x, parameters[`${name}.weight`], { bias: parameters[`${name}.bias`] });

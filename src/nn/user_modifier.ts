@@ -1,7 +1,7 @@
 // Score modifiers of a user's own: imported from the TypeScript files that a configuration names.
 import { modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { isMapping, showPath } from "../base/show.ts";
-import { callUser, suggestion, UserError } from "../base/errors.ts";
+import { callUser, didYouMean, UserError } from "../base/errors.ts";
 import { checkKeys, describe, exportsOf, isRecord, misspelling } from "../base/user_file.ts";
 import type { Architecture, BlockChoices, ModifierSource, UserModifier } from "./architecture.ts";
 
@@ -83,7 +83,7 @@ async function load({ file, name }: ModifierSource): Promise<UserModifier> {
   const exports = await exportsOf(file, `modifier ${name}`);
   if (!Object.hasOwn(exports, name)) {
     throw new UserError(
-      `modifier ${name}: ${file} has no such export.${suggestion(name, Object.keys(exports))}`,
+      `modifier ${name}: ${file} has no such export.${didYouMean(name, Object.keys(exports))}`,
     );
   }
   const found = exports[name];

@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { configKeys, parseConfig } from "../config/mod.ts";
 import { type Override, parseOverride } from "../config/override.ts";
 import { valueAt } from "../base/show.ts";
-import { fileError, nearest, UserError } from "../base/errors.ts";
+import { closestString, fileError, UserError } from "../base/errors.ts";
 import { globOf } from "../base/glob.ts";
 import { parseJson } from "../base/json.ts";
 import { reportProgress } from "../base/progress.ts";
@@ -122,7 +122,7 @@ function checkKeys(runs: readonly FoundRun[], wanted: readonly Override[]): void
   for (const { text, path } of wanted) {
     if (runs.length === 0 || runs.some(({ config }) => valueAt(config, path) !== undefined)) continue;
     const key = path.join(".");
-    const near = nearest(key, new Set(runs.flatMap(({ config }) => [...configKeys(config).keys()])));
+    const near = closestString(key, new Set(runs.flatMap(({ config }) => [...configKeys(config).keys()])));
     const sections = new Set(runs.flatMap(({ config }) => Object.keys(config)));
     throw new UserError(
       `${text}: no run has the key ${key}. ${
@@ -141,7 +141,7 @@ function checkName(
 ): void {
   const names = new Set(runs.map(({ name }) => name));
   if (runs.some(matches)) return;
-  const near = nearest(pattern, names);
+  const near = closestString(pattern, names);
   const known = [...names].slice(0, 8).join(", ");
   const hint = near !== undefined
     ? `Did you mean "${near}"?`

@@ -1,6 +1,6 @@
 // What a user means by a run: a path, a pointer or a name becomes a run's folder and a checkpoint of it.
 import { basename, dirname, join, normalize, sep } from "node:path";
-import { nearest, UserError } from "../base/errors.ts";
+import { closestString, UserError } from "../base/errors.ts";
 import { beginsWith, latestIn, runPathsIn } from "./latest.ts";
 import {
   checkpointSteps,
@@ -124,7 +124,7 @@ async function nearestExisting(path: string): Promise<string | undefined> {
   for (let i = parts.length - 1; i >= 0; i--) {
     const parent = parts.slice(0, i).join(sep) || (i > 0 ? sep : ".");
     if (i > 0 && !await isFolder(parent)) continue;
-    const near = nearest(parts[i], (await namesIn(parent)).filter((name) => !name.startsWith(".")));
+    const near = closestString(parts[i], (await namesIn(parent)).filter((name) => !name.startsWith(".")));
     return near === undefined ? undefined : join(parent, near);
   }
 }
@@ -189,7 +189,7 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
   const inSweeps = (await Promise.all(sweeps.map(runNamesIn))).flat();
   const near = path.includes("/") || path.includes(sep)
     ? await nearestExisting(path) ?? await nearestExisting(join(runs, path))
-    : nearest(path, [...names, ...inSweeps]);
+    : closestString(path, [...names, ...inSweeps]);
   const known = names.length ? `In ${runs}: ${listed(names)}.` : `There are no runs in ${runs} yet.`;
   const hint = near ? `Did you mean "${near}"?` : known;
   throw new UserError(`${path}: not found, ${expected}. ${hint}`);

@@ -1,5 +1,5 @@
 // Which tensors are looked at, and how often: globs over tap names with a kind before them and a cadence beside them.
-import { suggestion, UserError } from "../base/errors.ts";
+import { didYouMean, UserError } from "../base/errors.ts";
 import { deeperPattern, globOf, patternHint } from "../base/glob.ts";
 
 export { globOf } from "../base/glob.ts";
@@ -41,7 +41,7 @@ function selectorOf(text: string): Selector {
   if (kind !== undefined && !(KINDS as readonly string[]).includes(kind)) {
     throw new UserError(
       `track: "${text}": expected one of the kinds ${KINDS.join(", ")} before the colon, found "${kind}".${
-        suggestion(kind, KINDS)
+        didYouMean(kind, KINDS)
       }`,
     );
   }

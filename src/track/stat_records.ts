@@ -6,7 +6,7 @@ import { STATISTICS } from "../../kernels/statistics/op.ts";
 import type { Values } from "../graph/tensor.ts";
 import type { StatRecord } from "../log/records.ts";
 import type { Kind } from "./selectors.ts";
-import { type Column, layerOf, type StatisticsTable } from "./step_statistics.ts";
+import { layerOf, type StatColumn, type StatisticsTable } from "./step_statistics.ts";
 
 type Numbers = Record<string, number>;
 
@@ -42,7 +42,7 @@ function ofMatrix(found: Numbers, prefix: string): Numbers {
 function attentionRecords(
   row: Values,
   step: number,
-  { kind, tap, at, size, attention }: Column,
+  { kind, tap, at, size, attention }: StatColumn,
 ): StatRecord[] {
   const names = kind === "grad" ? ATTENTION_GRADIENT_STATISTICS : ATTENTION_STATISTICS;
   const heads = Array.from({ length: size }, (_, head) => headStatistics(row, at, head, names));
@@ -63,7 +63,7 @@ function attentionRecords(
   ];
 }
 
-function tensorRecord(row: Values, step: number, column: Column): StatRecord {
+function tensorRecord(row: Values, step: number, column: StatColumn): StatRecord {
   const { kind, tap, at, size, head = null, parameter } = column;
   const found = Object.fromEntries(STATISTICS.map((name, i): [string, number] => [name, row[at + i]]));
   if (found.nonfinite === size) {

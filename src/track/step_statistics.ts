@@ -3,7 +3,7 @@
 import { attentionGradientStatistics } from "../../kernels/attention_statistics/gradient.ts";
 import { isBernoulli } from "../../kernels/attention/sizes.ts";
 import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
-import { type Part, STATISTICS, statistics, type Summarised } from "../../kernels/statistics/op.ts";
+import { type Segment, STATISTICS, statistics, type StatisticsInput } from "../../kernels/statistics/op.ts";
 import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, blockOf, decoder, type Taps } from "../nn/mod.ts";
@@ -15,7 +15,7 @@ import { flat, type Layout, parameterViews } from "../model/layout.ts";
 export const STATISTICS_ROWS = 32;
 
 /** Statistics that stand together in a row. */
-export interface Column {
+export interface StatColumn {
   /** Of what. */
   readonly kind: Kind;
   /** Name of the tap or the parameter. */
@@ -39,13 +39,13 @@ export interface StatisticsTable {
   /** Numbers of a row. */
   readonly width: number;
   /** What a row holds, in the order of its records. */
-  readonly columns: readonly Column[];
+  readonly columns: readonly StatColumn[];
   /** Forward passes of a step: with several, activations and their gradients are those of the last. */
   readonly passes?: number;
 }
 
 /** Which subjects a program looks at, and the name of its table. */
-export interface Look {
+export interface StatisticsPlan {
   /** Name of the state that holds the table. */
   readonly name: string;
   /** Whether it looks at one. */
@@ -72,7 +72,7 @@ export function collector(wants: (name: string) => boolean): Collector {
       found.set(name, x);
       return x;
     },
-    attended: (name, z) => attentions.set(name, z),
+    onAttention: (name, z) => attentions.set(name, z),
   };
 }
 
@@ -131,8 +131,8 @@ export function looksOf(
   track: readonly Watched[],
   steps: number,
   subjects: () => readonly Subject[],
-): Map<string, Look | undefined> {
-  const looks = new Map<string, Look | undefined>();
+): Map<string, StatisticsPlan | undefined> {
+  const looks = new Map<string, StatisticsPlan | undefined>();
   if (track.length > 0) {
     const all = subjects();
     track.forEach(({ select }, i) => checkSelectors(`track.${i}.select`, select, all));
@@ -147,14 +147,14 @@ export function looksOf(
 }
 
 /** What tells a part of a tensor from the others that are asked for. */
-const partKey = ({ offset, rows }: Part): string => `${offset} ${rows?.length}`;
+const partKey = ({ offset, rows }: Segment): string => `${offset} ${rows?.length}`;
 
 /** Tensors to be summarised together; one under two names is summarised once. */
 function gathering() {
-  const parts = new Map<Tensor, Map<string, Part>>();
+  const parts = new Map<Tensor, Map<string, Segment>>();
   return {
     /** Asks for a part, by which its row is found again. */
-    add(x: Tensor, part: Part): readonly [Tensor, string] {
+    add(x: Tensor, part: Segment): readonly [Tensor, string] {
       if (!parts.has(x)) parts.set(x, new Map());
       parts.get(x)!.set(partKey(part), part);
       return [x, partKey(part)];
@@ -164,7 +164,7 @@ function gathering() {
       if (parts.size === 0) return undefined;
       const places = new Map<Tensor, Map<string, number>>();
       let count = 0;
-      const summarised = [...parts].map(([x, own]): Summarised => {
+      const summarised = [...parts].map(([x, own]): StatisticsInput => {
         places.set(x, new Map([...own.keys()].map((key) => [key, STATISTICS.length * count++])));
         return { x, parts: [...own.values()] };
       });
@@ -177,22 +177,22 @@ function gathering() {
 /** A part of a row that has been computed: columns count from its start. */
 interface Piece {
   readonly tensor: Tensor;
-  readonly columns: readonly Column[];
+  readonly columns: readonly StatColumn[];
   /** Where the statistics of the parameters begin that updates are compared with. */
   readonly parameters?: ReadonlyMap<string, number>;
 }
 
 interface Wanted {
-  readonly column: Omit<Column, "at">;
+  readonly column: Omit<StatColumn, "at">;
   readonly of: readonly [Tensor, string];
 }
 
-const placed = (wanted: readonly Wanted[], at: (of: Wanted["of"]) => number): Column[] =>
+const placed = (wanted: readonly Wanted[], at: (of: Wanted["of"]) => number): StatColumn[] =>
   wanted.map(({ column, of }) => ({ ...column, at: at(of) }));
 
 /** Parts of a flat tensor: one for each chosen parameter. */
 function slotsOf(
-  { chosen }: Look,
+  { chosen }: StatisticsPlan,
   { slots }: Pick<Layout, "slots">,
   gathered: ReturnType<typeof gathering>,
   kind: Kind,
@@ -219,7 +219,7 @@ export interface Computed {
 
 /** Statistics of what the forward and the backward pass computed, and of the parameters that they did it with. */
 export function lookBefore(
-  look: Look,
+  look: StatisticsPlan,
   architecture: Architecture,
   layout: Layout,
   { taps, gradientOf, gradient, parameters }: Computed,
@@ -264,7 +264,7 @@ export function lookBefore(
       if (!tensor) return [];
       const { attention: layer } = blockOf(architecture, layerOf(`${attention}.`)!);
       const has = { bernoulli: isBernoulli(layer), extra: layer.extra_keys > 0 };
-      const columns = wanted.map((tap): Column => {
+      const columns = wanted.map((tap): StatColumn => {
         return { kind, tap, at: 0, size: architecture.heads, attention: has };
       });
       return [{ tensor, columns }];
@@ -285,7 +285,7 @@ export function lookBefore(
 
 /** Statistics of what the step did: the optimizer's states after it, and what it added to the parameters. */
 export function lookAfter(
-  look: Look,
+  look: StatisticsPlan,
   states: readonly OptimizerState[],
   layout: Layout,
   after: Stepped,
@@ -306,7 +306,7 @@ export function lookAfter(
  * @returns the tensor to compute for its effect, and what the table holds
  */
 export function statisticsRow(
-  { name }: Look,
+  { name }: StatisticsPlan,
   pieces: readonly Piece[],
 ): { effect: Tensor; table: StatisticsTable } {
   const offsets: number[] = [];
@@ -319,7 +319,7 @@ export function statisticsRow(
     columns.map((column) => ({ ...column, at: offsets[i] + column.at }))
   );
   const compared = pieces.findIndex(({ parameters }) => parameters);
-  const withParameters = columns.map((column): Column => {
+  const withParameters = columns.map((column): StatColumn => {
     const at = column.kind === "update" ? pieces[compared].parameters!.get(column.tap) : undefined;
     return at === undefined ? column : { ...column, parameter: offsets[compared] + at };
   });

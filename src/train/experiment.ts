@@ -1,5 +1,5 @@
 // From a configuration to what a run needs: text, tokenizer, batches, the model's shape and its layout.
-import type { Generator } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../generate/next_logits.ts";
 import type { Config } from "../config/mod.ts";
 import { loadData, type LoadDataOptions, type Source, type Tokenizer } from "../data/mod.ts";
 import {
@@ -82,7 +82,7 @@ export function modelWithoutCode(config: Config, tokenizer: Tokenizer): Model {
 }
 
 /** The model as generation needs it: its parameters are those on the device. */
-export function generatorOf({ architecture, tokenizer, layout }: Model): Generator {
+export function generatorOf({ architecture, tokenizer, layout }: Model): LanguageModel {
   return { architecture, tokenizer, parameters: parameterViews(layout, flat(layout)) };
 }
 

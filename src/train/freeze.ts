@@ -3,7 +3,7 @@ import { UserError } from "../base/errors.ts";
 import type { Values } from "../graph/tensor.ts";
 import { checkSelectors, selection, type Subject } from "../track/selectors.ts";
 import type { Model } from "./experiment.ts";
-import { frozen } from "../model/hook_calls.ts";
+import { frozenNames } from "../model/hook_calls.ts";
 import { rowsOfSlots } from "./optimizers.ts";
 import type { Layout } from "../model/layout.ts";
 
@@ -43,7 +43,7 @@ export function freezeFeeds(model: Frozen, step: number): Record<string, Values>
   const { config: { train, seed }, layout, hooks, architecture: { vocabulary } } = model;
   const never = train.freeze.length > 0 ? selection(train.freeze) : () => false;
   const names = layout.slots.map(({ name }) => name);
-  const now = hooks?.freeze ? frozen(hooks, { seed, vocabulary }, step, names) : [];
+  const now = hooks?.freeze ? frozenNames(hooks, { seed, vocabulary }, step, names) : [];
   return {
     trained: trainedFeed(layout, new Set([...names.filter((name) => never(subjectOf({ name }))), ...now])),
   };

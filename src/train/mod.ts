@@ -57,7 +57,7 @@ export { type OptimizerState, optimizerStates } from "./optimizers.ts";
 export { type OpenModel, openModel, type OpenModelOptions } from "../model/open_model.ts";
 export type { Progress } from "./progress.ts";
 export { experimentOf } from "./start_from.ts";
-export type { Outcome } from "./run.ts";
+export type { LoopResult } from "./run.ts";
 export { findLog, type ResolvedRun, resolveRun } from "../runs/resolve_run.ts";
 export {
   checkWritable,
@@ -76,19 +76,19 @@ export {
   type TensorStorage,
   toFloat32,
 } from "../model/formats/safetensors.ts";
-export type { Column, Look, StatisticsTable } from "../track/step_statistics.ts";
+export type { StatColumn, StatisticsPlan, StatisticsTable } from "../track/step_statistics.ts";
 export { learningRate, type Schedule } from "./schedule.ts";
 export {
   isJob,
   type Job,
+  type JobResult,
   planTable,
   runJob,
   runSweep,
-  type Stood,
+  type SweepCallbacks,
   sweepFolder,
   sweepJobs,
   type SweepOutcome,
-  type SweepTold,
 } from "./sweep.ts";
 export {
   type Cost,
@@ -97,8 +97,8 @@ export {
   planRun,
   resume,
   train,
-  type Trained,
   type TrainOptions,
+  type TrainResult,
 } from "./train.ts";
 export { type CodeFile, codeLine, codeNamed, type NamedCode, trustCode } from "../model/trust.ts";
 export { type Check, verifyCheckpoint } from "./verify.ts";

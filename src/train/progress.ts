@@ -44,7 +44,7 @@ export interface RunOptions {
 }
 
 /** Everything about a run that changes while it goes. */
-export interface Progressing {
+export interface LoopState {
   step: number;
   /** Targets learned from. */
   tokens: number;
@@ -76,7 +76,7 @@ const START: Omit<RunState, "val_loss" | "device" | "files"> = { step: 0, counte
 const positionsOf = ({ train, model }: Config): number => train.batch * train.accumulate * model.context;
 
 /** Where a run stands as it begins. One that was killed may have left "best" behind, and checkpoints to be removed. */
-export async function begin(folder: RunFolder, from: Checkpoint | undefined): Promise<Progressing> {
+export async function begin(folder: RunFolder, from: Checkpoint | undefined): Promise<LoopState> {
   const { step, counter, best, stale = 0, reductions = 0 } = from?.state ?? START;
   const steps = from ? await checkpointSteps(folder) : [];
   if (best && steps.includes(best.step)) await pointTo(folder, "best", best.step);
@@ -105,7 +105,7 @@ const RECORDS_A_WRITE = 10_000;
 export function writeStatistics(
   records: readonly StatRecord[],
   { log }: RunOptions,
-  state: Progressing,
+  state: LoopState,
 ): void {
   for (const record of records) state.counter += statisticsOf(record).length;
   for (let first = 0; first < records.length; first += RECORDS_A_WRITE) {

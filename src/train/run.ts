@@ -17,13 +17,13 @@ import { type Experiment, generatorOf } from "./experiment.ts";
 import { metricValues } from "../model/hook_calls.ts";
 import { pointLatest } from "../runs/latest.ts";
 import { readParameters } from "../model/layout.ts";
-import { begin, type Progressing, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
-import type { ReadyRun } from "./ready.ts";
+import { begin, type LoopState, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
+import type { ReadyRun } from "./compile.ts";
 import { pointTo, removeCheckpoint, writeFileAtomic } from "../runs/run_folder.ts";
 import { stepsUntil } from "./windows.ts";
 
 /** How a run ended. */
-export interface Outcome {
+export interface LoopResult {
   /** Steps made. */
   readonly step: number;
   /** False where the signal ended it. */
@@ -69,7 +69,7 @@ async function evaluateNow(
   { config, source }: Experiment,
   { log, evaluated }: RunOptions,
   evaluation: Evaluator,
-  state: Progressing,
+  state: LoopState,
 ): Promise<void> {
   const { loss, perplexity, accuracy, tokens, answer, sources } = await evaluation.evaluate();
   state.counter += VALUES_A_RECORD;
@@ -87,8 +87,8 @@ async function evaluateNow(
     Object.assign(state.last, { answer_loss, answer_accuracy, exact_match });
   }
   sources?.forEach((own, i) => state.last![`source_${i}_loss`] = own);
-  if (source.floorNats !== undefined && config.eval.split === "val") {
-    state.last.entropy_floor = source.floorNats;
+  if (source.entropyFloor !== undefined && config.eval.split === "val") {
+    state.last.entropy_floor = source.entropyFloor;
   }
   log.write(state.last);
   evaluated?.(state.last);
@@ -105,7 +105,7 @@ async function evaluateNow(
 }
 
 /** Whether the last evaluations were too many without a better loss. */
-function stopsEarly({ stale }: Progressing, { train: { stop } }: Config): boolean {
+function stopsEarly({ stale }: LoopState, { train: { stop } }: Config): boolean {
   return stop !== null && stale >= stop;
 }
 
@@ -113,7 +113,7 @@ function stopsEarly({ stale }: Progressing, { train: { stop } }: Config): boolea
 async function writeMetrics(
   { hooks, layout, architecture }: Experiment,
   options: RunOptions,
-  state: Progressing,
+  state: LoopState,
 ): Promise<void> {
   const { step } = state;
   for (const metric of hooks?.metrics ?? []) {
@@ -138,7 +138,7 @@ async function writeMetrics(
 }
 
 /** The step of the last checkpoint that stands. */
-const savedStep = ({ kept }: Progressing): number | null => kept.size > 0 ? maximum(kept) : null;
+const savedStep = ({ kept }: LoopState): number | null => kept.size > 0 ? maximum(kept) : null;
 
 /**
  * Saves where the run stands, points "last" (and "best") at it, and removes what nothing points at any more. Parameters that
@@ -147,7 +147,7 @@ const savedStep = ({ kept }: Progressing): number | null => kept.size > 0 ? maxi
 async function saveNow(
   experiment: Experiment,
   options: RunOptions,
-  state: Progressing,
+  state: LoopState,
   recorded: boolean,
 ): Promise<void> {
   const { folder, device, log } = options;
@@ -206,7 +206,7 @@ export async function trainRun(
   experiment: Experiment,
   ready: ReadyRun,
   options: RunOptions,
-): Promise<Outcome> {
+): Promise<LoopResult> {
   const { config } = experiment;
   const { folder, signal } = options;
   const began = performance.now();
@@ -240,7 +240,7 @@ export async function trainRun(
 }
 
 /** Records that a run stops because it diverged. */
-function stopDiverged({ log, warn }: RunOptions, state: Progressing): void {
+function stopDiverged({ log, warn }: RunOptions, state: LoopState): void {
   const warning = divergedWarning(state.step, state.nonFinite, savedStep(state));
   log.write(warning);
   warn?.(warning);
@@ -293,7 +293,7 @@ async function sampleNow(
 async function finish(
   { config }: Experiment,
   { folder, log, sampled }: RunOptions,
-  { step, best, kept }: Progressing,
+  { step, best, kept }: LoopState,
   { end, text, began, diverged }: {
     end: ReturnType<typeof ending>;
     text: string | undefined;

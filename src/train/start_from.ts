@@ -1,6 +1,6 @@
 // A run that begins with another's parameters (`train.from`): its experiment, and whether the parameters suit the model.
 import { type Config, diffConfigs } from "../config/mod.ts";
-import { show } from "../base/show.ts";
+import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
 import { type Architecture, decoderParameters } from "../nn/mod.ts";
 import { checkParameters, type Checkpoint, loadCheckpoint } from "../model/checkpoint.ts";
@@ -55,7 +55,7 @@ function reasons({ config, architecture }: Model, base: Checkpoint, name: string
   const alone = differing.filter(({ key, b }) => explains(architecture, key, b, name, shape));
   const told = (alone.length ? alone : differing).slice(0, MOST_KEYS);
   return told.map(({ key, a, b }) =>
-    `model.${key} is ${show(a)} here and ${b === undefined ? "not" : show(b)} there`
+    `model.${key} is ${describeValue(a)} here and ${b === undefined ? "not" : describeValue(b)} there`
   ).join(", ");
 }
 
@@ -88,7 +88,9 @@ function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Expe
   if (ids.length > 0 || (prompt === "" && tokenizer.first !== undefined)) return;
   const expected = tokenizer.kind === "ids" ? "ids separated by spaces" : "at least one character";
   throw new UserError(
-    `sample.prompt: ${show(prompt)} has no token, expected ${expected}, or sample.tokens=0 for no sample.`,
+    `sample.prompt: ${
+      describeValue(prompt)
+    } has no token, expected ${expected}, or sample.tokens=0 for no sample.`,
   );
 }
 

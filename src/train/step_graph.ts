@@ -15,9 +15,9 @@ import { elementsOf, optimizerStates, optimizerStep } from "./optimizers.ts";
 import { flat, type Layout, packGradients, parameterViews } from "../model/layout.ts";
 import {
   collector,
-  type Look,
   lookAfter,
   lookBefore,
+  type StatisticsPlan,
   statisticsRow,
   type StatisticsTable,
 } from "../track/step_statistics.ts";
@@ -88,7 +88,7 @@ export interface StepGraph {
 /** What a step does besides learning. */
 export interface StepOptions {
   /** What it looks at. */
-  readonly look?: Look;
+  readonly look?: StatisticsPlan;
   /** Some parameters stand still: input `trained` says which (see `trainedFeed`). */
   readonly freezes?: boolean;
 }

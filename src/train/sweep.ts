@@ -21,10 +21,10 @@ import { lockFolder } from "../runs/lock.ts";
 import type { Progress } from "./progress.ts";
 import { checkpointSteps, runFolder, sha256Hex, SWEEP_FOLDER, writeFileAtomic } from "../runs/run_folder.ts";
 import { codeFiles, codeNamed } from "../model/trust.ts";
-import { planRun, resume, train, type Trained, type TrainOptions } from "./train.ts";
+import { planRun, resume, train, type TrainOptions, type TrainResult } from "./train.ts";
 
 /** Whom a sweep tells how far it is, besides what each run takes. */
-export interface SweepTold extends Pick<TrainOptions, "records" | "signal"> {
+export interface SweepCallbacks extends Pick<TrainOptions, "records" | "signal"> {
   /** Told after each window of steps; `index` counts runs from 0. */
   readonly progress?: (run: SweepRun, index: number, progress: Progress) => void;
   /** Called with each warning of a run that diverges, as it is logged. */
@@ -42,7 +42,7 @@ export interface SweepOutcome {
   /** What the runs that have ended came to, in order. */
   readonly results: readonly RunResult[];
   /** The run that the signal stopped; undefined where all have ended. */
-  readonly stopped: Trained | undefined;
+  readonly stopped: TrainResult | undefined;
   /** How many runs its chart shows, of more than it can tell apart the best; 0 where it was stopped or the chart failed. */
   readonly charted: number;
   /** What besides the runs failed (index, chart), a sentence each. */
@@ -214,11 +214,11 @@ async function readIndex(path: string): Promise<Map<string, string>> {
 }
 
 /** How a run of a sweep came to stand. */
-export interface Stood {
+export interface JobResult {
   /** Its folder. */
   readonly path: string;
   /** What was done; undefined where it had ended before. */
-  readonly trained: Trained | undefined;
+  readonly trained: TrainResult | undefined;
   /** Whether it ended because it diverged, now or before. */
   readonly diverged: boolean;
 }
@@ -242,7 +242,7 @@ export function isJob({ output: { dir } }: Config): boolean {
  * console.log((await runJob(job)).trained?.step, (await runJob(job)).trained); // 3 undefined
  * ```
  */
-export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun"> = {}): Promise<Stood> {
+export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun"> = {}): Promise<JobResult> {
   using _ = await lockFolder(join(config.output.dir, config.name), "running it");
   const { ended, stopped } = await standing(config);
   if (ended !== undefined) {
@@ -268,7 +268,7 @@ export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun
  * console.log(formatResults(resultTable(results), "table"));
  * ```
  */
-export async function runSweep(sweep: Sweep, told: SweepTold = {}): Promise<SweepOutcome> {
+export async function runSweep(sweep: Sweep, told: SweepCallbacks = {}): Promise<SweepOutcome> {
   const folder = sweepFolder(sweep);
   const { records, signal } = told;
   using _ = await lockFolder(folder, "running this sweep");
@@ -295,7 +295,7 @@ export async function runSweep(sweep: Sweep, told: SweepTold = {}): Promise<Swee
     const own = { ...run.config, output: { ...run.config.output, dir: folder } };
     const before = indexed !== undefined && await hasEnded(runFolder(join(folder, indexed)).log);
     if (before) await named(run.name, () => checkSameCode(join(folder, indexed), own));
-    const { path, trained }: Omit<Stood, "diverged"> = before
+    const { path, trained }: Omit<JobResult, "diverged"> = before
       ? { path: join(folder, indexed), trained: undefined }
       : await named(run.name, () => runJob(own, { records, signal, progress, warn, evaluated }));
     if (trained && !trained.finished) {

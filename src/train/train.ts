@@ -22,10 +22,10 @@ import { optimizerStates } from "./optimizers.ts";
 import { initialGraph } from "../model/layout.ts";
 import { evaluationGraph } from "./step_graph.ts";
 import type { Progress } from "./progress.ts";
-import { readyRun, stepGraphs } from "./ready.ts";
+import { compileRun, stepGraphs } from "./compile.ts";
 import { checkedLog, type LogScan } from "./log_check.ts";
 import { lockFolder } from "../runs/lock.ts";
-import { checkpointRecord, type Outcome, recordsCheckpoint, trainRun } from "./run.ts";
+import { checkpointRecord, type LoopResult, recordsCheckpoint, trainRun } from "./run.ts";
 import { resolveRun } from "../runs/resolve_run.ts";
 import { checkpointSteps, createRunFolder, type RunFolder, SWEEP_FOLDER } from "../runs/run_folder.ts";
 import { withNumber } from "./sizes.ts";
@@ -56,7 +56,7 @@ export interface TrainOptions {
 }
 
 /** A run that has ended. */
-export interface Trained extends Outcome {
+export interface TrainResult extends LoopResult {
   /** Where everything it wrote stands. */
   readonly folder: RunFolder;
 }
@@ -270,7 +270,7 @@ async function start(
   experiment: Experiment,
   options: TrainOptions,
   from?: Continued,
-): Promise<Trained | undefined> {
+): Promise<TrainResult | undefined> {
   const { config } = experiment;
   const done = from?.checkpoint.state.step ?? 0;
   const { device: opened, reason, cost, check } = await deviceFor(experiment, done);
@@ -283,7 +283,7 @@ async function start(
   if (options.dryRun) return undefined;
   announce();
   // Before anything is written: what the device or the checkpoint refuses leaves no trace.
-  using ready = await readyRun(experiment, device, from?.checkpoint);
+  using ready = await compileRun(experiment, device, from?.checkpoint);
   const now = new Date();
   const opening = await openingOf(experiment, device, cost, now);
   const folder = from?.folder ?? await newFolder(config, now, opening);
@@ -341,7 +341,7 @@ async function newFolder(config: Config, now: Date, opening: RunRecord): Promise
  * console.log(trained?.folder.path, trained?.best?.val_loss);
  * ```
  */
-export async function train(config: Config, options: TrainOptions = {}): Promise<Trained | undefined> {
+export async function train(config: Config, options: TrainOptions = {}): Promise<TrainResult | undefined> {
   return await start(await experimentOf(config), options);
 }
 
@@ -362,7 +362,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
  * console.log((await resume(stopped!.folder.path))?.finished); // true
  * ```
  */
-export async function resume(path: string, options: TrainOptions = {}): Promise<Trained | undefined> {
+export async function resume(path: string, options: TrainOptions = {}): Promise<TrainResult | undefined> {
   const { run: folder, checkpoint: last } = await resolveRun(path);
   if (!folder || !last) throw new UserError(`${path}: there is no checkpoint to go on from.`);
   using _ = options.dryRun ? undefined : await lockFolder(folder.path, WRITING);

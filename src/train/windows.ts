@@ -7,10 +7,10 @@ import { followStep, hasDiverged } from "./divergence.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { Experiment } from "./experiment.ts";
 import { freezeFeeds } from "./freeze.ts";
-import { transformed } from "../model/hook_calls.ts";
-import { type Progressing, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
+import { applyBatchHook } from "../model/hook_calls.ts";
+import { type LoopState, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
 import { countTargets, rowsOf, stepFeeds } from "./step_graph.ts";
-import type { ReadyRun } from "./ready.ts";
+import type { ReadyRun } from "./compile.ts";
 import { learningRate, type Schedule } from "./schedule.ts";
 import { statRecords } from "../track/stat_records.ts";
 import { STATISTICS_ROWS, type StatisticsTable } from "../track/step_statistics.ts";
@@ -43,7 +43,7 @@ function startWindow(
   experiment: Experiment,
   { device }: RunOptions,
   { steps, table, probe }: ReadyRun,
-  { reductions }: Progressing,
+  { reductions }: LoopState,
   first: number,
   count: number,
 ): Window {
@@ -57,7 +57,7 @@ function startWindow(
   for (let i = 0; i < count; i++) {
     const step = first + i;
     const own = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
-    const batches = transformed(hooks, run, step + 1, own);
+    const batches = applyBatchHook(hooks, run, step + 1, own);
     const feeds = stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot: i });
     const { program, statistics } = steps.get(dueAt(config.track, step + 1).join())!;
     program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });
@@ -82,7 +82,7 @@ function startWindow(
 /** The record of a step; `state` has counted it. */
 function stepRecord(
   { config, source }: Experiment,
-  { tokens, counter, reductions, ms }: Progressing,
+  { tokens, counter, reductions, ms }: LoopState,
   { step, loss, norm, tokensPerSecond }: {
     step: number;
     loss: number;
@@ -114,7 +114,7 @@ async function finishWindow(
   options: RunOptions,
   { table, probe }: ReadyRun,
   window: Window,
-  state: Progressing,
+  state: LoopState,
 ): Promise<void> {
   const { config, config: { train } } = experiment;
   const { log, progress, warn } = options;
@@ -160,7 +160,7 @@ export async function stepsUntil(
   experiment: Experiment,
   options: RunOptions,
   ready: ReadyRun,
-  state: Progressing,
+  state: LoopState,
 ): Promise<void> {
   // A processor has nothing to overlap with: its window is finished before the next one starts.
   const overlapped = options.device.kind === "webgpu";

@@ -1,7 +1,7 @@
 // All that the rest of a run computes, for the choice of its device: steps, evaluations, probes, captures, the sample.
 import type { Graph } from "../device/plan.ts";
 import { maximum } from "../base/extremes.ts";
-import type { Work } from "../device/estimate.ts";
+import type { Workload } from "../device/estimate.ts";
 import { generationWork } from "../generate/next_logits.ts";
 import { input } from "../graph/structure.ts";
 import { decoder } from "../nn/mod.ts";
@@ -21,7 +21,7 @@ const multiples = (period: number, done: number, last: number): number =>
   Math.floor(last / period) - Math.floor(done / period);
 
 /** The graphs that a run compiles besides those of its steps and evaluations: the probe, captures, the sample at its end. */
-export function otherWork(experiment: Experiment, done = 0): Work[] {
+export function otherWork(experiment: Experiment, done = 0): Workload[] {
   const { config: { capture, sample, train: { steps } }, tokenizer } = experiment;
   const probe = probeGraph(experiment);
   const captured = capture.length > 0 ? captureGraph(experiment) : undefined;
@@ -46,7 +46,7 @@ export function runWork(
   experiment: Experiment,
   done: number,
   graphs: { readonly steps: ReadonlyMap<string, Graph>; readonly evaluation: Graph },
-): Work[] {
+): Workload[] {
   const { config: { track, train: { steps }, eval: { every } } } = experiment;
   const counted = Math.min(COUNTED, steps - done);
   const runs = new Map<string, number>();
@@ -78,7 +78,7 @@ export interface Passes {
 }
 
 /** What forward passes compute. Where a step of training is asked for, it is about three of them. */
-export function forwardWork({ architecture, layout }: Model, { passes, positions }: Passes): Work[] {
+export function forwardWork({ architecture, layout }: Model, { passes, positions }: Passes): Workload[] {
   const { context } = architecture;
   const length = Math.max(1, Math.min(context, positions ?? context));
   const rows = Math.ceil((positions ?? context) / length) || 1;

@@ -1,41 +1,41 @@
 // What a user's mistake is told with: the nearest known spelling, or all of them.
 import assert from "node:assert/strict";
-import { nearest, suggestion, UserError } from "../../src/base/errors.ts";
+import { closestString, didYouMean, UserError } from "../../src/base/errors.ts";
 
 const KNOWN = ["softmax", "sigmoid", "dropout"];
 
 Deno.test("nearest() finds a name with a letter missing, added, wrong, or two neighbours swapped, in any case", () => {
   for (const found of ["sofmax", "softtmax", "softmox", "sotfmax", "SoftMax", "softmax"]) {
-    assert.equal(nearest(found, KNOWN), "softmax", found);
+    assert.equal(closestString(found, KNOWN), "softmax", found);
   }
 });
 
 Deno.test("nearest() prefers the least difference, and of equals the first", () => {
-  assert.equal(nearest("abcd", ["abxy", "abcx", "abcy"]), "abcx");
+  assert.equal(closestString("abcd", ["abxy", "abcx", "abcy"]), "abcx");
 });
 
 Deno.test("two swapped neighbours count as one mistake, not two", () => {
   // "lr" is near "rl" by one swap; replacing would be two of two letters.
-  assert.equal(nearest("rl", ["lr"]), "lr");
-  assert.equal(nearest("rl", ["xy"]), undefined);
+  assert.equal(closestString("rl", ["lr"]), "lr");
+  assert.equal(closestString("rl", ["xy"]), undefined);
 });
 
 Deno.test("nearest() gives nothing where more than half of what was written differs", () => {
-  assert.equal(nearest("seed", ["sxxd"]), "sxxd");
-  assert.equal(nearest("seed", ["xxxd"]), undefined);
-  assert.equal(nearest("temperature", KNOWN), undefined);
-  assert.equal(nearest("x", []), undefined);
+  assert.equal(closestString("seed", ["sxxd"]), "sxxd");
+  assert.equal(closestString("seed", ["xxxd"]), undefined);
+  assert.equal(closestString("temperature", KNOWN), undefined);
+  assert.equal(closestString("x", []), undefined);
 });
 
 Deno.test("nearest() of a name of a megabyte answers at once", () => {
   const begun = performance.now();
-  assert.equal(nearest("x".repeat(1e6), KNOWN), undefined);
+  assert.equal(closestString("x".repeat(1e6), KNOWN), undefined);
   assert.ok(performance.now() - begun < 50);
 });
 
 Deno.test("suggestion() names the nearest, or lists what is known in its order", () => {
-  assert.equal(suggestion("dorpout", KNOWN), ' Did you mean "dropout"?');
-  assert.equal(suggestion("temperature", new Set(KNOWN)), " Known: softmax, sigmoid, dropout.");
+  assert.equal(didYouMean("dorpout", KNOWN), ' Did you mean "dropout"?');
+  assert.equal(didYouMean("temperature", new Set(KNOWN)), " Known: softmax, sigmoid, dropout.");
 });
 
 Deno.test("a UserError is an Error that says so by name", () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { CHART_COLOURS, type LineChart, lineChart } from "../../src/chart/line_chart.ts";
 import { lossChart } from "../../src/chart/loss_chart.ts";
-import { thin } from "../../src/chart/thin.ts";
+import { thin } from "../../src/chart/downsample.ts";
 import type { LogRecord } from "../../src/log/records.ts";
 
 /** The texts of a document, as a reader sees them. */

@@ -1,7 +1,7 @@
 // Whole layers against PyTorch: nn.TransformerEncoderLayer (norm first, causal) and nn.MultiheadAttention, whose packed
 // in_proj [3 D, D] is taken apart here.
 import assert from "node:assert/strict";
-import { keyPadding } from "../../kernels/attention/modifier.ts";
+import { keyPaddingMask } from "../../kernels/attention/modifier.ts";
 import { attention } from "../../kernels/attention/op.ts";
 import { multiply } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
@@ -66,7 +66,7 @@ Deno.test("a multi-head layer equals torch.nn.MultiheadAttention, causal with ke
     const heads = (name: string) => {
       return reshape(linear(x, p[`${name}.weight`], { bias: p[`${name}.bias`] }), [2, 6, 2, 4]);
     };
-    const z = attention(heads("wq"), heads("wk"), heads("wv"), { mask: keyPadding(valid) });
+    const z = attention(heads("wq"), heads("wk"), heads("wv"), { mask: keyPaddingMask(valid) });
     return linear(reshape(z, [2, 6, 8]), p["wo.weight"], { bias: p["wo.bias"] });
   });
 });

@@ -17,8 +17,8 @@ Deno.test("a copy sample is w, ' :: ', w: every length of 10 to 60, every letter
   const lengths = new Set<number>();
   const characters = new Set<string>();
   for (let i = 0; i < 2000; i++) {
-    const { text, answerFrom } = drawSample(copy, 1, i);
-    const word = text.slice(answerFrom);
+    const { text, answerStart } = drawSample(copy, 1, i);
+    const word = text.slice(answerStart);
     assert.match(word, /^[a-zA-Z0-9]{10,60}$/);
     assert.equal(text, `${word} :: ${word}`);
     lengths.add(word.length);
@@ -64,15 +64,15 @@ Deno.test("with answerOnly the targets that count spell the answer and its end, 
   const answers = taskSource(copy, tokenizer, { ...OPTIONS, answerOnly: true }).train(2);
   assert.deepEqual(answers.ids, all.ids);
   for (let row = 0; row < 8; row++) {
-    const { text, answerFrom } = drawSample(copy, 3, 16 + row);
+    const { text, answerStart } = drawSample(copy, 3, 16 + row);
     const targets = answers.targets.slice(row * 124, row * 124 + 124);
-    assert.equal(tokenizer.decode(targets.filter((id) => id !== IGNORE)), text.slice(answerFrom) + "\n");
+    assert.equal(tokenizer.decode(targets.filter((id) => id !== IGNORE)), text.slice(answerStart) + "\n");
     targets.forEach((id, i) => assert.ok(id === IGNORE || id === all.targets[row * 124 + i]));
   }
 });
 
 Deno.test("an answer after an emoji is found by code points, and newlines pad, not id 0", () => {
-  const sample = () => ({ text: "😉=a", answerFrom: 2 });
+  const sample = () => ({ text: "😉=a", answerStart: 2 });
   const task: Task = { name: "wink", alphabet: "\t😉a=", sample };
   const wink = taskTokenizer(task);
   const { ids, targets } = taskSource(task, wink, { context: 5, batch: 1, seed: 0, answerOnly: true }).train(
@@ -115,18 +115,18 @@ Deno.test("evaluation of train reads the first 256 training samples", () => {
 
 Deno.test("unknown names, long samples and answers out of place are errors with the remedy", () => {
   fails(() => findTask("cpoy"), 'Text: no synthetic task is called "cpoy". Did you mean "copy"?');
-  const task = (text: string, answerFrom: number): Task => ({
+  const task = (text: string, answerStart: number): Task => ({
     name: "fixed",
     alphabet: "ab",
-    sample: () => ({ text, answerFrom }),
+    sample: () => ({ text, answerStart }),
   });
   const make = (of: Task) => () => taskSource(of, taskTokenizer(of), { ...OPTIONS, context: 4 });
   fails(
     make(task("ababa", 1)),
     "fixed task: val sample 0 has 5 characters, more than context = 4; use a larger model.context.",
   );
-  fails(make(task("abab", 0)), "fixed task: val sample 0 has answerFrom 0; expected 1 to its length, 4.");
-  fails(make(task("abab", 5)), "fixed task: val sample 0 has answerFrom 5; expected 1 to its length, 4.");
+  fails(make(task("abab", 0)), "fixed task: val sample 0 has answerStart 0; expected 1 to its length, 4.");
+  fails(make(task("abab", 5)), "fixed task: val sample 0 has answerStart 5; expected 1 to its length, 4.");
   assert.throws(
     make(task("abc", 1)),
     /^UserError: fixed task: val sample 0: Text has the unknown character "c"/,

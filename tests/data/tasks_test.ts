@@ -82,8 +82,8 @@ for (const [name, oracle] of Object.entries(ORACLES)) {
     const separator = name.endsWith("addition") ? "=" : " :: ";
     const lengths = new Set<number>();
     for (let i = 0; i < 1000; i++) {
-      const { text, answerFrom, nats } = drawSample(task, 1, i);
-      const question = text.slice(0, answerFrom - separator.length);
+      const { text, answerStart, nats } = drawSample(task, 1, i);
+      const question = text.slice(0, answerStart - separator.length);
       const [answer, expected] = oracle(question);
       assert.equal(text, question + separator + answer);
       // A sum of a hundred logarithms: 1e-9 is far above its rounding.
@@ -117,8 +117,8 @@ Deno.test("masked_copy counts the question in one sample of ten", () => {
 Deno.test("induction repeats different characters to 64, and the answer is all that can be known", () => {
   const lengths = new Set<number>();
   for (let i = 0; i < 1000; i++) {
-    const { text, answerFrom, nats } = drawSample(TASKS.induction, 1, i);
-    const word = text.slice(0, answerFrom - 1);
+    const { text, answerStart, nats } = drawSample(TASKS.induction, 1, i);
+    const word = text.slice(0, answerStart - 1);
     assert.equal(new Set(word).size, word.length);
     assert.equal(text, word.repeat(8).slice(0, 64));
     assert.ok(Math.abs(nats! - (ln(25) + lnFalling(62, word.length) - ln(62))) < 1e-9);
@@ -138,7 +138,7 @@ Deno.test("recall asks each of four keys once, among noise that holds no key", (
     const pairs = new Map([0, 2, 4, 6].map((at) => [codes[at], codes[at + 1]]));
     assert.deepEqual([codes.length, pairs.size, sample.answers!.length], [64, 4, 4]);
     assert.ok([...pairs].every(([key, value]) => key < 128 && value >= 128 && value < 256));
-    assert.equal(sample.answerFrom, sample.answers![0][0]);
+    assert.equal(sample.answerStart, sample.answers![0][0]);
     const asked = sample.answers!.map(([from, to]) => {
       assert.equal(to, from + 1);
       assert.equal(pairs.get(codes[from - 1]), codes[from]);
@@ -159,10 +159,10 @@ Deno.test("every task is a source of configurations, fits a row and repeats", ()
     const source = taskSource(task, taskTokenizer(task), options);
     assert.deepEqual(source.train(3), taskSource(task, taskTokenizer(task), options).train(3));
     const masked = taskSource(task, taskTokenizer(task), { ...options, answerOnly: true });
-    assert.equal(masked.floorNats, 0);
+    assert.equal(masked.entropyFloor, 0);
     assert.ok(
-      source.floorNats! > 0 && source.floorNats! < ln(task.alphabet.length),
-      `${task.name} ${source.floorNats}`,
+      source.entropyFloor! > 0 && source.entropyFloor! < ln(task.alphabet.length),
+      `${task.name} ${source.entropyFloor}`,
     );
   }
 });
@@ -181,7 +181,7 @@ Deno.test("the floor is the loss of who knows the rule: of copy, the question's 
     nats += wordNats(word);
     targets += 2 * word.length + 4;
   }
-  assert.ok(Math.abs(source.floorNats! - nats / targets) < 1e-12);
+  assert.ok(Math.abs(source.entropyFloor! - nats / targets) < 1e-12);
 });
 
 Deno.test("an evaluation marks the answer's targets, whatever counts for the loss and whatever the tokens are", () => {
@@ -196,7 +196,7 @@ Deno.test("an evaluation marks the answer's targets, whatever counts for the los
         const own = [...targets.subarray(at, at + 300)].filter((_, i) => answers![at + i] === 1);
         const expected = sample.answers
           ? sample.answers.map(([from, to]) => [...sample.text].slice(from, to).join("")).join("")
-          : [...sample.text].slice(sample.answerFrom).join("") + "\n";
+          : [...sample.text].slice(sample.answerStart).join("") + "\n";
         assert.equal(tokenizer.decode(own), expected);
         const length = targets.subarray(at, at + 300).filter((id) => id !== IGNORE).length;
         assert.equal(tokenizer.decode(ids.subarray(at, at + length)), sample.text);
@@ -212,17 +212,17 @@ Deno.test("answers out of order or place, and samples that are none, are errors"
   };
   const cases: [unknown, RegExp][] = [
     [
-      { text: "abab", answerFrom: 1, answers: [[2, 1]] },
+      { text: "abab", answerStart: 1, answers: [[2, 1]] },
       /has an answer from 2 to 1; expected parts in order from 1 to 4/,
     ],
-    [{ text: "abab", answerFrom: 1, answers: [[1, 3], [2, 4]] }, /answer from 2 to 4; .* from 3 to 4\.$/],
-    [{ text: "abab", answerFrom: 1, answers: [[1, 5]] }, /answer from 1 to 5/],
-    [{ text: "abab", answerFrom: 1, answers: [[0, 2]] }, /answer from 0 to 2/],
+    [{ text: "abab", answerStart: 1, answers: [[1, 3], [2, 4]] }, /answer from 2 to 4; .* from 3 to 4\.$/],
+    [{ text: "abab", answerStart: 1, answers: [[1, 5]] }, /answer from 1 to 5/],
+    [{ text: "abab", answerStart: 1, answers: [[0, 2]] }, /answer from 0 to 2/],
     [
-      { text: 3, answerFrom: 1 },
-      /odd task: sample 0: expected \{ text, answerFrom \}, .*; text: expected text, found 3\.$/,
+      { text: 3, answerStart: 1 },
+      /odd task: sample 0: expected \{ text, answerStart \}, .*; text: expected text, found 3\.$/,
     ],
-    [undefined, /odd task: sample 0: expected \{ text, answerFrom \}, .* found nothing\.$/],
+    [undefined, /odd task: sample 0: expected \{ text, answerStart \}, .* found nothing\.$/],
   ];
   for (const [sample, message] of cases) {
     assert.throws(make(sample), (error) => error instanceof UserError && message.test(error.message));
@@ -237,10 +237,10 @@ Deno.test("a user's file gives tasks by name: functions, records, a default expo
       file,
       `export function double(rng) {
          const word = "abc"[rng.below(3)];
-         return { text: word + "=" + word + word, answerFrom: 2 };
+         return { text: word + "=" + word + word, answerStart: 2 };
        }
-       export const other = { alphabet: "xyz01", sample: () => ({ text: "x0", answerFrom: 1 }) };
-       export default (rng) => ({ text: "0" + rng.below(2), answerFrom: 1 });
+       export const other = { alphabet: "xyz01", sample: () => ({ text: "x0", answerStart: 1 }) };
+       export default (rng) => ({ text: "0" + rng.below(2), answerStart: 1 });
        export const size = 3;`,
     );
     const tasks = await loadTasks(file);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { scale } from "../../kernels/elementwise/op.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
 import { chooseDevice } from "../../src/device/choose.ts";
-import { estimateSeconds, type Work } from "../../src/device/estimate.ts";
+import { estimateSeconds, type Workload } from "../../src/device/estimate.ts";
 import { plan } from "../../src/device/plan.ts";
 import { findAdapter, isSoftware } from "../../src/device/webgpu.ts";
 import { shaderOf } from "../../src/device/wgsl.ts";
@@ -15,7 +15,7 @@ import { adapterThat } from "./devices.ts";
 
 const none = () => Promise.resolve(undefined);
 const x = input("x", [512, 512]);
-const times = (runs: number) => (): Work[] => [{ graph: { outputs: { y: matmul(x, x) } }, runs }];
+const times = (runs: number) => (): Workload[] => [{ graph: { outputs: { y: matmul(x, x) } }, runs }];
 const LONG = times(200_000);
 const SHORT = times(5);
 const TARGET = { kind: "software", maxBindingBytes: 2 ** 27, maxWorkgroupBytes: 2 ** 15 } as const;

@@ -42,7 +42,7 @@ function naive(outputs: Record<string, Tensor>, feeds: Numbers, states: Numbers)
         inputs: node.inputs,
         outputs: node.outputs,
         attrs: node.attrs,
-        wanted: node.outputs.map(() => true),
+        needed: node.outputs.map(() => true),
       };
       node.op.cpu(inputs, results, call);
       node.outputs.forEach((out, i) => known.set(out, results[i]));
@@ -356,5 +356,5 @@ Deno.test("an operation learns which of its outputs anything reads", () => {
   const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0, clip: 0, decayed: 0 } as const;
   const { parameter, expAvgSq } = adamw(p, g, m, v, input("norm", [1]), input("hyper", [4]), options);
   const { steps } = plan({ outputs: { y: sumAll(expAvgSq) }, effects: [parameter] });
-  assert.deepEqual(steps.map((step) => step.call.wanted), [[true, false, true], [true]]);
+  assert.deepEqual(steps.map((step) => step.call.needed), [[true, false, true], [true]]);
 });

@@ -99,7 +99,7 @@ function hashed(rows: number, spread: number, seed: number) {
       before = texts.map((text) => [...text]);
       return Promise.resolve(texts.map((text) => logits(text.slice(1))));
     },
-    follow(parents) {
+    reorder(parents) {
       before = parents.map((parent) => before[parent]);
       return Promise.resolve();
     },

@@ -7,7 +7,7 @@ import { generate, generateTexts, type TextPiece } from "../../src/generate/gene
 import { logitLens } from "../../src/interpret/logit_lens.ts";
 import { nextTokens } from "../../src/interpret/next_tokens.ts";
 import { nextLogits } from "../../src/generate/next_logits.ts";
-import { draw, nextProbabilities, type Sampling } from "../../src/generate/sampling.ts";
+import { nextProbabilities, sample, type Sampling } from "../../src/generate/sampling.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer, huggingfaceTokenizer } from "../../src/data/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
@@ -81,7 +81,7 @@ Deno.test("draw() takes each index as often as its probability says, and never o
   const counts = probabilities.map(() => 0);
   const rng = randomStream(5, "draws");
   const draws = 20_000;
-  for (let i = 0; i < draws; i++) counts[draw(probabilities, rng.uniform())]++;
+  for (let i = 0; i < draws; i++) counts[sample(probabilities, rng.uniform())]++;
   const chi2 = probabilities.reduce(
     (sum, p, i) => p ? sum + (counts[i] - draws * p) ** 2 / (draws * p) : sum,
     0,
@@ -89,9 +89,9 @@ Deno.test("draw() takes each index as often as its probability says, and never o
   assert.deepEqual([counts[1], counts[5]], [0, 0]);
   // 5 degrees of freedom: 20.5 is passed once in a thousand seeds.
   assert.ok(chi2 < 20.5, `chi-squared ${chi2}`);
-  assert.equal(draw([0.5, 0.5, 0], 1 - 2 ** -53), 1);
+  assert.equal(sample([0.5, 0.5, 0], 1 - 2 ** -53), 1);
   assert.equal(
-    draw([0, 0.1, 0.1, 0], 0.999),
+    sample([0, 0.1, 0.1, 0], 0.999),
     2,
     "rounding that leaves the sum short never gives an impossible index",
   );

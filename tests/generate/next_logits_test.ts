@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { scale } from "../../kernels/elementwise/op.ts";
 import { randomStream } from "../../src/base/random.ts";
 import { generateTexts } from "../../src/generate/generate.ts";
-import { type Generator, nextLogits } from "../../src/generate/next_logits.ts";
+import { type LanguageModel, nextLogits } from "../../src/generate/next_logits.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -14,7 +14,7 @@ import { EXACT, SURROGATE, TINY } from "../nn/options.ts";
 import { randomModel } from "../interpret/random_model.ts";
 
 /** Three texts that grow by themselves, and one whose rows are exchanged on the way; cached and whole, compared. */
-async function compare(device: Device, model: Generator, allowed: number, name: string): Promise<void> {
+async function compare(device: Device, model: LanguageModel, allowed: number, name: string): Promise<void> {
   const rng = randomStream(3, name);
   const { context, vocabulary } = model.architecture;
   const letters = (n: number) => Array.from({ length: n }, () => rng.below(vocabulary));
@@ -32,7 +32,7 @@ async function compare(device: Device, model: Generator, allowed: number, name: 
       assert.ok(error <= allowed, `${name}, step ${step}, row ${row}: ${error}`);
     });
     if (step === 1) {
-      await cached.follow([2, 2, 0]);
+      await cached.reorder([2, 2, 0]);
       texts = [texts[2], texts[2], texts[0]];
     }
     // The last row stands still for a step, and another grows by two.
@@ -83,7 +83,7 @@ for (const [name, choices] of Object.entries(LONG)) {
         });
         texts.forEach((text) => text.push(rng.below(TINY.vocabulary)));
         if (step === 0) {
-          await cached.follow([1, 0]);
+          await cached.reorder([1, 0]);
           texts.reverse();
         }
       }

@@ -4,7 +4,7 @@ import { attentionMaps } from "../../src/interpret/attention_maps.ts";
 import { attributeLogit } from "../../src/interpret/attribution.ts";
 import { embeddings } from "../../src/interpret/embeddings.ts";
 import { logitLens } from "../../src/interpret/logit_lens.ts";
-import { type Generator, nextLogits } from "../../src/generate/next_logits.ts";
+import { type LanguageModel, nextLogits } from "../../src/generate/next_logits.ts";
 import { nextTokens } from "../../src/interpret/next_tokens.ts";
 import { logSoftmax } from "../../src/generate/sampling.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
@@ -21,7 +21,7 @@ import { randomModel } from "../interpret/random_model.ts";
 const TEXT = "abcdk";
 
 /** Every tap of a pass over the text, by name. */
-async function everyTap(device: Device, model: Generator, text = TEXT): Promise<Record<string, Values>> {
+async function everyTap(device: Device, model: LanguageModel, text = TEXT): Promise<Record<string, Values>> {
   const ids = model.tokenizer.encode(text);
   const outputs: Record<string, Tensor> = {};
   const taps = {

@@ -1,7 +1,7 @@
 // Reads the golden numbers of the attention family (README.md says how PyTorch made them) and makes graph inputs of them.
 import { input } from "../../src/graph/structure.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
-import { suggestion, UserError } from "../../src/base/errors.ts";
+import { didYouMean, UserError } from "../../src/base/errors.ts";
 import type { OpTensor } from "./golden.ts";
 
 /** One case: q, k, v, the upstream dz, z, what is learned and what masks read, and as `dNAME` every gradient. */
@@ -35,7 +35,7 @@ export function attentionGoldenNames(): string[] {
 export function attentionGolden(name: string): AttentionGolden {
   const file = goldenFile();
   const found = file[name];
-  if (!found) throw new UserError(`Golden attention "${name}": unknown.${suggestion(name, Object.keys(file))}`);
+  if (!found) throw new UserError(`Golden attention "${name}": unknown.${didYouMean(name, Object.keys(file))}`);
   return LAYERS.includes(name) ? found : { ...file.shared, ...found };
 }
 

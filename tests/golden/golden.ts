@@ -3,7 +3,7 @@
 // stand for the 0.8 million entries of the model's gradient.
 
 import { randomStream } from "../../src/base/random.ts";
-import { suggestion, UserError } from "../../src/base/errors.ts";
+import { didYouMean, UserError } from "../../src/base/errors.ts";
 
 /** A dense row-major tensor. */
 export interface GoldenTensor {
@@ -197,7 +197,7 @@ function projections(seed: number, name: string, gradient: Float32Array, count: 
 export function gradientError(name: string, gradient: Float32Array): number {
   const { gradients, parameters, training } = nanogptGolden();
   if (!Object.hasOwn(gradients, name)) {
-    const known = suggestion(name, Object.keys(gradients));
+    const known = didYouMean(name, Object.keys(gradients));
     throw new UserError(
       `Golden gradient "${name}": found no such parameter, expected one of the model's.${known}`,
     );

@@ -1,7 +1,7 @@
 // Ablation and patching against a model whose heads were taken out by hand.
 import assert from "node:assert/strict";
 import { ablateHeads, ABLATION_METHODS, textBatches } from "../../src/interpret/ablation.ts";
-import type { Generator } from "../../src/generate/next_logits.ts";
+import type { LanguageModel } from "../../src/generate/next_logits.ts";
 import { patchActivations } from "../../src/interpret/patching.ts";
 import { perplexityOf, tokenLosses } from "../../src/interpret/perplexity.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
@@ -29,7 +29,7 @@ async function withoutHead(
   return () => device.define(name, shape, before);
 }
 
-const lossOf = async (device: Device, model: Generator, ids: Uint32Array[]) =>
+const lossOf = async (device: Device, model: LanguageModel, ids: Uint32Array[]) =>
   perplexityOf(await tokenLosses(device, model, ids)).loss;
 
 Deno.test("zero ablation is the loss of the model without the head's columns of wo, over ragged texts", async () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { beamSearch } from "../../src/generate/beams.ts";
 import { generateTexts } from "../../src/generate/generate.ts";
 import { logitLens } from "../../src/interpret/logit_lens.ts";
-import { type Generator, nextLogits } from "../../src/generate/next_logits.ts";
+import { type LanguageModel, nextLogits } from "../../src/generate/next_logits.ts";
 import { nextTokens } from "../../src/interpret/next_tokens.ts";
 import { patchActivations } from "../../src/interpret/patching.ts";
 import { tokenLosses } from "../../src/interpret/perplexity.ts";
@@ -18,13 +18,13 @@ import { randomModel } from "./random_model.ts";
 const tokenizer = charTokenizer("abcd");
 const V = TINY.vocabulary;
 
-const paddedModel = (device: Device, purpose: string): Generator => ({
+const paddedModel = (device: Device, purpose: string): LanguageModel => ({
   ...randomModel(device, TINY, purpose),
   tokenizer,
 });
 
 /** ln softmax over all eleven logits after each position of a text, by the definition. */
-async function logSoftmaxes(device: Device, model: Generator, text: string): Promise<number[][]> {
+async function logSoftmaxes(device: Device, model: LanguageModel, text: string): Promise<number[][]> {
   const ids = tokenizer.encode(text);
   const logits = decoder(model.architecture, model.parameters, input("ids", [1, ids.length], "u32"));
   using program = await device.compile({ outputs: { logits } });

@@ -1,6 +1,6 @@
 // Decoders with random parameters well away from their small start: what the tests of asking a model share.
 import { randomStream } from "../../src/base/random.ts";
-import type { Generator } from "../../src/generate/next_logits.ts";
+import type { LanguageModel } from "../../src/generate/next_logits.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
 import type { Device } from "../../src/device/device.ts";
 import { state } from "../../src/graph/structure.ts";
@@ -9,7 +9,7 @@ import { type Architecture, decoderParameters } from "../../src/nn/decoder.ts";
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 
 /** A decoder whose parameters are states of the device, named after `purpose`; its tokens are letters. */
-export function randomModel(device: Device, architecture: Architecture, purpose: string): Generator {
+export function randomModel(device: Device, architecture: Architecture, purpose: string): LanguageModel {
   const rng = randomStream(1, purpose);
   const parameters = Object.fromEntries(
     decoderParameters(architecture).map(({ name, shape, mean, std }) => {

@@ -38,7 +38,7 @@ const PLACED: Record<string, Placed> = {
     mask: causal,
   },
   "prefix-LM": {
-    options: () => ({ causal: false, mask: m.any(m.prefix(2), m.causalMask) }),
+    options: () => ({ causal: false, mask: m.orMasks(m.prefixMask(2), m.causalMask) }),
     mask: (_b, _h, i, j) => j < 2 || j <= i,
   },
   "a mask by i inside a window": {
@@ -160,7 +160,7 @@ Deno.test("a mask with a row for each query goes by rows, documents too, however
   feeds.among = Float64Array.of(0, 0, 1, 1, 1, 0);
   const masks = {
     seen: m.booleanMask(input("seen", [T, S])),
-    documents: m.documents(input("of", [1, T]), input("among", [1, S])),
+    documents: m.documentMask(input("of", [1, T]), input("among", [1, S])),
   };
   const outputs = Object.fromEntries(
     Object.entries(masks).flatMap(([name, mask]) =>
@@ -197,7 +197,7 @@ Deno.test("learned keys of a layer are seen whatever causal, window and mask say
     multiHeadAttention(learned, queries, x, x, { heads: 2, score: m.alibi(2), ...options });
   const outputs = {
     // A row of which neither the range nor the mask shows a key sees the learned one alone: wo wv' = its value.
-    none: layer(x, { causal: "top-left", mask: m.prefix(0), score: undefined }),
+    none: layer(x, { causal: "top-left", mask: m.prefixMask(0), score: undefined }),
     whole: layer(x, { causal: "top-left", window: { size: 2 } }),
     alone: layer(last, { causal: "bottom-right", window: { size: 2 } }),
   };

@@ -63,7 +63,7 @@ export const KINDS: Record<string, (s: Setting) => Kind> = {
   "modulo key heads": () => ({ options: { kvHead: "modulo" } }),
   "key padding": (s) => {
     const { tensor, seen } = padded(s);
-    return { options: { mask: m.keyPadding(tensor) }, mask: seen };
+    return { options: { mask: m.keyPaddingMask(tensor) }, mask: seen };
   },
   "a mask with empty rows": (s) => {
     const tensor = bits(s, "seen", [s.T, s.S]);
@@ -78,7 +78,10 @@ export const KINDS: Record<string, (s: Setting) => Kind> = {
       s.feeds[name] = Float64Array.from({ length: s.B * size }, (_, at) => Math.floor(at % size / 32));
     }
     return {
-      options: { causal: false, mask: m.documents(input("doc_q", [s.B, s.T]), input("doc_k", [s.B, s.S])) },
+      options: {
+        causal: false,
+        mask: m.documentMask(input("doc_q", [s.B, s.T]), input("doc_k", [s.B, s.S])),
+      },
       mask: (_b, _h, i, j) => Math.floor(i / 32) === Math.floor(j / 32),
     };
   },
@@ -120,7 +123,7 @@ export const KINDS: Record<string, (s: Setting) => Kind> = {
     return {
       options: {
         window: { size: between(s.rng, 5, 60) },
-        mask: m.keyPadding(tensor),
+        mask: m.keyPaddingMask(tensor),
         score: m.compose(m.scoreBias(shift), m.softcap(3)),
         scale: 0.4,
       },

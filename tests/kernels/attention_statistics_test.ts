@@ -42,7 +42,7 @@ for (const [name, make] of Object.entries(KINDS)) {
 Deno.test("a head that sees nothing has no averages, and rows without keys count for none", async () => {
   const feeds = { q: new Float64Array(10).fill(1), k: new Float64Array(4).fill(2) };
   const [q, k] = [input("q", [1, 5, 1, 2]), input("k", [1, 2, 1, 2])];
-  const nothing = { options: { mask: m.prefix(0) } };
+  const nothing = { options: { mask: m.prefixMask(0) } };
   const outputs = {
     nothing: attentionStatistics(attention(q, k, k, nothing.options)),
     two: attentionStatistics(attention(q, k, k, { causal: "bottom-right" })),

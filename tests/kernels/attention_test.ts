@@ -101,8 +101,11 @@ const FAMILY: Record<string, (s: Setting) => AttentionOptions> = {
     causal: false,
     window: { size: between(rng, 1, 40), symmetric: true },
   }),
-  "prefix-LM": ({ rng }) => ({ causal: false, mask: m.any(m.prefix(between(rng, 1, 20)), m.causalMask) }),
-  documents: (s) => ({ mask: m.documents(growing(s, "doc_q", s.T), growing(s, "doc_k", s.S)) }),
+  "prefix-LM": ({ rng }) => ({
+    causal: false,
+    mask: m.orMasks(m.prefixMask(between(rng, 1, 20)), m.causalMask),
+  }),
+  documents: (s) => ({ mask: m.documentMask(growing(s, "doc_q", s.T), growing(s, "doc_k", s.S)) }),
   "boolean [T, S]": (s) => ({ causal: false, mask: m.booleanMask(bits(s, "seen", [s.T, s.S])) }),
   "boolean [B, 1, T, S]": (s) => ({
     causal: false,
@@ -115,7 +118,7 @@ const FAMILY: Record<string, (s: Setting) => AttentionOptions> = {
     );
     return { causal: false, mask: m.booleanMask(literal(numbers, [s.H, s.T, s.S])) };
   },
-  "key padding": (s) => ({ mask: m.keyPadding(bits(s, "there", [s.B, s.S])) }),
+  "key padding": (s) => ({ mask: m.keyPaddingMask(bits(s, "there", [s.B, s.S])) }),
   "ragged lengths": (s) => {
     s.feeds.lengths = Float64Array.from({ length: s.B }, () => between(s.rng, 0, s.S));
     return { causal: false, mask: m.keyLengths(input("lengths", [s.B])) };
@@ -145,7 +148,10 @@ const FAMILY: Record<string, (s: Setting) => AttentionOptions> = {
   "everything at once": (s) => ({
     window: { size: between(s.rng, 5, 60) },
     kvHead: "modulo",
-    mask: m.all(m.keyPadding(bits(s, "there", [s.B, s.S])), m.any(m.prefix(3), m.causalMask)),
+    mask: m.andMasks(
+      m.keyPaddingMask(bits(s, "there", [s.B, s.S])),
+      m.orMasks(m.prefixMask(3), m.causalMask),
+    ),
     score: m.compose(m.temperature(learned(s, "tau", [s.H])), m.alibi(s.H), m.softcap(4)),
   }),
 };

@@ -6,7 +6,7 @@ import { toWgsl, WGSL_FUNCTIONS } from "../../kernels/expression/wgsl.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { input } from "../../src/graph/structure.ts";
-import { apply, type Floats, line, type Op } from "../../src/graph/tensor.ts";
+import { apply, type Floats, type Op, workgroups1d } from "../../src/graph/tensor.ts";
 import { encloses, type Enclosure, enclosureOf, isSharp } from "./enclosure.ts";
 import { webgpuDevices } from "./harness.ts";
 
@@ -125,7 +125,7 @@ fn main(@builtin(local_invocation_index) i: u32, @builtin(num_workgroups) groups
         CALLS: expressions.map((_, n) => `  result[${n * ROWS}u + i] = tree${n}(x, y, z);`).join("\n"),
       },
       bindings: { 0: ["output", 0], 1: ["input", 0], 2: ["input", 1] },
-      workgroups: line(ROWS, ROWS),
+      workgroups: workgroups1d(ROWS, ROWS),
     }],
   }),
   cpu([rows, table], [out], { attrs: { expressions } }) {

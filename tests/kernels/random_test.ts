@@ -10,7 +10,7 @@ import normalWgsl from "../../kernels/random/normal.wgsl" with { type: "text" };
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";
-import { apply, line, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import { apply, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import {
   between,
   type Case,
@@ -50,7 +50,7 @@ const bitsOp: Op<undefined> = {
       constants: { ROWS: x.shape[0] },
       code: { THREEFRY: THREEFRY_WGSL },
       bindings: { 0: ["input", 0], 1: ["output", 0] },
-      workgroups: line(x.shape[0], 64),
+      workgroups: workgroups1d(x.shape[0], 64),
     }],
   }),
   cpu([x], [y]) {
@@ -233,7 +233,7 @@ const partsOp: Op<undefined> = {
       constants: { ROWS: x.shape[0] },
       code: { THREEFRY: "" },
       bindings: { 0: ["output", 0], 1: ["input", 0] },
-      workgroups: line(x.shape[0], 64),
+      workgroups: workgroups1d(x.shape[0], 64),
     }],
   }),
   cpu() {},

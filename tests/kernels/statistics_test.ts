@@ -2,7 +2,7 @@
 // whose squares leave float32.
 import assert from "node:assert/strict";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { type Part, STATISTICS, statistics } from "../../kernels/statistics/op.ts";
+import { type Segment, STATISTICS, statistics } from "../../kernels/statistics/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -14,7 +14,7 @@ type Row = Record<typeof STATISTICS[number], number>;
 /** A tensor's numbers and how it is cut. */
 interface Given {
   readonly values: Float64Array;
-  readonly parts: readonly Part[];
+  readonly parts: readonly Segment[];
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
@@ -23,7 +23,7 @@ const most = (values: readonly number[]): number => values.reduce((a, b) => Math
 const length = (values: readonly number[]): number => Math.sqrt(sum(values.map((x) => x * x)));
 
 /** The definitions, word for word. */
-function dense(values: Float64Array, { offset, samples, size, rows }: Part): Row {
+function dense(values: Float64Array, { offset, samples, size, rows }: Segment): Row {
   const { length: own, every } = rows ?? { length: size, every: size };
   const each = Array.from({ length: samples }, (_, b) => {
     return Array.from({ length: size }, (_, n) => {
@@ -120,7 +120,7 @@ Deno.test("statistics of tensors of any size, cut anywhere, equal float64", asyn
   for (let i = 0; i < 12; i++) {
     const rng = randomStream(i, "statistics");
     const given = Array.from({ length: between(rng, 1, 5) }, (): Given => {
-      const parts = Array.from({ length: between(rng, 1, 4) }, (): Part => {
+      const parts = Array.from({ length: between(rng, 1, 4) }, (): Segment => {
         const size = between(rng, 1, rng.below(2) ? 9 : 6000);
         return { offset: between(rng, 0, 70), samples: between(rng, 1, 9), size };
       });
@@ -144,11 +144,11 @@ Deno.test("statistics of the heads of [B, T, H, d] of any sizes equal float64", 
       const offset = i < 2 ? 0 : between(rng, 1, 9);
       const values = random(rng, offset + B * T * H * d, 10 ** between(rng, -6, 6), rng.normal());
       if (i % 2 === 0) values[between(rng, 0, values.length - 1)] = NaN;
-      const heads = Array.from({ length: H }, (_, head): Part => {
+      const heads = Array.from({ length: H }, (_, head): Segment => {
         return { offset: offset + head * d, samples: B, size: T * d, rows: { length: d, every: H * d } };
       });
       // With the whole before them, as tracking asks for, or alone.
-      const all: Part[] = i > 0 ? [{ offset, samples: B, size: T * H * d }] : [];
+      const all: Segment[] = i > 0 ? [{ offset, samples: B, size: T * H * d }] : [];
       return { values, parts: [...all, ...heads] };
     });
     await check(`case ${i}`, given);

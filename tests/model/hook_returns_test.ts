@@ -153,10 +153,10 @@ Deno.test("what a user's modifier says of its tables and returns is checked", as
 Deno.test("a sample of a user's task is checked field by field", async () => {
   const refused = async (sample: string, line: RegExp) =>
     assert.match(await mistake(`export const mine = ${sample};`, "data.tasks"), line);
-  await refused("() => 'ab'", /mine\.ts: mine: expected \{ text, answerFrom \}, .* found "ab"\.$/);
-  await refused("async () => ({ text: 'ab', answerFrom: 1 })", /mine\.ts: mine: .* found a promise\.$/);
-  await refused("() => ({ text: 3, answerFrom: 1 })", /mine\.ts: mine: .* text: expected text, found 3\.$/);
-  const sample = (more: string) => `() => ({ text: 'ab', answerFrom: 1, ${more} })`;
+  await refused("() => 'ab'", /mine\.ts: mine: expected \{ text, answerStart \}, .* found "ab"\.$/);
+  await refused("async () => ({ text: 'ab', answerStart: 1 })", /mine\.ts: mine: .* found a promise\.$/);
+  await refused("() => ({ text: 3, answerStart: 1 })", /mine\.ts: mine: .* text: expected text, found 3\.$/);
+  const sample = (more: string) => `() => ({ text: 'ab', answerStart: 1, ${more} })`;
   await refused(sample("answers: 3"), /answers: expected nothing or a list of \[from, to\], found 3\.$/);
   await refused(sample("nats: 'x'"), /nats: expected nothing or a number, found "x"\.$/);
   await refused(sample("masked: 1"), /masked: expected nothing, true or false, found 1\.$/);

@@ -5,7 +5,7 @@ import { checkpoint, inFolder, latest, logOf, script, succeeds } from "./harness
 
 const TASKS = `export function double(rng) {
   const word = Array.from({ length: 3 }, () => "abc"[rng.below(3)]).join("");
-  return { text: word + "=" + word + word, answerFrom: 4 };
+  return { text: word + "=" + word + word, answerStart: 4 };
 }
 `;
 

@@ -194,7 +194,7 @@ Deno.test("tasks and modifiers are code as hooks are", () =>
   inFolder(async (folder) => {
     await Deno.writeTextFile(
       `${folder}/tasks.ts`,
-      `export const aa = () => ({ text: "aa", answerFrom: 1 });\n`,
+      `export const aa = () => ({ text: "aa", answerStart: 1 });\n`,
     );
     await Deno.copyFile(new URL("configs/distance_penalty.ts", ROOT), `${folder}/penalty.ts`);
     const text = await Deno.readTextFile(`${folder}/penalty.ts`);

@@ -2,13 +2,13 @@
 import assert from "node:assert/strict";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { openLog } from "../../src/log/log_file.ts";
-import { resume, train, type Trained } from "../../src/train/train.ts";
+import { resume, train, type TrainResult } from "../../src/train/train.ts";
 import { checkpoint, ended, inFolder, latest, logOf, start, until, youngest } from "../scripts/harness.ts";
 
 /** Calls `train` with the WebGPU object that its device stands on. */
 async function withRawDevice(
-  train: (raw: () => GPUDevice) => Promise<Trained | undefined>,
-): Promise<Trained | undefined> {
+  train: (raw: () => GPUDevice) => Promise<TrainResult | undefined>,
+): Promise<TrainResult | undefined> {
   const request = GPUAdapter.prototype.requestDevice;
   let raw: GPUDevice;
   GPUAdapter.prototype.requestDevice = async function (descriptor) {

@@ -4,7 +4,7 @@ import { resolveConfig } from "../../src/config/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { LogRecord } from "../../src/log/records.ts";
 import { prepare } from "../../src/train/experiment.ts";
-import { readyRun } from "../../src/train/ready.ts";
+import { compileRun } from "../../src/train/compile.ts";
 import { trainRun } from "../../src/train/run.ts";
 import { createRunFolder } from "../../src/runs/run_folder.ts";
 
@@ -41,7 +41,7 @@ async function ratesOf(folder: string, { patience, factor, min_lr, losses }: Gol
   }, { place: "test", name: "test" });
   using device = cpuDevice();
   const experiment = await prepare(config);
-  using ready = await readyRun(experiment, device, undefined);
+  using ready = await compileRun(experiment, device, undefined);
   let evaluated = 0;
   const evaluate = () =>
     Promise.resolve({ loss: losses[evaluated++] ?? NaN, perplexity: 1, accuracy: 0, tokens: 1 });

@@ -6,7 +6,7 @@ import { type Config, loadSweep, resolveConfig } from "../../src/config/mod.ts";
 import { UserError } from "../../src/base/errors.ts";
 import type { LogRecord } from "../../src/log/records.ts";
 import { runSweep } from "../../src/train/sweep.ts";
-import { resume, train, type Trained } from "../../src/train/train.ts";
+import { resume, train, type TrainResult } from "../../src/train/train.ts";
 import { inFolder, reseal } from "../scripts/harness.ts";
 
 /** A run of two steps in a folder. */
@@ -32,7 +32,7 @@ function records(run: string): LogRecord[] {
 }
 
 /** What was thrown stands in for the outcome, so that an assertion tells it. */
-const outcomeOf = (ends: Promise<Trained | undefined>): Promise<Trained | undefined> =>
+const outcomeOf = (ends: Promise<TrainResult | undefined>): Promise<TrainResult | undefined> =>
   ends.catch((error: Error) => assert.fail(`The run threw: ${error.message}`));
 
 Deno.test("a prompt without a token is refused before step 1, and in a dry run", () =>

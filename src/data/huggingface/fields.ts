@@ -1,6 +1,6 @@
 // Reading a tokenizer.json field by field: each is checked against what is computed, and what is not is refused by its
 // path, so that nothing in a file is passed over in silence.
-import { nearest, UserError } from "../../base/errors.ts";
+import { closestString, UserError } from "../../base/errors.ts";
 
 /** @internal A mapping of a parsed file. */
 export type Json = Readonly<Record<string, unknown>>;
@@ -95,7 +95,7 @@ export function fieldsOf(value: unknown, place: string): Fields {
     oneOf(key, all, missing) {
       const read = get(key) ?? (key in value ? null : missing);
       if (all.includes(read as never)) return read as never;
-      const near = typeof read === "string" ? nearest(read, all) : undefined;
+      const near = typeof read === "string" ? closestString(read, all) : undefined;
       const computed = all.map((one) => JSON.stringify(one)).join(", ");
       return refuse(
         at(key),

@@ -1,5 +1,5 @@
 // Cutting a text at the matches of a pattern, in the five ways that tokenizer.json knows.
-import { show } from "../../base/show.ts";
+import { describeValue } from "../../base/show.ts";
 import { UserError } from "../../base/errors.ts";
 import { type Fields, fieldsOf, refuse } from "./fields.ts";
 import { translated, Untranslatable } from "./regex.ts";
@@ -50,7 +50,9 @@ function* matchesOf(text: string, pattern: RegExp): Generator<RegExpExecArray> {
   for (let at = 0, tries = 1; at <= text.length; tries++) {
     if (tries % 16 === 0 && performance.now() > end) {
       throw new UserError(
-        `tokenizer.json: ${show(pattern.source)} takes more than ${Math.ceil(allowed / 1000)} s for ` +
+        `tokenizer.json: ${describeValue(pattern.source)} takes more than ${
+          Math.ceil(allowed / 1000)
+        } s for ` +
           `${text.length.toLocaleString("en")} characters; expected an expression that reads each run once.`,
       );
     }

@@ -1,7 +1,7 @@
 // GPT-2 as Hugging Face writes it, and as heed has it: names, shapes and options, both ways. Nothing here touches a disk.
-import { suggestion, UserError } from "../../base/errors.ts";
+import { didYouMean, UserError } from "../../base/errors.ts";
 import type { BlockConfig, ModelConfig } from "../../config/mod.ts";
-import { isMapping, show } from "../../base/show.ts";
+import { describeValue, isMapping } from "../../base/show.ts";
 import {
   type Architecture,
   type Block,
@@ -49,13 +49,15 @@ const FIXED: Readonly<Record<string, unknown>> = {
 function size(config: Record<string, unknown>, key: string, place: string): number {
   const value = config[key];
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 1) return value;
-  throw new UserError(`${place}: ${key} is ${show(value)}, expected a whole number of at least 1.`);
+  throw new UserError(`${place}: ${key} is ${describeValue(value)}, expected a whole number of at least 1.`);
 }
 
 function probability(config: Record<string, unknown>, key: string, place: string): number {
   const value = config[key] ?? 0;
   if (typeof value === "number" && value >= 0 && value < 1) return value;
-  throw new UserError(`${place}: ${key} is ${show(value)}, expected a number of at least 0 and below 1.`);
+  throw new UserError(
+    `${place}: ${key} is ${describeValue(value)}, expected a number of at least 0 and below 1.`,
+  );
 }
 
 /**
@@ -75,10 +77,14 @@ function probability(config: Record<string, unknown>, key: string, place: string
  * ```
  */
 export function fromGpt2Config(raw: unknown, place: string): ModelChoices {
-  if (!isMapping(raw)) throw new UserError(`${place}: found ${show(raw)}, expected an object of keys.`);
+  if (!isMapping(raw)) {
+    throw new UserError(`${place}: found ${describeValue(raw)}, expected an object of keys.`);
+  }
   for (const [key, expected] of Object.entries(FIXED)) {
     if ((raw[key] ?? expected) === expected) continue;
-    throw new UserError(`${place}: ${key} is ${show(raw[key])}; heed reads models with ${show(expected)}.`);
+    throw new UserError(
+      `${place}: ${key} is ${describeValue(raw[key])}; heed reads models with ${describeValue(expected)}.`,
+    );
   }
   const [dim, heads] = [size(raw, "n_embd", place), size(raw, "n_head", place)];
   if (dim % heads) throw new UserError(`${place}: n_head ${heads} does not divide n_embd ${dim}.`);
@@ -88,7 +94,7 @@ export function fromGpt2Config(raw: unknown, place: string): ModelChoices {
   if (!Object.hasOwn(ACTIVATIONS, activation)) {
     throw new UserError(
       `${place}: activation_function "${activation}" is unknown.${
-        suggestion(activation, Object.keys(ACTIVATIONS))
+        didYouMean(activation, Object.keys(ACTIVATIONS))
       }`,
     );
   }
@@ -235,7 +241,7 @@ export function fromGpt2Tensors(
     !known.has(name) && !MASK.test(name) && name !== "lm_head.weight"
   );
   if (extra !== undefined) {
-    throw new UserError(`${place}: tensor ${extra} is none of GPT-2's.${suggestion(extra, known)}`);
+    throw new UserError(`${place}: tensor ${extra} is none of GPT-2's.${didYouMean(extra, known)}`);
   }
   checkHead(found, model, place);
   // Queries, keys and values ask for one tensor three times: it is cast once.
@@ -281,7 +287,9 @@ function difference(found: object, expected: object, path: string): string | und
     if (isMapping(value)) {
       const inner = difference(own as object, value, `${path}.${key}`);
       if (inner) return inner;
-    } else if (own !== value) return `${path}.${key} is ${show(own)}, GPT-2 has ${show(value)}`;
+    } else if (own !== value) {
+      return `${path}.${key} is ${describeValue(own)}, GPT-2 has ${describeValue(value)}`;
+    }
   }
 }
 

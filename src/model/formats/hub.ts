@@ -11,8 +11,8 @@ import {
   HTML_PAGE,
   isHtmlPage,
 } from "../../data/download.ts";
-import { show } from "../../base/show.ts";
-import { suggestion, UserError } from "../../base/errors.ts";
+import { describeValue } from "../../base/show.ts";
+import { didYouMean, UserError } from "../../base/errors.ts";
 import { sha256Hex, writeFileAtomic } from "../../runs/run_folder.ts";
 import { bytesOf, exists } from "./model_folder.ts";
 
@@ -59,7 +59,7 @@ async function recordedIn(folder: string): Promise<Map<string, string>> {
       const [, sha256, file] = /^([0-9a-f]{64}) [ *](.+)$/.exec(line) ?? [];
       if (file !== undefined) return [file, sha256];
       throw new UserError(
-        `${path}: found ${show(line)}, expected lines of a SHA-256, two spaces and a file.`,
+        `${path}: found ${describeValue(line)}, expected lines of a SHA-256, two spaces and a file.`,
       );
     }),
   );
@@ -92,7 +92,7 @@ export async function modelFolder(name: string, options: HubOptions = {}): Promi
   // What begins with a dot is a folder: "..", "./models".
   if (!known && !/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(name)) {
     throw new UserError(
-      `${name}: no such folder, and no model of that name.${suggestion(name, Object.keys(MODELS))}`,
+      `${name}: no such folder, and no model of that name.${didYouMean(name, Object.keys(MODELS))}`,
     );
   }
   const repository = known?.repository ?? name;

@@ -1,7 +1,7 @@
 // A GPT-2 from a folder that Hugging Face's libraries wrote becomes a checkpoint like those of a run.
 import { basename, dirname, join, resolve } from "node:path";
 import { resolveConfig } from "../../config/mod.ts";
-import { isMapping, show } from "../../base/show.ts";
+import { describeValue, isMapping } from "../../base/show.ts";
 import { idsTokenizer, type Tokenizer } from "../../data/mod.ts";
 import { UserError } from "../../base/errors.ts";
 import { reportProgress } from "../../base/progress.ts";
@@ -54,7 +54,7 @@ async function shardedTensors(index: unknown, place: string): Promise<Map<string
   const files = [...new Set(Object.values(named))];
   const odd = files.find((file) => typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file));
   if (files.length === 0 || odd !== undefined) {
-    const found = odd === undefined ? "no mapping of them" : show(odd);
+    const found = odd === undefined ? "no mapping of them" : describeValue(odd);
     throw new UserError(
       `${place}: weight_map: found ${found}, expected names of .safetensors files by tensor.`,
     );

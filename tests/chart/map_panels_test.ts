@@ -1,7 +1,7 @@
 // Sheets of attention maps: every panel, label and colour where the numbers say.
 import assert from "node:assert/strict";
 import { HEAT_COLOURS } from "../../src/chart/colour_scale.ts";
-import { mapSheet } from "../../src/chart/map_sheet.ts";
+import { mapSheet } from "../../src/chart/map_panels.ts";
 
 const SHEET = {
   title: "Attention <by> head",

@@ -2,8 +2,16 @@
 // places and gives back what nobody reads any more.
 import type { ConstantAttrs, LiteralAttrs, Named, PackAttrs, ViewAttrs } from "../graph/structure.ts";
 import { ALIGN } from "../graph/structure.ts";
-import { type Node, type Op, show, sizeOf, type Spec, type Tensor, type Values } from "../graph/tensor.ts";
-import { aliasOf, replacedRoots, rootOf } from "./order.ts";
+import {
+  formatSpec,
+  type Node,
+  type Op,
+  sizeOf,
+  type Spec,
+  type Tensor,
+  type Values,
+} from "../graph/tensor.ts";
+import { aliasOf, replacedRoots, rootOf } from "./aliasing.ts";
 
 /** A buffer of the plan; its size in elements of four bytes. */
 export interface Buffer {
@@ -22,7 +30,7 @@ export interface Buffer {
 }
 
 /** Where a tensor lies. */
-export interface Place {
+export interface BufferSlice {
   /** The buffer it lies in. */
   readonly buffer: Buffer;
   /** First element. */
@@ -35,7 +43,7 @@ export interface Place {
 export const computesNothing = ({ role }: Op): boolean => role !== undefined && role !== "pack";
 
 /** The place of what is never written. */
-export const NOWHERE: Place = {
+export const UNALLOCATED: BufferSlice = {
   buffer: { kind: "arena", name: "nowhere", spec: { shape: [0], dtype: "f32" }, size: 0 },
   offset: 0,
   size: 0,
@@ -145,7 +153,7 @@ function sourceBuffer(x: Tensor): Buffer {
   }
   if (kind === "constant") {
     const { value } = x.node.attrs as ConstantAttrs;
-    return { kind, name: `constant ${value} ${show(x)}`, spec, value, size: aligned(sizeOf(x)) };
+    return { kind, name: `constant ${value} ${formatSpec(x)}`, spec, value, size: aligned(sizeOf(x)) };
   }
   return { kind, name: (x.node.attrs as Named).name, spec, size: aligned(sizeOf(x)) };
 }
@@ -158,8 +166,10 @@ function sourcePool() {
     of(x: Tensor): Buffer {
       const made = sourceBuffer(x);
       const known = all.get(made.kind + made.name) ?? made;
-      if (show(known.spec) !== show(made.spec)) {
-        throw new Error(`${made.kind} ${made.name} is ${show(known.spec)} and ${show(made.spec)}.`);
+      if (formatSpec(known.spec) !== formatSpec(made.spec)) {
+        throw new Error(
+          `${made.kind} ${made.name} is ${formatSpec(known.spec)} and ${formatSpec(made.spec)}.`,
+        );
       }
       all.set(made.kind + made.name, known);
       return known;
@@ -170,11 +180,11 @@ function sourcePool() {
 /** Memory for a program's tensors. */
 export interface Places {
   /** Where a tensor lies; takes memory for it when first asked. */
-  of(x: Tensor): Place;
+  of(x: Tensor): BufferSlice;
   /** Memory that one node uses and gives back. */
-  scratch(size: number): Place;
+  scratch(size: number): BufferSlice;
   /** Gives back what the node at `index` is the last to use, and its scratch memory. */
-  release(node: Node, index: number, scratch: readonly Place[]): void;
+  release(node: Node, index: number, scratch: readonly BufferSlice[]): void;
   buffers(): Buffer[];
 }
 
@@ -185,8 +195,8 @@ export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Pla
   const last = lastUses(nodes, [...roots, ...packs]);
   const arena = pool();
   const sources = sourcePool();
-  const where = new Map<Tensor, Place>();
-  const rootPlace = (root: Tensor): Place => {
+  const where = new Map<Tensor, BufferSlice>();
+  const rootPlace = (root: Tensor): BufferSlice => {
     const size = sizeOf(root);
     const spot = placed.get(root);
     if (spot) return { buffer: of(spot.pack).buffer, offset: spot.offset, size };
@@ -196,7 +206,7 @@ export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Pla
     const buffer = isPack ? arena.make("pack", aligned(size), root) : arena.take(aligned(size), root);
     return { buffer, offset: 0, size };
   };
-  const of = (x: Tensor): Place => {
+  const of = (x: Tensor): BufferSlice => {
     const root = rootOf(x);
     const place = where.get(root) ?? rootPlace(root);
     where.set(root, place);

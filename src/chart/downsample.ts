@@ -10,7 +10,7 @@
  *
  * @example
  * ```ts
- * import { thin } from "./thin.ts";
+ * import { thin } from "./downsample.ts";
  * thin([[0, 0], [1, 0], [2, 9], [3, 0], [4, 0], [5, 0]], 5).map(([x]) => x); // [0, 1, 2, 5]
  * ```
  */
@@ -71,7 +71,7 @@ function join<T>(a: Stretch<T>, b: Stretch<T>): Stretch<T> {
  *
  * @example
  * ```ts
- * import { thinner } from "./thin.ts";
+ * import { thinner } from "./downsample.ts";
  * const line = thinner<number>(4, (y) => y);
  * for (let i = 0; i < 1e5; i++) line.add(i === 70_000 ? 9 : Math.sin(i));
  * line.items().includes(9); // true

@@ -1,12 +1,12 @@
 // How the attention kernels become dispatches: schedules, constants, and the code of expressions.
 import {
   type Dispatch,
-  float,
-  line,
   type Ref,
   sizeOf,
   type Spec,
   type Target,
+  wgslFloat,
+  workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { derivative, type Expression, lookupsOf, replace, sameExpression } from "../expression/expression.ts";
 import { toWgsl, toWgslCondition, toWgslIndex, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
@@ -165,7 +165,7 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
     DV,
     D4: Math.ceil(D / 4),
     V4: Math.ceil(DV / 4),
-    SCALE: float(attrs.scale),
+    SCALE: wgslFloat(attrs.scale),
     CAUSAL: attrs.causal,
     WINDOW: attrs.window,
     SYMMETRIC: attrs.symmetric && attrs.window > 0,
@@ -182,8 +182,8 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
     SOFTMAX: isSoftmax(attrs),
     SIGMOID: attrs.activation === "sigmoid",
     // The lowest number, so that no finite score lies below it.
-    FIRST_TOP: float(one ? 0 : -3.4028234663852886e38),
-    FIRST_SUM: float(one ? 1 : 0),
+    FIRST_TOP: wgslFloat(one ? 0 : -3.4028234663852886e38),
+    FIRST_SUM: wgslFloat(one ? 1 : 0),
     DIVIDES: attrs.divide !== "none",
     BY_ROOT: attrs.divide === "sqrt_n",
     HAS_ROW: hasRowTerm(attrs),
@@ -193,7 +193,7 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
     DROPOUT: p > 0,
     SITE: site,
     DROP_BELOW: Math.floor(p * 2 ** 32),
-    KEEP_SCALE: float(1 / (1 - p)),
+    KEEP_SCALE: wgslFloat(1 / (1 - p)),
   };
 }
 
@@ -249,7 +249,9 @@ export function attentionDispatch(
       count: kernel.walked.count + 2 * Math.ceil(kernel.walked.count / tile),
       of: kernel.walked.of,
     },
-    workgroups: staged ? [Math.ceil(tiles / lanes), kernel.heads, 1] : line(tiles * kernel.heads, lanes),
+    workgroups: staged
+      ? [Math.ceil(tiles / lanes), kernel.heads, 1]
+      : workgroups1d(tiles * kernel.heads, lanes),
   };
 }
 

@@ -1,7 +1,7 @@
 // Lines that are too long to be held, thinned while they stream by.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
-import { thinner } from "../../src/chart/thin.ts";
+import { thinner } from "../../src/chart/downsample.ts";
 
 Deno.test("thinner() keeps everything of a short line and at most 3 n + 2 items of a long one, in order", () => {
   for (const length of [0, 1, 7, 8, 9, 16, 17, 1000, 100_000]) {

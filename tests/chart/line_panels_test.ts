@@ -1,6 +1,6 @@
 // Sheets as documents: shared axes, one look for a name, labels at the edges only, sizes that do not grow with the model.
 import assert from "node:assert/strict";
-import { type HeadSheet, headSheet } from "../../src/chart/head_sheet.ts";
+import { type HeadSheet, headSheet } from "../../src/chart/line_panels.ts";
 import { assertReads, textsOf, wordsOf } from "./picture.ts";
 
 type Points = [number, number][];

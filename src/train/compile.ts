@@ -58,7 +58,7 @@ export async function putStart(device: Device, { config, layout, start }: Experi
  *
  * @throws {UserError} where the device is too small for the model, or the checkpoint is damaged or of another shape
  */
-export async function readyRun(
+export async function compileRun(
   experiment: Experiment,
   device: Device,
   from: Checkpoint | undefined,

@@ -25,7 +25,7 @@ import {
   texts,
   titleTexts,
 } from "./sheet_text.ts";
-import { thin } from "./thin.ts";
+import { thin } from "./downsample.ts";
 import {
   isFlat,
   largestOf,

@@ -1,7 +1,7 @@
 // Which tensors are one memory, and what writing it in place forbids: whoever reads it afterwards must do so through the
 // writer's output. Checked before anything is placed, the same for every device.
 import type { Named } from "../graph/structure.ts";
-import { type Node, show, type Tensor } from "../graph/tensor.ts";
+import { formatSpec, type Node, type Tensor } from "../graph/tensor.ts";
 
 /** What `x` is an alias of, one link down: through a view or an in-place output. */
 export function aliasOf(x: Tensor): Tensor | undefined {
@@ -53,7 +53,9 @@ export function checkOrder(nodes: readonly Node[], outputs: Readonly<Record<stri
       const { op: { role }, outputs: [source] } = rootOf(x).node;
       if (role === "constant" || role === "literal" || role === "input") {
         throw new Error(
-          `${placeOf(node)} would replace the ${role} ${show(source)}: only a state or a result may be.`,
+          `${placeOf(node)} would replace the ${role} ${
+            formatSpec(source)
+          }: only a state or a result may be.`,
         );
       }
       writers.set(memoryOf(x), node);
