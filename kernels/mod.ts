@@ -56,7 +56,8 @@ export {
   type UniformOptions,
 } from "./random/op.ts";
 export { randomStream, threefry2x32 } from "../src/base/random.ts";
-export { type Rows, type Segment, STATISTICS, statistics, type StatisticsInput } from "./statistics/op.ts";
+export { type Rows, type Segment } from "./statistics/chunks.ts";
+export { STATISTICS, statistics, type StatisticsInput } from "./statistics/op.ts";
 export { sumAll, sumRows, sumSquares } from "./elementwise/reduce.ts";
 export { sgd, type SgdOptions, type SgdState } from "./optimizers/sgd.ts";
 export type { FlatUpdateOptions } from "./optimizers/flat_update.ts";

@@ -1,6 +1,31 @@
 // How parts of a tensor are cut into the chunks that invocations read. Decided on the host, once: the kernel follows a
 // table and knows no shapes.
-import type { Rows, RowsAttrs, Segment } from "./op.ts";
+
+/** A stretch of a tensor to be summarised as one: samples of equal size, one behind another. */
+export interface Segment {
+  /** Where the first sample starts, in elements. */
+  readonly offset: number;
+  /** How many samples there are. */
+  readonly samples: number;
+  /** Elements of each. */
+  readonly size: number;
+  /** Where samples are not contiguous, the rows that they are made of: a head of [B, T, H, d] has rows of d, H d apart. */
+  readonly rows?: Rows;
+}
+
+/** Rows of `length` elements, each beginning `every` elements after the one before. */
+export interface Rows {
+  /** Elements of a row. */
+  readonly length: number;
+  /** Elements between the beginnings of two rows. */
+  readonly every: number;
+}
+
+/** The rows that the last chunks are made of, the fours that each may touch, and how many chunks are contiguous. */
+export interface RowsAttrs extends Rows {
+  readonly fours: number;
+  readonly contiguous: number;
+}
 
 /** Numbers of a partial; see partial.wgsl. */
 export const PARTIAL = 8;

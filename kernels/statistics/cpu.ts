@@ -1,7 +1,6 @@
 // Statistics on the host: the kernels' mathematics, a chunk in one round.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
-import { PARTIAL } from "./chunks.ts";
-import type { Rows, RowsAttrs } from "./op.ts";
+import { PARTIAL, type Rows, type RowsAttrs } from "./chunks.ts";
 
 /** What is known of some elements; see partial.wgsl. */
 interface Partial {

@@ -14,7 +14,7 @@ import {
 import { UserError } from "../../src/base/errors.ts";
 import { ALIGN, literal, pack } from "../../src/graph/structure.ts";
 import { chunkStatisticsCpu, statisticsCpu } from "./cpu.ts";
-import { chunksOf, PARTIAL } from "./chunks.ts";
+import { chunksOf, PARTIAL, type RowsAttrs, type Segment } from "./chunks.ts";
 import chunksWgsl from "./chunks.wgsl" with { type: "text" };
 import finishWgsl from "./finish.wgsl" with { type: "text" };
 import partialWgsl from "./partial.wgsl" with { type: "text" };
@@ -36,26 +36,6 @@ export const STATISTICS = [
   "pnorm_min",
 ] as const;
 
-/** A stretch of a tensor to be summarised as one: samples of equal size, one behind another. */
-export interface Segment {
-  /** Where the first sample starts, in elements. */
-  readonly offset: number;
-  /** How many samples there are. */
-  readonly samples: number;
-  /** Elements of each. */
-  readonly size: number;
-  /** Where samples are not contiguous, the rows that they are made of: a head of [B, T, H, d] has rows of d, H d apart. */
-  readonly rows?: Rows;
-}
-
-/** Rows of `length` elements, each beginning `every` elements after the one before. */
-export interface Rows {
-  /** Elements of a row. */
-  readonly length: number;
-  /** Elements between the beginnings of two rows. */
-  readonly every: number;
-}
-
 /** What to summarise: a tensor, and its parts. */
 export interface StatisticsInput {
   /** Any shape, f32. */
@@ -69,12 +49,6 @@ const ROUND = 16;
 
 /** Small workgroups on a software adapter, so that both halves of a small tensor find a thread. */
 const lanesOf = ({ kind }: Target): number => kind === "gpu" ? 64 : 16;
-
-/** The rows that the last chunks are made of, the fours that each may touch, and how many chunks are contiguous. */
-export interface RowsAttrs extends Rows {
-  readonly fours: number;
-  readonly contiguous: number;
-}
 
 /**
  * Inputs: x and the table of its chunks; output: a partial a chunk, f32 [chunks, 8], as bits (see partial.wgsl). Attributes:

@@ -3,7 +3,8 @@
 import { attentionGradientStatistics } from "../../kernels/attention_statistics/gradient.ts";
 import { isBernoulli } from "../../kernels/attention/sizes.ts";
 import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
-import { type Segment, STATISTICS, statistics, type StatisticsInput } from "../../kernels/statistics/op.ts";
+import type { Segment } from "../../kernels/statistics/chunks.ts";
+import { STATISTICS, statistics, type StatisticsInput } from "../../kernels/statistics/op.ts";
 import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, blockOf, decoder, type Taps } from "../nn/mod.ts";

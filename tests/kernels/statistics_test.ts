@@ -2,7 +2,8 @@
 // whose squares leave float32.
 import assert from "node:assert/strict";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { type Segment, STATISTICS, statistics } from "../../kernels/statistics/op.ts";
+import type { Segment } from "../../kernels/statistics/chunks.ts";
+import { STATISTICS, statistics } from "../../kernels/statistics/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";
