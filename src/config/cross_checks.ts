@@ -3,14 +3,11 @@
 
 import { CATALOGUE } from "../data/corpora.ts";
 import { TASKS } from "../data/tasks.ts";
-import { MODEL_CHECKS } from "./model_conflicts.ts";
+import { type Conflict, MODEL_CHECKS } from "./model_conflicts.ts";
 import type { Config } from "./schema.ts";
 
 /** Sources that generate their samples: they have no text to split. */
 export const SYNTHETIC_SOURCES: readonly string[] = Object.keys(TASKS);
-
-/** A fault between keys: the key to name, all that take part, and the rest of the sentence. */
-export type Conflict = { key: string; keys: string[]; message: string };
 
 /** For each source whether it is a synthetic task; undefined for a name that only the data can refuse. */
 function syntheticSources({ data: { files, source, sources, tasks } }: Config): (boolean | undefined)[] {

@@ -4,7 +4,9 @@ import { maximum, minimum } from "../base/extremes.ts";
 import { headMethod } from "../nn/architecture.ts";
 import type { BlockConfig, ModelConfig } from "./model_schema.ts";
 import type { Config } from "./schema.ts";
-import type { Conflict } from "./cross_checks.ts";
+
+/** A fault between keys: the key to name, all that take part, and the rest of the sentence. */
+export type Conflict = { key: string; keys: string[]; message: string };
 
 /** Divisors of n by pairs up to its root, so that an absurd width costs a second and not a year. */
 function divisors(n: number): number[] {

@@ -1,7 +1,8 @@
 // Which data a run reads, as one SHA-256: the same wherever the files lie, another where a character of them changes.
 import { createHash } from "node:crypto";
 import type { LoadedBytes } from "./corpora.ts";
-import { drawSample, type Task } from "./synthetic.ts";
+import { drawSample } from "./synthetic.ts";
+import type { Task } from "./task.ts";
 
 /** Samples that tell one generator from another. */
 const SAMPLES = 256;

@@ -29,7 +29,8 @@ export {
   type PackageCorpus,
   type TextRequest,
 } from "./corpora.ts";
-export { drawSample, findTask, type Sample, type Task, type TaskSplit, taskTokenizer } from "./synthetic.ts";
+export { drawSample, findTask, taskTokenizer } from "./synthetic.ts";
+export type { Sample, Task, TaskSplit } from "./task.ts";
 export { TASKS } from "./tasks.ts";
 export { loadTasks, taskOverrides } from "./task_files.ts";
 export {

@@ -1,42 +1,13 @@
 // Synthetic tasks: text made by rule, of which the right answer is known. A task is a record, so that a
 // user's own is one as well; sample i depends on the seed and i alone.
-import { type RandomStream, randomStream } from "../base/random.ts";
+import { randomStream } from "../base/random.ts";
 import { isMapping } from "../base/show.ts";
 import { didYouMean, UserError } from "../base/errors.ts";
 import { describe } from "../base/user_file.ts";
 import { charTokenizer } from "./char_tokenizer.ts";
+import type { Sample, Task, TaskSplit } from "./task.ts";
 import { TASKS } from "./tasks.ts";
 import type { Tokenizer, UnknownPolicy } from "./tokenizer.ts";
-
-/** One sample: a question and its answer in one text. */
-export interface Sample {
-  /** Question and answer, without the newline that ends a sample. */
-  text: string;
-  /** Index, in code points, of the first character of the answer. */
-  answerStart: number;
-  /**
-   * Where the answer is not all that follows `answerStart`: its parts, each from a code point to before another. The end
-   * of the sample is then no part of it.
-   */
-  answers?: readonly (readonly [from: number, to: number])[];
-  /** Only the answer counts for the loss, whatever the configuration says. */
-  masked?: boolean;
-  /** -ln p of the text after its first character, where that is known and the answer follows from the question. */
-  nats?: number;
-}
-
-/** A generator of samples. */
-export interface Task {
-  /** The name that configurations use. */
-  name: string;
-  /** Every character a sample may have; never a newline, which ends a sample. */
-  alphabet: string;
-  /** Draws one sample; all its randomness comes from `rng`. */
-  sample(rng: RandomStream): Sample;
-}
-
-/** Samples of "train" and "val" are drawn from streams of their own. */
-export type TaskSplit = "train" | "val";
 
 /**
  * The task of a name.

@@ -9,7 +9,8 @@ import {
   type Source,
   splitNamed,
 } from "./batches.ts";
-import { drawSample, type Sample, type Task, type TaskSplit } from "./synthetic.ts";
+import { drawSample } from "./synthetic.ts";
+import type { Sample, Task, TaskSplit } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** How a task is cut into batches. */

@@ -2,7 +2,8 @@
 import { parse } from "node:path";
 import { callUser, UserError } from "../base/errors.ts";
 import { checkKeys, describe, exportsOf, isRecord } from "../base/user_file.ts";
-import { checkSample, drawSample, type Task } from "./synthetic.ts";
+import { checkSample, drawSample } from "./synthetic.ts";
+import type { Task } from "./task.ts";
 
 /** Samples that are drawn to see which characters a task has. */
 const LOOKED_AT = 1000;

@@ -1,7 +1,7 @@
 // The synthetic tasks that heed ships. Each is a record of a name, an alphabet and one short function from random
 // numbers to a sample; a user's own file exports the same (see task_files.ts).
 import type { RandomStream } from "../base/random.ts";
-import type { Sample, Task } from "./synthetic.ts";
+import type { Sample, Task } from "./task.ts";
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
 const DIGITS = "0123456789";

@@ -5,7 +5,7 @@ import type { Config, HookKey } from "../config/mod.ts";
 import type { Batch } from "../data/mod.ts";
 import { isMapping } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
-import type { ForwardHooks, HookValue, ScoreHook, TapHook } from "../nn/hooks.ts";
+import type { ForwardHooks, HookValue, ScoreHook, TapHook } from "../nn/hook_types.ts";
 import { almostModifier, modifierNames } from "../nn/user_modifier.ts";
 import { describe, exportsOf, isRecord, misspelling } from "../base/user_file.ts";
 

@@ -4,7 +4,7 @@ import type { Activation } from "../../kernels/expression/activation.ts";
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { UserError } from "../base/errors.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import type { ForwardHooks } from "./hooks.ts";
+import type { ForwardHooks } from "./hook_types.ts";
 
 /**
  * How an error goes back through a linear layer y = x W^T + b. In each, dW = dy^T x and db = the sum of dy.
@@ -211,6 +211,11 @@ export function blockOf({ block, blocks, norm, dropout }: Architecture, n: numbe
     mlp: { ...MLP, ...block.mlp, ...own.mlp },
     dropout: own.dropout ?? block.dropout ?? dropout,
   };
+}
+
+/** Heads and their widths: H of queries, HKV of keys and values, D numbers a query and key, DV a value. */
+export function sizesOf({ dim, heads }: Architecture, { kv_heads, value_dim }: AttentionLayer) {
+  return { H: heads, HKV: kv_heads ?? heads, D: dim / heads, DV: (value_dim ?? dim) / heads };
 }
 
 /** All blocks of a model in turn. */

@@ -17,25 +17,12 @@ import { append } from "../../kernels/append/op.ts";
 import { less, select, variable } from "../../kernels/expression/expression.ts";
 import { reshape } from "../graph/structure.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
-import { type Architecture, type AttentionLayer, blockOf, type UserModifier } from "./architecture.ts";
+import { type AttentionLayer, blockOf, sizesOf, type UserModifier } from "./architecture.ts";
 import { atPositions, type KeyCache } from "./cache.ts";
 import type { Forward } from "./forward.ts";
+import { userModifier } from "./user_modifier.ts";
 
 const [SCORE, J] = ["score", "j"].map(variable);
-
-/** Heads and their widths: H of queries, HKV of keys and values, D numbers a query and key, DV a value. */
-export function sizesOf({ dim, heads }: Architecture, { kv_heads, value_dim }: AttentionLayer) {
-  return { H: heads, HKV: kv_heads ?? heads, D: dim / heads, DV: (value_dim ?? dim) / heads };
-}
-
-/** A layer's own modifier, loaded from its file. */
-export function userModifier({ modifier }: AttentionLayer): UserModifier | undefined {
-  if (!modifier) return undefined;
-  if (!("modifier" in modifier)) {
-    throw new Error(`The modifier ${modifier.name} of ${modifier.file} is not loaded: see loadModifiers.`);
-  }
-  return modifier;
-}
 
 /** Adds the rows under `name` behind those of x [B, S, HKV, d]. */
 export function withExtraKeys(x: Tensor, rows: Tensor): Tensor {

@@ -17,16 +17,8 @@ export {
 export { type KeyCache, keyCache } from "./cache.ts";
 export { decoder } from "./decoder.ts";
 export type { ForwardOptions, Taps } from "./forward.ts";
-export {
-  containsToken,
-  type ForwardHooks,
-  type HookContext,
-  type HookValue,
-  type ScoreHook,
-  STEP_STATE,
-  stepState,
-  type TapHook,
-} from "./hooks.ts";
+export type { ForwardHooks, HookContext, HookValue, ScoreHook, TapHook } from "./hook_types.ts";
+export { containsToken, STEP_STATE, stepState } from "./hooks.ts";
 export {
   crossAttention,
   fromTorchAttention,

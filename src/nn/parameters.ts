@@ -1,8 +1,8 @@
 // Which parameters a decoder has, in order, and how each starts. Names are paths that TransformerLens users know.
 import { autoBias } from "../../kernels/attention/sizes.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { type Architecture, type Block, blockOf } from "./architecture.ts";
-import { sizesOf, userModifier } from "./attention_layer.ts";
+import { type Architecture, type Block, blockOf, sizesOf } from "./architecture.ts";
+import { userModifier } from "./user_modifier.ts";
 
 /** What the numbers of a matrix are drawn from: a normal, one cut at two deviations, or a uniform of the deviation. */
 export type Distribution = "normal" | "truncated_normal" | "uniform";

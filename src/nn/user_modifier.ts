@@ -3,12 +3,27 @@ import { modifier, type ScoreModifier } from "../../kernels/attention/modifier.t
 import { isMapping, showPath } from "../base/show.ts";
 import { callUser, didYouMean, UserError } from "../base/errors.ts";
 import { checkKeys, describe, exportsOf, isRecord, misspelling } from "../base/user_file.ts";
-import type { Architecture, BlockChoices, ModifierSource, UserModifier } from "./architecture.ts";
+import type {
+  Architecture,
+  AttentionLayer,
+  BlockChoices,
+  ModifierSource,
+  UserModifier,
+} from "./architecture.ts";
 
 /** Whether an export is a score modifier. */
 export function isUserModifier(found: unknown): found is UserModifier {
   return typeof found === "object" && found !== null &&
     typeof (found as { modifier?: unknown }).modifier === "function";
+}
+
+/** A layer's own modifier, loaded from its file. */
+export function userModifier({ modifier }: AttentionLayer): UserModifier | undefined {
+  if (!modifier) return undefined;
+  if (!("modifier" in modifier)) {
+    throw new Error(`The modifier ${modifier.name} of ${modifier.file} is not loaded: see loadModifiers.`);
+  }
+  return modifier;
 }
 
 /** The names of a file's exports that are score modifiers. */
