@@ -31,12 +31,18 @@ export * from "./src/graph/mod.ts";
 export * from "./src/device/mod.ts";
 // Operations
 export * from "./kernels/mod.ts";
-// Models, training, data, configurations
+// Models, data, configurations, training, questions
 export * from "./src/nn/mod.ts";
-export * from "./src/train/mod.ts";
-export * from "./src/interpret/mod.ts";
 export * from "./src/data/mod.ts";
 export * from "./src/config/mod.ts";
+export * from "./src/runs/mod.ts";
+export * from "./src/model/mod.ts";
+export * from "./src/generate/mod.ts";
+export * from "./src/track/mod.ts";
+export * from "./src/train/mod.ts";
+export * from "./src/check/mod.ts";
+export * from "./src/jacobian/mod.ts";
+export * from "./src/interpret/mod.ts";
 // Logs and charts
 export * from "./src/log/mod.ts";
 export * from "./src/chart/mod.ts";
@@ -56,6 +62,7 @@ export {
 } from "./src/base/progress.ts";
 export { escapeControls, messageLine } from "./src/base/terminal.ts";
 export type { UserCode } from "./src/base/user_code.ts";
+export { type Interval, interval } from "./src/base/interval.ts";
 export { exportsOf } from "./src/base/user_file.ts";
 export { showBytes, showFlops, showSeconds, type TimeUnit, timeUnit } from "./src/base/units.ts";
 export { VERSION } from "./src/base/version.ts";

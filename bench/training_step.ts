@@ -6,7 +6,7 @@ import { charTokenizer } from "../src/data/mod.ts";
 import type { Graph } from "../src/device/plan.ts";
 import { ancestors } from "../src/graph/gradient.ts";
 import { apply, type Tensor, type Values } from "../src/graph/tensor.ts";
-import { type Model, modelOf } from "../src/train/experiment.ts";
+import { type Model, modelOf } from "../src/model/model.ts";
 import type { Layout } from "../src/model/layout.ts";
 import { stepFeeds, type StepGraph, stepGraph } from "../src/train/step_graph.ts";
 import { naiveAttention, naiveAttentionGradient } from "./naive_attention.ts";

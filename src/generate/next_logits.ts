@@ -1,5 +1,6 @@
 // The logits after a few texts that grow: with keys and values of what was read kept on the device, or, where that cannot
 // be, by reading the last `context` tokens anew.
+import type { LanguageModel } from "../model/model.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import type { Device, Program } from "../device/device.ts";
@@ -7,21 +8,11 @@ import type { Workload } from "../device/estimate.ts";
 import { assign, input, reshape } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { keyCache } from "../nn/cache.ts";
-import { type Architecture, decoder, type Parameters } from "../nn/decoder.ts";
+import { decoder } from "../nn/decoder.ts";
 import { checkLogits } from "../model/finite.ts";
 
 /** How long signals may go unheard where the device is this thread. */
 const HEAR_EVERY_MS = 100;
-
-/** A model as generation and analysis need it. */
-export interface LanguageModel {
-  /** Its shape. */
-  readonly architecture: Architecture;
-  /** Between text and token ids. */
-  readonly tokenizer: Tokenizer;
-  /** Parameters by name, on tensors whose states are on the device. */
-  readonly parameters: Parameters;
-}
 
 /** Texts that grow, and what follows them. */
 export interface NextLogits extends Disposable {

@@ -12,7 +12,7 @@ import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import { checkLosses } from "../model/finite.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { LanguageModel } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../model/model.ts";
 import { padded } from "../model/passes.ts";
 
 /** What a head's values are replaced by: nothing, their mean, or those of another sample. */

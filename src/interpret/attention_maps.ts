@@ -5,7 +5,7 @@ import type { Device } from "../device/device.ts";
 import type { Floats, Tensor, Values } from "../graph/tensor.ts";
 import { checkFinite } from "../model/finite.ts";
 import { type AttentionValues, forAttentionRows } from "../jacobian/rows.ts";
-import type { LanguageModel } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../model/model.ts";
 import { passOver, textIds, type TextOrIds, tokenTexts } from "../model/passes.ts";
 
 /** The attention of one head over one text. */

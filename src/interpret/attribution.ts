@@ -8,7 +8,7 @@ import { literal } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { blockOf, blocksOf } from "../nn/architecture.ts";
 import { checkLogits } from "../model/finite.ts";
-import type { LanguageModel } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../model/model.ts";
 import { nextTokens } from "./next_tokens.ts";
 import { passOver, textIds, type TextOrIds, tokenId } from "../model/passes.ts";
 

@@ -7,7 +7,7 @@ import { input } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
 import { checkFinite } from "../model/finite.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { LanguageModel } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../model/model.ts";
 import { keepTaps, padded, passLength, textIds, type TextOrIds } from "../model/passes.ts";
 
 /** Texts in one pass. */

@@ -6,7 +6,7 @@ import { globOf, patternHint } from "../base/glob.ts";
 import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder } from "../nn/decoder.ts";
-import type { LanguageModel } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../model/model.ts";
 import { keepTaps, padded, passLength, textIds, type TextOrIds } from "../model/passes.ts";
 
 /** How a forward pass is made. */

@@ -5,7 +5,7 @@ import type { Tensor } from "../graph/tensor.ts";
 import { unembed } from "../nn/decoder.ts";
 import { forwardOf } from "../nn/forward.ts";
 import { checkLogits } from "../model/finite.ts";
-import type { LanguageModel } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../model/model.ts";
 import { type NextToken, rankedTokens } from "./next_tokens.ts";
 import { passOver, textIds, type TextOrIds, tokenTexts } from "../model/passes.ts";
 import { argmax, logSoftmax, ofTokens } from "../generate/sampling.ts";

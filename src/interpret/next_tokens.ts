@@ -1,7 +1,8 @@
 // What a model expects next: the distribution after a text.
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
-import { type LanguageModel, nextLogits } from "../generate/next_logits.ts";
+import { nextLogits } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../model/model.ts";
 import { promptIds, type TextOrIds } from "../model/passes.ts";
 import { largest, logSoftmax, ofTokens } from "../generate/sampling.ts";
 

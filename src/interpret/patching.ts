@@ -9,7 +9,7 @@ import type { Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import { checkLogits } from "../model/finite.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { LanguageModel } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../model/model.ts";
 import { padded, passLength, textIds, type TextOrIds, tokenId, tokenTexts } from "../model/passes.ts";
 import { argmax, ofTokens } from "../generate/sampling.ts";
 

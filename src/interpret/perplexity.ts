@@ -6,7 +6,7 @@ import { input, reshape } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
 import { checkLosses } from "../model/finite.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { LanguageModel } from "../generate/next_logits.ts";
+import type { LanguageModel } from "../model/model.ts";
 import { padded, passLength, positionsFitting } from "../model/passes.ts";
 
 /** How texts are read. */

@@ -9,7 +9,7 @@ import { UserError } from "../base/errors.ts";
 import { type Architecture, type Block, blocksOf } from "../nn/architecture.ts";
 import { checkParameters, loadCheckpoint, putModel } from "../model/checkpoint.ts";
 import { type Evaluated, evaluator } from "../train/evaluate.ts";
-import { type Experiment, generatorOf, modelOf } from "../train/experiment.ts";
+import { type Experiment, generatorOf, modelOf } from "../model/model.ts";
 import { freezeFeeds, freezes } from "../train/freeze.ts";
 import { applyBatchHook } from "../model/hook_calls.ts";
 import { rowsOf, stepFeeds, stepGraph, WINDOW } from "../train/step_graph.ts";

@@ -1,11 +1,10 @@
-// The door of the tracking room.
+// The door of the log room: NDJSON records, reading, summarising.
 export * from "./log_file.ts";
 export type { LogSeal } from "./log_seal.ts";
 export * from "./records.ts";
-export { TASK_FIELDS, type TaskRecord } from "./task_records.ts";
 export * from "./results.ts";
 export { type LogStart, openRunLog, type RunLog } from "./run_log.ts";
-export * from "../track/selectors.ts";
-export * from "./stat_rows.ts";
 export * from "./stat_formats.ts";
+export * from "./stat_rows.ts";
 export * from "./summary.ts";
+export { TASK_FIELDS, type TaskRecord } from "./task_records.ts";

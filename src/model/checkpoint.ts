@@ -1,62 +1,21 @@
 // Checkpoints: everything a run needs to go on, or a model to be used, in files that prove themselves.
+import { checkState, type RunState } from "../runs/run_state.ts";
 import { join } from "node:path";
 import { checkFinite } from "./finite.ts";
 import type { Device } from "../device/device.ts";
 import { type Config, dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
-import { isMapping, showWritten } from "../base/show.ts";
+import { isMapping } from "../base/show.ts";
 import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
 import { UserError } from "../base/errors.ts";
 import { jsonOfBytes } from "../base/json.ts";
 import { STEP_STATE } from "../nn/mod.ts";
-import type { NonFinite } from "../train/divergence.ts";
-import { loadModel, type Model } from "../train/experiment.ts";
+import { loadModel, type Model } from "./model.ts";
 import { bytesOf } from "./formats/model_folder.ts";
-import type { LogSeal } from "../log/log_seal.ts";
-import { optimizerStates } from "../train/optimizers.ts";
-import { type Layout, readParameters, STATES, writeParameters } from "./layout.ts";
+import { writeParameters } from "./layout.ts";
 import { resolveRun } from "../runs/resolve_run.ts";
-import { type RunFolder, sha256Hex, writeCheckpoint } from "../runs/run_folder.ts";
-import { decodeSafetensors, encodeSafetensors, type TensorData, toFloat32 } from "./formats/safetensors.ts";
-import { checkState } from "./state_fields.ts";
-import { checkCode, type CodeFile } from "./trust.ts";
-
-/** The best evaluation so far. */
-export interface Best {
-  /** The step that it followed. */
-  readonly step: number;
-  /** Its loss, in nats a token. */
-  readonly val_loss: number;
-}
-
-/** state.json: where a run stood. */
-export interface RunState {
-  /** Steps made. */
-  readonly step: number;
-  /** Values recorded so far, across metrics. */
-  readonly counter: number;
-  /** Targets learned from; absent in older checkpoints, whose logs counted all positions. */
-  readonly tokens?: number;
-  /** The best evaluation so far; null where there was none. */
-  readonly best: Best | null;
-  /** Loss of the evaluation at this step, in full precision; null where there was none. */
-  readonly val_loss: number | null;
-  /** Evaluations since the best one; absent in older checkpoints: 0. */
-  readonly stale?: number;
-  /** Times that the schedule "plateau" has lowered the learning rate; absent in older checkpoints: 0. */
-  readonly reductions?: number;
-  /** Its steps that were not finite; absent where there was none. */
-  readonly non_finite?: NonFinite;
-  /** SHA-256 of the data that the run reads; absent in older checkpoints. */
-  readonly data?: string;
-  /** The records of the log before this checkpoint's own; absent in older checkpoints. */
-  readonly log?: LogSeal;
-  /** Device the numbers were made on. */
-  readonly device: string;
-  /** The user's files that it ran, with their hashes; absent where it ran none, and in older checkpoints. */
-  readonly code?: readonly CodeFile[];
-  /** SHA-256 of the other files. */
-  readonly files: Readonly<Record<string, string>>;
-}
+import { sha256Hex } from "../runs/run_folder.ts";
+import { decodeSafetensors, type TensorData, toFloat32 } from "./formats/safetensors.ts";
+import { checkCode } from "./trust.ts";
 
 /** A checkpoint in memory. */
 export interface Checkpoint extends Model {
@@ -95,41 +54,6 @@ export function descriptionFiles(
   };
 }
 
-/**
- * Writes a checkpoint of a run whole: model.safetensors, optimizer.safetensors, config.yaml, tokenizer.json and
- * state.json with the others' hashes. Returns the hash of the model, or undefined where its parameters are not finite: then
- * nothing is written.
- */
-export async function saveCheckpoint(
-  device: Device,
-  run: RunFolder,
-  model: Model,
-  state: Omit<RunState, "files" | "device" | "code">,
-): Promise<string | undefined> {
-  const tensors = async (name: string, prefix: string, { slots }: Pick<Layout, "slots">) => {
-    const parameters = await readParameters(device, { slots }, name);
-    return Object.entries(parameters).map(([key, { shape, data }]): [string, TensorData] => {
-      return [`${prefix}${key}`, { dtype: "F32", shape: [...shape], data }];
-    });
-  };
-  const parameters = await tensors(STATES.parameters, "", model.layout);
-  if (!parameters.every(([, { data }]) => data.every(Number.isFinite))) return undefined;
-  const optimizer: [string, TensorData][] = [];
-  for (const own of optimizerStates(model.config.optimizer, model.layout)) {
-    for (const tensor of await tensors(own.name, `${own.name}.`, own)) optimizer.push(tensor);
-  }
-  const { files, hashes } = sealFiles({
-    "model.safetensors": encodeSafetensors(
-      Object.fromEntries(parameters),
-      { format: "heed", step: String(state.step) },
-    ),
-    "optimizer.safetensors": encodeSafetensors(Object.fromEntries(optimizer)),
-    ...descriptionFiles(model),
-  }, { ...state, device: device.adapter, ...(model.code ? { code: model.code } : {}) });
-  await writeCheckpoint(run, state.step, files);
-  return hashes["model.safetensors"];
-}
-
 /** Reads a file of a checkpoint; one that is missing, or a pointer to it, is the user's to know. */
 export async function readPart(path: string, name: string): Promise<Uint8Array> {
   const bytes = await bytesOf(join(path, name));
@@ -151,7 +75,7 @@ export async function readState(path: string): Promise<RunState> {
 }
 
 /** Reads a checkpoint's file and checks its hash. */
-async function readChecked(path: string, name: string, state: RunState): Promise<Uint8Array> {
+export async function readChecked(path: string, name: string, state: RunState): Promise<Uint8Array> {
   const bytes = await readPart(path, name);
   const found = sha256Hex(bytes);
   if (found !== state.files[name]) {
@@ -253,7 +177,7 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
 const FLOATS: readonly string[] = ["F64", "F32", "F16", "BF16"];
 
 /** Tensors of a file as a device takes them: float32, from whichever floating-point type they were stored as. */
-function floats(
+export function floats(
   entries: Iterable<[string, TensorData]>,
   place: string,
 ): Map<string, { shape: number[]; data: Float32Array }> {
@@ -289,38 +213,5 @@ export function checkParameters({ tensors, path }: Pick<Checkpoint, "tensors" | 
     if (FLOATS.includes(tensor.dtype)) {
       checkFinite(toFloat32(tensor), `${join(path, "model.safetensors")}: the numbers of ${name}`);
     }
-  }
-}
-
-/** Puts a checkpoint's optimizer state on a device, to train on. */
-export async function putOptimizer(device: Device, checkpoint: Checkpoint): Promise<void> {
-  const { path, state } = checkpoint;
-  defineOptimizer(device, checkpoint, await readChecked(path, "optimizer.safetensors", state));
-}
-
-/**
- * Defines the states that an optimizer.safetensors holds.
- *
- * @throws {UserError} at a tensor that is missing, unknown, or of another shape than the optimizer's
- */
-export function defineOptimizer(
-  device: Pick<Device, "define">,
-  { config, layout, path }: Pick<Checkpoint, "config" | "layout" | "path">,
-  bytes: Uint8Array,
-): void {
-  const place = join(path, "optimizer.safetensors");
-  const { tensors } = decodeSafetensors(bytes, place);
-  const states = optimizerStates(config.optimizer, layout);
-  const ofState = (key: string) => states.some(({ name }) => key.startsWith(`${name}.`));
-  const extra = [...tensors.keys()].find((key) => !ofState(key));
-  if (extra !== undefined) {
-    throw new UserError(`${place}: tensor ${showWritten(extra)} is not of ${config.optimizer.name}.`);
-  }
-  for (const { name, slots } of states) {
-    const prefix = `${name}.`;
-    const own = [...tensors].filter(([key]) => key.startsWith(prefix)).map(([key, tensor]) => {
-      return [key.slice(prefix.length), tensor] as [string, TensorData];
-    });
-    writeParameters(device, { slots, size: layout.size }, floats(own, place), place, name);
   }
 }

@@ -1,10 +1,9 @@
 // A trained model on an open device: where every question that is asked of one begins.
-import type { LanguageModel } from "../generate/next_logits.ts";
+import { generatorOf, type LanguageModel } from "./model.ts";
 import type { Device } from "../device/device.ts";
 import { openDevice } from "../device/open.ts";
 import { checkParameters, type Checkpoint, loadCheckpoint, putModel } from "./checkpoint.ts";
-import { generatorOf } from "../train/experiment.ts";
-import { forwardWork, type Passes } from "../train/work.ts";
+import { forwardWork, type Passes } from "./passes.ts";
 
 /** A model, and the device that holds its parameters. */
 export interface OpenModel extends Disposable {

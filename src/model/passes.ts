@@ -1,5 +1,7 @@
 // What every question to a model begins with: the ids of a text that fits, taps that keep what they are asked for, and one
 // pass whose tensors are read.
+import type { Workload } from "../device/estimate.ts";
+import { flat, parameterViews } from "./layout.ts";
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../base/errors.ts";
@@ -7,7 +9,7 @@ import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder, type Taps } from "../nn/decoder.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { LanguageModel } from "../generate/next_logits.ts";
+import type { LanguageModel, Model } from "./model.ts";
 
 /** A text, or its ids: what every question to a model takes. */
 export type TextOrIds = string | ArrayLike<number>;
@@ -136,4 +138,22 @@ export async function passOver(
   const names = Object.keys(outputs);
   const values = await program.read(names);
   return Object.fromEntries(names.map((name, n) => [name, values[n]]));
+}
+
+/** Forward passes that a question asks of a model. */
+export interface Passes {
+  /** How many. */
+  readonly passes: number;
+  /** Positions of each. Default: the model's context. */
+  readonly positions?: number;
+}
+
+/** What forward passes compute. Where a step of training is asked for, it is about three of them. */
+export function forwardWork({ architecture, layout }: Model, { passes, positions }: Passes): Workload[] {
+  const { context } = architecture;
+  const length = Math.max(1, Math.min(context, positions ?? context));
+  const rows = Math.ceil((positions ?? context) / length) || 1;
+  const ids = input("ids", [rows, length], "u32");
+  const logits = decoder(architecture, parameterViews(layout, flat(layout)), ids);
+  return [{ graph: { outputs: { logits } }, runs: passes, reads: passes }];
 }

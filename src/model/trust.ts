@@ -1,5 +1,6 @@
 // Which files of code the user trusts. A checkpoint names hooks, tasks and modifiers anywhere on disk; what it names runs
 // only where the user has named the same content in `train`. As direnv does it: by hash, in one file of the user's own.
+import type { CodeFile } from "../runs/run_state.ts";
 import { readWholeText } from "../base/whole_file.ts";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { Config } from "../config/mod.ts";
@@ -10,14 +11,6 @@ import { object, text as textKind } from "../log/field_kinds.ts";
 import { readCode, type UserCode } from "../base/user_code.ts";
 import { importedCode } from "../base/user_file.ts";
 import { makeFolder, stat, writeFileAtomic } from "../runs/run_folder.ts";
-
-/** A file of the user's that a run uses, and the hash of its code (see `UserCode`). */
-export interface CodeFile {
-  /** Its path as the configuration has it. */
-  readonly file: string;
-  /** SHA-256. */
-  readonly sha256: string;
-}
 
 /** What trusted.json says of a hash. */
 interface Trusted {

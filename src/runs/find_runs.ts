@@ -8,7 +8,7 @@ import { closestString, fileError, UserError } from "../base/errors.ts";
 import { globOf } from "../base/glob.ts";
 import { parseJson } from "../base/json.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { RunState } from "../model/checkpoint.ts";
+import type { RunState } from "./run_state.ts";
 import { beginsWith } from "./latest.ts";
 import { isRun, resolveRun } from "./resolve_run.ts";
 import { checkpointSteps, runFolder } from "./run_folder.ts";

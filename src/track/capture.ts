@@ -2,9 +2,8 @@
 // rows are made on the host, one at a time, so that no T x S matrix but the captured one ever exists.
 import { maximum } from "../base/extremes.ts";
 import { join } from "node:path";
-import type { AttentionAttrs } from "../../kernels/attention/sizes.ts";
-import { attentionSizes } from "../../kernels/attention/sizes.ts";
-import { type AttentionValues, forAttentionRows } from "../jacobian/rows.ts";
+import { type AttentionAttrs, attentionSizes } from "../../kernels/attention/sizes.ts";
+import { forRows, rowValues, seenRow, type Walked, weights, workOf } from "../../kernels/attention/rows.ts";
 import type { Config } from "../config/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../base/errors.ts";
@@ -12,7 +11,7 @@ import { input } from "../graph/structure.ts";
 import { type Floats, sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
 import { decoder } from "../nn/mod.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { Experiment } from "../train/experiment.ts";
+import type { Experiment } from "../model/model.ts";
 import { flat, parameterViews } from "../model/layout.ts";
 import { makeFolder, type RunFolder, writeFileAtomic } from "../runs/run_folder.ts";
 import { encodeSafetensors, type TensorData } from "../model/formats/safetensors.ts";
@@ -53,20 +52,24 @@ function resolved(wish: Wish, n: number, { architecture, config }: Experiment): 
  * Pattern and scores of one attention for a wish: [samples, heads, queries, S] each. Of a masked key the score is -infinity
  * and the weight NaN: 0 is the weight of a key that was seen and not looked at.
  */
-function matrices(values: AttentionValues, { heads, queries, samples }: Wish) {
-  const { S } = values.sizes;
+function matrices(attention: Walked, q: Floats, k: Floats, { heads, queries, samples }: Wish) {
+  const { S } = attention.sizes;
   const shape = [samples, heads.length, queries.length, S];
   const pattern = new Float32Array(sizeOf(shape)).fill(NaN);
   const scores = new Float32Array(sizeOf(shape)).fill(-Infinity);
-  forAttentionRows(values, (b) => b < samples, ({ batch, head: h, i, keys, a, scores: found }) => {
-    const [head, query] = [heads.indexOf(h), queries.indexOf(i)];
+  const context = workOf(attention);
+  const values = rowValues(context);
+  forRows(context, (shown) => {
+    const [head, query] = [heads.indexOf(shown.head), queries.indexOf(shown.i)];
     if (head < 0 || query < 0) return;
+    weights(context, shown, q, k, values);
+    const { batch, keys } = seenRow(shown, values);
     const at = ((batch * heads.length + head) * queries.length + query) * S;
     keys.forEach((j, n) => {
-      pattern[at + j] = a[n];
-      scores[at + j] = found[n];
+      pattern[at + j] = values.a[n];
+      scores[at + j] = values.scores[n];
     });
-  });
+  }, (b) => b < samples);
   return { pattern, scores, shape };
 }
 
@@ -100,13 +103,11 @@ export async function capturer(device: Device, experiment: Experiment): Promise<
   const { wishes, samples, attended, outputs } = captureGraph(experiment);
   const program = await device.compile({ outputs });
   const tokens = source.evaluation(config.eval.split).batch(0).ids.slice(0, samples * architecture.context);
-  const valuesOf = (n: number, read: (name: string) => Values): AttentionValues => {
+  const matricesOf = (n: number, read: (name: string) => Values, wish: Wish) => {
     const { inputs, attrs } = attended.get(n)!;
-    const sizes = attentionSizes(inputs);
-    const dz = new Float32Array(sizes.B * sizes.T * sizes.H * sizes.DV);
-    const [q, k, v, ...extras] = inputs.map((_, i) => read(`${n} ${i}`));
+    const [q, k, _, ...extras] = inputs.map((_, i) => read(`${n} ${i}`));
     const tables = attrs.tables.length > 0 ? extras.slice(-attrs.tables.length) : [];
-    return { sizes, attrs, tables, q: q as Floats, k: k as Floats, v: v as Floats, dz };
+    return matrices({ sizes: attentionSizes(inputs), attrs, tables }, q as Floats, k as Floats, wish);
   };
   return {
     async at(step, folder) {
@@ -122,8 +123,7 @@ export async function capturer(device: Device, experiment: Experiment): Promise<
       due.forEach((wish, n) => {
         const place = due.length > 1 ? `capture.${n}.` : "";
         for (const layer of wish.layers) {
-          const values = valuesOf(layer, (name) => read[names.indexOf(name)]);
-          const { pattern, scores, shape } = matrices(values, wish);
+          const { pattern, scores, shape } = matricesOf(layer, (name) => read[names.indexOf(name)], wish);
           found[`${place}blocks.${layer}.attn.pattern`] = { dtype: "F32", shape, data: pattern };
           found[`${place}blocks.${layer}.attn.scores`] = { dtype: "F32", shape, data: scores };
         }

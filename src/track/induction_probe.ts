@@ -12,7 +12,7 @@ import { sizeOf, type Values } from "../graph/tensor.ts";
 import { type Architecture, decoder } from "../nn/mod.ts";
 import type { StatRecord } from "../log/records.ts";
 import { dueAt, selection } from "./selectors.ts";
-import type { Model } from "../train/experiment.ts";
+import type { Model } from "../model/model.ts";
 import { flat, parameterViews } from "../model/layout.ts";
 import { collector, STATISTICS_ROWS } from "./step_statistics.ts";
 

@@ -9,8 +9,7 @@ import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.t
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, blockOf, decoder, type Taps } from "../nn/mod.ts";
 import { checkSelectors, dueSets, type Kind, selection, type Subject, type Watched } from "./selectors.ts";
-import type { OptimizerState, Stepped } from "../train/optimizers.ts";
-import { flat, type Layout, parameterViews } from "../model/layout.ts";
+import { flat, type Layout, type OptimizerState, parameterViews, type Stepped } from "../model/layout.ts";
 
 /** Rows of a table of statistics: the most steps of one window. */
 export const STATISTICS_ROWS = 32;

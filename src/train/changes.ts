@@ -2,8 +2,8 @@
 import type { Config } from "../config/mod.ts";
 import { UserError } from "../base/errors.ts";
 import type { WarningRecord } from "../log/records.ts";
-import type { Checkpoint, RunState } from "../model/checkpoint.ts";
-import type { CodeFile } from "../model/trust.ts";
+import type { Checkpoint } from "../model/checkpoint.ts";
+import type { CodeFile, RunState } from "../runs/run_state.ts";
 
 /** The fields of state.json that seal what a run reads. */
 export type Inputs = Pick<RunState, "data" | "code">;

@@ -2,9 +2,10 @@
 // refuses is refused here, before anything is written.
 import type { Device, Program } from "../device/device.ts";
 import { type Capture, capturer } from "../track/capture.ts";
-import { type Checkpoint, putModel, putOptimizer } from "../model/checkpoint.ts";
+import { type Checkpoint, putModel } from "../model/checkpoint.ts";
+import { putOptimizer } from "./save.ts";
 import { type Evaluator, evaluator } from "./evaluate.ts";
-import type { Experiment, Model } from "./experiment.ts";
+import type { Experiment, Model } from "../model/model.ts";
 import { freezes } from "./freeze.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { initialise } from "../model/layout.ts";

@@ -1,14 +1,7 @@
 // When training diverges: which steps count, when the log warns of them, and when the run stops.
+import type { NonFinite } from "../runs/run_state.ts";
 import type { Config } from "../config/mod.ts";
 import type { WarningRecord } from "../log/records.ts";
-
-/** What a run remembers of its steps that were not finite; a checkpoint has it, so that a resumed run warns and stops alike. */
-export interface NonFinite {
-  /** Such steps in a row up to the last one. */
-  readonly streak: number;
-  /** The last step that the log warned of; 0 where there was none. */
-  readonly warned: number;
-}
 
 /** A run without such a step. */
 export const ALL_FINITE: NonFinite = { streak: 0, warned: 0 };

@@ -5,7 +5,7 @@ import { type Batch, type Evaluation, IGNORE, type Source } from "../data/mod.ts
 import type { Values } from "../graph/tensor.ts";
 import { reportProgress } from "../base/progress.ts";
 import { evaluationGraph, rowsOf, type Table, WINDOW } from "./step_graph.ts";
-import type { Experiment } from "./experiment.ts";
+import type { Experiment } from "../model/model.ts";
 
 /** Work between two readings of the device, which is how far it is known to be. */
 const READ_EVERY_MS = 1000;

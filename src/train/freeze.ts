@@ -2,10 +2,9 @@
 import { UserError } from "../base/errors.ts";
 import type { Values } from "../graph/tensor.ts";
 import { checkSelectors, selection, type Subject } from "../track/selectors.ts";
-import type { Model } from "./experiment.ts";
+import type { Model } from "../model/model.ts";
 import { frozenNames } from "../model/hook_calls.ts";
-import { rowsOfSlots } from "./optimizers.ts";
-import type { Layout } from "../model/layout.ts";
+import { type Layout, rowsOfSlots } from "../model/layout.ts";
 
 type Frozen = Pick<Model, "config" | "layout" | "hooks" | "architecture">;
 

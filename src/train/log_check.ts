@@ -4,7 +4,8 @@ import { basename, dirname } from "node:path";
 import { UserError } from "../base/errors.ts";
 import { sealedFields, sealer } from "../log/log_seal.ts";
 import { linesIn, objectOf } from "../log/run_log.ts";
-import { readState, type RunState } from "../model/checkpoint.ts";
+import { readState } from "../model/checkpoint.ts";
+import type { RunState } from "../runs/run_state.ts";
 import { divergedRemedy } from "./divergence.ts";
 import { checkpointSteps, type RunFolder, runFolder, stat, SWEEP_FOLDER } from "../runs/run_folder.ts";
 

@@ -9,17 +9,17 @@ import { sgd } from "../../kernels/optimizers/sgd.ts";
 import type { Config } from "../config/mod.ts";
 import { ALIGN, constant, literal, reshape, view } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { flat, type Layout, type Slot, STATES } from "../model/layout.ts";
+import {
+  flat,
+  type Layout,
+  type OptimizerState,
+  rowsOfSlots,
+  type Slot,
+  STATES,
+  type Stepped,
+} from "../model/layout.ts";
 
 type Settings = Config["optimizer"];
-
-/** A flat state of an optimizer, and the parameters that it means anything for. */
-export interface OptimizerState {
-  /** Its name on the device, in checkpoints and after the parameter's in taps: `exp_avg`. */
-  readonly name: string;
-  /** In the order of storage. */
-  readonly slots: readonly Slot[];
-}
 
 /** What a step is made from. */
 export interface Stepping {
@@ -41,27 +41,10 @@ export interface Stepping {
   readonly keepUpdate: boolean;
 }
 
-/** What a step leaves, all but `update` in the memory of what was before it. */
-export interface Stepped {
-  /** All parameters, [N]. */
-  readonly parameter: Tensor;
-  /** The states by name, [N] each. */
-  readonly states: Readonly<Record<string, Tensor>>;
-  /** What the step added to the parameters, [N], where it was to be kept. */
-  readonly update: Tensor | undefined;
-}
-
 /** A number for each `ALIGN` elements of flat storage, repeated for every one of them. */
 export function elementsOf(rows: Tensor): Tensor {
   const count = sizeOf(rows);
   return reshape(matmul(reshape(rows, [count, 1]), constant(1, [1, ALIGN])), [count * ALIGN]);
-}
-
-/** 1 for each `ALIGN` elements of some parameters, 0 for the others. */
-export function rowsOfSlots({ size }: Layout, slots: readonly Slot[]): Float32Array {
-  const rows = new Float32Array(size / ALIGN);
-  for (const { offset, size } of slots) rows.fill(1, offset / ALIGN, Math.ceil((offset + size) / ALIGN));
-  return rows;
 }
 
 /** The parameters that Muon moves, as Jordan et al. have it: matrices of the blocks, not embeddings and not the head. */

@@ -5,8 +5,9 @@ import type { Device } from "../device/device.ts";
 import type { EvalRecord, StatRecord, WarningRecord } from "../log/records.ts";
 import type { RunLog } from "../log/run_log.ts";
 import { statisticsOf } from "../log/stat_rows.ts";
-import type { Best, Checkpoint, RunState } from "../model/checkpoint.ts";
-import { ALL_FINITE, type NonFinite } from "./divergence.ts";
+import type { Checkpoint } from "../model/checkpoint.ts";
+import type { Best, NonFinite, RunState } from "../runs/run_state.ts";
+import { ALL_FINITE } from "./divergence.ts";
 import { checkpointSteps, pointTo, type RunFolder } from "../runs/run_folder.ts";
 
 /** How far a run is. */

@@ -4,7 +4,8 @@ import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
 import { type Architecture, decoderParameters } from "../nn/mod.ts";
 import { checkParameters, type Checkpoint, loadCheckpoint } from "../model/checkpoint.ts";
-import { type Experiment, type Model, prepare } from "./experiment.ts";
+import { prepare } from "./experiment.ts";
+import type { Experiment, Model } from "../model/model.ts";
 import { type TensorData, toFloat32 } from "../model/formats/safetensors.ts";
 import { checkRun } from "./sizes.ts";
 

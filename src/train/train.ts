@@ -17,7 +17,8 @@ import { VERSION } from "../base/version.ts";
 import { acceptChanges } from "./changes.ts";
 import { type Checkpoint, loadCheckpoint } from "../model/checkpoint.ts";
 import { scoresAnswers } from "./evaluate.ts";
-import { type Experiment, type Model, prepare } from "./experiment.ts";
+import { prepare } from "./experiment.ts";
+import type { Experiment, Model } from "../model/model.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { initialGraph } from "../model/layout.ts";
 import { evaluationGraph } from "./step_graph.ts";
@@ -28,7 +29,7 @@ import { lockFolder } from "../runs/lock.ts";
 import { checkpointRecord, type LoopResult, recordsCheckpoint, trainRun } from "./run.ts";
 import { resolveRun } from "../runs/resolve_run.ts";
 import { checkpointSteps, createRunFolder, type RunFolder, SWEEP_FOLDER } from "../runs/run_folder.ts";
-import { withNumber } from "./sizes.ts";
+import { withNumber } from "../model/sizes.ts";
 import { otherWork, runWork } from "./work.ts";
 import { experimentOf } from "./start_from.ts";
 

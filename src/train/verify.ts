@@ -8,17 +8,12 @@ import type { Device } from "../device/device.ts";
 import { UserError } from "../base/errors.ts";
 import { reportProgress } from "../base/progress.ts";
 import { changesOf } from "./changes.ts";
-import {
-  checkParameters,
-  decodeFiles,
-  defineOptimizer,
-  putModel,
-  readPart,
-  readState,
-  type RunState,
-} from "../model/checkpoint.ts";
+import { checkParameters, decodeFiles, putModel, readPart, readState } from "../model/checkpoint.ts";
+import { defineOptimizer } from "./save.ts";
+import type { RunState } from "../runs/run_state.ts";
 import { evaluator } from "./evaluate.ts";
-import { type Model, modelWithoutCode, prepare } from "./experiment.ts";
+import { prepare } from "./experiment.ts";
+import { type Model, modelWithoutCode } from "../model/model.ts";
 import { logFault, runOfCheckpoint, scanLog } from "./log_check.ts";
 import { logitsGraph } from "./step_graph.ts";
 import { sha256Hex } from "../runs/run_folder.ts";

@@ -5,7 +5,7 @@ import type { StepRecord } from "../log/records.ts";
 import { dueAt } from "../track/selectors.ts";
 import { followStep, hasDiverged } from "./divergence.ts";
 import { reportProgress } from "../base/progress.ts";
-import type { Experiment } from "./experiment.ts";
+import type { Experiment } from "../model/model.ts";
 import { freezeFeeds } from "./freeze.ts";
 import { applyBatchHook } from "../model/hook_calls.ts";
 import { type LoopState, type RunOptions, VALUES_A_RECORD, writeStatistics } from "./progress.ts";

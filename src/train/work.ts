@@ -3,14 +3,11 @@ import type { Graph } from "../device/plan.ts";
 import { maximum } from "../base/extremes.ts";
 import type { Workload } from "../device/estimate.ts";
 import { generationWork } from "../generate/next_logits.ts";
-import { input } from "../graph/structure.ts";
-import { decoder } from "../nn/mod.ts";
 import { dueAt } from "../track/selectors.ts";
 import { captureGraph } from "../track/capture.ts";
 import { evaluatedBatches } from "./evaluate.ts";
-import { type Experiment, generatorOf, type Model } from "./experiment.ts";
+import { type Experiment, generatorOf } from "../model/model.ts";
 import { probeGraph } from "../track/induction_probe.ts";
-import { flat, parameterViews } from "../model/layout.ts";
 import { WINDOW } from "./step_graph.ts";
 
 /** Steps whose looks are counted one by one; of a longer run the rest is taken to be like them. */
@@ -67,22 +64,4 @@ export function runWork(
     },
     ...otherWork(experiment, done),
   ];
-}
-
-/** Forward passes that a question asks of a model. */
-export interface Passes {
-  /** How many. */
-  readonly passes: number;
-  /** Positions of each. Default: the model's context. */
-  readonly positions?: number;
-}
-
-/** What forward passes compute. Where a step of training is asked for, it is about three of them. */
-export function forwardWork({ architecture, layout }: Model, { passes, positions }: Passes): Workload[] {
-  const { context } = architecture;
-  const length = Math.max(1, Math.min(context, positions ?? context));
-  const rows = Math.ceil((positions ?? context) / length) || 1;
-  const ids = input("ids", [rows, length], "u32");
-  const logits = decoder(architecture, parameterViews(layout, flat(layout)), ids);
-  return [{ graph: { outputs: { logits } }, runs: passes, reads: passes }];
 }

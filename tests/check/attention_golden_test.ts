@@ -8,8 +8,12 @@ import * as e from "../../kernels/expression/expression.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import type { Tensor } from "../../src/graph/tensor.ts";
-import { type AttentionGolden, attentionGolden, attentionGoldenNames } from "../golden/attention_golden.ts";
-import { goldenInputs } from "../golden/attention_golden.ts";
+import {
+  type AttentionGolden,
+  attentionGolden,
+  attentionGoldenNames,
+  goldenInputs,
+} from "../golden/attention_golden.ts";
 import { assertGolden } from "./golden_harness.ts";
 
 /** How a case is asked for: what is learned, what the masks read, and the options made of them. */

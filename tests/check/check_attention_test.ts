@@ -12,7 +12,7 @@ import {
   functionAttention,
   kernelAttention,
   smallestFailure,
-} from "../../src/interpret/mod.ts";
+} from "../../src/check/mod.ts";
 import project from "../../deno.json" with { type: "json" };
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { UserError } from "../../src/base/errors.ts";

@@ -1,7 +1,7 @@
 // The dense layers that a learner's are checked against, and what the check says of mistakes.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
-import { attentionCase } from "../../src/check/attention_cases.ts";
+import { attentionCase, oracleOptions } from "../../src/check/attention_cases.ts";
 import { checkAttention } from "../../src/check/check_attention.ts";
 import { functionAttention, headsOfCase } from "../../src/check/attention_implementation.ts";
 import { checkLayer, layerCase, type LayerFunction, type LayerKind } from "../../src/check/layer_check.ts";
@@ -17,7 +17,6 @@ import {
 import { describeLayerCase, layerSummary, smallestLayerFailure } from "../../src/check/layer_report.ts";
 import { MISTAKES } from "../../src/check/mistakes.ts";
 import { attentionOracle } from "../../src/check/oracle.ts";
-import { oracleOptions } from "../../src/check/attention_cases.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { input } from "../../src/graph/structure.ts";
 import { attentionGolden } from "../golden/attention_golden.ts";

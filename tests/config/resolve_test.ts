@@ -11,8 +11,7 @@ import {
   parseConfig,
   resolveConfig,
 } from "../../src/config/mod.ts";
-import { runJsonSchema } from "../../src/config/schema.ts";
-import type { definition } from "../../src/config/schema.ts";
+import { type definition, runJsonSchema } from "../../src/config/schema.ts";
 
 function resolve(yaml: string, ...overrides: string[]): Config {
   const raw = overrides.reduce(applyOverride, parseConfig(yaml, "configs/a.yaml"));

@@ -10,8 +10,18 @@ import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { type Graph, plan, type Step } from "../../src/device/plan.ts";
 import { ancestors } from "../../src/graph/gradient.ts";
-import type { ConstantAttrs, Named, ViewAttrs } from "../../src/graph/structure.ts";
-import { constant, input, pack, record, reshape, state, view } from "../../src/graph/structure.ts";
+import {
+  constant,
+  type ConstantAttrs,
+  input,
+  type Named,
+  pack,
+  record,
+  reshape,
+  state,
+  view,
+  type ViewAttrs,
+} from "../../src/graph/structure.ts";
 import { type Call, sizeOf, type Target, type Tensor, type Values } from "../../src/graph/tensor.ts";
 import { between, relativeError, webgpuDevices } from "../kernels/harness.ts";
 

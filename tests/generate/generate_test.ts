@@ -12,7 +12,7 @@ import { resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer, huggingfaceTokenizer } from "../../src/data/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { UserError } from "../../src/base/errors.ts";
-import { generatorOf, modelOf } from "../../src/train/experiment.ts";
+import { generatorOf, modelOf } from "../../src/model/model.ts";
 import { initialise } from "../../src/model/layout.ts";
 import { logitsGraph } from "../../src/train/step_graph.ts";
 import { TINY } from "../nn/options.ts";

@@ -4,8 +4,7 @@
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { UserError } from "../../src/base/errors.ts";
-import { goldenBatches, goldenParameters, gradientError, nanogptGolden, opsGolden } from "./golden.ts";
-import type { OpTensor } from "./golden.ts";
+import { goldenBatches, goldenParameters, gradientError, nanogptGolden, opsGolden, type OpTensor } from "./golden.ts";
 
 function assertNear(found: number, expected: number, relative: number, what: string) {
   const difference = Math.abs(found - expected);

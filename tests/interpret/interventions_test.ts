@@ -1,7 +1,7 @@
 // Ablation and patching against a model whose heads were taken out by hand.
 import assert from "node:assert/strict";
 import { ablateHeads, ABLATION_METHODS, textBatches } from "../../src/interpret/ablation.ts";
-import type { LanguageModel } from "../../src/generate/next_logits.ts";
+import type { LanguageModel } from "../../src/model/model.ts";
 import { patchActivations } from "../../src/interpret/patching.ts";
 import { perplexityOf, tokenLosses } from "../../src/interpret/perplexity.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";

@@ -1,6 +1,6 @@
 // Decoders with random parameters well away from their small start: what the tests of asking a model share.
 import { randomStream } from "../../src/base/random.ts";
-import type { LanguageModel } from "../../src/generate/next_logits.ts";
+import type { LanguageModel } from "../../src/model/model.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
 import type { Device } from "../../src/device/device.ts";
 import { state } from "../../src/graph/structure.ts";

@@ -11,7 +11,7 @@ import type { Values } from "../../src/graph/tensor.ts";
 import { decoder } from "../../src/nn/mod.ts";
 import type { EvalRecord, LogRecord, StatRecord, StepRecord } from "../../src/log/records.ts";
 import { loadCheckpoint } from "../../src/model/checkpoint.ts";
-import { loadModel } from "../../src/train/experiment.ts";
+import { loadModel } from "../../src/model/model.ts";
 import { flat, initialise, parameterViews } from "../../src/model/layout.ts";
 import { train } from "../../src/train/train.ts";
 import { charTokenizer } from "../../src/data/mod.ts";

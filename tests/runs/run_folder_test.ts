@@ -236,8 +236,8 @@ Deno.test({
   fn: () =>
     inTemporaryFolder(async (folder) => {
       const url = (path: string) => JSON.stringify(new URL(`../../src/${path}`, import.meta.url).href);
-      const program = `import * as f from ${url("train/run_folder.ts")};
-        import { openLog } from ${url("track/log_file.ts")};
+      const program = `import * as f from ${url("runs/run_folder.ts")};
+        import { openLog } from ${url("log/log_file.ts")};
         const run = await f.createRunFolder("runs", "small", new Date(0), "1f");
         await f.writeCheckpoint(run, 1, { "state.json": "old" });
         await f.writeFileAtomic("file", "old");

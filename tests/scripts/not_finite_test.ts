@@ -6,7 +6,7 @@ import { logitLens } from "../../src/interpret/logit_lens.ts";
 import { patchActivations } from "../../src/interpret/patching.ts";
 import { tokenLosses } from "../../src/interpret/perplexity.ts";
 import { loadCheckpoint, putModel } from "../../src/model/checkpoint.ts";
-import { generatorOf } from "../../src/train/experiment.ts";
+import { generatorOf } from "../../src/model/model.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { checkpoint, inFolder, latest, poison, script, succeeds } from "./harness.ts";
 

@@ -7,7 +7,7 @@ import { UserError } from "../../src/base/errors.ts";
 import type { LogRecord, StatRecord, StepRecord } from "../../src/log/records.ts";
 import { readLog } from "../../src/log/log_file.ts";
 import { loadCheckpoint } from "../../src/model/checkpoint.ts";
-import { modelOf } from "../../src/train/experiment.ts";
+import { modelOf } from "../../src/model/model.ts";
 import { charTokenizer } from "../../src/data/mod.ts";
 import { optimizerStates } from "../../src/train/optimizers.ts";
 import { subjectsOf } from "../../src/track/step_statistics.ts";

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { cpuDevice } from "../../src/device/mod.ts";
-import { evaluator, initialise, logitsGraph, prepare } from "../../src/train/mod.ts";
+import { evaluator, logitsGraph, prepare } from "../../src/train/mod.ts";
+import { initialise } from "../../src/model/mod.ts";
 
 Deno.test("loss, accuracy and exact match of answers are those of the largest logits at the answers", async () => {
   const raw = {

@@ -9,7 +9,7 @@ import { findAdapter } from "../../src/device/webgpu.ts";
 import { UserError } from "../../src/base/errors.ts";
 import type { EvalRecord, LogRecord, StatRecord, StepRecord } from "../../src/log/records.ts";
 import { loadCheckpoint } from "../../src/model/checkpoint.ts";
-import { modelOf } from "../../src/train/experiment.ts";
+import { modelOf } from "../../src/model/model.ts";
 import { initialise, readParameters } from "../../src/model/layout.ts";
 import { decodeSafetensors } from "../../src/model/formats/safetensors.ts";
 import { learningRate, type Schedule } from "../../src/train/schedule.ts";

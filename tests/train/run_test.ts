@@ -8,7 +8,7 @@ import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import { UserError } from "../../src/base/errors.ts";
 import type { LogRecord } from "../../src/log/records.ts";
-import { modelOf } from "../../src/train/experiment.ts";
+import { modelOf } from "../../src/model/model.ts";
 import { initialise, readParameters } from "../../src/model/layout.ts";
 import { rowsOf, stepFeeds, stepGraph } from "../../src/train/step_graph.ts";
 import { learningRate } from "../../src/train/schedule.ts";

@@ -8,9 +8,10 @@ import { input } from "../../src/graph/structure.ts";
 import { scale } from "../../kernels/elementwise/op.ts";
 import { decoderParameters } from "../../src/nn/mod.ts";
 import { dueAt, dueSets } from "../../src/track/selectors.ts";
-import { modelOf } from "../../src/train/experiment.ts";
+import { modelOf } from "../../src/model/model.ts";
 import { layout } from "../../src/model/layout.ts";
-import { checkGraphs, checkModel, checkRun, parameterElements } from "../../src/train/sizes.ts";
+import { checkGraphs, checkRun } from "../../src/train/sizes.ts";
+import { checkModel, parameterElements } from "../../src/model/sizes.ts";
 import { planRun } from "../../src/train/train.ts";
 
 const MACHINE = { memory: 8 * 2 ** 30, heap: 4 * 2 ** 30 };

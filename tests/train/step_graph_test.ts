@@ -8,7 +8,7 @@ import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { findAdapter, webgpuDevice } from "../../src/device/webgpu.ts";
 import { decoderParameters, parameterCount } from "../../src/nn/mod.ts";
-import { modelOf } from "../../src/train/experiment.ts";
+import { modelOf } from "../../src/model/model.ts";
 import { initialise, readParameters, STATES } from "../../src/model/layout.ts";
 import { logitsGraph, rowsOf, stepFeeds, stepGraph } from "../../src/train/step_graph.ts";
 

@@ -6,7 +6,7 @@ import { idsTokenizer, type Tokenizer } from "../../data/mod.ts";
 import { UserError } from "../../base/errors.ts";
 import { reportProgress } from "../../base/progress.ts";
 import { descriptionFiles, sealFiles, tokenizerAt } from "../checkpoint.ts";
-import { modelOf } from "../../train/experiment.ts";
+import { modelOf } from "../model.ts";
 import { fromGpt2Config, fromGpt2Tensors } from "./gpt2.ts";
 import { bytesOf, checkFree, createFolder, exists, jsonOf } from "./model_folder.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorData } from "./safetensors.ts";

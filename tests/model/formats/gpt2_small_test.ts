@@ -7,7 +7,7 @@ import { findAdapter, webgpuDevice } from "../../../src/device/webgpu.ts";
 import { resolveConfig } from "../../../src/config/mod.ts";
 import { idsTokenizer } from "../../../src/data/mod.ts";
 import { putModel } from "../../../src/model/checkpoint.ts";
-import { generatorOf, modelOf } from "../../../src/train/experiment.ts";
+import { generatorOf, modelOf } from "../../../src/model/model.ts";
 import { fromGpt2Config } from "../../../src/model/formats/gpt2.ts";
 import { logitsGraph } from "../../../src/train/step_graph.ts";
 import type { TensorData } from "../../../src/model/formats/safetensors.ts";

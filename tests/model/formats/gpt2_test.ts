@@ -8,7 +8,7 @@ import { resolveConfig } from "../../../src/config/mod.ts";
 import { charTokenizer } from "../../../src/data/mod.ts";
 import { UserError } from "../../../src/base/errors.ts";
 import { type Checkpoint, loadCheckpoint, putModel } from "../../../src/model/checkpoint.ts";
-import { generatorOf, modelOf } from "../../../src/train/experiment.ts";
+import { generatorOf, modelOf } from "../../../src/model/model.ts";
 import { exportModel } from "../../../src/model/formats/export_model.ts";
 import {
   fromGpt2Config,

@@ -1,9 +1,63 @@
-// What each field of state.json may hold. Its seal shows that nothing was damaged, not that heed wrote it.
+// state.json: where a run stood, and what each of its fields may hold. Its seal shows that nothing was damaged, not that heed wrote it.
 import { basename, dirname } from "node:path";
 import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
 import { count, type Kind, kind, mapping, number, object, orNull, text } from "../log/field_kinds.ts";
-import type { RunState } from "./checkpoint.ts";
+import type { LogSeal } from "../log/log_seal.ts";
+
+/** What a run remembers of its steps that were not finite; a checkpoint has it, so that a resumed run warns and stops alike. */
+export interface NonFinite {
+  /** Such steps in a row up to the last one. */
+  readonly streak: number;
+  /** The last step that the log warned of; 0 where there was none. */
+  readonly warned: number;
+}
+
+/** A file of the user's that a run uses, and the hash of its code (see `UserCode`). */
+export interface CodeFile {
+  /** Its path as the configuration has it. */
+  readonly file: string;
+  /** SHA-256. */
+  readonly sha256: string;
+}
+
+/** The best evaluation so far. */
+export interface Best {
+  /** The step that it followed. */
+  readonly step: number;
+  /** Its loss, in nats a token. */
+  readonly val_loss: number;
+}
+
+/** state.json: where a run stood. */
+export interface RunState {
+  /** Steps made. */
+  readonly step: number;
+  /** Values recorded so far, across metrics. */
+  readonly counter: number;
+  /** Targets learned from; absent in older checkpoints, whose logs counted all positions. */
+  readonly tokens?: number;
+  /** The best evaluation so far; null where there was none. */
+  readonly best: Best | null;
+  /** Loss of the evaluation at this step, in full precision; null where there was none. */
+  readonly val_loss: number | null;
+  /** Evaluations since the best one; absent in older checkpoints: 0. */
+  readonly stale?: number;
+  /** Times that the schedule "plateau" has lowered the learning rate; absent in older checkpoints: 0. */
+  readonly reductions?: number;
+  /** Its steps that were not finite; absent where there was none. */
+  readonly non_finite?: NonFinite;
+  /** SHA-256 of the data that the run reads; absent in older checkpoints. */
+  readonly data?: string;
+  /** The records of the log before this checkpoint's own; absent in older checkpoints. */
+  readonly log?: LogSeal;
+  /** Device the numbers were made on. */
+  readonly device: string;
+  /** The user's files that it ran, with their hashes; absent where it ran none, and in older checkpoints. */
+  readonly code?: readonly CodeFile[];
+  /** SHA-256 of the other files. */
+  readonly files: Readonly<Record<string, string>>;
+}
 
 /** A field, and those of the object in it. */
 interface Field {

@@ -1,0 +1,61 @@
+// The door of the checking room: dense oracles of attention, and what is held against them.
+export {
+  type AttentionCase,
+  attentionCase,
+  type AttentionCaseOptions,
+  CASE_MASKS,
+  type CaseMask,
+  type CaseModifier,
+} from "./attention_cases.ts";
+export {
+  type AttentionFound,
+  type AttentionImplementation,
+  type AttentionInput,
+  type AttentionInputGradients,
+  type AttentionModule,
+  functionAttention,
+  kernelAttention,
+  loadAttention,
+} from "./attention_implementation.ts";
+export {
+  type AttentionCheck,
+  checkAttention,
+  checkAttentionCase,
+  type CheckAttentionOptions,
+  type Checked,
+  type CheckedCase,
+  type TensorError,
+} from "./check_attention.ts";
+export { caseRecord, checkSummary, describeCase, smallestFailure } from "./check_report.ts";
+export {
+  type CheckedLayer,
+  checkLayer,
+  LAYER_KINDS,
+  type LayerCase,
+  layerCase,
+  type LayerCaseOptions,
+  type LayerCheck,
+  type LayerFunction,
+  type LayerImplementation,
+  type LayerKind,
+} from "./layer_check.ts";
+export { decoderLayer } from "./layer_graph.ts";
+export {
+  decoderLayerOracle,
+  type LayerChange,
+  type LayerOptions,
+  type LayerWeights,
+  type Matrix,
+  multiHeadOracle,
+} from "./layer_oracle.ts";
+export { describeLayerCase, layerRecord, layerSummary, smallestLayerFailure } from "./layer_report.ts";
+export { type CheckedExports, loadChecked } from "./load_checked.ts";
+export { suspicion } from "./mistakes.ts";
+export {
+  attentionOracle,
+  attentionOracleGradient,
+  type DenseTensor,
+  type OracleGradients,
+  type OracleOptions,
+  type OracleValues,
+} from "./oracle.ts";
