@@ -2,9 +2,8 @@
 // causal and full, softmax and sigmoid, in one run. Two heads of 32, one sample.
 // `deno run -A bench/attention_lengths.ts [longest] [forward|backward]`
 import { attention } from "../kernels/attention/op.ts";
-import { multiply } from "../kernels/elementwise/op.ts";
+import { multiply, sumAll } from "../kernels/elementwise/op.ts";
 import { grad } from "../kernels/gradient.ts";
-import { sumAll } from "../kernels/elementwise/reduce.ts";
 import { UserError } from "../src/base/errors.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
 import { denseAttention } from "./dense_attention.ts";

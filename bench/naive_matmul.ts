@@ -2,7 +2,8 @@
 import { ACTIVATIONS } from "../kernels/expression/activation.ts";
 import { toWgsl, WGSL_FUNCTIONS } from "../kernels/expression/wgsl.ts";
 import { matmulCpu } from "../kernels/matmul/cpu.ts";
-import { type MatmulAttrs, matmulOp, type MatmulOptions, matmulSizes } from "../kernels/matmul/op.ts";
+import { matmulOp, type MatmulOptions } from "../kernels/matmul/op.ts";
+import { type MatmulAttrs, matmulSizes } from "../kernels/matmul/sizes.ts";
 import { apply, type Op, type Tensor, workgroups1d } from "../src/graph/tensor.ts";
 import naiveWgsl from "./matmul.wgsl" with { type: "text" };
 

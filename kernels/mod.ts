@@ -31,7 +31,7 @@ export { ATTENTION_STATISTICS, attentionStatistics, REPEATED_STATISTICS } from "
 export { ATTENTION_ACTIVATIONS, type AttentionActivation } from "./attention/sizes.ts";
 export { cacheRows } from "./cache_rows/op.ts";
 export { type CrossEntropy, crossEntropy } from "./cross_entropy/op.ts";
-export { add, elementwise, multiply, scale } from "./elementwise/op.ts";
+export { add, elementwise, multiply, scale, sumAll, sumRows, sumSquares } from "./elementwise/op.ts";
 export { embedding } from "./embedding/op.ts";
 export { erf } from "./expression/erf.ts";
 export * from "./expression/expression.ts";
@@ -58,7 +58,6 @@ export {
 export { randomStream, threefry2x32 } from "../src/base/random.ts";
 export { type Rows, type Segment } from "./statistics/chunks.ts";
 export { STATISTICS, statistics, type StatisticsInput } from "./statistics/op.ts";
-export { sumAll, sumRows, sumSquares } from "./elementwise/reduce.ts";
 export { sgd, type SgdOptions, type SgdState } from "./optimizers/sgd.ts";
 export type { FlatUpdateOptions } from "./optimizers/flat_update.ts";
 export { rope, type RopeOptions, ropeTurns } from "./rope/op.ts";

@@ -8,7 +8,6 @@ import {
   type Tensor,
   workgroups1d,
 } from "../../src/graph/tensor.ts";
-import { appendBackwardCpu, appendCpu } from "./cpu.ts";
 import appendWgsl from "./append.wgsl" with { type: "text" };
 import backwardWgsl from "./backward.wgsl" with { type: "text" };
 
@@ -35,7 +34,13 @@ export const appendOp: Op = {
       }],
     };
   },
-  cpu: appendCpu,
+  cpu([x, rows], [y], { inputs: [{ shape: [B, S, C] }] }) {
+    const size = S * C + rows.length;
+    for (let b = 0; b < B; b++) {
+      y.set(x.subarray(b * S * C, (b + 1) * S * C), b * size);
+      y.set(rows, b * size + S * C);
+    }
+  },
   vjp(node, [dy], wanted) {
     const parts = apply(appendBackwardOp, [dy!], { rows: node.inputs[1].shape[0] });
     return [wanted[0] ? parts[0] : undefined, wanted[1] ? parts[1] : undefined];
@@ -71,7 +76,15 @@ export const appendBackwardOp: Op<AppendBackwardAttrs> = {
     return [{ shape: [B, length - rows, C], dtype: "f32" }, { shape: [rows, C], dtype: "f32" }];
   },
   lower: lowerBackward,
-  cpu: appendBackwardCpu,
+  cpu([dy], [dx, drows], { outputs: [{ shape: [B, S, C] }, { shape: [E] }] }) {
+    const size = (S + E) * C;
+    const sums = new Float64Array(E * C);
+    for (let b = 0; b < B; b++) {
+      dx.set(dy.subarray(b * size, b * size + S * C), b * S * C);
+      for (let i = 0; i < E * C; i++) sums[i] += dy[b * size + S * C + i];
+    }
+    drows.set(sums);
+  },
 };
 
 /**

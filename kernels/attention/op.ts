@@ -2,7 +2,7 @@
 // modifier and mask of the family.
 import { apply, type Call, type Op, type Spec, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { view } from "../../src/graph/structure.ts";
-import { reducePass } from "../elementwise/reduce.ts";
+import { reducePass } from "../elementwise/op.ts";
 import { blockMask } from "./block_mask.ts";
 import { attentionCpu, keyGradientCpu, queryGradientCpu, tableGradientCpu } from "./cpu.ts";
 import forwardWgsl from "./forward.wgsl" with { type: "text" };

@@ -1,6 +1,5 @@
 // Rows written into a cache at positions that the device is told at each run: keys and values of a text that grows.
 import { apply, mismatch, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
-import { cacheRowsCpu } from "./cpu.ts";
 import cacheRowsWgsl from "./cache_rows.wgsl" with { type: "text" };
 
 /** Inputs: cache [B, S, C], which is written in place, rows [B, T, C] and positions u32 [B, T]. */
@@ -30,7 +29,12 @@ export const cacheRowsOp: Op = {
       }],
     };
   },
-  cpu: cacheRowsCpu,
+  cpu([, rows, positions], [cache], { inputs: [{ shape: [, S, C] }, { shape: [, T] }] }) {
+    positions.forEach((at, row) => {
+      if (at >= S) return;
+      cache.set(rows.subarray(row * C, (row + 1) * C), (Math.floor(row / T) * S + at) * C);
+    });
+  },
 };
 
 /**

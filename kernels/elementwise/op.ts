@@ -1,9 +1,11 @@
 // Element-wise operations from expressions: one operation for every activation, sum, product and hook, its gradient the
-// expression's own derivative.
+// expression's own derivative. And sums, of columns, of everything, of squares: the gradient of what was repeated.
 import {
   apply,
+  type Dispatch,
   mismatch,
   type Op,
+  type Ref,
   sizeOf,
   type Spec,
   type Tensor,
@@ -16,13 +18,13 @@ import {
   plus,
   substitute,
   times,
+  toFunction,
   variable,
   variablesOf,
 } from "../expression/expression.ts";
 import { toWgsl, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
-import { sumAll, sumRows } from "./reduce.ts";
 import elementwiseWgsl from "./elementwise.wgsl" with { type: "text" };
-import { elementwiseCpu } from "./cpu.ts";
+import reduceWgsl from "./reduce.wgsl" with { type: "text" };
 
 /** Attributes of an element-wise operation. */
 export interface ElementwiseAttrs {
@@ -69,7 +71,18 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
       workgroups: workgroups1d(sizeOf(out), 64),
     }],
   }),
-  cpu: elementwiseCpu,
+  cpu(inputs, [y], { inputs: specs, attrs: { expression, names } }) {
+    const f = toFunction(expression, names);
+    const [a, b] = inputs;
+    if (inputs.length === 1 && a.length === y.length) {
+      for (let i = 0; i < y.length; i++) y[i] = f(a[i]);
+    } else if (inputs.length === 2 && a.length === y.length && b.length === y.length) {
+      for (let i = 0; i < y.length; i++) y[i] = f(a[i], b[i]);
+    } else {
+      const sizes = specs.map(sizeOf);
+      for (let i = 0; i < y.length; i++) y[i] = f(...inputs.map((x, k) => x[i % sizes[k]]));
+    }
+  },
   vjp(node, [g], wanted) {
     const { expression, names, name } = node.attrs as ElementwiseAttrs;
     const [out] = node.outputs;
@@ -147,4 +160,101 @@ export function multiply(a: Tensor, b: Tensor): Tensor {
 /** c x for a number c; 1 vanishes. */
 export function scale(x: Tensor, c: number): Tensor {
   return c === 1 ? x : elementwise(times(c, variable("x")), { x }, "scale");
+}
+
+/** Attributes of a sum. */
+export interface ReduceAttrs {
+  /** Sum the squares. */
+  readonly square: boolean;
+}
+
+/** Rows that one invocation sums: about the square root, so that both dispatches are short. */
+export function chunkRows(rows: number, columns: number): number {
+  const wanted = Math.ceil(Math.sqrt(rows));
+  // With many columns there are invocations enough, and fewer pieces to sum again.
+  return columns >= 256 ? Math.max(wanted, 64) : wanted;
+}
+
+/** Rows, columns, rows of one piece, and whether squares are summed. */
+export interface ReduceShape {
+  readonly rows: number;
+  readonly columns: number;
+  readonly perChunk: number;
+  readonly square?: boolean;
+}
+
+/** One dispatch of column sums, for operations that end with one: from [rows, columns] to [pieces, columns]. */
+export function reducePass(label: string, from: Ref, to: Ref, shape: ReduceShape): Dispatch {
+  const { rows, columns, perChunk, square = false } = shape;
+  const chunks = Math.ceil(rows / perChunk);
+  return {
+    label,
+    source: reduceWgsl,
+    constants: { ROWS: rows, COLUMNS: columns, CHUNK_ROWS: perChunk, CHUNKS: chunks, SQUARE: square },
+    bindings: { 0: from, 1: to },
+    workgroups: workgroups1d(columns * chunks, 64),
+  };
+}
+
+/** Two dispatches of fixed shape, so that a sum is the same every time. */
+export const reduceOp: Op<ReduceAttrs> = {
+  name: "reduce",
+  infer([x]) {
+    if (x.shape.length !== 2 || x.dtype !== "f32") mismatch("reduce", "a matrix f32[rows, columns]", [x]);
+    return [{ shape: [x.shape[1]], dtype: "f32" }];
+  },
+  lower({ inputs: [x], attrs: { square } }) {
+    const [rows, columns] = x.shape;
+    const perChunk = chunkRows(rows, columns);
+    const chunks = Math.ceil(rows / perChunk);
+    const shape = { rows, columns, perChunk, square };
+    if (chunks === 1) return { dispatches: [reducePass("reduce", ["input", 0], ["output", 0], shape)] };
+    return {
+      scratch: [chunks * columns],
+      dispatches: [
+        reducePass("reduce", ["input", 0], ["scratch", 0], shape),
+        reducePass("reduce", ["scratch", 0], ["output", 0], { rows: chunks, columns, perChunk: chunks }),
+      ],
+    };
+  },
+  cpu([x], [y], { inputs: [{ shape: [rows, columns] }], attrs: { square } }) {
+    const sums = new Float64Array(columns);
+    for (let r = 0, i = 0; r < rows; r++) {
+      for (let c = 0; c < columns; c++, i++) sums[c] += square ? x[i] * x[i] : x[i];
+    }
+    y.set(sums);
+  },
+  vjp(node, [g]) {
+    const [x] = node.inputs;
+    const { square } = node.attrs as ReduceAttrs;
+    // The gradient of a sum is the sum's own, repeated along the rows; x gives the shape.
+    const slope = square ? times(times(2, variable("x")), variable("g")) : variable("g");
+    return [elementwise(slope, { x, g: g! }, "reduce_backward")];
+  },
+};
+
+/** Sums of the columns: x [R, C] to [C]. */
+export function sumRows(x: Tensor): Tensor {
+  return apply(reduceOp, [x], { square: false })[0];
+}
+
+/** Rows of 64 numbers if that divides the size, so that neighbours read neighbours; else one column. */
+function columnsOf(x: Tensor): number {
+  return sizeOf(x) % 64 === 0 ? 64 : 1;
+}
+
+function sumEverything(x: Tensor, square: boolean): Tensor {
+  const columns = columnsOf(x);
+  const sums = apply(reduceOp, [reshape(x, [sizeOf(x) / columns, columns])], { square })[0];
+  return columns === 1 ? sums : sumRows(reshape(sums, [columns, 1]));
+}
+
+/** Sum of all elements, [1]. */
+export function sumAll(x: Tensor): Tensor {
+  return sumEverything(x, false);
+}
+
+/** Sum of the squares of all elements, [1]. */
+export function sumSquares(x: Tensor): Tensor {
+  return sumEverything(x, true);
 }

@@ -11,7 +11,6 @@ import {
   workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { rowParts } from "../row_parts.ts";
-import { embeddingBackwardCpu, embeddingCpu } from "./cpu.ts";
 import chainWgsl from "./chain.wgsl" with { type: "text" };
 import gatherWgsl from "./gather.wgsl" with { type: "text" };
 import startWgsl from "./start.wgsl" with { type: "text" };
@@ -52,7 +51,12 @@ export const embeddingOp: Op = {
       })),
     };
   },
-  cpu: embeddingCpu,
+  cpu([table, ids], [y], { inputs: [{ shape: [rows, size] }] }) {
+    for (let n = 0; n < ids.length; n++) {
+      const from = Math.min(ids[n], rows - 1) * size;
+      for (let i = 0, to = n * size; i < size; i++) y[to + i] = table[from + i];
+    }
+  },
   vjp(node, [dy], [wanted]) {
     const [table, ids] = node.inputs;
     return [
@@ -100,7 +104,14 @@ export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
       }],
     };
   },
-  cpu: embeddingBackwardCpu,
+  cpu([ids, dy, addend], [dtable], { outputs: [{ shape: [rows, size] }] }) {
+    if (addend) dtable.set(addend);
+    else dtable.fill(0);
+    for (let n = 0; n < ids.length; n++) {
+      const to = Math.min(ids[n], rows - 1) * size;
+      for (let i = 0, from = n * size; i < size; i++) dtable[to + i] += dy[from + i];
+    }
+  },
   withAddend(node, addend) {
     return node.inputs.length === 2
       ? apply(embeddingBackwardOp, [...node.inputs, addend], node.attrs as EmbeddingBackwardAttrs)[0]

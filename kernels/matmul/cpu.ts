@@ -2,7 +2,7 @@
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { ACTIVATIONS } from "../expression/activation.ts";
 import { toFunction } from "../expression/expression.ts";
-import { type MatmulAttrs, matmulSizes } from "./op.ts";
+import { type MatmulAttrs, matmulSizes } from "./sizes.ts";
 
 /** A copy of a matrix [rows, columns] with its rows and columns exchanged. */
 function transposed(x: Floats, offset: number, rows: number, columns: number): Floats {

@@ -12,47 +12,13 @@ import {
 } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
 import { type Activation, ACTIVATIONS } from "../expression/activation.ts";
-import { elementwise } from "../elementwise/op.ts";
+import { elementwise, sumRows } from "../elementwise/op.ts";
 import { derivative, times, variable } from "../expression/expression.ts";
 import { toWgsl, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
-import { sumRows } from "../elementwise/reduce.ts";
 import { type RowPart, rowParts } from "../row_parts.ts";
 import { matmulCpu } from "./cpu.ts";
+import { type MatmulAttrs, type MatmulSizes, matmulSizes } from "./sizes.ts";
 import matmulWgsl from "./matmul.wgsl" with { type: "text" };
-
-/** Attributes of a matrix product. Inputs are a, b, then the bias and the addend where it has them. */
-export interface MatmulAttrs {
-  readonly transA: boolean;
-  readonly transB: boolean;
-  readonly bias: boolean;
-  readonly addend: boolean;
-  readonly activation?: Activation;
-}
-
-/** Sizes of a product: `batch` matrices [M, K] times [K, N]. */
-export interface MatmulSizes {
-  readonly batch: number;
-  readonly M: number;
-  readonly N: number;
-  readonly K: number;
-}
-
-/** Batch, rows, columns and inner size of a product; throws where the operands do not fit. */
-export function matmulSizes([a, b]: readonly Spec[], { transA, transB }: MatmulAttrs): MatmulSizes {
-  const form = `${transA ? "[K, M]" : "[M, K]"} and ${transB ? "[N, K]" : "[K, N]"}`;
-  const fail = () => mismatch("matmul", `${form}, or batches of them`, [a, b]);
-  if (a.shape.length < 2 || a.shape.length !== b.shape.length || a.dtype !== "f32" || b.dtype !== "f32") {
-    fail();
-  }
-  const lead = a.shape.slice(0, -2);
-  if (lead.some((n, i) => n !== b.shape[i])) fail();
-  const [a0, a1] = a.shape.slice(-2);
-  const [b0, b1] = b.shape.slice(-2);
-  const [M, K] = transA ? [a1, a0] : [a0, a1];
-  const [N, K2] = transB ? [b0, b1] : [b1, b0];
-  if (K !== K2) fail();
-  return { batch: sizeOf(lead), M, N, K };
-}
 
 /**
  * Constants of the register schedule: 12 x 16 results an invocation, fewer where the product has fewer rows or columns, or

@@ -1,6 +1,6 @@
 // LayerNorm and RMSNorm on the host, with their gradients. Sums are kept in doubles whatever the arrays hold.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
-import type { NormAttrs, NormBackwardAttrs } from "./op.ts";
+import type { NormAttrs, NormBackwardAttrs } from "./sizes.ts";
 
 /** y = (x - mean) rstd weight + bias, and mean and rstd of every row. */
 export function normCpu(

@@ -15,41 +15,14 @@ import {
   wgslFloat,
   workgroups1d,
 } from "../../src/graph/tensor.ts";
-import { chunkRows } from "../elementwise/reduce.ts";
+import { chunkRows } from "../elementwise/op.ts";
 import { normBackwardCpu, normCpu, normParametersCpu } from "./cpu.ts";
+import type { NormAttrs, NormBackwardAttrs, NormParametersAttrs } from "./sizes.ts";
 import backwardWgsl from "./backward.wgsl" with { type: "text" };
 import forwardWgsl from "./forward.wgsl" with { type: "text" };
 import parametersWgsl from "./parameters.wgsl" with { type: "text" };
 import rowsWgsl from "./rows.wgsl" with { type: "text" };
 import sumWgsl from "./sum.wgsl" with { type: "text" };
-
-/**
- * Attributes of a normalisation: its inputs are x, weight and, with `bias`, bias; its outputs y, rstd and
- * mean.
- */
-export interface NormAttrs {
-  /** The row's mean is taken away first: LayerNorm. Without it RMSNorm, which has no output mean. */
-  readonly centered: boolean;
-  readonly bias: boolean;
-  readonly eps: number;
-}
-
-/**
- * Attributes of the gradient of x: its inputs are x, weight, dy, rstd, then mean and addend where there are
- * any.
- */
-export interface NormBackwardAttrs {
-  readonly centered: boolean;
-  readonly addend: boolean;
-}
-
-/**
- * Attributes of the gradients of weight and bias: the inputs are x, dy, rstd and, where there is one, mean.
- */
-export interface NormParametersAttrs {
-  readonly centered: boolean;
-  readonly bias: boolean;
-}
 
 const nameOf = ({ centered }: { centered: boolean }): string => centered ? "layer_norm" : "rms_norm";
 

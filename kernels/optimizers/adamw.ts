@@ -8,7 +8,6 @@ import {
   flatUpdateOp,
   type FlatUpdateOptions,
 } from "./flat_update.ts";
-import { adamwRule } from "./adamw_cpu.ts";
 import adamwWgsl from "./adamw.wgsl" with { type: "text" };
 
 /** What stays the same through training; the decay is decoupled, a fraction of the learning rate, unless `coupled`. */
@@ -50,7 +49,25 @@ export const adamwOp: Op<AdamwAttrs> = flatUpdateOp<AdamwAttrs>({
     EPS: wgslFloat(eps),
     COUPLED: coupled,
   }),
-  rule: adamwRule,
+  rule(
+    { betas: [beta1, beta2], eps, weightDecay, decayed, coupled },
+    [lr, correction1, correction2],
+    parameter,
+    [expAvg, expAvgSq],
+  ) {
+    const decay = coupled ? 1 : 1 - lr * weightDecay;
+    const inGradient = coupled ? weightDecay : 0;
+    const rate = lr / correction1;
+    return (i, gradient) => {
+      const before = parameter[i];
+      const g = gradient + (i < decayed ? inGradient * before : 0);
+      const m = beta1 * expAvg[i] + (1 - beta1) * g;
+      const v = beta2 * expAvgSq[i] + (1 - beta2) * g * g;
+      expAvg[i] = m;
+      expAvgSq[i] = v;
+      parameter[i] = (i < decayed ? before * decay : before) - rate * m / (Math.sqrt(v) / correction2 + eps);
+    };
+  },
 });
 
 /**

@@ -7,7 +7,6 @@ import {
   flatUpdateOp,
   type FlatUpdateOptions,
 } from "./flat_update.ts";
-import { lionRule } from "./lion_cpu.ts";
 import lionWgsl from "./lion.wgsl" with { type: "text" };
 
 /** What stays the same through training. */
@@ -41,7 +40,14 @@ export const lionOp: Op<LionAttrs> = flatUpdateOp<LionAttrs>({
     BETA2: wgslFloat(beta2),
     ONE_MINUS_BETA2: wgslFloat(1 - beta2),
   }),
-  rule: lionRule,
+  rule({ betas: [beta1, beta2], weightDecay, decayed }, [lr], parameter, [mean]) {
+    return (i, gradient) => {
+      const direction = Math.sign(beta1 * mean[i] + (1 - beta1) * gradient);
+      const decay = i < decayed ? 1 - lr * weightDecay : 1;
+      parameter[i] = parameter[i] * decay - lr * direction;
+      mean[i] = beta2 * mean[i] + (1 - beta2) * gradient;
+    };
+  },
 });
 
 /**

@@ -10,18 +10,17 @@ import {
   workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { ALIGN, pack, reshape, view } from "../../src/graph/structure.ts";
-import { elementwise } from "../elementwise/op.ts";
+import { elementwise, sumSquares } from "../elementwise/op.ts";
 import { max, over, plus, sqrt, times, variable } from "../expression/expression.ts";
 import {
   checkUpdateOptions,
+  clipFactor,
   flatUpdate,
   type FlatUpdateAttrs,
   flatUpdateOp,
   type FlatUpdateOptions,
 } from "./flat_update.ts";
 import { matmul } from "../matmul/op.ts";
-import { sumSquares } from "../elementwise/reduce.ts";
-import { directionCpu, stepRule } from "./muon_cpu.ts";
 import directionWgsl from "./muon_direction.wgsl" with { type: "text" };
 import stepWgsl from "./muon_step.wgsl" with { type: "text" };
 
@@ -90,16 +89,31 @@ export const muonDirectionOp: Op<DirectionAttrs> = {
       }],
     };
   },
-  cpu: directionCpu,
+  cpu([gradient, , [squaredNorm], chosen], [mean, direction], { attrs: { momentum, nesterov, clip } }) {
+    const factor = clipFactor(clip, squaredNorm);
+    for (let i = 0; i < mean.length; i++) {
+      direction[i] = 0;
+      if (chosen[i] === 0) continue;
+      const g = gradient[i] * factor;
+      const m = momentum * mean[i] + (1 - momentum) * g;
+      mean[i] = m;
+      direction[i] = nesterov ? momentum * m + (1 - momentum) * g : m;
+    }
+  },
 };
 
-/** A step along a direction, in place. */
+/** A step along a direction, which stands in the gradient's place. */
 export const muonStepOp: Op<FlatUpdateAttrs> = flatUpdateOp({
   name: "muon_step",
   states: [],
   hyper: 1,
   step: stepWgsl,
-  rule: stepRule,
+  rule({ weightDecay }, [lr], parameter) {
+    const decay = 1 - lr * weightDecay;
+    return (i, direction) => {
+      parameter[i] = parameter[i] * decay - lr * direction;
+    };
+  },
 });
 
 /** Of Jordan et al.: steep at 0, so that five rounds suffice; singular values end between about 0.7 and 1.2. */

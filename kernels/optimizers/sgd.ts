@@ -7,7 +7,6 @@ import {
   flatUpdateOp,
   type FlatUpdateOptions,
 } from "./flat_update.ts";
-import { sgdRule } from "./sgd_cpu.ts";
 import sgdWgsl from "./sgd.wgsl" with { type: "text" };
 
 /** What stays the same through training. */
@@ -38,7 +37,14 @@ export const sgdOp: Op<SgdAttrs> = flatUpdateOp<SgdAttrs>({
   hyper: 1,
   step: sgdWgsl,
   constants: ({ momentum, nesterov = false }) => ({ MOMENTUM: wgslFloat(momentum), NESTEROV: nesterov }),
-  rule: sgdRule,
+  rule({ momentum, nesterov, weightDecay, decayed }, [lr], parameter, [mean]) {
+    return (i, gradient) => {
+      const g = gradient + (i < decayed ? weightDecay * parameter[i] : 0);
+      const m = momentum * mean[i] + g;
+      mean[i] = m;
+      parameter[i] -= lr * (nesterov ? g + momentum * m : m);
+    };
+  },
 });
 
 /**

@@ -11,8 +11,7 @@ import {
   workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
-import { ATTEMPTS, dropoutCpu, dropoutThreshold, normalCpu, uniformCpu } from "./cpu.ts";
-import { hash32 } from "../../src/base/random.ts";
+import { hash32, randomStream, threefry2x32 } from "../../src/base/random.ts";
 import dropoutWgsl from "./dropout.wgsl" with { type: "text" };
 import normalWgsl from "./normal.wgsl" with { type: "text" };
 import uniformWgsl from "./uniform.wgsl" with { type: "text" };
@@ -28,6 +27,9 @@ export interface DropoutAttrs {
   /** From 0 to 2^32 - 1, another one for each place in the model: places of one number share their mask. */
   readonly site: number;
 }
+
+/** floor(p 2^32): as many of the 2^32 values that 32 bits take are dropped. */
+const thresholdOf = (p: number): number => Math.floor(p * 2 ** 32);
 
 /** The operation behind `dropout`; p is above 0 here. */
 export const dropoutOp: Op<DropoutAttrs> = {
@@ -46,7 +48,7 @@ export const dropoutOp: Op<DropoutAttrs> = {
       constants: {
         SIZE: sizeOf(x),
         SITE: site,
-        THRESHOLD: dropoutThreshold(p),
+        THRESHOLD: thresholdOf(p),
         SCALE: wgslFloat(1 / (1 - p)),
       },
       code: { THREEFRY: THREEFRY_WGSL },
@@ -54,7 +56,15 @@ export const dropoutOp: Op<DropoutAttrs> = {
       workgroups: workgroups1d(Math.ceil(sizeOf(x) / 2), 64),
     }],
   }),
-  cpu: dropoutCpu,
+  cpu([x, seed], [y], { attrs: { p, site } }) {
+    const threshold = thresholdOf(p);
+    const factor = 1 / (1 - p);
+    for (let i = 0; i < y.length; i += 2) {
+      const bits = threefry2x32(seed[0], site, i >>> 1, seed[1]);
+      y[i] = bits[0] >= threshold ? x[i] * factor : 0;
+      if (i + 1 < y.length) y[i + 1] = bits[1] >= threshold ? x[i + 1] * factor : 0;
+    }
+  },
   vjp: (node, [g]) => [apply(dropoutOp, [g!, node.inputs[1]], node.attrs as DropoutAttrs)[0], undefined],
 };
 
@@ -106,6 +116,9 @@ export interface NormalAttrs extends Required<NormalOptions> {
   readonly shape: readonly number[];
 }
 
+/** A normal beyond the limit is drawn again so often at most; of a billion billion at two deviations none gets there. */
+const ATTEMPTS = 16;
+
 /** The operation behind `randomNormal`. */
 export const normalOp: Op<NormalAttrs> = {
   name: "randomNormal",
@@ -128,7 +141,19 @@ export const normalOp: Op<NormalAttrs> = {
       workgroups: workgroups1d(sizeOf(y), 64),
     }],
   }),
-  cpu: normalCpu,
+  cpu(_, [y], { attrs: { seed, purpose, mean, std, within } }) {
+    const stream = randomStream(seed, purpose);
+    for (let i = 0; i < y.length; i++) {
+      let n = stream.normal();
+      for (let attempt = 1; Math.abs(n) > within && attempt < ATTEMPTS; attempt++) {
+        // Attempt k goes on 2^32 k draws later.
+        stream.position = 2 * i + 2 ** 32 * attempt;
+        n = stream.normal();
+      }
+      stream.position = 2 * (i + 1);
+      y[i] = mean + std * n;
+    }
+  },
 };
 
 /**
@@ -205,7 +230,10 @@ export const uniformOp: Op<UniformAttrs> = {
       workgroups: workgroups1d(sizeOf(y), 64),
     }],
   }),
-  cpu: uniformCpu,
+  cpu(_, [y], { attrs: { seed, purpose, low, high } }) {
+    const stream = randomStream(seed, purpose);
+    for (let i = 0; i < y.length; i++) y[i] = low + (high - low) * stream.uniform();
+  },
 };
 
 /**

@@ -3,7 +3,6 @@
 import { apply, mismatch, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { literal } from "../../src/graph/structure.ts";
 import { UserError } from "../../src/base/errors.ts";
-import { ropeCpu, turns } from "./cpu.ts";
 import ropeWgsl from "./rope.wgsl" with { type: "text" };
 
 /** Attributes of a rotation: its inputs are x [B, T, H, d] and the turns [T, rotaryDim]. */
@@ -41,7 +40,20 @@ export const ropeOp: Op<RopeAttrs> = {
       }],
     };
   },
-  cpu: ropeCpu,
+  cpu([x, table], [y], { inputs: [{ shape: [B, T, H, D] }], attrs: { rotaryDim: R, interleaved, back } }) {
+    const [step, apart] = interleaved ? [2, 1] : [1, R / 2];
+    const sign = back ? -1 : 1;
+    y.set(x);
+    for (let row = 0; row < B * T * H; row++) {
+      const turn = Math.floor(row / H) % T * R;
+      for (let i = 0; i < R / 2; i++) {
+        const at = row * D + i * step;
+        const [c, s] = [table[turn + 2 * i], sign * table[turn + 2 * i + 1]];
+        y[at] = x[at] * c - x[at + apart] * s;
+        y[at + apart] = x[at] * s + x[at + apart] * c;
+      }
+    }
+  },
   vjp(node, [g]) {
     const attrs = node.attrs as RopeAttrs;
     return [apply(ropeOp, [g!, node.inputs[1]], { ...attrs, back: !attrs.back })[0], undefined];
@@ -73,6 +85,19 @@ function checkOptions(headDim: number, { base = 10000, rotaryDim = headDim, offs
   if (rotaryDim > headDim) fail(`rotaryDim is ${rotaryDim}, expected at most the head's ${headDim}`);
   if (!(base > 0 && Number.isFinite(base))) fail(`base is ${base}, expected a number above 0`);
   if (!Number.isInteger(offset) || offset < 0) fail(`offset is ${offset}, expected a position, 0 or more`);
+}
+
+/** cos and sin of (offset + t) base^(-2i/R) for t < length and i < R/2, side by side: [length, R/2, 2], in float64. */
+function turns(length: number, rotaryDim: number, base: number, offset: number): Float64Array {
+  const table = new Float64Array(length * rotaryDim);
+  for (let i = 0; i < rotaryDim; i += 2) {
+    const speed = base ** (-i / rotaryDim);
+    for (let t = 0; t < length; t++) {
+      table[t * rotaryDim + i] = Math.cos((offset + t) * speed);
+      table[t * rotaryDim + i + 1] = Math.sin((offset + t) * speed);
+    }
+  }
+  return table;
 }
 
 /**

@@ -2,10 +2,9 @@
 import { settled } from "../base/user_promise.ts";
 import { booleanMask, modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { attention } from "../../kernels/attention/op.ts";
-import { multiply } from "../../kernels/elementwise/op.ts";
+import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { less, lookup, minus, over, plus, select, variable } from "../../kernels/expression/expression.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import type { Device } from "../device/device.ts";
 import { didYouMean, UserError } from "../base/errors.ts";
 import { describe, exportsOf, misspelling } from "../base/user_file.ts";

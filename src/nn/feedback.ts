@@ -1,6 +1,7 @@
 // Feedback alignment: linear layers whose error goes back through fixed random matrices in the place of their own weights.
 // The matrices are drawn again whenever they are used: they are neither trained nor kept.
-import { matmul, type MatmulAttrs, matmulOp, type MatmulOptions } from "../../kernels/matmul/op.ts";
+import { matmul, matmulOp, type MatmulOptions } from "../../kernels/matmul/op.ts";
+import type { MatmulAttrs } from "../../kernels/matmul/sizes.ts";
 import { randomNormal } from "../../kernels/random/op.ts";
 import { reshape, type ViewAttrs, viewOp } from "../graph/structure.ts";
 import { apply, type Op, sizeOf, type Tensor } from "../graph/tensor.ts";

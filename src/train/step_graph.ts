@@ -1,10 +1,9 @@
 // The two graphs of training: a step (forward, backward, clip, update, record) and an evaluation batch.
 import { adamwHyper } from "../../kernels/optimizers/adamw.ts";
 import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
-import { add, elementwise, multiply, scale } from "../../kernels/elementwise/op.ts";
+import { add, elementwise, multiply, scale, sumSquares } from "../../kernels/elementwise/op.ts";
 import { plus, variable } from "../../kernels/expression/expression.ts";
 import { gradientOf } from "../../kernels/gradient.ts";
-import { sumSquares } from "../../kernels/elementwise/reduce.ts";
 import type { Config } from "../config/mod.ts";
 import type { Graph } from "../device/plan.ts";
 import { ALIGN, assign, input, literal, pack, record, reshape, state } from "../graph/structure.ts";

@@ -1,8 +1,7 @@
 // Diagrams of graphs: what stands in them, that nothing lies on anything else, and that they are the same every time.
 import assert from "node:assert/strict";
-import { add, multiply } from "../../kernels/elementwise/op.ts";
+import { add, multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { decoderLayer } from "../../src/check/layer_graph.ts";
 import { graphDiagram } from "../../src/chart/graph_diagram.ts";
 import { input, reshape, state } from "../../src/graph/structure.ts";

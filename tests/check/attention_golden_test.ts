@@ -3,10 +3,9 @@
 import assert from "node:assert/strict";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import * as m from "../../kernels/attention/modifier.ts";
-import { multiply } from "../../kernels/elementwise/op.ts";
+import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import * as e from "../../kernels/expression/expression.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import type { Tensor } from "../../src/graph/tensor.ts";
 import {
   type AttentionGolden,

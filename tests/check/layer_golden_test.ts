@@ -3,11 +3,10 @@
 import assert from "node:assert/strict";
 import { keyPaddingMask } from "../../kernels/attention/modifier.ts";
 import { attention } from "../../kernels/attention/op.ts";
-import { multiply } from "../../kernels/elementwise/op.ts";
+import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { linear } from "../../kernels/matmul/op.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { decoderLayer } from "../../src/check/layer_graph.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { input, reshape } from "../../src/graph/structure.ts";

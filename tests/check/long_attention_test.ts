@@ -1,10 +1,9 @@
 // Long sequences: memory linear in T, and the right numbers where the dense matrix would have 268 million entries a head.
 import assert from "node:assert/strict";
 import { attention } from "../../kernels/attention/op.ts";
-import { multiply } from "../../kernels/elementwise/op.ts";
+import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { attentionOracle, attentionOracleGradient, type OracleOptions } from "../../src/check/oracle.ts";
 import { plan } from "../../src/device/plan.ts";
 import { input } from "../../src/graph/structure.ts";

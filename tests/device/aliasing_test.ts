@@ -1,7 +1,6 @@
 // What packs and operations in place may share, and what the plan refuses: a name that would show numbers it never had.
 import assert from "node:assert/strict";
-import { add, scale } from "../../kernels/elementwise/op.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
+import { add, scale, sumAll } from "../../kernels/elementwise/op.ts";
 import { plan } from "../../src/device/plan.ts";
 import { assign, constant, input, pack, record, reshape, state, view } from "../../src/graph/structure.ts";
 import { scope, type Target, type Tensor, type Values } from "../../src/graph/tensor.ts";

@@ -1,7 +1,6 @@
 // Both devices behind their one interface: what goes in, what comes out and when, and how mistakes are told.
 import assert from "node:assert/strict";
-import { multiply, scale } from "../../kernels/elementwise/op.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
+import { multiply, scale, sumAll } from "../../kernels/elementwise/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { constant, input, record, state, view } from "../../src/graph/structure.ts";

@@ -2,10 +2,9 @@
 import assert from "node:assert/strict";
 import { attention } from "../../kernels/attention/op.ts";
 import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
-import { type ElementwiseAttrs, elementwiseOp, scale } from "../../kernels/elementwise/op.ts";
+import { type ElementwiseAttrs, elementwiseOp, scale, sumAll } from "../../kernels/elementwise/op.ts";
 import { times, variable } from "../../kernels/expression/expression.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { graphDiagram } from "../../src/chart/graph_diagram.ts";
 import { assign, constantValue, input, literalValues, pack } from "../../src/graph/structure.ts";
 import { apply, type Op, type Tensor } from "../../src/graph/tensor.ts";

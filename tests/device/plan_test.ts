@@ -2,10 +2,9 @@
 // packs are computed in place; states are replaced in place, and never read by their old name afterwards.
 import assert from "node:assert/strict";
 import { adamw } from "../../kernels/optimizers/adamw.ts";
-import { elementwise, multiply, scale } from "../../kernels/elementwise/op.ts";
+import { elementwise, multiply, scale, sumAll, sumRows } from "../../kernels/elementwise/op.ts";
 import { plus, tanh, times, variable } from "../../kernels/expression/expression.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { sumAll, sumRows } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { type Graph, plan, type Step } from "../../src/device/plan.ts";

@@ -1,9 +1,8 @@
 // Differentiation of graphs: what accumulates, where it stops and when it refuses. The operations' own
 // gradients are tested with the kernels.
 import assert from "node:assert/strict";
-import { add, multiply, scale } from "../../kernels/elementwise/op.ts";
+import { add, multiply, scale, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { ancestors, gradients } from "../../src/graph/gradient.ts";
 import { constant, input, state, view } from "../../src/graph/structure.ts";

@@ -2,9 +2,8 @@
 // decay at their edges; on the float64 oracle and on WebGPU under both schedules.
 import assert from "node:assert/strict";
 import { adamw, adamwHyper, type AdamwOptions } from "../../kernels/optimizers/adamw.ts";
-import { add } from "../../kernels/elementwise/op.ts";
+import { add, sumSquares } from "../../kernels/elementwise/op.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { sumSquares } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { UserError } from "../../src/base/errors.ts";

@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import * as m from "../../kernels/attention/modifier.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
-import { multiply } from "../../kernels/elementwise/op.ts";
+import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import * as e from "../../kernels/expression/expression.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import {
   attentionOracle,
   attentionOracleGradient,

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import * as m from "../../kernels/attention/modifier.ts";
-import { multiply } from "../../kernels/elementwise/op.ts";
+import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import * as e from "../../kernels/expression/expression.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input, literal } from "../../src/graph/structure.ts";

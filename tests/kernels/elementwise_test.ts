@@ -1,5 +1,4 @@
-import { elementwise } from "../../kernels/elementwise/op.ts";
-import { sumAll, sumRows, sumSquares } from "../../kernels/elementwise/reduce.ts";
+import { elementwise, sumAll, sumRows, sumSquares } from "../../kernels/elementwise/op.ts";
 import { ACTIVATIONS } from "../../kernels/expression/activation.ts";
 import * as e from "../../kernels/expression/expression.ts";
 import type { RandomStream } from "../../src/base/random.ts";

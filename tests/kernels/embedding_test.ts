@@ -1,11 +1,10 @@
 // The embedding: rows, the table's gradient along chains of equal ids, the tied head's gradient added on the
 // way.
 import assert from "node:assert/strict";
-import { add, multiply } from "../../kernels/elementwise/op.ts";
+import { add, multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";

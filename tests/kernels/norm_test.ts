@@ -1,10 +1,10 @@
 // LayerNorm and RMSNorm: outputs, gradients of x and of the parameters, the addend, and where float32 is
 // hardest.
 import assert from "node:assert/strict";
-import { add, multiply } from "../../kernels/elementwise/op.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
+import { add, multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { layerNorm, type NormBackwardAttrs, rmsNorm } from "../../kernels/norm/op.ts";
+import { layerNorm, rmsNorm } from "../../kernels/norm/op.ts";
+import type { NormBackwardAttrs } from "../../kernels/norm/sizes.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { UserError } from "../../src/base/errors.ts";

@@ -1,7 +1,7 @@
 // What the tests of optimizers share: an optimizer to test, its steps on every device, and random ones.
 import { adamwHyper } from "../../kernels/optimizers/adamw.ts";
 import type { RandomStream } from "../../src/base/random.ts";
-import { sumSquares } from "../../kernels/elementwise/reduce.ts";
+import { sumSquares } from "../../kernels/elementwise/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { input, state } from "../../src/graph/structure.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { dropout, randomNormal, randomUniform, THREEFRY_WGSL } from "../../kernels/random/op.ts";
 import { hash32, type RandomStream, randomStream, threefry2x32 } from "../../src/base/random.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
+import { sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { erf } from "../../kernels/expression/erf.ts";
 import normalWgsl from "../../kernels/random/normal.wgsl" with { type: "text" };

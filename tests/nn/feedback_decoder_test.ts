@@ -1,10 +1,9 @@
 // Feedback alignment in a whole decoder, against the papers: which error reaches the head's input, wo and mlp.proj.
 import assert from "node:assert/strict";
-import { multiply } from "../../kernels/elementwise/op.ts";
+import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { gradientOf } from "../../kernels/gradient.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { input, reshape } from "../../src/graph/structure.ts";

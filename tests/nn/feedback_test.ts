@@ -1,10 +1,9 @@
 // Feedback alignment: what goes back through a linear layer, and what does not change.
 import assert from "node:assert/strict";
-import { multiply } from "../../kernels/elementwise/op.ts";
+import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
 import { linear, matmul } from "../../kernels/matmul/op.ts";
 import { randomStream } from "../../src/base/random.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Tensor, Values } from "../../src/graph/tensor.ts";
 import {

@@ -1,8 +1,7 @@
 // A multi-head layer on its own against torch.nn.MultiheadAttention, values and gradients. multi_head.py made the numbers.
 import assert from "node:assert/strict";
-import { multiply } from "../../kernels/elementwise/op.ts";
+import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
-import { sumAll } from "../../kernels/elementwise/reduce.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { input } from "../../src/graph/structure.ts";

@@ -1,0 +1,37 @@
+// What a matrix product is told, and its sizes, for its kernel and the host alike.
+import { mismatch, sizeOf, type Spec } from "../../src/graph/tensor.ts";
+import type { Activation } from "../expression/activation.ts";
+
+/** Attributes of a matrix product. Inputs are a, b, then the bias and the addend where it has them. */
+export interface MatmulAttrs {
+  readonly transA: boolean;
+  readonly transB: boolean;
+  readonly bias: boolean;
+  readonly addend: boolean;
+  readonly activation?: Activation;
+}
+
+/** Sizes of a product: `batch` matrices [M, K] times [K, N]. */
+export interface MatmulSizes {
+  readonly batch: number;
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+}
+
+/** Batch, rows, columns and inner size of a product; throws where the operands do not fit. */
+export function matmulSizes([a, b]: readonly Spec[], { transA, transB }: MatmulAttrs): MatmulSizes {
+  const form = `${transA ? "[K, M]" : "[M, K]"} and ${transB ? "[N, K]" : "[K, N]"}`;
+  const fail = () => mismatch("matmul", `${form}, or batches of them`, [a, b]);
+  if (a.shape.length < 2 || a.shape.length !== b.shape.length || a.dtype !== "f32" || b.dtype !== "f32") {
+    fail();
+  }
+  const lead = a.shape.slice(0, -2);
+  if (lead.some((n, i) => n !== b.shape[i])) fail();
+  const [a0, a1] = a.shape.slice(-2);
+  const [b0, b1] = b.shape.slice(-2);
+  const [M, K] = transA ? [a1, a0] : [a0, a1];
+  const [N, K2] = transB ? [b0, b1] : [b1, b0];
+  if (K !== K2) fail();
+  return { batch: sizeOf(lead), M, N, K };
+}
