@@ -60,6 +60,7 @@ export {
   reportProgress,
   showProgress,
 } from "./src/base/progress.ts";
+export { alignedRows, type TableOptions } from "./src/base/table.ts";
 export { escapeControls, messageLine } from "./src/base/terminal.ts";
 export type { UserCode } from "./src/base/user_code.ts";
 export { type Interval, interval } from "./src/base/interval.ts";

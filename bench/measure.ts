@@ -1,6 +1,7 @@
 // How every number of this room is measured. Reading anything back from a device costs 10 to 30 ms whatever its size, so
 // one call is never timed alone: about 300 ms of calls are, then one small read, whose own cost is taken away.
 import { randomStream } from "../src/base/random.ts";
+import { alignedRows } from "../src/base/table.ts";
 import type { Device } from "../src/device/device.ts";
 import type { Graph } from "../src/device/plan.ts";
 import { findAdapter, webgpuDevice } from "../src/device/webgpu.ts";
@@ -198,13 +199,10 @@ const digits = (x: number): string => x.toFixed(x < 10 ? 2 : x < 100 ? 1 : 0);
 
 /** Prints a Markdown table; numbers stand to the right. */
 export function printColumns(head: readonly string[], body: readonly (readonly string[])[]): void {
-  const widths = head.map((text, i) => Math.max(text.length, ...body.map((row) => row[i].length)));
-  const line = (row: readonly string[]): string => {
-    const cells = row.map((text, i) => i === 0 ? text.padEnd(widths[i]) : text.padStart(widths[i]));
-    return `| ${cells.join(" | ")} |`;
-  };
-  const rule = widths.map((n, i) => i === 0 ? "-".repeat(n) : "-".repeat(n - 1) + ":");
-  console.log(["", line(head), line(rule), ...body.map(line), ""].join("\n"));
+  const [headings, ...lines] = alignedRows([head, ...body], { left: (column) => column === 0, gap: " | " });
+  const rule = headings.split(" | ").map((cell, i) => "-".repeat(cell.length - 1) + (i === 0 ? "-" : ":"));
+  const bordered = [headings, rule.join(" | "), ...lines].map((line) => `| ${line} |`);
+  console.log(["", ...bordered, ""].join("\n"));
 }
 
 /** Prints rows: milliseconds and GFLOP/s of every contender, and how many times slower than the first it is. */

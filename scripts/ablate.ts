@@ -4,6 +4,7 @@ import {
   ablateHeads,
   type Ablation,
   ABLATION_METHODS,
+  alignedRows,
   type Batch,
   checkExtension,
   type Checkpoint,
@@ -76,16 +77,12 @@ function chartOf({ changes, loss }: Ablation, method: string): string {
 }
 
 function tableOf({ changes, loss, tokens }: Ablation): string {
-  const heads = [...changes[0]].map((_, head) => `head ${head}`.padStart(10)).join("");
-  const rows = changes.map((row, layer) => {
-    return `${layer}`.padStart(5) + [...row].map((change) => shortNumber(change, 4).padStart(10)).join("");
-  });
+  const rows = changes.map((row, layer) => [`${layer}`, ...Array.from(row, (x) => shortNumber(x, 4))]);
+  const headings = ["layer", ...Array.from(changes[0], (_, head) => `head ${head}`)];
   return [
     `loss ${loss.toFixed(6)} nats per token over ${tokens} tokens; without each head it changes by`,
-    `layer${heads}`,
-    ...rows,
-  ]
-    .join("\n");
+    ...alignedRows([headings, ...rows], { least: headings.map((_, n) => n === 0 ? 5 : 10), gap: "" }),
+  ].join("\n");
 }
 
 await runCommand(command, async ({ positionals, values }) => {

@@ -1,6 +1,7 @@
 // What each head and MLP adds to a logit: deno task attribution runs/latest --text "The numbe" --token r
 import * as heed from "../mod.ts";
 import {
+  alignedRows,
   askedText,
   attributeLogit,
   type Command,
@@ -55,6 +56,7 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const of = `logit of ${JSON.stringify(found.token)}` +
     (found.minus === null ? "" : ` minus that of ${JSON.stringify(found.minus)}`);
   printLine(`${of}: ${shortNumber(found.logit)}, unexplained ${shortNumber(found.unexplained)}`);
-  for (const part of parts) printLine(`${shortNumber(part.value, 4).padStart(10)}  ${nameOf(part)}`);
+  const rows = parts.map((part) => [shortNumber(part.value, 4), nameOf(part)]);
+  for (const row of alignedRows(rows, { left: (column) => column === 1, least: 10 })) printLine(row);
   return 0;
 }, heed);

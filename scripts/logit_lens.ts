@@ -1,6 +1,7 @@
 // What a model would say if it stopped after each block: deno task logit_lens runs/latest --text "The number"
 import * as heed from "../mod.ts";
 import {
+  alignedRows,
   askedText,
   checkExtension,
   checkWritable,
@@ -65,8 +66,7 @@ function tableOf({ tokens, depths }: LogitLens): string {
     ...depths.map((points) => JSON.stringify(points[t].top[0].token)),
   ]);
   const all = [["token", ...depths.map((_, n) => depthName(n))], ...rows];
-  const widths = all[0].map((_, n) => all.reduce((width, row) => Math.max(width, row[n].length), 0));
-  return all.map((row) => row.map((cell, n) => cell.padEnd(widths[n])).join("  ").trimEnd()).join("\n");
+  return alignedRows(all, { left: () => true }).join("\n");
 }
 
 await runCommand(command, async ({ positionals, values }) => {

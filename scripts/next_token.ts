@@ -1,6 +1,7 @@
 // What a trained model expects after a text: deno task next_token runs/latest --text "The numbe"
 import * as heed from "../mod.ts";
 import {
+  alignedRows,
   askedText,
   type Command,
   nextTokenFields,
@@ -55,15 +56,13 @@ await runCommand(command, async ({ positionals, values }) => {
     tellLine(`next_token: ${shortNumber(rest)} of the probability is on ids that have no token.`);
   }
   const tokens = all.slice(0, count);
-  if (format === "table") printLine("rank  probability    logit  token");
+  const print = (...row: string[]) =>
+    printLine(alignedRows([row], { left: (column) => column === 3, least: [4, 11, 7] })[0]);
+  if (format === "table") print("rank", "probability", "logit", "token");
   for (const next of tokens) {
-    const cells = [
-      `${next.rank}`.padStart(4),
-      shortNumber(next.probability).padStart(11),
-      next.logit.toFixed(4).padStart(7),
-    ];
+    const { rank, probability, logit, token } = next;
     if (format === "ndjson") printRecord({ type: "next_token", ...nextTokenFields(next) });
-    else printLine(`${cells.join("  ")}  ${JSON.stringify(next.token)}`);
+    else print(`${rank}`, shortNumber(probability), logit.toFixed(4), JSON.stringify(token));
   }
   return 0;
 }, heed);

@@ -1,6 +1,7 @@
 // Which parts of a model carry the difference between two texts: deno task patch --clean "3 follows 2" --corrupted "5 follows 4"
 import * as heed from "../mod.ts";
 import {
+  alignedRows,
   checkExtension,
   checkWritable,
   type Command,
@@ -88,11 +89,10 @@ function tableOf(found: Patching, site: string): string {
     ["layer", ...places],
     ...found.recovered.map((row, n) => [`${n}`, ...Array.from(row, (x) => shortNumber(x, 3))]),
   ];
-  const widths = rows[0].map((_, n) => rows.reduce((width, row) => Math.max(width, row[n].length), 5));
   return [
     `logit(${JSON.stringify(answer)}) - logit(${JSON.stringify(wrong)}): clean ${clean.toFixed(4)}, ` +
     `corrupted ${corrupted.toFixed(4)}; a patch brings back`,
-    ...rows.map((row) => row.map((cell, n) => cell.padStart(widths[n])).join("  ")),
+    ...alignedRows(rows, { least: 5 }),
   ].join("\n");
 }
 

@@ -21,8 +21,3 @@ export function minimum(values: Iterable<number>, most = Infinity): number {
   for (const value of values) least = Math.min(least, value);
   return least;
 }
-
-/** The width of each column of a table whose rows are of one length: that of its longest cell, `least` at least. */
-export function columnWidths(rows: readonly (readonly string[])[], least = 0): number[] {
-  return rows[0].map((_, column) => maximum(rows.map((row) => row[column].length), least));
-}

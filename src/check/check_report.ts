@@ -1,5 +1,6 @@
 // What a check of attention says: a line for a whole check, a page for a case, a record for a log.
 import { maximum } from "../base/extremes.ts";
+import { alignedRows } from "../base/table.ts";
 import type { AttentionCheck, Checked, CheckedCase } from "./check_attention.ts";
 import type { AttentionCase } from "./attention_cases.ts";
 import type { TaskRecord } from "../log/task_records.ts";
@@ -51,8 +52,7 @@ export const cell = (x: number): string => Number.isInteger(x) ? String(x) : Str
 
 /** Cells in columns of one width. */
 export function aligned(rows: readonly (readonly string[])[]): string[] {
-  const width = maximum(rows.flat().map((text) => text.length));
-  return rows.map((row) => row.map((text) => text.padStart(width)).join(" "));
+  return alignedRows(rows, { least: maximum(rows.flat().map((text) => text.length)), gap: " " });
 }
 
 /** The matrices [rows, columns] of a tensor whose dimensions b and h are the 1st and the `head`th. */

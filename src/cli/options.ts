@@ -2,7 +2,7 @@
 import { extname } from "node:path";
 import { parseArgs } from "node:util";
 import { closestString, didYouMean, UserError } from "../base/errors.ts";
-import { maximum } from "../base/extremes.ts";
+import { alignedRows } from "../base/table.ts";
 import { VERSION } from "../base/version.ts";
 
 /** An option of a script. */
@@ -58,17 +58,17 @@ export function helpOf({ name, summary, usage, options, examples, exits }: Comma
       ];
     },
   );
-  const width = maximum(rows.map(([left]) => left.length));
+  const lines = (cells: readonly string[][], least = 0) =>
+    alignedRows(cells, { left: () => true, least }).map((line) => `  ${line}`);
   return [
     `${name}: ${summary} (heed ${VERSION})`,
     "",
     `Usage: deno task ${name} ${usage}`,
     "",
-    ...rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`),
+    ...lines(rows),
     "",
     "Exit codes:",
-    ...Object.entries({ 0: "success", 2: "a mistake, which one line names", ...exits })
-      .map(([code, what]) => `  ${code.padEnd(3)}  ${what}`),
+    ...lines(Object.entries({ 0: "success", 2: "a mistake, which one line names", ...exits }), 3),
     "",
     "Examples:",
     ...examples.map((line) => `  ${line}`),

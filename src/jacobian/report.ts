@@ -1,5 +1,6 @@
 // What an analysis of softmax's Jacobian says to a reader: tables for a terminal, charts for a page.
-import { columnWidths, maximum } from "../base/extremes.ts";
+import { maximum } from "../base/extremes.ts";
+import { alignedRows } from "../base/table.ts";
 import { jacobianCharts } from "../chart/jacobian_chart.ts";
 import { CHART_COLOURS, type ChartSeries, lineChart } from "../chart/line_chart.ts";
 import type { EvalRecord, JacobianRecord } from "../log/records.ts";
@@ -42,12 +43,6 @@ function cell(value: unknown): string {
   return Math.abs(value) < 0.01 || Math.abs(value) >= 1000 ? value.toExponential(1) : value.toFixed(3);
 }
 
-/** Columns to the right, as wide as their longest cell. */
-function aligned(rows: readonly (readonly string[])[]): string {
-  const widths = columnWidths(rows);
-  return rows.map((row) => row.map((text, c) => text.padStart(widths[c])).join("  ")).join("\n");
-}
-
 const methodsOf = (records: readonly JacobianRecord[]): string[] => [
   ...new Set(records.map(({ method }) => method)),
 ];
@@ -73,7 +68,7 @@ export function jacobianTable(records: readonly JacobianRecord[]): string {
   const heading = `step ${step}, batches: ${batches}, full within ${
     error.toExponential(1)
   } of the backward pass`;
-  const table = aligned([
+  const table = alignedRows([
     ["layer", "head", ...(several ? ["method"] : []), ...columns],
     ...sorted.map((record) => [
       String(record.layer),
@@ -82,7 +77,7 @@ export function jacobianTable(records: readonly JacobianRecord[]): string {
       ...columns.map((name) => cell(record[name])),
     ]),
   ]);
-  return `${heading}\n${table}`;
+  return [heading, ...table].join("\n");
 }
 
 /**
@@ -204,7 +199,7 @@ const lastLosses = (losses: readonly number[]): number => mean(losses.slice(-SMO
  */
 export function comparisonTable(trainings: readonly ComparedTraining[]): string {
   const final = trainings.map(({ evaluations }) => evaluations.at(-1)!.loss);
-  return aligned([
+  return alignedRows([
     ["training", "evaluated", `vs ${trainings[0].name}`, "last steps"],
     ...trainings.map(({ name, losses }, n) => [
       name,
@@ -212,7 +207,7 @@ export function comparisonTable(trainings: readonly ComparedTraining[]): string 
       n === 0 ? "" : (final[n] - final[0] >= 0 ? "+" : "") + (final[n] - final[0]).toFixed(4),
       lastLosses(losses).toFixed(4),
     ]),
-  ]);
+  ]).join("\n");
 }
 
 /**

@@ -1,9 +1,9 @@
 // What a run came to, read back from its log, and many of them as one table: for people, or for other tools. Only logs
 // are read, so that runs may come from any machine and any folder.
 
-import { columnWidths } from "../base/extremes.ts";
 import { dirname, join } from "node:path";
 import { fileError, UserError } from "../base/errors.ts";
+import { alignedRows } from "../base/table.ts";
 import { cellText } from "../base/terminal.ts";
 import { csvField } from "./csv.ts";
 import { readLog } from "./log_file.ts";
@@ -211,11 +211,7 @@ function alignedLines({ columns, rows }: ResultTable): string {
   const names = columns.map(cellText);
   const texts = rows.map((row) => row.map(cell));
   const right = columns.map((_, i) => rows.every((row) => row[i] === null || typeof row[i] === "number"));
-  const widths = columnWidths([names, ...texts]);
-  return [names, ...texts].map((row) => {
-    const padded = row.map((text, i) => right[i] ? text.padStart(widths[i]) : text.padEnd(widths[i]));
-    return `${padded.join("  ").trimEnd()}\n`;
-  }).join("");
+  return alignedRows([names, ...texts], { left: (i) => !right[i] }).map((line) => `${line}\n`).join("");
 }
 
 function csvLines({ columns, rows }: ResultTable): string {

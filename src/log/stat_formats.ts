@@ -1,6 +1,7 @@
 // Rows of statistics as text for a terminal and for other tools. A row is written without knowing the next, so that a log
 // of any size passes through: columns are as wide as their headings and the widest number.
 
+import { alignedRows } from "../base/table.ts";
 import { cellText } from "../base/terminal.ts";
 import { csvField } from "./csv.ts";
 import { formatRecord } from "./records.ts";
@@ -14,7 +15,7 @@ export type StatFormat = (typeof STAT_FORMATS)[number];
 
 /** Widths of the columns before the statistics; the longest name of a parameter's state has 36 letters. */
 const LEADING = { step: 8, kind: 10, tap: 36, layer: 5, head: 4 };
-const LEFT = ["kind", "tap"];
+const isText = (column: number): boolean => column === 1 || column === 2;
 /** Of a number in a table: `-0.000123457`. */
 const NUMBER_WIDTH = 12;
 
@@ -74,32 +75,26 @@ function ndjsonLines({ statistics, ...lead }: StatRow): string {
     .join("");
 }
 
-function aligned(cells: readonly string[], columns: readonly { name: string; width: number }[]): string {
-  const padded = cells.map(cellText).map((cell, i) => {
-    const { name, width } = columns[i];
-    return LEFT.includes(name) ? cell.padEnd(width) : cell.padStart(width);
-  });
-  return `${padded.join("  ").trimEnd()}\n`;
-}
+const line = (cells: readonly string[], least: readonly number[]): string =>
+  `${alignedRows([cells.map(cellText)], { left: isText, least })[0]}\n`;
 
 /** One line a record; where other statistics follow than those above, new headings. */
 function tableLines(stats: readonly string[] | undefined): (row: StatRow) => string {
-  const leading = Object.entries(LEADING).map(([name, width]) => ({ name, width }));
-  let columns = leading;
+  let widths: number[] = [];
   let headings: string | undefined;
   return ({ step, kind, tap, layer, head, statistics }) => {
     const names = stats ?? statistics.map(([name]) => name);
     let before = "";
     if (headings !== names.join()) {
-      columns = [
-        ...leading,
-        ...names.map((name) => ({ name, width: Math.max(NUMBER_WIDTH, cellText(name).length) })),
+      widths = [
+        ...Object.values(LEADING),
+        ...names.map((name) => Math.max(NUMBER_WIDTH, cellText(name).length)),
       ];
-      before = (headings === undefined ? "" : "\n") + aligned(columns.map(({ name }) => name), columns);
+      before = (headings === undefined ? "" : "\n") + line([...Object.keys(LEADING), ...names], widths);
       headings = names.join();
     }
     const values = names.map((name) => shortNumber(statistics.find(([own]) => own === name)?.[1]));
-    return before + aligned([`${step}`, kind, tap, `${layer ?? "-"}`, `${head ?? "-"}`, ...values], columns);
+    return before + line([`${step}`, kind, tap, `${layer ?? "-"}`, `${head ?? "-"}`, ...values], widths);
   };
 }
 

@@ -1,7 +1,7 @@
 // What a log holds, told from one pass over it: how many records of each type, how its losses went, and which statistics
 // of which tensors there are to ask for. Its memory grows with distinct names only.
 
-import { columnWidths } from "../base/extremes.ts";
+import { alignedRows } from "../base/table.ts";
 import { cellText } from "../base/terminal.ts";
 import type { LogRecord, StatRecord } from "./records.ts";
 import { showLoss } from "./stat_formats.ts";
@@ -144,13 +144,9 @@ function wrap(words: readonly string[], width: number): string[] {
   return lines;
 }
 
-/** Cells under headings, each column as wide as its widest; the first `left` columns begin at the left. */
+/** Cells under headings; the first `left` columns begin at the left. */
 function columns(table: readonly (readonly string[])[], left: number): string[] {
-  const rows = table.map((row) => row.map(cellText));
-  const widths = columnWidths(rows);
-  return rows.map((row) =>
-    row.map((cell, i) => i < left ? cell.padEnd(widths[i]) : cell.padStart(widths[i])).join("  ").trimEnd()
-  );
+  return alignedRows(table.map((row) => row.map(cellText)), { left: (i) => i < left });
 }
 
 const at = (loss: LossAt | null): string => loss ? `${showLoss(loss.loss)} at ${loss.step}` : "-";

@@ -1,0 +1,17 @@
+// Tables as aligned lines: the one printer of every task.
+import assert from "node:assert/strict";
+import { alignedRows } from "../../src/base/table.ts";
+
+Deno.test("columns of a table end at the right, or begin at the left with nothing behind the last of them", () => {
+  const rows = [["a", "long", "b"], ["xyz", "1", ""]];
+  assert.deepEqual(alignedRows(rows), ["  a  long  b", "xyz     1   "]);
+  assert.deepEqual(alignedRows(rows, { left: () => true }), ["a    long  b", "xyz  1"]);
+  assert.deepEqual(alignedRows(rows, { left: (column) => column === 0 })[0], "a    long  b");
+});
+
+Deno.test("a table's columns have a least width, all or the first ones, and any gap; no rows are no lines", () => {
+  const rows = [["1", "2", "3"]];
+  assert.deepEqual(alignedRows(rows, { least: 3, gap: "|" }), ["  1|  2|  3"]);
+  assert.deepEqual(alignedRows(rows, { least: [2, 1], gap: "" }), [" 123"]);
+  assert.deepEqual(alignedRows([]), []);
+});
