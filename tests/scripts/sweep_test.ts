@@ -1,11 +1,7 @@
-// Sweeps as a person runs them: many runs, one table; killed in the middle and gone on with; as commands for other
-// programs, and read back from wherever the logs are.
+// Sweeps as a person runs them: many runs, one table; killed in the middle and gone on with; as commands for other programs.
 import assert from "node:assert/strict";
-import { formatRecord } from "../../src/log/records.ts";
-import { made } from "../log/made_records.ts";
 import {
   ended,
-  inFolder,
   latest,
   logOf,
   script,
@@ -16,38 +12,12 @@ import {
   tree,
   until,
 } from "./harness.ts";
+import { inGrid, sweepOf } from "./grid.ts";
 import { assertOneLine, CLEARED, onTerminal } from "./screen.ts";
-
-/** 2 x 3 runs, and a list that is none of the sweep's. */
-const GRID = `device: cpu
-data: { files: [text.txt] }
-model: { context: 16, dim: [8, 16], layers: 1, heads: 2 }
-train: { steps: 120, batch: 4 }
-optimizer: { lr: [0.001, 0.003, 0.01], betas: [0.9, 0.95] }
-schedule: { warmup: 2 }
-eval: { every: 40, batches: 4 }
-output: { checkpoint_every: 20 }
-sample: { prompt: "The ", tokens: 10 }
-ablations: { no_positions: model.positions=none }
-`;
 
 const NAMES = [8, 16].flatMap((dim, i) =>
   [0.001, 0.003, 0.01].map((lr, j) => `grid-0${3 * i + j + 1}-dim=${dim}-lr=${lr}`)
 );
-
-async function inGrid(body: (folder: string) => Promise<void>): Promise<void> {
-  await inFolder(async (folder) => {
-    await Deno.writeTextFile(`${folder}/grid.yaml`, GRID);
-    await body(folder);
-  });
-}
-
-/** The one sweep's folder. */
-function sweepOf(folder: string): string {
-  const found = tree(`${folder}/runs`).filter((path) => /^grid-sweep-[0-9a-f]{8}$/.test(path));
-  assert.equal(found.length, 1);
-  return `${folder}/runs/${found[0]}`;
-}
 
 /** The logs of a sweep by the path of their run's name, without times. */
 function logsOf(sweep: string): Record<string, string> {
@@ -323,81 +293,4 @@ Deno.test("--jobs prints a command a run, quoted for no shell, and a lone run is
       command: ["deno", "task", "train", "tiny.yaml", "seed=3", "device=cpu"],
     });
     assert.deepEqual(tree(folder), before);
-  }));
-
-Deno.test("collect reads logs from any folder tree into one table, as CSV and NDJSON too, and draws a chart", () =>
-  inGrid(async (folder) => {
-    await succeeds("train", ["grid.yaml", "optimizer.lr=0.01", "train.steps=6"], folder);
-    await succeeds("train", ["tiny.yaml"], folder);
-    // Moved as a whole from two machines, with a link that leads to a run a second time.
-    await Deno.mkdir(`${folder}/all/deep`, { recursive: true });
-    await Deno.rename(sweepOf(folder), `${folder}/all/deep/here`);
-    await Deno.rename(`${folder}/runs/tiny`, `${folder}/all/there`);
-    await Deno.writeTextFile(`${folder}/all/log.ndjson`, `${formatRecord(made("done"))}\n`);
-    const table = await succeeds("collect", ["all", "--chart", "losses.svg"], folder);
-    assert.match(table.stderr, /^all\/log\.ndjson: has no run record and is left out\.\nlosses\.svg\n$/);
-    const [heading, ...rows] = table.stdout.trimEnd().split("\n").map((line) => line.split(/ {2,}/));
-    assert.equal(heading[0], "name");
-    assert.ok(heading.includes("model.dim") && heading.includes("optimizer.lr") && !heading.includes("seed"));
-    assert.deepEqual(heading.slice(-7), [
-      "parameters",
-      "steps",
-      "best_loss",
-      "best_step",
-      "last_loss",
-      "seconds",
-      "state",
-    ]);
-    assert.deepEqual(rows.map(([name]) => name), ["grid-01-dim=8", "grid-02-dim=16", "tiny"]);
-    const chart = Deno.readTextFileSync(`${folder}/losses.svg`);
-    for (const [name] of rows) assert.ok(chart.includes(name), name);
-
-    const { stdout: ndjson } = await succeeds("collect", ["all", "--format", "ndjson"], folder);
-    const results = ndjson.trimEnd().split("\n").map((line) => JSON.parse(line));
-    for (const result of results) {
-      const records = Deno.readTextFileSync(`${folder}/${result.log}`).trimEnd().split("\n").map((line) =>
-        JSON.parse(line)
-      );
-      const losses = records.filter(({ type }) => type === "eval").map(({ loss }) => loss);
-      assert.deepEqual(
-        [result.best_loss, result.last_loss, result.steps, result.state, result.parameters],
-        [Math.min(...losses), losses.at(-1), 6, "done", records[0].parameters],
-      );
-      const ms = records.filter(({ type }) => type === "step").reduce((sum, record) => sum + record.ms, 0);
-      // Four digits are kept.
-      assert.ok(Math.abs(result.seconds - ms / 1000) <= 1e-3 * ms / 1000);
-    }
-    const { stdout: csv } = await succeeds("collect", ["all", "--format", "csv"], folder);
-    const lines = csv.trimEnd().split("\n");
-    assert.deepEqual(lines[0].split(","), [...heading, "log"]);
-    assert.equal(lines.length, 4);
-    assert.ok(lines[3].endsWith(`,done,${results[2].log}`));
-
-    // A run that was killed counts as far as it came, and one before its first evaluation has no loss yet.
-    const log = Deno.readTextFileSync(`${folder}/${results[2].log}`).split("\n");
-    await Deno.writeTextFile(`${folder}/${results[2].log}`, `${log.slice(0, 3).join("\n")}\n{"v":1,"ty`);
-    const { stdout } = await succeeds("collect", [results[2].log, results[0].log], folder);
-    assert.match(stdout, /\ntiny .* 2 +- +- +- +[\d.]+ +unfinished\ngrid-01.* done\n$/);
-  }));
-
-Deno.test("collect tells mistakes in one line and exits with 2", () =>
-  inGrid(async (folder) => {
-    await Deno.mkdir(`${folder}/empty`);
-    await Deno.writeTextFile(`${folder}/log.ndjson`, "nonsense\nmore\n");
-    const mistakes: [string[], RegExp][] = [
-      [[], /^collect: runs: No such file or directory\./],
-      [["empty"], /^collect: empty: there is no log of a run below\./],
-      [["log.ndjson"], /^collect: log\.ndjson: line 1 is not a record/],
-      [
-        ["empty", "--format", "cvs"],
-        /^collect: --format: expected table, ndjson, csv, found "cvs"\. Did you mean "csv"\?/,
-      ],
-      [["empty", "--chrt", "a.svg"], /^collect: --chrt: unknown option\. Did you mean "chart"\?/],
-    ];
-    for (const [args, pattern] of mistakes) {
-      const { code, stdout, stderr } = await script("collect", args, folder);
-      assert.deepEqual([code, stdout], [2, ""], stderr);
-      assert.match(stderr, pattern);
-      assert.match(stderr, /^[^\n]+\n$/);
-    }
   }));
