@@ -32,5 +32,9 @@ export function mixtureIdentity(sources: readonly string[], weights: readonly nu
 
 /** The identity of a task's generator under a seed: what it draws, whatever its code looks like. */
 export function taskIdentity(task: Task, seed: number): string {
-  return sha256Of(Array.from({ length: SAMPLES }, (_, i) => drawSample(task, seed, i)));
+  return sha256Of(Array.from({ length: SAMPLES }, (_, i) => {
+    const fields = Object.entries(drawSample(task, seed, i));
+    // Its name when the first checkpoints were written, which go on only where the identity is theirs.
+    return Object.fromEntries(fields.map(([name, x]) => [name === "answerStart" ? "answerFrom" : name, x]));
+  }));
 }
