@@ -10,16 +10,19 @@ import {
   type Checkpoint,
   checkWritable,
   type Command,
+  DEVICE_OPTION,
+  formatOf,
+  formatOption,
   heatMap,
   loadCheckpoint,
   numberOption,
   oneOf,
-  onlyName,
   openModel,
   prepare,
   printLine,
   printRecord,
   readFiles,
+  runArgument,
   runCommand,
   shortNumber,
   showLoss,
@@ -47,8 +50,8 @@ const command: Command = {
     batches: { type: "string", value: "N", help: "batches of the split; default: 4; 0: all" },
     seed: { type: "string", value: "N", default: "1", help: "of the other samples" },
     out: { type: "string", value: "FILE", help: "draws the changes as a heat map" },
-    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a head" },
-    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+    format: formatOption("an object a head"),
+    device: DEVICE_OPTION,
   },
   examples: [
     "deno task ablate runs/latest --method mean --out ablation.svg",
@@ -86,7 +89,7 @@ function tableOf({ changes, loss, tokens }: Ablation): string {
 }
 
 await runCommand(command, async ({ positionals, values }) => {
-  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const format = formatOf(values);
   const method = oneOf("method", values.method!, ABLATION_METHODS);
   const most = numberOption("batches", values.batches, { least: 0, whole: true }) ?? 4;
   if (values.batches !== undefined && values.file !== undefined) {
@@ -95,7 +98,7 @@ await runCommand(command, async ({ positionals, values }) => {
   const seed = numberOption("seed", values.seed, { whole: true })!;
   checkExtension("out", values.out, ".svg");
   if (values.out !== undefined) await checkWritable(values.out);
-  const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
+  const checkpoint = await loadCheckpoint(runArgument(positionals));
   const { config: { train: { batch: rows }, model: { context, layers, heads } }, tokenizer } = checkpoint;
   const text = values.file === undefined
     ? undefined

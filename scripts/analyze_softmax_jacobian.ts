@@ -12,6 +12,7 @@ import {
   comparisonTable,
   type Config,
   createRunFolder,
+  DEVICE_OPTION,
   diagonalNote,
   dumpConfig,
   type Experiment,
@@ -66,7 +67,7 @@ const command: Command = {
       value: "FOLDER",
       help: "a new folder for all files; runs/<name>-jacobian/<time>-<id> by default",
     },
-    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+    device: DEVICE_OPTION,
     ndjson: { type: "string", value: "FILE|-", help: "the records to a file as well, or to stdout alone" },
   },
   examples: [

@@ -7,13 +7,14 @@ import {
   attentionMaps,
   checkExtension,
   type Command,
+  DEVICE_OPTION,
   freePath,
   heatMap,
   makeFolder,
   mapSheet,
-  onlyName,
   openModel,
   printLine,
+  runArgument,
   runCommand,
   TEXT_OPTIONS,
   UserError,
@@ -27,7 +28,6 @@ const command: Command = {
   summary: "draws the attention of each head over a text as SVG, labelled by token",
   usage: "[run or checkpoint] [options]",
   options: {
-    text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
     ...TEXT_OPTIONS,
     layer: { type: "string", value: "N,N", help: "blocks, from 0; default: all" },
     head: { type: "string", value: "N,N", help: "heads, from 0; default: all" },
@@ -37,7 +37,7 @@ const command: Command = {
       value: "FILE|DIR",
       help: "by default attention_maps.svg, or with --each attention_maps/, under a free name",
     },
-    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+    device: DEVICE_OPTION,
   },
   examples: [
     'deno task attention_maps runs/latest --text "The number 3"',
@@ -94,7 +94,7 @@ function sheetOf({ tokens, keys, maps }: AttentionMaps): string {
 
 await runCommand(command, async ({ positionals, values, flags }) => {
   if (!flags.each) checkExtension("out", values.out, ".svg");
-  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  const path = runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const { layers, heads } = opened.model.architecture;
   const text = askedText(values, opened.model.tokenizer, opened.checkpoint.config.sample.prompt);

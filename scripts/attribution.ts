@@ -6,11 +6,13 @@ import {
   attributeLogit,
   type Command,
   type Contribution,
-  oneOf,
-  onlyName,
+  DEVICE_OPTION,
+  formatOf,
+  formatOption,
   openModel,
   printLine,
   printRecord,
+  runArgument,
   runCommand,
   shortNumber,
   TEXT_OPTIONS,
@@ -21,13 +23,12 @@ const command: Command = {
   summary: "takes the logit of the next token apart into what each part of the model adds",
   usage: "[run or checkpoint] [options]",
   options: {
-    text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
     ...TEXT_OPTIONS,
     token: { type: "string", value: "TOKEN", help: "whose logit; default: the most likely next one" },
     minus: { type: "string", value: "TOKEN", help: "a token whose logit is subtracted" },
     sort: { type: "boolean", help: "the largest contributions first" },
-    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a part" },
-    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+    format: formatOption("an object a part"),
+    device: DEVICE_OPTION,
   },
   examples: [
     'deno task attribution runs/latest --text "The numbe" --token r --sort',
@@ -39,8 +40,8 @@ const nameOf = ({ part, layer, head }: Contribution): string =>
   [layer === null ? "" : `block ${layer} `, part, head === null ? "" : ` head ${head}`].join("");
 
 await runCommand(command, async ({ positionals, values, flags }) => {
-  const format = oneOf("format", values.format!, ["table", "ndjson"]);
-  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  const format = formatOf(values);
+  const path = runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: 2 });
   const text = askedText(values, opened.model.tokenizer, opened.checkpoint.config.sample.prompt);
   const { token, minus } = values;

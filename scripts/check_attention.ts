@@ -17,6 +17,7 @@ import {
   decoderLayer,
   describeCase,
   describeLayerCase,
+  DEVICE_OPTION,
   findAdapter,
   graphDiagram,
   input,
@@ -54,11 +55,7 @@ const command: Command = {
       value: "FILE.ts",
       help: "check the attention, multiHead or decoderLayer that this file exports",
     },
-    device: {
-      type: "string",
-      value: "auto|webgpu|cpu",
-      help: "heed's device; every one there is by default",
-    },
+    device: { ...DEVICE_OPTION, help: "heed's device; every one there is by default" },
     activation: { type: "string", value: "NAME", help: ACTIVATIONS.join(", "), default: "softmax" },
     mask: {
       type: "string",

@@ -4,14 +4,15 @@ import {
   checkExtension,
   checkWritable,
   type Command,
+  DEVICE_OPTION,
   embeddings,
   encodeSafetensors,
   freePath,
   idsOption,
-  onlyName,
   openModel,
   printLine,
   readFiles,
+  runArgument,
   runCommand,
   TEXT_OPTIONS,
   UserError,
@@ -33,7 +34,7 @@ const command: Command = {
       value: "FILE",
       help: "embeddings, tokens and lengths of the texts; embeddings.safetensors by default",
     },
-    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+    device: DEVICE_OPTION,
   },
   examples: [
     'deno task embeddings runs/latest --text "The number" --text "The"',
@@ -49,7 +50,7 @@ await runCommand(command, async ({ positionals, values, lists }) => {
   checkExtension("out", values.out, ".safetensors");
   const out = values.out ?? await freePath("embeddings.safetensors");
   await checkWritable(out);
-  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  const path = runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: given.length });
   const texts = given.map((text) => withFirst(opened.model.tokenizer, text, values.first));
   const { shape, values: data, ids } = await embeddings(opened.device, opened.model, texts);

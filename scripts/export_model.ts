@@ -4,8 +4,8 @@ import {
   type Command,
   exportModel,
   loadCheckpoint,
-  onlyName,
   printLine,
+  runArgument,
   runCommand,
   UserError,
 } from "../mod.ts";
@@ -25,7 +25,7 @@ const command: Command = {
 
 await runCommand(command, async ({ positionals, values }) => {
   if (values.out === undefined) throw new UserError("--out: expected a folder to write.");
-  const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
+  const checkpoint = await loadCheckpoint(runArgument(positionals));
   const files = await exportModel(checkpoint, values.out);
   printLine(`${values.out}: ${files.join(", ")}`);
   if (!files.includes("tokenizer.json")) {

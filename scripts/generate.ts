@@ -3,14 +3,15 @@ import * as heed from "../mod.ts";
 import {
   type Arguments,
   type Command,
+  DEVICE_OPTION,
   generateTexts,
   idsOption,
   loadCheckpoint,
   numberOption,
   oneOf,
-  onlyName,
   openModel,
   printRecord,
+  runArgument,
   runCommand,
   tellLine,
   TEXT_OPTIONS,
@@ -52,7 +53,7 @@ const command: Command = {
     stop: { type: "string", value: "TEXT", multiple: true, help: "end before this text; may be given again" },
     seed: { type: "string", value: "N", help: "seed of the draws; sample.seed by default" },
     format: { type: "string", value: "text|ndjson", default: "text", help: "ndjson: an object a prompt" },
-    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+    device: DEVICE_OPTION,
   },
   examples: [
     'deno task generate runs/latest --prompt "The " --tokens 300',
@@ -123,7 +124,7 @@ function checkTogether({ values }: Arguments): void {
 await runCommand(command, async (args) => {
   checkTogether(args);
   const { positionals, values, lists } = args;
-  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  const path = runArgument(positionals);
   const format = oneOf("format", values.format!, ["text", "ndjson"]);
   const checkpoint = await loadCheckpoint(path);
   const { config: { sample }, tokenizer } = checkpoint;

@@ -6,16 +6,18 @@ import {
   checkExtension,
   checkWritable,
   type Command,
+  DEVICE_OPTION,
+  formatOf,
+  formatOption,
   heatMap,
   type LogitLens,
   logitLens,
   nextTokenFields,
   numberOption,
-  oneOf,
-  onlyName,
   openModel,
   printLine,
   printRecord,
+  runArgument,
   runCommand,
   TEXT_OPTIONS,
   UserError,
@@ -27,7 +29,6 @@ const command: Command = {
   summary: "prints what the stream of each layer says through the model's own head",
   usage: "[run or checkpoint] [options]",
   options: {
-    text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
     ...TEXT_OPTIONS,
     top: {
       type: "string",
@@ -35,8 +36,8 @@ const command: Command = {
       help: "with --format ndjson: tokens of each point; default: 3",
     },
     out: { type: "string", value: "FILE", help: "draws the probability of the model's own answers as SVG" },
-    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a point" },
-    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+    format: formatOption("an object a point"),
+    device: DEVICE_OPTION,
   },
   examples: [
     'deno task logit_lens runs/latest --text "The number 3"',
@@ -70,14 +71,14 @@ function tableOf({ tokens, depths }: LogitLens): string {
 }
 
 await runCommand(command, async ({ positionals, values }) => {
-  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const format = formatOf(values);
   if (format === "table" && values.top !== undefined) {
     throw new UserError("--top: a table tells the likeliest alone; leave it out, or give --format ndjson.");
   }
   const count = numberOption("top", values.top, { least: 1, whole: true }) ?? 3;
   checkExtension("out", values.out, ".svg");
   if (values.out !== undefined) await checkWritable(values.out);
-  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  const path = runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const text = askedText(values, opened.model.tokenizer, opened.checkpoint.config.sample.prompt);
   const lens = await logitLens(opened.device, opened.model, text, { count });

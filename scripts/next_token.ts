@@ -4,15 +4,17 @@ import {
   alignedRows,
   askedText,
   type Command,
+  DEVICE_OPTION,
+  formatOf,
+  formatOption,
   nextTokenFields,
   nextTokens,
   numberOption,
-  oneOf,
-  onlyName,
   openModel,
   printLine,
   printRecord,
   promptIds,
+  runArgument,
   runCommand,
   shortNumber,
   tellLine,
@@ -24,11 +26,11 @@ const command: Command = {
   summary: "prints the most likely next tokens after a text",
   usage: "[run or checkpoint] [options]",
   options: {
-    text: { type: "string", value: "TEXT", help: "what comes before; sample.prompt by default" },
     ...TEXT_OPTIONS,
+    text: { ...TEXT_OPTIONS.text, help: "what comes before; sample.prompt by default" },
     top: { type: "string", value: "N", default: "10", help: "how many tokens" },
-    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a token" },
-    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+    format: formatOption("an object a token"),
+    device: DEVICE_OPTION,
   },
   examples: [
     'deno task next_token runs/latest --text "The numbe"',
@@ -40,9 +42,9 @@ const command: Command = {
 const WITHOUT_TOKEN = 5e-7;
 
 await runCommand(command, async ({ positionals, values }) => {
-  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const format = formatOf(values);
   const count = numberOption("top", values.top, { least: 1, whole: true })!;
-  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  const path = runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const { model: { tokenizer, architecture: { context } } } = opened;
   const text = askedText(values, tokenizer, opened.checkpoint.config.sample.prompt);

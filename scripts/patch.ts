@@ -5,17 +5,20 @@ import {
   checkExtension,
   checkWritable,
   type Command,
+  DEVICE_OPTION,
+  formatOf,
+  formatOption,
   heatMap,
   idsOption,
   messageLine,
   oneOf,
-  onlyName,
   openModel,
   PATCH_SITES,
   patchActivations,
   type Patching,
   printLine,
   printRecord,
+  runArgument,
   runCommand,
   shortNumber,
   tellLine,
@@ -53,8 +56,8 @@ const command: Command = {
       help: "right after the corrupted text; default: the model's",
     },
     out: { type: "string", value: "FILE", help: "draws what comes back as a heat map" },
-    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a patch" },
-    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+    format: formatOption("an object a patch"),
+    device: DEVICE_OPTION,
   },
   examples: [
     'deno task patch runs/latest --clean "number 3 " --corrupted "follows 3" --out patch.svg',
@@ -108,13 +111,13 @@ function textOf(values: Readonly<Record<string, string | undefined>>, name: stri
 }
 
 await runCommand(command, async ({ positionals, values }) => {
-  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const format = formatOf(values);
   const site = oneOf("site", values.site!, PATCH_SITES);
   const { answer, wrong, first } = values;
   const texts = ["clean", "corrupted"].map((name) => textOf(values, name));
   checkExtension("out", values.out, ".svg");
   if (values.out !== undefined) await checkWritable(values.out);
-  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  const path = runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: 2 * texts[0].length });
   const [clean, corrupted] = texts.map((text) => withFirst(opened.model.tokenizer, text, first));
   const found = await patchActivations(opened.device, opened.model, clean, corrupted, {

@@ -4,14 +4,16 @@ import {
   type Arguments,
   checkLosses,
   type Command,
+  DEVICE_OPTION,
   evaluator,
   extremeLosses,
+  formatOf,
+  formatOption,
   generatorOf,
   idsOption,
   loadCheckpoint,
   numberOption,
   oneOf,
-  onlyName,
   openModel,
   type Perplexity,
   perplexityOf,
@@ -20,6 +22,7 @@ import {
   printRecord,
   promptIds,
   readFiles,
+  runArgument,
   runCommand,
   type TargetLoss,
   TEXT_OPTIONS,
@@ -52,8 +55,8 @@ const command: Command = {
       help: "tokens by which the window moves over a long text; context / 2",
     },
     tokens: { type: "boolean", help: "print every token with its cross-entropy" },
-    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a line" },
-    device: { type: "string", value: "auto|webgpu|cpu", help: "where to compute" },
+    format: formatOption("an object a line"),
+    device: DEVICE_OPTION,
   },
   examples: [
     "deno task perplexity runs/latest --split val",
@@ -162,7 +165,7 @@ function printedOf(
 
 await runCommand(command, async (args) => {
   const { positionals, values, lists, flags } = args;
-  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const format = formatOf(values);
   const print = (record: Printed) =>
     format === "ndjson"
       ? printRecord({ type: "perplexity", ...NOTHING, ...record })
@@ -179,7 +182,7 @@ await runCommand(command, async (args) => {
   if (flags.lines && lists?.file === undefined) {
     throw new UserError("--lines: belongs to --file, which is not given.");
   }
-  const checkpoint = await loadCheckpoint(onlyName(positionals, "run or checkpoint") ?? "runs/latest");
+  const checkpoint = await loadCheckpoint(runArgument(positionals));
   const { config, tokenizer } = checkpoint;
   if (values.split !== undefined) {
     const split = oneOf("split", values.split, ["train", "val", "test"]);

@@ -5,10 +5,10 @@ import {
   type Command,
   fileError,
   messageLine,
-  onlyName,
   printLine,
   readLog,
   resolveRun,
+  runArgument,
   runCharts,
   runCommand,
   type RunFolder,
@@ -51,7 +51,7 @@ async function chartsOf({ log, charts }: RunFolder): Promise<Record<string, stri
 
 await runCommand(command, async ({ positionals, values }) => {
   checkExtension("out", values.out, ".html");
-  const path = onlyName(positionals, "run") ?? "runs/latest";
+  const path = runArgument(positionals, "run");
   const { run } = await resolveRun(path);
   if (!run) throw new UserError(`${path}: a checkpoint outside a run has no log to report.`);
   const out = values.out ?? join(run.path, "report.html");

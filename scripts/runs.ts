@@ -3,9 +3,10 @@ import {
   type Command,
   diffConfigs,
   findRuns,
+  formatOf,
+  formatOption,
   formatResults,
   loadRunConfig,
-  oneOf,
   onlyName,
   recordLine,
   type ResultTable,
@@ -26,7 +27,7 @@ const command: Command = {
     until: { type: "string", value: "DATE", help: "begun on this day, or at this time, or before (UTC)" },
     diff: { type: "boolean", help: "of the two runs named: the keys whose values differ" },
     dir: { type: "string", value: "DIR", default: "runs", help: "the folder of all runs" },
-    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a line" },
+    format: formatOption("an object a line"),
   },
   examples: [
     "deno task runs",
@@ -38,7 +39,7 @@ const command: Command = {
 };
 
 await runCommand(command, async ({ positionals, values, flags }) => {
-  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const format = formatOf(values);
   const { names, overrides: where } = splitOverrides(positionals);
   const { write, flush } = textOutput();
   const print = (records: readonly TaskRecord[], table: ResultTable) => {

@@ -2,10 +2,11 @@
 import * as heed from "../mod.ts";
 import {
   type Command,
+  formatOf,
+  formatOption,
   loadConfig,
   loadData,
   numberOption,
-  oneOf,
   onlyName,
   recordLine,
   runCommand,
@@ -25,7 +26,7 @@ const command: Command = {
     samples: { type: "string", value: "N", help: "how many", default: "3" },
     split: { type: "string", value: "train|val|test", help: "of which split", default: "train" },
     tasks: { type: "string", value: "FILE", help: "a TypeScript file of synthetic tasks, as train takes it" },
-    format: { type: "string", value: "table|ndjson", help: "ndjson: a line a sample", default: "table" },
+    format: formatOption("a line a sample"),
   },
   examples: [
     "deno task show copy",
@@ -36,7 +37,7 @@ const command: Command = {
 
 await runCommand(command, async ({ positionals, values }) => {
   const { names, overrides } = splitOverrides(positionals);
-  const format = oneOf("format", values.format!, ["table", "ndjson"]);
+  const format = formatOf(values);
   const samples = numberOption("samples", values.samples, { least: 1, whole: true })!;
   if (values.tasks !== undefined) overrides.unshift(...await taskOverrides(values.tasks));
   const config = await loadConfig(onlyName(names, "configuration") ?? "default", overrides);

@@ -6,8 +6,8 @@ import {
   logSummariser,
   numberOption,
   oneOf,
-  onlyName,
   readLog,
+  runArgument,
   runCommand,
   STAT_FORMATS,
   statRows,
@@ -72,7 +72,7 @@ function selectionOf({ tap, kind, stat, layer, head, steps, every }: Values): St
 }
 
 await runCommand(command, async ({ positionals, values }) => {
-  const { log } = await findLog(onlyName(positionals, "run or log") ?? "runs/latest");
+  const { log } = await findLog(runArgument(positionals, "run or log"));
   const place = log === "-" ? "standard input" : log;
   const { write, flush } = textOutput();
   if (Object.values(values).every((value) => value === undefined)) {

@@ -7,6 +7,7 @@ import {
   codeNamed,
   type Command,
   configWarnings,
+  DEVICE_OPTION,
   divergedRemedy,
   type EvalRecord,
   exportsHooks,
@@ -52,11 +53,7 @@ const command: Command = {
   summary: "trains a small transformer and logs every step, or many where a key has a list of values",
   usage: "[config] [key=value ...] [options]",
   options: {
-    device: {
-      type: "string",
-      value: "auto|webgpu|cpu",
-      help: "where to compute; overrides the configuration",
-    },
+    device: { ...DEVICE_OPTION, help: "where to compute; overrides the configuration" },
     "dry-run": {
       type: "boolean",
       help: "print the resolved runs, their parameters, memory and steps, and run nothing",

@@ -2,13 +2,15 @@
 import * as heed from "../mod.ts";
 import {
   type Command,
+  DEVICE_OPTION,
+  formatOf,
+  formatOption,
   forwardWork,
-  oneOf,
-  onlyName,
   openDevice,
   printLine,
   printRecord,
   resolveRun,
+  runArgument,
   runCommand,
   UserError,
   verifyCheckpoint,
@@ -19,20 +21,16 @@ const command: Command = {
   summary: "checks a checkpoint: hashes, parameters, configuration, tokenizer, logits, loss",
   usage: "[run or checkpoint] [options]",
   options: {
-    device: {
-      type: "string",
-      value: "auto|webgpu|cpu",
-      help: "where to compute; the checkpoint's own choice by default",
-    },
-    format: { type: "string", value: "table|ndjson", default: "table", help: "ndjson: an object a check" },
+    device: { ...DEVICE_OPTION, help: "where to compute; the checkpoint's own choice by default" },
+    format: formatOption("an object a check"),
   },
   examples: ["deno task verify_load runs/latest", "deno task verify_load runs/latest/checkpoints/best"],
   exits: { 1: "a check failed" },
 };
 
 await runCommand(command, async ({ positionals, values }) => {
-  const format = oneOf("format", values.format!, ["table", "ndjson"]);
-  const path = onlyName(positionals, "run or checkpoint") ?? "runs/latest";
+  const format = formatOf(values);
+  const path = runArgument(positionals);
   const { checkpoint } = await resolveRun(path);
   if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
   const checks = await verifyCheckpoint(checkpoint, (model) => {

@@ -203,6 +203,28 @@ export function wholeNumbersOption(
   return numbers && [...new Set(numbers)];
 }
 
+/** The option that names the device; it overrides the configuration's. */
+export const DEVICE_OPTION: OptionSpec = {
+  type: "string",
+  value: "auto|webgpu|cpu",
+  help: "where to compute",
+};
+
+/** The option `format` of a script that prints a table, or the records named; {@link formatOf} reads it. */
+export function formatOption(records: string): OptionSpec {
+  return { type: "string", value: "table|ndjson", default: "table", help: `ndjson: ${records}` };
+}
+
+/** The value of {@link formatOption}; throws UserError where it is another word. */
+export function formatOf({ format }: Arguments["values"]): "table" | "ndjson" {
+  return oneOf("format", format!, ["table", "ndjson"]);
+}
+
+/** The run that a script works on: the one named, or `runs/latest`; throws UserError at a second. */
+export function runArgument(positionals: readonly string[], what = "run or checkpoint"): string {
+  return onlyName(positionals, what) ?? "runs/latest";
+}
+
 /** The options by which scripts take tensors out of a log. */
 export const TENSOR_OPTIONS: Readonly<Record<"tap" | "kind" | "head", OptionSpec>> = {
   tap: { type: "string", value: "GLOB", help: "tensors by name: * is one part of it, ** any number" },

@@ -4,8 +4,9 @@ import { numberOption, type OptionSpec } from "./options.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import { UserError } from "../base/errors.ts";
 
-/** The options beside a script's own for the text. */
-export const TEXT_OPTIONS: Readonly<Record<"ids" | "first", OptionSpec>> = {
+/** The options for a text; a script may give one of them another help. */
+export const TEXT_OPTIONS: Readonly<Record<"text" | "ids" | "first", OptionSpec>> = {
+  text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
   ids: { type: "string", value: "N,N", help: "token ids in the place of a text, separated by commas" },
   first: {
     type: "string",
