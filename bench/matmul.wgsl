@@ -10,10 +10,7 @@
 @group(0) @binding(4) var<storage, read_write> pre: array<f32>;
 //! end
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= M * N) { return; }
+//! each i in 0..M * N
   let m = i / N;
   let n = i % N;
   var x = 0f;
@@ -32,4 +29,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   x += addend[i];
 //! end
   y[i] = x;
-}
+//! end

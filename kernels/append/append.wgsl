@@ -3,10 +3,7 @@
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> rows: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= B * (HELD + ADDED)) { return; }
+//! each i in 0..B * (HELD + ADDED)
   let sample = i / (HELD + ADDED);
   let at = i % (HELD + ADDED);
   if (at < HELD) {
@@ -14,4 +11,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   } else {
     y[i] = rows[at - HELD];
   }
-}
+//! end

@@ -3,16 +3,12 @@
 @group(0) @binding(0) var<storage, read_write> out: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
+//! each i in 0..SIZE
 //! if ROWS
-  if (i >= ADDED) { return; }
   var sum = 0f;
   for (var sample = 0u; sample < B; sample++) { sum += dy[sample * (HELD + ADDED) + HELD + i]; }
   out[i] = sum;
 //! else
-  if (i >= B * HELD) { return; }
   out[i] = dy[i / HELD * (HELD + ADDED) + i % HELD];
 //! end
-}
+//! end

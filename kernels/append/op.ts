@@ -62,7 +62,7 @@ function lowerBackward({ outputs: [dx, drows], needed: wanted }: Call<AppendBack
     dispatches: [0, 1].filter((part) => wanted[part]).map((part) => ({
       label: "append_backward",
       source: backwardWgsl,
-      constants: { ...constants, ROWS: part === 1 },
+      constants: { ...constants, SIZE: sizes[part], ROWS: part === 1 },
       bindings: { 0: ["output", part], 1: ["input", 0] },
       workgroups: workgroups1d(sizes[part], 64),
     })),

@@ -5,9 +5,9 @@
 @group(0) @binding(2) var<storage, read> valid: array<f32>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> correct: array<f32>;
-//! if LANES > 1
-var<workgroup> partial: array<vec2f, LANES>;
-//! end
+alias Part = vec2f;
+fn both(a: vec2f, b: vec2f) -> vec2f { return a + b; }
+//! insert OVER_LANES
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
@@ -17,15 +17,7 @@ fn main(@builtin(local_invocation_index) lane: u32) {
     for (var i = first; i < min(first + 64u * LANES, ROWS); i += LANES) { run += vec2f(losses[i], hits[i]); }
     sums += run;
   }
-//! if LANES > 1
-  partial[lane] = sums;
-  workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) { partial[lane] += partial[lane + half]; }
-    workgroupBarrier();
-  }
-  sums = partial[0];
-//! end
+  sums = over_lanes(sums, lane);
   if (lane == 0u) {
     loss[0] = sums.x / max(valid[0], 1f);
     correct[0] = sums.y;

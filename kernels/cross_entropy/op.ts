@@ -14,6 +14,7 @@ import {
   workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { multiply } from "../elementwise/op.ts";
+import overLanesWgsl from "../over_lanes.wgsl" with { type: "text" };
 import countWgsl from "./count.wgsl" with { type: "text" };
 import meanWgsl from "./mean.wgsl" with { type: "text" };
 import rowsWgsl from "./rows.wgsl" with { type: "text" };
@@ -47,16 +48,19 @@ function lower({ inputs: [logits], needed: wanted }: Call, { kind }: Target): Lo
   const [rows, size] = logits.shape;
   const lanes = kind === "gpu" || size > LONG ? 64 : 1;
   const single = kind === "gpu" || rows > LONG ? 256 : 1;
+  const code = { OVER_LANES: overLanesWgsl };
   return {
     dispatches: [{
       label: "cross_entropy_count",
       source: countWgsl,
+      code,
       constants: { ROWS: rows, V: size, LANES: single },
       bindings: { 0: ["input", 1], 1: ["output", 3] },
       workgroups: [1, 1, 1],
     }, {
       label: "cross_entropy",
       source: rowsWgsl,
+      code,
       constants: { ROWS: rows, V: size, LANES: lanes, GRADIENT: wanted[1] },
       bindings: {
         0: ["input", 0],
@@ -70,6 +74,7 @@ function lower({ inputs: [logits], needed: wanted }: Call, { kind }: Target): Lo
     }, {
       label: "cross_entropy_mean",
       source: meanWgsl,
+      code,
       constants: { ROWS: rows, LANES: single },
       bindings: {
         0: ["output", 2],

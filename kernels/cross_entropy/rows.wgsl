@@ -10,56 +10,32 @@
 //! end
 
 // Of some logits: the largest, its lowest index, and the sum of exp(logit - largest).
-struct Seen { top: f32, sum: f32, best: u32 }
+struct Part { top: f32, sum: f32, best: u32 }
 
-//! if LANES > 1
-var<workgroup> partial: array<Seen, LANES>;
-
-fn both(a: Seen, b: Seen) -> Seen {
+fn both(a: Part, b: Part) -> Part {
   let top = max(a.top, b.top);
   let sum = a.sum * exp(a.top - top) + b.sum * exp(b.top - top);
   let second = b.top > a.top || (b.top == a.top && b.best < a.best);
-  return Seen(top, sum, select(a.best, b.best, second));
+  return Part(top, sum, select(a.best, b.best, second));
 }
-//! end
+//! insert OVER_LANES
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-//! if LANES > 1
-  let row = group.y * groups.x + group.x;
-  let lane = thread;
-//! else
-  let row = (group.y * groups.x + group.x) * 64u + thread;
-  let lane = 0u;
-//! end
-  if (row >= ROWS) { return; }
+//! each row in 0..ROWS over LANES
   let start = row * V;
   // A lane without logits holds a sum of zero under the lowest number.
-  var seen = Seen(-0x1.fffffep+127f, 0f, V);
+  var seen = Part(-0x1.fffffep+127f, 0f, V);
   for (var i = lane; i < V; i += LANES) {
     let logit = logits[start + i];
     let above = logit - seen.top;
     let ratio = exp(-abs(above));
     // One exponential either way: the sum shrinks under a new top, or grows by a smaller term.
     if (above > 0f) {
-      seen = Seen(logit, seen.sum * ratio + 1f, i);
+      seen = Part(logit, seen.sum * ratio + 1f, i);
     } else {
       seen.sum += ratio;
     }
   }
-//! if LANES > 1
-  partial[lane] = seen;
-  workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) { partial[lane] = both(partial[lane], partial[lane + half]); }
-    workgroupBarrier();
-  }
-  seen = partial[0];
-//! end
+  seen = over_lanes(seen, lane);
   // Infinity less itself is NaN: the sum was begun with 1.
   let bits = bitcast<u32>(seen.top);
   if (bits == 0x7f800000u) { seen.sum = bitcast<f32>(bits | 0x7fc00000u); }
@@ -79,4 +55,4 @@ fn main(
     dlogits[start + i] = select(0f, slope, counted);
   }
 //! end
-}
+//! end

@@ -3,10 +3,7 @@
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> partial: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= COLUMNS * CHUNKS) { return; }
+//! each i in 0..COLUMNS * CHUNKS
   let column = i % COLUMNS;
   let first = (i / COLUMNS) * CHUNK_ROWS;
   var sum = 0f;
@@ -16,4 +13,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     sum += select(value, value * value, SQUARE);
   }
   partial[i] = sum;
-}
+//! end

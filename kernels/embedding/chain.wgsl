@@ -4,10 +4,7 @@
 @group(0) @binding(1) var<storage, read_write> next: array<u32>;
 @group(0) @binding(2) var<storage, read_write> first: array<u32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let n = id.y * groups.x * 64u + id.x;
-  if (n >= TOKENS) { return; }
+//! each n in 0..TOKENS
   let own = min(ids[n], V - 1u);
   var before = n;
   var found = false;
@@ -22,4 +19,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   }
   first[n] = select(1u, 0u, found);
   if (found) { next[before] = n; }
-}
+//! end

@@ -9,13 +9,10 @@ alias Item = f32;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<Item>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= TOKENS * WIDTH) { return; }
+//! each i in 0..TOKENS * WIDTH
   let row = min(ids[i / WIDTH], V - 1u);
 //! if PART
   if (row < FIRST || row >= FIRST + ROWS) { return; }
 //! end
   y[i] = table[(row - FIRST) * WIDTH + i % WIDTH];
-}
+//! end

@@ -10,9 +10,7 @@ alias Item = f32;
 @group(0) @binding(2) var<storage, read> addend: array<Item>;
 //! end
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
+//! each i in 0..max(TOKENS, V * WIDTH)
   if (i < TOKENS) { next[i] = TOKENS; }
   if (i >= V * WIDTH) { return; }
 //! if ADDEND
@@ -20,4 +18,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 //! else
   dtable[i] = Item(0f);
 //! end
-}
+//! end

@@ -10,10 +10,7 @@ alias Item = f32;
 @group(0) @binding(3) var<storage, read> dy: array<Item>;
 @group(0) @binding(4) var<storage, read_write> dtable: array<Item>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= TOKENS * WIDTH) { return; }
+//! each i in 0..TOKENS * WIDTH
   let token = i / WIDTH;
   let column = i % WIDTH;
   if (first[token] == 0u) { return; }
@@ -29,4 +26,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 //! end
   }
   dtable[min(ids[token], V - 1u) * WIDTH + column] += sum;
-}
+//! end

@@ -11,20 +11,7 @@
 //! end
 @group(0) @binding(6) var<storage, read_write> dx: array<Item>;
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-//! if LANES > 1
-  let row = group.y * groups.x + group.x;
-  let lane = thread;
-//! else
-  let row = (group.y * groups.x + group.x) * 64u + thread;
-  let lane = 0u;
-//! end
-  if (row >= ROWS) { return; }
+//! each row in 0..ROWS over LANES
   let start = row * WIDTH;
   let rstd = rstds[row];
 //! if CENTERED
@@ -39,7 +26,7 @@ fn main(
     slope += h;
     along += h * ((x[start + i] - mean) * rstd);
   }
-  let sums = rowSums(vec2f(total(slope), total(along)), lane) / f32(D);
+  let sums = over_lanes(vec2f(total(slope), total(along)), lane) / f32(D);
   for (var i = lane; i < WIDTH; i += LANES) {
     var h = dy[start + i] * weight[i];
 //! if CENTERED
@@ -52,4 +39,4 @@ fn main(
     dx[start + i] = own;
 //! end
   }
-}
+//! end

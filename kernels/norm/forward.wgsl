@@ -12,26 +12,13 @@
 @group(0) @binding(5) var<storage, read_write> saved_mean: array<f32>;
 //! end
 
-@compute @workgroup_size(64)
-fn main(
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-//! if LANES > 1
-  let row = group.y * groups.x + group.x;
-  let lane = thread;
-//! else
-  let row = (group.y * groups.x + group.x) * 64u + thread;
-  let lane = 0u;
-//! end
-  if (row >= ROWS) { return; }
+//! each row in 0..ROWS over LANES
   let start = row * WIDTH;
   var mean = 0f;
 //! if CENTERED
   var sum = Item(0f);
   for (var i = lane; i < WIDTH; i += LANES) { sum += x[start + i]; }
-  mean = rowSums(vec2f(total(sum), 0f), lane).x / f32(D);
+  mean = over_lanes(vec2f(total(sum), 0f), lane).x / f32(D);
 //! end
   // A second pass over the row: a difference of sums would lose a small variance beside a large mean.
   var squares = Item(0f);
@@ -39,7 +26,7 @@ fn main(
     let centered = x[start + i] - mean;
     squares += centered * centered;
   }
-  let rstd = 1f / sqrt(rowSums(vec2f(total(squares), 0f), lane).x / f32(D) + EPS);
+  let rstd = 1f / sqrt(over_lanes(vec2f(total(squares), 0f), lane).x / f32(D) + EPS);
   for (var i = lane; i < WIDTH; i += LANES) {
     let normal = (x[start + i] - mean) * rstd;
 //! if BIAS
@@ -56,4 +43,4 @@ fn main(
 //! end
   }
 //! end
-}
+//! end

@@ -16,6 +16,7 @@ import {
   workgroups1d,
 } from "../../src/graph/tensor.ts";
 import { chunkRows } from "../elementwise/op.ts";
+import overLanesWgsl from "../over_lanes.wgsl" with { type: "text" };
 import { normBackwardCpu, normCpu, normParametersCpu } from "./cpu.ts";
 import type { NormAttrs, NormBackwardAttrs, NormParametersAttrs } from "./sizes.ts";
 import backwardWgsl from "./backward.wgsl" with { type: "text" };
@@ -66,6 +67,7 @@ export const normOp: Op<NormAttrs> = {
       dispatches: [{
         label: nameOf(attrs),
         source: `${rowsWgsl}\n${forwardWgsl}`,
+        code: { OVER_LANES: overLanesWgsl },
         constants: { ...constants, CENTERED: centered, BIAS: bias, SAVE: save, EPS: wgslFloat(eps) },
         bindings,
         workgroups,
@@ -108,6 +110,7 @@ export const normBackwardOp: Op<NormBackwardAttrs> = {
       dispatches: [{
         label: `${nameOf(attrs)}_backward`,
         source: `${rowsWgsl}\n${backwardWgsl}`,
+        code: { OVER_LANES: overLanesWgsl },
         constants: { ...constants, CENTERED: centered, ADDEND: addend },
         bindings,
         workgroups,
@@ -132,6 +135,7 @@ function lowerParameters({ inputs: [x], attrs, needed: wanted }: Call<NormParame
   const chunks = Math.ceil(rows / perChunk);
   const vectors = size % 4 === 0;
   const width = vectors ? size / 4 : size;
+  const sums = bias ? 2 * size : size;
   const bindings: Record<number, Ref> = {
     0: ["input", 0],
     1: ["input", 1],
@@ -160,13 +164,13 @@ function lowerParameters({ inputs: [x], attrs, needed: wanted }: Call<NormParame
     }, {
       label: `${label}_sum`,
       source: sumWgsl,
-      constants: { D: size, CHUNKS: chunks, BIAS: bias },
+      constants: { D: size, CHUNKS: chunks, BIAS: bias, SIZE: sums },
       bindings: {
         0: ["scratch", 0],
         1: ["output", 0],
         ...(bias ? { 2: ["scratch", 1], 3: ["output", 1] } satisfies Record<number, Ref> : {}),
       },
-      workgroups: workgroups1d(bias ? 2 * size : size, 64),
+      workgroups: workgroups1d(sums, 64),
     }],
   };
 }

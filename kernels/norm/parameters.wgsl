@@ -16,10 +16,7 @@ alias Item = f32;
 @group(0) @binding(5) var<storage, read_write> dbias: array<Item>;
 //! end
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= WIDTH * CHUNKS) { return; }
+//! each i in 0..WIDTH * CHUNKS
   let column = i % WIDTH;
   let first = (i / WIDTH) * CHUNK_ROWS;
   var along = Item(0f);
@@ -37,4 +34,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 //! if BIAS
   dbias[i] = sum;
 //! end
-}
+//! end

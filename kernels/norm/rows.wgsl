@@ -7,21 +7,6 @@ alias Item = f32;
 fn total(v: Item) -> f32 { return v; }
 //! end
 
-//! if LANES > 1
-var<workgroup> partial: array<vec2f, LANES>;
-
-// Sums over the lanes of a row, by a tree of fixed shape.
-fn rowSums(own: vec2f, lane: u32) -> vec2f {
-  partial[lane] = own;
-  workgroupBarrier();
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) { partial[lane] += partial[lane + half]; }
-    workgroupBarrier();
-  }
-  let sums = partial[0];
-  workgroupBarrier();
-  return sums;
-}
-//! else
-fn rowSums(own: vec2f, lane: u32) -> vec2f { return own; }
-//! end
+alias Part = vec2f;
+fn both(a: vec2f, b: vec2f) -> vec2f { return a + b; }
+//! insert OVER_LANES

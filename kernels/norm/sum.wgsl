@@ -6,18 +6,16 @@
 @group(0) @binding(3) var<storage, read_write> dbias: array<f32>;
 //! end
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
+//! each i in 0..SIZE
   var sum = 0f;
   if (i < D) {
     for (var chunk = 0u; chunk < CHUNKS; chunk++) { sum += weights[chunk * D + i]; }
     dweight[i] = sum;
   }
 //! if BIAS
-  if (i >= D && i < 2u * D) {
+  if (i >= D) {
     for (var chunk = 0u; chunk < CHUNKS; chunk++) { sum += biases[chunk * D + i - D]; }
     dbias[i - D] = sum;
   }
 //! end
-}
+//! end

@@ -16,10 +16,7 @@
 //! end
 //! insert STATES
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= SIZE) { return; }
+//! each i in 0..SIZE
 //! if FREEZES
   if (trained[i] == 0f) {
 //! if UPDATED
@@ -40,4 +37,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 //! if UPDATED
   update[i] = after - before;
 //! end
-}
+//! end

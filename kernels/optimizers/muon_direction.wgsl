@@ -8,10 +8,7 @@
 @group(0) @binding(4) var<storage, read> squared_norm: array<f32>;
 //! end
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= SIZE) { return; }
+//! each i in 0..SIZE
   if (chosen[i] == 0f) {
     direction[i] = 0f;
     return;
@@ -29,4 +26,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 //! else
   direction[i] = m;
 //! end
-}
+//! end

@@ -5,12 +5,9 @@
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> seed: array<u32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let pair = id.y * groups.x * 64u + id.x;
+//! each pair in 0..(SIZE + 1u) / 2u
   let i = 2u * pair;
-  if (i >= SIZE) { return; }
   let bits = threefry(vec2u(seed[0], SITE), vec2u(pair, seed[1]));
   y[i] = select(0f, x[i] * SCALE, bits.x >= THRESHOLD);
   if (i + 1u < SIZE) { y[i + 1u] = select(0f, x[i + 1u] * SCALE, bits.y >= THRESHOLD); }
-}
+//! end

@@ -40,16 +40,13 @@ fn cosine_of_turns(high: u32, low: u32) -> f32 {
   return select(value, -value, octant >= 2u && octant < 6u);
 }
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= SIZE) { return; }
+//! each i in 0..SIZE
   var n = polar(i, 0u);
 //! if TRUNCATED
   for (var attempt = 1u; abs(n.x * n.y) > WITHIN && attempt < ATTEMPTS; attempt++) { n = polar(i, attempt); }
 //! end
   y[i] = MEAN + STD * n.x * n.y;
-}
+//! end
 
 // Radius and cosine of the i-th normal of an attempt.
 fn polar(i: u32, attempt: u32) -> vec2f {

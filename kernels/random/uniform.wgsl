@@ -2,10 +2,7 @@
 //! insert THREEFRY
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= SIZE) { return; }
+//! each i in 0..SIZE
   let bits = threefry(vec2u(SEED, PURPOSE), vec2u(i, 0u));
   y[i] = LOW + WIDTH * (f32(bits.x >> 5u) * 0x1p-27f + f32(bits.y >> 6u) * 0x1p-53f);
-}
+//! end

@@ -4,10 +4,7 @@
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 @group(0) @binding(2) var<storage, read> turns: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= ROWS * ITEMS) { return; }
+//! each i in 0..ROWS * ITEMS
   let row = i / ITEMS;
   let item = i % ITEMS;
 //! if ITEMS > PAIRS
@@ -35,4 +32,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   let b = x[second];
   y[first] = a * c - b * s;
   y[second] = a * s + b * c;
-}
+//! end

@@ -99,10 +99,7 @@ fn partial_of_$r(row: vec4u) -> Partial {
 }
 //! end
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let chunk = id.y * groups.x * LANES + id.x;
-  if (chunk >= arrayLength(&chunks)) { return; }
+//! each chunk in 0..arrayLength(&chunks) by LANES
   let row = chunks[chunk];
   var all: Partial;
 //! if KINDS > 1
@@ -112,4 +109,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 //! end
   partials[2u * chunk] = first_half(all);
   partials[2u * chunk + 1u] = second_half(all);
-}
+//! end

@@ -4,10 +4,7 @@
 @group(0) @binding(1) var<storage, read> table: array<vec2u>;
 @group(0) @binding(2) var<storage, read_write> samples: array<vec4u>;
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let sample = id.y * groups.x * LANES + id.x;
-  if (sample >= SAMPLES) { return; }
+//! each sample in 0..SAMPLES by LANES
   let rows = table[sample];
   var all = EMPTY;
   for (var i = rows.x; i < rows.x + rows.y; i++) {
@@ -15,4 +12,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   }
   samples[2u * sample] = first_half(all);
   samples[2u * sample + 1u] = second_half(all);
-}
+//! end

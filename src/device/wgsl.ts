@@ -3,6 +3,9 @@
 //                                           (one letter, so that `$ru` is a literal and `c$r_0` a name)
 //   //! if CONDITION  ...  //! else  ...  //! end
 //   //! insert NAME                          text given by the operation (an expression's code)
+//   //! each i in 0..COUNT  ...  //! end     `main` with the lines between as its body, an invocation each `i`; COUNT is WGSL.
+//                                           `by LANES`: workgroups of so many (default: 64u). `over LANES`: that many lanes
+//                                           of one workgroup share each `i`, numbered by `lane` (one lane: an invocation)
 // Unrolling is done here because the compilers below do not: on a software adapter it is worth a factor of two.
 import { didYouMean } from "../base/errors.ts";
 import type { Dispatch } from "../graph/tensor.ts";
@@ -16,7 +19,7 @@ function evaluate(expression: string, scope: Scope): number {
   return Number(new Function(`return (${text});`)());
 }
 
-const WORDS = ["for", "if", "else", "end", "insert"];
+const WORDS = ["for", "if", "else", "end", "insert", "each"];
 
 /**
  * Word and rest of a template line, undefined for a line of WGSL; throws where it is neither. `closing` asks it about every
@@ -32,17 +35,43 @@ function directive(text: string): { word: string; rest: string } | undefined {
   if (word === "for" && !FOR.test(rest)) {
     throw new SyntaxError(`Template loop is not "for x in FROM..TO" with one small letter: ${line}`);
   }
+  if (word === "each" && !EACH.test(rest)) {
+    throw new SyntaxError(
+      `Template line is not "each x in 0..COUNT", "by SIZE" or "over LANES" behind it: ${line}`,
+    );
+  }
   return { word, rest };
 }
 
 const FOR = /^([a-z]) in (.+)\.\.(.+)$/;
+const EACH = /^(\w+) in 0\.\.(.+?)(?: (by|over) (\w+))?$/;
+
+/** How `main` opens, past the last of what it counts. */
+function mainHead(rest: string, scope: Scope): string[] {
+  const [, name, count, how, size] = rest.match(EACH)!;
+  const lanes = how === "by" ? size : "64u";
+  const index = how === "over" && evaluate(size, scope) > 1
+    ? [`  let ${name} = group.y * groups.x + group.x;`, "  let lane = thread;"]
+    : [`  let ${name} = id.y * groups.x * ${lanes} + id.x;`, ...(how === "over" ? ["  let lane = 0u;"] : [])];
+  return [
+    `@compute @workgroup_size(${lanes})`,
+    "fn main(",
+    "  @builtin(global_invocation_id) id: vec3u,",
+    "  @builtin(workgroup_id) group: vec3u,",
+    "  @builtin(num_workgroups) groups: vec3u,",
+    "  @builtin(local_invocation_index) thread: u32,",
+    ") {",
+    ...index,
+    `  if (${name} >= ${count}) { return; }`,
+  ];
+}
 
 /** Index of the `//! end` (or `//! else`) that closes the block opened at `open`. */
 function closing(lines: readonly string[], open: number, middle = false): number {
   let depth = 0;
   for (let i = open; i < lines.length; i++) {
     const word = directive(lines[i])?.word;
-    if (word === "for" || word === "if") depth++;
+    if (word === "for" || word === "if" || word === "each") depth++;
     if (word === "else" && depth === 1 && middle) return i;
     if (word === "end" && --depth === 0) return i;
   }
@@ -66,6 +95,10 @@ function expandLines(
         const inner = body.map((text) => text.replaceAll(`$${name}`, String(value)));
         add(expandLines(inner, { ...scope, [name]: value }, code));
       }
+      i = end;
+    } else if (word === "each") {
+      const end = closing(lines, i);
+      add([...mainHead(rest, scope), ...expandLines(lines.slice(i + 1, end), scope, code), "}"]);
       i = end;
     } else if (word === "if") {
       const end = closing(lines, i);

@@ -6,13 +6,10 @@
 @group(0) @binding(2) var<storage, read> slot: array<u32>;
 //! end
 
-@compute @workgroup_size(WORKGROUP)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * WORKGROUP + id.x;
-  if (i >= LENGTH) { return; }
+//! each i in 0..LENGTH by WORKGROUP
 //! if SLOTTED
   target_[slot[0] * LENGTH + i] = source[i];
 //! else
   target_[OFFSET + i] = source[i];
 //! end
-}
+//! end

@@ -223,7 +223,7 @@ const partsOp: Op<undefined> = {
   lower: ({ inputs: [x] }) => ({
     dispatches: [{
       label: "parts of randomNormal",
-      source: `${normalWgsl.slice(0, normalWgsl.indexOf("@compute"))}
+      source: `${normalWgsl.slice(0, normalWgsl.indexOf("//! each"))}
 @group(0) @binding(1) var<storage, read> x: array<vec2u>;
 @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= ROWS) { return; }
