@@ -1,5 +1,6 @@
 // Score modifiers and masks: what happens to a score before the activation, and which pairs there are. Each is an
 // expression with the tables it reads; a user's own is written the same way.
+import { parseExpression } from "../expression/text.ts";
 import { literal } from "../../src/graph/structure.ts";
 import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
 import { closestString, UserError } from "../../src/base/errors.ts";
@@ -37,39 +38,51 @@ function at(name: string, table: Tensor, ...indices: Term[]): Expression {
  * A score modifier of one's own. The kernels, the function on the host and all derivatives come from the expression. Where it
  * gives -Infinity the pair is not seen, as under a mask.
  *
- * @param expression over `score`, `b`, `h`, `i`, `j`, `row` and lookups in `tables`; i and j are positions, so a table
- *   indexed by i has an entry for every position, one indexed by `row` an entry for every query of the call
+ * @param expression over `score`, `b`, `h`, `i`, `j`, `row` and entries of `tables`, as text or built by `expr`; i and j are
+ *   positions, so a table indexed by i has an entry for every position, one indexed by `row` one for every query of the call
  * @param tables tensors by name; a learned one is a parameter like any other
  * @throws {UserError} for a variable or table that is not there, naming the nearest
  *
  * @example A learned penalty on distance, one slope a head
  * ```ts
- * import { lookup, minus, modifier, state, times, variable } from "../../mod.ts";
+ * import { modifier, state } from "../../mod.ts";
  * const slope = state("slope", [4]);
- * const [score, h, i, j] = ["score", "h", "i", "j"].map(variable);
- * const penalty = modifier(minus(score, times(lookup("slope", [4], h), minus(i, j))), { slope });
+ * const penalty = modifier("score - slope[h] * (i - j)", { slope });
  * ```
  */
 export function modifier(
-  expression: Expression,
+  expression: Expression | string,
   tables: Readonly<Record<string, Tensor>> = {},
 ): ScoreModifier {
-  check("modifier", expression, tables, NAMES);
-  return { expression, tables };
+  return { expression: checked("modifier", expression, tables, NAMES), tables };
 }
 
-/** A mask of one's own: pairs where the expression over `b`, `h`, `i`, `j`, `row` and lookups is not 0. */
-export function mask(expression: Expression, tables: Readonly<Record<string, Tensor>> = {}): Mask {
-  check("mask", expression, tables, NAMES.slice(1));
-  return { expression, tables };
+/**
+ * A mask of one's own: pairs where the expression over `b`, `h`, `i`, `j`, `row` and entries of `tables` is not 0.
+ *
+ * @example
+ * ```ts
+ * import { mask } from "../../mod.ts";
+ * const local = mask("j <= i && i - j < 64");
+ * ```
+ */
+export function mask(
+  expression: Expression | string,
+  tables: Readonly<Record<string, Tensor>> = {},
+): Mask {
+  return { expression: checked("mask", expression, tables, NAMES.slice(1)), tables };
 }
 
-function check(
+function checked(
   what: string,
-  expression: Expression,
+  given: Expression | string,
   tables: Readonly<Record<string, Tensor>>,
   names: readonly string[],
-): void {
+): Expression {
+  const shapes = Object.fromEntries(Object.entries(tables).map(([name, { shape }]) => [name, shape]));
+  const expression = typeof given === "string"
+    ? parseExpression(given, { variables: names, tables: shapes, what })
+    : given;
   const hint = (found: string, known: readonly string[]) => {
     const near = closestString(found, known);
     return near === undefined ? ` Known: ${known.join(", ") || "none"}.` : ` Did you mean "${near}"?`;
@@ -92,6 +105,7 @@ function check(
       );
     }
   }
+  return expression;
 }
 
 /** Joins the tables of several expressions; where a name stands for different tensors, the later ones are renamed. */

@@ -1,5 +1,6 @@
 // Element-wise operations from expressions: one operation for every activation, sum, product and hook, its gradient the
 // expression's own derivative. And sums, of columns, of everything, of squares: the gradient of what was repeated.
+import { parseExpression } from "../expression/text.ts";
 import {
   apply,
   type Dispatch,
@@ -106,23 +107,26 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
 /**
  * Applies an expression to every element: y_i = f(x0_i, x1_i, ...).
  *
- * @param expression over variables named as the keys of `operands`
+ * @param given over variables named as the keys of `operands`, as text or built by `expr`
  * @param operands tensors of one shape; a tensor of one number, or of the last dimension's length, is repeated
  * @param name what errors and traces call it
  * @returns a tensor of the largest operand's shape
  *
  * @example
  * ```ts
- * import { elementwise, input, times, variable } from "../../mod.ts";
+ * import { elementwise, input } from "../../mod.ts";
  * const x = input("x", [4, 8]);
- * const squared = elementwise(times(variable("x"), variable("x")), { x });
+ * const rectified = elementwise("max(0, x)", { x });
  * ```
  */
 export function elementwise(
-  expression: Expression,
+  given: Expression | string,
   operands: Readonly<Record<string, Tensor>>,
   name = "elementwise",
 ): Tensor {
+  let expression = typeof given === "string"
+    ? parseExpression(given, { variables: Object.keys(operands), what: name })
+    : given;
   const renamed: Record<string, Tensor> = {};
   for (const [n, [key, x]] of Object.entries(operands).entries()) {
     const safe = SAFE_NAME.test(key) ? key : `operand_${n}`;

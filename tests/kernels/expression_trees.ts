@@ -26,7 +26,7 @@ function numberOf(rng: RandomStream): number {
 }
 
 /** A tree as it is drawn, nothing folded; `count` hears of every function in it. */
-function treeOf(rng: RandomStream, depth: number, count: (f: string) => void): Expression {
+export function treeOf(rng: RandomStream, depth: number, count: (f: string) => void): Expression {
   if (depth === 0) {
     return rng.below(4) === 0
       ? { kind: "number", value: numberOf(rng) }
@@ -81,7 +81,7 @@ const BINARY_OF: Record<e.Binary, (a: Expression, b: Expression) => Expression> 
 };
 
 /** The tree by the public builders, which fold it. */
-function built(x: Expression): Expression {
+export function built(x: Expression): Expression {
   switch (x.kind) {
     case "unary":
       return UNARY_OF[x.f](built(x.x));
