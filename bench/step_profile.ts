@@ -3,6 +3,7 @@
 import { loadConfig } from "../src/config/mod.ts";
 import type { Device } from "../src/device/device.ts";
 import { plan, type Step } from "../src/device/plan.ts";
+import { recordOp } from "../src/graph/structure.ts";
 import { apply, formatSpec, type Spec, type Tensor } from "../src/graph/tensor.ts";
 import { callRunner, measure, openWebgpu, printColumns, randomState } from "./measure.ts";
 import { trainingStep, VOCABULARY } from "./training_step.ts";
@@ -10,7 +11,7 @@ import { trainingStep, VOCABULARY } from "./training_step.ts";
 /** A call of the step's operation on states of its inputs' shapes; what it writes in place the next call reads. */
 function callOf({ node, call }: Step, device: Device): (turn: number) => Tensor[] {
   const given = node.inputs.map((x, i) => {
-    const below = node.op.name === "record" ? 1 : VOCABULARY;
+    const below = node.op === recordOp ? 1 : VOCABULARY;
     return randomState(device, `${node.op.name} ${i} ${formatSpec(x)}`, x, below);
   });
   let inputs = given;

@@ -1,5 +1,7 @@
 // The training step that benches run: a configuration's own, on random tokens; and the same step with naive kernels.
+import { attentionOp, keyGradientOp, queryGradientOp } from "../kernels/attention/op.ts";
 import type { AttentionAttrs } from "../kernels/attention/sizes.ts";
+import { matmulOp } from "../kernels/matmul/op.ts";
 import { randomStream } from "../src/base/random.ts";
 import type { Config } from "../src/config/mod.ts";
 import { charTokenizer } from "../src/data/mod.ts";
@@ -52,19 +54,19 @@ export function naiveGraph({ outputs = {}, effects = [] }: Graph): Graph {
     const inputs = node.inputs.map((x) => now.get(x)!);
     const activation = (node.attrs as AttentionAttrs | undefined)?.activation as "softmax";
     let made: readonly Tensor[];
-    if (node.op.name === "attention") {
+    if (node.op === attentionOp) {
       const [z, pattern] = naiveAttention(inputs, activation);
       patterns.set(inputs[0], pattern);
       made = [z, pattern];
-    } else if (node.op.name === "attention_query_gradient") {
+    } else if (node.op === queryGradientOp) {
       const [q, k, v, dz] = inputs;
       const [dq, dk, dv] = naiveAttentionGradient([q, k, v], dz, patterns.get(q)!, activation);
       keyGradients.set(q, [dk, dv]);
       made = [dq];
-    } else if (node.op.name === "attention_key_gradient") {
+    } else if (node.op === keyGradientOp) {
       made = keyGradients.get(inputs[0])!;
     } else {
-      made = apply(node.op.name === "matmul" ? naiveMatmulOp : node.op, inputs, node.attrs as never);
+      made = apply(node.op === matmulOp ? naiveMatmulOp : node.op, inputs, node.attrs as never);
     }
     node.outputs.forEach((y, i) => now.set(y, made[i]));
   }

@@ -10,7 +10,24 @@ import { assign, constantValue, input, literalValues, pack } from "../../src/gra
 import { apply, type Op, type Tensor } from "../../src/graph/tensor.ts";
 import { everyDevice } from "./devices.ts";
 
-const NAMES = ["input", "state", "constant", "literal", "view", "pack", "record", "attention", "elementwise"];
+const NAMES = [
+  ...["input", "state", "constant", "literal", "view", "pack", "record", "assign"],
+  ...[
+    "attention",
+    "attention_query_gradient",
+    "attention_key_gradient",
+    "elementwise",
+    "matmul",
+    "statistics",
+  ],
+];
+
+async function* tsFiles(folder: URL): AsyncGenerator<URL> {
+  for await (const { name, isDirectory } of Deno.readDir(folder)) {
+    if (isDirectory) yield* tsFiles(new URL(`${name}/`, folder));
+    else if (name.endsWith(".ts")) yield new URL(name, folder);
+  }
+}
 
 /** Three times x, by an operation of this name. */
 function tripled(name: string, x: Tensor): Tensor {
@@ -44,8 +61,17 @@ Deno.test("what reads a tensor's numbers, its attention or its picture goes by w
     const y = tripled(name, input("x", [1, 4, 2, 8]));
     assert.deepEqual([constantValue(y), literalValues(y)], [undefined, undefined], name);
     assert.throws(() => attentionStatistics(y), /expected what `attention` returned/, name);
-    assert.match(graphDiagram({ y }), new RegExp(`>${name}<`), name);
+    assert.match(graphDiagram({ y }), new RegExp(`>${name.replaceAll("_", " ")}<`), name);
   }
   const { node } = attention(input("q", [1, 4, 2, 8]), input("k", [1, 4, 2, 8]), input("v", [1, 4, 2, 8]));
   assert.equal(node.op.name, "attention");
+});
+
+Deno.test("no module compares an operation's name with a text", async () => {
+  for (const room of ["src", "kernels", "bench"]) {
+    for await (const path of tsFiles(new URL(`../../${room}/`, import.meta.url))) {
+      const text = await Deno.readTextFile(path);
+      assert.doesNotMatch(text, /\bop\.name\s*[!=]==|switch \([\w.]*op\.name\)/, path.pathname);
+    }
+  }
 });

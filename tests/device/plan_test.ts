@@ -34,13 +34,13 @@ function naive(outputs: Record<string, Tensor>, feeds: Numbers, states: Numbers)
   for (const node of ancestors(Object.values(outputs))) {
     const inputs = node.inputs.map((x) => known.get(x)!);
     const [y] = node.outputs;
-    const name = node.op.name;
-    if (name === "view") {
+    const { role } = node.op;
+    if (role === "view") {
       const { offset } = node.attrs as ViewAttrs;
       known.set(y, inputs[0].slice(offset, offset + sizeOf(y)));
-    } else if (name === "input") known.set(y, feeds[(node.attrs as Named).name].slice());
-    else if (name === "state") known.set(y, states[(node.attrs as Named).name].slice());
-    else if (name === "constant") {
+    } else if (role === "input") known.set(y, feeds[(node.attrs as Named).name].slice());
+    else if (role === "state") known.set(y, states[(node.attrs as Named).name].slice());
+    else if (role === "constant") {
       known.set(y, new Float64Array(sizeOf(y)).fill((node.attrs as ConstantAttrs).value));
     } else {
       const results = node.outputs.map((out, i) => {
@@ -198,7 +198,7 @@ Deno.test("no kernel writes a buffer that it reads, outside packs; scratch is ap
   for (let k = 0; k < 200; k++) {
     const planned = plan(randomGraph(randomStream(k, "plan"), "table"), TARGET);
     for (const step of planned.steps) {
-      assert.ok(step.node.op.name === "pack" || !conflicts(step), `graph ${k}: ${step.node.op.name}`);
+      assert.ok(step.node.op.role === "pack" || !conflicts(step), `graph ${k}: ${step.node.op.name}`);
       for (const { buffer, offset, size } of [...step.inputs, ...step.outputs, ...step.scratch]) {
         assert.ok(
           offset % 64 === 0 && offset + size <= buffer.size,
