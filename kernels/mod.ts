@@ -28,7 +28,13 @@ export {
   attentionGradientStatistics,
 } from "./attention_statistics/gradient.ts";
 export { ATTENTION_STATISTICS, attentionStatistics, REPEATED_STATISTICS } from "./attention_statistics/op.ts";
-export { ATTENTION_ACTIVATIONS, type AttentionActivation } from "./attention/sizes.ts";
+export type { ElementwiseActivation, NormalisedActivation } from "./attention/activation.ts";
+export {
+  ATTENTION_CHOICES,
+  type AttentionActivation,
+  type AttentionChoice,
+  attentionNames,
+} from "./attention/activations.ts";
 export { cacheRows } from "./cache_rows/op.ts";
 export { type CrossEntropy, crossEntropy } from "./cross_entropy/op.ts";
 export { add, elementwise, multiply, scale, sumAll, sumRows, sumSquares } from "./elementwise/op.ts";

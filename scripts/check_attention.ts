@@ -2,7 +2,9 @@
 import * as heed from "../mod.ts";
 import {
   type AnyRecord,
+  type AttentionActivation,
   type AttentionImplementation,
+  attentionNames,
   CASE_MASKS,
   type CaseMask,
   caseRecord,
@@ -43,8 +45,6 @@ import {
   writeFileAtomic,
 } from "../mod.ts";
 
-const ACTIVATIONS = ["softmax", "softmax1", "sigmoid", "relu", "relu2"] as const;
-
 const command: Command = {
   name: "check_attention",
   summary: "compares attention with a dense float64 oracle on random cases, gradients too",
@@ -56,7 +56,12 @@ const command: Command = {
       help: "check the attention, multiHead or decoderLayer that this file exports",
     },
     device: { ...DEVICE_OPTION, help: "heed's device; every one there is by default" },
-    activation: { type: "string", value: "NAME", help: ACTIVATIONS.join(", "), default: "softmax" },
+    activation: {
+      type: "string",
+      value: "NAME",
+      help: attentionNames("activation").join(", "),
+      default: "softmax",
+    },
     mask: {
       type: "string",
       value: CASE_MASKS.join("|"),
@@ -81,7 +86,7 @@ const command: Command = {
 };
 
 /** A pre-norm decoder layer with causal attention, as `train` builds it. */
-function layerDiagram(activation: typeof ACTIVATIONS[number]): string {
+function layerDiagram(activation: AttentionActivation): string {
   const layer = decoderLayer({
     vocabulary: 65,
     context: 64,
@@ -127,7 +132,7 @@ interface Asked {
   readonly only: number | undefined;
   readonly seed: number;
   readonly mask: CaseMask | undefined;
-  readonly activation: typeof ACTIVATIONS[number];
+  readonly activation: AttentionActivation;
   readonly say: (text: string) => void;
   readonly log: LogWriter<AnyRecord> | undefined;
   /** The options that ask for the same cases again. */
@@ -183,7 +188,7 @@ await runCommand(command, async ({ positionals, values }) => {
   if (positionals.length) {
     throw new UserError(`${positionals[0]}: unexpected; a file of one's own is --file.`);
   }
-  const activation = oneOf("activation", values.activation!, ACTIVATIONS);
+  const activation = oneOf("activation", values.activation!, attentionNames("activation"));
   const mask = values.mask === undefined ? undefined : oneOf("mask", values.mask, CASE_MASKS);
   const count = numberOption("cases", values.cases, { least: 1, whole: true })!;
   const only = numberOption("case", values.case, { least: 0, whole: true });

@@ -9,18 +9,20 @@ fn query_row(batch: u32, i: u32, head: u32) -> u32 { return (batch * T + min(i, 
 fn key_row(batch: u32, j: u32, kv_head: u32) -> u32 { return (batch * S + min(j, S - 1u)) * HKV + kv_head; }
 /** The key head that a query head reads, and the query heads that read a key head. */
 fn kv_of(head: u32) -> u32 {
-//! if MODULO
-  return head % HKV;
-//! else
-  return head / (H / HKV);
-//! end
+  return
+//! insert KEY_HEAD
+  ;
 }
 fn head_of(kv_head: u32, member: u32) -> u32 {
-//! if MODULO
-  return kv_head + member * HKV;
-//! else
-  return kv_head * (H / HKV) + member;
-//! end
+  return
+//! insert HEAD
+  ;
+}
+/** What a row's element-wise weights are divided by, n the keys that it sees. */
+fn divisor(n: f32) -> f32 {
+  return
+//! insert DIVISOR
+  ;
 }
 
 /** One past the last key that query i can see, and the first: the part of the mask that is a range. */
@@ -90,7 +92,7 @@ fn slope(score: f32, b: f32, h: f32, i: f32, j: f32) -> f32 {
 //! insert SLOPE
   ;
 }
-//! if !SOFTMAX
+//! if !NORMALISED
 fn activation(score: f32) -> f32 {
   return
 //! insert PHI

@@ -1,15 +1,7 @@
 // Attention and its gradients on the host, one row of the matrix at a time: the oracle of the tiled kernels.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
-import {
-  derivative,
-  entryAt,
-  lookupsOf,
-  replace,
-  sameExpression,
-  toFunction,
-} from "../expression/expression.ts";
-import { tableOffsets } from "./dispatch.ts";
-import { learnedSpecs, type TableGradientAttrs } from "./op.ts";
+import { entryAt, toFunction } from "../expression/expression.ts";
+import { ACTIVATIONS, ATTENTION_CHOICES } from "./activations.ts";
 import {
   type AttentionContext,
   forRows,
@@ -22,7 +14,8 @@ import {
   weights,
   workOfCall,
 } from "./rows.ts";
-import { type AttentionAttrs, hasRowTerm, isSoftmax } from "./sizes.ts";
+import { type AttentionAttrs, hasRowTerm } from "./sizes.ts";
+import { learnedSpecs, type TableGradientAttrs, tableOffsets, tableSlopes } from "./tables.ts";
 
 /** z and, where there are any, the row terms. */
 export function attentionCpu(
@@ -56,21 +49,25 @@ export function forPairs(work: AttentionContext, [q, k, v, dz]: readonly Floats[
   const { sizes: { S }, attrs, phiSlope } = work;
   const [values, da] = [rowValues(work), new Float64Array(S)];
   const { raw, scores, a } = values;
+  const defined = ACTIVATIONS[attrs.activation];
+  const scoreGradient = ATTENTION_CHOICES.backward[attrs.backward];
   forRows(work, (shown) => {
     const term = weights(work, shown, q, k, values);
     const row = seenRow(shown, values);
     weightGradients(work, row, v, dz, da);
-    let mean = 0;
+    let [inner, shares] = [0, 0];
     row.keys.forEach((j, n) => {
       da[n] *= kept(work, row, j);
-      mean += a[n] * da[n];
+      if (!defined.normalised) return;
+      const share = defined.share(a[n]);
+      shares += share;
+      inner += share * da[n];
     });
+    const total = defined.normalised ? defined.total(shares) : 1;
     row.keys.forEach((j, n) => {
-      let ds: number;
-      if (!isSoftmax(attrs)) ds = term * phiSlope(scores[n]) * da[n];
-      else if (attrs.backward === "exact") ds = a[n] * (da[n] - mean);
-      else if (attrs.backward === "diag") ds = a[n] * (1 - a[n]) * da[n];
-      else ds = da[n];
+      const ds = defined.normalised
+        ? scoreGradient(defined.share(a[n]), total, da[n], inner / total)
+        : term * phiSlope(scores[n]) * da[n];
       visit(row, j, a[n] * kept(work, row, j), raw[n], ds);
     });
   });
@@ -144,27 +141,19 @@ export function tableGradientCpu(
   const specs = learnedSpecs(call.inputs, attrs);
   const { offsets } = tableOffsets(attrs.learned, specs);
   const names = ["score", ...POINT, ...attrs.tables];
-  const slopes = lookupsOf(attrs.score).filter(({ table }) => attrs.learned.includes(table)).map((lookup) => {
-    const entry = replace(attrs.score, (x) => {
-      return x.kind === "lookup" && sameExpression(x, lookup)
-        ? { kind: "variable", name: "entry" }
-        : undefined;
-    });
-    const t = attrs.learned.indexOf(lookup.table);
-    return {
-      offset: offsets[t],
-      table: work.tables[attrs.tables.indexOf(lookup.table)],
-      shape: lookup.shape,
-      indices: lookup.indices.map((index) => toFunction(index, names)),
-      slope: toFunction(derivative(entry, "entry"), [...names, "entry"]),
-    };
-  });
+  const slopes = tableSlopes(attrs.score, attrs.learned).map(({ lookup, table, derivative }) => ({
+    offset: offsets[table],
+    table: work.tables[attrs.tables.indexOf(lookup.table)],
+    shape: lookup.shape,
+    indices: lookup.indices.map((index) => toFunction(index, names)),
+    derivative: toFunction(derivative, [...names, "entry"]),
+  }));
   const sums = new Float64Array(out.length);
   forPairs(work, inputs as readonly Floats[], ({ batch, head, i }, j, _, raw, ds) => {
     const point = [raw, batch, head, i, j, ...work.tables];
-    for (const { offset, table, shape, indices, slope } of slopes) {
+    for (const { offset, table, shape, indices, derivative } of slopes) {
       const at = indices.reduce((sum, index, n) => sum * shape[n] + entryAt(index(...point), shape[n]), 0);
-      sums[offset + at] += ds * slope(...point, table[at]);
+      sums[offset + at] += ds * derivative(...point, table[at]);
     }
   });
   (out as Floats).set(sums);

@@ -1,14 +1,6 @@
 // How the attention kernels become dispatches: schedules, constants, and the code of expressions.
-import {
-  type Dispatch,
-  type Ref,
-  sizeOf,
-  type Spec,
-  type Target,
-  wgslFloat,
-  workgroups1d,
-} from "../../src/graph/tensor.ts";
-import { derivative, type Expression, lookupsOf, replace, sameExpression } from "../expression/expression.ts";
+import { type Dispatch, type Ref, type Target, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
+import { derivative, type Expression, type Lookup, replace } from "../expression/expression.ts";
 import { toWgsl, toWgslCondition, toWgslIndex, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
 import threefryWgsl from "../random/threefry.wgsl" with { type: "text" };
 import commonWgsl from "./common.wgsl" with { type: "text" };
@@ -18,18 +10,18 @@ import pairWgsl from "./pair.wgsl" with { type: "text" };
 import queriesWgsl from "./queries.wgsl" with { type: "text" };
 import rowGradientsWgsl from "./row_gradients.wgsl" with { type: "text" };
 import scoresWgsl from "./scores.wgsl" with { type: "text" };
+import { ACTIVATIONS, ATTENTION_CHOICES } from "./activations.ts";
 import {
   alignment,
   type AttentionAttrs,
   type AttentionSizes,
   BLOCK,
-  ELEMENTWISE,
   extrasOf,
   hasRowTerm,
   isExact,
-  isSoftmax,
   modifies,
 } from "./sizes.ts";
+import { tableSlopes } from "./tables.ts";
 import weightGradientsWgsl from "./weight_gradients.wgsl" with { type: "text" };
 
 /** What the kernels are put together from: each file says which of them use it. */
@@ -139,13 +131,18 @@ export function extraBindings(
 
 /** Code of the expressions that the kernels insert. */
 function expressionCode(attrs: AttentionAttrs): Record<string, string> {
-  const phi = ELEMENTWISE[attrs.activation];
+  const defined = ACTIVATIONS[attrs.activation];
+  const phi = defined.normalised ? undefined : defined.expression;
+  const mapping = ATTENTION_CHOICES.kvHead[attrs.kvHead].wgsl;
   return {
     SCORE: pairCode(attrs.score),
     SLOPE: pairCode(derivative(attrs.score, "score")),
     MASK: attrs.mask ? maskCode(attrs.mask) : "",
     PHI: phi ? toWgsl(phi) : "",
     PHI_SLOPE: phi ? toWgsl(derivative(phi, "score")) : "",
+    KEY_HEAD: mapping.keyHead,
+    HEAD: mapping.head,
+    DIVISOR: ATTENTION_CHOICES.divide[attrs.divide].wgsl,
   };
 }
 
@@ -154,7 +151,7 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
   const { B, T, S, H, HKV, D, DV } = sizes;
   const { p, site } = attrs.dropout;
   const [blockB, blockH, queryBlocks, keyBlocks] = attrs.blocks ?? [1, 1, 1, 1];
-  const one = attrs.activation === "softmax1";
+  const defined = ACTIVATIONS[attrs.activation];
   return {
     BATCH: B,
     T,
@@ -170,7 +167,6 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
     WINDOW: attrs.window,
     SYMMETRIC: attrs.symmetric && attrs.window > 0,
     ...alignment(sizes, attrs),
-    MODULO: attrs.kvHead === "modulo",
     HAS_MASK: attrs.mask !== undefined,
     BLOCKS: attrs.blocks !== undefined,
     BLOCK,
@@ -179,13 +175,9 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
     QUERY_BLOCKS: queryBlocks,
     KEY_BLOCKS: keyBlocks,
     MODIFIES: modifies(attrs),
-    SOFTMAX: isSoftmax(attrs),
-    SIGMOID: attrs.activation === "sigmoid",
-    // The lowest number, so that no finite score lies below it.
-    FIRST_TOP: wgslFloat(one ? 0 : -3.4028234663852886e38),
-    FIRST_SUM: wgslFloat(one ? 1 : 0),
+    NORMALISED: defined.normalised,
+    ...(defined.normalised ? defined.constants : { LOGISTIC: defined.logistic === true }),
     DIVIDES: attrs.divide !== "none",
-    BY_ROOT: attrs.divide === "sqrt_n",
     HAS_ROW: hasRowTerm(attrs),
     EXACT: isExact(attrs),
     DIAG: attrs.backward === "diag",
@@ -255,39 +247,17 @@ export function attentionDispatch(
   };
 }
 
-/** Where each learned table lies in the flat gradient of all of them: aligned, so that parts can be viewed. */
-export function tableOffsets(
-  tables: readonly string[],
-  specs: readonly Spec[],
-): { offsets: number[]; size: number } {
-  const offsets: number[] = [];
-  let size = 0;
-  tables.forEach((_, i) => {
-    offsets.push(size);
-    size += Math.ceil(sizeOf(specs[i]) / 64) * 64;
-  });
-  return { offsets, size };
-}
-
 /** WGSL of `add_slopes`: adds ds d score/d entry to every entry of the learned tables that a pair looks up. */
 export function slopesCode(
   attrs: AttentionAttrs,
   learned: readonly string[],
   offsets: readonly number[],
 ): string {
-  const score = inKernel(attrs.score);
-  const lines = lookupsOf(score).flatMap((lookup) => {
-    const t = learned.findIndex((name) => `table_${name}` === lookup.table);
-    if (t < 0) return [];
-    const entry = replace(score, (x) => {
-      return x.kind === "lookup" && sameExpression(x, lookup)
-        ? { kind: "variable", name: "entry" }
-        : undefined;
-    });
-    const slope = toWgsl(derivative(entry, "entry"), WHOLE);
-    const index = toWgslIndex(lookup, WHOLE);
-    const sum = `partial[base + ${offsets[t]}u + at]`;
-    return [`  { let at = ${index}; let entry = ${lookup.table}[at]; ${sum} += ds * (${slope}); }`];
+  const lines = tableSlopes(attrs.score, learned).map(({ lookup, table, derivative }) => {
+    const index = toWgslIndex(inKernel(lookup) as Lookup, WHOLE);
+    const sum = `partial[base + ${offsets[table]}u + at]`;
+    const entry = `table_${lookup.table}[at]`;
+    return `  { let at = ${index}; let entry = ${entry}; ${sum} += ds * (${pairCode(derivative)}); }`;
   });
   const parameters = "base: u32, ds: f32, score: f32, b: f32, h: f32, i: f32, j: f32";
   return [`fn add_slopes(${parameters}) {`, ...lines, "}"].join("\n");

@@ -14,7 +14,7 @@
 //! for e in 0..V4
   var z$r_$e = vec4f();
 //! end
-//! if SOFTMAX
+//! if NORMALISED
   // softmax1 has one more logit, 0, that takes weight and gives nothing.
   var top$r = FIRST_TOP;
   var sum$r = FIRST_SUM;
@@ -32,7 +32,7 @@
       s$r = modified(s$r, f32(batch), f32(head), f32(i$r), f32(j));
 //! end
       let seen$r = visible(state, batch, head, i$r, j);
-//! if SOFTMAX
+//! if NORMALISED
       let next$r = select(top$r, max(top$r, s$r), seen$r);
       let shrink$r = exp(top$r - next$r);
       top$r = next$r;
@@ -62,7 +62,7 @@
           let value = load_v(v_at, $eu);
 //! end
 //! for r in 0..ROWS
-//! if SOFTMAX
+//! if NORMALISED
           z$r_$e = z$r_$e * shrink$r + a$r * value;
 //! else
           z$r_$e += a$r * value;
@@ -79,7 +79,7 @@
 //! for r in 0..ROWS
   if (i$r < T) {
     let z_at = row$r * DV;
-//! if SOFTMAX
+//! if NORMALISED
     // A row that sees no key gives zeros, and a log-sum-exp that makes every weight of its gradient zero. Any other row's
     // sum is at least 1, or NaN, which stays in both.
     let empty$r = bitcast<u32>(sum$r) == 0u;
@@ -87,8 +87,7 @@
     row_term[bh * T + i$r] = select(top$r + log(sum$r), -MASKED, empty$r);
 //! else
 //! if DIVIDES
-    let n$r = max(count$r, 1f);
-    let factor$r = 1f / select(n$r, sqrt(n$r), BY_ROOT);
+    let factor$r = 1f / divisor(max(count$r, 1f));
     row_term[bh * T + i$r] = factor$r;
 //! else
     let factor$r = 1f;

@@ -7,14 +7,7 @@ import { blockMask } from "./block_mask.ts";
 import { attentionCpu, keyGradientCpu, queryGradientCpu, tableGradientCpu } from "./cpu.ts";
 import forwardWgsl from "./forward.wgsl" with { type: "text" };
 import keyGradientWgsl from "./key_gradient.wgsl" with { type: "text" };
-import {
-  attentionDispatch,
-  gradientInputs,
-  type Kernel,
-  overQueries,
-  slopesCode,
-  tableOffsets,
-} from "./dispatch.ts";
+import { attentionDispatch, gradientInputs, type Kernel, overQueries, slopesCode } from "./dispatch.ts";
 import { compose, merge, overRows, scoreBias } from "./modifier.ts";
 import { type AttentionOptions, checkOptions, checkTables, rangeOf } from "./options.ts";
 import queryGradientWgsl from "./query_gradient.wgsl" with { type: "text" };
@@ -25,8 +18,9 @@ import {
   extraInputs,
   hasRowTerm,
   isExact,
-  isSoftmax,
+  isNormalised,
 } from "./sizes.ts";
+import { learnedSpecs, type TableGradientAttrs, tableOffsets } from "./tables.ts";
 import tableGradientWgsl from "./table_gradient.wgsl" with { type: "text" };
 
 export type { AttentionOptions };
@@ -63,7 +57,7 @@ export const attentionOp: Op<AttentionAttrs> = {
       loads: { q: D, k: D, v: DV },
       numbersPerRow: D + DV,
       // Measured on a software adapter: without a running maximum and sum, two more rows fit.
-      mostRows: isSoftmax(attrs) ? 10 : 12,
+      mostRows: isNormalised(attrs) ? 10 : 12,
       own: 3,
     };
     return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
@@ -152,11 +146,6 @@ export const keyGradientOp: Op<AttentionAttrs> = {
   flops: (call) => flops(call, 2, 2),
 };
 
-/** Attributes of the tables' gradient: which of them are learned. */
-export interface TableGradientAttrs extends AttentionAttrs {
-  readonly learned: readonly string[];
-}
-
 /** Gradients of the learned tables, flat (see `tableOffsets`), from q, k, v, dz, (row terms, delta) and the extras. */
 export const tableGradientOp: Op<TableGradientAttrs> = {
   name: "attention_table_gradient",
@@ -205,12 +194,6 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
   },
   cpu: tableGradientCpu,
 };
-
-/** Specs of the learned tables among an operation's inputs. */
-export function learnedSpecs(inputs: readonly Spec[], attrs: TableGradientAttrs): Spec[] {
-  const tables = inputs.slice(inputs.length - attrs.tables.length);
-  return attrs.learned.map((name) => tables[attrs.tables.indexOf(name)]);
-}
 
 /**
  * Attention: z_i = sum_j a_ij v_j over the keys that query i sees, with s_ij = modifier(scale q_i . k_j) and

@@ -11,7 +11,13 @@ import {
   type ScoreModifier,
   windowMask,
 } from "./modifier.ts";
-import { alignment, ATTENTION_ACTIVATIONS, type AttentionActivation, type AttentionSizes } from "./sizes.ts";
+import {
+  ACTIVATIONS,
+  type AttentionActivation,
+  type AttentionChoice,
+  attentionNames,
+} from "./activations.ts";
+import { alignment, type AttentionSizes, isApproximated, sumsToOne } from "./sizes.ts";
 
 /** Options of `attention`; everything has the default that a decoder wants. */
 export interface AttentionOptions {
@@ -42,11 +48,11 @@ export interface AttentionOptions {
   /** Added to the scores; "auto", the default, is -ln(S) for a sigmoid that is not divided, else 0. Not for softmax. */
   readonly bias?: number | "auto";
   /** Element-wise weights divided by the row's visible keys, or by their square root. */
-  readonly divide?: "none" | "n" | "sqrt_n";
+  readonly divide?: AttentionChoice<"divide">;
   /** Gradient of a softmax: as it is; without its lateral sum; as the identity on visible keys. */
-  readonly backward?: "exact" | "diag" | "ste";
+  readonly backward?: AttentionChoice<"backward">;
   /** Head h reads key head floor(h Hkv / H) ("grouped", default) or h mod Hkv. */
-  readonly kvHead?: "grouped" | "modulo";
+  readonly kvHead?: AttentionChoice<"kvHead">;
   /** Dropout of the pattern: probability, place, and the seed tensor u32[2] (see `dropout`). */
   readonly dropout?: { readonly p: number; readonly site: number; readonly seed: Tensor };
 }
@@ -58,25 +64,24 @@ export function checkOptions(
 ): void {
   const { activation = "softmax", backward = "exact", bias = "auto", divide = "none" } = options;
   const { window, causal, align, extra = 0 } = options;
-  if (!ATTENTION_ACTIVATIONS.includes(activation)) {
+  if (!attentionNames("activation").includes(activation)) {
     throw new UserError(
-      `attention: unknown activation "${activation}".${didYouMean(activation, ATTENTION_ACTIVATIONS)}`,
+      `attention: unknown activation "${activation}".${didYouMean(activation, attentionNames("activation"))}`,
     );
   }
-  const soft = activation.startsWith("softmax");
-  if (!soft && backward !== "exact") {
-    throw new UserError(
-      `attention: backward "${backward}" is for softmax; ${activation} has no lateral sum to leave out.`,
-    );
+  const { normalised } = ACTIVATIONS[activation];
+  if (!isApproximated({ activation }) && backward !== "exact") {
+    const reason = normalised ? "has its exact gradient alone" : "has no lateral sum to leave out";
+    throw new UserError(`attention: backward "${backward}" is for softmax; ${activation} ${reason}.`);
   }
-  if (soft && divide !== "none") {
+  if (normalised && divide !== "none") {
     throw new UserError(
       `attention: divide "${divide}" is for element-wise activations; ${activation} is normalised.`,
     );
   }
-  if (activation === "softmax" && bias !== "auto" && bias !== 0) {
+  if (sumsToOne({ activation }) && bias !== "auto" && bias !== 0) {
     throw new UserError(
-      `attention: bias ${bias} leaves a softmax as it is; expected "auto", 0 or another activation.`,
+      `attention: bias ${bias} leaves ${activation} as it is; expected "auto", 0 or another activation.`,
     );
   }
   if (window && !(Number.isSafeInteger(window.size) && window.size > 0)) {

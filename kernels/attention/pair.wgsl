@@ -16,7 +16,7 @@ fn pair_of(shown: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32,
 //! else
   let seen = shown;
 //! end
-//! if SOFTMAX
+//! if NORMALISED
   // A score that is NaN makes its whole row NaN; min would drop it.
   let a = select(0f, exp(select(min(s - row, 0f), row, is_nan(row))), seen);
 //! if EXACT
@@ -29,7 +29,7 @@ fn pair_of(shown: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32,
   let ds = select(0f, da, seen);
 //! end
 //! else
-//! if SIGMOID
+//! if LOGISTIC
   // One exponential for both: the slope is e / (1 + e)^2 with e = exp(-s). See `logistic`.
   let e = exp(select(min(n, 87.3f), n, is_nan(n)));
   let phi = 1f / (1f + e);

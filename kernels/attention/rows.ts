@@ -1,17 +1,10 @@
 // The walk over attention's matrix on the host, one row at a time: which keys a row sees, their scores and weights, and the
 // gradient that reaches the weights. The oracle of the kernels and the analysis of what a device computed go through here.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
-import { type Argument, derivative, toFunction } from "../expression/expression.ts";
+import { type Argument, derivative, toFunction, variable } from "../expression/expression.ts";
 import { threefry2x32 } from "../../src/base/random.ts";
-import {
-  alignment,
-  type AttentionAttrs,
-  type AttentionSizes,
-  attentionSizes,
-  ELEMENTWISE,
-  extrasOf,
-  isSoftmax,
-} from "./sizes.ts";
+import { ACTIVATIONS, ATTENTION_CHOICES } from "./activations.ts";
+import { alignment, type AttentionAttrs, type AttentionSizes, attentionSizes, extrasOf } from "./sizes.ts";
 
 type Scalar = (...values: Argument[]) => number;
 
@@ -51,7 +44,9 @@ export type Walked = Pick<AttentionContext, "sizes" | "attrs" | "tables">;
 
 /** Compiles the expressions of a walk; without a seed nothing is dropped. */
 export function workOf({ sizes, attrs, tables }: Walked, seed?: Values): AttentionContext {
-  const phi = ELEMENTWISE[attrs.activation] ?? ELEMENTWISE.sigmoid;
+  const defined = ACTIVATIONS[attrs.activation];
+  // A normalised activation is no function of one score.
+  const phi = defined.normalised ? variable("score") : defined.expression;
   const names = ["score", ...POINT, ...attrs.tables];
   return {
     sizes,
@@ -107,7 +102,7 @@ export function forRows(
   for (let batch = 0; batch < B; batch++) {
     if (!counts(batch)) continue;
     for (let head = 0; head < H; head++) {
-      const kv = attrs.kvHead === "modulo" ? head % HKV : Math.floor(head / (H / HKV));
+      const kv = ATTENTION_CHOICES.kvHead[attrs.kvHead].keyHead(head, H, HKV);
       for (let i = 0; i < T; i++) {
         const q = (batch * T + i) * H + head;
         const k = batch * S * HKV + kv;
@@ -157,7 +152,6 @@ export function weights(
 ): number {
   const { sizes: { D, HKV }, attrs, tables, score, phi } = work;
   const { batch, head, i, keys } = row;
-  let top = attrs.activation === "softmax1" ? 0 : -Infinity;
   let seen = 0;
   keys.forEach((j, n) => {
     let s = 0;
@@ -165,24 +159,14 @@ export function weights(
     for (let e = 0; e < D; e++) s += q[row.q + e] * k[at + e];
     raw[n] = s * attrs.scale;
     scores[n] = score(raw[n], batch, head, i, j, ...tables);
-    top = Math.max(top, scores[n]);
     if (scores[n] !== -Infinity) seen++;
   });
   const n = keys.length;
-  if (!isSoftmax(attrs)) {
-    const divisor = Math.max(seen, 1);
-    const term = attrs.divide === "none" ? 1 : 1 / (attrs.divide === "n" ? divisor : Math.sqrt(divisor));
-    for (let m = 0; m < n; m++) a[m] = term * phi(scores[m]);
-    return term;
-  }
-  if (top === -Infinity) {
-    a.fill(0, 0, n);
-    return 1e30;
-  }
-  let sum = attrs.activation === "softmax1" ? Math.exp(-top) : 0;
-  for (let m = 0; m < n; m++) sum += a[m] = Math.exp(scores[m] - top);
-  for (let m = 0; m < n; m++) a[m] /= sum;
-  return top + Math.log(sum);
+  const defined = ACTIVATIONS[attrs.activation];
+  if (defined.normalised) return defined.weigh(scores, n, a);
+  const term = 1 / ATTENTION_CHOICES.divide[attrs.divide].divisor(Math.max(seen, 1));
+  for (let m = 0; m < n; m++) a[m] = term * phi(scores[m]);
+  return term;
 }
 
 /** The row without the keys whose score is -Infinity, which are not seen; its numbers in `values` move up. */

@@ -1,12 +1,7 @@
 // What attention is asked to compute: its sizes, its attributes, and what follows from them.
 import { mismatch, type Spec, type Tensor } from "../../src/graph/tensor.ts";
-import { type Expression, max, sigmoid, times, variable } from "../expression/expression.ts";
-
-/** From scores to weights. The first two are normalised over the row; the others act on each score alone. */
-export const ATTENTION_ACTIVATIONS = ["softmax", "softmax1", "sigmoid", "relu", "relu2"] as const;
-
-/** Name of an attention activation. */
-export type AttentionActivation = typeof ATTENTION_ACTIVATIONS[number];
+import type { Expression } from "../expression/expression.ts";
+import { ACTIVATIONS, type AttentionActivation, type AttentionChoice } from "./activations.ts";
 
 /** Attributes of attention. Inputs are q, k, v, then `extrasOf` in its order. */
 export interface AttentionAttrs {
@@ -30,9 +25,9 @@ export interface AttentionAttrs {
   readonly tables: readonly string[];
   readonly activation: AttentionActivation;
   /** Element-wise weights are divided by the visible keys of the row, or by their root. */
-  readonly divide: "none" | "n" | "sqrt_n";
-  readonly backward: "exact" | "diag" | "ste";
-  readonly kvHead: "grouped" | "modulo";
+  readonly divide: AttentionChoice<"divide">;
+  readonly backward: AttentionChoice<"backward">;
+  readonly kvHead: AttentionChoice<"kvHead">;
   /** Dropout of the pattern, and the number of the place that draws it. */
   readonly dropout: { readonly p: number; readonly site: number };
 }
@@ -50,16 +45,6 @@ export interface AttentionSizes {
 
 /** Side of the square tiles of a block mask. */
 export const BLOCK = 32;
-
-const SCORE = variable("score");
-const RECTIFIED = max(0, SCORE);
-
-/** Element-wise activations as functions of `score`. */
-export const ELEMENTWISE: Readonly<Record<string, Expression>> = {
-  sigmoid: sigmoid(SCORE),
-  relu: RECTIFIED,
-  relu2: times(RECTIFIED, RECTIFIED),
-};
 
 /** Reads the sizes off q [B,T,H,d], k [B,S,Hkv,d], v [B,S,Hkv,dv]; throws where they do not fit. */
 export function attentionSizes([q, k, v]: readonly Spec[]): AttentionSizes {
@@ -79,28 +64,44 @@ export function attentionSizes([q, k, v]: readonly Spec[]): AttentionSizes {
 }
 
 /**
- * The bias "auto": -ln(keys) for a sigmoid that is not divided, whose weights then begin near 1 / keys (Ramapuram et al. 2024),
- * 0 for everything else.
+ * The bias "auto" for so many keys: what the activation begins with where its weights are not divided (-ln(keys) for sigmoid),
+ * else 0.
  */
 export function autoBias(
   { activation, divide }: Pick<AttentionAttrs, "activation" | "divide">,
   keys: number,
 ): number {
-  return activation === "sigmoid" && divide === "none" ? -Math.log(keys) : 0;
+  const defined = ACTIVATIONS[activation];
+  return defined.normalised || divide !== "none" ? 0 : defined.autoBias?.(keys) ?? 0;
 }
 
 /** True for the activations that are normalised over the row. */
-export const isSoftmax = ({ activation }: AttentionAttrs): boolean => activation.startsWith("softmax");
+export const isNormalised = ({ activation }: Pick<AttentionAttrs, "activation">): boolean =>
+  ACTIVATIONS[activation].normalised;
 
-/** True where each weight is a probability of its own: sigmoid, undivided. */
-export const isBernoulli = ({ activation, divide }: Pick<AttentionAttrs, "activation" | "divide">): boolean =>
-  activation === "sigmoid" && divide === "none";
+/** True where every row that sees a key sums to 1. */
+export function sumsToOne({ activation }: Pick<AttentionAttrs, "activation">): boolean {
+  const defined = ACTIVATIONS[activation];
+  return defined.normalised && defined.sumsToOne;
+}
 
-/** True where a number per row is saved for the backward pass: a log-sum-exp, or what the row is divided by. */
-export const hasRowTerm = (attrs: AttentionAttrs): boolean => isSoftmax(attrs) || attrs.divide !== "none";
+/** True where the gradient has approximations, `diag` and `ste`. */
+export function isApproximated({ activation }: Pick<AttentionAttrs, "activation">): boolean {
+  const defined = ACTIVATIONS[activation];
+  return defined.normalised && defined.approximated;
+}
+
+/** True where each weight is a probability of its own: of a logistic function, undivided. */
+export function isBernoulli({ activation, divide }: Pick<AttentionAttrs, "activation" | "divide">): boolean {
+  const defined = ACTIVATIONS[activation];
+  return !defined.normalised && defined.logistic === true && divide === "none";
+}
+
+/** True where a number per row is saved for the backward pass: a normalised row's, or what the row is divided by. */
+export const hasRowTerm = (attrs: AttentionAttrs): boolean => isNormalised(attrs) || attrs.divide !== "none";
 
 /** True where the backward pass needs delta_i = dz_i . z_i. */
-export const isExact = (attrs: AttentionAttrs): boolean => isSoftmax(attrs) && attrs.backward === "exact";
+export const isExact = (attrs: AttentionAttrs): boolean => isNormalised(attrs) && attrs.backward === "exact";
 
 /** True where the scores are modified. */
 export const modifies = ({ score }: AttentionAttrs): boolean => score.kind !== "variable";

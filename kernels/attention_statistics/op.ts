@@ -11,6 +11,7 @@ import {
   type Tensor,
 } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
+import { ACTIVATIONS } from "../attention/activations.ts";
 import { attentionDispatch, type Kernel, overQueries } from "../attention/dispatch.ts";
 import { attentionOp, flops } from "../attention/op.ts";
 import {
@@ -21,6 +22,7 @@ import {
   hasRowTerm,
   isBernoulli,
   modifies,
+  sumsToOne,
 } from "../attention/sizes.ts";
 import { statisticsCpu } from "./cpu.ts";
 import statisticsWgsl from "./statistics.wgsl" with { type: "text" };
@@ -179,7 +181,8 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   lower({ inputs, outputs, attrs }, target) {
     const sizes = statisticsSizes(inputs);
     const { B, H, D } = sizes;
-    const { activation, extra, repeated } = attrs;
+    const { extra, repeated } = attrs;
+    const activation = ACTIVATIONS[attrs.activation];
     const row = hasRowTerm(attrs);
     const { walked, ...queries } = overQueries(sizes, attrs);
     const kernel: Kernel = {
@@ -209,9 +212,9 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       BERNOULLI: isBernoulli(attrs),
       EXTRA: extra,
       OWN: sizes.S - extra,
-      RECTIFIED: activation.startsWith("relu"),
-      // Weights of a row of softmax sum to 1: those whose squares float32 has not change no digit of the norm.
-      UNBOUNDED: activation !== "softmax",
+      ZERO_BELOW_0: !activation.normalised && activation.zeroBelow0 === true,
+      // Of weights that sum to 1, those whose squares float32 has not change no digit of the norm.
+      UNBOUNDED: !sumsToOne(attrs),
     };
     return {
       scratch: [B * H * Number(rows.constants.TILES) * (ADDED.length + MERGED.length)],

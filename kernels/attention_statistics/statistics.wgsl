@@ -14,14 +14,14 @@ const TINY = 1e-37f;
 const LOWEST = -0x1.fffffep+127f;
 
 fn weight(score: f32, term: f32) -> f32 {
-//! if SOFTMAX
+//! if NORMALISED
   return exp(min(score - term, 0f));
 //! else
   return term * activation(score);
 //! end
 }
 fn log_weight(a: f32, score: f32, term: f32) -> f32 {
-//! if SOFTMAX
+//! if NORMALISED
   return min(score - term, 0f);
 //! else
   return log(max(a, TINY));
@@ -163,7 +163,7 @@ fn squares_of(a: f32) -> vec3f {
       scored$r += select(0f, 1f, scored_here$r);
       unscored$r += select(0f, 1f, seen$r && !scored_here$r);
       peak$r = select(peak$r, s$r, scored_here$r && s$r > peak$r);
-//! if SOFTMAX
+//! if NORMALISED
       spoilt$r += select(0f, 1f, seen$r && !scored_here$r);
 //! else
       spoilt$r += select(0f, 1f, seen$r && (is_nan(s$r) || !is_finite(a$r)));
@@ -246,7 +246,7 @@ fn squares_of(a: f32) -> vec3f {
   var square = 0f;
 //! for r in 0..ROWS
   let fair$r = n$r > 0f && spoilt$r == 0f;
-//! if SOFTMAX
+//! if NORMALISED
   // One such score, and every weight of the row is NaN.
   sums.nonfinite += select(n$r, 0f, spoilt$r == 0f);
 //! else
@@ -257,7 +257,7 @@ fn squares_of(a: f32) -> vec3f {
     let empty = mass$r <= 0f;
     let exact = log(max(mass$r, TINY)) - log_mass$r / max(mass$r, TINY);
     let entropy = select(exact, 0f, empty || exact < 0f);
-//! if RECTIFIED
+//! if ZERO_BELOW_0
     // No score above 0: all weights are 0, and the first is the largest.
     let top_key = select(top_key$r, first_seen$r, top$r <= 0f);
 //! else

@@ -1,5 +1,6 @@
 // The random cases that an attention implementation is checked on. A case is a pure function of (seed, index), so that a
 // failing one can be asked for again.
+import { autoBias } from "../../kernels/attention/sizes.ts";
 import { type RandomStream, randomStream } from "../base/random.ts";
 import type { DenseTensor, OracleOptions } from "./oracle.ts";
 
@@ -161,7 +162,7 @@ export function attentionCase(
 
 /** The case in the oracle's words. */
 export function oracleOptions({ k, mask, scale, activation, modifier }: AttentionCase): OracleOptions {
-  const bias = activation === "sigmoid" ? -Math.log(k.shape[1]) : 0;
+  const bias = autoBias({ activation, divide: "none" }, k.shape[1]);
   return {
     scale,
     activation,

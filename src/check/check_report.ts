@@ -1,4 +1,5 @@
 // What a check of attention says: a line for a whole check, a page for a case, a record for a log.
+import { isBernoulli } from "../../kernels/attention/sizes.ts";
 import { maximum } from "../base/extremes.ts";
 import { alignedRows } from "../base/table.ts";
 import type { AttentionCheck, Checked, CheckedCase } from "./check_attention.ts";
@@ -144,7 +145,7 @@ export function describeCase(checked: CheckedCase): string {
   const { index, seed, q, k, v, scale, activation } = given;
   const wrong = errors.filter(({ error, allowed }) => !(error <= allowed)).map(({ tensor }) => tensor);
   const shown: Checked[] = wrong.length ? wrong : failure === undefined ? errors.map((x) => x.tensor) : ["z"];
-  const bias = activation === "sigmoid" ? ", bias -ln S" : "";
+  const bias = isBernoulli({ activation, divide: "none" }) ? ", bias -ln S" : "";
   return [
     `case ${index} of seed ${seed}: ${passed ? "passed" : "failed"}`,
     `  q ${shapeOf(q)} (B, T, H, d), k ${shapeOf(k)} (B, S, Hkv, d), v ${shapeOf(v)} (B, S, Hkv, dv)`,

@@ -1,5 +1,11 @@
 // Attention as its definition has it: dense, float64, every matrix in memory, gradients by hand. It shares no line with
-// the kernels, which are checked against it.
+// the kernels, which are checked against it: of an activation it takes the `definition`, which they do not.
+import {
+  ACTIVATIONS,
+  ATTENTION_CHOICES,
+  type AttentionActivation,
+  type AttentionChoice,
+} from "../../kernels/attention/activations.ts";
 import { UserError } from "../base/errors.ts";
 
 /** Numbers in row-major order with their shape. */
@@ -23,13 +29,13 @@ export interface OracleOptions {
   /** Whether query i sees key j: causal, windows, padding, any pattern. */
   readonly mask?: (b: number, h: number, i: number, j: number) => boolean;
   /** From scores to weights, softmax by default; a sigmoid's bias is part of `score`. */
-  readonly activation?: "softmax" | "softmax1" | "sigmoid" | "relu" | "relu2";
+  readonly activation?: AttentionActivation;
   /** Element-wise weights divided by the row's visible keys n, or by sqrt(n). */
-  readonly divide?: "none" | "n" | "sqrt_n";
+  readonly divide?: AttentionChoice<"divide">;
   /** Gradient of a softmax: as it is; without its lateral sum; as the identity on visible keys. */
-  readonly backward?: "exact" | "diag" | "ste";
+  readonly backward?: AttentionChoice<"backward">;
   /** Head h reads key head floor(h Hkv / H), or h mod Hkv. */
-  readonly kvHead?: "grouped" | "modulo";
+  readonly kvHead?: AttentionChoice<"kvHead">;
 }
 
 /** Values of the oracle. */
@@ -82,12 +88,12 @@ function sizesOf(q: DenseTensor, k: DenseTensor, v: DenseTensor): Sizes {
 /** Calls `visit` for every row (b, h, i) with where it starts in q, z and the [T, S] matrices, and its key head. */
 function forRows(
   { B, T, S, H, HKV }: Sizes,
-  kvHead: string | undefined,
+  kvHead: AttentionChoice<"kvHead"> = "grouped",
   visit: (b: number, h: number, i: number, row: number, matrix: number, kv: number) => void,
 ): void {
   for (let b = 0; b < B; b++) {
     for (let h = 0; h < H; h++) {
-      const kv = kvHead === "modulo" ? h % HKV : Math.floor(h * HKV / H);
+      const kv = ATTENTION_CHOICES.kvHead[kvHead].keyHead(h, H, HKV);
       for (let i = 0; i < T; i++) visit(b, h, i, (b * T + i) * H + h, ((b * H + h) * T + i) * S, kv);
     }
   }
@@ -119,34 +125,29 @@ function scoresOf(q: DenseTensor, k: DenseTensor, sizes: Sizes, options: OracleO
   return { raw, scores, visible };
 }
 
-const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
-
-/** phi and phi' of the element-wise activations. */
-const ELEMENTWISE: Readonly<Record<string, readonly [(s: number) => number, (s: number) => number]>> = {
-  sigmoid: [sigmoid, (s) => sigmoid(s) * (1 - sigmoid(s))],
-  relu: [(s) => Math.max(0, s), (s) => s <= 0 ? 0 : 1],
-  relu2: [(s) => Math.max(0, s) ** 2, (s) => 2 * Math.max(0, s)],
-};
-
-/** What an element-wise row is divided by: 1, n or sqrt(n), n the keys that it sees. */
-function divisor(visible: Uint8Array, divide: OracleOptions["divide"]): number {
-  const n = Math.max(1, visible.reduce((sum, seen) => sum + seen, 0));
-  return divide === "n" ? n : divide === "sqrt_n" ? Math.sqrt(n) : 1;
+/** What an element-wise row is divided by, of n keys that it sees. */
+function divisor(visible: Uint8Array, divide: AttentionChoice<"divide"> = "none"): number {
+  return ATTENTION_CHOICES.divide[divide].divisor(Math.max(1, visible.reduce((sum, seen) => sum + seen, 0)));
 }
 
-/** Weights of one row: soft0 (zeros where nothing is visible), softmax with a logit 0 more, or element by element. */
+/** The numbers of the visible keys of a row. */
+const seenOf = (x: Float64Array, visible: Uint8Array): number[] => Array.from(x).filter((_, j) => visible[j]);
+
+/** A row with these numbers at its visible keys, and 0 elsewhere. */
+function spread(seen: readonly number[], visible: Uint8Array): Float64Array {
+  let n = 0;
+  return Float64Array.from(visible, (sees) => sees ? seen[n++] : 0);
+}
+
+/** Weights of one row: zeros where nothing is visible, else by the activation's definition. */
 function weightsOf(scores: Float64Array, visible: Uint8Array, options: OracleOptions): Float64Array {
   const { activation = "softmax", divide } = options;
-  if (activation in ELEMENTWISE) {
-    const [phi] = ELEMENTWISE[activation];
-    const by = divisor(visible, divide);
-    return scores.map((s, j) => visible[j] ? phi(s) / by : 0);
-  }
-  const extra = activation === "softmax1";
-  const top = scores.reduce((most, s, j) => visible[j] ? Math.max(most, s) : most, extra ? 0 : -Infinity);
-  const powers = scores.map((s, j) => visible[j] ? Math.exp(s - top) : 0);
-  const sum = powers.reduce((a, b) => a + b, extra ? Math.exp(-top) : 0);
-  return sum === 0 ? powers : powers.map((power) => power / sum);
+  const defined = ACTIVATIONS[activation];
+  const seen = seenOf(scores, visible);
+  if (defined.normalised) return spread(defined.definition.weights(seen), visible);
+  const [phi] = defined.definition;
+  const by = divisor(visible, divide);
+  return spread(seen.map((s) => phi(s) / by), visible);
 }
 
 /**
@@ -189,22 +190,22 @@ export function attentionOracle(
 }
 
 /** Gradient of a row's modified scores from the weights a and g_j = dz . v_j. */
-function rowSlopes(
+function scoreGradients(
   a: Float64Array,
   g: Float64Array,
   scores: Float64Array,
   visible: Uint8Array,
   { activation = "softmax", backward = "exact", divide }: OracleOptions,
 ): Float64Array {
-  if (activation in ELEMENTWISE) {
-    const [, slope] = ELEMENTWISE[activation];
+  const defined = ACTIVATIONS[activation];
+  if (!defined.normalised) {
+    const [, derivative] = defined.definition;
     const by = divisor(visible, divide);
-    return g.map((x, j) => visible[j] ? slope(scores[j]) / by * x : 0);
+    return g.map((x, j) => visible[j] ? derivative(scores[j]) / by * x : 0);
   }
   if (backward === "ste") return g.map((x, j) => visible[j] ? x : 0);
   if (backward === "diag") return g.map((x, j) => visible[j] ? a[j] * (1 - a[j]) * x : 0);
-  const mean = g.reduce((sum, x, j) => visible[j] ? sum + a[j] * x : sum, 0);
-  return g.map((x, j) => visible[j] ? a[j] * (x - mean) : 0);
+  return spread(defined.definition.gradient(seenOf(a, visible), seenOf(g, visible)), visible);
 }
 
 /**
@@ -249,7 +250,7 @@ export function attentionOracleGradient(
     const part = <X extends Float64Array | Uint8Array>(x: X) => x.subarray(matrix, matrix + S) as X;
     const a = part(pattern);
     const g = a.map((_, j) => dot(dz.data, row, v.data, key(j), DV));
-    const slopes = rowSlopes(a, g, part(scores), part(visible), options);
+    const slopes = scoreGradients(a, g, part(scores), part(visible), options);
     ds.set(slopes, matrix);
     for (let j = 0; j < S; j++) {
       const at = key(j);

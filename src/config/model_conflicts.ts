@@ -1,6 +1,7 @@
 // Keys of a model that are each valid and do not go together.
 
 import { maximum, minimum } from "../base/extremes.ts";
+import { isApproximated, isNormalised, sumsToOne } from "../../kernels/attention/sizes.ts";
 import { headMethod } from "../nn/architecture.ts";
 import type { BlockConfig, ModelConfig } from "./model_schema.ts";
 import type { Config } from "./schema.ts";
@@ -65,8 +66,6 @@ function blocksFitLayers({ model: { blocks, layers } }: Config): Conflict | unde
 type Fault = { key: string; other?: string; message: string };
 type Check = (attention: BlockConfig["attention"], model: ModelConfig) => Fault | undefined;
 
-const isSoftmax = (activation: string): boolean => activation.startsWith("softmax");
-
 const BLOCK_CHECKS: readonly Check[] = [
   ({ kv_heads }, { heads }) => {
     if (kv_heads === null || heads % kv_heads === 0) return undefined;
@@ -81,16 +80,16 @@ const BLOCK_CHECKS: readonly Check[] = [
     return { key: "value_dim", other: "model.heads", message };
   },
   ({ activation, bias }) => {
-    if (bias === "auto" || activation !== "softmax") return undefined;
-    return { key: "bias", message: `${bias} needs activation sigmoid, found softmax; expected auto.` };
+    if (bias === "auto" || !sumsToOne({ activation })) return undefined;
+    return { key: "bias", message: `${bias} needs activation sigmoid, found ${activation}; expected auto.` };
   },
   ({ activation, backward }) => {
-    if (backward === "exact" || isSoftmax(activation)) return undefined;
+    if (backward === "exact" || isApproximated({ activation })) return undefined;
     const message = `${backward} is of softmax, found activation ${activation}; expected exact.`;
     return { key: "backward", message };
   },
   ({ activation, divide }) => {
-    if (divide === "none" || !isSoftmax(activation)) return undefined;
+    if (divide === "none" || !isNormalised({ activation })) return undefined;
     const message =
       `${divide} is of element-wise activations, found activation ${activation}; expected none.`;
     return { key: "divide", message };

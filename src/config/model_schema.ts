@@ -1,5 +1,10 @@
 // The keys that describe a model: the whole, and each block. They stand apart because they are many.
 
+import {
+  type AttentionActivation,
+  type AttentionChoice,
+  attentionNames,
+} from "../../kernels/attention/activations.ts";
 import { z } from "./zod.ts";
 import {
   flag,
@@ -19,18 +24,18 @@ export type BlockConfig = {
   norm_order: "pre" | "post" | "hybrid";
   norm: "layernorm" | "rmsnorm" | null;
   attention: {
-    activation: "softmax" | "softmax1" | "sigmoid" | "relu" | "relu2";
-    divide: "none" | "n" | "sqrt_n";
+    activation: AttentionActivation;
+    divide: AttentionChoice<"divide">;
     bias: "auto" | "learned" | number;
     temperature: "learned" | number | null;
     per: "layer" | "head";
     softcap: number | null;
     window: number | null;
     kv_heads: number | null;
-    kv_head: "grouped" | "modulo";
+    kv_head: AttentionChoice<"kvHead">;
     value_dim: number | null;
     qk_norm: "layernorm" | "rmsnorm" | null;
-    backward: "exact" | "diag" | "ste";
+    backward: AttentionChoice<"backward">;
     extra_keys: number;
     modifier: { file: string; name: string } | null;
     layer_scale: number | null;
@@ -74,10 +79,10 @@ const METHOD =
 const SCALE = "LayerScale: start of a learned factor for each number that the branch adds; null: none.";
 
 const attention = section({
-  activation: oneOf("softmax", "softmax1", "sigmoid", "relu", "relu2").default("softmax").describe(
+  activation: oneOf(...attentionNames("activation")).default("softmax").describe(
     "From scores to pattern; softmax1 has one more logit 0 in its denominator.",
   ),
-  divide: oneOf("none", "n", "sqrt_n").default("none").describe(
+  divide: oneOf(...attentionNames("divide")).default("none").describe(
     "Element-wise activations divided by the number of visible keys, or its root.",
   ),
   bias: numberOr("auto", "learned").default("auto").describe(
@@ -97,7 +102,7 @@ const attention = section({
   kv_heads: integer(1, OR_NULL).nullable().default(null).describe(
     "Heads of keys and values, a divisor of model.heads; null: as many. 1 is multi-query.",
   ),
-  kv_head: oneOf("grouped", "modulo").default("grouped").describe(
+  kv_head: oneOf(...attentionNames("kvHead")).default("grouped").describe(
     "Head h reads key head floor(h kv_heads / heads), or h mod kv_heads.",
   ),
   value_dim: integer(1, OR_NULL).nullable().default(null).describe(
@@ -106,7 +111,7 @@ const attention = section({
   qk_norm: oneOfOrNull("layernorm", "rmsnorm").default(null).describe(
     "Normalises queries and keys over the head, before rotation; null: not.",
   ),
-  backward: oneOf("exact", "diag", "ste").default("exact").describe(
+  backward: oneOf(...attentionNames("backward")).default("exact").describe(
     "Gradient of a softmax: as it is, without its lateral sum, or as the identity.",
   ),
   extra_keys: integer(0).default(0).describe("Learned keys and values that every query sees."),

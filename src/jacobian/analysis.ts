@@ -2,7 +2,8 @@
 // batches, as records.
 import { maximum } from "../base/extremes.ts";
 import type { JacobianRecord } from "../log/records.ts";
-import { isSoftmax } from "../../kernels/attention/sizes.ts";
+import type { AttentionChoice } from "../../kernels/attention/activations.ts";
+import { isApproximated } from "../../kernels/attention/sizes.ts";
 import { type Batch, IGNORE } from "../data/mod.ts";
 import type { Device, Program } from "../device/device.ts";
 import type { Floats, Values } from "../graph/tensor.ts";
@@ -14,7 +15,7 @@ import {
   COMPARED,
   compareSurrogate,
   type DifferentiatedModel,
-  hasSoftmax,
+  hasApproximated,
   type LayerNode,
   methodOf,
   withBackpropagation,
@@ -32,7 +33,7 @@ interface Passes {
   readonly method: string;
   readonly layers: readonly LayerNode[];
   readonly exact: Program;
-  /** None where no layer has a softmax. */
+  /** None where no layer has approximations. */
   readonly surrogates: Readonly<Record<string, Program>>;
 }
 
@@ -53,14 +54,14 @@ async function passesOf(
   rows: number,
   stack: DisposableStack,
 ): Promise<Passes> {
-  const compile = async (backward: "exact" | "diag" | "ste") => {
+  const compile = async (backward: AttentionChoice<"backward">) => {
     const model = { architecture: withBackward(architecture, backward), parameters };
     const { outputs, layers } = backwardGraph(model, rows, { values: backward === "exact" });
     return { layers, program: stack.use(await device.compile({ outputs })) };
   };
   const { layers, program } = await compile("exact");
   const surrogates: Record<string, Program> = {};
-  if (hasSoftmax(architecture)) {
+  if (hasApproximated(architecture)) {
     for (const name of ["diag", "ste"] as const) surrogates[name] = (await compile(name)).program;
   }
   return { method: methodOf(architecture), layers, exact: program, surrogates };
@@ -88,7 +89,7 @@ async function measureOnBatch(
   const { q, k, v, dz } = found as Record<string, Floats>;
   const { heads, dq, dk } = measureLayer({ sizes, attrs, tables, q, k, v, dz }, counts);
   const others: [string, Record<string, Values>][] = [];
-  if (isSoftmax(attrs)) {
+  if (isApproximated(attrs)) {
     for (const [name, program] of Object.entries(surrogates)) {
       others.push([name, await layerOutputs(program, n, COMPARED)]);
     }

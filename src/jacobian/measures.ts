@@ -1,6 +1,6 @@
 // What one batch says about each head of a layer: how large the parts of softmax's Jacobian are and where they point,
 // summed over rows, samples and bins of query positions; and dq, dk made again from `full`, to be held against a device's.
-import { type AttentionAttrs, isSoftmax } from "../../kernels/attention/sizes.ts";
+import { type AttentionAttrs, isNormalised, sumsToOne } from "../../kernels/attention/sizes.ts";
 import {
   type AttentionRow,
   type AttentionValues,
@@ -117,10 +117,10 @@ function entropyOf(a: Float64Array): { entropy: number | null; mass: number } {
 /** Trace, Frobenius norm and largest eigenvalue of a row's Jacobian. */
 function spectrum(
   { a, rise }: AttentionRow,
-  softmax: boolean,
+  normalised: boolean,
 ): { trace: number; frobenius: number; largest: number } {
   let [trace, squares, cubes] = [0, 0, 0];
-  if (!softmax) {
+  if (!normalised) {
     for (const x of rise) [trace, squares] = [trace + x, squares + x * x];
     return { trace, frobenius: Math.sqrt(squares), largest: rise.reduce((most, x) => Math.max(most, x), 0) };
   }
@@ -130,11 +130,11 @@ function spectrum(
 }
 
 /**
- * The three signals of a row: g, g - a.g, g - mean g. Of softmax1 there is the first alone: its rows do not sum to 1, so that a
+ * The three signals of a row: g, g - a.g, g - mean g. Of rows that do not sum to 1 there is the first alone: a
  * constant added to g changes its full, which the centred signals would then not be held against.
  */
-function signalsOf({ a, g }: AttentionRow, activation: string): Float64Array[] {
-  if (activation !== "softmax") return [g];
+function signalsOf({ a, g }: AttentionRow, attrs: AttentionAttrs): Float64Array[] {
+  if (!sumsToOne(attrs)) return [g];
   const weighted = g.reduce((sum, x, j) => sum + a[j] * x, 0);
   const mean = g.reduce((sum, x) => sum + x, 0) / g.length;
   return [g, g.map((x) => x - weighted), g.map((x) => x - mean)];
@@ -144,14 +144,14 @@ const oddsIn = (x: Float64Array): number =>
   x.reduce((sum, value) => sum + Number(!Number.isFinite(value)), 0);
 
 /** Means over rows of what does not depend on g. */
-function patternMeans({ activation }: AttentionAttrs) {
-  const softmax = activation.startsWith("softmax");
+function patternMeans(attrs: AttentionAttrs) {
+  const normalised = isNormalised(attrs);
   const [visible, entropies, entropyRatio, rowmass] = [running(), running(), running(), running()];
   const [traces, norms, eigenvalues] = [running(), running(), running()];
   return {
     add(row: AttentionRow): void {
       const { entropy, mass } = entropyOf(row.a);
-      const { trace, frobenius, largest } = spectrum(row, softmax);
+      const { trace, frobenius, largest } = spectrum(row, normalised);
       const n = row.keys.length;
       visible.add(n);
       entropies.add(entropy);
@@ -165,7 +165,7 @@ function patternMeans({ activation }: AttentionAttrs) {
     pattern: (): Measures => ({
       entropy: entropies.mean(),
       entropy_ratio: entropyRatio.mean(),
-      ...(activation === "softmax" ? {} : { rowmass: rowmass.mean() }),
+      ...(sumsToOne(attrs) ? {} : { rowmass: rowmass.mean() }),
     }),
     spectrum: (): Measures => {
       return { trace: traces.mean(), frobenius: norms.mean(), lambda_max: eigenvalues.mean() };
@@ -175,9 +175,9 @@ function patternMeans({ activation }: AttentionAttrs) {
 
 /** What is summed for one head while its rows go by. */
 function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
-  const softmax = isSoftmax(attrs);
+  const normalised = isNormalised(attrs);
   const means = patternMeans(attrs);
-  const signals = attrs.activation === "softmax" ? SIGNALS : SIGNALS.slice(0, 1);
+  const signals = sumsToOne(attrs) ? SIGNALS : SIGNALS.slice(0, 1);
   const table = signals.map(() => Array.from({ length: samples * bins }, noEnergy));
   const rowCosines = signals.map(() => [running(), running()]);
   let [rows, rowsZero, nonfinite] = [0, 0, 0];
@@ -191,11 +191,11 @@ function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
       }
       rows++;
       means.add(row);
-      if (!softmax) {
+      if (!normalised) {
         if (row.rise.every((x, j) => x * row.g[j] === 0)) rowsZero++;
         return;
       }
-      const energies = signalsOf(row, attrs.activation).map((g) => energiesOf(row.a, g));
+      const energies = signalsOf(row, attrs).map((g) => energiesOf(row.a, g));
       if (energies[0].full <= RESOLVED ** 2 * row.g.reduce((sum, x, j) => sum + (row.a[j] * x) ** 2, 0)) {
         rowsZero++;
         return;
@@ -208,7 +208,7 @@ function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
     },
     measured: (): HeadMeasures => {
       const byRow = rowCosines.map((pair) => pair.map(({ mean }) => mean()));
-      const parts = softmax ? partsOf(table, byRow, bins) : undefined;
+      const parts = normalised ? partsOf(table, byRow, bins) : undefined;
       return {
         rows,
         rowsZero,
@@ -272,14 +272,14 @@ export interface LayerMeasures {
  */
 export function measureLayer(values: AttentionValues, counts: (b: number) => boolean): LayerMeasures {
   const { sizes: { B, T, H, HKV, D }, attrs, q, k } = values;
-  const softmax = isSoftmax(attrs);
+  const normalised = isNormalised(attrs);
   const bins = Math.min(POSITION_BINS, T);
   const sums = Array.from({ length: H }, () => headSums(B, bins, attrs));
   const [dq, dk] = [new Float64Array(q.length), new Float64Array(k.length)];
   forAttentionRows(values, counts, (row) => {
     const { head, i, keys, a, g, slope, rise } = row;
     sums[head].add(row, Math.floor(i * bins / T));
-    const ds = softmax ? jacobianRow(a, g).full : g.map((x, n) => rise[n] * x);
+    const ds = normalised ? jacobianRow(a, g).full : g.map((x, n) => rise[n] * x);
     keys.forEach((j, n) => {
       const key = row.k + j * HKV * D;
       const x = attrs.scale * slope[n] * ds[n];

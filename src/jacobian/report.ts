@@ -1,4 +1,5 @@
 // What an analysis of softmax's Jacobian says to a reader: tables for a terminal, charts for a page.
+import { isNormalisedName } from "../../kernels/attention/activations.ts";
 import { maximum } from "../base/extremes.ts";
 import { alignedRows } from "../base/table.ts";
 import { jacobianCharts } from "../chart/jacobian_chart.ts";
@@ -90,7 +91,7 @@ export function jacobianTable(records: readonly JacobianRecord[]): string {
  * ```
  */
 export function diagonalNote(records: readonly JacobianRecord[]): string | undefined {
-  const diagonal = records.filter(({ activation }) => !activation.startsWith("softmax"));
+  const diagonal = records.filter(({ activation }) => !isNormalisedName(activation));
   if (diagonal.length === 0) return undefined;
   const layers = [...new Set(diagonal.map(({ layer }) => layer))].sort((a, b) => a - b);
   const names = [...new Set(diagonal.map(({ activation }) => activation))].join(", ");

@@ -10,7 +10,7 @@ import {
   weights,
   workOf,
 } from "../../kernels/attention/rows.ts";
-import { isSoftmax } from "../../kernels/attention/sizes.ts";
+import { isNormalised } from "../../kernels/attention/sizes.ts";
 import type { Floats } from "../graph/tensor.ts";
 
 /** One attention call on one batch: its inputs, and the gradient dz = dL/dz that it is given. */
@@ -56,7 +56,7 @@ export function forAttentionRows(
     weightGradients(work, row, v, dz, g);
     keys.forEach((j, n) => {
       slope[n] = work.slope(raw[n], batch, head, i, j, ...tables);
-      if (!isSoftmax(attrs)) rise[n] = term * work.phiSlope(scores[n]);
+      if (!isNormalised(attrs)) rise[n] = term * work.phiSlope(scores[n]);
     });
     const own = (x: Float64Array) => x.subarray(0, keys.length);
     visit({ ...row, scores: own(scores), a: own(a), g: own(g), slope: own(slope), rise: own(rise) });

@@ -1,5 +1,6 @@
 // Softmax's Jacobian over the life of a model: while it trains, or at the checkpoints it left behind; and what becomes of
 // training itself when softmax's backward pass is another one.
+import { isApproximated } from "../../kernels/attention/sizes.ts";
 import { jacobianAnalysis } from "./analysis.ts";
 import type { ComparedTraining } from "./report.ts";
 import type { Config } from "../config/mod.ts";
@@ -219,7 +220,7 @@ const VARIANTS: Readonly<Record<string, (attention: Block["attention"]) => Block
  */
 export function checkComparable(architecture: Architecture): void {
   for (const [n, { attention: { activation, bias } }] of blocksOf(architecture).entries()) {
-    if (activation.startsWith("softmax") && bias !== "learned") continue;
+    if (isApproximated({ activation }) && bias !== "learned") continue;
     const found = bias === "learned" ? "a learned bias" : activation;
     throw new UserError(
       `compare: expected softmax attention without a learned bias, found ${found} in block ${n}.`,

@@ -1,7 +1,13 @@
 // How far a surrogate of softmax's Jacobian reaches: the gradients that training's own backward pass gives the queries,
 // keys, values and their projections when every block leaves the lateral sum out (diag) or passes softmax by (ste).
+import { ATTENTION_CHOICES, type AttentionChoice } from "../../kernels/attention/activations.ts";
 import { attentionOp } from "../../kernels/attention/op.ts";
-import { type AttentionAttrs, type AttentionSizes, attentionSizes } from "../../kernels/attention/sizes.ts";
+import {
+  type AttentionAttrs,
+  type AttentionSizes,
+  attentionSizes,
+  isApproximated,
+} from "../../kernels/attention/sizes.ts";
 import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
 import { gradientOf } from "../../kernels/gradient.ts";
 import { ancestors } from "../graph/gradient.ts";
@@ -24,15 +30,19 @@ function withBlocks(architecture: Architecture, change: (block: Block) => Block)
   return { ...architecture, blocks: blocksOf(architecture).map(change) };
 }
 
-const isNormalised = ({ attention }: Block): boolean => attention.activation.startsWith("softmax");
+/** Whether some block's gradient has approximations. */
+export const hasApproximated = (architecture: Architecture): boolean =>
+  blocksOf(architecture).some(({ attention }) => isApproximated(attention));
 
-/** Whether some block has a softmax, whose Jacobian has parts. */
-export const hasSoftmax = (architecture: Architecture): boolean => blocksOf(architecture).some(isNormalised);
-
-/** The same model with this backward pass of its softmaxes; other activations have only their own. */
-export function withBackward(architecture: Architecture, backward: "exact" | "diag" | "ste"): Architecture {
+/** The same model with this backward pass where it has approximations; other activations have only their own. */
+export function withBackward(
+  architecture: Architecture,
+  backward: AttentionChoice<"backward">,
+): Architecture {
   return withBlocks(architecture, (block) => {
-    return isNormalised(block) ? { ...block, attention: { ...block.attention, backward } } : block;
+    return isApproximated(block.attention)
+      ? { ...block, attention: { ...block.attention, backward } }
+      : block;
   });
 }
 
@@ -155,7 +165,7 @@ export function compareSurrogate(
   surrogate: Readonly<Record<string, Values>>,
   exact: Readonly<Record<string, Values>>,
 ): Measures {
-  const kv = attrs.kvHead === "modulo" ? h % HKV : Math.floor(h * HKV / H);
+  const kv = ATTENTION_CHOICES.kvHead[attrs.kvHead].keyHead(h, H, HKV);
   const parts: Record<string, Part> = {
     dq: { stride: H * D, offset: h * D, width: D },
     dk: { stride: HKV * D, offset: kv * D, width: D },

@@ -1,5 +1,6 @@
 // What a model is made of: the shape of the whole, and the choices of each block. Everything a block leaves open has a
 // default here, so that a description says only what is special about it.
+import type { AttentionActivation, AttentionChoice } from "../../kernels/attention/activations.ts";
 import type { Activation } from "../../kernels/expression/activation.ts";
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { UserError } from "../base/errors.ts";
@@ -62,9 +63,9 @@ export interface ModifierSource {
 /** The attention half of a block. */
 export interface AttentionLayer {
   /** From scores to pattern. */
-  readonly activation: "softmax" | "softmax1" | "sigmoid" | "relu" | "relu2";
+  readonly activation: AttentionActivation;
   /** Element-wise activations divided by the number of visible keys, or its root. */
-  readonly divide: "none" | "n" | "sqrt_n";
+  readonly divide: AttentionChoice<"divide">;
   /** Added to the scores. "auto": -ln(context) for a sigmoid that is not divided, else 0; "learned" starts there. */
   readonly bias: "auto" | "learned" | number;
   /** Scores times e^temperature; "learned" starts at 0. */
@@ -78,13 +79,13 @@ export interface AttentionLayer {
   /** Heads of keys and values; null: as many as heads. */
   readonly kv_heads: number | null;
   /** Head h reads key head floor(h kv_heads / heads), or h mod kv_heads. */
-  readonly kv_head: "grouped" | "modulo";
+  readonly kv_head: AttentionChoice<"kvHead">;
   /** Width of all heads' values together; null: dim. */
   readonly value_dim: number | null;
   /** Queries and keys normalised over the head, before rotation. */
   readonly qk_norm: Norm | null;
   /** Gradient of a softmax: as it is, without its lateral sum, or as the identity. */
-  readonly backward: "exact" | "diag" | "ste";
+  readonly backward: AttentionChoice<"backward">;
   /** Learned keys and values that every query sees. */
   readonly extra_keys: number;
   /** A score modifier of one's own. */

@@ -1,5 +1,6 @@
 // check_attention: what it lets pass, what it catches, and that a failing case is told so that it can be run again.
 import assert from "node:assert/strict";
+import { attentionNames } from "../../kernels/attention/activations.ts";
 import {
   type AttentionCase,
   attentionCase,
@@ -75,7 +76,7 @@ Deno.test("a case is the same every time, another seed gives another, and float3
   assert.ok(Array.from(attentionCase(7).q.data).every((x) => Number.isInteger(16 * x)));
 });
 
-for (const activation of ["softmax", "softmax1", "sigmoid", "relu", "relu2"] as const) {
+for (const activation of attentionNames("activation")) {
   Deno.test(`the CPU's ${activation} passes 100 cases, values and gradients`, async () => {
     using device = cpuDevice();
     const { failed, worst } = await checkAttention(kernelAttention(device), { activation });

@@ -1,5 +1,6 @@
 // The dense oracle itself: against PyTorch wherever there are golden numbers, and its surrogate gradients by hand.
 import assert from "node:assert/strict";
+import { attentionNames } from "../../kernels/attention/activations.ts";
 import { alibiSlopes } from "../../kernels/attention/modifier.ts";
 import { attentionCase, oracleOptions } from "../../src/check/attention_cases.ts";
 import { attentionOracle, attentionOracleGradient, type OracleOptions } from "../../src/check/oracle.ts";
@@ -118,7 +119,7 @@ Deno.test("diag is a (1 - a) g: over two keys of equal weight a quarter of what 
 
 Deno.test("a row that sees no key is zeros without gradient under every activation", () => {
   const { q, k, v, dz, ...rest } = attentionCase(1);
-  for (const activation of ["softmax", "softmax1", "sigmoid", "relu", "relu2"] as const) {
+  for (const activation of attentionNames("activation")) {
     const options = { ...oracleOptions({ ...rest, q, k, v, dz, activation }), mask: () => false };
     assert.ok(attentionOracle(q, k, v, options).z.every((x) => x === 0));
     const gradients = attentionOracleGradient(q, k, v, dz, options);

@@ -1,5 +1,6 @@
 // Where queries stand among keys: i is one thing in ranges, masks, modifiers, tables and their gradients.
 import assert from "node:assert/strict";
+import { type AttentionActivation, attentionNames } from "../../kernels/attention/activations.ts";
 import * as m from "../../kernels/attention/modifier.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
@@ -20,7 +21,6 @@ import { multiHeadAttention } from "../../src/nn/multi_head.ts";
 import { evaluate, randomInput, relativeError, webgpuDevices } from "./harness.ts";
 
 const [SCORE, H, I, J] = ["score", "h", "i", "j"].map(e.variable);
-const ACTIVATIONS = ["softmax", "softmax1", "sigmoid", "relu", "relu2"] as const;
 
 /** What goes by positions, in heed's words and in the oracle's; `bias` [H, S] is looked up by h and i. */
 interface Placed {
@@ -58,7 +58,7 @@ const PLACED: Record<string, Placed> = {
 };
 
 /** All positions as queries, and the last `T` alone, with the gradients of the last rows. */
-function pair(place: Placed, activation: typeof ACTIVATIONS[number], T: number, S: number) {
+function pair(place: Placed, activation: AttentionActivation, T: number, S: number) {
   const rng = randomStream(T, activation);
   const feeds: Record<string, Values> = {};
   const shape = (rows: number) => [2, rows, 2, 3];
@@ -94,7 +94,7 @@ function pair(place: Placed, activation: typeof ACTIVATIONS[number], T: number, 
 
 for (const [name, place] of Object.entries(PLACED)) {
   Deno.test(`the last queries alone, aligned bottom-right, are the last rows of the whole: ${name}`, async () => {
-    for (const [n, activation] of ACTIVATIONS.entries()) {
+    for (const [n, activation] of attentionNames("activation").entries()) {
       const [T, S] = [[1, 5], [33, 70], [3, 40], [1, 9], [2, 7]][n];
       const { feeds, outputs, last } = pair(place, activation, T, S);
       using oracle = cpuDevice({ precision: "f64" });

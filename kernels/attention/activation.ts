@@ -1,0 +1,51 @@
+// What an activation of attention is: how the scores of a row become its weights, and how the gradient of the weights goes
+// back to the scores. The kernels ask for these fields alone, never for a name.
+import type { Expression } from "../expression/expression.ts";
+
+/** a_j = phi(s_j): acts on each score alone. */
+export interface ElementwiseActivation {
+  /** Tells the two kinds apart. */
+  readonly normalised: false;
+  /** phi, over `score`; kernels, host and derivative come from it. */
+  readonly expression: Expression;
+  /** phi and its derivative as plain functions: the oracle's, which share nothing with the expression. */
+  readonly definition: readonly [phi: (score: number) => number, derivative: (score: number) => number];
+  /** phi is 0 for every score up to 0. Default: false. */
+  readonly zeroBelow0?: boolean;
+  /** phi is 1 / (1 + e^-s): undivided weights are probabilities, and one exponential gives phi and its derivative. */
+  readonly logistic?: boolean;
+  /** The bias "auto" of undivided weights, for so many keys. Default: 0. */
+  autoBias?(keys: number): number;
+}
+
+/**
+ * Normalised over the row: each weight depends on all the scores that the row sees. The Jacobian da/ds is
+ * diag(w) - w w^T / W with w_j = `share`(a_j) and W their sum over the row, so that ds_j = w_j (da_j - sum_k w_k da_k / W).
+ */
+export interface NormalisedActivation {
+  /** Tells the two kinds apart. */
+  readonly normalised: true;
+  /** Each row sums to 1, so that a number added to all of its scores changes nothing. */
+  readonly sumsToOne: boolean;
+  /** Its gradient has approximations, the backward passes `diag` and `ste`. */
+  readonly approximated: boolean;
+  /**
+   * Weights of the first n scores, into `a`; returns the row's term, from which and a score the kernels make a weight again:
+   * 1e30 where all scores are -Infinity.
+   */
+  weigh(scores: Float64Array, n: number, a: Float64Array): number;
+  /** w_j of a weight a_j. */
+  share(a: number): number;
+  /** W of a row, from the sum of the shares of the keys that it sees. */
+  total(shares: number): number;
+  /** The oracle's: weights of visible scores, and the gradient of the scores from weights and their gradient. */
+  readonly definition: {
+    weights(scores: readonly number[]): number[];
+    gradient(a: readonly number[], da: readonly number[]): number[];
+  };
+  /** Constants of its WGSL. */
+  readonly constants: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** An entry of the table of activations. */
+export type ActivationDefinition = ElementwiseActivation | NormalisedActivation;

@@ -1,0 +1,97 @@
+// The vocabularies of attention: types, schema, oracle, kernels and messages read this table. An element-wise activation is
+// added here alone; one that is normalised over the row has a file of its own.
+import { type Expression, max, sigmoid, times, variable } from "../expression/expression.ts";
+import type { ElementwiseActivation, NormalisedActivation } from "./activation.ts";
+import { softmax } from "./softmax.ts";
+
+const SCORE: Expression = variable("score");
+const POSITIVE: Expression = max(0, SCORE);
+const logistic = (s: number): number => 1 / (1 + Math.exp(-s));
+
+const elementwise = (fields: Omit<ElementwiseActivation, "normalised">): ElementwiseActivation => {
+  return { normalised: false, ...fields };
+};
+
+/** What attention's options choose among, by option and then by name. */
+export const ATTENTION_CHOICES = {
+  /** From the scores of a row to its weights. */
+  activation: {
+    softmax: softmax(-Infinity) as NormalisedActivation,
+    /** One more logit, 0, takes weight and gives no value. */
+    softmax1: softmax(0) as NormalisedActivation,
+    sigmoid: elementwise({
+      expression: sigmoid(SCORE),
+      definition: [logistic, (s) => logistic(s) * (1 - logistic(s))],
+      logistic: true,
+      // Weights begin near 1 / keys (Ramapuram et al. 2024).
+      autoBias: (keys) => -Math.log(keys),
+    }) as ElementwiseActivation,
+    relu: elementwise({
+      expression: POSITIVE,
+      definition: [(s) => Math.max(0, s), (s) => s <= 0 ? 0 : 1],
+      zeroBelow0: true,
+    }) as ElementwiseActivation,
+    relu2: elementwise({
+      expression: times(POSITIVE, POSITIVE),
+      definition: [(s) => Math.max(0, s) ** 2, (s) => 2 * Math.max(0, s)],
+      zeroBelow0: true,
+    }) as ElementwiseActivation,
+  },
+  /** What element-wise weights are divided by, n the keys that the row sees; and as WGSL. */
+  divide: {
+    none: { divisor: (_n: number): number => 1, wgsl: "1f" },
+    n: { divisor: (n: number): number => n, wgsl: "n" },
+    sqrt_n: { divisor: (n: number): number => Math.sqrt(n), wgsl: "sqrt(n)" },
+  },
+  /** Gradient of a score, from its share w of the row's total W, its weight's gradient da, and inner = sum_k w_k da_k / W. */
+  backward: {
+    exact: (w: number, _W: number, da: number, inner: number): number => w * (da - inner),
+    /** Without the lateral sum: the Jacobian's diagonal. */
+    diag: (w: number, W: number, da: number, _inner: number): number => w * (1 - w / W) * da,
+    /** The identity on visible keys. */
+    ste: (_w: number, _W: number, da: number, _inner: number): number => da,
+  },
+  /** The key head that head h of H reads, of HKV; as WGSL, with the heads that read a key head. */
+  kvHead: {
+    grouped: {
+      keyHead: (h: number, H: number, HKV: number): number => Math.floor(h * HKV / H),
+      wgsl: { keyHead: "head / (H / HKV)", head: "kv_head * (H / HKV) + member" },
+    },
+    modulo: {
+      keyHead: (h: number, _H: number, HKV: number): number => h % HKV,
+      wgsl: { keyHead: "head % HKV", head: "kv_head + member * HKV" },
+    },
+  },
+};
+
+/** A name that an option of attention chooses: `AttentionChoice<"divide">` is "none", "n" or "sqrt_n". */
+export type AttentionChoice<Option extends keyof typeof ATTENTION_CHOICES> =
+  keyof typeof ATTENTION_CHOICES[Option];
+
+/** Name of an attention activation. */
+export type AttentionActivation = AttentionChoice<"activation">;
+
+/** The activations by name. */
+export const ACTIVATIONS: Readonly<
+  Record<AttentionActivation, ElementwiseActivation | NormalisedActivation>
+> = ATTENTION_CHOICES.activation;
+
+/**
+ * The names that an option of attention chooses among.
+ *
+ * @example
+ * ```ts
+ * import { attentionNames } from "../../mod.ts";
+ * attentionNames("kvHead"); // "grouped", "modulo"
+ * ```
+ */
+export function attentionNames<Option extends keyof typeof ATTENTION_CHOICES>(
+  option: Option,
+): readonly [AttentionChoice<Option>, ...AttentionChoice<Option>[]] {
+  const names = Object.keys(ATTENTION_CHOICES[option]) as AttentionChoice<Option>[];
+  return names as [AttentionChoice<Option>, ...AttentionChoice<Option>[]];
+}
+
+/** True for the name of an activation that is normalised over the row. */
+export const isNormalisedName = (name: string): boolean =>
+  Object.hasOwn(ACTIVATIONS, name) && ACTIVATIONS[name as AttentionActivation].normalised;

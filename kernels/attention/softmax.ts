@@ -1,0 +1,49 @@
+// Softmax over the keys that a row sees, and the same with one more logit that takes weight and gives no value.
+import { wgslFloat } from "../../src/graph/tensor.ts";
+import type { NormalisedActivation } from "./activation.ts";
+
+/**
+ * a_j = e^{s_j} / sum_k e^{s_k}, the sum over the row and, where it is given, one more logit. The row's term is the logarithm
+ * of the sum. w = a and W = 1: the first logit's share, whose gradient is 0, counts.
+ *
+ * @param firstLogit the one more logit; -Infinity for none
+ */
+export function softmax(firstLogit: number): NormalisedActivation {
+  const none = firstLogit === -Infinity;
+  return {
+    normalised: true,
+    sumsToOne: none,
+    approximated: true,
+    weigh(scores, n, a) {
+      let top = firstLogit;
+      for (let m = 0; m < n; m++) top = Math.max(top, scores[m]);
+      if (top === -Infinity) {
+        a.fill(0, 0, n);
+        return 1e30;
+      }
+      let sum = none ? 0 : Math.exp(firstLogit - top);
+      for (let m = 0; m < n; m++) sum += a[m] = Math.exp(scores[m] - top);
+      for (let m = 0; m < n; m++) a[m] /= sum;
+      return top + Math.log(sum);
+    },
+    share: (a) => a,
+    total: () => 1,
+    definition: {
+      weights(scores) {
+        const top = scores.reduce((most, s) => Math.max(most, s), firstLogit);
+        const powers = scores.map((s) => Math.exp(s - top));
+        const sum = powers.reduce((a, b) => a + b, none ? 0 : Math.exp(firstLogit - top));
+        return powers.map((power) => power / sum);
+      },
+      gradient(a, da) {
+        const mean = a.reduce((sum, x, j) => sum + x * da[j], 0);
+        return a.map((x, j) => x * (da[j] - mean));
+      },
+    },
+    constants: {
+      // The lowest number, so that no finite score lies below it.
+      FIRST_TOP: wgslFloat(none ? -3.4028234663852886e38 : firstLogit),
+      FIRST_SUM: wgslFloat(none ? 0 : 1),
+    },
+  };
+}
