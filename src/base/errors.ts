@@ -34,6 +34,19 @@ export function callUser<T>(place: string, call: () => T): T {
   }
 }
 
+/** What was thrown; the message of a {@link UserError} begins with `place: ` then. */
+export const placed = (place: string, thrown: unknown): unknown =>
+  thrown instanceof UserError ? new UserError(`${place}: ${thrown.message}`) : thrown;
+
+/** What a call gives; what it throws is {@link placed}. */
+export function atPlace<T>(place: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw placed(place, error);
+  }
+}
+
 /** What to throw for what code of the user's threw (see `callUser`). */
 export function thrownBy(place: string, cause: unknown): Error {
   if (cause instanceof UserError) return new UserError(`${place}: ${cause.message}`);

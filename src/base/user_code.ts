@@ -1,10 +1,10 @@
 // What code a file of the user's is: the SHA-256 of it and of all that it imports from files, and the names of what it
 // imports from elsewhere, which no hash of files holds. Nothing is run.
 import { readWhole } from "./whole_file.ts";
-import { createHash } from "node:crypto";
 import { dirname, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { fileError, UserError } from "./errors.ts";
+import { sha256Hex } from "./hash.ts";
 import { importsOf, localFile } from "./import_specifiers.ts";
 import { isHeed, namesHeed } from "./running_heed.ts";
 
@@ -18,8 +18,6 @@ export interface UserCode {
   /** What it imports that is no file: `npm:`, `jsr:` and `https:` modules, and what cannot be known before it runs. */
   readonly elsewhere: readonly string[];
 }
-
-const sha256Of = (bytes: Uint8Array | string): string => createHash("sha256").update(bytes).digest("hex");
 
 /** The bytes of an imported file; undefined where it cannot be read. */
 async function readImported(url: string): Promise<Uint8Array | undefined> {
@@ -60,7 +58,7 @@ export async function readCode(file: string): Promise<UserCode> {
   for (let url = waiting.pop(); url !== undefined; url = waiting.pop()) {
     if (hashes.has(url)) continue;
     const bytes = url === entry ? await readEntry(file) : await readImported(url);
-    hashes.set(url, bytes ? sha256Of(bytes) : "absent");
+    hashes.set(url, bytes ? sha256Hex(bytes) : "absent");
     if (!bytes) continue;
     const { specifiers, open } = importsIn(url, bytes);
     for (const what of open) elsewhere.add(url === entry ? what : `${what} of ${pathFrom(entry, url)}`);
@@ -77,7 +75,7 @@ export async function readCode(file: string): Promise<UserCode> {
     hashes,
     ([url, hash]) => `${hash}  ${url === entry ? "." : pathFrom(entry, url)}\n`,
   );
-  return { sha256: sha256Of(`heed code 1\n${lines.sort().join("")}`), elsewhere: names };
+  return { sha256: sha256Hex(`heed code 1\n${lines.sort().join("")}`), elsewhere: names };
 }
 
 async function readEntry(file: string): Promise<Uint8Array> {

@@ -61,3 +61,7 @@ export async function readWhole(path: string | URL): Promise<Uint8Array<ArrayBuf
 /** The same as text; what is no UTF-8 becomes U+FFFD. */
 export const readWholeText = async (path: string | URL): Promise<string> =>
   new TextDecoder().decode(await readWhole(path));
+
+/** The names in a folder, sorted; throws what the system says where it cannot be read. */
+export const namesIn = async (folder: string): Promise<string[]> =>
+  (await Array.fromAsync(Deno.readDir(folder), ({ name }) => name)).sort();

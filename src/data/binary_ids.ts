@@ -1,6 +1,6 @@
 // Token ids as nanoGPT's prepare.py writes them: a .bin file of two bytes for each, the low one first.
 import { UserError } from "../base/errors.ts";
-import { type LoadedBytes, sha256Hex } from "./corpora.ts";
+import { type LoadedBytes, textSha256 } from "./corpora.ts";
 import { rawBytes } from "./files.ts";
 import { joinIds, type Numbers } from "./ids.ts";
 
@@ -30,7 +30,11 @@ export async function loadIds(paths: readonly string[]): Promise<LoadedIds> {
     files.push(bytes);
   }
   const parts = files.map((bytes) => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2));
-  return { ids: parts.length === 1 ? parts[0] : joinIds(parts, 0xffff).ids, files, sha256: sha256Hex(files) };
+  return {
+    ids: parts.length === 1 ? parts[0] : joinIds(parts, 0xffff).ids,
+    files,
+    sha256: textSha256(files),
+  };
 }
 
 /** The largest of some ids. */

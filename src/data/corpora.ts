@@ -100,8 +100,8 @@ export interface LoadEnvironment extends DownloadOptions {
   packageFolder?: (name: string) => string | Promise<string>;
 }
 
-/** SHA-256 of bytes in hexadecimal. */
-export function sha256Hex(text: TextBytes): string {
+/** `sha256Hex` of a text in pieces, with progress. */
+export function textSha256(text: TextBytes): string {
   const hash = createHash("sha256");
   // Node's hash copies what it is given: a text in pieces is never there twice.
   for (const bytes of text) {
@@ -189,7 +189,7 @@ async function downloadedText(
     }
     bytes = await readWhole(path);
   }
-  const wrong = fault(corpus, bytes.length, sha256Hex([bytes]));
+  const wrong = fault(corpus, bytes.length, textSha256([bytes]));
   if (wrong !== undefined) throw new UserError(`${name}: ${path} has ${wrong}; remove it, or ${remedy}.`);
   return [checkedUtf8(bytes, path)];
 }
@@ -292,4 +292,4 @@ export async function loadBytes(
   return loaded(name, await downloadedText(name, corpus, cache, environment));
 }
 
-const loaded = (name: string, files: TextBytes): LoadedBytes => ({ name, files, sha256: sha256Hex(files) });
+const loaded = (name: string, files: TextBytes): LoadedBytes => ({ name, files, sha256: textSha256(files) });

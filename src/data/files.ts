@@ -1,6 +1,6 @@
 // Text from the user's own files. Every way a file can disappoint is one line that names it, before any
 // training.
-import { readWhole } from "../base/whole_file.ts";
+import { namesIn, readWhole } from "../base/whole_file.ts";
 import { basename, dirname, join } from "node:path";
 import { closestString, UserError } from "../base/errors.ts";
 import { refuseLfsPointer } from "./lfs_pointer.ts";
@@ -75,12 +75,6 @@ export function checkedUtf8(bytes: Uint8Array<ArrayBuffer>, place: string): Uint
   }
   if (isBlank) throw new UserError(`${place} is empty; expected a file with some text.`);
   return text;
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  const names: string[] = [];
-  for await (const entry of Deno.readDir(folder)) names.push(entry.name);
-  return names.sort();
 }
 
 async function missing(path: string): Promise<UserError> {

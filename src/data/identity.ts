@@ -1,5 +1,5 @@
 // Which data a run reads, as one SHA-256: the same wherever the files lie, another where a character of them changes.
-import { createHash } from "node:crypto";
+import { sha256Hex } from "../base/hash.ts";
 import type { LoadedBytes } from "./corpora.ts";
 import { drawSample } from "./synthetic.ts";
 import type { Task } from "./task.ts";
@@ -7,7 +7,7 @@ import type { Task } from "./task.ts";
 /** Samples that tell one generator from another. */
 const SAMPLES = 256;
 
-const sha256Of = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("hex");
+const sha256Of = (value: unknown): string => sha256Hex(JSON.stringify(value));
 
 /**
  * The identity of texts: of the SHA-256 of each, and where they are cut into samples of the lengths of their files in bytes.

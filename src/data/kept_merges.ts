@@ -1,13 +1,12 @@
 // Byte pairs are learned once: what a text gave is kept in the cache folder under the hash of what it was learned from.
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { sha256Hex } from "../base/hash.ts";
 import { bpeTokenizer, bpeTokenizerOf } from "./byte_tokenizers.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** To be raised where a text gives other merges than before. */
 const ALGORITHM = 1;
-
-const sha256Of = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 /** The hash of all that merges depend on; undefined for a text that has no UTF-8. */
 function keyOf(text: Iterable<string>, size: number): string | undefined {
@@ -26,7 +25,7 @@ async function read(path: string): Promise<Tokenizer | undefined> {
   try {
     const text = await Deno.readTextFile(path);
     const [sha256, json] = [text.slice(0, 64), text.slice(65, -1)];
-    if (sha256Of(json) !== sha256) return undefined;
+    if (sha256Hex(json) !== sha256) return undefined;
     return bpeTokenizerOf(JSON.parse(json));
   } catch {
     return undefined;
@@ -41,7 +40,7 @@ async function keep(folder: string, path: string, tokenizer: Tokenizer): Promise
   const partial = `${path}.${crypto.randomUUID()}.partial`;
   try {
     await Deno.mkdir(folder, { recursive: true });
-    await Deno.writeTextFile(partial, `${sha256Of(json)}\n${json}\n`);
+    await Deno.writeTextFile(partial, `${sha256Hex(json)}\n${json}\n`);
     await Deno.rename(partial, path);
   } catch {
     await Deno.remove(partial).catch(() => {});

@@ -1,6 +1,6 @@
 // From the section `data` of a configuration to batches: which text or task, which tokenizer, which source.
 import { maximum } from "../base/extremes.ts";
-import { didYouMean, UserError } from "../base/errors.ts";
+import { didYouMean, placed, UserError } from "../base/errors.ts";
 import {
   cuttableIds,
   type Source,
@@ -239,7 +239,7 @@ async function ofSource<T>(part: number, act: () => T | Promise<T>): Promise<T> 
   try {
     return await act();
   } catch (error) {
-    throw error instanceof UserError ? new UserError(`data.sources.${part}: ${error.message}`) : error;
+    throw placed(`data.sources.${part}`, error);
   }
 }
 

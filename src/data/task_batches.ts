@@ -1,5 +1,5 @@
 // Batches of a synthetic task: one sample a row, padded right, the loss on all of it or on the answer alone.
-import { UserError } from "../base/errors.ts";
+import { atPlace, UserError } from "../base/errors.ts";
 import {
   type Batch,
   blankBatch,
@@ -52,14 +52,6 @@ function answerSpans({ answerStart, answers }: Sample, length: number, place: st
   return [...answers];
 }
 
-function encoded(text: string, tokenizer: Tokenizer, place: string): Uint32Array {
-  try {
-    return tokenizer.encode(text);
-  } catch (error) {
-    throw error instanceof UserError ? new UserError(`${place}: ${error.message}`) : error;
-  }
-}
-
 /** Question and answer become tokens apart, so that no token is part of both. */
 function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string): TokenSample {
   const characters = [...sample.text];
@@ -68,7 +60,8 @@ function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string): TokenSam
   const [tokens, isAnswer]: [number[], boolean[]] = [[], []];
   let at = 0;
   const add = (to: number, answer: boolean) => {
-    for (const id of encoded(characters.slice(at, to).join(""), tokenizer, place)) {
+    const text = characters.slice(at, to).join("");
+    for (const id of atPlace(place, () => tokenizer.encode(text))) {
       tokens.push(id);
       isAnswer.push(answer);
     }

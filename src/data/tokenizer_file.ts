@@ -1,6 +1,6 @@
 // From a file to a tokenizer: the one that a checkpoint carries, and the one that a configuration asks for.
 import { readWhole } from "../base/whole_file.ts";
-import { closestString, didYouMean, UserError } from "../base/errors.ts";
+import { atPlace, closestString, didYouMean, UserError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
 import { bpeTokenizerOf, byteTokenizer, gpt2Tokenizer } from "./byte_tokenizers.ts";
 import { charTokenizer, charTokenizerOf } from "./char_tokenizer.ts";
@@ -96,11 +96,7 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
     if (error instanceof UserError) throw error;
     throw new UserError(`${path} is not valid JSON; expected a tokenizer.json.`);
   }
-  try {
-    return tokenizerFromJSON(parsed);
-  } catch (error) {
-    throw error instanceof UserError ? new UserError(`${path}: ${error.message}`) : error;
-  }
+  return atPlace(path, () => tokenizerFromJSON(parsed));
 }
 
 /**

@@ -6,7 +6,7 @@ import type { Device } from "../device/device.ts";
 import { thisMachine } from "../device/machine.ts";
 import { showBytes } from "../base/units.ts";
 import { plan } from "../device/plan.ts";
-import { UserError } from "../base/errors.ts";
+import { atPlace, UserError } from "../base/errors.ts";
 import { beamSearch } from "./beams.ts";
 import { generationWork, nextLogits } from "./next_logits.ts";
 import type { LanguageModel } from "../model/model.ts";
@@ -182,14 +182,11 @@ function checkBeams(
 ): void {
   const texts = 8 * beams * (length + tokens);
   const { heap } = thisMachine();
-  try {
+  atPlace(`beams: ${beams} is too much`, () => {
     if (texts > heap) throw new UserError(`${showBytes(texts)} for texts, the heap has ${showBytes(heap)}.`);
     const work = generationWork(model, beams, length, tokens);
     device.check(work.map(({ graph }) => plan(graph, device.target)));
-  } catch (error) {
-    if (error instanceof UserError) throw new UserError(`beams: ${beams} is too much: ${error.message}`);
-    throw error;
-  }
+  });
 }
 
 /** Searches for the most likely continuation of each prompt in turn. */

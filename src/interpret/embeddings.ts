@@ -2,7 +2,7 @@
 import { maximum } from "../base/extremes.ts";
 import type { Device } from "../device/device.ts";
 import { describeValue } from "../base/show.ts";
-import { UserError } from "../base/errors.ts";
+import { atPlace, UserError } from "../base/errors.ts";
 import { input } from "../graph/structure.ts";
 import { decoder } from "../nn/decoder.ts";
 import { checkFinite } from "../model/finite.ts";
@@ -25,16 +25,8 @@ export interface Embeddings {
 
 /** The ids of text n; what is wrong with one of many is told with its beginning. */
 function sampleIds(model: LanguageModel, text: TextOrIds, n: number): Uint32Array {
-  try {
-    return textIds(model, text);
-  } catch (error) {
-    if (!(error instanceof UserError)) throw error;
-    throw new UserError(
-      `Sample ${n}, ${
-        describeValue(typeof text === "string" ? text : [...Array.from(text)])
-      }: ${error.message}`,
-    );
-  }
+  const shown = describeValue(typeof text === "string" ? text : Array.from(text));
+  return atPlace(`Sample ${n}, ${shown}`, () => textIds(model, text));
 }
 
 /**

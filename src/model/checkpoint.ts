@@ -6,14 +6,14 @@ import type { Device } from "../device/device.ts";
 import { type Config, dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { isMapping } from "../base/show.ts";
 import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
-import { UserError } from "../base/errors.ts";
+import { atPlace, UserError } from "../base/errors.ts";
 import { jsonOfBytes } from "../base/json.ts";
 import { STEP_STATE } from "../nn/mod.ts";
 import { loadModel, type Model } from "./model.ts";
 import { bytesOf } from "./formats/model_folder.ts";
 import { writeParameters } from "./layout.ts";
 import { resolveRun } from "../runs/resolve_run.ts";
-import { sha256Hex } from "../runs/run_folder.ts";
+import { sha256Hex } from "../base/hash.ts";
 import { decodeSafetensors, type TensorData, toFloat32 } from "./formats/safetensors.ts";
 import { checkCode } from "./trust.ts";
 
@@ -32,7 +32,7 @@ const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 /** state.json ends with the SHA-256 of itself without that line. */
 function sealed(state: object): string {
   const text = JSON.stringify(state, null, 2);
-  return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(encode(text))}"\n}\n`;
+  return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(text)}"\n}\n`;
 }
 
 /** Files of a checkpoint, and the state.json that carries their hashes. */
@@ -119,13 +119,8 @@ function readTokenizer(path: string, bytes: Uint8Array): Tokenizer {
 }
 
 /** The tokenizer that a parsed tokenizer.json describes; its UserError names the place. */
-export function tokenizerAt(place: string, file: unknown): Tokenizer {
-  try {
-    return tokenizerFromJSON(file);
-  } catch (error) {
-    throw error instanceof UserError ? new UserError(`${place}: ${error.message}`) : error;
-  }
-}
+export const tokenizerAt = (place: string, file: unknown): Tokenizer =>
+  atPlace(place, () => tokenizerFromJSON(file));
 
 /**
  * Loads a checkpoint: a checkpoint folder, or a run's last. The code that its configuration names (hooks, tasks, modifiers) is

@@ -2,7 +2,7 @@
 import { type Config, configSchema } from "../config/mod.ts";
 import { checkMemory, type Machine, thisMachine } from "../device/machine.ts";
 import { showBytes } from "../base/units.ts";
-import { UserError } from "../base/errors.ts";
+import { placed, UserError } from "../base/errors.ts";
 import { type Architecture, type BlockChoices, decoderParameters } from "../nn/mod.ts";
 import { layout } from "./layout.ts";
 
@@ -54,10 +54,7 @@ export function withNumber<T>(config: Config, act: () => T): T {
   try {
     return act();
   } catch (error) {
-    if (error instanceof UserError) {
-      throw new UserError(`${numberToLower(config)} is too much: ${error.message}`);
-    }
-    throw error;
+    throw placed(`${numberToLower(config)} is too much`, error);
   }
 }
 

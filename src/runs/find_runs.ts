@@ -1,5 +1,5 @@
 // The runs of a folder: found by name, date and configuration.
-import { readWhole, readWholeText } from "../base/whole_file.ts";
+import { namesIn, readWhole, readWholeText } from "../base/whole_file.ts";
 import { basename, join } from "node:path";
 import { configKeys, parseConfig } from "../config/mod.ts";
 import { type Override, parseOverride } from "../config/override.ts";
@@ -43,15 +43,14 @@ export interface RunQuery {
   readonly where?: readonly string[];
 }
 
-async function namesIn(path: string): Promise<string[]> {
-  const names: string[] = [];
+async function entriesOf(path: string): Promise<string[]> {
   try {
-    for await (const { name } of Deno.readDir(path)) if (!name.startsWith(".")) names.push(name);
+    return (await namesIn(path)).filter((name) => !name.startsWith("."));
   } catch (error) {
     // A file among the folders is no run.
-    if (!(error instanceof Deno.errors.NotADirectory)) throw fileError(path, error);
+    if (error instanceof Deno.errors.NotADirectory) return [];
+    throw fileError(path, error);
   }
-  return names.sort();
 }
 
 /** The sentence of a UserError; anything else is a bug. */
@@ -157,7 +156,7 @@ const DEEPEST = 2;
 async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<FoundRun> {
   let entries: string[] = [];
   try {
-    entries = await namesIn(path);
+    entries = await entriesOf(path);
   } catch (error) {
     const fault = faultOf(error);
     if (deepest === DEEPEST) throw error;
@@ -239,6 +238,6 @@ export async function loadRunConfig(path: string, dir = "runs"): Promise<Record<
   try {
     return parseConfig(await readWhole(place), place);
   } catch (error) {
-    throw error instanceof UserError ? error : fileError(place, error);
+    throw fileError(place, error);
   }
 }

@@ -1,9 +1,9 @@
 // The folder of a run on disk: how it is made and pointed at, and how files and checkpoints come to stand in it whole or
 // not at all: everything is written under a temporary name, synced and renamed. Found again it is in resolve_run.ts.
 
-import { createHash } from "node:crypto";
 import { basename, dirname, extname, isAbsolute, join, normalize, sep } from "node:path";
 import { fileError, UserError } from "../base/errors.ts";
+import { namesIn as sortedNames } from "../base/whole_file.ts";
 
 /** Where the parts of a run stand. */
 export interface RunFolder {
@@ -238,11 +238,6 @@ export async function createRunFolder(
   return run;
 }
 
-/** The SHA-256 of bytes in 64 lower-case hexadecimal digits, as `state.json` lists it for each file of a checkpoint. */
-export function sha256Hex(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
-}
-
 /**
  * Writes the checkpoint of a step whole or not at all: its files go into `checkpoints/.<step>.tmp`, each synced, and the
  * folder is renamed to `checkpoints/<step>`, in the place of one that a run resumed from before this step wrote. What an
@@ -337,13 +332,7 @@ export async function isFolder(path: string): Promise<boolean> {
 }
 
 /** The names in a folder, sorted; none where it is not there. */
-export async function namesIn(path: string): Promise<string[]> {
-  try {
-    return (await Array.fromAsync(Deno.readDir(path))).map((entry) => entry.name).sort();
-  } catch {
-    return [];
-  }
-}
+export const namesIn = (path: string): Promise<string[]> => sortedNames(path).catch(() => []);
 
 /** The path with every `latest`, `best` and `last` in it replaced by what it points at, link or text file. */
 export async function follow(path: string): Promise<string> {

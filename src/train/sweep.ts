@@ -19,7 +19,8 @@ import { readState } from "../model/checkpoint.ts";
 import { loadRunConfig } from "../runs/find_runs.ts";
 import { lockFolder } from "../runs/lock.ts";
 import type { Progress } from "./progress.ts";
-import { checkpointSteps, runFolder, sha256Hex, SWEEP_FOLDER, writeFileAtomic } from "../runs/run_folder.ts";
+import { sha256Hex } from "../base/hash.ts";
+import { checkpointSteps, runFolder, SWEEP_FOLDER, writeFileAtomic } from "../runs/run_folder.ts";
 import { codeFiles, codeNamed } from "../model/trust.ts";
 import { planRun, resume, train, type TrainOptions, type TrainResult } from "./train.ts";
 
@@ -74,7 +75,7 @@ function withoutYoungerKeys(config: Config): object {
  */
 export function sweepFolder({ name, runs }: Sweep): string {
   const what = JSON.stringify(runs.map(({ name, config }) => [name, withoutYoungerKeys(config)]));
-  const id = sha256Hex(new TextEncoder().encode(what)).slice(0, 8);
+  const id = sha256Hex(what).slice(0, 8);
   return join(runs[0].config.output.dir, `${name}-sweep-${id}`);
 }
 

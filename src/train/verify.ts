@@ -16,7 +16,7 @@ import { prepare } from "./experiment.ts";
 import { type Model, modelWithoutCode } from "../model/model.ts";
 import { logFault, runOfCheckpoint, scanLog } from "./log_check.ts";
 import { logitsGraph } from "./step_graph.ts";
-import { sha256Hex } from "../runs/run_folder.ts";
+import { sha256Hex } from "../base/hash.ts";
 import type { TensorData } from "../model/formats/safetensors.ts";
 import { codeStandings } from "../model/trust.ts";
 

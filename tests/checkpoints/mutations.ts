@@ -4,7 +4,7 @@ import { parse, stringify } from "@std/yaml";
 import { join } from "node:path";
 import { type RandomStream, shuffle } from "../../src/base/random.ts";
 import { sealedFields, sealer } from "../../src/log/log_seal.ts";
-import { sha256Hex } from "../../src/runs/run_folder.ts";
+import { sha256Hex } from "../../src/base/hash.ts";
 
 /** A run, and the checkpoint that its `last` points at. */
 export interface Target {

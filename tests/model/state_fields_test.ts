@@ -4,7 +4,7 @@ import { UserError } from "../../src/base/errors.ts";
 import { loadCheckpoint } from "../../src/model/checkpoint.ts";
 import { verifyCheckpoint } from "../../src/train/verify.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
-import { sha256Hex } from "../../src/runs/run_folder.ts";
+import { sha256Hex } from "../../src/base/hash.ts";
 import { resume } from "../../src/train/train.ts";
 import { checkpoint, inFolder, latest, succeeds } from "../scripts/harness.ts";
 

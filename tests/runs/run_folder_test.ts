@@ -11,7 +11,6 @@ import {
   removeCheckpoint,
   type RunFolder,
   runFolder,
-  sha256Hex,
   writeCheckpoint,
   writeFileAtomic,
 } from "../../src/runs/run_folder.ts";
@@ -266,11 +265,4 @@ Deno.test({
       assert.match(Deno.readTextFileSync(`${folder}/log.ndjson`), /^.*"message":"short".*\n$/);
       assert.deepEqual(names(folder), ["file", "log.ndjson", "program.ts", "runs"]);
     }),
-});
-
-Deno.test("sha256Hex() gives the digest of FIPS 180-2's example", () => {
-  assert.equal(
-    sha256Hex(new TextEncoder().encode("abc")),
-    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-  );
 });

@@ -1,7 +1,7 @@
 // Scripts as a person runs them: in a process of their own, in a folder of their own, with exactly the permissions that
 // their task in deno.json gives them.
 import assert from "node:assert/strict";
-import { sha256Hex } from "../../src/runs/run_folder.ts";
+import { sha256Hex } from "../../src/base/hash.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../src/model/formats/safetensors.ts";
 import project from "../../deno.json" with { type: "json" };
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../../src/base/errors.ts";
 import { type HubOptions, modelFolder } from "../../../src/model/formats/hub.ts";
-import { sha256Hex } from "../../../src/runs/run_folder.ts";
+import { sha256Hex } from "../../../src/base/hash.ts";
 import { inFolder, tree } from "../../scripts/harness.ts";
 
 const WEIGHTS = new TextEncoder().encode("weights");
