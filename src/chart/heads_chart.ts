@@ -9,56 +9,41 @@ import { type Thinner, thinner } from "./downsample.ts";
 
 const STRETCHES = 128;
 
-/** What heads recorded of one quantity: lines over the steps, and the last values. */
-export interface HeadLines {
-  /** The value of a head at a step. */
-  add(layer: number, head: number, step: number, value: number): void;
-  /** The last step that was added, 0 where none was. */
-  readonly last: number;
-  /** Whether there is more than one step. */
-  readonly moves: boolean;
-  /** Numbers of the layers, ascending. */
-  layers(): number[];
-  /** Numbers of the heads, ascending. */
-  heads(): number[];
-  /** The value of a head at the last step, NaN where it has none. */
-  lastOf(layer: number, head: number): number;
-  /** A sheet of the lines, a panel for each layer. */
-  sheet(title: string, axis: ChartAxis): string;
-  /** A map of the last values, of both signs where `signed`. */
-  map(title: string, label: string, signed?: boolean): string;
-}
-
 const ascending = (numbers: Iterable<number>): number[] => [...new Set(numbers)].sort((a, b) => a - b);
 
+/** What heads recorded of one quantity: lines over the steps, and the last values. */
+export type HeadLines = ReturnType<typeof headLines>;
+
 /** Keeps what heads record of one quantity, in memory that does not grow with the steps. */
-export function headLines(): HeadLines {
+export function headLines() {
   const lines = new Map<number, Map<number, Thinner<[number, number]>>>();
   let values = new Map<string, number>();
   let [first, last] = [NaN, 0];
   const layers = () => ascending(lines.keys());
   const heads = () => ascending([...lines.values()].flatMap((own) => [...own.keys()]));
+  /** The value of a head at the last step, NaN where it has none. */
   const lastOf = (layer: number, head: number) => values.get(`${layer} ${head}`) ?? NaN;
   return {
-    add(layer, head, step, value) {
+    add(layer: number, head: number, step: number, value: number): void {
       if (Number.isNaN(first)) first = step;
       if (step !== last) [last, values] = [step, new Map()];
       values.set(`${layer} ${head}`, value);
-      if (!lines.has(layer)) lines.set(layer, new Map());
-      const own = lines.get(layer)!;
-      if (!own.has(head)) own.set(head, thinner(STRETCHES, ([, y]) => y));
-      own.get(head)!.add([step, value]);
+      const own = lines.getOrInsertComputed(layer, () => new Map());
+      own.getOrInsertComputed(head, () => thinner(STRETCHES, ([, y]) => y)).add([step, value]);
     },
+    /** The last step that was added, 0 where none was. */
     get last() {
       return last;
     },
+    /** Whether there is more than one step. */
     get moves() {
       return last !== first;
     },
     layers,
     heads,
     lastOf,
-    sheet: (title, { label, limits }) =>
+    /** A sheet of the lines, a panel for each layer. */
+    sheet: (title: string, { label, limits }: ChartAxis) =>
       headSheet({
         title,
         x: { label: "step" },
@@ -71,7 +56,8 @@ export function headLines(): HeadLines {
           })),
         })),
       }),
-    map: (title, label, signed) =>
+    /** A map of the last values, of both signs where `signed`. */
+    map: (title: string, label: string, signed?: boolean) =>
       heatMap({
         title,
         rows: layers().map(String),
@@ -120,8 +106,7 @@ export function headsCharts(): LogCharts {
         // A statistic of no row is null: a gap in its line, hatched on its map.
         const value = record[name] === null ? NaN : record[name];
         if (typeof value !== "number") continue;
-        if (!kept.has(name)) kept.set(name, headLines());
-        kept.get(name)!.add(layer, head, step, value);
+        kept.getOrInsertComputed(name, headLines).add(layer, head, step, value);
       }
     },
     draw(run) {

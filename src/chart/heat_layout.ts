@@ -43,45 +43,6 @@ export const [MARGIN, GAP, BAR_WIDTH] = [12, 6, 14];
 /** What hatched cells are called beside the colour bar. */
 export const NO_VALUE = "no value";
 
-/** Lines of a text that is set beside something. */
-export interface Beside {
-  readonly lines: readonly string[];
-  /** Read from below. */
-  readonly turned: boolean;
-  /** Pixels to the right and down. */
-  readonly width: number;
-  readonly height: number;
-}
-
-/** Where everything stands. */
-export interface HeatLayout {
-  readonly titles: readonly string[];
-  /** Lines of each label. */
-  readonly rows: readonly (readonly string[])[];
-  readonly columns: readonly (readonly string[])[];
-  readonly cell: { readonly width: number; readonly height: number };
-  readonly left: number;
-  readonly top: number;
-  readonly right: number;
-  readonly bottom: number;
-  /** Every how many-th row and column has its label, and whether those of the columns are turned. */
-  readonly everyRow: number;
-  readonly everyColumn: number;
-  readonly turned: boolean;
-  /** Titles of the axes, where there are any. */
-  readonly x: readonly string[];
-  readonly y: Beside;
-  /** Middles of the titles of the axes. */
-  readonly xMiddle: number;
-  readonly yMiddle: number;
-  readonly bar: { readonly x: number; readonly y: number; readonly height: number };
-  readonly ticks: readonly { readonly value: number; readonly label: string }[];
-  readonly tickRoom: number;
-  readonly barTitle: Beside;
-  readonly width: number;
-  readonly height: number;
-}
-
 /** A label with its blanks seen, in at most so many lines; a longer one loses its middle. */
 function labelLines(label: string, most: number): string[] {
   const lines = (shown: string) => wrap(shown, LONGEST_LABEL, { size: LABEL_SIZE, bold: false });
@@ -104,18 +65,19 @@ const linesOf = (text: string, width: number): string[] =>
 const longest = (lines: readonly string[], size = LABEL_SIZE): number =>
   maximum(lines.map(labelWidth), 0) * size / LABEL_SIZE;
 
-function setBeside(lines: readonly string[], turned: boolean): Beside {
+/** Lines of a text that is set beside something, `turned`: read from below, and its pixels to the right and down. */
+function setBeside(lines: readonly string[], turned: boolean) {
   const [along, across] = [longest(lines, TEXT_SIZE), lines.length * lineHeight(TEXT_SIZE)];
   return { lines, turned, width: turned ? across : along, height: turned ? along : across };
 }
 
 /** A title beside something of a height: turned, but where that takes more than two lines, level. */
-function besideBar(title: string, height: number): Beside {
+function besideBar(title: string, height: number) {
   const turned = linesOf(title, Math.max(height, LEAST_SIDE));
   return turned.length <= 2 ? setBeside(turned, true) : setBeside(linesOf(title, BESIDE_BAR), false);
 }
 
-const roomFor = ({ width }: Beside): number => width === 0 ? 0 : width + GAP;
+const roomFor = ({ width }: { width: number }): number => width === 0 ? 0 : width + GAP;
 
 /** The labels of both sides, as many lines as a cell has room for. */
 function labelsOf(map: HeatMap) {
@@ -131,6 +93,7 @@ function labelsOf(map: HeatMap) {
     rows: map.rows.map((label) => labelLines(label, most(cell.height))),
     columns: turned ? map.columns.map((label) => labelLines(label, most(cell.width))) : level,
     turned,
+    // Every k-th row and column has its label.
     everyRow: everyKth(map.rows.length, cell.height, LABEL_SIZE + 1),
     everyColumn: everyKth(map.columns.length, cell.width, turned ? LABEL_SIZE + 1 : widest + GAP),
   };
@@ -144,8 +107,11 @@ export function barTicks(low: number, high: number, length: number): { value: nu
   }
 }
 
-/** Lays a map out; its cells and texts are known to fit. */
-export function layOut(map: HeatMap, { low, high }: ColourScale, gaps: boolean): HeatLayout {
+/** Where everything of a map stands; its cells and texts are known to fit. */
+export type HeatLayout = ReturnType<typeof layOut>;
+
+/** Lays a map out. */
+export function layOut(map: HeatMap, { low, high }: ColourScale, gaps: boolean) {
   const labels = labelsOf(map);
   const { cell, rows, columns, turned } = labels;
   const matrix = cell.height * rows.length;
@@ -188,6 +154,7 @@ export function layOut(map: HeatMap, { low, high }: ColourScale, gaps: boolean):
     bottom,
     x,
     y,
+    // Of the titles of the axes.
     xMiddle: under + xRoom / 2,
     yMiddle: left - GAP - rowRoom - GAP - y.width / 2,
     bar: { x: right + 2 * MARGIN, y: top, height: matrix },

@@ -111,12 +111,8 @@ export function jacobianCharts(): LogCharts {
         const [given, interval] = [found[name], found[`${name}_ci95`]];
         const value = given === null ? NaN : given;
         if (typeof value !== "number") continue;
-        if (!methods.has(method)) methods.set(method, new Map());
-        const quantities = methods.get(method)!;
-        if (!quantities.has(name)) {
-          quantities.set(name, { values: headLines(), intervals: headLines(), batches: 0 });
-        }
-        const measured = quantities.get(name)!;
+        const measured = methods.getOrInsertComputed(method, () => new Map<string, Measured>())
+          .getOrInsertComputed(name, () => ({ values: headLines(), intervals: headLines(), batches: 0 }));
         const { values, intervals } = measured;
         measured.batches = Number(found.batches) || 0;
         values.add(layer, head, Number(step), value);

@@ -120,23 +120,13 @@ function columnsOf(count: number): number {
   return count === 4 ? 2 : count <= 9 ? 3 : 4;
 }
 
-/** Where the panels stand. */
-interface Grid {
-  readonly columns: number;
-  readonly left: number;
-  readonly top: number;
-  readonly panel: { readonly width: number; readonly height: number };
-  readonly step: { readonly x: number; readonly y: number };
-  /** Lines of the titles of the panels, and of the vertical axis with their pixels. */
-  readonly titles: readonly (readonly string[])[];
-  readonly side: readonly string[];
-  readonly sideRoom: number;
-}
+/** Where the panels stand; `side` are the lines of the vertical axis's title. */
+type Grid = ReturnType<typeof gridOf>;
 
 /** Pixels of a title of the vertical axis, which stands beside all rows of panels. */
 const LONGEST_SIDE = 240;
 
-function gridOf({ panels, y: axis }: HeadSheet, y: Scale, width: number, legendBottom: number): Grid {
+function gridOf({ panels, y: axis }: HeadSheet, y: Scale, width: number, legendBottom: number) {
   const columns = columnsOf(panels.length);
   const labels = y.ticks.map((tick) => labelWidth(tickLabel(tick, axis.log ? tick : largestOf(y.ticks))));
   const side = wrap(axis.label, LONGEST_SIDE, { size: TEXT_SIZE, bold: false });

@@ -37,10 +37,7 @@ export function lossChart(records: Iterable<LogRecord>, options: LossChartOption
     if (record.type === "step") {
       train.push([record.step, record.loss]);
       rate.push([record.step, record.lr]);
-    } else {
-      if (!splits.has(record.split)) splits.set(record.split, []);
-      splits.get(record.split)!.push([record.step, record.loss]);
-    }
+    } else splits.getOrInsertComputed(record.split, () => []).push([record.step, record.loss]);
   }
   const series: ChartSeries[] = [];
   for (const [split, points] of splits) {

@@ -114,40 +114,8 @@ function barOf(
   ];
 }
 
-/** Labels along a side, every k-th where all have no room. */
-function labelled(
-  labels: readonly string[],
-  cell: number,
-  every: number,
-  draw: (label: string, middle: number) => string,
-) {
-  return labels.flatMap((label, n) => n % every ? [] : [draw(label, (n + 0.5) * cell)]);
-}
-
-/** Where everything of a sheet stands. */
-interface Layout {
-  readonly rows: readonly string[];
-  readonly columns: readonly string[];
-  readonly cell: number;
-  /** Every how many-th row and column has its label. */
-  readonly every: number;
-  /** Pixels of the matrix of a panel. */
-  readonly wide: number;
-  readonly high: number;
-  /** Lines of the titles of the panels, of the sheet and of the colour bar. */
-  readonly panelTitles: readonly (readonly string[])[];
-  readonly titles: readonly string[];
-  readonly valueTitle: readonly string[];
-  readonly barWidth: number;
-  /** Of the colour bar, and of the first matrix. */
-  readonly top: number;
-  readonly first: { readonly x: number; readonly y: number };
-  readonly step: { readonly x: number; readonly y: number };
-  readonly width: number;
-  readonly height: number;
-}
-
-function layOut({ title, panels, across, value, ...sheet }: MapSheet): Layout {
+/** Where everything of a sheet stands: pixels of a panel's matrix are `wide` and `high`, `top` is the colour bar's. */
+function layOut({ title, panels, across, value, ...sheet }: MapSheet) {
   const [rows, columns] = [sheet.rows.map(shown), sheet.columns.map(shown)];
   const longer = Math.max(rows.length, columns.length);
   const cell = Math.min(
@@ -178,21 +146,8 @@ function layOut({ title, panels, across, value, ...sheet }: MapSheet): Layout {
   const barRoom = Math.max(LABEL_SIZE, (valueTitle.length - 1) * lineHeight(TEXT_SIZE));
   const below = top + BAR.height + barRoom + 2 * PANEL_GAP;
   return {
-    ...{
-      rows,
-      columns,
-      cell,
-      every,
-      wide,
-      high,
-      panelTitles,
-      titles,
-      valueTitle,
-      barWidth,
-      top,
-      step,
-      width,
-    },
+    ...{ rows, columns, cell, every, wide, high },
+    ...{ panelTitles, titles, valueTitle, barWidth, top, step, width },
     first: { x: MARGIN + side, y: below + titleHeight },
     height: Math.ceil(below + Math.ceil(panels.length / across) * step.y + MARGIN),
   };
@@ -202,7 +157,7 @@ function layOut({ title, panels, across, value, ...sheet }: MapSheet): Layout {
 function drawPanel(
   n: number,
   { panels, across }: MapSheet,
-  at: Layout,
+  at: ReturnType<typeof layOut>,
   scale: ColourScale,
   hatch: string,
 ): string[] {
@@ -211,22 +166,18 @@ function drawPanel(
   const y = at.first.y + Math.floor(n / across) * at.step.y;
   const lines = at.panelTitles[n];
   const middle = y - GAP - LABEL_SIZE * 0.36 - (lines.length - 1) * lineHeight(LABEL_SIZE) / 2;
+  /** Labels along a side, every k-th where all have no room. */
+  const labelled = (labels: readonly string[], draw: (label: string, middle: number) => string) =>
+    labels.flatMap((label, n) => n % every ? [] : [draw(label, (n + 0.5) * cell)]);
   return [
     ...texts(x + wide / 2, middle, lines, { bold: true }),
     cellsOf(panels[n], x, y, cell, scale, hatch),
     `<rect x="${num(x)}" y="${num(y)}" width="${num(wide)}" height="${
       num(high)
     }" fill="none" stroke="${AXIS_COLOUR}"/>`,
-    ...labelled(
-      rows,
-      cell,
-      every,
-      (label, at) => text(x - 4, y + at + LABEL_SIZE * 0.36, label, { anchor: "end" }),
-    ),
+    ...labelled(rows, (label, at) => text(x - 4, y + at + LABEL_SIZE * 0.36, label, { anchor: "end" })),
     ...labelled(
       columns,
-      cell,
-      every,
       (label, at) => text(x + at + LABEL_SIZE * 0.36, y + high + 4, label, { anchor: "end", turned: true }),
     ),
   ];

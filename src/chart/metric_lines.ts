@@ -68,24 +68,17 @@ const STRETCHES = 1024;
 type Point = [step: number, y: number];
 const newLine = (): Thinner<Point> => thinner<Point>(STRETCHES, ([, y]) => y);
 
-/** Where steps lie on the horizontal axis. */
-interface Clock {
-  add(record: StepRecord): void;
-  at(step: number): number;
-}
-
-/** Seconds are the sum of the steps' own times, so that evaluations and pauses between runs do not count. */
-function clockOf(progress: ProgressUnit): Clock {
-  if (progress === "steps") return { add() {}, at: (step) => step };
+/** Where steps lie on the horizontal axis. Seconds are the sum of the steps' own times, without evaluations and pauses. */
+function clockOf(progress: Exclude<ProgressUnit, "steps">) {
   const [steps, values]: [number[], number[]] = [[], []];
   let seconds = 0;
   return {
-    add(record) {
+    add(record: StepRecord): void {
       seconds += Number.isFinite(record.ms) ? record.ms / 1000 : 0;
       steps.push(record.step);
       values.push(progress === "seconds" ? seconds : record[progress]);
     },
-    at(step) {
+    at(step: number): number {
       let [low, high] = [0, steps.length];
       while (low < high) {
         const middle = (low + high) >> 1;
@@ -97,31 +90,21 @@ function clockOf(progress: ProgressUnit): Clock {
   };
 }
 
-/** Takes records and keeps the lines of one metric, by split. */
-interface MetricCollector {
-  readonly metric: string;
-  readonly types: readonly string[];
-  add(record: LogRecord): void;
-  lines(): ReadonlyMap<string, Thinner<Point>>;
-  /** Throws where there is no line, with what there is. */
-  check(run: string): void;
-}
-
 const COMMON = ["v", "type", "step", "split", "tokens"];
 
-function metricCollector(metric: string): MetricCollector {
+/** Takes records and keeps the lines of one metric, by split. */
+function metricCollector(metric: string) {
   const lines = new Map<string, Thinner<Point>>();
   const others = new Set<string>();
   const keep = (split: string, step: number, value: unknown) => {
     if (typeof value !== "number") return;
-    if (!lines.has(split)) lines.set(split, newLine());
-    lines.get(split)!.add([step, value]);
+    lines.getOrInsertComputed(split, newLine).add([step, value]);
   };
   const stepwise = Object.hasOwn(STEP_METRICS, metric);
   return {
     metric,
     types: [stepwise ? "step" : "eval"],
-    add(record) {
+    add(record: LogRecord): void {
       if (stepwise && record.type === "step") keep("", record.step, record[metric as keyof StepRecord]);
       if (stepwise || record.type !== "eval") return;
       if (metric === "val_loss") {
@@ -130,7 +113,8 @@ function metricCollector(metric: string): MetricCollector {
       for (const name of Object.keys(record)) if (!COMMON.includes(name) && name !== "loss") others.add(name);
     },
     lines: () => lines,
-    check(run) {
+    /** Throws where there is no line, with what there is. */
+    check(run: string): void {
       if (lines.size > 0) return;
       const known = [...new Set([...METRICS, ...others])];
       const why = METRICS.includes(metric)
@@ -168,26 +152,16 @@ function statCollector({ heads }: StatChoice, most: number) {
 }
 
 /** The records of a log, shown to `see` on their way. */
-async function* watched(
-  records: AsyncIterable<LogRecord>,
-  see: (record: LogRecord) => void,
-): AsyncGenerator<LogRecord> {
+async function* watched(records: AsyncIterable<LogRecord>, see: (record: LogRecord) => void) {
   for await (const record of records) {
     see(record);
     yield record;
   }
 }
 
-/** What a log holds of some metrics and of one statistic. */
-export interface RunLines {
-  /** Lines in the order of the metrics, then those of the statistic. */
-  readonly lines: readonly MetricLine[];
-  /** How many lines the statistic has, also where they are more than were kept. */
-  readonly count: number;
-}
-
 /**
- * The lines of a run, read in one pass.
+ * The lines of a run, read in one pass: those of the metrics in their order, then those of the statistic, and how many
+ * it has, also where they are more than were kept.
  *
  * @param most lines of the statistic that are kept
  * @throws UserError where the log holds no such metric, tap, statistic or head, with the nearest that it holds
@@ -198,14 +172,14 @@ export async function runLines(
   stat: StatChoice | undefined,
   progress: ProgressUnit,
   most: number,
-): Promise<RunLines> {
-  const clock = clockOf(progress);
+): Promise<{ lines: readonly MetricLine[]; count: number }> {
+  const clock = progress === "steps" ? undefined : clockOf(progress);
   const collectors = metrics.map(metricCollector);
   const types = new Set(collectors.flatMap((collector) => collector.types));
   if (stat) types.add("stat");
   if (progress !== "steps") types.add("step");
   const records = watched(readLog(log, { types: [...types] }), (record) => {
-    if (record.type === "step") clock.add(record);
+    if (record.type === "step") clock?.add(record);
     for (const collector of collectors) collector.add(record);
   });
   const stats = stat && statCollector(stat, most);
@@ -215,7 +189,8 @@ export async function runLines(
   } else for await (const _ of records);
   for (const collector of collectors) collector.check(run);
   stats?.check(run);
-  const placed = (line: Thinner<Point>) => line.items().map(([step, y]) => [clock.at(step), y] as const);
+  const placed = (line: Thinner<Point>) =>
+    line.items().map(([step, y]) => [clock?.at(step) ?? step, y] as const);
   const lines = [
     ...collectors.flatMap(({ metric, types: [type], lines }) =>
       [...lines()].map(([part, line]): MetricLine => {
@@ -233,8 +208,7 @@ export async function runLines(
 /** The horizontal axis that a word names; throws UserError with the nearest where it names none. */
 export function progressUnit(word: string): ProgressUnit {
   const known: ProgressUnit[] = ["steps", "samples", "tokens", "seconds"];
-  const found = known.find((one) => one === word);
-  if (found) return found;
+  if (known.includes(word as ProgressUnit)) return word as ProgressUnit;
   const near = closestString(word, known);
   throw new UserError(
     `--x ${word}: expected ${known.join(", ")}.${near === undefined ? "" : ` Did you mean "${near}"?`}`,

@@ -56,12 +56,11 @@ export function normsCharts(): LogCharts {
         return;
       }
       const { kind, layer, step, l2 } = record;
-      if (!kinds.has(kind)) kinds.set(kind, new Map());
-      const layers = kinds.get(kind)!;
-      if (!layers.has(layer)) {
-        layers.set(layer, { layer, step: -1, l2: 0, line: thinner(STRETCHES, ([, y]) => y) });
-      }
-      const norm = layers.get(layer)!;
+      const norm = kinds.getOrInsertComputed(kind, () => new Map<number | null, LayerNorm>())
+        .getOrInsertComputed(
+          layer,
+          () => ({ layer, step: -1, l2: 0, line: thinner(STRETCHES, ([, y]) => y) }),
+        );
       if (norm.step !== step) {
         finishStep(norm);
         Object.assign(norm, { step, l2: 0 });

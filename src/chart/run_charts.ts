@@ -23,15 +23,12 @@ function lossCharts(): LogCharts {
       if (record.type === "run") unigramNats = record.unigram_nats ?? undefined;
       if (record.type === "step") steps.add(record);
       if (record.type !== "eval") return;
-      if (!splits.has(record.split)) splits.set(record.split, thinner(STRETCHES, ({ loss }) => loss));
-      splits.get(record.split)!.add(record);
+      splits.getOrInsertComputed(record.split, () => thinner(STRETCHES, ({ loss }) => loss)).add(record);
     },
-    draw(name) {
+    draw(name): Record<string, string> {
       const records = [...steps.items(), ...[...splits.values()].flatMap((split) => split.items())];
-      const drawn: Record<string, string> = records.length > 0
-        ? { "loss.svg": lossChart(records, { title: `Loss of ${name}`, unigramNats }) }
-        : {};
-      return drawn;
+      if (records.length === 0) return {};
+      return { "loss.svg": lossChart(records, { title: `Loss of ${name}`, unigramNats }) };
     },
   };
 }

@@ -36,10 +36,3 @@ export async function loadIds(paths: readonly string[]): Promise<LoadedIds> {
     sha256: textSha256(files),
   };
 }
-
-/** The largest of some ids. */
-export function largestId(ids: Numbers): number {
-  let most = 0;
-  for (let i = 0; i < ids.length; i++) if (ids[i] > most) most = ids[i];
-  return most;
-}

@@ -1,8 +1,10 @@
 // Byte-level byte-pair encoding: UTF-8 bytes, joined pair by pair in the order of a list of merges. GPT-2's tokenizer,
 // those trained on a corpus and most of Hugging Face's are this with different lists.
+import { Buffer } from "node:buffer";
 import { UserError } from "../base/errors.ts";
 import { heapOf } from "./heap.ts";
 import { numberList } from "./ids.ts";
+import { checkIds } from "./tokenizer.ts";
 
 /**
  * GPT-2's pre-tokenisation: no token is part of two pieces. White_Space as Unicode defines it, which `\s` of JavaScript
@@ -166,6 +168,7 @@ function joinedByHeap(
 }
 
 const toUtf8 = new TextEncoder();
+// A byte order mark is a character like any other.
 const fromUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A piece as a string of its own: V8's slices keep the whole text alive that they are cut from. */
@@ -175,17 +178,17 @@ export const ownCopy = (piece: string): string => fromUtf8.decode(toUtf8.encode(
 const REMEMBERED = 65536;
 const REMEMBERED_LENGTH = 32;
 
-/** @internal An encoder that looks up the pieces that it has met. */
-export function remembering(encode: (piece: string) => number[]): (piece: string) => number[] {
-  const known = new Map<string, number[]>();
-  return (piece) => {
-    const remembered = known.get(piece);
-    if (remembered) return remembered;
-    const ids = encode(piece);
-    if (piece.length > REMEMBERED_LENGTH) return ids;
+/** @internal A function of texts that looks up what it gave for those that it has met. */
+export function remembering<T>(of: (text: string) => T): (text: string) => T {
+  const known = new Map<string, T>();
+  return (text) => {
+    const remembered = known.get(text);
+    if (remembered !== undefined) return remembered;
+    const found = of(text);
+    if (text.length > REMEMBERED_LENGTH) return found;
     if (known.size === REMEMBERED) known.clear();
-    known.set(ownCopy(piece), ids);
-    return ids;
+    known.set(ownCopy(text), found);
+    return found;
   };
 }
 
@@ -222,20 +225,8 @@ export function byteCoder({ tokens, bytes, merges, special = new Map() }: ByteVo
 
 /** The text of ids whose bytes are known; what is no UTF-8 becomes U+FFFD. */
 export function decodeBytes(tokens: readonly Uint8Array[], ids: ArrayLike<number>): string {
-  let size = 0;
-  for (let i = 0; i < ids.length; i++) {
-    const bytes = tokens[ids[i]];
-    if (!bytes) throw new RangeError(`Id ${ids[i]} at position ${i} is not among 0 to ${tokens.length - 1}`);
-    size += bytes.length;
-  }
-  const all = new Uint8Array(size);
-  let at = 0;
-  for (let i = 0; i < ids.length; i++) {
-    all.set(tokens[ids[i]], at);
-    at += tokens[ids[i]].length;
-  }
-  // A byte order mark is a character like any other.
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(all);
+  checkIds(ids, tokens.length);
+  return fromUtf8.decode(Buffer.concat(Array.from(ids, (id) => tokens[id])));
 }
 
 /** The 256 bytes as tokens, and one token more for each merge of two that are there before it. */
@@ -246,10 +237,7 @@ export function mergedVocabulary(
   const tokens: Uint8Array[] = [];
   bytes.forEach((id, byte) => tokens[id] = Uint8Array.of(byte));
   const merges = pairs.map(([left, right]) => {
-    const token = new Uint8Array(tokens[left].length + tokens[right].length);
-    token.set(tokens[left]);
-    token.set(tokens[right], tokens[left].length);
-    tokens.push(token);
+    tokens.push(Uint8Array.from([...tokens[left], ...tokens[right]]));
     return { left, right, token: tokens.length - 1 };
   });
   return { tokens, bytes, merges };
@@ -262,10 +250,9 @@ export function mergedVocabulary(
 export function byteCharacters(): { byte: number; character: string }[] {
   const isPrintable = (byte: number) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
   const all = Array.from({ length: 256 }, (_, byte) => byte);
-  const printable = all.filter(isPrintable).map((byte) => ({ byte, character: String.fromCodePoint(byte) }));
-  const others = all.filter((byte) => !isPrintable(byte));
+  const of = (byte: number, code: number) => ({ byte, character: String.fromCodePoint(code) });
   return [
-    ...printable,
-    ...others.map((byte, i) => ({ byte, character: String.fromCodePoint(0x100 + i) })),
+    ...all.filter(isPrintable).map((byte) => of(byte, byte)),
+    ...all.filter((byte) => !isPrintable(byte)).map((byte, i) => of(byte, 0x100 + i)),
   ];
 }

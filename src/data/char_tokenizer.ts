@@ -2,7 +2,7 @@
 import { UserError } from "../base/errors.ts";
 import { partsOf } from "./ids.ts";
 import type { TextPieces } from "./text_bytes.ts";
-import { checkedPolicy, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";
+import { checkedPolicy, checkIds, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";
 
 /** `"é" (U+00E9)`: JSON quoting also shows controls and lone surrogates. */
 function describe(character: string): string {
@@ -55,15 +55,8 @@ function fromVocabulary(vocabulary: readonly string[], unknown: UnknownPolicy): 
     encode: (text, before = 0) => encodeWith(table, other, text, before),
     cut: cutCharacters,
     decode: (encoded) => {
-      const parts: string[] = [];
-      for (let i = 0; i < encoded.length; i++) {
-        const text = texts[encoded[i]];
-        if (text === undefined) {
-          throw new RangeError(`Id ${encoded[i]} at position ${i} is not among 0 to ${texts.length - 1}`);
-        }
-        parts.push(text);
-      }
-      return parts.join("");
+      checkIds(encoded, texts.length);
+      return Array.from(encoded, (id) => texts[id]).join("");
     },
     toJSON: () => ({ kind: "char", vocabulary: [...vocabulary], unknown }),
   };

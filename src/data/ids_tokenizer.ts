@@ -1,8 +1,9 @@
 // Text that is token ids already, written as numbers: for a model whose tokenizer is not at hand.
+import { maximum } from "../base/extremes.ts";
 import { UserError } from "../base/errors.ts";
 import { partsOf } from "./ids.ts";
 import type { TextPieces } from "./text_bytes.ts";
-import type { Tokenizer } from "./tokenizer.ts";
+import { checkIds, type Tokenizer } from "./tokenizer.ts";
 
 const SPACE = /\s/;
 const isSpace = (unit: number): boolean =>
@@ -60,11 +61,10 @@ export function idsTokenizer(size: number): Tokenizer {
       for (let at = text.length; at > 0; at--) if (isSpace(text.charCodeAt(at - 1))) return at;
       return 0;
     },
-    decode: (ids) =>
-      Array.from(ids, (id, i) => {
-        if (Number.isInteger(id) && id >= 0 && id < size) return id;
-        throw new RangeError(`Id ${id} at position ${i} is not among 0 to ${size - 1}`);
-      }).join(" "),
+    decode: (ids) => {
+      checkIds(ids, size);
+      return Array.from(ids).join(" ");
+    },
     toJSON: () => ({ kind: "ids", size }),
   };
 }
@@ -78,7 +78,7 @@ export function idsTokenizerOf(texts: Iterable<TextPieces>): Tokenizer {
     for (const part of partsOf(text, cut)) {
       const ids = encode(part, before);
       before += ids.length;
-      for (let i = 0; i < ids.length; i++) if (ids[i] > most) most = ids[i];
+      most = maximum(ids, most);
     }
   }
   return idsTokenizer(most + 1);

@@ -1,4 +1,5 @@
 // Texts in files of JSON lines: one field of each line's object. A file is read in chunks, and only its texts are kept.
+import { Buffer } from "node:buffer";
 import { didYouMean, UserError } from "../base/errors.ts";
 import { isMapping } from "../base/show.ts";
 import { refuseEndless } from "../base/whole_file.ts";
@@ -20,12 +21,7 @@ async function* linesOf(path: string): AsyncGenerator<{ number: number; bytes: U
   let held: Uint8Array[] = [];
   let [number, length] = [1, 0];
   const line = (end: Uint8Array) => {
-    const bytes = new Uint8Array(length + end.length);
-    let at = 0;
-    for (const part of [...held, end]) {
-      bytes.set(part, at);
-      at += part.length;
-    }
+    const bytes = Buffer.concat([...held, end]);
     [held, length] = [[], 0];
     return { number: number++, bytes };
   };

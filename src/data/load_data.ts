@@ -9,7 +9,7 @@ import {
   type TextSourceOptions,
   unigramEntropy,
 } from "./batches.ts";
-import { isBinary, largestId, loadIds } from "./binary_ids.ts";
+import { isBinary, loadIds } from "./binary_ids.ts";
 import { CATALOGUE, loadBytes } from "./corpora.ts";
 import { mixtureIdentity, taskIdentity, textIdentity } from "./identity.ts";
 import { encodeTexts } from "./ids.ts";
@@ -201,7 +201,7 @@ async function readBinary(data: DataOptions): Promise<ReadData> {
   const load = async (files: readonly string[]) => files.length > 0 ? await loadIds(files) : undefined;
   const main = await loadIds(data.files);
   const [val, test] = [await load(split_files.val), await load(split_files.test)];
-  const largest = maximum([main, val, test].map((loaded) => loaded ? largestId(loaded.ids) : 0));
+  const largest = maximum([main, val, test].map((loaded) => maximum(loaded?.ids ?? [], 0)));
   const batches = (tokenizer: Tokenizer, sizes: DataSizes) => {
     if (largest >= tokenizer.size) {
       throw new UserError(

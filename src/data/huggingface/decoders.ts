@@ -1,4 +1,6 @@
 // Decoders: from tokens to a text. Each makes texts of texts; at last they are joined.
+import { Buffer } from "node:buffer";
+import { remembering } from "../byte_bpe.ts";
 import { bytesOf } from "./byte_level.ts";
 import { componentOf, componentsOf, type Fields, type Makers } from "./fields.ts";
 import { metaspaceFields } from "./pre_tokenizers.ts";
@@ -11,30 +13,10 @@ export type Decoder = (tokens: string[]) => string[];
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const STRICT = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
-/** Tokens of which the bytes are remembered: memory must not grow with a text. */
-const REMEMBERED = 2 ** 18;
-
 function byteLevel(fields: Fields): Decoder {
   fields.ignore("add_prefix_space", "trim_offsets", "use_regex");
-  const known = new Map<string, Uint8Array>();
-  const remembered = (token: string): Uint8Array => {
-    let bytes = known.get(token);
-    if (!bytes) {
-      if (known.size === REMEMBERED) known.clear();
-      known.set(token, bytes = bytesOf(token));
-    }
-    return bytes;
-  };
-  return (tokens) => {
-    const all = tokens.map(remembered);
-    const bytes = new Uint8Array(all.reduce((sum, { length }) => sum + length, 0));
-    let at = 0;
-    for (const part of all) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    return [UTF8.decode(bytes)];
-  };
+  const bytes = remembering(bytesOf);
+  return (tokens) => [UTF8.decode(Buffer.concat(tokens.map(bytes)))];
 }
 
 /** English as it is written: no space before marks and endings. */

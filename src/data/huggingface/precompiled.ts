@@ -1,39 +1,30 @@
 // SentencePiece's normalizer: a double array of what is replaced, and the texts in its place.
+import { remembering } from "../byte_bpe.ts";
 import { type Fields, refuse } from "./fields.ts";
 
 const UTF8 = new TextEncoder();
 
 /** A double-array trie (Darts): each unit has a label, an offset to its children and whether a value follows. */
-class DoubleArray {
-  readonly #units: Uint32Array;
+type DoubleArray = Uint32Array;
 
-  constructor(units: Uint32Array) {
-    this.#units = units;
-  }
-
-  /** The value of the shortest key that `bytes` starts with. */
-  shortest(bytes: Uint8Array): number | undefined {
-    const units = this.#units;
-    const offset = (unit: number) => (unit >>> 10) << ((unit & 0x200) >>> 6);
-    let at = offset(units[0]);
-    for (const byte of bytes) {
-      if (byte === 0) return undefined;
-      at ^= byte;
-      const unit = units[at];
-      if (unit === undefined || (unit & 0x800000ff) >>> 0 !== byte) return undefined;
-      at ^= offset(unit);
-      if ((unit >>> 8) & 1) return units[at] & 0x7fffffff;
-    }
-    return undefined;
+/** The value of the shortest key that `bytes` starts with. */
+function shortest(units: DoubleArray, bytes: Uint8Array): number | undefined {
+  const offset = (unit: number) => (unit >>> 10) << ((unit & 0x200) >>> 6);
+  let at = offset(units[0]);
+  for (const byte of bytes) {
+    if (byte === 0) return undefined;
+    at ^= byte;
+    const unit = units[at];
+    if (unit === undefined || (unit & 0x800000ff) >>> 0 !== byte) return undefined;
+    at ^= offset(unit);
+    if ((unit >>> 8) & 1) return units[at] & 0x7fffffff;
   }
 }
 
 function bytesOfBase64(text: string): Uint8Array | undefined {
   try {
     return Uint8Array.fromBase64(text);
-  } catch {
-    return undefined;
-  }
+  } catch { /* Refused below. */ }
 }
 
 /** What replaces a text; undefined where it stays. */
@@ -42,12 +33,14 @@ function mappingOf(charsmap: Uint8Array): ((text: string) => string | undefined)
   const view = new DataView(charsmap.buffer, charsmap.byteOffset, charsmap.byteLength);
   const size = view.getUint32(0, true);
   if (size === 0 || size % 4 !== 0 || 4 + size > charsmap.length) return undefined;
-  const units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
+  const units: DoubleArray = Uint32Array.from(
+    { length: size / 4 },
+    (_, i) => view.getUint32(4 + 4 * i, true),
+  );
   const texts = charsmap.subarray(4 + size);
-  const trie = new DoubleArray(units);
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   return (text) => {
-    const from = trie.shortest(UTF8.encode(text));
+    const from = shortest(units, UTF8.encode(text));
     if (from === undefined || from > texts.length) return undefined;
     const end = texts.indexOf(0, from);
     return decoder.decode(texts.subarray(from, end < 0 ? texts.length : end));
@@ -62,9 +55,6 @@ const LOW = "[^\\r\\u{300}-\\u{10ffff}]";
 const HIGH = "[\\u{300}-\\u{10ffff}]";
 const PARTS = new RegExp(`(${LOW}{1,4096})(?!${HIGH})|\\r\\n?|${LOW}?(?:${HIGH}+${LOW}?)+`, "gv");
 
-/** Graphemes that are remembered: memory must not grow with a text. */
-const REMEMBERED = 65536;
-
 /** @internal SentencePiece's normalizer; a grapheme of up to five bytes is looked up whole, others by character. */
 export function precompiled(fields: Fields): (text: string) => string {
   const written = fields.text("precompiled_charsmap");
@@ -72,25 +62,16 @@ export function precompiled(fields: Fields): (text: string) => string {
   const mapped = charsmap && mappingOf(charsmap);
   if (!mapped) return refuse(fields.at("precompiled_charsmap"), written, "SentencePiece's map in base64");
   const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
-  const known = new Map<string, string>();
-  const one = (grapheme: string): string => {
+  const normalized = remembering((grapheme: string): string => {
     const whole = UTF8.encode(grapheme).length < 6 ? mapped(grapheme) : undefined;
     return whole ?? [...grapheme].map((character) => mapped(character) ?? character).join("");
-  };
-  const remembered = (grapheme: string): string => {
-    let made = known.get(grapheme);
-    if (made === undefined) {
-      if (known.size === REMEMBERED) known.clear();
-      known.set(grapheme, made = one(grapheme));
-    }
-    return made;
-  };
+  });
   return (text) => {
     let made = "";
     for (const [part, plain] of text.matchAll(PARTS)) {
       if (plain !== undefined) {
-        for (const character of plain) made += remembered(character);
-      } else for (const { segment } of graphemes.segment(part)) made += remembered(segment);
+        for (const character of plain) made += normalized(character);
+      } else for (const { segment } of graphemes.segment(part)) made += normalized(segment);
     }
     return made;
   };
