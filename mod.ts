@@ -51,6 +51,7 @@ export * from "./src/cli/command.ts";
 export * from "./src/cli/options.ts";
 export { askedText, idsOption, TEXT_OPTIONS, withFirst } from "./src/cli/text_options.ts";
 export * from "./src/base/errors.ts";
+export type { KeyKinds, KeyValues } from "./src/base/keys.ts";
 export {
   type Activity,
   endProgress,

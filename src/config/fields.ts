@@ -1,7 +1,11 @@
-// The kinds of values that keys take, each with the words that say what it expects. A message here completes the sentence
-// "expected ..., found ...": the resolver adds the place and the value.
+// From a table of keys to its validator. A message here completes the sentence "expected ..., found ...": the resolver adds
+// the place and the value.
 
+import { type Key, type KeyKinds, type KeyList, type Keys, type KeySection, namesOf } from "../base/keys.ts";
 import { z } from "./zod.ts";
+
+/** What a section is, in the words of a message. */
+export const MAPPING = "a mapping of keys";
 
 /** YAML 1.1 parsers and quotes leave `1e-3` a string; where a number is wanted it is that number. */
 function fromExponent(value: unknown): unknown {
@@ -9,87 +13,77 @@ function fromExponent(value: unknown): unknown {
   return typeof value === "string" && exponent.test(value) ? Number(value) : value;
 }
 
-/** A number, whatever is written for it. */
-export type NumberSchema = z.ZodType<number>;
+/** What a number of each kind expects, and its limit. */
+const NUMBERS: Readonly<
+  Record<string, readonly [expected: string, limit: (n: z.ZodNumber, error: string) => z.ZodNumber]>
+> = {
+  number: ["a number", (n) => n],
+  integer: ["an integer", (n, error) => n.int({ error })],
+  positive: ["a number above 0", (n, error) => n.gt(0, { error })],
+  amount: ["a number of at least 0", (n, error) => n.min(0, { error })],
+  fraction: ["a number of at least 0 and below 1", (n, error) => n.min(0, { error }).lt(1, { error })],
+};
 
-/** A number within a limit; 1e-3 in quotes is one. */
-export function numeric(error: string, limit: (number: z.ZodNumber) => z.ZodNumber): NumberSchema {
-  return z.preprocess(fromExponent, limit(z.number({ error })));
+/** A value of a kind, or a whole number of at least `least`; `or` goes on with what else is allowed. */
+function valueOf(kind: keyof KeyKinds | undefined, least: number | undefined, or: string): z.ZodType {
+  if (kind === "flag") return z.boolean({ error: or ? "true, false or null" : "true or false" });
+  if (kind === "string") return z.string({ error: "text" });
+  if (kind === "text") {
+    const error = "text that is not empty";
+    return z.string({ error }).min(1, { error });
+  }
+  const [expected, limit] = NUMBERS[kind ?? "integer"];
+  const error = expected + (least === undefined ? "" : ` of at least ${least}`) + or;
+  const number = limit(z.number({ error }), error);
+  return z.preprocess(fromExponent, least === undefined ? number : number.min(least, { error }));
 }
 
-/** A whole number, of at least `least` where it is given; `or` goes on with what else is allowed. */
-export function integer(least?: number, or = ""): NumberSchema {
-  const error = (least === undefined ? "an integer" : `an integer of at least ${least}`) + or;
-  return numeric(
-    error,
-    (n) => least === undefined ? n.int({ error }) : n.int({ error }).min(least, { error }),
-  );
+/** "a, b or c" */
+function either(words: readonly string[]): string {
+  const last = words[words.length - 1];
+  return words.length === 1 ? `"${last}"` : `${words.slice(0, -1).join(", ")} or ${last}`;
 }
 
-/** 0 <= x < 1; `or` goes on with what else is allowed. */
-export function fraction(or = ""): NumberSchema {
-  const error = "a number of at least 0 and below 1" + or;
-  return numeric(error, (n) => n.min(0, { error }).lt(1, { error }));
+/** One of some names, or a value of a kind as well. */
+function wordOf({ is }: Key, words: readonly string[], orNull: boolean): z.ZodType {
+  if (is === undefined) {
+    return z.enum(words as [string], { error: either(orNull ? [...words, "null"] : words) });
+  }
+  const word = words.length === 1 ? z.literal(words[0]) : z.enum(words as [string]);
+  const [number] = NUMBERS[is];
+  const error = orNull ? [...words, number, "or null"].join(", ") : either([...words, number]);
+  return z.union([word, valueOf(is, undefined, "")], { error });
 }
 
-/** x > 0; `or` goes on with what else is allowed. */
-export function positive(or = ""): NumberSchema {
-  const error = "a number above 0" + or;
-  return numeric(error, (n) => n.gt(0, { error }));
+/** What a key holds where it is not null. */
+function heldBy(key: Key, orNull: boolean): z.ZodType {
+  const { is, oneOf, least, matches, list, pair, expected: error } = key;
+  if (matches) return z.string({ error }).regex(matches, { error });
+  if (list) return z.array(valueOf(list, least, ""), { error });
+  if (pair) return z.tuple([valueOf(pair, least, ""), valueOf(pair, least, "")], { error });
+  return oneOf ? wordOf(key, namesOf(oneOf), orNull) : valueOf(is, least, orNull ? ", or null" : "");
 }
 
-/** x >= 0. */
-export function notNegative(): NumberSchema {
-  const error = "a number of at least 0";
-  return numeric(error, (n) => n.min(0, { error }));
+/** The validator of a key, a section or a list. */
+function schemaOf(key: Key | KeySection | KeyList): z.ZodType {
+  if ("keys" in key) {
+    const own = section(key.keys);
+    return (key.default === null ? own.nullable().default(null) : own.prefault({})).describe(key.doc);
+  }
+  if ("entries" in key) {
+    const own = z.array(section(key.entries), { error: key.expected });
+    return (key.from ? z.preprocess(key.from, own) : own).default([]).describe(key.doc);
+  }
+  const orNull = key.default === null || key.orNull === true;
+  const held = heldBy(key, orNull);
+  const read = key.from ? z.preprocess(key.from, held) : held;
+  const nullable = orNull ? read.nullable() : read;
+  return (key.default === undefined ? nullable : nullable.default(key.default)).describe(key.doc);
 }
 
-/** true or false. */
-export function flag(): z.ZodBoolean {
-  return z.boolean({ error: "true or false" });
-}
+/** The validators of a table of keys. */
+export const shapeOf = (keys: Keys): Record<string, z.ZodType> =>
+  Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, schemaOf(key)]));
 
-/** Any text. */
-export function text(): z.ZodString {
-  return z.string({ error: "text" });
-}
-
-/** Text with something in it. */
-export function nonEmptyText(): z.ZodString {
-  const error = "text that is not empty";
-  return z.string({ error }).min(1, { error });
-}
-
-/** One of some names. */
-export function oneOf<const T extends readonly [string, ...string[]]>(
-  ...names: T
-): z.ZodEnum<{ [K in T[number]]: K }> {
-  return named(names, names);
-}
-
-/** One of some names, or null. */
-export function oneOfOrNull<const T extends readonly [string, ...string[]]>(
-  ...names: T
-): z.ZodNullable<z.ZodEnum<{ [K in T[number]]: K }>> {
-  return named(names, [...names, "null"]).nullable();
-}
-
-function named<const T extends readonly [string, ...string[]]>(names: T, told: readonly string[]) {
-  const last = told[told.length - 1];
-  const error = told.length === 1 ? `"${last}"` : `${told.slice(0, -1).join(", ")} or ${last}`;
-  return z.enum(names, { error }) as unknown as z.ZodEnum<{ [K in T[number]]: K }>;
-}
-
-/** A number, or one of some words. */
-export function numberOr<const T extends readonly [string, ...string[]]>(
-  ...words: T
-): z.ZodUnion<[z.ZodEnum<{ [K in T[number]]: K }>, NumberSchema]> {
-  return z.union([z.enum(words) as never, numeric("", (n) => n)], {
-    error: `${words.join(", ")} or a number`,
-  });
-}
-
-/** A mapping of known keys; others are refused. */
-export function section<T extends z.ZodRawShape>(shape: T) {
-  return z.strictObject(shape, { error: "a mapping of keys" });
-}
+/** The validator of a table of keys: other keys are refused. */
+export const section = (keys: Keys): z.ZodObject => z.strictObject(shapeOf(keys), { error: MAPPING });

@@ -3,7 +3,7 @@
 import { maximum, minimum } from "../base/extremes.ts";
 import { isApproximated, isNormalised, sumsToOne } from "../../kernels/attention/sizes.ts";
 import { headMethod } from "../nn/architecture.ts";
-import type { BlockConfig, ModelConfig } from "./model_schema.ts";
+import type { BlockConfig, ModelConfig } from "../nn/model_keys.ts";
 import type { Config } from "./schema.ts";
 
 /** A fault between keys: the key to name, all that take part, and the rest of the sentence. */

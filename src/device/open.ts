@@ -4,7 +4,8 @@ import { chooseDevice } from "./choose.ts";
 import type { Device } from "./device.ts";
 import type { Workload } from "./estimate.ts";
 
-const NAMES = ["auto", "webgpu", "cpu"] as const;
+/** What a device may be asked for as. */
+export const DEVICE_CHOICES = ["auto", "webgpu", "cpu"] as const;
 
 /**
  * Opens a device by name; "auto" chooses as `chooseDevice` does, by what will be computed (default: nothing, which suits the CPU).
@@ -21,7 +22,7 @@ export async function openDevice(
   name: string,
   work: () => readonly Workload[] = () => [],
 ): Promise<Device> {
-  const wanted = NAMES.find((known) => known === name);
-  if (!wanted) throw new UserError(`device: "${name}" is unknown.${didYouMean(name, NAMES)}`);
+  const wanted = DEVICE_CHOICES.find((known) => known === name);
+  if (!wanted) throw new UserError(`device: "${name}" is unknown.${didYouMean(name, DEVICE_CHOICES)}`);
   return (await chooseDevice(wanted, work)).device;
 }

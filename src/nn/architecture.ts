@@ -1,11 +1,11 @@
 // What a model is made of: the shape of the whole, and the choices of each block. Everything a block leaves open has a
 // default here, so that a description says only what is special about it.
-import type { AttentionActivation, AttentionChoice } from "../../kernels/attention/activations.ts";
-import type { Activation } from "../../kernels/expression/activation.ts";
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { UserError } from "../base/errors.ts";
+import { defaultsOf } from "../base/keys.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { ForwardHooks } from "./hook_types.ts";
+import { type BlockConfig, MODEL_KEYS, type ModelConfig } from "./model_keys.ts";
 
 /**
  * How an error goes back through a linear layer y = x W^T + b. In each, dW = dy^T x and db = the sum of dy.
@@ -15,10 +15,10 @@ import type { ForwardHooks } from "./hook_types.ts";
  *   into the residual stream (wo, mlp.proj) dy = e B' too, B' [V, out]. So no weight of a block sees the stream's gradient, which
  *   goes on to norms, scales and embeddings alone.
  */
-export type Method = "bp" | "fa" | "dfa";
+export type Method = BlockConfig["mlp"]["method"];
 
 /** What normalises. */
-export type Norm = "layernorm" | "rmsnorm";
+export type Norm = ModelConfig["norm"];
 
 /** Sizes that a user's own modifier may need. */
 export interface ModifierSizes {
@@ -60,71 +60,21 @@ export interface ModifierSource {
   readonly name: string;
 }
 
-/** The attention half of a block. */
-export interface AttentionLayer {
-  /** From scores to pattern. */
-  readonly activation: AttentionActivation;
-  /** Element-wise activations divided by the number of visible keys, or its root. */
-  readonly divide: AttentionChoice<"divide">;
-  /** Added to the scores. "auto": -ln(context) for a sigmoid that is not divided, else 0; "learned" starts there. */
-  readonly bias: "auto" | "learned" | number;
-  /** Scores times e^temperature; "learned" starts at 0. */
-  readonly temperature: "learned" | number | null;
-  /** One learned bias and temperature a layer, or one a head. */
-  readonly per: "layer" | "head";
-  /** Scores s become c tanh(s / c). */
-  readonly softcap: number | null;
-  /** Keys less than so many positions behind the query. */
-  readonly window: number | null;
-  /** Heads of keys and values; null: as many as heads. */
-  readonly kv_heads: number | null;
-  /** Head h reads key head floor(h kv_heads / heads), or h mod kv_heads. */
-  readonly kv_head: AttentionChoice<"kvHead">;
-  /** Width of all heads' values together; null: dim. */
-  readonly value_dim: number | null;
-  /** Queries and keys normalised over the head, before rotation. */
-  readonly qk_norm: Norm | null;
-  /** Gradient of a softmax: as it is, without its lateral sum, or as the identity. */
-  readonly backward: AttentionChoice<"backward">;
-  /** Learned keys and values that every query sees. */
-  readonly extra_keys: number;
+/** The attention half of a block: see {@link MODEL_KEYS}. */
+export interface AttentionLayer extends Readonly<Omit<BlockConfig["attention"], "modifier">> {
   /** A score modifier of one's own. */
   readonly modifier: ModifierSource | UserModifier | null;
-  /** Start of a learned factor for each number that the branch adds; null: none. */
-  readonly layer_scale: number | null;
-  /** How the error passes wq, wk, wv and wo: see {@link Method}. */
-  readonly method: Method;
 }
 
-/** The feed-forward half of a block. */
-export interface Mlp {
-  /** Between its matrices. */
-  readonly activation: Activation;
-  /** act(x gate^T) * (x fc^T) in the place of act(x fc^T): SwiGLU, GEGLU. */
-  readonly gated: boolean;
-  /** Hidden width over dim. */
-  readonly factor: number;
-  /** How the error passes its matrices: see {@link Method}. */
-  readonly method: Method;
-  /** Start of a learned factor for each number that the branch adds; null: none. */
-  readonly layer_scale: number | null;
-}
+/** The feed-forward half of a block: see {@link MODEL_KEYS}. */
+export type Mlp = Readonly<BlockConfig["mlp"]>;
 
-/** One block, every choice made. */
-export interface Block {
-  /**
-   * Where each branch f is normalised. pre: x + f(norm(x)). post: norm(x + f(x)). hybrid: x + norm(f(norm(x))), before
-   * and after, as Apple's sigmoid models and Gemma 2 have it.
-   */
-  readonly norm_order: "pre" | "post" | "hybrid";
-  /** What normalises; null: the model's. */
-  readonly norm: Norm | null;
+/** One block, every choice made: see {@link MODEL_KEYS}. */
+export interface Block extends Readonly<Omit<BlockConfig, "attention" | "mlp">> {
   /** Its attention. */
   readonly attention: AttentionLayer;
   /** Its feed-forward layer. */
   readonly mlp: Mlp;
-  /** Probability of a zero on its pattern and branches; null: the model's. */
-  readonly dropout: number | null;
 }
 
 /** A block as it is described: what is left out is the default. */
@@ -135,44 +85,22 @@ export interface BlockChoices extends Partial<Omit<Block, "attention" | "mlp">> 
   readonly mlp?: Partial<Mlp>;
 }
 
-/** A decoder's shape: `model` of a configuration, and the size of the vocabulary. */
-export interface Architecture {
+/** A decoder's shape: `model` of a configuration, whose keys {@link MODEL_KEYS} describes, and the size of the vocabulary. */
+export interface Architecture
+  extends
+    Readonly<Omit<ModelConfig, "vocabulary" | "rope" | "norm_bias" | "head" | "init" | "block" | "blocks">> {
   /** Number of token ids, V. */
   readonly vocabulary: number;
-  /** Positions the model sees at once, T. */
-  readonly context: number;
-  /** Width of the residual stream, D. */
-  readonly dim: number;
-  /** Number of blocks. */
-  readonly layers: number;
-  /** Attention heads a block, H; divides dim. */
-  readonly heads: number;
-  /** What tells positions apart: a learned row each, sines and cosines, rotated queries and keys, ALiBi's slopes. */
-  readonly positions: "learned" | "none" | "sincos" | "rope" | "alibi";
   /** Of the rotation (see `rope`); a rotary_dim of null is the whole head. */
-  readonly rope?: {
-    readonly base?: number;
-    readonly pairs?: "interleaved" | "half";
-    readonly rotary_dim?: number | null;
-  };
-  /** What normalises in each block and before the head. */
-  readonly norm: Norm;
-  /** Biases in linear layers. */
-  readonly bias: boolean;
+  readonly rope?: Readonly<Partial<ModelConfig["rope"]>>;
   /** Biases in LayerNorm; null: as in linear layers. */
   readonly norm_bias?: boolean | null;
-  /** The head is the token embedding. */
-  readonly tied: boolean;
   /** How the error of the logits passes the head; null, the default: as in the first layer of a block that is not bp. */
-  readonly head?: { readonly method: Method | null };
-  /** Probability of a zero on embedding, pattern and branches. */
-  readonly dropout: number;
+  readonly head?: Readonly<ModelConfig["head"]>;
   /** How matrices start (see `decoderParameters`). */
-  readonly init: {
-    readonly name?: "normal" | "truncated_normal" | "xavier_uniform";
-    readonly std: number;
-    readonly scaled_residual: boolean;
-  };
+  readonly init: Readonly<
+    Pick<ModelConfig["init"], "std" | "scaled_residual"> & Partial<ModelConfig["init"]>
+  >;
   /** What every block is made of. */
   readonly block: BlockChoices;
   /** What is special about each block in turn, on top of `block`; the last entry is repeated. */
@@ -181,35 +109,16 @@ export interface Architecture {
   readonly hooks?: ForwardHooks;
 }
 
-const ATTENTION: AttentionLayer = {
-  activation: "softmax",
-  divide: "none",
-  bias: "auto",
-  temperature: null,
-  per: "layer",
-  softcap: null,
-  window: null,
-  kv_heads: null,
-  kv_head: "grouped",
-  value_dim: null,
-  qk_norm: null,
-  backward: "exact",
-  extra_keys: 0,
-  modifier: null,
-  layer_scale: null,
-  method: "bp",
-};
-
-const MLP: Mlp = { activation: "gelu", gated: false, factor: 4, method: "bp", layer_scale: null };
+const DEFAULT = defaultsOf(MODEL_KEYS.block.keys);
 
 /** Block n of a model, every choice made. */
 export function blockOf({ block, blocks, norm, dropout }: Architecture, n: number): Block {
   const own: BlockChoices = blocks?.[Math.min(n, blocks.length - 1)] ?? {};
   return {
-    norm_order: own.norm_order ?? block.norm_order ?? "pre",
+    norm_order: own.norm_order ?? block.norm_order ?? DEFAULT.norm_order,
     norm: own.norm ?? block.norm ?? norm,
-    attention: { ...ATTENTION, ...block.attention, ...own.attention },
-    mlp: { ...MLP, ...block.mlp, ...own.mlp },
+    attention: { ...DEFAULT.attention, ...block.attention, ...own.attention },
+    mlp: { ...DEFAULT.mlp, ...block.mlp, ...own.mlp },
     dropout: own.dropout ?? block.dropout ?? dropout,
   };
 }
