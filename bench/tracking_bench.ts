@@ -45,14 +45,14 @@ async function contender(name: string, track: string, device: Device, path: stri
     using log = openRunLog(path);
     const finish = async (
       values: Promise<Values[]>,
-      looked: readonly (StatisticsTable | undefined)[],
+      looked: readonly { statistics?: StatisticsTable; layers: readonly number[] }[],
       first: number,
     ) => {
       const [, rows, repeated] = await values;
-      looked.forEach((statistics, slot) => {
+      looked.forEach(({ statistics, layers }, slot) => {
         if (!statistics) return;
         const row = rows.subarray(slot * statistics.width, (slot + 1) * statistics.width);
-        const probed = probe!.records(first + slot, probe!.due(first + slot), slot, repeated);
+        const probed = probe!.records(first + slot, layers, slot, repeated);
         const records = [...statRecords(statistics, row, first + slot), ...probed];
         written = records.length;
         log.write(...records);
@@ -64,14 +64,14 @@ async function contender(name: string, track: string, device: Device, path: stri
       const window = Array.from({ length: WINDOW }, (_, slot) => {
         return programs.get(dueAt(config.track, first + slot).join())!;
       });
-      window.forEach(({ program, statistics }, slot) => {
+      const looked = window.map(({ program, statistics }, slot) => {
         program.run({ ...feeds, slot: Uint32Array.of(slot) });
-        if (statistics) probe!.run(slot);
+        return { statistics, layers: statistics ? probe!.run(first + slot, slot) : [] };
       });
       const statistics = window.find((one) => one.statistics)?.statistics;
       const values = device.read([window[0].table, ...(statistics ? [statistics.name, probe!.table] : [])]);
       await pending;
-      pending = finish(values, window.map((one) => one.statistics), first);
+      pending = finish(values, looked, first);
     }
     await pending;
     const { user, system } = process.cpuUsage(used);

@@ -9,10 +9,8 @@ import { assign, input, reshape } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { keyCache } from "../nn/cache.ts";
 import { decoder } from "../nn/decoder.ts";
+import { hearing } from "../base/hear.ts";
 import { checkLogits } from "../model/finite.ts";
-
-/** How long signals may go unheard where the device is this thread. */
-const HEAR_EVERY_MS = 100;
 
 /** Texts that grow, and what follows them. */
 export interface NextLogits extends Disposable {
@@ -135,7 +133,7 @@ export async function nextLogits(
   const held = new Array<number>(rows).fill(0);
   let followed: Program | undefined;
   let reason: string | undefined;
-  let heard = performance.now();
+  const heard = hearing();
   const reasonFor = (longest: number): string | undefined => {
     if (!cache) return "the cache is off";
     if (hooks) return "hooks may look from one position at another";
@@ -167,10 +165,7 @@ export async function nextLogits(
       reason = reasonFor(texts.reduce((longest, text) => Math.max(longest, text.length), 0));
       const program = await (reason === undefined ? runCached : runWhole)(texts);
       const [logits] = await program.read(["logits"]);
-      if (performance.now() - heard > HEAR_EVERY_MS) {
-        await new Promise((resume) => setTimeout(resume, 0));
-        heard = performance.now();
-      }
+      await heard();
       const rows = texts.map((_, row) => logits.subarray(row * vocabulary, (row + 1) * vocabulary));
       rows.forEach(checkLogits);
       return rows;

@@ -11,13 +11,13 @@ import { type Architecture, type Block, blocksOf } from "../nn/architecture.ts";
 import { checkParameters, loadCheckpoint, putModel } from "../model/checkpoint.ts";
 import { type Evaluated, evaluator } from "../train/evaluate.ts";
 import { type Experiment, generatorOf, modelOf } from "../model/model.ts";
-import { freezeFeeds, freezes } from "../train/freeze.ts";
-import { applyBatchHook } from "../model/hook_calls.ts";
-import { rowsOf, stepFeeds, stepGraph, WINDOW } from "../train/step_graph.ts";
+import { freezes } from "../train/freeze.ts";
+import { WINDOW } from "../track/step_statistics.ts";
+import { runStep } from "../train/loop.ts";
+import { rowsOf, stepGraph } from "../train/step_graph.ts";
 import { putStart } from "../train/compile.ts";
 import type { ResolvedRun } from "../runs/resolve_run.ts";
 import { checkpointSteps } from "../runs/run_folder.ts";
-import { learningRate } from "../train/schedule.ts";
 import type { EvalRecord, JacobianRecord } from "../log/records.ts";
 
 /** How an analysis goes. */
@@ -75,10 +75,7 @@ async function* trainTo(
   stops: readonly number[],
   progress?: JacobianStudyOptions["progress"],
 ): AsyncGenerator<Stop> {
-  const { config, architecture, layout, source, hooks } = experiment;
-  const { optimizer: { lr }, train: { accumulate, steps }, seed } = config;
-  const schedule = { ...config.schedule, lr, steps: config.schedule.steps ?? steps };
-  const run = { seed, vocabulary: architecture.vocabulary };
+  const { config, architecture, layout } = experiment;
   checkStudied(config);
   await putStart(device, experiment);
   const { graph, table } = stepGraph(architecture, layout, config, { freezes: freezes(experiment) });
@@ -87,13 +84,8 @@ async function* trainTo(
   for (const stop of stops) {
     const losses: number[] = [];
     while (step < stop) {
-      const count = Math.min(stop - step, WINDOW / 2);
-      for (let slot = 0; slot < count; slot++, step++) {
-        const own = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
-        const batches = applyBatchHook(hooks, run, step + 1, own);
-        const feeds = stepFeeds(config, batches, { step, lr: learningRate(schedule, step), slot });
-        program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });
-      }
+      const count = Math.min(stop - step, WINDOW);
+      for (let slot = 0; slot < count; slot++, step++) runStep(experiment, program, { step, slot });
       const [rows] = await device.read([table.name]);
       for (const { loss } of rowsOf(table, rows, count)) losses.push(loss);
       progress?.(step, losses.at(-1)!);

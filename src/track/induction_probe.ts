@@ -14,7 +14,7 @@ import type { StatRecord } from "../log/records.ts";
 import { dueAt, selection } from "./selectors.ts";
 import type { Model } from "../model/model.ts";
 import { flat, parameterViews } from "../model/layout.ts";
-import { collector, STATISTICS_ROWS } from "./step_statistics.ts";
+import { collector, WINDOW } from "./step_statistics.ts";
 
 /** Sequences of a probe, at most, and rows of a step for each: it may be due at every step and must cost little of one. */
 const MOST_SAMPLES = 8;
@@ -30,10 +30,8 @@ const TABLE = "repeated statistics";
 export interface Probe extends Disposable {
   /** Name of the table on the device. */
   readonly table: string;
-  /** Blocks whose pattern is due at a step, from 1. */
-  due(step: number): readonly number[];
-  /** Starts a measurement, whose numbers go into a row of the table. */
-  run(slot: number): void;
+  /** Measures at a step, from 1, where it is due: its numbers go into a row of the table. The blocks whose pattern is due. */
+  run(step: number, slot: number): readonly number[];
   /** A record for each head of the blocks, from the table as it was read. */
   records(step: number, layers: readonly number[], slot: number, table: Values): StatRecord[];
 }
@@ -88,7 +86,7 @@ export function probeGraph(model: Model) {
   const each = Math.ceil(sizeOf(found[0]) / ALIGN) * ALIGN;
   const width = each * layers.length;
   const row = pack(found, layers.map((_, i) => i * each), width);
-  const effect = record(state(TABLE, [STATISTICS_ROWS, width]), row, input("slot", [1], "u32"));
+  const effect = record(state(TABLE, [WINDOW, width]), row, input("slot", [1], "u32"));
   const watched = config.track.filter((_, n) => chosen[n].length > 0);
   return { layers, samples, half, each, width, watched, graph: { effects: [effect] } };
 }
@@ -115,11 +113,12 @@ export async function inductionProbe(
   const chosen = chosenLayers(model);
   return {
     table: TABLE,
-    due(step) {
+    run(step, slot) {
       const now = dueAt(config.track, step).flatMap((n) => chosen[n]);
-      return layers.filter((layer) => now.includes(layer));
+      const due = layers.filter((layer) => now.includes(layer));
+      if (due.length > 0) program.run({ ids, slot: Uint32Array.of(slot) });
+      return due;
     },
-    run: (slot) => program.run({ ids, slot: Uint32Array.of(slot) }),
     records(step, due, slot, table) {
       return due.flatMap((layer) =>
         Array.from({ length: architecture.heads }, (_, head): StatRecord => {

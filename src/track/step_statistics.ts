@@ -11,8 +11,8 @@ import { type Architecture, blockOf, decoder, type Taps } from "../nn/mod.ts";
 import { checkSelectors, dueSets, type Kind, selection, type Subject, type Watched } from "./selectors.ts";
 import { flat, type Layout, type OptimizerState, parameterViews, type Stepped } from "../model/layout.ts";
 
-/** Rows of a table of statistics: the most steps of one window. */
-export const STATISTICS_ROWS = 32;
+/** The most steps of a window, whose numbers the host reads at once: rows of a table of statistics. */
+export const WINDOW = 32;
 
 /** Statistics that stand together in a row. */
 export interface StatColumn {
@@ -324,6 +324,6 @@ export function statisticsRow(
     return at === undefined ? column : { ...column, parameter: offsets[compared] + at };
   });
   const packed = pack(pieces.map(({ tensor }) => reshape(tensor, [sizeOf(tensor)])), offsets, width);
-  const effect = record(state(name, [STATISTICS_ROWS, width]), packed, input("slot", [1], "u32"));
+  const effect = record(state(name, [WINDOW, width]), packed, input("slot", [1], "u32"));
   return { effect, table: { name, width, columns: withParameters } };
 }

@@ -3,14 +3,13 @@ import type { Device, Program } from "../device/device.ts";
 import type { Config } from "../config/mod.ts";
 import { type Batch, type Evaluation, IGNORE, type Source } from "../data/mod.ts";
 import type { Values } from "../graph/tensor.ts";
+import { hearing } from "../base/hear.ts";
 import { reportProgress } from "../base/progress.ts";
-import { evaluationGraph, rowsOf, type Table, WINDOW } from "./step_graph.ts";
+import { evaluationGraph, rowsOf, type Table, TABLE_ROWS } from "./step_graph.ts";
 import type { Experiment } from "../model/model.ts";
 
 /** Work between two readings of the device, which is how far it is known to be. */
 const READ_EVERY_MS = 1000;
-/** How long signals may go unheard where the device is this thread. */
-const HEAR_EVERY_MS = 100;
 
 /** What an evaluation found: means over the tokens that count. */
 export interface Evaluated {
@@ -180,9 +179,9 @@ async function run(
   let [loss, correct, tokens] = [0, 0, 0];
   const mixed = Array.from({ length: sources }, () => ({ loss: 0, tokens: 0 }));
   let answers: ReturnType<typeof scorer> | undefined;
-  let heard = performance.now();
+  const heard = hearing();
   for (let first = 0, size = 0; first < count; first += size) {
-    size = Math.min(pace.ms === 0 ? 1 : Math.ceil(READ_EVERY_MS / pace.ms), WINDOW, count - first);
+    size = Math.min(pace.ms === 0 ? 1 : Math.ceil(READ_EVERY_MS / pace.ms), TABLE_ROWS, count - first);
     const began = performance.now();
     const batches = Array.from({ length: size }, (_, slot) => batch(first + slot));
     for (const [slot, { ids, targets }] of batches.entries()) {
@@ -190,10 +189,7 @@ async function run(
       const done = device.kind === "cpu" ? first + slot : first;
       reportProgress({ what: "evaluating", done, total: count });
       program.run({ ids, targets, slot: Uint32Array.of(slot) });
-      if (performance.now() - heard > HEAR_EVERY_MS) {
-        await new Promise((resume) => setTimeout(resume, 0));
-        heard = performance.now();
-      }
+      await heard();
     }
     const [values] = await device.read([table.name]);
     pace.ms = (performance.now() - began) / size;

@@ -9,6 +9,8 @@ import type { Checkpoint } from "../model/checkpoint.ts";
 import type { Best, NonFinite, RunState } from "../runs/run_state.ts";
 import { ALL_FINITE } from "./divergence.ts";
 import { checkpointSteps, pointTo, type RunFolder } from "../runs/run_folder.ts";
+import type { Experiment } from "../model/model.ts";
+import type { ReadyRun } from "./compile.ts";
 
 /** How far a run is. */
 export interface Progress {
@@ -42,6 +44,12 @@ export interface RunOptions {
   readonly warn?: (warning: WarningRecord) => void;
   /** Called with the record of each evaluation. */
   readonly evaluated?: (record: EvalRecord) => void;
+}
+
+/** A run as its loop has it: its model and data, where it computes and writes, its programs, and where it stands. */
+export interface Run extends RunOptions, Omit<ReadyRun, typeof Symbol.dispose> {
+  readonly experiment: Experiment;
+  readonly state: LoopState;
 }
 
 /** Everything about a run that changes while it goes. */
@@ -104,9 +112,8 @@ const RECORDS_A_WRITE = 10_000;
 
 /** Records of tensors, in as few writes as may be. */
 export function writeStatistics(
+  { log, state }: Pick<Run, "log" | "state">,
   records: readonly StatRecord[],
-  { log }: RunOptions,
-  state: LoopState,
 ): void {
   for (const record of records) state.counter += statisticsOf(record).length;
   for (let first = 0; first < records.length; first += RECORDS_A_WRITE) {

@@ -1,4 +1,5 @@
 // Learning rates by step.
+import type { Config } from "../config/mod.ts";
 
 /** A learning-rate schedule, and the optimizer's highest rate. */
 export interface Schedule {
@@ -65,4 +66,10 @@ export function learningRate(schedule: Schedule, step: number): number {
   const progress = since / (steps - warmup);
   if (name === "linear") return least + (lr - least) * (1 - progress);
   return least + 0.5 * (1 + Math.cos(Math.PI * progress)) * (lr - least);
+}
+
+/** The learning rate that a configuration gives a step, 0-based, after so many reductions of a plateau. */
+export function scheduledRate({ optimizer, schedule, train }: Config, step: number, reductions = 0): number {
+  const steps = schedule.steps ?? train.steps;
+  return learningRate({ ...schedule, lr: optimizer.lr, steps, reductions }, step);
 }

@@ -19,10 +19,11 @@ import {
   type StatisticsPlan,
   statisticsRow,
   type StatisticsTable,
+  WINDOW,
 } from "../track/step_statistics.ts";
 
-/** Rows of the tables that steps and evaluation batches write their numbers into before the host reads them. */
-export const WINDOW = 64;
+/** Rows of the tables that steps and evaluation batches write their losses into: an evaluation may read so many at once. */
+export const TABLE_ROWS = 2 * WINDOW;
 
 /** A table on the device, one row a step, and what its rows hold. */
 export interface Table {
@@ -46,7 +47,7 @@ function recordRow(
     width += Math.ceil(sizeOf(part) / ALIGN) * ALIGN;
   }
   const row = pack(Object.values(parts), Object.values(columns), width);
-  const effect = record(state(name, [WINDOW, width]), row, input("slot", [1], "u32"));
+  const effect = record(state(name, [TABLE_ROWS, width]), row, input("slot", [1], "u32"));
   return { effect, table: { name, width, columns } };
 }
 

@@ -8,7 +8,7 @@ import { captureGraph } from "../track/capture.ts";
 import { evaluatedBatches } from "./evaluate.ts";
 import { type Experiment, generatorOf } from "../model/model.ts";
 import { probeGraph } from "../track/induction_probe.ts";
-import { WINDOW } from "./step_graph.ts";
+import { TABLE_ROWS } from "./step_graph.ts";
 
 /** Steps whose looks are counted one by one; of a longer run the rest is taken to be like them. */
 const COUNTED = 10_000;
@@ -60,7 +60,7 @@ export function runWork(
     {
       graph: graphs.evaluation,
       runs: evaluations * batches,
-      reads: evaluations * Math.ceil(batches / WINDOW),
+      reads: evaluations * Math.ceil(batches / TABLE_ROWS),
     },
     ...otherWork(experiment, done),
   ];

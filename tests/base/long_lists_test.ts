@@ -144,6 +144,6 @@ Deno.test("tables of 200,000 rows are laid out, and as many records of one step 
     mean: 1,
   } as const;
   const state = { counter: 0 };
-  outcome(() => writeStatistics(rows.map(() => stat) as never, { log } as never, state as never));
+  outcome(() => writeStatistics({ log, state } as never, rows.map(() => stat) as never));
   assert.deepEqual([written.records, state.counter], [200_000, 200_000]);
 });
