@@ -26,46 +26,235 @@
  * @module
  */
 
-// Graphs and devices
-export * from "./src/graph/mod.ts";
-export * from "./src/device/mod.ts";
-// Operations
-export * from "./kernels/mod.ts";
-// Models, data, configurations, training, questions
-export * from "./src/nn/mod.ts";
-export * from "./src/data/mod.ts";
-export * from "./src/config/mod.ts";
-export * from "./src/runs/mod.ts";
-export * from "./src/model/mod.ts";
-export * from "./src/generate/mod.ts";
-export * from "./src/track/mod.ts";
-export * from "./src/train/mod.ts";
-export * from "./src/check/mod.ts";
-export * from "./src/jacobian/mod.ts";
-export * from "./src/interpret/mod.ts";
-// Logs and charts
-export * from "./src/log/mod.ts";
-export * from "./src/chart/mod.ts";
-// Scripts
-export * from "./src/cli/command.ts";
-export * from "./src/cli/options.ts";
-export { askedText, idsOption, TEXT_OPTIONS, withFirst } from "./src/cli/text_options.ts";
-export * from "./src/base/errors.ts";
-export type { KeyKinds, KeyValues } from "./src/base/keys.ts";
+// Training
 export {
-  type Activity,
-  endProgress,
+  divergedRemedy,
+  evaluator,
+  experimentOf,
+  isJob,
+  planTable,
+  prepare,
+  type Progress,
+  resume,
+  runJob,
+  runSweep,
+  type SweepCallbacks,
+  sweepJobs,
+  type TargetLoss,
+  train,
+  type TrainOptions,
+  type TrainResult,
+  verifyCheckpoint,
+} from "./src/train/mod.ts";
+export {
+  type Experiment,
+  exportsHooks,
+  forwardWork,
+  generatorOf,
+  type Hooks,
+  type MetricContext,
+  type StepContext,
+} from "./src/model/mod.ts";
+export { containsToken, type HookContext } from "./src/nn/mod.ts";
+
+// Configuration
+export {
+  type Config,
+  configJsonSchema,
+  configWarnings,
+  diffConfigs,
+  dumpConfig,
+  loadConfig,
+  loadSweep,
+  resolveConfig,
+  type Sweep,
+  type SweepRun,
+} from "./src/config/mod.ts";
+
+// Data
+export {
+  type Batch,
+  charTokenizer,
+  gpt2Tokenizer,
+  IGNORE,
+  loadData,
+  loadText,
+  readFiles,
+  type Sample,
+  shownLines,
+  shownSamples,
+  sourcesLine,
+  type Task,
+  taskOverrides,
+  TASKS,
+  textBehind,
+  type Tokenizer,
+} from "./src/data/mod.ts";
+export { type RandomStream, randomStream } from "./src/base/mod.ts";
+
+// Models
+export { decoder, findModifier, type UserModifier } from "./src/nn/mod.ts";
+export {
+  checkLosses,
+  type Checkpoint,
+  codeLine,
+  codeNamed,
+  encodeSafetensors,
+  exportModel,
+  importModel,
+  type LanguageModel,
+  loadCheckpoint,
+  modelFolder,
+  type OpenModel,
+  openModel,
+  promptIds,
+  type TextOrIds,
+  trustCode,
+} from "./src/model/mod.ts";
+export { generate, type GenerateOptions, generateTexts, type TextPiece } from "./src/generate/mod.ts";
+
+// Runs
+export {
+  checkWritable,
+  createRunFolder,
+  findLog,
+  findRuns,
+  freePath,
+  loadRunConfig,
+  makeFolder,
+  resolveRun,
+  type RunFolder,
+  writeFileAtomic,
+} from "./src/runs/mod.ts";
+
+// Questions
+export {
+  ablateHeads,
+  type Ablation,
+  ABLATION_METHODS,
+  type AttentionMap,
+  type AttentionMaps,
+  attentionMaps,
+  attributeLogit,
+  type Contribution,
+  embeddings,
+  extremeLosses,
+  forward,
+  type LogitLens,
+  logitLens,
+  nextTokenFields,
+  nextTokens,
+  PATCH_SITES,
+  patchActivations,
+  type Patching,
+  type Perplexity,
+  perplexityOf,
+  textBatches,
+  tokenLosses,
+} from "./src/interpret/mod.ts";
+
+// Attention
+export {
+  attention,
+  type AttentionActivation,
+  attentionNames,
+  type AttentionOptions,
+  type Mask,
+  type ScoreModifier,
+} from "./kernels/mod.ts";
+export { type AttentionInput, type LayerOptions, type Matrix } from "./src/check/mod.ts";
+export * as masks from "./kernels/masks.ts";
+export * as check from "./src/check/mod.ts";
+export * as jacobian from "./src/jacobian/mod.ts";
+
+// Tensors
+export { apply, constant, input, type Op, reshape, state, type Tensor } from "./src/graph/mod.ts";
+export {
+  add,
+  crossEntropy,
+  elementwise,
+  type Expression,
+  grad,
+  layerNorm,
+  linear,
+  matmul,
+  multiply,
+  rmsNorm,
+  scale,
+  sumAll,
+} from "./kernels/mod.ts";
+export * as expr from "./kernels/expression/mod.ts";
+
+// Devices
+export {
+  cpuDevice,
+  type Device,
+  findAdapter,
+  openDevice,
+  type Program,
+  webgpuDevice,
+} from "./src/device/mod.ts";
+
+// Logs
+export {
+  type AnyRecord,
+  ClosedPipe,
+  type EvalRecord,
+  findLogs,
+  formatResults,
+  type JacobianRecord,
+  type LogRecord,
+  logSummariser,
+  type LogWriter,
+  openLog,
+  readLog,
+  replacedRuns,
+  type ResultTable,
+  resultTable,
+  type RunResult,
+  runResult,
+  shortNumber,
+  showLoss,
+  STAT_FORMATS,
+  statRows,
+  type StatSelection,
+  statWriter,
+  stdoutLog,
+  summaryLines,
+  TASK_FIELDS,
+  type TaskRecord,
+  type WarningRecord,
+} from "./src/log/mod.ts";
+export { KINDS } from "./src/track/mod.ts";
+
+// Charts
+export {
+  barChart,
+  type ChartedRun,
+  graphDiagram,
+  heatMap,
+  lineChart,
+  mapSheet,
+  metricChart,
+  progressUnit,
+  resultsChart,
+  runCharts,
+  runReport,
+} from "./src/chart/mod.ts";
+export { captureCharts } from "./src/track/mod.ts";
+
+// Scripts
+export {
+  alignedRows,
+  didYouMean,
+  escapeControls,
+  exportsOf,
+  fileError,
   leadProgress,
-  PROGRESS_MODES,
-  type ProgressMode,
+  messageLine,
   reportProgress,
-  showProgress,
-} from "./src/base/progress.ts";
-export { alignedRows, type TableOptions } from "./src/base/table.ts";
-export { escapeControls, messageLine } from "./src/base/terminal.ts";
-export type { UserCode } from "./src/base/user_code.ts";
-export { type Interval, interval } from "./src/base/interval.ts";
-export { exportsOf } from "./src/base/user_file.ts";
-export { showBytes, showFlops, showSeconds, type TimeUnit, timeUnit } from "./src/base/units.ts";
-export { VERSION } from "./src/base/version.ts";
-export { writeStderr } from "./src/base/write.ts";
+  showSeconds,
+  UserError,
+  VERSION,
+} from "./src/base/mod.ts";
+export * as cli from "./src/cli/mod.ts";

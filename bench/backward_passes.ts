@@ -1,6 +1,7 @@
 // Validation loss under each backward pass of softmax, over seeds: the README's table. About fifty minutes for three seeds
 // on two cores without a GPU: deno run -A bench/backward_passes.ts [config] [seeds: 1,2,3] [key=value ...]
-import { compareBackwards, interval, loadConfig, openDevice, prepare } from "../mod.ts";
+import { jacobian, loadConfig, openDevice, prepare } from "../mod.ts";
+import { interval } from "../src/base/mod.ts";
 
 const overrides = Deno.args.filter((word) => word.includes("="));
 const [name = "softmax_jacobian", seeds = "1,2,3"] = Deno.args.filter((word) => !word.includes("="));
@@ -9,7 +10,7 @@ for (const seed of seeds.split(",").map(Number)) {
   const config = await loadConfig(name, [...overrides, `seed=${seed}`]);
   const experiment = await prepare(config);
   using device = await openDevice("webgpu");
-  for await (const { name, evaluations } of compareBackwards(device, experiment)) {
+  for await (const { name, evaluations } of jacobian.compareBackwards(device, experiment)) {
     const { loss } = evaluations.at(-1)!;
     (losses[name] ??= []).push(loss);
     console.log(JSON.stringify({ seed, name, loss }));

@@ -1,6 +1,8 @@
 // What `--device auto` estimates for whole runs on the CPU and on a software adapter, and what they take: their steps,
 // evaluations, tracking and sample, shaders compiled anew. `deno run -A bench/device_choice.ts [names]`
-import { estimateSeconds, findAdapter, loadConfig, runWork, train } from "../mod.ts";
+import { findAdapter, loadConfig, train } from "../mod.ts";
+import { estimateSeconds } from "../src/device/mod.ts";
+import { runWork } from "../src/train/mod.ts";
 import { targetOf } from "../src/device/webgpu.ts";
 import { experimentOf } from "../src/train/start_from.ts";
 import { graphsOf } from "../src/train/train.ts";

@@ -1,7 +1,7 @@
 // What each synthetic task's answers give away without attention: the accuracy and loss of the best guess from little
 // context, counted on training samples and tried on the validation samples that heed's evaluation uses. The table under
 // "Data of your own" in the README is of: deno run --config deno.json bench/task_baselines.ts induction copy recall sort histogram
-import { findTask, IGNORE, TASKS, taskSource, taskTokenizer } from "../mod.ts";
+import { findTask, IGNORE, TASKS, taskSource, taskTokenizer } from "../src/data/mod.ts";
 
 /** What a guess may look at. */
 interface Context {

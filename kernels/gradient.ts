@@ -40,7 +40,8 @@ export function grad(loss: Tensor, wrt: readonly Tensor[], seed = 1): Tensor[] {
  *
  * @example
  * ```ts
- * import { gradientOf, input, multiply, sumAll } from "../mod.ts";
+ * import { input, multiply, sumAll } from "../mod.ts";
+ * import { gradientOf } from "./mod.ts";
  * const x = input("x", [3]);
  * const y = multiply(x, x);
  * const of = gradientOf(sumAll(multiply(y, y)), [x]);

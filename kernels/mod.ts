@@ -1,28 +1,23 @@
-// The door of the kernels: one folder an operation, and the expressions that several of them are written in.
+/**
+ * Kernels: one folder per operation, each with its shapes, its WGSL, its TypeScript oracle and its gradient, and the
+ * expressions that several of them are written in.
+ *
+ * @example The gradient of a matrix product
+ * ```ts
+ * import { input } from "../src/graph/mod.ts";
+ * import { grad, matmul, sumAll } from "./mod.ts";
+ * const [a, b] = [input("a", [2, 3]), input("b", [3, 4])];
+ * console.log(grad(sumAll(matmul(a, b)), [a])[0].shape); // [2, 3]
+ * ```
+ *
+ * @module
+ */
+
 export { type Activation, ACTIVATIONS } from "./expression/activation.ts";
 export { adamw, adamwHyper, type AdamwOptions, type AdamwState } from "./optimizers/adamw.ts";
 export { append } from "./append/op.ts";
 export { attention, type AttentionOptions } from "./attention/op.ts";
-export {
-  alibi,
-  alibiSlopes,
-  andMasks,
-  booleanMask,
-  causalMask,
-  compose,
-  documentMask,
-  keyLengths,
-  keyPaddingMask,
-  type Mask,
-  mask,
-  modifier,
-  orMasks,
-  prefixMask,
-  scoreBias,
-  type ScoreModifier,
-  softcap,
-  temperature,
-} from "./attention/modifier.ts";
+export type { Mask, ScoreModifier } from "./attention/modifier.ts";
 export {
   ATTENTION_GRADIENT_STATISTICS,
   attentionGradientStatistics,
@@ -40,8 +35,8 @@ export { type CrossEntropy, crossEntropy } from "./cross_entropy/op.ts";
 export { add, elementwise, multiply, scale, sumAll, sumRows, sumSquares } from "./elementwise/op.ts";
 export { embedding } from "./embedding/op.ts";
 export { erf } from "./expression/erf.ts";
-export * from "./expression/expression.ts";
-export * from "./expression/wgsl.ts";
+export type { Expression, Term } from "./expression/expression.ts";
+export * as expr from "./expression/mod.ts";
 export { grad, gradientOf } from "./gradient.ts";
 export { linear, matmul, type MatmulOptions } from "./matmul/op.ts";
 export { lion, type LionOptions, type LionState } from "./optimizers/lion.ts";
@@ -61,9 +56,9 @@ export {
   randomUniform,
   type UniformOptions,
 } from "./random/op.ts";
-export { randomStream, threefry2x32 } from "../src/base/random.ts";
 export { type Rows, type Segment } from "./statistics/chunks.ts";
 export { STATISTICS, statistics, type StatisticsInput } from "./statistics/op.ts";
 export { sgd, type SgdOptions, type SgdState } from "./optimizers/sgd.ts";
 export type { FlatUpdateOptions } from "./optimizers/flat_update.ts";
 export { rope, type RopeOptions, ropeTurns } from "./rope/op.ts";
+export * as masks from "./masks.ts";

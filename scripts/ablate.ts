@@ -6,24 +6,14 @@ import {
   ABLATION_METHODS,
   alignedRows,
   type Batch,
-  checkExtension,
   type Checkpoint,
   checkWritable,
-  type Command,
-  DEVICE_OPTION,
-  formatOf,
-  formatOption,
+  cli,
   heatMap,
   loadCheckpoint,
-  numberOption,
-  oneOf,
   openModel,
   prepare,
-  printLine,
-  printRecord,
   readFiles,
-  runArgument,
-  runCommand,
   shortNumber,
   showLoss,
   textBatches,
@@ -31,7 +21,7 @@ import {
   writeFileAtomic,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "ablate",
   summary: "prints how much the loss changes without each head, by layer and head",
   usage: "[run or checkpoint] [options]",
@@ -50,8 +40,8 @@ const command: Command = {
     batches: { type: "string", value: "N", help: "batches of the split; default: 4; 0: all" },
     seed: { type: "string", value: "N", default: "1", help: "of the other samples" },
     out: { type: "string", value: "FILE", help: "draws the changes as a heat map" },
-    format: formatOption("an object a head"),
-    device: DEVICE_OPTION,
+    format: cli.formatOption("an object a head"),
+    device: cli.DEVICE_OPTION,
   },
   examples: [
     "deno task ablate runs/latest --method mean --out ablation.svg",
@@ -88,17 +78,17 @@ function tableOf({ changes, loss, tokens }: Ablation): string {
   ].join("\n");
 }
 
-await runCommand(command, async ({ positionals, values }) => {
-  const format = formatOf(values);
-  const method = oneOf("method", values.method!, ABLATION_METHODS);
-  const most = numberOption("batches", values.batches, { least: 0, whole: true }) ?? 4;
+await cli.runCommand(command, async ({ positionals, values }) => {
+  const format = cli.formatOf(values);
+  const method = cli.oneOf("method", values.method!, ABLATION_METHODS);
+  const most = cli.numberOption("batches", values.batches, { least: 0, whole: true }) ?? 4;
   if (values.batches !== undefined && values.file !== undefined) {
     throw new UserError("--batches: a file is read whole; leave it out, or --file.");
   }
-  const seed = numberOption("seed", values.seed, { whole: true })!;
-  checkExtension("out", values.out, ".svg");
+  const seed = cli.numberOption("seed", values.seed, { whole: true })!;
+  cli.checkExtension("out", values.out, ".svg");
   if (values.out !== undefined) await checkWritable(values.out);
-  const checkpoint = await loadCheckpoint(runArgument(positionals));
+  const checkpoint = await loadCheckpoint(cli.runArgument(positionals));
   const { config: { train: { batch: rows }, model: { context, layers, heads } }, tokenizer } = checkpoint;
   const text = values.file === undefined
     ? undefined
@@ -109,11 +99,19 @@ await runCommand(command, async ({ positionals, values }) => {
   const { device, model } = opened;
   const batches = text ? textBatches(model, text.map((own) => tokenizer.encode(own)), rows) : given;
   const found = await ablateHeads(device, model, batches, rows, method, { seed });
-  if (format === "table") printLine(tableOf(found));
+  if (format === "table") cli.printLine(tableOf(found));
   else {
     found.changes.forEach((row, layer) =>
       row.forEach((change, head) =>
-        printRecord({ type: "ablation", layer, head, method, change, loss: found.loss, tokens: found.tokens })
+        cli.printRecord({
+          type: "ablation",
+          layer,
+          head,
+          method,
+          change,
+          loss: found.loss,
+          tokens: found.tokens,
+        })
       )
     );
   }

@@ -2,52 +2,32 @@
 import { basename, dirname, join, resolve } from "node:path";
 import * as heed from "../mod.ts";
 import {
-  analysisCharts,
-  checkComparable,
-  checkStudied,
-  type Command,
-  compareBackwards,
-  comparisonChart,
-  comparisonRecords,
-  comparisonTable,
+  cli,
   type Config,
   createRunFolder,
-  DEVICE_OPTION,
-  diagonalNote,
   dumpConfig,
   type Experiment,
   experimentOf,
   fileError,
   forwardWork,
-  jacobianOfCheckpoints,
+  jacobian,
   type JacobianRecord,
-  jacobianTable,
-  jacobianWhileTraining,
-  keptCheckpoints,
   loadCheckpoint,
   loadConfig,
   type LogRecord,
   type LogWriter,
   makeFolder,
-  numberOption,
-  onlyName,
   openDevice,
   openLog,
   prepare,
-  printLine,
   reportProgress,
   resolveRun,
-  runCommand,
-  splitOverrides,
   stdoutLog,
-  type StepCheckpoint,
-  tellLine,
   UserError,
-  wholeNumbersOption,
   writeFileAtomic,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "analyze_softmax_jacobian",
   summary: "takes softmax's Jacobian apart, in training or at checkpoints",
   usage: "[config or run] [key=value ...] [options]",
@@ -67,7 +47,7 @@ const command: Command = {
       value: "FOLDER",
       help: "a new folder for all files; runs/<name>-jacobian/<time>-<id> by default",
     },
-    device: DEVICE_OPTION,
+    device: cli.DEVICE_OPTION,
     ndjson: { type: "string", value: "FILE|-", help: "the records to a file as well, or to stdout alone" },
   },
   examples: [
@@ -81,7 +61,7 @@ const command: Command = {
 /** What is analysed: a training to come, or checkpoints that are there. */
 interface Subject {
   readonly experiment: Experiment;
-  readonly checkpoints: readonly StepCheckpoint[] | undefined;
+  readonly checkpoints: readonly jacobian.StepCheckpoint[] | undefined;
   readonly steps: readonly number[];
   /** The folder of runs that it is listed in. */
   readonly dir: string;
@@ -97,7 +77,7 @@ async function ofConfig(config: Config, steps?: string): Promise<Subject> {
     experiment: await experimentOf(config),
     checkpoints: undefined,
     steps: ascending(
-      wholeNumbersOption("steps", steps, N) ?? [0, Math.floor(N / 10), Math.floor(N / 5), N],
+      cli.wholeNumbersOption("steps", steps, N) ?? [0, Math.floor(N / 10), Math.floor(N / 5), N],
     ),
     dir,
     about: "a training of its own",
@@ -106,11 +86,11 @@ async function ofConfig(config: Config, steps?: string): Promise<Subject> {
 
 async function ofRun(name: string, steps?: string): Promise<Subject> {
   const found = await resolveRun(name);
-  const kept = await keptCheckpoints(found);
+  const kept = await jacobian.keptCheckpoints(found);
   const named = /(^|\/)checkpoints\/[^/]+\/?$/.test(name);
   const all = named ? kept.filter(({ path }) => path === found.checkpoint) : kept;
   const known = all.map(({ step }) => step);
-  const chosen = ascending(wholeNumbersOption("steps", steps) ?? known);
+  const chosen = ascending(cli.wholeNumbersOption("steps", steps) ?? known);
   const missing = chosen.find((step) => !known.includes(step));
   if (missing !== undefined) {
     throw new UserError(`--steps: the run has no checkpoint of step ${missing}, it has ${known.join(", ")}.`);
@@ -221,20 +201,20 @@ async function analyse(
   const progress = (done: number, loss: number) =>
     reportProgress({ what: "step", done, total: steps.at(-1), note: `loss ${loss.toFixed(4)}` });
   const study = checkpoints
-    ? jacobianOfCheckpoints(device, experiment, checkpoints, { batches })
-    : jacobianWhileTraining(device, experiment, steps, { batches, progress });
+    ? jacobian.jacobianOfCheckpoints(device, experiment, checkpoints, { batches })
+    : jacobian.jacobianWhileTraining(device, experiment, steps, { batches, progress });
   for await (const records of study) take(records);
 }
 
-await runCommand(command, async ({ positionals, values, flags }) => {
-  const { names, overrides } = splitOverrides(positionals);
-  const name = onlyName(names, "configuration or run") ?? "softmax_jacobian";
-  const batches = numberOption("batches", values.batches, { least: 1, whole: true })!;
+await cli.runCommand(command, async ({ positionals, values, flags }) => {
+  const { names, overrides } = cli.splitOverrides(positionals);
+  const name = cli.onlyName(names, "configuration or run") ?? "softmax_jacobian";
+  const batches = cli.numberOption("batches", values.batches, { least: 1, whole: true })!;
   if (values.out !== undefined) await checkOut(values.out);
   const subject = await subjectOf(name, overrides, values.steps);
   const { experiment } = subject;
-  if (flags.compare || !subject.checkpoints) checkStudied(experiment.config);
-  if (flags.compare) checkComparable(experiment.architecture);
+  if (flags.compare || !subject.checkpoints) jacobian.checkStudied(experiment.config);
+  if (flags.compare) jacobian.checkComparable(experiment.architecture);
   const { train: { from } } = experiment.config;
   if (flags.compare && from !== null && !experiment.start) {
     throw new UserError(
@@ -246,8 +226,8 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const passes = 3 * (subject.checkpoints ? 3 * batches : subject.steps.at(-1)!);
   const work = () => forwardWork(experiment, { passes, positions: batch * context });
   using device = await openDevice(values.device ?? experiment.config.device, work);
-  const say = values.ndjson === "-" ? tellLine : printLine;
-  tellLine(`device: ${device.adapter}`);
+  const say = values.ndjson === "-" ? cli.tellLine : cli.printLine;
+  cli.tellLine(`device: ${device.adapter}`);
   using stream: LogWriter | undefined = values.ndjson === undefined
     ? undefined
     : values.ndjson === "-"
@@ -267,20 +247,24 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   await analyse(subject, device, batches, (found) => {
     for (const record of found) records.push(record);
     take(found);
-    say(`${jacobianTable(found)}\n`);
+    say(`${jacobian.jacobianTable(found)}\n`);
   });
-  const note = diagonalNote(records);
+  const note = jacobian.diagonalNote(records);
   if (note) say(note);
   const { name: run } = experiment.config;
-  for (const [file, svg] of Object.entries(analysisCharts(run, records))) files[join(charts, file)] = svg;
+  for (const [file, svg] of Object.entries(jacobian.analysisCharts(run, records))) {
+    files[join(charts, file)] = svg;
+  }
   if (flags.compare) {
-    const trainings = await Array.fromAsync(compareBackwards(device, experiment, (name, step, loss) => {
-      const { train: { steps: total } } = experiment.config;
-      reportProgress({ what: `${name}: step`, done: step, total, note: `loss ${loss.toFixed(4)}` });
-    }));
-    say(`${comparisonTable(trainings)}\n`);
-    take(comparisonRecords(trainings, experiment.config.eval.split));
-    files[join(charts, "jacobian_compare.svg")] = comparisonChart(trainings);
+    const trainings = await Array.fromAsync(
+      jacobian.compareBackwards(device, experiment, (name, step, loss) => {
+        const { train: { steps: total } } = experiment.config;
+        reportProgress({ what: `${name}: step`, done: step, total, note: `loss ${loss.toFixed(4)}` });
+      }),
+    );
+    say(`${jacobian.comparisonTable(trainings)}\n`);
+    take(jacobian.comparisonRecords(trainings, experiment.config.eval.split));
+    files[join(charts, "jacobian_compare.svg")] = jacobian.comparisonChart(trainings);
   }
   for (const [path, content] of Object.entries(files)) await writeFileAtomic(path, content);
   say([...Object.keys(files), own.config, written].join("\n"));

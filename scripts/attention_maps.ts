@@ -1,34 +1,26 @@
 // Draws what each head looks at in a text: deno task attention_maps runs/latest --text "The number 3 follows 2"
 import * as heed from "../mod.ts";
 import {
-  askedText,
   type AttentionMap,
   type AttentionMaps,
   attentionMaps,
-  checkExtension,
-  type Command,
-  DEVICE_OPTION,
+  cli,
   freePath,
   heatMap,
   makeFolder,
   mapSheet,
   openModel,
-  printLine,
-  runArgument,
-  runCommand,
-  TEXT_OPTIONS,
   UserError,
-  wholeNumbersOption,
   writeFileAtomic,
 } from "../mod.ts";
 import { join } from "node:path";
 
-const command: Command = {
+const command: cli.Command = {
   name: "attention_maps",
   summary: "draws the attention of each head over a text as SVG, labelled by token",
   usage: "[run or checkpoint] [options]",
   options: {
-    ...TEXT_OPTIONS,
+    ...cli.TEXT_OPTIONS,
     layer: { type: "string", value: "N,N", help: "blocks, from 0; default: all" },
     head: { type: "string", value: "N,N", help: "heads, from 0; default: all" },
     each: { type: "boolean", help: "one chart a head, into the folder --out" },
@@ -37,7 +29,7 @@ const command: Command = {
       value: "FILE|DIR",
       help: "by default attention_maps.svg, or with --each attention_maps/, under a free name",
     },
-    device: DEVICE_OPTION,
+    device: cli.DEVICE_OPTION,
   },
   examples: [
     'deno task attention_maps runs/latest --text "The number 3"',
@@ -92,15 +84,15 @@ function sheetOf({ tokens, keys, maps }: AttentionMaps): string {
   });
 }
 
-await runCommand(command, async ({ positionals, values, flags }) => {
-  if (!flags.each) checkExtension("out", values.out, ".svg");
-  const path = runArgument(positionals);
+await cli.runCommand(command, async ({ positionals, values, flags }) => {
+  if (!flags.each) cli.checkExtension("out", values.out, ".svg");
+  const path = cli.runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const { layers, heads } = opened.model.architecture;
-  const text = askedText(values, opened.model.tokenizer, opened.checkpoint.config.sample.prompt);
+  const text = cli.askedText(values, opened.model.tokenizer, opened.checkpoint.config.sample.prompt);
   const choice = {
-    layers: wholeNumbersOption("layer", values.layer, layers - 1),
-    heads: wholeNumbersOption("head", values.head, heads - 1),
+    layers: cli.wholeNumbersOption("layer", values.layer, layers - 1),
+    heads: cli.wholeNumbersOption("head", values.head, heads - 1),
   };
   const found = await attentionMaps(opened.device, opened.model, text, choice);
   if (found.maps.length === 0) throw new UserError("No head was asked for.");
@@ -108,11 +100,11 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     const folder = values.out ?? await freePath("attention_maps");
     await makeFolder(folder);
     for (const [name, svg] of eachChart(found)) await writeFileAtomic(join(folder, name), svg);
-    printLine(`${folder}: ${found.maps.length} charts`);
+    cli.printLine(`${folder}: ${found.maps.length} charts`);
     return 0;
   }
   const out = values.out ?? await freePath("attention_maps.svg");
   await writeFileAtomic(out, sheetOf(found));
-  printLine(`${out}: ${found.maps.length} heads over ${found.tokens.length} tokens`);
+  cli.printLine(`${out}: ${found.maps.length} heads over ${found.tokens.length} tokens`);
   return 0;
 }, heed);

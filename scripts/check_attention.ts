@@ -3,49 +3,23 @@ import * as heed from "../mod.ts";
 import {
   type AnyRecord,
   type AttentionActivation,
-  type AttentionImplementation,
   attentionNames,
-  CASE_MASKS,
-  type CaseMask,
-  caseRecord,
-  checkAttention,
-  type CheckedCase,
-  type CheckedLayer,
-  checkExtension,
-  checkLayer,
-  checkSummary,
-  type Command,
+  check,
+  cli,
   cpuDevice,
-  decoderLayer,
-  describeCase,
-  describeLayerCase,
-  DEVICE_OPTION,
   findAdapter,
   graphDiagram,
   input,
-  kernelAttention,
-  type LayerImplementation,
-  layerRecord,
-  layerSummary,
-  loadChecked,
   type LogWriter,
-  numberOption,
-  oneOf,
   openDevice,
   openLog,
-  printLine,
-  runCommand,
-  smallestFailure,
-  smallestLayerFailure,
   stdoutLog,
-  suspicion,
-  tellLine,
   UserError,
   webgpuDevice,
   writeFileAtomic,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "check_attention",
   summary: "compares attention with a dense float64 oracle on random cases, gradients too",
   usage: "[options]",
@@ -55,7 +29,7 @@ const command: Command = {
       value: "FILE.ts",
       help: "check the attention, multiHead or decoderLayer that this file exports",
     },
-    device: { ...DEVICE_OPTION, help: "heed's device; every one there is by default" },
+    device: { ...cli.DEVICE_OPTION, help: "heed's device; every one there is by default" },
     activation: {
       type: "string",
       value: "NAME",
@@ -64,7 +38,7 @@ const command: Command = {
     },
     mask: {
       type: "string",
-      value: CASE_MASKS.join("|"),
+      value: check.CASE_MASKS.join("|"),
       help: "cases with this mask alone; every kind by default",
     },
     cases: { type: "string", value: "N", help: "how many cases", default: "100" },
@@ -87,7 +61,7 @@ const command: Command = {
 
 /** A pre-norm decoder layer with causal attention, as `train` builds it. */
 function layerDiagram(activation: AttentionActivation): string {
-  const layer = decoderLayer({
+  const layer = check.decoderLayer({
     vocabulary: 65,
     context: 64,
     dim: 128,
@@ -106,8 +80,8 @@ function layerDiagram(activation: AttentionActivation): string {
 
 /** What is checked. */
 interface Checked {
-  readonly attentions: readonly AttentionImplementation[];
-  readonly layers: readonly LayerImplementation[];
+  readonly attentions: readonly check.AttentionImplementation[];
+  readonly layers: readonly check.LayerImplementation[];
 }
 
 /** A file, a device by name, or WebGPU where there is an adapter and the CPU. */
@@ -116,14 +90,16 @@ async function implementations(file?: string, device?: string): Promise<Checked>
     throw new UserError("--device is for heed's own kernels; a --file computes where it likes.");
   }
   if (file !== undefined) {
-    const { attention, layers } = await loadChecked(file);
+    const { attention, layers } = await check.loadChecked(file);
     return { attentions: attention ? [attention] : [], layers };
   }
-  if (device !== undefined) return { attentions: [kernelAttention(await openDevice(device))], layers: [] };
+  if (device !== undefined) {
+    return { attentions: [check.kernelAttention(await openDevice(device))], layers: [] };
+  }
   const adapter = await findAdapter();
-  if (!adapter) tellLine("No WebGPU adapter: checking the CPU alone.");
+  if (!adapter) cli.tellLine("No WebGPU adapter: checking the CPU alone.");
   const devices = [...(adapter ? [await webgpuDevice(adapter)] : []), cpuDevice()];
-  return { attentions: devices.map(kernelAttention), layers: [] };
+  return { attentions: devices.map(check.kernelAttention), layers: [] };
 }
 
 /** Which cases, and where what is found of them goes. */
@@ -131,7 +107,7 @@ interface Asked {
   readonly count: number;
   readonly only: number | undefined;
   readonly seed: number;
-  readonly mask: CaseMask | undefined;
+  readonly mask: check.CaseMask | undefined;
   readonly activation: AttentionActivation;
   readonly say: (text: string) => void;
   readonly log: LogWriter<AnyRecord> | undefined;
@@ -148,7 +124,7 @@ function sayChecked(
 ): void {
   say(summary);
   // One case alone equals what many mistakes compute.
-  const suspected = only === undefined ? suspicion(suspects) : undefined;
+  const suspected = only === undefined ? check.suspicion(suspects) : undefined;
   if (suspected !== undefined) say(suspected);
   if (!smallest || only !== undefined) return;
   say(`The smallest of them:\n${smallest.page}`);
@@ -156,45 +132,45 @@ function sayChecked(
 }
 
 /** Checks an attention; returns how many cases failed. */
-async function checkOne(implementation: AttentionImplementation, asked: Asked): Promise<number> {
+async function checkOne(implementation: check.AttentionImplementation, asked: Asked): Promise<number> {
   const { count, only, seed, activation, mask, say, log } = asked;
-  const onCase = (checked: CheckedCase) => {
-    log?.write(caseRecord(implementation.name, checked));
-    if (only !== undefined) say(describeCase(checked));
+  const onCase = (checked: check.CheckedCase) => {
+    log?.write(check.caseRecord(implementation.name, checked));
+    if (only !== undefined) say(check.describeCase(checked));
   };
-  const check = await checkAttention(implementation, { count, only, seed, activation, mask, onCase });
-  const smallest = smallestFailure(check);
-  const shown = smallest && { index: smallest.given.index, page: describeCase(smallest) };
-  sayChecked(asked, checkSummary(check), check.suspects, shown);
-  return check.failed.length;
+  const result = await check.checkAttention(implementation, { count, only, seed, activation, mask, onCase });
+  const smallest = check.smallestFailure(result);
+  const shown = smallest && { index: smallest.given.index, page: check.describeCase(smallest) };
+  sayChecked(asked, check.checkSummary(result), result.suspects, shown);
+  return result.failed.length;
 }
 
 /** Checks a layer; returns how many cases failed. */
-async function checkOneLayer(implementation: LayerImplementation, asked: Asked): Promise<number> {
+async function checkOneLayer(implementation: check.LayerImplementation, asked: Asked): Promise<number> {
   const { count, only, seed, mask, say, log } = asked;
   const { name, kind } = implementation;
-  const onCase = (checked: CheckedLayer) => {
-    log?.write(layerRecord({ implementation: name, kind }, checked));
-    if (only !== undefined) say(describeLayerCase(checked));
+  const onCase = (checked: check.CheckedLayer) => {
+    log?.write(check.layerRecord({ implementation: name, kind }, checked));
+    if (only !== undefined) say(check.describeLayerCase(checked));
   };
-  const check = await checkLayer(implementation, { count, only, seed, mask, onCase });
-  const smallest = smallestLayerFailure(check);
-  const shown = smallest && { index: smallest.given.index, page: describeLayerCase(smallest) };
-  sayChecked(asked, layerSummary(check), check.suspects, shown);
-  return check.failed.length;
+  const result = await check.checkLayer(implementation, { count, only, seed, mask, onCase });
+  const smallest = check.smallestLayerFailure(result);
+  const shown = smallest && { index: smallest.given.index, page: check.describeLayerCase(smallest) };
+  sayChecked(asked, check.layerSummary(result), result.suspects, shown);
+  return result.failed.length;
 }
 
-await runCommand(command, async ({ positionals, values }) => {
+await cli.runCommand(command, async ({ positionals, values }) => {
   if (positionals.length) {
     throw new UserError(`${positionals[0]}: unexpected; a file of one's own is --file.`);
   }
-  const activation = oneOf("activation", values.activation!, attentionNames("activation"));
-  const mask = values.mask === undefined ? undefined : oneOf("mask", values.mask, CASE_MASKS);
-  const count = numberOption("cases", values.cases, { least: 1, whole: true })!;
-  const only = numberOption("case", values.case, { least: 0, whole: true });
-  const seed = numberOption("seed", values.seed, { least: 0, whole: true })!;
-  checkExtension("diagram", values.diagram, ".svg");
-  const say = values.ndjson === "-" ? tellLine : printLine;
+  const activation = cli.oneOf("activation", values.activation!, attentionNames("activation"));
+  const mask = values.mask === undefined ? undefined : cli.oneOf("mask", values.mask, check.CASE_MASKS);
+  const count = cli.numberOption("cases", values.cases, { least: 1, whole: true })!;
+  const only = cli.numberOption("case", values.case, { least: 0, whole: true });
+  const seed = cli.numberOption("seed", values.seed, { least: 0, whole: true })!;
+  cli.checkExtension("diagram", values.diagram, ".svg");
+  const say = values.ndjson === "-" ? cli.tellLine : cli.printLine;
   const { attentions, layers } = await implementations(values.file, values.device);
   if (values.diagram !== undefined) {
     await writeFileAtomic(values.diagram, layerDiagram(activation));

@@ -1,29 +1,24 @@
 // Reads the logs of many runs back into one table: deno task collect runs --format csv
 import { basename } from "node:path";
 import {
-  checkExtension,
   checkWritable,
-  type Command,
+  cli,
   findLog,
   findLogs,
   formatResults,
   leadProgress,
   messageLine,
-  oneOf,
   replacedRuns,
   resultsChart,
   resultTable,
-  runCommand,
   type RunResult,
   runResult,
   STAT_FORMATS,
-  tellLine,
-  textOutput,
   UserError,
   writeFileAtomic,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "collect",
   summary: "reads the logs of all runs below folders, from any machine, into one table",
   usage: "[folder or log ...] [options]",
@@ -59,7 +54,7 @@ async function readAll(logs: readonly string[], damaged: (error: UserError) => v
     try {
       const result = await runResult(log);
       if (result) results.push(result);
-      else tellLine(`${log}: has no run record and is left out.`);
+      else cli.tellLine(`${log}: has no run record and is left out.`);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       damaged(error);
@@ -67,21 +62,21 @@ async function readAll(logs: readonly string[], damaged: (error: UserError) => v
   }
   const replaced = replacedRuns(results);
   for (const { log, steps } of replaced) {
-    tellLine(`${log}: stopped at step ${steps}, was begun anew beside it and is left out.`);
+    cli.tellLine(`${log}: stopped at step ${steps}, was begun anew beside it and is left out.`);
   }
   return results.filter((result) => !replaced.includes(result));
 }
 
-await runCommand(command, async ({ positionals, values }) => {
-  const format = oneOf("format", values.format!, STAT_FORMATS);
-  checkExtension("chart", values.chart, ".svg");
+await cli.runCommand(command, async ({ positionals, values }) => {
+  const format = cli.oneOf("format", values.format!, STAT_FORMATS);
+  cli.checkExtension("chart", values.chart, ".svg");
   if (values.chart !== undefined) await checkWritable(values.chart);
   const folders = positionals.length > 0 ? positionals : ["runs"];
   // Two names of one log count once: a link, or a folder in a folder.
   const named = new Map<string, string>();
   let faults = 0;
   const damaged = (error: UserError) => {
-    tellLine(messageLine(`collect: ${error.message}`));
+    cli.tellLine(messageLine(`collect: ${error.message}`));
     faults++;
   };
   for (const log of (await Promise.all(folders.map((folder) => logsOf(folder, damaged)))).flat()) {
@@ -93,13 +88,13 @@ await runCommand(command, async ({ positionals, values }) => {
   if (results.length === 0 && faults > 0) return 2;
   if (results.length === 0) throw new UserError(`${folders.join(", ")}: there is no log of a run below.`);
   const chart = values.chart === undefined ? undefined : await resultsChart(results);
-  const { write, flush } = textOutput();
+  const { write, flush } = cli.textOutput();
   write(formatResults(resultTable(results, format === "table" ? ["log"] : []), format));
   flush();
   const code = faults > 0 ? 1 : 0;
   if (!chart) return code;
   await writeFileAtomic(values.chart!, chart.svg);
   const few = chart.shown < results.length ? `: the ${chart.shown} best of ${results.length}` : "";
-  tellLine(`${values.chart}${few}`);
+  cli.tellLine(`${values.chart}${few}`);
   return code;
 });

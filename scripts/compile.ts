@@ -2,16 +2,7 @@
 import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
 import project from "../deno.json" with { type: "json" };
-import {
-  type Command,
-  didYouMean,
-  printLine,
-  reportProgress,
-  runCommand,
-  tellLine,
-  UserError,
-  VERSION,
-} from "../mod.ts";
+import { cli, didYouMean, reportProgress, UserError, VERSION } from "../mod.ts";
 
 const TARGETS = [
   "x86_64-unknown-linux-gnu",
@@ -29,7 +20,7 @@ const SCRIPTS = new Map(
   }),
 );
 
-const command: Command = {
+const command: cli.Command = {
   name: "compile",
   summary: "builds one binary a script, with that script's permissions",
   usage: "[script ...] [options]",
@@ -108,7 +99,7 @@ async function checkBuilt(script: string, file: string): Promise<void> {
   );
 }
 
-await runCommand(command, async ({ positionals, values: { target, out } }) => {
+await cli.runCommand(command, async ({ positionals, values: { target, out } }) => {
   if (target !== undefined && !TARGETS.includes(target)) {
     throw new UserError(`--target: "${target}" is unknown.${didYouMean(target, TARGETS)}`);
   }
@@ -124,10 +115,10 @@ await runCommand(command, async ({ positionals, values: { target, out } }) => {
     const output = `${out}/${binaryOf(name)}${windows ? ".exe" : ""}`;
     await compile(name, output, target);
     if (runs) await checkBuilt(name, output);
-    printLine(output);
+    cli.printLine(output);
   }
   if (!runs) {
-    tellLine(`compile: built for ${target}; what was built was not run on this ${Deno.build.target}.`);
+    cli.tellLine(`compile: built for ${target}; what was built was not run on this ${Deno.build.target}.`);
   }
   return 0;
 });

@@ -1,40 +1,32 @@
 // Stores what a model makes of each position, layer by layer: deno task embeddings runs/latest --text "The number"
 import * as heed from "../mod.ts";
 import {
-  checkExtension,
   checkWritable,
-  type Command,
-  DEVICE_OPTION,
+  cli,
   embeddings,
   encodeSafetensors,
   freePath,
-  idsOption,
   openModel,
-  printLine,
   readFiles,
-  runArgument,
-  runCommand,
-  TEXT_OPTIONS,
   UserError,
-  withFirst,
   writeFileAtomic,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "embeddings",
   summary: "stores the residual stream of every layer and position as safetensors",
   usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", multiple: true, help: "a sample; may be given again" },
-    ids: { ...TEXT_OPTIONS.ids, multiple: true, help: "token ids of a sample; may be given again" },
+    ids: { ...cli.TEXT_OPTIONS.ids, multiple: true, help: "token ids of a sample; may be given again" },
     file: { type: "string", value: "FILE", multiple: true, help: "a file whose lines are samples" },
-    first: TEXT_OPTIONS.first,
+    first: cli.TEXT_OPTIONS.first,
     out: {
       type: "string",
       value: "FILE",
       help: "embeddings, tokens and lengths of the texts; embeddings.safetensors by default",
     },
-    device: DEVICE_OPTION,
+    device: cli.DEVICE_OPTION,
   },
   examples: [
     'deno task embeddings runs/latest --text "The number" --text "The"',
@@ -42,17 +34,21 @@ const command: Command = {
   ],
 };
 
-await runCommand(command, async ({ positionals, values, lists }) => {
+await cli.runCommand(command, async ({ positionals, values, lists }) => {
   const files = await readFiles(lists?.file ?? []);
   const lines = files.flatMap(({ text }) => text.split(/\r?\n/).filter((line) => line !== ""));
-  const given = [...lists?.text ?? [], ...(lists?.ids ?? []).map((ids) => idsOption("ids", ids)), ...lines];
+  const given = [
+    ...lists?.text ?? [],
+    ...(lists?.ids ?? []).map((ids) => cli.idsOption("ids", ids)),
+    ...lines,
+  ];
   if (given.length === 0) throw new UserError("Expected samples by --text, --ids or --file, found none.");
-  checkExtension("out", values.out, ".safetensors");
+  cli.checkExtension("out", values.out, ".safetensors");
   const out = values.out ?? await freePath("embeddings.safetensors");
   await checkWritable(out);
-  const path = runArgument(positionals);
+  const path = cli.runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: given.length });
-  const texts = given.map((text) => withFirst(opened.model.tokenizer, text, values.first));
+  const texts = given.map((text) => cli.withFirst(opened.model.tokenizer, text, values.first));
   const { shape, values: data, ids } = await embeddings(opened.device, opened.model, texts);
   const [samples, , positions] = shape;
   const tokens = new Int32Array(samples * positions);
@@ -64,6 +60,6 @@ await runCommand(command, async ({ positionals, values, lists }) => {
     lengths: { dtype: "I32", shape: [samples], data: lengths },
   }, { format: "heed embeddings" });
   await writeFileAtomic(out, bytes);
-  printLine(`${out}: embeddings [${shape.join(", ")}]`);
+  cli.printLine(`${out}: embeddings [${shape.join(", ")}]`);
   return 0;
 }, heed);

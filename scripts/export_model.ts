@@ -1,16 +1,8 @@
 // Writes a trained model in Hugging Face's layout for GPT-2: deno task export_model runs/latest --out exported
 import * as heed from "../mod.ts";
-import {
-  type Command,
-  exportModel,
-  loadCheckpoint,
-  printLine,
-  runArgument,
-  runCommand,
-  UserError,
-} from "../mod.ts";
+import { cli, exportModel, loadCheckpoint, UserError } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "export_model",
   summary: "writes a model as a folder that Hugging Face transformers loads",
   usage: "[run or checkpoint] --out FOLDER",
@@ -23,13 +15,13 @@ const command: Command = {
   ],
 };
 
-await runCommand(command, async ({ positionals, values }) => {
+await cli.runCommand(command, async ({ positionals, values }) => {
   if (values.out === undefined) throw new UserError("--out: expected a folder to write.");
-  const checkpoint = await loadCheckpoint(runArgument(positionals));
+  const checkpoint = await loadCheckpoint(cli.runArgument(positionals));
   const files = await exportModel(checkpoint, values.out);
-  printLine(`${values.out}: ${files.join(", ")}`);
+  cli.printLine(`${values.out}: ${files.join(", ")}`);
   if (!files.includes("tokenizer.json")) {
-    printLine(
+    cli.printLine(
       `No tokenizer.json: a tokenizer of the kind "${checkpoint.tokenizer.kind}" has no form in transformers, ` +
         `whose AutoTokenizer would give another; give the model token ids.`,
     );

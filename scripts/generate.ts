@@ -1,29 +1,17 @@
 // Continues prompts with a trained model: deno task generate runs/latest --prompt "The "
 import * as heed from "../mod.ts";
 import {
-  type Arguments,
-  type Command,
-  DEVICE_OPTION,
+  cli,
   generateTexts,
-  idsOption,
   loadCheckpoint,
-  numberOption,
-  oneOf,
   openModel,
-  printRecord,
-  runArgument,
-  runCommand,
-  tellLine,
-  TEXT_OPTIONS,
   type TextOrIds,
-  textOutput,
   type TextPiece,
   type Tokenizer,
   UserError,
-  withFirst,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "generate",
   summary: "continues prompts with a trained model",
   usage: "[run or checkpoint] [options]",
@@ -34,8 +22,8 @@ const command: Command = {
       multiple: true,
       help: "what to continue, once or several times; sample.prompt by default",
     },
-    ids: { ...TEXT_OPTIONS.ids, multiple: true, help: "token ids to continue; may be given again" },
-    first: TEXT_OPTIONS.first,
+    ids: { ...cli.TEXT_OPTIONS.ids, multiple: true, help: "token ids to continue; may be given again" },
+    first: cli.TEXT_OPTIONS.first,
     tokens: { type: "string", value: "N", help: "tokens to add; sample.tokens by default" },
     temperature: {
       type: "string",
@@ -53,7 +41,7 @@ const command: Command = {
     stop: { type: "string", value: "TEXT", multiple: true, help: "end before this text; may be given again" },
     seed: { type: "string", value: "N", help: "seed of the draws; sample.seed by default" },
     format: { type: "string", value: "text|ndjson", default: "text", help: "ndjson: an object a prompt" },
-    device: DEVICE_OPTION,
+    device: cli.DEVICE_OPTION,
   },
   examples: [
     'deno task generate runs/latest --prompt "The " --tokens 300',
@@ -65,7 +53,7 @@ const command: Command = {
 
 /** What to continue. What the tokenizer cannot encode is reported with the option that brought it. */
 function promptsOf(
-  { values: { first }, lists }: Arguments,
+  { values: { first }, lists }: cli.Arguments,
   tokenizer: Tokenizer,
   unasked: string,
 ): TextOrIds[] {
@@ -81,14 +69,14 @@ function promptsOf(
       throw error;
     }
   }
-  const given = [...texts, ...(lists?.ids ?? []).map((ids) => idsOption("ids", ids))];
+  const given = [...texts, ...(lists?.ids ?? []).map((ids) => cli.idsOption("ids", ids))];
   if (given.length === 0) given.push(first === undefined ? unasked : "");
-  return given.map((prompt) => withFirst(tokenizer, prompt, first));
+  return given.map((prompt) => cli.withFirst(tokenizer, prompt, first));
 }
 
 /** Writes texts in their order as they grow, each on lines of its own; a later one waits for those before it. */
 function textWriter() {
-  const out = textOutput();
+  const out = cli.textOutput();
   const waiting: string[] = [];
   const ended = new Set<number>();
   let current = 0;
@@ -115,30 +103,30 @@ function textWriter() {
 }
 
 /** Options that draw mean nothing to beams, and the other way round. */
-function checkTogether({ values }: Arguments): void {
+function checkTogether({ values }: cli.Arguments): void {
   if (values.beams === undefined) return;
   const drawn = ["temperature", "top-k", "nucleus", "min-p", "seed"].find((key) => values[key] !== undefined);
   if (drawn) throw new UserError(`--${drawn}: beams draw nothing; leave it out, or --beams.`);
 }
 
-await runCommand(command, async (args) => {
+await cli.runCommand(command, async (args) => {
   checkTogether(args);
   const { positionals, values, lists } = args;
-  const path = runArgument(positionals);
-  const format = oneOf("format", values.format!, ["text", "ndjson"]);
+  const path = cli.runArgument(positionals);
+  const format = cli.oneOf("format", values.format!, ["text", "ndjson"]);
   const checkpoint = await loadCheckpoint(path);
   const { config: { sample }, tokenizer } = checkpoint;
   const prompts = promptsOf(args, tokenizer, sample.prompt);
   const whole = { least: 1, whole: true };
   const options = {
-    tokens: numberOption("tokens", values.tokens, { least: 0, whole: true }) ?? sample.tokens,
-    temperature: numberOption("temperature", values.temperature, { least: 0 }) ?? sample.temperature,
-    topK: numberOption("top-k", values["top-k"], whole) ?? sample.top_k,
-    nucleus: numberOption("nucleus", values.nucleus, { least: 0, most: 1 }),
-    minP: numberOption("min-p", values["min-p"], { least: 0, most: 1 }),
-    beams: numberOption("beams", values.beams, whole),
+    tokens: cli.numberOption("tokens", values.tokens, { least: 0, whole: true }) ?? sample.tokens,
+    temperature: cli.numberOption("temperature", values.temperature, { least: 0 }) ?? sample.temperature,
+    topK: cli.numberOption("top-k", values["top-k"], whole) ?? sample.top_k,
+    nucleus: cli.numberOption("nucleus", values.nucleus, { least: 0, most: 1 }),
+    minP: cli.numberOption("min-p", values["min-p"], { least: 0, most: 1 }),
+    beams: cli.numberOption("beams", values.beams, whole),
     stop: lists?.stop,
-    seed: numberOption("seed", values.seed, { whole: true }) ?? sample.seed,
+    seed: cli.numberOption("seed", values.seed, { whole: true }) ?? sample.seed,
   };
   const { tokens: passes, beams = 1 } = options;
   using opened = await openModel(checkpoint, {
@@ -152,10 +140,10 @@ await runCommand(command, async (args) => {
     .finally(writer.close);
   if (format === "ndjson") {
     for (const { logProbability: log_probability, uncached = null, ...text } of texts) {
-      printRecord({ type: "generated", ...text, log_probability, uncached });
+      cli.printRecord({ type: "generated", ...text, log_probability, uncached });
     }
   }
   const uncached = texts.find((text) => text.uncached)?.uncached;
-  if (uncached) tellLine(`generate: some tokens were made by reading the text anew: ${uncached}.`);
+  if (uncached) cli.tellLine(`generate: some tokens were made by reading the text anew: ${uncached}.`);
   return 0;
 }, heed);

@@ -1,15 +1,7 @@
 // Imports a GPT-2 as Hugging Face ships it, from a folder or by name: deno task import_model gpt2
-import {
-  type Command,
-  importModel,
-  modelFolder,
-  onlyName,
-  printLine,
-  runCommand,
-  UserError,
-} from "../mod.ts";
+import { cli, importModel, modelFolder, UserError } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "import_model",
   summary: "imports a GPT-2 from a Hugging Face folder, or by name, as a checkpoint",
   usage: "<folder or name> [options]",
@@ -36,8 +28,8 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-await runCommand(command, async ({ positionals, values }) => {
-  const from = onlyName(positionals, "model");
+await cli.runCommand(command, async ({ positionals, values }) => {
+  const from = cli.onlyName(positionals, "model");
   if (from === undefined) {
     throw new UserError(`Which model? Expected a folder or a name: ${command.examples[0]}`);
   }
@@ -48,9 +40,9 @@ await runCommand(command, async ({ positionals, values }) => {
     values.out ?? `runs/${name}`,
     name,
   );
-  printLine(`${path}: ${parameters.toLocaleString("en")} parameters, ${about}`);
+  cli.printLine(`${path}: ${parameters.toLocaleString("en")} parameters, ${about}`);
   if (tokenizer.kind === "ids") {
-    printLine("Without a tokenizer of its own a prompt is token ids, separated by spaces.");
+    cli.printLine("Without a tokenizer of its own a prompt is token ids, separated by spaces.");
   }
   return 0;
 });

@@ -2,42 +2,31 @@
 import * as heed from "../mod.ts";
 import {
   alignedRows,
-  askedText,
-  checkExtension,
   checkWritable,
-  type Command,
-  DEVICE_OPTION,
-  formatOf,
-  formatOption,
+  cli,
   heatMap,
   type LogitLens,
   logitLens,
   nextTokenFields,
-  numberOption,
   openModel,
-  printLine,
-  printRecord,
-  runArgument,
-  runCommand,
-  TEXT_OPTIONS,
   UserError,
   writeFileAtomic,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "logit_lens",
   summary: "prints what the stream of each layer says through the model's own head",
   usage: "[run or checkpoint] [options]",
   options: {
-    ...TEXT_OPTIONS,
+    ...cli.TEXT_OPTIONS,
     top: {
       type: "string",
       value: "N",
       help: "with --format ndjson: tokens of each point; default: 3",
     },
     out: { type: "string", value: "FILE", help: "draws the probability of the model's own answers as SVG" },
-    format: formatOption("an object a point"),
-    device: DEVICE_OPTION,
+    format: cli.formatOption("an object a point"),
+    device: cli.DEVICE_OPTION,
   },
   examples: [
     'deno task logit_lens runs/latest --text "The number 3"',
@@ -70,23 +59,23 @@ function tableOf({ tokens, depths }: LogitLens): string {
   return alignedRows(all, { left: () => true }).join("\n");
 }
 
-await runCommand(command, async ({ positionals, values }) => {
-  const format = formatOf(values);
+await cli.runCommand(command, async ({ positionals, values }) => {
+  const format = cli.formatOf(values);
   if (format === "table" && values.top !== undefined) {
     throw new UserError("--top: a table tells the likeliest alone; leave it out, or give --format ndjson.");
   }
-  const count = numberOption("top", values.top, { least: 1, whole: true }) ?? 3;
-  checkExtension("out", values.out, ".svg");
+  const count = cli.numberOption("top", values.top, { least: 1, whole: true }) ?? 3;
+  cli.checkExtension("out", values.out, ".svg");
   if (values.out !== undefined) await checkWritable(values.out);
-  const path = runArgument(positionals);
+  const path = cli.runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: 1 });
-  const text = askedText(values, opened.model.tokenizer, opened.checkpoint.config.sample.prompt);
+  const text = cli.askedText(values, opened.model.tokenizer, opened.checkpoint.config.sample.prompt);
   const lens = await logitLens(opened.device, opened.model, text, { count });
-  if (format === "table") printLine(tableOf(lens));
+  if (format === "table") cli.printLine(tableOf(lens));
   else {
     lens.depths.forEach((points, depth) =>
       points.forEach((point, position) =>
-        printRecord({
+        cli.printRecord({
           type: "lens_point",
           depth,
           position,

@@ -1,36 +1,17 @@
 // What a trained model expects after a text: deno task next_token runs/latest --text "The numbe"
 import * as heed from "../mod.ts";
-import {
-  alignedRows,
-  askedText,
-  type Command,
-  DEVICE_OPTION,
-  formatOf,
-  formatOption,
-  nextTokenFields,
-  nextTokens,
-  numberOption,
-  openModel,
-  printLine,
-  printRecord,
-  promptIds,
-  runArgument,
-  runCommand,
-  shortNumber,
-  tellLine,
-  TEXT_OPTIONS,
-} from "../mod.ts";
+import { alignedRows, cli, nextTokenFields, nextTokens, openModel, promptIds, shortNumber } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "next_token",
   summary: "prints the most likely next tokens after a text",
   usage: "[run or checkpoint] [options]",
   options: {
-    ...TEXT_OPTIONS,
-    text: { ...TEXT_OPTIONS.text, help: "what comes before; sample.prompt by default" },
+    ...cli.TEXT_OPTIONS,
+    text: { ...cli.TEXT_OPTIONS.text, help: "what comes before; sample.prompt by default" },
     top: { type: "string", value: "N", default: "10", help: "how many tokens" },
-    format: formatOption("an object a token"),
-    device: DEVICE_OPTION,
+    format: cli.formatOption("an object a token"),
+    device: cli.DEVICE_OPTION,
   },
   examples: [
     'deno task next_token runs/latest --text "The numbe"',
@@ -41,29 +22,29 @@ const command: Command = {
 /** A share that the table can show. */
 const WITHOUT_TOKEN = 5e-7;
 
-await runCommand(command, async ({ positionals, values }) => {
-  const format = formatOf(values);
-  const count = numberOption("top", values.top, { least: 1, whole: true })!;
-  const path = runArgument(positionals);
+await cli.runCommand(command, async ({ positionals, values }) => {
+  const format = cli.formatOf(values);
+  const count = cli.numberOption("top", values.top, { least: 1, whole: true })!;
+  const path = cli.runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const { model: { tokenizer, architecture: { context } } } = opened;
-  const text = askedText(values, tokenizer, opened.checkpoint.config.sample.prompt);
+  const text = cli.askedText(values, tokenizer, opened.checkpoint.config.sample.prompt);
   const { length } = promptIds(opened.model, text);
   if (length > context) {
-    tellLine(`next_token: the text has ${length} tokens; the model sees the last ${context}.`);
+    cli.tellLine(`next_token: the text has ${length} tokens; the model sees the last ${context}.`);
   }
   const all = await nextTokens(opened.device, opened.model, text, Infinity);
   const rest = 1 - all.reduce((sum, { probability }) => sum + probability, 0);
   if (rest > WITHOUT_TOKEN) {
-    tellLine(`next_token: ${shortNumber(rest)} of the probability is on ids that have no token.`);
+    cli.tellLine(`next_token: ${shortNumber(rest)} of the probability is on ids that have no token.`);
   }
   const tokens = all.slice(0, count);
   const print = (...row: string[]) =>
-    printLine(alignedRows([row], { left: (column) => column === 3, least: [4, 11, 7] })[0]);
+    cli.printLine(alignedRows([row], { left: (column) => column === 3, least: [4, 11, 7] })[0]);
   if (format === "table") print("rank", "probability", "logit", "token");
   for (const next of tokens) {
     const { rank, probability, logit, token } = next;
-    if (format === "ndjson") printRecord({ type: "next_token", ...nextTokenFields(next) });
+    if (format === "ndjson") cli.printRecord({ type: "next_token", ...nextTokenFields(next) });
     else print(`${rank}`, shortNumber(probability), logit.toFixed(4), JSON.stringify(token));
   }
   return 0;

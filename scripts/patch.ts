@@ -2,34 +2,21 @@
 import * as heed from "../mod.ts";
 import {
   alignedRows,
-  checkExtension,
   checkWritable,
-  type Command,
-  DEVICE_OPTION,
-  formatOf,
-  formatOption,
+  cli,
   heatMap,
-  idsOption,
   messageLine,
-  oneOf,
   openModel,
   PATCH_SITES,
   patchActivations,
   type Patching,
-  printLine,
-  printRecord,
-  runArgument,
-  runCommand,
   shortNumber,
-  tellLine,
-  TEXT_OPTIONS,
   type TextOrIds,
   UserError,
-  withFirst,
   writeFileAtomic,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "patch",
   summary: "patches one text's activations into another's pass, part by part",
   usage: "[run or checkpoint] --clean TEXT --corrupted TEXT [options]",
@@ -38,7 +25,7 @@ const command: Command = {
     corrupted: { type: "string", value: "TEXT", help: "a text of as many tokens, which is patched" },
     "clean-ids": { type: "string", value: "N,N", help: "token ids in the place of --clean" },
     "corrupted-ids": { type: "string", value: "N,N", help: "token ids in the place of --corrupted" },
-    first: TEXT_OPTIONS.first,
+    first: cli.TEXT_OPTIONS.first,
     site: {
       type: "string",
       value: "SITE",
@@ -56,8 +43,8 @@ const command: Command = {
       help: "right after the corrupted text; default: the model's",
     },
     out: { type: "string", value: "FILE", help: "draws what comes back as a heat map" },
-    format: formatOption("an object a patch"),
-    device: DEVICE_OPTION,
+    format: cli.formatOption("an object a patch"),
+    device: cli.DEVICE_OPTION,
   },
   examples: [
     'deno task patch runs/latest --clean "number 3 " --corrupted "follows 3" --out patch.svg',
@@ -105,31 +92,31 @@ function textOf(values: Readonly<Record<string, string | undefined>>, name: stri
   if (text !== undefined && ids !== undefined) {
     throw new UserError(`--${name}-ids: the text is given by --${name}; leave one of them out.`);
   }
-  if (ids !== undefined) return idsOption(`${name}-ids`, ids);
+  if (ids !== undefined) return cli.idsOption(`${name}-ids`, ids);
   if (text) return text;
   throw new UserError("Expected two texts, --clean and --corrupted.");
 }
 
-await runCommand(command, async ({ positionals, values }) => {
-  const format = formatOf(values);
-  const site = oneOf("site", values.site!, PATCH_SITES);
+await cli.runCommand(command, async ({ positionals, values }) => {
+  const format = cli.formatOf(values);
+  const site = cli.oneOf("site", values.site!, PATCH_SITES);
   const { answer, wrong, first } = values;
   const texts = ["clean", "corrupted"].map((name) => textOf(values, name));
-  checkExtension("out", values.out, ".svg");
+  cli.checkExtension("out", values.out, ".svg");
   if (values.out !== undefined) await checkWritable(values.out);
-  const path = runArgument(positionals);
+  const path = cli.runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: 2 * texts[0].length });
-  const [clean, corrupted] = texts.map((text) => withFirst(opened.model.tokenizer, text, first));
+  const [clean, corrupted] = texts.map((text) => cli.withFirst(opened.model.tokenizer, text, first));
   const found = await patchActivations(opened.device, opened.model, clean, corrupted, {
     site,
     answer,
     wrong,
   });
-  if (found.warning) tellLine(messageLine(`patch: warning: ${found.warning}`));
-  if (format === "table") printLine(tableOf(found, site));
+  if (found.warning) cli.tellLine(messageLine(`patch: warning: ${found.warning}`));
+  if (format === "table") cli.printLine(tableOf(found, site));
   else {
     found.recovered.forEach((row, layer) =>
-      row.forEach((recovered, place) => printRecord({ type: "patch", site, layer, place, recovered }))
+      row.forEach((recovered, place) => cli.printRecord({ type: "patch", site, layer, place, recovered }))
     );
   }
   if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(found, site));

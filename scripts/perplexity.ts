@@ -1,49 +1,36 @@
 // How well a trained model predicts texts, files or a split: deno task perplexity runs/latest --file notes.txt
 import * as heed from "../mod.ts";
 import {
-  type Arguments,
   checkLosses,
-  type Command,
-  DEVICE_OPTION,
+  cli,
   evaluator,
   extremeLosses,
-  formatOf,
-  formatOption,
   generatorOf,
-  idsOption,
   loadCheckpoint,
-  numberOption,
-  oneOf,
   openModel,
   type Perplexity,
   perplexityOf,
   prepare,
-  printLine,
-  printRecord,
   promptIds,
   readFiles,
-  runArgument,
-  runCommand,
   type TargetLoss,
-  TEXT_OPTIONS,
   textBehind,
   type TextOrIds,
   type Tokenizer,
   tokenLosses,
   UserError,
-  withFirst,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "perplexity",
   summary: "prints how well a model predicts texts, files or a split, with the extremes",
   usage: "[run or checkpoint] [options]",
   options: {
     text: { type: "string", value: "TEXT", multiple: true, help: "a text; may be given again" },
-    ids: { ...TEXT_OPTIONS.ids, multiple: true, help: "token ids of a text; may be given again" },
+    ids: { ...cli.TEXT_OPTIONS.ids, multiple: true, help: "token ids of a text; may be given again" },
     file: { type: "string", value: "FILE", multiple: true, help: "a text file, or a folder of them" },
     lines: { type: "boolean", help: "each line of a file is a text of its own" },
-    first: TEXT_OPTIONS.first,
+    first: cli.TEXT_OPTIONS.first,
     split: {
       type: "string",
       value: "NAME",
@@ -55,8 +42,8 @@ const command: Command = {
       help: "tokens by which the window moves over a long text; context / 2",
     },
     tokens: { type: "boolean", help: "print every token with its cross-entropy" },
-    format: formatOption("an object a line"),
-    device: DEVICE_OPTION,
+    format: cli.formatOption("an object a line"),
+    device: cli.DEVICE_OPTION,
   },
   examples: [
     "deno task perplexity runs/latest --split val",
@@ -103,9 +90,9 @@ const NOTHING = {
 };
 
 /** Texts or ids under the names that they are reported by. */
-async function textsOf({ lists, flags }: Arguments): Promise<{ name: string; text: TextOrIds }[]> {
+async function textsOf({ lists, flags }: cli.Arguments): Promise<{ name: string; text: TextOrIds }[]> {
   const given = lists?.text?.map((text, n) => ({ name: `text ${n}`, text })) ?? [];
-  const ids = lists?.ids?.map((ids, n) => ({ name: `ids ${n}`, text: idsOption("ids", ids) })) ?? [];
+  const ids = lists?.ids?.map((ids, n) => ({ name: `ids ${n}`, text: cli.idsOption("ids", ids) })) ?? [];
   const files = await readFiles(lists?.file ?? []);
   return [
     ...given,
@@ -163,14 +150,14 @@ function printedOf(
   return { each, all: { ...all, max_text: ranked.at(-1), min_text: ranked[0] } };
 }
 
-await runCommand(command, async (args) => {
+await cli.runCommand(command, async (args) => {
   const { positionals, values, lists, flags } = args;
-  const format = formatOf(values);
+  const format = cli.formatOf(values);
   const print = (record: Printed) =>
     format === "ndjson"
-      ? printRecord({ type: "perplexity", ...NOTHING, ...record })
-      : printLine(lineOf(record));
-  const stride = numberOption("stride", values.stride, { least: 1, whole: true });
+      ? cli.printRecord({ type: "perplexity", ...NOTHING, ...record })
+      : cli.printLine(lineOf(record));
+  const stride = cli.numberOption("stride", values.stride, { least: 1, whole: true });
   const given = await textsOf(args);
   if ((values.split === undefined) === (given.length === 0)) {
     throw new UserError("Expected a --split, or texts by --text, --ids or --file, and not both.");
@@ -182,10 +169,10 @@ await runCommand(command, async (args) => {
   if (flags.lines && lists?.file === undefined) {
     throw new UserError("--lines: belongs to --file, which is not given.");
   }
-  const checkpoint = await loadCheckpoint(runArgument(positionals));
+  const checkpoint = await loadCheckpoint(cli.runArgument(positionals));
   const { config, tokenizer } = checkpoint;
   if (values.split !== undefined) {
-    const split = oneOf("split", values.split, ["train", "val", "test"]);
+    const split = cli.oneOf("split", values.split, ["train", "val", "test"]);
     const own = { ...config, eval: { ...config.eval, split, batches: 0 } };
     const experiment = await prepare(own, tokenizer);
     const passes = experiment.source.evaluation(split).count;
@@ -213,7 +200,7 @@ await runCommand(command, async (args) => {
   }
   const model = generatorOf(checkpoint);
   const texts = given.map(({ name, text }) => {
-    const behind = withFirst(tokenizer, text, values.first);
+    const behind = cli.withFirst(tokenizer, text, values.first);
     return { name, ids: typeof behind === "string" ? tokenizer.encode(behind) : promptIds(model, behind) };
   });
   const positions = 2 * texts.reduce((sum, { ids: { length } }) => sum + length, 0);
@@ -228,8 +215,8 @@ await runCommand(command, async (args) => {
     if (flags.tokens) {
       own.forEach((nats, k) => {
         const token = textBehind(tokenizer, ids[k], [ids[k + 1]]);
-        if (format === "ndjson") printRecord({ type: "token_loss", name, position: k + 1, token, nats });
-        else printLine(`${nats.toFixed(4).padStart(8)}  ${JSON.stringify(token)}`);
+        if (format === "ndjson") cli.printRecord({ type: "token_loss", name, position: k + 1, token, nats });
+        else cli.printLine(`${nats.toFixed(4).padStart(8)}  ${JSON.stringify(token)}`);
       });
     }
     if (own.length > 0) print(each[n]);

@@ -2,28 +2,21 @@
 import {
   captureCharts,
   type ChartedRun,
-  checkExtension,
-  type Command,
+  cli,
   findLog,
   freePath,
   KINDS,
   makeFolder,
   metricChart,
-  oneOf,
-  printLine,
   progressUnit,
   runCharts,
-  runCommand,
   type RunFolder,
-  TENSOR_OPTIONS,
-  textOutput,
   UserError,
-  wholeNumbersOption,
   writeFileAtomic,
 } from "../mod.ts";
 import { basename, dirname, join, resolve } from "node:path";
 
-const command: Command = {
+const command: cli.Command = {
   name: "plot",
   summary: "draws charts of runs as SVG; with no option all that a log has",
   usage: "[run or log ...] [options]",
@@ -33,9 +26,9 @@ const command: Command = {
       value: "NAME",
       help: "loss, lr, grad_norm, ms, tokens_per_s, val_loss, accuracy, perplexity",
     },
-    ...TENSOR_OPTIONS,
+    ...cli.TENSOR_OPTIONS,
     stat: { type: "string", value: "NAME", help: "the statistic of --tap" },
-    head: { ...TENSOR_OPTIONS.head, help: "heads of --tap, from 0; default: the mean over heads" },
+    head: { ...cli.TENSOR_OPTIONS.head, help: "heads of --tap, from 0; default: the mean over heads" },
     second: { type: "string", value: "NAME", help: "a metric on a second axis" },
     x: { type: "string", value: "UNIT", help: "steps, samples, tokens or seconds" },
     log: { type: "boolean", help: "a logarithmic axis" },
@@ -101,7 +94,7 @@ async function drawAll(runs: readonly Named[]): Promise<void> {
     await makeFolder(charts);
     for (const [file, svg] of Object.entries(drawn)) {
       await writeFileAtomic(join(charts, file), svg);
-      printLine(join(charts, file));
+      cli.printLine(join(charts, file));
     }
   }
 }
@@ -117,8 +110,8 @@ function choiceOf({ metric, tap, stat, head, kind, ...rest }: Values, log: boole
   }
   if (tap !== undefined) {
     if (stat === undefined) throw new UserError(`--tap ${tap}: give the statistic too, such as --stat l2.`);
-    if (kind !== undefined) oneOf("kind", kind, [...KINDS, "metric"]);
-    return { tap, stat, heads: wholeNumbersOption("head", head), kind };
+    if (kind !== undefined) cli.oneOf("kind", kind, [...KINDS, "metric"]);
+    return { tap, stat, heads: cli.wholeNumbersOption("head", head), kind };
   }
   const lone = Object.keys(rest).find((name) => rest[name] !== undefined) ?? (log ? "log" : undefined);
   if (metric === undefined && lone) {
@@ -127,9 +120,9 @@ function choiceOf({ metric, tap, stat, head, kind, ...rest }: Values, log: boole
   return metric;
 }
 
-await runCommand(command, async ({ positionals, values, flags }) => {
+await cli.runCommand(command, async ({ positionals, values, flags }) => {
   const show = choiceOf(values, flags.log ?? false);
-  checkExtension("out", values.out, ".svg");
+  cli.checkExtension("out", values.out, ".svg");
   const x = progressUnit(values.x ?? "steps");
   const runs = await Promise.all((positionals.length ? positionals : ["runs/latest"]).map(named));
   const charted = distinct(runs);
@@ -140,12 +133,12 @@ await runCommand(command, async ({ positionals, values, flags }) => {
   const svg = await metricChart(charted, { show, second: values.second, x, log: flags.log });
   const out = values.out ?? await freePath("plot.svg");
   if (out === "-") {
-    const output = textOutput();
+    const output = cli.textOutput();
     output.write(svg);
     output.flush();
   } else {
     await writeFileAtomic(out, svg);
-    printLine(out);
+    cli.printLine(out);
   }
   return 0;
 });

@@ -1,24 +1,19 @@
 // Writes the report of a run, one HTML file: deno task report runs/latest
 import { join } from "node:path";
 import {
-  checkExtension,
-  type Command,
+  cli,
   fileError,
   messageLine,
-  printLine,
   readLog,
   resolveRun,
-  runArgument,
   runCharts,
-  runCommand,
   type RunFolder,
   runReport,
-  tellLine,
   UserError,
   writeFileAtomic,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "report",
   summary: "writes the report of a run, one HTML file with its charts",
   usage: "[run] [options]",
@@ -43,15 +38,15 @@ async function chartsOf({ log, charts }: RunFolder): Promise<Record<string, stri
     } catch (error) {
       const fault = fileError(join(charts, name), error);
       if (!(fault instanceof UserError)) throw fault;
-      tellLine(messageLine(`report: ${fault.message} It is left out.`));
+      cli.tellLine(messageLine(`report: ${fault.message} It is left out.`));
     }
   }
   return drawn;
 }
 
-await runCommand(command, async ({ positionals, values }) => {
-  checkExtension("out", values.out, ".html");
-  const path = runArgument(positionals, "run");
+await cli.runCommand(command, async ({ positionals, values }) => {
+  cli.checkExtension("out", values.out, ".html");
+  const path = cli.runArgument(positionals, "run");
   const { run } = await resolveRun(path);
   if (!run) throw new UserError(`${path}: a checkpoint outside a run has no log to report.`);
   const out = values.out ?? join(run.path, "report.html");
@@ -62,6 +57,6 @@ await runCommand(command, async ({ positionals, values }) => {
   } catch (error) {
     throw fileError(run.path, error);
   }
-  printLine(out);
+  cli.printLine(out);
   return 0;
 });

@@ -1,24 +1,16 @@
 // Lists runs by name, date and configuration, or tells what two have different: deno task runs 'small*' model.dim=64
 import {
-  type Command,
+  cli,
   diffConfigs,
   findRuns,
-  formatOf,
-  formatOption,
   formatResults,
   loadRunConfig,
-  onlyName,
-  recordLine,
   type ResultTable,
-  runCommand,
-  splitOverrides,
   type TaskRecord,
-  tellLine,
-  textOutput,
   UserError,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "runs",
   summary: "lists runs by name, date and configuration, or the keys in which two differ",
   usage: "[name, glob, time or id] [key=value ...] [options]",
@@ -27,7 +19,7 @@ const command: Command = {
     until: { type: "string", value: "DATE", help: "begun on this day, or at this time, or before (UTC)" },
     diff: { type: "boolean", help: "of the two runs named: the keys whose values differ" },
     dir: { type: "string", value: "DIR", default: "runs", help: "the folder of all runs" },
-    format: formatOption("an object a line"),
+    format: cli.formatOption("an object a line"),
   },
   examples: [
     "deno task runs",
@@ -38,13 +30,13 @@ const command: Command = {
   ],
 };
 
-await runCommand(command, async ({ positionals, values, flags }) => {
-  const format = formatOf(values);
-  const { names, overrides: where } = splitOverrides(positionals);
-  const { write, flush } = textOutput();
+await cli.runCommand(command, async ({ positionals, values, flags }) => {
+  const format = cli.formatOf(values);
+  const { names, overrides: where } = cli.splitOverrides(positionals);
+  const { write, flush } = cli.textOutput();
   const print = (records: readonly TaskRecord[], table: ResultTable) => {
     if (format === "table") write(formatResults(table, "table"));
-    else for (const record of records) write(recordLine(record));
+    else for (const record of records) write(cli.recordLine(record));
     flush();
   };
   if (flags.diff) {
@@ -61,13 +53,13 @@ await runCommand(command, async ({ positionals, values, flags }) => {
     return 0;
   }
   const runs = await findRuns(values.dir!, {
-    name: onlyName(names, "name, glob, time or id"),
+    name: cli.onlyName(names, "name, glob, time or id"),
     since: values.since,
     until: values.until,
     where,
   });
   const faulty = runs.some(({ fault }) => fault !== null);
-  if (runs.length === 0) tellLine("runs: no run matches.");
+  if (runs.length === 0) cli.tellLine("runs: no run matches.");
   print(runs.map((run) => ({ type: "found_run", ...run })), {
     columns: ["path", "time", "step", "val_loss", ...(faulty ? ["fault"] : [])],
     rows: runs.map(({ path, time, step, val_loss, fault }) => {

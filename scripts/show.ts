@@ -1,24 +1,8 @@
 // Prints what a configuration trains on: deno task show copy
 import * as heed from "../mod.ts";
-import {
-  type Command,
-  formatOf,
-  formatOption,
-  loadConfig,
-  loadData,
-  numberOption,
-  onlyName,
-  recordLine,
-  runCommand,
-  shownLines,
-  shownSamples,
-  sourcesLine,
-  splitOverrides,
-  taskOverrides,
-  textOutput,
-} from "../mod.ts";
+import { cli, loadConfig, loadData, shownLines, shownSamples, sourcesLine, taskOverrides } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "show",
   summary: "prints samples of a configuration's data: tokens, their ids, and which targets count",
   usage: "[config] [key=value ...] [options]",
@@ -26,7 +10,7 @@ const command: Command = {
     samples: { type: "string", value: "N", help: "how many", default: "3" },
     split: { type: "string", value: "train|val|test", help: "of which split", default: "train" },
     tasks: { type: "string", value: "FILE", help: "a TypeScript file of synthetic tasks, as train takes it" },
-    format: formatOption("a line a sample"),
+    format: cli.formatOption("a line a sample"),
   },
   examples: [
     "deno task show copy",
@@ -35,20 +19,20 @@ const command: Command = {
   ],
 };
 
-await runCommand(command, async ({ positionals, values }) => {
-  const { names, overrides } = splitOverrides(positionals);
-  const format = formatOf(values);
-  const samples = numberOption("samples", values.samples, { least: 1, whole: true })!;
+await cli.runCommand(command, async ({ positionals, values }) => {
+  const { names, overrides } = cli.splitOverrides(positionals);
+  const format = cli.formatOf(values);
+  const samples = cli.numberOption("samples", values.samples, { least: 1, whole: true })!;
   if (values.tasks !== undefined) overrides.unshift(...await taskOverrides(values.tasks));
-  const config = await loadConfig(onlyName(names, "configuration") ?? "default", overrides);
+  const config = await loadConfig(cli.onlyName(names, "configuration") ?? "default", overrides);
   const { model: { context }, train: { batch, accumulate }, seed } = config;
   const loaded = await loadData(config.data, config.tokenizer, { context, batch, accumulate, seed });
   const { source, tokenizer, unigramNats } = loaded;
   const options = { samples, context };
   const shown = shownSamples(source, tokenizer, values.split!, options);
-  const out = textOutput();
+  const out = cli.textOutput();
   if (format === "ndjson") {
-    for (const sample of shown) out.write(recordLine({ type: "tokens", ...sample }));
+    for (const sample of shown) out.write(cli.recordLine({ type: "tokens", ...sample }));
     out.flush();
     return 0;
   }

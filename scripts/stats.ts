@@ -1,31 +1,24 @@
 // Prints statistics from a run's log, or what there is to ask for: deno task stats runs/latest --tap 'blocks.*.attn.*'
 import {
-  type Command,
+  cli,
   escapeControls,
   findLog,
   logSummariser,
-  numberOption,
-  oneOf,
   readLog,
-  runArgument,
-  runCommand,
   STAT_FORMATS,
   statRows,
   type StatSelection,
   statWriter,
   summaryLines,
-  TENSOR_OPTIONS,
-  textOutput,
   UserError,
-  wholeNumbersOption,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "stats",
   summary: "prints statistics from a run's log; with no option what there is to ask for",
   usage: "[run or log] [options]",
   options: {
-    ...TENSOR_OPTIONS,
+    ...cli.TENSOR_OPTIONS,
     stat: { type: "string", value: "NAME,NAME", help: "statistics, the table's columns in this order" },
     layer: { type: "string", value: "N", help: "block, from 0" },
     steps: { type: "string", value: "A..B", help: "first and last step; A.., ..B and A alone too" },
@@ -64,17 +57,17 @@ function selectionOf({ tap, kind, stat, layer, head, steps, every }: Values): St
     tap,
     kind,
     stats,
-    layer: numberOption("layer", layer, whole),
-    heads: wholeNumbersOption("head", head),
+    layer: cli.numberOption("layer", layer, whole),
+    heads: cli.wholeNumbersOption("head", head),
     steps: steps === undefined ? undefined : stepsOption(steps),
-    every: numberOption("every", every, { ...whole, least: 1 }),
+    every: cli.numberOption("every", every, { ...whole, least: 1 }),
   };
 }
 
-await runCommand(command, async ({ positionals, values }) => {
-  const { log } = await findLog(runArgument(positionals, "run or log"));
+await cli.runCommand(command, async ({ positionals, values }) => {
+  const { log } = await findLog(cli.runArgument(positionals, "run or log"));
   const place = log === "-" ? "standard input" : log;
-  const { write, flush } = textOutput();
+  const { write, flush } = cli.textOutput();
   if (Object.values(values).every((value) => value === undefined)) {
     const summariser = logSummariser();
     for await (const record of readLog(log)) summariser.add(record);
@@ -83,7 +76,7 @@ await runCommand(command, async ({ positionals, values }) => {
     return 0;
   }
   const selection = selectionOf(values);
-  const writeRow = statWriter(oneOf("format", values.format ?? "table", STAT_FORMATS), selection.stats);
+  const writeRow = statWriter(cli.oneOf("format", values.format ?? "table", STAT_FORMATS), selection.stats);
   try {
     const records = readLog(log, { types: ["stat"] });
     for await (const row of statRows(records, selection, place)) write(writeRow(row));

@@ -1,46 +1,36 @@
 // Trains a model from a configuration: deno task train [config] [key=value ...]
 import * as heed from "../mod.ts";
 import {
-  type Arguments,
+  cli,
   ClosedPipe,
   codeLine,
   codeNamed,
-  type Command,
   configWarnings,
-  DEVICE_OPTION,
   divergedRemedy,
   type EvalRecord,
   exportsHooks,
   findModifier,
   formatResults,
-  interruptSignal,
   isJob,
   loadCheckpoint,
   loadSweep,
   type LogWriter,
   messageLine,
-  onlyName,
   openLog,
   planTable,
-  printLine,
   type Progress,
-  recordLine,
   reportProgress,
   resultTable,
   resume,
-  runCommand,
   runJob,
   runSweep,
   showLoss,
   showSeconds,
-  splitOverrides,
   stdoutLog,
   type Sweep,
   sweepJobs,
   type SweepRun,
   taskOverrides,
-  tellLine,
-  textOutput,
   train,
   type TrainResult,
   trustCode,
@@ -48,12 +38,12 @@ import {
   type WarningRecord,
 } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "train",
   summary: "trains a small transformer and logs every step, or many where a key has a list of values",
   usage: "[config] [key=value ...] [options]",
   options: {
-    device: { ...DEVICE_OPTION, help: "where to compute; overrides the configuration" },
+    device: { ...cli.DEVICE_OPTION, help: "where to compute; overrides the configuration" },
     "dry-run": {
       type: "boolean",
       help: "print the resolved runs, their parameters, memory and steps, and run nothing",
@@ -120,7 +110,7 @@ const evaluationLine = ({ step, split, loss }: EvalRecord) => `step ${step}: ${s
 
 /** Reports at once that a run diverges. */
 function warn({ step, message }: WarningRecord, before = ""): void {
-  tellLine(messageLine(`${before}warning: step ${step}: ${message}`));
+  cli.tellLine(messageLine(`${before}warning: step ${step}: ${message}`));
 }
 
 /** A file of records that goes again where a mistake leaves it empty. */
@@ -202,14 +192,14 @@ function goingOn({ step, saved, folder }: TrainResult, again: string, of = ""): 
 function reportAndExitCode(trained: TrainResult, stop: AbortController, say: (line: string) => void): number {
   const { finished, diverged, folder, failures } = trained;
   if (finished) report(trained, say);
-  for (const failure of failures) tellLine(messageLine(`warning: ${failure}`));
+  for (const failure of failures) cli.tellLine(messageLine(`warning: ${failure}`));
   if (diverged) {
     const from = trained.saved === null ? undefined : folder.path;
-    tellLine(`${folder.path}: the run diverged; ${divergedRemedy(from)}`);
+    cli.tellLine(`${folder.path}: the run diverged; ${divergedRemedy(from)}`);
     return DIVERGED;
   }
   if (finished || stop.signal.reason === "closed pipe") return 0;
-  tellLine(goingOn(trained, `Go on with: deno task train --resume ${folder.path}`));
+  cli.tellLine(goingOn(trained, `Go on with: deno task train --resume ${folder.path}`));
   return 130;
 }
 
@@ -219,7 +209,7 @@ async function sweepAll(
   { records, stop, say }: { records?: LogWriter; stop: AbortController; say: (line: string) => void },
 ): Promise<number> {
   const warnings = new Set(sweep.runs.flatMap(({ config }) => configWarnings(config)));
-  for (const warning of warnings) tellLine(`warning: ${warning}`);
+  for (const warning of warnings) cli.tellLine(`warning: ${warning}`);
   const count = sweep.runs.length;
   const lead = ({ name }: SweepRun, index: number) => `${index + 1}/${count} ${name}  `;
   const { folder, results, stopped, charted, failures } = await runSweep(sweep, {
@@ -230,27 +220,27 @@ async function sweepAll(
     evaluated(run, index, record) {
       // The line of the run's end has the last.
       if (record.step === run.config.train.steps) return;
-      tellLine(`${lead(run, index)}${evaluationLine(record)}`);
+      cli.tellLine(`${lead(run, index)}${evaluationLine(record)}`);
     },
     ended(run, index, { steps, split, last, best, diverged }, before) {
       const losses = `${split} loss ${showLoss(last?.loss)}, best ${best ? showLoss(best.loss) : "none"}`;
       const how = `${diverged ? " (diverged)" : ""}${before ? " (ended before)" : ""}`;
-      tellLine(`${lead(run, index)}step ${steps}: ${losses}${how}`);
+      cli.tellLine(`${lead(run, index)}step ${steps}: ${losses}${how}`);
     },
   });
   if (stopped) {
     if (stop.signal.reason === "closed pipe") return 0;
     const { name } = sweep.runs[results.length];
-    tellLine(goingOn(stopped, "Go on with the same command.", ` of ${name}`));
+    cli.tellLine(goingOn(stopped, "Go on with the same command.", ` of ${name}`));
     return 130;
   }
   const diverged = results.filter((result) => result.diverged).map(({ name }) => name);
   const hidden = ["seconds", "log", ...(diverged.length ? [] : ["state"])];
   say(formatResults(resultTable(results, hidden), "table").trimEnd());
   if (diverged.length) {
-    tellLine(messageLine(`${diverged.length} of ${count} runs diverged: ${diverged.join(", ")}`));
+    cli.tellLine(messageLine(`${diverged.length} of ${count} runs diverged: ${diverged.join(", ")}`));
   }
-  for (const failure of failures) tellLine(messageLine(`warning: ${failure}`));
+  for (const failure of failures) cli.tellLine(messageLine(`warning: ${failure}`));
   const few = charted < count ? ` (the best ${charted} of ${count})` : "";
   const chart = charted > 0 ? `val_loss.svg${few}, ` : "";
   say(`${folder}: ${chart}index.json, a folder for each run`);
@@ -258,9 +248,9 @@ async function sweepAll(
 }
 
 /** The runs that are asked for, or undefined where one is to go on. */
-async function asked({ positionals, values, flags }: Arguments): Promise<Sweep | undefined> {
-  const { names, overrides } = splitOverrides(positionals);
-  const name = onlyName(names, "configuration");
+async function asked({ positionals, values, flags }: cli.Arguments): Promise<Sweep | undefined> {
+  const { names, overrides } = cli.splitOverrides(positionals);
+  const name = cli.onlyName(names, "configuration");
   if (values.resume !== undefined) {
     const idle = ["from", "hooks", "tasks", "device", "ablate", "jobs"];
     const option = idle.find((key) => values[key] !== undefined || flags[key]);
@@ -282,9 +272,9 @@ async function asked({ positionals, values, flags }: Arguments): Promise<Sweep |
 /** Trusts the files given, and says so. */
 async function trustGiven(files: readonly string[]): Promise<void> {
   const added = await trustCode(files, "trust");
-  for (const code of added) tellLine(`trusted: ${codeLine(code)}`);
+  for (const code of added) cli.tellLine(`trusted: ${codeLine(code)}`);
   for (const file of files) {
-    if (!added.some((code) => code.file === file)) tellLine(`${file}: trusted before.`);
+    if (!added.some((code) => code.file === file)) cli.tellLine(`${file}: trusted before.`);
   }
 }
 
@@ -292,10 +282,10 @@ async function trustGiven(files: readonly string[]): Promise<void> {
 async function remember({ runs }: Sweep): Promise<void> {
   const files = [...new Set(runs.flatMap(({ config }) => codeNamed(config)))];
   try {
-    for (const code of await trustCode(files, "named")) tellLine(`trusted: ${codeLine(code)}`);
+    for (const code of await trustCode(files, "named")) cli.tellLine(`trusted: ${codeLine(code)}`);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    tellLine(
+    cli.tellLine(
       `${error.message.replace(/\.?$/, ".")} ${
         files.join(", ")
       } will not be remembered: checkpoints need --trust.`,
@@ -304,7 +294,7 @@ async function remember({ runs }: Sweep): Promise<void> {
 }
 
 /** Refuses what means nothing where no run is made, or none goes on. */
-function checkIdle({ values, flags }: Arguments): void {
+function checkIdle({ values, flags }: cli.Arguments): void {
   if (flags["accept-changes"] && values.resume === undefined) {
     throw new UserError(
       "--accept-changes: only a run that goes on has changes; expected --resume RUN as well.",
@@ -319,7 +309,7 @@ function checkIdle({ values, flags }: Arguments): void {
   }
 }
 
-await runCommand(command, async (args) => {
+await cli.runCommand(command, async (args) => {
   const { values, flags } = args;
   const dryRun = flags["dry-run"] ?? false;
   checkIdle(args);
@@ -329,28 +319,28 @@ await runCommand(command, async (args) => {
   if (alone && Object.values(values).every((value) => value === undefined)) return 0;
   const sweep = await asked(args);
   if (sweep && (flags.jobs || sweep.swept && dryRun)) {
-    const { write, flush } = textOutput();
-    if (flags.jobs) { for (const job of sweepJobs(sweep)) write(recordLine(job)); }
+    const { write, flush } = cli.textOutput();
+    if (flags.jobs) { for (const job of sweepJobs(sweep)) write(cli.recordLine(job)); }
     else write(formatResults(await planTable(sweep), "table"));
     flush();
     return 0;
   }
   if (sweep && !dryRun) await remember(sweep);
-  const stop = interruptSignal();
+  const stop = cli.interruptSignal();
   const toStdout = values.ndjson === "-";
-  const say = toStdout ? tellLine : printLine;
+  const say = toStdout ? cli.tellLine : cli.printLine;
   using records = recordsTo(values.ndjson, stop);
   const announce = (lines: readonly string[]) =>
-    lines.forEach((line) => (dryRun ? printLine : tellLine)(line));
+    lines.forEach((line) => (dryRun ? cli.printLine : cli.tellLine)(line));
   if (sweep?.swept) return await sweepAll(sweep, { records, stop, say });
   const acceptChanges = flags["accept-changes"];
-  const evaluated = (record: EvalRecord) => tellLine(evaluationLine(record));
+  const evaluated = (record: EvalRecord) => cli.tellLine(evaluationLine(record));
   const { signal } = stop;
   const options = { records, signal, progress: show, evaluated, warn, dryRun, announce, acceptChanges };
   if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
     const { path, trained, diverged } = await runJob(sweep.runs[0].config, options);
     if (trained) return reportAndExitCode(trained, stop, say);
-    tellLine(`${path}: the run ${diverged ? "diverged and " : ""}has ended before.`);
+    cli.tellLine(`${path}: the run ${diverged ? "diverged and " : ""}has ended before.`);
     return diverged ? DIVERGED : 0;
   }
   const trained = sweep ? await train(sweep.runs[0].config, options) : await resume(values.resume!, options);

@@ -1,36 +1,22 @@
 // Checks that a checkpoint is whole and loads back as what was saved: deno task verify_load runs/latest
 import * as heed from "../mod.ts";
-import {
-  type Command,
-  DEVICE_OPTION,
-  formatOf,
-  formatOption,
-  forwardWork,
-  openDevice,
-  printLine,
-  printRecord,
-  resolveRun,
-  runArgument,
-  runCommand,
-  UserError,
-  verifyCheckpoint,
-} from "../mod.ts";
+import { cli, forwardWork, openDevice, resolveRun, UserError, verifyCheckpoint } from "../mod.ts";
 
-const command: Command = {
+const command: cli.Command = {
   name: "verify_load",
   summary: "checks a checkpoint: hashes, parameters, configuration, tokenizer, logits, loss",
   usage: "[run or checkpoint] [options]",
   options: {
-    device: { ...DEVICE_OPTION, help: "where to compute; the checkpoint's own choice by default" },
-    format: formatOption("an object a check"),
+    device: { ...cli.DEVICE_OPTION, help: "where to compute; the checkpoint's own choice by default" },
+    format: cli.formatOption("an object a check"),
   },
   examples: ["deno task verify_load runs/latest", "deno task verify_load runs/latest/checkpoints/best"],
   exits: { 1: "a check failed" },
 };
 
-await runCommand(command, async ({ positionals, values }) => {
-  const format = formatOf(values);
-  const path = runArgument(positionals);
+await cli.runCommand(command, async ({ positionals, values }) => {
+  const format = cli.formatOf(values);
+  const path = cli.runArgument(positionals);
   const { checkpoint } = await resolveRun(path);
   if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
   const checks = await verifyCheckpoint(checkpoint, (model) => {
@@ -40,8 +26,8 @@ await runCommand(command, async ({ positionals, values }) => {
     return openDevice(values.device ?? model.config.device, work);
   });
   for (const { name, passed, skipped = false, detail } of checks) {
-    if (format === "ndjson") printRecord({ type: "check", checkpoint, name, passed, skipped, detail });
-    else printLine(`${skipped ? "--  " : passed ? "ok  " : "FAIL"} ${name}: ${detail}`);
+    if (format === "ndjson") cli.printRecord({ type: "check", checkpoint, name, passed, skipped, detail });
+    else cli.printLine(`${skipped ? "--  " : passed ? "ok  " : "FAIL"} ${name}: ${detail}`);
   }
   const failed = checks.filter((check) => !check.passed);
   const skipped = checks.filter((check) => check.skipped);
@@ -49,7 +35,7 @@ await runCommand(command, async ({ positionals, values }) => {
     ? `, but for ${skipped.length} checks that need its code, which was not run`
     : "";
   if (format === "table") {
-    printLine(
+    cli.printLine(
       failed.length
         ? `${checkpoint}: ${failed.length} of ${checks.length} checks failed`
         : `${checkpoint}: verified${but}`,

@@ -98,7 +98,8 @@ export const appendBackwardOp: Op<AppendBackwardAttrs> = {
  *
  * @example
  * ```ts
- * import { append, input, state } from "../../mod.ts";
+ * import { input, state } from "../../mod.ts";
+ * import { append } from "../mod.ts";
  * const keys = append(input("k", [2, 64, 128]), state("extra", [1, 128])); // [2, 65, 128]
  * ```
  */

@@ -45,9 +45,9 @@ function at(name: string, table: Tensor, ...indices: Term[]): Expression {
  *
  * @example A learned penalty on distance, one slope a head
  * ```ts
- * import { modifier, state } from "../../mod.ts";
+ * import { masks, state } from "../../mod.ts";
  * const slope = state("slope", [4]);
- * const penalty = modifier("score - slope[h] * (i - j)", { slope });
+ * const penalty = masks.modifier("score - slope[h] * (i - j)", { slope });
  * ```
  */
 export function modifier(
@@ -62,8 +62,8 @@ export function modifier(
  *
  * @example
  * ```ts
- * import { mask } from "../../mod.ts";
- * const local = mask("j <= i && i - j < 64");
+ * import { masks } from "../../mod.ts";
+ * const local = masks.mask("j <= i && i - j < 64");
  * ```
  */
 export function mask(

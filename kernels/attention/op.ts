@@ -218,10 +218,10 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
  *
  * @example
  * ```ts
- * import { alibi, attention, compose, input, softcap } from "../../mod.ts";
+ * import { attention, input, masks } from "../../mod.ts";
  * const [q, k, v] = ["q", "k", "v"].map((name) => input(name, [2, 64, 4, 32]));
  * const sigmoid = attention(q, k, v, { activation: "sigmoid" }); // [2, 64, 4, 32]
- * const local = attention(q, k, v, { window: { size: 16 }, score: compose(softcap(30), alibi(4)) });
+ * const local = attention(q, k, v, { window: { size: 16 }, score: masks.alibi(4) });
  * ```
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {

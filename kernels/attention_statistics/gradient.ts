@@ -88,7 +88,8 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
  *
  * @example
  * ```ts
- * import { attention, attentionGradientStatistics, gradientOf, input, sumSquares } from "../../mod.ts";
+ * import { attention, input } from "../../mod.ts";
+ * import { attentionGradientStatistics, gradientOf, sumSquares } from "../mod.ts";
  * const [q, k, v] = ["q", "k", "v"].map((name) => input(name, [2, 64, 4, 32]));
  * const z = attention(q, k, v);
  * const dz = gradientOf(sumSquares(z), [q])(z)!;

@@ -275,7 +275,8 @@ export function attentionNode(what: string, z: Tensor): Tensor["node"] {
  *
  * @example
  * ```ts
- * import { attention, ATTENTION_STATISTICS, attentionStatistics, input } from "../../mod.ts";
+ * import { attention, input } from "../../mod.ts";
+ * import { ATTENTION_STATISTICS, attentionStatistics } from "../mod.ts";
  * const [q, k, v] = ["q", "k", "v"].map((name) => input(name, [2, 64, 4, 32]));
  * const statistics = attentionStatistics(attention(q, k, v)); // [4, 21]
  * const entropyAt = ATTENTION_STATISTICS.indexOf("entropy"); // the column to read

@@ -49,7 +49,8 @@ export const cacheRowsOp: Op = {
  *
  * @example
  * ```ts
- * import { cacheRows, input, state } from "../../mod.ts";
+ * import { input, state } from "../../mod.ts";
+ * import { cacheRows } from "../mod.ts";
  * const positions = input("positions", [2, 1], "u32");
  * const keys = cacheRows(state("keys", [2, 64, 128]), input("k", [2, 1, 128]), positions); // [2, 64, 128]
  * ```

@@ -134,7 +134,8 @@ export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
  *
  * @example
  * ```ts
- * import { embedding, input } from "../../mod.ts";
+ * import { input } from "../../mod.ts";
+ * import { embedding } from "../mod.ts";
  * const y = embedding(input("table", [65, 128]), input("ids", [12, 64], "u32")); // [12, 64, 128]
  * ```
  */

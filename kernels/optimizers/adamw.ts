@@ -98,7 +98,8 @@ export const adamwOp: Op<AdamwAttrs> = flatUpdateOp<AdamwAttrs>({
  *
  * @example
  * ```ts
- * import { adamw, input, state, sumSquares } from "../../mod.ts";
+ * import { input, state } from "../../mod.ts";
+ * import { adamw, sumSquares } from "../mod.ts";
  * const [p, m, v] = ["p", "m", "v"].map((name) => state(name, [128]));
  * const g = input("gradient", [128]);
  * const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip: 1, decayed: 64 } as const;
@@ -131,7 +132,7 @@ export function adamw(
  *
  * @example
  * ```ts
- * import { adamwHyper } from "../../mod.ts";
+ * import { adamwHyper } from "../mod.ts";
  * adamwHyper(1e-3, 1, [0.9, 0.99]); // [0.001, 0.1, 0.1, 0]
  * ```
  */

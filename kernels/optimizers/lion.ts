@@ -75,7 +75,8 @@ export const lionOp: Op<LionAttrs> = flatUpdateOp<LionAttrs>({
  *
  * @example
  * ```ts
- * import { input, lion, state, sumSquares } from "../../mod.ts";
+ * import { input, state } from "../../mod.ts";
+ * import { lion, sumSquares } from "../mod.ts";
  * const [p, m] = ["p", "m"].map((name) => state(name, [128]));
  * const g = input("gradient", [128]);
  * const options = { betas: [0.9, 0.99], weightDecay: 1, clip: 1, decayed: 64 } as const;

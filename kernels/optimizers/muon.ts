@@ -158,7 +158,8 @@ function rounded(y: Tensor, factor: number): Tensor {
  *
  * @example
  * ```ts
- * import { input, orthogonalised } from "../../mod.ts";
+ * import { input } from "../../mod.ts";
+ * import { orthogonalised } from "../mod.ts";
  * const y = orthogonalised(input("x", [64, 128])); // y y^T is near the identity
  * ```
  */
@@ -223,7 +224,8 @@ function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): T
  *
  * @example
  * ```ts
- * import { constant, input, muon, state, sumSquares } from "../../mod.ts";
+ * import { constant, input, state } from "../../mod.ts";
+ * import { muon, sumSquares } from "../mod.ts";
  * const [p, m] = ["p", "m"].map((name) => state(name, [128]));
  * const g = input("gradient", [128]);
  * const matrices = [{ offset: 0, shape: [8, 16] }];

@@ -72,7 +72,8 @@ export const sgdOp: Op<SgdAttrs> = flatUpdateOp<SgdAttrs>({
  *
  * @example
  * ```ts
- * import { input, sgd, state, sumSquares } from "../../mod.ts";
+ * import { input, state } from "../../mod.ts";
+ * import { sgd, sumSquares } from "../mod.ts";
  * const [p, m] = ["p", "m"].map((name) => state(name, [128]));
  * const g = input("gradient", [128]);
  * const options = { momentum: 0.9, nesterov: true, weightDecay: 0, clip: 1, decayed: 64 };

@@ -83,7 +83,8 @@ export const dropoutOp: Op<DropoutAttrs> = {
  *
  * @example
  * ```ts
- * import { dropout, input } from "../../mod.ts";
+ * import { input } from "../../mod.ts";
+ * import { dropout } from "../mod.ts";
  * const x = input("x", [4, 8]);
  * const y = dropout(x, input("seed", [2], "u32"), { p: 0.1, site: 3 });
  * ```
@@ -172,7 +173,7 @@ export const normalOp: Op<NormalAttrs> = {
  *
  * @example
  * ```ts
- * import { randomNormal } from "../../mod.ts";
+ * import { randomNormal } from "../mod.ts";
  * const weight = randomNormal([64, 128], { seed: 1337, purpose: "init wq", std: 0.02 });
  * ```
  */
@@ -246,7 +247,7 @@ export const uniformOp: Op<UniformAttrs> = {
  *
  * @example
  * ```ts
- * import { randomUniform } from "../../mod.ts";
+ * import { randomUniform } from "../mod.ts";
  * const end = Math.sqrt(6 / (64 + 128)); // Xavier
  * const weight = randomUniform([64, 128], { seed: 1337, purpose: "init wq", low: -end, high: end });
  * ```

@@ -130,7 +130,8 @@ export function ropeTurns(length: number, headDim: number, options: RopeOptions 
  *
  * @example
  * ```ts
- * import { input, rope } from "../../mod.ts";
+ * import { input } from "../../mod.ts";
+ * import { rope } from "../mod.ts";
  * const q = rope(input("q", [2, 64, 4, 32]), { pairs: "half" }); // [2, 64, 4, 32]
  * ```
  */

@@ -174,7 +174,8 @@ function table(rows: readonly (readonly number[])[]): Tensor {
  *
  * @example
  * ```ts
- * import { input, statistics } from "../../mod.ts";
+ * import { input } from "../../mod.ts";
+ * import { statistics } from "../mod.ts";
  * const rows = statistics([
  *   { x: input("z", [8, 16, 64]), parts: [{ offset: 0, samples: 8, size: 16 * 64 }] },
  *   { x: input("weight", [64, 64]), parts: [{ offset: 0, samples: 1, size: 64 * 64 }] },

@@ -9,7 +9,7 @@ const REMEMBERED = 10_000;
  *
  * @example
  * ```ts
- * import { globOf } from "../../mod.ts";
+ * import { globOf } from "./mod.ts";
  * globOf("blocks.*.attn.*")("blocks.0.attn.q"); // true
  * globOf("**.bias")("final_norm.bias"); // true
  * ```

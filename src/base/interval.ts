@@ -36,7 +36,7 @@ export interface Interval {
  *
  * @example
  * ```ts
- * import { interval } from "../../mod.ts";
+ * import { interval } from "./mod.ts";
  * interval([1, 2, 3]); // mean 2, ci95 2.48
  * ```
  */

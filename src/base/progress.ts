@@ -130,7 +130,8 @@ export function leadProgress(lead: string): void {
  *
  * @example
  * ```ts
- * import { endProgress, reportProgress, showProgress } from "../../mod.ts";
+ * import { reportProgress } from "../../mod.ts";
+ * import { endProgress, showProgress } from "./mod.ts";
  * showProgress("auto");
  * reportProgress({ what: "sampling", done: 3, total: 10 });
  * endProgress();

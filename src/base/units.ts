@@ -21,7 +21,7 @@ function powerOf(value: number, base: number, most: number, written: (value: num
  *
  * @example
  * ```ts
- * import { showBytes } from "../../mod.ts";
+ * import { showBytes } from "./mod.ts";
  * [showBytes(12), showBytes(3 * 2 ** 20), showBytes(1.5 * 2 ** 30)]; // 12 bytes, 3.0 MiB, 1.5 GiB
  * ```
  */
@@ -35,7 +35,7 @@ export function showBytes(bytes: number): string {
  *
  * @example
  * ```ts
- * import { showFlops } from "../../mod.ts";
+ * import { showFlops } from "./mod.ts";
  * [showFlops(2.1e8), showFlops(1.5e12)]; // 210 MFLOP, 1.50 TFLOP
  * ```
  */

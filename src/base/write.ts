@@ -106,7 +106,7 @@ export function writeStdoutWhole(bytes: Uint8Array): void {
  *
  * @example
  * ```ts
- * import { writeStderr } from "../../mod.ts";
+ * import { writeStderr } from "./mod.ts";
  * writeStderr("warning: the loss is NaN\n");
  * ```
  */

@@ -87,7 +87,7 @@ const STATISTICS: Readonly<Record<string, ChartAxis & { readonly title: string }
  *
  * @example
  * ```ts
- * import { headsCharts } from "../../mod.ts";
+ * import { headsCharts } from "./mod.ts";
  * const charts = headsCharts();
  * const about = { type: "stat", kind: "act", tap: "blocks.0.attn.pattern", layer: 0 } as const;
  * for (const head of [0, 1]) charts.add({ ...about, step: 1, head, entropy: 1 + head });

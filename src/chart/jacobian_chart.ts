@@ -91,7 +91,8 @@ type Found = { readonly type: string; readonly [name: string]: unknown };
  *
  * @example
  * ```ts
- * import { jacobianCharts, type LogRecord } from "../../mod.ts";
+ * import { type LogRecord } from "../../mod.ts";
+ * import { jacobianCharts } from "./mod.ts";
  * const charts = jacobianCharts();
  * const record = { type: "jacobian", step: 1, layer: 0, head: 0, method: "bp", r_diag: 0.7, r_diag_ci95: 0.1 };
  * charts.add(record as unknown as LogRecord);

@@ -261,7 +261,7 @@ function drawPanel(
  *
  * @example
  * ```ts
- * import { headSheet } from "../../mod.ts";
+ * import { headSheet } from "./mod.ts";
  * const svg = headSheet({
  *   title: "Entropy",
  *   x: { label: "step" },

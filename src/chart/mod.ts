@@ -1,4 +1,15 @@
-// The door of the charts: lines, bars, maps and sheets as SVG documents, the charts of a run, diagrams of graphs.
+/**
+ * Charts as SVG documents: lines, bars, maps and sheets, the charts of a run, and diagrams of graphs.
+ *
+ * @example
+ * ```ts
+ * import { lineChart } from "./mod.ts";
+ * const series = [{ name: "train", points: [[1, 3], [2, 2]] as const }];
+ * const svg = lineChart({ title: "Loss", x: { label: "step" }, y: { label: "nats per token" }, series });
+ * ```
+ *
+ * @module
+ */
 
 export { type BarChart, barChart, type BarSeries } from "./bar_chart.ts";
 export { graphDiagram, type GraphDiagramOptions } from "./graph_diagram.ts";

@@ -40,7 +40,7 @@ function seriesOf(norms: readonly LayerNorm[]): ChartSeries[] {
  *
  * @example
  * ```ts
- * import { normsCharts } from "../../mod.ts";
+ * import { normsCharts } from "./mod.ts";
  * const charts = normsCharts();
  * const about = { type: "stat", kind: "param", tap: "blocks.0.attn.wq.weight", layer: 0, head: null } as const;
  * for (const step of [1, 2]) charts.add({ ...about, step, l2: 10 + step });

@@ -126,7 +126,7 @@ function modified({ name, table: { data } }: CaseModifier, s: number, i: number,
  *
  * @example
  * ```ts
- * import { attentionCase } from "../../mod.ts";
+ * import { attentionCase } from "./mod.ts";
  * const { q, k } = attentionCase(3);
  * console.log(q.shape, k.shape); // [B, T, H, d] and [B, S, Hkv, d]
  * ```

@@ -84,7 +84,8 @@ function scoreModifier({ name }: CaseModifier, table: Tensor): ScoreModifier {
  *
  * @example
  * ```ts
- * import { attentionCase, cpuDevice, kernelAttention } from "../../mod.ts";
+ * import { cpuDevice } from "../../mod.ts";
+ * import { attentionCase, kernelAttention } from "./mod.ts";
  * using device = cpuDevice();
  * const { z } = await kernelAttention(device).run(attentionCase(0));
  * ```
@@ -190,7 +191,7 @@ const NAMES = ["attention", "attentionGradient"] as const;
  *
  * @example Values that are all zeros: `checkAttention` says so
  * ```ts
- * import { functionAttention } from "../../mod.ts";
+ * import { functionAttention } from "./mod.ts";
  * functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
  * ```
  */
@@ -238,7 +239,7 @@ export function functionAttention(name: string, module: AttentionModule): Attent
  *
  * @example
  * ```ts
- * import { loadAttention } from "../../mod.ts";
+ * import { loadAttention } from "./mod.ts";
  * await Deno.writeTextFile("zeros.ts", "export const attention = ({ q, v }) => q.map(() => v[0].map(() => 0));");
  * const implementation = await loadAttention("zeros.ts");
  * ```

@@ -104,7 +104,7 @@ const excess = ({ error, allowed }: TensorError): number => Number.isNaN(error) 
  *
  * @example
  * ```ts
- * import { attentionCase, checkAttentionCase, functionAttention } from "../../mod.ts";
+ * import { attentionCase, checkAttentionCase, functionAttention } from "./mod.ts";
  * const zeros = functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
  * (await checkAttentionCase(zeros, attentionCase(0))).passed; // false
  * ```
@@ -145,7 +145,8 @@ export async function checkAttentionCase(
  *
  * @example
  * ```ts
- * import { checkAttention, cpuDevice, kernelAttention } from "../../mod.ts";
+ * import { cpuDevice } from "../../mod.ts";
+ * import { checkAttention, kernelAttention } from "./mod.ts";
  * using device = cpuDevice();
  * const { failed, worst } = await checkAttention(kernelAttention(device), { count: 10 });
  * console.log(failed.length, worst?.error); // 0, about 1e-7

@@ -16,7 +16,7 @@ const shapeOf = ({ shape }: DenseTensor): string => `[${shape.join(", ")}]`;
  *
  * @example
  * ```ts
- * import { checkSummary } from "../../mod.ts";
+ * import { checkSummary } from "./mod.ts";
  * checkSummary({ implementation: "mine.ts", count: 100, worst: undefined, failed: [], suspects: [] });
  * ```
  */
@@ -135,7 +135,7 @@ export function sideBySide(expected: readonly string[], found: readonly string[]
  *
  * @example
  * ```ts
- * import { attentionCase, checkAttentionCase, describeCase, functionAttention } from "../../mod.ts";
+ * import { attentionCase, checkAttentionCase, describeCase, functionAttention } from "./mod.ts";
  * const zeros = functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
  * console.log(describeCase(await checkAttentionCase(zeros, attentionCase(0))));
  * ```
@@ -166,7 +166,7 @@ export function describeCase(checked: CheckedCase): string {
  *
  * @example
  * ```ts
- * import { attentionCase, caseRecord, checkAttentionCase, functionAttention } from "../../mod.ts";
+ * import { attentionCase, caseRecord, checkAttentionCase, functionAttention } from "./mod.ts";
  * const zeros = functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
  * caseRecord("zeros", await checkAttentionCase(zeros, attentionCase(0))).passed; // false
  * ```

@@ -145,7 +145,7 @@ function weightsOf(rng: RandomStream, kind: LayerKind, D: number): LayerWeights 
  *
  * @example
  * ```ts
- * import { layerCase } from "../../mod.ts";
+ * import { layerCase } from "./mod.ts";
  * const { x, weights } = layerCase("multiHead", 3);
  * console.log(x.length, x[0].length, Object.keys(weights)); // T, D, wq.weight, wq.bias, ...
  * ```
@@ -202,7 +202,7 @@ const errorOf = (found: Matrix, expected: Matrix): number =>
  *
  * @example
  * ```ts
- * import { checkLayer } from "../../mod.ts";
+ * import { checkLayer } from "./mod.ts";
  * const { failed } = await checkLayer({ name: "zeros", kind: "multiHead", layer: (x) => x.map((row) => row.map(() => 0)) });
  * console.log(failed.length); // 100
  * ```

@@ -15,8 +15,9 @@ import { type Architecture, decoder, decoderParameters, type Parameters } from "
  *
  * @example
  * ```ts
- * import { decoderLayer, graphDiagram, input } from "../../mod.ts";
- * import type { Architecture } from "../../mod.ts";
+ * import { graphDiagram, input } from "../../mod.ts";
+ * import { decoderLayer } from "./mod.ts";
+ * import type { Architecture } from "../nn/mod.ts";
  * const architecture: Architecture = {
  *   vocabulary: 65, context: 64, dim: 128, layers: 1, heads: 4, positions: "none", norm: "layernorm",
  *   bias: true, tied: true, dropout: 0, init: { std: 0.02, scaled_residual: true },

@@ -160,7 +160,7 @@ function joined(z: readonly Matrix[], how: LayerChange["heads"]): Matrix {
  *
  * @example
  * ```ts
- * import { multiHeadOracle } from "../../mod.ts";
+ * import { multiHeadOracle } from "./mod.ts";
  * const names = ["wq", "wk", "wv", "wo"].flatMap((name) => [[`${name}.weight`, [[1, 0], [0, 1]]], [`${name}.bias`, [0, 0]]]);
  * multiHeadOracle([[1, 2]], Object.fromEntries(names), { heads: 2, mask: [[true]] }); // [[1, 2]]
  * ```

@@ -1,4 +1,17 @@
-// The door of the checking room: dense oracles of attention, and what is held against them.
+/**
+ * Checks of attention: dense float64 oracles of a head, of multi-head attention and of a decoder layer, and the comparison
+ * of an implementation, heed's or your own, with them.
+ *
+ * @example
+ * ```ts
+ * import { attentionOracle, type DenseTensor } from "./mod.ts";
+ * const x: DenseTensor = { shape: [1, 2, 1, 1], data: Float64Array.of(1, 2) };
+ * console.log(attentionOracle(x, x, x, { causal: true }).z.data); // 1, and a mean of 1 and 2
+ * ```
+ *
+ * @module
+ */
+
 export {
   type AttentionCase,
   attentionCase,

@@ -161,7 +161,7 @@ function weightsOf(scores: Float64Array, visible: Uint8Array, options: OracleOpt
  *
  * @example
  * ```ts
- * import { attentionOracle } from "../../mod.ts";
+ * import { attentionOracle } from "./mod.ts";
  * const one = { shape: [1, 1, 1, 1], data: [1] };
  * const keys = { shape: [1, 2, 1, 1], data: [0, Math.log(3)] };
  * attentionOracle(one, keys, keys, { scale: 1 }).pattern; // 0.25, 0.75
@@ -221,7 +221,7 @@ function scoreGradients(
  *
  * @example
  * ```ts
- * import { attentionOracleGradient } from "../../mod.ts";
+ * import { attentionOracleGradient } from "./mod.ts";
  * const one = { shape: [1, 1, 1, 1], data: [1] };
  * attentionOracleGradient(one, one, one, one).dv; // 1: the one key has all the weight
  * ```

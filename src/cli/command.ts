@@ -31,7 +31,7 @@ function writeConsoleWhole(): void {
  *
  * @example
  * ```ts
- * import { printLine } from "../../mod.ts";
+ * import { printLine } from "./mod.ts";
  * printLine("caf\x1b[31m"); // caf\u001b[31m
  * ```
  */
@@ -49,7 +49,7 @@ export function recordLine(record: AnyRecord): string {
  *
  * @example
  * ```ts
- * import { printRecord } from "../../mod.ts";
+ * import { printRecord } from "./mod.ts";
  * printRecord({ type: "patch", site: "heads", layer: 0, place: 1, recovered: 0.5 });
  * // {"v":2,"type":"patch","site":"heads","layer":0,"place":1,"recovered":0.5}
  * ```
@@ -63,7 +63,7 @@ export function printRecord(record: AnyRecord): void {
  *
  * @example
  * ```ts
- * import { tellLine } from "../../mod.ts";
+ * import { tellLine } from "./mod.ts";
  * tellLine("device: CPU");
  * ```
  */
@@ -171,7 +171,7 @@ export interface TextOutput {
  *
  * @example
  * ```ts
- * import { textOutput } from "../../mod.ts";
+ * import { textOutput } from "./mod.ts";
  * const out = textOutput();
  * out.write("step,loss\n");
  * out.flush();

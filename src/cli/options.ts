@@ -190,7 +190,7 @@ export function numberOption(
  *
  * @example
  * ```ts
- * import { wholeNumbersOption } from "../../mod.ts";
+ * import { wholeNumbersOption } from "./mod.ts";
  * wholeNumbersOption("head", "0,2"); // [0, 2]
  * ```
  */
@@ -237,7 +237,7 @@ export const TENSOR_OPTIONS: Readonly<Record<"tap" | "kind" | "head", OptionSpec
  *
  * @example
  * ```ts
- * import { oneOf } from "../../mod.ts";
+ * import { oneOf } from "./mod.ts";
  * oneOf("format", "table", ["table", "ndjson"]); // "table"
  * ```
  */
@@ -268,7 +268,7 @@ const FROM_SVG: Readonly<Record<string, string>> = {
  *
  * @example
  * ```ts
- * import { checkExtension } from "../../mod.ts";
+ * import { checkExtension } from "./mod.ts";
  * checkExtension("out", "loss.svg", ".svg");
  * ```
  */

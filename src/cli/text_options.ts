@@ -22,7 +22,7 @@ export const TEXT_OPTIONS: Readonly<Record<"text" | "ids" | "first", OptionSpec>
  *
  * @example
  * ```ts
- * import { idsOption } from "../../mod.ts";
+ * import { idsOption } from "./mod.ts";
  * idsOption("ids", "12,7,9"); // [12, 7, 9]
  * ```
  */
@@ -65,7 +65,8 @@ export function withFirst(tokenizer: Tokenizer, given: TextOrIds, first: string 
  *
  * @example
  * ```ts
- * import { askedText, byteTokenizer } from "../../mod.ts";
+ * import { askedText } from "./mod.ts";
+ * import { byteTokenizer } from "../data/mod.ts";
  * askedText({ text: "b", first: "a" }, byteTokenizer(), "default"); // Uint32Array [97, 98]
  * ```
  */

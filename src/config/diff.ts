@@ -16,7 +16,7 @@ export interface ConfigDifference {
  *
  * @example
  * ```ts
- * import { configKeys } from "../../mod.ts";
+ * import { configKeys } from "./mod.ts";
  * configKeys({ model: { dim: 64 }, files: ["a"] }); // Map { "model.dim" => 64, "files.0" => "a" }
  * ```
  */

@@ -80,7 +80,8 @@ function expected({ default: start, min = -Infinity, max = Infinity, oneOf }: Ho
  *
  * @example
  * ```ts
- * import { resolveConfig, withHookKeys } from "../../mod.ts";
+ * import { resolveConfig } from "../../mod.ts";
+ * import { withHookKeys } from "./mod.ts";
  * await Deno.writeTextFile("share.ts", "export const keys = { share: { default: 0.1, min: 0, max: 1 } };");
  * const config = resolveConfig({ hooks: { file: "share.ts" } }, { place: "mine.yaml", name: "mine" });
  * console.log((await withHookKeys(config, "mine.yaml")).hooks); // { file: "share.ts", share: 0.1 }

@@ -14,7 +14,7 @@ const BYTES = Array.from({ length: 256 }, (_, byte) => byte);
  *
  * @example
  * ```ts
- * import { byteTokenizer } from "../../mod.ts";
+ * import { byteTokenizer } from "./mod.ts";
  * byteTokenizer().encode("é"); // Uint32Array [195, 169]
  * ```
  */
@@ -71,7 +71,7 @@ function checkSize(text: TextPieces, size: number): void {
  *
  * @example
  * ```ts
- * import { bpeTokenizer } from "../../mod.ts";
+ * import { bpeTokenizer } from "./mod.ts";
  * const tokenizer = bpeTokenizer("the cat and the hat", { size: 260 });
  * tokenizer.decode(tokenizer.encode("the bat")); // "the bat"
  * ```

@@ -13,7 +13,8 @@ import { checkedPolicy, checkIds, type Tokenizer, UNKNOWN, type UnknownPolicy } 
  *
  * @example
  * ```ts
- * import { cropTokenizer, gpt2Tokenizer } from "../../mod.ts";
+ * import { gpt2Tokenizer } from "../../mod.ts";
+ * import { cropTokenizer } from "./mod.ts";
  * const gpt2 = gpt2Tokenizer();
  * cropTokenizer(gpt2, gpt2.encode("Hello world")).size; // 2
  * ```

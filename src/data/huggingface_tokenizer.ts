@@ -90,7 +90,7 @@ function encoderOf(file: Fields, model: Model, added: readonly AddedToken[], nor
  *
  * @example
  * ```ts
- * import { byteCharacters, huggingfaceTokenizer } from "../../mod.ts";
+ * import { byteCharacters, huggingfaceTokenizer } from "./mod.ts";
  * const vocab = Object.fromEntries(byteCharacters().map(({ character }, id) => [character, id]));
  * const tokenizer = huggingfaceTokenizer({
  *   pre_tokenizer: { type: "ByteLevel", add_prefix_space: false },

@@ -1,4 +1,16 @@
-// The door of the data room: text in (tokenizers, corpora, files, synthetic tasks), batches out.
+/**
+ * Data: tokenizers, corpora, files and synthetic tasks, cut into splits and served as batches.
+ *
+ * @example
+ * ```ts
+ * import { charTokenizer } from "./mod.ts";
+ * const tokenizer = charTokenizer("hello");
+ * tokenizer.decode(tokenizer.encode("hole")); // "hole"
+ * ```
+ *
+ * @module
+ */
+
 export {
   textBehind,
   type Tokenizer,

@@ -26,7 +26,7 @@ import {
  *
  * @example
  * ```ts
- * import { samplesOf } from "../../mod.ts";
+ * import { samplesOf } from "./mod.ts";
  * samplesOf(["a\nb\nc\n"], "2 lines"); // ["a\nb\n", "c\n"]
  * ```
  */
@@ -87,7 +87,8 @@ function writeRow(
  *
  * @example
  * ```ts
- * import { charTokenizer, sampleSource, samplesOf } from "../../mod.ts";
+ * import { charTokenizer } from "../../mod.ts";
+ * import { samplesOf, sampleSource } from "./mod.ts";
  * const tokenizer = charTokenizer("abc\n");
  * const samples = samplesOf(["a\nbb\nccc\n"], "line").map((line) => tokenizer.encode(line));
  * const split = { val: 0, test: 0 };

@@ -95,7 +95,8 @@ function visible(text: string): string {
  *
  * @example
  * ```ts
- * import { byteTokenizer, shownLines } from "../../mod.ts";
+ * import { shownLines } from "../../mod.ts";
+ * import { byteTokenizer } from "./mod.ts";
  * const sample = { split: "val", sample: 0, source: undefined, tokens: ["a"], ids: [97], targets: [null], padding: 3 };
  * console.log(shownLines(sample, byteTokenizer()).join("\n"));
  * ```

@@ -39,7 +39,7 @@ function taskOf(file: string, name: string, found: unknown): Task | undefined {
  *
  * @example A task in a file of its own
  * ```ts
- * import { loadTasks } from "../../mod.ts";
+ * import { loadTasks } from "./mod.ts";
  * await Deno.writeTextFile("double.ts", `
  *   export function double(rng) {
  *     const word = Array.from({ length: 4 }, () => "abc"[rng.below(3)]).join("");

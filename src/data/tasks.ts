@@ -219,7 +219,8 @@ const LIST: readonly Task[] = [
  *
  * @example
  * ```ts
- * import { drawSample, TASKS } from "../../mod.ts";
+ * import { TASKS } from "../../mod.ts";
+ * import { drawSample } from "./mod.ts";
  * console.log(drawSample(TASKS.addition, 1, 0).text); // 123+45=168, with other numbers
  * ```
  */

@@ -40,7 +40,8 @@ function uncropped(file: unknown): Tokenizer {
  *
  * @example
  * ```ts
- * import { charTokenizer, tokenizerFromJSON } from "../../mod.ts";
+ * import { charTokenizer } from "../../mod.ts";
+ * import { tokenizerFromJSON } from "./mod.ts";
  * const file = JSON.stringify(charTokenizer("abc"));
  * tokenizerFromJSON(JSON.parse(file)).size; // 3
  * ```
@@ -111,7 +112,8 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
  *
  * @example
  * ```ts
- * import { loadConfig, makeTokenizer } from "../../mod.ts";
+ * import { loadConfig } from "../../mod.ts";
+ * import { makeTokenizer } from "./mod.ts";
  * const { tokenizer } = await loadConfig("default", ["tokenizer.kind=gpt2", "tokenizer.crop=true"]);
  * (await makeTokenizer(tokenizer, ["the cat", "and the hat"])).size; // 5
  * ```

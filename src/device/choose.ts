@@ -41,7 +41,7 @@ async function onWebgpu(adapter: GPUAdapter, reason: string): Promise<Chosen> {
  *
  * @example
  * ```ts
- * import { chooseDevice } from "../../mod.ts";
+ * import { chooseDevice } from "./mod.ts";
  * import { input, matmul } from "../../mod.ts";
  * const x = input("x", [512, 512]);
  * const { device, reason } = await chooseDevice("auto", () => [{ graph: { outputs: { y: matmul(x, x) } }, runs: 2000 }]);

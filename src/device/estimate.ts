@@ -77,7 +77,8 @@ function secondsOf({ steps }: Plan, rates: Rates, cores: number): number {
  *
  * @example
  * ```ts
- * import { estimateSeconds, input, matmul } from "../../mod.ts";
+ * import { input, matmul } from "../../mod.ts";
+ * import { estimateSeconds } from "./mod.ts";
  * const x = input("x", [512, 512]);
  * const target = { kind: "software", maxBindingBytes: 2 ** 27, maxWorkgroupBytes: 2 ** 15 } as const;
  * const { cpu, software } = estimateSeconds([{ graph: { outputs: { y: matmul(x, x) } }, runs: 100 }], target);

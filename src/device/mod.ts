@@ -1,4 +1,20 @@
-// The door of the device room.
+/**
+ * Devices: what plans, compiles and runs a graph, on WebGPU or on the CPU; each knows no model.
+ *
+ * @example
+ * ```ts
+ * import { scale } from "../../kernels/mod.ts";
+ * import { input } from "../graph/mod.ts";
+ * import { cpuDevice } from "./mod.ts";
+ * using device = cpuDevice();
+ * using program = await device.compile({ outputs: { y: scale(input("x", [3]), 2) } });
+ * program.run({ x: Float32Array.of(1, 2, 3) });
+ * console.log(await program.read(["y"])); // 2, 4, 6
+ * ```
+ *
+ * @module
+ */
+
 export type { Device, Program } from "./device.ts";
 export {
   type Buffer,

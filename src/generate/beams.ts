@@ -62,7 +62,9 @@ function candidates(
  *
  * @example
  * ```ts
- * import { beamSearch, generatorOf, loadCheckpoint, nextLogits, openDevice, putModel } from "../../mod.ts";
+ * import { generatorOf, loadCheckpoint, openDevice } from "../../mod.ts";
+ * import { beamSearch, nextLogits } from "./mod.ts";
+ * import { putModel } from "../model/mod.ts";
  * const model = await loadCheckpoint("runs/latest");
  * using device = await openDevice("cpu");
  * putModel(device, model);

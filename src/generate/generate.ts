@@ -239,7 +239,8 @@ async function searchTexts(
  *
  * @example
  * ```ts
- * import { generateTexts, generatorOf, loadCheckpoint, openDevice, putModel } from "../../mod.ts";
+ * import { generateTexts, generatorOf, loadCheckpoint, openDevice } from "../../mod.ts";
+ * import { putModel } from "../model/mod.ts";
  * const model = await loadCheckpoint("runs/latest");
  * using device = await openDevice("cpu");
  * putModel(device, model);
@@ -274,7 +275,8 @@ export async function generateTexts(
  *
  * @example
  * ```ts
- * import { generate, generatorOf, loadCheckpoint, openDevice, putModel } from "../../mod.ts";
+ * import { generate, generatorOf, loadCheckpoint, openDevice } from "../../mod.ts";
+ * import { putModel } from "../model/mod.ts";
  * const model = await loadCheckpoint("runs/latest");
  * using device = await openDevice("cpu");
  * putModel(device, model);

@@ -1,4 +1,17 @@
-// The door of the generation room: sampling, beams, caches.
+/**
+ * Next tokens of a trained model: sampling, beams, and the caches that make them quick.
+ *
+ * @example
+ * ```ts
+ * import { openModel } from "../model/mod.ts";
+ * import { generate } from "./mod.ts";
+ * using opened = await openModel("runs/latest", { passes: 8 });
+ * console.log(await generate(opened.device, opened.model, { prompt: "a", tokens: 8, temperature: 0 }));
+ * ```
+ *
+ * @module
+ */
+
 export { type Beam, type BeamOptions, beamSearch } from "./beams.ts";
 export {
   type ContinueOptions,

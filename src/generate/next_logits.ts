@@ -109,7 +109,9 @@ function feedsOf(texts: readonly (readonly number[])[], starts: readonly number[
  *
  * @example
  * ```ts
- * import { generatorOf, loadCheckpoint, nextLogits, openDevice, putModel } from "../../mod.ts";
+ * import { generatorOf, loadCheckpoint, openDevice } from "../../mod.ts";
+ * import { nextLogits } from "./mod.ts";
+ * import { putModel } from "../model/mod.ts";
  * const model = await loadCheckpoint("runs/latest");
  * using device = await openDevice("cpu");
  * putModel(device, model);

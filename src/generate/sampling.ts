@@ -39,7 +39,7 @@ export function argmax(values: ArrayLike<number>): number {
  *
  * @example
  * ```ts
- * import { nextProbabilities } from "../../mod.ts";
+ * import { nextProbabilities } from "./mod.ts";
  * nextProbabilities([0, Math.log(3), 0], { temperature: 1, topK: 2 }); // 0.25, 0.75, 0
  * nextProbabilities([0, Math.log(3), -9], { temperature: 1, minP: 0.1 }); // 0.25, 0.75, 0
  * ```
@@ -94,7 +94,7 @@ export function sample(probabilities: ArrayLike<number>, uniform: number): numbe
  *
  * @example
  * ```ts
- * import { logSoftmax } from "../../mod.ts";
+ * import { logSoftmax } from "./mod.ts";
  * logSoftmax([0, 0]); // -0.6931, -0.6931
  * ```
  */

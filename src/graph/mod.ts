@@ -1,4 +1,16 @@
-// The door of the graph room: symbolic tensors and what they are made of.
+/**
+ * Graphs: symbolic tensors, the operations that make them, and how a tensor is stored, viewed and replaced in place.
+ *
+ * @example
+ * ```ts
+ * import { ancestors, input, reshape } from "./mod.ts";
+ * const x = reshape(input("x", [2, 6]), [3, 4]);
+ * console.log(x.shape, ancestors([x]).length); // [3, 4] 2
+ * ```
+ *
+ * @module
+ */
+
 export {
   apply,
   type Call,

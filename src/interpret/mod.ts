@@ -1,4 +1,18 @@
-// The door of the room of questions to a trained model: lens, attribution, ablation, patching.
+/**
+ * Questions to a trained model: any tensor by its tap, attention maps, the logit lens, attribution, ablation, activation
+ * patching, perplexity.
+ *
+ * @example
+ * ```ts
+ * import { openModel } from "../model/mod.ts";
+ * import { nextTokens } from "./mod.ts";
+ * using opened = await openModel("runs/latest", { passes: 1 });
+ * console.log(await nextTokens(opened.device, opened.model, "a", 3));
+ * ```
+ *
+ * @module
+ */
+
 export {
   ablateHeads,
   type Ablation,

@@ -180,7 +180,9 @@ function samplesOf({ targets }: Batch, context: number): (b: number) => boolean 
  *
  * @example
  * ```ts
- * import { generatorOf, initialise, jacobianAnalysis, loadConfig, openDevice, prepare } from "../../mod.ts";
+ * import { generatorOf, loadConfig, openDevice, prepare } from "../../mod.ts";
+ * import { jacobianAnalysis } from "./mod.ts";
+ * import { initialise } from "../model/mod.ts";
  * const model = ["model.dim=16", "model.layers=1", "model.heads=2", "model.context=8", "train.batch=2"];
  * const experiment = await prepare(await loadConfig("default", model));
  * using device = await openDevice("cpu");

@@ -1,4 +1,16 @@
-// The door of the Jacobian room: softmax's Jacobian, taken apart.
+/**
+ * Softmax's Jacobian taken apart: the diagonal, the lateral sum, and what training without one of them costs.
+ *
+ * @example One row: weights a, gradient g
+ * ```ts
+ * import { jacobianRow } from "./mod.ts";
+ * const { diag, lateral } = jacobianRow([0.25, 0.75], [1, 0]);
+ * console.log(diag, lateral); // 0.1875 and 0; 0 and -0.1875
+ * ```
+ *
+ * @module
+ */
+
 export { type JacobianAnalysis, jacobianAnalysis } from "./analysis.ts";
 export {
   analysisCharts,

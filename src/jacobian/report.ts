@@ -54,7 +54,7 @@ const methodsOf = (records: readonly JacobianRecord[]): string[] => [
  *
  * @example
  * ```ts
- * import { jacobianTable } from "../../mod.ts";
+ * import { jacobianTable } from "./mod.ts";
  * const where = { type: "jacobian", step: 0, layer: 0, head: 0, activation: "softmax", method: "bp" } as const;
  * const counts = { rows: 8, rows_zero: 1, batches: 1, visible_keys: 4.5 };
  * console.log(jacobianTable([{ ...where, ...counts, r_diag: 0.75, full_error: 1e-7 }]));
@@ -86,7 +86,7 @@ export function jacobianTable(records: readonly JacobianRecord[]): string {
  *
  * @example
  * ```ts
- * import { diagonalNote } from "../../mod.ts";
+ * import { diagonalNote } from "./mod.ts";
  * diagonalNote([]); // undefined
  * ```
  */
@@ -165,7 +165,7 @@ function positionCharts(
  *
  * @example
  * ```ts
- * import { analysisCharts } from "../../mod.ts";
+ * import { analysisCharts } from "./mod.ts";
  * analysisCharts("small", []); // {}
  * ```
  */
@@ -193,7 +193,7 @@ const lastLosses = (losses: readonly number[]): number => mean(losses.slice(-SMO
  *
  * @example
  * ```ts
- * import { comparisonTable } from "../../mod.ts";
+ * import { comparisonTable } from "./mod.ts";
  * const evaluations = [{ step: 2, loss: 2.1, perplexity: 8.2, accuracy: 0.4, tokens: 64 }];
  * comparisonTable([{ name: "exact", losses: [3, 2], evaluations }]);
  * ```
@@ -218,7 +218,7 @@ export function comparisonTable(trainings: readonly ComparedTraining[]): string 
  *
  * @example
  * ```ts
- * import { comparisonChart } from "../../mod.ts";
+ * import { comparisonChart } from "./mod.ts";
  * const evaluations = [{ step: 2, loss: 2.1, perplexity: 8.2, accuracy: 0.4, tokens: 64 }];
  * const svg = comparisonChart([{ name: "exact", losses: [3, 2], evaluations }]);
  * ```

@@ -88,7 +88,7 @@ export interface JacobianRow {
  *
  * @example
  * ```ts
- * import { jacobianRow } from "../../mod.ts";
+ * import { jacobianRow } from "./mod.ts";
  * jacobianRow([0.25, 0.75], [1, 0]); // full 0.1875 and -0.1875, diag 0.1875 and 0, lateral 0 and -0.1875
  * ```
  */
@@ -120,7 +120,7 @@ const TOLERANCE = 1e-10;
  *
  * @example
  * ```ts
- * import { largestEigenvalue } from "../../mod.ts";
+ * import { largestEigenvalue } from "./mod.ts";
  * largestEigenvalue([0.5, 0.5]); // 0.5
  * largestEigenvalue([1]); // 0
  * ```

@@ -50,7 +50,8 @@ interface Stop {
  *
  * @example
  * ```ts
- * import { checkStudied, loadConfig } from "../../mod.ts";
+ * import { loadConfig } from "../../mod.ts";
+ * import { checkStudied } from "./mod.ts";
  * checkStudied(await loadConfig("softmax_jacobian", []));
  * ```
  */
@@ -103,7 +104,8 @@ async function* trainTo(
  *
  * @example
  * ```ts
- * import { jacobianWhileTraining, loadConfig, openDevice, prepare } from "../../mod.ts";
+ * import { loadConfig, openDevice, prepare } from "../../mod.ts";
+ * import { jacobianWhileTraining } from "./mod.ts";
  * const model = ["model.dim=16", "model.layers=1", "model.heads=2", "model.context=8", "train.batch=2"];
  * const experiment = await prepare(await loadConfig("softmax_jacobian", model));
  * using device = await openDevice("cpu");
@@ -140,7 +142,8 @@ export interface StepCheckpoint {
  *
  * @example
  * ```ts
- * import { keptCheckpoints, resolveRun } from "../../mod.ts";
+ * import { resolveRun } from "../../mod.ts";
+ * import { keptCheckpoints } from "./mod.ts";
  * console.log(await keptCheckpoints(await resolveRun("runs/latest")));
  * ```
  */
@@ -160,7 +163,8 @@ export async function keptCheckpoints({ run, checkpoint }: ResolvedRun): Promise
  *
  * @example
  * ```ts
- * import { jacobianOfCheckpoints, keptCheckpoints, loadCheckpoint, openDevice, prepare } from "../../mod.ts";
+ * import { loadCheckpoint, openDevice, prepare } from "../../mod.ts";
+ * import { jacobianOfCheckpoints, keptCheckpoints } from "./mod.ts";
  * import { resolveRun } from "../../mod.ts";
  * const { config, tokenizer } = await loadCheckpoint("runs/latest");
  * const experiment = await prepare(config, tokenizer);
@@ -206,7 +210,9 @@ const VARIANTS: Readonly<Record<string, (attention: Block["attention"]) => Block
  *
  * @example
  * ```ts
- * import { architectureOf, checkComparable, loadConfig } from "../../mod.ts";
+ * import { loadConfig } from "../../mod.ts";
+ * import { checkComparable } from "./mod.ts";
+ * import { architectureOf } from "../nn/mod.ts";
  * checkComparable(architectureOf((await loadConfig("softmax_jacobian", [])).model, 65));
  * ```
  */
@@ -229,7 +235,8 @@ export function checkComparable(architecture: Architecture): void {
  *
  * @example
  * ```ts
- * import { compareBackwards, loadConfig, openDevice, prepare } from "../../mod.ts";
+ * import { loadConfig, openDevice, prepare } from "../../mod.ts";
+ * import { compareBackwards } from "./mod.ts";
  * const model = ["model.dim=16", "model.layers=1", "model.heads=2", "model.context=8", "train.batch=2"];
  * const tiny = [...model, "train.steps=2", "eval.batches=1"];
  * const experiment = await prepare(await loadConfig("softmax_jacobian", tiny));
@@ -271,7 +278,7 @@ export async function* compareBackwards(
  *
  * @example
  * ```ts
- * import { comparisonRecords } from "../../mod.ts";
+ * import { comparisonRecords } from "./mod.ts";
  * comparisonRecords([], "val"); // []
  * ```
  */

@@ -1,4 +1,15 @@
-// The door of the log room: NDJSON records, reading, summarising.
+/**
+ * Logs: the NDJSON records of a run, written, sealed, read back, selected and summarised.
+ *
+ * @example
+ * ```ts
+ * import { readLog } from "./mod.ts";
+ * for await (const record of readLog("runs/latest/log.ndjson", { types: ["step"] })) console.log(record);
+ * ```
+ *
+ * @module
+ */
+
 export * from "./log_file.ts";
 export type { LogSeal } from "./log_seal.ts";
 export * from "./records.ts";

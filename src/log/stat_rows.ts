@@ -48,7 +48,7 @@ const TOLD = 12;
  *
  * @example
  * ```ts
- * import { statisticsOf } from "../../mod.ts";
+ * import { statisticsOf } from "./mod.ts";
  * statisticsOf({ type: "stat", step: 1, kind: "act", tap: "embed", layer: null, head: null, mean: 0.5 });
  * // [["mean", 0.5]]
  * ```

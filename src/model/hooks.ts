@@ -51,14 +51,13 @@ export interface Metric {
  *
  * @example A file with one of each
  * ```ts
- * import { containsToken, elementwise, globOf, lookup, max, modifier, select, times, variable } from "../../mod.ts";
- * import type { Hooks } from "../../mod.ts";
+ * import { elementwise, expr, type Hooks, masks } from "../../mod.ts";
  * export const keys: Hooks["keys"] = { share: { default: 0.1, min: 0, max: 1 } };
  * export const taps: Hooks["taps"] = {
- *   "blocks.0.resid_post": (x) => elementwise(max(0, variable("x")), { x }), // a ReLU after block 0
+ *   "blocks.0.resid_post": (x) => elementwise("max(0, x)", { x }), // a ReLU after block 0
  * };
  * export const scores: Hooks["scores"] = {
- *   "blocks.*.attn.scores": (score) => modifier(times(score, 2)),
+ *   "blocks.*.attn.scores": (score) => masks.modifier(expr.times(score, 2)),
  * };
  * export const batch: Hooks["batch"] = ({ ids, targets }, { random, vocabulary, keys }) => ({
  *   ids: ids.map((id) => random.uniform() < Number(keys.share) ? random.below(vocabulary) : id),
@@ -176,7 +175,8 @@ function checkExports(file: string, found: Record<string, unknown>, what: string
  *
  * @example
  * ```ts
- * import { loadConfig, loadHooks } from "../../mod.ts";
+ * import { loadConfig } from "../../mod.ts";
+ * import { loadHooks } from "./mod.ts";
  * console.log(await loadHooks(await loadConfig("default", []))); // undefined
  * ```
  */

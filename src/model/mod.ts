@@ -1,4 +1,17 @@
-// The door of the model room: a model with its tokenizer and parameters; checkpoints, hooks, formats.
+/**
+ * Models: architecture, tokenizer and parameters together; checkpoints, hooks, and the formats of others (safetensors,
+ * GPT-2, Hugging Face's folders).
+ *
+ * @example
+ * ```ts
+ * import { loadCheckpoint } from "./mod.ts";
+ * const { config, tokenizer } = await loadCheckpoint("runs/latest");
+ * console.log(config.model.dim, tokenizer.size);
+ * ```
+ *
+ * @module
+ */
+
 export { type Checkpoint, loadCheckpoint, putModel } from "./checkpoint.ts";
 export { checkLosses, NotFiniteError } from "./finite.ts";
 export { exportModel } from "./formats/export_model.ts";

@@ -35,13 +35,10 @@ export interface ModifierSizes {
  *
  * @example A penalty on distance, its slope learned for each head
  * ```ts
- * import { lookup, minus, modifier, times, variable } from "../../mod.ts";
- * import type { UserModifier } from "../../mod.ts";
- * const [score, h, i, j] = ["score", "h", "i", "j"].map(variable);
+ * import { masks, type UserModifier } from "../../mod.ts";
  * export const distance: UserModifier = {
  *   tables: ({ heads }) => ({ slope: { shape: [heads], start: 0.1 } }),
- *   modifier: ({ slope }, { heads }) =>
- *     modifier(minus(score, times(lookup("slope", [heads], h), minus(i, j))), { slope }),
+ *   modifier: ({ slope }) => masks.modifier("score - slope[h] * (i - j)", { slope }),
  * };
  * ```
  */
@@ -159,7 +156,8 @@ export function usesDropout(architecture: Architecture): boolean {
  *
  * @example
  * ```ts
- * import { architectureOf, loadConfig } from "../../mod.ts";
+ * import { loadConfig } from "../../mod.ts";
+ * import { architectureOf } from "./mod.ts";
  * const { model } = await loadConfig("default", []);
  * architectureOf(model, 65).vocabulary; // 65
  * ```

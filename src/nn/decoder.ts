@@ -36,8 +36,9 @@ export function unembed({ architecture, parameters, taps, norm }: Forward, x: Te
  *
  * @example
  * ```ts
- * import { decoder, decoderParameters, input, state } from "../../mod.ts";
- * import type { Architecture } from "../../mod.ts";
+ * import { decoder, input, state } from "../../mod.ts";
+ * import { decoderParameters } from "./mod.ts";
+ * import type { Architecture } from "./mod.ts";
  * const architecture: Architecture = {
  *   vocabulary: 65, context: 64, dim: 128, layers: 4, heads: 4, positions: "learned", norm: "layernorm",
  *   bias: false, tied: true, dropout: 0, init: { std: 0.02, scaled_residual: true },

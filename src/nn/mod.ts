@@ -1,4 +1,17 @@
-// The door of the model room.
+/**
+ * Transformer parts as pure functions of their parameters: the decoder, its blocks, attention layers, caches and hooks.
+ *
+ * @example
+ * ```ts
+ * import { loadConfig } from "../config/mod.ts";
+ * import { architectureOf, decoderParameters, parameterCount } from "./mod.ts";
+ * const { model } = await loadConfig("nanogpt_cpu", []);
+ * console.log(parameterCount(decoderParameters(architectureOf(model, 65)))); // about 0.8 million
+ * ```
+ *
+ * @module
+ */
+
 export {
   type Architecture,
   architectureOf,

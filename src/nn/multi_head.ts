@@ -61,7 +61,8 @@ function visible(
  *
  * @example
  * ```ts
- * import { input, multiHeadAttention, state } from "../../mod.ts";
+ * import { input, state } from "../../mod.ts";
+ * import { multiHeadAttention } from "./mod.ts";
  * const weights = ["wq", "wk", "wv", "wo"].map((name) => [`${name}.weight`, state(name, [32, 32])]);
  * const x = input("x", [2, 10, 32]);
  * const y = multiHeadAttention(Object.fromEntries(weights), x, x, x, { heads: 4, causal: "top-left" }); // [2, 10, 32]
@@ -112,7 +113,8 @@ export function multiHeadAttention(
  *
  * @example
  * ```ts
- * import { crossAttention, input, state } from "../../mod.ts";
+ * import { input, state } from "../../mod.ts";
+ * import { crossAttention } from "./mod.ts";
  * const weights = ["wq", "wk", "wv", "wo"].map((name) => [`${name}.weight`, state(name, [32, 32])]);
  * const [x, memory] = [input("x", [2, 10, 32]), input("memory", [2, 7, 32])];
  * const y = crossAttention(Object.fromEntries(weights), x, memory, { heads: 4, keyPadding: input("valid", [2, 7]) });
@@ -144,7 +146,7 @@ export interface HostTensor {
  *
  * @example
  * ```ts
- * import { fromTorchAttention } from "../../mod.ts";
+ * import { fromTorchAttention } from "./mod.ts";
  * const packed = { shape: [6, 2], data: new Float32Array(12) };
  * const parameters = fromTorchAttention({ in_proj_weight: packed, "out_proj.weight": { shape: [2, 2], data: new Float32Array(4) } });
  * parameters["wk.weight"].shape; // [2, 2]

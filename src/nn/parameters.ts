@@ -131,7 +131,8 @@ function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Maker
  *
  * @example
  * ```ts
- * import { architectureOf, decoderParameters, loadConfig, parameterCount } from "../../mod.ts";
+ * import { loadConfig } from "../../mod.ts";
+ * import { architectureOf, decoderParameters, parameterCount } from "./mod.ts";
  * const { model } = await loadConfig("simple_sigmoid", []);
  * parameterCount(decoderParameters(architectureOf({ ...model, vocabulary: 32100 }, 65))); // 26424704
  * ```

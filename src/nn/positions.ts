@@ -16,7 +16,7 @@ import type { Forward } from "./forward.ts";
  *
  * @example
  * ```ts
- * import { sincosPositions } from "../../mod.ts";
+ * import { sincosPositions } from "./mod.ts";
  * sincosPositions(64, 128).shape; // [64, 128]
  * ```
  */

@@ -153,7 +153,8 @@ async function loaded(block: BlockChoices): Promise<BlockChoices> {
  *
  * @example
  * ```ts
- * import { architectureOf, loadConfig, loadModifiers } from "../../mod.ts";
+ * import { loadConfig } from "../../mod.ts";
+ * import { architectureOf, loadModifiers } from "./mod.ts";
  * const { model } = await loadConfig("default", []);
  * const architecture = await loadModifiers(architectureOf(model, 65));
  * ```

@@ -1,4 +1,16 @@
-// The door of the room of runs' folders: finding, resolving, writing.
+/**
+ * Runs: the folder that a training leaves, how it is made, found by name, time or configuration, and resolved.
+ *
+ * @example
+ * ```ts
+ * import { resolveRun } from "./mod.ts";
+ * const { run, checkpoint } = await resolveRun("runs/latest");
+ * console.log(run?.path, checkpoint);
+ * ```
+ *
+ * @module
+ */
+
 export { findRuns, type FoundRun, loadRunConfig, type RunQuery } from "./find_runs.ts";
 export { findLog, type ResolvedRun, resolveRun } from "./resolve_run.ts";
 export {

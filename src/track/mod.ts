@@ -1,4 +1,15 @@
-// The door of the tracking room: selectors, statistics of a step, captures.
+/**
+ * Tracking: selectors over tensors, the statistics of a step, and captures of attention matrices.
+ *
+ * @example
+ * ```ts
+ * import { KINDS } from "./mod.ts";
+ * console.log(KINDS.join()); // what a selector may begin with, before the colon
+ * ```
+ *
+ * @module
+ */
+
 export { captureCharts } from "./capture_charts.ts";
 export * from "./selectors.ts";
 export type { StatColumn, StatisticsPlan, StatisticsTable } from "./step_statistics.ts";

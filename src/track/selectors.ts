@@ -61,7 +61,7 @@ function selectorOf(text: string): Selector {
  *
  * @example
  * ```ts
- * import { selection } from "../../mod.ts";
+ * import { selection } from "./mod.ts";
  * const chosen = selection(["act:blocks.*.attn.*", "param:**", "!**.bias"]);
  * chosen({ kind: "act", name: "blocks.0.attn.z" }); // true
  * chosen({ kind: "param", name: "final_norm.bias" }); // false

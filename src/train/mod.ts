@@ -1,4 +1,18 @@
-// The door of the training room: the loop, optimizers, schedule, evaluation, sweeps, verify.
+/**
+ * Training: the loop, the graph of a step, optimizers, schedules, evaluation, sweeps, and the check that a checkpoint loads
+ * back.
+ *
+ * @example
+ * ```ts
+ * import { loadConfig } from "../config/mod.ts";
+ * import { train } from "./mod.ts";
+ * const trained = await train(await loadConfig("default", ["train.steps=2", "sample.tokens=2", "eval.batches=1"]));
+ * console.log(trained?.folder.path);
+ * ```
+ *
+ * @module
+ */
+
 export { divergedRemedy } from "./divergence.ts";
 export { type AnswerScore, type Evaluated, type Evaluator, evaluator, type TargetLoss } from "./evaluate.ts";
 export { prepare } from "./experiment.ts";

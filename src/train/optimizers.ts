@@ -153,7 +153,9 @@ const OPTIMIZERS: Readonly<Record<Settings["name"], Optimizer>> = {
  *
  * @example
  * ```ts
- * import { charTokenizer, loadConfig, modelOf, optimizerStates } from "../../mod.ts";
+ * import { charTokenizer, loadConfig } from "../../mod.ts";
+ * import { modelOf } from "../model/mod.ts";
+ * import { optimizerStates } from "./mod.ts";
  * const { config, layout } = modelOf(await loadConfig("copy", ["optimizer.name=lion"]), charTokenizer("abc"));
  * optimizerStates(config.optimizer, layout).map(({ name }) => name); // ["exp_avg"]
  * ```

@@ -41,7 +41,7 @@ export interface Schedule {
  *
  * @example
  * ```ts
- * import { learningRate } from "../../mod.ts";
+ * import { learningRate } from "./mod.ts";
  * const schedule = { name: "cosine", lr: 1e-3, min_lr: 1e-4, warmup: 100, steps: 2000 } as const;
  * learningRate(schedule, 2000); // 1e-4
  * ```

@@ -101,8 +101,9 @@ export interface StepOptions {
  *
  * @example
  * ```ts
- * import { charTokenizer, cpuDevice, initialise, modelOf, resolveConfig } from "../../mod.ts";
- * import { rowsOf, stepFeeds, stepGraph } from "../../mod.ts";
+ * import { charTokenizer, cpuDevice, resolveConfig } from "../../mod.ts";
+ * import { initialise, modelOf } from "../model/mod.ts";
+ * import { rowsOf, stepFeeds, stepGraph } from "./mod.ts";
  * const config = resolveConfig({ model: { dim: 8, context: 4 }, train: { batch: 1 } }, { place: "", name: "tiny" });
  * const { architecture, layout } = modelOf(config, charTokenizer("abc"));
  * const { graph, table } = stepGraph(architecture, layout, config);

@@ -69,7 +69,8 @@ function withoutYoungerKeys(config: Config): object {
  *
  * @example
  * ```ts
- * import { loadSweep, sweepFolder } from "../../mod.ts";
+ * import { loadSweep } from "../../mod.ts";
+ * import { sweepFolder } from "./mod.ts";
  * sweepFolder(await loadSweep("default", ["seed=[1, 2]"])); // "runs/default-sweep-..."
  * ```
  */
@@ -98,7 +99,8 @@ export interface Job {
  *
  * @example
  * ```ts
- * import { formatRecord, loadSweep, sweepJobs } from "../../mod.ts";
+ * import { loadSweep, sweepJobs } from "../../mod.ts";
+ * import { formatRecord } from "../log/mod.ts";
  * for (const job of sweepJobs(await loadSweep("default", ["seed=[1, 2]"]))) console.log(formatRecord(job));
  * ```
  */

@@ -80,7 +80,8 @@ export interface Cost {
  *
  * @example
  * ```ts
- * import { costOf, loadConfig, prepare } from "../../mod.ts";
+ * import { loadConfig, prepare } from "../../mod.ts";
+ * import { costOf } from "./mod.ts";
  * const { memory, flops } = costOf(await prepare(await loadConfig("copy", [])));
  * console.log(memory.total / 2 ** 20, flops / 1e9); // MiB, GFLOP a step
  * ```
@@ -255,7 +256,8 @@ export interface PlannedRun extends Pick<RunRecord, "parameters" | "memory"> {
  *
  * @example
  * ```ts
- * import { loadConfig, planRun } from "../../mod.ts";
+ * import { loadConfig } from "../../mod.ts";
+ * import { planRun } from "./mod.ts";
  * const { parameters, memory } = await planRun(await loadConfig("default", ["device=cpu"]));
  * console.log(parameters, memory.total);
  * ```

@@ -1,6 +1,6 @@
 // Sizes, work and times: the unit follows the number, and rounding never leaves 1024 of a smaller one.
 import assert from "node:assert/strict";
-import { showBytes, showFlops, showSeconds } from "../../mod.ts";
+import { showBytes, showFlops, showSeconds } from "../../src/base/units.ts";
 
 Deno.test("sizes are in the largest unit of which there is one, also after rounding", () => {
   const sizes = [0, 1, 1023, 1024, 2 ** 20 - 1, 12.3 * 2 ** 20, 1.5 * 2 ** 30, 3 * 2 ** 40, 2 ** 80];

@@ -309,7 +309,7 @@ async function fromLogs(folder: string): Promise<Record<string, string>> {
   charts.results =
     (await resultsChart((await Promise.all(logs.map(({ log }) => runResult(log)))).filter((r) => !!r))).svg;
   charts.loss_one = lossChart([...madeLog({ steps: 1, evaluate: 1, name: "one" })], { unigramNats: 3.3 });
-  charts.comparison = heed.comparisonChart(["exact", "diag"].map((name, n) => ({
+  charts.comparison = heed.jacobian.comparisonChart(["exact", "diag"].map((name, n) => ({
     name,
     losses: falling(n).map(([_, y]) => y),
     evaluations: falling(n, 4).map(([step, loss]) => ({ step, loss, perplexity: 1, accuracy: 0, tokens: 1 })),

@@ -1,10 +1,9 @@
 // Random configurations: the shipped ones and a small one, made small enough to train a step, with keys of every part of
 // the schema set to values of every kind.
 import type { RandomStream } from "../../src/base/random.ts";
-import { dumpConfig, loadConfig } from "../../src/config/mod.ts";
+import { dumpConfig, loadConfig, SYNTHETIC_SOURCES } from "../../src/config/mod.ts";
 import { type JsonSchema, runJsonSchema } from "../../src/config/schema.ts";
 import { SHIPPED_CONFIGS } from "../../src/config/shipped.ts";
-import { SYNTHETIC_SOURCES } from "../../mod.ts";
 import type { Tried } from "./file_tries.ts";
 
 const JUNK = [

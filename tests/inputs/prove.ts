@@ -1,8 +1,8 @@
 // Tries thousands of command lines: deno task prove_inputs 2000 500 500
-import { numberOption, runCommand } from "../../mod.ts";
+import { cli } from "../../mod.ts";
 import { failedTries, filesOf, lineOf } from "./tries.ts";
 
-await runCommand({
+await cli.runCommand({
   name: "prove_inputs",
   summary:
     "tries random options of every task, configurations and damaged files: no stack, no hang, nothing half-written",
@@ -17,12 +17,12 @@ await runCommand({
   examples: ["deno task prove_inputs 2000 500 500", "deno task prove_inputs 200 50 50 --seed 2"],
 }, async ({ positionals, values, flags }) => {
   const whole = { least: 0, whole: true };
-  const options = numberOption("options", positionals[0] ?? "2000", whole)!;
-  const configurations = numberOption("configurations", positionals[1] ?? "500", whole)!;
-  const files = numberOption("files", positionals[2] ?? "500", whole)!;
-  const seed = numberOption("seed", values.seed, whole)!;
-  const only = numberOption("only", values.only, whole);
-  const processes = numberOption("processes", values.processes, { least: 1, whole: true });
+  const options = cli.numberOption("options", positionals[0] ?? "2000", whole)!;
+  const configurations = cli.numberOption("configurations", positionals[1] ?? "500", whole)!;
+  const files = cli.numberOption("files", positionals[2] ?? "500", whole)!;
+  const seed = cli.numberOption("seed", values.seed, whole)!;
+  const only = cli.numberOption("only", values.only, whole);
+  const processes = cli.numberOption("processes", values.processes, { least: 1, whole: true });
   const codes = new Map<string, number>();
   const begun = performance.now();
   let done = 0;

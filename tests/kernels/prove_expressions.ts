@@ -1,8 +1,8 @@
 // Proves that expressions mean the same on every device: deno task prove_expressions
-import { numberOption, runCommand } from "../../mod.ts";
+import { cli } from "../../mod.ts";
 import { agreementOf } from "./expression_trees.ts";
 
-await runCommand({
+await cli.runCommand({
   name: "prove_expressions",
   summary: "compares random expressions, their derivatives and special inputs on every device",
   usage: "[options]",
@@ -12,8 +12,8 @@ await runCommand({
   },
   examples: ["deno task prove_expressions --trees 2000 --seed 2"],
 }, async ({ values }) => {
-  const trees = numberOption("trees", values.trees, { least: 1, whole: true })!;
-  const seed = numberOption("seed", values.seed, { least: 0, whole: true })!;
+  const trees = cli.numberOption("trees", values.trees, { least: 1, whole: true })!;
+  const seed = cli.numberOption("seed", values.seed, { least: 0, whole: true })!;
   console.log(`${trees} trees of depth 1 to 6, seed ${seed}`);
   const started = performance.now();
   const seconds = () => Math.round((performance.now() - started) / 1000);

@@ -71,7 +71,8 @@ async function plainLosses(more: string[] = []): Promise<number[]> {
 
 Deno.test("a ReLU after block 0: the stream that goes on has no negative number, and its gradient none where it was cut", () =>
   withHooks(
-    `import { elementwise, max, variable } from HEED;
+    `import { elementwise, expr } from HEED;
+    const { max, variable } = expr;
     export const taps = { "blocks.0.resid_post": (x) => elementwise(max(0, variable("x")), { x }) };`,
     async (config) => {
       const { records } = await recordsOf(
@@ -97,7 +98,8 @@ Deno.test("squared feed-forward outputs: with ReLU they train as relu2 does", ()
 
 Deno.test("scores times a scalar: they train as with a temperature", () =>
   withHooks(
-    `import { modifier, times } from HEED;
+    `import { expr, masks } from HEED;
+    const { times } = expr, { modifier } = masks;
     export const scores = { "blocks.*.attn.scores": (score) => modifier(times(score, 2)) };`,
     async (config) => {
       const { records } = await recordsOf(await config());
@@ -122,7 +124,8 @@ async function logitsOf(config: Config, ids: Uint32Array): Promise<Values> {
 
 Deno.test("scores times a scalar only for samples that contain token 10: the others are computed as ever", () =>
   withHooks(
-    `import { containsToken, lookup, modifier, select, times, variable } from HEED;
+    `import { containsToken, expr, masks } from HEED;
+    const { lookup, select, times, variable } = expr, { modifier } = masks;
     export const scores = {
       "blocks.*.attn.scores": (score, { tokens }) => modifier(
         select(lookup("has", [tokens.shape[0]], variable("b")), times(score, 2), score),
@@ -215,7 +218,8 @@ Deno.test("the maximum parameter value logged every n steps is that of the check
 
 Deno.test("a hook knows its layer, the heads, the tokens and the step", () =>
   withHooks(
-    `import { elementwise, times, plus, minimum, variable } from HEED;
+    `import { elementwise, expr } from HEED;
+    const { times, plus, variable } = expr;
     export const taps = {
       "blocks.*.resid_post": (x, { layer, heads, tokens, step, name }) => {
         if (name !== "blocks." + layer + ".resid_post" || heads !== 2) throw new Error("not what was said");
@@ -224,7 +228,7 @@ Deno.test("a hook knows its layer, the heads, the tokens and the step", () =>
         return layer === 1 ? elementwise(times(variable("x"), plus(1, times(-1, variable("s")))), { x, s: flag(step) }) : x;
       },
     };
-    import { less, select } from HEED;
+    const { less, select } = expr;
     const flag = (step) => elementwise(select(less(1.5, variable("t")), 1, 0), { t: step });`,
     async (config) => {
       const { records } = await recordsOf(await config(["track=[{select: [act:blocks.1.resid_post]}]"]));

@@ -5,7 +5,7 @@ import { inFolder, script, tree } from "./harness.ts";
 
 const metric = (body: string) =>
   `export const metrics = [{ name: "m", every: 1, fn: async () => { ${body} } }];`;
-const HEED = 'import { apply, elementwise, times, variable } from "heed";\n';
+const HEED = 'import { apply, elementwise, expr } from "heed";\nconst { times, variable } = expr;\n';
 const own = (part: string) =>
   `${HEED}const own = { name: "view", infer: ([x]) => [x], lower: () => ({ dispatches: [] }), cpu: ([x], [y]) => y.set(x),
      vjp: (_, [g]) => [g], ...{ ${part} } };

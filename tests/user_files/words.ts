@@ -69,8 +69,8 @@ export const NAMES = [
   "__proto__",
   "a\\nb",
 ];
-export const HEED =
-  'import { apply, elementwise, minus, modifier, over, plus, times, variable } from "heed";\n';
+export const HEED = 'import { apply, elementwise, expr, masks } from "heed";\n' +
+  "const { minus, over, plus, times, variable } = expr, { modifier } = masks;\n";
 
 /** A name with one letter left out, doubled or exchanged. */
 export function misspelt(name: string, draw: Draw): string {

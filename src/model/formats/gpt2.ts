@@ -71,7 +71,7 @@ function probability(config: Record<string, unknown>, key: string, place: string
  *
  * @example
  * ```ts
- * import { fromGpt2Config } from "../../../mod.ts";
+ * import { fromGpt2Config } from "../mod.ts";
  * const sizes = { model_type: "gpt2", vocab_size: 50257, n_positions: 1024, n_embd: 768, n_layer: 12, n_head: 12 };
  * console.log(fromGpt2Config(sizes, "config.json").block.mlp.activation); // gelu_tanh
  * ```
@@ -311,7 +311,8 @@ function checkFits(architecture: Architecture): void {
  *
  * @example
  * ```ts
- * import { resolveConfig, toGpt2Config } from "../../../mod.ts";
+ * import { resolveConfig } from "../../../mod.ts";
+ * import { toGpt2Config } from "../mod.ts";
  * const { model } = resolveConfig({ model: { dim: 32, layers: 2 } }, { place: "", name: "tiny" });
  * console.log(toGpt2Config({ ...model, vocabulary: 65 }).n_embd); // 32
  * ```

@@ -1,0 +1,18 @@
+/**
+ * Scalar expressions, `expr` in mod.ts: activations, element-wise operations, score modifiers and masks are written in them.
+ * Their WGSL, their function on the host and their derivative come from the expression.
+ *
+ * @example
+ * ```ts
+ * import { expr } from "../../mod.ts";
+ * const cube = expr.parseExpression("x^3");
+ * expr.toFunction(cube, ["x"])(2); // 8
+ * expr.toFunction(expr.derivative(cube, "x"), ["x"])(2); // 12
+ * ```
+ *
+ * @module
+ */
+
+export * from "./expression.ts";
+export * from "./text.ts";
+export * from "./wgsl.ts";

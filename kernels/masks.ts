@@ -1,0 +1,35 @@
+/**
+ * Score modifiers and masks of attention, `masks` in mod.ts: those of the literature, how they compose, and `modifier` and
+ * `mask`, which make one of an expression.
+ *
+ * @example A causal window of 128 keys, and a penalty on distance
+ * ```ts
+ * import { masks } from "../mod.ts";
+ * const seen = masks.andMasks(masks.causalMask, masks.windowMask({ size: 128 }));
+ * const nearer = masks.modifier("score - 0.1 * (i - j)");
+ * ```
+ *
+ * @module
+ */
+
+export {
+  alibi,
+  alibiSlopes,
+  andMasks,
+  booleanMask,
+  causalMask,
+  compose,
+  documentMask,
+  keyLengths,
+  keyPaddingMask,
+  type Mask,
+  mask,
+  modifier,
+  orMasks,
+  prefixMask,
+  scoreBias,
+  type ScoreModifier,
+  softcap,
+  temperature,
+  windowMask,
+} from "./attention/modifier.ts";

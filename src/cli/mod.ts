@@ -1,0 +1,16 @@
+/**
+ * Scripts: options and their help, exit codes, and text for the standard output and error. `cli` in mod.ts.
+ *
+ * @example
+ * ```ts
+ * import { numberOption, splitOverrides } from "./mod.ts";
+ * splitOverrides(["default", "train.steps=10"]); // names: default, overrides: train.steps=10
+ * numberOption("steps", "10", { whole: true }); // 10
+ * ```
+ *
+ * @module
+ */
+
+export * from "./command.ts";
+export * from "./options.ts";
+export * from "./text_options.ts";
