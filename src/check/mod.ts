@@ -6,7 +6,7 @@
  * ```ts
  * import { attentionOracle, type DenseTensor } from "./mod.ts";
  * const x: DenseTensor = { shape: [1, 2, 1, 1], data: Float64Array.of(1, 2) };
- * console.log(attentionOracle(x, x, x, { causal: true }).z.data); // 1, and a mean of 1 and 2
+ * console.log(attentionOracle(x, x, x, { mask: (_b, _h, i, j) => j <= i }).z); // causal: 1, then between 1 and 2
  * ```
  *
  * @module

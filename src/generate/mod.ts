@@ -6,7 +6,7 @@
  * import { openModel } from "../model/mod.ts";
  * import { generate } from "./mod.ts";
  * using opened = await openModel("runs/latest", { passes: 8 });
- * console.log(await generate(opened.device, opened.model, { prompt: "a", tokens: 8, temperature: 0 }));
+ * console.log(await generate(opened.device, opened.model, { prompt: "a", tokens: 8, temperature: 0, seed: 1 }));
  * ```
  *
  * @module
