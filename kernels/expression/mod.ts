@@ -5,7 +5,7 @@
  * @example
  * ```ts
  * import { expr } from "../../mod.ts";
- * const cube = expr.parseExpression("x^3");
+ * const cube = expr.parseExpression("x ** 3");
  * expr.toFunction(cube, ["x"])(2); // 8
  * expr.toFunction(expr.derivative(cube, "x"), ["x"])(2); // 12
  * ```

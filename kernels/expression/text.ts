@@ -2,8 +2,7 @@
 // expression.ts, and printed so that they parse back to the same tree.
 import { closestString, UserError } from "../../src/base/errors.ts";
 import * as e from "./expression.ts";
-
-type Expression = e.Expression;
+import type { Expression } from "./expression.ts";
 
 /** Names that an expression may use. */
 export interface ExpressionNames {
