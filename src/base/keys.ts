@@ -76,7 +76,7 @@ export interface Keys {
  *
  * @example
  * ```ts
- * import type { KeyValues } from "../../mod.ts";
+ * import type { KeyValues } from "./mod.ts";
  * const KEYS = { window: { least: 1, default: null, doc: "Keys that a query sees; null: all." } } as const;
  * const values: KeyValues<typeof KEYS> = { window: 3 }; // number | null
  * ```
