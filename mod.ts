@@ -84,6 +84,7 @@ export {
   shownLines,
   shownSamples,
   sourcesLine,
+  spreadBatches,
   type Task,
   taskOverrides,
   TASKS,

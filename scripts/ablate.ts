@@ -16,6 +16,7 @@ import {
   readFiles,
   shortNumber,
   showLoss,
+  spreadBatches,
   textBatches,
   UserError,
   writeFileAtomic,
@@ -51,9 +52,7 @@ const command: cli.Command = {
 
 async function splitBatches({ config, tokenizer }: Checkpoint, most: number): Promise<Batch[]> {
   const { source } = await prepare(config, tokenizer);
-  const split = source.evaluation(config.eval.split);
-  const count = most === 0 ? split.count : Math.min(most, split.count);
-  return Array.from({ length: count }, (_, n) => split.batch(Math.floor(n * split.count / count)));
+  return spreadBatches(source.evaluation(config.eval.split), most);
 }
 
 function chartOf({ changes, loss }: Ablation, method: string): string {

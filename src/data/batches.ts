@@ -41,6 +41,17 @@ export interface Evaluation {
   batch(index: number): Batch;
 }
 
+/** Indices of at most so many of `count` batches, evenly spread, the first among them; of all where `most` is 0. */
+export function spread(count: number, most: number): number[] {
+  const chosen = most === 0 ? count : Math.min(most, count);
+  return Array.from({ length: chosen }, (_, i) => Math.floor(i * count / chosen));
+}
+
+/** At most so many batches of a pass, evenly spread, the first among them; all where `most` is 0. */
+export function spreadBatches(pass: Evaluation, most: number): Batch[] {
+  return spread(pass.count, most).map((index) => pass.batch(index));
+}
+
 /** Where training and evaluation get their batches. */
 export interface Source {
   /** Tokens of each split; Infinity where samples are drawn without end. */

@@ -61,6 +61,8 @@ export {
   IGNORE,
   type MixedSource,
   type Source,
+  spread,
+  spreadBatches,
   textSource,
   type TextSourceOptions,
   unigramEntropy,

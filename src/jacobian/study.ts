@@ -4,7 +4,7 @@ import { isApproximated } from "../../kernels/attention/sizes.ts";
 import { jacobianAnalysis } from "./analysis.ts";
 import type { ComparedTraining } from "./report.ts";
 import type { Config } from "../config/mod.ts";
-import type { Batch } from "../data/mod.ts";
+import { type Batch, spreadBatches } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../base/errors.ts";
 import { type Architecture, type Block, blocksOf } from "../nn/architecture.ts";
@@ -30,9 +30,7 @@ export interface JacobianStudyOptions {
 
 /** Batches of the split that the configuration evaluates on, evenly spread, the first among them. */
 function evaluationBatches({ config, source }: Experiment, count = 4): Batch[] {
-  const split = source.evaluation(config.eval.split);
-  const taken = Math.min(count, split.count);
-  return Array.from({ length: taken }, (_, i) => split.batch(Math.floor(i * split.count / taken)));
+  return spreadBatches(source.evaluation(config.eval.split), count);
 }
 
 /** Where training stands still for a moment. */

@@ -1,7 +1,7 @@
 // Evaluation of a split on the device: every batch in order, the numbers read once a window.
 import type { Device, Program } from "../device/device.ts";
 import type { Config } from "../config/mod.ts";
-import { type Batch, type Evaluation, IGNORE, type Source } from "../data/mod.ts";
+import { type Batch, type Evaluation, IGNORE, type Source, spread } from "../data/mod.ts";
 import type { Values } from "../graph/tensor.ts";
 import { hearing } from "../base/hear.ts";
 import { reportProgress } from "../base/progress.ts";
@@ -68,11 +68,10 @@ export function scoresAnswers(source: Source, { eval: { split } }: Config): bool
 function chosenBatches({ count, parts = [count] }: Evaluation, most: number): number[] {
   let first = 0;
   return parts.flatMap((own) => {
-    const share = parts.length === 1 ? most : Math.max(1, Math.round(most * own / count));
-    const chosen = most === 0 ? own : Math.min(share, own);
+    const share = most === 0 || parts.length === 1 ? most : Math.max(1, Math.round(most * own / count));
     const start = first;
     first += own;
-    return Array.from({ length: chosen }, (_, i) => start + Math.floor(i * own / chosen));
+    return spread(own, share).map((index) => start + index);
   });
 }
 

@@ -1,7 +1,7 @@
 // Batches of a text: pure in (seed, step), every evaluated token once, and the splits where nanoGPT cuts
 // them.
 import assert from "node:assert/strict";
-import { type Batch, IGNORE, type Source, textSource, unigramEntropy } from "../../src/data/mod.ts";
+import { type Batch, IGNORE, type Source, spread, textSource, unigramEntropy } from "../../src/data/mod.ts";
 import { UserError } from "../../src/base/errors.ts";
 
 /** Token i is i: a batch shows where it was cut. */
@@ -172,4 +172,11 @@ Deno.test("unigramEntropy is ln n of n equal tokens, 0 of one, and the sum by ha
   close(unigramEntropy([3, 3, 3]), 0);
   close(unigramEntropy(new Uint32Array([1, 2, 1, 1])), 0.75 * Math.log(4 / 3) + 0.25 * Math.log(4));
   assert.throws(() => unigramEntropy([]), RangeError);
+});
+
+Deno.test("spread() takes batches evenly, the first among them, all where 0 or more than there are is asked for", () => {
+  assert.deepEqual(spread(10, 4), [0, 2, 5, 7]);
+  assert.deepEqual(spread(3, 1), [0]);
+  assert.deepEqual([spread(3, 0), spread(3, 9)], [[0, 1, 2], [0, 1, 2]]);
+  assert.deepEqual(spread(0, 4), []);
 });
