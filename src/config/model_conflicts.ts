@@ -3,7 +3,8 @@
 import { maximum, minimum } from "../base/extremes.ts";
 import { isApproximated, isNormalised, sumsToOne } from "../../kernels/attention/sizes.ts";
 import { headMethod } from "../nn/architecture.ts";
-import type { BlockConfig, ModelConfig } from "../nn/model_keys.ts";
+import { type BlockConfig, METHODS, type ModelConfig } from "../nn/model_keys.ts";
+import { POSITIONS } from "../nn/positions.ts";
 import type { Config } from "./schema.ts";
 
 /** A fault between keys: the key to name, all that take part, and the rest of the sentence. */
@@ -33,24 +34,11 @@ function headsDivideDim({ model: { heads, dim } }: Config): Conflict | undefined
   };
 }
 
-function rotationFitsHeads({ model: { positions, rope, heads, dim } }: Config): Conflict | undefined {
-  if (positions !== "rope") return undefined;
-  const head = dim / heads;
-  const keys = ["model.rope.rotary_dim", "model.positions", "model.dim", "model.heads"];
-  const key = keys[0];
-  if (rope.rotary_dim === null) {
-    if (head % 2 === 0) return undefined;
-    return {
-      key,
-      keys,
-      message: `a head of ${head} is odd, and rope turns pairs; expected ${head - 1} or less.`,
-    };
-  }
-  if (rope.rotary_dim > head) {
-    return { key, keys, message: `${rope.rotary_dim} is above a head's ${head}; expected at most that.` };
-  }
-  if (rope.rotary_dim % 2 === 0) return undefined;
-  return { key, keys, message: `${rope.rotary_dim} is odd, and rope turns pairs; expected an even number.` };
+function positionsFitModel({ model }: Config): Conflict | undefined {
+  const found = POSITIONS[model.positions].conflict?.(model);
+  if (found === undefined) return undefined;
+  const key = `model.${found.key}`;
+  return { key, keys: [key, "model.positions", "model.dim", "model.heads"], message: found.message };
 }
 
 function blocksFitLayers({ model: { blocks, layers } }: Config): Conflict | undefined {
@@ -117,7 +105,7 @@ function blocksAreSound({ model }: Config): Conflict | undefined {
 
 function headHasItsOwnWeights({ model }: Config): Conflict | undefined {
   const method = headMethod(model);
-  if (method === "bp" || !model.tied) return undefined;
+  if (METHODS[method].exact || !model.tied) return undefined;
   const methods = ["attention", "mlp"].flatMap((half) =>
     ["block", ...model.blocks.map((_, i) => `blocks.${i}`)].map((block) => `model.${block}.${half}.method`)
   );
@@ -133,7 +121,7 @@ function headHasItsOwnWeights({ model }: Config): Conflict | undefined {
 /** The checks of `model`, in the order in which their faults are told. */
 export const MODEL_CHECKS: readonly ((config: Config) => Conflict | undefined)[] = [
   headsDivideDim,
-  rotationFitsHeads,
+  positionsFitModel,
   blocksFitLayers,
   blocksAreSound,
   headHasItsOwnWeights,

@@ -14,6 +14,7 @@ import { ancestors } from "../graph/gradient.ts";
 import { input, literalValues, reshape } from "../graph/structure.ts";
 import { type Node, sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
 import { type Architecture, type Block, blocksOf, headMethod, type Method } from "../nn/architecture.ts";
+import { METHODS } from "../nn/model_keys.ts";
 import { decoder, type Parameters } from "../nn/decoder.ts";
 import type { Measures } from "./measures.ts";
 
@@ -58,7 +59,7 @@ export function withBackpropagation(architecture: Architecture): Architecture {
 export function methodOf(architecture: Architecture): string {
   const blocks = blocksOf(architecture).flatMap(({ attention, mlp }) => [attention.method, mlp.method]);
   const methods = [...blocks, headMethod(architecture)];
-  const others = new Set<Method>(methods.filter((method) => method !== "bp"));
+  const others = new Set<Method>(methods.filter((method) => !METHODS[method].exact));
   return others.size ? [...others].sort().reverse().join("+") : "bp";
 }
 

@@ -5,16 +5,9 @@ import { UserError } from "../base/errors.ts";
 import { defaultsOf } from "../base/keys.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { ForwardHooks } from "./hook_types.ts";
-import { type BlockConfig, MODEL_KEYS, type ModelConfig } from "./model_keys.ts";
+import { type BlockConfig, METHODS, MODEL_KEYS, type ModelConfig } from "./model_keys.ts";
 
-/**
- * How an error goes back through a linear layer y = x W^T + b. In each, dW = dy^T x and db = the sum of dy.
- * - bp: dx = dy W.
- * - fa, feedback alignment: dx = dy B, B fixed and random, of W's shape. The head is a layer too (`model.head.method`).
- * - dfa, direct feedback alignment: dx = e B with e = dL/dlogits and B [V, in], fixed and random; and for the matrices that write
- *   into the residual stream (wo, mlp.proj) dy = e B' too, B' [V, out]. So no weight of a block sees the stream's gradient, which
- *   goes on to norms, scales and embeddings alone.
- */
+/** How an error goes back through a linear layer: by its weights (bp), fixed random ones (fa), or from the logits (dfa). */
 export type Method = BlockConfig["mlp"]["method"];
 
 /** What normalises. */
@@ -130,7 +123,7 @@ export function blocksOf(architecture: Architecture): Block[] {
   return Array.from({ length: architecture.layers }, (_, n) => blockOf(architecture, n));
 }
 
-/** How the error of the logits passes the head: `head.method`, else the first method of a block that is not bp. */
+/** How the error of the logits passes the head: `head.method`, else the first method of a block that is not exact. */
 export function headMethod(
   { head, block, blocks = [] }: Pick<Architecture, "head" | "block" | "blocks">,
 ): Method {
@@ -140,7 +133,7 @@ export function headMethod(
     attention?.method ?? block.attention?.method,
     mlp?.method ?? block.mlp?.method,
   ]);
-  return methods.find((method) => method !== undefined && method !== "bp") ?? "bp";
+  return methods.find((method) => method !== undefined && !METHODS[method].exact) ?? DEFAULT.mlp.method;
 }
 
 /** Whether anything in a model is dropped in training, so that a step needs a seed. */

@@ -2,7 +2,6 @@
 // keys a query sees. The pattern itself is the kernels'.
 import { attention } from "../../kernels/attention/op.ts";
 import {
-  alibi,
   andMasks,
   causalMask,
   compose,
@@ -20,6 +19,7 @@ import { scope, type Tensor } from "../graph/tensor.ts";
 import { type AttentionLayer, blockOf, sizesOf, type UserModifier } from "./architecture.ts";
 import { atPositions, type KeyCache } from "./cache.ts";
 import type { Forward } from "./forward.ts";
+import { POSITIONS } from "./positions.ts";
 import { userModifier } from "./user_modifier.ts";
 
 const [SCORE, J] = ["score", "j"].map(variable);
@@ -37,7 +37,7 @@ function ownTables(own: UserModifier, path: string, { architecture: a, parameter
 }
 
 /**
- * What happens to a score: softcap, ALiBi, the user's modifier, temperature, bias, hooks, in this order. What goes by positions
+ * What happens to a score: softcap, positions (ALiBi), the user's modifier, temperature, bias, hooks, in this order. What goes by positions
  * leaves learned keys alone, which have none.
  */
 function scoreOf(
@@ -54,7 +54,8 @@ function scoreOf(
   };
   const parts: ScoreModifier[] = [];
   if (layer.softcap !== null) parts.push(softcap(layer.softcap));
-  if (positions === "alibi") parts.push(placed(alibi(heads)));
+  const ofPositions = POSITIONS[positions].score?.(forward);
+  if (ofPositions) parts.push(placed(ofPositions));
   const own = userModifier(layer);
   if (own) parts.push(placed(own.modifier(ownTables(own, path, forward, n), { heads, context, block: n })));
   if (layer.temperature === "learned") parts.push(temperature(parameters[`${path}.temperature`]));

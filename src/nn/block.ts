@@ -5,6 +5,7 @@ import { attentionValues } from "./attention_layer.ts";
 import { type Block, blockOf, type Method } from "./architecture.ts";
 import type { Forward } from "./forward.ts";
 import { mlpValues } from "./mlp.ts";
+import { METHODS, NORM_ORDERS } from "./model_keys.ts";
 import { matrixStd } from "./parameters.ts";
 
 /** What a branch needs to be added to the stream. */
@@ -25,9 +26,9 @@ function addBranch(n: number, block: Block, branch: Branch, x: Tensor, y: Tensor
   const { taps, parameters } = forward;
   const { path, number, method } = branch;
   const name = `${path}.${branch.matrix}`;
-  const hybrid = block.norm_order === "hybrid";
-  const direct = method === "dfa";
-  const apart = hybrid || direct || branch.scaled || forward.drops(block.dropout!) ||
+  const { output } = NORM_ORDERS[block.norm_order];
+  const { direct } = METHODS[method];
+  const apart = output || direct || branch.scaled || forward.drops(block.dropout!) ||
     taps.wants(`${path}_out`) ||
     taps.wants(`${path}.proj`);
   // One kernel where nothing stands between the projection and the sum.
@@ -39,7 +40,7 @@ function addBranch(n: number, block: Block, branch: Branch, x: Tensor, y: Tensor
     out = forward.direct(`${name} output`, out, matrixStd(forward.architecture, [vocabulary, dim]));
   }
   out = forward.drop(out, block.dropout!);
-  if (hybrid) out = forward.norm(block.norm!, `blocks.${n}.ln${number}_post`, out);
+  if (output) out = forward.norm(block.norm!, `blocks.${n}.ln${number}_post`, out);
   if (branch.scaled) out = multiply(out, parameters[`blocks.${n}.ls${number}`]);
   return add(x, taps.tap(`${path}_out`, out));
 }
@@ -47,8 +48,9 @@ function addBranch(n: number, block: Block, branch: Branch, x: Tensor, y: Tensor
 function applyBranch(n: number, block: Block, branch: Branch, x: Tensor, forward: Forward): Tensor {
   const name = `blocks.${n}.ln${branch.number}`;
   const norm = (y: Tensor) => forward.taps.tap(name, forward.norm(block.norm!, name, y));
-  if (block.norm_order === "post") return norm(addBranch(n, block, branch, x, branch.values(x), forward));
-  return addBranch(n, block, branch, x, branch.values(norm(x)), forward);
+  const { input, sum } = NORM_ORDERS[block.norm_order];
+  const y = addBranch(n, block, branch, x, branch.values(input ? norm(x) : x), forward);
+  return sum ? norm(y) : y;
 }
 
 /**

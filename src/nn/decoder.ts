@@ -1,25 +1,39 @@
 // The decoder: a pure function of its parameters, in the words and order of the papers. What a block is made of stands in
 // block.ts, which parameters there are in parameters.ts.
 import { embedding } from "../../kernels/embedding/op.ts";
+import { add } from "../../kernels/elementwise/op.ts";
 import { linear } from "../../kernels/matmul/op.ts";
-import { reshape } from "../graph/structure.ts";
+import { reshape, view } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, blocksOf, headMethod } from "./architecture.ts";
 import { applyBlock } from "./block.ts";
+import { rowsAt } from "./cache.ts";
 import { feedbackLinear, keepError } from "./feedback.ts";
 import { type Forward, forwardOf, type ForwardOptions } from "./forward.ts";
 import { matrixStd, type Parameters } from "./parameters.ts";
-import { addPositions, rotation } from "./positions.ts";
+import { METHODS } from "./model_keys.ts";
+import { POSITIONS } from "./positions.ts";
 
 export type { Architecture } from "./architecture.ts";
 export type { ForwardOptions, Taps } from "./forward.ts";
 export { decoderParameters, type Parameter, parameterCount, type Parameters } from "./parameters.ts";
 
+/** x [B, T, D] with a row [T, D] added for each position, where the model adds any. */
+function addPositions(forward: Forward, x: Tensor): Tensor {
+  const { architecture: { positions, dim }, taps, cache } = forward;
+  const [B, T] = x.shape;
+  const table = POSITIONS[positions].rows?.(forward, T);
+  if (!table) return x;
+  if (cache) return add(x, taps.tap("pos_embed", rowsAt(table, cache)));
+  const rows = taps.tap("pos_embed", T === table.shape[0] ? table : view(table, [T, dim]));
+  return reshape(add(reshape(x, [B, T * dim]), reshape(rows, [T * dim])), [B, T, dim]);
+}
+
 /** Logits [B, T, V] of a residual stream x [B, T, D]: norm(x) W_head^T. */
 export function unembed({ architecture, parameters, taps, norm }: Forward, x: Tensor): Tensor {
   const head = parameters[architecture.tied ? "embed.weight" : "unembed.weight"];
   const normed = taps.tap("final_norm", norm(architecture.norm, "final_norm", x));
-  if (headMethod(architecture) === "bp") return linear(normed, head);
+  if (METHODS[headMethod(architecture)].exact) return linear(normed, head);
   // Its own error is that of the logits: fa and dfa are one here.
   return feedbackLinear(normed, head, { name: "unembed", std: matrixStd(architecture, head.shape) });
 }
@@ -59,13 +73,13 @@ export function decoder(
   const [[B, T], { dim }] = [ids.shape, architecture];
   let x = addPositions(forward, taps.tap("embed", embedding(parameters["embed.weight"], ids)));
   x = forward.drop(x, architecture.dropout);
-  const rotate = rotation(forward, T);
+  const rotate = POSITIONS[architecture.positions].rotation?.(forward, T) ?? ((x: Tensor) => x);
   for (let n = 0; n < architecture.layers; n++) x = applyBlock(n, x, forward, rotate);
   const { wanted } = options;
   if (wanted) x = reshape(embedding(reshape(x, [B * T, dim]), wanted), [B, sizeOf(wanted) / B, dim]);
   const logits = unembed(forward, x);
   const direct = blocksOf(architecture).some(({ attention, mlp }) =>
-    [attention, mlp].some((half) => half.method === "dfa")
+    [attention, mlp].some((half) => METHODS[half.method].direct)
   );
   const tapped = taps.tap("logits", direct ? keepError(logits, forward.output) : logits);
   forward.hooks.finish();

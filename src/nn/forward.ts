@@ -1,12 +1,13 @@
 // What every part of a model is written in: one forward pass, with its parameters, its taps and its dropout put in.
 import { linear, type MatmulOptions } from "../../kernels/matmul/op.ts";
-import { layerNorm, rmsNorm } from "../../kernels/norm/op.ts";
 import { dropout } from "../../kernels/random/op.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
 import type { Architecture, Method, Norm } from "./architecture.ts";
 import type { KeyCache } from "./cache.ts";
 import { directError, feedbackLinear, type OutputError } from "./feedback.ts";
 import { type HooksAtWork, hooksAtWork } from "./hooks.ts";
+import { METHODS } from "./model_keys.ts";
+import { NORMS } from "./norms.ts";
 import { matrixStd, type Parameters } from "./parameters.ts";
 
 /**
@@ -97,20 +98,18 @@ export function forwardOf(
     drops,
     norm(kind, name, x) {
       const weight = parameters[`${name}.weight`];
-      return scope(
-        name,
-        () => kind === "layernorm" ? layerNorm(x, weight, parameters[`${name}.bias`]) : rmsNorm(x, weight),
-      );
+      return scope(name, () => NORMS[kind].apply(x, weight, parameters[`${name}.bias`]));
     },
     project(name, x, { method = "bp", residual = false, activation, addend } = {}) {
       const [weight, bias] = [parameters[`${name}.weight`], parameters[`${name}.bias`]];
-      if (method === "bp") return scope(name, () => linear(x, weight, { bias, activation, addend }));
+      const { exact, direct: fromLogits } = METHODS[method];
+      if (exact) return scope(name, () => linear(x, weight, { bias, activation, addend }));
       if (activation) throw new Error(`${name}: a layer with feedback applies no activation.`);
       const std = matrixStd(architecture, weight.shape, residual);
-      if (method === "fa") {
-        return scope(name, () => feedbackLinear(x, weight, { name, std }, { bias, addend }));
-      }
-      return scope(name, () => linear(direct(name, x, std), weight, { bias, addend }));
+      return scope(name, () => {
+        if (fromLogits) return linear(direct(name, x, std), weight, { bias, addend });
+        return feedbackLinear(x, weight, { name, std }, { bias, addend });
+      });
     },
     direct,
     drop: (x, p) => drops(p) ? dropout(x, seed!, { p, site: sites++ }) : x,

@@ -4,6 +4,7 @@ import { elementwise, multiply } from "../../kernels/elementwise/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { blockOf } from "./architecture.ts";
 import type { Forward } from "./forward.ts";
+import { METHODS } from "./model_keys.ts";
 
 /**
  * The hidden values of block n's MLP, [B, T, F], from x [B, T, D] already normalised. The taps `mlp.pre` and `mlp.post`
@@ -15,7 +16,7 @@ export function mlpValues(n: number, x: Tensor, forward: Forward): Tensor {
   const path = `blocks.${n}.mlp`;
   const matrix = `${path}.${gated ? "gate" : "fc"}`;
   let inner: Tensor;
-  if (method !== "bp" || taps.wants(`${path}.pre`)) {
+  if (!METHODS[method].exact || taps.wants(`${path}.pre`)) {
     const pre = taps.tap(`${path}.pre`, forward.project(matrix, x, { method }));
     inner = elementwise(ACTIVATIONS[activation], { x: pre }, activation);
   } else {

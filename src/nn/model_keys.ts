@@ -2,9 +2,41 @@
 import { ATTENTION_CHOICES } from "../../kernels/attention/activations.ts";
 import { ACTIVATIONS } from "../../kernels/expression/activation.ts";
 import type { Keys, KeyValues } from "../base/keys.ts";
+import { NORMS } from "./norms.ts";
+import { POSITIONS, ROPE_KEYS } from "./positions.ts";
 
-const NORMS = ["layernorm", "rmsnorm"] as const;
-const METHODS = ["bp", "fa", "dfa"] as const;
+/**
+ * How an error goes back through a linear layer y = x W^T + b. In each, dW = dy^T x and db = the sum of dy.
+ * - bp: dx = dy W.
+ * - fa, feedback alignment: dx = dy B, B fixed and random, of W's shape. The head is a layer too (`model.head.method`).
+ * - dfa, direct feedback alignment: dx = e B with e = dL/dlogits and B [V, in], fixed and random; and for the matrices that write
+ *   into the residual stream (wo, mlp.proj) dy = e B' too, B' [V, out]. So no weight of a block sees the stream's gradient, which
+ *   goes on to norms, scales and embeddings alone.
+ *
+ * `exact`: by the layer's own weights. `direct`: straight from the logits.
+ */
+export const METHODS = {
+  bp: { exact: true, direct: false },
+  fa: { exact: false, direct: false },
+  dfa: { exact: false, direct: true },
+};
+
+/** Where a branch f of a block is normalised: its input, its output, or the sum x + f(x). Hybrid is Apple's and Gemma 2's. */
+export const NORM_ORDERS = {
+  pre: { input: true, output: false, sum: false },
+  post: { input: false, output: false, sum: true },
+  hybrid: { input: true, output: true, sum: false },
+};
+
+/** What matrices are drawn from at the start; Xavier's deviation follows from the shape (Glorot and Bengio 2010). */
+export const INITS = {
+  normal: { distribution: "normal" },
+  truncated_normal: { distribution: "truncated_normal" },
+  xavier_uniform: {
+    distribution: "uniform",
+    std: ([out, inner]: readonly number[]): number => Math.sqrt(2 / (out + inner)),
+  },
+} as const;
 
 const METHOD = {
   oneOf: METHODS,
@@ -111,7 +143,7 @@ const MLP = {
 
 const BLOCK = {
   norm_order: {
-    oneOf: ["pre", "post", "hybrid"],
+    oneOf: NORM_ORDERS,
     default: "pre",
     doc: "Each branch f: x + f(norm(x)), norm(x + f(x)), or x + norm(f(norm(x))).",
   },
@@ -137,27 +169,12 @@ export const MODEL_KEYS = {
     doc: "Token ids the model has room for, at least the tokenizer's; null: the tokenizer's.",
   },
   positions: {
-    oneOf: ["learned", "none", "sincos", "rope", "alibi"],
+    oneOf: POSITIONS,
     default: "learned",
     doc:
       "What tells positions apart: learned or sincos rows added to the embedding, rotated queries and keys, or ALiBi.",
   },
-  rope: {
-    keys: {
-      base: { is: "positive", default: 10000, doc: "Pair i turns by base^(-2i / rotary_dim) a position." },
-      pairs: {
-        oneOf: ["interleaved", "half"],
-        default: "interleaved",
-        doc: "Pairs are neighbours, or numbers half of rotary_dim apart.",
-      },
-      rotary_dim: {
-        least: 2,
-        default: null,
-        doc: "Numbers of a head that are rotated, even; null: all.",
-      },
-    },
-    doc: "Rotary positions.",
-  },
+  rope: { keys: ROPE_KEYS, doc: "Rotary positions." },
   norm: { oneOf: NORMS, default: "layernorm", doc: "Normalisation of the blocks and before the head." },
   bias: {
     is: "flag",
@@ -182,7 +199,7 @@ export const MODEL_KEYS = {
   init: {
     keys: {
       name: {
-        oneOf: ["normal", "truncated_normal", "xavier_uniform"],
+        oneOf: INITS,
         default: "normal",
         doc:
           "normal(0, std), the same drawn again beyond two deviations, or uniform within sqrt(6 / (out + in)).",

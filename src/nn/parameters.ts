@@ -1,7 +1,10 @@
 // Which parameters a decoder has, in order, and how each starts. Names are paths that TransformerLens users know.
 import { autoBias } from "../../kernels/attention/sizes.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { type Architecture, type Block, blockOf, sizesOf } from "./architecture.ts";
+import { type Architecture, blockOf, type Norm, sizesOf } from "./architecture.ts";
+import { INITS, NORM_ORDERS } from "./model_keys.ts";
+import { NORMS } from "./norms.ts";
+import { POSITIONS } from "./positions.ts";
 import { userModifier } from "./user_modifier.ts";
 
 /** What the numbers of a matrix are drawn from: a normal, one cut at two deviations, or a uniform of the deviation. */
@@ -29,23 +32,18 @@ export type Parameters = Readonly<Record<string, Tensor>>;
 /** Standard deviation that a matrix [out, in] starts with; `residual`: it writes into the residual stream. */
 export function matrixStd(
   { layers, init }: Pick<Architecture, "layers" | "init">,
-  [out, inner]: readonly number[],
+  shape: readonly number[],
   residual = false,
 ): number {
-  const std = init.name === "xavier_uniform" ? Math.sqrt(2 / (out + inner)) : init.std;
+  const own = INITS[init.name ?? "normal"];
+  const std = "std" in own ? own.std(shape) : init.std;
   return residual && init.scaled_residual ? std / Math.sqrt(2 * layers) : std;
 }
-
-const DISTRIBUTIONS = {
-  normal: "normal",
-  truncated_normal: "truncated_normal",
-  xavier_uniform: "uniform",
-} as const;
 
 /** How the parameters of one model are made. */
 function makers(architecture: Architecture) {
   const { bias, norm_bias, init } = architecture;
-  const distribution = DISTRIBUTIONS[init.name ?? "normal"];
+  const { distribution } = INITS[init.name ?? "normal"];
   const vector = (name: string, size: number, mean: number): Parameter => {
     return { name, shape: [size], mean, std: 0, decayed: false };
   };
@@ -61,9 +59,9 @@ function makers(architecture: Architecture) {
       matrix(name, shape, residual),
       ...(bias ? [vector(`${name}.bias`, shape[0], 0)] : []),
     ],
-    normed: (name: string, norm: Block["norm"], size: number): Parameter[] => [
+    normed: (name: string, norm: Norm, size: number): Parameter[] => [
       vector(`${name}.weight`, size, 1),
-      ...((norm_bias ?? bias) && norm === "layernorm" ? [vector(`${name}.bias`, size, 0)] : []),
+      ...((norm_bias ?? bias) && NORMS[norm].biased ? [vector(`${name}.bias`, size, 0)] : []),
     ],
     /** Vectors that are no weights of a sum: drawn, not decayed. */
     drawn: (name: string, shape: readonly number[]): Parameter => {
@@ -115,9 +113,9 @@ function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Maker
   const path = `blocks.${n}`;
   const { layer_scale: scale } = branch === 1 ? attention : mlp;
   return [
-    ...make.normed(`${path}.ln${branch}`, norm, a.dim),
+    ...make.normed(`${path}.ln${branch}`, norm!, a.dim),
     ...(branch === 1 ? attentionParameters : mlpParameters)(a, n, make),
-    ...(norm_order === "hybrid" ? make.normed(`${path}.ln${branch}_post`, norm, a.dim) : []),
+    ...(NORM_ORDERS[norm_order].output ? make.normed(`${path}.ln${branch}_post`, norm!, a.dim) : []),
     ...(scale === null ? [] : [make.vector(`${path}.ls${branch}`, a.dim, scale)]),
   ];
 }
@@ -138,10 +136,12 @@ function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Maker
  * ```
  */
 export function decoderParameters(architecture: Architecture): Parameter[] {
-  const { vocabulary, context, dim, layers, positions, norm, tied } = architecture;
+  const { vocabulary, dim, layers, positions, norm, tied } = architecture;
   const make = makers(architecture);
   const all = [make.matrix("embed", [vocabulary, dim])];
-  if (positions === "learned") all.push(make.matrix("pos_embed", [context, dim]));
+  for (const [name, shape] of Object.entries(POSITIONS[positions].matrices?.(architecture) ?? {})) {
+    all.push(make.matrix(name, shape));
+  }
   for (let n = 0; n < layers; n++) {
     all.push(...branchParameters(architecture, n, 1, make), ...branchParameters(architecture, n, 2, make));
   }

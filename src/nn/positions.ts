@@ -1,11 +1,94 @@
-// How a model tells positions apart. What is added to the embedding and what rotates queries and keys is here; ALiBi is a
-// modifier of the scores and stands with the attention layer.
-import { add } from "../../kernels/elementwise/op.ts";
+// How a model tells positions apart: one entry of a table a scheme. A scheme adds rows to the embedding, turns queries and keys,
+// or changes the scores.
+import { alibi, type ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { rope, type RopeOptions, ropeTurns } from "../../kernels/rope/op.ts";
-import { literal, reshape, view } from "../graph/structure.ts";
+import type { Keys, KeyValues } from "../base/keys.ts";
+import { literal, reshape } from "../graph/structure.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
-import { rowsAt } from "./cache.ts";
-import type { Forward } from "./forward.ts";
+import { type KeyCache, rowsAt } from "./cache.ts";
+
+/** The keys of `model.rope`. */
+export const ROPE_KEYS = {
+  base: { is: "positive", default: 10000, doc: "Pair i turns by base^(-2i / rotary_dim) a position." },
+  pairs: {
+    oneOf: ["interleaved", "half"],
+    default: "interleaved",
+    doc: "Pairs are neighbours, or numbers half of rotary_dim apart.",
+  },
+  rotary_dim: { least: 2, default: null, doc: "Numbers of a head that are rotated, even; null: all." },
+} as const satisfies Keys;
+
+/** What a scheme may know of a model. */
+interface Sizes {
+  readonly context: number;
+  readonly dim: number;
+  readonly heads: number;
+  readonly rope?: Readonly<Partial<KeyValues<typeof ROPE_KEYS>>>;
+}
+
+/** What a scheme may use of a forward pass. */
+interface Pass {
+  readonly architecture: Sizes;
+  readonly parameters: Readonly<Record<string, Tensor>>;
+  /** Keys and values of earlier positions: the pass stands at its `positions`. */
+  readonly cache?: KeyCache;
+}
+
+/** A way to tell positions apart. */
+interface PositionScheme {
+  /** Shapes of its learned matrices by name, `.weight` left out. */
+  matrices?(sizes: Sizes): Readonly<Record<string, readonly number[]>>;
+  /** Rows [T or more, D] that are added to the embedding, one for each position from 0. */
+  rows?(pass: Pass, T: number): Tensor;
+  /** What is done to queries and keys [B, T, H, d]. */
+  rotation?(pass: Pass, T: number): (x: Tensor) => Tensor;
+  /** What is done to scores. */
+  score?(pass: Pass): ScoreModifier;
+  /** What of the model it does not go with: a key below `model`, and the rest of the sentence. */
+  conflict?(sizes: Sizes): { key: string; message: string } | undefined;
+}
+
+const learned: PositionScheme = {
+  matrices: ({ context, dim }) => ({ pos_embed: [context, dim] }),
+  rows: ({ parameters }) => parameters["pos_embed.weight"],
+};
+
+const none: PositionScheme = {};
+
+const sincos: PositionScheme = {
+  rows: ({ architecture: { dim }, cache }, T) => sincosPositions(cache?.length ?? T, dim),
+};
+
+const rotary: PositionScheme = {
+  rotation({ architecture: { rope: own = {}, dim, heads }, cache }, T) {
+    const d = dim / heads;
+    const options: RopeOptions = { base: own.base, pairs: own.pairs, rotaryDim: own.rotary_dim ?? d };
+    const table = scope("rope", () => ropeTurns(cache?.length ?? T, d, options));
+    if (!cache) return (x) => rope(x, { ...options, turns: table });
+    // Rows may stand at different positions: all of them are one sequence with turns of its own.
+    const rows = rowsAt(table, cache);
+    const turns = reshape(rows, [rows.shape[0] * T, rows.shape[2]]);
+    return (x) => {
+      const [B, , count, width] = x.shape;
+      return reshape(rope(reshape(x, [1, B * T, count, width]), { ...options, turns }), x.shape);
+    };
+  },
+  conflict({ dim, heads, rope: { rotary_dim: rotated = null } = {} }) {
+    const [key, head] = ["rope.rotary_dim", dim / heads];
+    if ((rotated ?? head) % 2 === 0 && (rotated ?? 0) <= head) return undefined;
+    const message = rotated === null
+      ? `a head of ${head} is odd, and rope turns pairs; expected ${head - 1} or less.`
+      : rotated > head
+      ? `${rotated} is above a head's ${head}; expected at most that.`
+      : `${rotated} is odd, and rope turns pairs; expected an even number.`;
+    return { key, message };
+  },
+};
+
+const slopes: PositionScheme = { score: ({ architecture: { heads } }) => alibi(heads) };
+
+/** The schemes by name, `model.positions`. */
+export const POSITIONS = { learned, none, sincos, rope: rotary, alibi: slopes };
 
 /**
  * Sinusoidal positions as a constant [T, D]: sin(t w_i) in place 2i and cos(t w_i) in place 2i + 1, with
@@ -29,34 +112,4 @@ export function sincosPositions(length: number, dim: number): Tensor {
     }
   }
   return literal(table, [length, dim]);
-}
-
-/** x [B, T, D] with a row [T, D] added for each position, where the model adds any. */
-export function addPositions(forward: Forward, x: Tensor): Tensor {
-  const { architecture: { positions, dim }, parameters, taps, cache } = forward;
-  const [B, T] = x.shape;
-  if (positions !== "learned" && positions !== "sincos") return x;
-  const table = positions === "learned"
-    ? parameters["pos_embed.weight"]
-    : sincosPositions(cache?.length ?? T, dim);
-  if (cache) return add(x, taps.tap("pos_embed", rowsAt(table, cache)));
-  const rows = taps.tap("pos_embed", T === table.shape[0] ? table : view(table, [T, dim]));
-  return reshape(add(reshape(x, [B, T * dim]), reshape(rows, [T * dim])), [B, T, dim]);
-}
-
-/** What is done to queries and keys [B, T, H, d] for their position: a rotation, or nothing. */
-export function rotation(forward: Forward, T: number) {
-  const { architecture: { positions, rope: own = {}, dim, heads }, cache } = forward;
-  if (positions !== "rope") return (x: Tensor): Tensor => x;
-  const d = dim / heads;
-  const options: RopeOptions = { base: own.base, pairs: own.pairs, rotaryDim: own.rotary_dim ?? d };
-  const table = scope("rope", () => ropeTurns(cache?.length ?? T, d, options));
-  if (!cache) return (x: Tensor): Tensor => rope(x, { ...options, turns: table });
-  // Rows may stand at different positions: all of them are one sequence with turns of its own.
-  const rows = rowsAt(table, cache);
-  const turns = reshape(rows, [rows.shape[0] * T, rows.shape[2]]);
-  return (x: Tensor): Tensor => {
-    const [B, , count, width] = x.shape;
-    return reshape(rope(reshape(x, [1, B * T, count, width]), { ...options, turns }), x.shape);
-  };
 }

@@ -1,0 +1,16 @@
+// What normalises: one entry of a table a norm.
+import { layerNorm, rmsNorm } from "../../kernels/norm/op.ts";
+import type { Tensor } from "../graph/tensor.ts";
+
+interface Normalisation {
+  /** It may have a bias. */
+  readonly biased: boolean;
+  /** Normalises the last dimension. */
+  apply(x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor;
+}
+
+const layernorm: Normalisation = { biased: true, apply: (x, weight, bias) => layerNorm(x, weight, bias) };
+const rmsnorm: Normalisation = { biased: false, apply: (x, weight) => rmsNorm(x, weight) };
+
+/** The norms by name. */
+export const NORMS = { layernorm, rmsnorm };
