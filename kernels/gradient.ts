@@ -19,6 +19,7 @@ import { add } from "./elementwise/op.ts";
  * const x = input("x", [3]);
  * const [dx] = grad(sumAll(multiply(x, x)), [x]); // 2 x
  * ```
+ * @category Tensors
  */
 export function grad(loss: Tensor, wrt: readonly Tensor[], seed = 1): Tensor[] {
   const gradientOf = gradients(loss, wrt, { seed: constant(seed), add });

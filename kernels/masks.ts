@@ -9,6 +9,7 @@
  * const nearer = masks.modifier("score - 0.1 * (i - j)");
  * ```
  *
+ * @category Attention
  * @module
  */
 

@@ -68,7 +68,8 @@ export const ATTENTION_CHOICES = {
 export type AttentionChoice<Option extends keyof typeof ATTENTION_CHOICES> =
   keyof typeof ATTENTION_CHOICES[Option];
 
-/** Name of an attention activation. */
+/** Name of an attention activation.
+ * @category Attention */
 export type AttentionActivation = AttentionChoice<"activation">;
 
 /** The activations by name. */
@@ -84,6 +85,7 @@ export const ACTIVATIONS: Readonly<
  * import { attentionNames } from "../../mod.ts";
  * attentionNames("kvHead"); // "grouped", "modulo"
  * ```
+ * @category Attention
  */
 export function attentionNames<Option extends keyof typeof ATTENTION_CHOICES>(
   option: Option,

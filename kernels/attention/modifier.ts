@@ -10,6 +10,7 @@ import type { Expression, Term } from "../expression/expression.ts";
 /**
  * A function of the score s at (b, h, i, j), and the tensors it looks up. i is the query's position among the keys: its row
  * in the call, plus S - T where the call is aligned at the bottom right. `row` is the row itself, 0 to T - 1.
+ * @category Attention
  */
 export interface ScoreModifier {
   /** Over `score`, `b`, `h`, `i`, `j`, `row` and lookups. */
@@ -18,7 +19,8 @@ export interface ScoreModifier {
   readonly tables: Readonly<Record<string, Tensor>>;
 }
 
-/** Which pairs (i, j) of sample b and head h are visible: where the expression is not 0. i is as in {@link ScoreModifier}. */
+/** Which pairs (i, j) of sample b and head h are visible: where the expression is not 0. i is as in {@link ScoreModifier}.
+ * @category Attention */
 export interface Mask {
   /** Over `b`, `h`, `i`, `j`, `row` and lookups. */
   readonly expression: Expression;

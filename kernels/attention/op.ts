@@ -223,6 +223,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
  * const sigmoid = attention(q, k, v, { activation: "sigmoid" }); // [2, 64, 4, 32]
  * const local = attention(q, k, v, { window: { size: 16 }, score: masks.alibi(4) });
  * ```
+ * @category Attention
  */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
   const sizes = attentionSizes([q, k, v]);

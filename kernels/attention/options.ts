@@ -19,7 +19,8 @@ import {
 } from "./activations.ts";
 import { alignment, type AttentionSizes, isApproximated, sumsToOne } from "./sizes.ts";
 
-/** Options of `attention`; everything has the default that a decoder wants. */
+/** Options of `attention`; everything has the default that a decoder wants.
+ * @category Attention */
 export interface AttentionOptions {
   /** Factor of the scores, 1/sqrt(d) by default. */
   readonly scale?: number;

@@ -167,6 +167,7 @@ export const crossEntropyOp: Op = {
  * import { crossEntropy, input } from "../../mod.ts";
  * const { loss, correct } = crossEntropy(input("logits", [96, 65]), input("targets", [96], "u32"));
  * ```
+ * @category Tensors
  */
 export function crossEntropy(logits: Tensor, targets: Tensor): CrossEntropy {
   const [loss, dlogits, losses, valid, correct, hits] = apply(crossEntropyOp, [logits, targets], undefined);

@@ -118,6 +118,7 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
  * const x = input("x", [4, 8]);
  * const rectified = elementwise("max(0, x)", { x });
  * ```
+ * @category Tensors
  */
 export function elementwise(
   given: Expression | string,
@@ -149,19 +150,22 @@ function applied(expression: Expression, operands: Readonly<Record<string, Tenso
   return apply(elementwiseOp, names.map((k) => operands[k]), { name, expression, names })[0];
 }
 
-/** a + b, element by element. */
+/** a + b, element by element.
+ * @category Tensors */
 export function add(a: Tensor, b: Tensor): Tensor {
   return elementwise(plus(variable("a"), variable("b")), { a, b }, "add");
 }
 
-/** a b, element by element; a constant 1 vanishes. */
+/** a b, element by element; a constant 1 vanishes.
+ * @category Tensors */
 export function multiply(a: Tensor, b: Tensor): Tensor {
   if (constantValue(a) === 1 && operandKind(a, b)) return b;
   if (constantValue(b) === 1 && operandKind(b, a)) return a;
   return elementwise(times(variable("a"), variable("b")), { a, b }, "multiply");
 }
 
-/** c x for a number c; 1 vanishes. */
+/** c x for a number c; 1 vanishes.
+ * @category Tensors */
 export function scale(x: Tensor, c: number): Tensor {
   return c === 1 ? x : elementwise(times(c, variable("x")), { x }, "scale");
 }
@@ -253,7 +257,8 @@ function sumEverything(x: Tensor, square: boolean): Tensor {
   return columns === 1 ? sums : sumRows(reshape(sums, [columns, 1]));
 }
 
-/** Sum of all elements, [1]. */
+/** Sum of all elements, [1].
+ * @category Tensors */
 export function sumAll(x: Tensor): Tensor {
   return sumEverything(x, false);
 }

@@ -10,7 +10,8 @@ export type Unary = "neg" | "exp" | "log" | "tanh" | "sigmoid" | "sqrt" | "abs" 
 /** Operations on two numbers. */
 export type Binary = "+" | "-" | "*" | "/" | "min" | "max" | "<" | "<=" | "==";
 
-/** A scalar expression over named variables. Comparisons give 1 or 0. */
+/** A scalar expression over named variables. Comparisons give 1 or 0.
+ * @category Tensors */
 export type Expression =
   | { readonly kind: "number"; readonly value: number }
   | { readonly kind: "variable"; readonly name: string }

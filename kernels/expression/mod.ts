@@ -10,6 +10,7 @@
  * expr.toFunction(expr.derivative(cube, "x"), ["x"])(2); // 12
  * ```
  *
+ * @category Tensors
  * @module
  */
 

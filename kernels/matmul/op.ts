@@ -186,6 +186,7 @@ export interface MatmulOptions {
  * const weight = input("weight", [256, 64]); // [out, in], as PyTorch stores it
  * const y = matmul(x, weight, { transB: true, activation: "gelu" }); // [12, 256]
  * ```
+ * @category Tensors
  */
 export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transA = false, transB = false, bias, addend, activation } = options;
@@ -199,6 +200,7 @@ export function matmul(a: Tensor, b: Tensor, options: MatmulOptions = {}): Tenso
  * @param x [..., in]
  * @param weight [out, in]
  * @returns [..., out]
+ * @category Tensors
  */
 export function linear(
   x: Tensor,

@@ -207,6 +207,7 @@ export const normParametersOp: Op<NormParametersAttrs> = {
  * import { input, layerNorm } from "../../mod.ts";
  * const y = layerNorm(input("x", [2, 8, 64]), input("weight", [64]), input("bias", [64]));
  * ```
+ * @category Tensors
  */
 export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, eps = 1e-5): Tensor {
   return apply(normOp, bias ? [x, weight, bias] : [x, weight], { centered: true, bias: !!bias, eps })[0];
@@ -230,6 +231,7 @@ export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, eps = 1e-5):
  * import { input, rmsNorm } from "../../mod.ts";
  * const y = rmsNorm(input("x", [2, 8, 64]), input("weight", [64]));
  * ```
+ * @category Tensors
  */
 export function rmsNorm(x: Tensor, weight: Tensor, eps = 1e-6): Tensor {
   return apply(normOp, [x, weight], { centered: false, bias: false, eps })[0];

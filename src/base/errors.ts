@@ -1,7 +1,8 @@
 // The one error a user can cause. Everything else that throws is a bug and keeps its stack.
 import { basename, dirname, join } from "node:path";
 
-/** A mistake of the user's, told in one line: the place, what was found, what was expected. Scripts exit with 2. */
+/** A mistake of the user's, told in one line: the place, what was found, what was expected. Scripts exit with 2.
+ * @category Scripts */
 export class UserError extends Error {
   /** `UserError`. */
   override name = "UserError";
@@ -107,7 +108,8 @@ export function closestString(found: string, known: Iterable<string>): string | 
   return best;
 }
 
-/** ` Did you mean "softmax"?` where a known name is near, else ` Known: a, b, c.` */
+/** ` Did you mean "softmax"?` where a known name is near, else ` Known: a, b, c.`
+ * @category Scripts */
 export function didYouMean(found: string, known: Iterable<string>): string {
   const names = [...known];
   const near = closestString(found, names);
@@ -145,6 +147,7 @@ export function missingHint(path: string): string {
  * fileError("log.ndjson", new Deno.errors.NotFound("No such file or directory (os error 2)"));
  * // UserError: log.ndjson: No such file or directory.
  * ```
+ * @category Scripts
  */
 export function fileError(path: string, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof UserError) return error;

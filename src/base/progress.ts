@@ -105,6 +105,7 @@ function draw(shown: Display, now: number): void {
  * import { reportProgress } from "../../mod.ts";
  * for (let done = 0; done < 50; done++) reportProgress({ what: "evaluating", done, total: 50 });
  * ```
+ * @category Scripts
  */
 export function reportProgress(activity: Activity): void {
   if (!display) return;
@@ -118,7 +119,8 @@ export function reportProgress(activity: Activity): void {
   if (now - shownAt >= (plain ? PLAIN_MS : other ? 0 : REDRAW_MS)) draw(display, now);
 }
 
-/** Sets what goes before every activity: which of several runs it belongs to. */
+/** Sets what goes before every activity: which of several runs it belongs to.
+ * @category Scripts */
 export function leadProgress(lead: string): void {
   if (!display) return;
   display.lead = escapeControls(lead);

@@ -32,7 +32,8 @@ export function threefry2x32(k0: number, k1: number, c0: number, c1: number): [n
   return [x0, x1];
 }
 
-/** A seeded stream of random numbers; `position` counts the 64-bit draws made, and may be set to jump. */
+/** A seeded stream of random numbers; `position` counts the 64-bit draws made, and may be set to jump.
+ * @category Data */
 export interface RandomStream {
   /** Draws made so far: save it, set it again, and the stream goes on from there. */
   position: number;
@@ -67,6 +68,7 @@ export function shuffle(rng: RandomStream, items: { [i: number]: number; length:
  *
  * @param seed any integer; its low 32 bits are used
  * @param purpose a name; another name gives another stream
+ * @category Data
  */
 export function randomStream(seed: number, purpose: string): RandomStream {
   const k0 = seed >>> 0;

@@ -22,6 +22,7 @@ export interface TableOptions {
  * import { alignedRows } from "../../mod.ts";
  * alignedRows([["name", "loss"], ["tiny", "2.5"]], { left: (column) => column === 0 }); // name  loss, tiny   2.5
  * ```
+ * @category Scripts
  */
 export function alignedRows(
   rows: readonly (readonly string[])[],

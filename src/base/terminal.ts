@@ -23,6 +23,7 @@ function escaped(control: string): string {
  * import { escapeControls } from "../../mod.ts";
  * escapeControls("a\x1b[31m\u202eb"); // a\u001b[31m\u202eb
  * ```
+ * @category Scripts
  */
 export function escapeControls(text: string): string {
   return text.replaceAll(CONTROLS, escaped);
@@ -63,6 +64,7 @@ export function escapeText(text: string): string {
  * import { messageLine } from "../../mod.ts";
  * messageLine("two\nlines"); // two lines
  * ```
+ * @category Scripts
  */
 export function messageLine(text: string): string {
   const line = escapeControls(text.replaceAll(/\s*\n\s*/g, " "));

@@ -74,6 +74,7 @@ export function timeUnit(seconds: number): TimeUnit {
  * import { showSeconds } from "../../mod.ts";
  * [showSeconds(0.25), showSeconds(90), showSeconds(5400), showSeconds(3e5)]; // 0.3 s, 90 s, 90 min, 3.5 days
  * ```
+ * @category Scripts
  */
 export function showSeconds(seconds: number): string {
   const { name, seconds: unit } = timeUnit(Math.max(1, seconds));

@@ -60,6 +60,7 @@ function failedToLoad(error: unknown): boolean {
  * await Deno.writeTextFile("answer.ts", "export const answer = 42;");
  * console.log((await exportsOf("answer.ts", "hooks.file")).answer); // 42
  * ```
+ * @category Scripts
  */
 export async function exportsOf(file: string, what: string): Promise<Record<string, unknown>> {
   const url = urlOf(file);

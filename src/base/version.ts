@@ -1,4 +1,5 @@
 // The version, for logs and --help. A test holds it equal to deno.json's.
 
-/** heed's version. */
+/** heed's version.
+ * @category Scripts */
 export const VERSION = "0.1.0";

@@ -226,6 +226,7 @@ function scalesOf(chart: BarChart, measure: Measure, groups: ReturnType<typeof g
  *   series: [{ name: "head 0", values: [0.8, 0.6], intervals: [0.02, 0.05] }],
  * });
  * ```
+ * @category Charts
  */
 export function barChart(chart: BarChart): string {
   reportProgress({ what: `drawing ${chart.title}` });

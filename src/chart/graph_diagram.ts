@@ -229,6 +229,7 @@ function drawLabel({ at, width, label }: ReturnType<typeof layOut>["edges"][numb
  * const y = linear(layerNorm(x, state("norm.weight", [16])), state("fc.weight", [16, 16]));
  * await Deno.writeTextFile("graph.svg", graphDiagram({ y: add(x, y) }, { title: "A branch" }));
  * ```
+ * @category Charts
  */
 export function graphDiagram(
   outputs: readonly Tensor[] | Readonly<Record<string, Tensor>>,

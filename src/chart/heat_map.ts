@@ -159,6 +159,7 @@ function drawBar(
  *   value: { label: "sink" },
  * });
  * ```
+ * @category Charts
  */
 export function heatMap(map: HeatMap): string {
   reportProgress({ what: `drawing ${map.title}` });

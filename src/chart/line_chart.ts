@@ -193,6 +193,7 @@ function scalesOf(
  *   series: [{ name: "train", points: [[1, 4.2], [2, 3.9], [3, 3.7]] }],
  * });
  * ```
+ * @category Charts
  */
 export function lineChart(chart: LineChart): string {
   reportProgress({ what: `drawing ${chart.title}` });

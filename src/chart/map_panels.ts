@@ -203,6 +203,7 @@ function drawPanel(
  *   across: 1,
  * });
  * ```
+ * @category Charts
  */
 export function mapSheet(sheet: MapSheet): string {
   reportProgress({ what: `drawing ${sheet.title}` });

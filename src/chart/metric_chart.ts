@@ -177,6 +177,7 @@ function seriesOf(lines: readonly MetricLine[], names: readonly string[], second
  * const runs = [{ name: "latest", log: "runs/latest/log.ndjson" }];
  * const svg = await metricChart(runs, { show: "loss", second: "lr", x: "tokens", log: true });
  * ```
+ * @category Charts
  */
 export async function metricChart(
   runs: readonly ChartedRun[],

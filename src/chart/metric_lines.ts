@@ -7,7 +7,8 @@ import type { LogRecord, StepRecord } from "../log/records.ts";
 import { type StatRow, statRows } from "../log/stat_rows.ts";
 import { type Thinner, thinner } from "./downsample.ts";
 
-/** A log and the name of its run. */
+/** A log and the name of its run.
+ * @category Charts */
 export interface ChartedRun {
   /** In the legend and in messages. */
   readonly name: string;
@@ -205,7 +206,8 @@ export async function runLines(
   return { lines, count: stats?.count() ?? lines.length };
 }
 
-/** The horizontal axis that a word names; throws UserError with the nearest where it names none. */
+/** The horizontal axis that a word names; throws UserError with the nearest where it names none.
+ * @category Charts */
 export function progressUnit(word: string): ProgressUnit {
   const known: ProgressUnit[] = ["steps", "samples", "tokens", "seconds"];
   if (known.includes(word as ProgressUnit)) return word as ProgressUnit;

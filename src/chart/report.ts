@@ -236,6 +236,7 @@ function configPart({ run }: Contents, config: string | undefined): string[] {
  * const log = "runs/latest/log.ndjson";
  * await Deno.writeTextFile("report.html", await runReport(readLog(log), { charts: await runCharts(log) }));
  * ```
+ * @category Charts
  */
 export async function runReport(
   records: AsyncIterable<LogRecord>,

@@ -26,6 +26,7 @@ export interface ResultsChart {
  * const result = await runResult("runs/latest/log.ndjson");
  * if (result) await Deno.writeTextFile("runs.svg", (await resultsChart([result])).svg);
  * ```
+ * @category Charts
  */
 export async function resultsChart(results: readonly RunResult[]): Promise<ResultsChart> {
   const validated = results.filter(({ split, last }) => split === "val" && last !== null);

@@ -49,6 +49,7 @@ function lossCharts(): LogCharts {
  * const charts = await runCharts("runs/latest/log.ndjson");
  * for (const [file, svg] of Object.entries(charts)) await Deno.writeTextFile(file, svg);
  * ```
+ * @category Charts
  */
 export async function runCharts(log: string, name?: string): Promise<Record<string, string>> {
   const families = [lossCharts(), normsCharts(), headsCharts(), jacobianCharts()];

@@ -35,7 +35,8 @@ export interface AttentionImplementation {
   run(given: AttentionCase): Promise<AttentionFound>;
 }
 
-/** What a user's function is given: the matrices of one head of one sample. */
+/** What a user's function is given: the matrices of one head of one sample.
+ * @category Attention */
 export interface AttentionInput {
   /** [T][d] */
   readonly q: number[][];

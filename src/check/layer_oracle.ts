@@ -1,13 +1,15 @@
 // A multi-head layer and a decoder layer as their definitions have them: dense matrices of plain numbers, float64. Each step
 // can be exchanged for one that is often written instead, so that a wrong layer can be recognised by its numbers.
 
-/** Rows of numbers. */
+/** Rows of numbers.
+ * @category Attention */
 export type Matrix = number[][];
 
 /** Weights by name: matrices [out][in], as of y = W x, and vectors. */
 export type LayerWeights = Readonly<Record<string, Matrix | number[]>>;
 
-/** What a layer is given besides inputs and weights. */
+/** What a layer is given besides inputs and weights.
+ * @category Attention */
 export interface LayerOptions {
   /** How many heads; each has dim / heads numbers of q, k and v. */
   readonly heads: number;

@@ -9,6 +9,7 @@
  * console.log(attentionOracle(x, x, x, { mask: (_b, _h, i, j) => j <= i }).z); // causal: 1, then between 1 and 2
  * ```
  *
+ * @category Attention
  * @module
  */
 

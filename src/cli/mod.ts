@@ -8,6 +8,7 @@
  * numberOption("steps", "10", { whole: true }); // 10
  * ```
  *
+ * @category Scripts
  * @module
  */
 

@@ -154,6 +154,7 @@ const IDLE_CHECKS = [answersAreOfTasks, splitFilesAreOfTexts];
  * import { configWarnings, loadConfig } from "../../mod.ts";
  * configWarnings(await loadConfig("copy", ["train.steps=10"])); // schedule.warmup: 100 steps are more than the 10 ...
  * ```
+ * @category Configuration
  */
 export function configWarnings({ train: { steps }, schedule: { warmup } }: Config): string[] {
   if (warmup <= steps) return [];

@@ -39,6 +39,7 @@ export function configKeys(config: object): Map<string, unknown> {
  * import { diffConfigs } from "../../mod.ts";
  * diffConfigs({ seed: 1, model: { dim: 64 } }, { seed: 1, model: { dim: 32 } }); // [{ key: "model.dim", a: 64, b: 32 }]
  * ```
+ * @category Configuration
  */
 export function diffConfigs(a: object, b: object): ConfigDifference[] {
   const [first, second] = [configKeys(a), configKeys(b)];

@@ -73,6 +73,7 @@ function fileSchema(schema: JsonSchema, path: string): JsonSchema {
  * import { configJsonSchema } from "../../mod.ts";
  * await Deno.writeTextFile("schema.json", JSON.stringify(configJsonSchema(), null, 2));
  * ```
+ * @category Configuration
  */
 export function configJsonSchema(): object {
   const schema = inside(runJsonSchema(), "");

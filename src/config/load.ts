@@ -127,6 +127,7 @@ export async function readRaw({ file, shipped, place }: Located): Promise<Record
  * const config = await loadConfig("nanogpt_cpu", ["model.dim=256", "train.steps=10"]);
  * config.model.dim; // 256
  * ```
+ * @category Configuration
  */
 export async function loadConfig(path: string, overrides: readonly string[]): Promise<Config> {
   const located = await locate(path);

@@ -11,7 +11,8 @@ import type { Config } from "./schema.ts";
 import { describeValue, isMapping, showPath } from "../base/show.ts";
 import { shortKeys, valueLabel, type Variant, variantsOf } from "./sweep.ts";
 
-/** One run of a sweep. */
+/** One run of a sweep.
+ * @category Configuration */
 export interface SweepRun {
   /** `grid-03-lr=0.001-dim=64`, the configuration's name too. */
   readonly name: string;
@@ -23,7 +24,8 @@ export interface SweepRun {
   readonly config: Config;
 }
 
-/** The runs that a command asks for. */
+/** The runs that a command asks for.
+ * @category Configuration */
 export interface Sweep {
   /** What they have in common: the name of the file. */
   readonly name: string;
@@ -146,6 +148,7 @@ function namesOf(drafts: readonly Draft[]): string[] {
  * const { runs } = await loadSweep("default", ["optimizer.lr=[1e-3, 3e-3]", "model.dim=[32, 64]"]);
  * console.log(runs.map(({ name }) => name)); // default-01-lr=0.001-dim=32, default-02-lr=0.001-dim=64, ...
  * ```
+ * @category Configuration
  */
 export async function loadSweep(
   path: string,

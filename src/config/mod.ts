@@ -18,7 +18,6 @@ export { loadConfig } from "./load.ts";
 export { loadSweep, type Sweep, type SweepOptions, type SweepRun } from "./load_sweep.ts";
 export { applyOverride } from "./override.ts";
 export { type ConfigOrigin, resolveConfig } from "./resolve.ts";
-export type { BlockConfig, ModelConfig } from "../nn/model_keys.ts";
 export { type Config, CONFIG_KEYS, type ConfigSchema, configSchema } from "./schema.ts";
 export { configWarnings, SYNTHETIC_SOURCES } from "./cross_checks.ts";
 export { dumpConfig, parseConfig } from "./yaml.ts";

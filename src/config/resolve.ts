@@ -136,6 +136,7 @@ function withBlocks(raw: Record<string, unknown>): Record<string, unknown> {
  * const config = resolveConfig({ model: { dim: 32 } }, { place: "configs/tiny.yaml", name: "tiny" });
  * config.model.heads; // 4
  * ```
+ * @category Configuration
  */
 export function resolveConfig(raw: Record<string, unknown>, origin: ConfigOrigin): Config {
   const { ablations: _, ...own } = raw;

@@ -275,7 +275,8 @@ export const CONFIG_KEYS = {
   capture: CAPTURE,
 } as const satisfies Keys;
 
-/** The whole of an experiment, every key present. What a key means is said once, in {@link CONFIG_KEYS}. */
+/** The whole of an experiment, every key present. What a key means is said once, in {@link CONFIG_KEYS}.
+ * @category Configuration */
 export type Config = KeyValues<typeof CONFIG_KEYS> & {
   /** Code of your own, and the keys it declares. */
   hooks: { file: string | null; [key: string]: number | boolean | string | null };

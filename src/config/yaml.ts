@@ -157,6 +157,7 @@ export function writeValue(value: unknown): string {
  * import { dumpConfig } from "./yaml.ts";
  * console.log(dumpConfig(await loadConfig("nanogpt_cpu", ["seed=2"])));
  * ```
+ * @category Configuration
  */
 export function dumpConfig(config: Config): string {
   return dump(config, { lineWidth: 110, noRefs: true });

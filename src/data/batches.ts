@@ -4,10 +4,12 @@ import { randomStream, shuffle } from "../base/random.ts";
 import { didYouMean, UserError } from "../base/errors.ts";
 import type { Numbers } from "./ids.ts";
 
-/** Target id of a position that counts for nothing. */
+/** Target id of a position that counts for nothing.
+ * @category Data */
 export const IGNORE = 0xffffffff;
 
-/** Rows of tokens and, at each position, the token that comes next. */
+/** Rows of tokens and, at each position, the token that comes next.
+ * @category Data */
 export interface Batch {
   /** Token ids, [batch * context], row after row. */
   ids: Uint32Array;

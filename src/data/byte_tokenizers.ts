@@ -137,6 +137,7 @@ let gpt2: Tokenizer | undefined;
  * import { gpt2Tokenizer } from "../../mod.ts";
  * gpt2Tokenizer().encode("Hello world"); // Uint32Array [15496, 995]
  * ```
+ * @category Data
  */
 export function gpt2Tokenizer(): Tokenizer {
   if (gpt2) return gpt2;

@@ -80,6 +80,7 @@ function fromVocabulary(vocabulary: readonly string[], unknown: UnknownPolicy): 
  * tokenizer.encode("hole"); // Uint32Array [1, 3, 2, 0]
  * tokenizer.decode([1, 0]); // "he"
  * ```
+ * @category Data
  */
 export function charTokenizer(text: TextPieces, options: { unknown?: UnknownPolicy } = {}): Tokenizer {
   const seen = new Uint8Array(0x110000);

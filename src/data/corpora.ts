@@ -250,6 +250,7 @@ function withNewline(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
  * const { text } = await loadText({ source: "brown" });
  * text.slice(0, 28); // "The Fulton County Grand Jury"
  * ```
+ * @category Data
  */
 export async function loadText(request: TextRequest, environment: LoadEnvironment = {}): Promise<LoadedText> {
   const { name, files, sha256 } = await loadBytes(request, environment);

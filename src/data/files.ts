@@ -142,6 +142,7 @@ export async function expand(path: string, ends: readonly string[] = [".txt"]): 
  * await Deno.writeTextFile(path, "hello");
  * (await readFiles([path]))[0].text; // "hello"
  * ```
+ * @category Data
  */
 export async function readFiles(paths: readonly string[]): Promise<TextFile[]> {
   return (await readFileBytes(paths)).map(({ path, bytes }) => ({ path, text: stringOfBytes(bytes, path) }));

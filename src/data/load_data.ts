@@ -317,6 +317,7 @@ function taskNamed(
  * const loaded = await loadData(data, tokenizer, { context: 64, batch: 4, seed });
  * console.log(loaded.tokenizer.decode(loaded.source.train(0).ids.slice(0, 64))); // a line of the Brown corpus
  * ```
+ * @category Data
  */
 export async function loadData(
   data: DataOptions,

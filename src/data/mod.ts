@@ -68,4 +68,3 @@ export {
   unigramEntropy,
 } from "./batches.ts";
 export { taskSource, type TaskSourceOptions } from "./task_batches.ts";
-export type { RandomStream } from "../base/random.ts";

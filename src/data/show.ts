@@ -36,6 +36,7 @@ export interface ShownSample {
  * const [first] = shownSamples(source, tokenizer, "train", { samples: 1, context: 128 });
  * console.log(shownLines(first, tokenizer).join("\n"));
  * ```
+ * @category Data
  */
 export function* shownSamples(
   source: Source,
@@ -74,7 +75,8 @@ export function* shownSamples(
 
 const percent = (share: number): string => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 
-/** The sources of a mixture as one line: the share of the rows and of the targets that each has. */
+/** The sources of a mixture as one line: the share of the rows and of the targets that each has.
+ * @category Data */
 export function sourcesLine(sources: readonly MixedSource[]): string {
   const each = sources.map(({ name, weight, share }) => {
     return `${name} ${percent(weight)} of the rows, ${percent(share)} of the targets`;
@@ -100,6 +102,7 @@ function visible(text: string): string {
  * const sample = { split: "val", sample: 0, source: undefined, tokens: ["a"], ids: [97], targets: [null], padding: 3 };
  * console.log(shownLines(sample, byteTokenizer()).join("\n"));
  * ```
+ * @category Data
  */
 export function shownLines(shown: ShownSample, tokenizer: Tokenizer): string[] {
   const { split, sample, source, tokens, ids, targets, padding } = shown;

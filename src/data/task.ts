@@ -1,7 +1,8 @@
 // What a synthetic task is.
 import type { RandomStream } from "../base/random.ts";
 
-/** One sample: a question and its answer in one text. */
+/** One sample: a question and its answer in one text.
+ * @category Data */
 export interface Sample {
   /** Question and answer, without the newline that ends a sample. */
   text: string;
@@ -18,7 +19,8 @@ export interface Sample {
   nats?: number;
 }
 
-/** A generator of samples. */
+/** A generator of samples.
+ * @category Data */
 export interface Task {
   /** The name that configurations use. */
   name: string;

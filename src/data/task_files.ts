@@ -60,7 +60,8 @@ export async function loadTasks(file: string): Promise<Record<string, Task>> {
   );
 }
 
-/** The overrides that `--tasks FILE` stands for: its first task is the source, unless another override says which. */
+/** The overrides that `--tasks FILE` stands for: its first task is the source, unless another override says which.
+ * @category Data */
 export async function taskOverrides(file: string): Promise<string[]> {
   const [first] = Object.keys(await loadTasks(file));
   return [`data.tasks=${JSON.stringify(file)}`, `data.source=${JSON.stringify(first)}`];

@@ -223,6 +223,7 @@ const LIST: readonly Task[] = [
  * import { drawSample } from "./mod.ts";
  * console.log(drawSample(TASKS.addition, 1, 0).text); // 123+45=168, with other numbers
  * ```
+ * @category Data
  */
 export const TASKS: Readonly<Record<string, Task>> = Object.fromEntries(
   LIST.map((task) => [task.name, task]),

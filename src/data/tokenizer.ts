@@ -25,7 +25,8 @@ export type TokenizerFile =
   /** Of the tokenizer `of` the ids `ids`, ascending, as 0, 1, 2, ...; with "token" one more for all others. */
   | { kind: "cropped"; of: TokenizerFile; ids: number[]; unknown: UnknownPolicy };
 
-/** Text to ids and back; `decode(encode(x)) = x` for every text of known characters. */
+/** Text to ids and back; `decode(encode(x)) = x` for every text of known characters.
+ * @category Data */
 export interface Tokenizer {
   /** Which tokenizer this is. */
   readonly kind: TokenizerKind;
@@ -69,6 +70,7 @@ export interface Tokenizer {
  * const [hello, world] = tokenizer.encode("Hello world");
  * textBehind(tokenizer, hello, [world]); // " world"
  * ```
+ * @category Data
  */
 export function textBehind(
   tokenizer: Tokenizer,

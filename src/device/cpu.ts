@@ -140,6 +140,7 @@ function compile(cpu: Cpu, graph: Graph): Program {
  * using device = cpuDevice({ precision: "f64" });
  * device.define("x", { shape: [2], dtype: "f32" }, Float64Array.of(1, 2));
  * ```
+ * @category Devices
  */
 export function cpuDevice({ precision = "f32", memory = thisMachine().memory }: CpuOptions = {}): Device {
   const cpu: Cpu = { precision, memory, states: new Map() };

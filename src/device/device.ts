@@ -2,7 +2,8 @@
 import type { Spec, Target, Values } from "../graph/tensor.ts";
 import type { Graph, Plan } from "./plan.ts";
 
-/** A graph made ready for a device: planned, compiled, bound. */
+/** A graph made ready for a device: planned, compiled, bound.
+ * @category Devices */
 export interface Program extends Disposable {
   /** Its memory and its steps. */
   readonly plan: Plan;
@@ -12,7 +13,8 @@ export interface Program extends Disposable {
   read(names: readonly string[]): Promise<Values[]>;
 }
 
-/** Something that holds states and runs programs. */
+/** Something that holds states and runs programs.
+ * @category Devices */
 export interface Device extends Disposable {
   /** Which of the two it is. */
   readonly kind: "webgpu" | "cpu";

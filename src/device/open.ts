@@ -17,6 +17,7 @@ export const DEVICE_CHOICES = ["auto", "webgpu", "cpu"] as const;
  * import { openDevice } from "../../mod.ts";
  * using device = await openDevice("cpu");
  * ```
+ * @category Devices
  */
 export async function openDevice(
   name: string,

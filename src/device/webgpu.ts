@@ -9,7 +9,8 @@ import { entryOf } from "./checks.ts";
 
 const BACKEND = "DENO_WEBGPU_BACKEND";
 
-/** The adapter that WebGPU offers, or undefined where there is none. */
+/** The adapter that WebGPU offers, or undefined where there is none.
+ * @category Devices */
 export async function findAdapter(): Promise<GPUAdapter | undefined> {
   // Without this wgpu may take a GL software adapter; it is read when the first adapter is asked for.
   if (Deno.build.os === "linux") {
@@ -88,6 +89,7 @@ async function open(adapter: GPUAdapter, schedule?: Target["kind"]): Promise<Gpu
  *
  * @param adapter from `findAdapter`
  * @param schedule which schedules kernels take; by default what suits the adapter. Tests ask for both.
+ * @category Devices
  */
 export async function webgpuDevice(adapter: GPUAdapter, schedule?: Target["kind"]): Promise<Device> {
   const gpu = await open(adapter, schedule);

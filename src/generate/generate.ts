@@ -38,7 +38,8 @@ export interface ContinueOptions extends Sampling {
   readonly onPiece?: (piece: TextPiece) => void;
 }
 
-/** The next piece of a text under way: all pieces of a text together are its `text`. */
+/** The next piece of a text under way: all pieces of a text together are its `text`.
+ * @category Models */
 export interface TextPiece {
   /** Which prompt it belongs to, from 0. */
   readonly text: number;
@@ -48,7 +49,8 @@ export interface TextPiece {
   readonly last: boolean;
 }
 
-/** What to generate. */
+/** What to generate.
+ * @category Models */
 export interface GenerateOptions extends ContinueOptions {
   /** What is continued. */
   readonly prompt: TextOrIds;
@@ -248,6 +250,7 @@ async function searchTexts(
  * const texts = await generateTexts(device, generatorOf(model), ["The ", "number "], options);
  * console.log(texts.map(({ text, ended }) => [text, ended]));
  * ```
+ * @category Models
  */
 export async function generateTexts(
   device: Device,
@@ -282,6 +285,7 @@ export async function generateTexts(
  * putModel(device, model);
  * const text = await generate(device, generatorOf(model), { prompt: "The ", tokens: 100, temperature: 0.8, seed: 1 });
  * ```
+ * @category Models
  */
 export async function generate(
   device: Device,

@@ -34,12 +34,14 @@ export const stateOp: Op<Named> = {
   ...nothing,
 };
 
-/** A tensor uploaded before each run of a program. */
+/** A tensor uploaded before each run of a program.
+ * @category Tensors */
 export function input(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
   return apply(inputOp, [], { name, spec: { shape, dtype } })[0];
 }
 
-/** A tensor that stays on the device between runs: parameters, optimizer state, the log. */
+/** A tensor that stays on the device between runs: parameters, optimizer state, the log.
+ * @category Tensors */
 export function state(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
   return apply(stateOp, [], { name, spec: { shape, dtype } })[0];
 }
@@ -57,7 +59,8 @@ export const constantOp: Op<ConstantAttrs> = {
   ...nothing,
 };
 
-/** A tensor that holds one number in every place, written once when the program is compiled. */
+/** A tensor that holds one number in every place, written once when the program is compiled.
+ * @category Tensors */
 export function constant(value: number, shape: readonly number[] = [1]): Tensor {
   return apply(constantOp, [], { value, shape })[0];
 }
@@ -129,7 +132,8 @@ export function view(x: Tensor, shape: readonly number[], offset = 0): Tensor {
   return apply(viewOp, [x], { offset, shape })[0];
 }
 
-/** The same numbers under another shape; costs nothing. */
+/** The same numbers under another shape; costs nothing.
+ * @category Tensors */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   if (sizeOf(shape) !== sizeOf(x)) {
     mismatch("reshape", `${sizeOf(shape)} elements for [${shape.join(", ")}]`, [x]);

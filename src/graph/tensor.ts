@@ -20,7 +20,8 @@ export type Values = Float32Array | Float64Array | Uint32Array;
 /** A float tensor's numbers. */
 export type Floats = Float32Array | Float64Array;
 
-/** A symbolic tensor: output `index` of `node`. */
+/** A symbolic tensor: output `index` of `node`.
+ * @category Tensors */
 export interface Tensor extends Spec {
   /** The node that makes it. */
   readonly node: Node;
@@ -108,7 +109,8 @@ export interface Lowered {
 /** What operations are that the memory plan treats in ways of their own: the sources, a view of its input, a pack. */
 export type Role = "input" | "state" | "constant" | "literal" | "view" | "pack";
 
-/** An operation: one folder under kernels/, four questions. Methods, so that `Op<A>` is an `Op`. */
+/** An operation: one folder under kernels/, four questions. Methods, so that `Op<A>` is an `Op`.
+ * @category Tensors */
 export interface Op<A = unknown> {
   /** Name in errors and traces; any word, also one that another operation has. */
   readonly name: string;
@@ -178,6 +180,7 @@ function computedAt({ node }: Tensor): number {
  * Applies an operation: a new node of the graph.
  *
  * @throws what the operation's `infer` throws, and {UserError} where an output would have no elements
+ * @category Tensors
  */
 export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readonly Tensor[] {
   const path = scopes.join(".");

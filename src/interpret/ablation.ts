@@ -18,10 +18,12 @@ import { padded } from "../model/passes.ts";
 /** What a head's values are replaced by: nothing, their mean, or those of another sample. */
 export type AblationMethod = "zero" | "mean" | "resample";
 
-/** All methods. */
+/** All methods.
+ * @category Questions */
 export const ABLATION_METHODS: readonly AblationMethod[] = ["zero", "mean", "resample"];
 
-/** What heads are worth. */
+/** What heads are worth.
+ * @category Questions */
 export interface Ablation {
   /** Mean loss of the whole model in nats a token. */
   readonly loss: number;
@@ -31,7 +33,8 @@ export interface Ablation {
   readonly changes: readonly Float64Array[];
 }
 
-/** Batches of texts: each is cut into windows of the context, one behind the other, and every token but the first counts. */
+/** Batches of texts: each is cut into windows of the context, one behind the other, and every token but the first counts.
+ * @category Questions */
 export function textBatches(
   { architecture: { context } }: LanguageModel,
   texts: readonly ArrayLike<number>[],
@@ -201,6 +204,7 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
  * const { loss, changes } = await ablateHeads(device, model, batches, 3, "mean");
  * console.log(loss, changes[0]); // what each head of the first block is worth, in nats a token
  * ```
+ * @category Questions
  */
 export async function ablateHeads(
   device: Device,

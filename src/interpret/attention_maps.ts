@@ -8,7 +8,8 @@ import { type AttentionValues, forAttentionRows } from "../jacobian/rows.ts";
 import type { LanguageModel } from "../model/model.ts";
 import { passOver, textIds, type TextOrIds, tokenTexts } from "../model/passes.ts";
 
-/** The attention of one head over one text. */
+/** The attention of one head over one text.
+ * @category Questions */
 export interface AttentionMap {
   /** Block, from 0. */
   readonly layer: number;
@@ -21,7 +22,8 @@ export interface AttentionMap {
   readonly weights: readonly Float64Array[];
 }
 
-/** A text and every head's attention over it. */
+/** A text and every head's attention over it.
+ * @category Questions */
 export interface AttentionMaps {
   /** The text of each token: labels of the queries. */
   readonly tokens: readonly string[];
@@ -65,6 +67,7 @@ function valuesOf(
  * const { tokens, maps } = await attentionMaps(opened.device, opened.model, "The number", { heads: [1] });
  * console.log(tokens.length, maps[0].weights[9]); // of the last of ten tokens: ten weights that sum to 1
  * ```
+ * @category Questions
  */
 export async function attentionMaps(
   device: Device,

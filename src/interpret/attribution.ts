@@ -12,7 +12,8 @@ import type { LanguageModel } from "../model/model.ts";
 import { nextTokens } from "./next_tokens.ts";
 import { passOver, textIds, type TextOrIds, tokenId } from "../model/passes.ts";
 
-/** What one part of the model adds to the logit. */
+/** What one part of the model adds to the logit.
+ * @category Questions */
 export interface Contribution {
   /** `embed`, `pos_embed`, `attn`, `attn bias`, `mlp` or `final_norm bias`. */
   readonly part: string;
@@ -144,6 +145,7 @@ function finalNorm(model: LanguageModel, read: Record<string, Values>, t: number
  * const { logit, contributions } = await attributeLogit(opened.device, opened.model, "The numbe", { token: "r" });
  * for (const { part, layer, head, value } of contributions) console.log(part, layer, head, value / logit);
  * ```
+ * @category Questions
  */
 export async function attributeLogit(
   device: Device,

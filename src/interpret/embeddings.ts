@@ -41,6 +41,7 @@ function sampleIds(model: LanguageModel, text: TextOrIds, n: number): Uint32Arra
  * const { shape } = await embeddings(opened.device, opened.model, ["The number", "The"]);
  * console.log(shape); // [2, layers + 1, 10, dim]
  * ```
+ * @category Questions
  */
 export async function embeddings(
   device: Device,

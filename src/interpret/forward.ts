@@ -94,6 +94,7 @@ function checkTaps(globs: readonly string[], names: readonly string[]): void {
  * });
  * console.log(logits.shape, taps["blocks.0.resid_post"].shape); // [2, 10, V], [2, 10, dim]
  * ```
+ * @category Questions
  */
 export async function forward(
   device: Device,

@@ -20,7 +20,8 @@ export interface LensPoint {
   readonly nextLogProbability: number | null;
 }
 
-/** A text through the logit lens. */
+/** A text through the logit lens.
+ * @category Questions */
 export interface LogitLens {
   /** The text of each token. */
   readonly tokens: readonly string[];
@@ -44,6 +45,7 @@ export interface LogitLens {
  * const { depths } = await logitLens(opened.device, opened.model, "The number");
  * for (const points of depths) console.log(points.map(({ top }) => top[0].token).join(""));
  * ```
+ * @category Questions
  */
 export async function logitLens(
   device: Device,

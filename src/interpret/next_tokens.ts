@@ -22,7 +22,8 @@ export interface NextToken {
   readonly logit: number;
 }
 
-/** A token that may come next as the fields of a record. */
+/** A token that may come next as the fields of a record.
+ * @category Questions */
 export function nextTokenFields(
   { logProbability, logit, ...next }: NextToken,
 ): Omit<NextToken, "logProbability"> & { readonly log_probability: number } {
@@ -44,6 +45,7 @@ export function nextTokenFields(
  *   console.log(JSON.stringify(token), probability);
  * }
  * ```
+ * @category Questions
  */
 export async function nextTokens(
   device: Device,

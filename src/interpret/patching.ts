@@ -19,10 +19,12 @@ import { argmax, ofTokens } from "../generate/sampling.ts";
  */
 export type PatchSite = "resid_pre" | "attn_out" | "mlp_out" | "heads";
 
-/** All sites. */
+/** All sites.
+ * @category Questions */
 export const PATCH_SITES: readonly PatchSite[] = ["resid_pre", "attn_out", "mlp_out", "heads"];
 
-/** Two texts, and what each part of the model has to do with their difference. */
+/** Two texts, and what each part of the model has to do with their difference.
+ * @category Questions */
 export interface Patching {
   /** Tokens of the clean text and of the corrupted one. */
   readonly tokens: { readonly clean: readonly string[]; readonly corrupted: readonly string[] };
@@ -138,6 +140,7 @@ function patchFeeds(
  * const found = await patchActivations(opened.device, opened.model, "The numb", "The foll", options);
  * console.log(found.recovered[0]); // of each head of the first block
  * ```
+ * @category Questions
  */
 export async function patchActivations(
   device: Device,

@@ -87,6 +87,7 @@ function targetsOf(batch: readonly Window[], length: number, counted: number): T
  * const [nats] = await tokenLosses(opened.device, opened.model, [ids]);
  * console.log(nats.length); // 21
  * ```
+ * @category Questions
  */
 export async function tokenLosses(
   device: Device,
@@ -141,7 +142,8 @@ export async function tokenLosses(
   return losses;
 }
 
-/** How well a model predicts something. */
+/** How well a model predicts something.
+ * @category Questions */
 export interface Perplexity {
   /** Tokens that were predicted. */
   readonly tokens: number;
@@ -161,6 +163,7 @@ export interface Perplexity {
  * import { perplexityOf } from "../../mod.ts";
  * perplexityOf([[Math.log(2), Math.log(8)], [Math.log(4)]]).perplexity; // 4
  * ```
+ * @category Questions
  */
 export function perplexityOf(losses: readonly ArrayLike<number>[]): Perplexity {
   let [tokens, sum] = [0, 0];
@@ -192,6 +195,7 @@ export interface TokenLoss {
  * import { extremeLosses } from "../../mod.ts";
  * extremeLosses([[1, 3], [2]])?.max; // { text: 0, position: 2, nats: 3 }
  * ```
+ * @category Questions
  */
 export function extremeLosses(
   losses: readonly ArrayLike<number>[],

@@ -8,6 +8,7 @@
  * console.log(diag, lateral); // 0.1875 and 0; 0 and -0.1875
  * ```
  *
+ * @category Attention
  * @module
  */
 

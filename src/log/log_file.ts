@@ -10,13 +10,15 @@ import { appendTo, CHUNK_BYTES } from "./append.ts";
 import { lineSplitter, mayBe, readRecord } from "./log_lines.ts";
 import { type AnyRecord, formatRecord, type LogRecord } from "./records.ts";
 
-/** Who read the standard output has gone: the run should end quietly. */
+/** Who read the standard output has gone: the run should end quietly.
+ * @category Logs */
 export class ClosedPipe extends Error {
   /** `ClosedPipe`. */
   override name = "ClosedPipe";
 }
 
-/** Takes records, one line each; dispose it when the run ends. */
+/** Takes records, one line each; dispose it when the run ends.
+ * @category Logs */
 export interface LogWriter<Record = LogRecord> {
   /** Appends records, a line each, in one call to the system where it takes them whole. */
   write(...records: Record[]): void;
@@ -39,6 +41,7 @@ const linesOf = (records: readonly AnyRecord[]): Uint8Array =>
  * using log = openLog("records.ndjson");
  * log.write({ type: "warning", step: 201, code: "example", message: "Only an example.", tap: null });
  * ```
+ * @category Logs
  */
 export function openLog(path: string): LogWriter<AnyRecord> {
   const file = appendTo(path);
@@ -72,6 +75,7 @@ export function writeStdout(bytes: Uint8Array): void {
  * using log = stdoutLog();
  * log.write({ type: "done", step: 10, seconds: 1.5, best: null, files: [] });
  * ```
+ * @category Logs
  */
 export function stdoutLog(): LogWriter<AnyRecord> {
   return { write: (...records) => writeStdout(linesOf(records)), [Symbol.dispose]: () => {} };
@@ -98,6 +102,7 @@ export interface ReadLogOptions {
  *   if (record.type === "step") console.log(record.step, record.loss);
  * }
  * ```
+ * @category Logs
  */
 export async function* readLog(path: string, { types }: ReadLogOptions = {}): AsyncGenerator<LogRecord> {
   const wanted = types ? mayBe(types) : () => true;

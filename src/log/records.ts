@@ -69,7 +69,8 @@ export type StatRecord = {
   [statistic: string]: number | string | null;
 };
 
-/** One evaluation of a split; a task adds its own measures (`answer_accuracy`) after `tokens`, a mixture `source_N_loss`. */
+/** One evaluation of a split; a task adds its own measures (`answer_accuracy`) after `tokens`, a mixture `source_N_loss`.
+ * @category Logs */
 export type EvalRecord = {
   type: "eval";
   step: number;
@@ -84,6 +85,7 @@ export type EvalRecord = {
 /**
  * Softmax's Jacobian in one head, the mean over batches. After `visible_keys` every quantity by its name, then
  * `<name>_ci95`, the half width of its 95% interval, of each (null for one batch); null where nothing could be averaged.
+ * @category Logs
  */
 export type JacobianRecord = {
   type: "jacobian";
@@ -124,7 +126,8 @@ export type CheckpointRecord = {
   val_loss: number | null;
 };
 
-/** Something the reader of the run should know; `code` is stable, `message` a sentence. */
+/** Something the reader of the run should know; `code` is stable, `message` a sentence.
+ * @category Logs */
 export type WarningRecord = {
   type: "warning";
   step: number | null;
@@ -143,7 +146,8 @@ export type DoneRecord = {
   diverged?: true;
 };
 
-/** Any record of a log, told apart by `type`. */
+/** Any record of a log, told apart by `type`.
+ * @category Logs */
 export type LogRecord =
   | RunRecord
   | StepRecord
@@ -155,7 +159,8 @@ export type LogRecord =
   | WarningRecord
   | DoneRecord;
 
-/** A record of a log, or one that a task prints. */
+/** A record of a log, or one that a task prints.
+ * @category Logs */
 export type AnyRecord = LogRecord | TaskRecord;
 
 /** The status of a number that JSON cannot hold; of a list with such numbers, that of each or null. */

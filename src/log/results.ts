@@ -12,7 +12,8 @@ import { shortNumber, type StatFormat } from "./stat_formats.ts";
 import type { LossAt } from "./summary.ts";
 import type { TaskRecord } from "./task_records.ts";
 
-/** What a run came to. */
+/** What a run came to.
+ * @category Logs */
 export interface RunResult {
   /** Path of its log. */
   readonly log: string;
@@ -38,7 +39,8 @@ export interface RunResult {
   readonly keys: ReadonlyMap<string, string | number | boolean | null>;
 }
 
-/** Rows under columns. */
+/** Rows under columns.
+ * @category Logs */
 export interface ResultTable {
   /** Names of the columns. */
   readonly columns: readonly string[];
@@ -72,6 +74,7 @@ function* leavesOf(value: unknown, path: string): Generator<[string, Leaf]> {
  * const result = await runResult("runs/latest/log.ndjson");
  * console.log(result?.name, result?.best?.loss);
  * ```
+ * @category Logs
  */
 export async function runResult(log: string): Promise<RunResult | undefined> {
   let found: Pick<RunResult, "name" | "parameters" | "keys"> | undefined;
@@ -103,6 +106,7 @@ export async function runResult(log: string): Promise<RunResult | undefined> {
  * const results = await Promise.all((await findLogs("runs")).map(runResult));
  * console.log(replacedRuns(results.filter((result) => result !== undefined)).map(({ log }) => log));
  * ```
+ * @category Logs
  */
 export function replacedRuns(results: readonly RunResult[]): RunResult[] {
   const keyOf = ({ log, name, keys }: RunResult) => JSON.stringify([dirname(dirname(log)), name, [...keys]]);
@@ -127,6 +131,7 @@ export function replacedRuns(results: readonly RunResult[]): RunResult[] {
  * import { findLogs } from "../../mod.ts";
  * console.log(await findLogs("runs"));
  * ```
+ * @category Logs
  */
 export async function findLogs(
   folder: string,
@@ -179,6 +184,7 @@ function variedKeys(results: readonly RunResult[]): string[] {
  * const results = await Promise.all((await findLogs("runs")).map(runResult));
  * console.log(formatResults(resultTable(results.filter((result) => result !== undefined)), "table"));
  * ```
+ * @category Logs
  */
 export function resultTable(results: readonly RunResult[], without: readonly string[] = []): ResultTable {
   const varied = variedKeys(results);
@@ -252,6 +258,7 @@ function resultRecord(
  * import { formatResults } from "../../mod.ts";
  * formatResults({ columns: ["name", "steps"], rows: [["tiny", 6]] }, "csv"); // name,steps\ntiny,6\n
  * ```
+ * @category Logs
  */
 export function formatResults(table: ResultTable, format: StatFormat): string {
   if (format === "table") return alignedLines(table);

@@ -7,7 +7,8 @@ import { csvField } from "./csv.ts";
 import { formatRecord } from "./records.ts";
 import type { StatRow } from "./stat_rows.ts";
 
-/** How rows of statistics, and tables of results, are written. */
+/** How rows of statistics, and tables of results, are written.
+ * @category Logs */
 export const STAT_FORMATS = ["table", "ndjson", "csv"] as const;
 
 /** One of {@link STAT_FORMATS}. */
@@ -30,6 +31,7 @@ const NUMBER_WIDTH = 12;
  * import { shortNumber } from "../../mod.ts";
  * [shortNumber(1 / 3), shortNumber(12), shortNumber(-1.23456e-10)]; // 0.333333, 12, -1.2346e-10
  * ```
+ * @category Logs
  */
 export function shortNumber(value: number | null | undefined, digits = 6): string {
   if (value === null || value === undefined) return "-";
@@ -48,6 +50,7 @@ export function shortNumber(value: number | null | undefined, digits = 6): strin
  * import { showLoss } from "../../mod.ts";
  * [showLoss(2.42591), showLoss(0.0000321), showLoss(undefined)]; // 2.4259, 3.21e-5, -
  * ```
+ * @category Logs
  */
 export function showLoss(loss: number | null | undefined): string {
   const size = Math.abs(loss ?? NaN);
@@ -116,6 +119,7 @@ function tableLines(stats: readonly string[] | undefined): (row: StatRow) => str
  * // step,kind,tap,layer,head,stat,value
  * // 1,act,embed,,,mean,0.5
  * ```
+ * @category Logs
  */
 export function statWriter(format: StatFormat, stats?: readonly string[]): (row: StatRow) => string {
   if (format === "csv") return csvLines();

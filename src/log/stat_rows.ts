@@ -5,7 +5,8 @@ import { didYouMean, UserError } from "../base/errors.ts";
 import type { LogRecord, StatRecord } from "./records.ts";
 import { deeperPattern, globOf } from "../base/glob.ts";
 
-/** Which statistics to take from a log; what is left out takes all. */
+/** Which statistics to take from a log; what is left out takes all.
+ * @category Logs */
 export interface StatSelection {
   /** A glob over tap names: `*` is one part of the name, `**` any number of them. */
   readonly tap?: string;
@@ -168,6 +169,7 @@ function pick(record: StatRecord, stats: readonly string[] | undefined): StatRow
  *   console.log(row.step, row.statistics); // 1 [["max", 2]]
  * }
  * ```
+ * @category Logs
  */
 export async function* statRows(
   records: AsyncIterable<LogRecord>,

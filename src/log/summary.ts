@@ -110,6 +110,7 @@ function addStat(taps: Map<string, TapCount>, record: StatRecord): void {
  * const { losses, taps } = summariser.summary();
  * console.log(losses[0].least, taps.length);
  * ```
+ * @category Logs
  */
 export function logSummariser(): LogSummariser {
   const types = new Map<string, number>();
@@ -181,6 +182,7 @@ function tapLines(statistics: string, taps: readonly TapSummary[]): string[] {
  * const loss = { name: "training", records: 1, first: at, last: at, least: at };
  * console.log(summaryLines({ types: { step: 1 }, losses: [loss], taps: [] }).join("\n"));
  * ```
+ * @category Logs
  */
 export function summaryLines({ types, losses, taps }: LogSummary): string[] {
   const groups = Map.groupBy(taps, ({ statistics }) => statistics.join("\n"));

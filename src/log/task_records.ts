@@ -1,7 +1,8 @@
 // The records that tasks print, besides those of a log: one table of their types and fields, from which their type in
 // TypeScript, the order of their fields and the check of their names come.
 
-/** The fields of each type of record that a task prints, in the order in which they are written. */
+/** The fields of each type of record that a task prints, in the order in which they are written.
+ * @category Logs */
 export const TASK_FIELDS = {
   // show
   tokens: ["split", "sample", "source", "tokens", "ids", "targets", "padding"],
@@ -61,6 +62,7 @@ export const TASK_FIELDS = {
 /**
  * A record that a task prints, discriminated by `type`; every field of {@link TASK_FIELDS} has to be given. A field that is
  * undefined is left out of the line.
+ * @category Logs
  */
 export type TaskRecord = {
   readonly [T in keyof typeof TASK_FIELDS]:

@@ -17,7 +17,8 @@ import { sha256Hex } from "../base/hash.ts";
 import { decodeSafetensors, type TensorData, toFloat32 } from "./formats/safetensors.ts";
 import { checkCode } from "./trust.ts";
 
-/** A checkpoint in memory. */
+/** A checkpoint in memory.
+ * @category Models */
 export interface Checkpoint extends Model {
   /** Its folder. */
   readonly path: string;
@@ -138,6 +139,7 @@ export const tokenizerAt = (place: string, file: unknown): Tokenizer =>
  * const { state, parameters } = await loadCheckpoint("runs/latest");
  * console.log(state.step, parameters);
  * ```
+ * @category Models
  */
 export async function loadCheckpoint(
   path: string,

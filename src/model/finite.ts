@@ -45,6 +45,7 @@ export function checkLogits(logits: ArrayLike<number>): void {
  * import { checkLosses } from "../../mod.ts";
  * checkLosses([1.5, Infinity]);
  * ```
+ * @category Models
  */
 export function checkLosses(losses: ArrayLike<number>): void {
   checkFinite(losses, "The model's losses", Infinity);

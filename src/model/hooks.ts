@@ -9,7 +9,8 @@ import type { ForwardHooks, HookValue, ScoreHook, TapHook } from "../nn/hook_typ
 import { almostModifier, modifierNames } from "../nn/user_modifier.ts";
 import { describe, exportsOf, isRecord, misspelling } from "../base/user_file.ts";
 
-/** What a batch transform and a freeze know. */
+/** What a batch transform and a freeze know.
+ * @category Training */
 export interface StepContext {
   /** The step that is to be made, from 1. */
   readonly step: number;
@@ -21,7 +22,8 @@ export interface StepContext {
   readonly keys: Readonly<Record<string, HookValue>>;
 }
 
-/** What a metric knows. */
+/** What a metric knows.
+ * @category Training */
 export interface MetricContext {
   /** Steps made. */
   readonly step: number;
@@ -71,6 +73,7 @@ export interface Metric {
  *     Math.max(...Object.values(await parameters()).map(({ data }) => data.reduce((a, b) => Math.max(a, b)))),
  * }];
  * ```
+ * @category Training
  */
 export interface Hooks {
   /** Tensors by globs over their taps. */
@@ -199,6 +202,7 @@ export async function loadHooks({ hooks }: Pick<Config, "hooks">): Promise<Loade
  * Whether a file exports hooks, and not only a score modifier.
  *
  * @throws {UserError} where it exports neither, or a misspelt name of a hook
+ * @category Training
  */
 export async function exportsHooks(file: string): Promise<boolean> {
   const found = await exportsOf(file, "--hooks");

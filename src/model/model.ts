@@ -17,7 +17,8 @@ import { flat, type Layout, layout, parameterViews } from "./layout.ts";
 import { checkModel } from "./sizes.ts";
 import { codeFiles } from "./trust.ts";
 
-/** A model as generation and analysis need it. */
+/** A model as generation and analysis need it.
+ * @category Models */
 export interface LanguageModel {
   /** Its shape. */
   readonly architecture: Architecture;
@@ -45,7 +46,8 @@ export interface Model {
   readonly code?: readonly CodeFile[];
 }
 
-/** A model and its data. */
+/** A model and its data.
+ * @category Training */
 export interface Experiment extends Model {
   /** Its batches. */
   readonly source: Source;
@@ -91,7 +93,8 @@ export function modelWithoutCode(config: Config, tokenizer: Tokenizer): Model {
   return modelOf(config, tokenizer, withoutModifiers(architectureOf(config.model, tokenizer.size)));
 }
 
-/** The model as generation needs it: its parameters are those on the device. */
+/** The model as generation needs it: its parameters are those on the device.
+ * @category Training */
 export function generatorOf({ architecture, tokenizer, layout }: Model): LanguageModel {
   return { architecture, tokenizer, parameters: parameterViews(layout, flat(layout)) };
 }

@@ -5,7 +5,8 @@ import { openDevice } from "../device/open.ts";
 import { checkParameters, type Checkpoint, loadCheckpoint, putModel } from "./checkpoint.ts";
 import { forwardWork, type Passes } from "./passes.ts";
 
-/** A model, and the device that holds its parameters. */
+/** A model, and the device that holds its parameters.
+ * @category Models */
 export interface OpenModel extends Disposable {
   /** What was loaded. */
   readonly checkpoint: Checkpoint;
@@ -34,6 +35,7 @@ export interface OpenModelOptions extends Passes {
  * const options = { prompt: "The ", tokens: 20, temperature: 0, seed: 1 };
  * console.log(await generate(opened.device, opened.model, options));
  * ```
+ * @category Models
  */
 export async function openModel(
   given: string | Checkpoint,

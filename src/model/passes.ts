@@ -11,7 +11,8 @@ import { decoder, type Taps } from "../nn/decoder.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { LanguageModel, Model } from "./model.ts";
 
-/** A text, or its ids: what every question to a model takes. */
+/** A text, or its ids: what every question to a model takes.
+ * @category Models */
 export type TextOrIds = string | ArrayLike<number>;
 
 /** Ids that are given: each is one of the model's that has a text. */
@@ -33,6 +34,7 @@ function checkedIds(
  * (`Tokenizer.first`).
  *
  * @throws {UserError} where there are no ids, the text cannot be encoded, or an id is not one of the model's
+ * @category Models
  */
 export function promptIds(model: LanguageModel, given: TextOrIds): Uint32Array {
   if (typeof given !== "string") return checkedIds(model, given);
@@ -148,7 +150,8 @@ export interface Passes {
   readonly positions?: number;
 }
 
-/** What forward passes compute. Where a step of training is asked for, it is about three of them. */
+/** What forward passes compute. Where a step of training is asked for, it is about three of them.
+ * @category Training */
 export function forwardWork({ architecture, layout }: Model, { passes, positions }: Passes): Workload[] {
   const { context } = architecture;
   const length = Math.max(1, Math.min(context, positions ?? context));

@@ -27,7 +27,8 @@ const entry = object({ file: textKind, by: textKind });
 /** A file with its code. */
 export type NamedCode = UserCode & Pick<CodeFile, "file">;
 
-/** The files of code that a configuration runs: hooks, tasks, modifiers; each once. */
+/** The files of code that a configuration runs: hooks, tasks, modifiers; each once.
+ * @category Models */
 export function codeNamed({ hooks, data, model }: Config): string[] {
   const blocks = [model.block, ...model.blocks ?? []];
   const files = [
@@ -91,7 +92,8 @@ async function readTrusted(path: string): Promise<TrustedCode> {
 const importing = ({ elsewhere }: UserCode): string =>
   elsewhere.length ? `; it imports ${elsewhere.join(", ")}` : "";
 
-/** A file and its hash in one line, with what it imports from elsewhere. */
+/** A file and its hash in one line, with what it imports from elsewhere.
+ * @category Models */
 export function codeLine(code: NamedCode): string {
   return `${code.file}, SHA-256 ${code.sha256}${importing(code)}`;
 }
@@ -109,6 +111,7 @@ export function codeLine(code: NamedCode): string {
  * await Deno.writeTextFile("mine.ts", "export const freeze = () => [];");
  * for (const { file, sha256 } of await trustCode(["mine.ts"], "trust")) console.log(file, sha256);
  * ```
+ * @category Models
  */
 export async function trustCode(files: readonly string[], by: "named" | "trust"): Promise<NamedCode[]> {
   const codes = await Promise.all(files.map(codeAt));

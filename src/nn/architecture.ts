@@ -34,6 +34,7 @@ export interface ModifierSizes {
  *   modifier: ({ slope }) => masks.modifier("score - slope[h] * (i - j)", { slope }),
  * };
  * ```
+ * @category Models
  */
 export interface UserModifier {
   /** Learned tables by name: shape, and the number each entry starts at. */

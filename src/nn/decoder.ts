@@ -61,6 +61,7 @@ export function unembed({ architecture, parameters, taps, norm }: Forward, x: Te
  * const parameters = Object.fromEntries(decoderParameters(architecture).map((p) => [p.name, state(p.name, p.shape)]));
  * const logits = decoder(architecture, parameters, input("ids", [12, 64], "u32")); // [12, 64, 65]
  * ```
+ * @category Models
  */
 export function decoder(
   architecture: Architecture,

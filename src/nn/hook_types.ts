@@ -6,7 +6,8 @@ import type { Tensor } from "../graph/tensor.ts";
 /** A value that a hook's own key of the configuration may have. */
 export type HookValue = number | boolean | string;
 
-/** What a hook knows besides its tensor. */
+/** What a hook knows besides its tensor.
+ * @category Training */
 export interface HookContext {
   /** Name of the tap. */
   readonly name: string;

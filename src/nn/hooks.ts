@@ -115,6 +115,7 @@ export function hooksAtWork(
  * import { containsToken, input } from "../../mod.ts";
  * const has10 = containsToken(input("ids", [2, 8], "u32"), 10, 65); // [2]
  * ```
+ * @category Training
  */
 export function containsToken(tokens: Tensor, id: number, vocabulary: number): Tensor {
   const [B, T] = tokens.shape;

@@ -32,7 +32,7 @@ export { decoder } from "./decoder.ts";
 export type { ForwardOptions, Taps } from "./forward.ts";
 export type { ForwardHooks, HookContext, HookValue, ScoreHook, TapHook } from "./hook_types.ts";
 export { containsToken, STEP_STATE, stepState } from "./hooks.ts";
-export { MODEL_KEYS } from "./model_keys.ts";
+export { type BlockConfig, MODEL_KEYS, type ModelConfig } from "./model_keys.ts";
 export {
   crossAttention,
   fromTorchAttention,

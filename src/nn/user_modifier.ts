@@ -122,6 +122,7 @@ async function load({ file, name }: ModifierSource): Promise<UserModifier> {
  * await Deno.writeTextFile("mine.ts", "export const steep = { modifier: () => undefined };");
  * console.log(await findModifier("mine.ts")); // { file: "mine.ts", name: "steep" }
  * ```
+ * @category Models
  */
 export async function findModifier(file: string): Promise<ModifierSource> {
   const found = modifierNames(await exportsOf(file, "--hooks"));

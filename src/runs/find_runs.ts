@@ -190,6 +190,7 @@ async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<Found
  *   console.log(path, step, val_loss);
  * }
  * ```
+ * @category Runs
  */
 export async function findRuns(
   dir: string,
@@ -231,6 +232,7 @@ export async function findRuns(
  * import { loadRunConfig } from "../../mod.ts";
  * console.log((await loadRunConfig("runs/latest")).seed);
  * ```
+ * @category Runs
  */
 export async function loadRunConfig(path: string, dir = "runs"): Promise<Record<string, unknown>> {
   const { run, checkpoint } = await resolveRun(path, dir);

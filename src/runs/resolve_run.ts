@@ -145,6 +145,7 @@ async function nearestExisting(path: string): Promise<string | undefined> {
  * import { resolveRun } from "../../mod.ts";
  * const { run, checkpoint } = await resolveRun("runs/latest");
  * ```
+ * @category Runs
  */
 export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedRun> {
   const expected = "expected a run folder, a checkpoint folder or the name of a run";
@@ -205,6 +206,7 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
  * import { findLog } from "../../mod.ts";
  * console.log((await findLog("runs/latest")).log);
  * ```
+ * @category Runs
  */
 export async function findLog(given: string): Promise<{ log: string; run?: RunFolder }> {
   if (given === "-") return { log: "-" };

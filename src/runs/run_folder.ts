@@ -5,7 +5,8 @@ import { basename, dirname, extname, isAbsolute, join, normalize, sep } from "no
 import { fileError, UserError } from "../base/errors.ts";
 import { namesIn as sortedNames } from "../base/whole_file.ts";
 
-/** Where the parts of a run stand. */
+/** Where the parts of a run stand.
+ * @category Runs */
 export interface RunFolder {
   /** The folder itself, `runs/<name>/<time>-<id>`. */
   path: string;
@@ -57,6 +58,7 @@ export function runFolder(path: string): RunFolder {
  * import { makeFolder } from "./run_folder.ts";
  * await makeFolder("charts");
  * ```
+ * @category Runs
  */
 export async function makeFolder(path: string): Promise<void> {
   try {
@@ -104,6 +106,7 @@ let temporaryNames = 0;
  * import { writeFileAtomic } from "./run_folder.ts";
  * await writeFileAtomic("chart.svg", "<svg/>");
  * ```
+ * @category Runs
  */
 export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
@@ -127,6 +130,7 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
  * import { checkWritable } from "./run_folder.ts";
  * await checkWritable("chart.svg");
  * ```
+ * @category Runs
  */
 export async function checkWritable(path: string): Promise<void> {
   const temporary = join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
@@ -164,6 +168,7 @@ async function symlink(target: string, path: string): Promise<boolean> {
  * import { freePath } from "./run_folder.ts";
  * console.log(await freePath("plot.svg"));
  * ```
+ * @category Runs
  */
 export async function freePath(path: string): Promise<string> {
   const end = extname(path);
@@ -201,6 +206,7 @@ export async function swapPointer(path: string, target: string): Promise<void> {
  * import { createRunFolder } from "./run_folder.ts";
  * const run = await createRunFolder("runs", "small", new Date(), "1f");
  * ```
+ * @category Runs
  */
 export async function createRunFolder(
   dir: string,

@@ -80,6 +80,7 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
  * const { run } = await resolveRun("runs/latest");
  * console.log(Object.keys(await captureCharts(run!)));
  * ```
+ * @category Charts
  */
 export async function captureCharts(run: RunFolder): Promise<Record<string, string>> {
   const folder = join(run.path, "captures");

@@ -2,9 +2,8 @@
 import { didYouMean, UserError } from "../base/errors.ts";
 import { deeperPattern, globOf, patternHint } from "../base/glob.ts";
 
-export { globOf } from "../base/glob.ts";
-
-/** What of a tensor is looked at: its values, its gradient; of a parameter also its optimizer state and last update. */
+/** What of a tensor is looked at: its values, its gradient; of a parameter also its optimizer state and last update.
+ * @category Logs */
 export const KINDS = ["act", "grad", "param", "param_grad", "opt", "update"] as const;
 
 /** One of `KINDS`. */

@@ -66,6 +66,7 @@ const lastGood = (saved: number | null): string =>
  * import { divergedRemedy } from "../../mod.ts";
  * divergedRemedy("runs/latest"); // "lower optimizer.lr; from its last good checkpoint: deno task train --from runs/latest"
  * ```
+ * @category Training
  */
 export const divergedRemedy = (path: string | undefined): string =>
   path === undefined

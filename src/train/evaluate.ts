@@ -29,7 +29,8 @@ export interface Evaluated {
   readonly extremes?: { readonly max: TargetLoss; readonly min: TargetLoss };
 }
 
-/** A target and its cross-entropy. */
+/** A target and its cross-entropy.
+ * @category Training */
 export interface TargetLoss {
   /** Row of the split, from 0 in the order of its evaluation. */
   readonly row: number;
@@ -84,6 +85,7 @@ export function evaluatedBatches({ source, config: { eval: { split, batches } } 
  * Compiles the evaluation of an experiment's split: all of its batches, or `eval.batches` of them, evenly spread.
  *
  * @param options `extremes`: whether the targets of highest and lowest cross-entropy are looked for
+ * @category Training
  */
 export async function evaluator(
   device: Device,

@@ -18,6 +18,7 @@ import { checkFreeze } from "./freeze.ts";
  * const { parameters, source } = await prepare(await loadConfig("copy", []));
  * console.log(parameters, source.train(0).ids.length);
  * ```
+ * @category Training
  */
 export async function prepare(
   config: Config,

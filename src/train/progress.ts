@@ -12,7 +12,8 @@ import { checkpointSteps, pointTo, type RunFolder } from "../runs/run_folder.ts"
 import type { Experiment } from "../model/model.ts";
 import type { ReadyRun } from "./compile.ts";
 
-/** How far a run is. */
+/** How far a run is.
+ * @category Training */
 export interface Progress {
   /** Steps made. */
   readonly step: number;

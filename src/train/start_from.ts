@@ -107,6 +107,7 @@ function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Expe
  * const { start } = await experimentOf(await loadConfig("copy", []));
  * console.log(start?.path ?? "fresh parameters"); // with train.from=runs/latest that run's
  * ```
+ * @category Training
  */
 export async function experimentOf(config: Config): Promise<Experiment> {
   checkRun(config);

@@ -24,7 +24,8 @@ import { checkpointSteps, runFolder, SWEEP_FOLDER, writeFileAtomic } from "../ru
 import { codeFiles, codeNamed } from "../model/trust.ts";
 import { planRun, resume, train, type TrainOptions, type TrainResult } from "./train.ts";
 
-/** Whom a sweep tells how far it is, besides what each run takes. */
+/** Whom a sweep tells how far it is, besides what each run takes.
+ * @category Training */
 export interface SweepCallbacks extends Pick<TrainOptions, "records" | "signal"> {
   /** Told after each window of steps; `index` counts runs from 0. */
   readonly progress?: (run: SweepRun, index: number, progress: Progress) => void;
@@ -103,6 +104,7 @@ export interface Job {
  * import { formatRecord } from "../log/mod.ts";
  * for (const job of sweepJobs(await loadSweep("default", ["seed=[1, 2]"]))) console.log(formatRecord(job));
  * ```
+ * @category Training
  */
 export function sweepJobs(sweep: Sweep): Job[] {
   const folder = sweepFolder(sweep);
@@ -134,6 +136,7 @@ async function named<T>(name: string, act: () => Promise<T>): Promise<T> {
  * const sweep = await loadSweep("default", ["model.dim=[32, 64]", "device=cpu"]);
  * console.log(formatResults(await planTable(sweep), "table"));
  * ```
+ * @category Training
  */
 export async function planTable({ runs }: Sweep): Promise<ResultTable> {
   const rows: (string | number)[][] = [];
@@ -226,7 +229,8 @@ export interface JobResult {
   readonly diverged: boolean;
 }
 
-/** Whether a configuration is one of a sweep's jobs: its run goes into the sweep's folder. */
+/** Whether a configuration is one of a sweep's jobs: its run goes into the sweep's folder.
+ * @category Training */
 export function isJob({ output: { dir } }: Config): boolean {
   return SWEEP_FOLDER.test(dir);
 }
@@ -244,6 +248,7 @@ export function isJob({ output: { dir } }: Config): boolean {
  * const job = await loadConfig("default", ["output.dir=runs/example-sweep-00000000", ...short]);
  * console.log((await runJob(job)).trained?.step, (await runJob(job)).trained); // 3 undefined
  * ```
+ * @category Training
  */
 export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun"> = {}): Promise<JobResult> {
   using _ = await lockFolder(join(config.output.dir, config.name), "running it");
@@ -270,6 +275,7 @@ export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun
  * const { results } = await runSweep(await loadSweep("default", ["optimizer.lr=[1e-3, 3e-3]", ...short]));
  * console.log(formatResults(resultTable(results), "table"));
  * ```
+ * @category Training
  */
 export async function runSweep(sweep: Sweep, told: SweepCallbacks = {}): Promise<SweepOutcome> {
   const folder = sweepFolder(sweep);

@@ -37,7 +37,8 @@ import { experimentOf } from "./start_from.ts";
 /** What another process may be doing in a run's folder. */
 const WRITING = "writing this run";
 
-/** What training is told besides its configuration. */
+/** What training is told besides its configuration.
+ * @category Training */
 export interface TrainOptions {
   /** A second place for every record, standard output for example. */
   readonly records?: Pick<LogWriter, "write">;
@@ -57,7 +58,8 @@ export interface TrainOptions {
   readonly acceptChanges?: boolean;
 }
 
-/** A run that has ended. */
+/** A run that has ended.
+ * @category Training */
 export interface TrainResult extends LoopResult {
   /** Where everything it wrote stands. */
   readonly folder: RunFolder;
@@ -344,6 +346,7 @@ async function newFolder(config: Config, now: Date, opening: RunRecord): Promise
  * const trained = await train(config, { progress: ({ step, loss }) => console.error(step, loss) });
  * console.log(trained?.folder.path, trained?.best?.val_loss);
  * ```
+ * @category Training
  */
 export async function train(config: Config, options: TrainOptions = {}): Promise<TrainResult | undefined> {
   return await start(await experimentOf(config), options);
@@ -365,6 +368,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
  * const stopped = await train(config, { signal: stop.signal, progress: () => stop.abort() });
  * console.log((await resume(stopped!.folder.path))?.finished); // true
  * ```
+ * @category Training
  */
 export async function resume(path: string, options: TrainOptions = {}): Promise<TrainResult | undefined> {
   const { run: folder, checkpoint: last } = await resolveRun(path);

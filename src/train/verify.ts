@@ -288,6 +288,7 @@ const skippedChecks = (...names: string[]): Check[] =>
  * const checks = await verifyCheckpoint("runs/copy/checkpoints/100", () => openDevice("cpu"));
  * console.log(checks.every((check) => check.passed));
  * ```
+ * @category Training
  */
 export async function verifyCheckpoint(
   path: string,

@@ -2,7 +2,8 @@
 
 import assert from "node:assert/strict";
 import { UserError } from "../../src/base/errors.ts";
-import { applyOverride, type ModelConfig, parseConfig, resolveConfig } from "../../src/config/mod.ts";
+import { applyOverride, parseConfig, resolveConfig } from "../../src/config/mod.ts";
+import type { ModelConfig } from "../../src/nn/model_keys.ts";
 import { runJsonSchema } from "../../src/config/schema.ts";
 
 function model(yaml: string, ...overrides: string[]): ModelConfig {

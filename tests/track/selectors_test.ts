@@ -1,11 +1,11 @@
 // Selectors: what a glob matches, what kinds and exclusions do, which entries are due when.
 import assert from "node:assert/strict";
 import { UserError } from "../../src/base/errors.ts";
+import { globOf } from "../../src/base/glob.ts";
 import {
   checkSelectors,
   dueAt,
   dueSets,
-  globOf,
   type Kind,
   selection,
   type Subject,

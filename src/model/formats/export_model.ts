@@ -22,6 +22,7 @@ import { tokenizerJson } from "./tokenizer_json.ts";
  * const tiny = await loadCheckpoint("runs/latest");
  * console.log(await exportModel(tiny, "exported")); // config.json, model.safetensors, ...
  * ```
+ * @category Models
  */
 export async function exportModel(
   checkpoint: Pick<Checkpoint, "architecture" | "tokenizer" | "tensors" | "path">,

@@ -1,6 +1,6 @@
 // GPT-2 as Hugging Face writes it, and as heed has it: names, shapes and options, both ways. Nothing here touches a disk.
 import { didYouMean, UserError } from "../../base/errors.ts";
-import type { BlockConfig, ModelConfig } from "../../config/mod.ts";
+import type { BlockConfig, ModelConfig } from "../../nn/model_keys.ts";
 import { describeValue, isMapping } from "../../base/show.ts";
 import {
   type Architecture,

@@ -87,6 +87,7 @@ async function record(folder: string, recorded: ReadonlyMap<string, string>): Pr
  * const fetch = () => Promise.reject(new Error("offline"));
  * await modelFolder("gpt2", { fetch }).catch((error: UserError) => console.error(error.message));
  * ```
+ * @category Models
  */
 export async function modelFolder(name: string, options: HubOptions = {}): Promise<string> {
   const known = Object.hasOwn(MODELS, name) ? MODELS[name] : undefined;

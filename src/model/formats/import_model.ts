@@ -136,6 +136,7 @@ async function tensorsOf(folder: string): Promise<{ tensors: Map<string, TensorD
  *   if (error instanceof UserError) console.error(error.message);
  * }
  * ```
+ * @category Models
  */
 export async function importModel(
   folder: string,

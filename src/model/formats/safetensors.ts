@@ -122,6 +122,7 @@ function checkTensor(name: string, { dtype, shape, data }: TensorData): void {
  * const bytes = encodeSafetensors({ w: { dtype: "F32", shape: [2], data: new Float32Array([1, 2]) } });
  * decodeSafetensors(bytes, "model.safetensors").tensors.get("w")?.data; // Float32Array [1, 2]
  * ```
+ * @category Models
  */
 export function encodeSafetensors(
   tensors: Record<string, TensorData>,
