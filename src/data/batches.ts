@@ -49,7 +49,8 @@ export function spread(count: number, most: number): number[] {
   return Array.from({ length: chosen }, (_, i) => Math.floor(i * count / chosen));
 }
 
-/** At most so many batches of a pass, evenly spread, the first among them; all where `most` is 0. */
+/** At most so many batches of a pass, evenly spread, the first among them; all where `most` is 0.
+ * @category Data */
 export function spreadBatches(pass: Evaluation, most: number): Batch[] {
   return spread(pass.count, most).map((index) => pass.batch(index));
 }
