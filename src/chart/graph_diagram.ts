@@ -6,7 +6,8 @@ import { elementwiseOp } from "../../kernels/elementwise/op.ts";
 import { ancestors } from "../graph/gradient.ts";
 import type { Node, Op, Tensor } from "../graph/tensor.ts";
 import { reportProgress } from "../base/progress.ts";
-import { wrap } from "./document.ts";
+import { FAMILY, TITLE_SIZE, wrap } from "./document.ts";
+import { num } from "./sheet_text.ts";
 import { escapeXml } from "./svg_context.ts";
 import { type Font, textWidth } from "./text_width.ts";
 
@@ -35,8 +36,7 @@ interface Edge {
   readonly label: string;
 }
 
-const FAMILY = 'Helvetica, Arial, "Liberation Sans", "DejaVu Sans", sans-serif';
-const [TITLE_SIZE, BOX_SIZE, LINE_SIZE, LABEL_SIZE] = [15, 12, 10, 10];
+const [BOX_SIZE, LINE_SIZE, LABEL_SIZE] = [12, 10, 10];
 const [PADDING, LINE_HEIGHT, MARGIN] = [9, 13, 16];
 /** Pixels that a title has over a narrow diagram too. */
 const LEAST_TITLE = 480;
@@ -173,8 +173,6 @@ function layOut(boxes: readonly Box[], edges: readonly Edge[]) {
     }),
   };
 }
-
-const num = (x: number): string => String(Math.round(x * 10) / 10);
 
 /** A smooth line through points: straight to the middle of each piece, round the corners between. */
 function curve(points: readonly Placed[]): string {

@@ -37,27 +37,13 @@ const X_LABELS: Readonly<Record<ProgressUnit, string>> = {
   seconds: "training time (s)",
 };
 
+const within = (names: string, high: number) =>
+  Object.fromEntries(names.split(" ").map((name) => [name, [0, high] as const]));
+
 /** What metrics cannot leave. */
 const LIMITS: Readonly<Record<string, readonly [low: number, high: number]>> = {
-  ...Object.fromEntries(
-    [
-      "loss",
-      "val_loss",
-      "answer_loss",
-      "lr",
-      "grad_norm",
-      "ms",
-      "tokens_per_s",
-      "perplexity",
-      "entropy",
-      "l2",
-    ]
-      .map((name) => [name, [0, Infinity]]),
-  ),
-  ...Object.fromEntries(
-    ["accuracy", "answer_accuracy", "exact_match", "zeros", "entropy_ratio", "sparsity", "extra_mass"]
-      .map((name) => [name, [0, 1]]),
-  ),
+  ...within("loss val_loss answer_loss lr grad_norm ms tokens_per_s perplexity entropy l2", Infinity),
+  ...within("accuracy answer_accuracy exact_match zeros entropy_ratio sparsity extra_mass", 1),
 };
 
 /** Titles of what evaluations of a task record besides. */

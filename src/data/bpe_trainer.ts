@@ -1,17 +1,9 @@
 // Learns the merges of byte-pair encoding from a text: again and again, the most frequent pair becomes one token.
 import { checkWellFormed, cutPieces, ownCopy, pairKey, piecesOf } from "./byte_bpe.ts";
 import { heapOf } from "./heap.ts";
-import { type NumberList, numberList, type Numbers, partsOf } from "./ids.ts";
+import { type NumberList, numberList, partsOf } from "./ids.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { TextPieces } from "./text_bytes.ts";
-
-/** The different pieces of a text one after another, bytes that become tokens, and how often each occurs. */
-interface Words {
-  readonly tokens: Numbers;
-  readonly starts: Numbers;
-  readonly lengths: Numbers;
-  readonly counts: Numbers;
-}
 
 /** Two neighbouring tokens, how often they occur, and in which words, some of which may have lost it since. */
 interface Pair {
@@ -70,7 +62,10 @@ function wordTable(most: number) {
   };
 }
 
-function wordsOf(text: TextPieces, most: number): Words {
+/** The different pieces of a text one after another, bytes that become tokens, and how often each occurs. */
+type Words = ReturnType<typeof wordsOf>;
+
+function wordsOf(text: TextPieces, most: number) {
   const { tokens, starts, numberOf } = wordTable(most);
   const counts = numberList(2 ** 53, 0);
   const known = new Map<string, number>();

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { UserError } from "../base/errors.ts";
 import { heapOf } from "./heap.ts";
 import { numberList } from "./ids.ts";
-import { checkIds } from "./tokenizer.ts";
+import { checkIds, type Tokenizer } from "./tokenizer.ts";
 
 /**
  * GPT-2's pre-tokenisation: no token is part of two pieces. White_Space as Unicode defines it, which `\s` of JavaScript
@@ -88,16 +88,6 @@ export interface ByteVocabulary {
   readonly special?: ReadonlyMap<string, number>;
 }
 
-/** Between text and ids, by a vocabulary. */
-export interface ByteCoder {
-  /** The ids of a text; throws UserError at a lone surrogate. */
-  encode(text: string): Uint32Array;
-  /** Where a text may be cut without changing its ids, as `Tokenizer.cut`. */
-  cut(text: string): number;
-  /** The text of ids; bytes that are no UTF-8 become U+FFFD. Throws RangeError at an id that is none. */
-  decode(ids: ArrayLike<number>): string;
-}
-
 /** Ids are below this: two of them make one key. */
 const IDS = 2 ** 24;
 
@@ -107,20 +97,15 @@ export const pairKey = (left: number, right: number): number => left * IDS + rig
 /** Pieces up to this length are looked through for the first pair anew each time: that is faster than a heap. */
 const SHORT = 32;
 
-/** @internal Joins the pairs of one piece, those of the lowest rank first and from left to right. */
-export function joinedPairs(
-  piece: number[],
-  merges: readonly Merge[],
-  ranks: ReadonlyMap<number, number>,
-): number[] {
-  return piece.length > SHORT ? joinedByHeap(piece, merges, ranks) : joinedByScan(piece, merges, ranks);
+type Ranks = ReadonlyMap<number, number>;
+
+/** @internal What joins the pairs of one piece, those of the lowest rank first and from left to right. */
+export function joiner(merges: readonly Merge[]): (piece: number[]) => number[] {
+  const ranks: Ranks = new Map(merges.map(({ left, right }, rank) => [pairKey(left, right), rank]));
+  return (piece) => (piece.length > SHORT ? joinedByHeap : joinedByScan)(piece, merges, ranks);
 }
 
-function joinedByScan(
-  piece: number[],
-  merges: readonly Merge[],
-  ranks: ReadonlyMap<number, number>,
-): number[] {
+function joinedByScan(piece: number[], merges: readonly Merge[], ranks: Ranks): number[] {
   const rankAt = (at: number) => ranks.get(pairKey(piece[at], piece[at + 1])) ?? Infinity;
   const found: number[] = [];
   for (let at = 0; at + 1 < piece.length; at++) found.push(rankAt(at));
@@ -136,11 +121,7 @@ function joinedByScan(
   }
 }
 
-function joinedByHeap(
-  piece: number[],
-  merges: readonly Merge[],
-  ranks: ReadonlyMap<number, number>,
-): number[] {
+function joinedByHeap(piece: number[], merges: readonly Merge[], ranks: Ranks): number[] {
   const end = piece.length;
   const next = piece.map((_, i) => i + 1);
   const previous = piece.map((_, i) => i - 1);
@@ -201,13 +182,13 @@ function sectionsOf(text: string, special: ReadonlyMap<string, number>): string[
   return text.split(new RegExp(`(${escaped.join("|")})`, "u"));
 }
 
-/** The coder of a vocabulary. */
-export function byteCoder({ tokens, bytes, merges, special = new Map() }: ByteVocabulary): ByteCoder {
-  const ranks = new Map(merges.map(({ left, right }, rank) => [pairKey(left, right), rank]));
+/** What a tokenizer does by such a vocabulary. */
+export function byteCoder(
+  { tokens, bytes, merges, special = new Map() }: ByteVocabulary,
+): Pick<Tokenizer, "encode" | "cut" | "decode"> {
   const specialTexts = [...special.keys()];
-  const encodePiece = remembering((piece) =>
-    joinedPairs(Array.from(toUtf8.encode(piece), (byte) => bytes[byte]), merges, ranks)
-  );
+  const join = joiner(merges);
+  const encodePiece = remembering((piece) => join(Array.from(toUtf8.encode(piece), (byte) => bytes[byte])));
   return {
     encode(text) {
       checkWellFormed(text);

@@ -1,18 +1,10 @@
 // A binary heap: byte-pair encoding always takes the best pair next, in training as in encoding.
 
-/** Items of which the first in order can be taken at any time. */
-export interface Heap<T> {
-  /** Adds an item. */
-  push(item: T): void;
-  /** Takes the first item out; undefined where there is none. */
-  pop(): T | undefined;
-}
-
 /** An empty heap; `before(a, b)` says whether a comes first. */
-export function heapOf<T>(before: (a: T, b: T) => boolean): Heap<T> {
+export function heapOf<T>(before: (a: T, b: T) => boolean) {
   const items: T[] = [];
   return {
-    push(item) {
+    push(item: T): void {
       let at = items.push(item) - 1;
       for (let parent = (at - 1) >> 1; at > 0 && before(item, items[parent]); parent = (at - 1) >> 1) {
         items[at] = items[parent];
@@ -20,7 +12,8 @@ export function heapOf<T>(before: (a: T, b: T) => boolean): Heap<T> {
       }
       items[at] = item;
     },
-    pop() {
+    /** Takes the first item out; undefined where there is none. */
+    pop(): T | undefined {
       const first = items[0];
       const last = items.pop();
       if (items.length === 0) return first;

@@ -7,23 +7,10 @@ import type { Tokenizer } from "./tokenizer.ts";
 export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 
 /** Numbers one after another. */
-export interface NumberList {
-  /** How many there are. */
-  readonly length: number;
-  /** The one of an index. */
-  at(index: number): number;
-  /** Replaces the one of an index. */
-  set(index: number, number: number): void;
-  /** Appends one. */
-  push(number: number): void;
-  /** Appends all of these. */
-  add(numbers: ArrayLike<number>): void;
-  /** All of them, without a copy. */
-  all(): Numbers;
-}
+export type NumberList = ReturnType<typeof numberList>;
 
 /** A list of numbers up to `most`. Of the memory for `capacity` of them only what is written to becomes resident. */
-export function numberList(most: number, capacity: number): NumberList {
+export function numberList(most: number, capacity: number) {
   const Narrow = most <= 0xff
     ? Uint8Array
     : most <= 0xffff
@@ -43,18 +30,20 @@ export function numberList(most: number, capacity: number): NumberList {
     get length() {
       return length;
     },
-    at: (index) => all[index],
-    set: (index, number) => void (all[index] = number),
-    push(number) {
+    at: (index: number): number => all[index],
+    set: (index: number, number: number) => void (all[index] = number),
+    push(number: number): void {
       grow(length + 1);
       all[length++] = number;
     },
-    add(numbers) {
+    /** Appends all of these. */
+    add(numbers: ArrayLike<number>): void {
       grow(length + numbers.length);
       all.set(numbers, length);
       length += numbers.length;
     },
-    all: () => all.subarray(0, length),
+    /** All of them, without a copy. */
+    all: (): Numbers => all.subarray(0, length),
   };
 }
 

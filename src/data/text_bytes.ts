@@ -18,24 +18,20 @@ export function isEmptyText(text: TextPieces): boolean {
   return true;
 }
 
+/** What `each` yields, as often as it is iterated. */
+const again = <T>(each: () => Generator<T>): Iterable<T> => ({ [Symbol.iterator]: each });
+
 /** Lists one after another, as often as they are iterated. */
-export function chained<T>(lists: Iterable<Iterable<T>>): Iterable<T> {
-  return {
-    *[Symbol.iterator]() {
-      for (const list of lists) yield* list;
-    },
-  };
-}
+export const chained = <T>(lists: Iterable<Iterable<T>>): Iterable<T> =>
+  again(function* () {
+    for (const list of lists) yield* list;
+  });
 
 /** The pieces of texts one after another, as of one text. */
-export const piecesOfAll = (texts: Iterable<TextPieces>): Iterable<string> => ({
-  *[Symbol.iterator]() {
-    for (const text of texts) {
-      if (typeof text === "string") yield text;
-      else yield* text;
-    }
-  },
-});
+export const piecesOfAll = (texts: Iterable<TextPieces>): Iterable<string> =>
+  again(function* () {
+    for (const text of texts) yield* typeof text === "string" ? [text] : text;
+  });
 
 /** Bytes of a piece: large enough for its overhead not to count, small beside any text that matters. */
 const PIECE_BYTES = 2 ** 16;
@@ -62,23 +58,20 @@ export function stringOfText(text: TextBytes): string | undefined {
 }
 
 /** The pieces of a text, as often as they are iterated, with progress; throws TypeError at what is no UTF-8. */
-export function piecesOfText(text: TextBytes, what = "reading text"): Iterable<string> {
-  return {
-    *[Symbol.iterator]() {
-      const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-      const total = text.reduce((sum, { length }) => sum + length, 0);
-      let before = 0;
-      for (const bytes of text) {
-        for (let at = 0, end; at < bytes.length; at = end) {
-          end = pieceEnd(bytes, at);
-          reportProgress({ what, done: before + at, total, bytes: true });
-          yield utf8.decode(bytes.subarray(at, end));
-        }
-        before += bytes.length;
+export const piecesOfText = (text: TextBytes, what = "reading text"): Iterable<string> =>
+  again(function* () {
+    const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    const total = text.reduce((sum, { length }) => sum + length, 0);
+    let before = 0;
+    for (const bytes of text) {
+      for (let at = 0, end; at < bytes.length; at = end) {
+        end = pieceEnd(bytes, at);
+        reportProgress({ what, done: before + at, total, bytes: true });
+        yield utf8.decode(bytes.subarray(at, end));
       }
-    },
-  };
-}
+      before += bytes.length;
+    }
+  });
 
 /** UTF-16 units of the character that starts with this byte, 0 where none starts. */
 const unitsAt = (byte: number): number => (byte & 0xc0) === 0x80 ? 0 : byte < 0xf0 ? 1 : 2;
@@ -195,13 +188,11 @@ export function samplesOfText(
   what?: string,
 ): Iterable<Iterable<string>> {
   if (lines === undefined) return [piecesOfText(text, what)];
-  return {
-    *[Symbol.iterator]() {
-      for (const bytes of text) {
-        const pieces = piecesOfText([bytes], what);
-        if (lines === Infinity) yield pieces;
-        else yield* samplesOfPieces(pieces, lines);
-      }
-    },
-  };
+  return again(function* () {
+    for (const bytes of text) {
+      const pieces = piecesOfText([bytes], what);
+      if (lines === Infinity) yield pieces;
+      else yield* samplesOfPieces(pieces, lines);
+    }
+  });
 }

@@ -1,6 +1,6 @@
 // runs/latest: the newest run or sweep that has a checkpoint, by the time in its folder's name. The pointer is for whoever
 // looks into the folder; where it is missing, or what it points at has gone, the folders themselves say which is newest.
-import { basename, dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { UserError } from "../base/errors.ts";
 import {
   checkpointSteps,
@@ -10,6 +10,7 @@ import {
   runFolder,
   swapPointer,
   SWEEP_FOLDER,
+  targetOf,
 } from "./run_folder.ts";
 
 /** What `latest` may point at. */
@@ -77,29 +78,16 @@ export async function runPathsIn(dir: string): Promise<string[]> {
   return found;
 }
 
-/** What stands as `latest` in a folder of runs: the path it points at, by link or text file; undefined where none does. */
-async function pointed(dir: string): Promise<string | undefined> {
-  const pointer = join(dir, "latest");
-  try {
-    const { isSymlink, isFile } = await Deno.lstat(pointer);
-    if (!isSymlink && !isFile) return undefined;
-    const target = isSymlink ? await Deno.readLink(pointer) : (await Deno.readTextFile(pointer)).trim();
-    return isAbsolute(target) ? target : join(dir, target);
-  } catch {
-    return undefined;
-  }
-}
-
 /** The folder of the newest run or sweep that has a checkpoint in a folder of runs; null where there is none. */
 export async function latestIn(dir: string): Promise<string | null> {
-  const target = await pointed(dir);
+  const target = await targetOf(join(dir, "latest"));
   if (target !== undefined && await candidate(target)) return target;
   return (await newestIn(dir))?.path ?? null;
 }
 
 /** Points `latest` at a run or sweep with a checkpoint unless it points at one that began later. */
 async function pointAt(dir: string, target: string, time: string): Promise<void> {
-  const current = await pointed(dir);
+  const current = await targetOf(join(dir, "latest"));
   if (current === join(dir, target)) return;
   const there = current === undefined ? null : await candidate(current);
   if (there && there.time > time) return;

@@ -94,6 +94,23 @@ export async function syncFolder(path: string): Promise<void> {
 
 let temporaryNames = 0;
 
+/** A name in the folder of a path that nothing has. */
+const temporaryName = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
+
+/** Lets `write` make a temporary file and renames it to `path`; what fails leaves nothing. */
+async function replace(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = temporaryName(path);
+  try {
+    await write(temporary);
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await removeQuietly(temporary);
+    throw fileError(path, error);
+  }
+  await syncFolder(dirname(path));
+}
+
 /**
  * Writes a file whole or not at all: to a temporary name in the same folder, synced, renamed over `path`.
  *
@@ -109,15 +126,7 @@ let temporaryNames = 0;
  * @category Runs
  */
 export async function writeFileAtomic(path: string, content: Uint8Array | string): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
-  try {
-    await writeSynced(temporary, content);
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await removeQuietly(temporary);
-    throw fileError(path, error);
-  }
-  await syncFolder(dirname(path));
+  await replace(path, (temporary) => writeSynced(temporary, content));
 }
 
 /**
@@ -133,7 +142,7 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
  * @category Runs
  */
 export async function checkWritable(path: string): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
+  const temporary = temporaryName(path);
   try {
     if (await isFolder(path)) {
       throw new UserError(`${path}: a folder stands there, expected a file to write.`);
@@ -180,15 +189,9 @@ export async function freePath(path: string): Promise<string> {
 
 /** @internal Makes `path` stand for the folder at `target`, relative to its own, in one rename. */
 export async function swapPointer(path: string, target: string): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
-  try {
+  await replace(path, async (temporary) => {
     if (!await symlink(target, temporary)) await writeSynced(temporary, target + "\n");
-    await Deno.rename(temporary, path);
-  } catch (error) {
-    await removeQuietly(temporary);
-    throw fileError(path, error);
-  }
-  await syncFolder(dirname(path));
+  });
 }
 
 /**
@@ -340,20 +343,23 @@ export async function isFolder(path: string): Promise<boolean> {
 /** The names in a folder, sorted; none where it is not there. */
 export const namesIn = (path: string): Promise<string[]> => sortedNames(path).catch(() => []);
 
+/** The path that a pointer holds, a link or a text file; undefined where none can be read there. */
+export async function targetOf(pointer: string): Promise<string | undefined> {
+  try {
+    const { isSymlink, isFile } = await Deno.lstat(pointer);
+    if (!isSymlink && !isFile) return undefined;
+    const target = isSymlink ? await Deno.readLink(pointer) : (await Deno.readTextFile(pointer)).trim();
+    return isAbsolute(target) ? target : join(dirname(pointer), target);
+  } catch { /* Missing targets are reported by the caller. */ }
+}
+
 /** The path with every `latest`, `best` and `last` in it replaced by what it points at, link or text file. */
 export async function follow(path: string): Promise<string> {
   const parts = normalize(path).split(sep);
   let at = "";
   for (const [i, part] of parts.entries()) {
-    const parent = at;
-    at = i === 0 ? part || sep : join(parent, part);
-    if (!POINTERS.includes(part)) continue;
-    try {
-      const { isSymlink, isFile } = await Deno.lstat(at);
-      if (!isSymlink && !isFile) continue;
-      const target = isSymlink ? await Deno.readLink(at) : (await Deno.readTextFile(at)).trim();
-      at = isAbsolute(target) ? target : join(parent, target);
-    } catch { /* What is not there is told by whoever needs it. */ }
+    at = i === 0 ? part || sep : join(at, part);
+    if (POINTERS.includes(part)) at = await targetOf(at) ?? at;
   }
   return at;
 }

@@ -1,5 +1,5 @@
 // Byte-pair encoding over characters: pairs are joined in the order of a list of merges.
-import { joinedPairs, type Merge, pairKey, remembering } from "../byte_bpe.ts";
+import { joiner, type Merge, remembering } from "../byte_bpe.ts";
 import { type Fields, refuse } from "./fields.ts";
 import { type Model, unknownPiece, vocabularyOf } from "./vocabulary.ts";
 
@@ -144,10 +144,9 @@ export function bpe(fields: Fields): Model {
   const fallsBack = fields.flag("byte_fallback", false);
   const wholeFirst = fields.flag("ignore_merges", false);
   const merges = mergesOf(fields, ids, prefix);
-  const ranks = new Map(merges.map(({ left, right }, rank) => [pairKey(left, right), rank]));
-
   const characterIds = characterEncoder(ids, { unknown, prefix, suffix, fuses, fallsBack });
-  const joined = (text: string) => joinedPairs(characterIds(text), merges, ranks);
+  const join = joiner(merges);
+  const joined = (text: string) => join(characterIds(text));
   const words = prefix + suffix === "" && !wholeFirst ? wordsOf(ids) : undefined;
   if (words) {
     const encodeWord = remembering(joined);

@@ -23,50 +23,21 @@ export function refuse(place: string, value: unknown, computed: string): never {
   throw new UserError(`tokenizer.json: ${place} is ${shown(value)}; computed: ${computed}.`);
 }
 
-/** @internal The path of a member. */
-export const member = (place: string, key: string): string => place === "" ? key : `${place}.${key}`;
-
-/** @internal The fields of one mapping; each `read` names a field that is known. */
-export interface Fields {
-  /** The path of the mapping. */
-  readonly place: string;
-  /** The path of a field. */
-  at(key: string): string;
-  /** The field as it is. */
-  any(key: string): unknown;
-  /** True or false; refused where it is neither, `missing` where it is not there. */
-  flag(key: string, missing: boolean): boolean;
-  /** A text; `missing` where it is not there. */
-  text(key: string, missing?: string): string;
-  /** A text that is not empty. */
-  filled(key: string, missing?: string): string;
-  /** A text or null. */
-  textOrNull(key: string): string | null;
-  /** One character. */
-  character(key: string, missing?: string): string;
-  /** A whole number from `least` on. */
-  whole(key: string, least: number, missing?: number): number;
-  /** One of some texts. */
-  oneOf<T extends string>(key: string, all: readonly T[], missing?: T): T;
-  /** A list. */
-  list(key: string): readonly unknown[];
-  /** Names fields that have no influence on ids or text. */
-  ignore(...keys: string[]): void;
-  /** Refuses what was not named. */
-  done(): void;
-}
+/** @internal The fields of one mapping, each refused where it is something else; `missing` stands for one that is not there. */
+export type Fields = ReturnType<typeof fieldsOf>;
 
 const isWhole = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
 
 /** @internal The fields of the mapping at `place`; refuses what is no mapping. */
-export function fieldsOf(value: unknown, place: string): Fields {
+export function fieldsOf(value: unknown, place: string) {
   if (!isObject(value)) refuse(place || "the file", value, "a mapping");
   const known = new Set<string>();
   const get = (key: string): unknown => {
     known.add(key);
     return Object.hasOwn(value, key) ? value[key] : undefined;
   };
-  const at = (key: string) => member(place, key);
+  /** The path of a field. */
+  const at = (key: string) => place === "" ? key : `${place}.${key}`;
   const text = (key: string, missing?: string): string => {
     const read = get(key) ?? (key in value ? null : missing);
     return typeof read === "string" && read.isWellFormed() ? read : refuse(at(key), get(key), "a text");
@@ -75,24 +46,25 @@ export function fieldsOf(value: unknown, place: string): Fields {
     place,
     at,
     any: get,
-    flag(key, missing) {
+    flag(key: string, missing: boolean): boolean {
       const read = get(key);
       if (read === undefined) return missing;
       return typeof read === "boolean" ? read : refuse(at(key), read, "true or false");
     },
     text,
-    filled: (key, missing) => text(key, missing) || refuse(at(key), "", "a text that is not empty"),
-    textOrNull: (key) => (get(key) ?? null) === null ? null : text(key),
-    character(key, missing) {
+    filled: (key: string, missing?: string): string =>
+      text(key, missing) || refuse(at(key), "", "a text that is not empty"),
+    textOrNull: (key: string): string | null => (get(key) ?? null) === null ? null : text(key),
+    character(key: string, missing?: string): string {
       const read = text(key, missing);
       return [...read].length === 1 ? read : refuse(at(key), read, "one character");
     },
-    whole(key, least, missing) {
+    whole(key: string, least: number, missing?: number): number {
       const read = get(key) ?? (key in value ? null : missing);
       if (isWhole(read) && read >= least) return read;
       return refuse(at(key), get(key), `a whole number from ${least} on`);
     },
-    oneOf(key, all, missing) {
+    oneOf<T extends string>(key: string, all: readonly T[], missing?: T): T {
       const read = get(key) ?? (key in value ? null : missing);
       if (all.includes(read as never)) return read as never;
       const near = typeof read === "string" ? closestString(read, all) : undefined;
@@ -103,12 +75,14 @@ export function fieldsOf(value: unknown, place: string): Fields {
         computed + (near === undefined ? "" : ` (did you mean ${JSON.stringify(near)}?)`),
       );
     },
-    list(key) {
+    list(key: string): readonly unknown[] {
       const read = get(key);
       return Array.isArray(read) ? read : refuse(at(key), read, "a list");
     },
-    ignore: (...keys) => keys.forEach((key) => known.add(key)),
-    done() {
+    /** Names fields that have no influence on ids or text. */
+    ignore: (...keys: string[]): void => keys.forEach((key) => known.add(key)),
+    /** Refuses what was not named. */
+    done(): void {
       for (const key of Object.keys(value)) {
         if (!known.has(key)) refuse(at(key), value[key], [...known].join(", "));
       }

@@ -6,16 +6,10 @@ import { type Model, unknownPiece } from "./vocabulary.ts";
 /** How far below the lowest score an unknown character's is. */
 const UNKNOWN_PENALTY = 10;
 
-/** Tokens by their code units: the children of a node lie side by side, in order. */
-interface Trie {
-  readonly units: Uint16Array;
-  /** Where a node's children start; those of the next node start where they end. */
-  readonly children: Uint32Array;
-  /** The id of a node's token, or -1. */
-  readonly ids: Int32Array;
-}
+type Trie = ReturnType<typeof trieOf>;
 
-function trieOf(ids: ReadonlyMap<string, number>): Trie {
+/** Tokens by their code units: the children of a node lie side by side, in order. A node without a token has the id -1. */
+function trieOf(ids: ReadonlyMap<string, number>) {
   const sorted = [...ids.keys()].filter((token) => token !== "").sort();
   const nodes = { units: [0], children: [0], ids: [-1] };
   // Breadth first: the tokens from low to high have the same first `depth` units.
@@ -40,6 +34,7 @@ function trieOf(ids: ReadonlyMap<string, number>): Trie {
   nodes.children.push(open.length);
   return {
     units: Uint16Array.from(nodes.units),
+    // Those of the next node start where a node's end.
     children: Uint32Array.from(nodes.children),
     ids: Int32Array.from(nodes.ids),
   };

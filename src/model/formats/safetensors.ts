@@ -1,37 +1,29 @@
 // The safetensors file format (https://github.com/huggingface/safetensors): a strict writer whose bytes depend on the
 // tensors alone, and a reader that trusts nothing in the file. Parameters and optimizer state are stored in it.
 
+import { Buffer } from "node:buffer";
 import { UserError } from "../../base/errors.ts";
+import { isMapping } from "../../base/show.ts";
 
-/** The typed array that holds each dtype; F16 and BF16 are kept as their 16 bits (see {@link toFloat32}). */
-export interface TensorStorage {
-  /** 64-bit unsigned integers. */
+/**
+ * The typed array that holds each dtype: signed (I) and unsigned (U) integers, IEEE floats (F), bfloat16 (BF16), truth
+ * values of a byte each (BOOL). F16 and BF16 are kept as their 16 bits (see {@link toFloat32}).
+ */
+export type TensorStorage = {
   U64: BigUint64Array;
-  /** 64-bit signed integers. */
   I64: BigInt64Array;
-  /** IEEE binary64. */
   F64: Float64Array;
-  /** IEEE binary32. */
   F32: Float32Array;
-  /** 32-bit unsigned integers. */
   U32: Uint32Array;
-  /** 32-bit signed integers. */
   I32: Int32Array;
-  /** bfloat16, as bits. */
   BF16: Uint16Array;
-  /** IEEE binary16, as bits. */
   F16: Uint16Array;
-  /** 16-bit unsigned integers. */
   U16: Uint16Array;
-  /** 16-bit signed integers. */
   I16: Int16Array;
-  /** 8-bit signed integers. */
   I8: Int8Array;
-  /** Bytes. */
   U8: Uint8Array;
-  /** Truth values, a byte each. */
   BOOL: Uint8Array;
-}
+};
 
 /** The element types that are read and written. */
 export type TensorDtype = keyof TensorStorage;
@@ -70,16 +62,8 @@ const METADATA = "__metadata__";
 const MAX_HEADER_BYTES = 100_000_000;
 const MAX_DEPTH = 3;
 
-function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  for (let i = 0; i < Math.min(a.length, b.length); i++) if (a[i] !== b[i]) return a[i] - b[i];
-  return a.length - b.length;
-}
-
 /** Code-point order, which is the order of the UTF-8 bytes and not that of JavaScript's 16-bit units. */
-function compareNames(a: string, b: string): number {
-  const encoder = new TextEncoder();
-  return compareBytes(encoder.encode(a), encoder.encode(b));
-}
+const compareNames = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
 /** Other readers know no lone surrogates, and nothing but strings. */
 function checkText(what: string, text: unknown): void {
@@ -254,10 +238,10 @@ interface Entry {
 
 function parseEntry(name: string, info: unknown, fail: Fail): Entry {
   const at = `tensor ${show(name)}`;
-  if (typeof info !== "object" || info === null || Array.isArray(info)) {
+  if (!isMapping(info)) {
     return fail(`${at}: found ${show(info)}, expected an object with dtype, shape and data_offsets`);
   }
-  const { dtype, shape, data_offsets: offsets } = info as Record<string, unknown>;
+  const { dtype, shape, data_offsets: offsets } = info;
   if (typeof dtype !== "string" || !Object.hasOwn(STORAGE, dtype)) {
     return fail(`${at}: unknown dtype ${show(dtype)}, expected one of ${DTYPES.join(", ")}`);
   }
@@ -286,7 +270,7 @@ function parseEntry(name: string, info: unknown, fail: Fail): Entry {
 }
 
 function parseMetadata(value: unknown, fail: Fail): Record<string, string> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+  if (!isMapping(value)) {
     return fail(`${METADATA} is ${show(value)}, expected an object of strings`);
   }
   for (const [key, entry] of Object.entries(value)) {
@@ -364,14 +348,6 @@ export function decodeSafetensors(bytes: Uint8Array, place: string): DecodedSafe
   return { tensors, metadata };
 }
 
-function halfToNumber(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
-  const fraction = bits & 1023;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
-}
-
 /**
  * The elements of a tensor of any dtype as float32: exact for F32, F16 and BF16, rounded to nearest for the others.
  * An F32 tensor's own array is returned, not a copy.
@@ -387,7 +363,7 @@ export function toFloat32(tensor: TensorData): Float32Array {
     case "F32":
       return tensor.data;
     case "F16":
-      return Float32Array.from(tensor.data, halfToNumber);
+      return Float32Array.from(new Float16Array(Uint16Array.from(tensor.data).buffer));
     case "BF16":
       return new Float32Array(Uint32Array.from(tensor.data, (bits) => bits << 16).buffer);
     case "I64":
