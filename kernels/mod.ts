@@ -22,7 +22,8 @@ export {
   ATTENTION_GRADIENT_STATISTICS,
   attentionGradientStatistics,
 } from "./attention_statistics/gradient.ts";
-export { ATTENTION_STATISTICS, attentionStatistics, REPEATED_STATISTICS } from "./attention_statistics/op.ts";
+export { attentionStatistics } from "./attention_statistics/op.ts";
+export { ATTENTION_STATISTICS, REPEATED_STATISTICS } from "./attention_statistics/table.ts";
 export type { ElementwiseActivation, NormalisedActivation } from "./attention/activation.ts";
 export {
   ATTENTION_CHOICES,
@@ -57,7 +58,8 @@ export {
   type UniformOptions,
 } from "./random/op.ts";
 export { type Rows, type Segment } from "./statistics/chunks.ts";
-export { STATISTICS, statistics, type StatisticsInput } from "./statistics/op.ts";
+export { statistics, type StatisticsInput } from "./statistics/op.ts";
+export { STATISTICS } from "./statistics/table.ts";
 export { sgd, type SgdOptions, type SgdState } from "./optimizers/sgd.ts";
 export type { FlatUpdateOptions } from "./optimizers/flat_update.ts";
 export { rope, type RopeOptions, ropeTurns } from "./rope/op.ts";

@@ -1,47 +1,122 @@
 // Statistics of dL/dpattern and dL/dscores behind a z, without either matrix: the pairs of the backward pass are recomputed
 // and summed up, as in statistics.ts.
-import { apply, mismatch, type Op, sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import {
+  apply,
+  type Call,
+  type Floats,
+  mismatch,
+  type Op,
+  sizeOf,
+  type Tensor,
+  type Values,
+} from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
 import gradientStatisticsWgsl from "./gradient.wgsl" with { type: "text" };
+import { forPairs } from "../attention/cpu.ts";
 import { attentionDispatch, gradientInputs, type Kernel, overQueries } from "../attention/dispatch.ts";
 import { flops } from "../attention/op.ts";
+import { kept, workOfCall } from "../attention/rows.ts";
 import { type AttentionAttrs, attentionSizes, extraInputs, hasRowTerm, isExact } from "../attention/sizes.ts";
 import { attentionNode, mergeDispatch, sumsCode } from "./op.ts";
-import { gradientStatisticsCpu } from "./cpu.ts";
+import {
+  type AttentionMatrix,
+  type AttentionStatistic,
+  type Average,
+  count,
+  deviation,
+  meanOf,
+  newAverage,
+} from "./table.ts";
+
+const MATRICES = ["pattern", "scores"] as const;
+
+/** The finite gradients of a matrix as the host counts them, and how many are not. */
+interface CountedGradient extends Average {
+  absmax: number;
+  squares: number;
+  nonfinite: number;
+}
+
+/** A statistic of a matrix: WGSL from the sums of the matrix, the number on the host, and whether infinite pairs count. */
+interface OfMatrix {
+  readonly column: (x: AttentionMatrix) => string;
+  readonly head: (counted: CountedGradient) => number;
+  readonly ofAll?: true;
+}
+
+const OF_MATRIX: Readonly<Record<string, OfMatrix>> = {
+  mean: { column: (x) => `mean(sums.${x}, sums.${x}_pairs)`, head: meanOf },
+  std: { column: (x) => `root_mean(sums.${x}_m2, sums.${x}_pairs)`, head: deviation },
+  absmax: {
+    column: (x) => `among(sums.${x}_absmax, sums.${x}_pairs)`,
+    head: ({ n, absmax }) => n > 0 ? absmax : NaN,
+  },
+  l2: {
+    column: (x) =>
+      `among(sqrt(sums.${x}_m2 + sums.${x} * sums.${x} / max(sums.${x}_pairs, 1f)), sums.${x}_pairs)`,
+    head: ({ n, squares }) => n > 0 ? Math.sqrt(squares) : NaN,
+  },
+  nonfinite: {
+    column: (x) => `bitcast<u32>(sums.${x}_nonfinite)`,
+    head: ({ nonfinite }) => nonfinite,
+    ofAll: true,
+  },
+};
+
+/** The columns: those of each matrix, then what counts all pairs of each. */
+const COLUMNS = [undefined, true].flatMap((ofAll) =>
+  MATRICES.flatMap((x) =>
+    Object.entries(OF_MATRIX).flatMap(([name, of]) => of.ofAll === ofAll ? [{ x, name, of }] : [])
+  )
+);
+
+/** The statistics of an attention's gradients, in the order of their columns. */
+export const ATTENTION_GRADIENT_TABLE: Readonly<Record<string, AttentionStatistic>> = Object.fromEntries(
+  COLUMNS.map(({ x, name, of }) => [`${x}_${name}`, { column: of.column(x), log: { [x]: name } }]),
+);
 
 /** Names of the statistics of an attention's gradients, in the order of a row of `attentionGradientStatistics`. */
-export const ATTENTION_GRADIENT_STATISTICS = [
-  "pattern_mean",
-  "pattern_std",
-  "pattern_absmax",
-  "pattern_l2",
-  "scores_mean",
-  "scores_std",
-  "scores_absmax",
-  "scores_l2",
-  "pattern_nonfinite",
-  "scores_nonfinite",
-] as const;
+export const ATTENTION_GRADIENT_STATISTICS: readonly string[] = Object.keys(ATTENTION_GRADIENT_TABLE);
 
-const MERGED = ["pattern_spread", "scores_spread", "pattern_top", "scores_top"];
-const ADDED = [
-  "pattern_pairs",
-  "scores_pairs",
-  "pattern",
-  "scores",
-  "pattern_nonfinite",
-  "scores_nonfinite",
-];
-const SUMS = sumsCode(ADDED, MERGED);
+const SUMS = sumsCode(
+  Object.values(ATTENTION_GRADIENT_TABLE),
+  MATRICES.flatMap((x) => [`${x}_m2`, `${x}_absmax`]),
+);
 
-/** Statistics [H, 10] from q, k, v, dz, (row terms, z) and the extras. */
+function gradientStatisticsCpu(
+  inputs: readonly Values[],
+  [out]: readonly Values[],
+  call: Call<AttentionAttrs>,
+): void {
+  const [q, k, v, dz] = inputs as readonly Floats[];
+  const work = workOfCall(inputs, call);
+  const { H, HKV, DV } = work.sizes;
+  const newGradient = (): CountedGradient => ({ ...newAverage(), absmax: 0, squares: 0, nonfinite: 0 });
+  const heads = Array.from({ length: H }, () => ({ pattern: newGradient(), scores: newGradient() }));
+  const add = (to: CountedGradient, x: number): void => {
+    if (!Number.isFinite(x)) {
+      to.nonfinite++;
+      return;
+    }
+    count(to, x);
+    to.absmax = Math.max(to.absmax, Math.abs(x));
+    to.squares += x * x;
+  };
+  forPairs(work, [q, k, v, dz], (row, j, _weight, _raw, ds) => {
+    const at = row.v + j * HKV * DV;
+    let da = 0;
+    for (let e = 0; e < DV; e++) da += dz[row.z + e] * v[at + e];
+    add(heads[row.head].pattern, da * kept(work, row, j));
+    add(heads[row.head].scores, ds);
+  });
+  (out as Floats).set(heads.flatMap((head) => COLUMNS.map(({ x, of }) => of.head(head[x]))));
+}
+
+/** Statistics [H, columns] from q, k, v, dz, (row terms, z) and the extras. */
 export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
   name: "attention_gradient_statistics",
   early: true,
-  infer(inputs) {
-    const { H } = attentionSizes(inputs);
-    return [{ shape: [H, ATTENTION_GRADIENT_STATISTICS.length], dtype: "f32" }];
-  },
+  infer: (inputs) => [{ shape: [attentionSizes(inputs).H, COLUMNS.length], dtype: "f32" }],
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
     const { B, H, D, DV } = sizes;
@@ -57,12 +132,12 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
     };
     const rows = attentionDispatch(kernel, sizes, attrs, target);
     return {
-      scratch: [B * H * Number(rows.constants.TILES) * (ADDED.length + MERGED.length)],
+      scratch: [B * H * Number(rows.constants.TILES) * SUMS.count],
       dispatches: [
-        { ...rows, code: { ...rows.code, SUMS } },
+        { ...rows, code: { ...rows.code, SUMS: SUMS.code } },
         mergeDispatch(rows, sizes, target, {
           sums: SUMS,
-          columns: ATTENTION_GRADIENT_STATISTICS.length,
+          columns: Object.values(ATTENTION_GRADIENT_TABLE),
           constants: { GRADIENT: true },
         }),
       ],
@@ -83,7 +158,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
  *
  * @param z what `attention` returned, [B, T, H, dv] or reshaped
  * @param dz dL/dz, as many numbers
- * @returns f32 [H, 10]
+ * @returns f32 [H, a column for each statistic]
  * @throws {UserError} where z is not attention's or dz is not of its size
  *
  * @example
@@ -93,7 +168,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
  * const [q, k, v] = ["q", "k", "v"].map((name) => input(name, [2, 64, 4, 32]));
  * const z = attention(q, k, v);
  * const dz = gradientOf(sumSquares(z), [q])(z)!;
- * const statistics = attentionGradientStatistics(z, dz); // [4, 10]
+ * const statistics = attentionGradientStatistics(z, dz); // [4, columns]
  * ```
  */
 export function attentionGradientStatistics(z: Tensor, dz: Tensor): Tensor {

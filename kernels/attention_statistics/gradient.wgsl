@@ -18,8 +18,8 @@
 //! insert QUERIES
 //! insert ROW_GRADIENTS
   var sums = Sums();
-  var pattern_top = 0f;
-  var scores_top = 0f;
+  var pattern_absmax = 0f;
+  var scores_absmax = 0f;
   var pattern_square = 0f;
   var scores_square = 0f;
   for (var first = begin; first < limit; first += TILE) {
@@ -50,8 +50,8 @@
       tile.scores += ds_here$r;
       tile_pattern_square += da_here$r * da_here$r;
       tile_scores_square += ds_here$r * ds_here$r;
-      pattern_top = max(pattern_top, abs(da_here$r));
-      scores_top = max(scores_top, abs(ds_here$r));
+      pattern_absmax = max(pattern_absmax, abs(da_here$r));
+      scores_absmax = max(scores_absmax, abs(ds_here$r));
 //! end
     }
     sums = added(sums, tile);
@@ -61,12 +61,12 @@
     workgroupBarrier();
 //! end
   }
-  sums.pattern_top = pattern_top;
-  sums.scores_top = scores_top;
+  sums.pattern_absmax = pattern_absmax;
+  sums.scores_absmax = scores_absmax;
   let patterns = max(sums.pattern_pairs, 1f);
   let scores = max(sums.scores_pairs, 1f);
-  sums.pattern_spread = max(pattern_square - sums.pattern * sums.pattern / patterns, 0f);
-  sums.scores_spread = max(scores_square - sums.scores * sums.scores / scores, 0f);
+  sums.pattern_m2 = max(pattern_square - sums.pattern * sums.pattern / patterns, 0f);
+  sums.scores_m2 = max(scores_square - sums.scores * sums.scores / scores, 0f);
 //! if STAGED
   if (first_row < T) { partial[bh * TILES + row_tile] = sums; }
 //! else

@@ -1,5 +1,5 @@
 // Statistics of every head from the sums of its rows: a workgroup a head, each lane some of the records in their order, then
-// the lanes in pairs. Spreads are merged about their means (Chan, Golub and LeVeque 1983).
+// the lanes in pairs. Sums of squares about the mean, `m2`, are merged about theirs (Chan, Golub and LeVeque 1983).
 @group(0) @binding(0) var<storage, read> partial: array<Sums>;
 @group(0) @binding(1) var<storage, read_write> statistics: array<u32>;
 //! insert SUMS
@@ -11,22 +11,22 @@ fn among(x: f32, n: f32) -> u32 { return select(NONE, bitcast<u32>(x), n > 0f); 
 fn mean(sum: f32, n: f32) -> u32 { return among(sum / max(n, 1f), n); }
 fn root_mean(squares: f32, n: f32) -> u32 { return among(sqrt(squares / max(n, 1f)), n); }
 
-/** Spread of two groups together: of n and m numbers, of these sums and these spreads about their own means. */
-fn spread(n: f32, sum_n: f32, spread_n: f32, m: f32, sum_m: f32, spread_m: f32) -> f32 {
-  let apart = sum_m / max(m, 1f) - sum_n / max(n, 1f);
-  return spread_n + spread_m + apart * apart * (n / max(n + m, 1f)) * m;
+/** m2 of two groups together: of n and m numbers, of these sums and these m2 about their own means. */
+fn merged_m2(n: f32, sum_n: f32, m2_n: f32, m: f32, sum_m: f32, m2_m: f32) -> f32 {
+  let delta = sum_m / max(m, 1f) - sum_n / max(n, 1f);
+  return m2_n + m2_m + delta * delta * (n / max(n + m, 1f)) * m;
 }
 
 fn merged(a: Sums, b: Sums) -> Sums {
   var c = added(a, b);
 //! if GRADIENT
-  c.pattern_spread = spread(a.pattern_pairs, a.pattern, a.pattern_spread, b.pattern_pairs, b.pattern, b.pattern_spread);
-  c.scores_spread = spread(a.scores_pairs, a.scores, a.scores_spread, b.scores_pairs, b.scores, b.scores_spread);
-  c.pattern_top = max(a.pattern_top, b.pattern_top);
-  c.scores_top = max(a.scores_top, b.scores_top);
+  c.pattern_m2 = merged_m2(a.pattern_pairs, a.pattern, a.pattern_m2, b.pattern_pairs, b.pattern, b.pattern_m2);
+  c.scores_m2 = merged_m2(a.scores_pairs, a.scores, a.scores_m2, b.scores_pairs, b.scores, b.scores_m2);
+  c.pattern_absmax = max(a.pattern_absmax, b.pattern_absmax);
+  c.scores_absmax = max(a.scores_absmax, b.scores_absmax);
 //! else
-  c.mass_spread = spread(a.rows, a.mass, a.mass_spread, b.rows, b.mass, b.mass_spread);
-  c.score_spread = spread(a.pairs, a.scores, a.score_spread, b.pairs, b.scores, b.score_spread);
+  c.rowmass_m2 = merged_m2(a.rows, a.rowmass, a.rowmass_m2, b.rows, b.rowmass, b.rowmass_m2);
+  c.score_m2 = merged_m2(a.pairs, a.scores, a.score_m2, b.pairs, b.scores, b.score_m2);
   c.score_max = max(a.score_max, b.score_max);
 //! end
   return c;
@@ -88,49 +88,5 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   if (lane > 0u) { return; }
   let sums = of_lane[0];
   let out = head * COLUMNS;
-//! if GRADIENT
-  let patterns = sums.pattern_pairs;
-  let scores = sums.scores_pairs;
-  statistics[out] = mean(sums.pattern, patterns);
-  statistics[out + 1u] = root_mean(sums.pattern_spread, patterns);
-  statistics[out + 2u] = among(sums.pattern_top, patterns);
-  statistics[out + 3u] = among(sqrt(sums.pattern_spread + sums.pattern * sums.pattern / max(patterns, 1f)), patterns);
-  statistics[out + 4u] = mean(sums.scores, scores);
-  statistics[out + 5u] = root_mean(sums.scores_spread, scores);
-  statistics[out + 6u] = among(sums.scores_top, scores);
-  statistics[out + 7u] = among(sqrt(sums.scores_spread + sums.scores * sums.scores / max(scores, 1f)), scores);
-  statistics[out + 8u] = bitcast<u32>(sums.pattern_nonfinite);
-  statistics[out + 9u] = bitcast<u32>(sums.scores_nonfinite);
-//! else
-  let rows = sums.rows;
-  statistics[out] = mean(sums.entropy, rows);
-  statistics[out + 1u] = mean(sums.entropy_ratio, sums.rows_of_two);
-//! if BERNOULLI
-  statistics[out + 2u] = mean(sums.bernoulli_entropy, rows);
-//! else
-  statistics[out + 2u] = NONE;
-//! end
-  statistics[out + 3u] = mean(sums.mass, rows);
-  statistics[out + 4u] = root_mean(sums.mass_spread, rows);
-  statistics[out + 5u] = mean(sums.top, rows);
-  statistics[out + 6u] = mean(sums.top_distance, sums.rows_placed);
-  statistics[out + 7u] = mean(sums.sink, sums.rows_sunk);
-  statistics[out + 8u] = mean(sums.previous, sums.rows_later);
-  statistics[out + 9u] = mean(sums.own, rows);
-  statistics[out + 10u] = mean(sums.distance, sums.rows_placed);
-  statistics[out + 11u] = mean(sums.effective_keys, rows);
-  statistics[out + 12u] = mean(sums.sparsity, rows);
-  statistics[out + 13u] = among(sums.score_max, sums.pairs);
-  statistics[out + 14u] = mean(sums.scores, sums.pairs);
-  statistics[out + 15u] = root_mean(sums.score_spread, sums.pairs);
-  statistics[out + 16u] = bitcast<u32>(sums.nonfinite);
-  statistics[out + 17u] = bitcast<u32>(sums.score_nonfinite);
-  statistics[out + 18u] = mean(sums.extra_mass, rows);
-  statistics[out + 19u] = among(norm_of(sums), rows);
-  statistics[out + 20u] = mean(sums.pnorm, sums.samples);
-//! if REPEATED
-  statistics[out + 21u] = mean(sums.induction, sums.rows_again);
-  statistics[out + 22u] = mean(sums.duplicate, sums.rows_again);
-//! end
-//! end
+//! insert COLUMN_LINES
 }

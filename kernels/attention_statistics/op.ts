@@ -25,111 +25,56 @@ import {
   sumsToOne,
 } from "../attention/sizes.ts";
 import { statisticsCpu } from "./cpu.ts";
+import { ATTENTION_TABLE, type AttentionStatistic, columnNames, type StatisticsAttrs } from "./table.ts";
 import statisticsWgsl from "./statistics.wgsl" with { type: "text" };
 import mergeWgsl from "./merge.wgsl" with { type: "text" };
 
-/** Names of the statistics of an attention matrix, in the order of a row of `attentionStatistics`. */
-export const ATTENTION_STATISTICS = [
-  "entropy",
-  "entropy_ratio",
-  "bernoulli_entropy",
-  "rowmass",
-  "rowmass_std",
-  "max",
-  "argmax_distance",
-  "sink",
-  "previous",
-  "self",
-  "distance",
-  "effective_keys",
-  "sparsity",
-  "score_max",
-  "score_mean",
-  "score_std",
-  "nonfinite",
-  "score_nonfinite",
-  "extra_mass",
-  "l2",
-  "pnorm_mean",
-] as const;
-
-/** What follows them where the tokens are known to repeat. */
-export const REPEATED_STATISTICS = ["induction", "duplicate"] as const;
-
-/** Attributes of the statistics: the attention's own, without its dropout. */
-export interface StatisticsAttrs extends AttentionAttrs {
-  /** Positions after which the tokens repeat; 0: they do not. */
-  readonly repeated: number;
-}
-
 /**
- * Sums over rows and pairs that both kernels know. Spreads are sums of squares about the mean; squares of small and of large
- * weights are of weights times 2^80 and 2^-80, whose squares float32 has (Blue 1978). The merge alone fills `samples` and
- * `pnorm`, the number and the sum of the norms of samples.
+ * Sums that are not in a column by themselves, beside those that are. Squares of small and of large weights are of weights
+ * times 2^80 and 2^-80, whose squares float32 has (Blue 1978). The merge alone fills `samples` and `pnorm`, the number and
+ * the sum of the norms of samples.
  */
-const ADDED = [
-  "rows",
-  "rows_of_two",
-  "rows_placed",
-  "rows_later",
-  "rows_sunk",
-  "rows_again",
-  "pairs",
-  "entropy",
-  "entropy_ratio",
-  "bernoulli_entropy",
-  "mass",
-  "top",
-  "top_distance",
-  "sink",
-  "previous",
-  "own",
-  "distance",
-  "effective_keys",
-  "sparsity",
-  "scores",
-  "induction",
-  "duplicate",
-  "nonfinite",
-  "score_nonfinite",
-  "extra_mass",
+const SUMS = sumsCode(Object.values(ATTENTION_TABLE), ["rowmass_m2", "score_m2", "score_max"], [
   "squares",
   "small_squares",
   "large_squares",
-  "samples",
-  "pnorm",
-];
-const MERGED = ["mass_spread", "score_spread", "score_max"];
+]);
 
-/** WGSL of a record of sums, and of adding two records up but for what has to be merged otherwise. */
-export function sumsCode(added: readonly string[], merged: readonly string[]): string {
-  return [
+/** WGSL of a record of sums, its numbers, and adding two records up but for what has to be merged otherwise. */
+export function sumsCode(
+  table: readonly AttentionStatistic[],
+  merged: readonly string[],
+  others: readonly string[] = [],
+): { readonly code: string; readonly count: number } {
+  const inColumns = table.flatMap(({ column }) =>
+    [...column.matchAll(/sums\.(\w+)/g)].map(([, name]) => name)
+  );
+  const names = [...new Set([...inColumns, ...others])];
+  const code = [
     "struct Sums {",
-    ...[...added, ...merged].map((name) => `  ${name}: f32,`),
+    ...names.map((name) => `  ${name}: f32,`),
     "}",
     "fn added(a: Sums, b: Sums) -> Sums {",
     "  var c = Sums();",
-    ...added.map((name) => `  c.${name} = a.${name} + b.${name};`),
+    ...names.filter((name) => !merged.includes(name)).map((name) => `  c.${name} = a.${name} + b.${name};`),
     "  return c;",
     "}",
     // By its bits: a compiler may take NaN and infinity for absent.
     "fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) < 0x7f800000u; }",
     // -infinity: the score of a pair that is not seen.
     "fn is_hidden(score: f32) -> bool { return bitcast<u32>(score) == 0xff800000u; }",
-  ].join("\n");
+  ];
+  return { code: code.join("\n"), count: names.length };
 }
 
-const SUMS = sumsCode(ADDED, MERGED);
-
 /** Sizes from q and k alone: the values play no part. */
-export const statisticsSizes = ([q, k]: readonly Spec[]): AttentionSizes => attentionSizes([q, k, k]);
+const statisticsSizes = ([q, k]: readonly Spec[]): AttentionSizes => attentionSizes([q, k, k]);
 
 /** How the records of sums become the rows of heads. */
 export interface Merging {
-  /** WGSL of a record. */
-  readonly sums: string;
-  /** Columns of a row. */
-  readonly columns: number;
+  readonly sums: ReturnType<typeof sumsCode>;
+  /** Those of a row. */
+  readonly columns: readonly AttentionStatistic[];
   /** What the merge has to know of them. */
   readonly constants: Readonly<Record<string, boolean>>;
 }
@@ -156,10 +101,13 @@ export function mergeDispatch(
       LANES: lanes,
       CHUNK: chunk,
       CHUNKS: chunks,
-      COLUMNS: columns,
+      COLUMNS: columns.length,
       ...constants,
     },
-    code: { SUMS: sums },
+    code: {
+      SUMS: sums.code,
+      COLUMN_LINES: columns.map(({ column }, i) => `  statistics[out + ${i}u] = ${column};`).join("\n"),
+    },
     bindings: { 0: ["scratch", 0], 1: ["output", 0] },
     rounds: {
       count: Math.ceil(chunks / lanes) * (chunk + 1) + Math.ceil(B / lanes) * (tiles + 1) + 8,
@@ -173,12 +121,8 @@ export function mergeDispatch(
 export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   name: "attention_statistics",
   early: true,
-  infer(inputs, { repeated }) {
-    const { H } = statisticsSizes(inputs);
-    const columns = ATTENTION_STATISTICS.length + (repeated > 0 ? REPEATED_STATISTICS.length : 0);
-    return [{ shape: [H, columns], dtype: "f32" }];
-  },
-  lower({ inputs, outputs, attrs }, target) {
+  infer: (inputs, attrs) => [{ shape: [statisticsSizes(inputs).H, columnNames(attrs).length], dtype: "f32" }],
+  lower({ inputs, attrs }, target) {
     const sizes = statisticsSizes(inputs);
     const { B, H, D } = sizes;
     const { extra, repeated } = attrs;
@@ -217,13 +161,13 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       UNBOUNDED: !sumsToOne(attrs),
     };
     return {
-      scratch: [B * H * Number(rows.constants.TILES) * (ADDED.length + MERGED.length)],
+      scratch: [B * H * Number(rows.constants.TILES) * SUMS.count],
       dispatches: [
-        { ...rows, constants: { ...rows.constants, ...more }, code: { ...rows.code, SUMS } },
+        { ...rows, constants: { ...rows.constants, ...more }, code: { ...rows.code, SUMS: SUMS.code } },
         mergeDispatch(rows, sizes, target, {
           sums: SUMS,
-          columns: outputs[0].shape[1],
-          constants: { REPEATED: repeated > 0, BERNOULLI: more.BERNOULLI },
+          columns: columnNames(attrs).map((name) => ATTENTION_TABLE[name]),
+          constants: { BERNOULLI: more.BERNOULLI },
         }),
       ],
     };
@@ -246,31 +190,9 @@ export function attentionNode(what: string, z: Tensor): Tensor["node"] {
  * Statistics of the pattern behind z = attention(...), a row of {@link ATTENTION_STATISTICS} for every head. The pattern A
  * (before dropout) is recomputed row by row from q, k and the saved row terms: memory stays linear in T.
  *
- * Everything is averaged over the batch and over the query rows that see at least one key and in which no score is NaN and
- * every weight finite; an average over no row is NaN. A key whose score is -Infinity is not seen. n_i: keys that row i sees;
- * m_i = sum_j A_ij; p_i: the query's position among the keys, i or i + S - T from the bottom right. Entropy, effective keys
- * and distance are those of A_ij / m_i, so that they mean the same for every activation; a row of mass 0 has entropy 0, one
- * effective key and distance 0. Learned keys (`extra`) have no position: only the distances leave them out, over the rows
- * that see another key, but no `sink`, `previous`, `self`, `induction` or `duplicate` is one.
- *
- * - entropy: -sum_j A_ij ln A_ij in nats; entropy_ratio: divided by ln n_i, over the rows with n_i of at least 2
- * - bernoulli_entropy: mean over visible j of -(A ln A + (1 - A) ln(1 - A)); of undivided sigmoid, NaN for others
- * - rowmass, rowmass_std: mean and standard deviation (population) of m_i over rows
- * - max: max_j A_ij; argmax_distance: p_i - j of the largest weight, the first of equals
- * - sink, previous: A to key 0 and to key p_i - 1, over the rows with p_i of at least 1 (sink: that see key 0); self: A to
- *   key p_i
- * - distance: sum_j A_ij (p_i - j), A_ij a share of the mass on keys that have a position; effective_keys: exp(entropy)
- * - sparsity: share of the row's visible entries below 0.01 / n_i
- * - score_max, score_mean, score_std: of the finite visible scores, after the modifier and before the activation
- * - nonfinite, score_nonfinite: visible entries of all rows, weights and scores, that are NaN or infinite
- * - extra_mass: the learned keys' share of m_i, 0 where there are none
- * - l2: sqrt(sum A_ij^2) over all samples and these rows; pnorm_mean: the mean over the samples that have such a row of the
- *   norm of the sample's own, sqrt(sum_ij A_ij^2)
- * - with `repeated`: induction and duplicate, A to keys p_i - L + 1 and p_i - L, over the rows with p_i of at least L
- *
  * @param z what `attention` returned, [B, T, H, dv] or reshaped
  * @param options.repeated L: the tokens are a random sequence of L, repeated; adds {@link REPEATED_STATISTICS}
- * @returns f32 [H, 21], or [H, 23] with `repeated`
+ * @returns f32 [H, a column for each statistic]
  * @throws {UserError} where z is not attention's, or `repeated` is not a whole number from 1 to S - 1
  *
  * @example
@@ -278,7 +200,7 @@ export function attentionNode(what: string, z: Tensor): Tensor["node"] {
  * import { attention, input } from "../../mod.ts";
  * import { ATTENTION_STATISTICS, attentionStatistics } from "../mod.ts";
  * const [q, k, v] = ["q", "k", "v"].map((name) => input(name, [2, 64, 4, 32]));
- * const statistics = attentionStatistics(attention(q, k, v)); // [4, 21]
+ * const statistics = attentionStatistics(attention(q, k, v)); // [4, columns]
  * const entropyAt = ATTENTION_STATISTICS.indexOf("entropy"); // the column to read
  * ```
  */

@@ -81,7 +81,7 @@ fn squares_of(a: f32) -> vec3f {
 //! end
 //! end
 
-  // Scores are summed less one of them, so that their spread keeps its digits.
+  // Scores are summed less one of them, so that their m2 keeps its digits.
   var shift = 0f;
   let shift_at = key_row(batch, first_shown0, kv_head) * D;
 //! for e in 0..D4
@@ -104,7 +104,7 @@ fn squares_of(a: f32) -> vec3f {
   var learned_top$r = LOWEST;
   var mass$r = 0f;
   var log_mass$r = 0f;
-  var reach$r = 0f;
+  var weighted_distance$r = 0f;
   var offset$r = 0f;
   var square$r = 0f;
 //! if UNBOUNDED
@@ -115,11 +115,11 @@ fn squares_of(a: f32) -> vec3f {
   var bernoulli$r = 0f;
   var sink$r = 0f;
   var previous$r = 0f;
-  var own$r = 0f;
+  var self$r = 0f;
   var induced$r = 0f;
   var copied$r = 0f;
   var above$r = 0f;
-  var top$r = LOWEST;
+  var row_max$r = LOWEST;
   var top_key$r = S;
   let threshold$r = 0.01f / max(shown$r, 1f);
 //! end
@@ -129,7 +129,7 @@ fn squares_of(a: f32) -> vec3f {
 //! for r in 0..ROWS
     var tile_mass$r = 0f;
     var tile_log$r = 0f;
-    var tile_reach$r = 0f;
+    var tile_weighted_distance$r = 0f;
     var tile_offset$r = 0f;
     var tile_square$r = 0f;
 //! if UNBOUNDED
@@ -156,8 +156,8 @@ fn squares_of(a: f32) -> vec3f {
       let scored_here$r = seen$r && is_finite(s$r);
       let a$r = select(0f, weight(s$r, term$r), seen$r);
       let log_a$r = log_weight(a$r, s$r, term$r);
-      let back$r = place$r - at;
-      let apart$r = select(0f, s$r - shift, scored_here$r);
+      let distance$r = place$r - at;
+      let centred$r = select(0f, s$r - shift, scored_here$r);
       n$r += select(0f, 1f, seen$r);
       first_seen$r = select(first_seen$r, min(first_seen$r, j), seen$r);
       scored$r += select(0f, 1f, scored_here$r);
@@ -175,27 +175,27 @@ fn squares_of(a: f32) -> vec3f {
       tile_weight_squares$r += a$r * a$r;
 //! end
       tile_log$r += select(0f, a$r * log_a$r, a$r > 0f);
-      tile_reach$r += select(a$r * back$r, 0f, is_learned);
-      tile_offset$r += apart$r;
-      tile_square$r += apart$r * apart$r;
+      tile_weighted_distance$r += select(a$r * distance$r, 0f, is_learned);
+      tile_offset$r += centred$r;
+      tile_square$r += centred$r * centred$r;
       sink$r += a$r * is_sink;
-      own$r += select(0f, a$r, back$r == 0f && !is_learned);
-      previous$r += select(0f, a$r, back$r == 1f && !is_learned);
+      self$r += select(0f, a$r, distance$r == 0f && !is_learned);
+      previous$r += select(0f, a$r, distance$r == 1f && !is_learned);
       above$r += select(0f, 1f, a$r >= threshold$r);
 //! if EXTRA
       learned_mass$r += select(0f, a$r, is_learned);
       placed_mass$r += select(a$r, 0f, is_learned);
       learned_top$r = select(learned_top$r, s$r, seen$r && is_learned && s$r > learned_top$r);
 //! end
-      let higher$r = seen$r && !is_learned && (top_key$r == S || s$r > top$r);
-      top$r = select(top$r, s$r, higher$r);
+      let higher$r = seen$r && !is_learned && (top_key$r == S || s$r > row_max$r);
+      row_max$r = select(row_max$r, s$r, higher$r);
       top_key$r = select(top_key$r, j, higher$r);
 //! if BERNOULLI
       tile_bernoulli$r += select(0f, bernoulli_entropy(a$r, log_a$r), seen$r);
 //! end
 //! if REPEATED
-      induced$r += select(0f, a$r, back$r == f32(REPEATED) - 1f && !is_learned);
-      copied$r += select(0f, a$r, back$r == f32(REPEATED) && !is_learned);
+      induced$r += select(0f, a$r, distance$r == f32(REPEATED) - 1f && !is_learned);
+      copied$r += select(0f, a$r, distance$r == f32(REPEATED) && !is_learned);
 //! end
 //! end
     }
@@ -203,7 +203,7 @@ fn squares_of(a: f32) -> vec3f {
     mass$r += tile_mass$r;
     weight_squares$r += tile_weight_squares$r;
     log_mass$r += tile_log$r;
-    reach$r += tile_reach$r;
+    weighted_distance$r += tile_weighted_distance$r;
     offset$r += tile_offset$r;
     square$r += tile_square$r;
     bernoulli$r += tile_bernoulli$r;
@@ -259,7 +259,7 @@ fn squares_of(a: f32) -> vec3f {
     let entropy = select(exact, 0f, empty || exact < 0f);
 //! if ZERO_BELOW_0
     // No score above 0: all weights are 0, and the first is the largest.
-    let top_key = select(top_key$r, first_seen$r, top$r <= 0f);
+    let top_key = select(top_key$r, first_seen$r, row_max$r <= 0f);
 //! else
     let top_key = top_key$r;
 //! end
@@ -270,20 +270,20 @@ fn squares_of(a: f32) -> vec3f {
 //! end
     let placed = first_seen$r < OWN;
     let unplaced = own_mass <= 0f;
-    let later = place$r >= 1f;
-    let sunk = later && first_seen$r == 0u;
-    let again = place$r >= f32(REPEATED);
+    let has_previous = place$r >= 1f;
+    let sunk = has_previous && first_seen$r == 0u;
+    let repeated = place$r >= f32(REPEATED);
     sums.rows += 1f;
     sums.rows_of_two += select(0f, 1f, n$r > 1f);
     sums.rows_placed += select(0f, 1f, placed);
-    sums.rows_later += select(0f, 1f, later);
+    sums.rows_with_previous += select(0f, 1f, has_previous);
     sums.rows_sunk += select(0f, 1f, sunk);
-    sums.rows_again += select(0f, 1f, again);
+    sums.rows_repeated += select(0f, 1f, repeated);
     sums.pairs += scored$r;
     sums.entropy += entropy;
     sums.entropy_ratio += select(0f, entropy / log(max(n$r, 2f)), n$r > 1f);
     sums.bernoulli_entropy += bernoulli$r / n$r;
-    sums.mass += mass$r;
+    sums.rowmass += mass$r;
 //! if UNBOUNDED
     sums.squares += weight_squares$r.x;
     sums.small_squares += weight_squares$r.y;
@@ -291,27 +291,27 @@ fn squares_of(a: f32) -> vec3f {
 //! else
     sums.squares += weight_squares$r;
 //! end
-    sums.top += weight(max(top$r, learned_top$r), term$r);
-    sums.top_distance += select(0f, place$r - f32(top_key), placed);
+    sums.max += weight(max(row_max$r, learned_top$r), term$r);
+    sums.argmax_distance += select(0f, place$r - f32(top_key), placed);
     sums.sink += select(0f, sink$r, sunk);
-    sums.previous += select(0f, previous$r, later);
-    sums.own += own$r;
-    sums.distance += select(reach$r / max(own_mass, TINY), 0f, unplaced);
+    sums.previous += select(0f, previous$r, has_previous);
+    sums.self_weight += self$r;
+    sums.distance += select(weighted_distance$r / max(own_mass, TINY), 0f, unplaced);
     sums.extra_mass += select(learned_mass$r / max(mass$r, TINY), 0f, empty);
     sums.effective_keys += exp(entropy);
     sums.sparsity += (n$r - above$r) / n$r;
-    sums.induction += select(0f, induced$r, again);
-    sums.duplicate += select(0f, copied$r, again);
+    sums.induction += select(0f, induced$r, repeated);
+    sums.duplicate += select(0f, copied$r, repeated);
     sums.score_max = max(sums.score_max, peak$r);
     offset += offset$r;
     square += square$r;
   }
 //! end
   sums.scores = sums.pairs * shift + offset;
-  sums.score_spread = max(square - offset * offset / max(sums.pairs, 1f), 0f);
-  let mean_mass = sums.mass / max(sums.rows, 1f);
+  sums.score_m2 = max(square - offset * offset / max(sums.pairs, 1f), 0f);
+  let mean_mass = sums.rowmass / max(sums.rows, 1f);
 //! for r in 0..ROWS
-  sums.mass_spread += select(0f, (mass$r - mean_mass) * (mass$r - mean_mass), fair$r);
+  sums.rowmass_m2 += select(0f, (mass$r - mean_mass) * (mass$r - mean_mass), fair$r);
 //! end
 //! if STAGED
   if (first_row < T) { partial[bh * TILES + row_tile] = sums; }

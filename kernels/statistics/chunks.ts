@@ -27,9 +27,6 @@ export interface RowsAttrs extends Rows {
   readonly contiguous: number;
 }
 
-/** Numbers of a partial; see partial.wgsl. */
-export const PARTIAL = 8;
-
 /** Fours of a chunk, at least, and chunks of a sample, at most: whoever merges a sample's chunks does so one by one. */
 const LEAST_FOURS = 256;
 const MOST_CHUNKS = 1024;

@@ -14,27 +14,11 @@ import {
 import { UserError } from "../../src/base/errors.ts";
 import { ALIGN, literal, pack } from "../../src/graph/structure.ts";
 import { chunkStatisticsCpu, statisticsCpu } from "./cpu.ts";
-import { chunksOf, PARTIAL, type RowsAttrs, type Segment } from "./chunks.ts";
-import chunksWgsl from "./chunks.wgsl" with { type: "text" };
+import { PARTIAL, STATISTICS, TENSOR_TABLE } from "./table.ts";
+import { chunksOf, type RowsAttrs, type Segment } from "./chunks.ts";
 import finishWgsl from "./finish.wgsl" with { type: "text" };
 import partialWgsl from "./partial.wgsl" with { type: "text" };
 import samplesWgsl from "./samples.wgsl" with { type: "text" };
-
-/** Names of the statistics, in the order of a row. */
-export const STATISTICS = [
-  "mean",
-  "std",
-  "min",
-  "max",
-  "absmax",
-  "rms",
-  "l2",
-  "zeros",
-  "nonfinite",
-  "pnorm_mean",
-  "pnorm_max",
-  "pnorm_min",
-] as const;
 
 /** What to summarise: a tensor, and its parts. */
 export interface StatisticsInput {
@@ -51,7 +35,7 @@ const ROUND = 16;
 const lanesOf = ({ kind }: Target): number => kind === "gpu" ? 64 : 16;
 
 /**
- * Inputs: x and the table of its chunks; output: a partial a chunk, f32 [chunks, 8], as bits (see partial.wgsl). Attributes:
+ * Inputs: x and the table of its chunks; output: a partial a chunk, as bits (see partial.wgsl). Attributes:
  * null where all chunks are contiguous.
  */
 export const chunkStatisticsOp: Op<RowsAttrs | null> = {
@@ -66,8 +50,9 @@ export const chunkStatisticsOp: Op<RowsAttrs | null> = {
     return {
       dispatches: [{
         label: "chunk_statistics",
-        source: `${partialWgsl}\n${chunksWgsl}`,
+        source: partialWgsl,
         constants: {
+          CHUNKS: true,
           ROUND,
           LANES: lanes,
           SPREAD: target.kind === "gpu",
@@ -106,6 +91,10 @@ function lowerFinish({ inputs, attrs: { mostSamples } }: Call<FinishAttrs>, targ
       label: "statistics",
       source: `${partialWgsl}\n${finishWgsl}`,
       constants: { PARTS: parts, STATISTICS: STATISTICS.length, LANES: lanes },
+      code: {
+        COLUMN_LINES: Object.values(TENSOR_TABLE)
+          .map(({ column }, i) => `  rows[at + ${i}u] = ${column};`).join("\n"),
+      },
       bindings: { 0: ["scratch", 0], 1: ["input", 2], 2: ["output", 0] },
       workgroups: workgroups1d(parts, lanes),
       rounds: { count: 2 * mostSamples, of: `samples = ${mostSamples}` },
@@ -115,7 +104,7 @@ function lowerFinish({ inputs, attrs: { mostSamples } }: Call<FinishAttrs>, targ
 
 /**
  * Inputs: the partials of all chunks; of every sample its first and its number of them; of every part its first sample,
- * their number and its elements. Output: a row of statistics a part, f32 [parts, 12].
+ * their number and its elements. Output: a row of statistics a part, f32 [parts, columns].
  */
 export const statisticsOp: Op<FinishAttrs> = {
   name: "statistics",
@@ -150,6 +139,9 @@ function checkParts(x: Tensor, parts: readonly Segment[]): void {
   throw new UserError("statistics: expected parts of the same rows behind all others, found other parts.");
 }
 
+/** Partials after which a buffer may be bound: as few as end where ALIGN numbers do. */
+const ROWS_ALIGN = ALIGN / (PARTIAL & -PARTIAL);
+
 /** A table for a kernel, [rows, columns]. */
 function table(rows: readonly (readonly number[])[]): Tensor {
   return literal(Uint32Array.from(rows.flat()), [rows.length, rows[0].length], "u32");
@@ -159,16 +151,11 @@ function table(rows: readonly (readonly number[])[]): Tensor {
  * Statistics of parts of many tensors, for little more than reading each tensor once: one dispatch a tensor, and two
  * for all of them together.
  *
- * Of the n elements of a part, over those that are finite: mean, std = sqrt(mean (x - mean)^2), min, max, absmax, rms =
- * sqrt(mean x^2), l2 = sqrt(sum x^2); over all of them zeros, the share that is 0 or -0, and nonfinite, the number of
- * NaN and infinities. pnorm_mean, pnorm_max and pnorm_min are of the samples' l2 norms, each over its finite elements.
- * Where no element is finite everything but zeros and nonfinite is 0.
- *
  * Sums of squares are of numbers scaled by a power of two, so that only a result beyond float32 is infinite. The order
  * of every sum is fixed. A device may take subnormal numbers for 0 in all but the share of zeros.
  *
  * @param summarised tensors of any shape, f32, and their parts
- * @returns f32 [parts, 12]: a row of `STATISTICS` for every part of every tensor in turn
+ * @returns f32 [parts, columns]: a row of {@link STATISTICS} for every part of every tensor in turn
  * @throws {UserError} at a part that is not inside its tensor, a tensor that is not f32, and where there is no part
  * @see Chan, Golub, LeVeque 1979, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances
  *
@@ -179,7 +166,7 @@ function table(rows: readonly (readonly number[])[]): Tensor {
  * const rows = statistics([
  *   { x: input("z", [8, 16, 64]), parts: [{ offset: 0, samples: 8, size: 16 * 64 }] },
  *   { x: input("weight", [64, 64]), parts: [{ offset: 0, samples: 1, size: 64 * 64 }] },
- * ]); // f32[2, 12]
+ * ]); // [2, columns]
  * ```
  */
 export function statistics(summarised: readonly StatisticsInput[]): Tensor {
@@ -206,7 +193,7 @@ export function statistics(summarised: readonly StatisticsInput[]): Tensor {
       row += count;
     }
     // The next tensor's partials begin where a buffer may be bound.
-    row = Math.ceil(row * PARTIAL / ALIGN) * ALIGN / PARTIAL;
+    row = Math.ceil(row / ROWS_ALIGN) * ROWS_ALIGN;
   }
   if (parts.length === 0) {
     throw new UserError("statistics: expected at least one part of one tensor, found none.");

@@ -1,6 +1,7 @@
-// What is known of some elements, and what is known of two such sets together. `mean` and `m2` (the sum of the
-// squared distances from it) are of the elements times 2^-exponent, so that no square leaves float32; `rest` is
-// what `mean` has no digits for. With no finite element it is EMPTY, which changes nothing it is merged with.
+// What is known of some elements, what is known of two such sets together, and how chunks are read. `mean` and `m2` (the
+// sum of the squared distances from it) are of the elements times 2^-exponent, so that no square leaves float32;
+// `compensation` is the rounding error of `mean`. With no finite element it is EMPTY, which changes nothing it is merged
+// with.
 struct Partial {
   finite: u32,
   zeros: u32,
@@ -8,7 +9,7 @@ struct Partial {
   low: f32,
   high: f32,
   mean: f32,
-  rest: f32,
+  compensation: f32,
   m2: f32,
 }
 
@@ -34,33 +35,133 @@ fn merge(a: Partial, b: Partial) -> Partial {
   let exponent = max(a.exponent, b.exponent);
   let by_a = exponent - a.exponent;
   let by_b = exponent - b.exponent;
-  // Both means and both rests.
-  let both = scaled(vec4f(a.mean, a.rest, b.mean, b.rest), vec4i(by_a, by_a, by_b, by_b));
+  // Both means and their compensations.
+  let both = scaled(vec4f(a.mean, a.compensation, b.mean, b.compensation), vec4i(by_a, by_a, by_b, by_b));
   let finite = a.finite + b.finite;
   let share = f32(b.finite) / f32(finite);
   let delta = (both.z - both.x) + (both.w - both.y);
   let shift = delta * share + both.y;
   // Cut by its bits: a compiler may take the difference of a float and its rounding for zero.
   let mean = bitcast<f32>(bitcast<u32>(both.x + shift) & 0xfffff000u);
-  let rest = (both.x - mean) + shift;
+  let compensation = (both.x - mean) + shift;
   let p = power(-by_a);
   let q = power(-by_b);
   let m2 = p * p * a.m2 + q * q * b.m2 + delta * delta * (share * f32(a.finite));
   return Partial(
-    finite, a.zeros + b.zeros, exponent, min(a.low, b.low), max(a.high, b.high), mean, rest, m2,
+    finite, a.zeros + b.zeros, exponent, min(a.low, b.low), max(a.high, b.high), mean, compensation, m2,
   );
 }
 
-// Rows hold the bits: a count passes through no float.
-fn first_half(p: Partial) -> vec4u {
-  return vec4u(p.finite, p.zeros, bitcast<u32>(p.exponent), bitcast<u32>(p.low));
+//! if CHUNKS
+// The partial of one chunk, an invocation each: its share of a stretch of the tensor, in rounds of 64
+// elements that stay in registers: first their sum, then their squared distances from their mean. The table has
+// all that differs between tensors, so that one pipeline serves them all.
+@group(0) @binding(0) var<storage, read> x: array<vec4u>;
+// (its number among those that share a stretch, theirs, the stretch's first element, its length)
+@group(0) @binding(1) var<storage, read> chunks: array<vec4u>;
+@group(0) @binding(2) var<storage, read_write> partials: array<Partial>;
+
+fn total(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }
+
+// 2^exponent is the largest power of two not above `top`, as far as its inverse is in float32 too.
+fn exponent_of(top: f32) -> i32 {
+  return clamp(i32(bitcast<u32>(top) >> 23u) - 127, -126, 126);
 }
 
-fn second_half(p: Partial) -> vec4u {
-  return bitcast<vec4u>(vec4f(p.high, p.mean, p.rest, p.m2));
+// Of contiguous chunks, and of those of rows where there are any.
+//! for r in 0..KINDS
+/**
+ * Fours from `first` on: numbers of fours of the tensor, of which what lies from element `begin` to before
+ * `begin + length` counts. Of rows: numbers among the fours of the rows from `begin` on, up to `length`.
+ */
+fn round_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial {
+  var finite = vec4u(0u);
+  var zeros = vec4u(0u);
+  var low = vec4f(LARGEST);
+  var high = vec4f(-LARGEST);
+//! for k in 0..ROUND
+//! if $r
+  let at$k = first + $ku * stride;
+  let from$k = begin + at$k / FOURS * EVERY;
+  let i$k = from$k / 4u + at$k % FOURS;
+  let inside$k = (vec4u(4u * i$k - from$k) + vec4u(0u, 1u, 2u, 3u) < vec4u(ROW)) & vec4<bool>(at$k < length);
+//! else
+  let i$k = first + $ku * stride;
+  let inside$k = vec4u(4u * i$k - begin) + vec4u(0u, 1u, 2u, 3u) < vec4u(length);
+//! end
+  let v$k = x[i$k];
+  // By its bits: a compiler may take NaN and infinity for absent.
+  let good$k = inside$k & ((v$k & vec4u(0x7f800000u)) < vec4u(0x7f800000u));
+  let x$k = bitcast<vec4f>(select(vec4u(0u), v$k, good$k));
+  finite += select(vec4u(0u), vec4u(1u), good$k);
+  zeros += select(vec4u(0u), vec4u(1u), inside$k & ((v$k << vec4u(1u)) == vec4u(0u)));
+  low = min(low, select(vec4f(LARGEST), x$k, good$k));
+  high = max(high, select(vec4f(-LARGEST), x$k, good$k));
+//! end
+  let n = (finite.x + finite.y) + (finite.z + finite.w);
+  let least = min(min(low.x, low.y), min(low.z, low.w));
+  let most = max(max(high.x, high.y), max(high.z, high.w));
+  let exponent = select(-126, exponent_of(max(-least, most)), n > 0u);
+  var sum = vec4f(0f);
+//! for k in 0..ROUND
+  let y$k = scaled(x$k, vec4i(exponent));
+  sum += y$k;
+//! end
+  let mean = total(sum) / f32(max(n, 1u));
+  var squares = vec4f(0f);
+  var left = vec4f(0f);
+//! for k in 0..ROUND
+  let d$k = select(vec4f(0f), y$k - mean, good$k);
+  squares += d$k * d$k;
+  left += d$k;
+//! end
+  // What the distances still sum to is what rounding took from the mean.
+  let compensation = total(left) / f32(max(n, 1u));
+  let m2 = max(0f, total(squares) - compensation * total(left));
+  let none = (zeros.x + zeros.y) + (zeros.z + zeros.w);
+  return Partial(n, none, exponent, least, most, mean, compensation, m2);
 }
 
-fn partial_of(a: vec4u, b: vec4u) -> Partial {
-  let f = bitcast<vec4f>(b);
-  return Partial(a.x, a.y, bitcast<i32>(a.z), bitcast<f32>(a.w), f.x, f.y, f.z, f.w);
+fn partial_of_$r(row: vec4u) -> Partial {
+//! if $r
+  let first = 0u;
+  let last = row.w / ROW * FOURS;
+//! else
+  let first = row.z / 4u;
+  let last = (row.z + row.w + 3u) / 4u;
+//! end
+//! if SPREAD
+  let start = first + row.x;
+  let end = last;
+  let stride = row.y;
+//! else
+  let share = (last - first + row.y - 1u) / row.y;
+  let start = first + row.x * share;
+  let end = min(start + share, last);
+  let stride = 1u;
+//! end
+//! if $r
+  let begin = row.z;
+  let length = end;
+//! else
+  // Of the first and the last four some elements may be another stretch's.
+  let begin = max(row.z, 4u * start);
+  let length = min(row.z + row.w, 4u * end) - begin;
+//! end
+  var all = EMPTY;
+  for (var i = start; i < end; i += ROUND * stride) { all = merge(all, round_of_$r(i, stride, begin, length)); }
+  return all;
 }
+//! end
+
+//! each chunk in 0..arrayLength(&chunks) by LANES
+  let row = chunks[chunk];
+  var all: Partial;
+//! if KINDS > 1
+  if (chunk < CONTIGUOUS) { all = partial_of_0(row); } else { all = partial_of_1(row); }
+//! else
+  all = partial_of_0(row);
+//! end
+  partials[chunk] = all;
+//! end
+//! end

@@ -1,5 +1,6 @@
 // How the heads of a run differ: sheets of what they do over the steps, and maps of layer by head at the last.
 
+import { ATTENTION_TABLE } from "../../kernels/attention_statistics/table.ts";
 import type { LogRecord } from "../log/records.ts";
 import type { ChartAxis } from "./frame.ts";
 import { headSheet } from "./line_panels.ts";
@@ -71,19 +72,14 @@ export function headLines() {
   };
 }
 
-const STATISTICS: Readonly<Record<string, ChartAxis & { readonly title: string }>> = {
-  entropy: { title: "entropy of attention", label: "entropy (nats)", limits: [0, Infinity] },
-  sink: {
-    title: "attention to the first key",
-    label: "sink (mean attention to key 0)",
-    limits: [0, Infinity],
-  },
-  rowmass: { title: "row mass of attention", label: "row mass (sum over keys)", limits: [0, Infinity] },
-};
+/** The statistics that every run has a chart of. */
+const CHARTED = Object.entries(ATTENTION_TABLE)
+  .flatMap(([name, { chart }]) => chart ? [{ name, ...chart }] : [])
+  .sort((a, b) => a.place - b.place);
 
 /**
- * Charts of the heads, from `stat` records of attention patterns: for entropy, sink and row mass a sheet over the steps
- * (`heads_entropy.svg`) and a map of layer by head at the last step (`heads_entropy_last.svg`).
+ * Charts of the heads, from `stat` records of attention patterns: for entropy, sink and row mass (the table of
+ * attention's statistics says which) a sheet over the steps (`heads_entropy.svg`) and a map of layer by head at the last step (`heads_entropy_last.svg`).
  *
  * @example
  * ```ts
@@ -102,7 +98,7 @@ export function headsCharts(): LogCharts {
       if (record.type !== "stat" || record.kind !== "act") return;
       const { layer, head, step } = record;
       if (layer === null || head === null) return;
-      for (const name of Object.keys(STATISTICS)) {
+      for (const { name } of CHARTED) {
         // A statistic of no row is null: a gap in its line, hatched on its map.
         const value = record[name] === null ? NaN : record[name];
         if (typeof value !== "number") continue;
@@ -110,12 +106,12 @@ export function headsCharts(): LogCharts {
       }
     },
     draw(run) {
-      const drawn = Object.keys(STATISTICS).filter((name) => kept.has(name)).flatMap((name) => {
-        const { title, label, limits } = STATISTICS[name];
-        const lines = kept.get(name)!;
+      const drawn = CHARTED.flatMap(({ name, title, axis }) => {
+        const lines = kept.get(name);
+        if (!lines) return [];
         return [
-          [`heads_${name}.svg`, lines.sheet(`${run}: ${title}`, { label, limits })],
-          [`heads_${name}_last.svg`, lines.map(`${run}: ${title} at step ${lines.last}`, label)],
+          [`heads_${name}.svg`, lines.sheet(`${run}: ${title}`, axis)],
+          [`heads_${name}_last.svg`, lines.map(`${run}: ${title} at step ${lines.last}`, axis.label)],
         ];
       });
       return Object.fromEntries(drawn);

@@ -1,5 +1,7 @@
 // Any metric or statistic of one run or several on one chart, against steps, samples, tokens or seconds.
 
+import { ATTENTION_TABLE } from "../../kernels/attention_statistics/table.ts";
+import { type StatisticText, TENSOR_TABLE } from "../../kernels/statistics/table.ts";
 import { UserError } from "../base/errors.ts";
 import { maximum } from "../base/extremes.ts";
 import { timeUnit } from "../base/units.ts";
@@ -42,44 +44,31 @@ const within = (names: string, high: number) =>
 
 /** What metrics cannot leave. */
 const LIMITS: Readonly<Record<string, readonly [low: number, high: number]>> = {
-  ...within("loss val_loss answer_loss lr grad_norm ms tokens_per_s perplexity entropy l2", Infinity),
-  ...within("accuracy answer_accuracy exact_match zeros entropy_ratio sparsity extra_mass", 1),
+  ...within("loss val_loss answer_loss lr grad_norm ms tokens_per_s perplexity", Infinity),
+  ...within("accuracy answer_accuracy exact_match", 1),
 };
 
-/** Titles of what evaluations of a task record besides. */
-const ANSWER_LABELS: Readonly<Record<string, string>> = {
+/** Titles of what evaluations of a task record besides, and of what is not a statistic of one tensor. */
+const OTHER_LABELS: Readonly<Record<string, string>> = {
   answer_loss: "loss of the answers (nats per token)",
   answer_accuracy: "accuracy of the answers (share of tokens)",
   exact_match: "answers right as a whole (share)",
-};
-
-/** Titles of statistics that have a unit or say too little by their name. */
-const STAT_LABELS: Readonly<Record<string, string>> = {
-  entropy: "entropy (nats)",
-  bernoulli_entropy: "Bernoulli entropy (nats)",
-  rowmass: "row mass",
-  sink: "attention to the first key",
-  previous: "attention to the previous key",
-  self: "attention to the own key",
-  distance: "distance (positions)",
-  argmax_distance: "distance of the largest (positions)",
-  extra_mass: "attention to learned keys (share)",
-  l2: "L2 norm",
-  rms: "root mean square",
-  absmax: "largest magnitude",
-  zeros: "zeros (share)",
-  nonfinite: "values that are not finite",
   update_ratio: "update / parameter (L2 norms)",
 };
 
 const lookUp = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(table, name) ? table[name] : undefined;
 
+/** What tables say of statistics; one of attention that is called as a tensor's is the same. */
+const STATISTICS: Readonly<Record<string, StatisticText>> = { ...ATTENTION_TABLE, ...TENSOR_TABLE };
+
 /** The title of a metric's or a statistic's axis. */
 export function axisLabel(metric: string): string {
   return lookUp(STEP_METRICS, metric) ?? lookUp(EVAL_METRICS, metric) ??
-    lookUp(ANSWER_LABELS, metric) ?? lookUp(STAT_LABELS, metric) ?? metric;
+    lookUp(OTHER_LABELS, metric) ?? lookUp(STATISTICS, metric)?.label ?? metric;
 }
+
+const limitsOf = (metric: string) => lookUp(LIMITS, metric) ?? lookUp(STATISTICS, metric)?.limits;
 
 /** Lines with the times of some of them, on x or y, in the unit of the longest; and its name. */
 function inUnit(
@@ -198,8 +187,8 @@ export async function metricChart(
   return lineChart({
     title: note === undefined ? title : `${title} (${note})`,
     x: { label: drawn.x },
-    y: { label: drawn.y, log, limits: lookUp(LIMITS, metric) },
-    ...(second === undefined ? {} : { y2: { label: drawn.y2, limits: lookUp(LIMITS, second) } }),
+    y: { label: drawn.y, log, limits: limitsOf(metric) },
+    ...(second === undefined ? {} : { y2: { label: drawn.y2, limits: limitsOf(second) } }),
     series: seriesOf(drawn.shown, names, second),
   });
 }

@@ -1,10 +1,7 @@
 // Do heads find what came before? A batch of random tokens, each sequence repeated once, on which attention to the previous
 // occurrence and to the token after it is measured: the test of induction heads.
-import {
-  ATTENTION_STATISTICS,
-  attentionStatistics,
-  REPEATED_STATISTICS,
-} from "../../kernels/attention_statistics/op.ts";
+import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
+import { ATTENTION_STATISTICS, REPEATED_STATISTICS } from "../../kernels/attention_statistics/table.ts";
 import { randomStream } from "../base/random.ts";
 import type { Device } from "../device/device.ts";
 import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";

@@ -1,66 +1,76 @@
 // A row of the table of statistics as the records of its step.
 import { maximum } from "../base/extremes.ts";
-import { ATTENTION_GRADIENT_STATISTICS } from "../../kernels/attention_statistics/gradient.ts";
-import { ATTENTION_STATISTICS } from "../../kernels/attention_statistics/op.ts";
-import { STATISTICS } from "../../kernels/statistics/op.ts";
+import {
+  ATTENTION_GRADIENT_STATISTICS,
+  ATTENTION_GRADIENT_TABLE,
+} from "../../kernels/attention_statistics/gradient.ts";
+import {
+  ATTENTION_STATISTICS,
+  ATTENTION_TABLE,
+  type AttentionStatistic,
+} from "../../kernels/attention_statistics/table.ts";
+import { STATISTICS, TENSOR_TABLE } from "../../kernels/statistics/table.ts";
 import type { Values } from "../graph/tensor.ts";
 import type { StatRecord } from "../log/records.ts";
 import type { Kind } from "./selectors.ts";
 import { layerOf, type StatColumn, type StatisticsTable } from "./step_statistics.ts";
 
-type Numbers = Record<string, number>;
+type AttentionColumns = NonNullable<StatColumn["attention"]>;
 
-/** The statistics of one head by name. */
-function headStatistics(row: Values, at: number, head: number, names: readonly string[]): Numbers {
-  const first = at + head * names.length;
-  return Object.fromEntries(names.map((name, i) => [name, row[first + i]]));
+/** A field of a record: its name, its column, and what that is. */
+interface Field extends Pick<AttentionStatistic, "heads" | "share"> {
+  readonly field: string;
+  readonly column: number;
 }
 
-/** Attention of a head above this to the first key makes it a sink. */
-const SINK = 0.3;
-
-/** All heads together: means over those that have a number, the largest score, what is not finite in all, the share of sinks. */
-function overHeads(heads: readonly Numbers[]): Numbers {
-  const there = (name: string) => heads.map((head) => head[name]).filter((x) => !Number.isNaN(x));
-  const mean = (numbers: readonly number[]) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
-  const together = Object.fromEntries(Object.keys(heads[0]).map((name) => [name, mean(there(name))]));
-  const largest = there("score_max");
-  return {
-    ...together,
-    score_max: largest.length > 0 ? maximum(largest) : NaN,
-    nonfinite: heads.reduce((sum, { nonfinite }) => sum + nonfinite, 0),
-    sink_heads: mean(there("sink").map((sink) => Number(sink > SINK))),
-  };
+/** The fields of a matrix's records. */
+function fieldsOf(
+  table: Readonly<Record<string, AttentionStatistic>>,
+  names: readonly string[],
+  { matrix, has }: AttentionColumns,
+): Field[] {
+  return names.flatMap((name, column) => {
+    const { log = { pattern: name }, only, heads, share } = table[name];
+    const field = log[matrix];
+    return field === undefined || only && !has.includes(only) ? [] : [{ field, column, heads, share }];
+  });
 }
 
-/** The numbers of a gradient or of the scores, which stand beside others, under the names that every tensor's have. */
-function ofMatrix(found: Numbers, prefix: string): Numbers {
-  const own = Object.entries(found).filter(([name]) => name.startsWith(prefix));
-  return Object.fromEntries(own.map(([name, value]) => [name.slice(prefix.length), value]));
-}
+const sumOf = (numbers: readonly number[]): number => numbers.reduce((sum, x) => sum + x, 0);
+const meanOf = (numbers: readonly number[]): number => sumOf(numbers) / numbers.length;
+
+/** How the numbers of heads become that of all together. */
+const TOGETHER = {
+  mean: meanOf,
+  sum: sumOf,
+  max: (numbers: readonly number[]) => numbers.length > 0 ? maximum(numbers) : NaN,
+};
 
 function attentionRecords(
   row: Values,
   step: number,
-  { kind, tap, at, size, attention }: StatColumn,
+  { kind, tap, at, size }: StatColumn,
+  attention: AttentionColumns,
 ): StatRecord[] {
-  const names = kind === "grad" ? ATTENTION_GRADIENT_STATISTICS : ATTENTION_STATISTICS;
-  const heads = Array.from({ length: size }, (_, head) => headStatistics(row, at, head, names));
-  const common = { type: "stat", step, kind, tap, layer: layerOf(tap) } as const;
-  const scores = tap.endsWith(".scores");
-  if (kind === "grad" || scores) {
-    const prefix = kind === "act" ? "score_" : scores ? "scores_" : "pattern_";
-    return heads.map((found, head): StatRecord => ({ ...common, head, ...ofMatrix(found, prefix) }));
+  const [table, names] = kind === "grad"
+    ? [ATTENTION_GRADIENT_TABLE, ATTENTION_GRADIENT_STATISTICS]
+    : [ATTENTION_TABLE, ATTENTION_STATISTICS];
+  const fields = fieldsOf(table, names, attention);
+  const heads = Array.from({ length: size }, (_, head) => head);
+  const valueOf = (head: number, { column }: Field) => row[at + head * names.length + column];
+  const recordOf = (head: number | null, value: (field: Field) => number): StatRecord => {
+    const statistics = fields.map((field): [string, number] => [field.field, value(field)]);
+    return { type: "stat", step, kind, tap, layer: layerOf(tap), head, ...Object.fromEntries(statistics) };
+  };
+  const records = heads.map((head) => recordOf(head, (field) => valueOf(head, field)));
+  if (kind === "grad" || attention.matrix === "scores") return records;
+  const there = (field: Field) => heads.map((head) => valueOf(head, field)).filter((x) => !Number.isNaN(x));
+  const whole = recordOf(null, (field) => TOGETHER[field.heads ?? "mean"](there(field)));
+  for (const field of fields) {
+    const { share } = field;
+    if (share) whole[share.field] = meanOf(there(field).map((x) => Number(x > share.above)));
   }
-  for (const found of heads) {
-    delete found.score_nonfinite;
-    if (!attention!.bernoulli) delete found.bernoulli_entropy;
-    if (!attention!.extra) delete found.extra_mass;
-  }
-  return [
-    ...heads.map((found, head): StatRecord => ({ ...common, head, ...found })),
-    { ...common, head: null, ...overHeads(heads) },
-  ];
+  return [...records, whole];
 }
 
 function tensorRecord(row: Values, step: number, column: StatColumn): StatRecord {
@@ -68,10 +78,10 @@ function tensorRecord(row: Values, step: number, column: StatColumn): StatRecord
   const found = Object.fromEntries(STATISTICS.map((name, i): [string, number] => [name, row[at + i]]));
   if (found.nonfinite === size) {
     // There is nothing to summarise.
-    for (const name of STATISTICS) if (name !== "zeros" && name !== "nonfinite") found[name] = NaN;
+    for (const name of STATISTICS) if (!TENSOR_TABLE[name].ofAll) found[name] = NaN;
   }
   if (parameter !== undefined) {
-    const of = (name: typeof STATISTICS[number]) => row[parameter + STATISTICS.indexOf(name)];
+    const of = (name: string) => row[parameter + STATISTICS.indexOf(name)];
     // Of a parameter without a finite entry there is no norm to compare with.
     found.update_ratio = of("nonfinite") === size ? NaN : found.l2 / of("l2");
   }
@@ -91,7 +101,8 @@ export function statRecords(
   step: number,
 ): StatRecord[] {
   const records = columns.flatMap((column) => {
-    return column.attention ? attentionRecords(row, step, column) : [tensorRecord(row, step, column)];
+    const { attention } = column;
+    return attention ? attentionRecords(row, step, column, attention) : [tensorRecord(row, step, column)];
   });
   if (passes === 1) return records;
   return records.map((record) => {

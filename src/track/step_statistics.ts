@@ -3,8 +3,10 @@
 import { attentionGradientStatistics } from "../../kernels/attention_statistics/gradient.ts";
 import { isBernoulli } from "../../kernels/attention/sizes.ts";
 import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
+import type { AttentionMatrix } from "../../kernels/attention_statistics/table.ts";
 import type { Segment } from "../../kernels/statistics/chunks.ts";
-import { STATISTICS, statistics, type StatisticsInput } from "../../kernels/statistics/op.ts";
+import { statistics, type StatisticsInput } from "../../kernels/statistics/op.ts";
+import { STATISTICS } from "../../kernels/statistics/table.ts";
 import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, blockOf, decoder, type Taps } from "../nn/mod.ts";
@@ -26,8 +28,8 @@ export interface StatColumn {
   readonly size: number;
   /** Of q, k, v and z: the head, where it is of one. */
   readonly head?: number;
-  /** Of attention: which of the statistics that not every layer has it does have. */
-  readonly attention?: { readonly bernoulli: boolean; readonly extra: boolean };
+  /** Of attention: which matrix, and what its statistics are `only` for, in the words of their table. */
+  readonly attention?: { readonly matrix: "pattern" | "scores"; readonly has: readonly string[] };
   /** Of an update: where the parameter's own begin. */
   readonly parameter?: number;
 }
@@ -77,7 +79,7 @@ export function collector(wants: (name: string) => boolean): Collector {
 }
 
 /** Taps of the T x S matrices of an attention, which are never stored. */
-const matricesOf = (attention: string): string[] => [`${attention}.scores`, `${attention}.pattern`];
+const MATRICES: readonly AttentionMatrix[] = ["scores", "pattern"];
 
 /** Taps [B, T, H, d], which have statistics of each head beside those of the whole. */
 const BY_HEAD = /\.attn\.[qkvz]$/;
@@ -98,7 +100,9 @@ export function tapNames(architecture: Architecture, layout: Layout): string[] {
     { taps },
   );
   return [...taps.found.keys()].flatMap((name) => {
-    return name.endsWith(".attn.z") ? [...matricesOf(name.slice(0, -2)), name] : name;
+    return name.endsWith(".attn.z")
+      ? [...MATRICES.map((matrix) => `${name.slice(0, -1)}${matrix}`), name]
+      : name;
   });
 }
 
@@ -259,13 +263,14 @@ export function lookBefore(
   ];
   const matrices = (kind: "act" | "grad", of: (z: Tensor) => Tensor | undefined) =>
     [...taps.attentions].flatMap(([attention, z]): Piece[] => {
-      const wanted = matricesOf(attention).filter((name) => chosen({ kind, name }));
+      const wanted = MATRICES.filter((matrix) => chosen({ kind, name: `${attention}.${matrix}` }));
       const tensor = wanted.length > 0 ? of(z) : undefined;
       if (!tensor) return [];
       const { attention: layer } = blockOf(architecture, layerOf(`${attention}.`)!);
-      const has = { bernoulli: isBernoulli(layer), extra: layer.extra_keys > 0 };
-      const columns = wanted.map((tap): StatColumn => {
-        return { kind, tap, at: 0, size: architecture.heads, attention: has };
+      const has = [...(isBernoulli(layer) ? ["bernoulli"] : []), ...(layer.extra_keys > 0 ? ["extra"] : [])];
+      const columns = wanted.map((matrix): StatColumn => {
+        const tap = `${attention}.${matrix}`;
+        return { kind, tap, at: 0, size: architecture.heads, attention: { matrix, has } };
       });
       return [{ tensor, columns }];
     });

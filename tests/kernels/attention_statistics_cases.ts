@@ -8,11 +8,8 @@ import {
 import * as m from "../../kernels/attention/modifier.ts";
 import * as e from "../../kernels/expression/expression.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
-import {
-  ATTENTION_STATISTICS,
-  attentionStatistics,
-  REPEATED_STATISTICS,
-} from "../../kernels/attention_statistics/op.ts";
+import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
+import { ATTENTION_STATISTICS, REPEATED_STATISTICS } from "../../kernels/attention_statistics/table.ts";
 import type { RandomStream } from "../../src/base/random.ts";
 import type { OracleOptions } from "../../src/check/oracle.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";

@@ -5,7 +5,8 @@ import {
   attentionGradientStatistics,
 } from "../../kernels/attention_statistics/gradient.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
-import { ATTENTION_STATISTICS, attentionStatistics } from "../../kernels/attention_statistics/op.ts";
+import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
+import { ATTENTION_STATISTICS } from "../../kernels/attention_statistics/table.ts";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { input } from "../../src/graph/structure.ts";

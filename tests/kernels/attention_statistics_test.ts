@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import * as m from "../../kernels/attention/modifier.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
-import { ATTENTION_STATISTICS, attentionStatistics } from "../../kernels/attention_statistics/op.ts";
+import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
+import { ATTENTION_STATISTICS } from "../../kernels/attention_statistics/table.ts";
 import { randomStream } from "../../src/base/random.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { plan } from "../../src/device/plan.ts";

@@ -1,0 +1,180 @@
+// Statistics of a tensor, one entry each, and what they are computed from, on the host: a new one is an entry here, and in
+// partial.wgsl what it has need of that a partial does not know.
+import type { Values } from "../../src/graph/tensor.ts";
+import type { Rows } from "./chunks.ts";
+
+/** How charts show a statistic. */
+export interface StatisticText {
+  /** The title of its axis, where it has a unit or its name says too little. */
+  readonly label?: string;
+  /** What it cannot leave. */
+  readonly limits?: readonly [low: number, high: number];
+}
+
+/** Of no element; see partial.wgsl. */
+export const EMPTY = {
+  finite: 0,
+  zeros: 0,
+  exponent: -126,
+  low: Infinity,
+  high: -Infinity,
+  mean: 0,
+  compensation: 0,
+  m2: 0,
+};
+
+/** What is known of some elements. */
+export type Partial = typeof EMPTY;
+
+/** Numbers of a partial. */
+export const PARTIAL = Object.keys(EMPTY).length;
+
+/** What is known of both. */
+export function merge(a: Partial, b: Partial): Partial {
+  if (a.finite === 0) return b;
+  const exponent = Math.max(a.exponent, b.exponent);
+  const [p, q] = [2 ** (a.exponent - exponent), 2 ** (b.exponent - exponent)];
+  const finite = a.finite + b.finite;
+  const share = b.finite / finite;
+  const delta = (q * b.mean - p * a.mean) + (q * b.compensation - p * a.compensation);
+  const shift = delta * share + p * a.compensation;
+  const mean = p * a.mean + shift;
+  return {
+    finite,
+    zeros: a.zeros + b.zeros,
+    exponent,
+    low: Math.min(a.low, b.low),
+    high: Math.max(a.high, b.high),
+    mean,
+    compensation: shift - (mean - p * a.mean),
+    m2: p * p * a.m2 + q * q * b.m2 + delta * delta * (share * a.finite),
+  };
+}
+
+/** Calls `take` with every element of a chunk. */
+function visit(
+  x: Values,
+  [share, shares, begin, size]: Values,
+  rows: Rows | null,
+  take: (value: number) => void,
+): void {
+  const first = Math.floor(share * size / shares);
+  const end = Math.floor((share + 1) * size / shares);
+  if (!rows) { for (let i = begin + first; i < begin + end; i++) take(x[i]); }
+  else {for (let n = first; n < end; n++) {
+      take(x[begin + Math.floor(n / rows.length) * rows.every + n % rows.length]);
+    }}
+}
+
+/** The partial of one chunk: two passes over it. */
+export function partialOf(x: Values, row: Values, rows: Rows | null): Partial {
+  const p = { ...EMPTY };
+  let sum = 0;
+  visit(x, row, rows, (value) => {
+    if (value === 0) p.zeros++;
+    if (!Number.isFinite(value)) return;
+    p.finite++;
+    sum += value;
+    p.low = Math.min(p.low, value);
+    p.high = Math.max(p.high, value);
+  });
+  if (p.finite === 0) return p;
+  const top = Math.max(-p.low, p.high);
+  if (top > 0) p.exponent = Math.min(Math.max(Math.floor(Math.log2(top)), -126), 126);
+  const scale = 2 ** -p.exponent;
+  const mean = sum / p.finite * scale;
+  visit(x, row, rows, (value) => {
+    if (Number.isFinite(value)) p.m2 += (value * scale - mean) ** 2;
+  });
+  p.mean = Math.fround(mean);
+  p.compensation = mean - p.mean;
+  return p;
+}
+
+/** l2 of the elements times 2^-exponent. */
+export const normOf = ({ finite, mean, compensation, m2 }: Partial): number =>
+  Math.sqrt(m2 + finite * (mean + compensation) ** 2);
+
+/** What the statistics of a part are computed from: finish.wgsl's variables of these names. */
+export interface Summary {
+  readonly all: Partial;
+  readonly elements: number;
+  /** 2^exponent. */
+  readonly unit: number;
+  /** Of the elements / unit. */
+  readonly mean: number;
+  readonly variance: number;
+  readonly low: number;
+  readonly high: number;
+  /** l2 of each sample. */
+  readonly norms: readonly number[];
+}
+
+/** A statistic of any tensor. */
+export interface TensorStatistic extends StatisticText {
+  /** WGSL of the number, in finish.wgsl. */
+  readonly column: string;
+  /** The same on the host. */
+  readonly host: (summary: Summary) => number;
+  /** It is over all elements: known where none is finite. */
+  readonly ofAll?: true;
+}
+
+/** The statistics of a tensor, in the order of their columns and fields. */
+export const TENSOR_TABLE: Readonly<Record<string, TensorStatistic>> = {
+  mean: {
+    column: "select(mean * unit, all.low, equal)",
+    host: ({ low, high, mean, unit }) => low === high ? low : mean * unit,
+  },
+  std: {
+    column: "select(sqrt(all.m2 / n) * unit, 0f, equal)",
+    host: ({ variance, unit }) => Math.sqrt(variance) * unit,
+  },
+  min: { column: "select(0f, all.low, some)", host: ({ low }) => low },
+  max: { column: "select(0f, all.high, some)", host: ({ high }) => high },
+  absmax: {
+    column: "select(0f, max(-all.low, all.high), some)",
+    host: ({ low, high }) => Math.max(-low, high),
+    label: "largest magnitude",
+  },
+  rms: {
+    column: "sqrt(all.m2 / n + mean * mean) * unit",
+    host: ({ variance, mean, unit }) => Math.sqrt(variance + mean * mean) * unit,
+    label: "root mean square",
+  },
+  l2: {
+    column: "norm_of(all) * unit",
+    host: ({ all, unit }) => normOf(all) * unit,
+    label: "L2 norm",
+    limits: [0, Infinity],
+  },
+  zeros: {
+    column: "f32(all.zeros) / f32(elements)",
+    host: ({ all, elements }) => all.zeros / elements,
+    ofAll: true,
+    label: "zeros (share)",
+    limits: [0, 1],
+  },
+  nonfinite: {
+    column: "f32(elements - all.finite)",
+    host: ({ all, elements }) => elements - all.finite,
+    ofAll: true,
+    label: "values that are not finite",
+  },
+  pnorm_mean: {
+    column: "norms / f32(end - first) * unit",
+    host: ({ norms }) => norms.reduce((sum, norm) => sum + norm / norms.length, 0),
+  },
+  pnorm_max: { column: "longest", host: ({ norms }) => norms.reduce((a, b) => Math.max(a, b)) },
+  pnorm_min: { column: "shortest", host: ({ norms }) => norms.reduce((a, b) => Math.min(a, b)) },
+};
+
+/**
+ * Names of the statistics, in the order of a row.
+ *
+ * Of the n elements of a part, over those that are finite: mean, std = sqrt(mean (x - mean)^2), min, max, absmax, rms =
+ * sqrt(mean x^2), l2 = sqrt(sum x^2); over all of them zeros, the share that is 0 or -0, and nonfinite, the number of
+ * NaN and infinities. pnorm_mean, pnorm_max and pnorm_min are of the samples' l2 norms, each over its finite elements.
+ * Where no element is finite everything but zeros and nonfinite is 0.
+ */
+export const STATISTICS: readonly string[] = Object.keys(TENSOR_TABLE);
