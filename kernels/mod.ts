@@ -14,7 +14,7 @@
  */
 
 export { type Activation, ACTIVATIONS } from "./expression/activation.ts";
-export { adamw, adamwHyper, type AdamwOptions, type AdamwState } from "./optimizers/adamw.ts";
+export { adamw, adamwHyper, type AdamwOptions } from "./optimizers/adamw.ts";
 export { append } from "./append/op.ts";
 export { attention, type AttentionOptions } from "./attention/op.ts";
 export type { Mask, ScoreModifier } from "./attention/modifier.ts";
@@ -40,14 +40,8 @@ export type { Expression, Term } from "./expression/expression.ts";
 export * as expr from "./expression/mod.ts";
 export { grad, gradientOf } from "./gradient.ts";
 export { linear, matmul, type MatmulOptions } from "./matmul/op.ts";
-export { lion, type LionOptions, type LionState } from "./optimizers/lion.ts";
-export {
-  type MatrixSlot,
-  muon,
-  type MuonOptions,
-  type MuonState,
-  orthogonalised,
-} from "./optimizers/muon.ts";
+export { lion, type LionOptions } from "./optimizers/lion.ts";
+export { type MatrixSlot, muon, type MuonOptions, orthogonalised } from "./optimizers/muon.ts";
 export { layerNorm, rmsNorm } from "./norm/op.ts";
 export {
   dropout,
@@ -60,7 +54,7 @@ export {
 export { type Rows, type Segment } from "./statistics/chunks.ts";
 export { statistics, type StatisticsInput } from "./statistics/op.ts";
 export { STATISTICS } from "./statistics/table.ts";
-export { sgd, type SgdOptions, type SgdState } from "./optimizers/sgd.ts";
-export type { FlatUpdateOptions } from "./optimizers/flat_update.ts";
+export { sgd, type SgdOptions } from "./optimizers/sgd.ts";
+export type { FlatUpdateOptions, Updated, UpdateTensors } from "./optimizers/flat_update.ts";
 export { rope, type RopeOptions, ropeTurns } from "./rope/op.ts";
 export * as masks from "./masks.ts";

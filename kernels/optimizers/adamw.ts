@@ -1,13 +1,7 @@
 // AdamW, and Adam with it, over flat parameter storage with clipping by the global norm: one kernel for the whole model, in
 // place.
-import { type Op, type Tensor, wgslFloat } from "../../src/graph/tensor.ts";
-import {
-  checkUpdateOptions,
-  flatUpdate,
-  type FlatUpdateAttrs,
-  flatUpdateOp,
-  type FlatUpdateOptions,
-} from "./flat_update.ts";
+import { wgslFloat } from "../../src/graph/tensor.ts";
+import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import adamwWgsl from "./adamw.wgsl" with { type: "text" };
 
 /** What stays the same through training; the decay is decoupled, a fraction of the learning rate, unless `coupled`. */
@@ -20,27 +14,13 @@ export interface AdamwOptions extends FlatUpdateOptions {
   readonly coupled?: boolean;
 }
 
-/** Attributes of `adamw`. */
-export interface AdamwAttrs extends AdamwOptions, FlatUpdateAttrs {}
-
-/** The three tensors after a step, in the memory of those before it. */
-export interface AdamwState {
-  /** All parameters, [N]. */
-  readonly parameter: Tensor;
-  /** m, running mean of the gradient, [N]. */
-  readonly expAvg: Tensor;
-  /** v, running mean of its square, [N]. */
-  readonly expAvgSq: Tensor;
-  /** What the step added to the parameters, [N], where it was to be kept. */
-  readonly update: Tensor | undefined;
-}
-
-/** The operation behind `adamw`: outputs 0, 1 and 2 lie where inputs 0, 2 and 3 were. */
-export const adamwOp: Op<AdamwAttrs> = flatUpdateOp<AdamwAttrs>({
+const step = flatOptimizer<AdamwOptions>({
   name: "adamw",
   states: ["exp_avg", "exp_avg_sq"],
   hyper: 4,
   step: adamwWgsl,
+  fractions: ({ betas: [beta1, beta2] }) => ({ beta1, beta2 }),
+  sizes: ({ eps }) => ({ eps }),
   constants: ({ betas: [beta1, beta2], eps, coupled = false }) => ({
     BETA1: wgslFloat(beta1),
     ONE_MINUS_BETA1: wgslFloat(1 - beta1),
@@ -85,42 +65,24 @@ export const adamwOp: Op<AdamwAttrs> = flatUpdateOp<AdamwAttrs>({
  *
  * Source: Loshchilov and Hutter 2019, in the order of torch.optim.AdamW; Kingma and Ba 2015, torch.optim.Adam.
  *
- * @param parameter all parameters, f32 [N]
- * @param gradient of the loss, f32 [N]
- * @param expAvg m, running mean of the gradient, f32 [N]
- * @param expAvgSq v, running mean of its square, f32 [N]
- * @param squaredNorm sum of squares of the whole gradient, f32 [1]; not read where clip is 0
- * @param hyper the step's own numbers, f32 [4], uploaded each step: see `adamwHyper`
+ * @param tensors `states`: exp_avg, m, and exp_avg_sq, v, running means of the gradient and of its square
  * @param options see `AdamwOptions`
- * @param trained f32 [N]: where it is 0 nothing of the parameter changes, moments and decay included; none: all are trained
- * @returns the three tensors after the step, in the memory of those before it
+ * @returns parameters and states after the step, in the memory of those before it
  * @throws {UserError} if sizes do not fit or an option is outside its range
  *
  * @example
  * ```ts
  * import { input, state } from "../../mod.ts";
  * import { adamw, sumSquares } from "../mod.ts";
- * const [p, m, v] = ["p", "m", "v"].map((name) => state(name, [128]));
- * const g = input("gradient", [128]);
+ * const [parameter, exp_avg, exp_avg_sq] = ["p", "m", "v"].map((name) => state(name, [128]));
+ * const gradient = input("gradient", [128]);
  * const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip: 1, decayed: 64 } as const;
- * const { parameter } = adamw(p, g, m, v, sumSquares(g), input("hyper", [4]), options);
+ * const tensors = { parameter, gradient, states: { exp_avg, exp_avg_sq }, squaredNorm: sumSquares(gradient), hyper: input("hyper", [4]) };
+ * const after = adamw(tensors, options); // after.parameter in the place of parameter
  * ```
  */
-export function adamw(
-  parameter: Tensor,
-  gradient: Tensor,
-  expAvg: Tensor,
-  expAvgSq: Tensor,
-  squaredNorm: Tensor,
-  hyper: Tensor,
-  options: AdamwOptions,
-  trained?: Tensor,
-): AdamwState {
-  const { betas: [beta1, beta2], eps } = options;
-  checkUpdateOptions("adamw", parameter, options, { beta1, beta2 }, { eps });
-  const inputs = { parameter, gradient, states: [expAvg, expAvgSq], squaredNorm, hyper, trained };
-  const [p, m, v, update] = flatUpdate(adamwOp, inputs, options);
-  return { parameter: p, expAvg: m, expAvgSq: v, update };
+export function adamw(tensors: UpdateTensors, options: AdamwOptions): Updated {
+  return step(tensors, options);
 }
 
 /**

@@ -2,7 +2,6 @@
 // behind the clip by the global norm, with the same choices of decay, of what is trained and of what is kept.
 import {
   apply,
-  type Call,
   type Dispatch,
   type Floats,
   mismatch,
@@ -29,10 +28,30 @@ export interface FlatUpdateOptions {
   readonly keepUpdate?: boolean;
 }
 
-/** The same as attributes of an operation. */
-export interface FlatUpdateAttrs extends FlatUpdateOptions {
-  /** The last input says which parameters are trained. */
-  readonly freezes: boolean;
+/** What a step of an optimizer takes. */
+export interface UpdateTensors {
+  /** All parameters, f32 [N]. */
+  readonly parameter: Tensor;
+  /** Of the loss, f32 [N]. */
+  readonly gradient: Tensor;
+  /** The optimizer's states by name, f32 [N] each; zero before the first step. */
+  readonly states: Readonly<Record<string, Tensor>>;
+  /** Sum of squares of the whole gradient, f32 [1]; not read where clip is 0. */
+  readonly squaredNorm: Tensor;
+  /** The step's own numbers, uploaded each step, the learning rate first: f32 [1] or more; of adamw see `adamwHyper`. */
+  readonly hyper: Tensor;
+  /** f32 [N]: where it is 0 nothing of the parameter changes, states and decay included. Default: all are trained. */
+  readonly trained?: Tensor;
+}
+
+/** What a step leaves, in the memory of what was before it. */
+export interface Updated {
+  /** All parameters, [N]. */
+  readonly parameter: Tensor;
+  /** The states by name, [N] each. */
+  readonly states: Readonly<Record<string, Tensor>>;
+  /** What the step added to the parameters, [N], where it was to be kept. */
+  readonly update: Tensor | undefined;
 }
 
 /** Factor of a gradient of this squared norm, as torch.nn.utils.clip_grad_norm_ has it. */
@@ -44,38 +63,43 @@ export function clipFactor(clip: number, squaredNorm: number): number {
 export type UpdateRule = (i: number, gradient: number) => void;
 
 /** What an optimizer is, beside what all have in common. */
-export interface FlatUpdate<A> {
+export interface FlatUpdate<O> {
   /** Of the operation. */
   readonly name: string;
-  /** Names of its states in `step`, in the order of inputs and outputs. */
+  /** Names of its states, also in `step`, in the order of inputs and outputs. */
   readonly states: readonly string[];
-  /** How many numbers the host gives each step, `hyper`: the learning rate first. */
+  /** How many numbers of `hyper` it reads. */
   readonly hyper: number;
   /** WGSL for one element: makes `after` of `before` and `g`; see flat_update.wgsl. */
   readonly step: string;
+  /** Options that are to be in [0, 1), by name, and those that are to be at least 0. */
+  fractions?(options: O): Readonly<Record<string, number>>;
+  sizes?(options: O): Readonly<Record<string, number>>;
   /** Constants of `step`, beside SIZE, DECAYED and WEIGHT_DECAY. */
-  constants?(attrs: A): Record<string, number | boolean | string>;
+  constants?(options: O): Record<string, number | boolean | string>;
   /** The same on the host. */
-  rule(attrs: A, hyper: Values, parameter: Floats, states: readonly Floats[]): UpdateRule;
+  rule(options: O, hyper: Values, parameter: Floats, states: readonly Floats[]): UpdateRule;
 }
+
+/** Attributes of the operation: whether the last input says which parameters are trained. */
+type Attrs<O> = O & { readonly freezes: boolean };
 
 /**
  * The operation of an optimizer. Inputs: parameters, gradient, its states, squared norm, hyper, and what is trained where
  * it freezes; outputs: parameters and states in their own memory, and the update where it is kept.
  */
-export function flatUpdateOp<A extends FlatUpdateAttrs>(optimizer: FlatUpdate<A>): Op<A> {
-  const { name, states, hyper: numbers } = optimizer;
+function flatUpdateOp<O extends FlatUpdateOptions>(optimizer: FlatUpdate<O>): Op<Attrs<O>> {
+  const { name, states, hyper: numbers, rule } = optimizer;
   const count = states.length;
   return {
     name,
     inplace: Object.fromEntries([[0, 0], ...states.map((_, k) => [k + 1, k + 2])]),
-    infer(inputs, { keepUpdate, freezes }) {
-      const [parameter, , ...rest] = inputs;
-      const [squaredNorm, hyper, trained = parameter] = rest.slice(count);
+    infer(inputs, { keepUpdate }) {
+      const [parameter, gradient, ...rest] = inputs;
       const own = rest.slice(0, count);
-      const flat = [inputs[1], ...own, trained].every((x) => sizeOf(x) === sizeOf(parameter));
-      const given = inputs.length === count + (freezes ? 5 : 4) && sizeOf(squaredNorm) === 1 &&
-        sizeOf(hyper) === numbers;
+      const [squaredNorm, hyper, trained = parameter] = rest.slice(count);
+      const flat = [gradient, ...own, trained].every((x) => sizeOf(x) === sizeOf(parameter));
+      const given = sizeOf(squaredNorm) === 1 && sizeOf(hyper) >= numbers;
       if (!flat || !given || inputs.some((x) => x.dtype !== "f32")) {
         const wanted = `parameters, gradient and ${count} states of one size, a squared norm f32[1] and ` +
           `a rate f32[${numbers}]`;
@@ -87,14 +111,26 @@ export function flatUpdateOp<A extends FlatUpdateAttrs>(optimizer: FlatUpdate<A>
     lower: ({ outputs: [parameter], attrs }) => ({
       dispatches: [dispatchOf(optimizer, sizeOf(parameter), attrs)],
     }),
-    cpu: (inputs, outputs, call) => onHost(optimizer, inputs, outputs, call),
+    cpu(inputs, outputs, { attrs }) {
+      const gradient = inputs[1];
+      const [[squaredNorm], hyper, trained] = inputs.slice(count + 2);
+      const [parameter, ...own] = outputs.slice(0, count + 1) as Floats[];
+      const update = outputs[count + 1];
+      const factor = clipFactor(attrs.clip, squaredNorm);
+      const renew = rule(attrs, hyper, parameter, own);
+      for (let i = 0; i < parameter.length; i++) {
+        const before = parameter[i];
+        if (trained?.[i] !== 0) renew(i, gradient[i] * factor);
+        if (update) update[i] = parameter[i] - before;
+      }
+    },
   };
 }
 
-function dispatchOf<A extends FlatUpdateAttrs>(
-  { name, states, step, constants }: FlatUpdate<A>,
+function dispatchOf<O extends FlatUpdateOptions>(
+  { name, states, step, constants }: FlatUpdate<O>,
   size: number,
-  attrs: A,
+  attrs: Attrs<O>,
 ): Dispatch {
   const { weightDecay, clip, decayed, keepUpdate = false, freezes } = attrs;
   const count = states.length;
@@ -128,44 +164,35 @@ function dispatchOf<A extends FlatUpdateAttrs>(
   };
 }
 
-function onHost<A extends FlatUpdateAttrs>(
-  { states, rule }: FlatUpdate<A>,
-  inputs: readonly Values[],
-  outputs: readonly Values[],
-  { attrs }: Call<A>,
-): void {
-  const count = states.length;
-  const gradient = inputs[1];
-  const [[squaredNorm], hyper, trained] = inputs.slice(count + 2);
-  const [parameter, ...own] = outputs.slice(0, count + 1) as Floats[];
-  const update = outputs[count + 1] as Floats | undefined;
-  const factor = clipFactor(attrs.clip, squaredNorm);
-  const renew = rule(attrs, hyper, parameter, own);
-  for (let i = 0; i < parameter.length; i++) {
-    const before = parameter[i];
-    if (trained?.[i] !== 0) renew(i, gradient[i] * factor);
-    if (update) update[i] = parameter[i] - before;
-  }
+/** The states in the order of their names; throws a `UserError` at one that is missing. */
+export function statesOf(
+  optimizer: string,
+  names: readonly string[],
+  states: UpdateTensors["states"],
+): Tensor[] {
+  return names.map((name) => {
+    if (states[name]) return states[name];
+    throw new UserError(`${optimizer}: expected states ${names.join(" and ")}, found no ${name}.`);
+  });
 }
 
-/** What a step takes. */
-export interface FlatUpdateInputs {
-  readonly parameter: Tensor;
-  readonly gradient: Tensor;
-  readonly states: readonly Tensor[];
-  readonly squaredNorm: Tensor;
-  readonly hyper: Tensor;
-  readonly trained: Tensor | undefined;
-}
-
-/** Applies the operation of an optimizer: parameters and states after the step, then the update where it is kept. */
-export function flatUpdate<O extends FlatUpdateOptions>(
-  op: Op<O & FlatUpdateAttrs>,
-  { parameter, gradient, states, squaredNorm, hyper, trained }: FlatUpdateInputs,
-  options: O,
-): readonly Tensor[] {
-  const inputs = [parameter, gradient, ...states, squaredNorm, hyper, ...(trained ? [trained] : [])];
-  return apply(op, inputs, { ...options, freezes: trained !== undefined });
+/** The step of an optimizer, as a function: checks options and states, and applies the operation. */
+export function flatOptimizer<O extends FlatUpdateOptions>(
+  optimizer: FlatUpdate<O>,
+): (tensors: UpdateTensors, options: O) => Updated {
+  const { name, states: names, fractions, sizes } = optimizer;
+  const op = flatUpdateOp(optimizer);
+  return ({ parameter, gradient, states, squaredNorm, hyper, trained }, options) => {
+    checkUpdateOptions(name, parameter, options, fractions?.(options), sizes?.(options));
+    const own = statesOf(name, names, states);
+    const inputs = [parameter, gradient, ...own, squaredNorm, hyper, ...(trained ? [trained] : [])];
+    const [after, ...rest] = apply(op, inputs, { ...options, freezes: trained !== undefined });
+    return {
+      parameter: after,
+      states: Object.fromEntries(names.map((state, k) => [state, rest[k]])),
+      update: rest[names.length],
+    };
+  };
 }
 
 /**
@@ -176,7 +203,7 @@ export function checkUpdateOptions(
   op: string,
   parameter: Tensor,
   { weightDecay, clip, decayed }: FlatUpdateOptions,
-  fractions: Readonly<Record<string, number>>,
+  fractions: Readonly<Record<string, number>> = {},
   sizes: Readonly<Record<string, number>> = {},
 ): void {
   const fail = (name: string, found: number, expected: string): never => {

@@ -1,12 +1,6 @@
 // Lion over flat parameter storage, in place: one kernel for the whole model.
-import { type Op, type Tensor, wgslFloat } from "../../src/graph/tensor.ts";
-import {
-  checkUpdateOptions,
-  flatUpdate,
-  type FlatUpdateAttrs,
-  flatUpdateOp,
-  type FlatUpdateOptions,
-} from "./flat_update.ts";
+import { wgslFloat } from "../../src/graph/tensor.ts";
+import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import lionWgsl from "./lion.wgsl" with { type: "text" };
 
 /** What stays the same through training. */
@@ -15,25 +9,12 @@ export interface LionOptions extends FlatUpdateOptions {
   readonly betas: readonly [number, number];
 }
 
-/** Attributes of `lion`. */
-export interface LionAttrs extends LionOptions, FlatUpdateAttrs {}
-
-/** The tensors after a step, in the memory of those before it. */
-export interface LionState {
-  /** All parameters, [N]. */
-  readonly parameter: Tensor;
-  /** m, running mean of the gradient, [N]. */
-  readonly expAvg: Tensor;
-  /** What the step added to the parameters, [N], where it was to be kept. */
-  readonly update: Tensor | undefined;
-}
-
-/** The operation behind `lion`: outputs 0 and 1 lie where inputs 0 and 2 were. */
-export const lionOp: Op<LionAttrs> = flatUpdateOp<LionAttrs>({
+const step = flatOptimizer<LionOptions>({
   name: "lion",
   states: ["exp_avg"],
   hyper: 1,
   step: lionWgsl,
+  fractions: ({ betas: [beta1, beta2] }) => ({ beta1, beta2 }),
   constants: ({ betas: [beta1, beta2] }) => ({
     BETA1: wgslFloat(beta1),
     ONE_MINUS_BETA1: wgslFloat(1 - beta1),
@@ -63,38 +44,22 @@ export const lionOp: Op<LionAttrs> = flatUpdateOp<LionAttrs>({
  *
  * Source: Chen et al. 2023, Symbolic Discovery of Optimization Algorithms.
  *
- * @param parameter all parameters, f32 [N]
- * @param gradient of the loss, f32 [N]
- * @param expAvg m, running mean of the gradient, f32 [N]
- * @param squaredNorm sum of squares of the whole gradient, f32 [1]; not read where clip is 0
- * @param lr the step's learning rate, f32 [1]
+ * @param tensors `states`: exp_avg, m, the running mean of the gradient
  * @param options see `LionOptions`
- * @param trained f32 [N]: where it is 0 nothing of the parameter changes, mean and decay included; none: all are trained
- * @returns the tensors after the step, in the memory of those before it
+ * @returns parameters and states after the step, in the memory of those before it
  * @throws {UserError} if sizes do not fit or an option is outside its range
  *
  * @example
  * ```ts
  * import { input, state } from "../../mod.ts";
  * import { lion, sumSquares } from "../mod.ts";
- * const [p, m] = ["p", "m"].map((name) => state(name, [128]));
- * const g = input("gradient", [128]);
+ * const [parameter, exp_avg] = ["p", "m"].map((name) => state(name, [128]));
+ * const gradient = input("gradient", [128]);
  * const options = { betas: [0.9, 0.99], weightDecay: 1, clip: 1, decayed: 64 } as const;
- * const { parameter } = lion(p, g, m, sumSquares(g), input("lr", [1]), options);
+ * const tensors = { parameter, gradient, states: { exp_avg }, squaredNorm: sumSquares(gradient), hyper: input("hyper", [1]) };
+ * const after = lion(tensors, options); // after.parameter in the place of parameter
  * ```
  */
-export function lion(
-  parameter: Tensor,
-  gradient: Tensor,
-  expAvg: Tensor,
-  squaredNorm: Tensor,
-  lr: Tensor,
-  options: LionOptions,
-  trained?: Tensor,
-): LionState {
-  const [beta1, beta2] = options.betas;
-  checkUpdateOptions("lion", parameter, options, { beta1, beta2 });
-  const inputs = { parameter, gradient, states: [expAvg], squaredNorm, hyper: lr, trained };
-  const [p, m, update] = flatUpdate(lionOp, inputs, options);
-  return { parameter: p, expAvg: m, update };
+export function lion(tensors: UpdateTensors, options: LionOptions): Updated {
+  return step(tensors, options);
 }

@@ -15,22 +15,15 @@ import { max, over, plus, sqrt, times, variable } from "../expression/expression
 import {
   checkUpdateOptions,
   clipFactor,
-  flatUpdate,
-  type FlatUpdateAttrs,
-  flatUpdateOp,
+  flatOptimizer,
   type FlatUpdateOptions,
+  statesOf,
+  type Updated,
+  type UpdateTensors,
 } from "./flat_update.ts";
 import { matmul } from "../matmul/op.ts";
 import directionWgsl from "./muon_direction.wgsl" with { type: "text" };
 import stepWgsl from "./muon_step.wgsl" with { type: "text" };
-
-/** What stays the same through training; the decay is decoupled, a fraction of the learning rate. */
-export interface MuonOptions extends Omit<FlatUpdateOptions, "decayed"> {
-  /** Share of the last direction that a step keeps, in [0, 1). */
-  readonly momentum: number;
-  /** The direction is where the momentum will be, momentum m + (1 - momentum) g, in the place of m. */
-  readonly nesterov: boolean;
-}
 
 /** A matrix in flat storage. */
 export interface MatrixSlot {
@@ -40,21 +33,21 @@ export interface MatrixSlot {
   readonly shape: readonly number[];
 }
 
-/** The tensors after a step, in the memory of those before it. */
-export interface MuonState {
-  /** All parameters, [N]. */
-  readonly parameter: Tensor;
-  /** m, running mean of the gradient, [N]. */
-  readonly momentum: Tensor;
-  /** What the step added to the parameters, [N], where it was to be kept. */
-  readonly update: Tensor | undefined;
+/** What stays the same through training; the decay is decoupled, a fraction of the learning rate. */
+export interface MuonOptions extends Omit<FlatUpdateOptions, "decayed"> {
+  /** Share of the last direction that a step keeps, in [0, 1). */
+  readonly momentum: number;
+  /** The direction is where the momentum will be, momentum m + (1 - momentum) g, in the place of m. */
+  readonly nesterov: boolean;
+  /** The matrices that it moves, apart from one another. */
+  readonly matrices: readonly MatrixSlot[];
 }
 
 /** Attributes of the momentum and the direction. */
-export type DirectionAttrs = Pick<MuonOptions, "momentum" | "nesterov" | "clip">;
+type DirectionAttrs = Pick<MuonOptions, "momentum" | "nesterov" | "clip">;
 
 /** From gradient and momentum to the new momentum, in place, and the direction. */
-export const muonDirectionOp: Op<DirectionAttrs> = {
+const muonDirectionOp: Op<DirectionAttrs> = {
   name: "muon_direction",
   inplace: { 0: 1 },
   infer(inputs) {
@@ -103,7 +96,7 @@ export const muonDirectionOp: Op<DirectionAttrs> = {
 };
 
 /** A step along a direction, which stands in the gradient's place. */
-export const muonStepOp: Op<FlatUpdateAttrs> = flatUpdateOp({
+const step = flatOptimizer<FlatUpdateOptions>({
   name: "muon_step",
   states: [],
   hyper: 1,
@@ -211,46 +204,34 @@ function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): T
  *
  * Source: Jordan et al. 2024, Muon; Liu et al. 2025, Muon is Scalable for LLM Training, for the factor and the decay.
  *
- * @param parameter all parameters, f32 [N]
- * @param gradient of the loss, f32 [N]
- * @param momentum m, f32 [N]; zero before the first step
- * @param squaredNorm sum of squares of the whole gradient, f32 [1]; not read where clip is 0
- * @param lr the step's learning rate, f32 [1]
- * @param chosen f32 [N]: not 0 in the matrices that this step moves, 0 everywhere else
- * @param matrices where they lie, apart from one another
+ * @param tensors `states`: momentum, m; `trained`: not 0 in the matrices that this step moves, 0 everywhere else
  * @param options see `MuonOptions`
- * @returns the tensors after the step, in the memory of those before it
+ * @returns parameters and momentum after the step, in the memory of those before it
  * @throws {UserError} if sizes do not fit or an option is outside its range
  *
  * @example
  * ```ts
  * import { constant, input, state } from "../../mod.ts";
  * import { muon, sumSquares } from "../mod.ts";
- * const [p, m] = ["p", "m"].map((name) => state(name, [128]));
- * const g = input("gradient", [128]);
+ * const [parameter, momentum] = ["p", "m"].map((name) => state(name, [128]));
+ * const [gradient, hyper, trained] = [input("gradient", [128]), input("lr", [1]), constant(1, [128])];
  * const matrices = [{ offset: 0, shape: [8, 16] }];
- * const options = { momentum: 0.95, nesterov: true, weightDecay: 0.1, clip: 1 };
- * const { parameter } = muon(p, g, m, sumSquares(g), input("lr", [1]), constant(1, [128]), matrices, options);
+ * const options = { momentum: 0.95, nesterov: true, weightDecay: 0.1, clip: 1, matrices };
+ * const tensors = { parameter, gradient, states: { momentum }, squaredNorm: sumSquares(gradient), hyper, trained };
+ * const after = muon(tensors, options); // after.parameter in the place of parameter
  * ```
  */
-export function muon(
-  parameter: Tensor,
-  gradient: Tensor,
-  momentum: Tensor,
-  squaredNorm: Tensor,
-  lr: Tensor,
-  chosen: Tensor,
-  matrices: readonly MatrixSlot[],
-  options: MuonOptions,
-): MuonState {
-  const all = { ...options, decayed: sizeOf(parameter) };
+export function muon(tensors: UpdateTensors & { readonly trained: Tensor }, options: MuonOptions): Updated {
+  const { parameter, gradient, states, squaredNorm, trained } = tensors;
+  const { matrices, ...own } = options;
+  const all = { ...own, decayed: sizeOf(parameter) };
   checkUpdateOptions("muon", parameter, all, { momentum: options.momentum });
-  const [mean, direction] = apply(muonDirectionOp, [gradient, momentum, squaredNorm, chosen], options);
+  const [momentum] = statesOf("muon", ["momentum"], states);
+  const [mean, direction] = apply(muonDirectionOp, [gradient, momentum, squaredNorm, trained], own);
   const stacks = stacksOf(matrices);
   const made = stacks.flatMap((stack) => stackOrthogonalised(direction, stack));
   const whole = pack(made, stacks.flat().map(({ offset }) => offset), sizeOf(parameter));
-  const inputs = { parameter, gradient: whole, states: [], squaredNorm, hyper: lr, trained: chosen };
   // The gradient has been clipped: a direction has a size of its own.
-  const [after, update] = flatUpdate(muonStepOp, inputs, { ...all, clip: 0 });
-  return { parameter: after, momentum: mean, update };
+  const after = step({ ...tensors, gradient: whole }, { ...all, clip: 0 });
+  return { ...after, states: { momentum: mean } };
 }

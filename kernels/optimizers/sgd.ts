@@ -1,12 +1,6 @@
 // Stochastic gradient descent with momentum over flat parameter storage, in place: one kernel for the whole model.
-import { type Op, type Tensor, wgslFloat } from "../../src/graph/tensor.ts";
-import {
-  checkUpdateOptions,
-  flatUpdate,
-  type FlatUpdateAttrs,
-  flatUpdateOp,
-  type FlatUpdateOptions,
-} from "./flat_update.ts";
+import { wgslFloat } from "../../src/graph/tensor.ts";
+import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import sgdWgsl from "./sgd.wgsl" with { type: "text" };
 
 /** What stays the same through training. */
@@ -17,25 +11,12 @@ export interface SgdOptions extends FlatUpdateOptions {
   readonly nesterov?: boolean;
 }
 
-/** Attributes of `sgd`. */
-export interface SgdAttrs extends SgdOptions, FlatUpdateAttrs {}
-
-/** The tensors after a step, in the memory of those before it. */
-export interface SgdState {
-  /** All parameters, [N]. */
-  readonly parameter: Tensor;
-  /** m, the sum of gradients, each step's times `momentum` at the next, [N]. */
-  readonly momentum: Tensor;
-  /** What the step added to the parameters, [N], where it was to be kept. */
-  readonly update: Tensor | undefined;
-}
-
-/** The operation behind `sgd`: outputs 0 and 1 lie where inputs 0 and 2 were. */
-export const sgdOp: Op<SgdAttrs> = flatUpdateOp<SgdAttrs>({
+const step = flatOptimizer<SgdOptions>({
   name: "sgd",
   states: ["momentum"],
   hyper: 1,
   step: sgdWgsl,
+  fractions: ({ momentum }) => ({ momentum }),
   constants: ({ momentum, nesterov = false }) => ({ MOMENTUM: wgslFloat(momentum), NESTEROV: nesterov }),
   rule({ momentum, nesterov, weightDecay, decayed }, [lr], parameter, [mean]) {
     return (i, gradient) => {
@@ -60,37 +41,22 @@ export const sgdOp: Op<SgdAttrs> = flatUpdateOp<SgdAttrs>({
  *
  * Source: Sutskever et al. 2013, in the form of torch.optim.SGD.
  *
- * @param parameter all parameters, f32 [N]
- * @param gradient of the loss, f32 [N]
- * @param momentum m, f32 [N]; zero before the first step
- * @param squaredNorm sum of squares of the whole gradient, f32 [1]; not read where clip is 0
- * @param lr the step's learning rate, f32 [1]
+ * @param tensors `states`: momentum, m, the sum of gradients, each step's times `momentum` at the next
  * @param options see `SgdOptions`
- * @param trained f32 [N]: where it is 0 nothing of the parameter changes, momentum and decay included; none: all are trained
- * @returns the tensors after the step, in the memory of those before it
+ * @returns parameters and states after the step, in the memory of those before it
  * @throws {UserError} if sizes do not fit or an option is outside its range
  *
  * @example
  * ```ts
  * import { input, state } from "../../mod.ts";
  * import { sgd, sumSquares } from "../mod.ts";
- * const [p, m] = ["p", "m"].map((name) => state(name, [128]));
- * const g = input("gradient", [128]);
+ * const [parameter, momentum] = ["p", "m"].map((name) => state(name, [128]));
+ * const gradient = input("gradient", [128]);
  * const options = { momentum: 0.9, nesterov: true, weightDecay: 0, clip: 1, decayed: 64 };
- * const { parameter } = sgd(p, g, m, sumSquares(g), input("lr", [1]), options);
+ * const tensors = { parameter, gradient, states: { momentum }, squaredNorm: sumSquares(gradient), hyper: input("hyper", [1]) };
+ * const after = sgd(tensors, options); // after.parameter in the place of parameter
  * ```
  */
-export function sgd(
-  parameter: Tensor,
-  gradient: Tensor,
-  momentum: Tensor,
-  squaredNorm: Tensor,
-  lr: Tensor,
-  options: SgdOptions,
-  trained?: Tensor,
-): SgdState {
-  checkUpdateOptions("sgd", parameter, options, { momentum: options.momentum });
-  const inputs = { parameter, gradient, states: [momentum], squaredNorm, hyper: lr, trained };
-  const [p, m, update] = flatUpdate(sgdOp, inputs, options);
-  return { parameter: p, momentum: m, update };
+export function sgd(tensors: UpdateTensors, options: SgdOptions): Updated {
+  return step(tensors, options);
 }

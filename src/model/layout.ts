@@ -171,19 +171,4 @@ export interface OptimizerState {
   readonly slots: readonly Slot[];
 }
 
-/** What a step leaves, all but `update` in the memory of what was before it. */
-export interface Stepped {
-  /** All parameters, [N]. */
-  readonly parameter: Tensor;
-  /** The states by name, [N] each. */
-  readonly states: Readonly<Record<string, Tensor>>;
-  /** What the step added to the parameters, [N], where it was to be kept. */
-  readonly update: Tensor | undefined;
-}
-
-/** 1 for each `ALIGN` elements of some parameters, 0 for the others. */
-export function rowsOfSlots({ size }: Layout, slots: readonly Slot[]): Float32Array {
-  const rows = new Float32Array(size / ALIGN);
-  for (const { offset, size } of slots) rows.fill(1, offset / ALIGN, Math.ceil((offset + size) / ALIGN));
-  return rows;
-}
+export type { Updated as Stepped } from "../../kernels/optimizers/flat_update.ts";

@@ -4,7 +4,8 @@ import type { Values } from "../graph/tensor.ts";
 import { checkSelectors, selection, type Subject } from "../track/selectors.ts";
 import type { Model } from "../model/model.ts";
 import { frozenNames } from "../model/hook_calls.ts";
-import { type Layout, rowsOfSlots } from "../model/layout.ts";
+import { rowsOfSlots } from "../../kernels/optimizers/table.ts";
+import type { Layout } from "../model/layout.ts";
 
 type Frozen = Pick<Model, "config" | "layout" | "hooks" | "architecture">;
 
@@ -29,7 +30,7 @@ export function freezes({ config, hooks }: Pick<Model, "config" | "hooks">): boo
 
 /** The input `trained` of a step: 1 for each `ALIGN` elements of the parameters that are not among `names`, else 0. */
 export function trainedFeed(layout: Layout, names: ReadonlySet<string>): Float32Array {
-  return rowsOfSlots(layout, layout.slots.filter(({ name }) => !names.has(name)));
+  return rowsOfSlots(layout.size, layout.slots.filter(({ name }) => !names.has(name)));
 }
 
 /**

@@ -1,5 +1,6 @@
 // The two graphs of training: a step (forward, backward, clip, update, record) and an evaluation batch.
 import { adamwHyper } from "../../kernels/optimizers/adamw.ts";
+import { elementsOf } from "../../kernels/optimizers/table.ts";
 import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
 import { add, elementwise, multiply, scale, sumSquares } from "../../kernels/elementwise/op.ts";
 import { plus, variable } from "../../kernels/expression/expression.ts";
@@ -10,7 +11,7 @@ import { ALIGN, assign, input, literal, pack, record, reshape, state } from "../
 import { sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
 import type { Batch } from "../data/mod.ts";
 import { type Architecture, decoder, type ForwardOptions, stepState, usesDropout } from "../nn/mod.ts";
-import { elementsOf, optimizerStates, optimizerStep } from "./optimizers.ts";
+import { optimizerStates, optimizerStep } from "./optimizers.ts";
 import { flat, type Layout, packGradients, parameterViews } from "../model/layout.ts";
 import {
   collector,

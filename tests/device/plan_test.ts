@@ -363,7 +363,9 @@ Deno.test("two replacements of one state must follow each other: the second may 
 Deno.test("an operation learns which of its outputs anything reads", () => {
   const [p, g, m, v] = ["p", "g", "m", "v"].map((name) => state(name, [4]));
   const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0, clip: 0, decayed: 0 } as const;
-  const { parameter, expAvgSq } = adamw(p, g, m, v, input("norm", [1]), input("hyper", [4]), options);
-  const { steps } = plan({ outputs: { y: sumAll(expAvgSq) }, effects: [parameter] });
+  const tensors = { parameter: p, gradient: g, states: { exp_avg: m, exp_avg_sq: v } };
+  const [squaredNorm, hyper] = [input("norm", [1]), input("hyper", [4])];
+  const { parameter, states } = adamw({ ...tensors, squaredNorm, hyper }, options);
+  const { steps } = plan({ outputs: { y: sumAll(states.exp_avg_sq) }, effects: [parameter] });
   assert.deepEqual(steps.map((step) => step.call.needed), [[true, false, true], [true]]);
 });

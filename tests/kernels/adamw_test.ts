@@ -55,10 +55,11 @@ async function runSteps(
   const size = initial.length;
   const names = ["parameter", "exp_avg", "exp_avg_sq"].map((name) => `${name} ${programs}`);
   programs++;
-  const [p, m, v] = names.map((name) => state(name, [size]));
+  const [parameter, exp_avg, exp_avg_sq] = names.map((name) => state(name, [size]));
   const gradient = input("gradient", [size]);
-  const after = adamw(p, gradient, m, v, sumSquares(gradient), input("hyper", [4]), options);
-  device.define(names[0], p, initial);
+  const own = { parameter, gradient, states: { exp_avg, exp_avg_sq } };
+  const after = adamw({ ...own, squaredNorm: sumSquares(gradient), hyper: input("hyper", [4]) }, options);
+  device.define(names[0], parameter, initial);
   using program = await device.compile({ effects: [after.parameter] });
   const states: State[] = [];
   for (const [k, step] of steps.entries()) {
@@ -133,9 +134,10 @@ function one(rng: ReturnType<typeof randomStream>): Case {
     decayed: between(rng, 0, size),
   } as const;
   // Results, since an input may not be replaced.
-  const [p0, m0, v0] = [p, m, v].map((x) => add(x, constant(0)));
-  const { parameter, expAvg, expAvgSq } = adamw(p0, g, m0, v0, sumSquares(g), input("hyper", [4]), options);
-  return { feeds, outputs: { parameter, expAvg, expAvgSq }, label: `${size}` };
+  const [parameter, exp_avg, exp_avg_sq] = [p, m, v].map((x) => add(x, constant(0)));
+  const own = { parameter, gradient: g, states: { exp_avg, exp_avg_sq } };
+  const after = adamw({ ...own, squaredNorm: sumSquares(g), hyper: input("hyper", [4]) }, options);
+  return { feeds, outputs: { parameter: after.parameter, ...after.states }, label: `${size}` };
 }
 
 Deno.test("one step of adamw() from given moments equals float64 on WebGPU", () =>
@@ -213,12 +215,16 @@ Deno.test("adamwHyper() gives the rate and both corrections, exact at the first 
 });
 
 Deno.test("adamw() refuses options and sizes that do not fit, naming them", () => {
-  const [p, m, v] = ["p", "m", "v"].map((name) => state(name, [7]));
-  const [norm, hyper] = [input("norm", [1]), input("hyper", [4])];
+  const [parameter, exp_avg, exp_avg_sq] = ["p", "m", "v"].map((name) => state(name, [7]));
+  const [squaredNorm, hyper] = [input("norm", [1]), input("hyper", [4])];
   const good = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip: 1, decayed: 7 } as const;
   const refuses = (message: RegExp, options: Partial<AdamwOptions>, gradient = input("g", [7])) =>
     assert.throws(
-      () => adamw(p, gradient, m, v, norm, hyper, { ...good, ...options }),
+      () =>
+        adamw({ parameter, gradient, states: { exp_avg, exp_avg_sq }, squaredNorm, hyper }, {
+          ...good,
+          ...options,
+        }),
       (error: Error) => error instanceof UserError && message.test(error.message),
     );
   refuses(/decayed is 8, expected a whole number of the 7 parameters/, { decayed: 8 });

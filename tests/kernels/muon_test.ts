@@ -59,11 +59,10 @@ Deno.test("muon() gives each matrix its own direction, whether it is stacked wit
     size += Math.ceil(sizeOf(shape) / 64) * 64;
     return { offset, shape };
   });
-  const options = { momentum: 0, nesterov: false, weightDecay: 0, clip: 0 };
+  const options = { momentum: 0, nesterov: false, weightDecay: 0, clip: 0, matrices };
   const tested: Tested = {
     states: ["momentum"],
-    step: ({ parameter, gradient, states: { momentum }, norm, lr, trained }) =>
-      muon(parameter, gradient, momentum, norm, lr, trained, matrices, options),
+    step: (tensors) => muon(tensors, options),
   };
   const { steps: [{ gradient }] } = randomSteps(randomStream(2, "muon stacks"), size);
   await onDevices(async (device, tolerance) => {

@@ -289,8 +289,8 @@ Deno.test("a lookup out of range reads the nearest entry of its dimension, NaN t
 const STEPS: Record<string, Tested> = {
   sgd: {
     states: ["momentum"],
-    step: ({ parameter, gradient, states, norm, lr }) =>
-      sgd(parameter, gradient, states.momentum, norm, lr, {
+    step: (tensors) =>
+      sgd({ ...tensors, trained: undefined }, {
         momentum: 0,
         weightDecay: 0,
         clip: 1,
@@ -298,9 +298,9 @@ const STEPS: Record<string, Tested> = {
       }),
   },
   lion: {
-    states: ["mean"],
-    step: ({ parameter, gradient, states, norm, lr }) =>
-      lion(parameter, gradient, states.mean, norm, lr, {
+    states: ["exp_avg"],
+    step: (tensors) =>
+      lion({ ...tensors, trained: undefined }, {
         betas: [0.9, 0.99],
         weightDecay: 0,
         clip: 1,

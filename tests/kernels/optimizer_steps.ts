@@ -6,6 +6,7 @@ import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
 import { input, state } from "../../src/graph/structure.ts";
 import type { Tensor } from "../../src/graph/tensor.ts";
+import type { Updated, UpdateTensors } from "../../kernels/optimizers/flat_update.ts";
 import { between, webgpuDevices } from "./harness.ts";
 
 /** What one step is given. */
@@ -14,22 +15,11 @@ export interface Step {
   readonly gradient: Float64Array;
 }
 
-interface Given {
-  readonly parameter: Tensor;
-  readonly gradient: Tensor;
-  readonly states: Readonly<Record<string, Tensor>>;
-  readonly norm: Tensor;
-  readonly hyper: Tensor;
-  readonly lr: Tensor;
-  /** 1 for each parameter that is trained. */
-  readonly trained: Tensor;
-}
-
 /** An optimizer to test: its states, and its step, which gives the parameters after it and what it added. */
 export interface Tested {
   readonly states: readonly string[];
   readonly betas?: readonly [number, number];
-  step(given: Given): { parameter: Tensor; update?: Tensor };
+  step(tensors: Required<UpdateTensors>): Updated;
 }
 
 /** Parameters, states and the update by name. */
@@ -54,9 +44,8 @@ export async function runSteps(
     parameter,
     gradient,
     states: Object.fromEntries(states.map((name, i) => [name, own[i]])),
-    norm: sumSquares(gradient),
+    squaredNorm: sumSquares(gradient),
     hyper: input("hyper", [4]),
-    lr: input("lr", [1]),
     trained: input("trained", [size]),
   });
   device.define(names[0], parameter, initial);
@@ -65,7 +54,7 @@ export async function runSteps(
   using program = await device.compile({ effects: [after.parameter], outputs });
   const found: Found[] = [];
   for (const [k, { lr, gradient }] of steps.entries()) {
-    const feeds = { gradient, hyper: adamwHyper(lr, k + 1, betas), lr: Float64Array.of(lr), trained };
+    const feeds = { gradient, hyper: adamwHyper(lr, k + 1, betas), trained };
     const wanted = new Set(program.plan.buffers.filter((b) => b.kind === "input").map(({ name }) => name));
     program.run(Object.fromEntries(Object.entries(feeds).filter(([name]) => wanted.has(name))));
     const [update] = after.update ? await program.read(["update"]) : [];

@@ -21,25 +21,18 @@ const MATRICES = [{ offset: 0, shape: [8, 16] }, { offset: 128, shape: [16, 8] }
 
 const muonOf = (options: { momentum: number; nesterov: boolean }, keepUpdate = false): Tested => ({
   states: ["momentum"],
-  step: ({ parameter, gradient, states: { momentum }, norm, lr, trained }) =>
-    muon(parameter, gradient, momentum, norm, lr, trained, MATRICES, {
-      ...options,
-      weightDecay,
-      clip,
-      keepUpdate,
-    }),
+  step: (tensors) => muon(tensors, { ...options, weightDecay, clip, keepUpdate, matrices: MATRICES }),
 });
 
 const sgdOf = (options: { momentum: number; nesterov: boolean }): Tested => ({
   states: ["momentum"],
-  step: ({ parameter, gradient, states: { momentum }, norm, lr }) =>
-    sgd(parameter, gradient, momentum, norm, lr, { ...options, weightDecay, clip, decayed }),
+  step: (tensors) => sgd({ ...tensors, trained: undefined }, { ...options, weightDecay, clip, decayed }),
 });
 
 const ADAM: Tested = {
   states: ["exp_avg", "exp_avg_sq"],
-  step: ({ parameter, gradient, states: { exp_avg, exp_avg_sq }, norm, hyper }) =>
-    adamw(parameter, gradient, exp_avg, exp_avg_sq, norm, hyper, {
+  step: (tensors) =>
+    adamw({ ...tensors, trained: undefined }, {
       betas: [0.9, 0.99],
       eps: 1e-8,
       weightDecay,
@@ -81,7 +74,7 @@ for (const [name, tested] of Object.entries(TORCH)) {
 function lionReference(
   initial: Float64Array,
   steps: readonly Step[],
-  options: Parameters<typeof lion>[5],
+  options: Parameters<typeof lion>[1],
   trained: Float64Array,
 ): Found {
   const { betas: [b1, b2], weightDecay, clip, decayed } = options;
@@ -118,8 +111,7 @@ Deno.test("several steps of lion() equal a plain float64 loop, frozen elements a
     const expected = lionReference(initial, steps, options, trained);
     const tested: Tested = {
       states: ["exp_avg"],
-      step: ({ parameter, gradient, states: { exp_avg }, norm, lr, trained }) =>
-        lion(parameter, gradient, exp_avg, norm, lr, options, trained),
+      step: (tensors) => lion(tensors, options),
     };
     await onDevices(async (device, tolerance) => {
       const found = await runSteps(device, tested, initial, steps, trained);
@@ -144,14 +136,7 @@ Deno.test("sgd() without momentum or clip is p - lr g, and leaves frozen element
   const trained = Float64Array.from({ length: 300 }, (_, i) => Number(i % 3 > 0));
   const tested: Tested = {
     states: ["momentum"],
-    step: ({ parameter, gradient, states: { momentum }, norm, lr, trained }) =>
-      sgd(parameter, gradient, momentum, norm, lr, {
-        momentum: 0,
-        weightDecay: 0,
-        clip: 0,
-        decayed: 300,
-        keepUpdate: true,
-      }, trained),
+    step: (tensors) => sgd(tensors, { momentum: 0, weightDecay: 0, clip: 0, decayed: 300, keepUpdate: true }),
   };
   const expected = initial.slice();
   for (const { lr, gradient } of steps) gradient.forEach((g, i) => expected[i] -= lr * g * trained[i]);
@@ -192,37 +177,42 @@ Deno.test("muon() moves the matrices chosen by what it says it added, and nothin
 });
 
 Deno.test("sgd(), lion() and muon() refuse options and sizes that do not fit, naming them", () => {
-  const [p, m] = ["p", "m"].map((name) => state(name, [64]));
-  const [norm, lr, g] = [input("norm", [1]), input("lr", [1]), input("g", [64])];
+  const [parameter, m] = ["p", "m"].map((name) => state(name, [64]));
+  const [squaredNorm, hyper, gradient] = [input("norm", [1]), input("lr", [1]), input("g", [64])];
+  const tensors = { parameter, gradient, states: { momentum: m, exp_avg: m }, squaredNorm, hyper };
   const good = { weightDecay: 0, clip: 1, decayed: 64 };
   const refuses = (message: RegExp, make: () => unknown) =>
     assert.throws(make, (error: Error) => error instanceof UserError && message.test(error.message));
   refuses(
     /sgd: momentum is 1, expected a number in \[0, 1\)/,
-    () => sgd(p, g, m, norm, lr, { ...good, momentum: 1 }),
+    () => sgd(tensors, { ...good, momentum: 1 }),
   );
   refuses(
     /sgd: decayed is 65, expected a whole number of the 64/,
-    () => sgd(p, g, m, norm, lr, { ...good, momentum: 0, decayed: 65 }),
+    () => sgd(tensors, { ...good, momentum: 0, decayed: 65 }),
   );
   refuses(
     /lion: beta2 is -1/,
-    () => lion(p, g, m, norm, lr, { ...good, betas: [0.9, -1] }),
+    () => lion(tensors, { ...good, betas: [0.9, -1] }),
   );
   refuses(
     /lion: .*one size.*found f32\[64\] and f32\[7\]/,
-    () => lion(p, input("g", [7]), m, norm, lr, { ...good, betas: [0.9, 0.99] }),
+    () => lion({ ...tensors, gradient: input("g", [7]) }, { ...good, betas: [0.9, 0.99] }),
   );
-  const muonOptions = { momentum: 0.95, nesterov: true, weightDecay: 0.1, clip: 1 };
-  const chosen = constant(1, [64]);
+  refuses(
+    /lion: expected states exp_avg, found no exp_avg/,
+    () => lion({ ...tensors, states: {} }, { ...good, betas: [0.9, 0.99] }),
+  );
   const matrices = [{ offset: 0, shape: [8, 8] }];
+  const muonOptions = { momentum: 0.95, nesterov: true, weightDecay: 0.1, clip: 1, matrices };
+  const trained = constant(1, [64]);
   refuses(
     /muon: weightDecay is NaN/,
-    () => muon(p, g, m, norm, lr, chosen, matrices, { ...muonOptions, weightDecay: NaN }),
+    () => muon({ ...tensors, trained }, { ...muonOptions, weightDecay: NaN }),
   );
   refuses(
     /muon: .*one size/,
-    () => muon(p, g, m, norm, lr, constant(1, [63]), matrices, muonOptions),
+    () => muon({ ...tensors, trained: constant(1, [63]) }, muonOptions),
   );
-  assert.equal(sizeOf(muon(p, g, m, norm, lr, chosen, matrices, muonOptions).parameter), 64);
+  assert.equal(sizeOf(muon({ ...tensors, trained }, muonOptions).parameter), 64);
 });

@@ -1,0 +1,101 @@
+// The optimizers by name: which flat states each keeps, of which parameters, and what one step does. The configuration,
+// checkpoints, tracking and the memory plan know them only by what stands here.
+import { ALIGN, constant, literal, reshape } from "../../src/graph/structure.ts";
+import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
+import { add, multiply } from "../elementwise/op.ts";
+import { matmul } from "../matmul/op.ts";
+import { adamw } from "./adamw.ts";
+import type { FlatUpdateOptions, Updated, UpdateTensors } from "./flat_update.ts";
+import { lion } from "./lion.ts";
+import { type MatrixSlot, muon } from "./muon.ts";
+import { sgd } from "./sgd.ts";
+
+/** What an optimizer may be told; each reads its own, and takes a default of its own for null. */
+export interface OptimizerOptions extends FlatUpdateOptions {
+  /** Decay of the first and second moment. */
+  readonly betas: readonly [number, number];
+  /** Added to the root of the second moment. */
+  readonly eps: number;
+  /** Share of the last direction that a step keeps. */
+  readonly momentum: number | null;
+  /** Step along where the momentum will be. */
+  readonly nesterov: boolean | null;
+  /** The hidden matrices, which some optimizers treat in a way of their own. */
+  readonly matrices: readonly MatrixSlot[];
+}
+
+/** An optimizer. */
+export interface Optimizer {
+  /** Its flat states, each of all parameters, of the hidden matrices, or of the rest. */
+  readonly states: Readonly<Record<string, "all" | "matrices" | "rest">>;
+  /** One step, in place; of `trained` it takes a number for every `ALIGN` parameters, [N / ALIGN]. */
+  step(tensors: UpdateTensors, options: OptimizerOptions): Updated;
+}
+
+/** A number for each `ALIGN` elements of flat storage, repeated for every one of them. */
+export function elementsOf(rows: Tensor): Tensor {
+  const count = sizeOf(rows);
+  return reshape(matmul(reshape(rows, [count, 1]), constant(1, [1, ALIGN])), [count * ALIGN]);
+}
+
+/** 1 for each `ALIGN` elements of some parts of flat storage, 0 for the others. */
+export function rowsOfSlots(size: number, slots: readonly MatrixSlot[]): Float32Array {
+  const rows = new Float32Array(size / ALIGN);
+  for (const { offset, shape } of slots) {
+    rows.fill(1, offset / ALIGN, Math.ceil((offset + sizeOf(shape)) / ALIGN));
+  }
+  return rows;
+}
+
+const whole = ({ trained, ...tensors }: UpdateTensors): UpdateTensors => ({
+  ...tensors,
+  trained: trained && elementsOf(trained),
+});
+
+/** AdamW for everything but the hidden matrices, then Muon for these, each leaving the other's alone. */
+function stepMuon(tensors: UpdateTensors, options: OptimizerOptions): Updated {
+  const { momentum, nesterov, ...common } = options;
+  const mask = rowsOfSlots(sizeOf(tensors.parameter), options.matrices);
+  const chosen = (rows: Float32Array) => {
+    const own = literal(rows, [rows.length]);
+    return elementsOf(tensors.trained ? multiply(own, tensors.trained) : own);
+  };
+  const rest = adamw({ ...tensors, trained: chosen(mask.map((x) => 1 - x)) }, options);
+  const after = muon(
+    { ...tensors, parameter: rest.parameter, trained: chosen(mask) },
+    { ...common, momentum: momentum ?? 0.95, nesterov: nesterov ?? true },
+  );
+  return {
+    parameter: after.parameter,
+    states: { ...rest.states, ...after.states },
+    update: rest.update && after.update && add(rest.update, after.update),
+  };
+}
+
+/** The optimizers by name. */
+export const OPTIMIZERS = {
+  adamw: {
+    states: { exp_avg: "all", exp_avg_sq: "all" },
+    step: (tensors, options) => adamw(whole(tensors), options),
+  } as Optimizer,
+  adam: {
+    states: { exp_avg: "all", exp_avg_sq: "all" },
+    step: (tensors, options) => adamw(whole(tensors), { ...options, coupled: true }),
+  } as Optimizer,
+  sgd: {
+    states: { momentum: "all" },
+    step: (tensors, { momentum, nesterov, ...options }) =>
+      sgd(whole(tensors), { ...options, momentum: momentum ?? 0.9, nesterov: nesterov ?? false }),
+  } as Optimizer,
+  lion: {
+    states: { exp_avg: "all" },
+    step: (tensors, options) => lion(whole(tensors), options),
+  } as Optimizer,
+  muon: {
+    states: { exp_avg: "rest", exp_avg_sq: "rest", momentum: "matrices" },
+    step: stepMuon,
+  } as Optimizer,
+} as const;
+
+/** Name of an optimizer. */
+export type OptimizerName = keyof typeof OPTIMIZERS;
