@@ -4,12 +4,10 @@ import type { Config } from "../config/mod.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { flat, type Layout, type OptimizerState, type Slot, type Stepped } from "../model/layout.ts";
 
-type Settings = Config["optimizer"];
-
 /** What a step is made from. */
 export interface Stepping {
   /** `optimizer` of the configuration. */
-  readonly settings: Settings;
+  readonly settings: Config["optimizer"];
   /** Where the parameters lie. */
   readonly layout: Layout;
   /** All parameters, [N]. */
@@ -45,7 +43,10 @@ const isHidden = ({ name, shape, decayed }: Slot): boolean =>
  * optimizerStates(config.optimizer, layout).map(({ name }) => name); // ["exp_avg"]
  * ```
  */
-export function optimizerStates({ name }: Settings, { slots }: Layout): readonly OptimizerState[] {
+export function optimizerStates(
+  { name }: Config["optimizer"],
+  { slots }: Layout,
+): readonly OptimizerState[] {
   const { states }: Optimizer = OPTIMIZERS[name];
   return Object.entries(states).map(([name, of]) => ({
     name,
