@@ -24,7 +24,7 @@ import type { EvalRecord, JacobianRecord } from "../log/records.ts";
 export interface JacobianStudyOptions {
   /** Batches of the split that the configuration evaluates on, evenly spread; 4 by default. */
   readonly batches?: number;
-  /** Told after each window of steps, with the loss of its last. */
+  /** Called after each window of steps, with the loss of its last. */
   readonly progress?: (step: number, loss: number) => void;
 }
 

@@ -13,18 +13,14 @@ import { gradientOf } from "../../kernels/gradient.ts";
 import { ancestors } from "../graph/gradient.ts";
 import { input, literalValues, reshape } from "../graph/structure.ts";
 import { type Node, sizeOf, type Tensor, type Values } from "../graph/tensor.ts";
+import type { LanguageModel } from "../model/model.ts";
 import { type Architecture, type Block, blocksOf, headMethod, type Method } from "../nn/architecture.ts";
 import { METHODS } from "../nn/model_keys.ts";
-import { decoder, type Parameters } from "../nn/decoder.ts";
+import { decoder } from "../nn/decoder.ts";
 import type { Measures } from "./measures.ts";
 
-/** A model whose gradients are asked for. */
-export interface DifferentiatedModel {
-  /** Its shape. */
-  readonly architecture: Architecture;
-  /** Its parameters as tensors: views of a device's states. */
-  readonly parameters: Parameters;
-}
+/** A model whose gradients are asked for: its parameters are views of a device's states. */
+export type DifferentiatedModel = Omit<LanguageModel, "tokenizer">;
 
 /** The architecture with every block changed; which parameters there are must not change. */
 function withBlocks(architecture: Architecture, change: (block: Block) => Block): Architecture {

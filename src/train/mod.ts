@@ -17,7 +17,7 @@ export { divergedRemedy } from "./divergence.ts";
 export { type AnswerScore, type Evaluated, type Evaluator, evaluator, type TargetLoss } from "./evaluate.ts";
 export { prepare } from "./experiment.ts";
 export { optimizerStates } from "./optimizers.ts";
-export type { Progress } from "./progress.ts";
+export type { Progress, TrainOptions } from "./progress.ts";
 export type { LoopResult } from "./run.ts";
 export { saveCheckpoint } from "./save.ts";
 export { learningRate, type Schedule } from "./schedule.ts";
@@ -44,15 +44,6 @@ export {
   sweepJobs,
   type SweepOutcome,
 } from "./sweep.ts";
-export {
-  type Cost,
-  costOf,
-  type PlannedRun,
-  planRun,
-  resume,
-  train,
-  type TrainOptions,
-  type TrainResult,
-} from "./train.ts";
+export { type Cost, costOf, type PlannedRun, planRun, resume, train, type TrainResult } from "./train.ts";
 export { type Check, verifyCheckpoint } from "./verify.ts";
 export { runWork } from "./work.ts";

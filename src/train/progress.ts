@@ -2,6 +2,7 @@
 // and what comes between them share both.
 import type { Config } from "../config/mod.ts";
 import type { Device } from "../device/device.ts";
+import type { LogWriter } from "../log/log_file.ts";
 import type { EvalRecord, StatRecord, WarningRecord } from "../log/records.ts";
 import type { RunLog } from "../log/run_log.ts";
 import { statisticsOf } from "../log/stat_rows.ts";
@@ -27,8 +28,29 @@ export interface Progress {
   readonly secondsLeft: number;
 }
 
+/** Options of training besides its configuration.
+ * @category Training */
+export interface TrainOptions {
+  /** A second place for every record, standard output for example. */
+  readonly records?: Pick<LogWriter, "write">;
+  /** Aborted: the run saves where it stands and ends. */
+  readonly signal?: AbortSignal;
+  /** Called after each window of steps. */
+  readonly progress?: (progress: Progress) => void;
+  /** Called with each warning of a run that diverges, as it is logged. */
+  readonly warn?: (warning: WarningRecord) => void;
+  /** Called with the record of each evaluation as it comes. */
+  readonly evaluated?: (record: EvalRecord) => void;
+  /** Called once, before the first step: the memory plan, the device and why it was chosen. */
+  readonly announce?: (lines: readonly string[]) => void;
+  /** Ends after the announcement. */
+  readonly dryRun?: boolean;
+  /** A run goes on although its data or code has changed, and its log has a warning. */
+  readonly acceptChanges?: boolean;
+}
+
 /** What a run is given besides its experiment. */
-export interface RunOptions {
+export interface RunOptions extends Pick<TrainOptions, "signal" | "progress" | "warn" | "evaluated"> {
   /** Where it computes. */
   readonly device: Device;
   /** Where it writes. */
@@ -37,14 +59,6 @@ export interface RunOptions {
   readonly log: Pick<RunLog, "write" | "sync">;
   /** Whether the log has a sample of the end already: the run was stopped between it and the last record. */
   readonly sampled?: boolean;
-  /** Aborted: the run saves where it stands and ends. */
-  readonly signal?: AbortSignal;
-  /** Told after each window of steps. */
-  readonly progress?: (progress: Progress) => void;
-  /** Called with each warning of a run that diverges, as it is logged. */
-  readonly warn?: (warning: WarningRecord) => void;
-  /** Called with the record of each evaluation. */
-  readonly evaluated?: (record: EvalRecord) => void;
 }
 
 /** A run as its loop has it: its model and data, where it computes and writes, its programs, and where it stands. */

@@ -18,22 +18,22 @@ import { changesOf } from "./changes.ts";
 import { readState } from "../model/checkpoint.ts";
 import { loadRunConfig } from "../runs/find_runs.ts";
 import { lockFolder } from "../runs/lock.ts";
-import type { Progress } from "./progress.ts";
+import type { Progress, TrainOptions } from "./progress.ts";
 import { sha256Hex } from "../base/hash.ts";
 import { checkpointSteps, runFolder, SWEEP_FOLDER, writeFileAtomic } from "../runs/run_folder.ts";
 import { codeFiles, codeNamed } from "../model/trust.ts";
-import { planRun, resume, train, type TrainOptions, type TrainResult } from "./train.ts";
+import { planRun, resume, train, type TrainResult } from "./train.ts";
 
 /** Whom a sweep tells how far it is, besides what each run takes.
  * @category Training */
 export interface SweepCallbacks extends Pick<TrainOptions, "records" | "signal"> {
-  /** Told after each window of steps; `index` counts runs from 0. */
+  /** Called after each window of steps; `index` counts runs from 0. */
   readonly progress?: (run: SweepRun, index: number, progress: Progress) => void;
   /** Called with each warning of a run that diverges, as it is logged. */
   readonly warn?: (run: SweepRun, index: number, warning: WarningRecord) => void;
   /** Called with the record of each evaluation as it comes. */
   readonly evaluated?: (run: SweepRun, index: number, record: EvalRecord) => void;
-  /** Told when a run has ended, or is found to have ended before. */
+  /** Called when a run has ended, or is found to have ended before. */
   readonly ended?: (run: SweepRun, index: number, result: RunResult, before: boolean) => void;
 }
 

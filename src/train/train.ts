@@ -8,8 +8,7 @@ import type { Target } from "../graph/tensor.ts";
 import { type Config, configWarnings, dumpConfig } from "../config/mod.ts";
 import { sourcesLine } from "../data/mod.ts";
 import { UserError } from "../base/errors.ts";
-import type { LogWriter } from "../log/log_file.ts";
-import { type EvalRecord, formatRecord, type RunRecord, type WarningRecord } from "../log/records.ts";
+import { formatRecord, type RunRecord, type WarningRecord } from "../log/records.ts";
 import { openRunLog, type RunLog } from "../log/run_log.ts";
 import { showBytes, showFlops } from "../base/units.ts";
 import { reportProgress } from "../base/progress.ts";
@@ -22,7 +21,7 @@ import type { Experiment, Model } from "../model/model.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { initialGraph } from "../model/layout.ts";
 import { evaluationGraph } from "./step_graph.ts";
-import type { Progress } from "./progress.ts";
+import type { TrainOptions } from "./progress.ts";
 import { compileRun, stepGraphs } from "./compile.ts";
 import { checkedLog, type LogScan } from "./log_check.ts";
 import { lockFolder } from "../runs/lock.ts";
@@ -36,27 +35,6 @@ import { experimentOf } from "./start_from.ts";
 
 /** What another process may be doing in a run's folder. */
 const WRITING = "writing this run";
-
-/** What training is told besides its configuration.
- * @category Training */
-export interface TrainOptions {
-  /** A second place for every record, standard output for example. */
-  readonly records?: Pick<LogWriter, "write">;
-  /** Aborted: the run saves where it stands and ends. */
-  readonly signal?: AbortSignal;
-  /** Told after each window of steps. */
-  readonly progress?: (progress: Progress) => void;
-  /** Called with each warning of a run that diverges, as it is logged. */
-  readonly warn?: (warning: WarningRecord) => void;
-  /** Called with the record of each evaluation as it comes. */
-  readonly evaluated?: (record: EvalRecord) => void;
-  /** Told once, before the first step: the memory plan, the device and why it was chosen. */
-  readonly announce?: (lines: readonly string[]) => void;
-  /** Ends after the announcement. */
-  readonly dryRun?: boolean;
-  /** A run goes on although its data or code has changed, and its log has a warning. */
-  readonly acceptChanges?: boolean;
-}
 
 /** A run that has ended.
  * @category Training */
@@ -121,18 +99,18 @@ function plansOf({ steps, evaluation }: Graphs, target?: Target): Plans {
 
 function costOfPlans({ config, layout }: Model, { steps, evaluation }: Plans): Cost {
   const step = steps.at(-1)!;
-  const sum = (of: (p: Plan) => number) => steps.reduce((total, p) => total + of(p), 0);
+  const all = [...steps, evaluation];
+  const sum = (of: "states" | "activations" | "inputs") => all.reduce((total, p) => total + p.memory[of], 0);
   const parameters = 4 * layout.size;
   const optimizer = optimizerStates(config.optimizer, layout).length * parameters;
-  const activations = sum(({ memory }) => memory.activations) + evaluation.memory.activations;
-  const inputs = sum(({ memory }) => memory.inputs) + evaluation.memory.inputs;
-  const tables = sum(({ memory }) => memory.states - parameters - optimizer) + evaluation.memory.states -
-    parameters;
+  const activations = sum("activations");
+  // Programs share the parameters and the optimizer's state, which evaluation has not; tables are of one each.
+  const shared = (all.length - 1) * parameters + (steps.length - 1) * optimizer;
   const memory = {
     parameters,
     optimizer,
     activations,
-    total: parameters + optimizer + tables + activations + inputs,
+    total: sum("states") - shared + activations + sum("inputs"),
   };
   return { memory, flops: step.flops, dispatches: step.dispatches };
 }

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import type { LogRecord, WarningRecord } from "../../src/log/records.ts";
-import { resume, train, type TrainOptions } from "../../src/train/train.ts";
+import type { TrainOptions } from "../../src/train/progress.ts";
+import { resume, train } from "../../src/train/train.ts";
 import { checkpoint, inFolder, logOf, script, timeless } from "../scripts/harness.ts";
 
 /** Steps that leave the parameters as they are; the next one makes them huge, and all losses behind it NaN. */
