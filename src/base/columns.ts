@@ -35,12 +35,6 @@ function widthOf(character: string): number {
 /**
  * Columns that a text without control characters takes on a terminal: 2 for wide characters and emoji, 0 for combining marks,
  * 1 for others.
- *
- * @example
- * ```ts
- * import { columnsOf } from "./columns.ts";
- * columnsOf("漢e\u0301"); // 3
- * ```
  */
 export function columnsOf(text: string): number {
   let columns = 0;

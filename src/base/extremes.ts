@@ -1,14 +1,6 @@
 // The largest and the smallest of any number of values: `Math.max(...values)` overflows the stack at some 100,000.
 
-/**
- * The largest of some numbers; `least` where there is none, NaN where one is NaN.
- *
- * @example
- * ```ts
- * import { maximum } from "./extremes.ts";
- * maximum([3, 1, 2]); // 3
- * ```
- */
+/** The largest of some numbers; `least` where there is none, NaN where one is NaN. */
 export function maximum(values: Iterable<number>, least = -Infinity): number {
   let most = least;
   for (const value of values) most = Math.max(most, value);

@@ -66,12 +66,6 @@ export function deeperPattern(pattern: string, names: readonly string[]): string
 /**
  * What to write instead of a pattern that matches none of some names, as the end of a message: the pattern with `**` for
  * `*` where that matches, the nearest name, or the first few of those that begin like it.
- *
- * @example
- * ```ts
- * import { patternHint } from "./glob.ts";
- * patternHint("blocks.0.attn.*", ["blocks.0.attn.wq.weight"]); // Did you mean "blocks.0.attn.**"?
- * ```
  */
 export function patternHint(pattern: string, names: readonly string[]): string {
   const near = deeperPattern(pattern, names) ?? closestString(pattern, names);

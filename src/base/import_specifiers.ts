@@ -30,7 +30,6 @@ const BEFORE_VALUE = new Set(
 const CONDITIONS = new Set(["if", "while", "for", "with"]);
 const CLOSES: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 
-/** The text is not what a module can be. */
 class Unreadable extends Error {}
 
 /** Whether a `{` behind this token opens statements, not an object. */
@@ -131,7 +130,6 @@ const ESCAPES: Readonly<Record<string, string>> = {
   0: "\0",
 };
 
-/** What a string's text stands for. */
 function valueOf(quoted: string): string {
   return quoted.slice(1, -1).replace(
     /\\(?:u\{([0-9a-f]+)\}|u([0-9a-f]{4})|x([0-9a-f]{2})|(\r\n|[^]))/gi,
@@ -148,12 +146,6 @@ function valueOf(quoted: string): string {
  *
  * @param text TypeScript or JavaScript; of what cannot be read as that (JSX with quotes in its text) every quoted text behind
  * `from` or `import` counts, and `open` says so
- *
- * @example
- * ```ts
- * import { importsOf } from "./import_specifiers.ts";
- * importsOf('import { a } from "./a.ts"; // import "./b.ts"').specifiers; // ["./a.ts"]
- * ```
  */
 export function importsOf(text: string): Imports {
   const specifiers = new Set<string>();

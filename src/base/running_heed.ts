@@ -20,7 +20,6 @@ const global = globalThis as { [EXPORTS]?: Readonly<Record<string, unknown>> };
 /** Whether modules are heed's, by URL. Decided once: what was not hashed must not be loaded from disk later. */
 const decided = new Map<string, boolean>();
 
-/** Whether a folder is a checkout of heed. */
 function isCheckout(folder: string): boolean {
   if (folder === ROOT) return true;
   try {
@@ -59,7 +58,6 @@ export function isHeed(url: string): boolean {
   return is;
 }
 
-/** Whether a specifier is one of heed's names. */
 export const namesHeed = (specifier: string): boolean => NAMES.includes(specifier);
 
 /** Hands down the exports of mod.ts, for files of the user's that import heed. */

@@ -34,12 +34,6 @@ const LONGEST_CELL = 300;
 
 /**
  * A text as a cell of a table may have it: without controls, and cut in the middle where it is longer than 300 characters.
- *
- * @example
- * ```ts
- * import { cellText } from "./terminal.ts";
- * cellText("blocks.0\n"); // blocks.0\\n
- * ```
  */
 export function cellText(text: string): string {
   const cell = escapeControls(text);

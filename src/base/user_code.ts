@@ -19,7 +19,6 @@ export interface UserCode {
   readonly elsewhere: readonly string[];
 }
 
-/** The bytes of an imported file; undefined where it cannot be read. */
 async function readImported(url: string): Promise<Uint8Array | undefined> {
   try {
     return await readWhole(fileURLToPath(url));
@@ -42,13 +41,6 @@ function importsIn(
  * Reads the code that a file is, without running it. heed's own modules are left out.
  *
  * @throws {UserError} where the file cannot be read
- *
- * @example
- * ```ts
- * import { readCode } from "./user_code.ts";
- * await Deno.writeTextFile("mine.ts", 'import "npm:zod@4"; export const taps = {};');
- * console.log((await readCode("mine.ts")).elsewhere); // ["npm:zod@4"]
- * ```
  */
 export async function readCode(file: string): Promise<UserCode> {
   const entry = pathToFileURL(resolve(file)).href;

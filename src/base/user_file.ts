@@ -12,7 +12,6 @@ const imported = new Map<string, UserCode>();
 
 const urlOf = (file: string): string => pathToFileURL(resolve(file)).href;
 
-/** The code of a file as this process imported it; undefined where it has not. */
 export function importedCode(file: string): UserCode | undefined {
   return imported.get(urlOf(file));
 }
@@ -92,21 +91,12 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 
 /** A name that is not known, and the known one that it may stand for. */
 export interface Misspelling {
-  /** As it was written. */
   readonly name: string;
   /** The nearest of the known names that are not there. */
   readonly near: string;
 }
 
-/**
- * The first name that is near to a known one which is not there: it would be passed over in silence.
- *
- * @example
- * ```ts
- * import { misspelling } from "./user_file.ts";
- * misspelling(["taps", "freez"], ["taps", "freeze"]); // { name: "freez", near: "freeze" }
- * ```
- */
+/** The first name that is near to a known one which is not there: it would be passed over in silence. */
 export function misspelling(names: readonly string[], known: readonly string[]): Misspelling | undefined {
   const open = known.filter((name) => !names.includes(name));
   for (const name of names) {

@@ -29,13 +29,6 @@ const UNSIZED_BYTES = 2 ** 24;
  * All bytes of a file as long as it is when it is opened, and room for one more behind them in their buffer.
  *
  * @throws {UserError} where it is a pipe, a socket or a device, or longer than memory; what the system refuses as it is
- *
- * @example
- * ```ts
- * import { readWhole } from "./whole_file.ts";
- * await Deno.writeTextFile("short.txt", "hello");
- * (await readWhole("short.txt")).length; // 5
- * ```
  */
 export async function readWhole(path: string | URL): Promise<Uint8Array<ArrayBuffer>> {
   await refuseEndless(path);

@@ -24,7 +24,6 @@ export function readerHasGone(error: unknown, output: keyof typeof TERMINALS): b
   return TERMINALS[output] && (error as { code?: unknown } | undefined)?.code === "EIO";
 }
 
-/** A place that bytes are written to. */
 interface Output {
   writeSync(bytes: Uint8Array): number;
 }

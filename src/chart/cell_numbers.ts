@@ -26,13 +26,6 @@ function written(value: number, decimals: number, digits: number): string {
  * the largest; a number that does not fit then with fewer digits, down to one. It is never written as 0 unless it is.
  *
  * @returns undefined where some number does not fit
- *
- * @example
- * ```ts
- * import { cellFormat } from "./cell_numbers.ts";
- * const format = cellFormat([0.004, 0.25, 1], (text) => text.length < 7)!;
- * [0.004, 0.25, 1].map(format); // 0.004, 0.25, 1.00
- * ```
  */
 export function cellFormat(
   values: readonly number[],

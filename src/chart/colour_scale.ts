@@ -65,11 +65,8 @@ export function heatLevel(value: number, low: number, high: number, levels = LEV
   return Math.min(levels - 1, Math.max(0, Math.floor(shareOf(value, low, high) * levels)));
 }
 
-/** Which numbers have which colours. */
 export interface ColourScale {
-  /** The number of the first colour. */
   readonly low: number;
-  /** The number of the last colour. */
   readonly high: number;
   /** The colours, {@link HEAT_COLOURS} or {@link SIGNED_COLOURS}. */
   readonly colours: readonly string[];
@@ -82,7 +79,6 @@ export function colourScale(low: number, high: number, signed = low < 0): Colour
   return { low: -largest, high: largest, colours: SIGNED_COLOURS };
 }
 
-/** The colour of a finite number. */
 export const colourOf = (value: number, { low, high, colours }: ColourScale): string =>
   colours[heatLevel(value, low, high, colours.length)];
 
@@ -105,7 +101,6 @@ export function hatchedCells(
   return `<path d="${rects.join("")}" fill="url(#${hatch})"/>`;
 }
 
-/** Whether the cell of a row and a column is left blank. */
 export type Blank = (row: number, column: number) => boolean;
 
 /**

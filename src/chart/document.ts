@@ -28,7 +28,6 @@ export function barColour(index: number): string {
 
 /** How a line is told from others: its colour and its dashes. */
 export interface LineStyle {
-  /** One of {@link CHART_COLOURS}. */
   readonly colour: string;
   /** Lengths of dashes and gaps in pixels; none for a full line. */
   readonly dash: readonly number[];
@@ -53,16 +52,13 @@ export const TEXT_COLOUR = "#222222";
 export const GRID_COLOUR = "#e4e4e4";
 /** Of axes and ticks. */
 export const AXIS_COLOUR = "#777777";
-/** Pixels of a chart's title. */
 export const TITLE_SIZE = 15;
-/** Pixels of ticks and legends. */
 export const TEXT_SIZE = 12;
 
 /** How a text is set that is broken into lines; a title by default. */
 export interface Lettering {
   /** Pixels, {@link TITLE_SIZE} by default. */
   readonly size?: number;
-  /** In bold, as titles are by default. */
   readonly bold?: boolean;
 }
 
@@ -104,7 +100,6 @@ export function fingerprint(text: string): string {
   return h.toString(16).padStart(8, "0");
 }
 
-/** The document round the elements of a chart. */
 export function svgDocument(width: number, height: number, title: string, elements: string): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +
     `viewBox="0 0 ${width} ${height}" role="img" font-family="${escapeXml(FAMILY)}">\n` +

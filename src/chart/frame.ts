@@ -44,7 +44,6 @@ export interface Measure {
   readonly value: (drawn: number) => number;
 }
 
-/** The measure of an axis for the numbers that stand on it. */
 export function measureOf({ log }: ChartAxis, values: Iterable<number>): Measure {
   if (log) {
     return { drawn: (value) => value > 0 ? Math.log10(value) : NaN, value: (drawn) => 10 ** drawn };
@@ -99,7 +98,6 @@ export interface AxisPlace {
   readonly room: number;
 }
 
-/** The options of one axis. */
 export function axisOptions(axis: ChartAxis, { direction, position, ends, measure, room }: AxisPlace) {
   const title = wrap(axis.label, room, { size: 13, bold: false });
   return {
@@ -153,12 +151,10 @@ export function moreHeight(title: string, legend: readonly LegendEntry[], width:
 /** What {@link frameOptions} puts round the plot. */
 export interface Frame {
   readonly title: string;
-  /** Of the chart, in pixels. */
   readonly width: number;
   readonly scales: Readonly<Record<string, unknown>>;
 }
 
-/** The options of a chart: quiet, with its title and its scales. */
 export function frameOptions({ title, width, scales }: Frame) {
   return {
     animation: false as const,

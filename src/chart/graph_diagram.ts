@@ -19,7 +19,6 @@ export interface GraphDiagramOptions {
   readonly parameters?: boolean;
 }
 
-/** One box. */
 interface Box {
   readonly id: string;
   readonly kind: "operation" | "input" | "output";
@@ -47,7 +46,6 @@ const isLeaf = ({ role }: Op): boolean => role === "state" || role === "constant
 const font = (size: number, weight = "normal"): Font => ({ style: "normal", weight, size, family: FAMILY });
 const shapeText = ({ shape }: Tensor): string => `[${shape.join(", ")}]`;
 
-/** The tensor that a view is of. */
 function unfolded(x: Tensor): Tensor {
   return x.node.op.role === "view" ? unfolded(x.node.inputs[0]) : x;
 }

@@ -43,7 +43,6 @@ export function headLines() {
     layers,
     heads,
     lastOf,
-    /** A sheet of the lines, a panel for each layer. */
     sheet: (title: string, { label, limits }: ChartAxis) =>
       headSheet({
         title,

@@ -61,7 +61,6 @@ function everyKth(count: number, cell: number, least: number): number {
 const linesOf = (text: string, width: number): string[] =>
   wrap(text, width, { size: TEXT_SIZE, bold: false }).filter(Boolean);
 
-/** Pixels of the longest of lines of a size. */
 const longest = (lines: readonly string[], size = LABEL_SIZE): number =>
   maximum(lines.map(labelWidth), 0) * size / LABEL_SIZE;
 
@@ -110,7 +109,6 @@ export function barTicks(low: number, high: number, length: number): { value: nu
 /** Where everything of a map stands; its cells and texts are known to fit. */
 export type HeatLayout = ReturnType<typeof layOut>;
 
-/** Lays a map out. */
 export function layOut(map: HeatMap, { low, high }: ColourScale, gaps: boolean) {
   const labels = labelsOf(map);
   const { cell, rows, columns, turned } = labels;

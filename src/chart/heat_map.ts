@@ -82,7 +82,6 @@ function drawNumbers(
   );
 }
 
-/** Labels and titles of rows and columns. */
 function drawLabels(at: HeatLayout): string[] {
   const { left, top, bottom, right, cell } = at;
   const rows = at.rows.flatMap((lines, i) =>

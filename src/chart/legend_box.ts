@@ -7,16 +7,13 @@ import { FAMILY, TEXT_COLOUR, TEXT_SIZE, wrap } from "./document.ts";
 import { lineHeight } from "./sheet_text.ts";
 import { parseFont, textWidth } from "./text_width.ts";
 
-/** One entry of a legend. */
 export interface LegendEntry {
   /** Its text; long ones are broken into lines. */
   readonly name: string;
   /** What stands before it: a piece of line, a filled square, the whisker of an interval, or the cross of a missing bar. */
   readonly mark: "line" | "bar" | "interval" | "cross";
   readonly colour: string;
-  /** Of a line, in pixels. */
   readonly width?: number;
-  /** Dashes and gaps of a line in pixels. */
   readonly dash?: readonly number[];
 }
 
@@ -115,7 +112,6 @@ function drawMark(
   canvas.stroke();
 }
 
-/** Draws the rows, each in the middle of the width. */
 function drawRows(
   canvas: LegendCanvas,
   rows: readonly (readonly Placed[])[],

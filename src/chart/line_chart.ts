@@ -134,7 +134,6 @@ function datasets(chart: LineChart, measures: Measures, width: number) {
 
 type DataSets = ReturnType<typeof datasets>;
 
-/** The least and the greatest of the numbers that are drawn on an axis. */
 function endsOf(sets: DataSets, axis: "x" | "y" | "y2"): [low: number, high: number] {
   let [low, high] = [Infinity, -Infinity];
   for (const { data } of sets.filter(({ yAxisID }) => axis === "x" || yAxisID === axis)) {

@@ -81,7 +81,6 @@ function cellsOf(
     `stroke-width="1" shape-rendering="crispEdges">\n${drawn.join("\n")}\n</g>${hatched}`;
 }
 
-/** The colour bar with its ticks, and what its numbers are. */
 function barOf(
   { low, high, colours }: ColourScale,
   title: readonly string[],
@@ -153,7 +152,6 @@ function layOut({ title, panels, across, value, ...sheet }: MapSheet) {
   };
 }
 
-/** The panel of an index with its title and its labels. */
 function drawPanel(
   n: number,
   { panels, across }: MapSheet,

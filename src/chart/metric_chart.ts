@@ -42,7 +42,6 @@ const X_LABELS: Readonly<Record<ProgressUnit, string>> = {
 const within = (names: string, high: number) =>
   Object.fromEntries(names.split(" ").map((name) => [name, [0, high] as const]));
 
-/** What metrics cannot leave. */
 const LIMITS: Readonly<Record<string, readonly [low: number, high: number]>> = {
   ...within("loss val_loss answer_loss lr grad_norm ms tokens_per_s perplexity", Infinity),
   ...within("accuracy answer_accuracy exact_match", 1),

@@ -33,9 +33,7 @@ export type ProgressUnit = "steps" | "samples" | "tokens" | "seconds";
 
 /** One line before it is drawn: what tells it from others, and its points. */
 export interface MetricLine {
-  /** What is shown: `loss`, `entropy`. */
   readonly metric: string;
-  /** The run's name. */
   readonly run: string;
   /** What of the tensor, its name and its head, or the split of an evaluation; empty where there is none. */
   readonly kind: string;

@@ -30,14 +30,12 @@ export interface ReportOptions {
 const OPEN_SAMPLES = 10;
 const STAT_DIGITS = 4;
 
-/** Warnings of one code. */
 interface Warned {
   readonly first: WarningRecord;
   last: WarningRecord;
   count: number;
 }
 
-/** What is kept of a log. */
 interface Contents {
   run?: RunRecord;
   done?: DoneRecord;
@@ -162,7 +160,6 @@ function samplesPart({ samples }: Contents): string[] {
   )];
 }
 
-/** What the records of a kind are called. */
 const KIND_NAMES: Readonly<Record<string, string>> = {
   act: "activations",
   grad: "gradients of activations",

@@ -41,7 +41,6 @@ summary { cursor: pointer; }
   details::details-content { content-visibility: visible; } }
 `;
 
-/** A cell: text, or a number that is already written. */
 export type Cell = string | { readonly number: string };
 
 /** Columns from which a table is set in small type. */
@@ -114,7 +113,6 @@ export function details(summary: string, ...html: readonly string[]): string {
   return `<details>\n<summary>${escapeXml(summary)}</summary>\n${html.join("\n")}\n</details>`;
 }
 
-/** A part of the page under its heading. */
 export function section(heading: string, ...html: readonly string[]): string {
   return `<section>\n<h2>${escapeXml(heading)}</h2>\n${html.join("\n")}\n</section>`;
 }

@@ -5,10 +5,8 @@ import { FAMILY, TEXT_COLOUR, wrap } from "./document.ts";
 import { escapeXml } from "./svg_context.ts";
 import { textWidth } from "./text_width.ts";
 
-/** Pixels of labels, ticks and legends. */
 export const LABEL_SIZE = 11;
 
-/** How a text is set. */
 export interface TextOptions {
   /** Pixels, {@link LABEL_SIZE} by default. */
   readonly size?: number;
@@ -16,7 +14,6 @@ export interface TextOptions {
   readonly anchor?: "start" | "middle" | "end";
   /** Dark grey by default. */
   readonly colour?: string;
-  /** In bold. */
   readonly bold?: boolean;
   /** Read from below. */
   readonly turned?: boolean;
@@ -25,7 +22,6 @@ export interface TextOptions {
 /** A coordinate with one decimal. */
 export const num = (x: number): string => String(Math.round(x * 10) / 10);
 
-/** Pixels of a label. */
 export const labelWidth = (label: string): number =>
   textWidth(label, { style: "normal", weight: "normal", size: LABEL_SIZE, family: FAMILY });
 
@@ -43,7 +39,6 @@ export function text(x: number, y: number, content: string, options: TextOptions
     (turned ? ` transform="rotate(-90 ${px} ${py})"` : "") + `>${escapeXml(content)}</text>`;
 }
 
-/** Pixels from one line of a text to the next. */
 export const lineHeight = (size: number): number => Math.round(1.2 * size);
 
 /**
@@ -58,7 +53,6 @@ export function texts(x: number, y: number, lines: readonly string[], options: T
   });
 }
 
-/** The lines of a title above a drawing of a width. */
 export function titleTexts(lines: readonly string[], width: number, top: number, size: number): string[] {
   return lines.map((line, n) => text(width / 2, top + (n + 0.8) * (size + 4), line, { size, bold: true }));
 }
@@ -87,7 +81,6 @@ export function legendRows(names: readonly string[], width: number) {
   const most = maximum(lines.map(({ length }) => length), 1);
   const step = LABEL_SIZE + 6 + (most - 1) * lineHeight(LABEL_SIZE);
   return {
-    /** Pixels of all rows. */
     height: Math.ceil(names.length / columns) * step,
     entries: names.map((name, i) => ({
       name,

@@ -10,7 +10,6 @@ export interface SvgCanvas {
   width: number;
   /** In pixels of the SVG. */
   height: number;
-  /** The recording context. */
   getContext(kind: string): unknown;
   /** The elements drawn so far, without the document round them. */
   elements(): string;
@@ -290,15 +289,6 @@ function stateMethods(recording: Recording) {
  * @param width of the drawing, in pixels
  * @param height of the drawing, in pixels
  * @param prefix of the ids of clips, for two drawings in one page must not share them
- *
- * @example
- * ```ts
- * import { svgCanvas } from "./svg_context.ts";
- * const canvas = svgCanvas(100, 50, "c");
- * const context = canvas.getContext("2d") as { fillRect(x: number, y: number, w: number, h: number): void };
- * context.fillRect(0, 0, 10, 10);
- * canvas.elements(); // <path d="M0,0 10,0 10,10 0,10Z" fill="#000000"/>
- * ```
  */
 export function svgCanvas(width: number, height: number, prefix: string): SvgCanvas {
   const recording: Recording = {

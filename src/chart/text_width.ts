@@ -15,13 +15,9 @@ const BOLD = 1.12;
 
 /** What {@link textWidth} and the SVG need of a CSS font: `"bold 12px Helvetica, sans-serif"`. */
 export interface Font {
-  /** `normal` or `italic`. */
   style: string;
-  /** `normal`, `bold` or a number. */
   weight: string;
-  /** Size in pixels. */
   size: number;
-  /** The list of families. */
   family: string;
 }
 
@@ -46,12 +42,6 @@ export function parseFont(font: string): Font {
 /**
  * An upper estimate of the width of one line of text in pixels: the sum over its characters of table width * size,
  * 1.12 times that in bold.
- *
- * @example
- * ```ts
- * import { parseFont, textWidth } from "./text_width.ts";
- * textWidth("loss", parseFont("10px sans-serif")); // 19.3
- * ```
  */
 export function textWidth(text: string, font: Font): number {
   let hundredths = 0;

@@ -21,7 +21,6 @@ export function tickLabel(value: number, largest: number): string {
   return largest >= 1e4 ? short.toLocaleString("en-US") : String(short);
 }
 
-/** The greatest magnitude. */
 export const largestOf = (values: Iterable<number>): number => {
   let largest = 0;
   for (const value of values) largest = Math.max(largest, Math.abs(value));

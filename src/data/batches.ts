@@ -153,7 +153,6 @@ function writeWindow(tokens: Numbers, start: number, context: number, into: Batc
 
 /** What can be cut by order: tokens, samples, a text. */
 export interface Cuttable<T> {
-  /** How many there are to be cut. */
   readonly length: number;
   /** The parts between these places, ascending, and what is before the first and after the last. */
   cut(places: readonly number[]): T[];
@@ -164,7 +163,6 @@ const cuttable = <T>(length: number, part: (from: number, to?: number) => T): Cu
   cut: (places) => [0, ...places].map((from, i) => part(from, places[i])),
 });
 
-/** @internal Samples that can be cut. */
 export const cuttableList = <T>(list: readonly T[]): Cuttable<readonly T[]> =>
   cuttable<readonly T[]>(list.length, (from, to) => list.slice(from, to));
 

@@ -16,7 +16,6 @@ interface Pair {
 /** Pieces that are found by their text: words come again, and memory must not grow with a text. */
 const REMEMBERED = 65536;
 
-/** FNV-1a over `length` numbers. */
 function hashOf(at: (i: number) => number, length: number): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < length; i++) hash = Math.imul(hash ^ at(i), 0x01000193);
@@ -165,7 +164,6 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
   return merges;
 }
 
-/** Whether a word has a pair. */
 function has({ tokens, starts, lengths }: Words, word: number, { left, right }: Pair): boolean {
   const end = starts[word] + lengths[word] - 1;
   for (let i = starts[word]; i < end; i++) if (tokens[i] === left && tokens[i + 1] === right) return true;

@@ -76,11 +76,9 @@ export interface Merge {
   readonly token: number;
 }
 
-/** A byte-level vocabulary. */
 export interface ByteVocabulary {
   /** The bytes of each id. */
   readonly tokens: readonly Uint8Array[];
-  /** The id of each byte. */
   readonly bytes: readonly number[];
   /** What is joined, the first of a text's pairs in this list first. */
   readonly merges: readonly Merge[];
@@ -91,7 +89,6 @@ export interface ByteVocabulary {
 /** Ids are below this: two of them make one key. */
 const IDS = 2 ** 24;
 
-/** @internal The key of a pair. */
 export const pairKey = (left: number, right: number): number => left * IDS + right;
 
 /** Pieces up to this length are looked through for the first pair anew each time: that is faster than a heap. */

@@ -112,7 +112,6 @@ export function gpt2Pairs(): [left: string, right: string][] {
   return lines.map((line) => line.trimEnd().split(" ") as [string, string]);
 }
 
-/** GPT-2's vocabulary from its merges. */
 function gpt2Vocabulary() {
   const characters = byteCharacters();
   const ids = new Map(characters.map(({ character }, id) => [character, id]));

@@ -44,7 +44,6 @@ function encodeWith(table: Uint32Array, unknown: number | undefined, text: strin
   return length === encoded.length ? encoded : encoded.slice(0, length);
 }
 
-/** The tokenizer of a checked vocabulary. */
 function fromVocabulary(vocabulary: readonly string[], unknown: UnknownPolicy): Tokenizer {
   const table = tableOf(vocabulary);
   const texts = unknown === "token" ? [...vocabulary, UNKNOWN] : vocabulary;

@@ -89,7 +89,6 @@ export interface TextRequest {
 }
 
 const NEWLINE = 0x0a;
-/** Bytes that are hashed at a time. */
 const HASHED = 2 ** 20;
 
 /** The world as `loadText` sees it; tests bring their own. */

@@ -48,7 +48,6 @@ export const HTML_PAGE = "it is an HTML page, not the file";
 /** Bytes of a file by which an HTML page is recognised. */
 const HEAD_BYTES = 256;
 
-/** Whether a file is an HTML page, by its first bytes. */
 export function isHtmlPage(bytes: Uint8Array): boolean {
   const start = new TextDecoder().decode(bytes.subarray(0, HEAD_BYTES)).trimStart();
   return /^<(!doctype\s+html|html)\b/i.test(start);

@@ -136,7 +136,6 @@ export function huggingfaceTokenizer(file: object): Tokenizer {
   };
 }
 
-/** @internal The tokenizer that a checkpoint's tokenizer.json holds. */
 export function huggingfaceTokenizerOf({ tokenizer }: Json): Tokenizer {
   if (!isObject(tokenizer)) {
     throw new UserError("Tokenizer file: tokenizer: expected a tokenizer.json of Hugging Face's.");

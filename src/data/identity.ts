@@ -25,7 +25,6 @@ export function textIdentity(
   }));
 }
 
-/** The identity of a mixture: of what each of its sources is and weighs. */
 export function mixtureIdentity(sources: readonly string[], weights: readonly number[]): string {
   return sha256Of({ sources, weights });
 }

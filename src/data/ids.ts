@@ -82,7 +82,6 @@ export interface SampleIds {
   readonly ends: Numbers;
 }
 
-/** The ids of texts, part by part. */
 export function encodeTexts(
   tokenizer: Tokenizer,
   texts: Iterable<TextPieces>,
@@ -98,7 +97,6 @@ export function encodeTexts(
   return { ids: ids.all(), ends: ends.all() };
 }
 
-/** Samples of ids up to `most` one after another. */
 export function joinIds(samples: readonly ArrayLike<number>[], most = 0xffffffff): SampleIds {
   const length = samples.reduce((sum, sample) => sum + sample.length, 0);
   const [ids, ends] = [numberList(most, length), numberList(length, samples.length)];

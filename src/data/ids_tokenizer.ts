@@ -84,7 +84,6 @@ export function idsTokenizerOf(texts: Iterable<TextPieces>): Tokenizer {
   return idsTokenizer(most + 1);
 }
 
-/** The tokenizer that a parsed tokenizer.json of kind "ids" describes. */
 export function idsTokenizerFromJSON({ size }: Record<string, unknown>): Tokenizer {
   if (typeof size === "number" && Number.isSafeInteger(size) && size >= 1) return idsTokenizer(size);
   throw new UserError(`Tokenizer file: size is ${JSON.stringify(size)}; expected a number of ids.`);

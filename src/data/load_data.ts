@@ -96,7 +96,6 @@ export interface LoadDataOptions {
 /** Positions of a row, rows of a batch, batches of a step, the run's seed. */
 export type DataSizes = Pick<TextSourceOptions, "context" | "batch" | "accumulate" | "seed">;
 
-/** Data that is read and not yet tokens. */
 interface ReadData {
   readonly sha256: string;
   /** Texts that a tokenizer is made of: of the train split, and of all others. */
@@ -104,7 +103,6 @@ interface ReadData {
   readonly others: Iterable<TextPieces>;
   /** Of ids that are no text: the largest. */
   readonly largest?: number;
-  /** Its batches. */
   batches(tokenizer: Tokenizer, sizes: DataSizes): Pick<LoadedData, "source" | "unigramNats">;
 }
 
@@ -215,7 +213,6 @@ async function readBinary(data: DataOptions): Promise<ReadData> {
   return { sha256: textIdentity([main, val, test], false), train: [], others: [], largest, batches };
 }
 
-/** The tokenizer of one source or several. */
 async function tokenizerOf(
   wanted: TokenizerOptions,
   read: readonly ReadData[],
@@ -243,7 +240,6 @@ async function ofSource<T>(part: number, act: () => T | Promise<T>): Promise<T> 
   }
 }
 
-/** What a source of a mixture is called. */
 function nameOf({ source, files }: MixedOptions): string {
   return source ?? (files.length === 1 ? files[0] : `${files[0]} and ${files.length - 1} more`);
 }

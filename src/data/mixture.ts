@@ -79,7 +79,6 @@ function drawnSources(
   };
 }
 
-/** Copies a row of another batch. */
 function copyRow(from: Batch, into: Batch, row: number, context: number): void {
   const at = row * context;
   into.ids.set(from.ids, at);
@@ -92,7 +91,6 @@ function copyRow(from: Batch, into: Batch, row: number, context: number): void {
 const targetsOf = (batch: Batch): number =>
   batch.targets.reduce((sum, id) => sum + (id === IGNORE ? 0 : 1), 0);
 
-/** What each part is of all rows and of all targets. */
 function sharesOf(parts: readonly MixedPart[]): MixedSource[] {
   const heaviest = maximum(parts.map(({ weight }) => weight));
   const counts = parts.map(({ weight, source }) => {

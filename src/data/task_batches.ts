@@ -77,9 +77,7 @@ function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string): TokenSam
 
 /** A sample made ready for a row. */
 interface DrawnSample extends TokenSample {
-  /** What errors call it. */
   readonly place: string;
-  /** Whether each token counts as a target. */
   readonly counted: readonly boolean[];
   /** The least that its counted targets can cost. */
   readonly nats: number | undefined;

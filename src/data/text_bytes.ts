@@ -12,7 +12,6 @@ export type TextPieces = string | Iterable<string>;
 /** UTF-16 units of the longest string that V8 makes. */
 export const LONGEST_STRING = 2 ** 29 - 24;
 
-/** Whether a text has no character. */
 export function isEmptyText(text: TextPieces): boolean {
   for (const piece of text) if (piece !== "") return false;
   return true;

@@ -90,7 +90,6 @@ function stopTest(
   };
 }
 
-/** A text under way. */
 interface Writing {
   readonly prompt: string;
   readonly start: readonly number[];

@@ -61,7 +61,6 @@ function wholeGraph({ architecture, parameters }: LanguageModel, rows: number): 
   return embedding(reshape(all, [rows * context, vocabulary]), wanted);
 }
 
-/** Positions of a pass that reads `most` new tokens. */
 const passPositions = (context: number, most: number): number =>
   Math.min(context, 2 ** Math.ceil(Math.log2(most)));
 

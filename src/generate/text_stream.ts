@@ -63,7 +63,6 @@ function commonStart(a: string, b: string): string {
   return a.slice(0, length);
 }
 
-/** A text under way. */
 export interface TextStream {
   /** Gives on what is certain of the tokens added so far. */
   grown(added: readonly number[]): void;

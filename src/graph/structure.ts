@@ -13,7 +13,6 @@ import {
 } from "./tensor.ts";
 import type { DType, Lowered, Spec, Values } from "./tensor.ts";
 
-/** Attributes of an input or a state. */
 export interface Named {
   readonly name: string;
   readonly spec: Spec;
@@ -65,12 +64,10 @@ export function constant(value: number, shape: readonly number[] = [1]): Tensor 
   return apply(constantOp, [], { value, shape })[0];
 }
 
-/** The value of a constant tensor, undefined for every other. */
 export function constantValue(x: Tensor): number | undefined {
   return x.node.op.role === "constant" ? (x.node.attrs as ConstantAttrs).value : undefined;
 }
 
-/** Attributes of a literal: its numbers. */
 export interface LiteralAttrs {
   readonly values: Values;
   readonly shape: readonly number[];
@@ -94,7 +91,6 @@ export function literal(values: Values, shape: readonly number[], dtype: DType =
   return apply(literalOp, [], { values, shape, dtype })[0];
 }
 
-/** The numbers of a literal, undefined for every other tensor. */
 export function literalValues(x: Tensor): Values | undefined {
   return x.node.op.role === "literal" ? (x.node.attrs as LiteralAttrs).values : undefined;
 }
@@ -199,7 +195,6 @@ export function pack(inputs: readonly Tensor[], offsets: readonly number[], size
   return apply(packOp, inputs, { offsets, size })[0];
 }
 
-/** Attributes of `record`. */
 export interface RecordAttrs {
   readonly width: number;
 }
@@ -238,7 +233,6 @@ export function record(table: Tensor, row: Tensor, slot: Tensor): Tensor {
   return apply(recordOp, [table, row, slot], { width: sizeOf(row) })[0];
 }
 
-/** Attributes of `assign`. */
 export interface AssignAttrs {
   readonly offset: number;
 }

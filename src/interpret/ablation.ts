@@ -105,13 +105,11 @@ function donorsOf(lengths: readonly number[], length: number, seed: number, numb
   });
 }
 
-/** One head. */
 interface Head {
   readonly name: string;
   readonly head: number;
 }
 
-/** An ablation under way. */
 interface Study {
   readonly program: Program;
   readonly batches: readonly Batch[];

@@ -10,7 +10,6 @@ import { reportProgress } from "../base/progress.ts";
 import type { LanguageModel } from "../model/model.ts";
 import { keepTaps, padded, passLength, textIds, type TextOrIds } from "../model/passes.ts";
 
-/** Texts in one pass. */
 const ROWS = 8;
 
 /** The residual stream of some texts. */

@@ -38,7 +38,6 @@ export interface ForwardPass {
   readonly taps: Readonly<Record<string, Tapped>>;
 }
 
-/** The ids of a row that are tokens. */
 function tokensOf(
   model: LanguageModel,
   given: TextOrIds,

@@ -95,7 +95,6 @@ function savedConfig(source: Uint8Array, place: string): Record<string, unknown>
   return { ...rest, model: isMapping(model) ? { head: { method: "bp" }, ...model } : model };
 }
 
-/** What the files of a checkpoint hold. */
 interface Decoded {
   readonly config: Config;
   readonly tokenizer: Tokenizer;
@@ -113,7 +112,6 @@ export function decodeFiles(
   return { config, tokenizer: readTokenizer(path, files.tokenizer), tensors };
 }
 
-/** The tokenizer of a checkpoint's file. */
 function readTokenizer(path: string, bytes: Uint8Array): Tokenizer {
   const place = join(path, "tokenizer.json");
   return tokenizerAt(place, jsonOfBytes(bytes, place));
@@ -157,7 +155,6 @@ export async function loadCheckpoint(
   return { ...loaded, tensors: decoded.tensors, path: checkpoint, state };
 }
 
-/** The folder and the state of the checkpoint that a path names. */
 async function stateOf(path: string): Promise<{ checkpoint: string; state: RunState }> {
   const { checkpoint } = await resolveRun(path);
   if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);

@@ -12,9 +12,7 @@ import type { LoadedHooks, Metric, MetricContext, StepContext } from "./hooks.ts
 
 /** What every hook of a run knows: the run's seed, and the size of its vocabulary. */
 export interface HookRun {
-  /** Seed of the run. */
   readonly seed: number;
-  /** Number of token ids. */
   readonly vocabulary: number;
 }
 

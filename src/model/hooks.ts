@@ -90,7 +90,6 @@ export interface Hooks {
   readonly keys?: Readonly<Record<string, HookKey>>;
 }
 
-/** The exports of `Hooks`. */
 const EXPORTS = ["taps", "scores", "batch", "freeze", "metrics", "keys"] as const;
 
 const isExport = (name: string): boolean => EXPORTS.some((known) => known === name);

@@ -97,5 +97,4 @@ export function checkModel(
   });
 }
 
-/** Bytes of a float32, and of an id. */
 export const WORD = 4;

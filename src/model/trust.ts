@@ -12,9 +12,7 @@ import { readCode, type UserCode } from "../base/user_code.ts";
 import { importedCode } from "../base/user_file.ts";
 import { makeFolder, stat, writeFileAtomic } from "../runs/run_folder.ts";
 
-/** What trusted.json says of a hash. */
 interface Trusted {
-  /** Where the file was. */
   readonly file: string;
   /** `named` in a training, or by `--trust`: that also lets checkpoints of another version run it. */
   readonly by: "named" | "trust";
@@ -137,10 +135,8 @@ export async function trustCode(files: readonly string[], by: "named" | "trust")
   return added;
 }
 
-/** A file that a checkpoint names, as it stands. */
 export interface CodeStanding {
   readonly file: string;
-  /** Its code; undefined where it is missing. */
   readonly code: UserCode | undefined;
   /** The hash that the checkpoint sealed; undefined in those of before there were any. */
   readonly sealed: string | undefined;

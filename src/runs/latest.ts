@@ -15,7 +15,6 @@ import {
 
 /** What `latest` may point at. */
 interface Candidate {
-  /** Its folder. */
   readonly path: string;
   /** When it began, `yyyymmdd-hhmmss`; of a sweep, when the newest of its runs with a checkpoint did. */
   readonly time: string;

@@ -48,12 +48,6 @@ async function lockedFile(path: string): Promise<Deno.FsFile | undefined> {
  *
  * @param what what another process would be doing, for the message: "running this sweep"
  * @throws {UserError} where another process holds it, or the system refuses
- *
- * @example
- * ```ts
- * import { lockFolder } from "./lock.ts";
- * using _ = await lockFolder("runs/small", "writing this run");
- * ```
  */
 export async function lockFolder(folder: string, what: string): Promise<Disposable> {
   const made = await missingFolders(folder);

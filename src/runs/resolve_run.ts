@@ -76,17 +76,14 @@ async function followed(path: string): Promise<string[]> {
   return SWEEP_FOLDER.test(target) ? [...below, ...await followed(join(target, "latest", ...rest))] : below;
 }
 
-/** The folders of sweeps among those of runs. */
 async function sweepsIn(runs: string): Promise<string[]> {
   return (await namesIn(runs)).filter((name) => SWEEP_FOLDER.test(name)).map((name) => join(runs, name));
 }
 
-/** The names of runs and of sweeps in a folder of them. */
 async function runNamesIn(runs: string): Promise<string[]> {
   return (await namesIn(runs)).filter((name) => !/^\.|\.(json|svg)$/.test(name));
 }
 
-/** The first of some names. */
 const listed = (names: readonly string[]): string => names.slice(0, 8).join(", ");
 
 /** The newest of what a path below the folders of sweeps names. */

@@ -28,15 +28,7 @@ export const POINTERS: readonly string[] = ["latest", "best", "last"];
 /** The end of the path of a sweep's folder, `<name>-sweep-<id>`, among those of runs. */
 export const SWEEP_FOLDER = /[^/\\]-sweep-[0-9a-f]{8}$/;
 
-/**
- * The parts of the run whose folder is `path`; nothing is read.
- *
- * @example
- * ```ts
- * import { runFolder } from "./run_folder.ts";
- * runFolder("runs/small/20250102-030405-1f").log; // "runs/small/20250102-030405-1f/log.ndjson"
- * ```
- */
+/** The parts of the run whose folder is `path`; nothing is read. */
 export function runFolder(path: string): RunFolder {
   return {
     path,
@@ -255,14 +247,6 @@ export async function createRunFolder(
  * @param files file name to content
  * @returns the path of the checkpoint
  * @throws UserError with the path and the system's reason (a full disk); nothing half-written is left then
- *
- * @example
- * ```ts
- * import { createRunFolder, pointTo, writeCheckpoint } from "./run_folder.ts";
- * const run = await createRunFolder("runs", "small", new Date(), "2a");
- * await writeCheckpoint(run, 100, { "state.json": "{}" });
- * await pointTo(run, "last", 100);
- * ```
  */
 export async function writeCheckpoint(
   run: RunFolder,
@@ -335,7 +319,6 @@ export async function stat(path: string): Promise<Deno.FileInfo | null> {
   }
 }
 
-/** Whether a folder stands at a path. */
 export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path))?.isDirectory ?? false;
 }

@@ -5,9 +5,7 @@ import type { Normalizer } from "./normalizers.ts";
 import { SPACE, WORD } from "./unicode.ts";
 import type { Model } from "./vocabulary.ts";
 
-/** @internal An added token. */
 export interface AddedToken {
-  /** The path of its content in the file. */
   readonly place: string;
   readonly id: number;
   readonly content: string;

@@ -18,7 +18,6 @@ export type Tree =
 const MOST_WAYS = 1e6;
 /** Characters of a repeated part, at most: all pairs of them are looked at. */
 const MOST_PLACES = 80;
-/** Repetitions up to this number are written out. */
 const WRITTEN_OUT = 8;
 
 /** Code points from a first to before a last. */
@@ -26,7 +25,6 @@ type Range = readonly [from: number, to: number];
 
 let everything: string | undefined;
 
-/** Every character there is, in order. */
 function allCharacters(): string {
   if (everything !== undefined) return everything;
   const pieces: string[] = [];
@@ -49,7 +47,6 @@ function rangesOf(source: string): readonly Range[] {
   return made;
 }
 
-/** What two sets have in common. */
 function common(a: readonly Range[], b: readonly Range[]): Range[] {
   const found: Range[] = [];
   for (let i = 0, k = 0; i < a.length && k < b.length;) {
@@ -104,7 +101,6 @@ function length(tree: Tree): number | undefined {
 
 /** The places of an expression where a character is taken, and which may follow which (Glushkov's automaton). */
 interface Places {
-  /** The set of each. */
   readonly sets: readonly string[];
   readonly follow: Set<number>[];
   /** For each place those that follow it by more than one way: of a loop in a loop, by the inner and the outer one. */
@@ -184,7 +180,6 @@ function placesOf(tree: Tree): Places {
   return { sets, follow, twice, ends: new Set(ends) };
 }
 
-/** The places that can be reached from each. */
 function reachable(follow: readonly Set<number>[]): Set<number>[] {
   return follow.map((_, from) => {
     const seen = new Set<number>();

@@ -5,7 +5,6 @@ import { type Model, unknownPiece, vocabularyOf } from "./vocabulary.ts";
 
 const UTF8 = new TextEncoder();
 
-/** The token that stands for a byte. */
 const byteToken = (byte: number) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 
 /** @internal The ids of a text's bytes; undefined where one has none. */
@@ -81,11 +80,9 @@ interface CharacterOptions {
   readonly suffix: string;
   /** Whether unknown ones side by side are one. */
   readonly fuses: boolean;
-  /** Whether an unknown one is its bytes. */
   readonly fallsBack: boolean;
 }
 
-/** The ids of a piece's characters. */
 function characterEncoder(
   ids: ReadonlyMap<string, number>,
   { unknown, prefix, suffix, fuses, fallsBack }: CharacterOptions,
@@ -132,7 +129,6 @@ function characterEncoder(
   };
 }
 
-/** @internal Byte-pair encoding. */
 export function bpe(fields: Fields): Model {
   const vocabulary = vocabularyOf(fields);
   const { ids } = vocabulary;

@@ -13,7 +13,6 @@ const UTF8 = new TextEncoder();
 /** Bytes that stand for themselves, and spaces. */
 const PLAIN = /^[ -~]*$/;
 
-/** @internal The bytes of a text's UTF-8, each as its character. */
 export function byteCharactersOf(text: string): string {
   if (PLAIN.test(text)) return text.replaceAll(" ", CHARACTERS[32]);
   let written = "";

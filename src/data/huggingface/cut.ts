@@ -6,7 +6,6 @@ import type { Tokenizer } from "../tokenizer.ts";
 import { keepsApart } from "./bpe.ts";
 import { isObject, type Json } from "./fields.ts";
 
-/** The parts of a `Sequence`, or the one part that there is. */
 function partsOf(component: unknown): Json[] {
   if (!isObject(component)) return [];
   const { type, normalizers, pretokenizers } = component;
@@ -148,7 +147,6 @@ function isByteLevel(file: Json): boolean {
     addedOf(file).every(({ single_word, lstrip, rstrip }) => !single_word && !lstrip && !rstrip);
 }
 
-/** As `Tokenizer.cut`; undefined where no cut is known. */
 function cutOf(file: Json, space: string): ((text: string) => number) | undefined {
   const unparted = unpartedSpace(file.pre_tokenizer, space);
   const apart = partsPieces(file.pre_tokenizer, space) ||

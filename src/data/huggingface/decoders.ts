@@ -6,7 +6,6 @@ import { componentOf, componentsOf, type Fields, type Makers } from "./fields.ts
 import { metaspaceFields } from "./pre_tokenizers.ts";
 import { replacerOf } from "./split.ts";
 
-/** @internal Texts of texts. */
 export type Decoder = (tokens: string[]) => string[];
 
 /** Bytes as a text; what is no UTF-8 becomes U+FFFD. A byte order mark is a character like any other. */

@@ -2,16 +2,13 @@
 // path, so that nothing in a file is passed over in silence.
 import { closestString, UserError } from "../../base/errors.ts";
 
-/** @internal A mapping of a parsed file. */
 export type Json = Readonly<Record<string, unknown>>;
 
-/** @internal Whether a value is a mapping. */
 export const isObject = (x: unknown): x is Json => typeof x === "object" && x !== null && !Array.isArray(x);
 
 /** How much of a value an error shows. */
 const SHOWN = 80;
 
-/** A value as an error shows it. */
 function shown(value: unknown): string {
   if (value === undefined) return "missing";
   const text = JSON.stringify(value);
@@ -90,7 +87,6 @@ export function fieldsOf(value: unknown, place: string) {
   };
 }
 
-/** @internal The makers of a kind of component, by `type`. */
 export type Makers<T> = Readonly<Record<string, (fields: Fields) => T>>;
 
 /** @internal A component by its `type`; every field must be one that its maker reads. */
@@ -101,7 +97,6 @@ export function componentOf<T>(value: unknown, place: string, makers: Makers<T>)
   return made;
 }
 
-/** @internal The components of a list. */
 export function componentsOf<T>(fields: Fields, key: string, makers: Makers<T>): T[] {
   return fields.list(key).map((value, i) => componentOf(value, `${fields.at(key)}[${i}]`, makers));
 }

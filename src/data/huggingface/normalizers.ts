@@ -5,7 +5,6 @@ import { precompiled } from "./precompiled.ts";
 import { patternOf, replacerOf } from "./split.ts";
 import { CONTROL, lowered, MARK, NONSPACING, normalForm, SPACE } from "./unicode.ts";
 
-/** @internal A text's normalized form. */
 export type Normalizer = (text: string) => string;
 
 const each = (characters: string) => new RegExp(characters, "gv");
@@ -90,7 +89,6 @@ const MAKERS: Makers<Normalizer> = {
   ByteLevel: () => byteCharactersOf,
 };
 
-/** @internal The normalizer of a file; undefined where it has none. */
 export function normalizerOf(value: unknown): Normalizer | undefined {
   return (value ?? null) === null ? undefined : componentOf(value, "normalizer", MAKERS);
 }

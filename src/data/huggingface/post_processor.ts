@@ -17,7 +17,6 @@ function template(fields: Fields): string | undefined {
 
 const textOf = (value: unknown): string | undefined => typeof value === "string" ? value : undefined;
 
-/** The token of `cls: [token, id]`. */
 function classToken(fields: Fields): string | undefined {
   const cls = fields.any("cls");
   return Array.isArray(cls) ? textOf(cls[0]) : undefined;

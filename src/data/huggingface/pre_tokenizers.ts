@@ -5,7 +5,6 @@ import { componentOf, componentsOf, type Fields, isObject, type Makers, refuse }
 import { BEHAVIORS, patternOf, type Pieces, splitter } from "./split.ts";
 import { NUMBER, PUNCTUATION, SPACE, WORD } from "./unicode.ts";
 
-/** @internal Cuts texts. */
 export interface PreTokenizer {
   /** The pieces of a text, none empty; `first`: whether it starts where the whole text does. */
   split(text: string, first: boolean): Pieces;

@@ -27,7 +27,6 @@ function bytesOfBase64(text: string): Uint8Array | undefined {
   } catch { /* Refused below. */ }
 }
 
-/** What replaces a text; undefined where it stays. */
 function mappingOf(charsmap: Uint8Array): ((text: string) => string | undefined) | undefined {
   if (charsmap.length < 4) return undefined;
   const view = new DataView(charsmap.buffer, charsmap.byteOffset, charsmap.byteLength);

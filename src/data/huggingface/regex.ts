@@ -59,7 +59,6 @@ interface Part {
   readonly empty: boolean;
   /** Whether it looks around and takes nothing. */
   readonly looks?: boolean;
-  /** Its ways through a text. */
   readonly tree: Tree;
 }
 
@@ -326,7 +325,6 @@ class Reader {
     return fail();
   }
 
-  /** A class, behind its "[". */
   #class(flags: Flags, inner: boolean): string {
     const from = this.at;
     const fail = () => this.#fail(undefined, this.at - from);

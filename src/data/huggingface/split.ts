@@ -13,10 +13,8 @@ export const BEHAVIORS = [
   "Contiguous",
 ] as const;
 
-/** @internal What becomes of a match. */
 export type Behavior = typeof BEHAVIORS[number];
 
-/** From, to, and whether it is a match. */
 type Range = [start: number, end: number, match: boolean];
 
 /** Whether a place is between the halves of a character, where JavaScript finds empty matches. */

@@ -8,7 +8,6 @@ function classOf(ranges: string): string {
     .join("");
 }
 
-/** @internal White space. */
 export const SPACE = "\\p{White_Space}";
 
 /** @internal A character of a word, as Rust's regular expressions have it. */
@@ -73,7 +72,6 @@ const INERT = classOf(
 
 const INERT_CHARACTER = new RegExp(`[${INERT}]`, "gv");
 
-/** @internal A text in one of Unicode's normal forms. */
 export function normalForm(text: string, form: "NFC" | "NFD" | "NFKC" | "NFKD"): string {
   let made = "";
   let from = 0;

@@ -112,7 +112,6 @@ function cutsOf(piece: string, { starts, last }: Cuts, unknown: number | null): 
   return cuts.reverse();
 }
 
-/** @internal The unigram model. */
 export function unigram(fields: Fields): Model {
   const { scores, ...vocabulary } = scoredVocabulary(fields);
   const { ids } = vocabulary;

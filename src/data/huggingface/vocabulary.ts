@@ -5,7 +5,6 @@ import { type Fields, isObject, refuse } from "./fields.ts";
 /** Ids that a file may have: a model has a row for each. */
 const MOST_IDS = 2 ** 22;
 
-/** Whether a value is an id. */
 const isId = (x: unknown): x is number =>
   Number.isInteger(x) && (x as number) >= 0 && (x as number) < MOST_IDS;
 
@@ -21,7 +20,6 @@ export interface Model {
   encode(piece: string): number[];
 }
 
-/** @internal Throws for a piece that a model has no ids for. */
 export function unknownPiece(piece: string, token: string | number | null): never {
   const text = JSON.stringify(piece.length > 40 ? `${piece.slice(0, 40).toWellFormed()}...` : piece);
   const why = token === null

@@ -51,7 +51,6 @@ const INSTEAD: Readonly<Record<string, string>> = {
 /** SHA-256 of a model's files at their first use, as `sha256sum` writes and checks them. */
 const RECORD = "SHA256SUMS";
 
-/** The hashes recorded in a folder, by file. */
 async function recordedIn(folder: string): Promise<Map<string, string>> {
   const path = join(folder, RECORD);
   const text = new TextDecoder().decode(await bytesOf(path) ?? new Uint8Array());

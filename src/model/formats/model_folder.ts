@@ -7,7 +7,6 @@ import { jsonOfBytes } from "../../base/json.ts";
 import { reportProgress } from "../../base/progress.ts";
 import { removeQuietly, syncFolder, writeSynced } from "../../runs/run_folder.ts";
 
-/** Whether something stands at a path. */
 export async function exists(path: string): Promise<boolean> {
   try {
     await Deno.lstat(path);
