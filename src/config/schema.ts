@@ -1,6 +1,7 @@
 // The one definition of a configuration: each key's type, default and meaning, but for a model's, which nn says. The types, the
 // validator, the defaults and the JSON Schema for editors all come from here, so that they cannot disagree.
 
+import { OPTIMIZERS } from "../../kernels/optimizers/table.ts";
 import type { KeyList, Keys, KeyValues } from "../base/keys.ts";
 import { isMapping } from "../base/show.ts";
 import { DEVICE_CHOICES } from "../device/open.ts";
@@ -140,7 +141,7 @@ const TRAIN = {
 
 const OPTIMIZER = {
   name: {
-    oneOf: ["adamw", "adam", "sgd", "lion", "muon"],
+    oneOf: OPTIMIZERS,
     default: "adamw",
     doc: "muon moves the matrices of the blocks and leaves the rest to AdamW. Only matrices decay.",
   },

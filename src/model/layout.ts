@@ -170,5 +170,3 @@ export interface OptimizerState {
   /** In the order of storage. */
   readonly slots: readonly Slot[];
 }
-
-export type { Updated as Stepped } from "../../kernels/optimizers/flat_update.ts";

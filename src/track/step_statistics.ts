@@ -1,5 +1,6 @@
 // What a step looks at besides its loss: statistics of tensors, gradients, parameters and attention matrices, computed on
 // the device in the step's own submit and kept there as one row of a table until the host reads a window of them.
+import type { Updated } from "../../kernels/optimizers/flat_update.ts";
 import { attentionGradientStatistics } from "../../kernels/attention_statistics/gradient.ts";
 import { isBernoulli } from "../../kernels/attention/sizes.ts";
 import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
@@ -11,7 +12,7 @@ import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.t
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, blockOf, decoder, type Taps } from "../nn/mod.ts";
 import { checkSelectors, dueSets, type Kind, selection, type Subject, type Watched } from "./selectors.ts";
-import { flat, type Layout, type OptimizerState, parameterViews, type Stepped } from "../model/layout.ts";
+import { flat, type Layout, type OptimizerState, parameterViews } from "../model/layout.ts";
 
 /** The most steps of a window, whose numbers the host reads at once: rows of a table of statistics. */
 export const WINDOW = 32;
@@ -293,7 +294,7 @@ export function lookAfter(
   look: StatisticsPlan,
   states: readonly OptimizerState[],
   layout: Layout,
-  after: Stepped,
+  after: Updated,
 ): Piece[] {
   const gathered = gathering();
   const { update } = after;

@@ -1,8 +1,9 @@
 // One step of the optimizer that a configuration names, over a model's flat parameters.
+import type { Updated } from "../../kernels/optimizers/flat_update.ts";
 import { type Optimizer, OPTIMIZERS } from "../../kernels/optimizers/table.ts";
 import type { Config } from "../config/mod.ts";
 import type { Tensor } from "../graph/tensor.ts";
-import { flat, type Layout, type OptimizerState, type Slot, type Stepped } from "../model/layout.ts";
+import { flat, type Layout, type OptimizerState, type Slot } from "../model/layout.ts";
 
 /** What a step is made from. */
 export interface Stepping {
@@ -55,7 +56,7 @@ export function optimizerStates(
 }
 
 /** One step of the optimizer that the configuration names, in place. */
-export function optimizerStep(stepping: Stepping): Stepped {
+export function optimizerStep(stepping: Stepping): Updated {
   const { settings, layout, parameters, keepUpdate, ...tensors } = stepping;
   const { name, weight_decay: weightDecay, ...own } = settings;
   const optimizer: Optimizer = OPTIMIZERS[name];
