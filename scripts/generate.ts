@@ -31,7 +31,12 @@ const command: cli.Command = {
       help: "0 takes the most likely token; sample.temperature by default",
     },
     "top-k": { type: "string", value: "K", help: "draw from the K most likely tokens" },
-    nucleus: { type: "string", value: "P", help: "draw from the most likely tokens that reach P together" },
+    "top-p": {
+      type: "string",
+      value: "P",
+      help: "draw from the most likely tokens that reach P together",
+      was: "nucleus",
+    },
     "min-p": {
       type: "string",
       value: "P",
@@ -105,7 +110,7 @@ function textWriter() {
 /** Options that draw mean nothing to beams, and the other way round. */
 function checkTogether({ values }: cli.Arguments): void {
   if (values.beams === undefined) return;
-  const drawn = ["temperature", "top-k", "nucleus", "min-p", "seed"].find((key) => values[key] !== undefined);
+  const drawn = ["temperature", "top-k", "top-p", "min-p", "seed"].find((key) => values[key] !== undefined);
   if (drawn) throw new UserError(`--${drawn}: beams draw nothing; leave it out, or --beams.`);
 }
 
@@ -122,7 +127,7 @@ await cli.runCommand(command, async (args) => {
     tokens: cli.numberOption("tokens", values.tokens, { least: 0, whole: true }) ?? sample.tokens,
     temperature: cli.numberOption("temperature", values.temperature, { least: 0 }) ?? sample.temperature,
     topK: cli.numberOption("top-k", values["top-k"], whole) ?? sample.top_k,
-    nucleus: cli.numberOption("nucleus", values.nucleus, { least: 0, most: 1 }),
+    topP: cli.numberOption("top-p", values["top-p"], { least: 0, most: 1 }),
     minP: cli.numberOption("min-p", values["min-p"], { least: 0, most: 1 }),
     beams: cli.numberOption("beams", values.beams, whole),
     stop: lists?.stop,

@@ -17,6 +17,8 @@ export interface OptionSpec {
   readonly default?: string;
   /** It may be given several times: what was given is among `lists`. */
   readonly multiple?: true;
+  /** What it was called before, for who still writes that. */
+  readonly was?: string;
 }
 
 /** A script as its --help describes it. */
@@ -95,6 +97,8 @@ function checkOption(
   before: ReadonlySet<string>,
 ): void {
   if (rawName !== `--${name}` || !Object.hasOwn(options, name)) {
+    const now = Object.keys(options).find((key) => options[key].was === name);
+    if (now) throw new UserError(`${rawName}: unknown option; it is --${now} now.`);
     throw new UserError(`${rawName}: unknown option.${didYouMean(name, Object.keys(options))}`);
   }
   const { type, value: word = "VALUE", multiple } = options[name];
@@ -206,7 +210,7 @@ export function wholeNumbersOption(
 /** The option that names the device; it overrides the configuration's. */
 export const DEVICE_OPTION: OptionSpec = {
   type: "string",
-  value: "auto|webgpu|cpu",
+  value: DEVICE_CHOICES.join("|"),
   help: "where to compute",
 };
 

@@ -1,5 +1,6 @@
 // From logits to the next token: the distribution, its filters, a draw.
 
+import { UserError } from "../base/errors.ts";
 import type { Tokenizer } from "../data/mod.ts";
 
 /** How tokens are drawn. */
@@ -9,16 +10,18 @@ export interface Sampling {
   /** Only the k most likely tokens. */
   readonly topK?: number | null;
   /** Only the most likely tokens whose probabilities reach p together. */
-  readonly nucleus?: number | null;
+  readonly topP?: number | null;
   /** Only tokens at least so many times as likely as the most likely one. */
   readonly minP?: number | null;
 }
 
-function checkSampling({ temperature, topK, nucleus, minP }: Sampling): void {
+function checkSampling(sampling: Sampling): void {
+  const { temperature, topK, topP, minP } = sampling;
+  if ("nucleus" in sampling) throw new UserError("sampling: nucleus is topP now.");
   const share = (x: number | null | undefined) => (x ?? 1) >= 0 && (x ?? 1) <= 1;
-  if (temperature >= 0 && (topK ?? 1) >= 1 && share(nucleus) && share(minP)) return;
+  if (temperature >= 0 && (topK ?? 1) >= 1 && share(topP) && share(minP)) return;
   throw new RangeError(
-    `Cannot draw with temperature ${temperature}, k ${topK}, nucleus ${nucleus}, min-p ${minP}.`,
+    `Cannot draw with temperature ${temperature}, k ${topK}, p ${topP}, min-p ${minP}.`,
   );
 }
 
@@ -46,7 +49,7 @@ export function argmax(values: ArrayLike<number>): number {
  */
 export function nextProbabilities(logits: ArrayLike<number>, sampling: Sampling): Float64Array {
   checkSampling(sampling);
-  const { temperature, topK, nucleus, minP } = sampling;
+  const { temperature, topK, topP, minP } = sampling;
   const probabilities = new Float64Array(logits.length);
   if (temperature === 0) {
     probabilities[argmax(logits)] = 1;
@@ -59,7 +62,7 @@ export function nextProbabilities(logits: ArrayLike<number>, sampling: Sampling)
   let reached = 0;
   let sum = 0;
   kept.forEach((id, i) => {
-    if (i > 0 && (reached >= (nucleus ?? Infinity) || weights[i] < (minP ?? 0))) return;
+    if (i > 0 && (reached >= (topP ?? Infinity) || weights[i] < (minP ?? 0))) return;
     reached += weights[i] / total;
     probabilities[id] = weights[i];
     sum += weights[i];

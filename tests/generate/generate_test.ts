@@ -19,7 +19,7 @@ import { TINY } from "../nn/options.ts";
 import { randomModel } from "../interpret/random_model.ts";
 
 /** The definition, without thought for time: every token asks how many stand before it. */
-function bruteForce(logits: number[], { temperature, topK, nucleus, minP }: Sampling): number[] {
+function bruteForce(logits: number[], { temperature, topK, topP, minP }: Sampling): number[] {
   const before = (a: number, b: number) => logits[a] > logits[b] || (logits[a] === logits[b] && a < b);
   const rank = logits.map((_, id) => logits.filter((_, other) => before(other, id)).length);
   const softmax = (kept: boolean[]) => {
@@ -30,7 +30,7 @@ function bruteForce(logits: number[], { temperature, topK, nucleus, minP }: Samp
   const inTop = rank.map((r) => r < (topK ?? Infinity));
   const p = softmax(inTop);
   const mass = (id: number) => p.reduce((sum, x, other) => before(other, id) ? sum + x : sum, 0);
-  const inNucleus = inTop.map((kept, id) => kept && (rank[id] === 0 || mass(id) < (nucleus ?? Infinity)));
+  const inNucleus = inTop.map((kept, id) => kept && (rank[id] === 0 || mass(id) < (topP ?? Infinity)));
   const q = softmax(inNucleus);
   const top = Math.max(...q);
   return softmax(inNucleus.map((kept, id) => kept && q[id] >= (minP ?? 0) * top * (1 - 1e-12)));
@@ -43,7 +43,7 @@ Deno.test("nextProbabilities() is the filtered softmax of its definition, for ev
     const options = {
       temperature: 0.3 + 2 * rng.uniform(),
       topK: rng.below(2) ? 1 + rng.below(14) : null,
-      nucleus: rng.below(2) ? rng.uniform() : null,
+      topP: rng.below(2) ? rng.uniform() : null,
       minP: rng.below(2) ? rng.uniform() : null,
     };
     const found = nextProbabilities(logits, options);
@@ -55,10 +55,10 @@ Deno.test("nextProbabilities() is the filtered softmax of its definition, for ev
   }
 });
 
-Deno.test("nextProbabilities() at the edges: temperature 0, nucleus 0 and 1, huge logits, and what is out of range", () => {
+Deno.test("nextProbabilities() at the edges: temperature 0, top-p 0 and 1, huge logits, and what is out of range", () => {
   assert.deepEqual([...nextProbabilities([1, 3, 3, 2], { temperature: 0 })], [0, 1, 0, 0]);
-  assert.deepEqual([...nextProbabilities([1, 3, 3, 2], { temperature: 1, nucleus: 0 })], [0, 1, 0, 0]);
-  assert.deepEqual([...nextProbabilities([0, 0], { temperature: 1, nucleus: 1 })], [0.5, 0.5]);
+  assert.deepEqual([...nextProbabilities([1, 3, 3, 2], { temperature: 1, topP: 0 })], [0, 1, 0, 0]);
+  assert.deepEqual([...nextProbabilities([0, 0], { temperature: 1, topP: 1 })], [0.5, 0.5]);
   assert.deepEqual([...nextProbabilities([3, 0, 3], { temperature: 1, minP: 1 })], [0.5, 0, 0.5]);
   assert.deepEqual([...nextProbabilities([1e4, 0, 1e4], { temperature: 1e-3 })], [0.5, 0, 0.5]);
   for (
@@ -66,14 +66,19 @@ Deno.test("nextProbabilities() at the edges: temperature 0, nucleus 0 and 1, hug
       { temperature: -1 },
       { temperature: NaN },
       { topK: 0 },
-      { nucleus: 1.1 },
-      { nucleus: -0.1 },
+      { topP: 1.1 },
+      { topP: -0.1 },
       { minP: 2 },
       { minP: -1 },
     ]
   ) {
     assert.throws(() => nextProbabilities([0, 1], { temperature: 1, ...wrong }), RangeError);
   }
+  const old = { temperature: 1, nucleus: 0.9 };
+  assert.throws(() => nextProbabilities([0, 1], old), {
+    name: "UserError",
+    message: "sampling: nucleus is topP now.",
+  });
 });
 
 Deno.test("draw() takes each index as often as its probability says, and never one without", () => {
@@ -188,7 +193,7 @@ Deno.test("tokens drawn by generateTexts() are as frequent as their filtered pro
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
   const generator = generatorOf(model);
-  const sampling = { temperature: 1.5, topK: 6, nucleus: 0.95, minP: 0.1 };
+  const sampling = { temperature: 1.5, topK: 6, topP: 0.95, minP: 0.1 };
   using reader = await nextLogits(device, generator, 1);
   const [logits] = await reader.next([[...model.tokenizer.encode("abc")]]);
   const expected = nextProbabilities(logits, sampling);

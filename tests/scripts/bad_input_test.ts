@@ -150,8 +150,14 @@ Deno.test("unknown options are told with the nearest one, values that are no num
     await refuses(
       folder,
       "generate",
-      ["--nucleus", "2"],
-      /^generate: --nucleus: expected a number from 0 to 1, found "2"/,
+      ["--top-p", "2"],
+      /^generate: --top-p: expected a number from 0 to 1, found "2"/,
+    );
+    await refuses(
+      folder,
+      "generate",
+      ["--nucleus", "0.9"],
+      /^generate: --nucleus: unknown option; it is --top-p now\.\n/,
     );
     await refuses(
       folder,

@@ -18,7 +18,7 @@ Deno.test("generate continues the prompt, the same for one seed, and at temperat
     const certain = await write(...long, "--temperature", "0");
     assert.equal(await write(...long, "--temperature", "0", "--seed", "2", "--device", "webgpu"), certain);
     assert.equal(await write(...long, "--top-k", "1", "--seed", "3"), certain);
-    assert.equal(await write(...long, "--nucleus", "0", "--seed", "4"), certain);
+    assert.equal(await write(...long, "--top-p", "0", "--seed", "4"), certain);
     assert.equal(await write("--tokens", "0", "--prompt", "own"), "own\n");
   }));
 

@@ -1,6 +1,6 @@
 // GPT-2 as Hugging Face writes it, and as heed has it: names, shapes and options, both ways. Nothing here touches a disk.
+import type { Activation } from "../../../kernels/expression/activation.ts";
 import { didYouMean, UserError } from "../../base/errors.ts";
-import type { BlockConfig, ModelConfig } from "../../nn/model_keys.ts";
 import { describeValue, isMapping } from "../../base/show.ts";
 import {
   type Architecture,
@@ -9,7 +9,7 @@ import {
   blockOf,
   blocksOf,
 } from "../../nn/architecture.ts";
-import { decoderParameters } from "../../nn/mod.ts";
+import { type BlockConfig, decoderParameters, type ModelConfig } from "../../nn/mod.ts";
 import { type TensorData, toFloat32 } from "./safetensors.ts";
 
 /** A tensor of float32 on the host. */
@@ -25,7 +25,7 @@ export type ModelChoices = Partial<Omit<ModelConfig, "block">> & {
   block: Partial<Omit<BlockConfig, "mlp">> & { mlp: Partial<BlockConfig["mlp"]> };
 };
 
-const ACTIVATIONS: Readonly<Record<string, BlockConfig["mlp"]["activation"]>> = {
+const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   gelu_new: "gelu_tanh",
   gelu_pytorch_tanh: "gelu_tanh",
   gelu_fast: "gelu_tanh",
@@ -35,6 +35,10 @@ const ACTIVATIONS: Readonly<Record<string, BlockConfig["mlp"]["activation"]>> = 
   silu: "silu",
   swish: "silu",
 };
+
+/** The name that GPT-2's format has for an activation, where it has one. */
+const nameOf = (activation: Activation): string | undefined =>
+  Object.keys(ACTIVATIONS).find((name) => ACTIVATIONS[name] === activation);
 
 /** Keys that heed has one way of: found otherwise, a model is another than heed would compute. */
 const FIXED: Readonly<Record<string, unknown>> = {
@@ -296,10 +300,12 @@ function difference(found: object, expected: object, path: string): string | und
 /** Throws where GPT-2's format has no place for a model. */
 function checkFits(architecture: Architecture): void {
   const { positions, norm, hooks } = architecture;
+  const [{ mlp: { activation } }] = blocksOf(architecture);
   const wrong = difference({ positions, norm }, { positions: "learned", norm: "layernorm" }, "model") ??
     blocksOf(architecture).map((block, n) =>
       difference(block, plainBlock(architecture, block), `model.blocks.${n}`)
     ).find((text) => text) ??
+    (nameOf(activation) === undefined ? `model.block.mlp.activation is ${activation}` : undefined) ??
     (hooks ? "hooks.file changes the model" : undefined);
   if (wrong) throw new UserError(`${wrong}: GPT-2's format has no place for this model.`);
 }
@@ -322,7 +328,7 @@ export function toGpt2Config(architecture: Architecture): Record<string, unknown
   const { vocabulary, context, dim, layers, heads, tied, dropout, init } = architecture;
   const [{ mlp, dropout: branches }] = blocksOf(architecture);
   return {
-    activation_function: Object.entries(ACTIVATIONS).find(([, own]) => own === mlp.activation)![0],
+    activation_function: nameOf(mlp.activation),
     architectures: ["GPT2LMHeadModel"],
     attn_pdrop: branches,
     embd_pdrop: dropout,
