@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { alignedRows } from "../base/table.ts";
 import { VERSION } from "../base/version.ts";
+import { DEVICE_CHOICES } from "../device/device.ts";
 
 /** An option of a script. */
 export interface OptionSpec {

@@ -4,7 +4,7 @@
 import { OPTIMIZERS } from "../../kernels/optimizers/table.ts";
 import type { KeyList, Keys, KeyValues } from "../base/keys.ts";
 import { isMapping } from "../base/show.ts";
-import { DEVICE_CHOICES } from "../device/open.ts";
+import { DEVICE_CHOICES } from "../device/device.ts";
 import { MODEL_KEYS } from "../nn/model_keys.ts";
 import { MAPPING, shapeOf } from "./fields.ts";
 import { z } from "./zod.ts";

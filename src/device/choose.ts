@@ -3,7 +3,7 @@
 import { UserError } from "../base/errors.ts";
 import { showSeconds } from "../base/units.ts";
 import { CPU_NAME, cpuDevice } from "./cpu.ts";
-import type { Device } from "./device.ts";
+import type { Device, DEVICE_CHOICES } from "./device.ts";
 import { estimateSeconds, type Workload } from "./estimate.ts";
 import { adapterName, findAdapter, isSoftware, targetOf, webgpuDevice } from "./webgpu.ts";
 
@@ -50,7 +50,7 @@ async function onWebgpu(adapter: GPUAdapter, reason: string): Promise<Chosen> {
  * ```
  */
 export async function chooseDevice(
-  wanted: "auto" | "webgpu" | "cpu",
+  wanted: typeof DEVICE_CHOICES[number],
   work: () => readonly Workload[],
   find: () => Promise<GPUAdapter | undefined> = findAdapter,
 ): Promise<Chosen> {

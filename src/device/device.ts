@@ -2,12 +2,24 @@
 import type { Spec, Target, Values } from "../graph/tensor.ts";
 import type { Graph, Plan } from "./plan.ts";
 
+/** The kinds of device, and whether a run returns before the device is done. */
+export const DEVICES = { webgpu: { asynchronous: true }, cpu: { asynchronous: false } };
+
+/** A kind of device. */
+export type DeviceKind = keyof typeof DEVICES;
+
+/** What a device may be asked for as: a kind, or "auto" for the fastest. */
+export const DEVICE_CHOICES: readonly ("auto" | DeviceKind)[] = [
+  "auto",
+  ...Object.keys(DEVICES) as DeviceKind[],
+];
+
 /** A graph made ready for a device: planned, compiled, bound.
  * @category Devices */
 export interface Program extends Disposable {
   /** Its memory and its steps. */
   readonly plan: Plan;
-  /** Uploads the inputs and starts one run; on WebGPU it returns before the device is done. */
+  /** Uploads the inputs and starts one run; on a device that is asynchronous it returns before the device is done. */
   run(feeds?: Readonly<Record<string, Values>>): void;
   /** Copies outputs as they stand after the runs so far; the copies are ordered at once, before any later run. */
   read(names: readonly string[]): Promise<Values[]>;
@@ -17,7 +29,7 @@ export interface Program extends Disposable {
  * @category Devices */
 export interface Device extends Disposable {
   /** Which of the two it is. */
-  readonly kind: "webgpu" | "cpu";
+  readonly kind: DeviceKind;
   /** The adapter's own name. */
   readonly adapter: string;
   /** True where a processor plays the GPU, and for the CPU. */

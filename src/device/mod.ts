@@ -15,7 +15,7 @@
  * @module
  */
 
-export type { Device, Program } from "./device.ts";
+export { type Device, DEVICE_CHOICES, type DeviceKind, DEVICES, type Program } from "./device.ts";
 export {
   type Buffer,
   type BufferSlice,

@@ -1,11 +1,8 @@
 // A device by the name that a person gives.
 import { didYouMean, UserError } from "../base/errors.ts";
 import { chooseDevice } from "./choose.ts";
-import type { Device } from "./device.ts";
+import { type Device, DEVICE_CHOICES } from "./device.ts";
 import type { Workload } from "./estimate.ts";
-
-/** What a device may be asked for as. */
-export const DEVICE_CHOICES = ["auto", "webgpu", "cpu"] as const;
 
 /**
  * Opens a device by name; "auto" chooses as `chooseDevice` does, by what will be computed (default: nothing, which suits the CPU).

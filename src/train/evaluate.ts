@@ -1,5 +1,5 @@
 // Evaluation of a split on the device: every batch in order, the numbers read once a window.
-import type { Device, Program } from "../device/device.ts";
+import { type Device, DEVICES, type Program } from "../device/device.ts";
 import type { Config } from "../config/mod.ts";
 import { type Batch, type Evaluation, IGNORE, type Source, spread } from "../data/mod.ts";
 import type { Values } from "../graph/tensor.ts";
@@ -187,7 +187,7 @@ async function run(
     const batches = Array.from({ length: size }, (_, slot) => batch(first + slot));
     for (const [slot, { ids, targets }] of batches.entries()) {
       // What a GPU was given it has not done.
-      const done = device.kind === "cpu" ? first + slot : first;
+      const done = DEVICES[device.kind].asynchronous ? first : first + slot;
       reportProgress({ what: "evaluating", done, total: count });
       program.run({ ids, targets, slot: Uint32Array.of(slot) });
       await heard();

@@ -1,7 +1,7 @@
 // The training loop: batches, steps, reads of their numbers, evaluations and checkpoints in the order in which they happen.
 // What changes while it goes is in `run.state` and on the device; nothing that is kept grows with the steps.
 import { hear } from "../base/hear.ts";
-import type { Program } from "../device/device.ts";
+import { DEVICES, type Program } from "../device/device.ts";
 import { applyBatchHook } from "../model/hook_calls.ts";
 import type { Experiment } from "../model/model.ts";
 import { dueAt } from "../track/selectors.ts";
@@ -34,7 +34,7 @@ async function stepsUntil(stop: number, run: Run): Promise<boolean> {
   const goesOn = () => started < stop && !signal?.aborted;
   while (pending || goesOn()) {
     // A GPU works on one window while the numbers of the one before are read; a processor has nothing to overlap with.
-    const starts = goesOn() && (device.kind === "webgpu" || !pending);
+    const starts = goesOn() && (DEVICES[device.kind].asynchronous || !pending);
     const count: number = starts ? Math.min(windowSize(state), stop - started) : 0;
     const next = count > 0 ? startWindow(run, started, count) : undefined;
     started += count;
