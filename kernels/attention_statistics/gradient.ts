@@ -22,6 +22,7 @@ import {
   type AttentionMatrix,
   type AttentionStatistic,
   type Average,
+  columnsOf,
   count,
   deviation,
   meanOf,
@@ -79,7 +80,7 @@ export const ATTENTION_GRADIENT_TABLE: Readonly<Record<string, AttentionStatisti
 export const ATTENTION_GRADIENT_STATISTICS: readonly string[] = Object.keys(ATTENTION_GRADIENT_TABLE);
 
 const SUMS = sumsCode(
-  Object.values(ATTENTION_GRADIENT_TABLE),
+  columnsOf(ATTENTION_GRADIENT_TABLE),
   MATRICES.flatMap((x) => [`${x}_m2`, `${x}_absmax`]),
 );
 
@@ -137,7 +138,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
         { ...rows, code: { ...rows.code, SUMS: SUMS.code } },
         mergeDispatch(rows, sizes, target, {
           sums: SUMS,
-          columns: Object.values(ATTENTION_GRADIENT_TABLE),
+          columns: columnsOf(ATTENTION_GRADIENT_TABLE),
           constants: { GRADIENT: true },
         }),
       ],

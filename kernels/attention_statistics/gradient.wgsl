@@ -67,9 +67,5 @@
   let scores = max(sums.scores_pairs, 1f);
   sums.pattern_m2 = max(pattern_square - sums.pattern * sums.pattern / patterns, 0f);
   sums.scores_m2 = max(scores_square - sums.scores * sums.scores / scores, 0f);
-//! if STAGED
   if (first_row < T) { partial[bh * TILES + row_tile] = sums; }
-//! else
-  partial[bh * TILES + row_tile] = sums;
-//! end
 }

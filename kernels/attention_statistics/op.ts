@@ -25,7 +25,7 @@ import {
   sumsToOne,
 } from "../attention/sizes.ts";
 import { statisticsCpu } from "./cpu.ts";
-import { ATTENTION_TABLE, type AttentionStatistic, columnNames, type StatisticsAttrs } from "./table.ts";
+import { ATTENTION_TABLE, columnNames, columnsOf, type StatisticsAttrs } from "./table.ts";
 import statisticsWgsl from "./statistics.wgsl" with { type: "text" };
 import mergeWgsl from "./merge.wgsl" with { type: "text" };
 
@@ -34,7 +34,7 @@ import mergeWgsl from "./merge.wgsl" with { type: "text" };
  * times 2^80 and 2^-80, whose squares float32 has (Blue 1978). The merge alone fills `samples` and `pnorm`, the number and
  * the sum of the norms of samples.
  */
-const SUMS = sumsCode(Object.values(ATTENTION_TABLE), ["rowmass_m2", "score_m2", "score_max"], [
+const SUMS = sumsCode(columnsOf(ATTENTION_TABLE), ["rowmass_m2", "score_m2", "score_max"], [
   "squares",
   "small_squares",
   "large_squares",
@@ -42,13 +42,11 @@ const SUMS = sumsCode(Object.values(ATTENTION_TABLE), ["rowmass_m2", "score_m2",
 
 /** WGSL of a record of sums, its numbers, and adding two records up but for what has to be merged otherwise. */
 export function sumsCode(
-  table: readonly AttentionStatistic[],
+  columns: readonly string[],
   merged: readonly string[],
   others: readonly string[] = [],
 ): { readonly code: string; readonly count: number } {
-  const inColumns = table.flatMap(({ column }) =>
-    [...column.matchAll(/sums\.(\w+)/g)].map(([, name]) => name)
-  );
+  const inColumns = columns.flatMap((column) => column.match(/(?<=sums\.)\w+/g) ?? []);
   const names = [...new Set([...inColumns, ...others])];
   const code = [
     "struct Sums {",
@@ -73,8 +71,8 @@ const statisticsSizes = ([q, k]: readonly Spec[]): AttentionSizes => attentionSi
 /** How the records of sums become the rows of heads. */
 export interface Merging {
   readonly sums: ReturnType<typeof sumsCode>;
-  /** Those of a row. */
-  readonly columns: readonly AttentionStatistic[];
+  /** WGSL of those of a row. */
+  readonly columns: readonly string[];
   /** What the merge has to know of them. */
   readonly constants: Readonly<Record<string, boolean>>;
 }
@@ -106,7 +104,7 @@ export function mergeDispatch(
     },
     code: {
       SUMS: sums.code,
-      COLUMN_LINES: columns.map(({ column }, i) => `  statistics[out + ${i}u] = ${column};`).join("\n"),
+      COLUMN_LINES: columns.map((column, i) => `  statistics[out + ${i}u] = ${column};`).join("\n"),
     },
     bindings: { 0: ["scratch", 0], 1: ["output", 0] },
     rounds: {
@@ -166,7 +164,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
         { ...rows, constants: { ...rows.constants, ...more }, code: { ...rows.code, SUMS: SUMS.code } },
         mergeDispatch(rows, sizes, target, {
           sums: SUMS,
-          columns: columnNames(attrs).map((name) => ATTENTION_TABLE[name]),
+          columns: columnsOf(ATTENTION_TABLE, columnNames(attrs)),
           constants: { BERNOULLI: more.BERNOULLI },
         }),
       ],

@@ -35,6 +35,7 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
 }
 
 //! if UNBOUNDED
+alias Squares = vec3f;
 /** Squares of a weight: of its own size, times 2^160 where that would vanish, times 2^-160 where it would overflow. */
 fn squares_of(a: f32) -> vec3f {
   let bits = bitcast<u32>(a);
@@ -45,6 +46,9 @@ fn squares_of(a: f32) -> vec3f {
   let square = x * x;
   return vec3f(select(square, 0f, is_small || is_large), select(0f, square, is_small), select(0f, square, is_large));
 }
+//! else
+alias Squares = f32;
+fn squares_of(a: f32) -> f32 { return a * a; }
 //! end
 
 //! insert QUERIES
@@ -107,11 +111,7 @@ fn squares_of(a: f32) -> vec3f {
   var weighted_distance$r = 0f;
   var offset$r = 0f;
   var square$r = 0f;
-//! if UNBOUNDED
-  var weight_squares$r = vec3f(0f);
-//! else
-  var weight_squares$r = 0f;
-//! end
+  var weight_squares$r = Squares();
   var bernoulli$r = 0f;
   var sink$r = 0f;
   var previous$r = 0f;
@@ -132,11 +132,7 @@ fn squares_of(a: f32) -> vec3f {
     var tile_weighted_distance$r = 0f;
     var tile_offset$r = 0f;
     var tile_square$r = 0f;
-//! if UNBOUNDED
-    var tile_weight_squares$r = vec3f(0f);
-//! else
-    var tile_weight_squares$r = 0f;
-//! end
+    var tile_weight_squares$r = Squares();
     var tile_bernoulli$r = 0f;
 //! end
     for (var j = first; j < end; j++) {
@@ -169,11 +165,7 @@ fn squares_of(a: f32) -> vec3f {
       spoilt$r += select(0f, 1f, seen$r && (is_nan(s$r) || !is_finite(a$r)));
 //! end
       tile_mass$r += a$r;
-//! if UNBOUNDED
       tile_weight_squares$r += squares_of(a$r);
-//! else
-      tile_weight_squares$r += a$r * a$r;
-//! end
       tile_log$r += select(0f, a$r * log_a$r, a$r > 0f);
       tile_weighted_distance$r += select(a$r * distance$r, 0f, is_learned);
       tile_offset$r += centred$r;
@@ -313,9 +305,5 @@ fn squares_of(a: f32) -> vec3f {
 //! for r in 0..ROWS
   sums.rowmass_m2 += select(0f, (mass$r - mean_mass) * (mass$r - mean_mass), fair$r);
 //! end
-//! if STAGED
   if (first_row < T) { partial[bh * TILES + row_tile] = sums; }
-//! else
-  partial[bh * TILES + row_tile] = sums;
-//! end
 }

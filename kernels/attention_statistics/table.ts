@@ -64,8 +64,13 @@ export interface CountedHead {
 
 /** A statistic of an attention's matrices: a column, a number per head. */
 export interface AttentionStatistic extends StatisticText {
-  /** WGSL of the number as bits, from the `sums` of its head (see merge.wgsl); what it names there is summed up. */
-  readonly column: string;
+  /**
+   * WGSL of the number as bits, from the `sums` of its head (see merge.wgsl): each that a column names is summed up.
+   * Default: the mean over rows of the sum of this name.
+   */
+  readonly column?: string;
+  /** The count of the rows that this mean is over. Default: `rows`, all that have an average. */
+  readonly over?: string;
   /** Its field in the records of each matrix. Default: its name, in those of the pattern. */
   readonly log?: Partial<Record<AttentionMatrix, string>>;
   /** Of a mean over rows: the number of one on the host, undefined where the row has none. */
@@ -114,14 +119,13 @@ const POSITIVE = [0, Infinity] as const;
 /** The statistics of a pattern and its scores, in the order of their columns and fields. */
 export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   entropy: {
-    column: "mean(sums.entropy, sums.rows)",
     row: ({ entropy }) => entropy,
     label: "entropy (nats)",
     limits: POSITIVE,
     chart: { place: 1, title: "entropy of attention", axis: { label: "entropy (nats)", limits: POSITIVE } },
   },
   entropy_ratio: {
-    column: "mean(sums.entropy_ratio, sums.rows_of_two)",
+    over: "rows_of_two",
     row: ({ keys, entropy }) => keys.length > 1 ? entropy / Math.log(keys.length) : undefined,
     limits: [0, 1],
   },
@@ -132,7 +136,6 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     label: "Bernoulli entropy (nats)",
   },
   rowmass: {
-    column: "mean(sums.rowmass, sums.rows)",
     row: ({ mass }) => mass,
     label: "row mass",
     chart: {
@@ -145,14 +148,14 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     column: "root_mean(sums.rowmass_m2, sums.rows)",
     head: ({ rows }) => deviation(rows.rowmass),
   },
-  max: { column: "mean(sums.max, sums.rows)", row: ({ a }) => a[massOf(a, a.length).top] },
+  max: { row: ({ a }) => a[massOf(a, a.length).top] },
   argmax_distance: {
-    column: "mean(sums.argmax_distance, sums.rows_placed)",
+    over: "rows_placed",
     row: ({ place, keys, a, placed }) => placed > 0 ? place - keys[massOf(a, placed).top] : undefined,
     label: "distance of the largest (positions)",
   },
   sink: {
-    column: "mean(sums.sink, sums.rows_sunk)",
+    over: "rows_sunk",
     row: ({ place, keys, to }) => place >= 1 && keys[0] === 0 ? to(0) : undefined,
     share: { field: "sink_heads", above: 0.3 },
     label: "attention to the first key",
@@ -163,7 +166,7 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     },
   },
   previous: {
-    column: "mean(sums.previous, sums.rows_with_previous)",
+    over: "rows_with_previous",
     row: ({ place, to }) => place >= 1 ? to(place - 1) : undefined,
     label: "attention to the previous key",
   },
@@ -174,16 +177,12 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     label: "attention to the own key",
   },
   distance: {
-    column: "mean(sums.distance, sums.rows_placed)",
+    over: "rows_placed",
     row: (row) => row.placed > 0 ? distanceOf(row) : undefined,
     label: "distance (positions)",
   },
-  effective_keys: { column: "mean(sums.effective_keys, sums.rows)", row: ({ entropy }) => Math.exp(entropy) },
-  sparsity: {
-    column: "mean(sums.sparsity, sums.rows)",
-    row: ({ a }) => a.filter((x) => x < 0.01 / a.length).length / a.length,
-    limits: [0, 1],
-  },
+  effective_keys: { row: ({ entropy }) => Math.exp(entropy) },
+  sparsity: { row: ({ a }) => a.filter((x) => x < 0.01 / a.length).length / a.length, limits: [0, 1] },
   score_max: {
     column: "among(sums.score_max, sums.pairs)",
     head: ({ score, scoreMax }) => score.n > 0 ? scoreMax : NaN,
@@ -207,7 +206,6 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     log: { scores: "nonfinite" },
   },
   extra_mass: {
-    column: "mean(sums.extra_mass, sums.rows)",
     row: ({ a, placed, mass }) => mass > 0 ? a.subarray(placed).reduce((sum, x) => sum + x, 0) / mass : 0,
     only: "extra",
     label: "attention to learned keys (share)",
@@ -219,16 +217,23 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     head: (head) => sumOf(normsOf(head).map(Math.sqrt)) / normsOf(head).length,
   },
   induction: {
-    column: "mean(sums.induction, sums.rows_repeated)",
+    over: "rows_repeated",
     row: ({ place, repeated, to }) => place >= repeated ? to(place - repeated + 1) : undefined,
     only: "repeated",
   },
   duplicate: {
-    column: "mean(sums.duplicate, sums.rows_repeated)",
+    over: "rows_repeated",
     row: ({ place, repeated, to }) => place >= repeated ? to(place - repeated) : undefined,
     only: "repeated",
   },
 };
+
+/** WGSL of the columns of some of a table's statistics. */
+export const columnsOf = (
+  table: Readonly<Record<string, AttentionStatistic>>,
+  names: readonly string[] = Object.keys(table),
+): string[] =>
+  names.map((name) => table[name].column ?? `mean(sums.${name}, sums.${table[name].over ?? "rows"})`);
 
 const namesOf = (repeated: boolean): string[] =>
   Object.keys(ATTENTION_TABLE).filter((name) => (ATTENTION_TABLE[name].only === "repeated") === repeated);
