@@ -81,7 +81,7 @@ export async function attentionMaps(
     const outputs: Record<string, Tensor> = {};
     for (let layer = 0; layer < model.architecture.layers; layer++) {
       if (layers && !layers.includes(layer)) continue;
-      const { node } = attentions[`blocks.${layer}.attn`];
+      const { node } = attentions.get(`blocks.${layer}.attn`)!;
       nodes.set(layer, node);
       node.inputs.forEach((x, n) => outputs[`${layer} ${n}`] = x);
     }

@@ -165,8 +165,8 @@ export async function attributeLogit(
     : tokenId(model, token, "token");
   const wanted = [id, ...(minus === undefined ? [] : [tokenId(model, minus, "minus")])];
   const names = tapsOf(model);
-  const read = await passOver(device, model, ids, (logits, { found }) => {
-    return { ...found, logits, ...neededParameters(model, wanted) };
+  const read = await passOver(device, model, ids, (logits, taps) => {
+    return { ...taps.wanted(), logits, ...neededParameters(model, wanted) };
   }, (name) => names.includes(name));
   const t = ids.length - 1;
   const { dim, vocabulary } = model.architecture;

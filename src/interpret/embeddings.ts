@@ -8,7 +8,8 @@ import { decoder } from "../nn/decoder.ts";
 import { checkFinite } from "../model/finite.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { LanguageModel } from "../model/model.ts";
-import { keepTaps, padded, passLength, textIds, type TextOrIds } from "../model/passes.ts";
+import { padded, passLength, textIds, type TextOrIds } from "../model/passes.ts";
+import { activationCache } from "../model/taps.ts";
 
 const ROWS = 8;
 
@@ -54,9 +55,9 @@ export async function embeddings(
   const positions = maximum(ids.map(({ length }) => length));
   const length = passLength(architecture, positions);
   const names = ["blocks.0.resid_pre", ...Array.from({ length: layers }, (_, n) => `blocks.${n}.resid_post`)];
-  const { taps, found } = keepTaps((name) => names.includes(name));
+  const taps = activationCache((name) => names.includes(name));
   decoder(architecture, parameters, input("ids", [ROWS, length], "u32"), { taps });
-  using program = await device.compile({ outputs: found });
+  using program = await device.compile({ outputs: taps.wanted() });
   const values = new Float32Array(texts.length * (layers + 1) * positions * dim);
   for (let first = 0; first < texts.length; first += ROWS) {
     reportProgress({ what: "reading texts with the model", done: first, total: texts.length });

@@ -7,7 +7,8 @@ import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
 import { decoder } from "../nn/decoder.ts";
 import type { LanguageModel } from "../model/model.ts";
-import { keepTaps, padded, passLength, textIds, type TextOrIds } from "../model/passes.ts";
+import { padded, passLength, textIds, type TextOrIds } from "../model/passes.ts";
+import { activationCache } from "../model/taps.ts";
 
 /** How a forward pass is made. */
 export interface ForwardPassOptions {
@@ -112,9 +113,12 @@ export async function forward(
   const T = maximum(ids.map(({ length }) => length));
   const length = passLength(architecture, T);
   const wanted = globs.map(globOf);
-  const { taps, found, names: passed } = keepTaps((name) => wanted.some((matches) => matches(name)));
-  const logits = decoder(architecture, parameters, input("ids", [ids.length, length], "u32"), { taps });
-  checkTaps(globs, passed);
+  const cache = activationCache((name) => wanted.some((matches) => matches(name)));
+  const logits = decoder(architecture, parameters, input("ids", [ids.length, length], "u32"), {
+    taps: cache,
+  });
+  checkTaps(globs, [...cache.tensors.keys()]);
+  const found = cache.wanted();
   const outputs: Record<string, Tensor> = { ...found, logits };
   using program = await device.compile({ outputs });
   program.run({ ids: padded(ids, length) });

@@ -57,13 +57,13 @@ export async function logitLens(
   const { layers, vocabulary } = architecture;
   const ids = textIds(model, text);
   const names = ["blocks.0.resid_pre", ...Array.from({ length: layers }, (_, n) => `blocks.${n}.resid_post`)];
-  const read = await passOver(device, model, ids, (logits, { found }, tokens) => {
+  const read = await passOver(device, model, ids, (logits, { tensors }, tokens) => {
     const plain = forwardOf({ ...architecture, hooks: undefined }, parameters, tokens, {});
     // The last depth is the model's own pass, with whatever hooks do behind it.
     const at = names.map((
       name,
       n,
-    ): [string, Tensor] => [name, n === layers ? logits : unembed(plain, found[name])]);
+    ): [string, Tensor] => [name, n === layers ? logits : unembed(plain, tensors.get(name)!)]);
     return Object.fromEntries(at);
   }, (name) => names.includes(name));
   const rowOf = (name: string, t: number) => read[name].subarray(t * vocabulary, (t + 1) * vocabulary);

@@ -1,5 +1,4 @@
-// What every question to a model begins with: the ids of a text that fits, taps that keep what they are asked for, and one
-// pass whose tensors are read.
+// What every question to a model begins with: the ids of a text that fits, and one pass whose tensors are read.
 import type { Workload } from "../device/estimate.ts";
 import { flat, parameterViews } from "./layout.ts";
 import { textBehind } from "../data/mod.ts";
@@ -7,9 +6,10 @@ import type { Device } from "../device/device.ts";
 import { UserError } from "../base/errors.ts";
 import { input } from "../graph/structure.ts";
 import type { Tensor, Values } from "../graph/tensor.ts";
-import { decoder, type Taps } from "../nn/decoder.ts";
+import { decoder } from "../nn/decoder.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { LanguageModel, Model } from "./model.ts";
+import { type ActivationCache, activationCache } from "./taps.ts";
 
 /** A text, or its ids: what every question to a model takes.
  * @category Models */
@@ -93,23 +93,6 @@ export function positionsFitting({ target }: Device, vocabulary: number, most = 
   return Math.max(1, Math.floor(bytes / (4 * vocabulary)));
 }
 
-/** Taps that keep the tensors of the names asked for, and the nodes of attention; `names` are those of all that passed. */
-export function keepTaps(wants: (name: string) => boolean = () => false) {
-  const found: Record<string, Tensor> = {};
-  const attentions: Record<string, Tensor> = {};
-  const names: string[] = [];
-  const taps: Taps = {
-    wants,
-    tap(name, x) {
-      names.push(name);
-      if (wants(name)) found[name] = x;
-      return x;
-    },
-    onAttention: (name, z) => void (attentions[name] = z),
-  };
-  return { taps, found, attentions, names };
-}
-
 /** Rows of ids, right-padded with 0 to `length`, and empty ones up to `count`. */
 export function padded(
   rows: readonly ArrayLike<number>[],
@@ -126,14 +109,14 @@ export async function passOver(
   device: Device,
   { architecture, parameters }: LanguageModel,
   ids: Uint32Array,
-  choose: (logits: Tensor, kept: ReturnType<typeof keepTaps>, ids: Tensor) => Record<string, Tensor>,
+  choose: (logits: Tensor, taps: ActivationCache, ids: Tensor) => Record<string, Tensor>,
   wants?: (name: string) => boolean,
 ): Promise<Record<string, Values>> {
   const length = passLength(architecture, ids.length);
   const tokens = input("ids", [1, length], "u32");
-  const kept = keepTaps(wants);
-  const logits = decoder(architecture, parameters, tokens, { taps: kept.taps });
-  const outputs = choose(logits, kept, tokens);
+  const taps = activationCache(wants);
+  const logits = decoder(architecture, parameters, tokens, { taps });
+  const outputs = choose(logits, taps, tokens);
   using program = await device.compile({ outputs });
   reportProgress({ what: "reading the text with the model" });
   program.run({ ids: padded([ids], length) });

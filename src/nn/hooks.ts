@@ -35,9 +35,10 @@ export interface HooksAtWork {
 
 const NONE: HooksAtWork = { wants: () => false, tap: (_, x) => x, scores: () => [], finish: () => {} };
 
-const layerOf = (name: string): number | null => {
-  const found = /^blocks\.(\d+)\./.exec(name);
-  return found ? Number(found[1]) : null;
+/** Number of the block that a tap belongs to, null where it belongs to none. */
+export const layerOf = (tap: string): number | null => {
+  const block = /^blocks\.(\d+)\./.exec(tap);
+  return block ? Number(block[1]) : null;
 };
 
 /** The hooks of an architecture for one forward pass of `tokens`. */

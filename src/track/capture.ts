@@ -15,7 +15,7 @@ import type { Experiment } from "../model/model.ts";
 import { flat, parameterViews } from "../model/layout.ts";
 import { makeFolder, type RunFolder, writeFileAtomic } from "../runs/run_folder.ts";
 import { encodeSafetensors, type TensorData } from "../model/formats/safetensors.ts";
-import { collector } from "./step_statistics.ts";
+import { activationCache } from "../model/taps.ts";
 
 type Wish = Config["capture"][number];
 
@@ -85,7 +85,7 @@ export function captureGraph(experiment: Experiment) {
   const wishes = config.capture.map((wish, n) => resolved(wish, n, experiment));
   const samples = maximum(wishes.map((wish) => wish.samples));
   const ids = input("ids", [samples, architecture.context], "u32");
-  const taps = collector(() => false);
+  const taps = activationCache();
   decoder(architecture, parameterViews(layout, flat(layout)), ids, { taps });
   const attended = new Map<number, Attended>();
   const outputs: Record<string, Tensor> = {};

@@ -11,7 +11,8 @@ import type { StatRecord } from "../log/records.ts";
 import { dueAt, selection } from "./selectors.ts";
 import type { Model } from "../model/model.ts";
 import { flat, parameterViews } from "../model/layout.ts";
-import { collector, WINDOW } from "./step_statistics.ts";
+import { activationCache } from "../model/taps.ts";
+import { WINDOW } from "./step_statistics.ts";
 
 /** Sequences of a probe, at most, and rows of a step for each: it may be due at every step and must cost little of one. */
 const MOST_SAMPLES = 8;
@@ -69,7 +70,7 @@ export function probeGraph(model: Model) {
   const chosen = chosenLayers(model);
   const layers = [...new Set(chosen.flat())].sort((a, b) => a - b);
   if (layers.length === 0 || half < 2) return undefined;
-  const taps = collector(() => false);
+  const taps = activationCache();
   decoder(
     architecture,
     parameterViews(layout, flat(layout)),

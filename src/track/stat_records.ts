@@ -12,8 +12,9 @@ import {
 import { STATISTICS, TENSOR_TABLE } from "../../kernels/statistics/table.ts";
 import type { Values } from "../graph/tensor.ts";
 import type { StatRecord } from "../log/records.ts";
+import { layerOf } from "../nn/hooks.ts";
 import type { Kind } from "./selectors.ts";
-import { layerOf, type StatColumn, type StatisticsTable } from "./step_statistics.ts";
+import type { StatColumn, StatisticsTable } from "./step_statistics.ts";
 
 type AttentionColumns = NonNullable<StatColumn["attention"]>;
 

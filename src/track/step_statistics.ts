@@ -10,7 +10,9 @@ import { statistics, type StatisticsInput } from "../../kernels/statistics/op.ts
 import { STATISTICS } from "../../kernels/statistics/table.ts";
 import { ALIGN, input, pack, record, reshape, state } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
-import { type Architecture, blockOf, decoder, type Taps } from "../nn/mod.ts";
+import { type Architecture, blockOf, decoder } from "../nn/mod.ts";
+import { layerOf } from "../nn/hooks.ts";
+import { type ActivationCache, activationCache } from "../model/taps.ts";
 import { checkSelectors, dueSets, type Kind, selection, type Subject, type Watched } from "./selectors.ts";
 import { flat, type Layout, type OptimizerState, parameterViews } from "../model/layout.ts";
 
@@ -55,52 +57,22 @@ export interface StatisticsPlan {
   chosen(subject: Subject): boolean;
 }
 
-/** Taps that remember every tensor they meet. */
-export interface Collector extends Taps {
-  /** Tensors by tap. */
-  readonly found: ReadonlyMap<string, Tensor>;
-  /** What each attention gave, by `blocks.N.attn`. */
-  readonly attentions: ReadonlyMap<string, Tensor>;
-}
-
-/** Taps that remember; where a kernel keeps a tensor to itself, only those wanted exist. */
-export function collector(wants: (name: string) => boolean): Collector {
-  const found = new Map<string, Tensor>();
-  const attentions = new Map<string, Tensor>();
-  return {
-    found,
-    attentions,
-    wants,
-    tap(name, x) {
-      found.set(name, x);
-      return x;
-    },
-    onAttention: (name, z) => attentions.set(name, z),
-  };
-}
-
 /** Taps of the T x S matrices of an attention, which are never stored. */
 const MATRICES: readonly AttentionMatrix[] = ["scores", "pattern"];
 
 /** Taps [B, T, H, d], which have statistics of each head beside those of the whole. */
 const BY_HEAD = /\.attn\.[qkvz]$/;
 
-/** Number of the block that a tap belongs to, null where it belongs to none. */
-export const layerOf = (tap: string): number | null => {
-  const found = /^blocks\.(\d+)\./.exec(tap);
-  return found ? Number(found[1]) : null;
-};
-
 /** Names of all taps of a model, in the order of its forward pass. */
 export function tapNames(architecture: Architecture, layout: Layout): string[] {
-  const taps = collector(() => true);
+  const taps = activationCache(() => true);
   decoder(
     architecture,
     parameterViews(layout, flat(layout)),
     input("ids", [1, architecture.context], "u32"),
     { taps },
   );
-  return [...taps.found.keys()].flatMap((name) => {
+  return [...taps.tensors.keys()].flatMap((name) => {
     return name.endsWith(".attn.z")
       ? [...MATRICES.map((matrix) => `${name.slice(0, -1)}${matrix}`), name]
       : name;
@@ -213,7 +185,7 @@ function slotsOf(
 /** What a step has computed before its parameters change. */
 export interface Computed {
   /** Tensors by tap. */
-  readonly taps: Collector;
+  readonly taps: ActivationCache;
   /** dL/dx of a tapped tensor. */
   gradientOf(x: Tensor): Tensor | undefined;
   /** Of all parameters, flat, before it is clipped. */
@@ -254,7 +226,7 @@ export function lookBefore(
       }),
     }));
   };
-  const found = [...taps.found];
+  const found = [...taps.tensors];
   const updated = slotsOf(look, layout, gathered, "update", parameters);
   const wanted = [
     ...found.flatMap(([tap, x]) => whole("act", tap, x)),

@@ -13,8 +13,8 @@ import type { Batch } from "../data/mod.ts";
 import { type Architecture, decoder, type ForwardOptions, stepState, usesDropout } from "../nn/mod.ts";
 import { optimizerStates, optimizerStep } from "./optimizers.ts";
 import { flat, type Layout, packGradients, parameterViews } from "../model/layout.ts";
+import { activationCache } from "../model/taps.ts";
 import {
-  collector,
   lookAfter,
   lookBefore,
   type StatisticsPlan,
@@ -125,7 +125,7 @@ export function stepGraph(
   const { batch, accumulate } = config.train;
   const parameters = flat(layout);
   const made = architecture.hooks ? input("step", [1]) : undefined;
-  let taps = collector(() => false);
+  let taps = activationCache();
   let of: (x: Tensor) => Tensor | undefined = () => undefined;
   let total: { loss: Tensor; gradient: Tensor } | undefined;
   for (let i = 0; i < accumulate; i++) {
@@ -134,7 +134,7 @@ export function stepGraph(
     // A seed each: rows of one step must not share their masks because they came in two batches.
     const seed = usesDropout(architecture) ? input(`seed${i}`, [2], "u32") : undefined;
     // What is looked at is the last batch.
-    taps = collector((name) =>
+    taps = activationCache((name) =>
       i === accumulate - 1 && !!look && (["act", "grad"] as const).some((kind) => look.chosen({ kind, name }))
     );
     const { loss, views } = lossOf(architecture, ids, targets, parameters, layout, {
