@@ -24,7 +24,11 @@ export {
 } from "./attention_statistics/gradient.ts";
 export { attentionStatistics } from "./attention_statistics/op.ts";
 export { ATTENTION_STATISTICS, REPEATED_STATISTICS } from "./attention_statistics/table.ts";
-export type { ElementwiseActivation, NormalisedActivation } from "./attention/activation.ts";
+export type {
+  ActivationKernel,
+  ElementwiseActivation,
+  NormalisedActivation,
+} from "./attention/activation.ts";
 export {
   ATTENTION_CHOICES,
   type AttentionActivation,

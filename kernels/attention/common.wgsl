@@ -4,6 +4,8 @@
 const MASKED = -1e30f;
 /** Bits of infinity; a score of -infinity hides its pair. */
 const INFINITY = 0x7f800000u;
+/** Below every weight that has a logarithm. */
+const TINY = 1e-37f;
 
 fn query_row(batch: u32, i: u32, head: u32) -> u32 { return (batch * T + min(i, T - 1u)) * H + head; }
 fn key_row(batch: u32, j: u32, kv_head: u32) -> u32 { return (batch * S + min(j, S - 1u)) * HKV + kv_head; }
@@ -18,13 +20,6 @@ fn head_of(kv_head: u32, member: u32) -> u32 {
 //! insert HEAD
   ;
 }
-/** What a row's element-wise weights are divided by, n the keys that it sees. */
-fn divisor(n: f32) -> f32 {
-  return
-//! insert DIVISOR
-  ;
-}
-
 /** One past the last key that query i can see, and the first: the part of the mask that is a range. */
 fn key_limit(i: u32) -> u32 {
   let row = min(i, T - 1u) + RIGHT;
@@ -92,18 +87,7 @@ fn slope(score: f32, b: f32, h: f32, i: f32, j: f32) -> f32 {
 //! insert SLOPE
   ;
 }
-//! if !NORMALISED
-fn activation(score: f32) -> f32 {
-  return
-//! insert PHI
-  ;
-}
-fn activation_slope(score: f32) -> f32 {
-  return
-//! insert PHI_SLOPE
-  ;
-}
-//! end
+//! insert WEIGHT
 
 //! if BLOCKS
 fn block_state(batch: u32, head: u32, query_block: u32, key_block: u32) -> u32 {
@@ -116,7 +100,7 @@ fn block_state(batch: u32, head: u32, query_block: u32, key_block: u32) -> u32 {
 //! end
 
 //! if DROPOUT
-fn kept(bh: u32, i: u32, j: u32) -> f32 {
+fn dropout_scale(bh: u32, i: u32, j: u32) -> f32 {
   let at = i * S + j;
   let bits = threefry(vec2u(seed[0], SITE), vec2u(bh * ((T * S + 1u) / 2u) + at / 2u, seed[1]));
   return select(0f, KEEP_SCALE, select(bits.x, bits.y, at % 2u == 1u) >= DROP_BELOW);

@@ -1,11 +1,11 @@
 // Attention and its gradients on the host, one row of the matrix at a time: the oracle of the tiled kernels.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { entryAt, toFunction } from "../expression/expression.ts";
-import { ACTIVATIONS, ATTENTION_CHOICES } from "./activations.ts";
+import { ATTENTION_CHOICES } from "./activations.ts";
 import {
   type AttentionContext,
+  dropoutScale,
   forRows,
-  kept,
   POINT,
   type Row,
   rowValues,
@@ -14,10 +14,10 @@ import {
   weights,
   workOfCall,
 } from "./rows.ts";
-import { type AttentionAttrs, hasRowTerm } from "./sizes.ts";
+import { type AttentionAttrs, hasRowTerm, isNormalised, shareOf } from "./sizes.ts";
 import { learnedSpecs, type TableGradientAttrs, tableOffsets, tableSlopes } from "./tables.ts";
 
-/** z and, where there are any, the row terms. */
+/** z and, where there are any, the row terms and inner values (see `keepsInner`). */
 export function attentionCpu(
   inputs: readonly Values[],
   outputs: readonly Values[],
@@ -26,18 +26,24 @@ export function attentionCpu(
   const [q, k, v] = inputs as readonly Floats[];
   const work = workOfCall(inputs, call);
   const { HKV, DV } = work.sizes;
-  const z = outputs[0] as Floats;
+  const share = shareOf(call.attrs);
   const [values, sum] = [rowValues(work), new Float64Array(DV)];
   forRows(work, (row) => {
     const term = weights(work, row, q, k, values);
     if (hasRowTerm(call.attrs)) outputs[1][row.term] = term;
-    sum.fill(0);
-    row.keys.forEach((j, n) => {
-      const weight = values.a[n] * kept(work, row, j);
-      const at = row.v + j * HKV * DV;
-      for (let e = 0; e < DV; e++) sum[e] += weight * v[at + e];
-    });
-    z.set(sum, row.z);
+    const mix = (weightOf: (a: number) => number, out: Floats): void => {
+      sum.fill(0);
+      row.keys.forEach((j, n) => {
+        const weight = weightOf(values.a[n]) * dropoutScale(work, row, j);
+        const at = row.v + j * HKV * DV;
+        for (let e = 0; e < DV; e++) sum[e] += weight * v[at + e];
+      });
+      out.set(sum, row.z);
+    };
+    mix((a) => a, outputs[0] as Floats);
+    if (!share) return;
+    const total = row.keys.reduce((sum, _, n) => sum + share(values.a[n]), 0);
+    mix((a) => total === 0 ? 0 : share(a) / total, outputs[2] as Floats);
   });
 }
 
@@ -49,7 +55,9 @@ export function forPairs(work: AttentionContext, [q, k, v, dz]: readonly Floats[
   const { sizes: { S }, attrs, phiSlope } = work;
   const [values, da] = [rowValues(work), new Float64Array(S)];
   const { raw, scores, a } = values;
-  const defined = ACTIVATIONS[attrs.activation];
+  const normalised = isNormalised(attrs);
+  const share = shareOf(attrs);
+  const ofWeight = share ?? ((a: number) => a);
   const scoreGradient = ATTENTION_CHOICES.backward[attrs.backward];
   forRows(work, (shown) => {
     const term = weights(work, shown, q, k, values);
@@ -57,18 +65,17 @@ export function forPairs(work: AttentionContext, [q, k, v, dz]: readonly Floats[
     weightGradients(work, row, v, dz, da);
     let [inner, shares] = [0, 0];
     row.keys.forEach((j, n) => {
-      da[n] *= kept(work, row, j);
-      if (!defined.normalised) return;
-      const share = defined.share(a[n]);
-      shares += share;
-      inner += share * da[n];
+      da[n] *= dropoutScale(work, row, j);
+      const w = ofWeight(a[n]);
+      shares += w;
+      inner += w * da[n];
     });
-    const total = defined.normalised ? defined.total(shares) : 1;
+    const total = share ? shares : 1;
     row.keys.forEach((j, n) => {
-      const ds = defined.normalised
-        ? scoreGradient(defined.share(a[n]), total, da[n], inner / total)
+      const ds = normalised
+        ? scoreGradient(ofWeight(a[n]), total, da[n], inner / total)
         : term * phiSlope(scores[n]) * da[n];
-      visit(row, j, a[n] * kept(work, row, j), raw[n], ds);
+      visit(row, j, a[n] * dropoutScale(work, row, j), raw[n], ds);
     });
   });
 }
@@ -84,13 +91,13 @@ function throughModifier(
   return ds * slope(raw, batch, head, i, j, ...tables);
 }
 
-/** dq and, for an exact softmax, delta_i = dz_i . z_i. */
+/** dq and, where the gradient is exact, delta_i = dz_i . inner_i. */
 export function queryGradientCpu(
   inputs: readonly Values[],
   outputs: readonly Values[],
   call: Call<AttentionAttrs>,
 ): void {
-  const [q, k, v, dz, , z] = inputs as readonly Floats[];
+  const [q, k, v, dz, , inner] = inputs as readonly Floats[];
   const work = workOfCall(inputs, call);
   const { HKV, D, DV } = work.sizes;
   const sums = new Float64Array(outputs[0].length);
@@ -103,7 +110,7 @@ export function queryGradientCpu(
   if (!outputs[1]) return;
   forRows(work, (row) => {
     let sum = 0;
-    for (let e = 0; e < DV; e++) sum += dz[row.z + e] * z[row.z + e];
+    for (let e = 0; e < DV; e++) sum += dz[row.z + e] * inner[row.z + e];
     outputs[1][row.term] = sum;
   });
 }

@@ -3,7 +3,10 @@ import { type Dispatch, type Ref, type Target, wgslFloat, workgroups1d } from ".
 import { derivative, type Expression, type Lookup, replace } from "../expression/expression.ts";
 import { toWgsl, toWgslCondition, toWgslIndex, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
 import threefryWgsl from "../random/threefry.wgsl" with { type: "text" };
+import { type ActivationKernel, kernelOf } from "./activation.ts";
 import commonWgsl from "./common.wgsl" with { type: "text" };
+import elementwiseWgsl from "./elementwise.wgsl" with { type: "text" };
+import keyScoresWgsl from "./key_scores.wgsl" with { type: "text" };
 import keyTileWgsl from "./key_tile.wgsl" with { type: "text" };
 import mainWgsl from "./main.wgsl" with { type: "text" };
 import pairWgsl from "./pair.wgsl" with { type: "text" };
@@ -19,6 +22,7 @@ import {
   extrasOf,
   hasRowTerm,
   isExact,
+  keepsInner,
   modifies,
 } from "./sizes.ts";
 import { tableSlopes } from "./tables.ts";
@@ -33,8 +37,11 @@ const FRAGMENTS = {
   ROW_GRADIENTS: rowGradientsWgsl,
   KEY_TILE: keyTileWgsl,
   SCORES: scoresWgsl,
+  KEY_SCORES: keyScoresWgsl,
   WEIGHT_GRADIENTS: weightGradientsWgsl,
 };
+
+const ELEMENTWISE = kernelOf(elementwiseWgsl);
 
 /** First binding of the inputs behind an operation's own. */
 const FIRST_EXTRA = 10;
@@ -68,16 +75,16 @@ export function overQueries(
   return { length: T, heads: B * H, walked: { count: Math.min(S, most), of: `S = ${S}` } };
 }
 
-/** Of a kernel that reads q, k, v, dz, (row terms, z or delta), bound in this order from `first` on. */
+/** Of a kernel that reads q, k, v, dz, (row terms, inner values or delta), bound in this order from `first` on. */
 export function gradientInputs(
   { D, DV }: AttentionSizes,
   attrs: AttentionAttrs,
   first: number,
-  last: "z" | "delta",
+  last: "inner" | "delta",
 ): Pick<Kernel, "bindings" | "loads" | "own"> {
   const own = 4 + Number(hasRowTerm(attrs)) + Number(isExact(attrs));
   const bound = Array.from({ length: own }, (_, n): [number, Ref] => [first + n, ["input", n]]);
-  const loads = { q: D, k: D, v: DV, dz: DV, ...(last === "z" && isExact(attrs) ? { z: DV } : {}) };
+  const loads = { q: D, k: D, v: DV, dz: DV, ...(last === "inner" && isExact(attrs) ? { inner: DV } : {}) };
   return { bindings: Object.fromEntries(bound), loads, own };
 }
 
@@ -129,17 +136,28 @@ export function extraBindings(
   return { bindings, code: [...declared, ...random, WGSL_FUNCTIONS].join("\n") };
 }
 
-/** Code of the expressions that the kernels insert. */
+/** What the kernels do for the activation's rows. */
+export function kernelFor({ activation }: AttentionAttrs): ActivationKernel {
+  const defined = ACTIVATIONS[activation];
+  return defined.normalised ? defined.kernel : ELEMENTWISE;
+}
+
+/** Code of the activation, and of the expressions that the kernels insert. */
 function expressionCode(attrs: AttentionAttrs): Record<string, string> {
   const defined = ACTIVATIONS[attrs.activation];
   const phi = defined.normalised ? undefined : defined.expression;
+  const { WEIGHT, ROW_BEGIN, ROW_STEP, ROW_END } = kernelFor(attrs);
   const mapping = ATTENTION_CHOICES.kvHead[attrs.kvHead].wgsl;
   return {
     SCORE: pairCode(attrs.score),
     SLOPE: pairCode(derivative(attrs.score, "score")),
     MASK: attrs.mask ? maskCode(attrs.mask) : "",
+    WEIGHT,
+    ROW_BEGIN,
+    ROW_STEP,
+    ROW_END,
     PHI: phi ? toWgsl(phi) : "",
-    PHI_SLOPE: phi ? toWgsl(derivative(phi, "score")) : "",
+    PHI_DERIVATIVE: phi ? toWgsl(derivative(phi, "score")) : "",
     KEY_HEAD: mapping.keyHead,
     HEAD: mapping.head,
     DIVISOR: ATTENTION_CHOICES.divide[attrs.divide].wgsl,
@@ -176,7 +194,9 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
     KEY_BLOCKS: keyBlocks,
     MODIFIES: modifies(attrs),
     NORMALISED: defined.normalised,
-    ...(defined.normalised ? defined.constants : { LOGISTIC: defined.logistic === true }),
+    LOGISTIC: !defined.normalised && defined.logistic === true,
+    KEEPS_INNER: keepsInner(attrs),
+    ...kernelFor(attrs).constants,
     DIVIDES: attrs.divide !== "none",
     HAS_ROW: hasRowTerm(attrs),
     EXACT: isExact(attrs),

@@ -95,7 +95,7 @@ var<workgroup> tile_g: array<vec4f, TILE_V>;
           da += dot(gradient$e, v$r_$e);
 //! end
 //! if DROPOUT
-          let keep = kept(batch * H + head, i, j$r);
+          let keep = dropout_scale(batch * H + head, i, j$r);
           da *= keep;
 //! end
           let pair = pair_of(j$r < S && visible(state, batch, head, i, j$r), s, term, row_delta, da, f32(batch), f32(head), f32(i), f32(j$r));

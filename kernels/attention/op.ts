@@ -7,7 +7,14 @@ import { blockMask } from "./block_mask.ts";
 import { attentionCpu, keyGradientCpu, queryGradientCpu, tableGradientCpu } from "./cpu.ts";
 import forwardWgsl from "./forward.wgsl" with { type: "text" };
 import keyGradientWgsl from "./key_gradient.wgsl" with { type: "text" };
-import { attentionDispatch, gradientInputs, type Kernel, overQueries, slopesCode } from "./dispatch.ts";
+import {
+  attentionDispatch,
+  gradientInputs,
+  type Kernel,
+  kernelFor,
+  overQueries,
+  slopesCode,
+} from "./dispatch.ts";
 import { compose, merge, overRows, scoreBias } from "./modifier.ts";
 import { type AttentionOptions, checkOptions, checkTables, rangeOf } from "./options.ts";
 import queryGradientWgsl from "./query_gradient.wgsl" with { type: "text" };
@@ -19,6 +26,7 @@ import {
   hasRowTerm,
   isExact,
   isNormalised,
+  keepsInner,
 } from "./sizes.ts";
 import { learnedSpecs, type TableGradientAttrs, tableOffsets } from "./tables.ts";
 import tableGradientWgsl from "./table_gradient.wgsl" with { type: "text" };
@@ -38,24 +46,31 @@ export const attentionOp: Op<AttentionAttrs> = {
   infer(inputs, attrs) {
     const { B, T, H, DV } = attentionSizes(inputs);
     const z: Spec = { shape: [B, T, H, DV], dtype: "f32" };
-    return hasRowTerm(attrs) ? [z, { shape: [B, H, T], dtype: "f32" }] : [z];
+    return [
+      z,
+      ...(hasRowTerm(attrs) ? [{ shape: [B, H, T], dtype: "f32" } as const] : []),
+      ...(keepsInner(attrs) ? [z] : []),
+    ];
   },
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
     const { D, DV } = sizes;
+    const { walked, ...queries } = overQueries(sizes, attrs);
     const kernel: Kernel = {
       label: `attention ${attrs.activation}`,
       source: forwardWgsl,
-      ...overQueries(sizes, attrs),
+      ...queries,
+      walked: { ...walked, count: walked.count * (1 + kernelFor(attrs).walks) },
       bindings: {
         0: ["output", 0],
         1: ["input", 0],
         2: ["input", 1],
         3: ["input", 2],
         4: hasRowTerm(attrs) ? ["output", 1] : undefined,
+        5: keepsInner(attrs) ? ["output", 2] : undefined,
       },
       loads: { q: D, k: D, v: DV },
-      numbersPerRow: D + DV,
+      numbersPerRow: D + DV * (keepsInner(attrs) ? 2 : 1),
       // Measured on a software adapter: without a running maximum and sum, two more rows fit.
       mostRows: isNormalised(attrs) ? 10 : 12,
       own: 3,
@@ -67,6 +82,7 @@ export const attentionOp: Op<AttentionAttrs> = {
     const attrs = node.attrs as AttentionAttrs;
     const [q, k, v] = node.inputs;
     const [z, row] = node.outputs;
+    const inner = node.outputs[2] ?? z;
     const extras = extraInputs(node.inputs, attrs);
     const terms = hasRowTerm(attrs) ? [row] : [];
     const [dq, delta] = apply(queryGradientOp, [
@@ -75,7 +91,7 @@ export const attentionOp: Op<AttentionAttrs> = {
       v,
       dz!,
       ...terms,
-      ...(isExact(attrs) ? [z] : []),
+      ...(isExact(attrs) ? [inner] : []),
       ...extras,
     ], attrs);
     const more = [...terms, ...(isExact(attrs) ? [delta] : []), ...extras];
@@ -96,7 +112,7 @@ export const attentionOp: Op<AttentionAttrs> = {
   flops: (call) => flops(call, 1, 1),
 };
 
-/** dq [B,T,H,d], and for an exact softmax delta [B,H,T], from q, k, v, dz, (row terms, z) and the extras. */
+/** dq [B,T,H,d], and where the gradient is exact delta [B,H,T], from q, k, v, dz, (row terms, inner values) and the extras. */
 export const queryGradientOp: Op<AttentionAttrs> = {
   name: "attention_query_gradient",
   infer(inputs, attrs) {
@@ -105,7 +121,7 @@ export const queryGradientOp: Op<AttentionAttrs> = {
   },
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
-    const read = gradientInputs(sizes, attrs, 1, "z");
+    const read = gradientInputs(sizes, attrs, 1, "inner");
     const kernel: Kernel = {
       label: `attention ${attrs.activation} query gradient`,
       source: queryGradientWgsl,

@@ -17,10 +17,9 @@ fn pair_of(shown: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32,
   let seen = shown;
 //! end
 //! if NORMALISED
-  // A score that is NaN makes its whole row NaN; min would drop it.
-  let a = select(0f, exp(select(min(s - row, 0f), row, is_nan(row))), seen);
+  let a = select(0f, weight(s, row), seen);
 //! if EXACT
-  let ds = a * (da - delta);
+  let ds = share(a) * (da - delta);
 //! end
 //! if DIAG
   let ds = a * (1f - a) * da;
@@ -37,7 +36,7 @@ fn pair_of(shown: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32,
   let weighs = seen && !(n > 87.3f);
 //! else
   let phi = activation(s);
-  let phi_slope = activation_slope(s);
+  let phi_slope = activation_derivative(s);
   let weighs = seen;
 //! end
   let a = select(0f, row * phi, weighs);

@@ -1,5 +1,5 @@
 // dq_i = scale sum_j ds_ij k_j, with the weights recomputed from q, k and the saved row terms. For the exact gradient of
-// a softmax ds = a (dz.v - delta), delta_i = dz_i . z_i, which is saved for the keys' kernel.
+// a normalised row ds = w (dz.v - delta), delta_i = dz_i . inner_i, which is saved for the keys' kernel.
 @group(0) @binding(0) var<storage, read_write> dq: array<f32>;
 @group(0) @binding(1) var<storage, read> q: array<q_item>;
 @group(0) @binding(2) var<storage, read> k: array<k_item>;
@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read> row_term: array<f32>;
 //! end
 //! if EXACT
-@group(0) @binding(6) var<storage, read> z: array<z_item>;
+@group(0) @binding(6) var<storage, read> inner: array<inner_item>;
 @group(0) @binding(7) var<storage, read_write> delta: array<f32>;
 //! end
 //! insert EXTRAS

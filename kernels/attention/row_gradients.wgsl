@@ -1,4 +1,4 @@
-// What the gradients' kernels know of their queries: dz, the saved term, and delta_i = dz_i . z_i where it is needed.
+// What the gradients' kernels know of their queries: dz, the saved term, and delta_i = dz_i . inner_i where it is needed.
 //! for r in 0..ROWS
 //! for e in 0..V4
   let g$r_$e = load_dz(row$r * DV, $eu);
@@ -11,7 +11,7 @@
   var delta$r = 0f;
 //! if EXACT
 //! for e in 0..V4
-  delta$r += dot(g$r_$e, load_z(row$r * DV, $eu));
+  delta$r += dot(g$r_$e, load_inner(row$r * DV, $eu));
 //! end
 //! end
 //! end

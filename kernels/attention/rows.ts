@@ -115,7 +115,7 @@ export function forRows(
 }
 
 /** Multiplier of dropout for a pair: 0 or 1/(1-p); the same draws as the kernels'. */
-export function kept(
+export function dropoutScale(
   { sizes: { T, S, H }, attrs: { dropout: { p, site } }, seed }: AttentionContext,
   row: Row,
   j: number,

@@ -100,8 +100,23 @@ export function isBernoulli({ activation, divide }: Pick<AttentionAttrs, "activa
 /** True where a number per row is saved for the backward pass: a normalised row's, or what the row is divided by. */
 export const hasRowTerm = (attrs: AttentionAttrs): boolean => isNormalised(attrs) || attrs.divide !== "none";
 
-/** True where the backward pass needs delta_i = dz_i . z_i. */
+/** True where the backward pass needs delta_i = dz_i . inner_i. */
 export const isExact = (attrs: AttentionAttrs): boolean => isNormalised(attrs) && attrs.backward === "exact";
+
+/** w_j of a weight in the Jacobian of an activation's rows; undefined where w = a and W = 1. */
+export function shareOf(
+  { activation }: Pick<AttentionAttrs, "activation">,
+): ((a: number) => number) | undefined {
+  const defined = ACTIVATIONS[activation];
+  return defined.normalised ? defined.share : undefined;
+}
+
+/**
+ * True where the forward pass also leaves inner_i = sum_j w_ij v_j / W_i (see `NormalisedActivation`), so that
+ * delta_i = dz_i . inner_i. Where w = a and W = 1 it is z.
+ */
+export const keepsInner = (attrs: Pick<AttentionAttrs, "activation">): boolean =>
+  shareOf(attrs) !== undefined;
 
 /** True where the scores are modified. */
 export const modifies = ({ score }: AttentionAttrs): boolean => score.kind !== "variable";

@@ -1,10 +1,11 @@
 // Softmax over the keys that a row sees, and the same with one more logit that takes weight and gives no value.
 import { wgslFloat } from "../../src/graph/tensor.ts";
-import type { NormalisedActivation } from "./activation.ts";
+import { kernelOf, type NormalisedActivation } from "./activation.ts";
+import softmaxWgsl from "./softmax.wgsl" with { type: "text" };
 
 /**
  * a_j = e^{s_j} / sum_k e^{s_k}, the sum over the row and, where it is given, one more logit. The row's term is the logarithm
- * of the sum. w = a and W = 1: the first logit's share, whose gradient is 0, counts.
+ * of the sum. w = a and W = 1, the first logit's share counted, whose gradient is 0.
  *
  * @param firstLogit the one more logit; -Infinity for none
  */
@@ -26,8 +27,6 @@ export function softmax(firstLogit: number): NormalisedActivation {
       for (let m = 0; m < n; m++) a[m] /= sum;
       return top + Math.log(sum);
     },
-    share: (a) => a,
-    total: () => 1,
     definition: {
       weights(scores) {
         const top = scores.reduce((most, s) => Math.max(most, s), firstLogit);
@@ -40,10 +39,13 @@ export function softmax(firstLogit: number): NormalisedActivation {
         return a.map((x, j) => x * (da[j] - mean));
       },
     },
-    constants: {
-      // The lowest number, so that no finite score lies below it.
-      FIRST_TOP: wgslFloat(none ? -3.4028234663852886e38 : firstLogit),
-      FIRST_SUM: wgslFloat(none ? 0 : 1),
-    },
+    kernel: kernelOf(softmaxWgsl, {
+      constants: {
+        RESCALES: true,
+        // The lowest number, so that no finite score lies below it.
+        FIRST_TOP: wgslFloat(none ? -3.4028234663852886e38 : firstLogit),
+        FIRST_SUM: wgslFloat(none ? 0 : 1),
+      },
+    }),
   };
 }

@@ -59,7 +59,7 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
       da += dot(g$e, load_v(key_row(batch, j, kv_head) * DV, $eu));
 //! end
 //! if DROPOUT
-      da *= kept(bh, i, j);
+      da *= dropout_scale(bh, i, j);
 //! end
       let pair = pair_of(seen, s, term, row_delta, da, f32(batch), f32(head), f32(i), f32(j));
       if (pair.seen) {

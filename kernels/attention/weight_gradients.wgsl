@@ -23,6 +23,6 @@
       }
 //! if DROPOUT
 //! for r in 0..ROWS
-      da$r *= kept(bh, i$r, j);
+      da$r *= dropout_scale(bh, i$r, j);
 //! end
 //! end

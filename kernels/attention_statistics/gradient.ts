@@ -15,7 +15,7 @@ import gradientStatisticsWgsl from "./gradient.wgsl" with { type: "text" };
 import { forPairs } from "../attention/cpu.ts";
 import { attentionDispatch, gradientInputs, type Kernel, overQueries } from "../attention/dispatch.ts";
 import { flops } from "../attention/op.ts";
-import { kept, workOfCall } from "../attention/rows.ts";
+import { dropoutScale, workOfCall } from "../attention/rows.ts";
 import { type AttentionAttrs, attentionSizes, extraInputs, hasRowTerm, isExact } from "../attention/sizes.ts";
 import { attentionNode, mergeDispatch, sumsCode } from "./op.ts";
 import {
@@ -107,13 +107,13 @@ function gradientStatisticsCpu(
     const at = row.v + j * HKV * DV;
     let da = 0;
     for (let e = 0; e < DV; e++) da += dz[row.z + e] * v[at + e];
-    add(heads[row.head].pattern, da * kept(work, row, j));
+    add(heads[row.head].pattern, da * dropoutScale(work, row, j));
     add(heads[row.head].scores, ds);
   });
   (out as Floats).set(heads.flatMap((head) => COLUMNS.map(({ x, of }) => of.head(head[x]))));
 }
 
-/** Statistics [H, columns] from q, k, v, dz, (row terms, z) and the extras. */
+/** Statistics [H, columns] from q, k, v, dz, (row terms, inner values) and the extras. */
 export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
   name: "attention_gradient_statistics",
   early: true,
@@ -121,7 +121,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
     const { B, H, D, DV } = sizes;
-    const read = gradientInputs(sizes, attrs, 1, "z");
+    const read = gradientInputs(sizes, attrs, 1, "inner");
     const kernel: Kernel = {
       label: "attention gradient statistics",
       source: gradientStatisticsWgsl,
@@ -179,11 +179,12 @@ export function attentionGradientStatistics(z: Tensor, dz: Tensor): Tensor {
     mismatch("attentionGradientStatistics", "z and a gradient of its size", [z, dz]);
   }
   const [made, row] = node.outputs;
+  const inner = node.outputs[2] ?? made;
   const inputs = [
     ...node.inputs.slice(0, 3),
     reshape(dz, made.shape),
     ...(hasRowTerm(attrs) ? [row] : []),
-    ...(isExact(attrs) ? [made] : []),
+    ...(isExact(attrs) ? [inner] : []),
     ...extraInputs(node.inputs, attrs),
   ];
   return apply(attentionGradientStatisticsOp, inputs, attrs)[0];

@@ -9,7 +9,7 @@
 @group(0) @binding(5) var<storage, read> row_term: array<f32>;
 //! end
 //! if EXACT
-@group(0) @binding(6) var<storage, read> z: array<z_item>;
+@group(0) @binding(6) var<storage, read> inner: array<inner_item>;
 //! end
 //! insert EXTRAS
 //! insert COMMON

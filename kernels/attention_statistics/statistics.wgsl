@@ -10,23 +10,8 @@
 //! insert COMMON
 //! insert SUMS
 
-const TINY = 1e-37f;
 const LOWEST = -0x1.fffffep+127f;
 
-fn weight(score: f32, term: f32) -> f32 {
-//! if NORMALISED
-  return exp(min(score - term, 0f));
-//! else
-  return term * activation(score);
-//! end
-}
-fn log_weight(a: f32, score: f32, term: f32) -> f32 {
-//! if NORMALISED
-  return min(score - term, 0f);
-//! else
-  return log(max(a, TINY));
-//! end
-}
 /** Of a weight and its logarithm; 1 - a would lose the digits of a small one. */
 fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
   let rest = 1f - a;
@@ -217,15 +202,8 @@ fn squares_of(a: f32) -> f32 { return a * a; }
     above$r = 0f;
 //! end
     for (var j = begin; j < limit; j++) {
-      let state = block_state(batch, head, first_row / BLOCK, j / BLOCK);
-      let k_at = key_row(batch, j, kv_head) * D;
+//! insert KEY_SCORES
 //! for r in 0..ROWS
-      var s$r = 0f;
-//! for e in 0..D4
-      s$r += dot(q$r_$e, load_k(k_at, $eu));
-//! end
-      s$r = modified(s$r, f32(batch), f32(head), f32(i$r), f32(j));
-      let seen$r = state != 0u && visible(state, batch, head, i$r, j) && !is_hidden(s$r);
       above$r += select(0f, 1f, seen$r && weight(s$r, term$r) >= bound$r);
 //! end
     }

@@ -154,7 +154,7 @@ function samplesOf({ targets }: Batch, context: number): (b: number) => boolean 
 
 /**
  * Makes the analysis of a model's softmax Jacobians ready: J = diag(a) - a a^T of each row of each head, under the
- * gradient g = dL/da of the mean loss. With full = J g = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag and
+ * gradient g = dL/da of the mean loss. (Of another normalised activation J = diag(w) - w w^T / W, see `jacobianRow`.) With full = J g = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag and
  * ste = g over the visible keys, a record has
  *
  * - `r_diag`, `r_lateral`, `r_cross`: |diag|^2, |lateral|^2 and 2 diag.lateral over |full|^2, each summed over rows and
@@ -165,7 +165,7 @@ function samplesOf({ targets }: Batch, context: number): (b: number) => boolean 
  *   not sum to 1: softmax1 has the raw numbers alone.
  * - `entropy`, `entropy_ratio`, `trace`, `frobenius`, `lambda_max` (see `largestEigenvalue`): means over rows.
  * - `dq_cos_diag`, `dq_norm_diag` (|surrogate| / |exact|), and so for dk, dv, wq, wk, wv and for ste: what becomes of the
- *   gradients when all blocks train with `backward: diag` or `ste`. wq, wk and wv are the layer's: all its heads say the same.
+ *   gradients when all blocks that can train with `backward: diag` or `ste` do. wq, wk and wv are the layer's: all its heads say the same.
  * - `<name>_ci95`; `full_error`: dq and dk of the layer made from full against the backward pass that training uses, the
  *   largest difference over the largest value; `<name>_by_position`: bins of query positions of equal width, 8 of them.
  *

@@ -1,12 +1,13 @@
 // What one batch says about each head of a layer: how large the parts of softmax's Jacobian are and where they point,
 // summed over rows, samples and bins of query positions; and dq, dk made again from `full`, to be held against a device's.
-import { type AttentionAttrs, isNormalised, sumsToOne } from "../../kernels/attention/sizes.ts";
+import { type AttentionAttrs, isNormalised, shareOf, sumsToOne } from "../../kernels/attention/sizes.ts";
 import {
   type AttentionRow,
   type AttentionValues,
   forAttentionRows,
   jacobianRow,
   largestEigenvalue,
+  sharesOf,
 } from "./rows.ts";
 
 /** Bins of query positions, of equal width; fewer where there are fewer positions. */
@@ -17,6 +18,8 @@ const RESOLVED = 1e-6;
 
 /** Which g the parts are made of: as it is, g - a.g ("_c") and g - mean g ("_m"). */
 const SIGNALS = ["", "_c", "_m"] as const;
+
+type Share = (a: number) => number;
 
 /** Numbers by name; null where nothing could be averaged. */
 export type Measures = Record<string, number | null>;
@@ -52,9 +55,9 @@ const noEnergy = (): Energies => {
   return { full: 0, diag: 0, lateral: 0, ste: 0, diagLateral: 0, diagFull: 0, steFull: 0 };
 };
 
-function energiesOf(a: Float64Array, g: Float64Array): Energies {
+function energiesOf(a: Float64Array, g: Float64Array, share?: Share): Energies {
   const sums = noEnergy();
-  const { full, diag, lateral } = jacobianRow(a, g);
+  const { full, diag, lateral } = jacobianRow(a, g, share);
   for (let j = 0; j < a.length; j++) {
     sums.full += full[j] ** 2;
     sums.diag += diag[j] ** 2;
@@ -118,24 +121,29 @@ function entropyOf(a: Float64Array): { entropy: number | null; mass: number } {
 function spectrum(
   { a, rise }: AttentionRow,
   normalised: boolean,
+  share?: Share,
 ): { trace: number; frobenius: number; largest: number } {
   let [trace, squares, cubes] = [0, 0, 0];
   if (!normalised) {
     for (const x of rise) [trace, squares] = [trace + x, squares + x * x];
     return { trace, frobenius: Math.sqrt(squares), largest: rise.reduce((most, x) => Math.max(most, x), 0) };
   }
-  for (const x of a) [trace, squares, cubes] = [trace + x * (1 - x), squares + x * x, cubes + x ** 3];
-  const frobenius = Math.sqrt(Math.max(0, squares - 2 * cubes + squares ** 2));
-  return { trace, frobenius, largest: largestEigenvalue(a) };
+  const { w, W } = sharesOf(a, share);
+  for (const x of Array.from(w)) {
+    [trace, squares, cubes] = [trace + x * (1 - x / W), squares + x * x, cubes + x ** 3];
+  }
+  const frobenius = Math.sqrt(Math.max(0, squares - 2 * cubes / W + (squares / W) ** 2));
+  return { trace, frobenius, largest: largestEigenvalue(a, share) };
 }
 
 /**
- * The three signals of a row: g, g - a.g, g - mean g. Of rows that do not sum to 1 there is the first alone: a
+ * The three signals of a row: g, g - w.g / W (of softmax g - a.g), g - mean g. Of rows that do not sum to 1 there is the first alone: a
  * constant added to g changes its full, which the centred signals would then not be held against.
  */
 function signalsOf({ a, g }: AttentionRow, attrs: AttentionAttrs): Float64Array[] {
   if (!sumsToOne(attrs)) return [g];
-  const weighted = g.reduce((sum, x, j) => sum + a[j] * x, 0);
+  const { w, W } = sharesOf(a, shareOf(attrs));
+  const weighted = g.reduce((sum, x, j) => sum + w[j] * x, 0) / W;
   const mean = g.reduce((sum, x) => sum + x, 0) / g.length;
   return [g, g.map((x) => x - weighted), g.map((x) => x - mean)];
 }
@@ -151,7 +159,7 @@ function patternMeans(attrs: AttentionAttrs) {
   return {
     add(row: AttentionRow): void {
       const { entropy, mass } = entropyOf(row.a);
-      const { trace, frobenius, largest } = spectrum(row, normalised);
+      const { trace, frobenius, largest } = spectrum(row, normalised, shareOf(attrs));
       const n = row.keys.length;
       visible.add(n);
       entropies.add(entropy);
@@ -175,7 +183,7 @@ function patternMeans(attrs: AttentionAttrs) {
 
 /** What is summed for one head while its rows go by. */
 function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
-  const normalised = isNormalised(attrs);
+  const [normalised, share] = [isNormalised(attrs), shareOf(attrs)];
   const means = patternMeans(attrs);
   const signals = sumsToOne(attrs) ? SIGNALS : SIGNALS.slice(0, 1);
   const table = signals.map(() => Array.from({ length: samples * bins }, noEnergy));
@@ -195,8 +203,9 @@ function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
         if (row.rise.every((x, j) => x * row.g[j] === 0)) rowsZero++;
         return;
       }
-      const energies = signalsOf(row, attrs).map((g) => energiesOf(row.a, g));
-      if (energies[0].full <= RESOLVED ** 2 * row.g.reduce((sum, x, j) => sum + (row.a[j] * x) ** 2, 0)) {
+      const energies = signalsOf(row, attrs).map((g) => energiesOf(row.a, g, share));
+      const { w } = sharesOf(row.a, share);
+      if (energies[0].full <= RESOLVED ** 2 * row.g.reduce((sum, x, j) => sum + (w[j] * x) ** 2, 0)) {
         rowsZero++;
         return;
       }
@@ -272,14 +281,14 @@ export interface LayerMeasures {
  */
 export function measureLayer(values: AttentionValues, counts: (b: number) => boolean): LayerMeasures {
   const { sizes: { B, T, H, HKV, D }, attrs, q, k } = values;
-  const normalised = isNormalised(attrs);
+  const [normalised, share] = [isNormalised(attrs), shareOf(attrs)];
   const bins = Math.min(POSITION_BINS, T);
   const sums = Array.from({ length: H }, () => headSums(B, bins, attrs));
   const [dq, dk] = [new Float64Array(q.length), new Float64Array(k.length)];
   forAttentionRows(values, counts, (row) => {
     const { head, i, keys, a, g, slope, rise } = row;
     sums[head].add(row, Math.floor(i * bins / T));
-    const ds = normalised ? jacobianRow(a, g).full : g.map((x, n) => rise[n] * x);
+    const ds = normalised ? jacobianRow(a, g, share).full : g.map((x, n) => rise[n] * x);
     keys.forEach((j, n) => {
       const key = row.k + j * HKV * D;
       const x = attrs.scale * slope[n] * ds[n];

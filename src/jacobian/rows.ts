@@ -69,11 +69,24 @@ function dot(x: Floats, y: Floats): number {
   return sum;
 }
 
-/** What softmax's Jacobian makes of one row's gradient. */
+/** w and W of a row's Jacobian diag(w) - w w^T / W: of softmax the weights and 1, else w = share(a) and their sum. */
+export interface Shares {
+  readonly w: ArrayLike<number>;
+  readonly W: number;
+}
+
+/** The shares of a row, from its weights. */
+export function sharesOf(a: ArrayLike<number>, share?: (a: number) => number): Shares {
+  if (!share) return { w: a, W: 1 };
+  const w = Float64Array.from(a, share);
+  return { w, W: w.reduce((sum, x) => sum + x, 0) };
+}
+
+/** What the Jacobian of a normalised activation makes of one row's gradient. */
 export interface JacobianRow {
-  /** J g = a * (g - a.g): the gradient of the scores. */
+  /** J g = w * (g - w.g / W): the gradient of the scores. */
   readonly full: Float64Array;
-  /** a * (1 - a) * g: J without what is off its diagonal. */
+  /** w * (1 - w / W) * g: J without what is off its diagonal. */
   readonly diag: Float64Array;
   /** full - diag: what comes from the other keys. */
   readonly lateral: Float64Array;
@@ -81,10 +94,12 @@ export interface JacobianRow {
 
 /**
  * The product of softmax's Jacobian J = diag(a) - a a^T with one row's gradient, and its parts on and off the diagonal:
- * full = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag.
+ * full = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag. With `share`, of J = diag(w) - w w^T / W with
+ * w = share(a) and W their sum: full = w * (g - w.g / W), diag = w * (1 - w / W) * g.
  *
  * @param a weights of the visible keys, [n]
  * @param g dL/da, [n]
+ * @param share of an activation whose Jacobian is not softmax's
  *
  * @example
  * ```ts
@@ -92,14 +107,19 @@ export interface JacobianRow {
  * jacobianRow([0.25, 0.75], [1, 0]); // full 0.1875 and -0.1875, diag 0.1875 and 0, lateral 0 and -0.1875
  * ```
  */
-export function jacobianRow(a: ArrayLike<number>, g: ArrayLike<number>): JacobianRow {
+export function jacobianRow(
+  a: ArrayLike<number>,
+  g: ArrayLike<number>,
+  share?: (a: number) => number,
+): JacobianRow {
   const n = a.length;
+  const { w, W } = sharesOf(a, share);
   const [full, diag, lateral] = [new Float64Array(n), new Float64Array(n), new Float64Array(n)];
   let mean = 0;
-  for (let j = 0; j < n; j++) mean += a[j] * g[j];
+  for (let j = 0; j < n; j++) mean += w[j] * g[j];
   for (let j = 0; j < n; j++) {
-    full[j] = a[j] * (g[j] - mean);
-    diag[j] = a[j] * (1 - a[j]) * g[j];
+    full[j] = w[j] * (g[j] - mean / W);
+    diag[j] = w[j] * (1 - w[j] / W) * g[j];
     lateral[j] = full[j] - diag[j];
   }
   return { full, diag, lateral };
@@ -109,14 +129,15 @@ const MOST_ITERATIONS = 500;
 const TOLERANCE = 1e-10;
 
 /**
- * The largest eigenvalue of softmax's Jacobian J = diag(a) - a a^T, by power iteration on J v = a * (v - a.v): until
- * |Jv| of the unit vector v changes by less than 1e-10 of itself, at most 500 times.
+ * The largest eigenvalue of softmax's Jacobian J = diag(a) - a a^T, by power iteration on J v = a * (v - a.v), or with
+ * `share` of that of {@link jacobianRow}: until |Jv| of the unit vector v changes by less than 1e-10 of itself, at most 500 times.
  *
  * The first vector is J's column of the largest weight, divided by it: 1 - a there and -a elsewhere. An eigenvector of the
  * largest eigenvalue has these signs too (its entries are proportional to a / (a - lambda), and lambda lies between the two
  * largest weights), so the two are never orthogonal.
  *
  * @param a weights of the visible keys, [n]
+ * @param share of an activation whose Jacobian is not softmax's
  *
  * @example
  * ```ts
@@ -125,17 +146,18 @@ const TOLERANCE = 1e-10;
  * largestEigenvalue([1]); // 0
  * ```
  */
-export function largestEigenvalue(a: ArrayLike<number>): number {
+export function largestEigenvalue(a: ArrayLike<number>, share?: (a: number) => number): number {
   const n = a.length;
+  const { w, W } = sharesOf(a, share);
   let top = 0;
-  for (let j = 1; j < n; j++) if (a[j] > a[top]) top = j;
-  const v = Float64Array.from(a, (x, j) => j === top ? 1 - x : -x);
+  for (let j = 1; j < n; j++) if (w[j] > w[top]) top = j;
+  const v = Float64Array.from(w, (x, j) => j === top ? 1 - x / W : -x / W);
   let size = Math.sqrt(dot(v, v));
   let found = 0;
   for (let iteration = 0; iteration < MOST_ITERATIONS && size !== 0; iteration++) {
     let mean = 0;
-    for (let j = 0; j < n; j++) mean += a[j] * (v[j] /= size);
-    for (let j = 0; j < n; j++) v[j] = a[j] * (v[j] - mean);
+    for (let j = 0; j < n; j++) mean += w[j] * (v[j] /= size);
+    for (let j = 0; j < n; j++) v[j] = w[j] * (v[j] - mean / W);
     const before = found;
     found = size = Math.sqrt(dot(v, v));
     // Put so that a NaN ends it too.

@@ -36,8 +36,8 @@ for (const [name, entry] of Object.entries(ACTIVATIONS)) {
       if (sumsToOne) assertAlmostEquals(a.reduce((x, y) => x + y), 1, 1e-12);
       const da = row.map((_, j) => Math.cos(3 * j + 1));
       const gradient = definition.gradient(expected, da);
-      const w = expected.map(entry.share);
-      const W = entry.total(w.reduce((x, y) => x + y));
+      const w = expected.map((x) => entry.share?.(x) ?? x);
+      const W = entry.share ? w.reduce((x, y) => x + y) : 1;
       const inner = w.reduce((sum, x, j) => sum + x * da[j], 0) / W;
       gradient.forEach((ds, j) => assertAlmostEquals(ds, w[j] * (da[j] - inner), 1e-12));
       row.forEach((_, j) => {

@@ -1,0 +1,42 @@
+// Element-wise activations in the kernels (see activation.ts): the row's term is 1 over what its weights are divided by.
+//! part WEIGHT
+fn activation(score: f32) -> f32 {
+  return
+//! insert PHI
+  ;
+}
+fn activation_derivative(score: f32) -> f32 {
+  return
+//! insert PHI_DERIVATIVE
+  ;
+}
+/** What a row's weights are divided by, n the keys that it sees. */
+fn divisor(n: f32) -> f32 {
+  return
+//! insert DIVISOR
+  ;
+}
+fn weight(score: f32, term: f32) -> f32 { return term * activation(score); }
+fn log_weight(a: f32, score: f32, term: f32) -> f32 { return log(max(a, TINY)); }
+//! part BEGIN
+//! if DIVIDES
+//! for r in 0..ROWS
+  var count$r = 0f;
+//! end
+//! end
+//! part STEP
+//! for r in 0..ROWS
+      var a$r = select(0f, activation(s$r), seen$r);
+//! if DIVIDES
+      count$r += select(0f, 1f, seen$r && bitcast<u32>(-s$r) != INFINITY);
+//! end
+//! end
+//! part END
+//! for r in 0..ROWS
+//! if DIVIDES
+  let factor$r = 1f / divisor(max(count$r, 1f));
+//! else
+  let factor$r = 1f;
+//! end
+  let term$r = factor$r;
+//! end
