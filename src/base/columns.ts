@@ -4,32 +4,15 @@
 /** Combining marks and formats draw nothing of their own; but a soft hyphen is drawn, and VS16 may widen what it follows. */
 const ZERO_WIDTH = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
 const DRAWN = new Set([0xad, 0xfe0f]);
-const EMOJI = /^\p{Emoji_Presentation}$/u;
-
-/** East Asian wide and fullwidth characters, after Markus Kuhn's wcwidth; pairs of first and last code point. */
-const WIDE: readonly (readonly [first: number, last: number])[] = [
-  [0x1100, 0x115f],
-  [0x2329, 0x232a],
-  [0x2e80, 0x303e],
-  [0x3041, 0xa4cf],
-  [0xa960, 0xa97c],
-  [0xac00, 0xd7a3],
-  [0xf900, 0xfaff],
-  [0xfe10, 0xfe19],
-  [0xfe30, 0xfe6f],
-  [0xff00, 0xff60],
-  [0xffe0, 0xffe6],
-  [0x16fe0, 0x18cff],
-  [0x1b000, 0x1b2ff],
-  [0x1f300, 0x1faff],
-  [0x20000, 0x3fffd],
-];
+/** Emoji, and East Asian wide and fullwidth characters after Markus Kuhn's wcwidth. */
+const WIDE =
+  /^[\p{Emoji_Presentation}\u{1100}-\u{115f}\u{2329}-\u{232a}\u{2e80}-\u{303e}\u{3041}-\u{a4cf}\u{a960}-\u{a97c}\u{ac00}-\u{d7a3}\u{f900}-\u{faff}\u{fe10}-\u{fe19}\u{fe30}-\u{fe6f}\u{ff00}-\u{ff60}\u{ffe0}-\u{ffe6}\u{16fe0}-\u{18cff}\u{1b000}-\u{1b2ff}\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
 
 function widthOf(character: string): number {
   const code = character.codePointAt(0)!;
   if (code < 0xad) return 1;
   if (ZERO_WIDTH.test(character) && !DRAWN.has(code)) return 0;
-  return EMOJI.test(character) || WIDE.some(([first, last]) => code >= first && code <= last) ? 2 : 1;
+  return WIDE.test(character) ? 2 : 1;
 }
 
 /**

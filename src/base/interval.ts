@@ -1,18 +1,8 @@
 // A mean and how well it is known: Student's 95% interval over a few measurements.
 
 /** 97.5% points of Student's t for 1 to 10 degrees of freedom, where the series below is not yet good. */
-const FEW = [
-  12.706205,
-  4.302653,
-  3.182446,
-  2.776445,
-  2.570582,
-  2.446912,
-  2.364624,
-  2.306004,
-  2.262157,
-  2.228139,
-];
+const FEW = "12.706205 4.302653 3.182446 2.776445 2.570582 2.446912 2.364624 2.306004 2.262157 2.228139"
+  .split(" ").map(Number);
 
 /** The 97.5% point of Student's t, to 1e-4: the normal one and the first terms of its series in 1/df (Fisher 1926). */
 function studentT(df: number): number {

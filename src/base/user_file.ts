@@ -89,15 +89,8 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return isMapping(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value));
 }
 
-/** A name that is not known, and the known one that it may stand for. */
-export interface Misspelling {
-  readonly name: string;
-  /** The nearest of the known names that are not there. */
-  readonly near: string;
-}
-
 /** The first name that is near to a known one which is not there: it would be passed over in silence. */
-export function misspelling(names: readonly string[], known: readonly string[]): Misspelling | undefined {
+export function misspelling(names: readonly string[], known: readonly string[]) {
   const open = known.filter((name) => !names.includes(name));
   for (const name of names) {
     const near = known.includes(name) ? undefined : closestString(name, open);

@@ -24,7 +24,8 @@ import {
   measureOf,
   moreHeight,
 } from "./frame.ts";
-import { drawCross, legendBox, type LegendCanvas, type LegendEntry } from "./legend_box.ts";
+import { drawCross, legendBox, type LegendEntry } from "./legend_box.ts";
+import type { SvgContext } from "./svg_context.ts";
 import { countUp, labelWithGap, lineHeight } from "./sheet_text.ts";
 import { parseFont, textWidth } from "./text_width.ts";
 import { linearTicks, roundEnds, within } from "./ticks.ts";
@@ -80,7 +81,7 @@ function whiskers(chart: BarChart, measure: Measure): Plugin<"bar"> {
   return {
     id: "whiskers",
     afterDatasetsDraw(drawn) {
-      const context = drawn.ctx as unknown as LegendCanvas;
+      const context = drawn.ctx as unknown as SvgContext;
       const { y } = drawn.scales;
       context.setLineDash([]);
       chart.series.forEach((one, n) => {
@@ -260,7 +261,7 @@ export function barChart(chart: BarChart): string {
     },
     platform: BasicPlatform,
     plugins: [legendBox(legend) as Plugin<"bar">, whiskers(chart, measure)],
-    options: frameOptions({ title, width, scales: scalesOf(chart, measure, labels, width) }),
+    options: frameOptions(title, width, scalesOf(chart, measure, labels, width)),
   };
   return drawChart(configuration, { title, width, height: Math.ceil(height), shown: [groups, series] });
 }

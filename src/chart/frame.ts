@@ -148,14 +148,8 @@ export function moreHeight(title: string, legend: readonly LegendEntry[], width:
   return Math.max(0, rows - 58) + Math.max(0, lines - 2) * lineHeight(TITLE_SIZE);
 }
 
-/** What {@link frameOptions} puts round the plot. */
-export interface Frame {
-  readonly title: string;
-  readonly width: number;
-  readonly scales: Readonly<Record<string, unknown>>;
-}
-
-export function frameOptions({ title, width, scales }: Frame) {
+/** The options of a chart of a width: quiet, with its title and its scales. */
+export function frameOptions(title: string, width: number, scales: Readonly<Record<string, unknown>>) {
   return {
     animation: false as const,
     responsive: false,

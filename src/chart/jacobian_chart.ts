@@ -3,15 +3,12 @@
 import type { LogRecord } from "../log/records.ts";
 import { barChart } from "./bar_chart.ts";
 import { CHART_COLOURS } from "./document.ts";
+import type { ChartAxis } from "./frame.ts";
 import { type HeadLines, headLines } from "./heads_chart.ts";
 import type { LogCharts } from "./log_charts.ts";
 
 /** One quantity: what it is in titles, along its axis, and what it cannot leave. */
-interface Quantity {
-  readonly title: string;
-  readonly label: string;
-  readonly limits: readonly [low: number, high: number];
-}
+type Quantity = Required<Pick<ChartAxis, "label" | "limits">> & { readonly title: string };
 
 /** A part may have more energy than the whole: the parts are not orthogonal. */
 const [ENERGY, COSINE] = [[0, Infinity], [-1, 1]] as const;

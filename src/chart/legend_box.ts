@@ -5,6 +5,7 @@ import { maximum } from "../base/extremes.ts";
 import { type Chart, layouts, type Plugin } from "./chart_js.ts";
 import { FAMILY, TEXT_COLOUR, TEXT_SIZE, wrap } from "./document.ts";
 import { lineHeight } from "./sheet_text.ts";
+import type { SvgContext } from "./svg_context.ts";
 import { parseFont, textWidth } from "./text_width.ts";
 
 export interface LegendEntry {
@@ -15,26 +16,6 @@ export interface LegendEntry {
   readonly colour: string;
   readonly width?: number;
   readonly dash?: readonly number[];
-}
-
-/** The part of a canvas that a legend is drawn with. */
-export interface LegendCanvas {
-  strokeStyle: unknown;
-  fillStyle: unknown;
-  lineWidth: number;
-  font: string;
-  textAlign: string;
-  textBaseline: string;
-  save(): void;
-  restore(): void;
-  setLineDash(lengths: number[]): void;
-  beginPath(): void;
-  moveTo(x: number, y: number): void;
-  lineTo(x: number, y: number): void;
-  stroke(): void;
-  fillRect(x: number, y: number, width: number, height: number): void;
-  strokeRect(x: number, y: number, width: number, height: number): void;
-  fillText(text: string, x: number, y: number): void;
 }
 
 const MARK_WIDTHS = { line: 28, bar: 12, interval: 12, cross: 12 };
@@ -73,7 +54,7 @@ export function legendHeight(entries: readonly LegendEntry[], width: number): nu
 }
 
 /** The mark of what has no value, its middle at (x, y). */
-export function drawCross(canvas: LegendCanvas, x: number, y: number, colour: string): void {
+export function drawCross(canvas: SvgContext, x: number, y: number, colour: string): void {
   [canvas.strokeStyle, canvas.lineWidth] = [colour, 1.5];
   canvas.beginPath();
   for (const side of [-3, 3]) {
@@ -84,7 +65,7 @@ export function drawCross(canvas: LegendCanvas, x: number, y: number, colour: st
 }
 
 function drawMark(
-  canvas: LegendCanvas,
+  canvas: SvgContext,
   { mark, colour, width = 1.25, dash = [] }: LegendEntry,
   x: number,
   y: number,
@@ -113,7 +94,7 @@ function drawMark(
 }
 
 function drawRows(
-  canvas: LegendCanvas,
+  canvas: SvgContext,
   rows: readonly (readonly Placed[])[],
   left: number,
   top: number,
@@ -158,7 +139,7 @@ export function legendBox(entries: readonly LegendEntry[]): Plugin {
           box.height = legendHeight(entries, width);
         },
         draw() {
-          const canvas = chart.ctx as unknown as LegendCanvas;
+          const canvas = chart.ctx as unknown as SvgContext;
           canvas.save();
           drawRows(canvas, rowsOf(entries, box.width), box.left, box.top, box.width);
           canvas.restore();

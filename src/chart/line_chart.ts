@@ -211,7 +211,7 @@ export function lineChart(chart: LineChart): string {
     data: { datasets: sets as ChartConfiguration<"line">["data"]["datasets"] },
     platform: BasicPlatform,
     plugins: [legendBox(legend) as Plugin<"line">],
-    options: frameOptions({ title, width, scales: scalesOf(chart, measures, sets, width) }),
+    options: frameOptions(title, width, scalesOf(chart, measures, sets, width)),
   };
   return drawChart(configuration, { title, width, height, shown: sets });
 }

@@ -280,6 +280,9 @@ function stateMethods(recording: Recording) {
   };
 }
 
+/** The 2D context of {@link svgCanvas}, as far as it is known. */
+export type SvgContext = Properties & ReturnType<typeof pathMethods> & ReturnType<typeof stateMethods>;
+
 /**
  * A canvas whose 2D context records SVG: paths with the current transformation worked in, clips, and text as real
  * `<text>`. Coordinates have one decimal, and the same calls give the same elements.

@@ -28,12 +28,6 @@ export interface TaskSourceOptions {
 const EVALUATED_SAMPLES = 256;
 const END = "\n";
 
-/** A sample as tokens, its end included, and which of them belong to the answer. */
-interface TokenSample {
-  readonly tokens: number[];
-  readonly isAnswer: boolean[];
-}
-
 /** The parts of the answer, in order and inside the sample, or UserError. */
 function answerSpans({ answerStart, answers }: Sample, length: number, place: string): (readonly number[])[] {
   if (!Number.isSafeInteger(answerStart) || answerStart < 1 || answerStart > length) {
@@ -52,8 +46,11 @@ function answerSpans({ answerStart, answers }: Sample, length: number, place: st
   return [...answers];
 }
 
-/** Question and answer become tokens apart, so that no token is part of both. */
-function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string): TokenSample {
+/**
+ * A sample as tokens, its end included, and which of them belong to the answer. Question and answer become tokens apart, so
+ * that no token is part of both.
+ */
+function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string) {
   const characters = [...sample.text];
   const spans = answerSpans(sample, characters.length, place);
   characters.push(END);
@@ -76,7 +73,7 @@ function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string): TokenSam
 }
 
 /** A sample made ready for a row. */
-interface DrawnSample extends TokenSample {
+interface DrawnSample extends ReturnType<typeof tokensOf> {
   readonly place: string;
   readonly counted: readonly boolean[];
   /** The least that its counted targets can cost. */

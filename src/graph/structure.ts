@@ -20,18 +20,10 @@ export interface Named {
 
 const nothing = { lower: (): Lowered => ({ dispatches: [] }), cpu: (): void => {} };
 
-export const inputOp: Op<Named> = {
-  name: "input",
-  role: "input",
-  infer: (_, { spec }) => [spec],
-  ...nothing,
+const named = (role: "input" | "state"): Op<Named> => {
+  return { name: role, role, infer: (_, { spec }) => [spec], ...nothing };
 };
-export const stateOp: Op<Named> = {
-  name: "state",
-  role: "state",
-  infer: (_, { spec }) => [spec],
-  ...nothing,
-};
+const [inputOp, stateOp] = [named("input"), named("state")];
 
 /** A tensor uploaded before each run of a program.
  * @category Tensors */
@@ -51,7 +43,7 @@ export interface ConstantAttrs {
   readonly shape: readonly number[];
 }
 
-export const constantOp: Op<ConstantAttrs> = {
+const constantOp: Op<ConstantAttrs> = {
   name: "constant",
   role: "constant",
   infer: (_, { shape }) => [{ shape, dtype: "f32" }],
@@ -74,7 +66,7 @@ export interface LiteralAttrs {
   readonly dtype: DType;
 }
 
-export const literalOp: Op<LiteralAttrs> = {
+const literalOp: Op<LiteralAttrs> = {
   name: "literal",
   role: "literal",
   infer(_, { values, shape, dtype }) {
@@ -144,7 +136,7 @@ export interface PackAttrs {
 }
 
 /** Copies `length` elements: output[offset + i] = input[i]. */
-export function copyDispatch(from: number, length: number, offset: number): Dispatch {
+function copyDispatch(from: number, length: number, offset: number): Dispatch {
   return {
     label: "copy",
     source: copyWgsl,
@@ -158,7 +150,7 @@ export function copyDispatch(from: number, length: number, offset: number): Disp
  * Tensors laid out in one buffer. The memory plan lets the operations that compute the inputs write there at once; only
  * what already lies elsewhere is copied (the inputs not marked in `placed`).
  */
-export const packOp: Op<PackAttrs> = {
+const packOp: Op<PackAttrs> = {
   name: "pack",
   role: "pack",
   infer(inputs, { offsets, size }) {
@@ -195,12 +187,8 @@ export function pack(inputs: readonly Tensor[], offsets: readonly number[], size
   return apply(packOp, inputs, { offsets, size })[0];
 }
 
-export interface RecordAttrs {
-  readonly width: number;
-}
-
 /** Writes a row of numbers into row `slot` of a state: output = state with state[slot, :] = row. */
-export const recordOp: Op<RecordAttrs> = {
+const recordOp: Op<{ readonly width: number }> = {
   name: "record",
   inplace: { 0: 0 },
   infer([table, row, slot], { width }) {
@@ -233,11 +221,7 @@ export function record(table: Tensor, row: Tensor, slot: Tensor): Tensor {
   return apply(recordOp, [table, row, slot], { width: sizeOf(row) })[0];
 }
 
-export interface AssignAttrs {
-  readonly offset: number;
-}
-
-export const assignOp: Op<AssignAttrs> = {
+const assignOp: Op<{ readonly offset: number }> = {
   name: "assign",
   inplace: { 0: 0 },
   infer([whole, part], { offset }) {

@@ -50,16 +50,11 @@ function windowsOf(
   return windows;
 }
 
-/** Target n of a text: its place among the losses of a pass, and the position of the pass that predicts it. */
-interface Target {
-  readonly text: number;
-  readonly n: number;
-  readonly place: number;
-  readonly position: number;
-}
-
-/** The targets of a pass whose rows have `length` positions, of which `counted` have logits: all, or those wanted. */
-function targetsOf(batch: readonly Window[], length: number, counted: number): Target[] {
+/**
+ * The targets of a pass whose rows have `length` positions, of which `counted` have logits (all, or those wanted): target n
+ * of a text, its place among the losses of the pass, and the position of the pass that predicts it.
+ */
+function targetsOf(batch: readonly Window[], length: number, counted: number) {
   return batch.flatMap(({ text, begin, first, last }, row) =>
     Array.from({ length: last - first + 1 }, (_, m) => {
       const n = first + m;

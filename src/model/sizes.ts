@@ -13,20 +13,11 @@ import { layout } from "./layout.ts";
 export const GRAPH_BYTES = 100 * 1024;
 
 /** The keys whose numbers multiply what a run needs, by path. */
-const KEYS = [
-  "model.layers",
-  "model.dim",
-  "model.context",
-  "model.vocabulary",
-  "model.heads",
-  "model.block.mlp.factor",
-  "model.block.attention.value_dim",
-  "model.block.attention.extra_keys",
-  "tokenizer.size",
-  "train.batch",
-  "train.accumulate",
-  "sample.tokens",
-] as const;
+const KEYS = (
+  "model.layers model.dim model.context model.vocabulary model.heads model.block.mlp.factor " +
+  "model.block.attention.value_dim model.block.attention.extra_keys tokenizer.size train.batch train.accumulate " +
+  "sample.tokens"
+).split(" ");
 
 /** What stands for the defaults that are no number: of a vocabulary GPT-2's, of a width model.dim's. */
 const USUAL: Readonly<Record<string, number>> = {

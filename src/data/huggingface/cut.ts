@@ -18,17 +18,7 @@ const patternOf = ({ pattern }: Json): string | undefined =>
   isObject(pattern) && typeof pattern.String === "string" ? pattern.String : undefined;
 
 /** Normalizers that change each character, or it and the marks behind it, by itself. */
-const LOCAL = [
-  "NFC",
-  "NFD",
-  "NFKC",
-  "NFKD",
-  "Lowercase",
-  "StripAccents",
-  "BertNormalizer",
-  "Nmt",
-  "Precompiled",
-];
+const LOCAL = "NFC NFD NFKC NFKD Lowercase StripAccents BertNormalizer Nmt Precompiled".split(" ");
 
 /** What spaces become, and whether the same is put before a text; undefined where a normalizer may look over a cut. */
 function spacesOf(normalizer: unknown): { space: string; prepends: boolean } | undefined {
