@@ -142,10 +142,8 @@ function valueOf(quoted: string): string {
 }
 
 /**
- * The modules that a file names.
- *
- * @param text TypeScript or JavaScript; of what cannot be read as that (JSX with quotes in its text) every quoted text behind
- * `from` or `import` counts, and `open` says so
+ * The modules that a file names. Of what cannot be read as TypeScript or JavaScript (JSX with quotes in its text) every quoted
+ * text behind `from` or `import` counts, and `open` says so.
  */
 export function importsOf(text: string): Imports {
   const specifiers = new Set<string>();

@@ -28,12 +28,7 @@ export function parseJson(text: string): any {
   throw new SyntaxError(`more than ${MOST_NESTED} lists and objects within one another`);
 }
 
-/**
- * The value of a JSON file's bytes.
- *
- * @param place its path
- * @throws {UserError} where it is not UTF-8, not JSON or too deep
- */
+/** The value of a JSON file's bytes; throws UserError where it is not UTF-8, not JSON or too deep. */
 export function jsonOfBytes(bytes: Uint8Array, place: string): unknown {
   try {
     return parseJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));

@@ -62,10 +62,8 @@ function amount({ done, total, bytes }: Activity): string {
 }
 
 /**
- * An activity as one line: `evaluating 12/50  8 s left`. The rate of the time left is that since the activity began.
- *
- * @param begun when it began (milliseconds) and how many units were done then
- * @param now milliseconds
+ * An activity as one line: `evaluating 12/50  8 s left`. The rate of the time left is that since the activity `begun`, in
+ * milliseconds, with so many units done.
  */
 export function activityText(
   activity: Activity,

@@ -47,11 +47,7 @@ function decide(url: string): boolean {
   return ROOT === undefined && url.endsWith("/mod.ts") && isAbsent(url);
 }
 
-/**
- * Whether a module is heed: a file of its sources or of another checkout's, in a bundle also a mod.ts that is not there.
- *
- * @param url of a file
- */
+/** Whether a URL is heed's: a file of its sources or of another checkout's, in a bundle also a mod.ts that is not there. */
 export function isHeed(url: string): boolean {
   const is = decided.get(url) ?? decide(url);
   decided.set(url, is);
@@ -113,11 +109,7 @@ async function register(): Promise<void> {
   });
 }
 
-/**
- * The reason of a failed import in heed's words, where what it asks of heed is not there; undefined for any other.
- *
- * @param message the engine's
- */
+/** The reason of a failed import in heed's words, where what it asks of heed is not there; undefined for any other. */
 export function missingExport(message: string): string | undefined {
   const [, specifier, name] =
     /^The requested module '(.*)' does not provide an export named '(.*)'/.exec(message) ?? [];

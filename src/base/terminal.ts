@@ -32,9 +32,7 @@ export function escapeControls(text: string): string {
 /** Characters of a cell of a table, as wide as a path may be; a column is as wide as its longest. */
 const LONGEST_CELL = 300;
 
-/**
- * A text as a cell of a table may have it: without controls, and cut in the middle where it is longer than 300 characters.
- */
+/** A text as a cell of a table may have it: without controls, cut in the middle where longer than 300 characters. */
 export function cellText(text: string): string {
   const cell = escapeControls(text);
   if (cell.length <= LONGEST_CELL) return cell;

@@ -37,11 +37,7 @@ function importsIn(
   return { specifiers: [], open: /\.wasm$/i.test(url) ? ["WebAssembly"] : [] };
 }
 
-/**
- * Reads the code that a file is, without running it. heed's own modules are left out.
- *
- * @throws {UserError} where the file cannot be read
- */
+/** Reads the code that a file is, without running it or heed's own modules; throws UserError where it cannot be read. */
 export async function readCode(file: string): Promise<UserCode> {
   const entry = pathToFileURL(resolve(file)).href;
   const elsewhere = new Set<string>();

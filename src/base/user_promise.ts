@@ -6,9 +6,8 @@ import { UserError } from "./errors.ts";
 const [LOOK_MS, PATIENCE_MS, SOME_WORK] = [250, 5000, 0.02];
 
 /**
- * What a user's code returned, awaited. A promise is given up once this process has done nothing for 5 seconds.
- *
- * @throws {UserError} where nothing settles the promise; whatever it is rejected with
+ * What a user's code returned, awaited. A promise is given up with a UserError once this process has done nothing for
+ * 5 seconds.
  */
 export async function settled<T>(promised: T | PromiseLike<T>, patience_ms = PATIENCE_MS): Promise<T> {
   if (typeof (promised as Partial<PromiseLike<T>> | null | undefined)?.then !== "function") return promised;

@@ -26,9 +26,8 @@ export function refuseEndlessSync(path: string | URL): void {
 const UNSIZED_BYTES = 2 ** 24;
 
 /**
- * All bytes of a file as long as it is when it is opened, and room for one more behind them in their buffer.
- *
- * @throws {UserError} where it is a pipe, a socket or a device, or longer than memory; what the system refuses as it is
+ * All bytes of a file as long as it is when it is opened, and room for one more behind them in their buffer. Throws UserError
+ * where it is a pipe, a socket or a device, or longer than memory; what the system refuses as it is.
  */
 export async function readWhole(path: string | URL): Promise<Uint8Array<ArrayBuffer>> {
   await refuseEndless(path);

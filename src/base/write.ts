@@ -32,10 +32,9 @@ interface Output {
 const terminal = { status: "", midLine: false };
 
 /**
- * Shows one line at the end of what the terminal of the standard error shows, in place of the one that is there; other text
- * erases it first. An empty one erases it. Where other text has not ended its line nothing is shown.
- *
- * @param line of fewer columns than the terminal has, without control characters
+ * Shows one line, narrower than the terminal and without control characters, at the end of what the terminal of the standard
+ * error shows, in place of the one that is there; other text erases it first. An empty one erases it. Where other text has
+ * not ended its line nothing is shown.
  */
 export function showStatus(line: string): void {
   if (line === terminal.status || terminal.midLine) return;

@@ -24,8 +24,7 @@ function written(value: number, decimals: number, digits: number): string {
 /**
  * How finite numbers are written in cells: with two digits of the difference between the least and the greatest, or three of
  * the largest; a number that does not fit then with fewer digits, down to one. It is never written as 0 unless it is.
- *
- * @returns undefined where some number does not fit
+ * Undefined where some number does not fit.
  */
 export function cellFormat(
   values: readonly number[],

@@ -159,11 +159,8 @@ async function* watched(records: AsyncIterable<LogRecord>, see: (record: LogReco
 }
 
 /**
- * The lines of a run, read in one pass: those of the metrics in their order, then those of the statistic, and how many
- * it has, also where they are more than were kept.
- *
- * @param most lines of the statistic that are kept
- * @throws UserError where the log holds no such metric, tap, statistic or head, with the nearest that it holds
+ * The lines of a run, read in one pass: those of the metrics in their order, then those of the statistic, `most` at most, and
+ * how many it has. Throws UserError where the log holds no such metric, tap, statistic or head, with the nearest that it holds.
  */
 export async function runLines(
   { name: run, log }: ChartedRun,

@@ -46,11 +46,7 @@ export type Cell = string | { readonly number: string };
 /** Columns from which a table is set in small type. */
 const DENSE = 8;
 
-/**
- * Rows under headings; a column is set as numbers where its first row has one. All text is escaped.
- *
- * @returns HTML
- */
+/** Rows under headings as HTML; a column is set as numbers where its first row has one. All text is escaped. */
 export function htmlTable(headings: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const cell = (tag: string, content: string, isNumber: boolean) =>
     `<${tag}${isNumber ? ' class="number"' : ""}>${escapeXml(content)}</${tag}>`;
@@ -117,12 +113,7 @@ export function section(heading: string, ...html: readonly string[]): string {
   return `<section>\n<h2>${escapeXml(heading)}</h2>\n${html.join("\n")}\n</section>`;
 }
 
-/**
- * The whole document.
- *
- * @param title escaped here
- * @param body HTML
- */
+/** The whole document; the title is escaped here, the body is HTML. */
 export function htmlPage(title: string, body: readonly string[]): string {
   return `<!DOCTYPE html>
 <html lang="en">

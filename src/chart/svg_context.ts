@@ -284,14 +284,9 @@ function stateMethods(recording: Recording) {
 export type SvgContext = Properties & ReturnType<typeof pathMethods> & ReturnType<typeof stateMethods>;
 
 /**
- * A canvas whose 2D context records SVG: paths with the current transformation worked in, clips, and text as real
- * `<text>`. Coordinates have one decimal, and the same calls give the same elements.
- *
- * The context throws an Error that names any method or property it does not know, and on a coordinate that is not finite.
- *
- * @param width of the drawing, in pixels
- * @param height of the drawing, in pixels
- * @param prefix of the ids of clips, for two drawings in one page must not share them
+ * A canvas whose 2D context records SVG: paths with the current transformation worked in, clips whose ids begin with
+ * `prefix`, and text as real `<text>`. Coordinates have one decimal, and the same calls give the same elements. The context
+ * throws an Error that names any method or property it does not know, and on a coordinate that is not finite.
  */
 export function svgCanvas(width: number, height: number, prefix: string): SvgCanvas {
   const recording: Recording = {

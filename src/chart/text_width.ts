@@ -21,11 +21,7 @@ export interface Font {
   family: string;
 }
 
-/**
- * The parts of a CSS font shorthand whose size is in pixels; a line height is passed over.
- *
- * @throws Error where the text is no such font
- */
+/** The parts of a CSS font shorthand whose size is in pixels, a line height passed over; throws Error at any other. */
 export function parseFont(font: string): Font {
   const match = /^((?:[a-z]+\s+|\d+\s+)*?)([\d.]+)px(?:\/\S+)?\s+(.+)$/i.exec(font.trim());
   if (!match) throw new Error(`The chart's canvas does not know the font "${font}".`);

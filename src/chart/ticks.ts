@@ -42,9 +42,7 @@ export function shareOf(value: number, low: number, high: number): number {
   return high > low ? (value / unit - low / unit) / (high / unit - low / unit) : 0;
 }
 
-/**
- * The multiples of 1, 2 or 5 times a power of ten within [low, high], about `count`; of whole numbers only if `whole`.
- */
+/** The multiples of 1, 2 or 5 times a power of ten within [low, high], about `count`; whole numbers only if `whole`. */
 export function linearTicks(low: number, high: number, whole: boolean, count = 6): { value: number }[] {
   const unit = unitOf(Math.max(Math.abs(low), Math.abs(high)));
   const [from, to] = [low / unit, high / unit];

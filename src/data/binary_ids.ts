@@ -12,11 +12,7 @@ export interface LoadedIds extends Omit<LoadedBytes, "name"> {
   readonly ids: Numbers;
 }
 
-/**
- * Reads such files.
- *
- * @throws UserError at another file, and at one that cannot be read, is empty or has half an id
- */
+/** Reads such files; throws UserError at any other, and at one that cannot be read, is empty or has half an id. */
 export async function loadIds(paths: readonly string[]): Promise<LoadedIds> {
   const files: Uint8Array<ArrayBuffer>[] = [];
   for (const path of paths) {

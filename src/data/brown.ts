@@ -25,9 +25,7 @@ function isHeadline(tokens: Token[]): boolean {
   return tokens.every(({ text, tag }) => tag.endsWith("-hl") || !/[\p{L}\p{N}]/u.test(text));
 }
 
-/**
- * The words of a paragraph as one line of English: where a space goes, and which way a quotation mark faces.
- */
+/** The words of a paragraph as one line of English: where a space goes, which way a quotation mark faces. */
 function spaced(words: string[]): string {
   let line = "";
   let glued = true;

@@ -193,10 +193,7 @@ async function downloadedText(
   return [checkedUtf8(bytes, path)];
 }
 
-/**
- * Files in order; a file that does not end its last line gets the newline, so that no two lines run
- * together.
- */
+/** Files in order; one that does not end its last line gets the newline, so that no two lines run together. */
 async function filesText(paths: readonly string[], field?: string, separate = false): Promise<TextBytes> {
   if (paths.length === 0) {
     throw new UserError("Text: files is an empty list; expected at least one file or folder.");

@@ -47,23 +47,11 @@ export function stringOfBytes(bytes: Uint8Array<ArrayBuffer>, place: string): st
   );
 }
 
-/**
- * UTF-8 bytes as text, a byte order mark left out.
- *
- * @param bytes the content of a file
- * @param place what the error calls it, a path
- * @throws UserError where the bytes are not UTF-8, or no string can be as long
- */
+/** Bytes as text, a byte order mark left out; throws UserError where they are not UTF-8, or no string can be as long. */
 export const decodeUtf8 = (bytes: Uint8Array<ArrayBuffer>, place: string): string =>
   stringOfBytes(withoutMark(bytes), place);
 
-/**
- * UTF-8 that was checked, a byte order mark left out.
- *
- * @param bytes the content of a file
- * @param place what the error calls it, a path
- * @throws UserError where the bytes are not UTF-8, or nothing but white space
- */
+/** UTF-8, a byte order mark left out; throws UserError where it is not UTF-8, or nothing but white space. */
 export function checkedUtf8(bytes: Uint8Array<ArrayBuffer>, place: string): Uint8Array<ArrayBuffer> {
   const text = withoutMark(bytes);
   let isBlank = true;

@@ -10,11 +10,8 @@ const SAMPLES = 256;
 const sha256Of = (value: unknown): string => sha256Hex(JSON.stringify(value));
 
 /**
- * The identity of texts: of the SHA-256 of each, and where they are cut into samples of the lengths of their files in bytes.
- * Names and paths are no part of it.
- *
- * @param texts the text, then those of the splits that have their own
- * @param cut whether `data.sample` cuts files into samples
+ * The identity of the text and of those of the splits that have their own: of the SHA-256 of each, and where files are `cut`
+ * into samples of the lengths of their files in bytes. Names and paths are no part of it.
  */
 export function textIdentity(
   texts: readonly (Pick<LoadedBytes, "files" | "sha256"> | undefined)[],

@@ -75,11 +75,9 @@ function fieldOf(value: unknown, field: string, place: string): string {
 }
 
 /**
- * The texts that a field holds in the lines of a file, as UTF-8, each ended with a newline. Blank lines are passed over.
- *
- * @param field its name, or a path through nested objects: `text`, `message.content`
- * @param separate whether each text is a part of its own; else parts hold as many as fit
- * @throws {UserError} with file and line where a line is no JSON object, has no such field or no text in it
+ * The texts that a field (`text`, `message.content`) holds in the lines of a file, as UTF-8, each ended with a newline; blank
+ * lines are passed over. `separate`: each text is a part of its own, else parts hold as many as fit. Throws UserError with
+ * file and line where a line is no JSON object, has no such field or no text in it.
  */
 export async function jsonLinesText(path: string, field: string, separate: boolean): Promise<TextBytes> {
   const [decoder, encoder] = [new TextDecoder("utf-8", { fatal: true }), new TextEncoder()];

@@ -48,11 +48,8 @@ async function keep(folder: string, path: string, tokenizer: Tokenizer): Promise
 }
 
 /**
- * The tokenizer that `bpeTokenizer` learns from a text. With `cache` it is kept in that folder, and the next time it is read
- * there: the same tokenizer, sooner. A kept file that is damaged is learned anew.
- *
- * @param text the pieces of the text, which are iterated more than once
- * @throws {UserError} as `bpeTokenizer` does
+ * The tokenizer that `bpeTokenizer` learns from a text, whose pieces are iterated more than once. With `cache` it is kept in
+ * that folder, and the next time it is read there: the same tokenizer, sooner. A kept file that is damaged is learned anew.
  */
 export async function keptTokenizer(
   text: Iterable<string>,

@@ -5,11 +5,7 @@ import { showBytes } from "../base/units.ts";
 /** A pointer is shorter than this, by its specification. */
 const LONGEST = 1024;
 
-/**
- * Throws UserError where a file's bytes are a Git LFS pointer.
- *
- * @param path of the file, for the message
- */
+/** Throws UserError where a file's bytes are a Git LFS pointer. */
 export function refuseLfsPointer(bytes: Uint8Array, path: string): void {
   if (bytes.length >= LONGEST) return;
   const text = new TextDecoder().decode(bytes);

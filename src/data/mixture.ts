@@ -103,12 +103,10 @@ function sharesOf(parts: readonly MixedPart[]): MixedSource[] {
 }
 
 /**
- * The batches of a mixture. Row n of training is of source i with probability weight_i / sum of weights, drawn from
- * (seed, n); of each source the rows come in its own order, windows once an epoch. An evaluation reads every source's split
- * whole, one after another, no batch of two sources: its loss is the mean over all tokens, whatever the weights.
- *
- * @param parts their sources give one row a batch
- * @param sizes positions of a row, rows of a batch, the run's seed
+ * The batches of a mixture, of sources that give one row a batch. Row n of training is of source i with probability
+ * weight_i / sum of weights, drawn from (seed, n); of each source the rows come in its own order, windows once an epoch. An
+ * evaluation reads every source's split whole, one after another, no batch of two sources: its loss is the mean over all
+ * tokens, whatever the weights.
  */
 export function mixtureSource(parts: readonly MixedPart[], { context, batch, seed }: Sizes): Source {
   const drawn = drawnSources(parts.map(({ weight }) => weight), seed);

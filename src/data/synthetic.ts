@@ -69,12 +69,7 @@ const SAMPLE_FIELDS: Readonly<Record<keyof Sample, readonly [string, (value: unk
   nats: ["nothing or a number", (value) => value === undefined || typeof value === "number"],
 };
 
-/**
- * A sample as a task drew it.
- *
- * @param place the task, for messages
- * @throws UserError where it is none, or a field of it is of another type
- */
+/** A sample as a task drew it; throws UserError where it is none, or a field of it is of another type. */
 export function checkSample(place: string, sample: unknown): Sample {
   const expected = "expected { text, answerStart }, text and a number";
   if (!isMapping(sample) || sample instanceof Promise) {

@@ -113,11 +113,7 @@ export function cutAtUnits(text: TextBytes, units: readonly number[]): TextBytes
   return cutAt(text, places);
 }
 
-/**
- * Lines of a sample, Infinity for whole files.
- *
- * @throws UserError where `unit` is none of "file", "line", "n lines"
- */
+/** Lines of a sample, Infinity for whole files; throws UserError at any other unit than "file", "line", "n lines". */
 export function linesOfSample(unit: string): number {
   if (unit === "file") return Infinity;
   const match = /^(?:line|([1-9]\d*) lines)$/.exec(unit);
@@ -176,11 +172,7 @@ export function* samplesOfPieces(pieces: Iterable<string>, lines: number): Gener
   if (parts.length > 0) yield parts;
 }
 
-/**
- * The samples of a text, as often as they are iterated; where `lines` is undefined the one sample is the whole text.
- *
- * @param what they are read for, as progress
- */
+/** The samples of a text, as often as they are iterated; without `lines` the whole text. `what`: for progress. */
 export function samplesOfText(
   text: TextBytes,
   lines: number | undefined,

@@ -75,11 +75,8 @@ const DECODING_SHARE = 0.1;
 
 /**
  * Streams texts of one tokenizer: of each the pieces together are the prompt, as the tokenizer has it, and the continuation up
- * to a stop text.
- *
- * @param share of the time that decoding may take
- * @returns begins a text: `start` are the prompt's ids; `take` is called with the next piece, and with the last one, which
- * alone may be empty, as such
+ * to a stop text. Begins a text with the prompt's ids; `take` is called with the next piece, and with the last one, which
+ * alone may be empty, as such. Decoding may take a `share` of the time.
  */
 export function textStreams(
   tokenizer: Tokenizer,

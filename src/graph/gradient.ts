@@ -28,14 +28,9 @@ function accumulate(a: Tensor, b: Tensor, add: Add): Tensor {
 }
 
 /**
- * Gradients of a scalar with respect to tensors of its graph, as new tensors of the same graph.
- *
- * @param loss the scalar, [1]
- * @param wrt tensors that the loss depends on; each is taken as a leaf, so that a parameter may be a view of a state
- * @param seed dL/dloss, usually the constant 1
- * @param add sums two gradients
- * @returns the gradient of a tensor, of its shape: of `wrt`, and of everything between them and the loss; undefined where
- * the loss does not depend on it, or it does not depend on any of `wrt`
+ * Gradients of a scalar [1] with respect to tensors of its graph, as new tensors of the same graph: of each of `wrt`, which is
+ * taken as a leaf, so that a parameter may be a view of a state, and of everything between them and the loss; undefined where
+ * the loss does not depend on a tensor, or it does not depend on any of `wrt`. `seed`: dL/dloss, usually the constant 1.
  */
 export function gradients(
   loss: Tensor,

@@ -197,11 +197,7 @@ export function putModel(
   writeParameters(device, layout, floats(tensors, place), place);
 }
 
-/**
- * Throws where a checkpoint's parameters are NaN or infinite: nothing can be asked of such a model.
- *
- * @throws {NotFiniteError} with the first such tensor
- */
+/** Throws NotFiniteError where a checkpoint's parameters are NaN or infinite: nothing can be asked of such a model. */
 export function checkParameters({ tensors, path }: Pick<Checkpoint, "tensors" | "path">): void {
   for (const [name, tensor] of tensors) {
     if (FLOATS.includes(tensor.dtype)) {

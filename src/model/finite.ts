@@ -4,13 +4,7 @@ import { UserError } from "../base/errors.ts";
 /** A model that has gone astray says nothing: a number that it holds or computes is NaN or infinite. */
 export class NotFiniteError extends UserError {}
 
-/**
- * Throws where a number of a model is NaN or infinite.
- *
- * @param what what the numbers are, before "number N is NaN"
- * @param allowed a value that may stand there all the same
- * @throws {NotFiniteError} with the first such number
- */
+/** Throws NotFiniteError, "WHAT are not finite", at the first of a model's numbers that is NaN or infinite, not `allowed`. */
 export function checkFinite(values: ArrayLike<number>, what: string, allowed?: number): void {
   for (let n = 0; n < values.length; n++) {
     if (Number.isFinite(values[n]) || values[n] === allowed) continue;

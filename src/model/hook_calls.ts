@@ -114,11 +114,7 @@ function metricFault(found: unknown): string | undefined {
   }
 }
 
-/**
- * What a metric gives, by name: `value` where it is one number.
- *
- * @throws {UserError} where it is neither a number nor a flat record of numbers under names of its own
- */
+/** What a metric gives, by name, `value` where it is one number; throws UserError at anything but numbers under own names. */
 export async function metricValues(
   { file }: LoadedHooks,
   { name, fn }: Metric,

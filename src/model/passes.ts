@@ -48,12 +48,7 @@ export function promptIds(model: LanguageModel, given: TextOrIds): Uint32Array {
   );
 }
 
-/**
- * The ids of a text that a model can see at once (see `promptIds`).
- *
- * @throws {UserError} where there are none or more than the model's context, the text has a character that the tokenizer does
- * not know, or an id is not one of the model's
- */
+/** The ids of a text (see `promptIds`); throws UserError where they are more than the model's context. */
 export function textIds(model: LanguageModel, given: TextOrIds): Uint32Array {
   const ids = promptIds(model, given);
   const { context } = model.architecture;

@@ -71,11 +71,7 @@ export function checkHeap(what: string, bytes: number, { heap }: Machine): void 
   throw new UserError(`${showBytes(bytes)} of JavaScript's heap for ${what}, there are ${showBytes(heap)}.`);
 }
 
-/**
- * Throws where a model cannot be held by this machine, whatever computes it.
- *
- * @throws {UserError} naming the number to lower, what is needed and what there is
- */
+/** Throws UserError, with the number to lower, where a model cannot be held by this machine, whatever computes it. */
 export function checkModel(
   config: Config,
   architecture: Architecture,

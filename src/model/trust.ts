@@ -50,10 +50,8 @@ export async function codeFiles(config: Config): Promise<CodeFile[]> {
 }
 
 /**
- * The path of trusted.json: in $XDG_DATA_HOME/heed, else ~/.local/share/heed, on Windows %APPDATA%\heed. A relative folder counts
- * for nothing, as the XDG specification has it.
- *
- * @throws {UserError} where none of them is given
+ * The path of trusted.json: in $XDG_DATA_HOME/heed, else ~/.local/share/heed, on Windows %APPDATA%\heed; throws UserError where
+ * none of them is given. A relative folder counts for nothing, as the XDG specification has it.
  */
 export function trustedPath(env: (name: string) => string | undefined, os = Deno.build.os): string {
   const folder = (name: string) => [env(name)].find((path) => path !== undefined && isAbsolute(path));
@@ -164,12 +162,8 @@ const quoted = (file: string): string =>
   /^[\w./@+-]+$/.test(file) ? file : `'${file.replaceAll("'", `'\\''`)}'`;
 
 /**
- * Refuses the code of a checkpoint where the user has not trusted it as it stands, or it is not what the checkpoint was made with.
- *
- * @param path of the checkpoint, for messages
- * @param sealed what its state.json says
- * @param acceptChanges whether trusted code may be another than the sealed
- * @throws {UserError} with the file, its hash and the remedy
+ * Throws UserError, with the file, its hash and the remedy, where the user has not trusted the code of a checkpoint as it
+ * stands, or it is not the `sealed` that the checkpoint was made with and changes are not accepted.
  */
 export async function checkCode(
   path: string,

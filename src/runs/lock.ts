@@ -44,10 +44,8 @@ async function lockedFile(path: string): Promise<Deno.FsFile | undefined> {
 
 /**
  * Keeps other processes out of a folder, made where it is missing, until it is disposed: the file `.lock` in it is locked.
- * A folder that was made and stays empty goes again, and so does the file, but on Windows.
- *
- * @param what what another process would be doing, for the message: "running this sweep"
- * @throws {UserError} where another process holds it, or the system refuses
+ * A folder that was made and stays empty goes again, and so does the file, but on Windows. Throws UserError where another
+ * process holds it ("another process is WHAT") or the system refuses.
  */
 export async function lockFolder(folder: string, what: string): Promise<Disposable> {
   const made = await missingFolders(folder);

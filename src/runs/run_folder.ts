@@ -240,13 +240,10 @@ export async function createRunFolder(
 }
 
 /**
- * Writes the checkpoint of a step whole or not at all: its files go into `checkpoints/.<step>.tmp`, each synced, and the
- * folder is renamed to `checkpoints/<step>`, in the place of one that a run resumed from before this step wrote. What an
- * earlier process left unfinished in `checkpoints/` is cleared away first.
- *
- * @param files file name to content
- * @returns the path of the checkpoint
- * @throws UserError with the path and the system's reason (a full disk); nothing half-written is left then
+ * Writes the checkpoint of a step whole or not at all, and returns its path: its files go into `checkpoints/.<step>.tmp`, each
+ * synced, and the folder is renamed to `checkpoints/<step>`, in the place of one that a run resumed from before this step
+ * wrote. What an earlier process left unfinished in `checkpoints/` is cleared away first. Throws UserError with the system's
+ * reason (a full disk).
  */
 export async function writeCheckpoint(
   run: RunFolder,
@@ -274,11 +271,7 @@ export async function writeCheckpoint(
   return path;
 }
 
-/**
- * Points `checkpoints/best` or `checkpoints/last` at the checkpoint of a step, in one rename.
- *
- * @throws Error where there is no such checkpoint; UserError with the system's reason where it refuses
- */
+/** Points `checkpoints/best` or `checkpoints/last` at a step's checkpoint, in one rename; throws Error where there is none. */
 export async function pointTo(run: RunFolder, which: "best" | "last", step: number): Promise<void> {
   if (!await stat(join(run.checkpoints, String(step)))) {
     throw new Error(`There is no checkpoint of step ${step}.`);
@@ -286,11 +279,7 @@ export async function pointTo(run: RunFolder, which: "best" | "last", step: numb
   await swapPointer(join(run.checkpoints, which), String(step));
 }
 
-/**
- * Removes the checkpoint of a step, in one rename for who looks on; nothing happens where there is none.
- *
- * @throws Error where `best` or `last` points at it; UserError with the system's reason where it refuses
- */
+/** Removes a step's checkpoint, if any, in one rename; throws Error where `best` or `last` points at it. */
 export async function removeCheckpoint(run: RunFolder, step: number): Promise<void> {
   const path = join(run.checkpoints, String(step));
   for (const which of ["best", "last"]) {

@@ -118,12 +118,7 @@ function checkFields(place: string, value: object, fields: Readonly<Record<strin
   }
 }
 
-/**
- * Throws where a field of state.json is missing, of another type or out of range.
- *
- * @param place path of the file
- * @throws {UserError} with the field, what was found and what was expected
- */
+/** Throws UserError at the first field of state.json that is missing, of another type or out of range. */
 export function checkState(place: string, value: object): asserts value is RunState {
   checkFields(place, value, FIELDS);
   const { step, best, non_finite } = value as RunState;

@@ -24,12 +24,7 @@ export async function checkFree(path: string): Promise<void> {
   }
 }
 
-/**
- * Writes a new folder under a temporary name and renames it.
- *
- * @param files file name to content
- * @throws {UserError} where the path exists or the system refuses; nothing half-written is left then
- */
+/** Writes a new folder, whole or not at all; throws UserError where the path exists or the system refuses. */
 export async function createFolder(
   path: string,
   files: Readonly<Record<string, Uint8Array | string>>,

@@ -23,10 +23,8 @@ function characterTokenizer({ vocabulary, unknown }: { vocabulary: string[]; unk
 }
 
 /**
- * Byte-level byte-pair encoding over GPT-2's pre-tokenisation.
- *
- * @param vocab token to id, bytes written as their characters; `<|endoftext|>` where it is there is found in a text
- * @param merges pairs of tokens, "a b" or lists of two
+ * Byte-level byte-pair encoding over GPT-2's pre-tokenisation: token to id, bytes written as their characters, where
+ * `<|endoftext|>` is found in a text if it is there, and pairs of tokens, "a b" or lists of two.
  */
 export function byteLevelJson(vocab: unknown, merges: readonly unknown[]): object {
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
