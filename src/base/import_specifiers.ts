@@ -1,7 +1,6 @@
 // Which other modules a TypeScript or JavaScript file names, read off its tokens without running it. What is in comments,
 // strings and regular expressions names none.
 
-/** What a file says of other modules. */
 export interface Imports {
   /** Specifiers of imports, re-exports and `import("...")`, types included, each once. */
   readonly specifiers: readonly string[];
@@ -46,7 +45,6 @@ interface Open {
   readonly thenRegex: boolean;
 }
 
-/** A text that is being cut into tokens. */
 interface Scan {
   readonly text: string;
   readonly tokens: Token[];

@@ -54,7 +54,6 @@ function makeWay(output: keyof typeof TERMINALS, bytes: Uint8Array): void {
   terminal.midLine = bytes.at(-1) !== NEWLINE;
 }
 
-/** Writes bytes, all of them, to anything but the standard output. */
 export function writeWhole(file: Output, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length;) done += whenRoom(() => file.writeSync(bytes.subarray(done)));
 }

@@ -67,7 +67,6 @@ const WHISKER_WIDTH = 7;
 const hasInterval = ({ values, intervals }: BarSeries, i: number): boolean =>
   Number.isFinite(values[i]) && Number.isFinite(intervals?.[i]) && intervals![i] > 0;
 
-/** The ends of an interval, within the limits of its axis. */
 function intervalOf(
   { y }: BarChart,
   { values, intervals }: BarSeries,

@@ -26,7 +26,6 @@ export function barColour(index: number): string {
   return `#${half.map((byte) => byte.toString(16).padStart(2, "0")).join("")}`;
 }
 
-/** How a line is told from others: its colour and its dashes. */
 export interface LineStyle {
   readonly colour: string;
   /** Lengths of dashes and gaps in pixels; none for a full line. */
@@ -44,7 +43,6 @@ export function lineStyle(index: number): LineStyle {
   return { colour: CHART_COLOURS[index % CHART_COLOURS.length], dash };
 }
 
-/** The list of families that every text is set in. */
 export const FAMILY = 'Helvetica, Arial, "Liberation Sans", "DejaVu Sans", sans-serif';
 /** Of text on white. */
 export const TEXT_COLOUR = "#222222";

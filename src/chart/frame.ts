@@ -63,7 +63,6 @@ function logEnds(values: readonly number[], fitted: boolean): [low: number, high
   return [low - room, high + room];
 }
 
-/** The ends and ticks of an axis from the least and the greatest that is drawn on it. */
 function extent(axis: ChartAxis, measure: Measure, [low, high]: readonly [number, number], fitted: boolean) {
   if (axis.log) {
     const [min, max] = logEnds(low > high ? [] : [low, high], fitted);

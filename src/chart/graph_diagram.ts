@@ -28,7 +28,6 @@ interface Box {
   readonly lines: readonly string[];
 }
 
-/** One edge, labelled with the tensor's shape. */
 interface Edge {
   readonly from: string;
   readonly to: string;

@@ -59,7 +59,6 @@ function drawCells(
   return [...cells, hatchedCells(paths.get(-1)!, { left, top, ...cell }, hatch)];
 }
 
-/** The numbers, where all of them fit in their cells. */
 function drawNumbers(
   { values, blank = () => false }: HeatMap,
   shown: readonly (readonly number[])[],

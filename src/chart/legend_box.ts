@@ -48,7 +48,6 @@ function rowsOf(entries: readonly LegendEntry[], width: number): Placed[][] {
 const heightOf = (row: readonly Placed[]): number =>
   TEXT_SIZE + BETWEEN + (maximum(row.map(({ lines }) => lines.length)) - 1) * lineHeight(TEXT_SIZE);
 
-/** Pixels that the legend takes of a chart's height. */
 export function legendHeight(entries: readonly LegendEntry[], width: number): number {
   return rowsOf(entries, width).reduce((sum, row) => sum + heightOf(row), BELOW);
 }

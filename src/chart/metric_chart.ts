@@ -61,7 +61,6 @@ const lookUp = <T>(table: Readonly<Record<string, T>>, name: string): T | undefi
 /** What tables say of statistics; one of attention that is called as a tensor's is the same. */
 const STATISTICS: Readonly<Record<string, StatisticText>> = { ...ATTENTION_TABLE, ...TENSOR_TABLE };
 
-/** The title of a metric's or a statistic's axis. */
 export function axisLabel(metric: string): string {
   return lookUp(STEP_METRICS, metric) ?? lookUp(EVAL_METRICS, metric) ??
     lookUp(OTHER_LABELS, metric) ?? lookUp(STATISTICS, metric)?.label ?? metric;

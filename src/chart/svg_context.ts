@@ -88,7 +88,6 @@ const BASELINES: { [baseline: string]: number } = {
   ideographic: -20,
 };
 
-/** Everything that the methods of one context share. */
 interface Recording {
   out: string[];
   prefix: string;

@@ -225,7 +225,6 @@ function permutation(length: number, seed: number, purpose: string): Uint32Array
   return order;
 }
 
-/** @internal Throws UserError unless it is a way of sampling. */
 export function checkSampling(sampling: string): void {
   if (sampling === "crops" || sampling === "windows") return;
   throw new UserError(

@@ -66,7 +66,6 @@ export interface LoadedText {
 
 /** A text as UTF-8, file by file, and where it is from: of any length. */
 export interface LoadedBytes {
-  /** The corpus's name, or the paths of the files. */
   name: string;
   /** The files in order; the last line of each but the last file is ended. */
   files: TextBytes;
@@ -205,7 +204,6 @@ async function filesText(paths: readonly string[], field?: string, separate = fa
   });
 }
 
-/** The texts of a field of JSON lines, file after file. */
 async function fieldsText(paths: readonly string[], field: string, separate: boolean): Promise<TextBytes> {
   const parts: Uint8Array<ArrayBuffer>[] = [];
   for (const path of paths) {

@@ -17,7 +17,6 @@ export interface TextFile {
 /** One text file as the UTF-8 that it is, in a buffer with room for another byte behind it. */
 export interface FileBytes {
   path: string;
-  /** Its content without a byte order mark. */
   bytes: Uint8Array<ArrayBuffer>;
 }
 

@@ -190,7 +190,6 @@ function checkBeams(
   });
 }
 
-/** Searches for the most likely continuation of each prompt in turn. */
 async function searchTexts(
   device: Device,
   model: LanguageModel,

@@ -87,7 +87,6 @@ export function literalValues(x: Tensor): Values | undefined {
   return x.node.op.role === "literal" ? (x.node.attrs as LiteralAttrs).values : undefined;
 }
 
-/** Attributes of a view: where it starts (elements) and its shape. */
 export interface ViewAttrs {
   readonly offset: number;
   readonly shape: readonly number[];
@@ -129,7 +128,6 @@ export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   return view(x, shape);
 }
 
-/** Attributes of a pack: where each input goes, and the size of the whole. */
 export interface PackAttrs {
   readonly offsets: readonly number[];
   readonly size: number;

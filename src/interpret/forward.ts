@@ -67,7 +67,6 @@ function tokensOf(
   return Uint32Array.from(places, (n) => given[n]);
 }
 
-/** Throws at a glob that names none of the tensors that passed. */
 function checkTaps(globs: readonly string[], names: readonly string[]): void {
   const idle = globs.find((glob) => !names.some(globOf(glob)));
   if (idle === undefined) return;

@@ -45,7 +45,6 @@ export function sealFiles(
   return { files: { ...files, "state.json": sealed({ ...state, files: hashes }) }, hashes };
 }
 
-/** config.yaml and tokenizer.json of a model. */
 export function descriptionFiles(
   { config, tokenizer }: Pick<Model, "config" | "tokenizer">,
 ): Record<string, Uint8Array> {
@@ -62,7 +61,6 @@ export async function readPart(path: string, name: string): Promise<Uint8Array> 
   throw new UserError(`${join(path, name)}: no such file; the checkpoint is not whole.`);
 }
 
-/** Reads state.json, checks its own seal and its fields. */
 export async function readState(path: string): Promise<RunState> {
   const place = join(path, "state.json");
   const bytes = await readPart(path, "state.json");
@@ -75,7 +73,6 @@ export async function readState(path: string): Promise<RunState> {
   return rest;
 }
 
-/** Reads a checkpoint's file and checks its hash. */
 export async function readChecked(path: string, name: string, state: RunState): Promise<Uint8Array> {
   const bytes = await readPart(path, name);
   const found = sha256Hex(bytes);

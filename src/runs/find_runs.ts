@@ -59,7 +59,6 @@ function faultOf(error: unknown): string {
   throw error;
 }
 
-/** The time that a run's folder is named after. */
 function timeOf(folder: string): string | undefined {
   const found = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-/.exec(folder);
   if (!found) return undefined;

@@ -61,14 +61,12 @@ export async function makeFolder(path: string): Promise<void> {
   await syncFolder(dirname(path));
 }
 
-/** Removes a file or folder that may not be there. */
 export async function removeQuietly(path: string): Promise<void> {
   try {
     await Deno.remove(path, { recursive: true });
   } catch { /* It is not there. */ }
 }
 
-/** Writes a file and waits until the disk has it. */
 export async function writeSynced(path: string, content: Uint8Array | string): Promise<void> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
   using file = await Deno.open(path, { write: true, create: true, truncate: true });

@@ -11,9 +11,7 @@ export interface AddedToken {
   readonly content: string;
   /** Found only where no letter, digit or mark of a word stands beside it. */
   readonly singleWord: boolean;
-  /** Takes the white space before it along. */
   readonly lstrip: boolean;
-  /** Takes the white space behind it along. */
   readonly rstrip: boolean;
   /** Found in the normalized text, by its own normalized form. */
   readonly normalized: boolean;

@@ -44,7 +44,6 @@ function mergesOf(fields: Fields, ids: ReadonlyMap<string, number>, prefix: stri
   });
 }
 
-/** Whether nothing is left out at random. */
 function checkDropout(fields: Fields): void {
   const dropout = fields.any("dropout") ?? null;
   if (dropout !== null && dropout !== 0) {

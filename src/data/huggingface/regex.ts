@@ -52,10 +52,8 @@ const LIGATURES = new Set(["ss", "st", "ff", "fi", "fl"]);
 
 const hex = (code: number) => `\\u{${code.toString(16)}}`;
 
-/** A part of a pattern in JavaScript's form. */
 interface Part {
   readonly source: string;
-  /** Whether it may match nothing. */
   readonly empty: boolean;
   /** Whether it looks around and takes nothing. */
   readonly looks?: boolean;

@@ -63,7 +63,6 @@ export async function bytesOf(path: string): Promise<Uint8Array | undefined> {
   return bytes;
 }
 
-/** The value of a JSON file, or undefined where there is none of that name. */
 export async function jsonOf(path: string): Promise<unknown> {
   const bytes = await bytesOf(path);
   return bytes && jsonOfBytes(bytes, path);
