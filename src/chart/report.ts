@@ -60,12 +60,7 @@ function addWarning(warnings: Map<string, Warned>, record: WarningRecord): void 
 }
 
 async function contentsOf(records: AsyncIterable<LogRecord>): Promise<Contents> {
-  const contents: Contents = {
-    warnings: new Map(),
-    samples: [],
-    stats: new Map(),
-    losses: [],
-  };
+  const contents: Contents = { warnings: new Map(), samples: [], stats: new Map(), losses: [] };
   const summariser = logSummariser();
   for await (const record of records) {
     if (record.type === "run") contents.run = record;

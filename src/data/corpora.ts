@@ -250,12 +250,7 @@ export async function loadText(request: TextRequest, environment: LoadEnvironmen
   const { name, files, sha256 } = await loadBytes(request, environment);
   const text = stringOfText(files);
   if (text !== undefined) {
-    return {
-      name,
-      text,
-      files: files.map((bytes) => stringOfBytes(bytes, name)),
-      sha256,
-    };
+    return { name, text, files: files.map((bytes) => stringOfBytes(bytes, name)), sha256 };
   }
   throw new UserError(
     `${name} has more than ${LONGEST_STRING} characters, the most of one string; expected fewer.`,

@@ -72,11 +72,7 @@ export interface Tokenizer {
  * ```
  * @category Data
  */
-export function textBehind(
-  tokenizer: Tokenizer,
-  before: number | undefined,
-  ids: ArrayLike<number>,
-): string {
+export function textBehind(tokenizer: Tokenizer, before: number | undefined, ids: ArrayLike<number>): string {
   // The space between two ids in decimal belongs to neither.
   if (before === undefined || tokenizer.kind === "ids") return tokenizer.decode(ids);
   const first = tokenizer.decode([before]);

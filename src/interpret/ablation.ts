@@ -82,10 +82,7 @@ function ablatedGraph({ architecture, parameters }: LanguageModel, rows: number,
     const mixed = plus(times(variable("x"), variable("keep")), variable("fill"));
     return reshape(elementwise(mixed, operands, "ablate"), z.shape);
   };
-  const taps: Taps = {
-    wants: () => false,
-    tap: (name, x) => name.endsWith(".attn.z") ? change(name, x) : x,
-  };
+  const taps: Taps = { wants: () => false, tap: (name, x) => name.endsWith(".attn.z") ? change(name, x) : x };
   const logits = decoder(architecture, parameters, input("ids", [rows, context], "u32"), { taps });
   const targets = input("targets", [rows * context], "u32");
   const { loss, valid } = crossEntropy(reshape(logits, [rows * context, vocabulary]), targets);

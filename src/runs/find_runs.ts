@@ -87,15 +87,7 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
       if (typeof state.best?.val_loss === "number") best = state.best;
     } catch { /* A damaged checkpoint is told by whoever loads it. */ }
   }
-  return {
-    path,
-    name,
-    time,
-    step,
-    val_loss: best?.val_loss ?? null,
-    config,
-    fault,
-  };
+  return { path, name, time, step, val_loss: best?.val_loss ?? null, config, fault };
 }
 
 /** An instant of the user's; a day alone is its first moment, or its last. */

@@ -85,11 +85,7 @@ const FIELDS: Readonly<Record<string, Field>> = {
   val_loss: { kind: orNull(number) },
   stale: { kind: count, optional: true },
   reductions: { kind: count, optional: true },
-  non_finite: {
-    kind: mapping,
-    optional: true,
-    inside: { streak: { kind: count }, warned: { kind: count } },
-  },
+  non_finite: { kind: mapping, optional: true, inside: { streak: { kind: count }, warned: { kind: count } } },
   data: { kind: sha256, optional: true },
   log: { kind: mapping, optional: true, inside: { records: { kind: count }, sha256: { kind: sha256 } } },
   device: { kind: text },

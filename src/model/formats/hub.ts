@@ -134,11 +134,7 @@ async function fetched(
 }
 
 /** The SHA-256 of a file in the cache, undefined where there is none; throws where it is not the one expected. */
-async function heldFile(
-  path: string,
-  proof: FileProof,
-  remedy: string,
-): Promise<string | undefined> {
+async function heldFile(path: string, proof: FileProof, remedy: string): Promise<string | undefined> {
   const bytes = await bytesOf(path);
   if (!bytes) return undefined;
   const sha256 = sha256Hex(bytes);
