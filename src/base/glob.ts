@@ -51,7 +51,7 @@ export function globOf(pattern: string): (name: string) => boolean {
 }
 
 /** Letters that two texts begin with in common. */
-function commonStart(a: string, b: string): number {
+export function commonStart(a: string, b: string): number {
   let n = 0;
   while (n < a.length && a[n] === b[n]) n++;
   return n;

@@ -1,13 +1,6 @@
 // Which other modules a TypeScript or JavaScript file names, read off its tokens without running it. What is in comments,
 // strings and regular expressions names none.
 
-export interface Imports {
-  /** Specifiers of imports, re-exports and `import("...")`, types included, each once. */
-  readonly specifiers: readonly string[];
-  /** What loads code that the text does not name, with its line: `import(...) in line 3`. */
-  readonly open: readonly string[];
-}
-
 interface Token {
   readonly kind: "word" | "string" | "mark" | "other";
   readonly text: string;
@@ -140,10 +133,11 @@ function valueOf(quoted: string): string {
 }
 
 /**
- * The modules that a file names. Of what cannot be read as TypeScript or JavaScript (JSX with quotes in its text) every quoted
+ * The specifiers of a file's imports, re-exports and `import("...")`, types included, each once; and `open`, what loads code
+ * that the text does not name, with its line: `import(...) in line 3`. Of what cannot be read as TypeScript or JavaScript (JSX with quotes in its text) every quoted
  * text behind `from` or `import` counts, and `open` says so.
  */
-export function importsOf(text: string): Imports {
+export function importsOf(text: string): Record<"specifiers" | "open", readonly string[]> {
   const specifiers = new Set<string>();
   const open = new Set<string>();
   let tokens: Token[];

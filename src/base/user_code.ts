@@ -29,10 +29,7 @@ async function readImported(url: string): Promise<Uint8Array | undefined> {
 }
 
 /** What a file's text names; data names nothing. */
-function importsIn(
-  url: string,
-  bytes: Uint8Array,
-): { specifiers: readonly string[]; open: readonly string[] } {
+function importsIn(url: string, bytes: Uint8Array): ReturnType<typeof importsOf> {
   if (/\.[cm]?[jt]sx?$/i.test(url)) return importsOf(new TextDecoder().decode(bytes));
   return { specifiers: [], open: /\.wasm$/i.test(url) ? ["WebAssembly"] : [] };
 }

@@ -1,19 +1,14 @@
 // Token ids as nanoGPT's prepare.py writes them: a .bin file of two bytes for each, the low one first.
 import { UserError } from "../base/errors.ts";
-import { type LoadedBytes, textSha256 } from "./corpora.ts";
+import { textSha256 } from "./corpora.ts";
 import { rawBytes } from "./files.ts";
 import { joinIds, type Numbers } from "./ids.ts";
 
 /** Whether a path names such a file. */
 export const isBinary = (path: string): boolean => path.endsWith(".bin");
 
-/** The ids of files, one after another, and what `textIdentity` needs of them. */
-export interface LoadedIds extends Omit<LoadedBytes, "name"> {
-  readonly ids: Numbers;
-}
-
-/** Reads such files; throws UserError at any other, and at one that cannot be read, is empty or has half an id. */
-export async function loadIds(paths: readonly string[]): Promise<LoadedIds> {
+/** Reads such files: their ids, one after another, and what `textIdentity` needs; throws UserError at any other, and at one that cannot be read, is empty or has half an id. */
+export async function loadIds(paths: readonly string[]) {
   const files: Uint8Array<ArrayBuffer>[] = [];
   for (const path of paths) {
     if (!isBinary(path)) {
@@ -26,9 +21,6 @@ export async function loadIds(paths: readonly string[]): Promise<LoadedIds> {
     files.push(bytes);
   }
   const parts = files.map((bytes) => new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2));
-  return {
-    ids: parts.length === 1 ? parts[0] : joinIds(parts, 0xffff).ids,
-    files,
-    sha256: textSha256(files),
-  };
+  const ids: Numbers = parts.length === 1 ? parts[0] : joinIds(parts, 0xffff).ids;
+  return { ids, files, sha256: textSha256(files) };
 }

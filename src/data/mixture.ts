@@ -12,6 +12,7 @@ import {
   type MixedSource,
   type Source,
   splitNamed,
+  type TextSourceOptions,
 } from "./batches.ts";
 
 /** A source whose batches are one row each, with its part of all rows. */
@@ -24,12 +25,7 @@ export interface MixedPart {
   readonly source: Source;
 }
 
-/** Positions of a row, rows of a batch, the run's seed. */
-interface Sizes {
-  readonly context: number;
-  readonly batch: number;
-  readonly seed: number;
-}
+type Sizes = Pick<TextSourceOptions, "context" | "batch" | "seed">;
 
 /** Rows whose sources are drawn from one stream. */
 const BLOCK = 1024;
@@ -137,7 +133,7 @@ export function mixtureSource(parts: readonly MixedPart[], { context, batch, see
 }
 
 /** Passes one after another, their rows put together in batches of one source each. */
-function chainedPasses(passes: readonly Evaluation[], sizes: { context: number; batch: number }): Evaluation {
+function chainedPasses(passes: readonly Evaluation[], sizes: Omit<Sizes, "seed">): Evaluation {
   const own = passes.map((pass, part) =>
     evaluationOf(pass.count, sizes, (row, into, at) => {
       into.sources ??= new Uint16Array(sizes.batch).fill(part);

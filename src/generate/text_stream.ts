@@ -2,6 +2,7 @@
 // there and what may be the beginning of a stop text wait.
 import { textBehind, type Tokenizer } from "../data/mod.ts";
 import { minimum } from "../base/extremes.ts";
+import { commonStart } from "../base/glob.ts";
 
 /** What is added to a prompt, as text. */
 export function continuationOf(
@@ -57,19 +58,6 @@ function changingIds(tokenizer: Tokenizer): number[] {
   return [letters[0] ?? ids[0], breaking].filter((id) => id !== undefined);
 }
 
-function commonStart(a: string, b: string): string {
-  let length = 0;
-  while (length < a.length && a[length] === b[length]) length++;
-  return a.slice(0, length);
-}
-
-export interface TextStream {
-  /** Gives on what is certain of the tokens added so far. */
-  grown(added: readonly number[]): void;
-  /** Gives on the rest; where a decoder has taken back what it gave, the text again on a line of its own. */
-  end(continuation: string): void;
-}
-
 /** Decoding takes at most this share of the time: of a long text several tokens come together. */
 const DECODING_SHARE = 0.1;
 
@@ -82,9 +70,9 @@ export function textStreams(
   tokenizer: Tokenizer,
   stop: readonly string[],
   share = DECODING_SHARE,
-): (start: readonly number[], take: (piece: string, last: boolean) => void) => TextStream {
+) {
   const changing = changingIds(tokenizer);
-  return (start, take) => {
+  return (start: readonly number[], take: (piece: string, last: boolean) => void) => {
     const before = tokenizer.decode(start);
     let given: string | undefined;
     let next = 0;
@@ -94,17 +82,22 @@ export function textStreams(
       if (piece !== "" || last) take(piece, last);
     };
     return {
-      grown(added) {
+      /** Gives on what is certain of the tokens added so far. */
+      grown(added: readonly number[]): void {
         const began = performance.now();
         if (began < next) return;
         const textOf = (ids: readonly number[]) => continuationOf(tokenizer, before, start, ids);
-        const kept = changing.reduce((text, id) => commonStart(text, textOf([...added, id])), textOf(added));
+        const kept = changing.reduce(
+          (text, id) => text.slice(0, commonStart(text, textOf([...added, id]))),
+          textOf(added),
+        );
         const certain = certainPart(kept, stop);
         if (certain.startsWith(given ?? "")) give(certain, false);
         const now = performance.now();
         next = now + (now - began) / share;
       },
-      end(continuation) {
+      /** Gives on the rest; where a decoder has taken back what it gave, the text again on a line of its own. */
+      end(continuation: string): void {
         if (continuation.startsWith(given ?? "")) give(continuation, true);
         else take(`\n${before}${continuation}`, true);
       },

@@ -3,7 +3,7 @@ import { checkState, type RunState } from "../runs/run_state.ts";
 import { join } from "node:path";
 import { checkFinite } from "./finite.ts";
 import type { Device } from "../device/device.ts";
-import { type Config, dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
+import { dumpConfig, parseConfig, resolveConfig } from "../config/mod.ts";
 import { isMapping } from "../base/show.ts";
 import { type Tokenizer, tokenizerFromJSON } from "../data/mod.ts";
 import { atPlace, UserError } from "../base/errors.ts";
@@ -92,17 +92,11 @@ function savedConfig(source: Uint8Array, place: string): Record<string, unknown>
   return { ...rest, model: isMapping(model) ? { head: { method: "bp" }, ...model } : model };
 }
 
-interface Decoded {
-  readonly config: Config;
-  readonly tokenizer: Tokenizer;
-  readonly tensors: ReadonlyMap<string, TensorData>;
-}
-
 /** Decodes the files of a checkpoint, whatever their hashes; no code that the configuration names is run. */
 export function decodeFiles(
   path: string,
   files: { config: Uint8Array; tokenizer: Uint8Array; model: Uint8Array },
-): Decoded {
+) {
   const place = join(path, "config.yaml");
   const config = resolveConfig(savedConfig(files.config, place), { place, name: "checkpoint", saved: true });
   const { tensors } = decodeSafetensors(files.model, join(path, "model.safetensors"));

@@ -133,18 +133,11 @@ export async function trustCode(files: readonly string[], by: "named" | "trust")
   return added;
 }
 
-export interface CodeStanding {
-  readonly file: string;
-  readonly code: UserCode | undefined;
-  /** The hash that the checkpoint sealed; undefined in those of before there were any. */
-  readonly sealed: string | undefined;
-}
-
-/** How the files of code stand that a checkpoint's configuration names. Nothing is run. */
-export async function codeStandings(
-  config: Config,
-  sealed: readonly CodeFile[] = [],
-): Promise<CodeStanding[]> {
+/**
+ * How the files of code stand that a checkpoint's configuration names: their code, undefined where it is missing, and the hash
+ * that the checkpoint sealed, undefined in older ones. Nothing is run.
+ */
+export async function codeStandings(config: Config, sealed: readonly CodeFile[] = []) {
   return await Promise.all(
     codeNamed(config).map(async (file) => ({
       file,

@@ -9,7 +9,7 @@ import { globOf } from "../base/glob.ts";
 import { parseJson } from "../base/json.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { RunState } from "./run_state.ts";
-import { beginsWith } from "./latest.ts";
+import { beginsWith, runTime } from "./latest.ts";
 import { isRun, resolveRun } from "./resolve_run.ts";
 import { checkpointSteps, runFolder } from "./run_folder.ts";
 
@@ -59,12 +59,8 @@ function faultOf(error: unknown): string {
   throw error;
 }
 
-function timeOf(folder: string): string | undefined {
-  const found = /^(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-/.exec(folder);
-  if (!found) return undefined;
-  const [, year, month, day, hour, minute, second] = found;
-  return `${year}-${month}-${day}T${hour}:${minute}:${second}Z`;
-}
+const timeOf = (folder: string): string | undefined =>
+  runTime(folder)?.replace(/(....)(..)(..)-(..)(..)(..)/, "$1-$2-$3T$4:$5:$6Z");
 
 async function runAt(path: string, name: string, time: string): Promise<FoundRun | undefined> {
   const run = runFolder(path);

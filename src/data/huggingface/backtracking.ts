@@ -99,16 +99,6 @@ function length(tree: Tree): number | undefined {
   }
 }
 
-/** The places of an expression where a character is taken, and which may follow which (Glushkov's automaton). */
-interface Places {
-  readonly sets: readonly string[];
-  readonly follow: Set<number>[];
-  /** For each place those that follow it by more than one way: of a loop in a loop, by the inner and the outer one. */
-  readonly twice: Set<number>[];
-  /** Places after which nothing can fail any more. */
-  readonly ends: ReadonlySet<number>;
-}
-
 /** A part of an expression among the places of the whole. */
 interface Fragment {
   /** It may take no character; `free`: nor look at any. */
@@ -122,7 +112,13 @@ interface Fragment {
 
 const NOTHING: Fragment = { empty: true, free: true, first: [], last: [], ends: [] };
 
-function placesOf(tree: Tree): Places {
+type Places = ReturnType<typeof placesOf>;
+
+/**
+ * The places of an expression where a character is taken, and which may follow which (Glushkov's automaton); `twice`: which
+ * follow by more than one way, of a loop in a loop by the inner and the outer one; `ends`: after which nothing can fail.
+ */
+function placesOf(tree: Tree) {
   const sets: string[] = [];
   const [follow, twice]: [Set<number>[], Set<number>[]] = [[], []];
   const link = (from: number, to: number) => (follow[from].has(to) ? twice : follow)[from].add(to);

@@ -1,7 +1,7 @@
 // Models by name: their files in the cache folder, where somebody put them or where they are downloaded once. A file is
 // trusted by its size and SHA-256: those of data/models.json, those that the hub states of a large file, or that of its
 // first use, which is recorded beside it.
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import models from "../../../data/models.json" with { type: "json" };
 import {
   download,
@@ -110,7 +110,11 @@ export async function modelFolder(name: string, options: HubOptions = {}): Promi
     const first = recorded.get(file);
     const proof = pinned ?? (first === undefined ? {} : { sha256: first, recorded: join(folder, RECORD) });
     const held = await heldFile(path, proof, remedy);
-    const sha256 = held ?? await fetched(`${url}/${file}`, path, proof, options).catch((error: Error) => {
+    const fetched = async () => {
+      await Deno.mkdir(folder, { recursive: true });
+      return await download(`${url}/${file}`, path, proof, options);
+    };
+    const sha256 = held ?? await fetched().catch((error: Error) => {
       const reason = error.message.replace(/\s+/g, " ").replace(/[.:]$/, "").slice(0, 400);
       const absent = !known && file === FILES[0] && first === undefined;
       const what = absent ? `no such folder, and ${file} of a model of that name` : file;
@@ -121,16 +125,6 @@ export async function modelFolder(name: string, options: HubOptions = {}): Promi
     await record(folder, recorded);
   }
   return folder;
-}
-
-async function fetched(
-  url: string,
-  path: string,
-  proof: FileProof,
-  options: DownloadOptions,
-): Promise<string> {
-  await Deno.mkdir(dirname(path), { recursive: true });
-  return await download(url, path, proof, options);
 }
 
 /** The SHA-256 of a file in the cache, undefined where there is none; throws where it is not the one expected. */
