@@ -186,7 +186,7 @@ export function pack(inputs: readonly Tensor[], offsets: readonly number[], size
 }
 
 /** Writes a row of numbers into row `slot` of a state: output = state with state[slot, :] = row. */
-const recordOp: Op<{ readonly width: number }> = {
+export const recordOp: Op<{ readonly width: number }> = {
   name: "record",
   inplace: { 0: 0 },
   infer([table, row, slot], { width }) {
