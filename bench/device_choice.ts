@@ -2,10 +2,9 @@
 // evaluations, tracking and sample, shaders compiled anew. `deno run -A bench/device_choice.ts [names]`
 import { findAdapter, loadConfig, train } from "../mod.ts";
 import { estimateSeconds } from "../src/device/mod.ts";
-import { runWork } from "../src/train/mod.ts";
+import { graphsOf, runWork } from "../src/train/mod.ts";
 import { targetOf } from "../src/device/webgpu.ts";
 import { experimentOf } from "../src/train/start_from.ts";
-import { graphsOf } from "../src/train/train.ts";
 import { printColumns } from "./measure.ts";
 
 // Read when the adapter is opened; without it only the first of all runs compiles.

@@ -98,21 +98,13 @@ export async function evaluator(
   const { graph, table } = evaluationGraph(architecture, layout, config.train.batch, { tokens });
   const program = await device.compile(graph);
   const indices = chosenBatches(split, config.eval.batches);
-  const count = indices.length;
   const pace = { ms: 0 };
   const { context } = architecture;
-  const sources = source.sources?.length ?? 0;
   return {
     evaluate() {
       const found = extremes ? extremeTargets(context, (i) => indices[i] * config.train.batch) : undefined;
-      return run(device, program, table, {
-        batch: (i) => split.batch(indices[i]),
-        count,
-        context,
-        sources,
-        found,
-        pace,
-      });
+      const pass = { split, indices, context, sources: source.sources?.length ?? 0, found, pace };
+      return run(device, program, table, pass);
     },
     [Symbol.dispose]: () => program[Symbol.dispose](),
   };
@@ -159,24 +151,22 @@ function extremeTargets(context: number, firstRow: (batch: number) => number) {
   };
 }
 
-/** The batches of an evaluation, and who looks at their losses one by one. */
-interface Pass {
-  readonly batch: (i: number) => Batch;
-  readonly count: number;
-  readonly context: number;
-  /** Of a mixture: how many. */
-  readonly sources: number;
-  readonly found: ReturnType<typeof extremeTargets> | undefined;
-  /** Milliseconds of a batch, as far as they are known. */
-  readonly pace: { ms: number };
-}
-
 async function run(
   device: Device,
   program: Program,
   table: Table,
-  { batch, count, context, sources, found, pace }: Pass,
+  { split, indices, context, sources, found, pace }: {
+    readonly split: Evaluation;
+    readonly indices: readonly number[];
+    readonly context: number;
+    /** Of a mixture: how many. */
+    readonly sources: number;
+    readonly found: ReturnType<typeof extremeTargets> | undefined;
+    /** Milliseconds of a batch, as far as they are known. */
+    readonly pace: { ms: number };
+  },
 ): Promise<Evaluated> {
+  const count = indices.length;
   let [loss, correct, tokens] = [0, 0, 0];
   const mixed = Array.from({ length: sources }, () => ({ loss: 0, tokens: 0 }));
   let answers: ReturnType<typeof scorer> | undefined;
@@ -184,7 +174,7 @@ async function run(
   for (let first = 0, size = 0; first < count; first += size) {
     size = Math.min(pace.ms === 0 ? 1 : Math.ceil(READ_EVERY_MS / pace.ms), TABLE_ROWS, count - first);
     const began = performance.now();
-    const batches = Array.from({ length: size }, (_, slot) => batch(first + slot));
+    const batches = indices.slice(first, first + size).map((index) => split.batch(index));
     for (const [slot, { ids, targets }] of batches.entries()) {
       // What a GPU was given it has not done.
       const done = DEVICES[device.kind].asynchronous ? first : first + slot;

@@ -3,14 +3,11 @@
 import { basename, dirname } from "node:path";
 import { UserError } from "../base/errors.ts";
 import { sealedFields, sealer } from "../log/log_seal.ts";
-import { linesIn, objectOf } from "../log/run_log.ts";
+import { linesIn, type LogStart, objectOf } from "../log/run_log.ts";
 import { readState } from "../model/checkpoint.ts";
 import type { RunState } from "../runs/run_state.ts";
 import { divergedRemedy } from "./divergence.ts";
 import { checkpointSteps, type RunFolder, runFolder, stat, SWEEP_FOLDER } from "../runs/run_folder.ts";
-
-/** What of state.json tells which log belongs to a checkpoint. */
-type Sealed = Pick<RunState, "step" | "log">;
 
 /** What a run's log holds, as far as its lines are records. */
 export interface LogScan {
@@ -68,7 +65,7 @@ export async function scanLog(path: string, counts: readonly number[]): Promise<
 }
 
 /** What is wrong with a log for a checkpoint, without a full stop; undefined where it has all that belongs to it. */
-export function logFault(scan: LogScan, { step, log }: Sealed): string | undefined {
+export function logFault(scan: LogScan, { step, log }: LogStart): string | undefined {
   const { path, records, sha256, steps, stray, broken } = scan;
   const saved = `the checkpoint of step ${step} was saved with`;
   const after = broken === undefined ? "" : `, line ${broken} is not a record`;
@@ -109,7 +106,7 @@ async function earlier(run: RunFolder, step: number): Promise<string | undefined
  * @throws {UserError} where the run has ended, or records are missing, changed or another run's, with the way on: from an
  * earlier checkpoint whose log is whole, or anew
  */
-export async function checkedLog(run: RunFolder, state: Sealed): Promise<LogScan> {
+export async function checkedLog(run: RunFolder, state: LogStart): Promise<LogScan> {
   const scan = await scanLog(run.log, state.log ? [state.log.records] : []);
   if (scan.ended !== undefined) {
     throw new UserError(

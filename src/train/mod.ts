@@ -46,4 +46,4 @@ export {
 } from "./sweep.ts";
 export { type Cost, costOf, type PlannedRun, planRun, resume, train, type TrainResult } from "./train.ts";
 export { type Check, verifyCheckpoint } from "./verify.ts";
-export { runWork } from "./work.ts";
+export { graphsOf, type RunGraphs, runWork } from "./work.ts";

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import { chooseDevice, type Chosen } from "../device/choose.ts";
 import type { Device } from "../device/device.ts";
 import { DeviceLostError } from "../device/gpu_memory.ts";
-import { type Graph, type Plan, plan } from "../device/plan.ts";
+import { type Plan, plan } from "../device/plan.ts";
 import type { Target } from "../graph/tensor.ts";
 import { type Config, configWarnings, dumpConfig } from "../config/mod.ts";
 import { sourcesLine } from "../data/mod.ts";
@@ -15,14 +15,12 @@ import { reportProgress } from "../base/progress.ts";
 import { VERSION } from "../base/version.ts";
 import { acceptChanges } from "./changes.ts";
 import { type Checkpoint, loadCheckpoint } from "../model/checkpoint.ts";
-import { scoresAnswers } from "./evaluate.ts";
 import { prepare } from "./experiment.ts";
 import type { Experiment, Model } from "../model/model.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { initialGraph } from "../model/layout.ts";
-import { evaluationGraph } from "./step_graph.ts";
 import type { TrainOptions } from "./progress.ts";
-import { compileRun, stepGraphs } from "./compile.ts";
+import { compileRun } from "./compile.ts";
 import { checkedLog, type LogScan } from "./log_check.ts";
 import { lockFolder } from "../runs/lock.ts";
 import { type LoopResult, trainRun } from "./run.ts";
@@ -30,7 +28,7 @@ import { checkpointRecord, recordsCheckpoint } from "./stops.ts";
 import { resolveRun } from "../runs/resolve_run.ts";
 import { checkpointSteps, createRunFolder, type RunFolder, SWEEP_FOLDER } from "../runs/run_folder.ts";
 import { withNumber } from "../model/sizes.ts";
-import { otherWork, runWork } from "./work.ts";
+import { graphsOf, otherWork, type RunGraphs, runWork } from "./work.ts";
 import { experimentOf } from "./start_from.ts";
 
 /** What another process may be doing in a run's folder. */
@@ -70,49 +68,27 @@ export function costOf(model: Model & Partial<Experiment>, target?: Target): Cos
   return costOfPlans(model, plansOf(graphsOf(model), target));
 }
 
-/** The plans of a run's steps and of its evaluation. */
-interface Plans {
-  /** Each has memory of its own; the last is the one most steps take, or the only one. */
-  readonly steps: readonly Plan[];
-  readonly evaluation: Plan;
+/** The plans of a run's steps, the one most steps take as the last, then of its evaluation: each has memory of its own. */
+function plansOf({ steps, evaluation }: RunGraphs, target?: Target): Plan[] {
+  return [...steps.values(), evaluation].map((graph) => plan(graph, target));
 }
 
-/** The graphs of a run's steps, by what is due, and of its evaluation: traced once, planned for any target. */
-interface Graphs {
-  readonly steps: ReadonlyMap<string, Graph>;
-  readonly evaluation: Graph;
-}
-
-export function graphsOf(model: Model & Partial<Experiment>): Graphs {
-  const { architecture, layout, config, source } = model;
-  const tokens = source !== undefined && scoresAnswers(source, config);
-  const { graph: evaluation } = evaluationGraph(architecture, layout, config.train.batch, { tokens });
-  return { steps: new Map([...stepGraphs(model)].map(([due, { graph }]) => [due, graph])), evaluation };
-}
-
-function plansOf({ steps, evaluation }: Graphs, target?: Target): Plans {
-  return {
-    steps: [...steps.values()].map((graph) => plan(graph, target)),
-    evaluation: plan(evaluation, target),
-  };
-}
-
-function costOfPlans({ config, layout }: Model, { steps, evaluation }: Plans): Cost {
-  const step = steps.at(-1)!;
-  const all = [...steps, evaluation];
-  const sum = (of: "states" | "activations" | "inputs") => all.reduce((total, p) => total + p.memory[of], 0);
+function costOfPlans({ config, layout }: Model, plans: readonly Plan[]): Cost {
+  const { flops, dispatches } = plans.at(-2)!;
+  const sum = (of: "states" | "activations" | "inputs") =>
+    plans.reduce((total, p) => total + p.memory[of], 0);
   const parameters = 4 * layout.size;
   const optimizer = optimizerStates(config.optimizer, layout).length * parameters;
   const activations = sum("activations");
   // Programs share the parameters and the optimizer's state, which evaluation has not; tables are of one each.
-  const shared = (all.length - 1) * parameters + (steps.length - 1) * optimizer;
+  const shared = (plans.length - 1) * parameters + (plans.length - 2) * optimizer;
   const memory = {
     parameters,
     optimizer,
     activations,
     total: sum("states") - shared + activations + sum("inputs"),
   };
-  return { memory, flops: step.flops, dispatches: step.dispatches };
+  return { memory, flops, dispatches };
 }
 
 function announcement(
@@ -207,20 +183,16 @@ async function deviceFor(experiment: Experiment, done: number): Promise<Fitted> 
   const chosen = await chooseDevice(wanted, () => runWork(experiment, done, graphs));
   using opened = new DisposableStack();
   const { target } = opened.use(chosen.device);
-  const { steps, evaluation } = withNumber(config, () => plansOf(graphs, target));
+  const plans = withNumber(config, () => plansOf(graphs, target));
   const check = () => {
     const others = otherWork(experiment);
     withNumber(config, () => {
       chosen.device.check([plan(initialGraph(layout, seed), target)]);
-      chosen.device.check([
-        ...steps,
-        evaluation,
-        ...others.map(({ graph }) => plan(graph, target)),
-      ]);
+      chosen.device.check([...plans, ...others.map(({ graph }) => plan(graph, target))]);
     });
   };
   opened.move();
-  return { ...chosen, cost: costOfPlans(experiment, { steps, evaluation }), check };
+  return { ...chosen, cost: costOfPlans(experiment, plans), check };
 }
 
 /** A run before its first step. */

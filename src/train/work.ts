@@ -5,10 +5,11 @@ import type { Workload } from "../device/estimate.ts";
 import { generationWork } from "../generate/next_logits.ts";
 import { dueAt } from "../track/selectors.ts";
 import { captureGraph } from "../track/capture.ts";
-import { evaluatedBatches } from "./evaluate.ts";
-import { type Experiment, generatorOf } from "../model/model.ts";
+import { stepGraphs } from "./compile.ts";
+import { evaluatedBatches, scoresAnswers } from "./evaluate.ts";
+import { type Experiment, generatorOf, type Model } from "../model/model.ts";
 import { probeGraph } from "../track/induction_probe.ts";
-import { TABLE_ROWS } from "./step_graph.ts";
+import { evaluationGraph, TABLE_ROWS } from "./step_graph.ts";
 
 /** Steps whose looks are counted one by one; of a longer run the rest is taken to be like them. */
 const COUNTED = 10_000;
@@ -34,16 +35,24 @@ export function otherWork(experiment: Experiment, done = 0): Workload[] {
   ];
 }
 
-/**
- * What is left of a run behind `done` steps.
- *
- * @param graphs of its steps, by the entries of `track` that are due (see `stepGraphs`), and of its evaluation
- */
-export function runWork(
-  experiment: Experiment,
-  done: number,
-  graphs: { readonly steps: ReadonlyMap<string, Graph>; readonly evaluation: Graph },
-): Workload[] {
+/** The graphs of a run: of its steps, by the entries of `track` that are due together, and of its evaluation. */
+export interface RunGraphs {
+  /** In the order of `stepGraphs`. */
+  readonly steps: ReadonlyMap<string, Graph>;
+  /** Of one batch. */
+  readonly evaluation: Graph;
+}
+
+/** Traces the graphs of a run, to be planned for any target. */
+export function graphsOf(model: Model & Partial<Experiment>): RunGraphs {
+  const { architecture, layout, config, source } = model;
+  const tokens = source !== undefined && scoresAnswers(source, config);
+  const { graph: evaluation } = evaluationGraph(architecture, layout, config.train.batch, { tokens });
+  return { steps: new Map([...stepGraphs(model)].map(([due, { graph }]) => [due, graph])), evaluation };
+}
+
+/** What is left of a run behind `done` steps. */
+export function runWork(experiment: Experiment, done: number, graphs: RunGraphs): Workload[] {
   const { config: { track, train: { steps }, eval: { every } } } = experiment;
   const counted = Math.min(COUNTED, steps - done);
   const runs = new Map<string, number>();
