@@ -46,6 +46,8 @@ export { grad, gradientOf } from "./gradient.ts";
 export { linear, matmul, type MatmulOptions } from "./matmul/op.ts";
 export { lion, type LionOptions } from "./optimizers/lion.ts";
 export { type MatrixSlot, muon, type MuonOptions, orthogonalised } from "./optimizers/muon.ts";
+export { learningRate, type Schedule, SCHEDULE_KEYS } from "./optimizers/schedules.ts";
+export { OPTIMIZER_KEYS } from "./optimizers/table.ts";
 export { layerNorm, rmsNorm } from "./norm/op.ts";
 export {
   dropout,

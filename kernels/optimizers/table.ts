@@ -1,5 +1,6 @@
 // The optimizers by name: which flat states each keeps, of which parameters, and what one step does. The configuration,
 // checkpoints, tracking and the memory plan know them only by what stands here.
+import type { Keys, KeyValues } from "../../src/base/keys.ts";
 import { ALIGN, constant, literal, reshape } from "../../src/graph/structure.ts";
 import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
 import { add, multiply } from "../elementwise/op.ts";
@@ -10,16 +11,32 @@ import { lion } from "./lion.ts";
 import { type MatrixSlot, muon } from "./muon.ts";
 import { sgd } from "./sgd.ts";
 
-/** What an optimizer may be told; each reads its own, and takes a default of its own for null. */
-export interface OptimizerOptions extends FlatUpdateOptions {
-  /** Decay of the first and second moment. */
-  readonly betas: readonly [number, number];
-  /** Added to the root of the second moment. */
-  readonly eps: number;
-  /** Share of the last direction that a step keeps. */
-  readonly momentum: number | null;
-  /** Step along where the momentum will be. */
-  readonly nesterov: boolean | null;
+const SETTINGS = {
+  lr: { is: "positive", default: 1e-3, doc: "Learning rate after warmup." },
+  betas: {
+    pair: "fraction",
+    default: [0.9, 0.99],
+    expected: "a list of two numbers of at least 0 and below 1",
+    doc: "Decay of the first and second moment; not of sgd.",
+  },
+  eps: { is: "positive", default: 1e-8, doc: "Added to the root of the second moment." },
+  momentum: {
+    is: "fraction",
+    default: null,
+    doc: "Of sgd and muon; null: 0.9 for sgd, 0.95 for muon.",
+  },
+  nesterov: { is: "flag", default: null, doc: "Nesterov's momentum in sgd and muon; null: in muon alone." },
+  weight_decay: {
+    is: "amount",
+    default: 0.1,
+    doc: "Decoupled decay, times the learning rate each step; of adam and sgd a part of the gradient.",
+  },
+  clip: { is: "amount", default: 1, doc: "Largest global norm of the gradient; 0: no clip." },
+} as const satisfies Keys;
+
+/** What an optimizer may be told: see {@link OPTIMIZER_KEYS}; each reads its own, and takes a default of its own for null. */
+export interface OptimizerOptions
+  extends FlatUpdateOptions, Omit<KeyValues<typeof SETTINGS>, "lr" | "weight_decay" | "clip"> {
   /** The hidden matrices, which some optimizers treat in a way of their own. */
   readonly matrices: readonly MatrixSlot[];
 }
@@ -97,5 +114,12 @@ export const OPTIMIZERS = {
   } as Optimizer,
 } as const;
 
-/** Name of an optimizer. */
-export type OptimizerName = keyof typeof OPTIMIZERS;
+/** The keys of `optimizer` in a configuration. */
+export const OPTIMIZER_KEYS = {
+  name: {
+    oneOf: OPTIMIZERS,
+    default: "adamw",
+    doc: "muon moves the matrices of the blocks and leaves the rest to AdamW. Only matrices decay.",
+  },
+  ...SETTINGS,
+} as const satisfies Keys;

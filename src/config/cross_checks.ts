@@ -1,6 +1,7 @@
 // What no key can know alone: heads against dim, splits against one another. Each check is a row that names the keys
 // it looks at, so that a message can point at the one the user changed.
 
+import { SCHEDULES } from "../../kernels/optimizers/schedules.ts";
 import { CATALOGUE } from "../data/corpora.ts";
 import { TASKS } from "../data/tasks.ts";
 import { type Conflict, MODEL_CHECKS } from "./model_conflicts.ts";
@@ -82,7 +83,7 @@ function evaluatedSplitExists(config: Config): Conflict | undefined {
 
 // A run shorter than its warmup is a smoke test; a decay that ends before the warmup does is a mistake.
 function decayOutlastsWarmup({ schedule: { name, warmup, steps } }: Config): Conflict | undefined {
-  if (!["cosine", "linear"].includes(name) || steps === null || warmup <= steps) return undefined;
+  if (!SCHEDULES[name].ends || steps === null || warmup <= steps) return undefined;
   return {
     key: "schedule.warmup",
     keys: ["schedule.warmup", "schedule.steps"],
@@ -92,7 +93,7 @@ function decayOutlastsWarmup({ schedule: { name, warmup, steps } }: Config): Con
 
 // Else a learning rate that was lowered for a fine-tuning would rise instead of falling.
 function ratesFall({ optimizer: { lr }, schedule: { name, min_lr } }: Config): Conflict | undefined {
-  if (name === "constant" || min_lr <= lr) return undefined;
+  if (SCHEDULES[name].flat || min_lr <= lr) return undefined;
   return {
     key: "schedule.min_lr",
     keys: ["schedule.min_lr", "optimizer.lr"],

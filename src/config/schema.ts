@@ -1,7 +1,8 @@
 // The one definition of a configuration: each key's type, default and meaning, but for a model's, which nn says. The types, the
 // validator, the defaults and the JSON Schema for editors all come from here, so that they cannot disagree.
 
-import { OPTIMIZERS } from "../../kernels/optimizers/table.ts";
+import { SCHEDULE_KEYS } from "../../kernels/optimizers/schedules.ts";
+import { OPTIMIZER_KEYS } from "../../kernels/optimizers/table.ts";
 import type { KeyList, Keys, KeyValues } from "../base/keys.ts";
 import { isMapping } from "../base/show.ts";
 import { DEVICE_CHOICES } from "../device/device.ts";
@@ -139,56 +140,6 @@ const TRAIN = {
   },
 } as const satisfies Keys;
 
-const OPTIMIZER = {
-  name: {
-    oneOf: OPTIMIZERS,
-    default: "adamw",
-    doc: "muon moves the matrices of the blocks and leaves the rest to AdamW. Only matrices decay.",
-  },
-  lr: { is: "positive", default: 1e-3, doc: "Learning rate after warmup." },
-  betas: {
-    pair: "fraction",
-    default: [0.9, 0.99],
-    expected: "a list of two numbers of at least 0 and below 1",
-    doc: "Decay of the first and second moment; not of sgd.",
-  },
-  eps: { is: "positive", default: 1e-8, doc: "Added to the root of the second moment." },
-  momentum: {
-    is: "fraction",
-    default: null,
-    doc: "Of sgd and muon; null: 0.9 for sgd, 0.95 for muon.",
-  },
-  nesterov: { is: "flag", default: null, doc: "Nesterov's momentum in sgd and muon; null: in muon alone." },
-  weight_decay: {
-    is: "amount",
-    default: 0.1,
-    doc: "Decoupled decay, times the learning rate each step; of adam and sgd a part of the gradient.",
-  },
-  clip: { is: "amount", default: 1, doc: "Largest global norm of the gradient; 0: no clip." },
-} as const satisfies Keys;
-
-const SCHEDULE = {
-  name: {
-    oneOf: ["cosine", "constant", "linear", "cyclic", "plateau", "rsqrt"],
-    default: "cosine",
-    doc: "The learning rate after warmup; plateau lowers it where evaluations get no better.",
-  },
-  warmup: { least: 0, default: 100, doc: "Steps of linear warmup." },
-  min_lr: {
-    is: "amount",
-    default: 1e-4,
-    doc: "The lowest rate: where cosine and linear end, others turn or stop.",
-  },
-  steps: { least: 1, default: null, doc: "Decay over this many; null: train.steps." },
-  cycle: { least: 2, default: 100, doc: "cyclic: steps from the highest rate to the lowest and back." },
-  factor: { is: "fraction", default: 0.5, doc: "plateau: what the rate is multiplied by." },
-  patience: {
-    least: 0,
-    default: 3,
-    doc: "plateau: evaluations without a lower loss that it waits; the next one lowers the rate.",
-  },
-} as const satisfies Keys;
-
 const EVALUATION = {
   every: { least: 1, default: 100, doc: "Steps between evaluations." },
   batches: { least: 0, default: 0, doc: "Batches of one evaluation; 0: the whole split." },
@@ -267,8 +218,8 @@ export const CONFIG_KEYS = {
   tokenizer: { keys: TOKENIZER, doc: "From text to tokens." },
   model: { keys: MODEL_KEYS, doc: "The transformer." },
   train: { keys: TRAIN, doc: "How long and how much at once." },
-  optimizer: { keys: OPTIMIZER, doc: "The update of the parameters." },
-  schedule: { keys: SCHEDULE, doc: "The learning rate over the steps." },
+  optimizer: { keys: OPTIMIZER_KEYS, doc: "The update of the parameters." },
+  schedule: { keys: SCHEDULE_KEYS, doc: "The learning rate over the steps." },
   eval: { keys: EVALUATION, doc: "Evaluation during training." },
   sample: { keys: SAMPLE, doc: "The text generated at the end." },
   output: { keys: OUTPUT, doc: "What is written, and where." },

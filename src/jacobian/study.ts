@@ -1,5 +1,6 @@
 // Softmax's Jacobian over the life of a model: while it trains, or at the checkpoints it left behind; and what becomes of
 // training itself when softmax's backward pass is another one.
+import { SCHEDULES } from "../../kernels/optimizers/schedules.ts";
 import { isApproximated } from "../../kernels/attention/sizes.ts";
 import { jacobianAnalysis } from "./analysis.ts";
 import type { ComparedTraining } from "./report.ts";
@@ -54,8 +55,8 @@ interface Stop {
  * ```
  */
 export function checkStudied({ schedule, train }: Config): void {
-  const found = schedule.name === "plateau"
-    ? ["schedule.name: plateau", "schedule.name=constant"]
+  const found = SCHEDULES[schedule.name].reduced
+    ? [`schedule.name: ${schedule.name}`, "schedule.name=constant"]
     : train.stop === null
     ? undefined
     : [`train.stop: ${train.stop}`, "train.stop=null"];

@@ -8,7 +8,7 @@ import { dueAt } from "../track/selectors.ts";
 import { hasDiverged } from "./divergence.ts";
 import { freezeFeeds } from "./freeze.ts";
 import type { Run } from "./progress.ts";
-import { scheduledRate } from "./schedule.ts";
+import { scheduledRate } from "../../kernels/optimizers/schedules.ts";
 import { countTargets, stepFeeds } from "./step_graph.ts";
 import { evaluateNow, isOver, nextStop, saveNow, writeMetrics } from "./stops.ts";
 import { beginWindows, readWindow, recordWindow, type Window, windowSize } from "./windows.ts";

@@ -20,7 +20,6 @@ export { optimizerStates } from "./optimizers.ts";
 export type { Progress, TrainOptions } from "./progress.ts";
 export type { LoopResult } from "./run.ts";
 export { saveCheckpoint } from "./save.ts";
-export { learningRate, type Schedule } from "./schedule.ts";
 export { experimentOf } from "./start_from.ts";
 export {
   evaluationGraph,

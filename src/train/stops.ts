@@ -1,4 +1,5 @@
 // What happens between two windows of steps: metrics, evaluations, checkpoints; and at which steps.
+import { SCHEDULES } from "../../kernels/optimizers/schedules.ts";
 import { join } from "node:path";
 import { maximum, minimum } from "../base/extremes.ts";
 import { reportProgress } from "../base/progress.ts";
@@ -60,7 +61,7 @@ export async function evaluateNow(run: Run): Promise<void> {
   if (loss < least) state.best = { step: state.step, val_loss: loss };
   const { name, patience } = config.schedule;
   // torch lowers when more than `patience` in a row were no better, and counts from there again.
-  if (name === "plateau" && state.stale > 0 && state.stale % (patience + 1) === 0) state.reductions++;
+  if (SCHEDULES[name].reduced && state.stale > 0 && state.stale % (patience + 1) === 0) state.reductions++;
   if (stopsEarly(state, config) && state.step < config.train.steps) {
     const message = `No better loss in ${state.stale} evaluations: the run ends before train.steps.`;
     log.write({ type: "warning", step: state.step, code: "early_stop", message, tap: null });

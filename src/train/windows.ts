@@ -7,7 +7,7 @@ import { statRecords } from "../track/stat_records.ts";
 import { type StatisticsTable, WINDOW } from "../track/step_statistics.ts";
 import { followStep, hasDiverged } from "./divergence.ts";
 import { type LoopState, type Run, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
-import { scheduledRate } from "./schedule.ts";
+import { scheduledRate } from "../../kernels/optimizers/schedules.ts";
 import { rowsOf } from "./step_graph.ts";
 
 /** Steps that the next window may take: about a quarter of a second of them, to keep progress and Ctrl-C lively. */

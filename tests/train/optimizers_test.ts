@@ -12,7 +12,7 @@ import { loadCheckpoint } from "../../src/model/checkpoint.ts";
 import { modelOf } from "../../src/model/model.ts";
 import { initialise, readParameters } from "../../src/model/layout.ts";
 import { decodeSafetensors } from "../../src/model/formats/safetensors.ts";
-import { learningRate, type Schedule } from "../../src/train/schedule.ts";
+import { learningRate, type Schedule } from "../../kernels/optimizers/schedules.ts";
 import { costOf, resume, train } from "../../src/train/train.ts";
 
 const TEXT = "The cat sat on the mat, and the dog ran away from the cat.\n".repeat(60);

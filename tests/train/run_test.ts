@@ -11,7 +11,7 @@ import type { LogRecord } from "../../src/log/records.ts";
 import { modelOf } from "../../src/model/model.ts";
 import { initialise, readParameters } from "../../src/model/layout.ts";
 import { rowsOf, stepFeeds, stepGraph } from "../../src/train/step_graph.ts";
-import { learningRate } from "../../src/train/schedule.ts";
+import { learningRate } from "../../kernels/optimizers/schedules.ts";
 import { train } from "../../src/train/train.ts";
 
 const ROOT = new URL("../../", import.meta.url);

@@ -1,0 +1,140 @@
+// Learning rates by step: one entry of a table a schedule.
+import { defaultsOf, type Keys, type KeyValues } from "../../src/base/keys.ts";
+
+/** What a schedule's formula reads. */
+interface Rates extends Required<Omit<Schedule, "name" | "min_lr" | "steps">> {
+  /** `min_lr`, or `lr` where that is lower: a lowest rate above the highest raises nothing. */
+  readonly least: number;
+  /** Steps after the warmup, of a rate that decays. */
+  readonly length: number;
+}
+
+/** A schedule's form after the warmup. */
+interface Form {
+  /** The rate t steps after the warmup. */
+  rate(rates: Rates, t: number): number;
+  /** It ends at `min_lr`, at `schedule.steps`. */
+  readonly ends?: true;
+  /** Evaluations lower it, the warmup's rates too. */
+  readonly reduced?: true;
+  /** It never falls. */
+  readonly flat?: true;
+}
+
+const constant: Form = { flat: true, rate: ({ lr }) => lr };
+
+const cosine: Form = {
+  ends: true,
+  rate: ({ lr, least, length }, t) => least + 0.5 * (1 + Math.cos(Math.PI * t / length)) * (lr - least),
+};
+
+const linear: Form = {
+  ends: true,
+  rate: ({ lr, least, length }, t) => least + (lr - least) * (1 - t / length),
+};
+
+const cyclic: Form = {
+  rate: ({ lr, least, cycle }, t) => least + (lr - least) * Math.abs(1 - 2 * (t % cycle) / cycle),
+};
+
+const plateau: Form = {
+  reduced: true,
+  rate: ({ lr, least, factor, reductions }) => Math.max(least, lr * factor ** reductions),
+};
+
+const rsqrt: Form = {
+  rate({ lr, least, warmup }, t) {
+    const w = Math.max(warmup, 1);
+    return Math.max(least, lr * Math.sqrt(w / (w + t)));
+  },
+};
+
+/** The schedules by name. */
+export const SCHEDULES = { cosine, constant, linear, cyclic, plateau, rsqrt };
+
+/** The keys of `schedule` in a configuration. */
+export const SCHEDULE_KEYS = {
+  name: {
+    oneOf: SCHEDULES,
+    default: "cosine",
+    doc: "The learning rate after warmup; plateau lowers it where evaluations get no better.",
+  },
+  warmup: { least: 0, default: 100, doc: "Steps of linear warmup." },
+  min_lr: {
+    is: "amount",
+    default: 1e-4,
+    doc: "The lowest rate: where cosine and linear end, others turn or stop.",
+  },
+  steps: { least: 1, default: null, doc: "Decay over this many; null: train.steps." },
+  cycle: { least: 2, default: 100, doc: "cyclic: steps from the highest rate to the lowest and back." },
+  factor: { is: "fraction", default: 0.5, doc: "plateau: what the rate is multiplied by." },
+  patience: {
+    least: 0,
+    default: 3,
+    doc: "plateau: evaluations without a lower loss that it waits; the next one lowers the rate.",
+  },
+} as const satisfies Keys;
+
+/** A learning-rate schedule, and the optimizer's highest rate: see {@link SCHEDULE_KEYS}. */
+export interface Schedule
+  extends Omit<KeyValues<typeof SCHEDULE_KEYS>, "steps" | "cycle" | "factor" | "patience"> {
+  /** Highest learning rate. */
+  readonly lr: number;
+  /** Step at which a rate that ends reaches `min_lr`. */
+  readonly steps: number;
+  /** Of "cyclic"; 100 by default. */
+  readonly cycle?: number;
+  /** Of "plateau"; 0.5 by default. */
+  readonly factor?: number;
+  /** Times that evaluations have lowered the rate so far; 0 by default. */
+  readonly reductions?: number;
+}
+
+const { cycle: CYCLE, factor: FACTOR } = defaultsOf(SCHEDULE_KEYS);
+
+/**
+ * The learning rate of a step. Linear warmup to `lr` as nanoGPT has it, lr (step + 1) / (warmup + 1), then with
+ * t = step - warmup and T = steps - warmup:
+ *
+ *     constant   lr
+ *     cosine     min_lr + (lr - min_lr) (1 + cos(pi t / T)) / 2, and min_lr after T
+ *     linear     min_lr + (lr - min_lr) (1 - t / T), and min_lr after T
+ *     cyclic     min_lr + (lr - min_lr) |1 - 2 (t mod cycle) / cycle|
+ *     rsqrt      lr sqrt(w / (w + t)), w = max(warmup, 1); not below min_lr
+ *     plateau    lr factor^reductions; not below min_lr
+ *
+ * A plateau's `reductions` count as torch's ReduceLROnPlateau does with threshold 0, eps 0 and cooldown 0: each
+ * `schedule.patience` + 1 evaluations in a row without a lower loss are one; a loss that is NaN is no lower.
+ *
+ * Sources: Smith 2017 (cyclic, begun at its top), Vaswani et al. 2017 (rsqrt), torch's ReduceLROnPlateau.
+ *
+ * @param step 0-based: the number of updates made before this one
+ *
+ * @example
+ * ```ts
+ * import { learningRate } from "../mod.ts";
+ * const schedule = { name: "cosine", lr: 1e-3, min_lr: 1e-4, warmup: 100, steps: 2000 } as const;
+ * learningRate(schedule, 2000); // 1e-4
+ * ```
+ */
+export function learningRate(schedule: Schedule, step: number): number {
+  const { name, lr, min_lr, warmup, steps, cycle = CYCLE, factor = FACTOR, reductions = 0 } = schedule;
+  const { rate, reduced, ends }: Form = SCHEDULES[name];
+  const least = Math.min(min_lr, lr);
+  const rates = { lr, least, warmup, length: steps - warmup, cycle, factor, reductions };
+  if (step < warmup) return (reduced ? rate(rates, 0) : lr) * (step + 1) / (warmup + 1);
+  return ends && step >= steps ? least : rate(rates, step - warmup);
+}
+
+/** The learning rate that a configuration gives a step, 0-based, after so many reductions of a plateau. */
+export function scheduledRate(
+  { optimizer: { lr }, schedule, train }: {
+    readonly optimizer: Pick<Schedule, "lr">;
+    readonly schedule: KeyValues<typeof SCHEDULE_KEYS>;
+    readonly train: Pick<Schedule, "steps">;
+  },
+  step: number,
+  reductions = 0,
+): number {
+  return learningRate({ ...schedule, lr, steps: schedule.steps ?? train.steps, reductions }, step);
+}
