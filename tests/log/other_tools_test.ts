@@ -168,7 +168,8 @@ Deno.test("jq reads the rows that stats writes", jq, async () => {
   assert.equal(await printed("jq", "-r", filter, "statistics.ndjson"), expected);
 });
 
-const README = new URL("../../README.md", import.meta.url);
+const README = new URL("../../docs/tracking.md", import.meta.url);
+const TRAINING = new URL("../../docs/training.md", import.meta.url);
 
 /** Calls `use` with a folder whose runs/latest/log.ndjson a run wrote that tracked everything. */
 async function withRealLog(use: (folder: string) => Promise<void>): Promise<void> {
@@ -191,13 +192,14 @@ async function withRealLog(use: (folder: string) => Promise<void>): Promise<void
 }
 
 Deno.test(
-  "README's jq lines, on a run's log, print rows without a blank cell",
+  "the jq lines of the documents, on a run's log, print rows without a blank cell",
   jq,
   () =>
     withRealLog(async (folder) => {
       const readme = await Deno.readTextFile(README);
       const lines = [...readme.matchAll(/^jq -r '([^']+)' (runs\/latest\/log\.ndjson)$/gm)];
-      const piped = [...readme.matchAll(/\| jq -c '(select\(\.type == "eval"[^']+)'$/gm)];
+      const training = await Deno.readTextFile(TRAINING);
+      const piped = [...training.matchAll(/\| jq -c '(select\(\.type == "eval"[^']+)'$/gm)];
       assert.ok(lines.length >= 2 && piped.length > 0);
       for (const [, filter] of [...lines, ...piped]) {
         const text = filter.endsWith("@tsv") ? filter : `${filter} | @tsv`;
@@ -258,7 +260,7 @@ Deno.test("DuckDB reads the CSV that stats writes, numbers that are not finite t
 });
 
 Deno.test(
-  "README's DuckDB line, on a run's log, gives rows without a blank cell",
+  "the DuckDB line of the documents, on a run's log, gives rows without a blank cell",
   duckdb,
   () =>
     withRealLog(async (folder) => {

@@ -1,4 +1,4 @@
-// The recipes of README and --help that run a sweep's jobs, as they stand there: values with newlines, spaces and quotes
+// The recipes of docs/sweeps.md and --help that run a sweep's jobs, as they stand there: values with newlines, spaces and quotes
 // arrive whole.
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -36,7 +36,7 @@ Deno.test({
   name: "the recipes for --jobs take values with newlines, spaces and quotes",
   ignore: !tools,
   async fn() {
-    const readme = await Deno.readTextFile(new URL("README.md", ROOT));
+    const readme = await Deno.readTextFile(new URL("docs/sweeps.md", ROOT));
     const { stdout: help } = await script("train", ["--help"], ".");
     const pipes = [...`${readme}\n${help}`.matchAll(/^ *deno task train [^|\n]* --jobs (\|.*)$/gm)];
     const hasParallel = await isThere("parallel");
