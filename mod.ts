@@ -94,6 +94,8 @@ export {
 export { type RandomStream, randomStream } from "./src/base/mod.ts";
 
 // Models
+export * as nn from "./src/nn/mod.ts";
+export * as model from "./src/model/mod.ts";
 export { decoder, findModifier, type UserModifier } from "./src/nn/mod.ts";
 export {
   checkLosses,
@@ -164,11 +166,13 @@ export {
   type ScoreModifier,
 } from "./kernels/mod.ts";
 export { type AttentionInput, type LayerOptions, type Matrix } from "./src/check/mod.ts";
+export { mask, modifier } from "./kernels/masks.ts";
 export * as masks from "./kernels/masks.ts";
 export * as check from "./src/check/mod.ts";
 export * as jacobian from "./src/jacobian/mod.ts";
 
 // Tensors
+export * as graph from "./src/graph/mod.ts";
 export { apply, constant, input, type Op, reshape, state, type Tensor } from "./src/graph/mod.ts";
 export {
   add,
@@ -251,6 +255,8 @@ export {
   escapeControls,
   exportsOf,
   fileError,
+  type Interval,
+  interval,
   leadProgress,
   messageLine,
   reportProgress,

@@ -20,6 +20,7 @@ export {
   type Floats,
   formatSpec,
   type Lowered,
+  mismatch,
   type Node,
   type Op,
   type Ref,
@@ -30,6 +31,8 @@ export {
   type Target,
   type Tensor,
   type Values,
+  wgslFloat,
+  workgroups1d,
 } from "./tensor.ts";
 export { assign, constant, input, literal, pack, record, reshape, state, view } from "./structure.ts";
 export { ancestors } from "./gradient.ts";

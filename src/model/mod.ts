@@ -48,6 +48,7 @@ export {
   initialise,
   type Layout,
   layout,
+  packGradients,
   parameterViews,
   readParameters,
   type Slot,
