@@ -95,14 +95,10 @@ export { type RandomStream, randomStream } from "./src/base/mod.ts";
 
 // Models
 export * as nn from "./src/nn/mod.ts";
-export * as model from "./src/model/mod.ts";
+export * as models from "./src/model/mod.ts";
 export { decoder, findModifier, type UserModifier } from "./src/nn/mod.ts";
 export {
-  checkLosses,
   type Checkpoint,
-  codeLine,
-  codeNamed,
-  encodeSafetensors,
   exportModel,
   importModel,
   type LanguageModel,
@@ -110,9 +106,7 @@ export {
   modelFolder,
   type OpenModel,
   openModel,
-  promptIds,
   type TextOrIds,
-  trustCode,
 } from "./src/model/mod.ts";
 export { generate, type GenerateOptions, generateTexts, type TextPiece } from "./src/generate/mod.ts";
 
@@ -255,7 +249,6 @@ export {
   escapeControls,
   exportsOf,
   fileError,
-  type Interval,
   interval,
   leadProgress,
   messageLine,

@@ -10,7 +10,7 @@ import {
   graph,
   input,
   loadConfig,
-  model,
+  models,
   prepare,
   reshape,
   state,
@@ -23,19 +23,19 @@ const { batch } = config.train;
 const [STEPS, RATE, MOMENTUM] = [160, 5e-4, 0.9];
 
 // The graph of a step: loss, gradient, update. Parameters lie in one flat state.
-const parameters = model.flat(layout);
+const parameters = models.flat(layout);
 const momentum = state("momentum", parameters.shape);
-const views = model.parameterViews(layout, parameters);
+const views = models.parameterViews(layout, parameters);
 const ids = input("ids", [batch, context], "u32");
 const targets = input("targets", [batch * context], "u32");
 const logits = decoder(architecture, views, ids);
 const { loss } = crossEntropy(reshape(logits, [batch * context, vocabulary]), targets);
-const gradient = model.packGradients(layout, grad(loss, layout.slots.map(({ name }) => views[name])));
+const gradient = models.packGradients(layout, grad(loss, layout.slots.map(({ name }) => views[name])));
 const moved = elementwise(`${MOMENTUM} * m + ${1 - MOMENTUM} * g`, { m: momentum, g: gradient });
 const updated = elementwise(`p - ${RATE} * sign(m)`, { p: parameters, m: moved });
 
 using device = cpuDevice();
-await model.initialise(device, layout, config.seed, ["momentum"]);
+await models.initialise(device, layout, config.seed, ["momentum"]);
 const effects = [graph.assign(momentum, moved), graph.assign(parameters, updated)];
 using program = await device.compile({ outputs: { loss }, effects });
 

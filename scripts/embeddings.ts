@@ -4,8 +4,8 @@ import {
   checkWritable,
   cli,
   embeddings,
-  encodeSafetensors,
   freePath,
+  models,
   openModel,
   readFiles,
   UserError,
@@ -54,7 +54,7 @@ await cli.runCommand(command, async ({ positionals, values, lists }) => {
   const tokens = new Int32Array(samples * positions);
   ids.forEach((row, n) => tokens.set(row, n * positions));
   const lengths = Int32Array.from(ids, ({ length }) => length);
-  const bytes = encodeSafetensors({
+  const bytes = models.encodeSafetensors({
     embeddings: { dtype: "F32", shape: [...shape], data },
     tokens: { dtype: "I32", shape: [samples, positions], data: tokens },
     lengths: { dtype: "I32", shape: [samples], data: lengths },

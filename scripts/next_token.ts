@@ -1,6 +1,6 @@
 // What a trained model expects after a text: deno task next_token runs/latest --text "The numbe"
 import * as heed from "../mod.ts";
-import { alignedRows, cli, nextTokenFields, nextTokens, openModel, promptIds, shortNumber } from "../mod.ts";
+import { alignedRows, cli, models, nextTokenFields, nextTokens, openModel, shortNumber } from "../mod.ts";
 
 const command: cli.Command = {
   name: "next_token",
@@ -29,7 +29,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const { model: { tokenizer, architecture: { context } } } = opened;
   const text = cli.askedText(values, tokenizer, opened.checkpoint.config.sample.prompt);
-  const { length } = promptIds(opened.model, text);
+  const { length } = models.promptIds(opened.model, text);
   if (length > context) {
     cli.tellLine(`next_token: the text has ${length} tokens; the model sees the last ${context}.`);
   }

@@ -1,17 +1,16 @@
 // How well a trained model predicts texts, files or a split: deno task perplexity runs/latest --file notes.txt
 import * as heed from "../mod.ts";
 import {
-  checkLosses,
   cli,
   evaluator,
   extremeLosses,
   generatorOf,
   loadCheckpoint,
+  models,
   openModel,
   type Perplexity,
   perplexityOf,
   prepare,
-  promptIds,
   readFiles,
   type TargetLoss,
   textBehind,
@@ -183,7 +182,7 @@ await cli.runCommand(command, async (args) => {
     });
     using evaluation = await evaluator(opened.device, experiment, { extremes: true });
     const { extremes, answer, sources, ...found } = await evaluation.evaluate();
-    checkLosses([found.loss]);
+    models.checkLosses([found.loss]);
     const named = ({ before, id, row, position, nats }: TargetLoss): Extreme => {
       return { name: split, row, position: position + 1, token: textBehind(tokenizer, before, [id]), nats };
     };
@@ -201,7 +200,10 @@ await cli.runCommand(command, async (args) => {
   const model = generatorOf(checkpoint);
   const texts = given.map(({ name, text }) => {
     const behind = cli.withFirst(tokenizer, text, values.first);
-    return { name, ids: typeof behind === "string" ? tokenizer.encode(behind) : promptIds(model, behind) };
+    return {
+      name,
+      ids: typeof behind === "string" ? tokenizer.encode(behind) : models.promptIds(model, behind),
+    };
   });
   const positions = 2 * texts.reduce((sum, { ids: { length } }) => sum + length, 0);
   using opened = await openModel(checkpoint, { device: values.device, passes: 1, positions });

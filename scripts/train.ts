@@ -3,8 +3,6 @@ import * as heed from "../mod.ts";
 import {
   cli,
   ClosedPipe,
-  codeLine,
-  codeNamed,
   configWarnings,
   divergedRemedy,
   type EvalRecord,
@@ -16,6 +14,7 @@ import {
   loadSweep,
   type LogWriter,
   messageLine,
+  models,
   openLog,
   planTable,
   type Progress,
@@ -33,7 +32,6 @@ import {
   taskOverrides,
   train,
   type TrainResult,
-  trustCode,
   UserError,
   type WarningRecord,
 } from "../mod.ts";
@@ -271,8 +269,8 @@ async function asked({ positionals, values, flags }: cli.Arguments): Promise<Swe
 
 /** Trusts the files given, and says so. */
 async function trustGiven(files: readonly string[]): Promise<void> {
-  const added = await trustCode(files, "trust");
-  for (const code of added) cli.tellLine(`trusted: ${codeLine(code)}`);
+  const added = await models.trustCode(files, "trust");
+  for (const code of added) cli.tellLine(`trusted: ${models.codeLine(code)}`);
   for (const file of files) {
     if (!added.some((code) => code.file === file)) cli.tellLine(`${file}: trusted before.`);
   }
@@ -280,9 +278,11 @@ async function trustGiven(files: readonly string[]): Promise<void> {
 
 /** Remembers the code that runs to be made name, so that their checkpoints are loaded; a disk that refuses ends no training. */
 async function remember({ runs }: Sweep): Promise<void> {
-  const files = [...new Set(runs.flatMap(({ config }) => codeNamed(config)))];
+  const files = [...new Set(runs.flatMap(({ config }) => models.codeNamed(config)))];
   try {
-    for (const code of await trustCode(files, "named")) cli.tellLine(`trusted: ${codeLine(code)}`);
+    for (const code of await models.trustCode(files, "named")) {
+      cli.tellLine(`trusted: ${models.codeLine(code)}`);
+    }
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     cli.tellLine(

@@ -51,6 +51,8 @@ function at(name: string, table: Tensor, ...indices: Term[]): Expression {
  * const slope = state("slope", [4]);
  * const penalty = masks.modifier("score - slope[h] * (i - j)", { slope });
  * ```
+ *
+ * @category Attention
  */
 export function modifier(
   expression: Expression | string,
@@ -67,6 +69,8 @@ export function modifier(
  * import { masks } from "../../mod.ts";
  * const local = masks.mask("j <= i && i - j < 64");
  * ```
+ *
+ * @category Attention
  */
 export function mask(
   expression: Expression | string,

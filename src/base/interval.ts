@@ -29,6 +29,8 @@ export interface Interval {
  * import { interval } from "./mod.ts";
  * interval([1, 2, 3]); // mean 2, ci95 2.48
  * ```
+ *
+ * @category Logs
  */
 export function interval(measured: readonly (number | null)[]): Interval {
   const values = measured.filter((x) => x !== null);

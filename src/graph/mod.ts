@@ -8,6 +8,8 @@
  * console.log(x.shape, ancestors([x]).length); // [3, 4] 2
  * ```
  *
+ * @category Tensors
+ *
  * @module
  */
 

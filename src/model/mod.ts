@@ -9,6 +9,8 @@
  * console.log(config.model.dim, tokenizer.size);
  * ```
  *
+ * @category Models
+ *
  * @module
  */
 

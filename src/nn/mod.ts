@@ -9,6 +9,8 @@
  * console.log(parameterCount(decoderParameters(architectureOf(model, 65)))); // about 0.8 million
  * ```
  *
+ * @category Models
+ *
  * @module
  */
 
