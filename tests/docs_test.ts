@@ -76,7 +76,6 @@ const SMALL: readonly [pattern: RegExp, more: string][] = [
   [/^train .*--jobs/, ""],
   [/^train --trust/, ""],
   [/^train .*--dry-run/, "'data.files=[text.txt]'"],
-  [/^train --resume/, ""],
   [/^train (copy|distance_penalty)/, "device=cpu train.steps=2 eval.batches=1 sample.tokens=2"],
   [/^train --from runs.my-gpt2/, "device=cpu model.context=16 train.steps=2 eval.batches=1 sample.tokens=2"],
   [/^train --from/, "device=cpu train.steps=2 eval.batches=1 sample.tokens=2"],
@@ -95,6 +94,7 @@ const ELSEWHERE: readonly RegExp[] = [
   /^npx /, // the tests are this command
   /import_model gpt2/, // downloads half a gigabyte
   /^deno task compile/, // downloads its base
+  /--resume/, // wants a run that was interrupted: tests/scripts/resume_test.ts
   /^(python|sbatch|jq|duckdb) /, // other tools: tests/log/other_tools_test.ts, tests/scripts/jobs_recipes_test.ts
 ];
 
@@ -105,10 +105,13 @@ const commandsOf = (page: string): string[] =>
     .filter((line) => /^(deno|npx|python|sbatch|jq|duckdb) /.test(line));
 
 const shortened = (command: string): string =>
-  command.replace(/deno task ([^|;>]+)/g, (_, task: string) => {
-    const [, more] = SMALL.find(([pattern]) => pattern.test(task)) ?? [];
-    return `deno task ${task.trimEnd()} ${more ?? ""} `;
-  });
+  command.replace(/ (examples|scripts)\//g, ` ${FOLDER}$1/`).replace(
+    /deno task ([^|;>]+)/g,
+    (_, task: string) => {
+      const [, more] = SMALL.find(([pattern]) => pattern.test(task)) ?? [];
+      return `deno task ${task.trimEnd()} ${more ?? ""} `;
+    },
+  );
 
 /** A folder in which the documents' commands find what they name. */
 async function furnish(folder: string, page: string): Promise<void> {
@@ -132,7 +135,6 @@ async function furnish(folder: string, page: string): Promise<void> {
   for (const { name } of Deno.readDirSync(join(FOLDER, "tests/golden/gpt2"))) {
     await Deno.copyFile(join(FOLDER, "tests/golden/gpt2", name), join(folder, "downloads/my-gpt2", name));
   }
-  for (const name of ["scripts", "examples"]) await Deno.symlink(join(FOLDER, name), join(folder, name));
   // `deno task NAME` as deno.json has it, from this folder.
   const quoted = (words: readonly string[]) => words.map((word) => `'${word}'`).join(" ");
   const cases = [
