@@ -217,7 +217,7 @@ export function mismatch(op: string, expected: string, inputs: readonly Spec[]):
   throw new UserError(`${op}: expected ${expected}, found ${inputs.map(formatSpec).join(" and ")}.`);
 }
 
-/** A number as a WGSL literal of type f32, -0 and large ones too. */
+/** A finite number as a WGSL literal of type f32; a RangeError for any other. */
 export function wgslFloat(x: number): string {
   if (!Number.isFinite(x)) throw new RangeError(`A shader constant must be finite, found ${x}.`);
   return `${Math.fround(x)}f`;
