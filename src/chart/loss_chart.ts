@@ -8,7 +8,7 @@ import { type ChartSeries, lineChart } from "./line_chart.ts";
 export interface LossChartOptions {
   /** Title, `Loss of <name>` unless told. */
   title?: string;
-  /** Entropy of the unigram distribution of the text, in nats a token: a dashed horizontal line. */
+  /** Entropy of the unigram distribution of the text, in nats per token: a dashed horizontal line. */
   unigramNats?: number;
 }
 

@@ -26,10 +26,15 @@ export function checkSummary({ implementation, count, worst, failed }: Attention
       short(worst.error)
     } (${worst.tensor} of case ${worst.index}, allowed ${worst.allowed.toExponential()})`
     : "";
+  return verdict(implementation, count, failed.length, most);
+}
+
+/** A check as one line, with what was furthest from the oracle behind it. */
+export function verdict(implementation: string, count: number, failed: number, worst: string): string {
   const cases = `${count} ${count === 1 ? "case" : "cases"}`;
-  return failed.length
-    ? `FAIL ${implementation}: ${failed.length} of ${cases} failed${most}`
-    : `ok   ${implementation}: ${cases}${most}`;
+  return failed > 0
+    ? `FAIL ${implementation}: ${failed} of ${cases} failed${worst}`
+    : `ok   ${implementation}: ${cases}${worst}`;
 }
 
 /** Whether a case is at no edge: several queries and keys, no score modifier, and every query sees a key. */

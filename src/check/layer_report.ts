@@ -1,6 +1,6 @@
 // What a check of a layer says: a line for the check, a page for a case, a record for a log.
 import type { TaskRecord } from "../log/task_records.ts";
-import { aligned, cell, indented, short, sideBySide } from "./check_report.ts";
+import { aligned, cell, indented, short, sideBySide, verdict } from "./check_report.ts";
 import { type CheckedLayer, LAYER_ALLOWED, type LayerCase, type LayerCheck } from "./layer_check.ts";
 import type { Matrix } from "./layer_oracle.ts";
 
@@ -9,10 +9,7 @@ export function layerSummary({ implementation, count, worst, failed }: LayerChec
   const most = worst
     ? `, worst error ${short(worst.error)} (case ${worst.index}, allowed ${LAYER_ALLOWED})`
     : "";
-  const cases = `${count} ${count === 1 ? "case" : "cases"}`;
-  return failed.length
-    ? `FAIL ${implementation}: ${failed.length} of ${cases} failed${most}`
-    : `ok   ${implementation}: ${cases}${most}`;
+  return verdict(implementation, count, failed.length, most);
 }
 
 /** Whether a case is at no edge: several positions, heads and numbers of each, and every position sees one. */

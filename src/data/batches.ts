@@ -63,7 +63,7 @@ export interface Source {
   readonly sources?: readonly MixedSource[];
   /** Rows of one pass over "train", where they are not of `context` targets each. */
   readonly rows?: number;
-  /** The loss on "val" that no model can fall below, in nats a token, where it is known. */
+  /** The loss on "val" that no model can fall below, in nats per token, where it is known. */
   readonly entropyFloor?: number;
   /** Batch number `index`, counted from 0 over the whole run (`accumulate` a step): a pure function of (seed, index). */
   train(index: number): Batch;

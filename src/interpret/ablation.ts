@@ -25,7 +25,7 @@ export const ABLATION_METHODS: readonly AblationMethod[] = ["zero", "mean", "res
 /** What heads are worth.
  * @category Questions */
 export interface Ablation {
-  /** Mean loss of the whole model in nats a token. */
+  /** Mean loss of the whole model in nats per token. */
   readonly loss: number;
   /** Tokens that counted. */
   readonly tokens: number;
@@ -197,7 +197,7 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
  * const { device, model } = opened;
  * const batches = textBatches(model, [model.tokenizer.encode("The number 3 follows 2, and 21 is its own.")], 3);
  * const { loss, changes } = await ablateHeads(device, model, batches, 3, "mean");
- * console.log(loss, changes[0]); // what each head of the first block is worth, in nats a token
+ * console.log(loss, changes[0]); // what each head of the first block is worth, in nats per token
  * ```
  * @category Questions
  */

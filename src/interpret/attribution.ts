@@ -41,7 +41,7 @@ export interface Attribution {
 
 /** Options of `attributeLogit`. */
 export interface AttributionOptions {
-  /** A token; the most likely next one unless told. */
+  /** A token. Default: the most likely next one. */
   readonly token?: string;
   /** A token whose logit is subtracted. */
   readonly minus?: string;

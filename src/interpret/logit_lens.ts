@@ -35,7 +35,7 @@ export interface LogitLens {
  * The logit lens (nostalgebraist 2020): softmax(norm(x_n) W_head^T) of the residual stream x_n at every depth n and position,
  * through the model's own final norm and head. The last depth is the model itself.
  *
- * @param options `count`: how many tokens to tell of each point, 1 unless told
+ * @param options `count`: how many tokens of each point; default: 1
  * @throws {UserError} where the text is empty or longer than the model's context
  *
  * @example

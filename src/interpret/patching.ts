@@ -60,11 +60,11 @@ function warningOf({ answer, wrong, difference: { clean, corrupted } }: Omit<Pat
 
 /** Options of `patchActivations`. */
 export interface PatchOptions {
-  /** What is patched; "resid_pre" unless told. */
+  /** What is patched. Default: "resid_pre". */
   readonly site?: PatchSite;
-  /** A token; what the model holds most likely after the clean text unless told. */
+  /** A token. Default: the most likely one after the clean text. */
   readonly answer?: string;
-  /** A token; what the model holds most likely after the corrupted text unless told. */
+  /** A token. Default: the most likely one after the corrupted text. */
   readonly wrong?: string;
 }
 

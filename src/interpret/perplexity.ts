@@ -13,7 +13,7 @@ import { padded, passLength, positionsFitting } from "../model/passes.ts";
 export interface LossOptions {
   /** Tokens by which the window moves over a text longer than the context; half the context where it is left out. */
   readonly stride?: number;
-  /** Windows in one pass; 8 unless told, fewer where the device has no room for their logits. */
+  /** Windows in one pass. Default: 8, fewer where the device has no room for their logits. */
   readonly rows?: number;
 }
 
@@ -142,7 +142,7 @@ export async function tokenLosses(
 export interface Perplexity {
   /** Tokens that were predicted. */
   readonly tokens: number;
-  /** Mean cross-entropy in nats a token. */
+  /** Mean cross-entropy in nats per token. */
   readonly loss: number;
   /** e to the loss. */
   readonly perplexity: number;

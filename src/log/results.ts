@@ -173,7 +173,7 @@ function variedKeys(results: readonly RunResult[]): string[] {
 
 /**
  * Runs as a table: `name`, the keys in which their configurations differ, `parameters`, `steps` made, the best evaluation
- * (`best_loss`, nats a token, at `best_step`), the last (`last_loss`), `seconds` of training, `state` (`done`, `diverged`
+ * (`best_loss`, nats per token, at `best_step`), the last (`last_loss`), `seconds` of training, `state` (`done`, `diverged`
  * or `unfinished`) and `log`.
  *
  * @param without columns that are left out

@@ -1,5 +1,5 @@
-// Statistics picked out of a log as it streams by: which records, which of their numbers. It is a room of its own because
-// a misspelt name is known only when the whole log has been read, and is told then with what the log does hold.
+// Statistics picked out of a log as it streams by: which records, which of their numbers. It is a file of its own because
+// a misspelt name is known only when the whole log has been read, and is then reported with the names the log contains.
 
 import { didYouMean, UserError } from "../base/errors.ts";
 import type { LogRecord, StatRecord } from "./records.ts";
@@ -20,7 +20,7 @@ export interface StatSelection {
   readonly heads?: readonly number[];
   /** First and last step, both included. */
   readonly steps?: readonly [number, number];
-  /** Every how manieth of the steps that are left, beginning with the first. */
+  /** Keep every Nth of the steps that are left, beginning with the first. */
   readonly every?: number;
 }
 

@@ -23,7 +23,7 @@ export interface FoundRun {
   readonly time: string | null;
   /** Step of its newest checkpoint; null where it has none. */
   readonly step: number | null;
-  /** Its least validation loss so far, in nats a token; null where there is none. */
+  /** Its least validation loss so far, in nats per token; null where there is none. */
   readonly val_loss: number | null;
   /** Its resolved configuration as it stands in the folder; empty where that cannot be read. */
   readonly config: Readonly<Record<string, unknown>>;

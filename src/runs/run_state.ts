@@ -25,7 +25,7 @@ export interface CodeFile {
 export interface Best {
   /** The step that it followed. */
   readonly step: number;
-  /** Its loss, in nats a token. */
+  /** Its loss, in nats per token. */
   readonly val_loss: number;
 }
 

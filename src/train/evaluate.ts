@@ -13,7 +13,7 @@ const READ_EVERY_MS = 1000;
 
 /** What an evaluation found: means over the tokens that count. */
 export interface Evaluated {
-  /** Cross-entropy in nats a token. */
+  /** Cross-entropy in nats per token. */
   readonly loss: number;
   /** e to the loss. */
   readonly perplexity: number;
@@ -46,7 +46,7 @@ export interface TargetLoss {
 
 /** How well answers were found, each token from all that is right before it: what greedy generation would write. */
 export interface AnswerScore {
-  /** Cross-entropy of the answers' tokens in nats a token. */
+  /** Cross-entropy of the answers' tokens in nats per token. */
   readonly loss: number;
   /** Share of the answers' tokens that the most likely one is. */
   readonly accuracy: number;

@@ -20,7 +20,7 @@ export interface Progress {
   readonly step: number;
   /** Steps in all. */
   readonly steps: number;
-  /** Of the last step, in nats a token. */
+  /** Of the last step, in nats per token. */
   readonly loss: number;
   /** Over the last window of steps. */
   readonly tokensPerSecond: number;

@@ -277,9 +277,9 @@ export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun
  * ```
  * @category Training
  */
-export async function runSweep(sweep: Sweep, told: SweepCallbacks = {}): Promise<SweepOutcome> {
+export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Promise<SweepOutcome> {
   const folder = sweepFolder(sweep);
-  const { records, signal } = told;
+  const { records, signal } = callbacks;
   using _ = await lockFolder(folder, "running this sweep");
   const indexPath = join(folder, "index.json");
   const known = await readIndex(indexPath);
@@ -298,9 +298,9 @@ export async function runSweep(sweep: Sweep, told: SweepCallbacks = {}): Promise
   for (const [i, run] of sweep.runs.entries()) {
     leadProgress(`${i + 1}/${sweep.runs.length} ${run.name}  `);
     const indexed = known.get(run.name);
-    const progress = (at: Progress) => told.progress?.(run, i, at);
-    const warn = (warning: WarningRecord) => told.warn?.(run, i, warning);
-    const evaluated = (record: EvalRecord) => told.evaluated?.(run, i, record);
+    const progress = (at: Progress) => callbacks.progress?.(run, i, at);
+    const warn = (warning: WarningRecord) => callbacks.warn?.(run, i, warning);
+    const evaluated = (record: EvalRecord) => callbacks.evaluated?.(run, i, record);
     const own = { ...run.config, output: { ...run.config.output, dir: folder } };
     const before = indexed !== undefined && await hasEnded(runFolder(join(folder, indexed)).log);
     if (before) await named(run.name, () => checkSameCode(join(folder, indexed), own));
@@ -317,7 +317,7 @@ export async function runSweep(sweep: Sweep, told: SweepCallbacks = {}): Promise
       const text = `${JSON.stringify({ v: 1, sweep: sweep.name, ended }, null, 2)}\n`;
       await attempt("index", () => writeFileAtomic(indexPath, text));
     }
-    told.ended?.(run, i, result, trained === undefined);
+    callbacks.ended?.(run, i, result, trained === undefined);
   }
   leadProgress("");
   let charted = 0;
