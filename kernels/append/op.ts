@@ -1,13 +1,6 @@
 // Rows appended to every sample of a batch: learned keys and values that each query sees.
-import {
-  apply,
-  type Call,
-  type Lowered,
-  mismatch,
-  type Op,
-  type Tensor,
-  workgroups1d,
-} from "../../src/graph/tensor.ts";
+import { apply, mismatch, workgroups1d } from "../../src/graph/tensor.ts";
+import type { Call, Lowered, Op, Tensor } from "../../src/graph/tensor.ts";
 import appendWgsl from "./append.wgsl" with { type: "text" };
 import backwardWgsl from "./backward.wgsl" with { type: "text" };
 

@@ -1,18 +1,7 @@
 // Cross-entropy of logits and target ids, fused with its gradient: the softmax is at hand when the loss is,
 // and dlogits is then all that a backward pass needs.
-import {
-  apply,
-  type Call,
-  type Floats,
-  type Lowered,
-  mismatch,
-  type Op,
-  sizeOf,
-  type Target,
-  type Tensor,
-  type Values,
-  workgroups1d,
-} from "../../src/graph/tensor.ts";
+import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
+import type { Call, Floats, Lowered, Op, Target, Tensor, Values } from "../../src/graph/tensor.ts";
 import { multiply } from "../elementwise/op.ts";
 import overLanesWgsl from "../over_lanes.wgsl" with { type: "text" };
 import countWgsl from "./count.wgsl" with { type: "text" };

@@ -1,17 +1,8 @@
 // Element-wise operations from expressions: one operation for every activation, sum, product and hook, its gradient the
 // expression's own derivative. And sums, of columns, of everything, of squares: the gradient of what was repeated.
 import { parseExpression } from "../expression/text.ts";
-import {
-  apply,
-  type Dispatch,
-  mismatch,
-  type Op,
-  type Ref,
-  sizeOf,
-  type Spec,
-  type Tensor,
-  workgroups1d,
-} from "../../src/graph/tensor.ts";
+import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
+import type { Dispatch, Op, Ref, Spec, Tensor } from "../../src/graph/tensor.ts";
 import { constantValue, reshape } from "../../src/graph/structure.ts";
 import {
   derivative,

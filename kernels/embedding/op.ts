@@ -1,15 +1,7 @@
 // Rows of a table by id, and the gradient of the table: summed along chains of equal ids, so that it needs no
 // atomics and is the same every time.
-import {
-  apply,
-  type Dispatch,
-  mismatch,
-  type Op,
-  type Ref,
-  sizeOf,
-  type Tensor,
-  workgroups1d,
-} from "../../src/graph/tensor.ts";
+import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
+import type { Dispatch, Op, Ref, Tensor } from "../../src/graph/tensor.ts";
 import { rowParts } from "../row_parts.ts";
 import chainWgsl from "./chain.wgsl" with { type: "text" };
 import gatherWgsl from "./gather.wgsl" with { type: "text" };

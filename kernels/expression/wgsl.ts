@@ -2,15 +2,8 @@
 // so NaN is recognised by its bits, what min, max, clamp and comparisons would drop is put back, non-finite constants are made
 // at run time, and what a compiler could cancel (x - x) is hidden from it.
 import { maximum } from "../../src/base/extremes.ts";
-import {
-  type Binary,
-  type Expression,
-  expressionKey,
-  flatIndex,
-  lookupsOf,
-  partsOf,
-  variablesOf,
-} from "./expression.ts";
+import { expressionKey, flatIndex, lookupsOf, partsOf, variablesOf } from "./expression.ts";
+import type { Binary, Expression } from "./expression.ts";
 
 const FUNCTIONS: Partial<Record<string, string>> = {
   log: "safe_log",

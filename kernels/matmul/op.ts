@@ -1,15 +1,6 @@
 // Matrix products in every transposition, batched or not, with what transformers do to the result on its way out.
-import {
-  apply,
-  type Dispatch,
-  mismatch,
-  type Op,
-  sizeOf,
-  type Spec,
-  type Target,
-  type Tensor,
-  workgroups1d,
-} from "../../src/graph/tensor.ts";
+import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
+import type { Dispatch, Op, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
 import { type Activation, ACTIVATIONS } from "../expression/activation.ts";
 import { elementwise, sumRows } from "../elementwise/op.ts";

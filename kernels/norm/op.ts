@@ -1,20 +1,8 @@
 // LayerNorm and RMSNorm over the last dimension. The gradient of x and those of the parameters are operations
 // of their own, so that the residual stream's gradient is added in the first and a frozen weight never costs
 // the second.
-import {
-  apply,
-  type Call,
-  type Lowered,
-  mismatch,
-  type Op,
-  type Ref,
-  sizeOf,
-  type Spec,
-  type Target,
-  type Tensor,
-  wgslFloat,
-  workgroups1d,
-} from "../../src/graph/tensor.ts";
+import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
+import type { Call, Lowered, Op, Ref, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { chunkRows } from "../elementwise/op.ts";
 import overLanesWgsl from "../over_lanes.wgsl" with { type: "text" };
 import { normBackwardCpu, normCpu, normParametersCpu } from "./cpu.ts";

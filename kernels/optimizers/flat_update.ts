@@ -1,18 +1,7 @@
 // What the optimizers have in common: one kernel that updates flat parameter storage and the optimizer's states in place,
 // behind the clip by the global norm, with the same choices of decay, of what is trained and of what is kept.
-import {
-  apply,
-  type Dispatch,
-  type Floats,
-  mismatch,
-  type Op,
-  type Ref,
-  sizeOf,
-  type Tensor,
-  type Values,
-  wgslFloat,
-  workgroups1d,
-} from "../../src/graph/tensor.ts";
+import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
+import type { Dispatch, Floats, Op, Ref, Tensor, Values } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
 import flatUpdateWgsl from "./flat_update.wgsl" with { type: "text" };
 

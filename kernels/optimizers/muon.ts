@@ -1,26 +1,12 @@
 // Muon over flat parameter storage, in place: the momentum of each matrix made orthogonal by a few products, and a step
 // along it. A kernel before and one after; between them each matrix goes its own way.
-import {
-  apply,
-  mismatch,
-  type Op,
-  sizeOf,
-  type Tensor,
-  wgslFloat,
-  workgroups1d,
-} from "../../src/graph/tensor.ts";
+import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
+import type { Op, Tensor } from "../../src/graph/tensor.ts";
 import { ALIGN, pack, reshape, view } from "../../src/graph/structure.ts";
 import { elementwise, sumSquares } from "../elementwise/op.ts";
 import { max, over, plus, sqrt, times, variable } from "../expression/expression.ts";
-import {
-  checkUpdateOptions,
-  clipFactor,
-  flatOptimizer,
-  type FlatUpdateOptions,
-  statesOf,
-  type Updated,
-  type UpdateTensors,
-} from "./flat_update.ts";
+import { checkUpdateOptions, clipFactor, flatOptimizer, statesOf } from "./flat_update.ts";
+import type { FlatUpdateOptions, Updated, UpdateTensors } from "./flat_update.ts";
 import { matmul } from "../matmul/op.ts";
 import directionWgsl from "./muon_direction.wgsl" with { type: "text" };
 import stepWgsl from "./muon_step.wgsl" with { type: "text" };

@@ -1,15 +1,8 @@
 // Random numbers inside a graph: dropout, normal and uniform draws. All are functions of (seed, counter) alone, so
 // that a mask is drawn again in the backward pass instead of being stored, and a resumed run draws what an
 // uninterrupted one would.
-import {
-  apply,
-  mismatch,
-  type Op,
-  sizeOf,
-  type Tensor,
-  wgslFloat,
-  workgroups1d,
-} from "../../src/graph/tensor.ts";
+import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
+import type { Op, Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { hash32, randomStream, threefry2x32 } from "../../src/base/random.ts";
 import dropoutWgsl from "./dropout.wgsl" with { type: "text" };

@@ -1,16 +1,6 @@
 // Statistics of many tensors at once: one dispatch a tensor that reads it once, and two for all of them together.
-import {
-  apply,
-  type Call,
-  formatSpec,
-  type Lowered,
-  mismatch,
-  type Op,
-  sizeOf,
-  type Target,
-  type Tensor,
-  workgroups1d,
-} from "../../src/graph/tensor.ts";
+import { apply, formatSpec, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
+import type { Call, Lowered, Op, Target, Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { ALIGN, literal, pack } from "../../src/graph/structure.ts";
 import { chunkStatisticsCpu, statisticsCpu } from "./cpu.ts";

@@ -2,15 +2,8 @@
 // places and gives back what nobody reads any more.
 import type { ConstantAttrs, LiteralAttrs, Named, PackAttrs, ViewAttrs } from "../graph/structure.ts";
 import { ALIGN } from "../graph/structure.ts";
-import {
-  formatSpec,
-  type Node,
-  type Op,
-  sizeOf,
-  type Spec,
-  type Tensor,
-  type Values,
-} from "../graph/tensor.ts";
+import { formatSpec, sizeOf } from "../graph/tensor.ts";
+import type { Node, Op, Spec, Tensor, Values } from "../graph/tensor.ts";
 import { aliasOf, replacedRoots, rootOf } from "./aliasing.ts";
 
 /** A buffer of the plan; its size in elements of four bytes. */

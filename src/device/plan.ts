@@ -5,14 +5,8 @@ import { ancestors } from "../graph/gradient.ts";
 import type { PackAttrs, PackCall } from "../graph/structure.ts";
 import type { Call, Dispatch, Lowered, Node, Target, Tensor } from "../graph/tensor.ts";
 import { checkOrder } from "./aliasing.ts";
-import {
-  type Buffer,
-  type BufferSlice,
-  computesNothing,
-  type Places,
-  placesFor,
-  UNALLOCATED,
-} from "./allocation.ts";
+import { computesNothing, placesFor, UNALLOCATED } from "./allocation.ts";
+import type { Buffer, BufferSlice, Places } from "./allocation.ts";
 
 export type { Buffer, BufferSlice };
 

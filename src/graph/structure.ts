@@ -1,16 +1,8 @@
 // Tensors that compute nothing: what comes from outside (inputs, states, constants) and what only says where numbers
 // lie (views, packs). The memory plan knows these by their role; every other operation lives under kernels/.
 import copyWgsl from "./copy.wgsl" with { type: "text" };
-import {
-  apply,
-  type Call,
-  type Dispatch,
-  mismatch,
-  type Op,
-  sizeOf,
-  type Tensor,
-  workgroups1d,
-} from "./tensor.ts";
+import { apply, mismatch, sizeOf, workgroups1d } from "./tensor.ts";
+import type { Call, Dispatch, Op, Tensor } from "./tensor.ts";
 import type { DType, Lowered, Spec, Values } from "./tensor.ts";
 
 export interface Named {
