@@ -34,9 +34,9 @@ export const appendOp: Op = {
       y.set(rows, b * size + S * C);
     }
   },
-  vjp(node, [dy], wanted) {
+  vjp(node, [dy], needed) {
     const parts = apply(appendBackwardOp, [dy!], { rows: node.inputs[1].shape[0] });
-    return [wanted[0] ? parts[0] : undefined, wanted[1] ? parts[1] : undefined];
+    return [needed[0] ? parts[0] : undefined, needed[1] ? parts[1] : undefined];
   },
 };
 
@@ -46,13 +46,13 @@ export interface AppendBackwardAttrs {
   readonly rows: number;
 }
 
-function lowerBackward({ outputs: [dx, drows], needed: wanted }: Call<AppendBackwardAttrs>): Lowered {
+function lowerBackward({ outputs: [dx, drows], needed }: Call<AppendBackwardAttrs>): Lowered {
   const [B, S, C] = dx.shape;
   const [E] = drows.shape;
   const constants = { B, HELD: S * C, ADDED: E * C };
   const sizes = [B * S * C, E * C];
   return {
-    dispatches: [0, 1].filter((part) => wanted[part]).map((part) => ({
+    dispatches: [0, 1].filter((part) => needed[part]).map((part) => ({
       label: "append_backward",
       source: backwardWgsl,
       constants: { ...constants, SIZE: sizes[part], ROWS: part === 1 },

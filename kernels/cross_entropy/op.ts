@@ -33,7 +33,7 @@ export interface CrossEntropy {
  */
 const LONG = 8192;
 
-function lower({ inputs: [logits], needed: wanted }: Call, { kind }: Target): Lowered {
+function lower({ inputs: [logits], needed }: Call, { kind }: Target): Lowered {
   const [rows, size] = logits.shape;
   const lanes = kind === "gpu" || size > LONG ? 64 : 1;
   const single = kind === "gpu" || rows > LONG ? 256 : 1;
@@ -50,7 +50,7 @@ function lower({ inputs: [logits], needed: wanted }: Call, { kind }: Target): Lo
       label: "cross_entropy",
       source: rowsWgsl,
       code,
-      constants: { ROWS: rows, V: size, LANES: lanes, GRADIENT: wanted[1] },
+      constants: { ROWS: rows, V: size, LANES: lanes, GRADIENT: needed[1] },
       bindings: {
         0: ["input", 0],
         1: ["input", 1],
@@ -65,13 +65,7 @@ function lower({ inputs: [logits], needed: wanted }: Call, { kind }: Target): Lo
       source: meanWgsl,
       code,
       constants: { ROWS: rows, LANES: single },
-      bindings: {
-        0: ["output", 2],
-        1: ["output", 5],
-        2: ["output", 3],
-        3: ["output", 0],
-        4: ["output", 4],
-      },
+      bindings: { 0: ["output", 2], 1: ["output", 5], 2: ["output", 3], 3: ["output", 0], 4: ["output", 4] },
       workgroups: [1, 1, 1],
     }],
   };
@@ -80,7 +74,7 @@ function lower({ inputs: [logits], needed: wanted }: Call, { kind }: Target): Lo
 function cpu(
   [logits, targets]: readonly Values[],
   outputs: readonly Values[],
-  { inputs, needed: wanted }: Call,
+  { inputs, needed }: Call,
 ): void {
   const [loss, dlogits, losses, valid, correct, hits] = outputs as Floats[];
   const size = inputs[0].shape[1];
@@ -94,7 +88,7 @@ function cpu(
     losses[row] = 0;
     hits[row] = 0;
     if (!counted) {
-      if (wanted[1]) dlogits.fill(0, start, start + size);
+      if (needed[1]) dlogits.fill(0, start, start + size);
       continue;
     }
     let best = 0;
@@ -107,7 +101,7 @@ function cpu(
     sum += own;
     if (best === target) hits[row] = 1;
     right += hits[row];
-    if (!wanted[1]) continue;
+    if (!needed[1]) continue;
     const share = 1 / (total * count);
     for (let i = 0; i < size; i++) dlogits[start + i] = Math.exp(logits[start + i] - top) * share;
     // In one subtraction: in float32 the stored softmax of a certain token would have lost its digits.
@@ -136,7 +130,7 @@ export const crossEntropyOp: Op = {
     if (others.some((other) => other)) throw new Error("Only the mean loss of cross_entropy has a gradient.");
     return [multiply(node.outputs[1], g!), undefined];
   },
-  flops: ({ inputs: [logits], needed: wanted }) => (wanted[1] ? 8 : 4) * sizeOf(logits),
+  flops: ({ inputs: [logits], needed }) => (needed[1] ? 8 : 4) * sizeOf(logits),
 };
 
 /**

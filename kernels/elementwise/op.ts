@@ -75,11 +75,11 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
       for (let i = 0; i < y.length; i++) y[i] = f(...inputs.map((x, k) => x[i % sizes[k]]));
     }
   },
-  vjp(node, [g], wanted) {
+  vjp(node, [g], needed) {
     const { expression, names, name } = node.attrs as ElementwiseAttrs;
     const [out] = node.outputs;
     return node.inputs.map((x, i) => {
-      if (!wanted[i]) return undefined;
+      if (!needed[i]) return undefined;
       const slope = times(variable("g"), derivative(expression, names[i]));
       const operands: Record<string, Tensor> = { g: g! };
       node.inputs.forEach((input, k) => operands[names[k]] = input);
@@ -169,9 +169,9 @@ export interface ReduceAttrs {
 
 /** Rows that one invocation sums: about the square root, so that both dispatches are short. */
 export function chunkRows(rows: number, columns: number): number {
-  const wanted = Math.ceil(Math.sqrt(rows));
+  const each = Math.ceil(Math.sqrt(rows));
   // With many columns there are invocations enough, and fewer pieces to sum again.
-  return columns >= 256 ? Math.max(wanted, 64) : wanted;
+  return columns >= 256 ? Math.max(each, 64) : each;
 }
 
 /** Rows, columns, rows of one piece, and whether squares are summed. */

@@ -49,10 +49,10 @@ export const embeddingOp: Op = {
       for (let i = 0, to = n * size; i < size; i++) y[to + i] = table[from + i];
     }
   },
-  vjp(node, [dy], [wanted]) {
+  vjp(node, [dy], [needed]) {
     const [table, ids] = node.inputs;
     return [
-      wanted ? apply(embeddingBackwardOp, [ids, dy!], { rows: table.shape[0] })[0] : undefined,
+      needed ? apply(embeddingBackwardOp, [ids, dy!], { rows: table.shape[0] })[0] : undefined,
       undefined,
     ];
   },

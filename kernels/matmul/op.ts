@@ -46,10 +46,7 @@ function dispatchOf(
   const { batch, M, N, K } = sizes;
   const tiled = target.kind === "gpu";
   const tiles = tiled
-    ? {
-      constants: { UNROLL: 8 },
-      workgroups: [Math.ceil(rows / 64), Math.ceil(M / 64), batch] as const,
-    }
+    ? { constants: { UNROLL: 8 }, workgroups: [Math.ceil(rows / 64), Math.ceil(M / 64), batch] as const }
     : registerTiles({ ...sizes, N: rows }, attrs);
   return {
     label: `matmul ${M}x${N}x${K}`,
@@ -93,8 +90,8 @@ export const matmulOp: Op<MatmulAttrs> = {
     const { M, N } = matmulSizes(inputs, attrs);
     const out: Spec = { shape: [...inputs[0].shape.slice(0, -2), M, N], dtype: "f32" };
     const extra = inputs.slice(2);
-    const wanted = [...(attrs.bias ? [N] : []), ...(attrs.addend ? [sizeOf(out)] : [])];
-    if (extra.some((x, i) => sizeOf(x) !== wanted[i])) {
+    const sizes = [...(attrs.bias ? [N] : []), ...(attrs.addend ? [sizeOf(out)] : [])];
+    if (extra.some((x, i) => sizeOf(x) !== sizes[i])) {
       mismatch(
         "matmul",
         `a bias [${N}] and an addend of the product's shape [${out.shape.join(", ")}]`,
@@ -103,9 +100,9 @@ export const matmulOp: Op<MatmulAttrs> = {
     }
     return attrs.activation ? [out, out] : [out];
   },
-  lower({ inputs, attrs, needed: wanted }, target) {
+  lower({ inputs, attrs, needed }, target) {
     const sizes = matmulSizes(inputs, attrs);
-    const savesPre = attrs.activation !== undefined && wanted[1];
+    const savesPre = attrs.activation !== undefined && needed[1];
     // Rows of b are columns of the product: a b too large to be bound at once is taken some of them at a time.
     const whole = [{ first: 0, rows: sizes.N, range: undefined }];
     const splits = attrs.transB && sizes.batch === 1;
@@ -113,7 +110,7 @@ export const matmulOp: Op<MatmulAttrs> = {
     return { dispatches: parts.map((part) => dispatchOf(sizes, attrs, savesPre, target, part)) };
   },
   cpu: matmulCpu,
-  vjp(node, [g, gPre], wanted) {
+  vjp(node, [g, gPre], needed) {
     const { transA, transB, bias, addend, activation } = node.attrs as MatmulAttrs;
     const [a, b] = node.inputs;
     if (gPre) throw new Error("matmul: the value before the activation has no gradient of its own.");
@@ -123,16 +120,16 @@ export const matmulOp: Op<MatmulAttrs> = {
       slope = elementwise(d, { g: g!, x: node.outputs[1] }, `${activation}_backward`);
     }
     const gradients: (Tensor | undefined)[] = [
-      wanted[0]
+      needed[0]
         ? transA ? matmul(b, slope, { transA: transB, transB: true }) : matmul(slope, b, { transB: !transB })
         : undefined,
-      wanted[1]
+      needed[1]
         ? transB ? matmul(slope, a, { transA: true, transB: transA }) : matmul(a, slope, { transA: !transA })
         : undefined,
     ];
     if (bias) {
       const N = slope.shape.at(-1)!;
-      gradients.push(wanted[2] ? sumRows(reshape(slope, [sizeOf(slope) / N, N])) : undefined);
+      gradients.push(needed[2] ? sumRows(reshape(slope, [sizeOf(slope) / N, N])) : undefined);
     }
     if (addend) gradients.push(reshape(g!, node.inputs.at(-1)!.shape));
     return gradients;

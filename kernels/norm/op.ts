@@ -43,10 +43,10 @@ export const normOp: Op<NormAttrs> = {
     const perRow: Spec = { shape: [sizeOf(x) / size!], dtype: "f32" };
     return [x, perRow, ...(attrs.centered ? [perRow] : [])].map(({ shape, dtype }) => ({ shape, dtype }));
   },
-  lower({ inputs, attrs, needed: wanted }, target) {
+  lower({ inputs, attrs, needed }, target) {
     const { constants, workgroups } = rowSchedule(inputs[0], target);
     const { centered, bias, eps } = attrs;
-    const save = wanted.slice(1).some((w) => w);
+    const save = needed.slice(1).some((w) => w);
     const bindings: Record<number, Ref> = { 0: ["input", 0], 1: ["input", 1], 2: ["output", 0] };
     if (bias) bindings[3] = ["input", 2];
     if (save) bindings[4] = ["output", 1];
@@ -63,14 +63,14 @@ export const normOp: Op<NormAttrs> = {
     };
   },
   cpu: normCpu,
-  vjp(node, [dy], wanted) {
+  vjp(node, [dy], needed) {
     const { centered, bias } = node.attrs as NormAttrs;
     const [x, weight] = node.inputs;
     const [, ...saved] = node.outputs;
-    const dx = wanted[0]
+    const dx = needed[0]
       ? apply(normBackwardOp, [x, weight, dy!, ...saved], { centered, addend: false })[0]
       : undefined;
-    const parameters = wanted[1] || wanted[2]
+    const parameters = needed[1] || needed[2]
       ? apply(normParametersOp, [x, dy!, ...saved], { centered, bias })
       : [];
     return [dx, ...parameters];
@@ -85,22 +85,18 @@ export const normBackwardOp: Op<NormBackwardAttrs> = {
   lower({ inputs, attrs }, target) {
     const { constants, workgroups } = rowSchedule(inputs[0], target);
     const { centered, addend } = attrs;
-    const bindings: Record<number, Ref> = {
-      0: ["input", 0],
-      1: ["input", 1],
-      2: ["input", 2],
-      3: ["input", 3],
-      6: ["output", 0],
-    };
-    if (centered) bindings[4] = ["input", 4];
-    if (addend) bindings[5] = ["input", centered ? 5 : 4];
     return {
       dispatches: [{
         label: `${nameOf(attrs)}_backward`,
         source: `${rowsWgsl}\n${backwardWgsl}`,
         code: { OVER_LANES: overLanesWgsl },
         constants: { ...constants, CENTERED: centered, ADDEND: addend },
-        bindings,
+        bindings: {
+          ...{ 0: ["input", 0], 1: ["input", 1], 2: ["input", 2], 3: ["input", 3] },
+          4: centered ? ["input", 4] : undefined,
+          5: addend ? ["input", centered ? 5 : 4] : undefined,
+          6: ["output", 0],
+        },
         workgroups,
       }],
     };
@@ -115,10 +111,10 @@ export const normBackwardOp: Op<NormBackwardAttrs> = {
   flops: ({ inputs: [x] }) => 12 * sizeOf(x),
 };
 
-function lowerParameters({ inputs: [x], attrs, needed: wanted }: Call<NormParametersAttrs>): Lowered {
+function lowerParameters({ inputs: [x], attrs, needed }: Call<NormParametersAttrs>): Lowered {
   const size = x.shape.at(-1)!;
   const rows = sizeOf(x) / size;
-  const bias = attrs.bias && wanted[1];
+  const bias = attrs.bias && needed[1];
   const perChunk = chunkRows(rows, size);
   const chunks = Math.ceil(rows / perChunk);
   const vectors = size % 4 === 0;

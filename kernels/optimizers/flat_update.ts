@@ -90,9 +90,9 @@ function flatUpdateOp<O extends FlatUpdateOptions>(optimizer: FlatUpdate<O>): Op
       const flat = [gradient, ...own, trained].every((x) => sizeOf(x) === sizeOf(parameter));
       const given = sizeOf(squaredNorm) === 1 && sizeOf(hyper) >= numbers;
       if (!flat || !given || inputs.some((x) => x.dtype !== "f32")) {
-        const wanted = `parameters, gradient and ${count} states of one size, a squared norm f32[1] and ` +
+        const expected = `parameters, gradient and ${count} states of one size, a squared norm f32[1] and ` +
           `a rate f32[${numbers}]`;
-        mismatch(name, wanted, inputs);
+        mismatch(name, expected, inputs);
       }
       const written = [parameter, ...own, ...(keepUpdate ? [parameter] : [])];
       return written.map(({ shape, dtype }) => ({ shape, dtype }));

@@ -38,12 +38,7 @@ export const dropoutOp: Op<DropoutAttrs> = {
     dispatches: [{
       label: "dropout",
       source: dropoutWgsl,
-      constants: {
-        SIZE: sizeOf(x),
-        SITE: site,
-        THRESHOLD: thresholdOf(p),
-        SCALE: wgslFloat(1 / (1 - p)),
-      },
+      constants: { SIZE: sizeOf(x), SITE: site, THRESHOLD: thresholdOf(p), SCALE: wgslFloat(1 / (1 - p)) },
       code: { THREEFRY: THREEFRY_WGSL },
       bindings: { 0: ["output", 0], 1: ["input", 0], 2: ["input", 1] },
       workgroups: workgroups1d(Math.ceil(sizeOf(x) / 2), 64),

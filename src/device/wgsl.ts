@@ -47,23 +47,20 @@ const FOR = /^([a-z]) in (.+)\.\.(.+)$/;
 const EACH = /^(\w+) in 0\.\.(.+?)(?: (by|over) (\w+))?$/;
 
 /** How `main` opens, past the last of what it counts. */
-function mainHead(rest: string, scope: Scope): string[] {
+function mainHead(rest: string, scope: Scope): string {
   const [, name, count, how, size] = rest.match(EACH)!;
-  const lanes = how === "by" ? size : "64u";
-  const index = how === "over" && evaluate(size, scope) > 1
-    ? [`  let ${name} = group.y * groups.x + group.x;`, "  let lane = thread;"]
-    : [`  let ${name} = id.y * groups.x * ${lanes} + id.x;`, ...(how === "over" ? ["  let lane = 0u;"] : [])];
-  return [
-    `@compute @workgroup_size(${lanes})`,
-    "fn main(",
-    "  @builtin(global_invocation_id) id: vec3u,",
-    "  @builtin(workgroup_id) group: vec3u,",
-    "  @builtin(num_workgroups) groups: vec3u,",
-    "  @builtin(local_invocation_index) thread: u32,",
-    ") {",
-    ...index,
-    `  if (${name} >= ${count}) { return; }`,
-  ];
+  const by = how === "by" ? size : "64u";
+  const shared = how === "over" && evaluate(size, scope) > 1;
+  return `@compute @workgroup_size(${by})
+fn main(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_index) thread: u32,
+) {
+  let ${name} = ${shared ? "group.y * groups.x + group.x" : `id.y * groups.x * ${by} + id.x`};
+  let lane = ${shared ? "thread" : "0u"};
+  if (${name} >= ${count}) { return; }`;
 }
 
 /** Index of the `//! end` (or `//! else`) that closes the block opened at `open`. */
@@ -98,7 +95,7 @@ function expandLines(
       i = end;
     } else if (word === "each") {
       const end = closing(lines, i);
-      add([...mainHead(rest, scope), ...expandLines(lines.slice(i + 1, end), scope, code), "}"]);
+      add([mainHead(rest, scope), ...expandLines(lines.slice(i + 1, end), scope, code), "}"]);
       i = end;
     } else if (word === "if") {
       const end = closing(lines, i);

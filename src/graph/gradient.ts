@@ -46,14 +46,14 @@ export function gradients(
   const gradient = new Map<Tensor, Tensor>([[loss, seed]]);
   for (const node of nodes.reverse()) {
     const given = node.outputs.map((y) => leaves.has(y) ? undefined : gradient.get(y));
-    const wanted = node.inputs.map((x) => active.has(x));
-    if (!given.some((g) => g) || !wanted.some((w) => w)) continue;
+    const needed = node.inputs.map((x) => active.has(x));
+    if (!given.some((g) => g) || !needed.some((w) => w)) continue;
     const place = `${node.op.name} at ${node.path || "the top"}`;
     if (!node.op.vjp) throw new UserError(`${place} has no gradient.`);
-    const made: unknown = node.op.vjp(node, given, wanted);
+    const made: unknown = node.op.vjp(node, given, needed);
     if (!Array.isArray(made)) throw new UserError(`${place}: expected vjp to give a list of gradients.`);
     made.forEach((g: Tensor | undefined, i) => {
-      if (!g || !wanted[i]) return;
+      if (!g || !needed[i]) return;
       const x = node.inputs[i];
       const before = gradient.get(x);
       gradient.set(x, before ? accumulate(before, g, add) : g);

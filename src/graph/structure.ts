@@ -2,8 +2,7 @@
 // lie (views, packs). The memory plan knows these by their role; every other operation lives under kernels/.
 import copyWgsl from "./copy.wgsl" with { type: "text" };
 import { apply, mismatch, sizeOf, workgroups1d } from "./tensor.ts";
-import type { Call, Dispatch, Op, Tensor } from "./tensor.ts";
-import type { DType, Lowered, Spec, Values } from "./tensor.ts";
+import type { Call, Dispatch, DType, Lowered, Op, Role, Spec, Tensor, Values } from "./tensor.ts";
 
 export interface Named {
   readonly name: string;
@@ -12,10 +11,13 @@ export interface Named {
 
 const nothing = { lower: (): Lowered => ({ dispatches: [] }), cpu: (): void => {} };
 
-const named = (role: "input" | "state"): Op<Named> => {
-  return { name: role, role, infer: (_, { spec }) => [spec], ...nothing };
-};
-const [inputOp, stateOp] = [named("input"), named("state")];
+/** What comes from outside: an operation without inputs. */
+function sourceOp<A>(role: Role, specOf: (attrs: A) => Spec): Op<A> {
+  return { name: role, role, infer: (_, attrs) => [specOf(attrs)], ...nothing };
+}
+
+const inputOp = sourceOp<Named>("input", ({ spec }) => spec);
+const stateOp = sourceOp<Named>("state", ({ spec }) => spec);
 
 /** A tensor uploaded before each run of a program.
  * @category Tensors */
@@ -35,12 +37,7 @@ export interface ConstantAttrs {
   readonly shape: readonly number[];
 }
 
-const constantOp: Op<ConstantAttrs> = {
-  name: "constant",
-  role: "constant",
-  infer: (_, { shape }) => [{ shape, dtype: "f32" }],
-  ...nothing,
-};
+const constantOp = sourceOp<ConstantAttrs>("constant", ({ shape }) => ({ shape, dtype: "f32" }));
 
 /** A tensor that holds one number in every place, written once when the program is compiled.
  * @category Tensors */
@@ -58,17 +55,12 @@ export interface LiteralAttrs {
   readonly dtype: DType;
 }
 
-const literalOp: Op<LiteralAttrs> = {
-  name: "literal",
-  role: "literal",
-  infer(_, { values, shape, dtype }) {
-    if (values.length !== sizeOf(shape)) {
-      mismatch(`literal [${shape.join(", ")}]`, `${sizeOf(shape)} numbers, not ${values.length}`, []);
-    }
-    return [{ shape, dtype }];
-  },
-  ...nothing,
-};
+const literalOp = sourceOp<LiteralAttrs>("literal", ({ values, shape, dtype }) => {
+  if (values.length !== sizeOf(shape)) {
+    mismatch(`literal [${shape.join(", ")}]`, `${sizeOf(shape)} numbers, not ${values.length}`, []);
+  }
+  return { shape, dtype };
+});
 
 /** A tensor of given numbers, uploaded once when the program is compiled. */
 export function literal(values: Values, shape: readonly number[], dtype: DType = "f32"): Tensor {

@@ -122,11 +122,11 @@ export interface Op<A = unknown> {
   lower(call: Call<A>, target: Target): Lowered;
   /** The same mathematics over typed arrays: the oracle, and the CPU device. */
   cpu(inputs: readonly Values[], outputs: readonly Values[], call: Call<A>): void;
-  /** Gradients of the inputs from those of the outputs (undefined: zero, or not wanted). */
+  /** Gradients of the inputs from those of the outputs (undefined: zero, or not needed). */
   vjp?(
     node: Node,
     gradients: readonly (Tensor | undefined)[],
-    wanted: readonly boolean[],
+    needed: readonly boolean[],
   ): readonly (Tensor | undefined)[];
   /** The same node with `addend` added to output 0, where the kernel can do it on its way out. */
   withAddend?(node: Node, addend: Tensor): Tensor | undefined;

@@ -73,17 +73,17 @@ Deno.test("each opens main, an invocation or LANES lanes for each number below C
 @builtin(num_workgroups) groups: vec3u,
 @builtin(local_invocation_index) thread: u32,
 ) {`;
-  const alone = "id.y * groups.x * 64u + id.x;";
+  const alone = "id.y * groups.x * 64u + id.x;\nlet lane = 0u;";
   const shared = "group.y * groups.x + group.x;\nlet lane = thread;";
   const body = (row: string) => `${head}\nlet row = ${row}\nif (row >= ROWS) { return; }\ny[row] = 1f;\n}`;
   const source = "//! each row in 0..ROWS over LANES\ny[row] = 1f;\n//! end";
   const over = (LANES: number) => expand(source, { LANES });
-  assert.equal(over(1), `@compute @workgroup_size(64u)\n${body(`${alone}\nlet lane = 0u;`)}`);
+  assert.equal(over(1), `@compute @workgroup_size(64u)\n${body(alone)}`);
   assert.equal(over(64), `@compute @workgroup_size(64u)\n${body(shared)}`);
   const by = "//! each i in 0..B * (HELD + ADDED) by 8\n//! if B > 1\nx\n//! end\n//! end\nfn f() {}";
   assert.equal(
     expand(by, { B: 2 }),
-    `@compute @workgroup_size(8)\n${head}\nlet i = id.y * groups.x * 8 + id.x;\n` +
+    `@compute @workgroup_size(8)\n${head}\nlet i = id.y * groups.x * 8 + id.x;\nlet lane = 0u;\n` +
       "if (i >= B * (HELD + ADDED)) { return; }\nx\n}\nfn f() {}",
   );
   assert.throws(
