@@ -257,7 +257,7 @@ export function attentionDispatch(
       EXTRAS: `${extra.code}\n${loadFunctions(kernel.loads)}`,
     },
     bindings: { ...kernel.bindings, ...extra.bindings },
-    rounds: {
+    iterations: {
       count: kernel.walked.count + 2 * Math.ceil(kernel.walked.count / tile),
       of: kernel.walked.of,
     },

@@ -174,7 +174,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
     const { B, H, T, S, D, DV } = sizes;
     const read = gradientInputs(sizes, attrs, 1, "delta");
     const { offsets, size } = tableOffsets(attrs.learned, learnedSpecs(inputs, attrs));
-    // Few slices keep memory small; a software adapter stops an invocation's loops after 65,535 rounds.
+    // Few slices keep memory small; a software adapter stops an invocation's loops after 65,535 iterations.
     const rows = B * H * T;
     const slices = Math.min(rows, Math.max(target.kind === "gpu" ? 1024 : 64, Math.ceil(rows * S / 50000)));
     const kernel = attentionDispatch(

@@ -107,7 +107,7 @@ export function mergeDispatch(
       COLUMN_LINES: columns.map((column, i) => `  statistics[out + ${i}u] = ${column};`).join("\n"),
     },
     bindings: { 0: ["scratch", 0], 1: ["output", 0] },
-    rounds: {
+    iterations: {
       count: Math.ceil(chunks / lanes) * (chunk + 1) + Math.ceil(B / lanes) * (tiles + 1) + 8,
       of: `B = ${B} with ${tiles} tiles of rows`,
     },

@@ -29,7 +29,7 @@ export interface CrossEntropy {
 
 /**
  * Lengths from which a software adapter is given workgroups too: llvmpipe leaves off, silently, after 65,535
- * rounds of a shader's loops together.
+ * iterations of a shader's loops together.
  */
 const LONG = 8192;
 

@@ -8,7 +8,7 @@
   let own = min(ids[n], V - 1u);
   var before = n;
   var found = false;
-  // Eight a round: llvmpipe leaves off, silently, after 65,535 rounds of a shader's loops together.
+  // Eight per iteration: llvmpipe leaves off, silently, after 65,535 iterations of a shader's loops together.
   while (before > 0u && !found) {
 //! for k in 0..8
     if (before > 0u && !found) {

@@ -16,7 +16,7 @@ alias Item = f32;
   if (first[token] == 0u) { return; }
   var sum = Item(0f);
   var n = token;
-  // Eight a round, as in chain.wgsl.
+  // Eight per iteration, as in chain.wgsl.
   while (n < TOKENS) {
 //! for k in 0..8
     if (n < TOKENS) {

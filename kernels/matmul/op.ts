@@ -80,7 +80,7 @@ function dispatchOf(
       5: savesPre ? ["output", 1] : undefined,
     },
     workgroups: tiles.workgroups,
-    rounds: { count: Math.ceil(K / tiles.constants.UNROLL), of: `K = ${K}` },
+    iterations: { count: Math.ceil(K / tiles.constants.UNROLL), of: `K = ${K}` },
   };
 }
 

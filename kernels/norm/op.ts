@@ -19,7 +19,7 @@ const nameOf = ({ centered }: { centered: boolean }): string => centered ? "laye
 function rowSchedule(x: Spec, { kind }: Target) {
   const size = x.shape.at(-1)!;
   const rows = sizeOf(x) / size;
-  // Long rows also on a software adapter: llvmpipe leaves off, silently, after 65,535 rounds of a shader's
+  // Long rows also on a software adapter: llvmpipe leaves off, silently, after 65,535 iterations of a shader's
   // loops together.
   const lanes = kind === "gpu" || size > 8192 ? 64 : 1;
   // Short rows have no four numbers for each of 64 threads.

@@ -95,9 +95,9 @@ const step = flatOptimizer<FlatUpdateOptions>({
   },
 });
 
-/** Of Jordan et al.: steep at 0, so that five rounds suffice; singular values end between about 0.7 and 1.2. */
+/** Of Jordan et al.: steep at 0, so that five iterations suffice; singular values end between about 0.7 and 1.2. */
 const [A, B, C] = [3.4445, -4.775, 2.0315];
-const ROUNDS = 5;
+const ITERATIONS = 5;
 
 /** Of the norm 1, or 0: its singular values are at most 1. */
 function unitNorm(x: Tensor): Tensor {
@@ -105,24 +105,24 @@ function unitNorm(x: Tensor): Tensor {
   return elementwise(unit, { x, s: sumSquares(x) }, "muon unit norm");
 }
 
-/** The rounds of Newton-Schulz, of one matrix or a stack of them. */
+/** The iterations of Newton-Schulz, of one matrix or a stack of them. */
 function rounded(y: Tensor, factor: number): Tensor {
   const [rows, columns] = y.shape.slice(-2);
   const tall = rows > columns;
   const [X, G, P] = [variable("x"), variable("g"), variable("p")];
-  for (let round = 1; round <= ROUNDS; round++) {
+  for (let i = 1; i <= ITERATIONS; i++) {
     const g = matmul(y, y, tall ? { transA: true } : { transB: true });
     const polynomial = plus(times(B, G), times(C, P));
     const p = elementwise(polynomial, { g, p: matmul(g, g) }, "muon polynomial");
     const product = tall ? matmul(y, p) : matmul(p, y);
     const next = plus(times(A, X), P);
-    y = elementwise(round < ROUNDS ? next : times(factor, next), { x: y, p: product }, "muon round");
+    y = elementwise(i < ITERATIONS ? next : times(factor, next), { x: y, p: product }, "muon round");
   }
   return y;
 }
 
 /**
- * A matrix with its singular vectors kept and its singular values brought near 1, by five rounds of Newton-Schulz:
+ * A matrix with its singular vectors kept and its singular values brought near 1, by five iterations of Newton-Schulz:
  *
  *     X <- X / max(||X||, 1e-7),  then  X <- a X + (b G + c G^2) X  with G = X X^T
  *

@@ -19,7 +19,7 @@ export interface StatisticsInput {
 }
 
 /** Fours that an invocation keeps in registers. A software adapter is as fast with 4: loading is all that counts. */
-const ROUND = 16;
+const UNROLL = 16;
 
 /** Small workgroups on a software adapter, so that both halves of a small tensor find a thread. */
 const lanesOf = ({ kind }: Target): number => kind === "gpu" ? 64 : 16;
@@ -43,7 +43,7 @@ export const chunkStatisticsOp: Op<RowsAttrs | null> = {
         source: partialWgsl,
         constants: {
           CHUNKS: true,
-          ROUND,
+          UNROLL,
           LANES: lanes,
           SPREAD: target.kind === "gpu",
           KINDS: rows ? 2 : 1,
@@ -87,7 +87,7 @@ function lowerFinish({ inputs, attrs: { mostSamples } }: Call<FinishAttrs>, targ
       },
       bindings: { 0: ["scratch", 0], 1: ["input", 2], 2: ["output", 0] },
       workgroups: workgroups1d(parts, lanes),
-      rounds: { count: 2 * mostSamples, of: `samples = ${mostSamples}` },
+      iterations: { count: 2 * mostSamples, of: `samples = ${mostSamples}` },
     }],
   };
 }

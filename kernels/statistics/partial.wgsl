@@ -53,7 +53,7 @@ fn merge(a: Partial, b: Partial) -> Partial {
 }
 
 //! if CHUNKS
-// The partial of one chunk, an invocation each: its share of a stretch of the tensor, in rounds of 64
+// The partial of one chunk, an invocation each: its share of a stretch of the tensor, in iterations of 64
 // elements that stay in registers: first their sum, then their squared distances from their mean. The table has
 // all that differs between tensors, so that one pipeline serves them all.
 @group(0) @binding(0) var<storage, read> x: array<vec4u>;
@@ -74,12 +74,12 @@ fn exponent_of(top: f32) -> i32 {
  * Fours from `first` on: numbers of fours of the tensor, of which what lies from element `begin` to before
  * `begin + length` counts. Of rows: numbers among the fours of the rows from `begin` on, up to `length`.
  */
-fn round_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial {
+fn iteration_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial {
   var finite = vec4u(0u);
   var zeros = vec4u(0u);
   var low = vec4f(LARGEST);
   var high = vec4f(-LARGEST);
-//! for k in 0..ROUND
+//! for k in 0..UNROLL
 //! if $r
   let at$k = first + $ku * stride;
   let from$k = begin + at$k / FOURS * EVERY;
@@ -103,14 +103,14 @@ fn round_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial {
   let most = max(max(high.x, high.y), max(high.z, high.w));
   let exponent = select(-126, exponent_of(max(-least, most)), n > 0u);
   var sum = vec4f(0f);
-//! for k in 0..ROUND
+//! for k in 0..UNROLL
   let y$k = scaled(x$k, vec4i(exponent));
   sum += y$k;
 //! end
   let mean = total(sum) / f32(max(n, 1u));
   var squares = vec4f(0f);
   var left = vec4f(0f);
-//! for k in 0..ROUND
+//! for k in 0..UNROLL
   let d$k = select(vec4f(0f), y$k - mean, good$k);
   squares += d$k * d$k;
   left += d$k;
@@ -149,7 +149,7 @@ fn partial_of_$r(row: vec4u) -> Partial {
   let length = min(row.z + row.w, 4u * end) - begin;
 //! end
   var all = EMPTY;
-  for (var i = start; i < end; i += ROUND * stride) { all = merge(all, round_of_$r(i, stride, begin, length)); }
+  for (var i = start; i < end; i += UNROLL * stride) { all = merge(all, iteration_of_$r(i, stride, begin, length)); }
   return all;
 }
 //! end

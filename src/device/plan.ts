@@ -61,12 +61,16 @@ export interface Plan {
 }
 
 /** An adapter that stops loops early does so in silence: what would pass its limit is refused. */
-function checkRounds({ label, rounds }: Dispatch, path: string, { maxRounds = Infinity }: Target): void {
-  if (!rounds || rounds.count <= maxRounds) return;
-  const [most, found] = [maxRounds, rounds.count].map((n) => n.toLocaleString("en-US"));
+function checkIterations(
+  { label, iterations }: Dispatch,
+  path: string,
+  { maxIterations = Infinity }: Target,
+): void {
+  if (!iterations || iterations.count <= maxIterations) return;
+  const [most, found] = [maxIterations, iterations.count].map((n) => n.toLocaleString("en-US"));
   throw new UserError(
-    `${path ? `${path}: ` : ""}${label}: ${rounds.of} is beyond what the software adapter computes ` +
-      `(${most} rounds of a kernel's loops, this one takes ${found}): use the CPU or a GPU.`,
+    `${path ? `${path}: ` : ""}${label}: ${iterations.of} is beyond what the software adapter computes ` +
+      `(${most} iterations of a kernel's loops, this one takes ${found}): use the CPU or a GPU.`,
   );
 }
 
@@ -95,7 +99,7 @@ function stepOf(node: Node, wanted: ReadonlySet<Tensor>, places: Places, target?
   const inputs = node.inputs.map(places.of);
   const call = callOf(node, wanted, inputs, places);
   const lowered = target ? node.op.lower(call, target) : { dispatches: [] };
-  if (target) { for (const dispatch of lowered.dispatches) checkRounds(dispatch, node.path, target); }
+  if (target) { for (const dispatch of lowered.dispatches) checkIterations(dispatch, node.path, target); }
   const binds = (output: number): boolean =>
     lowered.dispatches.some(({ bindings }) =>
       Object.values(bindings).some((ref) => ref?.[0] === "output" && ref[1] === output)

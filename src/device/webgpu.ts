@@ -32,8 +32,8 @@ export function adapterName({ info }: GPUAdapter): string {
   return info.description || info.device || info.vendor || "WebGPU adapter";
 }
 
-/** Measured: llvmpipe stops all loops of an invocation, nested or not, after this many rounds together, and goes on. */
-const LLVMPIPE_ROUNDS = 65535;
+/** Measured: llvmpipe stops all loops of an invocation, nested or not, after this many iterations together, and goes on. */
+const LLVMPIPE_ITERATIONS = 65535;
 
 /** What kernels are lowered for on an adapter. */
 export function targetOf(adapter: GPUAdapter, schedule?: Target["kind"]): Target {
@@ -42,7 +42,7 @@ export function targetOf(adapter: GPUAdapter, schedule?: Target["kind"]): Target
     kind: schedule ?? (isSoftware(adapter) ? "software" : "gpu"),
     maxBindingBytes: Math.min(limits.maxStorageBufferBindingSize, limits.maxBufferSize),
     maxWorkgroupBytes: limits.maxComputeWorkgroupStorageSize,
-    maxRounds: /llvmpipe|lavapipe/i.test(adapter.info.description) ? LLVMPIPE_ROUNDS : undefined,
+    maxIterations: /llvmpipe|lavapipe/i.test(adapter.info.description) ? LLVMPIPE_ITERATIONS : undefined,
   };
 }
 

@@ -53,8 +53,8 @@ export interface Target {
   readonly maxBindingBytes: number;
   /** Bytes of workgroup memory. */
   readonly maxWorkgroupBytes: number;
-  /** Rounds that all loops of an invocation may take together before the adapter silently stops them; undefined: any. */
-  readonly maxRounds?: number;
+  /** Iterations that all loops of an invocation may take together before the adapter silently stops them; undefined: any. */
+  readonly maxIterations?: number;
 }
 
 /** What an operation is asked to compute: shapes, attributes and, while lowering, the target. */
@@ -94,8 +94,8 @@ export interface Dispatch {
   readonly bindings: Readonly<Record<number, Ref | undefined>>;
   /** Workgroups in each dimension. */
   readonly workgroups: readonly [number, number, number];
-  /** Where a size makes loops long: the most rounds that all loops of one invocation take, and that size ("K = 70001"). */
-  readonly rounds?: { readonly count: number; readonly of: string };
+  /** Where a size makes loops long: the most iterations that all loops of one invocation take, and that size ("K = 70001"). */
+  readonly iterations?: { readonly count: number; readonly of: string };
 }
 
 /** How a call runs on a device: dispatches in order, and the sizes (elements) of the scratch buffers they share. */

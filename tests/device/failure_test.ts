@@ -164,19 +164,19 @@ Deno.test("more workgroups than a dispatch may have is the user's error, told be
   }
 });
 
-/** Counts to `n`, two rounds of nested loops for three: rounds of all loops count together on llvmpipe. */
+/** Counts to `n`, two iterations of nested loops for three: iterations of all loops count together on llvmpipe. */
 function counter(n: number): Op<undefined> {
   const [outer, inner] = [Math.floor(n / 3), 2];
   const body =
     `var c = 0u; for (var i = 0u; i < ${outer}u; i++) { c++; for (var k = 0u; k < ${inner}u; k++) { c++; } }
     for (var i = 0u; i < ${n - 3 * outer}u; i++) { c++; }
     y[0] = f32(c);`;
-  return kernel(body, [1, 1, 1], { rounds: { count: n, of: `K = ${n}` } });
+  return kernel(body, [1, 1, 1], { iterations: { count: n, of: `K = ${n}` } });
 }
 
-Deno.test("a kernel with as many rounds as the adapter computes is right; with one more it is refused where there is a limit", async () => {
+Deno.test("a kernel with as many iterations as the adapter computes is right; with one more it is refused where there is a limit", async () => {
   for (const device of await webgpuDevices()) {
-    const most = device.target!.maxRounds;
+    const most = device.target!.maxIterations;
     const graphOf = (n: number) => ({ outputs: { y: apply(counter(n), [input("x", [1])], undefined)[0] } });
     using program = await device.compile(graphOf(65535));
     program.run(X);
@@ -186,7 +186,7 @@ Deno.test("a kernel with as many rounds as the adapter computes is right; with o
       () => device.compile(graphOf(most + 1)),
       (error: Error) =>
         error instanceof UserError &&
-        /^test kernel: K = 65536 is beyond what the software adapter computes \(65,535 rounds/.test(
+        /^test kernel: K = 65536 is beyond what the software adapter computes \(65,535 iterations/.test(
           error.message,
         ),
     );

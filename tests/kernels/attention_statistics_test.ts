@@ -137,7 +137,7 @@ Deno.test("statistics are of the pattern before dropout, and are found through r
 Deno.test("statistics at T = 4096 take memory linear in T, and no loop the software adapter would stop", async () => {
   const planned = (T: number, kind: "gpu" | "software") => {
     const q = input("q", [1, T, 1, 32]);
-    const target = { kind, maxBindingBytes: 2 ** 27, maxWorkgroupBytes: 16384, maxRounds: 65535 };
+    const target = { kind, maxBindingBytes: 2 ** 27, maxWorkgroupBytes: 16384, maxIterations: 65535 };
     return plan({ outputs: { found: attentionStatistics(attention(q, q, q)) } }, target).memory.activations;
   };
   const bytes = planned(4096, "software");

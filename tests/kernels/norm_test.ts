@@ -97,7 +97,7 @@ Deno.test("rows beyond 65,535 workgroups are normalised too, and their gradients
 });
 
 Deno.test("a row longer than an adapter's loops is normalised to its end", async () => {
-  // llvmpipe stops a shader's loops after 65,535 rounds in all; forward has three over the row.
+  // llvmpipe stops a shader's loops after 65,535 iterations in all; forward has three over the row.
   await checkKernel("long rows", (rng) => {
     const feeds: Record<string, Values> = {};
     const x = randomInput(rng, feeds, "x", [3, 30_001]);

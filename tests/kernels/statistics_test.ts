@@ -282,7 +282,7 @@ Deno.test("more samples than workgroups in a line are merged, more than an adapt
   const values = random(randomStream(1, "samples"), 90_000);
   await check("many samples", [whole(values, 30_000)]);
   const [software] = await webgpuDevices();
-  if (software.target!.maxRounds === undefined) return;
+  if (software.target!.maxIterations === undefined) return;
   await assert.rejects(rowsOn(software, [whole(values, 45_000)]), (error: Error) => {
     return error instanceof UserError && error.message.includes("samples = 45000");
   });
