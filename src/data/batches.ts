@@ -86,7 +86,7 @@ export interface TextSourceOptions {
   /** Splits that are texts of their own; their fractions do not count. */
   given?: { val?: Numbers; test?: Numbers };
   /** "crops": uniformly random offsets; "windows": every window once an epoch, in random order. */
-  sampling: "crops" | "windows";
+  sampling: keyof typeof SAMPLINGS;
 }
 
 /** @internal A batch of id 0 and targets IGNORE, for rows to be written into. */
@@ -225,25 +225,22 @@ function permutation(length: number, seed: number, purpose: string): Uint32Array
   return order;
 }
 
-export function checkSampling(sampling: string): void {
-  if (sampling === "crops" || sampling === "windows") return;
-  throw new UserError(
-    `Batches: sampling is "${sampling}".${didYouMean(String(sampling), ["crops", "windows"])}`,
-  );
+/** Which of `count` places the rows of each batch take. */
+type Draw = (
+  count: number,
+  options: Pick<TextSourceOptions, "batch" | "accumulate" | "seed">,
+) => (index: number) => number[];
+
+interface Sampling {
+  /** Windows of a text begin at every token, or one behind another. */
+  readonly overlapping: boolean;
+  readonly draw: Draw;
 }
 
-/**
- * @internal Which of `count` places the rows of a batch take: with "crops" each uniformly and independently, with
- * "windows" each once an epoch, where a batch may take its last rows from the next epoch.
- */
-export function drawnRows(
-  count: number,
-  { batch, accumulate = 1, seed, sampling }: Pick<
-    TextSourceOptions,
-    "batch" | "accumulate" | "seed" | "sampling"
-  >,
-): (index: number) => number[] {
-  if (sampling === "crops") {
+/** Each place uniformly and independently. */
+const crops: Sampling = {
+  overlapping: true,
+  draw(count, { batch, accumulate = 1, seed }) {
     let last: { step: number; rows: number[] } = { step: -1, rows: [] };
     return (index) => {
       const step = Math.floor(index / accumulate);
@@ -254,16 +251,34 @@ export function drawnRows(
       const first = batch * (index % accumulate);
       return last.rows.slice(first, first + batch);
     };
-  }
-  let cached: { epoch: number; order: Uint32Array } = { epoch: -1, order: new Uint32Array(0) };
-  const at = (drawn: number) => {
-    const epoch = Math.floor(drawn / count);
-    if (cached.epoch !== epoch) {
-      cached = { epoch, order: permutation(count, seed, `windows epoch ${epoch}`) };
-    }
-    return cached.order[drawn % count];
-  };
-  return (index) => Array.from({ length: batch }, (_, row) => at(index * batch + row));
+  },
+};
+
+/** Each place once an epoch, where a batch may take its last rows from the next epoch. */
+const windows: Sampling = {
+  overlapping: false,
+  draw(count, { batch, seed }) {
+    let cached: { epoch: number; order: Uint32Array } = { epoch: -1, order: new Uint32Array(0) };
+    const at = (drawn: number) => {
+      const epoch = Math.floor(drawn / count);
+      if (cached.epoch !== epoch) {
+        cached = { epoch, order: permutation(count, seed, `windows epoch ${epoch}`) };
+      }
+      return cached.order[drawn % count];
+    };
+    return (index) => Array.from({ length: batch }, (_, row) => at(index * batch + row));
+  },
+};
+
+/** How rows of training are drawn, by name: `data.sampling`. */
+export const SAMPLINGS = { crops, windows };
+
+/** How rows are drawn; throws UserError at a name that no way has. */
+export function samplingOf({ sampling }: Pick<TextSourceOptions, "sampling">): Sampling {
+  if (Object.hasOwn(SAMPLINGS, sampling)) return SAMPLINGS[sampling];
+  throw new UserError(
+    `Batches: sampling is "${sampling}".${didYouMean(String(sampling), Object.keys(SAMPLINGS))}`,
+  );
 }
 
 /**
@@ -291,15 +306,13 @@ export function drawnRows(
  */
 export function textSource(ids: Numbers, options: TextSourceOptions): Source {
   checkSizes(options);
-  const { context, batch, sampling } = options;
+  const { context, batch } = options;
   const splits = splitsOf(cuttableIds(ids), options.split, options.given);
   checkLengths(splits, context);
-  checkSampling(sampling);
+  const { overlapping, draw } = samplingOf(options);
   const { train } = splits;
-  const [stride, places] = sampling === "crops"
-    ? [1, train.length - context]
-    : [context, Math.floor((train.length - 1) / context)];
-  const starts = drawnRows(places, options);
+  const stride = overlapping ? 1 : context;
+  const starts = draw(Math.floor((train.length - 1 - context) / stride) + 1, options);
   return {
     splits: Object.fromEntries(Object.entries(splits).map(([name, tokens]) => [name, tokens.length])),
     train: (step) => {

@@ -11,6 +11,7 @@ import {
 } from "./batches.ts";
 import { isBinary, loadIds } from "./binary_ids.ts";
 import { CATALOGUE, loadBytes } from "./corpora.ts";
+import type { DataOptions, MixedOptions, TokenizerOptions } from "./data_keys.ts";
 import { mixtureIdentity, taskIdentity, textIdentity } from "./identity.ts";
 import { encodeTexts } from "./ids.ts";
 import { idsTokenizer } from "./ids_tokenizer.ts";
@@ -33,45 +34,7 @@ import {
   unitsOfText,
 } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
-import { makeTokenizer, type TokenizerOptions } from "./tokenizer_file.ts";
-
-/** One source of a mixture. */
-export interface MixedOptions {
-  /** A corpus or a task; null: `files`. */
-  source: string | null;
-  /** Files instead. */
-  files: readonly string[];
-  /** Of files of JSON lines, the field that holds the text; null: the files are text. */
-  field: string | null;
-  /** Its share of the rows is weight / sum of weights. */
-  weight: number;
-}
-
-/** Which data is wanted: the section `data` of a configuration. */
-export interface DataOptions {
-  /** A corpus or a task. */
-  source: string;
-  /** Several of them instead, mixed by weight; none: `source` or `files`. */
-  sources: readonly MixedOptions[];
-  /** Files instead. */
-  files: readonly string[];
-  /** Of files of JSON lines, the field that holds the text; null: the files are text. */
-  field: string | null;
-  /** Fractions of the text. */
-  split: { val: number; test: number };
-  /** Files of a split's own; none: its fraction. */
-  split_files: { val: readonly string[]; test: readonly string[] };
-  /** How rows are drawn. */
-  sampling: "crops" | "windows";
-  /** "file", "line", "n lines"; null: one text. */
-  sample: string | null;
-  /** A TypeScript file of tasks. */
-  tasks: string | null;
-  /** Whether only answers count. */
-  answer_only: boolean;
-  /** Folder of downloaded corpora. */
-  cache: string;
-}
+import { makeTokenizer } from "./tokenizer_file.ts";
 
 /** Data that is ready. */
 export interface LoadedData {

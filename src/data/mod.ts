@@ -14,8 +14,10 @@
 export {
   textBehind,
   type Tokenizer,
+  TOKENIZER_KINDS,
   type TokenizerFile,
   type TokenizerKind,
+  UNKNOWN_POLICIES,
   type UnknownPolicy,
 } from "./tokenizer.ts";
 export type { TextPieces } from "./text_bytes.ts";
@@ -27,7 +29,7 @@ export { byteCharacters } from "./byte_bpe.ts";
 export { huggingfaceTokenizer } from "./huggingface_tokenizer.ts";
 export { idsTokenizer } from "./ids_tokenizer.ts";
 export { cropTokenizer } from "./crop_tokenizer.ts";
-export { makeTokenizer, tokenizerFromJSON, type TokenizerOptions } from "./tokenizer_file.ts";
+export { makeTokenizer, tokenizerFromJSON } from "./tokenizer_file.ts";
 export { plainBrown } from "./brown.ts";
 export { readFiles, type TextFile } from "./files.ts";
 export type { DownloadOptions, FileProof } from "./download.ts";
@@ -45,14 +47,7 @@ export { drawSample, findTask, taskTokenizer } from "./synthetic.ts";
 export type { Sample, Task, TaskSplit } from "./task.ts";
 export { TASKS } from "./tasks.ts";
 export { loadTasks, taskOverrides } from "./task_files.ts";
-export {
-  type DataOptions,
-  type DataSizes,
-  loadData,
-  type LoadDataOptions,
-  type LoadedData,
-  type MixedOptions,
-} from "./load_data.ts";
+export { type DataSizes, loadData, type LoadDataOptions, type LoadedData } from "./load_data.ts";
 export { samplesOf, sampleSource } from "./sample_batches.ts";
 export { shownLines, type ShownSample, shownSamples, sourcesLine } from "./show.ts";
 export {
@@ -60,6 +55,7 @@ export {
   type Evaluation,
   IGNORE,
   type MixedSource,
+  SAMPLINGS,
   type Source,
   spread,
   spreadBatches,
@@ -68,3 +64,10 @@ export {
   unigramEntropy,
 } from "./batches.ts";
 export { taskSource, type TaskSourceOptions } from "./task_batches.ts";
+export {
+  DATA_KEYS,
+  type DataOptions,
+  type MixedOptions,
+  TOKENIZER_KEYS,
+  type TokenizerOptions,
+} from "./data_keys.ts";

@@ -5,12 +5,11 @@ import { linesOfSample, samplesOfPieces } from "./text_bytes.ts";
 import {
   type Batch,
   blankBatch,
-  checkSampling,
   checkSizes,
   checkStep,
   cuttableList,
-  drawnRows,
   evaluationOf,
+  samplingOf,
   type Source,
   splitNamed,
   splitsOf,
@@ -115,7 +114,6 @@ export function rowSource(
   options: Omit<TextSourceOptions, "given" | "split">,
 ): Source {
   checkSizes(options);
-  checkSampling(options.sampling);
   const { context, batch } = options;
   const splits = Object.fromEntries(
     Object.entries(samples).map(([name, own]) => {
@@ -127,7 +125,7 @@ export function rowSource(
     }),
   );
   const { train } = splits;
-  const drawn = drawnRows(train.starts.length, options);
+  const drawn = samplingOf(options).draw(train.starts.length, options);
   return {
     splits: Object.fromEntries(Object.entries(splits).map(([name, { tokens }]) => [name, tokens.length])),
     rows: train.starts.length,

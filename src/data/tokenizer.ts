@@ -2,11 +2,17 @@
 // it and generation reads back the very vocabulary a model was trained with.
 import { didYouMean, UserError } from "../base/errors.ts";
 
+/** What may become of an unknown character: the token `<unk>`, or nothing, it is an error. */
+export const UNKNOWN_POLICIES = ["error", "token"] as const;
+
 /** What an unknown character becomes: a UserError, or the id of `<unk>`. */
-export type UnknownPolicy = "error" | "token";
+export type UnknownPolicy = typeof UNKNOWN_POLICIES[number];
+
+/** Kinds of tokenizers that a configuration may ask for. */
+export const TOKENIZER_KINDS = ["char", "byte", "bpe", "gpt2", "huggingface", "ids"] as const;
 
 /** Kinds of tokenizers: "cropped" is any other, of whose ids only some are kept. */
-export type TokenizerKind = "char" | "byte" | "bpe" | "gpt2" | "huggingface" | "ids" | "cropped";
+export type TokenizerKind = typeof TOKENIZER_KINDS[number] | "cropped";
 
 /** A tokenizer as a checkpoint's tokenizer.json keeps it: all that is needed to make it again. */
 export type TokenizerFile =
@@ -83,14 +89,12 @@ export function textBehind(tokenizer: Tokenizer, before: number | undefined, ids
 /** What the id of an unknown character decodes to. */
 export const UNKNOWN = "<unk>";
 
-const POLICIES: readonly UnknownPolicy[] = ["error", "token"];
-
 /** @internal The policy that a tokenizer's file has; throws UserError where it is none. */
 export function checkedPolicy(found: unknown): UnknownPolicy {
-  if (POLICIES.includes(found as UnknownPolicy)) return found as UnknownPolicy;
+  if (UNKNOWN_POLICIES.includes(found as UnknownPolicy)) return found as UnknownPolicy;
   throw new UserError(
     `Tokenizer file: unknown is ${JSON.stringify(found)}; expected "error" or "token".` +
-      didYouMean(String(found), POLICIES),
+      didYouMean(String(found), UNKNOWN_POLICIES),
   );
 }
 

@@ -12,7 +12,8 @@ import { huggingfaceTokenizer, huggingfaceTokenizerOf } from "./huggingface_toke
 import { keptTokenizer } from "./kept_merges.ts";
 import { chained, piecesOfAll, type TextPieces } from "./text_bytes.ts";
 import { refuseLfsPointer } from "./lfs_pointer.ts";
-import type { Tokenizer, TokenizerKind, UnknownPolicy } from "./tokenizer.ts";
+import type { TokenizerOptions } from "./data_keys.ts";
+import type { Tokenizer, TokenizerKind } from "./tokenizer.ts";
 
 const READERS: Readonly<Record<TokenizerKind, (file: Readonly<Record<string, unknown>>) => Tokenizer>> = {
   char: charTokenizerOf,
@@ -64,20 +65,6 @@ export function tokenizerFromJSON(file: unknown): Tokenizer {
       near === undefined ? `one of ${kinds.join(", ")}.` : `"${near}".${didYouMean(kind, kinds)}`
     }`,
   );
-}
-
-/** Which tokenizer is wanted: the section `tokenizer` of a configuration. */
-export interface TokenizerOptions {
-  /** Which. */
-  kind: Exclude<TokenizerKind, "cropped">;
-  /** What an unknown character becomes, for "char" and where `crop` is on. */
-  unknown: UnknownPolicy;
-  /** Ids of "bpe". */
-  size: number;
-  /** The tokenizer.json of "huggingface". */
-  file: string | null;
-  /** Only the tokens that the text uses. */
-  crop: boolean;
 }
 
 /** Reads a tokenizer.json of Hugging Face's (or of a checkpoint); throws UserError with its path where it is none. */
