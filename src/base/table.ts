@@ -15,8 +15,6 @@ export interface TableOptions {
  * A table as lines: each column as wide as its longest cell, in UTF-16 units. No spaces behind a last column that begins at
  * the left.
  *
- * @param rows headings too, all of one length
- *
  * @example
  * ```ts
  * import { alignedRows } from "../../mod.ts";

@@ -16,8 +16,6 @@ function escaped(control: string): string {
 /**
  * A text in which every control character and every mark of the direction of writing is an escape as in JSON.
  *
- * @param text what comes from a file, a name or a log
- *
  * @example
  * ```ts
  * import { escapeControls } from "../../mod.ts";

@@ -215,7 +215,6 @@ function drawLabel({ at, width, label }: ReturnType<typeof layOut>["edges"][numb
  * the arrows; parameters and constants into the boxes that read them. The same graph gives the same document.
  *
  * @param outputs what the graph computes, by name; a list is named by position
- * @returns an SVG document
  *
  * @example
  * ```ts

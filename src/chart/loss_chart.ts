@@ -16,8 +16,6 @@ export interface LossChartOptions {
  * The loss of a run against its steps, from the records of its log (others than `run`, `step` and `eval` are passed
  * over): training loss as a thin line, each evaluated split as points and a line, the learning rate on the right axis.
  *
- * @returns an SVG document
- *
  * @example
  * ```ts
  * import { lossChart } from "./loss_chart.ts";

@@ -140,7 +140,6 @@ function seriesOf(lines: readonly MetricLine[], names: readonly string[], second
  * Seconds are the sum of the times of the steps so far, without evaluations and pauses.
  *
  * @param runs at least one, with names that differ
- * @returns an SVG document
  * @throws UserError where a log cannot be read or holds no such metric, tap, statistic or head (with the nearest that it
  * holds), where there are more than 24 lines, and where a logarithmic axis has no positive value
  *

@@ -220,7 +220,6 @@ function configPart({ run }: Contents, config: string | undefined): string[] {
  * log is escaped.
  *
  * @param records of the run's log, in its order; read once, in memory that grows with its samples and tensors alone
- * @returns HTML
  *
  * @example
  * ```ts

@@ -290,8 +290,6 @@ export function samplingOf({ sampling }: Pick<TextSourceOptions, "sampling">): S
  * epoch); tokens past the last whole window are not trained on. Evaluation has the same windows in order and
  * the last partial one, so that every token of a split but its first is a target exactly once.
  *
- * @param ids the tokens of the whole text
- * @param options context and batch size, seed, fractions of the splits, sampling
  * @throws UserError at a size or fraction out of range, and where a split has fewer than context + 1 tokens
  *
  * @example

@@ -68,7 +68,6 @@ function fromVocabulary(vocabulary: readonly string[], unknown: UnknownPolicy): 
  * Code points, not UTF-16 units: an emoji is one token. A lone surrogate is a code point of its own (U+D800
  * to U+DFFF) and survives encode, decode and the JSON file. Positions in errors count code points from 0.
  *
- * @param text the text whose characters make the vocabulary, or its pieces in order
  * @param options `unknown`: what an unknown character becomes; default: "error"
  * @throws UserError where the text is empty; the tokenizer's `encode` at an unknown character with "error"
  *

@@ -232,7 +232,6 @@ function withNewline(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
  * with the right size and SHA-256, and else downloaded once into it. The same request gives the same text on
  * every machine.
  *
- * @param request which text: `source` or `files`, and the cache folder
  * @param environment catalogue, fetch and package lookup; default: heed's own
  * @throws UserError where the name is unknown, both or neither of `source` and `files` are given, a file is
  *   missing, empty or not UTF-8, a package is not installed, a download fails, its size or SHA-256 is not

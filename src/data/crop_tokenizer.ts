@@ -6,7 +6,6 @@ import { checkedPolicy, checkIds, type Tokenizer, UNKNOWN, type UnknownPolicy } 
  * A tokenizer with only some of its ids, renumbered 0, 1, 2, ... in their order. A token that was left out is an error,
  * or with `unknown: "token"` one more id, the last, which decodes to `<unk>`.
  *
- * @param tokenizer any
  * @param used the ids to keep, in any order, repeated or not: those of a corpus
  * @param options `unknown`: "error" unless told
  * @throws UserError where there are none

@@ -84,7 +84,6 @@ function encoderOf(file: Fields, model: Model, added: readonly AddedToken[], nor
  * around a text; those written in it are found. Byte-level byte-pair encoding (GPT-2, Llama 3 and their kin) gives every
  * text back; a normaliser may not.
  *
- * @param file the parsed file
  * @throws UserError where the file is no such tokenizer or asks for what is not computed, with the field; `encode` at a
  * lone surrogate, and at what the tokenizer has no token for
  *

@@ -263,10 +263,6 @@ function taskNamed(
 /**
  * Loads the data of a configuration.
  *
- * @param data the section `data`
- * @param wanted the section `tokenizer`
- * @param sizes positions of a row, rows of a batch, batches of a step, the run's seed
- * @param options the tokenizer of a checkpoint, and who wants the data's SHA-256
  * @throws UserError where there is no such corpus, task or file, or it does not suit the sizes
  *
  * @example

@@ -80,8 +80,6 @@ function writeRow(
  * With "windows" each row comes once an epoch in seeded order, with "crops" rows are drawn one by one. Samples of fewer
  * than two tokens have nothing to predict and are left out.
  *
- * @param samples tokens of each sample
- * @param options as of `textSource`
  * @throws UserError at a size or fraction out of range, and where a split has no sample of two tokens
  *
  * @example

@@ -26,7 +26,6 @@ export interface ShownSample {
  * The first rows of a split as training or an evaluation sees them.
  *
  * @param split "train": the batches of steps 0, 1, ...; any other: its evaluation, in order
- * @param options how many, and the positions of a row
  * @throws UserError where there is no such split
  *
  * @example

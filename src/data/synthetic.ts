@@ -12,7 +12,6 @@ import type { Tokenizer, UnknownPolicy } from "./tokenizer.ts";
 /**
  * The task of a name.
  *
- * @param name as in a configuration
  * @param tasks the tasks to choose from, heed's own unless told
  * @throws UserError where there is none, with the nearest name
  *
@@ -35,8 +34,6 @@ export function findTask(name: string, tasks: Readonly<Record<string, Task>> = T
  * Sample `index` of a task under a seed: drawn from `randomStream(seed, "<name> sample <index>")`, of the
  * split "val" from `"<name> val sample <index>"`.
  *
- * @param task the generator
- * @param seed the run's seed
  * @param index 0, 1, 2, ... without end
  * @param split "train" unless told
  * @throws UserError where the generator gives something else
@@ -85,7 +82,6 @@ export function checkSample(place: string, sample: unknown): Sample {
 /**
  * The tokenizer of a task: its alphabet, and the newline that ends a sample and pads a row.
  *
- * @param task the generator
  * @param options `unknown`: what any other character becomes, "error" unless told
  *
  * @example

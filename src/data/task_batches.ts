@@ -124,9 +124,7 @@ function measured(samples: readonly DrawnSample[]): { tokens: number; floorNats:
  * samples of their own, the same at every evaluation; evaluation("train") reads the first 256 training
  * samples. `floorNats` is the mean -ln p of "val", 0 where only answers count.
  *
- * @param task the generator
  * @param tokenizer of the task's alphabet and the newline, as `taskTokenizer` makes it, or of any text
- * @param options context and batch size, seed, what counts
  * @throws UserError at a size out of range, a character the tokenizer does not know, a sample longer than
  *   context, an answer that starts outside its sample
  *

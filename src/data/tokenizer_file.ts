@@ -91,7 +91,6 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
  * The tokenizer that a configuration asks for, of some texts. Byte-pair encoding learns from the train split alone;
  * characters, ids and `crop` take in what any text has, so that every split can be encoded.
  *
- * @param options the section `tokenizer`
  * @param train the texts of the train split, each whole or in pieces
  * @param others those of the other splits
  * @param learned `cache`: a folder where byte pairs that were learned are kept and found again; by default they are learned anew

@@ -56,8 +56,6 @@ function candidates(
  *
  * With W at least V^(tokens - 1) it is exhaustive.
  *
- * @param reader rows for W texts
- * @param ids the text to be continued
  * @returns what was found, the best first, W at most
  *
  * @example

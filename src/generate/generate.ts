@@ -233,7 +233,6 @@ async function searchTexts(
  * text does not depend on which others are made beside it.
  *
  * @param prompts what is continued, each by itself: texts, or ids
- * @returns a text for each prompt, in their order
  * @throws {UserError} for an empty prompt or stop string, a character that the tokenizer does not know, more tokens than a
  * list can have, and more beams than the device has room for
  *
@@ -271,7 +270,6 @@ export async function generateTexts(
 /**
  * Continues a prompt (see `generateTexts`).
  *
- * @returns the prompt and its continuation
  * @throws {UserError} for an empty prompt or a character that the tokenizer does not know
  *
  * @example

@@ -186,7 +186,6 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
  * at the same position (a seeded cycle through the batch; the last position of a shorter one).
  *
  * @param batches as a source gives them, or `textBatches`: ids and targets of rows of the model's context
- * @param rows rows of a batch
  * @param options `seed`: of the other samples; `progress`: told after each head
  * @throws {UserError} where resampling has one sample alone in a batch
  *

@@ -127,7 +127,6 @@ function patchFeeds(
  * text has there, for each layer and position, or each layer and head. What it recovers of the logit difference between the
  * clean text's answer and the corrupted one's tells where the difference is carried.
  *
- * @param clean a text
  * @param corrupted a text of as many tokens that the model continues otherwise
  * @throws {UserError} where the texts differ in length or are too long, an answer is not one token, both answers are the same,
  * or the difference is the same after both texts

@@ -31,7 +31,6 @@ export function checkLogits(logits: ArrayLike<number>): void {
 /**
  * Throws where losses are NaN; that of a token that a hook rules out is Infinity.
  *
- * @param losses in nats
  * @throws {NotFiniteError} with the first that is NaN
  *
  * @example

@@ -167,7 +167,6 @@ async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<Found
  * The runs under a folder that a query names, those of sweeps too, the oldest first. What cannot be read there (a link to
  * nowhere, a run's config.yaml) is among them with its `fault`, unless keys are asked for.
  *
- * @param dir the folder of all runs
  * @throws {UserError} where there is no such folder, a date or a key=value is none, or no run has the name or a key
  *
  * @example
@@ -210,8 +209,6 @@ export async function findRuns(
 /**
  * The resolved configuration of a run, as it stands in its folder.
  *
- * @param path a run, `runs/latest` or the name of a run
- * @param dir the folder of all runs
  * @throws {UserError} where there is no such run, or its config.yaml cannot be read
  *
  * @example

@@ -104,7 +104,6 @@ async function replace(path: string, write: (temporary: string) => Promise<void>
 /**
  * Writes a file whole or not at all: to a temporary name in the same folder, synced, renamed over `path`.
  *
- * @param content bytes, or text to be written as UTF-8
  * @throws UserError with the path and the system's reason; the temporary file is gone then and what stood at `path` is
  * as it was
  *
@@ -187,7 +186,6 @@ export async function swapPointer(path: string, target: string): Promise<void> {
 /**
  * Makes the folder of a new run, `<dir>/<name>/<yyyymmdd-hhmmss>-<id>` (UTC) with `charts/` and `checkpoints/`.
  *
- * @param dir the folder of all runs
  * @param name the run's name: any file name that does not start with a dot, but not `latest`
  * @param id tells apart runs that start in one second
  * @param files what stands in the folder from the start: file name to content

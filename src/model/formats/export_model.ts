@@ -10,7 +10,6 @@ import { tokenizerJson } from "./tokenizer_json.ts";
  * Writes a model as a folder that `transformers` loads: config.json, model.safetensors in GPT-2's names and shapes, and
  * tokenizer.json with tokenizer_config.json where the tokenizer has such a form (all but cropped ones and ids).
  *
- * @param checkpoint the model and its parameters
  * @param out the folder, which must not be there yet
  * @returns the names of the files
  * @throws {UserError} where GPT-2's format has no place for the model (naming the key), a tensor is missing, of another

@@ -69,8 +69,6 @@ function probability(config: Record<string, unknown>, key: string, place: string
  * biases, the tanh form of GELU for `gelu_new`, the head tied to the embedding unless `tie_word_embeddings` is false.
  * Dropout of the embedding becomes the model's, that of the branches (which heed also applies to patterns) the block's.
  *
- * @param raw what JSON.parse gave
- * @param place the file, for messages
  * @throws {UserError} at a size that is none, and at an option that heed computes in one way and the file in another
  *
  * @example
@@ -220,9 +218,7 @@ function checkHead(tensors: ReadonlyMap<string, TensorData>, { tied }: ModelChoi
  * GPT-2's parameters under heed's names and shapes: `c_attn` cut into wq, wk and wv, Conv1D's matrices transposed to
  * [out, in], masks and the copy of a tied head left out. Names may begin with "transformer.".
  *
- * @param tensors of a model.safetensors, of any dtype
  * @param model what `fromGpt2Config` gave
- * @param place the file, for messages
  * @throws {UserError} at a tensor that is missing, unknown, there twice, or of another shape than the configuration's
  */
 export function fromGpt2Tensors(

@@ -96,7 +96,6 @@ function checkTensor(name: string, { dtype, shape, data }: TensorData): void {
  * and name, metadata by key, as Hugging Face's writer does, so equal tensors give equal bytes.
  *
  * @param tensors name to tensor; the name `__metadata__` is reserved
- * @param metadata strings to store beside them
  * @throws RangeError where a shape does not match its data or has sizes that are negative or fractional, a dtype is
  * unknown, a tensor has the reserved name, a name or metadata is no well-formed string, or the header passes 100 MB
  *
@@ -318,7 +317,6 @@ function readTensor(bytes: Uint8Array, start: number, { dtype, shape, begin, end
  * Reads a safetensors file that is not trusted: nothing is allocated on the word of its header, and every byte must
  * belong to exactly one tensor.
  *
- * @param bytes the whole file
  * @param place what the error message calls it, its path
  * @throws UserError in one line, naming `place`, for a file that is too short or truncated (with the number of missing
  * bytes), a header over 100 MB, bad UTF-8 or JSON, duplicate keys, an unknown dtype, sizes that are negative, fractional
