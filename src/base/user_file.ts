@@ -21,11 +21,8 @@ function checkPrototypes(): void {
   for (const [name, prototype] of Object.entries({ Object: Object.prototype, Array: Array.prototype })) {
     const [added] = Object.keys(prototype);
     if (added === undefined) continue;
-    throw new UserError(
-      `it adds ${
-        JSON.stringify(added)
-      } to every ${name}; expected a file that leaves built-in objects alone.`,
-    );
+    const what = `${JSON.stringify(added)} to every ${name}`;
+    throw new UserError(`it adds ${what}; expected a file that leaves built-in objects alone.`);
   }
 }
 

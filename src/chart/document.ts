@@ -1,5 +1,6 @@
 // What every chart shares: the document round it, its type and colours, broken titles, ids that do not meet another's.
 
+import { hash32 } from "../base/random.ts";
 import { escapeXml } from "./svg_context.ts";
 import { parseFont, textWidth } from "./text_width.ts";
 
@@ -92,11 +93,7 @@ export function wrap(
 }
 
 /** FNV-1a in hexadecimal: ids of one chart differ from another's in the same page, and are the same in every run. */
-export function fingerprint(text: string): string {
-  let h = 0x811c9dc5;
-  for (const byte of new TextEncoder().encode(text)) h = Math.imul(h ^ byte, 0x01000193) >>> 0;
-  return h.toString(16).padStart(8, "0");
-}
+export const fingerprint = (text: string): string => hash32(text).toString(16).padStart(8, "0");
 
 export function svgDocument(width: number, height: number, title: string, elements: string): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" ` +

@@ -191,10 +191,8 @@ function drawBox(
   const radius = kind === "operation" ? 3 : Math.min(14, height / 2);
   const first = top + PADDING + BOX_SIZE * 0.85;
   return [
-    `<rect x="${num(left)}" y="${num(top)}" width="${num(width)}" height="${num(height)}" rx="${
-      num(radius)
-    }" ` +
-    `fill="${FILLS[kind]}" stroke="#222222"/>`,
+    `<rect x="${num(left)}" y="${num(top)}" width="${num(width)}" height="${num(height)}" ` +
+    `rx="${num(radius)}" fill="${FILLS[kind]}" stroke="#222222"/>`,
     text(at.x, first, title, BOX_SIZE, "bold"),
     ...lines.map((line, n) => text(at.x, first + (n + 1) * LINE_HEIGHT, line, LINE_SIZE)),
   ].join("\n");
@@ -203,10 +201,8 @@ function drawBox(
 /** The label of an edge, on white so that no line runs through it. */
 function drawLabel({ at, width, label }: ReturnType<typeof layOut>["edges"][number]): string {
   const height = LABEL_SIZE + 4;
-  return `<rect x="${num(at.x - width / 2)}" y="${num(at.y - height / 2)}" width="${
-    num(width)
-  }" height="${height}" ` +
-    `fill="#ffffff"/>\n${text(at.x, at.y + LABEL_SIZE * 0.35, label, LABEL_SIZE)}`;
+  return `<rect x="${num(at.x - width / 2)}" y="${num(at.y - height / 2)}" width="${num(width)}" ` +
+    `height="${height}" fill="#ffffff"/>\n${text(at.x, at.y + LABEL_SIZE * 0.35, label, LABEL_SIZE)}`;
 }
 
 /**

@@ -128,9 +128,8 @@ function drawBar(
   const swatch = y + height + GAP;
   const note = gaps
     ? [
-      `<rect x="${num(x)}" y="${
-        num(swatch)
-      }" width="${BAR_WIDTH}" height="${LABEL_SIZE}" fill="url(#${hatch})"/>`,
+      `<rect x="${num(x)}" y="${num(swatch)}" width="${BAR_WIDTH}" height="${LABEL_SIZE}" ` +
+      `fill="url(#${hatch})"/>`,
       text(x + BAR_WIDTH + GAP, swatch + LABEL_SIZE * 0.86, NO_VALUE, { anchor: "start" }),
     ]
     : [];

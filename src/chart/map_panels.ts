@@ -75,10 +75,9 @@ function cellsOf(
   const drawn = [...paths].filter(([level]) => level >= 0).map(([level, path]) =>
     `<path d="${path}" stroke="${scale.colours[level]}"/>`
   );
-  return `<g transform="translate(${num(x)} ${num(y + cell / 2)}) scale(${
-    Number(cell.toFixed(4))
-  })" fill="none" ` +
-    `stroke-width="1" shape-rendering="crispEdges">\n${drawn.join("\n")}\n</g>${hatched}`;
+  const move = `translate(${num(x)} ${num(y + cell / 2)}) scale(${Number(cell.toFixed(4))})`;
+  return `<g transform="${move}" fill="none" stroke-width="1" shape-rendering="crispEdges">\n` +
+    `${drawn.join("\n")}\n</g>${hatched}`;
 }
 
 function barOf(
@@ -90,7 +89,8 @@ function barOf(
 ) {
   const step = width / colours.length;
   const bar = colours.map((colour, n) =>
-    `<rect x="${num(x + n * step)}" y="${num(y)}" width="${
+    `<rect x="${num(x + n * step)}" y="${num(y)}" ` +
+    `width="${
       num(step + (n + 1 < colours.length ? 0.5 : 0))
     }" height="${BAR.height}" fill="${colour}" shape-rendering="crispEdges"/>`
   );
@@ -170,9 +170,8 @@ function drawPanel(
   return [
     ...texts(x + wide / 2, middle, lines, { bold: true }),
     cellsOf(panels[n], x, y, cell, scale, hatch),
-    `<rect x="${num(x)}" y="${num(y)}" width="${num(wide)}" height="${
-      num(high)
-    }" fill="none" stroke="${AXIS_COLOUR}"/>`,
+    `<rect x="${num(x)}" y="${num(y)}" width="${num(wide)}" height="${num(high)}" fill="none" ` +
+    `stroke="${AXIS_COLOUR}"/>`,
     ...labelled(rows, (label, at) => text(x - 4, y + at + LABEL_SIZE * 0.36, label, { anchor: "end" })),
     ...labelled(
       columns,

@@ -167,11 +167,9 @@ export async function metricChart(
     count += stat ? found.count : found.lines.filter((line) => line.metric === metric).length;
   }
   if (count > LINE_STYLES) {
+    const [what, choice] = stat ? [stat.tap, "taps, heads or kinds"] : [metric, "runs"];
     throw new UserError(
-      `${
-        stat?.tap ?? metric
-      }: ${count} lines, of which a chart tells ${LINE_STYLES} apart; narrow the choice` +
-        `${stat ? " of taps, heads or kinds" : " of runs"}.`,
+      `${what}: ${count} lines, of which a chart tells ${LINE_STYLES} apart; narrow the choice of ${choice}.`,
     );
   }
   const shown = lines.filter((line) => line.metric === metric);

@@ -29,6 +29,7 @@ export interface ReportOptions {
 /** Samples that stand open, the last ones; those before them are folded. */
 const OPEN_SAMPLES = 10;
 const STAT_DIGITS = 4;
+const PARTS = ["parameters", "optimizer", "activations", "total"] as const;
 
 interface Warned {
   readonly first: WarningRecord;
@@ -92,12 +93,7 @@ function facts({ run, done, losses }: Contents): [string, string][] {
     rows.push(
       ["device", where],
       ["parameters", count(run.parameters)],
-      [
-        "memory",
-        `parameters ${showBytes(memory.parameters)}, optimizer ${showBytes(memory.optimizer)}, activations ${
-          showBytes(memory.activations)
-        }, total ${showBytes(memory.total)}`,
-      ],
+      ["memory", PARTS.map((part) => `${part} ${showBytes(memory[part])}`).join(", ")],
     );
   }
   rows.push(["steps", `${count(steps)}${of}${run ? `, ${count(run.tokens_per_step)} positions each` : ""}`]);

@@ -97,9 +97,8 @@ export function chartFigures(charts: Readonly<Record<string, string>>): string {
   const figures = Object.entries(charts).map(([file, svg], i) => {
     const name = file.replace(/\.svg$/, "");
     const broad = Number(/^[^>]*\swidth="(\d+)/.exec(svg)?.[1]) > BROAD ? ' class="broad"' : "";
-    return `<figure${broad}>\n${inlineSvg(name, svg, `chart${i}-`)}\n<figcaption>${
-      escapeXml(name)
-    }</figcaption>\n</figure>`;
+    return `<figure${broad}>\n${inlineSvg(name, svg, `chart${i}-`)}\n` +
+      `<figcaption>${escapeXml(name)}</figcaption>\n</figure>`;
   });
   return `<div class="charts">\n${figures.join("\n")}\n</div>`;
 }

@@ -218,9 +218,8 @@ function addText(recording: Recording, text: string, x: number, y: number): void
   if (Math.abs(angle) <= 1e-6) {
     return emit(recording, `<text x="${px}" y="${py}"${attributes}${clip}${content}`);
   }
-  const turned = `<text x="${px}" y="${py}"${attributes} transform="rotate(${
-    num(angle)
-  } ${px} ${py})"${content}`;
+  const turn = `rotate(${num(angle)} ${px} ${py})`;
+  const turned = `<text x="${px}" y="${py}"${attributes} transform="${turn}"${content}`;
   // A clip of the text itself would turn with it.
   emit(recording, clip ? `<g${clip}>${turned}</g>` : turned);
 }

@@ -179,11 +179,10 @@ function cutSplits<T>(all: Cuttable<T>, { val, test }: TextSourceOptions["split"
       );
     }
   }
-  if (!(val + test < 1)) {
+  const sum = val + test;
+  if (!(sum < 1)) {
     throw new UserError(
-      `Batches: data.split.val + data.split.test is ${
-        val + test
-      }; expected below 1, the rest is the train split.`,
+      `Batches: data.split.val + data.split.test is ${sum}; expected below 1, the rest is the train split.`,
     );
   }
   // The slack gives 91 where 100 (1 - 0.02 - 0.07) is a hair below 91 in floating point.

@@ -41,10 +41,9 @@ function cropped(tokenizer: Tokenizer, kept: Uint32Array, unknown: UnknownPolicy
         const found = own.get(id);
         if (found !== undefined) return found;
         if (unknown === "token") return kept.length;
+        const token = JSON.stringify(tokenizer.decode([id]));
         throw new UserError(
-          `Text has the token ${JSON.stringify(tokenizer.decode([id]))} at position ${
-            before + at
-          }, which the corpus has not; ` +
+          `Text has the token ${token} at position ${before + at}, which the corpus has not; ` +
             `expected one of the ${kept.length} that were kept, or a tokenizer with unknown "token".`,
         );
       }),
@@ -78,11 +77,8 @@ export function croppedTokenizerOf(
   ids.forEach((id: unknown, i) => {
     const least = i === 0 ? 0 : ids[i - 1] + 1;
     if (Number.isInteger(id) && (id as number) >= least && (id as number) < tokenizer.size) return;
-    throw new UserError(
-      `${place}[${i}] is ${JSON.stringify(id)}; expected an id from ${least} to ${
-        tokenizer.size - 1
-      }, ascending.`,
-    );
+    const expected = `expected an id from ${least} to ${tokenizer.size - 1}, ascending`;
+    throw new UserError(`${place}[${i}] is ${JSON.stringify(id)}; ${expected}.`);
   });
   return cropped(tokenizer, Uint32Array.from(ids as number[]), policy);
 }

@@ -60,11 +60,10 @@ export function tokenizerFromJSON(file: unknown): Tokenizer {
     return READERS[kind as TokenizerKind](fields);
   }
   const near = closestString(kind, kinds);
-  throw new UserError(
-    `Tokenizer file: kind is ${JSON.stringify(fields.kind)}; expected ${
-      near === undefined ? `one of ${kinds.join(", ")}.` : `"${near}".${didYouMean(kind, kinds)}`
-    }`,
-  );
+  const expected = near === undefined
+    ? `one of ${kinds.join(", ")}.`
+    : `"${near}".${didYouMean(kind, kinds)}`;
+  throw new UserError(`Tokenizer file: kind is ${JSON.stringify(fields.kind)}; expected ${expected}`);
 }
 
 /** Reads a tokenizer.json of Hugging Face's (or of a checkpoint); throws UserError with its path where it is none. */

@@ -100,10 +100,7 @@ interface Writing {
 }
 
 function finished(
-  { prompt, start, ids: added, logProbability, stopped }: Pick<
-    Writing,
-    "prompt" | "start" | "ids" | "logProbability" | "stopped"
-  >,
+  { prompt, start, ids: added, logProbability, stopped }: Omit<Writing, "uniform">,
   tokenizer: Tokenizer,
   { stop = [], tokens }: ContinueOptions,
   uncached: string | undefined,
@@ -132,14 +129,7 @@ async function drawTexts(
     const random = randomStream(options.seed, number === 0 ? "sample" : `sample ${number}`);
     const start = [...promptIds(model, prompt)];
     const text = promptText(prompt, start, tokenizer);
-    return {
-      prompt: text,
-      start,
-      ids: [],
-      uniform: () => random.uniform(),
-      logProbability: 0,
-      stopped: false,
-    };
+    return { prompt: text, start, ids: [], uniform: random.uniform, logProbability: 0, stopped: false };
   });
   const { onPiece, stop = [] } = options;
   const begin = onPiece && textStreams(tokenizer, stop);
@@ -205,18 +195,13 @@ async function searchTexts(
     checkBeams(device, model, beams, start.length, options.tokens);
     using reader = await nextLogits(device, model, beams, { cache: options.cache });
     const { tokens, lengthPenalty, signal } = options;
-    const [best] = await beamSearch(reader, start, {
-      beams,
-      tokens,
-      lengthPenalty,
-      ends: (added) => ends(start, added),
-      signal,
-    });
-    const { logProbability, ended: stopped } = best;
+    const search = { beams, tokens, lengthPenalty, signal };
+    const [best] = await beamSearch(reader, start, { ...search, ends: (added) => ends(start, added) });
+    const { logProbability, ended: stopped, added } = best;
     const writing = {
       prompt: promptText(prompt, start, tokenizer),
       start,
-      ids: [...best.added],
+      ids: [...added],
       logProbability,
       stopped,
     };

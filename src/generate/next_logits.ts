@@ -74,11 +74,9 @@ export function generationWork(
   const { context, hooks } = model.architecture;
   // The last pass reads all but the last token.
   const cached = hooks || length > context ? 0 : Math.min(tokens, context - length + 1);
-  const pass = (graph: Tensor, runs: number): Workload => ({
-    graph: { outputs: { logits: graph } },
-    runs,
-    reads: runs,
-  });
+  const pass = (logits: Tensor, runs: number): Workload => {
+    return { graph: { outputs: { logits } }, runs, reads: runs };
+  };
   const cachedPass = (count: number, runs: number) => pass(cachedGraph(model, rows, count).logits, runs);
   return [
     ...(cached > 0 ? [cachedPass(passPositions(context, length), 1)] : []),

@@ -186,7 +186,7 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
  * at the same position (a seeded cycle through the batch; the last position of a shorter one).
  *
  * @param batches as a source gives them, or `textBatches`: ids and targets of rows of the model's context
- * @param options `seed`: of the other samples; `progress`: told after each head
+ * @param options `seed`: of the other samples
  * @throws {UserError} where resampling has one sample alone in a batch
  *
  * @example
@@ -206,7 +206,7 @@ export async function ablateHeads(
   batches: readonly Batch[],
   rows: number,
   method: AblationMethod,
-  { seed = 1, progress }: { seed?: number; progress?: (done: number, of: number) => void } = {},
+  { seed = 1 }: { seed?: number } = {},
 ): Promise<Ablation> {
   if (batches.length === 0) throw new UserError("Ablation needs a text of two tokens at least.");
   const { context, heads } = model.architecture;
@@ -223,7 +223,6 @@ export async function ablateHeads(
   for (const [layer, name] of names.entries()) {
     for (let head = 0; head < heads; head++) {
       changes[layer][head] = (await meanLoss(study, { name, head })).loss - loss;
-      progress?.(layer * heads + head + 1, names.length * heads);
     }
   }
   return { loss, tokens, changes };

@@ -173,11 +173,9 @@ export async function patchActivations(
   const difference = (logits: ArrayLike<number>) => logits[answer] - logits[wrong];
   const [whole, none] = both.map(difference);
   if (answer === wrong || whole === none) {
+    const compared = `${JSON.stringify(answerText)} with ${JSON.stringify(wrongText)}`;
     throw new UserError(
-      `Patching compares ${JSON.stringify(answerText)} with ${
-        JSON.stringify(wrongText)
-      }: expected two tokens ` +
-        `between which the texts differ; name them by answer and wrong.`,
+      `Patching compares ${compared}: expected two tokens between which the texts differ; name them by answer and wrong.`,
     );
   }
   const places = site === "heads" ? heads : tokens;

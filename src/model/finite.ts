@@ -8,11 +8,8 @@ export class NotFiniteError extends UserError {}
 export function checkFinite(values: ArrayLike<number>, what: string, allowed?: number): void {
   for (let n = 0; n < values.length; n++) {
     if (Number.isFinite(values[n]) || values[n] === allowed) continue;
-    throw new NotFiniteError(
-      `${what} are not finite, number ${n} is ${
-        values[n]
-      }: the model says nothing; has its training diverged?`,
-    );
+    const found = `number ${n} is ${values[n]}: the model says nothing`;
+    throw new NotFiniteError(`${what} are not finite, ${found}; has its training diverged?`);
   }
 }
 
@@ -20,11 +17,8 @@ export function checkFinite(values: ArrayLike<number>, what: string, allowed?: n
 export function checkLogits(logits: ArrayLike<number>): void {
   for (let id = 0; id < logits.length; id++) {
     if (logits[id] < Infinity) continue;
-    throw new NotFiniteError(
-      `The model's logits are not finite, that of token ${id} is ${
-        logits[id]
-      }: nothing follows; has its training diverged?`,
-    );
+    const found = `that of token ${id} is ${logits[id]}: nothing follows`;
+    throw new NotFiniteError(`The model's logits are not finite, ${found}; has its training diverged?`);
   }
 }
 

@@ -154,10 +154,10 @@ function checkNames(file: string, found: Record<string, unknown>, what: string):
   if (wrong === undefined && (modifiers.length > 0 || names.some(isExport))) return;
   const unnamed = names.join() === "default" ? " Hooks are exported by name: export const taps = ..." : "";
   const near = wrong?.near ?? names.map((name) => almostModifier(found[name])).find((advice) => advice);
+  const own = wrong?.name ?? (names.join(", ") || "nothing");
   throw new UserError(
-    `${what}: expected ${file} to export one of ${EXPORTS.join(", ")} or a score modifier, found ${
-      wrong?.name ?? (names.join(", ") || "nothing")
-    }.${near === undefined ? unnamed : ` Did you mean "${near}"?`}`,
+    `${what}: expected ${file} to export one of ${EXPORTS.join(", ")} or a score modifier, found ${own}.` +
+      (near === undefined ? unnamed : ` Did you mean "${near}"?`),
   );
 }
 

@@ -183,10 +183,8 @@ export async function checkCode(
       throw new UserError(`${own} (SHA-256 ${code.sha256}${importing(code)}) is not trusted; ${remedy}`);
     }
     throw new UserError(
-      `${own} has changed: SHA-256 ${code.sha256}, the checkpoint was made with ${before}${
-        importing(code)
-      }; ` +
-        `put that version back, or ${remedy}`,
+      `${own} has changed: SHA-256 ${code.sha256}, the checkpoint was made with ${before}` +
+        `${importing(code)}; put that version back, or ${remedy}`,
     );
   }
 }

@@ -110,11 +110,8 @@ function checkKeys(runs: readonly FoundRun[], wanted: readonly Override[]): void
     const key = path.join(".");
     const near = closestString(key, new Set(runs.flatMap(({ config }) => [...configKeys(config).keys()])));
     const sections = new Set(runs.flatMap(({ config }) => Object.keys(config)));
-    throw new UserError(
-      `${text}: no run has the key ${key}. ${
-        near === undefined ? `Sections: ${[...sections].join(", ")}.` : `Did you mean "${near}"?`
-      }`,
-    );
+    const hint = near === undefined ? `Sections: ${[...sections].join(", ")}.` : `Did you mean "${near}"?`;
+    throw new UserError(`${text}: no run has the key ${key}. ${hint}`);
   }
 }
 

@@ -178,11 +178,8 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
       : place === normalize(runs)
       ? names
       : [];
-    throw new UserError(
-      `${place}: is neither a run nor a checkpoint, ${expected}.${
-        inside.length ? ` In it: ${listed(inside)}.` : ""
-      }`,
-    );
+    const hint = inside.length ? ` In it: ${listed(inside)}.` : "";
+    throw new UserError(`${place}: is neither a run nor a checkpoint, ${expected}.${hint}`);
   }
   const inSweeps = (await Promise.all(sweeps.map(runNamesIn))).flat();
   const near = path.includes("/") || path.includes(sep)

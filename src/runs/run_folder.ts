@@ -209,10 +209,8 @@ export async function createRunFolder(
   // deno-lint-ignore no-control-regex
   if (!/^[^./\\<>:"|?*\x00-\x1f][^/\\<>:"|?*\x00-\x1f]*$/.test(name) || POINTERS.includes(name)) {
     throw new UserError(
-      `name: ${
-        JSON.stringify(name)
-      } cannot be the name of a folder of runs, expected letters, digits, "-", "_", ` +
-        `"=", "," or "." after the first, and not one of ${POINTERS.join(", ")}.`,
+      `name: ${JSON.stringify(name)} cannot be the name of a folder of runs, expected letters, digits, ` +
+        `"-", "_", "=", "," or "." after the first, and not one of ${POINTERS.join(", ")}.`,
     );
   }
   const time = now.toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);

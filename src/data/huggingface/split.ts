@@ -47,10 +47,9 @@ function* matchesOf(text: string, pattern: RegExp): Generator<RegExpExecArray> {
   const end = performance.now() + allowed;
   for (let at = 0, tries = 1; at <= text.length; tries++) {
     if (tries % 16 === 0 && performance.now() > end) {
+      const seconds = Math.ceil(allowed / 1000);
       throw new UserError(
-        `tokenizer.json: ${describeValue(pattern.source)} takes more than ${
-          Math.ceil(allowed / 1000)
-        } s for ` +
+        `tokenizer.json: ${describeValue(pattern.source)} takes more than ${seconds} s for ` +
           `${text.length.toLocaleString("en")} characters; expected an expression that reads each run once.`,
       );
     }

@@ -56,9 +56,8 @@ const LATER_NONSPACING = classOf(
 export const NONSPACING = `[[\\p{Mn}${classOf("1734 1171e")}]--[${LATER_NONSPACING}]]`;
 
 /** @internal Controls, which BertNormalizer takes out, and U+FFFD. */
-export const CONTROL = `[[\\p{Cc}\\p{Cf}\\p{Co}${classOf("fffd")}]--[${
-  classOf("9-a d 890-891 8e2 110cd 13430-1343f")
-}]]`;
+export const CONTROL = `[[\\p{Cc}\\p{Cf}\\p{Co}${classOf("fffd")}]--` +
+  `[${classOf("9-a d 890-891 8e2 110cd 13430-1343f")}]]`;
 
 /** Characters that stay as they are and where they are, though JavaScript composes or moves them. */
 const INERT = classOf(

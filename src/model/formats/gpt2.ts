@@ -94,11 +94,8 @@ export function fromGpt2Config(raw: unknown, place: string): ModelChoices {
   if (inner % dim) throw new UserError(`${place}: n_inner ${inner} is no multiple of n_embd ${dim}.`);
   const activation = String(raw.activation_function ?? "gelu_new");
   if (!Object.hasOwn(ACTIVATIONS, activation)) {
-    throw new UserError(
-      `${place}: activation_function "${activation}" is unknown.${
-        didYouMean(activation, Object.keys(ACTIVATIONS))
-      }`,
-    );
+    const hint = didYouMean(activation, Object.keys(ACTIVATIONS));
+    throw new UserError(`${place}: activation_function "${activation}" is unknown.${hint}`);
   }
   const std = raw.initializer_range;
   return {
@@ -249,18 +246,16 @@ export function fromGpt2Tensors(
   return new Map(places.map((parameter) => {
     const { name, shape, gpt2 } = parameter;
     const tensor = found.get(gpt2);
-    const expected = storedShape(parameter);
-    if (!tensor) throw new UserError(`${place}: tensor ${gpt2} [${expected.join(", ")}] is missing.`);
-    if (tensor.shape.join() !== expected.join()) {
-      throw new UserError(
-        `${place}: tensor ${gpt2} is [${tensor.shape.join(", ")}], config.json's sizes make it [${
-          expected.join(", ")
-        }].`,
-      );
+    const stored = storedShape(parameter);
+    const expected = `[${stored.join(", ")}]`;
+    if (!tensor) throw new UserError(`${place}: tensor ${gpt2} ${expected} is missing.`);
+    const own = `[${tensor.shape.join(", ")}]`;
+    if (own !== expected) {
+      throw new UserError(`${place}: tensor ${gpt2} is ${own}, config.json's sizes make it ${expected}.`);
     }
     const data = cast.get(gpt2) ?? toFloat32(tensor);
     cast.set(gpt2, data);
-    return [name, { shape, data: taken(data, parameter, expected.at(-1)!) }];
+    return [name, { shape, data: taken(data, parameter, stored.at(-1)!) }];
   }));
 }
 

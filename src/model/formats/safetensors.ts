@@ -283,19 +283,14 @@ function checkTiling(entries: Entry[], dataBytes: number, fail: Fail): void {
   let end = 0;
   let before = "the header";
   for (const entry of entries) {
+    const own = `tensor ${show(entry.name)}`;
     if (entry.begin > end) {
-      fail(
-        `hole of ${entry.begin - end} bytes between ${before} and tensor ${show(entry.name)}, expected none`,
-      );
+      fail(`hole of ${entry.begin - end} bytes between ${before} and ${own}, expected none`);
     }
     if (entry.begin < end) {
-      fail(
-        `tensor ${
-          show(entry.name)
-        } begins at byte ${entry.begin} and overlaps ${before}, which ends at ${end}`,
-      );
+      fail(`${own} begins at byte ${entry.begin} and overlaps ${before}, which ends at ${end}`);
     }
-    [end, before] = [entry.end, `tensor ${show(entry.name)}`];
+    [end, before] = [entry.end, own];
   }
   if (end > dataBytes) {
     fail(`truncated: ${end - dataBytes} bytes are missing, ${before} ends at byte ${end} of ${dataBytes}`);
