@@ -64,7 +64,7 @@ export function workOf({ sizes, attrs, tables }: Walked, seed?: Values): Attenti
 /** The same for a call of an operation: its extras are the last of its inputs. */
 export function workOfCall(
   inputs: readonly Values[],
-  { inputs: specs, attrs }: Call<AttentionAttrs>,
+  { inputs: specs, attrs }: Pick<Call<AttentionAttrs>, "inputs" | "attrs">,
 ): AttentionContext {
   const extras = extrasOf(attrs);
   const first = inputs.length - extras.length;

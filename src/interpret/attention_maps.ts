@@ -1,10 +1,10 @@
 // Attention of a text as matrices: which positions each position looks at, by layer and head. The device gives queries and
 // keys; the rows are made on the host.
-import { type AttentionAttrs, attentionSizes } from "../../kernels/attention/sizes.ts";
+import { forRows, rowValues, seenRow, weights, workOfCall } from "../../kernels/attention/rows.ts";
+import type { AttentionAttrs } from "../../kernels/attention/sizes.ts";
 import type { Device } from "../device/device.ts";
-import type { Floats, Tensor, Values } from "../graph/tensor.ts";
+import type { Floats, Tensor } from "../graph/tensor.ts";
 import { checkFinite } from "../model/finite.ts";
-import { type AttentionValues, forAttentionRows } from "../jacobian/rows.ts";
 import type { LanguageModel } from "../model/model.ts";
 import { passOver, textIds, type TextOrIds, tokenTexts } from "../model/passes.ts";
 
@@ -39,19 +39,6 @@ export interface HeadChoice {
   readonly layers?: readonly number[];
   /** Heads; all where it is left out. */
   readonly heads?: readonly number[];
-}
-
-/** What an attention was given, from the tensors that were read. */
-function valuesOf(
-  inputs: readonly Tensor[],
-  attrs: AttentionAttrs,
-  read: readonly Values[],
-): AttentionValues {
-  const sizes = attentionSizes(inputs);
-  const [q, k, v] = read as readonly Floats[];
-  const tables = attrs.tables.length > 0 ? read.slice(-attrs.tables.length) : [];
-  const dz = new Float32Array(sizes.B * sizes.T * sizes.H * sizes.DV);
-  return { sizes, attrs, tables, q, k, v, dz };
 }
 
 /**
@@ -91,16 +78,20 @@ export async function attentionMaps(
   let extra = 0;
   const maps = [...nodes].flatMap(([layer, node]) => {
     const values = node.inputs.map((_, n) => read[`${layer} ${n}`]);
-    const attended = valuesOf(node.inputs, node.attrs as AttentionAttrs, values);
-    const { T, S, H } = attended.sizes;
+    const work = workOfCall(values, { inputs: node.inputs, attrs: node.attrs as AttentionAttrs });
+    const { T, S, H } = work.sizes;
     extra = Math.max(extra, S - T);
     const chosen = Array.from({ length: H }, (_, head) => head).filter((head) =>
       heads?.includes(head) ?? true
     );
     const found = chosen.map((head) => ({ layer, head, weights: [] as Float64Array[] }));
-    forAttentionRows(attended, () => true, ({ head, i, keys, a }) => {
-      const map = found[chosen.indexOf(head)];
-      if (!map || i >= length) return;
+    const numbers = rowValues(work);
+    forRows(work, (shown) => {
+      const map = found[chosen.indexOf(shown.head)];
+      if (!map || shown.i >= length) return;
+      weights(work, shown, values[0] as Floats, values[1] as Floats, numbers);
+      const { head, keys } = seenRow(shown, numbers);
+      const a = numbers.a.subarray(0, keys.length);
       checkFinite(a, `The attention weights of layer ${layer}, head ${head}`);
       const row = new Float64Array(length + S - T).fill(NaN);
       // No position looks at one behind it, so that padding is never among the keys.

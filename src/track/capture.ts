@@ -2,8 +2,15 @@
 // rows are made on the host, one at a time, so that no T x S matrix but the captured one ever exists.
 import { maximum } from "../base/extremes.ts";
 import { join } from "node:path";
-import { type AttentionAttrs, attentionSizes } from "../../kernels/attention/sizes.ts";
-import { forRows, rowValues, seenRow, type Walked, weights, workOf } from "../../kernels/attention/rows.ts";
+import type { AttentionAttrs } from "../../kernels/attention/sizes.ts";
+import {
+  type AttentionContext,
+  forRows,
+  rowValues,
+  seenRow,
+  weights,
+  workOfCall,
+} from "../../kernels/attention/rows.ts";
 import type { Config } from "../config/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../base/errors.ts";
@@ -52,12 +59,11 @@ function resolved(wish: Wish, n: number, { architecture, config }: Experiment): 
  * Pattern and scores of one attention for a wish: [samples, heads, queries, S] each. Of a masked key the score is -infinity
  * and the weight NaN: 0 is the weight of a key that was seen and not looked at.
  */
-function matrices(attention: Walked, q: Floats, k: Floats, { heads, queries, samples }: Wish) {
-  const { S } = attention.sizes;
+function matrices(context: AttentionContext, q: Floats, k: Floats, { heads, queries, samples }: Wish) {
+  const { S } = context.sizes;
   const shape = [samples, heads.length, queries.length, S];
   const pattern = new Float32Array(sizeOf(shape)).fill(NaN);
   const scores = new Float32Array(sizeOf(shape)).fill(-Infinity);
-  const context = workOf(attention);
   const values = rowValues(context);
   forRows(context, (shown) => {
     const [head, query] = [heads.indexOf(shown.head), queries.indexOf(shown.i)];
@@ -73,12 +79,6 @@ function matrices(attention: Walked, q: Floats, k: Floats, { heads, queries, sam
   return { pattern, scores, shape };
 }
 
-/** The attention of block n: its queries, its keys and what its modifier looks up. */
-interface Attended {
-  readonly attrs: AttentionAttrs;
-  readonly inputs: readonly Tensor[];
-}
-
 /** The forward pass whose attention is captured, and what the entries of `capture` ask of it. */
 export function captureGraph(experiment: Experiment) {
   const { config, architecture, layout } = experiment;
@@ -87,7 +87,7 @@ export function captureGraph(experiment: Experiment) {
   const ids = input("ids", [samples, architecture.context], "u32");
   const taps = activationCache();
   decoder(architecture, parameterViews(layout, flat(layout)), ids, { taps });
-  const attended = new Map<number, Attended>();
+  const attended = new Map<number, { attrs: AttentionAttrs; inputs: readonly Tensor[] }>();
   const outputs: Record<string, Tensor> = {};
   for (const n of new Set(wishes.flatMap(({ layers }) => layers))) {
     const { inputs, attrs } = taps.attentions.get(`blocks.${n}.attn`)!.node;
@@ -104,10 +104,9 @@ export async function capturer(device: Device, experiment: Experiment): Promise<
   const program = await device.compile({ outputs });
   const tokens = source.evaluation(config.eval.split).batch(0).ids.slice(0, samples * architecture.context);
   const matricesOf = (n: number, read: (name: string) => Values, wish: Wish) => {
-    const { inputs, attrs } = attended.get(n)!;
-    const [q, k, _, ...extras] = inputs.map((_, i) => read(`${n} ${i}`));
-    const tables = attrs.tables.length > 0 ? extras.slice(-attrs.tables.length) : [];
-    return matrices({ sizes: attentionSizes(inputs), attrs, tables }, q as Floats, k as Floats, wish);
+    const call = attended.get(n)!;
+    const values = call.inputs.map((_, i) => read(`${n} ${i}`));
+    return matrices(workOfCall(values, call), values[0] as Floats, values[1] as Floats, wish);
   };
   return {
     async at(step, folder) {
