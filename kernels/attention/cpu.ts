@@ -3,17 +3,16 @@ import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { entryAt, toFunction } from "../expression/expression.ts";
 import { ATTENTION_CHOICES } from "./activations.ts";
 import {
-  type AttentionContext,
   dropoutScale,
   forRows,
   POINT,
-  type Row,
   rowValues,
   seenRow,
   weightGradients,
   weights,
   workOfCall,
 } from "./rows.ts";
+import type { AttentionContext, Row } from "./rows.ts";
 import { type AttentionAttrs, hasRowTerm, isNormalised, shareOf } from "./sizes.ts";
 import { learnedSpecs, type TableGradientAttrs, tableOffsets, tableSlopes } from "./tables.ts";
 

@@ -2,21 +2,10 @@
 import type { Tensor } from "../../src/graph/tensor.ts";
 import { didYouMean, UserError } from "../../src/base/errors.ts";
 import { type Expression, lookupsOf } from "../expression/expression.ts";
-import {
-  andMasks,
-  causalMask,
-  extraKeys,
-  type Mask,
-  orMasks,
-  type ScoreModifier,
-  windowMask,
-} from "./modifier.ts";
-import {
-  ACTIVATIONS,
-  type AttentionActivation,
-  type AttentionChoice,
-  attentionNames,
-} from "./activations.ts";
+import { andMasks, causalMask, extraKeys, orMasks, windowMask } from "./modifier.ts";
+import type { Mask, ScoreModifier } from "./modifier.ts";
+import { ACTIVATIONS, attentionNames } from "./activations.ts";
+import type { AttentionActivation, AttentionChoice } from "./activations.ts";
 import { alignment, type AttentionSizes, isApproximated, sumsToOne } from "./sizes.ts";
 
 /** Options of `attention`; everything has the default that a decoder wants.

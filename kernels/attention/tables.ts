@@ -1,15 +1,8 @@
 // The tables that score modifiers look up: which of them are learned, where their gradients lie, and what the score's
 // derivative in an entry is.
 import { sizeOf, type Spec } from "../../src/graph/tensor.ts";
-import {
-  derivative,
-  type Expression,
-  type Lookup,
-  lookupsOf,
-  replace,
-  sameExpression,
-  variable,
-} from "../expression/expression.ts";
+import { derivative, lookupsOf, replace, sameExpression, variable } from "../expression/expression.ts";
+import type { Expression, Lookup } from "../expression/expression.ts";
 import type { AttentionAttrs } from "./sizes.ts";
 
 /** Attributes of the tables' gradient: which of them are learned. */

@@ -2,18 +2,8 @@
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { forRows, rowValues, seenRow, weights, workOfCall } from "../attention/rows.ts";
 import { alignment, isBernoulli } from "../attention/sizes.ts";
-import {
-  ATTENTION_TABLE,
-  columnNames,
-  count,
-  type CountedHead,
-  type CountedRow,
-  massOf,
-  meanOf,
-  newAverage,
-  type StatisticsAttrs,
-  xlogx,
-} from "./table.ts";
+import { ATTENTION_TABLE, columnNames, count, massOf, meanOf, newAverage, xlogx } from "./table.ts";
+import type { CountedHead, CountedRow, StatisticsAttrs } from "./table.ts";
 
 const newHead = (names: readonly string[], samples: number): CountedHead => ({
   rows: Object.fromEntries(names.map((name) => [name, newAverage()])),

@@ -1,15 +1,7 @@
 // Statistics of dL/dpattern and dL/dscores behind a z, without either matrix: the pairs of the backward pass are recomputed
 // and summed up, as in statistics.ts.
-import {
-  apply,
-  type Call,
-  type Floats,
-  mismatch,
-  type Op,
-  sizeOf,
-  type Tensor,
-  type Values,
-} from "../../src/graph/tensor.ts";
+import { apply, mismatch, sizeOf } from "../../src/graph/tensor.ts";
+import type { Call, Floats, Op, Tensor, Values } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
 import gradientStatisticsWgsl from "./gradient.wgsl" with { type: "text" };
 import { forPairs } from "../attention/cpu.ts";
@@ -18,16 +10,8 @@ import { flops } from "../attention/op.ts";
 import { dropoutScale, workOfCall } from "../attention/rows.ts";
 import { type AttentionAttrs, attentionSizes, extraInputs, hasRowTerm, isExact } from "../attention/sizes.ts";
 import { attentionNode, mergeDispatch, sumsCode } from "./op.ts";
-import {
-  type AttentionMatrix,
-  type AttentionStatistic,
-  type Average,
-  columnsOf,
-  count,
-  deviation,
-  meanOf,
-  newAverage,
-} from "./table.ts";
+import { columnsOf, count, deviation, meanOf, newAverage } from "./table.ts";
+import type { AttentionMatrix, AttentionStatistic, Average } from "./table.ts";
 
 const MATRICES = ["pattern", "scores"] as const;
 

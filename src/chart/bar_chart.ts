@@ -7,23 +7,14 @@ import {
   BasicPlatform,
   CategoryScale,
   Chart,
-  type ChartConfiguration,
   LinearScale,
-  type Plugin,
   Title,
 } from "./chart_js.ts";
+import type { ChartConfiguration, Plugin } from "./chart_js.ts";
 import { reportProgress } from "../base/progress.ts";
 import { AXIS_COLOUR, barColour, GRID_COLOUR, TEXT_COLOUR, TEXT_SIZE, wrap } from "./document.ts";
-import {
-  axisOptions,
-  type BuiltScale,
-  type ChartAxis,
-  drawChart,
-  frameOptions,
-  type Measure,
-  measureOf,
-  moreHeight,
-} from "./frame.ts";
+import { axisOptions, drawChart, frameOptions, measureOf, moreHeight } from "./frame.ts";
+import type { BuiltScale, ChartAxis, Measure } from "./frame.ts";
 import { drawCross, legendBox, type LegendEntry } from "./legend_box.ts";
 import type { SvgContext } from "./svg_context.ts";
 import { countUp, labelWithGap, lineHeight } from "./sheet_text.ts";

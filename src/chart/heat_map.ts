@@ -3,15 +3,8 @@
 
 import { reportProgress } from "../base/progress.ts";
 import { cellFormat } from "./cell_numbers.ts";
-import {
-  cellPaths,
-  colourOf,
-  type ColourScale,
-  colourScale,
-  hatchedCells,
-  hatchPattern,
-  lightness,
-} from "./colour_scale.ts";
+import { cellPaths, colourOf, colourScale, hatchedCells, hatchPattern, lightness } from "./colour_scale.ts";
+import type { ColourScale } from "./colour_scale.ts";
 import { AXIS_COLOUR, fingerprint, svgDocument, TEXT_SIZE, TITLE_SIZE } from "./document.ts";
 import { BAR_WIDTH, GAP, type HeatLayout, type HeatMap, layOut, MARGIN, NO_VALUE } from "./heat_layout.ts";
 import { LABEL_SIZE, labelWidth, num, text, texts, titleTexts } from "./sheet_text.ts";

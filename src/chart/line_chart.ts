@@ -4,26 +4,17 @@
 import {
   BasicPlatform,
   Chart,
-  type ChartConfiguration,
   LinearScale,
   LineController,
   LineElement,
-  type Plugin,
   PointElement,
   Title,
 } from "./chart_js.ts";
+import type { ChartConfiguration, Plugin } from "./chart_js.ts";
 import { reportProgress } from "../base/progress.ts";
 import { lineStyle } from "./document.ts";
-import {
-  axisOptions,
-  type ChartAxis,
-  drawChart,
-  fittedTo,
-  frameOptions,
-  type Measure,
-  measureOf,
-  moreHeight,
-} from "./frame.ts";
+import { axisOptions, drawChart, fittedTo, frameOptions, measureOf, moreHeight } from "./frame.ts";
+import type { ChartAxis, Measure } from "./frame.ts";
 import { legendBox, type LegendEntry } from "./legend_box.ts";
 import { thin } from "./downsample.ts";
 

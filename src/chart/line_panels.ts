@@ -3,16 +3,8 @@
 
 import { maximum } from "../base/extremes.ts";
 import { reportProgress } from "../base/progress.ts";
-import {
-  AXIS_COLOUR,
-  GRID_COLOUR,
-  type LineStyle,
-  lineStyle,
-  svgDocument,
-  TEXT_SIZE,
-  TITLE_SIZE,
-  wrap,
-} from "./document.ts";
+import { AXIS_COLOUR, GRID_COLOUR, lineStyle, svgDocument, TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
+import type { LineStyle } from "./document.ts";
 import type { ChartAxis } from "./frame.ts";
 import type { ChartSeries } from "./line_chart.ts";
 import {

@@ -7,15 +7,8 @@ import { maximum } from "../base/extremes.ts";
 import { timeUnit } from "../base/units.ts";
 import { CHART_COLOURS, LINE_STYLES } from "./document.ts";
 import { type ChartSeries, lineChart } from "./line_chart.ts";
-import {
-  type ChartedRun,
-  EVAL_METRICS,
-  type MetricLine,
-  type ProgressUnit,
-  runLines,
-  type StatChoice,
-  STEP_METRICS,
-} from "./metric_lines.ts";
+import { EVAL_METRICS, runLines, STEP_METRICS } from "./metric_lines.ts";
+import type { ChartedRun, MetricLine, ProgressUnit, StatChoice } from "./metric_lines.ts";
 
 /** What {@link metricChart} shows, and against what. */
 export interface MetricChartOptions {

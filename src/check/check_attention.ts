@@ -2,18 +2,10 @@
 // timing or training.
 import { UserError } from "../base/errors.ts";
 import { reportProgress } from "../base/progress.ts";
-import {
-  type AttentionCase,
-  attentionCase,
-  type AttentionCaseOptions,
-  oracleOptions,
-} from "./attention_cases.ts";
-import {
-  addMatrix,
-  type AttentionFound,
-  type AttentionImplementation,
-  headsOfCase,
-} from "./attention_implementation.ts";
+import { attentionCase, oracleOptions } from "./attention_cases.ts";
+import type { AttentionCase, AttentionCaseOptions } from "./attention_cases.ts";
+import { addMatrix, headsOfCase } from "./attention_implementation.ts";
+import type { AttentionFound, AttentionImplementation } from "./attention_implementation.ts";
 import { headOracle, type LayerChange } from "./layer_oracle.ts";
 import { differenceOf, matching, MISTAKES, relativeError } from "./mistakes.ts";
 import { attentionOracle, attentionOracleGradient } from "./oracle.ts";

@@ -5,14 +5,8 @@ import { reportProgress } from "../base/progress.ts";
 import type { CaseMask } from "./attention_cases.ts";
 import { checkedMatrix } from "./attention_implementation.ts";
 import { failureOf } from "./check_attention.ts";
-import {
-  decoderLayerOracle,
-  type LayerChange,
-  type LayerOptions,
-  type LayerWeights,
-  type Matrix,
-  multiHeadOracle,
-} from "./layer_oracle.ts";
+import { decoderLayerOracle, multiHeadOracle } from "./layer_oracle.ts";
+import type { LayerChange, LayerOptions, LayerWeights, Matrix } from "./layer_oracle.ts";
 import { differenceOf, matching, MISTAKES, relativeError } from "./mistakes.ts";
 
 /** What a file may export besides `attention`. */

@@ -1,11 +1,7 @@
 // Attention as its definition has it: dense, float64, every matrix in memory, gradients by hand. It shares no line with
 // the kernels, which are checked against it: of an activation it takes the `definition`, which they do not.
-import {
-  ACTIVATIONS,
-  ATTENTION_CHOICES,
-  type AttentionActivation,
-  type AttentionChoice,
-} from "../../kernels/attention/activations.ts";
+import { ACTIVATIONS, ATTENTION_CHOICES } from "../../kernels/attention/activations.ts";
+import type { AttentionActivation, AttentionChoice } from "../../kernels/attention/activations.ts";
 import { UserError } from "../base/errors.ts";
 
 /** Numbers in row-major order with their shape. */

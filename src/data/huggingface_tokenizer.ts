@@ -5,15 +5,8 @@ import { type AddedToken, addedTokensOf, finderOf, type Section } from "./huggin
 import { bpe } from "./huggingface/bpe.ts";
 import { inParts } from "./huggingface/cut.ts";
 import { decoderOf } from "./huggingface/decoders.ts";
-import {
-  componentOf,
-  type Fields,
-  fieldsOf,
-  isObject,
-  type Json,
-  type Makers,
-  refuse,
-} from "./huggingface/fields.ts";
+import { componentOf, fieldsOf, isObject, refuse } from "./huggingface/fields.ts";
+import type { Fields, Json, Makers } from "./huggingface/fields.ts";
 import { type Normalizer, normalizerOf } from "./huggingface/normalizers.ts";
 import { firstToken } from "./huggingface/post_processor.ts";
 import { preTokenizerOf } from "./huggingface/pre_tokenizers.ts";

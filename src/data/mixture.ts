@@ -2,18 +2,8 @@
 // is a pure function of (seed, index) as every other, and a run resumes in the middle of one.
 import { randomStream } from "../base/random.ts";
 import { maximum } from "../base/extremes.ts";
-import {
-  type Batch,
-  blankBatch,
-  checkStep,
-  type Evaluation,
-  evaluationOf,
-  IGNORE,
-  type MixedSource,
-  type Source,
-  splitNamed,
-  type TextSourceOptions,
-} from "./batches.ts";
+import { blankBatch, checkStep, evaluationOf, IGNORE, splitNamed } from "./batches.ts";
+import type { Batch, Evaluation, MixedSource, Source, TextSourceOptions } from "./batches.ts";
 
 /** A source whose batches are one row each, with its part of all rows. */
 export interface MixedPart {

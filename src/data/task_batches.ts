@@ -1,14 +1,7 @@
 // Batches of a synthetic task: one sample a row, padded right, the loss on all of it or on the answer alone.
 import { atPlace, UserError } from "../base/errors.ts";
-import {
-  type Batch,
-  blankBatch,
-  checkSizes,
-  checkStep,
-  evaluationOf,
-  type Source,
-  splitNamed,
-} from "./batches.ts";
+import { blankBatch, checkSizes, checkStep, evaluationOf, splitNamed } from "./batches.ts";
+import type { Batch, Source } from "./batches.ts";
 import { drawSample } from "./synthetic.ts";
 import type { Sample, Task, TaskSplit } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";

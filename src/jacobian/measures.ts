@@ -1,14 +1,8 @@
 // What one batch says about each head of a layer: how large the parts of softmax's Jacobian are and where they point,
 // summed over rows, samples and bins of query positions; and dq, dk made again from `full`, to be held against a device's.
 import { type AttentionAttrs, isNormalised, shareOf, sumsToOne } from "../../kernels/attention/sizes.ts";
-import {
-  type AttentionRow,
-  type AttentionValues,
-  forAttentionRows,
-  jacobianRow,
-  largestEigenvalue,
-  sharesOf,
-} from "./rows.ts";
+import { forAttentionRows, jacobianRow, largestEigenvalue, sharesOf } from "./rows.ts";
+import type { AttentionRow, AttentionValues } from "./rows.ts";
 
 /** Bins of query positions, of equal width; fewer where there are fewer positions. */
 export const POSITION_BINS = 8;

@@ -2,14 +2,13 @@
 // gradient that reaches them and softmax's Jacobian. Memory is linear in the keys: no matrix is ever made.
 import {
   forRows,
-  type Row,
   rowValues,
   seenRow,
-  type Walked,
   weightGradients,
   weights,
   workOf,
 } from "../../kernels/attention/rows.ts";
+import type { Row, Walked } from "../../kernels/attention/rows.ts";
 import { isNormalised } from "../../kernels/attention/sizes.ts";
 import type { Floats } from "../graph/tensor.ts";
 

@@ -2,12 +2,8 @@
 // keys, values and their projections when every block leaves the lateral sum out (diag) or passes softmax by (ste).
 import { ATTENTION_CHOICES, type AttentionChoice } from "../../kernels/attention/activations.ts";
 import { attentionOp } from "../../kernels/attention/op.ts";
-import {
-  type AttentionAttrs,
-  type AttentionSizes,
-  attentionSizes,
-  isApproximated,
-} from "../../kernels/attention/sizes.ts";
+import { attentionSizes, isApproximated } from "../../kernels/attention/sizes.ts";
+import type { AttentionAttrs, AttentionSizes } from "../../kernels/attention/sizes.ts";
 import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
 import { gradientOf } from "../../kernels/gradient.ts";
 import { ancestors } from "../graph/gradient.ts";

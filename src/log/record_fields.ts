@@ -2,19 +2,8 @@
 // the order from here, reading checks against it, so that whoever reads a log may rely on the types of its records.
 
 import { describeValue } from "../base/show.ts";
-import {
-  count,
-  flag,
-  integer,
-  type Kind,
-  kind,
-  mapping,
-  number,
-  object,
-  orNull,
-  text,
-  texts,
-} from "./field_kinds.ts";
+import { count, flag, integer, kind, mapping, number, object, orNull, text, texts } from "./field_kinds.ts";
+import type { Kind } from "./field_kinds.ts";
 
 /** The fields of each type of record, in the order of the format. */
 export const FIELDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = {

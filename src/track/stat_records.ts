@@ -4,11 +4,8 @@ import {
   ATTENTION_GRADIENT_STATISTICS,
   ATTENTION_GRADIENT_TABLE,
 } from "../../kernels/attention_statistics/gradient.ts";
-import {
-  ATTENTION_STATISTICS,
-  ATTENTION_TABLE,
-  type AttentionStatistic,
-} from "../../kernels/attention_statistics/table.ts";
+import { ATTENTION_STATISTICS, ATTENTION_TABLE } from "../../kernels/attention_statistics/table.ts";
+import type { AttentionStatistic } from "../../kernels/attention_statistics/table.ts";
 import { STATISTICS, TENSOR_TABLE } from "../../kernels/statistics/table.ts";
 import type { Values } from "../graph/tensor.ts";
 import type { StatRecord } from "../log/records.ts";

@@ -14,14 +14,8 @@ import { type Architecture, decoder, type ForwardOptions, stepState, usesDropout
 import { optimizerStates, optimizerStep } from "./optimizers.ts";
 import { flat, type Layout, packGradients, parameterViews } from "../model/layout.ts";
 import { activationCache } from "../model/taps.ts";
-import {
-  lookAfter,
-  lookBefore,
-  type StatisticsPlan,
-  statisticsRow,
-  type StatisticsTable,
-  WINDOW,
-} from "../track/step_statistics.ts";
+import { lookAfter, lookBefore, statisticsRow, WINDOW } from "../track/step_statistics.ts";
+import type { StatisticsPlan, StatisticsTable } from "../track/step_statistics.ts";
 
 /** Rows of the tables that steps and evaluation batches write their losses into: an evaluation may read so many at once. */
 export const TABLE_ROWS = 2 * WINDOW;

@@ -2,13 +2,8 @@
 import type { Activation } from "../../../kernels/expression/activation.ts";
 import { didYouMean, UserError } from "../../base/errors.ts";
 import { describeValue, isMapping } from "../../base/show.ts";
-import {
-  type Architecture,
-  type Block,
-  type BlockChoices,
-  blockOf,
-  blocksOf,
-} from "../../nn/architecture.ts";
+import { blockOf, blocksOf } from "../../nn/architecture.ts";
+import type { Architecture, Block, BlockChoices } from "../../nn/architecture.ts";
 import { type BlockConfig, decoderParameters, type ModelConfig } from "../../nn/mod.ts";
 import { type TensorData, toFloat32 } from "./safetensors.ts";
 

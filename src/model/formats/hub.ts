@@ -3,14 +3,8 @@
 // first use, which is recorded beside it.
 import { join } from "node:path";
 import models from "../../../data/models.json" with { type: "json" };
-import {
-  download,
-  type DownloadOptions,
-  fault,
-  type FileProof,
-  HTML_PAGE,
-  isHtmlPage,
-} from "../../data/download.ts";
+import { download, fault, HTML_PAGE, isHtmlPage } from "../../data/download.ts";
+import type { DownloadOptions, FileProof } from "../../data/download.ts";
 import { describeValue } from "../../base/show.ts";
 import { didYouMean, UserError } from "../../base/errors.ts";
 import { sha256Hex } from "../../base/hash.ts";
