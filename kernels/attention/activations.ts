@@ -2,6 +2,7 @@
 // added here alone; one that is normalised over the row has a file of its own.
 import { type Expression, max, sigmoid, times, variable } from "../expression/expression.ts";
 import type { ElementwiseActivation, NormalisedActivation } from "./activation.ts";
+import { entmax15 } from "./entmax15.ts";
 import { softmax } from "./softmax.ts";
 
 const SCORE: Expression = variable("score");
@@ -19,6 +20,7 @@ export const ATTENTION_CHOICES = {
     softmax: softmax(-Infinity) as NormalisedActivation,
     /** One more logit, 0, takes weight and gives no value. */
     softmax1: softmax(0) as NormalisedActivation,
+    entmax15: entmax15 as NormalisedActivation,
     sigmoid: elementwise({
       expression: sigmoid(SCORE),
       definition: [logistic, (s) => logistic(s) * (1 - logistic(s))],

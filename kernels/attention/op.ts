@@ -213,7 +213,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
 
 /**
  * Attention: z_i = sum_j a_ij v_j over the keys that query i sees, with s_ij = modifier(scale q_i . k_j) and
- * a_i = softmax(s_i), or softmax with one more logit 0 ("softmax1"), or element by element sigmoid(s), relu(s), relu(s)^2 of
+ * a_i = softmax(s_i), or softmax with one more logit 0 ("softmax1"), or entmax15(s_i), or element by element sigmoid(s), relu(s), relu(s)^2 of
  * s + bias, divided by n_i or sqrt(n_i) if asked, n_i the visible keys of row i. Memory is linear in T and S: no
  * [T, S] matrix is stored, forward or backward.
  *

@@ -63,7 +63,7 @@ Deno.test("a mistake in a block is one line with its place, what was found and w
   const cases: [string, string][] = [
     [
       attention("activation: sigmiod"),
-      'model.block.attention.activation: expected softmax, softmax1, sigmoid, relu or relu2, found "sigmiod". ' +
+      'model.block.attention.activation: expected softmax, softmax1, entmax15, sigmoid, relu or relu2, found "sigmiod". ' +
       'Did you mean "sigmoid"?',
     ],
     [

@@ -168,7 +168,7 @@ Deno.test("each mistake is one line with the place, the key, what was found and 
     ["model: { bias: 1 }", "model.bias: expected true or false, found 1."],
     [
       "model: { block: { attention: { activation: sofmax } } }",
-      'model.block.attention.activation: expected softmax, softmax1, sigmoid, relu or relu2, found "sofmax". ' +
+      'model.block.attention.activation: expected softmax, softmax1, entmax15, sigmoid, relu or relu2, found "sofmax". ' +
       'Did you mean "softmax"?',
     ],
     [

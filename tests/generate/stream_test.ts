@@ -40,6 +40,7 @@ async function everyTap(device: Device, model: LanguageModel, text = TEXT): Prom
 const CHOICES: Record<string, Partial<Architecture>> = {
   "the defaults": {},
   "grouped heads": EXACT["grouped heads"],
+  "entmax15": EXACT["entmax15"],
   "a sigmoid and a window": { block: { attention: { activation: "sigmoid", window: 2 } } },
   "extra keys": EXACT["extra keys"],
 };

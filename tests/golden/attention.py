@@ -70,6 +70,38 @@ def softmax1(scores: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
     return torch.softmax(more, dim=-1)[..., :-1]
 
 
+def entmax15(scores: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
+    """max(0, s_j / 2 - tau)^2 with rows of sum 1 (Peters, Niculae and Martins 2019, algorithm 2); zeros where no key is visible.
+
+    PyTorch has no entmax: this is autograd through the sorted form, which `closed_form` is held against.
+    """
+    x = scores.masked_fill(~visible, -1e4) / 2
+    ordered = torch.sort(x, dim=-1, descending=True).values
+    k = torch.arange(1, x.shape[-1] + 1, dtype=x.dtype)
+    mean = ordered.cumsum(-1) / k
+    spread = (ordered**2).cumsum(-1) - k * mean**2
+    tau = mean - torch.sqrt(((1 - spread) / k).clamp(min=1e-300))
+    supported = ((tau <= ordered) & (spread <= 1)).cumprod(-1).sum(-1, keepdim=True)
+    weights = (x - tau.gather(-1, supported - 1)).clamp(min=0) ** 2
+    return weights.masked_fill(~visible, 0.0)
+
+
+def closed_form(a: torch.Tensor, da: torch.Tensor) -> torch.Tensor:
+    """The gradient of entmax15's scores: u (da - sum u da / sum u), u = sqrt(a)."""
+    u = a.sqrt()
+    total = u.sum(-1, keepdim=True).clamp(min=1e-300)
+    return u * (da - (u * da).sum(-1, keepdim=True) / total)
+
+
+def check_entmax15() -> None:
+    scores, da = draw("entmax15 scores", 40, 9, scale=3.0), draw("entmax15 gradient", 40, 9)
+    leaf = scores.clone().requires_grad_()
+    a = entmax15(leaf, torch.ones(40, 9, dtype=torch.bool))
+    assert torch.allclose(a.sum(-1), torch.ones(40, dtype=torch.float64), atol=1e-14)
+    (found,) = torch.autograd.grad(a, leaf, da)
+    assert torch.allclose(found, closed_form(a.detach(), da), atol=1e-13)
+
+
 def elementwise(function, power: float = 0.0):
     """function(s) / n^power, n the visible keys of the row."""
 
@@ -120,6 +152,7 @@ def activation_cases() -> dict:
     kinds = {
         "softmax": softmax,
         "softmax1": softmax1,
+        "entmax15": entmax15,
         "sigmoid": elementwise(lambda s: sigmoid(s - math.log(S))),
         "sigmoid of bias -1.5": elementwise(lambda s: sigmoid(s - 1.5)),
         "sigmoid / n": elementwise(sigmoid, 1),
@@ -129,7 +162,12 @@ def activation_cases() -> dict:
         "relu2": elementwise(relu2),
         "relu2 / n": elementwise(relu2, 1),
     }
-    return {name: case(dense(kind, MASK)) for name, kind in kinds.items()}
+    check_entmax15()
+    sparse = dense(lambda s, visible: entmax15(4 * s, visible))
+    return {
+        **{name: case(dense(kind, MASK)) for name, kind in kinds.items()},
+        "entmax15 of four times the scores": case(sparse),
+    }
 
 
 def alibi_slopes(h: int) -> torch.Tensor:

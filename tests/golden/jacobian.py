@@ -1,4 +1,4 @@
-"""Golden numbers of softmax's Jacobian in attention, from dense float64 PyTorch: `full`, dq and dk by autograd, the largest
+"""Golden numbers of the Jacobian of softmax and entmax15 in attention, from dense float64 PyTorch: `full`, dq and dk by autograd, the largest
 eigenvalue by eigvalsh of each row's matrix, everything else by its definition over whole matrices.
 
 Inputs are multiples of 1/256, which float32 holds; results have 12 digits. Tensors are [B, T, H, d].
@@ -10,7 +10,7 @@ import pathlib
 
 import torch
 
-from attention import draw, heads, stored
+from attention import draw, entmax15, heads, stored
 from nanogpt import versions, write_json
 
 B, T, H, HKV, D, DV = 2, 9, 2, 2, 3, 4
@@ -34,11 +34,18 @@ def inputs(name: str, hkv: int) -> dict[str, torch.Tensor]:
     return given
 
 
-def weights(scores: torch.Tensor, visible: torch.Tensor, extra: bool) -> torch.Tensor:
+def weights(scores: torch.Tensor, visible: torch.Tensor, kind: str) -> torch.Tensor:
+    if kind == "entmax15":
+        return entmax15(scores, visible.expand(scores.shape))
     s = scores.masked_fill(~visible, -math.inf)
-    if extra:
+    if kind == "softmax1":
         s = torch.cat([s, torch.zeros_like(s[..., :1])], dim=-1)
     return torch.softmax(s, dim=-1)[..., :T]
+
+
+def shares(a: torch.Tensor, kind: str) -> tuple[torch.Tensor, torch.Tensor | float]:
+    """w and W of the Jacobian diag(w) - w w^T / W."""
+    return (a.sqrt(), a.sqrt().sum(-1, keepdim=True)) if kind == "entmax15" else (a, 1.0)
 
 
 def cos(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
@@ -46,10 +53,10 @@ def cos(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return (x * y).sum(-1) / (x.norm(dim=-1) * y.norm(dim=-1))
 
 
-def parts(signal: str, a: torch.Tensor, g: torch.Tensor, visible: torch.Tensor, used: torch.Tensor, through) -> dict:
-    """Ratios and cosines of one head: a, g, visible [B, T, T], used rows [B, T]; `through` is J g by autograd."""
+def parts(signal: str, diagonal: torch.Tensor, g: torch.Tensor, visible: torch.Tensor, used: torch.Tensor, through) -> dict:
+    """Ratios and cosines of one head: the Jacobian's diagonal, g, visible [B, T, T], used rows [B, T]; `through` is J g by autograd."""
     keep = visible & used[..., None]
-    full, diag, ste = (torch.where(keep, x, 0.0) for x in (through(g), a * (1 - a) * g, g))
+    full, diag, ste = (torch.where(keep, x, 0.0) for x in (through(g), diagonal * g, g))
     lateral = full - diag
     bins = torch.arange(T) * BINS // T
 
@@ -85,28 +92,29 @@ def parts(signal: str, a: torch.Tensor, g: torch.Tensor, visible: torch.Tensor, 
     }
 
 
-def head(scores: torch.Tensor, g: torch.Tensor, visible: torch.Tensor, extra: bool) -> dict:
+def head(scores: torch.Tensor, g: torch.Tensor, visible: torch.Tensor, kind: str) -> dict:
     """Every quantity of one head: scores, g [B, T, T], visible [T, T]."""
-    a = weights(scores, visible, extra)
+    a = weights(scores, visible, kind)
     visible = visible.expand(a.shape)
     n = visible.sum(-1)
 
     def through(upstream: torch.Tensor) -> torch.Tensor:
         s = scores.clone().requires_grad_()
         upstream = torch.where(visible, upstream, 0.0)
-        (found,) = torch.autograd.grad((weights(s, visible, extra) * upstream).sum(), s)
+        (found,) = torch.autograd.grad((weights(s, visible, kind) * upstream).sum(), s)
         return found
 
-    centred = g - (a * g).sum(-1, keepdim=True)
+    w, W = shares(a, kind)
+    centred = g - (w * g).sum(-1, keepdim=True) / W
     around = g - torch.where(visible, g, 0.0).sum(-1, keepdim=True) / n[..., None]
     # Rows with one visible key, and those of the planted zero gradient: exactly zero in exact arithmetic.
     used = torch.where(visible, through(g), 0.0).abs().amax(-1) > 1e-12
     measures = {
-        **parts("", a, g, visible, used, through),
-        **parts("_c", a, centred, visible, used, through),
-        **parts("_m", a, around, visible, used, through),
+        **parts("", w * (1 - w / W), g, visible, used, through),
+        **parts("_c", w * (1 - w / W), centred, visible, used, through),
+        **parts("_m", w * (1 - w / W), around, visible, used, through),
     }
-    jacobians = torch.diag_embed(a) - a[..., :, None] * a[..., None, :]
+    jacobians = torch.diag_embed(w) - w[..., :, None] * (w / W)[..., None, :]
     mass = a.sum(-1, keepdim=True)
     p = a / mass
     entropy = -torch.where(p > 0, p * p.log(), 0.0).sum(-1)
@@ -116,7 +124,7 @@ def head(scores: torch.Tensor, g: torch.Tensor, visible: torch.Tensor, extra: bo
         "visible_keys": float(n.double().mean()),
         "entropy": float(entropy.mean()),
         "entropy_ratio": float((entropy / n.double().log())[n > 1].mean()),
-        **({"rowmass": float(mass.mean())} if extra else {}),
+        **({"rowmass": float(mass.mean())} if kind == "softmax1" else {}),
         **measures,
         "trace": float(torch.diagonal(jacobians, dim1=-2, dim2=-1).sum(-1).mean()),
         "frobenius": float(jacobians.flatten(2).norm(dim=-1).mean()),
@@ -124,14 +132,14 @@ def head(scores: torch.Tensor, g: torch.Tensor, visible: torch.Tensor, extra: bo
     }
 
 
-def case(name: str, visible: torch.Tensor, hkv: int = HKV, extra: bool = False) -> dict:
+def case(name: str, visible: torch.Tensor, hkv: int = HKV, kind: str = "softmax") -> dict:
     given = inputs(name, hkv)
     q, k, v = (given[key].clone().requires_grad_() for key in ("q", "k", "v"))
     scores = q.transpose(1, 2) @ heads(k, H, False).transpose(2, 3) / math.sqrt(D)
-    z = (weights(scores, visible, extra) @ heads(v, H, False)).transpose(1, 2)
+    z = (weights(scores, visible, kind) @ heads(v, H, False)).transpose(1, 2)
     z.backward(given["dz"])
     g = given["dz"].transpose(1, 2) @ heads(given["v"], H, False).transpose(2, 3)
-    found = [head(scores[:, h].detach(), g[:, h], visible, extra) for h in range(H)]
+    found = [head(scores[:, h].detach(), g[:, h], visible, kind) for h in range(H)]
     return {
         **{key: stored(x) for key, x in {**given, "dq": q.grad, "dk": k.grad}.items()},
         "heads": rounded(found),
@@ -145,7 +153,8 @@ def main() -> None:
         "made_with": versions(),
         "causal": case("causal", causal),
         "window 3": case("window", causal & (I - J < 3)),
-        "softmax1": case("softmax1", causal, extra=True),
+        "softmax1": case("softmax1", causal, kind="softmax1"),
+        "entmax15": case("entmax15", causal, kind="entmax15"),
         "one key head": case("one key head", causal, hkv=1),
     }
     write_json(pathlib.Path(__file__).parent / "jacobian.json", content)

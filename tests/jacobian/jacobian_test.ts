@@ -32,6 +32,7 @@ const OPTIONS: Record<string, AttentionOptions> = {
   "causal": {},
   "window 3": { window: { size: 3 } },
   "softmax1": { activation: "softmax1" },
+  "entmax15": { activation: "entmax15" },
   "one key head": {},
 };
 

@@ -24,6 +24,7 @@ const NAMES = [...ATTENTION_STATISTICS, ...REPEATED_STATISTICS];
 export const ACTIVATIONS: Record<string, AttentionOptions> = {
   softmax: { activation: "softmax" },
   softmax1: { activation: "softmax1" },
+  entmax15: { activation: "entmax15" },
   sigmoid: { activation: "sigmoid" },
   "sigmoid of bias 0.5": { activation: "sigmoid", bias: 0.5 },
   "sigmoid / n": { activation: "sigmoid", bias: 0, divide: "n" },

@@ -77,6 +77,7 @@ const [SCORE, H, I, J] = ["score", "h", "i", "j"].map(e.variable);
 const ACTIVATIONS: Record<string, AttentionOptions> = {
   softmax: { activation: "softmax" },
   softmax1: { activation: "softmax1" },
+  entmax15: { activation: "entmax15" },
   sigmoid: { activation: "sigmoid" },
   "sigmoid of bias -1.5": { activation: "sigmoid", bias: -1.5 },
   "sigmoid / n": { activation: "sigmoid", bias: 0, divide: "n" },

@@ -176,6 +176,7 @@ function attentionCase(
 const FAMILY: Record<string, AttentionOptions> = {
   softmax: {},
   softmax1: { activation: "softmax1" },
+  entmax15: { activation: "entmax15" },
   diag: { backward: "diag" },
   sigmoid: { activation: "sigmoid" },
   relu: { activation: "relu" },

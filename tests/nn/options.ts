@@ -46,6 +46,7 @@ export const EXACT: Readonly<Record<string, Partial<Architecture>>> = {
   "post-norm": { block: { norm_order: "post" } },
   "hybrid norm": { block: { norm_order: "hybrid", norm: "rmsnorm" }, bias: true },
   "softmax1": attention({ activation: "softmax1" }),
+  "entmax15": attention({ activation: "entmax15" }),
   "sigmoid": attention({ activation: "sigmoid" }),
   "sigmoid with a fixed bias": attention({ activation: "sigmoid", bias: -1 }),
   "sigmoid with a bias and temperature a layer": attention({

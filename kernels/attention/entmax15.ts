@@ -1,0 +1,86 @@
+// alpha-entmax with alpha = 1.5 (Peters, Niculae and Martins 2019): weights of a row that can be exactly 0.
+import { kernelOf, type NormalisedActivation } from "./activation.ts";
+import entmax15Wgsl from "./entmax15.wgsl" with { type: "text" };
+
+/** Walks over the keys before tau is known: one for the largest score, and at most 12 of 65,536 keys were seen to be needed more. */
+const WALKS = 16;
+
+/**
+ * One step towards tau from below, over d_j = s_j/2 - tau > 0: the root of sum (d_j - x)^2 = 1 if all of these keys stay in
+ * the support, which is exact where they do; else Newton's step, which never goes beyond the root, for the sum is convex.
+ */
+function stepOf(scores: Float64Array, n: number, tau: number): { step: number; isRoot: boolean } {
+  let [count, sum, square, least] = [0, 0, 0, Infinity];
+  for (let m = 0; m < n; m++) {
+    const d = scores[m] / 2 - tau;
+    if (!(d > 0)) continue;
+    [count, sum, square, least] = [count + 1, sum + d, square + d * d, Math.min(least, d)];
+  }
+  const excess = square - 1;
+  const root = excess / (sum + Math.sqrt(sum * sum - count * excess));
+  return root < least ? { step: root, isRoot: true } : { step: excess / sum / 2, isRoot: false };
+}
+
+/** tau of the first n scores: sum max(0, s_j/2 - tau)^2 = 1. */
+function tauOf(scores: Float64Array, n: number): number {
+  let top = -Infinity;
+  for (let m = 0; m < n; m++) top = Math.max(top, scores[m] / 2);
+  if (top === -Infinity) return 1e30;
+  if (!Number.isFinite(top)) return NaN;
+  let tau = top - 1;
+  for (let walk = 0; walk < 64; walk++) {
+    const { step, isRoot } = stepOf(scores, n, tau);
+    if (isRoot) return tau + step;
+    if (!(tau + step > tau)) break;
+    tau += step;
+  }
+  return tau;
+}
+
+/** tau by sorting (Peters, Niculae and Martins 2019, algorithm 2): the largest support whose least score stays above it. */
+function tauBySorting(scores: readonly number[]): number {
+  if (!scores.every(Number.isFinite)) return NaN;
+  const sorted = scores.map((s) => s / 2).sort((a, b) => b - a);
+  let [sum, tau] = [0, NaN];
+  for (let k = 1; k <= sorted.length; k++) {
+    sum += sorted[k - 1];
+    const mean = sum / k;
+    const spread = sorted.slice(0, k).reduce((total, x) => total + (x - mean) ** 2, 0);
+    const ofSupport = mean - Math.sqrt((1 - spread) / k);
+    if (!(ofSupport <= sorted[k - 1])) break;
+    tau = ofSupport;
+  }
+  return tau;
+}
+
+/**
+ * a_j = max(0, s_j/2 - tau)^2 with the tau for which a row sums to 1; it is the row's term. The Jacobian is
+ * diag(u) - u u^T / sum(u) with u_j = sqrt(a_j).
+ */
+export const entmax15: NormalisedActivation = {
+  normalised: true,
+  sumsToOne: true,
+  approximated: false,
+  weigh(scores, n, a) {
+    const tau = tauOf(scores, n);
+    for (let m = 0; m < n; m++) {
+      const d = scores[m] / 2 - tau;
+      a[m] = d <= 0 ? 0 : d * d;
+    }
+    return tau;
+  },
+  share: Math.sqrt,
+  definition: {
+    weights(scores) {
+      const tau = tauBySorting(scores);
+      return scores.map((s) => Math.max(0, s / 2 - tau) ** 2);
+    },
+    gradient(a, da) {
+      const u = a.map(Math.sqrt);
+      const total = u.reduce((sum, x) => sum + x, 0);
+      const mean = u.reduce((sum, x, j) => sum + x * da[j], 0) / total;
+      return u.map((x, j) => x * (da[j] - mean));
+    },
+  },
+  kernel: kernelOf(entmax15Wgsl, { constants: { WALKS }, walks: WALKS }),
+};
