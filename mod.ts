@@ -50,8 +50,8 @@ export {
   type Experiment,
   exportsHooks,
   forwardWork,
-  generatorOf,
   type Hooks,
+  languageModelOf,
   type MetricContext,
   type StepContext,
 } from "./src/model/mod.ts";

@@ -35,7 +35,7 @@ for (const name of Deno.args.length > 0 ? Deno.args : Object.keys(RUNS)) {
   const seconds = { cpu: 0, software: 0 };
   for (const [key, device] of [["cpu", "cpu"], ["software", "webgpu"]] as const) {
     let began = 0;
-    await train({ ...config, device }, { announce: () => void (began = performance.now()) });
+    await train({ ...config, device }, { onStart: () => void (began = performance.now()) });
     seconds[key] = (performance.now() - began) / 1000;
   }
   const ratio = (key: "cpu" | "software") => (estimated[key] / seconds[key]).toFixed(2);

@@ -80,7 +80,7 @@ function tableOf({ changes, loss, tokens }: Ablation): string {
 await cli.runCommand(command, async ({ positionals, values }) => {
   const format = cli.formatOf(values);
   const method = cli.oneOf("method", values.method!, ABLATION_METHODS);
-  const most = cli.numberOption("batches", values.batches, { least: 0, whole: true }) ?? 4;
+  const most = cli.numberOption("batches", values.batches, { min: 0, whole: true }) ?? 4;
   if (values.batches !== undefined && values.file !== undefined) {
     throw new UserError("--batches: a file is read whole; leave it out, or --file.");
   }

@@ -202,14 +202,14 @@ async function analyse(
     reportProgress({ what: "step", done, total: steps.at(-1), note: `loss ${loss.toFixed(4)}` });
   const study = checkpoints
     ? jacobian.jacobianOfCheckpoints(device, experiment, checkpoints, { batches })
-    : jacobian.jacobianWhileTraining(device, experiment, steps, { batches, progress });
+    : jacobian.jacobianWhileTraining(device, experiment, steps, { batches, onProgress: progress });
   for await (const records of study) take(records);
 }
 
 await cli.runCommand(command, async ({ positionals, values, flags }) => {
   const { names, overrides } = cli.splitOverrides(positionals);
   const name = cli.onlyName(names, "configuration or run") ?? "softmax_jacobian";
-  const batches = cli.numberOption("batches", values.batches, { least: 1, whole: true })!;
+  const batches = cli.numberOption("batches", values.batches, { min: 1, whole: true })!;
   if (values.out !== undefined) await checkOut(values.out);
   const subject = await subjectOf(name, overrides, values.steps);
   const { experiment } = subject;

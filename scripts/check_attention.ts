@@ -166,9 +166,9 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   }
   const activation = cli.oneOf("activation", values.activation!, attentionNames("activation"));
   const mask = values.mask === undefined ? undefined : cli.oneOf("mask", values.mask, check.CASE_MASKS);
-  const count = cli.numberOption("cases", values.cases, { least: 1, whole: true })!;
-  const only = cli.numberOption("case", values.case, { least: 0, whole: true });
-  const seed = cli.numberOption("seed", values.seed, { least: 0, whole: true })!;
+  const count = cli.numberOption("cases", values.cases, { min: 1, whole: true })!;
+  const only = cli.numberOption("case", values.case, { min: 0, whole: true });
+  const seed = cli.numberOption("seed", values.seed, { min: 0, whole: true })!;
   cli.checkExtension("diagram", values.diagram, ".svg");
   const say = values.ndjson === "-" ? cli.tellLine : cli.printLine;
   const { attentions, layers } = await implementations(values.file, values.device);

@@ -122,13 +122,13 @@ await cli.runCommand(command, async (args) => {
   const checkpoint = await loadCheckpoint(path);
   const { config: { sample }, tokenizer } = checkpoint;
   const prompts = promptsOf(args, tokenizer, sample.prompt);
-  const whole = { least: 1, whole: true };
+  const whole = { min: 1, whole: true };
   const options = {
-    tokens: cli.numberOption("tokens", values.tokens, { least: 0, whole: true }) ?? sample.tokens,
-    temperature: cli.numberOption("temperature", values.temperature, { least: 0 }) ?? sample.temperature,
+    tokens: cli.numberOption("tokens", values.tokens, { min: 0, whole: true }) ?? sample.tokens,
+    temperature: cli.numberOption("temperature", values.temperature, { min: 0 }) ?? sample.temperature,
     topK: cli.numberOption("top-k", values["top-k"], whole) ?? sample.top_k,
-    topP: cli.numberOption("top-p", values["top-p"], { least: 0, most: 1 }),
-    minP: cli.numberOption("min-p", values["min-p"], { least: 0, most: 1 }),
+    topP: cli.numberOption("top-p", values["top-p"], { min: 0, max: 1 }),
+    minP: cli.numberOption("min-p", values["min-p"], { min: 0, max: 1 }),
     beams: cli.numberOption("beams", values.beams, whole),
     stop: lists?.stop,
     seed: cli.numberOption("seed", values.seed, { whole: true }) ?? sample.seed,

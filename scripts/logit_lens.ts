@@ -64,7 +64,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   if (format === "table" && values.top !== undefined) {
     throw new UserError("--top: a table tells the likeliest alone; leave it out, or give --format ndjson.");
   }
-  const count = cli.numberOption("top", values.top, { least: 1, whole: true }) ?? 3;
+  const count = cli.numberOption("top", values.top, { min: 1, whole: true }) ?? 3;
   cli.checkExtension("out", values.out, ".svg");
   if (values.out !== undefined) await checkWritable(values.out);
   const path = cli.runArgument(positionals);

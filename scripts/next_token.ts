@@ -24,7 +24,7 @@ const WITHOUT_TOKEN = 5e-7;
 
 await cli.runCommand(command, async ({ positionals, values }) => {
   const format = cli.formatOf(values);
-  const count = cli.numberOption("top", values.top, { least: 1, whole: true })!;
+  const count = cli.numberOption("top", values.top, { min: 1, whole: true })!;
   const path = cli.runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: 1 });
   const { model: { tokenizer, architecture: { context } } } = opened;

@@ -4,7 +4,7 @@ import {
   cli,
   evaluator,
   extremeLosses,
-  generatorOf,
+  languageModelOf,
   loadCheckpoint,
   models,
   openModel,
@@ -156,7 +156,7 @@ await cli.runCommand(command, async (args) => {
     format === "ndjson"
       ? cli.printRecord({ type: "perplexity", ...NOTHING, ...record })
       : cli.printLine(lineOf(record));
-  const stride = cli.numberOption("stride", values.stride, { least: 1, whole: true });
+  const stride = cli.numberOption("stride", values.stride, { min: 1, whole: true });
   const given = await textsOf(args);
   if ((values.split === undefined) === (given.length === 0)) {
     throw new UserError("Expected a --split, or texts by --text, --ids or --file, and not both.");
@@ -197,7 +197,7 @@ await cli.runCommand(command, async (args) => {
     });
     return 0;
   }
-  const model = generatorOf(checkpoint);
+  const model = languageModelOf(checkpoint);
   const texts = given.map(({ name, text }) => {
     const behind = cli.withFirst(tokenizer, text, values.first);
     return {

@@ -22,7 +22,7 @@ const command: cli.Command = {
 await cli.runCommand(command, async ({ positionals, values }) => {
   const { names, overrides } = cli.splitOverrides(positionals);
   const format = cli.formatOf(values);
-  const samples = cli.numberOption("samples", values.samples, { least: 1, whole: true })!;
+  const samples = cli.numberOption("samples", values.samples, { min: 1, whole: true })!;
   if (values.tasks !== undefined) overrides.unshift(...await taskOverrides(values.tasks));
   const config = await loadConfig(cli.onlyName(names, "configuration") ?? "default", overrides);
   const { model: { context }, train: { batch, accumulate }, seed } = config;

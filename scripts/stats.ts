@@ -50,7 +50,7 @@ function stepsOption(text: string): [number, number] {
 type Values = Readonly<Record<string, string | undefined>>;
 
 function selectionOf({ tap, kind, stat, layer, head, steps, every }: Values): StatSelection {
-  const whole = { least: 0, whole: true };
+  const whole = { min: 0, whole: true };
   const stats = stat?.split(",").map((name) => name.trim());
   if (stats?.includes("")) throw new UserError(`--stat: expected names such as l2,mean, found "${stat}".`);
   return {
@@ -60,7 +60,7 @@ function selectionOf({ tap, kind, stat, layer, head, steps, every }: Values): St
     layer: cli.numberOption("layer", layer, whole),
     heads: cli.wholeNumbersOption("head", head),
     steps: steps === undefined ? undefined : stepsOption(steps),
-    every: cli.numberOption("every", every, { ...whole, least: 1 }),
+    every: cli.numberOption("every", every, { ...whole, min: 1 }),
   };
 }
 

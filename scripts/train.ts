@@ -213,14 +213,14 @@ async function sweepAll(
   const { folder, results, stopped, charted, failures } = await runSweep(sweep, {
     records,
     signal: stop.signal,
-    progress: (_run, _index, progress) => show(progress),
-    warn: (run, index, warning) => warn(warning, lead(run, index)),
-    evaluated(run, index, record) {
+    onProgress: (_run, _index, progress) => show(progress),
+    onWarning: (run, index, warning) => warn(warning, lead(run, index)),
+    onEvaluation(run, index, record) {
       // The line of the run's end has the last.
       if (record.step === run.config.train.steps) return;
       cli.tellLine(`${lead(run, index)}${evaluationLine(record)}`);
     },
-    ended(run, index, { steps, split, last, best, diverged }, before) {
+    onRunEnd(run, index, { steps, split, last, best, diverged }, before) {
       const losses = `${split} loss ${showLoss(last?.loss)}, best ${best ? showLoss(best.loss) : "none"}`;
       const how = `${diverged ? " (diverged)" : ""}${before ? " (ended before)" : ""}`;
       cli.tellLine(`${lead(run, index)}step ${steps}: ${losses}${how}`);
@@ -330,13 +330,14 @@ await cli.runCommand(command, async (args) => {
   const toStdout = values.ndjson === "-";
   const say = toStdout ? cli.tellLine : cli.printLine;
   using records = recordsTo(values.ndjson, stop);
-  const announce = (lines: readonly string[]) =>
+  const onStart = (lines: readonly string[]) =>
     lines.forEach((line) => (dryRun ? cli.printLine : cli.tellLine)(line));
   if (sweep?.swept) return await sweepAll(sweep, { records, stop, say });
   const acceptChanges = flags["accept-changes"];
-  const evaluated = (record: EvalRecord) => cli.tellLine(evaluationLine(record));
+  const onEvaluation = (record: EvalRecord) => cli.tellLine(evaluationLine(record));
   const { signal } = stop;
-  const options = { records, signal, progress: show, evaluated, warn, dryRun, announce, acceptChanges };
+  const heard = { onStart, onProgress: show, onEvaluation, onWarning: warn };
+  const options = { records, signal, dryRun, acceptChanges, ...heard };
   if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
     const { path, trained, diverged } = await runJob(sweep.runs[0].config, options);
     if (trained) return reportAndExitCode(trained, stop, say);

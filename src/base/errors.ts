@@ -1,5 +1,6 @@
 // The one error a user can cause. Everything else that throws is a bug and keeps its stack.
 import { basename, dirname, join } from "node:path";
+import { renamedCall } from "./renamed.ts";
 
 /** A mistake of the user's, told in one line: the place, what was found, what was expected. Scripts exit with 2.
  * @category Scripts */
@@ -51,6 +52,8 @@ export function atPlace<T>(place: string, call: () => T): T {
 /** What to throw for what code of the user's threw (see `callUser`). */
 export function thrownBy(place: string, cause: unknown): Error {
   if (cause instanceof UserError) return new UserError(`${place}: ${cause.message}`);
+  const renamed = renamedCall(cause);
+  if (renamed !== undefined) return new UserError(`${place}: ${renamed}.`);
   return new UserCodeError(`${place} threw ${reasonOf(cause).split("\n")[0]}`, { cause });
 }
 

@@ -1,8 +1,10 @@
 // A user's file that imports heed is given the heed that runs: a second copy's graphs, devices and errors would be
 // strangers to the first. In a bundle there is no mod.ts to load, so its script hands the exports down.
+import project from "../../deno.json" with { type: "json" };
 import { refuseEndlessSync } from "./whole_file.ts";
-import { closestString, UserError } from "./errors.ts";
+import { closestString, didYouMean, UserError } from "./errors.ts";
 import { localFile } from "./import_specifiers.ts";
+import { currentName, EXPORTS, type Exports, pathsOf, running } from "./renamed.ts";
 
 /** What heed is imported by from any folder. */
 const NAMES = ["heed", "@heed/heed"];
@@ -12,10 +14,13 @@ const ROOT = import.meta.url.endsWith("/src/base/running_heed.ts")
   ? new URL("../../", import.meta.url).href
   : undefined;
 
-/** The module that stands for heed in a bundle, and where its text finds the exports. */
+/** The module that stands for heed in a bundle. */
 const BUNDLED = "heed:running";
-const EXPORTS = Symbol.for("heed.exports");
-const global = globalThis as { [EXPORTS]?: Readonly<Record<string, unknown>> };
+
+/** Files of the rooms' doors below ROOT, by room. */
+const DOORS: ReadonlyMap<string, string> = new Map(
+  Object.entries(project.exports).map(([key, path]) => [key.slice(2), path.slice(2)]),
+);
 
 /** Whether modules are heed's, by URL. Decided once: what was not hashed must not be loaded from disk later. */
 const decided = new Map<string, boolean>();
@@ -54,11 +59,17 @@ export function isHeed(url: string): boolean {
   return is;
 }
 
-export const namesHeed = (specifier: string): boolean => NAMES.includes(specifier);
+/** The room whose door a specifier names, `@heed/heed/chart`; "" for mod.ts, undefined where it is none of heed's names. */
+function roomOf(specifier: string): string | undefined {
+  const name = NAMES.find((name) => specifier === name || specifier.startsWith(`${name}/`));
+  return name === undefined ? undefined : specifier.slice(name.length + 1);
+}
+
+export const namesHeed = (specifier: string): boolean => roomOf(specifier) !== undefined;
 
 /** Hands down the exports of mod.ts, for files of the user's that import heed. */
-export function provideHeed(exports: Readonly<Record<string, unknown>>): void {
-  global[EXPORTS] = exports;
+export function provideHeed(exports: Exports): void {
+  running[EXPORTS] = exports;
 }
 
 /** What user's files have imported heed by. */
@@ -75,6 +86,16 @@ function isUnknown(specifier: string, from: string, url: string): boolean {
     url === new URL(specifier, from).href;
 }
 
+/** The file of a room's door. */
+function doorOf(room: string, specifier: string): string {
+  const path = DOORS.get(room);
+  if (path === undefined) {
+    throw new UserError(`"${specifier}" names no room of heed.${didYouMean(room, DOORS.keys())}`);
+  }
+  if (ROOT !== undefined) return ROOT + path;
+  throw new UserError(`"${specifier}" is not in a bundle, which has mod.ts alone; expected "heed".`);
+}
+
 async function register(): Promise<void> {
   // It takes long to load, and only who has a file of code pays for it.
   const { registerHooks } = await import("node:module");
@@ -84,15 +105,21 @@ async function register(): Promise<void> {
       const from = context.parentURL ?? "";
       const own = from === import.meta.url || ROOT !== undefined && isHeed(from);
       const local = own || !from.startsWith("file:") ? undefined : localFile(specifier, from);
-      if (!namesHeed(specifier) && (local === undefined || !isHeed(local))) {
+      const room = roomOf(specifier);
+      if (room) {
+        specifiers.add(specifier);
+        return next(doorOf(room, specifier), context);
+      }
+      if (room === undefined && (local === undefined || !isHeed(local))) {
         const resolved = next(specifier, context);
         if (!isUnknown(specifier, from, resolved.url)) return resolved;
         throw new UserError(`"${specifier}" names no module; expected "heed", a path or a URL.`);
       }
-      if (ROOT !== undefined && local?.startsWith(ROOT) && local !== face) return next(local, context);
       specifiers.add(specifier);
-      if (ROOT !== undefined) return next(face, context);
-      if (global[EXPORTS] !== undefined) return { url: face, format: "module", shortCircuit: true };
+      if (ROOT !== undefined && local?.startsWith(ROOT) && local !== face) return next(local, context);
+      const door = [...DOORS.values()].findLast((path) => local?.endsWith(`/${path}`));
+      if (ROOT !== undefined) return next(ROOT + (door ?? "mod.ts"), context);
+      if (running[EXPORTS] !== undefined) return { url: face, format: "module", shortCircuit: true };
       // A bundle that a script imports is one of mod.ts.
       if (!import.meta.main) return next(import.meta.url, context);
       throw new UserError(
@@ -102,19 +129,31 @@ async function register(): Promise<void> {
     // Without it Deno 2.9 resolves what a file imports before it asks.
     load(url, context, next) {
       if (url !== BUNDLED) return next(url, context);
-      const names = Object.keys(global[EXPORTS]!).map((name) => `export const ${name} = heed.${name};\n`);
+      const names = Object.keys(running[EXPORTS]!).map((name) => `export const ${name} = heed.${name};\n`);
       const source = `const heed = globalThis[Symbol.for("heed.exports")];\n${names.join("")}`;
       return { format: "module", source, shortCircuit: true };
     },
   });
 }
 
+/** The specifier of the door behind which a name is; undefined in a bundle, which has none. */
+async function doorWith(name: string): Promise<string | undefined> {
+  for (const [room, path] of ROOT === undefined ? [] : DOORS) {
+    if (Object.hasOwn(await import(ROOT + path), name)) return `${NAMES[1]}/${room}`;
+  }
+}
+
 /** The reason of a failed import in heed's words, where what it asks of heed is not there; undefined for any other. */
-export function missingExport(message: string): string | undefined {
+export async function missingExport(message: string): Promise<string | undefined> {
   const [, specifier, name] =
     /^The requested module '(.*)' does not provide an export named '(.*)'/.exec(message) ?? [];
   if (!specifiers.has(specifier)) return undefined;
-  const near = closestString(name, Object.keys(global[EXPORTS] ?? {}));
-  const heed = namesHeed(specifier) ? specifier : `heed (${specifier})`;
-  return `${heed} exports no "${name}".${near === undefined ? "" : ` Did you mean "${near}"?`}`;
+  const missing = `${namesHeed(specifier) ? specifier : `heed (${specifier})`} exports no "${name}"`;
+  const paths = pathsOf(running[EXPORTS] ?? (ROOT === undefined ? {} : await import(`${ROOT}mod.ts`)));
+  const path = paths.get(currentName(name));
+  if (path !== undefined) return `${missing}; it is "${path}" now.`;
+  const door = await doorWith(currentName(name));
+  if (door !== undefined) return `${missing}; import "${currentName(name)}" from "${door}".`;
+  const near = closestString(name, paths.keys());
+  return `${missing}.${near === undefined ? "" : ` Did you mean "${paths.get(near)}"?`}`;
 }

@@ -75,7 +75,7 @@ export async function exportsOf(file: string, what: string): Promise<Record<stri
     if (error instanceof UserError) throw refused(error.message.replace(`${file}: `, ""));
     if (failedToLoad(error)) {
       const message = (error as Error).message.replace(/^UserError: /, "");
-      throw refused(missingExport(message) ?? message.split("\n")[0]);
+      throw refused(await missingExport(message) ?? message.split("\n")[0]);
     }
     throw thrownBy(`${what}: ${file}`, error);
   }

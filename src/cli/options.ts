@@ -172,25 +172,23 @@ export function onlyName(names: readonly string[], what: string): string | undef
 export function numberOption(
   name: string,
   text: string | undefined,
-  { least, most, whole = false }: { least?: number; most?: number; whole?: boolean } = {},
+  { min, max, whole = false }: { min?: number; max?: number; whole?: boolean } = {},
 ): number | undefined {
   if (text === undefined) return undefined;
   const value = Number(text);
   const fits = text.trim() !== "" && Number.isFinite(value) && (!whole || Number.isSafeInteger(value)) &&
-    value >= (least ?? -Infinity) && value <= (most ?? Infinity);
+    value >= (min ?? -Infinity) && value <= (max ?? Infinity);
   if (fits) return value;
-  const range = least !== undefined && most !== undefined
-    ? ` from ${least} to ${most}`
-    : `${least === undefined ? "" : ` of at least ${least}`}${
-      most === undefined ? "" : ` of at most ${most}`
-    }`;
+  const range = min !== undefined && max !== undefined
+    ? ` from ${min} to ${max}`
+    : `${min === undefined ? "" : ` of at least ${min}`}${max === undefined ? "" : ` of at most ${max}`}`;
   throw new UserError(
     `--${name}: expected ${whole ? "a whole number" : "a number"}${range}, found "${text}".`,
   );
 }
 
 /**
- * Whole numbers from 0 to `most` given as an option, with commas between them, each once; undefined where it was not
+ * Whole numbers from 0 to `max` given as an option, with commas between them, each once; undefined where it was not
  * given. Throws UserError at one that is none.
  *
  * @example
@@ -202,9 +200,9 @@ export function numberOption(
 export function wholeNumbersOption(
   name: string,
   text: string | undefined,
-  most?: number,
+  max?: number,
 ): number[] | undefined {
-  const numbers = text?.split(",").map((part) => numberOption(name, part, { least: 0, most, whole: true })!);
+  const numbers = text?.split(",").map((part) => numberOption(name, part, { min: 0, max, whole: true })!);
   return numbers && [...new Set(numbers)];
 }
 

@@ -27,7 +27,7 @@ export const TEXT_OPTIONS: Readonly<Record<"text" | "ids" | "first", OptionSpec>
  * ```
  */
 export function idsOption(name: string, text: string): number[] {
-  return text.trim().split(/\s*,\s*|\s+/).map((id) => numberOption(name, id, { least: 0, whole: true })!);
+  return text.trim().split(/\s*,\s*|\s+/).map((id) => numberOption(name, id, { min: 0, whole: true })!);
 }
 
 /** The id of a token: of a text that is one token, else of the id's own number. */

@@ -1,6 +1,7 @@
 // Synthetic tasks: text made by rule, of which the right answer is known. A task is a record, so that a
 // user's own is one as well; sample i depends on the seed and i alone.
 import { randomStream } from "../base/random.ts";
+import { RENAMED_FIELDS } from "../base/renamed.ts";
 import { isMapping } from "../base/show.ts";
 import { didYouMean, UserError } from "../base/errors.ts";
 import { describe } from "../base/user_file.ts";
@@ -74,6 +75,8 @@ export function checkSample(place: string, sample: unknown): Sample {
   }
   for (const [name, [what, holds]] of Object.entries(SAMPLE_FIELDS)) {
     if (holds(sample[name])) continue;
+    const old = Object.keys(sample).find((key) => RENAMED_FIELDS[key] === name);
+    if (old !== undefined) throw new UserError(`${place}: ${old} is now ${name}.`);
     throw new UserError(`${place}: ${expected}; ${name}: expected ${what}, found ${describe(sample[name])}.`);
   }
   return sample as unknown as Sample;

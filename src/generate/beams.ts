@@ -60,13 +60,13 @@ function candidates(
  *
  * @example
  * ```ts
- * import { generatorOf, loadCheckpoint, openDevice } from "../../mod.ts";
+ * import { languageModelOf, loadCheckpoint, openDevice } from "../../mod.ts";
  * import { beamSearch, nextLogits } from "./mod.ts";
  * import { putModel } from "../model/mod.ts";
  * const model = await loadCheckpoint("runs/latest");
  * using device = await openDevice("cpu");
  * putModel(device, model);
- * using reader = await nextLogits(device, generatorOf(model), 3);
+ * using reader = await nextLogits(device, languageModelOf(model), 3);
  * const [best] = await beamSearch(reader, model.tokenizer.encode("The "), { beams: 3, tokens: 5 });
  * console.log(model.tokenizer.decode(best.added), best.logProbability);
  * ```

@@ -223,13 +223,13 @@ async function searchTexts(
  *
  * @example
  * ```ts
- * import { generateTexts, generatorOf, loadCheckpoint, openDevice } from "../../mod.ts";
+ * import { generateTexts, languageModelOf, loadCheckpoint, openDevice } from "../../mod.ts";
  * import { putModel } from "../model/mod.ts";
  * const model = await loadCheckpoint("runs/latest");
  * using device = await openDevice("cpu");
  * putModel(device, model);
  * const options = { tokens: 8, temperature: 0.8, minP: 0.05, stop: ["."], seed: 1 };
- * const texts = await generateTexts(device, generatorOf(model), ["The ", "number "], options);
+ * const texts = await generateTexts(device, languageModelOf(model), ["The ", "number "], options);
  * console.log(texts.map(({ text, ended }) => [text, ended]));
  * ```
  * @category Models
@@ -259,12 +259,12 @@ export async function generateTexts(
  *
  * @example
  * ```ts
- * import { generate, generatorOf, loadCheckpoint, openDevice } from "../../mod.ts";
+ * import { generate, languageModelOf, loadCheckpoint, openDevice } from "../../mod.ts";
  * import { putModel } from "../model/mod.ts";
  * const model = await loadCheckpoint("runs/latest");
  * using device = await openDevice("cpu");
  * putModel(device, model);
- * const text = await generate(device, generatorOf(model), { prompt: "The ", tokens: 100, temperature: 0.8, seed: 1 });
+ * const text = await generate(device, languageModelOf(model), { prompt: "The ", tokens: 100, temperature: 0.8, seed: 1 });
  * ```
  * @category Models
  */

@@ -106,13 +106,13 @@ function feedsOf(texts: readonly (readonly number[])[], starts: readonly number[
  *
  * @example
  * ```ts
- * import { generatorOf, loadCheckpoint, openDevice } from "../../mod.ts";
+ * import { languageModelOf, loadCheckpoint, openDevice } from "../../mod.ts";
  * import { nextLogits } from "./mod.ts";
  * import { putModel } from "../model/mod.ts";
  * const model = await loadCheckpoint("runs/latest");
  * using device = await openDevice("cpu");
  * putModel(device, model);
- * using reader = await nextLogits(device, generatorOf(model), 1);
+ * using reader = await nextLogits(device, languageModelOf(model), 1);
  * const [logits] = await reader.next([[...model.tokenizer.encode("The ")]]);
  * console.log(logits.length); // the model's vocabulary
  * ```

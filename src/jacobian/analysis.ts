@@ -180,14 +180,14 @@ function samplesOf({ targets }: Batch, context: number): (b: number) => boolean 
  *
  * @example
  * ```ts
- * import { generatorOf, loadConfig, openDevice, prepare } from "../../mod.ts";
+ * import { languageModelOf, loadConfig, openDevice, prepare } from "../../mod.ts";
  * import { jacobianAnalysis } from "./mod.ts";
  * import { initialise } from "../model/mod.ts";
  * const model = ["model.dim=16", "model.layers=1", "model.heads=2", "model.context=8", "train.batch=2"];
  * const experiment = await prepare(await loadConfig("default", model));
  * using device = await openDevice("cpu");
  * await initialise(device, experiment.layout, 1);
- * using analysis = await jacobianAnalysis(device, generatorOf(experiment), 2);
+ * using analysis = await jacobianAnalysis(device, languageModelOf(experiment), 2);
  * for (const { head, r_diag, cos_diag_c } of await analysis.analyse([experiment.source.train(0)], 0)) {
  *   console.log(head, r_diag, cos_diag_c);
  * }

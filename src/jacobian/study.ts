@@ -11,7 +11,7 @@ import { UserError } from "../base/errors.ts";
 import { type Architecture, type Block, blocksOf } from "../nn/architecture.ts";
 import { checkParameters, loadCheckpoint, putModel } from "../model/checkpoint.ts";
 import { type Evaluated, evaluator } from "../train/evaluate.ts";
-import { type Experiment, generatorOf, modelOf } from "../model/model.ts";
+import { type Experiment, languageModelOf, modelOf } from "../model/model.ts";
 import { freezes } from "../train/freeze.ts";
 import { WINDOW } from "../track/step_statistics.ts";
 import { runStep } from "../train/loop.ts";
@@ -26,7 +26,7 @@ export interface JacobianStudyOptions {
   /** Batches of the split that the configuration evaluates on, evenly spread; 4 by default. */
   readonly batches?: number;
   /** Called after each window of steps, with the loss of its last. */
-  readonly progress?: (step: number, loss: number) => void;
+  readonly onProgress?: (step: number, loss: number) => void;
 }
 
 /** Batches of the split that the configuration evaluates on, evenly spread, the first among them. */
@@ -73,7 +73,7 @@ async function* trainTo(
   device: Device,
   experiment: Experiment,
   stops: readonly number[],
-  progress?: JacobianStudyOptions["progress"],
+  onProgress?: JacobianStudyOptions["onProgress"],
 ): AsyncGenerator<Stop> {
   const { config, architecture, layout } = experiment;
   checkStudied(config);
@@ -88,7 +88,7 @@ async function* trainTo(
       for (let slot = 0; slot < count; slot++, step++) runStep(experiment, program, { step, slot });
       const [rows] = await device.read([table.name]);
       for (const { loss } of rowsOf(table, rows, count)) losses.push(loss);
-      progress?.(step, losses.at(-1)!);
+      onProgress?.(step, losses.at(-1)!);
     }
     yield { step, losses };
   }
@@ -117,11 +117,11 @@ export async function* jacobianWhileTraining(
   device: Device,
   experiment: Experiment,
   steps: readonly number[],
-  { batches, progress }: JacobianStudyOptions = {},
+  { batches, onProgress }: JacobianStudyOptions = {},
 ): AsyncGenerator<JacobianRecord[]> {
   const chosen = evaluationBatches(experiment, batches);
-  using analysis = await jacobianAnalysis(device, generatorOf(experiment), experiment.config.train.batch);
-  for await (const { step } of trainTo(device, experiment, steps, progress)) {
+  using analysis = await jacobianAnalysis(device, languageModelOf(experiment), experiment.config.train.batch);
+  for await (const { step } of trainTo(device, experiment, steps, onProgress)) {
     yield await analysis.analyse(chosen, step);
   }
 }
@@ -188,7 +188,7 @@ export async function* jacobianOfCheckpoints(
     checkParameters(checkpoint);
     putModel(device, checkpoint);
     analysis ??= stack.use(
-      await jacobianAnalysis(device, generatorOf(experiment), experiment.config.train.batch),
+      await jacobianAnalysis(device, languageModelOf(experiment), experiment.config.train.batch),
     );
     yield await analysis.analyse(chosen, step);
   }

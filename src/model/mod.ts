@@ -58,7 +58,7 @@ export {
   writeParameters,
 } from "./layout.ts";
 export { type OptimizerState } from "./layout.ts";
-export { type Experiment, generatorOf, type Model, modelOf } from "./model.ts";
+export { type Experiment, languageModelOf, type Model, modelOf } from "./model.ts";
 export { type LanguageModel } from "./model.ts";
 export { type OpenModel, openModel, type OpenModelOptions } from "./open_model.ts";
 export { forwardWork, type Passes } from "./passes.ts";

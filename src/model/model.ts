@@ -95,6 +95,6 @@ export function modelWithoutCode(config: Config, tokenizer: Tokenizer): Model {
 
 /** The model as generation needs it: its parameters are those on the device.
  * @category Training */
-export function generatorOf({ architecture, tokenizer, layout }: Model): LanguageModel {
+export function languageModelOf({ architecture, tokenizer, layout }: Model): LanguageModel {
   return { architecture, tokenizer, parameters: parameterViews(layout, flat(layout)) };
 }

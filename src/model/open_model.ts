@@ -1,5 +1,5 @@
 // A trained model on an open device: where every question that is asked of one begins.
-import { generatorOf, type LanguageModel } from "./model.ts";
+import { type LanguageModel, languageModelOf } from "./model.ts";
 import type { Device } from "../device/device.ts";
 import { openDevice } from "../device/open.ts";
 import { checkParameters, type Checkpoint, loadCheckpoint, putModel } from "./checkpoint.ts";
@@ -54,7 +54,7 @@ export async function openModel(
   return {
     checkpoint,
     device,
-    model: generatorOf(checkpoint),
+    model: languageModelOf(checkpoint),
     [Symbol.dispose]: () => device[Symbol.dispose](),
   };
 }

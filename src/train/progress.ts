@@ -36,13 +36,13 @@ export interface TrainOptions {
   /** Aborted: the run saves where it stands and ends. */
   readonly signal?: AbortSignal;
   /** Called after each window of steps. */
-  readonly progress?: (progress: Progress) => void;
+  readonly onProgress?: (progress: Progress) => void;
   /** Called with each warning of a run that diverges, as it is logged. */
-  readonly warn?: (warning: WarningRecord) => void;
+  readonly onWarning?: (warning: WarningRecord) => void;
   /** Called with the record of each evaluation as it comes. */
-  readonly evaluated?: (record: EvalRecord) => void;
+  readonly onEvaluation?: (record: EvalRecord) => void;
   /** Called once, before the first step: the memory plan, the device and why it was chosen. */
-  readonly announce?: (lines: readonly string[]) => void;
+  readonly onStart?: (lines: readonly string[]) => void;
   /** Ends after the announcement. */
   readonly dryRun?: boolean;
   /** A run goes on although its data or code has changed, and its log has a warning. */
@@ -50,7 +50,8 @@ export interface TrainOptions {
 }
 
 /** What a run is given besides its experiment. */
-export interface RunOptions extends Pick<TrainOptions, "signal" | "progress" | "warn" | "evaluated"> {
+export interface RunOptions
+  extends Pick<TrainOptions, "signal" | "onProgress" | "onWarning" | "onEvaluation"> {
   /** Where it computes. */
   readonly device: Device;
   /** Where it writes. */

@@ -5,7 +5,7 @@ import { runCharts } from "../chart/mod.ts";
 import { generate } from "../generate/generate.ts";
 import type { EvalRecord } from "../log/records.ts";
 import { NotFiniteError } from "../model/finite.ts";
-import { type Experiment, generatorOf } from "../model/model.ts";
+import { type Experiment, languageModelOf } from "../model/model.ts";
 import { writeFileAtomic } from "../runs/run_folder.ts";
 import type { Best } from "../runs/run_state.ts";
 import { captureCharts } from "../track/capture_charts.ts";
@@ -73,10 +73,10 @@ export async function trainRun(
 }
 
 /** Records that a run stops because it diverged. */
-function stopDiverged({ log, warn, state }: Run): void {
+function stopDiverged({ log, onWarning, state }: Run): void {
   const warning = divergedWarning(state.step, state.nonFinite, savedStep(state));
   log.write(warning);
-  warn?.(warning);
+  onWarning?.(warning);
 }
 
 /** The parts of a run's end. One that fails is a warning in the log and keeps none of the others from being done. */
@@ -111,7 +111,7 @@ async function sampleNow({ experiment, device, signal }: Run): Promise<string | 
   if (tokens === 0) return undefined;
   const options = { prompt, tokens, temperature, topK, seed, signal };
   try {
-    return await generate(device, generatorOf(experiment), options);
+    return await generate(device, languageModelOf(experiment), options);
   } catch (error) {
     // The log has told that the training diverged; the run ends all the same.
     if (error instanceof NotFiniteError) return undefined;

@@ -34,7 +34,7 @@ export function recordsCheckpoint(step: number, { train, eval: { every }, output
 
 /** Evaluates, and records what was found. */
 export async function evaluateNow(run: Run): Promise<void> {
-  const { experiment: { config, source }, log, evaluated, evaluation, state } = run;
+  const { experiment: { config, source }, log, onEvaluation, evaluation, state } = run;
   const { loss, perplexity, accuracy, tokens, answer, sources } = await evaluation.evaluate();
   state.counter += VALUES_A_RECORD;
   state.last = {
@@ -55,7 +55,7 @@ export async function evaluateNow(run: Run): Promise<void> {
     state.last.entropy_floor = source.entropyFloor;
   }
   log.write(state.last);
-  evaluated?.(state.last);
+  onEvaluation?.(state.last);
   const least = state.best?.val_loss ?? Infinity;
   state.stale = loss < least ? 0 : state.stale + 1;
   if (loss < least) state.best = { step: state.step, val_loss: loss };
@@ -135,7 +135,7 @@ export async function saveNow(run: Run, { recorded }: { recorded: boolean }): Pr
     if (!warning) return;
     state.nonFinite = { ...nonFinite, warned: step };
     log.write(warning);
-    run.warn?.(warning);
+    run.onWarning?.(warning);
     return;
   }
   await pointTo(folder, "last", step);

@@ -28,13 +28,13 @@ import { planRun, resume, train, type TrainResult } from "./train.ts";
  * @category Training */
 export interface SweepCallbacks extends Pick<TrainOptions, "records" | "signal"> {
   /** Called after each window of steps; `index` counts runs from 0. */
-  readonly progress?: (run: SweepRun, index: number, progress: Progress) => void;
+  readonly onProgress?: (run: SweepRun, index: number, progress: Progress) => void;
   /** Called with each warning of a run that diverges, as it is logged. */
-  readonly warn?: (run: SweepRun, index: number, warning: WarningRecord) => void;
+  readonly onWarning?: (run: SweepRun, index: number, warning: WarningRecord) => void;
   /** Called with the record of each evaluation as it comes. */
-  readonly evaluated?: (run: SweepRun, index: number, record: EvalRecord) => void;
+  readonly onEvaluation?: (run: SweepRun, index: number, record: EvalRecord) => void;
   /** Called when a run has ended, or is found to have ended before. */
-  readonly ended?: (run: SweepRun, index: number, result: RunResult, before: boolean) => void;
+  readonly onRunEnd?: (run: SweepRun, index: number, result: RunResult, before: boolean) => void;
 }
 
 /** How a sweep ended. */
@@ -298,15 +298,15 @@ export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Pr
   for (const [i, run] of sweep.runs.entries()) {
     leadProgress(`${i + 1}/${sweep.runs.length} ${run.name}  `);
     const indexed = known.get(run.name);
-    const progress = (at: Progress) => callbacks.progress?.(run, i, at);
-    const warn = (warning: WarningRecord) => callbacks.warn?.(run, i, warning);
-    const evaluated = (record: EvalRecord) => callbacks.evaluated?.(run, i, record);
+    const onProgress = (at: Progress) => callbacks.onProgress?.(run, i, at);
+    const onWarning = (warning: WarningRecord) => callbacks.onWarning?.(run, i, warning);
+    const onEvaluation = (record: EvalRecord) => callbacks.onEvaluation?.(run, i, record);
     const own = { ...run.config, output: { ...run.config.output, dir: folder } };
     const before = indexed !== undefined && await hasEnded(runFolder(join(folder, indexed)).log);
     if (before) await named(run.name, () => checkSameCode(join(folder, indexed), own));
     const { path, trained }: Omit<JobResult, "diverged"> = before
       ? { path: join(folder, indexed), trained: undefined }
-      : await named(run.name, () => runJob(own, { records, signal, progress, warn, evaluated }));
+      : await named(run.name, () => runJob(own, { records, signal, onProgress, onWarning, onEvaluation }));
     if (trained && !trained.finished) {
       return { folder, results, stopped: trained, charted: 0, failures };
     }
@@ -317,7 +317,7 @@ export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Pr
       const text = `${JSON.stringify({ v: 1, sweep: sweep.name, ended }, null, 2)}\n`;
       await attempt("index", () => writeFileAtomic(indexPath, text));
     }
-    callbacks.ended?.(run, i, result, trained === undefined);
+    callbacks.onRunEnd?.(run, i, result, trained === undefined);
   }
   leadProgress("");
   let charted = 0;

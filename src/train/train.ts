@@ -232,7 +232,7 @@ async function start(
   const { device: opened, reason, cost, check } = await deviceFor(experiment, done);
   using device = opened;
   const warned = from?.warnings.map(({ message }) => `warning: ${message}`) ?? [];
-  const announce = () => options.announce?.([...warned, ...announcement(experiment, device, reason, cost)]);
+  const announce = () => options.onStart?.([...warned, ...announcement(experiment, device, reason, cost)]);
   // A dry run tells what a run would take also where that is too much.
   if (options.dryRun) announce();
   check();
@@ -253,10 +253,10 @@ async function start(
     log.write(checkpointRecord(done, files["model.safetensors"], val_loss));
   }
   if (from?.warnings.length) log.write(...from.warnings);
-  const { signal, progress, warn, evaluated } = options;
+  const { signal, onProgress, onWarning, onEvaluation } = options;
   // Drawn at the end, and so of this checkpoint: the log is taken back to it.
   const sampled = from?.logged.sampled === done;
-  const run = { device, folder, log, sampled, signal, progress, warn, evaluated };
+  const run = { device, folder, log, sampled, signal, onProgress, onWarning, onEvaluation };
   try {
     return { ...await trainRun(experiment, ready, run), folder };
   } catch (error) {

@@ -89,7 +89,7 @@ function stepRecord(
 
 /** Writes the records of a window once its numbers have come. */
 export async function recordWindow(run: Run, window: Window): Promise<void> {
-  const { experiment, experiment: { config }, log, progress, warn, table, probe, state } = run;
+  const { experiment, experiment: { config }, log, onProgress, onWarning, table, probe, state } = run;
   const { rows, statistics, at } = await window.values;
   // Over two windows: WebGPU says that the first of two is done only when both are.
   const [before, last = before] = state.marks;
@@ -107,7 +107,7 @@ export async function recordWindow(run: Run, window: Window): Promise<void> {
     state.nonFinite = after;
     if (warning) {
       log.write(warning);
-      warn?.(warning);
+      onWarning?.(warning);
     }
     log.write(stepRecord(experiment, state, { step, loss, norm, tokensPerSecond }));
     if (looked) {
@@ -120,7 +120,7 @@ export async function recordWindow(run: Run, window: Window): Promise<void> {
     state.step = step;
     if (i === window.steps.length - 1) {
       const { steps } = config.train;
-      progress?.({ step, steps, loss, tokensPerSecond, secondsLeft: (steps - step) * state.ms / 1000 });
+      onProgress?.({ step, steps, loss, tokensPerSecond, secondsLeft: (steps - step) * state.ms / 1000 });
     }
     // Steps that the device made behind this one are not recorded: how many there are is a matter of time.
     if (hasDiverged(state.nonFinite, config)) return;

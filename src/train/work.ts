@@ -7,7 +7,7 @@ import { dueAt } from "../track/selectors.ts";
 import { captureGraph } from "../track/capture.ts";
 import { stepGraphs } from "./compile.ts";
 import { evaluatedBatches, scoresAnswers } from "./evaluate.ts";
-import { type Experiment, generatorOf, type Model } from "../model/model.ts";
+import { type Experiment, languageModelOf, type Model } from "../model/model.ts";
 import { probeGraph } from "../track/induction_probe.ts";
 import { evaluationGraph, TABLE_ROWS } from "./step_graph.ts";
 
@@ -31,7 +31,7 @@ export function otherWork(experiment: Experiment, done = 0): Workload[] {
     ...(captured
       ? [{ graph: { outputs: captured.outputs }, runs: most(capture), reads: most(capture) }]
       : []),
-    ...(length > 0 ? generationWork(generatorOf(experiment), 1, length, sample.tokens) : []),
+    ...(length > 0 ? generationWork(languageModelOf(experiment), 1, length, sample.tokens) : []),
   ];
 }
 

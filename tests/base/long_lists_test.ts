@@ -79,7 +79,7 @@ Deno.test("only lists of a few entries are spread into the arguments of a call",
   for (const folder of ["src", "kernels", "scripts"]) {
     for (const file of sources(folder)) {
       const text = Deno.readTextFileSync(file);
-      assert.doesNotMatch(text, /\.apply\(/, file);
+      assert.doesNotMatch(text, /\w\.apply\(/, file);
       for (const { message } of Deno.lint.runPlugin(spreads, file, text)) {
         found.add(`${file.replaceAll("\\", "/")}: ${message}`);
       }

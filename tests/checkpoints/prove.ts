@@ -36,7 +36,7 @@ async function madeRun(folder: string, name: string, raw: Record<string, unknown
   const stop = new AbortController();
   const made = await train(config, {
     signal: stop.signal,
-    progress: ({ step }) => step >= 4 && stop.abort(),
+    onProgress: ({ step }) => step >= 4 && stop.abort(),
   });
   const { path } = made!.folder;
   return { run: path, checkpoint: join(path, "checkpoints", String(made!.step)) };

@@ -93,7 +93,7 @@ Deno.test({
   const overrides = ["train.steps=40", "eval.every=2", "eval.batches=60", "sample.tokens=0"];
   const lines: string[] = [];
   const announce = (announced: readonly string[]) => void announced.forEach((line) => lines.push(line));
-  await train(await loadConfig("default", overrides), { dryRun: true, announce });
+  await train(await loadConfig("default", overrides), { dryRun: true, onStart: announce });
   assert.match(lines.at(-1)!, /^device: .+, compilation included, against .+ on CPU/);
 });
 

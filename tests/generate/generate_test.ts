@@ -12,7 +12,7 @@ import { resolveConfig } from "../../src/config/mod.ts";
 import { charTokenizer, huggingfaceTokenizer } from "../../src/data/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { UserError } from "../../src/base/errors.ts";
-import { generatorOf, modelOf } from "../../src/model/model.ts";
+import { languageModelOf, modelOf } from "../../src/model/model.ts";
 import { initialise } from "../../src/model/layout.ts";
 import { logitsGraph } from "../../src/train/step_graph.ts";
 import { TINY } from "../nn/options.ts";
@@ -113,7 +113,7 @@ const model = modelOf(
 Deno.test("generate() at temperature 0 takes the argmax of the logits of the last tokens, beyond the context too", async () => {
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
-  const text = await generate(device, generatorOf(model), {
+  const text = await generate(device, languageModelOf(model), {
     prompt: "abc",
     tokens: 12,
     temperature: 0,
@@ -136,24 +136,24 @@ Deno.test("generate() gives one text for one seed, others for others, and starts
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
   const write = (seed: number) =>
-    generate(device, generatorOf(model), { prompt: "abcabcabcabc", tokens: 20, temperature: 1, seed });
+    generate(device, languageModelOf(model), { prompt: "abcabcabcabc", tokens: 20, temperature: 1, seed });
   const text = await write(1);
   assert.equal(text.length, 32);
   assert.ok(text.startsWith("abcabcabcabc"));
   assert.equal(await write(1), text);
   assert.notEqual(await write(2), text);
   const none = { prompt: "abc", tokens: 0, temperature: 1, seed: 1 };
-  assert.equal(await generate(device, generatorOf(model), none), "abc");
+  assert.equal(await generate(device, languageModelOf(model), none), "abc");
 });
 
 Deno.test("generate() refuses a prompt it cannot read, and stops where its signal is raised", async () => {
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
   const options = { tokens: 5, temperature: 1, seed: 1 };
-  await assert.rejects(generate(device, generatorOf(model), { ...options, prompt: "" }), UserError);
-  await assert.rejects(generate(device, generatorOf(model), { ...options, prompt: "az" }), UserError);
+  await assert.rejects(generate(device, languageModelOf(model), { ...options, prompt: "" }), UserError);
+  await assert.rejects(generate(device, languageModelOf(model), { ...options, prompt: "az" }), UserError);
   const signal = AbortSignal.abort();
-  assert.equal(await generate(device, generatorOf(model), { ...options, prompt: "ab", signal }), "ab");
+  assert.equal(await generate(device, languageModelOf(model), { ...options, prompt: "ab", signal }), "ab");
 });
 
 const WRITTEN = { tokens: 20, temperature: 1, seed: 1 };
@@ -161,7 +161,7 @@ const WRITTEN = { tokens: 20, temperature: 1, seed: 1 };
 Deno.test("generateTexts() gives each prompt the text that it has alone with its number, whatever stands beside it", async () => {
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
-  const generator = generatorOf(model);
+  const generator = languageModelOf(model);
   const prompts = Array.from({ length: 18 }, (_, n) => "abcdefgh".slice(n % 7));
   const all = await generateTexts(device, generator, prompts, WRITTEN);
   assert.deepEqual(
@@ -177,7 +177,7 @@ Deno.test("generateTexts() gives each prompt the text that it has alone with its
 Deno.test("generateTexts() ends before the first stop string that is written, not where the prompt has one", async () => {
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
-  const generator = generatorOf(model);
+  const generator = languageModelOf(model);
   const [{ continuation, ids }] = await generateTexts(device, generator, ["ab"], WRITTEN);
   const stop = continuation.slice(7, 9);
   const at = continuation.indexOf(stop);
@@ -192,7 +192,7 @@ Deno.test("generateTexts() ends before the first stop string that is written, no
 Deno.test("tokens drawn by generateTexts() are as frequent as their filtered probabilities say", async () => {
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
-  const generator = generatorOf(model);
+  const generator = languageModelOf(model);
   const sampling = { temperature: 1.5, topK: 6, topP: 0.95, minP: 0.1 };
   using reader = await nextLogits(device, generator, 1);
   const [logits] = await reader.next([[...model.tokenizer.encode("abc")]]);

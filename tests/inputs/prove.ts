@@ -16,13 +16,13 @@ await cli.runCommand({
   },
   examples: ["deno task prove_inputs 2000 500 500", "deno task prove_inputs 200 50 50 --seed 2"],
 }, async ({ positionals, values, flags }) => {
-  const whole = { least: 0, whole: true };
+  const whole = { min: 0, whole: true };
   const options = cli.numberOption("options", positionals[0] ?? "2000", whole)!;
   const configurations = cli.numberOption("configurations", positionals[1] ?? "500", whole)!;
   const files = cli.numberOption("files", positionals[2] ?? "500", whole)!;
   const seed = cli.numberOption("seed", values.seed, whole)!;
   const only = cli.numberOption("only", values.only, whole);
-  const processes = cli.numberOption("processes", values.processes, { least: 1, whole: true });
+  const processes = cli.numberOption("processes", values.processes, { min: 1, whole: true });
   const codes = new Map<string, number>();
   const begun = performance.now();
   let done = 0;

@@ -12,8 +12,8 @@ await cli.runCommand({
   },
   examples: ["deno task prove_expressions --trees 2000 --seed 2"],
 }, async ({ values }) => {
-  const trees = cli.numberOption("trees", values.trees, { least: 1, whole: true })!;
-  const seed = cli.numberOption("seed", values.seed, { least: 0, whole: true })!;
+  const trees = cli.numberOption("trees", values.trees, { min: 1, whole: true })!;
+  const seed = cli.numberOption("seed", values.seed, { min: 0, whole: true })!;
   console.log(`${trees} trees of depth 1 to 6, seed ${seed}`);
   const started = performance.now();
   const seconds = () => Math.round((performance.now() - started) / 1000);

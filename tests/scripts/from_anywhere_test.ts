@@ -1,5 +1,6 @@
 // heed is imported from a folder without a configuration of Deno's: by the path of mod.ts, by an import map, linked, and as one file.
 import { assert, assertEquals } from "@std/assert";
+import project from "../../deno.json" with { type: "json" };
 import { CATALOGUE } from "../../src/data/corpora.ts";
 import { type Ended, ended, ROOT } from "./harness.ts";
 
@@ -38,12 +39,14 @@ console.log(model.dim, gpt2Tokenizer().encode("hello world").join(), chart.slice
 
 const SAID = "64 31373,995 <svg <svg\n";
 
-/** Imports of mod.ts and all that it reaches: bare specifiers with their files, and the files of each npm specifier. */
+/** Imports of mod.ts and all that it reaches, every door too: bare specifiers with their files, and the files of each npm specifier. */
 async function imports(): Promise<{ bare: string[]; packages: Map<string, string[]> }> {
   const { stdout } = await deno(["info", "--json", "mod.ts"], ROOT.pathname);
   const { modules } = JSON.parse(stdout) as {
     modules: { specifier: string; dependencies?: { specifier: string }[] }[];
   };
+  const reached = new Set(modules.map(({ specifier }) => specifier));
+  assertEquals(Object.values(project.exports).filter((path) => !reached.has(new URL(path, ROOT).href)), []);
   const bare: string[] = [];
   const packages = new Map<string, string[]>();
   for (const { specifier: module, dependencies = [] } of modules) {
@@ -58,7 +61,7 @@ async function imports(): Promise<{ bare: string[]; packages: Map<string, string
   return { bare, packages };
 }
 
-Deno.test("no module that mod.ts reaches has a bare specifier, and a package is named in one file alone", async () => {
+Deno.test("no module that mod.ts or a room's door reaches has a bare specifier, and a package is named in one file alone", async () => {
   const { bare, packages } = await imports();
   assertEquals(bare, []);
   assertEquals([...packages].filter(([, files]) => files.length > 1), []);
@@ -93,7 +96,9 @@ Deno.test("from an empty folder, a script imports heed by an import map", () =>
 
 Deno.test("from an empty folder, a script imports @heed/heed once `deno link` has linked the checkout", () =>
   inEmptyFolder(async (folder) => {
-    await Deno.writeTextFile(`${folder}/mine.ts`, using("@heed/heed"));
+    const own =
+      'import { lineChart as own } from "@heed/heed/chart";\nif (own !== lineChart) throw new Error("another");\n';
+    await Deno.writeTextFile(`${folder}/mine.ts`, own + using("@heed/heed"));
     await deno(["link", ROOT.pathname], folder);
     assertEquals((await deno(["run", "--allow-read", "mine.ts"], folder)).stdout, SAID);
   }));

@@ -6,7 +6,7 @@ import { logitLens } from "../../src/interpret/logit_lens.ts";
 import { patchActivations } from "../../src/interpret/patching.ts";
 import { tokenLosses } from "../../src/interpret/perplexity.ts";
 import { loadCheckpoint, putModel } from "../../src/model/checkpoint.ts";
-import { generatorOf } from "../../src/model/model.ts";
+import { languageModelOf } from "../../src/model/model.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { checkpoint, inFolder, latest, poison, script, succeeds } from "./harness.ts";
 
@@ -62,7 +62,7 @@ Deno.test("a question to a model whose numbers are NaN on the device throws NotF
     const loaded = await loadCheckpoint(checkpoint(latest(folder)));
     using device = cpuDevice();
     putModel(device, loaded);
-    const model = generatorOf(loaded);
+    const model = languageModelOf(loaded);
     const asked = {
       perplexity: () => tokenLosses(device, model, [loaded.tokenizer.encode("The number")]),
       maps: () => attentionMaps(device, model, "The number"),

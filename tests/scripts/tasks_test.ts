@@ -93,10 +93,10 @@ Deno.test("splitOverrides() tells overrides from names, numberOption() numbers f
     overrides: ["a.b=1", "~c", "+d=2"],
   });
   assert.equal(numberOption("n", undefined), undefined);
-  assert.equal(numberOption("n", "1e3", { whole: true, least: 1 }), 1000);
+  assert.equal(numberOption("n", "1e3", { whole: true, min: 1 }), 1000);
   for (const wrong of ["", " ", "x", "NaN", "Infinity", "1.5", "0"]) {
     assert.throws(
-      () => numberOption("n", wrong, { whole: true, least: 1 }),
+      () => numberOption("n", wrong, { whole: true, min: 1 }),
       /^UserError: --n: expected a whole number/,
     );
   }

@@ -107,6 +107,17 @@ for (const [how, train] of [["a task", byTask], ["a bundle", byBundle]] as const
         /^train: --hooks: hooks\.ts cannot be loaded: heed.* exports no "scal"\. Did you mean "scale"\?\n$/;
       await refused('export { scal } from "heed";', own);
       await refused(`export { scal } from "${MOD.href}";`, own);
+      const now = (old: string, path: string) =>
+        refused(
+          `export { ${old} } from "heed";`,
+          new RegExp(`: heed exports no "${old}"; it is "${path}" now\\.\n$`),
+        );
+      await now("keyPadding", "masks.keyPaddingMask");
+      await now("times", "expr.times");
+      await refused(
+        'import "@heed/heed/kernel";',
+        /"@heed\/heed\/kernel" names no room of heed\. Did you mean "kernels"\?\n$/,
+      );
       await refused('import "heeed";', /: "heeed" names no module; expected "heed", a path or a URL\.\n$/);
     }));
 
@@ -137,4 +148,32 @@ Deno.test("in a bundle, a mod.ts that is not there is heed's", () =>
   inFolder(async (folder) => {
     const [{ stderr }] = await trainsWith(byBundle, folder, hooksImporting("../../heed/mod.ts"));
     assert.match(stderr, /^train: (hooks\.ts: freeze at step 2: )?not this one$/m, stderr);
+  }));
+
+Deno.test("by a task, the door of a room is that of the heed that runs; a bundle has mod.ts alone", () =>
+  inFolder(async (folder) => {
+    const path = relative(folder, new URL("kernels/mod.ts", ROOT).pathname);
+    for (const specifier of ["heed/kernels", "@heed/heed/kernels", path]) {
+      const same = `import { adamw, scale as own } from "${specifier}";\n` +
+        'import { scale as of } from "heed";\nif (own !== of || !adamw) throw new Error("another copy");\n';
+      const [{ stderr }] = await trainsWith(byTask, folder, same + hooksImporting("heed"));
+      assert.match(
+        stderr,
+        /^train: (hooks\.ts: freeze at step 2: )?not this one$/m,
+        `${specifier}: ${stderr}`,
+      );
+    }
+    const [moved] = await trainsWith(
+      byTask,
+      folder,
+      'export { adamw } from "heed";\nexport const taps = {};\n',
+    );
+    assert.match(moved.stderr, /: heed exports no "adamw"; import "adamw" from "@heed\/heed\/kernels"\.\n$/);
+    const door = 'import "@heed/heed/kernels";\nexport const taps = {};\n';
+    const [{ code, stderr }] = await trainsWith(byBundle, folder, door);
+    assert.match(
+      stderr,
+      /: "@heed\/heed\/kernels" is not in a bundle, which has mod\.ts alone; expected "heed"\.\n$/,
+    );
+    assert.equal(code, 2);
   }));

@@ -184,7 +184,7 @@ Deno.test("a tracked run that is stopped and goes on writes the same records", (
     const stop = new AbortController();
     const stopped = await train(config, {
       signal: stop.signal,
-      progress: ({ step }) => step >= 3 && stop.abort(),
+      onProgress: ({ step }) => step >= 3 && stop.abort(),
     });
     await resume(stopped!.folder.path);
     const again: LogRecord[] = [];

@@ -123,7 +123,7 @@ Deno.test("a run that is stopped and goes on counts its targets on", () =>
     const stop = new AbortController();
     const stopped = await train(config, {
       signal: stop.signal,
-      progress: ({ step }) => step >= 3 && stop.abort(),
+      onProgress: ({ step }) => step >= 3 && stop.abort(),
     });
     await resume(stopped!.folder.path);
     const again = ofType(await Array.fromAsync(readLog(stopped!.folder.log)), "step");

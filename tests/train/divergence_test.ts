@@ -51,7 +51,7 @@ for (const device of ["cpu", "webgpu"] as const) {
 Deno.test("a diverging run warns once an interval between evaluations, in the log and to whoever asks", () =>
   inFolder(async (folder) => {
     const heard: WarningRecord[] = [];
-    const { of } = await trained(configOf(folder), { warn: (warning) => heard.push(warning) });
+    const { of } = await trained(configOf(folder), { onWarning: (warning) => heard.push(warning) });
     const warnings = of("warning") as WarningRecord[];
     assert.deepEqual(
       warnings.map(({ step, code }) => [step, code]),
@@ -80,7 +80,7 @@ Deno.test("a run that was stopped while it diverged goes on to the log of an unb
     const stop = new AbortController();
     const { run, outcome } = await trained(config, {
       signal: stop.signal,
-      warn: ({ step }) => step === 10 && stop.abort(),
+      onWarning: ({ step }) => step === 10 && stop.abort(),
     });
     assert.deepEqual([outcome.finished, outcome.diverged, outcome.saved], [false, false, FROZEN]);
     assert.equal((await resume(run))?.diverged, true);

@@ -34,7 +34,7 @@ Deno.test("a training whose device is lost says so in one line, and the way on",
       output: { dir: `${folder}/runs` },
     }, { place: "test", name: "test" });
     const training = withRawDevice((raw) =>
-      train(config, { progress: ({ step }) => step > 20 && raw().destroy() })
+      train(config, { onProgress: ({ step }) => step > 20 && raw().destroy() })
     );
     const { name, message } = await training.then(
       () => assert.fail("It trained on."),

@@ -44,7 +44,7 @@ Deno.test("a run on a mixture that was stopped goes on to the same log, number f
     const whole = await train(configOf(folder));
     const stop = new AbortController();
     const config = configOf(folder);
-    const stopped = await train(config, { signal: stop.signal, progress: () => stop.abort() });
+    const stopped = await train(config, { signal: stop.signal, onProgress: () => stop.abort() });
     assert.equal(stopped!.finished, false);
     await resume(stopped!.folder.path);
     const [a, b] = [whole, stopped].map((trained) =>

@@ -52,7 +52,7 @@ async function run(config: Config, stopAt = Infinity): Promise<{ records: LogRec
   const trained = await train(config, {
     ...options,
     signal: stop.signal,
-    progress: ({ step }) => step >= stopAt && stop.abort(),
+    onProgress: ({ step }) => step >= stopAt && stop.abort(),
   });
   const { path } = trained!.folder;
   if (stopAt < Infinity) {

@@ -65,7 +65,7 @@ Deno.test("a chart that cannot be written is a warning: the other charts, the sa
       Deno.mkdirSync(`${folder}/runs/end/${run.name}/charts/loss.svg/in_the_way`, { recursive: true });
     };
     const tracked = { ...configOf(folder), track: [{ select: ["param:**"], every: 1 }] };
-    const trained = await outcomeOf(train(tracked, { progress }));
+    const trained = await outcomeOf(train(tracked, { onProgress: progress }));
     assert.equal(trained?.finished, true);
     const path = trained!.folder.path;
     const [warning, sample, done] = records(path).slice(-3);
@@ -125,7 +125,7 @@ Deno.test("a sweep whose chart cannot be written ends with its results and says 
       const [made] = Deno.readDirSync(`${folder}/runs`);
       Deno.mkdirSync(`${folder}/runs/${made.name}/val_loss.svg/in_the_way`, { recursive: true });
     };
-    const { results, charted, failures } = await runSweep(sweep, { progress })
+    const { results, charted, failures } = await runSweep(sweep, { onProgress: progress })
       .catch((error: Error) => assert.fail(`The sweep threw: ${error.message}`));
     assert.equal(results.length, 2);
     assert.equal(charted, 0);

@@ -7,7 +7,7 @@ import { findAdapter, webgpuDevice } from "../../../src/device/webgpu.ts";
 import { resolveConfig } from "../../../src/config/mod.ts";
 import { idsTokenizer } from "../../../src/data/mod.ts";
 import { putModel } from "../../../src/model/checkpoint.ts";
-import { generatorOf, modelOf } from "../../../src/model/model.ts";
+import { languageModelOf, modelOf } from "../../../src/model/model.ts";
 import { fromGpt2Config } from "../../../src/model/formats/gpt2.ts";
 import { logitsGraph } from "../../../src/train/step_graph.ts";
 import type { TensorData } from "../../../src/model/formats/safetensors.ts";
@@ -50,7 +50,7 @@ Deno.test("a model of GPT-2 small's 124,439,808 parameters loads and generates o
     const options = { prompt: "464 50256", tokens: 3, temperature: 0, seed: 1 };
     return {
       logits: Float32Array.from(logits.slice(-SIZES.vocab_size)),
-      text: await generate(device, generatorOf(made), options),
+      text: await generate(device, languageModelOf(made), options),
     };
   };
   using cpu = cpuDevice();

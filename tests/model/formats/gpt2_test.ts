@@ -8,7 +8,7 @@ import { resolveConfig } from "../../../src/config/mod.ts";
 import { charTokenizer } from "../../../src/data/mod.ts";
 import { UserError } from "../../../src/base/errors.ts";
 import { type Checkpoint, loadCheckpoint, putModel } from "../../../src/model/checkpoint.ts";
-import { generatorOf, modelOf } from "../../../src/model/model.ts";
+import { languageModelOf, modelOf } from "../../../src/model/model.ts";
 import { exportModel } from "../../../src/model/formats/export_model.ts";
 import {
   fromGpt2Config,
@@ -90,7 +90,7 @@ Deno.test(
         encode: () => Uint32Array.from(ids),
         decode: (all: ArrayLike<number>) => String(all),
       };
-      const generator = { ...generatorOf(model), tokenizer: { ...model.tokenizer, ...tokenizer } };
+      const generator = { ...languageModelOf(model), tokenizer: { ...model.tokenizer, ...tokenizer } };
       assert.equal(await generate(device, generator, { prompt: "x", ...sampling }), greedy.join());
     }
   }),
@@ -106,7 +106,7 @@ Deno.test(
         encode: () => Uint32Array.from(ids),
         decode: (all: ArrayLike<number>) => String(all),
       };
-      const generator = { ...generatorOf(model), tokenizer: { ...model.tokenizer, ...tokenizer } };
+      const generator = { ...languageModelOf(model), tokenizer: { ...model.tokenizer, ...tokenizer } };
       const options = { temperature: 0, seed: 1, tokens: 8, beams: beams.width, lengthPenalty: 0 };
       const [found] = await generateTexts(device, generator, ["x"], options);
       assert.deepEqual([...ids, ...found.ids], beams.ids);
