@@ -50,7 +50,7 @@ for (const device of devices) {
       const stop = new AbortController();
       const stopped = await train(configOf(folder, device), {
         signal: stop.signal,
-        progress: ({ step }) => step >= 3 && stop.abort(),
+        onProgress: ({ step }) => step >= 3 && stop.abort(),
       });
       await resume(stopped!.folder.path);
       assertEquals(await recordsOf(stopped!.folder.log), expected);
