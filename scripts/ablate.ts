@@ -29,7 +29,7 @@ const command: cli.Command = {
   options: {
     method: {
       type: "string",
-      value: "zero|mean|resample",
+      value: ABLATION_METHODS.join("|"),
       default: "zero",
       help: "in place of a head's values: zeros, their mean, another's",
     },

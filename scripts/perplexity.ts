@@ -1,6 +1,7 @@
 // How well a trained model predicts texts, files or a split: deno task perplexity runs/latest --file notes.txt
 import * as heed from "../mod.ts";
 import {
+  alignedRows,
   cli,
   evaluator,
   extremeLosses,
@@ -149,6 +150,9 @@ function printedOf(
   return { each, all: { ...all, max_text: ranked.at(-1), min_text: ranked[0] } };
 }
 
+/** The columns of `--tokens`: nats, and the token. */
+const ROW = { left: (column: number) => column === 1, least: 8 };
+
 await cli.runCommand(command, async (args) => {
   const { positionals, values, lists, flags } = args;
   const format = cli.formatOf(values);
@@ -218,7 +222,7 @@ await cli.runCommand(command, async (args) => {
       own.forEach((nats, k) => {
         const token = textBehind(tokenizer, ids[k], [ids[k + 1]]);
         if (format === "ndjson") cli.printRecord({ type: "token_loss", name, position: k + 1, token, nats });
-        else cli.printLine(`${nats.toFixed(4).padStart(8)}  ${JSON.stringify(token)}`);
+        else cli.printLine(alignedRows([[nats.toFixed(4), JSON.stringify(token)]], ROW)[0]);
       });
     }
     if (own.length > 0) print(each[n]);

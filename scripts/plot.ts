@@ -124,7 +124,7 @@ await cli.runCommand(command, async ({ positionals, values, flags }) => {
   const show = choiceOf(values, flags.log ?? false);
   cli.checkExtension("out", values.out, ".svg");
   const x = progressUnit(values.x ?? "steps");
-  const runs = await Promise.all((positionals.length ? positionals : ["runs/latest"]).map(named));
+  const runs = await Promise.all((positionals.length ? positionals : [cli.DEFAULT_RUN]).map(named));
   const charted = distinct(runs);
   if (show === undefined) {
     await drawAll(runs);

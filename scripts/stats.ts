@@ -25,7 +25,7 @@ const command: cli.Command = {
     every: { type: "string", value: "N", help: "every Nth of the steps that are left" },
     format: {
       type: "string",
-      value: "table|ndjson|csv",
+      value: STAT_FORMATS.join("|"),
       help: "table: a line a record; the others: a line a number",
     },
   },

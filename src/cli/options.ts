@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { alignedRows } from "../base/table.ts";
 import { VERSION } from "../base/version.ts";
+import { KINDS } from "../track/selectors.ts";
 import { DEVICE_CHOICES } from "../device/device.ts";
 
 /** An option of a script. */
@@ -223,15 +224,18 @@ export function formatOf({ format }: Arguments["values"]): "table" | "ndjson" {
   return oneOf("format", format!, ["table", "ndjson"]);
 }
 
-/** The run that a script works on: the one named, or `runs/latest`; throws UserError at a second. */
+/** What scripts work on where no run is named. */
+export const DEFAULT_RUN = "runs/latest";
+
+/** The run that a script works on: the one named, or {@link DEFAULT_RUN}; throws UserError at a second. */
 export function runArgument(positionals: readonly string[], what = "run or checkpoint"): string {
-  return onlyName(positionals, what) ?? "runs/latest";
+  return onlyName(positionals, what) ?? DEFAULT_RUN;
 }
 
 /** The options by which scripts take tensors out of a log. */
 export const TENSOR_OPTIONS: Readonly<Record<"tap" | "kind" | "head", OptionSpec>> = {
   tap: { type: "string", value: "GLOB", help: "tensors by name: * is one part of it, ** any number" },
-  kind: { type: "string", value: "KIND", help: "act, grad, param, param_grad, opt, update or metric" },
+  kind: { type: "string", value: "KIND", help: `${KINDS.join(", ")} or metric` },
   head: { type: "string", value: "N,N", help: "heads, from 0" },
 };
 

@@ -148,3 +148,15 @@ Deno.test("textOutput() sends no control character to a terminal, and to a pipe 
   assert.equal(sent(true), 'step,tap\n1,"a\\u001b[31m\\u009b\\u202e"\t\n');
   assert.equal(sent(false), text);
 });
+
+Deno.test("scripts take the device, the format, the default run and columns from where these are written once", async () => {
+  const folder = new URL("../../scripts/", import.meta.url);
+  for await (const { name } of Deno.readDir(folder)) {
+    const text = await Deno.readTextFile(new URL(name, folder));
+    assert.doesNotMatch(
+      text,
+      /auto\|webgpu|table\|ndjson"|\?\? "runs\/latest"|\["runs\/latest"\]|\.pad(Start|End)\(/,
+      name,
+    );
+  }
+});
