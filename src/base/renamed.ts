@@ -30,7 +30,16 @@ export const RENAMED: Readonly<Record<string, string>> = {
 export const RENAMED_FIELDS: Readonly<Record<string, string>> = { answerFrom: "answerStart" };
 
 /** The namespaces of mod.ts. */
-export const NAMESPACES: readonly string[] = ["expr", "masks", "check", "jacobian", "cli"];
+export const NAMESPACES: readonly string[] = [
+  "graph",
+  "nn",
+  "models",
+  "expr",
+  "masks",
+  "check",
+  "jacobian",
+  "cli",
+];
 
 /** What a module exports, by name. */
 export type Exports = Readonly<Record<string, unknown>>;

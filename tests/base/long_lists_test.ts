@@ -12,9 +12,12 @@ const FEW = new Set([
   // Numbers of a shape, a dispatch, an interval, an index, a range of colours.
   "src/device/gpu_program.ts: pass.dispatchWorkgroups",
   "kernels/attention/cpu.ts: index",
+  "kernels/attention/cpu.ts: derivative",
   "kernels/attention/cpu.ts: slope",
   "kernels/attention/modifier.ts: at",
   "kernels/attention/modifier.ts: e.lookup",
+  "kernels/expression/text.ts: of",
+  "kernels/expression/text.ts: e.lookup",
   "kernels/expression/bounds.ts: Math.max",
   "kernels/expression/bounds.ts: Math.min",
   "kernels/optimizers/muon.ts: Math.max",
