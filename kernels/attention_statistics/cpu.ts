@@ -14,8 +14,7 @@ const newHead = (names: readonly string[], samples: number): CountedHead => ({
   squares: new Float64Array(samples).fill(NaN),
 });
 
-const countOf = (x: Float64Array, is: (value: number) => boolean): number =>
-  x.reduce((sum, value) => sum + Number(is(value)), 0);
+const nonfiniteOf = (x: Float64Array): number => x.filter((value) => !Number.isFinite(value)).length;
 
 /** Adds a row whose weights are finite. */
 function countRow(
@@ -24,17 +23,18 @@ function countRow(
   learnedFrom: number,
   attrs: StatisticsAttrs,
 ): void {
-  const { mass } = massOf(a, a.length);
-  let entropy = 0;
-  for (let m = 0; m < a.length && mass > 0; m++) entropy -= xlogx(a[m] / mass);
+  const all = massOf(a);
+  const entropy = all.mass > 0 ? a.reduce((sum, x) => sum - xlogx(x / all.mass), 0) : 0;
   const learned = keys.findIndex((j) => j >= learnedFrom);
+  const placed = learned < 0 ? keys.length : learned;
   const row: CountedRow = {
     place,
     keys,
     a,
-    placed: learned < 0 ? keys.length : learned,
+    placed,
+    ofPlaced: learned < 0 ? all : massOf(a, placed),
     to: (key) => key < learnedFrom ? a[keys.indexOf(key)] ?? 0 : 0,
-    mass,
+    all,
     entropy: Math.max(entropy, 0),
     bernoulli: isBernoulli(attrs),
     repeated: attrs.repeated,
@@ -73,14 +73,11 @@ export function statisticsCpu(
     if (keys.length === 0) return;
     const [a, scores] = [values.a, values.scores].map((of) => of.subarray(0, keys.length));
     const head = heads[row.head];
-    head.nonfinite += countOf(a, (x) => !Number.isFinite(x));
-    head.scoreNonfinite += countOf(scores, (s) => !Number.isFinite(s));
+    head.nonfinite += nonfiniteOf(a);
+    head.scoreNonfinite += nonfiniteOf(scores);
     if (!a.every(Number.isFinite) || scores.some(Number.isNaN)) return;
     const { squares } = head;
-    squares[row.batch] = a.reduce(
-      (sum, x) => sum + x * x,
-      Number.isNaN(squares[row.batch]) ? 0 : squares[row.batch],
-    );
+    squares[row.batch] = a.reduce((sum, x) => sum + x * x, squares[row.batch] || 0);
     countScores(head, scores);
     countRow(head, { keys, a, place: row.i + RIGHT - LEFT }, learnedFrom, call.attrs);
   });

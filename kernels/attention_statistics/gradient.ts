@@ -9,7 +9,7 @@ import { attentionDispatch, gradientInputs, type Kernel, overQueries } from "../
 import { flops } from "../attention/op.ts";
 import { dropoutScale, workOfCall } from "../attention/rows.ts";
 import { type AttentionAttrs, attentionSizes, extraInputs, hasRowTerm, isExact } from "../attention/sizes.ts";
-import { attentionNode, mergeDispatch, sumsCode } from "./op.ts";
+import { attentionNode, lowerSums, sumsCode } from "./op.ts";
 import { columnsOf, count, deviation, meanOf, newAverage } from "./table.ts";
 import type { AttentionMatrix, AttentionStatistic, Average } from "./table.ts";
 
@@ -104,7 +104,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
   infer: (inputs) => [{ shape: [attentionSizes(inputs).H, COLUMNS.length], dtype: "f32" }],
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
-    const { B, H, D, DV } = sizes;
+    const { D, DV } = sizes;
     const read = gradientInputs(sizes, attrs, 1, "inner");
     const kernel: Kernel = {
       label: "attention gradient statistics",
@@ -116,17 +116,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
       mostRows: 8,
     };
     const rows = attentionDispatch(kernel, sizes, attrs, target);
-    return {
-      scratch: [B * H * Number(rows.constants.TILES) * SUMS.count],
-      dispatches: [
-        { ...rows, code: { ...rows.code, SUMS: SUMS.code } },
-        mergeDispatch(rows, sizes, target, {
-          sums: SUMS,
-          columns: columnsOf(ATTENTION_GRADIENT_TABLE),
-          constants: { GRADIENT: true },
-        }),
-      ],
-    };
+    return lowerSums(rows, sizes, target, SUMS, columnsOf(ATTENTION_GRADIENT_TABLE), { GRADIENT: true });
   },
   cpu: gradientStatisticsCpu,
   flops: (call) => flops(call, 1, 1),

@@ -3,6 +3,7 @@
 import {
   apply,
   type Dispatch,
+  type Lowered,
   mismatch,
   type Op,
   sizeOf,
@@ -68,28 +69,21 @@ export function sumsCode(
 /** Sizes from q and k alone: the values play no part. */
 const statisticsSizes = ([q, k]: readonly Spec[]): AttentionSizes => attentionSizes([q, k, k]);
 
-/** How the records of sums become the rows of heads. */
-export interface Merging {
-  readonly sums: ReturnType<typeof sumsCode>;
-  /** WGSL of those of a row. */
-  readonly columns: readonly string[];
-  /** What the merge has to know of them. */
-  readonly constants: Readonly<Record<string, boolean>>;
-}
-
-/** A second dispatch behind `rows`, which left a record of sums for each tile of each head: its statistics. */
-export function mergeDispatch(
+/** Dispatches and scratch: `rows`, which leaves a record of sums for each tile of each head, and what makes columns of them. */
+export function lowerSums(
   rows: Dispatch,
   { B, H }: AttentionSizes,
   target: Target,
-  { sums, columns, constants }: Merging,
-): Dispatch {
+  sums: ReturnType<typeof sumsCode>,
+  columns: readonly string[],
+  constants: Dispatch["constants"],
+): Lowered {
   const tiles = Number(rows.constants.TILES);
   const lanes = target.kind === "gpu" ? 64 : 8;
   // Short chunks keep what float32 sums of many records would lose; there are enough of them for every lane.
   const chunk = Math.min(32, Math.ceil(B * tiles / lanes));
   const chunks = Math.ceil(B * tiles / chunk);
-  return {
+  const merge: Dispatch = {
     label: `${rows.label} of heads`,
     source: mergeWgsl,
     constants: {
@@ -113,6 +107,10 @@ export function mergeDispatch(
     },
     workgroups: [H, 1, 1],
   };
+  return {
+    scratch: [B * H * tiles * sums.count],
+    dispatches: [{ ...rows, code: { ...rows.code, SUMS: sums.code } }, merge],
+  };
 }
 
 /** Statistics [H, columns] from q, k, (row terms) and the extras. */
@@ -122,7 +120,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   infer: (inputs, attrs) => [{ shape: [statisticsSizes(inputs).H, columnNames(attrs).length], dtype: "f32" }],
   lower({ inputs, attrs }, target) {
     const sizes = statisticsSizes(inputs);
-    const { B, H, D } = sizes;
+    const { D } = sizes;
     const { extra, repeated } = attrs;
     const activation = ACTIVATIONS[attrs.activation];
     const row = hasRowTerm(attrs);
@@ -149,26 +147,19 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       own: 2 + Number(row),
     };
     const rows = attentionDispatch(kernel, sizes, attrs, target);
-    const more = {
+    const BERNOULLI = isBernoulli(attrs);
+    const constants = {
+      ...rows.constants,
       REPEATED: repeated,
-      BERNOULLI: isBernoulli(attrs),
+      BERNOULLI,
       EXTRA: extra,
       OWN: sizes.S - extra,
       ZERO_BELOW_0: !activation.normalised && activation.zeroBelow0 === true,
       // Of weights that sum to 1, those whose squares float32 has not change no digit of the norm.
       UNBOUNDED: !sumsToOne(attrs),
     };
-    return {
-      scratch: [B * H * Number(rows.constants.TILES) * SUMS.count],
-      dispatches: [
-        { ...rows, constants: { ...rows.constants, ...more }, code: { ...rows.code, SUMS: SUMS.code } },
-        mergeDispatch(rows, sizes, target, {
-          sums: SUMS,
-          columns: columnsOf(ATTENTION_TABLE, columnNames(attrs)),
-          constants: { BERNOULLI: more.BERNOULLI },
-        }),
-      ],
-    };
+    const columns = columnsOf(ATTENTION_TABLE, columnNames(attrs));
+    return lowerSums({ ...rows, constants }, sizes, target, SUMS, columns, { BERNOULLI });
   },
   cpu: statisticsCpu,
   flops: (call) => flops({ ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] }, 1, 0),

@@ -31,17 +31,24 @@ export function count(average: Average, x: number): void {
 export const meanOf = ({ n, mean }: Average): number => n > 0 ? mean : NaN;
 export const deviation = ({ n, m2 }: Average): number => n > 0 ? Math.sqrt(m2 / n) : NaN;
 
+/** Sum of weights, and the place of the largest, the first of equals. */
+interface Mass {
+  readonly mass: number;
+  readonly top: number;
+}
+
 /** A row over the keys that it sees, all of whose weights are finite. */
 export interface CountedRow {
   /** The query's position among the keys. */
   readonly place: number;
   readonly keys: readonly number[];
   readonly a: Float64Array;
-  /** How many of the keys, the first, have a position; the others are learned. */
+  /** How many of the keys, the first, have a position, and the sum of their weights; the others are learned. */
   readonly placed: number;
+  readonly ofPlaced: Mass;
   /** The weight of a key that has a position, 0 of one that is not seen. */
   readonly to: (key: number) => number;
-  readonly mass: number;
+  readonly all: Mass;
   /** Of a / mass, in nats. */
   readonly entropy: number;
   /** Whether each weight is a probability of its own. */
@@ -87,8 +94,8 @@ export interface AttentionStatistic extends StatisticText {
   readonly chart?: { readonly place: number; readonly title: string; readonly axis: Required<StatisticText> };
 }
 
-/** Sum of the first `n` weights, and the place of the largest of them, the first of equals. */
-export function massOf(a: Float64Array, n: number): { mass: number; top: number } {
+/** Of the first weights. */
+export function massOf(a: Float64Array, n = a.length): Mass {
   let [mass, top] = [0, 0];
   for (let m = 0; m < n; m++) {
     mass += a[m];
@@ -104,8 +111,7 @@ function bernoulliEntropy({ a }: CountedRow): number {
   return sum / a.length;
 }
 
-function distanceOf({ place, keys, a, placed }: CountedRow): number {
-  const { mass } = massOf(a, placed);
+function distanceOf({ place, keys, a, placed, ofPlaced: { mass } }: CountedRow): number {
   let distance = 0;
   for (let m = 0; m < placed && mass > 0; m++) distance += a[m] / mass * (place - keys[m]);
   return distance;
@@ -136,7 +142,7 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     label: "Bernoulli entropy (nats)",
   },
   rowmass: {
-    row: ({ mass }) => mass,
+    row: ({ all }) => all.mass,
     label: "row mass",
     chart: {
       place: 3,
@@ -148,10 +154,10 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     column: "root_mean(sums.rowmass_m2, sums.rows)",
     head: ({ rows }) => deviation(rows.rowmass),
   },
-  max: { row: ({ a }) => a[massOf(a, a.length).top] },
+  max: { row: ({ a, all }) => a[all.top] },
   argmax_distance: {
     over: "rows_placed",
-    row: ({ place, keys, a, placed }) => placed > 0 ? place - keys[massOf(a, placed).top] : undefined,
+    row: ({ place, keys, placed, ofPlaced }) => placed > 0 ? place - keys[ofPlaced.top] : undefined,
     label: "distance of the largest (positions)",
   },
   sink: {
@@ -206,7 +212,7 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     log: { scores: "nonfinite" },
   },
   extra_mass: {
-    row: ({ a, placed, mass }) => mass > 0 ? a.subarray(placed).reduce((sum, x) => sum + x, 0) / mass : 0,
+    row: ({ a, placed, all: { mass } }) => mass > 0 ? massOf(a.subarray(placed)).mass / mass : 0,
     only: "extra",
     label: "attention to learned keys (share)",
     limits: [0, 1],
