@@ -1,23 +1,12 @@
 // Statistics of the attention matrix behind a z, without the matrix: rows are recomputed from q, k and the saved row terms,
 // which is one pass over the keys and a record of sums for every few rows.
-import {
-  apply,
-  type Dispatch,
-  type Lowered,
-  mismatch,
-  type Op,
-  sizeOf,
-  type Spec,
-  type Target,
-  type Tensor,
-} from "../../src/graph/tensor.ts";
+import { apply, mismatch, sizeOf } from "../../src/graph/tensor.ts";
+import type { Dispatch, Lowered, Op, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { ACTIVATIONS } from "../attention/activations.ts";
 import { attentionDispatch, type Kernel, overQueries } from "../attention/dispatch.ts";
 import { attentionOp, flops } from "../attention/op.ts";
 import {
-  type AttentionAttrs,
-  type AttentionSizes,
   attentionSizes,
   extraInputs,
   hasRowTerm,
@@ -25,6 +14,7 @@ import {
   modifies,
   sumsToOne,
 } from "../attention/sizes.ts";
+import type { AttentionAttrs, AttentionSizes } from "../attention/sizes.ts";
 import { statisticsCpu } from "./cpu.ts";
 import { ATTENTION_TABLE, columnNames, columnsOf, type StatisticsAttrs } from "./table.ts";
 import statisticsWgsl from "./statistics.wgsl" with { type: "text" };

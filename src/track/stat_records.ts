@@ -1,10 +1,7 @@
 // A row of the table of statistics as the records of its step.
 import { maximum } from "../base/extremes.ts";
-import {
-  ATTENTION_GRADIENT_STATISTICS,
-  ATTENTION_GRADIENT_TABLE,
-} from "../../kernels/attention_statistics/gradient.ts";
-import { ATTENTION_STATISTICS, ATTENTION_TABLE } from "../../kernels/attention_statistics/table.ts";
+import { ATTENTION_GRADIENT_TABLE } from "../../kernels/attention_statistics/gradient.ts";
+import { ATTENTION_TABLE } from "../../kernels/attention_statistics/table.ts";
 import type { AttentionStatistic } from "../../kernels/attention_statistics/table.ts";
 import { STATISTICS, TENSOR_TABLE } from "../../kernels/statistics/table.ts";
 import type { Values } from "../graph/tensor.ts";
@@ -21,17 +18,15 @@ interface Field extends Pick<AttentionStatistic, "heads" | "share"> {
   readonly column: number;
 }
 
-/** The fields of a matrix's records. */
-function fieldsOf(
-  table: Readonly<Record<string, AttentionStatistic>>,
-  names: readonly string[],
-  { matrix, has }: AttentionColumns,
-): Field[] {
-  return names.flatMap((name, column) => {
-    const { log = { pattern: name }, only, heads, share } = table[name];
+/** The columns of a matrix's kind, and the fields of its records. */
+function fieldsOf(kind: Kind, { matrix, has }: AttentionColumns): { width: number; fields: Field[] } {
+  const table = kind === "grad" ? ATTENTION_GRADIENT_TABLE : ATTENTION_TABLE;
+  const columns = Object.entries(table).filter(([, { only }]) => only !== "repeated");
+  const fields = columns.flatMap(([name, { log = { pattern: name }, only, heads, share }], column) => {
     const field = log[matrix];
     return field === undefined || only && !has.includes(only) ? [] : [{ field, column, heads, share }];
   });
+  return { width: columns.length, fields };
 }
 
 const sumOf = (numbers: readonly number[]): number => numbers.reduce((sum, x) => sum + x, 0);
@@ -50,12 +45,9 @@ function attentionRecords(
   { kind, tap, at, size }: StatColumn,
   attention: AttentionColumns,
 ): StatRecord[] {
-  const [table, names] = kind === "grad"
-    ? [ATTENTION_GRADIENT_TABLE, ATTENTION_GRADIENT_STATISTICS]
-    : [ATTENTION_TABLE, ATTENTION_STATISTICS];
-  const fields = fieldsOf(table, names, attention);
+  const { width, fields } = fieldsOf(kind, attention);
   const heads = Array.from({ length: size }, (_, head) => head);
-  const valueOf = (head: number, { column }: Field) => row[at + head * names.length + column];
+  const valueOf = (head: number, { column }: Field) => row[at + head * width + column];
   const recordOf = (head: number | null, value: (field: Field) => number): StatRecord => {
     const statistics = fields.map((field): [string, number] => [field.field, value(field)]);
     return { type: "stat", step, kind, tap, layer: layerOf(tap), head, ...Object.fromEntries(statistics) };
