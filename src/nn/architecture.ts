@@ -6,6 +6,7 @@ import { defaultsOf } from "../base/keys.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { ForwardHooks } from "./hook_types.ts";
 import { type BlockConfig, METHODS, MODEL_KEYS, type ModelConfig } from "./model_keys.ts";
+import type { PositionOptions } from "./position_scheme.ts";
 
 /** How an error goes back through a linear layer: by its weights (bp), fixed random ones (fa), or from the logits (dfa). */
 export type Method = BlockConfig["mlp"]["method"];
@@ -77,13 +78,16 @@ export interface BlockChoices extends Partial<Omit<Block, "attention" | "mlp">> 
 }
 
 /** A decoder's shape: `model` of a configuration, whose keys {@link MODEL_KEYS} describes, and the size of the vocabulary. */
-export interface Architecture
-  extends
-    Readonly<Omit<ModelConfig, "vocabulary" | "rope" | "norm_bias" | "head" | "init" | "block" | "blocks">> {
+export interface Architecture extends
+  PositionOptions,
+  Readonly<
+    Omit<
+      ModelConfig,
+      "vocabulary" | "norm_bias" | "head" | "init" | "block" | "blocks" | keyof PositionOptions
+    >
+  > {
   /** Number of token ids, V. */
   readonly vocabulary: number;
-  /** Of the rotation (see `rope`); a rotary_dim of null is the whole head. */
-  readonly rope?: Readonly<Partial<ModelConfig["rope"]>>;
   /** Biases in LayerNorm; null: as in linear layers. */
   readonly norm_bias?: boolean | null;
   /** How the error of the logits passes the head; null, the default: as in the first layer of a block that is not bp. */

@@ -49,5 +49,6 @@ export {
   parameterCount,
   type Parameters,
 } from "./parameters.ts";
+export { POSITION_SECTIONS, type PositionOptions } from "./position_scheme.ts";
 export { sincosPositions } from "./positions.ts";
 export { findModifier, loadModifiers } from "./user_modifier.ts";

@@ -3,7 +3,8 @@ import { ATTENTION_CHOICES } from "../../kernels/attention/activations.ts";
 import { ACTIVATIONS } from "../../kernels/expression/activation.ts";
 import type { Keys, KeyValues } from "../base/keys.ts";
 import { NORMS } from "./norms.ts";
-import { POSITIONS, ROPE_KEYS } from "./positions.ts";
+import { POSITION_SECTIONS } from "./position_scheme.ts";
+import { POSITIONS } from "./positions.ts";
 
 /**
  * How an error goes back through a linear layer y = x W^T + b. In each, dW = dy^T x and db = the sum of dy.
@@ -174,7 +175,7 @@ export const MODEL_KEYS = {
     doc:
       "What tells positions apart: learned or sincos rows added to the embedding, rotated queries and keys, or ALiBi.",
   },
-  rope: { keys: ROPE_KEYS, doc: "Rotary positions." },
+  ...POSITION_SECTIONS,
   norm: { oneOf: NORMS, default: "layernorm", doc: "Normalisation of the blocks and before the head." },
   bias: {
     is: "flag",

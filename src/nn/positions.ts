@@ -1,52 +1,11 @@
 // How a model tells positions apart: one entry of a table a scheme. A scheme adds rows to the embedding, turns queries and keys,
 // or changes the scores.
-import { alibi, type ScoreModifier } from "../../kernels/attention/modifier.ts";
+import { alibi } from "../../kernels/attention/modifier.ts";
 import { rope, type RopeOptions, ropeTurns } from "../../kernels/rope/op.ts";
-import type { Keys, KeyValues } from "../base/keys.ts";
 import { literal, reshape } from "../graph/structure.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
-import { type KeyCache, rowsAt } from "./cache.ts";
-
-/** The keys of `model.rope`. */
-export const ROPE_KEYS = {
-  base: { is: "positive", default: 10000, doc: "Pair i turns by base^(-2i / rotary_dim) a position." },
-  pairs: {
-    oneOf: ["interleaved", "half"],
-    default: "interleaved",
-    doc: "Pairs are neighbours, or numbers half of rotary_dim apart.",
-  },
-  rotary_dim: { least: 2, default: null, doc: "Numbers of a head that are rotated, even; null: all." },
-} as const satisfies Keys;
-
-/** What a scheme may know of a model. */
-interface Sizes {
-  readonly context: number;
-  readonly dim: number;
-  readonly heads: number;
-  readonly rope?: Readonly<Partial<KeyValues<typeof ROPE_KEYS>>>;
-}
-
-/** What a scheme may use of a forward pass. */
-interface Pass {
-  readonly architecture: Sizes;
-  readonly parameters: Readonly<Record<string, Tensor>>;
-  /** Keys and values of earlier positions: the pass stands at its `positions`. */
-  readonly cache?: KeyCache;
-}
-
-/** A way to tell positions apart. */
-interface PositionScheme {
-  /** Shapes of its learned matrices by name, `.weight` left out. */
-  matrices?(sizes: Sizes): Readonly<Record<string, readonly number[]>>;
-  /** Rows [T or more, D] that are added to the embedding, one for each position from 0. */
-  rows?(pass: Pass, T: number): Tensor;
-  /** What is done to queries and keys [B, T, H, d]. */
-  rotation?(pass: Pass, T: number): (x: Tensor) => Tensor;
-  /** What is done to scores. */
-  score?(pass: Pass): ScoreModifier;
-  /** What of the model it does not go with: a key below `model`, and the rest of the sentence. */
-  conflict?(sizes: Sizes): { key: string; message: string } | undefined;
-}
+import { rowsAt } from "./cache.ts";
+import type { PositionScheme } from "./position_scheme.ts";
 
 const learned: PositionScheme = {
   matrices: ({ context, dim }) => ({ pos_embed: [context, dim] }),
