@@ -58,11 +58,7 @@ const WHISKER_WIDTH = 7;
 const hasInterval = ({ values, intervals }: BarSeries, i: number): boolean =>
   Number.isFinite(values[i]) && Number.isFinite(intervals?.[i]) && intervals![i] > 0;
 
-function intervalOf(
-  { y }: BarChart,
-  { values, intervals }: BarSeries,
-  i: number,
-): [low: number, high: number] {
+function intervalOf({ y }: BarChart, { values, intervals }: BarSeries, i: number) {
   return within([values[i] - intervals![i], values[i] + intervals![i]], y.limits);
 }
 
@@ -113,10 +109,7 @@ function heights(chart: BarChart): number[] {
   ];
 }
 
-function legendOf(
-  { series, interval = "95% interval" }: BarChart,
-  colours: readonly string[],
-): LegendEntry[] {
+function legendOf({ series, interval = "95% interval" }: BarChart, colours: readonly string[]) {
   const entries = series.map(({ name }, n): LegendEntry => ({ name, mark: "bar", colour: colours[n] }));
   const drawn = series.some((one) => one.values.some((_, i) => hasInterval(one, i)));
   const missing = series.some(({ values }) => values.some((value) => !Number.isFinite(value)));

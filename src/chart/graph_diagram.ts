@@ -84,10 +84,7 @@ function leafText(x: Tensor): string {
 }
 
 /** The boxes and edges of a graph, in the order the nodes were made. */
-function contents(
-  outputs: Readonly<Record<string, Tensor>>,
-  apart: boolean,
-): { boxes: Box[]; edges: Edge[] } {
+function contents(outputs: Readonly<Record<string, Tensor>>, apart: boolean) {
   const folded = (x: Tensor) => !apart && isLeaf(unfolded(x).node.op);
   const boxes: Box[] = [];
   const edges: Edge[] = [];
@@ -184,9 +181,7 @@ function text(x: number, y: number, content: string, size: number, weight = ""):
   return `<text x="${num(x)}" y="${num(y)}" font-size="${size}"${bold}>${escapeXml(content)}</text>`;
 }
 
-function drawBox(
-  { kind, title, lines, at, width, height }: ReturnType<typeof layOut>["boxes"][number],
-): string {
+function drawBox({ kind, title, lines, at, width, height }: ReturnType<typeof layOut>["boxes"][number]) {
   const [left, top] = [at.x - width / 2, at.y - height / 2];
   const radius = kind === "operation" ? 3 : Math.min(14, height / 2);
   const first = top + PADDING + BOX_SIZE * 0.85;

@@ -95,12 +95,7 @@ function drawLabels(at: HeatLayout): string[] {
 }
 
 /** The colour bar, as high as the matrix, with its ticks and title, and what is hatched. */
-function drawBar(
-  at: HeatLayout,
-  { low, high, colours }: ColourScale,
-  gaps: boolean,
-  hatch: string,
-): string[] {
+function drawBar(at: HeatLayout, { low, high, colours }: ColourScale, gaps: boolean, hatch: string) {
   const { x, y, height } = at.bar;
   if (height === 0) return [];
   const level = height / colours.length;

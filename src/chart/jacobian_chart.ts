@@ -55,11 +55,7 @@ interface Measured {
 }
 
 /** The last step as bars with intervals, or as a map where there are too many heads for bars. */
-function lastChart(
-  { values, intervals, batches }: Measured,
-  title: string,
-  { label, limits }: Quantity,
-): string {
+function lastChart({ values, intervals, batches }: Measured, title: string, { label, limits }: Quantity) {
   const [layers, heads] = [values.layers(), values.heads()];
   if (heads.length > CHART_COLOURS.length || layers.length * heads.length > MOST_BARS) {
     return values.map(title, label, limits[0] < 0);

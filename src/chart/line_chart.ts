@@ -145,12 +145,7 @@ const legendOf = (sets: DataSets): LegendEntry[] =>
     dash: borderDash,
   }));
 
-function scalesOf(
-  chart: LineChart,
-  measures: Measures,
-  sets: DataSets,
-  width: number,
-): Record<string, unknown> {
+function scalesOf(chart: LineChart, measures: Measures, sets: DataSets, width: number) {
   const scale = (name: "x" | "y" | "y2", axis: ChartAxis, position: "bottom" | "left" | "right") =>
     axisOptions(axis, {
       direction: name === "x" ? "x" : "y",

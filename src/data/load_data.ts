@@ -94,10 +94,7 @@ function checkLearnt(task: Task, { kind, crop }: TokenizerOptions): void {
  * The text of each split. They are cut before they are tokens: what a tokenizer learns from the train split knows nothing of
  * the others, and these are the same whatever the tokenizer. But ids are cut as tokens, not to cut a number in two.
  */
-async function splitTexts(
-  data: DataOptions,
-  areIds: boolean,
-): Promise<{ texts: Record<string, TextBytes>; sha256: string }> {
+async function splitTexts(data: DataOptions, areIds: boolean) {
   const { cache, sample, split, split_files } = data;
   const field = data.field ?? undefined;
   const load = async (files: readonly string[]) =>
@@ -176,11 +173,7 @@ async function readBinary(data: DataOptions): Promise<ReadData> {
   return { sha256: textIdentity([main, val, test], false), train: [], others: [], largest, batches };
 }
 
-async function tokenizerOf(
-  wanted: TokenizerOptions,
-  read: readonly ReadData[],
-  cache: string,
-): Promise<Tokenizer> {
+async function tokenizerOf(wanted: TokenizerOptions, read: readonly ReadData[], cache: string) {
   const largest = read.flatMap((own) => own.largest ?? []);
   if (largest.length === 0) {
     return await makeTokenizer(

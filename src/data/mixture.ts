@@ -34,10 +34,7 @@ function sharesOfAll(numbers: readonly number[]): number[] {
 }
 
 /** Which source a row is of, and its number among the rows of that source. */
-function drawnSources(
-  weights: readonly number[],
-  seed: number,
-): (row: number) => { part: number; own: number } {
+function drawnSources(weights: readonly number[], seed: number) {
   let sum = 0;
   const ends = sharesOfAll(weights).map((share) => sum += share);
   ends[ends.length - 1] = 1;
@@ -48,7 +45,7 @@ function drawnSources(
     counts: weights.map(() => 0),
   });
   let held = first();
-  return (row) => {
+  return (row: number) => {
     const block = Math.floor(row / BLOCK);
     // How many rows of each source come before a block, only the blocks before it tell.
     if (block < held.block) held = first();

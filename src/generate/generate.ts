@@ -164,13 +164,7 @@ async function drawTexts(
 export const MOST_TOKENS = 2 ** 27;
 
 /** Throws where the device has no room for so many beams, or the heap for their texts. */
-function checkBeams(
-  device: Device,
-  model: LanguageModel,
-  beams: number,
-  length: number,
-  tokens: number,
-): void {
+function checkBeams(device: Device, model: LanguageModel, beams: number, length: number, tokens: number) {
   const texts = 8 * beams * (length + tokens);
   const { heap } = thisMachine();
   atPlace(`beams: ${beams} is too much`, () => {

@@ -71,11 +71,7 @@ export function packGradients({ slots, size }: Layout, gradients: readonly Tenso
 const WITHIN = 2;
 
 /** Numbers as some parameters start. */
-function initialValues(
-  shape: readonly number[],
-  { name, mean, std, distribution }: Slot,
-  seed: number,
-): Tensor {
+function initialValues(shape: readonly number[], { name, mean, std, distribution }: Slot, seed: number) {
   if (std === 0) return constant(mean, shape);
   const purpose = `init ${name}`;
   const end = std * Math.sqrt(3);

@@ -16,10 +16,7 @@ import { type ActivationCache, activationCache } from "./taps.ts";
 export type TextOrIds = string | ArrayLike<number>;
 
 /** Ids that are given: each is one of the model's that has a text. */
-function checkedIds(
-  { tokenizer, architecture: { vocabulary } }: LanguageModel,
-  ids: ArrayLike<number>,
-): Uint32Array {
+function checkedIds({ tokenizer, architecture: { vocabulary } }: LanguageModel, ids: ArrayLike<number>) {
   const count = Math.min(vocabulary, tokenizer.size);
   for (let n = 0; n < ids.length; n++) {
     if (Number.isInteger(ids[n]) && ids[n] >= 0 && ids[n] < count) continue;
