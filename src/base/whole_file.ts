@@ -37,9 +37,7 @@ export async function readWhole(path: string | URL): Promise<Uint8Array<ArrayBuf
   try {
     bytes = new Uint8Array((size || UNSIZED_BYTES) + 1);
   } catch {
-    throw new UserError(
-      `${path}: expected a file that fits into memory, found ${showBytes(size)}.`,
-    );
+    throw new UserError(`${path}: expected a file that fits into memory, found ${showBytes(size)}.`);
   }
   let length = 0;
   while (length < bytes.length - 1) {

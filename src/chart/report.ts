@@ -203,10 +203,7 @@ function statsPart({ stats }: Contents): string[] {
 function configPart({ run }: Contents, config: string | undefined): string[] {
   const text = config ?? (run ? JSON.stringify(run.config, null, 2) : undefined);
   if (text === undefined) return [];
-  return [section(
-    "Configuration",
-    details("resolved, with every key", `<pre>${escapeXml(text)}</pre>`),
-  )];
+  return [section("Configuration", details("resolved, with every key", `<pre>${escapeXml(text)}</pre>`))];
 }
 
 /**

@@ -20,9 +20,7 @@ function checkSampling(sampling: Sampling): void {
   if ("nucleus" in sampling) throw new UserError("sampling: nucleus is topP now.");
   const share = (x: number | null | undefined) => (x ?? 1) >= 0 && (x ?? 1) <= 1;
   if (temperature >= 0 && (topK ?? 1) >= 1 && share(topP) && share(minP)) return;
-  throw new RangeError(
-    `Cannot draw with temperature ${temperature}, k ${topK}, p ${topP}, min-p ${minP}.`,
-  );
+  throw new RangeError(`Cannot draw with temperature ${temperature}, k ${topK}, p ${topP}, min-p ${minP}.`);
 }
 
 /** Index of the largest number, the first of equals. */

@@ -66,11 +66,7 @@ const DECODING_SHARE = 0.1;
  * to a stop text. Begins a text with the prompt's ids; `take` is called with the next piece, and with the last one, which
  * alone may be empty, as such. Decoding may take a `share` of the time.
  */
-export function textStreams(
-  tokenizer: Tokenizer,
-  stop: readonly string[],
-  share = DECODING_SHARE,
-) {
+export function textStreams(tokenizer: Tokenizer, stop: readonly string[], share = DECODING_SHARE) {
   const changing = changingIds(tokenizer);
   return (start: readonly number[], take: (piece: string, last: boolean) => void) => {
     const before = tokenizer.decode(start);
