@@ -8,12 +8,11 @@ import { describe } from "../base/user_file.ts";
 import { charTokenizer } from "./char_tokenizer.ts";
 import type { Sample, Task, TaskSplit } from "./task.ts";
 import { TASKS } from "./tasks.ts";
-import type { Tokenizer, UnknownPolicy } from "./tokenizer.ts";
+import type { Tokenizer } from "./tokenizer.ts";
 
 /**
  * The task of a name.
  *
- * @param tasks the tasks to choose from, heed's own unless told
  * @throws UserError where there is none, with the nearest name
  *
  * @example
@@ -22,13 +21,9 @@ import type { Tokenizer, UnknownPolicy } from "./tokenizer.ts";
  * findTask("copy").name; // "copy"
  * ```
  */
-export function findTask(name: string, tasks: Readonly<Record<string, Task>> = TASKS): Task {
-  if (!Object.hasOwn(tasks, name)) {
-    throw new UserError(
-      `Text: no synthetic task is called "${name}".${didYouMean(name, Object.keys(tasks))}`,
-    );
-  }
-  return tasks[name];
+export function findTask(name: string): Task {
+  if (Object.hasOwn(TASKS, name)) return TASKS[name];
+  throw new UserError(`Text: no synthetic task is called "${name}".${didYouMean(name, Object.keys(TASKS))}`);
 }
 
 /**
@@ -85,17 +80,13 @@ export function checkSample(place: string, sample: unknown): Sample {
 /**
  * The tokenizer of a task: its alphabet, and the newline that ends a sample and pads a row.
  *
- * @param options `unknown`: what any other character becomes, "error" unless told
- *
  * @example
  * ```ts
  * import { findTask, taskTokenizer } from "./synthetic.ts";
  * taskTokenizer(findTask("copy")).size; // 65: [a-zA-Z0-9], space, colon, newline
  * ```
  */
-export function taskTokenizer(task: Task, options: { unknown?: UnknownPolicy } = {}): Tokenizer {
-  return charTokenizer(taskCharacters(task), options);
-}
+export const taskTokenizer = (task: Task): Tokenizer => charTokenizer(taskCharacters(task));
 
 /** Every character of a task's samples: its alphabet, and the newline that ends one. */
 export const taskCharacters = ({ alphabet }: Task): string => `${alphabet}\n`;
