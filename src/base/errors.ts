@@ -159,3 +159,8 @@ export function fileError(path: string, error: unknown): unknown {
   const hint = error instanceof Deno.errors.NotFound ? missingHint(path) : "";
   return refused ? new UserError(`${path}: ${systemReason(error)}.${hint}`) : error;
 }
+
+/** Throws {@link fileError} of what a promise was rejected with: `Deno.open(path).catch(refused(path))`. */
+export const refused = (path: string) => (error: unknown): never => {
+  throw fileError(path, error);
+};

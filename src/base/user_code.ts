@@ -3,7 +3,7 @@
 import { readWhole } from "./whole_file.ts";
 import { dirname, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { fileError, UserError } from "./errors.ts";
+import { refused, UserError } from "./errors.ts";
 import { sha256Hex } from "./hash.ts";
 import { importsOf, localFile } from "./import_specifiers.ts";
 import { isHeed, namesHeed } from "./running_heed.ts";
@@ -42,7 +42,7 @@ export async function readCode(file: string): Promise<UserCode> {
   const waiting = [entry];
   for (let url = waiting.pop(); url !== undefined; url = waiting.pop()) {
     if (hashes.has(url)) continue;
-    const bytes = url === entry ? await readEntry(file) : await readImported(url);
+    const bytes = url === entry ? await readWhole(file).catch(refused(file)) : await readImported(url);
     hashes.set(url, bytes ? sha256Hex(bytes) : "absent");
     if (!bytes) continue;
     const { specifiers, open } = importsIn(url, bytes);
@@ -61,14 +61,6 @@ export async function readCode(file: string): Promise<UserCode> {
     ([url, hash]) => `${hash}  ${url === entry ? "." : pathFrom(entry, url)}\n`,
   );
   return { sha256: sha256Hex(`heed code 1\n${lines.sort().join("")}`), elsewhere: names };
-}
-
-async function readEntry(file: string): Promise<Uint8Array> {
-  try {
-    return await readWhole(file);
-  } catch (error) {
-    throw fileError(file, error);
-  }
 }
 
 /** The path of a file from the folder of the first, with slashes on every system. */

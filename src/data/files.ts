@@ -65,14 +65,9 @@ export function checkedUtf8(bytes: Uint8Array<ArrayBuffer>, place: string): Uint
 
 async function missing(path: string): Promise<UserError> {
   const folder = dirname(path);
-  let names: string[];
-  try {
-    names = await namesIn(folder);
-  } catch {
-    return new UserError(
-      `${path} does not exist, nor can its folder ${folder} be read; expected a text file.`,
-    );
-  }
+  const names = await namesIn(folder).catch(() => undefined);
+  const unread = `${path} does not exist, nor can its folder ${folder} be read; expected a text file.`;
+  if (!names) return new UserError(unread);
   const near = closestString(basename(path), names);
   const hint = near === undefined ? "" : ` Did you mean "${join(folder, near)}"?`;
   return new UserError(`${path} does not exist; expected a text file or a folder of .txt files.${hint}`);
@@ -87,12 +82,9 @@ export async function refusal(path: string, error: unknown): Promise<UserError> 
 
 /** The bytes of a file; throws UserError where it is missing, cannot be read or is a Git LFS pointer. */
 export async function rawBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = await readWhole(path);
-  } catch (error) {
+  const bytes = await readWhole(path).catch(async (error) => {
     throw await refusal(path, error);
-  }
+  });
   refuseLfsPointer(bytes, path);
   return bytes;
 }

@@ -68,13 +68,10 @@ export function tokenizerFromJSON(file: unknown): Tokenizer {
 
 /** Reads a tokenizer.json of Hugging Face's (or of a checkpoint); throws UserError with its path where it is none. */
 async function readTokenizer(path: string): Promise<Tokenizer> {
-  let bytes: Uint8Array<ArrayBuffer>;
-  try {
-    bytes = await readWhole(path);
-  } catch (error) {
+  const bytes = await readWhole(path).catch((error) => {
     if (error instanceof UserError) throw error;
     throw new UserError(`${path} cannot be read (${oneLine(error)}); expected a tokenizer.json.`);
-  }
+  });
   refuseLfsPointer(bytes, path);
   let parsed: unknown;
   try {

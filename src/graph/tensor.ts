@@ -1,7 +1,7 @@
 // Symbolic tensors and the operations that make them. A model runs once on these and leaves a graph: nodes that know
 // their inputs, so that nothing but the tensors themselves has to be kept.
 import { maximum } from "../base/extremes.ts";
-import { UserError } from "../base/errors.ts";
+import { placed, UserError } from "../base/errors.ts";
 
 /** Element types: 32-bit floats (float64 on the oracle) and 32-bit unsigned integers. */
 export type DType = "f32" | "u32";
@@ -190,8 +190,7 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readon
     checkSpecs(op.name, specs);
     checkSizes(op.name, attrs, specs);
   } catch (error) {
-    if (error instanceof UserError && path) throw new UserError(`${path}: ${error.message}`);
-    throw error;
+    throw path ? placed(path, error) : error;
   }
   const outputs: Tensor[] = [];
   // Half a place behind its last input: nothing else stands there.

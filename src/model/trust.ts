@@ -5,7 +5,7 @@ import { readWholeText } from "../base/whole_file.ts";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import type { Config } from "../config/mod.ts";
 import { isMapping } from "../base/show.ts";
-import { fileError, UserError } from "../base/errors.ts";
+import { refused, UserError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
 import { object, text as textKind } from "../log/field_kinds.ts";
 import { readCode, type UserCode } from "../base/user_code.ts";
@@ -67,12 +67,7 @@ export function trustedPath(env: (name: string) => string | undefined, os = Deno
 
 async function readTrusted(path: string): Promise<TrustedCode> {
   if (await stat(path) === null) return {};
-  let text: string;
-  try {
-    text = await readWholeText(path);
-  } catch (error) {
-    throw fileError(path, error);
-  }
+  const text = await readWholeText(path).catch(refused(path));
   try {
     const { v, trusted } = parseJson(text);
     if (v === 1 && isMapping(trusted) && Object.values(trusted).every(entry.holds)) {
@@ -120,9 +115,8 @@ export async function trustCode(files: readonly string[], by: "named" | "trust")
   if (missing(await readTrusted(path)).length === 0) return [];
   await makeFolder(dirname(path));
   // The file of the lock stays, so that all wait for the same one.
-  using lock = await Deno.open(`${path}.lock`, { write: true, create: true }).catch((error) => {
-    throw fileError(`${path}.lock`, error);
-  });
+  using lock = await Deno.open(`${path}.lock`, { write: true, create: true })
+    .catch(refused(`${path}.lock`));
   // A file system without locks, as some clusters have, keeps nobody out.
   await lock.lock(true).catch(() => {});
   const before = await readTrusted(path);

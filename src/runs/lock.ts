@@ -1,7 +1,7 @@
 // One process at a time in a folder: a lock that the system takes back when the process ends, by whatever means. Who
 // writes a run holds that of its folder, who runs a sweep that of the sweep's.
 import { dirname, join } from "node:path";
-import { fileError, UserError } from "../base/errors.ts";
+import { refused, UserError } from "../base/errors.ts";
 
 /** Windows has no inodes by which to tell two files of one path apart: there the file stays. */
 const REMOVES = Deno.build.os !== "windows";
@@ -50,12 +50,7 @@ async function lockedFile(path: string): Promise<Deno.FsFile | undefined> {
 export async function lockFolder(folder: string, what: string): Promise<Disposable> {
   const made = await missingFolders(folder);
   const path = join(folder, ".lock");
-  let file: Deno.FsFile | undefined;
-  try {
-    file = await lockedFile(path);
-  } catch (error) {
-    throw fileError(folder, error);
-  }
+  const file = await lockedFile(path).catch(refused(folder));
   if (!file) throw new UserError(`${folder}: another process is ${what}.`);
   return {
     [Symbol.dispose]() {

@@ -2,7 +2,7 @@
 // not at all: everything is written under a temporary name, synced and renamed. Found again it is in resolve_run.ts.
 
 import { basename, dirname, extname, isAbsolute, join, normalize, sep } from "node:path";
-import { fileError, UserError } from "../base/errors.ts";
+import { fileError, refused, UserError } from "../base/errors.ts";
 import { namesIn as sortedNames } from "../base/whole_file.ts";
 
 /** Where the parts of a run stand.
@@ -53,19 +53,13 @@ export function runFolder(path: string): RunFolder {
  * @category Runs
  */
 export async function makeFolder(path: string): Promise<void> {
-  try {
-    await Deno.mkdir(path, { recursive: true });
-  } catch (error) {
-    throw fileError(path, error);
-  }
+  await Deno.mkdir(path, { recursive: true }).catch(refused(path));
   await syncFolder(dirname(path));
 }
 
-export async function removeQuietly(path: string): Promise<void> {
-  try {
-    await Deno.remove(path, { recursive: true });
-  } catch { /* It is not there. */ }
-}
+/** Removes a file or folder that may not be there. */
+export const removeQuietly = (path: string): Promise<void> =>
+  Deno.remove(path, { recursive: true }).catch(() => {});
 
 export async function writeSynced(path: string, content: Uint8Array | string): Promise<void> {
   const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
@@ -215,12 +209,8 @@ export async function createRunFolder(
   }
   const time = now.toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);
   const run = runFolder(join(dir, name, `${time}-${id}`));
-  try {
-    await Deno.mkdir(dirname(run.path), { recursive: true });
-    await Deno.mkdir(run.path);
-  } catch (error) {
-    throw fileError(run.path, error);
-  }
+  const made = Deno.mkdir(dirname(run.path), { recursive: true }).then(() => Deno.mkdir(run.path));
+  await made.catch(refused(run.path));
   try {
     await Deno.mkdir(run.charts);
     await Deno.mkdir(run.checkpoints);
@@ -292,15 +282,19 @@ export async function removeCheckpoint(run: RunFolder, step: number): Promise<vo
   }
 }
 
-/** What stands at a path, links followed; null where nothing does. */
-export async function stat(path: string): Promise<Deno.FileInfo | null> {
-  try {
-    return await Deno.stat(path);
-  } catch (error) {
+function unlessAbsent(path: string, look: Promise<Deno.FileInfo>): Promise<Deno.FileInfo | null> {
+  return look.catch((error) => {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
     throw fileError(path, error);
-  }
+  });
 }
+
+/** What stands at a path, links followed; null where nothing does. */
+export const stat = (path: string): Promise<Deno.FileInfo | null> => unlessAbsent(path, Deno.stat(path));
+
+/** Whether something stands at a path, be it a link to nowhere. */
+export const exists = async (path: string): Promise<boolean> =>
+  await unlessAbsent(path, Deno.lstat(path)) !== null;
 
 export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path))?.isDirectory ?? false;

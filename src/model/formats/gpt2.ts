@@ -124,7 +124,7 @@ interface Place {
   readonly gpt2: string;
   readonly conv: boolean;
   /** Queries, keys and values lie together: which of the three this is. */
-  readonly part?: 0 | 1 | 2;
+  readonly part?: number;
 }
 
 /** Every parameter of a model of these sizes, in GPT-2's order. */
@@ -133,26 +133,28 @@ function placesOf(
   factor: number,
 ): Place[] {
   const D = dim!;
-  const norm = (name: string, gpt2: string): Place[] =>
-    ["weight", "bias"].map((end) => ({
-      name: `${name}.${end}`,
-      shape: [D],
-      gpt2: `${gpt2}.${end}`,
-      conv: false,
-    }));
-  const layer = (name: string, gpt2: string, out: number, inner: number, part?: 0 | 1 | 2): Place[] => [
-    { name: `${name}.weight`, shape: [out, inner], gpt2: `${gpt2}.weight`, conv: true, part },
-    { name: `${name}.bias`, shape: [out], gpt2: `${gpt2}.bias`, conv: false, part },
-  ];
-  const table = (name: string, gpt2: string, rows: number): Place => {
-    return { name: `${name}.weight`, shape: [rows, D], gpt2: `${gpt2}.weight`, conv: false };
+  const one = (
+    name: string,
+    gpt2: string,
+    end: string,
+    shape: number[],
+    conv = false,
+    part?: number,
+  ): Place => {
+    return { name: `${name}.${end}`, shape, gpt2: `${gpt2}.${end}`, conv, part };
   };
+  const norm = (name: string, gpt2: string) => ["weight", "bias"].map((end) => one(name, gpt2, end, [D]));
+  const layer = (name: string, gpt2: string, out: number, inner: number, part?: number) => [
+    one(name, gpt2, "weight", [out, inner], true, part),
+    one(name, gpt2, "bias", [out], false, part),
+  ];
+  const table = (name: string, gpt2: string, rows: number) => one(name, gpt2, "weight", [rows, D]);
   const blocks = Array.from({ length: layers! }, (_, n) => {
     const [own, theirs] = [`blocks.${n}`, `h.${n}`];
     return [
       ...norm(`${own}.ln1`, `${theirs}.ln_1`),
       ...["wq", "wk", "wv"].flatMap((name, part) =>
-        layer(`${own}.attn.${name}`, `${theirs}.attn.c_attn`, D, D, part as 0 | 1 | 2)
+        layer(`${own}.attn.${name}`, `${theirs}.attn.c_attn`, D, D, part)
       ),
       ...layer(`${own}.attn.wo`, `${theirs}.attn.c_proj`, D, D),
       ...norm(`${own}.ln2`, `${theirs}.ln_2`),

@@ -8,8 +8,8 @@ import type { DownloadOptions, FileProof } from "../../data/download.ts";
 import { describeValue } from "../../base/show.ts";
 import { didYouMean, UserError } from "../../base/errors.ts";
 import { sha256Hex } from "../../base/hash.ts";
-import { writeFileAtomic } from "../../runs/run_folder.ts";
-import { bytesOf, exists } from "./model_folder.ts";
+import { exists, writeFileAtomic } from "../../runs/run_folder.ts";
+import { bytesOf } from "./model_folder.ts";
 
 /** A model of the hub. */
 export interface HubModel {

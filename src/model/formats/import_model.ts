@@ -8,7 +8,8 @@ import { reportProgress } from "../../base/progress.ts";
 import { descriptionFiles, sealFiles, tokenizerAt } from "../checkpoint.ts";
 import { modelOf } from "../model.ts";
 import { fromGpt2Config, fromGpt2Tensors } from "./gpt2.ts";
-import { bytesOf, checkFree, createFolder, exists, jsonOf } from "./model_folder.ts";
+import { bytesOf, checkFree, createFolder, jsonOf } from "./model_folder.ts";
+import { exists } from "../../runs/run_folder.ts";
 import { decodeSafetensors, encodeSafetensors, type TensorData } from "./safetensors.ts";
 import { byteLevelJson } from "./tokenizer_json.ts";
 

@@ -5,17 +5,7 @@ import { refuseLfsPointer } from "../../data/lfs_pointer.ts";
 import { fileError, UserError } from "../../base/errors.ts";
 import { jsonOfBytes } from "../../base/json.ts";
 import { reportProgress } from "../../base/progress.ts";
-import { removeQuietly, syncFolder, writeSynced } from "../../runs/run_folder.ts";
-
-export async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.lstat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-    throw fileError(path, error);
-  }
-}
+import { exists, removeQuietly, syncFolder, writeSynced } from "../../runs/run_folder.ts";
 
 /** Throws where a folder cannot be made because something is there. */
 export async function checkFree(path: string): Promise<void> {
@@ -52,15 +42,11 @@ export async function createFolder(
 /** The bytes of a file, or undefined where there is none of that name; throws UserError at a Git LFS pointer. */
 export async function bytesOf(path: string): Promise<Uint8Array | undefined> {
   reportProgress({ what: `reading ${basename(path)}` });
-  let bytes: Uint8Array;
-  try {
-    bytes = await readWhole(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw fileError(path, error);
-  }
-  refuseLfsPointer(bytes, path);
-  return bytes;
+  const bytes = await readWhole(path).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw fileError(path, error);
+  });
+  if (bytes) refuseLfsPointer(bytes, path);
+  return bytes ?? undefined;
 }
 
 export async function jsonOf(path: string): Promise<unknown> {
