@@ -29,7 +29,7 @@ export function checkLogits(logits: ArrayLike<number>): void {
  *
  * @example
  * ```ts
- * import { checkLosses } from "../../mod.ts";
+ * import { checkLosses } from "./mod.ts";
  * checkLosses([1.5, Infinity]);
  * ```
  * @category Models

@@ -98,7 +98,7 @@ export function codeLine(code: NamedCode): string {
  *
  * @example
  * ```ts
- * import { trustCode } from "../../mod.ts";
+ * import { trustCode } from "./mod.ts";
  * await Deno.writeTextFile("mine.ts", "export const freeze = () => [];");
  * for (const { file, sha256 } of await trustCode(["mine.ts"], "trust")) console.log(file, sha256);
  * ```

@@ -293,7 +293,7 @@ async function newFolder(config: Config, now: Date, opening: RunRecord): Promise
  * ```ts
  * import { loadConfig, train } from "../../mod.ts";
  * const config = await loadConfig("default", ["train.steps=10", "eval.batches=2"]);
- * const trained = await train(config, { progress: ({ step, loss }) => console.error(step, loss) });
+ * const trained = await train(config, { onProgress: ({ step, loss }) => console.error(step, loss) });
  * console.log(trained?.folder.path, trained?.best?.val_loss);
  * ```
  * @category Training
@@ -315,7 +315,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
  * import { loadConfig, resume, train } from "../../mod.ts";
  * const stop = new AbortController();
  * const config = await loadConfig("default", ["train.steps=3", "eval.batches=1", "sample.tokens=0"]);
- * const stopped = await train(config, { signal: stop.signal, progress: () => stop.abort() });
+ * const stopped = await train(config, { signal: stop.signal, onProgress: () => stop.abort() });
  * console.log((await resume(stopped!.folder.path))?.finished); // true
  * ```
  * @category Training
