@@ -64,6 +64,7 @@ export {
   configWarnings,
   diffConfigs,
   dumpConfig,
+  keyLines,
   loadConfig,
   loadSweep,
   resolveConfig,

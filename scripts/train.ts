@@ -5,11 +5,13 @@ import {
   ClosedPipe,
   configWarnings,
   divergedRemedy,
+  dumpConfig,
   type EvalRecord,
   exportsHooks,
   findModifier,
   formatResults,
   isJob,
+  keyLines,
   loadCheckpoint,
   loadSweep,
   type LogWriter,
@@ -44,7 +46,11 @@ const command: cli.Command = {
     device: { ...cli.DEVICE_OPTION, help: "where to compute; overrides the configuration" },
     "dry-run": {
       type: "boolean",
-      help: "print the resolved runs, their parameters, memory and steps, and run nothing",
+      help: "print the configuration and its cost by layer, or a sweep's runs; run nothing",
+    },
+    keys: {
+      type: "boolean",
+      help: "print keys of configurations: --keys model.block",
     },
     ablate: { type: "boolean", help: "also run each entry of the configuration's ablations" },
     jobs: { type: "boolean", help: "print the runs as NDJSON commands for other machines" },
@@ -311,6 +317,10 @@ function checkIdle({ values, flags }: cli.Arguments): void {
 
 await cli.runCommand(command, async (args) => {
   const { values, flags } = args;
+  if (flags.keys) {
+    keyLines(cli.onlyName(args.positionals, "beginning of keys")).forEach(cli.printLine);
+    return 0;
+  }
   const dryRun = flags["dry-run"] ?? false;
   checkIdle(args);
   const { trust = [] } = args.lists!;
@@ -326,6 +336,7 @@ await cli.runCommand(command, async (args) => {
     return 0;
   }
   if (sweep && !dryRun) await remember(sweep);
+  if (sweep && dryRun) dumpConfig(sweep.runs[0].config).split("\n").forEach(cli.printLine);
   const stop = cli.interruptSignal();
   const toStdout = values.ndjson === "-";
   const say = toStdout ? cli.tellLine : cli.printLine;

@@ -74,7 +74,7 @@ Deno.test("every key that a table of docs/coming_from.md names is a key of the c
 /** What makes a command of the documents take a second: a training makes few steps of a small model. */
 const SMALL: readonly [pattern: RegExp, more: string][] = [
   [/^train .*--jobs/, ""],
-  [/^train --trust/, ""],
+  [/^train --(trust|keys)/, ""],
   [/^train .*--dry-run/, "'data.files=[text.txt]'"],
   [/^train (copy|distance_penalty)/, "device=cpu train.steps=2 eval.batches=1 sample.tokens=2"],
   [/^train --from runs.my-gpt2/, "device=cpu model.context=16 train.steps=2 eval.batches=1 sample.tokens=2"],

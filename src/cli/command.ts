@@ -1,4 +1,5 @@
 // What every script does: run with its arguments, end with the right exit code, and report a user's mistake in one line.
+import { VERSION } from "../base/version.ts";
 import { Console } from "node:console";
 import type { Writable } from "node:stream";
 import { stackOf, thrownBy, UserCodeError, UserError } from "../base/errors.ts";
@@ -99,6 +100,10 @@ export async function runCommand(
     const { values: { progress, ...values }, ...rest } = argumentsOf(whole, Deno.args);
     if (rest.flags.help) {
       console.log(helpOf(whole));
+      Deno.exit(0);
+    }
+    if (rest.flags.version) {
+      console.log(`heed ${VERSION}`);
       Deno.exit(0);
     }
     showProgress(oneOf("progress", progress!, PROGRESS_MODES));

@@ -51,9 +51,15 @@ export interface Arguments {
   readonly lists?: Readonly<Record<string, readonly string[]>>;
 }
 
+/** The options of every script. */
+const EVERYWHERE: Command["options"] = {
+  help: { type: "boolean", help: "this text" },
+  version: { type: "boolean", help: "the version of heed" },
+};
+
 /** The text of --help. */
 export function helpOf({ name, summary, usage, options, examples, exits }: Command): string {
-  const rows = Object.entries({ ...options, help: { type: "boolean", help: "this text" } as OptionSpec }).map(
+  const rows = Object.entries({ ...options, ...EVERYWHERE }).map(
     ([key, option]) => {
       const { type, value = "VALUE", help, default: given } = option;
       return [
@@ -122,10 +128,7 @@ function checkOption(
 
 /** Reads the arguments of a script; a mistake in them is a `UserError`. */
 export function argumentsOf(command: Command, args: readonly string[]): Arguments {
-  const options: Command["options"] = {
-    ...command.options,
-    help: { type: "boolean", help: "this text" },
-  };
+  const options: Command["options"] = { ...command.options, ...EVERYWHERE };
   const types = Object.fromEntries(Object.entries(options).map(([key, { type }]) => [key, { type }]));
   // What is wrong is reported below, in this project's words.
   const { tokens } = parseArgs({ args: [...args], options: types, strict: false, tokens: true });

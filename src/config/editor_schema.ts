@@ -64,7 +64,7 @@ function fileSchema(schema: JsonSchema, path: string): JsonSchema {
 }
 
 /**
- * The JSON Schema (draft 2020-12) of a configuration file, for editors: types, limits, defaults and descriptions, from
+ * The JSON Schema (draft-07) of a configuration file, for editors: types, limits, defaults and descriptions, from
  * the same definition that validates. A list where one value is wanted, a sweep, is allowed wherever it makes runs, and
  * so are `ablations`.
  *

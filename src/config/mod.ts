@@ -14,6 +14,7 @@
 export { type ConfigDifference, configKeys, diffConfigs } from "./diff.ts";
 export { configJsonSchema } from "./editor_schema.ts";
 export { type HookKey, withHookKeys } from "./hook_keys.ts";
+export { keyLines } from "./key_lines.ts";
 export { loadConfig } from "./load.ts";
 export { loadSweep, type Sweep, type SweepOptions, type SweepRun } from "./load_sweep.ts";
 export { applyOverride } from "./override.ts";

@@ -6,6 +6,7 @@ import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { type Override, parseOverride, quotedOverride } from "./override.ts";
 import { type Config, definition, type JsonSchema, runJsonSchema } from "./schema.ts";
 import { describeValue, isMapping, showPath, showWritten, valueAt } from "../base/show.ts";
+import { FOREIGN_KEYS } from "./foreign_keys.ts";
 import { firstConflict } from "./cross_checks.ts";
 
 /** Where a raw configuration comes from. */
@@ -52,6 +53,7 @@ function location(origin: ConfigOrigin, key: Path, keys: readonly Path[]): strin
 
 /** A known key of the same name in another section helps more than a similar one in this. */
 function keySuggestion(key: string, section: Path): string {
+  if (Object.hasOwn(FOREIGN_KEYS, key)) return ` It is "${FOREIGN_KEYS[key]}" here.`;
   const schema = runJsonSchema();
   const moved = keyPaths(schema).find((path) => path.split(".").at(-1) === key);
   if (moved !== undefined) return ` Did you mean "${moved}"?`;

@@ -160,7 +160,8 @@ export type ConfigSchema = {
   parse(raw: unknown): Config;
 };
 
-const HOOKS = {
+/** The key of `hooks` that is heed's; a hooks file declares others. */
+export const HOOKS = {
   file: {
     is: "text",
     default: null,
@@ -194,12 +195,24 @@ export function runJsonSchema(): JsonSchema {
     definition,
     {
       io: "input",
+      // Editors and Python's jsonschema all know this one.
+      target: "draft-7",
       title: "heed configuration",
       unrepresentable: "any",
       override: ({ zodSchema, jsonSchema }) => {
         const { def } = zodSchema._zod;
         // Zod leaves out a default that stands before a conversion; ours converts nothing but numbers in quotes.
         if (def.type === "default") jsonSchema.default = def.defaultValue as typeof jsonSchema.default;
+        // A pair is a list of two, which every dialect spells alike.
+        if (def.type === "tuple" && Array.isArray(jsonSchema.items)) {
+          const { items: [item], length } = { items: jsonSchema.items, length: jsonSchema.items.length };
+          delete jsonSchema.additionalItems;
+          Object.assign(jsonSchema, { items: item, minItems: length, maxItems: length });
+        }
+        // Python's expressions know no properties of characters.
+        if (jsonSchema.pattern) {
+          jsonSchema.pattern = jsonSchema.pattern.replace("\\p{Cc}", "\\u0000-\\u001f\\u007f-\\u009f");
+        }
         if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
         if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
       },

@@ -16,6 +16,7 @@
 export { divergedRemedy } from "./divergence.ts";
 export { type AnswerScore, type Evaluated, type Evaluator, evaluator, type TargetLoss } from "./evaluate.ts";
 export { prepare } from "./experiment.ts";
+export { layerTable } from "./layer_table.ts";
 export { optimizerStates } from "./optimizers.ts";
 export type { Progress, TrainOptions } from "./progress.ts";
 export type { LoopResult } from "./run.ts";

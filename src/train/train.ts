@@ -17,6 +17,7 @@ import { acceptChanges } from "./changes.ts";
 import { type Checkpoint, loadCheckpoint } from "../model/checkpoint.ts";
 import { prepare } from "./experiment.ts";
 import type { Experiment, Model } from "../model/model.ts";
+import { layerTable } from "./layer_table.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { initialGraph } from "../model/layout.ts";
 import type { TrainOptions } from "./progress.ts";
@@ -234,7 +235,10 @@ async function start(
   const warned = from?.warnings.map(({ message }) => `warning: ${message}`) ?? [];
   const announce = () => options.onStart?.([...warned, ...announcement(experiment, device, reason, cost)]);
   // A dry run tells what a run would take also where that is too much.
-  if (options.dryRun) announce();
+  if (options.dryRun) {
+    announce();
+    options.onStart?.(["", ...layerTable(experiment)]);
+  }
   check();
   if (options.dryRun) return undefined;
   announce();

@@ -41,7 +41,7 @@ Deno.test("a mistake in an option is one line with the option, what was found an
     [["--m", "1"], '--m: unknown option. Did you mean "n"?'],
     [["-n", "1"], '-n: unknown option. Did you mean "n"?'],
     [["--no-quick"], '--no-quick: unknown option. Did you mean "quick"?'],
-    [["--toString"], "--toString: unknown option. Known: text, n, quick, help."],
+    [["--toString"], "--toString: unknown option. Known: text, n, quick, help, version."],
     [["--n"], "--n: expected N after it, found nothing."],
     [
       ["--text", "--n", "3"],

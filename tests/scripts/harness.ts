@@ -36,6 +36,7 @@ export const SCRIPTS = [
   "plot",
   "stats",
   "report",
+  "schema",
   "collect",
   "import_model",
   "export_model",

@@ -78,12 +78,12 @@ Deno.test("argumentsOf() reads options, defaults, overrides and a lone -, and re
   );
   assert.throws(
     () => argumentsOf(COMMAND, ["--zzzzzzzz"]),
-    /^UserError: --zzzzzzzz: .* Known: size, quiet, help\.$/,
+    /^UserError: --zzzzzzzz: .* Known: size, quiet, help, version\.$/,
   );
   assert.throws(() => argumentsOf(COMMAND, ["--size"]), UserError);
   assert.match(
     helpOf(COMMAND),
-    /\n {2}--size N {2}a number; default: 3\n {2}--quiet {3}says less\n {2}--help {4}this text\n/,
+    /\n {2}--size N {3}a number; default: 3\n {2}--quiet {4}says less\n {2}--help {5}this text\n {2}--version {2}the version of heed\n/,
   );
 });
 

@@ -1,0 +1,74 @@
+// The keys of a configuration as text: what each may be, its default and what it means.
+import { didYouMean, UserError } from "../base/errors.ts";
+import { type Key, type KeyKinds, type KeyList, type Keys, type KeySection, namesOf } from "../base/keys.ts";
+import { CONFIG_KEYS, HOOKS } from "./schema.ts";
+
+const KINDS: Readonly<Record<keyof KeyKinds, string>> = {
+  flag: "true or false",
+  string: "text",
+  text: "text",
+  number: "a number",
+  integer: "an integer",
+  positive: "a number above 0",
+  amount: "a number of at least 0",
+  fraction: "a number of at least 0 and below 1",
+};
+
+/** What a key may be, in words. */
+function valuesOf(key: Key): string {
+  const { is, oneOf, least, list, pair, expected } = key;
+  const kind = is === undefined && least !== undefined ? "an integer" : is && KINDS[is];
+  const words = [
+    ...(oneOf ? namesOf(oneOf) : []),
+    ...(expected ? [expected] : kind ? [kind + (least === undefined ? "" : ` of at least ${least}`)] : []),
+    ...(list && !expected ? ["a list"] : []),
+    ...(pair && !expected ? ["two numbers"] : []),
+    ...((key.default === null || key.orNull) && !expected?.endsWith("null") ? ["null"] : []),
+  ];
+  return words.join(", ");
+}
+
+/** `path: values; default: value` and the meaning below it, for a key and the keys inside it. */
+function linesOf(path: string, key: Key | KeySection | KeyList): { path: string; lines: string[] }[] {
+  const own = (values: string, start: string) => ({
+    path,
+    lines: [`${path}: ${values}${start && `; default: ${start}`}`, `    ${key.doc}`],
+  });
+  if ("keys" in key) {
+    const section = own(key.default === null ? "keys, null" : "keys", key.default === null ? "null" : "");
+    return [section, ...below(path, key.keys)];
+  }
+  if ("entries" in key) return [own(key.expected ?? "a list", "[]"), ...below(`${path}.N`, key.entries)];
+  return [own(valuesOf(key), key.default === undefined ? "" : JSON.stringify(key.default))];
+}
+
+const below = (path: string, keys: Keys): { path: string; lines: string[] }[] =>
+  Object.entries(keys).flatMap(([name, key]) => linesOf(path === "" ? name : `${path}.${name}`, key));
+
+/**
+ * The keys of a configuration below a prefix, each with its values, its default and its meaning. In a list of mappings `N` is
+ * the number of an entry, from 0.
+ *
+ * @param prefix a key or the beginning of keys: "model.block"
+ * @throws {UserError} where no key begins like that, with the nearest that there is
+ *
+ * @example
+ * ```ts
+ * import { keyLines } from "./mod.ts";
+ * console.log(keyLines("model.dim").join("\n")); // model.dim: an integer of at least 1; default: 128
+ * ```
+ * @category Configuration
+ */
+export function keyLines(prefix = ""): string[] {
+  const all = below("", {
+    ...CONFIG_KEYS,
+    hooks: { keys: HOOKS, doc: "Code of your own, and the keys it declares." },
+  });
+  // A block of model.blocks has the keys of model.block.
+  const isRepeated = (path: string) => path.startsWith("model.blocks.") && !prefix.startsWith("model.blocks");
+  const chosen = all.filter(({ path }) => path.startsWith(prefix) && !isRepeated(path));
+  if (chosen.length > 0) return chosen.flatMap(({ lines }) => lines);
+  throw new UserError(
+    `--keys ${prefix}: no key begins like that.${didYouMean(prefix, all.map(({ path }) => path))}`,
+  );
+}

@@ -1,0 +1,68 @@
+// What each layer of a model is made of and costs, before anything runs: `train --dry-run`.
+import { alignedRows } from "../base/table.ts";
+import { showBytes, showFlops } from "../base/units.ts";
+import { ancestors } from "../graph/gradient.ts";
+import type { Experiment } from "../model/model.ts";
+import { optimizerStates } from "./optimizers.ts";
+import { logitsGraph } from "./step_graph.ts";
+
+/** `blocks.0.attn` of a parameter, or of the path of a node, inside it. */
+const layerOf = (name: string): string =>
+  name.split(".").slice(0, name.startsWith("blocks.") ? 3 : 1).join(".");
+
+/** FLOP of a step's forward passes by layer. */
+function forwardFlops({ config: { train: { batch, accumulate } }, architecture, layout }: Experiment) {
+  const { outputs } = logitsGraph(architecture, layout, batch, architecture.context);
+  const flops = new Map<string, number>();
+  for (const { op, inputs, outputs: made, attrs, path } of ancestors(Object.values(outputs ?? {}))) {
+    const own = op.flops?.({ inputs, outputs: made, attrs, needed: made.map(() => true) }) ?? 0;
+    flops.set(layerOf(path), (flops.get(layerOf(path)) ?? 0) + accumulate * own);
+  }
+  return flops;
+}
+
+/**
+ * A table as lines, one for each layer: its parameters' shapes and number, the memory of parameters, gradients and the
+ * optimizer's states (float32), and the FLOP of a step's forward passes.
+ *
+ * @example
+ * ```ts
+ * import { loadConfig } from "../../mod.ts";
+ * import { layerTable, prepare } from "./mod.ts";
+ * console.log(layerTable(await prepare(await loadConfig("copy", []))).join("\n"));
+ * ```
+ */
+export function layerTable(experiment: Experiment): string[] {
+  const { config, layout } = experiment;
+  const flops = forwardFlops(experiment);
+  const copies = 2 + optimizerStates(config.optimizer, layout).length;
+  const row = (name: string, shapes: string, size: number, work: number): string[] => [
+    name,
+    shapes,
+    size.toLocaleString("en"),
+    showBytes(4 * copies * size),
+    work > 0 ? showFlops(work) : "",
+  ];
+  const layers = Map.groupBy(layout.slots, ({ name }) => layerOf(name));
+  const names = [...new Set([...layers.keys(), ...flops.keys()])];
+  const order = (name: string): number => {
+    const [kind, n] = name.split(".");
+    return kind === "blocks" ? 1 + Number(n) : /embed/.test(kind) ? 0 : name ? 1e6 : Infinity;
+  };
+  const rows = names.sort((a, b) => order(a) - order(b) || (a < b ? -1 : 1)).map((name) => {
+    const slots = layers.get(name) ?? [];
+    const shapes = slots.map((slot) => `${slot.name.slice(name.length + 1)} ${slot.shape.join("x")}`).join(
+      ", ",
+    );
+    return row(name || "other", shapes, slots.reduce((sum, { size }) => sum + size, 0), flops.get(name) ?? 0);
+  });
+  const total = [...flops.values()].reduce((sum, work) => sum + work, 0);
+  return alignedRows(
+    [
+      ["layer", "shapes", "parameters", "memory", "forward"],
+      ...rows,
+      row("all", "", experiment.parameters, total),
+    ],
+    { left: (column) => column < 2 },
+  );
+}
