@@ -4,10 +4,7 @@
 @group(0) @binding(2) var<storage, read> v: array<f32>;
 @group(0) @binding(3) var<storage, read> dz: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let row = id.y * groups.x * 64u + id.x;
-  if (row >= B * H * T) { return; }
+//! each row in 0..B * H * T
   let b = row / (H * T);
   let h = row / T % H;
   let i = row % T;
@@ -30,4 +27,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
   for (var j = 0u; j < limit; j++) { ds[row * T + j] = pattern[row * T + j] * (ds[row * T + j] - sum); }
 //! end
   for (var j = limit; j < T; j++) { ds[row * T + j] = 0f; }
-}
+//! end

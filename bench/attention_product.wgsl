@@ -4,10 +4,7 @@
 @group(0) @binding(1) var<storage, read> matrix: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let i = id.y * groups.x * 64u + id.x;
-  if (i >= B * T * H * D) { return; }
+//! each i in 0..B * T * H * D
   let e = i % D;
   let h = i / D % H;
   let r = i / (D * H) % T;
@@ -18,4 +15,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     sum += matrix[(b * H + h) * T * T + at] * x[((b * T + c) * H + h) * D + e];
   }
   y[i] = sum * FACTOR;
-}
+//! end

@@ -9,11 +9,8 @@ fn mask_of(b: f32, h: f32, i: f32, j: f32) -> bool {
   ;
 }
 
-@compute @workgroup_size(8)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+//! each at in 0..BLOCK_B * BLOCK_H * QUERY_BLOCKS * KEY_BLOCKS by 8
   unknown_zero = select(0u, 0xffffffffu, groups.x == 0u);
-  let at = id.y * groups.x * 8u + id.x;
-  if (at >= BLOCK_B * BLOCK_H * QUERY_BLOCKS * KEY_BLOCKS) { return; }
   let j0 = (at % KEY_BLOCKS) * BLOCK;
   let i0 = ((at / KEY_BLOCKS) % QUERY_BLOCKS) * BLOCK;
   let bh = at / (KEY_BLOCKS * QUERY_BLOCKS);
@@ -27,4 +24,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
     }
   }
   blocks[at] = select(0u, select(1u, 2u, every), some);
-}
+//! end

@@ -18,11 +18,8 @@
 
 //! insert TABLE_SLOPES
 
-@compute @workgroup_size(LANES)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+//! each slice in 0..SLICES by LANES
   unknown_zero = select(0u, 0xffffffffu, groups.x == 0u);
-  let slice = id.y * groups.x * LANES + id.x;
-  if (slice >= SLICES) { return; }
   for (var m = 0u; m < ENTRIES; m++) { partial[slice * ENTRIES + m] = 0f; }
   for (var at = slice; at < BATCH * H * T; at += SLICES) {
     let bh = at / T;
@@ -67,4 +64,4 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
       }
     }
   }
-}
+//! end

@@ -3,7 +3,7 @@
 @group(0) @binding(0) var<storage, read> partial: array<Sums>;
 @group(0) @binding(1) var<storage, read_write> statistics: array<u32>;
 //! insert SUMS
-var<workgroup> of_lane: array<Sums, LANES>;
+alias Part = Sums;
 
 /** What is of n numbers, as bits: NaN of none. */
 const NONE = 0x7fc00000u;
@@ -17,7 +17,7 @@ fn merged_m2(n: f32, sum_n: f32, m2_n: f32, m: f32, sum_m: f32, m2_m: f32) -> f3
   return m2_n + m2_m + delta * delta * (n / max(n + m, 1f)) * m;
 }
 
-fn merged(a: Sums, b: Sums) -> Sums {
+fn both(a: Sums, b: Sums) -> Sums {
   var c = added(a, b);
 //! if GRADIENT
   c.pattern_m2 = merged_m2(a.pattern_pairs, a.pattern, a.pattern_m2, b.pattern_pairs, b.pattern, b.pattern_m2);
@@ -31,6 +31,7 @@ fn merged(a: Sums, b: Sums) -> Sums {
 //! end
   return c;
 }
+//! insert OVER_LANES
 
 //! if !GRADIENT
 /** 2^80 and 2^-80: what large and small weights were scaled by. */
@@ -61,9 +62,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var chunk = lane; chunk < CHUNKS; chunk += LANES) {
     var part = nothing();
     for (var at = chunk * CHUNK; at < min((chunk + 1u) * CHUNK, BATCH * TILES); at++) {
-      part = merged(part, partial[((at / TILES) * H + head) * TILES + at % TILES]);
+      part = both(part, partial[((at / TILES) * H + head) * TILES + at % TILES]);
     }
-    total = merged(total, part);
+    total = both(total, part);
   }
 //! if !GRADIENT
   // Norms of samples, each over its records.
@@ -80,13 +81,8 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     total.pnorm += norm_of(sample);
   }
 //! end
-  of_lane[lane] = total;
-  for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    workgroupBarrier();
-    if (lane < half) { of_lane[lane] = merged(of_lane[lane], of_lane[lane + half]); }
-  }
+  let sums = over_lanes(total, lane);
   if (lane > 0u) { return; }
-  let sums = of_lane[0];
   let out = head * COLUMNS;
 //! insert COLUMN_LINES
 }

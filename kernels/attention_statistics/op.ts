@@ -17,6 +17,7 @@ import {
 import type { AttentionAttrs, AttentionSizes } from "../attention/sizes.ts";
 import { statisticsCpu } from "./cpu.ts";
 import { ATTENTION_TABLE, columnNames, columnsOf, type StatisticsAttrs } from "./table.ts";
+import overLanesWgsl from "../over_lanes.wgsl" with { type: "text" };
 import statisticsWgsl from "./statistics.wgsl" with { type: "text" };
 import mergeWgsl from "./merge.wgsl" with { type: "text" };
 
@@ -87,6 +88,7 @@ export function lowerSums(
       ...constants,
     },
     code: {
+      OVER_LANES: overLanesWgsl,
       SUMS: sums.code,
       COLUMN_LINES: columns.map((column, i) => `  statistics[out + ${i}u] = ${column};`).join("\n"),
     },

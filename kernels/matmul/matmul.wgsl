@@ -160,13 +160,10 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 //! end
 }
 //! else
-@compute @workgroup_size(8)
-fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-  let tile = id.y * groups.x * 8u + id.x;
+//! each tile in 0..(M + TM - 1u) / TM * TILES_N by 8
   let batch = id.z;
   let m0 = (tile / TILES_N) * TM;
   let n0 = (tile % TILES_N) * TN;
-  if (m0 >= M) { return; }
 //! for i in 0..TM/4
 //! for s in 0..4
   let ia$i_$s = a_row(min(m0 + $iu * 4u + $su, M - 1u), batch);
@@ -237,5 +234,5 @@ fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) group
 //! end
 //! end
 //! end
-}
+//! end
 //! end
