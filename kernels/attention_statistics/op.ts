@@ -32,7 +32,31 @@ const SUMS = sumsCode(columnsOf(ATTENTION_TABLE), ["rowmass_m2", "score_m2", "sc
   "large_squares",
 ]);
 
-/** WGSL of a record of sums, its numbers, and adding two records up but for what has to be merged otherwise. */
+/** The sums of a row that the kernel names, over all its keys or those of a tile. */
+const ROW_SUMS = recordCode("RowSums", "added_row", [
+  ...new Set(statisticsWgsl.match(/(?<=(total|tile)\$r\.)\w+/g)),
+]);
+
+/** WGSL of a record of numbers, and of adding two records up but for what has to be merged otherwise. */
+function recordCode(
+  record: string,
+  added: string,
+  names: readonly string[],
+  merged: readonly string[] = [],
+): string {
+  return [
+    `struct ${record} {`,
+    ...names.map((name) => `  ${name}: f32,`),
+    "}",
+    `fn ${added}(a: ${record}, b: ${record}) -> ${record} {`,
+    `  var c = ${record}();`,
+    ...names.filter((name) => !merged.includes(name)).map((name) => `  c.${name} = a.${name} + b.${name};`),
+    "  return c;",
+    "}",
+  ].join("\n");
+}
+
+/** WGSL of the sums over rows that columns name, and how many these are. */
 export function sumsCode(
   columns: readonly string[],
   merged: readonly string[],
@@ -41,14 +65,7 @@ export function sumsCode(
   const inColumns = columns.flatMap((column) => column.match(/(?<=sums\.)\w+/g) ?? []);
   const names = [...new Set([...inColumns, ...others])];
   const code = [
-    "struct Sums {",
-    ...names.map((name) => `  ${name}: f32,`),
-    "}",
-    "fn added(a: Sums, b: Sums) -> Sums {",
-    "  var c = Sums();",
-    ...names.filter((name) => !merged.includes(name)).map((name) => `  c.${name} = a.${name} + b.${name};`),
-    "  return c;",
-    "}",
+    recordCode("Sums", "added", names, merged),
     // By its bits: a compiler may take NaN and infinity for absent.
     "fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) < 0x7f800000u; }",
     // -infinity: the score of a pair that is not seen.
@@ -151,7 +168,8 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       UNBOUNDED: !sumsToOne(attrs),
     };
     const columns = columnsOf(ATTENTION_TABLE, columnNames(attrs));
-    return lowerSums({ ...rows, constants }, sizes, target, SUMS, columns, { BERNOULLI });
+    const code = { ...rows.code, ROW_SUMS };
+    return lowerSums({ ...rows, constants, code }, sizes, target, SUMS, columns, { BERNOULLI });
   },
   cpu: statisticsCpu,
   flops: (call) => flops({ ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] }, 1, 0),

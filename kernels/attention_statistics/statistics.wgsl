@@ -9,6 +9,7 @@
 //! insert EXTRAS
 //! insert COMMON
 //! insert SUMS
+//! insert ROW_SUMS
 
 const LOWEST = -0x1.fffffep+127f;
 
@@ -82,28 +83,11 @@ fn squares_of(a: f32) -> f32 { return a * a; }
   shift = select(0f, shift, is_finite(shift));
 
 //! for r in 0..ROWS
-  var n$r = 0f;
   var first_seen$r = S;
-  var spoilt$r = 0f;
-  var scored$r = 0f;
-  var unscored$r = 0f;
   var peak$r = LOWEST;
-  var learned_mass$r = 0f;
-  var placed_mass$r = 0f;
   var learned_top$r = LOWEST;
-  var mass$r = 0f;
-  var log_mass$r = 0f;
-  var weighted_distance$r = 0f;
-  var offset$r = 0f;
-  var square$r = 0f;
+  var total$r = RowSums();
   var weight_squares$r = Squares();
-  var bernoulli$r = 0f;
-  var sink$r = 0f;
-  var previous$r = 0f;
-  var self$r = 0f;
-  var induced$r = 0f;
-  var copied$r = 0f;
-  var above$r = 0f;
   var row_max$r = LOWEST;
   var top_key$r = S;
   let threshold$r = 0.01f / max(shown$r, 1f);
@@ -112,13 +96,8 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 //! insert KEY_TILE
     // A tile's sums first, then the row's: long rows of equal weights would round the same way at every step.
 //! for r in 0..ROWS
-    var tile_mass$r = 0f;
-    var tile_log$r = 0f;
-    var tile_weighted_distance$r = 0f;
-    var tile_offset$r = 0f;
-    var tile_square$r = 0f;
+    var tile$r = RowSums();
     var tile_weight_squares$r = Squares();
-    var tile_bernoulli$r = 0f;
 //! end
     for (var j = first; j < end; j++) {
 //! insert SCORES
@@ -139,51 +118,46 @@ fn squares_of(a: f32) -> f32 { return a * a; }
       let log_a$r = log_weight(a$r, s$r, term$r);
       let distance$r = place$r - at;
       let centred$r = select(0f, s$r - shift, scored_here$r);
-      n$r += select(0f, 1f, seen$r);
+      total$r.n += select(0f, 1f, seen$r);
       first_seen$r = select(first_seen$r, min(first_seen$r, j), seen$r);
-      scored$r += select(0f, 1f, scored_here$r);
-      unscored$r += select(0f, 1f, seen$r && !scored_here$r);
+      total$r.scored += select(0f, 1f, scored_here$r);
+      total$r.unscored += select(0f, 1f, seen$r && !scored_here$r);
       peak$r = select(peak$r, s$r, scored_here$r && s$r > peak$r);
 //! if NORMALISED
-      spoilt$r += select(0f, 1f, seen$r && !scored_here$r);
+      total$r.spoilt += select(0f, 1f, seen$r && !scored_here$r);
 //! else
-      spoilt$r += select(0f, 1f, seen$r && (is_nan(s$r) || !is_finite(a$r)));
+      total$r.spoilt += select(0f, 1f, seen$r && (is_nan(s$r) || !is_finite(a$r)));
 //! end
-      tile_mass$r += a$r;
+      tile$r.mass += a$r;
       tile_weight_squares$r += squares_of(a$r);
-      tile_log$r += select(0f, a$r * log_a$r, a$r > 0f);
-      tile_weighted_distance$r += select(a$r * distance$r, 0f, is_learned);
-      tile_offset$r += centred$r;
-      tile_square$r += centred$r * centred$r;
-      sink$r += a$r * is_sink;
-      self$r += select(0f, a$r, distance$r == 0f && !is_learned);
-      previous$r += select(0f, a$r, distance$r == 1f && !is_learned);
-      above$r += select(0f, 1f, a$r >= threshold$r);
+      tile$r.log_mass += select(0f, a$r * log_a$r, a$r > 0f);
+      tile$r.weighted_distance += select(a$r * distance$r, 0f, is_learned);
+      tile$r.offset += centred$r;
+      tile$r.square += centred$r * centred$r;
+      total$r.sink += a$r * is_sink;
+      total$r.self_weight += select(0f, a$r, distance$r == 0f && !is_learned);
+      total$r.previous += select(0f, a$r, distance$r == 1f && !is_learned);
+      total$r.above += select(0f, 1f, a$r >= threshold$r);
 //! if EXTRA
-      learned_mass$r += select(0f, a$r, is_learned);
-      placed_mass$r += select(a$r, 0f, is_learned);
+      total$r.learned_mass += select(0f, a$r, is_learned);
+      total$r.placed_mass += select(a$r, 0f, is_learned);
       learned_top$r = select(learned_top$r, s$r, seen$r && is_learned && s$r > learned_top$r);
 //! end
       let higher$r = seen$r && !is_learned && (top_key$r == S || s$r > row_max$r);
       row_max$r = select(row_max$r, s$r, higher$r);
       top_key$r = select(top_key$r, j, higher$r);
 //! if BERNOULLI
-      tile_bernoulli$r += select(0f, bernoulli_entropy(a$r, log_a$r), seen$r);
+      tile$r.bernoulli += select(0f, bernoulli_entropy(a$r, log_a$r), seen$r);
 //! end
 //! if REPEATED
-      induced$r += select(0f, a$r, distance$r == f32(REPEATED) - 1f && !is_learned);
-      copied$r += select(0f, a$r, distance$r == f32(REPEATED) && !is_learned);
+      total$r.induced += select(0f, a$r, distance$r == f32(REPEATED) - 1f && !is_learned);
+      total$r.duplicated += select(0f, a$r, distance$r == f32(REPEATED) && !is_learned);
 //! end
 //! end
     }
 //! for r in 0..ROWS
-    mass$r += tile_mass$r;
+    total$r = added_row(total$r, tile$r);
     weight_squares$r += tile_weight_squares$r;
-    log_mass$r += tile_log$r;
-    weighted_distance$r += tile_weighted_distance$r;
-    offset$r += tile_offset$r;
-    square$r += tile_square$r;
-    bernoulli$r += tile_bernoulli$r;
 //! end
 //! if STAGED
     workgroupBarrier();
@@ -194,17 +168,17 @@ fn squares_of(a: f32) -> f32 { return a * a; }
   // Where scores hide keys that the mask shows, a weight is small by another measure.
   var recount = false;
 //! for r in 0..ROWS
-  recount = recount || n$r < shown$r;
-  let bound$r = 0.01f / max(n$r, 1f);
+  recount = recount || total$r.n < shown$r;
+  let bound$r = 0.01f / max(total$r.n, 1f);
 //! end
   if (recount) {
 //! for r in 0..ROWS
-    above$r = 0f;
+    total$r.above = 0f;
 //! end
     for (var j = begin; j < limit; j++) {
 //! insert KEY_SCORES
 //! for r in 0..ROWS
-      above$r += select(0f, 1f, seen$r && weight(s$r, term$r) >= bound$r);
+      total$r.above += select(0f, 1f, seen$r && weight(s$r, term$r) >= bound$r);
 //! end
     }
   }
@@ -215,17 +189,17 @@ fn squares_of(a: f32) -> f32 { return a * a; }
   var offset = 0f;
   var square = 0f;
 //! for r in 0..ROWS
-  let fair$r = n$r > 0f && spoilt$r == 0f;
+  let fair$r = total$r.n > 0f && total$r.spoilt == 0f;
 //! if NORMALISED
   // One such score, and every weight of the row is NaN.
-  sums.nonfinite += select(n$r, 0f, spoilt$r == 0f);
+  sums.nonfinite += select(total$r.n, 0f, total$r.spoilt == 0f);
 //! else
-  sums.nonfinite += spoilt$r;
+  sums.nonfinite += total$r.spoilt;
 //! end
-  sums.score_nonfinite += unscored$r;
+  sums.score_nonfinite += total$r.unscored;
   if (fair$r) {
-    let empty = mass$r <= 0f;
-    let exact = log(max(mass$r, TINY)) - log_mass$r / max(mass$r, TINY);
+    let empty = total$r.mass <= 0f;
+    let exact = log(max(total$r.mass, TINY)) - total$r.log_mass / max(total$r.mass, TINY);
     let entropy = select(exact, 0f, empty || exact < 0f);
 //! if ZERO_BELOW_0
     // No score above 0: all weights are 0, and the first is the largest.
@@ -234,9 +208,9 @@ fn squares_of(a: f32) -> f32 { return a * a; }
     let top_key = top_key$r;
 //! end
 //! if EXTRA
-    let own_mass = placed_mass$r;
+    let own_mass = total$r.placed_mass;
 //! else
-    let own_mass = mass$r;
+    let own_mass = total$r.mass;
 //! end
     let placed = first_seen$r < OWN;
     let unplaced = own_mass <= 0f;
@@ -244,16 +218,16 @@ fn squares_of(a: f32) -> f32 { return a * a; }
     let sunk = has_previous && first_seen$r == 0u;
     let repeated = place$r >= f32(REPEATED);
     sums.rows += 1f;
-    sums.rows_of_two += select(0f, 1f, n$r > 1f);
+    sums.rows_of_two += select(0f, 1f, total$r.n > 1f);
     sums.rows_placed += select(0f, 1f, placed);
     sums.rows_with_previous += select(0f, 1f, has_previous);
     sums.rows_sunk += select(0f, 1f, sunk);
     sums.rows_repeated += select(0f, 1f, repeated);
-    sums.pairs += scored$r;
+    sums.pairs += total$r.scored;
     sums.entropy += entropy;
-    sums.entropy_ratio += select(0f, entropy / log(max(n$r, 2f)), n$r > 1f);
-    sums.bernoulli_entropy += bernoulli$r / n$r;
-    sums.rowmass += mass$r;
+    sums.entropy_ratio += select(0f, entropy / log(max(total$r.n, 2f)), total$r.n > 1f);
+    sums.bernoulli_entropy += total$r.bernoulli / total$r.n;
+    sums.rowmass += total$r.mass;
 //! if UNBOUNDED
     sums.squares += weight_squares$r.x;
     sums.small_squares += weight_squares$r.y;
@@ -263,25 +237,25 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 //! end
     sums.max += weight(max(row_max$r, learned_top$r), term$r);
     sums.argmax_distance += select(0f, place$r - f32(top_key), placed);
-    sums.sink += select(0f, sink$r, sunk);
-    sums.previous += select(0f, previous$r, has_previous);
-    sums.self_weight += self$r;
-    sums.distance += select(weighted_distance$r / max(own_mass, TINY), 0f, unplaced);
-    sums.extra_mass += select(learned_mass$r / max(mass$r, TINY), 0f, empty);
+    sums.sink += select(0f, total$r.sink, sunk);
+    sums.previous += select(0f, total$r.previous, has_previous);
+    sums.self_weight += total$r.self_weight;
+    sums.distance += select(total$r.weighted_distance / max(own_mass, TINY), 0f, unplaced);
+    sums.extra_mass += select(total$r.learned_mass / max(total$r.mass, TINY), 0f, empty);
     sums.effective_keys += exp(entropy);
-    sums.sparsity += (n$r - above$r) / n$r;
-    sums.induction += select(0f, induced$r, repeated);
-    sums.duplicate += select(0f, copied$r, repeated);
+    sums.sparsity += (total$r.n - total$r.above) / total$r.n;
+    sums.induction += select(0f, total$r.induced, repeated);
+    sums.duplicate += select(0f, total$r.duplicated, repeated);
     sums.score_max = max(sums.score_max, peak$r);
-    offset += offset$r;
-    square += square$r;
+    offset += total$r.offset;
+    square += total$r.square;
   }
 //! end
   sums.scores = sums.pairs * shift + offset;
   sums.score_m2 = max(square - offset * offset / max(sums.pairs, 1f), 0f);
   let mean_mass = sums.rowmass / max(sums.rows, 1f);
 //! for r in 0..ROWS
-  sums.rowmass_m2 += select(0f, (mass$r - mean_mass) * (mass$r - mean_mass), fair$r);
+  sums.rowmass_m2 += select(0f, (total$r.mass - mean_mass) * (total$r.mass - mean_mass), fair$r);
 //! end
   if (first_row < T) { partial[bh * TILES + row_tile] = sums; }
 }
