@@ -172,7 +172,7 @@ function memoryProgram(config: Config): string {
   const module = new URL("mod.ts", ROOT).href;
   return `import { train } from ${JSON.stringify(module)};
     let next = 100;
-    await train(${JSON.stringify(config)}, { progress({ step }) {
+    await train(${JSON.stringify(config)}, { onProgress({ step }) {
       if (step < next) return;
       next += 100;
       gc();
