@@ -72,10 +72,7 @@ export function modifier(
  *
  * @category Attention
  */
-export function mask(
-  expression: Expression | string,
-  tables: Readonly<Record<string, Tensor>> = {},
-): Mask {
+export function mask(expression: Expression | string, tables: Readonly<Record<string, Tensor>> = {}): Mask {
   return { expression: checked("mask", expression, tables, NAMES.slice(1)), tables };
 }
 

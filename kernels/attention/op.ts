@@ -7,14 +7,8 @@ import { blockMask } from "./block_mask.ts";
 import { attentionCpu, keyGradientCpu, queryGradientCpu, tableGradientCpu } from "./cpu.ts";
 import forwardWgsl from "./forward.wgsl" with { type: "text" };
 import keyGradientWgsl from "./key_gradient.wgsl" with { type: "text" };
-import {
-  attentionDispatch,
-  gradientInputs,
-  type Kernel,
-  kernelFor,
-  overQueries,
-  slopesCode,
-} from "./dispatch.ts";
+import { attentionDispatch, gradientInputs, kernelFor, overQueries, slopesCode } from "./dispatch.ts";
+import type { Kernel } from "./dispatch.ts";
 import { compose, merge, overRows, scoreBias } from "./modifier.ts";
 import { type AttentionOptions, checkOptions, checkTables, rangeOf } from "./options.ts";
 import queryGradientWgsl from "./query_gradient.wgsl" with { type: "text" };

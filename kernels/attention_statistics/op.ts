@@ -138,12 +138,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       label: "attention statistics",
       source: statisticsWgsl,
       ...queries,
-      bindings: {
-        0: ["scratch", 0],
-        1: ["input", 0],
-        2: ["input", 1],
-        3: row ? ["input", 2] : undefined,
-      },
+      bindings: { 0: ["scratch", 0], 1: ["input", 0], 2: ["input", 1], 3: row ? ["input", 2] : undefined },
       loads: { q: D, k: D },
       numbersPerRow: D + 32,
       mostRows: 8,

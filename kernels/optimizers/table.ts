@@ -20,11 +20,7 @@ const SETTINGS = {
     doc: "Decay of the first and second moment; not of sgd.",
   },
   eps: { is: "positive", default: 1e-8, doc: "Added to the root of the second moment." },
-  momentum: {
-    is: "fraction",
-    default: null,
-    doc: "Of sgd and muon; null: 0.9 for sgd, 0.95 for muon.",
-  },
+  momentum: { is: "fraction", default: null, doc: "Of sgd and muon; null: 0.9 for sgd, 0.95 for muon." },
   nesterov: { is: "flag", default: null, doc: "Nesterov's momentum in sgd and muon; null: in muon alone." },
   weight_decay: {
     is: "amount",

@@ -217,10 +217,7 @@ export function functionAttention(name: string, module: AttentionModule): Attent
         addMatrix(sums, shape, checkedMatrix(found, shape[1], shape[3], what), at);
       for (const { b, h, kv, input } of headsOfCase(given)) {
         // A copy for each call: a function may write into what it is given.
-        add(z, dz, await settled(module.attention(structuredClone(input))), "attention()", [
-          b,
-          h,
-        ]);
+        add(z, dz, await settled(module.attention(structuredClone(input))), "attention()", [b, h]);
         if (!module.attentionGradient) continue;
         const promised = module.attentionGradient({ ...input, dz: matrixOf(dz, b, h) });
         const found = await settled(promised);

@@ -72,11 +72,7 @@ export const DATA_KEYS = {
     doc:
       "crops: random crops with replacement (nanoGPT's). windows: every window once an epoch, in seeded order.",
   },
-  answer_only: {
-    is: "flag",
-    default: false,
-    doc: "Synthetic tasks: count the loss on the answer alone.",
-  },
+  answer_only: { is: "flag", default: false, doc: "Synthetic tasks: count the loss on the answer alone." },
   cache: { is: "text", default: ".cache", doc: "Folder for downloaded corpora." },
 } as const satisfies Keys;
 

@@ -1,14 +1,8 @@
 // From the section `data` of a configuration to batches: which text or task, which tokenizer, which source.
 import { maximum } from "../base/extremes.ts";
 import { didYouMean, placed, UserError } from "../base/errors.ts";
-import {
-  cuttableIds,
-  type Source,
-  splitsOf,
-  textSource,
-  type TextSourceOptions,
-  unigramEntropy,
-} from "./batches.ts";
+import { cuttableIds, splitsOf, textSource, unigramEntropy } from "./batches.ts";
+import type { Source, TextSourceOptions } from "./batches.ts";
 import { isBinary, loadIds } from "./binary_ids.ts";
 import { CATALOGUE, loadBytes } from "./corpora.ts";
 import type { DataOptions, MixedOptions, TokenizerOptions } from "./data_keys.ts";
@@ -29,10 +23,9 @@ import {
   cutAtUnits,
   linesOfSample,
   samplesOfText,
-  type TextBytes,
-  type TextPieces,
   unitsOfText,
 } from "./text_bytes.ts";
+import type { TextBytes, TextPieces } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { makeTokenizer } from "./tokenizer_file.ts";
 

@@ -3,18 +3,16 @@ import { UserError } from "../base/errors.ts";
 import { joinIds, numberList, type Numbers, type SampleIds } from "./ids.ts";
 import { linesOfSample, samplesOfPieces } from "./text_bytes.ts";
 import {
-  type Batch,
   blankBatch,
   checkSizes,
   checkStep,
   cuttableList,
   evaluationOf,
   samplingOf,
-  type Source,
   splitNamed,
   splitsOf,
-  type TextSourceOptions,
 } from "./batches.ts";
+import type { Batch, Source, TextSourceOptions } from "./batches.ts";
 
 /**
  * Files as samples: whole files ("file"), lines ("line") or so many lines ("4 lines"), each with the newline it ends in.

@@ -16,10 +16,7 @@ import type { Workload } from "./estimate.ts";
  * ```
  * @category Devices
  */
-export async function openDevice(
-  name: string,
-  work: () => readonly Workload[] = () => [],
-): Promise<Device> {
+export async function openDevice(name: string, work: () => readonly Workload[] = () => []): Promise<Device> {
   const wanted = DEVICE_CHOICES.find((known) => known === name);
   if (!wanted) throw new UserError(`device: "${name}" is unknown.${didYouMean(name, DEVICE_CHOICES)}`);
   return (await chooseDevice(wanted, work)).device;

@@ -14,13 +14,12 @@ import {
   backwardGraph,
   COMPARED,
   compareSurrogate,
-  type DifferentiatedModel,
   hasApproximated,
-  type LayerNode,
   methodOf,
   withBackpropagation,
   withBackward,
 } from "./surrogates.ts";
+import type { DifferentiatedModel, LayerNode } from "./surrogates.ts";
 
 /** An analysis made ready for a device and a model whose parameters are there. */
 export interface JacobianAnalysis extends Disposable {

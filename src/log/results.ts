@@ -133,10 +133,7 @@ export function replacedRuns(results: readonly RunResult[]): RunResult[] {
  * ```
  * @category Logs
  */
-export async function findLogs(
-  folder: string,
-  unreadable?: (error: UserError) => void,
-): Promise<string[]> {
+export async function findLogs(folder: string, unreadable?: (error: UserError) => void): Promise<string[]> {
   const found: string[] = [];
   const below = async (path: string): Promise<string[]> => {
     try {

@@ -66,9 +66,7 @@ const isAfter = (record: LogRecord, step: number): boolean =>
   "step" in record && record.step !== null && record.step > step;
 
 /** @internal The object of a line, its fields unchecked; undefined where it is no record. */
-export function objectOf(
-  bytes: Uint8Array,
-): { type: string; step?: number; diverged?: unknown } | undefined {
+export function objectOf(bytes: Uint8Array): { type: string; step?: number; diverged?: unknown } | undefined {
   try {
     const value = parseJson(decoder.decode(bytes));
     return typeof value?.type === "string" && value.v !== undefined ? value : undefined;

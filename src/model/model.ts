@@ -1,14 +1,8 @@
 // A model: its architecture, its tokenizer and where its parameters lie, from a configuration.
 import type { Config } from "../config/mod.ts";
 import type { Source, Tokenizer } from "../data/mod.ts";
-import {
-  type Architecture,
-  architectureOf,
-  decoderParameters,
-  loadModifiers,
-  parameterCount,
-  type Parameters,
-} from "../nn/mod.ts";
+import { architectureOf, decoderParameters, loadModifiers, parameterCount } from "../nn/mod.ts";
+import type { Architecture, Parameters } from "../nn/mod.ts";
 import { withoutModifiers } from "../nn/user_modifier.ts";
 import type { CodeFile } from "../runs/run_state.ts";
 import type { TensorData } from "./formats/safetensors.ts";

@@ -58,12 +58,7 @@ function applyBranch(n: number, block: Block, branch: Branch, x: Tensor, forward
  *
  * @param rotate what is done to queries and keys for their position
  */
-export function applyBlock(
-  n: number,
-  x: Tensor,
-  forward: Forward,
-  rotate: (x: Tensor) => Tensor,
-): Tensor {
+export function applyBlock(n: number, x: Tensor, forward: Forward, rotate: (x: Tensor) => Tensor): Tensor {
   const block = blockOf(forward.architecture, n);
   const { taps } = forward;
   const path = `blocks.${n}`;

@@ -53,10 +53,7 @@ export function keyCache(rows: number, count: number, length: number): KeyCache 
 export function atPositions({ expression, tables }: ScoreModifier, { start }: KeyCache): ScoreModifier {
   if (!variablesOf(expression).has("i")) return { expression, tables };
   const position = plus(variable("i"), lookup("cache_start", start.shape, variable("b")));
-  return {
-    expression: substitute(expression, "i", position),
-    tables: { ...tables, cache_start: start },
-  };
+  return { expression: substitute(expression, "i", position), tables: { ...tables, cache_start: start } };
 }
 
 /** Rows [B, T, d] of a table [S, d], by position. */

@@ -15,9 +15,7 @@ const ROPE = {
 } as const satisfies Keys;
 
 /** Sections of `model`, by the scheme whose keys they hold. */
-export const POSITION_SECTIONS = {
-  rope: { keys: ROPE, doc: "Rotary positions." },
-} as const satisfies Keys;
+export const POSITION_SECTIONS = { rope: { keys: ROPE, doc: "Rotary positions." } } as const satisfies Keys;
 
 /** The keys of schemes; what is left out is the default. */
 export type PositionOptions = {

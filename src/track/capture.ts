@@ -3,14 +3,8 @@
 import { maximum } from "../base/extremes.ts";
 import { join } from "node:path";
 import type { AttentionAttrs } from "../../kernels/attention/sizes.ts";
-import {
-  type AttentionContext,
-  forRows,
-  rowValues,
-  seenRow,
-  weights,
-  workOfCall,
-} from "../../kernels/attention/rows.ts";
+import { forRows, rowValues, seenRow, weights, workOfCall } from "../../kernels/attention/rows.ts";
+import type { AttentionContext } from "../../kernels/attention/rows.ts";
 import type { Config } from "../config/mod.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../base/errors.ts";

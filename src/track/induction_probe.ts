@@ -97,10 +97,7 @@ export function probeGraph(model: Model) {
  * induction: attention of query i >= L to key i - L + 1, the token after the previous occurrence; duplicate: to key i - L.
  * Source: Olsson et al. 2022, In-context Learning and Induction Heads.
  */
-export async function inductionProbe(
-  device: Device,
-  model: Model,
-): Promise<Probe | undefined> {
+export async function inductionProbe(device: Device, model: Model): Promise<Probe | undefined> {
   const probe = probeGraph(model);
   if (!probe) return undefined;
   const { config, architecture } = model;

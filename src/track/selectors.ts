@@ -93,11 +93,7 @@ function selectorHint(text: string, subjects: readonly Subject[]): string {
  *
  * @throws {UserError} one line
  */
-export function checkSelectors(
-  place: string,
-  select: readonly string[],
-  subjects: readonly Subject[],
-): void {
+export function checkSelectors(place: string, select: readonly string[], subjects: readonly Subject[]): void {
   for (const { text, matches } of select.map(selectorOf)) {
     if (subjects.some(matches)) continue;
     throw new UserError(

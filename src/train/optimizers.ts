@@ -44,10 +44,7 @@ const isHidden = ({ name, shape, decayed }: Slot): boolean =>
  * optimizerStates(config.optimizer, layout).map(({ name }) => name); // ["exp_avg"]
  * ```
  */
-export function optimizerStates(
-  { name }: Config["optimizer"],
-  { slots }: Layout,
-): readonly OptimizerState[] {
+export function optimizerStates({ name }: Config["optimizer"], { slots }: Layout): readonly OptimizerState[] {
   const { states }: Optimizer = OPTIMIZERS[name];
   return Object.entries(states).map(([name, of]) => ({
     name,

@@ -61,11 +61,7 @@ function reasons({ config, architecture }: Model, base: Checkpoint, name: string
 }
 
 /** Throws at the first parameter that the checkpoint has not, has otherwise, or has alone, naming the keys to change. */
-function checkStart(
-  model: Model,
-  base: Checkpoint,
-  tensors: ReadonlyMap<string, TensorData>,
-): void {
+function checkStart(model: Model, base: Checkpoint, tensors: ReadonlyMap<string, TensorData>): void {
   const own = new Map(model.layout.slots.map(({ name, shape }) => [name, shape]));
   const differs = (name: string) => tensors.get(name)?.shape.join() !== own.get(name)?.join();
   const name = [...own.keys(), ...tensors.keys()].find(differs);

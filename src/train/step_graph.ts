@@ -31,10 +31,7 @@ export interface Table {
 }
 
 /** A row of scalars and vectors, each in an aligned place of its own, so that its kernel writes there. */
-function recordRow(
-  name: string,
-  parts: Readonly<Record<string, Tensor>>,
-): { effect: Tensor; table: Table } {
+function recordRow(name: string, parts: Readonly<Record<string, Tensor>>): { effect: Tensor; table: Table } {
   const columns: Record<string, number> = {};
   let width = 0;
   for (const [key, part] of Object.entries(parts)) {
