@@ -4,13 +4,13 @@ import { closestString, didYouMean, UserError } from "../../src/base/errors.ts";
 
 const KNOWN = ["softmax", "sigmoid", "dropout"];
 
-Deno.test("nearest() finds a name with a letter missing, added, wrong, or two neighbours swapped, in any case", () => {
+Deno.test("closestString() finds a name with a letter missing, added, wrong, or two neighbours swapped, in any case", () => {
   for (const found of ["sofmax", "softtmax", "softmox", "sotfmax", "SoftMax", "softmax"]) {
     assert.equal(closestString(found, KNOWN), "softmax", found);
   }
 });
 
-Deno.test("nearest() prefers the least difference, and of equals the first", () => {
+Deno.test("closestString() prefers the least difference, and of equals the first", () => {
   assert.equal(closestString("abcd", ["abxy", "abcx", "abcy"]), "abcx");
 });
 
@@ -20,20 +20,20 @@ Deno.test("two swapped neighbours count as one mistake, not two", () => {
   assert.equal(closestString("rl", ["xy"]), undefined);
 });
 
-Deno.test("nearest() gives nothing where more than half of what was written differs", () => {
+Deno.test("closestString() gives nothing where more than half of what was written differs", () => {
   assert.equal(closestString("seed", ["sxxd"]), "sxxd");
   assert.equal(closestString("seed", ["xxxd"]), undefined);
   assert.equal(closestString("temperature", KNOWN), undefined);
   assert.equal(closestString("x", []), undefined);
 });
 
-Deno.test("nearest() of a name of a megabyte answers at once", () => {
+Deno.test("closestString() of a name of a megabyte answers at once", () => {
   const begun = performance.now();
   assert.equal(closestString("x".repeat(1e6), KNOWN), undefined);
   assert.ok(performance.now() - begun < 50);
 });
 
-Deno.test("suggestion() names the nearest, or lists what is known in its order", () => {
+Deno.test("didYouMean() names the nearest, or lists what is known in its order", () => {
   assert.equal(didYouMean("dorpout", KNOWN), ' Did you mean "dropout"?');
   assert.equal(didYouMean("temperature", new Set(KNOWN)), " Known: softmax, sigmoid, dropout.");
 });
