@@ -13,8 +13,8 @@
  * @module
  */
 
-export { type Activation, ACTIVATIONS } from "./expression/activation.ts";
-export { adamw, adamwHyper, type AdamwOptions } from "./optimizers/adamw.ts";
+export * from "./expression/activation.ts";
+export * from "./optimizers/adamw.ts";
 export { append } from "./append/op.ts";
 export { attention, type AttentionOptions } from "./attention/op.ts";
 export type { Mask, ScoreModifier } from "./attention/modifier.ts";
@@ -39,13 +39,13 @@ export { cacheRows } from "./cache_rows/op.ts";
 export { type CrossEntropy, crossEntropy } from "./cross_entropy/op.ts";
 export { add, elementwise, multiply, scale, sumAll, sumRows, sumSquares } from "./elementwise/op.ts";
 export { embedding } from "./embedding/op.ts";
-export { erf } from "./expression/erf.ts";
+export * from "./expression/erf.ts";
 export type { Expression, Term } from "./expression/expression.ts";
 export * as expr from "./expression/mod.ts";
-export { grad, gradientOf } from "./gradient.ts";
+export * from "./gradient.ts";
 export { linear, matmul, type MatmulOptions } from "./matmul/op.ts";
-export { lion, type LionOptions } from "./optimizers/lion.ts";
-export { type MatrixSlot, muon, type MuonOptions, orthogonalised } from "./optimizers/muon.ts";
+export * from "./optimizers/lion.ts";
+export * from "./optimizers/muon.ts";
 export { learningRate, type Schedule, SCHEDULE_KEYS } from "./optimizers/schedules.ts";
 export { OPTIMIZER_KEYS } from "./optimizers/table.ts";
 export { layerNorm, rmsNorm } from "./norm/op.ts";
@@ -60,7 +60,7 @@ export {
 export { type Rows, type Segment } from "./statistics/chunks.ts";
 export { statistics, type StatisticsInput } from "./statistics/op.ts";
 export { STATISTICS } from "./statistics/table.ts";
-export { sgd, type SgdOptions } from "./optimizers/sgd.ts";
+export * from "./optimizers/sgd.ts";
 export type { FlatUpdateOptions, Updated, UpdateTensors } from "./optimizers/flat_update.ts";
 export { rope, type RopeOptions, ropeTurns } from "./rope/op.ts";
 export * as masks from "./masks.ts";

@@ -26,7 +26,7 @@ export {
 } from "./errors.ts";
 export { globOf } from "./glob.ts";
 export type { KeyKinds, KeyValues } from "./keys.ts";
-export { type Interval, interval } from "./interval.ts";
+export * from "./interval.ts";
 export {
   type Activity,
   endProgress,
@@ -37,10 +37,10 @@ export {
   showProgress,
 } from "./progress.ts";
 export { type RandomStream, randomStream, threefry2x32 } from "./random.ts";
-export { alignedRows, type TableOptions } from "./table.ts";
+export * from "./table.ts";
 export { escapeControls, messageLine } from "./terminal.ts";
-export { showBytes, showFlops, showSeconds, type TimeUnit, timeUnit } from "./units.ts";
+export * from "./units.ts";
 export type { UserCode } from "./user_code.ts";
 export { exportsOf } from "./user_file.ts";
-export { VERSION } from "./version.ts";
+export * from "./version.ts";
 export { writeStderr } from "./write.ts";

@@ -11,20 +11,20 @@
  * @module
  */
 
-export { type BarChart, barChart, type BarSeries } from "./bar_chart.ts";
-export { graphDiagram, type GraphDiagramOptions } from "./graph_diagram.ts";
-export { type HeadSheet, headSheet, type SheetPanel } from "./line_panels.ts";
+export * from "./bar_chart.ts";
+export * from "./graph_diagram.ts";
+export * from "./line_panels.ts";
 export { headsCharts } from "./heads_chart.ts";
-export { type HeatMap, heatMap } from "./heat_map.ts";
-export { jacobianCharts } from "./jacobian_chart.ts";
-export { CHART_COLOURS, type ChartAxis, type ChartSeries, type LineChart, lineChart } from "./line_chart.ts";
-export { type LogCharts } from "./log_charts.ts";
-export { type MapPanel, type MapSheet, mapSheet } from "./map_panels.ts";
-export { lossChart, type LossChartOptions } from "./loss_chart.ts";
+export * from "./heat_map.ts";
+export * from "./jacobian_chart.ts";
+export * from "./line_chart.ts";
+export * from "./log_charts.ts";
+export * from "./map_panels.ts";
+export * from "./loss_chart.ts";
 export { metricChart, type MetricChartOptions } from "./metric_chart.ts";
 export { type ChartedRun, type ProgressUnit, progressUnit, type StatChoice } from "./metric_lines.ts";
-export { normsCharts } from "./norms_chart.ts";
-export { type ResultsChart, resultsChart } from "./results_chart.ts";
-export { runCharts } from "./run_charts.ts";
-export { thin, type Thinner, thinner } from "./downsample.ts";
-export { type ReportOptions, runReport } from "./report.ts";
+export * from "./norms_chart.ts";
+export * from "./results_chart.ts";
+export * from "./run_charts.ts";
+export * from "./downsample.ts";
+export * from "./report.ts";

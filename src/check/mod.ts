@@ -53,7 +53,7 @@ export {
   type LayerImplementation,
   type LayerKind,
 } from "./layer_check.ts";
-export { decoderLayer } from "./layer_graph.ts";
+export * from "./layer_graph.ts";
 export {
   decoderLayerOracle,
   type LayerChange,
@@ -62,14 +62,7 @@ export {
   type Matrix,
   multiHeadOracle,
 } from "./layer_oracle.ts";
-export { describeLayerCase, layerRecord, layerSummary, smallestLayerFailure } from "./layer_report.ts";
-export { type CheckedExports, loadChecked } from "./load_checked.ts";
+export * from "./layer_report.ts";
+export * from "./load_checked.ts";
 export { suspicion } from "./mistakes.ts";
-export {
-  attentionOracle,
-  attentionOracleGradient,
-  type DenseTensor,
-  type OracleGradients,
-  type OracleOptions,
-  type OracleValues,
-} from "./oracle.ts";
+export * from "./oracle.ts";

@@ -11,14 +11,14 @@
  * @module
  */
 
-export { type ConfigDifference, configKeys, diffConfigs } from "./diff.ts";
-export { configJsonSchema } from "./editor_schema.ts";
-export { type HookKey, withHookKeys } from "./hook_keys.ts";
-export { keyLines } from "./key_lines.ts";
+export * from "./diff.ts";
+export * from "./editor_schema.ts";
+export * from "./hook_keys.ts";
+export * from "./key_lines.ts";
 export { loadConfig } from "./load.ts";
-export { loadSweep, type Sweep, type SweepOptions, type SweepRun } from "./load_sweep.ts";
+export * from "./load_sweep.ts";
 export { applyOverride } from "./override.ts";
-export { type ConfigOrigin, resolveConfig } from "./resolve.ts";
+export * from "./resolve.ts";
 export { type Config, CONFIG_KEYS, type ConfigSchema, configSchema } from "./schema.ts";
 export { configWarnings, SYNTHETIC_SOURCES } from "./cross_checks.ts";
 export { dumpConfig, parseConfig } from "./yaml.ts";

@@ -24,13 +24,13 @@ export type { TextPieces } from "./text_bytes.ts";
 export type { Numbers } from "./ids.ts";
 export { charTokenizer } from "./char_tokenizer.ts";
 export { bpeTokenizer, byteTokenizer, gpt2Pairs, gpt2Tokenizer } from "./byte_tokenizers.ts";
-export { trainMerges } from "./bpe_trainer.ts";
+export * from "./bpe_trainer.ts";
 export { byteCharacters } from "./byte_bpe.ts";
 export { huggingfaceTokenizer } from "./huggingface_tokenizer.ts";
 export { idsTokenizer } from "./ids_tokenizer.ts";
 export { cropTokenizer } from "./crop_tokenizer.ts";
-export { makeTokenizer, tokenizerFromJSON } from "./tokenizer_file.ts";
-export { plainBrown } from "./brown.ts";
+export * from "./tokenizer_file.ts";
+export * from "./brown.ts";
 export { readFiles, type TextFile } from "./files.ts";
 export type { DownloadOptions, FileProof } from "./download.ts";
 export {
@@ -44,12 +44,12 @@ export {
   type TextRequest,
 } from "./corpora.ts";
 export { drawSample, findTask, taskTokenizer } from "./synthetic.ts";
-export type { Sample, Task, TaskSplit } from "./task.ts";
-export { TASKS } from "./tasks.ts";
-export { loadTasks, taskOverrides } from "./task_files.ts";
-export { type DataSizes, loadData, type LoadDataOptions, type LoadedData } from "./load_data.ts";
+export * from "./task.ts";
+export * from "./tasks.ts";
+export * from "./task_files.ts";
+export * from "./load_data.ts";
 export { samplesOf, sampleSource } from "./sample_batches.ts";
-export { shownLines, type ShownSample, shownSamples, sourcesLine } from "./show.ts";
+export * from "./show.ts";
 export {
   type Batch,
   type Evaluation,
@@ -63,11 +63,5 @@ export {
   type TextSourceOptions,
   unigramEntropy,
 } from "./batches.ts";
-export { taskSource, type TaskSourceOptions } from "./task_batches.ts";
-export {
-  DATA_KEYS,
-  type DataOptions,
-  type MixedOptions,
-  TOKENIZER_KEYS,
-  type TokenizerOptions,
-} from "./data_keys.ts";
+export * from "./task_batches.ts";
+export * from "./data_keys.ts";

@@ -12,7 +12,7 @@
  * @module
  */
 
-export { type Beam, type BeamOptions, beamSearch } from "./beams.ts";
+export * from "./beams.ts";
 export {
   type ContinueOptions,
   generate,

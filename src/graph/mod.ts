@@ -13,28 +13,6 @@
  * @module
  */
 
-export {
-  apply,
-  type Call,
-  type Dispatch,
-  type DType,
-  type ElementRange,
-  type Floats,
-  formatSpec,
-  type Lowered,
-  mismatch,
-  type Node,
-  type Op,
-  type Ref,
-  type Role,
-  scope,
-  sizeOf,
-  type Spec,
-  type Target,
-  type Tensor,
-  type Values,
-  wgslFloat,
-  workgroups1d,
-} from "./tensor.ts";
+export * from "./tensor.ts";
 export { assign, constant, input, literal, pack, record, reshape, state, view } from "./structure.ts";
 export { ancestors } from "./gradient.ts";

@@ -12,25 +12,8 @@
  * @module
  */
 
-export { type JacobianAnalysis, jacobianAnalysis } from "./analysis.ts";
-export {
-  analysisCharts,
-  type ComparedTraining,
-  comparisonChart,
-  comparisonTable,
-  diagonalNote,
-  jacobianTable,
-} from "./report.ts";
+export * from "./analysis.ts";
+export * from "./report.ts";
 export { type JacobianRow, jacobianRow, largestEigenvalue } from "./rows.ts";
-export {
-  checkComparable,
-  checkStudied,
-  compareBackwards,
-  comparisonRecords,
-  jacobianOfCheckpoints,
-  type JacobianStudyOptions,
-  jacobianWhileTraining,
-  keptCheckpoints,
-  type StepCheckpoint,
-} from "./study.ts";
+export * from "./study.ts";
 export type { DifferentiatedModel } from "./surrogates.ts";

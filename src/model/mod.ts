@@ -16,26 +16,11 @@
 
 export { type Checkpoint, loadCheckpoint, putModel } from "./checkpoint.ts";
 export { checkLosses, NotFiniteError } from "./finite.ts";
-export { exportModel } from "./formats/export_model.ts";
-export {
-  type FloatTensor,
-  fromGpt2Config,
-  fromGpt2Tensors,
-  type ModelChoices,
-  toGpt2Config,
-  toGpt2Tensors,
-} from "./formats/gpt2.ts";
-export { type HubModel, type HubOptions, modelFolder, MODELS } from "./formats/hub.ts";
-export { type ImportedModel, importModel } from "./formats/import_model.ts";
-export {
-  type DecodedSafetensors,
-  decodeSafetensors,
-  encodeSafetensors,
-  type TensorData,
-  type TensorDtype,
-  type TensorStorage,
-  toFloat32,
-} from "./formats/safetensors.ts";
+export * from "./formats/export_model.ts";
+export * from "./formats/gpt2.ts";
+export * from "./formats/hub.ts";
+export * from "./formats/import_model.ts";
+export * from "./formats/safetensors.ts";
 export {
   exportsHooks,
   type Hooks,
@@ -60,7 +45,7 @@ export {
 export { type OptimizerState } from "./layout.ts";
 export { type Experiment, languageModelOf, type Model, modelOf } from "./model.ts";
 export { type LanguageModel } from "./model.ts";
-export { type OpenModel, openModel, type OpenModelOptions } from "./open_model.ts";
+export * from "./open_model.ts";
 export { forwardWork, type Passes } from "./passes.ts";
 export { promptIds, type TextOrIds } from "./passes.ts";
 export { codeLine, codeNamed, type NamedCode, trustCode } from "./trust.ts";

@@ -32,16 +32,10 @@ export {
 export { type KeyCache, keyCache } from "./cache.ts";
 export { decoder } from "./decoder.ts";
 export type { ForwardOptions, Taps } from "./forward.ts";
-export type { ForwardHooks, HookContext, HookValue, ScoreHook, TapHook } from "./hook_types.ts";
+export * from "./hook_types.ts";
 export { containsToken, STEP_STATE, stepState } from "./hooks.ts";
 export { type BlockConfig, MODEL_KEYS, type ModelConfig } from "./model_keys.ts";
-export {
-  crossAttention,
-  fromTorchAttention,
-  type HostTensor,
-  multiHeadAttention,
-  type MultiHeadOptions,
-} from "./multi_head.ts";
+export * from "./multi_head.ts";
 export {
   decoderParameters,
   type Distribution,

@@ -11,7 +11,7 @@
  * @module
  */
 
-export { findRuns, type FoundRun, loadRunConfig, type RunQuery } from "./find_runs.ts";
+export * from "./find_runs.ts";
 export { findLog, type ResolvedRun, resolveRun } from "./resolve_run.ts";
 export {
   checkWritable,

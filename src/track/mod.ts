@@ -10,6 +10,6 @@
  * @module
  */
 
-export { captureCharts } from "./capture_charts.ts";
+export * from "./capture_charts.ts";
 export * from "./selectors.ts";
 export type { StatColumn, StatisticsPlan, StatisticsTable } from "./step_statistics.ts";

@@ -15,13 +15,13 @@
 
 export { divergedRemedy } from "./divergence.ts";
 export { type AnswerScore, type Evaluated, type Evaluator, evaluator, type TargetLoss } from "./evaluate.ts";
-export { prepare } from "./experiment.ts";
-export { layerTable } from "./layer_table.ts";
+export * from "./experiment.ts";
+export * from "./layer_table.ts";
 export { optimizerStates } from "./optimizers.ts";
 export type { Progress, TrainOptions } from "./progress.ts";
 export type { LoopResult } from "./run.ts";
 export { saveCheckpoint } from "./save.ts";
-export { experimentOf } from "./start_from.ts";
+export * from "./start_from.ts";
 export {
   evaluationGraph,
   logitsGraph,
@@ -32,18 +32,7 @@ export {
   type StepOptions,
   type Table,
 } from "./step_graph.ts";
-export {
-  isJob,
-  type Job,
-  type JobResult,
-  planTable,
-  runJob,
-  runSweep,
-  type SweepCallbacks,
-  sweepFolder,
-  sweepJobs,
-  type SweepOutcome,
-} from "./sweep.ts";
-export { type Cost, costOf, type PlannedRun, planRun, resume, train, type TrainResult } from "./train.ts";
-export { type Check, verifyCheckpoint } from "./verify.ts";
+export * from "./sweep.ts";
+export * from "./train.ts";
+export * from "./verify.ts";
 export { graphsOf, type RunGraphs, runWork } from "./work.ts";
