@@ -53,11 +53,7 @@ function decide(url: string): boolean {
 }
 
 /** Whether a URL is heed's: a file of its sources or of another checkout's, in a bundle also a mod.ts that is not there. */
-export function isHeed(url: string): boolean {
-  const is = decided.get(url) ?? decide(url);
-  decided.set(url, is);
-  return is;
-}
+export const isHeed = (url: string): boolean => decided.getOrInsertComputed(url, decide);
 
 /** The room whose door a specifier names, `@heed/heed/chart`; "" for mod.ts, undefined where it is none of heed's names. */
 function roomOf(specifier: string): string | undefined {

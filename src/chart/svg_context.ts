@@ -143,7 +143,9 @@ function clipAttribute(recording: Recording): string {
   return recording.state.clip && ` clip-path="url(#${recording.state.clip})"`;
 }
 
-function rectanglePath(recording: Recording, x: number, y: number, width: number, height: number): string {
+type Rectangle = [x: number, y: number, width: number, height: number];
+
+function rectanglePath(recording: Recording, [x, y, width, height]: Rectangle): string {
   const corners = [[x, y], [x + width, y], [x + width, y + height], [x, y + height]];
   return `M${corners.map(([u, v]) => pointAt(recording, u, v)).join(" ")}Z`;
 }
@@ -240,15 +242,12 @@ function pathMethods(recording: Recording) {
       ),
     arc: (x: number, y: number, radius: number, start: number, end: number, counter = false) =>
       addArc(recording, x, y, radius, start, end, counter),
-    rect: (x: number, y: number, width: number, height: number) =>
-      extend(rectanglePath(recording, x, y, width, height)),
+    rect: (...at: Rectangle) => extend(rectanglePath(recording, at)),
     clip: () => clipTo(recording, recording.path),
     fill: () => fillPath(recording, recording.path),
     stroke: () => strokePath(recording, recording.path),
-    fillRect: (x: number, y: number, width: number, height: number) =>
-      fillPath(recording, rectanglePath(recording, x, y, width, height)),
-    strokeRect: (x: number, y: number, width: number, height: number) =>
-      strokePath(recording, rectanglePath(recording, x, y, width, height)),
+    fillRect: (...at: Rectangle) => fillPath(recording, rectanglePath(recording, at)),
+    strokeRect: (...at: Rectangle) => strokePath(recording, rectanglePath(recording, at)),
     // The document begins blank and is drawn once.
     clearRect: () => {},
   };

@@ -7,13 +7,9 @@ export type Add = (a: Tensor, b: Tensor) => Tensor;
 
 /** The nodes that `roots` need, in the order they were created, which is an order they can run in. */
 export function ancestors(roots: Iterable<Tensor>): Node[] {
-  const seen = new Set<Node>();
-  const waiting = [...roots].map((root) => root.node);
-  for (let node = waiting.pop(); node; node = waiting.pop()) {
-    if (seen.has(node)) continue;
-    seen.add(node);
-    for (const x of node.inputs) waiting.push(x.node);
-  }
+  const seen = new Set<Node>([...roots].map((root) => root.node));
+  // A set is iterated to what is added meanwhile too.
+  for (const node of seen) for (const x of node.inputs) seen.add(x.node);
   return [...seen].sort((a, b) => a.order - b.order);
 }
 

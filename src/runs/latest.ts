@@ -44,16 +44,22 @@ async function candidate(path: string): Promise<Candidate | null> {
   return await hasCheckpoint(path) ? { path, time: runTime(path) ?? "" } : null;
 }
 
-/** The newest run or sweep with a checkpoint below a folder of runs, or null. */
-async function newestIn(dir: string): Promise<Candidate | null> {
-  let newest: Candidate | null = null;
+/** The folders of each name below a folder of runs: of a sweep itself, of any other name its runs, the newest last. */
+async function* namedIn(dir: string): AsyncGenerator<string[]> {
   for (const name of await namesIn(dir)) {
     if (name.startsWith(".") || POINTERS.includes(name)) continue;
     const path = join(dir, name);
-    const inside = SWEEP_FOLDER.test(path)
+    yield SWEEP_FOLDER.test(path)
       ? [path]
-      : (await namesIn(path)).filter(runTime).map((run) => join(path, run)).reverse();
-    for (const one of inside) {
+      : (await namesIn(path)).filter(runTime).map((run) => join(path, run));
+  }
+}
+
+/** The newest run or sweep with a checkpoint below a folder of runs, or null. */
+async function newestIn(dir: string): Promise<Candidate | null> {
+  let newest: Candidate | null = null;
+  for await (const inside of namedIn(dir)) {
+    for (const one of inside.reverse()) {
       if ((runTime(one) ?? "9") <= (newest?.time ?? "")) break;
       const found = await candidate(one);
       if (found && found.time > (newest?.time ?? "")) newest = found;
@@ -66,13 +72,9 @@ async function newestIn(dir: string): Promise<Candidate | null> {
 /** The folders of all runs below a folder of runs, those of sweeps too. */
 export async function runPathsIn(dir: string): Promise<string[]> {
   const found: string[] = [];
-  for (const name of await namesIn(dir)) {
-    if (name.startsWith(".") || POINTERS.includes(name)) continue;
-    const path = join(dir, name);
-    const inside = SWEEP_FOLDER.test(path)
-      ? await runPathsIn(path)
-      : (await namesIn(path)).filter(runTime).map((run) => join(path, run));
-    for (const run of inside) found.push(run);
+  for await (const inside of namedIn(dir)) {
+    const isSweep = SWEEP_FOLDER.test(inside[0] ?? "");
+    for (const run of isSweep ? await runPathsIn(inside[0]) : inside) found.push(run);
   }
   return found;
 }

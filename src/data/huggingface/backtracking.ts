@@ -39,12 +39,10 @@ const ranges = new Map<string, readonly Range[]>();
 
 /** The characters of a set, as places in the text of all characters. */
 function rangesOf(source: string): readonly Range[] {
-  const known = ranges.get(source);
-  if (known) return known;
-  const runs = allCharacters().matchAll(new RegExp(`(?:${source})+`, "gv"));
-  const made = Array.from(runs, ({ index, 0: run }): Range => [index, index + run.length]);
-  ranges.set(source, made);
-  return made;
+  return ranges.getOrInsertComputed(source, () => {
+    const runs = allCharacters().matchAll(new RegExp(`(?:${source})+`, "gv"));
+    return Array.from(runs, ({ index, 0: run }): Range => [index, index + run.length]);
+  });
 }
 
 function common(a: readonly Range[], b: readonly Range[]): Range[] {
@@ -177,18 +175,14 @@ function placesOf(tree: Tree) {
 }
 
 function reachable(follow: readonly Set<number>[]): Set<number>[] {
-  return follow.map((_, from) => {
-    const seen = new Set<number>();
-    const waiting = [from];
-    for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
-      for (const next of follow[at]) {
-        if (seen.has(next)) continue;
-        seen.add(next);
-        waiting.push(next);
-      }
-    }
-    return seen;
-  });
+  return follow.map((next) => reached(next, (at) => follow[at]));
+}
+
+/** What can be reached from some places, with them: a set is iterated to what is added meanwhile too. */
+function reached(places: Iterable<number>, next: (at: number) => Iterable<number>): Set<number> {
+  const seen = new Set(places);
+  for (const at of seen) for (const to of next(at)) seen.add(to);
+  return seen;
 }
 
 /** Whether a text leads from a place back to it in two ways: each time round doubles the ways. */
@@ -197,19 +191,16 @@ function loopsInTwoWays({ sets, follow, twice }: Places, start: number, loop: Re
   const overlaps = (a: number, b: number) => {
     return sets[a] === sets[b] || common(rangesOf(sets[a]), rangesOf(sets[b])).length > 0;
   };
-  const seen = new Set<number>();
-  const waiting: [number, number, boolean][] = [[start, start, false]];
-  for (let pair = waiting.pop(); pair; pair = waiting.pop()) {
-    const [a, b, apart] = pair;
+  // Pairs of places, and whether two ways have led to them: 2 (a count + b), and 1 more where they have.
+  const seen = new Set([2 * (start * count + start)]);
+  for (const key of seen) {
+    const [a, b, apart] = [Math.floor(key / (2 * count)), Math.floor(key / 2) % count, key % 2 === 1];
     for (const nextA of follow[a]) {
       for (const nextB of follow[b]) {
         if (!loop.has(nextA) || !loop.has(nextB) || !overlaps(nextA, nextB)) continue;
         const nowApart = apart || nextA !== nextB || twice[a].has(nextA);
         if (nowApart && nextA === start && nextB === start) return true;
-        const key = 2 * (nextA * count + nextB) + Number(nowApart);
-        if (seen.has(key)) continue;
-        seen.add(key);
-        waiting.push([nextA, nextB, nowApart]);
+        seen.add(2 * (nextA * count + nextB) + Number(nowApart));
       }
     }
   }
@@ -220,17 +211,8 @@ function loopsInTwoWays({ sets, follow, twice }: Places, start: number, loop: Re
 function repeatsTwice({ sets, follow }: Places, first: number, second: number): boolean {
   const both = common(rangesOf(sets[first]), rangesOf(sets[second]));
   if (both.length === 0) return false;
-  const seen = new Set([first]);
-  const waiting = [first];
-  for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
-    for (const next of follow[at]) {
-      if (next === second) return true;
-      if (seen.has(next) || common(both, rangesOf(sets[next])).length === 0) continue;
-      seen.add(next);
-      waiting.push(next);
-    }
-  }
-  return false;
+  const shares = (place: number) => common(both, rangesOf(sets[place])).length > 0;
+  return [...reached([first], (at) => [...follow[at]].filter(shares))].some((at) => follow[at].has(second));
 }
 
 /** @internal The same expression as it is read in a look behind, from its end. */

@@ -96,22 +96,9 @@ function metaspace(fields: Fields): PreTokenizer {
   };
 }
 
-function bert(): PreTokenizer {
-  return chained([cut(splitter(SPACES, "Removed")), cut(splitter(MARKS, "Isolated"))]);
-}
-
 function split(fields: Fields): PreTokenizer {
   const { pattern } = patternOf(fields);
   return cut(splitter(pattern, fields.oneOf("behavior", BEHAVIORS), fields.flag("invert", false)));
-}
-
-function delimiter(fields: Fields): PreTokenizer {
-  return cut(splitter(new RegExp(RegExp.escape(fields.character("delimiter")), "gv"), "Removed"));
-}
-
-function digits(fields: Fields): PreTokenizer {
-  const individual = fields.flag("individual_digits", false);
-  return cut(splitter(each(`[${NUMBER}]`), individual ? "Isolated" : "Contiguous"));
 }
 
 function fixedLength(fields: Fields): PreTokenizer {
@@ -141,16 +128,18 @@ function sequence(fields: Fields): PreTokenizer {
 }
 
 const MAKERS: Makers<PreTokenizer> = {
-  BertPreTokenizer: bert,
+  BertPreTokenizer: () => chained([cut(splitter(SPACES, "Removed")), cut(splitter(MARKS, "Isolated"))]),
   ByteLevel: byteLevel,
-  CharDelimiterSplit: delimiter,
+  CharDelimiterSplit: (fields) =>
+    cut(splitter(each(RegExp.escape(fields.character("delimiter"))), "Removed")),
   Metaspace: metaspace,
   Whitespace: () => cut(splitter(WORDS, "Removed", true)),
   Sequence: sequence,
   Split: split,
   Punctuation: (fields) => cut(splitter(MARKS, fields.oneOf("behavior", BEHAVIORS, "Isolated"))),
   WhitespaceSplit: () => cut(splitter(SPACES, "Removed")),
-  Digits: digits,
+  Digits: (fields) =>
+    cut(splitter(each(`[${NUMBER}]`), fields.flag("individual_digits", false) ? "Isolated" : "Contiguous")),
   FixedLength: fixedLength,
 };
 
