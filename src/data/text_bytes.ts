@@ -82,11 +82,13 @@ export function unitsOfText(text: TextBytes): number {
   return units;
 }
 
-/** Cuts a text at byte offsets of its parts, ascending: what is before the first, between each two, after the last. */
-function cutAt(text: TextBytes, places: readonly { part: number; at: number }[]): TextBytes[] {
-  const ends = [...places, { part: text.length, at: 0 }];
+type Place = { readonly part: number; readonly at: number };
+
+/** Cuts a text at `count` byte offsets of its parts, ascending, those that are not there at its end. */
+function cutAt(text: TextBytes, places: readonly Place[], count: number): TextBytes[] {
   let [part, at] = [0, 0];
-  return ends.map((end) => {
+  return Array.from({ length: count + 1 }, (_, i) => {
+    const end: Place = places[i] ?? { part: text.length, at: 0 };
     const cut: Uint8Array<ArrayBuffer>[] = [];
     for (; part < end.part; part++, at = 0) cut.push(text[part].subarray(at));
     if (end.at > at) cut.push(text[part].subarray(at, end.at));
@@ -97,7 +99,7 @@ function cutAt(text: TextBytes, places: readonly { part: number; at: number }[])
 
 /** Cuts a text at UTF-16 units, ascending; a character of two units that is cut goes to the later part. */
 export function cutAtUnits(text: TextBytes, units: readonly number[]): TextBytes[] {
-  const places: { part: number; at: number }[] = [];
+  const places: Place[] = [];
   let passed = 0;
   for (let part = 0; part < text.length && places.length < units.length; part++) {
     const bytes = text[part];
@@ -109,8 +111,7 @@ export function cutAtUnits(text: TextBytes, units: readonly number[]): TextBytes
       passed += own;
     }
   }
-  while (places.length < units.length) places.push({ part: text.length, at: 0 });
-  return cutAt(text, places);
+  return cutAt(text, places, units.length);
 }
 
 /** Lines of a sample, Infinity for whole files; throws UserError at any other unit than "file", "line", "n lines". */
@@ -134,7 +135,7 @@ export function countSamples(text: TextBytes, lines: number): number {
 
 /** Cuts a text before samples, ascending numbers from 0. */
 export function cutAtSamples(text: TextBytes, lines: number, samples: readonly number[]): TextBytes[] {
-  const places: { part: number; at: number }[] = [];
+  const places: Place[] = [];
   let passed = 0;
   const pass = (part: number, at: number) => {
     while (places.length < samples.length && passed === samples[places.length]) places.push({ part, at });
@@ -147,8 +148,7 @@ export function cutAtSamples(text: TextBytes, lines: number, samples: readonly n
       if (bytes[at] === NEWLINE && ++newlines % lines === 0) pass(part, at + 1);
     }
   });
-  while (places.length < samples.length) places.push({ part: text.length, at: 0 });
-  return cutAt(text, places);
+  return cutAt(text, places, samples.length);
 }
 
 /**

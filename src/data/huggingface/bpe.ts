@@ -70,21 +70,20 @@ function wordsOf(ids: ReadonlyMap<string, number>): ((piece: string) => string[]
   return (piece) => piece.split(between);
 }
 
-/** What becomes of a piece's characters before any is joined. */
-interface CharacterOptions {
-  /** What stands for unknown ones; null where they are left out. */
-  readonly unknown: string | null;
-  /** Before all but the first, and behind the last. */
-  readonly prefix: string;
-  readonly suffix: string;
-  /** Whether unknown ones side by side are one. */
-  readonly fuses: boolean;
-  readonly fallsBack: boolean;
+/** What becomes of a piece's characters before any is joined; a prefix is before all but the first, a suffix behind the last. */
+function characterFields(fields: Fields) {
+  return {
+    unknown: fields.textOrNull("unk_token"),
+    prefix: fields.textOrNull("continuing_subword_prefix") ?? "",
+    suffix: fields.textOrNull("end_of_word_suffix") ?? "",
+    fuses: fields.flag("fuse_unk", false),
+    fallsBack: fields.flag("byte_fallback", false),
+  };
 }
 
 function characterEncoder(
   ids: ReadonlyMap<string, number>,
-  { unknown, prefix, suffix, fuses, fallsBack }: CharacterOptions,
+  { unknown, prefix, suffix, fuses, fallsBack }: ReturnType<typeof characterFields>,
 ): (piece: string) => number[] {
   // Numbers are looked up faster than texts.
   const characters = new Map<number, number>();
@@ -132,14 +131,11 @@ export function bpe(fields: Fields): Model {
   const vocabulary = vocabularyOf(fields);
   const { ids } = vocabulary;
   checkDropout(fields);
-  const unknown = fields.textOrNull("unk_token");
-  const prefix = fields.textOrNull("continuing_subword_prefix") ?? "";
-  const suffix = fields.textOrNull("end_of_word_suffix") ?? "";
-  const fuses = fields.flag("fuse_unk", false);
-  const fallsBack = fields.flag("byte_fallback", false);
+  const characters = characterFields(fields);
+  const { prefix, suffix } = characters;
   const wholeFirst = fields.flag("ignore_merges", false);
   const merges = mergesOf(fields, ids, prefix);
-  const characterIds = characterEncoder(ids, { unknown, prefix, suffix, fuses, fallsBack });
+  const characterIds = characterEncoder(ids, characters);
   const join = joiner(merges);
   const joined = (text: string) => join(characterIds(text));
   const words = prefix + suffix === "" && !wholeFirst ? wordsOf(ids) : undefined;
