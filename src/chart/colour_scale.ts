@@ -65,15 +65,10 @@ export function heatLevel(value: number, low: number, high: number, levels = LEV
   return Math.min(levels - 1, Math.max(0, Math.floor(shareOf(value, low, high) * levels)));
 }
 
-export interface ColourScale {
-  readonly low: number;
-  readonly high: number;
-  /** The colours, {@link HEAT_COLOURS} or {@link SIGNED_COLOURS}. */
-  readonly colours: readonly string[];
-}
+export type ColourScale = ReturnType<typeof colourScale>;
 
 /** A scale from `low` to `high`; of numbers with a sign from -m to m, m the larger of their magnitudes, so that 0 is grey. */
-export function colourScale(low: number, high: number, signed = low < 0): ColourScale {
+export function colourScale(low: number, high: number, signed = low < 0) {
   if (!signed) return { low, high, colours: HEAT_COLOURS };
   const largest = Math.max(Math.abs(low), Math.abs(high)) || 1;
   return { low: -largest, high: largest, colours: SIGNED_COLOURS };

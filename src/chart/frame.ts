@@ -48,10 +48,7 @@ export function measureOf({ log }: ChartAxis, values: Iterable<number>): Measure
   if (log) {
     return { drawn: (value) => value > 0 ? Math.log10(value) : NaN, value: (drawn) => 10 ** drawn };
   }
-  const finite = function* () {
-    for (const value of values) if (Number.isFinite(value)) yield value;
-  };
-  const unit = unitOf(largestOf(finite()));
+  const unit = unitOf(largestOf([...values].filter(Number.isFinite)));
   return { drawn: (value) => value / unit, value: (drawn) => drawn * unit };
 }
 

@@ -4,17 +4,6 @@
 import { type Font, parseFont, textWidth } from "./text_width.ts";
 import { escapeText } from "../base/terminal.ts";
 
-/** What a chart is drawn into, and what came of it. */
-export interface SvgCanvas {
-  /** In pixels of the SVG. */
-  width: number;
-  /** In pixels of the SVG. */
-  height: number;
-  getContext(kind: string): unknown;
-  /** The elements drawn so far, without the document round them. */
-  elements(): string;
-}
-
 type Matrix = readonly [number, number, number, number, number, number];
 
 const IDENTITY: Matrix = [1, 0, 0, 1, 0, 0];
@@ -272,7 +261,7 @@ function stateMethods(recording: Recording) {
     setLineDash: (lengths: number[]) => void (recording.state.dash = [...lengths]),
     fillText: (text: string, x: number, y: number) => addText(recording, String(text), x, y),
     measureText: (text: string) => ({
-      width: textWidth(String(text), parseFont(recording.state.properties.font)),
+      width: textWidth(`${text}`, parseFont(recording.state.properties.font)),
     }),
   };
 }
@@ -285,7 +274,7 @@ export type SvgContext = Properties & ReturnType<typeof pathMethods> & ReturnTyp
  * `prefix`, and text as real `<text>`. Coordinates have one decimal, and the same calls give the same elements. The context
  * throws an Error that names any method or property it does not know, and on a coordinate that is not finite.
  */
-export function svgCanvas(width: number, height: number, prefix: string): SvgCanvas {
+export function svgCanvas(width: number, height: number, prefix: string) {
   const recording: Recording = {
     out: [],
     prefix,
@@ -298,7 +287,7 @@ export function svgCanvas(width: number, height: number, prefix: string): SvgCan
   };
   const methods: Record<string, unknown> = { ...pathMethods(recording), ...stateMethods(recording) };
   const context = new Proxy({}, {
-    get(_target, name) {
+    get(_target, name): unknown {
       if (name === "canvas") return canvas;
       if (typeof name === "symbol") return undefined;
       if (Object.hasOwn(methods, name)) return methods[name];
@@ -313,10 +302,11 @@ export function svgCanvas(width: number, height: number, prefix: string): SvgCan
       return true;
     },
   });
-  const canvas: SvgCanvas = {
+  const canvas = {
     width,
     height,
-    getContext: () => context,
+    getContext: (_kind: string): unknown => context,
+    /** The elements drawn so far, without the document round them. */
     elements: () => recording.out.join("\n"),
   };
   return canvas;

@@ -14,25 +14,16 @@ const FIRST_WIDE = 0x1100;
 const BOLD = 1.12;
 
 /** What {@link textWidth} and the SVG need of a CSS font: `"bold 12px Helvetica, sans-serif"`. */
-export interface Font {
-  style: string;
-  weight: string;
-  size: number;
-  family: string;
-}
+export type Font = ReturnType<typeof parseFont>;
 
 /** The parts of a CSS font shorthand whose size is in pixels, a line height passed over; throws Error at any other. */
-export function parseFont(font: string): Font {
+export function parseFont(font: string) {
   const match = /^((?:[a-z]+\s+|\d+\s+)*?)([\d.]+)px(?:\/\S+)?\s+(.+)$/i.exec(font.trim());
   if (!match) throw new Error(`The chart's canvas does not know the font "${font}".`);
   const words = match[1].split(/\s+/);
   const weight = words.find((word) => /^(bold|bolder|lighter|\d+)$/.test(word)) ?? "normal";
-  return {
-    style: words.includes("italic") ? "italic" : "normal",
-    weight,
-    size: Number(match[2]),
-    family: match[3],
-  };
+  const style = words.includes("italic") ? "italic" : "normal";
+  return { style, weight, size: Number(match[2]), family: match[3] };
 }
 
 /**

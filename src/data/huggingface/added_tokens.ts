@@ -5,28 +5,18 @@ import type { Normalizer } from "./normalizers.ts";
 import { SPACE, WORD } from "./unicode.ts";
 import type { Model } from "./vocabulary.ts";
 
-export interface AddedToken {
-  readonly place: string;
-  readonly id: number;
-  readonly content: string;
-  /** Found only where no letter, digit or mark of a word stands beside it. */
-  readonly singleWord: boolean;
-  readonly lstrip: boolean;
-  readonly rstrip: boolean;
-  /** Found in the normalized text, by its own normalized form. */
-  readonly normalized: boolean;
-}
+export type AddedToken = ReturnType<typeof addedTokensOf>[number];
 
 /**
  * @internal The added tokens of a file. The id of one that the model does not have is the next free one, whatever the file
  * says; a file that says otherwise is refused.
  */
-export function addedTokensOf(value: unknown, model: Model): AddedToken[] {
+export function addedTokensOf(value: unknown, model: Model) {
   const list = value ?? [];
-  if (!Array.isArray(list)) return refuse("added_tokens", value, "a list");
+  if (!Array.isArray(list)) refuse("added_tokens", value, "a list");
   const ids = new Map<string, number>();
   let most = -1;
-  return list.map((written: unknown, i): AddedToken => {
+  return list.map((written: unknown, i) => {
     const fields = fieldsOf(written, `added_tokens[${i}]`);
     const content = fields.filled("content");
     const special = fields.flag("special", false);
@@ -34,9 +24,11 @@ export function addedTokensOf(value: unknown, model: Model): AddedToken[] {
       place: fields.at("content"),
       id: fields.whole("id", 0),
       content,
+      // Found only where no letter, digit or mark of a word stands beside it.
       singleWord: fields.flag("single_word", false),
       lstrip: fields.flag("lstrip", false),
       rstrip: fields.flag("rstrip", false),
+      // Found in the normalized text, by its own normalized form.
       normalized: fields.flag("normalized", !special),
     };
     fields.done();
