@@ -56,6 +56,8 @@ export interface KeySection {
   readonly keys: Keys;
   /** It may be null, and is by default. */
   readonly default?: null;
+  /** Other keys are allowed beside them, and what is expected of those. */
+  readonly others?: string;
   /** What it means. */
   readonly doc: string;
 }
@@ -86,7 +88,10 @@ export type KeyValues<K> = {
     : K[P] extends { list: infer I extends keyof KeyKinds } ? KeyKinds[I][]
     : K[P] extends { pair: infer I extends keyof KeyKinds } ? [KeyKinds[I], KeyKinds[I]]
     :
-      | (K[P] extends { keys: infer S } ? KeyValues<S> : never)
+      | (K[P] extends { keys: infer S } ?
+          & KeyValues<S>
+          & (K[P] extends { others: string } ? { [key: string]: number | boolean | string | null } : unknown)
+        : never)
       | (K[P] extends { oneOf: infer N } ? N extends readonly (infer S)[] ? S : keyof N : never)
       | (K[P] extends { is: infer I extends keyof KeyKinds } ? KeyKinds[I] : never)
       | (K[P] extends { least: number } ? number : K[P] extends { matches: RegExp } ? string : never)

@@ -4,9 +4,6 @@
 import { type Key, type KeyKinds, type KeyList, type Keys, type KeySection, namesOf } from "../base/keys.ts";
 import { z } from "./zod.ts";
 
-/** What a section is, in the words of a message. */
-export const MAPPING = "a mapping of keys";
-
 /** YAML 1.1 parsers and quotes leave `1e-3` a string; where a number is wanted it is that number. */
 function fromExponent(value: unknown): unknown {
   const exponent = /^[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+$/i;
@@ -67,7 +64,7 @@ function heldBy(key: Key, orNull: boolean): z.ZodType {
 /** The validator of a key, a section or a list. */
 function schemaOf(key: Key | KeySection | KeyList): z.ZodType {
   if ("keys" in key) {
-    const own = section(key.keys);
+    const own = section(key.keys, key.others);
     return (key.default === null ? own.nullable().default(null) : own.prefault({})).describe(key.doc);
   }
   if ("entries" in key) {
@@ -81,9 +78,11 @@ function schemaOf(key: Key | KeySection | KeyList): z.ZodType {
   return (key.default === undefined ? nullable : nullable.default(key.default)).describe(key.doc);
 }
 
-/** The validators of a table of keys. */
-export const shapeOf = (keys: Keys): Record<string, z.ZodType> =>
-  Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, schemaOf(key)]));
-
-/** The validator of a table of keys: other keys are refused. */
-export const section = (keys: Keys): z.ZodObject => z.strictObject(shapeOf(keys), { error: MAPPING });
+/** The validator of a table of keys; other keys are refused unless it is said what is expected of them. */
+export function section(keys: Keys, others?: string): z.ZodObject {
+  const shape = Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, schemaOf(key)]));
+  const error = "a mapping of keys";
+  if (others === undefined) return z.strictObject(shape, { error });
+  const value = z.union([z.number(), z.boolean(), z.string(), z.null()], { error: others });
+  return z.object(shape, { error }).catchall(value);
+}

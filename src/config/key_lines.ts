@@ -1,7 +1,7 @@
 // The keys of a configuration as text: what each may be, its default and what it means.
 import { didYouMean, UserError } from "../base/errors.ts";
 import { type Key, type KeyKinds, type KeyList, type Keys, type KeySection, namesOf } from "../base/keys.ts";
-import { CONFIG_KEYS, HOOKS } from "./schema.ts";
+import { CONFIG_KEYS } from "./schema.ts";
 
 const KINDS: Readonly<Record<keyof KeyKinds, string>> = {
   flag: "true or false",
@@ -60,10 +60,7 @@ const below = (path: string, keys: Keys): { path: string; lines: string[] }[] =>
  * @category Configuration
  */
 export function keyLines(prefix = ""): string[] {
-  const all = below("", {
-    ...CONFIG_KEYS,
-    hooks: { keys: HOOKS, doc: "Code of your own, and the keys it declares." },
-  });
+  const all = below("", CONFIG_KEYS);
   // A block of model.blocks has the keys of model.block.
   const isRepeated = (path: string) => path.startsWith("model.blocks.") && !prefix.startsWith("model.blocks");
   const chosen = all.filter(({ path }) => path.startsWith(prefix) && !isRepeated(path));

@@ -19,6 +19,6 @@ export { loadConfig } from "./load.ts";
 export * from "./load_sweep.ts";
 export { applyOverride } from "./override.ts";
 export * from "./resolve.ts";
-export { type Config, CONFIG_KEYS, type ConfigSchema, configSchema } from "./schema.ts";
+export { type Config, CONFIG_KEYS } from "./schema.ts";
 export { configWarnings, SYNTHETIC_SOURCES } from "./cross_checks.ts";
 export { dumpConfig, parseConfig } from "./yaml.ts";

@@ -3,7 +3,8 @@
 
 import { didYouMean, UserError } from "../base/errors.ts";
 import { escapeControls } from "../base/terminal.ts";
-import { configSchema } from "./schema.ts";
+import { defaultsOf } from "../base/keys.ts";
+import { CONFIG_KEYS } from "./schema.ts";
 import { describeValue, isMapping, showPath, showWritten, valueAt } from "../base/show.ts";
 import { parseValue } from "./yaml.ts";
 
@@ -66,7 +67,7 @@ function listIndex(list: unknown[], key: string, override: Override, path: strin
 }
 
 function defaultList(path: string[]): unknown[] | undefined {
-  const value = valueAt(configSchema.parse({ name: "default" }), path);
+  const value = valueAt(defaultsOf(CONFIG_KEYS), path);
   return Array.isArray(value) ? value : undefined;
 }
 

@@ -8,7 +8,7 @@ import { isMapping } from "../base/show.ts";
 import { DATA_KEYS, TOKENIZER_KEYS } from "../data/data_keys.ts";
 import { DEVICE_CHOICES } from "../device/device.ts";
 import { MODEL_KEYS } from "../nn/model_keys.ts";
-import { MAPPING, shapeOf } from "./fields.ts";
+import { section } from "./fields.ts";
 import { z } from "./zod.ts";
 
 const asList = (raw: unknown): unknown => Array.isArray(raw) || raw === undefined ? raw : [raw];
@@ -108,7 +108,7 @@ const CAPTURE = {
   doc: "Attention patterns and scores that are stored whole, for the rows asked for.",
 } as const satisfies KeyList;
 
-/** The keys of a configuration but for `hooks`: what each may be, its default and what it means. */
+/** The keys of a configuration: what each may be, its default and what it means. */
 export const CONFIG_KEYS = {
   name: {
     matches: /^(?!\.{1,2}$)[^/\\\p{Cc}]+$/u,
@@ -132,14 +132,23 @@ export const CONFIG_KEYS = {
   output: { keys: OUTPUT, doc: "What is written, and where." },
   track: TRACK,
   capture: CAPTURE,
+  hooks: {
+    keys: {
+      file: {
+        is: "text",
+        default: null,
+        doc:
+          "A TypeScript file whose hooks, batch transforms, freezing and metrics the run takes; null: none.",
+      },
+    },
+    others: "a number, true or false, or text",
+    doc: "Code of your own, and the keys it declares.",
+  },
 } as const satisfies Keys;
 
 /** The whole of an experiment, every key present. What a key means is said once, in {@link CONFIG_KEYS}.
  * @category Configuration */
-export type Config = KeyValues<typeof CONFIG_KEYS> & {
-  /** Code of your own, and the keys it declares. */
-  hooks: { file: string | null; [key: string]: number | boolean | string | null };
-};
+export type Config = KeyValues<typeof CONFIG_KEYS>;
 
 /** A JSON Schema as far as this room looks into it. */
 export type JsonSchema = {
@@ -154,40 +163,8 @@ export type JsonSchema = {
   minItems?: number;
 };
 
-/** The validator of a configuration's keys and types, one key at a time; `resolveConfig` also checks keys together. */
-export type ConfigSchema = {
-  /** The configuration with its defaults filled in; throws the validator's own error. */
-  parse(raw: unknown): Config;
-};
-
-/** The key of `hooks` that is heed's; a hooks file declares others. */
-export const HOOKS = {
-  file: {
-    is: "text",
-    default: null,
-    doc: "A TypeScript file whose hooks, batch transforms, freezing and metrics the run takes; null: none.",
-  },
-} as const satisfies Keys;
-
-/** The validator itself, for this room alone: {@link configSchema} shows what others may rely on. */
-export const definition = z.strictObject({
-  ...shapeOf(CONFIG_KEYS),
-  hooks: z.object(shapeOf(HOOKS), { error: MAPPING }).catchall(
-    z.union([z.number(), z.boolean(), z.string(), z.null()], { error: "a number, true or false, or text" }),
-  ).prefault({}).describe("Code of your own, and the keys it declares."),
-}, { error: MAPPING }) as unknown as z.ZodType<Config>;
-
-/**
- * The definition of a configuration: every key typed and defaulted, unknown keys refused. It checks one key at a
- * time and throws the validator's own error; `resolveConfig` also checks keys against one another and throws one line.
- *
- * @example
- * ```ts
- * import { configSchema } from "./schema.ts";
- * configSchema.parse({ name: "tiny", model: { dim: 32 } }).model.heads; // 4
- * ```
- */
-export const configSchema: ConfigSchema = definition;
+/** The validator of a configuration, one key at a time; `resolveConfig` also checks keys together. */
+export const definition = section(CONFIG_KEYS) as unknown as z.ZodType<Config>;
 
 /** The JSON Schema of one run's configuration: a section's keys are `properties`, a list's entries `items`. */
 export function runJsonSchema(): JsonSchema {

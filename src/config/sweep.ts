@@ -1,26 +1,13 @@
-// Which lists in a raw configuration are sweeps, and the variants that they stand for. The schema decides: a list where
-// it wants one value, or one list more than it wants.
+// Which lists in a raw configuration are sweeps, and the variants that they stand for. The keys decide: a list where
+// one takes one value, or one list more than it takes.
 
-import { maximum, minimum } from "../base/extremes.ts";
+import { minimum } from "../base/extremes.ts";
+import type { Keys } from "../base/keys.ts";
 import { UserError } from "../base/errors.ts";
 import { applyOverride } from "./override.ts";
-import { definition } from "./schema.ts";
+import { CONFIG_KEYS } from "./schema.ts";
 import { isMapping, showPath } from "../base/show.ts";
 import { writeValue } from "./yaml.ts";
-
-/** What a schema of the validator is made of, as far as lists are concerned. */
-type Def = {
-  type: string;
-  innerType?: Schema;
-  in?: Schema;
-  out?: Schema;
-  shape?: Record<string, Schema>;
-  catchall?: Schema;
-  element?: Schema;
-  items?: Schema[];
-  options?: Schema[];
-};
-type Schema = { _zod: { def: Def } };
 
 /** One of the values of a swept key. */
 export type Choice = {
@@ -39,55 +26,43 @@ export type Variant = { raw: Record<string, unknown>; choices: readonly Choice[]
 /** The runs name themselves and share a folder: a list there is a mistake. */
 export const NEVER_SWEPT: readonly string[] = ["name", "output.dir"];
 
-/** A schema without its default, its null and its conversion. */
-function bare(schema: Schema): Def {
-  const { def } = schema._zod;
-  const converts = def.type === "pipe" && def.in!._zod.def.type === "transform";
-  const next = def.type === "pipe" ? (converts ? def.out : def.in) : def.innerType;
-  return next ? bare(next) : def;
-}
-
-/** How many lists within one another a schema takes: 0 for one value, 1 for a list of them. */
-function wantedDepth(schema: Schema): number {
-  const { type, element, items, options } = bare(schema);
-  if (type === "array") return 1 + wantedDepth(element!);
-  if (type === "tuple") return 1 + maximum(items!.map(wantedDepth), 0);
-  if (type === "union") return maximum(options!.map(wantedDepth));
-  return ["any", "unknown", "custom"].includes(type) ? Infinity : 0;
-}
-
 /** How many lists within one another a value is, everywhere in it. */
 function depthOf(value: unknown): number {
   if (!Array.isArray(value)) return 0;
   return 1 + (value.length === 0 ? 0 : minimum(value.map(depthOf)));
 }
 
-/** The schema of an entry of a list or of a key of a mapping; a mapping may stand for a list of one. */
-function childOf(schema: Schema, key: string, ofList: boolean): Schema | undefined {
-  const { type, element, items, options, shape, catchall } = bare(schema);
-  if (type === "array") return ofList ? element : childOf(element!, key, false);
-  if (type === "tuple") return ofList ? items![Number(key)] : undefined;
-  if (type === "union") {
-    return options!.map((option) => childOf(option, key, ofList)).find((child) => child !== undefined);
+type AnyKey = Keys[string];
+
+const isList = (key: AnyKey): boolean => "entries" in key || "list" in key || "pair" in key;
+
+/** The key of an entry of a list, or of a mapping; a mapping may stand for a list of one. */
+function childOf(key: AnyKey, name: string, ofList: boolean): AnyKey | undefined {
+  if (ofList) {
+    return "entries" in key
+      ? { keys: key.entries, doc: key.doc }
+      : isList(key)
+      ? { doc: key.doc }
+      : undefined;
   }
-  if (type !== "object" || ofList) return undefined;
-  if (Object.hasOwn(shape!, key)) return shape![key];
-  return catchall && catchall._zod.def.type !== "never" ? catchall : undefined;
+  const keys = "entries" in key ? key.entries : "keys" in key ? key.keys : {};
+  if (Object.hasOwn(keys, name)) return keys[name];
+  return "others" in key ? { doc: key.doc } : undefined;
 }
 
 /** The first sweep in the order of the file. */
 function firstSweep(
-  schema: Schema,
+  wanted: AnyKey,
   value: unknown,
   path: readonly string[],
 ): { key: string; values: unknown[] } | undefined {
-  const isList = Array.isArray(value);
-  if (isList && value.length > 0 && depthOf(value) > wantedDepth(schema)) {
+  const listed = Array.isArray(value);
+  if (listed && value.length > 0 && depthOf(value) > Number(isList(wanted))) {
     return NEVER_SWEPT.includes(path.join(".")) ? undefined : { key: showPath(path), values: value };
   }
-  if (!isList && !isMapping(value)) return undefined;
+  if (!listed && !isMapping(value)) return undefined;
   for (const [key, entry] of Object.entries(value)) {
-    const child = childOf(schema, key, isList);
+    const child = childOf(wanted, key, listed);
     const found = child && firstSweep(child, entry, [...path, key]);
     if (found) return found;
   }
@@ -106,7 +81,7 @@ export function* variantsOf(
   place: string,
   choices: readonly Choice[] = [],
 ): Generator<Variant> {
-  const swept = firstSweep(definition as unknown as Schema, raw, []);
+  const swept = firstSweep({ keys: CONFIG_KEYS, doc: "" }, raw, []);
   if (!swept) {
     yield { raw, choices };
     return;

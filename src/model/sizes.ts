@@ -1,5 +1,6 @@
 // What a model needs at least, from its configuration's numbers alone, and the number to lower where that is too much.
-import { type Config, configSchema } from "../config/mod.ts";
+import { defaultsOf } from "../base/keys.ts";
+import { type Config, CONFIG_KEYS } from "../config/mod.ts";
 import { checkMemory, type Machine, thisMachine } from "../device/machine.ts";
 import { showBytes } from "../base/units.ts";
 import { placed, UserError } from "../base/errors.ts";
@@ -34,7 +35,7 @@ const numberAt = (config: unknown, key: string): number | undefined => {
 
 /** "model.layers: 1000000000", the number of a configuration that is most times its default: the one to lower. */
 export function numberToLower(config: Config): string {
-  const defaults = configSchema.parse({ name: "defaults" });
+  const defaults = defaultsOf(CONFIG_KEYS);
   const times = (key: string) => (numberAt(config, key) ?? 0) / (USUAL[key] ?? numberAt(defaults, key)!);
   const key = KEYS.reduce((most, key) => times(key) > times(most) ? key : most);
   return `${key}: ${numberAt(config, key)}`;
