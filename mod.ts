@@ -225,6 +225,7 @@ export {
   type TaskRecord,
   type WarningRecord,
 } from "./src/log/mod.ts";
+export { interval } from "./src/base/mod.ts";
 export { KINDS } from "./src/track/mod.ts";
 
 // Charts
@@ -250,7 +251,6 @@ export {
   escapeControls,
   exportsOf,
   fileError,
-  interval,
   leadProgress,
   messageLine,
   reportProgress,

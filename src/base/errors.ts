@@ -1,6 +1,6 @@
 // The one error a user can cause. Everything else that throws is a bug and keeps its stack.
 import { basename, dirname, join } from "node:path";
-import { renamedCall } from "./renamed.ts";
+import { RENAMED_FIELDS, renamedCall } from "./renamed.ts";
 
 /** A mistake of the user's, told in one line: the place, what was found, what was expected. Scripts exit with 2.
  * @category Scripts */
@@ -55,6 +55,14 @@ export function thrownBy(place: string, cause: unknown): Error {
   const renamed = renamedCall(cause);
   if (renamed !== undefined) return new UserError(`${place}: ${renamed}.`);
   return new UserCodeError(`${place} threw ${reasonOf(cause).split("\n")[0]}`, { cause });
+}
+
+/** Throws where an object of the user's has a field by the name of before, and not by that of now. */
+export function refuseRenamed(place: string, given: object): void {
+  const old = Object.keys(given).find((key) =>
+    Object.hasOwn(RENAMED_FIELDS, key) && !(RENAMED_FIELDS[key] in given)
+  );
+  if (old !== undefined) throw new UserError(`${place}: ${old} is now ${RENAMED_FIELDS[old]}.`);
 }
 
 /** What was thrown, in a text: the name and the message of an error. It may be anything, and may throw itself. */

@@ -26,8 +26,16 @@ export const RENAMED: Readonly<Record<string, string>> = {
   Work: "Workload",
 };
 
-/** Fields of what users' tasks return whose names have changed. */
-export const RENAMED_FIELDS: Readonly<Record<string, string>> = { answerFrom: "answerStart" };
+/** Fields of users' samples and of options whose names have changed. */
+export const RENAMED_FIELDS: Readonly<Record<string, string>> = {
+  announce: "onStart",
+  answerFrom: "answerStart",
+  ended: "onRunEnd",
+  evaluated: "onEvaluation",
+  nucleus: "topP",
+  progress: "onProgress",
+  warn: "onWarning",
+};
 
 /** The namespaces of mod.ts. */
 export const NAMESPACES: readonly string[] = [

@@ -1,9 +1,8 @@
 // Synthetic tasks: text made by rule, of which the right answer is known. A task is a record, so that a
 // user's own is one as well; sample i depends on the seed and i alone.
 import { randomStream } from "../base/random.ts";
-import { RENAMED_FIELDS } from "../base/renamed.ts";
 import { isMapping } from "../base/show.ts";
-import { didYouMean, UserError } from "../base/errors.ts";
+import { didYouMean, refuseRenamed, UserError } from "../base/errors.ts";
 import { describe } from "../base/user_file.ts";
 import { charTokenizer } from "./char_tokenizer.ts";
 import type { Sample, Task, TaskSplit } from "./task.ts";
@@ -68,10 +67,9 @@ export function checkSample(place: string, sample: unknown): Sample {
   if (!isMapping(sample) || sample instanceof Promise) {
     throw new UserError(`${place}: ${expected}, found ${describe(sample)}.`);
   }
+  refuseRenamed(place, sample);
   for (const [name, [what, holds]] of Object.entries(SAMPLE_FIELDS)) {
     if (holds(sample[name])) continue;
-    const old = Object.keys(sample).find((key) => RENAMED_FIELDS[key] === name);
-    if (old !== undefined) throw new UserError(`${place}: ${old} is now ${name}.`);
     throw new UserError(`${place}: ${expected}; ${name}: expected ${what}, found ${describe(sample[name])}.`);
   }
   return sample as unknown as Sample;

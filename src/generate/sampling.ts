@@ -1,6 +1,6 @@
 // From logits to the next token: the distribution, its filters, a draw.
 
-import { UserError } from "../base/errors.ts";
+import { refuseRenamed } from "../base/errors.ts";
 import type { Tokenizer } from "../data/mod.ts";
 
 /** How tokens are drawn. */
@@ -17,7 +17,7 @@ export interface Sampling {
 
 function checkSampling(sampling: Sampling): void {
   const { temperature, topK, topP, minP } = sampling;
-  if ("nucleus" in sampling) throw new UserError("sampling: nucleus is topP now.");
+  refuseRenamed("sampling", sampling);
   const share = (x: number | null | undefined) => (x ?? 1) >= 0 && (x ?? 1) <= 1;
   if (temperature >= 0 && (topK ?? 1) >= 1 && share(topP) && share(minP)) return;
   throw new RangeError(`Cannot draw with temperature ${temperature}, k ${topK}, p ${topP}, min-p ${minP}.`);

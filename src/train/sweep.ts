@@ -6,7 +6,7 @@ import { join, relative } from "node:path";
 import { resultsChart } from "../chart/mod.ts";
 import { type Config, configKeys, diffConfigs, type Sweep, type SweepRun } from "../config/mod.ts";
 import { writeValue } from "../config/yaml.ts";
-import { fileError, UserError } from "../base/errors.ts";
+import { fileError, refuseRenamed, UserError } from "../base/errors.ts";
 import { leadProgress } from "../base/progress.ts";
 import { parseJson } from "../base/json.ts";
 import { object, text } from "../log/field_kinds.ts";
@@ -278,6 +278,7 @@ export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun
  * @category Training
  */
 export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Promise<SweepOutcome> {
+  refuseRenamed("runSweep", callbacks);
   const folder = sweepFolder(sweep);
   const { records, signal } = callbacks;
   using _ = await lockFolder(folder, "running this sweep");

@@ -7,7 +7,7 @@ import { type Plan, plan } from "../device/plan.ts";
 import type { Target } from "../graph/tensor.ts";
 import { type Config, configWarnings, dumpConfig } from "../config/mod.ts";
 import { sourcesLine } from "../data/mod.ts";
-import { UserError } from "../base/errors.ts";
+import { refuseRenamed, UserError } from "../base/errors.ts";
 import { formatRecord, type RunRecord, type WarningRecord } from "../log/records.ts";
 import { openRunLog, type RunLog } from "../log/run_log.ts";
 import { showBytes, showFlops } from "../base/units.ts";
@@ -228,6 +228,7 @@ async function start(
   options: TrainOptions,
   from?: Continued,
 ): Promise<TrainResult | undefined> {
+  refuseRenamed("train", options);
   const { config } = experiment;
   const done = from?.checkpoint.state.step ?? 0;
   const { device: opened, reason, cost, check } = await deviceFor(experiment, done);

@@ -34,8 +34,16 @@ Deno.test("every renamed export is behind a door by its new name alone, and CHAN
   assert.deepEqual([...NAMESPACES].sort(), spaces.sort());
 });
 
-Deno.test("a field of a sample that was renamed is one line with the new name", () => {
-  assert.deepEqual(RENAMED_FIELDS, { answerFrom: "answerStart" });
+Deno.test("a renamed field of a sample or of options is one line with the new name", async () => {
+  const now = Object.values(RENAMED_FIELDS).map((name) => `\`${name}\``);
+  const changes = await Deno.readTextFile(new URL("CHANGELOG.md", ROOT));
+  assert.deepEqual(now.filter((name) => !changes.includes(name)), []);
+  const sweep = await heed.loadSweep("copy", ["optimizer.lr=[1,2]"]);
+  const callbacks = { ended: () => {} } as heed.SweepCallbacks;
+  await assert.rejects(
+    heed.runSweep(sweep, callbacks),
+    new heed.UserError("runSweep: ended is now onRunEnd."),
+  );
   assert.throws(
     () => checkSample("mine.ts: double", { text: "a=a", answerFrom: 2 }),
     new UserError("mine.ts: double: answerFrom is now answerStart."),

@@ -77,7 +77,7 @@ Deno.test("nextProbabilities() at the edges: temperature 0, top-p 0 and 1, huge 
   const old = { temperature: 1, nucleus: 0.9 };
   assert.throws(() => nextProbabilities([0, 1], old), {
     name: "UserError",
-    message: "sampling: nucleus is topP now.",
+    message: "sampling: nucleus is now topP.",
   });
 });
 
