@@ -258,22 +258,13 @@ function partsOf(table: readonly Energies[][], rowCosines: readonly (number | nu
   return { measures, byPosition };
 }
 
-/** A layer on one batch, and the gradients of its queries and keys that follow from `full`. */
-export interface LayerMeasures {
-  /** One a head. */
-  readonly heads: readonly HeadMeasures[];
-  /** dL/dq, [B, T, H, d] */
-  readonly dq: Float64Array;
-  /** dL/dk, [B, S, Hkv, d] */
-  readonly dk: Float64Array;
-}
-
 /**
- * Measures every head of a layer, row by row.
+ * Measures every head of a layer on one batch, row by row; and the gradients of its queries [B, T, H, d] and keys
+ * [B, S, Hkv, d] that follow from `full`.
  *
  * @param counts whether a sample is one: rows that only fill a batch up are left out
  */
-export function measureLayer(values: AttentionValues, counts: (b: number) => boolean): LayerMeasures {
+export function measureLayer(values: AttentionValues, counts: (b: number) => boolean) {
   const { sizes: { B, T, H, HKV, D }, attrs, q, k } = values;
   const [normalised, share] = [isNormalised(attrs), shareOf(attrs)];
   const bins = Math.min(POSITION_BINS, T);

@@ -68,13 +68,6 @@ export interface LayerNode {
 /** Gradients that surrogates are compared by. */
 export const COMPARED = ["dq", "dk", "dv", "wq", "wk", "wv"] as const;
 
-/** One backward pass as a graph. */
-export interface BackwardGraph {
-  /** `N.dq`, `N.dk`, `N.dv`, `N.wq`, `N.wk`, `N.wv` of each layer N, and with `inputs` `N.q`, `N.k`, `N.v`, `N.dz`. */
-  readonly outputs: Readonly<Record<string, Tensor>>;
-  readonly layers: readonly LayerNode[];
-}
-
 /** The attention of every block that the loss depends on, by the number of the block: hooks may have cut one off. */
 function attentionNodes(loss: Tensor): [number, Node][] {
   return ancestors([loss]).filter(({ op }) => op === attentionOp).map((node) => {
@@ -84,7 +77,8 @@ function attentionNodes(loss: Tensor): [number, Node][] {
 
 /**
  * The backward pass of the mean loss of a batch down to every layer's attention; nothing is dropped. Inputs: `ids`
- * [rows, context] and `targets` [rows * context].
+ * [rows, context] and `targets` [rows * context]. Outputs: `N.dq`, `N.dk`, `N.dv`, `N.wq`, `N.wk`, `N.wv` of each layer N, and
+ * with `values` `N.q`, `N.k`, `N.v`, `N.dz`.
  *
  * @param values whether what attention is given is an output too
  */
@@ -92,7 +86,7 @@ export function backwardGraph(
   { architecture, parameters }: DifferentiatedModel,
   rows: number,
   { values }: { values: boolean },
-): BackwardGraph {
+) {
   const { context, vocabulary } = architecture;
   const logits = decoder(architecture, parameters, input("ids", [rows, context], "u32"));
   const flat = reshape(logits, [sizeOf(logits) / vocabulary, vocabulary]);

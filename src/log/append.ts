@@ -5,18 +5,8 @@ import { writeWhole } from "../base/write.ts";
 /** Bytes that logs are read by. */
 export const CHUNK_BYTES = 65536;
 
-/** A file that lines are appended to. */
-export interface Appended extends Disposable {
-  /** Whether it is a file that can be read back and synced: no pipe, no terminal. */
-  readonly regular: boolean;
-  /** Appends bytes whole, or throws UserError and leaves the file as it was. */
-  append(bytes: Uint8Array): void;
-  /** Waits until the disk has them. */
-  sync(): void;
-}
-
 /** Opens a file to append to, made where it is missing; throws UserError where the system refuses. */
-export function appendTo(path: string): Appended {
+export function appendTo(path: string) {
   const refused = <T>(act: () => T): T => {
     try {
       return act();
@@ -27,8 +17,10 @@ export function appendTo(path: string): Appended {
   const file = refused(() => Deno.openSync(path, { append: true, create: true }));
   const regular = refused(() => file.statSync().isFile);
   return {
+    /** Whether it is a file that can be read back and synced: no pipe, no terminal. */
     regular,
-    append(bytes) {
+    /** Appends bytes whole, or throws UserError and leaves the file as it was. */
+    append(bytes: Uint8Array): void {
       const size = regular ? file.statSync().size : 0;
       refused(() => {
         try {
@@ -41,6 +33,7 @@ export function appendTo(path: string): Appended {
         }
       });
     },
+    /** Waits until the disk has them. */
     sync: () => refused(() => regular && file.syncDataSync()),
     [Symbol.dispose]: () => file.close(),
   };

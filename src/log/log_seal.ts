@@ -29,22 +29,19 @@ export function sealedFields(line: object): string[] {
 }
 
 /** Takes records one after another; at any time their seal can be asked for. */
-export interface Sealer {
-  /** Adds a record by its fields (see `sealedFields`). */
-  add(fields: readonly string[]): void;
-  /** The seal of the records so far. */
-  seal(): LogSeal;
-}
+export type Sealer = ReturnType<typeof sealer>;
 
 /** A sealer of no records yet. */
-export function sealer(): Sealer {
+export function sealer() {
   const hash = createHash("sha256");
   let records = 0;
   return {
-    add(fields) {
+    /** Adds a record by its fields (see `sealedFields`). */
+    add(fields: readonly string[]): void {
       hash.update(`${fields.filter((field) => !CLOCK.test(field)).sort().join(",")}\n`);
       records++;
     },
-    seal: () => ({ records, sha256: hash.copy().digest("hex") }),
+    /** The seal of the records so far. */
+    seal: (): LogSeal => ({ records, sha256: hash.copy().digest("hex") }),
   };
 }
