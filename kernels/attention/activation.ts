@@ -6,6 +6,8 @@ import type { Expression } from "../expression/expression.ts";
 export interface ElementwiseActivation {
   /** Tells the two kinds apart. */
   readonly normalised: false;
+  /** What it makes of a score s. */
+  readonly doc: string;
   /** phi, over `score`; kernels, host and derivative come from it. */
   readonly expression: Expression;
   /** phi and its derivative as plain functions: the oracle's, which share nothing with the expression. */
@@ -25,6 +27,8 @@ export interface ElementwiseActivation {
 export interface NormalisedActivation {
   /** Tells the two kinds apart. */
   readonly normalised: true;
+  /** What it makes of a score s. */
+  readonly doc: string;
   /** Each row sums to 1, so that a number added to all of its scores changes nothing. */
   readonly sumsToOne: boolean;
   /** Its gradient has approximations, the backward passes `diag` and `ste`. */

@@ -17,11 +17,12 @@ const elementwise = (fields: Omit<ElementwiseActivation, "normalised">): Element
 export const ATTENTION_CHOICES = {
   /** From the scores of a row to its weights. */
   activation: {
-    softmax: softmax(-Infinity) as NormalisedActivation,
+    softmax: softmax("e^s over its sum in the row", -Infinity) as NormalisedActivation,
     /** One more logit, 0, takes weight and gives no value. */
-    softmax1: softmax(0) as NormalisedActivation,
+    softmax1: softmax("the same with one more logit 0", 0) as NormalisedActivation,
     entmax15: entmax15 as NormalisedActivation,
     sigmoid: elementwise({
+      doc: "1 / (1 + e^-s)",
       expression: sigmoid(SCORE),
       definition: [logistic, (s) => logistic(s) * (1 - logistic(s))],
       logistic: true,
@@ -29,11 +30,13 @@ export const ATTENTION_CHOICES = {
       autoBias: (keys) => -Math.log(keys),
     }) as ElementwiseActivation,
     relu: elementwise({
+      doc: "max(0, s)",
       expression: POSITIVE,
       definition: [(s) => Math.max(0, s), (s) => s <= 0 ? 0 : 1],
       zeroBelow0: true,
     }) as ElementwiseActivation,
     relu2: elementwise({
+      doc: "max(0, s)^2",
       expression: times(POSITIVE, POSITIVE),
       definition: [(s) => Math.max(0, s) ** 2, (s) => 2 * Math.max(0, s)],
       zeroBelow0: true,
@@ -45,13 +48,28 @@ export const ATTENTION_CHOICES = {
     n: { divisor: (n: number): number => n, wgsl: "n" },
     sqrt_n: { divisor: (n: number): number => Math.sqrt(n), wgsl: "sqrt(n)" },
   },
-  /** Gradient of a score, from its share w of the row's total W, its weight's gradient da, and inner = sum_k w_k da_k / W. */
+  /**
+   * Gradient of a score, from its share w of the row's total W, its weight's gradient da, and inner = sum_k w_k da_k / W, which
+   * it needs where it is `lateral`; and as WGSL.
+   */
   backward: {
-    exact: (w: number, _W: number, da: number, inner: number): number => w * (da - inner),
+    exact: {
+      lateral: true,
+      scoreGradient: (w: number, _W: number, da: number, inner: number): number => w * (da - inner),
+      wgsl: "share(a) * (da - delta)",
+    },
     /** Without the lateral sum: the Jacobian's diagonal. */
-    diag: (w: number, W: number, da: number, _inner: number): number => w * (1 - w / W) * da,
+    diag: {
+      lateral: false,
+      scoreGradient: (w: number, W: number, da: number, _inner: number): number => w * (1 - w / W) * da,
+      wgsl: "a * (1f - a) * da",
+    },
     /** The identity on visible keys. */
-    ste: (_w: number, _W: number, da: number, _inner: number): number => da,
+    ste: {
+      lateral: false,
+      scoreGradient: (_w: number, _W: number, da: number, _inner: number): number => da,
+      wgsl: "select(0f, da, seen)",
+    },
   },
   /** The key head that head h of H reads, of HKV; as WGSL, with the heads that read a key head. */
   kvHead: {

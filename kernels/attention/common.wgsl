@@ -1,5 +1,5 @@
 // What the attention kernels share: where rows lie, which keys a query sees, what becomes of a score.
-// q [B, T, H, D], k [B, S, HKV, D], v [B, S, HKV, DV]. A query's position among the keys is i + RIGHT - LEFT.
+// q [B, T, H, D], k [B, S, HKV, D], v [B, S, HKV, DV]. A query's position among the keys is i + QUERY_OFFSET - KEY_OFFSET.
 
 const MASKED = -1e30f;
 /** Bits of infinity; a score of -infinity hides its pair. */
@@ -22,12 +22,12 @@ fn head_of(kv_head: u32, member: u32) -> u32 {
 }
 /** One past the last key that query i can see, and the first: the part of the mask that is a range. */
 fn key_limit(i: u32) -> u32 {
-  let row = min(i, T - 1u) + RIGHT;
+  let row = min(i, T - 1u) + QUERY_OFFSET;
 //! if CAUSAL
-  return min(max(row + 1u, LEFT) - LEFT, S);
+  return min(max(row + 1u, KEY_OFFSET) - KEY_OFFSET, S);
 //! else
 //! if SYMMETRIC
-  return min(max(row + WINDOW, LEFT) - LEFT, S);
+  return min(max(row + WINDOW, KEY_OFFSET) - KEY_OFFSET, S);
 //! else
   return S;
 //! end
@@ -35,7 +35,7 @@ fn key_limit(i: u32) -> u32 {
 }
 fn key_start(i: u32) -> u32 {
 //! if WINDOW
-  return max(min(i, T - 1u) + RIGHT + 1u, LEFT + WINDOW) - LEFT - WINDOW;
+  return max(min(i, T - 1u) + QUERY_OFFSET + 1u, KEY_OFFSET + WINDOW) - KEY_OFFSET - WINDOW;
 //! else
   return 0u;
 //! end
@@ -43,10 +43,10 @@ fn key_start(i: u32) -> u32 {
 /** The same for the queries that can see key j. */
 fn query_start(j: u32) -> u32 {
 //! if CAUSAL
-  return max(j + LEFT, RIGHT) - RIGHT;
+  return max(j + KEY_OFFSET, QUERY_OFFSET) - QUERY_OFFSET;
 //! else
 //! if SYMMETRIC
-  return max(j + LEFT + 1u, RIGHT + WINDOW) - RIGHT - WINDOW;
+  return max(j + KEY_OFFSET + 1u, QUERY_OFFSET + WINDOW) - QUERY_OFFSET - WINDOW;
 //! else
   return 0u;
 //! end
@@ -54,7 +54,7 @@ fn query_start(j: u32) -> u32 {
 }
 fn query_limit(j: u32) -> u32 {
 //! if WINDOW
-  return min(max(min(j, S - 1u) + LEFT + WINDOW, RIGHT) - RIGHT, T);
+  return min(max(min(j, S - 1u) + KEY_OFFSET + WINDOW, QUERY_OFFSET) - QUERY_OFFSET, T);
 //! else
   return T;
 //! end
@@ -82,9 +82,9 @@ fn modified(score: f32, b: f32, h: f32, i: f32, j: f32) -> f32 {
 //! insert SCORE
   ;
 }
-fn slope(score: f32, b: f32, h: f32, i: f32, j: f32) -> f32 {
+fn modifier_derivative(score: f32, b: f32, h: f32, i: f32, j: f32) -> f32 {
   return
-//! insert SLOPE
+//! insert MODIFIER_DERIVATIVE
   ;
 }
 //! insert WEIGHT

@@ -51,13 +51,13 @@ export type VisitPair = (row: Row, j: number, weight: number, raw: number, ds: n
 
 /** Calls `visit` for every visible pair, row after row; a score of -Infinity hides its pair. */
 export function forPairs(work: AttentionContext, [q, k, v, dz]: readonly Floats[], visit: VisitPair): void {
-  const { sizes: { S }, attrs, phiSlope } = work;
+  const { sizes: { S }, attrs, phiDerivative } = work;
   const [values, da] = [rowValues(work), new Float64Array(S)];
   const { raw, scores, a } = values;
   const normalised = isNormalised(attrs);
   const share = shareOf(attrs);
   const ofWeight = share ?? ((a: number) => a);
-  const scoreGradient = ATTENTION_CHOICES.backward[attrs.backward];
+  const { scoreGradient } = ATTENTION_CHOICES.backward[attrs.backward];
   forRows(work, (shown) => {
     const term = weights(work, shown, q, k, values);
     const row = seenRow(shown, values);
@@ -73,7 +73,7 @@ export function forPairs(work: AttentionContext, [q, k, v, dz]: readonly Floats[
     row.keys.forEach((j, n) => {
       const ds = normalised
         ? scoreGradient(ofWeight(a[n]), total, da[n], inner / total)
-        : term * phiSlope(scores[n]) * da[n];
+        : term * phiDerivative(scores[n]) * da[n];
       visit(row, j, a[n] * dropoutScale(work, row, j), raw[n], ds);
     });
   });
@@ -81,13 +81,13 @@ export function forPairs(work: AttentionContext, [q, k, v, dz]: readonly Floats[
 
 /** The gradient of the raw score, from that of the modified one. */
 function throughModifier(
-  { slope, tables }: AttentionContext,
+  { modifierDerivative, tables }: AttentionContext,
   { batch, head, i }: Row,
   j: number,
   raw: number,
   ds: number,
 ): number {
-  return ds * slope(raw, batch, head, i, j, ...tables);
+  return ds * modifierDerivative(raw, batch, head, i, j, ...tables);
 }
 
 /** dq and, where the gradient is exact, delta_i = dz_i . inner_i. */
@@ -102,8 +102,8 @@ export function queryGradientCpu(
   const sums = new Float64Array(outputs[0].length);
   forPairs(work, [q, k, v, dz], (row, j, _, raw, ds) => {
     const at = row.k + j * HKV * D;
-    const slope = call.attrs.scale * throughModifier(work, row, j, raw, ds);
-    for (let e = 0; e < D; e++) sums[row.q + e] += slope * k[at + e];
+    const gradient = call.attrs.scale * throughModifier(work, row, j, raw, ds);
+    for (let e = 0; e < D; e++) sums[row.q + e] += gradient * k[at + e];
   });
   (outputs[0] as Floats).set(sums);
   if (!outputs[1]) return;
@@ -127,8 +127,8 @@ export function keyGradientCpu(
   const dv = new Float64Array(outputs[1].length);
   forPairs(work, [q, k, v, dz], (row, j, weight, raw, ds) => {
     const keyAt = row.k + j * HKV * D;
-    const slope = call.attrs.scale * throughModifier(work, row, j, raw, ds);
-    for (let e = 0; e < D; e++) dk[keyAt + e] += slope * q[row.q + e];
+    const gradient = call.attrs.scale * throughModifier(work, row, j, raw, ds);
+    for (let e = 0; e < D; e++) dk[keyAt + e] += gradient * q[row.q + e];
     const valueAt = row.v + j * HKV * DV;
     for (let e = 0; e < DV; e++) dv[valueAt + e] += weight * dz[row.z + e];
   });

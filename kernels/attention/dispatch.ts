@@ -15,7 +15,6 @@ import rowGradientsWgsl from "./row_gradients.wgsl" with { type: "text" };
 import scoresWgsl from "./scores.wgsl" with { type: "text" };
 import { ACTIVATIONS, ATTENTION_CHOICES } from "./activations.ts";
 import {
-  alignment,
   type AttentionAttrs,
   type AttentionSizes,
   BLOCK,
@@ -24,6 +23,7 @@ import {
   isExact,
   keepsInner,
   modifies,
+  queryOffset,
 } from "./sizes.ts";
 import { tableSlopes } from "./tables.ts";
 import weightGradientsWgsl from "./weight_gradients.wgsl" with { type: "text" };
@@ -150,7 +150,7 @@ function expressionCode(attrs: AttentionAttrs): Record<string, string> {
   const mapping = ATTENTION_CHOICES.kvHead[attrs.kvHead].wgsl;
   return {
     SCORE: pairCode(attrs.score),
-    SLOPE: pairCode(derivative(attrs.score, "score")),
+    MODIFIER_DERIVATIVE: pairCode(derivative(attrs.score, "score")),
     MASK: attrs.mask ? maskCode(attrs.mask) : "",
     WEIGHT,
     ROW_BEGIN,
@@ -160,6 +160,7 @@ function expressionCode(attrs: AttentionAttrs): Record<string, string> {
     PHI_DERIVATIVE: phi ? toWgsl(derivative(phi, "score")) : "",
     KEY_HEAD: mapping.keyHead,
     HEAD: mapping.head,
+    SCORE_GRADIENT: ATTENTION_CHOICES.backward[attrs.backward].wgsl,
     DIVISOR: ATTENTION_CHOICES.divide[attrs.divide].wgsl,
   };
 }
@@ -168,6 +169,7 @@ function expressionCode(attrs: AttentionAttrs): Record<string, string> {
 export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs): Dispatch["constants"] {
   const { B, T, S, H, HKV, D, DV } = sizes;
   const { p, site } = attrs.dropout;
+  const offset = queryOffset(sizes, attrs);
   const [blockB, blockH, queryBlocks, keyBlocks] = attrs.blocks ?? [1, 1, 1, 1];
   const defined = ACTIVATIONS[attrs.activation];
   return {
@@ -184,7 +186,8 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
     CAUSAL: attrs.causal,
     WINDOW: attrs.window,
     SYMMETRIC: attrs.symmetric && attrs.window > 0,
-    ...alignment(sizes, attrs),
+    QUERY_OFFSET: Math.max(0, offset),
+    KEY_OFFSET: Math.max(0, -offset),
     HAS_MASK: attrs.mask !== undefined,
     BLOCKS: attrs.blocks !== undefined,
     BLOCK,
@@ -200,8 +203,6 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
     DIVIDES: attrs.divide !== "none",
     HAS_ROW: hasRowTerm(attrs),
     EXACT: isExact(attrs),
-    DIAG: attrs.backward === "diag",
-    STE: attrs.backward === "ste",
     DROPOUT: p > 0,
     SITE: site,
     DROP_BELOW: Math.floor(p * 2 ** 32),
@@ -227,14 +228,14 @@ export function attentionDispatch(
   attrs: AttentionAttrs,
   target: Target,
 ): Dispatch {
-  const staged = target.kind === "gpu";
+  const tiled = target.kind === "gpu";
   const rows = rowsFor(target, kernel, attrs.blocks !== undefined);
-  const lanes = staged ? 64 : 8;
+  const lanes = tiled ? 64 : 8;
   const tiles = Math.ceil(kernel.length / rows);
   const constants = attentionConstants(sizes, attrs);
   const [D4, V4] = [Number(constants.D4), Number(constants.V4)];
   // Both tiles in half of the workgroup memory that every device has; a divisor of BLOCK.
-  const tile = staged ? [32, 16, 8].find((n) => n * 16 * (D4 + V4) <= 8192) ?? 4 : BLOCK;
+  const tile = tiled ? [32, 16, 8].find((n) => n * 16 * (D4 + V4) <= 8192) ?? 4 : BLOCK;
   const extra = extraBindings(attrs, kernel.own);
   return {
     label: kernel.label,
@@ -243,7 +244,7 @@ export function attentionDispatch(
       ...constants,
       HEADS: kernel.heads,
       READS_V: "v" in kernel.loads,
-      STAGED: staged,
+      TILED: tiled,
       ROWS: rows,
       LANES: lanes,
       TILES: tiles,
@@ -261,7 +262,7 @@ export function attentionDispatch(
       count: kernel.walked.count + 2 * Math.ceil(kernel.walked.count / tile),
       of: kernel.walked.of,
     },
-    workgroups: staged
+    workgroups: tiled
       ? [Math.ceil(tiles / lanes), kernel.heads, 1]
       : workgroups1d(tiles * kernel.heads, lanes),
   };

@@ -59,6 +59,7 @@ function tauBySorting(scores: readonly number[]): number {
  */
 export const entmax15: NormalisedActivation = {
   normalised: true,
+  doc: "max(0, s/2 - tau)^2, tau such that a row sums to 1",
   sumsToOne: true,
   approximated: false,
   weigh(scores, n, a) {

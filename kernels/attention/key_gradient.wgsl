@@ -15,7 +15,7 @@
 //! insert EXTRAS
 //! insert COMMON
 //! insert PAIR
-//! if STAGED
+//! if TILED
 var<workgroup> tile_q: array<vec4f, TILE_K>;
 var<workgroup> tile_g: array<vec4f, TILE_V>;
 //! end
@@ -42,7 +42,7 @@ var<workgroup> tile_g: array<vec4f, TILE_V>;
     let terms = (batch * H + head) * T;
     for (var first = begin; first < limit; first += TILE) {
       let state = block_state(batch, head, first / BLOCK, first_row / BLOCK);
-//! if STAGED
+//! if TILED
       for (var x = lane; x < TILE * D4; x += LANES) {
         tile_q[x] = load_q(query_row(batch, first + x / D4, head) * D, x % D4);
       }
@@ -53,7 +53,7 @@ var<workgroup> tile_g: array<vec4f, TILE_V>;
 //! end
       let end = select(min(first + TILE, limit), first, state == 0u);
       for (var i = first; i < end; i++) {
-//! if STAGED
+//! if TILED
         let q_at = (i - first) * D4;
         let g_at = (i - first) * V4;
 //! else
@@ -61,14 +61,14 @@ var<workgroup> tile_g: array<vec4f, TILE_V>;
         let g_at = query_row(batch, i, head) * DV;
 //! end
 //! for e in 0..D4
-//! if STAGED
+//! if TILED
         let query$e = tile_q[q_at + $eu] * SCALE;
 //! else
         let query$e = load_q(q_at, $eu) * SCALE;
 //! end
 //! end
 //! for e in 0..V4
-//! if STAGED
+//! if TILED
         let gradient$e = tile_g[g_at + $eu];
 //! else
         let gradient$e = load_dz(g_at, $eu);
@@ -98,7 +98,7 @@ var<workgroup> tile_g: array<vec4f, TILE_V>;
           let keep = dropout_scale(batch * H + head, i, j$r);
           da *= keep;
 //! end
-          let pair = pair_of(j$r < S && visible(state, batch, head, i, j$r), s, term, row_delta, da, f32(batch), f32(head), f32(i), f32(j$r));
+          let pair = pair_gradient(j$r < S && visible(state, batch, head, i, j$r), s, term, row_delta, da, f32(batch), f32(head), f32(i), f32(j$r));
           var a = pair.a;
           let ds = pair.raw;
 //! if DROPOUT
@@ -113,7 +113,7 @@ var<workgroup> tile_g: array<vec4f, TILE_V>;
         }
 //! end
       }
-//! if STAGED
+//! if TILED
       workgroupBarrier();
 //! end
     }

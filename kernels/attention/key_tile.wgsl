@@ -1,6 +1,6 @@
 // The tile of keys from `first` on: its entry of the block mask, its rows in workgroup memory, and where it ends.
     let state = block_state(batch, head, first_row / BLOCK, first / BLOCK);
-//! if STAGED
+//! if TILED
     for (var x = lane; x < TILE * D4; x += LANES) {
       tile_k[x] = load_k(key_row(batch, first + x / D4, kv_head) * D, x % D4);
     }

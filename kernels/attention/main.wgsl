@@ -8,7 +8,7 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   unknown_zero = select(0u, 0xffffffffu, groups.x == 0u);
-//! if STAGED
+//! if TILED
   let bh = group.y;
   let row_tile = group.x * LANES + lane;
   let first_row = row_tile * ROWS;

@@ -6,7 +6,7 @@ import { andMasks, causalMask, extraKeys, orMasks, windowMask } from "./modifier
 import type { Mask, ScoreModifier } from "./modifier.ts";
 import { ACTIVATIONS, attentionNames } from "./activations.ts";
 import type { AttentionActivation, AttentionChoice } from "./activations.ts";
-import { alignment, type AttentionSizes, isApproximated, sumsToOne } from "./sizes.ts";
+import { type AttentionSizes, isApproximated, queryOffset, sumsToOne } from "./sizes.ts";
 
 /** Options of `attention`; everything has the default that a decoder wants.
  * @category Attention */
@@ -108,7 +108,6 @@ export function checkTables(what: string, expression: Expression, letters: Lette
 export function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
   const { causal = "top-left", align = causal || "top-left", window, extra = 0 } = options;
   const bottomRight = align === "bottom-right";
-  const { LEFT, RIGHT } = alignment(sizes, { bottomRight, extra });
   const own = sizes.S - extra;
   const letters: Letters = {
     b: [sizes.B, "B"],
@@ -122,7 +121,7 @@ export function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
   // Learned keys lie beyond any range.
   const asMask = extra > 0 && ranged.length > 0;
   return {
-    shift: RIGHT - LEFT,
+    shift: queryOffset(sizes, { bottomRight, extra }),
     letters,
     mask: asMask
       ? orMasks(extraKeys(own), ranged.length === 1 ? ranged[0] : andMasks(...ranged))

@@ -3,7 +3,7 @@
 // its modifier. A pair whose modified score is -infinity is not seen.
 struct Pair { a: f32, ds: f32, raw: f32, seen: bool }
 
-fn pair_of(shown: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32, i: f32, j: f32) -> Pair {
+fn pair_gradient(shown: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32, i: f32, j: f32) -> Pair {
 //! if MODIFIES
   let s = modified(raw, b, h, i, j);
 //! else
@@ -11,39 +11,33 @@ fn pair_of(shown: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32,
 //! end
   // Tests of -s, not of s, leave Mesa's rounding of these kernels as it was.
   let n = -s;
-//! if MODIFIES || STE || DIVIDES
+//! if MODIFIES || DIVIDES || NORMALISED && !EXACT
   let seen = shown && bitcast<u32>(n) != INFINITY;
 //! else
   let seen = shown;
 //! end
 //! if NORMALISED
   let a = select(0f, weight(s, row), seen);
-//! if EXACT
-  let ds = share(a) * (da - delta);
-//! end
-//! if DIAG
-  let ds = a * (1f - a) * da;
-//! end
-//! if STE
-  let ds = select(0f, da, seen);
-//! end
+  let ds =
+//! insert SCORE_GRADIENT
+  ;
 //! else
 //! if LOGISTIC
-  // One exponential for both: the slope is e / (1 + e)^2 with e = exp(-s). See `logistic`.
+  // One exponential for both: the derivative is e / (1 + e)^2 with e = exp(-s). See `logistic`.
   let e = exp(select(min(n, 87.3f), n, is_nan(n)));
   let phi = 1f / (1f + e);
-  let phi_slope = e * phi * phi;
+  let phi_derivative = e * phi * phi;
   let weighs = seen && !(n > 87.3f);
 //! else
   let phi = activation(s);
-  let phi_slope = activation_derivative(s);
+  let phi_derivative = activation_derivative(s);
   let weighs = seen;
 //! end
   let a = select(0f, row * phi, weighs);
-  let ds = select(0f, row * phi_slope * da, weighs);
+  let ds = select(0f, row * phi_derivative * da, weighs);
 //! end
 //! if MODIFIES
-  return Pair(a, ds, select(0f, ds * slope(raw, b, h, i, j), seen), seen);
+  return Pair(a, ds, select(0f, ds * modifier_derivative(raw, b, h, i, j), seen), seen);
 //! else
   return Pair(a, ds, ds, seen);
 //! end

@@ -1,6 +1,6 @@
 // How the kernels open whose rows are queries: the keys that they walk, and the scaled queries in registers. MAIN opens
 // `main`; the kernel closes it.
-//! if STAGED
+//! if TILED
 var<workgroup> tile_k: array<vec4f, TILE_K>;
 //! if READS_V
 var<workgroup> tile_v: array<vec4f, TILE_V>;

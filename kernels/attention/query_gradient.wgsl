@@ -25,13 +25,13 @@
   for (var first = begin; first < limit; first += TILE) {
 //! insert KEY_TILE
     for (var j = first; j < end; j++) {
-//! if STAGED
+//! if TILED
       let k_at = (j - first) * D4;
 //! else
       let k_at = key_row(batch, j, kv_head) * D;
 //! end
 //! for e in 0..D4
-//! if STAGED
+//! if TILED
       let key$e = tile_k[k_at + $eu];
 //! else
       let key$e = load_k(k_at, $eu);
@@ -45,13 +45,13 @@
 //! end
 //! insert WEIGHT_GRADIENTS
 //! for r in 0..ROWS
-      let ds$r = pair_of(visible(state, batch, head, i$r, j), s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j)).raw;
+      let ds$r = pair_gradient(visible(state, batch, head, i$r, j), s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j)).raw;
 //! for e in 0..D4
       dq$r_$e += ds$r * key$e;
 //! end
 //! end
     }
-//! if STAGED
+//! if TILED
     workgroupBarrier();
 //! end
   }

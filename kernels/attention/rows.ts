@@ -4,7 +4,7 @@ import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { type Argument, derivative, toFunction, variable } from "../expression/expression.ts";
 import { threefry2x32 } from "../../src/base/random.ts";
 import { ACTIVATIONS, ATTENTION_CHOICES } from "./activations.ts";
-import { alignment, type AttentionAttrs, type AttentionSizes, attentionSizes, extrasOf } from "./sizes.ts";
+import { type AttentionAttrs, type AttentionSizes, attentionSizes, extrasOf, queryOffset } from "./sizes.ts";
 
 type Scalar = (...values: Argument[]) => number;
 
@@ -15,10 +15,10 @@ export interface AttentionContext {
   readonly tables: readonly Values[];
   readonly seed: Values | undefined;
   readonly score: Scalar;
-  readonly slope: Scalar;
+  readonly modifierDerivative: Scalar;
   readonly mask: Scalar | undefined;
   readonly phi: Scalar;
-  readonly phiSlope: Scalar;
+  readonly phiDerivative: Scalar;
 }
 
 /** One row of the attention matrix with the keys that it sees. */
@@ -54,10 +54,10 @@ export function workOf({ sizes, attrs, tables }: Walked, seed?: Values): Attenti
     tables,
     seed,
     score: toFunction(attrs.score, names),
-    slope: toFunction(derivative(attrs.score, "score"), names),
+    modifierDerivative: toFunction(derivative(attrs.score, "score"), names),
     mask: attrs.mask && toFunction(attrs.mask, [...POINT, ...attrs.tables]),
     phi: toFunction(phi, ["score"]),
-    phiSlope: toFunction(derivative(phi, "score"), ["score"]),
+    phiDerivative: toFunction(derivative(phi, "score"), ["score"]),
   };
 }
 
@@ -80,8 +80,7 @@ function keysOf(
   head: number,
   i: number,
 ): number[] {
-  const { LEFT, RIGHT } = alignment(sizes, attrs);
-  const position = i + RIGHT - LEFT;
+  const position = i + queryOffset(sizes, attrs);
   const ahead = attrs.causal ? 0 : attrs.symmetric && attrs.window > 0 ? attrs.window - 1 : Infinity;
   const behind = attrs.window > 0 ? attrs.window - 1 : Infinity;
   const keys: number[] = [];

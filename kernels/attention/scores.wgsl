@@ -3,14 +3,14 @@
       var s$r = 0f;
 //! end
       {
-//! if STAGED
+//! if TILED
         let k_at = (j - first) * D4;
 //! else
         let k_at = key_row(batch, j, kv_head) * D;
 //! end
 //! for e in 0..D4
         {
-//! if STAGED
+//! if TILED
           let key = tile_k[k_at + $eu];
 //! else
           let key = load_k(k_at, $eu);

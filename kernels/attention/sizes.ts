@@ -1,7 +1,12 @@
 // What attention is asked to compute: its sizes, its attributes, and what follows from them.
 import { mismatch, type Spec, type Tensor } from "../../src/graph/tensor.ts";
 import type { Expression } from "../expression/expression.ts";
-import { ACTIVATIONS, type AttentionActivation, type AttentionChoice } from "./activations.ts";
+import {
+  ACTIVATIONS,
+  ATTENTION_CHOICES,
+  type AttentionActivation,
+  type AttentionChoice,
+} from "./activations.ts";
 
 /** Attributes of attention. Inputs are q, k, v, then `extrasOf` in its order. */
 export interface AttentionAttrs {
@@ -101,7 +106,8 @@ export function isBernoulli({ activation, divide }: Pick<AttentionAttrs, "activa
 export const hasRowTerm = (attrs: AttentionAttrs): boolean => isNormalised(attrs) || attrs.divide !== "none";
 
 /** True where the backward pass needs delta_i = dz_i . inner_i. */
-export const isExact = (attrs: AttentionAttrs): boolean => isNormalised(attrs) && attrs.backward === "exact";
+export const isExact = (attrs: AttentionAttrs): boolean =>
+  isNormalised(attrs) && ATTENTION_CHOICES.backward[attrs.backward].lateral;
 
 /** w_j of a weight in the Jacobian of an activation's rows; undefined where w = a and W = 1. */
 export function shareOf(
@@ -135,10 +141,8 @@ export function extraInputs<X extends Spec | Tensor>(inputs: readonly X[], attrs
   return inputs.slice(inputs.length - extrasOf(attrs).length);
 }
 
-/** How far the queries' positions are ahead of their rows: LEFT and RIGHT of the kernels. */
-export function alignment(
+/** How far the queries' positions are ahead of their rows, below 0 where they are behind. */
+export const queryOffset = (
   { T, S }: Pick<AttentionSizes, "T" | "S">,
   { bottomRight, extra }: Pick<AttentionAttrs, "bottomRight" | "extra">,
-): { LEFT: number; RIGHT: number } {
-  return bottomRight ? { LEFT: T, RIGHT: S - extra } : { LEFT: 0, RIGHT: 0 };
-}
+): number => bottomRight ? S - extra - T : 0;

@@ -9,10 +9,11 @@ import softmaxWgsl from "./softmax.wgsl" with { type: "text" };
  *
  * @param firstLogit the one more logit; -Infinity for none
  */
-export function softmax(firstLogit: number): NormalisedActivation {
+export function softmax(doc: string, firstLogit: number): NormalisedActivation {
   const none = firstLogit === -Infinity;
   return {
     normalised: true,
+    doc,
     sumsToOne: none,
     approximated: true,
     weigh(scores, n, a) {

@@ -58,7 +58,7 @@
 //! if DROPOUT
       da *= dropout_scale(bh, i, j);
 //! end
-      let pair = pair_of(seen, s, term, row_delta, da, f32(batch), f32(head), f32(i), f32(j));
+      let pair = pair_gradient(seen, s, term, row_delta, da, f32(batch), f32(head), f32(i), f32(j));
       if (pair.seen) {
         add_slopes(slice * ENTRIES, pair.ds, s, f32(batch), f32(head), f32(i), f32(j));
       }

@@ -3,14 +3,14 @@
       var da$r = 0f;
 //! end
       {
-//! if STAGED
+//! if TILED
         let v_at = (j - first) * V4;
 //! else
         let v_at = key_row(batch, j, kv_head) * DV;
 //! end
 //! for e in 0..V4
         {
-//! if STAGED
+//! if TILED
           let value = tile_v[v_at + $eu];
 //! else
           let value = load_v(v_at, $eu);

@@ -1,7 +1,7 @@
 // Statistics of attention matrices on the host, a row at a time by their definitions: the oracle of the kernel.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { forRows, rowValues, seenRow, weights, workOfCall } from "../attention/rows.ts";
-import { alignment, isBernoulli } from "../attention/sizes.ts";
+import { isBernoulli, queryOffset } from "../attention/sizes.ts";
 import { ATTENTION_TABLE, columnNames, count, massOf, meanOf, newAverage, xlogx } from "./table.ts";
 import type { CountedHead, CountedRow, StatisticsAttrs } from "./table.ts";
 
@@ -62,7 +62,7 @@ export function statisticsCpu(
   const [q, k] = inputs as readonly Floats[];
   // The keys stand for the values, which play no part.
   const work = workOfCall(inputs, { ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] });
-  const { LEFT, RIGHT } = alignment(work.sizes, call.attrs);
+  const offset = queryOffset(work.sizes, call.attrs);
   const names = columnNames(call.attrs);
   const heads = Array.from({ length: work.sizes.H }, () => newHead(names, work.sizes.B));
   const values = rowValues(work);
@@ -79,7 +79,7 @@ export function statisticsCpu(
     const { squares } = head;
     squares[row.batch] = a.reduce((sum, x) => sum + x * x, squares[row.batch] || 0);
     countScores(head, scores);
-    countRow(head, { keys, a, place: row.i + RIGHT - LEFT }, learnedFrom, call.attrs);
+    countRow(head, { keys, a, place: row.i + offset }, learnedFrom, call.attrs);
   });
   (out as Floats).set(
     heads.flatMap((head) =>

@@ -32,7 +32,7 @@
 //! insert SCORES
 //! insert WEIGHT_GRADIENTS
 //! for r in 0..ROWS
-      let pair$r = pair_of(visible(state, batch, head, i$r, j), s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j));
+      let pair$r = pair_gradient(visible(state, batch, head, i$r, j), s$r, term$r, delta$r, da$r, f32(batch), f32(head), f32(i$r), f32(j));
 //! if MODIFIES
       let seen$r = pair$r.seen;
 //! else
@@ -57,7 +57,7 @@
     sums = added(sums, tile);
     pattern_square += tile_pattern_square;
     scores_square += tile_scores_square;
-//! if STAGED
+//! if TILED
     workgroupBarrier();
 //! end
   }

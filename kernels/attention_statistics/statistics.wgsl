@@ -39,7 +39,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 
 //! insert QUERIES
 //! for r in 0..ROWS
-  let place$r = f32(min(i$r, T - 1u) + RIGHT) - f32(LEFT);
+  let place$r = f32(min(i$r, T - 1u) + QUERY_OFFSET) - f32(KEY_OFFSET);
 //! if HAS_ROW
   let term$r = row_term[bh * T + min(i$r, T - 1u)];
 //! else
@@ -159,7 +159,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
     total$r = added_row(total$r, tile$r);
     weight_squares$r += tile_weight_squares$r;
 //! end
-//! if STAGED
+//! if TILED
     workgroupBarrier();
 //! end
   }

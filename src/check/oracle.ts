@@ -199,8 +199,8 @@ function scoreGradients(
     const by = divisor(visible, divide);
     return g.map((x, j) => visible[j] ? derivative(scores[j]) / by * x : 0);
   }
-  if (backward === "ste") return g.map((x, j) => visible[j] ? x : 0);
-  if (backward === "diag") return g.map((x, j) => visible[j] ? a[j] * (1 - a[j]) * x : 0);
+  const { lateral, scoreGradient } = ATTENTION_CHOICES.backward[backward];
+  if (!lateral) return g.map((x, j) => visible[j] ? scoreGradient(a[j], 1, x, 0) : 0);
   return spread(defined.definition.gradient(seenOf(a, visible), seenOf(g, visible)), visible);
 }
 

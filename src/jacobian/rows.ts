@@ -54,8 +54,8 @@ export function forAttentionRows(
     const { batch, head, i, keys } = row;
     weightGradients(work, row, v, dz, g);
     keys.forEach((j, n) => {
-      slope[n] = work.slope(raw[n], batch, head, i, j, ...tables);
-      if (!isNormalised(attrs)) rise[n] = term * work.phiSlope(scores[n]);
+      slope[n] = work.modifierDerivative(raw[n], batch, head, i, j, ...tables);
+      if (!isNormalised(attrs)) rise[n] = term * work.phiDerivative(scores[n]);
     });
     const own = (x: Float64Array) => x.subarray(0, keys.length);
     visit({ ...row, scores: own(scores), a: own(a), g: own(g), slope: own(slope), rise: own(rise) });

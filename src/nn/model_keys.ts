@@ -53,11 +53,16 @@ const LAYER_SCALE = {
   doc: "LayerScale: start of a learned factor for each number that the branch adds; null: none.",
 } as const;
 
+const ACTIVATION_DOCS = Object.entries(ATTENTION_CHOICES.activation).map(([name, { doc }]) =>
+  `${name} ${doc}`
+)
+  .join("; ");
+
 const ATTENTION = {
   activation: {
     oneOf: ATTENTION_CHOICES.activation,
     default: "softmax",
-    doc: "From scores to pattern; softmax1 has one more logit 0 in its denominator.",
+    doc: `From scores s to pattern: ${ACTIVATION_DOCS}.` as string,
   },
   divide: {
     oneOf: ATTENTION_CHOICES.divide,

@@ -95,7 +95,7 @@ function pair(place: Placed, activation: AttentionActivation, T: number, S: numb
 for (const [name, place] of Object.entries(PLACED)) {
   Deno.test(`the last queries alone, aligned bottom-right, are the last rows of the whole: ${name}`, async () => {
     for (const [n, activation] of attentionNames("activation").entries()) {
-      const [T, S] = [[1, 5], [33, 70], [3, 40], [1, 9], [2, 7]][n];
+      const [T, S] = [[1, 5], [33, 70], [3, 40], [1, 9], [2, 7]][n % 5];
       const { feeds, outputs, last } = pair(place, activation, T, S);
       using oracle = cpuDevice({ precision: "f64" });
       // Shaders take long to compile on a software adapter, and activations differ by an expression.
