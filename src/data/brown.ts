@@ -8,20 +8,14 @@ const JOINING = new Set(["-", "/"]);
 /** Printed once where the corpus has it twice: "? ?" at a clause's end, "Ala. ." after an abbreviation. */
 const MARKS = new Set([",", ".", ";", ":", "?", "!"]);
 
-interface Token {
-  text: string;
-  tag: string;
-}
-
 /** The last slash separates: words hold slashes of their own ("1/4/cd"), tags do not. */
-function splitTag(tagged: string): Token {
+function splitTag(tagged: string) {
   const slash = tagged.lastIndexOf("/");
-  return slash < 0
-    ? { text: tagged, tag: "" }
-    : { text: tagged.slice(0, slash), tag: tagged.slice(slash + 1) };
+  if (slash < 0) return { text: tagged, tag: "" };
+  return { text: tagged.slice(0, slash), tag: tagged.slice(slash + 1) };
 }
 
-function isHeadline(tokens: Token[]): boolean {
+function isHeadline(tokens: ReturnType<typeof splitTag>[]): boolean {
   return tokens.every(({ text, tag }) => tag.endsWith("-hl") || !/[\p{L}\p{N}]/u.test(text));
 }
 

@@ -77,10 +77,7 @@ export function* partsOf(text: TextPieces, cut?: (text: string) => number): Gene
 }
 
 /** Samples one after another: their ids, and where each of them ends. */
-export interface SampleIds {
-  readonly ids: Numbers;
-  readonly ends: Numbers;
-}
+export type SampleIds = Readonly<Record<"ids" | "ends", Numbers>>;
 
 export function encodeTexts(
   tokenizer: Tokenizer,

@@ -28,19 +28,13 @@ export interface Beam {
   readonly ended: boolean;
 }
 
-interface Candidate {
-  readonly parent: number;
-  readonly id: number;
-  readonly logProbability: number;
-}
-
 /** The `count` most likely continuations by one token; of equals that of the earlier text, then of the lower id. */
 function candidates(
   live: readonly Beam[],
   logits: readonly ArrayLike<number>[],
   count: number,
   tokenizer: Tokenizer,
-): Candidate[] {
+) {
   const all = live.flatMap(({ logProbability }, parent) => {
     const next = logSoftmax(logits[parent]);
     const ids = largest(ofTokens(tokenizer, next), count).filter((id) => tokenizer.hasToken?.(id) ?? true);

@@ -21,13 +21,7 @@ export interface LossOptions {
 const MOST_LOGITS_BYTES = 2 ** 27;
 
 /** A piece of a text: ids `begin` to `end` are read, the targets behind them count from `first` to `last`. */
-interface Window {
-  readonly text: number;
-  readonly begin: number;
-  readonly end: number;
-  readonly first: number;
-  readonly last: number;
-}
+type Window = Readonly<Record<"text" | "begin" | "end" | "first" | "last", number>>;
 
 /**
  * Windows over n ids: the first holds as much as fits, each next one moves by `stride` (the last by what is left), and

@@ -222,17 +222,12 @@ export function reversed(tree: Tree): Tree {
   return tree.kind === "sequence" ? { ...tree, parts: tree.parts.toReversed().map(reversed) } : tree;
 }
 
-/** @internal What an expression costs. */
-export interface Cost {
-  /** What makes it backtrack for ever, for a message; undefined where nothing does. */
-  readonly fault?: string;
-  /** Whether it may read a run of characters in vain, and again from the next one on: the square of the run's length. */
-  readonly rereads: boolean;
-}
-
-/** @internal What an expression costs; without a fault the time for one match is in proportion to what it looks at. */
-export function costOf(tree: Tree): Cost {
-  const endless = (fault: string): Cost => ({ fault, rereads: true });
+/**
+ * @internal What an expression costs: what makes it backtrack for ever, for a message, without which the time for one match is
+ * in proportion to what it looks at; and whether it may read a run of characters in vain, and again from the next one on.
+ */
+export function costOf(tree: Tree): { fault?: string; rereads: boolean } {
+  const endless = (fault: string) => ({ fault, rereads: true });
   if (ways(tree) > MOST_WAYS) return endless("parts that may be left out in too many ways");
   const places = placesOf(tree);
   const { follow, ends, sets } = places;

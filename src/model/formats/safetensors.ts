@@ -227,15 +227,9 @@ function isSize(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && !(value < 0 || Object.is(value, -0));
 }
 
-interface Entry {
-  name: string;
-  dtype: TensorDtype;
-  shape: number[];
-  begin: number;
-  end: number;
-}
+type Entry = ReturnType<typeof parseEntry>;
 
-function parseEntry(name: string, info: unknown, fail: Fail): Entry {
+function parseEntry(name: string, info: unknown, fail: Fail) {
   const at = `tensor ${show(name)}`;
   if (!isMapping(info)) {
     return fail(`${at}: found ${show(info)}, expected an object with dtype, shape and data_offsets`);
