@@ -1,4 +1,4 @@
-// A matrix that is larger than an adapter binds at once is bound some rows at a time.
+// How kernels take the rows of a matrix: four numbers at a time, and some rows at a time of one that is larger than an adapter binds.
 import { ALIGN } from "../src/graph/structure.ts";
 import type { ElementRange } from "../src/graph/tensor.ts";
 
@@ -24,4 +24,10 @@ export function rowParts(rows: number, width: number, maxBytes: number): RowPart
     const count = Math.min(most, rows - first);
     return { first, rows: count, range: { offset: first * width, size: count * width } };
   });
+}
+
+/** Rows of `size` numbers as kernels take them: WIDTH items of four numbers, where each of `lanes` gets one, or of one. */
+export function itemsOf(size: number, lanes = 1): { readonly WIDTH: number; readonly Item: string } {
+  const fours = size % 4 === 0 && size >= 4 * lanes;
+  return fours ? { WIDTH: size / 4, Item: "vec4f" } : { WIDTH: size, Item: "f32" };
 }

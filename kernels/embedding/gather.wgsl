@@ -1,10 +1,5 @@
 // y[n, :] = table[ids[n], :]. An id past the table reads its last row. Of a table in parts (PART), rows FIRST to
 // FIRST + ROWS - 1 are here, and the others' tokens are other dispatches'.
-//! if VECTORS
-alias Item = vec4f;
-//! else
-alias Item = f32;
-//! end
 @group(0) @binding(0) var<storage, read> table: array<Item>;
 @group(0) @binding(1) var<storage, read> ids: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<Item>;

@@ -2,7 +2,7 @@
 // atomics and is the same every time.
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Ref, Tensor } from "../../src/graph/tensor.ts";
-import { rowParts } from "../row_parts.ts";
+import { itemsOf, rowParts } from "../row_parts.ts";
 import chainWgsl from "./chain.wgsl" with { type: "text" };
 import gatherWgsl from "./gather.wgsl" with { type: "text" };
 import startWgsl from "./start.wgsl" with { type: "text" };
@@ -12,12 +12,6 @@ import sumWgsl from "./sum.wgsl" with { type: "text" };
 export interface EmbeddingBackwardAttrs {
   /** Rows of the table. */
   readonly rows: number;
-}
-
-/** Sizes as the kernels know them: rows of D numbers are WIDTH items of four, or of one. */
-function sizes(tokens: number, rows: number, size: number) {
-  const vectors = size % 4 === 0;
-  return { TOKENS: tokens, V: rows, WIDTH: vectors ? size / 4 : size, VECTORS: vectors };
 }
 
 /** Output: the rows, the shape of ids + [D]. */
@@ -32,7 +26,7 @@ export const embeddingOp: Op = {
   },
   lower({ inputs: [table, ids] }, { maxBindingBytes }) {
     const [rows, size] = table.shape;
-    const constants = sizes(sizeOf(ids), rows, size);
+    const constants = { TOKENS: sizeOf(ids), V: rows, ...itemsOf(size) };
     return {
       dispatches: rowParts(rows, size, maxBindingBytes).map((part): Dispatch => ({
         label: "embedding",
@@ -63,7 +57,7 @@ export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
   name: "embedding_backward",
   infer: ([, dy], { rows }) => [{ shape: [rows, dy.shape.at(-1)!], dtype: "f32" }],
   lower({ inputs: [ids, , addend], outputs: [{ shape: [rows, size] }] }) {
-    const constants = sizes(sizeOf(ids), rows, size);
+    const constants = { TOKENS: sizeOf(ids), V: rows, ...itemsOf(size) };
     const { TOKENS, V, WIDTH } = constants;
     const start: Record<number, Ref> = { 0: ["output", 0], 1: ["scratch", 0] };
     if (addend) start[2] = ["input", 2];

@@ -1,9 +1,4 @@
 // Before the sums: the table's gradient is zero, or what is added to it, and no token has a successor.
-//! if VECTORS
-alias Item = vec4f;
-//! else
-alias Item = f32;
-//! end
 @group(0) @binding(0) var<storage, read_write> dtable: array<Item>;
 @group(0) @binding(1) var<storage, read_write> next: array<u32>;
 //! if ADDEND

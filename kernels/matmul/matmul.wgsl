@@ -4,21 +4,8 @@
 // There a load of four numbers costs little more than one of one: VECTOR_A, VECTOR_B, VECTOR_Y where rows allow it.
 // Of a large b a dispatch has N columns of the product's COLUMNS, from FIRST on; mostly that is all of them, from 0 on.
 //! insert FUNCTIONS
-//! if VECTOR_A
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-//! else
-@group(0) @binding(1) var<storage, read> a: array<f32>;
-//! end
-//! if VECTOR_B
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
-//! else
-@group(0) @binding(2) var<storage, read> b: array<f32>;
-//! end
-//! if VECTOR_Y
-alias Out = vec4f;
-//! else
-alias Out = f32;
-//! end
+@group(0) @binding(1) var<storage, read> a: array<ItemA>;
+@group(0) @binding(2) var<storage, read> b: array<ItemB>;
 @group(0) @binding(0) var<storage, read_write> y: array<Out>;
 //! if HAS_BIAS
 @group(0) @binding(3) var<storage, read> bias: array<Out>;

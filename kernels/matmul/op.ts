@@ -6,7 +6,7 @@ import { type Activation, ACTIVATIONS } from "../expression/activation.ts";
 import { elementwise, sumRows } from "../elementwise/op.ts";
 import { derivative, times, variable } from "../expression/expression.ts";
 import { toWgsl, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
-import { type RowPart, rowParts } from "../row_parts.ts";
+import { itemsOf, type RowPart, rowParts } from "../row_parts.ts";
 import { matmulCpu } from "./cpu.ts";
 import { type MatmulAttrs, type MatmulSizes, matmulSizes } from "./sizes.ts";
 import matmulWgsl from "./matmul.wgsl" with { type: "text" };
@@ -21,15 +21,15 @@ function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: Matm
   const TN = [16, 8].find((columns) => columns < N + 4 && batch * tilesM * Math.ceil(N / columns) >= 64) ?? 4;
   const tilesN = Math.ceil(N / TN);
   const [x, y] = workgroups1d(tilesM * tilesN, 8);
+  // Four numbers lie together along the rows as stored.
+  const [a, b] = [transA ? M : K, transB ? K : N].map((along) => itemsOf(along).Item);
   return {
     constants: {
       TM,
       TN,
       TILES_N: tilesN,
       UNROLL: [4, 2, 1].find((n) => K % n === 0)!,
-      // Four numbers lie together along the rows as stored.
-      VECTOR_A: (transA ? M : K) % 4 === 0,
-      VECTOR_B: (transB ? K : N) % 4 === 0,
+      ...{ VECTOR_A: a === "vec4f", VECTOR_B: b === "vec4f", ItemA: a, ItemB: b },
     },
     workgroups: [x, y, batch] as const,
   };
@@ -46,7 +46,10 @@ function dispatchOf(
   const { batch, M, N, K } = sizes;
   const tiled = target.kind === "gpu";
   const tiles = tiled
-    ? { constants: { UNROLL: 8 }, workgroups: [Math.ceil(rows / 64), Math.ceil(M / 64), batch] as const }
+    ? {
+      constants: { UNROLL: 8, ItemA: "f32", ItemB: "f32" },
+      workgroups: [Math.ceil(rows / 64), Math.ceil(M / 64), batch] as const,
+    }
     : registerTiles({ ...sizes, N: rows }, attrs);
   return {
     label: `matmul ${M}x${N}x${K}`,
@@ -61,6 +64,7 @@ function dispatchOf(
       TRANS_B: attrs.transB,
       TILED: tiled,
       VECTOR_Y: N % 4 === 0,
+      Out: itemsOf(N).Item,
       HAS_BIAS: attrs.bias,
       HAS_ADDEND: attrs.addend,
       SAVES_PRE: savesPre,

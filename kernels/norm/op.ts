@@ -5,6 +5,7 @@ import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/grap
 import type { Call, Lowered, Op, Ref, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { chunkRows } from "../elementwise/op.ts";
 import overLanesWgsl from "../over_lanes.wgsl" with { type: "text" };
+import { itemsOf } from "../row_parts.ts";
 import { normBackwardCpu, normCpu, normParametersCpu } from "./cpu.ts";
 import type { NormAttrs, NormBackwardAttrs, NormParametersAttrs } from "./sizes.ts";
 import backwardWgsl from "./backward.wgsl" with { type: "text" };
@@ -22,10 +23,8 @@ function rowSchedule(x: Spec, { kind }: Target) {
   // Long rows also on a software adapter: llvmpipe leaves off, silently, after 65,535 iterations of a shader's
   // loops together.
   const lanes = kind === "gpu" || size > 8192 ? 64 : 1;
-  // Short rows have no four numbers for each of 64 threads.
-  const vectors = size % 4 === 0 && size >= 4 * lanes;
   return {
-    constants: { ROWS: rows, D: size, WIDTH: vectors ? size / 4 : size, LANES: lanes, VECTORS: vectors },
+    constants: { ROWS: rows, D: size, LANES: lanes, ...itemsOf(size, lanes) },
     workgroups: workgroups1d(rows, 64 / lanes),
   };
 }
@@ -117,8 +116,7 @@ function lowerParameters({ inputs: [x], attrs, needed }: Call<NormParametersAttr
   const bias = attrs.bias && needed[1];
   const perChunk = chunkRows(rows, size);
   const chunks = Math.ceil(rows / perChunk);
-  const vectors = size % 4 === 0;
-  const width = vectors ? size / 4 : size;
+  const items = itemsOf(size);
   const sums = bias ? 2 * size : size;
   const bindings: Record<number, Ref> = {
     0: ["input", 0],
@@ -136,15 +134,14 @@ function lowerParameters({ inputs: [x], attrs, needed }: Call<NormParametersAttr
       source: parametersWgsl,
       constants: {
         ROWS: rows,
-        WIDTH: width,
+        ...items,
         CHUNKS: chunks,
         CHUNK_ROWS: perChunk,
-        VECTORS: vectors,
         CENTERED: attrs.centered,
         BIAS: bias,
       },
       bindings,
-      workgroups: workgroups1d(width * chunks, 64),
+      workgroups: workgroups1d(items.WIDTH * chunks, 64),
     }, {
       label: `${label}_sum`,
       source: sumWgsl,

@@ -1,9 +1,7 @@
 // What both row kernels stand on: rows of WIDTH items, a workgroup a row (LANES 64) or an invocation a row (LANES 1).
-//! if VECTORS
-alias Item = vec4f;
+//! if WIDTH < D
 fn total(v: Item) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 //! else
-alias Item = f32;
 fn total(v: Item) -> f32 { return v; }
 //! end
 

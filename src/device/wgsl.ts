@@ -123,7 +123,9 @@ function expandLines(
 export function shaderOf({ source, constants, code }: Dispatch): string {
   const header = Object.entries(constants).map(([name, value]) => {
     if (typeof value === "boolean") return `const ${name}: bool = ${value};`;
-    if (typeof value === "string") return `const ${name}: f32 = ${value};`;
+    if (typeof value === "string") {
+      return /^[a-z]/.test(value) ? `alias ${name} = ${value};` : `const ${name}: f32 = ${value};`;
+    }
     return `const ${name}: u32 = ${value}u;`;
   });
   return [...header, ...expandLines(source.split("\n"), { ...constants }, code ?? {})].join("\n");

@@ -86,7 +86,7 @@ export interface Dispatch {
   readonly label: string;
   /** The WGSL template. */
   readonly source: string;
-  /** Integers become `u32`, booleans `bool`, strings are WGSL literals (see `float`). */
+  /** Integers become `u32`, booleans `bool`, strings are WGSL literals (see `wgslFloat`) or types. */
   readonly constants: Readonly<Record<string, number | boolean | string>>;
   /** Text for the template's `//! insert NAME` lines. */
   readonly code?: Readonly<Record<string, string>>;

@@ -13,10 +13,13 @@ function expand(
   return shader.split("\n").slice(Object.keys(constants).length).map((text) => text.trim()).join("\n");
 }
 
-Deno.test("constants become const lines: integers u32, booleans bool, strings f32 literals", () => {
-  const constants = { ROWS: 7, CAUSAL: true, SCALE: "0.5f" };
+Deno.test("constants become const lines: integers u32, booleans bool, strings f32 literals, or aliases of types", () => {
+  const constants = { ROWS: 7, CAUSAL: true, SCALE: "0.5f", Item: "vec4f" };
   const shader = shaderOf({ label: "test", source: "main", constants, bindings: {}, workgroups: [1, 1, 1] });
-  assert.equal(shader, "const ROWS: u32 = 7u;\nconst CAUSAL: bool = true;\nconst SCALE: f32 = 0.5f;\nmain");
+  assert.equal(
+    shader,
+    "const ROWS: u32 = 7u;\nconst CAUSAL: bool = true;\nconst SCALE: f32 = 0.5f;\nalias Item = vec4f;\nmain",
+  );
 });
 
 Deno.test("for repeats its lines with $r replaced, also inside a literal or a name", () => {
