@@ -10,28 +10,35 @@ function fromExponent(value: unknown): unknown {
   return typeof value === "string" && exponent.test(value) ? Number(value) : value;
 }
 
-/** What a number of each kind expects, and its limit. */
-const NUMBERS: Readonly<
-  Record<string, readonly [expected: string, limit: (n: z.ZodNumber, error: string) => z.ZodNumber]>
-> = {
-  number: ["a number", (n) => n],
-  integer: ["an integer", (n, error) => n.int({ error })],
-  positive: ["a number above 0", (n, error) => n.gt(0, { error })],
-  amount: ["a number of at least 0", (n, error) => n.min(0, { error })],
-  fraction: ["a number of at least 0 and below 1", (n, error) => n.min(0, { error }).lt(1, { error })],
+/** What a key of each kind expects. */
+export const EXPECTED: Readonly<Record<keyof KeyKinds, string>> = {
+  flag: "true or false",
+  string: "text",
+  text: "text that is not empty",
+  number: "a number",
+  integer: "an integer",
+  positive: "a number above 0",
+  amount: "a number of at least 0",
+  fraction: "a number of at least 0 and below 1",
+};
+
+const LIMITS: { [kind: string]: (n: z.ZodNumber, error: string) => z.ZodNumber } = {
+  integer: (n, error) => n.int({ error }),
+  positive: (n, error) => n.gt(0, { error }),
+  amount: (n, error) => n.min(0, { error }),
+  fraction: (n, error) => n.min(0, { error }).lt(1, { error }),
 };
 
 /** A value of a kind, or a whole number of at least `least`; `or` goes on with what else is allowed. */
-function valueOf(kind: keyof KeyKinds | undefined, least: number | undefined, or: string): z.ZodType {
-  if (kind === "flag") return z.boolean({ error: or ? "true, false or null" : "true or false" });
-  if (kind === "string") return z.string({ error: "text" });
-  if (kind === "text") {
-    const error = "text that is not empty";
-    return z.string({ error }).min(1, { error });
+function valueOf(kind: keyof KeyKinds = "integer", least?: number, or = ""): z.ZodType {
+  const expected = EXPECTED[kind];
+  if (kind === "flag") return z.boolean({ error: or ? "true, false or null" : expected });
+  if (kind === "string" || kind === "text") {
+    const text = z.string({ error: expected });
+    return kind === "text" ? text.min(1, { error: expected }) : text;
   }
-  const [expected, limit] = NUMBERS[kind ?? "integer"];
   const error = expected + (least === undefined ? "" : ` of at least ${least}`) + or;
-  const number = limit(z.number({ error }), error);
+  const number = LIMITS[kind]?.(z.number({ error }), error) ?? z.number({ error });
   return z.preprocess(fromExponent, least === undefined ? number : number.min(least, { error }));
 }
 
@@ -47,17 +54,17 @@ function wordOf({ is }: Key, words: readonly string[], orNull: boolean): z.ZodTy
     return z.enum(words as [string], { error: either(orNull ? [...words, "null"] : words) });
   }
   const word = words.length === 1 ? z.literal(words[0]) : z.enum(words as [string]);
-  const [number] = NUMBERS[is];
+  const number = EXPECTED[is];
   const error = orNull ? [...words, number, "or null"].join(", ") : either([...words, number]);
-  return z.union([word, valueOf(is, undefined, "")], { error });
+  return z.union([word, valueOf(is)], { error });
 }
 
 /** What a key holds where it is not null. */
 function heldBy(key: Key, orNull: boolean): z.ZodType {
   const { is, oneOf, least, matches, list, pair, expected: error } = key;
   if (matches) return z.string({ error }).regex(matches, { error });
-  if (list) return z.array(valueOf(list, least, ""), { error });
-  if (pair) return z.tuple([valueOf(pair, least, ""), valueOf(pair, least, "")], { error });
+  if (list) return z.array(valueOf(list, least), { error });
+  if (pair) return z.tuple([valueOf(pair), valueOf(pair)], { error });
   return oneOf ? wordOf(key, namesOf(oneOf), orNull) : valueOf(is, least, orNull ? ", or null" : "");
 }
 

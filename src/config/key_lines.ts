@@ -1,23 +1,13 @@
 // The keys of a configuration as text: what each may be, its default and what it means.
 import { didYouMean, UserError } from "../base/errors.ts";
-import { type Key, type KeyKinds, type KeyList, type Keys, type KeySection, namesOf } from "../base/keys.ts";
+import { type Key, type KeyList, type Keys, type KeySection, namesOf } from "../base/keys.ts";
+import { EXPECTED } from "./fields.ts";
 import { CONFIG_KEYS } from "./schema.ts";
-
-const KINDS: Readonly<Record<keyof KeyKinds, string>> = {
-  flag: "true or false",
-  string: "text",
-  text: "text",
-  number: "a number",
-  integer: "an integer",
-  positive: "a number above 0",
-  amount: "a number of at least 0",
-  fraction: "a number of at least 0 and below 1",
-};
 
 /** What a key may be, in words. */
 function valuesOf(key: Key): string {
   const { is, oneOf, least, list, pair, expected } = key;
-  const kind = is === undefined && least !== undefined ? "an integer" : is && KINDS[is];
+  const kind = is === undefined && least !== undefined ? EXPECTED.integer : is && EXPECTED[is];
   const words = [
     ...(oneOf ? namesOf(oneOf) : []),
     ...(expected ? [expected] : kind ? [kind + (least === undefined ? "" : ` of at least ${least}`)] : []),

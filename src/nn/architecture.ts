@@ -1,5 +1,5 @@
-// What a model is made of: the shape of the whole, and the choices of each block. Everything a block leaves open has a
-// default here, so that a description says only what is special about it.
+// What a model is made of: the shape of the whole, and the choices of each block. What a description leaves open is the
+// default of model_keys.ts.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { UserError } from "../base/errors.ts";
 import { defaultsOf } from "../base/keys.ts";
@@ -45,12 +45,7 @@ export interface UserModifier {
 }
 
 /** Where a user's own modifier is: a TypeScript file and the name of its export. */
-export interface ModifierSource {
-  /** Path, relative to the working folder. */
-  readonly file: string;
-  /** Name of the export, a `UserModifier`. */
-  readonly name: string;
-}
+export type ModifierSource = Readonly<NonNullable<BlockConfig["attention"]["modifier"]>>;
 
 /** The attention half of a block: see {@link MODEL_KEYS}. */
 export interface AttentionLayer extends Readonly<Omit<BlockConfig["attention"], "modifier">> {
