@@ -2,48 +2,10 @@
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { forRows, rowValues, seenRow, weights, workOfCall } from "../attention/rows.ts";
 import { isBernoulli, queryOffset } from "../attention/sizes.ts";
-import { ATTENTION_TABLE, columnNames, count, massOf, meanOf, newAverage, xlogx } from "./table.ts";
-import type { CountedHead, CountedRow, StatisticsAttrs } from "./table.ts";
-
-const newHead = (names: readonly string[], samples: number): CountedHead => ({
-  rows: Object.fromEntries(names.map((name) => [name, newAverage()])),
-  score: newAverage(),
-  scoreMax: -Infinity,
-  nonfinite: 0,
-  scoreNonfinite: 0,
-  squares: new Float64Array(samples).fill(NaN),
-});
+import { ATTENTION_TABLE, columnNames, count, countedRow, meanOf, newHead } from "./table.ts";
+import type { CountedHead, StatisticsAttrs } from "./table.ts";
 
 const nonfiniteOf = (x: Float64Array): number => x.filter((value) => !Number.isFinite(value)).length;
-
-/** Adds a row whose weights are finite. */
-function countRow(
-  { rows }: CountedHead,
-  { place, keys, a }: Pick<CountedRow, "place" | "keys" | "a">,
-  learnedFrom: number,
-  attrs: StatisticsAttrs,
-): void {
-  const all = massOf(a);
-  const entropy = all.mass > 0 ? a.reduce((sum, x) => sum - xlogx(x / all.mass), 0) : 0;
-  const learned = keys.findIndex((j) => j >= learnedFrom);
-  const placed = learned < 0 ? keys.length : learned;
-  const row: CountedRow = {
-    place,
-    keys,
-    a,
-    placed,
-    ofPlaced: learned < 0 ? all : massOf(a, placed),
-    to: (key) => key < learnedFrom ? a[keys.indexOf(key)] ?? 0 : 0,
-    all,
-    entropy: Math.max(entropy, 0),
-    bernoulli: isBernoulli(attrs),
-    repeated: attrs.repeated,
-  };
-  for (const name in rows) {
-    const x = ATTENTION_TABLE[name].row?.(row);
-    if (x !== undefined) count(rows[name], x);
-  }
-}
 
 function countScores(head: CountedHead, scores: Float64Array): void {
   for (const s of scores) {
@@ -66,7 +28,8 @@ export function statisticsCpu(
   const names = columnNames(call.attrs);
   const heads = Array.from({ length: work.sizes.H }, () => newHead(names, work.sizes.B));
   const values = rowValues(work);
-  const learnedFrom = work.sizes.S - call.attrs.extra;
+  const bernoulli = isBernoulli(call.attrs);
+  const own = work.sizes.S - call.attrs.extra;
   forRows(work, (row) => {
     weights(work, row, q, k, values);
     const { keys } = seenRow(row, values);
@@ -79,7 +42,11 @@ export function statisticsCpu(
     const { squares } = head;
     squares[row.batch] = a.reduce((sum, x) => sum + x * x, squares[row.batch] || 0);
     countScores(head, scores);
-    countRow(head, { keys, a, place: row.i + offset }, learnedFrom, call.attrs);
+    const counted = countedRow(row.i + offset, keys, a, own, bernoulli);
+    for (const name of names) {
+      const x = ATTENTION_TABLE[name].row?.(counted, call.attrs.repeated);
+      if (x !== undefined) count(head.rows[name], x);
+    }
   });
   (out as Floats).set(
     heads.flatMap((head) =>

@@ -31,43 +31,62 @@ export function count(average: Average, x: number): void {
 export const meanOf = ({ n, mean }: Average): number => n > 0 ? mean : NaN;
 export const deviation = ({ n, m2 }: Average): number => n > 0 ? Math.sqrt(m2 / n) : NaN;
 
-/** Sum of weights, and the place of the largest, the first of equals. */
-interface Mass {
-  readonly mass: number;
-  readonly top: number;
+/** Sum of the first weights, and the place of the largest, the first of equals. */
+function massOf(a: Float64Array, n = a.length): { mass: number; top: number } {
+  let [mass, top] = [0, 0];
+  for (let m = 0; m < n; m++) {
+    mass += a[m];
+    if (a[m] > a[top]) top = m;
+  }
+  return { mass, top };
 }
 
-/** A row over the keys that it sees, all of whose weights are finite. */
-export interface CountedRow {
-  /** The query's position among the keys. */
-  readonly place: number;
-  readonly keys: readonly number[];
-  readonly a: Float64Array;
-  /** How many of the keys, the first, have a position, and the sum of their weights; the others are learned. */
-  readonly placed: number;
-  readonly ofPlaced: Mass;
-  /** The weight of a key that has a position, 0 of one that is not seen. */
-  readonly to: (key: number) => number;
-  readonly all: Mass;
-  /** Of a / mass, in nats. */
-  readonly entropy: number;
-  /** Whether each weight is a probability of its own. */
-  readonly bernoulli: boolean;
-  readonly repeated: number;
+const xlogx = (x: number): number => x > 0 ? x * Math.log(x) : 0;
+
+/** A row of finite weights over the keys it sees, the query at `place` among them; keys from `own` on are learned. */
+export function countedRow(
+  place: number,
+  keys: readonly number[],
+  a: Float64Array,
+  own: number,
+  bernoulli: boolean,
+) {
+  const all = massOf(a);
+  const learned = keys.findIndex((j) => j >= own);
+  // How many of the keys, the first, have a position.
+  const placed = learned < 0 ? keys.length : learned;
+  const entropy = all.mass > 0 ? a.reduce((sum, x) => sum - xlogx(x / all.mass), 0) : 0;
+  return {
+    place,
+    keys,
+    a,
+    placed,
+    ofPlaced: learned < 0 ? all : massOf(a, placed),
+    all,
+    /** The weight of a key that has a position, 0 of one that is not seen. */
+    to: (key: number): number => key < own ? a[keys.indexOf(key)] ?? 0 : 0,
+    entropy: Math.max(entropy, 0),
+    bernoulli,
+  };
 }
+
+type CountedRow = ReturnType<typeof countedRow>;
+
+/** What the host knows of a head before its first row. */
+export const newHead = (names: readonly string[], samples: number) => ({
+  /** Over rows, by the names of statistics. */
+  rows: Object.fromEntries(names.map((name) => [name, newAverage()])),
+  /** Over the finite scores. */
+  score: newAverage(),
+  scoreMax: -Infinity,
+  nonfinite: 0,
+  scoreNonfinite: 0,
+  /** Sum of squares of the weights of each sample's rows; without a row NaN. */
+  squares: new Float64Array(samples).fill(NaN),
+});
 
 /** What the host knows of a head. */
-export interface CountedHead {
-  /** Over rows, by the names of statistics. */
-  readonly rows: Readonly<Record<string, Average>>;
-  /** Over the finite scores. */
-  readonly score: Average;
-  scoreMax: number;
-  nonfinite: number;
-  scoreNonfinite: number;
-  /** Sum of squares of the weights of each sample's rows; without a row NaN. */
-  readonly squares: Float64Array;
-}
+export type CountedHead = ReturnType<typeof newHead>;
 
 /** A statistic of an attention's matrices: a column, a number per head. */
 export interface AttentionStatistic extends StatisticText {
@@ -81,7 +100,7 @@ export interface AttentionStatistic extends StatisticText {
   /** Its field in the records of each matrix. Default: its name, in those of the pattern. */
   readonly log?: Partial<Record<AttentionMatrix, string>>;
   /** Of a mean over rows: the number of one on the host, undefined where the row has none. */
-  readonly row?: (row: CountedRow) => number | undefined;
+  readonly row?: (row: CountedRow, repeated: number) => number | undefined;
   /** The number of a head on the host. Default: the mean of its rows. */
   readonly head?: (head: CountedHead) => number;
   /** What attention must have for its records to have the statistic. */
@@ -91,20 +110,8 @@ export interface AttentionStatistic extends StatisticText {
   /** A field of that record alone: the share of heads whose number is above another. */
   readonly share?: { readonly field: string; readonly above: number };
   /** Where every run is to have a chart of it: its place among these charts, its title and axis. */
-  readonly chart?: { readonly place: number; readonly title: string; readonly axis: Required<StatisticText> };
+  readonly chart?: Required<StatisticText> & { readonly place: number; readonly title: string };
 }
-
-/** Of the first weights. */
-export function massOf(a: Float64Array, n = a.length): Mass {
-  let [mass, top] = [0, 0];
-  for (let m = 0; m < n; m++) {
-    mass += a[m];
-    if (a[m] > a[top]) top = m;
-  }
-  return { mass, top };
-}
-
-export const xlogx = (x: number): number => x > 0 ? x * Math.log(x) : 0;
 
 function bernoulliEntropy({ a }: CountedRow): number {
   const sum = a.reduce((sum, x) => sum - (xlogx(x) + (x < 1 ? (1 - x) * Math.log1p(-x) : 0)), 0);
@@ -120,15 +127,15 @@ function distanceOf({ place, keys, a, placed, ofPlaced: { mass } }: CountedRow):
 const normsOf = ({ squares }: CountedHead): Float64Array => squares.filter((sum) => !Number.isNaN(sum));
 const sumOf = (x: Float64Array): number => x.length > 0 ? x.reduce((a, b) => a + b) : NaN;
 
-const POSITIVE = [0, Infinity] as const;
+const FROM_0 = [0, Infinity] as const;
 
 /** The statistics of a pattern and its scores, in the order of their columns and fields. */
 export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   entropy: {
     row: ({ entropy }) => entropy,
     label: "entropy (nats)",
-    limits: POSITIVE,
-    chart: { place: 1, title: "entropy of attention", axis: { label: "entropy (nats)", limits: POSITIVE } },
+    limits: FROM_0,
+    chart: { place: 1, title: "entropy of attention", label: "entropy (nats)", limits: FROM_0 },
   },
   entropy_ratio: {
     over: "rows_of_two",
@@ -144,11 +151,7 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   rowmass: {
     row: ({ all }) => all.mass,
     label: "row mass",
-    chart: {
-      place: 3,
-      title: "row mass of attention",
-      axis: { label: "row mass (sum over keys)", limits: POSITIVE },
-    },
+    chart: { place: 3, title: "row mass of attention", label: "row mass (sum over keys)", limits: FROM_0 },
   },
   rowmass_std: {
     column: "root_mean(sums.rowmass_m2, sums.rows)",
@@ -168,7 +171,8 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     chart: {
       place: 2,
       title: "attention to the first key",
-      axis: { label: "sink (mean attention to key 0)", limits: POSITIVE },
+      label: "sink (mean attention to key 0)",
+      limits: FROM_0,
     },
   },
   previous: {
@@ -224,12 +228,12 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   },
   induction: {
     over: "rows_repeated",
-    row: ({ place, repeated, to }) => place >= repeated ? to(place - repeated + 1) : undefined,
+    row: ({ place, to }, repeated) => place >= repeated ? to(place - repeated + 1) : undefined,
     only: "repeated",
   },
   duplicate: {
     over: "rows_repeated",
-    row: ({ place, repeated, to }) => place >= repeated ? to(place - repeated) : undefined,
+    row: ({ place, to }, repeated) => place >= repeated ? to(place - repeated) : undefined,
     only: "repeated",
   },
 };

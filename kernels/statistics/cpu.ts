@@ -1,7 +1,7 @@
 // Statistics on the host: the kernels' mathematics, a chunk at once.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import type { RowsAttrs } from "./chunks.ts";
-import { EMPTY, merge, normOf, PARTIAL, type Partial, partialOf, TENSOR_TABLE } from "./table.ts";
+import { EMPTY, merge, PARTIAL, type Partial, partialOf, summaryOf, TENSOR_TABLE } from "./table.ts";
 
 const FIELDS = Object.keys(EMPTY) as (keyof Partial)[];
 
@@ -24,23 +24,6 @@ export function chunkStatisticsCpu(
   }
 }
 
-/** The row of a part, from the partials of its samples. */
-function rowOf(samples: readonly Partial[], elements: number): number[] {
-  const all = samples.reduce(merge, EMPTY);
-  const { low, high } = all.finite ? all : { low: 0, high: 0 };
-  const summary = {
-    all,
-    elements,
-    unit: 2 ** all.exponent,
-    mean: all.mean + all.compensation,
-    variance: low === high ? 0 : all.m2 / Math.max(all.finite, 1),
-    low,
-    high,
-    norms: samples.map((sample) => normOf(sample) * 2 ** sample.exponent),
-  };
-  return Object.values(TENSOR_TABLE).map(({ host }) => host(summary));
-}
-
 /** A row per part. */
 export function statisticsCpu(inputs: readonly Values[], [rows]: readonly Values[], { outputs }: Call): void {
   const [partials, samples, parts] = inputs;
@@ -51,6 +34,7 @@ export function statisticsCpu(inputs: readonly Values[], [rows]: readonly Values
       const [row, chunks] = samples.subarray(2 * (first + i), 2 * (first + i) + 2);
       return Array.from({ length: chunks }, (_, k) => read(partials, row + k)).reduce(merge, EMPTY);
     });
-    (rows as Floats).set(rowOf(ofSamples, elements), width * part);
+    const summary = summaryOf(ofSamples, elements);
+    (rows as Floats).set(Object.values(TENSOR_TABLE).map(({ host }) => host(summary)), width * part);
   }
 }

@@ -92,22 +92,23 @@ export function partialOf(x: Values, row: Values, rows: Rows | null): Partial {
 }
 
 /** l2 of the elements times 2^-exponent. */
-export const normOf = ({ finite, mean, compensation, m2 }: Partial): number =>
+const normOf = ({ finite, mean, compensation, m2 }: Partial): number =>
   Math.sqrt(m2 + finite * (mean + compensation) ** 2);
 
-/** What the statistics of a part are computed from: finish.wgsl's variables of these names. */
-export interface Summary {
-  readonly all: Partial;
-  readonly elements: number;
-  /** 2^exponent. */
-  readonly unit: number;
-  /** Of the elements / unit. */
-  readonly mean: number;
-  readonly variance: number;
-  readonly low: number;
-  readonly high: number;
-  /** l2 of each sample. */
-  readonly norms: readonly number[];
+/** What the statistics of a part are computed from: of all samples, as finish.wgsl's variables of these names; l2 of each. */
+export function summaryOf(samples: readonly Partial[], elements: number) {
+  const all = samples.reduce(merge, EMPTY);
+  const { low, high } = all.finite ? all : { low: 0, high: 0 };
+  return {
+    all,
+    elements,
+    unit: 2 ** all.exponent,
+    mean: all.mean + all.compensation,
+    variance: low === high ? 0 : all.m2 / Math.max(all.finite, 1),
+    low,
+    high,
+    norms: samples.map((sample) => normOf(sample) * 2 ** sample.exponent),
+  };
 }
 
 /** A statistic of any tensor. */
@@ -115,7 +116,7 @@ export interface TensorStatistic extends StatisticText {
   /** WGSL of the number, in finish.wgsl. */
   readonly column: string;
   /** The same on the host. */
-  readonly host: (summary: Summary) => number;
+  readonly host: (summary: ReturnType<typeof summaryOf>) => number;
   /** It is over all elements: known where none is finite. */
   readonly ofAll?: true;
 }

@@ -105,12 +105,12 @@ export function headsCharts(): LogCharts {
       }
     },
     draw(run) {
-      const drawn = CHARTED.flatMap(({ name, title, axis }) => {
+      const drawn = CHARTED.flatMap(({ name, title, label, limits }) => {
         const lines = kept.get(name);
         if (!lines) return [];
         return [
-          [`heads_${name}.svg`, lines.sheet(`${run}: ${title}`, axis)],
-          [`heads_${name}_last.svg`, lines.map(`${run}: ${title} at step ${lines.last}`, axis.label)],
+          [`heads_${name}.svg`, lines.sheet(`${run}: ${title}`, { label, limits })],
+          [`heads_${name}_last.svg`, lines.map(`${run}: ${title} at step ${lines.last}`, label)],
         ];
       });
       return Object.fromEntries(drawn);
