@@ -56,10 +56,8 @@ export async function readCode(file: string): Promise<UserCode> {
   }
   const names = [...elsewhere].sort();
   if (hashes.size === 1) return { sha256: hashes.get(entry)!, elsewhere: names };
-  const lines = Array.from(
-    hashes,
-    ([url, hash]) => `${hash}  ${url === entry ? "." : pathFrom(entry, url)}\n`,
-  );
+  const path = (url: string) => url === entry ? "." : pathFrom(entry, url);
+  const lines = Array.from(hashes, ([url, hash]) => `${hash}  ${path(url)}\n`);
   return { sha256: sha256Hex(`heed code 1\n${lines.sort().join("")}`), elsewhere: names };
 }
 

@@ -192,13 +192,8 @@ async function searchTexts(
     const search = { beams, tokens, lengthPenalty, signal };
     const [best] = await beamSearch(reader, start, { ...search, ends: (added) => ends(start, added) });
     const { logProbability, ended: stopped, added } = best;
-    const writing = {
-      prompt: promptText(prompt, start, tokenizer),
-      start,
-      ids: [...added],
-      logProbability,
-      stopped,
-    };
+    const own = promptText(prompt, start, tokenizer);
+    const writing = { prompt: own, start, ids: [...added], logProbability, stopped };
     const text = finished(writing, tokenizer, options, reader.whole);
     options.onPiece?.({ text: found.length, piece: text.text, last: true });
     found.push(text);

@@ -1,7 +1,6 @@
 // The logit lens: what the model would say if it stopped after each block.
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
-import type { Tensor } from "../graph/tensor.ts";
 import { unembed } from "../nn/decoder.ts";
 import { forwardOf } from "../nn/forward.ts";
 import { checkLogits } from "../model/finite.ts";
@@ -60,11 +59,8 @@ export async function logitLens(
   const read = await passOver(device, model, ids, (logits, { tensors }, tokens) => {
     const plain = forwardOf({ ...architecture, hooks: undefined }, parameters, tokens, {});
     // The last depth is the model's own pass, with whatever hooks do behind it.
-    const at = names.map((
-      name,
-      n,
-    ): [string, Tensor] => [name, n === layers ? logits : unembed(plain, tensors.get(name)!)]);
-    return Object.fromEntries(at);
+    const at = (name: string, n: number) => n === layers ? logits : unembed(plain, tensors.get(name)!);
+    return Object.fromEntries(names.map((name, n) => [name, at(name, n)]));
   }, (name) => names.includes(name));
   const rowOf = (name: string, t: number) => read[name].subarray(t * vocabulary, (t + 1) * vocabulary);
   const final = Array.from(ids, (_, t) => argmax(ofTokens(tokenizer, rowOf(names[layers], t))));

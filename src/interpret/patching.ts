@@ -87,10 +87,8 @@ function patchedGraph({ architecture, parameters }: LanguageModel, length: numbe
   const wanted = input("wanted", [2], "u32");
   const ids = input("ids", [2, length], "u32");
   // Hooks may look at all logits: they are chosen from behind them.
-  const logits = decoder(architecture, parameters, ids, {
-    taps,
-    wanted: architecture.hooks ? undefined : wanted,
-  });
+  const chosenFirst = architecture.hooks ? undefined : wanted;
+  const logits = decoder(architecture, parameters, ids, { taps, wanted: chosenFirst });
   const { vocabulary } = architecture;
   const chosen = architecture.hooks ? embedding(reshape(logits, [2 * length, vocabulary]), wanted) : logits;
   return { logits: chosen, names, counts };

@@ -86,11 +86,7 @@ export function positionsFitting({ target }: Device, vocabulary: number, most = 
 }
 
 /** Rows of ids, right-padded with 0 to `length`, and empty ones up to `count`. */
-export function padded(
-  rows: readonly ArrayLike<number>[],
-  length: number,
-  count: number = rows.length,
-): Uint32Array {
+export function padded(rows: readonly ArrayLike<number>[], length: number, count = rows.length): Uint32Array {
   const ids = new Uint32Array(count * length);
   rows.forEach((row, n) => ids.set(row, n * length));
   return ids;

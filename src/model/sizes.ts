@@ -73,11 +73,7 @@ export function checkHeap(what: string, bytes: number, { heap }: Machine): void 
 }
 
 /** Throws UserError, with the number to lower, where a model cannot be held by this machine, whatever computes it. */
-export function checkModel(
-  config: Config,
-  architecture: Architecture,
-  machine: Machine = thisMachine(),
-): void {
+export function checkModel(config: Config, architecture: Architecture, machine = thisMachine()): void {
   const { layers } = architecture;
   withNumber(config, () => {
     checkHeap(`the graph of ${layers} blocks`, layers * GRAPH_BYTES, machine);

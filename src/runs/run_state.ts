@@ -123,9 +123,8 @@ export function checkState(place: string, value: object): asserts value is RunSt
   if (basename(dirname(folder)) === "checkpoints" && /^\d+$/.test(own) && Number(own) !== step) {
     throw new UserError(`${place}: step: expected ${own}, as its folder is named, found ${step}.`);
   }
-  for (
-    const [name, at] of Object.entries({ "best.step": best?.step, "non_finite.warned": non_finite?.warned })
-  ) {
+  const steps = { "best.step": best?.step, "non_finite.warned": non_finite?.warned };
+  for (const [name, at] of Object.entries(steps)) {
     if (at === undefined || at <= step) continue;
     throw new UserError(`${place}: ${name}: expected at most the checkpoint's step ${step}, found ${at}.`);
   }

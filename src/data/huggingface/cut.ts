@@ -149,12 +149,9 @@ function cutOf(file: Json, space: string): ((text: string) => number) | undefine
   const reach = 2 * contents.reduce((most, { length }) => Math.max(most, length), 1);
   const hasAdded = (text: string) => contents.some((content) => folded(text, space).includes(content));
   return (text) => {
+    const spaceBefore = (at: number) => text.lastIndexOf(" ", at - 1);
     // Of what goes on beyond the end nothing is known.
-    for (
-      let at = text.lastIndexOf(" ", text.length - reach - 1);
-      at > 0;
-      at = text.lastIndexOf(" ", at - 1)
-    ) {
+    for (let at = spaceBefore(text.length - reach); at > 0; at = spaceBefore(at)) {
       if (!isPlain(text[at - 1]) || !isPlain(text[at + 1] ?? "")) continue;
       if (!hasAdded(text.slice(Math.max(0, at - reach), at + reach))) return at;
     }

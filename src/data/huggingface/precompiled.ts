@@ -32,10 +32,7 @@ function mappingOf(charsmap: Uint8Array): ((text: string) => string | undefined)
   const view = new DataView(charsmap.buffer, charsmap.byteOffset, charsmap.byteLength);
   const size = view.getUint32(0, true);
   if (size === 0 || size % 4 !== 0 || 4 + size > charsmap.length) return undefined;
-  const units: DoubleArray = Uint32Array.from(
-    { length: size / 4 },
-    (_, i) => view.getUint32(4 + 4 * i, true),
-  );
+  const units = Uint32Array.from({ length: size / 4 }, (_, i) => view.getUint32(4 + 4 * i, true));
   const texts = charsmap.subarray(4 + size);
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   return (text) => {

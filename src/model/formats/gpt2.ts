@@ -133,14 +133,7 @@ function placesOf(
   factor: number,
 ): Place[] {
   const D = dim!;
-  const one = (
-    name: string,
-    gpt2: string,
-    end: string,
-    shape: number[],
-    conv = false,
-    part?: number,
-  ): Place => {
+  const one = (name: string, gpt2: string, end: string, shape: number[], conv = false, part?: number) => {
     return { name: `${name}.${end}`, shape, gpt2: `${gpt2}.${end}`, conv, part };
   };
   const norm = (name: string, gpt2: string) => ["weight", "bias"].map((end) => one(name, gpt2, end, [D]));
