@@ -109,7 +109,7 @@ export {
   openModel,
   type TextOrIds,
 } from "./src/model/mod.ts";
-export { generate, type GenerateOptions, generateTexts, type TextPiece } from "./src/generate/mod.ts";
+export { generate, generateTexts, type TextPiece } from "./src/generate/mod.ts";
 
 // Runs
 export {
@@ -173,7 +173,6 @@ export {
   add,
   crossEntropy,
   elementwise,
-  type Expression,
   grad,
   layerNorm,
   linear,

@@ -10,8 +10,7 @@ export type Unary = "neg" | "exp" | "log" | "tanh" | "sigmoid" | "sqrt" | "abs" 
 /** Operations on two numbers. */
 export type Binary = "+" | "-" | "*" | "/" | "min" | "max" | "<" | "<=" | "==";
 
-/** A scalar expression over named variables. Comparisons give 1 or 0.
- * @category Tensors */
+/** A scalar expression over named variables. Comparisons give 1 or 0. */
 export type Expression =
   | { readonly kind: "number"; readonly value: number }
   | { readonly kind: "variable"; readonly name: string }

@@ -49,8 +49,7 @@ export interface TextPiece {
   readonly last: boolean;
 }
 
-/** What to generate.
- * @category Models */
+/** What to generate. */
 export interface GenerateOptions extends ContinueOptions {
   /** What is continued. */
   readonly prompt: TextOrIds;
