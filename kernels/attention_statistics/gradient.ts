@@ -1,5 +1,5 @@
 // Statistics of dL/dpattern and dL/dscores behind a z, without either matrix: the pairs of the backward pass are recomputed
-// and summed up, as in statistics.ts.
+// and summed up, as in op.ts.
 import { apply, mismatch, sizeOf } from "../../src/graph/tensor.ts";
 import type { Call, Floats, Op, Tensor, Values } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";

@@ -32,13 +32,13 @@ export const meanOf = ({ n, mean }: Average): number => n > 0 ? mean : NaN;
 export const deviation = ({ n, m2 }: Average): number => n > 0 ? Math.sqrt(m2 / n) : NaN;
 
 /** Sum of the first weights, and the place of the largest, the first of equals. */
-function massOf(a: Float64Array, n = a.length): { mass: number; top: number } {
-  let [mass, top] = [0, 0];
+function massOf(a: Float64Array, n = a.length): { mass: number; argmax: number } {
+  let [mass, argmax] = [0, 0];
   for (let m = 0; m < n; m++) {
     mass += a[m];
-    if (a[m] > a[top]) top = m;
+    if (a[m] > a[argmax]) argmax = m;
   }
-  return { mass, top };
+  return { mass, argmax };
 }
 
 const xlogx = (x: number): number => x > 0 ? x * Math.log(x) : 0;
@@ -157,10 +157,10 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
     column: "root_mean(sums.rowmass_m2, sums.rows)",
     head: ({ rows }) => deviation(rows.rowmass),
   },
-  max: { row: ({ a, all }) => a[all.top] },
+  max: { row: ({ a, all }) => a[all.argmax] },
   argmax_distance: {
     over: "rows_placed",
-    row: ({ place, keys, placed, ofPlaced }) => placed > 0 ? place - keys[ofPlaced.top] : undefined,
+    row: ({ place, keys, placed, ofPlaced }) => placed > 0 ? place - keys[ofPlaced.argmax] : undefined,
     label: "distance of the largest (positions)",
   },
   sink: {

@@ -65,17 +65,17 @@ function attentionRecords(
 
 function tensorRecord(row: Values, step: number, column: StatColumn): StatRecord {
   const { kind, tap, at, size, head = null, parameter } = column;
-  const found = Object.fromEntries(STATISTICS.map((name, i): [string, number] => [name, row[at + i]]));
-  if (found.nonfinite === size) {
+  const statistics = Object.fromEntries(STATISTICS.map((name, i): [string, number] => [name, row[at + i]]));
+  if (statistics.nonfinite === size) {
     // There is nothing to summarise.
-    for (const name of STATISTICS) if (!TENSOR_TABLE[name].ofAll) found[name] = NaN;
+    for (const name of STATISTICS) if (!TENSOR_TABLE[name].ofAll) statistics[name] = NaN;
   }
   if (parameter !== undefined) {
     const of = (name: string) => row[parameter + STATISTICS.indexOf(name)];
     // Of a parameter without a finite entry there is no norm to compare with.
-    found.update_ratio = of("nonfinite") === size ? NaN : found.l2 / of("l2");
+    statistics.update_ratio = of("nonfinite") === size ? NaN : statistics.l2 / of("l2");
   }
-  return { type: "stat", step, kind, tap, layer: layerOf(tap), head, ...found };
+  return { type: "stat", step, kind, tap, layer: layerOf(tap), head, ...statistics };
 }
 
 /** Kinds that several passes of a step have one each of. */

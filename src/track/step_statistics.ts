@@ -226,11 +226,11 @@ export function lookBefore(
       }),
     }));
   };
-  const found = [...taps.tensors];
+  const tensors = [...taps.tensors];
   const updated = slotsOf(look, layout, gathered, "update", parameters);
   const wanted = [
-    ...found.flatMap(([tap, x]) => whole("act", tap, x)),
-    ...found.flatMap(([tap, x]) => whole("grad", tap, gradientOf(x))),
+    ...tensors.flatMap(([tap, x]) => whole("act", tap, x)),
+    ...tensors.flatMap(([tap, x]) => whole("grad", tap, gradientOf(x))),
     ...slotsOf(look, layout, gathered, "param", parameters),
     ...slotsOf(look, layout, gathered, "param_grad", gradient),
   ];
