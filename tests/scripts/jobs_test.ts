@@ -150,7 +150,7 @@ Deno.test("a configuration that was given by its name is one in --jobs too, for 
   inFolder(async (folder) => {
     const job = await firstJob(folder, ["copy", "seed=[1,2]"]);
     assert.equal(job[0], "copy");
-    assert.match((await succeeds("train", [...job, "--dry-run"], folder)).stdout, /^copy-01-seed=1: /);
+    assert.match((await succeeds("train", [...job, "--dry-run"], folder)).stdout, /^name: copy-01-seed=1\n/);
     // A prefix stands for many files; each is named by its path.
     await Deno.mkdir(`${folder}/configs`);
     for (const name of ["tiny-a", "tiny-b"]) {

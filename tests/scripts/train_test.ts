@@ -113,14 +113,14 @@ Deno.test("train into head ends quietly with exit code 0 and a checkpoint to go 
     assert.equal(verified.code, 0, verified.stdout);
   }));
 
-Deno.test("--dry-run prints parameters, memory and device to stdout, as a sweep's does, and writes nothing", () =>
+Deno.test("--dry-run prints the configuration, parameters, memory, device and layers to stdout, as a sweep's does, and writes nothing", () =>
   inFolder(async (folder) => {
     const before = tree(folder);
     const { stdout, stderr } = await succeeds("train", ["tiny.yaml", "--dry-run"], folder);
     assert.equal(stderr, "");
     assert.match(
       stdout,
-      /^tiny: .* parameters, .* 6 steps .*\nmemory: .*total [\d.]+ [KM]iB.*\ndevice: .*\n$/,
+      /^name: tiny\n[^]*\n\ntiny: .* parameters, .* 6 steps .*\nmemory: .*total [\d.]+ [KM]iB.*\ndevice: .*\n\nlayer /,
     );
     assert.deepEqual(tree(folder), before);
   }));
