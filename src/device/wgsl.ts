@@ -51,16 +51,15 @@ function mainHead(rest: string, scope: Scope): string {
   const [, name, count, how, size] = rest.match(EACH)!;
   const by = how === "by" ? size : "64u";
   const shared = how === "over" && evaluate(size, scope) > 1;
+  const index = shared ? "group.y * groups.x + group.x" : `id.y * groups.x * ${by} + id.x`;
+  const builtins = shared
+    ? "@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32"
+    : "@builtin(global_invocation_id) id: vec3u";
+  const lane = how === "over" && !shared ? "  let lane = 0u;\n" : "";
   return `@compute @workgroup_size(${by})
-fn main(
-  @builtin(global_invocation_id) id: vec3u,
-  @builtin(workgroup_id) group: vec3u,
-  @builtin(num_workgroups) groups: vec3u,
-  @builtin(local_invocation_index) thread: u32,
-) {
-  let ${name} = ${shared ? "group.y * groups.x + group.x" : `id.y * groups.x * ${by} + id.x`};
-  let lane = ${shared ? "thread" : "0u"};
-  if (${name} >= ${count}) { return; }`;
+fn main(${builtins}, @builtin(num_workgroups) groups: vec3u) {
+  let ${name} = ${index};
+${lane}  if (${name} >= ${count}) { return; }`;
 }
 
 /** Index of the `//! end` (or `//! else`) that closes the block opened at `open`. */

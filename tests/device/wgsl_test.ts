@@ -70,23 +70,25 @@ Deno.test("insert puts an operation's text, which is a template itself: constant
 });
 
 Deno.test("each opens main, an invocation or LANES lanes for each number below COUNT, and its end closes it", () => {
-  const head = `fn main(
-@builtin(global_invocation_id) id: vec3u,
-@builtin(workgroup_id) group: vec3u,
-@builtin(num_workgroups) groups: vec3u,
-@builtin(local_invocation_index) thread: u32,
-) {`;
-  const alone = "id.y * groups.x * 64u + id.x;\nlet lane = 0u;";
-  const shared = "group.y * groups.x + group.x;\nlet lane = thread;";
-  const body = (row: string) => `${head}\nlet row = ${row}\nif (row >= ROWS) { return; }\ny[row] = 1f;\n}`;
+  const alone =
+    "fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {\n";
   const source = "//! each row in 0..ROWS over LANES\ny[row] = 1f;\n//! end";
-  const over = (LANES: number) => expand(source, { LANES });
-  assert.equal(over(1), `@compute @workgroup_size(64u)\n${body(alone)}`);
-  assert.equal(over(64), `@compute @workgroup_size(64u)\n${body(shared)}`);
-  const by = "//! each i in 0..B * (HELD + ADDED) by 8\n//! if B > 1\nx\n//! end\n//! end\nfn f() {}";
   assert.equal(
-    expand(by, { B: 2 }),
-    `@compute @workgroup_size(8)\n${head}\nlet i = id.y * groups.x * 8 + id.x;\nlet lane = 0u;\n` +
+    expand(source, { LANES: 1 }),
+    `@compute @workgroup_size(64u)\n${alone}let row = id.y * groups.x * 64u + id.x;\nlet lane = 0u;\n` +
+      "if (row >= ROWS) { return; }\ny[row] = 1f;\n}",
+  );
+  assert.equal(
+    expand(source, { LANES: 64 }),
+    "@compute @workgroup_size(64u)\nfn main(@builtin(workgroup_id) group: vec3u, " +
+      "@builtin(local_invocation_index) lane: u32, @builtin(num_workgroups) groups: vec3u) {\n" +
+      "let row = group.y * groups.x + group.x;\nif (row >= ROWS) { return; }\ny[row] = 1f;\n}",
+  );
+  assert.equal(
+    expand("//! each i in 0..B * (HELD + ADDED) by 8\n//! if B > 1\nx\n//! end\n//! end\nfn f() {}", {
+      B: 2,
+    }),
+    `@compute @workgroup_size(8)\n${alone}let i = id.y * groups.x * 8 + id.x;\n` +
       "if (i >= B * (HELD + ADDED)) { return; }\nx\n}\nfn f() {}",
   );
   assert.throws(
