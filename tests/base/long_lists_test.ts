@@ -13,7 +13,7 @@ const FEW = new Set([
   "src/device/gpu_program.ts: pass.dispatchWorkgroups",
   "kernels/attention/cpu.ts: index",
   "kernels/attention/cpu.ts: derivative",
-  "kernels/attention/cpu.ts: slope",
+  "kernels/attention/cpu.ts: modifierDerivative",
   "kernels/attention/modifier.ts: at",
   "kernels/attention/modifier.ts: e.lookup",
   "kernels/expression/text.ts: of",
@@ -24,7 +24,7 @@ const FEW = new Set([
   // The parts of a path.
   "src/runs/resolve_run.ts: join",
   // The tables of a modifier, the operands of an expression, the masks and scores of one attention.
-  "src/jacobian/rows.ts: work.slope",
+  "src/jacobian/rows.ts: work.modifierDerivative",
   "src/nn/attention_layer.ts: compose",
   "src/nn/attention_layer.ts: parts.push",
   "kernels/attention/block_mask.ts: visible",
