@@ -62,5 +62,5 @@ export { statistics, type StatisticsInput } from "./statistics/op.ts";
 export { STATISTICS } from "./statistics/table.ts";
 export * from "./optimizers/sgd.ts";
 export type { FlatUpdateOptions, Updated, UpdateTensors } from "./optimizers/flat_update.ts";
-export { rope, type RopeOptions, ropeTurns } from "./rope/op.ts";
+export { rope, ROPE_PAIRS, type RopeOptions, ropeTurns } from "./rope/op.ts";
 export * as masks from "./masks.ts";

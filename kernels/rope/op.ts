@@ -61,12 +61,15 @@ export const ropeOp: Op<RopeAttrs> = {
   flops: ({ inputs: [x], attrs }) => 3 * sizeOf(x) / x.shape[3] * attrs.rotaryDim,
 };
 
+/** Which numbers of a head are pairs, by name: neighbours, or numbers half of the rotated width apart. */
+export const ROPE_PAIRS = { interleaved: { neighbours: true }, half: { neighbours: false } };
+
 /** Options of `rope`; everything has the default of its paper. */
 export interface RopeOptions {
   /** Pair i turns by base^(-2i / rotaryDim) a position; 10,000 by default. */
   readonly base?: number;
   /** "interleaved" (default): numbers 2i and 2i + 1 are a pair. "half": numbers i and i + rotaryDim / 2. */
-  readonly pairs?: "interleaved" | "half";
+  readonly pairs?: keyof typeof ROPE_PAIRS;
   /** How many numbers of each head are rotated, the first ones; all by default. */
   readonly rotaryDim?: number;
   /** Position of the first row, 0 by default. */
@@ -141,5 +144,5 @@ export function rope(x: Tensor, options: RopeOptions = {}): Tensor {
   checkOptions(D, options);
   const { rotaryDim = D, pairs = "interleaved" } = options;
   const table = options.turns ?? ropeTurns(T, D, options);
-  return apply(ropeOp, [x, table], { rotaryDim, interleaved: pairs === "interleaved", back: false })[0];
+  return apply(ropeOp, [x, table], { rotaryDim, interleaved: ROPE_PAIRS[pairs].neighbours, back: false })[0];
 }

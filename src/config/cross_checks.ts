@@ -3,6 +3,7 @@
 
 import { SCHEDULES } from "../../kernels/optimizers/schedules.ts";
 import { CATALOGUE } from "../data/corpora.ts";
+import { DATA_KEYS } from "../data/data_keys.ts";
 import { TASKS } from "../data/tasks.ts";
 import { type Conflict, MODEL_CHECKS } from "./model_conflicts.ts";
 import type { Config } from "./schema.ts";
@@ -22,13 +23,10 @@ function syntheticSources({ data: { files, source, sources, tasks } }: Config): 
 
 const isSynthetic = (config: Config): boolean => syntheticSources(config).every(Boolean);
 
-/** Where `data.source` stands for nothing: its default. */
-const UNSET_SOURCE = "brown";
-
 function mixtureStandsAlone({ data }: Config): Conflict | undefined {
   if (data.sources.length === 0) return undefined;
   const beside: [key: string, set: boolean, instead: string][] = [
-    ["data.source", data.source !== UNSET_SOURCE, "an entry of its own"],
+    ["data.source", data.source !== DATA_KEYS.source.default, "an entry of its own"],
     ["data.files", data.files.length > 0, "an entry of its own"],
     ["data.field", data.field !== null, "field in the entries"],
     ["data.split_files.val", data.split_files.val.length > 0, "[]"],

@@ -1,5 +1,6 @@
 // What a way to tell positions apart is, and the sections of `model` that such ways have for keys of their own.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
+import { ROPE_PAIRS } from "../../kernels/rope/op.ts";
 import type { Keys, KeyValues } from "../base/keys.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import type { KeyCache } from "./cache.ts";
@@ -7,7 +8,7 @@ import type { KeyCache } from "./cache.ts";
 const ROPE = {
   base: { is: "positive", default: 10000, doc: "Pair i turns by base^(-2i / rotary_dim) a position." },
   pairs: {
-    oneOf: ["interleaved", "half"],
+    oneOf: ROPE_PAIRS,
     default: "interleaved",
     doc: "Pairs are neighbours, or numbers half of rotary_dim apart.",
   },

@@ -99,7 +99,7 @@ function announcement(
   { memory, flops, dispatches }: Cost,
 ): string[] {
   const { config: { name, train, model }, parameters, architecture, source } = experiment;
-  const work = device.kind === "webgpu" ? `, ${dispatches} dispatches` : "";
+  const work = device.target ? `, ${dispatches} dispatches` : "";
   return [
     `${name}: ${parameters.toLocaleString("en")} parameters, vocabulary ${architecture.vocabulary}, ` +
     `${train.steps} steps of ${train.batch * train.accumulate} x ${model.context} tokens`,
