@@ -28,8 +28,9 @@ export interface Mask {
   readonly tables: Readonly<Record<string, Tensor>>;
 }
 
-const NAMES = ["score", "b", "h", "i", "j", "row"];
-const [SCORE, B, H, I, J, ROW] = NAMES.map(e.variable);
+/** What a score modifier is a function of; a mask of all but the score. */
+export const MODIFIER_NAMES: readonly string[] = ["score", "b", "h", "i", "j", "row"];
+const [SCORE, B, H, I, J, ROW] = MODIFIER_NAMES.map(e.variable);
 
 /** A lookup in a tensor used as a table: its shape is the tensor's. */
 function at(name: string, table: Tensor, ...indices: Term[]): Expression {
@@ -58,7 +59,7 @@ export function modifier(
   expression: Expression | string,
   tables: Readonly<Record<string, Tensor>> = {},
 ): ScoreModifier {
-  return { expression: checked("modifier", expression, tables, NAMES), tables };
+  return { expression: checked("modifier", expression, tables, MODIFIER_NAMES), tables };
 }
 
 /**
@@ -73,7 +74,7 @@ export function modifier(
  * @category Attention
  */
 export function mask(expression: Expression | string, tables: Readonly<Record<string, Tensor>> = {}): Mask {
-  return { expression: checked("mask", expression, tables, NAMES.slice(1)), tables };
+  return { expression: checked("mask", expression, tables, MODIFIER_NAMES.slice(1)), tables };
 }
 
 function checked(

@@ -2,6 +2,8 @@
 
 import { maximum, minimum } from "../base/extremes.ts";
 import { isApproximated, isNormalised, sumsToOne } from "../../kernels/attention/sizes.ts";
+import { MODIFIER_NAMES } from "../../kernels/attention/modifier.ts";
+import { parseExpression } from "../../kernels/expression/text.ts";
 import { headMethod } from "../nn/architecture.ts";
 import { type BlockConfig, METHODS, type ModelConfig } from "../nn/model_keys.ts";
 import { POSITIONS } from "../nn/positions.ts";
@@ -82,7 +84,20 @@ const BLOCK_CHECKS: readonly Check[] = [
       `${divide} is of element-wise activations, found activation ${activation}; expected none.`;
     return { key: "divide", message };
   },
+  (attention, model) =>
+    expressionFault("score")(attention, model) ?? expressionFault("mask")(attention, model),
 ];
+
+/** What is wrong with an expression of a block, over the names that a modifier or a mask may use. */
+const expressionFault = (key: "score" | "mask"): Check => ({ [key]: text }) => {
+  if (text === null) return undefined;
+  try {
+    parseExpression(text, { variables: MODIFIER_NAMES.slice(key === "mask" ? 1 : 0) });
+    return undefined;
+  } catch (error) {
+    return { key, message: (error as Error).message.replace(/^expression: /, "") };
+  }
+};
 
 function blocksAreSound({ model }: Config): Conflict | undefined {
   const described = model.blocks.length > 0

@@ -5,6 +5,8 @@ import {
   andMasks,
   causalMask,
   compose,
+  mask,
+  modifier,
   scoreBias,
   type ScoreModifier,
   softcap,
@@ -37,7 +39,7 @@ function ownTables(own: UserModifier, path: string, { architecture: a, parameter
 }
 
 /**
- * What happens to a score: softcap, positions (ALiBi), the user's modifier, temperature, bias, hooks, in this order. What goes by positions
+ * What happens to a score: softcap, positions (ALiBi), the user's modifier, `score`, temperature, bias, hooks, in this order. What goes by positions
  * leaves learned keys alone, which have none.
  */
 function scoreOf(
@@ -58,6 +60,7 @@ function scoreOf(
   if (ofPositions) parts.push(placed(ofPositions));
   const own = userModifier(layer);
   if (own) parts.push(placed(own.modifier(ownTables(own, path, forward, n), { heads, context, block: n })));
+  if (layer.score !== null) parts.push(placed(modifier(layer.score)));
   if (layer.temperature === "learned") parts.push(temperature(parameters[`${path}.temperature`]));
   else if (layer.temperature !== null) parts.push(temperature(layer.temperature));
   const bias = layer.bias === "learned"
@@ -71,12 +74,17 @@ function scoreOf(
   return cache ? atPositions(compose(...parts), cache) : compose(...parts);
 }
 
-/** Which keys a query sees: those up to its own position, of these the last `window`, and all the learned ones. */
-function visibleOf({ window, extra_keys: extra }: AttentionLayer, cache?: KeyCache) {
+/**
+ * Which keys a query sees: those up to its own position, of these the last `window` that `mask` shows, and all the learned ones.
+ */
+function visibleOf(layer: AttentionLayer, keys: number, cache?: KeyCache) {
+  const { window, extra_keys: extra } = layer;
   const size = window === null ? undefined : { size: window };
-  if (!cache) return { window: size, extra };
-  const own = size ? andMasks(causalMask, windowMask(size)) : causalMask;
-  return { causal: false as const, mask: atPositions(own, cache), extra };
+  const own = layer.mask === null ? undefined : mask(layer.mask);
+  const shown = own && extra > 0 ? { ...own, expression: select(less(J, keys), own.expression, 1) } : own;
+  if (!cache) return { window: size, mask: shown, extra };
+  const masks = [causalMask, ...(size ? [windowMask(size)] : []), ...(shown ? [shown] : [])];
+  return { causal: false as const, mask: atPositions(andMasks(...masks), cache), extra };
 }
 
 /**
@@ -112,7 +120,7 @@ export function attentionValues(
   }
   const z = scope(path, () =>
     attention(q, k, v, {
-      ...visibleOf(layer, cache),
+      ...visibleOf(layer, S, cache),
       score: scoreOf(layer, n, forward, S),
       activation: layer.activation,
       bias: 0,

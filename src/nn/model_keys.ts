@@ -119,6 +119,17 @@ const ATTENTION = {
     doc: "Gradient of a softmax: as it is, without its lateral sum, or as the identity.",
   },
   extra_keys: { least: 0, default: 0, doc: "Learned keys and values that every query sees." },
+  score: {
+    is: "text",
+    default: null,
+    doc: 'An expression that replaces the score, such as "score - 0.1 * (i - j)"; null: none.',
+  },
+  mask: {
+    is: "text",
+    default: null,
+    doc:
+      'An expression that is not 0 where a key is seen, besides those after the query: "i - j < 8 || j == 0"; null: none.',
+  },
   modifier: {
     keys: {
       file: { is: "text", doc: "TypeScript file, relative to the working folder." },

@@ -56,12 +56,14 @@ function withoutYoungerKeys(config: Config): object {
   const { head, ...model } = config.model;
   const { stop_nonfinite, ...train } = config.train;
   const { sources, field, ...data } = config.data;
-  return {
+  const older = {
     ...config,
     data: { ...data, ...(sources.length > 0 ? { sources } : {}), ...(field === null ? {} : { field }) },
     ...(head.method === null ? { model } : {}),
     ...(stop_nonfinite === 10 ? { train } : {}),
   };
+  const isYoung = (key: string, value: unknown) => (key === "score" || key === "mask") && value === null;
+  return JSON.parse(JSON.stringify(older, (key, value) => isYoung(key, value) ? undefined : value));
 }
 
 /**

@@ -66,6 +66,8 @@ export const EXACT: Readonly<Record<string, Partial<Architecture>>> = {
   "a fixed temperature": attention({ temperature: 0.5 }),
   "softcap": attention({ softcap: 2 }),
   "a window": attention({ window: 3 }),
+  "an expression of the score": attention({ score: "score - 0.3 * h * (i - j)" }),
+  "a mask by an expression, and learned keys": attention({ mask: "i - j < 2 || j == 0", extra_keys: 2 }),
   "multi-query": attention({ kv_heads: 1 }),
   "grouped heads": { heads: 6, ...attention({ kv_heads: 2 }) },
   "grouped heads, modulo": { heads: 6, ...attention({ kv_heads: 2, kv_head: "modulo" }) },
