@@ -1,21 +1,21 @@
-// Which tensors are one memory, and what writing it in place forbids: whoever reads it afterwards must do so through the
-// writer's output. Checked before anything is placed, the same for every device.
+// Alias analysis: which tensors share memory, and which reads an in-place write invalidates: later readers must use the
+// writer's output. Checked before allocation, the same for every device.
 import type { Named } from "../graph/structure.ts";
 import { formatSpec, type Node, type Tensor } from "../graph/tensor.ts";
 
-/** What `x` is an alias of, one link down: through a view or an in-place output. */
+/** The tensor that `x` directly aliases, through a view or an in-place output. */
 export function aliasOf(x: Tensor): Tensor | undefined {
   const source = x.node.op.role === "view" ? 0 : x.node.op.inplace?.[x.index];
   return source === undefined ? undefined : x.node.inputs[source];
 }
 
-/** The tensor whose memory `x` lies in: behind views and in-place outputs. */
+/** The tensor that owns the memory of `x`: all views and in-place outputs followed. */
 export function rootOf(x: Tensor): Tensor {
   for (let link: Tensor | undefined = x; link; link = aliasOf(link)) x = link;
   return x;
 }
 
-/** Roots of what the nodes write in place. */
+/** Roots of the tensors that the nodes overwrite in place. */
 export function replacedRoots(nodes: readonly Node[]): Set<Tensor> {
   return new Set(nodes.flatMap((node) => replacedBy(node).map(rootOf)));
 }
@@ -23,7 +23,7 @@ export function replacedRoots(nodes: readonly Node[]): Set<Tensor> {
 const replacedBy = (node: Node): Tensor[] =>
   Object.values(node.op.inplace ?? {}).map((source) => node.inputs[source]);
 
-/** What tells memories apart: two nodes of one state are one memory. */
+/** Identity of a tensor's memory: two nodes of one state share memory. */
 function memoryOf(x: Tensor): Tensor | string {
   const root = rootOf(x);
   return root.node.op.role === "state" ? (root.node.attrs as Named).name : root;
@@ -32,11 +32,11 @@ function memoryOf(x: Tensor): Tensor | string {
 const placeOf = ({ op, path }: Node): string => path ? `${op.name} at ${path}` : op.name;
 
 /**
- * Memory written in place must be read through the writer's output afterwards: anything else would see the new numbers
- * under the old name. That goes for the program's outputs too, which are read after everything.
+ * Memory written in place must afterwards be read through the writer's output: any other tensor would silently hold the
+ * new numbers. This includes the program's outputs, which are read last.
  *
- * @throws {Error} at a node or an output that reads what another has replaced, and at a node that would write a constant
- * or an input in place
+ * @throws {Error} if a node or an output reads a tensor that another node has replaced, or if a node would overwrite a
+ * constant or an input
  */
 export function checkOrder(nodes: readonly Node[], outputs: Readonly<Record<string, Tensor>>): void {
   const writers = new Map<Tensor | string, Node>();

@@ -1,5 +1,5 @@
-// Where every tensor of a graph lies, and which tensors share memory. The plan walks through the nodes in order, asks for
-// places and gives back what nobody reads any more.
+// Memory allocation for a graph: where every tensor is stored and which tensors share memory. The plan visits the nodes
+// in order, allocates their tensors and releases those that nothing reads any more.
 import type { ConstantAttrs, LiteralAttrs, Named, PackAttrs, ViewAttrs } from "../graph/structure.ts";
 import { ALIGN } from "../graph/structure.ts";
 import { formatSpec, sizeOf } from "../graph/tensor.ts";
@@ -8,9 +8,9 @@ import { aliasOf, replacedRoots, rootOf } from "./aliasing.ts";
 
 /** A buffer of the plan; its size in elements of four bytes. */
 export interface Buffer {
-  /** What it holds; `arena` is for everything computed. */
+  /** What it holds; `arena`: computed tensors. */
   readonly kind: "input" | "state" | "constant" | "arena";
-  /** Name of the input or state, or one the plan gives. */
+  /** Name of the input or state, or one that the plan assigns. */
   readonly name: string;
   /** Shape and type of the (first) tensor in it. */
   readonly spec: Spec;
@@ -18,24 +18,24 @@ export interface Buffer {
   readonly value?: number;
   /** Numbers of a literal. */
   readonly data?: Values;
-  /** Elements. */
+  /** Number of elements. */
   size: number;
 }
 
-/** Where a tensor lies. */
+/** The memory of a tensor. */
 export interface BufferSlice {
-  /** The buffer it lies in. */
+  /** The buffer that contains it. */
   readonly buffer: Buffer;
   /** First element. */
   readonly offset: number;
-  /** Elements. */
+  /** Number of elements. */
   readonly size: number;
 }
 
-/** Whether an operation has nothing to run: sources, and views of what others computed. */
+/** Whether an operation has nothing to run: sources and views. */
 export const computesNothing = ({ role }: Op): boolean => role !== undefined && role !== "pack";
 
-/** The place of what is never written. */
+/** The slice of a tensor that is never written. */
 export const UNALLOCATED: BufferSlice = {
   buffer: { kind: "arena", name: "nowhere", spec: { shape: [0], dtype: "f32" }, size: 0 },
   offset: 0,
@@ -44,10 +44,10 @@ export const UNALLOCATED: BufferSlice = {
 
 const aligned = (n: number): number => Math.ceil(Math.max(n, 1) / ALIGN) * ALIGN;
 
-/** Buffers to be taken again, by size; of equal ones the one given first comes first. */
+/** Free buffers by size; among equal sizes, first in, first out. */
 function freeBuffers() {
   const bySize = new Map<number, Buffer[]>();
-  // Ascending: far fewer than buffers, for blocks are alike.
+  // Ascending; far fewer than buffers, because the model's blocks have the same sizes.
   const sizes: number[] = [];
   const atLeast = (size: number): number => {
     let [low, high] = [0, sizes.length];
@@ -65,7 +65,7 @@ function freeBuffers() {
       bySize.set(buffer.size, [buffer]);
       sizes.splice(atLeast(buffer.size), 0, buffer.size);
     },
-    /** The smallest that has room for `size`, else the largest; undefined where none is free. */
+    /** The smallest buffer that holds `size` elements, else the largest; undefined if none is free. */
     take(size: number): Buffer | undefined {
       if (sizes.length === 0) return undefined;
       const at = Math.min(atLeast(size), sizes.length - 1);
@@ -80,14 +80,14 @@ function freeBuffers() {
   };
 }
 
-/** A pool of buffers that tensors take and give back as the plan walks through the program. */
+/** A pool of buffers that tensors take and give back as the plan visits the nodes. */
 function pool() {
   const all: Buffer[] = [];
   const free = freeBuffers();
   const make = (name: string, size: number, spec: Spec): Buffer => {
-    const made: Buffer = { kind: "arena", name: `${name}${all.length}`, spec, size };
-    all.push(made);
-    return made;
+    const buffer: Buffer = { kind: "arena", name: `${name}${all.length}`, spec, size };
+    all.push(buffer);
+    return buffer;
   };
   return {
     all,
@@ -103,9 +103,9 @@ function pool() {
 }
 
 /**
- * Tensors that a pack may have computed in its own memory: roots of the arena that it takes whole and once, and that no
- * earlier pack has taken. Not where something is written in place: what the pack took must not change with it, nor the
- * part with the pack.
+ * Tensors that can be computed directly in a pack's memory: roots in the arena that the pack takes once and completely,
+ * and that no earlier pack has taken. Tensors or packs that are overwritten in place are excluded: neither may change
+ * with the other.
  */
 function packed(nodes: readonly Node[]): Map<Tensor, { pack: Tensor; offset: number }> {
   const placed = new Map<Tensor, { pack: Tensor; offset: number }>();
@@ -127,7 +127,7 @@ function packed(nodes: readonly Node[]): Map<Tensor, { pack: Tensor; offset: num
   return placed;
 }
 
-/** Index of the last step that touches each root. */
+/** Index of the last step that uses each root. */
 function lastUses(nodes: readonly Node[], kept: readonly Tensor[]): Map<Tensor, number> {
   const last = new Map<Tensor, number>();
   nodes.forEach((node, step) => {
@@ -151,20 +151,20 @@ function sourceBuffer(x: Tensor): Buffer {
   return { kind, name: (x.node.attrs as Named).name, spec, size: aligned(sizeOf(x)) };
 }
 
-/** Buffers of inputs, states and constants: one for each name, however many nodes say it. */
+/** Buffers of inputs, states and constants: one per name, shared by all nodes with that name. */
 function sourcePool() {
   const all = new Map<string, Buffer>();
   return {
     all,
     of(x: Tensor): Buffer {
-      const made = sourceBuffer(x);
-      const known = all.get(made.kind + made.name) ?? made;
-      if (formatSpec(known.spec) !== formatSpec(made.spec)) {
+      const source = sourceBuffer(x);
+      const known = all.get(source.kind + source.name) ?? source;
+      if (formatSpec(known.spec) !== formatSpec(source.spec)) {
         throw new Error(
-          `${made.kind} ${made.name} is ${formatSpec(known.spec)} and ${formatSpec(made.spec)}.`,
+          `${source.kind} ${source.name} is ${formatSpec(known.spec)} and ${formatSpec(source.spec)}.`,
         );
       }
-      all.set(made.kind + made.name, known);
+      all.set(source.kind + source.name, known);
       return known;
     },
   };
@@ -172,16 +172,16 @@ function sourcePool() {
 
 /** Memory for a program's tensors. */
 export interface Places {
-  /** Where a tensor lies; takes memory for it when first asked. */
+  /** The memory of a tensor; allocated at the first call. */
   of(x: Tensor): BufferSlice;
-  /** Memory that one node uses and gives back. */
+  /** Memory that a single node uses and gives back. */
   scratch(size: number): BufferSlice;
-  /** Gives back what the node at `index` is the last to use, and its scratch memory. */
+  /** Releases the tensors that the node at `index` uses last, and its scratch memory. */
   release(node: Node, index: number, scratch: readonly BufferSlice[]): void;
   buffers(): Buffer[];
 }
 
-/** Memory for `nodes`, walked through in their order; what `roots` are stays to the end. */
+/** Memory for `nodes`, visited in order; `roots` are kept until the end. */
 export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Places {
   const placed = packed(nodes);
   const packs = nodes.filter((node) => node.op.role === "pack").map((node) => node.outputs[0]);
@@ -194,7 +194,7 @@ export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Pla
     const spot = placed.get(root);
     if (spot) return { buffer: of(spot.pack).buffer, offset: spot.offset, size };
     if (computesNothing(root.node.op)) return { buffer: sources.of(root), offset: 0, size };
-    // A pack's buffer is its own for ever: the gaps between its parts stay zero.
+    // A pack buffer is never reused: the gaps between its parts stay zero.
     const isPack = root.node.op.role === "pack";
     const buffer = isPack ? arena.make("pack", aligned(size), root) : arena.take(aligned(size), root);
     return { buffer, offset: 0, size };
@@ -219,8 +219,8 @@ export function placesFor(nodes: readonly Node[], roots: readonly Tensor[]): Pla
     release(node, index, scratch) {
       for (const { buffer } of scratch) arena.give(buffer);
       for (const root of new Set([...node.inputs, ...node.outputs].map(rootOf))) {
-        const own = !computesNothing(root.node.op) && !placed.has(root);
-        if (own && last.get(root) === index && where.has(root)) arena.give(where.get(root)!.buffer);
+        const inPool = !computesNothing(root.node.op) && !placed.has(root);
+        if (inPool && last.get(root) === index && where.has(root)) arena.give(where.get(root)!.buffer);
       }
     },
     buffers: () => [...sources.all.values(), ...arena.all],

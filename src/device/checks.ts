@@ -1,21 +1,21 @@
-// What both devices refuse, in the same words: a state under another shape, inputs that do not fit, names nobody gave.
+// Checks shared by both devices: a state redefined with another shape, inputs that do not fit, unknown names.
 import { didYouMean } from "../base/errors.ts";
 import { formatSpec, sizeOf, type Spec, type Values } from "../graph/tensor.ts";
 
-/** Throws unless a state is asked for as the device holds it. */
+/** Throws unless a state is requested with the shape and type that the device holds. */
 export function checkState(name: string, held: Spec, asked: Spec): void {
   if (formatSpec(held) !== formatSpec(asked)) {
     throw new Error(`State ${name} is ${formatSpec(held)}, not ${formatSpec(asked)}.`);
   }
 }
 
-/** Throws unless numbers from the host fill a tensor exactly. */
+/** Throws unless `values` has exactly as many numbers as the tensor. */
 export function checkLength(what: string, values: Values, spec: Spec): void {
   if (values.length === sizeOf(spec)) return;
   throw new Error(`${what} has ${values.length} numbers, expected ${sizeOf(spec)} for ${formatSpec(spec)}.`);
 }
 
-/** Throws unless every input of a program is given, whole. More may be given: programs share their feeds. */
+/** Throws unless every input of a program is given in full. Extra feeds are allowed: programs share them. */
 export function checkFeeds(
   inputs: readonly { readonly name: string; readonly spec: Spec }[],
   feeds: Readonly<Record<string, Values>>,
@@ -26,10 +26,10 @@ export function checkFeeds(
   }
 }
 
-/** The entry of a name; throws at one that is not there, with those that are. */
+/** The entry with this name; an unknown name throws an error that lists the known ones. */
 export function entryOf<T>(what: string, entries: ReadonlyMap<string, T>, name: string): T {
-  const found = entries.get(name);
-  if (found !== undefined) return found;
+  const entry = entries.get(name);
+  if (entry !== undefined) return entry;
   const known = [...entries.keys()];
   if (known.length === 0) throw new Error(`No ${what} is named "${name}": there are none.`);
   const near = didYouMean(name, known);

@@ -1,5 +1,5 @@
-// Which device a run takes, and why, in one line. A real GPU always; between a software adapter and the CPU, which are the
-// same processor, an estimate decides: WebGPU computes faster there but compiles its kernels first.
+// Chooses a run's device, and gives the reason in one line. A hardware GPU always wins; between a software adapter and
+// the CPU, which are the same processor, an estimate decides: WebGPU computes faster there but compiles its kernels first.
 import { UserError } from "../base/errors.ts";
 import { showSeconds } from "../base/units.ts";
 import { CPU_NAME, cpuDevice } from "./cpu.ts";
@@ -7,19 +7,19 @@ import type { Device, DEVICE_CHOICES } from "./device.ts";
 import { estimateSeconds, type Workload } from "./estimate.ts";
 import { adapterName, findAdapter, isSoftware, targetOf, webgpuDevice } from "./webgpu.ts";
 
-/** A device, and why it was taken. */
+/** A device, and why it was chosen. */
 export interface Chosen {
-  /** Open; close it with `using`. */
+  /** The open device; `using` closes it. */
   readonly device: Device;
   /** One line: the device's name, a colon, the reason. */
   readonly reason: string;
 }
 
 const INSTALL: Partial<Record<typeof Deno.build.os, string>> = {
-  linux: "looked for a Vulkan driver; install the GPU's own or the software adapter " +
+  linux: "looked for a Vulkan driver; install the GPU's driver or the software adapter " +
     "(sudo apt-get install mesa-vulkan-drivers)",
   darwin: "looked for a Metal device",
-  windows: "looked for a DirectX 12 or Vulkan driver; install the GPU's own",
+  windows: "looked for a DirectX 12 or Vulkan driver; install the GPU's driver",
 };
 
 function onCpu(reason: string): Chosen {
@@ -31,13 +31,13 @@ async function onWebgpu(adapter: GPUAdapter, reason: string): Promise<Chosen> {
 }
 
 /**
- * Opens the device that was asked for; "auto" takes a real GPU where there is one, else the software adapter or the CPU,
- * whichever `estimateSeconds` finds faster for the run.
+ * Opens the requested device; "auto" takes a hardware GPU if there is one, else the software adapter or the CPU,
+ * whichever `estimateSeconds` estimates to be faster for the run.
  *
- * @param wanted what was asked for
- * @param work what will be computed; asked for only by "auto" where the adapter is a software adapter
- * @param find how an adapter is found; tests give their own
- * @throws {UserError} for "webgpu" where there is no adapter, with what to install
+ * @param choice the requested device
+ * @param work the work ahead; called only by "auto" when the adapter is a software adapter
+ * @param find finds an adapter; tests replace it
+ * @throws {UserError} for "webgpu" without an adapter; the message says what to install
  *
  * @example
  * ```ts
@@ -50,23 +50,23 @@ async function onWebgpu(adapter: GPUAdapter, reason: string): Promise<Chosen> {
  * ```
  */
 export async function chooseDevice(
-  wanted: typeof DEVICE_CHOICES[number],
+  choice: typeof DEVICE_CHOICES[number],
   work: () => readonly Workload[],
   find: () => Promise<GPUAdapter | undefined> = findAdapter,
 ): Promise<Chosen> {
-  if (wanted === "cpu") return onCpu("as asked for");
+  if (choice === "cpu") return onCpu("as asked for");
   const adapter = await find();
   if (!adapter) {
-    if (wanted === "auto") return onCpu("no WebGPU adapter was found");
+    if (choice === "auto") return onCpu("no WebGPU adapter was found");
     const looked = INSTALL[Deno.build.os] ?? "looked for a Vulkan driver";
     throw new UserError(`device: no adapter for "webgpu", ${looked}, or ask for "cpu".`);
   }
-  if (wanted === "webgpu") return onWebgpu(adapter, "as asked for");
+  if (choice === "webgpu") return onWebgpu(adapter, "as asked for");
   if (!isSoftware(adapter)) return onWebgpu(adapter, "a GPU");
-  const asked = work();
+  const workloads = work();
   let estimate;
   try {
-    estimate = estimateSeconds(asked, targetOf(adapter));
+    estimate = estimateSeconds(workloads, targetOf(adapter));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return onCpu(`${adapterName(adapter)} cannot: ${error.message}`);

@@ -1,5 +1,5 @@
-// The CPU device: runs the kernels' plain TypeScript halves over typed arrays. With float64 it is the oracle of every
-// test; with float32 it is what heed trains on where there is no adapter.
+// The CPU device: runs the kernels' TypeScript versions on typed arrays. With float64 it is the oracle of every test; with
+// float32 heed trains on it if there is no adapter.
 import type { Spec, Values } from "../graph/tensor.ts";
 import { sizeOf } from "../graph/tensor.ts";
 import { UserError } from "../base/errors.ts";
@@ -10,18 +10,18 @@ import { checkFeeds, checkLength, checkState, entryOf } from "./checks.ts";
 
 /** Options of the CPU device. */
 export interface CpuOptions {
-  /** Arithmetic of f32 tensors: as on a GPU, or twice as precise. */
+  /** Arithmetic of f32 tensors: f32 as on a GPU, or f64. Default: "f32". */
   readonly precision?: "f32" | "f64";
-  /** Bytes that states and programs may take. Default: the machine's, as far as heed may ask. */
+  /** Bytes that states and programs may take. Default: the machine's memory, if heed may query it. */
   readonly memory?: number;
 }
 
-/** What the device's own line calls it. */
+/** The name that this device reports. */
 export const CPU_NAME = "CPU (TypeScript)";
 
 interface State {
   readonly spec: Spec;
-  /** Of whole blocks, as the plan counts them. */
+  /** Padded to 64 elements, as in the plan. */
   readonly values: Values;
 }
 
@@ -37,11 +37,11 @@ function allocate({ precision }: Cpu, size: number, spec: Spec): Values {
     return new Values(size);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new UserError(`An array of ${size} numbers is more than the system gives: use smaller sizes.`);
+    throw new UserError(`An array of ${size} numbers is more than the system provides: use smaller sizes.`);
   }
 }
 
-/** Throws where what is there and the programs need more memory than the machine has. */
+/** Throws if the existing states and the programs together need more memory than the machine has. */
 function check({ precision, memory, states }: Cpu, plans: readonly Plan[]): void {
   const bytesOf = (spec: Spec, size: number) => (spec.dtype === "f32" && precision === "f64" ? 8 : 4) * size;
   const held = new Map([...states].map(([name, { spec }]) => [name, bytesOf(spec, padded(spec))]));
@@ -76,13 +76,13 @@ function bufferArray(cpu: Cpu, buffer: Buffer): Values {
   return buffer.value === undefined ? array : array.fill(buffer.value);
 }
 
-/** The array at a place, one for each buffer of a plan. */
+/** The array of a slice; each buffer of a plan has one array. */
 function arraysOf(cpu: Cpu, { buffers }: Plan): (place: BufferSlice, spec: Spec) => Values {
   const arrays = new Map(buffers.map((buffer) => [buffer, bufferArray(cpu, buffer)]));
   return ({ buffer, offset, size }, spec) => {
     const array = arrays.get(buffer)!;
     if (spec.dtype === "f32" || array instanceof Uint32Array) return array.subarray(offset, offset + size);
-    // Counted in elements of four bytes also where the arena's have eight: a part must lie inside its whole.
+    // Offsets count elements of four bytes even if the arena's have eight: a part must stay inside its tensor.
     return new Uint32Array(array.buffer, array.byteOffset + 4 * offset, size);
   };
 }
@@ -119,7 +119,7 @@ function compile(cpu: Cpu, graph: Graph): Program {
       inputs.forEach(({ name }, i) => uploads[i].set(feeds[name]));
       for (const call of calls) call();
     },
-    // Async, so that what is wrong with a name rejects; the copies are made before it returns.
+    // Async, so that an unknown name rejects; the copies happen before it returns.
     // deno-lint-ignore require-await
     async read(names) {
       checkOpen();

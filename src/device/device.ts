@@ -1,50 +1,50 @@
-// The narrow interface between graphs and the two devices that run them.
+// The interface between graphs and the two devices that run them.
 import type { Spec, Target, Values } from "../graph/tensor.ts";
 import type { Graph, Plan } from "./plan.ts";
 
-/** The kinds of device, and whether a run returns before the device is done. */
+/** The kinds of device, and whether `run` returns before the device has finished. */
 export const DEVICES = { webgpu: { asynchronous: true }, cpu: { asynchronous: false } };
 
 /** A kind of device. */
 export type DeviceKind = keyof typeof DEVICES;
 
-/** What a device may be asked for as: a kind, or "auto" for the fastest. */
+/** Names that select a device: a kind, or "auto" for the fastest. */
 export const DEVICE_CHOICES: readonly ("auto" | DeviceKind)[] = [
   "auto",
   ...Object.keys(DEVICES) as DeviceKind[],
 ];
 
-/** A graph made ready for a device: planned, compiled, bound.
+/** A graph that is planned, compiled and bound for a device.
  * @category Devices */
 export interface Program extends Disposable {
-  /** Its memory and its steps. */
+  /** The memory plan and the steps. */
   readonly plan: Plan;
-  /** Uploads the inputs and starts one run; on a device that is asynchronous it returns before the device is done. */
+  /** Uploads the inputs and starts one run; on an asynchronous device it returns before the device has finished. */
   run(feeds?: Readonly<Record<string, Values>>): void;
-  /** Copies outputs as they stand after the runs so far; the copies are ordered at once, before any later run. */
+  /** Copies outputs as of the runs so far; the copies are queued immediately, before any later run. */
   read(names: readonly string[]): Promise<Values[]>;
 }
 
-/** Something that holds states and runs programs.
+/** Holds states and runs programs.
  * @category Devices */
 export interface Device extends Disposable {
-  /** Which of the two it is. */
+  /** The kind of this device. */
   readonly kind: DeviceKind;
-  /** The adapter's own name. */
+  /** The name that the adapter reports. */
   readonly adapter: string;
-  /** True where a processor plays the GPU, and for the CPU. */
+  /** True for a GPU emulated by the processor, and for the CPU. */
   readonly software: boolean;
-  /** What kernels are lowered for; undefined on the CPU. */
+  /** The target that kernels are lowered to; undefined on the CPU. */
   readonly target: Target | undefined;
-  /** Makes a state (zeros, or `values`), or replaces the numbers of one that is there; throws at another shape. */
+  /** Creates a state (zeros, or `values`), or overwrites an existing one; throws if its shape differs. */
   define(name: string, spec: Spec, values?: Values): void;
-  /** Copies states as they stand after the runs so far; the copies are ordered at once. */
+  /** Copies states as of the runs so far; the copies are queued immediately. */
   read(names: readonly string[]): Promise<Values[]>;
   /**
-   * Throws a `UserError` where programs that are on the device together need more than it has: memory, buffers, bindings,
+   * Throws a `UserError` if programs that are on the device together need more than it has: memory, buffers, bindings,
    * workgroups. Nothing is allocated or compiled.
    */
   check(plans: readonly Plan[]): void;
-  /** Plans and compiles; states that do not exist yet are made as zeros. Throws at one that is there under another shape. */
+  /** Plans and compiles; missing states are created as zeros. Throws if an existing state has another shape. */
   compile(graph: Graph): Promise<Program>;
 }

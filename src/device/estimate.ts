@@ -1,42 +1,42 @@
-// How long work takes on the CPU and on a software adapter, before either has done any of it: from what its plans compute,
-// move, start and compile, at rates measured once.
+// Estimates how long work takes on the CPU and on a software adapter, before either runs it: from the operations,
+// elements, dispatches and shaders of its plans, at rates measured once.
 import { matmulOp } from "../../kernels/matmul/op.ts";
 import { sizeOf, type Target } from "../graph/tensor.ts";
 import { type Graph, type Plan, plan } from "./plan.ts";
 import { shaderOf } from "./wgsl.ts";
 
-/** A graph, and how often it is run. */
+/** A graph, and how often it runs. */
 export interface Workload {
-  /** What is computed. */
+  /** The graph to compute. */
   readonly graph: Graph;
-  /** Runs of it. */
+  /** Number of runs. */
   readonly runs: number;
-  /** Waits of the host for its numbers. Default: none. */
+  /** How often the host waits for results. Default: 0. */
   readonly reads?: number;
 }
 
-/** Seconds that a device takes for a unit of each thing. */
+/** Seconds that a device takes per unit of each kind of work. */
 interface Rates {
-  /** For a floating point operation of a matrix product. */
+  /** Per floating point operation of a matrix product. */
   readonly product: number;
-  /** For one of any other operation, attention above all. */
+  /** Per floating point operation of any other operation, mainly attention. */
   readonly other: number;
-  /** For an element read or written, those of products left out. */
+  /** Per element read or written, except by matrix products. */
   readonly element: number;
-  /** For a dispatch. */
+  /** Per dispatch. */
   readonly dispatch: number;
-  /** For a character of a shader that has not been compiled yet. */
+  /** Per character of a shader not yet compiled. */
   readonly character: number;
-  /** For a wait until numbers are back. */
+  /** Per wait of the host for results. */
   readonly read: number;
 }
 
-/** Cores of the machine on which the software adapter was measured; it takes all there are. */
+/** Cores of the machine on which the software adapter was measured; it uses all cores. */
 const CORES = 2;
 
 /**
- * Fitted by bench/device_choice.ts to 32 steps and evaluations of 15 configurations: Deno 2.9.6, llvmpipe of Mesa 22.3.6 on two
- * cores. The fit's largest errors are 18% on the CPU and 17% on the adapter.
+ * Fitted by bench/device_choice.ts to 32 steps and evaluations of 15 configurations: Deno 2.9.6, llvmpipe of Mesa 22.3.6,
+ * two cores. The fit's largest errors are 18% on the CPU and 17% on the adapter.
  */
 const RATES: Readonly<Record<"cpu" | "software", Rates>> = {
   cpu: { product: 1 / 7.4e9, other: 1 / 1.1e9, element: 1 / 141e6, dispatch: 0, character: 0, read: 0 },
@@ -50,7 +50,7 @@ const RATES: Readonly<Record<"cpu" | "software", Rates>> = {
   },
 };
 
-/** Seconds for one run of a plan. */
+/** Seconds per run of a plan. */
 function secondsOf({ steps }: Plan, rates: Rates, cores: number): number {
   let [computing, dispatches] = [0, 0];
   for (const { node, call, lowered } of steps) {
@@ -67,13 +67,13 @@ function secondsOf({ steps }: Plan, rates: Rates, cores: number): number {
 }
 
 /**
- * Seconds that work takes on the CPU and on a software adapter, compilation of shaders included:
- * the sum over operations of flops / rate + elements / rate, over dispatches, over distinct shaders, over waits.
+ * Seconds that work takes on the CPU and on a software adapter, shader compilation included: operations, elements,
+ * dispatches, characters of distinct shaders and waits, each times its rate.
  *
- * Transfers of inputs and what the host does itself (batches, statistics of captures, files) are left out: they are the same.
+ * Uploads and the host's work (batches, statistics of captures, files) are the same on both devices and left out.
  *
- * @param target what kernels are lowered for on the software adapter
- * @param cores those of the machine
+ * @param target the software adapter's target
+ * @param cores processor cores of the machine
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// Memory of a WebGPU device: what may be allocated, states, reading back, and how its errors, which WebGPU tells late and
-// elsewhere, become exceptions.
+// Memory of a WebGPU device: limits, states, reading back, and how its errors, which WebGPU reports late and elsewhere,
+// become exceptions.
 import { UserError } from "../base/errors.ts";
 import { sizeOf, type Spec, type Target, type Values } from "../graph/tensor.ts";
 import { showBytes } from "../base/units.ts";
@@ -14,47 +14,47 @@ export interface GpuState {
 /** An open WebGPU device and what it holds. */
 export interface Gpu {
   readonly device: GPUDevice;
-  /** The adapter's own name. */
+  /** The name that the adapter reports. */
   readonly name: string;
   readonly target: Target;
-  /** Bytes of the largest buffer; a kernel may be given less of it (`target.maxBindingBytes`). */
+  /** Bytes of the largest buffer; a kernel may bind less of it (`target.maxBindingBytes`). */
   readonly maxBufferBytes: number;
-  /** Workgroups of one dispatch in one dimension. */
+  /** Largest number of workgroups per dimension of a dispatch. */
   readonly maxWorkgroups: number;
   readonly states: Map<string, GpuState>;
-  /** Compiled kernels by their WGSL. */
+  /** Compiled kernels, keyed by WGSL. */
   readonly pipelines: Map<string, GPUComputePipeline>;
-  /** Those that a software adapter has made code of. */
+  /** Pipelines for which the software adapter has generated code. */
   readonly warm: Set<GPUComputePipeline>;
-  /** The first error that nobody was waiting for: after it every call throws it. */
+  /** The first error that no call was waiting for; every later call throws it. */
   failure: Error | undefined;
 }
 
-/** A device that the system took away: a driver that was restarted or updated, a card that hung or was pulled. */
+/** The system removed the device: its driver was restarted or updated, or the card hung or was unplugged. */
 export class DeviceLostError extends UserError {
-  /** What was lost and why, without the remedy. */
+  /** Which device was lost and why, without the remedy. */
   readonly lost: string;
 
-  /** @param lost what was lost and why */
+  /** @param lost which device was lost and why */
   constructor(lost: string) {
-    super(`${lost}; give the command again, or take another device.`);
+    super(`${lost}; run the command again, or use another device.`);
     this.lost = lost;
   }
 }
 
-/** Throws the error after which this device computes nothing more. */
+/** Throws the device's failure, if it has failed. */
 export function checkAlive({ failure }: Gpu): void {
   if (failure) throw failure;
 }
 
-/** Keeps the first error that no call can throw itself. */
+/** Records the first error that no call can throw itself. */
 export function fail(gpu: Gpu, error: Error): void {
   gpu.failure ??= error;
 }
 
 const REMEDY = "use a smaller batch, context or model.";
 
-/** Bytes of a tensor's buffer: whole blocks of 256. */
+/** Bytes of a tensor's buffer, padded to a multiple of 256. */
 export function paddedBytes(spec: Spec): number {
   return Math.ceil(Math.max(sizeOf(spec), 1) / 64) * 256;
 }
@@ -68,17 +68,17 @@ function checkLimit(label: string, bytes: number, limit: number, name: string): 
   );
 }
 
-/** Throws a `UserError` where a kernel would be given more of a buffer than the adapter binds. */
+/** Throws a `UserError` if a kernel would bind more of a buffer than the adapter allows. */
 export function checkBinding({ name, target: { maxBindingBytes } }: Gpu, label: string, bytes: number): void {
   checkLimit(label, bytes, maxBindingBytes, name);
 }
 
-/** Throws a `UserError` where a buffer would be larger than the adapter makes; kernels may bind parts of it. */
+/** Throws a `UserError` if a buffer exceeds the adapter's limit; kernels may bind parts of it. */
 export function checkBuffer({ name, maxBufferBytes }: Gpu, label: string, bytes: number): void {
   checkLimit(label, bytes, maxBufferBytes, name);
 }
 
-/** What a call failed of: what is wrong with the device says more, and may come a moment after it. */
+/** The cause of a failed call: the device's failure is more specific, and may arrive a moment later. */
 export async function causeOf(gpu: Gpu, error: unknown): Promise<unknown> {
   if (error instanceof UserError) return error;
   await Promise.race([gpu.device.lost, new Promise((resume) => setTimeout(resume, 100))]);
@@ -93,8 +93,8 @@ export function allocate(gpu: Gpu, label: string, bytes: number): GPUBuffer {
 }
 
 /**
- * Does `work` at once and resolves with what the device finds wrong with it: a `UserError` where memory is short, told
- * before what only follows from that.
+ * Calls `work` immediately and resolves with the device's error, if any: a `UserError` if memory ran out, which takes
+ * precedence over its consequences.
  */
 export async function guarded(
   { device, name }: Gpu,
@@ -109,7 +109,7 @@ export async function guarded(
   try {
     work();
   } catch (error) {
-    // What they say of it comes after it, and so does that a lost device has none.
+    // The scopes report later, and so do their errors if the device is lost.
     await scopes().catch(() => {});
     throw error;
   }
@@ -122,7 +122,7 @@ export async function guarded(
   return validation ? new Error(`WebGPU, ${what}: ${validation.message}`) : undefined;
 }
 
-/** Makes a state, or replaces the numbers of one. */
+/** Creates a state, or overwrites an existing one. */
 export function defineState(gpu: Gpu, name: string, spec: Spec, values?: Values): void {
   checkAlive(gpu);
   const held = gpu.states.get(name);
@@ -142,21 +142,21 @@ export function defineState(gpu: Gpu, name: string, spec: Spec, values?: Values)
   );
 }
 
-/** The bytes to upload: what the host holds in twice the precision is rounded. */
+/** The array to upload: float64 values are rounded to float32. */
 export function bytesOf(values: Values, spec: Spec): Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> {
   const fits = spec.dtype === "u32" ? values instanceof Uint32Array : values instanceof Float32Array;
   if (fits) return values as Float32Array<ArrayBuffer>;
   return spec.dtype === "u32" ? Uint32Array.from(values) : Float32Array.from(values);
 }
 
-/** A tensor in a buffer; its offset in elements. */
+/** A tensor in a buffer; the offset is in elements. */
 export interface GpuPlace {
   readonly buffer: GPUBuffer;
   readonly offset: number;
   readonly spec: Spec;
 }
 
-/** Copies tensors to the host as they stand after what has been submitted; the copies are ordered at once. */
+/** Copies tensors to the host as of the work submitted so far; the copies are queued immediately. */
 export async function readBack(gpu: Gpu, places: readonly GpuPlace[]): Promise<Values[]> {
   checkAlive(gpu);
   if (places.length === 0) return [];

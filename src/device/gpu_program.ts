@@ -1,5 +1,5 @@
-// Programs of a WebGPU device: a plan's dispatches become pipelines and bind groups once; a run uploads its inputs, encodes
-// one compute pass and submits it.
+// Programs of a WebGPU device: a plan's dispatches become pipelines and bind groups once; a run uploads the inputs,
+// encodes one compute pass and submits it.
 import { UserError } from "../base/errors.ts";
 import type { Dispatch } from "../graph/tensor.ts";
 import { reportProgress } from "../base/progress.ts";
@@ -19,7 +19,7 @@ import { type Buffer, type BufferSlice, type Graph, type Plan, plan, type Step }
 import { checkFeeds, checkState, entryOf } from "./checks.ts";
 import { bindingsOf, shaderOf } from "./wgsl.ts";
 
-/** A compiled dispatch, and where each of its bindings lies in the plan. */
+/** A compiled dispatch, and the plan's memory for each of its bindings. */
 interface Kernel {
   readonly label: string;
   readonly pipeline: GPUComputePipeline;
@@ -60,7 +60,7 @@ async function pipelineOf(
 const labelOf = ({ node }: Step, { label }: Dispatch): string =>
   node.path ? `${label} at ${node.path}` : label;
 
-/** Where the bindings of a dispatch lie. Throws where the adapter runs or binds less. */
+/** Memory of a dispatch's bindings. Throws if a binding or the number of workgroups exceeds the adapter's limits. */
 function placesOf(gpu: Gpu, step: Step, dispatch: Dispatch): Map<number, BufferSlice> {
   const label = labelOf(step, dispatch);
   const { workgroups } = dispatch;
@@ -112,7 +112,7 @@ function bind({ device }: Gpu, kernel: Kernel, buffers: ReadonlyMap<Buffer, GPUB
   return { pipeline, group, workgroups };
 }
 
-/** What a program holds on the device; `newStates` were not there before it. */
+/** What a program holds on the device; `newStates` are the states that it created. */
 interface Held {
   readonly buffers: Map<Buffer, GPUBuffer>;
   readonly newStates: string[];
@@ -129,28 +129,30 @@ function materialise(gpu: Gpu, { buffers }: Plan, held: Held): void {
       held.buffers.set(buffer, gpu.states.get(buffer.name)!.buffer);
       continue;
     }
-    const made = allocate(gpu, buffer.name, 4 * buffer.size);
-    held.buffers.set(buffer, made);
-    if (buffer.data) gpu.device.queue.writeBuffer(made, 0, bytesOf(buffer.data, buffer.spec));
-    if (buffer.value) gpu.device.queue.writeBuffer(made, 0, new Float32Array(buffer.size).fill(buffer.value));
+    const memory = allocate(gpu, buffer.name, 4 * buffer.size);
+    held.buffers.set(buffer, memory);
+    if (buffer.data) gpu.device.queue.writeBuffer(memory, 0, bytesOf(buffer.data, buffer.spec));
+    if (buffer.value) {
+      gpu.device.queue.writeBuffer(memory, 0, new Float32Array(buffer.size).fill(buffer.value));
+    }
   }
 }
 
 function release({ buffers }: Held): void {
-  for (const [buffer, made] of buffers) if (buffer.kind !== "state") made.destroy();
+  for (const [buffer, memory] of buffers) if (buffer.kind !== "state") memory.destroy();
 }
 
-/** Everything that can be wrong without a byte allocated. */
+/** The checks that need no allocation. */
 function checkPlan(gpu: Gpu, { buffers }: Plan): void {
   for (const { kind, name, spec, size } of buffers) {
     const state = kind === "state" ? gpu.states.get(name) : undefined;
     if (state) checkState(name, state.spec, spec);
-    // Of a state kernels take views, each checked where it is bound.
+    // Kernels bind views of a state, each checked when it is bound.
     (kind === "state" ? checkBuffer : checkBinding)(gpu, name, 4 * size);
   }
 }
 
-/** Throws a `UserError` where the adapter makes no such buffers, binds less of them, or runs fewer workgroups. */
+/** Throws a `UserError` if a program exceeds the adapter's limits: buffer size, binding size or workgroups. */
 export function checkProgram(gpu: Gpu, planned: Plan): void {
   checkPlan(gpu, planned);
   for (const step of planned.steps) {
@@ -159,8 +161,8 @@ export function checkProgram(gpu: Gpu, planned: Plan): void {
 }
 
 /**
- * Has a software adapter compile what it would compile, unseen, in a program's first run: a kernel's first dispatch, also of no
- * workgroups. A GPU's driver compiles pipelines where they are made.
+ * Makes a software adapter compile now what it would otherwise compile during the first run: it compiles a kernel at its
+ * first dispatch, even one of 0 workgroups. A GPU's driver compiles pipelines when they are created.
  */
 async function warmUp({ device, target, warm }: Gpu, bound: readonly Bound[]): Promise<void> {
   if (target.kind !== "software") return;
@@ -178,7 +180,7 @@ async function warmUp({ device, target, warm }: Gpu, bound: readonly Bound[]): P
     pass.end();
     device.queue.submit([encoder.finish()]);
     warm.add(pipeline);
-    // Signals are heard between two kernels: a submission returns when its kernel is compiled.
+    // Signals are handled between two kernels: a submission returns when its kernel is compiled.
     await new Promise((resume) => setTimeout(resume, 0));
   }
 }
@@ -262,7 +264,7 @@ function programOf(gpu: Gpu, graph: Graph, planned: Plan, held: Held): Program {
   };
 }
 
-/** WebGPU forbids one buffer read and written in a dispatch even where the ranges are apart; written twice it may be. */
+/** WebGPU forbids a dispatch to read and write one buffer, even disjoint ranges; two writable bindings are allowed. */
 function withoutConflicts(shader: string, places: ReadonlyMap<number, BufferSlice>): string {
   const access = bindingsOf(shader);
   const written = new Set(

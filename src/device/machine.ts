@@ -1,20 +1,20 @@
-// What this machine has for a run: memory for arrays, and JavaScript's heap for the graphs of its programs.
+// Memory available to a run: for arrays, and JavaScript's heap for the graphs of its programs.
 import process from "node:process";
 import { getHeapStatistics } from "node:v8";
 import { UserError } from "../base/errors.ts";
 import { showBytes } from "../base/units.ts";
 
-/** Bytes that there are. */
+/** Bytes of memory available. */
 export interface Machine {
-  /** Memory and swap of the machine, or of the control group it is given; Infinity where the permission `sys` is missing. */
+  /** Memory and swap of the machine or of its control group; Infinity without the permission `sys`. */
   readonly memory: number;
   /** JavaScript's heap, which holds the graphs. */
   readonly heap: number;
 }
 
 /**
- * What this machine has. Memory is asked for with the permission `--allow-sys=systemMemoryInfo`, which heed's tasks give;
- * without it only an allocation that the system refuses is reported.
+ * Memory of this machine. Reading it needs the permission `--allow-sys=systemMemoryInfo`, which heed's tasks grant;
+ * without the permission, only an allocation that the system refuses is reported.
  */
 export function thisMachine(): Machine {
   const { state } = Deno.permissions.querySync({ name: "sys", kind: "systemMemoryInfo" });
@@ -24,7 +24,7 @@ export function thisMachine(): Machine {
   return { memory: Math.min(total + swapTotal, process.constrainedMemory() || Infinity), heap };
 }
 
-/** Throws a `UserError` where something needs more memory than the machine has. */
+/** Throws a `UserError` if `bytes` exceeds the machine's memory. */
 export function checkMemory(what: string, bytes: number, { memory }: Pick<Machine, "memory">): void {
   if (bytes <= memory) return;
   throw new UserError(`${showBytes(bytes)} of memory for ${what}, this machine has ${showBytes(memory)}.`);

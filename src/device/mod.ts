@@ -1,5 +1,5 @@
 /**
- * Devices: what plans, compiles and runs a graph, on WebGPU or on the CPU; each knows no model.
+ * Devices: plan, compile and run a graph, on WebGPU or on the CPU. A device knows nothing of models.
  *
  * @example
  * ```ts

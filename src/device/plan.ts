@@ -1,5 +1,5 @@
-// The static memory plan: where every tensor of a graph lies, which tensors share memory, in which order nodes run.
-// Made once, before the first step; the same for every device but for the scratch buffers of its kernels.
+// The static memory plan: where every tensor of a graph is stored, which tensors share memory, in which order nodes run.
+// Computed once, before the first step; it differs between devices only in the scratch buffers of their kernels.
 import { UserError } from "../base/errors.ts";
 import { ancestors } from "../graph/gradient.ts";
 import type { PackAttrs, PackCall } from "../graph/structure.ts";
@@ -10,73 +10,73 @@ import type { Buffer, BufferSlice, Places } from "./allocation.ts";
 
 export type { Buffer, BufferSlice };
 
-/** What a program computes: `outputs` may be read by name, `effects` are nodes run for what they write in place. */
+/** What a program computes: `outputs` can be read by name, `effects` run for their in-place writes. */
 export interface Graph {
-  /** Tensors that may be read after a run. */
+  /** Tensors that can be read after a run. */
   readonly outputs?: Readonly<Record<string, Tensor>>;
-  /** Tensors computed for what their nodes write in place. */
+  /** Tensors computed for the in-place writes of their nodes. */
   readonly effects?: readonly Tensor[];
 }
 
-/** One node to run, with everything about it that does not change. */
+/** One node to run, with everything that stays the same between runs. */
 export interface Step {
   /** The node. */
   readonly node: Node;
-  /** What its operation was asked. */
+  /** The call of its operation. */
   readonly call: Call;
   /** Its dispatches; none on the CPU. */
   readonly lowered: Lowered;
-  /** Where its inputs lie. */
+  /** Memory of its inputs. */
   readonly inputs: readonly BufferSlice[];
-  /** Where its outputs lie. */
+  /** Memory of its outputs. */
   readonly outputs: readonly BufferSlice[];
-  /** Where its dispatches' scratch buffers lie. */
+  /** Memory of its dispatches' scratch buffers. */
   readonly scratch: readonly BufferSlice[];
 }
 
 /** Bytes of device memory by use. */
 export interface Memory {
-  /** Parameters, optimizer, tables: what lives between runs. */
+  /** Parameters, optimizer, tables: kept between runs. */
   readonly states: number;
   /** Inputs and constants. */
   readonly inputs: number;
-  /** Everything computed. */
+  /** Computed tensors. */
   readonly activations: number;
 }
 
-/** A program before it meets a device. */
+/** A program before it is compiled for a device. */
 export interface Plan {
-  /** Nodes in the order they run. */
+  /** Nodes in execution order. */
   readonly steps: readonly Step[];
-  /** Every buffer, once. */
+  /** All buffers, without repetition. */
   readonly buffers: readonly Buffer[];
-  /** Where the outputs lie. */
+  /** Memory of the outputs. */
   readonly outputs: Readonly<Record<string, BufferSlice>>;
   /** Bytes by use. */
   readonly memory: Memory;
-  /** Floating point operations of a run. */
+  /** Floating point operations per run. */
   readonly flops: number;
-  /** Dispatches of a run; none on the CPU. */
+  /** Dispatches per run; none on the CPU. */
   readonly dispatches: number;
 }
 
-/** An adapter that stops loops early does so in silence: what would pass its limit is refused. */
+/** Throws if a dispatch exceeds the adapter's limit of loop iterations: the adapter would end its loops silently. */
 function checkIterations(
   { label, iterations }: Dispatch,
   path: string,
   { maxIterations = Infinity }: Target,
 ): void {
   if (!iterations || iterations.count <= maxIterations) return;
-  const [most, found] = [maxIterations, iterations.count].map((n) => n.toLocaleString("en-US"));
+  const [most, count] = [maxIterations, iterations.count].map((n) => n.toLocaleString("en-US"));
   throw new UserError(
     `${path ? `${path}: ` : ""}${label}: ${iterations.of} is beyond what the software adapter computes ` +
-      `(${most} iterations of a kernel's loops, this one takes ${found}): use the CPU or a GPU.`,
+      `(${most} iterations of a kernel's loops, this one takes ${count}): use the CPU or a GPU.`,
   );
 }
 
 function callOf(
   node: Node,
-  wanted: ReadonlySet<Tensor>,
+  read: ReadonlySet<Tensor>,
   inputs: readonly BufferSlice[],
   places: Places,
 ): Call {
@@ -84,27 +84,27 @@ function callOf(
     inputs: node.inputs,
     outputs: node.outputs,
     attrs: node.attrs,
-    needed: node.outputs.map((y) => wanted.has(y)),
+    needed: node.outputs.map((y) => read.has(y)),
   };
   if (node.op.role !== "pack") return call;
-  const whole = places.of(node.outputs[0]);
+  const packed = places.of(node.outputs[0]);
   const { offsets } = node.attrs as PackAttrs;
   const placed = inputs.map(({ buffer, offset }, i) => {
-    return buffer === whole.buffer && offset === whole.offset + offsets[i];
+    return buffer === packed.buffer && offset === packed.offset + offsets[i];
   });
   return { ...call, placed } as PackCall;
 }
 
-function stepOf(node: Node, wanted: ReadonlySet<Tensor>, places: Places, target?: Target): Step {
+function stepOf(node: Node, read: ReadonlySet<Tensor>, places: Places, target?: Target): Step {
   const inputs = node.inputs.map(places.of);
-  const call = callOf(node, wanted, inputs, places);
+  const call = callOf(node, read, inputs, places);
   const lowered = target ? node.op.lower(call, target) : { dispatches: [] };
   if (target) { for (const dispatch of lowered.dispatches) checkIterations(dispatch, node.path, target); }
   const binds = (output: number): boolean =>
     lowered.dispatches.some(({ bindings }) =>
       Object.values(bindings).some((ref) => ref?.[0] === "output" && ref[1] === output)
     );
-  // An output that nothing reads takes no memory where the kernels do without it.
+  // An unread output takes no memory if the kernels do not bind it.
   const outputs = node.outputs.map((y, i) =>
     target && !call.needed[i] && !binds(i) ? UNALLOCATED : places.of(y)
   );
@@ -112,27 +112,27 @@ function stepOf(node: Node, wanted: ReadonlySet<Tensor>, places: Places, target?
 }
 
 /**
- * Plans a graph: an order, a place for every tensor, and the dispatches of every node for a target (none without one:
- * the CPU device).
+ * Plans a graph: the order of its nodes, memory for every tensor, and every node's dispatches for a target (none without
+ * a target, on the CPU).
  *
- * Buffers are shared by tensors whose lives do not overlap. A tensor never shares a buffer with an input of the kernel
- * that computes it, because WebGPU forbids one buffer to be read and written by a dispatch; results that a `pack` takes
- * are computed in the pack's buffer.
+ * Tensors whose lifetimes do not overlap share buffers. A tensor never shares a buffer with an input of the kernel that
+ * computes it, because WebGPU forbids a dispatch to read and write one buffer; the inputs of a `pack` are computed
+ * directly in the pack's buffer.
  *
- * @throws {Error} where something is read by a name under which it has been replaced, or one name has two shapes
- * @throws {UserError} where a kernel's loops are longer than the target runs them
+ * @throws {Error} if a tensor is read after it was replaced in place, or one name has two shapes
+ * @throws {UserError} if a kernel's loops exceed the target's limit of iterations
  */
 export function plan(graph: Graph, target?: Target): Plan {
   const outputs = graph.outputs ?? {};
   const roots = [...Object.values(outputs), ...(graph.effects ?? [])];
   const nodes = ancestors(roots);
   checkOrder(nodes, outputs);
-  const wanted = new Set([...roots, ...nodes.flatMap((node) => node.inputs)]);
+  const read = new Set([...roots, ...nodes.flatMap((node) => node.inputs)]);
   const places = placesFor(nodes, roots);
   const steps: Step[] = [];
   nodes.forEach((node, index) => {
     if (computesNothing(node.op)) return;
-    const step = stepOf(node, wanted, places, target);
+    const step = stepOf(node, read, places, target);
     steps.push(step);
     places.release(node, index, step.scratch);
   });

@@ -1,5 +1,5 @@
-// The WebGPU device: finding an adapter, opening it, and what it says of itself. Its memory and its programs have files of
-// their own.
+// The WebGPU device: finds an adapter, opens it and reads its limits. Memory is in gpu_memory.ts, programs in
+// gpu_program.ts.
 import type { Target } from "../graph/tensor.ts";
 import type { Device, Program } from "./device.ts";
 import { causeOf, defineState, DeviceLostError, fail, type Gpu, readBack } from "./gpu_memory.ts";
@@ -9,33 +9,33 @@ import { entryOf } from "./checks.ts";
 
 const BACKEND = "DENO_WEBGPU_BACKEND";
 
-/** The adapter that WebGPU offers, or undefined where there is none.
+/** The adapter that WebGPU offers, or undefined.
  * @category Devices */
 export async function findAdapter(): Promise<GPUAdapter | undefined> {
-  // Without this wgpu may take a GL software adapter; it is read when the first adapter is asked for.
+  // Without this wgpu may choose a GL software adapter; the variable is read at the first request for an adapter.
   if (Deno.build.os === "linux") {
     if (!Deno.env.get(BACKEND)) Deno.env.set(BACKEND, "vulkan");
-    // A driver that looks for a window system complains on stderr where this names no folder.
+    // A driver that looks for a window system complains on stderr if this variable names no folder.
     if (!Deno.env.get("XDG_RUNTIME_DIR")) Deno.env.set("XDG_RUNTIME_DIR", "/tmp");
   }
   return await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" }) ?? undefined;
 }
 
-/** True where the adapter is a program that plays the GPU on the processor. */
+/** True for an adapter that emulates a GPU on the processor. */
 export function isSoftware({ info }: GPUAdapter): boolean {
   return info.isFallbackAdapter ||
     /llvmpipe|lavapipe|swiftshader|software|basic render/i.test(info.description);
 }
 
-/** What an adapter calls itself. */
+/** The name that an adapter reports. */
 export function adapterName({ info }: GPUAdapter): string {
   return info.description || info.device || info.vendor || "WebGPU adapter";
 }
 
-/** Measured: llvmpipe stops all loops of an invocation, nested or not, after this many iterations together, and goes on. */
+/** Measured: llvmpipe ends all loops of an invocation, nested or not, after this many iterations in total and continues. */
 const LLVMPIPE_ITERATIONS = 65535;
 
-/** What kernels are lowered for on an adapter. */
+/** The target that kernels are lowered to on an adapter. */
 export function targetOf(adapter: GPUAdapter, schedule?: Target["kind"]): Target {
   const { limits } = adapter;
   return {
@@ -75,7 +75,7 @@ async function open(adapter: GPUAdapter, schedule?: Target["kind"]): Promise<Gpu
   });
   device.lost.then(({ reason, message }) => {
     if (gpu.failure?.message === CLOSED) return;
-    // Whatever failed before failed because of it.
+    // Any earlier failure was a consequence of the loss.
     gpu.failure = new DeviceLostError(`The WebGPU device ${gpu.name} was lost (${reason}): ${message}`);
   });
   return gpu;
@@ -84,11 +84,11 @@ async function open(adapter: GPUAdapter, schedule?: Target["kind"]): Promise<Gpu
 /**
  * Opens the WebGPU device of an adapter.
  *
- * Errors that WebGPU tells nobody (a lost device, a state that memory has no room for) are thrown by the next call, and by
- * every call after it.
+ * Errors that no WebGPU call reports (a lost device, a state that does not fit in memory) are thrown by the next call and
+ * by every call after it.
  *
  * @param adapter from `findAdapter`
- * @param schedule which schedules kernels take; by default what suits the adapter. Tests ask for both.
+ * @param schedule which schedules kernels use. Default: the one that suits the adapter. Tests use both.
  * @category Devices
  */
 export async function webgpuDevice(adapter: GPUAdapter, schedule?: Target["kind"]): Promise<Device> {
@@ -104,7 +104,7 @@ export async function webgpuDevice(adapter: GPUAdapter, schedule?: Target["kind"
       await readBack(gpu, names.map((name) => ({ ...entryOf("state", gpu.states, name), offset: 0 }))),
     check: (plans) => plans.forEach((planned) => checkProgram(gpu, planned)),
     compile(graph: Graph): Promise<Program> {
-      // One at a time: what a failed one takes back, no other has begun to use.
+      // One at a time: when a failed compilation frees its states, no other one uses them yet.
       const compiled = compiling.then(() => compileProgram(gpu, graph)).catch(async (error) => {
         throw await causeOf(gpu, error);
       });

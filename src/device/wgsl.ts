@@ -1,18 +1,18 @@
 // WGSL templates. A .wgsl file is plain WGSL but for lines that begin with `//!`, expanded here before compilation:
-//   //! for r in 0..ROWS   ...   //! end     the lines between, once for each r, `$r` replaced by its value
+//   //! for r in 0..ROWS   ...   //! end     the lines between, once per r, with `$r` replaced by its value
 //                                           (one letter, so that `$ru` is a literal and `c$r_0` a name)
 //   //! if CONDITION  ...  //! else  ...  //! end
-//   //! insert NAME                          text given by the operation (an expression's code)
-//   //! each i in 0..COUNT  ...  //! end     `main` with the lines between as its body, an invocation each `i`; COUNT is WGSL.
-//                                           `by LANES`: workgroups of so many (default: 64u). `over LANES`: that many lanes
-//                                           of one workgroup share each `i`, numbered by `lane` (one lane: an invocation)
-// Unrolling is done here because the compilers below do not: on a software adapter it is worth a factor of two.
+//   //! insert NAME                          text that the operation supplies (an expression's code)
+//   //! each i in 0..COUNT  ...  //! end     `main` with the lines between as its body, one invocation per `i`; COUNT is
+//                                           WGSL. `by LANES`: size of a workgroup (default: 64u). `over LANES`: the lanes
+//                                           of one workgroup, numbered by `lane`, share each `i` (1: a single invocation)
+// Loops are unrolled here because the driver's compiler does not: it doubles the speed on a software adapter.
 import { didYouMean } from "../base/errors.ts";
 import type { Dispatch } from "../graph/tensor.ts";
 
 type Scope = Record<string, number | boolean | string>;
 
-/** Value of an expression over the constants: JavaScript arithmetic; a name nobody gave is 0. */
+/** Value of an expression over the constants, in JavaScript arithmetic; an unknown name is 0. */
 function evaluate(expression: string, scope: Scope): number {
   const text = expression.replace(/[A-Za-z_]\w*/g, (name) => String(Number(scope[name] ?? 0)));
   if (!/^[\d\s+\-*/%()<>=!&|.?:]*$/.test(text)) throw new SyntaxError(`Template expression: ${expression}`);
@@ -22,8 +22,8 @@ function evaluate(expression: string, scope: Scope): number {
 const WORDS = ["for", "if", "else", "end", "insert", "each"];
 
 /**
- * Word and rest of a template line, undefined for a line of WGSL; throws where it is neither. `closing` asks it about every
- * line of a block, so that a slip does not wait for the shape that meets it.
+ * Word and rest of a template line, undefined for a line of WGSL; throws if it is neither. `closing` calls it on every
+ * line of a block, so that an error surfaces for every shape.
  */
 function directive(text: string): { word: string; rest: string } | undefined {
   const line = text.trim();
@@ -46,7 +46,7 @@ function directive(text: string): { word: string; rest: string } | undefined {
 const FOR = /^([a-z]) in (.+)\.\.(.+)$/;
 const EACH = /^(\w+) in 0\.\.(.+?)(?: (by|over) (\w+))?$/;
 
-/** How `main` opens, past the last of what it counts. */
+/** The head of `main`, which returns early beyond the last index. */
 function mainHead(rest: string, scope: Scope): string {
   const [, name, count, how, size] = rest.match(EACH)!;
   const by = how === "by" ? size : "64u";
@@ -117,7 +117,7 @@ function expandLines(
 /**
  * The WGSL of a dispatch: `const` lines for its constants, then its template expanded.
  *
- * @throws {SyntaxError} at a template line that is none, quoting it
+ * @throws {SyntaxError} at an invalid template line, which it quotes
  */
 export function shaderOf({ source, constants, code }: Dispatch): string {
   const header = Object.entries(constants).map(([name, value]) => {

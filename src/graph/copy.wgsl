@@ -1,5 +1,5 @@
-// to[offset + i] = from[i]; with SLOTTED the offset is a row number that comes from the host. As u32, whatever the numbers
-// are: a copy through f32 may change the bits of what is no float.
+// to[offset + i] = from[i]; with SLOTTED the offset is a row number from the host. Copies as u32 for every element type:
+// a copy as f32 may change the bits of integers.
 @group(0) @binding(0) var<storage, read> source: array<u32>;
 @group(0) @binding(1) var<storage, read_write> target_: array<u32>;
 //! if SLOTTED

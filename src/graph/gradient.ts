@@ -2,18 +2,18 @@
 import { UserError } from "../base/errors.ts";
 import type { Node, Tensor } from "./tensor.ts";
 
-/** Sums two gradients of one tensor; the kernels' room knows how, so it is given here. */
+/** Sums two gradients of one tensor; an argument here because addition is defined in kernels/. */
 export type Add = (a: Tensor, b: Tensor) => Tensor;
 
-/** The nodes that `roots` need, in the order they were created, which is an order they can run in. */
+/** The nodes that `roots` depend on, in topological order. */
 export function ancestors(roots: Iterable<Tensor>): Node[] {
   const seen = new Set<Node>([...roots].map((root) => root.node));
-  // A set is iterated to what is added meanwhile too.
+  // Iterating a Set also visits elements added during the iteration.
   for (const node of seen) for (const x of node.inputs) seen.add(x.node);
   return [...seen].sort((a, b) => a.order - b.order);
 }
 
-/** a + b, by the kernel that computes one of them where it can add the other on its way out. */
+/** a + b, fused into the kernel that computes one of them if that kernel can add the other to its output. */
 function accumulate(a: Tensor, b: Tensor, add: Add): Tensor {
   for (const [x, addend] of [[b, a], [a, b]]) {
     // The addend must exist when x's kernel runs.
@@ -24,9 +24,9 @@ function accumulate(a: Tensor, b: Tensor, add: Add): Tensor {
 }
 
 /**
- * Gradients of a scalar [1] with respect to tensors of its graph, as new tensors of the same graph: of each of `wrt`, which is
- * taken as a leaf, so that a parameter may be a view of a state, and of everything between them and the loss; undefined where
- * the loss does not depend on a tensor, or it does not depend on any of `wrt`. `seed`: dL/dloss, usually the constant 1.
+ * Gradients of a scalar [1] with respect to tensors of its graph, as new tensors of the same graph: for each of `wrt`,
+ * treated as a leaf (so that a parameter can be a view of a state), and for every tensor between them and the loss;
+ * undefined if the loss does not depend on the tensor, or the tensor on none of `wrt`. `seed`: dL/dloss, usually 1.
  */
 export function gradients(
   loss: Tensor,
@@ -46,9 +46,11 @@ export function gradients(
     if (!given.some((g) => g) || !needed.some((w) => w)) continue;
     const place = `${node.op.name} at ${node.path || "the top"}`;
     if (!node.op.vjp) throw new UserError(`${place} has no gradient.`);
-    const made: unknown = node.op.vjp(node, given, needed);
-    if (!Array.isArray(made)) throw new UserError(`${place}: expected vjp to give a list of gradients.`);
-    made.forEach((g: Tensor | undefined, i) => {
+    const inputGradients: unknown = node.op.vjp(node, given, needed);
+    if (!Array.isArray(inputGradients)) {
+      throw new UserError(`${place}: expected vjp to return a list of gradients.`);
+    }
+    inputGradients.forEach((g: Tensor | undefined, i) => {
       if (!g || !needed[i]) return;
       const x = node.inputs[i];
       const before = gradient.get(x);

@@ -1,5 +1,5 @@
 /**
- * Graphs: symbolic tensors, the operations that make them, and how a tensor is stored, viewed and replaced in place.
+ * Graphs: symbolic tensors, the operations that create them, and how a tensor is stored, viewed and replaced in place.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// Tensors that compute nothing: what comes from outside (inputs, states, constants) and what only says where numbers
-// lie (views, packs). The memory plan knows these by their role; every other operation lives under kernels/.
+// Tensors that compute nothing: sources (inputs, states, constants) and memory layout (views, packs). The memory plan
+// recognises them by role; every other operation is under kernels/.
 import copyWgsl from "./copy.wgsl" with { type: "text" };
 import { apply, mismatch, sizeOf, workgroups1d } from "./tensor.ts";
 import type { Call, Dispatch, DType, Lowered, Op, Role, Spec, Tensor, Values } from "./tensor.ts";
@@ -11,7 +11,7 @@ export interface Named {
 
 const nothing = { lower: (): Lowered => ({ dispatches: [] }), cpu: (): void => {} };
 
-/** What comes from outside: an operation without inputs. */
+/** An operation without inputs. */
 function sourceOp<A>(role: Role, specOf: (attrs: A) => Spec): Op<A> {
   return { name: role, role, infer: (_, attrs) => [specOf(attrs)], ...nothing };
 }
@@ -25,13 +25,13 @@ export function input(name: string, shape: readonly number[], dtype: DType = "f3
   return apply(inputOp, [], { name, spec: { shape, dtype } })[0];
 }
 
-/** A tensor that stays on the device between runs: parameters, optimizer state, the log.
+/** A tensor kept on the device between runs: parameters, optimizer state, the log.
  * @category Tensors */
 export function state(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
   return apply(stateOp, [], { name, spec: { shape, dtype } })[0];
 }
 
-/** Attributes of a constant: one number, everywhere. */
+/** Attributes of a constant: the value of every element. */
 export interface ConstantAttrs {
   readonly value: number;
   readonly shape: readonly number[];
@@ -39,7 +39,7 @@ export interface ConstantAttrs {
 
 const constantOp = sourceOp<ConstantAttrs>("constant", ({ shape }) => ({ shape, dtype: "f32" }));
 
-/** A tensor that holds one number in every place, written once when the program is compiled.
+/** A tensor filled with one value, written once when the program is compiled.
  * @category Tensors */
 export function constant(value: number, shape: readonly number[] = [1]): Tensor {
   return apply(constantOp, [], { value, shape })[0];
@@ -89,21 +89,21 @@ export const viewOp: Op<ViewAttrs> = {
   vjp(node, [g]) {
     const [x] = node.inputs;
     if (!g || sizeOf(x) !== sizeOf(g)) {
-      throw new Error("A view of a part has no gradient: ask for it by the part.");
+      throw new Error("A view of a part has no gradient: take the gradient of the part.");
     }
     return [reshape(g, x.shape)];
   },
 };
 
-/** Elements that offsets in one buffer must be a multiple of: 256 bytes. */
+/** Offsets in a buffer are multiples of this number of elements (256 bytes). */
 export const ALIGN = 64;
 
-/** A part of `x` under a shape of its own; costs nothing. `offset` in elements, a multiple of 64. */
+/** A contiguous part of `x` with another shape, without a copy. `offset` in elements, a multiple of 64. */
 export function view(x: Tensor, shape: readonly number[], offset = 0): Tensor {
   return apply(viewOp, [x], { offset, shape })[0];
 }
 
-/** The same numbers under another shape; costs nothing.
+/** The same elements with another shape, without a copy.
  * @category Tensors */
 export function reshape(x: Tensor, shape: readonly number[]): Tensor {
   if (sizeOf(shape) !== sizeOf(x)) {
@@ -129,8 +129,8 @@ function copyDispatch(from: number, length: number, offset: number): Dispatch {
 }
 
 /**
- * Tensors laid out in one buffer. The memory plan lets the operations that compute the inputs write there at once; only
- * what already lies elsewhere is copied (the inputs not marked in `placed`).
+ * Tensors laid out in one buffer. The memory plan lets the operations that compute the inputs write there directly; only
+ * inputs stored elsewhere are copied (those not marked in `placed`).
  */
 const packOp: Op<PackAttrs> = {
   name: "pack",
@@ -143,7 +143,7 @@ const packOp: Op<PackAttrs> = {
     if (!apart || inputs.some((x) => x.dtype !== inputs[0].dtype)) {
       mismatch(
         `pack at ${offsets.join(", ")} of ${size}`,
-        "tensors of one type, apart and inside the whole",
+        "tensors of one type, disjoint and inside the pack",
         inputs,
       );
     }
@@ -159,12 +159,12 @@ const packOp: Op<PackAttrs> = {
   },
 };
 
-/** A call of pack, with what the memory plan has put in place already. */
+/** A call of pack; `placed` marks the inputs that are already in the pack's buffer. */
 export interface PackCall extends Call<PackAttrs> {
   placed?: readonly boolean[];
 }
 
-/** Lays tensors out in one flat tensor of `size` elements; the gaps between them are zero. */
+/** Lays out tensors in one flat tensor of `size` elements; the gaps between them are zero. */
 export function pack(inputs: readonly Tensor[], offsets: readonly number[], size: number): Tensor {
   return apply(packOp, inputs, { offsets, size })[0];
 }
@@ -206,17 +206,17 @@ export function record(table: Tensor, row: Tensor, slot: Tensor): Tensor {
 const assignOp: Op<{ readonly offset: number }> = {
   name: "assign",
   inplace: { 0: 0 },
-  infer([whole, part], { offset }) {
-    if (offset + sizeOf(part) > sizeOf(whole) || part.dtype !== whole.dtype) {
-      mismatch(`assign at ${offset}`, "a tensor and a part that fits into it", [whole, part]);
+  infer([target, part], { offset }) {
+    if (offset + sizeOf(part) > sizeOf(target) || part.dtype !== target.dtype) {
+      mismatch(`assign at ${offset}`, "a tensor and a part that fits into it", [target, part]);
     }
-    return [whole];
+    return [target];
   },
   lower: ({ inputs: [_, part], attrs }) => ({ dispatches: [copyDispatch(1, sizeOf(part), attrs.offset)] }),
   cpu: ([_, part], [out], { attrs }) => (out as Float32Array).set(part as Float32Array, attrs.offset),
 };
 
-/** `whole`, a state, with its elements from `offset` on replaced by `part`: in place. */
-export function assign(whole: Tensor, part: Tensor, offset = 0): Tensor {
-  return apply(assignOp, [whole, part], { offset })[0];
+/** Overwrites the elements of the state `target` from `offset` on with `part`, in place; returns the new state. */
+export function assign(target: Tensor, part: Tensor, offset = 0): Tensor {
+  return apply(assignOp, [target, part], { offset })[0];
 }

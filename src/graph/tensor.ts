@@ -1,5 +1,5 @@
-// Symbolic tensors and the operations that make them. A model runs once on these and leaves a graph: nodes that know
-// their inputs, so that nothing but the tensors themselves has to be kept.
+// Symbolic tensors and the operations that create them. A model runs once on symbolic tensors, which builds a graph: each
+// node refers to its inputs, so the tensors alone hold the graph.
 import { maximum } from "../base/extremes.ts";
 import { placed, UserError } from "../base/errors.ts";
 
@@ -23,41 +23,41 @@ export type Floats = Float32Array | Float64Array;
 /** A symbolic tensor: output `index` of `node`.
  * @category Tensors */
 export interface Tensor extends Spec {
-  /** The node that makes it. */
+  /** The node that computes it. */
   readonly node: Node;
   /** Which of the node's outputs it is. */
   readonly index: number;
 }
 
-/** One application of an operation. `order` is a topological order: that of creation, but for what runs early. */
+/** One application of an operation. `order` is topological: creation order, except for early operations. */
 export interface Node {
-  /** What is applied. */
+  /** The operation. */
   readonly op: Op;
-  /** What it is applied to. */
+  /** Its arguments. */
   readonly inputs: readonly Tensor[];
   /** The operation's attributes. */
   readonly attrs: unknown;
-  /** What it makes. */
+  /** Its results. */
   readonly outputs: readonly Tensor[];
-  /** Above that of everything it is computed from. */
+  /** Greater than the order of every node it depends on. */
   readonly order: number;
-  /** Names of the scopes it was made in, joined by dots. */
+  /** Names of the scopes it was created in, joined by dots. */
   readonly path: string;
 }
 
-/** What a device says of itself to the operations that lower themselves to it. */
+/** What an operation knows of the device that it is lowered to. */
 export interface Target {
-  /** `gpu`: workgroup tiles. `software`: register tiles, one invocation a lane of the processor. */
+  /** `gpu`: workgroup tiles. `software`: register tiles, one invocation per lane of the processor. */
   readonly kind: "gpu" | "software";
-  /** Bytes of the largest buffer that a kernel may be given. */
+  /** Bytes of the largest buffer that a kernel may bind. */
   readonly maxBindingBytes: number;
   /** Bytes of workgroup memory. */
   readonly maxWorkgroupBytes: number;
-  /** Iterations that all loops of an invocation may take together before the adapter silently stops them; undefined: any. */
+  /** Total loop iterations per invocation after which the adapter silently ends all loops; undefined: no limit. */
   readonly maxIterations?: number;
 }
 
-/** What an operation is asked to compute: shapes, attributes and, while lowering, the target. */
+/** A call of an operation: shapes, attributes and which outputs are needed. */
 export interface Call<A = unknown> {
   /** Shapes and types of the inputs. */
   readonly inputs: readonly Spec[];
@@ -65,19 +65,19 @@ export interface Call<A = unknown> {
   readonly outputs: readonly Spec[];
   /** The operation's attributes. */
   readonly attrs: A;
-  /** Which outputs anything reads: an unread one need not be computed. */
+  /** Which outputs are read: an unread one need not be computed. */
   readonly needed: readonly boolean[];
 }
 
-/** Elements of a tensor that lie together: the first, a multiple of 64, and how many. */
+/** A contiguous range of a tensor's elements. */
 export interface ElementRange {
-  /** The first. */
+  /** The first element, a multiple of 64. */
   readonly offset: number;
-  /** How many. */
+  /** Number of elements. */
   readonly size: number;
 }
 
-/** A buffer of a dispatch: an input, an output or a scratch buffer of the call, or a range of it. */
+/** A buffer of a dispatch: an input, output or scratch buffer of the call, or a range of one. */
 export type Ref = readonly ["input" | "output" | "scratch", number, ElementRange?];
 
 /** One dispatch of a WGSL template (see `src/device/wgsl.ts`). */
@@ -86,62 +86,62 @@ export interface Dispatch {
   readonly label: string;
   /** The WGSL template. */
   readonly source: string;
-  /** Integers become `u32`, booleans `bool`, strings are WGSL literals (see `wgslFloat`) or types. */
+  /** Numbers become `u32`, booleans `bool`; strings are WGSL literals (see `wgslFloat`) or types. */
   readonly constants: Readonly<Record<string, number | boolean | string>>;
   /** Text for the template's `//! insert NAME` lines. */
   readonly code?: Readonly<Record<string, string>>;
-  /** What stands at each `@binding`; undefined where the template leaves one out. */
+  /** The buffer at each `@binding`; undefined where the template omits one. */
   readonly bindings: Readonly<Record<number, Ref | undefined>>;
   /** Workgroups in each dimension. */
   readonly workgroups: readonly [number, number, number];
-  /** Where a size makes loops long: the most iterations that all loops of one invocation take, and that size ("K = 70001"). */
+  /** If a size makes loops long: the largest total of loop iterations per invocation, and that size ("K = 70001"). */
   readonly iterations?: { readonly count: number; readonly of: string };
 }
 
-/** How a call runs on a device: dispatches in order, and the sizes (elements) of the scratch buffers they share. */
+/** How a call runs on a device: its dispatches and the scratch buffers that they share. */
 export interface Lowered {
-  /** In the order they run. */
+  /** In execution order. */
   readonly dispatches: readonly Dispatch[];
   /** Sizes of the scratch buffers, in elements. */
   readonly scratch?: readonly number[];
 }
 
-/** What operations are that the memory plan treats in ways of their own: the sources, a view of its input, a pack. */
+/** Operations that the memory plan treats specially: sources, views and packs. */
 export type Role = "input" | "state" | "constant" | "literal" | "view" | "pack";
 
-/** An operation: one folder under kernels/, four questions. Methods, so that `Op<A>` is an `Op`.
+/** An operation; heed's are under kernels/. Methods rather than function fields, so that `Op<A>` is assignable to `Op`.
  * @category Tensors */
 export interface Op<A = unknown> {
-  /** Name in errors and traces; any word, also one that another operation has. */
+  /** Name in errors and traces; need not be unique. */
   readonly name: string;
-  /** What it is where it computes nothing by itself; undefined for every operation that computes its outputs. */
+  /** Special treatment by the memory plan; undefined for an ordinary operation, which computes its outputs. */
   readonly role?: Role;
-  /** Output shapes, or a `UserError` through `mismatch`. */
+  /** Output shapes; throws a `UserError` (see `mismatch`) for inputs that do not fit. */
   infer(inputs: readonly Spec[], attrs: A): readonly Spec[];
-  /** Its dispatches on a WebGPU device. */
+  /** The dispatches on a WebGPU device. */
   lower(call: Call<A>, target: Target): Lowered;
-  /** The same mathematics over typed arrays: the oracle, and the CPU device. */
+  /** The same computation on typed arrays, for the oracle and the CPU device. */
   cpu(inputs: readonly Values[], outputs: readonly Values[], call: Call<A>): void;
-  /** Gradients of the inputs from those of the outputs (undefined: zero, or not needed). */
+  /** Vector-Jacobian product: input gradients from output gradients (undefined: zero, or not needed). */
   vjp?(
     node: Node,
     gradients: readonly (Tensor | undefined)[],
     needed: readonly boolean[],
   ): readonly (Tensor | undefined)[];
-  /** The same node with `addend` added to output 0, where the kernel can do it on its way out. */
+  /** The same node with `addend` added to output 0, if the kernel can fuse the addition. */
   withAddend?(node: Node, addend: Tensor): Tensor | undefined;
-  /** It only looks at its inputs: it runs as soon as they are computed, so that none has to be kept for it. */
+  /** Runs as soon as its inputs are computed, so that none is kept in memory for it (statistics). */
   early?: true;
   /** Outputs that replace an input in memory: output index to input index. */
   inplace?: Readonly<Record<number, number>>;
-  /** Floating point operations of the call, for cost estimates and benchmarks. */
+  /** Floating point operations per call, for cost estimates and benchmarks. */
   flops?(call: Call<A>): number;
 }
 
 let created = 0;
 const scopes: string[] = [];
 
-/** Runs `build` with `name` appended to the path that errors of the operations inside it will tell. */
+/** Runs `build` with `name` appended to the path that errors of the operations inside it report. */
 export function scope<T>(name: string, build: () => T): T {
   scopes.push(name);
   try {
@@ -151,26 +151,26 @@ export function scope<T>(name: string, build: () => T): T {
   }
 }
 
-/** An operation of a user's may infer anything. */
+/** Throws unless `infer` returned specs: a user's operation may return anything. */
 function checkSpecs(op: string, specs: unknown): void {
   const isSpec = (spec: Partial<Spec> | null) =>
     Array.isArray(spec?.shape) && ["f32", "u32"].includes(spec.dtype!);
   if (Array.isArray(specs) && specs.every(isSpec)) return;
-  throw new UserError(`${op}: expected infer to give a list of { shape, dtype }, with dtype f32 or u32.`);
+  throw new UserError(`${op}: expected infer to return a list of { shape, dtype }, with dtype f32 or u32.`);
 }
 
-/** No device binds a buffer of no bytes, and no kernel means anything by half an element. */
+/** Throws unless every size is a positive integer: no device binds an empty buffer. */
 function checkSizes(op: string, attrs: unknown, specs: readonly Spec[]): void {
   const wrong = specs.find(({ shape }) => shape.some((n) => !Number.isInteger(n) || n < 1));
   if (!wrong) return;
   const name = (attrs as { name?: unknown } | undefined)?.name;
   const what = typeof name === "string" ? `${op} ${name}` : op;
   throw new UserError(
-    `${what}: expected sizes that are whole numbers of at least 1, found ${formatSpec(wrong)}.`,
+    `${what}: expected sizes that are integers of at least 1, found ${formatSpec(wrong)}.`,
   );
 }
 
-/** When x is computed: sources are there from the start, a view with what it shows. */
+/** When x is computed: sources before all nodes, a view together with its input. */
 function computedAt({ node }: Tensor): number {
   if (node.inputs.length === 0) return -1;
   return node.op.role === "view" ? computedAt(node.inputs[0]) : node.order;
@@ -179,7 +179,7 @@ function computedAt({ node }: Tensor): number {
 /**
  * Applies an operation: a new node of the graph.
  *
- * @throws what the operation's `infer` throws, and {UserError} where an output would have no elements
+ * @throws the errors of the operation's `infer`, and {UserError} if an output would have no elements
  * @category Tensors
  */
 export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readonly Tensor[] {
@@ -193,7 +193,7 @@ export function apply<A>(op: Op<A>, inputs: readonly Tensor[], attrs: A): readon
     throw path ? placed(path, error) : error;
   }
   const outputs: Tensor[] = [];
-  // Half a place behind its last input: nothing else stands there.
+  // Half a step after its last input; creation order is integral.
   const order = op.early ? maximum(inputs.map(computedAt)) + 0.5 : created++;
   const node: Node = { op: op as Op, inputs, attrs, outputs, order, path };
   specs.forEach((spec, index) => outputs.push({ ...spec, node, index }));
@@ -211,18 +211,18 @@ export function formatSpec(spec: Spec): string {
   return `${spec.dtype}[${spec.shape.join(", ")}]`;
 }
 
-/** Throws the error of an operation whose inputs do not fit, naming the operation and every shape. */
+/** Throws the error for inputs that do not fit an operation; it names the operation and every shape. */
 export function mismatch(op: string, expected: string, inputs: readonly Spec[]): never {
   throw new UserError(`${op}: expected ${expected}, found ${inputs.map(formatSpec).join(" and ")}.`);
 }
 
-/** A finite number as a WGSL literal of type f32; a RangeError for any other. */
+/** A finite number as a WGSL literal of type f32; throws a RangeError for other numbers. */
 export function wgslFloat(x: number): string {
   if (!Number.isFinite(x)) throw new RangeError(`A shader constant must be finite, found ${x}.`);
   return `${Math.fround(x)}f`;
 }
 
-/** Workgroups for `n` invocations in a line, folded into a second dimension past the limit of 65,535. */
+/** Workgroups for `n` invocations in one dimension, folded into a second dimension beyond the limit of 65,535. */
 export function workgroups1d(n: number, workgroupSize: number): [number, number, number] {
   const groups = Math.ceil(n / workgroupSize);
   const y = Math.ceil(groups / 65535);

@@ -32,7 +32,7 @@ const FILES: [string, RegExp, RegExp?][] = [
   ],
   [own("cpu() { throw new Error('kernel'); }"), /mine\.ts threw Error: kernel$/, /at .*mine\.ts/],
   [own("vjp: undefined"), /^train: view at .* has no gradient\.$/],
-  [own("infer: () => 3"), /view: expected infer to give a list of \{ shape, dtype \}/],
+  [own("infer: () => 3"), /view: expected infer to return a list of \{ shape, dtype \}/],
   ["Object.prototype.mine = 1;\nexport const taps = {};", /it adds "mine" to every Object; expected /],
 ];
 
