@@ -57,21 +57,21 @@ export const SCHEDULE_KEYS = {
   name: {
     oneOf: SCHEDULES,
     default: "cosine",
-    doc: "The learning rate after warmup; plateau lowers it where evaluations get no better.",
+    doc: "Learning rate after warmup; plateau lowers it when evaluations stop improving.",
   },
   warmup: { least: 0, default: 100, doc: "Steps of linear warmup." },
   min_lr: {
     is: "amount",
     default: 1e-4,
-    doc: "The lowest rate: where cosine and linear end, others turn or stop.",
+    doc: "Lowest learning rate: where cosine and linear end, cyclic turns, and plateau and rsqrt stop.",
   },
-  steps: { least: 1, default: null, doc: "Decay over this many; null: train.steps." },
+  steps: { least: 1, default: null, doc: "Step at which the decay ends; null: train.steps." },
   cycle: { least: 2, default: 100, doc: "cyclic: steps from the highest rate to the lowest and back." },
-  factor: { is: "fraction", default: 0.5, doc: "plateau: what the rate is multiplied by." },
+  factor: { is: "fraction", default: 0.5, doc: "plateau: factor by which the rate is multiplied." },
   patience: {
     least: 0,
     default: 3,
-    doc: "plateau: evaluations without a lower loss that it waits; the next one lowers the rate.",
+    doc: "plateau: evaluations without a lower loss to wait; the next one lowers the rate.",
   },
 } as const satisfies Keys;
 

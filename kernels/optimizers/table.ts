@@ -12,22 +12,22 @@ import { type MatrixSlot, muon } from "./muon.ts";
 import { sgd } from "./sgd.ts";
 
 const SETTINGS = {
-  lr: { is: "positive", default: 1e-3, doc: "Learning rate after warmup." },
+  lr: { is: "positive", default: 1e-3, doc: "Peak learning rate, reached after warmup." },
   betas: {
     pair: "fraction",
     default: [0.9, 0.99],
     expected: "a list of two numbers of at least 0 and below 1",
-    doc: "Decay of the first and second moment; not of sgd.",
+    doc: "Decay rates of the first and second moment; not used by sgd.",
   },
-  eps: { is: "positive", default: 1e-8, doc: "Added to the root of the second moment." },
-  momentum: { is: "fraction", default: null, doc: "Of sgd and muon; null: 0.9 for sgd, 0.95 for muon." },
-  nesterov: { is: "flag", default: null, doc: "Nesterov's momentum in sgd and muon; null: in muon alone." },
+  eps: { is: "positive", default: 1e-8, doc: "Added to the square root of the second moment." },
+  momentum: { is: "fraction", default: null, doc: "For sgd and muon; null: 0.9 for sgd, 0.95 for muon." },
+  nesterov: { is: "flag", default: null, doc: "Nesterov momentum in sgd and muon; null: in muon only." },
   weight_decay: {
     is: "amount",
     default: 0.1,
-    doc: "Decoupled decay, times the learning rate each step; of adam and sgd a part of the gradient.",
+    doc: "Decoupled weight decay, times the learning rate; in adam and sgd added to the gradient (L2).",
   },
-  clip: { is: "amount", default: 1, doc: "Largest global norm of the gradient; 0: no clip." },
+  clip: { is: "amount", default: 1, doc: "Clips the gradient to this global norm; 0: no clipping." },
 } as const satisfies Keys;
 
 /** What an optimizer may be told: see {@link OPTIMIZER_KEYS}; each reads its own, and takes a default of its own for null. */
@@ -115,7 +115,7 @@ export const OPTIMIZER_KEYS = {
   name: {
     oneOf: OPTIMIZERS,
     default: "adamw",
-    doc: "muon moves the matrices of the blocks and leaves the rest to AdamW. Only matrices decay.",
+    doc: "muon updates the blocks' matrices, AdamW the rest. Weight decay applies to matrices only.",
   },
   ...SETTINGS,
 } as const satisfies Keys;

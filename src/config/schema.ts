@@ -1,5 +1,5 @@
-// The one definition of a configuration: each key's type, default and meaning, but for a model's, which nn says. The types, the
-// validator, the defaults and the JSON Schema for editors all come from here, so that they cannot disagree.
+// The definition of a configuration: type, default and meaning of each key; a model's keys are in nn. The types, the validator,
+// the defaults and the JSON Schema for editors are all derived from it, so that they cannot disagree.
 
 import { SCHEDULE_KEYS } from "../../kernels/optimizers/schedules.ts";
 import { OPTIMIZER_KEYS } from "../../kernels/optimizers/table.ts";
@@ -14,55 +14,55 @@ import { z } from "./zod.ts";
 const asList = (raw: unknown): unknown => Array.isArray(raw) || raw === undefined ? raw : [raw];
 
 const TRAIN = {
-  steps: { least: 1, default: 300, doc: "Optimizer steps." },
-  batch: { least: 1, default: 12, doc: "Sequences in one forward pass." },
+  steps: { least: 1, default: 300, doc: "Number of optimizer steps." },
+  batch: { least: 1, default: 12, doc: "Sequences per forward pass." },
   accumulate: {
     least: 1,
     default: 1,
-    doc: "Forward passes of one step: the mean over the targets of all of them.",
+    doc: "Gradient accumulation: forward passes per step; the loss is the mean over all their targets.",
   },
   from: {
     is: "text",
     default: null,
-    doc: "A run or checkpoint whose parameters and tokenizer the run starts with; null: fresh ones.",
+    doc: "Run or checkpoint to start from: its parameters and tokenizer; null: from scratch.",
   },
   freeze: {
     list: "text",
     from: asList,
     default: [],
     expected: "a list of globs over parameter names",
-    doc: "Globs of the parameters that are never trained, ! excludes; they have no gradient.",
+    doc: "Globs of the parameters to freeze; a leading ! excludes. Frozen parameters have no gradient.",
   },
   stop: {
     least: 1,
     default: null,
-    doc: "Evaluations without a better loss after which the run ends; null: at train.steps.",
+    doc: "Early stopping: evaluations without a better loss that end the run; null: at train.steps.",
   },
   stop_nonfinite: {
     least: 1,
     orNull: true,
     default: 10,
     doc:
-      "Steps in a row whose loss or gradient norm is not finite after which the run stops as diverged; null: it never does.",
+      "Stops the run as diverged after this many steps in a row whose loss or gradient norm is not finite; null: never.",
   },
 } as const satisfies Keys;
 
 const EVALUATION = {
   every: { least: 1, default: 100, doc: "Steps between evaluations." },
-  batches: { least: 0, default: 0, doc: "Batches of one evaluation; 0: the whole split." },
-  split: { oneOf: ["train", "val", "test"], default: "val", doc: "The split to evaluate on." },
+  batches: { least: 0, default: 0, doc: "Batches per evaluation; 0: the whole split." },
+  split: { oneOf: ["train", "val", "test"], default: "val", doc: "Split to evaluate on." },
 } as const satisfies Keys;
 
 const SAMPLE = {
   prompt: { is: "string", default: "\n", doc: "Text to continue." },
-  tokens: { least: 0, default: 200, doc: "Tokens to generate; 0: no sample." },
-  temperature: { is: "amount", default: 0.8, doc: "Divides the logits; 0 takes the most likely token." },
-  top_k: { least: 1, default: null, doc: "Keep the k most likely; null: all." },
-  seed: { is: "integer", default: 1, doc: "Seed of the draws." },
+  tokens: { least: 0, default: 200, doc: "Number of tokens to generate; 0: no sample." },
+  temperature: { is: "amount", default: 0.8, doc: "Divides the logits; 0: greedy, the most likely token." },
+  top_k: { least: 1, default: null, doc: "Samples from the k most likely tokens; null: from all." },
+  seed: { is: "integer", default: 1, doc: "Seed of the sampling." },
 } as const satisfies Keys;
 
 const OUTPUT = {
-  dir: { is: "text", default: "runs", doc: "Folder the runs are written to." },
+  dir: { is: "text", default: "runs", doc: "Directory that runs are written to." },
   checkpoint_every: {
     least: 0,
     default: 0,
@@ -72,7 +72,7 @@ const OUTPUT = {
 
 const WATCHED = 'everything, or a list of entries such as {select: ["act:blocks.*.attn.*"], every: 10}';
 
-/** One entry stands for a list of one. */
+/** A single entry is short for a list of one. */
 const asEntries = (raw: unknown): unknown => raw === null ? [] : isMapping(raw) ? [raw] : raw;
 
 const TRACK = {
@@ -83,11 +83,11 @@ const TRACK = {
       default: ["everything"],
       expected: "a list of selectors",
       doc:
-        "Globs over tap and parameter names, act:, grad:, param:, param_grad:, opt: or update: before them, ! excludes.",
+        "Globs over tap and parameter names, optionally after act:, grad:, param:, param_grad:, opt: or update:; a leading ! excludes.",
     },
-    every: { least: 1, default: 1, doc: "Steps between two records." },
+    every: { least: 1, default: 1, doc: "Steps between records." },
   },
-  // `everything`, or one selector, stands for an entry.
+  // `everything`, or a single selector, is short for an entry.
   from: (raw: unknown): unknown => typeof raw === "string" ? [{ select: [raw] }] : asEntries(raw),
   expected: WATCHED,
   doc: `Which tensors' statistics are recorded, and how often: ${WATCHED}. [] records none.`,
@@ -97,38 +97,38 @@ const NUMBERS = { list: "integer", least: 0, from: asList, default: [] } as cons
 
 const CAPTURE = {
   entries: {
-    layers: { ...NUMBERS, expected: "a list of layers", doc: "Blocks, from 0; []: all." },
-    heads: { ...NUMBERS, expected: "a list of heads", doc: "Heads, from 0; []: all." },
-    samples: { least: 1, default: 1, doc: "Samples of the evaluated split, from its first." },
-    queries: { ...NUMBERS, expected: "a list of query positions", doc: "Rows, from 0; []: all." },
-    every: { least: 1, default: 100, doc: "Steps between two captures." },
+    layers: { ...NUMBERS, expected: "a list of layers", doc: "Blocks, counted from 0; []: all." },
+    heads: { ...NUMBERS, expected: "a list of heads", doc: "Heads, counted from 0; []: all." },
+    samples: { least: 1, default: 1, doc: "Number of samples, the first of the evaluated split." },
+    queries: { ...NUMBERS, expected: "a list of query positions", doc: "Positions from 0; []: all." },
+    every: { least: 1, default: 100, doc: "Steps between captures." },
   },
   from: asEntries,
   expected: "a list of entries such as {layers: [0], heads: [1], every: 100}",
-  doc: "Attention patterns and scores that are stored whole, for the rows asked for.",
+  doc: "Attention patterns and scores to store in full, for the given layers, heads and queries.",
 } as const satisfies KeyList;
 
-/** The keys of a configuration: what each may be, its default and what it means. */
+/** The keys of a configuration: the allowed values, default and meaning of each. */
 export const CONFIG_KEYS = {
   name: {
     matches: /^(?!\.{1,2}$)[^/\\\p{Cc}]+$/u,
     expected: "a name for a folder, without slashes or control characters",
-    doc: "Name of the run; without it, the file's name.",
+    doc: "Name of the run. Default: the name of the file.",
   },
   seed: {
     is: "integer",
     default: 1,
-    doc: "Seed of initialisation, batches and dropout; its low 32 bits count.",
+    doc: "Seed of initialisation, batches and dropout; only its low 32 bits are used.",
   },
-  device: { oneOf: DEVICE_CHOICES, default: "auto", doc: "Where to run; auto takes the fastest." },
-  data: { keys: DATA_KEYS, doc: "Where the text comes from and how it is cut." },
-  tokenizer: { keys: TOKENIZER_KEYS, doc: "From text to tokens." },
+  device: { oneOf: DEVICE_CHOICES, default: "auto", doc: "Device to run on; auto: the fastest." },
+  data: { keys: DATA_KEYS, doc: "The training data and its splits." },
+  tokenizer: { keys: TOKENIZER_KEYS, doc: "How text becomes tokens." },
   model: { keys: MODEL_KEYS, doc: "The transformer." },
-  train: { keys: TRAIN, doc: "How long and how much at once." },
-  optimizer: { keys: OPTIMIZER_KEYS, doc: "The update of the parameters." },
-  schedule: { keys: SCHEDULE_KEYS, doc: "The learning rate over the steps." },
+  train: { keys: TRAIN, doc: "Number of steps, batch size and when to stop." },
+  optimizer: { keys: OPTIMIZER_KEYS, doc: "The optimizer." },
+  schedule: { keys: SCHEDULE_KEYS, doc: "The learning rate schedule." },
   eval: { keys: EVALUATION, doc: "Evaluation during training." },
-  sample: { keys: SAMPLE, doc: "The text generated at the end." },
+  sample: { keys: SAMPLE, doc: "Text generated at the end of the run." },
   output: { keys: OUTPUT, doc: "What is written, and where." },
   track: TRACK,
   capture: CAPTURE,
@@ -138,19 +138,19 @@ export const CONFIG_KEYS = {
         is: "text",
         default: null,
         doc:
-          "A TypeScript file whose hooks, batch transforms, freezing and metrics the run takes; null: none.",
+          "TypeScript file with the run's hooks, batch transforms, frozen parameters and metrics; null: none.",
       },
     },
     others: "a number, true or false, or text",
-    doc: "Code of your own, and the keys it declares.",
+    doc: "User code, and the keys it declares.",
   },
 } as const satisfies Keys;
 
-/** The whole of an experiment, every key present. What a key means is said once, in {@link CONFIG_KEYS}.
+/** The configuration of an experiment, every key present. {@link CONFIG_KEYS} documents the keys.
  * @category Configuration */
 export type Config = KeyValues<typeof CONFIG_KEYS>;
 
-/** A JSON Schema as far as this room looks into it. */
+/** The parts of a JSON Schema that this module uses. */
 export type JsonSchema = {
   type?: string | string[];
   description?: string;
@@ -163,7 +163,7 @@ export type JsonSchema = {
   minItems?: number;
 };
 
-/** The validator of a configuration, one key at a time; `resolveConfig` also checks keys together. */
+/** The validator of a configuration, key by key; `resolveConfig` also checks keys against one another. */
 export const definition = section(CONFIG_KEYS) as unknown as z.ZodType<Config>;
 
 /** The JSON Schema of one run's configuration: a section's keys are `properties`, a list's entries `items`. */
@@ -172,21 +172,21 @@ export function runJsonSchema(): JsonSchema {
     definition,
     {
       io: "input",
-      // Editors and Python's jsonschema all know this one.
+      // Editors and Python's jsonschema all support this draft.
       target: "draft-7",
       title: "heed configuration",
       unrepresentable: "any",
       override: ({ zodSchema, jsonSchema }) => {
         const { def } = zodSchema._zod;
-        // Zod leaves out a default that stands before a conversion; ours converts nothing but numbers in quotes.
+        // Zod omits a default before a conversion; our conversion affects only numbers in quotes.
         if (def.type === "default") jsonSchema.default = def.defaultValue as typeof jsonSchema.default;
-        // A pair is a list of two, which every dialect spells alike.
+        // A pair becomes a list of two, written the same way in every draft.
         if (def.type === "tuple" && Array.isArray(jsonSchema.items)) {
           const { items: [item], length } = { items: jsonSchema.items, length: jsonSchema.items.length };
           delete jsonSchema.additionalItems;
           Object.assign(jsonSchema, { items: item, minItems: length, maxItems: length });
         }
-        // Python's expressions know no properties of characters.
+        // Python's regular expressions have no Unicode property escapes.
         if (jsonSchema.pattern) {
           jsonSchema.pattern = jsonSchema.pattern.replace("\\p{Cc}", "\\u0000-\\u001f\\u007f-\\u009f");
         }

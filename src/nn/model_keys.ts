@@ -1,4 +1,4 @@
-// The keys that describe a model: the whole, and each block. Types, defaults, validator and documentation come from here.
+// The configuration keys of a model and of its blocks: the source of their types, defaults, validator and documentation.
 import { ATTENTION_CHOICES } from "../../kernels/attention/activations.ts";
 import { ACTIVATIONS } from "../../kernels/expression/activation.ts";
 import type { Keys, KeyValues } from "../base/keys.ts";
@@ -7,14 +7,14 @@ import { POSITION_SECTIONS } from "./position_scheme.ts";
 import { POSITIONS } from "./positions.ts";
 
 /**
- * How an error goes back through a linear layer y = x W^T + b. In each, dW = dy^T x and db = the sum of dy.
- * - bp: dx = dy W.
- * - fa, feedback alignment: dx = dy B, B fixed and random, of W's shape. The head is a layer too (`model.head.method`).
- * - dfa, direct feedback alignment: dx = e B with e = dL/dlogits and B [V, in], fixed and random; and for the matrices that write
- *   into the residual stream (wo, mlp.proj) dy = e B' too, B' [V, out]. So no weight of a block sees the stream's gradient, which
- *   goes on to norms, scales and embeddings alone.
+ * Backward passes of a linear layer y = x W^T + b. In each, dW = dy^T x and db = sum dy.
+ * - bp, backpropagation: dx = dy W.
+ * - fa, feedback alignment: dx = dy B, with B fixed, random and of W's shape. The output head is a layer too (`model.head.method`).
+ * - dfa, direct feedback alignment: dx = e B with e = dL/dlogits and B [V, in], fixed and random; the matrices that write into
+ *   the residual stream (wo, mlp.proj) also use dy = e B', B' [V, out]. So no weight of a block sees the stream's gradient,
+ *   which reaches only norms, scales and embeddings.
  *
- * `exact`: by the layer's own weights. `direct`: straight from the logits.
+ * `exact`: the error passes through the layer's weights. `direct`: it comes from the logits.
  */
 export const METHODS = {
   bp: { exact: true, direct: false },
@@ -22,14 +22,14 @@ export const METHODS = {
   dfa: { exact: false, direct: true },
 };
 
-/** Where a branch f of a block is normalised: its input, its output, or the sum x + f(x). Hybrid is Apple's and Gemma 2's. */
+/** What is normalised around a branch f of a block: its input, its output, or the sum x + f(x). Hybrid is Apple's and Gemma 2's. */
 export const NORM_ORDERS = {
   pre: { input: true, output: false, sum: false },
   post: { input: false, output: false, sum: true },
   hybrid: { input: true, output: true, sum: false },
 };
 
-/** What matrices are drawn from at the start; Xavier's deviation follows from the shape (Glorot and Bengio 2010). */
+/** Distributions of the initial matrices; Xavier's standard deviation follows from the shape (Glorot and Bengio 2010). */
 export const INITS = {
   normal: { distribution: "normal" },
   truncated_normal: { distribution: "truncated_normal" },
@@ -43,14 +43,14 @@ const METHOD = {
   oneOf: METHODS,
   default: "bp",
   doc:
-    "How the error goes back through the matrices: their transposes (bp), fixed random ones in their place (fa), or for " +
-    "each straight from the logits through a fixed random one of its own (dfa).",
+    "Backward pass of the linear layers: through their weights (bp), through fixed random matrices instead (fa, feedback " +
+    "alignment), or from the logits straight to each layer through a fixed random matrix (dfa, direct feedback alignment).",
 } as const;
 
 const LAYER_SCALE = {
   is: "number",
   default: null,
-  doc: "LayerScale: start of a learned factor for each number that the branch adds; null: none.",
+  doc: "LayerScale: initial value of a learned factor per channel of the branch's output; null: no factor.",
 } as const;
 
 const ACTIVATION_DOCS = Object.entries(ATTENTION_CHOICES.activation).map(([name, { doc }]) =>
@@ -62,81 +62,81 @@ const ATTENTION = {
   activation: {
     oneOf: ATTENTION_CHOICES.activation,
     default: "softmax",
-    doc: `From scores s to pattern: ${ACTIVATION_DOCS}.` as string,
+    doc: `How scores s become the pattern: ${ACTIVATION_DOCS}.` as string,
   },
   divide: {
     oneOf: ATTENTION_CHOICES.divide,
     default: "none",
-    doc: "Element-wise activations divided by the number of visible keys, or its root.",
+    doc: "Divides the weights of element-wise activations by n, the number of visible keys, or by sqrt(n).",
   },
   bias: {
     oneOf: ["auto", "learned"],
     is: "number",
     default: "auto",
     doc:
-      "Added to the scores. auto is -ln(model.context) for a sigmoid that is not divided, else 0; learned starts there.",
+      "Added to the scores. auto: -ln(model.context) for a sigmoid that is not divided, else 0. learned: starts at auto's value.",
   },
   temperature: {
     oneOf: ["learned"],
     is: "number",
     default: null,
-    doc: "Scores times e^temperature; learned starts at 0; null: none.",
+    doc: "The scores are multiplied by e^temperature; learned: starts at 0; null: no factor.",
   },
   per: {
     oneOf: ["layer", "head"],
     default: "layer",
-    doc: "One learned bias and temperature a layer, or one a head.",
+    doc: "One learned bias and temperature per layer, or per head.",
   },
-  softcap: { is: "positive", default: null, doc: "c: scores s become c tanh(s / c); null: none." },
+  softcap: { is: "positive", default: null, doc: "Soft cap c of the scores s: c tanh(s / c); null: no cap." },
   window: {
     least: 1,
     default: null,
-    doc: "Keys less than so many positions behind the query; null: all up to it.",
+    doc: "Sliding window: the number of keys that a query sees, up to its own position; null: all of them.",
   },
   kv_heads: {
     least: 1,
     default: null,
-    doc: "Heads of keys and values, a divisor of model.heads; null: as many. 1 is multi-query.",
+    doc: "Number of key and value heads, a divisor of model.heads; null: model.heads. 1: multi-query.",
   },
   kv_head: {
     oneOf: ATTENTION_CHOICES.kvHead,
     default: "grouped",
-    doc: "Head h reads key head floor(h kv_heads / heads), or h mod kv_heads.",
+    doc: "Which key head query head h reads: grouped floor(h kv_heads / heads), modulo h mod kv_heads.",
   },
   value_dim: {
     least: 1,
     default: null,
-    doc: "Width of all heads' values together, a multiple of model.heads; null: model.dim.",
+    doc: "Width of the values of all heads together, a multiple of model.heads; null: model.dim.",
   },
   qk_norm: {
     oneOf: NORMS,
     default: null,
-    doc: "Normalises queries and keys over the head, before rotation; null: not.",
+    doc: "Normalises the queries and keys of each head, before rotary positions; null: no normalisation.",
   },
   backward: {
     oneOf: ATTENTION_CHOICES.backward,
     default: "exact",
-    doc: "Gradient of a softmax: as it is, without its lateral sum, or as the identity.",
+    doc: "Gradient of softmax: exact, without its lateral sum (diag), or the identity (ste).",
   },
-  extra_keys: { least: 0, default: 0, doc: "Learned keys and values that every query sees." },
+  extra_keys: { least: 0, default: 0, doc: "Number of learned keys and values that every query sees." },
   score: {
     is: "text",
     default: null,
-    doc: 'An expression that replaces the score, such as "score - 0.1 * (i - j)"; null: none.',
+    doc: 'Expression that replaces the score, such as "score - 0.1 * (i - j)"; null: none.',
   },
   mask: {
     is: "text",
     default: null,
     doc:
-      'An expression that is not 0 where a key is seen, besides those after the query: "i - j < 8 || j == 0"; null: none.',
+      'Expression that is nonzero where query i sees key j, on top of the causal mask: "i - j < 8 || j == 0"; null: none.',
   },
   modifier: {
     keys: {
-      file: { is: "text", doc: "TypeScript file, relative to the working folder." },
-      name: { is: "text", doc: "Name of its export." },
+      file: { is: "text", doc: "TypeScript file, relative to the working directory." },
+      name: { is: "text", doc: "Name of the export." },
     },
     default: null,
-    doc: "A score modifier of your own; null: none.",
+    doc: "Score modifier from a TypeScript file; null: none.",
   },
   layer_scale: LAYER_SCALE,
   method: METHOD,
@@ -146,14 +146,14 @@ const MLP = {
   activation: {
     oneOf: ACTIVATIONS,
     default: "gelu",
-    doc: "gelu is the exact one (erf), relu2 the square of relu.",
+    doc: "Activation function: gelu is the exact GELU (erf), relu2 the square of relu.",
   },
   gated: {
     is: "flag",
     default: false,
-    doc: "act(gate) times a second matrix: with silu SwiGLU, with gelu GEGLU.",
+    doc: "Gated MLP: act(gate(x)) times a second projection of x; SwiGLU with silu, GEGLU with gelu.",
   },
-  factor: { least: 1, default: 4, doc: "Hidden width over model.dim." },
+  factor: { least: 1, default: 4, doc: "Hidden width, as a multiple of model.dim." },
   method: METHOD,
   layer_scale: LAYER_SCALE,
 } as const satisfies Keys;
@@ -162,69 +162,69 @@ const BLOCK = {
   norm_order: {
     oneOf: NORM_ORDERS,
     default: "pre",
-    doc: "Each branch f: x + f(norm(x)), norm(x + f(x)), or x + norm(f(norm(x))).",
+    doc: "Order in each branch f: pre x + f(norm(x)), post norm(x + f(x)), hybrid x + norm(f(norm(x))).",
   },
-  norm: { oneOf: NORMS, default: null, doc: "Normalisation; null: model.norm." },
+  norm: { oneOf: NORMS, default: null, doc: "Normalisation layer; null: model.norm." },
   attention: { keys: ATTENTION, doc: "Causal self-attention." },
-  mlp: { keys: MLP, doc: "The feed-forward half of a block." },
+  mlp: { keys: MLP, doc: "The feed-forward layer." },
   dropout: {
     is: "fraction",
     default: null,
-    doc: "Probability of a zero on pattern and branches; null: model.dropout.",
+    doc: "Dropout probability of the pattern and of each branch's output; null: model.dropout.",
   },
 } as const satisfies Keys;
 
-/** The keys of `model` in a configuration: what each may be, its default and what it means. */
+/** The keys of `model` in a configuration: the allowed values, default and meaning of each. */
 export const MODEL_KEYS = {
-  context: { least: 1, default: 64, doc: "Tokens the model sees at once." },
+  context: { least: 1, default: 64, doc: "Context length: the most tokens the model sees at once." },
   dim: { least: 1, default: 128, doc: "Width of the residual stream." },
   layers: { least: 1, default: 4, doc: "Number of blocks." },
-  heads: { least: 1, default: 4, doc: "Attention heads a block; divides dim." },
+  heads: { least: 1, default: 4, doc: "Attention heads per block, a divisor of dim." },
   vocabulary: {
     least: 1,
     default: null,
-    doc: "Token ids the model has room for, at least the tokenizer's; null: the tokenizer's.",
+    doc: "Vocabulary size, at least the tokenizer's; null: the tokenizer's.",
   },
   positions: {
     oneOf: POSITIONS,
     default: "learned",
     doc:
-      "What tells positions apart: learned or sincos rows added to the embedding, rotated queries and keys, or ALiBi.",
+      "Position encoding: learned or sinusoidal (sincos) rows added to the embedding, rotated queries and keys (rope), or ALiBi.",
   },
   ...POSITION_SECTIONS,
-  norm: { oneOf: NORMS, default: "layernorm", doc: "Normalisation of the blocks and before the head." },
+  norm: { oneOf: NORMS, default: "layernorm", doc: "Norm layers of the blocks and before the output head." },
   bias: {
     is: "flag",
     default: false,
-    doc: "Biases in linear layers, and in LayerNorm where norm_bias is null.",
+    doc: "Whether linear layers have biases, and LayerNorm where norm_bias is null.",
   },
-  norm_bias: { is: "flag", default: null, doc: "Biases in LayerNorm; null: as bias." },
-  tied: { is: "flag", default: true, doc: "The output head is the token embedding." },
+  norm_bias: { is: "flag", default: null, doc: "Whether LayerNorm has a bias; null: as model.bias." },
+  tied: { is: "flag", default: true, doc: "Ties the output head to the token embedding." },
   head: {
     keys: {
       method: {
         oneOf: METHODS,
         default: null,
         doc:
-          "How the error of the logits goes back through the head: fa and dfa, which are one here and need tied: false, through " +
-          "a fixed random matrix; with bp beside fa in the blocks, the last block sees the true gradient. null: as the blocks.",
+          "Backward pass of the output head. fa and dfa are the same here, a fixed random matrix, and need tied: false; with " +
+          "bp, and fa in the blocks, the last block receives the true gradient. null: as in the blocks.",
       },
     },
     doc: "The output head.",
   },
-  dropout: { is: "fraction", default: 0, doc: "Probability of a zero on embedding, pattern and branches." },
+  dropout: { is: "fraction", default: 0, doc: "Dropout of embedding, pattern and branch outputs." },
   init: {
     keys: {
       name: {
         oneOf: INITS,
         default: "normal",
         doc:
-          "normal(0, std), the same drawn again beyond two deviations, or uniform within sqrt(6 / (out + in)).",
+          "Distribution: normal(0, std), the same redrawn beyond two standard deviations, or uniform within +-sqrt(6 / (out + in)).",
       },
       std: {
         is: "positive",
         default: 0.02,
-        doc: "Standard deviation of the initial weights; Xavier has its own.",
+        doc: "Standard deviation of the initial weights; Xavier computes its own.",
       },
       scaled_residual: {
         is: "flag",
@@ -232,17 +232,17 @@ export const MODEL_KEYS = {
         doc: "Divides std by sqrt(2 layers) for the matrices that write into the residual stream (GPT-2).",
       },
     },
-    doc: "Initial matrices.",
+    doc: "Initialisation of the matrices.",
   },
-  block: { keys: BLOCK, doc: "What every block is made of." },
+  block: { keys: BLOCK, doc: "The settings of every block." },
   blocks: {
     entries: BLOCK,
     expected: "a list of blocks",
-    doc: "What is special about each block in turn, on top of block; the last entry is repeated.",
+    doc: "Overrides of block for each block in turn; the last entry applies to all further blocks.",
   },
 } as const satisfies Keys;
 
-/** `model` of a configuration, every key present. What a key means is said once, in {@link MODEL_KEYS}. */
+/** `model` of a configuration, every key present. {@link MODEL_KEYS} documents the keys. */
 export type ModelConfig = KeyValues<typeof MODEL_KEYS>;
 
 /** One block of a configuration, every key present. */

@@ -6,13 +6,13 @@ import type { Tensor } from "../graph/tensor.ts";
 import type { KeyCache } from "./cache.ts";
 
 const ROPE = {
-  base: { is: "positive", default: 10000, doc: "Pair i turns by base^(-2i / rotary_dim) a position." },
+  base: { is: "positive", default: 10000, doc: "Pair i turns base^(-2i / rotary_dim) rad per position." },
   pairs: {
     oneOf: ROPE_PAIRS,
     default: "interleaved",
-    doc: "Pairs are neighbours, or numbers half of rotary_dim apart.",
+    doc: "Which channels form a pair: neighbours (interleaved), or those rotary_dim / 2 apart (half).",
   },
-  rotary_dim: { least: 2, default: null, doc: "Numbers of a head that are rotated, even; null: all." },
+  rotary_dim: { least: 2, default: null, doc: "Rotated channels per head, even; null: all." },
 } as const satisfies Keys;
 
 /** Sections of `model`, by the scheme whose keys they hold. */
