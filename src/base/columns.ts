@@ -1,10 +1,10 @@
-// How many columns of a terminal a text takes, so that a line can be cut before it wraps. Where terminals disagree the
-// larger width counts: a line cut too early stays one line, a line cut too late does not.
+// Width of a text in terminal columns, to truncate a line before it wraps. Where terminals disagree, the larger width is
+// used: a line truncated too early stays one line, a line truncated too late wraps.
 
-/** Combining marks and formats draw nothing of their own; but a soft hyphen is drawn, and VS16 may widen what it follows. */
+/** Combining marks and format characters have no width; but a soft hyphen is drawn, and VS16 may widen the one before it. */
 const ZERO_WIDTH = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
 const DRAWN = new Set([0xad, 0xfe0f]);
-/** Emoji, and East Asian wide and fullwidth characters after Markus Kuhn's wcwidth. */
+/** Emoji, and East Asian wide and fullwidth characters as in Markus Kuhn's wcwidth. */
 const WIDE =
   /^[\p{Emoji_Presentation}\u{1100}-\u{115f}\u{2329}-\u{232a}\u{2e80}-\u{303e}\u{3041}-\u{a4cf}\u{a960}-\u{a97c}\u{ac00}-\u{d7a3}\u{f900}-\u{faff}\u{fe10}-\u{fe19}\u{fe30}-\u{fe6f}\u{ff00}-\u{ff60}\u{ffe0}-\u{ffe6}\u{16fe0}-\u{18cff}\u{1b000}-\u{1b2ff}\u{1f300}-\u{1faff}\u{20000}-\u{3fffd}]$/u;
 
@@ -16,8 +16,8 @@ function widthOf(character: string): number {
 }
 
 /**
- * Columns that a text without control characters takes on a terminal: 2 for wide characters and emoji, 0 for combining marks,
- * 1 for others.
+ * Width in terminal columns of a text without control characters: 2 per wide character or emoji, 0 per combining mark, 1 per
+ * other character.
  */
 export function columnsOf(text: string): number {
   let columns = 0;
@@ -25,7 +25,7 @@ export function columnsOf(text: string): number {
   return columns;
 }
 
-/** The text where it fits into so many columns, else its beginning and "..." that do; marks stay with what they mark. */
+/** Truncates a text to `columns` with "..."; combining marks stay with their character. */
 export function cutToColumns(text: string, columns: number): string {
   if (columnsOf(text) <= columns) return text;
   const mark = "...".slice(0, Math.max(0, columns));

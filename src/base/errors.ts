@@ -1,26 +1,26 @@
-// The one error a user can cause. Everything else that throws is a bug and keeps its stack.
+// UserError, the only error that a user can cause. Any other error is a bug and keeps its stack.
 import { basename, dirname, join } from "node:path";
 import { RENAMED_FIELDS, renamedCall } from "./renamed.ts";
 
-/** A mistake of the user's, told in one line: the place, what was found, what was expected. Scripts exit with 2.
+/** A user's mistake, in one line: the place, what was found, what was expected. Scripts exit with code 2.
  * @category Scripts */
 export class UserError extends Error {
   /** `UserError`. */
   override name = "UserError";
 }
 
-/** What a user's own code threw: the message says in one line where, the cause keeps its stack. */
+/** An error thrown by user code: the message says in one line where; the cause keeps its stack. */
 export class UserCodeError extends Error {
   /** `UserCodeError`. */
   override name = "UserCodeError";
 }
 
 /**
- * Calls code of the user's, a hook or a task.
+ * Calls user code: a hook or a task.
  *
  * @param place what is called: `mine.ts: freeze at step 3`
- * @throws {UserError} with the place before it, where heed refused what the code asked of it
- * @throws {UserCodeError} where the code threw anything else
+ * @throws {UserError} prefixed with the place, if heed rejected a call by that code
+ * @throws {UserCodeError} if the code threw anything else
  *
  * @example
  * ```ts
@@ -36,11 +36,11 @@ export function callUser<T>(place: string, call: () => T): T {
   }
 }
 
-/** What was thrown; the message of a {@link UserError} begins with `place: ` then. */
+/** Prefixes the message of a {@link UserError} with `place: `; returns any other error unchanged. */
 export const placed = (place: string, thrown: unknown): unknown =>
   thrown instanceof UserError ? new UserError(`${place}: ${thrown.message}`) : thrown;
 
-/** What a call gives; what it throws is {@link placed}. */
+/** Returns the result of a call; its errors are {@link placed}. */
 export function atPlace<T>(place: string, call: () => T): T {
   try {
     return call();
@@ -49,7 +49,7 @@ export function atPlace<T>(place: string, call: () => T): T {
   }
 }
 
-/** What to throw for what code of the user's threw (see `callUser`). */
+/** The error to throw for an error of user code (see `callUser`). */
 export function thrownBy(place: string, cause: unknown): Error {
   if (cause instanceof UserError) return new UserError(`${place}: ${cause.message}`);
   const renamed = renamedCall(cause);
@@ -57,32 +57,32 @@ export function thrownBy(place: string, cause: unknown): Error {
   return new UserCodeError(`${place} threw ${reasonOf(cause).split("\n")[0]}`, { cause });
 }
 
-/** Throws where an object of the user's has a field by the name of before, and not by that of now. */
-export function refuseRenamed(place: string, given: object): void {
-  const old = Object.keys(given).find((key) =>
-    Object.hasOwn(RENAMED_FIELDS, key) && !(RENAMED_FIELDS[key] in given)
+/** Throws UserError if a user's object has a field under its old name and not under its new one. */
+export function refuseRenamed(place: string, object: object): void {
+  const old = Object.keys(object).find((key) =>
+    Object.hasOwn(RENAMED_FIELDS, key) && !(RENAMED_FIELDS[key] in object)
   );
   if (old !== undefined) throw new UserError(`${place}: ${old} is now ${RENAMED_FIELDS[old]}.`);
 }
 
-/** What was thrown, in a text: the name and the message of an error. It may be anything, and may throw itself. */
+/** A thrown value as text: the name and message of an error. Reading it may throw. */
 function reasonOf(thrown: unknown): string {
   try {
     return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
   } catch {
-    return "what has no text";
+    return "a value that cannot be converted to text";
   }
 }
 
-/** The stack of what was thrown; where it has none, what it is. */
+/** The stack of a thrown value; if it has none, its name and message. */
 export function stackOf(thrown: unknown): string {
   try {
     if (thrown instanceof Error && typeof thrown.stack === "string") return thrown.stack;
-  } catch { /* It throws when it is looked at. */ }
+  } catch { /* Reading the stack threw. */ }
   return reasonOf(thrown);
 }
 
-/** Levenshtein distance with transpositions of neighbours (optimal string alignment). */
+/** Levenshtein distance with transpositions of adjacent characters (optimal string alignment). */
 function editDistance(a: string, b: string): number {
   const rows = Array.from({ length: a.length + 1 }, (_, i) => [i, ...new Array<number>(b.length).fill(0)]);
   for (let j = 0; j <= b.length; j++) rows[0][j] = j;
@@ -99,7 +99,7 @@ function editDistance(a: string, b: string): number {
 }
 
 /**
- * The known name nearest to what was written, or undefined where none is near (more than half of it differs).
+ * The known name closest to `name`, or undefined if none is close (more than half of it differs).
  *
  * @example
  * ```ts
@@ -107,39 +107,39 @@ function editDistance(a: string, b: string): number {
  * closestString("sofmax", ["softmax", "sigmoid"]); // "softmax"
  * ```
  */
-export function closestString(found: string, known: Iterable<string>): string | undefined {
+export function closestString(name: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
-  let least = Math.max(1, Math.floor(found.length / 2)) + 1;
-  for (const name of known) {
-    // As many edits at least; and a name of a megabyte is not to be compared letter by letter.
-    if (Math.abs(name.length - found.length) >= least) continue;
-    const distance = editDistance(found.toLowerCase(), name.toLowerCase());
-    if (distance < least) [best, least] = [name, distance];
+  let limit = Math.max(1, Math.floor(name.length / 2)) + 1;
+  for (const candidate of known) {
+    // The difference in length bounds the distance from below: a name of a megabyte is never compared letter by letter.
+    if (Math.abs(candidate.length - name.length) >= limit) continue;
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    if (distance < limit) [best, limit] = [candidate, distance];
   }
   return best;
 }
 
-/** ` Did you mean "softmax"?` where a known name is near, else ` Known: a, b, c.`
+/** ` Did you mean "softmax"?` if a known name is close, else ` Known: a, b, c.`
  * @category Scripts */
-export function didYouMean(found: string, known: Iterable<string>): string {
+export function didYouMean(name: string, known: Iterable<string>): string {
   const names = [...known];
-  const near = closestString(found, names);
+  const near = closestString(name, names);
   return near !== undefined ? ` Did you mean "${near}"?` : ` Known: ${names.join(", ")}.`;
 }
 
-/** The reason of a failed file operation in the system's words, without the number and the repeated path. */
+/** The system's reason for a failed file operation, without the error number and the path. */
 function systemReason(error: Error): string {
   return error.message.replace(/\s*\(os error \d+\)[\s\S]*$/, "").replace(/[\s.]+$/, "");
 }
 
-/** ` Did you mean "runs"?` where a missing path's folder has a name that is near; reads the folder. */
+/** ` Did you mean "runs"?` if the folder of a missing path contains a similar name; reads the folder. */
 export function missingHint(path: string): string {
   try {
     const folder = dirname(path);
     const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) =>
       !name.startsWith(".")
     );
-    // It is there, and something below it or on the way of a rename is not.
+    // The path exists: something below it, or the target of a rename, is missing.
     if (names.includes(basename(path))) return "";
     const near = closestString(basename(path), names.sort());
     return near === undefined ? "" : ` Did you mean "${join(folder, near)}"?`;
@@ -149,8 +149,8 @@ export function missingHint(path: string): string {
 }
 
 /**
- * What to throw for an error of the file system: a {@link UserError} `<path>: <the system's reason>.` for what the system
- * refused (no space, no permission, not a folder), and any other error as it is, for it is a bug.
+ * The error to throw for a failed file operation: a {@link UserError} `<path>: <the system's reason>.` for errors of the
+ * system (no space, no permission, not a folder); any other error is a bug and is returned unchanged.
  *
  * @example
  * ```ts
@@ -168,7 +168,7 @@ export function fileError(path: string, error: unknown): unknown {
   return refused ? new UserError(`${path}: ${systemReason(error)}.${hint}`) : error;
 }
 
-/** Throws {@link fileError} of what a promise was rejected with: `Deno.open(path).catch(refused(path))`. */
+/** A rejection handler that throws {@link fileError}: `Deno.open(path).catch(refused(path))`. */
 export const refused = (path: string) => (error: unknown): never => {
   throw fileError(path, error);
 };

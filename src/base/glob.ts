@@ -1,11 +1,11 @@
-// Patterns over names of parts joined by dots, as selectors and hooks use them.
+// Glob patterns over dotted names, for selectors and hooks.
 import { closestString } from "./errors.ts";
 
-/** Names that a pattern remembers. */
-const REMEMBERED = 10_000;
+/** Names whose result a pattern caches. */
+const CACHED = 10_000;
 
 /**
- * A glob over names of parts joined by dots: `*` is anything within one part, `**` anything at all, `**.` any parts or none.
+ * A glob over dotted names: `*` matches within one part, `**` anything, `**.` any number of parts, including none.
  *
  * @example
  * ```ts
@@ -17,20 +17,20 @@ const REMEMBERED = 10_000;
 export function globOf(pattern: string): (name: string) => boolean {
   if (!pattern.includes("*")) return (name) => name === pattern;
   const pieces = pattern.match(/\*\*\.|\*\*|\*|[^*]/gsu) ?? [];
-  /** Adds a place between pieces, and those behind it that are reached without a character. */
+  /** Adds a state (an index into `pieces`) and all states reachable from it without consuming a character. */
   const reach = (places: Set<number>, place: number) => {
     places.add(place);
     while (pieces[place]?.startsWith("*")) places.add(++place);
   };
   const start = new Set<number>();
   reach(start, 0);
-  // All places at once: a regular expression tries them one after another, and for many stars never ends.
+  // Tracks all states at once (an NFA): a regular expression would backtrack, exponentially with many stars.
   const matches = (name: string): boolean => {
     let at = start;
     for (const character of name) {
       const next = new Set<number>();
       for (const place of at) {
-        // Halves are inside of "**.", which is left behind a dot alone.
+        // A half state is inside "**.", which only a dot leaves.
         const piece = pieces[Math.floor(place)];
         if (piece === "**." && character === ".") reach(next, Math.floor(place) + 1);
         if (piece === "**.") next.add(Math.floor(place) + 0.5);
@@ -41,31 +41,31 @@ export function globOf(pattern: string): (name: string) => boolean {
     }
     return at.has(pieces.length);
   };
-  // A log has the same names at every step.
+  // A log repeats the same names at every step.
   const known = new Map<string, boolean>();
   return (name) => {
-    const found = known.get(name) ?? matches(name);
-    if (known.size < REMEMBERED) known.set(name, found);
-    return found;
+    const matched = known.get(name) ?? matches(name);
+    if (known.size < CACHED) known.set(name, matched);
+    return matched;
   };
 }
 
-/** Letters that two texts begin with in common. */
+/** Length of the common prefix of two texts. */
 export function commonStart(a: string, b: string): number {
   let n = 0;
   while (n < a.length && a[n] === b[n]) n++;
   return n;
 }
 
-/** The pattern with `**` for each `*`, where that matches one of the names. */
+/** The pattern with `**` for each `*`, if that matches one of the names. */
 export function deeperPattern(pattern: string, names: readonly string[]): string | undefined {
   const deep = pattern.replaceAll(/\*+/g, "**");
   return names.some(globOf(deep)) ? deep : undefined;
 }
 
 /**
- * What to write instead of a pattern that matches none of some names, as the end of a message: the pattern with `**` for
- * `*` where that matches, the nearest name, or the first few of those that begin like it.
+ * A suggestion for a pattern that matches none of the names, as the end of a message: the pattern with `**` for `*` if that
+ * matches, the closest name, or the first 12 names, longest common prefix first.
  */
 export function patternHint(pattern: string, names: readonly string[]): string {
   const near = deeperPattern(pattern, names) ?? closestString(pattern, names);

@@ -1,4 +1,4 @@
-// SHA-256, by which files, texts and code are told apart.
+// SHA-256, which identifies files, texts and code.
 import { createHash } from "node:crypto";
 
 /** The SHA-256 of bytes, or of a text's UTF-8, in 64 lower-case hexadecimal digits. */

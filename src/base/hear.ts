@@ -1,12 +1,12 @@
-// Signals and timers are heard only where a computation lets go of its thread.
+// A long computation yields to the event loop, so that signals and timers are handled.
 
-/** How long a computation on this thread goes on before it lets signals be heard. */
+/** Time that a computation runs before it yields. */
 const HEAR_EVERY_MS = 100;
 
-/** Lets signals and timers be heard. */
+/** Yields to the event loop: signals and timers are handled. */
 export const hear = (): Promise<void> => new Promise((resume) => setTimeout(resume, 0));
 
-/** A function that lets signals be heard where they were not for 100 ms: called again and again by what takes long. */
+/** Returns a function for long loops to call repeatedly, which yields to the event loop every 100 ms. */
 export function hearing(): () => Promise<void> {
   let heard = performance.now();
   return async () => {

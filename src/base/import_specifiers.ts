@@ -1,5 +1,5 @@
-// Which other modules a TypeScript or JavaScript file names, read off its tokens without running it. What is in comments,
-// strings and regular expressions names none.
+// Finds the modules that a TypeScript or JavaScript file imports, from its tokens and without running it. Comments, strings
+// and regular expressions are skipped.
 
 interface Token {
   readonly kind: "word" | "string" | "mark" | "other";
@@ -14,17 +14,17 @@ const WORD = /[\p{ID_Continue}$\u200c\u200d\\#@]+/uy;
 const MARK = /\.\.\.|\?\.(?!\d)|\+\+|--|=>|[^]/uy;
 const TEMPLATE = /(?:[^`\\$]|\\[^]|\$(?!\{))*/y;
 
-/** Words behind which a slash begins a regular expression. */
+/** Words after which a slash begins a regular expression. */
 const BEFORE_VALUE = new Set(
   "return typeof case do else in of instanceof new void delete throw yield await default".split(" "),
 );
-/** Words whose parentheses are not a value: a slash behind them begins a regular expression. */
+/** Words whose parentheses are not a value: a slash after them begins a regular expression. */
 const CONDITIONS = new Set(["if", "while", "for", "with"]);
 const CLOSES: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 
 class Unreadable extends Error {}
 
-/** Whether a `{` behind this token opens statements, not an object. */
+/** Whether a `{` after this token opens a block, not an object. */
 function opensBlock(before: Token | undefined): boolean {
   if (before === undefined) return true;
   return before.kind === "word"
@@ -32,7 +32,7 @@ function opensBlock(before: Token | undefined): boolean {
     : [")", ";", "{", "}", "=>"].includes(before.text);
 }
 
-/** An open bracket, and whether a slash behind its end begins a regular expression. */
+/** An open bracket, and whether a slash after its end begins a regular expression. */
 interface Open {
   readonly mark: string;
   readonly thenRegex: boolean;
@@ -46,20 +46,20 @@ interface Scan {
   regexMayFollow: boolean;
 }
 
-/** What a pattern matches where the scan stands, which then goes on behind it. */
+/** Matches a pattern at the scan's position and advances past it. */
 function take(scan: Scan, pattern: RegExp): string | undefined {
   pattern.lastIndex = scan.at;
-  const found = pattern.exec(scan.text)?.[0];
-  if (found !== undefined) scan.at += found.length;
-  return found;
+  const match = pattern.exec(scan.text)?.[0];
+  if (match !== undefined) scan.at += match.length;
+  return match;
 }
 
-/** A template from behind its backtick, or behind a `}`, to the next `${` or its end. */
-function template(scan: Scan, start: number, whole: boolean): void {
+/** Scans a template literal after its backtick, or after a `}`, up to the next `${` or its end. */
+function template(scan: Scan, start: number, fromStart: boolean): void {
   const body = take(scan, TEMPLATE)!;
   const goesOn = scan.text.startsWith("${", scan.at);
   if (!goesOn && scan.text[scan.at] !== "`") throw new Unreadable();
-  const isString = whole && !goesOn;
+  const isString = fromStart && !goesOn;
   scan.tokens.push({ kind: isString ? "string" : "other", text: isString ? `\`${body}\`` : "`", at: start });
   scan.at += goesOn ? 2 : 1;
   if (goesOn) scan.open.push({ mark: "`", thenRegex: false });
@@ -82,23 +82,23 @@ function bracket(scan: Scan, mark: string, start: number): void {
   tokens.push({ kind: "mark", text: mark, at: start });
 }
 
-/** The tokens of a module; throws `Unreadable` where brackets or quotes do not close. */
+/** The tokens of a module; throws `Unreadable` if brackets or quotes do not close. */
 function tokensOf(text: string): Token[] {
   const tokens: Token[] = [];
   const scan: Scan = { text, tokens, open: [], at: 0, regexMayFollow: true };
   if (text.startsWith("#!")) scan.at = text.search(/[\n\r]|$/);
-  const add = (kind: Token["kind"], found: string, at: number, regexMayFollow: boolean) => {
-    tokens.push({ kind, text: found, at });
+  const add = (kind: Token["kind"], tokenText: string, at: number, regexMayFollow: boolean) => {
+    tokens.push({ kind, text: tokenText, at });
     scan.regexMayFollow = regexMayFollow;
   };
   while (scan.at < text.length) {
     if (take(scan, BLANK) !== undefined) continue;
     const start = scan.at;
-    let found: string | undefined;
-    if ((found = take(scan, WORD)) !== undefined) add("word", found, start, BEFORE_VALUE.has(found));
-    else if ((found = take(scan, STRING)) !== undefined) add("string", found, start, false);
-    else if (scan.regexMayFollow && (found = take(scan, REGEX)) !== undefined) {
-      add("other", found, start, false);
+    let match: string | undefined;
+    if ((match = take(scan, WORD)) !== undefined) add("word", match, start, BEFORE_VALUE.has(match));
+    else if ((match = take(scan, STRING)) !== undefined) add("string", match, start, false);
+    else if (scan.regexMayFollow && (match = take(scan, REGEX)) !== undefined) {
+      add("other", match, start, false);
     } else {
       const mark = take(scan, MARK)!;
       if ("\"'".includes(mark)) throw new Unreadable();
@@ -133,9 +133,9 @@ function valueOf(quoted: string): string {
 }
 
 /**
- * The specifiers of a file's imports, re-exports and `import("...")`, types included, each once; and `open`, what loads code
- * that the text does not name, with its line: `import(...) in line 3`. Of what cannot be read as TypeScript or JavaScript (JSX with quotes in its text) every quoted
- * text behind `from` or `import` counts, and `open` says so.
+ * The unique specifiers of a file's imports, re-exports and `import("...")`, types included; and `open`, the expressions that
+ * load code which the text does not name, with their lines: `import(...) in line 3`. If a file cannot be parsed (JSX with
+ * quotes in its text), every quoted text after `from` or `import` counts, and `open` reports it.
  */
 export function importsOf(text: string): Record<"specifiers" | "open", readonly string[]> {
   const specifiers = new Set<string>();
@@ -144,11 +144,11 @@ export function importsOf(text: string): Record<"specifiers" | "open", readonly 
   try {
     tokens = tokensOf(text);
   } catch (error) {
-    // A literal of tens of megabytes is more than a regular expression's stack.
+    // A literal of tens of megabytes overflows the stack of a regular expression.
     if (!(error instanceof Unreadable || error instanceof RangeError)) throw error;
     const quoted = text.matchAll(/\b(?:from|import)\s*\(?\s*("[^"\n]*"|'[^'\n]*'|`[^`\n]*`)/g);
     return {
-      specifiers: [...new Set(Array.from(quoted, ([, found]) => valueOf(found)))],
+      specifiers: [...new Set(Array.from(quoted, ([, literal]) => valueOf(literal)))],
       open: ["a text of unclear syntax"],
     };
   }
@@ -177,7 +177,7 @@ export function importsOf(text: string): Record<"specifiers" | "open", readonly 
   return { specifiers: [...specifiers], open: [...open] };
 }
 
-/** The file that a specifier names, as a URL; undefined for a module from elsewhere. */
+/** The file that a specifier names, as a URL; undefined for other modules. */
 export function localFile(specifier: string, from: string): string | undefined {
   if (!/^(\.{0,2}\/|file:)/.test(specifier)) return undefined;
   const url = new URL(specifier, from);

@@ -1,10 +1,10 @@
-// A mean and how well it is known: Student's 95% interval over a few measurements.
+// Mean and Student's 95% confidence interval of a few measurements.
 
-/** 97.5% points of Student's t for 1 to 10 degrees of freedom, where the series below is not yet good. */
+/** 97.5% points of Student's t for 1 to 10 degrees of freedom, where the series below is not accurate. */
 const FEW = "12.706205 4.302653 3.182446 2.776445 2.570582 2.446912 2.364624 2.306004 2.262157 2.228139"
   .split(" ").map(Number);
 
-/** The 97.5% point of Student's t, to 1e-4: the normal one and the first terms of its series in 1/df (Fisher 1926). */
+/** The 97.5% point of Student's t, to 1e-4: the normal quantile and the first terms of its series in 1/df (Fisher 1926). */
 function studentT(df: number): number {
   if (df <= FEW.length) return FEW[df - 1];
   const z = 1.959963985;
@@ -12,17 +12,17 @@ function studentT(df: number): number {
     (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * df ** 3);
 }
 
-/** A mean of measurements, and half the width of its 95% interval. */
+/** The mean of measurements, and half the width of its 95% confidence interval. */
 export interface Interval {
-  /** null where there is no measurement. */
+  /** null without measurements. */
   readonly mean: number | null;
-  /** null where there are fewer than two. */
+  /** null with fewer than two measurements. */
   readonly ci95: number | null;
 }
 
 /**
- * Mean of measurements and its 95% interval: mean +- t s / sqrt(n), s their standard deviation and t Student's 97.5% point
- * for n - 1 degrees of freedom. Measurements that are null count for nothing.
+ * Mean of measurements and its 95% confidence interval: mean +- t s / sqrt(n), s their standard deviation and t Student's
+ * 97.5% point for n - 1 degrees of freedom. Measurements that are null are ignored.
  *
  * @example
  * ```ts

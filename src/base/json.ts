@@ -1,34 +1,34 @@
-// JSON that somebody else may have written: not so deep that what walks through it overflows the stack.
+// Parses untrusted JSON, with a limit on nesting so that a recursive walk cannot overflow the stack.
 import { UserError } from "./errors.ts";
 
-/** Lists and objects within one another that anything heed reads may have. */
+/** Nesting depth that heed accepts in any file. */
 export const MOST_NESTED = 64;
 
-/** Whether a value has more than so many lists and objects within one another. */
-function isDeeper(value: unknown, than: number): boolean {
+/** Whether lists and objects are nested more than `depth` levels deep. */
+function isDeeper(value: unknown, depth: number): boolean {
   if (typeof value !== "object" || value === null) return false;
-  return than === 0 || Object.values(value).some((entry) => isDeeper(entry, than - 1));
+  return depth === 0 || Object.values(value).some((entry) => isDeeper(entry, depth - 1));
 }
 
-/** Whether the value of a text of JSON has more than `MOST_NESTED` lists and objects within one another. */
+/** Whether the value of a JSON text is nested more than `MOST_NESTED` levels deep. */
 export function isTooDeep(text: string, value: unknown): boolean {
-  // Searching the text is quicker than walking through the value, and most have nothing within them.
+  // Searching the text is faster than walking the value, and most values are flat.
   return (text.includes("[") || text.includes("{", 1)) && isDeeper(value, MOST_NESTED);
 }
 
 /**
- * The value of a text of JSON.
+ * Parses a JSON text.
  *
- * @throws {SyntaxError} where it is not JSON, or has more than `MOST_NESTED` lists and objects within one another
+ * @throws {SyntaxError} if it is not JSON, or nested more than `MOST_NESTED` levels deep
  */
 // deno-lint-ignore no-explicit-any
 export function parseJson(text: string): any {
   const value = JSON.parse(text);
   if (!isTooDeep(text, value)) return value;
-  throw new SyntaxError(`more than ${MOST_NESTED} lists and objects within one another`);
+  throw new SyntaxError(`nested more than ${MOST_NESTED} levels deep`);
 }
 
-/** The value of a JSON file's bytes; throws UserError where it is not UTF-8, not JSON or too deep. */
+/** Parses the bytes of a JSON file; throws UserError if they are not UTF-8, not JSON or nested too deep. */
 export function jsonOfBytes(bytes: Uint8Array, place: string): unknown {
   try {
     return parseJson(new TextDecoder("utf-8", { fatal: true }).decode(bytes));

@@ -1,13 +1,13 @@
-// Keys of a configuration as plain tables: what a key may be, its default and what it means, said once. Types are derived from
-// the tables, and the configuration's validator is made of them.
+// Configuration keys as plain tables of types, defaults and descriptions: TypeScript types and the configuration's validator
+// are derived from them.
 
-/** What a key of each kind holds. */
+/** The value type of each kind of key. */
 export interface KeyKinds {
   /** true or false */
   flag: boolean;
   /** Any text. */
   string: string;
-  /** Text that is not empty. */
+  /** Non-empty text. */
   text: string;
   /** Any number. */
   number: number;
@@ -21,32 +21,32 @@ export interface KeyKinds {
   fraction: number;
 }
 
-/** A vocabulary: a list of names, or a table whose keys they are. */
+/** A vocabulary: a list of names, or a table keyed by them. */
 export type Names = readonly string[] | Readonly<Record<string, unknown>>;
 
-/** A key: one of some names, a value of a kind, or either; a list, or two numbers. */
+/** A key: one of several names, a value of a kind, or either; a list, or a pair of numbers. */
 export interface Key {
-  /** What it holds. */
+  /** The kind of its value. */
   readonly is?: keyof KeyKinds;
-  /** The names it may have. */
+  /** Its allowed names. */
   readonly oneOf?: Names;
-  /** The least whole number it may be, or that its list may hold. */
+  /** The minimum of a whole number, or of the numbers in its list. */
   readonly least?: number;
-  /** What a text must match. */
+  /** Pattern that a text must match. */
   readonly matches?: RegExp;
-  /** What its list holds. */
+  /** The kind of its list's entries. */
   readonly list?: keyof KeyKinds;
-  /** What its two numbers are. */
+  /** The kind of its two numbers. */
   readonly pair?: keyof KeyKinds;
-  /** What is expected of a list or a matched text, in the words of a message. */
+  /** Expected value of a list or a matched text, for messages. */
   readonly expected?: string;
-  /** From what is written to what is checked, where a short form is allowed. */
+  /** Converts a short form to the full value, before validation. */
   from?(raw: unknown): unknown;
-  /** It may be null, though it is not by default. */
+  /** Allows null, which is not the default. */
   readonly orNull?: true;
-  /** Its value where none is given, null: it may be null; without a default a value must be given. */
+  /** Its default; null also allows null. A key without a default is required. */
   readonly default?: unknown;
-  /** What it means. */
+  /** Its description. */
   readonly doc: string;
 }
 
@@ -54,17 +54,17 @@ export interface Key {
 export interface KeySection {
   /** Its keys. */
   readonly keys: Keys;
-  /** It may be null, and is by default. */
+  /** Allows null, which is the default. */
   readonly default?: null;
-  /** Other keys are allowed beside them, and what is expected of those. */
+  /** Allows other keys; their expected value, for messages. */
   readonly others?: string;
-  /** What it means. */
+  /** Its description. */
   readonly doc: string;
 }
 
-/** A list of mappings, empty by default. */
+/** A list of mappings. Default: empty. */
 export interface KeyList extends Pick<Key, "from" | "expected" | "doc"> {
-  /** The keys of each. */
+  /** The keys of each mapping. */
   readonly entries: Keys;
 }
 
@@ -74,7 +74,7 @@ export interface Keys {
 }
 
 /**
- * The values of a table of keys, as a type.
+ * The type of a table's values.
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * What every room stands on: errors that name a user's mistake in one line, globs over names, random streams, progress,
- * units, and the import of a user's own files.
+ * Basics for all other modules: one-line errors for users' mistakes, globs over names, random streams, progress, units, and
+ * the import of user files.
  *
  * @example
  * ```ts

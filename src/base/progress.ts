@@ -1,25 +1,25 @@
-// What a long task is doing now: one line, written over on a terminal, a plain line every few seconds elsewhere. Whoever does
-// the work reports it; nothing is shown unless a script asks for it.
+// Progress of a long task: one line, overwritten on a terminal, a plain line every few seconds elsewhere. Code reports its
+// progress; it is shown only if a script calls showProgress.
 import { columnsOf, cutToColumns } from "./columns.ts";
 import { escapeControls, messageLine } from "./terminal.ts";
 import { showBytes, showSeconds } from "./units.ts";
 import { showStatus, writeStderr } from "./write.ts";
 
-/** What is being done, and how much of it is done. */
+/** The current activity and its progress. */
 export interface Activity {
-  /** In words: "evaluating". */
+  /** Its description: "evaluating". */
   readonly what: string;
-  /** Units of it that are done. */
+  /** Units completed. */
   readonly done?: number;
-  /** Units in all, where that is known. */
+  /** Total units, if known. */
   readonly total?: number;
   /** Whether units are bytes. */
   readonly bytes?: boolean;
-  /** What is shown behind it instead of the time left. */
+  /** Text shown instead of the remaining time. */
   readonly note?: string;
 }
 
-/** How progress is shown: "auto" is a line written over on a terminal, and plain lines elsewhere. */
+/** How progress is shown: "auto" overwrites one line on a terminal and writes plain lines elsewhere. */
 export type ProgressMode = "auto" | "plain" | "none";
 
 /** All modes. */
@@ -27,21 +27,21 @@ export const PROGRESS_MODES: readonly ProgressMode[] = ["auto", "plain", "none"]
 
 const REDRAW_MS = 100;
 const TICK_MS = 1000;
-/** Between two plain lines, and before the first: a quick task shows none. */
+/** Time between plain lines and before the first: a quick task shows none. */
 const PLAIN_MS = 5000;
-/** Sooner, the time left is a guess. */
+/** Time before the remaining time can be estimated. */
 const SURE_SECONDS = 1;
-/** Where a terminal does not know its width. */
+/** Width of a terminal that does not report one. */
 const COLUMNS = 80;
 
 interface Display {
   readonly plain: boolean;
   readonly timer: ReturnType<typeof setInterval>;
-  /** When a line was shown last, in milliseconds of performance.now(). */
+  /** Time of the last line shown, in milliseconds of performance.now(). */
   shownAt: number;
   lead: string;
   current: Activity | undefined;
-  /** When the current activity began, and how many of its units were done then. */
+  /** When the current activity began, and how many units were completed then. */
   begun: { at: number; done: number };
 }
 
@@ -62,8 +62,8 @@ function amount({ done, total, bytes }: Activity): string {
 }
 
 /**
- * An activity as one line: `evaluating 12/50  8 s left`. The rate of the time left is that since the activity `begun`, in
- * milliseconds, with so many units done.
+ * An activity as one line: `evaluating 12/50  8 s left`. The remaining time is estimated from the rate since `begun.at`, in
+ * milliseconds, when `begun.done` units were completed.
  */
 export function activityText(
   activity: Activity,
@@ -72,9 +72,9 @@ export function activityText(
 ): string {
   const { what, done = 0, total, note } = activity;
   const seconds = (now - begun.at) / 1000;
-  const made = done - begun.done;
-  const known = total !== undefined && made > 0 && seconds >= SURE_SECONDS;
-  const left = known ? `${showSeconds(seconds / made * Math.max(0, total - done))} left` : undefined;
+  const sinceBegun = done - begun.done;
+  const known = total !== undefined && sinceBegun > 0 && seconds >= SURE_SECONDS;
+  const left = known ? `${showSeconds(seconds / sinceBegun * Math.max(0, total - done))} left` : undefined;
   const end = note ?? left;
   return escapeControls(`${what}${amount(activity)}${end === undefined ? "" : `  ${end}`}`);
 }
@@ -86,17 +86,17 @@ function draw(shown: Display, now: number): void {
   const text = activityText(current, begun, now);
   try {
     if (plain) return writeStderr(`${messageLine(lead + text)}\n`);
-    // A cursor behind the last column would wait to wrap.
+    // Writing the last column would leave the cursor about to wrap.
     const columns = columnsOfTerminal() - 1;
     showStatus(cutToColumns(cutToColumns(lead, columns - columnsOf(text)) + text, columns));
   } catch {
-    // Who does not listen any more must not end the work.
+    // A closed standard error must not end the work.
     endProgress();
   }
 }
 
 /**
- * Reports what is being done now; costs next to nothing, and shows something only where a script asks for it.
+ * Reports the current activity; cheap, and shown only after `showProgress`.
  *
  * @example
  * ```ts
@@ -113,11 +113,11 @@ export function reportProgress(activity: Activity): void {
   const other = current?.what !== what;
   if (other || done < (current.done ?? 0)) display.begun = { at: now, done };
   display.current = activity;
-  // Another activity is shown at once: it may hold this thread until it is over.
+  // A new activity is shown at once: it may block this thread until it ends.
   if (now - shownAt >= (plain ? PLAIN_MS : other ? 0 : REDRAW_MS)) draw(display, now);
 }
 
-/** Sets what goes before every activity: which of several runs it belongs to.
+/** Sets the prefix of every activity: which of several runs it belongs to.
  * @category Scripts */
 export function leadProgress(lead: string): void {
   if (!display) return;
@@ -126,7 +126,7 @@ export function leadProgress(lead: string): void {
 }
 
 /**
- * Shows on the standard error what is reported from now on.
+ * Shows activities on standard error as they are reported.
  *
  * @example
  * ```ts
@@ -155,7 +155,7 @@ const redraw = () => {
   if (display) draw(display, performance.now());
 };
 
-/** Shows nothing more, and erases the line that a terminal shows. */
+/** Stops showing progress, and erases the terminal's progress line. */
 export function endProgress(): void {
   if (!display) return;
   const { plain, timer } = display;
@@ -166,6 +166,6 @@ export function endProgress(): void {
   try {
     showStatus("");
   } catch {
-    // Nobody looks any more.
+    // Standard error is closed.
   }
 }

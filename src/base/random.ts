@@ -1,5 +1,5 @@
-// Threefry-2x32 (Salmon et al. 2011), the counter-based generator behind every random number in heed: a value depends
-// on (key, counter) alone, so a resumed run, a recomputed mask and another device draw the same bits.
+// Threefry-2x32 (Salmon et al. 2011), the counter-based generator of all random numbers in heed: a value depends only on
+// (key, counter), so a resumed run, a recomputed mask and another device draw the same bits.
 
 const ROTATIONS = [13, 15, 26, 6, 17, 29, 16, 24] as const;
 
@@ -32,10 +32,10 @@ export function threefry2x32(k0: number, k1: number, c0: number, c1: number): [n
   return [x0, x1];
 }
 
-/** A seeded stream of random numbers; `position` counts the 64-bit draws made, and may be set to jump.
+/** A seeded stream of random numbers; `position` counts 64-bit draws, and can be set to jump.
  * @category Data */
 export interface RandomStream {
-  /** Draws made so far: save it, set it again, and the stream goes on from there. */
+  /** Draws so far: save it and set it again to continue the stream from there. */
   position: number;
   /** 32 uniform bits. */
   uint32(): number;
@@ -47,14 +47,14 @@ export interface RandomStream {
   normal(): number;
 }
 
-/** FNV-1a, so that each purpose of one seed has a key of its own: (seed, hash32(purpose)). */
+/** FNV-1a, which gives each purpose of a seed its own key: (seed, hash32(purpose)). */
 export function hash32(text: string): number {
   let h = 0x811c9dc5;
   for (const unit of new TextEncoder().encode(text)) h = Math.imul(h ^ unit, 0x01000193) >>> 0;
   return h;
 }
 
-/** Puts items into an order in which each is as likely (Fisher and Yates), in place. */
+/** Shuffles items uniformly in place (Fisher-Yates). */
 export function shuffle(rng: RandomStream, items: { [i: number]: number; length: number }): void {
   for (let i = items.length - 1; i > 0; i--) {
     const j = rng.below(i + 1);
@@ -63,11 +63,11 @@ export function shuffle(rng: RandomStream, items: { [i: number]: number; length:
 }
 
 /**
- * The stream of random numbers that `seed` gives for one `purpose` ("batches", "init", "copy task 17"): streams of
- * different purposes are independent.
+ * The stream of random numbers of a `seed` for one `purpose` ("batches", "init", "copy task 17"): streams of different
+ * purposes are independent.
  *
  * @param seed any integer; its low 32 bits are used
- * @param purpose a name; another name gives another stream
+ * @param purpose the stream's name
  * @category Data
  */
 export function randomStream(seed: number, purpose: string): RandomStream {

@@ -1,6 +1,6 @@
-// Names that have changed, and where names of heed are found now: what a user's file that asks for an old one is told.
+// Renamed exports and fields, for error messages that give a user's file the new name.
 
-/** Exports of heed whose names have changed, and what they are called now, in mod.ts or behind a room's door. */
+/** Renamed exports: old name to new, in mod.ts or another entry point. */
 export const RENAMED: Readonly<Record<string, string>> = {
   all: "andMasks",
   any: "orMasks",
@@ -26,7 +26,7 @@ export const RENAMED: Readonly<Record<string, string>> = {
   Work: "Workload",
 };
 
-/** Fields of users' samples and of options whose names have changed. */
+/** Renamed fields of samples and options: old name to new. */
 export const RENAMED_FIELDS: Readonly<Record<string, string>> = {
   announce: "onStart",
   answerFrom: "answerStart",
@@ -49,16 +49,16 @@ export const NAMESPACES: readonly string[] = [
   "cli",
 ];
 
-/** What a module exports, by name. */
+/** The exports of a module, by name. */
 export type Exports = Readonly<Record<string, unknown>>;
 
-/** Where the text of a bundle finds the exports of mod.ts. */
+/** Global key under which a bundle finds the exports of mod.ts. */
 export const EXPORTS = Symbol.for("heed.exports");
 
-/** Holds the exports of mod.ts where a script has handed them down. */
+/** Holds the exports of mod.ts, if a script has provided them. */
 export const running = globalThis as { [EXPORTS]?: Exports };
 
-/** How what mod.ts exports is written, by its name: `scale` is `scale`, `alibi` is `masks.alibi`. */
+/** Paths of the exports of mod.ts by name: `scale` is `scale`, `alibi` is `masks.alibi`. */
 export function pathsOf(exports: Exports): Map<string, string> {
   const within = NAMESPACES.flatMap((space) =>
     Object.keys(exports[space] ?? {}).map((name): [string, string] => [name, `${space}.${name}`])
@@ -66,10 +66,10 @@ export function pathsOf(exports: Exports): Map<string, string> {
   return new Map([...within, ...Object.keys(exports).map((name): [string, string] => [name, name])]);
 }
 
-/** What an export is called now. */
+/** The current name of an export. */
 export const currentName = (name: string): string => Object.hasOwn(RENAMED, name) ? RENAMED[name] : name;
 
-/** What stands for a call of `heed.name()` that failed, for there is none of this name; undefined for any other failure. */
+/** The message for a call of `heed.name()` that failed because `name` was renamed; undefined for other errors. */
 export function renamedCall(thrown: unknown): string | undefined {
   const [, name] =
     /^heed\.(\w+) is not a function$/.exec(thrown instanceof TypeError ? thrown.message : "") ?? [];

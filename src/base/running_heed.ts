@@ -1,28 +1,28 @@
-// A user's file that imports heed is given the heed that runs: a second copy's graphs, devices and errors would be
-// strangers to the first. In a bundle there is no mod.ts to load, so its script hands the exports down.
+// Resolves a user file's import of heed to the running heed: graphs, devices and errors of a second copy would be
+// incompatible with the first. A bundle has no mod.ts to load, so its script provides the exports.
 import project from "../../deno.json" with { type: "json" };
 import { refuseEndlessSync } from "./whole_file.ts";
 import { closestString, didYouMean, UserError } from "./errors.ts";
 import { localFile } from "./import_specifiers.ts";
 import { currentName, EXPORTS, type Exports, pathsOf, running } from "./renamed.ts";
 
-/** What heed is imported by from any folder. */
+/** Package names that import heed from any folder. */
 const NAMES = ["heed", "@heed/heed"];
 
-/** The folder of heed's own sources; undefined in a bundle. */
+/** The folder of heed's sources; undefined in a bundle. */
 const ROOT = import.meta.url.endsWith("/src/base/running_heed.ts")
   ? new URL("../../", import.meta.url).href
   : undefined;
 
-/** The module that stands for heed in a bundle. */
+/** URL of heed's module in a bundle. */
 const BUNDLED = "heed:running";
 
-/** Files of the rooms' doors below ROOT, by room. */
+/** Entry points (`exports` of deno.json) below ROOT, by name. */
 const DOORS: ReadonlyMap<string, string> = new Map(
   Object.entries(project.exports).map(([key, path]) => [key.slice(2), path.slice(2)]),
 );
 
-/** Whether modules are heed's, by URL. Decided once: what was not hashed must not be loaded from disk later. */
+/** Whether a module is heed's, by URL. Decided once: a module that was not hashed must not be loaded from disk later. */
 const decided = new Map<string, boolean>();
 
 function isCheckout(folder: string): boolean {
@@ -48,14 +48,14 @@ function isAbsent(url: string): boolean {
 function decide(url: string): boolean {
   const folders = url.matchAll(/\/(?=mod\.ts$|src\/|kernels\/)/g);
   if (Array.from(folders, ({ index }) => url.slice(0, index + 1)).some(isCheckout)) return true;
-  // A bundle is taken to machines without the sources that a file names by path.
+  // A bundle may run on a machine without the sources that a file imports by path.
   return ROOT === undefined && url.endsWith("/mod.ts") && isAbsent(url);
 }
 
-/** Whether a URL is heed's: a file of its sources or of another checkout's, in a bundle also a mod.ts that is not there. */
+/** Whether a URL is heed's: a source file of this or another checkout; in a bundle also a missing mod.ts. */
 export const isHeed = (url: string): boolean => decided.getOrInsertComputed(url, decide);
 
-/** The room whose door a specifier names, `@heed/heed/chart`; "" for mod.ts, undefined where it is none of heed's names. */
+/** The entry point that a specifier names: "chart" for `@heed/heed/chart`, "" for mod.ts, undefined if it is not heed's. */
 function roomOf(specifier: string): string | undefined {
   const name = NAMES.find((name) => specifier === name || specifier.startsWith(`${name}/`));
   return name === undefined ? undefined : specifier.slice(name.length + 1);
@@ -63,26 +63,26 @@ function roomOf(specifier: string): string | undefined {
 
 export const namesHeed = (specifier: string): boolean => roomOf(specifier) !== undefined;
 
-/** Hands down the exports of mod.ts, for files of the user's that import heed. */
+/** Provides the exports of mod.ts to user files that import heed. */
 export function provideHeed(exports: Exports): void {
   running[EXPORTS] = exports;
 }
 
-/** What user's files have imported heed by. */
+/** Specifiers by which user files have imported heed. */
 const specifiers = new Set<string>();
 
 let registered: Promise<void> | undefined;
 
-/** From here on, user's files that import heed are given the one that runs. */
+/** From now on, user files that import heed get the running one. */
 export const giveRunningHeed = (): Promise<void> => registered ??= register();
 
-/** Whether a bare name was taken for a path: with hooks, Deno 2.9 does so where it knows no module of that name. */
+/** Whether a bare name was resolved as a path: with hooks, Deno 2.9 does so for unknown modules. */
 function isUnknown(specifier: string, from: string, url: string): boolean {
   return from.startsWith("file:") && !/^(\.{0,2}\/|\.{1,2}$|[a-z][a-z\d+.-]*:|#)/i.test(specifier) &&
     url === new URL(specifier, from).href;
 }
 
-/** The file of a room's door. */
+/** The file of an entry point. */
 function doorOf(room: string, specifier: string): string {
   const path = DOORS.get(room);
   if (path === undefined) {
@@ -93,14 +93,14 @@ function doorOf(room: string, specifier: string): string {
 }
 
 async function register(): Promise<void> {
-  // It takes long to load, and only who has a file of code pays for it.
+  // Slow to load, and needed only for user files.
   const { registerHooks } = await import("node:module");
   const face = ROOT === undefined ? BUNDLED : `${ROOT}mod.ts`;
   registerHooks({
     resolve(specifier, context, next) {
       const from = context.parentURL ?? "";
-      const own = from === import.meta.url || ROOT !== undefined && isHeed(from);
-      const local = own || !from.startsWith("file:") ? undefined : localFile(specifier, from);
+      const fromHeed = from === import.meta.url || ROOT !== undefined && isHeed(from);
+      const local = fromHeed || !from.startsWith("file:") ? undefined : localFile(specifier, from);
       const room = roomOf(specifier);
       if (room) {
         specifiers.add(specifier);
@@ -116,13 +116,13 @@ async function register(): Promise<void> {
       const door = [...DOORS.values()].findLast((path) => local?.endsWith(`/${path}`));
       if (ROOT !== undefined) return next(ROOT + (door ?? "mod.ts"), context);
       if (running[EXPORTS] !== undefined) return { url: face, format: "module", shortCircuit: true };
-      // A bundle that a script imports is one of mod.ts.
+      // A bundle that a script imports is a bundle of mod.ts.
       if (!import.meta.main) return next(import.meta.url, context);
       throw new UserError(
-        `${specifier} is not in this bundle; expected \`import * as heed\` handed to runCommand.`,
+        `${specifier} is not in this bundle; expected \`import * as heed\` passed to runCommand.`,
       );
     },
-    // Without it Deno 2.9 resolves what a file imports before it asks.
+    // Without a load hook, Deno 2.9 resolves a file's imports before it calls resolve().
     load(url, context, next) {
       if (url !== BUNDLED) return next(url, context);
       const names = Object.keys(running[EXPORTS]!).map((name) => `export const ${name} = heed.${name};\n`);
@@ -132,7 +132,7 @@ async function register(): Promise<void> {
   });
 }
 
-/** The specifier of the door behind which a name is; undefined in a bundle, which has none. */
+/** The specifier of the entry point that exports a name; undefined in a bundle, which has none. */
 async function doorWith(name: string): Promise<string | undefined> {
   for (const [room, path] of ROOT === undefined ? [] : DOORS) {
     if (Object.hasOwn(await import(ROOT + path), name)) return `${NAMES[1]}/${room}`;

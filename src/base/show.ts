@@ -1,4 +1,4 @@
-// How keys and values look in a message: short and always one line. It knows plain data only, no schema and no YAML.
+// Formats keys and values for messages: short and always on one line. For plain data, independent of schema and YAML.
 
 import { escapeControls } from "./terminal.ts";
 
@@ -20,17 +20,17 @@ function shorten(text: string): string {
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
-/** What the user wrote, without quotes but on one line: control characters escaped, a long text cut. */
+/** Text that the user wrote, without quotes, on one line: control characters escaped, long text truncated. */
 export function showWritten(text: string): string {
   return escapeControls(shorten(text));
 }
 
-/** `model.block.mlp.factor`; a key that is not a plain word is quoted and a long one cut, so that a path stays on its line. */
+/** `model.block.mlp.factor`; keys that are not plain words are quoted and long ones truncated, so that a path is one line. */
 export function showPath(path: readonly PropertyKey[]): string {
   return path.map(String).map((key) => /^[\w-]+$/.test(key) ? shorten(key) : describeValue(key)).join(".");
 }
 
-/** The value at a path of own keys, or undefined where the path leads nowhere. */
+/** The value at a path of own keys, or undefined if there is none. */
 export function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {
   let value = root;
   for (const key of path) {

@@ -1,19 +1,19 @@
 // Rows of cells as aligned lines of text.
 import { maximum } from "./extremes.ts";
 
-/** How the columns of a table stand. */
+/** Alignment of a table's columns. */
 export interface TableOptions {
-  /** Which columns, from 0, begin at the left; the others end at the right. Default: none. */
+  /** Whether a column, from 0, is left-aligned; others are right-aligned. Default: none. */
   readonly left?: (column: number) => boolean;
-  /** The least width of every column, or of the first ones. Default: 0. */
+  /** The minimum width of every column, or of the first ones. Default: 0. */
   readonly least?: number | readonly number[];
-  /** What stands between two columns. Default: two spaces. */
+  /** The text between columns. Default: two spaces. */
   readonly gap?: string;
 }
 
 /**
- * A table as lines: each column as wide as its longest cell, in UTF-16 units. No spaces behind a last column that begins at
- * the left.
+ * A table as lines: each column as wide as its longest cell, in UTF-16 units. A left-aligned last column has no trailing
+ * spaces.
  *
  * @example
  * ```ts

@@ -1,11 +1,11 @@
-// Text that others wrote (files, names, logs) as a terminal may have it: what would move the cursor, colour, hide or
-// reverse letters is shown, not sent.
+// Makes untrusted text (files, names, logs) safe for a terminal: escapes characters that would move the cursor, or colour,
+// hide or reverse letters.
 
-/** C0, DEL and C1, and the marks that turn the direction of writing. */
+/** C0, DEL and C1, and bidirectional controls. */
 const CONTROLS = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
-/** Characters of a message; what is longer is cut in the middle. */
+/** Maximum length of a message; longer ones are cut in the middle. */
 const LONGEST_MESSAGE = 500;
-/** Characters that stay at either end of what is cut: the rest is for the note. */
+/** Characters kept at each end of a cut message; the rest is for the note. */
 const KEPT = 225;
 
 function escaped(control: string): string {
@@ -14,7 +14,7 @@ function escaped(control: string): string {
 }
 
 /**
- * A text in which every control character and every mark of the direction of writing is an escape as in JSON.
+ * Escapes every control character and bidirectional control of a text as JSON does.
  *
  * @example
  * ```ts
@@ -27,10 +27,10 @@ export function escapeControls(text: string): string {
   return text.replaceAll(CONTROLS, escaped);
 }
 
-/** Characters of a cell of a table, as wide as a path may be; a column is as wide as its longest. */
+/** Maximum length of a table cell, enough for a path. */
 const LONGEST_CELL = 300;
 
-/** A text as a cell of a table may have it: without controls, cut in the middle where longer than 300 characters. */
+/** A text as a table cell: controls escaped, cut in the middle if longer than 300 characters. */
 export function cellText(text: string): string {
   const cell = escapeControls(text);
   if (cell.length <= LONGEST_CELL) return cell;
@@ -38,7 +38,7 @@ export function cellText(text: string): string {
   return `${cell.slice(0, kept)}...${cell.slice(-kept)}`.toWellFormed();
 }
 
-/** {@link escapeControls} of a text of several lines: newlines and tabs stay. */
+/** {@link escapeControls} for text of several lines: keeps newlines and tabs. */
 export function escapeText(text: string): string {
   return text.replaceAll(
     CONTROLS,
@@ -47,7 +47,7 @@ export function escapeText(text: string): string {
 }
 
 /**
- * A message on one line, without controls, of at most 500 characters: a longer one is cut in the middle and says so.
+ * A message on one line, with controls escaped, of at most 500 characters: a longer one is cut in the middle, with a note.
  *
  * @example
  * ```ts

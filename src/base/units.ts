@@ -1,23 +1,22 @@
-// Sizes, work and times as a person reads them, in the largest unit of which there is one. Every task and chart writes
-// them by these.
+// Human-readable sizes, FLOP and times, in the largest unit with a value of at least 1. Used by all tasks and charts.
 
 const [BYTES, FLOPS] = [
   ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"],
   ["FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", "PFLOP", "EFLOP", "ZFLOP", "YFLOP"],
 ];
 
-/** A number of three digits or so: 9.54, 95.4, 954. */
+/** A number with about three digits: 9.54, 95.4, 954. */
 const short = (value: number): string => value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0);
 
-/** The power of a base that counts a value, where rounding up to the next unit (1024.0 MiB) takes that unit. */
-function powerOf(value: number, base: number, most: number, written: (value: number) => string): number {
+/** The exponent of the unit for a value; one that rounds up to the next unit (1024.0 MiB) takes that unit. */
+function powerOf(value: number, base: number, max: number, written: (value: number) => string): number {
   let power = 0;
-  while (power < most && Number(written(value / base ** power)) >= base) power++;
+  while (power < max && Number(written(value / base ** power)) >= base) power++;
   return power;
 }
 
 /**
- * Bytes in the largest binary unit of which there is one, with one decimal.
+ * Bytes in the largest binary unit with a value of at least 1, with one decimal.
  *
  * @example
  * ```ts
@@ -31,7 +30,7 @@ export function showBytes(bytes: number): string {
 }
 
 /**
- * Floating-point operations in the largest decimal unit of which there is one, with about three digits.
+ * Floating-point operations in the largest decimal unit with a value of at least 1, with about three digits.
  *
  * @example
  * ```ts
@@ -48,7 +47,7 @@ export function showFlops(flops: number): string {
 export interface TimeUnit {
   /** `ms`, `s`, `min`, `h` or `days`. */
   readonly name: string;
-  /** Seconds of one. */
+  /** Its length in seconds. */
   readonly seconds: number;
 }
 
@@ -60,14 +59,14 @@ const TIMES: readonly TimeUnit[] = [
   { name: "days", seconds: 86400 },
 ];
 
-/** The unit for times up to so many seconds: the largest of which there are two, and milliseconds below a second. */
+/** The unit for times up to `seconds`: the largest unit with a value of at least 2; milliseconds below one second. */
 export function timeUnit(seconds: number): TimeUnit {
   if (!(seconds >= 1 && Number.isFinite(seconds))) return TIMES[seconds > 0 && seconds < 1 ? 0 : 1];
   return TIMES.slice(1).findLast((unit) => seconds >= 2 * unit.seconds) ?? TIMES[1];
 }
 
 /**
- * A time in seconds, or the largest unit of which there are two, with one decimal below 10.
+ * A time in seconds, or in the largest unit with a value of at least 2, with one decimal below 10.
  *
  * @example
  * ```ts

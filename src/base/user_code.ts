@@ -1,5 +1,5 @@
-// What code a file of the user's is: the SHA-256 of it and of all that it imports from files, and the names of what it
-// imports from elsewhere, which no hash of files holds. Nothing is run.
+// Identifies the code of a user's file: the SHA-256 of the file and of all files that it imports, and the names of its other
+// imports, which the hash does not cover. Runs nothing.
 import { readWhole } from "./whole_file.ts";
 import { dirname, relative, resolve, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -11,11 +11,11 @@ import { isHeed, namesHeed } from "./running_heed.ts";
 /** The code of a file. */
 export interface UserCode {
   /**
-   * The file's own SHA-256 in hexadecimal digits where it imports no other file, else that of a list of all: a line a file,
-   * its hash and its path from the first.
+   * The file's SHA-256 in hexadecimal digits if it imports no other file, else that of a list of all files: one line per file,
+   * with its hash and its path relative to the first.
    */
   readonly sha256: string;
-  /** What it imports that is no file: `npm:`, `jsr:` and `https:` modules, and what cannot be known before it runs. */
+  /** Imports that are not files: `npm:`, `jsr:` and `https:` modules, and imports that are only known at run time. */
   readonly elsewhere: readonly string[];
 }
 
@@ -28,13 +28,13 @@ async function readImported(url: string): Promise<Uint8Array | undefined> {
   }
 }
 
-/** What a file's text names; data names nothing. */
+/** The imports in a file's text; data files have none. */
 function importsIn(url: string, bytes: Uint8Array): ReturnType<typeof importsOf> {
   if (/\.[cm]?[jt]sx?$/i.test(url)) return importsOf(new TextDecoder().decode(bytes));
   return { specifiers: [], open: /\.wasm$/i.test(url) ? ["WebAssembly"] : [] };
 }
 
-/** Reads the code that a file is, without running it or heed's own modules; throws UserError where it cannot be read. */
+/** Reads the code of a file without running it or including heed's modules; throws UserError if it cannot be read. */
 export async function readCode(file: string): Promise<UserCode> {
   const entry = pathToFileURL(resolve(file)).href;
   const elsewhere = new Set<string>();
@@ -61,7 +61,7 @@ export async function readCode(file: string): Promise<UserCode> {
   return { sha256: sha256Hex(`heed code 1\n${lines.sort().join("")}`), elsewhere: names };
 }
 
-/** The path of a file from the folder of the first, with slashes on every system. */
+/** The path of a file relative to the folder of the first, with slashes on every system. */
 function pathFrom(entry: string, url: string): string {
   return relative(dirname(fileURLToPath(entry)), fileURLToPath(url)).split(sep).join("/");
 }

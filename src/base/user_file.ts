@@ -1,4 +1,4 @@
-// TypeScript files of a user's: hooks, modifiers, tasks, implementations of attention. All of them are imported here.
+// Imports users' TypeScript files: hooks, modifiers, tasks, implementations of attention.
 import { resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { describeValue, isMapping } from "./show.ts";
@@ -7,7 +7,7 @@ import { giveRunningHeed, isHeed, missingExport } from "./running_heed.ts";
 import { settled } from "./user_promise.ts";
 import { readCode, type UserCode } from "./user_code.ts";
 
-/** The code of the files that this process has imported, by URL: it is what runs, whatever the files become. */
+/** The code of the files that this process has imported, by URL: it keeps running even if the files change. */
 const imported = new Map<string, UserCode>();
 
 const urlOf = (file: string): string => pathToFileURL(resolve(file)).href;
@@ -16,7 +16,7 @@ export function importedCode(file: string): UserCode | undefined {
   return imported.get(urlOf(file));
 }
 
-/** Throws where a file gave every object or list a property: what is computed from names would count it in. */
+/** Throws if a file added an enumerable property to every object or array, which loops over keys would include. */
 function checkPrototypes(): void {
   for (const [name, prototype] of Object.entries({ Object: Object.prototype, Array: Array.prototype })) {
     const [added] = Object.keys(prototype);
@@ -27,18 +27,18 @@ function checkPrototypes(): void {
 }
 
 /**
- * What threw, where it was a file of a user's that this process has imported, or one that such a file imports: told by the
- * stack's first line in a file. Undefined for what heed threw itself.
+ * The user's file that threw an error (one that this process has imported, directly or not), from the stack's first line in a
+ * file. Undefined for errors that heed threw.
  */
 export function userFileThatThrew(thrown: unknown): string | undefined {
   const [file] = imported.keys();
   if (file === undefined) return undefined;
   const [, url] = /(file:\/\/[^\s)]+?):\d+:\d+/.exec(stackOf(thrown)) ?? [];
-  const isOwn = url === undefined || url !== Deno.mainModule && !isHeed(url);
-  return isOwn ? fileURLToPath(url ?? file) : undefined;
+  const isUsers = url === undefined || url !== Deno.mainModule && !isHeed(url);
+  return isUsers ? fileURLToPath(url ?? file) : undefined;
 }
 
-/** Whether an import failed before a line of the module ran: a file that is not there, a syntax error. */
+/** Whether an import failed before any code of the module ran: a missing file, a syntax error. */
 function failedToLoad(error: unknown): boolean {
   const code = error instanceof Error && "code" in error ? error.code : undefined;
   return error instanceof SyntaxError || code === "ERR_MODULE_NOT_FOUND";
@@ -47,8 +47,8 @@ function failedToLoad(error: unknown): boolean {
 /**
  * Imports a user's TypeScript file.
  *
- * @throws {UserError} with the place `what` where it is not there or does not load
- * @throws {UserCodeError} where it throws as it is loaded
+ * @throws {UserError} with the place `what` if it does not exist or does not load
+ * @throws {UserCodeError} if it throws while it loads
  *
  * @example
  * ```ts
@@ -62,11 +62,11 @@ export async function exportsOf(file: string, what: string): Promise<Record<stri
   const url = urlOf(file);
   const refused = (reason: string) => new UserError(`${what}: ${file} cannot be loaded: ${reason}`);
   try {
-    // Read before it runs, and once: the module is not imported again when the file changes.
+    // Read once, before it runs: the module is not imported again if the file changes.
     const code = imported.get(url) ?? await readCode(file);
     await giveRunningHeed();
     imported.set(url, code);
-    // What it imports from the web may take its time to come.
+    // Imports from the web may take long.
     const loading = import(url);
     const exports = await (code.elsewhere.length > 0 ? loading : settled(loading));
     checkPrototypes();
@@ -81,12 +81,12 @@ export async function exportsOf(file: string, what: string): Promise<Record<stri
   }
 }
 
-/** Whether a value is an object of named values, and not a Map, a Promise or another class's. */
+/** Whether a value is a plain object, not a Map, a Promise or an instance of another class. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return isMapping(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value));
 }
 
-/** The first name that is near to a known one which is not there: it would be passed over in silence. */
+/** The first unknown name that resembles a missing known one: it would be ignored silently. */
 export function misspelling(names: readonly string[], known: readonly string[]) {
   const open = known.filter((name) => !names.includes(name));
   for (const name of names) {
@@ -95,7 +95,7 @@ export function misspelling(names: readonly string[], known: readonly string[]) 
   }
 }
 
-/** Throws at a misspelt key of an object of the user's. */
+/** Throws UserError at a misspelt key of a user's object. */
 export function checkKeys(
   place: string,
   value: Readonly<Record<string, unknown>>,
@@ -108,7 +108,7 @@ export function checkKeys(
   );
 }
 
-/** What a user's code gave, in a few words for a message. */
+/** A value that user code returned, in a few words for a message. */
 export function describe(value: unknown): string {
   if (value instanceof Promise) return "a promise";
   if (typeof value === "function") return "a function";

@@ -1,17 +1,16 @@
-// Waiting for what code of a user's promised: a promise that nothing settles would be waited for until the end of time.
+// Awaits promises of user code, with a limit: a promise that nothing settles would block forever.
 import process from "node:process";
 import { UserError } from "./errors.ts";
 
-/** Milliseconds between two looks at the processor, those without work after which a promise is given up, and the share of work. */
+/** Milliseconds between checks of CPU usage, idle milliseconds until a promise is given up, and the usage that counts as work. */
 const [LOOK_MS, PATIENCE_MS, SOME_WORK] = [250, 5000, 0.02];
 
 /**
- * What a user's code returned, awaited. A promise is given up with a UserError once this process has done nothing for
- * 5 seconds.
+ * Awaits what user code returned. Throws UserError if a promise is pending and this process has been idle for 5 seconds.
  */
 export async function settled<T>(promised: T | PromiseLike<T>, patience_ms = PATIENCE_MS): Promise<T> {
   if (typeof (promised as Partial<PromiseLike<T>> | null | undefined)?.then !== "function") return promised;
-  const { promise: given, reject } = Promise.withResolvers<never>();
+  const { promise: idleLimit, reject } = Promise.withResolvers<never>();
   let idle = 0;
   let before = process.cpuUsage();
   let looked = performance.now();
@@ -26,7 +25,7 @@ export async function settled<T>(promised: T | PromiseLike<T>, patience_ms = PAT
     reject(new UserError(`a promise is not settled, and nothing was done for ${seconds} s.`));
   }, LOOK_MS);
   try {
-    return await Promise.race([promised, given]);
+    return await Promise.race([promised, idleLimit]);
   } finally {
     clearInterval(timer);
   }

@@ -1,4 +1,4 @@
-// The version, for logs and --help. A test holds it equal to deno.json's.
+// The version, for logs and --help. A test checks that it equals deno.json's.
 
 /** heed's version.
  * @category Scripts */

@@ -1,33 +1,33 @@
-// Files that are read whole. A pipe or a device may never end, and opening a pipe waits for whoever writes into it.
+// Reads complete files. A pipe or a device may never end, and opening a pipe blocks until there is a writer.
 import { UserError } from "./errors.ts";
 import { showBytes } from "./units.ts";
 
-/** What stands at a path, where it is no file and no folder. */
-function strange({ isFile, isDirectory, isFifo, isSocket }: Deno.FileInfo): string | undefined {
+/** The kind of a path that is neither a file nor a folder. */
+function specialKind({ isFile, isDirectory, isFifo, isSocket }: Deno.FileInfo): string | undefined {
   if (isFile || isDirectory) return undefined;
   return isFifo ? "a pipe" : isSocket ? "a socket" : "a device";
 }
 
-const refusal = (path: string, found: string) => new UserError(`${path}: expected a file, found ${found}.`);
+const refusal = (path: string, kind: string) => new UserError(`${path}: expected a file, found ${kind}.`);
 
-/** Throws UserError where a path is a pipe, a socket or a device; what is not there is reported where it is opened. */
+/** Throws UserError if a path is a pipe, a socket or a device, and the system's error if it does not exist. */
 export async function refuseEndless(path: string | URL): Promise<void> {
-  const found = strange(await Deno.stat(path));
-  if (found !== undefined) throw refusal(`${path}`, found);
+  const kind = specialKind(await Deno.stat(path));
+  if (kind !== undefined) throw refusal(`${path}`, kind);
 }
 
-/** The same without waiting. */
+/** {@link refuseEndless}, synchronous. */
 export function refuseEndlessSync(path: string | URL): void {
-  const found = strange(Deno.statSync(path));
-  if (found !== undefined) throw refusal(`${path}`, found);
+  const kind = specialKind(Deno.statSync(path));
+  if (kind !== undefined) throw refusal(`${path}`, kind);
 }
 
-/** What a file that names no size, as those of /proc, may have. */
+/** Maximum length of a file that reports no size, as those of /proc. */
 const UNSIZED_BYTES = 2 ** 24;
 
 /**
- * All bytes of a file as long as it is when it is opened, and room for one more behind them in their buffer. Throws UserError
- * where it is a pipe, a socket or a device, or longer than memory; what the system refuses as it is.
+ * All bytes of a file, up to its size when opened, in a buffer with room for one more byte. Throws UserError if it is a pipe, a
+ * socket or a device, or does not fit into memory; errors of the system unchanged.
  */
 export async function readWhole(path: string | URL): Promise<Uint8Array<ArrayBuffer>> {
   await refuseEndless(path);
@@ -48,10 +48,10 @@ export async function readWhole(path: string | URL): Promise<Uint8Array<ArrayBuf
   return size === 0 ? bytes.slice(0, length) : bytes.subarray(0, length);
 }
 
-/** The same as text; what is no UTF-8 becomes U+FFFD. */
+/** {@link readWhole} as text; invalid UTF-8 becomes U+FFFD. */
 export const readWholeText = async (path: string | URL): Promise<string> =>
   new TextDecoder().decode(await readWhole(path));
 
-/** The names in a folder, sorted; throws what the system says where it cannot be read. */
+/** The names in a folder, sorted; throws the system's error if it cannot be read. */
 export const namesIn = async (folder: string): Promise<string[]> =>
   (await Array.fromAsync(Deno.readDir(folder), ({ name }) => name)).sort();

@@ -1,9 +1,9 @@
-// Bytes that go out whole, also to a pipe or terminal that does not block: the program at its other end may have made it so.
+// Complete writes, also to a non-blocking pipe or terminal: the program at the other end may have set that mode.
 
 const SLEEPER = new Int32Array(new SharedArrayBuffer(4));
 const LONGEST_WAIT_MS = 32;
 
-/** Makes a call to the system again until it has room. */
+/** Retries a write until there is room. */
 function whenRoom(write: () => number): number {
   for (let wait = 1;; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
     try {
@@ -15,10 +15,10 @@ function whenRoom(write: () => number): number {
   }
 }
 
-/** Before anything hangs up: a terminal that has closed is none any more. */
+/** Read at startup: a closed terminal no longer reports that it is one. */
 const TERMINALS = { stdout: Deno.stdout.isTerminal(), stderr: Deno.stderr.isTerminal() };
 
-/** Whether a write failed because its reader has gone: a pipe that was closed, or a terminal. */
+/** Whether a write failed because its reader closed the pipe or terminal. */
 export function readerHasGone(error: unknown, output: keyof typeof TERMINALS): boolean {
   if (error instanceof Deno.errors.BrokenPipe) return true;
   return TERMINALS[output] && (error as { code?: unknown } | undefined)?.code === "EIO";
@@ -28,13 +28,13 @@ interface Output {
   writeSync(bytes: Uint8Array): number;
 }
 
-/** The line of progress at the end of what a terminal shows, and whether other text has not ended its line there. */
+/** The progress line on the terminal, and whether other text there ends in the middle of a line. */
 const terminal = { status: "", midLine: false };
 
 /**
- * Shows one line, narrower than the terminal and without control characters, at the end of what the terminal of the standard
- * error shows, in place of the one that is there; other text erases it first. An empty one erases it. Where other text has
- * not ended its line nothing is shown.
+ * Shows a progress line on the terminal of standard error, in place of the previous one; it must be narrower than the terminal
+ * and free of control characters. Other text erases it first; an empty line erases it. Shows nothing while other text ends in
+ * the middle of a line.
  */
 export function showStatus(line: string): void {
   if (line === terminal.status || terminal.midLine) return;
@@ -42,7 +42,7 @@ export function showStatus(line: string): void {
   writeWhole(Deno.stderr, new TextEncoder().encode(`\r\x1b[2K${line}`));
 }
 
-/** Makes way for other text: the line of progress is erased where they share a terminal. */
+/** Erases the progress line before other text on the same terminal. */
 function makeWay(output: keyof typeof TERMINALS, bytes: Uint8Array): void {
   if (bytes.length === 0 || !TERMINALS[output]) return;
   terminal.midLine = false;
@@ -59,12 +59,12 @@ export function writeWhole(file: Output, bytes: Uint8Array): void {
 }
 
 const NEWLINE = 10;
-/** Less than the buffer of Deno's standard output. */
+/** Less than Deno's buffer of standard output. */
 const HELD_BYTES = 1023;
-/** Bytes that a pipe takes whole or not at all (PIPE_BUF); a terminal may take one and not the next. */
+/** Bytes that a pipe writes atomically (PIPE_BUF); on a terminal a single byte. */
 const PIPE_BYTES = Deno.build.os === "darwin" ? 512 : 4096;
 
-/** Where the next piece ends: behind the last end of line that is near enough, else before the next or where the buffer is full. */
+/** End of the next piece: after the last newline within `atomic` bytes, else before the next newline or at a full buffer. */
 function pieceEnd(bytes: Uint8Array, from: number, atomic: number): number {
   const last = bytes.subarray(from, from + atomic).lastIndexOf(NEWLINE);
   if (last >= 0) return from + last + 1;
@@ -73,12 +73,12 @@ function pieceEnd(bytes: Uint8Array, from: number, atomic: number): number {
 }
 
 /**
- * Writes bytes to the standard output, each of them once.
+ * Writes bytes to standard output, each exactly once.
  *
- * Deno's standard output holds what comes after the last end of line, or what the system did not take of the lines, in a
- * buffer. Where flushing that fails, the call fails, and does not tell whether its bytes were taken. Of two kinds of
- * pieces it is known: lines that the system takes whole or not at all were not, and less than the buffer without an end
- * of line was. A call without bytes flushes it.
+ * Deno buffers bytes after the last newline, and bytes of lines that the system did not accept. If flushing the buffer
+ * fails, the call fails without saying whether its bytes were accepted. For two kinds of pieces this is known: lines that the
+ * system writes atomically were not, and a piece without a newline that is shorter than the buffer was. A call without
+ * bytes flushes the buffer.
  */
 export function writeStdoutWhole(bytes: Uint8Array): void {
   makeWay("stdout", bytes);
@@ -91,15 +91,15 @@ export function writeStdoutWhole(bytes: Uint8Array): void {
     }
     from += piece.length;
     whenRoom(() => {
-      const given = piece;
+      const bytes = piece;
       piece = new Uint8Array();
-      return Deno.stdout.writeSync(given);
+      return Deno.stdout.writeSync(bytes);
     });
   }
 }
 
 /**
- * Writes text to the standard error, all of it. Where the reader has gone it is dropped: that ends no training.
+ * Writes all of a text to standard error. If its reader has closed it, the text is dropped: that must not end a training run.
  *
  * @example
  * ```ts

@@ -166,7 +166,7 @@ export async function attributeLogit(
   const wanted = [id, ...(minus === undefined ? [] : [tokenId(model, minus, "minus")])];
   const names = tapsOf(model);
   const read = await passOver(device, model, ids, (logits, taps) => {
-    return { ...taps.wanted(), logits, ...neededParameters(model, wanted) };
+    return { ...taps.selected(), logits, ...neededParameters(model, wanted) };
   }, (name) => names.includes(name));
   const t = ids.length - 1;
   const { dim, vocabulary } = model.architecture;

@@ -57,7 +57,7 @@ export async function embeddings(
   const names = ["blocks.0.resid_pre", ...Array.from({ length: layers }, (_, n) => `blocks.${n}.resid_post`)];
   const taps = activationCache((name) => names.includes(name));
   decoder(architecture, parameters, input("ids", [ROWS, length], "u32"), { taps });
-  using program = await device.compile({ outputs: taps.wanted() });
+  using program = await device.compile({ outputs: taps.selected() });
   const values = new Float32Array(texts.length * (layers + 1) * positions * dim);
   for (let first = 0; first < texts.length; first += ROWS) {
     reportProgress({ what: "reading texts with the model", done: first, total: texts.length });

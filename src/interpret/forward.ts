@@ -117,7 +117,7 @@ export async function forward(
     taps: cache,
   });
   checkTaps(globs, [...cache.tensors.keys()]);
-  const found = cache.wanted();
+  const found = cache.selected();
   const outputs: Record<string, Tensor> = { ...found, logits };
   using program = await device.compile({ outputs });
   program.run({ ids: padded(ids, length) });

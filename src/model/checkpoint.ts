@@ -1,4 +1,4 @@
-// Checkpoints: everything a run needs to go on, or a model to be used, in files that prove themselves.
+// Checkpoints: everything needed to resume a run or to use a model, in files with SHA-256 checksums.
 import { checkState, type RunState } from "../runs/run_state.ts";
 import { join } from "node:path";
 import { checkFinite } from "./finite.ts";
@@ -22,7 +22,7 @@ import { checkCode } from "./trust.ts";
 export interface Checkpoint extends Model {
   /** Its folder. */
   readonly path: string;
-  /** Where the run stood. */
+  /** State of the run when it was saved. */
   readonly state: RunState;
   /** Parameters by name. */
   readonly tensors: ReadonlyMap<string, TensorData>;
@@ -30,13 +30,13 @@ export interface Checkpoint extends Model {
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** state.json ends with the SHA-256 of itself without that line. */
+/** The text of state.json: its last line is the SHA-256 of the rest. */
 function sealed(state: object): string {
   const text = JSON.stringify(state, null, 2);
   return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(text)}"\n}\n`;
 }
 
-/** Files of a checkpoint, and the state.json that carries their hashes. */
+/** Adds state.json, which holds the hashes of all files, to the files of a checkpoint. */
 export function sealFiles(
   files: Readonly<Record<string, Uint8Array>>,
   state: Omit<RunState, "files">,
@@ -54,11 +54,11 @@ export function descriptionFiles(
   };
 }
 
-/** Reads a file of a checkpoint; one that is missing, or a pointer to it, is the user's to know. */
+/** Reads a file of a checkpoint; throws UserError where it is missing or a Git LFS pointer. */
 export async function readPart(path: string, name: string): Promise<Uint8Array> {
   const bytes = await bytesOf(join(path, name));
   if (bytes) return bytes;
-  throw new UserError(`${join(path, name)}: no such file; the checkpoint is not whole.`);
+  throw new UserError(`${join(path, name)}: no such file; the checkpoint is incomplete.`);
 }
 
 export async function readState(path: string): Promise<RunState> {
@@ -67,7 +67,7 @@ export async function readState(path: string): Promise<RunState> {
   const state = jsonOfBytes(bytes, place);
   const { sha256: _, ...rest } = isMapping(state) ? state : {};
   if (sealed(rest) !== new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)) {
-    throw new UserError(`${place}: its SHA-256 is not the one it ends with; the file is damaged.`);
+    throw new UserError(`${place}: its SHA-256 differs from the one in its last line; the file is damaged.`);
   }
   checkState(place, rest);
   return rest;
@@ -75,24 +75,24 @@ export async function readState(path: string): Promise<RunState> {
 
 export async function readChecked(path: string, name: string, state: RunState): Promise<Uint8Array> {
   const bytes = await readPart(path, name);
-  const found = sha256Hex(bytes);
-  if (found !== state.files[name]) {
-    // A safetensors file that is cut short says more than its hash does.
+  const sha256 = sha256Hex(bytes);
+  if (sha256 !== state.files[name]) {
+    // Decoding a truncated safetensors file gives a more precise error than its hash.
     if (name.endsWith(".safetensors")) decodeSafetensors(bytes, join(path, name));
     throw new UserError(
-      `${join(path, name)}: SHA-256 is ${found}, state.json says ${state.files[name]}; the file is damaged.`,
+      `${join(path, name)}: SHA-256 is ${sha256}, state.json says ${state.files[name]}; the file is damaged.`,
     );
   }
   return bytes;
 }
 
-/** A checkpoint's configuration. Before `model.head` was a key, the head always passed the exact error. */
+/** A checkpoint's configuration. Older ones lack `model.head`; their head always used exact backpropagation. */
 function savedConfig(source: Uint8Array, place: string): Record<string, unknown> {
   const { model, ...rest } = parseConfig(source, place);
   return { ...rest, model: isMapping(model) ? { head: { method: "bp" }, ...model } : model };
 }
 
-/** Decodes the files of a checkpoint, whatever their hashes; no code that the configuration names is run. */
+/** Decodes the files of a checkpoint without checking hashes or running code that the configuration names. */
 export function decodeFiles(
   path: string,
   files: { config: Uint8Array; tokenizer: Uint8Array; model: Uint8Array },
@@ -113,14 +113,14 @@ export const tokenizerAt = (place: string, file: unknown): Tokenizer =>
   atPlace(place, () => tokenizerFromJSON(file));
 
 /**
- * Loads a checkpoint: a checkpoint folder, or a run's last. The code that its configuration names (hooks, tasks, modifiers) is
- * run where the user has trusted it: where a training was given the same content, `train --trust` was, or this process has
- * imported it before.
+ * Loads a checkpoint: a checkpoint folder, or the last checkpoint of a run. Code that its configuration names (hooks, tasks,
+ * modifiers) runs only if the user trusts it: the same content was passed to `train` or `train --trust`, or this process
+ * has already imported it.
  *
  * @param path a checkpoint folder, a run folder, `runs/latest` or the name of a run
- * @param options `acceptChanges`: trusted code may be another than the checkpoint was made with
- * @throws {UserError} where there is none, a file is damaged, its hash is not the recorded one, or its code is not trusted,
- * changed or missing
+ * @param options `acceptChanges`: trusted code may differ from the code that the checkpoint was saved with
+ * @throws {UserError} if there is none, a file is damaged or its hash differs from the recorded one, or its code is not
+ * trusted, changed or missing
  *
  * @example
  * ```ts
@@ -152,7 +152,7 @@ async function stateOf(path: string): Promise<{ checkpoint: string; state: RunSt
   return { checkpoint, state: await readState(checkpoint) };
 }
 
-/** The tokenizer of a run's last checkpoint; no code of the user's is run. */
+/** The tokenizer of a run's last checkpoint; runs no user code. */
 export async function loadTokenizer(path: string): Promise<Tokenizer> {
   const { checkpoint, state } = await stateOf(path);
   const bytes = await readChecked(checkpoint, "tokenizer.json", state);
@@ -161,7 +161,7 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
 
 const FLOATS: readonly string[] = ["F64", "F32", "F16", "BF16"];
 
-/** Tensors of a file as a device takes them: float32, from whichever floating-point type they were stored as. */
+/** Tensors of a file as float32, converted from any floating-point dtype; throws UserError at other dtypes. */
 export function floats(
   entries: Iterable<[string, TensorData]>,
   place: string,
@@ -173,9 +173,9 @@ export function floats(
 }
 
 /**
- * Puts a checkpoint's parameters on a device.
+ * Uploads a checkpoint's parameters to a device.
  *
- * @throws {UserError} at a tensor that is missing, unknown, or of another shape than the model's
+ * @throws {UserError} at a tensor that is missing, unknown, or whose shape differs from the model's
  */
 export function putModel(
   device: Device,
@@ -188,7 +188,7 @@ export function putModel(
   writeParameters(device, layout, floats(tensors, place), place);
 }
 
-/** Throws NotFiniteError where a checkpoint's parameters are NaN or infinite: nothing can be asked of such a model. */
+/** Throws NotFiniteError if a parameter of a checkpoint is NaN or infinite. */
 export function checkParameters({ tensors, path }: Pick<Checkpoint, "tensors" | "path">): void {
   for (const [name, tensor] of tensors) {
     if (FLOATS.includes(tensor.dtype)) {

@@ -1,5 +1,5 @@
-// The hooks of a training as its loop calls them. What a hook returns is checked at once: a mistake is one line with the file,
-// the export, what was returned and what was expected.
+// Calls the hooks of a training run and checks what they return: an error is one line with the file, the export, the returned
+// value and what was expected.
 import { randomStream } from "../base/random.ts";
 import { isMapping, showPath } from "../base/show.ts";
 import { type Batch, IGNORE } from "../data/mod.ts";
@@ -10,26 +10,26 @@ import { describe, isRecord } from "../base/user_file.ts";
 import { settled } from "../base/user_promise.ts";
 import type { LoadedHooks, Metric, MetricContext, StepContext } from "./hooks.ts";
 
-/** What every hook of a run knows: the run's seed, and the size of its vocabulary. */
+/** What the context of every hook of a run contains. */
 export interface HookRun {
   readonly seed: number;
   readonly vocabulary: number;
 }
 
-/** Calls a hook that gets a step's context; what it throws has the place before it. */
+/** Calls a hook with the step's context; errors are prefixed with the place. */
 function call<T>(
   { file, keys }: LoadedHooks,
   { seed, vocabulary }: HookRun,
   what: "batch" | "freeze",
   step: number,
   hook: (context: StepContext) => T,
-): { place: string; found: T } {
+): { place: string; result: T } {
   const random = randomStream(seed, `hooks ${what} ${step}`);
   const place = `${file}: ${what} at step ${step}`;
-  return { place, found: callUser(place, () => hook({ step, random, vocabulary, keys })) };
+  return { place, result: callUser(place, () => hook({ step, random, vocabulary, keys })) };
 }
 
-/** Throws at an id that the model has no row for. */
+/** Throws UserError at an id outside the vocabulary. */
 function checkIds(place: string, name: "ids" | "targets", ids: Uint32Array, vocabulary: number): void {
   for (let i = 0; i < ids.length; i++) {
     if (ids[i] < vocabulary || name === "targets" && ids[i] === IGNORE) continue;
@@ -40,7 +40,7 @@ function checkIds(place: string, name: "ids" | "targets", ids: Uint32Array, voca
   }
 }
 
-/** The batches of a step as training sees them: those of the source, through the transform if there is one. */
+/** The batches of a training step after the batch hook, if there is one. */
 export function applyBatchHook(
   hooks: LoadedHooks | undefined,
   run: HookRun,
@@ -50,40 +50,40 @@ export function applyBatchHook(
   if (!hooks?.batch) return batches;
   const { batch: transform } = hooks;
   // One stream for all batches of the step.
-  const { place, found } = call(hooks, run, "batch", step, (context) => {
+  const { place, result: transformed } = call(hooks, run, "batch", step, (context) => {
     return batches.map((batch) => transform(batch, context));
   });
-  for (const [i, made] of found.entries()) {
+  for (const [i, result] of transformed.entries()) {
     for (const name of ["ids", "targets"] as const) {
-      const own: unknown = made?.[name];
+      const values: unknown = result?.[name];
       const { length } = batches[i][name];
-      if (!(own instanceof Uint32Array) || own.length !== length) {
-        const size = own instanceof Uint32Array ? ` of ${own.length}` : "";
-        const what = isMapping(made) && !(made instanceof Promise)
-          ? `${name}: ${describe(own)}${size}`
-          : describe(made);
+      if (!(values instanceof Uint32Array) || values.length !== length) {
+        const size = values instanceof Uint32Array ? ` of ${values.length}` : "";
+        const what = isMapping(result) && !(result instanceof Promise)
+          ? `${name}: ${describe(values)}${size}`
+          : describe(result);
         throw new UserError(
           `${place}: expected { ids, targets } of ${length} numbers each in a Uint32Array, found ${what}.`,
         );
       }
-      checkIds(place, name, own, run.vocabulary);
+      checkIds(place, name, values, run.vocabulary);
     }
   }
-  return found;
+  return transformed;
 }
 
-/** The names of the parameters that a step leaves alone. */
+/** The names of the parameters that are frozen in a step. */
 export function frozenNames(
   hooks: LoadedHooks,
   run: HookRun,
   step: number,
   names: readonly string[],
 ): ReadonlySet<string> {
-  const { place, found } = call<unknown>(hooks, run, "freeze", step, hooks.freeze!);
-  if (!Array.isArray(found)) {
-    throw new UserError(`${place}: expected a list of globs over parameter names, found ${describe(found)}.`);
+  const { place, result: globs } = call<unknown>(hooks, run, "freeze", step, hooks.freeze!);
+  if (!Array.isArray(globs)) {
+    throw new UserError(`${place}: expected a list of globs over parameter names, found ${describe(globs)}.`);
   }
-  return new Set(found.flatMap((glob: unknown) => {
+  return new Set(globs.flatMap((glob: unknown) => {
     if (typeof glob !== "string") {
       throw new UserError(
         `${place}: expected globs over parameter names, found ${describe(glob)} in the list.`,
@@ -97,15 +97,15 @@ export function frozenNames(
   }));
 }
 
-/** Fields of a record that are not a metric's to name. */
+/** Fields of a record that a metric may not use. */
 const RESERVED = new Set(["v", "type", "status", "__proto__", ...Object.keys(FIELDS.stat)]);
 
-/** What is wrong with what a metric returned; undefined where nothing is. */
-function metricFault(found: unknown): string | undefined {
+/** The error in what a metric returned; undefined if it is valid. */
+function metricFault(value: unknown): string | undefined {
   const expected = "expected a number or a flat record of numbers";
-  if (typeof found === "number") return undefined;
-  const entries = isRecord(found) ? Object.entries(found) : [];
-  if (entries.length === 0) return `${expected}, found ${isRecord(found) ? "an empty one" : describe(found)}`;
+  if (typeof value === "number") return undefined;
+  const entries = isRecord(value) ? Object.entries(value) : [];
+  if (entries.length === 0) return `${expected}, found ${isRecord(value) ? "an empty one" : describe(value)}`;
   for (const [name, value] of entries) {
     if (RESERVED.has(name) || /_status$/.test(name)) {
       return `${name}: a field of every record has this name; expected another`;
@@ -114,20 +114,20 @@ function metricFault(found: unknown): string | undefined {
   }
 }
 
-/** What a metric gives, by name, `value` where it is one number; throws UserError at anything but numbers under own names. */
+/** The values of a metric by name (`value` for a single number); throws UserError for anything but named numbers. */
 export async function metricValues(
   { file }: LoadedHooks,
   { name, fn }: Metric,
   context: MetricContext,
 ): Promise<Record<string, number>> {
   const place = `${file}: metrics ${JSON.stringify(name)} at step ${context.step}`;
-  let found: unknown;
+  let result: unknown;
   try {
-    found = await settled(fn(context));
+    result = await settled(fn(context));
   } catch (error) {
     throw thrownBy(place, error);
   }
-  const fault = metricFault(found);
+  const fault = metricFault(result);
   if (fault !== undefined) throw new UserError(`${place}: ${fault}.`);
-  return typeof found === "number" ? { value: found } : found as Record<string, number>;
+  return typeof result === "number" ? { value: result } : result as Record<string, number>;
 }

@@ -1,5 +1,5 @@
-// What a user's own file does to a run: tensors and scores inside the model, batches before they are learned from,
-// parameters that stand still, numbers of one's own in the log.
+// User hooks: a file that changes tensors and scores inside the model, transforms training batches, freezes parameters, or
+// adds metrics to the log.
 import type { RandomStream } from "../base/random.ts";
 import type { Config, HookKey } from "../config/mod.ts";
 import type { Batch } from "../data/mod.ts";
@@ -9,41 +9,41 @@ import type { ForwardHooks, HookValue, ScoreHook, TapHook } from "../nn/hook_typ
 import { almostModifier, modifierNames } from "../nn/user_modifier.ts";
 import { describe, exportsOf, isRecord, misspelling } from "../base/user_file.ts";
 
-/** What a batch transform and a freeze know.
+/** Context of the `batch` and `freeze` hooks.
  * @category Training */
 export interface StepContext {
-  /** The step that is to be made, from 1. */
+  /** The step about to run, from 1. */
   readonly step: number;
-  /** A generator of the run's seed and this step: the same numbers in every run and after a resume. */
+  /** Random stream seeded by the run's seed and this step: the same numbers in every run and after a resume. */
   readonly random: RandomStream;
-  /** Number of token ids, V: those of a batch are from 0 to V - 1. */
+  /** Vocabulary size V: ids of a batch are 0 to V - 1. */
   readonly vocabulary: number;
-  /** Values of the declared keys. */
+  /** Values of the keys that the file declares. */
   readonly keys: Readonly<Record<string, HookValue>>;
 }
 
-/** What a metric knows.
+/** Context of a metric.
  * @category Training */
 export interface MetricContext {
-  /** Steps made. */
+  /** Steps completed. */
   readonly step: number;
-  /** Number of token ids, V. */
+  /** Vocabulary size V. */
   readonly vocabulary: number;
-  /** Values of the declared keys. */
+  /** Values of the keys that the file declares. */
   readonly keys: Readonly<Record<string, HookValue>>;
   /** Reads every parameter by name. */
   parameters(): Promise<Readonly<Record<string, { shape: readonly number[]; data: Float32Array }>>>;
 }
 
-/** A number of one's own, logged every so many steps. */
+/** A user-defined metric, logged every `every` steps. */
 export interface Metric {
   /** Its name in the log. */
   readonly name: string;
   /** Steps between two records. */
   readonly every: number;
   /**
-   * The number, or several by names of their own: not those of a record's other fields (v, type, step, kind, tap, layer, head,
-   * status), and none that ends in _status.
+   * Returns one number, or several by name. Names of a record's other fields (v, type, step, kind, tap, layer, head, status)
+   * and names that end in _status are not allowed.
    */
   fn(context: MetricContext): number | Record<string, number> | Promise<number | Record<string, number>>;
 }
@@ -76,17 +76,17 @@ export interface Metric {
  * @category Training
  */
 export interface Hooks {
-  /** Tensors by globs over their taps. */
+  /** Functions that replace tensors, by glob over their taps. */
   readonly taps?: Readonly<Record<string, TapHook>>;
-  /** Scores of attention by globs over their taps. */
+  /** Modifiers of attention scores, by glob over their taps. */
   readonly scores?: Readonly<Record<string, ScoreHook>>;
-  /** What training batches become: ids below the vocabulary, targets too or IGNORE; evaluation sees its own as they are. */
+  /** Transforms training batches (not evaluation's): ids are below the vocabulary size, targets too or IGNORE. */
   readonly batch?: (batch: Batch, context: StepContext) => Batch;
-  /** Globs of the parameters that this step leaves as they are, moments included. */
+  /** Returns globs of the parameters that this step freezes, together with their optimizer moments. */
   readonly freeze?: (context: StepContext) => readonly string[];
-  /** Numbers of one's own. */
+  /** User-defined metrics. */
   readonly metrics?: readonly Metric[];
-  /** Keys of the configuration under `hooks`. */
+  /** Declares keys of the configuration under `hooks`. */
   readonly keys?: Readonly<Record<string, HookKey>>;
 }
 
@@ -102,36 +102,36 @@ export interface LoadedHooks extends Omit<Hooks, "keys"> {
   readonly keys: Readonly<Record<string, HookValue>>;
 }
 
-/** What is wrong with an export; undefined where nothing is. */
-type Fault = (found: unknown) => string | undefined;
+/** The error in an export; undefined if it is valid. */
+type Fault = (value: unknown) => string | undefined;
 
-const functionFault: Fault = (found) =>
-  typeof found === "function" ? undefined : `expected a function, found ${describe(found)}`;
+const functionFault: Fault = (value) =>
+  typeof value === "function" ? undefined : `expected a function, found ${describe(value)}`;
 
-const tableFault: Fault = (found) => {
+const tableFault: Fault = (table) => {
   const expected = "expected an object of functions by tap pattern";
-  if (!isRecord(found)) return `${expected}, found ${describe(found)}`;
-  const wrong = Object.entries(found).find(([, hook]) => functionFault(hook));
+  if (!isRecord(table)) return `${expected}, found ${describe(table)}`;
+  const wrong = Object.entries(table).find(([, hook]) => functionFault(hook));
   return wrong && `${expected}, found ${JSON.stringify(wrong[0])}: ${describe(wrong[1])}`;
 };
 
-const metricsFault: Fault = (found) => {
+const metricsFault: Fault = (list) => {
   const expected = "expected a list of { name, every, fn }";
-  if (!Array.isArray(found)) return `${expected}, found ${describe(found)}`;
+  if (!Array.isArray(list)) return `${expected}, found ${describe(list)}`;
   const names = new Set<unknown>();
-  for (const metric of found) {
+  for (const metric of list) {
     if (!isMapping(metric)) return `${expected}, found ${describe(metric)} in it`;
     const wrong = misspelling(Object.keys(metric), ["name", "every", "fn"]);
     if (wrong) return `${expected}, found ${wrong.name}. Did you mean "${wrong.near}"`;
     const { name, every, fn } = metric;
     if (typeof name !== "string" || name === "") return `${expected}, found the name ${describe(name)}`;
-    const own = `metric ${JSON.stringify(name)}`;
-    if (names.has(name)) return `${own} is there twice; expected a name of its own for each`;
+    const id = `metric ${JSON.stringify(name)}`;
+    if (names.has(name)) return `${id} is defined twice; expected unique names`;
     names.add(name);
     if (!Number.isInteger(every) || Number(every) < 1) {
-      return `${expected}; every of ${own}: expected a whole number of at least 1, found ${describe(every)}`;
+      return `${expected}; every of ${id}: expected a whole number of at least 1, found ${describe(every)}`;
     }
-    if (typeof fn !== "function") return `${expected}; fn of ${own}: ${functionFault(fn)}`;
+    if (typeof fn !== "function") return `${expected}; fn of ${id}: ${functionFault(fn)}`;
   }
 };
 
@@ -144,28 +144,28 @@ const FAULTS: Readonly<Record<Exclude<typeof EXPORTS[number], "keys">, Fault>> =
 };
 
 /**
- * Throws where a file exports nothing of `Hooks` and no score modifier, or a misspelt name of a hook; with the same advice
- * wherever the file is named.
+ * Throws UserError if a file exports neither hooks nor a score modifier, or a misspelt hook; the advice is the same for every
+ * option that names the file.
  */
-function checkNames(file: string, found: Record<string, unknown>, what: string): void {
-  const modifiers = modifierNames(found);
-  const names = Object.keys(found).filter((name) => !modifiers.includes(name));
+function checkNames(file: string, exports: Record<string, unknown>, what: string): void {
+  const modifiers = modifierNames(exports);
+  const names = Object.keys(exports).filter((name) => !modifiers.includes(name));
   const wrong = misspelling(names, [...EXPORTS]);
   if (wrong === undefined && (modifiers.length > 0 || names.some(isExport))) return;
   const unnamed = names.join() === "default" ? " Hooks are exported by name: export const taps = ..." : "";
-  const near = wrong?.near ?? names.map((name) => almostModifier(found[name])).find((advice) => advice);
-  const own = wrong?.name ?? (names.join(", ") || "nothing");
+  const near = wrong?.near ?? names.map((name) => almostModifier(exports[name])).find((advice) => advice);
+  const actual = wrong?.name ?? (names.join(", ") || "nothing");
   throw new UserError(
-    `${what}: expected ${file} to export one of ${EXPORTS.join(", ")} or a score modifier, found ${own}.` +
+    `${what}: expected ${file} to export one of ${EXPORTS.join(", ")} or a score modifier, found ${actual}.` +
       (near === undefined ? unnamed : ` Did you mean "${near}"?`),
   );
 }
 
-/** Throws where a file exports nothing of `Hooks`, a misspelt name, or something of another kind. */
-function checkExports(file: string, found: Record<string, unknown>, what: string): void {
-  checkNames(file, found, what);
+/** Throws UserError if a file exports no hooks, a misspelt name, or a hook of the wrong type. */
+function checkExports(file: string, exports: Record<string, unknown>, what: string): void {
+  checkNames(file, exports, what);
   for (const [name, fault] of Object.entries(FAULTS)) {
-    const wrong = found[name] === undefined ? undefined : fault(found[name]);
+    const wrong = exports[name] === undefined ? undefined : fault(exports[name]);
     if (wrong !== undefined) throw new UserError(`${file}: ${name}: ${wrong}.`);
   }
 }
@@ -173,7 +173,7 @@ function checkExports(file: string, found: Record<string, unknown>, what: string
 /**
  * Loads the hooks file that a configuration names, if any.
  *
- * @throws {UserError} where it does not load, exports nothing of `Hooks`, or something of another kind
+ * @throws {UserError} if it does not load, exports no hooks, or a hook of the wrong type
  *
  * @example
  * ```ts
@@ -185,31 +185,31 @@ function checkExports(file: string, found: Record<string, unknown>, what: string
 export async function loadHooks({ hooks }: Pick<Config, "hooks">): Promise<LoadedHooks | undefined> {
   const { file, ...keys } = hooks;
   if (file === null) return undefined;
-  const found = await exportsOf(file, "hooks.file");
-  checkExports(file, found, "hooks.file");
-  const [own] = modifierNames(found);
-  if (own !== undefined && !Object.keys(found).some(isExport)) {
+  const exports = await exportsOf(file, "hooks.file");
+  checkExports(file, exports, "hooks.file");
+  const [modifier] = modifierNames(exports);
+  if (modifier !== undefined && !Object.keys(exports).some(isExport)) {
     throw new UserError(
-      `hooks.file: ${file} exports the score modifier ${own} and no hooks; ` +
-        `expected --hooks ${file}, or model.block.attention.modifier={file: ${file}, name: ${own}}.`,
+      `hooks.file: ${file} exports the score modifier ${modifier} and no hooks; ` +
+        `expected --hooks ${file}, or model.block.attention.modifier={file: ${file}, name: ${modifier}}.`,
     );
   }
-  return { ...found as Hooks, file, keys: keys as Record<string, HookValue> };
+  return { ...exports as Hooks, file, keys: keys as Record<string, HookValue> };
 }
 
 /**
- * Whether a file exports hooks, and not only a score modifier.
+ * Whether a file exports hooks, not only a score modifier.
  *
- * @throws {UserError} where it exports neither, or a misspelt name of a hook
+ * @throws {UserError} if it exports neither, or a misspelt hook
  * @category Training
  */
 export async function exportsHooks(file: string): Promise<boolean> {
-  const found = await exportsOf(file, "--hooks");
-  checkExports(file, found, "--hooks");
-  return Object.keys(found).some(isExport);
+  const exports = await exportsOf(file, "--hooks");
+  checkExports(file, exports, "--hooks");
+  return Object.keys(exports).some(isExport);
 }
 
-/** The part of the hooks that the forward pass is built through. */
+/** The hooks that the forward pass uses: taps and scores. */
 export function forwardHooks(hooks: LoadedHooks | undefined): ForwardHooks | undefined {
   return hooks && (hooks.taps || hooks.scores) ? hooks : undefined;
 }

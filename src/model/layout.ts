@@ -1,5 +1,5 @@
-// Where parameters live: one flat state, and beside it those of the same size that the optimizer keeps, so that one
-// kernel updates everything. Parameters that start alike lie together, decayed ones first.
+// Layout of the parameters: one flat state, with optimizer states of the same size, so that one kernel updates everything.
+// Decayed parameters come first; parameters with the same initialisation are adjacent.
 import { randomNormal, randomUniform } from "../../kernels/random/op.ts";
 import type { Device } from "../device/device.ts";
 import type { Graph } from "../device/plan.ts";
@@ -9,25 +9,25 @@ import { UserError } from "../base/errors.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { Parameter, Parameters } from "../nn/decoder.ts";
 
-/** A parameter's place in flat storage: elements. */
+/** A parameter's slot in flat storage, in elements. */
 export interface Slot extends Parameter {
-  /** Where it starts. */
+  /** First element. */
   readonly offset: number;
-  /** How long it is. */
+  /** Number of elements. */
   readonly size: number;
 }
 
-/** The flat storage of some parameters. */
+/** Flat storage of parameters. */
 export interface Layout {
-  /** In the order of storage. */
+  /** In storage order. */
   readonly slots: readonly Slot[];
-  /** Elements in all. */
+  /** Total number of elements. */
   readonly size: number;
-  /** Elements of the part that weight decay takes, which comes first. */
+  /** Elements of the first part, to which weight decay applies. */
   readonly decayed: number;
 }
 
-/** Names of the flat states: the parameters, running means of the gradient and of its square, and momentum. */
+/** Names of the flat states: parameters, running means of the gradient and of its square, momentum. */
 export const STATES = {
   parameters: "parameters",
   expAvg: "exp_avg",
@@ -35,7 +35,7 @@ export const STATES = {
   momentum: "momentum",
 } as const;
 
-/** Lays parameters out: decayed first, those that start alike together, each at a multiple of 256 bytes. */
+/** Lays out parameters: decayed first, equal initialisations adjacent, each at a multiple of 256 bytes. */
 export function layout(parameters: readonly Parameter[]): Layout {
   const order = [...parameters].sort((a, b) => {
     return Number(b.decayed) - Number(a.decayed) || b.std - a.std || b.mean - a.mean;
@@ -58,19 +58,19 @@ export function flat({ size }: Layout, name: string = STATES.parameters): Tensor
 }
 
 /** The parameters by name, as views of a flat tensor. */
-export function parameterViews({ slots }: Layout, whole: Tensor): Parameters {
-  return Object.fromEntries(slots.map(({ name, shape, offset }) => [name, view(whole, shape, offset)]));
+export function parameterViews({ slots }: Layout, flat: Tensor): Parameters {
+  return Object.fromEntries(slots.map(({ name, shape, offset }) => [name, view(flat, shape, offset)]));
 }
 
-/** Gradients of all parameters, in the order of `slots`, laid out as the parameters are. */
+/** Packs gradients, given in the order of `slots`, into the layout of the parameters. */
 export function packGradients({ slots, size }: Layout, gradients: readonly Tensor[]): Tensor {
   return pack(gradients, slots.map((slot) => slot.offset), size);
 }
 
-/** Standard deviations at which a truncated normal ends. */
+/** Truncation of a truncated normal, in standard deviations. */
 const WITHIN = 2;
 
-/** Numbers as some parameters start. */
+/** Initial values of parameters that share an initialisation. */
 function initialValues(shape: readonly number[], { name, mean, std, distribution }: Slot, seed: number) {
   if (std === 0) return constant(mean, shape);
   const purpose = `init ${name}`;
@@ -82,9 +82,9 @@ function initialValues(shape: readonly number[], { name, mean, std, distribution
   return randomNormal(shape, { seed, purpose, mean, std, within });
 }
 
-/** The graph that gives every parameter its first value, drawn from the seed. */
+/** The graph that initialises every parameter from the seed. */
 export function initialGraph({ slots, size }: Pick<Layout, "slots" | "size">, seed: number): Graph {
-  let whole = state(STATES.parameters, [size]);
+  let values = state(STATES.parameters, [size]);
   for (let i = 0; i < slots.length;) {
     const { mean, std, distribution, offset } = slots[i];
     const alike = (slot: Slot) =>
@@ -92,16 +92,16 @@ export function initialGraph({ slots, size }: Pick<Layout, "slots" | "size">, se
     let end = i;
     while (end < slots.length && alike(slots[end])) end++;
     const shape = [(slots[end]?.offset ?? size) - offset];
-    whole = assign(whole, initialValues(shape, slots[i], seed), offset);
+    values = assign(values, initialValues(shape, slots[i], seed), offset);
     i = end;
   }
-  return { effects: [whole] };
+  return { effects: [values] };
 }
 
 /**
- * Gives every parameter its first value on the device, drawn from the seed; the optimizer's states become zero.
+ * Initialises every parameter on the device from the seed, and the optimizer's states to zero.
  *
- * @param states names of the flat states that the optimizer keeps (see `optimizerStates`); AdamW's by default
+ * @param states names of the optimizer's flat states (see `optimizerStates`). Default: AdamW's.
  */
 export async function initialise(
   device: Device,
@@ -113,11 +113,11 @@ export async function initialise(
     device.define(name, { shape: [layout.size], dtype: "f32" });
   }
   using program = await device.compile(initialGraph(layout, seed));
-  reportProgress({ what: "drawing the first parameters" });
+  reportProgress({ what: "initialising the parameters" });
   program.run();
 }
 
-/** Reads a flat state and cuts it into tensors by parameter name. */
+/** Reads a flat state and splits it into tensors by parameter name. */
 export async function readParameters(
   device: Device,
   { slots }: Pick<Layout, "slots">,
@@ -132,7 +132,8 @@ export async function readParameters(
 /**
  * Writes tensors by parameter name into a flat state.
  *
- * @throws {UserError} at a tensor that is missing, unknown, or of another shape; `place` says where they come from
+ * @param place where the tensors come from, for error messages
+ * @throws {UserError} at a tensor that is missing, unknown, or of another shape
  */
 export function writeParameters(
   device: Pick<Device, "define">,
@@ -159,10 +160,10 @@ export function writeParameters(
   device.define(name, { shape: [size], dtype: "f32" }, values);
 }
 
-/** A flat state of an optimizer, and the parameters that it means anything for. */
+/** A flat state of an optimizer, and the parameters that use it. */
 export interface OptimizerState {
-  /** Its name on the device, in checkpoints and after the parameter's in taps: `exp_avg`. */
+  /** Its name on the device, in checkpoints, and after the parameter's name in taps: `exp_avg`. */
   readonly name: string;
-  /** In the order of storage. */
+  /** In storage order. */
   readonly slots: readonly Slot[];
 }

@@ -1,6 +1,6 @@
 /**
- * Models: architecture, tokenizer and parameters together; checkpoints, hooks, and the formats of others (safetensors,
- * GPT-2, Hugging Face's folders).
+ * Models (architecture, tokenizer and parameters), checkpoints, hooks, and external formats: safetensors, GPT-2, Hugging
+ * Face folders.
  *
  * @example
  * ```ts

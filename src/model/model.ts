@@ -1,4 +1,4 @@
-// A model: its architecture, its tokenizer and where its parameters lie, from a configuration.
+// A model built from a configuration: architecture, tokenizer and parameter layout.
 import type { Config } from "../config/mod.ts";
 import type { Source, Tokenizer } from "../data/mod.ts";
 import { architectureOf, decoderParameters, loadModifiers, parameterCount } from "../nn/mod.ts";
@@ -11,32 +11,32 @@ import { flat, type Layout, layout, parameterViews } from "./layout.ts";
 import { checkModel } from "./sizes.ts";
 import { codeFiles } from "./trust.ts";
 
-/** A model as generation and analysis need it.
+/** A model as generation and analysis use it.
  * @category Models */
 export interface LanguageModel {
-  /** Its shape. */
+  /** Sizes and choices of its layers. */
   readonly architecture: Architecture;
-  /** Between text and token ids. */
+  /** Converts between text and token ids. */
   readonly tokenizer: Tokenizer;
-  /** Parameters by name, on tensors whose states are on the device. */
+  /** Parameters by name; their states are on the device. */
   readonly parameters: Parameters;
 }
 
 /** A model with its tokenizer: what a checkpoint holds. */
 export interface Model {
-  /** Resolved. */
+  /** Its resolved configuration. */
   readonly config: Config;
-  /** Between text and token ids. */
+  /** Converts between text and token ids. */
   readonly tokenizer: Tokenizer;
-  /** Its shape. */
+  /** Sizes and choices of its layers. */
   readonly architecture: Architecture;
-  /** Where its parameters lie. */
+  /** Offsets of its parameters in flat storage. */
   readonly layout: Layout;
-  /** Number of trained values. */
+  /** Number of trainable parameters. */
   readonly parameters: number;
-  /** What a user's own file does to it and to its training. */
+  /** The user's hooks. */
   readonly hooks?: LoadedHooks;
-  /** The user's files that it runs, with their hashes; absent where it runs none. */
+  /** The user's files that it runs, with their hashes; absent if there are none. */
   readonly code?: readonly CodeFile[];
 }
 
@@ -45,15 +45,15 @@ export interface Model {
 export interface Experiment extends Model {
   /** Its batches. */
   readonly source: Source;
-  /** Entropy of the token frequencies of a text, in nats: what a model without context can reach. */
+  /** Unigram entropy of a text in nats per token: the lowest loss without context. */
   readonly unigramNats: number | undefined;
-  /** SHA-256 that tells its data from other data. */
+  /** SHA-256 that identifies its data. */
   readonly dataSha256: string;
-  /** What its parameters are before the first step (`train.from`), and where they are from; fresh ones without it. */
+  /** Initial parameters (`train.from`) and their path. Default: fresh ones, drawn from the seed. */
   readonly start?: { readonly path: string; readonly tensors: ReadonlyMap<string, TensorData> };
 }
 
-/** The model that a configuration and a tokenizer describe. One with a user's own modifiers: see `loadModel`. */
+/** The model that a configuration and a tokenizer describe. With user-defined modifiers, use `loadModel`. */
 export function modelOf(
   config: Config,
   tokenizer: Tokenizer,
@@ -70,7 +70,7 @@ export function modelOf(
   };
 }
 
-/** The same, with the modifiers and hooks loaded that its configuration names in files of the user's. */
+/** {@link modelOf} with the modifiers and hooks loaded from the user's files that the configuration names. */
 export async function loadModel(config: Config, tokenizer: Tokenizer): Promise<Model> {
   const hooks = await loadHooks(config);
   const architecture = await loadModifiers(architectureOf(config.model, tokenizer.size));
@@ -82,12 +82,12 @@ export async function loadModel(config: Config, tokenizer: Tokenizer): Promise<M
   };
 }
 
-/** The same without the user's files, none of which is run: what they add to the model is not there. */
+/** {@link modelOf} without the user's files: runs none of them and omits what they add to the model. */
 export function modelWithoutCode(config: Config, tokenizer: Tokenizer): Model {
   return modelOf(config, tokenizer, withoutModifiers(architectureOf(config.model, tokenizer.size)));
 }
 
-/** The model as generation needs it: its parameters are those on the device.
+/** The model as generation uses it, with the parameters on the device.
  * @category Training */
 export function languageModelOf({ architecture, tokenizer, layout }: Model): LanguageModel {
   return { architecture, tokenizer, parameters: parameterViews(layout, flat(layout)) };

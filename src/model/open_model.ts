@@ -1,4 +1,4 @@
-// A trained model on an open device: where every question that is asked of one begins.
+// Opens a trained model on a device: the first step of generation and every analysis.
 import { type LanguageModel, languageModelOf } from "./model.ts";
 import type { Device } from "../device/device.ts";
 import { openDevice } from "../device/open.ts";
@@ -8,25 +8,25 @@ import { forwardWork, type Passes } from "./passes.ts";
 /** A model, and the device that holds its parameters.
  * @category Models */
 export interface OpenModel extends Disposable {
-  /** What was loaded. */
+  /** The loaded checkpoint. */
   readonly checkpoint: Checkpoint;
-  /** Open until this is closed. */
+  /** Its device, open until this is disposed. */
   readonly device: Device;
-  /** The model as generation and analysis take it. */
+  /** The model as generation and analysis use it. */
   readonly model: LanguageModel;
 }
 
-/** What will be asked of a model, for the choice of the device. */
+/** The expected work, for the choice of the device. */
 export interface OpenModelOptions extends Passes {
   /** "auto", "webgpu" or "cpu". Default: the configuration's. */
   readonly device?: string;
 }
 
 /**
- * Loads a model and puts it on a device that suits the work.
+ * Loads a model onto the device that suits the work.
  *
- * @param given a checkpoint folder, a run folder, `runs/latest` or the name of a run; or a checkpoint that was loaded
- * @throws {UserError} where there is none, it is damaged, its parameters are not finite, or the device is not there
+ * @param source a checkpoint folder, a run folder, `runs/latest` or the name of a run; or a loaded checkpoint
+ * @throws {UserError} if there is none, it is damaged, its parameters are not finite, or the device is not available
  *
  * @example
  * ```ts
@@ -38,13 +38,13 @@ export interface OpenModelOptions extends Passes {
  * @category Models
  */
 export async function openModel(
-  given: string | Checkpoint,
-  { device: wanted, ...passes }: OpenModelOptions,
+  source: string | Checkpoint,
+  { device: override, ...passes }: OpenModelOptions,
 ): Promise<OpenModel> {
-  const checkpoint = typeof given === "string" ? await loadCheckpoint(given) : given;
+  const checkpoint = typeof source === "string" ? await loadCheckpoint(source) : source;
   checkParameters(checkpoint);
   const { config } = checkpoint;
-  const device = await openDevice(wanted ?? config.device, () => forwardWork(checkpoint, passes));
+  const device = await openDevice(override ?? config.device, () => forwardWork(checkpoint, passes));
   try {
     putModel(device, checkpoint);
   } catch (error) {

@@ -1,4 +1,4 @@
-// What every question to a model begins with: the ids of a text that fits, and one pass whose tensors are read.
+// Shared by all analyses of a model: token ids of a text that fits, and a forward pass whose tensors are read.
 import type { Workload } from "../device/estimate.ts";
 import { flat, parameterViews } from "./layout.ts";
 import { textBehind } from "../data/mod.ts";
@@ -11,11 +11,11 @@ import { reportProgress } from "../base/progress.ts";
 import type { LanguageModel, Model } from "./model.ts";
 import { type ActivationCache, activationCache } from "./taps.ts";
 
-/** A text, or its ids: what every question to a model takes.
+/** A text or its token ids.
  * @category Models */
 export type TextOrIds = string | ArrayLike<number>;
 
-/** Ids that are given: each is one of the model's that has a text. */
+/** Checks given ids: each must be in the vocabulary of the model and of its tokenizer. */
 function checkedIds({ tokenizer, architecture: { vocabulary } }: LanguageModel, ids: ArrayLike<number>) {
   const count = Math.min(vocabulary, tokenizer.size);
   for (let n = 0; n < ids.length; n++) {
@@ -27,27 +27,26 @@ function checkedIds({ tokenizer, architecture: { vocabulary } }: LanguageModel, 
 }
 
 /**
- * The ids of a text of any length. Those of the empty text are the token that texts start with, where the tokenizer has one
- * (`Tokenizer.first`).
+ * The ids of a text of any length. The empty text becomes the tokenizer's first token (`Tokenizer.first`), if it has one.
  *
- * @throws {UserError} where there are no ids, the text cannot be encoded, or an id is not one of the model's
+ * @throws {UserError} if there are no ids, the text cannot be encoded, or an id is outside the vocabulary
  * @category Models
  */
-export function promptIds(model: LanguageModel, given: TextOrIds): Uint32Array {
-  if (typeof given !== "string") return checkedIds(model, given);
+export function promptIds(model: LanguageModel, text: TextOrIds): Uint32Array {
+  if (typeof text !== "string") return checkedIds(model, text);
   const { tokenizer } = model;
-  const ids = tokenizer.encode(given);
+  const ids = tokenizer.encode(text);
   if (ids.length > 0) return ids;
-  if (given === "" && tokenizer.first !== undefined) return checkedIds(model, [tokenizer.first]);
+  if (text === "" && tokenizer.first !== undefined) return checkedIds(model, [tokenizer.first]);
   throw new UserError(
     `The text is empty and a tokenizer of kind ${tokenizer.kind} has no token to start it with, expected at least one ` +
       "character, or a first token (--first).",
   );
 }
 
-/** The ids of a text (see `promptIds`); throws UserError where they are more than the model's context. */
-export function textIds(model: LanguageModel, given: TextOrIds): Uint32Array {
-  const ids = promptIds(model, given);
+/** The ids of a text (see `promptIds`); throws UserError if they exceed the model's context. */
+export function textIds(model: LanguageModel, text: TextOrIds): Uint32Array {
+  const ids = promptIds(model, text);
   const { context } = model.architecture;
   if (ids.length > context) {
     throw new UserError(
@@ -57,14 +56,14 @@ export function textIds(model: LanguageModel, given: TextOrIds): Uint32Array {
   return ids;
 }
 
-/** The ids of a text, each as the text that it stands for behind the one before it. */
+/** The text of each id, decoded in the context of the id before it. */
 export function tokenTexts({ tokenizer }: LanguageModel, ids: ArrayLike<number>): string[] {
   return Array.from(ids, (id, i) => textBehind(tokenizer, i === 0 ? undefined : ids[i - 1], [id]));
 }
 
 /**
- * The one id that a text stands for, a word with its space too where the tokenizer marks spaces; throws UserError, with `what`
- * as its place, where it is not one.
+ * The id of a text that is a single token (or, where the tokenizer marks spaces, a space and a word); throws UserError, with
+ * `what` as its place, if it is not one token.
  */
 export function tokenId({ tokenizer }: LanguageModel, text: string, what: string): number {
   const ids = tokenizer.encode(text);
@@ -74,25 +73,25 @@ export function tokenId({ tokenizer }: LanguageModel, text: string, what: string
   throw new UserError(`${what}: expected one token, found ${ids.length} in ${JSON.stringify(text)}.`);
 }
 
-/** Positions that a pass over `longest` ids takes: as many, or the whole context where hooks may rely on it. */
+/** Length of a pass over `longest` ids: that many positions, or the full context if there are hooks, which may rely on it. */
 export function passLength({ context, hooks }: LanguageModel["architecture"], longest: number): number {
   return hooks ? context : Math.max(1, Math.min(context, longest));
 }
 
-/** Positions whose logits a pass may have on a device: one at least, as many as a kernel is given in `most` bytes. */
-export function positionsFitting({ target }: Device, vocabulary: number, most = Infinity): number {
-  const bytes = Math.min(most, target?.maxBindingBytes ?? Infinity);
+/** Number of positions whose logits fit into `limit` bytes and into a binding of the device, at least one. */
+export function positionsFitting({ target }: Device, vocabulary: number, limit = Infinity): number {
+  const bytes = Math.min(limit, target?.maxBindingBytes ?? Infinity);
   return Math.max(1, Math.floor(bytes / (4 * vocabulary)));
 }
 
-/** Rows of ids, right-padded with 0 to `length`, and empty ones up to `count`. */
+/** Rows of ids, right-padded with 0 to `length`, followed by empty rows up to `count`. */
 export function padded(rows: readonly ArrayLike<number>[], length: number, count = rows.length): Uint32Array {
   const ids = new Uint32Array(count * length);
   rows.forEach((row, n) => ids.set(row, n * length));
   return ids;
 }
 
-/** A pass over one text: the tensors that `choose` names, read by name. */
+/** Runs a forward pass over one text and reads the tensors that `choose` returns, by name. */
 export async function passOver(
   device: Device,
   { architecture, parameters }: LanguageModel,
@@ -113,15 +112,15 @@ export async function passOver(
   return Object.fromEntries(names.map((name, n) => [name, values[n]]));
 }
 
-/** Forward passes that a question asks of a model. */
+/** The forward passes that an analysis runs. */
 export interface Passes {
-  /** How many. */
+  /** Number of passes. */
   readonly passes: number;
-  /** Positions of each. Default: the model's context. */
+  /** Positions per pass. Default: the model's context. */
   readonly positions?: number;
 }
 
-/** What forward passes compute. Where a step of training is asked for, it is about three of them.
+/** The workload of forward passes. A training step costs about three of them.
  * @category Training */
 export function forwardWork({ architecture, layout }: Model, { passes, positions }: Passes): Workload[] {
   const { context } = architecture;

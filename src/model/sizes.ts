@@ -1,4 +1,4 @@
-// What a model needs at least, from its configuration's numbers alone, and the number to lower where that is too much.
+// Lower bounds on a model's memory, from its configuration alone, and the key to lower if that is too much.
 import { defaultsOf } from "../base/keys.ts";
 import { type Config, CONFIG_KEYS } from "../config/mod.ts";
 import { checkMemory, type Machine, thisMachine } from "../device/machine.ts";
@@ -8,19 +8,19 @@ import { type Architecture, type BlockChoices, decoderParameters } from "../nn/m
 import { layout } from "./layout.ts";
 
 /**
- * Bytes of JavaScript's heap that the graph and the plan of a step take for each block and pass. Measured: a heap of 496 MiB
- * ends between 4,000 and 5,000 of the plainest blocks.
+ * Bytes of JavaScript's heap for the graph and plan of a step, per block and pass. Measured: 496 MiB of heap overflow between
+ * 4,000 and 5,000 of the simplest blocks.
  */
 export const GRAPH_BYTES = 100 * 1024;
 
-/** The keys whose numbers multiply what a run needs, by path. */
+/** The keys that scale a run's memory, by path. */
 const KEYS = (
   "model.layers model.dim model.context model.vocabulary model.heads model.block.mlp.factor " +
   "model.block.attention.value_dim model.block.attention.extra_keys tokenizer.size train.batch train.accumulate " +
   "sample.tokens"
 ).split(" ");
 
-/** What stands for the defaults that are no number: of a vocabulary GPT-2's, of a width model.dim's. */
+/** Values for defaults that are not numbers: GPT-2's vocabulary, the default model.dim for a width. */
 const USUAL: Readonly<Record<string, number>> = {
   "model.vocabulary": 50257,
   "model.block.attention.value_dim": 128,
@@ -33,15 +33,15 @@ const numberAt = (config: unknown, key: string): number | undefined => {
   return typeof value === "number" ? value : undefined;
 };
 
-/** "model.layers: 1000000000", the number of a configuration that is most times its default: the one to lower. */
+/** "model.layers: 1000000000": the key whose number exceeds its default by the largest factor, the one to lower. */
 export function numberToLower(config: Config): string {
   const defaults = defaultsOf(CONFIG_KEYS);
   const times = (key: string) => (numberAt(config, key) ?? 0) / (USUAL[key] ?? numberAt(defaults, key)!);
-  const key = KEYS.reduce((most, key) => times(key) > times(most) ? key : most);
+  const key = KEYS.reduce((largest, key) => times(key) > times(largest) ? key : largest);
   return `${key}: ${numberAt(config, key)}`;
 }
 
-/** What `act` throws, with the number to lower before it. */
+/** Calls `act`; prefixes its errors with the key to lower. */
 export function withNumber<T>(config: Config, act: () => T): T {
   try {
     return act();
@@ -55,8 +55,8 @@ const unmodified = ({ attention, ...block }: BlockChoices): BlockChoices => {
 };
 
 /**
- * Elements of the flat storage of a model's parameters, without a list of them: blocks that are not described one by one are
- * alike. A user's own modifier, whose tables only its file knows, counts for nothing.
+ * Elements of a model's flat parameter storage, computed without listing the parameters: blocks beyond `blocks` are identical.
+ * User-defined modifiers, whose tables only their file defines, are not counted.
  */
 export function parameterElements(architecture: Architecture): number {
   const { layers, block, blocks = [] } = architecture;
@@ -72,7 +72,7 @@ export function checkHeap(what: string, bytes: number, { heap }: Machine): void 
   throw new UserError(`${showBytes(bytes)} of JavaScript's heap for ${what}, there are ${showBytes(heap)}.`);
 }
 
-/** Throws UserError, with the number to lower, where a model cannot be held by this machine, whatever computes it. */
+/** Throws UserError, naming the key to lower, if a model does not fit into this machine's memory, on any device. */
 export function checkModel(config: Config, architecture: Architecture, machine = thisMachine()): void {
   const { layers } = architecture;
   withNumber(config, () => {

@@ -1,18 +1,18 @@
-// Taps that remember the tensors of a forward pass.
+// An activation cache: records the tensors of a forward pass.
 import type { Tensor } from "../graph/tensor.ts";
 import type { Taps } from "../nn/mod.ts";
 
-/** Taps, and what they met. */
+/** Taps that record tensors, and the recorded tensors. */
 export interface ActivationCache extends Taps {
   /** Every tensor by tap, in the order of the pass. */
   readonly tensors: ReadonlyMap<string, Tensor>;
-  /** Of these, those that `wants` names. */
-  wanted(): Record<string, Tensor>;
+  /** The tensors that `wants` selects. */
+  selected(): Record<string, Tensor>;
   /** The output of each attention, by `blocks.N.attn`. */
   readonly attentions: ReadonlyMap<string, Tensor>;
 }
 
-/** Taps that remember every tensor; where a kernel keeps one to itself, it exists only if `wants` names it. */
+/** Taps that record every tensor; one that a fused kernel does not write out exists only if `wants` selects it. */
 export function activationCache(wants: (name: string) => boolean = () => false): ActivationCache {
   const tensors = new Map<string, Tensor>();
   const attentions = new Map<string, Tensor>();
@@ -24,7 +24,7 @@ export function activationCache(wants: (name: string) => boolean = () => false):
     },
     onAttention: (name, z) => void attentions.set(name, z),
     tensors,
-    wanted: () => Object.fromEntries([...tensors].filter(([name]) => wants(name))),
+    selected: () => Object.fromEntries([...tensors].filter(([name]) => wants(name))),
     attentions,
   };
 }

@@ -1,5 +1,5 @@
-// Which files of code the user trusts. A checkpoint names hooks, tasks and modifiers anywhere on disk; what it names runs
-// only where the user has named the same content in `train`. As direnv does it: by hash, in one file of the user's own.
+// Trusted code. A checkpoint may name hooks, tasks and modifiers anywhere on disk; they run only if the user has passed the
+// same content to `train`. As in direnv, one file of the user's records the hashes.
 import type { CodeFile } from "../runs/run_state.ts";
 import { readWholeText } from "../base/whole_file.ts";
 import { dirname, isAbsolute, join, resolve } from "node:path";
@@ -14,7 +14,7 @@ import { makeFolder, stat, writeFileAtomic } from "../runs/run_folder.ts";
 
 interface Trusted {
   readonly file: string;
-  /** `named` in a training, or by `--trust`: that also lets checkpoints of another version run it. */
+  /** `named` in a training run, or `trust` by `--trust`, which also allows checkpoints saved with another version. */
   readonly by: "named" | "trust";
 }
 
@@ -22,36 +22,36 @@ type TrustedCode = Readonly<Record<string, Trusted>>;
 
 const entry = object({ file: textKind, by: textKind });
 
-/** A file with its code. */
+/** The code of a file, with its path. */
 export type NamedCode = UserCode & Pick<CodeFile, "file">;
 
-/** The files of code that a configuration runs: hooks, tasks, modifiers; each once.
+/** The code files that a configuration runs (hooks, tasks, modifiers), without duplicates.
  * @category Models */
 export function codeNamed({ hooks, data, model }: Config): string[] {
   const blocks = [model.block, ...model.blocks ?? []];
   const files = [
     hooks.file,
-    // Texts come first: no task is loaded beside them.
+    // Texts take precedence: tasks are not loaded beside them.
     data.files.length > 0 ? null : data.tasks,
     ...blocks.map((block) => block?.attention?.modifier?.file),
   ];
   return [...new Set(files.filter((file) => typeof file === "string"))];
 }
 
-/** The code of a file: what this process runs of it, else what stands there. */
+/** The code of a file: as this process imported it, else as it is on disk. */
 async function codeAt(file: string): Promise<NamedCode> {
   return { file, ...importedCode(file) ?? await readCode(file) };
 }
 
-/** The code that a configuration runs, as a checkpoint seals it. */
+/** The code that a configuration runs, as a checkpoint records it. */
 export async function codeFiles(config: Config): Promise<CodeFile[]> {
   const all = await Promise.all(codeNamed(config).map(codeAt));
   return all.map(({ file, sha256 }) => ({ file, sha256 }));
 }
 
 /**
- * The path of trusted.json: in $XDG_DATA_HOME/heed, else ~/.local/share/heed, on Windows %APPDATA%\heed; throws UserError where
- * none of them is given. A relative folder counts for nothing, as the XDG specification has it.
+ * The path of trusted.json: in $XDG_DATA_HOME/heed, else ~/.local/share/heed, on Windows %APPDATA%\heed; throws UserError if
+ * none is set. Relative folders are ignored, as the XDG specification requires.
  */
 export function trustedPath(env: (name: string) => string | undefined, os = Deno.build.os): string {
   const folder = (name: string) => [env(name)].find((path) => path !== undefined && isAbsolute(path));
@@ -61,7 +61,7 @@ export function trustedPath(env: (name: string) => string | undefined, os = Deno
   if (data !== undefined) return join(data, "heed", "trusted.json");
   const names = os === "windows" ? "XDG_DATA_HOME nor APPDATA" : "XDG_DATA_HOME nor HOME";
   throw new UserError(
-    `trusted.json: neither ${names} is the path of a folder; expected one to remember trusted files in.`,
+    `trusted.json: neither ${names} is the path of a folder; expected one for the list of trusted files.`,
   );
 }
 
@@ -79,7 +79,7 @@ async function readTrusted(path: string): Promise<TrustedCode> {
   );
 }
 
-/** What a file imports that its hash does not hold, for a message. */
+/** The imports of a file that its hash does not cover, for a message. */
 const importing = ({ elsewhere }: UserCode): string =>
   elsewhere.length ? `; it imports ${elsewhere.join(", ")}` : "";
 
@@ -90,11 +90,11 @@ export function codeLine(code: NamedCode): string {
 }
 
 /**
- * Remembers code in trusted.json, for every later process; several may do so at once.
+ * Records code in trusted.json for later processes; safe to call from several processes at once.
  *
- * @param by `named` for what a training is given, `trust` for what is to run in checkpoints made with another version too
- * @returns the code that was not remembered so before
- * @throws {UserError} where a file cannot be read, or trusted.json not written
+ * @param by `named` for code passed to a training run, `trust` for code that may also run in checkpoints of another version
+ * @returns the code that was not recorded before
+ * @throws {UserError} if a file cannot be read, or trusted.json cannot be written
  *
  * @example
  * ```ts
@@ -114,10 +114,10 @@ export async function trustCode(files: readonly string[], by: "named" | "trust")
     );
   if (missing(await readTrusted(path)).length === 0) return [];
   await makeFolder(dirname(path));
-  // The file of the lock stays, so that all wait for the same one.
+  // The lock file is never removed, so that all processes wait for the same one.
   using lock = await Deno.open(`${path}.lock`, { write: true, create: true })
     .catch(refused(`${path}.lock`));
-  // A file system without locks, as some clusters have, keeps nobody out.
+  // File systems without locks, as on some clusters, give no mutual exclusion.
   await lock.lock(true).catch(() => {});
   const before = await readTrusted(path);
   const added = missing(before);
@@ -128,8 +128,8 @@ export async function trustCode(files: readonly string[], by: "named" | "trust")
 }
 
 /**
- * How the files of code stand that a checkpoint's configuration names: their code, undefined where it is missing, and the hash
- * that the checkpoint sealed, undefined in older ones. Nothing is run.
+ * The code files that a checkpoint's configuration names: the current code, undefined if missing, and the hash that the
+ * checkpoint recorded, undefined in older ones. Runs nothing.
  */
 export async function codeStandings(config: Config, sealed: readonly CodeFile[] = []) {
   return await Promise.all(
@@ -139,18 +139,18 @@ export async function codeStandings(config: Config, sealed: readonly CodeFile[] 
         if (error instanceof UserError) return undefined;
         throw error;
       }),
-      sealed: sealed.find((own) => own.file === file)?.sha256,
+      sealed: sealed.find((known) => known.file === file)?.sha256,
     })),
   );
 }
 
-/** A path as a shell takes it. */
+/** A path quoted for a shell. */
 const quoted = (file: string): string =>
   /^[\w./@+-]+$/.test(file) ? file : `'${file.replaceAll("'", `'\\''`)}'`;
 
 /**
- * Throws UserError, with the file, its hash and the remedy, where the user has not trusted the code of a checkpoint as it
- * stands, or it is not the `sealed` that the checkpoint was made with and changes are not accepted.
+ * Throws UserError, with the file, its hash and the remedy, if the user does not trust the current code of a checkpoint, or
+ * if it differs from the `sealed` code that the checkpoint was saved with and changes are not accepted.
  */
 export async function checkCode(
   path: string,
@@ -160,24 +160,26 @@ export async function checkCode(
 ): Promise<void> {
   let trusted: TrustedCode | undefined;
   for (const { file, code, sealed: before } of await codeStandings(config, sealed)) {
-    const own = `${path}: its code ${file}`;
+    const at = `${path}: its code ${file}`;
     if (code === undefined) {
       const which = before === undefined ? "" : ` (SHA-256 ${before})`;
-      throw new UserError(`${own}${which} is missing; expected it there, from ${Deno.cwd()}: put it back.`);
+      throw new UserError(
+        `${at}${which} is missing; expected it there, from ${Deno.cwd()}: put it back.`,
+      );
     }
     const same = before === undefined || before === code.sha256;
     const runs = importedCode(file) !== undefined;
-    // What this process runs already was named or trusted.
+    // Code that this process has imported was named or trusted.
     if (runs && (same || acceptChanges)) continue;
     trusted ??= await readTrusted(trustedPath((name) => Deno.env.get(name)));
     const by = Object.hasOwn(trusted, code.sha256) ? trusted[code.sha256].by : undefined;
     if (by === "trust" || by === "named" && (same || acceptChanges)) continue;
     const remedy = `read it, then: deno task train --trust ${quoted(file)}`;
     if (same) {
-      throw new UserError(`${own} (SHA-256 ${code.sha256}${importing(code)}) is not trusted; ${remedy}`);
+      throw new UserError(`${at} (SHA-256 ${code.sha256}${importing(code)}) is not trusted; ${remedy}`);
     }
     throw new UserError(
-      `${own} has changed: SHA-256 ${code.sha256}, the checkpoint was made with ${before}` +
+      `${at} has changed: SHA-256 ${code.sha256}, the checkpoint was made with ${before}` +
         `${importing(code)}; put that version back, or ${remedy}`,
     );
   }

@@ -12,7 +12,7 @@ Deno.test("20 checkpoints changed at random and sealed again end in no stack, ho
   assert.equal(await prove(20, { seed: 4 }), 0);
 });
 
-Deno.test("JSON of 20,000 lists within one another is one line, in a tokenizer, a state and a log", () =>
+Deno.test("JSON of 20,000 nested lists is reported in one line, in a tokenizer, a state and a log", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml", "train.steps=3", "sample.tokens=0"], folder);
     const run = latest(folder);
@@ -30,9 +30,9 @@ Deno.test("JSON of 20,000 lists within one another is one line, in a tokenizer, 
     const asked: [() => Promise<unknown>, RegExp][] = [
       [
         () => loadCheckpoint(tokenizer),
-        /tokenizer\.json: not valid JSON: more than 64 lists and objects within/,
+        /tokenizer\.json: not valid JSON: nested more than 64 levels deep/,
       ],
-      [() => loadCheckpoint(state), /state\.json: not valid JSON: more than 64 lists and objects within/],
+      [() => loadCheckpoint(state), /state\.json: not valid JSON: nested more than 64 levels deep/],
       [() => resume(log), /log\.ndjson: has 0 of the \d+ records .*, line 1 is not a record; start anew/],
     ];
     for (const [ask, expected] of asked) {

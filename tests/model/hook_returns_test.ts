@@ -68,7 +68,7 @@ const MISTAKES: [string, RegExp][] = [
   ]),
   [
     "metrics = [1, 2].map((every) => ({ name: 'm', every, fn: () => 1 }))",
-    /metrics: metric "m" is there twice; /,
+    /metrics: metric "m" is defined twice; /,
   ],
   [
     "metrics = [{ name: 'm', every: 0, fn: () => 1 }]",

@@ -299,10 +299,10 @@ Deno.test("a checkpoint of another shape, and one that is cut short or damaged, 
     await refusedWith(/: .*\/6\/optimizer\.safetensors: 7 bytes long, expected at least 8/, ["train"]);
     await Deno.writeTextFile(`${whole}/state.json`, "null");
     await refusedWith(
-      /: .*\/6\/state\.json: its SHA-256 is not the one it ends with; the file is damaged\.\n/,
+      /: .*\/6\/state\.json: its SHA-256 differs from the one in its last line; the file is damaged\.\n/,
     );
     await Deno.remove(`${whole}/model.safetensors`);
-    await refusedWith(/: .*\/6\/model\.safetensors: no such file; the checkpoint is not whole\.\n/);
+    await refusedWith(/: .*\/6\/model\.safetensors: no such file; the checkpoint is incomplete\.\n/);
     await Deno.writeTextFile(`${run}/log.ndjson`, `nonsense\n${log}`);
     const { code, stderr } = await script("train", ["--resume", run], folder);
     assert.equal(code, 2);

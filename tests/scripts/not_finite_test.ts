@@ -48,7 +48,7 @@ Deno.test("on a model of NaN every question refuses in one line, and verify_load
     for (const [asked, line] of Object.entries(lines)) {
       assert.match(
         line,
-        /^2 \w+: \S+model\.safetensors: the numbers of \S+ are not finite, number 0 is NaN: the model says nothing; .*\n$/,
+        /^2 \w+: \S+model\.safetensors: the numbers of \S+ are not finite, number 0 is NaN: the model is unusable; .*\n$/,
         asked,
       );
     }

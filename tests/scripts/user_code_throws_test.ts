@@ -16,8 +16,8 @@ const FILES: [string, RegExp, RegExp?][] = [
   ["throw null;\nexport const taps = {};", /mine\.ts threw null$/, /^null$/m],
   [
     "throw { toString() { throw 1; } };\nexport const taps = {};",
-    /threw what has no text$/,
-    /^what has no text$/m,
+    /threw a value that cannot be converted to text$/,
+    /^a value that cannot be converted to text$/m,
   ],
   [
     "setTimeout(() => { throw new Error('late'); }, 0);\nexport const taps = {};",

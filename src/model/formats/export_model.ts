@@ -1,4 +1,4 @@
-// A checkpoint becomes a folder that Hugging Face's libraries load: GPT-2's names and shapes, and its tokenizer.
+// Exports a checkpoint as a folder that Hugging Face's libraries load: GPT-2's names and shapes, and the tokenizer.
 import { reportProgress } from "../../base/progress.ts";
 import { checkParameters, type Checkpoint } from "../checkpoint.ts";
 import { toGpt2Config, toGpt2Tensors } from "./gpt2.ts";
@@ -8,12 +8,12 @@ import { tokenizerJson } from "./tokenizer_json.ts";
 
 /**
  * Writes a model as a folder that `transformers` loads: config.json, model.safetensors in GPT-2's names and shapes, and
- * tokenizer.json with tokenizer_config.json where the tokenizer has such a form (all but cropped ones and ids).
+ * tokenizer.json with tokenizer_config.json if the tokenizer has such a form (all but cropped ones and ids).
  *
- * @param out the folder, which must not be there yet
+ * @param out the folder, which must not exist
  * @returns the names of the files
- * @throws {UserError} where GPT-2's format has no place for the model (naming the key), a tensor is missing, of another
- * shape or not finite, or `out` exists
+ * @throws {UserError} if GPT-2's format cannot represent the model (naming the key), a tensor is missing, of another shape
+ * or not finite, or `out` exists
  *
  * @example
  * ```ts

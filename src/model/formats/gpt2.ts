@@ -1,4 +1,4 @@
-// GPT-2 as Hugging Face writes it, and as heed has it: names, shapes and options, both ways. Nothing here touches a disk.
+// Conversion between Hugging Face's GPT-2 and heed's models: names, shapes and options, in both directions. No file access.
 import type { Activation } from "../../../kernels/expression/activation.ts";
 import { didYouMean, UserError } from "../../base/errors.ts";
 import { describeValue, isMapping } from "../../base/show.ts";
@@ -15,7 +15,7 @@ export interface FloatTensor {
   readonly data: Float32Array;
 }
 
-/** `model` of a configuration, as far as another format says anything. */
+/** `model` of a configuration, with only the keys that another format specifies. */
 export type ModelChoices = Partial<Omit<ModelConfig, "block">> & {
   block: Partial<Omit<BlockConfig, "mlp">> & { mlp: Partial<BlockConfig["mlp"]> };
 };
@@ -31,11 +31,11 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
   swish: "silu",
 };
 
-/** The name that GPT-2's format has for an activation, where it has one. */
+/** An activation's name in GPT-2's format, if it has one. */
 const nameOf = (activation: Activation): string | undefined =>
   Object.keys(ACTIVATIONS).find((name) => ACTIVATIONS[name] === activation);
 
-/** Keys that heed has one way of: found otherwise, a model is another than heed would compute. */
+/** Keys for which heed supports one value only. */
 const FIXED: Readonly<Record<string, unknown>> = {
   model_type: "gpt2",
   layer_norm_epsilon: 1e-5,
@@ -60,11 +60,11 @@ function probability(config: Record<string, unknown>, key: string, place: string
 }
 
 /**
- * What a GPT-2 `config.json` describes, as `model` of a configuration: learned positions, pre-norm LayerNorm blocks with
- * biases, the tanh form of GELU for `gelu_new`, the head tied to the embedding unless `tie_word_embeddings` is false.
- * Dropout of the embedding becomes the model's, that of the branches (which heed also applies to patterns) the block's.
+ * Converts a GPT-2 `config.json` to `model` of a configuration: learned positions, pre-norm LayerNorm blocks with biases,
+ * the tanh form of GELU for `gelu_new`, the head tied to the embedding unless `tie_word_embeddings` is false. Dropout of the
+ * embedding becomes the model's; that of the residual branches (which heed also applies to patterns) the block's.
  *
- * @throws {UserError} at a size that is none, and at an option that heed computes in one way and the file in another
+ * @throws {UserError} at an invalid size, and at an option that heed does not support
  *
  * @example
  * ```ts
@@ -113,17 +113,17 @@ export function fromGpt2Config(raw: unknown, place: string): ModelChoices {
   };
 }
 
-/** Masks that older versions saved with the parameters: the model makes its own. */
+/** Masks that older versions saved with the parameters; they are ignored. */
 const MASK = /(^|\.)h\.\d+\.attn\.(bias|masked_bias)$/;
 
-/** One of heed's parameters and where GPT-2 keeps it. Conv1D stores a matrix as [in, out]. */
+/** One of heed's parameters and its tensor in GPT-2. Conv1D stores a matrix as [in, out]. */
 interface Place {
   readonly name: string;
   readonly shape: readonly number[];
   /** GPT-2's name, without "transformer.". */
   readonly gpt2: string;
   readonly conv: boolean;
-  /** Queries, keys and values lie together: which of the three this is. */
+  /** Index of this parameter (query, key, value) in a fused tensor. */
   readonly part?: number;
 }
 
@@ -143,16 +143,16 @@ function placesOf(
   ];
   const table = (name: string, gpt2: string, rows: number) => one(name, gpt2, "weight", [rows, D]);
   const blocks = Array.from({ length: layers! }, (_, n) => {
-    const [own, theirs] = [`blocks.${n}`, `h.${n}`];
+    const [heed, gpt2] = [`blocks.${n}`, `h.${n}`];
     return [
-      ...norm(`${own}.ln1`, `${theirs}.ln_1`),
+      ...norm(`${heed}.ln1`, `${gpt2}.ln_1`),
       ...["wq", "wk", "wv"].flatMap((name, part) =>
-        layer(`${own}.attn.${name}`, `${theirs}.attn.c_attn`, D, D, part)
+        layer(`${heed}.attn.${name}`, `${gpt2}.attn.c_attn`, D, D, part)
       ),
-      ...layer(`${own}.attn.wo`, `${theirs}.attn.c_proj`, D, D),
-      ...norm(`${own}.ln2`, `${theirs}.ln_2`),
-      ...layer(`${own}.mlp.fc`, `${theirs}.mlp.c_fc`, factor * D, D),
-      ...layer(`${own}.mlp.proj`, `${theirs}.mlp.c_proj`, D, factor * D),
+      ...layer(`${heed}.attn.wo`, `${gpt2}.attn.c_proj`, D, D),
+      ...norm(`${heed}.ln2`, `${gpt2}.ln_2`),
+      ...layer(`${heed}.mlp.fc`, `${gpt2}.mlp.c_fc`, factor * D, D),
+      ...layer(`${heed}.mlp.proj`, `${gpt2}.mlp.c_proj`, D, factor * D),
     ];
   });
   return [
@@ -164,7 +164,7 @@ function placesOf(
   ];
 }
 
-/** The shape that GPT-2 keeps a parameter, or the three that lie together, in. */
+/** The shape of GPT-2's tensor, which may fuse three parameters. */
 function storedShape({ shape, conv, part }: Place): number[] {
   const [out, ...rest] = shape;
   const all = part === undefined ? out : 3 * out;
@@ -181,7 +181,7 @@ function taken(stored: Float32Array, { shape: [out, inner = 1], conv, part = 0 }
   return data;
 }
 
-/** Each of the blocks that config.json counts has tensors in the file: refused before a list of them is made. */
+/** Throws UserError if the file has fewer blocks than config.json says, before a list of `layers` blocks is allocated. */
 function checkBlocks(names: Iterable<string>, layers: number, place: string): void {
   const numbers = new Set(
     Array.from(names, (name) => /^h\.(\d+)\./.exec(name)?.[1]).filter((n) => n !== undefined),
@@ -190,58 +190,58 @@ function checkBlocks(names: Iterable<string>, layers: number, place: string): vo
   throw new UserError(`${place}: it has ${numbers.size} blocks, config.json's n_layer is ${layers}.`);
 }
 
-/** Of a tied model a file may have the head once more, but no other head. */
+/** The file of a tied model may contain a copy of the head, but no different head. */
 function checkHead(tensors: ReadonlyMap<string, TensorData>, { tied }: ModelChoices, place: string): void {
   const [head, embedding] = ["lm_head.weight", "wte.weight"].map((name) => tensors.get(name));
   if (!tied || !head || !embedding) return;
-  const [own, other] = [toFloat32(head), toFloat32(embedding)];
-  if (own.length === other.length && own.every((x, i) => Object.is(x, other[i]))) return;
+  const [a, b] = [toFloat32(head), toFloat32(embedding)];
+  if (a.length === b.length && a.every((x, i) => Object.is(x, b[i]))) return;
   throw new UserError(
-    `${place}: tensor lm_head.weight is another than wte.weight; expected the same, or tie_word_embeddings false in config.json.`,
+    `${place}: tensor lm_head.weight differs from wte.weight; expected the same, or tie_word_embeddings false in config.json.`,
   );
 }
 
 /**
- * GPT-2's parameters under heed's names and shapes: `c_attn` cut into wq, wk and wv, Conv1D's matrices transposed to
+ * Converts GPT-2's parameters to heed's names and shapes: `c_attn` split into wq, wk and wv, Conv1D's matrices transposed to
  * [out, in], masks and the copy of a tied head left out. Names may begin with "transformer.".
  *
- * @param model what `fromGpt2Config` gave
- * @throws {UserError} at a tensor that is missing, unknown, there twice, or of another shape than the configuration's
+ * @param model the result of `fromGpt2Config`
+ * @throws {UserError} at a tensor that is missing, unknown, duplicated, or whose shape differs from the configuration's
  */
 export function fromGpt2Tensors(
   tensors: ReadonlyMap<string, TensorData>,
   model: ModelChoices,
   place: string,
 ): Map<string, FloatTensor> {
-  const found = new Map<string, TensorData>();
+  const byName = new Map<string, TensorData>();
   for (const [name, tensor] of tensors) {
-    const own = name.replace(/^transformer\./, "");
-    if (found.has(own)) {
-      throw new UserError(`${place}: tensor ${own} stands there twice, as transformer.${own} too.`);
+    const key = name.replace(/^transformer\./, "");
+    if (byName.has(key)) {
+      throw new UserError(`${place}: tensor ${key} is there twice, also as transformer.${key}.`);
     }
-    found.set(own, tensor);
+    byName.set(key, tensor);
   }
-  checkBlocks(found.keys(), model.layers!, place);
+  checkBlocks(byName.keys(), model.layers!, place);
   const places = placesOf(model as Partial<Architecture>, model.block.mlp.factor!);
   const known = new Set(places.map(({ gpt2 }) => gpt2));
-  const extra = [...found.keys()].find((name) =>
+  const extra = [...byName.keys()].find((name) =>
     !known.has(name) && !MASK.test(name) && name !== "lm_head.weight"
   );
   if (extra !== undefined) {
     throw new UserError(`${place}: tensor ${extra} is none of GPT-2's.${didYouMean(extra, known)}`);
   }
-  checkHead(found, model, place);
-  // Queries, keys and values ask for one tensor three times: it is cast once.
+  checkHead(byName, model, place);
+  // wq, wk and wv read the same fused tensor: convert it once.
   const cast = new Map<string, Float32Array>();
   return new Map(places.map((parameter) => {
     const { name, shape, gpt2 } = parameter;
-    const tensor = found.get(gpt2);
+    const tensor = byName.get(gpt2);
     const stored = storedShape(parameter);
     const expected = `[${stored.join(", ")}]`;
     if (!tensor) throw new UserError(`${place}: tensor ${gpt2} ${expected} is missing.`);
-    const own = `[${tensor.shape.join(", ")}]`;
-    if (own !== expected) {
-      throw new UserError(`${place}: tensor ${gpt2} is ${own}, config.json's sizes make it ${expected}.`);
+    const actual = `[${tensor.shape.join(", ")}]`;
+    if (actual !== expected) {
+      throw new UserError(`${place}: tensor ${gpt2} is ${actual}, config.json's sizes make it ${expected}.`);
     }
     const data = cast.get(gpt2) ?? toFloat32(tensor);
     cast.set(gpt2, data);
@@ -249,11 +249,11 @@ export function fromGpt2Tensors(
   }));
 }
 
-/** A block that computes what GPT-2's do, with all that makes no difference to that taken from `block`. */
+/** A block that computes what GPT-2's blocks do; keys that do not affect the result are taken from `block`. */
 function plainBlock(architecture: Architecture, { dropout, attention, mlp }: Block): Block {
   const { per, kv_head, backward, method, kv_heads, value_dim } = attention;
   const [{ mlp: { activation, factor } }] = blocksOf(architecture);
-  const own: BlockChoices = {
+  const choices: BlockChoices = {
     dropout,
     attention: {
       ...{ per, kv_head, backward, method },
@@ -262,23 +262,23 @@ function plainBlock(architecture: Architecture, { dropout, attention, mlp }: Blo
     },
     mlp: { activation, factor, method: mlp.method },
   };
-  return blockOf({ ...architecture, norm: "layernorm", block: own, blocks: undefined }, 0);
+  return blockOf({ ...architecture, norm: "layernorm", block: choices, blocks: undefined }, 0);
 }
 
 /** "PATH.KEY is FOUND, GPT-2 has EXPECTED" for the first key that differs. */
-function difference(found: object, expected: object, path: string): string | undefined {
+function difference(actual: object, expected: object, path: string): string | undefined {
   for (const [key, value] of Object.entries(expected)) {
-    const own = (found as Record<string, unknown>)[key];
+    const entry = (actual as Record<string, unknown>)[key];
     if (isMapping(value)) {
-      const inner = difference(own as object, value, `${path}.${key}`);
+      const inner = difference(entry as object, value, `${path}.${key}`);
       if (inner) return inner;
-    } else if (own !== value) {
-      return `${path}.${key} is ${describeValue(own)}, GPT-2 has ${describeValue(value)}`;
+    } else if (entry !== value) {
+      return `${path}.${key} is ${describeValue(entry)}, GPT-2 has ${describeValue(value)}`;
     }
   }
 }
 
-/** Throws where GPT-2's format has no place for a model. */
+/** Throws UserError if GPT-2's format cannot represent a model. */
 function checkFits(architecture: Architecture): void {
   const { positions, norm, hooks } = architecture;
   const [{ mlp: { activation } }] = blocksOf(architecture);
@@ -288,13 +288,13 @@ function checkFits(architecture: Architecture): void {
     ).find((text) => text) ??
     (nameOf(activation) === undefined ? `model.block.mlp.activation is ${activation}` : undefined) ??
     (hooks ? "hooks.file changes the model" : undefined);
-  if (wrong) throw new UserError(`${wrong}: GPT-2's format has no place for this model.`);
+  if (wrong) throw new UserError(`${wrong}: GPT-2's format cannot represent this model.`);
 }
 
 /**
  * The `config.json` of a model in GPT-2's format.
  *
- * @throws {UserError} where GPT-2's format has no place for the model, naming the key
+ * @throws {UserError} if GPT-2's format cannot represent the model, naming the key
  *
  * @example
  * ```ts
@@ -322,7 +322,7 @@ export function toGpt2Config(architecture: Architecture): Record<string, unknown
     n_layer: layers,
     n_positions: context,
     resid_pdrop: branches,
-    // No token ends a text of heed's: without these, 50256 would be taken.
+    // heed's texts have no end token; without these keys, transformers would use 50256.
     bos_token_id: null,
     eos_token_id: null,
     tie_word_embeddings: tied,
@@ -331,17 +331,17 @@ export function toGpt2Config(architecture: Architecture): Record<string, unknown
 }
 
 /**
- * Parameters under GPT-2's names and shapes, for `model.safetensors`: the inverse of `fromGpt2Tensors`. Biases that the
- * model does not have are written as zeros.
+ * Converts parameters to GPT-2's names and shapes, for `model.safetensors`: the inverse of `fromGpt2Tensors`. Missing biases
+ * are written as zeros.
  *
- * @throws {UserError} where GPT-2's format has no place for the model, or a tensor is missing or of another shape
+ * @throws {UserError} if GPT-2's format cannot represent the model, or a tensor is missing or of another shape
  */
 export function toGpt2Tensors(
   tensors: ReadonlyMap<string, TensorData>,
   architecture: Architecture,
 ): Record<string, TensorData> {
   checkFits(architecture);
-  const own = new Set(decoderParameters(architecture).map(({ name }) => name));
+  const names = new Set(decoderParameters(architecture).map(({ name }) => name));
   const stored: Record<string, TensorData & { dtype: "F32" }> = {};
   for (const parameter of placesOf(architecture, blocksOf(architecture)[0].mlp.factor)) {
     const { name, shape: [out, inner = 1], gpt2, conv, part = 0 } = parameter;
@@ -353,12 +353,12 @@ export function toGpt2Tensors(
       shape,
       data: new Float32Array(shape.reduce((product, n) => product * n, 1)),
     };
-    // A model without biases computes what one with zeros does.
-    if (!own.has(name)) continue;
+    // A missing bias is equivalent to zeros.
+    if (!names.has(name)) continue;
     const expected = parameter.shape.join(", ");
     if (tensor?.shape.join(", ") !== expected) {
-      const found = tensor ? `[${tensor.shape.join(", ")}]` : "missing";
-      throw new UserError(`tensor ${name} is ${found}, the model's is [${expected}].`);
+      const actual = tensor ? `[${tensor.shape.join(", ")}]` : "missing";
+      throw new UserError(`tensor ${name} is ${actual}, the model's is [${expected}].`);
     }
     const values = toFloat32(tensor);
     if (!conv) data.set(values, part * out * inner);

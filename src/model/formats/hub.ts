@@ -1,6 +1,6 @@
-// Models by name: their files in the cache folder, where somebody put them or where they are downloaded once. A file is
-// trusted by its size and SHA-256: those of data/models.json, those that the hub states of a large file, or that of its
-// first use, which is recorded beside it.
+// Models by name: their files in the cache folder, placed there by the user or downloaded once. A file is verified by its
+// size and SHA-256: those of data/models.json, those that the hub states for a large file, or the hash of its first use,
+// which is recorded beside it.
 import { join } from "node:path";
 import models from "../../../data/models.json" with { type: "json" };
 import { download, fault, HTML_PAGE, isHtmlPage } from "../../data/download.ts";
@@ -13,36 +13,36 @@ import { bytesOf } from "./model_folder.ts";
 
 /** A model of the hub. */
 export interface HubModel {
-  /** One sentence for people. */
+  /** A description in one sentence. */
   readonly about: string;
   /** `owner/name` on the hub. */
   readonly repository: string;
-  /** A commit of it; without one the newest. */
+  /** A commit. Default: the newest. */
   readonly revision?: string;
-  /** What is known of its files. */
+  /** Known sizes and hashes of its files. */
   readonly files?: Readonly<Record<string, FileProof>>;
 }
 
 /** The models that heed knows by name. */
 export const MODELS: Readonly<Record<string, HubModel>> = models;
 
-/** How a model is fetched. */
+/** Options of a download. */
 export interface HubOptions extends DownloadOptions {
-  /** Folder of the cache. Default: `.cache`. */
+  /** The cache folder. Default: `.cache`. */
   readonly cache?: string;
 }
 
 const HUB = "https://huggingface.co";
-/** The weights come last: all else fails first. */
+/** The weights come last, so that other errors come first. */
 const FILES = ["config.json", "tokenizer.json", "model.safetensors"];
 
-/** What stands for a file of a model's where somebody put it there. */
+/** Files that the user may provide instead of a model's file. */
 const INSTEAD: Readonly<Record<string, string>> = {
   "tokenizer.json": "vocab.json",
   "model.safetensors": "model.safetensors.index.json",
 };
 
-/** SHA-256 of a model's files at their first use, as `sha256sum` writes and checks them. */
+/** SHA-256 of a model's files at their first use, in the format of `sha256sum`. */
 const RECORD = "SHA256SUMS";
 
 async function recordedIn(folder: string): Promise<Map<string, string>> {
@@ -65,14 +65,14 @@ async function record(folder: string, recorded: ReadonlyMap<string, string>): Pr
 }
 
 /**
- * The folder of a model by name: `<cache>/models/<name>` with config.json, model.safetensors and tokenizer.json, where
- * missing files are downloaded. Files that somebody put there are used as they are, except those whose size and SHA-256
- * are known. The SHA-256 of every file is recorded at its first use in SHA256SUMS beside it; a file that differs from it
- * later, in the folder or downloaded again, is refused.
+ * The folder of a model by name: `<cache>/models/<name>` with config.json, model.safetensors and tokenizer.json; missing files
+ * are downloaded. Files that are already there are used as they are, except those whose size and SHA-256 are known. The
+ * SHA-256 of every file is recorded at its first use in SHA256SUMS beside it; a file that differs from it later, in the folder or
+ * downloaded again, is rejected.
  *
  * @param name a key of `MODELS`, or `owner/name` on the Hugging Face hub
- * @throws {UserError} for an unknown name; where a download fails, in one line that says where to put which files; where a
- * file is not the one that is known or recorded, or an HTML page
+ * @throws {UserError} for an unknown name; if a download fails, in one line that says where to put which files; if a file
+ * differs from the known or recorded one, or is an HTML page
  *
  * @example
  * ```ts
@@ -96,7 +96,7 @@ export async function modelFolder(name: string, options: HubOptions = {}): Promi
   const remedy = `put ${FILES.join(", ")} of ${HUB}/${repository} in ${folder}`;
   const recorded = await recordedIn(folder);
   for (const file of FILES) {
-    // Files that somebody put there may stand for others: the two of older tokenizers, weights in several files.
+    // The user may have provided other files instead: the two of older tokenizers, sharded weights.
     const instead = INSTEAD[file];
     if (instead !== undefined && await exists(join(folder, instead))) continue;
     const path = join(folder, file);
@@ -121,7 +121,7 @@ export async function modelFolder(name: string, options: HubOptions = {}): Promi
   return folder;
 }
 
-/** The SHA-256 of a file in the cache, undefined where there is none; throws where it is not the one expected. */
+/** The SHA-256 of a file in the cache, undefined if there is none; throws UserError if it differs from the expected one. */
 async function heldFile(path: string, proof: FileProof, remedy: string): Promise<string | undefined> {
   const bytes = await bytesOf(path);
   if (!bytes) return undefined;

@@ -1,4 +1,4 @@
-// A GPT-2 from a folder that Hugging Face's libraries wrote becomes a checkpoint like those of a run.
+// Imports a GPT-2 from a Hugging Face folder as a checkpoint like those of a run.
 import { basename, dirname, join, resolve } from "node:path";
 import { resolveConfig } from "../../config/mod.ts";
 import { describeValue, isMapping } from "../../base/show.ts";
@@ -17,19 +17,19 @@ const EXPECTED =
   "expected the folder of a model: config.json, model.safetensors, and tokenizer.json or vocab.json and merges.txt";
 const WEIGHTS = "model.safetensors";
 
-/** A model that has been imported. */
+/** An imported model. */
 export interface ImportedModel {
   /** The checkpoint's folder. */
   readonly path: string;
-  /** Number of trained values. */
+  /** Number of trainable parameters. */
   readonly parameters: number;
-  /** Its tokenizer: that of the folder, or one of ids where the folder has none. */
+  /** Its tokenizer: the folder's, or one of ids if the folder has none. */
   readonly tokenizer: Tokenizer;
-  /** The configuration of its model, in a line: sizes. */
+  /** The sizes of its model, in one line. */
   readonly about: string;
 }
 
-/** The tokenizer of a folder: that of its file, or of the two older ones; of ids where it has neither. */
+/** The tokenizer of a folder: from tokenizer.json, or from the two older files; one of ids if it has neither. */
 async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
   const places = ["tokenizer.json", "vocab.json", "merges.txt"].map((name) => join(folder, name));
   let [file, place] = [await jsonOf(places[0]), places[0]];
@@ -49,15 +49,15 @@ async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
   throw new UserError(`${place}: it has ${tokenizer.size} ids, config.json's vocab_size is ${size}.`);
 }
 
-/** The tensors that stand in several files, each in the one that the index names and in no other. */
+/** The tensors of sharded files, each in the file that the index names and in no other. */
 async function shardedTensors(index: unknown, place: string): Promise<Map<string, TensorData>> {
   const named = isMapping(index) && isMapping(index.weight_map) ? index.weight_map : {};
   const files = [...new Set(Object.values(named))];
   const odd = files.find((file) => typeof file !== "string" || !/^[^/\\]+\.safetensors$/.test(file));
   if (files.length === 0 || odd !== undefined) {
-    const found = odd === undefined ? "no mapping of them" : describeValue(odd);
+    const actual = odd === undefined ? "no mapping of them" : describeValue(odd);
     throw new UserError(
-      `${place}: weight_map: found ${found}, expected names of .safetensors files by tensor.`,
+      `${place}: weight_map: found ${actual}, expected names of .safetensors files by tensor.`,
     );
   }
   const tensors = new Map<string, TensorData>();
@@ -66,10 +66,10 @@ async function shardedTensors(index: unknown, place: string): Promise<Map<string
     const bytes = await bytesOf(path);
     if (!bytes) throw new UserError(`${path}: no such file; ${place} names it.`);
     for (const [name, tensor] of decodeSafetensors(bytes, path).tensors) {
-      const own = Object.hasOwn(named, name) ? named[name] : undefined;
-      if (own !== file) {
-        const said = own === undefined ? "does not name it" : `has it in ${own}`;
-        throw new UserError(`${path}: tensor ${name} is here, ${place} ${said}.`);
+      const indexed = Object.hasOwn(named, name) ? named[name] : undefined;
+      if (indexed !== file) {
+        const difference = indexed === undefined ? "does not name it" : `has it in ${indexed}`;
+        throw new UserError(`${path}: tensor ${name} is here, ${place} ${difference}.`);
       }
       tensors.set(name, tensor);
     }
@@ -84,7 +84,7 @@ async function shardedTensors(index: unknown, place: string): Promise<Map<string
 const SAVED_AGAIN =
   "which AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder) of Python's transformers writes";
 
-/** Files of weights that other libraries wrote, pickles mostly, which can run code; what makes readable ones of them. */
+/** Weight files of other libraries, mostly pickles, which can run code; and how to convert them. */
 const OTHER_WEIGHTS: Readonly<Record<string, string>> = {
   "pytorch_model.bin": SAVED_AGAIN,
   "pytorch_model.bin.index.json": SAVED_AGAIN,
@@ -93,39 +93,39 @@ const OTHER_WEIGHTS: Readonly<Record<string, string>> = {
   "ckpt.pt": "which tools/nanogpt_to_safetensors.py writes from a nanoGPT checkpoint",
 };
 
-/** Throws where a folder has weights in another format alone. */
+/** Throws UserError if a folder has weights in other formats only. */
 async function refuseOtherWeights(folder: string): Promise<void> {
   const has = (name: string) => exists(join(folder, name));
   if (await has(WEIGHTS) || await has(`${WEIGHTS}.index.json`)) return;
   for (const [name, remedy] of Object.entries(OTHER_WEIGHTS)) {
     if (!await has(name)) continue;
     throw new UserError(
-      `${join(folder, name)}: weights in a format that is not read; expected ${WEIGHTS}, ${remedy}.`,
+      `${join(folder, name)}: weights in an unsupported format; expected ${WEIGHTS}, ${remedy}.`,
     );
   }
 }
 
-/** The tensors of a folder, of one file or of several, and what they are called in messages. */
+/** The tensors of a folder, from one file or several, and their place in messages. */
 async function tensorsOf(folder: string): Promise<{ tensors: Map<string, TensorData>; place: string }> {
-  const [whole, place] = [WEIGHTS, `${WEIGHTS}.index.json`].map((name) => join(folder, name));
-  const bytes = await bytesOf(whole);
-  if (bytes) return { tensors: decodeSafetensors(bytes, whole).tensors, place: whole };
+  const [single, place] = [WEIGHTS, `${WEIGHTS}.index.json`].map((name) => join(folder, name));
+  const bytes = await bytesOf(single);
+  if (bytes) return { tensors: decodeSafetensors(bytes, single).tensors, place: single };
   const index = await jsonOf(place);
-  if (index === undefined) throw new UserError(`${whole}: no such file, ${EXPECTED}.`);
+  if (index === undefined) throw new UserError(`${single}: no such file, ${EXPECTED}.`);
   return { tensors: await shardedTensors(index, place), place };
 }
 
 /**
- * Imports a GPT-2 from a folder in Hugging Face's layout as a checkpoint that generation, verification, training
- * (`train.from`) and analysis take like any other.
+ * Imports a GPT-2 from a folder in Hugging Face's layout as a checkpoint for generation, verification, training
+ * (`train.from`) and analysis.
  *
- * The checkpoint's configuration has the model's shape, and for training on it a rate of 3e-5 without warmup or decay.
+ * The checkpoint's configuration has the model's sizes, and for fine-tuning a learning rate of 3e-5 without warmup or decay.
  *
  * @param folder config.json, model.safetensors of any float dtype (or the files that model.safetensors.index.json names),
  * and tokenizer.json or vocab.json and merges.txt
- * @param out the checkpoint's folder, which must not be there yet
- * @param name of the model, its folder's where none is given
- * @throws {UserError} where a file is missing or damaged, the model is no GPT-2 that heed computes, or `out` exists
+ * @param out the checkpoint's folder, which must not exist
+ * @param name the model's name. Default: the folder's.
+ * @throws {UserError} if a file is missing or damaged, the model is not a GPT-2 that heed supports, or `out` exists
  *
  * @example
  * ```ts
@@ -147,9 +147,9 @@ export async function importModel(
   await checkFree(out);
   await refuseOtherWeights(folder);
   const place = join(folder, "config.json");
-  const found = await jsonOf(place);
-  if (found === undefined) throw new UserError(`${place}: no such file, ${EXPECTED}.`);
-  const model = fromGpt2Config(found, place);
+  const raw = await jsonOf(place);
+  if (raw === undefined) throw new UserError(`${place}: no such file, ${EXPECTED}.`);
+  const model = fromGpt2Config(raw, place);
   const weights = await tensorsOf(folder);
   reportProgress({ what: "importing tensors" });
   const parameters = fromGpt2Tensors(weights.tensors, model, weights.place);
@@ -165,7 +165,7 @@ export async function importModel(
     schedule: { name: "constant", warmup: 0 },
     sample: { prompt: tokenizer.kind === "ids" ? "0" : "The", tokens: 20 },
   }, { place, name });
-  const made = modelOf(config, tokenizer);
+  const imported = modelOf(config, tokenizer);
   const stored = Object.fromEntries(
     [...parameters].map(([key, { shape, data }]): [string, TensorData] => {
       return [key, { dtype: "F32", shape: [...shape], data }];
@@ -174,11 +174,11 @@ export async function importModel(
   reportProgress({ what: "hashing the checkpoint" });
   const { files } = sealFiles({
     [WEIGHTS]: encodeSafetensors(stored, { format: "heed", step: "0" }),
-    ...descriptionFiles(made),
+    ...descriptionFiles(imported),
   }, { step: 0, counter: 0, best: null, val_loss: null, device: "imported" });
   await createFolder(out, files);
   const { dim, layers, heads, context } = config.model;
   const about =
     `${layers} layers of ${heads} heads, dim ${dim}, context ${context}, vocabulary ${model.vocabulary}`;
-  return { path: out, parameters: made.parameters, tokenizer, about };
+  return { path: out, parameters: imported.parameters, tokenizer, about };
 }

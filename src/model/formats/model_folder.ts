@@ -1,4 +1,4 @@
-// A folder of files that is there whole or not at all, and files of a folder that somebody else has made.
+// Atomic creation of a folder of files, and reading files of a folder that other tools wrote.
 import { readWhole } from "../../base/whole_file.ts";
 import { basename, dirname, join, resolve } from "node:path";
 import { refuseLfsPointer } from "../../data/lfs_pointer.ts";
@@ -7,23 +7,23 @@ import { jsonOfBytes } from "../../base/json.ts";
 import { reportProgress } from "../../base/progress.ts";
 import { exists, removeQuietly, syncFolder, writeSynced } from "../../runs/run_folder.ts";
 
-/** Throws where a folder cannot be made because something is there. */
+/** Throws UserError if the path exists. */
 export async function checkFree(path: string): Promise<void> {
   if (await exists(path)) {
     throw new UserError(`${path}: exists already; name another folder, or remove it first.`);
   }
 }
 
-/** Writes a new folder, whole or not at all; throws UserError where the path exists or the system refuses. */
+/** Creates a folder with its files atomically; throws UserError if the path exists or the file system fails. */
 export async function createFolder(
   path: string,
   files: Readonly<Record<string, Uint8Array | string>>,
 ): Promise<void> {
   await checkFree(path);
-  const whole = resolve(path);
-  const temporary = join(dirname(whole), `.${basename(whole)}.${Deno.pid}.tmp`);
+  const target = resolve(path);
+  const temporary = join(dirname(target), `.${basename(target)}.${Deno.pid}.tmp`);
   try {
-    await Deno.mkdir(dirname(whole), { recursive: true });
+    await Deno.mkdir(dirname(target), { recursive: true });
     await removeQuietly(temporary);
     await Deno.mkdir(temporary);
     for (const [name, content] of Object.entries(files)) {
@@ -31,15 +31,15 @@ export async function createFolder(
       await writeSynced(join(temporary, name), content);
     }
     await syncFolder(temporary);
-    await Deno.rename(temporary, whole);
+    await Deno.rename(temporary, target);
   } catch (error) {
     await removeQuietly(temporary);
     throw fileError(path, error);
   }
-  await syncFolder(dirname(whole));
+  await syncFolder(dirname(target));
 }
 
-/** The bytes of a file, or undefined where there is none of that name; throws UserError at a Git LFS pointer. */
+/** The bytes of a file, or undefined if it does not exist; throws UserError at a Git LFS pointer. */
 export async function bytesOf(path: string): Promise<Uint8Array | undefined> {
   reportProgress({ what: `reading ${basename(path)}` });
   const bytes = await readWhole(path).catch((error) => {

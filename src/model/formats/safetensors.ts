@@ -1,5 +1,5 @@
-// The safetensors file format (https://github.com/huggingface/safetensors): a strict writer whose bytes depend on the
-// tensors alone, and a reader that trusts nothing in the file. Parameters and optimizer state are stored in it.
+// The safetensors file format (https://github.com/huggingface/safetensors), for parameters and optimizer states: a strict
+// writer whose bytes depend only on the tensors, and a reader that validates everything in the file.
 
 import { Buffer } from "node:buffer";
 import { UserError } from "../../base/errors.ts";
@@ -7,7 +7,7 @@ import { isMapping } from "../../base/show.ts";
 
 /**
  * The typed array that holds each dtype: signed (I) and unsigned (U) integers, IEEE floats (F), bfloat16 (BF16), truth
- * values of a byte each (BOOL). F16 and BF16 are kept as their 16 bits (see {@link toFloat32}).
+ * values of one byte each (BOOL). F16 and BF16 are stored as their 16 bits (see {@link toFloat32}).
  */
 export type TensorStorage = {
   U64: BigUint64Array;
@@ -25,23 +25,23 @@ export type TensorStorage = {
   BOOL: Uint8Array;
 };
 
-/** The element types that are read and written. */
+/** The supported element types. */
 export type TensorDtype = keyof TensorStorage;
 
-/** One tensor: element type, shape (row-major) and its elements, as many as the product of the shape. */
+/** A tensor: dtype, shape (row-major) and elements. */
 export type TensorData = {
   [D in TensorDtype]: { dtype: D; shape: number[]; data: TensorStorage[D] };
 }[TensorDtype];
 
-/** What a file holds: the tensors in the order of their bytes, and the strings of `__metadata__`. */
+/** A decoded file: tensors in the order of their bytes, and the strings of `__metadata__`. */
 export interface DecodedSafetensors {
-  /** Name to tensor. `data` is a view of the file's bytes wherever they are aligned, a copy elsewhere. */
+  /** Tensors by name. `data` is a view of the file's bytes if they are aligned, else a copy. */
   tensors: Map<string, TensorData>;
-  /** The `__metadata__` map, empty where the file has none. */
+  /** The `__metadata__` map, empty if the file has none. */
   metadata: Record<string, string>;
 }
 
-// The order is Hugging Face's: tensors of a wider dtype come first, so that each begins aligned.
+// Hugging Face's order: tensors of a wider dtype come first, so that each begins aligned.
 const STORAGE = {
   U64: BigUint64Array,
   I64: BigInt64Array,
@@ -62,13 +62,13 @@ const METADATA = "__metadata__";
 const MAX_HEADER_BYTES = 100_000_000;
 const MAX_DEPTH = 3;
 
-/** Code-point order, which is the order of the UTF-8 bytes and not that of JavaScript's 16-bit units. */
+/** Code-point order (that of UTF-8 bytes, unlike JavaScript's order of 16-bit units). */
 const compareNames = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
-/** Other readers know no lone surrogates, and nothing but strings. */
+/** Other readers accept only strings without lone surrogates. */
 function checkText(what: string, text: unknown): void {
   if (typeof text === "string" && text.isWellFormed()) return;
-  throw new RangeError(`${what} ${JSON.stringify(text)} is no string of Unicode characters.`);
+  throw new RangeError(`${what} ${JSON.stringify(text)} is not a well-formed Unicode string.`);
 }
 
 function metadataField(metadata: Record<string, string>): string {
@@ -96,8 +96,8 @@ function checkTensor(name: string, { dtype, shape, data }: TensorData): void {
  * and name, metadata by key, as Hugging Face's writer does, so equal tensors give equal bytes.
  *
  * @param tensors name to tensor; the name `__metadata__` is reserved
- * @throws RangeError where a shape does not match its data or has sizes that are negative or fractional, a dtype is
- * unknown, a tensor has the reserved name, a name or metadata is no well-formed string, or the header passes 100 MB
+ * @throws RangeError if a shape does not match its data or has negative or fractional sizes, a dtype is unknown, a tensor
+ * has the reserved name, a name or metadata is not a well-formed string, or the header exceeds 100 MB
  *
  * @example
  * ```ts
@@ -157,8 +157,8 @@ function closingQuote(json: string, start: number): number {
 }
 
 /**
- * What JSON.parse would not tell of a header: a key that an object holds twice, of which it keeps the last in silence,
- * and nesting beyond a tensor's shape, which can take far more memory than the file.
+ * Problems of a header that JSON.parse does not report: duplicate keys, of which it silently keeps the last, and nesting
+ * deeper than a tensor's shape, which can take far more memory than the file.
  */
 function structureProblem(json: string): string | undefined {
   const open: Set<string>[] = [];
@@ -176,14 +176,14 @@ function structureProblem(json: string): string | undefined {
       if (json[next] !== ":") continue;
       const key = JSON.parse(json.slice(start, i + 1)) as string;
       if (open.at(-1)?.has(key)) {
-        return `the key ${show(key)} stands twice in one object of the header, expected once`;
+        return `the key ${show(key)} is duplicated in one object of the header, expected once`;
       }
       open.at(-1)?.add(key);
     }
   }
 }
 
-/** One line's worth of something that came out of a file. */
+/** A value of a file as JSON, cut to 60 characters. */
 function show(value: unknown): string {
   const text = JSON.stringify(value) ?? "nothing";
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
@@ -252,7 +252,7 @@ function parseEntry(name: string, info: unknown, fail: Fail) {
   let fits = true;
   for (const length of shape) {
     size *= length;
-    // A zero behind it would hide it.
+    // A later zero would hide the overflow.
     fits &&= Number.isSafeInteger(size);
   }
   if (!fits) return fail(`${at}: shape ${show(shape)} overflows 2^53 - 1 bytes`);
@@ -277,14 +277,14 @@ function checkTiling(entries: Entry[], dataBytes: number, fail: Fail): void {
   let end = 0;
   let before = "the header";
   for (const entry of entries) {
-    const own = `tensor ${show(entry.name)}`;
+    const current = `tensor ${show(entry.name)}`;
     if (entry.begin > end) {
-      fail(`hole of ${entry.begin - end} bytes between ${before} and ${own}, expected none`);
+      fail(`hole of ${entry.begin - end} bytes between ${before} and ${current}, expected none`);
     }
     if (entry.begin < end) {
-      fail(`${own} begins at byte ${entry.begin} and overlaps ${before}, which ends at ${end}`);
+      fail(`${current} begins at byte ${entry.begin} and overlaps ${before}, which ends at ${end}`);
     }
-    [end, before] = [entry.end, own];
+    [end, before] = [entry.end, current];
   }
   if (end > dataBytes) {
     fail(`truncated: ${end - dataBytes} bytes are missing, ${before} ends at byte ${end} of ${dataBytes}`);
@@ -303,10 +303,10 @@ function readTensor(bytes: Uint8Array, start: number, { dtype, shape, begin, end
 }
 
 /**
- * Reads a safetensors file that is not trusted: nothing is allocated on the word of its header, and every byte must
- * belong to exactly one tensor.
+ * Reads an untrusted safetensors file: its header never determines an allocation, and every byte must belong to exactly
+ * one tensor.
  *
- * @param place what the error message calls it, its path
+ * @param place the file's name in error messages, its path
  * @throws UserError in one line, naming `place`, for a file that is too short or truncated (with the number of missing
  * bytes), a header over 100 MB, bad UTF-8 or JSON, duplicate keys, an unknown dtype, sizes that are negative, fractional
  * or overflow, a shape that does not fill its range, holes, overlaps, trailing bytes and metadata that is not strings
@@ -337,7 +337,7 @@ export function decodeSafetensors(bytes: Uint8Array, place: string): DecodedSafe
 
 /**
  * The elements of a tensor of any dtype as float32: exact for F32, F16 and BF16, rounded to nearest for the others.
- * An F32 tensor's own array is returned, not a copy.
+ * For F32 it returns the tensor's array, not a copy.
  *
  * @example
  * ```ts

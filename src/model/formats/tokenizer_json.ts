@@ -1,12 +1,12 @@
-// Tokenizers as Hugging Face's tokenizer.json has them: what an export writes, and what GPT-2's two older files stand for.
+// Tokenizers in the format of Hugging Face's tokenizer.json: for exports, and for GPT-2's two older files.
 import { byteCharacters, gpt2Pairs, type Tokenizer } from "../../data/mod.ts";
 
-/** GPT-2's one token that no merge makes. */
+/** GPT-2's only token that is not the result of merges. */
 const END_OF_TEXT = "<|endoftext|>";
 
 const PLAIN = { version: "1.0", truncation: null, padding: null, normalizer: null, post_processor: null };
 
-/** A character tokenizer: every code point is a word. An unknown one has no id, or `<unk>`'s. */
+/** A character tokenizer: every code point is a word. An unknown one has no id, or the id of `<unk>`. */
 function characterTokenizer({ vocabulary, unknown }: { vocabulary: string[]; unknown: string }): object {
   const words = unknown === "token" ? [...vocabulary, "<unk>"] : vocabulary;
   return {
@@ -23,8 +23,8 @@ function characterTokenizer({ vocabulary, unknown }: { vocabulary: string[]; unk
 }
 
 /**
- * Byte-level byte-pair encoding over GPT-2's pre-tokenisation: token to id, bytes written as their characters, where
- * `<|endoftext|>` is found in a text if it is there, and pairs of tokens, "a b" or lists of two.
+ * Byte-level byte-pair encoding with GPT-2's pre-tokenisation: `vocab` maps tokens, bytes written as their characters, to ids;
+ * `<|endoftext|>`, if present, is a special token; `merges` are pairs of tokens, "a b" or lists of two.
  */
 export function byteLevelJson(vocab: unknown, merges: readonly unknown[]): object {
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
@@ -39,13 +39,13 @@ export function byteLevelJson(vocab: unknown, merges: readonly unknown[]): objec
   };
 }
 
-/** The same of words by id; undefined where two are the same text, which a vocabulary by text cannot tell apart. */
+/** {@link byteLevelJson} of words by id; undefined if two are the same text, which a vocabulary keyed by text cannot hold. */
 function byteLevelTokenizer(words: readonly string[], pairs: readonly (readonly [string, string])[]) {
   const vocab = Object.fromEntries(words.map((word, id) => [word, id]));
   return Object.keys(vocab).length === words.length ? byteLevelJson(vocab, pairs) : undefined;
 }
 
-/** Bytes and the merges of a trained tokenizer: "left right", by id. */
+/** A tokenizer of bytes and trained merges, each "left right" by id. */
 function trainedTokenizer(merges: readonly string[]) {
   const words = byteCharacters().toSorted((a, b) => a.byte - b.byte).map(({ character }) => character);
   const pairs = merges.map((merge): [string, string] => {
@@ -63,8 +63,8 @@ function gpt2Tokenizer() {
 }
 
 /**
- * A tokenizer as Hugging Face's tokenizer.json, which gives the same ids; undefined where it has no such form: of a cropped
- * tokenizer the merges that lead to its tokens have no ids, and ids are no text to those libraries.
+ * A tokenizer as Hugging Face's tokenizer.json, which gives the same ids; undefined if it has no such form: in a cropped
+ * tokenizer intermediate merges have no ids, and those libraries do not read texts of ids.
  */
 export function tokenizerJson(tokenizer: Tokenizer): object | undefined {
   const file = tokenizer.toJSON();

@@ -218,7 +218,7 @@ Deno.test("a tensor that is missing, unknown or of another shape is one line tha
   );
   refuses(
     (t) => t.set("wpe.weight", t.get("transformer.wpe.weight")!),
-    /^m: tensor wpe\.weight stands there twice, as transformer\.wpe\.weight too\.$/,
+    /^m: tensor wpe\.weight is there twice, also as transformer\.wpe\.weight\.$/,
   );
   refuses(
     (t) => {
@@ -229,7 +229,7 @@ Deno.test("a tensor that is missing, unknown or of another shape is one line tha
         data: Float32Array.from(data as Float32Array, (x) => -x),
       });
     },
-    /^m: tensor lm_head\.weight is another than wte\.weight; .* tie_word_embeddings false in config\.json\.$/,
+    /^m: tensor lm_head\.weight differs from wte\.weight; .* tie_word_embeddings false in config\.json\.$/,
   );
 });
 
@@ -281,7 +281,7 @@ Deno.test("toGpt2Tensors() and fromGpt2Tensors() are inverse for tied and untied
   }
 });
 
-Deno.test("a model that GPT-2's format has no place for is one line that names the key", () => {
+Deno.test("a model that GPT-2's format cannot represent fails with one line that names the key", () => {
   const refuses = (model: Record<string, unknown>, message: RegExp) =>
     assert.throws(
       () => toGpt2Config(made(model).architecture),
@@ -289,7 +289,7 @@ Deno.test("a model that GPT-2's format has no place for is one line that names t
     );
   refuses(
     { positions: "rope" },
-    /^model\.positions is "rope", GPT-2 has "learned": GPT-2's format has no place/,
+    /^model\.positions is "rope", GPT-2 has "learned": GPT-2's format cannot represent/,
   );
   refuses({ norm: "rmsnorm" }, /^model\.norm is "rmsnorm"/);
   refuses(

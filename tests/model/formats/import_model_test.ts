@@ -161,7 +161,7 @@ Deno.test("a Git LFS pointer in place of a file, and weights in another format a
     await Deno.writeTextFile(`${folder}/pytorch_model.bin`, "PK");
     assert.equal(
       await told(),
-      "pytorch_model.bin: weights in a format that is not read; expected model.safetensors, which " +
+      "pytorch_model.bin: weights in an unsupported format; expected model.safetensors, which " +
         "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder) of Python's transformers writes.",
     );
     await Deno.rename(`${folder}/pytorch_model.bin`, `${folder}/ckpt.pt`);

@@ -152,13 +152,13 @@ const WRONG: [what: string, bytes: Uint8Array, message: RegExp][] = [
   [
     "a tensor twice",
     file(`{"a":${tensor("[0]", "[0,0]")},"a":${tensor("[0]", "[0,0]")}}`),
-    /"a" stands twice/,
+    /"a" is duplicated/,
   ],
-  ["a key twice, escaped", file('{"__metadata__":{"a":"1","\\u0061" :"2"}}'), /"a" stands twice/],
+  ["a key twice, escaped", file('{"__metadata__":{"a":"1","\\u0061" :"2"}}'), /"a" is duplicated/],
   [
     "a shape twice",
     file('{"a":{"dtype":"F32","shape":[0],"shape":[0],"data_offsets":[0,0]}}'),
-    /"shape" stands/,
+    /"shape" is duplicated/,
   ],
   ["a tensor that is a number", file('{"a":3}'), /tensor "a": found 3, expected an object/],
   ["a tensor that is null", file('{"a":null}'), /tensor "a": found null, expected an object/],
