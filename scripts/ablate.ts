@@ -1,4 +1,4 @@
-// What each attention head is worth: deno task ablate runs/latest --method mean
+// Ablates each attention head in turn: deno task ablate runs/latest --method mean
 import * as heed from "../mod.ts";
 import {
   ablateHeads,
@@ -24,24 +24,24 @@ import {
 
 const command: cli.Command = {
   name: "ablate",
-  summary: "prints how much the loss changes without each head, by layer and head",
+  summary: "prints the change of the loss without each head, by layer and head",
   usage: "[run or checkpoint] [options]",
   options: {
     method: {
       type: "string",
       value: ABLATION_METHODS.join("|"),
       default: "zero",
-      help: "in place of a head's values: zeros, their mean, another's",
+      help: "replaces a head by zeros, its mean, or another sample",
     },
     file: {
       type: "string",
       value: "FILE",
-      help: "a text to measure on; default: the run's validation split",
+      help: "a text to measure the loss on; default: the run's validation split",
     },
-    batches: { type: "string", value: "N", help: "batches of the split; default: 4; 0: all" },
-    seed: { type: "string", value: "N", default: "1", help: "of the other samples" },
-    out: { type: "string", value: "FILE", help: "draws the changes as a heat map" },
-    format: cli.formatOption("an object a head"),
+    batches: { type: "string", value: "N", help: "number of batches of the split; 0: all; default: 4" },
+    seed: { type: "string", value: "N", default: "1", help: "seed of the resampling" },
+    out: { type: "string", value: "FILE", help: "draw the changes as a heat map" },
+    format: cli.formatOption("one object per head"),
     device: cli.DEVICE_OPTION,
   },
   examples: [
@@ -50,9 +50,9 @@ const command: cli.Command = {
   ],
 };
 
-async function splitBatches({ config, tokenizer }: Checkpoint, most: number): Promise<Batch[]> {
+async function splitBatches({ config, tokenizer }: Checkpoint, count: number): Promise<Batch[]> {
   const { source } = await prepare(config, tokenizer);
-  return spreadBatches(source.evaluation(config.eval.split), most);
+  return spreadBatches(source.evaluation(config.eval.split), count);
 }
 
 function chartOf({ changes, loss }: Ablation, method: string): string {
@@ -72,7 +72,7 @@ function tableOf({ changes, loss, tokens }: Ablation): string {
   const rows = changes.map((row, layer) => [`${layer}`, ...Array.from(row, (x) => shortNumber(x, 4))]);
   const headings = ["layer", ...Array.from(changes[0], (_, head) => `head ${head}`)];
   return [
-    `loss ${loss.toFixed(6)} nats per token over ${tokens} tokens; without each head it changes by`,
+    `loss ${loss.toFixed(6)} nats per token over ${tokens} tokens; change without each head:`,
     ...alignedRows([headings, ...rows], { least: headings.map((_, n) => n === 0 ? 5 : 10), gap: "" }),
   ].join("\n");
 }
@@ -80,9 +80,9 @@ function tableOf({ changes, loss, tokens }: Ablation): string {
 await cli.runCommand(command, async ({ positionals, values }) => {
   const format = cli.formatOf(values);
   const method = cli.oneOf("method", values.method!, ABLATION_METHODS);
-  const most = cli.numberOption("batches", values.batches, { min: 0, whole: true }) ?? 4;
+  const count = cli.numberOption("batches", values.batches, { min: 0, whole: true }) ?? 4;
   if (values.batches !== undefined && values.file !== undefined) {
-    throw new UserError("--batches: a file is read whole; leave it out, or --file.");
+    throw new UserError("--batches: a file is read completely; leave it out, or --file.");
   }
   const seed = cli.numberOption("seed", values.seed, { whole: true })!;
   cli.checkExtension("out", values.out, ".svg");
@@ -92,15 +92,15 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   const text = values.file === undefined
     ? undefined
     : (await readFiles([values.file])).map((file) => file.text);
-  const given = text ? [] : await splitBatches(checkpoint, most);
+  const given = text ? [] : await splitBatches(checkpoint, count);
   const passes = (layers * heads + 2) * Math.max(1, given.length);
   using opened = await openModel(checkpoint, { device: values.device, passes, positions: rows * context });
   const { device, model } = opened;
-  const batches = text ? textBatches(model, text.map((own) => tokenizer.encode(own)), rows) : given;
-  const found = await ablateHeads(device, model, batches, rows, method, { seed });
-  if (format === "table") cli.printLine(tableOf(found));
+  const batches = text ? textBatches(model, text.map((content) => tokenizer.encode(content)), rows) : given;
+  const ablation = await ablateHeads(device, model, batches, rows, method, { seed });
+  if (format === "table") cli.printLine(tableOf(ablation));
   else {
-    found.changes.forEach((row, layer) =>
+    ablation.changes.forEach((row, layer) =>
       row.forEach((change, head) =>
         cli.printRecord({
           type: "ablation",
@@ -108,12 +108,12 @@ await cli.runCommand(command, async ({ positionals, values }) => {
           head,
           method,
           change,
-          loss: found.loss,
-          tokens: found.tokens,
+          loss: ablation.loss,
+          tokens: ablation.tokens,
         })
       )
     );
   }
-  if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(found, method));
+  if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(ablation, method));
   return 0;
 }, heed);

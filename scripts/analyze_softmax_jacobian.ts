@@ -1,4 +1,4 @@
-// What the lateral sum in softmax's Jacobian does, by layer and head: deno task analyze_softmax_jacobian [config or run]
+// Measures the lateral sum in softmax's Jacobian, by layer and head: deno task analyze_softmax_jacobian [config or run]
 import { basename, dirname, join, resolve } from "node:path";
 import * as heed from "../mod.ts";
 import {
@@ -29,26 +29,26 @@ import {
 
 const command: cli.Command = {
   name: "analyze_softmax_jacobian",
-  summary: "takes softmax's Jacobian apart, in training or at checkpoints",
+  summary: "analyzes softmax's Jacobian during training or at checkpoints",
   usage: "[config or run] [key=value ...] [options]",
   options: {
     steps: {
       type: "string",
       value: "N,N,...",
-      help: "when to look; 0, a tenth, a fifth and the end, or every checkpoint",
+      help: "steps to analyze; default: 0, 10%, 20% and 100%, or every checkpoint",
     },
-    batches: { type: "string", value: "N", help: "batches for a mean and its 95% interval", default: "4" },
+    batches: { type: "string", value: "N", help: "batches per mean and 95% interval", default: "4" },
     compare: {
       type: "boolean",
-      help: "also train with exact, diag, ste and sigmoid from one seed",
+      help: "also train with exact, diag, ste and sigmoid from the same seed",
     },
     out: {
       type: "string",
       value: "FOLDER",
-      help: "a new folder for all files; runs/<name>-jacobian/<time>-<id> by default",
+      help: "a new folder for all files; default: runs/<name>-jacobian/<time>-<id>",
     },
     device: cli.DEVICE_OPTION,
-    ndjson: { type: "string", value: "FILE|-", help: "the records to a file as well, or to stdout alone" },
+    ndjson: { type: "string", value: "FILE|-", help: "also write the records to a file, or only to stdout" },
   },
   examples: [
     "deno task analyze_softmax_jacobian",
@@ -58,14 +58,14 @@ const command: cli.Command = {
   ],
 };
 
-/** What is analysed: a training to come, or checkpoints that are there. */
+/** What is analyzed: a new training, or existing checkpoints. */
 interface Subject {
   readonly experiment: Experiment;
   readonly checkpoints: readonly jacobian.StepCheckpoint[] | undefined;
   readonly steps: readonly number[];
-  /** The folder of runs that it is listed in. */
+  /** The folder of runs that the analysis goes into. */
   readonly dir: string;
-  /** What it is an analysis of, for the head of its config.yaml. */
+  /** Its name in the comment of its config.yaml. */
   readonly about: string;
 }
 
@@ -80,15 +80,15 @@ async function ofConfig(config: Config, steps?: string): Promise<Subject> {
       cli.wholeNumbersOption("steps", steps, N) ?? [0, Math.floor(N / 10), Math.floor(N / 5), N],
     ),
     dir,
-    about: "a training of its own",
+    about: "a new training",
   };
 }
 
 async function ofRun(name: string, steps?: string): Promise<Subject> {
-  const found = await resolveRun(name);
-  const kept = await jacobian.keptCheckpoints(found);
+  const resolved = await resolveRun(name);
+  const kept = await jacobian.keptCheckpoints(resolved);
   const named = /(^|\/)checkpoints\/[^/]+\/?$/.test(name);
-  const all = named ? kept.filter(({ path }) => path === found.checkpoint) : kept;
+  const all = named ? kept.filter(({ path }) => path === resolved.checkpoint) : kept;
   const known = all.map(({ step }) => step);
   const chosen = ascending(cli.wholeNumbersOption("steps", steps) ?? known);
   const missing = chosen.find((step) => !known.includes(step));
@@ -96,16 +96,16 @@ async function ofRun(name: string, steps?: string): Promise<Subject> {
     throw new UserError(`--steps: the run has no checkpoint of step ${missing}, it has ${known.join(", ")}.`);
   }
   const { config, tokenizer } = await loadCheckpoint(all[0].path);
-  // A run that was moved out of its folder of runs, and a checkpoint outside a run: where the configuration has its runs.
-  const dir = found.run && basename(dirname(found.run.path)) === config.name
-    ? dirname(dirname(found.run.path))
+  // For a moved run or a checkpoint outside a run: the configuration's output.dir.
+  const dir = resolved.run && basename(dirname(resolved.run.path)) === config.name
+    ? dirname(dirname(resolved.run.path))
     : config.output.dir;
   return {
     experiment: await prepare(config, tokenizer),
     checkpoints: all.filter(({ step }) => chosen.includes(step)),
     steps: chosen,
     dir,
-    about: found.run?.path ?? found.checkpoint!,
+    about: resolved.run?.path ?? resolved.checkpoint!,
   };
 }
 
@@ -117,7 +117,7 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** A folder or a path is a run, a YAML file or a bare name a configuration; a bare name that is none may be a run's. */
+/** A folder or path is a run; a YAML file or bare name is a configuration, or else a bare name may be a run's. */
 async function subjectOf(
   name: string,
   overrides: readonly string[],
@@ -137,33 +137,33 @@ async function subjectOf(
   if (config) return await ofConfig(config, steps);
   if (overrides.length) {
     throw new UserError(
-      `${overrides[0]}: a run is analysed as it is; leave overrides out, or name a configuration.`,
+      `${overrides[0]}: a run has its own configuration; leave overrides out, or name a configuration.`,
     );
   }
   return await ofRun(name, steps);
 }
 
-/** Throws where `--out` names a folder in which there is something, or the current one. */
+/** Throws if `--out` names a folder that is not empty, or the current one. */
 async function checkOut(out: string): Promise<void> {
   const entries = await Array.fromAsync(Deno.readDir(out)).catch((error) => {
-    // A file in its place is refused where the folder is made.
+    // A file at this path is reported when the folder is created.
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
     throw fileError(out, error);
   });
   if (entries.length === 0 && resolve(out) !== Deno.cwd()) return;
   throw new UserError(
-    `--out ${out}: expected a folder that is not there yet, or an empty one, found another.`,
+    `--out ${out}: expected a new or an empty folder.`,
   );
 }
 
-/** Where an analysis writes; disposed without a record, its folder goes. */
-interface Place extends Disposable {
+/** The outputs of an analysis; its folder is removed on disposal if no record was written. */
+interface Output extends Disposable {
   readonly written: string;
   readonly config: string;
   readonly charts: string;
 }
 
-function place(folder: string, charts: string): Place {
+function outputAt(folder: string, charts: string): Output {
   const written = join(folder, "jacobian.ndjson");
   return {
     written,
@@ -176,23 +176,26 @@ function place(folder: string, charts: string): Place {
   };
 }
 
-/** Makes the folder of an analysis, with the configuration that it is of. */
-async function placeOf({ experiment: { config }, dir, about, steps }: Subject, out?: string): Promise<Place> {
+/** Creates the folder of an analysis, with its configuration. */
+async function outputOf(
+  { experiment: { config }, dir, about, steps }: Subject,
+  out?: string,
+): Promise<Output> {
   const yaml = `# Jacobians of ${about.replaceAll(/\s/g, " ")} at ${steps.join(", ")}\n${dumpConfig(config)}`;
   if (out === undefined) {
     const id = crypto.randomUUID().slice(0, 8);
     const { path: folder, charts } = await createRunFolder(dir, `${config.name}-jacobian`, new Date(), id, {
       "config.yaml": yaml,
     });
-    return place(folder, charts);
+    return outputAt(folder, charts);
   }
   await makeFolder(out);
   await writeFileAtomic(join(out, "config.yaml"), yaml);
-  return place(out, out);
+  return outputAt(out, out);
 }
 
-/** Takes the records of each step as they come: to the stream, and to the reader as a table. */
-async function analyse(
+/** Analyzes each step and passes its records to `take`. */
+async function analyze(
   { experiment, checkpoints, steps }: Subject,
   device: Awaited<ReturnType<typeof openDevice>>,
   batches: number,
@@ -222,7 +225,7 @@ await cli.runCommand(command, async ({ positionals, values, flags }) => {
     );
   }
   const { train: { batch }, model: { context } } = experiment.config;
-  // A step is about three forward passes.
+  // A training step costs about three forward passes.
   const passes = 3 * (subject.checkpoints ? 3 * batches : subject.steps.at(-1)!);
   const work = () => forwardWork(experiment, { passes, positions: batch * context });
   using device = await openDevice(values.device ?? experiment.config.device, work);
@@ -233,21 +236,21 @@ await cli.runCommand(command, async ({ positionals, values, flags }) => {
     : values.ndjson === "-"
     ? stdoutLog()
     : openLog(values.ndjson);
-  using own = await placeOf(subject, values.out);
-  const { written, charts } = own;
+  using output = await outputOf(subject, values.out);
+  const { written, charts } = output;
   using log = openLog(written);
   const records: JacobianRecord[] = [];
   const files: Record<string, string> = {};
-  const take = (found: readonly LogRecord[]) => {
-    for (const record of found) {
+  const take = (newRecords: readonly LogRecord[]) => {
+    for (const record of newRecords) {
       log.write(record);
       stream?.write(record);
     }
   };
-  await analyse(subject, device, batches, (found) => {
-    for (const record of found) records.push(record);
-    take(found);
-    say(`${jacobian.jacobianTable(found)}\n`);
+  await analyze(subject, device, batches, (stepRecords) => {
+    for (const record of stepRecords) records.push(record);
+    take(stepRecords);
+    say(`${jacobian.jacobianTable(stepRecords)}\n`);
   });
   const note = jacobian.diagonalNote(records);
   if (note) say(note);
@@ -267,6 +270,6 @@ await cli.runCommand(command, async ({ positionals, values, flags }) => {
     files[join(charts, "jacobian_compare.svg")] = jacobian.comparisonChart(trainings);
   }
   for (const [path, content] of Object.entries(files)) await writeFileAtomic(path, content);
-  say([...Object.keys(files), own.config, written].join("\n"));
+  say([...Object.keys(files), output.config, written].join("\n"));
   return 0;
 }, heed);

@@ -1,4 +1,4 @@
-// Draws what each head looks at in a text: deno task attention_maps runs/latest --text "The number 3 follows 2"
+// Draws the attention pattern of each head over a text: deno task attention_maps runs/latest --text "The number 3 follows 2"
 import * as heed from "../mod.ts";
 import {
   type AttentionMap,
@@ -17,17 +17,17 @@ import { join } from "node:path";
 
 const command: cli.Command = {
   name: "attention_maps",
-  summary: "draws the attention of each head over a text as SVG, labelled by token",
+  summary: "draws the attention pattern of each head over a text as SVG, labelled by token",
   usage: "[run or checkpoint] [options]",
   options: {
     ...cli.TEXT_OPTIONS,
     layer: { type: "string", value: "N,N", help: "blocks, from 0; default: all" },
     head: { type: "string", value: "N,N", help: "heads, from 0; default: all" },
-    each: { type: "boolean", help: "one chart a head, into the folder --out" },
+    each: { type: "boolean", help: "one chart per head, into the folder --out" },
     out: {
       type: "string",
       value: "FILE|DIR",
-      help: "by default attention_maps.svg, or with --each attention_maps/, under a free name",
+      help: "default: attention_maps.svg, with --each attention_maps/, or a free name",
     },
     device: cli.DEVICE_OPTION,
   },
@@ -37,7 +37,7 @@ const command: cli.Command = {
   ],
 };
 
-/** Of weights that are shares of 1 the whole scale; of others, as sigmoid's, as far as they go. */
+/** [0, 1] if the weights of each row sum to 1; otherwise, as for sigmoid, [0, largest weight]. */
 function rangeOf(maps: readonly AttentionMap[]): [number, number] {
   let [most, shares] = [0, true];
   for (const row of maps.flatMap(({ weights }) => weights)) {
@@ -68,10 +68,10 @@ function eachChart({ tokens, keys, maps }: AttentionMaps): [string, string][] {
 }
 
 function sheetOf({ tokens, keys, maps }: AttentionMaps): string {
-  // Learned keys that a block does not have are blank, as keys are that a query cannot see.
+  // Learned keys that a block does not have are blank, as masked keys are.
   const wide = (row: Float64Array) => Float64Array.from(keys, (_, j) => row[j] ?? NaN);
   return mapSheet({
-    title: "Attention by layer and head: a row a query, a column a key",
+    title: "Attention by layer and head: rows are queries, columns are keys",
     rows: tokens,
     columns: keys,
     value: { label: "weight" },
@@ -94,17 +94,17 @@ await cli.runCommand(command, async ({ positionals, values, flags }) => {
     layers: cli.wholeNumbersOption("layer", values.layer, layers - 1),
     heads: cli.wholeNumbersOption("head", values.head, heads - 1),
   };
-  const found = await attentionMaps(opened.device, opened.model, text, choice);
-  if (found.maps.length === 0) throw new UserError("No head was asked for.");
+  const result = await attentionMaps(opened.device, opened.model, text, choice);
+  if (result.maps.length === 0) throw new UserError("Expected at least one head, found none.");
   if (flags.each) {
     const folder = values.out ?? await freePath("attention_maps");
     await makeFolder(folder);
-    for (const [name, svg] of eachChart(found)) await writeFileAtomic(join(folder, name), svg);
-    cli.printLine(`${folder}: ${found.maps.length} charts`);
+    for (const [name, svg] of eachChart(result)) await writeFileAtomic(join(folder, name), svg);
+    cli.printLine(`${folder}: ${result.maps.length} charts`);
     return 0;
   }
   const out = values.out ?? await freePath("attention_maps.svg");
-  await writeFileAtomic(out, sheetOf(found));
-  cli.printLine(`${out}: ${found.maps.length} heads over ${found.tokens.length} tokens`);
+  await writeFileAtomic(out, sheetOf(result));
+  cli.printLine(`${out}: ${result.maps.length} heads over ${result.tokens.length} tokens`);
   return 0;
 }, heed);

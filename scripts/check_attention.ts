@@ -1,4 +1,4 @@
-// Checks attention against a dense float64 oracle: heed's kernels, or a function of one's own: deno task check_attention
+// Checks attention against a dense float64 oracle: heed's kernels, or your own function: deno task check_attention
 import * as heed from "../mod.ts";
 import {
   type AnyRecord,
@@ -21,7 +21,7 @@ import {
 
 const command: cli.Command = {
   name: "check_attention",
-  summary: "compares attention with a dense float64 oracle on random cases, gradients too",
+  summary: "compares attention and its gradients with a dense float64 oracle on random cases",
   usage: "[options]",
   options: {
     file: {
@@ -29,7 +29,7 @@ const command: cli.Command = {
       value: "FILE.ts",
       help: "check the attention, multiHead or decoderLayer that this file exports",
     },
-    device: { ...cli.DEVICE_OPTION, help: "heed's device; every one there is by default" },
+    device: { ...cli.DEVICE_OPTION, help: "heed's device; default: all available" },
     activation: {
       type: "string",
       value: "NAME",
@@ -39,13 +39,13 @@ const command: cli.Command = {
     mask: {
       type: "string",
       value: check.CASE_MASKS.join("|"),
-      help: "cases with this mask alone; every kind by default",
+      help: "only cases with this mask; default: all kinds",
     },
-    cases: { type: "string", value: "N", help: "how many cases", default: "100" },
-    case: { type: "string", value: "N", help: "this case alone, printed in full" },
-    seed: { type: "string", value: "N", help: "another set of cases", default: "1" },
-    diagram: { type: "string", value: "FILE.svg", help: "draw the graph of a decoder layer first" },
-    ndjson: { type: "string", value: "FILE|-", help: "one record a case, to a file or to stdout alone" },
+    cases: { type: "string", value: "N", help: "number of cases", default: "100" },
+    case: { type: "string", value: "N", help: "only this case, printed in full" },
+    seed: { type: "string", value: "N", help: "seed of the cases", default: "1" },
+    diagram: { type: "string", value: "FILE.svg", help: "also draw the graph of a decoder layer" },
+    ndjson: { type: "string", value: "FILE|-", help: "one record per case, to a file or only to stdout" },
   },
   examples: [
     "deno task check_attention",
@@ -78,16 +78,16 @@ function layerDiagram(activation: AttentionActivation): string {
   return graphDiagram({ resid_post: layer }, { title: `A decoder layer with ${activation} attention` });
 }
 
-/** What is checked. */
-interface Checked {
+/** The implementations to check. */
+interface Implementations {
   readonly attentions: readonly check.AttentionImplementation[];
   readonly layers: readonly check.LayerImplementation[];
 }
 
-/** A file, a device by name, or WebGPU where there is an adapter and the CPU. */
-async function implementations(file?: string, device?: string): Promise<Checked> {
+/** Those of a file, of the named device, or of the CPU and, if there is an adapter, WebGPU. */
+async function implementations(file?: string, device?: string): Promise<Implementations> {
   if (file !== undefined && device !== undefined) {
-    throw new UserError("--device is for heed's own kernels; a --file computes where it likes.");
+    throw new UserError("--device: selects a device for heed's kernels; leave it out, or --file.");
   }
   if (file !== undefined) {
     const { attention, layers } = await check.loadChecked(file);
@@ -97,13 +97,13 @@ async function implementations(file?: string, device?: string): Promise<Checked>
     return { attentions: [check.kernelAttention(await openDevice(device))], layers: [] };
   }
   const adapter = await findAdapter();
-  if (!adapter) cli.tellLine("No WebGPU adapter: checking the CPU alone.");
+  if (!adapter) cli.tellLine("No WebGPU adapter: checking only the CPU.");
   const devices = [...(adapter ? [await webgpuDevice(adapter)] : []), cpuDevice()];
   return { attentions: devices.map(check.kernelAttention), layers: [] };
 }
 
-/** Which cases, and where what is found of them goes. */
-interface Asked {
+/** Which cases to check, and where the results go. */
+interface Options {
   readonly count: number;
   readonly only: number | undefined;
   readonly seed: number;
@@ -111,19 +111,19 @@ interface Asked {
   readonly activation: AttentionActivation;
   readonly say: (text: string) => void;
   readonly log: LogWriter<AnyRecord> | undefined;
-  /** The options that ask for the same cases again. */
+  /** The options that reproduce the same cases. */
   readonly same: readonly string[];
 }
 
-/** What is said at the end of a check: its line, what is probably wrong, and the smallest failing case in full. */
-function sayChecked(
-  { say, only, same }: Asked,
+/** Prints the result of a check: its summary, probable mistakes, and the smallest failing case in full. */
+function reportCheck(
+  { say, only, same }: Options,
   summary: string,
   suspects: readonly string[],
   smallest: { readonly index: number; readonly page: string } | undefined,
 ): void {
   say(summary);
-  // One case alone equals what many mistakes compute.
+  // The result of a single case fits many mistakes.
   const suspected = only === undefined ? check.suspicion(suspects) : undefined;
   if (suspected !== undefined) say(suspected);
   if (!smallest || only !== undefined) return;
@@ -131,9 +131,12 @@ function sayChecked(
   say(`Again: deno task check_attention ${[...same, `--case ${smallest.index}`].join(" ")}`);
 }
 
-/** Checks an attention; returns how many cases failed. */
-async function checkOne(implementation: check.AttentionImplementation, asked: Asked): Promise<number> {
-  const { count, only, seed, activation, mask, say, log } = asked;
+/** Checks an attention; returns the number of failed cases. */
+async function checkOne(
+  implementation: check.AttentionImplementation,
+  options: Options,
+): Promise<number> {
+  const { count, only, seed, activation, mask, say, log } = options;
   const onCase = (checked: check.CheckedCase) => {
     log?.write(check.caseRecord(implementation.name, checked));
     if (only !== undefined) say(check.describeCase(checked));
@@ -141,13 +144,16 @@ async function checkOne(implementation: check.AttentionImplementation, asked: As
   const result = await check.checkAttention(implementation, { count, only, seed, activation, mask, onCase });
   const smallest = check.smallestFailure(result);
   const shown = smallest && { index: smallest.given.index, page: check.describeCase(smallest) };
-  sayChecked(asked, check.checkSummary(result), result.suspects, shown);
+  reportCheck(options, check.checkSummary(result), result.suspects, shown);
   return result.failed.length;
 }
 
-/** Checks a layer; returns how many cases failed. */
-async function checkOneLayer(implementation: check.LayerImplementation, asked: Asked): Promise<number> {
-  const { count, only, seed, mask, say, log } = asked;
+/** Checks a layer; returns the number of failed cases. */
+async function checkOneLayer(
+  implementation: check.LayerImplementation,
+  options: Options,
+): Promise<number> {
+  const { count, only, seed, mask, say, log } = options;
   const { name, kind } = implementation;
   const onCase = (checked: check.CheckedLayer) => {
     log?.write(check.layerRecord({ implementation: name, kind }, checked));
@@ -156,13 +162,13 @@ async function checkOneLayer(implementation: check.LayerImplementation, asked: A
   const result = await check.checkLayer(implementation, { count, only, seed, mask, onCase });
   const smallest = check.smallestLayerFailure(result);
   const shown = smallest && { index: smallest.given.index, page: check.describeLayerCase(smallest) };
-  sayChecked(asked, check.layerSummary(result), result.suspects, shown);
+  reportCheck(options, check.layerSummary(result), result.suspects, shown);
   return result.failed.length;
 }
 
 await cli.runCommand(command, async ({ positionals, values }) => {
   if (positionals.length) {
-    throw new UserError(`${positionals[0]}: unexpected; a file of one's own is --file.`);
+    throw new UserError(`${positionals[0]}: unexpected; a file to check is given by --file.`);
   }
   const activation = cli.oneOf("activation", values.activation!, attentionNames("activation"));
   const mask = values.mask === undefined ? undefined : cli.oneOf("mask", values.mask, check.CASE_MASKS);
@@ -188,9 +194,9 @@ await cli.runCommand(command, async ({ positionals, values }) => {
     activation !== "softmax" && `--activation ${activation}`,
     seed !== 1 && `--seed ${seed}`,
   ].filter((option): option is string => Boolean(option));
-  const asked: Asked = { count, only, seed, mask, activation, say, log, same };
+  const options: Options = { count, only, seed, mask, activation, say, log, same };
   let failed = 0;
-  for (const implementation of attentions) failed += await checkOne(implementation, asked);
-  for (const implementation of layers) failed += await checkOneLayer(implementation, asked);
+  for (const implementation of attentions) failed += await checkOne(implementation, options);
+  for (const implementation of layers) failed += await checkOneLayer(implementation, options);
   return failed ? 1 : 0;
 }, heed);

@@ -1,4 +1,4 @@
-// Reads the logs of many runs back into one table: deno task collect runs --format csv
+// Collects the results of many runs in one table: deno task collect runs --format csv
 import { basename } from "node:path";
 import {
   checkWritable,
@@ -20,16 +20,16 @@ import {
 
 const command: cli.Command = {
   name: "collect",
-  summary: "reads the logs of all runs below folders, from any machine, into one table",
+  summary: "collects the results of all runs below folders, from any machine, in one table",
   usage: "[folder or log ...] [options]",
   options: {
     format: {
       type: "string",
       value: "table|csv|ndjson",
-      help: "losses are in nats a token, seconds those of the steps",
+      help: "losses in nats per token, seconds of the training steps",
       default: "table",
     },
-    chart: { type: "string", value: "FILE", help: "draw the validation losses against steps as well" },
+    chart: { type: "string", value: "FILE", help: "also draw the validation losses against steps" },
   },
   examples: [
     "deno task collect",
@@ -39,14 +39,14 @@ const command: cli.Command = {
   ],
 };
 
-/** The logs below what is named: a folder, a log, or a run by the beginning of its time or id, or by a text file `latest`. */
+/** The logs of an argument: a folder, a log, or a run by the beginning of its time or id, or by a text file `latest`. */
 async function logsOf(given: string, unreadable: (error: UserError) => void): Promise<string[]> {
-  const there = await Deno.stat(given).catch(() => undefined);
-  const isRun = there ? there.isFile && basename(given) === "latest" : /^[0-9a-f-]{4,}$/.test(given);
+  const info = await Deno.stat(given).catch(() => undefined);
+  const isRun = info ? info.isFile && basename(given) === "latest" : /^[0-9a-f-]{4,}$/.test(given);
   return isRun ? [(await findLog(given)).log] : await findLogs(given, unreadable);
 }
 
-/** What the runs of logs came to; a log that is left out is reported with the reason. */
+/** The results of logs; a log that is left out is reported with the reason. */
 async function readAll(logs: readonly string[], damaged: (error: UserError) => void): Promise<RunResult[]> {
   const results: RunResult[] = [];
   for (const [i, log] of logs.entries()) {
@@ -62,7 +62,7 @@ async function readAll(logs: readonly string[], damaged: (error: UserError) => v
   }
   const replaced = replacedRuns(results);
   for (const { log, steps } of replaced) {
-    cli.tellLine(`${log}: stopped at step ${steps}, was begun anew beside it and is left out.`);
+    cli.tellLine(`${log}: stopped at step ${steps}, was restarted in another folder and is left out.`);
   }
   return results.filter((result) => !replaced.includes(result));
 }
@@ -72,7 +72,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   cli.checkExtension("chart", values.chart, ".svg");
   if (values.chart !== undefined) await checkWritable(values.chart);
   const folders = positionals.length > 0 ? positionals : ["runs"];
-  // Two names of one log count once: a link, or a folder in a folder.
+  // A log that is named twice, by a link or by nested folders, counts once.
   const named = new Map<string, string>();
   let faults = 0;
   const damaged = (error: UserError) => {

@@ -1,4 +1,4 @@
-// Builds one binary a script, with kernels, configurations and tables inside: deno task compile train verify_load
+// Builds one binary per script, with kernels, configurations and tables inside: deno task compile train verify_load
 import { isAbsolute } from "node:path";
 import { fileURLToPath } from "node:url";
 import project from "../deno.json" with { type: "json" };
@@ -12,7 +12,7 @@ const TARGETS = [
   "aarch64-apple-darwin",
 ];
 
-/** Tasks that are scripts, and the permissions that each declares. */
+/** Tasks that run a script, and the permissions that each declares. */
 const SCRIPTS = new Map(
   Object.entries(project.tasks).flatMap(([name, { command }]) => {
     const [, flags] = command.match(/^deno run (.*) scripts\/\w+\.ts$/) ?? [];
@@ -22,22 +22,22 @@ const SCRIPTS = new Map(
 
 const command: cli.Command = {
   name: "compile",
-  summary: "builds one binary a script, with that script's permissions",
+  summary: "builds one binary per script, with that script's permissions",
   usage: "[script ...] [options]",
   options: {
     target: { type: "string", value: "TARGET", help: "another platform, such as aarch64-apple-darwin" },
-    out: { type: "string", value: "FOLDER", help: "where the binaries go", default: "dist" },
+    out: { type: "string", value: "FOLDER", help: "the folder of the binaries", default: "dist" },
   },
   examples: ["deno task compile", "deno task compile train generate --target x86_64-pc-windows-msvc"],
 };
 
-/** heed-verify-load of verify_load */
+/** The file name of a script's binary: heed-verify-load for verify_load. */
 const binaryOf = (script: string): string => `heed-${script.replaceAll("_", "-")}`;
 
-/** The project's folder, which the sources are compiled from wherever the task is run. */
+/** A path in the project's folder, whatever the current folder is. */
 const path = (name: string): string => fileURLToPath(new URL(`../${name}`, import.meta.url));
 
-/** Runs the deno on the path. */
+/** Runs the deno on PATH. */
 async function deno(args: readonly string[]): Promise<Deno.CommandOutput> {
   try {
     return await new Deno.Command("deno", {
@@ -60,21 +60,21 @@ async function compile(script: string, output: string, target: string | undefine
     path(`scripts/${script}.ts`),
   ]);
   if (code === 0) return;
-  const said = new TextDecoder().decode(stderr).trim();
+  const message = new TextDecoder().decode(stderr).trim();
   const base = `denort ${Deno.version.deno}${target === undefined ? "" : ` for ${target}`}`;
-  if (/base binary|denort/.test(said)) {
+  if (/base binary|denort/.test(message)) {
     throw new UserError(
       `deno compile has no base (${base}) and cannot download it; run this once on a connected machine, or name ` +
         `the unpacked base in the environment variable DENORT_BIN.`,
     );
   }
-  throw new UserError(`${script}: deno compile failed: ${said.split("\n")[0]}`);
+  throw new UserError(`${script}: deno compile failed: ${message.split("\n")[0]}`);
 }
 
-/** How long a binary may take to print its --help: the first start on some systems checks the whole file. */
+/** Timeout of a binary's --help: on some systems the first start scans the whole file. */
 const HELP_MS = 60_000;
 
-/** What a file prints as its help, to its first newline; why it cannot be run otherwise. */
+/** The first line of a binary's help, or why it cannot be run. */
 async function helpLine(file: string): Promise<string> {
   const signal = AbortSignal.timeout(HELP_MS);
   try {
@@ -87,13 +87,13 @@ async function helpLine(file: string): Promise<string> {
   }
 }
 
-/** Runs --help of what was built for this machine: a file on another base than denort is built, but is not the script. */
+/** Runs --help of a binary built for this machine: a build on another base than denort succeeds, but is not the script. */
 async function checkBuilt(script: string, file: string): Promise<void> {
-  const said = await helpLine(isAbsolute(file) ? file : `./${file}`);
-  if (said.startsWith(`${script}: `) && said.endsWith(`(heed ${VERSION})`)) return;
+  const help = await helpLine(isAbsolute(file) ? file : `./${file}`);
+  if (help.startsWith(`${script}: `) && help.endsWith(`(heed ${VERSION})`)) return;
   throw new UserError(
     `${file}: --help is ${
-      JSON.stringify(said)
+      JSON.stringify(help)
     }, expected that of heed's ${script}; where DENORT_BIN is set it must name ` +
       `denort ${Deno.version.deno}, not deno or another program.`,
   );
@@ -118,7 +118,7 @@ await cli.runCommand(command, async ({ positionals, values: { target, out } }) =
     cli.printLine(output);
   }
   if (!runs) {
-    cli.tellLine(`compile: built for ${target}; what was built was not run on this ${Deno.build.target}.`);
+    cli.tellLine(`compile: built for ${target}; not tested on this ${Deno.build.target}.`);
   }
   return 0;
 });

@@ -1,4 +1,4 @@
-// Stores what a model makes of each position, layer by layer: deno task embeddings runs/latest --text "The number"
+// Stores the residual stream of each layer and position: deno task embeddings runs/latest --text "The number"
 import * as heed from "../mod.ts";
 import {
   checkWritable,
@@ -17,14 +17,14 @@ const command: cli.Command = {
   summary: "stores the residual stream of every layer and position as safetensors",
   usage: "[run or checkpoint] [options]",
   options: {
-    text: { type: "string", value: "TEXT", multiple: true, help: "a sample; may be given again" },
-    ids: { ...cli.TEXT_OPTIONS.ids, multiple: true, help: "token ids of a sample; may be given again" },
+    text: { type: "string", value: "TEXT", multiple: true, help: "a sample; repeatable" },
+    ids: { ...cli.TEXT_OPTIONS.ids, multiple: true, help: "token ids of a sample; repeatable" },
     file: { type: "string", value: "FILE", multiple: true, help: "a file whose lines are samples" },
     first: cli.TEXT_OPTIONS.first,
     out: {
       type: "string",
       value: "FILE",
-      help: "embeddings, tokens and lengths of the texts; embeddings.safetensors by default",
+      help: "embeddings, tokens and lengths of the texts; default: embeddings.safetensors",
     },
     device: cli.DEVICE_OPTION,
   },

@@ -7,7 +7,7 @@ const command: cli.Command = {
   summary: "writes a model as a folder that Hugging Face transformers loads",
   usage: "[run or checkpoint] --out FOLDER",
   options: {
-    out: { type: "string", value: "FOLDER", help: "the folder to write, which must not be there yet" },
+    out: { type: "string", value: "FOLDER", help: "the folder to create; it must not exist" },
   },
   examples: [
     "deno task export_model --out exported",
@@ -22,8 +22,8 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   cli.printLine(`${values.out}: ${files.join(", ")}`);
   if (!files.includes("tokenizer.json")) {
     cli.printLine(
-      `No tokenizer.json: a tokenizer of the kind "${checkpoint.tokenizer.kind}" has no form in transformers, ` +
-        `whose AutoTokenizer would give another; give the model token ids.`,
+      `No tokenizer.json: a tokenizer of the kind "${checkpoint.tokenizer.kind}" has no equivalent in transformers, ` +
+        `whose AutoTokenizer would create another one; pass token ids to the model.`,
     );
   }
   return 0;

@@ -20,32 +20,32 @@ const command: cli.Command = {
       type: "string",
       value: "TEXT",
       multiple: true,
-      help: "what to continue, once or several times; sample.prompt by default",
+      help: "the text to continue; repeatable; default: sample.prompt",
     },
-    ids: { ...cli.TEXT_OPTIONS.ids, multiple: true, help: "token ids to continue; may be given again" },
+    ids: { ...cli.TEXT_OPTIONS.ids, multiple: true, help: "token ids to continue; repeatable" },
     first: cli.TEXT_OPTIONS.first,
-    tokens: { type: "string", value: "N", help: "tokens to add; sample.tokens by default" },
+    tokens: { type: "string", value: "N", help: "number of new tokens; default: sample.tokens" },
     temperature: {
       type: "string",
       value: "T",
-      help: "0 takes the most likely token; sample.temperature by default",
+      help: "0: always the most likely token; default: sample.temperature",
     },
-    "top-k": { type: "string", value: "K", help: "draw from the K most likely tokens" },
+    "top-k": { type: "string", value: "K", help: "sample from the K most likely tokens" },
     "top-p": {
       type: "string",
       value: "P",
-      help: "draw from the most likely tokens that reach P together",
+      help: "sample from the most likely tokens whose probabilities sum to P",
       was: "nucleus",
     },
     "min-p": {
       type: "string",
       value: "P",
-      help: "draw from tokens at least P times as likely as the likeliest",
+      help: "sample from tokens at least P times as likely as the most likely one",
     },
-    beams: { type: "string", value: "W", help: "search for the most likely text with W beams, draw nothing" },
-    stop: { type: "string", value: "TEXT", multiple: true, help: "end before this text; may be given again" },
-    seed: { type: "string", value: "N", help: "seed of the draws; sample.seed by default" },
-    format: { type: "string", value: "text|ndjson", default: "text", help: "ndjson: an object a prompt" },
+    beams: { type: "string", value: "W", help: "beam search with W beams instead of sampling" },
+    stop: { type: "string", value: "TEXT", multiple: true, help: "stop before this text; repeatable" },
+    seed: { type: "string", value: "N", help: "seed of the sampling; default: sample.seed" },
+    format: { type: "string", value: "text|ndjson", default: "text", help: "ndjson: one object per prompt" },
     device: cli.DEVICE_OPTION,
   },
   examples: [
@@ -56,7 +56,7 @@ const command: cli.Command = {
   ],
 };
 
-/** What to continue. What the tokenizer cannot encode is reported with the option that brought it. */
+/** The prompts. Errors of encoding name the option of the prompt. */
 function promptsOf(
   { values: { first }, lists }: cli.Arguments,
   tokenizer: Tokenizer,
@@ -79,7 +79,7 @@ function promptsOf(
   return given.map((prompt) => cli.withFirst(tokenizer, prompt, first));
 }
 
-/** Writes texts in their order as they grow, each on lines of its own; a later one waits for those before it. */
+/** Streams texts in order, each starting on a new line; a text waits until those before it are complete. */
 function textWriter() {
   const out = cli.textOutput();
   const waiting: string[] = [];
@@ -102,34 +102,34 @@ function textWriter() {
         if (!ended.has(current)) return;
       }
     },
-    /** Ends the line of a text that was broken off. */
+    /** Ends the line of an interrupted text. */
     close: () => write(begun ? "\n" : ""),
   };
 }
 
-/** Options that draw mean nothing to beams, and the other way round. */
-function checkTogether({ values }: cli.Arguments): void {
+/** Throws if sampling options are combined with --beams. */
+function checkBeams({ values }: cli.Arguments): void {
   if (values.beams === undefined) return;
-  const drawn = ["temperature", "top-k", "top-p", "min-p", "seed"].find((key) => values[key] !== undefined);
-  if (drawn) throw new UserError(`--${drawn}: beams draw nothing; leave it out, or --beams.`);
+  const option = ["temperature", "top-k", "top-p", "min-p", "seed"].find((key) => values[key] !== undefined);
+  if (option) throw new UserError(`--${option}: beam search does not sample; leave it out, or --beams.`);
 }
 
 await cli.runCommand(command, async (args) => {
-  checkTogether(args);
+  checkBeams(args);
   const { positionals, values, lists } = args;
   const path = cli.runArgument(positionals);
   const format = cli.oneOf("format", values.format!, ["text", "ndjson"]);
   const checkpoint = await loadCheckpoint(path);
   const { config: { sample }, tokenizer } = checkpoint;
   const prompts = promptsOf(args, tokenizer, sample.prompt);
-  const whole = { min: 1, whole: true };
+  const positive = { min: 1, whole: true };
   const options = {
     tokens: cli.numberOption("tokens", values.tokens, { min: 0, whole: true }) ?? sample.tokens,
     temperature: cli.numberOption("temperature", values.temperature, { min: 0 }) ?? sample.temperature,
-    topK: cli.numberOption("top-k", values["top-k"], whole) ?? sample.top_k,
+    topK: cli.numberOption("top-k", values["top-k"], positive) ?? sample.top_k,
     topP: cli.numberOption("top-p", values["top-p"], { min: 0, max: 1 }),
     minP: cli.numberOption("min-p", values["min-p"], { min: 0, max: 1 }),
-    beams: cli.numberOption("beams", values.beams, whole),
+    beams: cli.numberOption("beams", values.beams, positive),
     stop: lists?.stop,
     seed: cli.numberOption("seed", values.seed, { whole: true }) ?? sample.seed,
   };
@@ -149,6 +149,6 @@ await cli.runCommand(command, async (args) => {
     }
   }
   const uncached = texts.find((text) => text.uncached)?.uncached;
-  if (uncached) cli.tellLine(`generate: some tokens were made by reading the text anew: ${uncached}.`);
+  if (uncached) cli.tellLine(`generate: some tokens were computed without the key-value cache: ${uncached}.`);
   return 0;
 }, heed);

@@ -1,16 +1,16 @@
-// Imports a GPT-2 as Hugging Face ships it, from a folder or by name: deno task import_model gpt2
+// Imports a GPT-2 model in Hugging Face's format, from a folder or by name: deno task import_model gpt2
 import { cli, importModel, modelFolder, UserError } from "../mod.ts";
 
 const command: cli.Command = {
   name: "import_model",
-  summary: "imports a GPT-2 from a Hugging Face folder, or by name, as a checkpoint",
+  summary: "imports a GPT-2 model from a Hugging Face folder, or by name, as a checkpoint",
   usage: "<folder or name> [options]",
   options: {
-    out: { type: "string", value: "FOLDER", help: "the checkpoint to write; runs/<name> by default" },
+    out: { type: "string", value: "FOLDER", help: "the checkpoint to write; default: runs/<name>" },
     cache: {
       type: "string",
       value: "FOLDER",
-      help: "where models by name are kept, below models/",
+      help: "the cache of models imported by name, in its folder models/",
       default: ".cache",
     },
   },
@@ -42,7 +42,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   );
   cli.printLine(`${path}: ${parameters.toLocaleString("en")} parameters, ${about}`);
   if (tokenizer.kind === "ids") {
-    cli.printLine("Without a tokenizer of its own a prompt is token ids, separated by spaces.");
+    cli.printLine("The model has no tokenizer: a prompt is token ids separated by spaces.");
   }
   return 0;
 });

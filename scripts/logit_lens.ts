@@ -1,4 +1,4 @@
-// What a model would say if it stopped after each block: deno task logit_lens runs/latest --text "The number"
+// Prints the logit lens, the predictions after each block: deno task logit_lens runs/latest --text "The number"
 import * as heed from "../mod.ts";
 import {
   alignedRows,
@@ -15,17 +15,17 @@ import {
 
 const command: cli.Command = {
   name: "logit_lens",
-  summary: "prints what the stream of each layer says through the model's own head",
+  summary: "prints the logit lens: predictions from the residual stream of each layer",
   usage: "[run or checkpoint] [options]",
   options: {
     ...cli.TEXT_OPTIONS,
     top: {
       type: "string",
       value: "N",
-      help: "with --format ndjson: tokens of each point; default: 3",
+      help: "with --format ndjson: tokens per point; default: 3",
     },
-    out: { type: "string", value: "FILE", help: "draws the probability of the model's own answers as SVG" },
-    format: cli.formatOption("an object a point"),
+    out: { type: "string", value: "FILE", help: "draw the probability of the final predictions as SVG" },
+    format: cli.formatOption("one object per point"),
     device: cli.DEVICE_OPTION,
   },
   examples: [
@@ -38,18 +38,18 @@ const depthName = (n: number) => n === 0 ? "embedding" : `block ${n - 1}`;
 
 function chartOf({ tokens, predicted, depths }: LogitLens): string {
   return heatMap({
-    title: "Logit lens: probability of what the whole model says next",
+    title: "Logit lens: probability of the model's final prediction",
     rows: depths.map((_, n) => n === 0 ? "embedding" : `${n - 1}`).reverse(),
     columns: tokens.map((token, t) => `${token}→${predicted[t]}`),
     values: depths.map((points) => points.map((point) => Math.exp(point.finalLogProbability))).reverse(),
     y: { label: "after block" },
-    x: { label: "token → the model's answer" },
+    x: { label: "token → final prediction" },
     value: { label: "probability" },
     range: [0, 1],
   });
 }
 
-/** The most likely token of each depth, a line a position. */
+/** The most likely token at each depth, one line per position. */
 function tableOf({ tokens, depths }: LogitLens): string {
   const rows = tokens.map((token, t) => [
     JSON.stringify(token),
@@ -62,7 +62,7 @@ function tableOf({ tokens, depths }: LogitLens): string {
 await cli.runCommand(command, async ({ positionals, values }) => {
   const format = cli.formatOf(values);
   if (format === "table" && values.top !== undefined) {
-    throw new UserError("--top: a table tells the likeliest alone; leave it out, or give --format ndjson.");
+    throw new UserError("--top: a table shows only the best token; leave it out, or give --format ndjson.");
   }
   const count = cli.numberOption("top", values.top, { min: 1, whole: true }) ?? 3;
   cli.checkExtension("out", values.out, ".svg");

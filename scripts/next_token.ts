@@ -1,4 +1,4 @@
-// What a trained model expects after a text: deno task next_token runs/latest --text "The numbe"
+// Prints the most likely next tokens: deno task next_token runs/latest --text "The numbe"
 import * as heed from "../mod.ts";
 import { alignedRows, cli, models, nextTokenFields, nextTokens, openModel, shortNumber } from "../mod.ts";
 
@@ -8,9 +8,9 @@ const command: cli.Command = {
   usage: "[run or checkpoint] [options]",
   options: {
     ...cli.TEXT_OPTIONS,
-    text: { ...cli.TEXT_OPTIONS.text, help: "what comes before; sample.prompt by default" },
-    top: { type: "string", value: "N", default: "10", help: "how many tokens" },
-    format: cli.formatOption("an object a token"),
+    text: { ...cli.TEXT_OPTIONS.text, help: "the text before the token; default: sample.prompt" },
+    top: { type: "string", value: "N", default: "10", help: "number of tokens" },
+    format: cli.formatOption("one object per token"),
     device: cli.DEVICE_OPTION,
   },
   examples: [
@@ -19,7 +19,7 @@ const command: cli.Command = {
   ],
 };
 
-/** A share that the table can show. */
+/** The smallest share that the table can show. */
 const WITHOUT_TOKEN = 5e-7;
 
 await cli.runCommand(command, async ({ positionals, values }) => {
@@ -36,7 +36,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   const all = await nextTokens(opened.device, opened.model, text, Infinity);
   const rest = 1 - all.reduce((sum, { probability }) => sum + probability, 0);
   if (rest > WITHOUT_TOKEN) {
-    cli.tellLine(`next_token: ${shortNumber(rest)} of the probability is on ids that have no token.`);
+    cli.tellLine(`next_token: ${shortNumber(rest)} of the probability is on ids without a token.`);
   }
   const tokens = all.slice(0, count);
   const print = (...row: string[]) =>

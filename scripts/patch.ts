@@ -1,4 +1,4 @@
-// Which parts of a model carry the difference between two texts: deno task patch --clean "3 follows 2" --corrupted "5 follows 4"
+// Patches activations of one text into another: deno task patch --clean "3 follows 2" --corrupted "5 follows 4"
 import * as heed from "../mod.ts";
 import {
   alignedRows,
@@ -18,32 +18,32 @@ import {
 
 const command: cli.Command = {
   name: "patch",
-  summary: "patches one text's activations into another's pass, part by part",
+  summary: "patches one text's activations into another's forward pass, part by part",
   usage: "[run or checkpoint] --clean TEXT --corrupted TEXT [options]",
   options: {
-    clean: { type: "string", value: "TEXT", help: "the text whose activations are put in" },
-    corrupted: { type: "string", value: "TEXT", help: "a text of as many tokens, which is patched" },
-    "clean-ids": { type: "string", value: "N,N", help: "token ids in the place of --clean" },
-    "corrupted-ids": { type: "string", value: "N,N", help: "token ids in the place of --corrupted" },
+    clean: { type: "string", value: "TEXT", help: "the text whose activations are inserted" },
+    corrupted: { type: "string", value: "TEXT", help: "the text that is patched, of the same length" },
+    "clean-ids": { type: "string", value: "N,N", help: "token ids instead of --clean" },
+    "corrupted-ids": { type: "string", value: "N,N", help: "token ids instead of --corrupted" },
     first: cli.TEXT_OPTIONS.first,
     site: {
       type: "string",
       value: "SITE",
       default: "resid_pre",
-      help: "resid_pre, attn_out, mlp_out by position; heads as wholes",
+      help: "resid_pre, attn_out, mlp_out per position, or heads",
     },
     answer: {
       type: "string",
       value: "TOKEN",
-      help: "right after the clean text; default: the model's answer",
+      help: "the right next token of the clean text; default: the model's prediction",
     },
     wrong: {
       type: "string",
       value: "TOKEN",
-      help: "right after the corrupted text; default: the model's",
+      help: "that of the corrupted text; default: the model's prediction",
     },
-    out: { type: "string", value: "FILE", help: "draws what comes back as a heat map" },
-    format: cli.formatOption("an object a patch"),
+    out: { type: "string", value: "FILE", help: "draw the recovered shares as a heat map" },
+    format: cli.formatOption("one object per patch"),
     device: cli.DEVICE_OPTION,
   },
   examples: [
@@ -59,12 +59,12 @@ function placesOf({ tokens, recovered }: Patching, site: string): string[] {
   );
 }
 
-function chartOf(found: Patching, site: string): string {
+function chartOf(patching: Patching, site: string): string {
   return heatMap({
-    title: `Patching ${site}: share of the difference that comes back`,
-    rows: found.recovered.map((_, layer) => `${layer}`),
-    columns: placesOf(found, site),
-    values: found.recovered,
+    title: `Patching ${site}: recovered share of the logit difference`,
+    rows: patching.recovered.map((_, layer) => `${layer}`),
+    columns: placesOf(patching, site),
+    values: patching.recovered,
     y: { label: "layer" },
     x: { label: site === "heads" ? "head" : "position" },
     value: { label: "recovered (0 corrupted, 1 clean)" },
@@ -72,21 +72,21 @@ function chartOf(found: Patching, site: string): string {
   });
 }
 
-function tableOf(found: Patching, site: string): string {
-  const { answer, wrong, difference: { clean, corrupted } } = found;
-  const places = placesOf(found, site).map((place) => JSON.stringify(place).slice(1, -1));
+function tableOf(patching: Patching, site: string): string {
+  const { answer, wrong, difference: { clean, corrupted } } = patching;
+  const places = placesOf(patching, site).map((place) => JSON.stringify(place).slice(1, -1));
   const rows = [
     ["layer", ...places],
-    ...found.recovered.map((row, n) => [`${n}`, ...Array.from(row, (x) => shortNumber(x, 3))]),
+    ...patching.recovered.map((row, n) => [`${n}`, ...Array.from(row, (x) => shortNumber(x, 3))]),
   ];
   return [
     `logit(${JSON.stringify(answer)}) - logit(${JSON.stringify(wrong)}): clean ${clean.toFixed(4)}, ` +
-    `corrupted ${corrupted.toFixed(4)}; a patch brings back`,
+    `corrupted ${corrupted.toFixed(4)}; recovered by each patch:`,
     ...alignedRows(rows, { least: 5 }),
   ].join("\n");
 }
 
-/** One of the two texts, or its ids. */
+/** One of the two texts, or its token ids. */
 function textOf(values: Readonly<Record<string, string | undefined>>, name: string): TextOrIds {
   const [text, ids] = [values[name], values[`${name}-ids`]];
   if (text !== undefined && ids !== undefined) {
@@ -107,18 +107,18 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   const path = cli.runArgument(positionals);
   using opened = await openModel(path, { device: values.device, passes: 2 * texts[0].length });
   const [clean, corrupted] = texts.map((text) => cli.withFirst(opened.model.tokenizer, text, first));
-  const found = await patchActivations(opened.device, opened.model, clean, corrupted, {
+  const patching = await patchActivations(opened.device, opened.model, clean, corrupted, {
     site,
     answer,
     wrong,
   });
-  if (found.warning) cli.tellLine(messageLine(`patch: warning: ${found.warning}`));
-  if (format === "table") cli.printLine(tableOf(found, site));
+  if (patching.warning) cli.tellLine(messageLine(`patch: warning: ${patching.warning}`));
+  if (format === "table") cli.printLine(tableOf(patching, site));
   else {
-    found.recovered.forEach((row, layer) =>
+    patching.recovered.forEach((row, layer) =>
       row.forEach((recovered, place) => cli.printRecord({ type: "patch", site, layer, place, recovered }))
     );
   }
-  if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(found, site));
+  if (values.out !== undefined) await writeFileAtomic(values.out, chartOf(patching, site));
   return 0;
 }, heed);

@@ -1,4 +1,4 @@
-// How well a trained model predicts texts, files or a split: deno task perplexity runs/latest --file notes.txt
+// Measures the perplexity of texts, files or a split: deno task perplexity runs/latest --file notes.txt
 import * as heed from "../mod.ts";
 import {
   alignedRows,
@@ -23,26 +23,26 @@ import {
 
 const command: cli.Command = {
   name: "perplexity",
-  summary: "prints how well a model predicts texts, files or a split, with the extremes",
+  summary: "prints the perplexity of texts, files or a split, with the extremes",
   usage: "[run or checkpoint] [options]",
   options: {
-    text: { type: "string", value: "TEXT", multiple: true, help: "a text; may be given again" },
-    ids: { ...cli.TEXT_OPTIONS.ids, multiple: true, help: "token ids of a text; may be given again" },
+    text: { type: "string", value: "TEXT", multiple: true, help: "a text; repeatable" },
+    ids: { ...cli.TEXT_OPTIONS.ids, multiple: true, help: "token ids of a text; repeatable" },
     file: { type: "string", value: "FILE", multiple: true, help: "a text file, or a folder of them" },
-    lines: { type: "boolean", help: "each line of a file is a text of its own" },
+    lines: { type: "boolean", help: "treat each line of a file as a text" },
     first: cli.TEXT_OPTIONS.first,
     split: {
       type: "string",
       value: "NAME",
-      help: "of the run's data: train, val or test, as evaluated in training",
+      help: "a split of the run's data: train, val or test, as evaluated in training",
     },
     stride: {
       type: "string",
       value: "N",
-      help: "tokens by which the window moves over a long text; context / 2",
+      help: "tokens between the windows of a long text; default: context / 2",
     },
-    tokens: { type: "boolean", help: "print every token with its cross-entropy" },
-    format: cli.formatOption("an object a line"),
+    tokens: { type: "boolean", help: "also print every token with its cross-entropy" },
+    format: cli.formatOption("one object per line"),
     device: cli.DEVICE_OPTION,
   },
   examples: [
@@ -54,42 +54,42 @@ const command: cli.Command = {
   ],
 };
 
-/** A token and what it costs: `max` and `min` of a text or a split. */
+/** A token and its cross-entropy: `max` and `min` of a text or a split. */
 interface Extreme {
-  /** The text it is in, or the split. */
+  /** Its text, or the split. */
   readonly name: string;
-  /** Of a split: its row. */
+  /** Its row, in a split. */
   readonly row?: number;
-  /** Place among the text's ids, of a split in its row of context + 1; from 0. */
+  /** Index in the text's ids, or in the split's row of context + 1 ids; from 0. */
   readonly position: number;
   readonly token: string;
   readonly nats: number;
 }
 
-/** What is printed of a text, of a split, or of all texts. */
-interface Printed extends Perplexity {
+/** The result of a text, of a split, or of all texts. */
+interface PerplexityRow extends Perplexity {
   readonly name: string;
-  /** Of a split; the next three where it has answers. */
+  /** Only for a split; the next three only if it has answers. */
   readonly accuracy?: number;
   readonly answer_loss?: number;
   readonly answer_accuracy?: number;
   readonly exact_match?: number;
   readonly max?: Extreme;
   readonly min?: Extreme;
-  /** Of a split of a mixture: each source and its loss. */
+  /** The loss per source, for a split of a mixture. */
   readonly sources?: readonly { readonly name: string; readonly loss: number }[];
-  /** Of several texts: those of highest and lowest perplexity. */
+  /** The texts of highest and lowest perplexity, if there are several. */
   readonly max_text?: { readonly name: string; readonly perplexity: number };
   readonly min_text?: { readonly name: string; readonly perplexity: number };
 }
 
-/** What a record leaves out unless there is something to say. */
+/** The optional fields of a record. */
 const NOTHING = {
   ...{ accuracy: undefined, answer_loss: undefined, answer_accuracy: undefined, exact_match: undefined },
   ...{ max: undefined, min: undefined, sources: undefined, max_text: undefined, min_text: undefined },
 };
 
-/** Texts or ids under the names that they are reported by. */
+/** The texts or ids, with their names in the output. */
 async function textsOf({ lists, flags }: cli.Arguments): Promise<{ name: string; text: TextOrIds }[]> {
   const given = lists?.text?.map((text, n) => ({ name: `text ${n}`, text })) ?? [];
   const ids = lists?.ids?.map((ids, n) => ({ name: `ids ${n}`, text: cli.idsOption("ids", ids) })) ?? [];
@@ -105,8 +105,10 @@ async function textsOf({ lists, flags }: cli.Arguments): Promise<{ name: string;
   ];
 }
 
-/** One text's perplexity, or that of all texts, as a line. */
-function lineOf({ name, tokens, loss, perplexity, max, min, sources, max_text, min_text }: Printed): string {
+/** A result as a line. */
+function lineOf(
+  { name, tokens, loss, perplexity, max, min, sources, max_text, min_text }: PerplexityRow,
+): string {
   const extreme = (what: string, one: Extreme) => {
     const row = one.row === undefined ? "" : `row ${one.row} `;
     const place = one.name === name
@@ -123,19 +125,19 @@ function lineOf({ name, tokens, loss, perplexity, max, min, sources, max_text, m
   ].join("");
 }
 
-/** Perplexity of texts with their names, and of all of them where there are several. */
-function printedOf(
+/** The results of each text and of all texts. */
+function perplexityRows(
   tokenizer: Tokenizer,
   texts: readonly { readonly name: string; readonly ids: ArrayLike<number> }[],
   losses: readonly ArrayLike<number>[],
-): { each: Printed[]; all: Printed } {
-  const extremes = (own: readonly ArrayLike<number>[], first: number) => {
-    const found = extremeLosses(own);
+): { each: PerplexityRow[]; all: PerplexityRow } {
+  const extremes = (textLosses: readonly ArrayLike<number>[], first: number) => {
+    const targets = extremeLosses(textLosses);
     const named = ({ text, position, nats }: { text: number; position: number; nats: number }): Extreme => {
       const { name, ids } = texts[first + text];
       return { name, position, token: textBehind(tokenizer, ids[position - 1], [ids[position]]), nats };
     };
-    return found && { max: named(found.max), min: named(found.min) };
+    return targets && { max: named(targets.max), min: named(targets.min) };
   };
   const each = texts.map(({ name }, n) => ({
     name,
@@ -156,7 +158,7 @@ const ROW = { left: (column: number) => column === 1, least: 8 };
 await cli.runCommand(command, async (args) => {
   const { positionals, values, lists, flags } = args;
   const format = cli.formatOf(values);
-  const print = (record: Printed) =>
+  const print = (record: PerplexityRow) =>
     format === "ndjson"
       ? cli.printRecord({ type: "perplexity", ...NOTHING, ...record })
       : cli.printLine(lineOf(record));
@@ -176,8 +178,8 @@ await cli.runCommand(command, async (args) => {
   const { config, tokenizer } = checkpoint;
   if (values.split !== undefined) {
     const split = cli.oneOf("split", values.split, ["train", "val", "test"]);
-    const own = { ...config, eval: { ...config.eval, split, batches: 0 } };
-    const experiment = await prepare(own, tokenizer);
+    const splitConfig = { ...config, eval: { ...config.eval, split, batches: 0 } };
+    const experiment = await prepare(splitConfig, tokenizer);
     const passes = experiment.source.evaluation(split).count;
     using opened = await openModel(checkpoint, {
       device: values.device,
@@ -185,14 +187,14 @@ await cli.runCommand(command, async (args) => {
       positions: config.train.batch * config.model.context,
     });
     using evaluation = await evaluator(opened.device, experiment, { extremes: true });
-    const { extremes, answer, sources, ...found } = await evaluation.evaluate();
-    models.checkLosses([found.loss]);
+    const { extremes, answer, sources, ...totals } = await evaluation.evaluate();
+    models.checkLosses([totals.loss]);
     const named = ({ before, id, row, position, nats }: TargetLoss): Extreme => {
       return { name: split, row, position: position + 1, token: textBehind(tokenizer, before, [id]), nats };
     };
     print({
       name: split,
-      ...found,
+      ...totals,
       answer_loss: answer?.loss,
       answer_accuracy: answer?.accuracy,
       exact_match: answer?.exact,
@@ -212,20 +214,20 @@ await cli.runCommand(command, async (args) => {
   const positions = 2 * texts.reduce((sum, { ids: { length } }) => sum + length, 0);
   using opened = await openModel(checkpoint, { device: values.device, passes: 1, positions });
   const losses = await tokenLosses(opened.device, model, texts.map(({ ids }) => ids), { stride });
-  const { each, all } = printedOf(tokenizer, texts, losses);
+  const { each, all } = perplexityRows(tokenizer, texts, losses);
   if (all.tokens === 0) {
     throw new UserError("The texts have no token to predict, expected two tokens in one of them.");
   }
-  losses.forEach((own, n) => {
+  losses.forEach((textLosses, n) => {
     const { name, ids } = texts[n];
     if (flags.tokens) {
-      own.forEach((nats, k) => {
+      textLosses.forEach((nats, k) => {
         const token = textBehind(tokenizer, ids[k], [ids[k + 1]]);
         if (format === "ndjson") cli.printRecord({ type: "token_loss", name, position: k + 1, token, nats });
         else cli.printLine(alignedRows([[nats.toFixed(4), JSON.stringify(token)]], ROW)[0]);
       });
     }
-    if (own.length > 0) print(each[n]);
+    if (textLosses.length > 0) print(each[n]);
   });
   if (losses.length > 1) print(all);
   return 0;

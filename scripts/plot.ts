@@ -1,4 +1,4 @@
-// Draws a run's charts, or any metric of several runs: deno task plot runs/latest --metric loss --x tokens
+// Draws the charts of a run, or a metric of several runs: deno task plot runs/latest --metric loss --x tokens
 import {
   captureCharts,
   type ChartedRun,
@@ -18,7 +18,7 @@ import { basename, dirname, join, resolve } from "node:path";
 
 const command: cli.Command = {
   name: "plot",
-  summary: "draws charts of runs as SVG; with no option all that a log has",
+  summary: "draws charts of runs as SVG; without options, all charts of a log",
   usage: "[run or log ...] [options]",
   options: {
     metric: {
@@ -27,15 +27,15 @@ const command: cli.Command = {
       help: "loss, lr, grad_norm, ms, tokens_per_s, val_loss, accuracy, perplexity",
     },
     ...cli.TENSOR_OPTIONS,
-    stat: { type: "string", value: "NAME", help: "the statistic of --tap" },
+    stat: { type: "string", value: "NAME", help: "the statistic of --tap, such as l2" },
     head: { ...cli.TENSOR_OPTIONS.head, help: "heads of --tap, from 0; default: the mean over heads" },
     second: { type: "string", value: "NAME", help: "a metric on a second axis" },
-    x: { type: "string", value: "UNIT", help: "steps, samples, tokens or seconds" },
+    x: { type: "string", value: "UNIT", help: "steps, samples, tokens or seconds; default: steps" },
     log: { type: "boolean", help: "a logarithmic axis" },
     out: {
       type: "string",
       value: "FILE|-",
-      help: "where the chart goes; plot.svg by default, or plot-2.svg where that is there",
+      help: "the file of the chart; default: plot.svg, or plot-2.svg if that exists",
     },
   },
   examples: [
@@ -52,11 +52,11 @@ interface Named {
   readonly given: string;
   readonly log: string;
   readonly run?: RunFolder;
-  /** The same for two names of one log. */
+  /** The real path of its log. */
   readonly real: string;
-  /** Where its charts go. */
+  /** The folder of its charts. */
   readonly charts: string;
-  /** From what may be told at once to what always differs. */
+  /** Its names, from the shortest to the unique one. */
   readonly names: readonly string[];
 }
 
@@ -70,7 +70,7 @@ async function named(given: string): Promise<Named> {
   return { given, log, run, real, charts: join(dirname(log), "charts"), names };
 }
 
-/** Runs under names that differ: the short one where it does, else a longer one. */
+/** Gives each run its shortest name that differs from the others'. */
 function distinct(runs: readonly Named[]): ChartedRun[] {
   return runs.map((run, i) => {
     const same = runs.find((other, j) => j < i && other.real === run.real);
@@ -83,14 +83,14 @@ function distinct(runs: readonly Named[]): ChartedRun[] {
   });
 }
 
-/** Draws what each log has. */
+/** Draws all charts of each log. */
 async function drawAll(runs: readonly Named[]): Promise<void> {
   for (const { log, run, charts, given, names: [name] } of runs) {
     const drawn = {
       ...await runCharts(log, given === log ? undefined : name),
       ...(run ? await captureCharts(run) : {}),
     };
-    if (Object.keys(drawn).length === 0) throw new UserError(`${given}: the log has nothing to draw yet.`);
+    if (Object.keys(drawn).length === 0) throw new UserError(`${given}: the log has no data to draw yet.`);
     await makeFolder(charts);
     for (const [file, svg] of Object.entries(drawn)) {
       await writeFileAtomic(join(charts, file), svg);
@@ -101,7 +101,7 @@ async function drawAll(runs: readonly Named[]): Promise<void> {
 
 type Values = Readonly<Record<string, string | undefined>>;
 
-/** What --metric or --tap asks for; undefined where neither is given. */
+/** The metric or statistic to draw; undefined if neither --metric nor --tap is given. */
 function choiceOf({ metric, tap, stat, head, kind, ...rest }: Values, log: boolean) {
   const given = Object.entries({ stat, head, kind }).find(([, value]) => value !== undefined);
   if (tap === undefined && given) throw new UserError(`--${given[0]}: belongs to --tap, which is not given.`);

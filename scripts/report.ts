@@ -1,4 +1,4 @@
-// Writes the report of a run, one HTML file: deno task report runs/latest
+// Writes an HTML report of a run: deno task report runs/latest
 import { join } from "node:path";
 import {
   cli,
@@ -21,13 +21,13 @@ const command: cli.Command = {
     out: {
       type: "string",
       value: "FILE.html",
-      help: "where to write it; report.html in the run's folder by default",
+      help: "the file to write; default: report.html in the run's folder",
     },
   },
   examples: ["deno task report runs/latest", "deno task report nanogpt_cpu --out nanogpt.html"],
 };
 
-/** The charts of a run by file name: those of its log, drawn as the log is now, and whatever else lies in its folder. */
+/** The charts of a run by file name: those of its log, drawn again, and the other SVG files in its folder of charts. */
 async function chartsOf({ log, charts }: RunFolder): Promise<Record<string, string>> {
   const drawn = await runCharts(log);
   const entries = await Array.fromAsync(Deno.readDir(charts)).catch(() => []);

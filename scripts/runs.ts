@@ -1,4 +1,4 @@
-// Lists runs by name, date and configuration, or tells what two have different: deno task runs 'small*' model.dim=64
+// Lists runs by name, date and configuration, or prints the differences of two: deno task runs 'small*' model.dim=64
 import {
   cli,
   diffConfigs,
@@ -12,14 +12,14 @@ import {
 
 const command: cli.Command = {
   name: "runs",
-  summary: "lists runs by name, date and configuration, or the keys in which two differ",
+  summary: "lists runs by name, date and configuration, or the keys that differ between two",
   usage: "[name, glob, time or id] [key=value ...] [options]",
   options: {
-    since: { type: "string", value: "DATE", help: "begun on this day, or at this time, or later (UTC)" },
-    until: { type: "string", value: "DATE", help: "begun on this day, or at this time, or before (UTC)" },
-    diff: { type: "boolean", help: "of the two runs named: the keys whose values differ" },
+    since: { type: "string", value: "DATE", help: "started at or after this day or time (UTC)" },
+    until: { type: "string", value: "DATE", help: "started at or before this day or time (UTC)" },
+    diff: { type: "boolean", help: "print the keys that differ between two named runs" },
     dir: { type: "string", value: "DIR", default: "runs", help: "the folder of all runs" },
-    format: cli.formatOption("an object a line"),
+    format: cli.formatOption("one object per line"),
   },
   examples: [
     "deno task runs",
@@ -44,11 +44,11 @@ await cli.runCommand(command, async ({ positionals, values, flags }) => {
     if (idle !== undefined) throw new UserError(`${idle}: --diff takes two runs by name; leave it out.`);
     if (names.length !== 2) throw new UserError(`--diff: expected two runs, found ${names.length}.`);
     const [a, b] = await Promise.all(names.map((name) => loadRunConfig(name, values.dir!)));
-    const found = diffConfigs(a, b);
-    const shown = (value: unknown) => value === undefined ? "-" : JSON.stringify(value);
-    print(found.map((difference) => ({ type: "config_difference", ...difference })), {
+    const differences = diffConfigs(a, b);
+    const text = (value: unknown) => value === undefined ? "-" : JSON.stringify(value);
+    print(differences.map((difference) => ({ type: "config_difference", ...difference })), {
       columns: ["key", ...names],
-      rows: found.map(({ key, a, b }) => [key, shown(a), shown(b)]),
+      rows: differences.map(({ key, a, b }) => [key, text(a), text(b)]),
     });
     return 0;
   }

@@ -6,7 +6,7 @@ const command: cli.Command = {
   summary: "prints the JSON Schema (draft-07) of configuration files, for editors and validators",
   usage: "[options]",
   options: {
-    out: { type: "string", value: "FILE", help: "write it to this file" },
+    out: { type: "string", value: "FILE", help: "the file to write; default: standard output" },
   },
   examples: ["deno task schema", "deno task schema --out configs/schema.json"],
 };

@@ -1,4 +1,4 @@
-// Prints what a configuration trains on: deno task show copy
+// Prints samples of a configuration's data: deno task show copy
 import * as heed from "../mod.ts";
 import { cli, loadConfig, loadData, shownLines, shownSamples, sourcesLine, taskOverrides } from "../mod.ts";
 
@@ -7,10 +7,10 @@ const command: cli.Command = {
   summary: "prints samples of a configuration's data: tokens, their ids, and which targets count",
   usage: "[config] [key=value ...] [options]",
   options: {
-    samples: { type: "string", value: "N", help: "how many", default: "3" },
-    split: { type: "string", value: "train|val|test", help: "of which split", default: "train" },
+    samples: { type: "string", value: "N", help: "number of samples", default: "3" },
+    split: { type: "string", value: "train|val|test", help: "the split", default: "train" },
     tasks: { type: "string", value: "FILE", help: "a TypeScript file of synthetic tasks, as train takes it" },
-    format: cli.formatOption("a line a sample"),
+    format: cli.formatOption("one line per sample"),
   },
   examples: [
     "deno task show copy",
@@ -37,7 +37,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
     return 0;
   }
   const sizes = Object.entries(source.splits).map(([name, size]) =>
-    `${name} ${size === Infinity ? "without end" : size.toLocaleString("en")}`
+    `${name} ${size === Infinity ? "unlimited" : size.toLocaleString("en")}`
   );
   out.write(`${config.name}: ${tokenizer.kind}, ${tokenizer.size} ids; tokens: ${sizes.join(", ")}\n`);
   if (unigramNats !== undefined) out.write(`unigram entropy: ${unigramNats.toFixed(4)} nats\n`);

@@ -1,4 +1,4 @@
-// Prints statistics from a run's log, or what there is to ask for: deno task stats runs/latest --tap 'blocks.*.attn.*'
+// Prints statistics of a run's log, or lists those available: deno task stats runs/latest --tap 'blocks.*.attn.*'
 import {
   cli,
   escapeControls,
@@ -15,18 +15,18 @@ import {
 
 const command: cli.Command = {
   name: "stats",
-  summary: "prints statistics from a run's log; with no option what there is to ask for",
+  summary: "prints statistics of a run's log; without options, lists those available",
   usage: "[run or log] [options]",
   options: {
     ...cli.TENSOR_OPTIONS,
-    stat: { type: "string", value: "NAME,NAME", help: "statistics, the table's columns in this order" },
+    stat: { type: "string", value: "NAME,NAME", help: "statistics, in the order of the table's columns" },
     layer: { type: "string", value: "N", help: "block, from 0" },
-    steps: { type: "string", value: "A..B", help: "first and last step; A.., ..B and A alone too" },
-    every: { type: "string", value: "N", help: "every Nth of the steps that are left" },
+    steps: { type: "string", value: "A..B", help: "first and last step; or A.., ..B, A" },
+    every: { type: "string", value: "N", help: "every Nth of the selected steps" },
     format: {
       type: "string",
       value: STAT_FORMATS.join("|"),
-      help: "table: a line a record; the others: a line a number",
+      help: "table: one line per record; others: one line per number",
     },
   },
   examples: [
@@ -50,17 +50,17 @@ function stepsOption(text: string): [number, number] {
 type Values = Readonly<Record<string, string | undefined>>;
 
 function selectionOf({ tap, kind, stat, layer, head, steps, every }: Values): StatSelection {
-  const whole = { min: 0, whole: true };
+  const natural = { min: 0, whole: true };
   const stats = stat?.split(",").map((name) => name.trim());
   if (stats?.includes("")) throw new UserError(`--stat: expected names such as l2,mean, found "${stat}".`);
   return {
     tap,
     kind,
     stats,
-    layer: cli.numberOption("layer", layer, whole),
+    layer: cli.numberOption("layer", layer, natural),
     heads: cli.wholeNumbersOption("head", head),
     steps: steps === undefined ? undefined : stepsOption(steps),
-    every: cli.numberOption("every", every, { ...whole, min: 1 }),
+    every: cli.numberOption("every", every, { ...natural, min: 1 }),
   };
 }
 
@@ -83,7 +83,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   } catch (error) {
     try {
       flush();
-    } catch { /* What is wrong with the log comes first. */ }
+    } catch { /* The error of the log takes precedence. */ }
     throw error;
   }
   flush();

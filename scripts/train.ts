@@ -40,29 +40,29 @@ import {
 
 const command: cli.Command = {
   name: "train",
-  summary: "trains a small transformer and logs every step, or many where a key has a list of values",
+  summary: "trains a small transformer, or a sweep if a key has a list of values",
   usage: "[config] [key=value ...] [options]",
   options: {
-    device: { ...cli.DEVICE_OPTION, help: "where to compute; overrides the configuration" },
+    device: { ...cli.DEVICE_OPTION, help: "the device; overrides the configuration" },
     "dry-run": {
       type: "boolean",
-      help: "print the configuration and its cost by layer, or a sweep's runs; run nothing",
+      help: "print the configuration and its cost by layer, or a sweep's runs, and exit",
     },
     keys: {
       type: "boolean",
-      help: "print keys of configurations: --keys model.block",
+      help: "print configuration keys, such as --keys model.block",
     },
     ablate: { type: "boolean", help: "also run each entry of the configuration's ablations" },
     jobs: { type: "boolean", help: "print the runs as NDJSON commands for other machines" },
     ndjson: {
       type: "string",
       value: "FILE|-",
-      help: "stream the records to a file as well, or to stdout alone",
+      help: "also stream the records to a file, or only to stdout",
     },
     hooks: {
       type: "string",
       value: "FILE",
-      help: "a TypeScript file of hooks, or of one score modifier that every block takes",
+      help: "a TypeScript file of hooks, or of one score modifier for every block",
     },
     from: {
       type: "string",
@@ -74,16 +74,16 @@ const command: cli.Command = {
       value: "FILE",
       help: "a TypeScript file of synthetic tasks: the first, or the one of data.source",
     },
-    resume: { type: "string", value: "RUN", help: "go on with a run from its last checkpoint" },
+    resume: { type: "string", value: "RUN", help: "resume a run from its last checkpoint" },
     "accept-changes": {
       type: "boolean",
-      help: "with --resume: go on although data or code has changed, and log a warning",
+      help: "with --resume: accept changed data or code, and log a warning",
     },
     trust: {
       type: "string",
       multiple: true,
       value: "FILE",
-      help: "let checkpoints run this file of code as it is; alone, trains nothing",
+      help: "let checkpoints run this file of code as it is now; alone, trains nothing",
     },
   },
   examples: [
@@ -98,7 +98,7 @@ const command: cli.Command = {
   exits: { 3: "a run diverged (of a sweep at least one)", 130: "interrupted, and saved" },
 };
 
-/** Exit code where a run diverged. */
+/** Exit code if a run diverged. */
 const DIVERGED = 3;
 
 function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress): void {
@@ -112,12 +112,12 @@ function show({ step, steps, loss, tokensPerSecond, secondsLeft }: Progress): vo
 
 const evaluationLine = ({ step, split, loss }: EvalRecord) => `step ${step}: ${split} loss ${showLoss(loss)}`;
 
-/** Reports at once that a run diverges. */
+/** Reports a warning of divergence. */
 function warn({ step, message }: WarningRecord, before = ""): void {
   cli.tellLine(messageLine(`${before}warning: step ${step}: ${message}`));
 }
 
-/** A file of records that goes again where a mistake leaves it empty. */
+/** A file of records that is removed if an error leaves it empty. */
 function recordsFile(path: string): LogWriter {
   const size = () => {
     try {
@@ -134,12 +134,12 @@ function recordsFile(path: string): LogWriter {
       log[Symbol.dispose]();
       try {
         if (before === undefined && size() === 0) Deno.removeSync(path);
-      } catch { /* It stays, empty. */ }
+      } catch { /* The empty file stays. */ }
     },
   };
 }
 
-/** The second place for records: a file, or stdout, whose closing ends the run as Ctrl-C does. */
+/** The second writer of records: a file, or stdout, whose closing ends the run as Ctrl-C does. */
 function recordsTo(target: string | undefined, stop: AbortController): LogWriter | undefined {
   if (target !== "-") return target === undefined ? undefined : recordsFile(target);
   const out = stdoutLog();
@@ -157,12 +157,12 @@ function recordsTo(target: string | undefined, stop: AbortController): LogWriter
   };
 }
 
-/** The configuration of a run that starts from another: the named one, or the other's own under a name of its own. */
-async function startingFrom(from: string, name: string | undefined, overrides: string[]): Promise<string> {
+/** The configuration of a run that starts from another: the named one, or the other run's with a new name. */
+async function startFrom(from: string, name: string | undefined, overrides: string[]): Promise<string> {
   const tokenizer = overrides.find((override) => /^[~+]?tokenizer\b/.test(override));
   if (tokenizer !== undefined) {
     throw new UserError(
-      `${tokenizer}: a run that starts from another has its tokenizer; leave it out after --from.`,
+      `${tokenizer}: a run that starts from another uses its tokenizer; leave it out after --from.`,
     );
   }
   overrides.unshift(`train.from=${JSON.stringify(from)}`);
@@ -176,23 +176,23 @@ function report(trained: TrainResult, say: (line: string) => void): void {
   const { folder, step, best, last, sample } = trained;
   if (sample !== undefined) say(`\n${sample}\n`);
   if (last) {
-    const least = best ? `, best ${showLoss(best.val_loss)} at step ${best.step}` : "";
-    say(`step ${step}: ${last.split} loss ${showLoss(last.loss)}${least}`);
+    const bestNote = best ? `, best ${showLoss(best.val_loss)} at step ${best.step}` : "";
+    say(`step ${step}: ${last.split} loss ${showLoss(last.loss)}${bestNote}`);
   }
   const checkpoints = best ? ", checkpoints/best, checkpoints/last" : ", checkpoints/last";
   say(`${folder.path}: log.ndjson, charts/loss.svg${trained.saved === null ? "" : checkpoints}`);
 }
 
-/** How an interrupted run goes on; `of` is its name among several. */
-function goingOn({ step, saved, folder }: TrainResult, again: string, of = ""): string {
-  if (saved === null) return `Stopped at step ${step}${of}; ${folder.path} has no checkpoint to go on from.`;
+/** The message of an interrupted run, with how to resume it; `of` is its name in a sweep. */
+function stoppedMessage({ step, saved, folder }: TrainResult, again: string, of = ""): string {
+  if (saved === null) return `Stopped at step ${step}${of}; ${folder.path} has no checkpoint to resume from.`;
   const at = saved === step
     ? `Stopped and saved at step ${step}${of}.`
     : `Stopped at step ${step}${of}; its last checkpoint is of step ${saved}.`;
   return `${at} ${again}`;
 }
 
-/** Tells how a run ended; its exit code. */
+/** Reports how a run ended. Returns its exit code. */
 function reportAndExitCode(trained: TrainResult, stop: AbortController, say: (line: string) => void): number {
   const { finished, diverged, folder, failures } = trained;
   if (finished) report(trained, say);
@@ -203,11 +203,11 @@ function reportAndExitCode(trained: TrainResult, stop: AbortController, say: (li
     return DIVERGED;
   }
   if (finished || stop.signal.reason === "closed pipe") return 0;
-  cli.tellLine(goingOn(trained, `Go on with: deno task train --resume ${folder.path}`));
+  cli.tellLine(stoppedMessage(trained, `Resume with: deno task train --resume ${folder.path}`));
   return 130;
 }
 
-/** Runs a sweep, a line a run; then a table and a chart. */
+/** Runs a sweep: prints one line per run, then a table and a chart. */
 async function sweepAll(
   sweep: Sweep,
   { records, stop, say }: { records?: LogWriter; stop: AbortController; say: (line: string) => void },
@@ -222,20 +222,20 @@ async function sweepAll(
     onProgress: (_run, _index, progress) => show(progress),
     onWarning: (run, index, warning) => warn(warning, lead(run, index)),
     onEvaluation(run, index, record) {
-      // The line of the run's end has the last.
+      // The last evaluation is in the line of the run's end.
       if (record.step === run.config.train.steps) return;
       cli.tellLine(`${lead(run, index)}${evaluationLine(record)}`);
     },
     onRunEnd(run, index, { steps, split, last, best, diverged }, before) {
       const losses = `${split} loss ${showLoss(last?.loss)}, best ${best ? showLoss(best.loss) : "none"}`;
-      const how = `${diverged ? " (diverged)" : ""}${before ? " (ended before)" : ""}`;
+      const how = `${diverged ? " (diverged)" : ""}${before ? " (already ended)" : ""}`;
       cli.tellLine(`${lead(run, index)}step ${steps}: ${losses}${how}`);
     },
   });
   if (stopped) {
     if (stop.signal.reason === "closed pipe") return 0;
     const { name } = sweep.runs[results.length];
-    cli.tellLine(goingOn(stopped, "Go on with the same command.", ` of ${name}`));
+    cli.tellLine(stoppedMessage(stopped, "Continue with the same command.", ` of ${name}`));
     return 130;
   }
   const diverged = results.filter((result) => result.diverged).map(({ name }) => name);
@@ -251,8 +251,8 @@ async function sweepAll(
   return diverged.length ? DIVERGED : 0;
 }
 
-/** The runs that are asked for, or undefined where one is to go on. */
-async function asked({ positionals, values, flags }: cli.Arguments): Promise<Sweep | undefined> {
+/** The requested runs, or undefined if a run is to be resumed. */
+async function requestedSweep({ positionals, values, flags }: cli.Arguments): Promise<Sweep | undefined> {
   const { names, overrides } = cli.splitOverrides(positionals);
   const name = cli.onlyName(names, "configuration");
   if (values.resume !== undefined) {
@@ -260,7 +260,7 @@ async function asked({ positionals, values, flags }: cli.Arguments): Promise<Swe
     const option = idle.find((key) => values[key] !== undefined || flags[key]);
     const extra = positionals[0] ?? (option && `--${option}`);
     if (extra === undefined) return undefined;
-    throw new UserError(`${extra}: a run goes on with its own configuration; leave it out after --resume.`);
+    throw new UserError(`${extra}: a resumed run uses its own configuration; leave it out after --resume.`);
   }
   if (values.hooks !== undefined && await exportsHooks(values.hooks)) {
     overrides.unshift(`hooks.file=${JSON.stringify(values.hooks)}`);
@@ -268,22 +268,22 @@ async function asked({ positionals, values, flags }: cli.Arguments): Promise<Swe
     overrides.push(`model.block.attention.modifier=${JSON.stringify(await findModifier(values.hooks))}`);
   }
   if (values.tasks !== undefined) overrides.unshift(...await taskOverrides(values.tasks));
-  const base = values.from === undefined ? undefined : await startingFrom(values.from, name, overrides);
+  const base = values.from === undefined ? undefined : await startFrom(values.from, name, overrides);
   if (values.device !== undefined) overrides.push(`device=${values.device}`);
   return await loadSweep(base ?? name ?? "default", overrides, { ablate: flags.ablate });
 }
 
-/** Trusts the files given, and says so. */
+/** Trusts the given files and reports it. */
 async function trustGiven(files: readonly string[]): Promise<void> {
   const added = await models.trustCode(files, "trust");
   for (const code of added) cli.tellLine(`trusted: ${models.codeLine(code)}`);
   for (const file of files) {
-    if (!added.some((code) => code.file === file)) cli.tellLine(`${file}: trusted before.`);
+    if (!added.some((code) => code.file === file)) cli.tellLine(`${file}: already trusted.`);
   }
 }
 
-/** Remembers the code that runs to be made name, so that their checkpoints are loaded; a disk that refuses ends no training. */
-async function remember({ runs }: Sweep): Promise<void> {
+/** Trusts the code that the new runs name, so that their checkpoints load; a disk error does not prevent training. */
+async function trustNamedCode({ runs }: Sweep): Promise<void> {
   const files = [...new Set(runs.flatMap(({ config }) => models.codeNamed(config)))];
   try {
     for (const code of await models.trustCode(files, "named")) {
@@ -294,16 +294,16 @@ async function remember({ runs }: Sweep): Promise<void> {
     cli.tellLine(
       `${error.message.replace(/\.?$/, ".")} ${
         files.join(", ")
-      } will not be remembered: checkpoints need --trust.`,
+      } is not recorded as trusted: checkpoints will need --trust.`,
     );
   }
 }
 
-/** Refuses what means nothing where no run is made, or none goes on. */
-function checkIdle({ values, flags }: cli.Arguments): void {
+/** Throws if options need a run that is not made or not resumed. */
+function checkUnused({ values, flags }: cli.Arguments): void {
   if (flags["accept-changes"] && values.resume === undefined) {
     throw new UserError(
-      "--accept-changes: only a run that goes on has changes; expected --resume RUN as well.",
+      "--accept-changes: applies only to --resume RUN.",
     );
   }
   if (flags.jobs && flags["dry-run"]) {
@@ -322,12 +322,12 @@ await cli.runCommand(command, async (args) => {
     return 0;
   }
   const dryRun = flags["dry-run"] ?? false;
-  checkIdle(args);
+  checkUnused(args);
   const { trust = [] } = args.lists!;
   await trustGiven(trust);
   const alone = trust.length > 0 && args.positionals.length === 0 && Object.keys(flags).length === 0;
   if (alone && Object.values(values).every((value) => value === undefined)) return 0;
-  const sweep = await asked(args);
+  const sweep = await requestedSweep(args);
   if (sweep && (flags.jobs || sweep.swept && dryRun)) {
     const { write, flush } = cli.textOutput();
     if (flags.jobs) { for (const job of sweepJobs(sweep)) write(cli.recordLine(job)); }
@@ -335,7 +335,7 @@ await cli.runCommand(command, async (args) => {
     flush();
     return 0;
   }
-  if (sweep && !dryRun) await remember(sweep);
+  if (sweep && !dryRun) await trustNamedCode(sweep);
   if (sweep && dryRun) dumpConfig(sweep.runs[0].config).split("\n").forEach(cli.printLine);
   const stop = cli.interruptSignal();
   const toStdout = values.ndjson === "-";
@@ -347,12 +347,12 @@ await cli.runCommand(command, async (args) => {
   const acceptChanges = flags["accept-changes"];
   const onEvaluation = (record: EvalRecord) => cli.tellLine(evaluationLine(record));
   const { signal } = stop;
-  const heard = { onStart, onProgress: show, onEvaluation, onWarning: warn };
-  const options = { records, signal, dryRun, acceptChanges, ...heard };
+  const callbacks = { onStart, onProgress: show, onEvaluation, onWarning: warn };
+  const options = { records, signal, dryRun, acceptChanges, ...callbacks };
   if (sweep && isJob(sweep.runs[0].config) && !dryRun) {
     const { path, trained, diverged } = await runJob(sweep.runs[0].config, options);
     if (trained) return reportAndExitCode(trained, stop, say);
-    cli.tellLine(`${path}: the run ${diverged ? "diverged and " : ""}has ended before.`);
+    cli.tellLine(`${path}: the run ${diverged ? "diverged and " : ""}has already ended.`);
     return diverged ? DIVERGED : 0;
   }
   const trained = sweep ? await train(sweep.runs[0].config, options) : await resume(values.resume!, options);

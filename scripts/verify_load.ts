@@ -1,14 +1,14 @@
-// Checks that a checkpoint is whole and loads back as what was saved: deno task verify_load runs/latest
+// Verifies that a checkpoint loads as what was saved: deno task verify_load runs/latest
 import * as heed from "../mod.ts";
 import { cli, forwardWork, openDevice, resolveRun, UserError, verifyCheckpoint } from "../mod.ts";
 
 const command: cli.Command = {
   name: "verify_load",
-  summary: "checks a checkpoint: hashes, parameters, configuration, tokenizer, logits, loss",
+  summary: "verifies a checkpoint: hashes, parameters, configuration, tokenizer, logits, loss",
   usage: "[run or checkpoint] [options]",
   options: {
-    device: { ...cli.DEVICE_OPTION, help: "where to compute; the checkpoint's own choice by default" },
-    format: cli.formatOption("an object a check"),
+    device: { ...cli.DEVICE_OPTION, help: "the device; default: the checkpoint's" },
+    format: cli.formatOption("one object per check"),
   },
   examples: ["deno task verify_load runs/latest", "deno task verify_load runs/latest/checkpoints/best"],
   exits: { 1: "a check failed" },
@@ -21,7 +21,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   if (!checkpoint) throw new UserError(`${path}: the run has no checkpoint yet.`);
   const checks = await verifyCheckpoint(checkpoint, (model) => {
     const { train: { batch }, model: { context } } = model.config;
-    // There are about as many forward passes as evaluation batches.
+    // About as many forward passes as evaluation batches.
     const work = () => forwardWork(model, { passes: 100, positions: batch * context });
     return openDevice(values.device ?? model.config.device, work);
   });
@@ -31,9 +31,7 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   }
   const failed = checks.filter((check) => !check.passed);
   const skipped = checks.filter((check) => check.skipped);
-  const but = skipped.length
-    ? `, but for ${skipped.length} checks that need its code, which was not run`
-    : "";
+  const but = skipped.length ? `, except ${skipped.length} checks that need its code, which was not run` : "";
   if (format === "table") {
     cli.printLine(
       failed.length

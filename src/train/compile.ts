@@ -1,5 +1,5 @@
-// A run before its first step: its programs compiled, its parameters on the device. What the device or a checkpoint
-// refuses is refused here, before anything is written.
+// Prepares a run for its first step: compiles its programs and puts its parameters on the device. Errors of the device or
+// the checkpoint are raised here, before anything is written.
 import type { Device, Program } from "../device/device.ts";
 import { type Capture, capturer } from "../track/capture.ts";
 import { type Checkpoint, putModel } from "../model/checkpoint.ts";
@@ -14,29 +14,29 @@ import { type StepGraph, stepGraph, type Table } from "./step_graph.ts";
 import { checkGraphs } from "./sizes.ts";
 import { looksOf, type StatisticsTable, subjectsOf } from "../track/step_statistics.ts";
 
-/** A step's program, and where its statistics are found. */
+/** The program of a step, and the table of its statistics. */
 interface StepProgram {
   readonly program: Program;
   readonly statistics: StatisticsTable | undefined;
 }
 
-/** A run with its programs compiled and its parameters on the device: what can be refused before step 1 has been. */
+/** A run with its programs compiled and its parameters on the device. */
 export interface ReadyRun extends Disposable {
-  /** One step, for each set of entries of `track` that is due together (see `looksOf`). */
+  /** One program per set of `track` entries that are due at the same step (see `looksOf`). */
   readonly steps: ReadonlyMap<string, StepProgram>;
-  /** Where steps write their numbers. */
+  /** The table that steps write their numbers into. */
   readonly table: Table;
   /** Evaluates the split. */
   readonly evaluation: Evaluator;
-  /** Looks for induction heads, where patterns are tracked. */
+  /** Measures induction heads; undefined unless patterns are tracked. */
   readonly probe: Probe | undefined;
   /** Stores attention patterns. */
   readonly capture: Capture | undefined;
-  /** The checkpoint it goes on from. */
+  /** The checkpoint it resumes from. */
   readonly from: Checkpoint | undefined;
 }
 
-/** The graphs of a run's steps: one for each set of entries of `track` that is due together. */
+/** The graphs of a run's steps: one per set of `track` entries that are due at the same step. */
 export function stepGraphs(model: Model): Map<string, StepGraph> {
   const { config, architecture, layout } = model;
   checkGraphs(config);
@@ -47,7 +47,7 @@ export function stepGraphs(model: Model): Map<string, StepGraph> {
   }));
 }
 
-/** What a run's first step finds on the device: fresh parameters, or with `train.from` that run's; optimizer states of zeros. */
+/** Puts the initial state on the device: new parameters, or those of `train.from`; optimizer states of zeros. */
 export async function putStart(device: Device, { config, layout, start }: Experiment): Promise<void> {
   const states = optimizerStates(config.optimizer, layout).map(({ name }) => name);
   await initialise(device, layout, config.seed, states);
@@ -55,9 +55,9 @@ export async function putStart(device: Device, { config, layout, start }: Experi
 }
 
 /**
- * Makes a run ready: fresh parameters or a checkpoint's on the device, the programs compiled. Nothing is written.
+ * Compiles a run's programs and puts initial or checkpointed parameters on the device. Nothing is written.
  *
- * @throws {UserError} where the device is too small for the model, or the checkpoint is damaged or of another shape
+ * @throws {UserError} if the device is too small for the model, or the checkpoint is damaged or its shapes differ
  */
 export async function compileRun(
   experiment: Experiment,
@@ -74,8 +74,8 @@ export async function compileRun(
   using stack = new DisposableStack();
   const steps = new Map<string, StepProgram>();
   let table: Table | undefined;
-  for (const [due, { graph, table: own, statistics }] of stepGraphs(experiment)) {
-    table = own;
+  for (const [due, { graph, table: stepTable, statistics }] of stepGraphs(experiment)) {
+    table = stepTable;
     steps.set(due, { program: stack.use(await device.compile(graph)), statistics });
   }
   const evaluation = stack.use(await evaluator(device, experiment));

@@ -1,18 +1,18 @@
-// When training diverges: which steps count, when the log warns of them, and when the run stops.
+// Divergence: which steps count as not finite, when the log warns of them, and when the run stops.
 import type { NonFinite } from "../runs/run_state.ts";
 import type { Config } from "../config/mod.ts";
 import type { WarningRecord } from "../log/records.ts";
 
-/** A run without such a step. */
+/** The state of a run without non-finite steps. */
 export const ALL_FINITE: NonFinite = { streak: 0, warned: 0 };
 
-/** Whether the log has warned in the interval between evaluations that a step belongs to. */
+/** Whether the log already has a warning in the step's interval between evaluations. */
 const isWarned = ({ warned }: NonFinite, step: number, every: number): boolean =>
   warned > 0 && Math.ceil(warned / every) === Math.ceil(step / every);
 
 /**
- * Follows a step: it is not finite where its loss or its gradient norm is not, the two numbers that the log has of every
- * step. The log warns of the first such step of each interval between evaluations.
+ * Updates the count of non-finite steps: those whose loss or gradient norm, which the log has of every step, is not
+ * finite. Returns a warning for the first one of each interval between evaluations.
  */
 export function followStep(
   before: NonFinite,
@@ -28,19 +28,19 @@ export function followStep(
   return { after: { streak, warned: step }, warning };
 }
 
-/** Whether a run has made so many such steps in a row that it stops. */
+/** Whether a run stops because `train.stop_nonfinite` steps in a row were not finite. */
 export function hasDiverged({ streak }: NonFinite, { train: { stop_nonfinite } }: Config): boolean {
   return stop_nonfinite !== null && streak >= stop_nonfinite;
 }
 
-/** The warning with which a run stops. */
+/** The warning logged when a run stops because it diverged. */
 export function divergedWarning(step: number, { streak }: NonFinite, saved: number | null): WarningRecord {
   const message = `The loss or the gradient norm was not finite in ${streak} steps in a row ` +
     `(train.stop_nonfinite): the run stops; ${lastGood(saved)}.`;
   return { type: "warning", step, code: "diverged", message, tap: null };
 }
 
-/** The warning in place of a checkpoint whose parameters are not finite; undefined where the interval has one. */
+/** The warning logged instead of a checkpoint with non-finite parameters; undefined if the interval already has one. */
 export function unsavedWarning(
   step: number,
   before: NonFinite,
@@ -52,14 +52,14 @@ export function unsavedWarning(
   return { type: "warning", step, code: "checkpoint_not_finite", message, tap: null };
 }
 
-/** Which checkpoint stands. */
+/** Names the last checkpoint that was saved. */
 const lastGood = (saved: number | null): string =>
   saved === null ? "there is no good checkpoint" : `the last good checkpoint is of step ${saved}`;
 
 /**
- * What to do about a run that diverged: resumed, it would diverge again.
+ * Suggests what to do after divergence: resumed unchanged, the run would diverge again.
  *
- * @param path its folder; undefined where it has no checkpoint
+ * @param path the run's folder; undefined if it has no checkpoint
  *
  * @example
  * ```ts
@@ -70,5 +70,5 @@ const lastGood = (saved: number | null): string =>
  */
 export const divergedRemedy = (path: string | undefined): string =>
   path === undefined
-    ? "lower optimizer.lr and start anew"
+    ? "lower optimizer.lr and start again"
     : `lower optimizer.lr; from its last good checkpoint: deno task train --from ${path}`;

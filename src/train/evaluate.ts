@@ -1,4 +1,4 @@
-// Evaluation of a split on the device: every batch in order, the numbers read once a window.
+// Evaluation of a split on the device: batches in order, their numbers read once per window.
 import { type Device, DEVICES, type Program } from "../device/device.ts";
 import type { Config } from "../config/mod.ts";
 import { type Batch, type Evaluation, IGNORE, type Source, spread } from "../data/mod.ts";
@@ -8,24 +8,24 @@ import { reportProgress } from "../base/progress.ts";
 import { evaluationGraph, rowsOf, type Table, TABLE_ROWS } from "./step_graph.ts";
 import type { Experiment } from "../model/model.ts";
 
-/** Work between two readings of the device, which is how far it is known to be. */
+/** Milliseconds of work between two reads of the device, after which progress is known. */
 const READ_EVERY_MS = 1000;
 
-/** What an evaluation found: means over the tokens that count. */
+/** The result of an evaluation: means over the valid targets. */
 export interface Evaluated {
   /** Cross-entropy in nats per token. */
   readonly loss: number;
   /** e to the loss. */
   readonly perplexity: number;
-  /** Share of tokens that the most likely one is. */
+  /** Share of targets that are the most likely token. */
   readonly accuracy: number;
-  /** Tokens that counted. */
+  /** Number of valid targets. */
   readonly tokens: number;
-  /** Of a synthetic task. */
+  /** Only for synthetic tasks. */
   readonly answer?: AnswerScore;
-  /** Of a mixture: the mean cross-entropy over the tokens of each source; NaN where none of its batches was read. */
+  /** Only for mixtures: mean cross-entropy per source; NaN if none of its batches was read. */
   readonly sources?: readonly number[];
-  /** The targets of highest and lowest cross-entropy, where they are asked for. */
+  /** The targets of highest and lowest cross-entropy, if the option `extremes` is set. */
   readonly extremes?: { readonly max: TargetLoss; readonly min: TargetLoss };
 }
 
@@ -34,7 +34,7 @@ export interface Evaluated {
 export interface TargetLoss {
   /** Row of the split, from 0 in the order of its evaluation. */
   readonly row: number;
-  /** Position in the row of what predicts it, from 0. */
+  /** Position in the row whose logits predict it, from 0. */
   readonly position: number;
   /** The id at that position. */
   readonly before: number;
@@ -44,47 +44,47 @@ export interface TargetLoss {
   readonly nats: number;
 }
 
-/** How well answers were found, each token from all that is right before it: what greedy generation would write. */
+/** Scores of answers under teacher forcing: `exact` equals the exact match of greedy generation. */
 export interface AnswerScore {
   /** Cross-entropy of the answers' tokens in nats per token. */
   readonly loss: number;
-  /** Share of the answers' tokens that the most likely one is. */
+  /** Share of the answers' tokens that are the most likely token. */
   readonly accuracy: number;
-  /** Share of answers all of whose tokens are. */
+  /** Share of answers whose tokens are all the most likely ones. */
   readonly exact: number;
 }
 
-/** An evaluation made ready for a device. */
+/** An evaluation compiled for a device. */
 export interface Evaluator extends Disposable {
   /** Evaluates the split that the configuration names. */
   evaluate(): Promise<Evaluated>;
 }
 
-/** Whether an evaluation also looks at which answers were found. */
+/** Whether an evaluation also scores answers. */
 export function scoresAnswers(source: Source, { eval: { split } }: Config): boolean {
   return source.evaluation(split).answers === true;
 }
 
-/** Which batches of a pass are read: all, or `most` of them evenly spread, of a mixture one of each source at least. */
+/** Indices of the evaluated batches: all, or `most` evenly spread ones, at least one per source of a mixture. */
 function chosenBatches({ count, parts = [count] }: Evaluation, most: number): number[] {
   let first = 0;
-  return parts.flatMap((own) => {
-    const share = most === 0 || parts.length === 1 ? most : Math.max(1, Math.round(most * own / count));
+  return parts.flatMap((batches) => {
+    const share = most === 0 || parts.length === 1 ? most : Math.max(1, Math.round(most * batches / count));
     const start = first;
-    first += own;
-    return spread(own, share).map((index) => start + index);
+    first += batches;
+    return spread(batches, share).map((index) => start + index);
   });
 }
 
-/** Batches of one evaluation. */
+/** Number of batches of one evaluation. */
 export function evaluatedBatches({ source, config: { eval: { split, batches } } }: Experiment): number {
   return chosenBatches(source.evaluation(split), batches).length;
 }
 
 /**
- * Compiles the evaluation of an experiment's split: all of its batches, or `eval.batches` of them, evenly spread.
+ * Compiles the evaluation of an experiment's split: all batches, or `eval.batches` evenly spread ones.
  *
- * @param options `extremes`: whether the targets of highest and lowest cross-entropy are looked for
+ * @param options `extremes`: also return the targets of highest and lowest cross-entropy; default: false
  * @category Training
  */
 export async function evaluator(
@@ -102,38 +102,38 @@ export async function evaluator(
   const { context } = architecture;
   return {
     evaluate() {
-      const found = extremes ? extremeTargets(context, (i) => indices[i] * config.train.batch) : undefined;
-      const pass = { split, indices, context, sources: source.sources?.length ?? 0, found, pace };
+      const search = extremes ? extremeTargets(context, (i) => indices[i] * config.train.batch) : undefined;
+      const pass = { split, indices, context, sources: source.sources?.length ?? 0, search, pace };
       return run(device, program, table, pass);
     },
     [Symbol.dispose]: () => program[Symbol.dispose](),
   };
 }
 
-/** Adds up answers, a row of `context` tokens each. */
+/** Accumulates scores of answers, one per row of `context` tokens. */
 function scorer(context: number) {
   let [loss, tokens, right, samples, exact] = [0, 0, 0, 0, 0];
   return {
     add(answers: Uint8Array, losses: Values, hits: Values): void {
       for (let row = 0; row < answers.length; row += context) {
-        let [all, found] = [0, 0];
+        let [all, correct] = [0, 0];
         for (let i = row; i < row + context; i++) {
           all += answers[i];
-          found += answers[i] * hits[i];
+          correct += answers[i] * hits[i];
           loss += answers[i] * losses[i];
         }
         tokens += all;
-        right += found;
+        right += correct;
         if (all === 0) continue;
         samples++;
-        if (found === all) exact++;
+        if (correct === all) exact++;
       }
     },
     score: (): AnswerScore => ({ loss: loss / tokens, accuracy: right / tokens, exact: exact / samples }),
   };
 }
 
-/** Looks for the targets of highest and lowest cross-entropy; `firstRow` is the row that a batch starts with. */
+/** Tracks the targets of highest and lowest cross-entropy; `firstRow` is the first row of a batch. */
 function extremeTargets(context: number, firstRow: (batch: number) => number) {
   let [max, min]: (TargetLoss | undefined)[] = [];
   return {
@@ -147,7 +147,7 @@ function extremeTargets(context: number, firstRow: (batch: number) => number) {
         if (!min || nats < min.nats) min = target;
       });
     },
-    found: () => max && min && { max, min },
+    extremes: () => max && min && { max, min },
   };
 }
 
@@ -155,14 +155,14 @@ async function run(
   device: Device,
   program: Program,
   table: Table,
-  { split, indices, context, sources, found, pace }: {
+  { split, indices, context, sources, search, pace }: {
     readonly split: Evaluation;
     readonly indices: readonly number[];
     readonly context: number;
-    /** Of a mixture: how many. */
+    /** Number of sources of a mixture; 0 otherwise. */
     readonly sources: number;
-    readonly found: ReturnType<typeof extremeTargets> | undefined;
-    /** Milliseconds of a batch, as far as they are known. */
+    readonly search: ReturnType<typeof extremeTargets> | undefined;
+    /** Milliseconds per batch; 0 until measured. */
     readonly pace: { ms: number };
   },
 ): Promise<Evaluated> {
@@ -176,7 +176,7 @@ async function run(
     const began = performance.now();
     const batches = indices.slice(first, first + size).map((index) => split.batch(index));
     for (const [slot, { ids, targets }] of batches.entries()) {
-      // What a GPU was given it has not done.
+      // A GPU may not have finished the batches that it was given.
       const done = DEVICES[device.kind].asynchronous ? first : first + slot;
       reportProgress({ what: "evaluating", done, total: count });
       program.run({ ids, targets, slot: Uint32Array.of(slot) });
@@ -189,14 +189,14 @@ async function run(
       correct += row.correct;
       tokens += row.valid;
       // No batch of an evaluation has rows of two sources.
-      const own = mixed[batches[slot].sources?.[0] ?? -1];
-      if (own) [own.loss, own.tokens] = [own.loss + row.loss * row.valid, own.tokens + row.valid];
+      const sums = mixed[batches[slot].sources?.[0] ?? -1];
+      if (sums) [sums.loss, sums.tokens] = [sums.loss + row.loss * row.valid, sums.tokens + row.valid];
       const { answers: marks, targets } = batches[slot];
       const vector = (name: string) => {
         const at = slot * table.width + table.columns[name];
         return values.subarray(at, at + targets.length);
       };
-      found?.add(first + slot, batches[slot], vector("losses"));
+      search?.add(first + slot, batches[slot], vector("losses"));
       if (!marks) return;
       answers ??= scorer(context);
       answers.add(marks, vector("losses"), vector("hits"));
@@ -213,5 +213,5 @@ async function run(
     answer,
     ...(sources > 0 ? { sources: mixed.map(({ loss, tokens }) => loss / tokens) } : {}),
   };
-  return found ? { ...evaluated, extremes: found.found() } : evaluated;
+  return search ? { ...evaluated, extremes: search.extremes() } : evaluated;
 }

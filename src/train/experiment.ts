@@ -1,4 +1,4 @@
-// From a configuration to what a run needs: a model and its data.
+// Loads the model and the data of a configuration.
 import type { Config } from "../config/mod.ts";
 import { loadData, type LoadDataOptions, type Tokenizer } from "../data/mod.ts";
 import { type Experiment, loadModel } from "../model/model.ts";
@@ -8,9 +8,9 @@ import { checkFreeze } from "./freeze.ts";
  * Loads the data of a configuration and describes its model.
  *
  * @param config resolved
- * @param tokenizer a checkpoint's, where there is one; else made from the text
- * @param identified called with the data's SHA-256 before the data becomes tokens; it may throw
- * @throws {UserError} where the data cannot be had or does not suit the model, or `train.freeze` matches nothing
+ * @param tokenizer a checkpoint's; default: built from the text
+ * @param identified called with the data's SHA-256 before tokenization; it may throw
+ * @throws {UserError} if the data cannot be loaded or does not suit the model, or `train.freeze` matches nothing
  *
  * @example
  * ```ts

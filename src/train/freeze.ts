@@ -1,4 +1,4 @@
-// Parameters that stand still: those that the configuration never trains, and those that a hook freezes for a step.
+// Frozen parameters: those of `train.freeze`, for the whole run, and those that a hook freezes for a step.
 import { UserError } from "../base/errors.ts";
 import type { Values } from "../graph/tensor.ts";
 import { checkSelectors, selection, type Subject } from "../track/selectors.ts";
@@ -11,7 +11,7 @@ type Frozen = Pick<Model, "config" | "layout" | "hooks" | "architecture">;
 
 const subjectOf = ({ name }: { readonly name: string }): Subject => ({ kind: "param", name });
 
-/** Throws a `UserError` at an entry of `train.freeze` that matches no parameter, and where nothing is left to train. */
+/** Throws a `UserError` if an entry of `train.freeze` matches no parameter, or every parameter is frozen. */
 export function checkFreeze(
   { config: { train: { freeze } }, layout }: Pick<Model, "config" | "layout">,
 ): void {
@@ -23,18 +23,18 @@ export function checkFreeze(
   );
 }
 
-/** Whether parameters stand still in some step: then every step takes the input `trained`. */
+/** Whether any step may freeze parameters: then every step takes the input `trained`. */
 export function freezes({ config, hooks }: Pick<Model, "config" | "hooks">): boolean {
   return config.train.freeze.length > 0 || hooks?.freeze !== undefined;
 }
 
-/** The input `trained` of a step: 1 for each `ALIGN` elements of the parameters that are not among `names`, else 0. */
+/** The input `trained` of a step, one number per `ALIGN` elements: 0 for the parameters in `names`, else 1. */
 export function trainedFeed(layout: Layout, names: ReadonlySet<string>): Float32Array {
   return rowsOfSlots(layout.size, layout.slots.filter(({ name }) => !names.has(name)));
 }
 
 /**
- * The feeds of a step that say what it trains; none where nothing is ever frozen.
+ * The feed `trained` of a step; none if nothing is ever frozen.
  *
  * @param step 1-based
  */

@@ -1,4 +1,4 @@
-// What each layer of a model is made of and costs, before anything runs: `train --dry-run`.
+// The parameters and the cost of each layer, before anything runs: `train --dry-run`.
 import { alignedRows } from "../base/table.ts";
 import { showBytes, showFlops } from "../base/units.ts";
 import { ancestors } from "../graph/gradient.ts";
@@ -6,7 +6,7 @@ import type { Experiment } from "../model/model.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { logitsGraph } from "./step_graph.ts";
 
-/** `blocks.0.attn` of a parameter, or of the path of a node, inside it. */
+/** The layer, such as `blocks.0.attn`, of a parameter's name or a node's path. */
 const layerOf = (name: string): string =>
   name.split(".").slice(0, name.startsWith("blocks.") ? 3 : 1).join(".");
 
@@ -14,15 +14,15 @@ const layerOf = (name: string): string =>
 function forwardFlops({ config: { train: { batch, accumulate } }, architecture, layout }: Experiment) {
   const { outputs } = logitsGraph(architecture, layout, batch, architecture.context);
   const flops = new Map<string, number>();
-  for (const { op, inputs, outputs: made, attrs, path } of ancestors(Object.values(outputs ?? {}))) {
-    const own = op.flops?.({ inputs, outputs: made, attrs, needed: made.map(() => true) }) ?? 0;
-    flops.set(layerOf(path), (flops.get(layerOf(path)) ?? 0) + accumulate * own);
+  for (const { op, inputs, outputs: results, attrs, path } of ancestors(Object.values(outputs ?? {}))) {
+    const forward = op.flops?.({ inputs, outputs: results, attrs, needed: results.map(() => true) }) ?? 0;
+    flops.set(layerOf(path), (flops.get(layerOf(path)) ?? 0) + accumulate * forward);
   }
   return flops;
 }
 
 /**
- * A table as lines, one for each layer: its parameters' shapes and number, the memory of parameters, gradients and the
+ * A table with one line per layer: its parameters' shapes and number, the memory of parameters, gradients and the
  * optimizer's states (float32), and the FLOP of a step's forward passes.
  *
  * @example

@@ -1,5 +1,5 @@
-// Whether the log beside a checkpoint is the one that it was saved with. A power cut, a full disk or a hand may have taken
-// records from it, and a run that went on would leave a hole there.
+// Checks that a run's log still has the records that its checkpoint was saved with. A power cut, a full disk or an edit may
+// have removed some, and resuming would leave a gap.
 import { basename, dirname } from "node:path";
 import { UserError } from "../base/errors.ts";
 import { sealedFields, sealer } from "../log/log_seal.ts";
@@ -9,69 +9,69 @@ import type { RunState } from "../runs/run_state.ts";
 import { divergedRemedy } from "./divergence.ts";
 import { checkpointSteps, type RunFolder, runFolder, stat, SWEEP_FOLDER } from "../runs/run_folder.ts";
 
-/** What a run's log holds, as far as its lines are records. */
+/** The contents of a run's log, up to the first line that is not a record. */
 export interface LogScan {
   /** Its path. */
   readonly path: string;
-  /** Records from the first line on. */
+  /** Number of records. */
   readonly records: number;
-  /** SHA-256 of the first so many, for the counts that were asked for. */
+  /** SHA-256 of the first n records, for each requested n. */
   readonly sha256: ReadonlyMap<number, string>;
-  /** Steps 1 to this one have their records, in order. */
+  /** The last of the steps 1, 2, ... that are recorded in order. */
   readonly steps: number;
-  /** The step of the first record that does not follow the one before. */
+  /** The step of the first step record that is out of order. */
   readonly stray?: number;
-  /** The number of the first line that is no record. */
+  /** The number of the first line that is not a record. */
   readonly broken?: number;
-  /** The step of the last record, where the run has ended. */
+  /** The last step, if the run has ended. */
   readonly ended?: number;
   /** Whether it ended because it diverged. */
   readonly diverged?: boolean;
-  /** Steps that have the record of a checkpoint. */
+  /** Steps with a checkpoint record. */
   readonly recorded: ReadonlySet<number>;
-  /** The step after which the sample of the end was drawn. */
+  /** The step of the final sample. */
   readonly sampled?: number;
 }
 
-/** Reads a log up to the first line that is no record; `counts` are numbers of records whose hash is wanted. */
+/** Reads a log up to the first line that is not a record; `counts` are the numbers of records to hash. */
 export async function scanLog(path: string, counts: readonly number[]): Promise<LogScan> {
-  const wanted = new Set(counts);
+  const hashed = new Set(counts);
   const [seal, sha256, recorded] = [sealer(), new Map<number, string>(), new Set<number>()];
-  const found: { -readonly [K in keyof LogScan]: LogScan[K] } = {
+  const scan: { -readonly [K in keyof LogScan]: LogScan[K] } = {
     path,
     records: 0,
     sha256,
     steps: 0,
     recorded,
   };
-  if (await stat(path) === null) return found;
+  if (await stat(path) === null) return scan;
   for (const { bytes, number, torn } of linesIn(path)) {
     const record = objectOf(bytes);
     if (!record) {
-      if (!torn) found.broken = number;
+      if (!torn) scan.broken = number;
       break;
     }
     const { type, step } = record;
     seal.add(sealedFields(record));
-    found.records = number;
-    if (wanted.has(number)) sha256.set(number, seal.seal().sha256);
-    if (type === "step" && step === found.steps + 1) found.steps = step;
-    else if (type === "step") found.stray ??= step;
+    scan.records = number;
+    if (hashed.has(number)) sha256.set(number, seal.seal().sha256);
+    if (type === "step" && step === scan.steps + 1) scan.steps = step;
+    else if (type === "step") scan.stray ??= step;
     else if (type === "checkpoint") recorded.add(step!);
-    else if (type === "sample") found.sampled = step;
-    else if (type === "done") [found.ended, found.diverged] = [step, record.diverged === true];
+    else if (type === "sample") scan.sampled = step;
+    else if (type === "done") [scan.ended, scan.diverged] = [step, record.diverged === true];
   }
-  return found;
+  return scan;
 }
 
-/** What is wrong with a log for a checkpoint, without a full stop; undefined where it has all that belongs to it. */
+/** What a checkpoint's log lacks, without a full stop; undefined if it is complete. */
 export function logFault(scan: LogScan, { step, log }: LogStart): string | undefined {
   const { path, records, sha256, steps, stray, broken } = scan;
   const saved = `the checkpoint of step ${step} was saved with`;
   const after = broken === undefined ? "" : `, line ${broken} is not a record`;
-  const hole = stray === undefined ? "" : `, step ${stray} stands where ${steps + 1} should`;
+  const hole = stray === undefined ? "" : `, step ${stray} instead of ${steps + 1}`;
   if (!log) {
-    // Older checkpoints do not say; every step has a record.
+    // Older checkpoints have no seal, but every step has a record.
     return steps >= step ? undefined : `${path}: has the records of ${steps} of ${step} steps${hole}${after}`;
   }
   if (records < log.records) {
@@ -83,16 +83,16 @@ export function logFault(scan: LogScan, { step, log }: LogStart): string | undef
     : `${path}: its first ${log.records} records are not those that ${saved}: some are missing or changed, or it is another run's`;
 }
 
-/** The folder of the run that a checkpoint belongs to; undefined where it stands alone. */
+/** The folder of the run that a checkpoint belongs to; undefined for a checkpoint outside a run. */
 export function runOfCheckpoint(path: string): RunFolder | undefined {
   return basename(dirname(path)) === "checkpoints" ? runFolder(dirname(dirname(path))) : undefined;
 }
 
-/** The checkpoint of the highest step below another whose log is whole; undefined where there is none. */
+/** The last checkpoint before `step` whose log is complete; undefined if there is none. */
 async function earlier(run: RunFolder, step: number): Promise<string | undefined> {
   const states: [string, RunState][] = [];
-  for (const own of (await checkpointSteps(run)).filter((own) => own < step).reverse()) {
-    const path = `${run.checkpoints}/${own}`;
+  for (const earlierStep of (await checkpointSteps(run)).filter((saved) => saved < step).reverse()) {
+    const path = `${run.checkpoints}/${earlierStep}`;
     const state = await readState(path).catch(() => undefined);
     if (state) states.push([path, state]);
   }
@@ -101,10 +101,10 @@ async function earlier(run: RunFolder, step: number): Promise<string | undefined
 }
 
 /**
- * Reads the log of a run that is to go on from a checkpoint.
+ * Reads the log of a run that is about to resume from a checkpoint.
  *
- * @throws {UserError} where the run has ended, or records are missing, changed or another run's, with the way on: from an
- * earlier checkpoint whose log is whole, or anew
+ * @throws {UserError} if the run has ended, or records are missing, changed or another run's; the message names the remedy:
+ * an earlier checkpoint whose log is complete, or a new run
  */
 export async function checkedLog(run: RunFolder, state: LogStart): Promise<LogScan> {
   const scan = await scanLog(run.log, state.log ? [state.log.records] : []);
@@ -112,7 +112,7 @@ export async function checkedLog(run: RunFolder, state: LogStart): Promise<LogSc
     throw new UserError(
       scan.diverged
         ? `${run.path}: the run diverged and has ended at step ${scan.ended}; ${divergedRemedy(run.path)}`
-        : `${run.path}: the run has ended at step ${scan.ended}; there is nothing to go on with.`,
+        : `${run.path}: the run has ended at step ${scan.ended}; there is nothing to resume.`,
     );
   }
   const fault = logFault(scan, state);
@@ -120,12 +120,12 @@ export async function checkedLog(run: RunFolder, state: LogStart): Promise<LogSc
   const path = await earlier(run, state.step);
   if (path !== undefined) {
     throw new UserError(
-      `${fault}; go on from an earlier checkpoint: deno task train --resume ${path}`,
+      `${fault}; resume from an earlier checkpoint: deno task train --resume ${path}`,
     );
   }
-  // The command of a sweep finds what stands there, and would be refused again.
+  // The sweep's command would find this run again and fail again.
   const anew = SWEEP_FOLDER.test(dirname(dirname(run.path)))
-    ? `remove ${run.path} and give the sweep's command again`
-    : `start anew: deno task train ${run.config}`;
+    ? `remove ${run.path} and run the sweep's command again`
+    : `start again: deno task train ${run.config}`;
   throw new UserError(`${fault}; ${anew}`);
 }

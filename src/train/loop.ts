@@ -1,5 +1,5 @@
-// The training loop: batches, steps, reads of their numbers, evaluations and checkpoints in the order in which they happen.
-// What changes while it goes is in `run.state` and on the device; nothing that is kept grows with the steps.
+// The training loop: batches, steps, reads of their numbers, evaluations and checkpoints in execution order. All mutable
+// state is in `run.state` and on the device; none of it grows with the number of steps.
 import { hear } from "../base/hear.ts";
 import { DEVICES, type Program } from "../device/device.ts";
 import { applyBatchHook } from "../model/hook_calls.ts";
@@ -13,7 +13,7 @@ import { countTargets, stepFeeds } from "./step_graph.ts";
 import { evaluateNow, isOver, nextStop, saveNow, writeMetrics } from "./stops.ts";
 import { beginWindows, readWindow, recordWindow, type Window, windowSize } from "./windows.ts";
 
-/** Trains to the last step, an early stop, divergence or the signal. */
+/** Trains until the last step, an early stop, divergence or the signal. */
 export async function trainingLoop(run: Run): Promise<void> {
   const { signal, capture, folder } = run;
   while (!isOver(run) && !signal?.aborted) {
@@ -26,14 +26,14 @@ export async function trainingLoop(run: Run): Promise<void> {
   }
 }
 
-/** Steps to the next stop, in windows, whose numbers are read behind them. Returns whether the run goes on there. */
+/** Runs steps to the next stop, in windows whose numbers are read afterwards. Returns whether the run continues there. */
 async function stepsUntil(stop: number, run: Run): Promise<boolean> {
   const { experiment: { config }, device, state, signal } = run;
   beginWindows(run);
   let [started, pending]: [number, Window | undefined] = [state.step, undefined];
   const goesOn = () => started < stop && !signal?.aborted;
   while (pending || goesOn()) {
-    // A GPU works on one window while the numbers of the one before are read; a processor has nothing to overlap with.
+    // A GPU runs one window while the numbers of the previous one are read; on a CPU there is nothing to overlap.
     const starts = goesOn() && (DEVICES[device.kind].asynchronous || !pending);
     const count: number = starts ? Math.min(windowSize(state), stop - started) : 0;
     const next = count > 0 ? startWindow(run, started, count) : undefined;
@@ -46,29 +46,29 @@ async function stepsUntil(stop: number, run: Run): Promise<boolean> {
   return state.step === stop;
 }
 
-/** Gives the device the steps of a window, and asks for their numbers. */
+/** Submits the steps of a window to the device and requests their numbers. */
 function startWindow(run: Run, first: number, count: number): Window {
-  const { experiment, steps, probe, state: { reductions } } = run;
+  const { experiment, steps, probe, state: { lrReductions } } = run;
   const started = Array.from({ length: count }, (_, slot) => {
     const step = first + slot;
     const { program, statistics } = steps.get(dueAt(experiment.config.track, step + 1).join())!;
-    const targets = runStep(experiment, program, { step, slot, reductions });
+    const targets = runStep(experiment, program, { step, slot, lrReductions });
     return { targets, looked: statistics, probed: probe?.run(step + 1, slot) ?? [] };
   });
   return readWindow(run, first, started);
 }
 
-/** Runs one step (0-based), whose numbers go into a row of its table. Returns how many targets its batches have. */
+/** Runs one step (0-based), which writes its numbers into row `slot` of its table. Returns its number of valid targets. */
 export function runStep(
   experiment: Experiment,
   program: Program,
-  { step, slot, reductions }: { step: number; slot: number; reductions?: number },
+  { step, slot, lrReductions }: { step: number; slot: number; lrReductions?: number },
 ): number {
   const { config, source, hooks, architecture: { vocabulary } } = experiment;
   const { train: { accumulate }, seed } = config;
   const drawn = Array.from({ length: accumulate }, (_, k) => source.train(step * accumulate + k));
   const batches = applyBatchHook(hooks, { seed, vocabulary }, step + 1, drawn);
-  const feeds = stepFeeds(config, batches, { step, slot, lr: scheduledRate(config, step, reductions) });
+  const feeds = stepFeeds(config, batches, { step, slot, lr: scheduledRate(config, step, lrReductions) });
   program.run({ ...feeds, ...freezeFeeds(experiment, step + 1) });
   return batches.reduce((sum, batch) => sum + countTargets(batch), 0);
 }

@@ -1,6 +1,5 @@
 /**
- * Training: the loop, the graph of a step, optimizers, schedules, evaluation, sweeps, and the check that a checkpoint loads
- * back.
+ * Training: the loop, the graph of a step, optimizers, schedules, evaluation, sweeps, and the verification of checkpoints.
  *
  * @example
  * ```ts

@@ -1,36 +1,36 @@
-// One step of the optimizer that a configuration names, over a model's flat parameters.
+// One step of the configured optimizer over a model's flat parameters.
 import type { Updated } from "../../kernels/optimizers/flat_update.ts";
 import { type Optimizer, OPTIMIZERS } from "../../kernels/optimizers/table.ts";
 import type { Config } from "../config/mod.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { flat, type Layout, type OptimizerState, type Slot } from "../model/layout.ts";
 
-/** What a step is made from. */
+/** The inputs of an optimizer step. */
 export interface Stepping {
-  /** `optimizer` of the configuration. */
+  /** The configuration's `optimizer`. */
   readonly settings: Config["optimizer"];
-  /** Where the parameters lie. */
+  /** The layout of the flat parameters. */
   readonly layout: Layout;
   /** All parameters, [N]. */
   readonly parameters: Tensor;
-  /** Of all parameters, [N], before it is clipped. */
+  /** Gradient of all parameters, [N], before clipping. */
   readonly gradient: Tensor;
   /** Sum of its squares, [1]. */
   readonly squaredNorm: Tensor;
-  /** The step's own numbers, [4]: see `adamwHyper`. */
+  /** Hyperparameters of the step, [4]: see `adamwHyper`. */
   readonly hyper: Tensor;
-  /** Where some parameters stand still: 1 for every `ALIGN` elements that are trained, else 0. */
+  /** If some parameters are frozen: one number per `ALIGN` elements, 1 if trained, else 0. */
   readonly trained?: Tensor;
-  /** Keep what the step adds to each parameter. */
+  /** Also return the update of each parameter. */
   readonly keepUpdate: boolean;
 }
 
-/** The matrices that Muon moves, as Jordan et al. have it: those of the blocks, not embeddings and not the head. */
+/** The matrices that Muon updates, as in Jordan et al.: those of the blocks, not the embeddings and the head. */
 const isHidden = ({ name, shape, decayed }: Slot): boolean =>
   decayed && shape.length === 2 && name.startsWith("blocks.");
 
 /**
- * The flat states that an optimizer keeps beside the parameters, each as long as they are: adamw and adam exp_avg and
+ * The flat states that an optimizer keeps, each as long as the parameters: adamw and adam exp_avg and
  * exp_avg_sq, lion exp_avg, sgd momentum, muon momentum for its matrices and AdamW's two for the rest.
  *
  * @param settings `optimizer` of a configuration
@@ -52,13 +52,13 @@ export function optimizerStates({ name }: Config["optimizer"], { slots }: Layout
   }));
 }
 
-/** One step of the optimizer that the configuration names, in place. */
+/** One step of the configured optimizer, in place. */
 export function optimizerStep(stepping: Stepping): Updated {
   const { settings, layout, parameters, keepUpdate, ...tensors } = stepping;
-  const { name, weight_decay: weightDecay, ...own } = settings;
+  const { name, weight_decay: weightDecay, ...rest } = settings;
   const optimizer: Optimizer = OPTIMIZERS[name];
   const states = Object.fromEntries(Object.keys(optimizer.states).map((name) => [name, flat(layout, name)]));
   const matrices = layout.slots.filter(isHidden);
-  const options = { ...own, weightDecay, decayed: layout.decayed, keepUpdate, matrices };
+  const options = { ...rest, weightDecay, decayed: layout.decayed, keepUpdate, matrices };
   return optimizer.step({ ...tensors, parameter: parameters, states }, options);
 }

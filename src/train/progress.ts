@@ -1,5 +1,4 @@
-// What a run is given besides its experiment, and everything about it that changes while it goes: the windows of steps
-// and what comes between them share both.
+// The options of a run and its mutable state, shared by the windows of steps and by what happens between them.
 import type { Config } from "../config/mod.ts";
 import type { Device } from "../device/device.ts";
 import type { LogWriter } from "../log/log_file.ts";
@@ -13,16 +12,16 @@ import { checkpointSteps, pointTo, type RunFolder } from "../runs/run_folder.ts"
 import type { Experiment } from "../model/model.ts";
 import type { ReadyRun } from "./compile.ts";
 
-/** How far a run is.
+/** The progress of a run.
  * @category Training */
 export interface Progress {
   /** Steps made. */
   readonly step: number;
-  /** Steps in all. */
+  /** Total steps. */
   readonly steps: number;
-  /** Of the last step, in nats per token. */
+  /** Loss of the last step in nats per token. */
   readonly loss: number;
-  /** Over the last window of steps. */
+  /** Measured over the last window of steps. */
   readonly tokensPerSecond: number;
   /** Estimated from the last window of steps. */
   readonly secondsLeft: number;
@@ -31,78 +30,79 @@ export interface Progress {
 /** Options of training besides its configuration.
  * @category Training */
 export interface TrainOptions {
-  /** A second place for every record, standard output for example. */
+  /** A second writer of every record, for example standard output. */
   readonly records?: Pick<LogWriter, "write">;
-  /** Aborted: the run saves where it stands and ends. */
+  /** When aborted, the run saves a checkpoint and ends. */
   readonly signal?: AbortSignal;
   /** Called after each window of steps. */
   readonly onProgress?: (progress: Progress) => void;
-  /** Called with each warning of a run that diverges, as it is logged. */
+  /** Called with each divergence warning when it is logged. */
   readonly onWarning?: (warning: WarningRecord) => void;
-  /** Called with the record of each evaluation as it comes. */
+  /** Called with the record of each evaluation. */
   readonly onEvaluation?: (record: EvalRecord) => void;
-  /** Called once, before the first step: the memory plan, the device and why it was chosen. */
+  /** Called once before the first step, with the memory plan, the device and why it was chosen. */
   readonly onStart?: (lines: readonly string[]) => void;
-  /** Ends after the announcement. */
+  /** Ends before the first step, after `onStart`. Default: false. */
   readonly dryRun?: boolean;
-  /** A run goes on although its data or code has changed, and its log has a warning. */
+  /** Resumes even if data or code has changed, and logs a warning. Default: false. */
   readonly acceptChanges?: boolean;
 }
 
-/** What a run is given besides its experiment. */
+/** The options of a run besides its experiment. */
 export interface RunOptions
   extends Pick<TrainOptions, "signal" | "onProgress" | "onWarning" | "onEvaluation"> {
-  /** Where it computes. */
+  /** The device it runs on. */
   readonly device: Device;
-  /** Where it writes. */
+  /** The folder it writes to. */
   readonly folder: RunFolder;
   /** Takes every record, in order. */
   readonly log: Pick<RunLog, "write" | "sync">;
-  /** Whether the log has a sample of the end already: the run was stopped between it and the last record. */
+  /** Whether the log already has the final sample: the run was stopped between it and the last record. */
   readonly sampled?: boolean;
 }
 
-/** A run as its loop has it: its model and data, where it computes and writes, its programs, and where it stands. */
+/** A run inside its loop: its model, data, device, outputs, programs and state. */
 export interface Run extends RunOptions, Omit<ReadyRun, typeof Symbol.dispose> {
   readonly experiment: Experiment;
   readonly state: LoopState;
 }
 
-/** Everything about a run that changes while it goes. */
+/** The mutable state of a run. */
 export interface LoopState {
   step: number;
-  /** Targets learned from. */
+  /** Valid targets trained on. */
   tokens: number;
   counter: number;
   best: Best | null;
   /** Evaluations since the best one. */
-  stale: number;
-  /** Times that a plateau has lowered the learning rate. */
-  reductions: number;
+  evalsSinceBest: number;
+  /** How often a plateau has lowered the learning rate. */
+  lrReductions: number;
   last: EvalRecord | undefined;
-  /** Its steps that were not finite. */
+  /** Count of non-finite steps. */
   nonFinite: NonFinite;
-  /** Steps that hold a checkpoint of this run. */
+  /** Steps with a checkpoint. */
   kept: Set<number>;
   /** The last step whose parameters were not finite and made no checkpoint. */
   unsaved?: number;
-  /** Milliseconds a step, of the last two windows. */
+  /** Milliseconds per step over the last two windows. */
   ms: number;
-  /** When the numbers of the last windows came, and how many steps each had. */
+  /** When the numbers of the last windows arrived, and the number of steps of each. */
   marks: readonly { at: number; count: number }[];
 }
 
-/** Numbers that each record adds to the counter: loss, lr, grad_norm; loss, perplexity, accuracy. */
-export const VALUES_A_RECORD = 3;
+/** Numbers per record that the counter counts: loss, lr, grad_norm; loss, perplexity, accuracy. */
+export const VALUES_PER_RECORD = 3;
 
 const START: Omit<RunState, "val_loss" | "device" | "files"> = { step: 0, counter: 0, best: null };
 
-/** Positions of a step, those without a valid target too. */
+/** Positions per step, including those without a valid target. */
 const positionsOf = ({ train, model }: Config): number => train.batch * train.accumulate * model.context;
 
-/** Where a run stands as it begins. One that was killed may have left "best" behind, and checkpoints to be removed. */
+/** The initial state of a run. A killed run may have left a stale "best" link and checkpoints to remove. */
 export async function begin(folder: RunFolder, from: Checkpoint | undefined): Promise<LoopState> {
-  const { step, counter, best, stale = 0, reductions = 0 } = from?.state ?? START;
+  const { step, counter, best, stale: evalsSinceBest = 0, reductions: lrReductions = 0 } = from?.state ??
+    START;
   const steps = from ? await checkpointSteps(folder) : [];
   if (best && steps.includes(best.step)) await pointTo(folder, "best", best.step);
   const kept = new Set(steps.filter((old) => old <= step));
@@ -113,8 +113,8 @@ export async function begin(folder: RunFolder, from: Checkpoint | undefined): Pr
     tokens,
     counter,
     best,
-    stale,
-    reductions,
+    evalsSinceBest,
+    lrReductions,
     last: undefined,
     nonFinite,
     kept,
@@ -123,16 +123,16 @@ export async function begin(folder: RunFolder, from: Checkpoint | undefined): Pr
   };
 }
 
-/** As many records as a call of the log takes: an argument each, of which a stack holds some 100,000. */
-const RECORDS_A_WRITE = 10_000;
+/** Records per call of the log: each is an argument, and a stack holds about 100,000. */
+const RECORDS_PER_WRITE = 10_000;
 
-/** Records of tensors, in as few writes as may be. */
+/** Writes the records of tensors in as few calls as possible. */
 export function writeStatistics(
   { log, state }: Pick<Run, "log" | "state">,
   records: readonly StatRecord[],
 ): void {
   for (const record of records) state.counter += statisticsOf(record).length;
-  for (let first = 0; first < records.length; first += RECORDS_A_WRITE) {
-    log.write(...records.slice(first, first + RECORDS_A_WRITE));
+  for (let first = 0; first < records.length; first += RECORDS_PER_WRITE) {
+    log.write(...records.slice(first, first + RECORDS_PER_WRITE));
   }
 }

@@ -1,4 +1,4 @@
-// A training run: the training loop (loop.ts), and at its end a last checkpoint, a sample, charts and the last record.
+// A training run: the training loop (loop.ts), then a last checkpoint, a sample, charts and the last record.
 import { join } from "node:path";
 import { fileError, UserError } from "../base/errors.ts";
 import { runCharts } from "../chart/mod.ts";
@@ -17,30 +17,30 @@ import { isOver, savedStep, saveNow } from "./stops.ts";
 
 /** How a run ended. */
 export interface LoopResult {
-  /** Steps made. */
+  /** The last step. */
   readonly step: number;
-  /** False where the signal ended it. */
+  /** False if the signal ended it. */
   readonly finished: boolean;
   /** Whether it stopped at `train.stop_nonfinite`, or its last parameters are not finite. */
   readonly diverged: boolean;
-  /** The step of its last checkpoint; null where there is none. */
+  /** The step of its last checkpoint; null if there is none. */
   readonly saved: number | null;
-  /** The best evaluation; null where there was none of a finite loss. */
+  /** The best evaluation; null if none had a finite loss. */
   readonly best: Best | null;
-  /** The last evaluation since the run began or went on. */
+  /** The last evaluation since the run began or resumed. */
   readonly last: EvalRecord | undefined;
-  /** The text it ended with; undefined where it was stopped, or no tokens were asked for. */
+  /** The final sample; undefined if the run was stopped or `sample.tokens` is 0. */
   readonly sample: string | undefined;
-  /** What of its end (sample, charts) failed, a sentence each; the log has them as warnings. */
+  /** Failures at the end (sample, charts), one sentence per failure; the log has them as warnings. */
   readonly failures: readonly string[];
 }
 
 /**
- * Trains: from the start, or from a checkpoint on, to the last step, an early stop, divergence or the signal. Writes the log, checkpoints
- * ("best" and "last"), a sample and the loss chart into the run's folder.
+ * Trains from the start or from a checkpoint until the last step, an early stop, divergence or the signal. Writes the log,
+ * checkpoints ("best" and "last"), a sample and the loss chart into the run's folder.
  *
- * A run repeats: one configuration, seed and device give the same records (times aside), also when the run was stopped
- * and went on.
+ * Runs are reproducible: one configuration, seed and device give the same records (except times), also across stop and
+ * resume.
  */
 export async function trainRun(
   experiment: Experiment,
@@ -61,10 +61,10 @@ export async function trainRun(
   const { step, best, last } = state;
   const over = isOver(run);
   const diverged = over && (stopped || state.unsaved === step);
-  const end = ending(options.log, step);
+  const end = endTasks(options.log, step);
   const samples = over && !diverged;
   const sample = samples ? await end.attempt("sample", () => sampleNow(run)) : undefined;
-  // A sample that the signal cut short is drawn anew when the run goes on.
+  // A sample that the signal interrupted is drawn again after resuming.
   const finished = over && !signal?.aborted;
   if (finished) await finish(run, { end, text: sample, began, diverged });
   if (end.bugs.length > 0) throw end.bugs[0];
@@ -72,19 +72,19 @@ export async function trainRun(
   return { step, finished, diverged: finished && diverged, saved: savedStep(state), best, last, ...ended };
 }
 
-/** Records that a run stops because it diverged. */
+/** Logs the warning of a run that stops because it diverged. */
 function stopDiverged({ log, onWarning, state }: Run): void {
   const warning = divergedWarning(state.step, state.nonFinite, savedStep(state));
   log.write(warning);
   onWarning?.(warning);
 }
 
-/** The parts of a run's end. One that fails is a warning in the log and keeps none of the others from being done. */
-function ending(log: RunOptions["log"], step: number) {
+/** Runs the last tasks of a run. A failure becomes a warning in the log, and the other tasks still run. */
+function endTasks(log: RunOptions["log"], step: number) {
   const bugs: unknown[] = [];
   const failures: string[] = [];
   return {
-    /** What was no fault of the user's, to be thrown once everything is written. */
+    /** Errors that are not user errors, thrown after everything is written. */
     bugs,
     failures,
     async attempt<T>(what: string, act: () => Promise<T>): Promise<T | undefined> {
@@ -105,7 +105,7 @@ function ending(log: RunOptions["log"], step: number) {
   };
 }
 
-/** What the model writes as the configuration asks; undefined where it asks for nothing, or the model has diverged. */
+/** Generates the configured sample; undefined if `sample.tokens` is 0 or the model has diverged. */
 async function sampleNow({ experiment, device, signal }: Run): Promise<string | undefined> {
   const { prompt, tokens, temperature, top_k: topK, seed } = experiment.config.sample;
   if (tokens === 0) return undefined;
@@ -113,17 +113,17 @@ async function sampleNow({ experiment, device, signal }: Run): Promise<string | 
   try {
     return await generate(device, languageModelOf(experiment), options);
   } catch (error) {
-    // The log has told that the training diverged; the run ends all the same.
+    // The log already has the warning that training diverged.
     if (error instanceof NotFiniteError) return undefined;
     throw error;
   }
 }
 
-/** The end of a run: its sample, its charts, the last record. */
+/** Writes a run's sample, charts and last record. */
 async function finish(
   { experiment: { config }, folder, log, sampled, state: { step, best, kept } }: Run,
   { end, text, began, diverged }: {
-    end: ReturnType<typeof ending>;
+    end: ReturnType<typeof endTasks>;
     text: string | undefined;
     began: number;
     diverged: boolean;

@@ -1,4 +1,4 @@
-// A run's checkpoints: the model and the optimizer's states, written whole and read back to train on.
+// A run's checkpoints: writes the model and the optimizer's states, and reads the states back to resume training.
 import { join } from "node:path";
 import { showWritten } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
@@ -12,9 +12,9 @@ import type { RunState } from "../runs/run_state.ts";
 import { optimizerStates } from "./optimizers.ts";
 
 /**
- * Writes a checkpoint of a run whole: model.safetensors, optimizer.safetensors, config.yaml, tokenizer.json and
- * state.json with the others' hashes. Returns the hash of the model, or undefined where its parameters are not finite: then
- * nothing is written.
+ * Writes a checkpoint of a run atomically: model.safetensors, optimizer.safetensors, config.yaml, tokenizer.json and
+ * state.json with the hashes of the others. Returns the hash of the model; if its parameters are not finite, writes nothing
+ * and returns undefined.
  */
 export async function saveCheckpoint(
   device: Device,
@@ -31,8 +31,8 @@ export async function saveCheckpoint(
   const parameters = await tensors(STATES.parameters, "", model.layout);
   if (!parameters.every(([, { data }]) => data.every(Number.isFinite))) return undefined;
   const optimizer: [string, TensorData][] = [];
-  for (const own of optimizerStates(model.config.optimizer, model.layout)) {
-    for (const tensor of await tensors(own.name, `${own.name}.`, own)) optimizer.push(tensor);
+  for (const part of optimizerStates(model.config.optimizer, model.layout)) {
+    for (const tensor of await tensors(part.name, `${part.name}.`, part)) optimizer.push(tensor);
   }
   const { files, hashes } = sealFiles({
     "model.safetensors": encodeSafetensors(
@@ -46,16 +46,16 @@ export async function saveCheckpoint(
   return hashes["model.safetensors"];
 }
 
-/** Puts a checkpoint's optimizer state on a device, to train on. */
+/** Puts a checkpoint's optimizer states on a device. */
 export async function putOptimizer(device: Device, checkpoint: Checkpoint): Promise<void> {
   const { path, state } = checkpoint;
   defineOptimizer(device, checkpoint, await readChecked(path, "optimizer.safetensors", state));
 }
 
 /**
- * Defines the states that an optimizer.safetensors holds.
+ * Defines the optimizer states of an optimizer.safetensors on a device.
  *
- * @throws {UserError} at a tensor that is missing, unknown, or of another shape than the optimizer's
+ * @throws {UserError} if a tensor is missing, unknown, or does not have the optimizer's shape
  */
 export function defineOptimizer(
   device: Pick<Device, "define">,
@@ -72,9 +72,9 @@ export function defineOptimizer(
   }
   for (const { name, slots } of states) {
     const prefix = `${name}.`;
-    const own = [...tensors].filter(([key]) => key.startsWith(prefix)).map(([key, tensor]) => {
+    const stateTensors = [...tensors].filter(([key]) => key.startsWith(prefix)).map(([key, tensor]) => {
       return [key.slice(prefix.length), tensor] as [string, TensorData];
     });
-    writeParameters(device, { slots, size: layout.size }, floats(own, place), place, name);
+    writeParameters(device, { slots, size: layout.size }, floats(stateTensors, place), place, name);
   }
 }

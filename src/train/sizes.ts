@@ -1,5 +1,5 @@
-// What a configuration needs at least, added up from its numbers alone: before anything is unrolled, allocated or planned.
-// What it needs exactly the plans of its programs say, which a device checks (see `Device.check`).
+// Lower bounds of the memory that a configuration needs, from its numbers alone, before anything is allocated or planned.
+// The exact needs are in the plans of its programs, which a device checks (see `Device.check`).
 import { MOST_TOKENS } from "../generate/generate.ts";
 import type { Config } from "../config/mod.ts";
 import { checkMemory, type Machine, thisMachine } from "../device/machine.ts";
@@ -7,13 +7,13 @@ import { UserError } from "../base/errors.ts";
 import { checkHeap, checkModel, GRAPH_BYTES, withNumber, WORD } from "../model/sizes.ts";
 import { dueSets } from "../track/selectors.ts";
 
-/** Bytes of the heap for a sample whose tensors are tracked: the chunks that each of a block's is cut into, one at least. */
+/** Heap bytes per block and sample if tensors are tracked: each tensor of a block is split into at least one chunk per sample. */
 const SAMPLE_BYTES = 256;
 
 /**
- * Throws where the graphs of a run's steps are too large for JavaScript's heap.
+ * Throws if the graphs of a run's steps are too large for JavaScript's heap.
  *
- * @throws {UserError} naming the number to lower, what is needed and what there is
+ * @throws {UserError} naming the key to lower, and the needed and available memory
  */
 export function checkGraphs(config: Config, machine: Machine = thisMachine()): void {
   const { model: { layers }, train: { accumulate, batch, steps }, track } = config;
@@ -25,15 +25,15 @@ export function checkGraphs(config: Config, machine: Machine = thisMachine()): v
 }
 
 /**
- * Throws where a run needs more than this machine has whatever its device: for its graphs, its parameters, its batches.
- * Before its data is read; until then a vocabulary that is left open counts as one token.
+ * Throws if a run's graphs, parameters or batches need more memory than this machine has, on any device. Called before its
+ * data is read: an open vocabulary counts as one token.
  */
 export function checkRun(config: Config, machine: Machine = thisMachine()): void {
   const { model, train: { batch, accumulate }, sample } = config;
   checkModel(config, { ...model, vocabulary: model.vocabulary ?? 1 }, machine);
   checkGraphs(config, machine);
   withNumber(config, () => {
-    // Ids and targets; of a row one residual stream at least.
+    // Ids and targets; at least one residual stream per row.
     checkMemory("a step's batches", 2 * WORD * accumulate * batch * model.context, machine);
     checkMemory("a row's residual stream", WORD * model.context * model.dim, machine);
     if (sample.tokens > MOST_TOKENS) {

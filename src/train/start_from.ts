@@ -1,4 +1,4 @@
-// A run that begins with another's parameters (`train.from`): its experiment, and whether the parameters suit the model.
+// Runs that start from another run's parameters (`train.from`): the experiment, and a check that the parameters fit.
 import { type Config, diffConfigs } from "../config/mod.ts";
 import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
@@ -9,7 +9,7 @@ import type { Experiment, Model } from "../model/model.ts";
 import { type TensorData, toFloat32 } from "../model/formats/safetensors.ts";
 import { checkRun } from "./sizes.ts";
 
-/** A checkpoint's parameters as a model with a shorter context takes them: the rows of the first positions. */
+/** A checkpoint's parameters, with the learned positions cut to the model's shorter context. */
 function shortened(
   { architecture: { context, dim } }: Model,
   { tensors }: Checkpoint,
@@ -20,14 +20,14 @@ function shortened(
   return new Map(tensors).set("pos_embed.weight", { dtype: "F32", shape: [context, dim], data });
 }
 
-/** A record with the value of a path in it exchanged. */
-function exchanged(record: unknown, [key, ...rest]: readonly string[], value: unknown): unknown {
+/** A copy of a record with the value at a path replaced. */
+function replaced(record: unknown, [key, ...rest]: readonly string[], value: unknown): unknown {
   const copy = (Array.isArray(record) ? [...record] : { ...record as object }) as Record<string, unknown>;
-  copy[key] = rest.length ? exchanged(copy[key], rest, value) : value;
+  copy[key] = rest.length ? replaced(copy[key], rest, value) : value;
   return copy;
 }
 
-/** Whether the model would have a tensor as the checkpoint has it, were one key as there. */
+/** Whether the checkpoint's value of one key alone would give the model's tensor the checkpoint's shape. */
 function explains(
   architecture: Architecture,
   key: string,
@@ -36,44 +36,44 @@ function explains(
   shape?: string,
 ): boolean {
   try {
-    const other = exchanged(architecture, key.split("."), value) as Architecture;
+    const other = replaced(architecture, key.split("."), value) as Architecture;
     return decoderParameters(other).find((parameter) => parameter.name === name)?.shape.join() === shape;
   } catch {
-    return false; // A key that needs another to go with it.
+    return false; // The key is invalid without another one.
   }
 }
 
-/** Keys that a message names. */
+/** Maximum number of keys in a message. */
 const MOST_KEYS = 4;
 
-/** "model.dim is 32 here and 64 there" for the keys that make a tensor another than the checkpoint's; all that differ where no one does alone. */
+/** "model.dim is 32 here and 64 there" for the keys that explain a tensor's shape alone, else for all that differ. */
 function reasons({ config, architecture }: Model, base: Checkpoint, name: string): string {
   const shape = base.tensors.get(name)?.shape.join();
-  // A key that is not here is told by the one that it would be part of: `blocks`, an empty list.
+  // A key missing here is named by its parent: `blocks`, an empty list.
   const differing = diffConfigs(config.model, base.config.model).filter(({ a }) => a !== undefined)
-    // A vocabulary that is left open is the tokenizer's.
+    // An open vocabulary is the tokenizer's.
     .map((entry) => entry.key === "vocabulary" ? { ...entry, b: base.architecture.vocabulary } : entry);
   const alone = differing.filter(({ key, b }) => explains(architecture, key, b, name, shape));
-  const told = (alone.length ? alone : differing).slice(0, MOST_KEYS);
-  return told.map(({ key, a, b }) =>
+  const shown = (alone.length ? alone : differing).slice(0, MOST_KEYS);
+  return shown.map(({ key, a, b }) =>
     `model.${key} is ${describeValue(a)} here and ${b === undefined ? "not" : describeValue(b)} there`
   ).join(", ");
 }
 
-/** Throws at the first parameter that the checkpoint has not, has otherwise, or has alone, naming the keys to change. */
+/** Throws at the first parameter that is missing, extra or of another shape in the checkpoint, naming the keys to change. */
 function checkStart(model: Model, base: Checkpoint, tensors: ReadonlyMap<string, TensorData>): void {
-  const own = new Map(model.layout.slots.map(({ name, shape }) => [name, shape]));
-  const differs = (name: string) => tensors.get(name)?.shape.join() !== own.get(name)?.join();
-  const name = [...own.keys(), ...tensors.keys()].find(differs);
+  const shapes = new Map(model.layout.slots.map(({ name, shape }) => [name, shape]));
+  const differs = (name: string) => tensors.get(name)?.shape.join() !== shapes.get(name)?.join();
+  const name = [...shapes.keys(), ...tensors.keys()].find(differs);
   if (name === undefined) return;
-  const told = (shape: readonly number[] | undefined) => shape ? `[${shape.join(", ")}]` : "not there";
+  const shapeText = (shape: readonly number[] | undefined) => shape ? `[${shape.join(", ")}]` : "not there";
   throw new UserError(
-    `train.from: tensor ${name} is ${told(base.tensors.get(name)?.shape)} in ${base.path} and ` +
-      `${told(own.get(name))} in this model: ${reasons(model, base, name)}.`,
+    `train.from: tensor ${name} is ${shapeText(base.tensors.get(name)?.shape)} in ${base.path} and ` +
+      `${shapeText(shapes.get(name))} in this model: ${reasons(model, base, name)}.`,
   );
 }
 
-/** Throws where the sample at a run's end would: better now than after the training. */
+/** Throws before training if the sample at the end of the run would fail. */
 function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Experiment): void {
   if (tokens === 0) return;
   let ids: ArrayLike<number>;
@@ -92,16 +92,16 @@ function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Expe
 }
 
 /**
- * What a configuration describes, with `train.from` that run's tokenizer and parameters.
+ * Loads the experiment of a configuration; with `train.from`, with that run's tokenizer and parameters.
  *
- * @throws {UserError} as `prepare` does, where `sample.prompt` cannot be continued, and where the other run's parameters
- * are not those of this model: the first tensor, both shapes, and the key to change
+ * @throws {UserError} as `prepare` does, if `sample.prompt` has no token, and if the other run's parameters do not fit this
+ * model: the message has the first such tensor, both shapes, and the key to change
  *
  * @example
  * ```ts
  * import { experimentOf, loadConfig } from "../../mod.ts";
  * const { start } = await experimentOf(await loadConfig("copy", []));
- * console.log(start?.path ?? "fresh parameters"); // with train.from=runs/latest that run's
+ * console.log(start?.path ?? "fresh parameters"); // with train.from=runs/latest its checkpoint
  * ```
  * @category Training
  */
@@ -109,8 +109,8 @@ export async function experimentOf(config: Config): Promise<Experiment> {
   checkRun(config);
   const base = config.train.from === null ? undefined : await loadCheckpoint(config.train.from);
   if (base) checkParameters(base);
-  const own = base ? { ...config, tokenizer: base.config.tokenizer } : config;
-  const experiment = await prepare(own, base?.tokenizer);
+  const merged = base ? { ...config, tokenizer: base.config.tokenizer } : config;
+  const experiment = await prepare(merged, base?.tokenizer);
   checkSample(experiment);
   if (!base) return experiment;
   const tensors = shortened(experiment, base);

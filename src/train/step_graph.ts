@@ -17,20 +17,20 @@ import { activationCache } from "../model/taps.ts";
 import { lookAfter, lookBefore, statisticsRow, WINDOW } from "../track/step_statistics.ts";
 import type { StatisticsPlan, StatisticsTable } from "../track/step_statistics.ts";
 
-/** Rows of the tables that steps and evaluation batches write their losses into: an evaluation may read so many at once. */
+/** Rows of the tables that steps and evaluation batches write to; also the maximum number of batches per read. */
 export const TABLE_ROWS = 2 * WINDOW;
 
-/** A table on the device, one row a step, and what its rows hold. */
+/** A table on the device with one row per step or batch, and its columns. */
 export interface Table {
   /** Name of the device's state that holds it. */
   readonly name: string;
-  /** Numbers of a row. */
+  /** Numbers per row. */
   readonly width: number;
-  /** Where in a row each number stands. */
+  /** Offset of each number in a row. */
   readonly columns: Readonly<Record<string, number>>;
 }
 
-/** A row of scalars and vectors, each in an aligned place of its own, so that its kernel writes there. */
+/** A row of scalars and vectors at aligned offsets, so that kernels write into it directly. */
 function recordRow(name: string, parts: Readonly<Record<string, Tensor>>): { effect: Tensor; table: Table } {
   const columns: Record<string, number> = {};
   let width = 0;
@@ -43,7 +43,7 @@ function recordRow(name: string, parts: Readonly<Record<string, Tensor>>): { eff
   return { effect, table: { name, width, columns } };
 }
 
-/** The first `count` rows of a table, read from the device, as records of numbers by name; of a vector the first. */
+/** The first `count` rows of a table read from the device, as records of numbers by name; for a vector, its first number. */
 export function rowsOf({ width, columns }: Table, values: Values, count: number): Record<string, number>[] {
   return Array.from({ length: count }, (_, row) => {
     return Object.fromEntries(
@@ -63,33 +63,33 @@ function lossOf(
   const views = parameterViews(layout, parameters);
   const logits = decoder(architecture, views, ids, options);
   const { vocabulary } = architecture;
-  const found = crossEntropy(reshape(logits, [sizeOf(logits) / vocabulary, vocabulary]), targets);
-  return { ...found, views, logits };
+  const result = crossEntropy(reshape(logits, [sizeOf(logits) / vocabulary, vocabulary]), targets);
+  return { ...result, views, logits };
 }
 
-/** The graph of a step, and the table its row goes into. */
+/** The graph of a step, and the table it writes a row to. */
 export interface StepGraph {
-  /** What a device compiles. */
+  /** The graph to compile. */
   readonly graph: Graph;
-  /** Where its numbers are found. */
+  /** The table with its numbers. */
   readonly table: Table;
-  /** Where the statistics are found that it looks at. */
+  /** The table with its tensor statistics. */
   readonly statistics?: StatisticsTable;
 }
 
-/** What a step does besides learning. */
+/** Options of a step. */
 export interface StepOptions {
-  /** What it looks at. */
+  /** The statistics to record. Default: none. */
   readonly look?: StatisticsPlan;
-  /** Some parameters stand still: input `trained` says which (see `trainedFeed`). */
+  /** Whether some parameters are frozen, as the input `trained` says (see `trainedFeed`). Default: false. */
   readonly freezes?: boolean;
 }
 
 /**
  * One step: the mean loss over the valid targets of all of its `accumulate` batches and its gradient, the global norm, the
- * optimizer in place, and a row of the table "steps" (loss, squared gradient norm). Output: `gradient`, flat, before it is
- * clipped. Inputs, as `stepFeeds` gives them: `ids0`, `targets0`, with dropout `seed0`, with several batches `weight0`, and
- * so on for each batch, `hyper`, `slot`.
+ * optimizer in place, and a row of the table "steps" (loss, squared gradient norm). Output: `gradient`, flat, before
+ * clipping. Inputs, as `stepFeeds` gives them: per batch `ids0`, `targets0`, with dropout `seed0`, with several batches
+ * `weight0`; and `hyper`, `slot`.
  *
  * @example
  * ```ts
@@ -115,25 +115,25 @@ export function stepGraph(
 ): StepGraph {
   const { batch, accumulate } = config.train;
   const parameters = flat(layout);
-  const made = architecture.hooks ? input("step", [1]) : undefined;
+  const step = architecture.hooks ? input("step", [1]) : undefined;
   let taps = activationCache();
   let of: (x: Tensor) => Tensor | undefined = () => undefined;
   let total: { loss: Tensor; gradient: Tensor } | undefined;
   for (let i = 0; i < accumulate; i++) {
     const ids = input(`ids${i}`, [batch, architecture.context], "u32");
     const targets = input(`targets${i}`, [batch * architecture.context], "u32");
-    // A seed each: rows of one step must not share their masks because they came in two batches.
+    // One seed per batch, so that the rows of two batches do not share dropout masks.
     const seed = usesDropout(architecture) ? input(`seed${i}`, [2], "u32") : undefined;
-    // What is looked at is the last batch.
+    // Statistics are of the last batch.
     taps = activationCache((name) =>
       i === accumulate - 1 && !!look && (["act", "grad"] as const).some((kind) => look.chosen({ kind, name }))
     );
     const { loss, views } = lossOf(architecture, ids, targets, parameters, layout, {
       seed,
       taps,
-      step: made,
+      step,
     });
-    // The mean of means counts a target of a short batch more: each batch weighs as many targets as it has.
+    // Weighted by valid targets: a mean of means would give targets of short batches a larger weight.
     const weight = accumulate > 1 ? input(`weight${i}`, [1]) : undefined;
     const share = weight && scale(weight, 1 / accumulate);
     of = gradientOf(loss, layout.slots.map(({ name }) => views[name]), share);
@@ -142,8 +142,8 @@ export function stepGraph(
       if (!g) throw new Error(`The loss does not depend on ${name}.`);
       return g;
     });
-    const own = weight ? scale(multiply(loss, weight), 1 / accumulate) : loss;
-    const part = { loss: own, gradient: packGradients(layout, gradients) };
+    const weighted = weight ? scale(multiply(loss, weight), 1 / accumulate) : loss;
+    const part = { loss: weighted, gradient: packGradients(layout, gradients) };
     total = total ? { loss: add(total.loss, part.loss), gradient: add(total.gradient, part.gradient) } : part;
   }
   const { loss } = total!;
@@ -167,7 +167,7 @@ export function stepGraph(
     keepUpdate,
   });
   const effects = [effect, after.parameter];
-  if (made) effects.push(assign(stepState(), elementwise(plus(variable("x"), 1), { x: made }, "step")));
+  if (step) effects.push(assign(stepState(), elementwise(plus(variable("x"), 1), { x: step }, "step")));
   if (!look) return { graph: { effects, outputs: { gradient } }, table };
   const row = statisticsRow(look, [
     ...before,
@@ -180,16 +180,16 @@ export function stepGraph(
   };
 }
 
-/** Number of targets of a batch that count: those that are not IGNORE. */
+/** Number of valid targets of a batch: those that are not IGNORE. */
 export const countTargets = ({ targets }: Batch): number =>
   targets.reduce((count, target) => target === IGNORE ? count : count + 1, 0);
 
 /**
- * The inputs of a step: its batches, the seeds of their dropout masks (the run's seed, and the number of the batch over
- * the whole run), what each batch weighs (its valid targets over the mean of all batches), what the optimizer takes, and
+ * The inputs of a step: its batches, the seeds of their dropout masks (the run's seed, and the index of the batch in the
+ * run), the weight of each batch (its valid targets over the mean of all batches), the optimizer's hyperparameters, and
  * the row of the table.
  *
- * @param batches as many as `train.accumulate`
+ * @param batches `train.accumulate` batches
  * @param step 0-based
  */
 export function stepFeeds(
@@ -214,8 +214,8 @@ export function stepFeeds(
 }
 
 /**
- * One evaluation batch: a row of the table "evaluation" (mean loss, valid targets, correct ones). With `tokens`, the loss of
- * each token and whether it was right follow, in the columns from `losses` and `hits` on.
+ * One evaluation batch: a row of the table "evaluation" (mean loss, valid targets, correct ones). With `tokens`, also the
+ * loss of each token and whether it was correct, in the columns that start at `losses` and `hits`.
  */
 export function evaluationGraph(
   architecture: Architecture,
@@ -225,8 +225,7 @@ export function evaluationGraph(
 ): StepGraph {
   const ids = input("ids", [batch, architecture.context], "u32");
   const targets = input("targets", [batch * architecture.context], "u32");
-  const found = lossOf(architecture, ids, targets, flat(layout), layout);
-  const { loss, valid, correct, losses, hits } = found;
+  const { loss, valid, correct, losses, hits } = lossOf(architecture, ids, targets, flat(layout), layout);
   const { effect, table } = recordRow("evaluation", {
     loss,
     valid,
@@ -239,7 +238,7 @@ export function evaluationGraph(
 /**
  * The logits of some ids, u32 [rows, length], as output `logits` [rows, positions, V] of input `ids`.
  *
- * @param positions the last of each row, all of them by default
+ * @param positions number of last positions per row. Default: all
  */
 export function logitsGraph(
   architecture: Architecture,
@@ -250,10 +249,9 @@ export function logitsGraph(
 ): Graph {
   const ids = input("ids", [rows, length], "u32");
   const last = (n: number) => Math.floor(n / positions) * length + length - positions + n % positions;
-  const wanted = positions === length
+  const kept = positions === length
     ? undefined
     : literal(Uint32Array.from({ length: rows * positions }, (_, n) => last(n)), [rows * positions], "u32");
-  return {
-    outputs: { logits: decoder(architecture, parameterViews(layout, flat(layout)), ids, { wanted }) },
-  };
+  const views = parameterViews(layout, flat(layout));
+  return { outputs: { logits: decoder(architecture, views, ids, { wanted: kept }) } };
 }

@@ -1,5 +1,5 @@
-// A sweep on disk: a folder of its own with its runs, an index of those that have ended and a chart that compares them.
-// What the runs are is in the folder's name, so that the same command finds the same folder and goes on where it stopped.
+// A sweep on disk: a folder with its runs, an index of those that have ended and a chart that compares them. The folder's
+// name has a hash of the runs, so that the same command finds the same folder and continues where it stopped.
 
 import { readWholeText } from "../base/whole_file.ts";
 import { join, relative } from "node:path";
@@ -24,16 +24,16 @@ import { checkpointSteps, runFolder, SWEEP_FOLDER, writeFileAtomic } from "../ru
 import { codeFiles, codeNamed } from "../model/trust.ts";
 import { planRun, resume, train, type TrainResult } from "./train.ts";
 
-/** Whom a sweep tells how far it is, besides what each run takes.
+/** Callbacks of a sweep, and the options that its runs share.
  * @category Training */
 export interface SweepCallbacks extends Pick<TrainOptions, "records" | "signal"> {
   /** Called after each window of steps; `index` counts runs from 0. */
   readonly onProgress?: (run: SweepRun, index: number, progress: Progress) => void;
-  /** Called with each warning of a run that diverges, as it is logged. */
+  /** Called with each divergence warning when it is logged. */
   readonly onWarning?: (run: SweepRun, index: number, warning: WarningRecord) => void;
-  /** Called with the record of each evaluation as it comes. */
+  /** Called with the record of each evaluation. */
   readonly onEvaluation?: (run: SweepRun, index: number, record: EvalRecord) => void;
-  /** Called when a run has ended, or is found to have ended before. */
+  /** Called when a run has ended; `before` is true if it had ended earlier. */
   readonly onRunEnd?: (run: SweepRun, index: number, result: RunResult, before: boolean) => void;
 }
 
@@ -41,18 +41,18 @@ export interface SweepCallbacks extends Pick<TrainOptions, "records" | "signal">
 export interface SweepOutcome {
   /** Its folder. */
   readonly folder: string;
-  /** What the runs that have ended came to, in order. */
+  /** The results of the runs that have ended, in order. */
   readonly results: readonly RunResult[];
-  /** The run that the signal stopped; undefined where all have ended. */
+  /** The run that the signal stopped; undefined if all have ended. */
   readonly stopped: TrainResult | undefined;
-  /** How many runs its chart shows, of more than it can tell apart the best; 0 where it was stopped or the chart failed. */
+  /** Number of runs in its chart, the best ones if there are too many; 0 if the sweep was stopped or the chart failed. */
   readonly charted: number;
-  /** What besides the runs failed (index, chart), a sentence each. */
+  /** Failures of the index and the chart, one sentence per failure. */
   readonly failures: readonly string[];
 }
 
-/** A configuration without the keys that came after the first sweeps, where they have their defaults: so ids stay. */
-function withoutYoungerKeys(config: Config): object {
+/** A configuration without newer keys that have their defaults, so that the ids of older sweeps stay valid. */
+function withoutNewKeys(config: Config): object {
   const { head, ...model } = config.model;
   const { stop_nonfinite, ...train } = config.train;
   const { sources, field, ...data } = config.data;
@@ -67,8 +67,8 @@ function withoutYoungerKeys(config: Config): object {
 }
 
 /**
- * The folder of a sweep, `<output.dir>/<name>-sweep-<id>`: the id is a hash of the resolved runs, so that the same
- * command finds the folder again and any other has another.
+ * The folder of a sweep, `<output.dir>/<name>-sweep-<id>`: the id is a hash of the resolved runs, so that only the same
+ * command finds the folder again.
  *
  * @example
  * ```ts
@@ -78,27 +78,27 @@ function withoutYoungerKeys(config: Config): object {
  * ```
  */
 export function sweepFolder({ name, runs }: Sweep): string {
-  const what = JSON.stringify(runs.map(({ name, config }) => [name, withoutYoungerKeys(config)]));
+  const what = JSON.stringify(runs.map(({ name, config }) => [name, withoutNewKeys(config)]));
   const id = sha256Hex(what).slice(0, 8);
   return join(runs[0].config.output.dir, `${name}-sweep-${id}`);
 }
 
-/** One run of a sweep as a command, for whatever runs commands. */
+/** One run of a sweep as a command, for a job scheduler. */
 export interface Job {
-  /** `job`. */
+  /** The type of the record. */
   readonly type: "job";
   /** Number of the run, from 1. */
   readonly run: number;
   /** Its name. */
   readonly name: string;
-  /** The words of the command. */
+  /** The command and its arguments. */
   readonly command: readonly string[];
 }
 
 /**
- * The runs of a sweep as commands that need nothing of one another. Their runs go into the sweep's folder: a job
- * that was stopped or killed goes on when it is given again, and the command of the sweep itself, given afterwards, finds
- * them ended and compares them.
+ * The runs of a sweep as independent commands that write into the sweep's folder: a job that was stopped or killed
+ * continues when its command is run again, and the command of the sweep, run afterwards, finds their results and compares
+ * them.
  *
  * @example
  * ```ts
@@ -111,12 +111,13 @@ export interface Job {
 export function sweepJobs(sweep: Sweep): Job[] {
   const folder = sweepFolder(sweep);
   return sweep.runs.map(({ name, file, overrides }, i) => {
-    const own = sweep.swept ? [`name=${writeValue(name)}`, `output.dir=${writeValue(folder)}`] : [];
-    return { type: "job", run: i + 1, name, command: ["deno", "task", "train", file, ...overrides, ...own] };
+    const target = sweep.swept ? [`name=${writeValue(name)}`, `output.dir=${writeValue(folder)}`] : [];
+    const command = ["deno", "task", "train", file, ...overrides, ...target];
+    return { type: "job", run: i + 1, name, command };
   });
 }
 
-/** What `act` throws, with the run's name before it. */
+/** Adds the run's name to user errors of `act`. */
 async function named<T>(name: string, act: () => Promise<T>): Promise<T> {
   try {
     return await act();
@@ -127,10 +128,9 @@ async function named<T>(name: string, act: () => Promise<T>): Promise<T> {
 }
 
 /**
- * What the runs of a sweep would take, as a table: `name`, `parameters`, `memory` in all, `steps` and `device`. Nothing
- * is written.
+ * Plans the runs of a sweep as a table: `name`, `parameters`, total `memory`, `steps` and `device`. Nothing is written.
  *
- * @throws {UserError} for what `train` would refuse before its first step, with the run's name
+ * @throws {UserError} for the errors that `train` raises before its first step, with the run's name
  *
  * @example
  * ```ts
@@ -156,7 +156,7 @@ async function hasEnded(log: string): Promise<boolean> {
   return false;
 }
 
-/** Where the folders of a run stand, the newest first. */
+/** The folders of a run, newest first. */
 async function foldersOf(folder: string, name: string): Promise<string[]> {
   try {
     const entries = await Array.fromAsync(Deno.readDir(join(folder, name)));
@@ -170,22 +170,22 @@ async function foldersOf(folder: string, name: string): Promise<string[]> {
 }
 
 /**
- * Whether the run in a folder is that of a configuration; one that starts from another has that one's tokenizer, and one of an
- * earlier version lacks younger keys.
+ * Whether the run in a folder has a configuration. A run that starts from another has that run's tokenizer, and one of an
+ * earlier version lacks newer keys.
  */
 async function isRunOf(path: string, config: Config): Promise<boolean> {
-  const older = configKeys(withoutYoungerKeys(config));
+  const older = configKeys(withoutNewKeys(config));
   return diffConfigs(await loadRunConfig(path), config).every(({ key, a }) =>
     config.train.from !== null && /^tokenizer\b/.test(key) || a === undefined && !older.has(key)
   );
 }
 
-/** What stands of a sweep's run: a folder where it has ended, or one with a checkpoint to go on from. */
-async function standing(config: Config): Promise<{ ended?: string; stopped?: string }> {
+/** An earlier run of a sweep's job: a folder where it has ended, or one with a checkpoint to resume from. */
+async function previousRun(config: Config): Promise<{ ended?: string; stopped?: string }> {
   let stopped: string | undefined;
   for (const path of await foldersOf(config.output.dir, config.name)) {
     const ended = await hasEnded(runFolder(path).log);
-    // What was killed before its first checkpoint is left as it is.
+    // A run that was killed before its first checkpoint is ignored.
     if (!ended && (await checkpointSteps(runFolder(path))).length === 0) continue;
     if (!await isRunOf(path, config)) continue;
     if (ended) return { ended: path };
@@ -194,7 +194,7 @@ async function standing(config: Config): Promise<{ ended?: string; stopped?: str
   return { stopped };
 }
 
-/** Throws where a run that has ended ran other code than stands now under the names of its configuration. */
+/** Throws if the code that a configuration names has changed since its run ended. */
 async function checkSameCode(path: string, config: Config): Promise<void> {
   if (codeNamed(config).length === 0) return;
   const { checkpoints } = runFolder(path);
@@ -204,13 +204,13 @@ async function checkSameCode(path: string, config: Config): Promise<void> {
   const [change] = changesOf({ code }, { code: await codeFiles(config) }, config);
   if (change === undefined) return;
   throw new UserError(
-    `${path} has ended: ${change.message}; put it back, or move that folder away to run it anew.`,
+    `${path} has ended: ${change.message}; restore it, or move that folder away to run it again.`,
   );
 }
 
 const indexEntry = object({ name: text, path: text });
 
-/** Paths of the runs that the index says have ended, by name. What cannot be read is found again from the folders. */
+/** Paths of the ended runs in the index, by name. Entries that cannot be read are recovered from the folders. */
 async function readIndex(path: string): Promise<Map<string, string>> {
   try {
     const { ended } = parseJson(await readWholeText(path));
@@ -221,27 +221,27 @@ async function readIndex(path: string): Promise<Map<string, string>> {
   }
 }
 
-/** How a run of a sweep came to stand. */
+/** The result of a sweep's job. */
 export interface JobResult {
   /** Its folder. */
   readonly path: string;
-  /** What was done; undefined where it had ended before. */
+  /** The result of training; undefined if the run had ended before. */
   readonly trained: TrainResult | undefined;
   /** Whether it ended because it diverged, now or before. */
   readonly diverged: boolean;
 }
 
-/** Whether a configuration is one of a sweep's jobs: its run goes into the sweep's folder.
+/** Whether a configuration is one of a sweep's jobs: its output folder is a sweep's.
  * @category Training */
 export function isJob({ output: { dir } }: Config): boolean {
   return SWEEP_FOLDER.test(dir);
 }
 
 /**
- * Brings a run of a sweep to its end: from the start, or on from its last checkpoint where a run of this name and
- * configuration stands in the folder, or not at all where that has ended.
+ * Completes a run of a sweep: trains from the start, or resumes if the folder has a checkpoint of a run with this name and
+ * configuration, or does nothing if that run has ended.
  *
- * @throws {UserError} for everything that `train` refuses, and where another process runs it
+ * @throws {UserError} for every error of `train`, and if another process runs this job
  *
  * @example
  * ```ts
@@ -254,7 +254,7 @@ export function isJob({ output: { dir } }: Config): boolean {
  */
 export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun"> = {}): Promise<JobResult> {
   using _ = await lockFolder(join(config.output.dir, config.name), "running it");
-  const { ended, stopped } = await standing(config);
+  const { ended, stopped } = await previousRun(config);
   if (ended !== undefined) {
     await checkSameCode(ended, config);
     const { diverged = false } = await runResult(runFolder(ended).log) ?? {};
@@ -265,10 +265,10 @@ export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun
 }
 
 /**
- * Runs a sweep in its folder, one run after another, also behind one that diverges: those that have ended are not run again,
- * one that was stopped or killed goes on from its last checkpoint. `index.json` lists the runs that have ended, `val_loss.svg` compares them.
+ * Runs a sweep in its folder, one run after another, also after one that diverges. Runs that have ended are not repeated; one
+ * that was stopped or killed resumes from its last checkpoint. `index.json` lists the ended runs, `val_loss.svg` compares them.
  *
- * @throws {UserError} for everything a user can mend, with the run's name, and where another process runs the sweep
+ * @throws {UserError} for any user error, with the run's name, and if another process runs the sweep
  *
  * @example
  * ```ts
@@ -288,7 +288,7 @@ export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Pr
   const known = await readIndex(indexPath);
   const ended: { run: number; name: string; path: string }[] = [];
   const failures: string[] = [];
-  // The runs are what matters: what lists and compares them is made anew by the same command.
+  // A failure here does not fail the sweep: the same command rewrites the index and the chart.
   const attempt = async (what: string, act: () => Promise<void>) => {
     try {
       await act();
@@ -304,12 +304,12 @@ export async function runSweep(sweep: Sweep, callbacks: SweepCallbacks = {}): Pr
     const onProgress = (at: Progress) => callbacks.onProgress?.(run, i, at);
     const onWarning = (warning: WarningRecord) => callbacks.onWarning?.(run, i, warning);
     const onEvaluation = (record: EvalRecord) => callbacks.onEvaluation?.(run, i, record);
-    const own = { ...run.config, output: { ...run.config.output, dir: folder } };
+    const job = { ...run.config, output: { ...run.config.output, dir: folder } };
     const before = indexed !== undefined && await hasEnded(runFolder(join(folder, indexed)).log);
-    if (before) await named(run.name, () => checkSameCode(join(folder, indexed), own));
+    if (before) await named(run.name, () => checkSameCode(join(folder, indexed), job));
     const { path, trained }: Omit<JobResult, "diverged"> = before
       ? { path: join(folder, indexed), trained: undefined }
-      : await named(run.name, () => runJob(own, { records, signal, onProgress, onWarning, onEvaluation }));
+      : await named(run.name, () => runJob(job, { records, signal, onProgress, onWarning, onEvaluation }));
     if (trained && !trained.finished) {
       return { folder, results, stopped: trained, charted: 0, failures };
     }

@@ -1,4 +1,4 @@
-// Training as a person asks for it: from a configuration to a run folder, or on from where a run stood.
+// Entry points of training: from a configuration to a run folder, or from the last checkpoint of a run.
 import { dirname } from "node:path";
 import { chooseDevice, type Chosen } from "../device/choose.ts";
 import type { Device } from "../device/device.ts";
@@ -32,44 +32,44 @@ import { withNumber } from "../model/sizes.ts";
 import { graphsOf, otherWork, type RunGraphs, runWork } from "./work.ts";
 import { experimentOf } from "./start_from.ts";
 
-/** What another process may be doing in a run's folder. */
+/** What the lock of a run's folder says its holder does. */
 const WRITING = "writing this run";
 
 /** A run that has ended.
  * @category Training */
 export interface TrainResult extends LoopResult {
-  /** Where everything it wrote stands. */
+  /** The folder with everything it wrote. */
   readonly folder: RunFolder;
 }
 
-/** What a run takes: numbers for its first record, its announcement and the choice of its device. */
+/** The cost of a run, for its first record, its announcement and the choice of its device. */
 export interface Cost {
   /** Bytes. */
   readonly memory: RunRecord["memory"];
-  /** Floating point operations of a step. */
+  /** Floating point operations per step. */
   readonly flops: number;
-  /** Dispatches of a step; 0 on the CPU. */
+  /** Dispatches per step; 0 on the CPU. */
   readonly dispatches: number;
 }
 
 /**
- * Plans a run's two programs without a device's help: memory in bytes, operations and dispatches a step.
+ * Plans a run's two programs without a device: memory in bytes, operations and dispatches per step.
  *
- * @param target what kernels are lowered for, a device's own; without it dispatches are not counted
+ * @param target the device's target, which kernels are lowered for; without it dispatches are not counted
  *
  * @example
  * ```ts
  * import { loadConfig, prepare } from "../../mod.ts";
  * import { costOf } from "./mod.ts";
  * const { memory, flops } = costOf(await prepare(await loadConfig("copy", [])));
- * console.log(memory.total / 2 ** 20, flops / 1e9); // MiB, GFLOP a step
+ * console.log(memory.total / 2 ** 20, flops / 1e9); // MiB, GFLOP per step
  * ```
  */
 export function costOf(model: Model & Partial<Experiment>, target?: Target): Cost {
   return costOfPlans(model, plansOf(graphsOf(model), target));
 }
 
-/** The plans of a run's steps, the one most steps take as the last, then of its evaluation: each has memory of its own. */
+/** The plans of a run's steps, the most frequent one last, then of its evaluation; each allocates its own memory. */
 function plansOf({ steps, evaluation }: RunGraphs, target?: Target): Plan[] {
   return [...steps.values(), evaluation].map((graph) => plan(graph, target));
 }
@@ -81,7 +81,7 @@ function costOfPlans({ config, layout }: Model, plans: readonly Plan[]): Cost {
   const parameters = 4 * layout.size;
   const optimizer = optimizerStates(config.optimizer, layout).length * parameters;
   const activations = sum("activations");
-  // Programs share the parameters and the optimizer's state, which evaluation has not; tables are of one each.
+  // Programs share the parameters and the optimizer's state, which evaluation does not have; each has its own tables.
   const shared = (plans.length - 1) * parameters + (plans.length - 2) * optimizer;
   const memory = {
     parameters,
@@ -113,7 +113,7 @@ function announcement(
   ];
 }
 
-/** The commit that is checked out in the working folder, or null. */
+/** The commit that is checked out in the current folder, or null. */
 async function gitCommit(): Promise<string | null> {
   try {
     const head = (await Deno.readTextFile(".git/HEAD")).trim();
@@ -123,7 +123,7 @@ async function gitCommit(): Promise<string | null> {
   }
 }
 
-async function openingOf(
+async function runRecord(
   experiment: Experiment,
   device: Device,
   { memory }: Cost,
@@ -148,8 +148,8 @@ async function openingOf(
   };
 }
 
-/** Every record to the run's log, then to whoever else wants it. */
-function both(file: RunLog, other: TrainOptions["records"]): Pick<RunLog, "write" | "sync"> {
+/** Writes every record to the run's log, then to the second writer. */
+function teeLog(file: RunLog, other: TrainOptions["records"]): Pick<RunLog, "write" | "sync"> {
   return {
     sync: file.sync,
     write(...records) {
@@ -159,29 +159,29 @@ function both(file: RunLog, other: TrainOptions["records"]): Pick<RunLog, "write
   };
 }
 
-/** Where a run goes on. */
-interface Continued {
+/** What a run resumes from. */
+interface ResumedRun {
   readonly logged: LogScan;
   readonly checkpoint: Checkpoint;
   readonly folder: RunFolder;
-  /** What has changed since the checkpoint was made. */
+  /** Warnings about accepted changes since the checkpoint. */
   readonly warnings: readonly WarningRecord[];
 }
 
-/** A device and what a run takes of it. */
-interface Fitted extends Chosen {
+/** A device and the cost of a run on it. */
+interface ChosenDevice extends Chosen {
   readonly cost: Cost;
-  /** Throws a `UserError` where it has no room for all of a run, from its first parameters to the sample at its end. */
+  /** Throws a `UserError` if the device's memory is too small for any part of the run, the final sample included. */
   check(): void;
 }
 
-/** Opens the device that the rest of a run takes. */
-async function deviceFor(experiment: Experiment, done: number): Promise<Fitted> {
+/** Opens the device for the rest of a run. */
+async function deviceFor(experiment: Experiment, done: number): Promise<ChosenDevice> {
   const { config, layout } = experiment;
-  const { device: wanted, seed } = config;
+  const { device: requested, seed } = config;
   reportProgress({ what: "planning the run" });
   const graphs = graphsOf(experiment);
-  const chosen = await chooseDevice(wanted, () => runWork(experiment, done, graphs));
+  const chosen = await chooseDevice(requested, () => runWork(experiment, done, graphs));
   using opened = new DisposableStack();
   const { target } = opened.use(chosen.device);
   const plans = withNumber(config, () => plansOf(graphs, target));
@@ -198,14 +198,14 @@ async function deviceFor(experiment: Experiment, done: number): Promise<Fitted> 
 
 /** A run before its first step. */
 export interface PlannedRun extends Pick<RunRecord, "parameters" | "memory"> {
-  /** The device it would take: `webgpu` or `cpu`. */
+  /** The device it would use: `webgpu` or `cpu`. */
   readonly device: string;
 }
 
 /**
- * What a run would take, on the device that it would take; nothing is compiled or written.
+ * Plans a run on the device that it would use; nothing is compiled or written.
  *
- * @throws {UserError} for what `train` would refuse before its first step: data, sizes, a device that is not there
+ * @throws {UserError} for the errors that `train` raises before its first step: data, sizes, a missing device
  *
  * @example
  * ```ts
@@ -226,7 +226,7 @@ export async function planRun(config: Config): Promise<PlannedRun> {
 async function start(
   experiment: Experiment,
   options: TrainOptions,
-  from?: Continued,
+  from?: ResumedRun,
 ): Promise<TrainResult | undefined> {
   refuseRenamed("train", options);
   const { config } = experiment;
@@ -235,7 +235,7 @@ async function start(
   using device = opened;
   const warned = from?.warnings.map(({ message }) => `warning: ${message}`) ?? [];
   const announce = () => options.onStart?.([...warned, ...announcement(experiment, device, reason, cost)]);
-  // A dry run tells what a run would take also where that is too much.
+  // A dry run prints the cost even if the device is too small.
   if (options.dryRun) {
     announce();
     options.onStart?.(["", ...layerTable(experiment)]);
@@ -243,23 +243,23 @@ async function start(
   check();
   if (options.dryRun) return undefined;
   announce();
-  // Before anything is written: what the device or the checkpoint refuses leaves no trace.
+  // Before anything is written: errors of the device or the checkpoint leave no files.
   using ready = await compileRun(experiment, device, from?.checkpoint);
   const now = new Date();
-  const opening = await openingOf(experiment, device, cost, now);
-  const folder = from?.folder ?? await newFolder(config, now, opening);
+  const firstRecord = await runRecord(experiment, device, cost, now);
+  const folder = from?.folder ?? await newFolder(config, now, firstRecord);
   using _ = from ? undefined : await lockFolder(folder.path, WRITING);
   using file = openRunLog(folder.log, from?.checkpoint.state);
-  const log = both(file, options.records);
-  if (!from) options.records?.write(opening);
+  const log = teeLog(file, options.records);
+  if (!from) options.records?.write(firstRecord);
   if (from && !from.logged.recorded.has(done) && recordsCheckpoint(done, config)) {
-    // It was killed between the checkpoint and its record.
+    // The run was killed between the checkpoint and its record.
     const { files, val_loss } = from.checkpoint.state;
     log.write(checkpointRecord(done, files["model.safetensors"], val_loss));
   }
   if (from?.warnings.length) log.write(...from.warnings);
   const { signal, onProgress, onWarning, onEvaluation } = options;
-  // Drawn at the end, and so of this checkpoint: the log is taken back to it.
+  // A final sample belongs to this checkpoint: the log is cut back to it.
   const sampled = from?.logged.sampled === done;
   const run = { device, folder, log, sampled, signal, onProgress, onWarning, onEvaluation };
   try {
@@ -269,17 +269,17 @@ async function start(
   }
 }
 
-/** A lost device, and how the run goes on. */
+/** The error of a lost device, with the command to resume. */
 async function resumable({ lost }: DeviceLostError, folder: RunFolder): Promise<UserError> {
   const step = (await checkpointSteps(folder)).at(-1);
-  if (step === undefined) return new UserError(`${lost}; ${folder.path} has no checkpoint yet: start anew.`);
+  if (step === undefined) return new UserError(`${lost}; ${folder.path} has no checkpoint yet: start again.`);
   const command = SWEEP_FOLDER.test(dirname(dirname(folder.path)))
-    ? "give the sweep's command again"
+    ? "run the sweep's command again"
     : `deno task train --resume ${folder.path}`;
-  return new UserError(`${lost}; to go on from step ${step}: ${command}`);
+  return new UserError(`${lost}; to resume from step ${step}: ${command}`);
 }
 
-/** The folder of a new run, with its configuration and the first record of its log, or no folder at all. */
+/** Creates the folder of a new run with its configuration and the first record of its log, atomically. */
 async function newFolder(config: Config, now: Date, opening: RunRecord): Promise<RunFolder> {
   const id = crypto.randomUUID().slice(0, 8);
   const files = { "config.yaml": dumpConfig(config), "log.ndjson": formatRecord(opening) + "\n" };
@@ -287,12 +287,12 @@ async function newFolder(config: Config, now: Date, opening: RunRecord): Promise
 }
 
 /**
- * Trains a model from a configuration: chooses the device, makes the run's folder, and writes its log, checkpoints,
- * sample and chart there. With `train.from` it begins with a checkpoint's parameters and tokenizer; a context shorter than
- * the checkpoint's takes the first of its learned positions.
+ * Trains a model from a configuration: chooses the device, creates the run's folder, and writes its log, checkpoints,
+ * sample and charts there. With `train.from` it starts from a checkpoint's parameters and tokenizer; a shorter context
+ * keeps the first of the checkpoint's learned positions.
  *
  * @returns the run, or undefined after a dry run
- * @throws {UserError} for everything a user can mend: data, sizes, device, disk
+ * @throws {UserError} for any user error: data, sizes, device, disk
  *
  * @example
  * ```ts
@@ -308,12 +308,11 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
 }
 
 /**
- * Goes on with a run from its last checkpoint. The log goes on too: its records are those of a run that was never
- * stopped.
+ * Resumes a run from its last checkpoint. The log continues with the records of an uninterrupted run.
  *
  * @param path a run's folder, `runs/latest`, or a run's name
- * @throws {UserError} where there is no such run, it has no checkpoint, a file of it is damaged, it has ended, its data or code has
- * changed (and `acceptChanges` is not set), or another process is writing it
+ * @throws {UserError} if the run does not exist, has no checkpoint, has a damaged file or has ended, if its data or code has
+ * changed (unless `acceptChanges` is set), or if another process is writing it
  *
  * @example
  * ```ts
@@ -327,9 +326,9 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
  */
 export async function resume(path: string, options: TrainOptions = {}): Promise<TrainResult | undefined> {
   const { run: folder, checkpoint: last } = await resolveRun(path);
-  if (!folder || !last) throw new UserError(`${path}: there is no checkpoint to go on from.`);
+  if (!folder || !last) throw new UserError(`${path}: there is no checkpoint to resume from.`);
   using _ = options.dryRun ? undefined : await lockFolder(folder.path, WRITING);
-  // Whether trusted code is another than the run began with is compared below.
+  // Changes of trusted code are compared below.
   const checkpoint = await loadCheckpoint(last, { acceptChanges: true });
   const { step } = checkpoint.state;
   const logged = await checkedLog(folder, checkpoint.state);

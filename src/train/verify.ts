@@ -1,4 +1,4 @@
-// Does a checkpoint load, and load back as what was saved? Each question is a check with a line of its own.
+// Verifies that a checkpoint loads as what was saved. Each check has a line of output.
 import { join } from "node:path";
 import { randomStream } from "../base/random.ts";
 import { positionsFitting } from "../model/passes.ts";
@@ -20,31 +20,31 @@ import { sha256Hex } from "../base/hash.ts";
 import type { TensorData } from "../model/formats/safetensors.ts";
 import { codeStandings } from "../model/trust.ts";
 
-/** One question and its answer. */
+/** The result of one check. */
 export interface Check {
-  /** What is asked. */
+  /** What is checked. */
   readonly name: string;
-  /** Whether the answer is yes. */
+  /** Whether it passed. */
   readonly passed: boolean;
-  /** What was found, in a few words. */
+  /** The measured values, or why it failed. */
   readonly detail: string;
-  /** It was not asked, for it needs code that is never run here; `passed` is true then. */
+  /** Set if it needs code that is never run here; `passed` is true then. */
   readonly skipped?: true;
 }
 
 type Loaded = Model & { tensors: ReadonlyMap<string, TensorData> };
 
-/** What a model's own code decides. */
+/** Which checks depend on a user's code. */
 interface NeedsCode {
-  /** Its logits: hooks or modifiers. */
+  /** Logits depend on hooks or modifiers. */
   readonly logits: boolean;
-  /** Its loss, which needs its samples too: tasks. */
+  /** The loss depends on the logits and on a task's samples. */
   readonly loss: boolean;
 }
 
 const FILES = ["model.safetensors", "optimizer.safetensors", "config.yaml", "tokenizer.json"];
 
-/** Runs a check; what a user could have caused is its answer, not an error. */
+/** Runs a check; a user error fails the check, others are thrown. */
 async function check(name: string, ask: () => Promise<string> | string): Promise<Check> {
   reportProgress({ what: `checking ${name}` });
   try {
@@ -59,11 +59,11 @@ function demand(condition: boolean, message: string): void {
   if (!condition) throw new UserError(message);
 }
 
-/** Numbers as tensors and logits hold them: whole ones of 64 bits too. */
+/** Values of tensors and logits, 64-bit integers included. */
 type Numbers = ArrayLike<number | bigint>;
 
 function sameBits(a: Numbers, b: Numbers): boolean {
-  // No copy: an embedding has tens of millions.
+  // Without a copy: an embedding has tens of millions of values.
   for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
   return a.length === b.length;
 }
@@ -82,7 +82,7 @@ function needsCode({ config: { hooks, data, model } }: Loaded): NeedsCode {
   return { logits, loss: logits || data.files.length === 0 && data.tasks !== null };
 }
 
-/** The user's files that a checkpoint names: whether they are those that it was made with. They are not run. */
+/** Checks the hashes of the users' files that a checkpoint names. The files are not run. */
 async function codeChecks({ config }: Loaded, { code: sealed }: RunState): Promise<Check[]> {
   const standings = await codeStandings(config, sealed);
   return await Promise.all(standings.map(({ file, code, sealed }) =>
@@ -100,7 +100,7 @@ async function codeChecks({ config }: Loaded, { code: sealed }: RunState): Promi
   ));
 }
 
-/** Positions of each of two rows whose logits are compared: the last, which see all others, as many as the device has room for. */
+/** Number of last positions per row whose logits are compared: as many as the device has memory for. */
 function positionsCompared(device: Device, { architecture: { context, vocabulary } }: Loaded): number {
   return Math.min(context, Math.max(1, Math.floor(positionsFitting(device, vocabulary) / 2)));
 }
@@ -122,18 +122,18 @@ async function logitsOf(
 }
 
 function hashes(path: string, state: RunState): Promise<Check>[] {
-  // What was never trained has no optimizer.
+  // An imported model has no optimizer states.
   const there = FILES.filter((name) => name !== "optimizer.safetensors" || name in state.files);
   return there.map((name) =>
     check(`hash of ${name}`, async () => {
-      const found = sha256Hex(await readPart(path, name));
-      demand(found === state.files[name], `SHA-256 is ${found}, state.json says ${state.files[name]}`);
-      return found.slice(0, 16);
+      const hash = sha256Hex(await readPart(path, name));
+      demand(hash === state.files[name], `SHA-256 is ${hash}, state.json says ${state.files[name]}`);
+      return hash.slice(0, 16);
     })
   );
 }
 
-/** Whether the log beside the checkpoint has the records that it was saved with. */
+/** Checks that the run's log has the records that the checkpoint was saved with. */
 function logIsWhole(path: string, state: RunState): Promise<Check> {
   return check("log", async () => {
     const run = runOfCheckpoint(path);
@@ -147,13 +147,13 @@ function logIsWhole(path: string, state: RunState): Promise<Check> {
   });
 }
 
-/** Whether a tokenizer may change a text before it cuts it, as a normaliser of Hugging Face's does. */
+/** Whether a tokenizer may change a text before splitting it, as Hugging Face normalizers do. */
 function normalises(tokenizer: Tokenizer): boolean {
   const file = tokenizer.toJSON();
   return (file.kind === "cropped" ? file.of : file).kind === "huggingface";
 }
 
-/** How many tokens do not come back as the same text; a part of a character's bytes and `<unk>` are no text alone. */
+/** Number of tokens whose text does not survive encoding and decoding; partial characters and `<unk>` are not counted. */
 function tokensLost(tokenizer: Tokenizer): number {
   const comesBack = (text: string) => {
     try {
@@ -213,7 +213,7 @@ function comparisons(path: string, first: Loaded, second: Loaded): Promise<Check
   ];
 }
 
-/** Whether the optimizer's state is one that training goes on from. */
+/** Checks that training can resume from the optimizer's state. */
 function optimizer(path: string, { config, layout }: Loaded): Promise<Check> {
   return check("optimizer", async () => {
     const names: string[] = [];
@@ -251,7 +251,7 @@ function logits(
   );
 }
 
-/** The validation loss again, from the data on. The recorded one is met to 1e-6. */
+/** Recomputes the validation loss from the data; it must equal the recorded one to 1e-6. */
 function reproduction(device: Device, path: string, model: Loaded, state: RunState): Promise<Check> {
   return check("validation loss", async () => {
     if (state.val_loss === null) return "none was recorded at this step";
@@ -262,9 +262,9 @@ function reproduction(device: Device, path: string, model: Loaded, state: RunSta
     putModel(device, { ...model, path, state });
     using evaluation = await evaluator(device, experiment);
     const { loss } = await evaluation.evaluate();
-    const found = `${loss.toPrecision(9)}, recorded ${state.val_loss.toPrecision(9)}`;
-    demand(Math.abs(loss - state.val_loss) <= 1e-6 * Math.max(1, Math.abs(state.val_loss)), found);
-    return found;
+    const detail = `${loss.toPrecision(9)}, recorded ${state.val_loss.toPrecision(9)}`;
+    demand(Math.abs(loss - state.val_loss) <= 1e-6 * Math.max(1, Math.abs(state.val_loss)), detail);
+    return detail;
   });
 }
 
@@ -274,13 +274,13 @@ const skippedChecks = (...names: string[]): Check[] =>
   names.map((name) => ({ name, passed: true, detail: NOT_RUN, skipped: true }));
 
 /**
- * Checks a checkpoint: its hashes, that its run's log has the records that it was saved with, that it loads twice with the
- * same parameters, configuration, tokenizer and logits, and that the recorded validation loss comes out again to 1e-6. Code
- * that its configuration names (hooks, tasks, modifiers) is never run: its hash is compared, and what needs it is skipped.
+ * Verifies a checkpoint: its hashes, that its run's log has the records that it was saved with, that two loads give the
+ * same parameters, configuration, tokenizer and logits, and that the recorded validation loss is reproduced to 1e-6. Code
+ * that its configuration names (hooks, tasks, modifiers) is never run: its hash is compared, and checks that need it are skipped.
  *
  * @param path a checkpoint's folder
- * @param openDevice opens a device for its configuration; called only where the files can be decoded
- * @returns every check in order; where files cannot be decoded the later ones are left out
+ * @param openDevice opens a device for its configuration; called only if the files can be decoded
+ * @returns every check in order; if files cannot be decoded, the later ones are omitted
  *
  * @example
  * ```ts
@@ -322,7 +322,7 @@ export async function verifyCheckpoint(
     ];
   }
   using device = await openDevice(first);
-  // One after the other: they share the device's parameters.
+  // Sequentially: they share the device's parameters.
   for (const result of logits(device, path, first, second, state)) checks.push(await result);
   checks.push(
     ...needs.loss ? skippedChecks("validation loss") : [await reproduction(device, path, first, state)],

@@ -1,4 +1,4 @@
-// A window of steps as the host sees it: what the device was given, the numbers that it gives back, and their records.
+// A window of steps on the host: the steps submitted to the device, the numbers read back, and their records.
 import { reportProgress } from "../base/progress.ts";
 import type { Values } from "../graph/tensor.ts";
 import type { StepRecord } from "../log/records.ts";
@@ -6,41 +6,41 @@ import type { Experiment } from "../model/model.ts";
 import { statRecords } from "../track/stat_records.ts";
 import { type StatisticsTable, WINDOW } from "../track/step_statistics.ts";
 import { followStep, hasDiverged } from "./divergence.ts";
-import { type LoopState, type Run, VALUES_A_RECORD, writeStatistics } from "./progress.ts";
+import { type LoopState, type Run, VALUES_PER_RECORD, writeStatistics } from "./progress.ts";
 import { scheduledRate } from "../../kernels/optimizers/schedules.ts";
 import { rowsOf } from "./step_graph.ts";
 
-/** Steps that the next window may take: about a quarter of a second of them, to keep progress and Ctrl-C lively. */
+/** Steps of the next window: about a quarter of a second, to keep progress and Ctrl-C responsive. */
 export function windowSize({ ms }: LoopState): number {
   return ms === 0 ? 1 : Math.max(1, Math.min(WINDOW, Math.round(250 / ms)));
 }
 
-/** A step that the device was given. */
+/** A step that was submitted to the device. */
 interface StartedStep {
-  /** Valid targets of its batches. */
+  /** Number of valid targets of its batches. */
   readonly targets: number;
-  /** What it looks at, if anything. */
+  /** The table of its statistics, if any. */
   readonly looked: StatisticsTable | undefined;
-  /** Blocks that are probed for induction after it. */
+  /** Blocks that are probed for induction heads after it. */
   readonly probed: readonly number[];
 }
 
-/** A window of steps on its way: the device has them, the numbers have not been read. */
+/** A pending window: its steps are submitted, its numbers are not read yet. */
 export interface Window {
-  /** Steps made before it. */
+  /** Number of steps before it. */
   readonly first: number;
   readonly steps: readonly StartedStep[];
-  /** Its numbers, those of each table of statistics by name, and when they came: milliseconds of performance.now(). */
+  /** Its numbers, the tables of statistics by name, and when they arrived in milliseconds of performance.now(). */
   readonly values: Promise<{ rows: Values; statistics: ReadonlyMap<string, Values>; at: number }>;
 }
 
-/** Begins to measure time anew, and reports where the run stands. */
+/** Restarts the time measurement and reports the run's progress. */
 export function beginWindows({ experiment: { config }, state }: Run): void {
   state.marks = [{ at: performance.now(), count: 0 }];
   reportProgress({ what: "step", done: state.step, total: config.train.steps });
 }
 
-/** Reads the numbers of steps that the device was given. The copy of their rows is ordered before the next window's steps. */
+/** Requests the numbers of submitted steps. The copy of their rows is ordered before the next window's steps. */
 export function readWindow(
   { device, table, probe }: Run,
   first: number,
@@ -48,20 +48,20 @@ export function readWindow(
 ): Window {
   const tables = [...new Set(steps.flatMap(({ looked }) => looked ? [looked.name] : []))];
   if (steps.some(({ probed }) => probed.length > 0)) tables.push(probe!.table);
-  const values = device.read([table.name, ...tables]).then(([rows, ...found]) => ({
+  const values = device.read([table.name, ...tables]).then(([rows, ...tableValues]) => ({
     rows,
-    statistics: new Map(tables.map((name, i) => [name, found[i]])),
+    statistics: new Map(tables.map((name, i) => [name, tableValues[i]])),
     at: performance.now(),
   }));
-  // Where the window before it fails, nobody comes back for this one.
+  // If the previous window fails, nothing awaits this one.
   values.catch(() => {});
   return { first, steps, values };
 }
 
-/** The record of a step; `state` has counted it. */
+/** The record of a step, whose tokens and numbers `state` already counts. */
 function stepRecord(
   { config, source }: Experiment,
-  { tokens, counter, reductions, ms }: LoopState,
+  { tokens, counter, lrReductions, ms }: LoopState,
   { step, loss, norm, tokensPerSecond }: {
     step: number;
     loss: number;
@@ -79,7 +79,7 @@ function stepRecord(
     counter,
     epoch: source.rows ? samples / source.rows : samples * context / source.splits.train,
     loss,
-    lr: scheduledRate(config, step - 1, reductions),
+    lr: scheduledRate(config, step - 1, lrReductions),
     grad_norm: norm,
     clipped: clip > 0 && norm > clip,
     ms,
@@ -87,11 +87,11 @@ function stepRecord(
   };
 }
 
-/** Writes the records of a window once its numbers have come. */
+/** Writes the records of a window once its numbers have arrived. */
 export async function recordWindow(run: Run, window: Window): Promise<void> {
   const { experiment, experiment: { config }, log, onProgress, onWarning, table, probe, state } = run;
   const { rows, statistics, at } = await window.values;
-  // Over two windows: WebGPU says that the first of two is done only when both are.
+  // Over two windows: WebGPU reports the first of two as done only when both are.
   const [before, last = before] = state.marks;
   state.ms = (at - before.at) / (window.steps.length + (last === before ? 0 : last.count));
   state.marks = [last, { at, count: window.steps.length }];
@@ -101,7 +101,7 @@ export async function recordWindow(run: Run, window: Window): Promise<void> {
     const { targets, looked, probed } = window.steps[i];
     const step = window.first + i + 1;
     const norm = Math.sqrt(squared_norm);
-    state.counter += VALUES_A_RECORD;
+    state.counter += VALUES_PER_RECORD;
     state.tokens += targets;
     const { after, warning } = followStep(state.nonFinite, { step, loss, norm }, config.eval.every);
     state.nonFinite = after;
@@ -122,7 +122,7 @@ export async function recordWindow(run: Run, window: Window): Promise<void> {
       const { steps } = config.train;
       onProgress?.({ step, steps, loss, tokensPerSecond, secondsLeft: (steps - step) * state.ms / 1000 });
     }
-    // Steps that the device made behind this one are not recorded: how many there are is a matter of time.
+    // Later steps of the device are not recorded: their number depends on timing.
     if (hasDiverged(state.nonFinite, config)) return;
   }
 }

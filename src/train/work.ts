@@ -1,4 +1,4 @@
-// All that the rest of a run computes, for the choice of its device: steps, evaluations, probes, captures, the sample.
+// The remaining work of a run, for the choice of its device: steps, evaluations, probes, captures, the sample.
 import type { Graph } from "../device/plan.ts";
 import { maximum } from "../base/extremes.ts";
 import type { Workload } from "../device/estimate.ts";
@@ -11,14 +11,14 @@ import { type Experiment, languageModelOf, type Model } from "../model/model.ts"
 import { probeGraph } from "../track/induction_probe.ts";
 import { evaluationGraph, TABLE_ROWS } from "./step_graph.ts";
 
-/** Steps whose looks are counted one by one; of a longer run the rest is taken to be like them. */
+/** Steps whose statistics are counted one by one; a longer run is extrapolated from them. */
 const COUNTED = 10_000;
 
-/** Multiples of a period among the steps behind `done`, up to `last`. */
+/** Number of multiples of a period among the steps after `done`, up to `last`. */
 const multiples = (period: number, done: number, last: number): number =>
   Math.floor(last / period) - Math.floor(done / period);
 
-/** The graphs that a run compiles besides those of its steps and evaluations: the probe, captures, the sample at its end. */
+/** The graphs that a run compiles besides its steps and evaluations: the probe, captures, the final sample. */
 export function otherWork(experiment: Experiment, done = 0): Workload[] {
   const { config: { capture, sample, train: { steps } }, tokenizer } = experiment;
   const probe = probeGraph(experiment);
@@ -35,11 +35,11 @@ export function otherWork(experiment: Experiment, done = 0): Workload[] {
   ];
 }
 
-/** The graphs of a run: of its steps, by the entries of `track` that are due together, and of its evaluation. */
+/** The graphs of a run: of its steps, by the `track` entries due at the same step, and of its evaluation. */
 export interface RunGraphs {
   /** In the order of `stepGraphs`. */
   readonly steps: ReadonlyMap<string, Graph>;
-  /** Of one batch. */
+  /** The graph of one batch. */
   readonly evaluation: Graph;
 }
 
@@ -51,7 +51,7 @@ export function graphsOf(model: Model & Partial<Experiment>): RunGraphs {
   return { steps: new Map([...stepGraphs(model)].map(([due, { graph }]) => [due, graph])), evaluation };
 }
 
-/** What is left of a run behind `done` steps. */
+/** The work of a run that remains after `done` steps. */
 export function runWork(experiment: Experiment, done: number, graphs: RunGraphs): Workload[] {
   const { config: { track, train: { steps }, eval: { every } } } = experiment;
   const counted = Math.min(COUNTED, steps - done);

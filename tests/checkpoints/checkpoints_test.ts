@@ -33,7 +33,7 @@ Deno.test("JSON of 20,000 nested lists is reported in one line, in a tokenizer, 
         /tokenizer\.json: not valid JSON: nested more than 64 levels deep/,
       ],
       [() => loadCheckpoint(state), /state\.json: not valid JSON: nested more than 64 levels deep/],
-      [() => resume(log), /log\.ndjson: has 0 of the \d+ records .*, line 1 is not a record; start anew/],
+      [() => resume(log), /log\.ndjson: has 0 of the \d+ records .*, line 1 is not a record; start again/],
     ];
     for (const [ask, expected] of asked) {
       const error = await ask().then(() => undefined, (error: Error) => error);
@@ -51,5 +51,5 @@ Deno.test("an index.json of a sweep with other entries than paths is passed over
     await Deno.writeTextFile(`${folder}/runs/${name}/index.json`, JSON.stringify({ v: 1, ended: entries }));
     const { code, stderr } = await script("train", args, folder);
     assert.equal(code, 0, stderr);
-    assert.equal(stderr.match(/\(ended before\)/g)?.length, 2);
+    assert.equal(stderr.match(/\(already ended\)/g)?.length, 2);
   }));

@@ -198,7 +198,10 @@ Deno.test("a run's kept checkpoints are analysed where they are, all of them or 
       /^analyze_softmax_jacobian: --steps: the run has no checkpoint of step 5, it has .*6\.\n$/,
     );
     const overridden = await analyse(folder, "runs/latest", "model.dim=8");
-    assert.match(overridden.stderr, /^analyze_softmax_jacobian: model\.dim=8: a run is analysed as it is/);
+    assert.match(
+      overridden.stderr,
+      /^analyze_softmax_jacobian: model\.dim=8: a run has its own/,
+    );
   }));
 
 Deno.test("train.from: the analysis of a training begins with the other run's parameters", () =>

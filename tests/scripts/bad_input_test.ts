@@ -206,11 +206,11 @@ Deno.test("what a script would not use, or cannot write, is told before anything
         "train",
         ["--resume", "runs/latest", `--${option}`, "x"],
         new RegExp(
-          `^train: --${option}: a run goes on with its own configuration; leave it out after --resume\\.\n$`,
+          `^train: --${option}: a resumed run uses its own configuration; leave it out after --resume\\.\n$`,
         ),
       ]),
       ["perplexity", ["--text", "The", "--lines"], /^perplexity: --lines: belongs to --file, /],
-      ["logit_lens", ["--top", "2"], /^logit_lens: --top: a table tells the likeliest alone; /],
+      ["logit_lens", ["--top", "2"], /^logit_lens: --top: a table shows only the best token; /],
       ["runs", ["--diff", "tiny", "tiny", "seed=1"], /^runs: seed=1: --diff takes two runs by name; /],
       ["runs", ["--diff", "tiny", "tiny", "--until", "2025-01-01"], /^runs: --until: --diff takes /],
       ["attention_maps", ["--head", "2"], /^attention_maps: --head: .* from 0 to 1, found "2"\./],

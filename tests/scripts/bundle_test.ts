@@ -159,7 +159,7 @@ Deno.test("compile takes every script with its permissions, and names what it do
       [
         0,
         "dist/heed-import-model\ndist/heed-stats\n",
-        `compile: built for ${other}; what was built was not run on this ${Deno.build.target}.\n`,
+        `compile: built for ${other}; not tested on this ${Deno.build.target}.\n`,
       ],
     );
     assert.ok(Deno.statSync(`${folder}/dist/heed-stats`).size > 1e7);

@@ -21,7 +21,7 @@ async function refusedThenAccepted(folder: string, keys: string): Promise<void> 
   assert.deepEqual([code, stdout], [2, ""], stderr);
   const [was] = stderr.match(/and was [0-9a-f]{16}/)!;
   const line = `train: ${path}: ${keys}: the data has changed, its SHA-256 is `;
-  const remedy = `put it back, or go on with it: deno task train --resume ${path} --accept-changes\n`;
+  const remedy = `restore it, or accept the change: deno task train --resume ${path} --accept-changes\n`;
   assert.equal(stderr.replace(/is [0-9a-f]{16} and was [0-9a-f]{16}/, "is "), `${line}; ${remedy}`);
   assert.equal(logOf(run), before);
   const verified = await script("verify_load", [path], folder);
@@ -74,6 +74,6 @@ Deno.test("--accept-changes without --resume is one line", () =>
     assert.deepEqual([code, stdout], [2, ""]);
     assert.equal(
       stderr,
-      "train: --accept-changes: only a run that goes on has changes; expected --resume RUN as well.\n",
+      "train: --accept-changes: applies only to --resume RUN.\n",
     );
   }));

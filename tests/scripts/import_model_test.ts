@@ -87,7 +87,7 @@ Deno.test("import_model and export_model of what is not there are one line and e
     await refuses(
       "train",
       ["--from", "tiny", "tokenizer.kind=byte"],
-      /^train: tokenizer\.kind=byte: a run that starts from another has its tokenizer; leave it out/,
+      /^train: tokenizer\.kind=byte: a run that starts from another uses its tokenizer; leave it out/,
     );
     // Another shape: the tensor, both shapes and the key, before a device is opened.
     const there = "in tiny and";

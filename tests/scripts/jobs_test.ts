@@ -55,13 +55,13 @@ Deno.test("a job that was killed goes on when it is given again, and is not run 
     assert.equal(timeless(logOf(run)), unbroken);
     const { stdout, stderr } = await succeeds("train", job, folder);
     assert.equal(stdout, "");
-    assert.equal(stderr, `${run.slice(folder.length + 1)}: the run has ended before.\n`);
+    assert.equal(stderr, `${run.slice(folder.length + 1)}: the run has already ended.\n`);
     const name = `${folder}/${sweepOf(folder)}/${FIRST}`;
     assert.deepEqual(tree(name).filter((path) => !path.includes("/")), [run.split("/").at(-1)]);
     // Another configuration under its name is another run.
     await succeeds("train", [...job, "train.steps=2"], folder);
     assert.equal(tree(name).filter((path) => !path.includes("/")).length, 2);
-    assert.match((await succeeds("train", job, folder)).stderr, /: the run has ended before\.\n$/);
+    assert.match((await succeeds("train", job, folder)).stderr, /: the run has already ended\.\n$/);
   }));
 
 Deno.test("a run that another process is writing is not gone on with: by --resume, by its job, by its sweep", () =>
@@ -123,7 +123,10 @@ Deno.test("a run killed before its first checkpoint is begun anew, and collected
       FIRST,
       "tiny-02-lr=0.003",
     ]);
-    assert.match(stderr, /^[^\n]*: stopped at step \d+, was begun anew beside it and is left out\.\n$/);
+    assert.match(
+      stderr,
+      /^[^\n]*: stopped at step \d+, was restarted in another folder and is left out\.\n$/,
+    );
     assert.ok(stderr.startsWith(`${killed.slice(folder.length + 1)}/log.ndjson: `), stderr);
   }));
 

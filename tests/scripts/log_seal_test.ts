@@ -79,7 +79,7 @@ Deno.test("a shorter, holed, damaged, changed, missing or foreign log is refused
       [lines.slice(0, 1), `has 1 ${sealed}`, 0],
       [lines.slice(0, at4 - 1), `has ${at4 - 1} ${sealed}`, 2],
       [without(at4 - 1), lacking, 2],
-      [without(1), `${lacking}, step 2 stands where 1 should`, 0],
+      [without(1), `${lacking}, step 2 instead of 1`, 0],
       [
         [...lines.slice(0, at2 + 1), "\0".repeat(20), ...lines.slice(at2 + 2)],
         `has ${at2 + 1} ${sealed}, line ${at2 + 2} is not a record`,
@@ -102,7 +102,7 @@ Deno.test("a shorter, holed, damaged, changed, missing or foreign log is refused
     }
     const { code, stdout, stderr } = await script("train", ["--resume", path], folder);
     assert.deepEqual([code, stdout], [2, ""], stderr);
-    assert.match(stderr, /^train: .*: has 0 of the .*; start anew: deno task train .*\n$/);
+    assert.match(stderr, /^train: .*: has 0 of the .*; start again: deno task train .*\n$/);
     const verified = await script("verify_load", [path], folder);
     assert.equal(verified.code, 1);
     assert.match(verified.stdout, /\nFAIL log: .*: has 0 of the/);
@@ -128,7 +128,7 @@ Deno.test("a sweep whose run has lost its log names the folder to remove, and th
     assert.equal(code, 2, stderr);
     const path = run.slice(folder.length + 1);
     assert.match(stderr, /^train: tiny-01-lr=0\.001: [^\n]*\n$/);
-    assert.ok(stderr.endsWith(`; remove ${path} and give the sweep's command again\n`), stderr);
+    assert.ok(stderr.endsWith(`; remove ${path} and run the sweep's command again\n`), stderr);
     await Deno.remove(run, { recursive: true });
     await succeeds("train", sweep, folder);
     assert.notEqual(latest(folder, name), run);
@@ -170,6 +170,6 @@ Deno.test("a checkpoint whose log is not sealed, as older ones are, needs the re
     assert.equal(refused.code, 2);
     assert.match(
       refused.stderr,
-      /has the records of 2 of 4 steps; go on from an earlier checkpoint: .*\/2\n$/,
+      /has the records of 2 of 4 steps; resume from an earlier checkpoint: .*\/2\n$/,
     );
   }));

@@ -124,7 +124,7 @@ Deno.test("plot tells every mistake in one line, exits with 2 and writes nothing
     const tap = ["--tap", "blocks.0.attn.pattern"];
     const mistakes: [string[], RegExp][] = [
       [["smal"], /smal: not found, .* Did you mean "small"\?/],
-      [["none"], /none: the log has nothing to draw yet\./],
+      [["none"], /none: the log has no data to draw yet\./],
       [["torn.ndjson"], /torn\.ndjson: line 1 is not a record/],
       [
         ["small", "runs/latest", "--metric", "loss"],

@@ -41,11 +41,11 @@ Deno.test("generate takes several prompts and stop strings, searches with beams,
       beam.text,
     ]);
     const long = await script("generate", ["--tokens", "40"], folder);
-    assert.match(long.stderr, /^generate: some tokens .* anew: the context of 16 positions is full\.$/m);
+    assert.match(long.stderr, /^generate: some tokens .* cache: the context of 16 positions is full\.$/m);
     const both = await script("generate", ["--beams", "2", "--seed", "3"], folder);
     assert.deepEqual([both.code, both.stderr], [
       2,
-      "generate: --seed: beams draw nothing; leave it out, or --beams.\n",
+      "generate: --seed: beam search does not sample; leave it out, or --beams.\n",
     ]);
   }));
 
@@ -152,7 +152,7 @@ Deno.test("logit_lens, attribution, ablate and patch tell numbers that agree wit
     const both = await script("ablate", ["--file", "text.txt", "--batches", "2"], folder);
     assert.deepEqual([both.code, both.stderr], [
       2,
-      "ablate: --batches: a file is read whole; leave it out, or --file.\n",
+      "ablate: --batches: a file is read completely; leave it out, or --file.\n",
     ]);
     for (const name of ["lens", "ablation"]) assert.ok(Deno.statSync(`${folder}/${name}.svg`).size > 1000);
   }));

@@ -95,7 +95,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
       assert.equal(code, 130, stderr);
       const run = latest(folder);
       const stopped = Number(checkpoint(run).split("/").at(-1));
-      assert.match(stderr, new RegExp(`\\nStopped and saved at step ${stopped}\\. Go on with: .*--resume `));
+      assert.match(stderr, new RegExp(`\\nStopped and saved at step ${stopped}\\. Resume with: .*--resume `));
       assert.equal(logOf(run).match(/"type":"step"/g)!.length, stopped);
       assert.ok(stopped < 300);
       await succeeds("train", ["--resume", "runs/latest"], folder);
@@ -238,8 +238,8 @@ Deno.test("a run that has ended, one without a checkpoint, and one that is not t
     assert.equal(logOf(run), before);
     await expectRefusal("runs/tinny", /^train: runs\/tinny: not found, .* Did you mean "runs\/tiny"\?\n$/);
     await Deno.remove(`${run}/checkpoints`, { recursive: true });
-    await expectRefusal("runs/latest", /^train: runs\/latest: there is no checkpoint to go on from\.\n$/);
+    await expectRefusal("runs/latest", /^train: runs\/latest: there is no checkpoint to resume from\.\n$/);
     const { code, stderr } = await script("train", ["tiny.yaml", "--resume", "runs/latest"], folder);
     assert.equal(code, 2);
-    assert.match(stderr, /^train: tiny\.yaml: a run goes on with its own configuration; .*\n$/);
+    assert.match(stderr, /^train: tiny\.yaml: a resumed run uses its own configuration; .*\n$/);
   }));

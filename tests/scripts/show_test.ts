@@ -13,7 +13,7 @@ Deno.test("show prints tokens, ids and the targets that count, as a table and as
   inFolder(async (folder) => {
     const { stdout } = await succeeds("show", ["copy", "--samples", "2"], folder);
     const lines = stdout.split("\n");
-    assert.equal(lines[0], "copy: char, 65 ids; tokens: train without end, val 19,022");
+    assert.equal(lines[0], "copy: char, 65 ids; tokens: train unlimited, val 19,022");
     assert.match(stdout, /^train 0: 98 tokens, 48 targets count, 30 of padding\n {2}token {2}4 F /m);
     assert.match(stdout, /^train 1: /m);
     assert.doesNotMatch(stdout, /^train 2: /m);

@@ -89,7 +89,7 @@ Deno.test("a 2 x 3 sweep killed in the middle, twice, goes on by the same comman
     );
     const resumed = await succeeds("train", ["grid.yaml"], folder);
     assert.equal(resumed.stdout, unbroken.stdout);
-    assert.deepEqual(resumed.stderr.match(/\(ended before\)/g)?.length, 3);
+    assert.deepEqual(resumed.stderr.match(/\(already ended\)/g)?.length, 3);
     const found = { logs: logsOf(sweep), chart: Deno.readTextFileSync(`${sweep}/val_loss.svg`) };
     assert.deepEqual(found, expected);
     // One folder a run: what was begun was gone on with, and what had ended was left as it was.
@@ -101,7 +101,7 @@ Deno.test("a 2 x 3 sweep killed in the middle, twice, goes on by the same comman
     );
     const again = await succeeds("train", ["grid.yaml"], folder);
     assert.equal(again.stdout, unbroken.stdout);
-    assert.equal(again.stderr.match(/\(ended before\)/g)?.length, 6);
+    assert.equal(again.stderr.match(/\(already ended\)/g)?.length, 6);
     // Without its index it is found again from the logs.
     await Deno.writeTextFile(`${sweep}/index.json`, "torn {");
     assert.equal((await succeeds("train", ["grid.yaml"], folder)).stdout, unbroken.stdout);
@@ -126,7 +126,7 @@ Deno.test("Ctrl-C saves the run of a sweep that it meets, exits with 130, and th
     assert.equal(code, 130, stderr);
     assert.match(
       stderr,
-      /\nStopped and saved at step \d+ of grid-02-lr=0\.01\. Go on with the same command\.\n$/,
+      /\nStopped and saved at step \d+ of grid-02-lr=0\.01\. Continue with the same command\.\n$/,
     );
     assert.equal((await succeeds("train", short, folder)).stdout, stdout);
   }));
@@ -217,7 +217,7 @@ Deno.test("mistakes in a sweep are one line with the run and the key, exit code 
     assert.equal(code, 2);
     assert.match(
       stderr,
-      /^train: --jobs: a run goes on with its own configuration; leave it out after --resume\.\n$/,
+      /^train: --jobs: a resumed run uses its own configuration; leave it out after --resume\.\n$/,
     );
   }));
 
@@ -260,7 +260,7 @@ for (const [program, workers] of Object.entries(WORKERS)) {
         assert.deepEqual(logsOf(sweepOf(folder)), expected);
         const swept = await succeeds("train", ["grid.yaml", "train.steps=40"], folder);
         assert.equal(swept.stdout, alone.stdout);
-        assert.equal(swept.stderr.match(/\(ended before\)/g)?.length, 6);
+        assert.equal(swept.stderr.match(/\(already ended\)/g)?.length, 6);
       }),
   });
 }

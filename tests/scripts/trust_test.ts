@@ -101,7 +101,7 @@ Deno.test("what train is given by name is sealed, remembered outside the folder,
     const verified = await succeeds("verify_load", ["tiny"], folder);
     assert.match(verified.stdout, /\nok {3}code hooks\.ts: not run; SHA-256 [0-9a-f]{16}\n/);
     assert.match(verified.stdout, /\n-- {3}logits on fixed input: not checked: /);
-    assert.match(verified.stdout, /: verified, but for 4 checks that need its code, which was not run\n$/);
+    assert.match(verified.stdout, /: verified, except 4 checks that need its code, which was not run\n$/);
     const names = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
     assert.deepEqual(names, ["hooks.ts", "runs", "text.txt", "tiny.yaml"]);
   }));
@@ -261,7 +261,7 @@ Deno.test("a training whose data folder cannot be written says so and goes on; a
     assert.equal(found.code, 0, found.stderr);
     assert.match(
       found.stderr,
-      /file\/heed.*: .*hooks\.ts will not be remembered: checkpoints need --trust\.\n/,
+      /file\/heed.*: .*hooks\.ts is not recorded as trusted: checkpoints will need --trust\.\n/,
     );
     await Deno.mkdir(`${folder}/data/heed`, { recursive: true });
     await Deno.writeTextFile(`${folder}/data/heed/trusted.json`, "{}");
@@ -278,7 +278,7 @@ Deno.test("a sweep whose hooks have changed is refused, its ended runs are not t
       script("train", ["tiny.yaml", "seed=[1,2]", "train.steps=2", "--hooks", "hooks.ts"], folder);
     await Deno.writeTextFile(`${folder}/hooks.ts`, `${HOOKS}// one\n`);
     assert.equal((await sweep()).code, 0);
-    assert.match((await sweep()).stderr, /\(ended before\)/);
+    assert.match((await sweep()).stderr, /\(already ended\)/);
     await Deno.writeTextFile(`${folder}/hooks.ts`, `${HOOKS}// two\n`);
     const { code, stderr } = await sweep();
     assert.match(stderr, /tiny-01-seed=1: .* has ended: hooks\.ts: the code has changed, its SHA-256 is/);

@@ -104,7 +104,7 @@ Deno.test("train says at once that a run diverges, and exits with 3", () =>
     const { code, stderr } = await script("train", [...WILD, "optimizer.lr=1e30"], folder);
     assert.equal(code, 3, stderr);
     assert.match(stderr, /\nwarning: step 2: The loss is NaN and the gradient norm NaN: lower optimizer\.lr/);
-    assert.match(stderr, /\nruns\/tiny\/\S+: the run diverged; lower optimizer\.lr and start anew\n$/);
+    assert.match(stderr, /\nruns\/tiny\/\S+: the run diverged; lower optimizer\.lr and start again\n$/);
   }));
 
 Deno.test("a sweep goes on behind a run that diverged, names it, and exits with 3", () =>

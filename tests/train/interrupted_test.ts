@@ -43,7 +43,7 @@ Deno.test("a training whose device is lost says so in one line, and the way on",
     const run = latest(folder);
     assert.match(
       message,
-      /^The WebGPU device .+ was lost \(destroyed\): .+; to go on from step 20: deno task train/,
+      /^The WebGPU device .+ was lost \(destroyed\): .+; to resume from step 20: deno task train/,
     );
     assert.ok(message.endsWith(`deno task train --resume ${run}`), message);
     assert.equal(name, "UserError");
@@ -85,7 +85,7 @@ Deno.test("SIGHUP saves a run of a sweep, also where it comes twice, and the sam
     assert.equal(steps(), saved);
     assert.match(
       stderr,
-      new RegExp(`Stopped and saved at step ${saved} of tiny-01-seed=1\\. Go on with the same`),
+      new RegExp(`Stopped and saved at step ${saved} of tiny-01-seed=1\\. Continue with the same`),
     );
   }));
 
