@@ -1,4 +1,4 @@
-// Differentiation with this room's own addition: what models and tests call.
+// Differentiation with `add` as the addition of gradients: the functions that models and tests call.
 import { gradients } from "../src/graph/gradient.ts";
 import { constant } from "../src/graph/structure.ts";
 import type { Tensor } from "../src/graph/tensor.ts";
@@ -8,9 +8,9 @@ import { add } from "./elementwise/op.ts";
  * Gradients of a scalar, as new tensors of its graph: g_i = d loss / d wrt_i (times `seed`).
  *
  * @param loss the scalar, [1]
- * @param wrt tensors the loss depends on, parameters usually; each is taken as a leaf
- * @param seed a number the gradients are multiplied by, 1 by default
- * @returns one tensor for each of `wrt`, of its shape
+ * @param wrt tensors the loss depends on, usually parameters; each is treated as a leaf
+ * @param seed a factor of the gradients. Default: 1
+ * @returns one tensor per tensor of `wrt`, of its shape
  * @throws {Error} if the loss does not depend on one of them
  *
  * @example
@@ -25,19 +25,19 @@ export function grad(loss: Tensor, wrt: readonly Tensor[], seed = 1): Tensor[] {
   const gradientOf = gradients(loss, wrt, { seed: constant(seed), add });
   return wrt.map((x, i) => {
     const g = gradientOf(x);
-    if (!g) throw new Error(`The loss does not depend on tensor ${i} of those asked for.`);
+    if (!g) throw new Error(`The loss does not depend on tensor ${i} of wrt.`);
     return g;
   });
 }
 
 /**
- * The same backward pass, asked for by tensor: gradients of `wrt` and of every tensor between them and the loss, whose
- * values the pass computes anyway.
+ * The same backward pass, as a lookup by tensor: gradients of `wrt` and of every tensor between them and the loss, which
+ * the pass computes anyway.
  *
  * @param loss the scalar, [1]
- * @param wrt tensors the loss depends on, parameters usually; each is taken as a leaf
- * @param seed what the gradients are multiplied by, a number or a tensor [1]; 1 by default
- * @returns dL/dx of a tensor x, of its shape; undefined where the loss does not depend on x or x on none of `wrt`
+ * @param wrt tensors the loss depends on, usually parameters; each is treated as a leaf
+ * @param seed a factor of the gradients, a number or a tensor [1]. Default: 1
+ * @returns dL/dx of a tensor x, of its shape; undefined if the loss does not depend on x, or x on none of `wrt`
  *
  * @example
  * ```ts

@@ -1,11 +1,11 @@
 /**
- * Score modifiers and masks of attention, `masks` in mod.ts: those of the literature, how they compose, and `modifier` and
- * `mask`, which make one of an expression.
+ * Score modifiers and masks of attention, `masks` in mod.ts: those of the literature, their composition, and `modifier`
+ * and `mask`, which create one from an expression.
  *
  * @example A causal window of 128 keys, and a penalty on distance
  * ```ts
  * import { masks } from "../mod.ts";
- * const seen = masks.andMasks(masks.causalMask, masks.windowMask({ size: 128 }));
+ * const visible = masks.andMasks(masks.causalMask, masks.windowMask({ size: 128 }));
  * const nearer = masks.modifier("score - 0.1 * (i - j)");
  * ```
  *

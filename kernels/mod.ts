@@ -1,6 +1,6 @@
 /**
- * Kernels: one folder per operation, each with its shapes, its WGSL, its TypeScript oracle and its gradient, and the
- * expressions that several of them are written in.
+ * Kernels: one folder per operation with its shapes, WGSL, TypeScript oracle and gradient, and the expression language
+ * that several of them use.
  *
  * @example The gradient of a matrix product
  * ```ts

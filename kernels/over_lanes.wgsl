@@ -1,11 +1,11 @@
-// One Part out of all lanes' own, merged in pairs by `both` in a tree of fixed shape; every lane of the workgroup gets it.
+// Reduces the lanes' Parts to one by `combine`, in a tree of fixed shape; every lane of the workgroup gets the result.
 //! if LANES > 1
 var<workgroup> of_lane: array<Part, LANES>;
-fn over_lanes(own: Part, lane: u32) -> Part {
-  of_lane[lane] = own;
+fn over_lanes(part: Part, lane: u32) -> Part {
+  of_lane[lane] = part;
   workgroupBarrier();
   for (var half = LANES / 2u; half > 0u; half /= 2u) {
-    if (lane < half) { of_lane[lane] = both(of_lane[lane], of_lane[lane + half]); }
+    if (lane < half) { of_lane[lane] = combine(of_lane[lane], of_lane[lane + half]); }
     workgroupBarrier();
   }
   let all = of_lane[0];
@@ -14,5 +14,5 @@ fn over_lanes(own: Part, lane: u32) -> Part {
   return all;
 }
 //! else
-fn over_lanes(own: Part, lane: u32) -> Part { return own; }
+fn over_lanes(part: Part, lane: u32) -> Part { return part; }
 //! end

@@ -1,20 +1,20 @@
-// How kernels take the rows of a matrix: four numbers at a time, and some rows at a time of one that is larger than an adapter binds.
+// Row access for kernels: vectors of four numbers, and matrices split by rows when larger than the adapter's binding limit.
 import { ALIGN } from "../src/graph/structure.ts";
 import type { ElementRange } from "../src/graph/tensor.ts";
 
-/** Some rows of a matrix, and the elements that they are. */
+/** A contiguous part of a matrix's rows. */
 export interface RowPart {
-  /** The first of them. */
+  /** The first row. */
   readonly first: number;
-  /** How many. */
+  /** Number of rows. */
   readonly rows: number;
-  /** Where they lie; undefined: the whole matrix. */
+  /** Their elements; undefined for the entire matrix. */
   readonly range: ElementRange | undefined;
 }
 
 /**
- * Cuts a matrix [rows, width] of f32 into the fewest parts of at most `maxBytes`, each a multiple of 64 rows but for the
- * last, so that all begin where a binding may. A matrix that fits is one part.
+ * Splits a matrix [rows, width] of f32 into the fewest parts of at most `maxBytes`, each a multiple of 64 rows except for
+ * the last, so that every part starts at a valid binding offset. A matrix that fits is one part.
  */
 export function rowParts(rows: number, width: number, maxBytes: number): RowPart[] {
   if (4 * rows * width <= maxBytes) return [{ first: 0, rows, range: undefined }];
@@ -26,7 +26,7 @@ export function rowParts(rows: number, width: number, maxBytes: number): RowPart
   });
 }
 
-/** Rows of `size` numbers as kernels take them: WIDTH items of four numbers, where each of `lanes` gets one, or of one. */
+/** The items of a row of `size` numbers: vec4f if they divide it and each of `lanes` gets one, else f32; WIDTH counts them. */
 export function itemsOf(size: number, lanes = 1): { readonly WIDTH: number; readonly Item: string } {
   const fours = size % 4 === 0 && size >= 4 * lanes;
   return fours ? { WIDTH: size / 4, Item: "vec4f" } : { WIDTH: size, Item: "f32" };

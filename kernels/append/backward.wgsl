@@ -1,5 +1,5 @@
-// The gradient of y [B, S + E, C] taken apart: dx[b, s, :] = dy[b, s, :], or drows[e, :] = the sum over b, in the order of
-// the samples, of dy[b, S + e, :].
+// Splits the gradient of y [B, S + E, C]: dx[b, s, :] = dy[b, s, :], or drows[e, :] = sum over b of dy[b, S + e, :], in
+// the order of the samples.
 @group(0) @binding(0) var<storage, read_write> out: array<f32>;
 @group(0) @binding(1) var<storage, read> dy: array<f32>;
 

@@ -1,4 +1,4 @@
-// Rows appended to every sample of a batch: learned keys and values that each query sees.
+// Appends rows to every sample of a batch: learned keys and values that every query attends to.
 import { apply, mismatch, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Lowered, Op, Tensor } from "../../src/graph/tensor.ts";
 import appendWgsl from "./append.wgsl" with { type: "text" };
@@ -42,7 +42,7 @@ export const appendOp: Op = {
 
 /** Attributes of the gradient. */
 export interface AppendBackwardAttrs {
-  /** How many rows were appended. */
+  /** Number of appended rows. */
   readonly rows: number;
 }
 
@@ -81,8 +81,8 @@ export const appendBackwardOp: Op<AppendBackwardAttrs> = {
 };
 
 /**
- * Rows behind those of every sample: y[b] = x[b] above rows. The gradient of x is the part of dy that x gave, that of
- * the rows the sum of theirs over the batch, in the order of the samples.
+ * Appends rows to every sample: y[b] = concat(x[b], rows). dx is the part of dy that belongs to x; drows is the sum of the
+ * rest over the batch, in the order of the samples.
  *
  * @param x [B, S, C]
  * @param rows [E, C]

@@ -17,7 +17,7 @@ fn merged_m2(n: f32, sum_n: f32, m2_n: f32, m: f32, sum_m: f32, m2_m: f32) -> f3
   return m2_n + m2_m + delta * delta * (n / max(n + m, 1f)) * m;
 }
 
-fn both(a: Sums, b: Sums) -> Sums {
+fn combine(a: Sums, b: Sums) -> Sums {
   var c = added(a, b);
 //! if GRADIENT
   c.pattern_m2 = merged_m2(a.pattern_pairs, a.pattern, a.pattern_m2, b.pattern_pairs, b.pattern, b.pattern_m2);
@@ -62,9 +62,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   for (var chunk = lane; chunk < CHUNKS; chunk += LANES) {
     var part = nothing();
     for (var at = chunk * CHUNK; at < min((chunk + 1u) * CHUNK, BATCH * TILES); at++) {
-      part = both(part, partial[((at / TILES) * H + head) * TILES + at % TILES]);
+      part = combine(part, partial[((at / TILES) * H + head) * TILES + at % TILES]);
     }
-    total = both(total, part);
+    total = combine(total, part);
   }
 //! if !GRADIENT
   // Norms of samples, each over its records.

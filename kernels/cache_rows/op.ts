@@ -1,8 +1,8 @@
-// Rows written into a cache at positions that the device is told at each run: keys and values of a text that grows.
+// Writes rows into a cache at positions uploaded for each run: the KV cache of a growing text.
 import { apply, mismatch, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import cacheRowsWgsl from "./cache_rows.wgsl" with { type: "text" };
 
-/** Inputs: cache [B, S, C], which is written in place, rows [B, T, C] and positions u32 [B, T]. */
+/** Inputs: cache [B, S, C], written in place, rows [B, T, C] and positions u32 [B, T]. */
 export const cacheRowsOp: Op = {
   name: "cache_rows",
   inplace: { 0: 0 },
@@ -38,8 +38,8 @@ export const cacheRowsOp: Op = {
 };
 
 /**
- * A state with rows written into it in place: cache[b, positions[b, t], :] = rows[b, t, :]. A position that is not below S
- * is left out; of equal positions in one sample it is not said which row stays. There is no gradient.
+ * Writes rows into a state in place: cache[b, positions[b, t], :] = rows[b, t, :]. Positions of S or more are skipped; which
+ * of several rows with the same position in one sample remains is unspecified. There is no gradient.
  *
  * @param cache [B, S, C], a state
  * @param rows [B, T, C]

@@ -2,7 +2,7 @@
 @group(0) @binding(0) var<storage, read> targets: array<u32>;
 @group(0) @binding(1) var<storage, read_write> valid: array<f32>;
 alias Part = u32;
-fn both(a: u32, b: u32) -> u32 { return a + b; }
+fn combine(a: u32, b: u32) -> u32 { return a + b; }
 //! insert OVER_LANES
 
 @compute @workgroup_size(LANES)

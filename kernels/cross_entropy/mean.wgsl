@@ -1,21 +1,21 @@
 // loss = sum of losses / valid (0 without valid rows), correct = sum of hits. One workgroup and a tree (LANES 256), or
-// one invocation (LANES 1): runs of 64 rows are summed apart, so that a long sum keeps its digits.
+// one invocation (LANES 1): chunks of 64 rows are summed separately, so that a long sum keeps its digits.
 @group(0) @binding(0) var<storage, read> losses: array<f32>;
 @group(0) @binding(1) var<storage, read> hits: array<f32>;
 @group(0) @binding(2) var<storage, read> valid: array<f32>;
 @group(0) @binding(3) var<storage, read_write> loss: array<f32>;
 @group(0) @binding(4) var<storage, read_write> correct: array<f32>;
 alias Part = vec2f;
-fn both(a: vec2f, b: vec2f) -> vec2f { return a + b; }
+fn combine(a: vec2f, b: vec2f) -> vec2f { return a + b; }
 //! insert OVER_LANES
 
 @compute @workgroup_size(LANES)
 fn main(@builtin(local_invocation_index) lane: u32) {
   var sums = vec2f(0f);
   for (var first = lane; first < ROWS; first += 64u * LANES) {
-    var run = vec2f(0f);
-    for (var i = first; i < min(first + 64u * LANES, ROWS); i += LANES) { run += vec2f(losses[i], hits[i]); }
-    sums += run;
+    var chunk = vec2f(0f);
+    for (var i = first; i < min(first + 64u * LANES, ROWS); i += LANES) { chunk += vec2f(losses[i], hits[i]); }
+    sums += chunk;
   }
   sums = over_lanes(sums, lane);
   if (lane == 0u) {

@@ -1,5 +1,5 @@
-// Cross-entropy of logits and target ids, fused with its gradient: the softmax is at hand when the loss is,
-// and dlogits is then all that a backward pass needs.
+// Cross-entropy of logits and target ids, fused with its gradient: the softmax is available when the loss is computed, and
+// dlogits is all that a backward pass needs.
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Floats, Lowered, Op, Target, Tensor, Values } from "../../src/graph/tensor.ts";
 import { multiply } from "../elementwise/op.ts";
@@ -8,16 +8,16 @@ import countWgsl from "./count.wgsl" with { type: "text" };
 import meanWgsl from "./mean.wgsl" with { type: "text" };
 import rowsWgsl from "./rows.wgsl" with { type: "text" };
 
-/** The target of a token whose loss does not count. */
+/** The target of a token that is excluded from the loss. */
 export const IGNORE = 0xffffffff;
 
-/** What `crossEntropy` gives. */
+/** Results of `crossEntropy`. */
 export interface CrossEntropy {
-  /** Mean over the valid targets, in nats, [1]; 0 where there is none. The one output with a gradient. */
+  /** Mean over the valid targets, in nats, [1]; 0 if there are none. The only output with a gradient. */
   readonly loss: Tensor;
-  /** d loss / d logits, [N, V]; zero in rows whose target does not count. Computed only where it is read. */
+  /** d loss / d logits, [N, V]; zero in rows with an ignored target. Computed only if it is read. */
   readonly dlogits: Tensor;
-  /** Loss of every token in nats, [N]; 0 where its target does not count. */
+  /** Loss per token in nats, [N]; 0 for ignored targets. */
   readonly losses: Tensor;
   /** Number of valid targets, [1], f32. */
   readonly valid: Tensor;
@@ -28,8 +28,8 @@ export interface CrossEntropy {
 }
 
 /**
- * Lengths from which a software adapter is given workgroups too: llvmpipe leaves off, silently, after 65,535
- * iterations of a shader's loops together.
+ * Length above which a software adapter uses workgroups too: llvmpipe silently ends a shader's loops after a total of
+ * 65,535 iterations.
  */
 const LONG = 8192;
 
@@ -76,7 +76,7 @@ function cpu(
   outputs: readonly Values[],
   { inputs, needed }: Call,
 ): void {
-  const [loss, dlogits, losses, valid, correct, hits] = outputs as Floats[];
+  const [meanLoss, dlogits, losses, valid, correct, hits] = outputs as Floats[];
   const size = inputs[0].shape[1];
   let count = 0;
   for (let row = 0; row < targets.length; row++) if (targets[row] < size) count++;
@@ -96,18 +96,18 @@ function cpu(
     const top = logits[start + best];
     let total = 0;
     for (let i = 0; i < size; i++) total += Math.exp(logits[start + i] - top);
-    const own = top - logits[start + target] + Math.log(total);
-    losses[row] = own;
-    sum += own;
+    const loss = top - logits[start + target] + Math.log(total);
+    losses[row] = loss;
+    sum += loss;
     if (best === target) hits[row] = 1;
     right += hits[row];
     if (!needed[1]) continue;
     const share = 1 / (total * count);
     for (let i = 0; i < size; i++) dlogits[start + i] = Math.exp(logits[start + i] - top) * share;
-    // In one subtraction: in float32 the stored softmax of a certain token would have lost its digits.
+    // A single expression: the float32 softmax of a token with probability near 1 would lose its digits.
     dlogits[start + target] = (Math.exp(logits[start + target] - top) / total - 1) / count;
   }
-  loss[0] = sum / Math.max(count, 1);
+  meanLoss[0] = sum / Math.max(count, 1);
   valid[0] = count;
   correct[0] = right;
 }
@@ -137,12 +137,12 @@ export const crossEntropyOp: Op = {
  * Cross-entropy of logits against target ids: loss = mean over the valid n of ln(sum_v exp logits[n, v]) -
  * logits[n, targets[n]], with its gradient (softmax - onehot) / valid.
  *
- * A target that is `IGNORE`, or any other number not below V, counts for nothing; without a valid target the
- * loss and its gradient are zero.
+ * A target that is `IGNORE`, or any other number of at least V, is ignored; without a valid target the loss and its
+ * gradient are zero.
  *
  * @param logits [N, V]
  * @param targets u32 [N], or of any shape with N elements
- * @returns the mean loss in nats, and what comes with it
+ * @returns the mean loss in nats, with its gradient and counts
  * @throws {UserError} if the shapes do not fit
  *
  * @example

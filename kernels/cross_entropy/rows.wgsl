@@ -1,5 +1,5 @@
 // For each row of logits [ROWS, V] with target t: loss = lse - logit_t, whether the argmax is t, and
-// dlogits = (softmax - onehot t) / valid. A workgroup a row (LANES 64) or an invocation a row (LANES 1).
+// dlogits = (softmax - onehot t) / valid. One workgroup per row (LANES 64) or one invocation per row (LANES 1).
 @group(0) @binding(0) var<storage, read> logits: array<f32>;
 @group(0) @binding(1) var<storage, read> targets: array<u32>;
 @group(0) @binding(2) var<storage, read_write> losses: array<f32>;
@@ -9,10 +9,10 @@
 @group(0) @binding(5) var<storage, read_write> dlogits: array<f32>;
 //! end
 
-// Of some logits: the largest, its lowest index, and the sum of exp(logit - largest).
+// Statistics of a set of logits: the largest, its lowest index, and the sum of exp(logit - largest).
 struct Part { top: f32, sum: f32, best: u32 }
 
-fn both(a: Part, b: Part) -> Part {
+fn combine(a: Part, b: Part) -> Part {
   let top = max(a.top, b.top);
   let sum = a.sum * exp(a.top - top) + b.sum * exp(b.top - top);
   let second = b.top > a.top || (b.top == a.top && b.best < a.best);
@@ -22,37 +22,37 @@ fn both(a: Part, b: Part) -> Part {
 
 //! each row in 0..ROWS over LANES
   let start = row * V;
-  // A lane without logits holds a sum of zero under the lowest number.
-  var seen = Part(-0x1.fffffep+127f, 0f, V);
+  // A lane without logits holds a zero sum with the lowest float as its top.
+  var total = Part(-0x1.fffffep+127f, 0f, V);
   for (var i = lane; i < V; i += LANES) {
     let logit = logits[start + i];
-    let above = logit - seen.top;
+    let above = logit - total.top;
     let ratio = exp(-abs(above));
     // One exponential either way: the sum shrinks under a new top, or grows by a smaller term.
     if (above > 0f) {
-      seen = Part(logit, seen.sum * ratio + 1f, i);
+      total = Part(logit, total.sum * ratio + 1f, i);
     } else {
-      seen.sum += ratio;
+      total.sum += ratio;
     }
   }
-  seen = over_lanes(seen, lane);
-  // Infinity less itself is NaN: the sum was begun with 1.
-  let bits = bitcast<u32>(seen.top);
-  if (bits == 0x7f800000u) { seen.sum = bitcast<f32>(bits | 0x7fc00000u); }
+  total = over_lanes(total, lane);
+  // Infinity minus itself is NaN, but the sum started at 1.
+  let bits = bitcast<u32>(total.top);
+  if (bits == 0x7f800000u) { total.sum = bitcast<f32>(bits | 0x7fc00000u); }
   let label = targets[row];
   let counted = label < V;
   if (lane == 0u) {
     // The large numbers are subtracted first, so that the loss keeps its digits.
-    let loss = (seen.top - logits[start + min(label, V - 1u)]) + log(seen.sum);
+    let loss = (total.top - logits[start + min(label, V - 1u)]) + log(total.sum);
     losses[row] = select(0f, loss, counted);
-    hits[row] = select(0f, 1f, counted && seen.best == label);
+    hits[row] = select(0f, 1f, counted && total.best == label);
   }
 //! if GRADIENT
-  let share = 1f / (seen.sum * max(valid[0], 1f));
-  let whole = 1f / max(valid[0], 1f);
+  let share = 1f / (total.sum * max(valid[0], 1f));
+  let weight = 1f / max(valid[0], 1f);
   for (var i = lane; i < V; i += LANES) {
-    let slope = exp(logits[start + i] - seen.top) * share - select(0f, whole, i == label);
-    dlogits[start + i] = select(0f, slope, counted);
+    let gradient = exp(logits[start + i] - total.top) * share - select(0f, weight, i == label);
+    dlogits[start + i] = select(0f, gradient, counted);
   }
 //! end
 //! end

@@ -1,5 +1,5 @@
-// Element-wise operations from expressions: one operation for every activation, sum, product and hook, its gradient the
-// expression's own derivative. And sums, of columns, of everything, of squares: the gradient of what was repeated.
+// Element-wise operations from expressions: one operation for every activation, sum, product and hook, with the gradient
+// from the expression's derivative. Also sums of columns, of all elements and of squares: the gradient of broadcasting.
 import { parseExpression } from "../expression/text.ts";
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Ref, Spec, Tensor } from "../../src/graph/tensor.ts";
@@ -22,11 +22,11 @@ import reduceWgsl from "./reduce.wgsl" with { type: "text" };
 export interface ElementwiseAttrs {
   readonly name: string;
   readonly expression: Expression;
-  /** Variable of the expression that each input stands for. */
+  /** The expression's variable of each input. */
   readonly names: readonly string[];
 }
 
-/** How an operand lies against the result: of its size, one number, or one row of its last dimension. */
+/** How an operand is broadcast to the result: its full size, one number, or one row of its last dimension. */
 export function operandKind(x: Spec, out: Spec): "full" | "scalar" | "row" | undefined {
   const size = sizeOf(x);
   if (size === sizeOf(out)) return "full";
@@ -80,10 +80,10 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
     const [out] = node.outputs;
     return node.inputs.map((x, i) => {
       if (!needed[i]) return undefined;
-      const slope = times(variable("g"), derivative(expression, names[i]));
+      const product = times(variable("g"), derivative(expression, names[i]));
       const operands: Record<string, Tensor> = { g: g! };
       node.inputs.forEach((input, k) => operands[names[k]] = input);
-      const full = applied(slope, operands, `${name}_backward`);
+      const full = applied(product, operands, `${name}_backward`);
       const kind = operandKind(x, out);
       if (kind === "full") return reshape(full, x.shape);
       const row = x.shape.length ? sizeOf(x) : 1;
@@ -98,9 +98,9 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
 /**
  * Applies an expression to every element: y_i = f(x0_i, x1_i, ...).
  *
- * @param given over variables named as the keys of `operands`, as text or built by `expr`
- * @param operands tensors of one shape; a tensor of one number, or of the last dimension's length, is repeated
- * @param name what errors and traces call it
+ * @param given an expression of variables named as the keys of `operands`, as text or built with `expr`
+ * @param operands tensors of one shape; a tensor of one number, or of the last dimension's length, is broadcast
+ * @param name name in errors and traces
  * @returns a tensor of the largest operand's shape
  *
  * @example
@@ -128,14 +128,14 @@ export function elementwise(
   return applied(expression, renamed, name);
 }
 
-/** Operands by names that shaders and functions take as they are: not those of their own variables, nor any word. */
+/** Operand names that are safe in shaders and functions: neither their variables nor keywords. */
 const SAFE_NAME = /^[abcdehj-xz]$/;
 
-/** The same of operands by safe names, or the gradient `g`. */
+/** `elementwise` of operands with safe names, or the gradient `g`. */
 function applied(expression: Expression, operands: Readonly<Record<string, Tensor>>, name: string): Tensor {
   const used = variablesOf(expression);
   const shape = Object.values(operands).reduce((a, b) => sizeOf(b) > sizeOf(a) ? b : a).shape;
-  // Operands that the expression does not use are dropped, unless one of them alone gives the shape.
+  // Operands that the expression does not use are dropped, unless they are needed for the shape.
   const kept = Object.keys(operands).filter((k) => used.has(k));
   const names = kept.some((k) => sizeOf(operands[k]) === sizeOf(shape)) ? kept : Object.keys(operands);
   return apply(elementwiseOp, names.map((k) => operands[k]), { name, expression, names })[0];
@@ -147,7 +147,7 @@ export function add(a: Tensor, b: Tensor): Tensor {
   return elementwise(plus(variable("a"), variable("b")), { a, b }, "add");
 }
 
-/** a b, element by element; a constant 1 vanishes.
+/** a b, element by element; a constant 1 is dropped.
  * @category Tensors */
 export function multiply(a: Tensor, b: Tensor): Tensor {
   if (constantValue(a) === 1 && operandKind(a, b)) return b;
@@ -155,7 +155,7 @@ export function multiply(a: Tensor, b: Tensor): Tensor {
   return elementwise(times(variable("a"), variable("b")), { a, b }, "multiply");
 }
 
-/** c x for a number c; 1 vanishes.
+/** c x for a number c; 1 is dropped.
  * @category Tensors */
 export function scale(x: Tensor, c: number): Tensor {
   return c === 1 ? x : elementwise(times(c, variable("x")), { x }, "scale");
@@ -170,11 +170,11 @@ export interface ReduceAttrs {
 /** Rows that one invocation sums: about the square root, so that both dispatches are short. */
 export function chunkRows(rows: number, columns: number): number {
   const each = Math.ceil(Math.sqrt(rows));
-  // With many columns there are invocations enough, and fewer pieces to sum again.
+  // Many columns give enough invocations; larger chunks leave fewer partial sums.
   return columns >= 256 ? Math.max(each, 64) : each;
 }
 
-/** Rows, columns, rows of one piece, and whether squares are summed. */
+/** Rows, columns, rows per chunk, and whether squares are summed. */
 export interface ReduceShape {
   readonly rows: number;
   readonly columns: number;
@@ -182,7 +182,7 @@ export interface ReduceShape {
   readonly square?: boolean;
 }
 
-/** One dispatch of column sums, for operations that end with one: from [rows, columns] to [pieces, columns]. */
+/** One dispatch of column sums, for operations that end with one: from [rows, columns] to [chunks, columns]. */
 export function reducePass(label: string, from: Ref, to: Ref, shape: ReduceShape): Dispatch {
   const { rows, columns, perChunk, square = false } = shape;
   const chunks = Math.ceil(rows / perChunk);
@@ -195,7 +195,7 @@ export function reducePass(label: string, from: Ref, to: Ref, shape: ReduceShape
   };
 }
 
-/** Two dispatches of fixed shape, so that a sum is the same every time. */
+/** Two dispatches of fixed shape, so that sums are deterministic. */
 export const reduceOp: Op<ReduceAttrs> = {
   name: "reduce",
   infer([x]) {
@@ -226,18 +226,18 @@ export const reduceOp: Op<ReduceAttrs> = {
   vjp(node, [g]) {
     const [x] = node.inputs;
     const { square } = node.attrs as ReduceAttrs;
-    // The gradient of a sum is the sum's own, repeated along the rows; x gives the shape.
-    const slope = square ? times(times(2, variable("x")), variable("g")) : variable("g");
-    return [elementwise(slope, { x, g: g! }, "reduce_backward")];
+    // The sum's gradient is broadcast along the rows; x gives the shape.
+    const gradient = square ? times(times(2, variable("x")), variable("g")) : variable("g");
+    return [elementwise(gradient, { x, g: g! }, "reduce_backward")];
   },
 };
 
-/** Sums of the columns: x [R, C] to [C]. */
+/** Column sums, x [R, C] to [C]. */
 export function sumRows(x: Tensor): Tensor {
   return apply(reduceOp, [x], { square: false })[0];
 }
 
-/** Rows of 64 numbers if that divides the size, so that neighbours read neighbours; else one column. */
+/** Rows of 64 numbers if that divides the size, so that neighbouring lanes read neighbouring numbers; else one column. */
 function columnsOf(x: Tensor): number {
   return sizeOf(x) % 64 === 0 ? 64 : 1;
 }

@@ -1,5 +1,5 @@
-// Rows of a table by id, and the gradient of the table: summed along chains of equal ids, so that it needs no
-// atomics and is the same every time.
+// Rows of a table by id, and the gradient of the table: summed along chains of equal ids, so that it is deterministic
+// and needs no atomics.
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Ref, Tensor } from "../../src/graph/tensor.ts";
 import { itemsOf, rowParts } from "../row_parts.ts";
@@ -8,13 +8,13 @@ import gatherWgsl from "./gather.wgsl" with { type: "text" };
 import startWgsl from "./start.wgsl" with { type: "text" };
 import sumWgsl from "./sum.wgsl" with { type: "text" };
 
-/** Attributes of the gradient: its inputs are ids, dy and, where there is one, what is added. */
+/** Attributes of the gradient; its inputs are ids, dy and an optional addend. */
 export interface EmbeddingBackwardAttrs {
   /** Rows of the table. */
   readonly rows: number;
 }
 
-/** Output: the rows, the shape of ids + [D]. */
+/** Output: the rows; its shape is that of ids + [D]. */
 export const embeddingOp: Op = {
   name: "embedding",
   infer(inputs) {
@@ -52,7 +52,7 @@ export const embeddingOp: Op = {
   },
 };
 
-/** Output: the gradient of the table [V, D], with another one added where it is given. */
+/** Output: the gradient of the table [V, D], plus the addend if given. */
 export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
   name: "embedding_backward",
   infer: ([, dy], { rows }) => [{ shape: [rows, dy.shape.at(-1)!], dtype: "f32" }],
@@ -109,14 +109,13 @@ export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
 /**
  * Rows of a table by id: y[..., :] = table[ids[...], :].
  *
- * Its gradient sums, for each row of the table, the gradients of the tokens that took it, in the order of the
- * tokens. An id that is not below V is read as V - 1, in the gradient too: whoever uploads ids checks them
- * first.
+ * The gradient of a table row is the sum of the gradients of the tokens with its id, in the order of the tokens. An id of
+ * V or more is read as V - 1, in the gradient too: the caller checks ids before uploading them.
  *
  * @param table [V, D]
  * @param ids u32 of any shape, usually [N] or [B, T]
  * @returns the shape of ids + [D]
- * @throws {UserError} if the table is no matrix of f32 or the ids are not u32
+ * @throws {UserError} if the table is not a matrix of f32 or the ids are not u32
  *
  * @example
  * ```ts

@@ -1,16 +1,16 @@
-// Interval arithmetic on expressions: what an expression can be over a box of its variables. It tells which tiles of an
-// attention matrix a mask leaves empty or full without looking at one pair.
+// Interval arithmetic on expressions: the range of an expression over a box of its variables. It decides which tiles of an
+// attention matrix a mask leaves empty or full without evaluating any pair.
 import { type Binary, entryAt, type Expression, type Lookup, toFunction, type Unary } from "./expression.ts";
 
-/** Every value lies between the two, both included. */
+/** An interval, both ends included. */
 export type Bounds = readonly [low: number, high: number];
 
-/** Numbers of tables by name, where the host knows them. */
+/** Values of tables by name, if the host has them. */
 export type TableValues = Readonly<Record<string, ArrayLike<number> | undefined>>;
 
-/** Anything, NaN too, with which no comparison holds for sure. */
+/** Unbounded, possibly NaN: no comparison is certain. */
 const ANY: Bounds = [NaN, NaN];
-/** Entries of a table that are looked through for their range; more are taken to be anything. */
+/** Largest number of table entries searched for their range; more are treated as unbounded. */
 const MOST_ENTRIES = 1 << 16;
 
 const isAny = ([a, b]: Bounds): boolean => Number.isNaN(a) || Number.isNaN(b);
@@ -27,7 +27,7 @@ function unaryBounds(f: Unary, x: Bounds): Bounds {
     case "sqrt":
       return a < 0 ? ANY : [Math[f](a), Math[f](b)];
     default: {
-      // exp, tanh, sigmoid, floor and erf never fall.
+      // exp, tanh, sigmoid, floor and erf are monotone.
       const value = toFunction({ kind: "unary", f, x: { kind: "variable", name: "x" } }, ["x"]);
       return [value(a), value(b)];
     }
@@ -35,7 +35,7 @@ function unaryBounds(f: Unary, x: Bounds): Bounds {
 }
 
 function binaryBounds(f: Binary, a: Bounds, b: Bounds): Bounds {
-  // Between infinities there is NaN (infinity less infinity, 0 times infinity): arithmetic is certain of finite numbers alone.
+  // Infinities may give NaN (infinity minus infinity, 0 times infinity): bounds hold for finite numbers only.
   const corners = (g: (x: number, y: number) => number): Bounds => {
     if (![...a, ...b].every(Number.isFinite)) return ANY;
     const values = a.flatMap((x) => b.map((y) => g(x, y)));
@@ -91,7 +91,7 @@ function lookupBounds(
 }
 
 /**
- * Bounds of an expression over a box of its variables: wide ones where a variable stands in it twice, never wrong ones.
+ * Bounds of an expression over a box of its variables: never wrong, but loose if a variable occurs more than once.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 // The error function in float64, which JavaScript lacks. Source: FreeBSD msun s_erf.c (Sun Microsystems, 1993), whose
-// rational approximations are good to one unit in the last place.
+// rational approximations have errors below one unit in the last place.
 
 const EFX = [
   [

@@ -1,7 +1,7 @@
-// A small language of scalar expressions. Written once in TypeScript, an expression gives its WGSL (expression_wgsl.ts),
-// its function on the host and its derivative, so that nobody writes a derivative by hand. Activations, element-wise
-// operations, epilogues and attention's score modifiers are all written in it. On every device it means what it means in
-// JavaScript, NaN and infinities included; the sign of a zero alone is the device's own.
+// A small language of scalar expressions. One expression yields its WGSL (wgsl.ts), its function on the host and its
+// derivative, so that no derivative is written by hand. Activations, element-wise operations, epilogues and attention's
+// score modifiers are written in it. Every device evaluates it as JavaScript does, NaN and infinities included; only the
+// sign of a zero depends on the device.
 import { UserError } from "../../src/base/errors.ts";
 import { erf } from "./erf.ts";
 
@@ -29,7 +29,7 @@ export type Expression =
     readonly indices: readonly Expression[];
   };
 
-/** An expression, or a number that stands for one. */
+/** An expression, or a number used as one. */
 export type Term = Expression | number;
 
 const wrap = (x: Term): Expression => typeof x === "number" ? { kind: "number", value: x } : x;
@@ -49,9 +49,9 @@ export const minus = (a: Term, b: Term): Expression => binary("-", a, b);
 export const times = (a: Term, b: Term): Expression => binary("*", a, b);
 /** a / b */
 export const over = (a: Term, b: Term): Expression => binary("/", a, b);
-/** The smaller of two; where they are equal the derivative follows the first. */
+/** The smaller of two; at equality the derivative is that of the first. */
 export const min = (a: Term, b: Term): Expression => binary("min", a, b);
-/** The larger of two; where they are equal the derivative follows the first. */
+/** The larger of two; at equality the derivative is that of the first. */
 export const max = (a: Term, b: Term): Expression => binary("max", a, b);
 /** 1 where a < b, else 0. */
 export const less = (a: Term, b: Term): Expression => binary("<", a, b);
@@ -73,12 +73,12 @@ export const sigmoid = (x: Term): Expression => unary("sigmoid", x);
 export const sqrt = (x: Term): Expression => unary("sqrt", x);
 /** |x|; the derivative at 0 is 0. */
 export const absolute = (x: Term): Expression => unary("abs", x);
-/** The largest whole number not above x; its derivative is taken as 0. */
+/** The largest integer not above x; its derivative is defined as 0. */
 export const floor = (x: Term): Expression => unary("floor", x);
 /**
- * An entry of a table of the given shape. Each index is rounded towards zero and kept inside its dimension: below 0 and NaN
- * read the first entry, past the end the last, on every device. Indices are combined as integers, so that a table may
- * have more entries than a float32 can count.
+ * An entry of a table of the given shape. Each index is rounded towards zero and clamped to its dimension, on every device:
+ * NaN and numbers below 0 read the first entry, numbers past the end the last. Indices are combined as integers, so that a
+ * table may have more entries than a float32 can count.
  */
 export const lookup = (table: string, shape: readonly number[], ...indices: Term[]): Expression => {
   if (indices.length !== shape.length) {
@@ -119,7 +119,7 @@ const HOST2: Record<Binary, (a: number, b: number) => number> = {
   "==": (a, b) => Number(a === b),
 };
 
-/** Folds constants, and the identities that hold for every number; 0 x is left alone, for it is NaN where x is not finite. */
+/** Folds constants, and the identities that hold for every number; 0 x is kept, because it is NaN where x is not finite. */
 function fold(e: Expression): Expression {
   if (e.kind === "unary" && e.x.kind === "number") return wrap(HOST[e.f](e.x.value));
   if (e.kind !== "binary") return e;
@@ -155,7 +155,7 @@ function unaryDerivative(f: Unary, x: Expression): Expression {
   }
 }
 
-/** Where a derivative is 0 because its branch does not depend on the variable: a condition, as a number where it is fixed. */
+/** The condition under which a derivative is 0 because its branch does not depend on the variable; a number if constant. */
 function zeroWhere(d: Expression): Expression {
   const [never, always] = [wrap(0), wrap(1)];
   if (d.kind === "number") return d.value === 0 ? always : never;
@@ -173,8 +173,8 @@ function zeroWhere(d: Expression): Expression {
 }
 
 /**
- * A derivative d after a factor, inside the branches of d's selects: where a branch does not depend on the variable it
- * stays 0, also where the factor is infinite there, as that of sqrt(max(0, x)) below 0.
+ * A derivative d times a factor, applied inside the branches of d's selects: a branch that does not depend on the variable
+ * stays 0 even if the factor is infinite there, as for sqrt(max(0, x)) below 0.
  */
 function scaled(d: Expression, factor: (d: Expression) => Expression): Expression {
   if (d.kind === "select") return select(d.if, scaled(d.then, factor), scaled(d.else, factor));
@@ -184,8 +184,8 @@ function scaled(d: Expression, factor: (d: Expression) => Expression): Expressio
 }
 
 /**
- * d e / d name, as an expression. Comparisons, the conditions of selects and the indices of lookups are taken as constant;
- * a branch that does not depend on the variable has the derivative 0, whatever it is multiplied with.
+ * d e / d name, as an expression. Comparisons, the conditions of selects and the indices of lookups are treated as
+ * constants; a branch that does not depend on the variable has the derivative 0, whatever its factor.
  */
 export function derivative(e: Expression, name: string): Expression {
   const d = (x: Expression) => derivative(x, name);
@@ -224,7 +224,7 @@ export function derivative(e: Expression, name: string): Expression {
   }
 }
 
-/** The expressions that an expression is made of. */
+/** The direct subexpressions of an expression. */
 export function partsOf(e: Expression): readonly Expression[] {
   switch (e.kind) {
     case "number":
@@ -250,18 +250,18 @@ export function variablesOf(e: Expression): Set<string> {
 /** A lookup inside an expression. */
 export type Lookup = Extract<Expression, { kind: "lookup" }>;
 
-/** The lookups of an expression, each once, those inside indices too. */
+/** The distinct lookups of an expression, including those inside indices. */
 export function lookupsOf(e: Expression): Lookup[] {
-  const found = new Map<string, Lookup>();
+  const lookups = new Map<string, Lookup>();
   const visit = (x: Expression): void => {
     partsOf(x).forEach(visit);
-    if (x.kind === "lookup") found.set(toJavaScript(x), x);
+    if (x.kind === "lookup") lookups.set(toJavaScript(x), x);
   };
   visit(e);
-  return [...found.values()];
+  return [...lookups.values()];
 }
 
-/** The expression with some of its parts replaced: where `change` gives nothing, the part is kept. */
+/** The expression with some of its parts replaced; a part for which `change` returns undefined is kept. */
 export function replace(e: Expression, change: (part: Expression) => Expression | undefined): Expression {
   const changed = change(e);
   if (changed) return changed;
@@ -286,7 +286,7 @@ export function substitute(e: Expression, name: string, by: Term): Expression {
   return replace(e, (part) => part.kind === "variable" && part.name === name ? wrap(by) : undefined);
 }
 
-/** ((i0 * n1 + i1) * n2 + i2), over the text that each index gives. */
+/** ((i0 * n1 + i1) * n2 + i2), from the text of each index. */
 export function flatIndex(
   { shape, indices }: Lookup,
   text: (x: Expression, size: number) => string,
@@ -297,13 +297,13 @@ export function flatIndex(
   );
 }
 
-/** The expression as JavaScript text: what it is known by. */
+/** The expression as JavaScript text, a key that identifies it. */
 export const expressionKey = (e: Expression): string => toJavaScript(e);
 
-/** True where two expressions are written alike. */
+/** True if two expressions have the same text. */
 export const sameExpression = (a: Expression, b: Expression): boolean => toJavaScript(a) === toJavaScript(b);
 
-/** The place, from 0, that an index means in a dimension of `size`: see `lookup`. */
+/** The entry, from 0, that an index selects in a dimension of `size`: see `lookup`. */
 export const entryAt = (index: number, size: number): number =>
   index >= 1 ? Math.min(Math.trunc(index), size - 1) : 0;
 
@@ -330,7 +330,7 @@ function toJavaScript(e: Expression): string {
   }
 }
 
-/** What a compiled expression is called with: a number for each variable, an array for each table. */
+/** An argument of a compiled expression: a number per variable, an array per table. */
 export type Argument = number | ArrayLike<number>;
 
 const compiled = new Map<string, (...values: Argument[]) => number>();
@@ -348,13 +348,13 @@ const compiled = new Map<string, (...values: Argument[]) => number>();
 export function toFunction(e: Expression, names: readonly string[]): (...values: Argument[]) => number {
   const body = toJavaScript(e);
   const key = `${names.join(",")}:${body}`;
-  let made = compiled.get(key);
-  if (!made) {
-    // The text is made of our own words and numbers alone; a closure tree would be several times slower.
-    made = new Function("f", `return (${names.join(", ")}) => ${body};`)({ ...HOST, entryAt }) as (
+  let f = compiled.get(key);
+  if (!f) {
+    // The text contains only generated code and numbers; a closure tree would be several times slower.
+    f = new Function("f", `return (${names.join(", ")}) => ${body};`)({ ...HOST, entryAt }) as (
       ...values: Argument[]
     ) => number;
-    compiled.set(key, made);
+    compiled.set(key, f);
   }
-  return made;
+  return f;
 }

@@ -1,6 +1,6 @@
 /**
- * Scalar expressions, `expr` in mod.ts: activations, element-wise operations, score modifiers and masks are written in them.
- * Their WGSL, their function on the host and their derivative come from the expression.
+ * Scalar expressions, `expr` in mod.ts, which define activations, element-wise operations, score modifiers and masks. WGSL,
+ * host function and derivative are generated from the expression.
  *
  * @example
  * ```ts

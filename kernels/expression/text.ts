@@ -1,5 +1,5 @@
-// Expressions as people write them, "score - slope[h] * (i - j)": parsed by precedence climbing onto the tree of
-// expression.ts, and printed so that they parse back to the same tree.
+// Expressions as text, "score - slope[h] * (i - j)": parsed by precedence climbing to the tree of expression.ts, and
+// printed so that they parse back to the same tree.
 import { closestString, UserError } from "../../src/base/errors.ts";
 import * as e from "./expression.ts";
 import type { Expression } from "./expression.ts";
@@ -14,26 +14,26 @@ export interface ExpressionNames {
   readonly what?: string;
 }
 
-/** x^y: products where y is a whole number, sqrt where it is a half, else e^(y ln x), which is NaN below 0. */
+/** x^y: products for an integer y, times sqrt(x) for a half-integer, else e^(y ln x), which is NaN below 0. */
 function power(x: Expression, y: Expression): Expression {
   if (y.kind !== "number") return e.exp(e.times(y, e.log(x)));
   const size = Math.abs(y.value);
   if (y.value < 0) return e.over(1, power(x, { kind: "number", value: size }));
-  const whole = Math.floor(size);
-  if (size > MOST_FACTORS || (size !== whole && size !== whole + 0.5)) {
+  const factors = Math.floor(size);
+  if (size > MOST_FACTORS || (size !== factors && size !== factors + 0.5)) {
     return e.select(e.equal(x, 0), 0, e.exp(e.times(size, e.log(x))));
   }
-  const product = Array.from({ length: whole }, () => x).reduce(e.times, { kind: "number", value: 1 });
-  return size === whole ? product : e.times(product, e.sqrt(x));
+  const product = Array.from({ length: factors }, () => x).reduce(e.times, { kind: "number", value: 1 });
+  return size === factors ? product : e.times(product, e.sqrt(x));
 }
 
-/** Factors of a power that is a product. */
+/** The largest power that is computed as a product. */
 const MOST_FACTORS = 16;
 
 const sign = (x: Expression): Expression => e.select(e.less(0, x), 1, e.select(e.less(x, 0), -1, 0));
 
 interface Operation {
-  /** Arguments: how many, or how many at least. */
+  /** Number of arguments; the minimum if `more`. */
   readonly count: number;
   readonly more?: true;
   readonly of: (...x: Expression[]) => Expression;
@@ -62,7 +62,7 @@ const FUNCTIONS: Readonly<Record<string, Operation>> = {
 const CONSTANTS: Readonly<Record<string, number>> = { NaN, Infinity, pi: Math.PI };
 
 interface Infix {
-  /** The higher, the tighter it binds. */
+  /** Precedence: higher binds tighter. */
   readonly power: number;
   readonly right?: true;
   readonly of: (a: Expression, b: Expression) => Expression;
@@ -94,14 +94,14 @@ const TOKEN =
 interface Token {
   readonly kind: "number" | "name" | "sign" | "end";
   readonly text: string;
-  /** Place of its first character, from 0. */
+  /** Index of its first character, from 0. */
   readonly at: number;
 }
 
-/** Nested parentheses, calls, conditions and signs, at most: more would end the stack. */
+/** Limit of nested parentheses, calls, conditions and signs: more would overflow the stack. */
 const MOST_NESTED = 200;
 
-/** The longest expression: longer ones would take all memory as a kernel. */
+/** Length limit of an expression: as kernels, longer ones would exhaust memory. */
 const MOST_CHARACTERS = 4_000;
 
 function tokensOf(text: string, fail: (at: number, message: string) => never): Token[] {
@@ -116,9 +116,9 @@ function tokensOf(text: string, fail: (at: number, message: string) => never): T
       return fail(bad, `unexpected ${JSON.stringify(character)}${HINTS[character] ?? ""}.`);
     }
     const [all, number, name, sign] = match;
-    const found = number ?? name ?? sign;
+    const symbol = number ?? name ?? sign;
     const kind = number !== undefined ? "number" : name !== undefined ? "name" : "sign";
-    tokens.push({ kind, text: found, at: at + all.length - found.length });
+    tokens.push({ kind, text: symbol, at: at + all.length - symbol.length });
     at += all.length;
   }
   tokens.push({ kind: "end", text: "", at: end });
@@ -133,12 +133,12 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * An expression from its text: numbers, `NaN`, `Infinity` and `pi`; variables; entries of tables, `bias[h, i - j]` (a table of
- * one number by its name alone); `+ - * / **`, comparisons (1 or 0), `&& || !`, `condition ? a : b`; exp, log, tanh, sigmoid,
- * sqrt, abs, floor, ceil, round, sign, erf, relu, min, max, pow, clamp(x, low, high), where(condition, a, b). Precedence is
- * JavaScript's. The derivative of ceil, round and floor is 0, as that of comparisons.
+ * Parses an expression: numbers, `NaN`, `Infinity` and `pi`; variables; table entries, `bias[h, i - j]` (a table of one
+ * number by its name alone); `+ - * / **`, comparisons (1 or 0), `&& || !`, `condition ? a : b`; exp, log, tanh, sigmoid,
+ * sqrt, abs, floor, ceil, round, sign, erf, relu, min, max, pow, clamp(x, low, high), where(condition, a, b). Precedence
+ * is JavaScript's. The derivative of ceil, round, floor and comparisons is 0.
  *
- * @throws {UserError} with the column, from 1, and the nearest name for an unknown one
+ * @throws {UserError} with the column, from 1, and for an unknown name the nearest one
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
-// Expressions as WGSL. A WGSL compiler may assume that no number is NaN or infinite, and naga refuses constants that are:
-// so NaN is recognised by its bits, what min, max, clamp and comparisons would drop is put back, non-finite constants are made
-// at run time, and what a compiler could cancel (x - x) is hidden from it.
+// Expressions as WGSL. A WGSL compiler may assume that no number is NaN or infinite, and naga rejects such constants. So
+// NaN is recognised by its bits, min, max, clamp and comparisons are corrected for NaN, non-finite constants are computed
+// at run time, and terms that a compiler could cancel (x - x) are hidden from it.
 import { maximum } from "../../src/base/extremes.ts";
 import { expressionKey, flatIndex, lookupsOf, partsOf, variablesOf } from "./expression.ts";
 import type { Binary, Expression } from "./expression.ts";
@@ -17,7 +17,7 @@ const FUNCTIONS: Partial<Record<string, string>> = {
   "==": "f32_equals",
 };
 
-/** Factors and terms of this size may overflow or vanish together where a compiler puts constants together. */
+/** Constants beyond this size, or below its inverse, could overflow or vanish if a compiler combined them. */
 const ORDINARY = 1e9;
 
 const NONE: ReadonlySet<string> = new Set();
@@ -28,11 +28,11 @@ function heightOf(e: Expression): number {
   return 1 + maximum(partsOf(e).map(heightOf), 0);
 }
 
-/** The text of an operand of `e` as a number that no compiler knows, at a place that no operation below or above `e` has. */
+/** The text of an operand of `e` as a number opaque to compilers; its id is unique among operations below and above `e`. */
 const opaque = (e: Expression, text: string, second = true): string =>
   `opaque_f32(${text}, ${2 * heightOf(e) + Number(second)}u)`;
 
-/** A term of a sum: its sign, and its factors but for numbers, each with how often it stands there. */
+/** A term of a sum: its sign, and the number of times each factor (except numbers) occurs in it. */
 interface TermOfSum {
   readonly term: Expression;
   readonly sign: number;
@@ -40,7 +40,7 @@ interface TermOfSum {
   readonly sums: readonly string[];
 }
 
-/** True where a compiler may know a simpler form, as of max(x, x) and |-x|. */
+/** True if a compiler may know a simpler form, as of max(x, x) and |-x|. */
 function isTwisted(e: Expression): boolean {
   if (e.kind === "unary") return e.f === "abs" || e.f === "floor" || isTwisted(e.x);
   if (e.kind === "binary") return e.f === "min" || e.f === "max" || isTwisted(e.a) || isTwisted(e.b);
@@ -69,8 +69,8 @@ function termsOf(e: Expression, sign = 1): TermOfSum[] {
 }
 
 /**
- * True where a compiler that takes a common factor out of a + b, or of a weighted mean, could turn infinity less infinity
- * into a number. Like powers of like signs (x + x^3) cannot.
+ * True if a compiler that factors out a common factor of a + b, or of a weighted mean, could turn infinity minus infinity
+ * into a number. Powers of equal parity and sign (x + x^3) are safe.
  */
 function cancels(a: Expression, b: Expression): boolean {
   const second = termsOf(b);
@@ -88,27 +88,27 @@ function cancels(a: Expression, b: Expression): boolean {
   );
 }
 
-/** True where both have a variable or a table in common: a compiler might cancel one against the other. */
+/** True if both share a variable or a table: a compiler might cancel one against the other. */
 function alike(a: Expression, b: Expression): boolean {
   const names = (e: Expression) => [...variablesOf(e), ...lookupsOf(e).map(({ table }) => `${table}[]`)];
   const known = new Set(names(a));
   return names(b).some((name) => known.has(name));
 }
 
-/** True where a value goes through the function on its way to the expression's. */
+/** True if the expression's value depends on a result of `f`. */
 function uses(e: Expression, f: "/" | "exp"): boolean {
   if (e.kind === "binary") return e.f === f || uses(e.a, f) || uses(e.b, f);
   if (e.kind === "unary") return e.f === f || uses(e.x, f);
   return e.kind === "select" && (uses(e.then, f) || uses(e.else, f));
 }
 
-/** True where a compiler may find out that a value is 0: comparisons, and selects, of what it knows in part. */
+/** True if a compiler may infer that a value is 0: comparisons and selects of partly known values. */
 function mayVanish(e: Expression): boolean {
   if (e.kind === "binary") return isComparison(e.f) || mayVanish(e.a) || mayVanish(e.b);
   return e.kind === "select" || (e.kind === "unary" && mayVanish(e.x));
 }
 
-/** True where a compiler could rewrite a * b or a / b: x / x, e^x e^y, which are NaN where x is infinite. */
+/** True if a compiler could rewrite a * b or a / b: x / x, e^x e^y, which are NaN where x is infinite. */
 function simplifies(f: Binary, a: Expression, b: Expression): boolean {
   if (alike(a, b) && (f === "/" || uses(a, "/") || uses(b, "/"))) return true;
   return uses(a, "exp") && uses(b, "exp");
@@ -133,7 +133,7 @@ function binaryText(e: Extract<Expression, { kind: "binary" }>, never: ReadonlyS
   const hidden = f === "+" || f === "-"
     ? cancels(a, f === "-" ? { kind: "unary", f: "neg", x: b } : b)
     : simplifies(f, a, b);
-  // A compiler takes 0 x for 0, and knows x / 0.
+  // A compiler simplifies 0 x to 0, and evaluates x / 0.
   const scales = f === "*" || f === "/";
   const operand = (x: Expression, hide: boolean, second: boolean): string => {
     if (scales && x.kind === "number" && x.value === 0) return "f32_of_bits(0u)";
@@ -143,9 +143,9 @@ function binaryText(e: Extract<Expression, { kind: "binary" }>, never: ReadonlyS
 }
 
 /**
- * The expression as WGSL text over f32 variables of the same names; needs `WGSL_FUNCTIONS` beside it.
+ * The expression as WGSL text over f32 variables of the same names; needs `WGSL_FUNCTIONS` in the shader.
  *
- * @param never names of variables that are never NaN
+ * @param never variables that are never NaN
  */
 export function toWgsl(e: Expression, never: ReadonlySet<string> = NONE): string {
   const text = (x: Expression) => toWgsl(x, never);
@@ -195,13 +195,13 @@ export function toWgslCondition(e: Expression, never: ReadonlySet<string> = NONE
 }
 
 /**
- * WGSL functions that expressions call; insert them into a template that takes an expression. Its `main` sets `unknown_zero` by
- * `unknown_zero = select(0u, 0xffffffffu, groups.x == 0u)`: always 0, and no compiler knows.
+ * WGSL functions that expressions call; insert them into a template that takes an expression. Its `main` begins with
+ * `unknown_zero = select(0u, 0xffffffffu, groups.x == 0u)`: always 0, which no compiler can infer.
  */
 export const WGSL_FUNCTIONS = `
 var<private> unknown_zero: u32;
 fn f32_of_bits(bits: u32) -> f32 { return bitcast<f32>(bits ^ unknown_zero); }
-/** x, for a compiler another number for each place: what is hidden twice must not cancel either. */
+/** x, to a compiler a different number per place: two hidden operands must not cancel either. */
 fn opaque_f32(x: f32, place: u32) -> f32 { return bitcast<f32>(bitcast<u32>(x) ^ (unknown_zero & place)); }
 fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 fn are_numbers(a: f32, b: f32) -> bool {
@@ -236,7 +236,7 @@ fn erf(x: f32) -> f32 {
   let p = t * (0.254829592f + t * (-0.284496736f + t * (1.421413741f + t * (-1.453152027f + t * 1.061405429f))));
   return sign(x) * (1f - p * exp(-x * x));
 }
-/** An index rounded towards zero and kept from 0 to last; NaN is 0. What is at least 1 is recognised by its bits. */
+/** An index rounded towards zero and clamped to 0 .. last; NaN is 0. Numbers of at least 1 are recognised by bits. */
 fn entry_at(x: f32, last: u32) -> u32 {
   let inside = bitcast<u32>(x) - 0x3f800000u <= 0x40000000u;
   return select(0u, min(u32(min(x, 2147483520f)), last), inside);

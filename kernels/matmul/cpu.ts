@@ -4,7 +4,7 @@ import { ACTIVATIONS } from "../expression/activation.ts";
 import { toFunction } from "../expression/expression.ts";
 import { type MatmulAttrs, matmulSizes } from "./sizes.ts";
 
-/** A copy of a matrix [rows, columns] with its rows and columns exchanged. */
+/** A transposed copy of a matrix [rows, columns]. */
 function transposed(x: Floats, offset: number, rows: number, columns: number): Floats {
   const out = new (x.constructor as Float64ArrayConstructor)(rows * columns);
   for (let r = 0; r < rows; r++) {
@@ -14,8 +14,8 @@ function transposed(x: Floats, offset: number, rows: number, columns: number): F
 }
 
 /**
- * y[m, n] = sum_k a[m, k] b[n, k], with both operands' rows along k, four by four results at a time: 16 products for
- * every 8 numbers read. Sums are float64 in the order of k.
+ * y[m, n] = sum_k a[m, k] b[n, k], with both operands' rows along k, in blocks of 4 x 4 results: 16 products per 8 numbers
+ * read. Sums are float64 in the order of k.
  */
 function product(a: Floats, b: Floats, y: Floats, M: number, N: number, K: number): void {
   const fullM = M - M % 4;

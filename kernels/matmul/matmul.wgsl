@@ -1,8 +1,8 @@
-// y = act(op(a) op(b) + bias) + addend, for each matrix of a batch; op transposes where TRANS_A, TRANS_B say so.
-// Two schedules: TILED keeps a tile of each operand in workgroup memory (a real GPU); else every invocation computes
-// TM x TN results in registers straight from storage, which a processor that plays the GPU runs several times faster.
-// There a load of four numbers costs little more than one of one: VECTOR_A, VECTOR_B, VECTOR_Y where rows allow it.
-// Of a large b a dispatch has N columns of the product's COLUMNS, from FIRST on; mostly that is all of them, from 0 on.
+// y = act(op(a) op(b) + bias) + addend, for each matrix of a batch; op transposes according to TRANS_A and TRANS_B.
+// Two schedules: TILED keeps a tile of each operand in workgroup memory (a hardware GPU); else every invocation computes
+// TM x TN results in registers directly from storage, which is several times faster on a software adapter. There a load
+// of four numbers costs little more than a load of one: VECTOR_A, VECTOR_B, VECTOR_Y if rows allow it. If b is too large
+// to bind, a dispatch computes N of the product's COLUMNS from FIRST on; otherwise all of them.
 //! insert FUNCTIONS
 @group(0) @binding(1) var<storage, read> a: array<ItemA>;
 @group(0) @binding(2) var<storage, read> b: array<ItemB>;
@@ -49,7 +49,7 @@ fn activation(x: f32) -> f32 {
   ;
 }
 //! end
-/** Column n and place i, both counted in Outs. */
+/** Column n and element i of y, both in units of Out. */
 fn finish(i: u32, n: u32, sum: Out) {
   var x = sum;
 //! if HAS_BIAS
@@ -165,7 +165,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
 //! end
 //! end
   for (var k = 0u; k < K; k += UNROLL) {
-    // a$i_$q: four rows of a at k + q. b$q: four columns of b, of which few are at hand at a time, to stay in registers.
+    // a$i_$q: four rows of a at k + q. b$q: four columns of b, few of them live at a time, to stay in registers.
 //! for i in 0..TM/4
 //! if VECTOR_A && !TRANS_A
 //! for s in 0..4

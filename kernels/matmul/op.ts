@@ -1,4 +1,4 @@
-// Matrix products in every transposition, batched or not, with what transformers do to the result on its way out.
+// Matrix products in every transposition, batched or not, with fused bias, activation and addition.
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
@@ -12,8 +12,8 @@ import { type MatmulAttrs, type MatmulSizes, matmulSizes } from "./sizes.ts";
 import matmulWgsl from "./matmul.wgsl" with { type: "text" };
 
 /**
- * Constants of the register schedule: 12 x 16 results an invocation, fewer where the product has fewer rows or columns, or
- * is too small to give every lane of a few processors a tile.
+ * Constants of the register schedule: 12 x 16 results per invocation, fewer if the product has fewer rows or columns, or is
+ * too small to give every lane of a few processors a tile.
  */
 function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: MatmulAttrs) {
   const TM = [4, 8].find((rows) => rows >= M) ?? 12;
@@ -21,7 +21,7 @@ function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: Matm
   const TN = [16, 8].find((columns) => columns < N + 4 && batch * tilesM * Math.ceil(N / columns) >= 64) ?? 4;
   const tilesN = Math.ceil(N / TN);
   const [x, y] = workgroups1d(tilesM * tilesN, 8);
-  // Four numbers lie together along the rows as stored.
+  // Vectors of four numbers run along the stored rows.
   const [a, b] = [transA ? M : K, transB ? K : N].map((along) => itemsOf(along).Item);
   return {
     constants: {
@@ -35,7 +35,7 @@ function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: Matm
   };
 }
 
-/** The product's columns from `first` on, as many as the part has rows of b. */
+/** Computes the product's columns that belong to the part's rows of b. */
 function dispatchOf(
   sizes: MatmulSizes,
   attrs: MatmulAttrs,
@@ -107,33 +107,37 @@ export const matmulOp: Op<MatmulAttrs> = {
   lower({ inputs, attrs, needed }, target) {
     const sizes = matmulSizes(inputs, attrs);
     const savesPre = attrs.activation !== undefined && needed[1];
-    // Rows of b are columns of the product: a b too large to be bound at once is taken some of them at a time.
-    const whole = [{ first: 0, rows: sizes.N, range: undefined }];
+    // Rows of b are columns of the product: a b too large for one binding is split into parts.
+    const undivided = [{ first: 0, rows: sizes.N, range: undefined }];
     const splits = attrs.transB && sizes.batch === 1;
-    const parts = splits ? rowParts(sizes.N, sizes.K, target.maxBindingBytes) : whole;
+    const parts = splits ? rowParts(sizes.N, sizes.K, target.maxBindingBytes) : undivided;
     return { dispatches: parts.map((part) => dispatchOf(sizes, attrs, savesPre, target, part)) };
   },
   cpu: matmulCpu,
   vjp(node, [g, gPre], needed) {
     const { transA, transB, bias, addend, activation } = node.attrs as MatmulAttrs;
     const [a, b] = node.inputs;
-    if (gPre) throw new Error("matmul: the value before the activation has no gradient of its own.");
-    let slope = g!;
+    if (gPre) throw new Error("matmul: the value before the activation has no gradient.");
+    let gradient = g!;
     if (activation) {
       const d = times(variable("g"), derivative(ACTIVATIONS[activation], "x"));
-      slope = elementwise(d, { g: g!, x: node.outputs[1] }, `${activation}_backward`);
+      gradient = elementwise(d, { g: g!, x: node.outputs[1] }, `${activation}_backward`);
     }
     const gradients: (Tensor | undefined)[] = [
       needed[0]
-        ? transA ? matmul(b, slope, { transA: transB, transB: true }) : matmul(slope, b, { transB: !transB })
+        ? transA
+          ? matmul(b, gradient, { transA: transB, transB: true })
+          : matmul(gradient, b, { transB: !transB })
         : undefined,
       needed[1]
-        ? transB ? matmul(slope, a, { transA: true, transB: transA }) : matmul(a, slope, { transA: !transA })
+        ? transB
+          ? matmul(gradient, a, { transA: true, transB: transA })
+          : matmul(a, gradient, { transA: !transA })
         : undefined,
     ];
     if (bias) {
-      const N = slope.shape.at(-1)!;
-      gradients.push(needed[2] ? sumRows(reshape(slope, [sizeOf(slope) / N, N])) : undefined);
+      const N = gradient.shape.at(-1)!;
+      gradients.push(needed[2] ? sumRows(reshape(gradient, [sizeOf(gradient) / N, N])) : undefined);
     }
     if (addend) gradients.push(reshape(g!, node.inputs.at(-1)!.shape));
     return gradients;
@@ -149,7 +153,7 @@ export const matmulOp: Op<MatmulAttrs> = {
   },
 };
 
-/** What a matrix product may do besides multiplying. */
+/** Options of a matrix product. */
 export interface MatmulOptions {
   /** a is given as [..., K, M]. */
   readonly transA?: boolean;
@@ -159,7 +163,7 @@ export interface MatmulOptions {
   readonly bias?: Tensor;
   /** Applied after the bias. */
   readonly activation?: Activation;
-  /** Added last, of the product's shape: a residual, or a sum so far. */
+  /** Added last, of the product's shape: a residual or a running sum. */
   readonly addend?: Tensor;
 }
 
@@ -169,7 +173,7 @@ export interface MatmulOptions {
  * @param a [..., M, K], or [..., K, M] with `transA`
  * @param b [..., K, N], or [..., N, K] with `transB`; its leading dimensions are a's
  * @returns [..., M, N]
- * @throws {UserError} where the shapes do not fit, naming both
+ * @throws {UserError} if the shapes do not fit; the message has both
  *
  * @example
  * ```ts

@@ -1,8 +1,8 @@
-// What a matrix product is told, and its sizes, for its kernel and the host alike.
+// Attributes and sizes of a matrix product, for its kernel and the host.
 import { mismatch, sizeOf, type Spec } from "../../src/graph/tensor.ts";
 import type { Activation } from "../expression/activation.ts";
 
-/** Attributes of a matrix product. Inputs are a, b, then the bias and the addend where it has them. */
+/** Attributes of a matrix product. Inputs are a, b, then the bias and the addend if any. */
 export interface MatmulAttrs {
   readonly transA: boolean;
   readonly transB: boolean;
@@ -19,7 +19,7 @@ export interface MatmulSizes {
   readonly K: number;
 }
 
-/** Batch, rows, columns and inner size of a product; throws where the operands do not fit. */
+/** Batch, rows, columns and inner size of a product; throws if the operands do not fit. */
 export function matmulSizes([a, b]: readonly Spec[], { transA, transB }: MatmulAttrs): MatmulSizes {
   const form = `${transA ? "[K, M]" : "[M, K]"} and ${transB ? "[N, K]" : "[K, N]"}`;
   const fail = () => mismatch("matmul", `${form}, or batches of them`, [a, b]);

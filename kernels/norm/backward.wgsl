@@ -19,24 +19,24 @@
 //! else
   let mean = 0f;
 //! end
-  var slope = Item(0f);
+  var sum = Item(0f);
   var along = Item(0f);
   for (var i = lane; i < WIDTH; i += LANES) {
     let h = dy[start + i] * weight[i];
-    slope += h;
+    sum += h;
     along += h * ((x[start + i] - mean) * rstd);
   }
-  let sums = over_lanes(vec2f(total(slope), total(along)), lane) / f32(D);
+  let sums = over_lanes(vec2f(total(sum), total(along)), lane) / f32(D);
   for (var i = lane; i < WIDTH; i += LANES) {
     var h = dy[start + i] * weight[i];
 //! if CENTERED
     h -= sums.x;
 //! end
-    let own = rstd * (h - (x[start + i] - mean) * (rstd * sums.y));
+    let gradient = rstd * (h - (x[start + i] - mean) * (rstd * sums.y));
 //! if ADDEND
-    dx[start + i] = own + addend[start + i];
+    dx[start + i] = gradient + addend[start + i];
 //! else
-    dx[start + i] = own;
+    dx[start + i] = gradient;
 //! end
   }
 //! end

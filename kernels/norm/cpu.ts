@@ -1,4 +1,4 @@
-// LayerNorm and RMSNorm on the host, with their gradients. Sums are kept in doubles whatever the arrays hold.
+// LayerNorm and RMSNorm on the host, with their gradients. Sums are float64 for every array type.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import type { NormAttrs, NormBackwardAttrs } from "./sizes.ts";
 
@@ -47,18 +47,19 @@ export function normBackwardCpu(
   for (let row = 0, start = 0; row < rstds.length; row++, start += size) {
     const rstd = rstds[row];
     const mean = means ? means[row] : 0;
-    let slope = 0;
+    let meanGradient = 0;
     let along = 0;
     for (let i = 0; i < size; i++) {
       const h = dy[start + i] * weight[i];
-      slope += h;
+      meanGradient += h;
       along += h * (x[start + i] - mean) * rstd;
     }
-    slope = attrs.centered ? slope / size : 0;
+    meanGradient = attrs.centered ? meanGradient / size : 0;
     along /= size;
     for (let i = 0; i < size; i++) {
-      const own = rstd * (dy[start + i] * weight[i] - slope - (x[start + i] - mean) * rstd * along);
-      dx[start + i] = addend ? own + addend[start + i] : own;
+      const gradient = rstd *
+        (dy[start + i] * weight[i] - meanGradient - (x[start + i] - mean) * rstd * along);
+      dx[start + i] = addend ? gradient + addend[start + i] : gradient;
     }
   }
 }

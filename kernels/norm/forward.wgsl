@@ -20,7 +20,7 @@
   for (var i = lane; i < WIDTH; i += LANES) { sum += x[start + i]; }
   mean = over_lanes(vec2f(total(sum), 0f), lane).x / f32(D);
 //! end
-  // A second pass over the row: a difference of sums would lose a small variance beside a large mean.
+  // A second pass over the row: a difference of sums would lose a variance that is small against the mean.
   var squares = Item(0f);
   for (var i = lane; i < WIDTH; i += LANES) {
     let centered = x[start + i] - mean;

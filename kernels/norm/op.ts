@@ -1,6 +1,5 @@
-// LayerNorm and RMSNorm over the last dimension. The gradient of x and those of the parameters are operations
-// of their own, so that the residual stream's gradient is added in the first and a frozen weight never costs
-// the second.
+// LayerNorm and RMSNorm over the last dimension. The gradients of x and of the parameters are separate
+// operations: the first can add the residual stream's gradient, and a frozen weight skips the second.
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Lowered, Op, Ref, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { chunkRows } from "../elementwise/op.ts";
@@ -16,12 +15,11 @@ import sumWgsl from "./sum.wgsl" with { type: "text" };
 
 const nameOf = ({ centered }: { centered: boolean }): string => centered ? "layer_norm" : "rms_norm";
 
-/** Constants and workgroups of a kernel that walks the rows of x [..., size]. */
+/** Constants and workgroups of a kernel over the rows of x [..., size]. */
 function rowSchedule(x: Spec, { kind }: Target) {
   const size = x.shape.at(-1)!;
   const rows = sizeOf(x) / size;
-  // Long rows also on a software adapter: llvmpipe leaves off, silently, after 65,535 iterations of a shader's
-  // loops together.
+  // Long rows on a software adapter too: llvmpipe silently ends a shader's loops after a total of 65,535 iterations.
   const lanes = kind === "gpu" || size > 8192 ? 64 : 1;
   return {
     constants: { ROWS: rows, D: size, LANES: lanes, ...itemsOf(size, lanes) },
@@ -29,7 +27,7 @@ function rowSchedule(x: Spec, { kind }: Target) {
   };
 }
 
-/** Outputs: y [..., D], rstd [rows] and, where centred, mean [rows]. */
+/** Outputs: y [..., D], rstd [rows] and, if centred, mean [rows]. */
 export const normOp: Op<NormAttrs> = {
   name: "norm",
   infer(inputs, attrs) {
@@ -77,7 +75,7 @@ export const normOp: Op<NormAttrs> = {
   flops: ({ inputs: [x] }) => 8 * sizeOf(x),
 };
 
-/** The gradient of x, with another gradient of x added where one is given. */
+/** The gradient of x, plus another gradient of x if given. */
 export const normBackwardOp: Op<NormBackwardAttrs> = {
   name: "norm_backward",
   infer: ([x]) => [{ shape: x.shape, dtype: "f32" }],
@@ -103,7 +101,7 @@ export const normBackwardOp: Op<NormBackwardAttrs> = {
   cpu: normBackwardCpu,
   withAddend(node, addend) {
     const attrs = node.attrs as NormBackwardAttrs;
-    // An addend that is an input already would be bound twice.
+    // An addend that is already an input would be bound twice.
     if (attrs.addend || node.inputs.includes(addend)) return undefined;
     return apply(normBackwardOp, [...node.inputs, addend], { ...attrs, addend: true })[0];
   },
@@ -156,7 +154,7 @@ function lowerParameters({ inputs: [x], attrs, needed }: Call<NormParametersAttr
   };
 }
 
-/** Outputs: dweight [D] and, where there is a bias, dbias [D]. */
+/** Outputs: dweight [D] and, if there is a bias, dbias [D]. */
 export const normParametersOp: Op<NormParametersAttrs> = {
   name: "norm_parameters",
   infer([x], { bias }) {
@@ -172,12 +170,12 @@ export const normParametersOp: Op<NormParametersAttrs> = {
  * LayerNorm over the last dimension: y = (x - mean x) / sqrt(var x + eps) * weight + bias, with the
  * population variance of each row.
  *
- * Its gradient: dx = rstd (h - mean h - n mean(h n)) with h = dy weight, n = (x - mean) rstd; dweight and
- * dbias are the sums of dy n and dy over the rows, in a fixed order.
+ * Gradients: dx = rstd (h - mean h - n mean(h n)) with h = dy weight, n = (x - mean) rstd; dweight and dbias are the sums
+ * of dy n and dy over the rows, in a fixed order.
  *
  * @param x [..., D]
  * @param weight [D]
- * @param bias [D], none by default
+ * @param bias [D]. Default: none
  * @param eps added to the variance
  * @returns [..., D]
  * @throws {UserError} if the shapes do not fit
@@ -197,8 +195,8 @@ export function layerNorm(x: Tensor, weight: Tensor, bias?: Tensor, eps = 1e-5):
 /**
  * RMSNorm over the last dimension: y = x / sqrt(mean x^2 + eps) * weight.
  *
- * Its gradient: dx = rstd (h - n mean(h n)) with h = dy weight, n = x rstd; dweight is the sum of dy n over
- * the rows, in a fixed order.
+ * Gradients: dx = rstd (h - n mean(h n)) with h = dy weight, n = x rstd; dweight is the sum of dy n over the rows, in a
+ * fixed order.
  *
  * @param x [..., D]
  * @param weight [D]

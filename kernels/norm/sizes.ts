@@ -1,19 +1,17 @@
-// What the normalisations are told, for their kernels and the host alike.
+// Attributes of the normalisations, for their kernels and the host.
 
 /**
- * Attributes of a normalisation: its inputs are x, weight and, with `bias`, bias; its outputs y, rstd and
- * mean.
+ * Attributes of a normalisation. Inputs: x, weight and, with `bias`, bias; outputs: y, rstd and, if centred, mean.
  */
 export interface NormAttrs {
-  /** The row's mean is taken away first: LayerNorm. Without it RMSNorm, which has no output mean. */
+  /** Subtract the row's mean first: LayerNorm. Otherwise RMSNorm, which has no output mean. */
   readonly centered: boolean;
   readonly bias: boolean;
   readonly eps: number;
 }
 
 /**
- * Attributes of the gradient of x: its inputs are x, weight, dy, rstd, then mean and addend where there are
- * any.
+ * Attributes of the gradient of x. Inputs: x, weight, dy, rstd, then mean and addend if any.
  */
 export interface NormBackwardAttrs {
   readonly centered: boolean;
@@ -21,7 +19,7 @@ export interface NormBackwardAttrs {
 }
 
 /**
- * Attributes of the gradients of weight and bias: the inputs are x, dy, rstd and, where there is one, mean.
+ * Attributes of the gradients of weight and bias. Inputs: x, dy, rstd and, if centred, mean.
  */
 export interface NormParametersAttrs {
   readonly centered: boolean;

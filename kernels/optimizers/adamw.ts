@@ -1,16 +1,15 @@
-// AdamW, and Adam with it, over flat parameter storage with clipping by the global norm: one kernel for the whole model, in
-// place.
+// AdamW and Adam over flat parameter storage with clipping by the global norm: one in-place kernel for the entire model.
 import { wgslFloat } from "../../src/graph/tensor.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import adamwWgsl from "./adamw.wgsl" with { type: "text" };
 
-/** What stays the same through training; the decay is decoupled, a fraction of the learning rate, unless `coupled`. */
+/** Constant options; the decay is decoupled, a fraction of the learning rate, unless `coupled`. */
 export interface AdamwOptions extends FlatUpdateOptions {
   /** Decay of the two moments, each in [0, 1). */
   readonly betas: readonly [number, number];
   /** Added to the denominator. */
   readonly eps: number;
-  /** The decay is a part of the gradient, as torch.optim.Adam has it: g + weightDecay p in the place of g. */
+  /** Add the decay to the gradient as torch.optim.Adam does: g + weightDecay p instead of g. */
   readonly coupled?: boolean;
 }
 
@@ -51,23 +50,23 @@ const step = flatOptimizer<AdamwOptions>({
 });
 
 /**
- * One step of AdamW, in place, with the gradient clipped by its global norm first as
- * torch.nn.utils.clip_grad_norm_ does:
+ * One step of AdamW, in place, with the gradient first clipped by its global norm as in
+ * torch.nn.utils.clip_grad_norm_:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
  *     p <- p (1 - lr weightDecay)                               the first `decayed` elements
  *     m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2
  *     p <- p - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
  *
- * With `coupled` it is Adam: the decay is added to the clipped gradient, g <- g + weightDecay p, and p is not shrunk.
- * A gradient that is not finite is not treated specially. Read the results through the tensors returned: the
- * plan refuses to read the old ones afterwards.
+ * With `coupled` it is Adam: the decay is added to the clipped gradient, g <- g + weightDecay p, and p is not scaled.
+ * Non-finite gradients get no special treatment. Read the results through the returned tensors: the plan rejects later
+ * reads of the old ones.
  *
  * Source: Loshchilov and Hutter 2019, in the order of torch.optim.AdamW; Kingma and Ba 2015, torch.optim.Adam.
  *
  * @param tensors `states`: exp_avg, m, and exp_avg_sq, v, running means of the gradient and of its square
  * @param options see `AdamwOptions`
- * @returns parameters and states after the step, in the memory of those before it
+ * @returns the updated parameters and states, in place
  * @throws {UserError} if sizes do not fit or an option is outside its range
  *
  * @example
@@ -78,7 +77,7 @@ const step = flatOptimizer<AdamwOptions>({
  * const gradient = input("gradient", [128]);
  * const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip: 1, decayed: 64 } as const;
  * const tensors = { parameter, gradient, states: { exp_avg, exp_avg_sq }, squaredNorm: sumSquares(gradient), hyper: input("hyper", [4]) };
- * const after = adamw(tensors, options); // after.parameter in the place of parameter
+ * const after = adamw(tensors, options); // after.parameter replaces parameter
  * ```
  */
 export function adamw(tensors: UpdateTensors, options: AdamwOptions): Updated {
@@ -86,11 +85,11 @@ export function adamw(tensors: UpdateTensors, options: AdamwOptions): Updated {
 }
 
 /**
- * The numbers to upload for a step: [lr, 1 - beta1^t, sqrt(1 - beta2^t), 0].
+ * The numbers to upload per step: [lr, 1 - beta1^t, sqrt(1 - beta2^t), 0].
  *
  * @param lr learning rate of this step
- * @param step t, 1 for the first
- * @param betas as given to `adamw`
+ * @param step t, from 1
+ * @param betas as in `adamw`
  *
  * @example
  * ```ts

@@ -1,81 +1,81 @@
-// What the optimizers have in common: one kernel that updates flat parameter storage and the optimizer's states in place,
-// behind the clip by the global norm, with the same choices of decay, of what is trained and of what is kept.
+// Shared by all optimizers: one kernel that clips by the global norm and updates flat parameter storage and the optimizer's
+// states in place, with options for weight decay, frozen parameters and keeping the update.
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Floats, Op, Ref, Tensor, Values } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
 import flatUpdateWgsl from "./flat_update.wgsl" with { type: "text" };
 
-/** What every optimizer is told. */
+/** Options of every optimizer. */
 export interface FlatUpdateOptions {
   /** Weight decay of the first `decayed` parameters. */
   readonly weightDecay: number;
-  /** Norm that the whole gradient is clipped to; 0 leaves it alone. */
+  /** Largest global norm of the gradient; 0: no clipping. */
   readonly clip: number;
-  /** How many parameters, from the first, decay; the rest do not. */
+  /** Number of parameters, from the first, that weight decay applies to. */
   readonly decayed: number;
-  /** Keep what the step adds to each parameter: `update` of its results. */
+  /** Also return the step's change of each parameter, `update`. */
   readonly keepUpdate?: boolean;
 }
 
-/** What a step of an optimizer takes. */
+/** Tensors that an optimizer's step takes. */
 export interface UpdateTensors {
   /** All parameters, f32 [N]. */
   readonly parameter: Tensor;
-  /** Of the loss, f32 [N]. */
+  /** Gradient of the loss, f32 [N]. */
   readonly gradient: Tensor;
   /** The optimizer's states by name, f32 [N] each; zero before the first step. */
   readonly states: Readonly<Record<string, Tensor>>;
-  /** Sum of squares of the whole gradient, f32 [1]; not read where clip is 0. */
+  /** Sum of squares of the gradient, f32 [1]; not read if clip is 0. */
   readonly squaredNorm: Tensor;
-  /** The step's own numbers, uploaded each step, the learning rate first: f32 [1] or more; of adamw see `adamwHyper`. */
+  /** Numbers uploaded for each step, the learning rate first: f32 [1] or more; for adamw see `adamwHyper`. */
   readonly hyper: Tensor;
-  /** f32 [N]: where it is 0 nothing of the parameter changes, states and decay included. Default: all are trained. */
+  /** f32 [N]; 0 freezes the parameter, its states and its decay. Default: all are trained. */
   readonly trained?: Tensor;
 }
 
-/** What a step leaves, in the memory of what was before it. */
+/** Results of a step, which replace parameters and states in place. */
 export interface Updated {
   /** All parameters, [N]. */
   readonly parameter: Tensor;
   /** The states by name, [N] each. */
   readonly states: Readonly<Record<string, Tensor>>;
-  /** What the step added to the parameters, [N], where it was to be kept. */
+  /** The step's change of the parameters, [N], with `keepUpdate`. */
   readonly update: Tensor | undefined;
 }
 
-/** Factor of a gradient of this squared norm, as torch.nn.utils.clip_grad_norm_ has it. */
+/** Factor that clips a gradient of this squared norm, as in torch.nn.utils.clip_grad_norm_. */
 export function clipFactor(clip: number, squaredNorm: number): number {
   return clip > 0 ? Math.min(1, clip / (Math.sqrt(squaredNorm) + 1e-6)) : 1;
 }
 
-/** Renews one parameter and its states, given its number and its clipped gradient. */
+/** Updates parameter `i` and its states, given the clipped gradient. */
 export type UpdateRule = (i: number, gradient: number) => void;
 
-/** What an optimizer is, beside what all have in common. */
+/** Definition of an optimizer. */
 export interface FlatUpdate<O> {
-  /** Of the operation. */
+  /** Name of the operation. */
   readonly name: string;
   /** Names of its states, also in `step`, in the order of inputs and outputs. */
   readonly states: readonly string[];
-  /** How many numbers of `hyper` it reads. */
+  /** Number of elements of `hyper` that it reads. */
   readonly hyper: number;
-  /** WGSL for one element: makes `after` of `before` and `g`; see flat_update.wgsl. */
+  /** WGSL for one element, which computes `after` from `before` and `g`; see flat_update.wgsl. */
   readonly step: string;
-  /** Options that are to be in [0, 1), by name, and those that are to be at least 0. */
+  /** Options that must be in [0, 1), by name, and options that must be at least 0. */
   fractions?(options: O): Readonly<Record<string, number>>;
   sizes?(options: O): Readonly<Record<string, number>>;
-  /** Constants of `step`, beside SIZE, DECAYED and WEIGHT_DECAY. */
+  /** Constants of `step`, besides SIZE, DECAYED and WEIGHT_DECAY. */
   constants?(options: O): Record<string, number | boolean | string>;
   /** The same on the host. */
   rule(options: O, hyper: Values, parameter: Floats, states: readonly Floats[]): UpdateRule;
 }
 
-/** Attributes of the operation: whether the last input says which parameters are trained. */
+/** Attributes of the operation; with `freezes` the last input is the mask of trained parameters. */
 type Attrs<O> = O & { readonly freezes: boolean };
 
 /**
- * The operation of an optimizer. Inputs: parameters, gradient, its states, squared norm, hyper, and what is trained where
- * it freezes; outputs: parameters and states in their own memory, and the update where it is kept.
+ * The operation of an optimizer. Inputs: parameters, gradient, states, squared norm, hyper, and the mask of trained
+ * parameters if it freezes; outputs: parameters and states in place, and the update if kept.
  */
 function flatUpdateOp<O extends FlatUpdateOptions>(optimizer: FlatUpdate<O>): Op<Attrs<O>> {
   const { name, states, hyper: numbers, rule } = optimizer;
@@ -85,16 +85,16 @@ function flatUpdateOp<O extends FlatUpdateOptions>(optimizer: FlatUpdate<O>): Op
     inplace: Object.fromEntries([[0, 0], ...states.map((_, k) => [k + 1, k + 2])]),
     infer(inputs, { keepUpdate }) {
       const [parameter, gradient, ...rest] = inputs;
-      const own = rest.slice(0, count);
+      const held = rest.slice(0, count);
       const [squaredNorm, hyper, trained = parameter] = rest.slice(count);
-      const flat = [gradient, ...own, trained].every((x) => sizeOf(x) === sizeOf(parameter));
+      const flat = [gradient, ...held, trained].every((x) => sizeOf(x) === sizeOf(parameter));
       const given = sizeOf(squaredNorm) === 1 && sizeOf(hyper) >= numbers;
       if (!flat || !given || inputs.some((x) => x.dtype !== "f32")) {
         const expected = `parameters, gradient and ${count} states of one size, a squared norm f32[1] and ` +
           `a rate f32[${numbers}]`;
         mismatch(name, expected, inputs);
       }
-      const written = [parameter, ...own, ...(keepUpdate ? [parameter] : [])];
+      const written = [parameter, ...held, ...(keepUpdate ? [parameter] : [])];
       return written.map(({ shape, dtype }) => ({ shape, dtype }));
     },
     lower: ({ outputs: [parameter], attrs }) => ({
@@ -103,13 +103,13 @@ function flatUpdateOp<O extends FlatUpdateOptions>(optimizer: FlatUpdate<O>): Op
     cpu(inputs, outputs, { attrs }) {
       const gradient = inputs[1];
       const [[squaredNorm], hyper, trained] = inputs.slice(count + 2);
-      const [parameter, ...own] = outputs.slice(0, count + 1) as Floats[];
+      const [parameter, ...held] = outputs.slice(0, count + 1) as Floats[];
       const update = outputs[count + 1];
       const factor = clipFactor(attrs.clip, squaredNorm);
-      const renew = rule(attrs, hyper, parameter, own);
+      const updateOne = rule(attrs, hyper, parameter, held);
       for (let i = 0; i < parameter.length; i++) {
         const before = parameter[i];
-        if (trained?.[i] !== 0) renew(i, gradient[i] * factor);
+        if (trained?.[i] !== 0) updateOne(i, gradient[i] * factor);
         if (update) update[i] = parameter[i] - before;
       }
     },
@@ -153,7 +153,7 @@ function dispatchOf<O extends FlatUpdateOptions>(
   };
 }
 
-/** The states in the order of their names; throws a `UserError` at one that is missing. */
+/** The states in the order of their names; throws a `UserError` if one is missing. */
 export function statesOf(
   optimizer: string,
   names: readonly string[],
@@ -173,8 +173,8 @@ export function flatOptimizer<O extends FlatUpdateOptions>(
   const op = flatUpdateOp(optimizer);
   return ({ parameter, gradient, states, squaredNorm, hyper, trained }, options) => {
     checkUpdateOptions(name, parameter, options, fractions?.(options), sizes?.(options));
-    const own = statesOf(name, names, states);
-    const inputs = [parameter, gradient, ...own, squaredNorm, hyper, ...(trained ? [trained] : [])];
+    const held = statesOf(name, names, states);
+    const inputs = [parameter, gradient, ...held, squaredNorm, hyper, ...(trained ? [trained] : [])];
     const [after, ...rest] = apply(op, inputs, { ...options, freezes: trained !== undefined });
     return {
       parameter: after,
@@ -185,8 +185,7 @@ export function flatOptimizer<O extends FlatUpdateOptions>(
 }
 
 /**
- * Throws a `UserError` at an option that is outside its range: `fractions` are to be in [0, 1), `sizes`, weightDecay and
- * clip at least 0.
+ * Throws a `UserError` for an option outside its range: `fractions` in [0, 1), `sizes`, weightDecay and clip at least 0.
  */
 export function checkUpdateOptions(
   op: string,
@@ -195,8 +194,8 @@ export function checkUpdateOptions(
   fractions: Readonly<Record<string, number>> = {},
   sizes: Readonly<Record<string, number>> = {},
 ): void {
-  const fail = (name: string, found: number, expected: string): never => {
-    throw new UserError(`${op}: ${name} is ${found}, expected ${expected}.`);
+  const fail = (name: string, value: number, expected: string): never => {
+    throw new UserError(`${op}: ${name} is ${value}, expected ${expected}.`);
   };
   for (const [name, value] of Object.entries(fractions)) {
     if (!(value >= 0 && value < 1)) fail(name, value, "a number in [0, 1)");
@@ -206,6 +205,6 @@ export function checkUpdateOptions(
   }
   const size = sizeOf(parameter);
   if (!Number.isInteger(decayed) || decayed < 0 || decayed > size) {
-    fail("decayed", decayed, `a whole number of the ${size} parameters`);
+    fail("decayed", decayed, `an integer from 0 to ${size}, the number of parameters`);
   }
 }

@@ -1,7 +1,7 @@
-// One step of an optimizer over flat storage, in place, an element an invocation: the gradient is clipped by the global
-// norm, what stands still is left alone, what is added is kept. STEP is the optimizer's own: it makes `after` of `before`
-// and `g`, and renews its states. What is the same for all elements is computed again by each: measured on a software
-// adapter, several elements an invocation were no faster.
+// One step of an optimizer over flat storage, in place, one element per invocation: clips the gradient by the global norm,
+// skips frozen parameters, optionally stores the update. STEP is the optimizer: it computes `after` from `before` and `g`,
+// and updates the states. Every invocation computes the common factor again: measured on a software adapter, several
+// elements per invocation were no faster.
 @group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;
 @group(0) @binding(2) var<storage, read> hyper: array<f32>;
@@ -28,7 +28,7 @@
   var g = gradient[i];
 //! if CLIPPED
   let factor = CLIP / (sqrt(squared_norm[0]) + 1e-6f);
-  // A norm that is NaN makes all numbers NaN; min would drop it.
+  // A NaN norm makes all numbers NaN; min would drop it.
   g *= select(min(1f, factor), factor, (bitcast<u32>(factor) & 0x7fffffffu) > 0x7f800000u);
 //! end
   let before = parameter[i];

@@ -1,11 +1,11 @@
-// Lion over flat parameter storage, in place: one kernel for the whole model.
+// Lion over flat parameter storage: one in-place kernel for the entire model.
 import { wgslFloat } from "../../src/graph/tensor.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import lionWgsl from "./lion.wgsl" with { type: "text" };
 
-/** What stays the same through training. */
+/** Constant options. */
 export interface LionOptions extends FlatUpdateOptions {
-  /** Share of the running mean in the direction of a step, and in the next mean, each in [0, 1). */
+  /** Weight of the running mean in the step's direction, and in the next running mean, each in [0, 1). */
   readonly betas: readonly [number, number];
 }
 
@@ -32,21 +32,21 @@ const step = flatOptimizer<LionOptions>({
 });
 
 /**
- * One step of Lion, in place, with the gradient clipped by its global norm first:
+ * One step of Lion, in place, with the gradient first clipped by its global norm:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
  *     p <- p (1 - lr weightDecay)                               the first `decayed` elements
  *     p <- p - lr sign(beta1 m + (1 - beta1) g)
  *     m <- beta2 m + (1 - beta2) g
  *
- * The sign of 0 is 0. Every parameter moves by lr: a third to a tenth of AdamW's rate, with three to ten times its decay,
- * is what the paper recommends. Read the results through the tensors returned.
+ * The sign of 0 is 0. Every parameter moves by lr; the paper recommends a third to a tenth of AdamW's rate with three to
+ * ten times its decay. Read the results through the returned tensors.
  *
  * Source: Chen et al. 2023, Symbolic Discovery of Optimization Algorithms.
  *
  * @param tensors `states`: exp_avg, m, the running mean of the gradient
  * @param options see `LionOptions`
- * @returns parameters and states after the step, in the memory of those before it
+ * @returns the updated parameters and states, in place
  * @throws {UserError} if sizes do not fit or an option is outside its range
  *
  * @example
@@ -57,7 +57,7 @@ const step = flatOptimizer<LionOptions>({
  * const gradient = input("gradient", [128]);
  * const options = { betas: [0.9, 0.99], weightDecay: 1, clip: 1, decayed: 64 } as const;
  * const tensors = { parameter, gradient, states: { exp_avg }, squaredNorm: sumSquares(gradient), hyper: input("hyper", [1]) };
- * const after = lion(tensors, options); // after.parameter in the place of parameter
+ * const after = lion(tensors, options); // after.parameter replaces parameter
  * ```
  */
 export function lion(tensors: UpdateTensors, options: LionOptions): Updated {

@@ -1,5 +1,5 @@
-// Muon over flat parameter storage, in place: the momentum of each matrix made orthogonal by a few products, and a step
-// along it. A kernel before and one after; between them each matrix goes its own way.
+// Muon over flat parameter storage, in place: orthogonalises the momentum of each matrix by a few matrix products and steps
+// along it. The first and the last kernel handle all matrices at once, those in between one matrix or stack each.
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Op, Tensor } from "../../src/graph/tensor.ts";
 import { ALIGN, pack, reshape, view } from "../../src/graph/structure.ts";
@@ -13,19 +13,19 @@ import stepWgsl from "./muon_step.wgsl" with { type: "text" };
 
 /** A matrix in flat storage. */
 export interface MatrixSlot {
-  /** Where it starts: elements, a multiple of 64. */
+  /** First element, a multiple of 64. */
   readonly offset: number;
   /** [out, in] */
   readonly shape: readonly number[];
 }
 
-/** What stays the same through training; the decay is decoupled, a fraction of the learning rate. */
+/** Constant options; the decay is decoupled, a fraction of the learning rate. */
 export interface MuonOptions extends Omit<FlatUpdateOptions, "decayed"> {
-  /** Share of the last direction that a step keeps, in [0, 1). */
+  /** Decay of the momentum, in [0, 1). */
   readonly momentum: number;
-  /** The direction is where the momentum will be, momentum m + (1 - momentum) g, in the place of m. */
+  /** Nesterov: look ahead by one momentum step, momentum m + (1 - momentum) g instead of m. */
   readonly nesterov: boolean;
-  /** The matrices that it moves, apart from one another. */
+  /** The matrices to update; they must not overlap. */
   readonly matrices: readonly MatrixSlot[];
 }
 
@@ -40,7 +40,7 @@ const muonDirectionOp: Op<DirectionAttrs> = {
     const [gradient, momentum, squaredNorm, chosen] = inputs;
     const flat = [momentum, chosen].every((x) => sizeOf(x) === sizeOf(gradient));
     if (!flat || sizeOf(squaredNorm) !== 1 || inputs.some((x) => x.dtype !== "f32")) {
-      mismatch("muon", "gradient, momentum and choice of one size, and a squared norm f32[1]", inputs);
+      mismatch("muon", "gradient, momentum and trained of one size, and a squared norm f32[1]", inputs);
     }
     return [momentum, { shape: gradient.shape, dtype: "f32" }];
   },
@@ -81,7 +81,7 @@ const muonDirectionOp: Op<DirectionAttrs> = {
   },
 };
 
-/** A step along a direction, which stands in the gradient's place. */
+/** A step along a direction, which takes the gradient's place. */
 const step = flatOptimizer<FlatUpdateOptions>({
   name: "muon_step",
   states: [],
@@ -95,18 +95,18 @@ const step = flatOptimizer<FlatUpdateOptions>({
   },
 });
 
-/** Of Jordan et al.: steep at 0, so that five iterations suffice; singular values end between about 0.7 and 1.2. */
+/** Coefficients of Jordan et al.: steep at 0, so that five iterations suffice; final singular values about 0.7 to 1.2. */
 const [A, B, C] = [3.4445, -4.775, 2.0315];
 const ITERATIONS = 5;
 
-/** Of the norm 1, or 0: its singular values are at most 1. */
+/** Scales x to norm 1 (or 0), so that its singular values are at most 1. */
 function unitNorm(x: Tensor): Tensor {
   const unit = over(variable("x"), max(sqrt(variable("s")), 1e-7));
   return elementwise(unit, { x, s: sumSquares(x) }, "muon unit norm");
 }
 
-/** The iterations of Newton-Schulz, of one matrix or a stack of them. */
-function rounded(y: Tensor, factor: number): Tensor {
+/** The Newton-Schulz iterations for one matrix or a stack. */
+function newtonSchulz(y: Tensor, factor: number): Tensor {
   const [rows, columns] = y.shape.slice(-2);
   const tall = rows > columns;
   const [X, G, P] = [variable("x"), variable("g"), variable("p")];
@@ -122,17 +122,18 @@ function rounded(y: Tensor, factor: number): Tensor {
 }
 
 /**
- * A matrix with its singular vectors kept and its singular values brought near 1, by five iterations of Newton-Schulz:
+ * Orthogonalises a matrix: keeps its singular vectors and brings its singular values near 1, by five Newton-Schulz
+ * iterations:
  *
  *     X <- X / max(||X||, 1e-7),  then  X <- a X + (b G + c G^2) X  with G = X X^T
  *
- * and a, b, c = 3.4445, -4.775, 2.0315. A matrix with more rows than columns is multiplied from the right, by its X^T X.
- * A singular value below some 1e-3 of the norm ends below 0.7, and 0 stays 0.
+ * and a, b, c = 3.4445, -4.775, 2.0315. If there are more rows than columns, G = X^T X multiplies from the right. A singular
+ * value below about 1e-3 of the norm ends below 0.7, and 0 stays 0.
  *
  * Source: Jordan et al. 2024, Muon.
  *
  * @param x f32 [M, N]
- * @param factor of the result
+ * @param factor multiplies the result
  * @returns f32 [M, N]
  *
  * @example
@@ -143,20 +144,20 @@ function rounded(y: Tensor, factor: number): Tensor {
  * ```
  */
 export function orthogonalised(x: Tensor, factor = 1): Tensor {
-  return rounded(unitNorm(x), factor);
+  return newtonSchulz(unitNorm(x), factor);
 }
 
-/** Numbers that are multiplied at once: enough for the matrices of a small model, without its memory in a large one. */
-const TOGETHER = 2 ** 22;
+/** Largest stack, in elements: enough for all matrices of a small model, at a bounded cost of memory in a large one. */
+const MOST_STACKED = 2 ** 22;
 
-/** Matrices of one shape that lie in a stack without gaps: a kernel takes all of them for the price of one. */
+/** Groups matrices of one shape into stacks without gaps: one kernel call handles a stack. */
 function stacksOf(matrices: readonly MatrixSlot[]): MatrixSlot[][] {
   const stacks: MatrixSlot[][] = [];
   const last = new Map<string, MatrixSlot[]>();
   for (const matrix of matrices) {
     const size = sizeOf(matrix.shape);
     const stack = last.get(matrix.shape.join());
-    if (stack && size % ALIGN === 0 && (stack.length + 1) * size <= TOGETHER) {
+    if (stack && size % ALIGN === 0 && (stack.length + 1) * size <= MOST_STACKED) {
       stack.push(matrix);
       continue;
     }
@@ -166,33 +167,33 @@ function stacksOf(matrices: readonly MatrixSlot[]): MatrixSlot[][] {
   return stacks;
 }
 
-/** The matrices of a stack in a flat tensor, each made orthogonal. */
+/** Orthogonalises each matrix of a stack in a flat tensor. */
 function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): Tensor[] {
   const { shape } = stack[0];
   const size = sizeOf(shape);
   const offsets = stack.map((_, i) => i * size);
   const units = stack.map(({ offset }) => unitNorm(view(direction, shape, offset)));
-  const whole = units.length === 1 ? units[0] : pack(units, offsets, units.length * size);
-  const y = rounded(reshape(whole, [units.length, ...shape]), 0.2 * Math.sqrt(Math.max(...shape)));
+  const stacked = units.length === 1 ? units[0] : pack(units, offsets, units.length * size);
+  const y = newtonSchulz(reshape(stacked, [units.length, ...shape]), 0.2 * Math.sqrt(Math.max(...shape)));
   return offsets.map((offset) => view(y, shape, offset));
 }
 
 /**
- * One step of Muon, in place, for the matrices named; the gradient is clipped by its global norm first:
+ * One step of Muon, in place, for the given matrices; the gradient is first clipped by its global norm:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
  *     m <- momentum m + (1 - momentum) g
  *     d <- m,  with nesterov momentum m + (1 - momentum) g
  *     p <- p (1 - lr weightDecay) - lr 0.2 sqrt(max(rows, columns)) orthogonalised(d)
  *
- * The factor gives a step the size that AdamW's has, about 0.2 a number, so that rate and decay are those of AdamW.
- * What is not among `matrices` is left alone: another optimizer's. Read the results through the tensors returned.
+ * The factor gives steps the size of AdamW's, about 0.2 per element, so that AdamW's rate and decay apply. Parameters
+ * outside `matrices` are unchanged, for another optimizer. Read the results through the returned tensors.
  *
  * Source: Jordan et al. 2024, Muon; Liu et al. 2025, Muon is Scalable for LLM Training, for the factor and the decay.
  *
- * @param tensors `states`: momentum, m; `trained`: not 0 in the matrices that this step moves, 0 everywhere else
+ * @param tensors `states`: momentum, m; `trained`: nonzero in the matrices that this step updates, 0 everywhere else
  * @param options see `MuonOptions`
- * @returns parameters and momentum after the step, in the memory of those before it
+ * @returns the updated parameters and momentum, in place
  * @throws {UserError} if sizes do not fit or an option is outside its range
  *
  * @example
@@ -204,20 +205,20 @@ function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): T
  * const matrices = [{ offset: 0, shape: [8, 16] }];
  * const options = { momentum: 0.95, nesterov: true, weightDecay: 0.1, clip: 1, matrices };
  * const tensors = { parameter, gradient, states: { momentum }, squaredNorm: sumSquares(gradient), hyper, trained };
- * const after = muon(tensors, options); // after.parameter in the place of parameter
+ * const after = muon(tensors, options); // after.parameter replaces parameter
  * ```
  */
 export function muon(tensors: UpdateTensors & { readonly trained: Tensor }, options: MuonOptions): Updated {
   const { parameter, gradient, states, squaredNorm, trained } = tensors;
-  const { matrices, ...own } = options;
-  const all = { ...own, decayed: sizeOf(parameter) };
+  const { matrices, ...common } = options;
+  const all = { ...common, decayed: sizeOf(parameter) };
   checkUpdateOptions("muon", parameter, all, { momentum: options.momentum });
   const [momentum] = statesOf("muon", ["momentum"], states);
-  const [mean, direction] = apply(muonDirectionOp, [gradient, momentum, squaredNorm, trained], own);
+  const [mean, direction] = apply(muonDirectionOp, [gradient, momentum, squaredNorm, trained], common);
   const stacks = stacksOf(matrices);
-  const made = stacks.flatMap((stack) => stackOrthogonalised(direction, stack));
-  const whole = pack(made, stacks.flat().map(({ offset }) => offset), sizeOf(parameter));
-  // The gradient has been clipped: a direction has a size of its own.
-  const after = step({ ...tensors, gradient: whole }, { ...all, clip: 0 });
+  const directions = stacks.flatMap((stack) => stackOrthogonalised(direction, stack));
+  const packed = pack(directions, stacks.flat().map(({ offset }) => offset), sizeOf(parameter));
+  // The gradient is clipped already; the direction must not be.
+  const after = step({ ...tensors, gradient: packed }, { ...all, clip: 0 });
   return { ...after, states: { momentum: mean } };
 }

@@ -1,5 +1,4 @@
-// The momentum of Muon over flat storage, in place, and the direction that is to be made orthogonal, an element an
-// invocation.
+// Muon's momentum over flat storage, in place, and the direction to orthogonalise, one element per invocation.
 @group(0) @binding(0) var<storage, read_write> momentum: array<f32>;
 @group(0) @binding(1) var<storage, read_write> direction: array<f32>;
 @group(0) @binding(2) var<storage, read> gradient: array<f32>;
@@ -16,7 +15,7 @@
   var g = gradient[i];
 //! if CLIPPED
   let factor = CLIP / (sqrt(squared_norm[0]) + 1e-6f);
-  // A norm that is NaN makes all numbers NaN; min would drop it.
+  // A NaN norm makes all numbers NaN; min would drop it.
   g *= select(min(1f, factor), factor, (bitcast<u32>(factor) & 0x7fffffffu) > 0x7f800000u);
 //! end
   let m = MOMENTUM * momentum[i] + ONE_MINUS_MOMENTUM * g;

@@ -1,23 +1,23 @@
-// Learning rates by step: one entry of a table a schedule.
+// Learning rates by step: one table entry per schedule.
 import { defaultsOf, type Keys, type KeyValues } from "../../src/base/keys.ts";
 
-/** What a schedule's formula reads. */
+/** Arguments of a schedule's formula. */
 interface Rates extends Required<Omit<Schedule, "name" | "min_lr" | "steps">> {
-  /** `min_lr`, or `lr` where that is lower: a lowest rate above the highest raises nothing. */
+  /** min(min_lr, lr): a `min_lr` above `lr` does not raise the rate. */
   readonly least: number;
-  /** Steps after the warmup, of a rate that decays. */
+  /** Steps of the decay, after the warmup. */
   readonly length: number;
 }
 
-/** A schedule's form after the warmup. */
+/** A schedule after the warmup. */
 interface Form {
   /** The rate t steps after the warmup. */
   rate(rates: Rates, t: number): number;
-  /** It ends at `min_lr`, at `schedule.steps`. */
+  /** It reaches `min_lr` at `schedule.steps`. */
   readonly ends?: true;
-  /** Evaluations lower it, the warmup's rates too. */
+  /** Evaluations lower it, also during the warmup. */
   readonly reduced?: true;
-  /** It never falls. */
+  /** It never decreases. */
   readonly flat?: true;
 }
 
@@ -80,20 +80,20 @@ export interface Schedule
   extends Omit<KeyValues<typeof SCHEDULE_KEYS>, "steps" | "cycle" | "factor" | "patience"> {
   /** Highest learning rate. */
   readonly lr: number;
-  /** Step at which a rate that ends reaches `min_lr`. */
+  /** Step at which cosine and linear reach `min_lr`. */
   readonly steps: number;
-  /** Of "cyclic"; 100 by default. */
+  /** For "cyclic". Default: 100. */
   readonly cycle?: number;
-  /** Of "plateau"; 0.5 by default. */
+  /** For "plateau". Default: 0.5. */
   readonly factor?: number;
-  /** Times that evaluations have lowered the rate so far; 0 by default. */
+  /** Number of reductions so far. Default: 0. */
   readonly reductions?: number;
 }
 
 const { cycle: CYCLE, factor: FACTOR } = defaultsOf(SCHEDULE_KEYS);
 
 /**
- * The learning rate of a step. Linear warmup to `lr` as nanoGPT has it, lr (step + 1) / (warmup + 1), then with
+ * The learning rate of a step. Linear warmup to `lr` as in nanoGPT, lr (step + 1) / (warmup + 1), then with
  * t = step - warmup and T = steps - warmup:
  *
  *     constant   lr
@@ -103,12 +103,12 @@ const { cycle: CYCLE, factor: FACTOR } = defaultsOf(SCHEDULE_KEYS);
  *     rsqrt      lr sqrt(w / (w + t)), w = max(warmup, 1); not below min_lr
  *     plateau    lr factor^reductions; not below min_lr
  *
- * A plateau's `reductions` count as torch's ReduceLROnPlateau does with threshold 0, eps 0 and cooldown 0: each
- * `schedule.patience` + 1 evaluations in a row without a lower loss are one; a loss that is NaN is no lower.
+ * `reductions` of a plateau are counted as by torch's ReduceLROnPlateau with threshold 0, eps 0 and cooldown 0: one per
+ * `schedule.patience` + 1 consecutive evaluations without a lower loss; a NaN loss is not lower.
  *
- * Sources: Smith 2017 (cyclic, begun at its top), Vaswani et al. 2017 (rsqrt), torch's ReduceLROnPlateau.
+ * Sources: Smith 2017 (cyclic, starting at its maximum), Vaswani et al. 2017 (rsqrt), torch's ReduceLROnPlateau.
  *
- * @param step 0-based: the number of updates made before this one
+ * @param step 0-based: the number of updates before this one
  *
  * @example
  * ```ts
@@ -126,7 +126,7 @@ export function learningRate(schedule: Schedule, step: number): number {
   return ends && step >= steps ? least : rate(rates, step - warmup);
 }
 
-/** The learning rate that a configuration gives a step, 0-based, after so many reductions of a plateau. */
+/** The learning rate of a step, 0-based, by a configuration, after a number of reductions of a plateau. */
 export function scheduledRate(
   { optimizer: { lr }, schedule, train }: {
     readonly optimizer: Pick<Schedule, "lr">;

@@ -1,13 +1,13 @@
-// Stochastic gradient descent with momentum over flat parameter storage, in place: one kernel for the whole model.
+// Stochastic gradient descent with momentum over flat parameter storage: one in-place kernel for the entire model.
 import { wgslFloat } from "../../src/graph/tensor.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import sgdWgsl from "./sgd.wgsl" with { type: "text" };
 
-/** What stays the same through training. */
+/** Constant options. */
 export interface SgdOptions extends FlatUpdateOptions {
-  /** Share of the last direction that a step keeps, in [0, 1). */
+  /** Decay of the momentum, in [0, 1). */
   readonly momentum: number;
-  /** Step along g + momentum m, where the momentum will be, in the place of m. */
+  /** Nesterov: look ahead by one momentum step, g + momentum m instead of m. */
   readonly nesterov?: boolean;
 }
 
@@ -29,21 +29,21 @@ const step = flatOptimizer<SgdOptions>({
 });
 
 /**
- * One step of stochastic gradient descent, in place, with the gradient clipped by its global norm first:
+ * One step of stochastic gradient descent, in place, with the gradient first clipped by its global norm:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
  *     g <- g + weightDecay p                                    the first `decayed` elements
  *     m <- momentum m + g
  *     p <- p - lr m,  with nesterov p - lr (g + momentum m)
  *
- * The decay is a part of the gradient, and the momentum has no dampening, as torch.optim.SGD has it by default. Read the
- * results through the tensors returned.
+ * The decay is added to the gradient, and the momentum has no dampening, torch.optim.SGD's defaults. Read the results
+ * through the returned tensors.
  *
  * Source: Sutskever et al. 2013, in the form of torch.optim.SGD.
  *
- * @param tensors `states`: momentum, m, the sum of gradients, each step's times `momentum` at the next
+ * @param tensors `states`: momentum, m, the decaying sum of gradients
  * @param options see `SgdOptions`
- * @returns parameters and states after the step, in the memory of those before it
+ * @returns the updated parameters and states, in place
  * @throws {UserError} if sizes do not fit or an option is outside its range
  *
  * @example
@@ -54,7 +54,7 @@ const step = flatOptimizer<SgdOptions>({
  * const gradient = input("gradient", [128]);
  * const options = { momentum: 0.9, nesterov: true, weightDecay: 0, clip: 1, decayed: 64 };
  * const tensors = { parameter, gradient, states: { momentum }, squaredNorm: sumSquares(gradient), hyper: input("hyper", [1]) };
- * const after = sgd(tensors, options); // after.parameter in the place of parameter
+ * const after = sgd(tensors, options); // after.parameter replaces parameter
  * ```
  */
 export function sgd(tensors: UpdateTensors, options: SgdOptions): Updated {

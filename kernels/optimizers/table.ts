@@ -1,5 +1,5 @@
-// The optimizers by name: which flat states each keeps, of which parameters, and what one step does. The configuration,
-// checkpoints, tracking and the memory plan know them only by what stands here.
+// The optimizers by name: the flat states of each, their parameters, and its step. The configuration, checkpoints, tracking
+// and the memory plan use only this table.
 import type { Keys, KeyValues } from "../../src/base/keys.ts";
 import { ALIGN, constant, literal, reshape } from "../../src/graph/structure.ts";
 import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
@@ -30,28 +30,28 @@ const SETTINGS = {
   clip: { is: "amount", default: 1, doc: "Clips the gradient to this global norm; 0: no clipping." },
 } as const satisfies Keys;
 
-/** What an optimizer may be told: see {@link OPTIMIZER_KEYS}; each reads its own, and takes a default of its own for null. */
+/** Options of all optimizers: see {@link OPTIMIZER_KEYS}; each reads some, and replaces null by its default. */
 export interface OptimizerOptions
   extends FlatUpdateOptions, Omit<KeyValues<typeof SETTINGS>, "lr" | "weight_decay" | "clip"> {
-  /** The hidden matrices, which some optimizers treat in a way of their own. */
+  /** The hidden matrices, which some optimizers treat differently. */
   readonly matrices: readonly MatrixSlot[];
 }
 
 /** An optimizer. */
 export interface Optimizer {
-  /** Its flat states, each of all parameters, of the hidden matrices, or of the rest. */
+  /** Its flat states, each for all parameters, the hidden matrices, or the rest. */
   readonly states: Readonly<Record<string, "all" | "matrices" | "rest">>;
-  /** One step, in place; of `trained` it takes a number for every `ALIGN` parameters, [N / ALIGN]. */
+  /** One step, in place; here `trained` has one number per `ALIGN` parameters, [N / ALIGN]. */
   step(tensors: UpdateTensors, options: OptimizerOptions): Updated;
 }
 
-/** A number for each `ALIGN` elements of flat storage, repeated for every one of them. */
+/** Repeats each number for `ALIGN` elements of flat storage. */
 export function elementsOf(rows: Tensor): Tensor {
   const count = sizeOf(rows);
   return reshape(matmul(reshape(rows, [count, 1]), constant(1, [1, ALIGN])), [count * ALIGN]);
 }
 
-/** 1 for each `ALIGN` elements of some parts of flat storage, 0 for the others. */
+/** One number per `ALIGN` elements of flat storage: 1 inside the slots, 0 elsewhere. */
 export function rowsOfSlots(size: number, slots: readonly MatrixSlot[]): Float32Array {
   const rows = new Float32Array(size / ALIGN);
   for (const { offset, shape } of slots) {
@@ -60,18 +60,18 @@ export function rowsOfSlots(size: number, slots: readonly MatrixSlot[]): Float32
   return rows;
 }
 
-const whole = ({ trained, ...tensors }: UpdateTensors): UpdateTensors => ({
+const withElementMask = ({ trained, ...tensors }: UpdateTensors): UpdateTensors => ({
   ...tensors,
   trained: trained && elementsOf(trained),
 });
 
-/** AdamW for everything but the hidden matrices, then Muon for these, each leaving the other's alone. */
+/** AdamW for everything except the hidden matrices, then Muon for these; neither changes the other's parameters. */
 function stepMuon(tensors: UpdateTensors, options: OptimizerOptions): Updated {
   const { momentum, nesterov, ...common } = options;
   const mask = rowsOfSlots(sizeOf(tensors.parameter), options.matrices);
   const chosen = (rows: Float32Array) => {
-    const own = literal(rows, [rows.length]);
-    return elementsOf(tensors.trained ? multiply(own, tensors.trained) : own);
+    const selected = literal(rows, [rows.length]);
+    return elementsOf(tensors.trained ? multiply(selected, tensors.trained) : selected);
   };
   const rest = adamw({ ...tensors, trained: chosen(mask.map((x) => 1 - x)) }, options);
   const after = muon(
@@ -89,20 +89,20 @@ function stepMuon(tensors: UpdateTensors, options: OptimizerOptions): Updated {
 export const OPTIMIZERS = {
   adamw: {
     states: { exp_avg: "all", exp_avg_sq: "all" },
-    step: (tensors, options) => adamw(whole(tensors), options),
+    step: (tensors, options) => adamw(withElementMask(tensors), options),
   } as Optimizer,
   adam: {
     states: { exp_avg: "all", exp_avg_sq: "all" },
-    step: (tensors, options) => adamw(whole(tensors), { ...options, coupled: true }),
+    step: (tensors, options) => adamw(withElementMask(tensors), { ...options, coupled: true }),
   } as Optimizer,
   sgd: {
     states: { momentum: "all" },
     step: (tensors, { momentum, nesterov, ...options }) =>
-      sgd(whole(tensors), { ...options, momentum: momentum ?? 0.9, nesterov: nesterov ?? false }),
+      sgd(withElementMask(tensors), { ...options, momentum: momentum ?? 0.9, nesterov: nesterov ?? false }),
   } as Optimizer,
   lion: {
     states: { exp_avg: "all" },
-    step: (tensors, options) => lion(whole(tensors), options),
+    step: (tensors, options) => lion(withElementMask(tensors), options),
   } as Optimizer,
   muon: {
     states: { exp_avg: "rest", exp_avg_sq: "rest", momentum: "matrices" },

@@ -1,6 +1,6 @@
-// Random numbers inside a graph: dropout, normal and uniform draws. All are functions of (seed, counter) alone, so
-// that a mask is drawn again in the backward pass instead of being stored, and a resumed run draws what an
-// uninterrupted one would.
+// Random numbers inside a graph: dropout, normal and uniform draws. All are functions of (seed, counter) only, so that a
+// mask is regenerated in the backward pass instead of stored, and a resumed run draws the same numbers as an uninterrupted
+// one.
 import { apply, mismatch, sizeOf, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Op, Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -17,11 +17,11 @@ export const THREEFRY_WGSL: string = threefryWgsl;
 export interface DropoutAttrs {
   /** Probability that an element becomes 0, in [0, 1). */
   readonly p: number;
-  /** From 0 to 2^32 - 1, another one for each place in the model: places of one number share their mask. */
+  /** From 0 to 2^32 - 1, different for each dropout of the model: equal sites share their mask. */
   readonly site: number;
 }
 
-/** floor(p 2^32): as many of the 2^32 values that 32 bits take are dropped. */
+/** floor(p 2^32): the number of 32-bit values that mean "dropped". */
 const thresholdOf = (p: number): number => Math.floor(p * 2 ** 32);
 
 /** The operation behind `dropout`; p is above 0 here. */
@@ -59,15 +59,15 @@ export const dropoutOp: Op<DropoutAttrs> = {
 /**
  * Dropout: y_i = x_i k_i / (1 - p), where k_i is 1 when the element's 32 random bits are at least floor(p
  * 2^32), else 0. The bits are threefry(key (seed[0], site), counter (floor(i / 2), seed[1]))[i mod 2]. The
- * gradient is the same operation on the gradient: the mask is drawn again, nothing is stored.
+ * gradient is the same operation on the gradient: the mask is regenerated, nothing is stored.
  *
- * Source: Srivastava et al. 2014, in the inverted form that leaves evaluation alone.
+ * Source: Srivastava et al. 2014, as inverted dropout, which needs no scaling at evaluation.
  *
  * @param x f32 of any shape
  * @param seed u32 [2]: the run's seed and the step's counter, uploaded before each step
- * @returns a tensor of x's shape; `x` itself where p is 0
- * @throws {UserError} if p is outside [0, 1), the site is no 32-bit integer, or a dtype or the seed's size is
- * wrong
+ * @returns a tensor of x's shape; `x` itself if p is 0
+ * @throws {UserError} if p is outside [0, 1), the site is not an unsigned 32-bit integer, or a dtype or the seed's size
+ * is wrong
  *
  * @example
  * ```ts
@@ -89,13 +89,13 @@ export function dropout(x: Tensor, seed: Tensor, { p, site }: DropoutAttrs): Ten
 export interface NormalOptions {
   /** Any integer; its low 32 bits are used. */
   readonly seed: number;
-  /** A name; another name gives other, independent numbers. */
+  /** Name of the stream; different names give independent numbers. */
   readonly purpose: string;
   /** Standard deviation. */
   readonly std: number;
-  /** 0 by default. */
+  /** Default: 0. */
   readonly mean?: number;
-  /** A draw more than so many standard deviations from the mean is drawn again; Infinity by default. */
+  /** Redraw numbers more than this many standard deviations from the mean. Default: Infinity. */
   readonly within?: number;
 }
 
@@ -105,7 +105,7 @@ export interface NormalAttrs extends Required<NormalOptions> {
   readonly shape: readonly number[];
 }
 
-/** A normal beyond the limit is drawn again so often at most; of a billion billion at two deviations none gets there. */
+/** Limit of redraws; at two deviations, not one of 10^18 numbers reaches it. */
 const ATTEMPTS = 16;
 
 /** The operation behind `randomNormal`. */
@@ -135,7 +135,7 @@ export const normalOp: Op<NormalAttrs> = {
     for (let i = 0; i < y.length; i++) {
       let n = stream.normal();
       for (let attempt = 1; Math.abs(n) > within && attempt < ATTEMPTS; attempt++) {
-        // Attempt k goes on 2^32 k draws later.
+        // Attempt k continues 2^32 k draws later.
         stream.position = 2 * i + 2 ** 32 * attempt;
         n = stream.normal();
       }
@@ -147,11 +147,10 @@ export const normalOp: Op<NormalAttrs> = {
 
 /**
  * Normal random numbers: y_i = mean + std n_i with n_i = sqrt(-2 log(1 - u_2i)) cos(2 pi u_2i+1), where u are
- * the 53-bit uniforms of threefry under the key (seed, FNV-1a of purpose). They are `randomStream(seed,
- * purpose).normal()` in order: the CPU device gives the host's numbers themselves, a WebGPU device the same
- * to float32 rounding (about 1e-6 of each normal), the tails included. The same numbers at every run of the
- * program; no gradient flows into them. With `within` the normal is truncated: its standard deviation is smaller than
- * std, 0.8796 std at two deviations.
+ * the 53-bit uniforms of threefry with the key (seed, FNV-1a of purpose). They equal `randomStream(seed, purpose).normal()`
+ * in order: exactly on the CPU device, to float32 rounding on a WebGPU device (about 1e-6 of each normal), tails included.
+ * Every run of the program draws the same numbers; no gradient flows into them. With `within` the normal is truncated: its
+ * standard deviation is smaller than std, 0.8796 std at two deviations.
  *
  * Source: Box and Muller 1958; Salmon et al. 2011 for threefry2x32.
  *
@@ -174,7 +173,7 @@ export function randomNormal(
       `randomNormal "${purpose}": found std ${std} and mean ${mean}, expected finite numbers, std at least 0.`,
     );
   }
-  // Below it 16 attempts would not do.
+  // Below 1.5, 16 attempts would not suffice.
   if (!(within >= 1.5)) {
     throw new UserError(`randomNormal "${purpose}": within is ${within}, expected at least 1.5 deviations.`);
   }
@@ -185,7 +184,7 @@ export function randomNormal(
 export interface UniformOptions {
   /** Any integer; its low 32 bits are used. */
   readonly seed: number;
-  /** A name; another name gives other, independent numbers. */
+  /** Name of the stream; different names give independent numbers. */
   readonly purpose: string;
   /** Lower end, included. */
   readonly low: number;
@@ -226,8 +225,8 @@ export const uniformOp: Op<UniformAttrs> = {
 };
 
 /**
- * Uniform random numbers: y_i = low + (high - low) u_i, u the 53-bit uniforms of `randomStream(seed, purpose)` in order,
- * the same on every device to float32 rounding. No gradient flows into them.
+ * Uniform random numbers: y_i = low + (high - low) u_i, with u the 53-bit uniforms of `randomStream(seed, purpose)` in
+ * order, equal on all devices to float32 rounding. No gradient flows into them.
  *
  * @param shape of fewer than 2^32 elements
  * @returns f32 of that shape

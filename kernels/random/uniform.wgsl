@@ -1,4 +1,4 @@
-// y[i] = LOW + WIDTH u, u the i-th uniform of the host's stream, its 53 bits rounded to those of a float32.
+// y[i] = LOW + WIDTH u, u the i-th uniform of the host's stream, its 53 bits rounded to float32.
 //! insert THREEFRY
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 

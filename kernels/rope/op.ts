@@ -1,21 +1,21 @@
-// Rotary positions: queries and keys turned by angles that grow with their position. The angles are computed once, on the
-// host in float64, so that a position of a hundred thousand is turned as exactly as the first.
+// Rotary position embedding: queries and keys rotated by angles proportional to their position. The angles are computed
+// once, on the host in float64, so that position 100,000 is rotated as exactly as the first.
 import { apply, mismatch, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { literal } from "../../src/graph/structure.ts";
 import { UserError } from "../../src/base/errors.ts";
 import ropeWgsl from "./rope.wgsl" with { type: "text" };
 
-/** Attributes of a rotation: its inputs are x [B, T, H, d] and the turns [T, rotaryDim]. */
+/** Attributes of a rotation. Inputs: x [B, T, H, d] and the turns [T, rotaryDim]. */
 export interface RopeAttrs {
-  /** Numbers of a head that are rotated, the first ones. */
+  /** Number of dimensions of a head that are rotated, the first ones. */
   readonly rotaryDim: number;
-  /** Neighbours are a pair; otherwise number i and number i + rotaryDim / 2. */
+  /** Pairs are neighbouring dimensions; otherwise dimensions i and i + rotaryDim / 2. */
   readonly interleaved: boolean;
-  /** By the opposite angles: the gradient. */
+  /** Rotate by the opposite angles: the gradient. */
   readonly back: boolean;
 }
 
-/** Output: x with its pairs turned. */
+/** Output: x with its pairs rotated. */
 export const ropeOp: Op<RopeAttrs> = {
   name: "rope",
   infer(inputs, { rotaryDim }) {
@@ -61,20 +61,20 @@ export const ropeOp: Op<RopeAttrs> = {
   flops: ({ inputs: [x], attrs }) => 3 * sizeOf(x) / x.shape[3] * attrs.rotaryDim,
 };
 
-/** Which numbers of a head are pairs, by name: neighbours, or numbers half of the rotated width apart. */
+/** Which dimensions of a head form pairs: neighbours, or dimensions half of the rotated width apart. */
 export const ROPE_PAIRS = { interleaved: { neighbours: true }, half: { neighbours: false } };
 
-/** Options of `rope`; everything has the default of its paper. */
+/** Options of `rope`; the defaults are the paper's. */
 export interface RopeOptions {
-  /** Pair i turns by base^(-2i / rotaryDim) a position; 10,000 by default. */
+  /** Pair i rotates by base^(-2i / rotaryDim) per position. Default: 10,000. */
   readonly base?: number;
-  /** "interleaved" (default): numbers 2i and 2i + 1 are a pair. "half": numbers i and i + rotaryDim / 2. */
+  /** "interleaved": dimensions 2i and 2i + 1 are a pair. "half": dimensions i and i + rotaryDim / 2. Default: "interleaved". */
   readonly pairs?: keyof typeof ROPE_PAIRS;
-  /** How many numbers of each head are rotated, the first ones; all by default. */
+  /** Number of dimensions of each head that are rotated, the first ones. Default: all. */
   readonly rotaryDim?: number;
-  /** Position of the first row, 0 by default. */
+  /** Position of the first row. Default: 0. */
   readonly offset?: number;
-  /** What `ropeTurns` gave for the same options: for several tensors of one length. */
+  /** Result of `ropeTurns` for the same options, to share between tensors of one length. */
   readonly turns?: Tensor;
 }
 
@@ -108,7 +108,7 @@ function turns(length: number, rotaryDim: number, base: number, offset: number):
  * `turns` of `rope`.
  *
  * @param length T
- * @param headDim d, which is R where `rotaryDim` does not say otherwise
+ * @param headDim d, the default of R (`rotaryDim`)
  * @throws {UserError} as `rope` does
  */
 export function ropeTurns(length: number, headDim: number, options: RopeOptions = {}): Tensor {
@@ -119,17 +119,17 @@ export function ropeTurns(length: number, headDim: number, options: RopeOptions 
 
 /**
  * Rotary position embedding: at position p = offset + t, pair i (a, b) of each head becomes
- * (a cos f - b sin f, a sin f + b cos f) with f = p base^(-2i / rotaryDim). Numbers past rotaryDim stay as they are. The
- * product of a rotated query and a rotated key depends on the distance of their positions alone.
+ * (a cos f - b sin f, a sin f + b cos f) with f = p base^(-2i / rotaryDim). Dimensions past rotaryDim are unchanged. The
+ * product of a rotated query and a rotated key depends on their positions only through the distance.
  *
  * Its gradient is the rotation by the opposite angles.
  *
- * Source: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding" (2021), equation 34, where pairs are
- * neighbours; "half" is the order of GPT-NeoX and of Llama as Hugging Face keeps it.
+ * Source: Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding" (2021), equation 34, with pairs of
+ * neighbours; "half" is the order of GPT-NeoX and of Hugging Face's Llama.
  *
  * @param x [B, T, H, d]
  * @returns [B, T, H, d]
- * @throws {UserError} if x has another rank, rotaryDim is odd or larger than d, or base or offset is no such number
+ * @throws {UserError} if x has another rank, rotaryDim is odd or larger than d, or base or offset is out of range
  *
  * @example
  * ```ts

@@ -227,7 +227,7 @@ Deno.test("adamw() refuses options and sizes that do not fit, naming them", () =
         }),
       (error: Error) => error instanceof UserError && message.test(error.message),
     );
-  refuses(/decayed is 8, expected a whole number of the 7 parameters/, { decayed: 8 });
+  refuses(/decayed is 8, expected an integer from 0 to 7, the number of parameters/, { decayed: 8 });
   refuses(/beta2 is 1, expected a number in \[0, 1\)/, { betas: [0.9, 1] });
   refuses(/clip is -1/, { clip: -1 });
   refuses(/weightDecay is NaN/, { weightDecay: NaN });

@@ -188,7 +188,7 @@ Deno.test("sgd(), lion() and muon() refuse options and sizes that do not fit, na
     () => sgd(tensors, { ...good, momentum: 1 }),
   );
   refuses(
-    /sgd: decayed is 65, expected a whole number of the 64/,
+    /sgd: decayed is 65, expected an integer from 0 to 64/,
     () => sgd(tensors, { ...good, momentum: 0, decayed: 65 }),
   );
   refuses(
