@@ -1,5 +1,5 @@
-// The vocabularies of attention: types, schema, oracle, kernels and messages read this table. An element-wise activation is
-// added here alone; one that is normalised over the row has a file of its own.
+// The choices of attention's options: types, schema, oracle, kernels and messages all read this table. A new element-wise
+// activation is one entry here; a row-normalised one also has its own file.
 import { type Expression, max, sigmoid, times, variable } from "../expression/expression.ts";
 import type { ElementwiseActivation, NormalisedActivation } from "./activation.ts";
 import { entmax15 } from "./entmax15.ts";
@@ -13,20 +13,20 @@ const elementwise = (fields: Omit<ElementwiseActivation, "normalised">): Element
   return { normalised: false, ...fields };
 };
 
-/** What attention's options choose among, by option and then by name. */
+/** Choices of attention's options, by option and then by name. */
 export const ATTENTION_CHOICES = {
-  /** From the scores of a row to its weights. */
+  /** How the scores of a row become its weights. */
   activation: {
-    softmax: softmax("e^s over its sum in the row", -Infinity) as NormalisedActivation,
-    /** One more logit, 0, takes weight and gives no value. */
-    softmax1: softmax("the same with one more logit 0", 0) as NormalisedActivation,
+    softmax: softmax("e^s / (sum of e^s over the row)", -Infinity) as NormalisedActivation,
+    /** An extra logit, 0, takes weight but has no value. */
+    softmax1: softmax("softmax with an extra logit 0", 0) as NormalisedActivation,
     entmax15: entmax15 as NormalisedActivation,
     sigmoid: elementwise({
       doc: "1 / (1 + e^-s)",
       expression: sigmoid(SCORE),
       definition: [logistic, (s) => logistic(s) * (1 - logistic(s))],
       logistic: true,
-      // Weights begin near 1 / keys (Ramapuram et al. 2024).
+      // Initial weights are near 1 / keys (Ramapuram et al. 2024).
       autoBias: (keys) => -Math.log(keys),
     }) as ElementwiseActivation,
     relu: elementwise({
@@ -42,15 +42,15 @@ export const ATTENTION_CHOICES = {
       zeroBelow0: true,
     }) as ElementwiseActivation,
   },
-  /** What element-wise weights are divided by, n the keys that the row sees; and as WGSL. */
+  /** Divisor of element-wise weights, given n, the number of visible keys of the row; also as WGSL. */
   divide: {
     none: { divisor: (_n: number): number => 1, wgsl: "1f" },
     n: { divisor: (n: number): number => n, wgsl: "n" },
     sqrt_n: { divisor: (n: number): number => Math.sqrt(n), wgsl: "sqrt(n)" },
   },
   /**
-   * Gradient of a score, from its share w of the row's total W, its weight's gradient da, and inner = sum_k w_k da_k / W, which
-   * it needs where it is `lateral`; and as WGSL.
+   * Gradient of a score, from its share w of the row's total W, the gradient da of its weight, and
+   * inner = sum_k w_k da_k / W, needed only if `lateral`; also as WGSL.
    */
   backward: {
     exact: {
@@ -71,7 +71,7 @@ export const ATTENTION_CHOICES = {
       wgsl: "select(0f, da, seen)",
     },
   },
-  /** The key head that head h of H reads, of HKV; as WGSL, with the heads that read a key head. */
+  /** Which of the HKV key heads query head h of H reads; also as WGSL, with the inverse. */
   kvHead: {
     grouped: {
       keyHead: (h: number, H: number, HKV: number): number => Math.floor(h * HKV / H),
@@ -84,7 +84,7 @@ export const ATTENTION_CHOICES = {
   },
 };
 
-/** A name that an option of attention chooses: `AttentionChoice<"divide">` is "none", "n" or "sqrt_n". */
+/** Allowed values of an option of attention: `AttentionChoice<"divide">` is "none", "n" or "sqrt_n". */
 export type AttentionChoice<Option extends keyof typeof ATTENTION_CHOICES> =
   keyof typeof ATTENTION_CHOICES[Option];
 
@@ -98,7 +98,7 @@ export const ACTIVATIONS: Readonly<
 > = ATTENTION_CHOICES.activation;
 
 /**
- * The names that an option of attention chooses among.
+ * Lists the allowed values of an option of attention.
  *
  * @example
  * ```ts
@@ -114,6 +114,6 @@ export function attentionNames<Option extends keyof typeof ATTENTION_CHOICES>(
   return names as [AttentionChoice<Option>, ...AttentionChoice<Option>[]];
 }
 
-/** True for the name of an activation that is normalised over the row. */
+/** Whether the name is that of a row-normalised activation. */
 export const isNormalisedName = (name: string): boolean =>
   Object.hasOwn(ACTIVATIONS, name) && ACTIVATIONS[name as AttentionActivation].normalised;

@@ -1,5 +1,5 @@
-// Block masks: which tiles of the matrix a mask leaves empty, so that they are skipped, and which full, so that they are
-// not tested. On the host where the mask is known there, on the device where it depends on data.
+// Block masks: which tiles of the matrix are empty, so that kernels skip them, and which are full, so that kernels do not
+// evaluate the mask. Computed on the host where the mask is known there, on the device where it depends on data.
 import { apply, type Op, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { literal, literalValues } from "../../src/graph/structure.ts";
 import { type Bounds, bounds } from "../expression/bounds.ts";
@@ -10,11 +10,11 @@ import { maskCode } from "./dispatch.ts";
 import type { Mask } from "./modifier.ts";
 import { type AttentionSizes, BLOCK } from "./sizes.ts";
 
-/** Attributes of a block mask. Inputs are the mask's tables. */
+/** Attributes of a block mask; its inputs are the tables of the mask. */
 export interface BlockMaskAttrs {
   readonly mask: Expression;
   readonly tables: readonly string[];
-  /** B and H of the block mask (1 where the mask does not depend on them), and its tiles along i and j. */
+  /** B and H of the block mask (1 where the mask does not depend on them), and its number of tiles along i and j. */
   readonly shape: readonly number[];
   readonly T: number;
   readonly S: number;
@@ -58,7 +58,7 @@ export const blockMaskOp: Op<BlockMaskAttrs> = {
   },
 };
 
-/** The block mask of a mask whose tables the host knows: by interval arithmetic, tile by tile. */
+/** The block mask of a mask whose tables are known on the host, by interval arithmetic on each tile. */
 function hostBlocks(
   { expression, tables }: Mask,
   shape: readonly number[],
@@ -72,10 +72,10 @@ function hostBlocks(
   for (let at = 0; at < blocks.length; at++) {
     const [j0, i0] = [(at % columns) * BLOCK, (Math.floor(at / columns) % rows) * BLOCK];
     const bh = Math.floor(at / (columns * rows));
-    const one = (x: number): Bounds => [x, x];
+    const point = (x: number): Bounds => [x, x];
     const [low, high] = bounds(expression, {
-      b: one(Math.floor(bh / H)),
-      h: one(bh % H),
+      b: point(Math.floor(bh / H)),
+      h: point(bh % H),
       i: [i0, Math.min(i0 + BLOCK, T) - 1],
       j: [j0, Math.min(j0 + BLOCK, S) - 1],
     }, values);
@@ -84,12 +84,12 @@ function hostBlocks(
   return blocks;
 }
 
-/** The block mask of a mask; undefined where there is one tile alone, or every tile has to be tested. */
+/** The block mask of a mask; undefined where there is only one tile, or no tile is empty or full. */
 export function blockMask(mask: Mask, sizes: AttentionSizes): Tensor | undefined {
   const { B, T, S, H } = sizes;
   if (T <= BLOCK && S <= BLOCK) return undefined;
-  const used = variablesOf(mask.expression);
-  const shape = [used.has("b") ? B : 1, used.has("h") ? H : 1, Math.ceil(T / BLOCK), Math.ceil(S / BLOCK)];
+  const vars = variablesOf(mask.expression);
+  const shape = [vars.has("b") ? B : 1, vars.has("h") ? H : 1, Math.ceil(T / BLOCK), Math.ceil(S / BLOCK)];
   const tensors = Object.values(mask.tables);
   if (tensors.some((tensor) => !literalValues(tensor))) {
     return apply(blockMaskOp, tensors, {

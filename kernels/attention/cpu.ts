@@ -1,4 +1,4 @@
-// Attention and its gradients on the host, one row of the matrix at a time: the oracle of the tiled kernels.
+// Attention and its gradients on the CPU, row by row: the oracle of the tiled kernels.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { entryAt, toFunction } from "../expression/expression.ts";
 import { ATTENTION_CHOICES } from "./activations.ts";
@@ -16,7 +16,7 @@ import type { AttentionContext, Row } from "./rows.ts";
 import { type AttentionAttrs, hasRowTerm, isNormalised, shareOf } from "./sizes.ts";
 import { learnedSpecs, type TableGradientAttrs, tableOffsets, tableSlopes } from "./tables.ts";
 
-/** z and, where there are any, the row terms and inner values (see `keepsInner`). */
+/** Computes z and, if they are outputs, the row terms and inner values (see `keepsInner`). */
 export function attentionCpu(
   inputs: readonly Values[],
   outputs: readonly Values[],
@@ -46,17 +46,17 @@ export function attentionCpu(
   });
 }
 
-/** A visible pair: its weight after dropout, its raw score, and the gradient of its modified score. */
+/** Called with a visible pair: its weight after dropout, its raw score, and the gradient `ds` of its modified score. */
 export type VisitPair = (row: Row, j: number, weight: number, raw: number, ds: number) => void;
 
-/** Calls `visit` for every visible pair, row after row; a score of -Infinity hides its pair. */
+/** Calls `visit` for every visible pair, row by row; a pair whose score is -Infinity is not visible. */
 export function forPairs(work: AttentionContext, [q, k, v, dz]: readonly Floats[], visit: VisitPair): void {
   const { sizes: { S }, attrs, phiDerivative } = work;
   const [values, da] = [rowValues(work), new Float64Array(S)];
   const { raw, scores, a } = values;
   const normalised = isNormalised(attrs);
   const share = shareOf(attrs);
-  const ofWeight = share ?? ((a: number) => a);
+  const shareOfWeight = share ?? ((a: number) => a);
   const { scoreGradient } = ATTENTION_CHOICES.backward[attrs.backward];
   forRows(work, (shown) => {
     const term = weights(work, shown, q, k, values);
@@ -65,21 +65,21 @@ export function forPairs(work: AttentionContext, [q, k, v, dz]: readonly Floats[
     let [inner, shares] = [0, 0];
     row.keys.forEach((j, n) => {
       da[n] *= dropoutScale(work, row, j);
-      const w = ofWeight(a[n]);
+      const w = shareOfWeight(a[n]);
       shares += w;
       inner += w * da[n];
     });
     const total = share ? shares : 1;
     row.keys.forEach((j, n) => {
       const ds = normalised
-        ? scoreGradient(ofWeight(a[n]), total, da[n], inner / total)
+        ? scoreGradient(shareOfWeight(a[n]), total, da[n], inner / total)
         : term * phiDerivative(scores[n]) * da[n];
       visit(row, j, a[n] * dropoutScale(work, row, j), raw[n], ds);
     });
   });
 }
 
-/** The gradient of the raw score, from that of the modified one. */
+/** The gradient of the raw score, from that of the modified score. */
 function throughModifier(
   { modifierDerivative, tables }: AttentionContext,
   { batch, head, i }: Row,
@@ -90,7 +90,7 @@ function throughModifier(
   return ds * modifierDerivative(raw, batch, head, i, j, ...tables);
 }
 
-/** dq and, where the gradient is exact, delta_i = dz_i . inner_i. */
+/** Computes dq and, if the gradient is exact, delta_i = dz_i . inner_i. */
 export function queryGradientCpu(
   inputs: readonly Values[],
   outputs: readonly Values[],
@@ -114,7 +114,7 @@ export function queryGradientCpu(
   });
 }
 
-/** dk and dv. */
+/** Computes dk and dv. */
 export function keyGradientCpu(
   inputs: readonly Values[],
   outputs: readonly Values[],
@@ -136,7 +136,7 @@ export function keyGradientCpu(
   (outputs[1] as Floats).set(dv);
 }
 
-/** Gradients of the learned tables, flat. */
+/** Computes the gradients of the learned tables, as one flat array. */
 export function tableGradientCpu(
   inputs: readonly Values[],
   [out]: readonly Values[],

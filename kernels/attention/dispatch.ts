@@ -1,4 +1,4 @@
-// How the attention kernels become dispatches: schedules, constants, and the code of expressions.
+// Builds the dispatches of the attention kernels: schedules, constants, and the code of expressions.
 import { type Dispatch, type Ref, type Target, wgslFloat, workgroups1d } from "../../src/graph/tensor.ts";
 import { derivative, type Expression, type Lookup, replace } from "../expression/expression.ts";
 import { toWgsl, toWgslCondition, toWgslIndex, WGSL_FUNCTIONS } from "../expression/wgsl.ts";
@@ -28,7 +28,7 @@ import {
 import { tableSlopes } from "./tables.ts";
 import weightGradientsWgsl from "./weight_gradients.wgsl" with { type: "text" };
 
-/** What the kernels are put together from: each file says which of them use it. */
+/** Fragments that the kernels insert. */
 const FRAGMENTS = {
   COMMON: commonWgsl,
   PAIR: pairWgsl,
@@ -43,30 +43,30 @@ const FRAGMENTS = {
 
 const ELEMENTWISE = kernelOf(elementwiseWgsl);
 
-/** First binding of the inputs behind an operation's own. */
+/** Binding of the first extra input (see `extrasOf`). */
 const FIRST_EXTRA = 10;
 
-/** One of the attention kernels, as `attentionDispatch` is asked for it. */
+/** An attention kernel, as `attentionDispatch` takes it. */
 export interface Kernel {
   readonly label: string;
   readonly source: string;
   readonly bindings: Readonly<Record<number, Ref | undefined>>;
-  /** Row sizes of the buffers that are read four numbers at a time. */
+  /** Row sizes of the buffers that are read as vec4f. */
   readonly loads: Readonly<Record<string, number>>;
-  /** Rows of one head that invocations are spread over, and heads in all. */
+  /** Rows per head, distributed over invocations, and the total number of heads. */
   readonly length: number;
   readonly heads: number;
-  /** Numbers that an invocation keeps for each of its rows. */
+  /** Numbers that an invocation keeps per row. */
   readonly numbersPerRow: number;
-  /** Rows of 64 numbers that an invocation keeps at most. */
+  /** Maximum rows of 64 numbers per invocation. */
   readonly mostRows: number;
-  /** Rows of the other side that one invocation walks, and the sizes that make them many. */
+  /** Number of iterations of one invocation's loop over the other side's rows, and the sizes that determine it. */
   readonly walked: { readonly count: number; readonly of: string };
-  /** Inputs of the operation before its extras. */
-  readonly own: number;
+  /** Number of inputs of the operation before its extras. */
+  readonly inputs: number;
 }
 
-/** Of a kernel whose rows are queries: how many there are, and the keys that one of them walks. */
+/** Fields of a kernel whose rows are queries: the number of rows, and of the keys that each loops over. */
 export function overQueries(
   { B, T, S, H }: AttentionSizes,
   { causal, window, symmetric }: AttentionAttrs,
@@ -75,22 +75,22 @@ export function overQueries(
   return { length: T, heads: B * H, walked: { count: Math.min(S, most), of: `S = ${S}` } };
 }
 
-/** Of a kernel that reads q, k, v, dz, (row terms, inner values or delta), bound in this order from `first` on. */
+/** Fields of a kernel that reads q, k, v, dz, (row terms, inner values or delta), bound in this order from `first`. */
 export function gradientInputs(
   { D, DV }: AttentionSizes,
   attrs: AttentionAttrs,
   first: number,
   last: "inner" | "delta",
-): Pick<Kernel, "bindings" | "loads" | "own"> {
-  const own = 4 + Number(hasRowTerm(attrs)) + Number(isExact(attrs));
-  const bound = Array.from({ length: own }, (_, n): [number, Ref] => [first + n, ["input", n]]);
+): Pick<Kernel, "bindings" | "loads" | "inputs"> {
+  const inputs = 4 + Number(hasRowTerm(attrs)) + Number(isExact(attrs));
+  const bound = Array.from({ length: inputs }, (_, n): [number, Ref] => [first + n, ["input", n]]);
   const loads = { q: D, k: D, v: DV, dz: DV, ...(last === "inner" && isExact(attrs) ? { inner: DV } : {}) };
-  return { bindings: Object.fromEntries(bound), loads, own };
+  return { bindings: Object.fromEntries(bound), loads, inputs };
 }
 
 /**
- * WGSL functions `load_NAME(at, e)`: the e-th four numbers of a row of `size`, zeros past its end. Where rows are fours,
- * the buffer is one of fours (`NAME_item`): a software adapter loads them twice as fast.
+ * WGSL functions `load_NAME(at, e)`: the e-th vec4f of a row of `size` numbers, padded with zeros. Where `size` is a multiple
+ * of 4, the buffer is an array of vec4f (`NAME_item`): a software adapter loads it twice as fast.
  */
 function loadFunctions(buffers: Readonly<Record<string, number>>): string {
   return Object.entries(buffers).map(([name, size]) => {
@@ -103,7 +103,7 @@ function loadFunctions(buffers: Readonly<Record<string, number>>): string {
   }).join("\n");
 }
 
-/** Tables get a prefix in the kernels, where their names could clash. */
+/** Prefixes the names of tables, which could clash with others in the kernels. */
 export function inKernel(e: Expression): Expression {
   return replace(e, (x) => {
     if (x.kind !== "lookup") return undefined;
@@ -111,22 +111,22 @@ export function inKernel(e: Expression): Expression {
   });
 }
 
-/** Positions and numbers of samples and heads are whole. */
-const WHOLE = new Set(["b", "h", "i", "j"]);
+/** The integer variables: indices of sample and head, and positions. */
+const INTEGERS = new Set(["b", "h", "i", "j"]);
 
-const pairCode = (e: Expression): string => toWgsl(inKernel(e), WHOLE);
+const pairCode = (e: Expression): string => toWgsl(inKernel(e), INTEGERS);
 
-/** Code of a mask, of type bool. */
-export const maskCode = (mask: Expression): string => toWgslCondition(inKernel(mask), WHOLE);
+/** WGSL of a mask, of type bool. */
+export const maskCode = (mask: Expression): string => toWgslCondition(inKernel(mask), INTEGERS);
 
-/** Bindings and declarations of the inputs behind an operation's own, and the functions that use them. */
+/** Bindings and declarations of the extra inputs, which start at input `first`, and the functions that use them. */
 export function extraBindings(
   attrs: AttentionAttrs,
-  own: number,
+  first: number,
 ): { bindings: Record<number, Ref>; code: string } {
   const names = extrasOf(attrs);
   const bindings = Object.fromEntries(
-    names.map((_, i): [number, Ref] => [FIRST_EXTRA + i, ["input", own + i]]),
+    names.map((_, i): [number, Ref] => [FIRST_EXTRA + i, ["input", first + i]]),
   );
   const declared = names.map((name, i) => {
     const type = name === "seed" || name === "blocks" ? "u32" : "f32";
@@ -136,13 +136,13 @@ export function extraBindings(
   return { bindings, code: [...declared, ...random, WGSL_FUNCTIONS].join("\n") };
 }
 
-/** What the kernels do for the activation's rows. */
+/** The WGSL of the activation. */
 export function kernelFor({ activation }: AttentionAttrs): ActivationKernel {
   const defined = ACTIVATIONS[activation];
   return defined.normalised ? defined.kernel : ELEMENTWISE;
 }
 
-/** Code of the activation, and of the expressions that the kernels insert. */
+/** WGSL of the activation and of the expressions that the kernels insert. */
 function expressionCode(attrs: AttentionAttrs): Record<string, string> {
   const defined = ACTIVATIONS[attrs.activation];
   const phi = defined.normalised ? undefined : defined.expression;
@@ -211,8 +211,8 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
 }
 
 /**
- * Rows an invocation keeps: `mostRows` of 64 numbers or fewer of longer ones, evened out over the invocations of a head,
- * or of a tile where there is a block mask; one on a real GPU, whose registers are few.
+ * Rows per invocation: at most `mostRows` of 64 numbers, fewer of longer ones, evenly divided among the invocations of a
+ * head, or of a tile if there is a block mask. One on a real GPU, which has few registers.
  */
 function rowsFor(target: Target, { numbersPerRow, mostRows, length }: Kernel, blocks: boolean): number {
   if (target.kind === "gpu") return 1;
@@ -221,7 +221,7 @@ function rowsFor(target: Target, { numbersPerRow, mostRows, length }: Kernel, bl
   return Math.ceil(length / Math.ceil(length / most));
 }
 
-/** The dispatch of a kernel for a target: workgroup tiles on a real GPU, register rows on a software adapter. */
+/** The dispatch of a kernel for a target: tiles in workgroup memory on a real GPU, rows in registers on a software adapter. */
 export function attentionDispatch(
   kernel: Kernel,
   sizes: AttentionSizes,
@@ -234,9 +234,9 @@ export function attentionDispatch(
   const tiles = Math.ceil(kernel.length / rows);
   const constants = attentionConstants(sizes, attrs);
   const [D4, V4] = [Number(constants.D4), Number(constants.V4)];
-  // Both tiles in half of the workgroup memory that every device has; a divisor of BLOCK.
+  // Both tiles fit in half of the workgroup memory that every device has; the tile divides BLOCK.
   const tile = tiled ? [32, 16, 8].find((n) => n * 16 * (D4 + V4) <= 8192) ?? 4 : BLOCK;
-  const extra = extraBindings(attrs, kernel.own);
+  const extra = extraBindings(attrs, kernel.inputs);
   return {
     label: kernel.label,
     source: kernel.source,
@@ -268,14 +268,14 @@ export function attentionDispatch(
   };
 }
 
-/** WGSL of `add_slopes`: adds ds d score/d entry to every entry of the learned tables that a pair looks up. */
+/** WGSL of `add_slopes`, which adds ds d score/d entry to each learned table's entry that a pair looks up. */
 export function slopesCode(
   attrs: AttentionAttrs,
   learned: readonly string[],
   offsets: readonly number[],
 ): string {
   const lines = tableSlopes(attrs.score, learned).map(({ lookup, table, derivative }) => {
-    const index = toWgslIndex(inKernel(lookup) as Lookup, WHOLE);
+    const index = toWgslIndex(inKernel(lookup) as Lookup, INTEGERS);
     const sum = `partial[base + ${offsets[table]}u + at]`;
     const entry = `table_${lookup.table}[at]`;
     return `  { let at = ${index}; let entry = ${entry}; ${sum} += ds * (${pairCode(derivative)}); }`;

@@ -2,23 +2,23 @@
 import { kernelOf, type NormalisedActivation } from "./activation.ts";
 import entmax15Wgsl from "./entmax15.wgsl" with { type: "text" };
 
-/** Walks over the keys before tau is known: one for the largest score, and at most 12 of 65,536 keys were seen to be needed more. */
+/** Maximum loops over the keys before tau is known: one for the largest score, then at most 12 (measured, 65,536 keys). */
 const WALKS = 16;
 
 /**
- * One step towards tau from below, over d_j = s_j/2 - tau > 0: the root of sum (d_j - x)^2 = 1 if all of these keys stay in
- * the support, which is exact where they do; else Newton's step, which never goes beyond the root, for the sum is convex.
+ * One step towards tau from below, over d_j = s_j/2 - tau > 0: the root of sum (d_j - x)^2 = 1, which is exact if all of
+ * these keys stay in the support; else Newton's step, which never overshoots the root, because the sum is convex.
  */
 function stepOf(scores: Float64Array, n: number, tau: number): { step: number; isRoot: boolean } {
-  let [count, sum, square, least] = [0, 0, 0, Infinity];
+  let [count, sum, square, smallest] = [0, 0, 0, Infinity];
   for (let m = 0; m < n; m++) {
     const d = scores[m] / 2 - tau;
     if (!(d > 0)) continue;
-    [count, sum, square, least] = [count + 1, sum + d, square + d * d, Math.min(least, d)];
+    [count, sum, square, smallest] = [count + 1, sum + d, square + d * d, Math.min(smallest, d)];
   }
   const excess = square - 1;
   const root = excess / (sum + Math.sqrt(sum * sum - count * excess));
-  return root < least ? { step: root, isRoot: true } : { step: excess / sum / 2, isRoot: false };
+  return root < smallest ? { step: root, isRoot: true } : { step: excess / sum / 2, isRoot: false };
 }
 
 /** tau of the first n scores: sum max(0, s_j/2 - tau)^2 = 1. */
@@ -37,7 +37,7 @@ function tauOf(scores: Float64Array, n: number): number {
   return tau;
 }
 
-/** tau by sorting (Peters, Niculae and Martins 2019, algorithm 2): the largest support whose least score stays above it. */
+/** tau by sorting (Peters, Niculae and Martins 2019, algorithm 2): the largest support whose scores exceed it. */
 function tauBySorting(scores: readonly number[]): number {
   if (!scores.every(Number.isFinite)) return NaN;
   const sorted = scores.map((s) => s / 2).sort((a, b) => b - a);
@@ -45,16 +45,16 @@ function tauBySorting(scores: readonly number[]): number {
   for (let k = 1; k <= sorted.length; k++) {
     sum += sorted[k - 1];
     const mean = sum / k;
-    const spread = sorted.slice(0, k).reduce((total, x) => total + (x - mean) ** 2, 0);
-    const ofSupport = mean - Math.sqrt((1 - spread) / k);
-    if (!(ofSupport <= sorted[k - 1])) break;
-    tau = ofSupport;
+    const m2 = sorted.slice(0, k).reduce((total, x) => total + (x - mean) ** 2, 0);
+    const candidate = mean - Math.sqrt((1 - m2) / k);
+    if (!(candidate <= sorted[k - 1])) break;
+    tau = candidate;
   }
   return tau;
 }
 
 /**
- * a_j = max(0, s_j/2 - tau)^2 with the tau for which a row sums to 1; it is the row's term. The Jacobian is
+ * a_j = max(0, s_j/2 - tau)^2, where tau, the row term, is such that the row sums to 1. The Jacobian is
  * diag(u) - u u^T / sum(u) with u_j = sqrt(a_j).
  */
 export const entmax15: NormalisedActivation = {

@@ -1,5 +1,5 @@
-// Score modifiers and masks: what happens to a score before the activation, and which pairs there are. Each is an
-// expression with the tables it reads; a user's own is written the same way.
+// Score modifiers, which change a score before the activation, and masks, which select the visible pairs. Each is an
+// expression with the tables it reads, like those that users write.
 import { parseExpression } from "../expression/text.ts";
 import { literal } from "../../src/graph/structure.ts";
 import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
@@ -9,17 +9,17 @@ import type { Expression, Term } from "../expression/expression.ts";
 
 /**
  * A function of the score s at (b, h, i, j), and the tensors it looks up. i is the query's position among the keys: its row
- * in the call, plus S - T where the call is aligned at the bottom right. `row` is the row itself, 0 to T - 1.
+ * in the call, plus S - T where the call is aligned "bottom-right". `row` is the row itself, 0 to T - 1.
  * @category Attention
  */
 export interface ScoreModifier {
   /** Over `score`, `b`, `h`, `i`, `j`, `row` and lookups. */
   readonly expression: Expression;
-  /** Tables by the names that lookups use; learned ones get gradients. */
+  /** Tables by the names that lookups use; learned tables get gradients. */
   readonly tables: Readonly<Record<string, Tensor>>;
 }
 
-/** Which pairs (i, j) of sample b and head h are visible: where the expression is not 0. i is as in {@link ScoreModifier}.
+/** Selects the visible pairs (i, j) of sample b and head h: where the expression is not 0. i is as in {@link ScoreModifier}.
  * @category Attention */
 export interface Mask {
   /** Over `b`, `h`, `i`, `j`, `row` and lookups. */
@@ -28,25 +28,25 @@ export interface Mask {
   readonly tables: Readonly<Record<string, Tensor>>;
 }
 
-/** What a score modifier is a function of; a mask of all but the score. */
+/** Variables of a score modifier; a mask has all but `score`. */
 export const MODIFIER_NAMES: readonly string[] = ["score", "b", "h", "i", "j", "row"];
 const [SCORE, B, H, I, J, ROW] = MODIFIER_NAMES.map(e.variable);
 
-/** A lookup in a tensor used as a table: its shape is the tensor's. */
+/** A lookup in a tensor used as a table, of the tensor's shape. */
 function at(name: string, table: Tensor, ...indices: Term[]): Expression {
   return e.lookup(name, table.shape, ...indices);
 }
 
 /**
- * A score modifier of one's own. The kernels, the function on the host and all derivatives come from the expression. Where it
- * gives -Infinity the pair is not seen, as under a mask.
+ * Creates a custom score modifier. The kernels, the CPU function and all derivatives are generated from the expression. Pairs
+ * for which it gives -Infinity are not visible, as if masked.
  *
- * @param expression over `score`, `b`, `h`, `i`, `j`, `row` and entries of `tables`, as text or built by `expr`; i and j are
- *   positions, so a table indexed by i has an entry for every position, one indexed by `row` one for every query of the call
- * @param tables tensors by name; a learned one is a parameter like any other
- * @throws {UserError} for a variable or table that is not there, naming the nearest
+ * @param expression over `score`, `b`, `h`, `i`, `j`, `row` and entries of `tables`, as text or built with `expr`; i and j are
+ *   positions, so a table indexed by i has one entry per position, a table indexed by `row` one per query of the call
+ * @param tables tensors by name; a learned table is an ordinary parameter
+ * @throws {UserError} for an unknown variable or table; the message suggests the nearest name
  *
- * @example A learned penalty on distance, one slope a head
+ * @example A learned penalty on distance, one slope per head
  * ```ts
  * import { masks, state } from "../../mod.ts";
  * const slope = state("slope", [4]);
@@ -63,7 +63,7 @@ export function modifier(
 }
 
 /**
- * A mask of one's own: pairs where the expression over `b`, `h`, `i`, `j`, `row` and entries of `tables` is not 0.
+ * Creates a custom mask: visible where the expression over `b`, `h`, `i`, `j`, `row` and entries of `tables` is not 0.
  *
  * @example
  * ```ts
@@ -87,13 +87,13 @@ function checked(
   const expression = typeof given === "string"
     ? parseExpression(given, { variables: names, tables: shapes, what })
     : given;
-  const hint = (found: string, known: readonly string[]) => {
-    const near = closestString(found, known);
+  const hint = (name: string, known: readonly string[]) => {
+    const near = closestString(name, known);
     return near === undefined ? ` Known: ${known.join(", ") || "none"}.` : ` Did you mean "${near}"?`;
   };
-  const odd = Object.keys(tables).find((name) => !/^[a-z]\w*$/i.test(name));
-  if (odd !== undefined) {
-    throw new UserError(`${what}: "${odd}" cannot name a table; use letters, digits and _.`);
+  const invalid = Object.keys(tables).find((name) => !/^[a-z]\w*$/i.test(name));
+  if (invalid !== undefined) {
+    throw new UserError(`${what}: "${invalid}" cannot name a table; use letters, digits and _.`);
   }
   for (const name of e.variablesOf(expression)) {
     if (!names.includes(name)) {
@@ -112,7 +112,7 @@ function checked(
   return expression;
 }
 
-/** Joins the tables of several expressions; where a name stands for different tensors, the later ones are renamed. */
+/** Merges the tables of several expressions; if one name means different tensors, the later ones are renamed. */
 export function merge(
   parts: readonly (ScoreModifier | Mask)[],
 ): { expressions: Expression[]; tables: Record<string, Tensor> } {
@@ -131,7 +131,7 @@ export function merge(
   return { expressions, tables };
 }
 
-/** The expression with its tables under other names, inside indices too. */
+/** Renames the tables of an expression, also inside indices. */
 function withTables(expression: Expression, names: ReadonlyMap<string, string>): Expression {
   return e.replace(expression, (x) => {
     if (x.kind !== "lookup") return undefined;
@@ -143,7 +143,7 @@ function withTables(expression: Expression, names: ReadonlyMap<string, string>):
   });
 }
 
-/** The modifiers one after another: the second sees the first's result as its score. */
+/** Applies the modifiers in order: the score of each is the result of the one before. */
 export function compose(...modifiers: readonly ScoreModifier[]): ScoreModifier {
   const { expressions, tables } = merge(modifiers);
   return {
@@ -152,21 +152,21 @@ export function compose(...modifiers: readonly ScoreModifier[]): ScoreModifier {
   };
 }
 
-/** Pairs that every mask shows. */
+/** Pairs that are visible under every mask. */
 export function andMasks(...masks: readonly Mask[]): Mask {
   const { expressions, tables } = merge(masks);
   return { expression: expressions.reduce((a, b) => e.select(a, b, 0)), tables };
 }
 
-/** Pairs that some mask shows. */
+/** Pairs that are visible under at least one mask. */
 export function orMasks(...masks: readonly Mask[]): Mask {
   const { expressions, tables } = merge(masks);
   return { expression: expressions.reduce((a, b) => e.select(a, 1, b)), tables };
 }
 
 /**
- * The expression as the kernels take it, whose i is the row: i becomes row + `shift`, the position of the query, and `row`
- * the kernels' i.
+ * Rewrites an expression for the kernels, whose i is the row: i becomes i + `shift`, the position of the query, and `row`
+ * becomes i.
  */
 export function overRows(expression: Expression, shift: number): Expression {
   return e.replace(expression, (x) => {
@@ -175,11 +175,13 @@ export function overRows(expression: Expression, shift: number): Expression {
   });
 }
 
-/** A scalar, or one number a head ([H]), as a term. */
+/** A scalar, or one number per head ([H]), as a term. */
 function perHead(name: string, x: Tensor | number): { term: Term; tables: Record<string, Tensor> } {
   if (typeof x === "number") return { term: x, tables: {} };
   if (x.shape.length !== 1) {
-    throw new UserError(`${name}: expected a number, [1] or one a head [H], found [${x.shape.join(", ")}].`);
+    throw new UserError(
+      `${name}: expected a number, [1] or one per head [H], found [${x.shape.join(", ")}].`,
+    );
   }
   return { term: at(name, x, sizeOf(x) === 1 ? 0 : H), tables: { [name]: x } };
 }
@@ -203,8 +205,8 @@ export function softcap(c: number): ScoreModifier {
 }
 
 /**
- * The slopes of ALiBi: 2^(-8 h / H) for h = 1..H; where H is no power of two, those of the next lower power, then every
- * other one of twice that power (Press et al. 2022).
+ * The slopes of ALiBi: 2^(-8 h / H) for h = 1..H; where H is not a power of two, the slopes of the next lower power, then
+ * every other slope of twice that power (Press et al. 2022).
  */
 export function alibiSlopes(heads: number): number[] {
   const power = 2 ** Math.floor(Math.log2(heads));
@@ -220,13 +222,13 @@ export function alibi(heads: number): ScoreModifier {
   return { expression: e.plus(SCORE, term), tables: { alibi: slopes } };
 }
 
-/** j <= i. The option `causal` of attention does the same faster. */
+/** j <= i. Attention's option `causal` is faster. */
 export const causalMask: Mask = { expression: e.atMost(J, I), tables: {} };
 
-/** Pairs whose key is one of the learned ones behind the `own` others. */
-export const extraKeys = (own: number): Mask => mask(e.atMost(own, J));
+/** Pairs whose key is learned: the learned keys follow the `sequence` keys that have positions. */
+export const extraKeys = (sequence: number): Mask => mask(e.atMost(sequence, J));
 
-/** Keys less than `size` behind the query's position; `symmetric`: and as far ahead. */
+/** Keys less than `size` positions behind the query; with `symmetric`, also those less than `size` ahead. */
 export function windowMask(
   { size, symmetric }: { readonly size: number; readonly symmetric?: boolean },
 ): Mask {
@@ -234,12 +236,12 @@ export function windowMask(
   return symmetric ? andMasks(behind, mask(e.less(e.minus(J, I), size))) : behind;
 }
 
-/** The first p keys, whatever else: combine it with another mask by `orMasks` (prefix-LM). */
+/** The first p keys; for a prefix LM, combine it with another mask by `orMasks`. */
 export function prefixMask(p: number): Mask {
   return { expression: e.less(J, p), tables: {} };
 }
 
-/** Query and key are of one document: ids [B, T] of the queries' documents, [B, S] of the keys' (the same where left out). */
+/** Pairs within one document: document ids [B, T] of the queries and [B, S] of the keys (default: those of the queries). */
 export function documentMask(queries: Tensor, keys: Tensor = queries): Mask {
   const tables = { query_document: queries, key_document: keys };
   return {
@@ -248,22 +250,22 @@ export function documentMask(queries: Tensor, keys: Tensor = queries): Mask {
   };
 }
 
-/** Key j of sample b is there: numbers [B, S], 0 for padding. */
+/** Hides padding: numbers [B, S], 0 where key j of sample b is padding. */
 export function keyPaddingMask(valid: Tensor): Mask {
   if (valid.shape.length !== 2) {
-    throw new UserError(`keyPadding: expected [B, S], found [${valid.shape.join(", ")}].`);
+    throw new UserError(`keyPaddingMask: expected [B, S], found [${valid.shape.join(", ")}].`);
   }
   return { expression: e.less(0, e.absolute(at("key_valid", valid, B, J))), tables: { key_valid: valid } };
 }
 
-/** Sample b has keys 0 to lengths[b] - 1: a ragged batch, lengths [B]. */
+/** Keys 0 to lengths[b] - 1 of sample b, for a ragged batch; lengths [B]. */
 export function keyLengths(lengths: Tensor): Mask {
   return { expression: e.less(J, at("key_length", lengths, B)), tables: { key_length: lengths } };
 }
 
 /**
- * Any given pattern: numbers whose last two dimensions are [T, S], a row for each query of the call, before them optionally H, or B and H; not 0 means
- * attend. A dimension of 1 is repeated.
+ * An arbitrary pattern, [T, S], [H, T, S] or [B, H, T, S], with one row per query of the call: nonzero entries are visible.
+ * Dimensions of size 1 are broadcast.
  */
 export function booleanMask(visible: Tensor): Mask {
   const { shape } = visible;

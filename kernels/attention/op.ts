@@ -1,5 +1,5 @@
-// Attention without its matrix: z = act(modified scores) v in tiles, forward and backward, for every activation, score
-// modifier and mask of the family.
+// Tiled attention that never stores its matrix: z = act(modified scores) v, forward and backward, for every activation,
+// score modifier and mask.
 import { apply, type Call, type Op, type Spec, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { view } from "../../src/graph/structure.ts";
 import { reducePass } from "../elementwise/op.ts";
@@ -27,7 +27,7 @@ import tableGradientWgsl from "./table_gradient.wgsl" with { type: "text" };
 
 export type { AttentionOptions };
 
-/** Products of a kernel's inner loop, for every visible pair: dot products along d and along dv. */
+/** FLOP of a kernel that computes, for every visible pair, `scores` dot products along d and `values` along dv. */
 export function flops(call: Call<AttentionAttrs>, scores: number, values: number): number {
   const { B, T, S, H, D, DV } = attentionSizes(call.inputs);
   const { causal, window } = call.attrs;
@@ -67,12 +67,12 @@ export const attentionOp: Op<AttentionAttrs> = {
       numbersPerRow: D + DV * (keepsInner(attrs) ? 2 : 1),
       // Measured on a software adapter: without a running maximum and sum, two more rows fit.
       mostRows: isNormalised(attrs) ? 10 : 12,
-      own: 3,
+      inputs: 3,
     };
     return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
   },
   cpu: attentionCpu,
-  vjp(node, [dz], wanted) {
+  vjp(node, [dz], needed) {
     const attrs = node.attrs as AttentionAttrs;
     const [q, k, v] = node.inputs;
     const [z, row] = node.outputs;
@@ -89,9 +89,9 @@ export const attentionOp: Op<AttentionAttrs> = {
       ...extras,
     ], attrs);
     const more = [...terms, ...(isExact(attrs) ? [delta] : []), ...extras];
-    const [dk, dv] = wanted[1] || wanted[2] ? apply(keyGradientOp, [q, k, v, dz!, ...more], attrs) : [];
+    const [dk, dv] = needed[1] || needed[2] ? apply(keyGradientOp, [q, k, v, dz!, ...more], attrs) : [];
     const first = node.inputs.length - attrs.tables.length;
-    const learned = attrs.tables.filter((_, t) => wanted[first + t]);
+    const learned = attrs.tables.filter((_, t) => needed[first + t]);
     const gradients: (Tensor | undefined)[] = node.inputs.map((_, i) => [dq, dk, dv][i]);
     if (learned.length > 0) {
       const [flat] = apply(tableGradientOp, [q, k, v, dz!, ...more], { ...attrs, learned });
@@ -106,7 +106,7 @@ export const attentionOp: Op<AttentionAttrs> = {
   flops: (call) => flops(call, 1, 1),
 };
 
-/** dq [B,T,H,d], and where the gradient is exact delta [B,H,T], from q, k, v, dz, (row terms, inner values) and the extras. */
+/** dq [B,T,H,d] and, if the gradient is exact, delta [B,H,T], from q, k, v, dz, (row terms, inner values) and the extras. */
 export const queryGradientOp: Op<AttentionAttrs> = {
   name: "attention_query_gradient",
   infer(inputs, attrs) {
@@ -146,7 +146,7 @@ export const keyGradientOp: Op<AttentionAttrs> = {
       bindings: { 0: ["output", 0], 1: ["output", 1], ...read.bindings },
       length: S,
       heads: B * HKV,
-      walked: { count: T * H / HKV, of: `T = ${T} with ${H / HKV} heads to a key` },
+      walked: { count: T * H / HKV, of: `T = ${T} with ${H / HKV} query heads per key head` },
       numbersPerRow: 2 * (D + DV),
       mostRows: 8,
     };
@@ -206,16 +206,16 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
 };
 
 /**
- * Attention: z_i = sum_j a_ij v_j over the keys that query i sees, with s_ij = modifier(scale q_i . k_j) and
- * a_i = softmax(s_i), or softmax with one more logit 0 ("softmax1"), or entmax15(s_i), or element by element sigmoid(s), relu(s), relu(s)^2 of
- * s + bias, divided by n_i or sqrt(n_i) if asked, n_i the visible keys of row i. Memory is linear in T and S: no
- * [T, S] matrix is stored, forward or backward.
+ * Attention: z_i = sum_j a_ij v_j over the visible keys of query i, with s_ij = modifier(scale q_i . k_j). The weights a_i are
+ * softmax(s_i), softmax with an extra logit 0 ("softmax1"), entmax15(s_i), or element-wise sigmoid(s), relu(s) or relu(s)^2
+ * of s + bias, optionally divided by n_i or sqrt(n_i), where n_i is the number of visible keys of row i. Memory is linear in
+ * T and S: no [T, S] matrix is stored, forward or backward.
  *
- * The score modifier and the mask are functions of positions: i of the query, `row` + S - T where `align` (or `causal`) is
- * "bottom-right", and j of the key. A lone last query, so aligned, gives the last row of the whole.
+ * The score modifier and the mask are functions of the positions of query (i: the row, plus S - T where `align` or `causal` is
+ * "bottom-right") and key (j). So aligned, the last query on its own gives the last row of the full attention.
  *
- * A pair whose modified score is -Infinity is not seen. A query that sees no key gives zeros and no gradient. Gradients of
- * k and v sum over the heads that share them; learned tables of the modifier get theirs.
+ * A pair whose modified score is -Infinity is not visible. A query without visible keys gives zeros and no gradient. Gradients
+ * of k and v are summed over the query heads that share them; learned tables of the modifier get gradients too.
  *
  * Sources: Dao et al., "FlashAttention" (2022); Ramapuram et al., "Theory, Analysis, and Best Practices for Sigmoid
  * Self-Attention" (2024); Dong et al., "Flex Attention" (2024).
@@ -224,7 +224,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
  * @param k [B, S, Hkv, d]
  * @param v [B, S, Hkv, dv]
  * @returns [B, T, H, dv]
- * @throws {UserError} where shapes, tables or options do not fit
+ * @throws {UserError} for shapes, tables or options that do not fit together
  *
  * @example
  * ```ts
@@ -241,18 +241,18 @@ export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOpt
   const { activation = "softmax", divide = "none", bias = "auto", dropout } = options;
   const range = rangeOf(options, sizes);
   const { mask } = range;
-  const added = bias === "auto" ? autoBias({ activation, divide }, sizes.S) : bias;
+  const addend = bias === "auto" ? autoBias({ activation, divide }, sizes.S) : bias;
   const score = compose(
     ...(options.score ? [options.score] : []),
-    ...(added === 0 ? [] : [scoreBias(added)]),
+    ...(addend === 0 ? [] : [scoreBias(addend)]),
   );
   checkTables("score modifier", score.expression, range.letters);
   if (mask) checkTables("mask", mask.expression, range.letters);
-  const placed = (mask ? [score, mask] : [score]).map(({ expression, tables }) => {
+  const shifted = (mask ? [score, mask] : [score]).map(({ expression, tables }) => {
     return { expression: overRows(expression, range.shift), tables };
   });
-  const blocks = mask ? blockMask(placed[1], sizes) : undefined;
-  const { expressions: [scored, masked], tables } = merge(placed);
+  const blocks = mask ? blockMask(shifted[1], sizes) : undefined;
+  const { expressions: [scored, masked], tables } = merge(shifted);
   const p = dropout?.p ?? 0;
   const inputs = [
     q,

@@ -1,4 +1,4 @@
-// What a caller of attention may ask for, whether it fits, and which keys that leaves a query to see.
+// Options of attention: their checks, and the keys that a query sees by them.
 import type { Tensor } from "../../src/graph/tensor.ts";
 import { didYouMean, UserError } from "../../src/base/errors.ts";
 import { type Expression, lookupsOf } from "../expression/expression.ts";
@@ -8,46 +8,46 @@ import { ACTIVATIONS, attentionNames } from "./activations.ts";
 import type { AttentionActivation, AttentionChoice } from "./activations.ts";
 import { type AttentionSizes, isApproximated, queryOffset, sumsToOne } from "./sizes.ts";
 
-/** Options of `attention`; everything has the default that a decoder wants.
+/** Options of `attention`; the defaults are those of a decoder.
  * @category Attention */
 export interface AttentionOptions {
-  /** Factor of the scores, 1/sqrt(d) by default. */
+  /** Factor of the scores. Default: 1/sqrt(d). */
   readonly scale?: number;
-  /** j <= i, with queries aligned "top-left" (default) or "bottom-right" (see `align`); false: all keys. */
+  /** j <= i, with queries aligned "top-left" or "bottom-right" (see `align`); false: all keys. Default: "top-left". */
   readonly causal?: "top-left" | "bottom-right" | false;
   /**
-   * Where the queries stand among the keys. "top-left": row r is at position i = r; "bottom-right": i = r + S - T, the last
-   * query at the last key (where T > S the first rows have negative positions). Positions are what `causal`, `window`,
-   * `mask` and `score` go by. Default: that of `causal`, "top-left" without one.
+   * The queries' positions among the keys. "top-left": row r is at position i = r; "bottom-right": i = r + S - T, the last
+   * query at the last key (where T > S the first rows have negative positions). `causal`, `window`, `mask` and `score` use
+   * these positions. Default: the alignment of `causal`, or "top-left" if that is false.
    */
   readonly align?: "top-left" | "bottom-right";
   /**
-   * How many of the last keys are learned: every query sees them, whatever `causal`, `window` and `mask` say, they have no
-   * position, and S - T does not count them. `score` is applied to them too, at j from S - extra on: one that goes by
-   * positions leaves them alone by a `select`. Default: 0.
+   * Number of learned keys, the last of the keys. Every query sees them, regardless of `causal`, `window` and `mask`; they
+   * have no position, and S - T does not count them. `score` applies to them too, at j >= S - extra: a modifier that depends
+   * on positions should exclude them with `select`. Default: 0.
    */
   readonly extra?: number;
-  /** Keys less than `size` behind the query's position; `symmetric`: and as far ahead. */
+  /** Keys less than `size` positions behind the query; with `symmetric`, also those less than `size` ahead. */
   readonly window?: { readonly size: number; readonly symmetric?: boolean };
-  /** What happens to a score before the activation; several go through `compose`. */
+  /** Applied to the scores before the activation; combine several with `compose`. */
   readonly score?: ScoreModifier;
-  /** Which pairs are visible, besides `causal` and `window`; several go through `andMasks` or `orMasks`. */
+  /** Which pairs are visible, besides `causal` and `window`; combine several with `andMasks` or `orMasks`. */
   readonly mask?: Mask;
-  /** From scores to weights; softmax by default. */
+  /** Maps scores to weights. Default: "softmax". */
   readonly activation?: AttentionActivation;
-  /** Added to the scores; "auto", the default, is -ln(S) for a sigmoid that is not divided, else 0. Not for softmax. */
+  /** Added to the scores; "auto": -ln(S) for an undivided sigmoid, else 0. Not for softmax. Default: "auto". */
   readonly bias?: number | "auto";
-  /** Element-wise weights divided by the row's visible keys, or by their square root. */
+  /** Divides element-wise weights by the number n of visible keys of the row, or by sqrt(n). Default: "none". */
   readonly divide?: AttentionChoice<"divide">;
-  /** Gradient of a softmax: as it is; without its lateral sum; as the identity on visible keys. */
+  /** Gradient of a softmax: "exact", "diag" (no lateral sum) or "ste" (identity on visible keys). Default: "exact". */
   readonly backward?: AttentionChoice<"backward">;
-  /** Head h reads key head floor(h Hkv / H) ("grouped", default) or h mod Hkv. */
+  /** Query head h reads key head floor(h Hkv / H) ("grouped") or h mod Hkv ("modulo"). Default: "grouped". */
   readonly kvHead?: AttentionChoice<"kvHead">;
-  /** Dropout of the pattern: probability, place, and the seed tensor u32[2] (see `dropout`). */
+  /** Dropout of the pattern: probability, site, and the seed tensor u32[2] (see `dropout`). */
   readonly dropout?: { readonly p: number; readonly site: number; readonly seed: Tensor };
 }
 
-/** @throws {UserError} where options contradict each other or the sizes */
+/** @throws {UserError} for options that contradict each other or the sizes */
 export function checkOptions(
   options: AttentionOptions,
   { S }: AttentionSizes,
@@ -61,7 +61,7 @@ export function checkOptions(
   }
   const { normalised } = ACTIVATIONS[activation];
   if (!isApproximated({ activation }) && backward !== "exact") {
-    const reason = normalised ? "has its exact gradient alone" : "has no lateral sum to leave out";
+    const reason = normalised ? "has only its exact gradient" : "has no lateral sum to leave out";
     throw new UserError(`attention: backward "${backward}" is for softmax; ${activation} ${reason}.`);
   }
   if (normalised && divide !== "none") {
@@ -71,7 +71,7 @@ export function checkOptions(
   }
   if (sumsToOne({ activation }) && bias !== "auto" && bias !== 0) {
     throw new UserError(
-      `attention: bias ${bias} leaves ${activation} as it is; expected "auto", 0 or another activation.`,
+      `attention: bias ${bias} has no effect on ${activation}; expected "auto", 0 or another activation.`,
     );
   }
   if (window && !(Number.isSafeInteger(window.size) && window.size > 0)) {
@@ -85,10 +85,10 @@ export function checkOptions(
   }
 }
 
-/** How many there are of each variable, and the letter of that size. */
+/** The size and the letter of the size of each variable. */
 export type Letters = Readonly<Record<string, readonly [size: number, letter: string]>>;
 
-/** Tables indexed by b, h, i, j or row alone must have as many entries as there are of these. */
+/** Checks that dimensions indexed by b, h, i, j or row alone have the size of that variable. */
 export function checkTables(what: string, expression: Expression, letters: Letters): void {
   for (const { table, shape, indices } of lookupsOf(expression)) {
     indices.forEach((index, k) => {
@@ -104,27 +104,27 @@ export function checkTables(what: string, expression: Expression, letters: Lette
   }
 }
 
-/** Which keys a query sees: the range of the kernels and what else there is as a mask; and how positions are counted. */
+/** The keys that a query sees, as the kernels' range and a mask for the rest; and how positions are counted. */
 export function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
   const { causal = "top-left", align = causal || "top-left", window, extra = 0 } = options;
   const bottomRight = align === "bottom-right";
-  const own = sizes.S - extra;
+  const sequence = sizes.S - extra;
   const letters: Letters = {
     b: [sizes.B, "B"],
     h: [sizes.H, "H"],
-    i: bottomRight ? [own, extra ? "S less the learned keys" : "S"] : [sizes.T, "T"],
+    i: bottomRight ? [sequence, extra ? "S less the learned keys" : "S"] : [sizes.T, "T"],
     j: [sizes.S, "S"],
     row: [sizes.T, "T"],
   };
   const given = options.mask ? [options.mask] : [];
   const ranged = [...(causal ? [causalMask] : []), ...(window ? [windowMask(window)] : []), ...given];
-  // Learned keys lie beyond any range.
+  // Learned keys are outside any range, so causal and window become part of the mask.
   const asMask = extra > 0 && ranged.length > 0;
   return {
     shift: queryOffset(sizes, { bottomRight, extra }),
     letters,
     mask: asMask
-      ? orMasks(extraKeys(own), ranged.length === 1 ? ranged[0] : andMasks(...ranged))
+      ? orMasks(extraKeys(sequence), ranged.length === 1 ? ranged[0] : andMasks(...ranged))
       : options.mask,
     attrs: {
       causal: causal !== false && !asMask,

@@ -1,5 +1,5 @@
-// The walk over attention's matrix on the host, one row at a time: which keys a row sees, their scores and weights, and the
-// gradient that reaches the weights. The oracle of the kernels and the analysis of what a device computed go through here.
+// Row-by-row computation of the attention matrix on the CPU: the visible keys of a row, their scores and weights, and the
+// gradients of the weights. Used by the kernels' oracle and by the analysis of results from a device.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { type Argument, derivative, toFunction, variable } from "../expression/expression.ts";
 import { threefry2x32 } from "../../src/base/random.ts";
@@ -8,7 +8,7 @@ import { type AttentionAttrs, type AttentionSizes, attentionSizes, extrasOf, que
 
 type Scalar = (...values: Argument[]) => number;
 
-/** A call with its expressions made into functions. */
+/** A call of attention with its expressions compiled to functions. */
 export interface AttentionContext {
   readonly sizes: AttentionSizes;
   readonly attrs: AttentionAttrs;
@@ -21,31 +21,31 @@ export interface AttentionContext {
   readonly phiDerivative: Scalar;
 }
 
-/** One row of the attention matrix with the keys that it sees. */
+/** One row of the attention matrix with its visible keys. */
 export interface Row {
   readonly batch: number;
   readonly head: number;
   readonly i: number;
   readonly keys: readonly number[];
-  /** Where row i of q and of z start, and the first key and value of the head. */
+  /** Offsets of row i in q and z, and of the head's first key and value. */
   readonly q: number;
   readonly z: number;
   readonly k: number;
   readonly v: number;
-  /** Where the row's term is kept. */
+  /** Index of the row term. */
   readonly term: number;
 }
 
-/** What an expression is a function of, besides the score. */
+/** Variables of an expression, besides the score. */
 export const POINT = ["b", "h", "i", "j"];
 
-/** What a walk is over: sizes, attributes, and the numbers that the expressions look up, in the order of `attrs.tables`. */
+/** Sizes, attributes, and the tables that the expressions look up, in the order of `attrs.tables`. */
 export type Walked = Pick<AttentionContext, "sizes" | "attrs" | "tables">;
 
-/** Compiles the expressions of a walk; without a seed nothing is dropped. */
+/** Compiles the expressions of a call; without a seed there is no dropout. */
 export function workOf({ sizes, attrs, tables }: Walked, seed?: Values): AttentionContext {
   const defined = ACTIVATIONS[attrs.activation];
-  // A normalised activation is no function of one score.
+  // A normalised activation is not a function of one score.
   const phi = defined.normalised ? variable("score") : defined.expression;
   const names = ["score", ...POINT, ...attrs.tables];
   return {
@@ -61,7 +61,7 @@ export function workOf({ sizes, attrs, tables }: Walked, seed?: Values): Attenti
   };
 }
 
-/** The same for a call of an operation: its extras are the last of its inputs. */
+/** The context of an operation's call, whose last inputs are the extras. */
 export function workOfCall(
   inputs: readonly Values[],
   { inputs: specs, attrs }: Pick<Call<AttentionAttrs>, "inputs" | "attrs">,
@@ -73,7 +73,7 @@ export function workOfCall(
   return workOf({ sizes: attentionSizes(specs), attrs, tables }, seed);
 }
 
-/** Keys that row i of sample and head sees, in order. */
+/** Visible keys of row i, in order. */
 function keysOf(
   { sizes, attrs, mask, tables }: AttentionContext,
   batch: number,
@@ -91,15 +91,15 @@ function keysOf(
   return keys;
 }
 
-/** Calls `visit` for every row of the samples that `counts` takes, head after head; rows that see no key too. */
+/** Calls `visit` for every row of the samples for which `includes` holds, head by head, also for rows without visible keys. */
 export function forRows(
   work: AttentionContext,
   visit: (row: Row) => void,
-  counts: (batch: number) => boolean = () => true,
+  includes: (batch: number) => boolean = () => true,
 ): void {
   const { sizes: { B, T, S, H, HKV, D, DV }, attrs } = work;
   for (let batch = 0; batch < B; batch++) {
-    if (!counts(batch)) continue;
+    if (!includes(batch)) continue;
     for (let head = 0; head < H; head++) {
       const kv = ATTENTION_CHOICES.kvHead[attrs.kvHead].keyHead(head, H, HKV);
       for (let i = 0; i < T; i++) {
@@ -113,7 +113,7 @@ export function forRows(
   }
 }
 
-/** Multiplier of dropout for a pair: 0 or 1/(1-p); the same draws as the kernels'. */
+/** Dropout's factor of a pair, 0 or 1/(1-p), from the same random bits as in the kernels. */
 export function dropoutScale(
   { sizes: { T, S, H }, attrs: { dropout: { p, site } }, seed }: AttentionContext,
   row: Row,
@@ -126,22 +126,22 @@ export function dropoutScale(
   return bits[at % 2] >= Math.floor(p * 2 ** 32) ? 1 / (1 - p) : 0;
 }
 
-/** Numbers of a row by place among the keys that it sees; written over by the next row. */
+/** Numbers of a row, by index among its visible keys; overwritten by the next row. */
 export interface RowValues {
   /** scale q . k, before the modifier. */
   readonly raw: Float64Array;
-  /** After it: what the activation sees. */
+  /** After the modifier: the input of the activation. */
   readonly scores: Float64Array;
   /** Weights, before dropout. */
   readonly a: Float64Array;
 }
 
-/** Room for a row of any length. */
+/** Allocates the numbers of a row of any length. */
 export function rowValues({ sizes: { S } }: AttentionContext): RowValues {
   return { raw: new Float64Array(S), scores: new Float64Array(S), a: new Float64Array(S) };
 }
 
-/** Scores and weights of a row into `values`; returns its term. A key whose score is -Infinity is not seen: its weight is 0. */
+/** Writes the scores and weights of a row; returns its term. A key whose score is -Infinity is not visible: its weight is 0. */
 export function weights(
   work: AttentionContext,
   row: Row,
@@ -168,7 +168,7 @@ export function weights(
   return term;
 }
 
-/** The row without the keys whose score is -Infinity, which are not seen; its numbers in `values` move up. */
+/** The row without the keys whose score is -Infinity; moves the numbers of the other keys to the front. */
 export function seenRow(row: Row, { raw, scores, a }: RowValues): Row {
   if (!scores.subarray(0, row.keys.length).includes(-Infinity)) return row;
   const keys: number[] = [];
@@ -180,7 +180,7 @@ export function seenRow(row: Row, { raw, scores, a }: RowValues): Row {
   return { ...row, keys };
 }
 
-/** dz_i . v_j of a row's keys into `g`: the gradient of its weights after dropout. */
+/** Writes dz_i . v_j of the row's keys, the gradient of its weights after dropout, to `g`. */
 export function weightGradients(
   { sizes: { HKV, DV } }: AttentionContext,
   row: Row,

@@ -1,13 +1,13 @@
-// Softmax over the keys that a row sees, and the same with one more logit that takes weight and gives no value.
+// Softmax over the visible keys of a row, optionally with an extra logit that takes weight but has no value.
 import { wgslFloat } from "../../src/graph/tensor.ts";
 import { kernelOf, type NormalisedActivation } from "./activation.ts";
 import softmaxWgsl from "./softmax.wgsl" with { type: "text" };
 
 /**
- * a_j = e^{s_j} / sum_k e^{s_k}, the sum over the row and, where it is given, one more logit. The row's term is the logarithm
- * of the sum. w = a and W = 1, the first logit's share counted, whose gradient is 0.
+ * a_j = e^{s_j} / sum_k e^{s_k}, where the sum is over the row and, if given, an extra logit. The row term is the log-sum-exp.
+ * w = a and W = 1, which includes the share of the extra logit, whose gradient is 0.
  *
- * @param firstLogit the one more logit; -Infinity for none
+ * @param firstLogit the extra logit; -Infinity: none
  */
 export function softmax(doc: string, firstLogit: number): NormalisedActivation {
   const none = firstLogit === -Infinity;
@@ -43,7 +43,7 @@ export function softmax(doc: string, firstLogit: number): NormalisedActivation {
     kernel: kernelOf(softmaxWgsl, {
       constants: {
         RESCALES: true,
-        // The lowest number, so that no finite score lies below it.
+        // The lowest float32, so that no finite score is below it.
         FIRST_TOP: wgslFloat(none ? -3.4028234663852886e38 : firstLogit),
         FIRST_SUM: wgslFloat(none ? 0 : 1),
       },

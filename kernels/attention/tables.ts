@@ -1,11 +1,11 @@
-// The tables that score modifiers look up: which of them are learned, where their gradients lie, and what the score's
-// derivative in an entry is.
+// Tables of score modifiers: which of them are learned, the layout of their gradients, and the derivative of the score with
+// respect to an entry.
 import { sizeOf, type Spec } from "../../src/graph/tensor.ts";
 import { derivative, lookupsOf, replace, sameExpression, variable } from "../expression/expression.ts";
 import type { Expression, Lookup } from "../expression/expression.ts";
 import type { AttentionAttrs } from "./sizes.ts";
 
-/** Attributes of the tables' gradient: which of them are learned. */
+/** Attributes of the gradient of tables: the names of the learned ones. */
 export interface TableGradientAttrs extends AttentionAttrs {
   readonly learned: readonly string[];
 }
@@ -16,7 +16,7 @@ export function learnedSpecs(inputs: readonly Spec[], attrs: TableGradientAttrs)
   return attrs.learned.map((name) => tables[attrs.tables.indexOf(name)]);
 }
 
-/** Where each learned table lies in the flat gradient of all of them: aligned, so that parts can be viewed. */
+/** Offset of each learned table in the flat gradient of all: aligned, so that parts can be views. */
 export function tableOffsets(
   tables: readonly string[],
   specs: readonly Spec[],
@@ -30,16 +30,16 @@ export function tableOffsets(
   return { offsets, size };
 }
 
-/** A lookup in a learned table, and how the score changes with the number it finds. */
+/** A lookup in a learned table, and the derivative of the score with respect to the entry. */
 export interface TableSlope {
   readonly lookup: Lookup;
-  /** Place of the table among the learned ones. */
+  /** Index of the table among the learned tables. */
   readonly table: number;
-  /** d score / d entry, over what the score is of and `entry`. */
+  /** d score / d entry, a function of the score's variables and `entry`. */
   readonly derivative: Expression;
 }
 
-/** Every lookup of a score in its learned tables. */
+/** All lookups of a score in learned tables. */
 export function tableSlopes(score: Expression, learned: readonly string[]): TableSlope[] {
   return lookupsOf(score).filter(({ table }) => learned.includes(table)).map((lookup) => {
     const ofEntry = replace(score, (x) => {

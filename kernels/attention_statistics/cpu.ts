@@ -1,4 +1,4 @@
-// Statistics of attention matrices on the host, a row at a time by their definitions: the oracle of the kernel.
+// Statistics of attention matrices on the CPU, row by row from their definitions: the oracle of the kernel.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { forRows, rowValues, seenRow, weights, workOfCall } from "../attention/rows.ts";
 import { isBernoulli, queryOffset } from "../attention/sizes.ts";
@@ -15,26 +15,26 @@ function countScores(head: CountedHead, scores: Float64Array): void {
   }
 }
 
-/** Statistics [H, columns]. */
+/** Computes the statistics [H, columns]. */
 export function statisticsCpu(
   inputs: readonly Values[],
   [out]: readonly Values[],
   call: Call<StatisticsAttrs>,
 ): void {
   const [q, k] = inputs as readonly Floats[];
-  // The keys stand for the values, which play no part.
+  // The statistics do not depend on the values: the keys take their place.
   const work = workOfCall(inputs, { ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] });
   const offset = queryOffset(work.sizes, call.attrs);
   const names = columnNames(call.attrs);
   const heads = Array.from({ length: work.sizes.H }, () => newHead(names, work.sizes.B));
   const values = rowValues(work);
   const bernoulli = isBernoulli(call.attrs);
-  const own = work.sizes.S - call.attrs.extra;
+  const sequence = work.sizes.S - call.attrs.extra;
   forRows(work, (row) => {
     weights(work, row, q, k, values);
     const { keys } = seenRow(row, values);
     if (keys.length === 0) return;
-    const [a, scores] = [values.a, values.scores].map((of) => of.subarray(0, keys.length));
+    const [a, scores] = [values.a, values.scores].map((x) => x.subarray(0, keys.length));
     const head = heads[row.head];
     head.nonfinite += nonfiniteOf(a);
     head.scoreNonfinite += nonfiniteOf(scores);
@@ -42,7 +42,7 @@ export function statisticsCpu(
     const { squares } = head;
     squares[row.batch] = a.reduce((sum, x) => sum + x * x, squares[row.batch] || 0);
     countScores(head, scores);
-    const counted = countedRow(row.i + offset, keys, a, own, bernoulli);
+    const counted = countedRow(row.i + offset, keys, a, sequence, bernoulli);
     for (const name of names) {
       const x = ATTENTION_TABLE[name].row?.(counted, call.attrs.repeated);
       if (x !== undefined) count(head.rows[name], x);

@@ -1,5 +1,5 @@
-// Statistics of dL/dpattern and dL/dscores behind a z, without either matrix: the pairs of the backward pass are recomputed
-// and summed up, as in op.ts.
+// Statistics of dL/dpattern and dL/dscores without storing either matrix: the pairs of the backward pass are recomputed and
+// summed, as in op.ts.
 import { apply, mismatch, sizeOf } from "../../src/graph/tensor.ts";
 import type { Call, Floats, Op, Tensor, Values } from "../../src/graph/tensor.ts";
 import { reshape } from "../../src/graph/structure.ts";
@@ -15,14 +15,14 @@ import type { AttentionMatrix, AttentionStatistic, Average } from "./table.ts";
 
 const MATRICES = ["pattern", "scores"] as const;
 
-/** The finite gradients of a matrix as the host counts them, and how many are not. */
+/** CPU accumulators of a matrix: its finite gradients, and the number of the others. */
 interface CountedGradient extends Average {
   absmax: number;
   squares: number;
   nonfinite: number;
 }
 
-/** A statistic of a matrix: WGSL from the sums of the matrix, the number on the host, and whether infinite pairs count. */
+/** A statistic of a matrix: WGSL from the matrix's sums, the number on the CPU, and whether it counts all pairs. */
 interface OfMatrix {
   readonly column: (x: AttentionMatrix) => string;
   readonly head: (counted: CountedGradient) => number;
@@ -48,7 +48,7 @@ const OF_MATRIX: Readonly<Record<string, OfMatrix>> = {
   },
 };
 
-/** The columns: those of each matrix, then what counts all pairs of each. */
+/** The columns: the statistics of finite pairs of each matrix, then those of all pairs. */
 const COLUMNS = [undefined, true].flatMap((ofAll) =>
   MATRICES.flatMap((x) =>
     Object.entries(OF_MATRIX).flatMap(([name, of]) => of.ofAll === ofAll ? [{ x, name, of }] : [])
@@ -78,14 +78,14 @@ function gradientStatisticsCpu(
   const { H, HKV, DV } = work.sizes;
   const newGradient = (): CountedGradient => ({ ...newAverage(), absmax: 0, squares: 0, nonfinite: 0 });
   const heads = Array.from({ length: H }, () => ({ pattern: newGradient(), scores: newGradient() }));
-  const add = (to: CountedGradient, x: number): void => {
+  const add = (counted: CountedGradient, x: number): void => {
     if (!Number.isFinite(x)) {
-      to.nonfinite++;
+      counted.nonfinite++;
       return;
     }
-    count(to, x);
-    to.absmax = Math.max(to.absmax, Math.abs(x));
-    to.squares += x * x;
+    count(counted, x);
+    counted.absmax = Math.max(counted.absmax, Math.abs(x));
+    counted.squares += x * x;
   };
   forPairs(work, [q, k, v, dz], (row, j, _weight, _raw, ds) => {
     const at = row.v + j * HKV * DV;
@@ -123,18 +123,18 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
 };
 
 /**
- * Statistics of the gradients behind z = attention(...), a row of {@link ATTENTION_GRADIENT_STATISTICS} for every head: of
- * the pattern's, dA_ij = dz_i . v_j (times dropout's factor of the pair), and of the scores' as the activation sees them,
- * ds_ij of the attention's own backward pass: a_ij (dA_ij - sum_l a_il dA_il) for an exact softmax. Each is recomputed pair
- * by pair: memory stays linear in T.
+ * Gradient statistics of z = attention(...), one row of {@link ATTENTION_GRADIENT_STATISTICS} per head: of the pattern's
+ * gradient, dA_ij = dz_i . v_j (times dropout's factor of the pair), and of the gradient of the modified scores, ds_ij as in
+ * attention's backward pass: a_ij (dA_ij - sum_l a_il dA_il) for an exact softmax. Both are recomputed pair by pair: memory
+ * stays linear in T.
  *
  * mean, std (population), absmax and l2 = sqrt(sum x^2) are over the visible pairs of all samples whose gradient is finite,
- * and NaN where there is none; nonfinite counts the others.
+ * and NaN if there is none; nonfinite counts the others.
  *
  * @param z what `attention` returned, [B, T, H, dv] or reshaped
- * @param dz dL/dz, as many numbers
- * @returns f32 [H, a column for each statistic]
- * @throws {UserError} where z is not attention's or dz is not of its size
+ * @param dz dL/dz, of the same size as z
+ * @returns f32 [H, statistics]
+ * @throws {UserError} if z is not an output of `attention` or the size of dz differs
  *
  * @example
  * ```ts
@@ -152,11 +152,11 @@ export function attentionGradientStatistics(z: Tensor, dz: Tensor): Tensor {
   if (sizeOf(dz) !== sizeOf(z)) {
     mismatch("attentionGradientStatistics", "z and a gradient of its size", [z, dz]);
   }
-  const [made, row] = node.outputs;
-  const inner = node.outputs[2] ?? made;
+  const [output, row] = node.outputs;
+  const inner = node.outputs[2] ?? output;
   const inputs = [
     ...node.inputs.slice(0, 3),
-    reshape(dz, made.shape),
+    reshape(dz, output.shape),
     ...(hasRowTerm(attrs) ? [row] : []),
     ...(isExact(attrs) ? [inner] : []),
     ...extraInputs(node.inputs, attrs),

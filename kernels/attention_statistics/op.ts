@@ -1,5 +1,5 @@
-// Statistics of the attention matrix behind a z, without the matrix: rows are recomputed from q, k and the saved row terms,
-// which is one pass over the keys and a record of sums for every few rows.
+// Statistics of the attention matrix without storing it: rows are recomputed from q, k and the saved row terms, in one pass
+// over the keys that leaves one record of sums for every few rows.
 import { apply, mismatch, sizeOf } from "../../src/graph/tensor.ts";
 import type { Dispatch, Lowered, Op, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -22,9 +22,9 @@ import statisticsWgsl from "./statistics.wgsl" with { type: "text" };
 import mergeWgsl from "./merge.wgsl" with { type: "text" };
 
 /**
- * Sums that are not in a column by themselves, beside those that are. Squares of small and of large weights are of weights
- * times 2^80 and 2^-80, whose squares float32 has (Blue 1978). The merge alone fills `samples` and `pnorm`, the number and
- * the sum of the norms of samples.
+ * The sums that columns name, and those that none names directly. Small and large weights are scaled by 2^80 and 2^-80 before
+ * they are squared, so that float32 can hold the squares (Blue 1978). Only the merge fills `samples` and `pnorm`, the number
+ * of samples and the sum of their norms.
  */
 const SUMS = sumsCode(columnsOf(ATTENTION_TABLE), ["rowmass_m2", "score_m2", "score_max"], [
   "squares",
@@ -32,12 +32,12 @@ const SUMS = sumsCode(columnsOf(ATTENTION_TABLE), ["rowmass_m2", "score_m2", "sc
   "large_squares",
 ]);
 
-/** The sums of a row that the kernel names, over all its keys or those of a tile. */
+/** The sums of a row that the kernel names, over all keys or those of a tile. */
 const ROW_SUMS = recordCode("RowSums", "added_row", [
   ...new Set(statisticsWgsl.match(/(?<=(total|tile)\$r\.)\w+/g)),
 ]);
 
-/** WGSL of a record of numbers, and of adding two records up but for what has to be merged otherwise. */
+/** WGSL of a struct of numbers and of the sum of two, except for fields that are merged differently. */
 function recordCode(
   record: string,
   added: string,
@@ -56,7 +56,7 @@ function recordCode(
   ].join("\n");
 }
 
-/** WGSL of the sums over rows that columns name, and how many these are. */
+/** WGSL of the sums over rows that columns name, and their number. */
 export function sumsCode(
   columns: readonly string[],
   merged: readonly string[],
@@ -66,18 +66,18 @@ export function sumsCode(
   const names = [...new Set([...inColumns, ...others])];
   const code = [
     recordCode("Sums", "added", names, merged),
-    // By its bits: a compiler may take NaN and infinity for absent.
+    // Tests the bits: a compiler may assume that NaN and infinity do not occur.
     "fn is_finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7f800000u) < 0x7f800000u; }",
-    // -infinity: the score of a pair that is not seen.
+    // -infinity: the score of a pair that is not visible.
     "fn is_hidden(score: f32) -> bool { return bitcast<u32>(score) == 0xff800000u; }",
   ];
   return { code: code.join("\n"), count: names.length };
 }
 
-/** Sizes from q and k alone: the values play no part. */
+/** Sizes from q and k only: the statistics do not depend on the values. */
 const statisticsSizes = ([q, k]: readonly Spec[]): AttentionSizes => attentionSizes([q, k, k]);
 
-/** Dispatches and scratch: `rows`, which leaves a record of sums for each tile of each head, and what makes columns of them. */
+/** Dispatches and scratch: `rows`, which writes a record of sums per tile and head, then the merge into columns. */
 export function lowerSums(
   rows: Dispatch,
   { B, H }: AttentionSizes,
@@ -88,7 +88,7 @@ export function lowerSums(
 ): Lowered {
   const tiles = Number(rows.constants.TILES);
   const lanes = target.kind === "gpu" ? 64 : 8;
-  // Short chunks keep what float32 sums of many records would lose; there are enough of them for every lane.
+  // Short chunks keep the precision that float32 sums of many records would lose; there are enough chunks for all lanes.
   const chunk = Math.min(32, Math.ceil(B * tiles / lanes));
   const chunks = Math.ceil(B * tiles / chunk);
   const merge: Dispatch = {
@@ -122,7 +122,7 @@ export function lowerSums(
   };
 }
 
-/** Statistics [H, columns] from q, k, (row terms) and the extras. */
+/** Statistics [H, columns] from q, k, (row terms) and the extra inputs. */
 export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   name: "attention_statistics",
   early: true,
@@ -142,13 +142,13 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       loads: { q: D, k: D },
       numbersPerRow: D + 32,
       mostRows: 8,
-      // The keys that a row sees have to be counted before small weights can be: a mask is walked twice, and again where
-      // scores hide keys.
+      // A row's visible keys must be counted before its small weights: with a mask there is one more loop over the keys, and
+      // with a modifier, whose scores may hide keys, another one.
       walked: {
         ...walked,
         count: walked.count * (1 + Number(attrs.mask !== undefined) + Number(modifies(attrs))),
       },
-      own: 2 + Number(row),
+      inputs: 2 + Number(row),
     };
     const rows = attentionDispatch(kernel, sizes, attrs, target);
     const BERNOULLI = isBernoulli(attrs);
@@ -159,7 +159,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       EXTRA: extra,
       OWN: sizes.S - extra,
       ZERO_BELOW_0: !activation.normalised && activation.zeroBelow0 === true,
-      // Of weights that sum to 1, those whose squares float32 has not change no digit of the norm.
+      // Where weights sum to 1, those whose squares underflow in float32 do not change the norm.
       UNBOUNDED: !sumsToOne(attrs),
     };
     const columns = columnsOf(ATTENTION_TABLE, columnNames(attrs));
@@ -170,7 +170,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   flops: (call) => flops({ ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] }, 1, 0),
 };
 
-/** The node of `attention` that made z, through views of the whole. */
+/** The node of `attention` that computed z; looks through views of the same size. */
 export function attentionNode(what: string, z: Tensor): Tensor["node"] {
   let { node, index } = z;
   while (node.op.role === "view" && sizeOf(node.inputs[0]) === sizeOf(z)) ({ node, index } = node.inputs[0]);
@@ -181,13 +181,13 @@ export function attentionNode(what: string, z: Tensor): Tensor["node"] {
 }
 
 /**
- * Statistics of the pattern behind z = attention(...), a row of {@link ATTENTION_STATISTICS} for every head. The pattern A
+ * Statistics of the pattern of z = attention(...), one row of {@link ATTENTION_STATISTICS} per head. The pattern A
  * (before dropout) is recomputed row by row from q, k and the saved row terms: memory stays linear in T.
  *
  * @param z what `attention` returned, [B, T, H, dv] or reshaped
  * @param options.repeated L: the tokens are a random sequence of L, repeated; adds {@link REPEATED_STATISTICS}
- * @returns f32 [H, a column for each statistic]
- * @throws {UserError} where z is not attention's, or `repeated` is not a whole number from 1 to S - 1
+ * @returns f32 [H, statistics]
+ * @throws {UserError} if z is not an output of `attention`, or `repeated` is not a whole number from 1 to S - 1
  *
  * @example
  * ```ts

@@ -1,18 +1,18 @@
-// The statistics of an attention matrix, one entry each: who computes, records or draws them reads this table. A new one is
-// an entry here, and its sum in statistics.wgsl.
+// The statistics of an attention matrix, one entry each: kernels, logs and charts read this table. A new statistic is an
+// entry here and its sum in statistics.wgsl.
 import type { AttentionAttrs } from "../attention/sizes.ts";
 import type { StatisticText } from "../statistics/table.ts";
 
-/** Attributes of the statistics: the attention's own, without its dropout. */
+/** Attributes of the statistics: those of the attention without its dropout. */
 export interface StatisticsAttrs extends AttentionAttrs {
-  /** Positions after which the tokens repeat; 0: they do not. */
+  /** Number of positions after which the tokens repeat; 0: they do not. */
   readonly repeated: number;
 }
 
-/** The matrices of an attention, by the last part of their taps. */
+/** The matrices of attention, by the last part of their taps' names. */
 export type AttentionMatrix = "pattern" | "scores";
 
-/** Numbers whose mean is asked for, or their standard deviation (Welford 1962). */
+/** Running mean and standard deviation (Welford 1962). */
 export interface Average {
   n: number;
   mean: number;
@@ -31,7 +31,7 @@ export function count(average: Average, x: number): void {
 export const meanOf = ({ n, mean }: Average): number => n > 0 ? mean : NaN;
 export const deviation = ({ n, m2 }: Average): number => n > 0 ? Math.sqrt(m2 / n) : NaN;
 
-/** Sum of the first weights, and the place of the largest, the first of equals. */
+/** Sum of the first n weights, and the index of the largest (the first if equal). */
 function massOf(a: Float64Array, n = a.length): { mass: number; argmax: number } {
   let [mass, argmax] = [0, 0];
   for (let m = 0; m < n; m++) {
@@ -43,17 +43,17 @@ function massOf(a: Float64Array, n = a.length): { mass: number; argmax: number }
 
 const xlogx = (x: number): number => x > 0 ? x * Math.log(x) : 0;
 
-/** A row of finite weights over the keys it sees, the query at `place` among them; keys from `own` on are learned. */
+/** A row of finite weights over its visible keys, with the query at position `place`; keys from `sequence` on are learned. */
 export function countedRow(
   place: number,
   keys: readonly number[],
   a: Float64Array,
-  own: number,
+  sequence: number,
   bernoulli: boolean,
 ) {
   const all = massOf(a);
-  const learned = keys.findIndex((j) => j >= own);
-  // How many of the keys, the first, have a position.
+  const learned = keys.findIndex((j) => j >= sequence);
+  // Only the first keys have a position.
   const placed = learned < 0 ? keys.length : learned;
   const entropy = all.mass > 0 ? a.reduce((sum, x) => sum - xlogx(x / all.mass), 0) : 0;
   return {
@@ -63,8 +63,8 @@ export function countedRow(
     placed,
     ofPlaced: learned < 0 ? all : massOf(a, placed),
     all,
-    /** The weight of a key that has a position, 0 of one that is not seen. */
-    to: (key: number): number => key < own ? a[keys.indexOf(key)] ?? 0 : 0,
+    /** The weight of a key that has a position, 0 if it is not visible. */
+    to: (key: number): number => key < sequence ? a[keys.indexOf(key)] ?? 0 : 0,
     entropy: Math.max(entropy, 0),
     bernoulli,
   };
@@ -72,44 +72,44 @@ export function countedRow(
 
 type CountedRow = ReturnType<typeof countedRow>;
 
-/** What the host knows of a head before its first row. */
+/** Accumulators of a head on the CPU, before the first row. */
 export const newHead = (names: readonly string[], samples: number) => ({
-  /** Over rows, by the names of statistics. */
+  /** Averages over rows, by name of the statistic. */
   rows: Object.fromEntries(names.map((name) => [name, newAverage()])),
   /** Over the finite scores. */
   score: newAverage(),
   scoreMax: -Infinity,
   nonfinite: 0,
   scoreNonfinite: 0,
-  /** Sum of squares of the weights of each sample's rows; without a row NaN. */
+  /** Sum of squared weights of each sample's rows; NaN without rows. */
   squares: new Float64Array(samples).fill(NaN),
 });
 
-/** What the host knows of a head. */
+/** Accumulators of a head on the CPU. */
 export type CountedHead = ReturnType<typeof newHead>;
 
-/** A statistic of an attention's matrices: a column, a number per head. */
+/** A statistic of attention's matrices: one column, with one number per head. */
 export interface AttentionStatistic extends StatisticText {
   /**
-   * WGSL of the number as bits, from the `sums` of its head (see merge.wgsl): each that a column names is summed up.
+   * WGSL of the number's bits, from the `sums` of the head (see merge.wgsl), which contain every sum that a column names.
    * Default: the mean over rows of the sum of this name.
    */
   readonly column?: string;
-  /** The count of the rows that this mean is over. Default: `rows`, all that have an average. */
+  /** Name of the count of rows that the mean is over. Default: `rows`, all counted rows. */
   readonly over?: string;
-  /** Its field in the records of each matrix. Default: its name, in those of the pattern. */
+  /** Field name in the records of each matrix. Default: the statistic's name, in the pattern's records. */
   readonly log?: Partial<Record<AttentionMatrix, string>>;
-  /** Of a mean over rows: the number of one on the host, undefined where the row has none. */
+  /** For a mean over rows: the number of one row on the CPU; undefined where the row has none. */
   readonly row?: (row: CountedRow, repeated: number) => number | undefined;
-  /** The number of a head on the host. Default: the mean of its rows. */
+  /** The number of a head on the CPU. Default: the mean over its rows. */
   readonly head?: (head: CountedHead) => number;
-  /** What attention must have for its records to have the statistic. */
+  /** Property of attention without which its records leave the statistic out. */
   readonly only?: "bernoulli" | "extra" | "repeated";
-  /** What stands in the record of all heads. Default: the mean of those that have a number. */
+  /** How the record of all heads combines them. Default: the mean of the heads that have a number. */
   readonly heads?: "max" | "sum";
-  /** A field of that record alone: the share of heads whose number is above another. */
+  /** Additional field of that record: the share of heads whose number is above a threshold. */
   readonly share?: { readonly field: string; readonly above: number };
-  /** Where every run is to have a chart of it: its place among these charts, its title and axis. */
+  /** If every run has a chart of it: its place among these charts, title and axis. */
   readonly chart?: Required<StatisticText> & { readonly place: number; readonly title: string };
 }
 
@@ -129,7 +129,7 @@ const sumOf = (x: Float64Array): number => x.length > 0 ? x.reduce((a, b) => a +
 
 const FROM_0 = [0, Infinity] as const;
 
-/** The statistics of a pattern and its scores, in the order of their columns and fields. */
+/** The statistics of the pattern and the scores, in the order of their columns and fields. */
 export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   entropy: {
     row: ({ entropy }) => entropy,
@@ -238,7 +238,7 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   },
 };
 
-/** WGSL of the columns of some of a table's statistics. */
+/** WGSL of the columns of the named statistics of a table. */
 export const columnsOf = (
   table: Readonly<Record<string, AttentionStatistic>>,
   names: readonly string[] = Object.keys(table),
@@ -251,35 +251,34 @@ const namesOf = (repeated: boolean): string[] =>
 /**
  * Names of the statistics of an attention matrix, in the order of a row of `attentionStatistics`.
  *
- * Everything is averaged over the batch and over the query rows that see at least one key and in which no score is NaN and
- * every weight finite; an average over no row is NaN. A key whose score is -Infinity is not seen. n_i: keys that row i sees;
- * m_i = sum_j A_ij; p_i: the query's position among the keys, i or i + S - T from the bottom right. Entropy, effective keys
- * and distance are those of A_ij / m_i, so that they mean the same for every activation; a row of mass 0 has entropy 0, one
- * effective key and distance 0. Learned keys (`extra`) have no position: only the distances leave them out, over the rows
- * that see another key, but no `sink`, `previous`, `self`, `induction` or `duplicate` is one.
+ * Averages are over the batch and over the query rows that see at least one key and in which no score is NaN and every
+ * weight is finite; an average over no rows is NaN. A key whose score is -Infinity is not visible. n_i: number of visible keys
+ * of row i; m_i = sum_j A_ij; p_i: the query's position among the keys, i, or i + S - T if aligned "bottom-right". Entropy,
+ * effective keys and distance are those of A_ij / m_i, so that they mean the same for every activation; a row of mass 0 has
+ * entropy 0, one effective key and distance 0. Learned keys (`extra`) have no position: they are never the key of `sink`,
+ * `previous`, `self`, `induction` or `duplicate`, and only the distances leave them out, over the rows that see another key.
  *
- * - entropy: -sum_j A_ij ln A_ij in nats; entropy_ratio: divided by ln n_i, over the rows with n_i of at least 2
- * - bernoulli_entropy: mean over visible j of -(A ln A + (1 - A) ln(1 - A)); of undivided sigmoid, NaN for others
+ * - entropy: -sum_j A_ij ln A_ij in nats; entropy_ratio: divided by ln n_i, over the rows with n_i >= 2
+ * - bernoulli_entropy: mean over visible j of -(A ln A + (1 - A) ln(1 - A)); of undivided sigmoid, NaN for other activations
  * - rowmass, rowmass_std: mean and standard deviation (population) of m_i over rows
- * - max: max_j A_ij; argmax_distance: p_i - j of the largest weight, the first of equals
- * - sink, previous: A to key 0 and to key p_i - 1, over the rows with p_i of at least 1 (sink: that see key 0); self: A to
- *   key p_i
- * - distance: sum_j A_ij (p_i - j), A_ij a share of the mass on keys that have a position; effective_keys: exp(entropy)
+ * - max: max_j A_ij; argmax_distance: p_i - j of the largest weight, the first if equal
+ * - sink, previous: A to key 0 and to key p_i - 1, over the rows with p_i >= 1 (sink: that also see key 0); self: A to key p_i
+ * - distance: sum_j A_ij (p_i - j), with A_ij divided by the mass on keys that have a position; effective_keys: exp(entropy)
  * - sparsity: share of the row's visible entries below 0.01 / n_i
  * - score_max, score_mean, score_std: of the finite visible scores, after the modifier and before the activation
  * - nonfinite, score_nonfinite: visible entries of all rows, weights and scores, that are NaN or infinite
  * - extra_mass: the learned keys' share of m_i, 0 where there are none
- * - l2: sqrt(sum A_ij^2) over all samples and these rows; pnorm_mean: the mean over the samples that have such a row of the
- *   norm of the sample's own, sqrt(sum_ij A_ij^2)
+ * - l2: sqrt(sum A_ij^2) over all samples and these rows; pnorm_mean: the mean of sqrt(sum_ij A_ij^2) of each sample, over the
+ *   samples that have such a row
  */
 export const ATTENTION_STATISTICS: readonly string[] = namesOf(false);
 
 /**
- * What follows {@link ATTENTION_STATISTICS} where the tokens are known to repeat after L: induction and duplicate, A to keys
- * p_i - L + 1 and p_i - L, over the rows with p_i of at least L.
+ * The columns after {@link ATTENTION_STATISTICS} if the tokens repeat after L positions: induction and duplicate, A to keys
+ * p_i - L + 1 and p_i - L, over the rows with p_i >= L.
  */
 export const REPEATED_STATISTICS: readonly string[] = namesOf(true);
 
-/** Names of the columns that attributes ask for. */
+/** Names of the columns for the given attributes. */
 export const columnNames = ({ repeated }: Pick<StatisticsAttrs, "repeated">): readonly string[] =>
   repeated > 0 ? [...ATTENTION_STATISTICS, ...REPEATED_STATISTICS] : ATTENTION_STATISTICS;
