@@ -1,33 +1,33 @@
-// What a training step reads. A batch is a pure function of (seed, step): resume needs nothing but the step,
-// and no state of a loader is ever saved. Evaluation reads every token of a split once, in order.
+// Batches for training and evaluation. A training batch is a pure function of (seed, step): resuming needs only the step,
+// and no data-loader state is saved. Evaluation reads every token of a split once, in order.
 import { randomStream, shuffle } from "../base/random.ts";
 import { didYouMean, UserError } from "../base/errors.ts";
 import type { Numbers } from "./ids.ts";
 
-/** Target id of a position that counts for nothing.
+/** Target id of a position that the loss ignores.
  * @category Data */
 export const IGNORE = 0xffffffff;
 
-/** Rows of tokens and, at each position, the token that comes next.
+/** Rows of tokens and, for each position, the next token.
  * @category Data */
 export interface Batch {
   /** Token ids, [batch * context], row after row. */
   ids: Uint32Array;
   /** The next token of each position or IGNORE, [batch * context]. */
   targets: Uint32Array;
-  /** Of a synthetic task: 1 where the target is part of the answer, [batch * context]. */
+  /** For a synthetic task: 1 where the target is part of the answer, [batch * context]. */
   answers?: Uint8Array;
-  /** Of a mixture: which of `Source.sources` each row is from, [batch]. */
+  /** For a mixture: the index in `Source.sources` of each row's source, [batch]. */
   sources?: Uint16Array;
 }
 
 /** One of the sources of a mixture. */
 export interface MixedSource {
-  /** Corpus, task or file. */
+  /** Name of the corpus, task or file. */
   readonly name: string;
-  /** Share of the rows, of 1 in all. */
+  /** Fraction of the rows; the fractions sum to 1. */
   readonly weight: number;
-  /** Share of the targets, of 1 in all, by the first rows of each source: rows have fewer targets where texts are short. */
+  /** Fraction of the targets, estimated from the first rows of each source: rows of short texts have fewer targets. */
   readonly share: number;
 }
 
@@ -35,74 +35,74 @@ export interface MixedSource {
 export interface Evaluation {
   /** Number of batches. */
   count: number;
-  /** Whether its batches mark answers. */
+  /** Whether its batches have `answers`. */
   answers?: boolean;
-  /** Of a mixture: how many of its batches are of each source, in their order. */
+  /** For a mixture: the number of batches from each source, in order. */
   parts?: readonly number[];
-  /** Batch 0 to count - 1; rows past the end are id 0 with every target IGNORE. Throws RangeError outside. */
+  /** Batch `index`, from 0 to count - 1; rows past the end have id 0 and targets IGNORE. Throws RangeError outside. */
   batch(index: number): Batch;
 }
 
-/** Indices of at most so many of `count` batches, evenly spread, the first among them; of all where `most` is 0. */
+/** Indices of at most `most` of `count` batches, evenly spaced and starting at 0; all if `most` is 0. */
 export function spread(count: number, most: number): number[] {
   const chosen = most === 0 ? count : Math.min(most, count);
   return Array.from({ length: chosen }, (_, i) => Math.floor(i * count / chosen));
 }
 
-/** At most so many batches of a pass, evenly spread, the first among them; all where `most` is 0.
+/** At most `most` batches of a pass, evenly spaced and starting with the first; all if `most` is 0.
  * @category Data */
 export function spreadBatches(pass: Evaluation, most: number): Batch[] {
   return spread(pass.count, most).map((index) => pass.batch(index));
 }
 
-/** Where training and evaluation get their batches. */
+/** The source of batches for training and evaluation. */
 export interface Source {
-  /** Tokens of each split; Infinity where samples are drawn without end. */
+  /** Number of tokens in each split; Infinity if samples are generated without end. */
   readonly splits: Readonly<Record<string, number>>;
-  /** Of a mixture: what it is made of. */
+  /** For a mixture: its sources. */
   readonly sources?: readonly MixedSource[];
-  /** Rows of one pass over "train", where they are not of `context` targets each. */
+  /** Number of rows in one pass over "train", if rows do not have `context` targets each. */
   readonly rows?: number;
-  /** The loss on "val" that no model can fall below, in nats per token, where it is known. */
+  /** Lower bound of any model's loss on "val", in nats per token, if known. */
   readonly entropyFloor?: number;
-  /** Batch number `index`, counted from 0 over the whole run (`accumulate` a step): a pure function of (seed, index). */
+  /** Batch `index`, counted from 0 over the run (`accumulate` batches per step): a pure function of (seed, index). */
   train(index: number): Batch;
-  /** One pass over a split; throws UserError where there is no such split. */
+  /** One pass over a split; throws UserError if there is no such split. */
   evaluation(split: string): Evaluation;
 }
 
-/** How a text is cut into batches. */
+/** How a text is divided into batches. */
 export interface TextSourceOptions {
-  /** Positions of a row. */
+  /** Positions per row. */
   context: number;
-  /** Rows of a batch. */
+  /** Rows per batch. */
   batch: number;
-  /** Batches of a step, 1 by default: the rows of a step are the same in whatever batches they come. */
+  /** Batches per step. Default: 1. The rows of a step do not depend on how they are divided into batches. */
   accumulate?: number;
   /** The run's seed. */
   seed: number;
-  /** Fractions of the text, 0 for no such split: train comes first, then val, then test. */
+  /** Fractions of the text, 0 for no such split. The order in the text is train, val, test. */
   split: { val: number; test: number };
-  /** Splits that are texts of their own; their fractions do not count. */
+  /** Splits given as separate texts; their fractions are ignored. */
   given?: { val?: Numbers; test?: Numbers };
-  /** "crops": uniformly random offsets; "windows": every window once an epoch, in random order. */
+  /** "crops": uniformly random offsets; "windows": every window once per epoch, in random order. */
   sampling: keyof typeof SAMPLINGS;
 }
 
-/** @internal A batch of id 0 and targets IGNORE, for rows to be written into. */
+/** @internal An empty batch (ids 0, targets IGNORE) to write rows into. */
 export function blankBatch(rows: number, context: number): Batch {
   try {
     return { ids: new Uint32Array(rows * context), targets: new Uint32Array(rows * context).fill(IGNORE) };
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new UserError(
-      `Batches: ${rows} rows of ${context} tokens are more than the system gives memory for; use a smaller ` +
+      `Batches: not enough memory for ${rows} rows of ${context} tokens; use a smaller ` +
         "train.batch or model.context.",
     );
   }
 }
 
-/** @internal Throws UserError unless both numbers are whole and at least 1. */
+/** @internal Throws UserError unless both sizes are integers of at least 1. */
 export function checkSizes(sizes: { context: number; batch: number }): void {
   for (const [name, value] of Object.entries({ context: sizes.context, batch: sizes.batch })) {
     if (!Number.isSafeInteger(value) || value < 1) {
@@ -111,12 +111,12 @@ export function checkSizes(sizes: { context: number; batch: number }): void {
   }
 }
 
-/** @internal Throws RangeError unless `step` counts batches. */
+/** @internal Throws RangeError unless `step` is a batch number. */
 export function checkStep(step: number): void {
-  if (!Number.isSafeInteger(step) || step < 0) throw new RangeError(`Step ${step} is not a count of batches`);
+  if (!Number.isSafeInteger(step) || step < 0) throw new RangeError(`Step ${step} is not a batch number`);
 }
 
-/** @internal The pass over `windows` rows in batches of `rows`; `write` fills one row. */
+/** @internal A pass over `windows` rows in batches of `batch` rows; `write` fills one row. */
 export function evaluationOf(
   windows: number,
   { context, batch: rows }: { context: number; batch: number },
@@ -138,7 +138,7 @@ export function evaluationOf(
   };
 }
 
-/** @internal The split of a name; throws UserError with the nearest one. */
+/** @internal The split called `name`; throws UserError with the nearest name if there is none. */
 export function splitNamed<T>(splits: Readonly<Record<string, T>>, name: string): T {
   if (!Object.hasOwn(splits, name)) {
     throw new UserError(`Batches: there is no split "${name}".${didYouMean(name, Object.keys(splits))}`);
@@ -151,10 +151,10 @@ function writeWindow(tokens: Numbers, start: number, context: number, into: Batc
   into.targets.set(tokens.subarray(start + 1, start + 1 + context), row * context);
 }
 
-/** What can be cut by order: tokens, samples, a text. */
+/** A sequence that can be cut at indices: tokens, samples or a text. */
 export interface Cuttable<T> {
   readonly length: number;
-  /** The parts between these places, ascending, and what is before the first and after the last. */
+  /** Cuts at these ascending indices into places.length + 1 parts. */
   cut(places: readonly number[]): T[];
 }
 
@@ -166,11 +166,11 @@ const cuttable = <T>(length: number, part: (from: number, to?: number) => T): Cu
 export const cuttableList = <T>(list: readonly T[]): Cuttable<readonly T[]> =>
   cuttable<readonly T[]>(list.length, (from, to) => list.slice(from, to));
 
-/** @internal Ids that can be cut, without a copy. */
+/** @internal Ids as a `Cuttable` whose parts are views, not copies. */
 export const cuttableIds = (ids: Numbers): Cuttable<Numbers> =>
   cuttable<Numbers>(ids.length, (from, to) => ids.subarray(from, to));
 
-/** Tokens, samples or a text cut by order into train, val and test; throws UserError at fractions out of range. */
+/** Cuts tokens, samples or a text in order into train, val and test; throws UserError at fractions out of range. */
 function cutSplits<T>(all: Cuttable<T>, { val, test }: TextSourceOptions["split"]): Record<string, T> {
   for (const [name, fraction] of Object.entries({ val, test })) {
     if (!(fraction >= 0 && fraction < 1)) {
@@ -185,7 +185,7 @@ function cutSplits<T>(all: Cuttable<T>, { val, test }: TextSourceOptions["split"
       `Batches: data.split.val + data.split.test is ${sum}; expected below 1, the rest is the train split.`,
     );
   }
-  // The slack gives 91 where 100 (1 - 0.02 - 0.07) is a hair below 91 in floating point.
+  // The tolerance gives 91 for 100 (1 - 0.02 - 0.07), which is slightly below 91 in floating point.
   const boundary = (fraction: number) => Math.floor(all.length * fraction + 1e-6);
   const parts = all.cut([boundary(1 - val - test), boundary(1 - test)]);
   const splits: Record<string, T> = { train: parts[0] };
@@ -194,7 +194,7 @@ function cutSplits<T>(all: Cuttable<T>, { val, test }: TextSourceOptions["split"
   return splits;
 }
 
-/** @internal The splits of tokens, of samples or of a text: cut by order, or given apart. */
+/** @internal The splits of tokens, samples or a text: cut in order, or given separately. */
 export function splitsOf<T>(
   all: Cuttable<T>,
   { val, test }: TextSourceOptions["split"],
@@ -224,19 +224,19 @@ function permutation(length: number, seed: number, purpose: string): Uint32Array
   return order;
 }
 
-/** Which of `count` places the rows of each batch take. */
+/** Draws which of `count` windows or rows each batch contains. */
 type Draw = (
   count: number,
   options: Pick<TextSourceOptions, "batch" | "accumulate" | "seed">,
 ) => (index: number) => number[];
 
 interface Sampling {
-  /** Windows of a text begin at every token, or one behind another. */
+  /** Whether windows of a text start at every token, or follow each other without overlap. */
   readonly overlapping: boolean;
   readonly draw: Draw;
 }
 
-/** Each place uniformly and independently. */
+/** Drawn uniformly, with replacement. */
 const crops: Sampling = {
   overlapping: true,
   draw(count, { batch, accumulate = 1, seed }) {
@@ -253,7 +253,7 @@ const crops: Sampling = {
   },
 };
 
-/** Each place once an epoch, where a batch may take its last rows from the next epoch. */
+/** Each drawn once per epoch; the last batch of an epoch is filled up from the next one. */
 const windows: Sampling = {
   overlapping: false,
   draw(count, { batch, seed }) {
@@ -269,10 +269,10 @@ const windows: Sampling = {
   },
 };
 
-/** How rows of training are drawn, by name: `data.sampling`. */
+/** How training rows are drawn, by name: `data.sampling`. */
 export const SAMPLINGS = { crops, windows };
 
-/** How rows are drawn; throws UserError at a name that no way has. */
+/** The sampling called `sampling`; throws UserError at an unknown name. */
 export function samplingOf({ sampling }: Pick<TextSourceOptions, "sampling">): Sampling {
   if (Object.hasOwn(SAMPLINGS, sampling)) return SAMPLINGS[sampling];
   throw new UserError(
@@ -281,15 +281,15 @@ export function samplingOf({ sampling }: Pick<TextSourceOptions, "sampling">): S
 }
 
 /**
- * Batches of a text, cut by order into train, then val, then test.
+ * Batches of a text, cut in order into train, val and test.
  *
- * Training rows are windows of context + 1 tokens, inputs and targets one apart: with "crops" at offsets
- * uniform over the train split, all of a step drawn from `randomStream(seed, "batches " + step)` (nanoGPT's way); with
- * "windows" those at 0, context, 2 context, ..., each once an epoch in a permutation drawn from (seed,
- * epoch); tokens past the last whole window are not trained on. Evaluation has the same windows in order and
- * the last partial one, so that every token of a split but its first is a target exactly once.
+ * Training rows are windows of context + 1 tokens; targets are the inputs shifted by one. With "crops" the offsets are
+ * uniform over the train split, those of a step drawn from `randomStream(seed, "batches " + step)` (as in nanoGPT); with
+ * "windows" the offsets are 0, context, 2 context, ..., each used once per epoch in a permutation drawn from (seed,
+ * epoch); tokens past the last full window are not trained on. Evaluation reads the same windows in order, then
+ * the last partial one, so that every token of a split except its first is a target exactly once.
  *
- * @throws UserError at a size or fraction out of range, and where a split has fewer than context + 1 tokens
+ * @throws UserError at a size or fraction out of range, or if a split has fewer than context + 1 tokens
  *
  * @example
  * ```ts
@@ -329,15 +329,15 @@ export function textSource(ids: Numbers, options: TextSourceOptions): Source {
   };
 }
 
-/** Ids below this are counted in a table. */
+/** Ids below this are counted in an array, others in a mapping. */
 const TABLED = 2 ** 24;
 
 /**
  * The entropy of the token frequencies, -sum_v p_v ln p_v in nats: the loss of the best model that ignores
- * context. No floor: a model that uses context falls below it.
+ * context. It is no lower bound: a model that uses context can do better.
  *
  * @param ids tokens, at least one
- * @throws RangeError where there are none
+ * @throws RangeError if there are none
  *
  * @example
  * ```ts
@@ -346,11 +346,11 @@ const TABLED = 2 ** 24;
  * ```
  */
 export function unigramEntropy(ids: ArrayLike<number>): number {
-  if (ids.length === 0) throw new RangeError("No tokens have no frequencies");
+  if (ids.length === 0) throw new RangeError("The entropy of no tokens is undefined");
   let most = 0;
   for (let i = 0; i < ids.length; i++) if (ids[i] > most) most = ids[i];
   const counts: { [id: number]: number } = most < TABLED ? new Float64Array(most + 1) : {};
-  // In the order in which they first occur: the sum is the same to the last bit, whatever holds the counts.
+  // Summed in order of first occurrence, so that the result is bitwise the same for both kinds of `counts`.
   const order: number[] = [];
   for (let i = 0; i < ids.length; i++) {
     const before = counts[ids[i]] ?? 0;

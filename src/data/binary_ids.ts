@@ -1,18 +1,18 @@
-// Token ids as nanoGPT's prepare.py writes them: a .bin file of two bytes for each, the low one first.
+// Token ids as nanoGPT's prepare.py writes them: .bin files of little-endian uint16.
 import { UserError } from "../base/errors.ts";
 import { textSha256 } from "./corpora.ts";
 import { rawBytes } from "./files.ts";
 import { joinIds, type Numbers } from "./ids.ts";
 
-/** Whether a path names such a file. */
+/** Whether a path ends in .bin. */
 export const isBinary = (path: string): boolean => path.endsWith(".bin");
 
-/** Reads such files: their ids, one after another, and what `textIdentity` needs; throws UserError at any other, and at one that cannot be read, is empty or has half an id. */
+/** Reads .bin files: their ids, concatenated, and the input of `textIdentity`; throws UserError at any other file, and at one that cannot be read, is empty or has an odd number of bytes. */
 export async function loadIds(paths: readonly string[]) {
   const files: Uint8Array<ArrayBuffer>[] = [];
   for (const path of paths) {
     if (!isBinary(path)) {
-      throw new UserError(`${path} is no .bin file of ids as the others are; expected files of one kind.`);
+      throw new UserError(`${path} is not a .bin file of ids like the others; expected files of one kind.`);
     }
     const bytes = await rawBytes(path);
     if (bytes.length === 0 || bytes.length % 2 !== 0) {

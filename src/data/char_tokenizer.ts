@@ -1,29 +1,29 @@
-// One token a code point: the tokenizer of small corpora and synthetic tasks.
+// One token per code point: the tokenizer of small corpora and synthetic tasks.
 import { UserError } from "../base/errors.ts";
 import { partsOf } from "./ids.ts";
 import type { TextPieces } from "./text_bytes.ts";
 import { checkedPolicy, checkIds, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";
 
-/** `"é" (U+00E9)`: JSON quoting also shows controls and lone surrogates. */
+/** `"é" (U+00E9)`; JSON quoting makes controls and lone surrogates visible. */
 function describe(character: string): string {
   const hex = character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
   return `${JSON.stringify(character)} (U+${hex})`;
 }
 
-/** Where a text may be cut: anywhere but in a surrogate pair. */
+/** The last index at which a text may be cut: anywhere except inside a surrogate pair. */
 export function cutCharacters(text: string): number {
   const last = text.charCodeAt(text.length - 1);
   return last >= 0xd800 && last < 0xdc00 ? text.length - 1 : text.length;
 }
 
-/** Code points from 0 to the greatest of the vocabulary to ids plus 1; 0 is no character of it. */
+/** Maps each code point up to the largest of the vocabulary to its id + 1; 0 if it is not in the vocabulary. */
 function tableOf(vocabulary: readonly string[]): Uint32Array {
   const table = new Uint32Array(vocabulary[vocabulary.length - 1].codePointAt(0)! + 1);
   vocabulary.forEach((character, id) => table[character.codePointAt(0)!] = id + 1);
   return table;
 }
 
-/** The ids of a text; those of no character are `unknown`, and where that is undefined a UserError. */
+/** The ids of a text; unknown characters become `unknown`, or a UserError if that is undefined. */
 function encodeWith(table: Uint32Array, unknown: number | undefined, text: string, before: number) {
   const encoded = new Uint32Array(text.length);
   let length = 0;
@@ -32,10 +32,10 @@ function encodeWith(table: Uint32Array, unknown: number | undefined, text: strin
     if (codePoint > 0xffff) i++;
     const id = codePoint < table.length ? table[codePoint] - 1 : -1;
     if (id < 0 && unknown === undefined) {
-      const found = describe(String.fromCodePoint(codePoint));
+      const character = describe(String.fromCodePoint(codePoint));
       const size = table.reduce((count, entry) => count + (entry > 0 ? 1 : 0), 0);
       throw new UserError(
-        `Text has the unknown character ${found} at position ${before + length}; expected one of the ` +
+        `Text has the unknown character ${character} at position ${before + length}; expected one of the ` +
           `tokenizer's ${size} characters, or a tokenizer with unknown "token".`,
       );
     }
@@ -62,14 +62,14 @@ function fromVocabulary(vocabulary: readonly string[], unknown: UnknownPolicy): 
 }
 
 /**
- * The character tokenizer of a text: its distinct code points in ascending order are the ids 0, 1, 2, ...;
- * with `unknown: "token"` one more id, the last, stands for every other character and decodes to `<unk>`.
+ * The character tokenizer of a text: its distinct code points in ascending order get the ids 0, 1, 2, ...;
+ * with `unknown: "token"` one more id, the last, represents every other character and decodes to `<unk>`.
  *
- * Code points, not UTF-16 units: an emoji is one token. A lone surrogate is a code point of its own (U+D800
+ * Tokens are code points, not UTF-16 units: an emoji is one token. A lone surrogate counts as a code point (U+D800
  * to U+DFFF) and survives encode, decode and the JSON file. Positions in errors count code points from 0.
  *
- * @param options `unknown`: what an unknown character becomes; default: "error"
- * @throws UserError where the text is empty; the tokenizer's `encode` at an unknown character with "error"
+ * @param options `unknown`: what an unknown character becomes. Default: "error".
+ * @throws UserError if the text is empty; `encode` throws at an unknown character with "error"
  *
  * @example
  * ```ts
@@ -98,29 +98,29 @@ export function charTokenizer(text: TextPieces, options: { unknown?: UnknownPoli
   return fromVocabulary(characters, options.unknown ?? "error");
 }
 
-function checkedVocabulary(found: unknown): string[] {
+function checkedVocabulary(value: unknown): string[] {
   const place = "Tokenizer file: vocabulary";
-  if (!Array.isArray(found) || found.length === 0) {
-    throw new UserError(`${place} is ${JSON.stringify(found)}; expected a list of characters.`);
+  if (!Array.isArray(value) || value.length === 0) {
+    throw new UserError(`${place} is ${JSON.stringify(value)}; expected a list of characters.`);
   }
   let previous = -1;
-  found.forEach((entry: unknown, id) => {
+  value.forEach((entry: unknown, id) => {
     if (typeof entry !== "string" || [...entry].length !== 1) {
       throw new UserError(`${place}[${id}] is ${JSON.stringify(entry)}; expected one character.`);
     }
     const codePoint = entry.codePointAt(0)!;
     if (codePoint <= previous) {
       throw new UserError(
-        `${place}[${id}] is ${describe(entry)} after ${describe(found[id - 1])}; ` +
+        `${place}[${id}] is ${describe(entry)} after ${describe(value[id - 1])}; ` +
           `expected each character once, ascending by code point.`,
       );
     }
     previous = codePoint;
   });
-  return found;
+  return value;
 }
 
-/** The character tokenizer that a parsed tokenizer.json describes; throws UserError at a field that is wrong. */
+/** The character tokenizer that a parsed tokenizer.json describes; throws UserError at an invalid field. */
 export function charTokenizerOf({ vocabulary, unknown }: Readonly<Record<string, unknown>>): Tokenizer {
   return fromVocabulary(checkedVocabulary(vocabulary), checkedPolicy(unknown));
 }

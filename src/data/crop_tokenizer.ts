@@ -1,14 +1,14 @@
-// A vocabulary cut to the tokens that a corpus uses: a large tokenizer for a small model.
+// A tokenizer restricted to the tokens that a corpus uses: a large tokenizer for a small model.
 import { UserError } from "../base/errors.ts";
 import { checkedPolicy, checkIds, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";
 
 /**
- * A tokenizer with only some of its ids, renumbered 0, 1, 2, ... in their order. A token that was left out is an error,
- * or with `unknown: "token"` one more id, the last, which decodes to `<unk>`.
+ * A tokenizer with only some of its ids, renumbered 0, 1, 2, ... in ascending order. A removed token is an error,
+ * or with `unknown: "token"` becomes one more id, the last, which decodes to `<unk>`.
  *
- * @param used the ids to keep, in any order, repeated or not: those of a corpus
- * @param options `unknown`: "error" unless told
- * @throws UserError where there are none
+ * @param used the ids to keep, in any order and possibly repeated, such as those of a corpus
+ * @param options `unknown`: what a removed token becomes. Default: "error".
+ * @throws UserError if `used` is empty
  *
  * @example
  * ```ts
@@ -29,21 +29,21 @@ export function cropTokenizer(
 }
 
 function cropped(tokenizer: Tokenizer, kept: Uint32Array, unknown: UnknownPolicy): Tokenizer {
-  const own = new Map(Array.from(kept, (id, i) => [id, i]));
+  const newIds = new Map(Array.from(kept, (id, i) => [id, i]));
   const size = kept.length + (unknown === "token" ? 1 : 0);
   const decodeKnown = (ids: readonly number[]) => tokenizer.decode(ids.map((id) => kept[id]));
   return {
     kind: "cropped",
     size,
-    first: tokenizer.first === undefined ? undefined : own.get(tokenizer.first),
+    first: tokenizer.first === undefined ? undefined : newIds.get(tokenizer.first),
     encode: (text, before = 0) =>
       tokenizer.encode(text, before).map((id, at) => {
-        const found = own.get(id);
-        if (found !== undefined) return found;
+        const newId = newIds.get(id);
+        if (newId !== undefined) return newId;
         if (unknown === "token") return kept.length;
         const token = JSON.stringify(tokenizer.decode([id]));
         throw new UserError(
-          `Text has the token ${token} at position ${before + at}, which the corpus has not; ` +
+          `Text has the token ${token} at position ${before + at}, which the corpus does not contain; ` +
             `expected one of the ${kept.length} that were kept, or a tokenizer with unknown "token".`,
         );
       }),
@@ -51,7 +51,7 @@ function cropped(tokenizer: Tokenizer, kept: Uint32Array, unknown: UnknownPolicy
     cut: tokenizer.cut,
     decode: (ids) => {
       checkIds(ids, size);
-      // Bytes of one character may be spread over tokens: all between two unknown ones are decoded together.
+      // A character's bytes may span tokens: all tokens between two unknown ones are decoded together.
       const parts: number[][] = [[]];
       for (let i = 0; i < ids.length; i++) {
         if (ids[i] === kept.length) parts.push([]);
@@ -63,7 +63,7 @@ function cropped(tokenizer: Tokenizer, kept: Uint32Array, unknown: UnknownPolicy
   };
 }
 
-/** @internal The cropped tokenizer that a parsed tokenizer.json describes; `read` reads the one it is made of. */
+/** @internal The cropped tokenizer that a parsed tokenizer.json describes; `read` reads the original tokenizer. */
 export function croppedTokenizerOf(
   { of, ids, unknown }: Readonly<Record<string, unknown>>,
   read: (file: unknown) => Tokenizer,

@@ -1,34 +1,34 @@
-// One file from a URL to a path, checked and whole or not at all: a corpus's or a model's.
+// Downloads a file of a corpus or a model to a path: checked and atomic, so that no partial file is left.
 import { createHash } from "node:crypto";
 import { basename, dirname } from "node:path";
 import { reportProgress } from "../base/progress.ts";
 
-/** What a file must be. */
+/** The expected size and hash of a file. */
 export interface FileProof {
   /** Its size. */
   readonly bytes?: number;
   /** Its SHA-256, in lower-case hexadecimal. */
   readonly sha256?: string;
-  /** Where that SHA-256 was recorded, for messages; undefined where it is heed's own. */
+  /** The file in which that SHA-256 was recorded, for messages; undefined if it is built into heed. */
   readonly recorded?: string;
 }
 
-/** How a file is fetched. */
+/** How to fetch a file. */
 export interface DownloadOptions {
-  /** Called as bytes come: the file, how many so far, and how many in all where that is known. Default: `reportProgress`. */
+  /** Called as bytes arrive, with the file, the bytes so far and the total if known. Default: `reportProgress`. */
   readonly progress?: (file: string, bytes: number, total: number | undefined) => void;
-  /** How a URL is fetched; tests give their own. */
+  /** Fetches a URL; tests replace it. Default: `fetch`. */
   readonly fetch?: (url: string, init: { redirect: "manual" }) => Promise<Response>;
 }
 
-/** Without a byte for so long, a download has failed. */
+/** A download fails if no byte arrives for this long. */
 const SILENCE_MS = 30_000;
 
 function report(file: string, done: number, total: number | undefined): void {
   reportProgress({ what: `downloading ${file}`, done, total, bytes: true });
 }
 
-/** "12 bytes, expected 13", or undefined where a file is as it must be. */
+/** What is wrong with a file, such as "12 bytes, expected 13"; undefined if nothing is. */
 export function fault(
   { bytes, sha256, recorded }: FileProof,
   foundBytes: number,
@@ -42,10 +42,10 @@ export function fault(
   return `SHA-256 ${foundSha256}, expected ${sha256}${since}`;
 }
 
-/** What a server sends that wants a login, an agreement or a look at a folder first. */
+/** The error for an HTML page, which servers send for a login, a licence agreement or a folder listing. */
 export const HTML_PAGE = "it is an HTML page, not the file";
 
-/** Bytes of a file by which an HTML page is recognised. */
+/** Number of leading bytes by which an HTML page is recognised. */
 const HEAD_BYTES = 256;
 
 export function isHtmlPage(bytes: Uint8Array): boolean {
@@ -54,8 +54,8 @@ export function isHtmlPage(bytes: Uint8Array): boolean {
 }
 
 /**
- * Follows redirects by hand: what Hugging Face's hub states of a large file stands in its own answer,
- * not in the store's.
+ * Follows redirects manually: Hugging Face's hub states the size and hash of a large file in its own response headers, not
+ * in those of the storage server that it redirects to.
  */
 async function open(url: string, get: NonNullable<DownloadOptions["fetch"]>) {
   const proof: { bytes?: number; sha256?: string } = {};
@@ -81,13 +81,13 @@ async function open(url: string, get: NonNullable<DownloadOptions["fetch"]>) {
       throw new Error(HTML_PAGE);
     }
     const length = Number(response.headers.get("content-length") ?? NaN);
-    // Of what was compressed on its way the length is another: what is known of a file counts before it.
+    // The content length of a compressed response differs from the file's: a known size takes precedence.
     return { body: response.body, proof, total: proof.bytes ?? (length > 0 ? length : undefined) };
   }
   throw new Error("too many redirects");
 }
 
-/** The next part of a stream, or an error where none comes. */
+/** The next chunk of a stream; throws after a timeout. */
 async function nextPart(reader: ReadableStreamDefaultReader<Uint8Array>) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const silence = new Promise<never>((_, reject) => {
@@ -101,10 +101,10 @@ async function nextPart(reader: ReadableStreamDefaultReader<Uint8Array>) {
 }
 
 /**
- * Downloads a file under a name of its own, checks it and renames it; what fails leaves nothing. An HTML page is refused.
+ * Downloads a file under a temporary name, checks it and renames it; a failure leaves no file. HTML pages are refused.
  *
  * @returns the file's SHA-256, in lower-case hexadecimal
- * @throws {Error} saying why, for the caller to say what can be done
+ * @throws {Error} with the reason; the caller adds the remedy
  */
 export async function download(
   url: string,

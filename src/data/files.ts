@@ -1,25 +1,24 @@
-// Text from the user's own files. Every way a file can disappoint is one line that names it, before any
-// training.
+// Reads the user's text files. Every problem with a file is reported before training, in one line that names the file.
 import { namesIn, readWhole } from "../base/whole_file.ts";
 import { basename, dirname, join } from "node:path";
 import { closestString, UserError } from "../base/errors.ts";
 import { refuseLfsPointer } from "./lfs_pointer.ts";
 import { LONGEST_STRING, piecesOfText, stringOfText } from "./text_bytes.ts";
 
-/** One text file that was read. */
+/** The path and content of a text file. */
 export interface TextFile {
   /** The path it was read from. */
   path: string;
-  /** Its content; a byte order mark is left out. */
+  /** Its content, without a byte order mark. */
   text: string;
 }
 
-/** What went wrong, on one line. */
+/** The message of an error, on one line. */
 export function oneLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ").trim();
 }
 
-/** UTF-8 without the byte order mark that it may start with. */
+/** Removes a leading byte order mark. */
 const withoutMark = (bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> =>
   bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf ? bytes.subarray(3) : bytes;
 
@@ -28,10 +27,10 @@ const notUtf8 = (place: string) =>
 
 export const tooLong = (place: string) =>
   new UserError(
-    `${place} has more than ${LONGEST_STRING} characters, the most of one string; expected fewer.`,
+    `${place} has more than ${LONGEST_STRING} characters, the maximum length of a string; expected fewer.`,
   );
 
-/** UTF-8 as one string; throws UserError where the bytes are not UTF-8, or no string can be as long. */
+/** UTF-8 as one string; throws UserError if the bytes are not UTF-8 or too many for a string. */
 export function stringOfBytes(bytes: Uint8Array<ArrayBuffer>, place: string): string {
   let text: string | undefined;
   try {
@@ -43,11 +42,11 @@ export function stringOfBytes(bytes: Uint8Array<ArrayBuffer>, place: string): st
   throw tooLong(place);
 }
 
-/** Bytes as text, a byte order mark left out; throws UserError where they are not UTF-8, or no string can be as long. */
+/** UTF-8 as one string without a byte order mark; throws UserError if the bytes are not UTF-8 or too many for a string. */
 export const decodeUtf8 = (bytes: Uint8Array<ArrayBuffer>, place: string): string =>
   stringOfBytes(withoutMark(bytes), place);
 
-/** UTF-8, a byte order mark left out; throws UserError where it is not UTF-8, or nothing but white space. */
+/** The bytes without a byte order mark; throws UserError if they are not UTF-8 or only white space. */
 export function checkedUtf8(bytes: Uint8Array<ArrayBuffer>, place: string): Uint8Array<ArrayBuffer> {
   const text = withoutMark(bytes);
   let isBlank = true;
@@ -63,21 +62,21 @@ export function checkedUtf8(bytes: Uint8Array<ArrayBuffer>, place: string): Uint
 async function missing(path: string): Promise<UserError> {
   const folder = dirname(path);
   const names = await namesIn(folder).catch(() => undefined);
-  const unread = `${path} does not exist, nor can its folder ${folder} be read; expected a text file.`;
+  const unread = `${path} does not exist, and its folder ${folder} cannot be read; expected a text file.`;
   if (!names) return new UserError(unread);
   const near = closestString(basename(path), names);
   const hint = near === undefined ? "" : ` Did you mean "${join(folder, near)}"?`;
   return new UserError(`${path} does not exist; expected a text file or a folder of .txt files.${hint}`);
 }
 
-/** What is said of a file that cannot be opened or read. */
+/** The UserError for a file that cannot be opened or read. */
 export async function refusal(path: string, error: unknown): Promise<UserError> {
   if (error instanceof UserError) return error;
   if (error instanceof Deno.errors.NotFound) return await missing(path);
   return new UserError(`${path} cannot be read (${oneLine(error)}); expected a text file.`);
 }
 
-/** The bytes of a file; throws UserError where it is missing, cannot be read or is a Git LFS pointer. */
+/** The bytes of a file; throws UserError if it is missing, unreadable or a Git LFS pointer. */
 export async function rawBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = await readWhole(path).catch(async (error) => {
     throw await refusal(path, error);
@@ -86,7 +85,7 @@ export async function rawBytes(path: string): Promise<Uint8Array<ArrayBuffer>> {
   return bytes;
 }
 
-/** Files in the order given, those of a folder by the ends of their names; throws UserError where there are none. */
+/** A file's path, or the paths of a folder's files whose names end in one of `ends`; throws UserError if there are none. */
 export async function expand(path: string, ends: readonly string[] = [".txt"]): Promise<string[]> {
   let names: string[];
   try {
@@ -103,12 +102,12 @@ export async function expand(path: string, ends: readonly string[] = [".txt"]): 
 }
 
 /**
- * Text files in the order given; a folder stands for the .txt files directly in it, sorted by code unit.
+ * Reads text files in the order given; a folder means the .txt files directly in it, sorted by code unit.
  *
  * @param paths files or folders, absolute or relative to the current directory
- * @returns one record a file
- * @throws UserError at a missing file (with the nearest name in its folder), one that cannot be read, an
- *   empty one, one that is not UTF-8 or longer than any string, a folder without .txt files
+ * @returns one record per file
+ * @throws UserError if a file is missing (with the nearest name in its folder), unreadable, empty, not UTF-8 or
+ *   too long for a string, or a folder has no .txt files
  *
  * @example
  * ```ts
@@ -123,7 +122,7 @@ export async function readFiles(paths: readonly string[]): Promise<TextFile[]> {
   return (await readFileBytes(paths)).map(({ path, bytes }) => ({ path, text: stringOfBytes(bytes, path) }));
 }
 
-/** The same files as UTF-8, in buffers with room for another byte: of these texts longer than any string are made. */
+/** The same files as UTF-8 of any length, in buffers with room for one more byte. */
 export async function readFileBytes(paths: readonly string[]) {
   const files: { path: string; bytes: Uint8Array<ArrayBuffer> }[] = [];
   for (const path of paths) {

@@ -1,6 +1,6 @@
-// A binary heap: byte-pair encoding always takes the best pair next, in training as in encoding.
+// A binary heap, from which byte-pair encoding takes the best pair, both in training and in encoding.
 
-/** An empty heap; `before(a, b)` says whether a comes first. */
+/** An empty heap; `before(a, b)` is whether a comes before b. */
 export function heapOf<T>(before: (a: T, b: T) => boolean) {
   const items: T[] = [];
   return {
@@ -12,7 +12,7 @@ export function heapOf<T>(before: (a: T, b: T) => boolean) {
       }
       items[at] = item;
     },
-    /** Takes the first item out; undefined where there is none. */
+    /** Removes and returns the first item; undefined if the heap is empty. */
     pop(): T | undefined {
       const first = items[0];
       const last = items.pop();

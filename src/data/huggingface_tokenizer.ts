@@ -1,4 +1,4 @@
-// Any tokenizer.json of Hugging Face's: the parts that huggingface/ reads, put together as tokenizers 0.23 does.
+// Tokenizers from Hugging Face's tokenizer.json: combines the components in huggingface/ as tokenizers 0.23 does.
 import { checkWellFormed, remembering } from "./byte_bpe.ts";
 import { numberList } from "./ids.ts";
 import { type AddedToken, addedTokensOf, finderOf, type Section } from "./huggingface/added_tokens.ts";
@@ -16,12 +16,12 @@ import { wordLevel, wordPiece } from "./huggingface/words.ts";
 import { checkIds, type Tokenizer } from "./tokenizer.ts";
 import { UserError } from "../base/errors.ts";
 
-/** Tokens that texts start with in well-known models, for files whose post-processor puts none there. */
+/** Start tokens of well-known models, for files whose post-processor adds none. */
 const STARTS = ["<|begin_of_text|>", "<bos>", "<s>", "<|endoftext|>"];
 
 const MODELS: Makers<Model> = { BPE: bpe, WordPiece: wordPiece, WordLevel: wordLevel, Unigram: unigram };
 
-/** A file's model; old files do not name its type, which its fields tell. */
+/** The model of a file; old files do not state its type, which is inferred from its fields. */
 function modelOf(model: unknown): Model {
   if (!isObject(model) || model.type !== undefined) return componentOf(model, "model", MODELS);
   const type = "merges" in model
@@ -36,8 +36,8 @@ function modelOf(model: unknown): Model {
   return componentOf({ ...model, type }, "model", MODELS);
 }
 
-/** What heed does not do to a text, a file must not ask for. */
-function checkWhole(file: Fields): void {
+/** Refuses other versions, truncation and padding, which heed does not support. */
+function checkSupported(file: Fields): void {
   const version = file.any("version") ?? "1.0";
   if (version !== "1.0") refuse("version", version, '"1.0"');
   for (const key of ["truncation", "padding"]) {
@@ -46,7 +46,7 @@ function checkWhole(file: Fields): void {
   }
 }
 
-/** Text to ids: added tokens are found, what is between them is normalized, cut and given to the model. */
+/** Encodes a text: splits it at added tokens; the text between them is normalized, pre-tokenized and passed to the model. */
 function encoderOf(file: Fields, model: Model, added: readonly AddedToken[], normalize?: Normalizer) {
   const cutter = preTokenizerOf(file.any("pre_tokenizer"), normalize !== undefined);
   const findPlain = finderOf(added.filter(({ normalized }) => !normalized));
@@ -73,12 +73,12 @@ function encoderOf(file: Fields, model: Model, added: readonly AddedToken[], nor
 }
 
 /**
- * The tokenizer of a Hugging Face `tokenizer.json`, with the ids and texts of tokenizers 0.23. No special tokens are added
- * around a text; those written in it are found. Byte-level byte-pair encoding (GPT-2, Llama 3 and their kin) gives every
- * text back; a normaliser may not.
+ * The tokenizer of a Hugging Face `tokenizer.json`, with the same ids and texts as tokenizers 0.23. No special tokens are
+ * added around a text; those written in it are recognised. Byte-level byte-pair encoding (GPT-2, Llama 3 and similar)
+ * decodes to the original text; with a normaliser this may not hold.
  *
- * @throws UserError where the file is no such tokenizer or asks for what is not computed, with the field; `encode` at a
- * lone surrogate, and at what the tokenizer has no token for
+ * @throws UserError naming the field if the file is not such a tokenizer or uses an unsupported feature; `encode` throws at
+ * a lone surrogate, and at text that the tokenizer has no token for
  *
  * @example
  * ```ts
@@ -94,7 +94,7 @@ function encoderOf(file: Fields, model: Model, added: readonly AddedToken[], nor
  */
 export function huggingfaceTokenizer(file: object): Tokenizer {
   const fields = fieldsOf(file, "");
-  checkWhole(fields);
+  checkSupported(fields);
   const starts = firstToken(fields.any("post_processor"));
   const model = modelOf(fields.any("model"));
   const added = addedTokensOf(fields.any("added_tokens"), model);
@@ -121,7 +121,7 @@ export function huggingfaceTokenizer(file: object): Tokenizer {
     ...inParts(file as Json, encode),
     decode(ids) {
       checkIds(ids, size);
-      // An id that no token has stands for no text.
+      // Ids without a token decode to nothing.
       return decodeTokens(Array.from(ids, (id) => tokens.get(id)).filter((token) => token !== undefined));
     },
     toJSON: () => ({ kind: "huggingface", tokenizer: file }),

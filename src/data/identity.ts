@@ -1,17 +1,17 @@
-// Which data a run reads, as one SHA-256: the same wherever the files lie, another where a character of them changes.
+// The identity of a run's data as one SHA-256: independent of where the files are, different if any character changes.
 import { sha256Hex } from "../base/hash.ts";
 import type { LoadedBytes } from "./corpora.ts";
 import { drawSample } from "./synthetic.ts";
 import type { Task } from "./task.ts";
 
-/** Samples that tell one generator from another. */
+/** Number of samples that identify a generator. */
 const SAMPLES = 256;
 
 const sha256Of = (value: unknown): string => sha256Hex(JSON.stringify(value));
 
 /**
- * The identity of the text and of those of the splits that have their own: of the SHA-256 of each, and where files are `cut`
- * into samples of the lengths of their files in bytes. Names and paths are no part of it.
+ * The identity of the text and of the texts of separate splits: depends on the SHA-256 of each and, if files are `cut` into
+ * samples, on the file lengths in bytes, but not on names or paths.
  */
 export function textIdentity(
   texts: readonly (Pick<LoadedBytes, "files" | "sha256"> | undefined)[],
@@ -26,11 +26,11 @@ export function mixtureIdentity(sources: readonly string[], weights: readonly nu
   return sha256Of({ sources, weights });
 }
 
-/** The identity of a task's generator under a seed: what it draws, whatever its code looks like. */
+/** The identity of a task's generator under a seed: depends on the samples it draws, not on its code. */
 export function taskIdentity(task: Task, seed: number): string {
   return sha256Of(Array.from({ length: SAMPLES }, (_, i) => {
     const fields = Object.entries(drawSample(task, seed, i));
-    // Its name when the first checkpoints were written, which go on only where the identity is theirs.
+    // Hashed under the field's old name, so that older checkpoints keep their identity and can be resumed.
     return Object.fromEntries(fields.map(([name, x]) => [name === "answerStart" ? "answerFrom" : name, x]));
   }));
 }

@@ -1,15 +1,15 @@
-// Token ids of long texts: in the narrowest of 1, 2 and 4 bytes, encoded part by part.
+// Token ids of long texts, encoded part by part and stored in 1, 2 or 4 bytes each, as few as possible.
 import { UserError } from "../base/errors.ts";
 import { LONGEST_STRING, type TextPieces } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-/** Whole numbers from 0 on, token ids or places, in as few bytes as the largest of them needs. */
+/** Non-negative integers (token ids or positions) in as few bytes as the largest of them needs. */
 export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 
-/** Numbers one after another. */
+/** A growable list of numbers. */
 export type NumberList = ReturnType<typeof numberList>;
 
-/** A list of numbers up to `most`. Of the memory for `capacity` of them only what is written to becomes resident. */
+/** A list of numbers up to `most`. Memory for `capacity` of them is reserved, but only what is written to becomes resident. */
 export function numberList(most: number, capacity: number) {
   const Narrow = most <= 0xff
     ? Uint8Array
@@ -36,28 +36,28 @@ export function numberList(most: number, capacity: number) {
       grow(length + 1);
       all[length++] = number;
     },
-    /** Appends all of these. */
+    /** Appends all of `numbers`. */
     add(numbers: ArrayLike<number>): void {
       grow(length + numbers.length);
       all.set(numbers, length);
       length += numbers.length;
     },
-    /** All of them, without a copy. */
+    /** A view of all numbers. */
     all: (): Numbers => all.subarray(0, length),
   };
 }
 
-/** Units of a part: encoding has a cost a call, and memory in proportion to its text. */
+/** UTF-16 units per part: encoding has a cost per call, and memory in proportion to its text. */
 const PART = 2 ** 16;
 
 /**
- * A text in parts of which each can be encoded alone, as `cut` of its tokenizer says; a string, and the pieces of a
- * tokenizer without `cut`, are one part.
+ * Splits a text into parts that can be encoded separately, by the tokenizer's `cut`. A string is one part, and so is any
+ * text if the tokenizer has no `cut`.
  */
 export function* partsOf(text: TextPieces, cut?: (text: string) => number): Generator<string> {
   if (typeof text === "string") return yield text;
   let held = "";
-  let wanted = PART;
+  let threshold = PART;
   for (const piece of text) {
     if (held.length + piece.length > LONGEST_STRING) {
       throw new UserError(
@@ -65,10 +65,10 @@ export function* partsOf(text: TextPieces, cut?: (text: string) => number): Gene
       );
     }
     held += piece;
-    if (!cut || held.length < wanted) continue;
+    if (!cut || held.length < threshold) continue;
     const at = cut(held);
-    // Where there is no place to cut, looking for one again and again would take quadratic time.
-    wanted = at > 0 ? PART : 2 * held.length;
+    // Doubling avoids quadratic time if no cut is possible.
+    threshold = at > 0 ? PART : 2 * held.length;
     if (at === 0) continue;
     yield held.slice(0, at);
     held = held.slice(at);
@@ -76,7 +76,7 @@ export function* partsOf(text: TextPieces, cut?: (text: string) => number): Gene
   if (held !== "") yield held;
 }
 
-/** Samples one after another: their ids, and where each of them ends. */
+/** Concatenated samples: their ids, and the end of each sample. */
 export type SampleIds = Readonly<Record<"ids" | "ends", Numbers>>;
 
 export function encodeTexts(

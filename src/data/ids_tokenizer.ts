@@ -1,4 +1,4 @@
-// Text that is token ids already, written as numbers: for a model whose tokenizer is not at hand.
+// A tokenizer for texts that consist of token ids in decimal, for a model whose tokenizer is not available.
 import { maximum } from "../base/extremes.ts";
 import { UserError } from "../base/errors.ts";
 import { partsOf } from "./ids.ts";
@@ -9,7 +9,7 @@ const SPACE = /\s/;
 const isSpace = (unit: number): boolean =>
   unit < 128 ? unit === 32 || unit >= 9 && unit <= 13 : SPACE.test(String.fromCharCode(unit));
 
-/** Numbers in decimal between white space, each below `size`. */
+/** Parses decimal numbers separated by white space, each below `size`. */
 function encodeIds(text: string, before: number, size: number): Uint32Array {
   const ids = new Uint32Array((text.length >> 1) + 1);
   let count = 0;
@@ -38,12 +38,12 @@ const notAnId = (word: string, place: number, size: number) =>
   );
 
 /**
- * The tokenizer of a text that is ids in decimal, separated by white space: "15 0 7". `decode` writes one space between
+ * The tokenizer for texts of ids in decimal, separated by white space: "15 0 7". `decode` writes one space between
  * two ids.
  *
  * @param size number of ids, which are 0 to size - 1
- * @throws RangeError unless size is a whole number of at least 1; the tokenizer's `encode` throws UserError at what is no
- *   id, its `decode` RangeError
+ * @throws RangeError unless size is an integer of at least 1; at an invalid id, `encode` throws UserError and `decode`
+ *   RangeError
  *
  * @example
  * ```ts
@@ -52,7 +52,7 @@ const notAnId = (word: string, place: number, size: number) =>
  * ```
  */
 export function idsTokenizer(size: number): Tokenizer {
-  if (!Number.isSafeInteger(size) || size < 1) throw new RangeError(`${size} is no number of ids.`);
+  if (!Number.isSafeInteger(size) || size < 1) throw new RangeError(`${size} is not a number of ids.`);
   return {
     kind: "ids",
     size,
@@ -69,7 +69,7 @@ export function idsTokenizer(size: number): Tokenizer {
   };
 }
 
-/** The tokenizer of ids that has room for those of some texts. */
+/** The smallest ids tokenizer that covers all ids in these texts. */
 export function idsTokenizerOf(texts: Iterable<TextPieces>): Tokenizer {
   const { encode, cut } = idsTokenizer(2 ** 32);
   let most = 0;

@@ -1,4 +1,4 @@
-// Texts in files of JSON lines: one field of each line's object. A file is read in chunks, and only its texts are kept.
+// Texts in files of JSON lines: one field of each line's object. Files are read in chunks; only the texts stay in memory.
 import { Buffer } from "node:buffer";
 import { didYouMean, UserError } from "../base/errors.ts";
 import { isMapping } from "../base/show.ts";
@@ -8,13 +8,13 @@ import { refuseLfsPointer } from "./lfs_pointer.ts";
 import type { TextBytes } from "./text_bytes.ts";
 import { showBytes } from "../base/units.ts";
 
-/** Bytes of a file that are read at once, and of the pieces that texts are kept in. */
+/** Bytes per read, and per buffer of texts. */
 const CHUNK = 2 ** 20;
-/** The longest line: V8 makes no longer string. */
+/** Maximum length of a line: V8's maximum string length. */
 const LONGEST_LINE = 2 ** 29 - 24;
 const NEWLINE = 0x0a;
 
-/** The lines of a file with their numbers from 1, without their newlines. */
+/** The lines of a file without newlines, numbered from 1. */
 async function* linesOf(path: string): AsyncGenerator<{ number: number; bytes: Uint8Array }> {
   await refuseEndless(path);
   using file = await Deno.open(path);
@@ -54,7 +54,7 @@ const what = (value: unknown): string =>
     ? "an object"
     : `a ${typeof value}`;
 
-/** The text of a field, `a.b` being b of a; `place` is the file and line. */
+/** The text of a field (`a.b`: field b of a); `place` is the file and line. */
 function fieldOf(value: unknown, field: string, place: string): string {
   let [here, path] = [value, ""];
   for (const name of field.split(".")) {
@@ -75,9 +75,9 @@ function fieldOf(value: unknown, field: string, place: string): string {
 }
 
 /**
- * The texts that a field (`text`, `message.content`) holds in the lines of a file, as UTF-8, each ended with a newline; blank
- * lines are passed over. `separate`: each text is a part of its own, else parts hold as many as fit. Throws UserError with
- * file and line where a line is no JSON object, has no such field or no text in it.
+ * The texts of a field (`text`, `message.content`) in the lines of a file, as UTF-8, each ending in a newline; blank lines
+ * are skipped. With `separate` each text is one part; otherwise parts contain as many texts as fit. Throws UserError with
+ * file and line if a line is not a JSON object, or the field is missing or not text.
  */
 export async function jsonLinesText(path: string, field: string, separate: boolean): Promise<TextBytes> {
   const [decoder, encoder] = [new TextDecoder("utf-8", { fatal: true }), new TextEncoder()];
@@ -96,7 +96,7 @@ export async function jsonLinesText(path: string, field: string, separate: boole
       value = JSON.parse(line);
     } catch (error) {
       const why = error instanceof SyntaxError ? oneLine(error) : "it is not UTF-8";
-      throw new UserError(`${place} is no JSON (${why}); expected an object in each line.`);
+      throw new UserError(`${place} is not JSON (${why}); expected one object per line.`);
     }
     const text = fieldOf(value, field, place);
     const encoded = encoder.encode(text.endsWith("\n") ? text : `${text}\n`);

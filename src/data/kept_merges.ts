@@ -1,17 +1,17 @@
-// Byte pairs are learned once: what a text gave is kept in the cache folder under the hash of what it was learned from.
+// Caches trained byte-pair encodings in the cache folder, keyed by a hash of the text and settings.
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { sha256Hex } from "../base/hash.ts";
 import { bpeTokenizer, bpeTokenizerOf } from "./byte_tokenizers.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-/** To be raised where a text gives other merges than before. */
+/** Increase this if the trainer changes its merges for a given text. */
 const ALGORITHM = 1;
 
-/** The hash of all that merges depend on; undefined for a text that has no UTF-8. */
+/** The hash of everything that the merges depend on; undefined for a text with lone surrogates. */
 function keyOf(text: Iterable<string>, size: number): string | undefined {
   const hash = createHash("sha256");
-  // What a letter is, pieces are cut by, V8's tables of Unicode say.
+  // Pre-tokenisation depends on V8's Unicode tables.
   hash.update(`byte pairs ${ALGORITHM}, V8 ${Deno.version.v8}, size ${size}\n`);
   for (const piece of text) {
     if (!piece.isWellFormed()) return undefined;
@@ -20,7 +20,7 @@ function keyOf(text: Iterable<string>, size: number): string | undefined {
   return hash.digest("hex");
 }
 
-/** The tokenizer that was kept, behind its own hash; undefined where there is none, or the file is damaged. */
+/** Reads a cached tokenizer, which follows its hash; undefined if it is missing or damaged. */
 async function read(path: string): Promise<Tokenizer | undefined> {
   try {
     const text = await Deno.readTextFile(path);
@@ -32,7 +32,7 @@ async function read(path: string): Promise<Tokenizer | undefined> {
   }
 }
 
-/** Keeps a tokenizer, whole or not at all; one that cannot be kept will be learned again. */
+/** Writes a tokenizer to the cache atomically; if that fails, it is trained again next time. */
 async function keep(folder: string, path: string, tokenizer: Tokenizer): Promise<void> {
   const permission = await Deno.permissions.query({ name: "write", path });
   if (permission.state !== "granted") return;
@@ -48,8 +48,8 @@ async function keep(folder: string, path: string, tokenizer: Tokenizer): Promise
 }
 
 /**
- * The tokenizer that `bpeTokenizer` learns from a text, whose pieces are iterated more than once. With `cache` it is kept in
- * that folder, and the next time it is read there: the same tokenizer, sooner. A kept file that is damaged is learned anew.
+ * The tokenizer that `bpeTokenizer` trains on a text, whose pieces are iterated more than once. With `cache` it is stored in
+ * that folder and read from there the next time. A damaged file is ignored and replaced.
  */
 export async function keptTokenizer(
   text: Iterable<string>,

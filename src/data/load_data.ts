@@ -1,4 +1,4 @@
-// From the section `data` of a configuration to batches: which text or task, which tokenizer, which source.
+// From the section `data` of a configuration to batches: selects the text or task, the tokenizer and the source of batches.
 import { maximum } from "../base/extremes.ts";
 import { didYouMean, placed, UserError } from "../base/errors.ts";
 import { cuttableIds, splitsOf, textSource, unigramEntropy } from "./batches.ts";
@@ -29,35 +29,35 @@ import type { TextBytes, TextPieces } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 import { makeTokenizer } from "./tokenizer_file.ts";
 
-/** Data that is ready. */
+/** The result of `loadData`. */
 export interface LoadedData {
-  /** Between text and token ids. */
+  /** The tokenizer. */
   readonly tokenizer: Tokenizer;
-  /** Its batches. */
+  /** The source of batches. */
   readonly source: Source;
-  /** Entropy of the token frequencies of a text's train split, in nats. */
+  /** For texts: entropy of the token frequencies of the train split, in nats. */
   readonly unigramNats: number | undefined;
-  /** SHA-256 that tells this data from other data, wherever it lies. */
+  /** SHA-256 that identifies the data, independent of its location. */
   readonly sha256: string;
 }
 
-/** What data is loaded with besides its configuration. */
+/** Options of `loadData` besides the configuration. */
 export interface LoadDataOptions {
-  /** The tokenizer of a checkpoint; made from the data by default. */
+  /** The tokenizer of a checkpoint. Default: a tokenizer made from the data. */
   readonly tokenizer?: Tokenizer;
-  /** Called with the data's SHA-256 before the data becomes tokens; what it throws, `loadData` throws. */
+  /** Called with the data's SHA-256 before the data is tokenized; `loadData` rethrows what it throws. */
   readonly identified?: (sha256: string) => void;
 }
 
-/** Positions of a row, rows of a batch, batches of a step, the run's seed. */
+/** Positions per row, rows per batch, batches per step, the run's seed. */
 export type DataSizes = Pick<TextSourceOptions, "context" | "batch" | "accumulate" | "seed">;
 
 interface ReadData {
   readonly sha256: string;
-  /** Texts that a tokenizer is made of: of the train split, and of all others. */
+  /** Texts to make a tokenizer from: those of the train split, and those of all others. */
   readonly train: Iterable<TextPieces>;
   readonly others: Iterable<TextPieces>;
-  /** Of ids that are no text: the largest. */
+  /** For binary ids: the largest id. */
   readonly largest?: number;
   batches(tokenizer: Tokenizer, sizes: DataSizes): Pick<LoadedData, "source" | "unigramNats">;
 }
@@ -74,7 +74,7 @@ function readTask(task: Task, data: DataOptions, seed: number): ReadData {
   };
 }
 
-/** Throws where a tokenizer is to be learnt from a task alone. */
+/** Throws if the tokenizer is to be made from a text, but the source is a task. */
 function checkLearnt(task: Task, { kind, crop }: TokenizerOptions): void {
   if (kind !== "bpe" && kind !== "ids" && !crop) return;
   const [key, what] = crop ? ["crop", "true"] : ["kind", kind];
@@ -84,8 +84,8 @@ function checkLearnt(task: Task, { kind, crop }: TokenizerOptions): void {
 }
 
 /**
- * The text of each split. They are cut before they are tokens: what a tokenizer learns from the train split knows nothing of
- * the others, and these are the same whatever the tokenizer. But ids are cut as tokens, not to cut a number in two.
+ * The text of each split. Texts are split before encoding, so that a tokenizer is trained on the train split only and the
+ * splits do not depend on it. Texts of integer ids are split after encoding, so that no number is split in half.
  */
 async function splitTexts(data: DataOptions, areIds: boolean) {
   const { cache, sample, split, split_files } = data;
@@ -126,7 +126,7 @@ async function readText(data: DataOptions, areIds: boolean): Promise<ReadData> {
   const batches = (tokenizer: Tokenizer, sizes: DataSizes) => {
     const ids = mapped(texts, (text) => {
       const capacity = {
-        // A token has a byte or more, but for what a normaliser writes out.
+        // A token has at least one byte, unless a normaliser lengthens the text.
         ids: text.reduce((sum, { length }) => sum + length, 0),
         texts: lines === undefined ? 1 : countSamples(text, lines),
       };
@@ -143,7 +143,7 @@ async function readText(data: DataOptions, areIds: boolean): Promise<ReadData> {
   return { sha256, train, others: chained(Object.values(others)), batches };
 }
 
-/** Ids from .bin files, of which no text is made. */
+/** Reads ids from .bin files, without converting them to text. */
 async function readBinary(data: DataOptions): Promise<ReadData> {
   const { sample, split, split_files, sampling } = data;
   if (sample !== null) {
@@ -166,11 +166,11 @@ async function readBinary(data: DataOptions): Promise<ReadData> {
   return { sha256: textIdentity([main, val, test], false), train: [], others: [], largest, batches };
 }
 
-async function tokenizerOf(wanted: TokenizerOptions, read: readonly ReadData[], cache: string) {
-  const largest = read.flatMap((own) => own.largest ?? []);
+async function tokenizerOf(options: TokenizerOptions, read: readonly ReadData[], cache: string) {
+  const largest = read.flatMap((source) => source.largest ?? []);
   if (largest.length === 0) {
     return await makeTokenizer(
-      wanted,
+      options,
       chained(read.map(({ train }) => train)),
       chained(read.map(({ others }) => others)),
       { cache },
@@ -180,7 +180,7 @@ async function tokenizerOf(wanted: TokenizerOptions, read: readonly ReadData[], 
   throw new UserError("data.sources: ids in .bin files and texts cannot be mixed; expected one of both.");
 }
 
-/** The same call, what is wrong reported with the source that it is of. */
+/** Calls `act`; errors name the source of the mixture that they come from. */
 async function ofSource<T>(part: number, act: () => T | Promise<T>): Promise<T> {
   try {
     return await act();
@@ -195,45 +195,45 @@ function nameOf({ source, files }: MixedOptions): string {
 
 async function loadMixture(
   data: DataOptions,
-  wanted: TokenizerOptions,
+  tokenizerOptions: TokenizerOptions,
   sizes: DataSizes,
   { tokenizer: given, identified }: LoadDataOptions,
 ): Promise<LoadedData> {
   const tasks = await tasksOf(data);
   const seeds = data.sources.map((_, i) => partSeed(sizes.seed, i));
-  const areIds = isIds(wanted, given);
+  const areIds = isIds(tokenizerOptions, given);
   const read: ReadData[] = [];
   for (const [i, { source, files, field }] of data.sources.entries()) {
-    const own = { ...data, source: source ?? data.source, files, field };
+    const sourceOptions = { ...data, source: source ?? data.source, files, field };
     read.push(
       await ofSource(i, async () => {
-        const task = taskNamed(own, tasks, "source");
-        return task ? readTask(task, own, seeds[i]) : await readText(own, areIds);
+        const task = taskNamed(sourceOptions, tasks, "source");
+        return task ? readTask(task, sourceOptions, seeds[i]) : await readText(sourceOptions, areIds);
       }),
     );
   }
   const weights = data.sources.map(({ weight }) => weight);
-  const sha256 = mixtureIdentity(read.map((own) => own.sha256), weights);
+  const sha256 = mixtureIdentity(read.map((source) => source.sha256), weights);
   identified?.(sha256);
-  const tokenizer = given ?? await tokenizerOf(wanted, read, data.cache);
+  const tokenizer = given ?? await tokenizerOf(tokenizerOptions, read, data.cache);
   const parts: MixedPart[] = [];
-  for (const [i, own] of read.entries()) {
-    // A row at a time: which rows stand side by side, the mixture says.
+  for (const [i, sourceData] of read.entries()) {
+    // One row per batch: the mixture combines rows into batches.
     const single = { ...sizes, batch: 1, accumulate: 1, seed: seeds[i] };
-    const { source } = await ofSource(i, () => own.batches(tokenizer, single));
+    const { source } = await ofSource(i, () => sourceData.batches(tokenizer, single));
     parts.push({ name: nameOf(data.sources[i]), weight: weights[i], source });
   }
   return { tokenizer, source: mixtureSource(parts, sizes), unigramNats: undefined, sha256 };
 }
 
-const isIds = (wanted: TokenizerOptions, given: Tokenizer | undefined): boolean =>
-  wanted.kind === "ids" || given?.kind === "ids";
+const isIds = (options: TokenizerOptions, given: Tokenizer | undefined): boolean =>
+  options.kind === "ids" || given?.kind === "ids";
 
 async function tasksOf({ tasks }: DataOptions): Promise<Readonly<Record<string, Task>>> {
   return tasks === null ? TASKS : { ...TASKS, ...await loadTasks(tasks) };
 }
 
-/** The task that is the source; undefined where that is a text. Throws UserError where it is neither. */
+/** The task that `source` names; undefined if it names a corpus. Throws UserError if it names neither. */
 function taskNamed(
   { files, source }: Pick<DataOptions, "files" | "source">,
   tasks: Readonly<Record<string, Task>>,
@@ -249,7 +249,7 @@ function taskNamed(
 /**
  * Loads the data of a configuration.
  *
- * @throws UserError where there is no such corpus, task or file, or it does not suit the sizes
+ * @throws UserError if there is no such corpus, task or file, or the data does not fit the sizes
  *
  * @example
  * ```ts
@@ -262,16 +262,16 @@ function taskNamed(
  */
 export async function loadData(
   data: DataOptions,
-  wanted: TokenizerOptions,
+  tokenizerOptions: TokenizerOptions,
   sizes: DataSizes,
   options: LoadDataOptions = {},
 ): Promise<LoadedData> {
-  if (data.sources.length > 0) return await loadMixture(data, wanted, sizes, options);
+  if (data.sources.length > 0) return await loadMixture(data, tokenizerOptions, sizes, options);
   const { tokenizer: given, identified } = options;
   const task = data.files.length > 0 ? undefined : taskNamed(data, await tasksOf(data));
-  if (task && !given) checkLearnt(task, wanted);
-  const read = task ? readTask(task, data, sizes.seed) : await readText(data, isIds(wanted, given));
+  if (task && !given) checkLearnt(task, tokenizerOptions);
+  const read = task ? readTask(task, data, sizes.seed) : await readText(data, isIds(tokenizerOptions, given));
   identified?.(read.sha256);
-  const tokenizer = given ?? await tokenizerOf(wanted, [read], data.cache);
+  const tokenizer = given ?? await tokenizerOf(tokenizerOptions, [read], data.cache);
   return { tokenizer, ...read.batches(tokenizer, sizes), sha256: read.sha256 };
 }

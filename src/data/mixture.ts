@@ -1,39 +1,39 @@
-// Batches of several sources at once. Each row is of one source, drawn by weight from the seed and the row's number: a batch
-// is a pure function of (seed, index) as every other, and a run resumes in the middle of one.
+// Batches of several sources at once. The source of each row is drawn by weight from the seed and the row's number: a batch
+// is a pure function of (seed, index), as for other sources, so a run can resume at any batch.
 import { randomStream } from "../base/random.ts";
 import { maximum } from "../base/extremes.ts";
 import { blankBatch, checkStep, evaluationOf, IGNORE, splitNamed } from "./batches.ts";
 import type { Batch, Evaluation, MixedSource, Source, TextSourceOptions } from "./batches.ts";
 
-/** A source whose batches are one row each, with its part of all rows. */
+/** A source whose batches have one row each, with its weight. */
 export interface MixedPart {
   /** Corpus, task or file. */
   readonly name: string;
-  /** Its rows are to those of the others as the weights are. */
+  /** Its share of the rows is weight / sum of all weights. */
   readonly weight: number;
-  /** Its batch k is its row number k. */
+  /** Batch k is row k of this source. */
   readonly source: Source;
 }
 
 type Sizes = Pick<TextSourceOptions, "context" | "batch" | "seed">;
 
-/** Rows whose sources are drawn from one stream. */
+/** Number of rows whose sources are drawn from one random stream. */
 const BLOCK = 1024;
-/** Rows of each source whose targets are counted for its share. */
+/** Number of rows of each source whose targets are counted to estimate its share. */
 const COUNTED = 256;
 
-/** The seed of a source: rows of two sources of the same length are not at the same places. */
+/** The seed of a source: two sources of the same length draw different rows. */
 export const partSeed = (seed: number, part: number): number =>
   randomStream(seed, `source ${part}`).below(2 ** 31);
 
-/** Each number as a share of their sum, which may itself be too large for a number. */
+/** Each number as a share of their sum, which may itself overflow. */
 function sharesOfAll(numbers: readonly number[]): number[] {
   const most = maximum(numbers);
   const sum = numbers.reduce((total, x) => total + x / most, 0);
   return numbers.map((x) => x / most / sum);
 }
 
-/** Which source a row is of, and its number among the rows of that source. */
+/** The source of a row, and the row's number within that source. */
 function drawnSources(weights: readonly number[], seed: number) {
   let sum = 0;
   const ends = sharesOfAll(weights).map((share) => sum += share);
@@ -41,13 +41,13 @@ function drawnSources(weights: readonly number[], seed: number) {
   const first = () => ({
     block: -1,
     parts: new Uint16Array(BLOCK),
-    own: new Float64Array(BLOCK),
+    rows: new Float64Array(BLOCK),
     counts: weights.map(() => 0),
   });
   let held = first();
   return (row: number) => {
     const block = Math.floor(row / BLOCK);
-    // How many rows of each source come before a block, only the blocks before it tell.
+    // The number of rows of each source before a block depends on all earlier blocks.
     if (block < held.block) held = first();
     while (held.block < block) {
       const rng = randomStream(seed, `mixture ${++held.block}`);
@@ -55,10 +55,10 @@ function drawnSources(weights: readonly number[], seed: number) {
         const x = rng.uniform();
         const part = ends.findIndex((end) => x < end);
         held.parts[i] = part;
-        held.own[i] = held.counts[part]++;
+        held.rows[i] = held.counts[part]++;
       }
     }
-    return { part: held.parts[row % BLOCK], own: held.own[row % BLOCK] };
+    return { part: held.parts[row % BLOCK], sourceRow: held.rows[row % BLOCK] };
   };
 }
 
@@ -86,10 +86,10 @@ function sharesOf(parts: readonly MixedPart[]): MixedSource[] {
 }
 
 /**
- * The batches of a mixture, of sources that give one row a batch. Row n of training is of source i with probability
- * weight_i / sum of weights, drawn from (seed, n); of each source the rows come in its own order, windows once an epoch. An
- * evaluation reads every source's split whole, one after another, no batch of two sources: its loss is the mean over all
- * tokens, whatever the weights.
+ * The batches of a mixture of sources that give one row per batch. Training row n is from source i with probability
+ * weight_i / sum of weights, drawn from (seed, n); each source's rows keep that source's order, windows once per epoch. An
+ * evaluation reads the complete split of each source in turn, without mixing sources in a batch: its loss is the mean over
+ * all tokens, independent of the weights.
  */
 export function mixtureSource(parts: readonly MixedPart[], { context, batch, seed }: Sizes): Source {
   const drawn = drawnSources(parts.map(({ weight }) => weight), seed);
@@ -106,9 +106,9 @@ export function mixtureSource(parts: readonly MixedPart[], { context, batch, see
       checkStep(index);
       const into: Batch = { ...blankBatch(batch, context), sources: new Uint16Array(batch) };
       for (let row = 0; row < batch; row++) {
-        const { part, own } = drawn(index * batch + row);
+        const { part, sourceRow } = drawn(index * batch + row);
         into.sources![row] = part;
-        copyRow(parts[part].source.train(own), into, row, context);
+        copyRow(parts[part].source.train(sourceRow), into, row, context);
       }
       return into;
     },
@@ -119,22 +119,22 @@ export function mixtureSource(parts: readonly MixedPart[], { context, batch, see
   };
 }
 
-/** Passes one after another, their rows put together in batches of one source each. */
+/** Concatenates passes and groups their rows into batches, each of one source. */
 function chainedPasses(passes: readonly Evaluation[], sizes: Omit<Sizes, "seed">): Evaluation {
-  const own = passes.map((pass, part) =>
+  const batched = passes.map((pass, part) =>
     evaluationOf(pass.count, sizes, (row, into, at) => {
       into.sources ??= new Uint16Array(sizes.batch).fill(part);
       copyRow(pass.batch(row), into, at, sizes.context);
     })
   );
-  const count = own.reduce((sum, pass) => sum + pass.count, 0);
+  const count = batched.reduce((sum, pass) => sum + pass.count, 0);
   return {
     count,
     answers: passes.some(({ answers }) => answers),
-    parts: own.map((pass) => pass.count),
+    parts: batched.map((pass) => pass.count),
     batch(index) {
       let first = 0;
-      for (const pass of own) {
+      for (const pass of batched) {
         if (index < first + pass.count) return pass.batch(index - first);
         first += pass.count;
       }

@@ -1,4 +1,4 @@
-// Ragged text: samples of unequal length (files, lines, n lines), one a row, padded right under a target mask.
+// Ragged text: samples of unequal length (files, lines, n lines), one per row, padded on the right with masked targets.
 import { UserError } from "../base/errors.ts";
 import { joinIds, numberList, type Numbers, type SampleIds } from "./ids.ts";
 import { linesOfSample, samplesOfPieces } from "./text_bytes.ts";
@@ -15,11 +15,10 @@ import {
 import type { Batch, Source, TextSourceOptions } from "./batches.ts";
 
 /**
- * Files as samples: whole files ("file"), lines ("line") or so many lines ("4 lines"), each with the newline it ends in.
- * A sample is of one file; the last one of a file may have fewer lines. The CR of CR LF is no part of a line; whole files
- * keep it.
+ * Splits files into samples: complete files ("file"), lines ("line") or n lines ("4 lines"), each with its final newline.
+ * A sample does not span files; the last one of a file may have fewer lines. CR LF becomes LF, except in complete files.
  *
- * @throws UserError where `unit` is none of these
+ * @throws UserError if `unit` is none of these
  *
  * @example
  * ```ts
@@ -33,7 +32,7 @@ export function samplesOf(files: readonly string[], unit: string): string[] {
   return files.flatMap((file) => [...samplesOfPieces([file], lines)].map((parts) => parts.join("")));
 }
 
-/** Samples one after another, and the rows that they are cut into: where each starts and how many targets it has. */
+/** Concatenated samples, and the rows that they are cut into: the start and number of targets of each. */
 interface Rows {
   readonly tokens: Numbers;
   readonly starts: Numbers;
@@ -55,7 +54,7 @@ function rowsOf({ ids: tokens, ends }: SampleIds, context: number): Rows {
   return { tokens, starts: starts.all(), counts: counts.all() };
 }
 
-/** The padding is the row's last token again: any id would do, for nothing looks ahead. */
+/** Pads with the row's last token: any id would do, because no position attends to later ones. */
 function writeRow(
   { tokens, starts, counts }: Rows,
   index: number,
@@ -71,14 +70,14 @@ function writeRow(
 }
 
 /**
- * Batches of ragged samples, one a row from its first token on, padded right with targets that are IGNORE. A sample of
- * more than context + 1 tokens takes several rows, each of its tokens but the first a target once. The splits are cut by
- * order and by number of samples, or given.
+ * Batches of ragged samples, one per row, padded on the right with targets IGNORE. A sample of
+ * more than context + 1 tokens takes several rows; each of its tokens except the first is a target once. The splits are cut
+ * in order by number of samples, or given.
  *
- * With "windows" each row comes once an epoch in seeded order, with "crops" rows are drawn one by one. Samples of fewer
- * than two tokens have nothing to predict and are left out.
+ * With "windows" each row is used once per epoch in seeded order; with "crops" rows are drawn with replacement. Samples of
+ * fewer than two tokens have nothing to predict and are left out.
  *
- * @throws UserError at a size or fraction out of range, and where a split has no sample of two tokens
+ * @throws UserError at a size or fraction out of range, or if a split has no sample of two tokens
  *
  * @example
  * ```ts
@@ -99,12 +98,12 @@ export function sampleSource(
 ): Source {
   const cut = splitsOf<readonly Uint32Array[]>(cuttableList(samples), options.split, options.given);
   return rowSource(
-    Object.fromEntries(Object.entries(cut).map(([name, own]) => [name, joinIds(own)])),
+    Object.fromEntries(Object.entries(cut).map(([name, samples]) => [name, joinIds(samples)])),
     options,
   );
 }
 
-/** @internal The batches that `sampleSource` makes, of splits whose samples lie one after another. */
+/** @internal The batches of `sampleSource`, from splits of concatenated samples. */
 export function rowSource(
   samples: Readonly<Record<string, SampleIds>>,
   options: Omit<TextSourceOptions, "given" | "split">,
@@ -112,11 +111,11 @@ export function rowSource(
   checkSizes(options);
   const { context, batch } = options;
   const splits = Object.fromEntries(
-    Object.entries(samples).map(([name, own]) => {
-      const rows = rowsOf(own, context);
+    Object.entries(samples).map(([name, ids]) => {
+      const rows = rowsOf(ids, context);
       if (rows.starts.length > 0) return [name, rows];
       throw new UserError(
-        `${name} split has ${own.ends.length} samples, none of two tokens or more; use more text or another data.split.`,
+        `${name} split has ${ids.ends.length} samples, none of two tokens or more; use more text or another data.split.`,
       );
     }),
   );

@@ -1,4 +1,4 @@
-// Batches for the eye: each row's tokens, their ids, and which targets count.
+// Shows batches as text: each row's tokens, their ids, and which targets count.
 import { maximum } from "../base/extremes.ts";
 import { escapeControls } from "../base/terminal.ts";
 import { IGNORE, type MixedSource, type Source } from "./batches.ts";
@@ -8,25 +8,25 @@ import { textBehind, type Tokenizer } from "./tokenizer.ts";
 export interface ShownSample {
   /** Its split. */
   readonly split: string;
-  /** Its number, from 0 in the order in which rows come. */
+  /** Its number, counted from 0 in the order of the split. */
   readonly sample: number;
-  /** Of a mixture: the source that it is of. */
+  /** For a mixture: the name of its source. */
   readonly source: string | undefined;
-  /** The text of each token, up to where only padding follows. */
+  /** The text of each token, without padding. */
   readonly tokens: readonly string[];
-  /** Their ids. */
+  /** The ids of the tokens. */
   readonly ids: readonly number[];
-  /** What is to be predicted at each; null where it does not count. */
+  /** The target at each position; null if the loss ignores it. */
   readonly targets: readonly (number | null)[];
-  /** Positions of padding that follow. */
+  /** Number of padding positions after the tokens. */
   readonly padding: number;
 }
 
 /**
- * The first rows of a split as training or an evaluation sees them.
+ * The first rows of a split, as training or evaluation reads them.
  *
- * @param split "train": the batches of steps 0, 1, ...; any other: its evaluation, in order
- * @throws UserError where there is no such split
+ * @param split "train": the batches of steps 0, 1, ...; any other split: its evaluation, in order
+ * @throws UserError if there is no such split
  *
  * @example
  * ```ts
@@ -49,13 +49,13 @@ export function* shownSamples(
     const { ids, targets, sources } = pass ? pass.batch(step) : source.train(step);
     for (let at = 0; at < ids.length && shown < samples; at += context) {
       const row = ids.subarray(at, at + context);
-      const wanted = targets.subarray(at, at + context);
-      // The rows that fill up the last batch of a pass are no samples.
+      const rowTargets = targets.subarray(at, at + context);
+      // The rows that fill up the last batch of a pass are not samples.
       const isLast = step + 1 === pass?.count || sources !== undefined;
-      if (pass && isLast && wanted.every((id) => id === IGNORE)) break;
-      // What fills a row up is the newline of a task, or a text's last token once more; neither target counts.
+      if (pass && isLast && rowTargets.every((id) => id === IGNORE)) break;
+      // A row is padded with newlines (tasks) or with its last token (texts), whose targets are ignored.
       const fills = (i: number) => {
-        return wanted[i] === IGNORE && (row[i] === row[i - 1] || tokenizer.decode([row[i]]) === "\n");
+        return rowTargets[i] === IGNORE && (row[i] === row[i - 1] || tokenizer.decode([row[i]]) === "\n");
       };
       let end = context;
       while (end > 1 && fills(end - 1)) end--;
@@ -65,7 +65,7 @@ export function* shownSamples(
         source: sources && source.sources?.[sources[at / context]].name,
         tokens: Array.from(row.subarray(0, end), (id, i) => textBehind(tokenizer, row[i - 1], [id])),
         ids: [...row.subarray(0, end)],
-        targets: Array.from(wanted.subarray(0, end), (id) => id === IGNORE ? null : id),
+        targets: Array.from(rowTargets.subarray(0, end), (id) => id === IGNORE ? null : id),
         padding: context - end,
       };
     }
@@ -74,7 +74,7 @@ export function* shownSamples(
 
 const percent = (share: number): string => `${(100 * share).toFixed(share < 0.1 ? 1 : 0)}%`;
 
-/** The sources of a mixture as one line: the share of the rows and of the targets that each has.
+/** One line with each source's share of a mixture's rows and targets.
  * @category Data */
 export function sourcesLine(sources: readonly MixedSource[]): string {
   const each = sources.map(({ name, weight, share }) => {
@@ -85,14 +85,14 @@ export function sourcesLine(sources: readonly MixedSource[]): string {
 
 const WIDTH = 100;
 
-/** A token so that it can be seen: a space as a sign, a control as its escape. */
+/** A token with spaces and control characters made visible. */
 function visible(text: string): string {
   return escapeControls(JSON.stringify(text).slice(1, -1)).replaceAll(" ", "\u2423").replaceAll('\\"', '"');
 }
 
 /**
- * A sample as lines for a terminal: how long it is, then its tokens, their ids and the targets that count, one under the
- * other, `-` where a target does not count.
+ * A sample as lines for a terminal: its length, then aligned rows of its tokens, their ids and the targets, with `-` for
+ * targets that the loss ignores.
  *
  * @example
  * ```ts

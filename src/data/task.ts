@@ -1,7 +1,7 @@
-// What a synthetic task is.
+// The types of synthetic tasks and their samples.
 import type { RandomStream } from "../base/random.ts";
 
-/** One sample: a question and its answer in one text.
+/** A sample: a question and its answer in one text.
  * @category Data */
 export interface Sample {
   /** Question and answer, without the newline that ends a sample. */
@@ -9,26 +9,26 @@ export interface Sample {
   /** Index, in code points, of the first character of the answer. */
   answerStart: number;
   /**
-   * Where the answer is not all that follows `answerStart`: its parts, each from a code point to before another. The end
-   * of the sample is then no part of it.
+   * If the answer is not everything after `answerStart`: its parts as half-open ranges [from, to) of code points. The
+   * newline at the end is then not part of the answer.
    */
   answers?: readonly (readonly [from: number, to: number])[];
-  /** Only the answer counts for the loss, whatever the configuration says. */
+  /** Whether only the answer counts for the loss, regardless of the configuration. */
   masked?: boolean;
-  /** -ln p of the text after its first character, where that is known and the answer follows from the question. */
+  /** -ln p of the text after its first character, if known and if the question determines the answer. */
   nats?: number;
 }
 
 /** A generator of samples.
  * @category Data */
 export interface Task {
-  /** The name that configurations use. */
+  /** The name used in configurations. */
   name: string;
-  /** Every character a sample may have; never a newline, which ends a sample. */
+  /** All characters that samples may contain, except the newline, which ends a sample. */
   alphabet: string;
-  /** Draws one sample; all its randomness comes from `rng`. */
+  /** Draws one sample, with all randomness from `rng`. */
   sample(rng: RandomStream): Sample;
 }
 
-/** Samples of "train" and "val" are drawn from streams of their own. */
+/** The splits of a task, each with separate random streams. */
 export type TaskSplit = "train" | "val";

@@ -1,4 +1,4 @@
-// Batches of a synthetic task: one sample a row, padded right, the loss on all of it or on the answer alone.
+// Batches of a synthetic task: one sample per row, padded on the right, with the loss on all of it or only on the answer.
 import { atPlace, UserError } from "../base/errors.ts";
 import { blankBatch, checkSizes, checkStep, evaluationOf, splitNamed } from "./batches.ts";
 import type { Batch, Source } from "./batches.ts";
@@ -6,22 +6,22 @@ import { drawSample } from "./synthetic.ts";
 import type { Sample, Task, TaskSplit } from "./task.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-/** How a task is cut into batches. */
+/** How a task is divided into batches. */
 export interface TaskSourceOptions {
-  /** Positions of a row; a sample needs as many as it has tokens. */
+  /** Positions per row, at least the number of tokens of every sample. */
   context: number;
-  /** Rows of a batch, one sample each. */
+  /** Rows per batch, one sample each. */
   batch: number;
   /** The run's seed. */
   seed: number;
-  /** Whether only the answer, its end included, counts for the loss. */
+  /** Whether only the answer and its end count for the loss. */
   answerOnly: boolean;
 }
 
 const EVALUATED_SAMPLES = 256;
 const END = "\n";
 
-/** The parts of the answer, in order and inside the sample, or UserError. */
+/** The parts of the answer; throws UserError unless they are in order and inside the sample. */
 function answerSpans({ answerStart, answers }: Sample, length: number, place: string): (readonly number[])[] {
   if (!Number.isSafeInteger(answerStart) || answerStart < 1 || answerStart > length) {
     throw new UserError(`${place} has answerStart ${answerStart}; expected 1 to its length, ${length}.`);
@@ -40,8 +40,8 @@ function answerSpans({ answerStart, answers }: Sample, length: number, place: st
 }
 
 /**
- * A sample as tokens, its end included, and which of them belong to the answer. Question and answer become tokens apart, so
- * that no token is part of both.
+ * A sample as tokens, including its end, and which of them belong to the answer. Question and answer are encoded separately,
+ * so that no token is part of both.
  */
 function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string) {
   const characters = [...sample.text];
@@ -65,11 +65,11 @@ function tokensOf(sample: Sample, tokenizer: Tokenizer, place: string) {
   return { tokens, isAnswer };
 }
 
-/** A sample made ready for a row. */
+/** A tokenized sample. */
 interface DrawnSample extends ReturnType<typeof tokensOf> {
   readonly place: string;
   readonly counted: readonly boolean[];
-  /** The least that its counted targets can cost. */
+  /** Lower bound of the summed loss of its counted targets, in nats. */
   readonly nats: number | undefined;
 }
 
@@ -86,7 +86,7 @@ function sampler(task: Task, tokenizer: Tokenizer, { seed, answerOnly }: TaskSou
   };
 }
 
-/** The sample, or UserError where it does not fit a row. */
+/** Returns the sample; throws UserError if it does not fit in a row. */
 function fitting(sample: DrawnSample, { kind }: Tokenizer, context: number): DrawnSample {
   const length = sample.tokens.length - 1;
   if (length <= context) return sample;
@@ -96,11 +96,11 @@ function fitting(sample: DrawnSample, { kind }: Tokenizer, context: number): Dra
   );
 }
 
-/** Tokens of some samples and the mean of their `nats` over the targets that count, undefined where they have none. */
+/** The number of tokens of some samples, and the mean of their `nats` per counted target, undefined if not known. */
 function measured(samples: readonly DrawnSample[]): { tokens: number; floorNats: number | undefined } {
   let [tokens, targets, total] = [0, 0, 0];
-  for (const { tokens: own, counted, nats = NaN } of samples) {
-    tokens += own.length;
+  for (const { tokens: sampleTokens, counted, nats = NaN } of samples) {
+    tokens += sampleTokens.length;
     targets += counted.filter(Boolean).length;
     total += nats;
   }
@@ -108,18 +108,18 @@ function measured(samples: readonly DrawnSample[]): { tokens: number; floorNats:
 }
 
 /**
- * Batches of a synthetic task, one sample a row: the sample's tokens are the inputs, each one's target is the next and
- * the last one's the newline that ends a sample. The rest of the row is newlines whose targets are IGNORE; with
- * `answerOnly`, and in a sample that is `masked`, so are the targets that are no part of the answer (its end, the
- * newline, does count). `answers` of an evaluation's batch marks the answer whatever counts for the loss.
+ * Batches of a synthetic task, one sample per row: the target of each token is the next token, that of the last one
+ * the newline that ends a sample. The rest of the row is newlines with targets IGNORE; with
+ * `answerOnly` or in a `masked` sample, targets outside the answer are IGNORE too (the newline at the end of the
+ * answer counts). `answers` of an evaluation's batch marks the answer, regardless of what counts for the loss.
  *
- * Batch `step` has the samples step * batch to step * batch + batch - 1, none ever again. "val" is 256
- * samples of their own, the same at every evaluation; evaluation("train") reads the first 256 training
- * samples. `floorNats` is the mean -ln p of "val", 0 where only answers count.
+ * Batch `step` contains the samples step * batch to step * batch + batch - 1, so none is repeated. "val" has 256
+ * separate samples, the same at every evaluation; evaluation("train") reads the first 256 training
+ * samples. `entropyFloor` is the mean -ln p of "val", 0 if only answers count.
  *
- * @param tokenizer of the task's alphabet and the newline, as `taskTokenizer` makes it, or of any text
- * @throws UserError at a size out of range, a character the tokenizer does not know, a sample longer than
- *   context, an answer that starts outside its sample
+ * @param tokenizer one for the task's alphabet and the newline, such as `taskTokenizer`, or for any text
+ * @throws UserError at a size out of range, a character unknown to the tokenizer, a sample longer than
+ *   context, or an answer that starts outside its sample
  *
  * @example
  * ```ts

@@ -1,43 +1,43 @@
-// Synthetic tasks of a user's own: a TypeScript file that exports functions from random numbers to samples.
+// Synthetic tasks written by users: a TypeScript file that exports functions from a random stream to a sample.
 import { parse } from "node:path";
 import { callUser, UserError } from "../base/errors.ts";
 import { checkKeys, describe, exportsOf, isRecord } from "../base/user_file.ts";
 import { checkSample, drawSample } from "./synthetic.ts";
 import type { Task } from "./task.ts";
 
-/** Samples that are drawn to see which characters a task has. */
-const LOOKED_AT = 1000;
+/** Number of samples drawn to determine a task's alphabet. */
+const ALPHABET_SAMPLES = 1000;
 
-/** Every character of the first samples of a task that does not say which it has. */
+/** All characters in a task's first samples, for a task without an alphabet. */
 function alphabetOf(task: Task): string {
   const characters = new Set<string>();
-  for (let i = 0; i < LOOKED_AT; i++) for (const c of drawSample(task, 0, i).text) characters.add(c);
+  for (let i = 0; i < ALPHABET_SAMPLES; i++) for (const c of drawSample(task, 0, i).text) characters.add(c);
   characters.delete("\n");
   return [...characters].sort().join("");
 }
 
-function taskOf(file: string, name: string, found: unknown): Task | undefined {
-  if (isRecord(found)) checkKeys(`${file}: ${name}`, found, ["name", "alphabet", "sample"]);
-  const record = typeof found === "function" ? { sample: found } : found as Partial<Task> | null;
+function taskOf(file: string, name: string, value: unknown): Task | undefined {
+  if (isRecord(value)) checkKeys(`${file}: ${name}`, value, ["name", "alphabet", "sample"]);
+  const record = typeof value === "function" ? { sample: value } : value as Partial<Task> | null;
   if (typeof record !== "object" || typeof record?.sample !== "function") return undefined;
-  const own: Task = { name, alphabet: "", ...record as Pick<Task, "sample"> };
+  const task: Task = { name, alphabet: "", ...record as Pick<Task, "sample"> };
   const place = `${file}: ${name}`;
   for (const key of ["name", "alphabet"] as const) {
-    if (typeof own[key] === "string") continue;
-    throw new UserError(`${place}: ${key}: expected text, found ${describe(own[key])}.`);
+    if (typeof task[key] === "string") continue;
+    throw new UserError(`${place}: ${key}: expected text, found ${describe(task[key])}.`);
   }
-  const sample: Task["sample"] = (rng) => checkSample(place, callUser(place, () => own.sample(rng)));
-  return { ...own, sample, alphabet: own.alphabet || alphabetOf({ ...own, sample }) };
+  const sample: Task["sample"] = (rng) => checkSample(place, callUser(place, () => task.sample(rng)));
+  return { ...task, sample, alphabet: task.alphabet || alphabetOf({ ...task, sample }) };
 }
 
 /**
- * The tasks of a user's file, by name. Each export is a function `(rng) => ({ text, answerStart })`, which takes all its
- * randomness from `rng` and has its name, or a whole `Task`. The characters of a function's task are those of its first
- * 1000 samples; a task whose rare characters come later says its `alphabet` itself.
+ * The tasks of a user's file, by name. Each export is a `Task`, or a function `(rng) => ({ text, answerStart })` that takes
+ * all randomness from `rng`; its name is the task's. The alphabet of a function is taken from its first
+ * 1000 samples; a task with rarer characters has to state its `alphabet`.
  *
- * @throws UserError where the file does not load, has no task, or a task gives no sample
+ * @throws UserError if the file does not load or has no task, or a task does not return a sample
  *
- * @example A task in a file of its own
+ * @example A task in a separate file
  * ```ts
  * import { loadTasks } from "./mod.ts";
  * await Deno.writeTextFile("double.ts", `
@@ -49,18 +49,18 @@ function taskOf(file: string, name: string, found: unknown): Task | undefined {
  * ```
  */
 export async function loadTasks(file: string): Promise<Record<string, Task>> {
-  const found = await exportsOf(file, "data.tasks");
-  const tasks = Object.entries(found).flatMap(([name, value]) =>
+  const exported = await exportsOf(file, "data.tasks");
+  const tasks = Object.entries(exported).flatMap(([name, value]) =>
     taskOf(file, name === "default" ? parse(file).name : name, value) ?? []
   );
   if (tasks.length > 0) return Object.fromEntries(tasks.map((task) => [task.name, task]));
-  const names = Object.keys(found).join(", ") || "nothing";
+  const names = Object.keys(exported).join(", ") || "nothing";
   throw new UserError(
     `data.tasks: expected ${file} to export a function (rng) => ({ text, answerStart }) or a task, found ${names}.`,
   );
 }
 
-/** The overrides that `--tasks FILE` stands for: its first task is the source, unless another override says which.
+/** The overrides that `--tasks FILE` means: the source is its first task, unless a later override sets it.
  * @category Data */
 export async function taskOverrides(file: string): Promise<string[]> {
   const [first] = Object.keys(await loadTasks(file));

@@ -1,5 +1,5 @@
-// The synthetic tasks that heed ships. Each is a record of a name, an alphabet and one short function from random
-// numbers to a sample; a user's own file exports the same (see task_files.ts).
+// The built-in synthetic tasks. Each is a record of a name, an alphabet and a short function from a random stream
+// to a sample; users' files export the same (see task_files.ts).
 import type { RandomStream } from "../base/random.ts";
 import type { Sample, Task } from "./task.ts";
 
@@ -10,14 +10,14 @@ const SEPARATOR = " :: ";
 
 const ln = Math.log;
 
-/** A whole number from `least` to `most`, each as likely. */
+/** A random integer from `least` to `most`, uniformly. */
 const between = (rng: RandomStream, least: number, most: number): number =>
   least + rng.below(most - least + 1);
 
 const draw = (rng: RandomStream, alphabet: string, length: number): string =>
   Array.from({ length }, () => alphabet[rng.below(alphabet.length)]).join("");
 
-/** `count` different whole numbers below n, in random order. */
+/** `count` distinct integers below n, in random order. */
 function distinct(rng: RandomStream, count: number, n: number): number[] {
   const all = Array.from({ length: n }, (_, i) => i);
   for (let i = 0; i < count; i++) {
@@ -34,7 +34,7 @@ const answered = (question: string, answer: string, nats: number, separator = SE
   nats,
 });
 
-/** Tasks of a random word and what is to be made of it. */
+/** A task whose question is a random word and whose answer is a function of it. */
 function wordTask(
   name: string,
   { from, alphabet = "", least, most }: { from: string; alphabet?: string; least: number; most: number },
@@ -59,7 +59,7 @@ function countsOf(items: Iterable<string>): Map<string, number> {
   return counts;
 }
 
-/** One character a count, so that each answer stands under its letter. */
+/** A count as one character, so that answers align with letters. */
 const base36 = (count: number): string => count.toString(36).toUpperCase();
 
 const sorted = (word: string): string => [...word].sort().join("");
@@ -103,7 +103,7 @@ const numberSort: Task = {
   },
 };
 
-/** Characters of an induction sample. */
+/** Length of an induction sample in characters. */
 const INDUCTION = 64;
 
 const induction: Task = {
@@ -114,13 +114,13 @@ const induction: Task = {
     const word = distinct(rng, length, LETTERS_AND_DIGITS.length).map((i) => LETTERS_AND_DIGITS[i]);
     let nats = ln(INDUCTION / 2 - 7);
     for (let i = 1; i < length; i++) nats += ln(LETTERS_AND_DIGITS.length - i);
-    // Where the repetition begins cannot be known: what follows it can.
+    // The start of the repetition is unpredictable; everything after it is predictable.
     const text = Array.from({ length: INDUCTION }, (_, i) => word[i % length]).join("");
     return { text, answerStart: length + 1, nats };
   },
 };
 
-/** Multi-query associative recall: pairs, the kinds of keys and of values, the length of a sample. */
+/** Multi-query associative recall: number of pairs, number of distinct keys and of values, length of a sample. */
 const RECALL = { pairs: 4, kinds: 128, length: 64 };
 /** 256 letters from U+0100 on: 128 keys, then 128 values. */
 const SYMBOLS = String.fromCodePoint(...Array.from({ length: 2 * RECALL.kinds }, (_, i) => 0x100 + i));
@@ -137,7 +137,7 @@ const recall: Task = {
     let text = bound.join("");
     const asked = distinct(rng, pairs, pairs);
     const answers: [number, number][] = [];
-    // Of all the ways to spread the questions over the rest, each is as likely; the rest is noise of values.
+    // The queries are placed uniformly at random after the pairs; the remaining positions are random values.
     for (let slots = length - 3 * pairs; slots > 0; slots--) {
       const open = pairs - answers.length;
       const asks = rng.below(slots) < open;
@@ -165,7 +165,7 @@ const modularAddition: Task = {
 
 const BRACKETS = ["()", "[]", "{}", "<>"];
 
-/** Brackets of `kinds` kinds, 10 to 40 of them, and what closes those that are open. */
+/** 10 to 40 brackets of `kinds` kinds, then the brackets that close those still open. */
 function dyck(kinds: number): Task {
   const pairs = BRACKETS.slice(0, kinds);
   return {
@@ -203,19 +203,19 @@ const LIST: readonly Task[] = [
 ];
 
 /**
- * The synthetic tasks heed ships, by name. `w` is a word of 10 to 60 characters of [a-zA-Z0-9], lengths and characters
- * uniform; what follows the sign ` :: ` (or `=`) is the answer.
+ * The built-in synthetic tasks, by name. `w` is a word of 10 to 60 characters of [a-zA-Z0-9], length and characters
+ * uniform; the answer follows the separator ` :: ` (or `=`).
  *
- * - `copy`: w, w. `masked_copy`: the same, and in 9 of 10 samples only the answer counts for the loss.
- * - `reverse`: w, w backwards. `sort`: w, its characters by code point.
+ * - `copy`: w, w. `masked_copy`: the same, but in 9 of 10 samples only the answer counts for the loss.
+ * - `reverse`: w, w reversed. `sort`: w, its characters sorted by code point.
  * - `number_sort`: 10 to 30 numbers from 000 to 999, the same sorted.
- * - `histogram`: 10 to 80 letters, for each how often its letter occurs; `double_histogram`: for each how many letters
- *   occur as often as its letter. A count is one digit in base 36.
+ * - `histogram`: 10 to 80 letters, for each position the count of its letter; `double_histogram`: for each position the
+ *   number of letters with the same count as its letter. A count is one digit in base 36.
  * - `addition`: two numbers of 2 to 20 digits, `a+b=sum`. `modular_addition`: `a+b=c`, two digits each, modulo 97.
- * - `induction`: 8 to 32 different characters, repeated to 64; the answer begins at the second of the repetition.
- * - `recall`: multi-query associative recall: 4 keys, each with its value, then each key once more among noise; 64 of
- *   256 characters. The answers are the values asked for.
- * - `dyck_1` to `dyck_4`: 10 to 40 brackets of so many kinds, and what closes those still open.
+ * - `induction`: 8 to 32 distinct characters, repeated to length 64; the answer begins at the second repeated character.
+ * - `recall`: multi-query associative recall: 4 keys, each with its value, then each key once more among noise; length 64,
+ *   256 possible characters. The answers are the values of the queried keys.
+ * - `dyck_1` to `dyck_4`: 10 to 40 brackets of 1 to 4 kinds, then the brackets that close those still open.
  *
  * @example
  * ```ts

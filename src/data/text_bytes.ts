@@ -1,15 +1,15 @@
-// Long texts: bytes of UTF-8 that become strings piece by piece, so that neither memory nor V8's longest string bounds
-// how long they are.
+// Long texts: UTF-8 bytes that are decoded piece by piece, so that neither memory nor V8's maximum string length limits
+// their size.
 import { UserError } from "../base/errors.ts";
 import { reportProgress } from "../base/progress.ts";
 
-/** A text as UTF-8: the bytes of its files in order, or of what a split has of each. */
+/** A text as UTF-8: the bytes of its files in order, or of the part of each that is in a split. */
 export type TextBytes = readonly Uint8Array<ArrayBuffer>[];
 
-/** A text, whole or in pieces that together are the text; pieces can be iterated again. */
+/** A text as one string, or as consecutive pieces that can be iterated more than once. */
 export type TextPieces = string | Iterable<string>;
 
-/** UTF-16 units of the longest string that V8 makes. */
+/** V8's maximum string length, in UTF-16 units. */
 export const LONGEST_STRING = 2 ** 29 - 24;
 
 export function isEmptyText(text: TextPieces): boolean {
@@ -17,26 +17,26 @@ export function isEmptyText(text: TextPieces): boolean {
   return true;
 }
 
-/** What `each` yields, as often as it is iterated. */
+/** An iterable of what `each` yields, which can be iterated more than once. */
 const again = <T>(each: () => Generator<T>): Iterable<T> => ({ [Symbol.iterator]: each });
 
-/** Lists one after another, as often as they are iterated. */
+/** Concatenated lists, which can be iterated more than once. */
 export const chained = <T>(lists: Iterable<Iterable<T>>): Iterable<T> =>
   again(function* () {
     for (const list of lists) yield* list;
   });
 
-/** The pieces of texts one after another, as of one text. */
+/** The pieces of all texts, as of one concatenated text. */
 export const piecesOfAll = (texts: Iterable<TextPieces>): Iterable<string> =>
   again(function* () {
     for (const text of texts) yield* typeof text === "string" ? [text] : text;
   });
 
-/** Bytes of a piece: large enough for its overhead not to count, small beside any text that matters. */
+/** Bytes per piece: large enough that overhead is negligible, small compared with long texts. */
 const PIECE_BYTES = 2 ** 16;
 const [NEWLINE, RETURN] = [0x0a, 0x0d];
 
-/** Where the piece from `at` on ends: after a newline where it has one, and within neither a character nor CR LF. */
+/** The end of the piece that starts at `at`: after its last newline if it has one, never inside a character or CR LF. */
 function pieceEnd(bytes: Uint8Array, at: number): number {
   let end = at + PIECE_BYTES;
   if (end >= bytes.length) return bytes.length;
@@ -46,17 +46,17 @@ function pieceEnd(bytes: Uint8Array, at: number): number {
   return bytes[end - 1] === RETURN ? end - 1 : end;
 }
 
-/** The whole text as one string, or undefined where none can be as long; throws TypeError at what is no UTF-8. */
+/** The text as one string, undefined if it is too long for one; throws TypeError at invalid UTF-8. */
 export function stringOfText(text: TextBytes): string | undefined {
-  let whole = "";
+  let joined = "";
   for (const piece of piecesOfText(text)) {
-    if (whole.length + piece.length > LONGEST_STRING) return undefined;
-    whole += piece;
+    if (joined.length + piece.length > LONGEST_STRING) return undefined;
+    joined += piece;
   }
-  return whole;
+  return joined;
 }
 
-/** The pieces of a text, as often as they are iterated, with progress; throws TypeError at what is no UTF-8. */
+/** The pieces of a text, with progress; can be iterated more than once; throws TypeError at invalid UTF-8. */
 export const piecesOfText = (text: TextBytes, what = "reading text"): Iterable<string> =>
   again(function* () {
     const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -72,10 +72,10 @@ export const piecesOfText = (text: TextBytes, what = "reading text"): Iterable<s
     }
   });
 
-/** UTF-16 units of the character that starts with this byte, 0 where none starts. */
+/** UTF-16 units of the character that starts with this byte, 0 for a continuation byte. */
 const unitsAt = (byte: number): number => (byte & 0xc0) === 0x80 ? 0 : byte < 0xf0 ? 1 : 2;
 
-/** The length of a text in UTF-16 units, as that of a string. */
+/** The length of a text in UTF-16 units. */
 export function unitsOfText(text: TextBytes): number {
   let units = 0;
   for (const bytes of text) for (let i = 0; i < bytes.length; i++) units += unitsAt(bytes[i]);
@@ -97,24 +97,24 @@ function cutAt(text: TextBytes, places: readonly Place[], count: number): TextBy
   });
 }
 
-/** Cuts a text at UTF-16 units, ascending; a character of two units that is cut goes to the later part. */
+/** Cuts a text at ascending UTF-16 offsets; a surrogate pair at an offset goes to the later part. */
 export function cutAtUnits(text: TextBytes, units: readonly number[]): TextBytes[] {
   const places: Place[] = [];
   let passed = 0;
   for (let part = 0; part < text.length && places.length < units.length; part++) {
     const bytes = text[part];
     for (let at = 0; at < bytes.length && places.length < units.length; at++) {
-      const own = unitsAt(bytes[at]);
-      while (own > 0 && places.length < units.length && passed + own > units[places.length]) {
+      const width = unitsAt(bytes[at]);
+      while (width > 0 && places.length < units.length && passed + width > units[places.length]) {
         places.push({ part, at });
       }
-      passed += own;
+      passed += width;
     }
   }
   return cutAt(text, places, units.length);
 }
 
-/** Lines of a sample, Infinity for whole files; throws UserError at any other unit than "file", "line", "n lines". */
+/** Lines per sample, Infinity for "file"; throws UserError unless `unit` is "file", "line" or "n lines". */
 export function linesOfSample(unit: string): number {
   if (unit === "file") return Infinity;
   const match = /^(?:line|([1-9]\d*) lines)$/.exec(unit);
@@ -122,7 +122,7 @@ export function linesOfSample(unit: string): number {
   throw new UserError(`data.sample: expected file, line or "n lines", found "${unit}".`);
 }
 
-/** Samples of `lines` lines that a text has, a file's last one counted whole. */
+/** Number of samples of `lines` lines in a text; the last one of a file may be shorter. */
 export function countSamples(text: TextBytes, lines: number): number {
   let samples = 0;
   for (const bytes of text) {
@@ -133,7 +133,7 @@ export function countSamples(text: TextBytes, lines: number): number {
   return samples;
 }
 
-/** Cuts a text before samples, ascending numbers from 0. */
+/** Cuts a text before the samples with these ascending numbers, counted from 0. */
 export function cutAtSamples(text: TextBytes, lines: number, samples: readonly number[]): TextBytes[] {
   const places: Place[] = [];
   let passed = 0;
@@ -152,8 +152,8 @@ export function cutAtSamples(text: TextBytes, lines: number, samples: readonly n
 }
 
 /**
- * The samples of the pieces of a file, each in the parts that it comes in: `lines` lines with the newlines they end in,
- * the last one of fewer. The CR of CR LF is no part of a line.
+ * The samples of a file given in pieces, each as a list of strings: `lines` lines with their newlines, possibly fewer in the
+ * last sample. CR LF becomes LF.
  */
 export function* samplesOfPieces(pieces: Iterable<string>, lines: number): Generator<string[]> {
   let parts: string[] = [];
@@ -172,7 +172,7 @@ export function* samplesOfPieces(pieces: Iterable<string>, lines: number): Gener
   if (parts.length > 0) yield parts;
 }
 
-/** The samples of a text, as often as they are iterated; without `lines` the whole text. `what`: for progress. */
+/** The samples of a text; without `lines` the complete text is one sample. `what`: the label of the progress report. */
 export function samplesOfText(
   text: TextBytes,
   lines: number | undefined,

@@ -1,73 +1,73 @@
-// Between text and token ids. A tokenizer is a record of two functions and its file form, so that a checkpoint can carry
-// it and generation reads back the very vocabulary a model was trained with.
+// Tokenizers. A tokenizer can be written to JSON, so that a checkpoint contains it and generation uses the
+// vocabulary that the model was trained with.
 import { didYouMean, UserError } from "../base/errors.ts";
 
-/** What may become of an unknown character: the token `<unk>`, or nothing, it is an error. */
+/** How an unknown character can be handled: by an error, or as the token `<unk>`. */
 export const UNKNOWN_POLICIES = ["error", "token"] as const;
 
-/** What an unknown character becomes: a UserError, or the id of `<unk>`. */
+/** How an unknown character is handled: "error" throws UserError, "token" gives the id of `<unk>`. */
 export type UnknownPolicy = typeof UNKNOWN_POLICIES[number];
 
-/** Kinds of tokenizers that a configuration may ask for. */
+/** Kinds of tokenizers that a configuration can name. */
 export const TOKENIZER_KINDS = ["char", "byte", "bpe", "gpt2", "huggingface", "ids"] as const;
 
-/** Kinds of tokenizers: "cropped" is any other, of whose ids only some are kept. */
+/** Kinds of tokenizers: "cropped" is a tokenizer of another kind restricted to some of its ids. */
 export type TokenizerKind = typeof TOKENIZER_KINDS[number] | "cropped";
 
-/** A tokenizer as a checkpoint's tokenizer.json keeps it: all that is needed to make it again. */
+/** The JSON form of a tokenizer, as in a checkpoint's tokenizer.json. */
 export type TokenizerFile =
-  /** `vocabulary[id]` is the character of `id`, ascending by code point; `<unk>` is not among them. */
+  /** `vocabulary[id]` is the character of `id`, ascending by code point, without `<unk>`. */
   | { kind: "char"; vocabulary: string[]; unknown: UnknownPolicy }
-  /** The 256 bytes of UTF-8, each its own id. */
+  /** UTF-8 bytes, whose values are the ids. */
   | { kind: "byte" }
-  /** The bytes, then what each merge makes: "left right", by id. */
+  /** The bytes, then one id per merge; a merge is the two ids "left right". */
   | { kind: "bpe"; merges: string[] }
   /** GPT-2's 50,257 tokens. */
   | { kind: "gpt2" }
-  /** A tokenizer.json of Hugging Face's, whole. */
+  /** A complete tokenizer.json of Hugging Face. */
   | { kind: "huggingface"; tokenizer: object }
   /** The text is ids, written in decimal. */
   | { kind: "ids"; size: number }
-  /** Of the tokenizer `of` the ids `ids`, ascending, as 0, 1, 2, ...; with "token" one more for all others. */
+  /** The ids `ids` of the tokenizer `of`, ascending, become 0, 1, 2, ...; with "token" one more id is for all others. */
   | { kind: "cropped"; of: TokenizerFile; ids: number[]; unknown: UnknownPolicy };
 
-/** Text to ids and back; `decode(encode(x)) = x` for every text of known characters.
+/** Encodes texts to ids and decodes them; `decode(encode(x)) = x` for every text of known characters.
  * @category Data */
 export interface Tokenizer {
-  /** Which tokenizer this is. */
+  /** The kind of this tokenizer. */
   readonly kind: TokenizerKind;
   /** Number of ids; ids are 0 to size - 1. */
   readonly size: number;
-  /** Whether an id has a token, where some of them have none; by default all have. */
+  /** Whether an id has a token, for vocabularies with gaps. Default: all ids have one. */
   hasToken?(id: number): boolean;
-  /** The id that texts start with in the model's training, where the tokenizer has one: what stands for the empty text. */
+  /** The id that texts start with in the model's training, if there is one: used in place of an empty prompt. */
   readonly first?: number;
   /**
-   * The ids of a text; throws UserError at what it does not know, unless `<unk>` stands for it, and all but "char" at a
-   * lone surrogate, which has no UTF-8. Of a text that is encoded in parts, `before` is the number of ids of the parts
-   * before this one (default: 0): positions in errors count from there, and what is added at the start of a text is
-   * added where it is 0 alone.
+   * The ids of a text. Throws UserError at unknown characters or tokens, unless they become `<unk>`; all kinds except
+   * "char" throw at a lone surrogate, which UTF-8 cannot represent. For a text that is encoded in parts, `before` is the
+   * number of ids of the earlier parts (default: 0): positions in errors count from there, and a prefix that the tokenizer
+   * adds at the start of a text is added only if it is 0.
    */
   encode(text: string, before?: number): Uint32Array;
   /**
-   * Where a text may be cut without changing its ids: the last index `at` known to split `encode(text + more)`, for every
-   * `more`, into `encode(text.slice(0, at))` and the ids of the rest; 0 where there is none. A tokenizer without this
-   * function encodes a text as one string, however long.
+   * The last index at which a text can be cut without changing its ids: for every `more`, `encode(text + more)` is
+   * `encode(text.slice(0, at))` followed by the ids of the rest; 0 if there is no such index. A tokenizer without this
+   * function encodes each text as one string.
    */
   cut?(text: string): number;
-  /** The text of ids; bytes that are no UTF-8 become U+FFFD. Throws RangeError at an id outside 0 to size - 1. */
+  /** The text of ids; invalid UTF-8 becomes U+FFFD. Throws RangeError at an id outside 0 to size - 1. */
   decode(ids: ArrayLike<number>): string;
   /** The form that JSON.stringify writes and `tokenizerFromJSON` reads. */
   toJSON(): TokenizerFile;
 }
 
 /**
- * The text that ids stand for behind another id: some decoders (SentencePiece's, BERT's) write the space before a word only
- * within a text, so that `decode(ids)` alone loses it.
+ * The text of ids that follow another id: some decoders (SentencePiece's, BERT's) write the space before a word only
+ * inside a text, so that `decode(ids)` loses it.
  *
- * @param before the id before them; undefined where they begin a text
- * @returns what `decode` writes behind the text of `before`; `decode(ids)` where that changes with what follows, as of a
- * character whose bytes are spread over both
+ * @param before the preceding id; undefined if the ids begin a text
+ * @returns what `decode` adds after the text of `before`; `decode(ids)` if the ids change the text of `before` itself, as
+ * when the bytes of a character span both
  *
  * @example
  * ```ts
@@ -89,16 +89,16 @@ export function textBehind(tokenizer: Tokenizer, before: number | undefined, ids
 /** What the id of an unknown character decodes to. */
 export const UNKNOWN = "<unk>";
 
-/** @internal The policy that a tokenizer's file has; throws UserError where it is none. */
-export function checkedPolicy(found: unknown): UnknownPolicy {
-  if (UNKNOWN_POLICIES.includes(found as UnknownPolicy)) return found as UnknownPolicy;
+/** @internal Checks the policy in a tokenizer's file; throws UserError if it is invalid. */
+export function checkedPolicy(value: unknown): UnknownPolicy {
+  if (UNKNOWN_POLICIES.includes(value as UnknownPolicy)) return value as UnknownPolicy;
   throw new UserError(
-    `Tokenizer file: unknown is ${JSON.stringify(found)}; expected "error" or "token".` +
-      didYouMean(String(found), UNKNOWN_POLICIES),
+    `Tokenizer file: unknown is ${JSON.stringify(value)}; expected "error" or "token".` +
+      didYouMean(String(value), UNKNOWN_POLICIES),
   );
 }
 
-/** @internal Throws RangeError unless every id is one of `size`. */
+/** @internal Throws RangeError unless every id is below `size`. */
 export function checkIds(ids: ArrayLike<number>, size: number): void {
   for (let i = 0; i < ids.length; i++) {
     if (!(Number.isInteger(ids[i]) && ids[i] >= 0 && ids[i] < size)) {

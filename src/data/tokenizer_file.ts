@@ -1,4 +1,4 @@
-// From a file to a tokenizer: the one that a checkpoint carries, and the one that a configuration asks for.
+// Makes tokenizers from a checkpoint's file and from a configuration.
 import { readWhole } from "../base/whole_file.ts";
 import { atPlace, closestString, didYouMean, UserError } from "../base/errors.ts";
 import { parseJson } from "../base/json.ts";
@@ -25,18 +25,18 @@ const READERS: Readonly<Record<TokenizerKind, (file: Readonly<Record<string, unk
   cropped: (file) => croppedTokenizerOf(file, uncropped),
 };
 
-/** One crop is enough: a file of crops within crops is damaged. */
+/** Reads a tokenizer to crop, which must not be cropped itself. */
 function uncropped(file: unknown): Tokenizer {
   const tokenizer = tokenizerFromJSON(file);
   if (tokenizer.kind !== "cropped") return tokenizer;
-  throw new UserError("Tokenizer file: a cropped tokenizer is made of another one.");
+  throw new UserError("Tokenizer file: of is a cropped tokenizer; expected one of another kind.");
 }
 
 /**
- * The tokenizer that a parsed tokenizer.json describes: the inverse of `toJSON`. A tokenizer.json as Hugging Face writes
- * it is taken as well.
+ * The tokenizer that a parsed tokenizer.json describes: the inverse of `toJSON`. Hugging Face's tokenizer.json is accepted
+ * too.
  *
- * @param file what JSON.parse gave; every field is checked
+ * @param file the result of JSON.parse; every field is checked
  * @throws UserError naming the field, what was found and what was expected
  *
  * @example
@@ -49,8 +49,8 @@ function uncropped(file: unknown): Tokenizer {
  */
 export function tokenizerFromJSON(file: unknown): Tokenizer {
   if (typeof file !== "object" || file === null || Array.isArray(file)) {
-    const found = file === null ? "null" : Array.isArray(file) ? "a list" : `a ${typeof file}`;
-    throw new UserError(`Tokenizer file is ${found}; expected an object with the kind of a tokenizer.`);
+    const type = file === null ? "null" : Array.isArray(file) ? "a list" : `a ${typeof file}`;
+    throw new UserError(`Tokenizer file is ${type}; expected an object with the kind of a tokenizer.`);
   }
   const fields = file as Record<string, unknown>;
   if (fields.kind === undefined && fields.model !== undefined) return huggingfaceTokenizer(fields);
@@ -66,7 +66,7 @@ export function tokenizerFromJSON(file: unknown): Tokenizer {
   throw new UserError(`Tokenizer file: kind is ${JSON.stringify(fields.kind)}; expected ${expected}`);
 }
 
-/** Reads a tokenizer.json of Hugging Face's (or of a checkpoint); throws UserError with its path where it is none. */
+/** Reads a tokenizer.json of Hugging Face or of a checkpoint; throws UserError with its path if it is invalid. */
 async function readTokenizer(path: string): Promise<Tokenizer> {
   const bytes = await readWhole(path).catch((error) => {
     if (error instanceof UserError) throw error;
@@ -84,13 +84,13 @@ async function readTokenizer(path: string): Promise<Tokenizer> {
 }
 
 /**
- * The tokenizer that a configuration asks for, of some texts. Byte-pair encoding learns from the train split alone;
- * characters, ids and `crop` take in what any text has, so that every split can be encoded.
+ * The tokenizer of a configuration, made from texts. Byte-pair encoding is trained on the train split only;
+ * characters, ids and `crop` use all texts, so that every split can be encoded.
  *
- * @param train the texts of the train split, each whole or in pieces
- * @param others those of the other splits
- * @param learned `cache`: a folder where byte pairs that were learned are kept and found again; by default they are learned anew
- * @throws UserError where there is no text to be learnt from, or a tokenizer.json cannot be read or is none
+ * @param train the texts of the train split
+ * @param others the texts of the other splits
+ * @param learned `cache`: a folder that stores trained byte-pair encodings. Default: none, they are trained each time.
+ * @throws UserError if there is no text to train on, or a tokenizer.json cannot be read or is invalid
  *
  * @example
  * ```ts
@@ -109,7 +109,7 @@ export async function makeTokenizer(
   const { kind, unknown, size, file, crop } = options;
   const all = chained([train, others]);
   if (kind === "char") return charTokenizer(piecesOfAll(all), { unknown });
-  const whole = kind === "byte"
+  const tokenizer = kind === "byte"
     ? byteTokenizer()
     : kind === "bpe"
     ? await keptTokenizer(piecesOfAll(train), { size, cache })
@@ -118,10 +118,10 @@ export async function makeTokenizer(
     : kind === "ids"
     ? idsTokenizerOf(all)
     : await readTokenizer(file ?? "tokenizer.json");
-  if (!crop) return whole;
+  if (!crop) return tokenizer;
   const used = new Set<number>();
   for (const text of all) {
-    for (const part of partsOf(text, whole.cut)) for (const id of whole.encode(part)) used.add(id);
+    for (const part of partsOf(text, tokenizer.cut)) for (const id of tokenizer.encode(part)) used.add(id);
   }
-  return cropTokenizer(whole, used, { unknown });
+  return cropTokenizer(tokenizer, used, { unknown });
 }

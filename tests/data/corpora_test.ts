@@ -271,7 +271,7 @@ Deno.test("a missing file names the nearest of its folder; empty and binary file
       "does not exist",
       `Did you mean "${near}"?`,
     );
-    await fails(() => readFiles([join(folder, "no", "a.txt")]), "nor can its folder");
+    await fails(() => readFiles([join(folder, "no", "a.txt")]), "and its folder");
     await Deno.writeTextFile(join(folder, "blank"), " \n");
     await fails(() => readFiles([join(folder, "blank")]), "blank is empty");
     await Deno.writeFile(join(folder, "latin"), new Uint8Array([0x63, 0xe9, 0x0a]));

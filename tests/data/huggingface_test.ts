@@ -17,7 +17,7 @@ Deno.test("2,000 files with options drawn at random: none is silently wrong, mor
     if ("wrong" in outcome) {
       assert.deepEqual(outcome.wrong, [], `file ${i}: ${JSON.stringify(entry.file)}`);
       for (const key of ["all", entry.family ?? "none"]) computed[key] = (computed[key] ?? 0) + 1;
-    } else assert.match(outcome.refusal, /^tokenizer\.json: [\w.[\]]+ is .*; computed: /);
+    } else assert.match(outcome.refusal, /^tokenizer\.json: [\w.[\]]+ is .*; supported: /);
   }
   assert.ok(computed.all > 1600, `${computed.all} of 2000 are computed`);
   for (const family of ["GPT-2", "Llama 2", "Llama 3", "BERT", "T5", "Qwen"]) {
@@ -71,29 +71,29 @@ Deno.test("what is not computed is refused at load in one line that names the fi
   const cases: [object, string][] = [
     [
       { pre_tokenizer: split("a", "Isolate") },
-      'pre_tokenizer.behavior is "Isolate"; computed: "Removed", "Isolated", ' +
+      'pre_tokenizer.behavior is "Isolate"; supported: "Removed", "Isolated", ' +
       '"MergedWithPrevious", "MergedWithNext", "Contiguous" (did you mean "Isolated"?).',
     ],
     [
       { pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Whitespace" }, split("(a)\\1")] } },
-      'pre_tokenizer.pretokenizers[1].pattern.Regex is "(a)\\\\1"; computed: all but "\\\\1" at 3.',
+      'pre_tokenizer.pretokenizers[1].pattern.Regex is "(a)\\\\1"; supported: all but "\\\\1" at 3.',
     ],
-    [{ pre_tokenizer: { type: "Whitespace", cut: 1 } }, "pre_tokenizer.cut is 1; computed: type."],
+    [{ pre_tokenizer: { type: "Whitespace", cut: 1 } }, "pre_tokenizer.cut is 1; supported: type."],
     [
       { truncation: { max_length: 4 } },
-      'truncation is {"max_length":4}; computed: null, texts at their own length.',
+      'truncation is {"max_length":4}; supported: null, texts at their own length.',
     ],
     [
       { added_tokens: [{ id: 7, content: "x" }] },
-      "added_tokens[0].id is 7; computed: 3, the id that such a token gets.",
+      "added_tokens[0].id is 7; supported: 3, the id that such a token gets.",
     ],
     [
       { normalizer: { type: "Strip", strip_left: "yes" } },
-      'normalizer.strip_left is "yes"; computed: true or false.',
+      'normalizer.strip_left is "yes"; supported: true or false.',
     ],
     [
       { unknown: true },
-      "unknown is true; computed: version, truncation, padding, post_processor, model, added_tokens, " +
+      "unknown is true; supported: version, truncation, padding, post_processor, model, added_tokens, " +
       "normalizer, pre_tokenizer, decoder.",
     ],
   ];
@@ -107,7 +107,7 @@ Deno.test("what is not computed is refused at load in one line that names the fi
   const dropout = { type: "BPE", vocab: { a: 0 }, merges: [], dropout: 0.1 };
   assert.throws(
     () => huggingfaceTokenizer({ model: dropout }),
-    /^UserError: tokenizer\.json: model\.dropout is 0\.1; computed: null or 0, every merge each time\.$/,
+    /^UserError: tokenizer\.json: model\.dropout is 0\.1; supported: null or 0, every merge each time\.$/,
   );
 });
 

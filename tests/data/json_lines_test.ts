@@ -93,14 +93,14 @@ Deno.test("a line that gives no text is one line: file, number of the line, fiel
     [
       lines({ a: "x" }) + "{",
       "a",
-      /^FOLDER\/a\.jsonl:2 is no JSON \(.*\); expected an object in each line\.$/,
+      /^FOLDER\/a\.jsonl:2 is not JSON \(.*\); expected one object per line\.$/,
     ],
     [
       lines({ a: "x" }) + '{"a":"\\ud800"}',
       "a",
       /^FOLDER\/a\.jsonl:2: a has a lone surrogate, which has no UTF-8/,
     ],
-    [Uint8Array.of(0x7b, 0xff, 0x0a), "a", /^FOLDER\/a\.jsonl:1 is no JSON \(it is not UTF-8\)/],
+    [Uint8Array.of(0x7b, 0xff, 0x0a), "a", /^FOLDER\/a\.jsonl:1 is not JSON \(it is not UTF-8\)/],
     ["\n\n", "a", /^FOLDER\/a\.jsonl has no JSON line; expected objects with the field "a"\.$/],
     ["version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n", "a", /Git LFS/],
   ];

@@ -219,7 +219,7 @@ Deno.test("crop keeps the tokens of the corpus in order; others are an error or 
   assert.deepEqual([tokenizer.size, tokenizer.decode(tokenizer.encode("the hat"))], [5, "the hat"]);
   fails(
     () => tokenizer.encode("the dog"),
-    'Text has the token " dog" at position 1, which the corpus has not; expected one of the 5 that were kept, ' +
+    'Text has the token " dog" at position 1, which the corpus does not contain; expected one of the 5 that were kept, ' +
       'or a tokenizer with unknown "token".',
   );
   const lenient = await makeTokenizer({ ...options, unknown: "token" }, ["the cat and the hat"]);
@@ -285,7 +285,7 @@ Deno.test("a tokenizer.json is read from its file, by its own kind or Hugging Fa
     await Deno.writeTextFile(file, '{"model":{}}');
     await assert.rejects(
       () => makeTokenizer(options, []),
-      /^UserError: .*json: tokenizer\.json: model\.type is missing; computed: "BPE"/,
+      /^UserError: .*json: tokenizer\.json: model\.type is missing; supported: "BPE"/,
     );
     await Deno.writeTextFile(file, JSON.stringify(FILES.bpe));
     assert.equal((await makeTokenizer(options, [])).size, 600);

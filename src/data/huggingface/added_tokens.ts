@@ -1,4 +1,4 @@
-// Tokens that are found in a text before anything else cuts it.
+// Added tokens, which are matched in a text before it is split in any other way.
 import { UserError } from "../../base/errors.ts";
 import { fieldsOf, refuse } from "./fields.ts";
 import type { Normalizer } from "./normalizers.ts";
@@ -8,8 +8,8 @@ import type { Model } from "./vocabulary.ts";
 export type AddedToken = ReturnType<typeof addedTokensOf>[number];
 
 /**
- * @internal The added tokens of a file. The id of one that the model does not have is the next free one, whatever the file
- * says; a file that says otherwise is refused.
+ * @internal The added tokens of a file. tokenizers gives a token that is not in the model the next free id, whatever the
+ * file states; a file that states another id is refused.
  */
 export function addedTokensOf(value: unknown, model: Model) {
   const list = value ?? [];
@@ -22,17 +22,17 @@ export function addedTokensOf(value: unknown, model: Model) {
     const special = fields.flag("special", false);
     const token = {
       place: fields.at("content"),
-      id: fields.whole("id", 0),
+      id: fields.integer("id", 0),
       content,
-      // Found only where no letter, digit or mark of a word stands beside it.
+      // Matched only if no word character is adjacent.
       singleWord: fields.flag("single_word", false),
       lstrip: fields.flag("lstrip", false),
       rstrip: fields.flag("rstrip", false),
-      // Found in the normalized text, by its own normalized form.
+      // Matched by its normalized form in the normalized text.
       normalized: fields.flag("normalized", !special),
     };
     fields.done();
-    if (ids.has(content)) refuse(fields.at("content"), content, "a token that is not there before");
+    if (ids.has(content)) refuse(fields.at("content"), content, "a token that is not listed before");
     const id = model.ids.get(content) ?? Math.max(most + 1, model.count);
     if (token.id !== id) refuse(fields.at("id"), token.id, `${id}, the id that such a token gets`);
     ids.set(content, id);
@@ -41,25 +41,25 @@ export function addedTokensOf(value: unknown, model: Model) {
   });
 }
 
-/** @internal A part of a text: the id of an added token, or what lies between two. */
+/** @internal A part of a text: the id of an added token, or the text between two of them. */
 export type Section = number | { readonly text: string; readonly first: boolean };
 
 const BEGINS_WORD = new RegExp(`^[${WORD}]`, "v");
 const ENDS_WORD = new RegExp(`[${WORD}]$`, "v");
 const SPACES = new RegExp(`[${SPACE}]`, "v");
 
-/** @internal What finds the added tokens of a kind in a text: the leftmost, of those the longest. */
+/** @internal Returns a function that splits a text at added tokens: leftmost match first, then longest. */
 export function finderOf(tokens: readonly AddedToken[], normalize?: Normalizer): (text: string) => Section[] {
   const byText = new Map<string, AddedToken>();
   for (const token of tokens) {
     const text = normalize ? normalize(token.content) : token.content;
     if (text === "") refuse(token.place, token.content, "a text that is not empty when normalized");
-    if (byText.has(text)) refuse(token.place, token.content, "a text of its own when normalized");
+    if (byText.has(text)) refuse(token.place, token.content, "a text that is unique when normalized");
     byText.set(text, token);
   }
   if (byText.size === 0) return (text) => text === "" ? [] : [{ text, first: true }];
   const longest = [...byText.keys()].sort((a, b) => b.length - a.length);
-  // The class of first characters passes over a text faster than the tokens one by one.
+  // Looking ahead for a first character is faster than trying each token.
   const starts = new Set(longest.map((text) => RegExp.escape(String.fromCodePoint(text.codePointAt(0)!))));
   const pattern = new RegExp(
     `(?=[${[...starts].join("")}])(?:${longest.map(RegExp.escape).join("|")})`,
@@ -84,7 +84,7 @@ function sectionsOf(text: string, pattern: RegExp, byText: ReadonlyMap<string, A
     if (token.lstrip) start = Math.max(start, from);
     if (start > end) throw new UserError(`tokenizer.json: added_tokens overlap at ${start} of a text.`);
     between(start);
-    // Nothing is left of one that is white space where the token before has taken it along.
+    // A token of white space may have been consumed by the token before.
     if (end > start) sections.push(token.id);
     from = end;
   }

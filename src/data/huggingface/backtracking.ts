@@ -1,26 +1,27 @@
-// Which expressions would backtrack for ever. A matcher that tries one way after another, as JavaScript's does, takes
-// exponential time where a repeated part can be read in several ways and what follows it may fail, and a power of the
-// length where two repetitions of the same characters stand before what may fail.
+// Detects expressions with catastrophic backtracking. A backtracking matcher such as JavaScript's takes
+// exponential time if a repeated part can match in several ways and what follows may fail, and polynomial
+// time if two repetitions of the same characters precede what may fail.
 // Brabrand and Thomsen, "Typed and Unambiguous Pattern Matching on Strings using Regular Expressions", 2010;
 // Weber and Seidl, "On the Degree of Ambiguity of Finite Automata", 1991.
 
-/** @internal An expression as far as its ways through a text go. */
+/** @internal The structure of an expression, as far as backtracking depends on it. */
 export type Tree =
-  /** One character of a set, by the JavaScript expression that matches it. */
+  /** One character of a set, given as a JavaScript expression. */
   | { readonly kind: "set"; readonly source: string }
   | { readonly kind: "sequence" | "alternatives"; readonly parts: readonly Tree[] }
-  /** A part any number of times, but `least` times at least; or once at most. */
+  /** A part repeated `least` to `most` times; `most` may be Infinity. */
   | { readonly kind: "repeat"; readonly part: Tree; readonly least: number; readonly most: number }
-  /** What takes no character: a look around, an anchor. */
+  /** A zero-width assertion: a lookaround or an anchor. */
   | { readonly kind: "look" };
 
-/** Ways through the parts of an expression that are not repeated without end, at most. */
+/** Maximum number of paths through an expression, each unbounded repetition counted as one. */
 const MOST_WAYS = 1e6;
-/** Characters of a repeated part, at most: all pairs of them are looked at. */
+/** Maximum number of positions in a loop: all pairs of them are examined. */
 const MOST_PLACES = 80;
+/** Maximum number of copies of a repeated part; more are treated as an unbounded repetition. */
 const WRITTEN_OUT = 8;
 
-/** Code points from a first to before a last. */
+/** A half-open range of indices into the text of all characters. */
 type Range = readonly [from: number, to: number];
 
 let everything: string | undefined;
@@ -37,7 +38,7 @@ function allCharacters(): string {
 
 const ranges = new Map<string, readonly Range[]>();
 
-/** The characters of a set, as places in the text of all characters. */
+/** The characters of a set, as ranges in the text of all characters. */
 function rangesOf(source: string): readonly Range[] {
   return ranges.getOrInsertComputed(source, () => {
     const runs = allCharacters().matchAll(new RegExp(`(?:${source})+`, "gv"));
@@ -46,17 +47,17 @@ function rangesOf(source: string): readonly Range[] {
 }
 
 function common(a: readonly Range[], b: readonly Range[]): Range[] {
-  const found: Range[] = [];
+  const overlap: Range[] = [];
   for (let i = 0, k = 0; i < a.length && k < b.length;) {
     const [from, to] = [Math.max(a[i][0], b[k][0]), Math.min(a[i][1], b[k][1])];
-    if (from < to) found.push([from, to]);
+    if (from < to) overlap.push([from, to]);
     if (a[i][1] < b[k][1]) i++;
     else k++;
   }
-  return found;
+  return overlap;
 }
 
-/** Ways through a part, each loop taken as one. */
+/** The number of paths through a part, each unbounded repetition counted as one. */
 function ways(tree: Tree): number {
   switch (tree.kind) {
     case "sequence":
@@ -74,7 +75,7 @@ function ways(tree: Tree): number {
   return 1;
 }
 
-/** How many characters a part always takes; undefined where that varies. */
+/** The number of characters that a part matches; undefined if it varies. */
 function length(tree: Tree): number | undefined {
   switch (tree.kind) {
     case "set":
@@ -83,28 +84,28 @@ function length(tree: Tree): number | undefined {
       return 0;
     case "sequence":
       return tree.parts.reduce<number | undefined>((sum, part) => {
-        const own = length(part);
-        return sum === undefined || own === undefined ? undefined : sum + own;
+        const characters = length(part);
+        return sum === undefined || characters === undefined ? undefined : sum + characters;
       }, 0);
     case "alternatives": {
       const [first, ...others] = tree.parts.map(length);
-      return others.every((own) => own === first) ? first : undefined;
+      return others.every((characters) => characters === first) ? first : undefined;
     }
     case "repeat": {
-      const own = length(tree.part);
-      return tree.least === tree.most && own !== undefined ? own * tree.least : undefined;
+      const characters = length(tree.part);
+      return tree.least === tree.most && characters !== undefined ? characters * tree.least : undefined;
     }
   }
 }
 
-/** A part of an expression among the places of the whole. */
+/** A part of an expression in Glushkov's automaton. */
 interface Fragment {
-  /** It may take no character; `free`: nor look at any. */
+  /** Whether it can match no character; `free`: and without a lookaround. */
   readonly empty: boolean;
   readonly free: boolean;
   readonly first: readonly number[];
   readonly last: readonly number[];
-  /** Of `last`, those behind which nothing of the part looks at anything. */
+  /** The places in `last` after which nothing in the part can fail. */
   readonly ends: readonly number[];
 }
 
@@ -113,8 +114,8 @@ const NOTHING: Fragment = { empty: true, free: true, first: [], last: [], ends: 
 type Places = ReturnType<typeof placesOf>;
 
 /**
- * The places of an expression where a character is taken, and which may follow which (Glushkov's automaton); `twice`: which
- * follow by more than one way, of a loop in a loop by the inner and the outer one; `ends`: after which nothing can fail.
+ * Glushkov's automaton: the places of an expression that match a character, and which may `follow` which; `twice`: those that
+ * follow in two ways, as by the inner and outer of nested loops; `ends`: those after which nothing can fail.
  */
 function placesOf(tree: Tree) {
   const sets: string[] = [];
@@ -135,14 +136,14 @@ function placesOf(tree: Tree) {
     const varies = length(part) === undefined;
     const endless = most === Infinity || varies && most > 1 || most > WRITTEN_OUT;
     const copies = Math.min(endless && varies ? 1 : WRITTEN_OUT, Math.max(least, endless ? 1 : most));
-    let made = NOTHING;
+    let fragment = NOTHING;
     for (let copy = copies; copy > 0; copy--) {
       const one = build(part);
       if (endless && copy === copies) join(one, one);
-      made = join(one, made);
-      if (copy > least) made = optional(made);
+      fragment = join(one, fragment);
+      if (copy > least) fragment = optional(fragment);
     }
-    return made;
+    return fragment;
   };
   const build = (tree: Tree): Fragment => {
     switch (tree.kind) {
@@ -178,20 +179,20 @@ function reachable(follow: readonly Set<number>[]): Set<number>[] {
   return follow.map((next) => reached(next, (at) => follow[at]));
 }
 
-/** What can be reached from some places, with them: a set is iterated to what is added meanwhile too. */
+/** The places reachable from `places`, including these: iterating a Set also visits what is added meanwhile. */
 function reached(places: Iterable<number>, next: (at: number) => Iterable<number>): Set<number> {
   const seen = new Set(places);
   for (const at of seen) for (const to of next(at)) seen.add(to);
   return seen;
 }
 
-/** Whether a text leads from a place back to it in two ways: each time round doubles the ways. */
+/** Whether some text leads from a place back to it in two ways, so that each iteration doubles the number of paths. */
 function loopsInTwoWays({ sets, follow, twice }: Places, start: number, loop: ReadonlySet<number>): boolean {
   const count = sets.length;
   const overlaps = (a: number, b: number) => {
     return sets[a] === sets[b] || common(rangesOf(sets[a]), rangesOf(sets[b])).length > 0;
   };
-  // Pairs of places, and whether two ways have led to them: 2 (a count + b), and 1 more where they have.
+  // Pairs of places, encoded as 2 (a count + b), plus 1 if the two paths differ.
   const seen = new Set([2 * (start * count + start)]);
   for (const key of seen) {
     const [a, b, apart] = [Math.floor(key / (2 * count)), Math.floor(key / 2) % count, key % 2 === 1];
@@ -207,7 +208,7 @@ function loopsInTwoWays({ sets, follow, twice }: Places, start: number, loop: Re
   return false;
 }
 
-/** Whether characters that one place repeats lead on to another that repeats them too. */
+/** Whether characters repeated at one place lead to another place that repeats them too. */
 function repeatsTwice({ sets, follow }: Places, first: number, second: number): boolean {
   const both = common(rangesOf(sets[first]), rangesOf(sets[second]));
   if (both.length === 0) return false;
@@ -215,7 +216,7 @@ function repeatsTwice({ sets, follow }: Places, first: number, second: number): 
   return [...reached([first], (at) => [...follow[at]].filter(shares))].some((at) => follow[at].has(second));
 }
 
-/** @internal The same expression as it is read in a look behind, from its end. */
+/** @internal The expression reversed, as a lookbehind reads it. */
 export function reversed(tree: Tree): Tree {
   if (tree.kind === "repeat") return { ...tree, part: reversed(tree.part) };
   if (tree.kind === "alternatives") return { ...tree, parts: tree.parts.map(reversed) };
@@ -223,8 +224,8 @@ export function reversed(tree: Tree): Tree {
 }
 
 /**
- * @internal What an expression costs: what makes it backtrack for ever, for a message, without which the time for one match is
- * in proportion to what it looks at; and whether it may read a run of characters in vain, and again from the next one on.
+ * @internal The cost of an expression. `fault`: why it backtracks catastrophically; without one, a match takes time
+ * proportional to the text it reads. `rereads`: whether it may read a run, fail, and read it again from the next character.
  */
 export function costOf(tree: Tree): { fault?: string; rereads: boolean } {
   const endless = (fault: string) => ({ fault, rereads: true });
@@ -232,7 +233,7 @@ export function costOf(tree: Tree): { fault?: string; rereads: boolean } {
   const places = placesOf(tree);
   const { follow, ends, sets } = places;
   const reach = reachable(follow);
-  // What can fail behind a place makes it try its other ways.
+  // A failure after a place makes the matcher backtrack to its other paths.
   const fails = (place: number) => !ends.has(place);
   const loops = sets.flatMap((_, place) => reach[place].has(place) ? [place] : []);
   for (const place of loops) {

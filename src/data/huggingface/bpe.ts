@@ -1,4 +1,4 @@
-// Byte-pair encoding over characters: pairs are joined in the order of a list of merges.
+// Byte-pair encoding over characters: pairs are merged in the order of a list.
 import { joiner, type Merge, remembering } from "../byte_bpe.ts";
 import { type Fields, refuse } from "./fields.ts";
 import { type Model, unknownPiece, vocabularyOf } from "./vocabulary.ts";
@@ -7,13 +7,13 @@ const UTF8 = new TextEncoder();
 
 const byteToken = (byte: number) => `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
 
-/** @internal The ids of a text's bytes; undefined where one has none. */
+/** @internal The ids of a text's bytes; undefined if a byte has none. */
 export function fallback(text: string, ids: ReadonlyMap<string, number>): number[] | undefined {
   const bytes = Array.from(UTF8.encode(text), (byte) => ids.get(byteToken(byte)));
   return bytes.includes(undefined) ? undefined : bytes as number[];
 }
 
-/** The two tokens of a merge: "a b", or a list of two; old files have a heading among them. */
+/** The two tokens of each merge: "a b" or ["a", "b"]; old files start with a version line. */
 function partsOf(fields: Fields): (readonly [string, string])[] {
   const written = fields.list("merges");
   const isText = typeof written[0] === "string";
@@ -51,10 +51,10 @@ function checkDropout(fields: Fields): void {
   }
 }
 
-/** What files without a pre-tokenizer write for a space. */
+/** How files without a pre-tokenizer represent a space. */
 const SPACES = ["▁", " "];
 
-/** @internal Whether no token has a space, as it is written in them, behind anything else: then no merge goes over one. */
+/** @internal Whether no token has `space` after another character, so that no merge crosses the start of a space. */
 export function keepsApart(tokens: Iterable<string>, space: string): boolean {
   const escaped = RegExp.escape(space);
   const over = new RegExp(`[^${escaped}]${escaped}`, "v");
@@ -62,7 +62,7 @@ export function keepsApart(tokens: Iterable<string>, space: string): boolean {
   return true;
 }
 
-/** Cuts a piece into words that no merge joins, so that they can be remembered; undefined where none are known. */
+/** Splits a piece into words that no merge joins, so that they can be cached; undefined if it cannot be split. */
 function wordsOf(ids: ReadonlyMap<string, number>): ((piece: string) => string[]) | undefined {
   const space = SPACES.find((space) => ids.has(space) && keepsApart(ids.keys(), space));
   if (space === undefined) return undefined;
@@ -70,7 +70,7 @@ function wordsOf(ids: ReadonlyMap<string, number>): ((piece: string) => string[]
   return (piece) => piece.split(between);
 }
 
-/** What becomes of a piece's characters before any is joined; a prefix is before all but the first, a suffix behind the last. */
+/** The initial tokens of a piece: the prefix precedes each character but the first, the suffix follows the last. */
 function characterFields(fields: Fields) {
   return {
     unknown: fields.textOrNull("unk_token"),
@@ -85,7 +85,7 @@ function characterEncoder(
   ids: ReadonlyMap<string, number>,
   { unknown, prefix, suffix, fuses, fallsBack }: ReturnType<typeof characterFields>,
 ): (piece: string) => number[] {
-  // Numbers are looked up faster than texts.
+  // Number keys are faster to look up than strings.
   const characters = new Map<number, number>();
   for (const [token, id] of ids) {
     const code = token.codePointAt(0) ?? 0;
@@ -93,11 +93,11 @@ function characterEncoder(
   }
 
   return (piece) => {
-    const found: number[] = [];
+    const encoded: number[] = [];
     let unknowns = 0;
-    // An unknown one is held back until the next that is known; bytes go before it.
+    // An unknown token is held back until the next known character; byte tokens are added before it.
     const flush = () => {
-      if (unknowns > 0) found.push(ids.get(unknown!)!);
+      if (unknowns > 0) encoded.push(ids.get(unknown!)!);
       unknowns = 0;
     };
     for (let at = 0, width = 1; at < piece.length; at += width) {
@@ -110,12 +110,12 @@ function characterEncoder(
       const id = isPlain ? characters.get(code) : ids.get(text);
       if (id !== undefined) {
         if (unknowns > 0) flush();
-        found.push(id);
+        encoded.push(id);
         continue;
       }
       const character = String.fromCodePoint(code);
       const bytes = fallsBack ? fallback(text || character, ids) : undefined;
-      if (bytes) { for (const byte of bytes) found.push(byte); }
+      if (bytes) { for (const byte of bytes) encoded.push(byte); }
       else if (unknown !== null) {
         if (!fuses) flush();
         if (!ids.has(unknown)) unknownPiece(character, unknown);
@@ -123,7 +123,7 @@ function characterEncoder(
       }
     }
     flush();
-    return found;
+    return encoded;
   };
 }
 
@@ -146,8 +146,8 @@ export function bpe(fields: Fields): Model {
   return {
     ...vocabulary,
     encode(piece) {
-      const whole = wholeFirst ? ids.get(piece) : undefined;
-      return whole !== undefined ? [whole] : joined(piece);
+      const pieceId = wholeFirst ? ids.get(piece) : undefined;
+      return pieceId !== undefined ? [pieceId] : joined(piece);
     },
   };
 }

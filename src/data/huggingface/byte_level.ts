@@ -1,4 +1,4 @@
-// Bytes written as characters, the alphabet of byte-level byte-pair encoding.
+// Bytes represented as characters, the alphabet of byte-level byte-pair encoding.
 import { byteCharacters } from "../byte_bpe.ts";
 
 const CHARACTERS: string[] = [];
@@ -10,7 +10,7 @@ for (const { byte, character } of byteCharacters()) {
 
 const UTF8 = new TextEncoder();
 
-/** Bytes that stand for themselves, and spaces. */
+/** Bytes that represent themselves, and spaces. */
 const PLAIN = /^[ -~]*$/;
 
 export function byteCharactersOf(text: string): string {
@@ -20,7 +20,7 @@ export function byteCharactersOf(text: string): string {
   return written;
 }
 
-/** @internal The bytes that a token's characters stand for; the token's own UTF-8 where one stands for none. */
+/** @internal The bytes that a token's characters represent; the UTF-8 of the token if one represents no byte. */
 export function bytesOf(token: string): Uint8Array {
   const bytes: number[] = [];
   for (const character of token) {

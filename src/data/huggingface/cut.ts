@@ -1,5 +1,5 @@
-// Where a text may be cut that a tokenizer.json encodes: before a space between letters or digits, if the file's parts are
-// such that neither pieces nor merges nor added tokens go over it, and nothing is put before or taken from its sides.
+// Where a text for a tokenizer.json may be cut: before a space between letters or digits, if the file's components
+// guarantee that no piece, merge or added token crosses the cut and nothing is added or removed at its sides.
 
 import { cutPieces } from "../byte_bpe.ts";
 import type { Tokenizer } from "../tokenizer.ts";
@@ -17,10 +17,10 @@ function partsOf(component: unknown): Json[] {
 const patternOf = ({ pattern }: Json): string | undefined =>
   isObject(pattern) && typeof pattern.String === "string" ? pattern.String : undefined;
 
-/** Normalizers that change each character, or it and the marks behind it, by itself. */
+/** Normalizers that change each character, or a character and its combining marks, independently. */
 const LOCAL = "NFC NFD NFKC NFKD Lowercase StripAccents BertNormalizer Nmt Precompiled".split(" ");
 
-/** What spaces become, and whether the same is put before a text; undefined where a normalizer may look over a cut. */
+/** What spaces become, and whether the same is prepended to a text; undefined if a normalizer may look across a cut. */
 function spacesOf(normalizer: unknown): { space: string; prepends: boolean } | undefined {
   let space = " ";
   let prepended: string | undefined;
@@ -29,7 +29,7 @@ function spacesOf(normalizer: unknown): { space: string; prepends: boolean } | u
     else if (part.type === "Replace") {
       const pattern = patternOf(part);
       if (pattern === " " && space === " ") space = String(part.content);
-      // Of a text that is searched for, a space between letters is no inner part.
+      // A pattern with a space after its first character could match across a cut.
       else if (pattern === undefined || pattern.slice(1).includes(space)) return undefined;
     } else if (!LOCAL.includes(String(part.type))) return undefined;
   }
@@ -40,7 +40,7 @@ function spacesOf(normalizer: unknown): { space: string; prepends: boolean } | u
 const CONTRACTIONS = ["(?i:'s|'t|'re|'ve|'m|'ll|'d)", "'(?i:[sdmt]|ll|ve|re)"];
 const REST = "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-/** What a `Split` looks for in GPT-2, and in GPT-4, Llama 3 and Qwen with numbers of three digits or one. */
+/** The `Split` patterns of GPT-2, and of GPT-4, Llama 3 and Qwen, with numbers of up to one, two or three digits. */
 const KNOWN_SPLITS = [
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+",
   ...CONTRACTIONS.flatMap((contraction) =>
@@ -50,7 +50,7 @@ const KNOWN_SPLITS = [
   ),
 ];
 
-/** Whether a pre-tokenizer parts a letter or digit from the space behind it, and looks no further. */
+/** Whether a pre-tokenizer splits between a letter or digit and a following space, independent of other characters. */
 function parts(component: Json): boolean {
   const { type, use_regex, split, pattern, behavior, invert, delimiter } = component;
   if (type === "ByteLevel") return use_regex !== false;
@@ -65,14 +65,14 @@ function parts(component: Json): boolean {
   return isObject(pattern) && KNOWN_SPLITS.includes(String(pattern.Regex)) && behavior === "Isolated";
 }
 
-/** Whether the pre-tokenizers part a letter from a space, whatever stands around the two. */
+/** Whether the pre-tokenizers split between a letter and a space in any context. */
 function partsPieces(preTokenizer: unknown, space: string): boolean {
   const all = partsOf(preTokenizer);
   const first = all.findIndex(parts);
   if (first < 0 || !all.slice(0, first).every(({ type }) => type === "Punctuation" || type === "Digits")) {
     return false;
   }
-  // A mark that only the start of a text gets: behind a cut it is there already where the space is.
+  // A mark prepended only at the start of a text would be missing after a cut.
   const marksStart = all.slice(first + 1).some(({ type, prepend_scheme }) =>
     type === "Metaspace" && prepend_scheme === "first"
   );
@@ -80,7 +80,7 @@ function partsPieces(preTokenizer: unknown, space: string): boolean {
     (space === " " || all[first].type === "Metaspace" && (all[first].replacement ?? "▁") === space);
 }
 
-/** Whether no merge goes over a space, as tokens write it. */
+/** Whether no merge crosses a space, in the form that tokens use. */
 function mergesApart(model: Json, space: string): boolean {
   const { type, vocab, continuing_subword_prefix, end_of_word_suffix, ignore_merges } = model;
   if (type !== "BPE" || !isObject(vocab) || [...space].length !== 1 || !Object.hasOwn(vocab, space)) {
@@ -90,9 +90,9 @@ function mergesApart(model: Json, space: string): boolean {
   return keepsApart(Object.keys(vocab), space);
 }
 
-/** How tokens write a space where no pre-tokenizer parts a text. */
+/** The form of a space in tokens if no pre-tokenizer splits a text. */
 function unpartedSpace(preTokenizer: unknown, space: string): string | undefined {
-  // What looks for spaces after a normalizer has written them otherwise finds none.
+  // A split at spaces has no effect if a normalizer has replaced them.
   const all = partsOf(preTokenizer).filter((part) =>
     space === " " || part.type !== "Split" || patternOf(part) !== " "
   );
@@ -101,17 +101,17 @@ function unpartedSpace(preTokenizer: unknown, space: string): string | undefined
   return all.length === 1 && type === "Metaspace" && space === " " ? String(replacement ?? "▁") : undefined;
 }
 
-/** Text in which upper and lower case, accents and signs of one meaning are the same. */
+/** Text with case, accents and compatibility variants removed. */
 const folded = (text: string, space: string): string =>
   text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replaceAll(space, " ");
 
-/** Letters and digits that every normalization leaves as they are or takes for a letter. */
+/** Whether every normalization keeps a character as it is or as a letter. */
 const isPlain = (character: string): boolean =>
   /^[\p{L}\p{N}]$/u.test(character) && character.normalize("NFKC") === character;
 
 /**
- * @internal The encoder of a tokenizer.json for texts in parts, `encode` being that of whole texts: with a `cut` where the
- * file allows one. Where it puts a space before every text, the space behind a cut is that one.
+ * @internal The encoder of a tokenizer.json for texts in parts, given `encode` for complete texts; it has a `cut` if the
+ * file allows one. If the file prepends a space to every text, the space after a cut takes its place.
  */
 export function inParts(
   file: Json,
@@ -128,7 +128,7 @@ const addedOf = ({ added_tokens: added }: Json): Json[] => Array.isArray(added) 
 
 const contentsOf = (file: Json): string[] => addedOf(file).map(({ content }) => String(content));
 
-/** Whether a text is cut into GPT-2's pieces and its added tokens, and nothing else is done to it. */
+/** Whether texts are only split into GPT-2's pieces and added tokens. */
 function isByteLevel(file: Json): boolean {
   const { normalizer, pre_tokenizer: pieces } = file;
   return !normalizer && isObject(pieces) && pieces.type === "ByteLevel" &&
@@ -143,14 +143,14 @@ function cutOf(file: Json, space: string): ((text: string) => number) | undefine
     unparted !== undefined && isObject(file.model) && mergesApart(file.model, unparted);
   if (!apart) return undefined;
   const contents = contentsOf(file).map((content) => folded(content, space));
-  // BertNormalizer makes spaces of other characters and around Chinese ones: where they are looked for, none is plain.
+  // BertNormalizer turns other characters into spaces and adds spaces around Chinese ones: added tokens with spaces may then match anywhere.
   const makesSpaces = partsOf(file.normalizer).some(({ type }) => type === "BertNormalizer");
   if (makesSpaces && contents.some((content) => /\s/.test(content))) return undefined;
   const reach = 2 * contents.reduce((most, { length }) => Math.max(most, length), 1);
   const hasAdded = (text: string) => contents.some((content) => folded(text, space).includes(content));
   return (text) => {
     const spaceBefore = (at: number) => text.lastIndexOf(" ", at - 1);
-    // Of what goes on beyond the end nothing is known.
+    // An added token may continue beyond the end.
     for (let at = spaceBefore(text.length - reach); at > 0; at = spaceBefore(at)) {
       if (!isPlain(text[at - 1]) || !isPlain(text[at + 1] ?? "")) continue;
       if (!hasAdded(text.slice(Math.max(0, at - reach), at + reach))) return at;

@@ -1,4 +1,4 @@
-// Decoders: from tokens to a text. Each makes texts of texts; at last they are joined.
+// Decoders: from tokens to text. Each maps a list of texts to another; the last list is concatenated.
 import { Buffer } from "node:buffer";
 import { remembering } from "../byte_bpe.ts";
 import { bytesOf } from "./byte_level.ts";
@@ -8,7 +8,7 @@ import { replacerOf } from "./split.ts";
 
 export type Decoder = (tokens: string[]) => string[];
 
-/** Bytes as a text; what is no UTF-8 becomes U+FFFD. A byte order mark is a character like any other. */
+/** Decodes bytes; invalid UTF-8 becomes U+FFFD, a byte order mark is kept as a character. */
 const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const STRICT = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
@@ -18,7 +18,7 @@ function byteLevel(fields: Fields): Decoder {
   return (tokens) => [UTF8.decode(Buffer.concat(tokens.map(bytes)))];
 }
 
-/** English as it is written: no space before marks and endings. */
+/** Clean-up of English text: no space before punctuation and contractions. */
 const ENDINGS: readonly (readonly [string, string])[] = [
   [" .", "."],
   [" ?", "?"],
@@ -69,7 +69,7 @@ function ctc(fields: Fields): Decoder {
 
 const BYTE = /^<0x(?:[0-9a-f]{2}|\+[0-9a-f])>$/i;
 
-/** The tokens "<0xE2>" of one run as their text; U+FFFD for each where they are no UTF-8. */
+/** The text of a run of byte tokens ("<0xE2>"); U+FFFD for each if they are not UTF-8. */
 function runOfBytes(bytes: readonly number[]): string[] {
   try {
     return [STRICT.decode(Uint8Array.from(bytes))];
@@ -80,10 +80,10 @@ function runOfBytes(bytes: readonly number[]): string[] {
 
 function byteFallback(): Decoder {
   return (tokens) => {
-    const made: string[] = [];
+    const texts: string[] = [];
     let run: number[] = [];
     const end = () => {
-      if (run.length > 0) { for (const text of runOfBytes(run)) made.push(text); }
+      if (run.length > 0) { for (const text of runOfBytes(run)) texts.push(text); }
       run = [];
     };
     for (const token of tokens) {
@@ -92,16 +92,16 @@ function byteFallback(): Decoder {
         continue;
       }
       end();
-      made.push(token);
+      texts.push(token);
     }
     end();
-    return made;
+    return texts;
   };
 }
 
 function strip(fields: Fields): Decoder {
   const content = fields.character("content");
-  const [most, mostAtEnd] = [fields.whole("start", 0), fields.whole("stop", 0)];
+  const [most, mostAtEnd] = [fields.integer("start", 0), fields.integer("stop", 0)];
   return (tokens) =>
     tokens.map((token) => {
       const characters = [...token];
@@ -134,7 +134,7 @@ const MAKERS: Makers<Decoder> = {
   ByteFallback: byteFallback,
 };
 
-/** @internal From tokens to text; without a decoder they stand apart by a space. */
+/** @internal From tokens to text; without a decoder the tokens are joined by spaces. */
 export function decoderOf(value: unknown): (tokens: string[]) => string {
   if ((value ?? null) === null) return (tokens) => tokens.join(" ");
   const decode = componentOf(value, "decoder", MAKERS);

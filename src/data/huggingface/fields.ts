@@ -1,12 +1,12 @@
-// Reading a tokenizer.json field by field: each is checked against what is computed, and what is not is refused by its
-// path, so that nothing in a file is passed over in silence.
+// Reads a tokenizer.json field by field. Unsupported fields and values are refused by their path, so that nothing in a
+// file is silently ignored.
 import { closestString, UserError } from "../../base/errors.ts";
 
 export type Json = Readonly<Record<string, unknown>>;
 
 export const isObject = (x: unknown): x is Json => typeof x === "object" && x !== null && !Array.isArray(x);
 
-/** How much of a value an error shows. */
+/** Maximum length of a value in an error. */
 const SHOWN = 80;
 
 function shown(value: unknown): string {
@@ -15,17 +15,17 @@ function shown(value: unknown): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN).toWellFormed()}...` : text;
 }
 
-/** @internal Refuses a field: its path, what it is, what is computed. */
-export function refuse(place: string, value: unknown, computed: string): never {
-  throw new UserError(`tokenizer.json: ${place} is ${shown(value)}; computed: ${computed}.`);
+/** @internal Refuses a field: throws UserError with its path, its value and what is supported. */
+export function refuse(place: string, value: unknown, expected: string): never {
+  throw new UserError(`tokenizer.json: ${place} is ${shown(value)}; supported: ${expected}.`);
 }
 
-/** @internal The fields of one mapping, each refused where it is something else; `missing` stands for one that is not there. */
+/** @internal Typed access to the fields of a mapping; `missing` is the default of an absent field. */
 export type Fields = ReturnType<typeof fieldsOf>;
 
-const isWhole = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
+const isNatural = (x: unknown): x is number => Number.isSafeInteger(x) && (x as number) >= 0;
 
-/** @internal The fields of the mapping at `place`; refuses what is no mapping. */
+/** @internal The fields of the mapping at `place`; refuses any other value. */
 export function fieldsOf(value: unknown, place: string) {
   if (!isObject(value)) refuse(place || "the file", value, "a mapping");
   const known = new Set<string>();
@@ -56,9 +56,9 @@ export function fieldsOf(value: unknown, place: string) {
       const read = text(key, missing);
       return [...read].length === 1 ? read : refuse(at(key), read, "one character");
     },
-    whole(key: string, least: number, missing?: number): number {
+    integer(key: string, least: number, missing?: number): number {
       const read = get(key) ?? (key in value ? null : missing);
-      if (isWhole(read) && read >= least) return read;
+      if (isNatural(read) && read >= least) return read;
       return refuse(at(key), get(key), `a whole number from ${least} on`);
     },
     oneOf<T extends string>(key: string, all: readonly T[], missing?: T): T {
@@ -76,9 +76,9 @@ export function fieldsOf(value: unknown, place: string) {
       const read = get(key);
       return Array.isArray(read) ? read : refuse(at(key), read, "a list");
     },
-    /** Names fields that have no influence on ids or text. */
+    /** Accepts fields that do not affect ids or text. */
     ignore: (...keys: string[]): void => keys.forEach((key) => known.add(key)),
-    /** Refuses what was not named. */
+    /** Refuses fields that were neither read nor ignored. */
     done(): void {
       for (const key of Object.keys(value)) {
         if (!known.has(key)) refuse(at(key), value[key], [...known].join(", "));
@@ -89,12 +89,12 @@ export function fieldsOf(value: unknown, place: string) {
 
 export type Makers<T> = Readonly<Record<string, (fields: Fields) => T>>;
 
-/** @internal A component by its `type`; every field must be one that its maker reads. */
+/** @internal Makes a component by its `type`; refuses fields that its maker does not read. */
 export function componentOf<T>(value: unknown, place: string, makers: Makers<T>): T {
   const fields = fieldsOf(value, place);
-  const made = makers[fields.oneOf("type", Object.keys(makers))](fields);
+  const component = makers[fields.oneOf("type", Object.keys(makers))](fields);
   fields.done();
-  return made;
+  return component;
 }
 
 export function componentsOf<T>(fields: Fields, key: string, makers: Makers<T>): T[] {

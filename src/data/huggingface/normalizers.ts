@@ -1,4 +1,4 @@
-// Normalizers: what becomes of a text before it is cut. One function for each `type`.
+// Normalizers, which change a text before it is split. One function per `type`.
 import { componentOf, componentsOf, type Fields, type Makers, refuse } from "./fields.ts";
 import { byteCharactersOf } from "./byte_level.ts";
 import { precompiled } from "./precompiled.ts";
@@ -16,7 +16,7 @@ const NONSPACING_MARKS = each(NONSPACING);
 const LEADING = new RegExp(`^[${SPACE}]+`, "v");
 const TRAILING = new RegExp(`[${SPACE}]`, "v");
 
-/** Ideographs as BERT counts them. */
+/** The ideographs that BERT treats as Chinese. */
 const CHINESE =
   /[\u{4e00}-\u{9fff}\u{3400}-\u{4dbf}\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{f900}-\u{faff}\u{2f800}-\u{2fa1f}]/gu;
 
@@ -55,7 +55,7 @@ function strip(fields: Fields): Normalizer {
 function replace(fields: Fields): Normalizer {
   // tokenizers panics at an empty match.
   if (patternOf(fields).empty) {
-    refuse(fields.at("pattern"), fields.any("pattern"), "what matches one character or more");
+    refuse(fields.at("pattern"), fields.any("pattern"), "a pattern that matches at least one character");
   }
   return replacerOf(fields);
 }

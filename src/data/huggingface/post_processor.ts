@@ -1,8 +1,8 @@
-// Post-processors put special tokens around a text. heed puts none there, so a post-processor must leave the others alone;
-// the one that it puts first is what stands for the empty text.
+// Post-processors add special tokens around a text. heed adds none, so a post-processor must not change other tokens;
+// the first token it adds is used in place of an empty prompt.
 import { componentOf, componentsOf, type Fields, isObject, type Makers, refuse } from "./fields.ts";
 
-/** A template of one text is that text once, whatever stands around it. */
+/** The template for one text must contain the text once, with any special tokens around it. */
 function template(fields: Fields): string | undefined {
   const single = fields.list("single");
   const texts = single.filter((part) => isObject(part) && part.Sequence !== undefined);
@@ -37,8 +37,8 @@ const MAKERS: Makers<string | undefined> = {
 };
 
 /**
- * @internal The token that a post-processor puts before a text, if any; refuses one that would change the ids of a text
- * without special tokens.
+ * @internal The token that a post-processor adds before a text, if any; refuses a post-processor that would change the ids
+ * of a text without special tokens.
  */
 export function firstToken(value: unknown): string | undefined {
   return (value ?? null) === null ? undefined : componentOf(value, "post_processor", MAKERS);

@@ -1,4 +1,4 @@
-// Pre-tokenizers: a text is cut into pieces, and no token is part of two. One function for each `type`.
+// Pre-tokenizers, which split a text into pieces; no token spans two pieces. One function per `type`.
 import { piecesOf } from "../byte_bpe.ts";
 import { byteCharactersOf } from "./byte_level.ts";
 import { componentOf, componentsOf, type Fields, isObject, type Makers, refuse } from "./fields.ts";
@@ -6,11 +6,11 @@ import { BEHAVIORS, patternOf, type Pieces, splitter } from "./split.ts";
 import { NUMBER, PUNCTUATION, SPACE, WORD } from "./unicode.ts";
 
 export interface PreTokenizer {
-  /** The pieces of a text, none empty; `first`: whether it starts where the whole text does. */
+  /** The non-empty pieces of a text; `first`: whether it is at the start of the complete text. */
   split(text: string, first: boolean): Pieces;
-  /** What becomes of each piece at last: a function of the piece alone, so that its ids can be remembered. */
+  /** Maps each piece at the end: a function only of the piece, so that its ids can be cached. */
   readonly finish?: (piece: string) => string;
-  /** Whether it only cuts and puts nothing before a text. */
+  /** Whether it only splits, without prepending anything to a text. */
   readonly cuts: boolean;
 }
 
@@ -19,35 +19,35 @@ const SPACES = each(`[${SPACE}]`);
 const MARKS = each(PUNCTUATION);
 const WORDS = each(`[${WORD}]+|[^${WORD}${SPACE}]+`);
 
-/** One that only cuts. */
+/** A pre-tokenizer that only splits. */
 const cut = (split: (text: string) => Pieces): PreTokenizer => ({
   split(text, first) {
-    const made = split(text);
-    return { pieces: made.pieces, first: first && made.first };
+    const result = split(text);
+    return { pieces: result.pieces, first: first && result.first };
   },
   cuts: true,
 });
 
-/** One after another, each on every piece that the ones before it made. */
+/** Pre-tokenizers in sequence, each applied to every piece of the previous ones. */
 function chained(all: readonly PreTokenizer[]): PreTokenizer {
   const last = all.at(-1);
   return {
     split(text, first) {
-      let made: Pieces = { pieces: [text], first };
+      let current: Pieces = { pieces: [text], first };
       all.forEach(({ split, finish }, n) => {
         const finished = n === all.length - 1 ? undefined : finish;
-        const parts = made.pieces.map((piece, i) => split(piece, made.first && i === 0));
+        const parts = current.pieces.map((piece, i) => split(piece, current.first && i === 0));
         const pieces = parts.flatMap((part) => finished ? part.pieces.map(finished) : part.pieces);
-        made = { pieces, first: made.first && (parts[0]?.first ?? false) };
+        current = { pieces, first: current.first && (parts[0]?.first ?? false) };
       });
-      return made;
+      return current;
     },
     finish: last?.finish,
     cuts: all.every(({ cuts }) => cuts),
   };
 }
 
-const whole = (text: string): Pieces => ({ pieces: text === "" ? [] : [text], first: true });
+const uncut = (text: string): Pieces => ({ pieces: text === "" ? [] : [text], first: true });
 
 function byteLevel(fields: Fields): PreTokenizer {
   const prefix = fields.flag("add_prefix_space", true);
@@ -63,10 +63,10 @@ function byteLevel(fields: Fields): PreTokenizer {
   };
 }
 
-/** Where Metaspace puts its mark before a text. */
+/** When Metaspace prepends its mark to a text. */
 const SCHEMES = ["always", "first", "never"] as const;
 
-/** @internal Metaspace's fields, which its decoder has too. */
+/** @internal The fields of Metaspace, which its decoder shares. */
 export function metaspaceFields(fields: Fields) {
   const replacement = fields.character("replacement", "▁");
   const prefix = fields.any("add_prefix_space");
@@ -90,7 +90,7 @@ function metaspace(fields: Fields): PreTokenizer {
       let marked = text.replaceAll(" ", () => replacement);
       const prepends = scheme === "always" || (scheme === "first" && first);
       if (prepends && !marked.startsWith(replacement)) marked = replacement + marked;
-      return split ? atMarks(marked) : whole(marked);
+      return split ? atMarks(marked) : uncut(marked);
     },
     cuts: false,
   };
@@ -102,7 +102,7 @@ function split(fields: Fields): PreTokenizer {
 }
 
 function fixedLength(fields: Fields): PreTokenizer {
-  const length = fields.whole("length", 1);
+  const length = fields.integer("length", 1);
   return cut((text) => {
     const characters = [...text];
     const pieces: string[] = [];
@@ -114,14 +114,14 @@ function fixedLength(fields: Fields): PreTokenizer {
 function sequence(fields: Fields): PreTokenizer {
   const all = componentsOf(fields, "pretokenizers", MAKERS);
   const written = fields.list("pretokenizers");
-  // Which piece comes first is known while texts are only cut.
+  // The first piece is known only while texts are only split.
   const changed = all.findIndex(({ cuts }) => !cuts);
   written.forEach((one, i) => {
     if (changed < 0 || i <= changed || !isObject(one) || one.prepend_scheme !== "first") return;
     refuse(
       `${fields.at("pretokenizers")}[${i}].prepend_scheme`,
       "first",
-      '"always" or "never" behind another',
+      '"always" or "never" after another',
     );
   });
   return chained(all);
@@ -143,19 +143,19 @@ const MAKERS: Makers<PreTokenizer> = {
   FixedLength: fixedLength,
 };
 
-/** Whether a Metaspace that minds the start of the text is in a pre-tokenizer. */
+/** Whether a pre-tokenizer contains a Metaspace with prepend_scheme "first". */
 function mindsStart(value: unknown): boolean {
   if (!isObject(value)) return false;
   return value.prepend_scheme === "first" ||
     (Array.isArray(value.pretokenizers) && value.pretokenizers.some(mindsStart));
 }
 
-/** @internal The pre-tokenizer of a file, which has a normalizer or has none; undefined where the text stays whole. */
+/** @internal The pre-tokenizer of a file, undefined if it has none; `normalizes`: whether the file has a normalizer. */
 export function preTokenizerOf(value: unknown, normalizes: boolean): PreTokenizer | undefined {
   if ((value ?? null) === null) return undefined;
-  const made = componentOf(value, "pre_tokenizer", MAKERS);
+  const preTokenizer = componentOf(value, "pre_tokenizer", MAKERS);
   if (normalizes && mindsStart(value)) {
     refuse("pre_tokenizer.prepend_scheme", "first", '"first" without a normalizer, "always", "never"');
   }
-  return made;
+  return preTokenizer;
 }

@@ -1,13 +1,13 @@
-// SentencePiece's normalizer: a double array of what is replaced, and the texts in its place.
+// SentencePiece's normalizer: a double-array trie of the texts to replace, and their replacements.
 import { remembering } from "../byte_bpe.ts";
 import { type Fields, refuse } from "./fields.ts";
 
 const UTF8 = new TextEncoder();
 
-/** A double-array trie (Darts): each unit has a label, an offset to its children and whether a value follows. */
+/** A double-array trie (Darts): each unit has a label, an offset to its children and a flag for a value. */
 type DoubleArray = Uint32Array;
 
-/** The value of the shortest key that `bytes` starts with. */
+/** The value of the shortest key that is a prefix of `bytes`. */
 function shortest(units: DoubleArray, bytes: Uint8Array): number | undefined {
   const offset = (unit: number) => (unit >>> 10) << ((unit & 0x200) >>> 6);
   let at = offset(units[0]);
@@ -44,14 +44,14 @@ function mappingOf(charsmap: Uint8Array): ((text: string) => string | undefined)
 }
 
 /**
- * Characters below U+0300 are a grapheme each, unless it is CR before LF or one from U+0300 on stands beside them: the
- * first group has such, and what it leaves is to be segmented.
+ * Each character below U+0300 is a grapheme, except CR before LF or next to a character from U+0300 on. The first group
+ * matches such characters; everything else has to be segmented.
  */
 const LOW = "[^\\r\\u{300}-\\u{10ffff}]";
 const HIGH = "[\\u{300}-\\u{10ffff}]";
 const PARTS = new RegExp(`(${LOW}{1,4096})(?!${HIGH})|\\r\\n?|${LOW}?(?:${HIGH}+${LOW}?)+`, "gv");
 
-/** @internal SentencePiece's normalizer; a grapheme of up to five bytes is looked up whole, others by character. */
+/** @internal SentencePiece's normalizer; graphemes of up to five bytes are looked up as one, others by character. */
 export function precompiled(fields: Fields): (text: string) => string {
   const written = fields.text("precompiled_charsmap");
   const charsmap = bytesOfBase64(written);
@@ -59,16 +59,16 @@ export function precompiled(fields: Fields): (text: string) => string {
   if (!mapped) return refuse(fields.at("precompiled_charsmap"), written, "SentencePiece's map in base64");
   const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
   const normalized = remembering((grapheme: string): string => {
-    const whole = UTF8.encode(grapheme).length < 6 ? mapped(grapheme) : undefined;
-    return whole ?? [...grapheme].map((character) => mapped(character) ?? character).join("");
+    const replacement = UTF8.encode(grapheme).length < 6 ? mapped(grapheme) : undefined;
+    return replacement ?? [...grapheme].map((character) => mapped(character) ?? character).join("");
   });
   return (text) => {
-    let made = "";
+    let output = "";
     for (const [part, plain] of text.matchAll(PARTS)) {
       if (plain !== undefined) {
-        for (const character of plain) made += normalized(character);
-      } else for (const { segment } of graphemes.segment(part)) made += normalized(segment);
+        for (const character of plain) output += normalized(character);
+      } else for (const { segment } of graphemes.segment(part)) output += normalized(segment);
     }
-    return made;
+    return output;
   };
 }

@@ -1,16 +1,16 @@
-// Oniguruma's regular expressions, which tokenizer.json files hold, as JavaScript's. What JavaScript cannot say the same
-// way is refused: a pattern that is nearly the same gives other tokens.
+// Translates Oniguruma's regular expressions, which tokenizer.json files contain, to JavaScript's. What JavaScript cannot
+// express exactly is refused: an almost equal pattern gives different tokens.
 
 import { costOf, reversed, type Tree } from "./backtracking.ts";
 
-/** @internal What a pattern has that is not computed. */
+/** @internal Thrown at an unsupported part of a pattern. */
 export class Untranslatable extends Error {}
 
-/** White space: \s of Oniguruma and Rust, which has U+0085 and not U+FEFF. */
+/** White space: \s of Oniguruma and Rust, which includes U+0085 but not U+FEFF. */
 const SPACE = "\\p{White_Space}";
 /** \w of Oniguruma inside a class. */
 const LETTERS = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}";
-/** \w of Oniguruma elsewhere, which has superscripts and fractions of Latin-1. */
+/** \w of Oniguruma outside a class, which includes superscripts and fractions of Latin-1. */
 const WORD = `${LETTERS}\\u{b2}\\u{b3}\\u{b9}\\u{bc}-\\u{be}`;
 
 const CLASSES: Readonly<Record<string, string>> = {
@@ -38,7 +38,7 @@ const ANCHORS: Readonly<Record<string, string>> = {
 
 const CONTROLS: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, f: 12, v: 11, a: 7, e: 27 };
 
-/** Properties of which all code points were compared. */
+/** Properties for which all code points were compared between Oniguruma and JavaScript. */
 const CATEGORIES = "L Lu Ll Lt Lm Lo M Mn Mc Me N Nd Nl No P Pc Pd Ps Pe Pi Pf Po S Sm Sc Sk So Z Zs Zl Zp";
 const SCRIPTS =
   "Han Hiragana Katakana Hangul Latin Cyrillic Greek Arabic Hebrew Thai Devanagari Bengali Tamil";
@@ -47,7 +47,7 @@ const PROPERTIES = new Map([
   ...SCRIPTS.split(" ").map((name) => [name.toLowerCase(), `{Script=${name}}`] as const),
 ]);
 
-/** Two letters that one character may stand for where case is ignored: JavaScript folds single characters alone. */
+/** Letter pairs that a ligature matches if case is ignored: JavaScript folds only single characters. */
 const LIGATURES = new Set(["ss", "st", "ff", "fi", "fl"]);
 
 const hex = (code: number) => `\\u{${code.toString(16)}}`;
@@ -55,7 +55,7 @@ const hex = (code: number) => `\\u{${code.toString(16)}}`;
 interface Part {
   readonly source: string;
   readonly empty: boolean;
-  /** Whether it looks around and takes nothing. */
+  /** Whether it is a zero-width assertion. */
   readonly looks?: boolean;
   readonly tree: Tree;
 }
@@ -66,8 +66,8 @@ interface Flags {
 }
 
 /**
- * @internal The JavaScript expression that matches what Oniguruma's `pattern` matches, sticky where it may read
- * characters again and again; `empty`: whether it may match nothing.
+ * @internal The JavaScript expression equivalent to Oniguruma's `pattern`, sticky if it may read characters
+ * repeatedly; `empty`: whether it can match the empty string.
  */
 export function translated(pattern: string): { pattern: RegExp; empty: boolean } {
   const reader = new Reader(pattern);
@@ -82,7 +82,7 @@ const setOf = (source: string, { ignoreCase }: Flags): Tree => {
 };
 const LOOK: Tree = { kind: "look" };
 
-/** Whether a part may read characters again and again; throws at what would backtrack for ever. */
+/** Whether a part may read characters repeatedly; throws at catastrophic backtracking. */
 function checkedCost(tree: Tree): boolean {
   const { fault, rereads } = costOf(tree);
   if (fault !== undefined) throw new Untranslatable(`${fault}, which backtracks for ever`);
@@ -91,12 +91,12 @@ function checkedCost(tree: Tree): boolean {
 
 class Reader {
   at = 0;
-  /** Whether a group or a look around may read characters again and again. */
+  /** Whether a group or a lookaround may read characters repeatedly. */
   rereads = false;
   readonly #characters: readonly string[];
   #atomics = 0;
   #behind = 0;
-  /** The letter just before, where case is ignored. */
+  /** The preceding letter, if case is ignored. */
   #letter = "";
 
   constructor(pattern: string) {
@@ -121,7 +121,7 @@ class Reader {
     return this.#characters[this.at++] ?? this.#fail("the end", 0);
   }
 
-  /** Refuses the `length` characters before this place. */
+  /** Refuses the previous `length` characters. */
   #fail(what?: string, length = 1): never {
     const from = Math.max(0, this.at - length);
     throw new Untranslatable(
@@ -172,21 +172,21 @@ class Reader {
     const empty = atom.empty || least === 0;
     const once: Tree = { kind: "repeat", part: atom.tree, least, most };
     let tree = once;
-    let made: string;
+    let translation: string;
     if (short === undefined) {
-      // "{2}?" and what comes after it differ between dialects; "{1,3}+" repeats in Oniguruma's own.
-      if (this.#take("?")) made = least === most ? fail() : `${plain}?`;
+      // "{2}?" differs between dialects; in Oniguruma "{1,3}+" is a repetition of the repetition.
+      if (this.#take("?")) translation = least === most ? fail() : `${plain}?`;
       else if (this.#take("+")) {
-        made = empty ? fail() : `(?:${plain})+`;
+        translation = empty ? fail() : `(?:${plain})+`;
         tree = { kind: "repeat", part: once, least: 1, most: Infinity };
-      } else made = plain;
-    } else if (this.#take("+")) made = this.#atomic({ source: plain, tree });
-    else made = this.#take("?") ? `${plain}?` : plain;
+      } else translation = plain;
+    } else if (this.#take("+")) translation = this.#atomic({ source: plain, tree });
+    else translation = this.#take("?") ? `${plain}?` : plain;
     if (["*", "+", "?"].some((sign) => this.#peek(sign)) || this.#interval()) fail();
-    return { source: made, empty, tree };
+    return { source: translation, empty, tree };
   }
 
-  /** "{2}", "{2,}", "{,3}" or "{2,3}", where it stands here; a brace otherwise stands for itself. */
+  /** Reads "{2}", "{2,}", "{,3}" or "{2,3}"; any other brace is a literal. */
   #interval(): [number, number] | undefined {
     if (!this.#peek("{")) return undefined;
     const [written, from, comma, to] =
@@ -201,7 +201,7 @@ class Reader {
     return [least, most];
   }
 
-  /** JavaScript has no atomic group: a look ahead, which is one, and what it saw again. */
+  /** JavaScript has no atomic groups: a lookahead, which is atomic, and a back-reference to its match are equivalent. */
   #atomic({ source, tree }: Pick<Part, "source" | "tree">): string {
     this.rereads = checkedCost(tree) || this.rereads;
     if (this.#behind > 0) this.#fail("an atomic group in a look behind", 0);
@@ -267,7 +267,7 @@ class Reader {
       this.#behind += behind;
       const { source, tree } = inside();
       this.#behind -= behind;
-      // In a look around every repetition does, once at each character.
+      // In a lookaround every repetition rereads, once at each character.
       this.rereads = checkedCost(behind ? reversed(tree) : tree) || this.rereads || /[*+,]/.test(source);
       return { source: `${looks}${source})`, empty: true, looks: true, tree: LOOK };
     }
@@ -286,7 +286,7 @@ class Reader {
     };
     const open = changed.ignoreCase === flags.ignoreCase ? "(?:" : changed.ignoreCase ? "(?i:" : "(?-i:";
     if (this.#take(":")) return this.#wrapped(open, inside(changed));
-    // Options without a group hold up to the end of the group around them, alternatives and all.
+    // Options without a group apply up to the end of the enclosing group, including its alternatives.
     this.at++;
     return this.#wrapped(open, this.alternatives(changed));
   }
@@ -295,7 +295,7 @@ class Reader {
     return { ...part, source: `${open}${part.source})` };
   }
 
-  /** What follows a backslash: a code point, or a class. */
+  /** Reads what follows a backslash: a code point or a class. */
   #escape({ ignoreCase }: Flags, classes: Readonly<Record<string, string>>): number | string {
     const from = this.at;
     const character = this.#next();

@@ -1,10 +1,10 @@
-// Cutting a text at the matches of a pattern, in the five ways that tokenizer.json knows.
+// Splits a text at the matches of a pattern, with the five behaviours of tokenizer.json.
 import { describeValue } from "../../base/show.ts";
 import { UserError } from "../../base/errors.ts";
 import { type Fields, fieldsOf, refuse } from "./fields.ts";
 import { translated, Untranslatable } from "./regex.ts";
 
-/** @internal What becomes of a match. */
+/** @internal How matches are treated. */
 export const BEHAVIORS = [
   "Removed",
   "Isolated",
@@ -17,29 +17,29 @@ export type Behavior = typeof BEHAVIORS[number];
 
 type Range = [start: number, end: number, match: boolean];
 
-/** Whether a place is between the halves of a character, where JavaScript finds empty matches. */
+/** Whether an index is inside a surrogate pair, where JavaScript allows empty matches. */
 function isWithinPair(text: string, at: number): boolean {
   return at > 0 && text.codePointAt(at - 1)! > 0xffff;
 }
 
-/** A text as matches and what is between them. No empty match stands directly behind another match. */
+/** A text as matches and the ranges between them. No empty match directly follows another match. */
 function rangesOf(text: string, pattern: RegExp): Range[] {
   try {
     return matchRanges(text, pattern);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new UserError(
-      "tokenizer.json: an expression meets a run of characters that is too long for JavaScript; expected a text in parts.",
+      "tokenizer.json: a run of characters is too long for JavaScript to match an expression; expected a text in parts.",
     );
   }
 }
 
-/** Milliseconds for a text, and characters for each one more: what is slower would go on for ever. Measured: 30,000. */
+/** The time limit in ms for any text, and the minimum speed in characters per ms. Measured: 30,000. */
 const [PATIENCE, SLOWEST] = [1000, 500];
 
 /**
- * The matches of an expression. One that may read the same run again from each of its characters is tried place by place,
- * with an eye on the time.
+ * The matches of an expression. A sticky expression, which may read the same run again from each of its characters, is tried
+ * index by index under a time limit.
  */
 function* matchesOf(text: string, pattern: RegExp): Generator<RegExpExecArray> {
   if (!pattern.sticky) return yield* text.matchAll(pattern);
@@ -76,26 +76,26 @@ function matchRanges(text: string, pattern: RegExp): Range[] {
 }
 
 function merged(ranges: readonly Range[], behavior: Behavior): Range[] {
-  const made: Range[] = [];
+  const joined: Range[] = [];
   let before = false;
   for (const [start, end, match] of behavior === "MergedWithNext" ? ranges.toReversed() : ranges) {
-    const last = made.at(-1);
+    const last = joined.at(-1);
     const joins = behavior === "Contiguous" ? match === before : match && !before;
-    if (!last || !joins) made.push([start, end, match]);
+    if (!last || !joins) joined.push([start, end, match]);
     else if (behavior === "MergedWithNext") last[0] = start;
     else last[1] = end;
     before = match;
   }
-  return behavior === "MergedWithNext" ? made.reverse() : made;
+  return behavior === "MergedWithNext" ? joined.reverse() : joined;
 }
 
-/** @internal Pieces of a text; the empty ones are left out. `first`: whether the first one starts where the text does. */
+/** @internal The non-empty pieces of a text. `first`: whether the first piece is at the start of the text. */
 export interface Pieces {
   readonly pieces: string[];
   readonly first: boolean;
 }
 
-/** @internal The splitter at a pattern (flags "g" or "y", and "u" or "v"); with `invert` what does not match is taken for a match. */
+/** @internal Splits at a pattern (flags "g" or "y", and "u" or "v"); `invert` exchanges matches and the ranges between them. */
 export function splitter(pattern: RegExp, behavior: Behavior, invert = false): (text: string) => Pieces {
   return (text) => {
     let ranges = rangesOf(text, pattern);
@@ -107,7 +107,7 @@ export function splitter(pattern: RegExp, behavior: Behavior, invert = false): (
   };
 }
 
-/** @internal What the fields `pattern` and `content` replace in a text. */
+/** @internal The replacement that the fields `pattern` and `content` describe. */
 export function replacerOf(fields: Fields): (text: string) => string {
   const { text: plain, pattern } = patternOf(fields);
   const content = fields.text("content");
@@ -116,7 +116,7 @@ export function replacerOf(fields: Fields): (text: string) => string {
     rangesOf(text, pattern).map(([start, end, match]) => match ? content : text.slice(start, end)).join("");
 }
 
-/** @internal The field `pattern`, `{ "String": text }` or `{ "Regex": expression }`; `empty`: whether it may match nothing. */
+/** @internal The field `pattern`, `{ "String": text }` or `{ "Regex": expression }`; `empty`: whether it can match the empty string. */
 export function patternOf(fields: Fields): { text?: string; pattern: RegExp; empty: boolean } {
   const pattern = fieldsOf(fields.any("pattern"), fields.at("pattern"));
   const isRegex = pattern.any("Regex") !== undefined;

@@ -1,8 +1,8 @@
-// Classes and mappings of characters as the parts of tokenizers 0.23 have them. Each part has tables of its own Unicode
-// version, between 8 and 17; where one differs from JavaScript's, the code points stand here, in hexadecimal. All code
+// Character classes and mappings of the components of tokenizers 0.23. Their tables are of different Unicode versions,
+// from 8 to 17; this file lists, in hexadecimal, the code points that differ from JavaScript's. All code
 // points were compared by tests/golden/tokenizer_unicode.py.
 
-/** Code points and ranges, "7fd 897-89f", as the inside of a class. */
+/** Code points and ranges such as "7fd 897-89f", as the content of a character class. */
 function classOf(ranges: string): string {
   return ranges.trim().split(/\s+/).map((range) => range.split("-").map((code) => `\\u{${code}}`).join("-"))
     .join("");
@@ -10,10 +10,10 @@ function classOf(ranges: string): string {
 
 export const SPACE = "\\p{White_Space}";
 
-/** @internal A character of a word, as Rust's regular expressions have it. */
+/** @internal Word characters, as in Rust's regular expressions. */
 export const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
 
-/** @internal Numbers: Rust's are those of Unicode 17. */
+/** @internal Numbers, as in Rust, which has Unicode 17. */
 export const NUMBER = `\\p{N}${classOf("11de0-11de9 16ff4-16ff6")}`;
 
 const ASCII_PUNCTUATION = "!-\\/:-@\\[-`\\{-~";
@@ -25,7 +25,7 @@ const LATER_PUNCTUATION = classOf(
   12ff1-12ff2 16d6d-16d6f 16e97-16e9a 16fe2 1e5ff 1e95e-1e95f`,
 );
 
-/** @internal Punctuation, and all of ASCII that is no letter, digit or space. */
+/** @internal Punctuation, and all ASCII characters except letters, digits, spaces and controls. */
 export const PUNCTUATION = `[[\\p{P}${ASCII_PUNCTUATION}${classOf("166d 111c9")}]--[${LATER_PUNCTUATION}]]`;
 
 const LATER_MARKS = classOf(`7fd 897-89f 8ca-8d3 9fe afa-aff b55 c04 c3c cf3 d00 d3b-d3c d81 eba ece 1715 180f
@@ -37,7 +37,7 @@ const LATER_MARKS = classOf(`7fd 897-89f 8ca-8d3 9fe afa-aff b55 c04 c3c cf3 d00
   1611e-1612f 16f4f 16f7f-16f87 16fe4 16ff0-16ff1 1cf00-1cf2d 1cf30-1cf46 1e08f 1e130-1e136 1e2ae 1e2ec-1e2ef
   1e4ec-1e4ef 1e5ee-1e5ef`);
 
-/** @internal Marks, which StripAccents takes out. */
+/** @internal Marks, which StripAccents removes. */
 export const MARK = `[[\\p{M}${classOf("1cf2-1cf3")}]--[${LATER_MARKS}]]`;
 
 const LATER_NONSPACING = classOf(
@@ -52,14 +52,14 @@ const LATER_NONSPACING = classOf(
   1e2ec-1e2ef 1e4ec-1e4ef 1e5ee-1e5ef 1e944-1e94a`,
 );
 
-/** @internal Nonspacing marks, which BertNormalizer takes out. */
+/** @internal Nonspacing marks, which BertNormalizer removes. */
 export const NONSPACING = `[[\\p{Mn}${classOf("1734 1171e")}]--[${LATER_NONSPACING}]]`;
 
-/** @internal Controls, which BertNormalizer takes out, and U+FFFD. */
+/** @internal Controls and U+FFFD, which BertNormalizer removes. */
 export const CONTROL = `[[\\p{Cc}\\p{Cf}\\p{Co}${classOf("fffd")}]--` +
   `[${classOf("9-a d 890-891 8e2 110cd 13430-1343f")}]]`;
 
-/** Characters that stay as they are and where they are, though JavaScript composes or moves them. */
+/** Characters that tokenizers leaves unchanged and in place, but JavaScript composes or reorders. */
 const INERT = classOf(
   `7fd 897-89f 8ca-8d3 9fe c3c d3b-d3c eba 1715 1abf-1ace 1df6-1dfa 32ff a7f2-a7f4 a82c ab69 105c9
   105d2 105da 105e4 10781-10785 10787-107b0 107b2-107ba 10d24-10d27 10d69-10d6d 10eab-10eac 10efd-10eff 10f46-10f50
@@ -72,23 +72,23 @@ const INERT = classOf(
 const INERT_CHARACTER = new RegExp(`[${INERT}]`, "gv");
 
 export function normalForm(text: string, form: "NFC" | "NFD" | "NFKC" | "NFKD"): string {
-  let made = "";
+  let output = "";
   let from = 0;
   for (const { index, 0: inert } of text.matchAll(INERT_CHARACTER)) {
-    made += text.slice(from, index).normalize(form) + inert;
+    output += text.slice(from, index).normalize(form) + inert;
     from = index + inert.length;
   }
-  return made + text.slice(from).normalize(form);
+  return output + text.slice(from).normalize(form);
 }
 
-/** Capitals of Unicode 17, which Rust knows, and how far their small letters are from them. */
+/** Uppercase letters of Unicode 17, which Rust supports; `smallOf` adds the offset to lowercase. */
 const LATER_CAPITALS = /[\u{a7ce}\u{a7d2}\u{a7d4}\u{16ea0}-\u{16eb8}]/gu;
 const smallOf = (capital: string) => {
   const code = capital.codePointAt(0)!;
   return String.fromCodePoint(code + (code < 0x10000 ? 1 : 0x1b));
 };
 
-/** @internal Small letters, each character by itself: a final sigma is a sigma. */
+/** @internal Lowercase, character by character: no final form of sigma. */
 export function lowered(text: string): string {
   return text.split("Σ").map((part) => part.toLowerCase()).join("σ").replace(LATER_CAPITALS, smallOf);
 }

@@ -1,18 +1,18 @@
-// SentencePiece's unigram model: of all ways to cut a piece into tokens the one whose scores have the greatest sum.
+// SentencePiece's unigram model: splits a piece into the tokens whose scores have the greatest sum.
 import { fallback } from "./bpe.ts";
 import { type Fields, refuse } from "./fields.ts";
 import { type Model, unknownPiece } from "./vocabulary.ts";
 
-/** How far below the lowest score an unknown character's is. */
+/** The score of an unknown character is this much below the lowest score. */
 const UNKNOWN_PENALTY = 10;
 
 type Trie = ReturnType<typeof trieOf>;
 
-/** Tokens by their code units: the children of a node lie side by side, in order. A node without a token has the id -1. */
+/** A trie of tokens by code units: the children of a node are contiguous and sorted. A node without a token has the id -1. */
 function trieOf(ids: ReadonlyMap<string, number>) {
   const sorted = [...ids.keys()].filter((token) => token !== "").sort();
   const nodes = { units: [0], children: [0], ids: [-1] };
-  // Breadth first: the tokens from low to high have the same first `depth` units.
+  // Breadth first: the tokens from low to high share their first `depth` units.
   const open = [{ low: 0, high: sorted.length, depth: 0 }];
   for (let node = 0; node < open.length; node++) {
     const { low, high, depth } = open[node];
@@ -34,13 +34,13 @@ function trieOf(ids: ReadonlyMap<string, number>) {
   nodes.children.push(open.length);
   return {
     units: Uint16Array.from(nodes.units),
-    // Those of the next node start where a node's end.
+    // The children of node i end where those of node i + 1 start.
     children: Uint32Array.from(nodes.children),
     ids: Int32Array.from(nodes.ids),
   };
 }
 
-/** The child of a node by a code unit, or -1. */
+/** The child of a node for a code unit, or -1. */
 function childOf({ units, children }: Trie, node: number, unit: number): number {
   let [low, high] = [children[node], children[node + 1]];
   while (low < high) {
@@ -52,8 +52,8 @@ function childOf({ units, children }: Trie, node: number, unit: number): number 
 }
 
 /**
- * A score as tokenizers reads it from its file: the digits as one whole number, divided by a power of ten. That is up to
- * one unit in the last place off the nearest number, and where two ways to cut tie, it decides.
+ * A score as tokenizers parses it: the digits as one integer, divided by a power of ten. The result can differ from the
+ * nearest number by one unit in the last place, which decides between splits that would otherwise tie.
  */
 function readScore(score: number): number {
   const [, digits, fraction = "", exponent = "0"] = /^(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(
@@ -89,13 +89,13 @@ function unknownId(fields: Fields, count: number): number | null {
   return refuse(fields.at("unk_id"), id, `null or an id below ${count}`);
 }
 
-/** Of each end in a piece: where the last token of its best cut starts, -1 where there is none, and that token's id. */
+/** For each end index in a piece: the start (-1 if there is none) and id of the last token of the best split up to it. */
 interface Cuts {
   readonly starts: Int32Array;
   readonly last: Int32Array;
 }
 
-/** The texts of a piece's tokens; unknown characters side by side are one. */
+/** The texts of a piece's tokens; adjacent unknown characters are joined. */
 function cutsOf(piece: string, { starts, last }: Cuts, unknown: number | null): string[] {
   const cuts: string[] = [];
   let unknownEnd = -1;

@@ -1,22 +1,22 @@
-// A model's tokens and their ids, and what a model is to the rest of a tokenizer.
+// A model's tokens and their ids, and the interface of models.
 import { UserError } from "../../base/errors.ts";
 import { type Fields, isObject, refuse } from "./fields.ts";
 
-/** Ids that a file may have: a model has a row for each. */
+/** Upper bound of ids in a file: an embedding has a row for each. */
 const MOST_IDS = 2 ** 22;
 
 const isId = (x: unknown): x is number =>
   Number.isInteger(x) && (x as number) >= 0 && (x as number) < MOST_IDS;
 
-/** @internal What makes ids of a piece of text. */
+/** @internal Encodes pieces of text as ids. */
 export interface Model {
   /** The ids of tokens. */
   readonly ids: ReadonlyMap<string, number>;
   /** The tokens of ids. */
   readonly tokens: ReadonlyMap<number, string>;
-  /** How many tokens there are, those of one text counted each. */
+  /** The number of tokens, including several with the same text. */
   readonly count: number;
-  /** The ids of a piece; throws UserError at what it has no token for. */
+  /** The ids of a piece; throws UserError at text without a token. */
   encode(piece: string): number[];
 }
 
@@ -24,11 +24,11 @@ export function unknownPiece(piece: string, token: string | number | null): neve
   const text = JSON.stringify(piece.length > 40 ? `${piece.slice(0, 40).toWellFormed()}...` : piece);
   const why = token === null
     ? "it has no unknown token"
-    : `its unknown token ${JSON.stringify(token)} is none`;
+    : `its unknown token ${JSON.stringify(token)} is not in the vocabulary`;
   throw new UserError(`tokenizer.json: model.vocab has no token for ${text}, and ${why}.`);
 }
 
-/** @internal The field `vocab` of a model that has a mapping from tokens to ids. */
+/** @internal The field `vocab` of a model, a mapping from tokens to ids. */
 export function vocabularyOf(fields: Fields): Pick<Model, "ids" | "tokens" | "count"> {
   const vocab = fields.any("vocab");
   const place = fields.at("vocab");
@@ -41,7 +41,7 @@ export function vocabularyOf(fields: Fields): Pick<Model, "ids" | "tokens" | "co
     const at = `${place}[${JSON.stringify(token)}]`;
     if (!isId(id)) return refuse(at, id, `an id below ${MOST_IDS}`);
     if (tokens.has(id)) {
-      return refuse(at, id, `an id of its own; ${JSON.stringify(tokens.get(id))} has this one`);
+      return refuse(at, id, `a unique id; ${JSON.stringify(tokens.get(id))} has the same`);
     }
     if (!token.isWellFormed()) return refuse(at, id, "tokens without lone surrogates");
     ids.set(token, id);

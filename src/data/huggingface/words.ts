@@ -1,8 +1,8 @@
-// Models whose tokens are words or the longest parts of words: WordLevel and WordPiece.
+// Models whose tokens are words (WordLevel) or the longest parts of words (WordPiece).
 import type { Fields } from "./fields.ts";
 import { type Model, unknownPiece, vocabularyOf } from "./vocabulary.ts";
 
-/** @internal A piece is one token, or unknown. */
+/** @internal Each piece is one token or unknown. */
 export function wordLevel(fields: Fields): Model {
   const vocabulary = vocabularyOf(fields);
   const unknown = fields.text("unk_token", "<unk>");
@@ -13,17 +13,17 @@ export function wordLevel(fields: Fields): Model {
   };
 }
 
-/** @internal The longest token that a piece starts with, then the longest of the rest with a prefix, and so on. */
+/** @internal Greedy: the longest token at the start of a piece, then the longest prefixed token of the rest, and so on. */
 export function wordPiece(fields: Fields): Model {
   const vocabulary = vocabularyOf(fields);
   const unknown = fields.text("unk_token", "[UNK]");
   const prefix = fields.text("continuing_subword_prefix", "##");
-  const most = fields.whole("max_input_chars_per_word", 0, 100);
+  const most = fields.integer("max_input_chars_per_word", 0, 100);
   const { ids } = vocabulary;
   const parts = (piece: string): number[] | undefined => {
     const characters = [...piece];
     if (characters.length > most) return undefined;
-    const found: number[] = [];
+    const encoded: number[] = [];
     for (let start = 0; start < characters.length;) {
       let end = characters.length;
       let id: number | undefined;
@@ -32,10 +32,10 @@ export function wordPiece(fields: Fields): Model {
         if (id !== undefined) break;
       }
       if (id === undefined) return undefined;
-      found.push(id);
+      encoded.push(id);
       start = end;
     }
-    return found;
+    return encoded;
   };
   return {
     ...vocabulary,
