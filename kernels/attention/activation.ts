@@ -58,11 +58,11 @@ export interface ActivationKernel {
   readonly WEIGHT: string;
   /** Before the loop over the keys. */
   readonly ROW_BEGIN: string;
-  /** For each key: sets `a$r` from the score `s$r` and its visibility `seen$r`; with RESCALES also `shrink$r`. */
+  /** For each key: sets `a$r` from the score `s$r` and its visibility `seen$r`; with RESCALES also `rescale$r`. */
   readonly ROW_STEP: string;
   /** After the loop: sets `term$r` and `factor$r`, which multiplies the weighted sum of values. */
   readonly ROW_END: string;
-  /** Constants of the code; RESCALES: `shrink$r` multiplies the sums so far at each key. */
+  /** Constants of the code; RESCALES: `rescale$r` multiplies the sums so far at each key. */
   readonly constants: Readonly<Record<string, string | number | boolean>>;
   /** Maximum number of loops over the keys before the one that sums values. */
   readonly walks: number;

@@ -1,5 +1,5 @@
-// The block mask of a mask that depends on data: for every tile of BLOCK x BLOCK pairs 0 where none is visible, 2 where
-// all are, else 1.
+// The block mask of a mask that depends on data: for each tile of BLOCK x BLOCK pairs 0 if none is visible, 2 if all are,
+// else 1.
 @group(0) @binding(0) var<storage, read_write> blocks: array<u32>;
 //! insert EXTRAS
 

@@ -1,10 +1,10 @@
-// What the attention kernels share: where rows lie, which keys a query sees, what becomes of a score.
+// Shared by the attention kernels: row indices, the visible keys of a query, and the score modifier.
 // q [B, T, H, D], k [B, S, HKV, D], v [B, S, HKV, DV]. A query's position among the keys is i + QUERY_OFFSET - KEY_OFFSET.
 
 const MASKED = -1e30f;
-/** Bits of infinity; a score of -infinity hides its pair. */
+/** Bits of infinity; a pair whose score is -infinity is not visible. */
 const INFINITY = 0x7f800000u;
-/** Below every weight that has a logarithm. */
+/** Lower bound of weights before a logarithm. */
 const TINY = 1e-37f;
 
 fn query_row(batch: u32, i: u32, head: u32) -> u32 { return (batch * T + min(i, T - 1u)) * H + head; }
@@ -20,7 +20,7 @@ fn head_of(kv_head: u32, member: u32) -> u32 {
 //! insert HEAD
   ;
 }
-/** One past the last key that query i can see, and the first: the part of the mask that is a range. */
+/** Exclusive end and start of the range of keys that query i can see. */
 fn key_limit(i: u32) -> u32 {
   let row = min(i, T - 1u) + QUERY_OFFSET;
 //! if CAUSAL
@@ -40,7 +40,7 @@ fn key_start(i: u32) -> u32 {
   return 0u;
 //! end
 }
-/** The same for the queries that can see key j. */
+/** Start and exclusive end of the range of queries that can see key j. */
 fn query_start(j: u32) -> u32 {
 //! if CAUSAL
   return max(j + KEY_OFFSET, QUERY_OFFSET) - QUERY_OFFSET;
@@ -68,7 +68,7 @@ fn mask_of(b: f32, h: f32, i: f32, j: f32) -> bool {
 }
 //! end
 
-/** `state` is the tile's entry of the block mask: 0 empty, 1 to be tested, 2 full. */
+/** `state` is the tile's entry of the block mask: 0 empty, 1 evaluate the mask, 2 full. */
 fn visible(state: u32, batch: u32, head: u32, i: u32, j: u32) -> bool {
   var seen = i < T && j >= key_start(i) && j < key_limit(i);
 //! if HAS_MASK

@@ -1,4 +1,4 @@
-// Element-wise activations in the kernels (see activation.ts): the row's term is 1 over what its weights are divided by.
+// Element-wise activations (see activation.ts): the row term is the reciprocal of the divisor of the row's weights.
 //! part WEIGHT
 fn activation(score: f32) -> f32 {
   return
@@ -10,7 +10,7 @@ fn activation_derivative(score: f32) -> f32 {
 //! insert PHI_DERIVATIVE
   ;
 }
-/** What a row's weights are divided by, n the keys that it sees. */
+/** Divisor of a row's weights, given n, the number of its visible keys. */
 fn divisor(n: f32) -> f32 {
   return
 //! insert DIVISOR

@@ -1,5 +1,5 @@
-// z_i = sum_j a_ij v_j: every invocation keeps ROWS queries and their sums in registers and walks the tiles of keys. What a
-// row keeps beside them, for its weights and its term, is the activation's. No T x S matrix is stored.
+// z_i = sum_j a_ij v_j: each invocation keeps ROWS queries and their sums in registers and loops over the tiles of keys. The
+// activation adds its state per row, for the weights and the row term. No T x S matrix is stored.
 @group(0) @binding(0) var<storage, read_write> z: array<f32>;
 @group(0) @binding(1) var<storage, read> q: array<q_item>;
 @group(0) @binding(2) var<storage, read> k: array<k_item>;
@@ -42,10 +42,10 @@
       shares$r += share$r;
 //! end
 //! if DROPOUT
-      let kept$r = dropout_scale(bh, i$r, j);
-      a$r *= kept$r;
+      let keep$r = dropout_scale(bh, i$r, j);
+      a$r *= keep$r;
 //! if KEEPS_INNER
-      share$r *= kept$r;
+      share$r *= keep$r;
 //! end
 //! end
 //! end
@@ -64,7 +64,7 @@
 //! end
 //! for r in 0..ROWS
 //! if RESCALES
-          z$r_$e = z$r_$e * shrink$r + a$r * value;
+          z$r_$e = z$r_$e * rescale$r + a$r * value;
 //! else
           z$r_$e += a$r * value;
 //! end
@@ -88,14 +88,14 @@
     row_term[bh * T + i$r] = term$r;
 //! end
 //! if KEEPS_INNER
-    let of_shares$r = select(1f / shares$r, 0f, shares$r == 0f);
+    let inner_factor$r = select(1f / shares$r, 0f, shares$r == 0f);
 //! end
 //! for e in 0..V4
 //! for c in 0..4
 //! if 4 * $e + $c < DV
     z[z_at + 4u * $eu + $cu] = z$r_$e[$c] * factor$r;
 //! if KEEPS_INNER
-    inner[z_at + 4u * $eu + $cu] = inner$r_$e[$c] * of_shares$r;
+    inner[z_at + 4u * $eu + $cu] = inner$r_$e[$c] * inner_factor$r;
 //! end
 //! end
 //! end

@@ -1,5 +1,5 @@
-// Score of every row with key j after the modifier, read from where the key lies, and whether the row sees it: for walks of
-// their own length, which cannot share tiles.
+// Modified score of each row with key j, and whether the pair is visible. Reads keys from the buffer, for loops whose length
+// differs between invocations, so that they cannot share tiles.
       let state = block_state(batch, head, first_row / BLOCK, j / BLOCK);
       let k_at = key_row(batch, j, kv_head) * D;
 //! for r in 0..ROWS

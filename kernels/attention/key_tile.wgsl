@@ -1,4 +1,4 @@
-// The tile of keys from `first` on: its entry of the block mask, its rows in workgroup memory, and where it ends.
+// Loads the tile of keys from `first`: its entry of the block mask, its rows in workgroup memory, and its end.
     let state = block_state(batch, head, first_row / BLOCK, first / BLOCK);
 //! if TILED
     for (var x = lane; x < TILE * D4; x += LANES) {

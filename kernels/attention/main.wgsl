@@ -1,5 +1,5 @@
-// How the attention kernels open: every invocation has ROWS rows of one sample and head. `low` to `high` are the rows whose
-// reach decides what it walks, its own, or the whole workgroup's where that shares its tiles.
+// Start of the attention kernels: each invocation has ROWS rows of one sample and head. It loops over all that rows `low` to
+// `high` see: the rows of the invocation, or of its workgroup if that shares tiles.
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(global_invocation_id) id: vec3u,

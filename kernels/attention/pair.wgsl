@@ -1,20 +1,20 @@
-// The weight of a pair and the gradients of its score, from the raw score, the row's saved term and dz . v: one place for
-// the backward kernels. `a` is the weight before dropout; `ds` the gradient of the modified score, `raw` of the score before
-// its modifier. A pair whose modified score is -infinity is not seen.
+// The weight of a pair and the gradients of its score, from the raw score, the saved row term and dz . v: shared by the
+// backward kernels. `a` is the weight before dropout; `ds` the gradient of the modified score, `raw` that of the score before
+// its modifier. A pair whose modified score is -infinity is not visible.
 struct Pair { a: f32, ds: f32, raw: f32, seen: bool }
 
-fn pair_gradient(shown: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32, i: f32, j: f32) -> Pair {
+fn pair_gradient(in_mask: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h: f32, i: f32, j: f32) -> Pair {
 //! if MODIFIES
   let s = modified(raw, b, h, i, j);
 //! else
   let s = raw;
 //! end
-  // Tests of -s, not of s, leave Mesa's rounding of these kernels as it was.
+  // Testing -s instead of s keeps Mesa's rounding of these kernels unchanged.
   let n = -s;
 //! if MODIFIES || DIVIDES || NORMALISED && !EXACT
-  let seen = shown && bitcast<u32>(n) != INFINITY;
+  let seen = in_mask && bitcast<u32>(n) != INFINITY;
 //! else
-  let seen = shown;
+  let seen = in_mask;
 //! end
 //! if NORMALISED
   let a = select(0f, weight(s, row), seen);
@@ -27,14 +27,14 @@ fn pair_gradient(shown: bool, raw: f32, row: f32, delta: f32, da: f32, b: f32, h
   let e = exp(select(min(n, 87.3f), n, is_nan(n)));
   let phi = 1f / (1f + e);
   let phi_derivative = e * phi * phi;
-  let weighs = seen && !(n > 87.3f);
+  let has_weight = seen && !(n > 87.3f);
 //! else
   let phi = activation(s);
   let phi_derivative = activation_derivative(s);
-  let weighs = seen;
+  let has_weight = seen;
 //! end
-  let a = select(0f, row * phi, weighs);
-  let ds = select(0f, row * phi_derivative * da, weighs);
+  let a = select(0f, row * phi, has_weight);
+  let ds = select(0f, row * phi_derivative * da, has_weight);
 //! end
 //! if MODIFIES
   return Pair(a, ds, select(0f, ds * modifier_derivative(raw, b, h, i, j), seen), seen);

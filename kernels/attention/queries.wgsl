@@ -1,5 +1,5 @@
-// How the kernels open whose rows are queries: the keys that they walk, and the scaled queries in registers. MAIN opens
-// `main`; the kernel closes it.
+// Start of the kernels whose rows are queries: the range of keys to loop over, and the scaled queries in registers. MAIN
+// opens `main`; the kernel closes it.
 //! if TILED
 var<workgroup> tile_k: array<vec4f, TILE_K>;
 //! if READS_V

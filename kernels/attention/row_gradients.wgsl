@@ -1,4 +1,4 @@
-// What the gradients' kernels know of their queries: dz, the saved term, and delta_i = dz_i . inner_i where it is needed.
+// Loads for each query of the gradient kernels dz, the saved row term, and delta_i = dz_i . inner_i if needed.
 //! for r in 0..ROWS
 //! for e in 0..V4
   let g$r_$e = load_dz(row$r * DV, $eu);

@@ -1,4 +1,4 @@
-// s = scale q . k of every row with key j, before the modifier.
+// s = scale q . k of each row with key j, before the modifier.
 //! for r in 0..ROWS
       var s$r = 0f;
 //! end

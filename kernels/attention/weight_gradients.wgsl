@@ -1,4 +1,4 @@
-// da = dz . v of every row with key j, times dropout's factor of the pair.
+// da = dz . v of each row with key j, times dropout's factor of the pair.
 //! for r in 0..ROWS
       var da$r = 0f;
 //! end

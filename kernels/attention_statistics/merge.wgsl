@@ -1,17 +1,17 @@
-// Statistics of every head from the sums of its rows: a workgroup a head, each lane some of the records in their order, then
-// the lanes in pairs. Sums of squares about the mean, `m2`, are merged about theirs (Chan, Golub and LeVeque 1983).
+// Statistics of each head from the sums of its rows: one workgroup per head; each lane merges some of the records in order,
+// then the lanes are merged in pairs. Sums of squares about the mean, `m2`, are merged by Chan, Golub and LeVeque (1983).
 @group(0) @binding(0) var<storage, read> partial: array<Sums>;
 @group(0) @binding(1) var<storage, read_write> statistics: array<u32>;
 //! insert SUMS
 alias Part = Sums;
 
-/** What is of n numbers, as bits: NaN of none. */
+/** NaN as bits: the statistic of no numbers. */
 const NONE = 0x7fc00000u;
 fn among(x: f32, n: f32) -> u32 { return select(NONE, bitcast<u32>(x), n > 0f); }
 fn mean(sum: f32, n: f32) -> u32 { return among(sum / max(n, 1f), n); }
 fn root_mean(squares: f32, n: f32) -> u32 { return among(sqrt(squares / max(n, 1f)), n); }
 
-/** m2 of two groups together: of n and m numbers, of these sums and these m2 about their own means. */
+/** m2 of the union of two groups of n and m numbers, from the sum of each and its m2 about its mean. */
 fn merged_m2(n: f32, sum_n: f32, m2_n: f32, m: f32, sum_m: f32, m2_m: f32) -> f32 {
   let delta = sum_m / max(m, 1f) - sum_n / max(n, 1f);
   return m2_n + m2_m + delta * delta * (n / max(n + m, 1f)) * m;
@@ -34,16 +34,16 @@ fn combine(a: Sums, b: Sums) -> Sums {
 //! insert OVER_LANES
 
 //! if !GRADIENT
-/** 2^80 and 2^-80: what large and small weights were scaled by. */
+/** 2^80 and 2^-80, which undo the scaling of large and small weights. */
 const LARGE = 0x1p+80f;
 const SMALL = 0x1p-80f;
 
-/** sqrt(sum a^2) of the weights behind a record: of three norms, each taken by the largest of them. */
+/** sqrt(sum a^2) of a record's weights, from three norms, each divided by the largest. */
 fn norm_of(sums: Sums) -> f32 {
   let norms = vec3f(sqrt(sums.squares), sqrt(sums.small_squares) * SMALL, sqrt(sums.large_squares) * LARGE);
-  let most = max(max(norms.x, norms.y), norms.z);
-  let shares = norms / select(1f, most, most > 0f);
-  return most * sqrt(dot(shares, shares));
+  let largest = max(max(norms.x, norms.y), norms.z);
+  let shares = norms / select(1f, largest, largest > 0f);
+  return largest * sqrt(dot(shares, shares));
 }
 //! end
 
@@ -67,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
     total = combine(total, part);
   }
 //! if !GRADIENT
-  // Norms of samples, each over its records.
+  // The norm of each sample, over all its records.
   for (var b = lane; b < BATCH; b += LANES) {
     var sample = Sums();
     for (var tile = 0u; tile < TILES; tile++) {

@@ -157,7 +157,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       REPEATED: repeated,
       BERNOULLI,
       EXTRA: extra,
-      OWN: sizes.S - extra,
+      SEQUENCE: sizes.S - extra,
       ZERO_BELOW_0: !activation.normalised && activation.zeroBelow0 === true,
       // Where weights sum to 1, those whose squares underflow in float32 do not change the norm.
       UNBOUNDED: !sumsToOne(attrs),

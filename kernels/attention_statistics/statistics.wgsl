@@ -1,5 +1,5 @@
-// Sums behind the statistics of an attention matrix: every invocation keeps ROWS queries in registers, walks the tiles of
-// keys that they see and recomputes the weights from q, k and the saved row terms. It leaves one record of sums.
+// Sums for the statistics of an attention matrix: each invocation keeps ROWS queries in registers, loops over the tiles of
+// keys that they see, recomputes the weights from q, k and the saved row terms, and writes one record of sums.
 @group(0) @binding(0) var<storage, read_write> partial: array<Sums>;
 @group(0) @binding(1) var<storage, read> q: array<q_item>;
 @group(0) @binding(2) var<storage, read> k: array<k_item>;
@@ -13,21 +13,21 @@
 
 const LOWEST = -0x1.fffffep+127f;
 
-/** Of a weight and its logarithm; 1 - a would lose the digits of a small one. */
+/** From a weight and its logarithm; for a small weight a series, because 1 - a would lose its digits. */
 fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
-  let rest = 1f - a;
+  let complement = 1f - a;
   let series = -a * (1f + a * (0.5f + a * (0.33333333f + a * 0.25f)));
-  return -(a * log_a + rest * select(log(max(rest, TINY)), series, a < 0.03f));
+  return -(a * log_a + complement * select(log(max(complement, TINY)), series, a < 0.03f));
 }
 
 //! if UNBOUNDED
 alias Squares = vec3f;
-/** Squares of a weight: of its own size, times 2^160 where that would vanish, times 2^-160 where it would overflow. */
+/** The square of a weight as one of three: unscaled, times 2^160 where it would underflow, times 2^-160 where overflow. */
 fn squares_of(a: f32) -> vec3f {
   let bits = bitcast<u32>(a);
   let is_small = bits < 0x2b800000u;
   let is_large = bits > 0x53800000u && bits < 0x7f800000u;
-  // Scaled by its bits: a compiler may take the factor out of the sum.
+  // Scaled through the bits: a compiler may move a factor out of the sum.
   let x = bitcast<f32>(select(select(bits, bits - 0x28000000u, is_large), bits + 0x28000000u, is_small && bits >= 0x00800000u));
   let square = x * x;
   return vec3f(select(square, 0f, is_small || is_large), select(0f, square, is_small), select(0f, square, is_large));
@@ -47,11 +47,11 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 //! end
 //! end
 
-  // How many keys the mask shows each row, and the first of them.
+  // The number of keys that the mask shows each row, and the first such key.
 //! if HAS_MASK
 //! for r in 0..ROWS
-  var shown$r = 0f;
-  var first_shown$r = S;
+  var in_mask$r = 0f;
+  var first_in_mask$r = S;
 //! end
   for (var first = begin; first < limit; first += TILE) {
     let state = block_state(batch, head, first_row / BLOCK, first / BLOCK);
@@ -59,42 +59,42 @@ fn squares_of(a: f32) -> f32 { return a * a; }
     for (var j = first; j < end; j++) {
 //! for r in 0..ROWS
       let seen$r = visible(state, batch, head, i$r, j);
-      shown$r += select(0f, 1f, seen$r);
-      first_shown$r = select(first_shown$r, min(first_shown$r, j), seen$r);
+      in_mask$r += select(0f, 1f, seen$r);
+      first_in_mask$r = select(first_in_mask$r, min(first_in_mask$r, j), seen$r);
 //! end
     }
   }
 //! else
 //! for r in 0..ROWS
-  let first_shown$r = key_start(i$r);
-  let shown$r = select(0f, f32(max(key_limit(i$r), first_shown$r) - first_shown$r), i$r < T);
+  let first_in_mask$r = key_start(i$r);
+  let in_mask$r = select(0f, f32(max(key_limit(i$r), first_in_mask$r) - first_in_mask$r), i$r < T);
 //! end
 //! end
 
-  // Scores are summed less one of them, so that their m2 keeps its digits.
+  // One score is subtracted from all before they are summed, so that their m2 keeps its digits.
   var shift = 0f;
-  let shift_at = key_row(batch, first_shown0, kv_head) * D;
+  let shift_at = key_row(batch, first_in_mask0, kv_head) * D;
 //! for e in 0..D4
   shift += dot(q0_$e, load_k(shift_at, $eu));
 //! end
 //! if MODIFIES
-  shift = modified(shift, f32(batch), f32(head), f32(i0), f32(min(first_shown0, S - 1u)));
+  shift = modified(shift, f32(batch), f32(head), f32(i0), f32(min(first_in_mask0, S - 1u)));
 //! end
   shift = select(0f, shift, is_finite(shift));
 
 //! for r in 0..ROWS
   var first_seen$r = S;
-  var peak$r = LOWEST;
-  var learned_top$r = LOWEST;
+  var score_max$r = LOWEST;
+  var learned_max$r = LOWEST;
   var total$r = RowSums();
   var weight_squares$r = Squares();
   var row_max$r = LOWEST;
   var top_key$r = S;
-  let threshold$r = 0.01f / max(shown$r, 1f);
+  let threshold$r = 0.01f / max(in_mask$r, 1f);
 //! end
   for (var first = begin; first < limit; first += TILE) {
 //! insert KEY_TILE
-    // A tile's sums first, then the row's: long rows of equal weights would round the same way at every step.
+    // Sums by tile first, then by row: long rows of equal weights would round in the same direction at every step.
 //! for r in 0..ROWS
     var tile$r = RowSums();
     var tile_weight_squares$r = Squares();
@@ -104,7 +104,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
       let at = f32(j);
       let is_sink = select(0f, 1f, j == 0u);
 //! if EXTRA
-      let is_learned = j >= OWN;
+      let is_learned = j >= SEQUENCE;
 //! else
       let is_learned = false;
 //! end
@@ -113,20 +113,20 @@ fn squares_of(a: f32) -> f32 { return a * a; }
       s$r = modified(s$r, f32(batch), f32(head), f32(i$r), at);
 //! end
       let seen$r = visible(state, batch, head, i$r, j) && !is_hidden(s$r);
-      let scored_here$r = seen$r && is_finite(s$r);
+      let has_score$r = seen$r && is_finite(s$r);
       let a$r = select(0f, weight(s$r, term$r), seen$r);
       let log_a$r = log_weight(a$r, s$r, term$r);
       let distance$r = place$r - at;
-      let centred$r = select(0f, s$r - shift, scored_here$r);
+      let centred$r = select(0f, s$r - shift, has_score$r);
       total$r.n += select(0f, 1f, seen$r);
       first_seen$r = select(first_seen$r, min(first_seen$r, j), seen$r);
-      total$r.scored += select(0f, 1f, scored_here$r);
-      total$r.unscored += select(0f, 1f, seen$r && !scored_here$r);
-      peak$r = select(peak$r, s$r, scored_here$r && s$r > peak$r);
+      total$r.scored += select(0f, 1f, has_score$r);
+      total$r.score_nonfinite += select(0f, 1f, seen$r && !has_score$r);
+      score_max$r = select(score_max$r, s$r, has_score$r && s$r > score_max$r);
 //! if NORMALISED
-      total$r.spoilt += select(0f, 1f, seen$r && !scored_here$r);
+      total$r.invalid += select(0f, 1f, seen$r && !has_score$r);
 //! else
-      total$r.spoilt += select(0f, 1f, seen$r && (is_nan(s$r) || !is_finite(a$r)));
+      total$r.invalid += select(0f, 1f, seen$r && (is_nan(s$r) || !is_finite(a$r)));
 //! end
       tile$r.mass += a$r;
       tile_weight_squares$r += squares_of(a$r);
@@ -137,11 +137,11 @@ fn squares_of(a: f32) -> f32 { return a * a; }
       total$r.sink += a$r * is_sink;
       total$r.self_weight += select(0f, a$r, distance$r == 0f && !is_learned);
       total$r.previous += select(0f, a$r, distance$r == 1f && !is_learned);
-      total$r.above += select(0f, 1f, a$r >= threshold$r);
+      total$r.not_small += select(0f, 1f, a$r >= threshold$r);
 //! if EXTRA
       total$r.learned_mass += select(0f, a$r, is_learned);
       total$r.placed_mass += select(a$r, 0f, is_learned);
-      learned_top$r = select(learned_top$r, s$r, seen$r && is_learned && s$r > learned_top$r);
+      learned_max$r = select(learned_max$r, s$r, seen$r && is_learned && s$r > learned_max$r);
 //! end
       let higher$r = seen$r && !is_learned && (top_key$r == S || s$r > row_max$r);
       row_max$r = select(row_max$r, s$r, higher$r);
@@ -165,20 +165,20 @@ fn squares_of(a: f32) -> f32 { return a * a; }
   }
 
 //! if MODIFIES
-  // Where scores hide keys that the mask shows, a weight is small by another measure.
+  // If scores of -infinity hide keys that the mask shows, the threshold of a small weight changes.
   var recount = false;
 //! for r in 0..ROWS
-  recount = recount || total$r.n < shown$r;
+  recount = recount || total$r.n < in_mask$r;
   let bound$r = 0.01f / max(total$r.n, 1f);
 //! end
   if (recount) {
 //! for r in 0..ROWS
-    total$r.above = 0f;
+    total$r.not_small = 0f;
 //! end
     for (var j = begin; j < limit; j++) {
 //! insert KEY_SCORES
 //! for r in 0..ROWS
-      total$r.above += select(0f, 1f, seen$r && weight(s$r, term$r) >= bound$r);
+      total$r.not_small += select(0f, 1f, seen$r && weight(s$r, term$r) >= bound$r);
 //! end
     }
   }
@@ -189,39 +189,39 @@ fn squares_of(a: f32) -> f32 { return a * a; }
   var offset = 0f;
   var square = 0f;
 //! for r in 0..ROWS
-  let fair$r = total$r.n > 0f && total$r.spoilt == 0f;
+  let is_counted$r = total$r.n > 0f && total$r.invalid == 0f;
 //! if NORMALISED
-  // One such score, and every weight of the row is NaN.
-  sums.nonfinite += select(total$r.n, 0f, total$r.spoilt == 0f);
+  // One such score makes every weight of the row NaN.
+  sums.nonfinite += select(total$r.n, 0f, total$r.invalid == 0f);
 //! else
-  sums.nonfinite += total$r.spoilt;
+  sums.nonfinite += total$r.invalid;
 //! end
-  sums.score_nonfinite += total$r.unscored;
-  if (fair$r) {
+  sums.score_nonfinite += total$r.score_nonfinite;
+  if (is_counted$r) {
     let empty = total$r.mass <= 0f;
     let exact = log(max(total$r.mass, TINY)) - total$r.log_mass / max(total$r.mass, TINY);
     let entropy = select(exact, 0f, empty || exact < 0f);
 //! if ZERO_BELOW_0
-    // No score above 0: all weights are 0, and the first is the largest.
+    // Without a score not_small 0 all weights are 0, and the first counts as the largest.
     let top_key = select(top_key$r, first_seen$r, row_max$r <= 0f);
 //! else
     let top_key = top_key$r;
 //! end
 //! if EXTRA
-    let own_mass = total$r.placed_mass;
+    let placed_mass = total$r.placed_mass;
 //! else
-    let own_mass = total$r.mass;
+    let placed_mass = total$r.mass;
 //! end
-    let placed = first_seen$r < OWN;
-    let unplaced = own_mass <= 0f;
+    let placed = first_seen$r < SEQUENCE;
+    let no_placed_mass = placed_mass <= 0f;
     let has_previous = place$r >= 1f;
-    let sunk = has_previous && first_seen$r == 0u;
+    let sees_sink = has_previous && first_seen$r == 0u;
     let repeated = place$r >= f32(REPEATED);
     sums.rows += 1f;
     sums.rows_of_two += select(0f, 1f, total$r.n > 1f);
     sums.rows_placed += select(0f, 1f, placed);
     sums.rows_with_previous += select(0f, 1f, has_previous);
-    sums.rows_sunk += select(0f, 1f, sunk);
+    sums.rows_sunk += select(0f, 1f, sees_sink);
     sums.rows_repeated += select(0f, 1f, repeated);
     sums.pairs += total$r.scored;
     sums.entropy += entropy;
@@ -235,18 +235,18 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 //! else
     sums.squares += weight_squares$r;
 //! end
-    sums.max += weight(max(row_max$r, learned_top$r), term$r);
+    sums.max += weight(max(row_max$r, learned_max$r), term$r);
     sums.argmax_distance += select(0f, place$r - f32(top_key), placed);
-    sums.sink += select(0f, total$r.sink, sunk);
+    sums.sink += select(0f, total$r.sink, sees_sink);
     sums.previous += select(0f, total$r.previous, has_previous);
     sums.self_weight += total$r.self_weight;
-    sums.distance += select(total$r.weighted_distance / max(own_mass, TINY), 0f, unplaced);
+    sums.distance += select(total$r.weighted_distance / max(placed_mass, TINY), 0f, no_placed_mass);
     sums.extra_mass += select(total$r.learned_mass / max(total$r.mass, TINY), 0f, empty);
     sums.effective_keys += exp(entropy);
-    sums.sparsity += (total$r.n - total$r.above) / total$r.n;
+    sums.sparsity += (total$r.n - total$r.not_small) / total$r.n;
     sums.induction += select(0f, total$r.induced, repeated);
     sums.duplicate += select(0f, total$r.duplicated, repeated);
-    sums.score_max = max(sums.score_max, peak$r);
+    sums.score_max = max(sums.score_max, score_max$r);
     offset += total$r.offset;
     square += total$r.square;
   }
@@ -255,7 +255,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
   sums.score_m2 = max(square - offset * offset / max(sums.pairs, 1f), 0f);
   let mean_mass = sums.rowmass / max(sums.rows, 1f);
 //! for r in 0..ROWS
-  sums.rowmass_m2 += select(0f, (total$r.mass - mean_mass) * (total$r.mass - mean_mass), fair$r);
+  sums.rowmass_m2 += select(0f, (total$r.mass - mean_mass) * (total$r.mass - mean_mass), is_counted$r);
 //! end
   if (first_row < T) { partial[bh * TILES + row_tile] = sums; }
 }
