@@ -1,5 +1,4 @@
-// What a model is made of: the shape of the whole, and the choices of each block. What a description leaves open is the
-// default of model_keys.ts.
+// A model's architecture: its sizes and the options of each block. Omitted options take the defaults of model_keys.ts.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { UserError } from "../base/errors.ts";
 import { defaultsOf } from "../base/keys.ts";
@@ -8,13 +7,13 @@ import type { ForwardHooks } from "./hook_types.ts";
 import { type BlockConfig, METHODS, MODEL_KEYS, type ModelConfig } from "./model_keys.ts";
 import type { PositionOptions } from "./position_scheme.ts";
 
-/** How an error goes back through a linear layer: by its weights (bp), fixed random ones (fa), or from the logits (dfa). */
+/** Backward pass of a linear layer: through its weights (bp), fixed random ones (fa), or from the logits (dfa). */
 export type Method = BlockConfig["mlp"]["method"];
 
-/** What normalises. */
+/** Name of a normalisation layer. */
 export type Norm = ModelConfig["norm"];
 
-/** Sizes that a user's own modifier may need. */
+/** Sizes passed to a user's score modifier. */
 export interface ModifierSizes {
   /** Heads, H. */
   readonly heads: number;
@@ -25,9 +24,9 @@ export interface ModifierSizes {
 }
 
 /**
- * A score modifier of one's own, as a user's TypeScript file exports it.
+ * A score modifier that a user's TypeScript file exports.
  *
- * @example A penalty on distance, its slope learned for each head
+ * @example A distance penalty with one learned slope per head
  * ```ts
  * import { masks, type UserModifier } from "../../mod.ts";
  * export const distance: UserModifier = {
@@ -38,25 +37,25 @@ export interface ModifierSizes {
  * @category Models
  */
 export interface UserModifier {
-  /** Learned tables by name: shape, and the number each entry starts at. */
+  /** Learned tables by name: shape and initial value of every entry. */
   tables?(sizes: ModifierSizes): Readonly<Record<string, { shape: readonly number[]; start: number }>>;
   /** The modifier, given the learned tables. */
   modifier(tables: Readonly<Record<string, Tensor>>, sizes: ModifierSizes): ScoreModifier;
 }
 
-/** Where a user's own modifier is: a TypeScript file and the name of its export. */
+/** Where a user's modifier is: a TypeScript file and the name of the export. */
 export type ModifierSource = Readonly<NonNullable<BlockConfig["attention"]["modifier"]>>;
 
-/** The attention half of a block: see {@link MODEL_KEYS}. */
+/** The attention layer of a block: see {@link MODEL_KEYS}. */
 export interface AttentionLayer extends Readonly<Omit<BlockConfig["attention"], "modifier">> {
-  /** A score modifier of one's own. */
+  /** A user's score modifier. */
   readonly modifier: ModifierSource | UserModifier | null;
 }
 
-/** The feed-forward half of a block: see {@link MODEL_KEYS}. */
+/** The feed-forward layer of a block: see {@link MODEL_KEYS}. */
 export type Mlp = Readonly<BlockConfig["mlp"]>;
 
-/** One block, every choice made: see {@link MODEL_KEYS}. */
+/** One block, every option set: see {@link MODEL_KEYS}. */
 export interface Block extends Readonly<Omit<BlockConfig, "attention" | "mlp">> {
   /** Its attention. */
   readonly attention: AttentionLayer;
@@ -64,7 +63,7 @@ export interface Block extends Readonly<Omit<BlockConfig, "attention" | "mlp">> 
   readonly mlp: Mlp;
 }
 
-/** A block as it is described: what is left out is the default. */
+/** A block as a configuration describes it: omitted options take their defaults. */
 export interface BlockChoices extends Partial<Omit<Block, "attention" | "mlp">> {
   /** Its attention. */
   readonly attention?: Partial<AttentionLayer>;
@@ -83,47 +82,47 @@ export interface Architecture extends
   > {
   /** Number of token ids, V. */
   readonly vocabulary: number;
-  /** Biases in LayerNorm; null: as in linear layers. */
+  /** Whether LayerNorm has a bias; null: as linear layers. */
   readonly norm_bias?: boolean | null;
-  /** How the error of the logits passes the head; null, the default: as in the first layer of a block that is not bp. */
+  /** Backward pass of the output head; null, the default: the first method of a block that is not bp. */
   readonly head?: Readonly<ModelConfig["head"]>;
-  /** How matrices start (see `decoderParameters`). */
+  /** Initialisation of the matrices (see `decoderParameters`). */
   readonly init: Readonly<
     Pick<ModelConfig["init"], "std" | "scaled_residual"> & Partial<ModelConfig["init"]>
   >;
-  /** What every block is made of. */
+  /** The settings of every block. */
   readonly block: BlockChoices;
-  /** What is special about each block in turn, on top of `block`; the last entry is repeated. */
+  /** Overrides of `block` for each block in turn; the last entry applies to all further blocks. */
   readonly blocks?: readonly BlockChoices[];
-  /** What a user's own file changes in the model, loaded. */
+  /** The hooks of a user's file, loaded. */
   readonly hooks?: ForwardHooks;
 }
 
 const DEFAULT = defaultsOf(MODEL_KEYS.block.keys);
 
-/** Block n of a model, every choice made. */
+/** Block n of a model, every option set. */
 export function blockOf({ block, blocks, norm, dropout }: Architecture, n: number): Block {
-  const own: BlockChoices = blocks?.[Math.min(n, blocks.length - 1)] ?? {};
+  const overrides: BlockChoices = blocks?.[Math.min(n, blocks.length - 1)] ?? {};
   return {
-    norm_order: own.norm_order ?? block.norm_order ?? DEFAULT.norm_order,
-    norm: own.norm ?? block.norm ?? norm,
-    attention: { ...DEFAULT.attention, ...block.attention, ...own.attention },
-    mlp: { ...DEFAULT.mlp, ...block.mlp, ...own.mlp },
-    dropout: own.dropout ?? block.dropout ?? dropout,
+    norm_order: overrides.norm_order ?? block.norm_order ?? DEFAULT.norm_order,
+    norm: overrides.norm ?? block.norm ?? norm,
+    attention: { ...DEFAULT.attention, ...block.attention, ...overrides.attention },
+    mlp: { ...DEFAULT.mlp, ...block.mlp, ...overrides.mlp },
+    dropout: overrides.dropout ?? block.dropout ?? dropout,
   };
 }
 
-/** Heads and their widths: H of queries, HKV of keys and values, D numbers a query and key, DV a value. */
+/** Number of heads and their widths: H query heads, HKV key and value heads, D per query and key, DV per value. */
 export function sizesOf({ dim, heads }: Architecture, { kv_heads, value_dim }: AttentionLayer) {
   return { H: heads, HKV: kv_heads ?? heads, D: dim / heads, DV: (value_dim ?? dim) / heads };
 }
 
-/** All blocks of a model in turn. */
+/** All blocks of a model, in order. */
 export function blocksOf(architecture: Architecture): Block[] {
   return Array.from({ length: architecture.layers }, (_, n) => blockOf(architecture, n));
 }
 
-/** How the error of the logits passes the head: `head.method`, else the first method of a block that is not exact. */
+/** Backward pass of the output head: `head.method`, else the first method of a block that is not exact. */
 export function headMethod(
   { head, block, blocks = [] }: Pick<Architecture, "head" | "block" | "blocks">,
 ): Method {
@@ -136,14 +135,14 @@ export function headMethod(
   return methods.find((method) => method !== undefined && !METHODS[method].exact) ?? DEFAULT.mlp.method;
 }
 
-/** Whether anything in a model is dropped in training, so that a step needs a seed. */
+/** Whether a model uses dropout in training, so that a step needs a seed. */
 export function usesDropout(architecture: Architecture): boolean {
   return architecture.dropout > 0 || blocksOf(architecture).some(({ dropout }) => dropout! > 0);
 }
 
 /**
- * The architecture that a configuration's `model` describes, for a tokenizer of so many ids. A larger
- * `model.vocabulary` leaves ids that no text has.
+ * The architecture that a configuration's `model` describes, for a tokenizer of `tokens` ids. A larger
+ * `model.vocabulary` adds ids that no text contains.
  *
  * @throws {UserError} where `model.vocabulary` is smaller than the tokenizer's
  *

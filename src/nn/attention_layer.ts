@@ -1,5 +1,5 @@
-// The attention half of a block: projections, norms and rotations of queries and keys, what happens to a score, and which
-// keys a query sees. The pattern itself is the kernels'.
+// The attention layer of a block: projections, norms and rotations of queries and keys, score modifiers and masks. The kernels
+// compute the pattern itself.
 import { attention } from "../../kernels/attention/op.ts";
 import {
   andMasks,
@@ -26,21 +26,21 @@ import { userModifier } from "./user_modifier.ts";
 
 const [SCORE, J] = ["score", "j"].map(variable);
 
-/** Adds the rows under `name` behind those of x [B, S, HKV, d]. */
+/** Appends learned `rows` [E, HKV d] to the positions of x [B, S, HKV, d]. */
 export function withExtraKeys(x: Tensor, rows: Tensor): Tensor {
   const [B, S, HKV, d] = x.shape;
   return reshape(append(reshape(x, [B, S, HKV * d]), rows), [B, S + rows.shape[0], HKV, d]);
 }
 
-/** The learned tables of block n's own modifier, by the names it gave them. */
-function ownTables(own: UserModifier, path: string, { architecture: a, parameters }: Forward, block: number) {
-  const names = Object.keys(own.tables?.({ heads: a.heads, context: a.context, block }) ?? {});
+/** The learned tables of a block's user modifier, by the names that it declares. */
+function tablesOf(user: UserModifier, path: string, { architecture: a, parameters }: Forward, block: number) {
+  const names = Object.keys(user.tables?.({ heads: a.heads, context: a.context, block }) ?? {});
   return Object.fromEntries(names.map((name) => [name, parameters[`${path}.modifier.${name}`]]));
 }
 
 /**
- * What happens to a score: softcap, positions (ALiBi), the user's modifier, `score`, temperature, bias, hooks, in this order. What goes by positions
- * leaves learned keys alone, which have none.
+ * The score modifier of a layer: softcap, positions (ALiBi), the user's modifier, `score`, temperature, bias, hooks, in this
+ * order. Modifiers that depend on positions skip learned keys, which have none.
  */
 function scoreOf(
   layer: AttentionLayer,
@@ -50,17 +50,19 @@ function scoreOf(
 ): ScoreModifier | undefined {
   const { architecture: { positions, heads, context }, parameters, cache } = forward;
   const path = `blocks.${n}.attn`;
-  const placed = ({ expression, tables }: ScoreModifier): ScoreModifier => {
+  const skipLearned = ({ expression, tables }: ScoreModifier): ScoreModifier => {
     if (layer.extra_keys === 0) return { expression, tables };
     return { expression: select(less(J, keys), expression, SCORE), tables };
   };
   const parts: ScoreModifier[] = [];
   if (layer.softcap !== null) parts.push(softcap(layer.softcap));
-  const ofPositions = POSITIONS[positions].score?.(forward);
-  if (ofPositions) parts.push(placed(ofPositions));
-  const own = userModifier(layer);
-  if (own) parts.push(placed(own.modifier(ownTables(own, path, forward, n), { heads, context, block: n })));
-  if (layer.score !== null) parts.push(placed(modifier(layer.score)));
+  const positional = POSITIONS[positions].score?.(forward);
+  if (positional) parts.push(skipLearned(positional));
+  const user = userModifier(layer);
+  if (user) {
+    parts.push(skipLearned(user.modifier(tablesOf(user, path, forward, n), { heads, context, block: n })));
+  }
+  if (layer.score !== null) parts.push(skipLearned(modifier(layer.score)));
   if (layer.temperature === "learned") parts.push(temperature(parameters[`${path}.temperature`]));
   else if (layer.temperature !== null) parts.push(temperature(layer.temperature));
   const bias = layer.bias === "learned"
@@ -75,22 +77,22 @@ function scoreOf(
 }
 
 /**
- * Which keys a query sees: those up to its own position, of these the last `window` that `mask` shows, and all the learned ones.
+ * Which keys a query sees: those up to its position, within the last `window` and where `mask` allows, and all learned ones.
  */
 function visibleOf(layer: AttentionLayer, keys: number, cache?: KeyCache) {
   const { window, extra_keys: extra } = layer;
   const size = window === null ? undefined : { size: window };
-  const own = layer.mask === null ? undefined : mask(layer.mask);
-  const shown = own && extra > 0 ? { ...own, expression: select(less(J, keys), own.expression, 1) } : own;
+  const base = layer.mask === null ? undefined : mask(layer.mask);
+  const shown = base && extra > 0 ? { ...base, expression: select(less(J, keys), base.expression, 1) } : base;
   if (!cache) return { window: size, mask: shown, extra };
   const masks = [causalMask, ...(size ? [windowMask(size)] : []), ...(shown ? [shown] : [])];
   return { causal: false as const, mask: atPositions(andMasks(...masks), cache), extra };
 }
 
 /**
- * attention(x) of block n up to its last projection: z [B, T, heads * dv], from x [B, T, D] already normalised.
+ * Attention of block n without its output projection: z [B, T, heads * dv], from the normalised x [B, T, D].
  *
- * @param rotate what is done to queries and keys for their position
+ * @param rotate applies rotary positions to queries and keys
  */
 export function attentionValues(
   n: number,
@@ -105,12 +107,12 @@ export function attentionValues(
   const { H, HKV, D, DV } = sizesOf(architecture, layer);
   const heads = (name: string, count: number, width: number): Tensor =>
     reshape(forward.project(`${path}.w${name}`, x, { method: layer.method }), [B, T, count, width]);
-  const place = (name: string, y: Tensor): Tensor => {
+  const normAndRotate = (name: string, y: Tensor): Tensor => {
     const normed = layer.qk_norm ? forward.norm(layer.qk_norm, `${path}.${name}_norm`, y) : y;
     return taps.tap(`${path}.${name}`, scope(path, () => rotate(normed)));
   };
-  const q = place("q", heads("q", H, D));
-  let k = place("k", heads("k", HKV, D));
+  const q = normAndRotate("q", heads("q", H, D));
+  let k = normAndRotate("k", heads("k", HKV, D));
   let v = taps.tap(`${path}.v`, heads("v", HKV, DV));
   if (cache) [k, v] = [cache.append(`${path}.k`, k), cache.append(`${path}.v`, v)];
   const S = k.shape[1];

@@ -1,4 +1,4 @@
-// One block: two branches that add to the residual stream, each normalised before, after, or both.
+// One block: two branches that add to the residual stream, each with a norm before, after, or both.
 import { add, multiply } from "../../kernels/elementwise/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { attentionValues } from "./attention_layer.ts";
@@ -8,34 +8,34 @@ import { mlpValues } from "./mlp.ts";
 import { METHODS, NORM_ORDERS } from "./model_keys.ts";
 import { matrixStd } from "./parameters.ts";
 
-/** What a branch needs to be added to the stream. */
+/** One branch of a block. */
 interface Branch {
-  /** Where its taps and parameters are: `blocks.0.attn` */
+  /** Prefix of its taps and parameters: `blocks.0.attn` */
   readonly path: string;
-  /** The matrix that writes into the stream. */
+  /** Name of the matrix that writes into the residual stream. */
   readonly matrix: string;
   readonly number: 1 | 2;
   readonly scaled: boolean;
   readonly method: Method;
-  /** From the normalised stream to what the matrix takes. */
+  /** The matrix's input, from the normalised stream. */
   values(x: Tensor): Tensor;
 }
 
-/** x + branch, under the names `PATH.proj` and `PATH_out` that taps know. */
+/** x + branch, with the taps `PATH.proj` and `PATH_out`. */
 function addBranch(n: number, block: Block, branch: Branch, x: Tensor, y: Tensor, forward: Forward): Tensor {
   const { taps, parameters } = forward;
   const { path, number, method } = branch;
   const name = `${path}.${branch.matrix}`;
   const { output } = NORM_ORDERS[block.norm_order];
   const { direct } = METHODS[method];
-  const apart = output || direct || branch.scaled || forward.drops(block.dropout!) ||
+  const unfused = output || direct || branch.scaled || forward.drops(block.dropout!) ||
     taps.wants(`${path}_out`) ||
     taps.wants(`${path}.proj`);
-  // One kernel where nothing stands between the projection and the sum.
-  if (!apart) return forward.project(name, y, { addend: x, method, residual: true });
+  // A single kernel where nothing happens between the projection and the sum.
+  if (!unfused) return forward.project(name, y, { addend: x, method, residual: true });
   let out = taps.tap(`${path}.proj`, forward.project(name, y, { method, residual: true }));
   if (direct) {
-    // In place of the stream's gradient, as if the head alone stood between this layer and the loss.
+    // Replaces the stream's gradient, as if only the head were between this layer and the loss.
     const { vocabulary, dim } = forward.architecture;
     out = forward.direct(`${name} output`, out, matrixStd(forward.architecture, [vocabulary, dim]));
   }
@@ -54,9 +54,9 @@ function applyBranch(n: number, block: Block, branch: Branch, x: Tensor, forward
 }
 
 /**
- * Block n of a decoder: the stream x [B, T, D] with attention and then the MLP added.
+ * Block n of a decoder: adds attention and then the MLP to the residual stream x [B, T, D].
  *
- * @param rotate what is done to queries and keys for their position
+ * @param rotate applies rotary positions to queries and keys
  */
 export function applyBlock(n: number, x: Tensor, forward: Forward, rotate: (x: Tensor) => Tensor): Tensor {
   const block = blockOf(forward.architecture, n);

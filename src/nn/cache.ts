@@ -1,5 +1,5 @@
-// Keys and values of the positions that a model has read, kept on the device: the next pass computes its new positions alone.
-// A pass knows where it stands by two inputs, so that one program serves every length.
+// The KV cache: keys and values of earlier positions stay on the device, so that a pass computes only its new positions.
+// Two inputs give the position of a pass, so that one program serves every length.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { cacheRows } from "../../kernels/cache_rows/op.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
@@ -7,24 +7,24 @@ import { lookup, plus, substitute, variable, variablesOf } from "../../kernels/e
 import { input, reshape, state } from "../graph/structure.ts";
 import type { Tensor } from "../graph/tensor.ts";
 
-/** Where a pass of T new positions for each of B rows stands among those held. */
+/** The KV cache of a pass over T new positions in each of B rows. */
 export interface KeyCache {
-  /** Positions held of each row, S. */
+  /** Capacity: cached positions per row, S. */
   readonly length: number;
-  /** Number of each id's position: input `positions`, u32 [B, T]. */
+  /** Position of each id: input `positions`, u32 [B, T]. */
   readonly positions: Tensor;
-  /** The first of them: input `start`, f32 [B]. */
+  /** First position of each row: input `start`, f32 [B]. */
   readonly start: Tensor;
-  /** The states that hold keys and values so far, [B, S, C] each. */
+  /** The states that hold the keys and values appended so far, [B, S, C] each. */
   readonly states: readonly Tensor[];
-  /** Puts keys or values [B, T, HKV, d] among those held under `name`; gives all, [B, S, HKV, d]. */
+  /** Writes keys or values [B, T, HKV, d] into the cache called `name`; returns all of it, [B, S, HKV, d]. */
   append(name: string, x: Tensor): Tensor;
 }
 
 /**
- * A cache for passes of `count` new positions: the states on the device are shared by all passes over as many rows. A
- * position sees what stands at its own number and before it, so that rows may stand at different places, and what lies behind
- * a row's end is never read before it is written.
+ * A cache for passes over `count` new positions; all passes over the same number of rows share its states on the device. A
+ * position sees only itself and earlier positions, so rows may be at different positions, and entries behind a row's end are
+ * never read before they are written.
  *
  * @param rows B
  * @param count T
@@ -41,15 +41,15 @@ export function keyCache(rows: number, count: number, length: number): KeyCache 
     append(name, x) {
       const [B, T, heads, d] = x.shape;
       const shape = [B, length, heads * d];
-      // The shape is in the name, so that another number of rows, or another model, has states of its own.
-      const held = state(`cache ${shape.join("x")} ${name}`, shape);
-      states.push(held);
-      return reshape(cacheRows(held, reshape(x, [B, T, heads * d]), positions), [B, length, heads, d]);
+      // The shape is in the name, so that another number of rows, or another model, has separate states.
+      const cached = state(`cache ${shape.join("x")} ${name}`, shape);
+      states.push(cached);
+      return reshape(cacheRows(cached, reshape(x, [B, T, heads * d]), positions), [B, length, heads, d]);
     },
   };
 }
 
-/** A modifier or mask over the number of a query in its pass, as one over its position: i becomes start_b + i. */
+/** Turns a modifier or mask over a query's index in its pass into one over its position: i becomes start_b + i. */
 export function atPositions({ expression, tables }: ScoreModifier, { start }: KeyCache): ScoreModifier {
   if (!variablesOf(expression).has("i")) return { expression, tables };
   const position = plus(variable("i"), lookup("cache_start", start.shape, variable("b")));

@@ -1,5 +1,5 @@
-// The decoder: a pure function of its parameters, in the words and order of the papers. What a block is made of stands in
-// block.ts, which parameters there are in parameters.ts.
+// The decoder: a pure function of its parameters, in the notation of the papers. Blocks are in block.ts, parameters in
+// parameters.ts.
 import { embedding } from "../../kernels/embedding/op.ts";
 import { add } from "../../kernels/elementwise/op.ts";
 import { linear } from "../../kernels/matmul/op.ts";
@@ -18,7 +18,7 @@ export type { Architecture } from "./architecture.ts";
 export type { ForwardOptions, Taps } from "./forward.ts";
 export { decoderParameters, type Parameter, parameterCount, type Parameters } from "./parameters.ts";
 
-/** x [B, T, D] with a row [T, D] added for each position, where the model adds any. */
+/** Adds position embeddings [T, D] to x [B, T, D], where the model has them. */
 function addPositions(forward: Forward, x: Tensor): Tensor {
   const { architecture: { positions, dim }, taps, cache } = forward;
   const [B, T] = x.shape;
@@ -29,24 +29,24 @@ function addPositions(forward: Forward, x: Tensor): Tensor {
   return reshape(add(reshape(x, [B, T * dim]), reshape(rows, [T * dim])), [B, T, dim]);
 }
 
-/** Logits [B, T, V] of a residual stream x [B, T, D]: norm(x) W_head^T. */
+/** Logits [B, T, V] from the residual stream x [B, T, D]: norm(x) W_head^T. */
 export function unembed({ architecture, parameters, taps, norm }: Forward, x: Tensor): Tensor {
   const head = parameters[architecture.tied ? "embed.weight" : "unembed.weight"];
   const normed = taps.tap("final_norm", norm(architecture.norm, "final_norm", x));
   if (METHODS[headMethod(architecture)].exact) return linear(normed, head);
-  // Its own error is that of the logits: fa and dfa are one here.
+  // The head's error is that of the logits, so fa and dfa are the same here.
   return feedbackLinear(normed, head, { name: "unembed", std: matrixStd(architecture, head.shape) });
 }
 
 /**
  * A decoder: logits = norm(x_L) W_head^T, where x_0 = embed(ids) + positions and each block adds attention and then an
- * MLP to the stream: x += attention(norm(x)), x += mlp(norm(x)), or with its norms in another order. Nothing looks ahead:
- * the logits of a position depend on its own token and those before it.
+ * MLP to the stream: x += attention(norm(x)), x += mlp(norm(x)), or with its norms in another order. It is causal: the logits
+ * of a position depend only on its token and those before it.
  *
- * @param architecture its shape
+ * @param architecture sizes and options
  * @param parameters tensors by the names that `decoderParameters` gives
  * @param ids token ids, u32 [B, T], T at most the context where positions are learned
- * @returns logits, [B, T, V]; [B, W, V] where W positions of each row are `wanted`
+ * @returns logits, [B, T, V]; [B, W, V] where `wanted` selects W positions per row
  *
  * @example
  * ```ts

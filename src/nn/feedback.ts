@@ -1,22 +1,22 @@
-// Feedback alignment: linear layers whose error goes back through fixed random matrices in the place of their own weights.
-// The matrices are drawn again whenever they are used: they are neither trained nor kept.
+// Feedback alignment: linear layers whose backward pass uses fixed random matrices instead of their weights. The matrices are
+// regenerated at each use: they are neither trained nor stored.
 import { matmul, matmulOp, type MatmulOptions } from "../../kernels/matmul/op.ts";
 import type { MatmulAttrs } from "../../kernels/matmul/sizes.ts";
 import { randomNormal } from "../../kernels/random/op.ts";
 import { reshape, type ViewAttrs, viewOp } from "../graph/structure.ts";
 import { apply, type Op, sizeOf, type Tensor } from "../graph/tensor.ts";
 
-/** Where the error of the output stands once the backward pass has met it. */
+/** Holds the error of the output once the backward pass has computed it. */
 export interface OutputError {
   /** e = dL/dlogits, [N, V]. */
   error?: Tensor;
 }
 
-/** A fixed random matrix that an error goes back through. */
+/** A fixed random matrix of a backward pass. */
 export interface Feedback {
-  /** Its name: another name draws another matrix. */
+  /** Its name, which determines the matrix. */
   readonly name: string;
-  /** Its standard deviation; that of the weight it stands for keeps errors at their size. */
+  /** Its standard deviation; that of the weight it replaces keeps the scale of errors. */
   readonly std: number;
 }
 
@@ -24,7 +24,7 @@ interface FeedbackAttrs extends MatmulAttrs {
   readonly feedback: Feedback;
 }
 
-// One for all runs, so that a checkpoint that is loaded elsewhere goes on with the same matrices.
+// The same for all runs, so that a checkpoint loaded elsewhere continues with the same matrices.
 const SEED = 0;
 
 /** The fixed random matrix of a layer, [out, in]. */
@@ -35,13 +35,13 @@ export function feedbackMatrix({ name, std }: Feedback, shape: readonly number[]
 const feedbackOp: Op<FeedbackAttrs> = {
   ...(matmulOp as Op<FeedbackAttrs>),
   name: "feedback_linear",
-  // It would come back as a plain product.
+  // Matmul's fusion would return a plain matmul.
   withAddend: undefined,
-  vjp(node, gradients, wanted) {
+  vjp(node, gradients, needed) {
     const { feedback } = node.attrs as FeedbackAttrs;
     const [x, weight] = node.inputs;
-    const exact = matmulOp.vjp!(node, gradients, [false, ...wanted.slice(1)]);
-    if (!wanted[0]) return exact;
+    const exact = matmulOp.vjp!(node, gradients, [false, ...needed.slice(1)]);
+    if (!needed[0]) return exact;
     const dx = matmul(gradients[0]!, feedbackMatrix(feedback, weight.shape));
     return [reshape(dx, x.shape), ...exact.slice(1)];
   },
@@ -49,7 +49,7 @@ const feedbackOp: Op<FeedbackAttrs> = {
 
 /**
  * A linear layer y = x W^T + bias + addend with feedback alignment (Lillicrap et al. 2016): with dy the error at y,
- * dW = dy^T x and dbias = the sum of dy as in backpropagation, but dx = dy B with a fixed random B in place of W.
+ * dW = dy^T x and dbias = sum dy as in backpropagation, but dx = dy B with a fixed random B in place of W.
  *
  * @param x [..., in]
  * @param weight W, [out, in]
@@ -73,14 +73,14 @@ interface DirectAttrs extends ViewAttrs {
   readonly output: OutputError;
 }
 
-/** A view whose gradient is the output's error through a fixed random matrix, whatever comes back to it. */
+/** A view whose gradient is the output's error through a fixed random matrix; it ignores the incoming gradient. */
 const directOp: Op<DirectAttrs> = {
   ...(viewOp as Op<DirectAttrs>),
   vjp(node) {
     const { shape, feedback, output: { error } } = node.attrs as DirectAttrs;
     if (!error) {
       throw new Error(
-        `${feedback.name}: dfa needs the error of the logits, which this gradient does not pass.`,
+        `${feedback.name}: dfa needs the error of the logits, which this backward pass does not include.`,
       );
     }
     return [reshape(matmul(error, feedbackMatrix(feedback, [error.shape[1], shape.at(-1)!])), shape)];
@@ -88,8 +88,8 @@ const directOp: Op<DirectAttrs> = {
 };
 
 /**
- * The same numbers with the gradient of direct feedback alignment (Nøkland 2016): dL/dx = e B, with e = dL/dlogits [N, V]
- * and a fixed random B [V, D], in place of what the layers above send back.
+ * The identity, with the gradient of direct feedback alignment (Nøkland 2016): dL/dx = e B, with e = dL/dlogits [N, V]
+ * and a fixed random B [V, D], instead of the gradient from the layers above.
  *
  * @param x [..., D], N rows in all
  */
@@ -97,7 +97,7 @@ export function directError(x: Tensor, feedback: Feedback, output: OutputError):
   return apply(directOp, [x], { offset: 0, shape: x.shape, feedback, output })[0];
 }
 
-/** A view that also keeps the gradient that passes it. */
+/** A view that also stores its gradient. */
 const errorOp: Op<ViewAttrs & { output: OutputError }> = {
   ...(viewOp as Op<ViewAttrs & { output: OutputError }>),
   vjp(node, [g]) {
@@ -108,7 +108,7 @@ const errorOp: Op<ViewAttrs & { output: OutputError }> = {
   },
 };
 
-/** The same numbers; once their gradient is known, `output` holds it for the layers below. */
+/** The identity; once its gradient is computed, `output` holds it for the layers below. */
 export function keepError(logits: Tensor, output: OutputError): Tensor {
   return apply(errorOp, [logits], { offset: 0, shape: logits.shape, output })[0];
 }

@@ -1,46 +1,46 @@
-// What every part of a model is written in: one forward pass, with its parameters, its taps and its dropout put in.
+// The context of one forward pass, which every part of a model uses: parameters, taps, hooks and dropout.
 import { linear, type MatmulOptions } from "../../kernels/matmul/op.ts";
 import { dropout } from "../../kernels/random/op.ts";
 import { scope, type Tensor } from "../graph/tensor.ts";
 import type { Architecture, Method, Norm } from "./architecture.ts";
 import type { KeyCache } from "./cache.ts";
 import { directError, feedbackLinear, type OutputError } from "./feedback.ts";
-import { type HooksAtWork, hooksAtWork } from "./hooks.ts";
+import { type ActiveHooks, activeHooks } from "./hooks.ts";
 import { METHODS } from "./model_keys.ts";
 import { NORMS } from "./norms.ts";
 import { matrixStd, type Parameters } from "./parameters.ts";
 
 /**
- * What looks at a forward pass. `wants` says whether a tensor must exist on its own (where a kernel would else keep it
- * to itself), `tap` may give another tensor in its place.
+ * Observes a forward pass. `wants` says whether a tensor must be materialised (where a kernel would otherwise fuse it away),
+ * `tap` may replace it.
  */
 export interface Taps {
-  /** Whether the tensor of this name must exist. */
+  /** Whether the tensor of this name must be materialised. */
   wants(name: string): boolean;
-  /** What goes on in the place of the tensor of this name. */
+  /** Returns the tensor to use instead of the tensor of this name. */
   tap(name: string, x: Tensor): Tensor;
-  /** Told what each attention gave, before anything changes it: `blocks.0.attn`, [B, T, H, dv]. */
+  /** Called with the output of each attention, before hooks change it: `blocks.0.attn`, [B, T, H, dv]. */
   onAttention?(name: string, z: Tensor): void;
 }
 
 /** Options of a forward pass. */
 export interface ForwardOptions {
-  /** What looks at it. */
+  /** Observers of its tensors. */
   readonly taps?: Taps;
-  /** Seed of dropout, u32[2] (see `dropout`); without it nothing is dropped. */
+  /** Seed of dropout, u32[2] (see `dropout`); without it there is no dropout. */
   readonly seed?: Tensor;
-  /** Steps of training made so far as hooks see them, f32 [1]; without it a state that training keeps. */
+  /** Training steps so far, for hooks, f32 [1]. Default: a state that training updates. */
   readonly step?: Tensor;
-  /** Keys and values of earlier positions: the ids are those that follow (see `keyCache`). */
+  /** KV cache of earlier positions, which the ids continue (see `keyCache`). */
   readonly cache?: KeyCache;
-  /** Positions of each row whose logits are wanted, u32 [B W], row after row, counted through all rows: b T + t. */
+  /** Positions whose logits to compute, W per row, u32 [B W], as flat indices b T + t in row order. */
   readonly wanted?: Tensor;
 }
 
-/** How a matrix is applied. */
+/** Options of `project`. */
 export interface ProjectOptions extends Omit<MatmulOptions, "bias"> {
   readonly method?: Method;
-  /** It writes into the residual stream. */
+  /** Whether the matrix writes into the residual stream. */
   readonly residual?: boolean;
 }
 
@@ -48,31 +48,31 @@ export interface ProjectOptions extends Omit<MatmulOptions, "bias"> {
 export interface Forward {
   readonly architecture: Architecture;
   readonly parameters: Parameters;
-  /** Hooks first, then whoever looks. */
+  /** User hooks run first, then observers. */
   readonly taps: Taps;
-  /** What a user's file changes in the model. */
-  readonly hooks: HooksAtWork;
-  /** Where direct feedback finds the error of the logits. */
+  /** The hooks of a user's file. */
+  readonly hooks: ActiveHooks;
+  /** The error of the logits, for direct feedback. */
   readonly output: OutputError;
-  /** Keys and values of earlier positions, where the pass goes on from some. */
+  /** KV cache, where the pass continues earlier positions. */
   readonly cache?: KeyCache;
-  /** Normalises the last dimension by the parameters under `name`. */
+  /** Normalises the last dimension with the parameters `name.*`. */
   norm(kind: Norm, name: string, x: Tensor): Tensor;
-  /** x W^T + bias by the parameters under `name`. */
+  /** x W^T + bias with the parameters `name.*`. */
   project(name: string, x: Tensor, options?: ProjectOptions): Tensor;
-  /** The same numbers; their gradient comes straight from the logits (see `directError`). */
+  /** The identity, with a gradient straight from the logits (see `directError`). */
   direct(name: string, x: Tensor, std: number): Tensor;
-  /** Dropout with probability p, at a place of its own. */
+  /** Dropout with probability p; each call is a separate random site. */
   drop(x: Tensor, p: number): Tensor;
-  /** Dropout of a pattern, which the attention kernel does itself. */
+  /** Dropout options of the pattern, which the attention kernel applies. */
   patternDropout(p: number): { p: number; site: number; seed: Tensor } | undefined;
-  /** Whether dropout with probability p does anything. */
+  /** Whether dropout with probability p has an effect. */
   drops(p: number): boolean;
 }
 
 const NO_TAPS: Taps = { wants: () => false, tap: (_, x) => x };
 
-/** The parts of a forward pass of a model with these parameters. */
+/** The context of a forward pass of a model with these parameters. */
 export function forwardOf(
   architecture: Architecture,
   parameters: Parameters,
@@ -81,7 +81,7 @@ export function forwardOf(
 ): Forward {
   let sites = 0;
   const output: OutputError = {};
-  const hooks = hooksAtWork(architecture, ids, step);
+  const hooks = activeHooks(architecture, ids, step);
   const drops = (p: number): boolean => seed !== undefined && p > 0;
   const direct = (name: string, x: Tensor, std: number) => directError(x, { name, std }, output);
   return {
@@ -104,7 +104,7 @@ export function forwardOf(
       const [weight, bias] = [parameters[`${name}.weight`], parameters[`${name}.bias`]];
       const { exact, direct: fromLogits } = METHODS[method];
       if (exact) return scope(name, () => linear(x, weight, { bias, activation, addend }));
-      if (activation) throw new Error(`${name}: a layer with feedback applies no activation.`);
+      if (activation) throw new Error(`${name}: a feedback layer does not support an activation.`);
       const std = matrixStd(architecture, weight.shape, residual);
       return scope(name, () => {
         if (fromLogits) return linear(direct(name, x, std), weight, { bias, addend });

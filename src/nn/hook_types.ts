@@ -1,17 +1,17 @@
-// The types of what a user's own file changes inside a model.
+// The types of the hooks by which a user's file changes a model.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import type { Expression } from "../../kernels/expression/expression.ts";
 import type { Tensor } from "../graph/tensor.ts";
 
-/** A value that a hook's own key of the configuration may have. */
+/** Value of a configuration key that a hooks file declares. */
 export type HookValue = number | boolean | string;
 
-/** What a hook knows besides its tensor.
+/** The context passed to a hook.
  * @category Training */
 export interface HookContext {
   /** Name of the tap. */
   readonly name: string;
-  /** Number of the block; null outside of all. */
+  /** Number of the block; null outside blocks. */
   readonly layer: number | null;
   /** Attention heads per block. */
   readonly heads: number;
@@ -19,21 +19,21 @@ export interface HookContext {
   readonly vocabulary: number;
   /** Token ids of the batch, u32 [B, T]. */
   readonly tokens: Tensor;
-  /** Steps of training made so far, f32 [1]. */
+  /** Training steps so far, f32 [1]. */
   readonly step: Tensor;
-  /** The values of the keys that the file declares. */
+  /** Values of the declared keys. */
   readonly keys: Readonly<Record<string, HookValue>>;
 }
 
-/** From a tapped tensor to the one that goes on in its place, of the same shape. */
+/** Returns the tensor to use instead of a tapped tensor, of the same shape. */
 export type TapHook = (x: Tensor, context: HookContext) => Tensor;
 
-/** From the scores of a block's attention, an expression (see `modifier`), to what they become. */
+/** Returns a score modifier from the scores of a block's attention, an expression (see `modifier`). */
 export type ScoreHook = (score: Expression, context: HookContext) => ScoreModifier;
 
 /** The hooks of a forward pass: functions by globs over tap names. */
 export interface ForwardHooks {
-  /** Where they come from, for messages. */
+  /** The file that defines them, for error messages. */
   readonly file: string;
   /** Tensors by tap: `"blocks.*.mlp.post"`. */
   readonly taps?: Readonly<Record<string, TapHook>>;

@@ -1,5 +1,5 @@
-// What a user's own file changes inside a model: tensors by the name of their tap, and scores of attention. The graph is
-// built through it, so that forward and gradient change alike.
+// Hooks of a user's file: they replace tensors by tap name, and attention scores, while the graph is built, so that the
+// backward pass changes with the forward pass.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import { elementwise } from "../../kernels/elementwise/op.ts";
@@ -15,44 +15,44 @@ import type { Architecture } from "./architecture.ts";
 import type { HookContext } from "./hook_types.ts";
 import { checkModifier } from "./user_modifier.ts";
 
-/** Name of the device's state that tells hooks the step. */
+/** Name of the device state that holds the step for hooks. */
 export const STEP_STATE = "hook_step";
 
-/** The steps made so far as hooks see them, f32 [1]: a state that training counts up. */
+/** Training steps so far, for hooks, f32 [1]: a state that training increments. */
 export const stepState = (): Tensor => state(STEP_STATE, [1]);
 
-/** Hooks at work in one forward pass. */
-export interface HooksAtWork {
-  /** Whether a hook waits for the tensor of this name. */
+/** The hooks of one forward pass. */
+export interface ActiveHooks {
+  /** Whether a hook matches the tensor of this name. */
   wants(name: string): boolean;
-  /** The tensor that the hooks of this name make of x. */
+  /** Applies the hooks of this name to x. */
   tap(name: string, x: Tensor): Tensor;
-  /** What the hooks of a block make of its scores, in their order. */
+  /** The score modifiers of a block's hooks, in order. */
   scores(layer: number): ScoreModifier[];
-  /** Throws at a pattern that met no tap. */
+  /** Throws for a pattern that matched no tap. */
   finish(): void;
 }
 
-const NONE: HooksAtWork = { wants: () => false, tap: (_, x) => x, scores: () => [], finish: () => {} };
+const NONE: ActiveHooks = { wants: () => false, tap: (_, x) => x, scores: () => [], finish: () => {} };
 
-/** Number of the block that a tap belongs to, null where it belongs to none. */
+/** Number of the block that a tap belongs to; null outside blocks. */
 export const layerOf = (tap: string): number | null => {
   const block = /^blocks\.(\d+)\./.exec(tap);
   return block ? Number(block[1]) : null;
 };
 
 /** The hooks of an architecture for one forward pass of `tokens`. */
-export function hooksAtWork(
+export function activeHooks(
   { hooks, heads, vocabulary }: Architecture,
   tokens: Tensor,
   step: Tensor | undefined,
-): HooksAtWork {
+): ActiveHooks {
   if (!hooks) return NONE;
   const { file, taps = {}, scores = {}, keys } = hooks;
-  const met = new Set<string>();
-  /** Names that hooks may stand at: those of taps, and those of scores. */
+  const matched = new Set<string>();
+  /** Names that hooks may match. */
   const seen = { taps: new Set<string>(), scores: new Set<string>() };
-  let counted: Tensor | undefined;
+  let stepTensor: Tensor | undefined;
   const contextOf = (name: string): HookContext => ({
     name,
     layer: layerOf(name),
@@ -60,7 +60,7 @@ export function hooksAtWork(
     vocabulary,
     tokens,
     get step() {
-      return counted ??= step ?? stepState();
+      return stepTensor ??= step ?? stepState();
     },
     keys,
   });
@@ -71,7 +71,7 @@ export function hooksAtWork(
     tap(name, x) {
       seen.taps.add(name);
       return matching(taps, name).reduce((before, [pattern, hook]) => {
-        met.add(pattern);
+        matched.add(pattern);
         const place = `${file}: taps "${pattern}" at ${name}`;
         const after: Tensor = callUser(place, () => hook(before, contextOf(name)));
         const isTensor = isMapping(after) && "node" in after && Array.isArray(after.shape);
@@ -87,14 +87,14 @@ export function hooksAtWork(
       const name = `blocks.${layer}.attn.scores`;
       seen.scores.add(name);
       return matching(scores, name).map(([pattern, hook]) => {
-        met.add(pattern);
+        matched.add(pattern);
         const place = `${file}: scores "${pattern}" at ${name}`;
         return checkModifier(place, callUser(place, () => hook(variable("score"), contextOf(name))));
       });
     },
     finish() {
       for (const [what, hooks] of Object.entries({ taps, scores })) {
-        const idle = Object.keys(hooks).find((pattern) => !met.has(pattern));
+        const idle = Object.keys(hooks).find((pattern) => !matched.has(pattern));
         if (idle === undefined) continue;
         const hint = patternHint(idle, [...seen[what as keyof typeof seen]]);
         throw new UserError(`${file}: ${what}: "${idle}" matches no tap of this model. ${hint}`);
@@ -104,11 +104,11 @@ export function hooksAtWork(
 }
 
 /**
- * Which samples hold a token: 1 where row b of the ids has it, else 0.
+ * Which samples contain a token: 1 where row b of the ids contains it, else 0.
  *
  * @param tokens ids, u32 [B, T]
- * @param id the token looked for
- * @param vocabulary number of ids there are
+ * @param id the token
+ * @param vocabulary number of ids, V
  * @returns f32 [B]
  *
  * @example
@@ -120,11 +120,11 @@ export function hooksAtWork(
  */
 export function containsToken(tokens: Tensor, id: number, vocabulary: number): Tensor {
   const [B, T] = tokens.shape;
-  const isIt = literal(Float32Array.from({ length: vocabulary }, (_, n) => Number(n === id)), [
+  const indicator = literal(Float32Array.from({ length: vocabulary }, (_, n) => Number(n === id)), [
     vocabulary,
     1,
   ]);
-  const found = reshape(embedding(isIt, tokens), [B, T]);
-  const counts = matmul(found, constant(1, [T, 1]));
+  const matches = reshape(embedding(indicator, tokens), [B, T]);
+  const counts = matmul(matches, constant(1, [T, 1]));
   return reshape(elementwise(min(1, variable("x")), { x: counts }, "contains_token"), [B]);
 }

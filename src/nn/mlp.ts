@@ -1,4 +1,4 @@
-// The feed-forward half of a block: act(x W1^T) W2^T, or with a gate (act(x Wg^T) * (x W1^T)) W2^T.
+// The feed-forward layer of a block: act(x W1^T) W2^T, or with a gate (act(x Wg^T) * (x W1^T)) W2^T.
 import { ACTIVATIONS } from "../../kernels/expression/activation.ts";
 import { elementwise, multiply } from "../../kernels/elementwise/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
@@ -7,8 +7,8 @@ import type { Forward } from "./forward.ts";
 import { METHODS } from "./model_keys.ts";
 
 /**
- * The hidden values of block n's MLP, [B, T, F], from x [B, T, D] already normalised. The taps `mlp.pre` and `mlp.post`
- * stand before the activation and, with the gate's product, behind it.
+ * The hidden activations of block n's MLP, [B, T, F], from the normalised x [B, T, D]. The tap `mlp.pre` is before the
+ * activation, `mlp.post` after it (and after the product, where the MLP is gated).
  */
 export function mlpValues(n: number, x: Tensor, forward: Forward): Tensor {
   const { taps } = forward;

@@ -1,5 +1,4 @@
-// A multi-head attention layer on its own, for self and cross attention outside of a decoder, in the sense of
-// torch.nn.MultiheadAttention.
+// A multi-head attention layer for self and cross attention outside a decoder, like torch.nn.MultiheadAttention.
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import { andMasks, keyPaddingMask, type Mask } from "../../kernels/attention/modifier.ts";
 import { append } from "../../kernels/append/op.ts";
@@ -10,13 +9,13 @@ import { formatSpec, type Tensor, type Values } from "../graph/tensor.ts";
 import { withExtraKeys } from "./attention_layer.ts";
 import type { Parameters } from "./parameters.ts";
 
-/** Options of `multiHeadAttention`: those of `attention`, and what a layer has besides. */
+/** Options of `multiHeadAttention`: those of `attention`, heads and padding. */
 export interface MultiHeadOptions extends Omit<AttentionOptions, "extra"> {
-  /** Heads of the queries, H. */
+  /** Query heads, H. */
   readonly heads: number;
-  /** Heads of keys and values; divides `heads`, which it is by default. */
+  /** Key and value heads, a divisor of `heads`. Default: `heads`. */
   readonly kvHeads?: number;
-  /** Which keys of each sample are there: f32 [B, S], 0 for padding (torch's key_padding_mask turned round). */
+  /** Keys that are not padding: f32 [B, S], 0 for padding (the inverse of torch's key_padding_mask). */
   readonly keyPadding?: Tensor;
 }
 
@@ -29,7 +28,7 @@ function split(x: Tensor, count: number, what: string): Tensor {
   return reshape(x, [B, T, count, width / count]);
 }
 
-/** Padding and the caller's own mask together. */
+/** The padding mask and the caller's mask combined. */
 function visible(
   { keyPadding: valid, mask }: MultiHeadOptions,
   keys: number,
@@ -43,21 +42,21 @@ function visible(
 }
 
 /**
- * A multi-head attention layer: queries, keys and values projected, split into heads, attended, joined and projected:
+ * A multi-head attention layer: projects queries, keys and values, attends per head, concatenates and projects:
  * y = concat_h attention(q Wq_h^T, k Wk_h^T, v Wv_h^T) Wo^T. All keys are visible unless options say otherwise.
  *
- * With softmax and as many kvHeads as heads it is torch.nn.MultiheadAttention (batch first, no dropout), whose parameters
+ * With softmax and kvHeads = heads it is torch.nn.MultiheadAttention (batch first, no dropout), whose parameters
  * `fromTorchAttention` unpacks; `extra_k` and `extra_v` are its bias_k and bias_v.
  *
  * Source: Vaswani et al., "Attention Is All You Need" (2017), section 3.2.2.
  *
  * @param parameters `wq.weight` [H d, Dq], `wk.weight` [Hkv d, Dk], `wv.weight` [Hkv dv, Dv], `wo.weight` [D, H dv], each
- *   with a `.bias` or without; `extra_k` [E, Hkv d] and `extra_v` [E, Hkv dv] or neither
+ *   with an optional `.bias`; optionally `extra_k` [E, Hkv d] and `extra_v` [E, Hkv dv], both or neither
  * @param q [B, T, Dq]
  * @param k [B, S, Dk]
  * @param v [B, S, Dv]
  * @returns [B, T, D]
- * @throws {UserError} where shapes, heads or options do not fit
+ * @throws {UserError} if shapes, heads or options are inconsistent
  *
  * @example
  * ```ts
@@ -104,7 +103,7 @@ export function multiHeadAttention(
 }
 
 /**
- * Cross attention: queries from x, keys and values from memory, every memory position visible but its padding.
+ * Cross attention: queries from x, keys and values from memory; every memory position except padding is visible.
  *
  * @param parameters as of `multiHeadAttention`
  * @param x [B, T, Dq]
@@ -139,7 +138,7 @@ export interface HostTensor {
 
 /**
  * The parameters of a torch.nn.MultiheadAttention under the names of `multiHeadAttention`: `in_proj_weight` [3 D, D] is
- * cut into wq, wk and wv (or `q_proj_weight`, `k_proj_weight`, `v_proj_weight` are taken), `in_proj_bias` likewise,
+ * split into wq, wk and wv (or they are `q_proj_weight`, `k_proj_weight`, `v_proj_weight`), `in_proj_bias` likewise,
  * `out_proj` is wo, `bias_k` and `bias_v` are extra_k and extra_v.
  *
  * @throws {UserError} where `out_proj.weight` or the weights of the projections are missing
@@ -153,26 +152,26 @@ export interface HostTensor {
  * ```
  */
 export function fromTorchAttention(torch: Readonly<Record<string, HostTensor>>): Record<string, HostTensor> {
-  const found: Record<string, HostTensor> = {};
+  const parameters: Record<string, HostTensor> = {};
   const cut = ({ shape: [rows, ...row], data }: HostTensor, part: number): HostTensor => {
     const size = data.length / 3;
     return { shape: [rows / 3, ...row], data: data.slice(part * size, (part + 1) * size) };
   };
   ["q", "k", "v"].forEach((letter, part) => {
-    const own = torch[`${letter}_proj_weight`];
-    const weight = own ?? (torch.in_proj_weight && cut(torch.in_proj_weight, part));
+    const projection = torch[`${letter}_proj_weight`];
+    const weight = projection ?? (torch.in_proj_weight && cut(torch.in_proj_weight, part));
     if (!weight) {
       throw new UserError(`torch attention: in_proj_weight and ${letter}_proj_weight are missing.`);
     }
-    found[`w${letter}.weight`] = weight;
-    if (torch.in_proj_bias) found[`w${letter}.bias`] = cut(torch.in_proj_bias, part);
+    parameters[`w${letter}.weight`] = weight;
+    if (torch.in_proj_bias) parameters[`w${letter}.bias`] = cut(torch.in_proj_bias, part);
   });
   if (!torch["out_proj.weight"]) throw new UserError("torch attention: out_proj.weight is missing.");
-  found["wo.weight"] = torch["out_proj.weight"];
-  if (torch["out_proj.bias"]) found["wo.bias"] = torch["out_proj.bias"];
+  parameters["wo.weight"] = torch["out_proj.weight"];
+  if (torch["out_proj.bias"]) parameters["wo.bias"] = torch["out_proj.bias"];
   for (const letter of ["k", "v"]) {
     const bias = torch[`bias_${letter}`];
-    if (bias) found[`extra_${letter}`] = { shape: [1, bias.shape.at(-1)!], data: bias.data };
+    if (bias) parameters[`extra_${letter}`] = { shape: [1, bias.shape.at(-1)!], data: bias.data };
   }
-  return found;
+  return parameters;
 }

@@ -1,9 +1,9 @@
-// What normalises: one entry of a table a norm.
+// The normalisation layers: one table entry per norm.
 import { layerNorm, rmsNorm } from "../../kernels/norm/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 
 interface Normalisation {
-  /** It may have a bias. */
+  /** Whether it may have a bias. */
   readonly biased: boolean;
   /** Normalises the last dimension. */
   apply(x: Tensor, weight: Tensor, bias: Tensor | undefined): Tensor;

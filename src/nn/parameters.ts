@@ -1,4 +1,4 @@
-// Which parameters a decoder has, in order, and how each starts. Names are paths that TransformerLens users know.
+// The parameters of a decoder, in order, and their initialisation. Their names follow TransformerLens.
 import { autoBias } from "../../kernels/attention/sizes.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { type Architecture, blockOf, type Norm, sizesOf } from "./architecture.ts";
@@ -7,40 +7,40 @@ import { NORMS } from "./norms.ts";
 import { POSITIONS } from "./positions.ts";
 import { userModifier } from "./user_modifier.ts";
 
-/** What the numbers of a matrix are drawn from: a normal, one cut at two deviations, or a uniform of the deviation. */
+/** Initial distribution of a matrix: normal, truncated at two standard deviations, or uniform of the same deviation. */
 export type Distribution = "normal" | "truncated_normal" | "uniform";
 
-/** One parameter: its name, its shape and how it starts: drawn with mean and std, a constant where std is 0. */
+/** One parameter: name, shape and initialisation: sampled with mean and std, constant where std is 0. */
 export interface Parameter {
   /** `blocks.0.attn.wq.weight` */
   readonly name: string;
   /** [out, in] of a matrix, [size] of a vector. */
   readonly shape: readonly number[];
-  /** Mean at the start. */
+  /** Initial mean. */
   readonly mean: number;
-  /** Standard deviation at the start. */
+  /** Initial standard deviation. */
   readonly std: number;
-  /** What it is drawn from; a normal where it is left out. */
+  /** Initial distribution. Default: normal. */
   readonly distribution?: Distribution;
-  /** Weight decay takes matrices only. */
+  /** Whether weight decay applies to it: matrices only. */
   readonly decayed: boolean;
 }
 
 /** Parameters by name, as tensors of a graph. */
 export type Parameters = Readonly<Record<string, Tensor>>;
 
-/** Standard deviation that a matrix [out, in] starts with; `residual`: it writes into the residual stream. */
+/** Initial standard deviation of a matrix [out, in]; `residual`: it writes into the residual stream. */
 export function matrixStd(
   { layers, init }: Pick<Architecture, "layers" | "init">,
   shape: readonly number[],
   residual = false,
 ): number {
-  const own = INITS[init.name ?? "normal"];
-  const std = "std" in own ? own.std(shape) : init.std;
+  const initialiser = INITS[init.name ?? "normal"];
+  const std = "std" in initialiser ? initialiser.std(shape) : init.std;
   return residual && init.scaled_residual ? std / Math.sqrt(2 * layers) : std;
 }
 
-/** How the parameters of one model are made. */
+/** Constructors of a model's parameters. */
 function makers(architecture: Architecture) {
   const { bias, norm_bias, init } = architecture;
   const { distribution } = INITS[init.name ?? "normal"];
@@ -54,7 +54,7 @@ function makers(architecture: Architecture) {
   return {
     vector,
     matrix,
-    /** A matrix and, where the model has them, its bias. */
+    /** A matrix and, where the model has biases, its bias. */
     layer: (name: string, shape: readonly [number, number], residual = false): Parameter[] => [
       matrix(name, shape, residual),
       ...(bias ? [vector(`${name}.bias`, shape[0], 0)] : []),
@@ -63,8 +63,8 @@ function makers(architecture: Architecture) {
       vector(`${name}.weight`, size, 1),
       ...((norm_bias ?? bias) && NORMS[norm].biased ? [vector(`${name}.bias`, size, 0)] : []),
     ],
-    /** Vectors that are no weights of a sum: drawn, not decayed. */
-    drawn: (name: string, shape: readonly number[]): Parameter => {
+    /** Normally distributed parameters without weight decay. */
+    normal: (name: string, shape: readonly number[]): Parameter => {
       return { name, shape, mean: 0, std: init.std, decayed: false };
     },
   };
@@ -79,15 +79,17 @@ function attentionParameters(a: Architecture, n: number, make: Makers): Paramete
   const learned = (name: string, value: unknown, start: number): Parameter[] =>
     value === "learned" ? [make.vector(`${path}.${name}`, attention.per === "head" ? H : 1, start)] : [];
   const { extra_keys: E, qk_norm: norm } = attention;
-  const own = userModifier(attention);
-  const tables = own?.tables?.({ heads: H, context: a.context, block: n }) ?? {};
+  const user = userModifier(attention);
+  const tables = user?.tables?.({ heads: H, context: a.context, block: n }) ?? {};
   return [
     ...make.layer(`${path}.wq`, [H * D, a.dim]),
     ...make.layer(`${path}.wk`, [HKV * D, a.dim]),
     ...make.layer(`${path}.wv`, [HKV * DV, a.dim]),
     ...make.layer(`${path}.wo`, [a.dim, H * DV], true),
     ...(norm ? ["q_norm", "k_norm"].flatMap((name) => make.normed(`${path}.${name}`, norm, D)) : []),
-    ...(E ? [make.drawn(`${path}.extra_k`, [E, HKV * D]), make.drawn(`${path}.extra_v`, [E, HKV * DV])] : []),
+    ...(E
+      ? [make.normal(`${path}.extra_k`, [E, HKV * D]), make.normal(`${path}.extra_v`, [E, HKV * DV])]
+      : []),
     ...learned("temperature", attention.temperature, 0),
     ...learned("score_bias", attention.bias, autoBias(attention, a.context)),
     ...Object.entries(tables).map(([name, { shape, start }]): Parameter => {
@@ -107,7 +109,7 @@ function mlpParameters(a: Architecture, n: number, make: Makers): Parameter[] {
   ];
 }
 
-/** A branch's norms and scale round its own parameters. */
+/** The parameters of a branch, with its norms and scale. */
 function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Makers): Parameter[] {
   const { norm_order, norm, attention, mlp } = blockOf(a, n);
   const path = `blocks.${n}`;
@@ -122,10 +124,10 @@ function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Maker
 
 /**
  * The parameters of a decoder, in order: embeddings, blocks, final norm, and the head where it is not tied.
- * Matrices start as `init.name` says: normal(0, std), the same drawn again beyond two deviations, or Xavier's uniform
- * between +-sqrt(6 / (out + in)) (Glorot and Bengio 2010); those that add to the residual stream divided by sqrt(2 layers)
- * with `scaled_residual` (Radford et al. 2019). Norms start as 1, biases as 0; LayerScale, learned temperatures and biases, and a
- * modifier's tables as their descriptions say. Nothing is allocated.
+ * `init.name` initialises matrices: normal(0, std), the same redrawn beyond two standard deviations, or Xavier uniform
+ * within +-sqrt(6 / (out + in)) (Glorot and Bengio 2010); with `scaled_residual`, those that write into the residual stream
+ * are divided by sqrt(2 layers) (Radford et al. 2019). Norms start at 1, biases at 0; LayerScale, learned temperatures and
+ * biases, and a modifier's tables start as documented there. Nothing is allocated.
  *
  * @example
  * ```ts
@@ -150,7 +152,7 @@ export function decoderParameters(architecture: Architecture): Parameter[] {
   return all;
 }
 
-/** Number of values of some parameters. */
+/** Total number of values in the parameters. */
 export function parameterCount(parameters: readonly Parameter[]): number {
   return parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
 }

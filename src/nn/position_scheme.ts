@@ -1,4 +1,4 @@
-// What a way to tell positions apart is, and the sections of `model` that such ways have for keys of their own.
+// The interface of a position scheme, and the sections of `model` with the keys of schemes.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { ROPE_PAIRS } from "../../kernels/rope/op.ts";
 import type { Keys, KeyValues } from "../base/keys.ts";
@@ -15,41 +15,41 @@ const ROPE = {
   rotary_dim: { least: 2, default: null, doc: "Rotated channels per head, even; null: all." },
 } as const satisfies Keys;
 
-/** Sections of `model`, by the scheme whose keys they hold. */
+/** Sections of `model` with the keys of a scheme, by scheme. */
 export const POSITION_SECTIONS = { rope: { keys: ROPE, doc: "Rotary positions." } } as const satisfies Keys;
 
-/** The keys of schemes; what is left out is the default. */
+/** The keys of schemes; omitted keys take their defaults. */
 export type PositionOptions = {
   readonly [Name in keyof typeof POSITION_SECTIONS]?: Readonly<
     Partial<KeyValues<typeof POSITION_SECTIONS[Name]["keys"]>>
   >;
 };
 
-/** What a scheme may know of a model. */
+/** The sizes of a model that a scheme reads. */
 interface Sizes extends PositionOptions {
   readonly context: number;
   readonly dim: number;
   readonly heads: number;
 }
 
-/** What a scheme may use of a forward pass. */
+/** The parts of a forward pass that a scheme reads. */
 interface Pass {
   readonly architecture: Sizes;
   readonly parameters: Readonly<Record<string, Tensor>>;
-  /** Keys and values of earlier positions: the pass stands at its `positions`. */
+  /** KV cache of earlier positions: the pass is at its `positions`. */
   readonly cache?: KeyCache;
 }
 
-/** A way to tell positions apart. */
+/** A position scheme. */
 export interface PositionScheme {
-  /** Shapes of its learned matrices by name, `.weight` left out. */
+  /** Shapes of its learned matrices by name, without `.weight`. */
   matrices?(sizes: Sizes): Readonly<Record<string, readonly number[]>>;
-  /** Rows [T or more, D] that are added to the embedding, one for each position from 0. */
+  /** Rows [T or more, D] to add to the embedding, one per position from 0. */
   rows?(pass: Pass, T: number): Tensor;
-  /** What is done to queries and keys [B, T, H, d]. */
+  /** The rotation of queries and keys [B, T, H, d]. */
   rotation?(pass: Pass, T: number): (x: Tensor) => Tensor;
-  /** What is done to scores. */
+  /** The score modifier. */
   score?(pass: Pass): ScoreModifier;
-  /** What of the model it does not go with: a key below `model`, and the rest of the sentence. */
+  /** A setting of the model that it does not support: a key below `model`, and the rest of the error message. */
   conflict?(sizes: Sizes): { key: string; message: string } | undefined;
 }

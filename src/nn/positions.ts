@@ -1,5 +1,5 @@
-// How a model tells positions apart: one entry of a table a scheme. A scheme adds rows to the embedding, turns queries and keys,
-// or changes the scores.
+// The position schemes, one table entry each. A scheme adds rows to the embedding, rotates queries and keys, or changes the
+// scores.
 import { alibi } from "../../kernels/attention/modifier.ts";
 import { rope, type RopeOptions, ropeTurns } from "../../kernels/rope/op.ts";
 import { literal, reshape } from "../graph/structure.ts";
@@ -19,12 +19,12 @@ const sincos: PositionScheme = {
 };
 
 const rotary: PositionScheme = {
-  rotation({ architecture: { rope: own = {}, dim, heads }, cache }, T) {
+  rotation({ architecture: { rope: keys = {}, dim, heads }, cache }, T) {
     const d = dim / heads;
-    const options: RopeOptions = { base: own.base, pairs: own.pairs, rotaryDim: own.rotary_dim ?? d };
+    const options: RopeOptions = { base: keys.base, pairs: keys.pairs, rotaryDim: keys.rotary_dim ?? d };
     const table = scope("rope", () => ropeTurns(cache?.length ?? T, d, options));
     if (!cache) return (x) => rope(x, { ...options, turns: table });
-    // Rows may stand at different positions: all of them are one sequence with turns of its own.
+    // Rows may be at different positions: treat all of them as one sequence with its own table of turns.
     const rows = rowsAt(table, cache);
     const turns = reshape(rows, [rows.shape[0] * T, rows.shape[2]]);
     return (x) => {
@@ -50,7 +50,7 @@ const slopes: PositionScheme = { score: ({ architecture: { heads } }) => alibi(h
 export const POSITIONS = { learned, none, sincos, rope: rotary, alibi: slopes };
 
 /**
- * Sinusoidal positions as a constant [T, D]: sin(t w_i) in place 2i and cos(t w_i) in place 2i + 1, with
+ * Sinusoidal positions as a constant [T, D]: sin(t w_i) in channel 2i and cos(t w_i) in channel 2i + 1, with
  * w_i = 10000^(-2i / D), computed in float64 (Vaswani et al. 2017, section 3.5).
  *
  * @param length T

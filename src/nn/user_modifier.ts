@@ -1,4 +1,4 @@
-// Score modifiers of a user's own: imported from the TypeScript files that a configuration names.
+// Users' score modifiers, imported from the TypeScript files that a configuration names.
 import { modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { isMapping, showPath } from "../base/show.ts";
 import { callUser, didYouMean, UserError } from "../base/errors.ts";
@@ -12,12 +12,12 @@ import type {
 } from "./architecture.ts";
 
 /** Whether an export is a score modifier. */
-export function isUserModifier(found: unknown): found is UserModifier {
-  return typeof found === "object" && found !== null &&
-    typeof (found as { modifier?: unknown }).modifier === "function";
+export function isUserModifier(value: unknown): value is UserModifier {
+  return typeof value === "object" && value !== null &&
+    typeof (value as { modifier?: unknown }).modifier === "function";
 }
 
-/** A layer's own modifier, loaded from its file. */
+/** The user modifier of a layer, already loaded from its file. */
 export function userModifier({ modifier }: AttentionLayer): UserModifier | undefined {
   if (!modifier) return undefined;
   if (!("modifier" in modifier)) {
@@ -26,38 +26,38 @@ export function userModifier({ modifier }: AttentionLayer): UserModifier | undef
   return modifier;
 }
 
-/** The names of a file's exports that are score modifiers. */
+/** Names of a file's exports that are score modifiers. */
 export const modifierNames = (exports: Readonly<Record<string, unknown>>): string[] =>
   Object.keys(exports).filter((name) => isUserModifier(exports[name]));
 
-/** The key that makes an object a modifier, where it has it misspelt. */
-export const almostModifier = (found: unknown): string | undefined =>
-  isRecord(found) ? misspelling(Object.keys(found), ["modifier"])?.near : undefined;
+/** The misspelt `modifier` key of an object that would otherwise be a score modifier. */
+export const almostModifier = (value: unknown): string | undefined =>
+  isRecord(value) ? misspelling(Object.keys(value), ["modifier"])?.near : undefined;
 
 /** Keys of a user's modifier. */
 const KEYS = ["modifier", "tables"];
 
 /**
- * The score modifier that a user's function gave.
+ * Checks that a user's function returned a score modifier.
  *
- * @throws {UserError} with the place before it, where it is none, or reads a variable or a table that is not there
+ * @throws {UserError} naming the place, if it did not, or if the modifier reads a variable or table that does not exist
  */
-export function checkModifier(place: string, found: unknown): ScoreModifier {
+export function checkModifier(place: string, value: unknown): ScoreModifier {
   const isExpression = (x: unknown) => isMapping(x) && typeof x.kind === "string";
   const isTensor = (x: unknown) => isMapping(x) && "node" in x;
-  const { expression, tables } = (isMapping(found) ? found : {}) as Partial<ScoreModifier>;
+  const { expression, tables } = (isMapping(value) ? value : {}) as Partial<ScoreModifier>;
   if (isExpression(expression) && isRecord(tables) && Object.values(tables).every(isTensor)) {
     return callUser(place, () => modifier(expression!, tables));
   }
-  const what = isExpression(found) ? "an expression alone" : describe(found);
+  const what = isExpression(value) ? "an expression alone" : describe(value);
   throw new UserError(`${place}: expected modifier(expression, tables) in return, found ${what}.`);
 }
 
-/** What a user's modifier says of its tables, checked. */
-function checkTables(place: string, found: unknown): ReturnType<NonNullable<UserModifier["tables"]>> {
+/** Checks the tables that a user's modifier declares. */
+function checkTables(place: string, declared: unknown): ReturnType<NonNullable<UserModifier["tables"]>> {
   const expected = "expected an object of { shape, start } by name";
-  if (!isRecord(found)) throw new UserError(`${place}: ${expected}, found ${describe(found)}.`);
-  for (const [name, table] of Object.entries(found)) {
+  if (!isRecord(declared)) throw new UserError(`${place}: ${expected}, found ${describe(declared)}.`);
+  for (const [name, table] of Object.entries(declared)) {
     const { shape, start } = isMapping(table) ? table : {};
     const isShape = Array.isArray(shape) && shape.every((size) => Number.isSafeInteger(size) && size >= 1);
     if (isShape && typeof start === "number" && Number.isFinite(start)) continue;
@@ -70,12 +70,12 @@ function checkTables(place: string, found: unknown): ReturnType<NonNullable<User
       `${place}: ${expected}, whole sizes and a finite number; ${showPath([name])} has ${what}.`,
     );
   }
-  return found as ReturnType<NonNullable<UserModifier["tables"]>>;
+  return declared as ReturnType<NonNullable<UserModifier["tables"]>>;
 }
 
-/** A modifier whose returns are checked. */
-function checked(place: string, own: UserModifier): UserModifier {
-  const { tables } = own;
+/** Wraps a modifier so that its return values are checked. */
+function checked(place: string, user: UserModifier): UserModifier {
+  const { tables } = user;
   if (tables !== undefined && typeof tables !== "function") {
     throw new UserError(`${place}: tables: expected a function, found ${describe(tables)}.`);
   }
@@ -84,12 +84,12 @@ function checked(place: string, own: UserModifier): UserModifier {
     ...(tables && {
       tables: (sizes) => {
         const at = inBlock("tables", sizes.block);
-        return checkTables(at, callUser(at, () => own.tables!(sizes)));
+        return checkTables(at, callUser(at, () => user.tables!(sizes)));
       },
     }),
     modifier: (given, sizes) => {
       const at = inBlock("modifier", sizes.block);
-      return checkModifier(at, callUser(at, () => own.modifier(given, sizes)));
+      return checkModifier(at, callUser(at, () => user.modifier(given, sizes)));
     },
   };
 }
@@ -101,20 +101,20 @@ async function load({ file, name }: ModifierSource): Promise<UserModifier> {
       `modifier ${name}: ${file} has no such export.${didYouMean(name, Object.keys(exports))}`,
     );
   }
-  const found = exports[name];
-  if (isRecord(found)) checkKeys(`${file}: ${name}`, found, KEYS);
-  if (!isUserModifier(found)) {
+  const value = exports[name];
+  if (isRecord(value)) checkKeys(`${file}: ${name}`, value, KEYS);
+  if (!isUserModifier(value)) {
     throw new UserError(
-      `modifier ${name} of ${file}: expected an object with a function "modifier", found ${describe(found)}.`,
+      `modifier ${name} of ${file}: expected an object with a function "modifier", found ${describe(value)}.`,
     );
   }
-  return checked(`${file}: ${name}`, found);
+  return checked(`${file}: ${name}`, value);
 }
 
 /**
  * The score modifier that a user's file exports, as a configuration names it: `model.block.attention.modifier`.
  *
- * @throws {UserError} where the file cannot be imported, or exports none or several
+ * @throws {UserError} if the file cannot be imported, or exports no modifier or several
  *
  * @example
  * ```ts
@@ -125,10 +125,10 @@ async function load({ file, name }: ModifierSource): Promise<UserModifier> {
  * @category Models
  */
 export async function findModifier(file: string): Promise<ModifierSource> {
-  const found = modifierNames(await exportsOf(file, "--hooks"));
-  if (found.length === 1) return { file, name: found[0] };
+  const names = modifierNames(await exportsOf(file, "--hooks"));
+  if (names.length === 1) return { file, name: names[0] };
   throw new UserError(
-    `--hooks: expected ${file} to export one score modifier, found ${found.join(", ") || "none"}.`,
+    `--hooks: expected ${file} to export one score modifier, found ${names.join(", ") || "none"}.`,
   );
 }
 
@@ -140,17 +140,17 @@ export function withoutModifiers(architecture: Architecture): Architecture {
   return { ...architecture, block: without(architecture.block), ...(blocks ? { blocks } : {}) };
 }
 
-async function loaded(block: BlockChoices): Promise<BlockChoices> {
+async function loadBlock(block: BlockChoices): Promise<BlockChoices> {
   const source = block.attention?.modifier;
   if (!source || "modifier" in source) return block;
   return { ...block, attention: { ...block.attention, modifier: await load(source) } };
 }
 
 /**
- * The architecture with every modifier that its blocks name by file loaded; what the decoder needs before it is built.
- * Where no block names one, nothing is read.
+ * Loads every modifier that the architecture's blocks name by file, as the decoder requires. Where no block names one,
+ * nothing is read.
  *
- * @throws {UserError} where a file cannot be imported, or has no such export
+ * @throws {UserError} if a file cannot be imported, or has no such export
  *
  * @example
  * ```ts
@@ -161,6 +161,6 @@ async function loaded(block: BlockChoices): Promise<BlockChoices> {
  * ```
  */
 export async function loadModifiers(architecture: Architecture): Promise<Architecture> {
-  const blocks = architecture.blocks && await Promise.all(architecture.blocks.map(loaded));
-  return { ...architecture, block: await loaded(architecture.block), ...(blocks ? { blocks } : {}) };
+  const blocks = architecture.blocks && await Promise.all(architecture.blocks.map(loadBlock));
+  return { ...architecture, block: await loadBlock(architecture.block), ...(blocks ? { blocks } : {}) };
 }
