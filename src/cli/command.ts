@@ -1,4 +1,4 @@
-// What every script does: run with its arguments, end with the right exit code, and report a user's mistake in one line.
+// Runs a script: parses its arguments, sets the exit code, and reports a user's mistake in one line.
 import { VERSION } from "../base/version.ts";
 import { Console } from "node:console";
 import type { Writable } from "node:stream";
@@ -12,15 +12,15 @@ import { escapeText, messageLine } from "../base/terminal.ts";
 import { userFileThatThrew } from "../base/user_file.ts";
 import { writeStderr } from "../base/write.ts";
 
-/** Lines of a user's stack that are shown. */
+/** Maximum number of lines shown of a user's stack. */
 const STACK_LINES = 30;
 
-/** Prints the stack of what a user's code threw, each of its lines as a message. */
+/** Prints the stack of an error of user code, each line as a message. */
 function tellStack(cause: unknown): void {
   for (const line of stackOf(cause).split("\n", STACK_LINES)) tellLine(messageLine(line));
 }
 
-/** Sends the console's text, that of a user's code too, through the writers that wait for a pipe that does not block. */
+/** Sends console output, also of user code, through the writers that wait for a non-blocking pipe. */
 function writeConsoleWhole(): void {
   const to = (write: (text: string) => void) => ({ write }) as unknown as Writable;
   const stdout = to((text) => writeStdout(new TextEncoder().encode(text)));
@@ -28,7 +28,7 @@ function writeConsoleWhole(): void {
 }
 
 /**
- * Prints text to the standard output with a newline; its control characters are escaped, but for newlines and tabs.
+ * Prints text to standard output with a newline; control characters except newlines and tabs are escaped.
  *
  * @example
  * ```ts
@@ -40,13 +40,13 @@ export function printLine(text: string): void {
   console.log(escapeText(text));
 }
 
-/** A record as a line with its newline; control characters are escaped as JSON has them. */
+/** A record as a line with its newline; control characters are escaped as in JSON. */
 export function recordLine(record: AnyRecord): string {
   return escapeText(`${formatRecord(record)}\n`);
 }
 
 /**
- * Prints a record to the standard output: how a task prints its answer with `--format ndjson`.
+ * Prints a record to standard output: the result of a task with `--format ndjson`.
  *
  * @example
  * ```ts
@@ -60,7 +60,7 @@ export function printRecord(record: AnyRecord): void {
 }
 
 /**
- * Prints text to the standard error as {@link printLine} does to the standard output.
+ * {@link printLine} for standard error.
  *
  * @example
  * ```ts
@@ -72,20 +72,20 @@ export function tellLine(text: string): void {
   console.error(escapeText(text));
 }
 
-/** The option of every script that says how its progress is shown. */
+/** The option `--progress` of every script. */
 const PROGRESS: OptionSpec = {
   type: "string",
   value: PROGRESS_MODES.join("|"),
-  help: "on stderr: one line, or plain ones off a terminal",
+  help: "on stderr: one line on a terminal, plain lines elsewhere",
   default: "auto",
 };
 
 /**
- * Runs a script: parses its arguments, prints --help, and exits with what `main` returns. A `UserError` is one line on
- * stderr and exit code 2, and so is a permission that was not given, with the flag that gives it. What a user's
- * own code throws is that line and its stack. A closed pipe ends quietly; a bug keeps its stack.
+ * Runs a script: parses its arguments, prints --help, and exits with the code that `main` returns. A `UserError` prints one
+ * line on stderr and exits with code 2; so does a missing permission, with the flag that grants it. An error of user code
+ * prints that line and its stack. A closed pipe ends quietly; a bug keeps its stack.
  *
- * @param heed the exports of mod.ts, of a script that loads files of the user's: what those import of heed
+ * @param heed the exports of mod.ts, for scripts that load user files: what these import from heed
  */
 export async function runCommand(
   command: Command,
@@ -96,10 +96,10 @@ export async function runCommand(
   writeConsoleWhole();
   endAtUncaught(command);
   try {
-    const whole = { ...command, options: { ...command.options, progress: PROGRESS } };
-    const { values: { progress, ...values }, ...rest } = argumentsOf(whole, Deno.args);
+    const full = { ...command, options: { ...command.options, progress: PROGRESS } };
+    const { values: { progress, ...values }, ...rest } = argumentsOf(full, Deno.args);
     if (rest.flags.help) {
-      console.log(helpOf(whole));
+      console.log(helpOf(full));
       Deno.exit(0);
     }
     if (rest.flags.version) {
@@ -113,24 +113,24 @@ export async function runCommand(
   }
 }
 
-/** Ends a script with the line and the exit code of what was thrown; throws it again where it is a bug. */
+/** Ends a script with the message and exit code of an error; throws it again if it is a bug. */
 function fail({ name }: Command, thrown: unknown): never {
   if (thrown instanceof ClosedPipe) Deno.exit(0);
   const file = thrown instanceof UserError || thrown instanceof UserCodeError
     ? undefined
     : userFileThatThrew(thrown);
   const error = file === undefined ? thrown : thrownBy(file, thrown);
-  const own = error instanceof UserCodeError;
-  if (!(error instanceof UserError || own || error instanceof Deno.errors.NotCapable)) throw error;
+  const isUserCode = error instanceof UserCodeError;
+  if (!(error instanceof UserError || isUserCode || error instanceof Deno.errors.NotCapable)) throw error;
   console.error(messageLine(`${name}: ${error.message}`));
-  if (own) tellStack(error.cause);
+  if (isUserCode) tellStack(error.cause);
   Deno.exit(2);
 }
 
-/** What code of a user's throws where nobody waits for it ends a script as what it throws in a call. */
+/** Uncaught errors and rejections of user code end a script like errors of a call. */
 function endAtUncaught(command: Command): void {
   const end = (event: Event, thrown: unknown) => {
-    // Told here, or by Deno as a bug.
+    // Other errors are bugs, which Deno reports.
     if (userFileThatThrew(thrown) === undefined) return;
     event.preventDefault();
     fail(command, thrown);
@@ -139,20 +139,20 @@ function endAtUncaught(command: Command): void {
   addEventListener("unhandledrejection", (event) => end(event, event.reason));
 }
 
-/** Ctrl-C, a request to terminate, and a terminal that closes. */
+/** Ctrl-C, termination, and a closed terminal. */
 const INTERRUPTS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK", "SIGHUP"]
   : ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /**
- * A signal that Ctrl-C (or a request to terminate, or a terminal that closes) raises once, so that work can be saved; the second Ctrl-C exits at
- * once with 130.
+ * An AbortController that Ctrl-C, SIGTERM or a closed terminal aborts, so that work can be saved; a second Ctrl-C exits at once
+ * with code 130.
  */
 export function interruptSignal(): AbortController {
   const controller = new AbortController();
   for (const signal of INTERRUPTS) {
     Deno.addSignalListener(signal, () => {
-      // A terminal that closes may say so twice: its shell and the system.
+      // A closing terminal may send SIGHUP twice: by its shell and by the system.
       if (controller.signal.aborted && signal !== "SIGHUP") Deno.exit(130);
       controller.abort("interrupted");
     });
@@ -160,19 +160,18 @@ export function interruptSignal(): AbortController {
   return controller;
 }
 
-/** The standard output as text: what is written is held until it is worth a call, or flushed. */
+/** Buffered text output. */
 export interface TextOutput {
-  /** Takes text. */
+  /** Writes text to the buffer. */
   write(text: string): void;
-  /** Sends what is held. */
+  /** Flushes the buffer to standard output. */
   flush(): void;
 }
 
 /**
- * Text to the standard output, in pieces large enough to be quick; on a terminal its control characters are escaped, but for
- * newlines and tabs.
+ * Buffered text to standard output; on a terminal, control characters except newlines and tabs are escaped.
  *
- * @throws ClosedPipe when the reader has gone; UserError where the output is a file on a full disk
+ * @throws ClosedPipe when the reader has closed the pipe; UserError when the output is a file on a full disk
  *
  * @example
  * ```ts
@@ -183,17 +182,17 @@ export interface TextOutput {
  * ```
  */
 export function textOutput(): TextOutput {
-  let held = "";
+  let buffer = "";
   const isTerminal = Deno.stdout.isTerminal();
   const flush = () => {
-    const text = isTerminal ? escapeText(held) : held;
-    held = "";
+    const text = isTerminal ? escapeText(buffer) : buffer;
+    buffer = "";
     writeStdout(new TextEncoder().encode(text));
   };
   return {
     write(text) {
-      held += text;
-      if (held.length >= 65536) flush();
+      buffer += text;
+      if (buffer.length >= 65536) flush();
     },
     flush,
   };

@@ -1,4 +1,4 @@
-// The options of scripts: what --help says of them, how arguments are read, and values that are numbers, words or files.
+// Options of scripts: --help, parsing of arguments, and values that are numbers, words or files.
 import { extname } from "node:path";
 import { parseArgs } from "node:util";
 import { closestString, didYouMean, UserError } from "../base/errors.ts";
@@ -9,45 +9,45 @@ import { DEVICE_CHOICES } from "../device/device.ts";
 
 /** An option of a script. */
 export interface OptionSpec {
-  /** Whether a value follows it. */
+  /** Whether it takes a value. */
   readonly type: "string" | "boolean";
-  /** What it does; printed by --help. */
+  /** Its description in --help. */
   readonly help: string;
-  /** Word for its value in --help. */
+  /** Placeholder for its value in --help. */
   readonly value?: string;
-  /** Its value where it is not given. */
+  /** Its default. */
   readonly default?: string;
-  /** It may be given several times: what was given is among `lists`. */
+  /** It can be repeated; its values are in `lists`. */
   readonly multiple?: true;
-  /** What it was called before, for who still writes that. */
+  /** Its old name, for an error message that gives the new one. */
   readonly was?: string;
 }
 
 /** A script as its --help describes it. */
 export interface Command {
-  /** Of its task in deno.json. */
+  /** Name of its task in deno.json. */
   readonly name: string;
   /** One sentence. */
   readonly summary: string;
-  /** After the name: `[config] [key=value ...]` */
+  /** Arguments after the name: `[config] [key=value ...]` */
   readonly usage: string;
-  /** By name, without the dashes. */
+  /** Options by name, without dashes. */
   readonly options: Readonly<Record<string, OptionSpec>>;
-  /** Lines to try. */
+  /** Example commands. */
   readonly examples: readonly string[];
-  /** What exit codes besides 0 and 2 mean. */
+  /** Meaning of exit codes other than 0 and 2. */
   readonly exits?: Readonly<Record<number, string>>;
 }
 
-/** Arguments of a script as given. */
+/** Parsed arguments of a script. */
 export interface Arguments {
-  /** What is no option, in order. */
+  /** Positional arguments, in order. */
   readonly positionals: readonly string[];
   /** Options with a value, by name. */
   readonly values: Readonly<Record<string, string | undefined>>;
   /** Options without a value, by name. */
   readonly flags: Readonly<Record<string, boolean>>;
-  /** Options that may be given several times, by name; those that were. */
+  /** Values of repeatable options that were given, by name. */
   readonly lists?: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -61,15 +61,15 @@ const EVERYWHERE: Command["options"] = {
 export function helpOf({ name, summary, usage, options, examples, exits }: Command): string {
   const rows = Object.entries({ ...options, ...EVERYWHERE }).map(
     ([key, option]) => {
-      const { type, value = "VALUE", help, default: given } = option;
+      const { type, value = "VALUE", help, default: defaultValue } = option;
       return [
         `--${key}${type === "string" ? ` ${value}` : ""}`,
-        given === undefined ? help : `${help}; default: ${given}`,
+        defaultValue === undefined ? help : `${help}; default: ${defaultValue}`,
       ];
     },
   );
-  const lines = (cells: readonly string[][], least = 0) =>
-    alignedRows(cells, { left: () => true, least }).map((line) => `  ${line}`);
+  const lines = (cells: readonly string[][], minWidth = 0) =>
+    alignedRows(cells, { left: () => true, least: minWidth }).map((line) => `  ${line}`);
   return [
     `${name}: ${summary} (heed ${VERSION})`,
     "",
@@ -78,14 +78,14 @@ export function helpOf({ name, summary, usage, options, examples, exits }: Comma
     ...lines(rows),
     "",
     "Exit codes:",
-    ...lines(Object.entries({ 0: "success", 2: "a mistake, which one line names", ...exits }), 3),
+    ...lines(Object.entries({ 0: "success", 2: "user error, reported in one line", ...exits }), 3),
     "",
     "Examples:",
     ...examples.map((line) => `  ${line}`),
   ].join("\n");
 }
 
-/** An option as it was given. */
+/** An option on the command line. */
 interface Given {
   readonly name: string;
   /** With its dashes. */
@@ -95,10 +95,10 @@ interface Given {
   readonly inlineValue?: boolean;
 }
 
-/** Words for values that are something: an empty path would be the working folder, or the root before a slash. */
+/** Placeholders of values that must not be empty: an empty path would be the working folder, or the root before a slash. */
 const NEVER_EMPTY = /^(FILE|FOLDER|DIR|RUN|NAME$|GLOB|KIND|UNIT|DATE)/;
 
-/** Throws UserError for an option that is not there, has no value or one too many, or is given again. */
+/** Throws UserError for an option that is unknown, lacks a value or has a superfluous one, or is repeated. */
 function checkOption(
   { name, rawName, value, inlineValue }: Given,
   options: Command["options"],
@@ -114,23 +114,23 @@ function checkOption(
     if (value !== undefined) throw new UserError(`${rawName}: takes no value, found "${value}".`);
     return;
   }
-  // A negative number, a dash alone and a word after one dash are values: no option has one dash.
+  // A negative number, a single dash and a word after one dash are values: options have two dashes.
   if (value === undefined || !inlineValue && value.startsWith("--")) {
-    const found = value === undefined ? "nothing" : `"${value}"`;
-    const remedy = value === undefined ? "" : ` Write ${rawName}=${value} where that is meant.`;
-    throw new UserError(`${rawName}: expected ${word} after it, found ${found}.${remedy}`);
+    const actual = value === undefined ? "nothing" : `"${value}"`;
+    const remedy = value === undefined ? "" : ` If it is the value, write ${rawName}=${value}.`;
+    throw new UserError(`${rawName}: expected ${word} after it, found ${actual}.${remedy}`);
   }
   if (value === "" && NEVER_EMPTY.test(word)) {
     throw new UserError(`${rawName}: expected ${word} after it, found "".`);
   }
-  if (before.has(name) && !multiple) throw new UserError(`${rawName}: was given before; expected it once.`);
+  if (before.has(name) && !multiple) throw new UserError(`${rawName}: given twice, expected once.`);
 }
 
-/** Reads the arguments of a script; a mistake in them is a `UserError`. */
+/** Parses the arguments of a script; throws UserError at an invalid one. */
 export function argumentsOf(command: Command, args: readonly string[]): Arguments {
   const options: Command["options"] = { ...command.options, ...EVERYWHERE };
   const types = Object.fromEntries(Object.entries(options).map(([key, { type }]) => [key, { type }]));
-  // What is wrong is reported below, in this project's words.
+  // Errors are reported by checkOption, in this project's form.
   const { tokens } = parseArgs({ args: [...args], options: types, strict: false, tokens: true });
   const specs = Object.entries(command.options);
   const positionals: string[] = [];
@@ -147,23 +147,23 @@ export function argumentsOf(command: Command, args: readonly string[]): Argument
     else if (options[token.name].multiple) (lists[token.name] ??= []).push(token.value!);
     else values[token.name] = token.value;
   }
-  for (const [key, { type, multiple, default: given }] of specs) {
-    if (type === "string" && !multiple) values[key] ??= given;
+  for (const [key, { type, multiple, default: defaultValue }] of specs) {
+    if (type === "string" && !multiple) values[key] ??= defaultValue;
   }
-  const found = { positionals, values, flags };
-  return specs.some(([, { multiple }]) => multiple) ? { ...found, lists } : found;
+  const parsed = { positionals, values, flags };
+  return specs.some(([, { multiple }]) => multiple) ? { ...parsed, lists } : parsed;
 }
 
-/** Splits positionals into what to work on and the overrides `key=value`, `+key=value`, `~key`. */
+/** Splits positionals into names and overrides (`key=value`, `+key=value`, `~key`). */
 export function splitOverrides(positionals: readonly string[]): { names: string[]; overrides: string[] } {
   const isOverride = (text: string) => /^[~+]/.test(text) || /^[\w.]+=/.test(text);
   return { names: positionals.filter((p) => !isOverride(p)), overrides: positionals.filter(isOverride) };
 }
 
 /**
- * The one thing that a script works on, or undefined where none is named; throws UserError at a second.
+ * The only name among the positionals, undefined if there is none; throws UserError at a second.
  *
- * @param what what it works on, for the message: "run"
+ * @param what what the name stands for, for the message: "run"
  */
 export function onlyName(names: readonly string[], what: string): string | undefined {
   if (names.length > 1) {
@@ -172,7 +172,7 @@ export function onlyName(names: readonly string[], what: string): string | undef
   return names[0];
 }
 
-/** A number given as an option, or undefined where it was not; throws UserError where it is none or out of range. */
+/** The number of an option, undefined if it is not given; throws UserError if it is not a number or out of range. */
 export function numberOption(
   name: string,
   text: string | undefined,
@@ -192,8 +192,8 @@ export function numberOption(
 }
 
 /**
- * Whole numbers from 0 to `max` given as an option, with commas between them, each once; undefined where it was not
- * given. Throws UserError at one that is none.
+ * The comma-separated whole numbers from 0 to `max` of an option, without duplicates; undefined if it is not given. Throws
+ * UserError at any other value.
  *
  * @example
  * ```ts
@@ -210,40 +210,40 @@ export function wholeNumbersOption(
   return numbers && [...new Set(numbers)];
 }
 
-/** The option that names the device; it overrides the configuration's. */
+/** The option `--device`, which overrides the configuration's. */
 export const DEVICE_OPTION: OptionSpec = {
   type: "string",
   value: DEVICE_CHOICES.join("|"),
   help: "where to compute",
 };
 
-/** The option `format` of a script that prints a table, or the records named; {@link formatOf} reads it. */
+/** The option `--format` of a script that prints a table or `records`; {@link formatOf} reads it. */
 export function formatOption(records: string): OptionSpec {
   return { type: "string", value: "table|ndjson", default: "table", help: `ndjson: ${records}` };
 }
 
-/** The value of {@link formatOption}; throws UserError where it is another word. */
+/** The value of {@link formatOption}; throws UserError if it is neither. */
 export function formatOf({ format }: Arguments["values"]): "table" | "ndjson" {
   return oneOf("format", format!, ["table", "ndjson"]);
 }
 
-/** What scripts work on where no run is named. */
+/** The run that scripts work on by default. */
 export const DEFAULT_RUN = "runs/latest";
 
-/** The run that a script works on: the one named, or {@link DEFAULT_RUN}; throws UserError at a second. */
+/** The run that a script works on. Default: {@link DEFAULT_RUN}. Throws UserError at a second one. */
 export function runArgument(positionals: readonly string[], what = "run or checkpoint"): string {
   return onlyName(positionals, what) ?? DEFAULT_RUN;
 }
 
-/** The options by which scripts take tensors out of a log. */
+/** The options that select tensors of a log. */
 export const TENSOR_OPTIONS: Readonly<Record<"tap" | "kind" | "head", OptionSpec>> = {
-  tap: { type: "string", value: "GLOB", help: "tensors by name: * is one part of it, ** any number" },
+  tap: { type: "string", value: "GLOB", help: "tensors by name: * matches one part, ** any number" },
   kind: { type: "string", value: "KIND", help: `${KINDS.join(", ")} or metric` },
   head: { type: "string", value: "N,N", help: "heads, from 0" },
 };
 
 /**
- * The option that is one of a few words; throws UserError with the nearest of them.
+ * The value of an option with a few allowed words; throws UserError with the closest word.
  *
  * @example
  * ```ts
@@ -252,15 +252,15 @@ export const TENSOR_OPTIONS: Readonly<Record<"tap" | "kind" | "head", OptionSpec
  * ```
  */
 export function oneOf<Word extends string>(name: string, text: string, words: readonly Word[]): Word {
-  const found = words.find((word) => word === text);
-  if (found !== undefined) return found;
+  const match = words.find((word) => word === text);
+  if (match !== undefined) return match;
   const near = closestString(text, words);
   throw new UserError(
     `--${name}: expected ${words.join(", ")}, found "${text}".${near ? ` Did you mean "${near}"?` : ""}`,
   );
 }
 
-/** How to have another kind of file from an SVG. */
+/** Commands that convert an SVG to another format. */
 const FROM_SVG: Readonly<Record<string, string>> = {
   ".png": "rsvg-convert",
   ".pdf": "rsvg-convert -f pdf",
@@ -269,12 +269,12 @@ const FROM_SVG: Readonly<Record<string, string>> = {
 };
 
 /**
- * Throws where the file that an option names ends as another kind of file than what is written to it.
+ * Throws if the file that an option names has the extension of another format.
  *
- * @param name of the option
- * @param path the file; undefined where the option is not given
- * @param extension of what is written: `.svg`
- * @throws {UserError} with the name to write instead, and how to have the other kind from it
+ * @param name the option's name
+ * @param path the file; undefined if the option is not given
+ * @param extension the extension of the written format: `.svg`
+ * @throws {UserError} with the name to use instead, and the command that converts it
  *
  * @example
  * ```ts
@@ -283,13 +283,13 @@ const FROM_SVG: Readonly<Record<string, string>> = {
  * ```
  */
 export function checkExtension(name: string, path: string | undefined, extension: string): void {
-  const found = extname(path ?? "").toLowerCase();
-  // What has no ending, or none of letters, is a name of the user's.
-  if (path === undefined || found === extension || !/^\.[a-z][a-z0-9]{1,11}$/.test(found)) return;
-  const own = path.slice(0, -found.length) + extension;
-  const convert = extension === ".svg" ? FROM_SVG[found] : undefined;
-  const remedy = convert === undefined ? "" : `, and make ${path} of it: ${convert} ${own} -o ${path}`;
+  const ending = extname(path ?? "").toLowerCase();
+  // Names without an extension of letters are accepted.
+  if (path === undefined || ending === extension || !/^\.[a-z][a-z0-9]{1,11}$/.test(ending)) return;
+  const renamed = path.slice(0, -ending.length) + extension;
+  const convert = extension === ".svg" ? FROM_SVG[ending] : undefined;
+  const remedy = convert === undefined ? "" : `, and convert it to ${path}: ${convert} ${renamed} -o ${path}`;
   throw new UserError(
-    `--${name}: expected a file that ends in ${extension}, found "${path}". Write ${own}${remedy}.`,
+    `--${name}: expected a file that ends in ${extension}, found "${path}". Write ${renamed}${remedy}.`,
   );
 }

@@ -1,13 +1,13 @@
-// The options by which scripts ask a model about a text: the text itself, its ids, or either behind a first token.
+// Options for the input text of a model: the text, its ids, or either after a first token.
 import type { TextOrIds } from "../model/passes.ts";
 import { numberOption, type OptionSpec } from "./options.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import { UserError } from "../base/errors.ts";
 
-/** The options for a text; a script may give one of them another help. */
+/** The options for a text; a script may replace their help. */
 export const TEXT_OPTIONS: Readonly<Record<"text" | "ids" | "first", OptionSpec>> = {
-  text: { type: "string", value: "TEXT", help: "at most the model's context; sample.prompt by default" },
-  ids: { type: "string", value: "N,N", help: "token ids in the place of a text, separated by commas" },
+  text: { type: "string", value: "TEXT", help: "at most the model's context; default: sample.prompt" },
+  ids: { type: "string", value: "N,N", help: "token ids instead of a text, separated by commas" },
   first: {
     type: "string",
     value: "TOKEN",
@@ -16,9 +16,9 @@ export const TEXT_OPTIONS: Readonly<Record<"text" | "ids" | "first", OptionSpec>
 };
 
 /**
- * Token ids given as an option, with commas or spaces between them.
+ * The token ids of an option, separated by commas or spaces.
  *
- * @throws {UserError} where there are none, or one is no whole number of at least 0
+ * @throws {UserError} if there are none, or one is not a whole number of at least 0
  *
  * @example
  * ```ts
@@ -30,7 +30,7 @@ export function idsOption(name: string, text: string): number[] {
   return text.trim().split(/\s*,\s*|\s+/).map((id) => numberOption(name, id, { min: 0, whole: true })!);
 }
 
-/** The id of a token: of a text that is one token, else of the id's own number. */
+/** The id of a token given as text, or as the id itself. */
 function firstId(tokenizer: Tokenizer, token: string): number {
   let ids: ArrayLike<number> = [];
   try {
@@ -46,22 +46,22 @@ function firstId(tokenizer: Tokenizer, token: string): number {
 }
 
 /**
- * A text or its ids behind a first token, as `--first` names it: where that is left out, what is given.
+ * Prepends the token `--first` to a text or its ids; returns them unchanged without it.
  *
- * @throws {UserError} where the first token is not one, or the text cannot be encoded
+ * @throws {UserError} if `first` is not one token, or the text cannot be encoded
  */
-export function withFirst(tokenizer: Tokenizer, given: TextOrIds, first: string | undefined): TextOrIds {
-  if (first === undefined) return given;
-  const ids = typeof given === "string" ? tokenizer.encode(given) : given;
+export function withFirst(tokenizer: Tokenizer, text: TextOrIds, first: string | undefined): TextOrIds {
+  if (first === undefined) return text;
+  const ids = typeof text === "string" ? tokenizer.encode(text) : text;
   return Uint32Array.from([firstId(tokenizer, first), ...Array.from(ids)]);
 }
 
 /**
- * What a script asks a model about: `--text` or `--ids` behind `--first`; without a text `--first` alone, and without all of
- * them the default.
+ * The input text of a script: `--text` or `--ids` after `--first`; without a text, `--first` alone; without all three, the
+ * default.
  *
  * @param values the options `text`, `ids` and `first`
- * @throws {UserError} where both a text and ids are given, or one of them is none
+ * @throws {UserError} if both a text and ids are given, or one of them is invalid
  *
  * @example
  * ```ts
@@ -78,6 +78,6 @@ export function askedText(
   if (text !== undefined && ids !== undefined) {
     throw new UserError("--ids: the text is given by --text; leave one of them out.");
   }
-  const given = ids !== undefined ? idsOption("ids", ids) : text ?? (first === undefined ? unasked : "");
-  return withFirst(tokenizer, given, first);
+  const chosen = ids !== undefined ? idsOption("ids", ids) : text ?? (first === undefined ? unasked : "");
+  return withFirst(tokenizer, chosen, first);
 }

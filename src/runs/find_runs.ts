@@ -1,4 +1,4 @@
-// The runs of a folder: found by name, date and configuration.
+// Finds the runs of a folder by name, date and configuration.
 import { namesIn, readWhole, readWholeText } from "../base/whole_file.ts";
 import { basename, join } from "node:path";
 import { configKeys, parseConfig } from "../config/mod.ts";
@@ -13,33 +13,33 @@ import { beginsWith, runTime } from "./latest.ts";
 import { isRun, resolveRun } from "./resolve_run.ts";
 import { checkpointSteps, runFolder } from "./run_folder.ts";
 
-/** A run in a few words. */
+/** Summary of a run. */
 export interface FoundRun {
   /** Its folder. */
   readonly path: string;
   /** Its name. */
   readonly name: string;
-  /** When it began, ISO 8601, UTC; null where a name does not say. */
+  /** Start time, ISO 8601, UTC; null if the folder's name does not contain one. */
   readonly time: string | null;
-  /** Step of its newest checkpoint; null where it has none. */
+  /** Step of its newest checkpoint; null if there is none. */
   readonly step: number | null;
-  /** Its least validation loss so far, in nats per token; null where there is none. */
+  /** Its lowest validation loss so far, in nats per token; null if there is none. */
   readonly val_loss: number | null;
-  /** Its resolved configuration as it stands in the folder; empty where that cannot be read. */
+  /** Its resolved configuration as saved in the folder; empty if it cannot be read. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** Why its configuration, or what stands in the place of a run, cannot be read: a sentence; null where it can. */
+  /** Why its configuration or its folder cannot be read, a sentence; null if they can. */
   readonly fault: string | null;
 }
 
-/** Which runs. */
+/** Conditions on runs. */
 export interface RunQuery {
-  /** Glob over names: * is anything; or the beginning of a run's time or id. */
+  /** Glob over names (* matches anything), or a prefix of a run's time or id. */
   readonly name?: string;
-  /** Begun at this date or later: ISO 8601, a day or a time, UTC. */
+  /** Started at this date or later: ISO 8601, a day or a time, UTC. */
   readonly since?: string;
-  /** Begun before the end of this day, or not after this time. */
+  /** Started before the end of this day, or not after this time. */
   readonly until?: string;
-  /** Keys of the configuration and the values that they have: `model.dim=64`; `+share=0.1` is `hooks.share=0.1`. */
+  /** Required values of configuration keys: `model.dim=64`; `+share=0.1` is `hooks.share=0.1`. */
   readonly where?: readonly string[];
 }
 
@@ -47,13 +47,13 @@ async function entriesOf(path: string): Promise<string[]> {
   try {
     return (await namesIn(path)).filter((name) => !name.startsWith("."));
   } catch (error) {
-    // A file among the folders is no run.
+    // A file among the folders is not a run.
     if (error instanceof Deno.errors.NotADirectory) return [];
     throw fileError(path, error);
   }
 }
 
-/** The sentence of a UserError; anything else is a bug. */
+/** The message of a UserError; throws any other error, which is a bug. */
 function faultOf(error: unknown): string {
   if (error instanceof UserError) return error.message;
   throw error;
@@ -71,7 +71,7 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
   } catch (error) {
     if (error instanceof Deno.errors.NotADirectory) return undefined;
     const isLink = await Deno.lstat(run.config).then(() => true, () => false);
-    // A folder without a configuration is a run where it has what else a run has.
+    // A folder without a configuration is a run if it has a run's other files.
     if (error instanceof Deno.errors.NotFound && !isLink && !await isRun(path)) return undefined;
     fault = faultOf(fileError(run.config, error));
   }
@@ -81,12 +81,12 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
     try {
       const state = parseJson(await readWholeText(join(run.checkpoints, String(step), "state.json")));
       if (typeof state.best?.val_loss === "number") best = state.best;
-    } catch { /* A damaged checkpoint is told by whoever loads it. */ }
+    } catch { /* A damaged checkpoint is reported when it is loaded. */ }
   }
   return { path, name, time, step, val_loss: best?.val_loss ?? null, config, fault };
 }
 
-/** An instant of the user's; a day alone is its first moment, or its last. */
+/** Parses a date; a day without a time is its first moment, or its last. */
 function instant(text: string, what: string, end: boolean): number {
   const day = /^\d{4}-\d\d-\d\d$/.test(text);
   const at = Date.parse(day ? `${text}T${end ? "23:59:59.999" : "00:00:00"}Z` : text);
@@ -94,18 +94,18 @@ function instant(text: string, what: string, end: boolean): number {
   throw new UserError(`${what}: expected a date such as 2025-01-31 or 2025-01-31T12:00Z, found "${text}".`);
 }
 
-/** What is asked of the configurations. */
-function wantedOf(where: readonly string[]): Override[] {
+/** Parses the conditions on configurations. */
+function conditionsOf(where: readonly string[]): Override[] {
   return where.map((text) => {
-    const wanted = parseOverride(text);
-    if (!wanted.drop) return wanted;
+    const override = parseOverride(text);
+    if (!override.drop) return override;
     throw new UserError(`${text}: expected key=value such as model.dim=64.`);
   });
 }
 
-/** A key that no run has is a slip. */
-function checkKeys(runs: readonly FoundRun[], wanted: readonly Override[]): void {
-  for (const { text, path } of wanted) {
+/** Throws UserError at a key that no run has. */
+function checkKeys(runs: readonly FoundRun[], conditions: readonly Override[]): void {
+  for (const { text, path } of conditions) {
     if (runs.length === 0 || runs.some(({ config }) => valueAt(config, path) !== undefined)) continue;
     const key = path.join(".");
     const near = closestString(key, new Set(runs.flatMap(({ config }) => [...configKeys(config).keys()])));
@@ -115,7 +115,7 @@ function checkKeys(runs: readonly FoundRun[], wanted: readonly Override[]): void
   }
 }
 
-/** A name or glob that no run has is a slip. */
+/** Throws UserError at a name or glob that matches no run. */
 function checkName(
   runs: readonly FoundRun[],
   dir: string,
@@ -134,7 +134,7 @@ function checkName(
   throw new UserError(`${pattern}: no run has this name. ${hint}`);
 }
 
-/** How deep runs stand below the folder of all runs: in the folder of their name, and that in one of a sweep. */
+/** Maximum depth of runs below the folder of all runs: in a folder by name, which may be in a sweep's folder. */
 const DEEPEST = 2;
 
 async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<FoundRun> {
@@ -144,7 +144,7 @@ async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<Found
   } catch (error) {
     const fault = faultOf(error);
     if (deepest === DEEPEST) throw error;
-    // A link to nowhere, or a folder that may not be read; what has gone in the meantime is neither.
+    // A dangling link or an unreadable folder; not a folder that was removed in the meantime.
     const there = await Deno.lstat(path).then(() => true, () => false);
     if (there) {
       yield { path, name: basename(path), time: null, step: null, val_loss: null, config: {}, fault };
@@ -161,10 +161,10 @@ async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<Found
 }
 
 /**
- * The runs under a folder that a query names, those of sweeps too, the oldest first. What cannot be read there (a link to
- * nowhere, a run's config.yaml) is among them with its `fault`, unless keys are asked for.
+ * The runs under a folder that match a query, including those of sweeps, oldest first. Unreadable ones (a dangling link, a
+ * damaged config.yaml) are included with their `fault`, unless the query has keys.
  *
- * @throws {UserError} where there is no such folder, a date or a key=value is none, or no run has the name or a key
+ * @throws {UserError} if there is no such folder, a date or key=value is invalid, or no run has the name or a key
  *
  * @example
  * ```ts
@@ -184,19 +184,19 @@ export async function findRuns(
   const glob = globOf((pattern ?? "*").replaceAll(/\*+/g, "**"));
   const named = ({ name, path }: FoundRun) =>
     glob(name) || pattern !== undefined && beginsWith(path, pattern);
-  const wanted = wantedOf(where);
+  const conditions = conditionsOf(where);
   if ((await Deno.stat(dir).catch(() => undefined))?.isFile) {
     throw new UserError(`${dir}: expected the folder of all runs, found a file.`);
   }
   const runs = await Array.fromAsync(runsBelow(dir));
   if (pattern !== undefined) checkName(runs, dir, pattern, named);
-  checkKeys(runs, wanted);
+  checkKeys(runs, conditions);
   return runs.filter((run) => {
     const { time, config, fault } = run;
     const at = time === null ? NaN : Date.parse(time);
     const dated = time === null ? since === undefined && until === undefined : at >= from && at <= to;
-    return named(run) && dated && (wanted.length === 0 || fault === null) &&
-      wanted.every(({ path, value }) => JSON.stringify(valueAt(config, path)) === JSON.stringify(value));
+    return named(run) && dated && (conditions.length === 0 || fault === null) &&
+      conditions.every(({ path, value }) => JSON.stringify(valueAt(config, path)) === JSON.stringify(value));
   }).sort((a, b) => {
     const [first, second] = [a, b].map(({ time, path }) => `${time ?? ""} ${path}`);
     return first < second ? -1 : 1;
@@ -204,9 +204,9 @@ export async function findRuns(
 }
 
 /**
- * The resolved configuration of a run, as it stands in its folder.
+ * The resolved configuration of a run, as saved in its folder.
  *
- * @throws {UserError} where there is no such run, or its config.yaml cannot be read
+ * @throws {UserError} if there is no such run, or its config.yaml cannot be read
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// runs/latest: the newest run or sweep that has a checkpoint, by the time in its folder's name. The pointer is for whoever
-// looks into the folder; where it is missing, or what it points at has gone, the folders themselves say which is newest.
+// runs/latest: the newest run or sweep that has a checkpoint, by the time in its folder's name. The pointer is for people and
+// other tools; if it or its target is missing, the newest is determined from the folders.
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { UserError } from "../base/errors.ts";
 import {
@@ -13,19 +13,19 @@ import {
   targetOf,
 } from "./run_folder.ts";
 
-/** What `latest` may point at. */
+/** A possible target of `latest`. */
 interface Candidate {
   readonly path: string;
-  /** When it began, `yyyymmdd-hhmmss`; of a sweep, when the newest of its runs with a checkpoint did. */
+  /** Start time, `yyyymmdd-hhmmss`; for a sweep, of its newest run with a checkpoint. */
   readonly time: string;
 }
 
-/** The time that a run's folder is named after, `yyyymmdd-hhmmss`. */
+/** The start time in the name of a run's folder, `yyyymmdd-hhmmss`. */
 export function runTime(path: string): string | undefined {
   return /^(\d{8}-\d{6})-/.exec(basename(path))?.[1];
 }
 
-/** Whether a run's folder, `<time>-<id>`, or its id alone begins with a text of at least four of their characters. */
+/** Whether the name of a run's folder, `<time>-<id>`, or its id begins with a text of at least four characters. */
 export function beginsWith(path: string, text: string): boolean {
   const [name, time] = [basename(path), runTime(path)];
   if (time === undefined || !/^[0-9a-f-]{4,}$/.test(text)) return false;
@@ -35,7 +35,7 @@ export function beginsWith(path: string, text: string): boolean {
 const hasCheckpoint = async (path: string): Promise<boolean> =>
   (await checkpointSteps(runFolder(path))).length > 0;
 
-/** A run or sweep with a checkpoint; null where a folder is none. */
+/** A run or sweep with a checkpoint; null for any other folder. */
 async function candidate(path: string): Promise<Candidate | null> {
   if (SWEEP_FOLDER.test(path)) {
     const newest = await newestIn(path);
@@ -44,7 +44,7 @@ async function candidate(path: string): Promise<Candidate | null> {
   return await hasCheckpoint(path) ? { path, time: runTime(path) ?? "" } : null;
 }
 
-/** The folders of each name below a folder of runs: of a sweep itself, of any other name its runs, the newest last. */
+/** The folders of each name below a folder of runs: a sweep's own folder, or the runs of that name, newest last. */
 async function* namedIn(dir: string): AsyncGenerator<string[]> {
   for (const name of await namesIn(dir)) {
     if (name.startsWith(".") || POINTERS.includes(name)) continue;
@@ -61,32 +61,32 @@ async function newestIn(dir: string): Promise<Candidate | null> {
   for await (const inside of namedIn(dir)) {
     for (const one of inside.reverse()) {
       if ((runTime(one) ?? "9") <= (newest?.time ?? "")) break;
-      const found = await candidate(one);
-      if (found && found.time > (newest?.time ?? "")) newest = found;
-      if (found) break;
+      const result = await candidate(one);
+      if (result && result.time > (newest?.time ?? "")) newest = result;
+      if (result) break;
     }
   }
   return newest;
 }
 
-/** The folders of all runs below a folder of runs, those of sweeps too. */
+/** The folders of all runs below a folder of runs, including those of sweeps. */
 export async function runPathsIn(dir: string): Promise<string[]> {
-  const found: string[] = [];
+  const paths: string[] = [];
   for await (const inside of namedIn(dir)) {
     const isSweep = SWEEP_FOLDER.test(inside[0] ?? "");
-    for (const run of isSweep ? await runPathsIn(inside[0]) : inside) found.push(run);
+    for (const run of isSweep ? await runPathsIn(inside[0]) : inside) paths.push(run);
   }
-  return found;
+  return paths;
 }
 
-/** The folder of the newest run or sweep that has a checkpoint in a folder of runs; null where there is none. */
+/** The folder of the newest run or sweep with a checkpoint in a folder of runs; null if there is none. */
 export async function latestIn(dir: string): Promise<string | null> {
   const target = await targetOf(join(dir, "latest"));
   if (target !== undefined && await candidate(target)) return target;
   return (await newestIn(dir))?.path ?? null;
 }
 
-/** Points `latest` at a run or sweep with a checkpoint unless it points at one that began later. */
+/** Points `latest` at a run or sweep with a checkpoint, unless it points at one that started later. */
 async function pointAt(dir: string, target: string, time: string): Promise<void> {
   const current = await targetOf(join(dir, "latest"));
   if (current === join(dir, target)) return;
@@ -94,16 +94,16 @@ async function pointAt(dir: string, target: string, time: string): Promise<void>
   if (there && there.time > time) return;
   try {
     await swapPointer(join(dir, "latest"), target);
-    // Of two trainings that came here at once, whoever points last looks who is newer.
+    // Two runs may arrive here at once: the last to set the pointer checks again for the newest.
     const newest = await newestIn(dir);
     if (newest && newest.time > time) await swapPointer(join(dir, "latest"), relative(dir, newest.path));
   } catch (error) {
-    // The folders say the same: what cannot be pointed at (a folder of that name stands there) ends no training.
+    // The pointer is redundant: failing to set it (a folder has its name) must not end a training run.
     if (!(error instanceof UserError)) throw error;
   }
 }
 
-/** Points `latest` at a run that has a checkpoint: in the folder of its name's, and for a run of a sweep also above that. */
+/** Points `latest` in the folder of runs at a run that has a checkpoint; for a run of a sweep also one level up, at the sweep. */
 export async function pointLatest(run: RunFolder): Promise<void> {
   const path = resolve(run.path);
   const time = runTime(path);

@@ -1,41 +1,42 @@
-// One process at a time in a folder: a lock that the system takes back when the process ends, by whatever means. Who
-// writes a run holds that of its folder, who runs a sweep that of the sweep's.
+// One process at a time in a folder: a file lock, which the system releases when the process ends for any reason. A training
+// run locks the run's folder, a sweep the sweep's folder.
 import { dirname, join } from "node:path";
 import { refused, UserError } from "../base/errors.ts";
 
-/** Windows has no inodes by which to tell two files of one path apart: there the file stays. */
+/** Whether the lock file is removed: Windows has no inodes to distinguish two files of the same path, so there it stays. */
 const REMOVES = Deno.build.os !== "windows";
 
-/** The folders that are not there of those that a path goes through, the deepest first. */
+/** The missing folders on a path, deepest first. */
 async function missingFolders(path: string): Promise<string[]> {
   const there = await Deno.stat(path).then(() => true, () => false);
   return there || dirname(path) === path ? [] : [path, ...await missingFolders(dirname(path))];
 }
 
-/** Tries to lock the file that stands at a path; each that fails is one that another process removed just then. */
+/** Attempts to lock the file; an attempt fails if another process removes the file at that moment. */
 const TRIES = 100;
 
 /**
- * Opens and locks the file at `path`; undefined where another process holds it. A file that its holder removed between the
- * two keeps nobody out, for whoever comes next makes another: it is let go, and the one that stands there is tried.
+ * Opens and locks the file at `path`; undefined if another process holds the lock. If the holder removes the file between
+ * opening and locking, the lock excludes nobody, because the next process creates a new file: it is released, and the new
+ * file is tried.
  */
 async function lockedFile(path: string): Promise<Deno.FsFile | undefined> {
   for (let left = TRIES; left > 0; left--) {
     try {
       await Deno.mkdir(dirname(path), { recursive: true });
       const file = await Deno.open(path, { write: true, create: true });
-      // A file system without locks, as some clusters have, keeps nobody out.
+      // File systems without locks, as on some clusters, give no mutual exclusion.
       if (!await file.tryLock(true).catch(() => true)) {
         file.close();
         return undefined;
       }
       if (!REMOVES) return file;
-      const own = await file.stat();
+      const opened = await file.stat();
       const there = await Deno.stat(path).catch(() => undefined);
-      if (there?.ino === own.ino && there?.dev === own.dev) return file;
+      if (there?.ino === opened.ino && there?.dev === opened.dev) return file;
       file.close();
     } catch (error) {
-      // The folder went between being made and being opened.
+      // The folder was removed between its creation and opening the file.
       if (!(error instanceof Deno.errors.NotFound) || left === 1) throw error;
     }
   }
@@ -43,25 +44,25 @@ async function lockedFile(path: string): Promise<Deno.FsFile | undefined> {
 }
 
 /**
- * Keeps other processes out of a folder, made where it is missing, until it is disposed: the file `.lock` in it is locked.
- * A folder that was made and stays empty goes again, and so does the file, but on Windows. Throws UserError where another
- * process holds it ("another process is WHAT") or the system refuses.
+ * Locks a folder, created if missing, against other processes until it is disposed: the file `.lock` in it is locked. On
+ * disposal, the file is removed (except on Windows), and so are folders that were created and are still empty. Throws
+ * UserError if another process holds the lock ("another process is WHAT") or the file system fails.
  */
 export async function lockFolder(folder: string, what: string): Promise<Disposable> {
-  const made = await missingFolders(folder);
+  const missing = await missingFolders(folder);
   const path = join(folder, ".lock");
   const file = await lockedFile(path).catch(refused(folder));
   if (!file) throw new UserError(`${folder}: another process is ${what}.`);
   return {
     [Symbol.dispose]() {
       try {
-        // Before it is let go: who holds the lock removes, and nobody else.
+        // Before releasing the lock: only its holder may remove the file.
         if (REMOVES) Deno.removeSync(path);
-      } catch { /* It has gone already. */ }
+      } catch { /* It is already removed. */ }
       file.close();
       try {
-        for (const empty of made) Deno.removeSync(empty);
-      } catch { /* There is something in it. */ }
+        for (const empty of missing) Deno.removeSync(empty);
+      } catch { /* It is not empty. */ }
     },
   };
 }

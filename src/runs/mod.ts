@@ -1,5 +1,5 @@
 /**
- * Runs: the folder that a training leaves, how it is made, found by name, time or configuration, and resolved.
+ * Runs: the folder of a training run, its creation, and finding runs by path, name, time or configuration.
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-// What a user means by a run: a path, a pointer or a name becomes a run's folder and a checkpoint of it.
+// Resolves a path, pointer or name given by the user to a run's folder and one of its checkpoints.
 import { basename, dirname, join, normalize, sep } from "node:path";
 import { closestString, UserError } from "../base/errors.ts";
 import { beginsWith, latestIn, runPathsIn } from "./latest.ts";
@@ -14,20 +14,20 @@ import {
   SWEEP_FOLDER,
 } from "./run_folder.ts";
 
-/** What a path of the user's turned out to name. */
+/** The run and checkpoint that a path names. */
 export interface ResolvedRun {
-  /** The run; null for a checkpoint folder that stands outside a run. */
+  /** The run; null for a checkpoint folder outside a run. */
   run: RunFolder | null;
-  /** The checkpoint folder: the one named, else the run's `last`, else its highest step; null where it has none. */
+  /** The checkpoint folder: the named one, else the run's `last`, else its highest step; null if it has none. */
   checkpoint: string | null;
 }
 
-/** Whether a folder has what a run has besides its configuration. */
+/** Whether a folder has a run's checkpoints or log. */
 export async function isRun(path: string): Promise<boolean> {
   return await isFolder(join(path, "checkpoints")) || await stat(join(path, "log.ndjson")) !== null;
 }
 
-/** Whether a folder is a checkpoint, or was one before its state.json went: verify_load has to say so. */
+/** Whether a folder is a checkpoint, or one without its state.json, which verify_load must report. */
 async function isCheckpoint(path: string): Promise<boolean> {
   const there = async (name: string) => await stat(join(path, name)) !== null;
   return await there("state.json") || await there("model.safetensors") && await there("config.yaml");
@@ -40,7 +40,7 @@ async function defaultCheckpoint(run: RunFolder): Promise<string | null> {
   return newest === undefined ? null : join(run.checkpoints, String(newest));
 }
 
-/** What the folder at `path` is, or null where it is none of what a user may name. */
+/** The run or checkpoint at `path`; null if it is neither. */
 async function classify(path: string): Promise<ResolvedRun | null> {
   if (!await isFolder(path)) return null;
   if (await isCheckpoint(path)) {
@@ -62,8 +62,8 @@ const isRealFolder = (path: string): Promise<boolean> =>
   Deno.lstat(path).then(({ isDirectory }) => isDirectory, () => false);
 
 /**
- * The paths that a path may stand for once its pointers are followed: where it goes through `latest` to a sweep, what is
- * below the sweep's folder, then what is below its newest run.
+ * The paths that a path may mean after following its pointers: if it goes through `latest` to a sweep, the path below the
+ * sweep's folder, then the path below its newest run.
  */
 async function followed(path: string): Promise<string[]> {
   const parts = normalize(path).split(sep);
@@ -86,36 +86,38 @@ async function runNamesIn(runs: string): Promise<string[]> {
 
 const listed = (names: readonly string[]): string => names.slice(0, 8).join(", ");
 
-/** The newest of what a path below the folders of sweeps names. */
+/** The newest run that a path names below the folders of sweeps. */
 async function classifyInSweeps(path: string, sweeps: readonly string[]): Promise<ResolvedRun | null> {
   let newest: ResolvedRun | null = null;
   for (const sweep of sweeps) {
-    const found = await classify(await follow(join(sweep, path)));
-    if (found?.run && (!newest || basename(found.run.path) > basename(newest.run!.path))) newest = found;
+    const resolved = await classify(await follow(join(sweep, path)));
+    if (resolved?.run && (!newest || basename(resolved.run.path) > basename(newest.run!.path))) {
+      newest = resolved;
+    }
   }
   return newest;
 }
 
-/** How many of several candidates a message names. */
+/** Maximum number of candidates in a message. */
 const MOST_CANDIDATES = 5;
 
 /**
- * The run whose time or id a path begins with, `20261128-1544` or `965dd54b`, at least four characters of it; what follows
- * stands in its folder. Throws UserError where there are several.
+ * The run whose time or id starts with the first part of a path, `20261128-1544` or `965dd54b`, at least four characters; the
+ * rest of the path is below its folder. Throws UserError if there are several.
  */
 async function classifyByTime(path: string, runs: string): Promise<ResolvedRun | null> {
   const [start, ...rest] = normalize(path).split(sep);
-  const found = (await runPathsIn(runs)).filter((run) => beginsWith(run, start));
-  if (found.length === 1) return await classify(await follow(join(found[0], ...rest)));
-  if (found.length === 0) return null;
-  const more = found.length - MOST_CANDIDATES;
+  const matches = (await runPathsIn(runs)).filter((run) => beginsWith(run, start));
+  if (matches.length === 1) return await classify(await follow(join(matches[0], ...rest)));
+  if (matches.length === 0) return null;
+  const more = matches.length - MOST_CANDIDATES;
   throw new UserError(
-    `${path}: ${found.length} runs begin with ${start}, expected one: ` +
-      `${found.slice(0, MOST_CANDIDATES).join(", ")}${more > 0 ? ` and ${more} more` : ""}.`,
+    `${path}: ${matches.length} runs begin with ${start}, expected one: ` +
+      `${matches.slice(0, MOST_CANDIDATES).join(", ")}${more > 0 ? ` and ${more} more` : ""}.`,
   );
 }
 
-/** The existing path nearest to a missing one: its first missing part spelt like something that is there. */
+/** The existing path closest to a missing one: its first missing part replaced by a similar name. */
 async function nearestExisting(path: string): Promise<string | undefined> {
   const parts = normalize(path).split(sep);
   for (let i = parts.length - 1; i >= 0; i--) {
@@ -127,15 +129,15 @@ async function nearestExisting(path: string): Promise<string | undefined> {
 }
 
 /**
- * Finds what a user means by a run: the path of a run folder, of `runs/latest`, of a checkpoint folder (`best` and
- * `last` too), or the name of a run, one of a sweep's too, which stands for the newest run of that name; or the beginning of
- * a run's time or id, `20250102-0304`, that no other run has. Pointers are followed whether they are links or text files;
- * `latest` is the newest run, or the newest of the newest sweep, that has a checkpoint.
+ * Resolves a run: the path of a run folder, of `runs/latest`, or of a checkpoint folder (also `best` and `last`); the name of
+ * a run, also of a sweep, which means the newest run of that name; or a unique prefix of a run's time or id,
+ * `20250102-0304`. Pointers are followed whether they are links or text files; `latest` is the newest run, or the newest run
+ * of the newest sweep, that has a checkpoint.
  *
  * @param path what the user wrote
  * @param runs the folder of all runs, in which names are looked up
- * @throws UserError where nothing is there, with the nearest that is, where it is neither run nor checkpoint, or where several
- * runs' times or ids begin so, with those
+ * @throws UserError if the path does not exist (with the closest that does), is neither a run nor a checkpoint, or is a prefix
+ * of several runs' times or ids (with those runs)
  *
  * @example
  * ```ts
@@ -149,16 +151,16 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
   if (path === "") throw new UserError(`"": ${expected}.`);
   const places = [...await followed(path), ...await followed(join(runs, path))];
   for (const place of places) {
-    const found = await classify(place);
-    if (found) return found;
+    const resolved = await classify(place);
+    if (resolved) return resolved;
   }
   const sweeps = await sweepsIn(runs);
   const inSweep = POINTERS.includes(normalize(path)) ? null : await classifyInSweeps(path, sweeps);
-  const found = inSweep ?? await classifyByTime(path, runs);
-  if (found) return found;
+  const resolved = inSweep ?? await classifyByTime(path, runs);
+  if (resolved) return resolved;
   const [there] = places;
   if (there !== normalize(path).replace(/(.)\/+$/, "$1") && !await stat(there)) {
-    throw new UserError(`${path}: points at ${there}, which is not there, ${expected}.`);
+    throw new UserError(`${path}: points at ${there}, which does not exist, ${expected}.`);
   }
   if (basename(path) === "latest") {
     const newest = (await runPathsIn(dirname(there))).sort((a, b) => basename(a) < basename(b) ? -1 : 1).at(
@@ -191,9 +193,9 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
 }
 
 /**
- * The log that a name stands for: a run's (see `resolveRun`), a log file itself, or `-`, the standard input.
+ * The log of a run (see `resolveRun`), a log file itself, or `-`, standard input.
  *
- * @throws {UserError} where there is no such run or file, or it is a checkpoint outside a run
+ * @throws {UserError} if there is no such run or file, or it is a checkpoint outside a run
  *
  * @example
  * ```ts
@@ -202,11 +204,11 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
  * ```
  * @category Runs
  */
-export async function findLog(given: string): Promise<{ log: string; run?: RunFolder }> {
-  if (given === "-") return { log: "-" };
-  const isFile = await Deno.stat(given).then((found) => !found.isDirectory, () => false);
-  if (isFile && !POINTERS.includes(basename(given))) return { log: given };
-  const { run } = await resolveRun(given);
-  if (run === null) throw new UserError(`${given}: a checkpoint outside a run has no log.`);
+export async function findLog(name: string): Promise<{ log: string; run?: RunFolder }> {
+  if (name === "-") return { log: "-" };
+  const isFile = await Deno.stat(name).then((info) => !info.isDirectory, () => false);
+  if (isFile && !POINTERS.includes(basename(name))) return { log: name };
+  const { run } = await resolveRun(name);
+  if (run === null) throw new UserError(`${name}: a checkpoint outside a run has no log.`);
   return { log: run.log, run };
 }

@@ -1,14 +1,14 @@
-// The folder of a run on disk: how it is made and pointed at, and how files and checkpoints come to stand in it whole or
-// not at all: everything is written under a temporary name, synced and renamed. Found again it is in resolve_run.ts.
+// The folder of a run on disk: its creation, its pointers, and atomic writes of files and checkpoints, which are written under
+// a temporary name, synced and renamed. resolve_run.ts finds runs.
 
 import { basename, dirname, extname, isAbsolute, join, normalize, sep } from "node:path";
 import { fileError, refused, UserError } from "../base/errors.ts";
 import { namesIn as sortedNames } from "../base/whole_file.ts";
 
-/** Where the parts of a run stand.
+/** Paths of a run.
  * @category Runs */
 export interface RunFolder {
-  /** The folder itself, `runs/<name>/<time>-<id>`. */
+  /** The folder, `runs/<name>/<time>-<id>`. */
   path: string;
   /** The run's name. */
   name: string;
@@ -18,17 +18,17 @@ export interface RunFolder {
   log: string;
   /** The folder of charts. */
   charts: string;
-  /** The folder of checkpoints: `<step>` each, `best` and `last` pointing at two of them. */
+  /** The folder of checkpoints: one folder `<step>` per checkpoint, and the pointers `best` and `last`. */
   checkpoints: string;
 }
 
-/** Names that stand for another folder, by a symbolic link or by a text file that holds the relative path. */
+/** Names of pointers to another folder: symbolic links, or text files with the relative path. */
 export const POINTERS: readonly string[] = ["latest", "best", "last"];
 
-/** The end of the path of a sweep's folder, `<name>-sweep-<id>`, among those of runs. */
+/** Matches the path of a sweep's folder, `<name>-sweep-<id>`. */
 export const SWEEP_FOLDER = /[^/\\]-sweep-[0-9a-f]{8}$/;
 
-/** The parts of the run whose folder is `path`; nothing is read. */
+/** The paths of the run in folder `path`; reads nothing. */
 export function runFolder(path: string): RunFolder {
   return {
     path,
@@ -41,9 +41,9 @@ export function runFolder(path: string): RunFolder {
 }
 
 /**
- * Makes a folder, and those above it, where they are missing.
+ * Creates a folder and its missing parents.
  *
- * @throws UserError with the path and the system's reason where it refuses, or a file stands there
+ * @throws UserError with the path and the system's reason if that fails, also if a file has that path
  *
  * @example
  * ```ts
@@ -57,7 +57,7 @@ export async function makeFolder(path: string): Promise<void> {
   await syncFolder(dirname(path));
 }
 
-/** Removes a file or folder that may not be there. */
+/** Removes a file or folder, if it exists. */
 export const removeQuietly = (path: string): Promise<void> =>
   Deno.remove(path, { recursive: true }).catch(() => {});
 
@@ -68,21 +68,21 @@ export async function writeSynced(path: string, content: Uint8Array | string): P
   await file.sync();
 }
 
-/** Makes what is new or renamed in a folder outlast a power cut, where the system can sync folders (Windows cannot). */
+/** Syncs a folder, so that new and renamed entries survive a power failure; Windows cannot sync folders. */
 export async function syncFolder(path: string): Promise<void> {
   try {
     using folder = await Deno.open(path, { read: true });
     await folder.sync();
-  } catch { /* The rename stands all the same. */ }
+  } catch { /* The rename is still valid. */ }
 }
 
 let temporaryNames = 0;
 
-/** A name in the folder of a path that nothing has. */
+/** An unused name in the folder of a path. */
 const temporaryName = (path: string): string =>
   join(dirname(path), `.${basename(path)}.${Deno.pid}-${temporaryNames++}.tmp`);
 
-/** Lets `write` make a temporary file and renames it to `path`; what fails leaves nothing. */
+/** Calls `write` with a temporary path and renames that to `path`; leaves no file if it fails. */
 async function replace(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
   const temporary = temporaryName(path);
   try {
@@ -96,10 +96,10 @@ async function replace(path: string, write: (temporary: string) => Promise<void>
 }
 
 /**
- * Writes a file whole or not at all: to a temporary name in the same folder, synced, renamed over `path`.
+ * Writes a file atomically: to a temporary name in the same folder, synced, then renamed to `path`.
  *
- * @throws UserError with the path and the system's reason; the temporary file is gone then and what stood at `path` is
- * as it was
+ * @throws UserError with the path and the system's reason; the temporary file is removed, and an existing file at `path` is
+ * unchanged
  *
  * @example
  * ```ts
@@ -113,7 +113,7 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
 }
 
 /**
- * Throws where `writeFileAtomic` would, for who has long work to do before there is something to write.
+ * Throws if `writeFileAtomic` would: a check before long work.
  *
  * @throws {UserError} with the path and the system's reason
  *
@@ -128,7 +128,7 @@ export async function checkWritable(path: string): Promise<void> {
   const temporary = temporaryName(path);
   try {
     if (await isFolder(path)) {
-      throw new UserError(`${path}: a folder stands there, expected a file to write.`);
+      throw new UserError(`${path}: found a folder, expected a file to write.`);
     }
     await Deno.writeFile(temporary, new Uint8Array());
   } catch (error) {
@@ -138,7 +138,7 @@ export async function checkWritable(path: string): Promise<void> {
   }
 }
 
-/** A symbolic link asks for the whole file system's permissions; asking for them must not prompt. */
+/** Creates a symbolic link, which needs permissions for the whole file system; false, without a prompt, if they are missing. */
 async function symlink(target: string, path: string): Promise<boolean> {
   for (const name of ["read", "write"] as const) {
     if ((await Deno.permissions.query({ name })).state !== "granted") return false;
@@ -152,8 +152,8 @@ async function symlink(target: string, path: string): Promise<boolean> {
 }
 
 /**
- * The path, or where something stands there already the first of `plot-2.svg`, `plot-3.svg`, ... that is free: where a file
- * goes that nobody named, so that it replaces none.
+ * The path, or if it exists, the first free one of `plot-2.svg`, `plot-3.svg`, ...: for files that the user did not name, so
+ * that none is overwritten.
  *
  * @example
  * ```ts
@@ -170,7 +170,7 @@ export async function freePath(path: string): Promise<string> {
   }
 }
 
-/** @internal Makes `path` stand for the folder at `target`, relative to its own, in one rename. */
+/** @internal Points `path` atomically at the folder `target`, given relative to that of `path`. */
 export async function swapPointer(path: string, target: string): Promise<void> {
   await replace(path, async (temporary) => {
     if (!await symlink(target, temporary)) await writeSynced(temporary, target + "\n");
@@ -178,13 +178,13 @@ export async function swapPointer(path: string, target: string): Promise<void> {
 }
 
 /**
- * Makes the folder of a new run, `<dir>/<name>/<yyyymmdd-hhmmss>-<id>` (UTC) with `charts/` and `checkpoints/`.
+ * Creates the folder of a new run, `<dir>/<name>/<yyyymmdd-hhmmss>-<id>` (UTC) with `charts/` and `checkpoints/`.
  *
- * @param name the run's name: any file name that does not start with a dot, but not `latest`
- * @param id tells apart runs that start in one second
- * @param files what stands in the folder from the start: file name to content
- * @throws UserError where the name cannot be a folder, the run exists already or the system refuses; a folder that was
- * made is gone then
+ * @param name the run's name: any file name that does not start with a dot, except `latest`, `best` and `last`
+ * @param id distinguishes runs that start in the same second
+ * @param files initial files: file name to content
+ * @throws UserError if the name is not valid for a folder, the run exists or the file system fails; a folder that was created
+ * is removed
  *
  * @example
  * ```ts
@@ -209,8 +209,8 @@ export async function createRunFolder(
   }
   const time = now.toISOString().replace(/[-:]/g, "").replace("T", "-").slice(0, 15);
   const run = runFolder(join(dir, name, `${time}-${id}`));
-  const made = Deno.mkdir(dirname(run.path), { recursive: true }).then(() => Deno.mkdir(run.path));
-  await made.catch(refused(run.path));
+  const created = Deno.mkdir(dirname(run.path), { recursive: true }).then(() => Deno.mkdir(run.path));
+  await created.catch(refused(run.path));
   try {
     await Deno.mkdir(run.charts);
     await Deno.mkdir(run.checkpoints);
@@ -224,10 +224,10 @@ export async function createRunFolder(
 }
 
 /**
- * Writes the checkpoint of a step whole or not at all, and returns its path: its files go into `checkpoints/.<step>.tmp`, each
- * synced, and the folder is renamed to `checkpoints/<step>`, in the place of one that a run resumed from before this step
- * wrote. What an earlier process left unfinished in `checkpoints/` is cleared away first. Throws UserError with the system's
- * reason (a full disk).
+ * Writes the checkpoint of a step atomically and returns its path: its files are written to `checkpoints/.<step>.tmp` and
+ * synced, and the folder is renamed to `checkpoints/<step>`; it replaces a checkpoint of the same step, which exists if the run
+ * was resumed from an earlier step. Unfinished files of earlier processes in `checkpoints/` are removed first. Throws
+ * UserError with the system's reason (a full disk).
  */
 export async function writeCheckpoint(
   run: RunFolder,
@@ -255,7 +255,7 @@ export async function writeCheckpoint(
   return path;
 }
 
-/** Points `checkpoints/best` or `checkpoints/last` at a step's checkpoint, in one rename; throws Error where there is none. */
+/** Points `checkpoints/best` or `checkpoints/last` atomically at a step's checkpoint; throws Error if there is none. */
 export async function pointTo(run: RunFolder, which: "best" | "last", step: number): Promise<void> {
   if (!await stat(join(run.checkpoints, String(step)))) {
     throw new Error(`There is no checkpoint of step ${step}.`);
@@ -263,7 +263,7 @@ export async function pointTo(run: RunFolder, which: "best" | "last", step: numb
   await swapPointer(join(run.checkpoints, which), String(step));
 }
 
-/** Removes a step's checkpoint, if any, in one rename; throws Error where `best` or `last` points at it. */
+/** Removes a step's checkpoint, if any, atomically; throws Error if `best` or `last` points at it. */
 export async function removeCheckpoint(run: RunFolder, step: number): Promise<void> {
   const path = join(run.checkpoints, String(step));
   for (const which of ["best", "last"]) {
@@ -289,10 +289,10 @@ function unlessAbsent(path: string, look: Promise<Deno.FileInfo>): Promise<Deno.
   });
 }
 
-/** What stands at a path, links followed; null where nothing does. */
+/** File information for a path, following links; null if it does not exist. */
 export const stat = (path: string): Promise<Deno.FileInfo | null> => unlessAbsent(path, Deno.stat(path));
 
-/** Whether something stands at a path, be it a link to nowhere. */
+/** Whether a path exists, also as a dangling link. */
 export const exists = async (path: string): Promise<boolean> =>
   await unlessAbsent(path, Deno.lstat(path)) !== null;
 
@@ -300,10 +300,10 @@ export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path))?.isDirectory ?? false;
 }
 
-/** The names in a folder, sorted; none where it is not there. */
+/** The names in a folder, sorted; empty if it does not exist. */
 export const namesIn = (path: string): Promise<string[]> => sortedNames(path).catch(() => []);
 
-/** The path that a pointer holds, a link or a text file; undefined where none can be read there. */
+/** The target of a pointer (link or text file); undefined if it cannot be read. */
 export async function targetOf(pointer: string): Promise<string | undefined> {
   try {
     const { isSymlink, isFile } = await Deno.lstat(pointer);
@@ -313,7 +313,7 @@ export async function targetOf(pointer: string): Promise<string | undefined> {
   } catch { /* Missing targets are reported by the caller. */ }
 }
 
-/** The path with every `latest`, `best` and `last` in it replaced by what it points at, link or text file. */
+/** Replaces every `latest`, `best` and `last` in a path by its target. */
 export async function follow(path: string): Promise<string> {
   const parts = normalize(path).split(sep);
   let at = "";
@@ -324,7 +324,7 @@ export async function follow(path: string): Promise<string> {
   return at;
 }
 
-/** The steps whose checkpoints stand in a run's folder, ascending. */
+/** The steps of a run's checkpoints, ascending. */
 export async function checkpointSteps(run: RunFolder): Promise<number[]> {
   const names = await namesIn(run.checkpoints);
   return names.filter((name) => /^\d+$/.test(name)).map(Number).sort((a, b) => a - b);

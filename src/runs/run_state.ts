@@ -1,21 +1,22 @@
-// state.json: where a run stood, and what each of its fields may hold. Its seal shows that nothing was damaged, not that heed wrote it.
+// state.json: the state of a run at a checkpoint, and validation of its fields. Its hash shows that the file is not damaged,
+// not that heed wrote it.
 import { basename, dirname } from "node:path";
 import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
 import { count, type Kind, kind, mapping, number, object, orNull, text } from "../log/field_kinds.ts";
 import type { LogSeal } from "../log/log_seal.ts";
 
-/** What a run remembers of its steps that were not finite; a checkpoint has it, so that a resumed run warns and stops alike. */
+/** Non-finite steps of a run, saved in checkpoints so that a resumed run warns and stops at the same steps. */
 export interface NonFinite {
-  /** Such steps in a row up to the last one. */
+  /** Consecutive non-finite steps up to the last step. */
   readonly streak: number;
-  /** The last step that the log warned of; 0 where there was none. */
+  /** The last step with a warning in the log; 0 if there was none. */
   readonly warned: number;
 }
 
-/** A file of the user's that a run uses, and the hash of its code (see `UserCode`). */
+/** A user file that a run uses, and the hash of its code (see `UserCode`). */
 export interface CodeFile {
-  /** Its path as the configuration has it. */
+  /** Its path as in the configuration. */
   readonly file: string;
   /** SHA-256. */
   readonly sha256: string;
@@ -23,46 +24,46 @@ export interface CodeFile {
 
 /** The best evaluation so far. */
 export interface Best {
-  /** The step that it followed. */
+  /** The step after which it ran. */
   readonly step: number;
   /** Its loss, in nats per token. */
   readonly val_loss: number;
 }
 
-/** state.json: where a run stood. */
+/** state.json: the state of a run at a checkpoint. */
 export interface RunState {
-  /** Steps made. */
+  /** Steps completed. */
   readonly step: number;
   /** Values recorded so far, across metrics. */
   readonly counter: number;
-  /** Targets learned from; absent in older checkpoints, whose logs counted all positions. */
+  /** Number of training targets so far; absent in older checkpoints, whose logs counted all positions. */
   readonly tokens?: number;
-  /** The best evaluation so far; null where there was none. */
+  /** The best evaluation so far; null if there was none. */
   readonly best: Best | null;
-  /** Loss of the evaluation at this step, in full precision; null where there was none. */
+  /** Loss of the evaluation at this step, in full precision; null if there was none. */
   readonly val_loss: number | null;
   /** Evaluations since the best one; absent in older checkpoints: 0. */
   readonly stale?: number;
   /** Times that the schedule "plateau" has lowered the learning rate; absent in older checkpoints: 0. */
   readonly reductions?: number;
-  /** Its steps that were not finite; absent where there was none. */
+  /** Its non-finite steps; absent if there were none. */
   readonly non_finite?: NonFinite;
   /** SHA-256 of the data that the run reads; absent in older checkpoints. */
   readonly data?: string;
-  /** The records of the log before this checkpoint's own; absent in older checkpoints. */
+  /** The log's records before the record of this checkpoint; absent in older checkpoints. */
   readonly log?: LogSeal;
-  /** Device the numbers were made on. */
+  /** The device that computed the checkpoint. */
   readonly device: string;
-  /** The user's files that it ran, with their hashes; absent where it ran none, and in older checkpoints. */
+  /** The user files that it ran, with their hashes; absent if there were none, and in older checkpoints. */
   readonly code?: readonly CodeFile[];
   /** SHA-256 of the other files. */
   readonly files: Readonly<Record<string, string>>;
 }
 
-/** A field, and those of the object in it. */
+/** A field, and the fields of its object. */
 interface Field {
   readonly kind: Kind;
-  /** It may be missing: an older checkpoint has no such field. */
+  /** It may be missing, as in older checkpoints. */
   readonly optional?: true;
   readonly inside?: Readonly<Record<string, Field>>;
 }
@@ -96,21 +97,21 @@ const FIELDS: Readonly<Record<string, Field>> = {
       "config.yaml": { kind: sha256 },
       "tokenizer.json": { kind: sha256 },
       "model.safetensors": { kind: sha256 },
-      // What was never trained has no optimizer.
+      // An imported model has no optimizer state.
       "optimizer.safetensors": { kind: sha256, optional: true },
     },
   },
 };
 
-/** Throws at the first field that is missing or holds something else. */
+/** Throws UserError at the first field that is missing or of another type. */
 function checkFields(place: string, value: object, fields: Readonly<Record<string, Field>>, path = ""): void {
   for (const [name, { kind: { expected, holds }, optional, inside }] of Object.entries(fields)) {
-    const own = (value as Record<string, unknown>)[name];
-    if (own === undefined && optional) continue;
-    if (!holds(own)) {
-      throw new UserError(`${place}: ${path}${name}: expected ${expected}, found ${describeValue(own)}.`);
+    const entry = (value as Record<string, unknown>)[name];
+    if (entry === undefined && optional) continue;
+    if (!holds(entry)) {
+      throw new UserError(`${place}: ${path}${name}: expected ${expected}, found ${describeValue(entry)}.`);
     }
-    if (inside && own !== null) checkFields(place, own as object, inside, `${path}${name}.`);
+    if (inside && entry !== null) checkFields(place, entry as object, inside, `${path}${name}.`);
   }
 }
 
@@ -119,9 +120,11 @@ export function checkState(place: string, value: object): asserts value is RunSt
   checkFields(place, value, FIELDS);
   const { step, best, non_finite } = value as RunState;
   const folder = dirname(place);
-  const own = basename(folder);
-  if (basename(dirname(folder)) === "checkpoints" && /^\d+$/.test(own) && Number(own) !== step) {
-    throw new UserError(`${place}: step: expected ${own}, as its folder is named, found ${step}.`);
+  const folderStep = basename(folder);
+  if (
+    basename(dirname(folder)) === "checkpoints" && /^\d+$/.test(folderStep) && Number(folderStep) !== step
+  ) {
+    throw new UserError(`${place}: step: expected ${folderStep}, as its folder is named, found ${step}.`);
   }
   const steps = { "best.step": best?.step, "non_finite.warned": non_finite?.warned };
   for (const [name, at] of Object.entries(steps)) {

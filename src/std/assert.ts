@@ -1,3 +1,3 @@
-// @std/assert: assertions. The package is published on JSR alone; where that can be reached, `export * from "jsr:@std/assert@1"` is
-// the one line to write here.
+// @std/assert: assertions. The package is published only on JSR; where JSR is reachable, `export * from "jsr:@std/assert@1"`
+// can replace this file.
 export * from "./adapters/assert.ts";

@@ -1,3 +1,3 @@
-// @std/cli: `parseArgs`. The package is published on JSR alone; where that can be reached, `export * from "jsr:@std/cli@1"` is
-// the one line to write here.
+// @std/cli: `parseArgs`. The package is published only on JSR; where JSR is reachable, `export * from "jsr:@std/cli@1"` can
+// replace this file.
 export * from "./adapters/cli.ts";

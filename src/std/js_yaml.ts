@@ -1,2 +1,2 @@
-// js-yaml, and its version: the one place that names the package.
+// js-yaml: the only place that names the package and its version.
 export * from "npm:js-yaml@5.5.0";

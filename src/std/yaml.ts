@@ -1,3 +1,3 @@
-// @std/yaml: `parse` and `stringify`. The package is published on JSR alone; where that can be reached, `export * from "jsr:@std/yaml@1"` is
-// the one line to write here.
+// @std/yaml: `parse` and `stringify`. The package is published only on JSR; where JSR is reachable,
+// `export * from "jsr:@std/yaml@1"` can replace this file.
 export * from "./adapters/yaml.ts";

@@ -45,10 +45,10 @@ Deno.test("a mistake in an option is one line with the option, what was found an
     [["--n"], "--n: expected N after it, found nothing."],
     [
       ["--text", "--n", "3"],
-      '--text: expected TEXT after it, found "--n". Write --text=--n where that is meant.',
+      '--text: expected TEXT after it, found "--n". If it is the value, write --text=--n.',
     ],
     [["--quick=1"], '--quick: takes no value, found "1".'],
-    [["--n", "1", "--n=2"], "--n: was given before; expected it once."],
+    [["--n", "1", "--n=2"], "--n: given twice, expected once."],
   ];
   for (const [args, message] of faults) {
     assert.throws(() => argumentsOf(COMMAND, args), new UserError(message), args.join(" "));
@@ -74,7 +74,7 @@ Deno.test("a file that ends as another kind is refused with the name to write, a
   };
   assert.equal(
     message("a/x.png"),
-    '--out: expected a file that ends in .svg, found "a/x.png". Write a/x.svg, and make a/x.png of it: ' +
+    '--out: expected a file that ends in .svg, found "a/x.png". Write a/x.svg, and convert it to a/x.png: ' +
       "rsvg-convert a/x.svg -o a/x.png.",
   );
   assert.equal(
@@ -86,7 +86,7 @@ Deno.test("a file that ends as another kind is refused with the name to write, a
   }
 });
 
-Deno.test("numbers given as options are told with their range", () => {
+Deno.test("errors of numeric options name the range", () => {
   assert.equal(numberOption("n", "-3"), -3);
   const message = (range: object, text = "x") => {
     try {
@@ -96,15 +96,15 @@ Deno.test("numbers given as options are told with their range", () => {
     }
   };
   assert.equal(
-    message({ least: 0, most: 2, whole: true }),
+    message({ min: 0, max: 2, whole: true }),
     '--n: expected a whole number from 0 to 2, found "x".',
   );
-  assert.equal(message({ most: 2 }, "3"), '--n: expected a number of at most 2, found "3".');
-  assert.equal(message({ least: 0 }, "-1"), '--n: expected a number of at least 0, found "-1".');
+  assert.equal(message({ max: 2 }, "3"), '--n: expected a number of at most 2, found "3".');
+  assert.equal(message({ min: 0 }, "-1"), '--n: expected a number of at least 0, found "-1".');
   assert.equal(message({}, ""), '--n: expected a number, found "".');
 });
 
-Deno.test("a list of whole numbers has each once, and none above the greatest", () => {
+Deno.test("a list of whole numbers drops duplicates and rejects numbers above the maximum", () => {
   assert.deepEqual(wholeNumbersOption("head", "2,0,2", 2), [2, 0]);
   assert.equal(wholeNumbersOption("head", undefined, 2), undefined);
   assert.throws(
@@ -117,7 +117,7 @@ Deno.test("a list of whole numbers has each once, and none above the greatest", 
   );
 });
 
-Deno.test("--help tells what an option is where it is not given", () => {
+Deno.test("--help shows the default of an option", () => {
   assert.match(helpOf(COMMAND), /\n {2}--n N +a number; default: 3\n {2}--quick +in no time\n {2}--help /);
 });
 

@@ -174,7 +174,7 @@ Deno.test("resolveRun() knows a run without checkpoints, one without last, and a
     assert.deepEqual(await resolveRun(`${folder}/copied`), { run: null, checkpoint: `${folder}/copied` });
   }));
 
-Deno.test("resolveRun() tells what is missing and names the nearest that exists", () =>
+Deno.test("resolveRun() names what is missing and the closest that exists", () =>
   inTemporaryFolder(async (folder) => {
     const runs = join(folder, "runs");
     await assert.rejects(
@@ -199,7 +199,7 @@ Deno.test("resolveRun() tells what is missing and names the nearest that exists"
     await Deno.remove(run.path, { recursive: true });
     await assert.rejects(
       resolveRun(`${runs}/latest`, runs),
-      isUserError(/points at .*-1f, which is not there/),
+      isUserError(/points at .*-1f, which does not exist/),
     );
   }));
 

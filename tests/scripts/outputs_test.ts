@@ -19,7 +19,7 @@ Deno.test("ablate, patch and logit_lens refuse an --out that cannot be written b
     } as const;
     for (const [name, args] of Object.entries(questions)) {
       for (
-        const [out, reason] of [["missing/chart.svg", "No such file"], ["model", "a folder stands there"]]
+        const [out, reason] of [["missing/chart.svg", "No such file"], ["model", "found a folder"]]
       ) {
         const options = ["model", ...args, "--device", "cpu", "--out", out];
         const { code, stdout, stderr } = await script(name as keyof typeof questions, options, folder);
