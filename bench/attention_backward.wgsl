@@ -1,4 +1,4 @@
-// The naive gradient of the scores: one invocation a row (b, h, i) writes ds into a T x T matrix, from the pattern.
+// The naive gradient of the scores: one invocation per row (b, h, i) writes ds into a T x T matrix, from the pattern.
 @group(0) @binding(0) var<storage, read_write> ds: array<f32>;
 @group(0) @binding(1) var<storage, read> pattern: array<f32>;
 @group(0) @binding(2) var<storage, read> v: array<f32>;

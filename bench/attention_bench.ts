@@ -22,7 +22,7 @@ type Activation = "softmax" | "sigmoid";
 
 const SHAPES = [[12, 64, 4, 32], [2, 1024, 4, 32]] as const;
 
-/** Multiply-adds of the visible half, two operations each; the backward pass makes five products of the forward's two. */
+/** Multiply-adds of the visible half, two operations each; two products in the forward pass, five in the backward pass. */
 function operations([B, T, H, D]: readonly number[], products: number): number {
   return 2 * products * B * H * D * T * (T + 1) / 2;
 }
@@ -33,7 +33,7 @@ function operands(device: Device, shape: readonly number[]): Tensor[] {
   });
 }
 
-/** The gradient of heed's attention as a call: from what its forward pass has left on the device. */
+/** The gradient of heed's attention as a call, from the results of its forward pass on the device. */
 async function gradientOf(device: Device, inputs: readonly Tensor[], activation: Activation) {
   const [q, k, v, dz] = inputs;
   const { node } = attention(q, k, v, { activation });
@@ -66,7 +66,7 @@ async function rows(
     ]),
     await callRunner("CPU", cpu, await gradientOf(cpu, host, activation)),
   ];
-  const found: { row: Row; ours: Runner }[] = [];
+  const timed: { row: Row; ours: Runner }[] = [];
   for (const [what, runners, products] of [["forward", forward, 2], ["backward", backward, 5]] as const) {
     const name = `${activation} ${what} [${shape}]`;
     const expected = await runners[2].results();
@@ -74,22 +74,22 @@ async function rows(
       mustAgree(`${runner.name} ${name}`, await runner.results(), expected);
     }
     const row = { shape: name, flops: operations(shape, products), timings: await measure(runners) };
-    found.push({ row, ours: runners[0] });
+    timed.push({ row, ours: runners[0] });
   }
-  return found;
+  return timed;
 }
 
 async function table(): Promise<Runner> {
   const webgpu = await openWebgpu();
   const cpu = cpuDevice();
-  const found: { row: Row; ours: Runner }[] = [];
+  const timed: { row: Row; ours: Runner }[] = [];
   for (const shape of SHAPES) {
     for (const activation of ["softmax", "sigmoid"] as const) {
-      found.push(...await rows(shape, activation, webgpu, cpu));
+      timed.push(...await rows(shape, activation, webgpu, cpu));
     }
   }
-  printTable("attention [B, T, H, d]", found.map(({ row }) => row));
-  return found.at(-1)!.ours;
+  printTable("attention [B, T, H, d]", timed.map(({ row }) => row));
+  return timed.at(-1)!.ours;
 }
 
 benchTable("attention", table);

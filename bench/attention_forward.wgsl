@@ -1,4 +1,4 @@
-// The naive pattern: one invocation a row (b, h, i) writes its scores, then its weights, into a T x T matrix.
+// The naive pattern: one invocation per row (b, h, i) writes its scores, then its weights, into a T x T matrix.
 @group(0) @binding(0) var<storage, read_write> pattern: array<f32>;
 @group(0) @binding(1) var<storage, read> q: array<f32>;
 @group(0) @binding(2) var<storage, read> k: array<f32>;

@@ -15,7 +15,7 @@ const longest = Number(Deno.args[0] ?? 8192);
 const lengths = [256, 512, 1024, 2048, 4096, 8192].filter((T) => T <= longest);
 using device = await openWebgpu();
 
-/** A runner, or undefined where the matrix does not fit into a buffer. */
+/** A runner, or undefined if the matrix does not fit into a buffer. */
 async function runnerOf(name: string, call: () => Tensor[]): Promise<Runner | undefined> {
   try {
     return await callRunner(name, device, call);
@@ -54,7 +54,7 @@ for (const backward of passes.map((pass) => pass === "backward")) {
               dz,
             );
           }),
-          // The naive loops pass 65,535 rounds beyond: a software adapter would stop them half way.
+          // Beyond this length the naive loops exceed 65,535 iterations, at which a software adapter ends them.
           T > 1024 ? undefined : await runnerOf("naive", () => {
             const [z, pattern] = naiveAttention(tiled.slice(0, 3), activation, causal);
             if (!backward) return [z];

@@ -1,5 +1,5 @@
-// y[b, r, h, e] = FACTOR sum_c matrix[b, h, r, c] x[b, c, h, e], of the matrix transposed where TRANSPOSED says so: one
-// result an invocation. It makes z, dq, dk and dv of the naive attention.
+// y[b, r, h, e] = FACTOR sum_c matrix[b, h, r, c] x[b, c, h, e], with the matrix transposed if TRANSPOSED: one result
+// per invocation. It computes z, dq, dk and dv of the naive attention.
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 @group(0) @binding(1) var<storage, read> matrix: array<f32>;
 @group(0) @binding(2) var<storage, read> x: array<f32>;

@@ -1,5 +1,5 @@
-// Validation loss under each backward pass of softmax, over seeds: the README's table. About fifty minutes for three seeds
-// on two cores without a GPU: deno run -A bench/backward_passes.ts [config] [seeds: 1,2,3] [key=value ...]
+// Validation loss with each backward pass of softmax, over seeds: the table of docs/jacobian.md. About fifty minutes for
+// three seeds on two cores without a GPU: deno run -A bench/backward_passes.ts [config] [seeds: 1,2,3] [key=value ...]
 import { jacobian, loadConfig, openDevice, prepare } from "../mod.ts";
 import { interval } from "../src/base/mod.ts";
 
@@ -17,14 +17,16 @@ for (const seed of seeds.split(",").map(Number)) {
   }
 }
 console.log(
-  "backward pass, losses, their mean and its 95% interval, the difference from exact seed by seed likewise",
+  "backward pass, losses, their mean and its 95% interval, and the same of the difference from exact per seed",
 );
-for (const [name, own] of Object.entries(losses)) {
-  const [mean, apart] = [own, own.map((loss, i) => loss - losses.exact[i])].map((values) => {
+for (const [name, ofSeeds] of Object.entries(losses)) {
+  const [mean, difference] = [ofSeeds, ofSeeds.map((loss, i) => loss - losses.exact[i])].map((values) => {
     const { mean, ci95 } = interval(values);
     return `${mean!.toFixed(3)} +- ${(ci95 ?? NaN).toFixed(3)}`;
   });
   console.log(
-    [name, own.map((loss) => loss.toFixed(3)).join(" "), mean, name === "exact" ? "" : apart].join("\t"),
+    [name, ofSeeds.map((loss) => loss.toFixed(3)).join(" "), mean, name === "exact" ? "" : difference].join(
+      "\t",
+    ),
   );
 }

@@ -1,12 +1,12 @@
-// Attention as a composition of heed's own products around a stored T x T matrix: what tiles must beat. q, k, v are
-// [heads, T, d], the layout that suits it.
+// Attention as a composition of heed's matrix products around a stored T x T matrix, the baseline for tiled attention. q,
+// k, v are [heads, T, d], the layout that suits it.
 import { elementwise } from "../kernels/elementwise/op.ts";
 import { times, variable } from "../kernels/expression/expression.ts";
 import { matmul } from "../kernels/matmul/op.ts";
 import { apply, type Op, sizeOf, type Tensor, wgslFloat, workgroups1d } from "../src/graph/tensor.ts";
 import rowsWgsl from "./dense_rows.wgsl" with { type: "text" };
 
-/** Which activation, and whether query i sees keys 0 to i alone. */
+/** The activation, and whether query i sees only keys 0 to i. */
 export interface DenseAttrs {
   readonly activation: "softmax" | "sigmoid";
   readonly causal: boolean;

@@ -1,5 +1,5 @@
-// The activation of dense attention over a stored matrix, row by row, and its gradient: one invocation a row, or a
-// number where rows do not matter.
+// The activation of dense attention over a stored matrix, row by row, and its gradient: one invocation per row, or
+// per element where rows do not matter.
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 @group(0) @binding(1) var<storage, read> x: array<f32>;
 //! if BACKWARD

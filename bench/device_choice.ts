@@ -1,5 +1,5 @@
-// What `--device auto` estimates for whole runs on the CPU and on a software adapter, and what they take: their steps,
-// evaluations, tracking and sample, shaders compiled anew. `deno run -A bench/device_choice.ts [names]`
+// Estimates of `--device auto` for entire runs on the CPU and on a software adapter, and their measured times: steps,
+// evaluations, tracking and sample, shaders compiled afresh. `deno run -A bench/device_choice.ts [names]`
 import { findAdapter, loadConfig, train } from "../mod.ts";
 import { estimateSeconds } from "../src/device/mod.ts";
 import { graphsOf, runWork } from "../src/train/mod.ts";
@@ -7,7 +7,7 @@ import { targetOf } from "../src/device/webgpu.ts";
 import { experimentOf } from "../src/train/start_from.ts";
 import { printColumns } from "./measure.ts";
 
-// Read when the adapter is opened; without it only the first of all runs compiles.
+// Read when the adapter is opened; without it only the first run would compile.
 Deno.env.set("MESA_SHADER_CACHE_DISABLE", "true");
 
 const BROWN = "data.source=brown";

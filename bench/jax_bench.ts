@@ -16,7 +16,7 @@ import {
 const SIZE = 512;
 const CALLS = 4;
 
-/** A runner of jax-js's product on one of its backends, from the operands' numbers. */
+/** A runner of jax-js's matrix product on one of its backends, from the operands' values. */
 function jaxRunner(backend: JaxDevice, operands: readonly Values[]) {
   defaultDevice(backend);
   const [a, b] = operands.map((values) =>
@@ -32,7 +32,7 @@ function jaxRunner(backend: JaxDevice, operands: readonly Values[]) {
     calls: CALLS,
     start() {
       defaultDevice(backend);
-      // jax-js is lazy: a chain is set going together, by the one wait for its end.
+      // jax-js is lazy: waiting for the end of a chain starts all of it.
       let last = a.ref;
       for (let i = 0; i < CALLS; i++) last = np.matmul(last, b.ref);
       started = [...started, last];

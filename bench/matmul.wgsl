@@ -1,4 +1,4 @@
-// The naive product that heed's is measured against: one result an invocation, y = act(op(a) op(b)) + addend.
+// The naive product that heed's is measured against: one result per invocation, y = act(op(a) op(b)) + addend.
 //! insert FUNCTIONS
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 @group(0) @binding(1) var<storage, read> a: array<f32>;

@@ -1,5 +1,5 @@
-// How every number of this room is measured. Reading anything back from a device costs 10 to 30 ms whatever its size, so
-// one call is never timed alone: about 300 ms of calls are, then one small read, whose own cost is taken away.
+// How every benchmark is measured. Reading anything back from a device costs 10 to 30 ms whatever its size, so no call is
+// timed alone: about 300 ms of calls are, then one small read, whose cost is subtracted.
 import { randomStream } from "../src/base/random.ts";
 import { alignedRows } from "../src/base/table.ts";
 import type { Device } from "../src/device/device.ts";
@@ -8,24 +8,24 @@ import { findAdapter, webgpuDevice } from "../src/device/webgpu.ts";
 import { apply, type Op, sizeOf, type Spec, type Tensor, type Values } from "../src/graph/tensor.ts";
 import { state } from "../src/graph/structure.ts";
 
-/** Something to time: `start` sets `calls` calls going, `settle` waits until everything started is done. */
+/** Something to time: `start` starts `calls` calls, `settle` waits until all of them are done. */
 export interface Runner {
   readonly name: string;
   readonly calls: number;
-  /** About how many milliseconds a call takes, where that is known. */
+  /** Approximate milliseconds per call, if known. */
   readonly about?: number;
   start(): void;
   settle(): Promise<unknown>;
 }
 
-/** What a runner took. */
+/** Time of a runner. */
 export interface Timing {
   readonly name: string;
-  /** Milliseconds a call. */
+  /** Milliseconds per call. */
   readonly ms: number;
 }
 
-/** Opens WebGPU; without an adapter a bench fails. */
+/** Opens WebGPU; a benchmark without an adapter fails. */
 export async function openWebgpu(): Promise<Device> {
   const adapter = await findAdapter();
   if (!adapter) throw new Error("No WebGPU adapter: install mesa-vulkan-drivers, or a GPU's Vulkan driver.");
@@ -33,8 +33,8 @@ export async function openWebgpu(): Promise<Device> {
 }
 
 /**
- * Registers a table as a benchmark. Deno's own figures are of one thing only: a submit of heed's last row, its read-back
- * included; everything else is in the table that is printed above them.
+ * Registers a table as a benchmark. Deno's figures time only one submit of heed's last row, including its read-back;
+ * everything else is in the table printed above them.
  */
 export function benchTable(name: string, table: () => Promise<Runner>): void {
   let last: Runner | undefined;
@@ -43,7 +43,7 @@ export function benchTable(name: string, table: () => Promise<Runner>): void {
     n: 1,
     warmup: 0,
     async fn(timer) {
-      // The first call warms up and is not counted: it measures the table.
+      // The first call is Deno's warm-up, which is not counted: it measures the table.
       last ??= await table();
       timer.start();
       last.start();
@@ -66,7 +66,7 @@ async function timed(run: () => unknown): Promise<number> {
   return performance.now() - start;
 }
 
-/** Cost of waiting for a device that has nothing to do. */
+/** Cost of waiting for an idle device. */
 async function emptyRead({ settle }: Runner): Promise<number> {
   await settle();
   const costs: number[] = [];
@@ -83,7 +83,7 @@ async function batch(runner: Runner, starts: number): Promise<number> {
   return Math.max(all - empty, 1e-3) / (starts * runner.calls);
 }
 
-/** Starts that take about as long as a batch should, found by doubling from one. */
+/** Number of calls that take about as long as a batch should, found by doubling from one. */
 async function startsOf(runner: Runner): Promise<number> {
   if (runner.about) return Math.max(1, Math.round(BATCH_MS / (runner.about * runner.calls)));
   await batch(runner, 1);
@@ -94,8 +94,8 @@ async function startsOf(runner: Runner): Promise<number> {
 }
 
 /**
- * Milliseconds a call of each runner, of its least disturbed batch: what else a machine does can only add. The runners
- * take turns, so that they meet the same noise.
+ * Milliseconds per call of each runner, the minimum over its batches: other work on the machine can only add time. The
+ * runners alternate, so that they meet the same noise.
  */
 export async function measure(runners: readonly Runner[]): Promise<Timing[]> {
   const starts: number[] = [];
@@ -107,7 +107,7 @@ export async function measure(runners: readonly Runner[]): Promise<Timing[]> {
   return runners.map(({ name }, i) => ({ name, ms: Math.min(...taken[i]) }));
 }
 
-/** Follows `[token, ...results]` and computes nothing: keeps the results computed, and their memory free to use again. */
+/** Depends on `[token, ...results]` and computes nothing: the results are computed, and their memory can be reused. */
 const afterOp: Op<null> = {
   name: "after",
   infer: () => [{ shape: [1], dtype: "f32" }],
@@ -115,7 +115,7 @@ const afterOp: Op<null> = {
   cpu: () => {},
 };
 
-/** A graph that makes `times` equal calls, one after another, in one submit. `turn` counts them. */
+/** A graph of `times` equal calls, one after another, in one submit. `turn` counts them. */
 export function repeated(call: (turn: number) => readonly Tensor[], times: number): Graph {
   let token: Tensor | undefined;
   for (let i = 0; i < times; i++) {
@@ -135,7 +135,7 @@ export function randomState(device: Device, name: string, spec: Spec, below = 2)
   return state(name, spec.shape, spec.dtype);
 }
 
-/** Tensors computed once and kept on the device as states, so that what follows from them can be timed alone. */
+/** Tensors computed once and kept on the device as states, so that later calls can be timed alone. */
 export async function stored(device: Device, name: string, tensors: readonly Tensor[]): Promise<Tensor[]> {
   using program = await device.compile({ outputs: Object.fromEntries(tensors.map((x, i) => [`x${i}`, x])) });
   program.run();
@@ -146,7 +146,7 @@ export async function stored(device: Device, name: string, tensors: readonly Ten
   });
 }
 
-/** A runner of a call's graph, with as many calls a submit as hide the cost of submitting. */
+/** A runner of a call's graph, with enough calls per submit to hide the cost of submitting. */
 export async function callRunner(
   name: string,
   device: Device,
@@ -158,7 +158,7 @@ export async function callRunner(
   };
   const single = await runnerOf(1);
   let about = await batch(single, 1);
-  // What is fast is measured again, warm, over several calls.
+  // A fast call is measured again, warm, over several calls.
   if (about < BATCH_MS) {
     about = await batch(single, Math.max(1, Math.min(MOST_CALLS_A_SUBMIT, Math.round(BATCH_MS / 4 / about))));
   }
@@ -174,13 +174,13 @@ export async function callRunner(
   return { ...await runnerOf(calls), about, results };
 }
 
-/** Fails unless two contenders computed the same: nothing is timed before it is right. */
-export function mustAgree(name: string, found: readonly Values[], expected: readonly Values[]): void {
+/** Fails unless two contenders computed the same: nothing is timed before it is correct. */
+export function mustAgree(name: string, results: readonly Values[], expected: readonly Values[]): void {
   expected.forEach((y, k) => {
     let difference = 0;
     let norm = 0;
     for (let i = 0; i < y.length; i++) {
-      difference += (found[k][i] - y[i]) ** 2;
+      difference += (results[k][i] - y[i]) ** 2;
       norm += y[i] ** 2;
     }
     // Float32 sums of up to a few thousand terms differ by less; a wrong kernel by far more.
@@ -188,7 +188,7 @@ export function mustAgree(name: string, found: readonly Values[], expected: read
   });
 }
 
-/** One row: what was computed, its operations where they are counted, the first timing being heed's kernel. */
+/** One row of a table: the call, its operations if counted, and the timings, heed's kernel first. */
 export interface Row {
   readonly shape: string;
   readonly flops?: number;
@@ -197,7 +197,7 @@ export interface Row {
 
 const digits = (x: number): string => x.toFixed(x < 10 ? 2 : x < 100 ? 1 : 0);
 
-/** Prints a Markdown table; numbers stand to the right. */
+/** Prints a Markdown table; numbers are right-aligned. */
 export function printColumns(head: readonly string[], body: readonly (readonly string[])[]): void {
   const [headings, ...lines] = alignedRows([head, ...body], { left: (column) => column === 0, gap: " | " });
   const rule = headings.split(" | ").map((cell, i) => "-".repeat(cell.length - 1) + (i === 0 ? "-" : ":"));
@@ -205,7 +205,7 @@ export function printColumns(head: readonly string[], body: readonly (readonly s
   console.log(["", ...bordered, ""].join("\n"));
 }
 
-/** Prints rows: milliseconds and GFLOP/s of every contender, and how many times slower than the first it is. */
+/** Prints rows: milliseconds and GFLOP/s of every contender, and its time relative to the first. */
 export function printTable(title: string, rows: readonly Row[]): void {
   const names = rows[0].timings.map(({ name }) => name);
   const counted = rows.some(({ flops }) => flops);

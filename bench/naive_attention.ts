@@ -1,5 +1,5 @@
-// Attention as one would write it first, with its T x T matrices in memory, as operations, so that it is planned
-// and run as heed's own is. All of q, k, v are [B, T, H, D].
+// Straightforward attention, with its T x T matrices in memory, as operations, so that it is planned and run as heed's
+// attention is. All of q, k, v are [B, T, H, D].
 import {
   apply,
   type Call,
@@ -14,10 +14,10 @@ import backwardWgsl from "./attention_backward.wgsl" with { type: "text" };
 import forwardWgsl from "./attention_forward.wgsl" with { type: "text" };
 import productWgsl from "./attention_product.wgsl" with { type: "text" };
 
-/** Which activation. */
+/** The activation. */
 export interface NaiveAttentionAttrs {
   readonly activation: "softmax" | "sigmoid";
-  /** Query i sees keys 0 to i alone. */
+  /** Query i sees only keys 0 to i. */
   readonly causal: boolean;
 }
 
@@ -103,7 +103,7 @@ export function naiveAttention(
   return apply(forwardOp, [q, k, v], { activation, causal });
 }
 
-/** dq, dk and dv from the pattern that the forward pass left. */
+/** dq, dk and dv from the pattern of the forward pass. */
 export function naiveAttentionGradient(
   [q, k, v]: readonly Tensor[],
   dz: Tensor,

@@ -1,4 +1,4 @@
-// A matrix product as one would write it first, as an operation, so that it is planned and run as heed's own are.
+// A straightforward matrix product, as an operation, so that it is planned and run as heed's products are.
 import { ACTIVATIONS } from "../kernels/expression/activation.ts";
 import { toWgsl, WGSL_FUNCTIONS } from "../kernels/expression/wgsl.ts";
 import { matmulCpu } from "../kernels/matmul/cpu.ts";
@@ -7,15 +7,15 @@ import { type MatmulAttrs, matmulSizes } from "../kernels/matmul/sizes.ts";
 import { apply, type Op, type Tensor, workgroups1d } from "../src/graph/tensor.ts";
 import naiveWgsl from "./matmul.wgsl" with { type: "text" };
 
-/** One result an invocation. Takes the calls of heed's `matmul` that have one matrix and no bias. */
+/** One result per invocation. Takes the calls of heed's `matmul` that have one matrix and no bias. */
 export const naiveMatmulOp: Op<MatmulAttrs> = {
   name: "naive_matmul",
   infer: (inputs, attrs) => matmulOp.infer(inputs, attrs),
-  lower({ inputs, attrs, needed: wanted }) {
+  lower({ inputs, attrs, needed }) {
     const { batch, M, N, K } = matmulSizes(inputs, attrs);
     const { transA, transB, bias, addend, activation } = attrs;
     if (bias || batch !== 1) throw new Error("The naive product has neither a bias nor a batch.");
-    const savesPre = activation !== undefined && wanted[1];
+    const savesPre = activation !== undefined && needed[1];
     return {
       dispatches: [{
         label: "naive matmul",

@@ -1,4 +1,4 @@
-// The whole training step of nanoGPT's CPU configuration: forward, backward, clip and AdamW, on random tokens.
+// The entire training step of nanoGPT's CPU configuration: forward, backward, clip and AdamW, on random tokens.
 import { loadConfig } from "../src/config/mod.ts";
 import { cpuDevice } from "../src/device/cpu.ts";
 import type { Device } from "../src/device/device.ts";
@@ -9,7 +9,7 @@ import { naiveGraph, type TrainingStep, trainingStep } from "./training_step.ts"
 
 const CONFIGURATION = "nanogpt_cpu";
 
-/** A runner of whole steps, a submit each as in training, and the gradient that the first finds. */
+/** A runner of entire steps, one submit per step as in training, and the gradient of the first step. */
 async function stepRunner(name: string, device: Device, { layout, feeds }: TrainingStep, graph: Graph) {
   await initialise(device, layout, 1);
   const program = await device.compile(graph);

@@ -1,5 +1,5 @@
-// Where the time of a training step goes: every operation of its plan is timed alone, by running it many times over
-// tensors of its own. `deno run -A bench/step_profile.ts [configuration]`
+// Profile of a training step: every operation of its plan is timed alone, by running it many times on separate tensors.
+// `deno run -A bench/step_profile.ts [configuration]`
 import { loadConfig } from "../src/config/mod.ts";
 import type { Device } from "../src/device/device.ts";
 import { plan, type Step } from "../src/device/plan.ts";
@@ -8,7 +8,7 @@ import { apply, formatSpec, type Spec, type Tensor } from "../src/graph/tensor.t
 import { callRunner, measure, openWebgpu, printColumns, randomState } from "./measure.ts";
 import { trainingStep, VOCABULARY } from "./training_step.ts";
 
-/** A call of the step's operation on states of its inputs' shapes; what it writes in place the next call reads. */
+/** A call of the step's operation on states of its inputs' shapes; the next call reads its in-place results. */
 function callOf({ node, call }: Step, device: Device): (turn: number) => Tensor[] {
   const given = node.inputs.map((x, i) => {
     const below = node.op === recordOp ? 1 : VOCABULARY;
@@ -26,7 +26,7 @@ function callOf({ node, call }: Step, device: Device): (turn: number) => Tensor[
 
 const shapes = (specs: readonly Spec[]): string => specs.map((x) => x.shape.join("x")).join(" ");
 
-/** What a step shares with others that cost the same. */
+/** A key shared by steps of equal cost. */
 function kindOf({ node, call, lowered }: Step): string {
   const { activation, transA, transB, addend, name } = (call.attrs ?? {}) as Record<string, unknown>;
   const options = [activation, transA && "TA", transB && "TB", addend && "addend", name];
@@ -42,17 +42,17 @@ for (const step of plan(graph, device.target).steps) {
   if (step.lowered.dispatches.length === 0) continue;
   kinds.set(kindOf(step), [...kinds.get(kindOf(step)) ?? [], step]);
 }
-const found: { kind: string; count: number; ms: number; flops: number }[] = [];
+const timed: { kind: string; count: number; ms: number; flops: number }[] = [];
 for (const [kind, steps] of kinds) {
   const runner = await callRunner(kind, device, callOf(steps[0], device));
   const [{ ms }] = await measure([runner]);
-  found.push({ kind, count: steps.length, ms, flops: steps[0].node.op.flops?.(steps[0].call) ?? 0 });
+  timed.push({ kind, count: steps.length, ms, flops: steps[0].node.op.flops?.(steps[0].call) ?? 0 });
 }
-found.sort((a, b) => b.count * b.ms - a.count * a.ms);
-const total = found.reduce((sum, { count, ms }) => sum + count * ms, 0);
+timed.sort((a, b) => b.count * b.ms - a.count * a.ms);
+const total = timed.reduce((sum, { count, ms }) => sum + count * ms, 0);
 printColumns(
-  ["operation (inputs)", "times", "ms each", "ms a step", "share", "GFLOP/s"],
-  found.map(({ kind, count, ms, flops }) => [
+  ["operation (inputs)", "times", "ms each", "ms per step", "share", "GFLOP/s"],
+  timed.map(({ kind, count, ms, flops }) => [
     kind,
     String(count),
     ms.toFixed(3),
@@ -61,4 +61,4 @@ printColumns(
     flops ? (flops / ms / 1e6).toFixed(1) : "",
   ]),
 );
-console.log(`${total.toFixed(0)} ms in all, each operation timed alone.`);
+console.log(`${total.toFixed(0)} ms in total, each operation timed alone.`);

@@ -1,9 +1,9 @@
-// What each synthetic task's answers give away without attention: the accuracy and loss of the best guess from little
-// context, counted on training samples and tried on the validation samples that heed's evaluation uses. The table under
-// "Data of your own" in the README is of: deno run --config deno.json bench/task_baselines.ts induction copy recall sort histogram
+// How far each synthetic task is solvable without attention: accuracy and loss of the best guess from little context,
+// counted on training samples and tested on the validation samples of heed's evaluation. The baselines in docs/data.md are
+// from: deno run --config deno.json bench/task_baselines.ts induction copy recall sort histogram
 import { findTask, IGNORE, TASKS, taskSource, taskTokenizer } from "../src/data/mod.ts";
 
-/** What a guess may look at. */
+/** Features that a guess may use. */
 interface Context {
   /** The token before the one to guess. */
   readonly previous: number;
@@ -11,7 +11,7 @@ interface Context {
   readonly second: number;
   /** Position of the answer's first token: the length of the question. */
   readonly length: number;
-  /** Number of the token within the answer, from 0. */
+  /** Index of the token within the answer, from 0. */
   readonly place: number;
 }
 
@@ -26,7 +26,7 @@ const BASELINES: Readonly<Record<string, (context: Context) => string>> = {
 const SAMPLES = 100_000;
 const BATCH = 100;
 
-/** The answers' tokens of a batch, each with what stands before it. */
+/** The answers' tokens of a batch, each with its features. */
 function* answersOf({ ids, targets }: { ids: Uint32Array; targets: Uint32Array }, context: number) {
   for (let row = 0; row < ids.length; row += context) {
     let [length, place] = [-1, 0];
@@ -54,8 +54,8 @@ function baselinesOf(name: string) {
     for (const { target, context: seen } of answersOf(source.train(step), context)) {
       for (const [baseline, of] of Object.entries(BASELINES)) {
         const key = of(seen);
-        const own = counts[baseline].get(key) ?? new Map<number, number>();
-        counts[baseline].set(key, own.set(target, (own.get(target) ?? 0) + 1));
+        const tally = counts[baseline].get(key) ?? new Map<number, number>();
+        counts[baseline].set(key, tally.set(target, (tally.get(target) ?? 0) + 1));
       }
     }
   }
@@ -65,13 +65,13 @@ function baselinesOf(name: string) {
     let [tokens, right, nats] = [0, 0, 0];
     for (let n = 0; n < evaluation.count; n++) {
       for (const { target, context: seen } of answersOf(evaluation.batch(n), context)) {
-        const own = counts[baseline].get(of(seen)) ?? new Map<number, number>();
-        const total = own.values().reduce((sum, count) => sum + count, 0);
-        const best = own.entries().reduce((a, b) => b[1] > a[1] ? b : a, [-1, 0] as [number, number])[0];
+        const tally = counts[baseline].get(of(seen)) ?? new Map<number, number>();
+        const total = tally.values().reduce((sum, count) => sum + count, 0);
+        const best = tally.entries().reduce((a, b) => b[1] > a[1] ? b : a, [-1, 0] as [number, number])[0];
         tokens++;
         if (best === target) right++;
-        // One thousandth of a count for each token, so that what was never seen costs something finite.
-        nats -= Math.log(((own.get(target) ?? 0) + 1e-3) / (total + 1e-3 * size));
+        // Add 1/1000 to every token's count, so that unseen tokens have a finite loss.
+        nats -= Math.log(((tally.get(target) ?? 0) + 1e-3) / (total + 1e-3 * size));
       }
     }
     return { task: name, baseline, tokens, accuracy: right / tokens, loss: nats / tokens };

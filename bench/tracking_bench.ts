@@ -1,6 +1,6 @@
-// What tracking costs: the training step of nanoGPT's CPU configuration with nothing tracked, with everything at every
-// step, and with everything at every tenth, records formatted and written as a run does. One run, in turns; on a machine
-// that others use the processor's time says more than the clock.
+// The cost of tracking: the training step of nanoGPT's CPU configuration with nothing tracked, with everything at every
+// step, and with everything at every tenth, records formatted and written as in a run. All three alternate in one process;
+// on a shared machine CPU time is more reliable than elapsed time.
 import process from "node:process";
 import { loadConfig } from "../src/config/mod.ts";
 import type { Device, Program } from "../src/device/device.ts";
@@ -18,18 +18,18 @@ import { trainingStep } from "./training_step.ts";
 const CONFIGURATION = "nanogpt_cpu";
 const TRACKS = { nothing: "[]", "every step": "everything", "every: 10": "[{every: 10}]" };
 const STEPS = 20;
-/** Steps whose numbers are read together: as many as a run has in flight at this size. */
+/** Steps whose records are read together: as many as a run has in flight at this size. */
 const WINDOW = 2;
 const ROUNDS = 7;
 
 interface Contender {
   readonly name: string;
-  /** Milliseconds of a step, and of the process's threads in it, over `STEPS` of them. */
-  batch(): Promise<readonly [wall: number, processor: number]>;
+  /** Elapsed milliseconds per step, and CPU milliseconds of the process, over `STEPS` steps. */
+  batch(): Promise<readonly [wall: number, cpu: number]>;
   readonly records: number;
 }
 
-/** The loop of a run: the numbers of a window of steps are read and written while the next one runs. */
+/** The loop of a run: the records of a window of steps are read and written while the next window runs. */
 async function contender(name: string, track: string, device: Device, path: string): Promise<Contender> {
   const config = await loadConfig(CONFIGURATION, [`track=${track}`]);
   const { layout, feeds, model } = trainingStep(config);
@@ -86,8 +86,8 @@ async function table(): Promise<Runner> {
   const path = await Deno.makeTempFile();
   const contenders: Contender[] = [];
   for (const [name, track] of Object.entries(TRACKS)) {
-    // Compiling takes minutes on a busy machine: silence would look like a hang.
-    console.log(`compiling what tracks ${name}`);
+    // Compiling takes minutes on a busy machine: without output it would look like a hang.
+    console.log(`compiling: tracking ${name}`);
     contenders.push(await contender(name, track, device, path));
   }
   const best = contenders.map(() => [Infinity, Infinity]);
@@ -100,7 +100,7 @@ async function table(): Promise<Runner> {
   }
   await Deno.remove(path);
   printColumns(
-    ["tracking everything", "records a step", "ms a step", "times nothing", "processor ms", "times nothing"],
+    ["tracking everything", "records per step", "ms per step", "relative", "CPU ms per step", "relative"],
     contenders.map(({ name, records }, i) => [
       name,
       String(records),

@@ -1,4 +1,4 @@
-// The training step that benches run: a configuration's own, on random tokens; and the same step with naive kernels.
+// The training step of a configuration on random tokens, for benchmarks, and the same step with naive kernels.
 import { attentionOp, keyGradientOp, queryGradientOp } from "../kernels/attention/op.ts";
 import type { AttentionAttrs } from "../kernels/attention/sizes.ts";
 import { matmulOp } from "../kernels/matmul/op.ts";
@@ -14,10 +14,10 @@ import { stepFeeds, type StepGraph, stepGraph } from "../src/train/step_graph.ts
 import { naiveAttention, naiveAttentionGradient } from "./naive_attention.ts";
 import { naiveMatmulOp } from "./naive_matmul.ts";
 
-/** As many characters as tiny_shakespeare has. */
+/** Vocabulary size of tiny_shakespeare. */
 export const VOCABULARY = 65;
 
-/** A configuration's step, its parameters' layout and one step's inputs. */
+/** A configuration's training step, the layout of its parameters and one step's inputs. */
 export interface TrainingStep {
   readonly step: StepGraph;
   readonly model: Model;
@@ -53,22 +53,22 @@ export function naiveGraph({ outputs = {}, effects = [] }: Graph): Graph {
   for (const node of ancestors([...Object.values(outputs), ...effects])) {
     const inputs = node.inputs.map((x) => now.get(x)!);
     const activation = (node.attrs as AttentionAttrs | undefined)?.activation as "softmax";
-    let made: readonly Tensor[];
+    let replaced: readonly Tensor[];
     if (node.op === attentionOp) {
       const [z, pattern] = naiveAttention(inputs, activation);
       patterns.set(inputs[0], pattern);
-      made = [z, pattern];
+      replaced = [z, pattern];
     } else if (node.op === queryGradientOp) {
       const [q, k, v, dz] = inputs;
       const [dq, dk, dv] = naiveAttentionGradient([q, k, v], dz, patterns.get(q)!, activation);
       keyGradients.set(q, [dk, dv]);
-      made = [dq];
+      replaced = [dq];
     } else if (node.op === keyGradientOp) {
-      made = keyGradients.get(inputs[0])!;
+      replaced = keyGradients.get(inputs[0])!;
     } else {
-      made = apply(node.op === matmulOp ? naiveMatmulOp : node.op, inputs, node.attrs as never);
+      replaced = apply(node.op === matmulOp ? naiveMatmulOp : node.op, inputs, node.attrs as never);
     }
-    node.outputs.forEach((y, i) => now.set(y, made[i]));
+    node.outputs.forEach((y, i) => now.set(y, replaced[i]));
   }
   return {
     outputs: Object.fromEntries(Object.entries(outputs).map(([name, y]) => [name, now.get(y)!])),

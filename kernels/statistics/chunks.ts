@@ -1,43 +1,43 @@
-// How parts of a tensor are cut into the chunks that invocations read. Decided on the host, once: the kernel follows a
-// table and knows no shapes.
+// Splits parts of a tensor into the chunks that invocations read. The host does this once: the kernel follows a table
+// and knows no shapes.
 
-/** A stretch of a tensor to be summarised as one: samples of equal size, one behind another. */
+/** A part of a tensor with statistics of its own: consecutive samples of equal size. */
 export interface Segment {
-  /** Where the first sample starts, in elements. */
+  /** First element of the first sample. */
   readonly offset: number;
-  /** How many samples there are. */
+  /** Number of samples. */
   readonly samples: number;
-  /** Elements of each. */
+  /** Elements per sample. */
   readonly size: number;
-  /** Where samples are not contiguous, the rows that they are made of: a head of [B, T, H, d] has rows of d, H d apart. */
+  /** Rows of a sample that is not contiguous: a head of [B, T, H, d] has rows of length d, H d apart. */
   readonly rows?: Rows;
 }
 
-/** Rows of `length` elements, each beginning `every` elements after the one before. */
+/** Rows of `length` elements, `every` elements from the start of one to the start of the next. */
 export interface Rows {
-  /** Elements of a row. */
+  /** Elements per row. */
   readonly length: number;
-  /** Elements between the beginnings of two rows. */
+  /** Stride: elements between the starts of two rows. */
   readonly every: number;
 }
 
-/** The rows that the last chunks are made of, the fours that each may touch, and how many chunks are contiguous. */
+/** The rows of the last chunks, the number of vec4s that a row may touch, and the number of contiguous chunks. */
 export interface RowsAttrs extends Rows {
   readonly fours: number;
   readonly contiguous: number;
 }
 
-/** Fours of a chunk, at least, and chunks of a sample, at most: whoever merges a sample's chunks does so one by one. */
+/** Smallest chunk, in vec4s, and most chunks per sample, because one invocation merges a sample's chunks one by one. */
 const LEAST_FOURS = 256;
 const MOST_CHUNKS = 1024;
 
-/** Chunks that share one stretch: on a GPU they take turns over it, so that neighbours read neighbouring memory. */
+/** Most chunks that share a range: on a GPU they interleave, so that neighbouring invocations read adjacent memory. */
 const MOST_SHARES = 64;
 
-/** A chunk: its number among those that share the `length` elements from `begin` on, and theirs. */
+/** A chunk: its index among the `shares` chunks that share the `length` elements from `begin` on. */
 export type Chunk = readonly [share: number, shares: number, begin: number, length: number];
 
-/** Chunks of the elements from `begin` to before `end`. Fours lie at multiples of four elements of the whole tensor. */
+/** Chunks of the elements from `begin` to before `end`. The tensor's vec4s begin at multiples of four elements. */
 function sampleChunks(begin: number, end: number): Chunk[] {
   const [first, last] = [Math.floor(begin / 4), Math.ceil(end / 4)];
   const each = Math.max(LEAST_FOURS, Math.ceil((last - first) / MOST_CHUNKS));
@@ -52,19 +52,19 @@ function sampleChunks(begin: number, end: number): Chunk[] {
   return chunks;
 }
 
-/** Fours that a row of a part may touch: where rows do not begin at fours, one more than its length says. */
+/** Number of vec4s that a row may touch: one more than its length implies if rows are not aligned to vec4s. */
 export function foursOf(parts: readonly Segment[], { length, every }: Rows): number {
   const aligned = [length, every, ...parts.map(({ offset }) => offset)].every((n) => n % 4 === 0);
   return aligned ? length / 4 : Math.floor((length + 6) / 4);
 }
 
-/** Chunks of a sample whose rows do not lie one behind another: they share all of it. */
+/** Chunks of a sample whose rows are not contiguous: they share the entire sample. */
 function rowChunks(begin: number, size: number, fours: number): Chunk[] {
   const shares = Math.ceil(fours / Math.max(LEAST_FOURS, Math.ceil(fours / MOST_CHUNKS)));
   return Array.from({ length: shares }, (_, share) => [share, shares, begin, size]);
 }
 
-/** The chunks of all samples of all parts in turn, how many each sample has, and the rows that the last of them are of. */
+/** The chunks of all samples of all parts in order, their number per sample, and the rows of the last chunks. */
 export function chunksOf(
   parts: readonly Segment[],
 ): { chunks: Chunk[]; counts: number[]; rows: RowsAttrs | null } {

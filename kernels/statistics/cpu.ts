@@ -1,4 +1,4 @@
-// Statistics on the host: the kernels' mathematics, a chunk at once.
+// Statistics on the host: the kernels' mathematics, one chunk at a time.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import type { RowsAttrs } from "./chunks.ts";
 import { EMPTY, merge, PARTIAL, type Partial, partialOf, summaryOf, TENSOR_TABLE } from "./table.ts";
@@ -11,7 +11,7 @@ function read(rows: Values, i: number): Partial {
   return partial;
 }
 
-/** A partial per chunk. */
+/** One partial per chunk. */
 export function chunkStatisticsCpu(
   [x, table]: readonly Values[],
   [partials]: readonly Values[],
@@ -24,7 +24,7 @@ export function chunkStatisticsCpu(
   }
 }
 
-/** A row per part. */
+/** One row per part. */
 export function statisticsCpu(inputs: readonly Values[], [rows]: readonly Values[], { outputs }: Call): void {
   const [partials, samples, parts] = inputs;
   const [count, width] = outputs[0].shape;

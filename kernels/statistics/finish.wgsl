@@ -1,6 +1,6 @@
-// The statistics of one part, an invocation each, from those of its samples.
+// The statistics of the parts from those of their samples, one invocation per part.
 @group(0) @binding(0) var<storage, read> samples: array<Partial>;
-// (first sample, samples, elements of all)
+// (first sample, number of samples, total number of elements)
 @group(0) @binding(1) var<storage, read> table: array<vec4u>;
 @group(0) @binding(2) var<storage, read_write> rows: array<f32>;
 
@@ -26,14 +26,14 @@ fn norm_of(p: Partial) -> f32 {
     let sample = samples[i];
     let scaled = norm_of(sample);
     let norm = scaled * power(sample.exponent);
-    // Their sum may be beyond float32 where their mean is not.
+    // The sum may overflow float32 even if the mean does not.
     norms += scaled * power(sample.exponent - all.exponent);
     longest = max(longest, norm);
     shortest = select(min(shortest, norm), norm, i == first);
   }
   let n = f32(max(all.finite, 1u));
   let mean = all.mean + all.compensation;
-  // Equal elements have no deviation, and their mean no rounding.
+  // Equal elements have the deviation 0 and an exact mean.
   let equal = all.low == all.high;
   let some = all.finite > 0u;
   let at = STATISTICS * part;

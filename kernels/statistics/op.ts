@@ -1,4 +1,4 @@
-// Statistics of many tensors at once: one dispatch a tensor that reads it once, and two for all of them together.
+// Statistics of many tensors at once: one dispatch per tensor, which reads it once, and two for all tensors together.
 import { apply, formatSpec, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Lowered, Op, Target, Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -10,23 +10,23 @@ import finishWgsl from "./finish.wgsl" with { type: "text" };
 import partialWgsl from "./partial.wgsl" with { type: "text" };
 import samplesWgsl from "./samples.wgsl" with { type: "text" };
 
-/** What to summarise: a tensor, and its parts. */
+/** A tensor and the parts of it to summarise. */
 export interface StatisticsInput {
   /** Any shape, f32. */
   readonly x: Tensor;
-  /** Each gives a row of its own; they may overlap. Those that have `rows` have the same, and come last. */
+  /** One row of statistics per part; parts may overlap. Parts with `rows` must have equal ones, and come last. */
   readonly parts: readonly Segment[];
 }
 
-/** Fours that an invocation keeps in registers. A software adapter is as fast with 4: loading is all that counts. */
+/** Number of vec4s that an invocation keeps in registers. A software adapter is as fast with 4: loads dominate. */
 const UNROLL = 16;
 
-/** Small workgroups on a software adapter, so that both halves of a small tensor find a thread. */
+/** Small workgroups on a software adapter, so that small tensors occupy more than one thread. */
 const lanesOf = ({ kind }: Target): number => kind === "gpu" ? 64 : 16;
 
 /**
- * Inputs: x and the table of its chunks; output: a partial a chunk, as bits (see partial.wgsl). Attributes:
- * null where all chunks are contiguous.
+ * Inputs: x and the table of its chunks; output: one partial per chunk, as bits (see partial.wgsl). Attributes: null if all
+ * chunks are contiguous.
  */
 export const chunkStatisticsOp: Op<RowsAttrs | null> = {
   name: "chunk_statistics",
@@ -60,9 +60,9 @@ export const chunkStatisticsOp: Op<RowsAttrs | null> = {
   cpu: chunkStatisticsCpu,
 };
 
-/** Attributes of the end of all statistics. */
+/** Attributes of the operation that merges the partials. */
 export interface FinishAttrs {
-  /** Samples of the part that has most. */
+  /** Largest number of samples of a part. */
   readonly mostSamples: number;
 }
 
@@ -93,8 +93,8 @@ function lowerFinish({ inputs, attrs: { mostSamples } }: Call<FinishAttrs>, targ
 }
 
 /**
- * Inputs: the partials of all chunks; of every sample its first and its number of them; of every part its first sample,
- * their number and its elements. Output: a row of statistics a part, f32 [parts, columns].
+ * Inputs: the partials of all chunks; per sample its first partial and their number; per part its first sample, their number
+ * and its elements. Output: one row of statistics per part, f32 [parts, columns].
  */
 export const statisticsOp: Op<FinishAttrs> = {
   name: "statistics",
@@ -105,10 +105,10 @@ export const statisticsOp: Op<FinishAttrs> = {
 
 function checkPart(x: Tensor, { offset, samples, size, rows }: Segment): void {
   const { length, every } = rows ?? { length: size, every: size };
-  const whole = [offset, samples, size, length, every, size / length].every(Number.isInteger);
+  const integral = [offset, samples, size, length, every, size / length].every(Number.isInteger);
   const end = offset + (samples * size / length - 1) * every + length;
   if (
-    whole && offset >= 0 && samples >= 1 && length >= 1 && length <= every && size >= 1 && end <= sizeOf(x)
+    integral && offset >= 0 && samples >= 1 && length >= 1 && length <= every && size >= 1 && end <= sizeOf(x)
   ) {
     return;
   }
@@ -126,10 +126,10 @@ function checkParts(x: Tensor, parts: readonly Segment[]): void {
   if (first < 0) return;
   const { length, every } = parts[first].rows!;
   if (parts.slice(first).every(({ rows }) => rows?.length === length && rows.every === every)) return;
-  throw new UserError("statistics: expected parts of the same rows behind all others, found other parts.");
+  throw new UserError("statistics: expected parts with equal rows after all others, found other parts.");
 }
 
-/** Partials after which a buffer may be bound: as few as end where ALIGN numbers do. */
+/** Smallest number of partials whose size is a multiple of ALIGN, so that a buffer can be bound after them. */
 const ROWS_ALIGN = ALIGN / (PARTIAL & -PARTIAL);
 
 /** A table for a kernel, [rows, columns]. */
@@ -138,15 +138,15 @@ function table(rows: readonly (readonly number[])[]): Tensor {
 }
 
 /**
- * Statistics of parts of many tensors, for little more than reading each tensor once: one dispatch a tensor, and two
- * for all of them together.
+ * Statistics of parts of many tensors, at little more than the cost of reading each tensor once: one dispatch per tensor, and
+ * two for all of them together.
  *
- * Sums of squares are of numbers scaled by a power of two, so that only a result beyond float32 is infinite. The order
- * of every sum is fixed. A device may take subnormal numbers for 0 in all but the share of zeros.
+ * Numbers are scaled by a power of two before squaring, so that only a result beyond float32 is infinite. The order of every
+ * sum is fixed. A device may flush subnormal numbers to 0 in everything except the share of zeros.
  *
  * @param summarised tensors of any shape, f32, and their parts
- * @returns f32 [parts, columns]: a row of {@link STATISTICS} for every part of every tensor in turn
- * @throws {UserError} at a part that is not inside its tensor, a tensor that is not f32, and where there is no part
+ * @returns f32 [parts, columns]: one row of {@link STATISTICS} per part of every tensor, in order
+ * @throws {UserError} if a part is not inside its tensor, a tensor is not f32, or there is no part
  * @see Chan, Golub, LeVeque 1979, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances
  *
  * @example
@@ -161,20 +161,20 @@ function table(rows: readonly (readonly number[])[]): Tensor {
  */
 export function statistics(summarised: readonly StatisticsInput[]): Tensor {
   const [partials, offsets, samples, parts]: [Tensor[], number[], number[][], number[][]] = [[], [], [], []];
-  // Tensors cut alike share a table.
+  // Tensors with the same parts share a table.
   const tables = new Map<string, Tensor>();
   let row = 0;
-  for (const { x, parts: own } of summarised) {
-    if (own.length === 0) continue;
-    checkParts(x, own);
-    const { chunks, counts, rows } = chunksOf(own);
-    const cut = JSON.stringify(own);
-    const chunkTable = tables.get(cut) ?? table(chunks);
-    tables.set(cut, chunkTable);
+  for (const { x, parts: segments } of summarised) {
+    if (segments.length === 0) continue;
+    checkParts(x, segments);
+    const { chunks, counts, rows } = chunksOf(segments);
+    const key = JSON.stringify(segments);
+    const chunkTable = tables.get(key) ?? table(chunks);
+    tables.set(key, chunkTable);
     partials.push(apply(chunkStatisticsOp, [x, chunkTable], rows)[0]);
     offsets.push(PARTIAL * row);
     let first = samples.length;
-    for (const part of own) {
+    for (const part of segments) {
       parts.push([first, part.samples, part.samples * part.size, 0]);
       first += part.samples;
     }
@@ -182,7 +182,7 @@ export function statistics(summarised: readonly StatisticsInput[]): Tensor {
       samples.push([row, count]);
       row += count;
     }
-    // The next tensor's partials begin where a buffer may be bound.
+    // The next tensor's partials begin at a valid binding offset.
     row = Math.ceil(row / ROWS_ALIGN) * ROWS_ALIGN;
   }
   if (parts.length === 0) {

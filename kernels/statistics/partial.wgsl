@@ -1,7 +1,6 @@
-// What is known of some elements, what is known of two such sets together, and how chunks are read. `mean` and `m2` (the
-// sum of the squared distances from it) are of the elements times 2^-exponent, so that no square leaves float32;
-// `compensation` is the rounding error of `mean`. With no finite element it is EMPTY, which changes nothing it is merged
-// with.
+// Partial statistics of a set of elements, their merge, and the reading of chunks. `mean` and `m2` (the sum of squared
+// distances from it) are of the elements times 2^-exponent, so that no square overflows float32; `compensation` is the
+// rounding error of `mean`. A set without a finite element is EMPTY, the identity of the merge.
 struct Partial {
   finite: u32,
   zeros: u32,
@@ -16,13 +15,13 @@ struct Partial {
 const LARGEST = 0x1.fffffep+127f;
 const EMPTY = Partial(0u, 0u, -126, LARGEST, -LARGEST, 0f, 0f, 0f);
 
-// 2^e for e up to 127; zero below what float32 has.
+// 2^e for e up to 127; zero below float32's range.
 fn power(e: i32) -> f32 {
   return select(0f, bitcast<f32>(u32(e + 127) << 23u), e > -127);
 }
 
-// x 2^-e by its bits: a compiler may take a common factor out of a sum, which then overflows or rounds. Subnormal
-// numbers, and what would become one, give zero.
+// x 2^-e by its bits: a compiler may factor a common factor out of a sum, which then overflows or rounds. Subnormal
+// inputs and results become zero.
 fn scaled(x: vec4f, e: vec4i) -> vec4f {
   let bits = bitcast<vec4u>(x);
   let large = vec4i((bits >> vec4u(23u)) & vec4u(0xffu)) > max(e, vec4i(0));
@@ -41,7 +40,7 @@ fn merge(a: Partial, b: Partial) -> Partial {
   let share = f32(b.finite) / f32(finite);
   let delta = (both.z - both.x) + (both.w - both.y);
   let shift = delta * share + both.y;
-  // Cut by its bits: a compiler may take the difference of a float and its rounding for zero.
+  // Truncated by its bits: a compiler may simplify the difference of a float and its rounding to zero.
   let mean = bitcast<f32>(bitcast<u32>(both.x + shift) & 0xfffff000u);
   let compensation = (both.x - mean) + shift;
   let p = power(-by_a);
@@ -53,26 +52,26 @@ fn merge(a: Partial, b: Partial) -> Partial {
 }
 
 //! if CHUNKS
-// The partial of one chunk, an invocation each: its share of a stretch of the tensor, in iterations of 64
-// elements that stay in registers: first their sum, then their squared distances from their mean. The table has
-// all that differs between tensors, so that one pipeline serves them all.
+// The partial of each chunk, one invocation per chunk: its share of a range of the tensor, in iterations of 64 elements
+// kept in registers: first their sum, then their squared distances from their mean. The table has everything that differs
+// between tensors, so that one pipeline serves them all.
 @group(0) @binding(0) var<storage, read> x: array<vec4u>;
-// (its number among those that share a stretch, theirs, the stretch's first element, its length)
+// (index among the chunks that share a range, their number, the range's first element, its length)
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>;
 @group(0) @binding(2) var<storage, read_write> partials: array<Partial>;
 
 fn total(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 
-// 2^exponent is the largest power of two not above `top`, as far as its inverse is in float32 too.
+// 2^exponent is the largest power of two not above `top`, clamped so that its inverse is in float32 too.
 fn exponent_of(top: f32) -> i32 {
   return clamp(i32(bitcast<u32>(top) >> 23u) - 127, -126, 126);
 }
 
-// Of contiguous chunks, and of those of rows where there are any.
+// Kind 0: contiguous chunks; kind 1: chunks of rows.
 //! for r in 0..KINDS
 /**
- * Fours from `first` on: numbers of fours of the tensor, of which what lies from element `begin` to before
- * `begin + length` counts. Of rows: numbers among the fours of the rows from `begin` on, up to `length`.
+ * vec4s from index `first` on. Contiguous: indices into the tensor, of which elements `begin` to before `begin + length`
+ * count. Rows: indices into the vec4s of the rows from `begin` on, up to `length`.
  */
 fn iteration_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial {
   var finite = vec4u(0u);
@@ -90,7 +89,7 @@ fn iteration_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial 
   let inside$k = vec4u(4u * i$k - begin) + vec4u(0u, 1u, 2u, 3u) < vec4u(length);
 //! end
   let v$k = x[i$k];
-  // By its bits: a compiler may take NaN and infinity for absent.
+  // By its bits: a compiler may assume that there is no NaN or infinity.
   let good$k = inside$k & ((v$k & vec4u(0x7f800000u)) < vec4u(0x7f800000u));
   let x$k = bitcast<vec4f>(select(vec4u(0u), v$k, good$k));
   finite += select(vec4u(0u), vec4u(1u), good$k);
@@ -115,7 +114,7 @@ fn iteration_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial 
   squares += d$k * d$k;
   left += d$k;
 //! end
-  // What the distances still sum to is what rounding took from the mean.
+  // The remaining sum of the distances is the rounding error of the mean.
   let compensation = total(left) / f32(max(n, 1u));
   let m2 = max(0f, total(squares) - compensation * total(left));
   let none = (zeros.x + zeros.y) + (zeros.z + zeros.w);
@@ -144,7 +143,7 @@ fn partial_of_$r(row: vec4u) -> Partial {
   let begin = row.z;
   let length = end;
 //! else
-  // Of the first and the last four some elements may be another stretch's.
+  // Some elements of the first and the last vec4 may belong to another range.
   let begin = max(row.z, 4u * start);
   let length = min(row.z + row.w, 4u * end) - begin;
 //! end

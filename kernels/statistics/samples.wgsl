@@ -1,6 +1,6 @@
-// The partial of one sample, an invocation each: its chunks merged in their order.
+// The partial of each sample, one invocation per sample: its chunks merged in order.
 @group(0) @binding(0) var<storage, read> partials: array<Partial>;
-// (first row, rows)
+// (first partial, number of partials)
 @group(0) @binding(1) var<storage, read> table: array<vec2u>;
 @group(0) @binding(2) var<storage, read_write> samples: array<Partial>;
 

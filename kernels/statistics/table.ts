@@ -1,17 +1,17 @@
-// Statistics of a tensor, one entry each, and what they are computed from, on the host: a new one is an entry here, and in
-// partial.wgsl what it has need of that a partial does not know.
+// The table of tensor statistics, one entry per statistic, and their computation on the host. A new statistic is an entry
+// here, plus in partial.wgsl whatever a partial lacks for it.
 import type { Values } from "../../src/graph/tensor.ts";
 import type { Rows } from "./chunks.ts";
 
 /** How charts show a statistic. */
 export interface StatisticText {
-  /** The title of its axis, where it has a unit or its name says too little. */
+  /** Axis title, if it has a unit or the name is not enough. */
   readonly label?: string;
-  /** What it cannot leave. */
+  /** Smallest and largest possible value. */
   readonly limits?: readonly [low: number, high: number];
 }
 
-/** Of no element; see partial.wgsl. */
+/** The partial of no elements; see partial.wgsl. */
 export const EMPTY = {
   finite: 0,
   zeros: 0,
@@ -23,13 +23,13 @@ export const EMPTY = {
   m2: 0,
 };
 
-/** What is known of some elements. */
+/** Partial statistics of a set of elements. */
 export type Partial = typeof EMPTY;
 
-/** Numbers of a partial. */
+/** Number of fields of a partial. */
 export const PARTIAL = Object.keys(EMPTY).length;
 
-/** What is known of both. */
+/** The partial of the union of two sets. */
 export function merge(a: Partial, b: Partial): Partial {
   if (a.finite === 0) return b;
   const exponent = Math.max(a.exponent, b.exponent);
@@ -95,7 +95,7 @@ export function partialOf(x: Values, row: Values, rows: Rows | null): Partial {
 const normOf = ({ finite, mean, compensation, m2 }: Partial): number =>
   Math.sqrt(m2 + finite * (mean + compensation) ** 2);
 
-/** What the statistics of a part are computed from: of all samples, as finish.wgsl's variables of these names; l2 of each. */
+/** Inputs of a part's statistics, named as finish.wgsl's variables, and the l2 norm of each sample. */
 export function summaryOf(samples: readonly Partial[], elements: number) {
   const all = samples.reduce(merge, EMPTY);
   const { low, high } = all.finite ? all : { low: 0, high: 0 };
@@ -113,11 +113,11 @@ export function summaryOf(samples: readonly Partial[], elements: number) {
 
 /** A statistic of any tensor. */
 export interface TensorStatistic extends StatisticText {
-  /** WGSL of the number, in finish.wgsl. */
+  /** WGSL expression of the value, in finish.wgsl. */
   readonly column: string;
-  /** The same on the host. */
+  /** The value on the host. */
   readonly host: (summary: ReturnType<typeof summaryOf>) => number;
-  /** It is over all elements: known where none is finite. */
+  /** It is over all elements: defined even if none is finite. */
   readonly ofAll?: true;
 }
 
@@ -173,9 +173,9 @@ export const TENSOR_TABLE: Readonly<Record<string, TensorStatistic>> = {
 /**
  * Names of the statistics, in the order of a row.
  *
- * Of the n elements of a part, over those that are finite: mean, std = sqrt(mean (x - mean)^2), min, max, absmax, rms =
- * sqrt(mean x^2), l2 = sqrt(sum x^2); over all of them zeros, the share that is 0 or -0, and nonfinite, the number of
- * NaN and infinities. pnorm_mean, pnorm_max and pnorm_min are of the samples' l2 norms, each over its finite elements.
- * Where no element is finite everything but zeros and nonfinite is 0.
+ * Over the finite elements of a part: mean, std = sqrt(mean (x - mean)^2), min, max, absmax, rms = sqrt(mean x^2), l2 =
+ * sqrt(sum x^2); over all elements: zeros, the share that is 0 or -0, and nonfinite, the number of NaN and infinities.
+ * pnorm_mean, pnorm_max and pnorm_min are mean, largest and smallest l2 norm of the samples, each over its finite elements.
+ * If no element is finite, everything except zeros and nonfinite is 0.
  */
 export const STATISTICS: readonly string[] = Object.keys(TENSOR_TABLE);
