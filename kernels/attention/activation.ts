@@ -65,15 +65,15 @@ export interface ActivationKernel {
   /** Constants of the code; RESCALES: `rescale$r` multiplies the sums so far at each key. */
   readonly constants: Readonly<Record<string, string | number | boolean>>;
   /** Maximum number of loops over the keys before the one that sums values. */
-  readonly walks: number;
+  readonly passes: number;
 }
 
 /** Parses the kernel from WGSL whose parts start with lines `//! part NAME`. */
 export function kernelOf(
   wgsl: string,
-  { constants = {}, walks = 0 }: Partial<Pick<ActivationKernel, "constants" | "walks">> = {},
+  { constants = {}, passes = 0 }: Partial<Pick<ActivationKernel, "constants" | "passes">> = {},
 ): ActivationKernel {
   const part = (name: string): string => wgsl.split(`//! part ${name}\n`)[1].split("//! part")[0];
   const [WEIGHT, ROW_BEGIN, ROW_STEP, ROW_END] = ["WEIGHT", "BEGIN", "STEP", "END"].map(part);
-  return { WEIGHT, ROW_BEGIN, ROW_STEP, ROW_END, constants, walks };
+  return { WEIGHT, ROW_BEGIN, ROW_STEP, ROW_END, constants, passes };
 }

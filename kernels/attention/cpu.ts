@@ -2,16 +2,8 @@
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
 import { entryAt, toFunction } from "../expression/expression.ts";
 import { ATTENTION_CHOICES } from "./activations.ts";
-import {
-  dropoutScale,
-  forRows,
-  POINT,
-  rowValues,
-  seenRow,
-  weightGradients,
-  weights,
-  workOfCall,
-} from "./rows.ts";
+import { contextOfCall, dropoutScale, forRows, POINT, rowValues } from "./rows.ts";
+import { seenRow, weightGradients, weights } from "./rows.ts";
 import type { AttentionContext, Row } from "./rows.ts";
 import { type AttentionAttrs, hasRowTerm, isNormalised, shareOf } from "./sizes.ts";
 import { learnedSpecs, type TableGradientAttrs, tableOffsets, tableSlopes } from "./tables.ts";
@@ -23,17 +15,17 @@ export function attentionCpu(
   call: Call<AttentionAttrs>,
 ): void {
   const [q, k, v] = inputs as readonly Floats[];
-  const work = workOfCall(inputs, call);
-  const { HKV, DV } = work.sizes;
+  const context = contextOfCall(inputs, call);
+  const { HKV, DV } = context.sizes;
   const share = shareOf(call.attrs);
-  const [values, sum] = [rowValues(work), new Float64Array(DV)];
-  forRows(work, (row) => {
-    const term = weights(work, row, q, k, values);
+  const [values, sum] = [rowValues(context), new Float64Array(DV)];
+  forRows(context, (row) => {
+    const term = weights(context, row, q, k, values);
     if (hasRowTerm(call.attrs)) outputs[1][row.term] = term;
     const mix = (weightOf: (a: number) => number, out: Floats): void => {
       sum.fill(0);
       row.keys.forEach((j, n) => {
-        const weight = weightOf(values.a[n]) * dropoutScale(work, row, j);
+        const weight = weightOf(values.a[n]) * dropoutScale(context, row, j);
         const at = row.v + j * HKV * DV;
         for (let e = 0; e < DV; e++) sum[e] += weight * v[at + e];
       });
@@ -50,21 +42,25 @@ export function attentionCpu(
 export type VisitPair = (row: Row, j: number, weight: number, raw: number, ds: number) => void;
 
 /** Calls `visit` for every visible pair, row by row; a pair whose score is -Infinity is not visible. */
-export function forPairs(work: AttentionContext, [q, k, v, dz]: readonly Floats[], visit: VisitPair): void {
-  const { sizes: { S }, attrs, phiDerivative } = work;
-  const [values, da] = [rowValues(work), new Float64Array(S)];
+export function forPairs(
+  context: AttentionContext,
+  [q, k, v, dz]: readonly Floats[],
+  visit: VisitPair,
+): void {
+  const { sizes: { S }, attrs, phiDerivative } = context;
+  const [values, da] = [rowValues(context), new Float64Array(S)];
   const { raw, scores, a } = values;
   const normalised = isNormalised(attrs);
   const share = shareOf(attrs);
   const shareOfWeight = share ?? ((a: number) => a);
   const { scoreGradient } = ATTENTION_CHOICES.backward[attrs.backward];
-  forRows(work, (shown) => {
-    const term = weights(work, shown, q, k, values);
-    const row = seenRow(shown, values);
-    weightGradients(work, row, v, dz, da);
+  forRows(context, (maskedRow) => {
+    const term = weights(context, maskedRow, q, k, values);
+    const row = seenRow(maskedRow, values);
+    weightGradients(context, row, v, dz, da);
     let [inner, shares] = [0, 0];
     row.keys.forEach((j, n) => {
-      da[n] *= dropoutScale(work, row, j);
+      da[n] *= dropoutScale(context, row, j);
       const w = shareOfWeight(a[n]);
       shares += w;
       inner += w * da[n];
@@ -74,7 +70,7 @@ export function forPairs(work: AttentionContext, [q, k, v, dz]: readonly Floats[
       const ds = normalised
         ? scoreGradient(shareOfWeight(a[n]), total, da[n], inner / total)
         : term * phiDerivative(scores[n]) * da[n];
-      visit(row, j, a[n] * dropoutScale(work, row, j), raw[n], ds);
+      visit(row, j, a[n] * dropoutScale(context, row, j), raw[n], ds);
     });
   });
 }
@@ -97,17 +93,17 @@ export function queryGradientCpu(
   call: Call<AttentionAttrs>,
 ): void {
   const [q, k, v, dz, , inner] = inputs as readonly Floats[];
-  const work = workOfCall(inputs, call);
-  const { HKV, D, DV } = work.sizes;
+  const context = contextOfCall(inputs, call);
+  const { HKV, D, DV } = context.sizes;
   const sums = new Float64Array(outputs[0].length);
-  forPairs(work, [q, k, v, dz], (row, j, _, raw, ds) => {
+  forPairs(context, [q, k, v, dz], (row, j, _, raw, ds) => {
     const at = row.k + j * HKV * D;
-    const gradient = call.attrs.scale * throughModifier(work, row, j, raw, ds);
+    const gradient = call.attrs.scale * throughModifier(context, row, j, raw, ds);
     for (let e = 0; e < D; e++) sums[row.q + e] += gradient * k[at + e];
   });
   (outputs[0] as Floats).set(sums);
   if (!outputs[1]) return;
-  forRows(work, (row) => {
+  forRows(context, (row) => {
     let sum = 0;
     for (let e = 0; e < DV; e++) sum += dz[row.z + e] * inner[row.z + e];
     outputs[1][row.term] = sum;
@@ -121,13 +117,13 @@ export function keyGradientCpu(
   call: Call<AttentionAttrs>,
 ): void {
   const [q, k, v, dz] = inputs as readonly Floats[];
-  const work = workOfCall(inputs, call);
-  const { HKV, D, DV } = work.sizes;
+  const context = contextOfCall(inputs, call);
+  const { HKV, D, DV } = context.sizes;
   const dk = new Float64Array(outputs[0].length);
   const dv = new Float64Array(outputs[1].length);
-  forPairs(work, [q, k, v, dz], (row, j, weight, raw, ds) => {
+  forPairs(context, [q, k, v, dz], (row, j, weight, raw, ds) => {
     const keyAt = row.k + j * HKV * D;
-    const gradient = call.attrs.scale * throughModifier(work, row, j, raw, ds);
+    const gradient = call.attrs.scale * throughModifier(context, row, j, raw, ds);
     for (let e = 0; e < D; e++) dk[keyAt + e] += gradient * q[row.q + e];
     const valueAt = row.v + j * HKV * DV;
     for (let e = 0; e < DV; e++) dv[valueAt + e] += weight * dz[row.z + e];
@@ -143,20 +139,20 @@ export function tableGradientCpu(
   call: Call<TableGradientAttrs>,
 ): void {
   const { attrs } = call;
-  const work = workOfCall(inputs, call);
+  const context = contextOfCall(inputs, call);
   const specs = learnedSpecs(call.inputs, attrs);
   const { offsets } = tableOffsets(attrs.learned, specs);
   const names = ["score", ...POINT, ...attrs.tables];
   const slopes = tableSlopes(attrs.score, attrs.learned).map(({ lookup, table, derivative }) => ({
     offset: offsets[table],
-    table: work.tables[attrs.tables.indexOf(lookup.table)],
+    table: context.tables[attrs.tables.indexOf(lookup.table)],
     shape: lookup.shape,
     indices: lookup.indices.map((index) => toFunction(index, names)),
     derivative: toFunction(derivative, [...names, "entry"]),
   }));
   const sums = new Float64Array(out.length);
-  forPairs(work, inputs as readonly Floats[], ({ batch, head, i }, j, _, raw, ds) => {
-    const point = [raw, batch, head, i, j, ...work.tables];
+  forPairs(context, inputs as readonly Floats[], ({ batch, head, i }, j, _, raw, ds) => {
+    const point = [raw, batch, head, i, j, ...context.tables];
     for (const { offset, table, shape, indices, derivative } of slopes) {
       const at = indices.reduce((sum, index, n) => sum * shape[n] + entryAt(index(...point), shape[n]), 0);
       sums[offset + at] += ds * derivative(...point, table[at]);

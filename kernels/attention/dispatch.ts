@@ -59,9 +59,9 @@ export interface Kernel {
   /** Numbers that an invocation keeps per row. */
   readonly numbersPerRow: number;
   /** Maximum rows of 64 numbers per invocation. */
-  readonly mostRows: number;
+  readonly maxRows: number;
   /** Number of iterations of one invocation's loop over the other side's rows, and the sizes that determine it. */
-  readonly walked: { readonly count: number; readonly of: string };
+  readonly iterations: { readonly count: number; readonly of: string };
   /** Number of inputs of the operation before its extras. */
   readonly inputs: number;
 }
@@ -70,9 +70,9 @@ export interface Kernel {
 export function overQueries(
   { B, T, S, H }: AttentionSizes,
   { causal, window, symmetric }: AttentionAttrs,
-): Pick<Kernel, "length" | "heads" | "walked"> {
-  const most = window > 0 && (causal || symmetric) ? 2 * window + 2 * BLOCK : S;
-  return { length: T, heads: B * H, walked: { count: Math.min(S, most), of: `S = ${S}` } };
+): Pick<Kernel, "length" | "heads" | "iterations"> {
+  const limit = window > 0 && (causal || symmetric) ? 2 * window + 2 * BLOCK : S;
+  return { length: T, heads: B * H, iterations: { count: Math.min(S, limit), of: `S = ${S}` } };
 }
 
 /** Fields of a kernel that reads q, k, v, dz, (row terms, inner values or delta), bound in this order from `first`. */
@@ -138,14 +138,14 @@ export function extraBindings(
 
 /** The WGSL of the activation. */
 export function kernelFor({ activation }: AttentionAttrs): ActivationKernel {
-  const defined = ACTIVATIONS[activation];
-  return defined.normalised ? defined.kernel : ELEMENTWISE;
+  const definition = ACTIVATIONS[activation];
+  return definition.normalised ? definition.kernel : ELEMENTWISE;
 }
 
 /** WGSL of the activation and of the expressions that the kernels insert. */
 function expressionCode(attrs: AttentionAttrs): Record<string, string> {
-  const defined = ACTIVATIONS[attrs.activation];
-  const phi = defined.normalised ? undefined : defined.expression;
+  const definition = ACTIVATIONS[attrs.activation];
+  const phi = definition.normalised ? undefined : definition.expression;
   const { WEIGHT, ROW_BEGIN, ROW_STEP, ROW_END } = kernelFor(attrs);
   const mapping = ATTENTION_CHOICES.kvHead[attrs.kvHead].wgsl;
   return {
@@ -171,7 +171,7 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
   const { p, site } = attrs.dropout;
   const offset = queryOffset(sizes, attrs);
   const [blockB, blockH, queryBlocks, keyBlocks] = attrs.blocks ?? [1, 1, 1, 1];
-  const defined = ACTIVATIONS[attrs.activation];
+  const definition = ACTIVATIONS[attrs.activation];
   return {
     BATCH: B,
     T,
@@ -196,8 +196,8 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
     QUERY_BLOCKS: queryBlocks,
     KEY_BLOCKS: keyBlocks,
     MODIFIES: modifies(attrs),
-    NORMALISED: defined.normalised,
-    LOGISTIC: !defined.normalised && defined.logistic === true,
+    NORMALISED: definition.normalised,
+    LOGISTIC: !definition.normalised && definition.logistic === true,
     KEEPS_INNER: keepsInner(attrs),
     ...kernelFor(attrs).constants,
     DIVIDES: attrs.divide !== "none",
@@ -211,14 +211,14 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
 }
 
 /**
- * Rows per invocation: at most `mostRows` of 64 numbers, fewer of longer ones, evenly divided among the invocations of a
+ * Rows per invocation: at most `maxRows` of 64 numbers, fewer of longer ones, evenly divided among the invocations of a
  * head, or of a tile if there is a block mask. One on a real GPU, which has few registers.
  */
-function rowsFor(target: Target, { numbersPerRow, mostRows, length }: Kernel, blocks: boolean): number {
+function rowsFor(target: Target, { numbersPerRow, maxRows, length }: Kernel, blocks: boolean): number {
   if (target.kind === "gpu") return 1;
-  const most = Math.max(1, Math.min(mostRows, Math.floor(64 * mostRows / numbersPerRow)));
-  if (blocks) return [8, 4, 2].find((n) => n <= most) ?? 1;
-  return Math.ceil(length / Math.ceil(length / most));
+  const limit = Math.max(1, Math.min(maxRows, Math.floor(64 * maxRows / numbersPerRow)));
+  if (blocks) return [8, 4, 2].find((n) => n <= limit) ?? 1;
+  return Math.ceil(length / Math.ceil(length / limit));
 }
 
 /** The dispatch of a kernel for a target: tiles in workgroup memory on a real GPU, rows in registers on a software adapter. */
@@ -259,8 +259,8 @@ export function attentionDispatch(
     },
     bindings: { ...kernel.bindings, ...extra.bindings },
     iterations: {
-      count: kernel.walked.count + 2 * Math.ceil(kernel.walked.count / tile),
-      of: kernel.walked.of,
+      count: kernel.iterations.count + 2 * Math.ceil(kernel.iterations.count / tile),
+      of: kernel.iterations.of,
     },
     workgroups: tiled
       ? [Math.ceil(tiles / lanes), kernel.heads, 1]

@@ -3,7 +3,7 @@ import { kernelOf, type NormalisedActivation } from "./activation.ts";
 import entmax15Wgsl from "./entmax15.wgsl" with { type: "text" };
 
 /** Maximum loops over the keys before tau is known: one for the largest score, then at most 12 (measured, 65,536 keys). */
-const WALKS = 16;
+const PASSES = 16;
 
 /**
  * One step towards tau from below, over d_j = s_j/2 - tau > 0: the root of sum (d_j - x)^2 = 1, which is exact if all of
@@ -28,7 +28,7 @@ function tauOf(scores: Float64Array, n: number): number {
   if (top === -Infinity) return 1e30;
   if (!Number.isFinite(top)) return NaN;
   let tau = top - 1;
-  for (let walk = 0; walk < 64; walk++) {
+  for (let iteration = 0; iteration < 64; iteration++) {
     const { step, isRoot } = stepOf(scores, n, tau);
     if (isRoot) return tau + step;
     if (!(tau + step > tau)) break;
@@ -83,5 +83,5 @@ export const entmax15: NormalisedActivation = {
       return u.map((x, j) => x * (da[j] - mean));
     },
   },
-  kernel: kernelOf(entmax15Wgsl, { constants: { WALKS }, walks: WALKS }),
+  kernel: kernelOf(entmax15Wgsl, { constants: { PASSES }, passes: PASSES }),
 };

@@ -25,7 +25,7 @@ fn share(a: f32) -> f32 { return sqrt(a); }
   var searching$r = row_max$r > MASKED && !nonfinite$r;
 //! end
   var searching = true;
-  for (var iteration = 1u; iteration < WALKS && searching; iteration++) {
+  for (var iteration = 1u; iteration < PASSES && searching; iteration++) {
 //! for r in 0..ROWS
     var count$r = 0f;
     var sum$r = 0f;

@@ -79,14 +79,14 @@ export function mask(expression: Expression | string, tables: Readonly<Record<st
 
 function checked(
   what: string,
-  given: Expression | string,
+  source: Expression | string,
   tables: Readonly<Record<string, Tensor>>,
   names: readonly string[],
 ): Expression {
   const shapes = Object.fromEntries(Object.entries(tables).map(([name, { shape }]) => [name, shape]));
-  const expression = typeof given === "string"
-    ? parseExpression(given, { variables: names, tables: shapes, what })
-    : given;
+  const expression = typeof source === "string"
+    ? parseExpression(source, { variables: names, tables: shapes, what })
+    : source;
   const hint = (name: string, known: readonly string[]) => {
     const near = closestString(name, known);
     return near === undefined ? ` Known: ${known.join(", ") || "none"}.` : ` Did you mean "${near}"?`;
@@ -101,11 +101,11 @@ function checked(
     }
   }
   for (const { table, shape } of e.lookupsOf(expression)) {
-    const given = tables[table];
-    if (!given) throw new UserError(`${what}: unknown table "${table}".${hint(table, Object.keys(tables))}`);
-    if (shape.join() !== given.shape.join()) {
+    const tensor = tables[table];
+    if (!tensor) throw new UserError(`${what}: unknown table "${table}".${hint(table, Object.keys(tables))}`);
+    if (shape.join() !== tensor.shape.join()) {
       throw new UserError(
-        `${what}: table "${table}" is [${given.shape.join(", ")}], the lookup says [${shape.join(", ")}].`,
+        `${what}: table "${table}" is [${tensor.shape.join(", ")}], the lookup has [${shape.join(", ")}].`,
       );
     }
   }

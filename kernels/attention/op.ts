@@ -49,12 +49,12 @@ export const attentionOp: Op<AttentionAttrs> = {
   lower({ inputs, attrs }, target) {
     const sizes = attentionSizes(inputs);
     const { D, DV } = sizes;
-    const { walked, ...queries } = overQueries(sizes, attrs);
+    const { iterations, ...queries } = overQueries(sizes, attrs);
     const kernel: Kernel = {
       label: `attention ${attrs.activation}`,
       source: forwardWgsl,
       ...queries,
-      walked: { ...walked, count: walked.count * (1 + kernelFor(attrs).walks) },
+      iterations: { ...iterations, count: iterations.count * (1 + kernelFor(attrs).passes) },
       bindings: {
         0: ["output", 0],
         1: ["input", 0],
@@ -66,7 +66,7 @@ export const attentionOp: Op<AttentionAttrs> = {
       loads: { q: D, k: D, v: DV },
       numbersPerRow: D + DV * (keepsInner(attrs) ? 2 : 1),
       // Measured on a software adapter: without a running maximum and sum, two more rows fit.
-      mostRows: isNormalised(attrs) ? 10 : 12,
+      maxRows: isNormalised(attrs) ? 10 : 12,
       inputs: 3,
     };
     return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
@@ -123,7 +123,7 @@ export const queryGradientOp: Op<AttentionAttrs> = {
       ...read,
       bindings: { 0: ["output", 0], ...read.bindings, 7: isExact(attrs) ? ["output", 1] : undefined },
       numbersPerRow: 2 * sizes.D + sizes.DV,
-      mostRows: 8,
+      maxRows: 8,
     };
     return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
   },
@@ -146,9 +146,9 @@ export const keyGradientOp: Op<AttentionAttrs> = {
       bindings: { 0: ["output", 0], 1: ["output", 1], ...read.bindings },
       length: S,
       heads: B * HKV,
-      walked: { count: T * H / HKV, of: `T = ${T} with ${H / HKV} query heads per key head` },
+      iterations: { count: T * H / HKV, of: `T = ${T} with ${H / HKV} query heads per key head` },
       numbersPerRow: 2 * (D + DV),
-      mostRows: 8,
+      maxRows: 8,
     };
     return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
   },
@@ -179,7 +179,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
         ...read,
         bindings: { 0: ["scratch", 0], ...read.bindings },
         numbersPerRow: D + DV,
-        mostRows: 8,
+        maxRows: 8,
       },
       sizes,
       attrs,

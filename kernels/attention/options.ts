@@ -116,8 +116,8 @@ export function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
     j: [sizes.S, "S"],
     row: [sizes.T, "T"],
   };
-  const given = options.mask ? [options.mask] : [];
-  const ranged = [...(causal ? [causalMask] : []), ...(window ? [windowMask(window)] : []), ...given];
+  const masks = options.mask ? [options.mask] : [];
+  const ranged = [...(causal ? [causalMask] : []), ...(window ? [windowMask(window)] : []), ...masks];
   // Learned keys are outside any range, so causal and window become part of the mask.
   const asMask = extra > 0 && ranged.length > 0;
   return {

@@ -43,10 +43,10 @@ export const POINT = ["b", "h", "i", "j"];
 export type Walked = Pick<AttentionContext, "sizes" | "attrs" | "tables">;
 
 /** Compiles the expressions of a call; without a seed there is no dropout. */
-export function workOf({ sizes, attrs, tables }: Walked, seed?: Values): AttentionContext {
-  const defined = ACTIVATIONS[attrs.activation];
+export function contextOf({ sizes, attrs, tables }: Walked, seed?: Values): AttentionContext {
+  const definition = ACTIVATIONS[attrs.activation];
   // A normalised activation is not a function of one score.
-  const phi = defined.normalised ? variable("score") : defined.expression;
+  const phi = definition.normalised ? variable("score") : definition.expression;
   const names = ["score", ...POINT, ...attrs.tables];
   return {
     sizes,
@@ -62,7 +62,7 @@ export function workOf({ sizes, attrs, tables }: Walked, seed?: Values): Attenti
 }
 
 /** The context of an operation's call, whose last inputs are the extras. */
-export function workOfCall(
+export function contextOfCall(
   inputs: readonly Values[],
   { inputs: specs, attrs }: Pick<Call<AttentionAttrs>, "inputs" | "attrs">,
 ): AttentionContext {
@@ -70,7 +70,7 @@ export function workOfCall(
   const first = inputs.length - extras.length;
   const tables = inputs.slice(inputs.length - attrs.tables.length);
   const seed = extras.includes("seed") ? inputs[first + extras.indexOf("seed")] : undefined;
-  return workOf({ sizes: attentionSizes(specs), attrs, tables }, seed);
+  return contextOf({ sizes: attentionSizes(specs), attrs, tables }, seed);
 }
 
 /** Visible keys of row i, in order. */
@@ -93,11 +93,11 @@ function keysOf(
 
 /** Calls `visit` for every row of the samples for which `includes` holds, head by head, also for rows without visible keys. */
 export function forRows(
-  work: AttentionContext,
+  context: AttentionContext,
   visit: (row: Row) => void,
   includes: (batch: number) => boolean = () => true,
 ): void {
-  const { sizes: { B, T, S, H, HKV, D, DV }, attrs } = work;
+  const { sizes: { B, T, S, H, HKV, D, DV }, attrs } = context;
   for (let batch = 0; batch < B; batch++) {
     if (!includes(batch)) continue;
     for (let head = 0; head < H; head++) {
@@ -105,7 +105,7 @@ export function forRows(
       for (let i = 0; i < T; i++) {
         const q = (batch * T + i) * H + head;
         const k = batch * S * HKV + kv;
-        const keys = keysOf(work, batch, head, i);
+        const keys = keysOf(context, batch, head, i);
         const term = (batch * H + head) * T + i;
         visit({ batch, head, i, keys, q: q * D, z: q * DV, k: k * D, v: k * DV, term });
       }
@@ -143,13 +143,13 @@ export function rowValues({ sizes: { S } }: AttentionContext): RowValues {
 
 /** Writes the scores and weights of a row; returns its term. A key whose score is -Infinity is not visible: its weight is 0. */
 export function weights(
-  work: AttentionContext,
+  context: AttentionContext,
   row: Row,
   q: Floats,
   k: Floats,
   { raw, scores, a }: RowValues,
 ): number {
-  const { sizes: { D, HKV }, attrs, tables, score, phi } = work;
+  const { sizes: { D, HKV }, attrs, tables, score, phi } = context;
   const { batch, head, i, keys } = row;
   let seen = 0;
   keys.forEach((j, n) => {
@@ -161,8 +161,8 @@ export function weights(
     if (scores[n] !== -Infinity) seen++;
   });
   const n = keys.length;
-  const defined = ACTIVATIONS[attrs.activation];
-  if (defined.normalised) return defined.weigh(scores, n, a);
+  const definition = ACTIVATIONS[attrs.activation];
+  if (definition.normalised) return definition.weigh(scores, n, a);
   const term = 1 / ATTENTION_CHOICES.divide[attrs.divide].divisor(Math.max(seen, 1));
   for (let m = 0; m < n; m++) a[m] = term * phi(scores[m]);
   return term;

@@ -76,8 +76,8 @@ export function autoBias(
   { activation, divide }: Pick<AttentionAttrs, "activation" | "divide">,
   keys: number,
 ): number {
-  const defined = ACTIVATIONS[activation];
-  return defined.normalised || divide !== "none" ? 0 : defined.autoBias?.(keys) ?? 0;
+  const definition = ACTIVATIONS[activation];
+  return definition.normalised || divide !== "none" ? 0 : definition.autoBias?.(keys) ?? 0;
 }
 
 /** True for activations that are normalised over the row. */
@@ -86,20 +86,20 @@ export const isNormalised = ({ activation }: Pick<AttentionAttrs, "activation">)
 
 /** True if every row with a visible key sums to 1. */
 export function sumsToOne({ activation }: Pick<AttentionAttrs, "activation">): boolean {
-  const defined = ACTIVATIONS[activation];
-  return defined.normalised && defined.sumsToOne;
+  const definition = ACTIVATIONS[activation];
+  return definition.normalised && definition.sumsToOne;
 }
 
 /** True if the approximate gradients `diag` and `ste` are defined. */
 export function isApproximated({ activation }: Pick<AttentionAttrs, "activation">): boolean {
-  const defined = ACTIVATIONS[activation];
-  return defined.normalised && defined.approximated;
+  const definition = ACTIVATIONS[activation];
+  return definition.normalised && definition.approximated;
 }
 
 /** True if each weight is a separate probability: an undivided logistic function. */
 export function isBernoulli({ activation, divide }: Pick<AttentionAttrs, "activation" | "divide">): boolean {
-  const defined = ACTIVATIONS[activation];
-  return !defined.normalised && defined.logistic === true && divide === "none";
+  const definition = ACTIVATIONS[activation];
+  return !definition.normalised && definition.logistic === true && divide === "none";
 }
 
 /** True if one number per row is saved for the backward pass: of a normalised row, or the factor of a divided one. */
@@ -113,8 +113,8 @@ export const isExact = (attrs: AttentionAttrs): boolean =>
 export function shareOf(
   { activation }: Pick<AttentionAttrs, "activation">,
 ): ((a: number) => number) | undefined {
-  const defined = ACTIVATIONS[activation];
-  return defined.normalised ? defined.share : undefined;
+  const definition = ACTIVATIONS[activation];
+  return definition.normalised ? definition.share : undefined;
 }
 
 /**

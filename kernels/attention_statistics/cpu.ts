@@ -1,6 +1,6 @@
 // Statistics of attention matrices on the CPU, row by row from their definitions: the oracle of the kernel.
 import type { Call, Floats, Values } from "../../src/graph/tensor.ts";
-import { forRows, rowValues, seenRow, weights, workOfCall } from "../attention/rows.ts";
+import { contextOfCall, forRows, rowValues, seenRow, weights } from "../attention/rows.ts";
 import { isBernoulli, queryOffset } from "../attention/sizes.ts";
 import { ATTENTION_TABLE, columnNames, count, countedRow, meanOf, newHead } from "./table.ts";
 import type { CountedHead, StatisticsAttrs } from "./table.ts";
@@ -23,15 +23,15 @@ export function statisticsCpu(
 ): void {
   const [q, k] = inputs as readonly Floats[];
   // The statistics do not depend on the values: the keys take their place.
-  const work = workOfCall(inputs, { ...call, inputs: [call.inputs[0], call.inputs[1], call.inputs[1]] });
-  const offset = queryOffset(work.sizes, call.attrs);
+  const context = contextOfCall(inputs, { ...call, inputs: [0, 1, 1].map((n) => call.inputs[n]) });
+  const offset = queryOffset(context.sizes, call.attrs);
   const names = columnNames(call.attrs);
-  const heads = Array.from({ length: work.sizes.H }, () => newHead(names, work.sizes.B));
-  const values = rowValues(work);
+  const heads = Array.from({ length: context.sizes.H }, () => newHead(names, context.sizes.B));
+  const values = rowValues(context);
   const bernoulli = isBernoulli(call.attrs);
-  const sequence = work.sizes.S - call.attrs.extra;
-  forRows(work, (row) => {
-    weights(work, row, q, k, values);
+  const sequence = context.sizes.S - call.attrs.extra;
+  forRows(context, (row) => {
+    weights(context, row, q, k, values);
     const { keys } = seenRow(row, values);
     if (keys.length === 0) return;
     const [a, scores] = [values.a, values.scores].map((x) => x.subarray(0, keys.length));

@@ -7,7 +7,7 @@ import gradientStatisticsWgsl from "./gradient.wgsl" with { type: "text" };
 import { forPairs } from "../attention/cpu.ts";
 import { attentionDispatch, gradientInputs, type Kernel, overQueries } from "../attention/dispatch.ts";
 import { flops } from "../attention/op.ts";
-import { dropoutScale, workOfCall } from "../attention/rows.ts";
+import { contextOfCall, dropoutScale } from "../attention/rows.ts";
 import { type AttentionAttrs, attentionSizes, extraInputs, hasRowTerm, isExact } from "../attention/sizes.ts";
 import { attentionNode, lowerSums, sumsCode } from "./op.ts";
 import { columnsOf, count, deviation, meanOf, newAverage } from "./table.ts";
@@ -74,8 +74,8 @@ function gradientStatisticsCpu(
   call: Call<AttentionAttrs>,
 ): void {
   const [q, k, v, dz] = inputs as readonly Floats[];
-  const work = workOfCall(inputs, call);
-  const { H, HKV, DV } = work.sizes;
+  const context = contextOfCall(inputs, call);
+  const { H, HKV, DV } = context.sizes;
   const newGradient = (): CountedGradient => ({ ...newAverage(), absmax: 0, squares: 0, nonfinite: 0 });
   const heads = Array.from({ length: H }, () => ({ pattern: newGradient(), scores: newGradient() }));
   const add = (counted: CountedGradient, x: number): void => {
@@ -87,11 +87,11 @@ function gradientStatisticsCpu(
     counted.absmax = Math.max(counted.absmax, Math.abs(x));
     counted.squares += x * x;
   };
-  forPairs(work, [q, k, v, dz], (row, j, _weight, _raw, ds) => {
+  forPairs(context, [q, k, v, dz], (row, j, _weight, _raw, ds) => {
     const at = row.v + j * HKV * DV;
     let da = 0;
     for (let e = 0; e < DV; e++) da += dz[row.z + e] * v[at + e];
-    add(heads[row.head].pattern, da * dropoutScale(work, row, j));
+    add(heads[row.head].pattern, da * dropoutScale(context, row, j));
     add(heads[row.head].scores, ds);
   });
   (out as Floats).set(heads.flatMap((head) => COLUMNS.map(({ x, of }) => of.head(head[x]))));
@@ -113,7 +113,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
       ...read,
       bindings: { 0: ["scratch", 0], ...read.bindings },
       numbersPerRow: D + DV,
-      mostRows: 8,
+      maxRows: 8,
     };
     const rows = attentionDispatch(kernel, sizes, attrs, target);
     return lowerSums(rows, sizes, target, SUMS, columnsOf(ATTENTION_GRADIENT_TABLE), { GRADIENT: true });

@@ -133,7 +133,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
     const { extra, repeated } = attrs;
     const activation = ACTIVATIONS[attrs.activation];
     const row = hasRowTerm(attrs);
-    const { walked, ...queries } = overQueries(sizes, attrs);
+    const { iterations, ...queries } = overQueries(sizes, attrs);
     const kernel: Kernel = {
       label: "attention statistics",
       source: statisticsWgsl,
@@ -141,12 +141,12 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       bindings: { 0: ["scratch", 0], 1: ["input", 0], 2: ["input", 1], 3: row ? ["input", 2] : undefined },
       loads: { q: D, k: D },
       numbersPerRow: D + 32,
-      mostRows: 8,
+      maxRows: 8,
       // A row's visible keys must be counted before its small weights: with a mask there is one more loop over the keys, and
       // with a modifier, whose scores may hide keys, another one.
-      walked: {
-        ...walked,
-        count: walked.count * (1 + Number(attrs.mask !== undefined) + Number(modifies(attrs))),
+      iterations: {
+        ...iterations,
+        count: iterations.count * (1 + Number(attrs.mask !== undefined) + Number(modifies(attrs))),
       },
       inputs: 2 + Number(row),
     };
@@ -203,10 +203,10 @@ export function attentionStatistics(z: Tensor, options: { readonly repeated?: nu
   const attention = node.attrs as AttentionAttrs;
   const { repeated } = options;
   const [q, k] = node.inputs;
-  const most = k.shape[1] - 1;
-  if (repeated !== undefined && !(Number.isSafeInteger(repeated) && repeated >= 1 && repeated <= most)) {
+  const limit = k.shape[1] - 1;
+  if (repeated !== undefined && !(Number.isSafeInteger(repeated) && repeated >= 1 && repeated <= limit)) {
     throw new UserError(
-      `attentionStatistics: repeated ${repeated}, expected a whole number from 1 to ${most}, S - 1.`,
+      `attentionStatistics: repeated ${repeated}, expected a whole number from 1 to ${limit}, S - 1.`,
     );
   }
   const attrs = { ...attention, dropout: { p: 0, site: 0 }, repeated: repeated ?? 0 };

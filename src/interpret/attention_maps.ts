@@ -1,6 +1,6 @@
 // Attention of a text as matrices: which positions each position looks at, by layer and head. The device gives queries and
 // keys; the rows are made on the host.
-import { forRows, rowValues, seenRow, weights, workOfCall } from "../../kernels/attention/rows.ts";
+import { contextOfCall, forRows, rowValues, seenRow, weights } from "../../kernels/attention/rows.ts";
 import type { AttentionAttrs } from "../../kernels/attention/sizes.ts";
 import type { Device } from "../device/device.ts";
 import type { Floats, Tensor } from "../graph/tensor.ts";
@@ -78,7 +78,7 @@ export async function attentionMaps(
   let extra = 0;
   const maps = [...nodes].flatMap(([layer, node]) => {
     const values = node.inputs.map((_, n) => read[`${layer} ${n}`]);
-    const work = workOfCall(values, { inputs: node.inputs, attrs: node.attrs as AttentionAttrs });
+    const work = contextOfCall(values, { inputs: node.inputs, attrs: node.attrs as AttentionAttrs });
     const { T, S, H } = work.sizes;
     extra = Math.max(extra, S - T);
     const chosen = Array.from({ length: H }, (_, head) => head).filter((head) =>

@@ -1,12 +1,12 @@
 // Attention on the host in float64, one row at a time, from what a device computed for one batch: the weights, the
 // gradient that reaches them and softmax's Jacobian. Memory is linear in the keys: no matrix is ever made.
 import {
+  contextOf,
   forRows,
   rowValues,
   seenRow,
   weightGradients,
   weights,
-  workOf,
 } from "../../kernels/attention/rows.ts";
 import type { Row, Walked } from "../../kernels/attention/rows.ts";
 import { isNormalised } from "../../kernels/attention/sizes.ts";
@@ -45,7 +45,7 @@ export function forAttentionRows(
   visit: (row: AttentionRow) => void,
 ): void {
   const { sizes: { S }, attrs, tables, q, k, v, dz } = values;
-  const work = workOf(values);
+  const work = contextOf(values);
   const { raw, scores, a } = rowValues(work);
   const [g, slope, rise] = [new Float64Array(S), new Float64Array(S), new Float64Array(S)];
   forRows(work, (shown) => {

@@ -3,7 +3,7 @@
 import { maximum } from "../base/extremes.ts";
 import { join } from "node:path";
 import type { AttentionAttrs } from "../../kernels/attention/sizes.ts";
-import { forRows, rowValues, seenRow, weights, workOfCall } from "../../kernels/attention/rows.ts";
+import { contextOfCall, forRows, rowValues, seenRow, weights } from "../../kernels/attention/rows.ts";
 import type { AttentionContext } from "../../kernels/attention/rows.ts";
 import type { Config } from "../config/mod.ts";
 import type { Device } from "../device/device.ts";
@@ -100,7 +100,7 @@ export async function capturer(device: Device, experiment: Experiment): Promise<
   const matricesOf = (n: number, read: (name: string) => Values, wish: Wish) => {
     const call = attended.get(n)!;
     const values = call.inputs.map((_, i) => read(`${n} ${i}`));
-    return matrices(workOfCall(values, call), values[0] as Floats, values[1] as Floats, wish);
+    return matrices(contextOfCall(values, call), values[0] as Floats, values[1] as Floats, wish);
   };
   return {
     async at(step, folder) {
