@@ -1,5 +1,5 @@
-// Attention patterns stored whole, for the layers, heads and queries asked for. The device gives queries and keys; the
-// rows are made on the host, one at a time, so that no T x S matrix but the captured one ever exists.
+// Stores full attention patterns of chosen layers, heads and queries. The device computes queries and keys; the host computes
+// the rows, one at a time, so that the only T x S matrix that ever exists is the captured one.
 import { maximum } from "../base/extremes.ts";
 import { join } from "node:path";
 import type { AttentionAttrs } from "../../kernels/attention/sizes.ts";
@@ -18,15 +18,15 @@ import { makeFolder, type RunFolder, writeFileAtomic } from "../runs/run_folder.
 import { encodeSafetensors, type TensorData } from "../model/formats/safetensors.ts";
 import { activationCache } from "../model/taps.ts";
 
-type Wish = Config["capture"][number];
+type Entry = Config["capture"][number];
 
-/** Stores what `capture` asks for at the steps it asks for. */
+/** Writes the captures that the configuration's `capture` requests. */
 export interface Capture extends Disposable {
   /** Writes `captures/<step>.safetensors` into the run's folder if an entry is due at the step. */
   at(step: number, folder: RunFolder): Promise<void>;
 }
 
-function checked(place: string, given: readonly number[], count: number, what: string): readonly number[] {
+function indices(place: string, given: readonly number[], count: number, what: string): readonly number[] {
   const wrong = given.find((n) => n >= count);
   if (wrong !== undefined) {
     throw new UserError(`${place}: there is no ${what} ${wrong}, expected 0 to ${count - 1}.`);
@@ -34,26 +34,26 @@ function checked(place: string, given: readonly number[], count: number, what: s
   return given.length > 0 ? given : Array.from({ length: count }, (_, n) => n);
 }
 
-/** An entry with its lists written out, or the user's mistake in it. */
-function resolved(wish: Wish, n: number, { architecture, config }: Experiment): Wish {
+/** An entry with empty lists expanded to all indices; throws a UserError if it is invalid. */
+function resolveEntry(entry: Entry, n: number, { architecture, config }: Experiment): Entry {
   const { layers, heads, context } = architecture;
   const { batch } = config.train;
-  if (wish.samples > batch) {
-    throw new UserError(`capture.${n}.samples: ${wish.samples} is above the ${batch} samples of a batch.`);
+  if (entry.samples > batch) {
+    throw new UserError(`capture.${n}.samples: ${entry.samples} is above the ${batch} samples of a batch.`);
   }
   return {
-    ...wish,
-    layers: [...checked(`capture.${n}.layers`, wish.layers, layers, "block")],
-    heads: [...checked(`capture.${n}.heads`, wish.heads, heads, "head")],
-    queries: [...checked(`capture.${n}.queries`, wish.queries, context, "position")],
+    ...entry,
+    layers: [...indices(`capture.${n}.layers`, entry.layers, layers, "block")],
+    heads: [...indices(`capture.${n}.heads`, entry.heads, heads, "head")],
+    queries: [...indices(`capture.${n}.queries`, entry.queries, context, "position")],
   };
 }
 
 /**
- * Pattern and scores of one attention for a wish: [samples, heads, queries, S] each. Of a masked key the score is -infinity
- * and the weight NaN: 0 is the weight of a key that was seen and not looked at.
+ * Pattern and scores of one attention for an entry: [samples, heads, queries, S] each. A masked key has the score -infinity and
+ * the weight NaN: 0 is the weight of a visible key without attention.
  */
-function matrices(context: AttentionContext, q: Floats, k: Floats, { heads, queries, samples }: Wish) {
+function matrices(context: AttentionContext, q: Floats, k: Floats, { heads, queries, samples }: Entry) {
   const { S } = context.sizes;
   const shape = [samples, heads.length, queries.length, S];
   const pattern = new Float32Array(sizeOf(shape)).fill(NaN);
@@ -73,61 +73,61 @@ function matrices(context: AttentionContext, q: Floats, k: Floats, { heads, quer
   return { pattern, scores, shape };
 }
 
-/** The forward pass whose attention is captured, and what the entries of `capture` ask of it. */
+/** The forward pass whose attention is captured, and the resolved entries of `capture`. */
 export function captureGraph(experiment: Experiment) {
   const { config, architecture, layout } = experiment;
-  const wishes = config.capture.map((wish, n) => resolved(wish, n, experiment));
-  const samples = maximum(wishes.map((wish) => wish.samples));
+  const entries = config.capture.map((entry, n) => resolveEntry(entry, n, experiment));
+  const samples = maximum(entries.map((entry) => entry.samples));
   const ids = input("ids", [samples, architecture.context], "u32");
   const taps = activationCache();
   decoder(architecture, parameterViews(layout, flat(layout)), ids, { taps });
   const attended = new Map<number, { attrs: AttentionAttrs; inputs: readonly Tensor[] }>();
   const outputs: Record<string, Tensor> = {};
-  for (const n of new Set(wishes.flatMap(({ layers }) => layers))) {
+  for (const n of new Set(entries.flatMap(({ layers }) => layers))) {
     const { inputs, attrs } = taps.attentions.get(`blocks.${n}.attn`)!.node;
     attended.set(n, { inputs, attrs: attrs as AttentionAttrs });
     inputs.forEach((x, k) => outputs[`${n} ${k}`] = x);
   }
-  return { wishes, samples, attended, outputs };
+  return { entries, samples, attended, outputs };
 }
 
-/** Compiles the forward pass whose attention is captured: the first samples of the evaluated split. */
+/** Compiles the forward pass whose attention is captured, over the first samples of the evaluated split. */
 export async function capturer(device: Device, experiment: Experiment): Promise<Capture> {
   const { config, architecture, source } = experiment;
-  const { wishes, samples, attended, outputs } = captureGraph(experiment);
+  const { entries, samples, attended, outputs } = captureGraph(experiment);
   const program = await device.compile({ outputs });
   const tokens = source.evaluation(config.eval.split).batch(0).ids.slice(0, samples * architecture.context);
-  const matricesOf = (n: number, read: (name: string) => Values, wish: Wish) => {
+  const matricesOf = (n: number, read: (name: string) => Values, entry: Entry) => {
     const call = attended.get(n)!;
     const values = call.inputs.map((_, i) => read(`${n} ${i}`));
-    return matrices(contextOfCall(values, call), values[0] as Floats, values[1] as Floats, wish);
+    return matrices(contextOfCall(values, call), values[0] as Floats, values[1] as Floats, entry);
   };
   return {
     async at(step, folder) {
-      const due = wishes.filter(({ every }) => step % every === 0);
+      const due = entries.filter(({ every }) => step % every === 0);
       if (due.length === 0) return;
       reportProgress({ what: "capturing attention" });
       program.run({ ids: tokens });
       const names = Object.keys(outputs);
       const read = await program.read(names);
-      const found: Record<string, TensorData> = {
+      const tensors: Record<string, TensorData> = {
         tokens: { dtype: "I32", shape: [samples, architecture.context], data: Int32Array.from(tokens) },
       };
-      due.forEach((wish, n) => {
+      due.forEach((entry, n) => {
         const place = due.length > 1 ? `capture.${n}.` : "";
-        for (const layer of wish.layers) {
-          const { pattern, scores, shape } = matricesOf(layer, (name) => read[names.indexOf(name)], wish);
-          found[`${place}blocks.${layer}.attn.pattern`] = { dtype: "F32", shape, data: pattern };
-          found[`${place}blocks.${layer}.attn.scores`] = { dtype: "F32", shape, data: scores };
+        for (const layer of entry.layers) {
+          const { pattern, scores, shape } = matricesOf(layer, (name) => read[names.indexOf(name)], entry);
+          tensors[`${place}blocks.${layer}.attn.pattern`] = { dtype: "F32", shape, data: pattern };
+          tensors[`${place}blocks.${layer}.attn.scores`] = { dtype: "F32", shape, data: scores };
         }
         for (const name of ["heads", "queries"] as const) {
-          const data = Int32Array.from(wish[name]);
-          found[`${place}${name}`] = { dtype: "I32", shape: [data.length], data };
+          const data = Int32Array.from(entry[name]);
+          tensors[`${place}${name}`] = { dtype: "I32", shape: [data.length], data };
         }
       });
       const path = join(folder.path, "captures");
       await makeFolder(path);
-      const bytes = encodeSafetensors(found, { format: "heed capture", step: String(step) });
+      const bytes = encodeSafetensors(tensors, { format: "heed capture", step: String(step) });
       await writeFileAtomic(join(path, `${step}.safetensors`), bytes);
     },
     [Symbol.dispose]: () => program[Symbol.dispose](),

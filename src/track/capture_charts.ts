@@ -1,4 +1,4 @@
-// Captured attention patterns as pictures: a heat map a head, its rows and columns labelled by their tokens.
+// Charts of captured attention patterns: one heat map per head, its rows and columns labelled with their tokens.
 import { readWhole } from "../base/whole_file.ts";
 import { join } from "node:path";
 import { heatMap } from "../chart/mod.ts";
@@ -7,19 +7,19 @@ import { loadTokenizer } from "../model/checkpoint.ts";
 import type { RunFolder } from "../runs/run_folder.ts";
 import { type DecodedSafetensors, decodeSafetensors } from "../model/formats/safetensors.ts";
 
-/** Maps drawn of one capture, which holds all of them: each may take megabytes. */
-const MOST_MAPS = 64;
+/** Most maps to draw of one capture, since each may take megabytes. */
+const MAX_MAPS = 64;
 
-/** Names of captured patterns: the entry of `capture` where several were due, and the block. */
+/** Names of captured patterns: the entry of `capture`, where several were due, and the block. */
 const PATTERN = /^(capture\.\d+\.)?blocks\.(\d+)\.attn\.pattern$/;
 
-/** Steps of which a run has a capture, in order. */
-async function captured(folder: string): Promise<number[]> {
+/** Steps at which a run has a capture, in order. */
+async function captureSteps(folder: string): Promise<number[]> {
   const steps: number[] = [];
   try {
     for await (const { name } of Deno.readDir(folder)) {
-      const found = /^(\d+)\.safetensors$/.exec(name);
-      if (found) steps.push(Number(found[1]));
+      const match = /^(\d+)\.safetensors$/.exec(name);
+      if (match) steps.push(Number(match[1]));
     }
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
@@ -27,7 +27,7 @@ async function captured(folder: string): Promise<number[]> {
   return steps.sort((a, b) => a - b);
 }
 
-/** The numbers of a tensor of the capture. */
+/** The values of a tensor of the capture. */
 const numbersOf = ({ tensors }: DecodedSafetensors, name: string): number[] =>
   Array.from(tensors.get(name)!.data as ArrayLike<number>);
 
@@ -38,26 +38,26 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
   const charts: Record<string, string> = {};
   const shapes = [...capture.tensors].flatMap(([name, { shape }]) => PATTERN.test(name) ? [shape[1]] : []);
   const all = shapes.reduce((sum, heads) => sum + heads, 0);
-  const cut = all > MOST_MAPS ? ` (one of ${MOST_MAPS} drawn, ${all} captured)` : "";
+  const cut = all > MAX_MAPS ? ` (one of ${MAX_MAPS} drawn, ${all} captured)` : "";
   for (const [name, { shape: [, heads, queries, keys] }] of capture.tensors) {
-    const found = PATTERN.exec(name);
-    if (!found) continue;
-    const [, prefix = "", layer] = found;
+    const match = PATTERN.exec(name);
+    if (!match) continue;
+    const [, prefix = "", layer] = match;
     const [pattern, scores, headOf, queryOf] = [
       name,
       name.replace(/pattern$/, "scores"),
       `${prefix}heads`,
       `${prefix}queries`,
     ].map((key) => numbersOf(capture, key));
-    for (let h = 0; h < heads && Object.keys(charts).length < MOST_MAPS; h++) {
+    for (let h = 0; h < heads && Object.keys(charts).length < MAX_MAPS; h++) {
       const at = (i: number) => (h * queries + i) * keys;
       charts[`pattern_${prefix}layer${layer}_head${headOf[h]}.svg`] = heatMap({
         title: `Attention of layer ${layer}, head ${headOf[h]}, at step ${step}${cut}`,
         rows: queryOf.map((i) => words[i]),
-        // Learned keys behind the text have no token.
+        // Learned keys after the text have no token.
         columns: Array.from({ length: keys }, (_, j) => words[j] ?? `+${j - context}`),
         values: Array.from({ length: queries }, (_, i) => pattern.slice(at(i), at(i) + keys)),
-        // Captures of earlier versions have 0 where a key is masked.
+        // Captures by earlier versions have 0 for a masked key.
         blank: (i, j) => scores[at(i) + j] === -Infinity,
         x: { label: "key" },
         y: { label: "query" },
@@ -69,10 +69,10 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
 }
 
 /**
- * Heat maps of a run's last capture, its first sample: queries down, keys across, labelled by token; masked keys are blank.
+ * Heat maps of the first sample of a run's last capture: queries down, keys across, labelled by token; masked keys are blank.
  *
- * @returns SVG documents by file name; none where the run has no capture
- * @throws {UserError} where the capture or the checkpoint with the tokenizer is damaged
+ * @returns SVG documents by file name; empty if the run has no capture
+ * @throws {UserError} if the capture or the checkpoint with the tokenizer is damaged
  *
  * @example
  * ```ts
@@ -84,7 +84,7 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
  */
 export async function captureCharts(run: RunFolder): Promise<Record<string, string>> {
   const folder = join(run.path, "captures");
-  const step = (await captured(folder)).at(-1);
+  const step = (await captureSteps(folder)).at(-1);
   if (step === undefined) return {};
   const path = join(folder, `${step}.safetensors`);
   const tokenizer = await loadTokenizer(run.path);

@@ -1,5 +1,5 @@
-// Do heads find what came before? A batch of random tokens, each sequence repeated once, on which attention to the previous
-// occurrence and to the token after it is measured: the test of induction heads.
+// The test of induction heads: on a batch of random tokens, each sequence repeated once, it measures attention to the previous
+// occurrence of a token and to the token after that.
 import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
 import { ATTENTION_STATISTICS, REPEATED_STATISTICS } from "../../kernels/attention_statistics/table.ts";
 import { randomStream } from "../base/random.ts";
@@ -14,27 +14,27 @@ import { flat, parameterViews } from "../model/layout.ts";
 import { activationCache } from "../model/taps.ts";
 import { WINDOW } from "./step_statistics.ts";
 
-/** Sequences of a probe, at most, and rows of a step for each: it may be due at every step and must cost little of one. */
-const MOST_SAMPLES = 8;
-const ROWS_A_SAMPLE = 6;
+/** Most sequences of a probe, and training rows per sequence: a probe may be due at every step and must be cheap beside it. */
+const MAX_SAMPLES = 8;
+const ROWS_PER_SAMPLE = 6;
 
 const samplesOf = ({ train: { batch, accumulate } }: Model["config"]): number =>
-  Math.min(MOST_SAMPLES, Math.ceil(batch * accumulate / ROWS_A_SAMPLE));
+  Math.min(MAX_SAMPLES, Math.ceil(batch * accumulate / ROWS_PER_SAMPLE));
 
-/** Name of the device's state that holds the probe's table, a row a step. */
+/** Name of the device state that holds the probe's table, one row per step. */
 const TABLE = "repeated statistics";
 
-/** Measures induction with the parameters on the device. */
+/** Measures induction with the current parameters on the device. */
 export interface Probe extends Disposable {
   /** Name of the table on the device. */
   readonly table: string;
-  /** Measures at a step, from 1, where it is due: its numbers go into a row of the table. The blocks whose pattern is due. */
+  /** Runs the probe at a step (1-based) if it is due and writes a row of the table. Returns the blocks whose pattern is due. */
   run(step: number, slot: number): readonly number[];
-  /** A record for each head of the blocks, from the table as it was read. */
+  /** One record per head of the blocks, from the table as read from the device. */
   records(step: number, layers: readonly number[], slot: number, table: Values): StatRecord[];
 }
 
-/** Random tokens [samples, 2 L], each row its first half twice. */
+/** Random tokens [samples, 2 L]; the second half of each row repeats the first. */
 function repeatedTokens(
   { vocabulary }: Architecture,
   samples: number,
@@ -50,7 +50,7 @@ function repeatedTokens(
   );
 }
 
-/** The blocks whose pattern each entry of `track` chooses. */
+/** The blocks whose pattern each entry of `track` selects. */
 function chosenLayers({ config, architecture }: Model): number[][] {
   const layers = Array.from({ length: architecture.layers }, (_, n) => n);
   return config.track.map(({ select }) => {
@@ -60,8 +60,8 @@ function chosenLayers({ config, architecture }: Model): number[][] {
 }
 
 /**
- * The blocks whose patterns are tracked, the entries of `track` that choose one, half of a probe's sequence, and its graph;
- * undefined where there is no probe.
+ * The probe's graph and sizes, the blocks whose patterns are tracked, and the entries of `track` that select one; undefined
+ * where there is no probe.
  */
 export function probeGraph(model: Model) {
   const { config, architecture, layout } = model;
@@ -77,22 +77,21 @@ export function probeGraph(model: Model) {
     input("ids", [samples, 2 * half], "u32"),
     { taps },
   );
-  const found = layers.map((n) => {
+  const parts = layers.map((n) => {
     const statistics = attentionStatistics(taps.attentions.get(`blocks.${n}.attn`)!, { repeated: half });
     return reshape(statistics, [sizeOf(statistics)]);
   });
-  const each = Math.ceil(sizeOf(found[0]) / ALIGN) * ALIGN;
+  const each = Math.ceil(sizeOf(parts[0]) / ALIGN) * ALIGN;
   const width = each * layers.length;
-  const row = pack(found, layers.map((_, i) => i * each), width);
+  const row = pack(parts, layers.map((_, i) => i * each), width);
   const effect = record(state(TABLE, [WINDOW, width]), row, input("slot", [1], "u32"));
   const watched = config.track.filter((_, n) => chosen[n].length > 0);
   return { layers, samples, half, each, width, watched, graph: { effects: [effect] } };
 }
 
 /**
- * Compiles the probe of a model whose patterns are tracked; undefined where none is, or the context holds no repetition.
- * It is due where the pattern is, by the cadence of the entries of `track` that choose it, and sees the parameters that the
- * step leaves behind.
+ * Compiles the probe of a model whose patterns are tracked; undefined if none is, or if the context is too short to repeat.
+ * It is due at the steps of the entries of `track` that select the pattern, and uses the parameters after the step's update.
  *
  * induction: attention of query i >= L to key i - L + 1, the token after the previous occurrence; duplicate: to key i - L.
  * Source: Olsson et al. 2022, In-context Learning and Induction Heads.

@@ -4,7 +4,7 @@
  * @example
  * ```ts
  * import { KINDS } from "./mod.ts";
- * console.log(KINDS.join()); // what a selector may begin with, before the colon
+ * console.log(KINDS.join()); // the prefixes of a selector, before the colon
  * ```
  *
  * @module

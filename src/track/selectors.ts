@@ -1,25 +1,25 @@
-// Which tensors are looked at, and how often: globs over tap names with a kind before them and a cadence beside them.
+// Which tensors are tracked, and how often: globs over tap names, each with an optional kind and a period.
 import { didYouMean, UserError } from "../base/errors.ts";
 import { deeperPattern, globOf, patternHint } from "../base/glob.ts";
 
-/** What of a tensor is looked at: its values, its gradient; of a parameter also its optimizer state and last update.
+/** What of a tensor is tracked: its values or its gradient; for a parameter also its optimizer state and last update.
  * @category Logs */
 export const KINDS = ["act", "grad", "param", "param_grad", "opt", "update"] as const;
 
 /** One of `KINDS`. */
 export type Kind = typeof KINDS[number];
 
-/** Tensors by selectors, looked at every so many steps. */
+/** Tensors that selectors choose, tracked every `every` steps. */
 export interface Watched {
-  /** Globs with an optional `kind:` before them; `!` excludes; "everything" is all there is. */
+  /** Globs, optionally after `kind:`; a leading `!` excludes; "everything" matches all tensors. */
   readonly select: readonly string[];
-  /** Steps between two looks. */
+  /** Steps between records. */
   readonly every: number;
 }
 
-/** One thing to look at. */
+/** One tensor that can be tracked. */
 export interface Subject {
-  /** What of it. */
+  /** What of it is tracked. */
   readonly kind: Kind;
   /** Name of the tap or the parameter. */
   readonly name: string;
@@ -53,10 +53,10 @@ function selectorOf(text: string): Selector {
 }
 
 /**
- * What some selectors choose: every subject that one of them matches and none with `!` does. Selectors that only exclude
+ * What selectors choose: every subject that a selector matches and no selector with `!` does. If all selectors exclude, they
  * choose from everything.
  *
- * @throws {UserError} at a kind that does not exist
+ * @throws {UserError} if a kind does not exist
  *
  * @example
  * ```ts
@@ -75,21 +75,21 @@ export function selection(select: readonly string[]): (subject: Subject) => bool
     !excluding.some(({ matches }) => matches(subject));
 }
 
-/** What to write instead of a selector that chooses none of the subjects: its own name of another kind, or a name of its kind. */
+/** Suggestion for a selector that matches nothing: the same name with another kind, or a similar name of its kind. */
 function selectorHint(text: string, subjects: readonly Subject[]): string {
   const [, excludes, kind, pattern] = /^(!?)(?:(\w+):)?(.*)$/s.exec(text)!;
   const namesOf = (some: readonly Subject[]) => some.map(({ name }) => name);
-  const own = subjects.filter((subject) => kind === undefined || kind === subject.kind);
+  const sameKind = subjects.filter((subject) => kind === undefined || kind === subject.kind);
   const glob = globOf(pattern);
   const other = subjects.find(({ name }) => glob(name));
-  if (!other || deeperPattern(pattern, namesOf(own)) !== undefined) {
-    return patternHint(pattern, namesOf(own.length > 0 ? own : subjects));
+  if (!other || deeperPattern(pattern, namesOf(sameKind)) !== undefined) {
+    return patternHint(pattern, namesOf(sameKind.length > 0 ? sameKind : subjects));
   }
   return `Did you mean "${excludes}${other.kind}:${pattern}"?`;
 }
 
 /**
- * Throws at the first selector that matches nothing there is, with the nearest name.
+ * Throws for the first selector that matches no subject, with the nearest name.
  *
  * @throws {UserError} one line
  */
@@ -103,7 +103,7 @@ export function checkSelectors(place: string, select: readonly string[], subject
 }
 
 /**
- * The entries of `track` that are due at a step, by their numbers.
+ * The indices of the entries of `track` that are due at a step.
  *
  * @param step 1-based
  */
@@ -115,8 +115,8 @@ export function dueAt(watched: readonly Watched[], step: number): number[] {
 const gcd = (a: number, b: number): number => b === 0 ? a : gcd(b, a % b);
 
 /**
- * Every set of entries that is due together at some step of a run, none left out but the empty one, by the first step at which
- * it is: the least common multiple of its periods.
+ * Every nonempty set of entries that is due together at some step of a run, in the order of the first such step, the least
+ * common multiple of its periods.
  */
 export function dueSets(watched: readonly Watched[], steps: number): number[][] {
   const firsts = new Set<number>();

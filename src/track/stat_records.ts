@@ -1,4 +1,4 @@
-// A row of the table of statistics as the records of its step.
+// Converts a row of the statistics table into the records of its step.
 import { maximum } from "../base/extremes.ts";
 import { ATTENTION_GRADIENT_TABLE } from "../../kernels/attention_statistics/gradient.ts";
 import { ATTENTION_TABLE } from "../../kernels/attention_statistics/table.ts";
@@ -12,13 +12,13 @@ import type { StatColumn, StatisticsTable } from "./step_statistics.ts";
 
 type AttentionColumns = NonNullable<StatColumn["attention"]>;
 
-/** A field of a record: its name, its column, and what that is. */
+/** A field of a record: its name, its column, and how heads combine. */
 interface Field extends Pick<AttentionStatistic, "heads" | "share"> {
   readonly field: string;
   readonly column: number;
 }
 
-/** The columns of a matrix's kind, and the fields of its records. */
+/** Columns per head of a matrix's statistics, and the fields of its records. */
 function fieldsOf(kind: Kind, { matrix, has }: AttentionColumns): { width: number; fields: Field[] } {
   const table = kind === "grad" ? ATTENTION_GRADIENT_TABLE : ATTENTION_TABLE;
   const columns = Object.entries(table).filter(([, { only }]) => only !== "repeated");
@@ -32,8 +32,8 @@ function fieldsOf(kind: Kind, { matrix, has }: AttentionColumns): { width: numbe
 const sumOf = (numbers: readonly number[]): number => numbers.reduce((sum, x) => sum + x, 0);
 const meanOf = (numbers: readonly number[]): number => sumOf(numbers) / numbers.length;
 
-/** How the numbers of heads become that of all together. */
-const TOGETHER = {
+/** How the values of single heads combine into one for all heads. */
+const COMBINE = {
   mean: meanOf,
   sum: sumOf,
   max: (numbers: readonly number[]) => numbers.length > 0 ? maximum(numbers) : NaN,
@@ -54,35 +54,35 @@ function attentionRecords(
   };
   const records = heads.map((head) => recordOf(head, (field) => valueOf(head, field)));
   if (kind === "grad" || attention.matrix === "scores") return records;
-  const there = (field: Field) => heads.map((head) => valueOf(head, field)).filter((x) => !Number.isNaN(x));
-  const whole = recordOf(null, (field) => TOGETHER[field.heads ?? "mean"](there(field)));
+  const defined = (field: Field) => heads.map((head) => valueOf(head, field)).filter((x) => !Number.isNaN(x));
+  const combined = recordOf(null, (field) => COMBINE[field.heads ?? "mean"](defined(field)));
   for (const field of fields) {
     const { share } = field;
-    if (share) whole[share.field] = meanOf(there(field).map((x) => Number(x > share.above)));
+    if (share) combined[share.field] = meanOf(defined(field).map((x) => Number(x > share.above)));
   }
-  return [...records, whole];
+  return [...records, combined];
 }
 
 function tensorRecord(row: Values, step: number, column: StatColumn): StatRecord {
   const { kind, tap, at, size, head = null, parameter } = column;
   const statistics = Object.fromEntries(STATISTICS.map((name, i): [string, number] => [name, row[at + i]]));
   if (statistics.nonfinite === size) {
-    // There is nothing to summarise.
+    // No entry is finite.
     for (const name of STATISTICS) if (!TENSOR_TABLE[name].ofAll) statistics[name] = NaN;
   }
   if (parameter !== undefined) {
     const of = (name: string) => row[parameter + STATISTICS.indexOf(name)];
-    // Of a parameter without a finite entry there is no norm to compare with.
+    // A parameter without a finite entry has no norm to compare with.
     statistics.update_ratio = of("nonfinite") === size ? NaN : statistics.l2 / of("l2");
   }
   return { type: "stat", step, kind, tap, layer: layerOf(tap), head, ...statistics };
 }
 
-/** Kinds that several passes of a step have one each of. */
-const OF_A_PASS: readonly string[] = ["act", "grad"] satisfies Kind[];
+/** Kinds that each forward pass of a step has anew. */
+const PER_PASS: readonly string[] = ["act", "grad"] satisfies Kind[];
 
 /**
- * The records of one step from its row. Where a step has several passes, what is known of the last alone says so:
+ * The records of one step from its row. Where a step has several passes, records that cover only the last one have
  * `"pass": "last"` after `head`.
  */
 export function statRecords(
@@ -96,7 +96,7 @@ export function statRecords(
   });
   if (passes === 1) return records;
   return records.map((record) => {
-    if (!OF_A_PASS.includes(record.kind)) return record;
+    if (!PER_PASS.includes(record.kind)) return record;
     const { type, step, kind, tap, layer, head, ...statistics } = record;
     return { type, step, kind, tap, layer, head, pass: "last", ...statistics };
   });

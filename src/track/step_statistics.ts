@@ -1,5 +1,5 @@
-// What a step looks at besides its loss: statistics of tensors, gradients, parameters and attention matrices, computed on
-// the device in the step's own submit and kept there as one row of a table until the host reads a window of them.
+// Statistics of a step's tensors, gradients, parameters and attention matrices, computed on the device in the step's submit
+// and kept there as one row of a table until the host reads a window of rows.
 import type { Updated } from "../../kernels/optimizers/flat_update.ts";
 import { attentionGradientStatistics } from "../../kernels/attention_statistics/gradient.ts";
 import { isBernoulli } from "../../kernels/attention/sizes.ts";
@@ -16,51 +16,51 @@ import { type ActivationCache, activationCache } from "../model/taps.ts";
 import { checkSelectors, dueSets, type Kind, selection, type Subject, type Watched } from "./selectors.ts";
 import { flat, type Layout, type OptimizerState, parameterViews } from "../model/layout.ts";
 
-/** The most steps of a window, whose numbers the host reads at once: rows of a table of statistics. */
+/** Most steps per window, which the host reads at once: rows of a statistics table. */
 export const WINDOW = 32;
 
-/** Statistics that stand together in a row. */
+/** A group of adjacent statistics in a row. */
 export interface StatColumn {
-  /** Of what. */
+  /** What of the tensor. */
   readonly kind: Kind;
   /** Name of the tap or the parameter. */
   readonly tap: string;
-  /** Where they begin. */
+  /** Offset in the row. */
   readonly at: number;
-  /** Elements of the tensor, or of its head; of attention, heads. */
+  /** Number of elements of the tensor, or of its head; for attention, number of heads. */
   readonly size: number;
-  /** Of q, k, v and z: the head, where it is of one. */
+  /** For q, k, v and z: the head, if for a single one. */
   readonly head?: number;
-  /** Of attention: which matrix, and what its statistics are `only` for, in the words of their table. */
+  /** For attention: which matrix, and which statistics that are `only` for some layers (see their table) it has. */
   readonly attention?: { readonly matrix: "pattern" | "scores"; readonly has: readonly string[] };
-  /** Of an update: where the parameter's own begin. */
+  /** For an update: offset of the parameter's statistics. */
   readonly parameter?: number;
 }
 
-/** A table on the device, a row a step. */
+/** A table on the device, one row per step. */
 export interface StatisticsTable {
-  /** Name of the device's state that holds it. */
+  /** Name of the device state that holds it. */
   readonly name: string;
-  /** Numbers of a row. */
+  /** Values per row. */
   readonly width: number;
-  /** What a row holds, in the order of its records. */
+  /** Contents of a row, in the order of its records. */
   readonly columns: readonly StatColumn[];
-  /** Forward passes of a step: with several, activations and their gradients are those of the last. */
+  /** Forward passes per step: with several, activations and their gradients are those of the last. */
   readonly passes?: number;
 }
 
-/** Which subjects a program looks at, and the name of its table. */
+/** Which subjects a program tracks, and the name of its table. */
 export interface StatisticsPlan {
   /** Name of the state that holds the table. */
   readonly name: string;
-  /** Whether it looks at one. */
+  /** Whether it tracks a subject. */
   chosen(subject: Subject): boolean;
 }
 
-/** Taps of the T x S matrices of an attention, which are never stored. */
+/** Taps of attention's T x S matrices, which are never materialised. */
 const MATRICES: readonly AttentionMatrix[] = ["scores", "pattern"];
 
-/** Taps [B, T, H, d], which have statistics of each head beside those of the whole. */
+/** Taps [B, T, H, d], which have statistics per head besides those of the tensor. */
 const BY_HEAD = /\.attn\.[qkvz]$/;
 
 /** Names of all taps of a model, in the order of its forward pass. */
@@ -79,7 +79,7 @@ export function tapNames(architecture: Architecture, layout: Layout): string[] {
   });
 }
 
-/** Everything that `track` may choose from. */
+/** Every subject that `track` can select. */
 export function subjectsOf(
   architecture: Architecture,
   layout: Layout,
@@ -99,17 +99,16 @@ export function subjectsOf(
 }
 
 /**
- * The programs that the steps of a run need: for every set of entries of `track` that is due together, what is looked
- * at; and "" where nothing is.
+ * The statistics plans of a run, by the set of entries of `track` that is due together; "" where none is due.
  *
- * @throws {UserError} where a selector matches nothing
+ * @throws {UserError} if a selector matches nothing
  */
-export function looksOf(
+export function plansOf(
   track: readonly Watched[],
   steps: number,
   subjects: () => readonly Subject[],
 ): Map<string, StatisticsPlan | undefined> {
-  const looks = new Map<string, StatisticsPlan | undefined>();
+  const plans = new Map<string, StatisticsPlan | undefined>();
   if (track.length > 0) {
     const all = subjects();
     track.forEach(({ select }, i) => checkSelectors(`track.${i}.select`, select, all));
@@ -117,108 +116,108 @@ export function looksOf(
   for (const due of dueSets(track, steps)) {
     const chosen = due.map((i) => selection(track[i].select));
     const name = `statistics ${due.join(" ")}`;
-    looks.set(due.join(), { name, chosen: (subject) => chosen.some((chooses) => chooses(subject)) });
+    plans.set(due.join(), { name, chosen: (subject) => chosen.some((chooses) => chooses(subject)) });
   }
-  if (!track.some(({ every }) => every === 1)) looks.set("", undefined);
-  return looks;
+  if (!track.some(({ every }) => every === 1)) plans.set("", undefined);
+  return plans;
 }
 
-/** What tells a part of a tensor from the others that are asked for. */
+/** Identifies a part of a tensor. */
 const partKey = ({ offset, rows }: Segment): string => `${offset} ${rows?.length}`;
 
-/** Tensors to be summarised together; one under two names is summarised once. */
-function gathering() {
+/** Collects tensors to summarise in one op; a tensor under two names is summarised once. */
+function segmentCollector() {
   const parts = new Map<Tensor, Map<string, Segment>>();
   return {
-    /** Asks for a part, by which its row is found again. */
+    /** Adds a part; returns its key. */
     add(x: Tensor, part: Segment): readonly [Tensor, string] {
       if (!parts.has(x)) parts.set(x, new Map());
       parts.get(x)!.set(partKey(part), part);
       return [x, partKey(part)];
     },
-    /** Statistics of all parts, and where in them those of one begin; undefined where there is none. */
+    /** Statistics of all parts, and the offset of each part by key; undefined if there are none. */
     all() {
       if (parts.size === 0) return undefined;
-      const places = new Map<Tensor, Map<string, number>>();
+      const offsets = new Map<Tensor, Map<string, number>>();
       let count = 0;
-      const summarised = [...parts].map(([x, own]): StatisticsInput => {
-        places.set(x, new Map([...own.keys()].map((key) => [key, STATISTICS.length * count++])));
-        return { x, parts: [...own.values()] };
+      const summarised = [...parts].map(([x, ofTensor]): StatisticsInput => {
+        offsets.set(x, new Map([...ofTensor.keys()].map((key) => [key, STATISTICS.length * count++])));
+        return { x, parts: [...ofTensor.values()] };
       });
-      const at = ([x, key]: readonly [Tensor, string]) => places.get(x)!.get(key)!;
+      const at = ([x, key]: readonly [Tensor, string]) => offsets.get(x)!.get(key)!;
       return { tensor: statistics(summarised), at };
     },
   };
 }
 
-/** A part of a row that has been computed: columns count from its start. */
-interface Piece {
+/** A computed part of a row; its columns' offsets count from its start. */
+interface RowPart {
   readonly tensor: Tensor;
   readonly columns: readonly StatColumn[];
-  /** Where the statistics of the parameters begin that updates are compared with. */
+  /** Offsets of the statistics of parameters that updates are compared with. */
   readonly parameters?: ReadonlyMap<string, number>;
 }
 
-interface Wanted {
+interface Pending {
   readonly column: Omit<StatColumn, "at">;
   readonly of: readonly [Tensor, string];
 }
 
-const placed = (wanted: readonly Wanted[], at: (of: Wanted["of"]) => number): StatColumn[] =>
-  wanted.map(({ column, of }) => ({ ...column, at: at(of) }));
+const withOffsets = (pending: readonly Pending[], at: (of: Pending["of"]) => number): StatColumn[] =>
+  pending.map(({ column, of }) => ({ ...column, at: at(of) }));
 
-/** Parts of a flat tensor: one for each chosen parameter. */
+/** Parts of a flat tensor, one per chosen parameter. */
 function slotsOf(
   { chosen }: StatisticsPlan,
   { slots }: Pick<Layout, "slots">,
-  gathered: ReturnType<typeof gathering>,
+  segments: ReturnType<typeof segmentCollector>,
   kind: Kind,
   x: Tensor,
   suffix = "",
-): Wanted[] {
+): Pending[] {
   return slots.filter(({ name }) => chosen({ kind, name: name + suffix })).map(({ name, offset, size }) => ({
     column: { kind, tap: name + suffix, size },
-    of: gathered.add(x, { offset, samples: 1, size }),
+    of: segments.add(x, { offset, samples: 1, size }),
   }));
 }
 
-/** What a step has computed before its parameters change. */
+/** What a step has computed before it updates its parameters. */
 export interface Computed {
   /** Tensors by tap. */
   readonly taps: ActivationCache;
-  /** dL/dx of a tapped tensor. */
+  /** dL/dx of a tapped tensor x. */
   gradientOf(x: Tensor): Tensor | undefined;
-  /** Of all parameters, flat, before it is clipped. */
+  /** Gradient of all parameters, flat, before clipping. */
   readonly gradient: Tensor;
   /** All parameters, flat. */
   readonly parameters: Tensor;
 }
 
-/** Statistics of what the forward and the backward pass computed, and of the parameters that they did it with. */
-export function lookBefore(
-  look: StatisticsPlan,
+/** Statistics of the forward and backward pass, and of the parameters that they used. */
+export function statisticsBefore(
+  plan: StatisticsPlan,
   architecture: Architecture,
   layout: Layout,
   { taps, gradientOf, gradient, parameters }: Computed,
-): Piece[] {
-  const { chosen } = look;
-  const gathered = gathering();
-  const whole = (kind: Kind, tap: string, x: Tensor | undefined): Wanted[] => {
+): RowPart[] {
+  const { chosen } = plan;
+  const segments = segmentCollector();
+  const tensorColumns = (kind: Kind, tap: string, x: Tensor | undefined): Pending[] => {
     if (!x || !chosen({ kind, name: tap })) return [];
-    // The rows that a position scheme adds are the same for every sample.
+    // Position embeddings are the same for every sample.
     const samples = tap === "pos_embed" ? 1 : x.shape[0];
-    const of = gathered.add(x, { offset: 0, samples, size: sizeOf(x) / samples });
+    const of = segments.add(x, { offset: 0, samples, size: sizeOf(x) / samples });
     return [
       { column: { kind, tap, size: sizeOf(x) }, of },
-      ...(BY_HEAD.test(tap) ? byHead(kind, tap, x) : []),
+      ...(BY_HEAD.test(tap) ? headColumns(kind, tap, x) : []),
     ];
   };
-  const byHead = (kind: Kind, tap: string, x: Tensor): Wanted[] => {
+  const headColumns = (kind: Kind, tap: string, x: Tensor): Pending[] => {
     const [batch, positions, heads, length] = x.shape;
     const size = positions * length;
     return Array.from({ length: heads }, (_, head) => ({
       column: { kind, tap, size: batch * size, head },
-      of: gathered.add(x, {
+      of: segments.add(x, {
         offset: head * length,
         samples: batch,
         size,
@@ -227,21 +226,21 @@ export function lookBefore(
     }));
   };
   const tensors = [...taps.tensors];
-  const updated = slotsOf(look, layout, gathered, "update", parameters);
-  const wanted = [
-    ...tensors.flatMap(([tap, x]) => whole("act", tap, x)),
-    ...tensors.flatMap(([tap, x]) => whole("grad", tap, gradientOf(x))),
-    ...slotsOf(look, layout, gathered, "param", parameters),
-    ...slotsOf(look, layout, gathered, "param_grad", gradient),
+  const updated = slotsOf(plan, layout, segments, "update", parameters);
+  const pending = [
+    ...tensors.flatMap(([tap, x]) => tensorColumns("act", tap, x)),
+    ...tensors.flatMap(([tap, x]) => tensorColumns("grad", tap, gradientOf(x))),
+    ...slotsOf(plan, layout, segments, "param", parameters),
+    ...slotsOf(plan, layout, segments, "param_grad", gradient),
   ];
   const matrices = (kind: "act" | "grad", of: (z: Tensor) => Tensor | undefined) =>
-    [...taps.attentions].flatMap(([attention, z]): Piece[] => {
-      const wanted = MATRICES.filter((matrix) => chosen({ kind, name: `${attention}.${matrix}` }));
-      const tensor = wanted.length > 0 ? of(z) : undefined;
+    [...taps.attentions].flatMap(([attention, z]): RowPart[] => {
+      const chosenMatrices = MATRICES.filter((matrix) => chosen({ kind, name: `${attention}.${matrix}` }));
+      const tensor = chosenMatrices.length > 0 ? of(z) : undefined;
       if (!tensor) return [];
       const { attention: layer } = blockOf(architecture, layerOf(`${attention}.`)!);
       const has = [...(isBernoulli(layer) ? ["bernoulli"] : []), ...(layer.extra_keys > 0 ? ["extra"] : [])];
-      const columns = wanted.map((matrix): StatColumn => {
+      const columns = chosenMatrices.map((matrix): StatColumn => {
         const tap = `${attention}.${matrix}`;
         return { kind, tap, at: 0, size: architecture.heads, attention: { matrix, has } };
       });
@@ -254,54 +253,54 @@ export function lookBefore(
       return dz && attentionGradientStatistics(z, dz);
     }),
   ];
-  const all = gathered.all();
+  const all = segments.all();
   if (!all) return attentions;
   const { tensor, at } = all;
-  const compared = new Map(updated.map(({ column, of }) => [column.tap, at(of)]));
-  return [...attentions, { tensor, columns: placed(wanted, at), parameters: compared }];
+  const parameterOffsets = new Map(updated.map(({ column, of }) => [column.tap, at(of)]));
+  return [...attentions, { tensor, columns: withOffsets(pending, at), parameters: parameterOffsets }];
 }
 
-/** Statistics of what the step did: the optimizer's states after it, and what it added to the parameters. */
-export function lookAfter(
-  look: StatisticsPlan,
+/** Statistics of the update: the optimizer's states after it, and what it added to the parameters. */
+export function statisticsAfter(
+  plan: StatisticsPlan,
   states: readonly OptimizerState[],
   layout: Layout,
   after: Updated,
-): Piece[] {
-  const gathered = gathering();
+): RowPart[] {
+  const segments = segmentCollector();
   const { update } = after;
-  const wanted = [
-    ...states.flatMap((own) => slotsOf(look, own, gathered, "opt", after.states[own.name], `.${own.name}`)),
-    ...(update ? slotsOf(look, layout, gathered, "update", update) : []),
+  const pending = [
+    ...states.flatMap((s) => slotsOf(plan, s, segments, "opt", after.states[s.name], `.${s.name}`)),
+    ...(update ? slotsOf(plan, layout, segments, "update", update) : []),
   ];
-  const all = gathered.all();
-  return all ? [{ tensor: all.tensor, columns: placed(wanted, all.at) }] : [];
+  const all = segments.all();
+  return all ? [{ tensor: all.tensor, columns: withOffsets(pending, all.at) }] : [];
 }
 
 /**
- * The pieces as one row of a table on the device.
+ * Packs the parts into one row of a table on the device.
  *
- * @returns the tensor to compute for its effect, and what the table holds
+ * @returns the tensor to compute for its effect, and the table's description
  */
 export function statisticsRow(
   { name }: StatisticsPlan,
-  pieces: readonly Piece[],
+  parts: readonly RowPart[],
 ): { effect: Tensor; table: StatisticsTable } {
   const offsets: number[] = [];
   let width = 0;
-  for (const { tensor } of pieces) {
+  for (const { tensor } of parts) {
     offsets.push(width);
     width += Math.ceil(sizeOf(tensor) / ALIGN) * ALIGN;
   }
-  const columns = pieces.flatMap(({ columns }, i) =>
+  const columns = parts.flatMap(({ columns }, i) =>
     columns.map((column) => ({ ...column, at: offsets[i] + column.at }))
   );
-  const compared = pieces.findIndex(({ parameters }) => parameters);
+  const parameterPart = parts.findIndex(({ parameters }) => parameters);
   const withParameters = columns.map((column): StatColumn => {
-    const at = column.kind === "update" ? pieces[compared].parameters!.get(column.tap) : undefined;
-    return at === undefined ? column : { ...column, parameter: offsets[compared] + at };
+    const at = column.kind === "update" ? parts[parameterPart].parameters!.get(column.tap) : undefined;
+    return at === undefined ? column : { ...column, parameter: offsets[parameterPart] + at };
   });
-  const packed = pack(pieces.map(({ tensor }) => reshape(tensor, [sizeOf(tensor)])), offsets, width);
+  const packed = pack(parts.map(({ tensor }) => reshape(tensor, [sizeOf(tensor)])), offsets, width);
   const effect = record(state(name, [WINDOW, width]), packed, input("slot", [1], "u32"));
   return { effect, table: { name, width, columns: withParameters } };
 }

@@ -12,7 +12,7 @@ import { initialise } from "../model/layout.ts";
 import { inductionProbe, type Probe } from "../track/induction_probe.ts";
 import { type StepGraph, stepGraph, type Table } from "./step_graph.ts";
 import { checkGraphs } from "./sizes.ts";
-import { looksOf, type StatisticsTable, subjectsOf } from "../track/step_statistics.ts";
+import { plansOf, type StatisticsTable, subjectsOf } from "../track/step_statistics.ts";
 
 /** The program of a step, and the table of its statistics. */
 interface StepProgram {
@@ -22,7 +22,7 @@ interface StepProgram {
 
 /** A run with its programs compiled and its parameters on the device. */
 export interface ReadyRun extends Disposable {
-  /** One program per set of `track` entries that are due at the same step (see `looksOf`). */
+  /** One program per set of `track` entries that are due at the same step (see `plansOf`). */
   readonly steps: ReadonlyMap<string, StepProgram>;
   /** The table that steps write their numbers into. */
   readonly table: Table;
@@ -41,7 +41,7 @@ export function stepGraphs(model: Model): Map<string, StepGraph> {
   const { config, architecture, layout } = model;
   checkGraphs(config);
   const states = optimizerStates(config.optimizer, layout);
-  const looks = looksOf(config.track, config.train.steps, () => subjectsOf(architecture, layout, states));
+  const looks = plansOf(config.track, config.train.steps, () => subjectsOf(architecture, layout, states));
   return new Map([...looks].map(([due, look]) => {
     return [due, stepGraph(architecture, layout, config, { look, freezes: freezes(model) })];
   }));

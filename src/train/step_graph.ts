@@ -14,7 +14,7 @@ import { type Architecture, decoder, type ForwardOptions, stepState, usesDropout
 import { optimizerStates, optimizerStep } from "./optimizers.ts";
 import { flat, type Layout, packGradients, parameterViews } from "../model/layout.ts";
 import { activationCache } from "../model/taps.ts";
-import { lookAfter, lookBefore, statisticsRow, WINDOW } from "../track/step_statistics.ts";
+import { statisticsAfter, statisticsBefore, statisticsRow, WINDOW } from "../track/step_statistics.ts";
 import type { StatisticsPlan, StatisticsTable } from "../track/step_statistics.ts";
 
 /** Rows of the tables that steps and evaluation batches write to; also the maximum number of batches per read. */
@@ -154,7 +154,7 @@ export function stepGraph(
   const hyper = input("hyper", [4]);
   const keepUpdate = !!look && layout.slots.some(({ name }) => look.chosen({ kind: "update", name }));
   const before = look
-    ? lookBefore(look, architecture, layout, { taps, gradientOf: of, gradient, parameters })
+    ? statisticsBefore(look, architecture, layout, { taps, gradientOf: of, gradient, parameters })
     : [];
   const after = optimizerStep({
     settings: config.optimizer,
@@ -171,7 +171,7 @@ export function stepGraph(
   if (!look) return { graph: { effects, outputs: { gradient } }, table };
   const row = statisticsRow(look, [
     ...before,
-    ...lookAfter(look, optimizerStates(config.optimizer, layout), layout, after),
+    ...statisticsAfter(look, optimizerStates(config.optimizer, layout), layout, after),
   ]);
   return {
     graph: { effects: [...effects, row.effect], outputs: { gradient } },

@@ -85,6 +85,8 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
           qk_norm: null,
           backward: "exact",
           extra_keys: 0,
+          score: null,
+          mask: null,
           modifier: null,
           layer_scale: null,
           method: "bp",
@@ -368,7 +370,7 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
     );
   };
   const schema = runJsonSchema() as Schema & { required?: string[] };
-  assert.equal(leaves(schema, defaultsOf(CONFIG_KEYS), ""), 99);
+  assert.equal(leaves(schema, defaultsOf(CONFIG_KEYS), ""), 101);
   assert.equal(schema.required, undefined);
   assert.equal(schema.properties?.train.properties?.steps.type, "integer");
 });
