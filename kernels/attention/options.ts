@@ -1,4 +1,4 @@
-// Options of attention: their checks, and the keys that a query sees by them.
+// Options of attention, their checks, and the visible keys that follow from them.
 import type { Tensor } from "../../src/graph/tensor.ts";
 import { didYouMean, UserError } from "../../src/base/errors.ts";
 import { type Expression, lookupsOf } from "../expression/expression.ts";

@@ -40,10 +40,10 @@ export interface Row {
 export const POINT = ["b", "h", "i", "j"];
 
 /** Sizes, attributes, and the tables that the expressions look up, in the order of `attrs.tables`. */
-export type Walked = Pick<AttentionContext, "sizes" | "attrs" | "tables">;
+export type ContextInput = Pick<AttentionContext, "sizes" | "attrs" | "tables">;
 
 /** Compiles the expressions of a call; without a seed there is no dropout. */
-export function contextOf({ sizes, attrs, tables }: Walked, seed?: Values): AttentionContext {
+export function contextOf({ sizes, attrs, tables }: ContextInput, seed?: Values): AttentionContext {
   const definition = ACTIVATIONS[attrs.activation];
   // A normalised activation is not a function of one score.
   const phi = definition.normalised ? variable("score") : definition.expression;

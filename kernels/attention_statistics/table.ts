@@ -43,9 +43,9 @@ function massOf(a: Float64Array, n = a.length): { mass: number; argmax: number }
 
 const xlogx = (x: number): number => x > 0 ? x * Math.log(x) : 0;
 
-/** A row of finite weights over its visible keys, with the query at position `place`; keys from `sequence` on are learned. */
+/** A row of finite weights over its visible keys, with the query at `position`; keys from `sequence` on are learned. */
 export function countedRow(
-  place: number,
+  position: number,
   keys: readonly number[],
   a: Float64Array,
   sequence: number,
@@ -57,14 +57,14 @@ export function countedRow(
   const placed = learned < 0 ? keys.length : learned;
   const entropy = all.mass > 0 ? a.reduce((sum, x) => sum - xlogx(x / all.mass), 0) : 0;
   return {
-    place,
+    position,
     keys,
     a,
     placed,
     ofPlaced: learned < 0 ? all : massOf(a, placed),
     all,
     /** The weight of a key that has a position, 0 if it is not visible. */
-    to: (key: number): number => key < sequence ? a[keys.indexOf(key)] ?? 0 : 0,
+    weightOf: (key: number): number => key < sequence ? a[keys.indexOf(key)] ?? 0 : 0,
     entropy: Math.max(entropy, 0),
     bernoulli,
   };
@@ -118,9 +118,9 @@ function bernoulliEntropy({ a }: CountedRow): number {
   return sum / a.length;
 }
 
-function distanceOf({ place, keys, a, placed, ofPlaced: { mass } }: CountedRow): number {
+function distanceOf({ position, keys, a, placed, ofPlaced: { mass } }: CountedRow): number {
   let distance = 0;
-  for (let m = 0; m < placed && mass > 0; m++) distance += a[m] / mass * (place - keys[m]);
+  for (let m = 0; m < placed && mass > 0; m++) distance += a[m] / mass * (position - keys[m]);
   return distance;
 }
 
@@ -160,12 +160,12 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   max: { row: ({ a, all }) => a[all.argmax] },
   argmax_distance: {
     over: "rows_placed",
-    row: ({ place, keys, placed, ofPlaced }) => placed > 0 ? place - keys[ofPlaced.argmax] : undefined,
-    label: "distance of the largest (positions)",
+    row: ({ position, keys, placed, ofPlaced }) => placed > 0 ? position - keys[ofPlaced.argmax] : undefined,
+    label: "distance to the largest weight (positions)",
   },
   sink: {
     over: "rows_sunk",
-    row: ({ place, keys, to }) => place >= 1 && keys[0] === 0 ? to(0) : undefined,
+    row: ({ position, keys, weightOf }) => position >= 1 && keys[0] === 0 ? weightOf(0) : undefined,
     share: { field: "sink_heads", above: 0.3 },
     label: "attention to the first key",
     chart: {
@@ -177,14 +177,14 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   },
   previous: {
     over: "rows_with_previous",
-    row: ({ place, to }) => place >= 1 ? to(place - 1) : undefined,
+    row: ({ position, weightOf }) => position >= 1 ? weightOf(position - 1) : undefined,
     label: "attention to the previous key",
   },
   self: {
     // `self` is a reserved word of WGSL.
     column: "mean(sums.self_weight, sums.rows)",
-    row: ({ place, to }) => to(place),
-    label: "attention to the own key",
+    row: ({ position, weightOf }) => weightOf(position),
+    label: "attention to the same position",
   },
   distance: {
     over: "rows_placed",
@@ -228,12 +228,14 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   },
   induction: {
     over: "rows_repeated",
-    row: ({ place, to }, repeated) => place >= repeated ? to(place - repeated + 1) : undefined,
+    row: ({ position, weightOf }, repeated) =>
+      position >= repeated ? weightOf(position - repeated + 1) : undefined,
     only: "repeated",
   },
   duplicate: {
     over: "rows_repeated",
-    row: ({ place, to }, repeated) => place >= repeated ? to(place - repeated) : undefined,
+    row: ({ position, weightOf }, repeated) =>
+      position >= repeated ? weightOf(position - repeated) : undefined,
     only: "repeated",
   },
 };

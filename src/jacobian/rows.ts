@@ -8,12 +8,12 @@ import {
   weightGradients,
   weights,
 } from "../../kernels/attention/rows.ts";
-import type { Row, Walked } from "../../kernels/attention/rows.ts";
+import type { ContextInput, Row } from "../../kernels/attention/rows.ts";
 import { isNormalised } from "../../kernels/attention/sizes.ts";
 import type { Floats } from "../graph/tensor.ts";
 
 /** One attention call on one batch: its inputs, and the gradient dz = dL/dz that it is given. */
-export interface AttentionValues extends Walked {
+export interface AttentionValues extends ContextInput {
   /** [B, T, H, d] */
   readonly q: Floats;
   /** [B, S, Hkv, d] */
