@@ -1,34 +1,34 @@
-// Beam search: the few most likely texts so far, each continued by every token, the best kept.
+// Beam search: extends the W most likely texts by every token and keeps the best.
 import type { Tokenizer } from "../data/mod.ts";
 import { reportProgress } from "../base/progress.ts";
 import { largest, logSoftmax, ofTokens } from "./sampling.ts";
 import type { NextLogits } from "./next_logits.ts";
 
-/** How beams are searched. */
+/** Options of beam search. */
 export interface BeamOptions {
-  /** Texts kept at once, W. */
+  /** Beam width W. */
   readonly beams: number;
   /** Number of tokens to add. */
   readonly tokens: number;
-  /** Whole texts are compared by ln p / tokens^a; 1 by default: the mean over the tokens added. */
+  /** Exponent a of the score ln p / tokens^a that ranks texts. Default: 1, the mean over the added tokens. */
   readonly lengthPenalty?: number;
   /** Whether a text ends here. */
   readonly ends?: (added: readonly number[]) => boolean;
-  /** Aborted: the best text so far. */
+  /** When aborted, the search ends with the best text so far. */
   readonly signal?: AbortSignal;
 }
 
-/** A text that beam search found. */
+/** A result of beam search. */
 export interface Beam {
-  /** Ids of what was added. */
+  /** Ids of the added tokens. */
   readonly added: readonly number[];
-  /** Sum of ln p over them, p of the softmax over the model's whole vocabulary. */
+  /** Sum of ln p over them, p from the softmax over the model's full vocabulary. */
   readonly logProbability: number;
-  /** Whether it ended by itself. */
+  /** Whether `ends` was true for it. */
   readonly ended: boolean;
 }
 
-/** The `count` most likely continuations by one token; of equals that of the earlier text, then of the lower id. */
+/** The `count` most likely continuations by one token; ties go to the earlier text, then the lower id. */
 function candidates(
   live: readonly Beam[],
   logits: readonly ArrayLike<number>[],
@@ -44,13 +44,13 @@ function candidates(
 }
 
 /**
- * The texts of highest probability that beam search finds: from the W most likely so far, the 2 W most likely continuations
- * by one token; those that end are put aside if they are among the first W, of the others W go on. The search is over when
- * W have ended and no text that goes on can still beat them, or all tokens are added.
+ * Beam search for the most likely texts. Each step takes the 2 W most likely one-token continuations of the W live texts:
+ * those that end are set aside if they are among the first W; W of the others stay live. The search stops when W texts have
+ * ended and no live text can still beat them, or when all tokens are added.
  *
  * With W at least V^(tokens - 1) it is exhaustive.
  *
- * @returns what was found, the best first, W at most
+ * @returns at most W texts, best first
  *
  * @example
  * ```ts
@@ -73,12 +73,12 @@ export async function beamSearch(
   const prompt = Array.from(ids);
   const score = ({ added, logProbability }: Beam, length = added.length) =>
     logProbability / Math.max(1, length) ** lengthPenalty;
-  const best = (found: readonly Beam[]) => [...found].sort((a, b) => score(b) - score(a)).slice(0, beams);
+  const best = (texts: readonly Beam[]) => [...texts].sort((a, b) => score(b) - score(a)).slice(0, beams);
   let live: Beam[] = [{ added: [], logProbability: 0, ended: false }];
   let done: Beam[] = [];
   for (let n = 0; n < tokens && live.length > 0 && !signal?.aborted; n++) {
     reportProgress({ what: "searching", done: n, total: tokens });
-    // Rows without a text of their own read the first again.
+    // Unused rows repeat the first text.
     const rows = Array.from({ length: beams }, (_, row) => [...prompt, ...(live[row] ?? live[0]).added]);
     const next = candidates(live, await reader.next(rows), 2 * beams, reader.tokenizer);
     const kept: { beam: Beam; parent: number }[] = [];
@@ -91,7 +91,7 @@ export async function beamSearch(
     });
     live = kept.map(({ beam }) => beam);
     done = best(done);
-    // What goes on loses probability, and is divided by the length that suits it best.
+    // Upper bound on a live text's final score: its probability can only fall; take the most favourable length.
     const reachable = (beam: Beam) => score(beam, lengthPenalty > 0 ? tokens : beam.added.length);
     if (done.length === beams && live.every((beam) => reachable(beam) <= score(done[beams - 1]))) break;
     await reader.reorder(Array.from({ length: beams }, (_, row) => (kept[row] ?? kept[0])?.parent ?? row));

@@ -1,4 +1,4 @@
-// Text from a model: prompts continued token by token, drawn or searched, up to a length or a stop string.
+// Text generation: continues prompts token by token, by sampling or beam search, up to a length or a stop string.
 import { maximum } from "../base/extremes.ts";
 import { randomStream } from "../base/random.ts";
 import { textBehind, type Tokenizer } from "../data/mod.ts";
@@ -15,65 +15,65 @@ import { reportProgress } from "../base/progress.ts";
 import { logSoftmax, nextProbabilities, ofTokens, sample, type Sampling } from "./sampling.ts";
 import { beforeStop, continuationOf, textStreams } from "./text_stream.ts";
 
-/** Prompts that are continued in one pass. */
+/** Prompts per batch. */
 const ROWS = 16;
 
-/** How texts are continued. */
+/** Options of text generation. */
 export interface ContinueOptions extends Sampling {
   /** Number of tokens to add. */
   readonly tokens: number;
-  /** Seed of the draws. */
+  /** Seed of the random numbers. */
   readonly seed: number;
-  /** A text ends before the first of these that it writes. */
+  /** Stop strings: a text ends before the first one that it contains. */
   readonly stop?: readonly string[];
-  /** Searches for the most likely text with so many beams (see `beamSearch`); nothing is drawn then, and nothing filtered. */
+  /** Beam width (see `beamSearch`); temperature and filters are then ignored. Default: sampling. */
   readonly beams?: number | null;
-  /** Of beams: texts are compared by ln p / tokens^a, a = 1 by default. */
+  /** Exponent a of the beams' score ln p / tokens^a. Default: 1. */
   readonly lengthPenalty?: number;
-  /** Aborted: the texts end where they are. */
+  /** When aborted, texts end at the current token. */
   readonly signal?: AbortSignal;
-  /** False: every pass reads all tokens anew. */
+  /** Whether to cache keys and values; false recomputes all tokens in every pass. Default: true. */
   readonly cache?: boolean;
-  /** Called with each text's next piece as soon as no later token can change it; beams give a text whole. */
+  /** Called with each text's next piece once no later token can change it; with beams, once with the complete text. */
   readonly onPiece?: (piece: TextPiece) => void;
 }
 
-/** The next piece of a text under way: all pieces of a text together are its `text`.
+/** A piece of a text during generation: the pieces of a text concatenate to its `text`.
  * @category Models */
 export interface TextPiece {
-  /** Which prompt it belongs to, from 0. */
+  /** Index of its prompt, from 0. */
   readonly text: number;
-  /** What comes next; the first piece begins with the prompt. */
+  /** The next characters; the first piece begins with the prompt. */
   readonly piece: string;
-  /** Whether the text ends here. */
+  /** Whether it is the text's last piece. */
   readonly last: boolean;
 }
 
-/** What to generate. */
+/** Options of `generate`. */
 export interface GenerateOptions extends ContinueOptions {
-  /** What is continued. */
+  /** The prompt: a text or token ids. */
   readonly prompt: TextOrIds;
 }
 
-/** A prompt and what the model made of it. */
+/** A generated text. */
 export interface Generated {
-  /** As given; of ids their text. */
+  /** The prompt; for ids, their text. */
   readonly prompt: string;
   /** The prompt and its continuation. */
   readonly text: string;
-  /** What was added, without the stop string. */
+  /** The continuation, without the stop string. */
   readonly continuation: string;
-  /** Ids of the tokens added, those of the stop string too. */
+  /** Ids of the added tokens, including those of the stop string. */
   readonly ids: readonly number[];
-  /** Sum of ln p over them, p of the softmax over the model's whole vocabulary, without temperature and filters. */
+  /** Sum of ln p over them, p from the softmax over the model's full vocabulary, without temperature and filters. */
   readonly logProbability: number;
-  /** What ended it. */
+  /** Why it ended. */
   readonly ended: "tokens" | "stop" | "signal";
-  /** Why tokens were made without the cache of keys and values; undefined where none was. */
+  /** Why some tokens were generated without the cache of keys and values; undefined if all used it. */
   readonly uncached: string | undefined;
 }
 
-/** Whether the tokens added end with, or hold, a stop string; only as many are looked at as the newest could complete. */
+/** Tests whether the added tokens contain a stop string; checks only the last tokens, which the newest could complete. */
 function stopTest(
   tokenizer: Tokenizer,
   stop: readonly string[],
@@ -82,9 +82,9 @@ function stopTest(
   if (wrong !== undefined) throw new UserError("A stop string is empty, expected at least one character.");
   if (stop.length === 0) return () => false;
   // A token may be a single byte.
-  const most = maximum(stop.map((text) => new TextEncoder().encode(text).length)) + 4;
+  const longest = maximum(stop.map((text) => new TextEncoder().encode(text).length)) + 4;
   return (start, added) => {
-    const end = textBehind(tokenizer, added.at(-most - 1) ?? start.at(-1), added.slice(-most));
+    const end = textBehind(tokenizer, added.at(-longest - 1) ?? start.at(-1), added.slice(-longest));
     return stop.some((text) => end.includes(text));
   };
 }
@@ -110,10 +110,10 @@ function finished(
   return { prompt, text: before + continuation, continuation, ids: added, logProbability, ended, uncached };
 }
 
-const promptText = (given: TextOrIds, start: readonly number[], tokenizer: Tokenizer): string =>
-  typeof given === "string" ? given : tokenizer.decode(start);
+const promptText = (prompt: TextOrIds, start: readonly number[], tokenizer: Tokenizer): string =>
+  typeof prompt === "string" ? prompt : tokenizer.decode(start);
 
-/** Draws tokens for up to `ROWS` prompts side by side. */
+/** Samples continuations of up to `ROWS` prompts in one batch. */
 async function drawTexts(
   device: Device,
   model: LanguageModel,
@@ -159,10 +159,10 @@ async function drawTexts(
   return writings.map((_, n) => end(n));
 }
 
-/** The most tokens of a text: those of the longest list that V8 keeps as one. */
+/** Maximum number of tokens per text: the length of V8's longest contiguous array. */
 export const MOST_TOKENS = 2 ** 27;
 
-/** Throws where the device has no room for so many beams, or the heap for their texts. */
+/** Throws UserError if the beams do not fit on the device, or their texts into the heap. */
 function checkBeams(device: Device, model: LanguageModel, beams: number, length: number, tokens: number) {
   const texts = 8 * beams * (length + tokens);
   const { heap } = thisMachine();
@@ -182,7 +182,7 @@ async function searchTexts(
 ): Promise<Generated[]> {
   const { tokenizer } = model;
   const ends = stopTest(tokenizer, options.stop ?? []);
-  const found: Generated[] = [];
+  const texts: Generated[] = [];
   for (const prompt of prompts) {
     const start = [...promptIds(model, prompt)];
     checkBeams(device, model, beams, start.length, options.tokens);
@@ -191,23 +191,22 @@ async function searchTexts(
     const search = { beams, tokens, lengthPenalty, signal };
     const [best] = await beamSearch(reader, start, { ...search, ends: (added) => ends(start, added) });
     const { logProbability, ended: stopped, added } = best;
-    const own = promptText(prompt, start, tokenizer);
-    const writing = { prompt: own, start, ids: [...added], logProbability, stopped };
+    const promptString = promptText(prompt, start, tokenizer);
+    const writing = { prompt: promptString, start, ids: [...added], logProbability, stopped };
     const text = finished(writing, tokenizer, options, reader.whole);
-    options.onPiece?.({ text: found.length, piece: text.text, last: true });
-    found.push(text);
+    options.onPiece?.({ text: texts.length, piece: text.text, last: true });
+    texts.push(text);
   }
-  return found;
+  return texts;
 }
 
 /**
- * Continues prompts, drawing one token after another, or searching for the most likely text with beams. The model sees the
- * last `context` tokens. Keys and values of what was read stay on the device as long as the text is no longer than that; a
- * text does not depend on which others are made beside it.
+ * Continues prompts by sampling or beam search. The model sees the last `context` tokens. Keys and values are cached on the
+ * device while the text fits into the context. A text does not depend on the other texts of its batch.
  *
- * @param prompts what is continued, each by itself: texts, or ids
- * @throws {UserError} for an empty prompt or stop string, a character that the tokenizer does not know, more tokens than a
- * list can have, and more beams than the device has room for
+ * @param prompts texts or ids, each continued independently
+ * @throws {UserError} for an empty prompt or stop string, a character that the tokenizer does not know, more tokens than an
+ * array can hold, and more beams than fit on the device
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Next tokens of a trained model: sampling, beams, and the caches that make them quick.
+ * Text generation with a trained model: sampling, beam search, and key-value caches.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// The logits after a few texts that grow: with keys and values of what was read kept on the device, or, where that cannot
-// be, by reading the last `context` tokens anew.
+// Next-token logits of growing texts: with cached keys and values on the device, or, where that is impossible, by recomputing
+// the last `context` tokens.
 import type { LanguageModel } from "../model/model.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import type { Tokenizer } from "../data/mod.ts";
@@ -12,59 +12,59 @@ import { decoder } from "../nn/decoder.ts";
 import { hearing } from "../base/hear.ts";
 import { checkLogits } from "../model/finite.ts";
 
-/** Texts that grow, and what follows them. */
+/** Computes next-token logits of growing texts. */
 export interface NextLogits extends Disposable {
-  /** Between text and ids; the model may have more ids than this. */
+  /** Converts between text and ids; the model's vocabulary may be larger. */
   readonly tokenizer: Tokenizer;
   /**
-   * The logits after the last id of each text, over the whole vocabulary of the model: a softmax runs over all of them, also
-   * where some ids have no token. From one call to the next a text stays or grows at its end.
+   * The logits after the last id of each text, over the model's full vocabulary, including ids without a token. From one call
+   * to the next, a text may only grow at its end.
    *
-   * @param texts as many as there are rows, each with one id at least
-   * @throws {UserError} where the logits are not finite
+   * @param texts one per row, each with at least one id
+   * @throws {UserError} if the logits are not finite
    */
   next(texts: readonly (readonly number[])[]): Promise<ArrayLike<number>[]>;
-  /** Text i goes on from what text `parents[i]` has been. */
+  /** Reorders the cached rows: text i continues from text `parents[i]`. */
   reorder(parents: readonly number[]): Promise<void>;
-  /** Why the last pass read texts as a whole; undefined where it read new tokens alone. */
+  /** Why the last pass recomputed whole texts; undefined if it computed only new tokens. */
   readonly whole: string | undefined;
 }
 
-/** Programs by their length, compiled when they are first asked for. */
+/** Programs by length, compiled on first use. */
 function programs(compile: (length: number) => Promise<Program>) {
-  const made = new Map<number, Program>();
+  const compiled = new Map<number, Program>();
   return {
     async of(length: number): Promise<Program> {
-      const program = made.get(length) ?? await compile(length);
-      made.set(length, program);
+      const program = compiled.get(length) ?? await compile(length);
+      compiled.set(length, program);
       return program;
     },
-    close: () => made.forEach((program) => program[Symbol.dispose]()),
+    close: () => compiled.forEach((program) => program[Symbol.dispose]()),
   };
 }
 
-/** The pass over `count` new positions of each row, and the states that it goes on from. */
+/** The pass over `count` new positions per row, and the states of its cache. */
 function cachedGraph({ architecture, parameters }: LanguageModel, rows: number, count: number) {
   const cache = keyCache(rows, count, architecture.context);
   const ids = input("ids", [rows, count], "u32");
-  const logits = decoder(architecture, parameters, ids, { cache, wanted: input("wanted", [rows], "u32") });
+  const logits = decoder(architecture, parameters, ids, { cache, wanted: input("logitRows", [rows], "u32") });
   return { logits, states: cache.states };
 }
 
-/** The pass over whole texts. A hook may look at all logits: they are chosen from behind it. */
+/** The pass over whole texts. Hooks may use all logits, so with hooks the rows are selected after them. */
 function wholeGraph({ architecture, parameters }: LanguageModel, rows: number): Tensor {
   const { context, vocabulary, hooks } = architecture;
   const ids = input("ids", [rows, context], "u32");
-  const wanted = input("wanted", [rows], "u32");
-  if (!hooks) return decoder(architecture, parameters, ids, { wanted });
+  const logitRows = input("logitRows", [rows], "u32");
+  if (!hooks) return decoder(architecture, parameters, ids, { wanted: logitRows });
   const all = decoder(architecture, parameters, ids);
-  return embedding(reshape(all, [rows * context, vocabulary]), wanted);
+  return embedding(reshape(all, [rows * context, vocabulary]), logitRows);
 }
 
-const passPositions = (context: number, most: number): number =>
-  Math.min(context, 2 ** Math.ceil(Math.log2(most)));
+const passPositions = (context: number, count: number): number =>
+  Math.min(context, 2 ** Math.ceil(Math.log2(count)));
 
-/** The passes by which `rows` texts of `length` tokens are continued by `tokens`: what a device has to hold, and to compute. */
+/** The workload of continuing `rows` texts of `length` tokens by `tokens`: memory and computation of the passes. */
 export function generationWork(
   model: LanguageModel,
   rows: number,
@@ -72,7 +72,7 @@ export function generationWork(
   tokens: number,
 ): Workload[] {
   const { context, hooks } = model.architecture;
-  // The last pass reads all but the last token.
+  // The last added token is never read.
   const cached = hooks || length > context ? 0 : Math.min(tokens, context - length + 1);
   const pass = (logits: Tensor, runs: number): Workload => {
     return { graph: { outputs: { logits } }, runs, reads: runs };
@@ -85,7 +85,7 @@ export function generationWork(
   ];
 }
 
-/** What a pass over new positions is fed: of each row the ids from `starts` on, right-padded. */
+/** Inputs of a pass over new positions: per row the ids from `starts` on, right-padded. */
 function feedsOf(texts: readonly (readonly number[])[], starts: readonly number[], count: number) {
   const ids = new Uint32Array(texts.length * count);
   const positions = new Uint32Array(ids.length);
@@ -93,16 +93,16 @@ function feedsOf(texts: readonly (readonly number[])[], starts: readonly number[
     ids.set(text.slice(starts[row]), row * count);
     for (let t = 0; t < count; t++) positions[row * count + t] = starts[row] + t;
   });
-  const wanted = Uint32Array.from(texts, (text, row) => row * count + text.length - starts[row] - 1);
-  return { ids, positions, wanted };
+  const logitRows = Uint32Array.from(texts, (text, row) => row * count + text.length - starts[row] - 1);
+  return { ids, positions, logitRows };
 }
 
 /**
- * Makes a model ready to say what follows `rows` texts. The device keeps each block's keys and values; a call computes the
- * tokens that are new to it. A text longer than the model's context is read anew each time, its last `context` tokens, and
- * so is every text of a model with hooks, which may look from one position at another.
+ * Prepares a model to compute the next-token logits of `rows` texts. The device caches each block's keys and values; a call
+ * computes only the new tokens. For a text longer than the model's context, the last `context` tokens are recomputed in every
+ * call, and so are all texts of a model with hooks, which may use any position.
  *
- * @param options `cache`: false reads every text anew
+ * @param options `cache`: false recomputes every text in every call
  *
  * @example
  * ```ts
@@ -128,8 +128,8 @@ export async function nextLogits(
   const cached = programs((count) =>
     device.compile({ outputs: { logits: cachedGraph(model, rows, count).logits } })
   );
-  const whole = programs(() => device.compile({ outputs: { logits: wholeGraph(model, rows) } }));
-  const held = new Array<number>(rows).fill(0);
+  const fullPass = programs(() => device.compile({ outputs: { logits: wholeGraph(model, rows) } }));
+  const cachedTokens = new Array<number>(rows).fill(0);
   let followed: Program | undefined;
   let reason: string | undefined;
   const heard = hearing();
@@ -139,20 +139,20 @@ export async function nextLogits(
     return longest > context ? `the context of ${context} positions is full` : undefined;
   };
   const runCached = async (texts: readonly (readonly number[])[]): Promise<Program> => {
-    // A text that has not grown has its last token read again.
-    const starts = texts.map((text, row) => Math.min(held[row], text.length - 1));
-    const most = texts.reduce((most, text, row) => Math.max(most, text.length - starts[row]), 0);
-    const count = passPositions(context, most);
+    // For a text that has not grown, the last token is read again.
+    const starts = texts.map((text, row) => Math.min(cachedTokens[row], text.length - 1));
+    const longest = texts.reduce((longest, text, row) => Math.max(longest, text.length - starts[row]), 0);
+    const count = passPositions(context, longest);
     const program = await cached.of(count);
     program.run({ ...feedsOf(texts, starts, count), start: Float32Array.from(starts) });
-    texts.forEach((text, row) => held[row] = text.length);
+    texts.forEach((text, row) => cachedTokens[row] = text.length);
     return program;
   };
   const runWhole = async (texts: readonly (readonly number[])[]): Promise<Program> => {
     const seen = texts.map((text) => text.slice(-context));
-    const { ids, wanted } = feedsOf(seen, seen.map(() => 0), context);
-    const program = await whole.of(context);
-    program.run({ ids, wanted });
+    const { ids, logitRows } = feedsOf(seen, seen.map(() => 0), context);
+    const program = await fullPass.of(context);
+    program.run({ ids, logitRows });
     return program;
   };
   return {
@@ -173,22 +173,22 @@ export async function nextLogits(
       if (reason !== undefined || parents.every((parent, row) => parent === row)) return;
       followed ??= await device.compile({ effects: followGraph(model, rows) });
       followed.run({ parents: Uint32Array.from(parents) });
-      const before = held.slice();
-      parents.forEach((parent, row) => held[row] = before[parent]);
+      const before = cachedTokens.slice();
+      parents.forEach((parent, row) => cachedTokens[row] = before[parent]);
     },
     [Symbol.dispose]() {
       cached.close();
-      whole.close();
+      fullPass.close();
       followed?.[Symbol.dispose]();
     },
   };
 }
 
-/** Every cached row replaced by that of its parent: input `parents`, u32 [rows]. */
+/** Replaces every cached row by its parent's: input `parents`, u32 [rows]. */
 function followGraph(model: LanguageModel, rows: number): Tensor[] {
   const parents = input("parents", [rows], "u32");
-  return cachedGraph(model, rows, 1).states.map((held) => {
-    const flat = reshape(held, [rows, sizeOf(held) / rows]);
-    return assign(held, embedding(flat, parents));
+  return cachedGraph(model, rows, 1).states.map((state) => {
+    const flat = reshape(state, [rows, sizeOf(state) / rows]);
+    return assign(state, embedding(flat, parents));
   });
 }

@@ -1,17 +1,17 @@
-// From logits to the next token: the distribution, its filters, a draw.
+// Sampling the next token from logits: temperature, filters, a random draw.
 
 import { refuseRenamed } from "../base/errors.ts";
 import type { Tokenizer } from "../data/mod.ts";
 
-/** How tokens are drawn. */
+/** Options of sampling. */
 export interface Sampling {
-  /** Logits are divided by it; 0 takes the most likely token. */
+  /** Divisor of the logits; 0 takes the most likely token. */
   readonly temperature: number;
-  /** Only the k most likely tokens. */
+  /** Samples only from the k most likely tokens. */
   readonly topK?: number | null;
-  /** Only the most likely tokens whose probabilities reach p together. */
+  /** Samples only from the fewest most likely tokens whose probabilities sum to at least p (nucleus sampling). */
   readonly topP?: number | null;
-  /** Only tokens at least so many times as likely as the most likely one. */
+  /** Samples only from tokens with at least this fraction of the highest probability. */
   readonly minP?: number | null;
 }
 
@@ -23,7 +23,7 @@ function checkSampling(sampling: Sampling): void {
   throw new RangeError(`Cannot draw with temperature ${temperature}, k ${topK}, p ${topP}, min-p ${minP}.`);
 }
 
-/** Index of the largest number, the first of equals. */
+/** Index of the largest value; the first in a tie. */
 export function argmax(values: ArrayLike<number>): number {
   let best = 0;
   for (let i = 1; i < values.length; i++) if (values[i] > values[best]) best = i;
@@ -31,10 +31,10 @@ export function argmax(values: ArrayLike<number>): number {
 }
 
 /**
- * Probabilities of the next token: softmax(logits / temperature) over the tokens that the filters leave, in float64.
- * At temperature 0 the most likely token (the lowest id of equals) has all of it. The filters act one after another: of the
- * k most likely tokens, whose probabilities sum to 1, the nucleus is the fewest that reach p, one at least; of these, min-p
- * leaves tokens whose probability is at least min-p times that of the most likely one (Nguyen et al. 2024).
+ * Probabilities of the next token: softmax(logits / temperature) over the tokens that pass the filters, in float64. At
+ * temperature 0 the most likely token (the lowest id in a tie) has probability 1. The filters apply in order: top-k,
+ * renormalised to 1; the nucleus, the fewest most likely tokens that reach p, at least one; min-p, tokens whose probability is
+ * at least min-p times the highest (Nguyen et al. 2024).
  *
  * @throws {RangeError} unless temperature is at least 0, k at least 1, p and min-p from 0 to 1
  *
@@ -69,8 +69,8 @@ export function nextProbabilities(logits: ArrayLike<number>, sampling: Sampling)
 }
 
 /**
- * What a token is chosen by: the values of the ids that have a token, -Infinity for those of a tokenizer that have none;
- * ids that only the model has are left out. `values` are logits or log-probabilities, by id.
+ * Restricts values to the tokenizer's ids: -Infinity for ids without a token; ids that only the model has are left out.
+ * `values` are logits or log-probabilities, by id.
  */
 export function ofTokens({ size, hasToken }: Tokenizer, values: ArrayLike<number>): ArrayLike<number> {
   if (!hasToken && size === values.length) return values;
@@ -107,10 +107,10 @@ export function logSoftmax(logits: ArrayLike<number>): Float64Array {
   return Float64Array.from(logits, (x) => x - shift);
 }
 
-/** Up to so many, putting each in its place is quicker than to sort all. */
+/** Up to this k, insertion is faster than sorting all values. */
 const FEW = 64;
 
-/** Indices of the k largest numbers, the largest first, of equals the lower index. */
+/** Indices of the k largest values, largest first; ties in order of index. */
 export function largest(values: ArrayLike<number>, k: number): number[] {
   if (k > FEW) {
     return Array.from(values, (_, i) => i).sort((a, b) => values[b] - values[a] || a - b).slice(0, k);

@@ -1,4 +1,4 @@
-// Ablation of attention heads: how much the loss changes when what one head gives is taken away, or exchanged.
+// Ablation of attention heads: the change of the loss when the output of one head is removed or replaced.
 import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
 import { elementwise } from "../../kernels/elementwise/op.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
@@ -15,25 +15,25 @@ import { reportProgress } from "../base/progress.ts";
 import type { LanguageModel } from "../model/model.ts";
 import { padded } from "../model/passes.ts";
 
-/** What a head's values are replaced by: nothing, their mean, or those of another sample. */
+/** What replaces a head's values: zeros, their mean, or those of another sample. */
 export type AblationMethod = "zero" | "mean" | "resample";
 
 /** All methods.
  * @category Questions */
 export const ABLATION_METHODS: readonly AblationMethod[] = ["zero", "mean", "resample"];
 
-/** What heads are worth.
+/** The effect of each head on the loss.
  * @category Questions */
 export interface Ablation {
-  /** Mean loss of the whole model in nats per token. */
+  /** Mean loss of the intact model in nats per token. */
   readonly loss: number;
-  /** Tokens that counted. */
+  /** Number of target tokens. */
   readonly tokens: number;
-  /** Loss without a head minus that of the whole model, [layer][head]. */
+  /** Loss with a head ablated minus loss of the intact model, [layer][head]. */
   readonly changes: readonly Float64Array[];
 }
 
-/** Batches of texts: each is cut into windows of the context, one behind the other, and every token but the first counts.
+/** Batches of texts: each text is split into consecutive windows of the context; every token but the first is a target.
  * @category Questions */
 export function textBatches(
   { architecture: { context } }: LanguageModel,
@@ -47,15 +47,15 @@ export function textBatches(
   });
   const batches: Batch[] = [];
   for (let at = 0; at < windows.length; at += rows) {
-    const own = windows.slice(at, at + rows);
+    const group = windows.slice(at, at + rows);
     const targets = new Uint32Array(rows * context).fill(IGNORE);
-    own.forEach((window, row) => targets.set(window.subarray(1), row * context));
-    batches.push({ ids: padded(own.map((window) => window.subarray(0, -1)), context, rows), targets });
+    group.forEach((window, row) => targets.set(window.subarray(1), row * context));
+    batches.push({ ids: padded(group.map((window) => window.subarray(0, -1)), context, rows), targets });
   }
   return batches;
 }
 
-/** Positions of each row up to the last whose target counts: what lies behind is padding. */
+/** Length of each row up to its last target; the rest is padding. */
 function lengthsOf({ targets }: Batch, rows: number): number[] {
   const length = targets.length / rows;
   return Array.from({ length: rows }, (_, row) => {
@@ -63,7 +63,7 @@ function lengthsOf({ targets }: Batch, rows: number): number[] {
   });
 }
 
-/** The model with every head's values open to change, by inputs of each layer. */
+/** The model with inputs per layer that change every head's values. */
 function ablatedGraph({ architecture, parameters }: LanguageModel, rows: number, method: AblationMethod) {
   const { context, vocabulary } = architecture;
   const values: Record<string, Tensor> = {};
@@ -89,7 +89,7 @@ function ablatedGraph({ architecture, parameters }: LanguageModel, rows: number,
   return { outputs: { loss, valid, ...values }, values };
 }
 
-/** For each position of each row, whose values it takes: a seeded other row's, its last where that is shorter. */
+/** For each position of each row, the position whose values replace it: in another row (seeded), its last if it is shorter. */
 function donorsOf(lengths: readonly number[], length: number, seed: number, number: number): Uint32Array {
   const full = lengths.map((n, row) => n > 0 ? row : -1).filter((row) => row >= 0);
   if (full.length < 2) throw new UserError("Resample ablation needs two samples in a batch, found one.");
@@ -110,45 +110,45 @@ interface Head {
 interface Study {
   readonly program: Program;
   readonly batches: readonly Batch[];
-  /** Of the rows of each batch, without padding. */
+  /** Lengths of the rows of each batch, without padding. */
   readonly lengths: readonly (readonly number[])[];
   /** Values by tap, [B, T, H, d]. */
   readonly values: Readonly<Record<string, Tensor>>;
-  /** Of each batch, which position each takes its values from when it resamples. */
+  /** For resampling, per batch: the position whose values replace each position. */
   readonly donors?: readonly Uint32Array[];
   /** Mean values by tap, [H d]. */
   means: Readonly<Record<string, Float64Array>>;
-  /** Batches read so far, and in all. */
+  /** Batches completed, and their total number. */
   done: number;
   readonly total: number;
 }
 
-/** Inputs that leave all heads of batch n alone but one. */
-function feedsOf({ values, donors, means }: Study, n: number, gone?: Head): Record<string, Values> {
+/** Inputs of batch n that ablate one head, or none. */
+function feedsOf({ values, donors, means }: Study, n: number, ablated?: Head): Record<string, Values> {
   const feeds: Record<string, Values> = {};
   for (const [name, { shape: [B, T, H, d] }] of Object.entries(values)) {
-    const away = (head: number) => gone?.name === name && gone.head === head;
+    const isAblated = (head: number) => ablated?.name === name && ablated.head === head;
     if (donors) {
       feeds[`from ${name}`] = Uint32Array.from({ length: B * T * H }, (_, at) => {
         const [position, head] = [Math.floor(at / H), at % H];
-        return (away(head) ? donors[n][position] : position) * H + head;
+        return (isAblated(head) ? donors[n][position] : position) * H + head;
       });
       continue;
     }
-    const of = (value: (e: number, away: boolean) => number) =>
-      Float64Array.from({ length: H * d }, (_, e) => value(e, away(Math.floor(e / d))));
-    feeds[`keep ${name}`] = of((_, away) => away ? 0 : 1);
-    feeds[`fill ${name}`] = of((e, away) => away ? means[name]?.[e] ?? 0 : 0);
+    const of = (value: (e: number, ablated: boolean) => number) =>
+      Float64Array.from({ length: H * d }, (_, e) => value(e, isAblated(Math.floor(e / d))));
+    feeds[`keep ${name}`] = of((_, ablated) => ablated ? 0 : 1);
+    feeds[`fill ${name}`] = of((e, ablated) => ablated ? means[name]?.[e] ?? 0 : 0);
   }
   return feeds;
 }
 
-/** Mean loss over all tokens of all batches, without a head or with all. */
-async function meanLoss(study: Study, gone?: Head): Promise<{ loss: number; tokens: number }> {
+/** Mean loss over all tokens of all batches, with one head ablated or none. */
+async function meanLoss(study: Study, ablated?: Head): Promise<{ loss: number; tokens: number }> {
   let [sum, tokens] = [0, 0];
   for (const [n, { ids, targets }] of study.batches.entries()) {
     reportProgress({ what: "ablating heads", done: study.done++, total: study.total });
-    study.program.run({ ...feedsOf(study, n, gone), ids, targets });
+    study.program.run({ ...feedsOf(study, n, ablated), ids, targets });
     const [[loss], [valid]] = await study.program.read(["loss", "valid"]);
     checkLosses([loss]);
     sum += loss * valid;
@@ -157,7 +157,7 @@ async function meanLoss(study: Study, gone?: Head): Promise<{ loss: number; toke
   return { loss: sum / tokens, tokens };
 }
 
-/** Mean values of each tap over all positions that are no padding. */
+/** Mean values of each tap over all positions except padding. */
 async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
   const { program, batches, lengths, values } = study;
   const names = Object.keys(values);
@@ -168,12 +168,12 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
     program.run({ ...feedsOf(study, n), ids, targets });
     const read = await program.read(names);
     const length = targets.length / lengths[n].length;
-    lengths[n].forEach((own, row) => {
-      positions += own;
+    lengths[n].forEach((rowLength, row) => {
+      positions += rowLength;
       read.forEach((z, k) => {
         const width = means[k].length;
         const first = row * length * width;
-        for (let e = 0; e < own * width; e++) means[k][e % width] += z[first + e];
+        for (let e = 0; e < rowLength * width; e++) means[k][e % width] += z[first + e];
       });
     });
   }
@@ -181,13 +181,13 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
 }
 
 /**
- * What each attention head is worth: the loss with its values z replaced minus the loss of the whole model. "zero" puts zeros
- * in their place, "mean" their mean over all positions of all samples, "resample" those that another sample of the batch has
- * at the same position (a seeded cycle through the batch; the last position of a shorter one).
+ * The effect of each attention head on the loss: the loss with its values z replaced minus the loss of the intact model.
+ * "zero" replaces them by zeros, "mean" by their mean over all positions of all samples, "resample" by the values of another
+ * sample of the batch at the same position (a seeded cycle through the batch; the last position of a shorter sample).
  *
- * @param batches as a source gives them, or `textBatches`: ids and targets of rows of the model's context
- * @param options `seed`: of the other samples
- * @throws {UserError} where resampling has one sample alone in a batch
+ * @param batches batches of a source or of `textBatches`: ids and targets in rows of the model's context length
+ * @param options `seed`: seed for resampling
+ * @throws {UserError} if a batch has only one sample to resample from
  *
  * @example
  * ```ts
@@ -196,7 +196,7 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
  * const { device, model } = opened;
  * const batches = textBatches(model, [model.tokenizer.encode("The number 3 follows 2, and 21 is its own.")], 3);
  * const { loss, changes } = await ablateHeads(device, model, batches, 3, "mean");
- * console.log(loss, changes[0]); // what each head of the first block is worth, in nats per token
+ * console.log(loss, changes[0]); // effect of each head of the first block, in nats per token
  * ```
  * @category Questions
  */
@@ -208,11 +208,11 @@ export async function ablateHeads(
   method: AblationMethod,
   { seed = 1 }: { seed?: number } = {},
 ): Promise<Ablation> {
-  if (batches.length === 0) throw new UserError("Ablation needs a text of two tokens at least.");
+  if (batches.length === 0) throw new UserError("Ablation needs a text of at least two tokens.");
   const { context, heads } = model.architecture;
   const { outputs, values } = ablatedGraph(model, rows, method);
   const lengths = batches.map((batch) => lengthsOf(batch, rows));
-  const donors = method === "resample" ? lengths.map((own, n) => donorsOf(own, context, seed, n)) : undefined;
+  const donors = method === "resample" ? lengths.map((l, n) => donorsOf(l, context, seed, n)) : undefined;
   using program = await device.compile({ outputs });
   const names = Object.keys(values);
   const total = (names.length * heads + 1) * batches.length;

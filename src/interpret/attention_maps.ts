@@ -1,5 +1,4 @@
-// Attention of a text as matrices: which positions each position looks at, by layer and head. The device gives queries and
-// keys; the rows are made on the host.
+// Attention maps of a text: the weights by layer and head. The device computes queries and keys, the host the rows of weights.
 import { contextOfCall, forRows, rowValues, seenRow, weights } from "../../kernels/attention/rows.ts";
 import type { AttentionAttrs } from "../../kernels/attention/sizes.ts";
 import type { Device } from "../device/device.ts";
@@ -8,7 +7,7 @@ import { checkFinite } from "../model/finite.ts";
 import type { LanguageModel } from "../model/model.ts";
 import { passOver, textIds, type TextOrIds, tokenTexts } from "../model/passes.ts";
 
-/** The attention of one head over one text.
+/** The attention weights of one head on one text.
  * @category Questions */
 export interface AttentionMap {
   /** Block, from 0. */
@@ -16,43 +15,43 @@ export interface AttentionMap {
   /** Head, from 0. */
   readonly head: number;
   /**
-   * A row for each query with the weight of each key, NaN where the query cannot see the key; the learned keys of a model that
-   * has them stand behind those of the text.
+   * One row per query with the weight of each key, NaN where the mask hides the key; learned keys, if the model has them, come
+   * after those of the text.
    */
   readonly weights: readonly Float64Array[];
 }
 
-/** A text and every head's attention over it.
+/** The attention maps of a text.
  * @category Questions */
 export interface AttentionMaps {
   /** The text of each token: labels of the queries. */
   readonly tokens: readonly string[];
   /** Labels of the keys: the tokens, then `extra0`, ... for learned keys. */
   readonly keys: readonly string[];
-  /** By layer, then by head. */
+  /** Ordered by layer, then by head. */
   readonly maps: readonly AttentionMap[];
 }
 
-/** Which heads. */
+/** Selection of heads. */
 export interface HeadChoice {
-  /** Blocks; all where it is left out. */
+  /** Blocks. Default: all. */
   readonly layers?: readonly number[];
-  /** Heads; all where it is left out. */
+  /** Heads. Default: all. */
   readonly heads?: readonly number[];
 }
 
 /**
- * The attention weights of a text: a_ij of every layer and head asked for, computed in float64 from the queries and keys
- * that the model has on the device. A key that the mask hides has no weight, which is NaN and not 0.
+ * The attention weights a_ij of a text for the selected layers and heads, computed in float64 from the device's queries and
+ * keys. The weight of a masked key is NaN, not 0.
  *
- * @throws {UserError} where the text is empty or longer than the model's context
+ * @throws {UserError} if the text is empty or longer than the model's context
  *
  * @example
  * ```ts
  * import { attentionMaps, openModel } from "../../mod.ts";
  * using opened = await openModel("runs/latest", { device: "cpu", passes: 1 });
  * const { tokens, maps } = await attentionMaps(opened.device, opened.model, "The number", { heads: [1] });
- * console.log(tokens.length, maps[0].weights[9]); // of the last of ten tokens: ten weights that sum to 1
+ * console.log(tokens.length, maps[0].weights[9]); // the last of ten tokens: ten weights that sum to 1
  * ```
  * @category Questions
  */
@@ -84,21 +83,21 @@ export async function attentionMaps(
     const chosen = Array.from({ length: H }, (_, head) => head).filter((head) =>
       heads?.includes(head) ?? true
     );
-    const found = chosen.map((head) => ({ layer, head, weights: [] as Float64Array[] }));
+    const layerMaps = chosen.map((head) => ({ layer, head, weights: [] as Float64Array[] }));
     const numbers = rowValues(work);
     forRows(work, (shown) => {
-      const map = found[chosen.indexOf(shown.head)];
+      const map = layerMaps[chosen.indexOf(shown.head)];
       if (!map || shown.i >= length) return;
       weights(work, shown, values[0] as Floats, values[1] as Floats, numbers);
       const { head, keys } = seenRow(shown, numbers);
       const a = numbers.a.subarray(0, keys.length);
       checkFinite(a, `The attention weights of layer ${layer}, head ${head}`);
       const row = new Float64Array(length + S - T).fill(NaN);
-      // No position looks at one behind it, so that padding is never among the keys.
+      // No position attends to a later one, so that padding is never among the keys.
       keys.forEach((j, n) => row[j < T ? j : length + j - T] = a[n]);
       map.weights.push(row);
     });
-    return found;
+    return layerMaps;
   });
   const tokens = tokenTexts(model, ids);
   return { tokens, keys: [...tokens, ...Array.from({ length: extra }, (_, n) => `extra${n}`)], maps };

@@ -1,5 +1,5 @@
-// Direct logit attribution: a logit taken apart into what each part of the model adds to the stream. The device gives the
-// parts, the host sums in float64.
+// Direct logit attribution: decomposes a logit into the contributions of the model's parts to the residual stream. The device
+// computes the parts, the host sums in float64.
 import { embedding } from "../../kernels/embedding/op.ts";
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
@@ -12,30 +12,30 @@ import type { LanguageModel } from "../model/model.ts";
 import { nextTokens } from "./next_tokens.ts";
 import { passOver, textIds, type TextOrIds, tokenId } from "../model/passes.ts";
 
-/** What one part of the model adds to the logit.
+/** The contribution of one part of the model to the logit.
  * @category Questions */
 export interface Contribution {
   /** `embed`, `pos_embed`, `attn`, `attn bias`, `mlp` or `final_norm bias`. */
   readonly part: string;
-  /** Its block; null outside of all. */
+  /** Its block; null outside the blocks. */
   readonly layer: number | null;
-  /** Its head; null where it is no head's. */
+  /** Its head; null if it is not a head. */
   readonly head: number | null;
-  /** Logits. */
+  /** Contribution to the logit. */
   readonly value: number;
 }
 
-/** A logit, or a difference of two, and what it is made of. */
+/** A logit, or a difference of two logits, and its contributions. */
 export interface Attribution {
   /** The token. */
   readonly token: string;
-  /** The token whose logit is subtracted; null where there is none. */
+  /** The token whose logit is subtracted; null if there is none. */
   readonly minus: string | null;
-  /** The logit or the difference as the model gives it. */
+  /** The model's logit, or the difference. */
   readonly logit: number;
   /** In the order of the forward pass. */
   readonly contributions: readonly Contribution[];
-  /** The logit minus the sum of all contributions: rounding, and what a hook does to the stream itself. */
+  /** The logit minus the sum of all contributions: rounding error, and the effect of hooks on the residual stream. */
   readonly unexplained: number;
 }
 
@@ -47,7 +47,7 @@ export interface AttributionOptions {
   readonly minus?: string;
 }
 
-/** Parameters that turn parts into what they add: rows of the head, the final norm, and of each block wo and its scale. */
+/** Parameters that the contributions need: rows of the head, the final norm, and each block's wo and layer scale. */
 function neededParameters({ architecture, parameters }: LanguageModel, ids: readonly number[]) {
   const head = parameters[architecture.tied ? "embed.weight" : "unembed.weight"];
   const names = ["final_norm.weight", "final_norm.bias"];
@@ -56,11 +56,11 @@ function neededParameters({ architecture, parameters }: LanguageModel, ids: read
       names.push(`blocks.${n}.attn.wo.weight`, `blocks.${n}.attn.wo.bias`, `blocks.${n}.ls1`);
     }
   }
-  const found: Record<string, Tensor> = {
+  const needed: Record<string, Tensor> = {
     rows: embedding(head, literal(Uint32Array.from(ids), [ids.length], "u32")),
   };
-  for (const name of names) if (parameters[name]) found[name] = parameters[name];
-  return found;
+  for (const name of names) if (parameters[name]) needed[name] = parameters[name];
+  return needed;
 }
 
 function tapsOf({ architecture }: LanguageModel): string[] {
@@ -72,7 +72,7 @@ function tapsOf({ architecture }: LanguageModel): string[] {
   return ["embed", "pos_embed", ...blocks, `blocks.${last}.resid_post`, "final_norm"];
 }
 
-/** What heads add to the stream at position t: wo's columns of each times its values, each [D], and wo's bias. */
+/** Contributions of heads to the stream at position t: each head's columns of wo times its values, [D], and wo's bias. */
 function headParts(model: LanguageModel, read: Record<string, Values>, layer: number, t: number) {
   const { dim, heads } = model.architecture;
   const path = `blocks.${layer}`;
@@ -89,7 +89,7 @@ function headParts(model: LanguageModel, read: Record<string, Values>, layer: nu
   return { parts, bias: bias && Float64Array.from(bias, (b, row) => b * (scale?.[row] ?? 1)) };
 }
 
-/** Every part of the stream at position t, in the order of the forward pass. */
+/** All parts of the residual stream at position t, in the order of the forward pass. */
 function partsAt(model: LanguageModel, read: Record<string, Values>, t: number) {
   const { architecture: { dim, layers }, architecture } = model;
   const at = (name: string) => Float64Array.from(read[name].subarray(t * dim, (t + 1) * dim));
@@ -99,9 +99,9 @@ function partsAt(model: LanguageModel, read: Record<string, Values>, t: number) 
   if (read.pos_embed) outside("pos_embed", at("pos_embed"));
   for (let layer = 0; layer < layers; layer++) {
     if (blockOf(architecture, layer).norm_order === "pre") {
-      const found = headParts(model, read, layer, t);
-      found.parts.forEach((x, head) => parts.push({ part: "attn", layer, head, x }));
-      if (found.bias) parts.push({ part: "attn bias", layer, head: null, x: found.bias });
+      const attention = headParts(model, read, layer, t);
+      attention.parts.forEach((x, head) => parts.push({ part: "attn", layer, head, x }));
+      if (attention.bias) parts.push({ part: "attn bias", layer, head: null, x: attention.bias });
     } else {
       parts.push({ part: "attn", layer, head: null, x: at(`blocks.${layer}.attn_out`) });
     }
@@ -110,7 +110,7 @@ function partsAt(model: LanguageModel, read: Record<string, Values>, t: number) 
   return parts;
 }
 
-/** The final norm at one position as a linear map: x -> (x, less its mean for LayerNorm) times a factor for each number. */
+/** The final norm at one position as a linear map: x (minus its mean for LayerNorm) times a factor per dimension. */
 function finalNorm(model: LanguageModel, read: Record<string, Values>, t: number) {
   const { dim, norm, layers } = model.architecture;
   const centred = (x: Float64Array) => {
@@ -122,7 +122,7 @@ function finalNorm(model: LanguageModel, read: Record<string, Values>, t: number
   const [weight, bias] = [read["final_norm.weight"], read["final_norm.bias"]];
   const x = centred(at(`blocks.${layers - 1}.resid_post`)).map((value, d) => value * weight[d]);
   const y = at("final_norm").map((value, d) => value - (bias?.[d] ?? 0));
-  // What the norm divides by, from what it gave: its epsilon need not be known.
+  // The norm's divisor, recovered from its output by least squares, so that its epsilon need not be known.
   const factor = x.reduce((sum, value, d) => sum + value * y[d], 0) /
     x.reduce((sum, value) => sum + value ** 2, 0);
   return {
@@ -132,11 +132,11 @@ function finalNorm(model: LanguageModel, read: Record<string, Values>, t: number
 }
 
 /**
- * Direct logit attribution (Elhage et al. 2021): the logit of a token after a text, or its difference to another token's, as a
- * sum over what the embedding, each head and each MLP add to the stream. The final norm's divisor is held as it is, so that
- * the rest is linear. Where a block normalises what it adds, its attention is one part; else each head is.
+ * Direct logit attribution (Elhage et al. 2021): the logit of a token after a text, or its difference to another token's
+ * logit, as a sum of the contributions of the embedding, each head and each MLP. The final norm's divisor is held constant, so
+ * that the rest is linear. If a block normalises its outputs, its attention is one part; otherwise each head is a part.
  *
- * @throws {UserError} where a block normalises the stream itself (post-norm), a token is not one, or the text is too long
+ * @throws {UserError} if a block normalises the stream itself (post-norm), a token is not single, or the text is too long
  *
  * @example
  * ```ts
@@ -156,22 +156,22 @@ export async function attributeLogit(
   const post = blocksOf(model.architecture).findIndex(({ norm_order }) => norm_order === "post");
   if (post >= 0) {
     throw new UserError(
-      `Block ${post} normalises the stream itself (post): a logit is no sum over its parts.`,
+      `Block ${post} normalises the stream itself (post): a logit is not a sum over its parts.`,
     );
   }
   const ids = textIds(model, text);
   const id = token === undefined
     ? (await nextTokens(device, model, text, 1))[0].id
     : tokenId(model, token, "token");
-  const wanted = [id, ...(minus === undefined ? [] : [tokenId(model, minus, "minus")])];
+  const compared = [id, ...(minus === undefined ? [] : [tokenId(model, minus, "minus")])];
   const names = tapsOf(model);
   const read = await passOver(device, model, ids, (logits, taps) => {
-    return { ...taps.selected(), logits, ...neededParameters(model, wanted) };
+    return { ...taps.selected(), logits, ...neededParameters(model, compared) };
   }, (name) => names.includes(name));
   const t = ids.length - 1;
   const { dim, vocabulary } = model.architecture;
   checkLogits(read.logits.subarray(t * vocabulary, (t + 1) * vocabulary));
-  // Of the difference of two logits, the difference of their rows.
+  // The row of the head; for a difference of logits, the difference of two rows.
   const rows = Float64Array.from({ length: dim }, (_, d) => {
     return read.rows[d] - (minus === undefined ? 0 : read.rows[dim + d]);
   });
@@ -181,9 +181,9 @@ export async function attributeLogit(
     return { ...part, value: along(through(x)) };
   });
   if (bias) contributions.push({ part: "final_norm bias", layer: null, head: null, value: along(bias) });
-  const logitOf = (n: number) => read.logits[t * vocabulary + wanted[n]];
+  const logitOf = (n: number) => read.logits[t * vocabulary + compared[n]];
   const logit = logitOf(0) - (minus === undefined ? 0 : logitOf(1));
   const sum = contributions.reduce((total, { value }) => total + value, 0);
-  const [tokenText, minusText = null] = wanted.map((id) => textBehind(model.tokenizer, ids[t], [id]));
+  const [tokenText, minusText = null] = compared.map((id) => textBehind(model.tokenizer, ids[t], [id]));
   return { token: tokenText, minus: minusText, logit, contributions, unexplained: logit - sum };
 }

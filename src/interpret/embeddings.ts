@@ -1,4 +1,4 @@
-// What a model makes of each position, layer by layer: the residual stream before the first block and after each.
+// The residual stream at each position, before the first block and after each block.
 import { maximum } from "../base/extremes.ts";
 import type { Device } from "../device/device.ts";
 import { describeValue } from "../base/show.ts";
@@ -13,26 +13,26 @@ import { activationCache } from "../model/taps.ts";
 
 const ROWS = 8;
 
-/** The residual stream of some texts. */
+/** The residual stream of several texts. */
 export interface Embeddings {
-  /** [samples, layers + 1, positions, dim]: entry 0 is what the first block is given, entry n what block n - 1 leaves. */
+  /** [samples, layers + 1, positions, dim]: layer 0 is the input of the first block, layer n the output of block n - 1. */
   readonly shape: readonly [number, number, number, number];
-  /** Row-major; zeros behind the end of a text that is shorter than the longest. */
+  /** Row-major; shorter texts are padded with zeros. */
   readonly values: Float32Array;
   /** Ids of each text. */
   readonly ids: readonly Uint32Array[];
 }
 
-/** The ids of text n; what is wrong with one of many is told with its beginning. */
+/** The ids of text n; errors name the text's index and its beginning. */
 function sampleIds(model: LanguageModel, text: TextOrIds, n: number): Uint32Array {
   const shown = describeValue(typeof text === "string" ? text : Array.from(text));
   return atPlace(`Sample ${n}, ${shown}`, () => textIds(model, text));
 }
 
 /**
- * The residual stream at every layer of some texts or ids, before the final norm.
+ * The residual stream of texts or ids at every layer, before the final norm.
  *
- * @throws {UserError} where there is no text, or one is empty or longer than the model's context
+ * @throws {UserError} if there is no text, or one is empty or longer than the model's context
  *
  * @example
  * ```ts
@@ -65,9 +65,9 @@ export async function embeddings(
     program.run({ ids: padded(rows, length, ROWS) });
     (await program.read(names)).forEach((stream, layer) => {
       rows.forEach((row, n) => {
-        const own = stream.subarray(n * length * dim, (n * length + row.length) * dim);
-        checkFinite(own, `The residual stream at ${names[layer]}, sample ${first + n},`);
-        values.set(own, ((first + n) * (layers + 1) + layer) * positions * dim);
+        const vectors = stream.subarray(n * length * dim, (n * length + row.length) * dim);
+        checkFinite(vectors, `The residual stream at ${names[layer]}, sample ${first + n},`);
+        values.set(vectors, ((first + n) * (layers + 1) + layer) * positions * dim);
       });
     });
   }

@@ -1,4 +1,4 @@
-// The logit lens: what the model would say if it stopped after each block.
+// The logit lens: the next-token prediction of the residual stream after each block.
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { unembed } from "../nn/decoder.ts";
@@ -9,33 +9,33 @@ import { type NextToken, rankedTokens } from "./next_tokens.ts";
 import { passOver, textIds, type TextOrIds, tokenTexts } from "../model/passes.ts";
 import { argmax, logSoftmax, ofTokens } from "../generate/sampling.ts";
 
-/** What one depth of the model says at one position. */
+/** The prediction at one depth and position. */
 export interface LensPoint {
   /** Its most likely next tokens. */
   readonly top: readonly NextToken[];
-  /** ln p of the token that the whole model holds most likely there. */
+  /** ln p of the full model's most likely token at this position. */
   readonly finalLogProbability: number;
-  /** ln p of the token that the text goes on with; null at its end. */
+  /** ln p of the actual next token of the text; null at its end. */
   readonly nextLogProbability: number | null;
 }
 
-/** A text through the logit lens.
+/** The logit lens of a text.
  * @category Questions */
 export interface LogitLens {
   /** The text of each token. */
   readonly tokens: readonly string[];
-  /** What the whole model holds most likely after each. */
+  /** The full model's most likely next token after each. */
   readonly predicted: readonly string[];
-  /** By depth, then by position: depth 0 reads what the first block is given, depth n what block n - 1 leaves. */
+  /** By depth, then by position: depth 0 reads the input of the first block, depth n the output of block n - 1. */
   readonly depths: readonly (readonly LensPoint[])[];
 }
 
 /**
  * The logit lens (nostalgebraist 2020): softmax(norm(x_n) W_head^T) of the residual stream x_n at every depth n and position,
- * through the model's own final norm and head. The last depth is the model itself.
+ * through the model's final norm and head. The last depth is the full model.
  *
- * @param options `count`: how many tokens of each point; default: 1
- * @throws {UserError} where the text is empty or longer than the model's context
+ * @param options `count`: number of tokens per point. Default: 1.
+ * @throws {UserError} if the text is empty or longer than the model's context
  *
  * @example
  * ```ts
@@ -58,7 +58,7 @@ export async function logitLens(
   const names = ["blocks.0.resid_pre", ...Array.from({ length: layers }, (_, n) => `blocks.${n}.resid_post`)];
   const read = await passOver(device, model, ids, (logits, { tensors }, tokens) => {
     const plain = forwardOf({ ...architecture, hooks: undefined }, parameters, tokens, {});
-    // The last depth is the model's own pass, with whatever hooks do behind it.
+    // The last depth is the model's forward pass, including hooks after the last block.
     const at = (name: string, n: number) => n === layers ? logits : unembed(plain, tensors.get(name)!);
     return Object.fromEntries(names.map((name, n) => [name, at(name, n)]));
   }, (name) => names.includes(name));

@@ -1,6 +1,6 @@
 /**
- * Questions to a trained model: any tensor by its tap, attention maps, the logit lens, attribution, ablation, activation
- * patching, perplexity.
+ * Interpretability of a trained model: any tensor by its tap, attention maps, the logit lens, attribution, ablation,
+ * activation patching, perplexity.
  *
  * @example
  * ```ts

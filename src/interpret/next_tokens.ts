@@ -1,4 +1,4 @@
-// What a model expects next: the distribution after a text.
+// The next-token distribution after a text.
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { nextLogits } from "../generate/next_logits.ts";
@@ -6,23 +6,23 @@ import type { LanguageModel } from "../model/model.ts";
 import { promptIds, type TextOrIds } from "../model/passes.ts";
 import { largest, logSoftmax, ofTokens } from "../generate/sampling.ts";
 
-/** A token that may come next. */
+/** A candidate for the next token. */
 export interface NextToken {
   /** 1 for the most likely. */
   readonly rank: number;
   /** Its id. */
   readonly id: number;
-  /** The text that it stands for. */
+  /** Its text. */
   readonly token: string;
-  /** softmax of the logits over the model's whole vocabulary, also where some of its ids have no token. */
+  /** softmax of the logits over the model's full vocabulary, including ids without a token. */
   readonly probability: number;
   /** Natural logarithm of the probability. */
   readonly logProbability: number;
-  /** As the model gives it. */
+  /** The model's logit. */
   readonly logit: number;
 }
 
-/** A token that may come next as the fields of a record.
+/** Converts a candidate to the fields of a record.
  * @category Questions */
 export function nextTokenFields(
   { logProbability, logit, ...next }: NextToken,
@@ -31,10 +31,10 @@ export function nextTokenFields(
 }
 
 /**
- * The most likely next tokens after a text, of equals the lower id first. A text longer than the context is seen by its
- * last `context` tokens.
+ * The most likely next tokens after a text, ties in order of id. Of a text longer than the context, the last `context` tokens
+ * are used.
  *
- * @param count how many; all ids that have a token where it is above their number
+ * @param count number of tokens, at most the ids that have a token
  * @throws {UserError} for an empty text or a character that the tokenizer does not know
  *
  * @example
@@ -59,7 +59,7 @@ export async function nextTokens(
   return rankedTokens(model, logits, count, ids[ids.length - 1]);
 }
 
-/** The `count` tokens of highest logit behind the id `before`, as a list; their probabilities are of the softmax over all logits. */
+/** The `count` tokens with the highest logits after the id `before`; probabilities are from the softmax over all logits. */
 export function rankedTokens(
   { tokenizer }: LanguageModel,
   logits: ArrayLike<number>,

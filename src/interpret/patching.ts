@@ -1,5 +1,5 @@
 // Activation patching: which parts of a model carry the difference between two texts. One part at a time of the corrupted
-// text's pass is given what the clean text has there.
+// text's forward pass is replaced by that of the clean text.
 import { embedding } from "../../kernels/embedding/op.ts";
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
@@ -14,8 +14,8 @@ import { padded, passLength, textIds, type TextOrIds, tokenId, tokenTexts } from
 import { argmax, ofTokens } from "../generate/sampling.ts";
 
 /**
- * What is patched: the stream into each block, what its attention or its MLP adds, by position; or the values of each head, at
- * all positions.
+ * The patched activation: the residual stream before each block, or the output of its attention or MLP, by position; or the
+ * values of each head, at all positions.
  */
 export type PatchSite = "resid_pre" | "attn_out" | "mlp_out" | "heads";
 
@@ -23,30 +23,30 @@ export type PatchSite = "resid_pre" | "attn_out" | "mlp_out" | "heads";
  * @category Questions */
 export const PATCH_SITES: readonly PatchSite[] = ["resid_pre", "attn_out", "mlp_out", "heads"];
 
-/** Two texts, and what each part of the model has to do with their difference.
+/** The result of patching: two texts, and the share of their difference that each part carries.
  * @category Questions */
 export interface Patching {
   /** Tokens of the clean text and of the corrupted one. */
   readonly tokens: { readonly clean: readonly string[]; readonly corrupted: readonly string[] };
-  /** The tokens whose logits are compared. */
+  /** The answer token of the clean text. */
   readonly answer: string;
-  /** What stands for the corrupted text. */
+  /** The answer token of the corrupted text. */
   readonly wrong: string;
   /** logit(answer) - logit(wrong) after the clean text and after the corrupted one. */
   readonly difference: { readonly clean: number; readonly corrupted: number };
   /**
-   * [layer][position or head]: the share of the difference that the patch brings back, 0 as corrupted, 1 as clean:
+   * [layer][position or head]: the share of the difference that the patch recovers, 0 as corrupted, 1 as clean:
    * (patched - corrupted) / (clean - corrupted).
    */
   readonly recovered: readonly Float64Array[];
-  /** Where clean and corrupted hardly differ, by less than 0.1: that the shares are of next to nothing. */
+  /** A warning if clean and corrupted differ by less than 0.1, so that the shares are unreliable. */
   readonly warning?: string;
 }
 
-/** A smaller difference of logits, of 10% in the odds of the two tokens, is no difference to explain. */
+/** Minimum difference of logits, 10% in the odds of the two tokens, for reliable shares. */
 const LEAST_DIFFERENCE = 0.1;
 
-/** What to say of a difference that is too small to be shared out. */
+/** The warning if a difference is too small for reliable shares. */
 function warningOf({ answer, wrong, difference: { clean, corrupted } }: Omit<Patching, "warning">) {
   if (Math.abs(clean - corrupted) >= LEAST_DIFFERENCE) return {};
   const logits = `logit(${JSON.stringify(answer)}) - logit(${JSON.stringify(wrong)})`;
@@ -60,18 +60,18 @@ function warningOf({ answer, wrong, difference: { clean, corrupted } }: Omit<Pat
 
 /** Options of `patchActivations`. */
 export interface PatchOptions {
-  /** What is patched. Default: "resid_pre". */
+  /** The patched activation. Default: "resid_pre". */
   readonly site?: PatchSite;
-  /** A token. Default: the most likely one after the clean text. */
+  /** Answer token of the clean text. Default: the most likely one after it. */
   readonly answer?: string;
-  /** A token. Default: the most likely one after the corrupted text. */
+  /** Answer token of the corrupted text. Default: the most likely one after it. */
   readonly wrong?: string;
 }
 
 const tapOf = (site: PatchSite, layer: number): string =>
   `blocks.${layer}.${site === "heads" ? "attn.z" : site}`;
 
-/** Both texts in one pass; every row of a tap may be taken from another place: input `from TAP`. */
+/** Both texts in one pass; the input `from TAP` gives the source row of every row of a tap. */
 function patchedGraph({ architecture, parameters }: LanguageModel, length: number, site: PatchSite) {
   const names = Array.from({ length: architecture.layers }, (_, layer) => tapOf(site, layer));
   const counts: Record<string, number> = {};
@@ -84,13 +84,13 @@ function patchedGraph({ architecture, parameters }: LanguageModel, length: numbe
       return reshape(embedding(reshape(x, [count, width]), input(`from ${name}`, [count], "u32")), x.shape);
     },
   };
-  const wanted = input("wanted", [2], "u32");
+  const logitRows = input("logitRows", [2], "u32");
   const ids = input("ids", [2, length], "u32");
-  // Hooks may look at all logits: they are chosen from behind them.
-  const chosenFirst = architecture.hooks ? undefined : wanted;
+  // Hooks may use all logits, so with hooks the rows are selected after them.
+  const chosenFirst = architecture.hooks ? undefined : logitRows;
   const logits = decoder(architecture, parameters, ids, { taps, wanted: chosenFirst });
   const { vocabulary } = architecture;
-  const chosen = architecture.hooks ? embedding(reshape(logits, [2 * length, vocabulary]), wanted) : logits;
+  const chosen = chosenFirst ? logits : embedding(reshape(logits, [2 * length, vocabulary]), logitRows);
   return { logits: chosen, names, counts };
 }
 
@@ -98,44 +98,44 @@ function textPair(model: LanguageModel, clean: TextOrIds, corrupted: TextOrIds):
   const [a, b] = [textIds(model, clean), textIds(model, corrupted)];
   if (a.length === b.length) return [a, b];
   throw new UserError(
-    `Patching needs texts of as many tokens, found ${a.length} in the clean and ${b.length} in the corrupted one.`,
+    `Patching needs texts of equal length, found ${a.length} tokens in the clean and ${b.length} in the corrupted one.`,
   );
 }
 
-/** Which rows the corrupted text takes from the clean one: those of a position, or of a head at all positions. */
+/** The rows that the corrupted text takes from the clean one: those of a position, or of a head at all positions. */
 function patchFeeds(
   { names, counts }: { names: readonly string[]; counts: Readonly<Record<string, number>> },
   site: PatchSite,
-  gone?: { layer: number; place: number; places: number },
+  patched?: { layer: number; place: number; places: number },
 ): Record<string, Values> {
   return Object.fromEntries(names.map((name, layer) => {
     const half = counts[name] / 2;
     const from = Uint32Array.from({ length: counts[name] }, (_, at) => {
-      const own = at - half;
-      const here = gone?.layer === layer && own >= 0 &&
-        (site === "heads" ? own % gone.places : own) === gone.place;
-      return here ? own : at;
+      const position = at - half;
+      const here = patched?.layer === layer && position >= 0 &&
+        (site === "heads" ? position % patched.places : position) === patched.place;
+      return here ? position : at;
     });
     return [`from ${name}`, from];
   }));
 }
 
 /**
- * Activation patching (Vig et al. 2020; Meng et al. 2022): the corrupted text's pass with one part replaced by what the clean
- * text has there, for each layer and position, or each layer and head. What it recovers of the logit difference between the
- * clean text's answer and the corrupted one's tells where the difference is carried.
+ * Activation patching (Vig et al. 2020; Meng et al. 2022): the corrupted text's forward pass with one activation replaced by
+ * the clean text's, for each layer and position, or each layer and head. The recovered share of the logit difference between
+ * the two answers shows where the difference is carried.
  *
- * @param corrupted a text of as many tokens that the model continues otherwise
- * @throws {UserError} where the texts differ in length or are too long, an answer is not one token, both answers are the same,
- * or the difference is the same after both texts
+ * @param corrupted a text with the same number of tokens that the model continues differently
+ * @throws {UserError} if the texts differ in length or are too long, an answer is not one token, both answers are the same, or
+ * the difference is the same after both texts
  *
  * @example
  * ```ts
  * import { openModel, patchActivations } from "../../mod.ts";
  * using opened = await openModel("runs/latest", { device: "cpu", passes: 10 });
  * const options = { site: "heads", answer: "e", wrong: "o" } as const;
- * const found = await patchActivations(opened.device, opened.model, "The numb", "The foll", options);
- * console.log(found.recovered[0]); // of each head of the first block
+ * const patching = await patchActivations(opened.device, opened.model, "The numb", "The foll", options);
+ * console.log(patching.recovered[0]); // share of each head of the first block
  * ```
  * @category Questions
  */
@@ -153,24 +153,24 @@ export async function patchActivations(
   const length = passLength(model.architecture, tokens);
   const graph = patchedGraph(model, length, site);
   using program = await device.compile({ outputs: { logits: graph.logits } });
-  const feeds = { ids: padded(pair, length), wanted: Uint32Array.of(tokens - 1, length + tokens - 1) };
-  const logitsOf = async (gone?: { layer: number; place: number; places: number }) => {
-    program.run({ ...feeds, ...patchFeeds(graph, site, gone) });
+  const feeds = { ids: padded(pair, length), logitRows: Uint32Array.of(tokens - 1, length + tokens - 1) };
+  const logitsOf = async (patched?: { layer: number; place: number; places: number }) => {
+    program.run({ ...feeds, ...patchFeeds(graph, site, patched) });
     const [logits] = await program.read(["logits"]);
     checkLogits(logits);
     return [0, 1].map((row) => logits.subarray(row * vocabulary, (row + 1) * vocabulary));
   };
   reportProgress({ what: "patching", done: 0, total: layers * (site === "heads" ? heads : tokens) });
   const both = await logitsOf();
-  const id = (given: string | undefined, what: string, row: number) =>
-    given === undefined ? argmax(ofTokens(model.tokenizer, both[row])) : tokenId(model, given, what);
+  const id = (token: string | undefined, what: string, row: number) =>
+    token === undefined ? argmax(ofTokens(model.tokenizer, both[row])) : tokenId(model, token, what);
   const [answer, wrong] = [id(options.answer, "answer", 0), id(options.wrong, "wrong", 1)];
   const [answerText, wrongText] = [answer, wrong].map((id, row) => {
     return textBehind(model.tokenizer, pair[row][tokens - 1], [id]);
   });
   const difference = (logits: ArrayLike<number>) => logits[answer] - logits[wrong];
-  const [whole, none] = both.map(difference);
-  if (answer === wrong || whole === none) {
+  const [full, base] = both.map(difference);
+  if (answer === wrong || full === base) {
     const compared = `${JSON.stringify(answerText)} with ${JSON.stringify(wrongText)}`;
     throw new UserError(
       `Patching compares ${compared}: expected two tokens between which the texts differ; name them by answer and wrong.`,
@@ -181,15 +181,16 @@ export async function patchActivations(
   for (const [layer, row] of recovered.entries()) {
     for (let place = 0; place < places; place++) {
       reportProgress({ what: "patching", done: layer * places + place, total: layers * places });
-      row[place] = (difference((await logitsOf({ layer, place, places }))[1]) - none) / (whole - none);
+      row[place] = (difference((await logitsOf({ layer, place, places }))[1]) - base) /
+        (full - base);
     }
   }
-  const found = {
+  const result = {
     tokens: { clean: tokenTexts(model, pair[0]), corrupted: tokenTexts(model, pair[1]) },
     answer: answerText,
     wrong: wrongText,
-    difference: { clean: whole, corrupted: none },
+    difference: { clean: full, corrupted: base },
     recovered,
   };
-  return { ...found, ...warningOf(found) };
+  return { ...result, ...warningOf(result) };
 }

@@ -1,4 +1,4 @@
-// How well a model predicts a text: the cross-entropy of every token, each counted once, long texts through a sliding window.
+// Perplexity: the cross-entropy of every token of a text, counted once; long texts are read through a sliding window.
 import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../base/errors.ts";
@@ -9,35 +9,35 @@ import { reportProgress } from "../base/progress.ts";
 import type { LanguageModel } from "../model/model.ts";
 import { padded, passLength, positionsFitting } from "../model/passes.ts";
 
-/** How texts are read. */
+/** Options of `tokenLosses`. */
 export interface LossOptions {
-  /** Tokens by which the window moves over a text longer than the context; half the context where it is left out. */
+  /** Stride of the window over a text longer than the context, in tokens. Default: half the context. */
   readonly stride?: number;
-  /** Windows in one pass. Default: 8, fewer where the device has no room for their logits. */
+  /** Windows per pass. Default: 8, or fewer if their logits do not fit on the device. */
   readonly rows?: number;
 }
 
-/** Logits of a pass take no more, also where a device has room for them. */
+/** Maximum size of a pass's logits, even if the device has more memory. */
 const MOST_LOGITS_BYTES = 2 ** 27;
 
-/** A piece of a text: ids `begin` to `end` are read, the targets behind them count from `first` to `last`. */
+/** A window of a text: reads ids `begin` to `end`; targets `first` to `last` count. */
 type Window = Readonly<Record<"text" | "begin" | "end" | "first" | "last", number>>;
 
 /**
- * Windows over n ids: the first holds as much as fits, each next one moves by `stride` (the last by what is left), and
- * counts only the targets that none before it has. One that counts more than `most` is read several times.
+ * Windows over n ids: the first is a full context, each next one moves by `stride` (the last by the remainder) and counts only
+ * targets that no earlier window counts. A window with more than `maxTargets` targets is read several times.
  */
 function windowsOf(
   text: number,
   n: number,
-  { context, stride, most }: { context: number; stride: number; most: number },
+  { context, stride, maxTargets }: { context: number; stride: number; maxTargets: number },
 ): Window[] {
   const windows: Window[] = [];
   for (let counted = 0; counted < n - 1;) {
     const end = Math.min(n - 1, counted === 0 ? context : counted + stride);
     const begin = Math.max(0, end - context);
-    for (let first = counted + 1; first <= end; first += most) {
-      windows.push({ text, begin, end, first, last: Math.min(end, first + most - 1) });
+    for (let first = counted + 1; first <= end; first += maxTargets) {
+      windows.push({ text, begin, end, first, last: Math.min(end, first + maxTargets - 1) });
     }
     counted = end;
   }
@@ -45,8 +45,8 @@ function windowsOf(
 }
 
 /**
- * The targets of a pass whose rows have `length` positions, of which `counted` have logits (all, or those wanted): target n
- * of a text, its place among the losses of the pass, and the position of the pass that predicts it.
+ * The targets of a pass whose rows have `length` positions, of which `counted` have logits (all, or the selected ones): target
+ * n of a text, its index among the losses of the pass, and the position that predicts it.
  */
 function targetsOf(batch: readonly Window[], length: number, counted: number) {
   return batch.flatMap(({ text, begin, first, last }, row) =>
@@ -60,13 +60,13 @@ function targetsOf(batch: readonly Window[], length: number, counted: number) {
 }
 
 /**
- * Cross-entropy of each token of some texts, in nats: -ln p(id_n | those before it), n from 1. Token n sees all ids before it,
- * or in a text longer than the context T at least T - stride of them. Padding counts for nothing, so that a text has the
- * same losses in any company.
+ * Cross-entropy of each token of several texts, in nats: -ln p(id_n | earlier ids), n from 1. Token n sees all earlier ids,
+ * or in a text longer than the context T at least T - stride of them. Padding is ignored: the losses of a text do not depend
+ * on the other texts.
  *
- * @param texts ids of each
- * @returns for each text one number fewer than its ids; the first token is not predicted
- * @throws {UserError} where the stride is not from 1 to the context
+ * @param texts the ids of each text
+ * @returns per text one loss fewer than it has ids; the first token is not predicted
+ * @throws {UserError} if the stride is not from 1 to the context
  *
  * @example
  * ```ts
@@ -92,25 +92,25 @@ export async function tokenLosses(
     );
   }
   const fitting = positionsFitting(device, vocabulary, MOST_LOGITS_BYTES);
-  const longest = Math.min(context, texts.reduce((most, { length: n }) => Math.max(most, n - 1), 0));
+  const longest = Math.min(context, texts.reduce((longest, { length: n }) => Math.max(longest, n - 1), 0));
   const length = passLength(architecture, longest);
-  // A hook may look at all logits.
+  // Hooks may use all logits.
   const counted = architecture.hooks ? length : Math.min(length, fitting);
   const windows = texts.flatMap((ids, text) =>
-    windowsOf(text, ids.length, { context, stride, most: counted })
+    windowsOf(text, ids.length, { context, stride, maxTargets: counted })
   );
   const losses = texts.map((ids) => new Float64Array(Math.max(0, ids.length - 1)));
   if (windows.length === 0) return losses;
-  const most = Math.max(1, Math.floor(fitting / counted));
-  const rows = Math.min(options.rows ?? 8, most, windows.length);
+  const maxRows = Math.max(1, Math.floor(fitting / counted));
+  const rows = Math.min(options.rows ?? 8, maxRows, windows.length);
   const ids = input("ids", [rows, length], "u32");
-  const wanted = counted < length ? input("wanted", [rows * counted], "u32") : undefined;
-  const logits = decoder(architecture, parameters, ids, { wanted });
-  const found = crossEntropy(
+  const logitRows = counted < length ? input("logitRows", [rows * counted], "u32") : undefined;
+  const logits = decoder(architecture, parameters, ids, { wanted: logitRows });
+  const lossTensors = crossEntropy(
     reshape(logits, [rows * counted, vocabulary]),
     input("targets", [rows * counted], "u32"),
   );
-  using program = await device.compile({ outputs: { losses: found.losses } });
+  using program = await device.compile({ outputs: { losses: lossTensors.losses } });
   for (let at = 0; at < windows.length; at += rows) {
     reportProgress({ what: "evaluating", done: at, total: windows.length });
     const batch = windows.slice(at, at + rows);
@@ -123,7 +123,7 @@ export async function tokenLosses(
     for (const { text, n, place, position } of chosen) {
       [targets[place], positions[place]] = [texts[text][n], position];
     }
-    program.run({ ids: padded(read, length, rows), targets, wanted: positions });
+    program.run({ ids: padded(read, length, rows), targets, logitRows: positions });
     const [values] = await program.read(["losses"]);
     for (const { text, n, place } of chosen) losses[text][n - 1] = values[place];
   }
@@ -131,21 +131,21 @@ export async function tokenLosses(
   return losses;
 }
 
-/** How well a model predicts something.
+/** Mean loss and perplexity.
  * @category Questions */
 export interface Perplexity {
-  /** Tokens that were predicted. */
+  /** Number of predicted tokens. */
   readonly tokens: number;
   /** Mean cross-entropy in nats per token. */
   readonly loss: number;
-  /** e to the loss. */
+  /** exp(loss). */
   readonly perplexity: number;
 }
 
 /**
- * Mean cross-entropy and perplexity over all tokens of some texts: every token counts once, whatever text it is in.
+ * Mean cross-entropy and perplexity over all tokens of several texts, each token weighted equally.
  *
- * @param losses of each text, as `tokenLosses` gives them
+ * @param losses per text, as returned by `tokenLosses`
  *
  * @example
  * ```ts
@@ -166,18 +166,18 @@ export function perplexityOf(losses: readonly ArrayLike<number>[]): Perplexity {
 
 /** A token and its cross-entropy. */
 export interface TokenLoss {
-  /** Which text. */
+  /** Index of its text. */
   readonly text: number;
-  /** Its place among the text's ids, from 0. */
+  /** Its index among the text's ids, from 0. */
   readonly position: number;
   /** -ln p. */
   readonly nats: number;
 }
 
 /**
- * The tokens of highest and lowest cross-entropy, of equals the first; undefined where there is no token.
+ * The tokens with the highest and lowest cross-entropy, the first in a tie; undefined if there are no tokens.
  *
- * @param losses of each text, as `tokenLosses` gives them
+ * @param losses per text, as returned by `tokenLosses`
  *
  * @example
  * ```ts
@@ -190,9 +190,9 @@ export function extremeLosses(
   losses: readonly ArrayLike<number>[],
 ): { max: TokenLoss; min: TokenLoss } | undefined {
   let [max, min]: (TokenLoss | undefined)[] = [];
-  losses.forEach((own, text) => {
-    for (let n = 0; n < own.length; n++) {
-      const token = { text, position: n + 1, nats: own[n] };
+  losses.forEach((textLosses, text) => {
+    for (let n = 0; n < textLosses.length; n++) {
+      const token = { text, position: n + 1, nats: textLosses[n] };
       if (!max || token.nats > max.nats) max = token;
       if (!min || token.nats < min.nats) min = token;
     }

@@ -84,7 +84,7 @@ Deno.test("what a model cannot read is refused in one line that names the row", 
       assert.match(error.message, message);
       return true;
     });
-  await refused([], {}, /expected one row at least/);
+  await refused([], {}, /expected at least one row/);
   await refused([[1], []], {}, /^Row 1 has no tokens/);
   await refused([[1, 2]], { mask: [[0, 0]] }, /^Row 0 has no tokens/);
   await refused([[1, 2]], { mask: [[1]] }, /^mask: row 0 has 1 entries, expected one for each of 2 ids/);

@@ -137,7 +137,7 @@ Deno.test("patching refuses texts of different length, answers of two tokens and
   using device = cpuDevice();
   const model = randomModel(device, TINY, "refused");
   const patch = (a: string, b: string, options = {}) => patchActivations(device, model, a, b, options);
-  await assert.rejects(patch("abc", "ab"), /^UserError: Patching needs texts of as many tokens, found 3/);
+  await assert.rejects(patch("abc", "ab"), /^UserError: Patching needs texts of equal length, found 3/);
   await assert.rejects(patch("abc", "abd", { answer: "ab" }), /^UserError: answer: expected one token/);
   await assert.rejects(patch("abc", "abc"), /^UserError: Patching compares /);
 });
