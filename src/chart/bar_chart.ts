@@ -1,4 +1,4 @@
-// Grouped bars with 95% intervals as SVG documents, for numbers that are compared once: by layer and head, by method.
+// Grouped bars with 95% intervals as SVG documents, to compare single values: by layer and head, by method.
 
 import { maximum, minimum } from "../base/extremes.ts";
 import {
@@ -21,35 +21,35 @@ import { countUp, labelWithGap, lineHeight } from "./sheet_text.ts";
 import { parseFont, textWidth } from "./text_width.ts";
 import { linearTicks, roundEnds, within } from "./ticks.ts";
 
-/** The bars of one colour: one in each group. */
+/** The bars of one colour, one per group. */
 export interface BarSeries {
   /** Its name in the legend. */
   name: string;
-  /** Its value in each group; one that is not finite has a cross in place of its bar. */
+  /** Its value in each group; a value that is not finite is drawn as a cross. */
   values: readonly number[];
-  /** Half widths of the intervals, in the unit of the values; one that is not finite or 0 is not drawn. */
+  /** Half widths of the intervals, in the unit of the values; those that are 0 or not finite are not drawn. */
   intervals?: readonly number[];
-  /** A colour in place of the next of {@link CHART_COLOURS}, which are half as strong from the ninth series on. */
+  /** Default: the next of {@link CHART_COLOURS}, at half strength from the ninth series on. */
   colour?: string;
 }
 
-/** What {@link barChart} draws. */
+/** The data and options of {@link barChart}. */
 export interface BarChart {
-  /** Above the plot; long ones are broken into lines. */
+  /** The title above the plot; long titles wrap. */
   title: string;
-  /** The horizontal axis: what the groups are. */
+  /** The horizontal axis, with a label for the groups. */
   x: { label: string };
-  /** The vertical axis: what the bars are, with the unit; it contains 0. Intervals end at its limits. */
+  /** The vertical axis, with a label for the bars and their unit; it contains 0. Intervals are cut at its limits. */
   y: Pick<ChartAxis, "label" | "limits">;
-  /** What the intervals are, in the legend. Default: `95% interval`. */
+  /** Name of the intervals in the legend. Default: `95% interval`. */
   interval?: string;
   /** Names of the groups, from left to right. */
   groups: readonly string[];
-  /** What stands side by side in each group. */
+  /** The bars of each group, side by side. */
   series: readonly BarSeries[];
-  /** Pixels. Default: 720. */
+  /** Width in pixels. Default: 720. */
   width?: number;
-  /** Pixels. Default: 420, and more where the legend or the names of the groups take much room. */
+  /** Height in pixels. Default: 420, and more if the legend or the names of the groups need it. */
   height?: number;
 }
 
@@ -62,7 +62,7 @@ function intervalOf({ y }: BarChart, { values, intervals }: BarSeries, i: number
   return within([values[i] - intervals![i], values[i] + intervals![i]], y.limits);
 }
 
-/** Draws the intervals over the bars, and crosses where there is no value. */
+/** Draws the intervals over the bars, and a cross for each missing value. */
 function whiskers(chart: BarChart, measure: Measure): Plugin<"bar"> {
   return {
     id: "whiskers",
@@ -83,7 +83,7 @@ function whiskers(chart: BarChart, measure: Measure): Plugin<"bar"> {
             context.moveTo(x - side, end);
             context.lineTo(x + side, end);
           }
-          // On white first, or it would not be seen in a dark bar.
+          // On a white outline, so that the interval is visible in a dark bar.
           for (const [colour, width] of [["#ffffff", 3], [TEXT_COLOUR, 1.25]] as const) {
             [context.strokeStyle, context.lineWidth] = [colour, width];
             context.stroke();
@@ -96,7 +96,7 @@ function whiskers(chart: BarChart, measure: Measure): Plugin<"bar"> {
 
 const barWidth = (bar: unknown): number => (bar as { width?: number }).width ?? WHISKER_WIDTH;
 
-/** Every number that the vertical axis must hold: 0, the values and the ends of their intervals. */
+/** All numbers that the vertical axis has to include: 0, the values and the ends of their intervals. */
 function heights(chart: BarChart): number[] {
   return [
     0,
@@ -118,10 +118,10 @@ function legendOf({ series, interval = "95% interval" }: BarChart, colours: read
   return entries;
 }
 
-/** Pixels that axis and margins take of the width, of a level name, and of the longest line of a turned one. */
+/** Width in pixels of axis and margins, of a horizontal name at least, and of a line of a rotated name at most. */
 const [ASIDE, LEAST_LEVEL, LONGEST_TURNED] = [90, 80, 220];
 
-/** Names under their groups as lines: level where groups are wide, else turned. */
+/** The names below their groups as lines: horizontal if groups are wide enough, otherwise rotated. */
 function groupLabels(groups: readonly string[], width: number) {
   const each = (width - ASIDE) / Math.max(1, groups.length);
   const font = parseFont(`${TEXT_SIZE}px sans-serif`);
@@ -139,7 +139,7 @@ function groupLabels(groups: readonly string[], width: number) {
   const room = level
     ? maximum(lines.map(({ length }) => length), 0) * lineHeight(TEXT_SIZE)
     : widest(lines.flat());
-  // Chart.js begins the lines of a turned name at the middle of its group.
+  // Chart.js starts the lines of a rotated name at the middle of its group.
   const offset = level ? 0 : -(maximum(lines.map(({ length }) => length), 1) - 1) * lineHeight(TEXT_SIZE) / 2;
   return { lines, every, rotation: level ? 0 : 90, room, offset };
 }
@@ -183,7 +183,7 @@ function scalesOf(chart: BarChart, measure: Measure, groups: ReturnType<typeof g
     },
     y: {
       ...y,
-      // Round ends, so that 0 is a tick.
+      // Rounded ends, so that 0 is a tick.
       ...roundedTo(range, chart.y.limits?.map(measure.drawn) as [number, number] | undefined),
       grid: {
         ...y.grid,
@@ -194,10 +194,10 @@ function scalesOf(chart: BarChart, measure: Measure, groups: ReturnType<typeof g
 }
 
 /**
- * A chart of grouped bars as an SVG document with real text; intervals are whiskers over the bars, which end at the limits of
- * the axis, and the legend says what they are. Equal charts give equal bytes.
+ * A chart of grouped bars as an SVG document with real text. Intervals are whiskers over the bars, cut at the limits of
+ * the axis and named in the legend. Equal charts give equal bytes.
  *
- * @throws Error where a series has not one value for each group
+ * @throws Error if a series does not have one value per group
  *
  * @example
  * ```ts
@@ -237,7 +237,7 @@ export function barChart(chart: BarChart): string {
   const height = chart.height ?? 420 + moreHeight(title, legend, width) + Math.max(0, labels.room - 60);
   const configuration: ChartConfiguration<"bar"> = {
     type: "bar",
-    // Chart.js knows lines of a label, though not its types.
+    // Chart.js supports multi-line labels, but its types do not.
     data: {
       labels: labels.lines as unknown as string[],
       datasets: sets as ChartConfiguration<"bar">["data"]["datasets"],

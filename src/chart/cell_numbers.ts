@@ -1,14 +1,14 @@
-// The numbers in the cells of a heat map: as many digits as tell them apart, and as a cell has room for.
+// The numbers in the cells of a heat map: as many digits as distinguish them and fit in a cell.
 
 import { maximum, minimum } from "../base/extremes.ts";
 import { isFlat, largestOf } from "./ticks.ts";
 
 const [MOST_DIGITS, DIGITS] = [7, 3];
 
-/** The place of a number's first digit: 0 of 3.4, -2 of 0.034. */
+/** The decimal exponent of a number: 0 for 3.4, -2 for 0.034. */
 const placeOf = (value: number): number => Math.floor(Math.log10(value));
 
-/** One number with some decimals; where these would show fewer than two digits of it, with two digits. */
+/** A number with `decimals` decimals, or with two significant digits if these would show fewer. */
 function written(value: number, decimals: number, digits: number): string {
   const size = Math.abs(value);
   if (size === 0) return "0";
@@ -22,9 +22,9 @@ function written(value: number, decimals: number, digits: number): string {
 }
 
 /**
- * How finite numbers are written in cells: with two digits of the difference between the least and the greatest, or three of
- * the largest; a number that does not fit then with fewer digits, down to one. It is never written as 0 unless it is.
- * Undefined where some number does not fit.
+ * The format of finite numbers in cells: two digits of the difference between minimum and maximum, or three significant
+ * digits of the largest; a number that does not fit gets fewer digits, down to one. Only 0 is written as 0.
+ * Undefined if some number does not fit.
  */
 export function cellFormat(
   values: readonly number[],
@@ -32,12 +32,12 @@ export function cellFormat(
 ): ((value: number) => string) | undefined {
   const largest = largestOf(values);
   const [low, high] = [minimum(values), maximum(values)];
-  const whole = values.every(Number.isInteger);
+  const integers = values.every(Number.isInteger);
   const [top, spread] = [largest > 0 ? placeOf(largest) : 0, placeOf(high - low)];
-  // Numbers of the size of their differences need no more digits than their own.
-  const more = whole || isFlat(low, high) || top - spread + 2 > MOST_DIGITS ? DIGITS : top - spread + 2;
+  // Numbers as large as their differences need no extra digits.
+  const more = integers || isFlat(low, high) || top - spread + 2 > MOST_DIGITS ? DIGITS : top - spread + 2;
   const way = (digits: number) => {
-    const decimals = whole || largest === 0 ? 0 : Math.min(20, Math.max(0, digits - 1 - top));
+    const decimals = integers || largest === 0 ? 0 : Math.min(20, Math.max(0, digits - 1 - top));
     return (value: number) => written(value, decimals, digits);
   };
   const ways = [...new Set([Math.max(DIGITS, more), DIGITS, 2, 1])].map(way);

@@ -1,6 +1,6 @@
-// The colours of heat maps. One sign: pale yellow-green through green to navy, where darker is more. Both signs: blue below 0,
-// light grey at 0, red above, as dark at equal distances from it. Lightness (CIE L*) falls in equal steps, so equal
-// differences look equal, and a print without colour keeps the order of each side. No colour is white: blank cells are.
+// The colours of heat maps. One sign: pale yellow-green through green to navy, darker for larger values. Both signs: blue
+// below 0, light grey at 0, red above, equally dark at equal distances from 0. Lightness (CIE L*) falls in equal steps, so
+// equal differences look equal and a greyscale print keeps the order of each side. White is reserved for blank cells.
 
 import { num } from "./sheet_text.ts";
 import { shareOf } from "./ticks.ts";
@@ -31,7 +31,7 @@ export function lightness(colour: string): number {
   return y > 216 / 24389 ? 116 * Math.cbrt(y) - 16 : y * 24389 / 27;
 }
 
-/** Of many colours along anchors, for each level the one whose lightness is nearest to where the level should be. */
+/** Interpolates between anchors and picks for each level the colour whose lightness is closest to the target. */
 function levels(anchors: readonly string[], count: number, dark: number): string[] {
   const path: { colour: string; light: number }[] = [];
   for (let piece = 0; piece + 1 < anchors.length; piece++) {
@@ -43,31 +43,31 @@ function levels(anchors: readonly string[], count: number, dark: number): string
   }
   const pale = path[0].light;
   return Array.from({ length: count }, (_, level) => {
-    const wanted = pale + (dark - pale) * level / (count - 1);
-    return path.reduce((a, b) => Math.abs(b.light - wanted) < Math.abs(a.light - wanted) ? b : a).colour;
+    const target = pale + (dark - pale) * level / (count - 1);
+    return path.reduce((a, b) => Math.abs(b.light - target) < Math.abs(a.light - target) ? b : a).colour;
   });
 }
 
-/** The colours of a heat map from the least value to the greatest. */
+/** The colours of a heat map from the smallest value to the largest. */
 export const HEAT_COLOURS: readonly string[] = levels(ANCHORS, LEVELS, lightness(ANCHORS.at(-1)!));
 
-/** The lightness of both ends of {@link SIGNED_COLOURS}: the darkest that blue and red both reach. */
+/** The lightness of both ends of {@link SIGNED_COLOURS}: the darkest one in both the blue and the red scale. */
 const SIGNED_DARK = Math.max(lightness(BELOW.at(-1)!), lightness(ABOVE.at(-1)!));
 
-/** The colours of a heat map of both signs, 0 in the middle. */
+/** The colours of a diverging heat map, with 0 in the middle. */
 export const SIGNED_COLOURS: readonly string[] = [
   ...levels(BELOW, LEVELS / 2 + 1, SIGNED_DARK).toReversed(),
   ...levels(ABOVE, LEVELS / 2 + 1, SIGNED_DARK).slice(1),
 ];
 
-/** The index in a list of colours of a value within [low, high]; what lies outside takes the colour of that end. */
+/** The index of a value's colour on a scale from `low` to `high`; values outside get the colour of that end. */
 export function heatLevel(value: number, low: number, high: number, levels = LEVELS): number {
   return Math.min(levels - 1, Math.max(0, Math.floor(shareOf(value, low, high) * levels)));
 }
 
 export type ColourScale = ReturnType<typeof colourScale>;
 
-/** A scale from `low` to `high`; of numbers with a sign from -m to m, m the larger of their magnitudes, so that 0 is grey. */
+/** A scale from `low` to `high`; if `signed`, from -m to m, with m the larger of their magnitudes, so that 0 is grey. */
 export function colourScale(low: number, high: number, signed = low < 0) {
   if (!signed) return { low, high, colours: HEAT_COLOURS };
   const largest = Math.max(Math.abs(low), Math.abs(high)) || 1;
@@ -77,13 +77,13 @@ export function colourScale(low: number, high: number, signed = low < 0) {
 export const colourOf = (value: number, { low, high, colours }: ColourScale): string =>
   colours[heatLevel(value, low, high, colours.length)];
 
-/** What hatches cells without a number: a pattern to be defined once in a document. */
+/** The hatch pattern for cells without a number, to be defined once per document. */
 export const hatchPattern = (id: string): string =>
   `<defs><pattern id="${id}" width="5" height="5" patternUnits="userSpaceOnUse" ` +
   `patternTransform="rotate(45)"><rect width="5" height="5" fill="#eeeeee"/>` +
   `<rect width="1.5" height="5" fill="#999999"/></pattern></defs>`;
 
-/** The cells of a path of {@link cellPaths}, hatched: in pixels, so that the pattern is not stretched with the cells. */
+/** Hatches the cells of a path of {@link cellPaths}, in pixels, so that the pattern does not scale with the cells. */
 export function hatchedCells(
   path: string,
   at: { readonly left: number; readonly top: number; readonly width: number; readonly height: number },
@@ -99,8 +99,8 @@ export function hatchedCells(
 export type Blank = (row: number, column: number) => boolean;
 
 /**
- * The cells of a matrix as one SVG path for each of its colours, in the order of the scale: strokes one high, neighbours of
- * one colour joined. What is not finite is under -1; blank cells are in no path.
+ * The cells of a matrix as one SVG path per colour, in the order of the scale: strokes of height 1, adjacent cells of
+ * one colour joined. Values that are not finite have the key -1; blank cells are in no path.
  */
 export function cellPaths(
   values: readonly ArrayLike<number>[],
@@ -114,11 +114,11 @@ export function cellPaths(
       return Number.isFinite(row[j]) ? heatLevel(row[j], low, high, colours.length) : -1;
     };
     for (let j = 0, end = 0; j < row.length; j = end) {
-      const own = level(j);
-      while (end < row.length && level(end) === own) end++;
-      if (own === undefined) continue;
-      if (!paths.has(own)) paths.set(own, []);
-      paths.get(own)!.push(`M${j},${i}h${end - j}`);
+      const current = level(j);
+      while (end < row.length && level(end) === current) end++;
+      if (current === undefined) continue;
+      if (!paths.has(current)) paths.set(current, []);
+      paths.get(current)!.push(`M${j},${i}h${end - j}`);
     }
   });
   return new Map([...paths].sort(([a], [b]) => a - b).map(([level, parts]) => [level, parts.join("")]));

@@ -1,12 +1,12 @@
-// What every chart shares: the document round it, its type and colours, broken titles, ids that do not meet another's.
+// Shared by all charts: the SVG document, fonts and colours, line breaking, and unique ids.
 
 import { hash32 } from "../base/random.ts";
 import { escapeXml } from "./svg_context.ts";
 import { parseFont, textWidth } from "./text_width.ts";
 
 /**
- * Eight colours for lines on white. Their lightness (CIE L*) is at least 7.5 apart pair by pair, so they differ as greys
- * and for colour-blind readers; those that stand next to each other in the list differ most.
+ * Eight colours for lines on white. Their pairwise difference in lightness (CIE L*) is at least 7.5, so they differ in
+ * greyscale and for colour-blind readers; neighbours in the list differ most.
  */
 export const CHART_COLOURS: readonly string[] = [
   "#0057a8",
@@ -19,7 +19,7 @@ export const CHART_COLOURS: readonly string[] = [
   "#3b0f6e",
 ];
 
-/** The colour of the bars of an index: eight, then the same half way to white, then again. */
+/** The colour of the bars with an index: the eight colours, then the same mixed half with white, then again. */
 export function barColour(index: number): string {
   const colour = CHART_COLOURS[index % CHART_COLOURS.length];
   if (Math.floor(index / CHART_COLOURS.length) % 2 === 0) return colour;
@@ -29,37 +29,37 @@ export function barColour(index: number): string {
 
 export interface LineStyle {
   readonly colour: string;
-  /** Lengths of dashes and gaps in pixels; none for a full line. */
+  /** Lengths of dashes and gaps in pixels; empty for a solid line. */
   readonly dash: readonly number[];
 }
 
 const DASHES: readonly (readonly number[])[] = [[], [2, 2], [9, 2, 2, 2]];
 
-/** How many lines of a chart look different from each other. */
+/** The number of distinct line styles. */
 export const LINE_STYLES: number = CHART_COLOURS.length * DASHES.length;
 
-/** The style of the line of an index: eight colours, then the same in dots, then in dashes and dots, then again. */
+/** The style of the line with an index: the eight colours solid, then dotted, then dash-dotted, then again. */
 export function lineStyle(index: number): LineStyle {
   const dash = DASHES[Math.floor(index / CHART_COLOURS.length) % DASHES.length];
   return { colour: CHART_COLOURS[index % CHART_COLOURS.length], dash };
 }
 
 export const FAMILY = 'Helvetica, Arial, "Liberation Sans", "DejaVu Sans", sans-serif';
-/** Of text on white. */
+/** Colour of text on white. */
 export const TEXT_COLOUR = "#222222";
-/** Of the lines behind the data. */
+/** Colour of grid lines. */
 export const GRID_COLOUR = "#e4e4e4";
-/** Of axes and ticks. */
+/** Colour of axes and ticks. */
 export const AXIS_COLOUR = "#777777";
 export const TITLE_SIZE = 15;
 export const TEXT_SIZE = 12;
 
-/** Where a word may be broken, for a run's name is one word: after its punctuation, but not within a number. */
+/** Where a long word, such as a run's name, may be broken: after punctuation, but not inside a number. */
 const JOINTS = /(?<=[-_.\/,:;=+→|␣])(?![-_.\/,:;=+→|␣\d])/;
 
 /**
- * A text, a title by default, as lines of at most `width` pixels, broken at spaces; a word that is longer than a line after its punctuation, and
- * where it has none between any two characters. A line holds at least one character.
+ * Wraps a text, by default in the style of a title, into lines of at most `width` pixels. Lines break at spaces; a word longer
+ * than a line breaks after punctuation, or without any between two characters. A line has at least one character.
  */
 export function wrap(
   text: string,
@@ -85,7 +85,7 @@ export function wrap(
   return lines;
 }
 
-/** FNV-1a in hexadecimal: ids of one chart differ from another's in the same page, and are the same in every run. */
+/** FNV-1a in hexadecimal: makes the ids of charts in one page differ, and the same in every run. */
 export const fingerprint = (text: string): string => hash32(text).toString(16).padStart(8, "0");
 
 export function svgDocument(width: number, height: number, title: string, elements: string): string {

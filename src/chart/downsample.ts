@@ -1,9 +1,9 @@
-// Fewer points for a line of many: a chart has no more pixels than it has, but a spike must still be seen.
+// Downsampling of lines with more points than pixels, such that spikes stay visible.
 
 /**
- * At most `n` of the points, in their order. The first and last stay, and of each of equally long stretches the points
- * with the least and the greatest y; where some y is not finite, also the first such point of a stretch, so that a
- * broken line stays broken. Lines of n points or fewer come back as they are.
+ * At most `n` of the points, in order. Keeps the first and last point and, in each of equally long segments, the points
+ * with the smallest and the largest y; if some y is not finite, also the first such point of a segment, so that a
+ * broken line stays broken. Lines of n points or fewer are returned unchanged.
  *
  * @param points (x, y) in the order of the line
  * @param n at least 5
@@ -38,15 +38,15 @@ export function thin<P extends readonly [number, number]>(points: readonly P[], 
   return kept;
 }
 
-/** Takes the items of a line one after another and keeps few of them. */
+/** Downsamples a line whose items are added one by one. */
 export interface Thinner<T> {
-  /** The next item of the line. */
+  /** Adds the next item of the line. */
   add(item: T): void;
-  /** What is kept so far, in order. */
+  /** The items kept so far, in order. */
   items(): T[];
 }
 
-/** What is kept of a stretch: the least, the greatest and the first that is not finite, each with its place. */
+/** The items kept of a segment, each with its index: the smallest, the largest and the first that is not finite. */
 type Kept<T> = { at: number; y: number; item: T };
 type Stretch<T> = { least?: Kept<T>; greatest?: Kept<T>; broken?: Kept<T> };
 
@@ -61,13 +61,13 @@ function join<T>(a: Stretch<T>, b: Stretch<T>): Stretch<T> {
 }
 
 /**
- * What `thin` does for a line too long to be held: at most 3 n + 2 items stay, in memory that does not grow. The line is
- * cut into equally long stretches, twice as long whenever there would be more than n of them; of each stay the items with
- * the least and the greatest y and the first whose y is not finite, and of the line its ends. Nothing goes from n items
- * or fewer.
+ * Like `thin`, for a line too long for memory: keeps at most 3 n + 2 items, in constant memory. The line is
+ * divided into equally long segments, whose length doubles when there would be more than n. Keeps the ends of the line and,
+ * of each segment, the items with the smallest and the largest y and the first whose y is not finite. Up to n items all are
+ * kept.
  *
- * @param n number of stretches, at least 2 and even
- * @param y an item's place on the vertical axis
+ * @param n number of segments, even and at least 2
+ * @param y returns an item's position on the vertical axis
  *
  * @example
  * ```ts
@@ -90,9 +90,9 @@ export function thinner<T>(n: number, y: (item: T) => number): Thinner<T> {
         stretches = Array.from({ length: n / 2 }, (_, i) => join(stretches[2 * i], stretches[2 * i + 1]));
         length *= 2;
       }
-      const own = Number.isFinite(kept.y) ? { least: kept, greatest: kept } : { broken: kept };
+      const single = Number.isFinite(kept.y) ? { least: kept, greatest: kept } : { broken: kept };
       const place = Math.floor(count++ / length);
-      stretches[place] = join(stretches[place] ?? {}, own);
+      stretches[place] = join(stretches[place] ?? {}, single);
     },
     items() {
       const all = stretches.flatMap(({ least, greatest, broken }) => [least, greatest, broken]);

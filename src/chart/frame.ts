@@ -1,5 +1,5 @@
-// Chart.js as every chart of heed's has it: no animation, no events, one font, a title and a legend above the plot, axes
-// with few and round ticks, from the smallest numbers to the greatest.
+// The common Chart.js options of heed's charts: no animation, no events, one font, a title and a legend above the plot,
+// axes with few, round ticks over the full range of float64.
 
 import { maximum, minimum } from "../base/extremes.ts";
 import { Chart, type ChartConfiguration, type ChartItem, type ScaleOptionsByType } from "./chart_js.ts";
@@ -19,28 +19,28 @@ import { lineHeight } from "./sheet_text.ts";
 import { svgCanvas } from "./svg_context.ts";
 import { isFlat, largestOf, linearTicks, logTicks, roundFlat, tickLabel, unitOf, within } from "./ticks.ts";
 
-/** One axis: its title, and whether it is logarithmic (values that are not positive are then left out). */
+/** An axis of a chart. */
 export interface ChartAxis {
   /** The title along the axis, with the unit. */
   label: string;
-  /** Logarithmic in base 10. */
+  /** Whether the axis is logarithmic, in base 10; values that are not positive are then left out. Default: false. */
   log?: boolean;
-  /** What its values cannot leave, as 0 and 1 of a probability: no axis and no interval reaches beyond. Default: none. */
+  /** The range of possible values, such as 0 to 1 for a probability: axis and intervals end there. Default: none. */
   limits?: readonly [low: number, high: number];
 }
 
-/** A scale as Chart.js hands it over once its ticks are made. */
+/** A Chart.js scale after its ticks are built. */
 export interface BuiltScale {
   min: number;
   max: number;
   ticks: { value: number; label?: string | string[] }[];
 }
 
-/** Numbers as Chart.js is given them, who knows neither 1e-320 nor 1e308: logarithms, or multiples of a power of ten. */
+/** Maps values to the numbers that Chart.js, which fails at 1e-320 and 1e308, gets: logarithms, or multiples of a power of ten. */
 export interface Measure {
-  /** NaN of what the axis cannot show. */
+  /** The number to draw for a value; NaN if the axis cannot show it. */
   readonly drawn: (value: number) => number;
-  /** The number that is drawn there. */
+  /** The inverse of `drawn`. */
   readonly value: (drawn: number) => number;
 }
 
@@ -52,7 +52,7 @@ export function measureOf({ log }: ChartAxis, values: Iterable<number>): Measure
   return { drawn: (value) => value / unit, value: (drawn) => drawn * unit };
 }
 
-/** Ends of a logarithmic axis as powers, with room round them unless they are the data's own. */
+/** The ends of a logarithmic axis as exponents, with a margin unless the axis is `fitted` to the data. */
 function logEnds(values: readonly number[], fitted: boolean): [low: number, high: number] {
   const [low, high] = [minimum(values), maximum(values)];
   if (low > high) return [0, 1];
@@ -74,23 +74,23 @@ function extent(axis: ChartAxis, measure: Measure, [low, high]: readonly [number
         }))),
     };
   }
-  // What is measured all the same is shown.
+  // Values beyond the limits are shown nevertheless.
   const limits: [number, number] | undefined = axis.limits &&
     [Math.min(low, measure.drawn(axis.limits[0])), Math.max(high, measure.drawn(axis.limits[1]))];
-  // Chart.js would blow up the rounding of a flat line.
+  // Chart.js would magnify the rounding errors of a flat line.
   const [min, max] = low < high && isFlat(low, high) && !fitted ? within(roundFlat(low, high), limits) : [];
   const clamp = (scale: BuiltScale) => void ([scale.min, scale.max] = within([scale.min, scale.max], limits));
   return { ...(min === undefined ? {} : { min, max }), ...(limits ? { afterDataLimits: clamp } : {}) };
 }
 
-/** Where an axis stands, what is drawn on it, and whether it ends with that. */
+/** Position and data range of an axis. */
 export interface AxisPlace {
   readonly direction: "x" | "y";
   readonly position: "bottom" | "left" | "right";
-  /** The least and the greatest as they are drawn; the first above the second where there is nothing. */
+  /** Minimum and maximum of the drawn numbers; low > high if there are none. */
   readonly ends: readonly [low: number, high: number];
   readonly measure: Measure;
-  /** Pixels that its title may take along it. */
+  /** Maximum length of the title along the axis, in pixels. */
   readonly room: number;
 }
 
@@ -125,11 +125,11 @@ export function axisOptions(axis: ChartAxis, { direction, position, ends, measur
   };
 }
 
-/** A linear axis that ends with its data, and begins with 0 where that is near; of one whole number with those beside it. */
-export function fittedTo([low, high]: readonly [number, number], whole: boolean) {
-  if (low > high || (low === high && !whole)) return {};
+/** A linear axis that ends at its data, and starts at 0 if that is close; for a single integer, at its neighbours. */
+export function fittedTo([low, high]: readonly [number, number], integers: boolean) {
+  if (low > high || (low === high && !integers)) return {};
   const afterBuildTicks = (scale: BuiltScale) =>
-    void (scale.ticks = linearTicks(scale.min, scale.max, whole));
+    void (scale.ticks = linearTicks(scale.min, scale.max, integers));
   if (low === high) return { min: low - 1, max: low + 1, afterBuildTicks };
   return { bounds: "data", ...(low > 0 && low <= 0.05 * high ? { min: 0 } : {}), afterBuildTicks };
 }
@@ -137,14 +137,14 @@ export function fittedTo([low, high]: readonly [number, number], whole: boolean)
 const PADDING = { left: 8, right: 14, top: 4, bottom: 6 };
 const titleLines = (title: string, width: number): string[] => wrap(title, width - 40);
 
-/** How many pixels title and legend take beyond a line of title and two rows of legend. */
+/** Extra height in pixels of a title of more than two lines and a legend of more than two rows. */
 export function moreHeight(title: string, legend: readonly LegendEntry[], width: number): number {
   const rows = legendHeight(legend, width - PADDING.left - PADDING.right);
   const lines = titleLines(title, width).length;
   return Math.max(0, rows - 58) + Math.max(0, lines - 2) * lineHeight(TITLE_SIZE);
 }
 
-/** The options of a chart of a width: quiet, with its title and its scales. */
+/** The Chart.js options of a chart with this title, width and scales. */
 export function frameOptions(title: string, width: number, scales: Readonly<Record<string, unknown>>) {
   return {
     animation: false as const,
@@ -167,7 +167,7 @@ export function frameOptions(title: string, width: number, scales: Readonly<Reco
   };
 }
 
-/** Draws a chart with Chart.js into an SVG document; what it shows tells its ids from another's. */
+/** Draws a chart with Chart.js into an SVG document; its ids are derived from `title` and `shown`. */
 export function drawChart<Kind extends "line" | "bar">(
   configuration: ChartConfiguration<Kind>,
   { title, width, height, shown }: { title: string; width: number; height: number; shown: unknown },

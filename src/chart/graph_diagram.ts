@@ -1,5 +1,5 @@
-// The picture of a graph: operations as boxes from top to bottom, the shapes of the tensors on the edges between them.
-// dagre finds the places; every text is real text in a space of its own.
+// Diagrams of graphs: operations as boxes from top to bottom, with the shapes of tensors on the edges between them.
+// dagre computes the layout; all text is real text and does not overlap.
 import { maximum } from "../base/extremes.ts";
 import dagre from "./dagre.ts";
 import { elementwiseOp } from "../../kernels/elementwise/op.ts";
@@ -13,18 +13,18 @@ import { type Font, textWidth } from "./text_width.ts";
 
 /** Options of `graphDiagram`. */
 export interface GraphDiagramOptions {
-  /** Above the diagram; long ones are broken into lines. */
+  /** The title above the diagram; long titles wrap. */
   readonly title?: string;
-  /** Draws states, constants and literals as boxes of their own and not as lines in the box that reads them. */
+  /** Whether to draw states, constants and literals as separate boxes, not as lines in the box that reads them. Default: false. */
   readonly parameters?: boolean;
 }
 
 interface Box {
   readonly id: string;
   readonly kind: "operation" | "input" | "output";
-  /** What is done, in bold. */
+  /** The operation, in bold. */
   readonly title: string;
-  /** Below it: parameters and where the operation was made. */
+  /** Lines below the title: the parameters that the operation reads. */
   readonly lines: readonly string[];
 }
 
@@ -36,7 +36,7 @@ interface Edge {
 
 const [BOX_SIZE, LINE_SIZE, LABEL_SIZE] = [12, 10, 10];
 const [PADDING, LINE_HEIGHT, MARGIN] = [9, 13, 16];
-/** Pixels that a title has over a narrow diagram too. */
+/** Minimum width of a title in pixels, even if the diagram is narrower. */
 const LEAST_TITLE = 480;
 const FILLS = { operation: "#ffffff", input: "#e8e8e8", output: "#e8e8e8" };
 
@@ -49,14 +49,14 @@ function unfolded(x: Tensor): Tensor {
   return x.node.op.role === "view" ? unfolded(x.node.inputs[0]) : x;
 }
 
-/** Of the shapes that a tensor has on its way through views the one that says most, [B, T, H, d] before [B T, H d]. */
+/** The tensor in a chain of views whose shape has the most dimensions, [B, T, H, d] rather than [B T, H d]. */
 function fullest(x: Tensor): Tensor {
   if (x.node.op.role !== "view") return x;
   const before = fullest(x.node.inputs[0]);
   return before.shape.length > x.shape.length ? before : x;
 }
 
-/** Attributes that say in a word which of its kind an operation is. */
+/** Attributes that distinguish operations of one kind. */
 interface Telling {
   readonly name?: unknown;
   readonly activation?: unknown;
@@ -64,7 +64,7 @@ interface Telling {
   readonly value?: unknown;
 }
 
-/** `matmul`, with its activation and what it adds on its way out; an element-wise operation goes by its own name. */
+/** The title of an operation: its kind with activation and fused addition; an element-wise operation is shown by its name. */
 function titleOf({ op, attrs }: Node): string {
   const { name, activation, addend } = (attrs ?? {}) as Telling;
   if (op === elementwiseOp && typeof name === "string") return name;
@@ -75,7 +75,7 @@ function titleOf({ op, attrs }: Node): string {
   return kind.join(" ") + (addend === true ? " + add" : "");
 }
 
-/** `wq.weight [8, 8]`: the last parts of a parameter's name; a constant by its number. */
+/** The text of a leaf: the last part of a parameter's name and its shape, or the value of a constant. */
 function leafText(x: Tensor): string {
   const { op, attrs } = unfolded(x).node;
   const { name, value } = attrs as Telling;
@@ -83,7 +83,7 @@ function leafText(x: Tensor): string {
   return `${op.role === "state" ? String(name).split(".").at(-1) : "table"} ${shapeText(x)}`;
 }
 
-/** The boxes and edges of a graph, in the order the nodes were made. */
+/** The boxes and edges of a graph, in the order in which the nodes were created. */
 function contents(outputs: Readonly<Record<string, Tensor>>, apart: boolean) {
   const folded = (x: Tensor) => !apart && isLeaf(unfolded(x).node.op);
   const boxes: Box[] = [];
@@ -96,12 +96,12 @@ function contents(outputs: Readonly<Record<string, Tensor>>, apart: boolean) {
   for (const node of nodes) {
     const { op, inputs, path, order, outputs: [first] } = node;
     if (op.role === "view" || (isLeaf(op) && !apart && read.has(first))) continue;
-    const own = path.split(".").at(-1) ?? "";
+    const nodeName = path.split(".").at(-1) ?? "";
     const leaf = isLeaf(op) || op.role === "input";
     boxes.push({
       id: `n${order}`,
       kind: leaf ? "input" : "operation",
-      title: [own, titleOf(node)].filter(Boolean).join(": "),
+      title: [nodeName, titleOf(node)].filter(Boolean).join(": "),
       lines: inputs.filter(folded).map(leafText),
     });
     for (const x of inputs) if (!folded(x)) join(x, `n${order}`);
@@ -118,7 +118,7 @@ interface Placed {
   readonly y: number;
 }
 
-/** Whether more boxes of one height stand right of one that was made later than left of it. */
+/** Whether, among boxes of equal height, more pairs are in reverse order of creation than in order, from left to right. */
 function isReversed(boxes: readonly Box[], at: (id: string) => Placed): boolean {
   let reversed = 0;
   boxes.forEach(({ id }, n) => {
@@ -130,7 +130,7 @@ function isReversed(boxes: readonly Box[], at: (id: string) => Placed): boolean 
   return reversed > 0;
 }
 
-/** Where dagre puts boxes, labels and the points of edges. */
+/** The positions of boxes, labels and points of edges, by dagre. */
 function layOut(boxes: readonly Box[], edges: readonly Edge[]) {
   const graph = new dagre.graphlib.Graph({ multigraph: true });
   graph.setGraph({ rankdir: "TB", nodesep: 26, edgesep: 18, ranksep: 26, marginx: MARGIN, marginy: MARGIN });
@@ -151,7 +151,7 @@ function layOut(boxes: readonly Box[], edges: readonly Edge[]) {
   });
   dagre.layout(graph);
   const width = Number(graph.graph().width);
-  // Queries, keys and values stand in the order they are made, from left to right.
+  // Queries, keys and values are in order of creation from left to right.
   const reversed = isReversed(boxes, (id) => graph.node(id) as Placed);
   const turned = ({ x, y }: Placed): Placed => ({ x: reversed ? width - x : x, y });
   return {
@@ -168,7 +168,7 @@ function layOut(boxes: readonly Box[], edges: readonly Edge[]) {
   };
 }
 
-/** A smooth line through points: straight to the middle of each piece, round the corners between. */
+/** A smooth line through points: straight to the middle of each segment, curved around the corners. */
 function curve(points: readonly Placed[]): string {
   const at = ({ x, y }: Placed) => `${num(x)},${num(y)}`;
   const middle = (a: Placed, b: Placed) => at({ x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 });
@@ -193,7 +193,7 @@ function drawBox({ kind, title, lines, at, width, height }: ReturnType<typeof la
   ].join("\n");
 }
 
-/** The label of an edge, on white so that no line runs through it. */
+/** The label of an edge, on a white background that hides the line. */
 function drawLabel({ at, width, label }: ReturnType<typeof layOut>["edges"][number]): string {
   const height = LABEL_SIZE + 4;
   return `<rect x="${num(at.x - width / 2)}" y="${num(at.y - height / 2)}" width="${num(width)}" ` +
@@ -201,11 +201,11 @@ function drawLabel({ at, width, label }: ReturnType<typeof layOut>["edges"][numb
 }
 
 /**
- * A diagram of a graph as an SVG document: a box for each operation under its own name and the last part of its path, an
- * arrow for each tensor labelled with its shape, inputs above, outputs below. Views are folded into
- * the arrows; parameters and constants into the boxes that read them. The same graph gives the same document.
+ * A diagram of a graph as an SVG document: a box for each operation with its name and the last part of its path, an
+ * arrow for each tensor labelled with its shape, inputs at the top, outputs at the bottom. Views are folded into
+ * the arrows, parameters and constants into the boxes that read them. The same graph gives the same document.
  *
- * @param outputs what the graph computes, by name; a list is named by position
+ * @param outputs the outputs of the graph by name; those of a list are named by position
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-// How the heads of a run differ: sheets of what they do over the steps, and maps of layer by head at the last.
+// Charts that compare the heads of a run: sheets over the steps, and layer-by-head maps of the last step.
 
 import { ATTENTION_TABLE } from "../../kernels/attention_statistics/table.ts";
 import type { LogRecord } from "../log/records.ts";
@@ -12,27 +12,27 @@ const STRETCHES = 128;
 
 const ascending = (numbers: Iterable<number>): number[] => [...new Set(numbers)].sort((a, b) => a - b);
 
-/** What heads recorded of one quantity: lines over the steps, and the last values. */
+/** One quantity of all heads: lines over the steps, and the last values. */
 export type HeadLines = ReturnType<typeof headLines>;
 
-/** Keeps what heads record of one quantity, in memory that does not grow with the steps. */
+/** Collects one quantity of all heads, in memory independent of the number of steps. */
 export function headLines() {
   const lines = new Map<number, Map<number, Thinner<[number, number]>>>();
   let values = new Map<string, number>();
   let [first, last] = [NaN, 0];
   const layers = () => ascending(lines.keys());
-  const heads = () => ascending([...lines.values()].flatMap((own) => [...own.keys()]));
-  /** The value of a head at the last step, NaN where it has none. */
+  const heads = () => ascending([...lines.values()].flatMap((byHead) => [...byHead.keys()]));
+  /** The value of a head at the last step, NaN if it has none. */
   const lastOf = (layer: number, head: number) => values.get(`${layer} ${head}`) ?? NaN;
   return {
     add(layer: number, head: number, step: number, value: number): void {
       if (Number.isNaN(first)) first = step;
       if (step !== last) [last, values] = [step, new Map()];
       values.set(`${layer} ${head}`, value);
-      const own = lines.getOrInsertComputed(layer, () => new Map());
-      own.getOrInsertComputed(head, () => thinner(STRETCHES, ([, y]) => y)).add([step, value]);
+      const byHead = lines.getOrInsertComputed(layer, () => new Map());
+      byHead.getOrInsertComputed(head, () => thinner(STRETCHES, ([, y]) => y)).add([step, value]);
     },
-    /** The last step that was added, 0 where none was. */
+    /** The last step that was added, 0 if there is none. */
     get last() {
       return last;
     },
@@ -56,7 +56,7 @@ export function headLines() {
           })),
         })),
       }),
-    /** A map of the last values, of both signs where `signed`. */
+    /** A heat map of the last values, with a diverging scale if `signed`. */
     map: (title: string, label: string, signed?: boolean) =>
       heatMap({
         title,
@@ -71,14 +71,14 @@ export function headLines() {
   };
 }
 
-/** The statistics that every run has a chart of. */
+/** The statistics to draw charts of. */
 const CHARTED = Object.entries(ATTENTION_TABLE)
   .flatMap(([name, { chart }]) => chart ? [{ name, ...chart }] : [])
   .sort((a, b) => a.place - b.place);
 
 /**
- * Charts of the heads, from `stat` records of attention patterns: for entropy, sink and row mass (the table of
- * attention's statistics says which) a sheet over the steps (`heads_entropy.svg`) and a map of layer by head at the last step (`heads_entropy_last.svg`).
+ * Charts of the heads, from `stat` records of attention patterns: for entropy, sink and row mass a sheet over the steps
+ * (`heads_entropy.svg`) and a layer-by-head map of the last step (`heads_entropy_last.svg`).
  *
  * @example
  * ```ts
@@ -98,7 +98,7 @@ export function headsCharts(): LogCharts {
       const { layer, head, step } = record;
       if (layer === null || head === null) return;
       for (const { name } of CHARTED) {
-        // A statistic of no row is null: a gap in its line, hatched on its map.
+        // A statistic of no rows is null: a gap in the line, hatched in the map.
         const value = record[name] === null ? NaN : record[name];
         if (typeof value !== "number") continue;
         kept.getOrInsertComputed(name, headLines).add(layer, head, step, value);

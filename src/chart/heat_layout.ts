@@ -1,4 +1,4 @@
-// Where everything of a heat map stands: the matrix, its labels and its colour bar, with room for each.
+// The layout of a heat map: the positions of the matrix, its labels and its colour bar.
 
 import { maximum } from "../base/extremes.ts";
 import type { ColourScale } from "./colour_scale.ts";
@@ -6,29 +6,29 @@ import { TEXT_SIZE, TITLE_SIZE, wrap } from "./document.ts";
 import { LABEL_SIZE, labelWidth, labelWithGap, lineHeight, shortened, withBlanks } from "./sheet_text.ts";
 import { largestOf, linearTicks, tickLabel } from "./ticks.ts";
 
-/** What `heatMap` draws. */
+/** The data and options of `heatMap`. */
 export interface HeatMap {
-  /** Above the matrix; long ones are broken into lines. */
+  /** The title above the matrix; long titles wrap. */
   title: string;
   /** Labels of the rows from top to bottom: layers, or the tokens of the queries. */
   rows: readonly string[];
   /** Labels of the columns from left to right: heads, or the tokens of the keys. */
   columns: readonly string[];
-  /** One list for each row with one number for each column; one that is not finite is hatched. */
+  /** One list per row with one number per column; cells with a number that is not finite are hatched. */
   values: readonly ArrayLike<number>[];
-  /** Cells that are left blank, whatever their number is: keys that a query cannot see. Default: none. */
+  /** Whether to leave a cell blank, as for keys that are masked for a query. Default: no cell is blank. */
   blank?: (row: number, column: number) => boolean;
-  /** What the rows are, along the left. */
+  /** Label of the vertical axis: what the rows are. */
   y: { label: string };
-  /** What the columns are, below. */
+  /** Label of the horizontal axis: what the columns are. */
   x: { label: string };
-  /** What the numbers are, with the unit, along the colour bar. */
+  /** Label of the colour bar: what the numbers are, with the unit. */
   value: { label: string };
-  /** The numbers of the palest and the darkest colour. Default: the least (0 where that is near) and the greatest. */
+  /** The numbers of the palest and the darkest colour. Default: the minimum (0 if that is close) and the maximum. */
   range?: readonly [number, number];
   /**
-   * Whether the quantity has a sign: colours then diverge from grey at 0, and reach as far to both sides. Default: whether
-   * the range begins below 0.
+   * Whether the quantity has a sign: colours then diverge from grey at 0, symmetrically. Default: true if the range starts
+   * below 0.
    */
   signed?: boolean;
 }
@@ -36,20 +36,20 @@ export interface HeatMap {
 const SPAN = 560;
 const LARGEST_CELL = 52;
 const LEAST_WIDTH = 440;
-/** Pixels of a label's lines, of the titles along a short side, and of those beside a bar. */
+/** Length in pixels of a label's lines at most, of a title along a short side at least, and of one beside the bar at most. */
 const [LONGEST_LABEL, LEAST_SIDE, BESIDE_BAR] = [200, 120, 150];
-/** Pixels of the margin, between things, and across the colour bar. */
+/** Pixels of the margin, of the gap between elements, and of the colour bar's width. */
 export const [MARGIN, GAP, BAR_WIDTH] = [12, 6, 14];
-/** What hatched cells are called beside the colour bar. */
+/** The legend of hatched cells below the colour bar. */
 export const NO_VALUE = "no value";
 
-/** A label with its blanks seen, in at most so many lines; a longer one loses its middle. */
+/** A label with visible blanks, in at most `most` lines; longer labels are shortened in the middle. */
 function labelLines(label: string, most: number): string[] {
   const lines = (shown: string) => wrap(shown, LONGEST_LABEL, { size: LABEL_SIZE, bold: false });
   return lines(shortened(withBlanks(label), (shown) => lines(shown).length <= most));
 }
 
-/** Every k-th label, k of 1, 2, 5, 10, 20, ..., so that none is nearer to the next than `least` pixels. */
+/** The smallest k of 1, 2, 5, 10, 20, ... for which every k-th label is at least `least` pixels from the next. */
 function everyKth(count: number, cell: number, least: number): number {
   for (let power = 1;; power *= 10) {
     for (const digit of [1, 2, 5]) {
@@ -64,13 +64,13 @@ const linesOf = (text: string, width: number): string[] =>
 const longest = (lines: readonly string[], size = LABEL_SIZE): number =>
   maximum(lines.map(labelWidth), 0) * size / LABEL_SIZE;
 
-/** Lines of a text that is set beside something, `turned`: read from below, and its pixels to the right and down. */
+/** A text to place beside an element, with its width and height in pixels; `turned`: rotated to read upwards. */
 function setBeside(lines: readonly string[], turned: boolean) {
   const [along, across] = [longest(lines, TEXT_SIZE), lines.length * lineHeight(TEXT_SIZE)];
   return { lines, turned, width: turned ? across : along, height: turned ? along : across };
 }
 
-/** A title beside something of a height: turned, but where that takes more than two lines, level. */
+/** A title beside an element of this height: rotated, or horizontal if it would take more than two lines. */
 function besideBar(title: string, height: number) {
   const turned = linesOf(title, Math.max(height, LEAST_SIDE));
   return turned.length <= 2 ? setBeside(turned, true) : setBeside(linesOf(title, BESIDE_BAR), false);
@@ -78,7 +78,7 @@ function besideBar(title: string, height: number) {
 
 const roomFor = ({ width }: { width: number }): number => width === 0 ? 0 : width + GAP;
 
-/** The labels of both sides, as many lines as a cell has room for. */
+/** The labels of rows and columns, with as many lines as a cell has room for. */
 function labelsOf(map: HeatMap) {
   const size = (count: number) => Math.min(LARGEST_CELL, SPAN / Math.max(1, count));
   const cell = { width: size(map.columns.length), height: size(map.rows.length) };
@@ -92,13 +92,13 @@ function labelsOf(map: HeatMap) {
     rows: map.rows.map((label) => labelLines(label, most(cell.height))),
     columns: turned ? map.columns.map((label) => labelLines(label, most(cell.width))) : level,
     turned,
-    // Every k-th row and column has its label.
+    // Every k-th row and column is labelled.
     everyRow: everyKth(map.rows.length, cell.height, LABEL_SIZE + 1),
     everyColumn: everyKth(map.columns.length, cell.width, turned ? LABEL_SIZE + 1 : widest + GAP),
   };
 }
 
-/** Ticks of a colour bar of a length: some six, and three where it is short, so that both its sides have one. */
+/** Ticks of a colour bar of this length: about six, and at least three on a short one, so that both ends have one. */
 export function barTicks(low: number, high: number, length: number): { value: number }[] {
   for (let count = Math.min(6, Math.max(2, Math.floor(length / 20)));; count++) {
     const ticks = linearTicks(low, high, false, count);
@@ -106,7 +106,7 @@ export function barTicks(low: number, high: number, length: number): { value: nu
   }
 }
 
-/** Where everything of a map stands; its cells and texts are known to fit. */
+/** The layout of a map, in which all cells and texts fit. */
 export type HeatLayout = ReturnType<typeof layOut>;
 
 export function layOut(map: HeatMap, { low, high }: ColourScale, gaps: boolean) {
@@ -152,7 +152,7 @@ export function layOut(map: HeatMap, { low, high }: ColourScale, gaps: boolean) 
     bottom,
     x,
     y,
-    // Of the titles of the axes.
+    // Centres of the axis titles.
     xMiddle: under + xRoom / 2,
     yMiddle: left - GAP - rowRoom - GAP - y.width / 2,
     bar: { x: right + 2 * MARGIN, y: top, height: matrix },

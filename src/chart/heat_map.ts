@@ -1,5 +1,5 @@
-// Heat maps as SVG documents: a matrix in colours with its labels, its numbers where they fit, and a colour bar. Drawn
-// here and not by Chart.js, whose legend knows no colour scale.
+// Heat maps as SVG documents: a coloured matrix with labels, numbers if they fit, and a colour bar. Drawn
+// without Chart.js, which has no colour bars.
 
 import { reportProgress } from "../base/progress.ts";
 import { cellFormat } from "./cell_numbers.ts";
@@ -12,11 +12,11 @@ import { isFlat, shareOf } from "./ticks.ts";
 
 export type { HeatMap } from "./heat_layout.ts";
 
-/** Numbers that have a cell of their own, by row. */
+/** The numbers of cells that are not blank, by row. */
 const drawn = ({ values, blank = () => false }: HeatMap): number[][] =>
   values.map((row, i) => Array.from(row).filter((_, j) => !blank(i, j)));
 
-/** Colours from `low` to `high`: as asked for, else over what is finite, from 0 where that is near. */
+/** The colour scale: over `range`, or over the finite values, starting at 0 if that is close. */
 function scaleOf({ range, signed }: HeatMap, shown: readonly (readonly number[])[]): ColourScale {
   if (range) return colourScale(range[0], range[1], signed);
   let [low, high] = [Infinity, -Infinity];
@@ -30,7 +30,7 @@ function scaleOf({ range, signed }: HeatMap, shown: readonly (readonly number[])
   return low === 0 ? colourScale(0, 1) : colourScale(0, high);
 }
 
-/** The cells as strokes a cell high, neighbours of one colour joined; first those that are hatched. */
+/** The cells as strokes of a cell's height, adjacent cells of one colour joined; hatching is drawn last. */
 function drawCells(
   { values, blank }: HeatMap,
   { left, top, cell }: HeatLayout,
@@ -94,7 +94,7 @@ function drawLabels(at: HeatLayout): string[] {
   ];
 }
 
-/** The colour bar, as high as the matrix, with its ticks and title, and what is hatched. */
+/** The colour bar, as high as the matrix, with its ticks and title and the legend of hatched cells. */
 function drawBar(at: HeatLayout, { low, high, colours }: ColourScale, gaps: boolean, hatch: string) {
   const { x, y, height } = at.bar;
   if (height === 0) return [];
@@ -125,11 +125,11 @@ function drawBar(at: HeatLayout, { low, high, colours }: ColourScale, gaps: bool
 }
 
 /**
- * A matrix in colours as an SVG document with real text: labels of rows and columns (blanks of a token shown as ␣ ↵ ⇥),
- * the numbers in the cells where they fit, a colour bar with ticks. Darker is more, and of numbers with a sign farther from 0;
- * the order of the colours holds in grey too. A blank cell has no colour and no number. Equal maps give equal bytes.
+ * A heat map as an SVG document with real text: labels of rows and columns (white space in tokens is shown as ␣ ↵ ⇥),
+ * numbers in the cells if they fit, a colour bar with ticks. Darker is larger, or for signed numbers farther from 0;
+ * the order of colours is the same in greyscale. A blank cell has no colour and no number. Equal maps give equal bytes.
  *
- * @throws Error where the values have not one row for each label of a row, and one number for each of a column
+ * @throws Error if the values do not have one row per row label and one number per column label
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-// What the analysis of softmax's Jacobian found: shares and cosines by layer and head, and how they moved over the steps.
+// Charts of the analysis of softmax's Jacobian: energy shares and cosines by layer and head, at the last step and over steps.
 
 import type { LogRecord } from "../log/records.ts";
 import { barChart } from "./bar_chart.ts";
@@ -7,10 +7,10 @@ import type { ChartAxis } from "./frame.ts";
 import { type HeadLines, headLines } from "./heads_chart.ts";
 import type { LogCharts } from "./log_charts.ts";
 
-/** One quantity: what it is in titles, along its axis, and what it cannot leave. */
+/** One quantity: its name in titles, the label of its axis, and its range. */
 type Quantity = Required<Pick<ChartAxis, "label" | "limits">> & { readonly title: string };
 
-/** A part may have more energy than the whole: the parts are not orthogonal. */
+/** A part may have more energy than the full gradient: the parts are not orthogonal. */
 const [ENERGY, COSINE] = [[0, Infinity], [-1, 1]] as const;
 
 const QUANTITIES: Readonly<Record<string, Quantity>> = {
@@ -30,31 +30,31 @@ const QUANTITIES: Readonly<Record<string, Quantity>> = {
     label: "r_lateral_c = |lateral|² / |full|², g - a·g",
     limits: ENERGY,
   },
-  cos_diag: { title: "cosine of the diagonal part with the whole", label: "cos_diag", limits: COSINE },
+  cos_diag: { title: "cosine of diagonal part and full gradient", label: "cos_diag", limits: COSINE },
   cos_diag_c: {
-    title: "cosine of the diagonal part with the whole, centred",
+    title: "cosine of diagonal part and full gradient, centred",
     label: "cos_diag_c, g - a·g",
     limits: COSINE,
   },
   cos_ste_c: {
-    title: "cosine of the unchanged gradient with the whole, centred",
+    title: "cosine of straight-through and full gradient, centred",
     label: "cos_ste_c, g - a·g",
     limits: COSINE,
   },
-  cos_ste: { title: "cosine of the unchanged gradient with the whole", label: "cos_ste", limits: COSINE },
+  cos_ste: { title: "cosine of straight-through and full gradient", label: "cos_ste", limits: COSINE },
 };
-/** Bars that a chart can hold side by side. */
+/** Maximum number of bars in a chart. */
 const MOST_BARS = 96;
 
-/** A quantity under one method, and the half widths of its intervals beside it. */
+/** A quantity under one method, and the half widths of its intervals. */
 interface Measured {
   readonly values: HeadLines;
   readonly intervals: HeadLines;
-  /** Batches of the last record: what the intervals are over. */
+  /** Number of batches of the last record, over which the intervals are. */
   batches: number;
 }
 
-/** The last step as bars with intervals, or as a map where there are too many heads for bars. */
+/** The last step as bars with intervals, or as a heat map if there are too many heads for bars. */
 function lastChart({ values, intervals, batches }: Measured, title: string, { label, limits }: Quantity) {
   const [layers, heads] = [values.layers(), values.heads()];
   if (heads.length > CHART_COLOURS.length || layers.length * heads.length > MOST_BARS) {
@@ -74,12 +74,12 @@ function lastChart({ values, intervals, batches }: Measured, title: string, { la
   });
 }
 
-/** A `jacobian` record as far as charts know it. */
-type Found = { readonly type: string; readonly [name: string]: unknown };
+/** The fields of a `jacobian` record that charts read. */
+type JacobianRecord = { readonly type: string; readonly [name: string]: unknown };
 
 /**
  * Charts from `jacobian` records: for r_diag, r_lateral, cos_diag and cos_ste the last step by layer and head with 95%
- * intervals (`jacobian_r_diag.svg`) and, where there is more than one step, a sheet over the steps
+ * intervals (`jacobian_r_diag.svg`) and, if there is more than one step, a sheet over the steps
  * (`jacobian_r_diag_steps.svg`). Records of several methods give charts of each (`jacobian_r_diag_fa.svg`).
  *
  * @example
@@ -97,18 +97,18 @@ export function jacobianCharts(): LogCharts {
   return {
     types: ["jacobian"],
     add(record: LogRecord) {
-      const found = record as Found;
-      const { layer, head, step } = found;
-      if (found.type !== "jacobian" || typeof layer !== "number" || typeof head !== "number") return;
-      const method = String(found.method ?? "bp");
+      const fields = record as JacobianRecord;
+      const { layer, head, step } = fields;
+      if (fields.type !== "jacobian" || typeof layer !== "number" || typeof head !== "number") return;
+      const method = String(fields.method ?? "bp");
       for (const name of Object.keys(QUANTITIES)) {
-        const [given, interval] = [found[name], found[`${name}_ci95`]];
+        const [given, interval] = [fields[name], fields[`${name}_ci95`]];
         const value = given === null ? NaN : given;
         if (typeof value !== "number") continue;
         const measured = methods.getOrInsertComputed(method, () => new Map<string, Measured>())
           .getOrInsertComputed(name, () => ({ values: headLines(), intervals: headLines(), batches: 0 }));
         const { values, intervals } = measured;
-        measured.batches = Number(found.batches) || 0;
+        measured.batches = Number(fields.batches) || 0;
         values.add(layer, head, Number(step), value);
         intervals.add(layer, head, Number(step), typeof interval === "number" ? interval : NaN);
       }
@@ -120,13 +120,13 @@ export function jacobianCharts(): LogCharts {
         for (const [name, measured] of quantities) {
           const quantity = QUANTITIES[name];
           const { values } = measured;
-          const whole = `${run}: ${quantity.title}${by}`;
+          const title = `${run}: ${quantity.title}${by}`;
           charts[`jacobian_${name}${suffix}.svg`] = lastChart(
             measured,
-            `${whole} at step ${values.last}`,
+            `${title} at step ${values.last}`,
             quantity,
           );
-          if (values.moves) charts[`jacobian_${name}${suffix}_steps.svg`] = values.sheet(whole, quantity);
+          if (values.moves) charts[`jacobian_${name}${suffix}_steps.svg`] = values.sheet(title, quantity);
         }
       }
       return charts;

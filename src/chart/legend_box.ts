@@ -1,5 +1,5 @@
-// The legend of a chart of Chart.js, above its plot: like Chart.js's own, whose level legends draw the lines of a long name
-// over the next row.
+// The legend above the plot of a Chart.js chart. It replaces Chart.js's horizontal legend, which draws the lines of a long
+// name over the next row.
 
 import { maximum } from "../base/extremes.ts";
 import { type Chart, layouts, type Plugin } from "./chart_js.ts";
@@ -9,9 +9,9 @@ import type { SvgContext } from "./svg_context.ts";
 import { parseFont, textWidth } from "./text_width.ts";
 
 export interface LegendEntry {
-  /** Its text; long ones are broken into lines. */
+  /** Its text; long names wrap. */
   readonly name: string;
-  /** What stands before it: a piece of line, a filled square, the whisker of an interval, or the cross of a missing bar. */
+  /** The mark before the name: a line, a filled square, the whisker of an interval, or the cross of a missing bar. */
   readonly mark: "line" | "bar" | "interval" | "cross";
   readonly colour: string;
   readonly width?: number;
@@ -23,24 +23,24 @@ const [BETWEEN, BELOW] = [12, 10];
 const FONT = `${TEXT_SIZE}px ${FAMILY}`;
 const widthOf = (line: string): number => textWidth(line, parseFont(FONT));
 
-/** An entry, the lines of its name, and its place from the middle of the legend. */
+/** An entry, the lines of its name, and its width in pixels. */
 interface Placed {
   readonly entry: LegendEntry;
   readonly lines: readonly string[];
   readonly width: number;
 }
 
-/** Rows of entries, as many in each as fit. */
+/** Fills rows with as many entries as fit. */
 function rowsOf(entries: readonly LegendEntry[], width: number): Placed[][] {
   const rows: Placed[][] = [];
   let taken = Infinity;
   for (const entry of entries) {
     const mark = MARK_WIDTHS[entry.mark] + TEXT_SIZE / 2;
     const lines = wrap(entry.name, width - mark - 2 * BETWEEN, { size: TEXT_SIZE, bold: false });
-    const own = mark + maximum(lines.map(widthOf));
-    if (taken + own + 2 * BETWEEN > width) [taken] = [0, rows.push([])];
-    rows.at(-1)!.push({ entry, lines, width: own });
-    taken += own + BETWEEN;
+    const entryWidth = mark + maximum(lines.map(widthOf));
+    if (taken + entryWidth + 2 * BETWEEN > width) [taken] = [0, rows.push([])];
+    rows.at(-1)!.push({ entry, lines, width: entryWidth });
+    taken += entryWidth + BETWEEN;
   }
   return rows;
 }
@@ -52,7 +52,7 @@ export function legendHeight(entries: readonly LegendEntry[], width: number): nu
   return rowsOf(entries, width).reduce((sum, row) => sum + heightOf(row), BELOW);
 }
 
-/** The mark of what has no value, its middle at (x, y). */
+/** The mark of a missing value, centred at (x, y). */
 export function drawCross(canvas: SvgContext, x: number, y: number, colour: string): void {
   [canvas.strokeStyle, canvas.lineWidth] = [colour, 1.5];
   canvas.beginPath();
@@ -101,12 +101,12 @@ function drawRows(
 ) {
   let down = top + BETWEEN;
   const widths = rows.map((row) => row.reduce((sum, entry) => sum + entry.width + BETWEEN, -BETWEEN));
-  // Names that have a row each begin below each other.
+  // Entries with a row each are left-aligned.
   const list = rows.every((row) => row.length === 1);
   for (const [n, row] of rows.entries()) {
     const middle = down + (heightOf(row) - BETWEEN) / 2;
     let x = left + (width - (list ? maximum(widths) : widths[n])) / 2;
-    for (const { entry, lines, width: own } of row) {
+    for (const { entry, lines, width: entryWidth } of row) {
       drawMark(canvas, entry, x, middle);
       [canvas.fillStyle, canvas.font] = [TEXT_COLOUR, FONT];
       [canvas.textAlign, canvas.textBaseline] = ["left", "middle"];
@@ -114,20 +114,20 @@ function drawRows(
         const shift = (n - (lines.length - 1) / 2) * lineHeight(TEXT_SIZE);
         canvas.fillText(line, x + MARK_WIDTHS[entry.mark] + TEXT_SIZE / 2, middle + shift);
       });
-      x += own + BETWEEN;
+      x += entryWidth + BETWEEN;
     }
     down += heightOf(row);
   }
 }
 
-/** A plugin that puts a legend between the title of a chart and its plot. */
+/** A plugin that draws a legend between the title of a chart and its plot. */
 export function legendBox(entries: readonly LegendEntry[]): Plugin {
   return {
     id: "heedLegend",
     beforeInit(chart: Chart) {
       const box = {
         position: "top" as const,
-        // Below the title, over the whole width.
+        // Below the title, over the full width.
         weight: 1000,
         fullSize: true,
         options: {},

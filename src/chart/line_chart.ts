@@ -1,5 +1,5 @@
-// Line charts as SVG documents: Chart.js lays out and draws, svg_context.ts records. Colours, dashes and type are chosen
-// for a page of a paper, in print without colour too.
+// Line charts as SVG documents: Chart.js lays out and draws, svg_context.ts records. Colours, dashes and fonts suit a page
+// of a paper, also in greyscale.
 
 import {
   BasicPlatform,
@@ -25,23 +25,23 @@ export type { ChartAxis } from "./frame.ts";
 export interface ChartSeries {
   /** Its name in the legend. */
   name: string;
-  /** Its points (x, y) in order; one that is not finite breaks the line. */
+  /** Its points (x, y) in order; a point that is not finite breaks the line. */
   points: readonly (readonly [number, number])[];
-  /** The axis its y belongs to, `y` unless told. */
+  /** The vertical axis of the line. Default: `y`. */
   axis?: "y" | "y2";
-  /** Draws dashes. */
+  /** Whether the line is dashed. Default: false. */
   dashed?: boolean;
-  /** Draws a disc at each point too. */
+  /** Whether to draw a disc at each point too. Default: false. */
   markers?: boolean;
-  /** Width of the line in pixels, 1.5 unless told. */
+  /** Width of the line in pixels. Default: 1.5. */
   width?: number;
-  /** A colour in place of the next of {@link CHART_COLOURS}. */
+  /** Default: the next of {@link CHART_COLOURS}. */
   colour?: string;
 }
 
-/** What {@link lineChart} draws. */
+/** The data and options of {@link lineChart}. */
 export interface LineChart {
-  /** Above the plot; long ones are broken into lines. */
+  /** The title above the plot; long titles wrap. */
   title: string;
   /** The horizontal axis. */
   x: ChartAxis;
@@ -51,29 +51,29 @@ export interface LineChart {
   y2?: ChartAxis;
   /** The lines, the first drawn on top. */
   series: readonly ChartSeries[];
-  /** Pixels. Default: 720. */
+  /** Width in pixels. Default: 720. */
   width?: number;
-  /** Pixels. Default: 420, and more where the legend takes more than two rows, or the title more than two lines. */
+  /** Height in pixels. Default: 420, and more if the legend takes more than two rows or the title more than two lines. */
   height?: number;
 }
 
 const MAX_POINTS = 1500;
-/** Of all lines of a chart together, so that twenty-four of them are no larger a file than four. */
+/** Maximum number of points of all lines together, so that a chart of 24 lines is no larger than one of four. */
 const ALL_POINTS = 6000;
 
-/** How the numbers of each axis are given to Chart.js. */
+/** The mapping of each axis's values to the numbers for Chart.js. */
 type Measures = Readonly<Record<"x" | "y" | "y2", Measure>>;
 
 const axisOf = ({ axis = "y" }: ChartSeries): "y" | "y2" => axis;
 
 function measuresOf({ x, y, y2 = y, series }: LineChart): Measures {
-  const of = (axis: ChartAxis, own: readonly ChartSeries[], n: 0 | 1) =>
-    measureOf(axis, own.flatMap(({ points }) => points.map((point) => point[n])));
+  const of = (axis: ChartAxis, lines: readonly ChartSeries[], n: 0 | 1) =>
+    measureOf(axis, lines.flatMap(({ points }) => points.map((point) => point[n])));
   const on = (name: "y" | "y2") => series.filter((one) => axisOf(one) === name);
   return { x: of(x, series, 0), y: of(y, on("y"), 1), y2: of(y2, on("y2"), 1) };
 }
 
-/** The points as they are drawn: few enough, and NaN where the line breaks. */
+/** The points to draw: downsampled, with NaN where the line breaks. */
 function drawnPoints(series: ChartSeries, measures: Measures, most: number) {
   let lastX: number | undefined;
   const kept = series.points.map(([px, py]): [number, number] => {
@@ -85,7 +85,7 @@ function drawnPoints(series: ChartSeries, measures: Measures, most: number) {
   return thin(kept.filter(([px]) => !Number.isNaN(px)), most);
 }
 
-/** A point that no line reaches is drawn as a dot, or it would not be seen. */
+/** Isolated points, which no line connects, are drawn as dots to be visible. */
 function radii(points: readonly (readonly [number, number])[], series: ChartSeries): number[] {
   const there = (i: number) => i >= 0 && i < points.length && !Number.isNaN(points[i][1]);
   return points.map((_, i) => {
@@ -112,12 +112,12 @@ function datasets(chart: LineChart, measures: Measures, width: number) {
       backgroundColor: colour,
       borderWidth: series.width ?? 1.5,
       borderDash: dash,
-      // A dashed line on the second axis would be lost under a noisy one on the first.
+      // A dashed line on the second axis is drawn on top, or a noisy line on the first would hide it.
       ...(axis === "y2" && series.dashed ? { order: -1 } : {}),
       borderJoinStyle: "round",
       pointRadius: radii(points, series),
       pointBorderWidth: 0,
-      // Chart.js would thin the line once more, into steps; this mark of its own tells it that it has been done.
+      // Chart.js would downsample the line again, into steps; its internal flag prevents that.
       _decimated: true,
     };
   });
@@ -154,9 +154,9 @@ function scalesOf(chart: LineChart, measures: Measures, sets: DataSets, width: n
       measure: measures[name],
       room: name === "x" ? width - 160 : 300,
     });
-  const whole = sets.every(({ data }) => data.every(({ x }) => Number.isInteger(measures.x.value(x))));
+  const integers = sets.every(({ data }) => data.every(({ x }) => Number.isInteger(measures.x.value(x))));
   return {
-    x: { ...scale("x", chart.x, "bottom"), ...(chart.x.log ? {} : fittedTo(endsOf(sets, "x"), whole)) },
+    x: { ...scale("x", chart.x, "bottom"), ...(chart.x.log ? {} : fittedTo(endsOf(sets, "x"), integers)) },
     y: scale("y", chart.y, "left"),
     ...(chart.y2 ? { y2: scale("y2", chart.y2, "right") } : {}),
   };
@@ -164,9 +164,9 @@ function scalesOf(chart: LineChart, measures: Measures, sets: DataSets, width: n
 
 /**
  * A line chart as an SVG document with real text: title, axis titles, a legend above the plot, light grid. Equal charts
- * give equal bytes. Each line is thinned to two points a pixel with its extremes kept ({@link thin}).
+ * give equal bytes. Each line is downsampled to two points per pixel, keeping extremes ({@link thin}).
  *
- * @throws Error where a series asks for the axis `y2` and the chart has none
+ * @throws Error if a series is on the axis `y2` and the chart has none
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// Sheets of small panels as SVG documents: one panel a layer, one line a head, all on the same two axes, so that a page
-// shows which heads of a whole model differ.
+// Sheets of small panels as SVG documents: one panel per layer, one line per head, all on the same axes, so that a page
+// shows how the heads of a model differ.
 
 import { maximum } from "../base/extremes.ts";
 import { reportProgress } from "../base/progress.ts";
@@ -32,15 +32,15 @@ import {
 
 /** One panel of a sheet. */
 export interface SheetPanel {
-  /** Above the panel: `layer 0`. */
+  /** The title above the panel, such as `layer 0`. */
   title: string;
-  /** Its lines; lines of one name look alike in every panel. Their axis is `y`. */
+  /** Its lines; lines with the same name have the same style in every panel. Their axis is `y`. */
   series: readonly ChartSeries[];
 }
 
-/** What {@link headSheet} draws. */
+/** The data and options of {@link headSheet}. */
 export interface HeadSheet {
-  /** Above the panels; long ones are broken into lines. */
+  /** The title above the panels; long titles wrap. */
   title: string;
   /** The horizontal axis of every panel. */
   x: ChartAxis;
@@ -48,40 +48,40 @@ export interface HeadSheet {
   y: ChartAxis;
   /** The panels, row by row. */
   panels: readonly SheetPanel[];
-  /** Pixels. Default: 800. */
+  /** Width in pixels. Default: 800. */
   width?: number;
 }
 
 const [MARGIN, GAP, PANEL_GAP] = [12, 6, 20];
-/** Of all lines of a sheet together, so that a deep model's is no larger a file. */
+/** Maximum number of points of all lines together, so that a deep model's sheet is not larger. */
 const ALL_POINTS = 7000;
-/** Points of a line that are drawn as dots too. */
+/** Lines with at most this many points are drawn with dots too. */
 const FEW = 12;
 
-/** An axis over its data: where its ticks stand, and the place of a value on it from 0 to 1. */
+/** The scale of an axis: its ticks, the position of a value on it from 0 to 1, and whether it can show a value. */
 interface Scale {
   readonly ticks: readonly number[];
   readonly place: (value: number) => number;
   readonly holds: (value: number) => boolean;
 }
 
-/** The ends of a linear axis: round numbers beyond the data, but for a fitted one, within the limits. */
+/** The ends of a linear axis: round numbers beyond the data, or the data's if fitted, within the limits. */
 function linearEnds(
   low: number,
   high: number,
   { limits: [least, most] = [-Infinity, Infinity] }: ChartAxis,
   fitted: boolean,
 ): [number, number] {
-  // What is measured all the same is shown.
+  // Values beyond the limits are shown nevertheless.
   const limits = [Math.min(low, least), Math.max(high, most)] as const;
   if (fitted && low > 0 && low <= 0.05 * high) low = 0;
   if (isFlat(low, high)) [low, high] = within(roundFlat(low, high), limits);
   if (fitted) return [low, high];
-  // A line on the very edge of a panel is taken for its border.
+  // A line at the edge of a panel would look like its border.
   return within(roundEnds(low, high), limits);
 }
 
-/** The ends of a logarithmic axis: the data's, with room round them unless it is fitted. */
+/** The ends of a logarithmic axis: those of the data, with a margin unless fitted. */
 function logEnds(low: number, high: number, fitted: boolean): [number, number] {
   const room = low === high ? 2 : fitted ? 1 : 1.15;
   return [Math.max(Number.MIN_VALUE, low / room), Math.min(Number.MAX_VALUE, high * room)];
@@ -90,11 +90,11 @@ function logEnds(low: number, high: number, fitted: boolean): [number, number] {
 function scaleOf(axis: ChartAxis, values: Iterable<number>, fitted: boolean): Scale {
   const log = axis.log ?? false;
   const holds = (value: number) => Number.isFinite(value) && !(log && value <= 0);
-  let [low, high, whole] = [Infinity, -Infinity, fitted];
+  let [low, high, integers] = [Infinity, -Infinity, fitted];
   for (const value of values) {
     if (!holds(value)) continue;
     [low, high] = [Math.min(low, value), Math.max(high, value)];
-    whole &&= Number.isInteger(value);
+    integers &&= Number.isInteger(value);
   }
   if (low > high) [low, high] = log ? [1, 10] : [0, 1];
   [low, high] = log ? logEnds(low, high, fitted) : linearEnds(low, high, axis, fitted);
@@ -102,20 +102,20 @@ function scaleOf(axis: ChartAxis, values: Iterable<number>, fitted: boolean): Sc
     const [from, to] = [Math.log(low), Math.log(high)];
     return { ticks: logTicks(low, high), place: (value) => shareOf(Math.log(value), from, to), holds };
   }
-  const ticks = linearTicks(low, high, whole).map(({ value }) => value);
+  const ticks = linearTicks(low, high, integers).map(({ value }) => value);
   return { ticks, place: (value) => shareOf(value, low, high), holds };
 }
 
-/** Columns of panels: few in a row while there are few. */
+/** The number of columns for a number of panels. */
 function columnsOf(count: number): number {
   if (count <= 3) return Math.max(1, count);
   return count === 4 ? 2 : count <= 9 ? 3 : 4;
 }
 
-/** Where the panels stand; `side` are the lines of the vertical axis's title. */
+/** The layout of the panels; `side` is the title of the vertical axis as lines. */
 type Grid = ReturnType<typeof gridOf>;
 
-/** Pixels of a title of the vertical axis, which stands beside all rows of panels. */
+/** Maximum length in pixels of the title of the vertical axis, which is beside all rows of panels. */
 const LONGEST_SIDE = 240;
 
 function gridOf({ panels, y: axis }: HeadSheet, y: Scale, width: number, legendBottom: number) {
@@ -133,7 +133,7 @@ function gridOf({ panels, y: axis }: HeadSheet, y: Scale, width: number, legendB
   return { columns, left, top: legendBottom + titleRoom + 2 * GAP, panel, step, titles, side, sideRoom };
 }
 
-/** A line as a path of pixels: broken where a value is none, a dot where no neighbour is. */
+/** A line as a path in pixels, broken at missing values, and dots for isolated points. */
 function pathsOf(
   series: ChartSeries,
   x: Scale,
@@ -162,14 +162,14 @@ function pathsOf(
   return { line, dots };
 }
 
-/** A style of its own for each name, in the order the names are met. */
+/** A distinct style per name, in order of first occurrence. */
 function stylesOf(panels: readonly SheetPanel[]): Map<string, LineStyle & { width: number }> {
   const styles = new Map<string, LineStyle & { width: number }>();
   let next = 0;
   for (const { name, colour, dashed, width = 1.25 } of panels.flatMap(({ series }) => series)) {
     if (styles.has(name)) continue;
-    const own = colour === undefined ? lineStyle(next++) : { colour, dash: [] };
-    styles.set(name, { colour: own.colour, dash: dashed ? [6, 4] : own.dash, width });
+    const style = colour === undefined ? lineStyle(next++) : { colour, dash: [] };
+    styles.set(name, { colour: style.colour, dash: dashed ? [6, 4] : style.dash, width });
   }
   return styles;
 }
@@ -178,7 +178,7 @@ const strokeOf = ({ colour, dash, width }: LineStyle & { width: number }): strin
   `fill="none" stroke="${colour}" stroke-width="${width}" stroke-linejoin="round"` +
   (dash.length ? ` stroke-dasharray="${dash.join(",")}"` : "");
 
-/** The axes of the panel of an index: labels only at the left end and at the bottom of the sheet. */
+/** The axes of a panel, labelled only at the left and bottom of the sheet. */
 function drawAxes(index: number, count: number, sheet: HeadSheet, x: Scale, y: Scale, grid: Grid): string[] {
   const { columns, panel: { width, height } } = grid;
   const lines = [
@@ -200,7 +200,7 @@ function drawAxes(index: number, count: number, sheet: HeadSheet, x: Scale, y: S
   const every = Math.ceil((widest + GAP) / apart);
   const xLabels = index + columns < count ? [] : x.ticks.flatMap((tick, i) => {
     if (i % every) return [];
-    // At the right edge a label must not meet the next panel's first.
+    // A label at the right edge must not overlap the next panel's first label.
     const place = Math.min(width * x.place(tick), width + GAP - labelWidth(shown[i]) / 2);
     return [text(place, height + GAP + LABEL_SIZE * 0.8, shown[i])];
   });
@@ -212,7 +212,7 @@ function drawAxes(index: number, count: number, sheet: HeadSheet, x: Scale, y: S
   ];
 }
 
-/** One panel with its title, axes and lines, the first line on top. */
+/** A panel with its title, axes and lines, the first line on top. */
 function drawPanel(
   index: number,
   sheet: HeadSheet,
@@ -248,8 +248,8 @@ function drawPanel(
 }
 
 /**
- * A sheet of small line charts as an SVG document with real text: a panel for each layer, a line for each head, shared
- * axes, one legend above. Equal sheets give equal bytes. Lines are thinned with their extremes kept.
+ * A sheet of small line charts as an SVG document with real text: one panel per layer, one line per head, shared
+ * axes, one legend above. Equal sheets give equal bytes. Lines are downsampled, keeping extremes.
  *
  * @example
  * ```ts
@@ -280,7 +280,7 @@ export function headSheet(sheet: HeadSheet): string {
   const below = wrap(sheet.x.label, width - grid.left - MARGIN, { size: TEXT_SIZE, bold: false });
   const belowRoom = TEXT_SIZE + (below.length - 1) * lineHeight(TEXT_SIZE);
   const height = Math.ceil(bottom + LABEL_SIZE + 3 * GAP + belowRoom + MARGIN);
-  // A title of the axis that is longer than the panels are high reaches up beside the legend, not out of the sheet.
+  // An axis title longer than the height of the panels extends upwards beside the legend, not out of the sheet.
   const side = Math.max((grid.top + bottom) / 2, MARGIN + LONGEST_SIDE / 2);
   const elements = [
     ...titleTexts(titles, width, MARGIN, TITLE_SIZE),

@@ -1,13 +1,13 @@
-// What a family of charts is: it takes the records of a log one after another and draws at the end.
+// The interface of a family of charts: it reads the records of a log one by one and draws at the end.
 
 import type { LogRecord } from "../log/records.ts";
 
-/** Charts that are drawn from a log as it streams by, in memory that does not grow with it. */
+/** Charts from a streamed log, in memory independent of its length. */
 export interface LogCharts {
-  /** Types of the records that it looks at; others may be left out. */
+  /** The types of records that it reads; others may be omitted. */
   readonly types: readonly string[];
-  /** The next record of the log. */
+  /** Adds the next record of the log. */
   add(record: LogRecord): void;
-  /** SVG documents by file name, none where the log held nothing for them; `name` stands in their titles. */
+  /** SVG documents by file name, none if the log has no records for them; `name` is used in titles. */
   draw(name: string): Readonly<Record<string, string>>;
 }

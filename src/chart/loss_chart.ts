@@ -1,20 +1,20 @@
-// The chart that a training run ends with: losses of the training batches and of the evaluated splits, the learning rate
-// beside them, and what a model that knows only how often each token occurs would reach.
+// The loss chart of a training run: losses of the training batches and of the evaluated splits, the learning rate, and the
+// unigram entropy, the loss of a model that knows only token frequencies.
 
 import type { LogRecord } from "../log/records.ts";
 import { type ChartSeries, lineChart } from "./line_chart.ts";
 
-/** What {@link lossChart} may add. */
+/** Options of {@link lossChart}. */
 export interface LossChartOptions {
-  /** Title, `Loss of <name>` unless told. */
+  /** The title. Default: `Loss of <name>`. */
   title?: string;
   /** Entropy of the unigram distribution of the text, in nats per token: a dashed horizontal line. */
   unigramNats?: number;
 }
 
 /**
- * The loss of a run against its steps, from the records of its log (others than `run`, `step` and `eval` are passed
- * over): training loss as a thin line, each evaluated split as points and a line, the learning rate on the right axis.
+ * The loss of a run over its steps, from the records of its log (types other than `run`, `step` and `eval` are
+ * ignored): training loss as a thin line, each evaluated split as points and a line, the learning rate on the right axis.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// Sheets of small heat maps as SVG documents: one panel a head, all with the same rows, columns and colours, so that a page
-// shows what each head of a model looks at.
+// Sheets of small heat maps as SVG documents: one panel per head, all with the same rows, columns and colours, so that a page
+// shows what each head of a model attends to.
 
 import { maximum } from "../base/extremes.ts";
 import { reportProgress } from "../base/progress.ts";
@@ -22,44 +22,44 @@ import { largestOf, shareOf, tickLabel } from "./ticks.ts";
 
 /** One panel of a sheet. */
 export interface MapPanel {
-  /** Above the panel: `layer 0, head 1`. */
+  /** The title above the panel, such as `layer 0, head 1`. */
   title: string;
-  /** One list for each row with one number for each column; one that is not finite is hatched. */
+  /** One list per row with one number per column; cells with a number that is not finite are hatched. */
   values: readonly ArrayLike<number>[];
-  /** Cells that are left blank, whatever their number is: keys that a query cannot see. Default: none. */
+  /** Whether to leave a cell blank, as for keys that are masked for a query. Default: no cell is blank. */
   blank?: (row: number, column: number) => boolean;
 }
 
-/** What {@link mapSheet} draws. */
+/** The data and options of {@link mapSheet}. */
 export interface MapSheet {
-  /** Above the panels; long ones are broken into lines. */
+  /** The title above the panels; long titles wrap. */
   title: string;
   /** Labels of the rows of every panel: the tokens of the queries. */
   rows: readonly string[];
   /** Labels of the columns of every panel: the tokens of the keys. */
   columns: readonly string[];
-  /** What the numbers are, beside the colour bar. */
+  /** Label of the colour bar: what the numbers are. */
   value: { label: string };
-  /** The numbers of the palest and the darkest colour; where the first is below 0 colours diverge from grey at 0. */
+  /** The numbers of the palest and the darkest colour; if the first is below 0, colours diverge from grey at 0. */
   range: readonly [number, number];
   /** The panels, row by row. */
   panels: readonly MapPanel[];
-  /** Panels side by side: heads of a layer. */
+  /** Number of panels per row, such as the heads of a layer. */
   across: number;
 }
 
 const [MARGIN, GAP, PANEL_GAP] = [12, 6, 16];
-/** Pixels of a panel's longer side, also where it grows so that every label has room, and of its largest cell. */
+/** Pixels of a panel's longer side, normally and at most if it grows to fit every label, and of a cell at most. */
 const [PANEL, LARGEST_PANEL, LARGEST_CELL] = [170, 400, 24];
-/** The most pixels of the colour bar, which is no longer than a panel is wide, and of the title beside it. */
+/** Maximum width and height of the colour bar in pixels; it is not wider than a panel. */
 const BAR = { width: 200, height: 10 };
 const LEAST_WIDTH = 420;
 const [LONGEST, LONGEST_TITLE] = [80, 170];
 
-/** A label with its blanks seen, cut where it is long. */
+/** A label with visible blanks, shortened if it is long. */
 const shown = (label: string): string => shortened(withBlanks(label), (cut) => labelWidth(cut) <= LONGEST);
 
-/** The cells of a panel: runs of one colour as one stroke a cell high, then those that are hatched. */
+/** The cells of a panel: runs of one colour as one stroke of a cell's height, then the hatched cells. */
 function cellsOf(
   { values, blank }: MapPanel,
   x: number,
@@ -113,7 +113,7 @@ function barOf(
   ];
 }
 
-/** Where everything of a sheet stands: pixels of a panel's matrix are `wide` and `high`, `top` is the colour bar's. */
+/** The layout of a sheet: `wide` and `high` are the size of a panel's matrix in pixels, `top` is that of the colour bar. */
 function layOut({ title, panels, across, value, ...sheet }: MapSheet) {
   const [rows, columns] = [sheet.rows.map(shown), sheet.columns.map(shown)];
   const longer = Math.max(rows.length, columns.length);
@@ -124,7 +124,7 @@ function layOut({ title, panels, across, value, ...sheet }: MapSheet) {
   const every = Math.max(1, Math.ceil((LABEL_SIZE + 1) / cell));
   const [wide, high] = [cell * columns.length, cell * rows.length];
   const [rowRoom, columnRoom] = [rows, columns].map((labels) => maximum(labels.map(labelWidth)));
-  // A panel of few columns is as wide as its title, in lines that are not too short to read.
+  // A panel of few columns is as wide as its title, whose lines must not be too short to read.
   const inTitle = { size: LABEL_SIZE, bold: true };
   const panelTitles = panels.map((panel) => wrap(panel.title, Math.max(wide, LONGEST_TITLE), inTitle));
   const titleRoom = 1.12 * maximum(panelTitles.flat().map(labelWidth));
@@ -164,7 +164,7 @@ function drawPanel(
   const y = at.first.y + Math.floor(n / across) * at.step.y;
   const lines = at.panelTitles[n];
   const middle = y - GAP - LABEL_SIZE * 0.36 - (lines.length - 1) * lineHeight(LABEL_SIZE) / 2;
-  /** Labels along a side, every k-th where all have no room. */
+  /** The labels along a side, every k-th if not all fit. */
   const labelled = (labels: readonly string[], draw: (label: string, middle: number) => string) =>
     labels.flatMap((label, n) => n % every ? [] : [draw(label, (n + 0.5) * cell)]);
   return [
@@ -181,11 +181,11 @@ function drawPanel(
 }
 
 /**
- * Matrices with the same labels side by side as one SVG document with real text: panels row by row, labels of rows on the
- * left and of columns below (blanks of a token shown as ␣ ↵ ⇥), one colour bar for all. A blank cell has no colour. Equal sheets
- * give equal bytes.
+ * A sheet of heat maps with shared labels as one SVG document with real text: panels row by row, row labels on the left,
+ * column labels below (white space in tokens is shown as ␣ ↵ ⇥), one colour bar for all. A blank cell has no colour. Equal
+ * sheets give equal bytes.
  *
- * @throws Error where there is no panel, or the values of one have not the shape of the labels
+ * @throws Error if there is no panel, or the values of a panel do not have the shape of the labels
  *
  * @example
  * ```ts

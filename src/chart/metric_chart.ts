@@ -10,18 +10,18 @@ import { type ChartSeries, lineChart } from "./line_chart.ts";
 import { EVAL_METRICS, runLines, STEP_METRICS } from "./metric_lines.ts";
 import type { ChartedRun, MetricLine, ProgressUnit, StatChoice } from "./metric_lines.ts";
 
-/** What {@link metricChart} shows, and against what. */
+/** Options of {@link metricChart}. */
 export interface MetricChartOptions {
-  /** `loss`, `lr`, `grad_norm`, `ms`, `tokens_per_s`, `val_loss`, `accuracy`, `perplexity` or a task's own measure; or
+  /** `loss`, `lr`, `grad_norm`, `ms`, `tokens_per_s`, `val_loss`, `accuracy`, `perplexity` or a task's own metric; or
    * a statistic of tensors. */
   readonly show: string | StatChoice;
-  /** A metric on a second axis on the right, dashed. */
+  /** A metric for a second axis on the right, drawn dashed. */
   readonly second?: string;
-  /** What the horizontal axis counts. Default: steps. Seconds become minutes, hours or days where there are many. */
+  /** The unit of the horizontal axis. Default: steps. Many seconds are shown as minutes, hours or days. */
   readonly x?: ProgressUnit;
-  /** Makes the left axis logarithmic. */
+  /** Whether the left axis is logarithmic. Default: false. */
   readonly log?: boolean;
-  /** Behind the title: which runs are shown, where not all are. */
+  /** A note after the title, such as which runs are shown if not all are. */
   readonly note?: string;
 }
 
@@ -40,18 +40,18 @@ const LIMITS: Readonly<Record<string, readonly [low: number, high: number]>> = {
   ...within("accuracy answer_accuracy exact_match", 1),
 };
 
-/** Titles of what evaluations of a task record besides, and of what is not a statistic of one tensor. */
+/** Axis labels of a task's additional metrics, and of values that are not statistics of one tensor. */
 const OTHER_LABELS: Readonly<Record<string, string>> = {
   answer_loss: "loss of the answers (nats per token)",
   answer_accuracy: "accuracy of the answers (share of tokens)",
-  exact_match: "answers right as a whole (share)",
+  exact_match: "exact match (share of answers)",
   update_ratio: "update / parameter (L2 norms)",
 };
 
 const lookUp = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(table, name) ? table[name] : undefined;
 
-/** What tables say of statistics; one of attention that is called as a tensor's is the same. */
+/** The table entries of all statistics; statistics of attention and of tensors with one name are the same. */
 const STATISTICS: Readonly<Record<string, StatisticText>> = { ...ATTENTION_TABLE, ...TENSOR_TABLE };
 
 export function axisLabel(metric: string): string {
@@ -61,7 +61,7 @@ export function axisLabel(metric: string): string {
 
 const limitsOf = (metric: string) => lookUp(LIMITS, metric) ?? lookUp(STATISTICS, metric)?.limits;
 
-/** Lines with the times of some of them, on x or y, in the unit of the longest; and its name. */
+/** Converts the times of some lines, on x or y, to the unit that suits the longest; returns its name too. */
 function inUnit(
   lines: readonly MetricLine[],
   coordinate: 0 | 1,
@@ -78,7 +78,7 @@ function inUnit(
   return [lines.map((line) => isTime(line) ? { ...line, points: line.points.map(scaled) } : line), unit.name];
 }
 
-/** Lines whose times are in units that suit them, and the titles of the axes. */
+/** Lines with times in suitable units, and the titles of the axes. */
 function readable(lines: readonly MetricLine[], x: ProgressUnit, metric: string, second = "") {
   let [shown, xUnit, msUnit] = [lines, "s", "ms"];
   if (x === "seconds") [shown, xUnit] = inUnit(shown, 0, 1, () => true);
@@ -89,10 +89,10 @@ function readable(lines: readonly MetricLine[], x: ProgressUnit, metric: string,
   return { shown, x: X_LABELS[x].replace("(s)", `(${xUnit})`), y: title(metric), y2: title(second) };
 }
 
-/** The part of an axis's title before its unit. */
+/** An axis title without its unit. */
 const withoutUnit = (label: string): string => label.replace(/ \([^)]*\)$/, "");
 
-/** What the lines have in common, for the title, and a name for each from the rest. */
+/** The title, from what all lines have in common, and the name of each line, from what differs. */
 function namesOf(lines: readonly MetricLine[]) {
   const columns = lines.map(({ run, metric, kind, tap, part }) => [
     run,
@@ -117,24 +117,24 @@ function seriesOf(lines: readonly MetricLine[], names: readonly string[], second
   return lines.map((line, i): ChartSeries => {
     const { points, sparse, metric } = line;
     if (metric !== second) return { name: names[i], points, markers: sparse, width };
-    // The second line of a run has its colour where each run has one of each.
-    const own = first.findIndex(({ run }) => run === line.run);
+    // The second line of a run has the colour of its first if each run has exactly one of each.
+    const runIndex = first.findIndex(({ run }) => run === line.run);
     const paired = first.length === new Set(lines.map(({ run }) => run)).size && first.length > 1;
-    const colour = paired ? CHART_COLOURS[own % CHART_COLOURS.length] : undefined;
+    const colour = paired ? CHART_COLOURS[runIndex % CHART_COLOURS.length] : undefined;
     return { name: names[i], points, markers: sparse, width, axis: "y2", dashed: true, colour };
   });
 }
 
 /**
- * A metric or a statistic of one run or several as a chart: a line for each run, tensor, head or split. What the lines
- * have in common is the title, what tells them apart the legend. Each log is read once, in memory that does not grow with
- * it but for 16 bytes a step where the axis does not count steps.
+ * A chart of a metric or a statistic of one or more runs: one line per run, tensor, head or split. What the lines have in
+ * common is in the title, what differs in the legend. Each log is read once, in memory independent of its length, except for
+ * 16 bytes per step if the horizontal axis is not steps.
  *
- * Seconds are the sum of the times of the steps so far, without evaluations and pauses.
+ * Seconds are the sum of the step times so far, without evaluations and pauses.
  *
- * @param runs at least one, with names that differ
- * @throws UserError where a log cannot be read or holds no such metric, tap, statistic or head (with the nearest that it
- * holds), where there are more than 24 lines, and where a logarithmic axis has no positive value
+ * @param runs at least one run, with distinct names
+ * @throws UserError if a log cannot be read or has no such metric, tap, statistic or head (with the nearest name), if there
+ * are more than 24 lines, or if a logarithmic axis has no positive value
  *
  * @example
  * ```ts
@@ -150,24 +150,24 @@ export async function metricChart(
 ): Promise<string> {
   const stat = typeof show === "string" ? undefined : show;
   const metric = stat?.stat ?? show as string;
-  if (second === metric) throw new UserError(`${second}: is on the first axis already.`);
+  if (second === metric) throw new UserError(`${second}: is already on the first axis.`);
   const metrics = [...(stat ? [] : [metric]), ...(second === undefined ? [] : [second])];
   const lines: MetricLine[] = [];
   let count = 0;
   for (const run of runs) {
-    const found = await runLines(run, metrics, stat, x, LINE_STYLES);
-    for (const line of found.lines) lines.push(line);
-    count += stat ? found.count : found.lines.filter((line) => line.metric === metric).length;
+    const loaded = await runLines(run, metrics, stat, x, LINE_STYLES);
+    for (const line of loaded.lines) lines.push(line);
+    count += stat ? loaded.count : loaded.lines.filter((line) => line.metric === metric).length;
   }
   if (count > LINE_STYLES) {
     const [what, choice] = stat ? [stat.tap, "taps, heads or kinds"] : [metric, "runs"];
     throw new UserError(
-      `${what}: ${count} lines, of which a chart tells ${LINE_STYLES} apart; narrow the choice of ${choice}.`,
+      `${what}: ${count} lines; expected at most ${LINE_STYLES} in a chart; select fewer ${choice}.`,
     );
   }
   const shown = lines.filter((line) => line.metric === metric);
   if (log && !shown.some(({ points }) => points.some(([, y]) => y > 0))) {
-    throw new UserError(`${metric}: has no positive value for a logarithmic axis.`);
+    throw new UserError(`${metric}: no positive value for a logarithmic axis.`);
   }
   const ordered = [...shown, ...lines.filter((line) => line.metric !== metric)];
   const { title, names } = namesOf(ordered);

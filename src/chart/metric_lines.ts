@@ -1,5 +1,5 @@
-// The lines of a metric chart as a log streams by: which record a metric stands in, what a statistic is called, where a
-// step lies in samples, tokens or seconds. A log is read once, and what is held of it does not grow with its length.
+// Collects the lines of a metric chart from a streamed log: finds the records of a metric or statistic and converts steps
+// to samples, tokens or seconds. A log is read once, in memory independent of its length.
 
 import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { readLog } from "../log/log_file.ts";
@@ -10,50 +10,50 @@ import { type Thinner, thinner } from "./downsample.ts";
 /** A log and the name of its run.
  * @category Charts */
 export interface ChartedRun {
-  /** In the legend and in messages. */
+  /** The name in the legend and in messages. */
   readonly name: string;
-  /** Path of the log, or `-` for the standard input. */
+  /** Path of the log, or `-` for standard input. */
   readonly log: string;
 }
 
 /** A statistic of tracked tensors. */
 export interface StatChoice {
-  /** A glob over tap names. */
+  /** A glob of tap names. */
   readonly tap: string;
-  /** Name of the statistic, `entropy`. */
+  /** Name of the statistic, such as `entropy`. */
   readonly stat: string;
-  /** Heads; unless told, what is recorded of the tensor as a whole. */
+  /** The heads to select. Default: records without a head, of the complete tensor. */
   readonly heads?: readonly number[];
-  /** `act`, `grad`, `param`, ...; every kind unless told. */
+  /** `act`, `grad`, `param`, ... Default: every kind. */
   readonly kind?: string;
 }
 
-/** What the horizontal axis counts. */
+/** The unit of the horizontal axis. */
 export type ProgressUnit = "steps" | "samples" | "tokens" | "seconds";
 
-/** One line before it is drawn: what tells it from others, and its points. */
+/** A line to draw: what distinguishes it from others, and its points. */
 export interface MetricLine {
   readonly metric: string;
   readonly run: string;
-  /** What of the tensor, its name and its head, or the split of an evaluation; empty where there is none. */
+  /** The kind of record, its tap, and the head or the split of an evaluation; empty if there is none. */
   readonly kind: string;
   readonly tap: string;
   readonly part: string;
   readonly points: readonly (readonly [number, number])[];
-  /** Few and far between: drawn with discs. */
+  /** Whether its points are sparse, and drawn with discs. */
   readonly sparse: boolean;
 }
 
-/** Titles of the axes of what a step records. */
+/** Axis titles of the metrics of steps. */
 export const STEP_METRICS: Readonly<Record<string, string>> = {
   loss: "loss (nats per token)",
   lr: "learning rate",
   grad_norm: "gradient norm",
-  ms: "time of a step (ms)",
+  ms: "time per step (ms)",
   tokens_per_s: "speed (tokens per second)",
 };
 
-/** Titles of the axes of what an evaluation records; a task's own measures go by their names. */
+/** Axis titles of the metrics of evaluations. */
 export const EVAL_METRICS: Readonly<Record<string, string>> = {
   val_loss: "validation loss (nats per token)",
   accuracy: "accuracy (share of tokens)",
@@ -61,13 +61,13 @@ export const EVAL_METRICS: Readonly<Record<string, string>> = {
 };
 
 const METRICS = [...Object.keys(STEP_METRICS), ...Object.keys(EVAL_METRICS)];
-/** Stretches of a line that are kept: more than a chart shows. */
+/** Segments of a line that are kept: more than a chart shows. */
 const STRETCHES = 1024;
 
 type Point = [step: number, y: number];
 const newLine = (): Thinner<Point> => thinner<Point>(STRETCHES, ([, y]) => y);
 
-/** Where steps lie on the horizontal axis. Seconds are the sum of the steps' own times, without evaluations and pauses. */
+/** Converts steps to the unit of the horizontal axis. Seconds are the sum of step times, without evaluations and pauses. */
 function clockOf(progress: Exclude<ProgressUnit, "steps">) {
   const [steps, values]: [number[], number[]] = [[], []];
   let seconds = 0;
@@ -91,7 +91,7 @@ function clockOf(progress: Exclude<ProgressUnit, "steps">) {
 
 const COMMON = ["v", "type", "step", "split", "tokens"];
 
-/** Takes records and keeps the lines of one metric, by split. */
+/** Collects the lines of one metric from records, by split. */
 function metricCollector(metric: string) {
   const lines = new Map<string, Thinner<Point>>();
   const others = new Set<string>();
@@ -112,19 +112,19 @@ function metricCollector(metric: string) {
       for (const name of Object.keys(record)) if (!COMMON.includes(name) && name !== "loss") others.add(name);
     },
     lines: () => lines,
-    /** Throws where there is no line, with what there is. */
+    /** Throws if there is no line, with the nearest metric. */
     check(run: string): void {
       if (lines.size > 0) return;
       const known = [...new Set([...METRICS, ...others])];
       const why = METRICS.includes(metric)
-        ? `${metric}: ${run} records none${stepwise ? "" : "; it has no evaluation"}.`
+        ? `${metric}: ${run} has none${stepwise ? "" : ", because it has no evaluation"}.`
         : `${metric}: no such metric.${didYouMean(metric, known)}`;
       throw new UserError(why);
     },
   };
 }
 
-/** A statistic's lines by kind, tap and head; those beyond `most` are counted and not kept. */
+/** Collects the lines of a statistic by kind, tap and head; lines beyond `most` are counted, but not kept. */
 function statCollector({ heads }: StatChoice, most: number) {
   const lines = new Map<string, { row: StatRow; line: Thinner<Point> }>();
   const all = new Set<string>();
@@ -144,13 +144,13 @@ function statCollector({ heads }: StatChoice, most: number) {
     lines: () => [...lines.values()],
     check(run: string) {
       if (all.size === 0 && headed) {
-        throw new UserError(`--tap: ${run} records it by head; say which by --head.`);
+        throw new UserError(`--tap: ${run} records it per head; select heads with --head.`);
       }
     },
   };
 }
 
-/** The records of a log, shown to `see` on their way. */
+/** Passes records through, calling `see` with each. */
 async function* watched(records: AsyncIterable<LogRecord>, see: (record: LogRecord) => void) {
   for await (const record of records) {
     see(record);
@@ -159,8 +159,8 @@ async function* watched(records: AsyncIterable<LogRecord>, see: (record: LogReco
 }
 
 /**
- * The lines of a run, read in one pass: those of the metrics in their order, then those of the statistic, `most` at most, and
- * how many it has. Throws UserError where the log holds no such metric, tap, statistic or head, with the nearest that it holds.
+ * The lines of a run, read in one pass: those of the metrics in order, then at most `most` of the statistic, with the total
+ * count. Throws UserError if the log has no such metric, tap, statistic or head, with the nearest name.
  */
 export async function runLines(
   { name: run, log }: ChartedRun,
@@ -201,7 +201,7 @@ export async function runLines(
   return { lines, count: stats?.count() ?? lines.length };
 }
 
-/** The horizontal axis that a word names; throws UserError with the nearest where it names none.
+/** Parses the unit of a horizontal axis; throws UserError with the nearest one if it is unknown.
  * @category Charts */
 export function progressUnit(word: string): ProgressUnit {
   const known: ProgressUnit[] = ["steps", "samples", "tokens", "seconds"];

@@ -1,4 +1,4 @@
-// How large the parameters of each layer are and how large their gradients, over the steps of a run.
+// Charts of the norms of each layer's parameters and gradients over the steps of a run.
 
 import type { LogRecord } from "../log/records.ts";
 import type { LogCharts } from "./log_charts.ts";
@@ -11,7 +11,7 @@ const KINDS: Readonly<Record<string, { readonly what: string; readonly log: bool
 };
 const STRETCHES = 512;
 
-/** The norm of one layer: of the tensors so far of the step at hand, and of the steps before. */
+/** The norm of one layer: of the tensors of the current step so far, and the line of the earlier steps. */
 interface LayerNorm {
   readonly layer: number | null;
   step: number;
@@ -23,7 +23,7 @@ function finishStep(norm: LayerNorm): void {
   if (norm.step >= 0) norm.line.add([norm.step, norm.l2]);
 }
 
-/** Layers in their order, then what belongs to none. */
+/** Sort key: layers in order, then parameters outside of layers. */
 const place = ({ layer }: LayerNorm): number => layer ?? Infinity;
 
 function seriesOf(norms: readonly LayerNorm[]): ChartSeries[] {
@@ -34,9 +34,9 @@ function seriesOf(norms: readonly LayerNorm[]): ChartSeries[] {
 }
 
 /**
- * Charts of the norms by layer, from `stat` records of the kinds `param` and `param_grad`: of each layer the square root
- * of the sum of the squared L2 norms of its tensors that were recorded at a step, against the step; gradients on a
- * logarithmic axis. They are `norms_parameters.svg` and `norms_gradients.svg`.
+ * Charts of the norms by layer, from `stat` records of the kinds `param` and `param_grad`: for each layer the square root
+ * of the sum of the squared L2 norms of its tensors recorded at a step, over steps; gradients on a logarithmic axis. The
+ * files are `norms_parameters.svg` and `norms_gradients.svg`.
  *
  * @example
  * ```ts
@@ -65,7 +65,7 @@ export function normsCharts(): LogCharts {
         finishStep(norm);
         Object.assign(norm, { step, l2: 0 });
       }
-      // Neither the square of 1e200 nor that of 1e-200 is a float64.
+      // The squares of 1e200 and 1e-200 overflow and underflow float64.
       norm.l2 = Math.hypot(norm.l2, l2);
     },
     draw(name) {

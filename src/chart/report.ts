@@ -1,5 +1,5 @@
-// The report of a run: one page of HTML that says what ran, on what, how its losses went and what it warned of, with its
-// charts, texts and statistics. All of it comes from the log, which is read once and never held.
+// The report of a run: one page of HTML with the device, sizes, losses, warnings, charts, samples and statistics. All of it
+// comes from the log, which is streamed.
 
 import type {
   DoneRecord,
@@ -16,17 +16,17 @@ import { showBytes, showSeconds } from "../base/units.ts";
 import { type Cell, chartFigures, details, htmlPage, htmlTable, section } from "./report_page.ts";
 import { escapeXml } from "./svg_context.ts";
 
-/** What a report shows besides its log. */
+/** Content of a report that is not in its log. */
 export interface ReportOptions {
-  /** SVG documents by file name, in order: what `runCharts` draws. */
+  /** SVG documents by file name, in order, such as those of `runCharts`. */
   readonly charts?: Readonly<Record<string, string>>;
-  /** The configuration as YAML. Default: the log's own as JSON. */
+  /** The configuration as YAML. Default: the configuration in the log, as JSON. */
   readonly config?: string;
-  /** Title where the log has no `run` record. */
+  /** The title if the log has no `run` record. */
   readonly name?: string;
 }
 
-/** Samples that stand open, the last ones; those before them are folded. */
+/** The last samples are shown open; earlier ones are folded. */
 const OPEN_SAMPLES = 10;
 const STAT_DIGITS = 4;
 const PARTS = ["parameters", "optimizer", "activations", "total"] as const;
@@ -42,14 +42,14 @@ interface Contents {
   done?: DoneRecord;
   readonly warnings: Map<string, Warned>;
   readonly samples: SampleRecord[];
-  /** The last record of each tensor and head: selectors have cadences of their own. */
+  /** The last record of each tensor and head: the recording interval differs between selectors. */
   readonly stats: Map<string, StatRecord>;
   losses: readonly LossSummary[];
 }
 
 function addStat(stats: Contents["stats"], record: StatRecord): void {
   const { kind, tap, head } = record;
-  // A pattern has two: of the step's batch and of repeated tokens, which older logs tell by their statistics alone.
+  // A pattern has two records, of the batch and of repeated tokens; in older logs only their statistics differ.
   const names = statisticsOf(record).map(([name]) => name);
   stats.set(JSON.stringify([kind, tap, head, names]), record);
 }
@@ -77,7 +77,7 @@ async function contentsOf(records: AsyncIterable<LogRecord>): Promise<Contents> 
 
 const count = (value: number): string => value.toLocaleString("en");
 const lossAt = (at: LossAt | null): string =>
-  at ? `${showLoss(at.loss)} at step ${at.step}` : "none is finite";
+  at ? `${showLoss(at.loss)} at step ${at.step}` : "no finite value";
 
 function facts({ run, done, losses }: Contents): [string, string][] {
   const steps = losses.find(({ name }) => name === "training")?.last.step ?? 0;
@@ -101,7 +101,7 @@ function facts({ run, done, losses }: Contents): [string, string][] {
     "ended",
     done
       ? `${done.diverged ? "diverged, " : ""}after ${showSeconds(done.seconds)}`
-      : "no, or not yet: the log has no last record",
+      : "no, or not yet: the log has no final record",
   ]);
   if (done?.best) rows.push(["best", lossAt({ step: done.best.step, loss: done.best.val_loss })]);
   if (run) {
@@ -119,7 +119,7 @@ function warningsPart({ warnings }: Contents): string[] {
       : `${first.step ?? "-"}\u00a0to\u00a0${last.step ?? "-"}`;
     return [first.code, { number: count(times) }, steps, first.message];
   });
-  return [section("Warnings", htmlTable(["code", "times", "steps", "the first"], rows))];
+  return [section("Warnings", htmlTable(["code", "times", "steps", "first message"], rows))];
 }
 
 function lossesPart({ losses }: Contents): string[] {
@@ -131,15 +131,15 @@ function lossesPart({ losses }: Contents): string[] {
 function samplesPart({ samples }: Contents): string[] {
   if (samples.length === 0) return [];
   const texts = samples.map(({ step, prompt, text, temperature, top_k, top_p }) => {
-    // A text begins with its prompt where the tokenizer gives it back as it was.
-    const own = text.startsWith(prompt) ? text.slice(prompt.length) : text;
+    // A text starts with its prompt if the tokenizer decodes the prompt unchanged.
+    const continuation = text.startsWith(prompt) ? text.slice(prompt.length) : text;
     const filters = [
       `temperature ${temperature}`,
       ...(top_k === null ? [] : [`top ${top_k}`]),
       ...(top_p === null ? [] : [`top p ${top_p}`]),
     ];
     return `<p class="soft">step ${count(step)}, ${escapeXml(filters.join(", "))}</p>\n` +
-      `<pre dir="auto"><b>${escapeXml(prompt)}</b>${escapeXml(own)}</pre>`;
+      `<pre dir="auto"><b>${escapeXml(prompt)}</b>${escapeXml(continuation)}</pre>`;
   });
   const folded = texts.slice(0, -OPEN_SAMPLES);
   return [section(
@@ -159,10 +159,10 @@ const KIND_NAMES: Readonly<Record<string, string>> = {
   metric: "metrics",
 };
 
-/** Names of taps in a line that says what a table has. */
+/** Maximum number of taps named in the title of a table. */
 const MOST_NAMED = 4;
 
-/** What a table has: its kind, its taps where they are few but for the block, and how many rows. */
+/** The title of a table: the kind of its records, their taps without the block if they are few, and the number of rows. */
 function tableName(records: readonly StatRecord[]): string {
   const [{ kind, head, input }] = records;
   const taps = [...new Set(records.map(({ tap }) => tap.replace(/^blocks\.\d+\./, "")))];
@@ -195,7 +195,7 @@ function statsPart({ stats }: Contents): string[] {
   const shape = (record: StatRecord) =>
     [record.kind, record.head !== null, ...statisticsOf(record).map(([name]) => name)].join("\n");
   const tables = [...Map.groupBy(stats.values(), shape).values()];
-  return [section("Statistics, the last of each tensor", ...tables.map(statsTable))];
+  return [section("Last statistics of each tensor", ...tables.map(statsTable))];
 }
 
 function configPart({ run }: Contents, config: string | undefined): string[] {
@@ -205,12 +205,12 @@ function configPart({ run }: Contents, config: string | undefined): string[] {
 }
 
 /**
- * The report of a run as one HTML document: device, size and time; losses (first, last, least); warnings, one row a code;
- * charts inline; every sample, those before the last 10 folded; the last statistics of every tensor and head, in folded
- * tables; the configuration, folded. Nothing is cut. It needs no network and no script, and everything that comes from the
- * log is escaped.
+ * The report of a run as one HTML document: device, size and time; losses (first, last, least); warnings, one row per code;
+ * inline charts; all samples, those before the last 10 folded; the last statistics of every tensor and head in folded
+ * tables; the configuration, folded. Nothing is truncated. The document needs no network and no script, and all content
+ * from the log is escaped.
  *
- * @param records of the run's log, in its order; read once, in memory that grows with its samples and tensors alone
+ * @param records the records of the log in order; read once, in memory that grows only with samples and tensors
  *
  * @example
  * ```ts

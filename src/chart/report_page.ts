@@ -1,5 +1,5 @@
-// The HTML of a report: escaping, tables, and charts put into one page. It is one file that needs no network and runs no
-// script (a policy in its head sees to both), readable on light and dark screens and on paper.
+// The HTML of a report: escaping, tables, and inline charts. The page is one file that needs no network and runs no
+// script (enforced by a content security policy), readable on light and dark screens and on paper.
 
 import { escapeXml } from "./svg_context.ts";
 
@@ -43,10 +43,10 @@ summary { cursor: pointer; }
 
 export type Cell = string | { readonly number: string };
 
-/** Columns from which a table is set in small type. */
+/** Number of columns from which a table is set in small type. */
 const DENSE = 8;
 
-/** Rows under headings as HTML; a column is set as numbers where its first row has one. All text is escaped. */
+/** A table as HTML; a column is set as numbers if its first row has a number. All text is escaped. */
 export function htmlTable(headings: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const cell = (tag: string, content: string, isNumber: boolean) =>
     `<${tag}${isNumber ? ' class="number"' : ""}>${escapeXml(content)}</${tag}>`;
@@ -55,19 +55,19 @@ export function htmlTable(headings: readonly string[], rows: readonly (readonly 
     const cells = row.map((c) => typeof c === "object" ? cell("td", c.number, true) : cell("td", c, false));
     return `<tr>${cells.join("")}</tr>`;
   });
-  // Print repeats a head on every page.
+  // A thead is repeated on every printed page.
   const first = headings.length ? `<thead><tr>${head.join("")}</tr></thead>\n` : "";
   const wide = headings.length >= DENSE ? "wide dense" : "wide";
   return `<div class="${wide}"><table>\n${first}<tbody>\n${body.join("\n")}\n</tbody>\n</table></div>`;
 }
 
-/** Tags of an SVG that would reach out of it in a page: styles, scripts, links to elsewhere. */
+/** Tags of an SVG that would affect the page around it: styles, scripts, external links. */
 const REACHES_OUT =
   /<(style|script|foreignObject|image|iframe|a)\b|\son\w+\s*=|href\s*=\s*["'](?!#)|url\((?!\s*["']?#)/i;
 
 const TAGS = /<[^!?][^>]*>/g;
 
-/** The ids of an SVG and what refers to them, each begun with a prefix; text between tags stays. */
+/** Prefixes the ids of an SVG and the references to them; text between tags is unchanged. */
 function prefixIds(svg: string, prefix: string): string {
   return svg.replace(TAGS, (tag) =>
     tag
@@ -78,21 +78,21 @@ function prefixIds(svg: string, prefix: string): string {
 }
 
 /**
- * An SVG document as part of a page: its ids begin with the prefix, so that no two charts share a clip. One that holds
- * styles, scripts or links, or is not whole, becomes a picture, which cannot touch the page.
+ * An SVG document as part of a page: its ids get the prefix, so that no two charts share a clip. A document with
+ * styles, scripts or links, or an incomplete one, becomes an `<img>`, which cannot affect the page.
  */
 export function inlineSvg(name: string, svg: string, prefix: string): string {
   const element = svg.replace(/^\ufeff?\s*(<\?xml[^>]*\?>|<!DOCTYPE[^>]*>|<!--[\s\S]*?-->|\s+)*/i, "").trim();
-  const whole = /^<svg[\s>]/.test(element) && element.endsWith("</svg>");
-  if (whole && !REACHES_OUT.test((element.match(TAGS) ?? []).join(""))) return prefixIds(element, prefix);
+  const isSvg = /^<svg[\s>]/.test(element) && element.endsWith("</svg>");
+  if (isSvg && !REACHES_OUT.test((element.match(TAGS) ?? []).join(""))) return prefixIds(element, prefix);
   const data = new TextEncoder().encode(svg).toBase64();
   return `<img alt="${escapeXml(name)}" src="data:image/svg+xml;base64,${data}">`;
 }
 
-/** Pixels of a chart of lines; a wider one has a row to itself. */
+/** Charts wider than this many pixels, the width of a line chart, get a row to themselves. */
 const BROAD = 720;
 
-/** Charts by file name, side by side where there is room, each over its name without the ending. */
+/** Charts by file name, side by side if there is room, each with its name, without extension, as caption. */
 export function chartFigures(charts: Readonly<Record<string, string>>): string {
   const figures = Object.entries(charts).map(([file, svg], i) => {
     const name = file.replace(/\.svg$/, "");
@@ -103,7 +103,7 @@ export function chartFigures(charts: Readonly<Record<string, string>>): string {
   return `<div class="charts">\n${figures.join("\n")}\n</div>`;
 }
 
-/** What a reader unfolds, under one line that says what it is; print has it open. */
+/** Content that is folded on screen under a one-line summary, and open in print. */
 export function details(summary: string, ...html: readonly string[]): string {
   return `<details>\n<summary>${escapeXml(summary)}</summary>\n${html.join("\n")}\n</details>`;
 }
@@ -112,7 +112,7 @@ export function section(heading: string, ...html: readonly string[]): string {
   return `<section>\n<h2>${escapeXml(heading)}</h2>\n${html.join("\n")}\n</section>`;
 }
 
-/** The whole document; the title is escaped here, the body is HTML. */
+/** The complete document; `title` is text and is escaped, `body` is HTML. */
 export function htmlPage(title: string, body: readonly string[]): string {
   return `<!DOCTYPE html>
 <html lang="en">

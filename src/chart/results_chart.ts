@@ -1,4 +1,4 @@
-// The losses of many runs on one chart. What a chart cannot tell apart it leaves out: the runs that did worst.
+// The losses of many runs in one chart. If there are more runs than line styles, the worst ones are left out.
 
 import { basename, dirname } from "node:path";
 import { UserError } from "../base/errors.ts";
@@ -10,15 +10,15 @@ import { metricChart } from "./metric_chart.ts";
 export interface ResultsChart {
   /** An SVG document. */
   readonly svg: string;
-  /** How many of the runs it shows. */
+  /** The number of runs shown. */
   readonly shown: number;
 }
 
 /**
- * The validation losses of runs against steps, or their training losses where none has validated; of more than 24 runs
- * the 24 that did best, in their order.
+ * The validation losses of runs over steps, or their training losses if none has a validation loss; of more than 24 runs
+ * only the 24 best, in the given order.
  *
- * @throws {UserError} where there is no loss to draw, or a log cannot be read
+ * @throws {UserError} if there is no loss to draw, or a log cannot be read
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-// All charts that a log has something for, drawn in one reading of it.
+// All charts for which a log has records, drawn in one pass over the log.
 
 import { readLog } from "../log/log_file.ts";
 import type { EvalRecord, LogRecord, RunRecord, StepRecord } from "../log/records.ts";
@@ -9,10 +9,10 @@ import { lossChart } from "./loss_chart.ts";
 import { normsCharts } from "./norms_chart.ts";
 import { thinner } from "./downsample.ts";
 
-/** Items of a line that are held: more than it can show, fewer than a long run has. */
+/** Segments of a line that are kept: more than a chart shows, fewer than a long run has. */
 const STRETCHES = 1024;
 
-/** The loss of batches and evaluations with the learning rate, as `loss.svg`. */
+/** The losses of steps and evaluations with the learning rate, as `loss.svg`. */
 function lossCharts(): LogCharts {
   const steps = thinner<StepRecord>(STRETCHES, ({ loss }) => loss);
   const splits = new Map<string, ReturnType<typeof thinner<EvalRecord>>>();
@@ -34,14 +34,14 @@ function lossCharts(): LogCharts {
 }
 
 /**
- * Every chart that a log has records for, by file name: the loss with the learning rate and evaluations; norms of
+ * All charts for which a log has records, by file name: the loss with the learning rate and evaluations; norms of
  * parameters and gradients by layer, sheets and maps of the heads from `stat` records; shares and cosines from `jacobian`
- * records. The log is read once, in memory that does not grow with it.
+ * records. The log is read once, in memory independent of its length.
  *
- * @param log path of the log, or `-` for the standard input
- * @param name in the titles; that of the log's `run` record unless told, or "run"
- * @returns SVG documents; none where the log holds nothing to draw
- * @throws UserError where the log cannot be read
+ * @param log path of the log, or `-` for standard input
+ * @param name the name in titles. Default: that of the log's `run` record, or "run".
+ * @returns SVG documents; none if the log has nothing to draw
+ * @throws UserError if the log cannot be read
  *
  * @example
  * ```ts

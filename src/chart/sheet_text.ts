@@ -1,4 +1,4 @@
-// Texts of the charts that are drawn here and not by Chart.js, and the rows that a legend takes.
+// Text and legends of the charts that are drawn without Chart.js.
 
 import { maximum } from "../base/extremes.ts";
 import { FAMILY, TEXT_COLOUR, wrap } from "./document.ts";
@@ -8,14 +8,14 @@ import { textWidth } from "./text_width.ts";
 export const LABEL_SIZE = 11;
 
 export interface TextOptions {
-  /** Pixels, {@link LABEL_SIZE} by default. */
+  /** Font size in pixels. Default: {@link LABEL_SIZE}. */
   readonly size?: number;
-  /** Which part of it stands at x, its middle by default. */
+  /** The part of the text at x. Default: the middle. */
   readonly anchor?: "start" | "middle" | "end";
-  /** Dark grey by default. */
+  /** Default: dark grey. */
   readonly colour?: string;
   readonly bold?: boolean;
-  /** Read from below. */
+  /** Whether the text is rotated to read upwards. */
   readonly turned?: boolean;
 }
 
@@ -27,10 +27,10 @@ export const labelWidth = (label: string): number =>
 
 const BLANKS: Readonly<Record<string, string>> = { " ": "␣", "\n": "↵", "\t": "⇥", "\r": "␍" };
 
-/** A token's text with its blanks seen. */
+/** A token's text with white space made visible. */
 export const withBlanks = (label: string): string => label.replace(/[ \n\t\r]/g, (blank) => BLANKS[blank]);
 
-/** One text, its baseline at (x, y). */
+/** A line of text with its baseline at (x, y). */
 export function text(x: number, y: number, content: string, options: TextOptions = {}): string {
   const { size = LABEL_SIZE, anchor = "middle", colour = TEXT_COLOUR, bold, turned } = options;
   const [px, py] = [num(x), num(y)];
@@ -42,8 +42,8 @@ export function text(x: number, y: number, content: string, options: TextOptions
 export const lineHeight = (size: number): number => Math.round(1.2 * size);
 
 /**
- * Lines of one text, the middle of them all at (x, y): below each other, or where the text is turned beside each other. One
- * line has its baseline where it looks centred.
+ * The lines of a text, centred at (x, y): below each other, or side by side if `turned`. The baseline of a single line is
+ * placed such that it looks centred.
  */
 export function texts(x: number, y: number, lines: readonly string[], options: TextOptions = {}): string[] {
   const { size = LABEL_SIZE, turned } = options;
@@ -57,11 +57,11 @@ export function titleTexts(lines: readonly string[], width: number, top: number,
   return lines.map((line, n) => text(width / 2, top + (n + 0.8) * (size + 4), line, { size, bold: true }));
 }
 
-/** Of a text the characters at both ends, with … between, so long as `fits` says no. */
+/** Shortens a text to the characters at both ends, with … between, until it fits. */
 export function shortened(label: string, fits: (label: string) => boolean): string {
   if (fits(label)) return label;
   const all = [...label];
-  // Longer ones fit nowhere.
+  // Longer texts never fit.
   let kept = Math.min(all.length - 1, 300);
   const cut = () =>
     `${all.slice(0, Math.ceil(kept / 2)).join("")}…${all.slice(all.length - Math.floor(kept / 2)).join("")}`;
@@ -69,10 +69,10 @@ export function shortened(label: string, fits: (label: string) => boolean): stri
   return cut();
 }
 
-/** Pixels of a legend's mark and the space behind it, and between two entries. */
+/** Pixels of a legend's mark with the space after it, and between two entries. */
 const [MARK, BETWEEN] = [26, 18];
 
-/** Where the entries of a legend stand: in rows of equal columns, from the left; long names in several lines. */
+/** The layout of a legend: rows with columns of equal width; long names wrap. */
 export function legendRows(names: readonly string[], width: number) {
   const lines = names.map((name) => wrap(name, width - MARK - BETWEEN, { size: LABEL_SIZE, bold: false }));
   const entry = maximum(lines.flat().map(labelWidth), 0) + MARK + BETWEEN;
@@ -92,17 +92,17 @@ export function legendRows(names: readonly string[], width: number) {
   };
 }
 
-/** What a chart says where it labels every k-th row or column: `every 2nd labelled`. */
+/** The note if only every k-th row or column is labelled: `every 2nd labelled`. */
 export function everyLabelled(every: number): string {
   const teens = Math.floor(every / 10) % 10 === 1;
   return `every ${every}${teens ? "th" : ["th", "st", "nd", "rd"][every % 10] ?? "th"} labelled`;
 }
 
-/** Whether labels are whole numbers, each one more than the one before: a gap between them hides nothing. */
+/** Whether labels are consecutive integers, so that omitted ones are clear. */
 export const countUp = (labels: readonly string[]): boolean =>
   labels.every((label, i) => label === `${Number(labels[0]) + i}`);
 
-/** The label of an axis, with which of its rows or columns are labelled where some have no room and they do not count up. */
+/** The label of an axis, with a note if only every k-th row or column is labelled and they do not count up. */
 export function labelWithGap(label: string, labels: readonly string[], every: number): string {
   if (every === 1 || countUp(labels)) return label;
   return label ? `${label} (${everyLabelled(every)})` : everyLabelled(every);

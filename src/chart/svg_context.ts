@@ -1,5 +1,5 @@
 // The part of a 2D canvas context that charts draw with, recorded as SVG: no permission, no native code, the same bytes
-// for the same drawing. What it does not know it refuses by name, so that no stroke is lost in silence.
+// for the same drawing. Anything unsupported throws with its name, so that no stroke is lost silently.
 
 import { type Font, parseFont, textWidth } from "./text_width.ts";
 import { escapeText } from "../base/terminal.ts";
@@ -8,7 +8,7 @@ type Matrix = readonly [number, number, number, number, number, number];
 
 const IDENTITY: Matrix = [1, 0, 0, 1, 0, 0];
 
-/** m followed by n: first n's mapping, then m's, as a canvas composes. */
+/** The product m n: applies n first, then m, as a canvas composes transformations. */
 function compose(m: Matrix, n: Matrix): Matrix {
   return [
     m[0] * n[0] + m[2] * n[1],
@@ -20,20 +20,20 @@ function compose(m: Matrix, n: Matrix): Matrix {
   ];
 }
 
-/** A number of the SVG: two decimals, and never one that is not finite. */
+/** A number for the SVG, with two decimals; throws if it is not finite. */
 function num(value: number, digits = 2): string {
   if (!Number.isFinite(value)) throw new Error(`The chart draws at ${value}: a number that is not finite.`);
   return String(Number(value.toFixed(digits)) + 0);
 }
 
-/** Text as XML: escaped, without the characters that XML cannot hold; control characters and marks of direction are shown. */
+/** Escapes text for XML, without characters that XML cannot contain; control characters and direction marks become visible. */
 export function escapeXml(text: string): string {
   return escapeText(text.toWellFormed())
     .replace(/[\ufffe\uffff]/g, "\ufffd")
     .replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/"/g, "&quot;");
 }
 
-/** A CSS colour as SVG 1.1 knows it: the colour without its opacity, and the opacity. */
+/** A CSS colour for SVG 1.1: the colour without opacity, and the opacity. */
 function parseColour(colour: unknown): [colour: string, opacity: number] {
   if (typeof colour !== "string") throw new Error("The chart's canvas does not know gradients and patterns.");
   const text = colour.trim().toLowerCase();
@@ -67,8 +67,8 @@ type Properties = typeof PROPERTIES;
 type State = { properties: Properties; matrix: Matrix; dash: number[]; clip: string };
 
 const ANCHORS: { [align: string]: string } = { center: "middle", right: "end", end: "end" };
-// Renderers differ in dominant-baseline, so a baseline becomes a shift in hundredths of the size: half a capital's height
-// for the middle.
+// Renderers differ in dominant-baseline, so a baseline becomes a shift in hundredths of the font size; the middle is half the
+// cap height.
 const BASELINES: { [baseline: string]: number } = {
   top: 80,
   hanging: 75,
@@ -83,9 +83,9 @@ interface Recording {
   state: State;
   saved: State[];
   path: string;
-  /** A pair that follows M or L is a line already: the letter is written only after another command. */
+  /** Whether the last command was M or L, after which a pair of numbers is a line without a letter. */
   inLine: boolean;
-  /** The path that the last element filled, which a stroke may still join. */
+  /** The path of the last element if it was filled, to which a stroke can still be added. */
   filled: string;
   clips: Map<string, string>;
 }
@@ -101,8 +101,8 @@ function scaleOf(recording: Recording): number {
 }
 
 function paintAttribute(recording: Recording, kind: "fill" | "stroke", style: unknown): string | undefined {
-  const [colour, own] = parseColour(style);
-  const opacity = own * recording.state.properties.globalAlpha;
+  const [colour, alpha] = parseColour(style);
+  const opacity = alpha * recording.state.properties.globalAlpha;
   if (opacity === 0) return undefined;
   return `${kind}="${escapeXml(colour)}"` + (opacity < 1 ? ` ${kind}-opacity="${num(opacity, 3)}"` : "");
 }
@@ -166,7 +166,7 @@ function clipTo(recording: Recording, path: string): void {
   recording.state.clip = id;
 }
 
-/** Arcs of a whole turn are two halves, for an SVG arc cannot end where it begins. */
+/** Arcs are drawn as two halves, because an SVG arc cannot end where it begins, as a full circle does. */
 function addArc(
   recording: Recording,
   x: number,
@@ -211,7 +211,7 @@ function addText(recording: Recording, text: string, x: number, y: number): void
   }
   const turn = `rotate(${num(angle)} ${px} ${py})`;
   const turned = `<text x="${px}" y="${py}"${attributes} transform="${turn}"${content}`;
-  // A clip of the text itself would turn with it.
+  // A clip on the text element would be rotated too.
   emit(recording, clip ? `<g${clip}>${turned}</g>` : turned);
 }
 
@@ -237,7 +237,7 @@ function pathMethods(recording: Recording) {
     stroke: () => strokePath(recording, recording.path),
     fillRect: (...at: Rectangle) => fillPath(recording, rectanglePath(recording, at)),
     strokeRect: (...at: Rectangle) => strokePath(recording, rectanglePath(recording, at)),
-    // The document begins blank and is drawn once.
+    // The document starts blank and is drawn once.
     clearRect: () => {},
   };
 }
@@ -266,13 +266,13 @@ function stateMethods(recording: Recording) {
   };
 }
 
-/** The 2D context of {@link svgCanvas}, as far as it is known. */
+/** The supported part of a 2D context, see {@link svgCanvas}. */
 export type SvgContext = Properties & ReturnType<typeof pathMethods> & ReturnType<typeof stateMethods>;
 
 /**
- * A canvas whose 2D context records SVG: paths with the current transformation worked in, clips whose ids begin with
- * `prefix`, and text as real `<text>`. Coordinates have one decimal, and the same calls give the same elements. The context
- * throws an Error that names any method or property it does not know, and on a coordinate that is not finite.
+ * A canvas whose 2D context records SVG: paths with the current transformation applied, clips whose ids begin with
+ * `prefix`, and text as `<text>`. Coordinates have one decimal, and the same calls give the same elements. The context
+ * throws an Error at any unsupported method or property, with its name, and at a coordinate that is not finite.
  */
 export function svgCanvas(width: number, height: number, prefix: string) {
   const recording: Recording = {
@@ -306,7 +306,7 @@ export function svgCanvas(width: number, height: number, prefix: string) {
     width,
     height,
     getContext: (_kind: string): unknown => context,
-    /** The elements drawn so far, without the document round them. */
+    /** The elements drawn so far, without the surrounding document. */
     elements: () => recording.out.join("\n"),
   };
   return canvas;

@@ -1,5 +1,5 @@
-// How wide a text is drawn, from a table and not from fonts: a chart is laid out alike on every machine. Each width is
-// the wider of Helvetica's (and so Arial's) and DejaVu Sans's, so no label meets its neighbour in either.
+// The width of text, from a table instead of fonts, so that charts have the same layout on every machine. Each width is
+// the larger of Helvetica's (and so Arial's) and DejaVu Sans's, so that labels do not overlap in either.
 import { escapeText } from "../base/terminal.ts";
 
 // Hundredths of the font size, for the code points 32 to 126.
@@ -13,10 +13,10 @@ const WIDE_WIDTH = 100;
 const FIRST_WIDE = 0x1100;
 const BOLD = 1.12;
 
-/** What {@link textWidth} and the SVG need of a CSS font: `"bold 12px Helvetica, sans-serif"`. */
+/** The parts of a CSS font such as `"bold 12px Helvetica, sans-serif"` that {@link textWidth} and the SVG need. */
 export type Font = ReturnType<typeof parseFont>;
 
-/** The parts of a CSS font shorthand whose size is in pixels, a line height passed over; throws Error at any other. */
+/** Parses a CSS font shorthand with a size in pixels, ignoring its line height; throws Error at any other. */
 export function parseFont(font: string) {
   const match = /^((?:[a-z]+\s+|\d+\s+)*?)([\d.]+)px(?:\/\S+)?\s+(.+)$/i.exec(font.trim());
   if (!match) throw new Error(`The chart's canvas does not know the font "${font}".`);
@@ -27,12 +27,12 @@ export function parseFont(font: string) {
 }
 
 /**
- * An upper estimate of the width of one line of text in pixels: the sum over its characters of table width * size,
- * 1.12 times that in bold.
+ * An upper estimate of the width of a line of text in pixels: the sum over its characters of table width * size,
+ * times 1.12 in bold.
  */
 export function textWidth(text: string, font: Font): number {
   let hundredths = 0;
-  // As it is drawn.
+  // Measured as drawn, with escapes.
   for (const character of escapeText(text)) {
     const code = character.codePointAt(0)!;
     hundredths += WIDTHS[code - 32] ?? (code < FIRST_WIDE ? OTHER_WIDTH : WIDE_WIDTH);

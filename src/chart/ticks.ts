@@ -1,6 +1,6 @@
-// Ticks of axes: where they stand and what they say, for every kind of chart, up to the ends of float64.
+// Ticks of axes and their labels, for every kind of chart, over the full range of float64.
 
-/** 1e-320 and its like as it is read: so small numbers have fewer digits than six. */
+/** The shortest decimal form of numbers such as 1e-320, which have fewer than six digits of precision. */
 function shortest(value: number): string {
   for (let digits = 0; digits < 5; digits++) {
     const text = value.toExponential(digits);
@@ -9,7 +9,7 @@ function shortest(value: number): string {
   return Number(value.toExponential(5)).toExponential();
 }
 
-/** 1000 as 1000, 20000 as 20,000, 3e6 as 3M; an axis that ends below 0.01 in powers of ten throughout. */
+/** 1000 as 1000, 20000 as 20,000, 3e6 as 3M; on an axis that ends below 0.01 all labels are in powers of ten. */
 export function tickLabel(value: number, largest: number): string {
   if (value === 0) return "0";
   if (Math.abs(value) < 1e-300) return shortest(value);
@@ -28,29 +28,29 @@ export const largestOf = (values: Iterable<number>): number => {
 };
 
 /**
- * What numbers up to `largest` are divided by before they are added: 1, but far from 1 the power of ten below it. Without
- * it 1e308 - -1e308 is infinite, and Chart.js counts decimals of 1e-320 for ever.
+ * The divisor of numbers up to `largest` before they are added: 1, or far from 1 the power of ten below it. Without
+ * it 1e308 - -1e308 is infinite, and Chart.js never stops counting the decimals of 1e-320.
  */
 export function unitOf(largest: number): number {
   if (!(largest > 0) || (largest >= 1e-12 && largest <= 1e12)) return 1;
   return Number(`1e${Math.floor(Math.log10(largest))}`) || Number.MIN_VALUE;
 }
 
-/** Where a value lies between `low`, 0, and `high`, 1; 0 where the two are equal. */
+/** The position of a value from 0 at `low` to 1 at `high`; 0 if the two are equal. */
 export function shareOf(value: number, low: number, high: number): number {
   const unit = unitOf(Math.max(Math.abs(low), Math.abs(high)));
   return high > low ? (value / unit - low / unit) / (high / unit - low / unit) : 0;
 }
 
-/** The multiples of 1, 2 or 5 times a power of ten within [low, high], about `count`; whole numbers only if `whole`. */
-export function linearTicks(low: number, high: number, whole: boolean, count = 6): { value: number }[] {
+/** The multiples of 1, 2 or 5 times a power of ten within [low, high], about `count`; only integers if `integers`. */
+export function linearTicks(low: number, high: number, integers: boolean, count = 6): { value: number }[] {
   const unit = unitOf(Math.max(Math.abs(low), Math.abs(high)));
   const [from, to] = [low / unit, high / unit];
   const raw = (to - from) / count;
   if (!(raw > 0)) return [{ value: low }];
   const power = 10 ** Math.floor(Math.log10(raw));
   let step = power * ([1, 2, 5].find((digit) => digit * power >= raw * 0.999) ?? 10);
-  if (whole) step = Math.max(1 / unit, step);
+  if (integers) step = Math.max(1 / unit, step);
   const ticks: { value: number }[] = [];
   for (let k = Math.ceil(from / step - 1e-6); k <= to / step + 1e-6; k++) {
     ticks.push({ value: Number((k * step).toPrecision(12)) * unit });
@@ -60,7 +60,7 @@ export function linearTicks(low: number, high: number, whole: boolean, count = 6
 
 const MOST_LOG_TICKS = 7;
 
-/** The least multiple of 1, 2, 3, 5, 10, 20, ... powers of ten of which a range has at most {@link MOST_LOG_TICKS}. */
+/** The smallest step of 1, 2, 3, 5, 10, 20, ... powers of ten that gives a range at most {@link MOST_LOG_TICKS} ticks. */
 function stepOfPowers(count: number): number {
   for (let power = 1;; power *= 10) {
     for (const digit of [1, 2, 3, 5]) if (count / (digit * power) <= MOST_LOG_TICKS) return digit * power;
@@ -68,8 +68,8 @@ function stepOfPowers(count: number): number {
 }
 
 /**
- * The ticks of a logarithmic axis over [low, high], both above 0: powers of ten, and where these are few 2 and 5 of each, or
- * all digits; of a narrow axis those of a linear one.
+ * The ticks of a logarithmic axis over [low, high], both above 0: powers of ten, with their multiples of 2 and 5 or all
+ * digits if these are few; on a narrow axis the ticks of a linear one.
  */
 export function logTicks(low: number, high: number): number[] {
   const all: { value: number; digit: number; power: number }[] = [];
@@ -96,14 +96,14 @@ export function logTicks(low: number, high: number): number[] {
 }
 
 /**
- * Whether numbers from `low` to `high` are one number and its rounding: their ticks would all read the same. An axis
- * shows such a line in its middle.
+ * Whether `low` and `high` differ only by rounding, so that their ticks would all have the same label. An axis shows such a
+ * line in its middle.
  */
 export function isFlat(low: number, high: number): boolean {
   return low <= high && high - low <= 1e-5 * Math.max(Math.abs(low), Math.abs(high));
 }
 
-/** The ends of a linear axis round a flat line: a tenth of it to either side, or 1 round 0. */
+/** The ends of a linear axis around a flat line: a tenth of its value to either side, or 1 around 0. */
 export function roundFlat(low: number, high: number): [low: number, high: number] {
   const largest = Math.max(Math.abs(low), Math.abs(high));
   const side = largest / 10 || largest || 1;
@@ -111,7 +111,7 @@ export function roundFlat(low: number, high: number): [low: number, high: number
   return [Math.max(-MAX_VALUE, low - side), Math.min(MAX_VALUE, high + side)];
 }
 
-/** The ends of a linear axis that holds [low, high]: the nearest round numbers beyond, of about `count` ticks. */
+/** The ends of a linear axis over [low, high]: the nearest round numbers beyond, for about `count` ticks. */
 export function roundEnds(low: number, high: number, count = 6): [low: number, high: number] {
   const [first, second] = linearTicks(low, high, false, count).map(({ value }) => value);
   const step = second - first || high / 4 - low / 4;
@@ -123,7 +123,7 @@ export function roundEnds(low: number, high: number, count = 6): [low: number, h
   ];
 }
 
-/** Ends of an axis that reach nothing impossible, where that leaves an axis. */
+/** The ends of an axis clamped to its limits, unless nothing would be left. */
 export function within(
   [low, high]: readonly [low: number, high: number],
   limits: readonly [low: number, high: number] = [-Infinity, Infinity],

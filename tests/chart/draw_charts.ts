@@ -88,7 +88,7 @@ function bars(): Charts {
     long ? names(count, true) : [...Array(count).keys()].map(String);
   const chart = (heads: number, layers: number, long = false, more: object = {}) => () =>
     barChart({
-      title: long ? longName(0) : "cosine of the diagonal part with the whole",
+      title: long ? longName(0) : "cosine of diagonal part and full gradient",
       x: { label: "layer" },
       y: { label: long ? longName(1, true) : "cos_diag", limits: [-1, 1] },
       interval: "95% interval over 4 batches",

@@ -118,8 +118,8 @@ Deno.test("metricChart() tells mistakes in one line with the nearest that there 
       await refuses(of({ show: "los" }), /^los: no such metric\. Did you mean "loss"\?$/);
       await refuses(of({ show: "answer_acuracy" }), /Did you mean "answer_accuracy"\?$/);
       await refuses(of({ show: "loss", second: "learning" }), /^learning: no such metric\. /);
-      await refuses(of({ show: "loss", second: "loss" }), /^loss: is on the first axis already/);
-      await refuses(of({ show: "val_loss" }, bare), /^val_loss: a records none; it has no evaluation\.$/);
+      await refuses(of({ show: "loss", second: "loss" }), /^loss: is already on the first axis/);
+      await refuses(of({ show: "val_loss" }, bare), /^val_loss: a has none, because it has no evaluation\.$/);
       const tap = "blocks.0.attn.pattern";
       await refuses(
         of({ show: { tap: "blocks.0.attn.patern", stat: "sink" } }),
@@ -155,7 +155,7 @@ Deno.test("metricChart() refuses a logarithmic axis without a positive value", a
     assertReads(await metricChart([{ name: "a", log: path }], { show }));
     await refuses(
       metricChart([{ name: "a", log: path }], { show, log: true }),
-      /value: has no positive value/,
+      /value: no positive value/,
     );
   } finally {
     await Deno.remove(path);
@@ -168,7 +168,7 @@ Deno.test("metricChart() refuses more than 24 lines with their number, and draws
     const show = { tap: "**.weight", stat: "l2" };
     await refuses(
       metricChart(runs, { show }),
-      /^\*\*\.weight: 36 lines, of which a chart tells 24 apart; narrow/,
+      /^\*\*\.weight: 36 lines; expected at most 24 in a chart; select fewer/,
     );
     const svg = await metricChart(runs, { show: { ...show, kind: "param" } });
     assert.ok(svg.length < 100e3, `${svg.length}`);
@@ -187,7 +187,7 @@ Deno.test("metricChart() writes times in the unit that they are long in: ms, s, 
   ) {
     await withRecords(Array.from({ length: 100 }, (_, n) => step(n + 1, ms)), async (log) => {
       const svg = await metricChart([{ name: "a", log }], { show: "loss", second: "ms", x: "seconds" });
-      assertReads(svg, `training time (${unit})`, `time of a step (${own})`);
+      assertReads(svg, `training time (${unit})`, `time per step (${own})`);
       // The axis says what 100 steps took: 2 s, 33.3 min, 33.3 h, 46.3 days.
       const whole = { s: 2, min: 33.3, h: 33.3, days: 46.3 }[unit];
       const ticks = textsOf(svg).filter(({ attributes, text }) =>

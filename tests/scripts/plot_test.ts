@@ -132,7 +132,7 @@ Deno.test("plot tells every mistake in one line, exits with 2 and writes nothing
       ],
       [["-", "-", "--metric", "loss"], /-: is -, which - named before/],
       [["small", "--metric", "los"], /los: no such metric\. Did you mean "loss"\?/],
-      [["small", "--metric", "accuracy"], /accuracy: small records none; it has no evaluation/],
+      [["small", "--metric", "accuracy"], /accuracy: small has none, because it has no evaluation/],
       [["small", "--metric", "loss", "--x", "second"], /--x second: .* Did you mean "seconds"\?/],
       [["small", "--metric", "loss", "--secnd", "lr"], /--secnd: unknown option\. Did you mean "second"\?/],
       [["small", ...tap, "--metric", "loss"], /--tap: draws another chart than --metric loss/],

@@ -109,11 +109,11 @@ Deno.test("a report says what ran, on what, how it went and what it wrote", asyn
       "ended after 2.1 min ",
       "best 2.7500 at step 3 ",
       "started 2026-01-02T03:04:05.678Z seed 7 heed, Deno 0.1.0, 2.9.6 commit abc ",
-      "code times steps the first slow 2 2 to 3 The first. ",
+      "code times steps first message slow 2 2 to 3 The first. ",
       "training 4.2500 at step 1 3.0000 at step 3 2.5000 at step 2 ",
       "val 2.7500 at step 3 2.7500 at step 3 2.7500 at step 3 ",
       "step 3, temperature 0.8, top 5 The cat ",
-      "Statistics, the last of each tensor activations of early (1 row) tap step mean early 2 1 ",
+      "Last statistics of each tensor activations of early (1 row) tap step mean early 2 1 ",
       "activations of embed, logits (2 rows) tap step mean zeros embed 3 0.3333 NaN logits 3 -1.23e7 0 ",
     ]
   ) assert.ok(text.includes(part), `${part}\n\n${text}`);
