@@ -1,4 +1,4 @@
-// What packs and operations in place may share, and what the plan refuses: a name that would show numbers it never had.
+// What packs and in-place operations may share, and what the plan rejects: a tensor that would show numbers it never had.
 import assert from "node:assert/strict";
 import { add, scale, sumAll } from "../../kernels/elementwise/op.ts";
 import { plan } from "../../src/device/plan.ts";
@@ -33,7 +33,7 @@ const x = () => input("x", [64]);
 const feeds = { x: Float32Array.from(count(64)), ...zero };
 const tripled = count(64).map((v) => 3 * v);
 
-Deno.test("a pack that takes one memory twice holds it twice", () =>
+Deno.test("a pack that takes the same memory twice contains it twice", () =>
   expectNumbers(
     () => {
       const y = scale(x(), 3);
@@ -43,7 +43,7 @@ Deno.test("a pack that takes one memory twice holds it twice", () =>
     { both: [...tripled, ...tripled] },
   ));
 
-Deno.test("a pack that takes a tensor and a part of it holds both", () => {
+Deno.test("a pack that takes a tensor and a part of it contains both", () => {
   const wide = Float32Array.from(count(128));
   return expectNumbers(
     () => {
@@ -71,19 +71,19 @@ Deno.test("a part's other shape is computed in the pack too, and one that two pa
   assert.deepEqual(copies, [0, 1]);
 });
 
-Deno.test("no copy into a pack reads the pack's own buffer: WebGPU allows no overlap of what a dispatch writes", () => {
+Deno.test("no copy into a pack reads the pack's buffer: WebGPU forbids a dispatch to read what it writes", () => {
   const [y, z] = [scale(x(), 3), scale(x(), 4)];
   const packed = pack([y, view(y, [10]), z, y], [0, 64, 128, 192], 256);
   const step = plan({ outputs: { packed } }, TARGET).steps.find(({ node }) => node === packed.node)!;
-  const own = step.inputs.map((place) => place.buffer === step.outputs[0].buffer);
-  assert.deepEqual(own, [false, false, true, false]);
+  const inPack = step.inputs.map((place) => place.buffer === step.outputs[0].buffer);
+  assert.deepEqual(inPack, [false, false, true, false]);
   assert.deepEqual(step.lowered.dispatches.map(({ bindings }) => bindings[0]), [["input", 0], ["input", 1], [
     "input",
     3,
   ]]);
 });
 
-Deno.test("what a pack has taken stays though the part is replaced in place afterwards", () =>
+Deno.test("a pack keeps its numbers if a part is replaced in place afterwards", () =>
   expectNumbers(
     () => {
       const y = scale(x(), 3);
@@ -95,7 +95,7 @@ Deno.test("what a pack has taken stays though the part is replaced in place afte
     { packed: [...new Array(64).fill(0), ...tripled], replaced: count(64) },
   ));
 
-Deno.test("a part keeps its numbers though the pack that took it is replaced in place afterwards", () =>
+Deno.test("a part keeps its numbers if the pack that took it is replaced in place afterwards", () =>
   expectNumbers(
     () => {
       const y = scale(x(), 3);
@@ -106,7 +106,7 @@ Deno.test("a part keeps its numbers though the pack that took it is replaced in 
     { packed: [...count(64), ...new Array(64).fill(0)], doubled: tripled.map((v) => 2 * v) },
   ));
 
-Deno.test("an output that shows a state under its old name is an error that names both, also through a view", () => {
+Deno.test("an output that reads a replaced state is an error that names both, also through a view", () => {
   const table = state("table", [2, 64]);
   const part = view(table, [64], 64);
   const next = record(table, x(), slot());
@@ -118,7 +118,7 @@ Deno.test("an output that shows a state under its old name is an error that name
   plan({ outputs: { new: twice, part: view(twice, [64], 64) }, effects: [next] });
 });
 
-Deno.test("two nodes of one state are one memory: reading the second after the first's replacement throws", () => {
+Deno.test("two nodes of one state share memory: reading the second after the first's replacement throws", () => {
   const next = assign(state("w", [128]), x(), 64);
   const late = () => scale(state("w", [128]), 2);
   assert.throws(
@@ -129,8 +129,9 @@ Deno.test("two nodes of one state are one memory: reading the second after the f
   plan({ outputs: { sum: early, next: assign(state("v", [128]), x()) } });
 });
 
-Deno.test("an operation in place on a constant, an input or a view of one is refused, with its place", () => {
-  const onto = (whole: Tensor) => () => plan({ outputs: { y: scope("blocks.0", () => assign(whole, x())) } });
+Deno.test("an in-place operation on a constant, an input or a view of one is rejected with its path", () => {
+  const onto = (target: Tensor) => () =>
+    plan({ outputs: { y: scope("blocks.0", () => assign(target, x())) } });
   assert.throws(
     onto(constant(2, [64])),
     /^Error: assign at blocks\.0 would replace the constant f32\[64\]: only/,
@@ -140,7 +141,7 @@ Deno.test("an operation in place on a constant, an input or a view of one is ref
   onto(add(input("w", [64]), constant(2, [64])))();
 });
 
-Deno.test("a result may be replaced in place where its old numbers have been read before", () =>
+Deno.test("a result may be replaced in place if its old numbers are read before", () =>
   expectNumbers(
     () => {
       const y = scale(x(), 3);

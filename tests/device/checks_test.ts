@@ -1,10 +1,10 @@
-// What both devices refuse in the same words, and that they go on afterwards.
+// What both devices reject with the same message, and that they still work afterwards.
 import assert from "node:assert/strict";
 import { add, scale } from "../../kernels/elementwise/op.ts";
 import { input, state } from "../../src/graph/structure.ts";
 import { everyDevice, fresh } from "./devices.ts";
 
-Deno.test("a program that names a state under another shape is refused with both shapes, and the device goes on", () =>
+Deno.test("a program that gives a state another shape is rejected with both shapes, and the device still works", () =>
   everyDevice(async (device, where) => {
     const name = fresh("w");
     using first = await device.compile({ outputs: { y: scale(state(name, [64]), 2) } });
@@ -21,7 +21,7 @@ Deno.test("a program that names a state under another shape is refused with both
     assert.equal((await first.read(["y"]))[0][63], 8, where);
   }));
 
-Deno.test("a refused program makes none of its other states", () =>
+Deno.test("a rejected program creates none of its other states", () =>
   everyDevice(async (device, where) => {
     const [held, other] = [fresh("w"), fresh("v")];
     device.define(held, { shape: [4], dtype: "f32" });
@@ -30,7 +30,7 @@ Deno.test("a refused program makes none of its other states", () =>
     await assert.rejects(() => device.read([other]), /No state is named/, where);
   }));
 
-Deno.test("define() refuses another shape, and numbers that do not fill the state", () =>
+Deno.test("define() rejects another shape, and values that do not fill the state", () =>
   everyDevice((device, where) => {
     const name = fresh("w");
     device.define(name, { shape: [4], dtype: "f32" });
@@ -49,7 +49,7 @@ Deno.test("define() refuses another shape, and numbers that do not fill the stat
     return Promise.resolve();
   }));
 
-Deno.test("an input that is missing or of another length is refused by name before anything is uploaded or run", () =>
+Deno.test("an input that is missing or of another length is rejected by name before anything is uploaded or run", () =>
   everyDevice(async (device, where) => {
     const y = add(input("x", [2]), input("offset", [2]));
     using program = await device.compile({ outputs: { y, x: input("x", [2]) } });
@@ -69,7 +69,7 @@ Deno.test("an input that is missing or of another length is refused by name befo
     assert.deepEqual((await program.read(["y", "x"])).map((v) => [...v]), [[11, 22], [1, 2]], where);
   }));
 
-Deno.test("reading a name that is not there rejects with it, the nearest one and all of them", () =>
+Deno.test("reading an unknown name rejects with it, the nearest name and all names", () =>
   everyDevice(async (device, where) => {
     using program = await device.compile({
       outputs: { loss: scale(input("x", [1]), 2), logits: input("x", [1]) },
@@ -92,7 +92,7 @@ Deno.test("reading a name that is not there rejects with it, the nearest one and
     await assert.rejects(() => effects.read(["y"]), /"y": there are none/);
   }));
 
-Deno.test("a closed program neither runs nor is read, and its device goes on", () =>
+Deno.test("a closed program can neither run nor be read, and its device still works", () =>
   everyDevice(async (device, where) => {
     const graph = { outputs: { y: scale(input("x", [1]), 2) } };
     const program = await device.compile(graph);

@@ -1,4 +1,4 @@
-// Which device is taken, and that the line that says so is true.
+// Which device is chosen, and that the reported reason is true.
 import assert from "node:assert/strict";
 import { scale } from "../../kernels/elementwise/op.ts";
 import { matmul } from "../../kernels/matmul/op.ts";
@@ -23,7 +23,7 @@ const software = () =>
   adapterThat({ description: "llvmpipe (LLVM 15.0.6, 256 bits)", isFallbackAdapter: true });
 const gpu = () => adapterThat({ description: "Some GPU", isFallbackAdapter: false });
 
-/** The choice, closed again. */
+/** The chosen device, closed again. */
 async function choice(
   ...options: Parameters<typeof chooseDevice>
 ): Promise<{ kind: string; reason: string }> {
@@ -32,13 +32,13 @@ async function choice(
   return { kind: opened.kind, reason };
 }
 
-Deno.test("auto without an adapter takes the CPU and says so", async () => {
+Deno.test("auto without an adapter chooses the CPU and reports it", async () => {
   const { kind, reason } = await choice("auto", LONG, none);
   assert.equal(kind, "cpu");
   assert.equal(reason, "CPU (TypeScript): no WebGPU adapter was found");
 });
 
-Deno.test("webgpu without an adapter is the user's error in one line, with what was looked for", async () => {
+Deno.test("webgpu without an adapter is a UserError in one line that names the missing driver", async () => {
   await assert.rejects(() => chooseDevice("webgpu", LONG, none), (error: Error) => {
     assert.ok(error instanceof UserError && !error.message.includes("\n"));
     assert.match(error.message, /^device: no adapter for "webgpu", looked for a .+, or ask for "cpu"\.$/);
@@ -47,14 +47,14 @@ Deno.test("webgpu without an adapter is the user's error in one line, with what 
   });
 });
 
-Deno.test("auto takes a real GPU without asking what the run costs", async () => {
+Deno.test("auto chooses a hardware GPU without estimating the run", async () => {
   assert.deepEqual(await choice("auto", () => assert.fail("asked what the run costs"), gpu), {
     kind: "webgpu",
     reason: "Some GPU: a GPU",
   });
 });
 
-Deno.test("auto between llvmpipe and the CPU takes the one whose estimate is shorter, and gives both numbers", async () => {
+Deno.test("auto chooses between llvmpipe and the CPU by the shorter estimate, and reports both", async () => {
   const short = await choice("auto", SHORT, software);
   assert.equal(short.kind, "cpu");
   assert.match(
@@ -69,7 +69,7 @@ Deno.test("auto between llvmpipe and the CPU takes the one whose estimate is sho
   );
 });
 
-Deno.test("the estimate counts operations, dispatches and waits by the run, a shader once", () => {
+Deno.test("the estimate counts operations, dispatches and waits per run, a shader once", () => {
   const [{ graph }] = SHORT();
   const [{ lowered: { dispatches } }] = plan(graph, TARGET).steps;
   const product = 2 * 512 ** 3;
@@ -87,7 +87,7 @@ Deno.test("the estimate counts operations, dispatches and waits by the run, a sh
 const adapter = await findAdapter();
 
 Deno.test({
-  name: "auto counts evaluations: of a run that is short but evaluates often the adapter is the faster",
+  name: "auto counts evaluations: the adapter is faster for a short run that evaluates often",
   ignore: !adapter || !isSoftware(adapter),
 }, async () => {
   const overrides = ["train.steps=40", "eval.every=2", "eval.batches=60", "sample.tokens=0"];
@@ -98,11 +98,11 @@ Deno.test({
   assert.match(line, /^device: .+, compilation included, against .+ on CPU/);
 });
 
-Deno.test("what is asked for by name is taken whatever it costs, and computes", async () => {
-  for (const wanted of ["webgpu", "cpu"] as const) {
-    const { device, reason } = await chooseDevice(wanted, wanted === "cpu" ? LONG : SHORT, software);
+Deno.test("a device requested by name is used regardless of estimates, and computes", async () => {
+  for (const choice of ["webgpu", "cpu"] as const) {
+    const { device, reason } = await chooseDevice(choice, choice === "cpu" ? LONG : SHORT, software);
     using opened = device;
-    assert.equal(opened.kind, wanted);
+    assert.equal(opened.kind, choice);
     assert.match(reason, /: as asked for$/);
     using program = await opened.compile({ outputs: { y: scale(input("x", [1]), 2) } });
     program.run({ x: Float32Array.of(4) });

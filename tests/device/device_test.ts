@@ -1,4 +1,4 @@
-// Both devices behind their one interface: what goes in, what comes out and when, and how mistakes are told.
+// Both devices behind their common interface: inputs, outputs, their order, and how errors are reported.
 import assert from "node:assert/strict";
 import { multiply, scale, sumAll } from "../../kernels/elementwise/op.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
@@ -8,7 +8,7 @@ import { apply, type Dispatch, type Op, scope, type Spec } from "../../src/graph
 import { webgpuDevices } from "../kernels/harness.ts";
 import { everyDevice, fresh } from "./devices.ts";
 
-Deno.test("a state is zeros until defined, keeps its numbers between runs and programs, and may be set again", () =>
+Deno.test("a state is zeros until defined, keeps its numbers between runs and programs, and can be set again", () =>
   everyDevice(async (device, where) => {
     const name = fresh("w");
     const w = state(name, [3]);
@@ -28,7 +28,7 @@ Deno.test("a state is zeros until defined, keeps its numbers between runs and pr
     assert.deepEqual(Array.from((await device.read([name]))[0]), [0, 0, 0], where);
   }));
 
-Deno.test("numbers that the host holds in float64 or in plain u32 arrive in the device's type", () =>
+Deno.test("float64 and u32 arrays of the host are converted to the device's type", () =>
   everyDevice(async (device, where) => {
     const [x, n] = [input("x", [2]), input("n", [3], "u32")];
     using program = await device.compile({ outputs: { y: scale(x, 1), x, n } });
@@ -52,7 +52,7 @@ Deno.test("constants, inputs, states and views of them can be read as outputs", 
     assert.deepEqual(values.map((v) => [...v]), [[2.5, 2.5, 2.5], [128, 129], [9]], where);
   }));
 
-Deno.test("a read shows what stood when it was asked for, though later runs follow before it is awaited", () =>
+Deno.test("a read returns the values as of its call, even if later runs follow before it is awaited", () =>
   everyDevice(async (device, where) => {
     const name = fresh("log");
     const table = state(name, [2, 3]);
@@ -74,7 +74,7 @@ Deno.test("a read shows what stood when it was asked for, though later runs foll
     );
   }));
 
-Deno.test("setting a state is ordered with the runs round it", () =>
+Deno.test("setting a state is ordered with the runs around it", () =>
   everyDevice(async (device, where) => {
     const name = fresh("w");
     const w = state(name, [1]);
@@ -88,7 +88,7 @@ Deno.test("setting a state is ordered with the runs round it", () =>
     assert.deepEqual([...(await program.read(["all"]))[0]], [5, 6, 7], where);
   }));
 
-Deno.test("what is read is the caller's own: the next run does not change it", () =>
+Deno.test("read() returns copies: the next run does not change them", () =>
   everyDevice(async (device, where) => {
     using program = await device.compile({ outputs: { y: scale(input("x", [1]), 1) } });
     program.run({ x: Float32Array.of(1) });
@@ -106,7 +106,7 @@ const broken = (source: string, bindings: Dispatch["bindings"] = { 0: ["output",
   cpu: () => {},
 });
 
-Deno.test("invalid WGSL is an error at compilation that names the kernel, its path and the line; the device goes on", async () => {
+Deno.test("invalid WGSL is an error at compilation that names the kernel, its path and the line; the device still works", async () => {
   const [device] = await webgpuDevices();
   const source = `@group(0) @binding(0) var<storage, read_write> y: array<f32>;
 @compute @workgroup_size(64) fn main() { y[0] = missing_name; }`;
@@ -127,7 +127,7 @@ Deno.test("invalid WGSL is an error at compilation that names the kernel, its pa
   assert.equal((await program.read(["z"]))[0][0], 6);
 });
 
-Deno.test("a tensor larger than one binding is the user's error, with its size, the limit and a remedy", async () => {
+Deno.test("a tensor larger than one binding is a UserError, with its size, the limit and a remedy", async () => {
   for (const device of await webgpuDevices()) {
     const elements = device.target!.maxBindingBytes / 4 + 64;
     const graph = { outputs: { y: sumAll(input("too large", [elements])) } };
@@ -137,7 +137,7 @@ Deno.test("a tensor larger than one binding is the user's error, with its size, 
         error instanceof UserError &&
         /^too large needs [\d.]+ MiB .* limit .* MiB: use a smaller batch/.test(error.message),
     );
-    // A state may be larger, and is refused where a kernel takes more of it at once than is bound.
+    // A state may be larger, and is rejected if a kernel binds more of it at once than the limit.
     const sum = sumAll(state(fresh("large"), [elements]));
     await assert.rejects(
       () => device.compile({ outputs: { sum } }),
@@ -149,7 +149,7 @@ Deno.test("a tensor larger than one binding is the user's error, with its size, 
   }
 });
 
-Deno.test("WebGPU says what it runs on, and gives kernels the adapter's limits", async () => {
+Deno.test("WebGPU reports its adapter, and gives kernels the adapter's limits", async () => {
   for (const device of await webgpuDevices()) {
     assert.equal(device.kind, "webgpu");
     assert.ok(device.adapter.length > 0);

@@ -1,4 +1,4 @@
-// What WebGPU tells late or nobody: memory that is short, a lost device, a dispatch that the adapter has no room for.
+// Errors that WebGPU reports late or never: out of memory, a lost device, a dispatch beyond the adapter's limits.
 import assert from "node:assert/strict";
 import { add, scale } from "../../kernels/elementwise/op.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -10,17 +10,17 @@ import { openRaw } from "./devices.ts";
 const X = { x: Float32Array.of(3) };
 const graph = () => ({ outputs: { y: scale(input("x", [1]), 2) } });
 
-/** From the next call on, no memory is left. */
+/** From the next call on, allocations run out of memory. */
 function exhaust(raw: GPUDevice): void {
   raw.popErrorScope = () => Promise.resolve(new GPUOutOfMemoryError("none"));
 }
 
-/** The buffers made and not destroyed from now on. */
+/** The buffers created from now on and not destroyed. */
 function watch(raw: GPUDevice): Set<GPUBuffer> {
   const alive = new Set<GPUBuffer>();
   const create = raw.createBuffer.bind(raw);
-  raw.createBuffer = (wanted) => {
-    const buffer = create(wanted);
+  raw.createBuffer = (descriptor) => {
+    const buffer = create(descriptor);
     const destroy = buffer.destroy.bind(buffer);
     buffer.destroy = () => {
       alive.delete(buffer);
@@ -32,13 +32,13 @@ function watch(raw: GPUDevice): Set<GPUBuffer> {
   return alive;
 }
 
-Deno.test("a program without room is the user's error with its bytes, and leaves neither buffers nor states", async () => {
+Deno.test("a program that does not fit in memory is a UserError with its bytes, and leaves neither buffers nor states", async () => {
   const { device, raw } = await openRaw();
   using _ = device;
   const alive = watch(raw);
   const sum = (n: number) => add(scale(state("w", [n]), 2), constant(1.5, [n]));
   const pop = raw.popErrorScope.bind(raw);
-  // The kernels are compiled by now, so that only memory is asked for: 64 + 64 + 64 + 64 numbers.
+  // The kernels are compiled by now, so that only memory is requested: 64 + 64 + 64 + 64 numbers.
   (await device.compile({ outputs: { y: add(scale(input("w", [64]), 2), constant(1.5, [64])) } }))
     [Symbol.dispose]();
   assert.equal(alive.size, 0);
@@ -54,7 +54,7 @@ Deno.test("a program without room is the user's error with its bytes, and leaves
   await assert.rejects(() => device.read(["w"]), /No state is named "w"/);
 });
 
-Deno.test("a compilation that fails at a kernel has made no buffer", async () => {
+Deno.test("a compilation that fails at a kernel creates no buffer", async () => {
   const { device, raw } = await openRaw();
   using _ = device;
   const alive = watch(raw);
@@ -68,7 +68,7 @@ Deno.test("a compilation that fails at a kernel has made no buffer", async () =>
   await assert.rejects(() => device.read(["w"]), /No state is named "w"/);
 });
 
-Deno.test("a state without room is the user's error at the next call, and at every call after it", async () => {
+Deno.test("a state that does not fit in memory is a UserError at the next call, and at every call after it", async () => {
   const { device, raw } = await openRaw();
   using _ = device;
   using program = await device.compile(graph());
@@ -82,7 +82,7 @@ Deno.test("a state without room is the user's error at the next call, and at eve
   await assert.rejects(() => program.read(["y"]), short);
 });
 
-Deno.test("a lost device says so at the next call", async () => {
+Deno.test("a lost device throws at the next call", async () => {
   const { device, raw } = await openRaw();
   using _ = device;
   using program = await device.compile(graph());
@@ -96,7 +96,7 @@ Deno.test("a lost device says so at the next call", async () => {
   assert.throws(() => device.define("w", { shape: [1], dtype: "f32" }), lost);
 });
 
-Deno.test("a closed device says so; programs may be closed after it", async () => {
+Deno.test("a closed device throws; programs can be closed after it", async () => {
   const { device } = await openRaw();
   using program = await device.compile(graph());
   device[Symbol.dispose]();
@@ -104,7 +104,7 @@ Deno.test("a closed device says so; programs may be closed after it", async () =
   await assert.rejects(() => device.compile(graph()), /This device is closed/);
 });
 
-Deno.test("compilations asked for together do not disturb each other: one fails, the others compute", async () => {
+Deno.test("concurrent compilations do not affect each other: one fails, the others compute", async () => {
   const { device } = await openRaw();
   using _ = device;
   const y = () => scale(state("shared", [64]), 2);
@@ -124,7 +124,7 @@ Deno.test("compilations asked for together do not disturb each other: one fails,
   }
 });
 
-/** An operation of one dispatch that copies nothing but what `body` says. */
+/** An operation of one dispatch with the given body. */
 function kernel(
   body: string,
   workgroups: Dispatch["workgroups"],
@@ -149,7 +149,7 @@ function kernel(
   };
 }
 
-Deno.test("more workgroups than a dispatch may have is the user's error, told before the device hears of it", async () => {
+Deno.test("more workgroups than a dispatch may have is a UserError, thrown before the device is called", async () => {
   for (const device of await webgpuDevices()) {
     const op = kernel("y[0] = 1f;", [1, 2 ** 20, 1]);
     const y = scope("blocks.2", () => apply(op, [input("x", [1])], undefined)[0]);
@@ -174,7 +174,7 @@ function counter(n: number): Op<undefined> {
   return kernel(body, [1, 1, 1], { iterations: { count: n, of: `K = ${n}` } });
 }
 
-Deno.test("a kernel with as many iterations as the adapter computes is right; with one more it is refused where there is a limit", async () => {
+Deno.test("a kernel with as many iterations as the adapter computes is correct; with one more it is rejected if there is a limit", async () => {
   for (const device of await webgpuDevices()) {
     const most = device.target!.maxIterations;
     const graphOf = (n: number) => ({ outputs: { y: apply(counter(n), [input("x", [1])], undefined)[0] } });

@@ -1,4 +1,4 @@
-// An operation of a user's own may bear any name: the plan asks what an operation is, never what it is called.
+// A user's operation may have any name: the plan goes by an operation's role, never by its name.
 import assert from "node:assert/strict";
 import { attention } from "../../kernels/attention/op.ts";
 import { attentionStatistics } from "../../kernels/attention_statistics/op.ts";
@@ -31,11 +31,11 @@ async function* tsFiles(folder: URL): AsyncGenerator<URL> {
 
 /** Three times x, by an operation of this name. */
 function tripled(name: string, x: Tensor): Tensor {
-  const own: Op<ElementwiseAttrs> = { ...elementwiseOp, name };
-  return apply(own, [x], { name: "tripled", expression: times(3, variable("x")), names: ["x"] })[0];
+  const userOp: Op<ElementwiseAttrs> = { ...elementwiseOp, name };
+  return apply(userOp, [x], { name: "tripled", expression: times(3, variable("x")), names: ["x"] })[0];
 }
 
-Deno.test("operations of a user's own named as built-in ones are planned, run, packed, replaced and differentiated", () =>
+Deno.test("users' operations named like built-in ones are planned, run, packed, replaced and differentiated", () =>
   everyDevice(async (device, where) => {
     for (const name of NAMES) {
       const run = async () => {
@@ -47,16 +47,16 @@ Deno.test("operations of a user's own named as built-in ones are planned, run, p
           outputs: { y, dx, packed: pack([y, x], [0, 64], 128), replaced },
         });
         program.run({ x: new Float32Array(64).fill(5), z: new Float32Array(64).fill(7) });
-        const found = await program.read(["y", "dx", "packed", "replaced"]);
-        return found.map((values) => [values[0], values.at(-1)]);
+        const results = await program.read(["y", "dx", "packed", "replaced"]);
+        return results.map((values) => [values[0], values.at(-1)]);
       };
-      // A crash is this assertion's failure too.
-      const found = await run().catch((error) => String(error));
-      assert.deepEqual(found, [[30, 30], [6, 6], [30, 5], [7, 7]], `${name} on ${where}`);
+      // A crash fails this assertion too.
+      const results = await run().catch((error) => String(error));
+      assert.deepEqual(results, [[30, 30], [6, 6], [30, 5], [7, 7]], `${name} on ${where}`);
     }
   }));
 
-Deno.test("what reads a tensor's numbers, its attention or its picture goes by what the operation is", () => {
+Deno.test("code that reads a tensor's values, attention or diagram goes by the operation, not its name", () => {
   for (const name of NAMES) {
     const y = tripled(name, input("x", [1, 4, 2, 8]));
     assert.deepEqual([constantValue(y), literalValues(y)], [undefined, undefined], name);
@@ -67,7 +67,7 @@ Deno.test("what reads a tensor's numbers, its attention or its picture goes by w
   assert.equal(node.op.name, "attention");
 });
 
-Deno.test("no module compares an operation's name with a text", async () => {
+Deno.test("no module compares an operation's name with a string", async () => {
   for (const room of ["src", "kernels", "bench"]) {
     for await (const path of tsFiles(new URL(`../../${room}/`, import.meta.url))) {
       const text = await Deno.readTextFile(path);

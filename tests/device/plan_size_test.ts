@@ -1,11 +1,11 @@
-// Planning takes time in proportion to a graph's nodes: free buffers and parts of a pack are not looked through one by one.
+// Planning takes time in proportion to a graph's nodes: free buffers and parts of a pack are not searched one by one.
 import assert from "node:assert/strict";
 import process from "node:process";
 import { multiply, scale } from "../../kernels/elementwise/op.ts";
 import { plan } from "../../src/device/plan.ts";
 import { input, pack } from "../../src/graph/structure.ts";
 
-/** Processor time in milliseconds: that of a busy machine's other processes does not count. */
+/** CPU time in milliseconds, which other processes of a busy machine do not affect. */
 function cpuMs(act: () => void): number {
   const before = process.cpuUsage();
   act();
@@ -13,7 +13,7 @@ function cpuMs(act: () => void): number {
   return (user + system) / 1000;
 }
 
-/** As many tensors kept for a backward pass and given back while it runs, and a pack of as many parts. */
+/** `count` tensors kept for a backward pass and released during it, and a pack of `count` parts. */
 function planned(count: number): void {
   const x = input("x", [64]);
   const kept = [x];
@@ -21,10 +21,10 @@ function planned(count: number): void {
   let gradient = kept[count];
   for (let i = count; i > 0; i--) gradient = multiply(gradient, kept[i]);
   const parts = Array.from({ length: count }, () => multiply(gradient, x));
-  const whole = pack(parts, parts.map((_, i) => 64 * i), 64 * count);
-  const { steps, buffers } = plan({ outputs: { whole } });
+  const packed = pack(parts, parts.map((_, i) => 64 * i), 64 * count);
+  const { steps, buffers } = plan({ outputs: { packed } });
   assert.equal(steps.length, 3 * count + 1);
-  // The input, what is kept and one gradient more, the pack that holds its parts.
+  // The input, the kept tensors and one more gradient, and the pack with its parts.
   assert.equal(buffers.length, count + 3);
 }
 

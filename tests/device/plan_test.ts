@@ -1,5 +1,5 @@
-// The memory plan: random graphs run in shared memory give what they give with an array for every tensor;
-// packs are computed in place; states are replaced in place, and never read by their old name afterwards.
+// The memory plan: random graphs in shared memory give the same results as with one array per tensor; packs are computed in
+// place; states are replaced in place, and never read through an old tensor afterwards.
 import assert from "node:assert/strict";
 import { adamw } from "../../kernels/optimizers/adamw.ts";
 import { elementwise, multiply, scale, sumAll, sumRows } from "../../kernels/elementwise/op.ts";
@@ -28,7 +28,7 @@ const TARGET: Target = { kind: "software", maxBindingBytes: 2 ** 27, maxWorkgrou
 
 type Numbers = Record<string, Values>;
 
-/** Runs a graph with an array of its own for every tensor; states are replaced in `states`. */
+/** Runs a graph with one array per tensor; states are replaced in `states`. */
 function naive(outputs: Record<string, Tensor>, feeds: Numbers, states: Numbers): Numbers {
   const known = new Map<Tensor, Values>();
   for (const node of ancestors(Object.values(outputs))) {
@@ -76,7 +76,7 @@ function randomGraph(rng: RandomStream, name: string): RandomGraph {
   const [x, slot] = [input("x", [between(rng, 1, 9), width]), input("slot", [1], "u32")];
   let table = state(name, [ROWS, width]);
   const tensors = [x, table, constant(0.5, [width]), scale(x, 0.3)];
-  // The tensor whose memory another shows.
+  // The tensor that owns another's memory.
   const base = new Map<Tensor, Tensor>();
   const baseOf = (t: Tensor): Tensor => base.has(t) ? baseOf(base.get(t)!) : t;
   const pick = (fits: (t: Tensor) => boolean = () => true): Tensor => {
@@ -103,7 +103,7 @@ function randomGraph(rng: RandomStream, name: string): RandomGraph {
       return y;
     },
     () => {
-      // One memory may come twice, whole or in part.
+      // The same memory may occur twice, completely or in part.
       const parts = [pick(), pick(), pick()];
       let size = 64 * rng.below(2);
       const offsets = parts.map((part) => {
@@ -117,14 +117,14 @@ function randomGraph(rng: RandomStream, name: string): RandomGraph {
       const row = pick((t) => sizeOf(t) === width && baseOf(t) !== table);
       const old = table;
       table = record(old, row, slot);
-      // What shows the old numbers may not be read any more.
+      // Tensors that would show the old numbers may not be read any more.
       tensors.splice(0, tensors.length, ...tensors.filter((t) => baseOf(t) !== old));
       return table;
     },
   ];
   for (let count = between(rng, 10, 40); count > 0; count--) {
-    const made = makers[rng.below(12) % makers.length]();
-    if (made) tensors.push(made);
+    const tensor = makers[rng.below(12) % makers.length]();
+    if (tensor) tensors.push(tensor);
   }
   const outputs: Record<string, Tensor> = { [name]: table };
   for (let k = 0; k < 5; k++) outputs[`y${k}`] = k ? pick() : tensors.at(-1)!;
@@ -151,17 +151,17 @@ async function compare(
   for (const feed of feeds) {
     const expected = naive(outputs, feed, kept);
     program.run(feed);
-    const found = await program.read(names);
+    const results = await program.read(names);
     names.forEach((name, i) => {
-      const difference = relativeError(found[i], expected[name]);
+      const difference = relativeError(results[i], expected[name]);
       error = Number.isNaN(difference) ? Infinity : Math.max(error, difference);
-      same &&= found[i].every((value, k) => value === expected[name][k]);
+      same &&= results[i].every((value, k) => value === expected[name][k]);
     });
   }
   return { error, same };
 }
 
-Deno.test("200 random graphs in planned memory give the bits they give with an array for each tensor, run after run", async () => {
+Deno.test("200 random graphs in planned memory give bitwise the results of one array per tensor, run after run", async () => {
   using device = cpuDevice({ precision: "f64" });
   for (let k = 0; k < 200; k++) {
     const { same, error } = await compare(device, randomGraph(randomStream(k, "plan"), `table ${k}`));
@@ -182,18 +182,18 @@ Deno.test("random graphs on WebGPU, with their kernels' scratch memory, equal th
   }
 });
 
-/** What a step writes and reads in one buffer, against WebGPU's rule; packs and in-place operations may. */
+/** Whether a step reads and writes one buffer, against WebGPU's rule; packs and in-place operations may. */
 function conflicts({ node, inputs, outputs, scratch }: Step): boolean {
   const written = [...outputs.filter((_, i) => node.op.inplace?.[i] === undefined), ...scratch].map((place) =>
     place.buffer
   );
-  const own =
+  const allowed =
     new Set([...scratch, ...outputs].map((place) => place.buffer)).size === scratch.length + outputs.length;
-  return !own ||
+  return !allowed ||
     inputs.some((place) => written.includes(place.buffer) && !place.buffer.name.startsWith("pack"));
 }
 
-Deno.test("no kernel writes a buffer that it reads, outside packs; scratch is apart; every place is aligned and inside", () => {
+Deno.test("no kernel writes a buffer that it reads, outside packs; scratch is separate; every slice is aligned and inside", () => {
   let dispatches = 0;
   for (let k = 0; k < 200; k++) {
     const planned = plan(randomGraph(randomStream(k, "plan"), "table"), TARGET);
@@ -219,7 +219,7 @@ Deno.test("a chain of thirty operations lives in two buffers", () => {
   assert.equal(memory.activations, 2 * 128 * 4);
 });
 
-Deno.test("scratch memory is given back: five sums hold their five results and one buffer more", () => {
+Deno.test("scratch memory is released: five sums hold their five results and one more buffer", () => {
   const x = input("x", [6400, 1]);
   const outputs = Object.fromEntries([0, 1, 2, 3, 4].map((k) => [`sum ${k}`, sumRows(x)]));
   const { buffers, steps } = plan({ outputs }, TARGET);
@@ -227,7 +227,7 @@ Deno.test("scratch memory is given back: five sums hold their five results and o
   assert.equal(buffers.filter((b) => b.kind === "arena").length, 6);
 });
 
-Deno.test("memory totals count whole blocks of 256 bytes by use, a source once however often it is named", () => {
+Deno.test("memory totals count blocks of 256 bytes by use, and a source once however many nodes name it", () => {
   const w = () => state("w", [100]);
   const x = () => input("x", [3]);
   const y = multiply(multiply(w(), constant(2)), multiply(w(), constant(2)));
@@ -238,7 +238,7 @@ Deno.test("memory totals count whole blocks of 256 bytes by use, a source once h
   assert.equal(flops, 0);
 });
 
-Deno.test("one name under two shapes is an error that shows both", () => {
+Deno.test("one name with two shapes is an error that shows both", () => {
   const graph = { outputs: { y: scale(state("w", [3]), 2), z: scale(state("w", [4]), 2) } };
   assert.throws(() => plan(graph), /state w is f32\[3\] and f32\[4\]/);
 });
@@ -250,7 +250,7 @@ function gradientLike(): { packed: Tensor; parts: Tensor[] } {
   return { packed: pack(parts, [64, 128, 320], 448), parts };
 }
 
-Deno.test("pack() has what it takes computed in its own buffer: no copy is dispatched", () => {
+Deno.test("pack()'s inputs are computed in its buffer: no copy is dispatched", () => {
   const { packed } = gradientLike();
   const { steps } = plan({ outputs: { packed } }, TARGET);
   const taken = steps.find((step) => step.node === packed.node)!;
@@ -262,7 +262,7 @@ Deno.test("pack() has what it takes computed in its own buffer: no copy is dispa
   ]);
 });
 
-Deno.test("pack() copies what lies elsewhere: inputs, parts of tensors, and what an earlier pack has taken", () => {
+Deno.test("pack() copies what is stored elsewhere: inputs, parts of tensors, and tensors of an earlier pack", () => {
   const y = scale(input("x", [128]), 2);
   const first = pack([y], [0], 128);
   const second = pack([input("x", [128]), y, view(scale(y, 2), [64], 64)], [0, 128, 256], 320);
@@ -271,7 +271,7 @@ Deno.test("pack() copies what lies elsewhere: inputs, parts of tensors, and what
   assert.deepEqual([copies(first), copies(second)], [0, 3]);
 });
 
-Deno.test("packs hold their parts at their offsets, and zeros between them, at every run beside other users of memory", async () => {
+Deno.test("packs hold their parts at their offsets, and zeros between them, in every run, beside other users of memory", async () => {
   const { packed, parts } = gradientLike();
   const elsewhere = scale(scale(scale(packed, -1), -1), 7);
   const copied = pack([input("x", [65]), parts[1]], [64, 192], 320);
@@ -288,11 +288,11 @@ Deno.test("packs hold their parts at their offsets, and zeros between them, at e
       const other = new Float32Array(320);
       other.set(x, 64);
       other.set(x.map((v) => 3 * v), 192);
-      const found = await program.read(["packed", "elsewhere", "copied"]);
-      const wanted = [expected, expected.map((v) => 7 * v), other];
+      const results = await program.read(["packed", "elsewhere", "copied"]);
+      const numbers = [expected, expected.map((v) => 7 * v), other];
       assert.deepEqual(
-        found.map((v) => [...v]),
-        wanted.map((v) => [...v]),
+        results.map((v) => [...v]),
+        numbers.map((v) => [...v]),
         `${device.adapter}, factor ${factor}`,
       );
     }
@@ -301,7 +301,7 @@ Deno.test("packs hold their parts at their offsets, and zeros between them, at e
 
 const slot = () => input("slot", [1], "u32");
 
-Deno.test("a state is replaced in its own memory, in a chain of replacements too", () => {
+Deno.test("a state is replaced in its memory, in a chain of replacements too", () => {
   const table = state("table", [4, 8]);
   const once = record(table, input("row", [8]), slot());
   const twice = record(once, input("other", [8]), slot());
@@ -314,20 +314,20 @@ Deno.test("a state is replaced in its own memory, in a chain of replacements too
   assert.equal(memory.activations, 0);
 });
 
-Deno.test("an operation in place on a view writes that part of the state alone", async () => {
+Deno.test("an in-place operation on a view writes only that part of the state", async () => {
   using cpu = cpuDevice();
   for (const [k, device] of [cpu, ...await webgpuDevices()].entries()) {
-    const whole = state(`whole ${k}`, [2, 64]);
-    device.define(`whole ${k}`, whole, new Float32Array(128).fill(1));
-    const effect = record(view(whole, [1, 64], 64), input("row", [64]), slot());
+    const table = state(`table ${k}`, [2, 64]);
+    device.define(`table ${k}`, table, new Float32Array(128).fill(1));
+    const effect = record(view(table, [1, 64], 64), input("row", [64]), slot());
     using program = await device.compile({ effects: [effect] });
     program.run({ row: new Float32Array(64).fill(2), slot: Uint32Array.of(0) });
-    const [values] = await device.read([`whole ${k}`]);
+    const [values] = await device.read([`table ${k}`]);
     assert.deepEqual([...values], [...new Array(64).fill(1), ...new Array(64).fill(2)], device.adapter);
   }
 });
 
-Deno.test("a state read before its replacement gives its old numbers; read afterwards by its old name, the plan throws", async () => {
+Deno.test("a state read before its replacement gives the old numbers; plan() throws if the old tensor is read afterwards", async () => {
   const build = (order: "before" | "after" | "view after" | "through the new"): Graph => {
     const table = state("ordered table", [2, 64]);
     const part = view(table, [64], 64);
@@ -353,14 +353,14 @@ Deno.test("a state read before its replacement gives its old numbers; read after
   }
 });
 
-Deno.test("two replacements of one state must follow each other: the second may not start from the first's input", () => {
+Deno.test("two replacements of one state must be chained: the second may not start from the first's input", () => {
   const table = state("table", [2, 8]);
   const row = input("row", [8]);
   const effects = [record(table, row, slot()), record(table, row, slot())];
   assert.throws(() => plan({ effects }), /record reads a tensor after record replaced it/);
 });
 
-Deno.test("an operation learns which of its outputs anything reads", () => {
+Deno.test("an operation is given which of its outputs are read", () => {
   const [p, g, m, v] = ["p", "g", "m", "v"].map((name) => state(name, [4]));
   const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0, clip: 0, decayed: 0 } as const;
   const tensors = { parameter: p, gradient: g, states: { exp_avg: m, exp_avg_sq: v } };

@@ -1,4 +1,4 @@
-// WGSL templates: what their lines expand to, and how a broken one fails.
+// WGSL templates: how their lines expand, and how invalid ones fail.
 import assert from "node:assert/strict";
 import { bindingsOf, shaderOf } from "../../src/device/wgsl.ts";
 import type { Dispatch } from "../../src/graph/tensor.ts";
@@ -29,29 +29,29 @@ Deno.test("for repeats its lines with $r replaced, also inside a literal or a na
   );
 });
 
-Deno.test("for takes arithmetic over the constants as bounds, and an empty range gives nothing", () => {
+Deno.test("for accepts arithmetic over the constants as bounds, and an empty range gives nothing", () => {
   assert.equal(expand("//! for r in START..COLS / 4 + 1\n$r\n//! end", { START: 1, COLS: 8 }), "1\n2");
   assert.equal(expand("a\n//! for r in 2..2\n$r\n//! end\nb"), "a\nb");
 });
 
-Deno.test("nested for loops may use the outer variable in their bounds and their text", () => {
+Deno.test("nested for loops can use the outer variable in their bounds and their text", () => {
   const source =
     "//! for r in 0..3\n//! for c in 0..$r\nm$r$c\n//! end\n//! for k in r..3\nk$k\n//! end\n//! end";
   assert.equal(expand(source), "k0\nk1\nk2\nm10\nk1\nk2\nm20\nm21\nk2");
 });
 
-Deno.test("if takes one of its halves, by a comparison of constants", () => {
+Deno.test("if selects one of its branches, by a comparison of constants", () => {
   const source = "//! if COLS % 4 == 0\nvec4\n//! else\nscalar\n//! end";
   assert.equal(expand(source, { COLS: 8 }), "vec4");
   assert.equal(expand(source, { COLS: 9 }), "scalar");
   assert.equal(expand("a\n//! if CAUSAL\nmask\n//! end\nb", { CAUSAL: false }), "a\nb");
 });
 
-Deno.test("a constant that nobody gave counts as 0", () => {
+Deno.test("a missing constant counts as 0", () => {
   assert.equal(expand("//! if BIAS\nyes\n//! else\nno\n//! end"), "no");
 });
 
-Deno.test("an inner if keeps its own else, and an if in a for sees the loop's variable", () => {
+Deno.test("an else belongs to the inner if, and an if in a for sees the loop's variable", () => {
   const inner = "//! if A\n//! if B\nab\n//! else\na\n//! end\n//! else\nnone\n//! end";
   assert.deepEqual([[1, 1], [1, 0], [0, 1]].map(([A, B]) => expand(inner, { A, B })), ["ab", "a", "none"]);
   assert.equal(
@@ -60,7 +60,7 @@ Deno.test("an inner if keeps its own else, and an if in a for sees the loop's va
   );
 });
 
-Deno.test("insert puts an operation's text, which is a template itself: constants, loop variables, other inserts", () => {
+Deno.test("insert expands an operation's text, itself a template: constants, loop variables, other inserts", () => {
   assert.equal(
     expand("a\n//! insert LOADS\nb", {}, { LOADS: "let x = 1;\nlet y = 2;" }),
     "a\nlet x = 1;\nlet y = 2;\nb",
@@ -69,7 +69,7 @@ Deno.test("insert puts an operation's text, which is a template itself: constant
   assert.equal(expand("//! for r in 0..3\n//! insert T\n//! end", { ROWS: 2 }, code), "t\nt\nlast");
 });
 
-Deno.test("each opens main, an invocation or LANES lanes for each number below COUNT, and its end closes it", () => {
+Deno.test("each opens main, one invocation or LANES lanes per number below COUNT, and its end closes it", () => {
   const alone =
     "fn main(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {\n";
   const source = "//! each row in 0..ROWS over LANES\ny[row] = 1f;\n//! end";
@@ -97,7 +97,7 @@ Deno.test("each opens main, an invocation or LANES lanes for each number below C
   );
 });
 
-Deno.test("a block without end, an insert without text and a condition that is no arithmetic fail, quoting the line", () => {
+Deno.test("a block without end, an insert without text and a condition that is not arithmetic fail, quoting the line", () => {
   const failure = (message: RegExp) => (error: Error) =>
     error instanceof SyntaxError && message.test(error.message);
   assert.throws(() => expand("//! for r in 0..2\nx"), failure(/without end: \/\/! for r in 0\.\.2/));
@@ -110,7 +110,7 @@ Deno.test("a block without end, an insert without text and a condition that is n
   );
 });
 
-Deno.test("a template line that is none is an error that quotes it, also in a half that is not taken", () => {
+Deno.test("an invalid template line is an error that quotes it, also in a branch that is not taken", () => {
   const failure = (message: RegExp) => (error: Error) =>
     error instanceof SyntaxError && message.test(error.message);
   assert.throws(

@@ -1,5 +1,4 @@
-// Differentiation of graphs: what accumulates, where it stops and when it refuses. The operations' own
-// gradients are tested with the kernels.
+// Differentiation of graphs: accumulation, leaves and errors. The operations' gradients are tested with the kernels.
 import assert from "node:assert/strict";
 import { add, multiply, scale, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
@@ -14,8 +13,8 @@ async function numbers(
   feeds: Record<string, Values> = {},
 ): Promise<Record<string, number[]>> {
   using oracle = cpuDevice({ precision: "f64" });
-  const found = await evaluate(oracle, { feeds, outputs });
-  return Object.fromEntries(Object.entries(found).map(([name, values]) => [name, Array.from(values)]));
+  const results = await evaluate(oracle, { feeds, outputs });
+  return Object.fromEntries(Object.entries(results).map(([name, values]) => [name, Array.from(values)]));
 }
 
 Deno.test("the uses of a tensor add up: d/dx of sum(x x + 3 x + x) is 2 x + 4", async () => {
@@ -30,20 +29,20 @@ Deno.test("both paths of a diamond count: d/dx of (a b) with a = 2 x, b = x x is
   assert.deepEqual(await numbers({ dx }, { x: Float64Array.of(1, 3) }), { dx: [6, 54] });
 });
 
-Deno.test("a leaf that is a view of a state gets the gradient of its part, in its own shape", async () => {
+Deno.test("a leaf that is a view of a state gets the gradient of its part, in the view's shape", async () => {
   const parameters = state("parameters", [192]);
   const [w, b] = [view(parameters, [2, 3], 64), view(parameters, [3], 128)];
   const [dw, db] = grad(sumAll(multiply(w, add(w, b))), [w, b]);
   assert.deepEqual([dw.shape, db.shape], [[2, 3], [3]]);
   using oracle = cpuDevice({ precision: "f64" });
   oracle.define("parameters", parameters, Float64Array.from({ length: 192 }, (_, i) => i));
-  const found = await evaluate(oracle, { feeds: {}, outputs: { dw, db } });
+  const results = await evaluate(oracle, { feeds: {}, outputs: { dw, db } });
   // w = 64..69, b = 128..130: dw = 2 w + b, db = the column sums of w.
-  assert.deepEqual(Array.from(found.dw), [256, 259, 262, 262, 265, 268]);
-  assert.deepEqual(Array.from(found.db), [131, 133, 135]);
+  assert.deepEqual(Array.from(results.dw), [256, 259, 262, 262, 265, 268]);
+  assert.deepEqual(Array.from(results.db), [131, 133, 135]);
 });
 
-Deno.test("a tensor asked for is a leaf: nothing flows through it to what it was made of", async () => {
+Deno.test("a tensor of wrt is a leaf: no gradient flows through it to its inputs", async () => {
   const x = input("x", [2]);
   const y = multiply(x, x);
   const [dx, dy] = grad(sumAll(add(scale(y, 5), x)), [x, y]);
@@ -56,7 +55,7 @@ Deno.test("the seed multiplies every gradient", async () => {
   assert.deepEqual(await numbers({ dx }, { x: Float64Array.of(2, 6) }), { dx: [1, 3] });
 });
 
-Deno.test("a loss that does not depend on a tensor: gradients() gives undefined, grad() throws and says which", () => {
+Deno.test("a loss that does not depend on a tensor: gradients() gives undefined, grad() throws and names it", () => {
   const [x, z] = [input("x", [2]), input("z", [2])];
   multiply(x, z);
   const loss = sumAll(multiply(x, x));
@@ -71,7 +70,7 @@ const opaque: Op<undefined> = {
   cpu: () => {},
 };
 
-Deno.test("an operation without a gradient is named with its path, but only if a gradient has to pass it", () => {
+Deno.test("an operation without a gradient is an error with its path, but only if a gradient has to flow through it", () => {
   const [x, z] = [input("x", [2]), input("z", [2])];
   const y = scope("blocks.0.mlp", () => apply(opaque, [x], undefined)[0]);
   const loss = sumAll(multiply(y, z));
@@ -79,7 +78,7 @@ Deno.test("an operation without a gradient is named with its path, but only if a
   assert.deepEqual(grad(loss, [z])[0].shape, [2]);
 });
 
-/** 2 x (+ addend): an operation that can add on its way out, for its own gradient too. */
+/** 2 x (+ addend): an operation that can fuse an addition, also in its gradient. */
 const twice: Op<undefined> = {
   name: "twice",
   infer: ([x]) => [x],
@@ -92,7 +91,7 @@ const twice: Op<undefined> = {
     node.inputs.length > 1 ? undefined : apply(twice, [node.inputs[0], addend], undefined)[0],
 };
 
-Deno.test("two gradients are summed by the kernel that makes one of them, where it can", async () => {
+Deno.test("two gradients are summed by the kernel that computes one of them, if it can", async () => {
   const x = input("x", [2]);
   const loss = sumAll(add(scale(x, 3), apply(twice, [x], undefined)[0]));
   const [dx] = grad(loss, [x]);
@@ -101,7 +100,7 @@ Deno.test("two gradients are summed by the kernel that makes one of them, where 
   assert.deepEqual(await numbers({ dx }, { x: Float64Array.of(1, 5) }), { dx: [5, 5] });
 });
 
-Deno.test("ancestors() gives each node once, inputs before uses, and nothing that the roots do not need", () => {
+Deno.test("ancestors() gives each node once, inputs before uses, and only nodes that the roots depend on", () => {
   const x = input("x", [2]);
   const y = multiply(x, x);
   const unused = scale(y, 3);

@@ -1,4 +1,4 @@
-// Tensors that only say where numbers lie: what they refuse when they are made, and that copies keep every bit.
+// Views, packs and other memory layout: what they reject on creation, and that copies keep every bit.
 import assert from "node:assert/strict";
 import { scale } from "../../kernels/elementwise/op.ts";
 import { plan } from "../../src/device/plan.ts";
@@ -10,7 +10,7 @@ import { everyDevice, fresh } from "../device/devices.ts";
 const failure = (message: RegExp) => (error: Error) =>
   error instanceof UserError && message.test(error.message);
 
-Deno.test("a tensor without elements is the user's error with the path, the operation and the shape", () => {
+Deno.test("a tensor without elements is a UserError with the path, the operation and the shape", () => {
   assert.throws(
     () => scope("blocks.0", () => scope("attn", () => input("x", [4, 0]))),
     failure(/^blocks\.0\.attn: input x: expected sizes .+ of at least 1, found f32\[4, 0\]\.$/),
@@ -30,7 +30,7 @@ Deno.test("a tensor without elements is the user's error with the path, the oper
   assert.deepEqual(input("x", []).shape, []);
 });
 
-Deno.test("pack() refuses parts that overlap, lie outside or are of another type", () => {
+Deno.test("pack() rejects parts that overlap, are outside or have another type", () => {
   const [a, b] = [input("a", [64]), input("b", [10])];
   assert.throws(
     () => pack([a, b], [0, 63], 128),
@@ -43,25 +43,25 @@ Deno.test("pack() refuses parts that overlap, lie outside or are of another type
   assert.deepEqual(pack([b, a], [64, 0], 74).shape, [74]);
 });
 
-Deno.test("record() refuses a row of another type", () => {
+Deno.test("record() rejects a row of another type", () => {
   const [row, slot] = [input("row", [4], "u32"), input("slot", [1], "u32")];
   assert.throws(() => record(state("table", [2, 4]), row, slot), failure(/^record: .+ u32\[4\]/));
 });
 
-// A signalling NaN, the smallest denormal, infinity's neighbours, and what no f32 between holds exactly.
+// A signalling NaN, the smallest denormal, infinity's neighbours, and integers that no f32 represents.
 const BITS = Uint32Array.of(0x7f800001, 1, 0xff800001, 0x7fffffff, 0xffffffff, 0x80000000, 16777217, 0);
 
-Deno.test("packs, records and assignments of u32 keep every bit, whole and by their parts", () =>
+Deno.test("packs, records and assignments of u32 keep every bit, complete and by parts", () =>
   everyDevice(async (device, where) => {
     const [ids, more] = [input("ids", [8], "u32"), input("more", [100], "u32")];
-    const [table, whole] = [state(fresh("table"), [3, 8], "u32"), state(fresh("whole"), [72], "u32")];
+    const [table, target] = [state(fresh("table"), [3, 8], "u32"), state(fresh("target"), [72], "u32")];
     const packed = pack([ids, more, ids], [128, 0, 192], 200);
     const graph = {
       packed,
       part: view(packed, [8], 128),
       again: pack([view(packed, [8], 192), packed], [256, 0], 264),
       table: record(table, view(packed, [8], 128), input("slot", [1], "u32")),
-      whole: assign(whole, ids, 64),
+      target: assign(target, ids, 64),
     };
     using program = await device.compile({ outputs: graph });
     const many = Uint32Array.from({ length: 100 }, (_, i) => 0x7f800001 + 977 * i);
@@ -71,9 +71,9 @@ Deno.test("packs, records and assignments of u32 keep every bit, whole and by th
     expected.set(BITS, 128);
     expected.set(BITS, 192);
     const zeros = (n: number): number[] => new Array(n).fill(0);
-    const found = await program.read(Object.keys(graph));
+    const results = await program.read(Object.keys(graph));
     assert.deepEqual(
-      found.map((v) => [...v]),
+      results.map((v) => [...v]),
       [[...expected], [...BITS], [...expected, ...zeros(56), ...BITS], [...zeros(16), ...BITS], [
         ...zeros(64),
         ...BITS,
@@ -82,7 +82,7 @@ Deno.test("packs, records and assignments of u32 keep every bit, whole and by th
     );
   }));
 
-Deno.test("no copy goes through float arithmetic, whatever the tensors' type", () => {
+Deno.test("no copy uses float arithmetic, whatever the tensors' type", () => {
   const target: Target = { kind: "gpu", maxBindingBytes: 2 ** 27, maxWorkgroupBytes: 2 ** 14 };
   const x = input("x", [64]);
   const copies = [

@@ -22,7 +22,7 @@ interface State {
   readonly expAvgSq: Float64Array;
 }
 
-/** PyTorch's order of operations, an array at a time. */
+/** PyTorch's order of operations, one array at a time. */
 function reference(initial: Float64Array, steps: readonly Step[], options: AdamwOptions): State {
   const { betas: [b1, b2], eps, weightDecay, clip, decayed } = options;
   const parameter = initial.slice();
@@ -45,7 +45,7 @@ function reference(initial: Float64Array, steps: readonly Step[], options: Adamw
 
 let programs = 0;
 
-/** Runs the steps on a device with states of their own; gives the states after each step. */
+/** Runs the steps on a device with new states; returns the states after each step. */
 async function runSteps(
   device: Device,
   initial: Float64Array,
@@ -57,8 +57,8 @@ async function runSteps(
   programs++;
   const [parameter, exp_avg, exp_avg_sq] = names.map((name) => state(name, [size]));
   const gradient = input("gradient", [size]);
-  const own = { parameter, gradient, states: { exp_avg, exp_avg_sq } };
-  const after = adamw({ ...own, squaredNorm: sumSquares(gradient), hyper: input("hyper", [4]) }, options);
+  const tensors = { parameter, gradient, states: { exp_avg, exp_avg_sq } };
+  const after = adamw({ ...tensors, squaredNorm: sumSquares(gradient), hyper: input("hyper", [4]) }, options);
   device.define(names[0], parameter, initial);
   using program = await device.compile({ effects: [after.parameter] });
   const states: State[] = [];
@@ -106,12 +106,12 @@ Deno.test("several steps of adamw() equal a plain float64 loop, in 20 random siz
         ...(await webgpuDevices()).map((d) => [d, 1e-4]),
       ] as const
     ) {
-      const found = (await runSteps(device as Device, initial, steps, options)).at(-1)!;
+      const results = (await runSteps(device as Device, initial, steps, options)).at(-1)!;
       const where = `case ${k}, ${size} parameters, ${(device as Device).adapter}`;
       const errors = {
-        update: relativeError(difference(found.parameter, initial), update) / (tolerance as number),
-        expAvg: relativeError(found.expAvg, expected.expAvg) / Math.min(tolerance as number, 1e-5),
-        expAvgSq: relativeError(found.expAvgSq, expected.expAvgSq) / Math.min(tolerance as number, 1e-5),
+        update: relativeError(difference(results.parameter, initial), update) / (tolerance as number),
+        expAvg: relativeError(results.expAvg, expected.expAvg) / Math.min(tolerance as number, 1e-5),
+        expAvgSq: relativeError(results.expAvgSq, expected.expAvgSq) / Math.min(tolerance as number, 1e-5),
       };
       for (const [name, error] of Object.entries(errors)) {
         assert.ok(error <= 1, `${where}: ${name} ${error} times what is allowed`);
@@ -133,10 +133,10 @@ function one(rng: ReturnType<typeof randomStream>): Case {
     clip: 1,
     decayed: between(rng, 0, size),
   } as const;
-  // Results, since an input may not be replaced.
+  // Results rather than inputs, which may not be replaced.
   const [parameter, exp_avg, exp_avg_sq] = [p, m, v].map((x) => add(x, constant(0)));
-  const own = { parameter, gradient: g, states: { exp_avg, exp_avg_sq } };
-  const after = adamw({ ...own, squaredNorm: sumSquares(g), hyper: input("hyper", [4]) }, options);
+  const tensors = { parameter, gradient: g, states: { exp_avg, exp_avg_sq } };
+  const after = adamw({ ...tensors, squaredNorm: sumSquares(g), hyper: input("hyper", [4]) }, options);
   return { feeds, outputs: { parameter: after.parameter, ...after.states }, label: `${size}` };
 }
 
@@ -150,15 +150,15 @@ Deno.test("adamw() with clip and decay equals torch.optim.AdamW after each of th
   const steps = records.map(({ lr, gradient }) => ({ lr, gradient: Float64Array.from(gradient) }));
   const initial = Float64Array.from(golden.initial.parameter);
   using oracle = cpuDevice({ precision: "f64" });
-  // On float32 the parameters' own rounding: 1e-6; on the oracle what two orders of summation leave.
+  // In float32 the rounding of the parameters: 1e-6; on the oracle the difference between two orders of summation.
   for (
     const [device, tolerance] of [[oracle, 1e-14], ...(await webgpuDevices()).map((d) => [d, 1e-6])] as [
       Device,
       number,
     ][]
   ) {
-    const found = await runSteps(device, initial, steps, options);
-    found.forEach((after, k) => {
+    const results = await runSteps(device, initial, steps, options);
+    results.forEach((after, k) => {
       for (
         const [name, key] of [["parameter", "parameter"], ["expAvg", "exp_avg"], [
           "expAvgSq",
@@ -172,9 +172,9 @@ Deno.test("adamw() with clip and decay equals torch.optim.AdamW after each of th
   }
 });
 
-Deno.test("the clip adds 1e-6 to the norm, also exactly at the threshold, and never scales up", async () => {
+Deno.test("clipping adds 1e-6 to the norm, also exactly at the threshold, and never scales up", async () => {
   using oracle = cpuDevice({ precision: "f64" });
-  // A norm of 1e-3, so that the 1e-6 is a thousandth and float32 sees it.
+  // A norm of 1e-3, of which 1e-6 is a thousandth, visible in float32.
   const steps = [{ lr: 0, gradient: Float64Array.of(6e-4, 0, 8e-4) }];
   const cases = [[1e-3, 1e-3 / 1.001e-3], [1.0005e-3, 1.0005 / 1.001], [1.002e-3, 1], [1, 1], [
     5e-4,
@@ -209,12 +209,12 @@ Deno.test("with a gradient of zeros only the decayed parameters move, by lr time
   }
 });
 
-Deno.test("adamwHyper() gives the rate and both corrections, exact at the first step and far on", () => {
+Deno.test("adamwHyper() gives the rate and both corrections, exact at the first step and much later", () => {
   assert.deepEqual([...adamwHyper(0.5, 1, [0.75, 0.9375])], [0.5, 0.25, 0.25, 0]);
   assert.deepEqual([...adamwHyper(0.5, 1e6, [0.9, 0.99])], [0.5, 1, 1, 0]);
 });
 
-Deno.test("adamw() refuses options and sizes that do not fit, naming them", () => {
+Deno.test("adamw() rejects options and sizes that do not fit, naming them", () => {
   const [parameter, exp_avg, exp_avg_sq] = ["p", "m", "v"].map((name) => state(name, [7]));
   const [squaredNorm, hyper] = [input("norm", [1]), input("hyper", [4])];
   const good = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip: 1, decayed: 7 } as const;

@@ -17,7 +17,7 @@ function appended(rng: RandomStream): Case & { wrt: Record<string, Tensor> } {
   return { feeds, wrt, outputs: { y: append(wrt.x, wrt.rows) }, label: `${B}x${S}+${E}x${C}` };
 }
 
-/** Both gradients, and each alone, which leaves the other's kernel out. */
+/** Both gradients, and each alone, without the other's kernel. */
 function gradients(rng: RandomStream): Case {
   const { feeds, wrt: { x, rows }, outputs: { y }, label } = appended(rng);
   const loss = sumAll(multiply(y, randomInput(rng, feeds, "dy", [...y.shape])));
@@ -29,7 +29,7 @@ Deno.test("append() equals float64 on WebGPU", () => checkKernel("append", appen
 Deno.test("append()'s gradients equal float64 on WebGPU", () => checkKernel("append gradient", gradients));
 Deno.test("append()'s gradients equal central differences", () => checkGradient("append", appended));
 
-Deno.test("append() puts the same rows behind every sample", async () => {
+Deno.test("append() appends the same rows to every sample", async () => {
   const feeds: Record<string, Values> = {};
   const rng = randomStream(4, "append order");
   const [x, rows] = [randomInput(rng, feeds, "x", [2, 2, 1]), randomInput(rng, feeds, "rows", [1, 1])];
@@ -39,7 +39,7 @@ Deno.test("append() puts the same rows behind every sample", async () => {
   assert.deepEqual([...y], [a, b, feeds.rows[0], c, d, feeds.rows[0]]);
 });
 
-Deno.test("append() of rows of another width is refused in one line", () => {
+Deno.test("append() of rows of another width is rejected in one line", () => {
   assert.throws(() => append(input("x", [2, 3, 4]), input("rows", [1, 5])), (error) => {
     return error instanceof UserError &&
       error.message ===

@@ -7,7 +7,7 @@ import { UserError } from "../../src/base/errors.ts";
 import { input, state } from "../../src/graph/structure.ts";
 import { between, webgpuDevices } from "./harness.ts";
 
-Deno.test("cacheRows() writes the rows of each run at their positions, leaves out those past the end, and keeps the rest", async () => {
+Deno.test("cacheRows() writes the rows of each run at their positions, skips those past the end, and keeps the rest", async () => {
   using cpu = cpuDevice();
   const devices = [cpu, ...await webgpuDevices()];
   for (let round = 0; round < 10; round++) {
@@ -42,7 +42,7 @@ Deno.test("cacheRows() writes the rows of each run at their positions, leaves ou
   }
 });
 
-Deno.test("cacheRows() of rows of another width is refused in one line", () => {
+Deno.test("cacheRows() of rows of another width is rejected in one line", () => {
   const wrong = () =>
     cacheRows(state("held", [2, 8, 4]), input("rows", [2, 1, 5]), input("positions", [2, 1], "u32"));
   assert.throws(wrong, (error) => {

@@ -19,14 +19,14 @@ import {
   webgpuDevices,
 } from "./harness.ts";
 
-/** A random batch; a fifth of the targets do not count, some by lying past the vocabulary. */
+/** A random batch; a fifth of the targets are ignored, some because they are past the vocabulary. */
 function batch(
   rng: RandomStream,
   { rows = between(rng, 1, 150), size = between(rng, 2, 300), scale = 3 } = {},
 ) {
   const feeds: Record<string, Values> = {};
   const logits = randomInput(rng, feeds, "logits", [rows, size], scale);
-  // Whole numbers in a third of the cases, so that the largest logit is often not alone.
+  // Integers in a third of the cases, so that the largest logit is often tied.
   if (rng.below(3) === 0) feeds.logits.forEach((x, i) => feeds.logits[i] = Math.round(x));
   feeds.targets = Uint32Array.from({ length: rows }, () => {
     if (rng.below(5) > 0) return rng.below(size);
@@ -52,7 +52,7 @@ Deno.test("crossEntropy() without its gradient gives the same numbers", () => {
   });
 });
 
-Deno.test("the gradient of crossEntropy() is not computed where nothing reads it", async () => {
+Deno.test("the gradient of crossEntropy() is not computed if nothing reads it", async () => {
   const { loss } = crossEntropy(input("logits", [4, 5]), input("targets", [4], "u32"));
   const [device] = await webgpuDevices();
   using evaluation = await device.compile({ outputs: { loss } });
@@ -79,7 +79,7 @@ Deno.test("crossEntropy() of logits in the thousands stays finite and exact", ()
   }, { count: 5 });
 });
 
-Deno.test("crossEntropy() takes rows beyond 65,535 workgroups and a wide vocabulary", async () => {
+Deno.test("crossEntropy() accepts rows beyond 65,535 workgroups and a large vocabulary", async () => {
   for (const [rows, size] of [[66_001, 3], [5, 50_257]]) {
     await checkKernel("cross entropy sizes", (rng) => {
       const { feeds, logits, targets, label } = batch(rng, { rows, size });
@@ -99,11 +99,11 @@ Deno.test("without a valid target the loss and its gradient are zero", async () 
   }
 });
 
-Deno.test("of equal logits the first is the prediction", async () => {
+Deno.test("the first of equal logits is the prediction", async () => {
   const { correct } = crossEntropy(input("logits", [3, 70]), input("targets", [3], "u32"));
   const logits = new Float32Array(3 * 70);
   for (const [row, column] of [[0, 3], [0, 66], [1, 3], [1, 66]]) logits[row * 70 + column] = 1;
-  // Row 0 is right, row 1 names the second of the equals, row 2 is flat and so right with token 0.
+  // Row 0 is correct, row 1 has the second of equal logits as target, row 2 is flat and so correct with token 0.
   const feeds = { logits, targets: Uint32Array.of(3, 66, 0) };
   using cpu = cpuDevice();
   for (const device of [cpu, ...await webgpuDevices()]) {
@@ -111,17 +111,17 @@ Deno.test("of equal logits the first is the prediction", async () => {
   }
 });
 
-Deno.test("a logit that is no number shows in the loss", async () => {
+Deno.test("a NaN logit makes the loss NaN", async () => {
   const { loss } = crossEntropy(input("logits", [2, 70]), input("targets", [2], "u32"));
   const logits = new Float32Array(140);
   logits[80] = NaN;
   using cpu = cpuDevice();
   for (const device of [cpu, ...await webgpuDevices()]) {
-    const found = await evaluate(device, {
+    const results = await evaluate(device, {
       feeds: { logits, targets: Uint32Array.of(1, 2) },
       outputs: { loss },
     });
-    assert.ok(Number.isNaN(found.loss[0]), `${found.loss[0]} on ${device.adapter}`);
+    assert.ok(Number.isNaN(results.loss[0]), `${results.loss[0]} on ${device.adapter}`);
   }
 });
 
@@ -137,10 +137,10 @@ Deno.test("crossEntropy() equals PyTorch's, with its gradient", async () => {
   const outputs = { loss, dlogits: grad(loss, [logits], golden.dloss.data[0])[0] };
   using oracle = cpuDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
-    const found = await evaluate(device, { feeds, outputs });
+    const results = await evaluate(device, { feeds, outputs });
     const tolerance = device === oracle ? 1e-12 : 1e-5;
     for (const key of ["loss", "dlogits"] as const) {
-      const error = relativeError(found[key], golden[key].data);
+      const error = relativeError(results[key], golden[key].data);
       assert.ok(error <= tolerance, `${key} on ${device.adapter}: ${error}, allowed ${tolerance}`);
     }
   }

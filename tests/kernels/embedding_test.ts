@@ -21,7 +21,7 @@ import {
   webgpuDevices,
 } from "./harness.ts";
 
-/** A random lookup: few ids that come often, or many that hardly come; now and then one past the table. */
+/** A random lookup: few frequent ids, or many rare ones; sometimes one past the table. */
 function lookup(rng: RandomStream): Case & { wrt: Record<string, Tensor> } {
   const feeds: Record<string, Values> = {};
   const rows = rng.below(2) ? between(rng, 1, 9) : between(rng, 100, 900);
@@ -54,7 +54,7 @@ Deno.test("the table's gradient, alone and tied, equals float64 on WebGPU", () =
 });
 Deno.test("the table's gradient equals central differences", () => checkGradient("embedding", lookup));
 
-Deno.test("one id for 70,000 tokens, and 70,000 ids for as many tokens, are summed right", async () => {
+Deno.test("one id for 70,000 tokens, and 70,000 ids for as many tokens, are summed correctly", async () => {
   for (const rows of [1, 70_000]) {
     await checkKernel("long chain", (rng) => {
       const feeds: Record<string, Values> = { ids: Uint32Array.from({ length: 70_000 }, (_, n) => n % rows) };
@@ -67,21 +67,21 @@ Deno.test("one id for 70,000 tokens, and 70,000 ids for as many tokens, are summ
   }
 });
 
-Deno.test("the table's gradient repeats to the bit", async () => {
-  const made = gradientsOf(randomStream(3, "embedding twice"));
+Deno.test("the table's gradient is deterministic", async () => {
+  const testCase = gradientsOf(randomStream(3, "embedding twice"));
   for (const device of await webgpuDevices()) {
-    assert.deepEqual(await evaluate(device, made), await evaluate(device, made));
+    assert.deepEqual(await evaluate(device, testCase), await evaluate(device, testCase));
   }
 });
 
 Deno.test("a program's second run starts from a table gradient of zero again", async () => {
-  const made = gradientsOf(randomStream(4, "embedding again"));
+  const testCase = gradientsOf(randomStream(4, "embedding again"));
   using cpu = cpuDevice();
   for (const device of [cpu, ...await webgpuDevices()]) {
-    using program = await device.compile({ outputs: made.outputs });
-    program.run(made.feeds);
+    using program = await device.compile({ outputs: testCase.outputs });
+    program.run(testCase.feeds);
     const first = await program.read(["alone", "tied"]);
-    program.run(made.feeds);
+    program.run(testCase.feeds);
     assert.deepEqual(await program.read(["alone", "tied"]), first);
   }
 });
@@ -98,11 +98,11 @@ Deno.test("embedding() equals PyTorch's, with its gradient", async () => {
   };
   using oracle = cpuDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
-    const found = await evaluate(device, { feeds, outputs: { y, dtable } });
+    const results = await evaluate(device, { feeds, outputs: { y, dtable } });
     assert.deepEqual(y.shape, expected.shape);
     // The golden numbers are multiples of 2^-10: their rows and sums are exact in float32.
-    assert.equal(relativeError(found.y, expected.data), 0);
-    assert.equal(relativeError(found.dtable, dweight.data), 0);
+    assert.equal(relativeError(results.y, expected.data), 0);
+    assert.equal(relativeError(results.dtable, dweight.data), 0);
   }
 });
 

@@ -1,6 +1,6 @@
-// What an expression can be in float32: an interval that holds every value it may take while each operation errs as WGSL
-// lets it err, overflows to infinity or loses a denormal, and whether it may be NaN. Two devices agree where the values of both
-// lie inside; where the interval is a point, that is equality.
+// Possible float32 values of an expression: an interval that contains every value it may take while each operation has the
+// error that WGSL allows, overflows to infinity or flushes a denormal, and whether it may be NaN. Two devices agree if the
+// values of both are inside; if the interval is a point, that is equality.
 import type { Expression, Lookup } from "../../kernels/expression/expression.ts";
 
 /** Values from `low` to `high`, infinities included, if `number`; NaN if `nan`. Both where either may be. */
@@ -16,7 +16,7 @@ const LEAST = 2 ** -126;
 const LARGEST = 3.4028234663852886e38;
 const NAN: Enclosure = { low: 0, high: 0, number: false, nan: true };
 
-/** Of one number, or of all between two. */
+/** The enclosure of one number, or of all between two. */
 export function between(low: number, high = low, nan = false): Enclosure {
   return Number.isNaN(low) ? NAN : { low, high, number: true, nan };
 }
@@ -26,7 +26,7 @@ const isZero = (x: Enclosure) => isPoint(x) && x.low === 0;
 const holds = (x: Enclosure, value: number) => x.number && x.low <= value && value <= x.high;
 const sizeOf = (x: Enclosure) => Math.max(Math.abs(x.low), Math.abs(x.high));
 
-/** The interval of a result that errs by `relative` of itself and by `absolute`, overflows, and may lose a denormal. */
+/** The interval of a result with errors `relative` and `absolute`, which may overflow or flush a denormal. */
 function rounded({ low, high, number, nan }: Enclosure, relative: number, absolute = 0): Enclosure {
   if (!number) return NAN;
   let from = Number.isFinite(low) ? low - Math.abs(low) * relative - absolute : low;
@@ -39,7 +39,7 @@ function rounded({ low, high, number, nan }: Enclosure, relative: number, absolu
   return { low: from, high: to, number, nan };
 }
 
-/** f of two intervals from its values at their corners; where one of these is NaN, anything. */
+/** f of two intervals from its values at their corners; if one of these is NaN, anything. */
 function corners(a: Enclosure, b: Enclosure, f: (x: number, y: number) => number): Enclosure {
   if (!a.number || !b.number) return NAN;
   const values = [a.low, a.high].flatMap((x) => [b.low, b.high].map((y) => f(x, y)));
@@ -52,7 +52,7 @@ function sum(a: Enclosure, b: Enclosure, sign: number): Enclosure {
   const opposed = (a.high === Infinity && ends.low === -Infinity) ||
     (a.low === -Infinity && ends.high === Infinity);
   const exact = corners(a, ends, (x, y) => x + y);
-  // Terms are put together in any order, so that the error is of their sizes, not of the sum's.
+  // Terms may be added in any order, so that the error is relative to their magnitudes, not to the sum.
   const terms = ULP * (Math.min(sizeOf(a), LARGEST) + Math.min(sizeOf(b), LARGEST));
   return rounded({ ...exact, nan: exact.nan || opposed }, 0, isZero(a) || isZero(b) ? 0 : terms);
 }
@@ -69,12 +69,12 @@ function quotient(a: Enclosure, b: Enclosure): Enclosure {
   const nan = a.nan || b.nan;
   if (holds(b, 0)) {
     if (isZero(a) && isZero(b)) return NAN;
-    // A zero's sign is the device's own, and so is that of its reciprocal.
+    // The sign of a zero depends on the device, and so does that of its reciprocal.
     return anything(nan || holds(a, 0) || (sizeOf(a) === Infinity && sizeOf(b) === Infinity));
   }
   const exact = rounded(corners(a, b, (x, y) => x / y), 4 * ULP);
   if (!exact.number) return NAN;
-  // WGSL leaves open what a divisor beyond 2^126 gives: its reciprocal is a denormal.
+  // WGSL does not define division by numbers beyond 2^126: the reciprocal is a denormal.
   if (sizeOf(b) < 2 ** 126) return exact;
   const lost = sizeOf(a) === Infinity;
   return { ...exact, low: Math.min(exact.low, 0), high: Math.max(exact.high, 0), nan: exact.nan || lost };
@@ -98,7 +98,7 @@ function union(a: Enclosure, b: Enclosure): Enclosure {
 
 const sigmoid = (x: number) => x >= 0 ? 1 / (1 + Math.exp(-x)) : Math.exp(x) / (1 + Math.exp(x));
 
-/** Never falls; `erf` is given, for the tree's evaluation is to share nothing with the kernels' host but that. */
+/** Monotone functions; `erf` is an argument, because the evaluation should share only that with the kernels' host code. */
 function unary(f: string, x: Enclosure, erf: (x: number) => number): Enclosure {
   if (!x.number) return NAN;
   const over = (g: (x: number) => number) => between(g(x.low), g(x.high), x.nan);
@@ -123,7 +123,7 @@ function unary(f: string, x: Enclosure, erf: (x: number) => number): Enclosure {
       return rounded(between(Math.sqrt(Math.max(x.low, 0)), Math.sqrt(x.high), x.nan || x.low < 0), 4 * ULP);
     default: {
       if (x.high < 0) return NAN;
-      // Of a denormal a device may see the exponent alone.
+      // A device may see only the exponent of a denormal.
       const high = Math.log(x.low < LEAST ? Math.max(x.high, LEAST) : x.high);
       const exact = between(Math.log(Math.max(x.low, 0)), high, x.nan || x.low < 0);
       return rounded(exact, 4 * ULP, 4 * ULP);
@@ -151,17 +151,17 @@ function entries(e: Lookup, at: (x: Expression) => Enclosure, tables: Point["tab
     if (!number) return [0, 0];
     return [nan ? 0 : entryAt(low, e.shape[k]), entryAt(high, e.shape[k])];
   });
-  let found: Enclosure | undefined;
+  let range: Enclosure | undefined;
   const visit = (k: number, place: number): void => {
     if (k === ranges.length) {
       const entry = between(tables[e.table][place]);
-      found = found ? union(found, entry) : entry;
+      range = range ? union(range, entry) : entry;
       return;
     }
     for (let i = ranges[k][0]; i <= ranges[k][1]; i++) visit(k + 1, place * e.shape[k] + i);
   };
   visit(0, 0);
-  return found!;
+  return range!;
 }
 
 /** The enclosure of an expression as it is written, without the folding of its builders. */
@@ -169,7 +169,7 @@ export function enclosureOf(e: Expression, point: Point): Enclosure {
   const at = (x: Expression) => enclosureOf(x, point);
   switch (e.kind) {
     case "number":
-      // A folded constant is rounded by all devices but float64.
+      // A folded constant is rounded by all devices except float64.
       return between(Math.min(e.value, Math.fround(e.value)), Math.max(e.value, Math.fround(e.value)));
     case "variable":
       return between(point.variables[e.name]);
@@ -195,13 +195,13 @@ export function enclosureOf(e: Expression, point: Point): Enclosure {
   }
 }
 
-/** True where a device may give this value. */
+/** True if a device may give this value. */
 export function encloses({ low, high, number, nan }: Enclosure, value: number): boolean {
   if (Number.isNaN(value)) return nan;
   return number && value >= Math.min(low, Math.fround(low)) && value <= Math.max(high, Math.fround(high));
 }
 
-/** True where the enclosure says nearly all: NaN for sure, or a number to three digits or one infinity. */
+/** True if the enclosure is tight: certainly NaN, a number to three digits, or one infinity. */
 export function isSharp(x: Enclosure): boolean {
   if (x.nan) return !x.number;
   return x.low === x.high || x.high - x.low <= 1e-3 * Math.max(sizeOf(x), 1e-3);

@@ -1,4 +1,4 @@
-// entmax15's tau on a device, where no row of scores is ever held: rows that are hard for a search, by float64 and sorting.
+// entmax15's tau on a device, which never stores a row of scores: rows that are hard for the search, against float64 sorting.
 import { assert } from "../../src/std/assert.ts";
 import { attention } from "../../kernels/attention/op.ts";
 import { entmax15 } from "../../kernels/attention/entmax15.ts";
@@ -32,8 +32,11 @@ for (const [name, scoreOf] of Object.entries(ROWS)) {
       scale: 1,
     });
     for (const device of await webgpuDevices()) {
-      const { z: found } = await evaluate(device, { feeds: { q: Float32Array.of(1), k, v }, outputs: { z } });
-      const error = Math.hypot(...expected.map((x, e) => found[e] - x)) / Math.hypot(...expected);
+      const { z: results } = await evaluate(device, {
+        feeds: { q: Float32Array.of(1), k, v },
+        outputs: { z },
+      });
+      const error = Math.hypot(...expected.map((x, e) => results[e] - x)) / Math.hypot(...expected);
       assert(error < 1e-5, `${device.adapter}: ${error}`);
     }
   });

@@ -1,5 +1,5 @@
-// Expressions as text: what they mean, that they print and parse back to the same tree, their gradients, and that a
-// broken one is one line that points at its column.
+// Expressions as text: their meaning, printing and parsing back to the same tree, their gradients, and that a broken one is
+// an error of one line with the column.
 import assert from "node:assert/strict";
 import { derivative, type Expression, toFunction } from "../../kernels/expression/expression.ts";
 import { type ExpressionNames, formatExpression, parseExpression } from "../../kernels/expression/text.ts";
@@ -30,12 +30,12 @@ Deno.test("2,000 random expressions print and parse back to the same tree", () =
     const tree = built(treeOf(random, 1 + n % 6, () => {}));
     const text = formatExpression(tree);
     assert.deepEqual(parseExpression(text, { tables }), tree, text);
-    // A printed text is stable, and parentheses that say what precedence says change nothing.
+    // Printing is stable, and redundant parentheses change nothing.
     assert.equal(formatExpression(parseExpression(`(${text})`, { tables })), text);
   }
 });
 
-Deno.test("operators and functions mean what JavaScript's mean, precedence and associativity included", () => {
+Deno.test("operators and functions mean the same as in JavaScript, precedence and associativity included", () => {
   const texts = [
     "x - y - z",
     "x - (y - z)",
@@ -59,12 +59,12 @@ Deno.test("operators and functions mean what JavaScript's mean, precedence and a
     const reference = new Function("x", "y", "z", `return Number(${text});`);
     for (let n = 0; n < 20; n++) {
       const [x, y, z] = Array.from({ length: 3 }, () => n % 2 ? random.below(4) : random.normal());
-      const got = valueOf(text, { x, y, z });
+      const actual = valueOf(text, { x, y, z });
       // && and || give 1 or 0 where JavaScript gives an operand.
-      const wanted = reference(x, y, z);
+      const expected = reference(x, y, z);
       assert.ok(
-        Math.abs(got - wanted) <= 1e-12 * Math.abs(wanted) || Object.is(got, wanted),
-        `${text}: ${got}`,
+        Math.abs(actual - expected) <= 1e-12 * Math.abs(expected) || Object.is(actual, expected),
+        `${text}: ${actual}`,
       );
     }
   }
@@ -87,13 +87,13 @@ Deno.test("operators and functions mean what JavaScript's mean, precedence and a
     ["-Infinity", -Infinity],
     ["NaN", NaN],
   ];
-  for (const [text, wanted] of functions) {
-    const got = valueOf(text, { x: 2 });
-    assert.ok(Object.is(got, wanted) || Math.abs(got - wanted) < 1e-12, `${text} is ${got}`);
+  for (const [text, expected] of functions) {
+    const actual = valueOf(text, { x: 2 });
+    assert.ok(Object.is(actual, expected) || Math.abs(actual - expected) < 1e-12, `${text} is ${actual}`);
   }
 });
 
-Deno.test("the derivative of a text is what central differences give", () => {
+Deno.test("the derivative of a parsed expression equals central differences", () => {
   const texts = [
     "score - slope[h] * (i - j)",
     "30 * tanh(score / 30)",
@@ -115,16 +115,16 @@ Deno.test("the derivative of a text is what central differences give", () => {
     for (const score of [-1.7, -0.6, 0.37, 0.8, 1.9]) {
       const at = (s: number) => f(s, 0, 1, 3, 1, ...arrays);
       const difference = (at(score + 1e-5) - at(score - 1e-5)) / 2e-5;
-      const got = slope(score, 0, 1, 3, 1, ...arrays);
+      const actual = slope(score, 0, 1, 3, 1, ...arrays);
       assert.ok(
-        Math.abs(got - difference) < 1e-7 * Math.max(1, Math.abs(got)),
-        `${text} at ${score}: ${got}`,
+        Math.abs(actual - difference) < 1e-7 * Math.max(1, Math.abs(actual)),
+        `${text} at ${score}: ${actual}`,
       );
     }
   }
 });
 
-Deno.test("a broken expression is one line with the column and the nearest name", () => {
+Deno.test("a broken expression is an error of one line with the column and the nearest name", () => {
   const names = {
     variables: ["score", "i", "j"],
     tables: { slope: [4], bias: [4, 8], tau: [1] },
@@ -152,14 +152,14 @@ Deno.test("a broken expression is one line with the column and the nearest name"
   assert.equal(formatExpression(parseExpression("score * tau", names)), "score * tau[0]");
 });
 
-Deno.test("of 500 texts broken at random each is an expression or one line with a column", () => {
+Deno.test("each of 500 randomly broken texts is an expression or an error of one line with a column", () => {
   const random = randomStream(3, "broken");
-  const whole = "max(0, score) - slope[h] * (i - j) ** 2 + (j <= i && !(i == j) ? 1e-3 : tanh(score / 30))";
+  const valid = "max(0, score) - slope[h] * (i - j) ** 2 + (j <= i && !(i == j) ? 1e-3 : tanh(score / 30))";
   const names = { variables: ["score", "h", "i", "j"], tables: { slope: [4] } };
   const alphabet = [..."()[]?:,+-*/<>=!&|^ .0123456789eijhscorx_$\"'\\\n\0é"];
   let broken = 0;
   for (let n = 0; n < 500; n++) {
-    const letters = [...whole];
+    const letters = [...valid];
     for (let k = 0; k <= random.below(3); k++) {
       const at = random.below(letters.length);
       letters.splice(
@@ -177,7 +177,7 @@ Deno.test("of 500 texts broken at random each is an expression or one line with 
   assert.ok(broken > 300, `${broken} broken`);
 });
 
-Deno.test("modifiers, masks and element-wise operations take texts", () => {
+Deno.test("modifiers, masks and element-wise operations accept texts", () => {
   const slope = state("slope", [4]);
   assert.deepEqual(
     modifier("score - slope[h] * (i - j)", { slope }).expression,

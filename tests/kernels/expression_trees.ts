@@ -1,5 +1,5 @@
 // Random expressions, special numbers, and their agreement on the devices: float64, the float32 CPU and WebGPU under both
-// schedules. Trees are compiled many to a kernel, because it is compilation that takes the time.
+// schedules. Many trees are compiled into one kernel, because compilation dominates the time.
 import { erf } from "../../kernels/expression/erf.ts";
 import * as e from "../../kernels/expression/expression.ts";
 import { toWgsl, WGSL_FUNCTIONS } from "../../kernels/expression/wgsl.ts";
@@ -16,7 +16,7 @@ const UNARY: readonly e.Unary[] = ["neg", "exp", "log", "tanh", "sigmoid", "sqrt
 const BINARY: readonly e.Binary[] = ["+", "-", "*", "/", "min", "max", "<", "<=", "=="];
 const VARIABLES = ["x", "y", "z"];
 const SHAPE = [3, 5];
-/** What a fifth of the inputs, of the constants and of the table's entries is drawn from. */
+/** Special values, for a fifth of the inputs, constants and table entries. */
 const SPECIALS = [NaN, Infinity, -Infinity, 0, -0, 1e30, -1e30, 2 ** -126, -(2 ** -126)].map(Math.fround);
 const ROWS = 32;
 
@@ -25,14 +25,14 @@ function numberOf(rng: RandomStream): number {
   return Math.fround(rng.below(2) ? rng.below(9) - 4 : 2 * rng.normal());
 }
 
-/** A tree as it is drawn, nothing folded; `count` hears of every function in it. */
+/** A random tree without folding; `count` is called with every function in it. */
 export function treeOf(rng: RandomStream, depth: number, count: (f: string) => void): Expression {
   if (depth === 0) {
     return rng.below(4) === 0
       ? { kind: "number", value: numberOf(rng) }
       : { kind: "variable", name: VARIABLES[rng.below(3)] };
   }
-  // One branch has the full depth, so that a tree is as deep as it says.
+  // One branch has the full depth, so that the tree has exactly this depth.
   const deep = () => treeOf(rng, depth - 1, count);
   const other = () => treeOf(rng, rng.below(depth), count);
   const kind = rng.below(11);
@@ -138,22 +138,22 @@ fn main(@builtin(local_invocation_index) i: u32, @builtin(num_workgroups) groups
   },
 };
 
-/** What the devices gave on random trees. */
+/** Results of the devices on random trees. */
 export interface Agreement {
   readonly trees: number;
   readonly values: number;
   /** Values whose enclosure is sharp: see `isSharp`. */
   readonly sharp: number;
   readonly specials: number;
-  /** How often each function stands in the trees. */
+  /** How often each function occurs in the trees. */
   readonly functions: Readonly<Record<string, number>>;
   readonly failures: readonly string[];
 }
 
 interface Drawn {
-  /** As it is evaluated by intervals. */
+  /** The tree for interval evaluation. */
   readonly written: Expression;
-  /** As the devices get it. */
+  /** The tree for the devices. */
   readonly given: Expression;
 }
 
@@ -162,7 +162,7 @@ function drawn(rng: RandomStream, count: number, hear: (f: string) => void): Dra
     const written = treeOf(rng, 1 + rng.below(6), hear);
     const given = built(written);
     if (n % 8 !== 7) return { written, given };
-    // A derivative is a tree too; what it should be is checked by central differences elsewhere.
+    // A derivative is a tree too; its correctness is checked by central differences elsewhere.
     const slope = e.derivative(given, "x");
     return { written: slope, given: slope };
   });
@@ -170,9 +170,8 @@ function drawn(rng: RandomStream, count: number, hear: (f: string) => void): Dra
 
 /**
  * Draws `count` trees of depth 1 to 6, every eighth of them a derivative, and evaluates each at 32 rows of inputs, a fifth of them special. Devices
- * agree where what each of them gives lies in the enclosure of the tree (enclosure.ts): a device is NaN where the tree is NaN
- * for sure and a number where it cannot be, and right to rounding; where rounding may turn a comparison, or overflow, both
- * outcomes are allowed.
+ * agree if each result is in the enclosure of the tree (enclosure.ts): NaN where the tree is certainly NaN, a number where it
+ * cannot be NaN, and correct to rounding; where rounding may flip a comparison or overflow, both outcomes are allowed.
  */
 export async function agreementOf(
   count: number,
@@ -213,7 +212,7 @@ export async function agreementOf(
         const allowed = enclosureOf(written, { variables, tables: { table }, erf });
         values++;
         if (isSharp(allowed)) sharp++;
-        const wrong = results.filter(([, found]) => !encloses(allowed, found[n * ROWS + i]));
+        const wrong = results.filter(([, results]) => !encloses(allowed, results[n * ROWS + i]));
         if (wrong.length) {
           failures.push(
             describe(
@@ -244,9 +243,9 @@ function describe(
   given: Expression,
   variables: Readonly<Record<string, number>>,
   { low, high, number, nan }: Enclosure,
-  found: readonly string[],
+  results: readonly string[],
 ): string {
   const at = Object.entries(variables).map(([name, x]) => `${name} = ${x}`).join(", ");
   const allowed = [number ? `${low} to ${high}` : "", nan ? "NaN" : ""].filter(Boolean).join(" or ");
-  return `tree ${tree} at ${at}: ${found.join(", ")}; allowed ${allowed}: ${toWgsl(given)}`;
+  return `tree ${tree} at ${at}: ${results.join(", ")}; allowed ${allowed}: ${toWgsl(given)}`;
 }

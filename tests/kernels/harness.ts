@@ -1,5 +1,5 @@
-// What every kernel test does: the same graph on the float64 oracle and on WebGPU under both schedules, and its
-// gradient against central differences.
+// Shared by all kernel tests: runs a graph on the float64 oracle and on WebGPU with both schedules, and checks gradients
+// against central differences.
 import assert from "node:assert/strict";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import type { Device } from "../../src/device/device.ts";
@@ -14,13 +14,13 @@ import { sizeOf, type Tensor, type Values } from "../../src/graph/tensor.ts";
 export interface Case {
   readonly feeds: Record<string, Values>;
   readonly outputs: Record<string, Tensor>;
-  /** What the test says when it fails. */
+  /** Description in failure messages. */
   readonly label?: string;
 }
 
 let opened: Promise<Device[]> | undefined;
 
-/** WebGPU under both schedules, opened once. There is no skipping: without an adapter the tests fail. */
+/** WebGPU with both schedules, opened once. Nothing is skipped: without an adapter the tests fail. */
 export function webgpuDevices(): Promise<Device[]> {
   opened ??= (async () => {
     const open = async (kind: "software" | "gpu") => {
@@ -43,7 +43,7 @@ export function randomInput(
   shape: number[],
   scale = 1,
 ): Tensor {
-  // Rounded to float32, so that every device starts from the same numbers.
+  // Rounded to float32, so that all devices start from the same numbers.
   feeds[name] = Float64Array.from({ length: sizeOf(shape) }, () => Math.fround(scale * rng.normal()));
   return input(name, shape);
 }
@@ -85,13 +85,13 @@ export async function checkKernel(
   using oracle = cpuDevice({ precision: "f64" });
   const devices = await webgpuDevices();
   for (let i = 0; i < count; i++) {
-    const made = make(randomStream(i, name));
-    const expected = await evaluate(oracle, made);
+    const testCase = make(randomStream(i, name));
+    const expected = await evaluate(oracle, testCase);
     for (const device of devices) {
-      const found = await evaluate(device, made);
+      const results = await evaluate(device, testCase);
       for (const key of Object.keys(expected)) {
-        const error = relativeError(found[key], expected[key], floor);
-        const where = `${name} case ${i} (${made.label ?? ""}), ${device.target!.kind} schedule, ${key}`;
+        const error = relativeError(results[key], expected[key], floor);
+        const where = `${name} case ${i} (${testCase.label ?? ""}), ${device.target!.kind} schedule, ${key}`;
         assert.ok(error <= tolerance, `${where}: relative error ${error}, allowed ${tolerance}`);
       }
     }
@@ -110,15 +110,15 @@ export async function checkGradient(
   using oracle = cpuDevice({ precision: "f64" });
   for (let i = 0; i < count; i++) {
     const rng = randomStream(i, `${name} gradient`);
-    const made = make(rng);
-    const feeds: Record<string, Values> = { ...made.feeds };
-    const terms = Object.entries(made.outputs).map(([key, y]) => {
+    const testCase = make(rng);
+    const feeds: Record<string, Values> = { ...testCase.feeds };
+    const terms = Object.entries(testCase.outputs).map(([key, y]) => {
       return sumAll(multiply(y, randomInput(rng, feeds, `weights of ${key}`, [...y.shape])));
     });
     const loss = terms.reduce(add);
-    const names = Object.keys(made.wrt);
-    const slopes = grad(loss, names.map((key) => made.wrt[key]));
-    const found = await evaluate(oracle, {
+    const names = Object.keys(testCase.wrt);
+    const slopes = grad(loss, names.map((key) => testCase.wrt[key]));
+    const results = await evaluate(oracle, {
       feeds,
       outputs: Object.fromEntries(names.map((key, k) => [key, slopes[k]])),
     });
@@ -126,20 +126,20 @@ export async function checkGradient(
     for (const key of names) {
       for (let k = 0; k < directions; k++) {
         const direction = Float64Array.from(feeds[key], () => rng.normal());
-        const along = direction.reduce((sum, d, j) => sum + d * found[key][j], 0);
+        const along = direction.reduce((sum, d, j) => sum + d * results[key][j], 0);
         const at = async (h: number) => {
           program.run({ ...feeds, [key]: Float64Array.from(feeds[key], (x, j) => x + h * direction[j]) });
           return (await program.read(["loss"]))[0][0];
         };
-        // Richardson's step cancels the h^2 term, which matters for curved functions at 1e-6.
+        // Richardson extrapolation cancels the h^2 term, which matters for curved functions at 1e-6.
         const coarse = (await at(2 * step) - await at(-2 * step)) / (4 * step);
         const fine = (await at(step) - await at(-step)) / (2 * step);
         const expected = (4 * fine - coarse) / 3;
-        const scale = Math.max(Math.abs(expected), norm(found[key]), 1e-3);
+        const scale = Math.max(Math.abs(expected), norm(results[key]), 1e-3);
         const error = Math.abs(along - expected) / scale;
         assert.ok(
           error <= 1e-6,
-          `${name} case ${i} (${made.label ?? ""}), d/d${key}: ${along}, differences give ${expected}`,
+          `${name} case ${i} (${testCase.label ?? ""}), d/d${key}: ${along}, differences give ${expected}`,
         );
       }
     }

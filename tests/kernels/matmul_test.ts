@@ -35,7 +35,7 @@ for (const transA of [false, true]) {
     const name = `matmul${transA ? " of a transposed a" : ""}${transB ? " of a transposed b" : ""}`;
     Deno.test(`${name} with every epilogue equals float64 on WebGPU`, () =>
       checkKernel(name, product(90, { transA, transB })));
-    Deno.test(`${name} has the gradient that central differences give`, () => {
+    Deno.test(`${name} has the gradient of central differences`, () => {
       return checkGradient(name, product(14, { transA, transB }), { directions: 2 });
     });
   }
@@ -45,7 +45,7 @@ Deno.test("linear() keeps leading dimensions", () => {
   assert.deepEqual(linear(input("x", [2, 3, 4]), input("w", [5, 4])).shape, [2, 3, 5]);
 });
 
-Deno.test("matmul of shapes that do not fit is one line with both shapes", () => {
+Deno.test("matmul of shapes that do not fit is an error of one line with both shapes", () => {
   assert.throws(
     () => matmul(input("a", [2, 3]), input("b", [4, 5])),
     (error) => error instanceof UserError && /f32\[2, 3\] and f32\[4, 5\]/.test(error.message),

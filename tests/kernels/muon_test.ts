@@ -31,14 +31,14 @@ function newtonSchulz(values: ArrayLike<number>, rows: number, columns: number):
 
 Deno.test("orthogonalised() equals Newton-Schulz by plain loops in 20 random shapes, and float64 on WebGPU in 4", async () => {
   using oracle = cpuDevice({ precision: "f64" });
-  const made = (rng: RandomStream) => {
+  const makeCase = (rng: RandomStream) => {
     const feeds: Record<string, Float64Array> = {};
     const shape = [between(rng, 1, 40), between(rng, 1, 40)];
     const x = randomInput(rng, feeds, "x", shape, 10 ** (4 * rng.uniform() - 3));
     return { feeds, outputs: { y: orthogonalised(x, 3) }, label: shape.join("x") };
   };
   for (let k = 0; k < 20; k++) {
-    const { feeds, outputs } = made(randomStream(k, "orthogonalised"));
+    const { feeds, outputs } = makeCase(randomStream(k, "orthogonalised"));
     using program = await oracle.compile({ outputs });
     program.run(feeds);
     const [rows, columns] = outputs.y.shape;
@@ -46,12 +46,12 @@ Deno.test("orthogonalised() equals Newton-Schulz by plain loops in 20 random sha
     const error = relativeError((await program.read(["y"]))[0], expected);
     assert.ok(error <= 1e-12, `${rows}x${columns}: ${error}`);
   }
-  // Each round multiplies the rounding in a small singular value by up to 3.4: 500 times 6e-8.
-  await checkKernel("orthogonalised", made, { tolerance: 3e-5, count: 4 });
+  // Each iteration multiplies the rounding error of a small singular value by up to 3.4: 500 times 6e-8.
+  await checkKernel("orthogonalised", makeCase, { tolerance: 3e-5, count: 4 });
 });
 
-Deno.test("muon() gives each matrix its own direction, whether it is stacked with others of its shape or not", async () => {
-  // Those of 128 and 64 numbers are stacked, those of 35 would not lie where a kernel may begin.
+Deno.test("muon() gives each matrix the same direction whether or not it is stacked with others of its shape", async () => {
+  // Those of 128 and 64 numbers are stacked; those of 35 would not start at a valid binding offset.
   const shapes = [[8, 16], [5, 7], [8, 16], [16, 8], [5, 7], [8, 8], [16, 8], [8, 8]];
   let size = 0;
   const matrices = shapes.map((shape) => {
@@ -71,7 +71,7 @@ Deno.test("muon() gives each matrix its own direction, whether it is stacked wit
       const part = (x: Float64Array) => x.subarray(offset, offset + rows * columns);
       const factor = 0.2 * Math.sqrt(Math.max(rows, columns));
       const expected = newtonSchulz(part(gradient), rows, columns).map((value) => -factor * value);
-      // Rounding of float32, multiplied by up to 3.4 in each of five rounds.
+      // Rounding of float32, multiplied by up to 3.4 in each of five iterations.
       const error = relativeError(part(parameter), expected);
       assert.ok(
         error <= tolerance(1e-12, 3e-5),
@@ -85,7 +85,7 @@ Deno.test("orthogonalised() keeps singular vectors, brings singular values to be
   using device = cpuDevice({ precision: "f64" });
   const x = input("x", [4, 6]);
   using program = await device.compile({ outputs: { y: orthogonalised(x) } });
-  // Singular values on the diagonal: of the norm they are shares down to 2%.
+  // Singular values on the diagonal, down to 2% of the norm.
   const values = new Float64Array(24);
   [1, 0.5, 0.1, 0.02].forEach((s, i) => values[7 * i] = s);
   program.run({ x: values });

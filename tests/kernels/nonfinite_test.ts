@@ -1,5 +1,5 @@
-// NaN and infinities mean the same on every device: what an expression makes of them, attention of a query that is NaN,
-// scores of -Infinity, and an optimizer's step of a gradient that is NaN.
+// NaN and infinities give the same results on every device: in expressions, attention of a NaN query, scores of -Infinity,
+// and an optimizer's step with a NaN gradient.
 import assert from "node:assert/strict";
 import * as e from "../../kernels/expression/expression.ts";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
@@ -18,23 +18,23 @@ import { runSteps, type Tested } from "./optimizer_steps.ts";
 const x = e.variable("x");
 
 /** Outputs of a case in float64, and on every other device. */
-async function everywhere(made: Case): Promise<[string, Record<string, ArrayLike<number>>][]> {
+async function everywhere(testCase: Case): Promise<[string, Record<string, ArrayLike<number>>][]> {
   using f64 = cpuDevice({ precision: "f64" });
   using f32 = cpuDevice();
   const devices = [f64, f32, ...await webgpuDevices()];
   const names = ["float64", "float32", "software schedule", "gpu schedule"];
-  const found: [string, Record<string, ArrayLike<number>>][] = [];
-  for (const [n, device] of devices.entries()) found.push([names[n], await evaluate(device, made)]);
-  return found;
+  const results: [string, Record<string, ArrayLike<number>>][] = [];
+  for (const [n, device] of devices.entries()) results.push([names[n], await evaluate(device, testCase)]);
+  return results;
 }
 
-/** Every device's numbers are these, NaN and infinities exactly, others to `tolerance`. */
+/** Asserts these numbers on every device, NaN and infinities exactly, others to `tolerance`. */
 function assertAll(
-  found: [string, Record<string, ArrayLike<number>>][],
+  results: [string, Record<string, ArrayLike<number>>][],
   expected: Record<string, ArrayLike<number>>,
   tolerance = 1e-5,
 ): void {
-  for (const [device, outputs] of found) {
+  for (const [device, outputs] of results) {
     for (const [name, numbers] of Object.entries(expected)) {
       Array.from(numbers).forEach((right, i) => {
         const value = outputs[name][i];
@@ -48,7 +48,7 @@ function assertAll(
 
 const INPUTS = [NaN, Infinity, -Infinity, -1, 0.5];
 
-/** What every function makes of `INPUTS`. */
+/** Every function of `INPUTS`. */
 const FUNCTIONS: Record<string, [e.Expression, number[]]> = {
   relu: [e.max(0, x), [NaN, Infinity, 0, 0, 0.5]],
   min: [e.min(x, 0.25), [NaN, 0.25, -Infinity, -1, 0.25]],
@@ -85,10 +85,10 @@ Deno.test("functions of NaN and infinities are JavaScript's on every device", as
   assertAll(await everywhere({ feeds, outputs }), expected, 1e-6);
 });
 
-Deno.test("a constant that is NaN compiles, and stays NaN on every device", async () => {
-  const made = elementwise(e.select(e.less(x, 0), NaN, x), { x: input("x", [INPUTS.length]) });
-  const found = await everywhere({ feeds: { x: Float32Array.from(INPUTS) }, outputs: { made } });
-  assertAll(found, { made: [NaN, Infinity, NaN, NaN, 0.5] });
+Deno.test("a NaN constant compiles, and stays NaN on every device", async () => {
+  const y = elementwise(e.select(e.less(x, 0), NaN, x), { x: input("x", [INPUTS.length]) });
+  const results = await everywhere({ feeds: { x: Float32Array.from(INPUTS) }, outputs: { y } });
+  assertAll(results, { y: [NaN, Infinity, NaN, NaN, 0.5] });
 });
 
 Deno.test("a derivative is 0 in a branch that does not depend on the variable", () => {
@@ -118,8 +118,8 @@ Deno.test("the gradient of sqrt(max(0, x)) is finite on every device", async () 
   const given = input("x", [4]);
   const y = elementwise(e.times(e.max(0, x), e.sqrt(e.max(0, x))), { x: given });
   const [dx] = grad(sumAll(y), [given]);
-  const found = await everywhere({ feeds: { x: Float32Array.of(-1, 0, 1, 4) }, outputs: { dx } });
-  assertAll(found, { dx: [0, 0, 1.5, 3] });
+  const results = await everywhere({ feeds: { x: Float32Array.of(-1, 0, 1, 4) }, outputs: { dx } });
+  assertAll(results, { dx: [0, 0, 1.5, 3] });
 });
 
 Deno.test("cross-entropy of logits that are infinite, NaN or below -1e30 is the same on every device", async () => {
@@ -136,8 +136,8 @@ Deno.test("cross-entropy of logits that are infinite, NaN or below -1e30 is the 
     const { loss } = crossEntropy(logits, input("targets", [1], "u32"));
     const [slope] = grad(loss, [logits]);
     const feeds = { logits: Float32Array.from(row), targets: Uint32Array.of(0) };
-    const found = await everywhere({ feeds, outputs: { loss, slope } });
-    assertAll(found, found[0][1]);
+    const results = await everywhere({ feeds, outputs: { loss, slope } });
+    assertAll(results, results[0][1]);
   }
 });
 
@@ -147,12 +147,12 @@ Deno.test("a product's activation keeps NaN on every device", async () => {
     const feeds = { a: wave(32, 1), w: wave(32, 0.7) };
     feeds.a[5] = NaN;
     const y = matmul(a, w, { transB: true, activation });
-    const found = await everywhere({ feeds, outputs: { y } });
+    const results = await everywhere({ feeds, outputs: { y } });
     assert.deepEqual(
-      Array.from(found[0][1].y, Number.isNaN),
+      Array.from(results[0][1].y, Number.isNaN),
       Array.from({ length: 64 }, (_, n) => n >> 3 === 1),
     );
-    assertAll(found, found[0][1]);
+    assertAll(results, results[0][1]);
   }
 });
 
@@ -186,19 +186,19 @@ const FAMILY: Record<string, AttentionOptions> = {
 };
 for (const [name, options] of Object.entries(FAMILY)) {
   Deno.test(`attention of a NaN query (${name}) is NaN in its row and in what it reaches, on every device`, async () => {
-    const made = attentionCase(3, 3, options);
-    made.feeds.q[2] = NaN;
-    const found = await everywhere(made);
-    assert.deepEqual(Array.from(found[0][1].z, Number.isNaN), [false, false, true, true, false, false]);
+    const testCase = attentionCase(3, 3, options);
+    testCase.feeds.q[2] = NaN;
+    const results = await everywhere(testCase);
+    assert.deepEqual(Array.from(results[0][1].z, Number.isNaN), [false, false, true, true, false, false]);
     assert.ok(
-      Array.from(found[0][1].dv).slice(0, 4).every(Number.isNaN),
+      Array.from(results[0][1].dv).slice(0, 4).every(Number.isNaN),
       "dv of the keys that the query sees",
     );
-    assertAll(found, { z: found[0][1].z });
-    // Kernels add 0 times a hidden pair's numbers too: a gradient may be NaN in more places, in fewer never.
-    for (const [device, outputs] of found) {
+    assertAll(results, { z: results[0][1].z });
+    // Kernels also add 0 times a hidden pair's numbers: a gradient may be NaN in more places, never in fewer.
+    for (const [device, outputs] of results) {
       for (const name of ["dq", "dk", "dv"]) {
-        const lost = Array.from(found[0][1][name]).some((x, n) =>
+        const lost = Array.from(results[0][1][name]).some((x, n) =>
           Number.isNaN(x) && !Number.isNaN(outputs[name][n])
         );
         assert.ok(!lost, `${name} on ${device}`);
@@ -213,31 +213,31 @@ for (const [name, options] of Object.entries({ ...FAMILY, ste: { backward: "ste"
   if (name === "softcap") continue;
   Deno.test(`a score of -Infinity (${name}) hides its pair as a mask does: a row of them is zeros without a gradient`, async () => {
     const hide = modifier(e.select(e.less(j, i), score, -Infinity));
-    const made = attentionCase(3, 4, { ...options, causal: false, score: hide });
+    const testCase = attentionCase(3, 4, { ...options, causal: false, score: hide });
     const seen = booleanMask(input("mask", [3, 4]));
     const masked = attentionCase(3, 4, { ...options, causal: false, mask: seen });
     const feeds = { ...masked.feeds, mask: Float32Array.from(SEEN.flat()) };
     using f64 = cpuDevice({ precision: "f64" });
     const expected = await evaluate(f64, { ...masked, feeds });
     assert.deepEqual(Array.from(expected.z).slice(0, 2), [0, 0]);
-    assertAll(await everywhere(made), expected);
+    assertAll(await everywhere(testCase), expected);
   });
 }
 
-Deno.test("a mask whose condition is NaN for a whole tile hides the tile on every device", async () => {
+Deno.test("a mask whose condition is NaN throughout a tile hides the tile on every device", async () => {
   // sqrt(j - 36) is NaN below j = 36, and no comparison with NaN holds: tile 0 of the keys is empty, not full.
   const visible = mask(e.less(e.sqrt(e.minus(j, 36)), 100));
-  const made = attentionCase(2, 40, { causal: false, mask: visible });
-  const found = await everywhere(made);
-  assertAll(found, found[0][1]);
-  assert.ok(Array.from(found[0][1].dv).slice(0, 72).every((slope) => slope === 0));
+  const testCase = attentionCase(2, 40, { causal: false, mask: visible });
+  const results = await everywhere(testCase);
+  assertAll(results, results[0][1]);
+  assert.ok(Array.from(results[0][1].dv).slice(0, 72).every((slope) => slope === 0));
 });
 
 Deno.test("softmax of finite scores below -1e30 is that of their differences on every device", async () => {
-  const made = attentionCase(2, 3, { causal: false, score: modifier(e.minus(e.times(0, score), 2e30)) });
-  const found = await everywhere(made);
-  assertAll(found, { z: found[0][1].z });
-  assert.ok(Array.from(found[0][1].z).every((value) => value !== 0));
+  const testCase = attentionCase(2, 3, { causal: false, score: modifier(e.minus(e.times(0, score), 2e30)) });
+  const results = await everywhere(testCase);
+  assertAll(results, { z: results[0][1].z });
+  assert.ok(Array.from(results[0][1].z).every((value) => value !== 0));
 });
 
 Deno.test("a lookup out of range reads the nearest entry of its dimension, NaN the first, on every device", async () => {
@@ -282,8 +282,8 @@ Deno.test("a lookup out of range reads the nearest entry of its dimension, NaN t
         expected.dt[place(a, 2) * 3 + place(b, 3)]++;
       }
     }
-    const found = await everywhere({ feeds, outputs: { z, dt }, label: name });
-    assertAll(found, expected);
+    const results = await everywhere({ feeds, outputs: { z, dt }, label: name });
+    assertAll(results, expected);
   }
 });
 

@@ -1,5 +1,4 @@
-// LayerNorm and RMSNorm: outputs, gradients of x and of the parameters, the addend, and where float32 is
-// hardest.
+// LayerNorm and RMSNorm: outputs, gradients of x and of the parameters, the addend, and cases that are hard in float32.
 import assert from "node:assert/strict";
 import { add, multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
@@ -31,9 +30,9 @@ function build(kind: Kind, x: Tensor, weight: Tensor, bias: Tensor): Tensor {
 }
 
 /** A normalisation of a random shape; `widest` rows take the vector path under both schedules. */
-function made(rng: RandomStream, kind: Kind, widest: number): Case & { wrt: Record<string, Tensor> } {
+function normCase(rng: RandomStream, kind: Kind, widest: number): Case & { wrt: Record<string, Tensor> } {
   const feeds: Record<string, Values> = {};
-  // Two numbers a row leave dx nothing but rounding: from three on it is a number to compare.
+  // With two numbers per row dx is only rounding error; with three or more it can be compared.
   const size = rng.below(2) ? between(rng, 3, widest) : 4 * between(rng, 1, Math.floor(widest / 4));
   const shape = [between(rng, 1, 5), between(rng, 1, 40), size];
   const x = randomInput(rng, feeds, "x", shape, 3);
@@ -45,7 +44,7 @@ function made(rng: RandomStream, kind: Kind, widest: number): Case & { wrt: Reco
 
 /** Gradients as outputs, with another use of x so that its gradient goes through the addend. */
 function gradientsOf(rng: RandomStream, kind: Kind): Case {
-  const { feeds, wrt, outputs: { y }, label } = made(rng, kind, 600);
+  const { feeds, wrt, outputs: { y }, label } = normCase(rng, kind, 600);
   const weighted = (name: string, z: Tensor) =>
     sumAll(multiply(z, randomInput(rng, feeds, name, [...z.shape])));
   const alone = weighted("dy", y);
@@ -59,13 +58,13 @@ function gradientsOf(rng: RandomStream, kind: Kind): Case {
 }
 
 for (const kind of KINDS) {
-  Deno.test(`${kind} equals float64 on WebGPU`, () => checkKernel(kind, (rng) => made(rng, kind, 600)));
-  // Measured 3e-7: a fault of any term is above 1e-5.
+  Deno.test(`${kind} equals float64 on WebGPU`, () => checkKernel(kind, (rng) => normCase(rng, kind, 600)));
+  // Measured 3e-7; an error in any term exceeds 1e-5.
   Deno.test(`${kind}'s gradients, with and without an addend, equal float64 on WebGPU`, () => {
     return checkKernel(`${kind} gradients`, (rng) => gradientsOf(rng, kind), { tolerance: 1e-5 });
   });
   Deno.test(`${kind}'s gradients equal central differences`, () => {
-    return checkGradient(kind, (rng) => made(rng, kind, 30), { directions: 2 });
+    return checkGradient(kind, (rng) => normCase(rng, kind, 30), { directions: 2 });
   });
 }
 
@@ -96,8 +95,8 @@ Deno.test("rows beyond 65,535 workgroups are normalised too, and their gradients
   }, { count: 1 });
 });
 
-Deno.test("a row longer than an adapter's loops is normalised to its end", async () => {
-  // llvmpipe stops a shader's loops after 65,535 iterations in all; forward has three over the row.
+Deno.test("a row longer than the adapter's limit of iterations is normalised completely", async () => {
+  // llvmpipe ends a shader's loops after a total of 65,535 iterations; forward has three loops over the row.
   await checkKernel("long rows", (rng) => {
     const feeds: Record<string, Values> = {};
     const x = randomInput(rng, feeds, "x", [3, 30_001]);
@@ -108,7 +107,7 @@ Deno.test("a row longer than an adapter's loops is normalised to its end", async
   }, { count: 1 });
 });
 
-Deno.test("an addend that is dy itself is added by a kernel of its own", async () => {
+Deno.test("an addend that is dy itself is added by a separate kernel", async () => {
   await checkKernel("twice dy", (rng) => {
     const feeds: Record<string, Values> = {};
     const x = randomInput(rng, feeds, "x", [5, 12]);
@@ -135,13 +134,13 @@ Deno.test("layerNorm and rmsNorm equal PyTorch's, with their gradients", async (
   const layer = goldenCase(layer_norm, (x, w, b) => layerNorm(x, w, b, layer_norm.eps));
   const rms = goldenCase(rms_norm, (x, w) => rmsNorm(x, w, rms_norm.eps));
   using oracle = cpuDevice({ precision: "f64" });
-  for (const { golden, ...made } of [layer, rms]) {
+  for (const { golden, ...testCase } of [layer, rms]) {
     for (const device of [oracle, ...await webgpuDevices()]) {
-      const found = await evaluate(device, made);
+      const results = await evaluate(device, testCase);
       // Float32 loses two digits in the golden row whose deviation is a hundredth of the others'.
       const tolerance = device === oracle ? 1e-12 : 2e-5;
-      for (const key of Object.keys(found)) {
-        const error = relativeError(found[key], golden[key].data);
+      for (const key of Object.keys(results)) {
+        const error = relativeError(results[key], golden[key].data);
         assert.ok(error <= tolerance, `${key} on ${device.adapter}: ${error}, allowed ${tolerance}`);
       }
     }
@@ -164,7 +163,7 @@ function goldenCase(
   return { golden: tensors, feeds, outputs };
 }
 
-Deno.test("the parameters' gradients repeat to the bit", async () => {
+Deno.test("the parameters' gradients are deterministic", async () => {
   const { feeds, outputs } = gradientsOf(randomStream(1, "norm twice"), "layerNorm");
   for (const device of await webgpuDevices()) {
     const [first, second] = [

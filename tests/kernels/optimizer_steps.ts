@@ -1,4 +1,4 @@
-// What the tests of optimizers share: an optimizer to test, its steps on every device, and random ones.
+// Shared by the tests of optimizers: an optimizer to test, its steps on every device, and random steps.
 import { adamwHyper } from "../../kernels/optimizers/adamw.ts";
 import type { RandomStream } from "../../src/base/random.ts";
 import { sumSquares } from "../../kernels/elementwise/op.ts";
@@ -9,13 +9,13 @@ import type { Tensor } from "../../src/graph/tensor.ts";
 import type { Updated, UpdateTensors } from "../../kernels/optimizers/flat_update.ts";
 import { between, webgpuDevices } from "./harness.ts";
 
-/** What one step is given. */
+/** Inputs of one step. */
 export interface Step {
   readonly lr: number;
   readonly gradient: Float64Array;
 }
 
-/** An optimizer to test: its states, and its step, which gives the parameters after it and what it added. */
+/** An optimizer to test: its states, and its step, which returns the new parameters and the update. */
 export interface Tested {
   readonly states: readonly string[];
   readonly betas?: readonly [number, number];
@@ -27,7 +27,7 @@ export type Found = Record<string, Float64Array>;
 
 let programs = 0;
 
-/** Runs the steps on a device with states of their own; gives parameters, states and the update after each step. */
+/** Runs the steps on a device with new states; returns parameters, states and the update after each step. */
 export async function runSteps(
   device: Device,
   { states, betas = [0.9, 0.99], step }: Tested,
@@ -38,12 +38,12 @@ export async function runSteps(
   const size = initial.length;
   const names = ["parameter", ...states].map((name) => `optimizer ${name} ${programs}`);
   programs++;
-  const [parameter, ...own] = names.map((name) => state(name, [size]));
+  const [parameter, ...held] = names.map((name) => state(name, [size]));
   const gradient = input("gradient", [size]);
   const after = step({
     parameter,
     gradient,
-    states: Object.fromEntries(states.map((name, i) => [name, own[i]])),
+    states: Object.fromEntries(states.map((name, i) => [name, held[i]])),
     squaredNorm: sumSquares(gradient),
     hyper: input("hyper", [4]),
     trained: input("trained", [size]),
@@ -52,21 +52,23 @@ export async function runSteps(
   for (const name of names.slice(1)) device.define(name, { shape: [size], dtype: "f32" });
   const outputs: Record<string, Tensor> = after.update ? { update: after.update } : {};
   using program = await device.compile({ effects: [after.parameter], outputs });
-  const found: Found[] = [];
+  const results: Found[] = [];
   for (const [k, { lr, gradient }] of steps.entries()) {
     const feeds = { gradient, hyper: adamwHyper(lr, k + 1, betas), trained };
-    const wanted = new Set(program.plan.buffers.filter((b) => b.kind === "input").map(({ name }) => name));
-    program.run(Object.fromEntries(Object.entries(feeds).filter(([name]) => wanted.has(name))));
+    const inputNames = new Set(
+      program.plan.buffers.filter((b) => b.kind === "input").map(({ name }) => name),
+    );
+    program.run(Object.fromEntries(Object.entries(feeds).filter(([name]) => inputNames.has(name))));
     const [update] = after.update ? await program.read(["update"]) : [];
     const values = await device.read(names);
     const read = Object.fromEntries(["parameter", ...states].map((name, i) => [name, values[i]]));
     if (update) read.update = update;
-    found.push(Object.fromEntries(Object.entries(read).map(([name, x]) => [name, Float64Array.from(x)])));
+    results.push(Object.fromEntries(Object.entries(read).map(([name, x]) => [name, Float64Array.from(x)])));
   }
-  return found;
+  return results;
 }
 
-/** Every device, and what float32 may add to a tolerance of float64. */
+/** All devices, and the tolerance that float32 adds to that of float64. */
 export async function onDevices(
   test: (device: Device, tolerance: (double: number, single: number) => number) => Promise<void>,
 ): Promise<void> {

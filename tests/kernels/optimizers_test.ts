@@ -1,5 +1,5 @@
-// SGD, Lion, Muon and Adam against PyTorch's numbers and plain float64 references over several steps, with their choices of
-// clip, decay, what is trained and what is kept; on the float64 oracle, the float32 CPU and WebGPU under both schedules.
+// SGD, Lion, Muon and Adam against PyTorch's numbers and plain float64 references over several steps, with
+// clipping, decay, frozen parameters and kept updates; on the float64 oracle, the float32 CPU and WebGPU under both schedules.
 import assert from "node:assert/strict";
 import { adamw } from "../../kernels/optimizers/adamw.ts";
 import { lion } from "../../kernels/optimizers/lion.ts";
@@ -57,11 +57,11 @@ for (const [name, tested] of Object.entries(TORCH)) {
     const steps = records.map(({ lr, gradient }) => ({ lr, gradient: Float64Array.from(gradient) }));
     const initial = Float64Array.from(record.initial);
     await onDevices(async (device, tolerance) => {
-      const found = await runSteps(device, tested, initial, steps);
-      found.forEach((after, k) => {
+      const results = await runSteps(device, tested, initial, steps);
+      results.forEach((after, k) => {
         for (const key of ["parameter", ...tested.states]) {
           const error = relativeError(after[key], records[k][key as "parameter"]);
-          // What two orders of summation leave, which Newton-Schulz makes larger; in float32 the parameters' own rounding.
+          // The difference between two orders of summation, amplified by Newton-Schulz; in float32 the parameters' rounding.
           const allowed = tolerance(name.startsWith("muon") ? 1e-13 : 1e-14, 1e-6);
           assert.ok(error <= allowed, `step ${k + 1}, ${key}, ${device.adapter}: ${error}`);
         }
@@ -70,7 +70,7 @@ for (const [name, tested] of Object.entries(TORCH)) {
   });
 }
 
-/** Lion as its paper's Algorithm 2 has it, an array at a time; frozen elements left out. */
+/** Lion as in its paper's Algorithm 2, one array at a time; frozen elements are skipped. */
 function lionReference(
   initial: Float64Array,
   steps: readonly Step[],
@@ -114,15 +114,15 @@ Deno.test("several steps of lion() equal a plain float64 loop, frozen elements a
       step: (tensors) => lion(tensors, options),
     };
     await onDevices(async (device, tolerance) => {
-      const found = await runSteps(device, tested, initial, steps, trained);
-      const last = found.at(-1)!;
+      const results = await runSteps(device, tested, initial, steps, trained);
+      const last = results.at(-1)!;
       const where = `case ${k}, ${size} parameters, ${device.adapter}`;
       for (const name of ["parameter", "exp_avg"]) {
         // float32 rounds a parameter near 1 to 6e-8 at each step.
         const error = relativeError(last[name], expected[name]);
         assert.ok(error <= tolerance(1e-14, 1e-6), `${where}: ${name} ${error}`);
       }
-      const before = found.at(-2)!.parameter;
+      const before = results.at(-2)!.parameter;
       const moved = last.parameter.map((p, i) => p - before[i]);
       assert.ok(relativeError(last.update, moved) <= tolerance(1e-14, 1e-6), `${where}: update`);
       assert.ok(last.update.every((x, i) => trained[i] !== 0 || x === 0), where);
@@ -130,7 +130,7 @@ Deno.test("several steps of lion() equal a plain float64 loop, frozen elements a
   }
 });
 
-Deno.test("sgd() without momentum or clip is p - lr g, and leaves frozen elements and their momentum alone", async () => {
+Deno.test("sgd() without momentum or clip is p - lr g, and leaves frozen elements and their momentum unchanged", async () => {
   const rng = randomStream(1, "sgd");
   const { initial, steps } = randomSteps(rng, 300);
   const trained = Float64Array.from({ length: 300 }, (_, i) => Number(i % 3 > 0));
@@ -142,31 +142,31 @@ Deno.test("sgd() without momentum or clip is p - lr g, and leaves frozen element
   for (const { lr, gradient } of steps) gradient.forEach((g, i) => expected[i] -= lr * g * trained[i]);
   const last = steps.at(-1)!;
   await onDevices(async (device, tolerance) => {
-    const found = (await runSteps(device, tested, initial, steps, trained)).at(-1)!;
-    assert.ok(relativeError(found.parameter, expected) <= tolerance(1e-14, 1e-6), device.adapter);
+    const results = (await runSteps(device, tested, initial, steps, trained)).at(-1)!;
+    assert.ok(relativeError(results.parameter, expected) <= tolerance(1e-14, 1e-6), device.adapter);
     const update = last.gradient.map((g, i) => -last.lr * g * trained[i]);
     // An update of 1e-4 is the difference of two parameters near 1: 6e-8 of these.
-    assert.ok(relativeError(found.update, update) <= tolerance(1e-11, 1e-2), device.adapter);
+    assert.ok(relativeError(results.update, update) <= tolerance(1e-11, 1e-2), device.adapter);
     for (let i = 0; i < 300; i += 3) {
-      assert.deepEqual([found.parameter[i], found.momentum[i], found.update[i]], [initial[i], 0, 0]);
+      assert.deepEqual([results.parameter[i], results.momentum[i], results.update[i]], [initial[i], 0, 0]);
     }
   });
 });
 
-Deno.test("muon() moves the matrices chosen by what it says it added, and nothing else", async () => {
+Deno.test("muon() changes the given matrices by the update that it returns, and nothing else", async () => {
   const rng = randomStream(1, "muon");
   const { initial, steps } = randomSteps(rng, 384);
-  // The tall matrix stands still, and the last 64 numbers are no matrix.
+  // The tall matrix is frozen, and the last 64 numbers are not a matrix.
   const trained = Float64Array.from({ length: 384 }, (_, i) => Number(i < 128 || (i >= 256 && i < 320)));
   await onDevices(async (device, tolerance) => {
-    const found = await runSteps(
+    const results = await runSteps(
       device,
       muonOf({ momentum: 0.9, nesterov: true }, true),
       initial,
       steps,
       trained,
     );
-    const [before, last] = found.slice(-2);
+    const [before, last] = results.slice(-2);
     for (let i = 0; i < 384; i++) {
       const moved = last.parameter[i] - before.parameter[i];
       assert.ok(Math.abs(last.update[i] - moved) <= tolerance(1e-15, 3e-7), `${i} on ${device.adapter}`);
@@ -176,7 +176,7 @@ Deno.test("muon() moves the matrices chosen by what it says it added, and nothin
   });
 });
 
-Deno.test("sgd(), lion() and muon() refuse options and sizes that do not fit, naming them", () => {
+Deno.test("sgd(), lion() and muon() reject options and sizes that do not fit, naming them", () => {
   const [parameter, m] = ["p", "m"].map((name) => state(name, [64]));
   const [squaredNorm, hyper, gradient] = [input("norm", [1]), input("lr", [1]), input("g", [64])];
   const tensors = { parameter, gradient, states: { momentum: m, exp_avg: m }, squaredNorm, hyper };

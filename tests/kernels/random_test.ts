@@ -34,7 +34,7 @@ Deno.test("threefry2x32() gives the known answers of Random123", () => {
   }
 });
 
-/** Bits of the WGSL threefry: [key, counter] of four numbers a row, two a row out. */
+/** Bits of the WGSL threefry: rows of [key, counter], four numbers, in; rows of two numbers out. */
 const bitsOp: Op<undefined> = {
   name: "threefry bits",
   infer: ([x]) => [{ shape: [x.shape[0], 2], dtype: "u32" }],
@@ -66,7 +66,7 @@ Deno.test("WGSL's threefry has the host's bits, for the known answers and 2,000 
     ...KNOWN_ANSWERS.map((row) => row.slice(0, 4)),
     ...Array.from({ length: 2000 }, () => [0, 0, 0, 0].map(rng.uint32)),
   ];
-  const made = {
+  const testCase = {
     feeds: { x: Uint32Array.from(rows.flat()) },
     outputs: { y: apply(bitsOp, [input("x", [rows.length, 4], "u32")], undefined)[0] },
   };
@@ -74,7 +74,7 @@ Deno.test("WGSL's threefry has the host's bits, for the known answers and 2,000 
   assert.deepEqual(expected.slice(0, 6), KNOWN_ANSWERS.flatMap((row) => row.slice(4)));
   using oracle = cpuDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
-    const { y } = await evaluate(device, made);
+    const { y } = await evaluate(device, testCase);
     assert.deepEqual(Array.from(y), expected, device.adapter);
   }
 });
@@ -85,7 +85,7 @@ Deno.test("a stream set to an earlier position draws the same again", () => {
   assert.equal(stream.position, 100);
   stream.position = 20;
   assert.deepEqual(Array.from({ length: 40 }, () => stream.normal()), first.slice(10));
-  // Past 2^32 draws the counter goes on in its high word.
+  // Past 2^32 draws the counter continues in its high word.
   stream.position = 4294967296 + 5;
   assert.equal(stream.uint32(), threefry2x32(3, hash32("position"), 5, 1)[0]);
 });
@@ -94,7 +94,7 @@ Deno.test("hash32() is FNV-1a over UTF-8, by its published values", () => {
   assert.deepEqual(["", "a", "foobar"].map(hash32), [0x811c9dc5, 0xe40c292c, 0xbf9cf968]);
 });
 
-Deno.test("below(n) of an n that leaves nothing to draw from throws", () => {
+Deno.test("below(n) throws for an n without values to draw", () => {
   for (const n of [0, -1, NaN, 2 ** 32 + 1]) {
     assert.throws(() => randomStream(1, "none").below(n), RangeError);
   }
@@ -122,12 +122,12 @@ function dropped(rng: RandomStream): Case & { wrt: Record<string, Tensor> } {
 Deno.test("dropout() equals float64 on WebGPU", () => checkKernel("dropout", dropped));
 Deno.test("dropout's gradient equals central differences", () => checkGradient("dropout", dropped));
 
-Deno.test("dropout keeps exactly the elements whose bits reach floor(p 2^32), in the gradient the same", async () => {
+Deno.test("dropout keeps exactly the elements whose bits reach floor(p 2^32), the same ones in the gradient", async () => {
   const [size, p, site, seed] = [10_001, 0.3, 12, Uint32Array.of(99, 1234)];
   const x = input("x", [size]);
   const y = dropout(x, input("seed", [2], "u32"), { p, site });
   const [dx] = grad(sumAll(y), [x]);
-  const made: Case = { feeds: { x: new Float64Array(size).fill(1), seed }, outputs: { y, dx } };
+  const testCase: Case = { feeds: { x: new Float64Array(size).fill(1), seed }, outputs: { y, dx } };
   const expected = Array.from({ length: size }, (_, i) => {
     const bits = threefry2x32(seed[0], site, Math.floor(i / 2), seed[1])[i % 2];
     return bits < Math.floor(0.3 * 2 ** 32) ? 0 : 1;
@@ -139,10 +139,10 @@ Deno.test("dropout keeps exactly the elements whose bits reach floor(p 2^32), in
   );
   using oracle = cpuDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
-    const found = await evaluate(device, made);
-    assert.deepEqual(Array.from(found.y, Math.sign), expected, `mask, ${device.adapter}`);
-    assert.deepEqual(Array.from(found.dx), Array.from(found.y), `gradient, ${device.adapter}`);
-    assert.ok(Math.abs(Math.max(...found.y) - 1 / 0.7) < 1e-7);
+    const results = await evaluate(device, testCase);
+    assert.deepEqual(Array.from(results.y, Math.sign), expected, `mask, ${device.adapter}`);
+    assert.deepEqual(Array.from(results.dx), Array.from(results.y), `gradient, ${device.adapter}`);
+    assert.ok(Math.abs(Math.max(...results.y) - 1 / 0.7) < 1e-7);
   }
 });
 
@@ -168,7 +168,7 @@ Deno.test("another site, seed or step gives another mask that agrees only by cha
   }
 });
 
-Deno.test("dropout of p 0 is the tensor itself; p outside [0, 1) and a site that is no u32 are refused", () => {
+Deno.test("dropout of p 0 is the tensor itself; p outside [0, 1) and a site that is not u32 are rejected", () => {
   const [x, seed] = [input("x", [4]), input("seed", [2], "u32")];
   assert.equal(dropout(x, seed, { p: 0, site: 0 }), x);
   for (const p of [1, -0.1, NaN]) assert.throws(() => dropout(x, seed, { p, site: 0 }), UserError);
@@ -204,19 +204,19 @@ function hostNormals(seed: number, purpose: string, count: number): number[] {
 
 Deno.test("randomNormal() is the host's stream in order: exact in float64, each number to 1e-6 on WebGPU", async () => {
   const expected = hostNormals(2024, "init", 100_000);
-  const made = {
+  const testCase = {
     feeds: {},
     outputs: { y: randomNormal([100_000], { seed: 2024, purpose: "init", std: 1 }) },
   };
   using oracle = cpuDevice({ precision: "f64" });
-  assert.deepEqual(Array.from((await evaluate(oracle, made)).y), expected);
+  assert.deepEqual(Array.from((await evaluate(oracle, testCase)).y), expected);
   for (const device of await webgpuDevices()) {
-    const error = worst((await evaluate(device, made)).y, expected);
+    const error = worst((await evaluate(device, testCase)).y, expected);
     assert.ok(error <= 1e-6, `relative error ${error}, ${device.adapter}`);
   }
 });
 
-/** The kernel's log and cos alone: [high, low] of a uniform a row in, [-log(1 - u), cos(2 pi u)] out. */
+/** The kernel's log and cos alone: rows [high, low] of a uniform in, rows [-log(1 - u), cos(2 pi u)] out. */
 const partsOp: Op<undefined> = {
   name: "parts of randomNormal",
   infer: ([x]) => [{ shape: x.shape, dtype: "f32" }],
@@ -248,7 +248,7 @@ function cosineOfTurns(high: number, low: number): number {
   return [Math.cos(angle), -Math.sin(angle), -Math.cos(angle), Math.sin(angle)][quarter % 4];
 }
 
-Deno.test("the kernel's log and cos keep to 1e-6 of each value, also beside 0, 1, every octant and where forms meet", async () => {
+Deno.test("the kernel's log and cos are within 1e-6 of each value, also near 0, 1, octants and boundaries of the formulas", async () => {
   const [HIGH, LOW] = [2 ** 27 - 1, 2 ** 26 - 1];
   const edges = [0, 39311461, 39311462, HIGH, HIGH - 1, ...Array.from({ length: 8 }, (_, k) => k * 2 ** 24)];
   const near = edges.flatMap((edge) => [edge - 1, edge, edge + 1]).filter((high) =>
@@ -261,13 +261,14 @@ Deno.test("the kernel's log and cos keep to 1e-6 of each value, also beside 0, 1
   for (let i = 0; i < 5000; i++) rows.push([rng.below(HIGH + 1), rng.below(LOW + 1)]);
   const y = apply(partsOp, [input("x", [rows.length, 2], "u32")], undefined)[0];
   for (const device of await webgpuDevices()) {
-    const found = (await evaluate(device, { feeds: { x: Uint32Array.from(rows.flat()) }, outputs: { y } })).y;
+    const results =
+      (await evaluate(device, { feeds: { x: Uint32Array.from(rows.flat()) }, outputs: { y } })).y;
     rows.forEach(([high, low], i) => {
       const u = (high * 2 ** 26 + low) / 2 ** 53;
       const expected = [-Math.log1p(-u), cosineOfTurns(high, low)];
       for (const part of [0, 1]) {
-        const error = Math.abs(found[2 * i + part] - expected[part]);
-        const where = `${["log", "cos"][part]} at (${high}, ${low}): ${found[2 * i + part]}, expected ${
+        const error = Math.abs(results[2 * i + part] - expected[part]);
+        const where = `${["log", "cos"][part]} at (${high}, ${low}): ${results[2 * i + part]}, expected ${
           expected[part]
         }`;
         // 2^-49: `low` is rounded by at most two of its steps of 2 pi 2^-53, which shows only beside a zero
@@ -282,18 +283,18 @@ Deno.test("an element whose bits equal the threshold is kept, one below is dropp
   const bits = threefry2x32(5, 6, 0, 7)[1];
   const [x, seed] = [input("x", [2]), input("seed", [2], "u32")];
   const [kept, lost] = [bits, bits + 1].map((limit) => dropout(x, seed, { p: limit / 2 ** 32, site: 6 }));
-  const made: Case = {
+  const testCase: Case = {
     feeds: { x: Float64Array.of(1, 1), seed: Uint32Array.of(5, 7) },
     outputs: { kept, lost },
   };
   using oracle = cpuDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
-    const found = await evaluate(device, made);
-    assert.ok(found.kept[1] > 1 && found.lost[1] === 0, device.adapter);
+    const results = await evaluate(device, testCase);
+    assert.ok(results.kept[1] > 1 && results.lost[1] === 0, device.adapter);
   }
 });
 
-Deno.test("randomNormal() of more elements than 65,535 workgroups hold is right to the last", async () => {
+Deno.test("randomNormal() of more elements than 65,535 workgroups hold is correct to the last element", async () => {
   const size = 65_535 * 64 + 1000;
   const [device] = await webgpuDevices();
   const { y } = await evaluate(device, {
@@ -318,13 +319,13 @@ Deno.test("randomUniform() is the host's stream between its ends: exact in float
   using oracle = cpuDevice({ precision: "f64" });
   assert.deepEqual(Array.from((await evaluate(oracle, { feeds: {}, outputs: { y } })).y), expected);
   for (const device of await webgpuDevices()) {
-    const found = (await evaluate(device, { feeds: {}, outputs: { y } })).y;
-    expected.forEach((value, i) => assert.ok(Math.abs(found[i] - value) <= 4e-7, `${i}: ${found[i]}`));
+    const results = (await evaluate(device, { feeds: {}, outputs: { y } })).y;
+    expected.forEach((value, i) => assert.ok(Math.abs(results[i] - value) <= 4e-7, `${i}: ${results[i]}`));
   }
   assert.throws(() => randomUniform([2], { seed: 1, purpose: "x", low: 1, high: 0 }), UserError);
 });
 
-Deno.test("randomNormal() within 2 deviations keeps the draws inside and draws the others again, alike on every device", async () => {
+Deno.test("randomNormal() within 2 deviations keeps the draws inside and redraws the others, the same on every device", async () => {
   const plain = hostNormals(4, "cut", 20_000);
   const y = randomNormal([20_000], { seed: 4, purpose: "cut", std: 1, within: 2 });
   using oracle = cpuDevice({ precision: "f64" });
@@ -334,7 +335,7 @@ Deno.test("randomNormal() within 2 deviations keeps the draws inside and draws t
     if (Math.abs(plain[i]) <= 2) assert.equal(value, plain[i]);
     return value !== plain[i];
   });
-  // 4.55% lie outside; four standard deviations of their number.
+  // 4.55% are outside; four standard deviations of their number.
   assert.ok(Math.abs(redrawn.length - 910) < 4 * Math.sqrt(869), `${redrawn.length} drawn again`);
   assert.equal(new Set(expected).size, 20_000, "no draw is used twice");
   for (const device of await webgpuDevices()) {
@@ -386,7 +387,7 @@ Deno.test("draws of other purposes, other seeds and of neighbours are uncorrelat
   }
 });
 
-Deno.test("randomNormal() refuses a negative std and numbers that are not finite", () => {
+Deno.test("randomNormal() rejects a negative std and numbers that are not finite", () => {
   for (const options of [{ std: -1 }, { std: NaN }, { std: 1, mean: Infinity }]) {
     assert.throws(() => randomNormal([2], { seed: 1, purpose: "x", ...options }), UserError);
   }

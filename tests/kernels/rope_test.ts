@@ -31,17 +31,17 @@ function rotation(rng: RandomStream): Case & { wrt: Record<string, Tensor> } {
   return { feeds, wrt: { x }, outputs: { y }, label };
 }
 
-/** The definition, with complex numbers' rule and nothing of the kernel's. */
+/** The definition, by complex multiplication, independent of the kernel. */
 function defined(x: ArrayLike<number>, [B, T, H, D]: number[], pairs: string, R: number, offset: number) {
-  return Float64Array.from(x, (own, i) => {
+  return Float64Array.from(x, (value, i) => {
     const [d, t] = [i % D, Math.floor(i / (D * H)) % T];
-    if (d >= R) return own;
+    if (d >= R) return value;
     const half = pairs === "half";
     const pair = half ? d % (R / 2) : Math.floor(d / 2);
     const second = half ? d >= R / 2 : d % 2 === 1;
     const other = x[i + (second ? -1 : 1) * (half ? R / 2 : 1)];
     const angle = (offset + t) * Math.pow(10_000, -2 * pair / R);
-    return own * Math.cos(angle) + (second ? 1 : -1) * other * Math.sin(angle);
+    return value * Math.cos(angle) + (second ? 1 : -1) * other * Math.sin(angle);
   }).slice(0, B * T * H * D);
 }
 
@@ -49,7 +49,7 @@ Deno.test("rope() equals float64 on WebGPU, far positions too", () => checkKerne
 Deno.test("rope()'s gradient equals central differences", () => checkGradient("rope", rotation));
 
 for (const pairs of ["interleaved", "half"] as const) {
-  Deno.test(`rope() with ${pairs} pairs equals its definition within 1e-5 a hundred thousand positions on`, async () => {
+  Deno.test(`rope() with ${pairs} pairs equals its definition within 1e-5 at position 100,000`, async () => {
     const shape = [2, 5, 3, 10];
     const feeds: Record<string, Values> = {};
     const x = randomInput(randomStream(1, "rope definition"), feeds, "x", shape);
@@ -58,21 +58,21 @@ for (const pairs of ["interleaved", "half"] as const) {
     using oracle = cpuDevice({ precision: "f64" });
     using plain = cpuDevice();
     for (const device of [oracle, plain, ...await webgpuDevices()]) {
-      const found = await evaluate(device, { feeds, outputs: { y } });
-      assert.ok(relativeError(found.y, expected) <= (device === oracle ? 1e-12 : 1e-5), device.adapter);
+      const results = await evaluate(device, { feeds, outputs: { y } });
+      assert.ok(relativeError(results.y, expected) <= (device === oracle ? 1e-12 : 1e-5), device.adapter);
     }
   });
 }
 
-Deno.test("the product of a rotated query and key depends on their distance alone", async () => {
+Deno.test("the product of a rotated query and key depends only on their distance", async () => {
   const feeds: Record<string, Values> = {};
   const rng = randomStream(2, "rope distance");
   const [q, k] = ["q", "k"].map((name) => randomInput(rng, feeds, name, [1, 1, 1, 16]));
   using oracle = cpuDevice({ precision: "f64" });
   const product = async (i: number, j: number) => {
     const outputs = { q: rope(q, { offset: i }), k: rope(k, { offset: j }) };
-    const found = await evaluate(oracle, { feeds, outputs });
-    return Array.from(found.q).reduce((sum, a, d) => sum + a * found.k[d], 0);
+    const results = await evaluate(oracle, { feeds, outputs });
+    return Array.from(results.q).reduce((sum, a, d) => sum + a * results.k[d], 0);
   };
   const near = await product(7, 3);
   assert.ok(Math.abs(near - await product(1007, 1003)) < 1e-10);
@@ -84,12 +84,12 @@ Deno.test("one table of turns serves several tensors", async () => {
   const x = randomInput(randomStream(3, "turns"), feeds, "x", [1, 4, 2, 6]);
   const table = ropeTurns(4, 6, { base: 50 });
   using oracle = cpuDevice({ precision: "f64" });
-  const outputs = { shared: rope(x, { base: 50, turns: table }), own: rope(x, { base: 50 }) };
-  const found = await evaluate(oracle, { feeds, outputs });
-  assert.deepEqual(found.shared, found.own);
+  const outputs = { shared: rope(x, { base: 50, turns: table }), separate: rope(x, { base: 50 }) };
+  const results = await evaluate(oracle, { feeds, outputs });
+  assert.deepEqual(results.shared, results.separate);
 });
 
-Deno.test("rope() refuses an odd or too large rotaryDim, other ranks and bad options in one line", () => {
+Deno.test("rope() rejects an odd or too large rotaryDim, other ranks and bad options in one line", () => {
   const x = input("x", [1, 4, 2, 6]);
   const refuses = (build: () => unknown, message: RegExp) =>
     assert.throws(build, (error) => {

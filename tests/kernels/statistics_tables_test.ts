@@ -1,4 +1,4 @@
-// The tables of statistics: what they name exists in the kernels, and the kernels number no column by hand.
+// The tables of statistics: the sums they name exist in the kernels, and no kernel hard-codes a column number.
 import assert from "node:assert/strict";
 import { ATTENTION_GRADIENT_TABLE } from "../../kernels/attention_statistics/gradient.ts";
 import { ATTENTION_TABLE, columnsOf } from "../../kernels/attention_statistics/table.ts";
@@ -11,7 +11,7 @@ const ROOMS = ["attention_statistics", "statistics"].map((name) =>
 
 const source = (file: string): Promise<string> => Deno.readTextFile(new URL(file, ROOMS[0]));
 
-Deno.test("every sum that a column of attention's statistics names is summed up by a kernel", async () => {
+Deno.test("every sum that a column of attention's statistics names is computed by a kernel", async () => {
   const merge = await source("merge.wgsl");
   const tables = { "statistics.wgsl": ATTENTION_TABLE, "gradient.wgsl": ATTENTION_GRADIENT_TABLE };
   for (const [file, table] of Object.entries(tables)) {
@@ -24,7 +24,7 @@ Deno.test("every sum that a column of attention's statistics names is summed up 
   }
 });
 
-Deno.test("no kernel of statistics numbers its columns by hand", async () => {
+Deno.test("no kernel of statistics hard-codes column numbers", async () => {
   for (const room of ROOMS) {
     for await (const { name } of Deno.readDir(room)) {
       const text = name.endsWith(".wgsl") ? await Deno.readTextFile(new URL(name, room)) : "";

@@ -1,5 +1,5 @@
-// Statistics of tensors against two passes in float64, written here once more: odd cuts, numbers that are none, numbers
-// whose squares leave float32.
+// Statistics of tensors against an independent two-pass float64 implementation: odd sizes, non-finite numbers, numbers whose
+// squares overflow float32.
 import assert from "node:assert/strict";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import type { Segment } from "../../kernels/statistics/chunks.ts";
@@ -13,7 +13,7 @@ import { between, webgpuDevices } from "./harness.ts";
 
 type Row = Record<typeof STATISTICS[number], number>;
 
-/** A tensor's numbers and how it is cut. */
+/** A tensor's numbers and its parts. */
 interface Given {
   readonly values: Float64Array;
   readonly parts: readonly Segment[];
@@ -24,12 +24,12 @@ const least = (values: readonly number[]): number => values.reduce((a, b) => Mat
 const most = (values: readonly number[]): number => values.reduce((a, b) => Math.max(a, b), -Infinity);
 const length = (values: readonly number[]): number => Math.sqrt(sum(values.map((x) => x * x)));
 
-/** The definitions, word for word. */
+/** The definitions, literally. */
 function dense(values: Float64Array, { offset, samples, size, rows }: Segment): Row {
-  const { length: own, every } = rows ?? { length: size, every: size };
+  const { length: width, every } = rows ?? { length: size, every: size };
   const each = Array.from({ length: samples }, (_, b) => {
     return Array.from({ length: size }, (_, n) => {
-      return values[offset + (b * size / own + Math.floor(n / own)) * every + n % own];
+      return values[offset + (b * size / width + Math.floor(n / width)) * every + n % width];
     });
   });
   const finite = each.flat().filter(Number.isFinite);
@@ -59,10 +59,10 @@ async function rowsOn(device: Device, given: readonly Given[]): Promise<Row[]> {
   );
   using program = await device.compile({ outputs: { rows } });
   program.run(Object.fromEntries(given.map(({ values }, i) => [`x${i}`, values])));
-  const [found] = await program.read(["rows"]);
+  const [results] = await program.read(["rows"]);
   const width = STATISTICS.length;
-  return Array.from({ length: found.length / width }, (_, r) => {
-    return Object.fromEntries(STATISTICS.map((name, k) => [name, found[r * width + k]])) as Row;
+  return Array.from({ length: results.length / width }, (_, r) => {
+    return Object.fromEntries(STATISTICS.map((name, k) => [name, results[r * width + k]])) as Row;
   });
 }
 
@@ -72,22 +72,22 @@ async function everyDevice(): Promise<[string, Device][]> {
   return [["float64", f64], ["float32", f32], ["software schedule", software], ["gpu schedule", gpu]];
 }
 
-/** What a statistic may be off by. */
+/** Tolerance of a statistic. */
 function allowed(name: keyof Row, expected: Row): number {
-  // Exact, but for the rounding of the share to float32.
+  // Exact, except for the rounding of the share to float32.
   if (name === "zeros") return 1e-7;
-  // Exact, unless subnormal: an adapter may flush what is below 2^-126.
+  // Exact, unless subnormal: an adapter may flush numbers below 2^-126.
   if (["min", "max", "absmax", "nonfinite"].includes(name)) return 1.2e-38;
-  // Rounded once, where every merge keeps the rest: measured 6e-8 of the numbers' size.
+  // Rounded once, because every merge keeps the compensation: measured 6e-8 of the numbers' size.
   if (name === "mean") return 2e-7 * expected.rms + 1.2e-38;
-  // Measured 4e-6 where 30,000 samples are merged one by one, 5e-7 elsewhere; each of n numbers may have been flushed.
+  // Measured 4e-6 if 30,000 samples are merged one by one, 5e-7 otherwise; each of n numbers may have been flushed.
   return 1e-5 * expected[name] + 1.2e-38 * Math.sqrt(1e6);
 }
 
-function compare(where: string, found: Row, expected: Row): void {
+function compare(where: string, results: Row, expected: Row): void {
   for (const name of STATISTICS) {
-    // What is beyond float32 is infinite there, and may be a number in float64.
-    const [x, y] = [found[name], expected[name]].map((value) =>
+    // A result beyond float32 is infinite there, and may be finite in float64.
+    const [x, y] = [results[name], expected[name]].map((value) =>
       Math.abs(value) > 3.4028235e38 ? Infinity : value
     );
     const error = x === y ? 0 : Math.abs(x - y);
@@ -99,9 +99,9 @@ function compare(where: string, found: Row, expected: Row): void {
 async function check(where: string, given: readonly Given[]): Promise<void> {
   const expected = given.flatMap(({ values, parts }) => parts.map((part) => dense(values, part)));
   for (const [name, device] of await everyDevice()) {
-    const found = await rowsOn(device, given);
-    assert.equal(found.length, expected.length);
-    found.forEach((row, r) => compare(`${where}, ${name}, row ${r}`, row, expected[r]));
+    const results = await rowsOn(device, given);
+    assert.equal(results.length, expected.length);
+    results.forEach((row, r) => compare(`${where}, ${name}, row ${r}`, row, expected[r]));
   }
 }
 
@@ -111,14 +111,14 @@ function random(rng: RandomStream, size: number, scale = 1, shift = 0): Float64A
 }
 
 /** All of the numbers as one part. */
-const whole = (values: Float64Array, samples = 1): Given => ({
+const onePart = (values: Float64Array, samples = 1): Given => ({
   values,
   parts: [{ offset: 0, samples, size: values.length / samples }],
 });
 
 const filled = (size: number, value: number): Float64Array => new Float64Array(size).fill(Math.fround(value));
 
-Deno.test("statistics of tensors of any size, cut anywhere, equal float64", async () => {
+Deno.test("statistics of tensors of any size, with any parts, equal float64", async () => {
   for (let i = 0; i < 12; i++) {
     const rng = randomStream(i, "statistics");
     const given = Array.from({ length: between(rng, 1, 5) }, (): Given => {
@@ -149,7 +149,7 @@ Deno.test("statistics of the heads of [B, T, H, d] of any sizes equal float64", 
       const heads = Array.from({ length: H }, (_, head): Segment => {
         return { offset: offset + head * d, samples: B, size: T * d, rows: { length: d, every: H * d } };
       });
-      // With the whole before them, as tracking asks for, or alone.
+      // After a part that is the entire tensor, as in tracking, or alone.
       const all: Segment[] = i > 0 ? [{ offset, samples: B, size: T * H * d }] : [];
       return { values, parts: [...all, ...heads] };
     });
@@ -157,7 +157,7 @@ Deno.test("statistics of the heads of [B, T, H, d] of any sizes equal float64", 
   }
 });
 
-Deno.test("every parameter of one flat tensor has a row of its own", async () => {
+Deno.test("every parameter of one flat tensor has a separate row", async () => {
   const rng = randomStream(1, "flat");
   let end = 0;
   const parts = Array.from({ length: 60 }, () => {
@@ -168,19 +168,19 @@ Deno.test("every parameter of one flat tensor has a row of its own", async () =>
   await check("flat", [{ values: random(rng, end), parts }]);
 });
 
-Deno.test("a sample of more chunks than are merged one by one is summarised to its end", async () => {
+Deno.test("a sample of more chunks than are merged one by one is summarised completely", async () => {
   const values = random(randomStream(1, "long"), 1_300_003);
   values[1_300_002] = 77;
-  await check("long", [whole(values)]);
+  await check("long", [onePart(values)]);
 });
 
-Deno.test("NaN and infinities are counted and left out, zeros of both signs are counted", async () => {
+Deno.test("NaN and infinities are counted and excluded, zeros of both signs are counted", async () => {
   const rng = randomStream(1, "planted");
   const planted = [NaN, Infinity, -Infinity, 0, -0];
   const given = [7, 64, 1030, 20_000].map((size) => {
     const values = random(rng, 3 * size);
     for (let i = 0; i < size; i++) values[rng.below(3 * size)] = planted[rng.below(planted.length)];
-    return whole(values, 3);
+    return onePart(values, 3);
   });
   // A NaN's sign and payload do not matter: this one has every bit set.
   await check("planted", [...given, { ...given[3], parts: [{ offset: 1, samples: 1, size: 17_003 }] }]);
@@ -189,74 +189,74 @@ Deno.test("NaN and infinities are counted and left out, zeros of both signs are 
     const rows = statistics([{ x: input("x", [4]), parts: [{ offset: 0, samples: 1, size: 4 }] }]);
     using program = await device.compile({ outputs: { rows } });
     program.run({ x: bits });
-    const [found] = await program.read(["rows"]);
-    // The subnormal number is no zero, even where it counts as one in sums.
-    assert.equal(found[STATISTICS.indexOf("nonfinite")], 2);
-    assert.equal(found[STATISTICS.indexOf("zeros")], 0.25);
+    const [results] = await program.read(["rows"]);
+    // The subnormal number is not counted as zero, even if sums flush it.
+    assert.equal(results[STATISTICS.indexOf("nonfinite")], 2);
+    assert.equal(results[STATISTICS.indexOf("zeros")], 0.25);
   }
 });
 
-Deno.test("where nothing is finite the row is zero but for the counts, and empty samples have norm 0", async () => {
+Deno.test("without finite elements the row is zero except for the counts, and empty samples have norm 0", async () => {
   const none = filled(100, NaN);
   const half = Float64Array.from({ length: 4000 }, (_, i) => i < 2000 ? Infinity : 2);
-  await check("none", [whole(none, 2), whole(half, 2), whole(filled(1, -Infinity))]);
-  const [row] = await rowsOn((await webgpuDevices())[0], [whole(none)]);
+  await check("none", [onePart(none, 2), onePart(half, 2), onePart(filled(1, -Infinity))]);
+  const [row] = await rowsOn((await webgpuDevices())[0], [onePart(none)]);
   assert.deepEqual(Object.values(row), [0, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0, 0]);
 });
 
-Deno.test("squares beyond float32 do not reach the results", async () => {
+Deno.test("squares beyond float32 do not affect the results", async () => {
   const rng = randomStream(1, "scales");
-  const given = [1e30, 1e-30, 1e37, 1e-36].map((scale) => whole(random(rng, 6000, scale), 3));
-  // Samples of every size, and every size in one sample.
+  const given = [1e30, 1e-30, 1e37, 1e-36].map((scale) => onePart(random(rng, 6000, scale), 3));
+  // Samples of every magnitude, and every magnitude in one sample.
   const mixed = [1e-30, 1, 1e30].flatMap((scale) => [...random(rng, 2000, scale)]);
   const large = Float64Array.from({ length: 300 }, (_, i) => Math.fround(i % 2 ? 3e38 : -3e38));
   const edge = [
-    whole(large),
-    whole(large.map(Math.abs), 100),
-    whole(Float64Array.of(Math.fround(3.4028234e38))),
+    onePart(large),
+    onePart(large.map(Math.abs), 100),
+    onePart(Float64Array.of(Math.fround(3.4028234e38))),
   ];
   await check("scales", [
     ...given,
-    whole(Float64Array.from(mixed), 3),
-    whole(Float64Array.from(mixed)),
+    onePart(Float64Array.from(mixed), 3),
+    onePart(Float64Array.from(mixed)),
     ...edge,
   ]);
 });
 
 Deno.test("subnormal numbers are kept or flushed to zero, never anything else", async () => {
   await check("subnormal", [
-    whole(random(randomStream(1, "subnormal"), 500, 1e-40)),
-    whole(filled(9, 1e-45)),
+    onePart(random(randomStream(1, "subnormal"), 500, 1e-40)),
+    onePart(filled(9, 1e-45)),
   ]);
 });
 
 Deno.test("equal elements have exactly their value as mean and a standard deviation of exactly 0", async () => {
   for (const [name, device] of await everyDevice()) {
     for (const value of [0, -0, 0.1, -1 / 3, 1e30, -1e-30]) {
-      const [row] = await rowsOn(device, [whole(filled(4099, value))]);
+      const [row] = await rowsOn(device, [onePart(filled(4099, value))]);
       assert.deepEqual([row.mean + 0, row.std], [Math.fround(value) + 0, 0], `${name}, ${value}`);
     }
-    const [row] = await rowsOn(device, [whole(Float64Array.of(-2.5))]);
+    const [row] = await rowsOn(device, [onePart(Float64Array.of(-2.5))]);
     assert.deepEqual(Object.values(row), [-2.5, 0, -2.5, -2.5, 2.5, 2.5, 2.5, 0, 0, 2.5, 2.5, 2.5], name);
   }
 });
 
-Deno.test("std is as exact beside a mean 100,000 times as large, and behind an outlier", async () => {
+Deno.test("std is as exact with a mean 100,000 times as large, and after an outlier", async () => {
   const rng = randomStream(1, "shifted");
   const outlier = random(rng, 50_000);
   outlier[0] = 1e4;
   for (const values of [random(rng, 300, 1e-2, 1000), random(rng, 400_001, 1e-2, 1000), outlier]) {
-    const expected = dense(values, whole(values).parts[0]);
+    const expected = dense(values, onePart(values).parts[0]);
     for (const [name, device] of await everyDevice()) {
-      const [{ mean, std }] = await rowsOn(device, [whole(values)]);
-      // The mean is rounded once, by half a unit in its last place, 3e-5; a difference of sums would give anything.
+      const [{ mean, std }] = await rowsOn(device, [onePart(values)]);
+      // The mean is rounded once, by half a unit in its last place, 3e-5; a difference of sums would be meaningless.
       assert.ok(Math.abs(mean - expected.mean) <= 3.2e-5, `${name}: mean ${mean}, expected ${expected.mean}`);
       assert.ok(Math.abs(std / expected.std - 1) <= 1e-5, `${name}: std ${std}, expected ${expected.std}`);
     }
   }
 });
 
-Deno.test("one dispatch a tensor and two for all, on views too, and the same bits each time", async () => {
+Deno.test("one dispatch per tensor and two for all, on views too, and deterministic", async () => {
   const values = random(randomStream(1, "bits"), 4 * 9000, 3);
   const parts = [{ offset: 3, samples: 7, size: 1201 }];
   for (const device of await webgpuDevices()) {
@@ -278,17 +278,17 @@ Deno.test("one dispatch a tensor and two for all, on views too, and the same bit
   }
 });
 
-Deno.test("more samples than workgroups in a line are merged, more than an adapter's loops are refused", async () => {
+Deno.test("more samples than workgroups in one dimension are merged, more than the adapter's iterations are rejected", async () => {
   const values = random(randomStream(1, "samples"), 90_000);
-  await check("many samples", [whole(values, 30_000)]);
+  await check("many samples", [onePart(values, 30_000)]);
   const [software] = await webgpuDevices();
   if (software.target!.maxIterations === undefined) return;
-  await assert.rejects(rowsOn(software, [whole(values, 45_000)]), (error: Error) => {
+  await assert.rejects(rowsOn(software, [onePart(values, 45_000)]), (error: Error) => {
     return error instanceof UserError && error.message.includes("samples = 45000");
   });
 });
 
-Deno.test("parts outside their tensor, tensors of integers and nothing at all are refused", () => {
+Deno.test("parts outside their tensor, integer tensors and an empty list are rejected", () => {
   const part = { offset: 0, samples: 2, size: 5 };
   assert.throws(() => statistics([{ x: input("x", [9]), parts: [part] }]), (error: Error) => {
     return error instanceof UserError &&
