@@ -1,5 +1,5 @@
-// What no key can know alone: heads against dim, splits against one another. Each check is a row that names the keys
-// it looks at, so that a message can point at the one the user changed.
+// Checks across keys: heads against dim, splits against one another. Each check lists the keys that it reads, so that a
+// message can name the one that the user changed.
 
 import { SCHEDULES } from "../../kernels/optimizers/schedules.ts";
 import { CATALOGUE } from "../data/corpora.ts";
@@ -8,10 +8,10 @@ import { TASKS } from "../data/tasks.ts";
 import { type Conflict, MODEL_CHECKS } from "./model_conflicts.ts";
 import type { Config } from "./schema.ts";
 
-/** Sources that generate their samples: they have no text to split. */
+/** Sources that generate their samples and so have no text to split. */
 export const SYNTHETIC_SOURCES: readonly string[] = Object.keys(TASKS);
 
-/** For each source whether it is a synthetic task; undefined for a name that only the data can refuse. */
+/** Whether each source is a synthetic task; undefined for an unknown name, which loading the data rejects. */
 function syntheticSources({ data: { files, source, sources, tasks } }: Config): (boolean | undefined)[] {
   const all = sources.length > 0 ? sources : [{ files, source }];
   return all.map(({ files, source }) => {
@@ -23,39 +23,39 @@ function syntheticSources({ data: { files, source, sources, tasks } }: Config): 
 
 const isSynthetic = (config: Config): boolean => syntheticSources(config).every(Boolean);
 
-function mixtureStandsAlone({ data }: Config): Conflict | undefined {
+function mixtureIsExclusive({ data }: Config): Conflict | undefined {
   if (data.sources.length === 0) return undefined;
-  const beside: [key: string, set: boolean, instead: string][] = [
-    ["data.source", data.source !== DATA_KEYS.source.default, "an entry of its own"],
-    ["data.files", data.files.length > 0, "an entry of its own"],
+  const others: [key: string, set: boolean, instead: string][] = [
+    ["data.source", data.source !== DATA_KEYS.source.default, "an entry in it"],
+    ["data.files", data.files.length > 0, "an entry in it"],
     ["data.field", data.field !== null, "field in the entries"],
     ["data.split_files.val", data.split_files.val.length > 0, "[]"],
     ["data.split_files.test", data.split_files.test.length > 0, "[]"],
   ];
-  const [key, , instead] = beside.find(([, set]) => set) ?? [];
+  const [key, , instead] = others.find(([, set]) => set) ?? [];
   if (key === undefined) return undefined;
-  const message = `stands beside data.sources; expected ${instead}.`;
+  const message = `cannot be combined with data.sources; expected ${instead}.`;
   return { key, keys: [key, "data.sources"], message };
 }
 
-function sourcesAreOneThing({ data: { sources } }: Config): Conflict | undefined {
+function sourcesAreUnambiguous({ data: { sources } }: Config): Conflict | undefined {
   const at = sources.findIndex(({ source, files }) => (source === null) === (files.length === 0));
   if (at < 0) return undefined;
   const [key, { source }] = [`data.sources.${at}`, sources[at]];
-  const found = source === null ? "neither source nor files" : `source ${source} and files`;
-  return { key, keys: [key], message: `found ${found}; expected one of them.` };
+  const given = source === null ? "neither source nor files" : `source ${source} and files`;
+  return { key, keys: [key], message: `found ${given}; expected one of them.` };
 }
 
-function fieldsAreOfFiles({ data: { sources, files, source, field } }: Config): Conflict | undefined {
+function fieldsNeedFiles({ data: { sources, files, source, field } }: Config): Conflict | undefined {
   const all = [
     { key: "data", files, source, field },
-    ...sources.map((own, i) => ({ key: `data.sources.${i}`, ...own })),
+    ...sources.map((entry, i) => ({ key: `data.sources.${i}`, ...entry })),
   ];
-  const wrong = all.find((own) => own.field !== null && own.files.length === 0);
+  const wrong = all.find((entry) => entry.field !== null && entry.files.length === 0);
   if (wrong === undefined) return undefined;
   const key = `${wrong.key}.field`;
   const message =
-    `${wrong.field} is of files of JSON lines, found the source ${wrong.source}; expected null.`;
+    `${wrong.field} is only for files of JSON lines, found the source ${wrong.source}; expected null.`;
   return { key, keys: [key, `${wrong.key}.files`, `${wrong.key}.source`], message };
 }
 
@@ -79,7 +79,7 @@ function evaluatedSplitExists(config: Config): Conflict | undefined {
   };
 }
 
-// A run shorter than its warmup is a smoke test; a decay that ends before the warmup does is a mistake.
+// A run shorter than its warmup is a smoke test; a decay that ends before its warmup is a mistake.
 function decayOutlastsWarmup({ schedule: { name, warmup, steps } }: Config): Conflict | undefined {
   if (!SCHEDULES[name].ends || steps === null || warmup <= steps) return undefined;
   return {
@@ -89,7 +89,7 @@ function decayOutlastsWarmup({ schedule: { name, warmup, steps } }: Config): Con
   };
 }
 
-// Else a learning rate that was lowered for a fine-tuning would rise instead of falling.
+// Otherwise a learning rate lowered for fine-tuning would rise instead of fall.
 function ratesFall({ optimizer: { lr }, schedule: { name, min_lr } }: Config): Conflict | undefined {
   if (SCHEDULES[name].flat || min_lr <= lr) return undefined;
   return {
@@ -99,7 +99,7 @@ function ratesFall({ optimizer: { lr }, schedule: { name, min_lr } }: Config): C
   };
 }
 
-function tokenizerHasItsFile({ tokenizer: { kind, file } }: Config): Conflict | undefined {
+function tokenizerHasFile({ tokenizer: { kind, file } }: Config): Conflict | undefined {
   if ((kind === "huggingface") === (file !== null)) return undefined;
   const message = file === null
     ? "null; the kind huggingface needs a tokenizer.json."
@@ -107,7 +107,7 @@ function tokenizerHasItsFile({ tokenizer: { kind, file } }: Config): Conflict | 
   return { key: "tokenizer.file", keys: ["tokenizer.file", "tokenizer.kind"], message };
 }
 
-/** What the samples come from, as a message names it. */
+/** The source of the samples, for error messages. */
 function sourceOf({ data: { files, source, sources, tasks } }: Config): string {
   if (sources.length > 0) return "data.sources of texts alone";
   return files.length > 0 ? "data.files" : tasks === null ? `data.source ${source}` : `data.tasks ${tasks}`;
@@ -115,38 +115,38 @@ function sourceOf({ data: { files, source, sources, tasks } }: Config): string {
 
 const SOURCE_KEYS = ["data.source", "data.sources", "data.files", "data.tasks"];
 
-function answersAreOfTasks(config: Config): Conflict | undefined {
-  if (!config.data.answer_only || syntheticSources(config).some((own) => own !== false)) return undefined;
+function answersNeedTasks(config: Config): Conflict | undefined {
+  if (!config.data.answer_only || syntheticSources(config).some((x) => x !== false)) return undefined;
   const key = "data.answer_only";
-  const message = `true is of synthetic tasks, found ${sourceOf(config)}; expected false.`;
+  const message = `true is only for synthetic tasks, found ${sourceOf(config)}; expected false.`;
   return { key, keys: [key, ...SOURCE_KEYS], message };
 }
 
-function splitFilesAreOfTexts(config: Config): Conflict | undefined {
+function splitFilesNeedTexts(config: Config): Conflict | undefined {
   const split = (["val", "test"] as const).find((name) => config.data.split_files[name].length > 0);
   if (split === undefined || !isSynthetic(config)) return undefined;
   const key = `data.split_files.${split}`;
-  const message = `files are of texts, found the synthetic task of ${sourceOf(config)}; expected [].`;
+  const message = `files are only for texts, found the synthetic task of ${sourceOf(config)}; expected [].`;
   return { key, keys: [key, ...SOURCE_KEYS], message };
 }
 
 const CHECKS: readonly ((config: Config) => Conflict | undefined)[] = [
   ...MODEL_CHECKS,
-  mixtureStandsAlone,
-  sourcesAreOneThing,
-  fieldsAreOfFiles,
+  mixtureIsExclusive,
+  sourcesAreUnambiguous,
+  fieldsNeedFiles,
   splitsLeaveText,
   evaluatedSplitExists,
   decayOutlastsWarmup,
   ratesFall,
-  tokenizerHasItsFile,
+  tokenizerHasFile,
 ];
 
-/** What has no effect: checkpoints that are there may have it. */
-const IDLE_CHECKS = [answersAreOfTasks, splitFilesAreOfTexts];
+/** Settings without effect, which existing checkpoints may have. */
+const NO_EFFECT_CHECKS = [answersNeedTasks, splitFilesNeedTexts];
 
 /**
- * What is valid and hardly meant, a line each: a warmup that is longer than the run.
+ * Warnings about valid but probably unintended settings, one line each: a warmup longer than the run.
  *
  * @example
  * ```ts
@@ -163,12 +163,12 @@ export function configWarnings({ train: { steps }, schedule: { warmup } }: Confi
 }
 
 /**
- * The first fault between keys of a configuration whose keys are each valid, or undefined.
+ * The first conflict between keys that are each valid, or undefined.
  *
- * @param saved a checkpoint's: a key without effect is no fault
+ * @param saved whether it comes from a checkpoint, where a key without effect is no error
  */
 export function firstConflict(config: Config, saved = false): Conflict | undefined {
-  for (const check of saved ? CHECKS : [...CHECKS, ...IDLE_CHECKS]) {
+  for (const check of saved ? CHECKS : [...CHECKS, ...NO_EFFECT_CHECKS]) {
     const conflict = check(config);
     if (conflict !== undefined) return conflict;
   }

@@ -1,18 +1,18 @@
-// What two configurations have different, key by key.
+// Differences between two configurations, key by key.
 import { isMapping } from "../base/show.ts";
 
-/** A key whose values differ; undefined where one configuration has no such key. */
+/** A key whose values differ; undefined if a configuration lacks the key. */
 export interface ConfigDifference {
   /** `model.dim`, `data.files.0` */
   readonly key: string;
-  /** In the first. */
+  /** Its value in the first. */
   readonly a: unknown;
-  /** In the second. */
+  /** Its value in the second. */
   readonly b: unknown;
 }
 
 /**
- * A configuration as keys with their values, `model.block.attention.activation`; an empty list or mapping is a value.
+ * A configuration as a flat map of keys such as `model.block.attention.activation`; an empty list or mapping is a value.
  *
  * @example
  * ```ts
@@ -21,18 +21,18 @@ export interface ConfigDifference {
  * ```
  */
 export function configKeys(config: object): Map<string, unknown> {
-  const found = new Map<string, unknown>();
+  const values = new Map<string, unknown>();
   const visit = (value: unknown, path: string): void => {
     const inside = isMapping(value) || Array.isArray(value) ? Object.entries(value) : [];
-    if (inside.length === 0 && path !== "") found.set(path, value);
+    if (inside.length === 0 && path !== "") values.set(path, value);
     for (const [key, part] of inside) visit(part, path === "" ? key : `${path}.${key}`);
   };
   visit(config, "");
-  return found;
+  return values;
 }
 
 /**
- * The keys in which two configurations differ, in the order of the first, then those that the second alone has.
+ * The keys in which two configurations differ, in the order of the first, then those that only the second has.
  *
  * @example
  * ```ts

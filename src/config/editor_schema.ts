@@ -1,5 +1,5 @@
-// The JSON Schema of a configuration file, for editors. A file may say more than one run's configuration: a list where one
-// value is wanted is a sweep, ablations stand beside the keys, and one entry stands for a list of one.
+// The JSON Schema of a configuration file, for editors. A file allows more than the configuration of one run: a list instead
+// of a single value is a sweep, `ablations` is an extra key, and a single entry is short for a list of one.
 
 import { type JsonSchema, runJsonSchema } from "./schema.ts";
 import { NEVER_SWEPT } from "./sweep.ts";
@@ -7,16 +7,16 @@ import { NEVER_SWEPT } from "./sweep.ts";
 const TEXTS: JsonSchema = { type: "array", items: { type: "string" }, minItems: 1 };
 
 const ABLATIONS: JsonSchema = {
-  description: "What --ablate tries, by name: an override such as model.positions=none, or a list of them.",
+  description: "Ablations for --ablate: by name an override such as model.positions=none, or a list of them.",
   type: "object",
   additionalProperties: { anyOf: [{ type: "string" }, TEXTS] },
 };
 
 const ANCHORS: JsonSchema = {
-  description: "A place for anchors that merge keys (<<) take; not a key of the run.",
+  description: "Holds anchors for merge keys (<<); not a key of the run.",
 };
 
-/** Lists that one entry, or less, stands for as well. */
+/** Short forms of lists: a single entry, or null for none. */
 const SHORT: Readonly<Record<string, readonly JsonSchema[]>> = {
   track: [{ type: "string" }, { type: "object" }, { type: "null" }],
   "track.select": [{ type: "string" }],
@@ -27,28 +27,28 @@ const SHORT: Readonly<Record<string, readonly JsonSchema[]>> = {
   "train.freeze": [{ type: "string" }],
 };
 
-/** The keys below a schema with what each may be instead of one value. */
-function inside(schema: JsonSchema, path: string): JsonSchema {
+/** The schema of a file below a run's schema: every key also accepts a sweep or a short form. */
+function withSweeps(schema: JsonSchema, path: string): JsonSchema {
   const below = (key: string) => path === "" ? key : `${path}.${key}`;
   const { properties, items, additionalProperties } = schema;
-  const found = { ...schema };
+  const copy = { ...schema };
   if (properties) {
-    found.properties = Object.fromEntries(
+    copy.properties = Object.fromEntries(
       Object.entries(properties).map(([key, child]) => [key, fileSchema(child, below(key))]),
     );
   }
-  if (typeof items === "object") found.items = inside(items, path);
+  if (typeof items === "object") copy.items = withSweeps(items, path);
   if (typeof additionalProperties === "object") {
-    found.additionalProperties = fileSchema(additionalProperties, below("*"));
+    copy.additionalProperties = fileSchema(additionalProperties, below("*"));
   }
-  return found;
+  return copy;
 }
 
-/** What a key of a file may hold where a run has what `schema` says. */
+/** The schema of a file's key, from its `schema` in a run. */
 function fileSchema(schema: JsonSchema, path: string): JsonSchema {
   if (NEVER_SWEPT.includes(path)) return schema;
-  const { description, default: start, ...rest } = inside(schema, path);
-  // Of a section, entries are not described again: the schema would double with every level.
+  const { description, default: start, ...rest } = withSweeps(schema, path);
+  // The entries of a section are not described again: the schema would double with every level.
   const swept: JsonSchema = rest.properties ? { type: "object" } : rest;
   const short = (SHORT[path] ?? []).map((one) => one.type === "object" ? rest.items as JsonSchema : one);
   const sweep: JsonSchema = {
@@ -64,9 +64,9 @@ function fileSchema(schema: JsonSchema, path: string): JsonSchema {
 }
 
 /**
- * The JSON Schema (draft-07) of a configuration file, for editors: types, limits, defaults and descriptions, from
- * the same definition that validates. A list where one value is wanted, a sweep, is allowed wherever it makes runs, and
- * so are `ablations`.
+ * The JSON Schema (draft-07) of a configuration file, for editors: types, limits, defaults and descriptions, from the
+ * definition that also validates. It allows sweeps (a list instead of a single value) wherever they make runs, and
+ * `ablations`.
  *
  * @example
  * ```ts
@@ -76,7 +76,7 @@ function fileSchema(schema: JsonSchema, path: string): JsonSchema {
  * @category Configuration
  */
 export function configJsonSchema(): object {
-  const schema = inside(runJsonSchema(), "");
+  const schema = withSweeps(runJsonSchema(), "");
   const properties = { ...schema.properties, ablations: ABLATIONS };
   return { ...schema, properties, patternProperties: { "^\\.": ANCHORS } };
 }

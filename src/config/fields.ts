@@ -1,16 +1,16 @@
-// From a table of keys to its validator. A message here completes the sentence "expected ..., found ...": the resolver adds
-// the place and the value.
+// Builds the validator of a table of keys. Messages here complete the sentence "expected ..., found ...": the resolver adds the
+// place and the value.
 
 import { type Key, type KeyKinds, type KeyList, type Keys, type KeySection, namesOf } from "../base/keys.ts";
 import { z } from "./zod.ts";
 
-/** YAML 1.1 parsers and quotes leave `1e-3` a string; where a number is wanted it is that number. */
+/** YAML 1.1 parsers and quotes leave `1e-3` a string; a key that expects a number accepts it. */
 function fromExponent(value: unknown): unknown {
   const exponent = /^[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+$/i;
   return typeof value === "string" && exponent.test(value) ? Number(value) : value;
 }
 
-/** What a key of each kind expects. */
+/** What a key of each kind expects, for error messages. */
 export const EXPECTED: Readonly<Record<keyof KeyKinds, string>> = {
   flag: "true or false",
   string: "text",
@@ -29,7 +29,7 @@ const LIMITS: { [kind: string]: (n: z.ZodNumber, error: string) => z.ZodNumber }
   fraction: (n, error) => n.min(0, { error }).lt(1, { error }),
 };
 
-/** A value of a kind, or a whole number of at least `least`; `or` goes on with what else is allowed. */
+/** Validates a value of a kind, or an integer of at least `least`; `or` lists what else is allowed. */
 function valueOf(kind: keyof KeyKinds = "integer", least?: number, or = ""): z.ZodType {
   const expected = EXPECTED[kind];
   if (kind === "flag") return z.boolean({ error: or ? "true, false or null" : expected });
@@ -48,7 +48,7 @@ function either(words: readonly string[]): string {
   return words.length === 1 ? `"${last}"` : `${words.slice(0, -1).join(", ")} or ${last}`;
 }
 
-/** One of some names, or a value of a kind as well. */
+/** Validates one of some names, or else a value of a kind. */
 function wordOf({ is }: Key, words: readonly string[], orNull: boolean): z.ZodType {
   if (is === undefined) {
     return z.enum(words as [string], { error: either(orNull ? [...words, "null"] : words) });
@@ -59,7 +59,7 @@ function wordOf({ is }: Key, words: readonly string[], orNull: boolean): z.ZodTy
   return z.union([word, valueOf(is)], { error });
 }
 
-/** What a key holds where it is not null. */
+/** Validates the non-null values of a key. */
 function heldBy(key: Key, orNull: boolean): z.ZodType {
   const { is, oneOf, least, matches, list, pair, expected: error } = key;
   if (matches) return z.string({ error }).regex(matches, { error });
@@ -71,12 +71,12 @@ function heldBy(key: Key, orNull: boolean): z.ZodType {
 /** The validator of a key, a section or a list. */
 function schemaOf(key: Key | KeySection | KeyList): z.ZodType {
   if ("keys" in key) {
-    const own = section(key.keys, key.others);
-    return (key.default === null ? own.nullable().default(null) : own.prefault({})).describe(key.doc);
+    const mapping = section(key.keys, key.others);
+    return (key.default === null ? mapping.nullable().default(null) : mapping.prefault({})).describe(key.doc);
   }
   if ("entries" in key) {
-    const own = z.array(section(key.entries), { error: key.expected });
-    return (key.from ? z.preprocess(key.from, own) : own).default([]).describe(key.doc);
+    const list = z.array(section(key.entries), { error: key.expected });
+    return (key.from ? z.preprocess(key.from, list) : list).default([]).describe(key.doc);
   }
   const orNull = key.default === null || key.orNull === true;
   const held = heldBy(key, orNull);
@@ -85,7 +85,7 @@ function schemaOf(key: Key | KeySection | KeyList): z.ZodType {
   return (key.default === undefined ? nullable : nullable.default(key.default)).describe(key.doc);
 }
 
-/** The validator of a table of keys; other keys are refused unless it is said what is expected of them. */
+/** The validator of a table of keys; it rejects other keys unless `others` says what is expected of them. */
 export function section(keys: Keys, others?: string): z.ZodObject {
   const shape = Object.fromEntries(Object.entries(keys).map(([name, key]) => [name, schemaOf(key)]));
   const error = "a mapping of keys";

@@ -1,6 +1,6 @@
-// Keys as other tools spell them, and ours: the answer to a key of nanoGPT's, PyTorch's or Hugging Face's.
+// The keys of nanoGPT, PyTorch and Hugging Face with heed's equivalents, to suggest for an unknown key.
 
-/** Our keys by the names that others give them. */
+/** heed's keys by their names in other tools. */
 export const FOREIGN_KEYS: Readonly<Record<string, string>> = {
   n_layers: "model.layers",
   n_layer: "model.layers",

@@ -1,4 +1,4 @@
-// The keys that a user's hooks file adds to `hooks` of a configuration: typed by their defaults, checked, filled in.
+// The keys that a user's hooks file adds to `hooks` of a configuration: typed by their defaults, checked and completed.
 import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { checkKeys, describe, exportsOf, isRecord } from "../base/user_file.ts";
 import type { Config } from "./schema.ts";
@@ -6,43 +6,43 @@ import { describeValue, isMapping, showPath } from "../base/show.ts";
 
 /** A key that a hooks file declares under `keys`. */
 export interface HookKey {
-  /** The value where none is given; it also says which type the key has. */
+  /** Default value; it also determines the type. */
   readonly default: number | boolean | string;
-  /** Least number. */
+  /** Smallest number. */
   readonly min?: number;
   /** Largest number. */
   readonly max?: number;
-  /** The words it may be. */
+  /** Allowed texts. */
   readonly oneOf?: readonly string[];
 }
 
-/** Keys of a declared key. */
+/** Fields of a declared key. */
 const KEYS = ["default", "min", "max", "oneOf"];
 
-function declared(file: string, keys: unknown): Record<string, HookKey> {
+function checkDeclared(file: string, keys: unknown): Record<string, HookKey> {
   if (keys === undefined) return {};
-  const fault = (key: string, found: unknown) =>
+  const fault = (key: string, value: unknown) =>
     new UserError(
       `${file}: ${
         showPath(["keys", key])
       }: expected an object with a "default" that is a number, true or false, or text, found ${
-        describe(found)
+        describe(value)
       }.`,
     );
   if (!isRecord(keys)) {
     throw new UserError(`${file}: keys: expected an object of declared keys, found ${describe(keys)}.`);
   }
-  for (const [key, found] of Object.entries(keys)) {
-    if (isRecord(found)) checkKeys(`${file}: ${showPath(["keys", key])}`, found, KEYS);
+  for (const [key, entry] of Object.entries(keys)) {
+    if (isRecord(entry)) checkKeys(`${file}: ${showPath(["keys", key])}`, entry, KEYS);
     if (
-      !isMapping(found) || !["number", "boolean", "string"].includes(typeof found.default) || key === "file"
+      !isMapping(entry) || !["number", "boolean", "string"].includes(typeof entry.default) || key === "file"
     ) {
-      throw fault(key, found);
+      throw fault(key, entry);
     }
-    const { min, max, oneOf } = found;
+    const { min, max, oneOf } = entry;
     const wrong = (name: string, expected: string) => {
       return new UserError(
-        `${file}: ${showPath(["keys", key])}.${name}: expected ${expected}, found ${describe(found[name])}.`,
+        `${file}: ${showPath(["keys", key])}.${name}: expected ${expected}, found ${describe(entry[name])}.`,
       );
     };
     for (const [name, limit] of Object.entries({ min, max })) {
@@ -57,7 +57,7 @@ function declared(file: string, keys: unknown): Record<string, HookKey> {
   return keys as Record<string, HookKey>;
 }
 
-/** What a key expects, in the words of a message; undefined where the value is that. */
+/** What a key expects, for error messages; undefined if the value is valid. */
 function expected({ default: start, min = -Infinity, max = Infinity, oneOf }: HookKey, value: unknown) {
   if (typeof start === "number") {
     const limits = [
@@ -73,10 +73,10 @@ function expected({ default: start, min = -Infinity, max = Infinity, oneOf }: Ho
 }
 
 /**
- * The configuration with the keys of its hooks file checked and filled in.
+ * Checks the keys of a configuration's hooks file and fills in their defaults.
  *
  * @param place of the configuration, for messages
- * @throws {UserError} where the file does not load, a key is none of its own, or a value is not what the key expects
+ * @throws {UserError} if the file does not load, does not declare a key, or a value is invalid
  *
  * @example
  * ```ts
@@ -93,10 +93,10 @@ export async function withHookKeys(config: Config, place: string): Promise<Confi
   if (file === null) {
     if (names.length === 0) return config;
     throw new UserError(
-      `${place}: hooks.${names[0]}: only a hooks file declares such keys; expected hooks.file beside it.`,
+      `${place}: hooks.${names[0]}: only a hooks file declares such keys; expected hooks.file to be set.`,
     );
   }
-  const keys = declared(file, (await exportsOf(file, `${place}: hooks.file`)).keys);
+  const keys = checkDeclared(file, (await exportsOf(file, `${place}: hooks.file`)).keys);
   const unknown = names.find((name) => !Object.hasOwn(keys, name));
   if (unknown !== undefined) {
     throw new UserError(
@@ -105,11 +105,11 @@ export async function withHookKeys(config: Config, place: string): Promise<Confi
   }
   const values = Object.entries(keys).map(([name, key]): [string, number | boolean | string] => {
     const value = Object.hasOwn(given, name) ? given[name]! : key.default;
-    const wanted = expected(key, value);
-    if (wanted !== undefined) {
+    const expectation = expected(key, value);
+    if (expectation !== undefined) {
       const near = typeof value === "string" && key.oneOf ? closestString(value, key.oneOf) : undefined;
       throw new UserError(
-        `${place}: hooks.${name}: expected ${wanted}, found ${describeValue(value)}.${
+        `${place}: hooks.${name}: expected ${expectation}, found ${describeValue(value)}.${
           near === undefined ? "" : ` Did you mean "${near}"?`
         }`,
       );

@@ -1,10 +1,10 @@
-// The keys of a configuration as text: what each may be, its default and what it means.
+// The keys of a configuration as text: the allowed values, default and meaning of each.
 import { didYouMean, UserError } from "../base/errors.ts";
 import { type Key, type KeyList, type Keys, type KeySection, namesOf } from "../base/keys.ts";
 import { EXPECTED } from "./fields.ts";
 import { CONFIG_KEYS } from "./schema.ts";
 
-/** What a key may be, in words. */
+/** The allowed values of a key, in words. */
 function valuesOf(key: Key): string {
   const { is, oneOf, least, list, pair, expected } = key;
   const kind = is === undefined && least !== undefined ? EXPECTED.integer : is && EXPECTED[is];
@@ -18,29 +18,29 @@ function valuesOf(key: Key): string {
   return words.join(", ");
 }
 
-/** `path: values; default: value` and the meaning below it, for a key and the keys inside it. */
+/** `path: values; default: value` with the meaning on the next line, for a key and the keys inside it. */
 function linesOf(path: string, key: Key | KeySection | KeyList): { path: string; lines: string[] }[] {
-  const own = (values: string, start: string) => ({
+  const item = (values: string, start: string) => ({
     path,
     lines: [`${path}: ${values}${start && `; default: ${start}`}`, `    ${key.doc}`],
   });
   if ("keys" in key) {
-    const section = own(key.default === null ? "keys, null" : "keys", key.default === null ? "null" : "");
+    const section = item(key.default === null ? "keys, null" : "keys", key.default === null ? "null" : "");
     return [section, ...below(path, key.keys)];
   }
-  if ("entries" in key) return [own(key.expected ?? "a list", "[]"), ...below(`${path}.N`, key.entries)];
-  return [own(valuesOf(key), key.default === undefined ? "" : JSON.stringify(key.default))];
+  if ("entries" in key) return [item(key.expected ?? "a list", "[]"), ...below(`${path}.N`, key.entries)];
+  return [item(valuesOf(key), key.default === undefined ? "" : JSON.stringify(key.default))];
 }
 
 const below = (path: string, keys: Keys): { path: string; lines: string[] }[] =>
   Object.entries(keys).flatMap(([name, key]) => linesOf(path === "" ? name : `${path}.${name}`, key));
 
 /**
- * The keys of a configuration below a prefix, each with its values, its default and its meaning. In a list of mappings `N` is
- * the number of an entry, from 0.
+ * The keys of a configuration that start with a prefix, each with its values, default and meaning. In a list of mappings `N`
+ * is the index of an entry, from 0.
  *
- * @param prefix a key or the beginning of keys: "model.block"
- * @throws {UserError} where no key begins like that, with the nearest that there is
+ * @param prefix a key or the start of keys: "model.block"
+ * @throws {UserError} if no key starts with it, with the nearest key
  *
  * @example
  * ```ts
@@ -56,6 +56,6 @@ export function keyLines(prefix = ""): string[] {
   const chosen = all.filter(({ path }) => path.startsWith(prefix) && !isRepeated(path));
   if (chosen.length > 0) return chosen.flatMap(({ lines }) => lines);
   throw new UserError(
-    `--keys ${prefix}: no key begins like that.${didYouMean(prefix, all.map(({ path }) => path))}`,
+    `--keys ${prefix}: no key starts with that.${didYouMean(prefix, all.map(({ path }) => path))}`,
   );
 }

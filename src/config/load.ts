@@ -1,4 +1,4 @@
-// From a path or a bare name on the command line to a Config: all that this room asks of the disk.
+// Loads a Config from a path or a bare name on the command line; all file access of src/config is here.
 
 import { readWhole } from "../base/whole_file.ts";
 import { basename, dirname, parse } from "node:path";
@@ -46,12 +46,12 @@ async function missingMessage(path: string): Promise<string> {
     if (SYNTHETIC_SOURCES.includes(path)) {
       return `${
         describeValue(path)
-      }: no such file, and no such configuration in configs/; it is a synthetic task: ` +
-        `data.source=${path} takes it.`;
+      }: no such file, and no such configuration in configs/; for the synthetic task set ` +
+        `data.source=${path}.`;
     }
     const stem = (name: string) => parse(name).name;
-    const own = (await yamlNames("configs/") ?? []).map(stem);
-    const known = [...new Set([...own, ...Object.keys(SHIPPED_CONFIGS)])].sort();
+    const names = (await yamlNames("configs/") ?? []).map(stem);
+    const known = [...new Set([...names, ...Object.keys(SHIPPED_CONFIGS)])].sort();
     const local = closestString(path, (here ?? []).map(stem));
     const near = closestString(path, known) ?? here?.find((name) => stem(name) === local);
     const remedy = near === undefined ? ` Known: ${known.join(", ")}.` : ` Did you mean "${near}"?`;
@@ -64,10 +64,10 @@ async function missingMessage(path: string): Promise<string> {
   return `${describeValue(path)}: no such file.${remedy}`;
 }
 
-/** A file, or the text of one that is shipped, and what to call it in messages. */
+/** A file, or the text of a shipped one, and its name in error messages. */
 export type Located = { place: string; file?: string; shipped?: string };
 
-/** The file that a path or bare name stands for. */
+/** The file of a path or bare name. */
 async function locate(path: string): Promise<Located> {
   const kind = await kindOf(path);
   if (kind === "file") return { file: path, place: path };
@@ -81,8 +81,8 @@ async function locate(path: string): Promise<Located> {
 }
 
 /**
- * The files that a path or bare name stands for when several may run: `small` is `configs/small.yaml` and every
- * `configs/small-*.yaml` beside it, in the order of their names.
+ * The files of a path or bare name when several may run: `small` is `configs/small.yaml` and every `configs/small-*.yaml`, in
+ * the order of their names.
  */
 export async function locateAll(path: string): Promise<Located[]> {
   if (isBare(path) && await kindOf(path) !== "file") {
@@ -91,8 +91,8 @@ export async function locateAll(path: string): Promise<Located[]> {
     );
     const chosen = (names: readonly string[]) =>
       names.filter((name) => name === path || name.startsWith(`${path}-`)).sort();
-    const own = chosen(here.map(({ name }) => name)).map((name) => `configs/${name}.yaml`);
-    if (own.length > 0) return own.map((place) => ({ file: place, place }));
+    const matches = chosen(here.map(({ name }) => name)).map((name) => `configs/${name}.yaml`);
+    if (matches.length > 0) return matches.map((place) => ({ file: place, place }));
     const shipped = chosen(Object.keys(SHIPPED_CONFIGS));
     if (shipped.length > 0) {
       return shipped.map((name) => ({ shipped: SHIPPED_CONFIGS[name], place: `configs/${name}.yaml` }));
@@ -101,7 +101,7 @@ export async function locateAll(path: string): Promise<Located[]> {
   return [await locate(path)];
 }
 
-/** The mapping that a file holds. */
+/** Reads the mapping in a file. */
 export async function readRaw({ file, shipped, place }: Located): Promise<Record<string, unknown>> {
   let source: string | Uint8Array;
   try {
@@ -114,12 +114,12 @@ export async function readRaw({ file, shipped, place }: Located): Promise<Record
 }
 
 /**
- * Reads a configuration, applies the overrides in their order and resolves it.
+ * Reads a configuration, applies the overrides in order and resolves it.
  *
- * @param path a YAML file; or a bare name such as `nanogpt_cpu`, which is `configs/nanogpt_cpu.yaml` of the working
- *   folder or of the project where the working folder has no file of that name
- * @param overrides as `applyOverride` takes them
- * @throws {UserError} where the file is missing (with the nearest name there is) or a fault is in it or an override
+ * @param path a YAML file, or a bare name such as `nanogpt_cpu`: `configs/nanogpt_cpu.yaml` in the working directory, else
+ *   the configuration that heed ships under that name
+ * @param overrides as for `applyOverride`
+ * @throws {UserError} if the file is missing (with the nearest name) or if it or an override is invalid
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// From the command line to the runs it asks for: one, or many where a key is swept, a name is a prefix, or ablations are
-// to be tried. Every run is resolved, named and checked before the first one starts.
+// The runs that a command line requests: one, or several where a key is swept, a name is a prefix, or there are ablations.
+// Every run is resolved, named and checked before the first one starts.
 
 import { parse } from "node:path";
 import { UserError } from "../base/errors.ts";
@@ -14,57 +14,57 @@ import { shortKeys, valueLabel, type Variant, variantsOf } from "./sweep.ts";
 /** One run of a sweep.
  * @category Configuration */
 export interface SweepRun {
-  /** `grid-03-lr=0.001-dim=64`, the configuration's name too. */
+  /** `grid-03-lr=0.001-dim=64`, also the configuration's name. */
   readonly name: string;
-  /** The file it comes from, as `train` takes it. */
+  /** The file it comes from, as an argument of `train`. */
   readonly file: string;
-  /** The overrides that make this run of the file: those given, the ablation's, and a value of each swept key. */
+  /** The overrides of the file for this run: those given, the ablation's, and a value for each swept key. */
   readonly overrides: readonly string[];
-  /** Resolved. */
+  /** The resolved configuration. */
   readonly config: Config;
 }
 
-/** The runs that a command asks for.
+/** The runs that a command requests.
  * @category Configuration */
 export interface Sweep {
-  /** What they have in common: the name of the file. */
+  /** Their common name, that of the file. */
   readonly name: string;
-  /** False for a lone configuration in which nothing is swept: its run is one like any other. */
+  /** False for a single run without swept keys. */
   readonly swept: boolean;
   /** At least one, in order. */
   readonly runs: readonly SweepRun[];
 }
 
-/** How a sweep is loaded. */
+/** Options of `loadSweep`. */
 export interface SweepOptions {
-  /** Adds the runs of each entry of a file's `ablations`. */
+  /** Adds runs for each entry of a file's `ablations`. */
   readonly ablate?: boolean;
 }
 
-/** More are a mistake in a list, and would take a year. */
-const MOST_RUNS = 10_000;
+/** More runs than this are a mistake in a list. */
+const MAX_RUNS = 10_000;
 
-/** A run before it has a number. */
+/** A run that is not numbered yet. */
 interface Draft extends Variant {
   readonly place: string;
-  /** What `train` takes for it. */
+  /** The file, as an argument of `train`. */
   readonly file: string;
   readonly base: string;
   /** Overrides of the command line and of the ablation. */
   readonly given: readonly string[];
-  /** `baseline`, an ablation's name, or nothing where none are tried. */
+  /** `baseline` or the name of an ablation; undefined without ablations. */
   readonly ablation: string | undefined;
 }
 
-/** The overrides of each ablation by its name. */
+/** The overrides of each ablation, by name. */
 function ablationsOf(raw: Record<string, unknown>, place: string): [string, string[]][] {
-  const found = raw.ablations ?? {};
-  if (!isMapping(found)) {
+  const ablations = raw.ablations ?? {};
+  if (!isMapping(ablations)) {
     throw new UserError(
-      `${place}: ablations: expected a mapping of names to overrides, found ${describeValue(found)}.`,
+      `${place}: ablations: expected a mapping of names to overrides, found ${describeValue(ablations)}.`,
     );
   }
-  return Object.entries(found).map(([name, value]) => {
+  return Object.entries(ablations).map(([name, value]) => {
     const overrides = Array.isArray(value) ? value : [value];
     const wrong = overrides.find((override) => typeof override !== "string");
     if (overrides.length > 0 && wrong === undefined) return [name, overrides];
@@ -77,8 +77,8 @@ function ablationsOf(raw: Record<string, unknown>, place: string): [string, stri
   });
 }
 
-/** What an error says, with the run that it is about before it. */
-async function toldOf<T>(what: string | undefined, act: () => T | Promise<T>): Promise<T> {
+/** Runs `act` and prefixes the message of a UserError with `what`. */
+async function withContext<T>(what: string | undefined, act: () => T | Promise<T>): Promise<T> {
   try {
     return await act();
   } catch (error) {
@@ -98,20 +98,20 @@ async function draftsOf(
   const raw = await readRaw(located);
   const given = overrides.reduce(applyOverride, raw);
   const ablations = ablationsOf(given, place);
-  const { ablations: _, ...own } = given;
-  const base = typeof own.name === "string" ? own.name : parse(place).name;
+  const { ablations: _, ...keys } = given;
+  const base = typeof keys.name === "string" ? keys.name : parse(place).name;
   const tried: [string | undefined, string[]][] = ablate && ablations.length > 0
     ? [["baseline", []], ...ablations]
     : [[undefined, []]];
   const drafts: Draft[] = [];
   for (const [ablation, extra] of tried) {
     const what = extra.length > 0 ? `${place}: ${showPath(["ablations", ablation!])}` : undefined;
-    const ablated = await toldOf(what, () => extra.reduce(applyOverride, own));
+    const ablated = await withContext(what, () => extra.reduce(applyOverride, keys));
     for (const variant of variantsOf(ablated, place)) {
       drafts.push({ ...variant, place, file, base, given: [...overrides, ...extra], ablation });
-      if (drafts.length > MOST_RUNS) {
+      if (drafts.length > MAX_RUNS) {
         throw new UserError(
-          `${place}: its lists make more than ${MOST_RUNS.toLocaleString("en")} runs; expected fewer.`,
+          `${place}: its lists make more than ${MAX_RUNS.toLocaleString("en")} runs; expected fewer.`,
         );
       }
     }
@@ -119,7 +119,7 @@ async function draftsOf(
   return drafts;
 }
 
-/** A name for each run: a number and what varies. */
+/** A name for each run: a number and the values that vary. */
 function namesOf(drafts: readonly Draft[]): string[] {
   const short = shortKeys([...new Set(drafts.flatMap(({ choices }) => choices.map(({ key }) => key)))]);
   const width = Math.max(2, String(drafts.length).length);
@@ -127,20 +127,20 @@ function namesOf(drafts: readonly Draft[]): string[] {
     const last = new Map(choices.map((choice) => [choice.key, choice]));
     const parts = [...last.values()].map((choice) => `${short.get(choice.key)}=${valueLabel(choice)}`);
     const tried = ablation === undefined ? [] : [ablation.replaceAll(/[^\w.,+-]+/g, "_")];
-    // A folder's name has room for 255 bytes; the number tells runs apart where it is cut.
+    // A directory name holds at most 255 bytes; the number distinguishes names that are cut.
     return [base, String(i + 1).padStart(width, "0"), ...tried, ...parts].join("-").slice(0, 160);
   });
 }
 
 /**
- * Reads what a command asks to run: the file or, for a bare name, `configs/<name>.yaml` and every
- * `configs/<name>-*.yaml`; the overrides applied; where the schema wants one value and a list is given, a run for each
- * of its values, the cartesian product in the order of the file. A list where a list is wanted (`optimizer.betas`) is no
- * sweep, a list of such lists is one. Keys that a hooks file declares are swept like any other.
+ * Loads the runs that a command requests: those of the file or, for a bare name, of `configs/<name>.yaml` and every
+ * `configs/<name>-*.yaml`, with the overrides applied. A list given for a key that expects a single value is a sweep: one run
+ * per value, the cartesian product in the order of the file. For a key that expects a list (`optimizer.betas`), only a list of
+ * lists is a sweep. Keys that a hooks file declares can be swept too.
  *
- * @param path as `loadConfig` takes it
- * @param overrides as `applyOverride` takes them
- * @throws {UserError} where a file is missing, or for the first fault of a run, with the run's name and the key
+ * @param path as for `loadConfig`
+ * @param overrides as for `applyOverride`
+ * @throws {UserError} if a file is missing, or for the first invalid run, with the run's name and the key
  *
  * @example
  * ```ts
@@ -158,7 +158,7 @@ export async function loadSweep(
   const drafts: Draft[] = [];
   const all = await locateAll(path);
   for (const located of all) {
-    // A name stays a name, for another machine may have the file elsewhere; a prefix is that of many files.
+    // A bare name stays one, since another machine may have the file elsewhere; a prefix becomes the names of its files.
     const file = all.length === 1 ? path : located.shipped ? parse(located.place).name : located.place;
     for (const draft of await draftsOf(located, file, overrides, ablate)) drafts.push(draft);
   }
@@ -173,12 +173,12 @@ export async function loadSweep(
   const names = swept ? namesOf(drafts) : [base];
   const runs: SweepRun[] = [];
   for (const [i, { raw, place, file, given, choices }] of drafts.entries()) {
-    const config = await toldOf(swept ? names[i] : undefined, async () => {
+    const config = await withContext(swept ? names[i] : undefined, async () => {
       const resolved = resolveConfig(raw, { place, name: parse(place).name, overrides: given });
       return await withHookKeys(swept ? { ...resolved, name: names[i] } : resolved, place);
     });
-    const made = [...given, ...choices.map(({ override }) => override)];
-    runs.push({ name: config.name, file, overrides: made, config });
+    const combined = [...given, ...choices.map(({ override }) => override)];
+    runs.push({ name: config.name, file, overrides: combined, config });
   }
   const one = drafts.every((draft) => draft.base === base);
   return { name: one ? base : parse(path).name, swept, runs };

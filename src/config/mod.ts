@@ -1,5 +1,5 @@
 /**
- * Configurations: YAML files with every key typed, defaulted and documented once, and overrides from the command line.
+ * Configurations: YAML files whose keys are typed, documented and have defaults, and overrides from the command line.
  *
  * @example
  * ```ts

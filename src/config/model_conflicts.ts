@@ -1,4 +1,4 @@
-// Keys of a model that are each valid and do not go together.
+// Conflicts between keys of a model that are each valid.
 
 import { maximum, minimum } from "../base/extremes.ts";
 import { isApproximated, isNormalised, sumsToOne } from "../../kernels/attention/sizes.ts";
@@ -9,21 +9,21 @@ import { type BlockConfig, METHODS, type ModelConfig } from "../nn/model_keys.ts
 import { POSITIONS } from "../nn/positions.ts";
 import type { Config } from "./schema.ts";
 
-/** A fault between keys: the key to name, all that take part, and the rest of the sentence. */
+/** A conflict between keys: the key to name, all keys involved, and the rest of the error message. */
 export type Conflict = { key: string; keys: string[]; message: string };
 
-/** Divisors of n by pairs up to its root, so that an absurd width costs a second and not a year. */
+/** Divisors of n, found in pairs up to its square root, so that even an absurd width takes only a second. */
 function divisors(n: number): number[] {
-  const found: number[] = [];
-  for (let i = 1; i * i <= n; i++) if (n % i === 0) found.push(i, n / i);
-  return found;
+  const result: number[] = [];
+  for (let i = 1; i * i <= n; i++) if (n % i === 0) result.push(i, n / i);
+  return result;
 }
 
-/** "the nearest that do are 4 and 8": divisors of n on both sides of what was found. */
-function nearestDivisors(found: number, n: number): string {
+/** "the nearest that do are 4 and 8": the divisors of n just below and above a value. */
+function nearestDivisors(value: number, n: number): string {
   const all = divisors(n);
-  const below = maximum(all.filter((d) => d < found));
-  const above = minimum(all.filter((d) => d > found));
+  const below = maximum(all.filter((d) => d < value));
+  const above = minimum(all.filter((d) => d > value));
   return `the nearest that ${above === Infinity ? `does is ${below}` : `do are ${below} and ${above}`}.`;
 }
 
@@ -37,10 +37,10 @@ function headsDivideDim({ model: { heads, dim } }: Config): Conflict | undefined
 }
 
 function positionsFitModel({ model }: Config): Conflict | undefined {
-  const found = POSITIONS[model.positions].conflict?.(model);
-  if (found === undefined) return undefined;
-  const key = `model.${found.key}`;
-  return { key, keys: [key, "model.positions", "model.dim", "model.heads"], message: found.message };
+  const conflict = POSITIONS[model.positions].conflict?.(model);
+  if (conflict === undefined) return undefined;
+  const key = `model.${conflict.key}`;
+  return { key, keys: [key, "model.positions", "model.dim", "model.heads"], message: conflict.message };
 }
 
 function blocksFitLayers({ model: { blocks, layers } }: Config): Conflict | undefined {
@@ -52,7 +52,7 @@ function blocksFitLayers({ model: { blocks, layers } }: Config): Conflict | unde
   };
 }
 
-/** What is wrong with one block, as a key below it and the rest of the sentence. */
+/** An error in one block: a key below it and the rest of the error message. */
 type Fault = { key: string; other?: string; message: string };
 type Check = (attention: BlockConfig["attention"], model: ModelConfig) => Fault | undefined;
 
@@ -75,20 +75,20 @@ const BLOCK_CHECKS: readonly Check[] = [
   },
   ({ activation, backward }) => {
     if (backward === "exact" || isApproximated({ activation })) return undefined;
-    const message = `${backward} is of softmax, found activation ${activation}; expected exact.`;
+    const message = `${backward} is only for softmax, found activation ${activation}; expected exact.`;
     return { key: "backward", message };
   },
   ({ activation, divide }) => {
     if (divide === "none" || !isNormalised({ activation })) return undefined;
     const message =
-      `${divide} is of element-wise activations, found activation ${activation}; expected none.`;
+      `${divide} is only for element-wise activations, found activation ${activation}; expected none.`;
     return { key: "divide", message };
   },
   (attention, model) =>
     expressionFault("score")(attention, model) ?? expressionFault("mask")(attention, model),
 ];
 
-/** What is wrong with an expression of a block, over the names that a modifier or a mask may use. */
+/** The error in an expression of a block, whose variables are those of a modifier or a mask. */
 const expressionFault = (key: "score" | "mask"): Check => ({ [key]: text }) => {
   if (text === null) return undefined;
   try {
@@ -118,7 +118,7 @@ function blocksAreSound({ model }: Config): Conflict | undefined {
   return undefined;
 }
 
-function headHasItsOwnWeights({ model }: Config): Conflict | undefined {
+function headIsUntied({ model }: Config): Conflict | undefined {
   const method = headMethod(model);
   if (METHODS[method].exact || !model.tied) return undefined;
   const methods = ["attention", "mlp"].flatMap((half) =>
@@ -127,17 +127,16 @@ function headHasItsOwnWeights({ model }: Config): Conflict | undefined {
   return {
     key: "model.head.method",
     keys: ["model.head.method", "model.tied", ...methods],
-    message:
-      `${method} needs a head with weights of its own, found model.tied true; expected model.tied false, or ` +
-      `model.head.method bp, under which the last block sees the true gradient.`,
+    message: `${method} needs an untied head, found model.tied true; expected model.tied false, or ` +
+      `model.head.method bp, with which the last block receives the true gradient.`,
   };
 }
 
-/** The checks of `model`, in the order in which their faults are told. */
+/** The checks of `model`, in the order in which their errors are reported. */
 export const MODEL_CHECKS: readonly ((config: Config) => Conflict | undefined)[] = [
   headsDivideDim,
   positionsFitModel,
   blocksFitLayers,
   blocksAreSound,
-  headHasItsOwnWeights,
+  headIsUntied,
 ];

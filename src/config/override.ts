@@ -1,5 +1,5 @@
-// Overrides from the command line: `model.dim=256`, `data.files.0=x.txt`, `+share=0.1`, `~model.dropout`. They change
-// the raw mapping before it is validated, so that a key means the same in a file and on the command line.
+// Overrides from the command line: `model.dim=256`, `data.files.0=x.txt`, `+share=0.1`, `~model.dropout`. They change the raw
+// mapping before validation, so that a key means the same in a file and on the command line.
 
 import { didYouMean, UserError } from "../base/errors.ts";
 import { escapeControls } from "../base/terminal.ts";
@@ -8,10 +8,10 @@ import { CONFIG_KEYS } from "./schema.ts";
 import { describeValue, isMapping, showPath, showWritten, valueAt } from "../base/show.ts";
 import { parseValue } from "./yaml.ts";
 
-/** An override taken apart; `drop` is `~key`, which has no value. */
+/** A parsed override; `drop` is `~key`, which has no value. */
 export type Override = { text: string; path: string[]; drop: boolean; value: unknown };
 
-/** Takes `key=value`, `+key=value` or `~key` apart; throws a UserError with an example where it is none of them. */
+/** Parses `key=value`, `+key=value` or `~key`; throws a UserError with an example for anything else. */
 export function parseOverride(text: string): Override {
   const equals = text.indexOf("=");
   const drop = text.startsWith("~");
@@ -39,19 +39,19 @@ export function parseOverride(text: string): Override {
     throw new UserError(
       `override ${describeValue(text)}: expected a YAML value such as 0.1, text or [0.9, 0.95], found ${
         describeValue(text.slice(equals + 1))
-      }. Quote a text that begins so: ${quotedOverride(text)}.`,
+      }. Quote such a text: ${quotedOverride(text)}.`,
     );
   }
 }
 
-/** The override with its value as a quoted text, as a shell takes it: `'sample.prompt="0x1F"'`. */
+/** The override with its value as a quoted text, for a shell: `'sample.prompt="0x1F"'`. */
 export function quotedOverride(text: string): string {
   const value = text.indexOf("=") + 1;
   const quoted = text.slice(0, value) + escapeControls(JSON.stringify(text.slice(value)));
   return `'${quoted.replaceAll("'", "'\\''")}'`;
 }
 
-/** An entry's index in a list: up to its length for a value to add, below it for one to drop. */
+/** Parses an index of a list: at most its length to set or append a value, less to drop one. */
 function listIndex(list: unknown[], key: string, override: Override, path: string[]): number {
   const index = /^\d+$/.test(key) ? Number(key) : -1;
   const last = override.drop ? list.length - 1 : list.length;
@@ -71,28 +71,28 @@ function defaultList(path: string[]): unknown[] | undefined {
   return Array.isArray(value) ? value : undefined;
 }
 
-// Objects are rebuilt by spread with a computed key: even `__proto__` becomes a key of its own, for validation to refuse.
+// Objects are rebuilt by spread with a computed key: even `__proto__` becomes an own key, which validation rejects.
 
 function withValue(node: unknown, depth: number, override: Override): unknown {
   const { path, value } = override;
   if (depth === path.length) return value;
   const here = path.slice(0, depth);
-  const found = node ?? defaultList(here) ?? {};
+  const parent = node ?? defaultList(here) ?? {};
   const key = path[depth];
-  if (Array.isArray(found)) {
-    const index = listIndex(found, key, override, here);
-    const entries = [...found];
-    entries[index] = withValue(found[index], depth + 1, override);
+  if (Array.isArray(parent)) {
+    const index = listIndex(parent, key, override, here);
+    const entries = [...parent];
+    entries[index] = withValue(parent[index], depth + 1, override);
     return entries;
   }
-  if (!isMapping(found)) {
+  if (!isMapping(parent)) {
     throw new UserError(
       `override ${showWritten(override.text)}: ${showPath(here)} is ${
-        describeValue(found)
+        describeValue(parent)
       }, expected a mapping to hold ${describeValue(key)}.`,
     );
   }
-  return { ...found, [key]: withValue(valueAt(found, [key]), depth + 1, override) };
+  return { ...parent, [key]: withValue(valueAt(parent, [key]), depth + 1, override) };
 }
 
 function withoutKey(node: unknown, depth: number, override: Override): unknown {
@@ -117,12 +117,11 @@ function withoutKey(node: unknown, depth: number, override: Override): unknown {
 }
 
 /**
- * The raw configuration with one override applied; `raw` itself is not changed. `key.path=value` sets (the value is
- * a YAML scalar or flow collection, a number in the path is a list's index, a list not set starts as its default),
- * `+key=value` sets `hooks.key`, `~key.path` drops a key that is set. Keys are not checked here: validation refuses the
- * unknown ones.
+ * Applies one override to a raw configuration and returns a copy. `key.path=value` sets a key (the value is a YAML scalar or
+ * flow collection, a number in the path is a list's index, a list that is not set starts as its default), `+key=value` sets
+ * `hooks.key`, `~key.path` drops a key that is set. Unknown keys are rejected later, by validation.
  *
- * @throws {UserError} where the override has another form, or its path leads through a value that holds no keys
+ * @throws {UserError} if the override has another form, or its path leads through a value that is no mapping or list
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// From a raw mapping to a Config: defaults filled in, or the first fault told in one line that names its place (the
-// file, or the override that brought it), its key, what was found and what was expected.
+// Resolves a raw mapping to a Config: fills in defaults, or reports the first error in one line that names its place (the file,
+// or the override that caused it), the key, what was found and what was expected.
 
 import type { z } from "./zod.ts";
 import { closestString, didYouMean, UserError } from "../base/errors.ts";
@@ -9,40 +9,40 @@ import { describeValue, isMapping, showPath, showWritten, valueAt } from "../bas
 import { FOREIGN_KEYS } from "./foreign_keys.ts";
 import { firstConflict } from "./cross_checks.ts";
 
-/** Where a raw configuration comes from. */
+/** The origin of a raw configuration. */
 export type ConfigOrigin = {
-  /** For messages: the file's path. */
+  /** The file's path, for error messages. */
   place: string;
-  /** The run's name where the configuration gives none: the file's stem. */
+  /** Default name of the run: the file's stem. */
   name: string;
-  /** The overrides already applied to it, so that a fault of theirs is told as theirs. */
+  /** The overrides already applied to it, so that errors name the override that caused them. */
   overrides?: readonly string[];
-  /** It is a checkpoint's: a key without effect is no fault. */
+  /** Whether it comes from a checkpoint, where a key without effect is no error. */
   saved?: boolean;
 };
 
 type Issue = z.core.$ZodIssue;
 type Path = readonly PropertyKey[];
 
-/** Whether one path leads to or through the other. */
+/** Whether one path is equal to or a prefix of the other. */
 function touches(a: Path, b: Path): boolean {
   return Array.from({ length: Math.min(a.length, b.length) }, (_, i) => String(a[i]) === String(b[i])).every(
     Boolean,
   );
 }
 
-/** The part of the configuration an override bears on: a dropped entry moves the others of its list. */
+/** The part of the configuration that an override affects: dropping an entry shifts the others of its list. */
 function reach({ path, drop }: Override): Path {
   return drop && /^\d+$/.test(path[path.length - 1]) ? path.slice(0, -1) : path;
 }
 
-/** The last override that bears on one of the keys. */
+/** The last override that affects one of the keys. */
 function overrideOf(origin: ConfigOrigin, keys: readonly Path[]): Override | undefined {
   return (origin.overrides ?? []).map(parseOverride)
     .findLast((override) => keys.some((k) => touches(reach(override), k)));
 }
 
-/** `configs/a.yaml: model.dim` or, where an override bears on one of the keys, `override model.dim=0`. */
+/** `configs/a.yaml: model.dim` or, if an override affects one of the keys, `override model.dim=0`. */
 function location(origin: ConfigOrigin, key: Path, keys: readonly Path[]): string {
   const written = showPath(key);
   const last = overrideOf(origin, keys);
@@ -51,7 +51,7 @@ function location(origin: ConfigOrigin, key: Path, keys: readonly Path[]): strin
   return last.path.join(".") === written ? place : `${place}: ${written}`;
 }
 
-/** A known key of the same name in another section helps more than a similar one in this. */
+/** Suggests a key of the same name in another section before a similar one in this section. */
 function keySuggestion(key: string, section: Path): string {
   if (Object.hasOwn(FOREIGN_KEYS, key)) return ` It is "${FOREIGN_KEYS[key]}" here.`;
   const schema = runJsonSchema();
@@ -72,39 +72,39 @@ function keyPaths(node: JsonSchema): string[] {
   ]);
 }
 
-/** The words that a key may have, those of every branch where it may be one of several things. */
+/** The words that a key accepts, over all branches of a union. */
 function knownValues(issue: Issue): string[] {
   if (issue.code === "invalid_value") return issue.values.map(String);
   return issue.code === "invalid_union" ? issue.errors.flat().flatMap(knownValues) : [];
 }
 
-/** How to have what was read as a number or a truth value as the text that was written: that is no longer known of a file. */
-function quoteAdvice(path: Path, found: unknown, origin: ConfigOrigin): string {
+/** How to quote a text that was read as a number or boolean; for a file, its original spelling is no longer known. */
+function quoteAdvice(path: Path, value: unknown, origin: ConfigOrigin): string {
   const last = overrideOf(origin, [path]);
-  const whole = last !== undefined && last.path.length === path.length;
-  return whole ? ` Quote it: ${quotedOverride(last.text)}.` : ` Quote it: "${found}", or as it was written.`;
+  const exact = last !== undefined && last.path.length === path.length;
+  return exact ? ` Quote it: ${quotedOverride(last.text)}.` : ` Quote it: "${value}", or as it was written.`;
 }
 
-function describe(issue: Issue, raw: unknown, origin: ConfigOrigin): string {
+function describeIssue(issue: Issue, raw: unknown, origin: ConfigOrigin): string {
   if (issue.code === "unrecognized_keys") {
     const [key] = issue.keys;
     const path = [...issue.path, key];
     return `${location(origin, path, [path])}: unknown key.${keySuggestion(key, issue.path)}`;
   }
-  const found = valueAt(raw, issue.path);
-  const near = typeof found === "string" ? closestString(found, knownValues(issue)) : undefined;
+  const value = valueAt(raw, issue.path);
+  const near = typeof value === "string" ? closestString(value, knownValues(issue)) : undefined;
   const isBareText = issue.code === "invalid_type" && issue.expected === "string" &&
-    (typeof found === "number" || typeof found === "boolean");
+    (typeof value === "number" || typeof value === "boolean");
   const remedy = near !== undefined
     ? ` Did you mean "${near}"?`
     : isBareText
-    ? quoteAdvice(issue.path, found, origin)
+    ? quoteAdvice(issue.path, value, origin)
     : "";
   const at = location(origin, issue.path, [issue.path]);
-  return `${at}: expected ${issue.message}, found ${describeValue(found)}.${remedy}`;
+  return `${at}: expected ${issue.message}, found ${describeValue(value)}.${remedy}`;
 }
 
-/** `top` over `base`: mappings key by key, as deep as a block goes, anything else as a whole. */
+/** Merges `top` over `base`: mappings key by key, to the depth of a block; anything else is replaced. */
 function overlay(base: unknown, top: unknown, depth = 3): unknown {
   if (depth === 0 || !isMapping(base) || !isMapping(top)) return top;
   const merged = Object.entries(top).map(([key, value]) => {
@@ -113,7 +113,7 @@ function overlay(base: unknown, top: unknown, depth = 3): unknown {
   return { ...base, ...Object.fromEntries(merged) };
 }
 
-/** Each entry of model.blocks says what is special about it: the rest is model.block's. */
+/** Fills in each entry of model.blocks from model.block. */
 function withBlocks(raw: Record<string, unknown>): Record<string, unknown> {
   const model = valueAt(raw, ["model"]);
   const blocks = valueAt(model, ["blocks"]);
@@ -123,14 +123,14 @@ function withBlocks(raw: Record<string, unknown>): Record<string, unknown> {
 }
 
 /**
- * The configuration that a raw mapping stands for: every key typed, defaults filled in, keys checked against one
- * another (heads divide dim, the choices of each block suit one another, splits sum below 1, the split to evaluate on is
- * not empty, a cosine with steps of its own outlasts its warmup). Entries of `model.blocks` are laid over `model.block`.
- * Whether `data.source` exists is for the data to say. `ablations` describe other runs and are left out.
+ * Resolves a raw mapping: validates every key, fills in defaults and checks keys against one another (heads divide dim, the
+ * options of each block are compatible, splits sum to less than 1, the split to evaluate on is not empty, a decay with
+ * `schedule.steps` is no shorter than its warmup). Entries of `model.blocks` override `model.block`. Whether `data.source`
+ * exists is checked when the data is loaded. `ablations` describe other runs and are omitted.
  *
- * @param raw what `parseConfig` and `applyOverride` give
- * @param origin the place for messages, the run's name where `raw` has none, and the overrides already applied
- * @throws {UserError} for the first fault; unknown keys come before all others
+ * @param raw result of `parseConfig` and `applyOverride`
+ * @param origin the place for error messages, the default name, and the overrides already applied
+ * @throws {UserError} for the first error; unknown keys come before all others
  *
  * @example
  * ```ts
@@ -141,13 +141,13 @@ function withBlocks(raw: Record<string, unknown>): Record<string, unknown> {
  * @category Configuration
  */
 export function resolveConfig(raw: Record<string, unknown>, origin: ConfigOrigin): Config {
-  const { ablations: _, ...own } = raw;
-  const named = withBlocks(Object.hasOwn(own, "name") ? own : { name: origin.name, ...own });
+  const { ablations: _, ...keys } = raw;
+  const named = withBlocks(Object.hasOwn(keys, "name") ? keys : { name: origin.name, ...keys });
   const result = definition.safeParse(named);
   if (!result.success) {
     const { issues } = result.error;
     const first = issues.find((issue) => issue.code === "unrecognized_keys") ?? issues[0];
-    throw new UserError(describe(first, named, origin));
+    throw new UserError(describeIssue(first, named, origin));
   }
   const conflict = firstConflict(result.data, origin.saved);
   if (conflict !== undefined) {

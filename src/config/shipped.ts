@@ -1,5 +1,5 @@
-// The configurations that heed ships, as text within the program: a script that is one file, a bundle or a binary, has
-// them too. A test holds this list equal to the folder.
+// The configurations that heed ships, embedded as text, so that bundles and compiled binaries have them too. A test compares
+// this list with the directory.
 import copy from "../../configs/copy.yaml" with { type: "text" };
 import defaults from "../../configs/default.yaml" with { type: "text" };
 import distance_penalty from "../../configs/distance_penalty.yaml" with { type: "text" };

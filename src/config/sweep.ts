@@ -14,19 +14,19 @@ export type Choice = {
   /** `optimizer.lr` */
   key: string;
   value: unknown;
-  /** Its place in the list, from 0. */
+  /** Its index in the list, from 0. */
   index: number;
-  /** The override that makes it: `optimizer.lr=0.001`. */
+  /** The override that sets it: `optimizer.lr=0.001`. */
   override: string;
 };
 
-/** A raw configuration without sweeps, and the choices that led to it. */
+/** A raw configuration without sweeps, and the choices that produced it. */
 export type Variant = { raw: Record<string, unknown>; choices: readonly Choice[] };
 
-/** The runs name themselves and share a folder: a list there is a mistake. */
+/** Keys that a sweep sets itself or shares between runs: a list there is an error. */
 export const NEVER_SWEPT: readonly string[] = ["name", "output.dir"];
 
-/** How many lists within one another a value is, everywhere in it. */
+/** Nesting depth of lists in a value, the least over its entries. */
 function depthOf(value: unknown): number {
   if (!Array.isArray(value)) return 0;
   return 1 + (value.length === 0 ? 0 : minimum(value.map(depthOf)));
@@ -36,7 +36,7 @@ type AnyKey = Keys[string];
 
 const isList = (key: AnyKey): boolean => "entries" in key || "list" in key || "pair" in key;
 
-/** The key of an entry of a list, or of a mapping; a mapping may stand for a list of one. */
+/** The definition of an entry of a list or of a key of a mapping; a mapping may be short for a list of one. */
 function childOf(key: AnyKey, name: string, ofList: boolean): AnyKey | undefined {
   if (ofList) {
     return "entries" in key
@@ -50,31 +50,31 @@ function childOf(key: AnyKey, name: string, ofList: boolean): AnyKey | undefined
   return "others" in key ? { doc: key.doc } : undefined;
 }
 
-/** The first sweep in the order of the file. */
+/** The first swept key in the order of the file. */
 function firstSweep(
-  wanted: AnyKey,
+  definition: AnyKey,
   value: unknown,
   path: readonly string[],
 ): { key: string; values: unknown[] } | undefined {
   const listed = Array.isArray(value);
-  if (listed && value.length > 0 && depthOf(value) > Number(isList(wanted))) {
+  if (listed && value.length > 0 && depthOf(value) > Number(isList(definition))) {
     return NEVER_SWEPT.includes(path.join(".")) ? undefined : { key: showPath(path), values: value };
   }
   if (!listed && !isMapping(value)) return undefined;
   for (const [key, entry] of Object.entries(value)) {
-    const child = childOf(wanted, key, listed);
-    const found = child && firstSweep(child, entry, [...path, key]);
-    if (found) return found;
+    const child = childOf(definition, key, listed);
+    const sweep = child && firstSweep(child, entry, [...path, key]);
+    if (sweep) return sweep;
   }
   return undefined;
 }
 
 /**
- * The variants that the sweeps of a raw configuration stand for, one after another: their cartesian product, the first
- * key of the file the slowest. One without choices where nothing is swept.
+ * Yields the variants of a raw configuration: the cartesian product of its sweeps, in which the first key of the file changes
+ * slowest. Without sweeps it yields one variant without choices.
  *
- * @param place of the configuration, for messages
- * @throws {UserError} where a value is listed twice
+ * @param place of the configuration, for error messages
+ * @throws {UserError} if a value is listed twice
  */
 export function* variantsOf(
   raw: Record<string, unknown>,
@@ -87,8 +87,8 @@ export function* variantsOf(
     return;
   }
   const written = swept.values.map(writeValue);
-  const twice = written.find((value, i) => written.indexOf(value) < i);
-  if (twice !== undefined) throw new UserError(`${place}: ${swept.key}: ${twice} is listed twice.`);
+  const duplicate = written.find((value, i) => written.indexOf(value) < i);
+  if (duplicate !== undefined) throw new UserError(`${place}: ${swept.key}: ${duplicate} is listed twice.`);
   for (const [index, value] of swept.values.entries()) {
     const override = `${swept.key}=${written[index]}`;
     yield* variantsOf(applyOverride(raw, override), place, [...choices, {
@@ -100,7 +100,7 @@ export function* variantsOf(
   }
 }
 
-/** The shortest ends of keys that tell them apart: `lr`, and `model.dropout` beside `block.dropout`. */
+/** The shortest unique suffixes of keys: `lr`, or `model.dropout` if there is also `block.dropout`. */
 export function shortKeys(keys: readonly string[]): Map<string, string> {
   const end = (key: string, parts: number) => key.split(".").slice(-parts).join(".");
   return new Map(keys.map((key) => {
@@ -114,7 +114,7 @@ export function shortKeys(keys: readonly string[]): Map<string, string> {
   }));
 }
 
-/** A value as a part of a file's name: numbers and words as they are, lists joined, mappings by their place. */
+/** A value as part of a file name: numbers and words unchanged, lists joined, mappings as their number in the sweep. */
 export function valueLabel({ value, index }: Choice): string {
   if (isMapping(value)) return String(index + 1);
   const text = Array.isArray(value) ? value.map((entry) => writeValue(entry)).join(",") : String(value);

@@ -1,29 +1,29 @@
-// YAML in and out. The parser stands behind this file alone, so that its errors become one line with a place and
-// another parser is a change of one file.
+// Reads and writes YAML. Only this file uses the parser, so that its errors become one line with a place and replacing it
+// changes one file.
 
 import { UserError } from "../base/errors.ts";
 import { CORE_SCHEMA, dump, load, loadAll, mergeTag, YAMLException } from "../std/js_yaml.ts";
 import { describeValue, isMapping } from "../base/show.ts";
 import type { Config } from "./schema.ts";
 
-/** YAML 1.2 and the merge keys (`<<`) of 1.1, which most readers of YAML know. */
+/** YAML 1.2 with the merge keys (`<<`) of 1.1, which most parsers support. */
 const schema = CORE_SCHEMA.withTags(mergeTag);
 
-/** Values that a text may hold with every alias written out; the largest configuration of a run has some hundreds. */
-const MOST_VALUES = 100_000;
+/** Most values in a text with all aliases expanded; the largest configuration of a run has some hundreds. */
+const MAX_VALUES = 100_000;
 
-/** What keeps a parsed value from being a finite tree of a reasonable size, or undefined. */
+/** The reason why a parsed value is not a finite tree of reasonable size, or undefined. */
 function aliasFault(root: unknown): string | undefined {
   const above = new Set<object>();
   let count = 0;
   const faultIn = (value: unknown): string | undefined => {
-    if (++count > MOST_VALUES) {
+    if (++count > MAX_VALUES) {
       return `expected at most ${
-        MOST_VALUES.toLocaleString("en")
-      } values, found more; an alias counts as what it stands for`;
+        MAX_VALUES.toLocaleString("en")
+      } values, found more; an alias counts as its full value`;
     }
     if (typeof value !== "object" || value === null) return undefined;
-    if (above.has(value)) return "expected a finite value, found an alias within what it stands for";
+    if (above.has(value)) return "expected a finite value, found an alias inside its own value";
     above.add(value);
     for (const entry of Object.values(value)) {
       const fault = faultIn(entry);
@@ -35,15 +35,15 @@ function aliasFault(root: unknown): string | undefined {
   return faultIn(root);
 }
 
-/** A root key that begins with a dot, with what stands below it, as it is written in block style. */
+/** A root key that starts with a dot, with the text below it, in block style. */
 const HOLDER = /^(["']?)(\.[^\s:"']*)\1[ \t]*:(?=\s|$).*(?:\n(?:[ \t#-].*)?)*/gm;
 
-/** The first root key that begins with a dot and has no anchor in it: it does nothing, so that a dot too many shows. */
+/** The first root key that starts with a dot and holds no anchor: it has no effect, so its dot is probably a mistake. */
 function idleHolder(text: string): string | undefined {
   return [...text.matchAll(HOLDER)].find(([block]) => !/(^|[\s[{,:])&[^\s,[\]{}]/.test(block))?.[2];
 }
 
-/** The text of a file's bytes. */
+/** Decodes a file's bytes. */
 function textOf(bytes: Uint8Array, place: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -53,14 +53,13 @@ function textOf(bytes: Uint8Array, place: string): string {
 }
 
 /**
- * The mapping that a YAML text holds, not yet validated; an empty text is an empty mapping. Merge keys (`<<`) are
- * merged. A key of the root that begins with a dot holds anchors for them and is left out.
+ * Parses a YAML text to a mapping, without validation; an empty text is an empty mapping. Merge keys (`<<`) are merged. A root
+ * key that starts with a dot holds anchors for them and is omitted.
  *
  * @param source YAML 1.2, one document; a file's bytes are UTF-8
- * @param place where the text comes from, for messages: the file's path
- * @throws {UserError} where it is not UTF-8 or not YAML (`place:line:column`), holds several documents or no mapping, such a
- *   key holds no anchor, or
- *   where an alias stands within its own value or aliases of aliases make too many values
+ * @param place the file's path, for error messages
+ * @throws {UserError} if it is not UTF-8 or not YAML (`place:line:column`), holds several documents or no mapping, such a key
+ *   holds no anchor, an alias is inside its own value, or nested aliases expand to too many values
  *
  * @example
  * ```ts
@@ -76,7 +75,7 @@ export function parseConfig(source: string | Uint8Array, place: string): Record<
   } catch (error) {
     throw new UserError(syntaxMessage(error, place));
   }
-  // A last `---` begins a document that holds nothing.
+  // A trailing `---` starts an empty document.
   while (documents.length > 1 && documents.at(-1) === null) documents.pop();
   if (documents.length > 1) {
     throw new UserError(`${place}: expected one YAML document, found ${documents.length}.`);
@@ -94,7 +93,7 @@ export function parseConfig(source: string | Uint8Array, place: string): Record<
     throw new UserError(
       `${place}: ${
         describeValue(idle)
-      } holds no anchor, which keys of the root with a dot are for; expected one, such as ` +
+      } holds no anchor, as root keys with a leading dot must; expected one, such as ` +
         `"${idle}: &name ...", or the key without its dot.`,
     );
   }
@@ -110,12 +109,12 @@ function syntaxMessage(error: unknown, place: string): string {
   return `${at}: not valid YAML: ${reason.replaceAll(/\s+/g, " ")}.`;
 }
 
-/** What a number, true, false or null consists of: no indicator of YAML and no space. */
+/** The characters of a number, true, false or null: no YAML indicator and no space. */
 const SCALAR = /^(~|[-+.]{0,2}\w[\w.+-]*)$/;
 /** In a list or mapping: a quoted text, or a plain one up to a comma, a bracket or the colon of a key. */
 const FLOW_TEXT = /"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,[\]{}"':](?:[^,[\]{}:]|:(?![\s,[\]{}]|$))*/g;
 
-/** A plain text of a list that YAML would read as an anchor, an alias, a tag, a comment or the like, in quotes. */
+/** Quotes a plain text of a list that YAML would read as an anchor, alias, tag, comment or the like. */
 function quoteIndicators(plain: string): string {
   const text = plain.trimEnd();
   if (/^["']/.test(text) || !/^[&*!|>%@`#?-]|\s#/.test(text) || SCALAR.test(text)) return plain;
@@ -123,11 +122,11 @@ function quoteIndicators(plain: string): string {
 }
 
 /**
- * The value of an override: a list or mapping as a YAML flow collection, a quoted text, a number, true, false or null;
- * anything else is the text as it was written, so that nothing in it needs quotes. Nothing at all is null, as in YAML.
- * The plain texts of a list or mapping are read by the same rule.
+ * Parses the value of an override: a list or mapping as a YAML flow collection, a quoted text, a number, true, false or null;
+ * anything else is taken literally as text, without need for quotes. An empty value is null, as in YAML. The plain texts of a
+ * list or mapping follow the same rule.
  *
- * @throws what the parser throws, for a list, a mapping or a quote that is not closed
+ * @throws what the parser throws, for an unclosed list, mapping or quote
  */
 export function parseValue(written: string): unknown {
   if (written === "") return null;
@@ -143,7 +142,7 @@ export function parseValue(written: string): unknown {
 
 /** A value on one line, as {@link parseValue} reads it back. */
 export function writeValue(value: unknown): string {
-  // The dumper's own form of 1e-7, "1.e-7", reads worse.
+  // The dumper writes 1e-7 as "1.e-7".
   if (typeof value === "number" && load(String(value)) === value) return String(value);
   return dump(value, { flowLevel: 0, lineWidth: -1, noRefs: true }).trimEnd();
 }

@@ -1,2 +1,2 @@
-// zod, and its version: the one place that names the package.
+// The only place that names the package zod and its version.
 export { z } from "npm:zod@4.6.7";

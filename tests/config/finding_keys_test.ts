@@ -14,7 +14,7 @@ Deno.test("--keys lists every key of a resolved configuration, with its values, 
     "    Width of the residual stream.",
   ]);
   assert.ok(keyLines("optimizer").every((line) => /^(optimizer| {4})/.test(line)));
-  assert.throws(() => keyLines("optimzer"), /no key begins like that\. Did you mean "optimizer"\?/);
+  assert.throws(() => keyLines("optimzer"), /no key starts with that\. Did you mean "optimizer"\?/);
 });
 
 Deno.test("a key as other tools spell it is answered with ours", () => {
@@ -68,6 +68,6 @@ Deno.test("--keys, --version and --dry-run of train say what they promise", () =
     const { code, stderr } = await script("train", ["--keys", "optimzer"], folder);
     assert.deepEqual([code, stderr.trim()], [
       2,
-      'train: --keys optimzer: no key begins like that. Did you mean "optimizer"?',
+      'train: --keys optimzer: no key starts with that. Did you mean "optimizer"?',
     ]);
   }));

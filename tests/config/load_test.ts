@@ -110,7 +110,7 @@ Deno.test("a missing file is told with the nearest name there is", async () => {
       await refusal("nanogpt_cup"),
       /no such configuration in configs\/\. Did you mean "nanogpt_cpu"\?$/,
     );
-    assert.match(await refusal("reverse"), /; it is a synthetic task: data\.source=reverse takes it\.$/);
+    assert.match(await refusal("reverse"), /; for the synthetic task set data\.source=reverse\.$/);
     assert.match(await refusal("tinny"), /Did you mean "tiny\.yaml"\?$/);
     assert.match(await refusal("xyzxyz"), /Known: .*default/);
     assert.match(await refusal("empty"), /^empty: expected a YAML file, found a folder\.$/);

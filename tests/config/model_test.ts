@@ -127,11 +127,11 @@ Deno.test("keys that do not go together are refused in one line", () => {
     ],
     [
       attention("activation: sigmoid, backward: diag"),
-      "model.block.attention.backward: diag is of softmax, found activation sigmoid; expected exact.",
+      "model.block.attention.backward: diag is only for softmax, found activation sigmoid; expected exact.",
     ],
     [
       attention("divide: n"),
-      "model.block.attention.divide: n is of element-wise activations, found activation softmax; expected none.",
+      "model.block.attention.divide: n is only for element-wise activations, found activation softmax; expected none.",
     ],
     [
       attention("bias: learned"),
@@ -143,7 +143,7 @@ Deno.test("keys that do not go together are refused in one line", () => {
     ],
     [
       "{ blocks: [{}, { attention: { backward: ste, activation: relu } }] }",
-      "model.blocks.1.attention.backward: ste is of softmax, found activation relu; expected exact.",
+      "model.blocks.1.attention.backward: ste is only for softmax, found activation relu; expected exact.",
     ],
   ];
   for (const [yaml, expected] of cases) assert.equal(message(yaml), `a.yaml: ${expected}`, yaml);
@@ -152,14 +152,14 @@ Deno.test("keys that do not go together are refused in one line", () => {
 Deno.test("a conflict that an override brought is told as the override's", () => {
   assert.match(
     message(attention("activation: sigmoid"), "model.block.attention.backward=ste"),
-    /^override model\.block\.attention\.backward=ste: ste is of softmax/,
+    /^override model\.block\.attention\.backward=ste: ste is only for softmax/,
   );
   assert.match(
     message(
       "{ blocks: [{ attention: { divide: n, activation: relu } }] }",
       "model.blocks.0.attention.activation=softmax",
     ),
-    /^override model\.blocks\.0\.attention\.activation=softmax: model\.blocks\.0\.attention\.divide: n is of element-wise/,
+    /^override model\.blocks\.0\.attention\.activation=softmax: model\.blocks\.0\.attention\.divide: n is only for element-wise/,
   );
 });
 

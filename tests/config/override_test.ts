@@ -204,7 +204,7 @@ Deno.test("an override of another form is refused with an example of the right o
   for (const text of ["a=[1,", 'a="x', "a={b: 1"]) {
     assert.match(
       refusal({}, text),
-      /expected a YAML value such as 0\.1, text or \[0\.9, 0\.95\], found .* Quote a text that begins so: 'a="/,
+      /expected a YAML value such as 0\.1, text or \[0\.9, 0\.95\], found .* Quote such a text: 'a="/,
       text,
     );
   }

@@ -287,15 +287,15 @@ Deno.test("a learning rate below the lowest one is refused where the schedule ha
 Deno.test("what a text or a task does not use is refused, but where a checkpoint has it", () => {
   assert.equal(
     message("{ data: { answer_only: true } }"),
-    "configs/a.yaml: data.answer_only: true is of synthetic tasks, found data.source brown; expected false.",
+    "configs/a.yaml: data.answer_only: true is only for synthetic tasks, found data.source brown; expected false.",
   );
   assert.equal(
     message("{ data: { answer_only: true, source: copy } }", "data.files=[a.txt]"),
-    "override data.files=[a.txt]: data.answer_only: true is of synthetic tasks, found data.files; expected false.",
+    "override data.files=[a.txt]: data.answer_only: true is only for synthetic tasks, found data.files; expected false.",
   );
   assert.equal(
     message("{ data: { source: copy, split_files: { test: [a.txt] } } }"),
-    "configs/a.yaml: data.split_files.test: files are of texts, found the synthetic task of data.source copy; expected [].",
+    "configs/a.yaml: data.split_files.test: files are only for texts, found the synthetic task of data.source copy; expected [].",
   );
   assert.equal(resolve("{ data: { answer_only: true, source: copy } }").data.answer_only, true);
   assert.equal(resolve("{ data: { answer_only: true, tasks: mine.ts } }").data.answer_only, true);

@@ -54,7 +54,7 @@ Deno.test("a root key that begins with a dot and holds no anchor is a dot too ma
   for (const text of [".seed: 3\n", "name: a\n.seed: 3\n", '".seed":\n  - 3\nmodel: &m { dim: 8 }\n']) {
     assert.equal(
       message(text),
-      'configs/a.yaml: ".seed" holds no anchor, which keys of the root with a dot are for; expected one, such as ' +
+      'configs/a.yaml: ".seed" holds no anchor, as root keys with a leading dot must; expected one, such as ' +
         '".seed: &name ...", or the key without its dot.',
       text,
     );
@@ -80,13 +80,13 @@ Deno.test("an alias in its own value and aliases of aliases are one line at once
   for (const text of ["model: &a { block: *a }", "model: &a [*a]", "a: &a { b: [1, { c: *a }] }"]) {
     assert.equal(
       message(text),
-      "configs/a.yaml: expected a finite value, found an alias within what it stands for.",
+      "configs/a.yaml: expected a finite value, found an alias inside its own value.",
     );
   }
   const levels = Array.from({ length: 30 }, (_, i) => `.a${i + 1}: &a${i + 1} [*a${i}, *a${i}]`);
   assert.match(
     message([".a0: &a0 [1, 1]", ...levels, "seed: *a30"].join("\n")),
-    /^configs\/a\.yaml: expected at most 100,000 values, found more; an alias counts as what it stands for\.$/,
+    /^configs\/a\.yaml: expected at most 100,000 values, found more; an alias counts as its full value\.$/,
   );
 });
 

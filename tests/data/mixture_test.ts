@@ -149,8 +149,14 @@ Deno.test("what is wrong with a source of a mixture is reported with its place",
       /^data\.sources\.0: source: no corpus or task is called "bron"\. Did you mean "brown"\?$/,
     ],
     ["data.split.val=0.99", /^data\.sources\.1: train split has 0 samples, none of two tokens or more/],
-    ["data.source=copy", /data\.source=copy: stands beside data\.sources; expected an entry of its own\.$/],
-    ["data.field=text", /data\.field=text: stands beside data\.sources; expected field in the entries\.$/],
+    [
+      "data.source=copy",
+      /data\.source=copy: cannot be combined with data\.sources; expected an entry in it\.$/,
+    ],
+    [
+      "data.field=text",
+      /data\.field=text: cannot be combined with data\.sources; expected field in the entries\.$/,
+    ],
     [
       "data.sources.1.source=brown",
       /data\.sources\.1: found source brown and files; expected one of them\.$/,
@@ -158,12 +164,12 @@ Deno.test("what is wrong with a source of a mixture is reported with its place",
     ["~data.sources.1.files", /data\.sources\.1: found neither source nor files; expected one of them\.$/],
     [
       "data.sources=[{source: brown, field: a}]",
-      /a is of files of JSON lines, found the source brown; expected null\.$/,
+      /a is only for files of JSON lines, found the source brown; expected null\.$/,
     ],
     ["data.sources.1.weight=0", /data\.sources\.1\.weight=0: expected a number above 0, found 0\.$/],
     [
       "data.answer_only=true",
-      /true is of synthetic tasks, found data\.sources of texts alone; expected false\.$/,
+      /true is only for synthetic tasks, found data\.sources of texts alone; expected false\.$/,
     ],
   ];
   for (const [override, message] of refused) {

@@ -66,11 +66,11 @@ Deno.test("a pattern, a key and a name that do nothing are refused with what is 
     );
     await train(
       ["data.answer_only=true"],
-      /^train: override data\.answer_only=true: true is of synthetic tasks, found data\.files/,
+      /^train: override data\.answer_only=true: true is only for synthetic tasks, found data\.files/,
     );
     await train(
       ["data.files=[]", "data.source=copy", "data.split_files.val=[text.txt]"],
-      /^train: override data\.split_files\.val=\[text\.txt\]: files are of texts, found the synthetic task of data\.source copy/,
+      /^train: override data\.split_files\.val=\[text\.txt\]: files are only for texts, found the synthetic task of data\.source copy/,
     );
     await train(["sample.prompt=0x1F"], /found 31\. Quote it: 'sample\.prompt="0x1F"'\.\n$/);
     const { stdout } = await script("train", ["tiny.yaml", "schedule.warmup=7", "--dry-run"], folder);
