@@ -181,8 +181,7 @@ export async function patchActivations(
   for (const [layer, row] of recovered.entries()) {
     for (let place = 0; place < places; place++) {
       reportProgress({ what: "patching", done: layer * places + place, total: layers * places });
-      row[place] = (difference((await logitsOf({ layer, place, places }))[1]) - base) /
-        (full - base);
+      row[place] = (difference((await logitsOf({ layer, place, places }))[1]) - base) / (full - base);
     }
   }
   const result = {

@@ -1,9 +1,9 @@
-// Assertions of @std/assert 1 over node:assert, which compares and shows differences. Beside std: -0 and 0 are equal, as there, also in
-// arrays, plain objects, maps, sets and typed arrays; objects of two classes are not.
+// Assertions of @std/assert 1 over node:assert, which compares and shows differences. As in std, -0 and 0 are equal, also in
+// arrays, plain objects, maps, sets and typed arrays; objects of different classes are not equal.
 import { deepStrictEqual } from "node:assert";
 import { inspect, isDeepStrictEqual, stripVTControlCharacters } from "node:util";
 
-/** An assertion that failed. */
+/** A failed assertion. */
 export class AssertionError extends Error {
   override name = "AssertionError";
 }
@@ -17,32 +17,32 @@ function check(holds: boolean, what: string, msg: string | undefined): asserts h
   if (!holds) throw new AssertionError(`${what}${suffix(msg)}`);
 }
 
-/** A value with 0 for -0, for node:assert tells them apart. */
-function withoutMinusZero(value: unknown, made: Map<unknown, unknown>): unknown {
+/** A value with -0 replaced by 0, which node:assert distinguishes. */
+function withoutMinusZero(value: unknown, copies: Map<unknown, unknown>): unknown {
   if (typeof value === "number") return value === 0 ? 0 : value;
   if (typeof value !== "object" || value === null) return value;
-  if (made.has(value)) return made.get(value);
+  if (copies.has(value)) return copies.get(value);
   if (value instanceof Float32Array || value instanceof Float64Array) {
     return value.map((number) => number === 0 ? 0 : number);
   }
-  const below = (entry: unknown) => withoutMinusZero(entry, made);
+  const below = (entry: unknown) => withoutMinusZero(entry, copies);
   const prototype = Object.getPrototypeOf(value);
   if (prototype === Map.prototype) {
     const copy = new Map();
-    made.set(value, copy);
+    copies.set(value, copy);
     (value as Map<unknown, unknown>).forEach((entry, key) => copy.set(below(key), below(entry)));
     return copy;
   }
   if (prototype === Set.prototype) {
     const copy = new Set();
-    made.set(value, copy);
+    copies.set(value, copy);
     (value as Set<unknown>).forEach((entry) => copy.add(below(entry)));
     return copy;
   }
   if (![Object.prototype, Array.prototype, null].includes(prototype)) return value;
   const copy: Record<PropertyKey, unknown> = {};
   const result = Array.isArray(value) ? Object.assign([], { length: value.length }) : copy;
-  made.set(value, result);
+  copies.set(value, result);
   for (
     const key of Reflect.ownKeys(value).filter((key) =>
       Object.prototype.propertyIsEnumerable.call(value, key)
@@ -61,7 +61,7 @@ export function equal(a: unknown, b: unknown): boolean {
   return isDeepStrictEqual(withoutMinusZero(a, new Map()), withoutMinusZero(b, new Map()));
 }
 
-/** What node:assert shows of two values that differ. */
+/** The difference of two values as node:assert shows it. */
 function difference(actual: unknown, expected: unknown): string {
   try {
     deepStrictEqual(withoutMinusZero(actual, new Map()), withoutMinusZero(expected, new Map()));
@@ -71,12 +71,12 @@ function difference(actual: unknown, expected: unknown): string {
   return "";
 }
 
-/** Throws where a value is not truthy. */
+/** Throws if a value is falsy. */
 export function assert(expr: unknown, msg = ""): asserts expr {
   if (!expr) throw new AssertionError(msg);
 }
 
-/** Throws where a value is truthy. */
+/** Throws if a value is truthy. */
 export function assertFalse(expr: unknown, msg = ""): void {
   if (expr) throw new AssertionError(msg);
 }
@@ -86,24 +86,24 @@ export function fail(msg?: string): never {
   throw new AssertionError(`Failed assertion${suffix(msg)}`);
 }
 
-/** Throws where two values are not deeply equal, and shows what differs. */
+/** Throws if two values are not deeply equal, and shows what differs. */
 export function assertEquals<T>(actual: T, expected: T, msg?: string): void {
   if (equal(actual, expected)) return;
   throw new AssertionError(`Values are not equal${suffix(msg)}\n${difference(actual, expected)}`);
 }
 
-/** Throws where two values are deeply equal. */
+/** Throws if two values are deeply equal. */
 export function assertNotEquals<T>(actual: T, expected: T, msg?: string): void {
   check(!equal(actual, expected), `Expected actual: ${show(actual)} not to be: ${show(expected)}`, msg);
 }
 
-/** Throws where two values are not the same by `Object.is`. */
+/** Throws if two values are not the same by `Object.is`. */
 export function assertStrictEquals<T>(actual: unknown, expected: T, msg?: string): asserts actual is T {
   if (Object.is(actual, expected)) return;
   throw new AssertionError(`Values are not strictly equal${suffix(msg)}\n${difference(actual, expected)}`);
 }
 
-/** Throws where two values are the same by `Object.is`. */
+/** Throws if two values are the same by `Object.is`. */
 export function assertNotStrictEquals<T>(actual: T, expected: T, msg?: string): void {
   check(!Object.is(actual, expected), `Expected "actual" to not be strictly equal to: ${show(actual)}`, msg);
 }
@@ -118,35 +118,35 @@ export function assertExists<T>(actual: T, msg?: string): asserts actual is NonN
 }
 
 /**
- * Throws where two numbers are further apart than a tolerance.
+ * Throws if two numbers are further apart than a tolerance.
  *
- * @param tolerance default: 1e-7 of the expected number, 1e-7 where that is infinite
+ * @param tolerance default: 1e-7 times the expected number, 1e-7 if that is infinite
  */
 export function assertAlmostEquals(actual: number, expected: number, tolerance?: number, msg?: string): void {
   if (Object.is(actual, expected)) return;
   const delta = Math.abs(expected - actual);
-  const most = tolerance ?? (Number.isFinite(expected) ? Math.abs(expected * 1e-7) : 1e-7);
+  const limit = tolerance ?? (Number.isFinite(expected) ? Math.abs(expected * 1e-7) : 1e-7);
   const digits = (n: number) => Number.isInteger(n) ? n : n.toExponential();
   const what = `Expected actual: "${digits(actual)}" to be close to "${digits(expected)}"`;
-  check(delta <= most, `${what}: delta "${digits(delta)}" is greater than "${digits(most)}"`, msg);
+  check(delta <= limit, `${what}: delta "${digits(delta)}" is greater than "${digits(limit)}"`, msg);
 }
 
-/** Throws where a text does not contain another. */
+/** Throws if a text does not contain another. */
 export function assertStringIncludes(actual: string, expected: string, msg?: string): void {
   check(actual.includes(expected), `Expected actual: "${actual}" to contain: "${expected}"`, msg);
 }
 
-/** Throws where a text does not match. */
+/** Throws if a text does not match. */
 export function assertMatch(actual: string, expected: RegExp, msg?: string): void {
   check(expected.test(actual), `Expected actual: "${actual}" to match: "${expected}"`, msg);
 }
 
-/** Throws where a text matches. */
+/** Throws if a text matches. */
 export function assertNotMatch(actual: string, expected: RegExp, msg?: string): void {
   check(!expected.test(actual), `Expected actual: "${actual}" to not match: "${expected}"`, msg);
 }
 
-/** Throws where an error is not of a class, or its message does not hold a text or match. */
+/** Throws if an error is not of a class, or its message does not contain a text or match. */
 export function assertIsError<E extends Error = Error>(
   error: unknown,
   ErrorClass?: ErrorClass<E>,
@@ -167,7 +167,7 @@ export function assertIsError<E extends Error = Error>(
   check(fits, `Expected error message to include ${expected}, but got ${JSON.stringify(error.message)}`, msg);
 }
 
-/** Throws where a value is not of a class. */
+/** Throws if a value is not of a class. */
 export function assertInstanceOf<T>(
   actual: unknown,
   expectedType: abstract new (...args: never[]) => T,
@@ -178,7 +178,7 @@ export function assertInstanceOf<T>(
   check(false, `Expected object to be an instance of "${expectedType.name}" but was "${is}"`, msg);
 }
 
-/** Checks what was thrown: of any kind where no class is given. */
+/** Checks a thrown value; without a class, any value passes. */
 function checkThrown<E extends Error>(
   error: unknown,
   classOrMsg: ErrorClass<E> | string | undefined,
@@ -190,9 +190,9 @@ function checkThrown<E extends Error>(
   assertIsError(error, classOrMsg, rest[0], rest[1]);
 }
 
-/** Throws where a function does not throw, and returns what it throws. */
+/** Throws if a function does not throw, and returns what it throws. */
 export function assertThrows(fn: () => unknown, msg?: string): unknown;
-/** Throws where a function does not throw an error of a class, whose message holds a text, and returns that error. */
+/** Throws if a function does not throw an error of a class, whose message contains a text, and returns that error. */
 export function assertThrows<E extends Error = Error>(
   fn: () => unknown,
   ErrorClass: ErrorClass<E>,
@@ -215,9 +215,9 @@ export function assertThrows<E extends Error>(
   );
 }
 
-/** Throws where a promise does not reject, and returns what it rejects with. */
+/** Throws if a promise does not reject, and returns what it rejects with. */
 export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
-/** Throws where a promise does not reject with an error of a class, whose message holds a text, and returns that error. */
+/** Throws if a promise does not reject with an error of a class, whose message contains a text, and returns that error. */
 export function assertRejects<E extends Error = Error>(
   fn: () => PromiseLike<unknown>,
   ErrorClass: ErrorClass<E>,

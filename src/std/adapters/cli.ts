@@ -1,36 +1,36 @@
-// parseArgs of @std/cli 1 over node:util, which cuts arguments into tokens. Dotted names, which std nests, are names like others here.
+// parseArgs of @std/cli 1 over node:util, which tokenizes arguments. Dotted names, which std nests, are ordinary names here.
 import { parseArgs as cut } from "node:util";
 
 type Names<Name extends string> = Name | readonly Name[];
 
-/** Options of `parseArgs`. A name that is not declared is a flag, or has the argument behind it as its value. */
+/** Options of `parseArgs`. An undeclared name is a flag, or takes the next argument as its value. */
 export interface ParseOptions<
   Booleans extends string = string,
   Strings extends string = string,
   Collected extends string = string,
   Defaults extends Readonly<Record<string, unknown>> = Readonly<Record<string, unknown>>,
 > {
-  /** Flags, false by default; true: every `--name` is one that has no `=`. */
+  /** Flags, false by default; true: every `--name` without `=` is a flag. */
   boolean?: boolean | Names<Booleans>;
-  /** Options whose values stay texts; `_` for the positionals. */
+  /** Options whose values remain strings; `_` for the positionals. */
   string?: Names<Strings>;
-  /** Options of which every value is kept, in a list. */
+  /** Options whose values are collected in a list. */
   collect?: Names<Collected>;
   /** Options that `--no-name` sets to false. */
   negatable?: Names<string>;
-  /** Other names of an option; each of them is in the result. */
+  /** Aliases of options; the result contains all of them. */
   alias?: Readonly<Record<string, string | readonly string[]>>;
-  /** Values of options that are not given. */
+  /** Default values. */
   default?: Defaults;
-  /** Whether everything behind the first positional is positional. */
+  /** Whether everything after the first positional is positional. */
   stopEarly?: boolean;
-  /** Whether what stands behind `--` is in the result's `--` and not in `_`. */
+  /** Whether arguments after `--` go into the result's `--` instead of `_`. */
   "--"?: boolean;
-  /** Called with what is not declared, positionals too; false leaves it out. */
+  /** Called with undeclared arguments and positionals; returning false drops them. */
   unknown?: (arg: string, key?: string, value?: unknown) => unknown;
 }
 
-/** What `parseArgs` returns: options by their names, and what is no option. */
+/** Result of `parseArgs`: options by name, and positionals. */
 export type Args<
   Booleans extends string = never,
   Strings extends string = never,
@@ -51,7 +51,7 @@ export type Args<
 const isNumber = (text: string): boolean =>
   /^0x[0-9a-f]+$/i.test(text) || /^[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?$/.test(text);
 
-/** The flags of `-abc`, and the value that its end is to one of them: `-n5`, `-n=5`, `-n/a`. */
+/** The flags of `-abc`, where the last may have a value: `-n5`, `-n=5`, `-n/a`. */
 function shortOptions(letters: string): [name: string, value?: string][] {
   const options: [string, string?][] = [];
   for (let i = 0; i < letters.length; i++) {
@@ -64,7 +64,7 @@ function shortOptions(letters: string): [name: string, value?: string][] {
   return options;
 }
 
-/** What is declared about names; every name of an option is as all of them are. */
+/** The declarations by name; aliases share the declarations of their option. */
 function declared(
   { alias = {}, boolean, string, collect, negatable }: Pick<
     ParseOptions,
@@ -86,8 +86,8 @@ function declared(
 }
 
 /**
- * The arguments of a command by name, as @std/cli reads them: values that look like numbers are numbers, unless their option is
- * declared as a text.
+ * Parses command-line arguments as @std/cli does: values that look like numbers are numbers, unless their option is declared
+ * as a string.
  *
  * @example
  * ```ts
@@ -114,12 +114,12 @@ export function parseArgs<
     typeof value === "string" && !strings.has(name) && isNumber(value) ? Number(value) : value;
   const set = (name: string, value: unknown, arg: string, adds = true) => {
     if (!isDeclared(name, arg) && unknown(arg, name, value) === false) return;
-    const found = typed(name, value);
+    const parsed = typed(name, value);
     for (const each of named(name)) {
-      result[each] = adds && lists.has(each) ? [result[each] ?? [], found].flat() : found;
+      result[each] = adds && lists.has(each) ? [result[each] ?? [], parsed].flat() : parsed;
     }
   };
-  /** Sets an option that no `=` gives its value; whether that is the argument behind it. */
+  /** Sets an option without `=`; returns whether the next argument is its value. */
   const setFrom = (name: string, arg: string, next: string | undefined, mayTake: boolean): boolean => {
     const isText = mayTake && !!next && !flags.has(name);
     const isTruth = next === "true" || next === "false";
@@ -143,9 +143,9 @@ export function parseArgs<
     const { name, inlineValue, value } = token;
     if (!arg.startsWith("--")) {
       const short = shortOptions(arg.slice(1));
-      const [last, given] = short.pop()!;
+      const [last, shortValue] = short.pop()!;
       for (const [letter] of short) set(letter, strings.has(letter) ? "" : true, arg);
-      if (given !== undefined) set(last, given, arg);
+      if (shortValue !== undefined) set(last, shortValue, arg);
       else if (setFrom(last, arg, next, !/^--?[^-]/.test(next ?? ""))) taken++;
     } else if (inlineValue) set(name, flags.has(name) ? value !== "false" : value, arg);
     else if (name.startsWith("no-") && negatable.has(name.slice(3))) set(name.slice(3), false, arg, false);

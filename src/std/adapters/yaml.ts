@@ -1,5 +1,5 @@
-// parse and stringify of @std/yaml 1 over js-yaml. Integers are those of YAML 1.2: `1_000` and `0b11` are texts and `012` is 12, where
-// std reads those of 1.1 too; std's `styles`, `compatMode`, `onWarning` and schema "extended" are not here.
+// parse and stringify of @std/yaml 1 over js-yaml. Integers are those of YAML 1.2: `1_000` and `0b11` are strings and `012` is 12
+// (std also reads those of 1.1); std's `styles`, `compatMode`, `onWarning` and schema "extended" are not supported.
 import {
   binaryTag,
   CORE_SCHEMA,
@@ -21,38 +21,38 @@ const SCHEMAS = {
   default: CORE_SCHEMA.withTags(timestampTag, mergeTag, binaryTag, omapTag, pairsTag, setTag),
 };
 
-/** Which tags are read: "default" knows times, merge keys, binary data, ordered maps, pairs and sets too. */
+/** The supported tags: "default" adds timestamps, merge keys, binary data, ordered maps, pairs and sets. */
 export type SchemaType = keyof typeof SCHEMAS;
 
 /** Options of `parse`. */
 export interface ParseOptions {
   /** Default: "default". */
   schema?: SchemaType;
-  /** Whether the last of equal keys counts, where they are an error by default. */
+  /** Whether the last of duplicate keys wins. Default: false, an error. */
   allowDuplicateKeys?: boolean;
 }
 
 /** Options of `stringify`. */
 export interface StringifyOptions {
-  /** Spaces. Default: 2. */
+  /** Spaces per level. Default: 2. */
   indent?: number;
   /** Whether lists are indented below their key. Default: true. */
   arrayIndent?: boolean;
-  /** Whether undefined and functions are left out, where they are an error by default. */
+  /** Whether undefined and functions are left out. Default: false, an error. */
   skipInvalid?: boolean;
-  /** Depth from which lists and mappings are written in brackets; -1, the default: none. */
+  /** Depth from which lists and mappings use flow style (brackets). Default: -1, never. */
   flowLevel?: number;
   /** Sorts keys by their characters, or by a function. */
   sortKeys?: boolean | ((a: string, b: string) => number);
-  /** Characters after which a text is wrapped; default 80, -1: never. */
+  /** Maximum line width of strings; -1: no wrapping. Default: 80. */
   lineWidth?: number;
-  /** Whether an object that occurs again is an alias. Default: true. */
+  /** Whether repeated objects are written as aliases. Default: true. */
   useAnchors?: boolean;
-  /** Whether brackets hold no spaces. */
+  /** Whether flow style omits spaces. */
   condenseFlow?: boolean;
 }
 
-/** std's errors: a sentence with the place, and the line above a caret. */
+/** An error as in std: the reason with its place, and the line above a caret. */
 function syntaxError(error: unknown): unknown {
   if (!(error instanceof YAMLException)) return error;
   const { mark, reason } = error;
@@ -63,9 +63,9 @@ function syntaxError(error: unknown): unknown {
 }
 
 /**
- * The value of a YAML text; null of one that holds nothing.
+ * Parses a YAML text; an empty one is null.
  *
- * @throws SyntaxError where it is not YAML, or more than one document
+ * @throws SyntaxError if it is not YAML, or has more than one document
  *
  * @example
  * ```ts
@@ -96,9 +96,9 @@ function refuseUndefined(value: unknown, above: ReadonlySet<unknown>): void {
 }
 
 /**
- * A value as a YAML text.
+ * Converts a value to YAML.
  *
- * @throws TypeError at what YAML has no form for: undefined, functions
+ * @throws TypeError at values that YAML cannot represent: undefined, functions
  *
  * @example
  * ```ts
