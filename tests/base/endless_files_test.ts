@@ -56,10 +56,10 @@ Deno.test({
     await new Deno.Command("mkfifo", { args: [pipe] }).output();
     using _ = Deno.listen({ transport: "unix", path: socket });
     for (const [what, read] of Object.entries(READERS)) {
-      const found = await ending(read(pipe));
+      const outcome = await ending(read(pipe));
       // Who waits for the pipe is let go.
-      if (found === "still reading") (await Deno.open(pipe, { read: true, write: true })).close();
-      assert.match(found, /^true .*expected a file, found a pipe/, what);
+      if (outcome === "still reading") (await Deno.open(pipe, { read: true, write: true })).close();
+      assert.match(outcome, /^true .*expected a file, found a pipe/, what);
     }
     for (const [what, read] of Object.entries(READERS)) {
       assert.match(await ending(read(socket)), /^true .*expected a file, found a socket/, what);

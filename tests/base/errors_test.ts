@@ -5,8 +5,8 @@ import { closestString, didYouMean, UserError } from "../../src/base/errors.ts";
 const KNOWN = ["softmax", "sigmoid", "dropout"];
 
 Deno.test("closestString() finds a name with a letter missing, added, wrong, or two neighbours swapped, in any case", () => {
-  for (const found of ["sofmax", "softtmax", "softmox", "sotfmax", "SoftMax", "softmax"]) {
-    assert.equal(closestString(found, KNOWN), "softmax", found);
+  for (const misspelt of ["sofmax", "softtmax", "softmox", "sotfmax", "SoftMax", "softmax"]) {
+    assert.equal(closestString(misspelt, KNOWN), "softmax", misspelt);
   }
 });
 

@@ -52,7 +52,7 @@ Deno.test("a renamed field of a sample or of options is one line with the new na
 
 Deno.test("a call of an old name of `import * as heed` is one line with the new one", () => {
   provideHeed(heed);
-  const told = (call: () => unknown) => {
+  const messageOf = (call: () => unknown) => {
     try {
       call();
     } catch (error) {
@@ -62,11 +62,11 @@ Deno.test("a call of an old name of `import * as heed` is one line with the new 
   const old = { heed: heed as unknown as Record<string, () => void> };
   const called = new Function("heed", "name", "return name === 0 ? heed.keyPadding() : heed.nothing()");
   assert.equal(
-    told(() => called(old.heed, 0)),
+    messageOf(() => called(old.heed, 0)),
     "UserError: mine.ts: taps: heed.keyPadding is heed.masks.keyPaddingMask now.",
   );
   assert.match(
-    told(() => called(old.heed, 1))!,
+    messageOf(() => called(old.heed, 1))!,
     /^UserCodeError: mine.ts: taps threw TypeError: heed.nothing is not a function/,
   );
 });

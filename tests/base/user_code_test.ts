@@ -85,17 +85,17 @@ Deno.test("the hash of a file's code changes with everything that it imports, an
     );
     await write("lib/c.js", "1");
     await write("lib/t.json", "{}");
-    const { sha256: whole, elsewhere } = await readCode(`${folder}/main.ts`);
+    const { sha256: original, elsewhere } = await readCode(`${folder}/main.ts`);
     assert.deepEqual(elsewhere, ["https://example.com/x.ts", "import(...) in line 1 of b.ts", "npm:zod@4"]);
     for (const name of ["lib/a.ts", "b.ts", "lib/c.js", "lib/t.json"]) {
       const before = await Deno.readTextFile(`${folder}/${name}`);
       await write(name, `${before} `);
-      assert.notEqual(await hash(), whole, name);
+      assert.notEqual(await hash(), original, name);
       await write(name, before);
     }
     await write("lib/other.ts", "");
     await Deno.rename(`${folder}/main.ts`, `${folder}/renamed.ts`);
-    assert.equal((await readCode(`${folder}/renamed.ts`)).sha256, whole);
+    assert.equal((await readCode(`${folder}/renamed.ts`)).sha256, original);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

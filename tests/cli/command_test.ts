@@ -132,7 +132,7 @@ Deno.test("the path of a sweep's run is a name, not an override", () => {
 Deno.test("textOutput() sends no control character to a terminal, and to a pipe or file the text as it is", () => {
   const text = 'step,tap\n1,"a\x1b[31m\x9b\u202e"\t\n';
   const sent = (isTerminal: boolean): string => {
-    const own = { isTerminal: Deno.stdout.isTerminal, writeSync: Deno.stdout.writeSync };
+    const original = { isTerminal: Deno.stdout.isTerminal, writeSync: Deno.stdout.writeSync };
     const parts: string[] = [];
     const writeSync = (bytes: Uint8Array) => (parts.push(new TextDecoder().decode(bytes)), bytes.length);
     Object.assign(Deno.stdout, { isTerminal: () => isTerminal, writeSync });
@@ -141,7 +141,7 @@ Deno.test("textOutput() sends no control character to a terminal, and to a pipe 
       out.write(text);
       out.flush();
     } finally {
-      Object.assign(Deno.stdout, own);
+      Object.assign(Deno.stdout, original);
     }
     return parts.join("");
   };

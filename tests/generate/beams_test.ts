@@ -38,20 +38,20 @@ Deno.test("with enough beams beamSearch() finds the most likely of all texts, in
     const model = randomModel(device, { ...TINY, vocabulary: V }, `beams ${seed}`);
     const prompt = [1, 2];
     const tokens = 3;
-    using whole = await nextLogits(device, model, 1, { cache: false });
+    using uncached = await nextLogits(device, model, 1, { cache: false });
     const all: { added: number[]; sum: number }[] = [];
     for (const added of allTexts(tokens)) {
-      all.push({ added, sum: await logProbability(whole, prompt, added) });
+      all.push({ added, sum: await logProbability(uncached, prompt, added) });
     }
     all.sort((a, b) => b.sum - a.sum);
     using reader = await nextLogits(device, model, V ** (tokens - 1));
-    const found = await beamSearch(reader, prompt, { beams: V ** (tokens - 1), tokens });
+    const actual = await beamSearch(reader, prompt, { beams: V ** (tokens - 1), tokens });
     assert.deepEqual(
-      found.map(({ added }) => [...added]),
-      all.slice(0, found.length).map(({ added }) => added),
+      actual.map(({ added }) => [...added]),
+      all.slice(0, actual.length).map(({ added }) => added),
     );
     // Float64 sums in another order.
-    found.forEach(({ logProbability }, n) => assert.ok(Math.abs(logProbability - all[n].sum) < 1e-10));
+    actual.forEach(({ logProbability }, n) => assert.ok(Math.abs(logProbability - all[n].sum) < 1e-10));
   }
 });
 

@@ -46,11 +46,11 @@ Deno.test("nextProbabilities() is the filtered softmax of its definition, for ev
       topP: rng.below(2) ? rng.uniform() : null,
       minP: rng.below(2) ? rng.uniform() : null,
     };
-    const found = nextProbabilities(logits, options);
+    const actual = nextProbabilities(logits, options);
     const expected = bruteForce(logits, options);
     // Sums of at most 14 numbers in another order.
     expected.forEach((p, id) =>
-      assert.ok(Math.abs(found[id] - p) < 1e-12, JSON.stringify({ logits, options }))
+      assert.ok(Math.abs(actual[id] - p) < 1e-12, JSON.stringify({ logits, options }))
     );
   }
 });
@@ -230,14 +230,14 @@ Deno.test("a stop text that begins with a space is found at the first token of a
   const options = { tokens: 12, temperature: 1.5, seed: 1 };
   const begun = new Set<string>();
   for (const prompt of ["the", "cat", "sat", "on", "the cat", "sat on", "on on"]) {
-    const [whole] = await generateTexts(device, model, [prompt], options);
-    const [, first] = /^( \w+)/.exec(whole.continuation) ?? [];
-    if (first === undefined || whole.continuation.includes("unk")) continue;
+    const [full] = await generateTexts(device, model, [prompt], options);
+    const [, first] = /^( \w+)/.exec(full.continuation) ?? [];
+    if (first === undefined || full.continuation.includes("unk")) continue;
     begun.add(first);
     const [stopped] = await generateTexts(device, model, [prompt], { ...options, stop: [first] });
-    const expected = { continuation: "", ended: "stop", ids: whole.ids.slice(0, 1) };
+    const expected = { continuation: "", ended: "stop", ids: full.ids.slice(0, 1) };
     const { continuation, ended, ids } = stopped;
-    assert.deepEqual({ continuation, ended, ids: [...ids] }, expected, `${prompt}:${whole.continuation}`);
+    assert.deepEqual({ continuation, ended, ids: [...ids] }, expected, `${prompt}:${full.continuation}`);
   }
   assert.ok(begun.size > 0);
 });
@@ -273,9 +273,9 @@ Deno.test("the pieces of generated texts are the texts, in every company, with s
     });
     assert.deepEqual(texts, plain);
     texts.forEach(({ text }, n) => {
-      const own = pieces.filter((piece) => piece.text === n);
-      assert.equal(own.map(({ piece }) => piece).join(""), text);
-      assert.deepEqual(own.map(({ last }) => last), own.map((_, i) => i === own.length - 1));
+      const ofText = pieces.filter((piece) => piece.text === n);
+      assert.equal(ofText.map(({ piece }) => piece).join(""), text);
+      assert.deepEqual(ofText.map(({ last }) => last), ofText.map((_, i) => i === ofText.length - 1));
     });
     if (Object.keys(way).length === 0) assert.ok(pieces.length > 18 * 6, "tokens come one by one");
   }

@@ -21,13 +21,13 @@ async function compare(device: Device, model: LanguageModel, allowed: number, na
   const letters = (n: number) => Array.from({ length: n }, () => rng.below(vocabulary));
   let texts = [letters(1), letters(3), letters(2)];
   using cached = await nextLogits(device, model, 3);
-  using whole = await nextLogits(device, model, 3, { cache: false });
+  using uncached = await nextLogits(device, model, 3, { cache: false });
   for (let step = 0; Math.max(...texts.map((text) => text.length)) <= context; step++) {
-    const found = await cached.next(texts);
-    const expected = await whole.next(texts);
+    const actual = await cached.next(texts);
+    const expected = await uncached.next(texts);
     assert.equal(cached.whole, undefined);
-    assert.equal(whole.whole, "the cache is off");
-    found.forEach((logits, row) => {
+    assert.equal(uncached.whole, "the cache is off");
+    actual.forEach((logits, row) => {
       assert.equal(logits.length, vocabulary);
       const error = relativeError(logits, expected[row]);
       assert.ok(error <= allowed, `${name}, step ${step}, row ${row}: ${error}`);
@@ -74,10 +74,10 @@ for (const [name, choices] of Object.entries(LONG)) {
       const rng = randomStream(5, name);
       const texts = [31, 38].map((n) => Array.from({ length: n }, () => rng.below(TINY.vocabulary)));
       using cached = await nextLogits(device, model, 2);
-      using whole = await nextLogits(device, model, 2, { cache: false });
+      using uncached = await nextLogits(device, model, 2, { cache: false });
       for (let step = 0; step < 3; step++) {
-        const [found, expected] = [await cached.next(texts), await whole.next(texts)];
-        found.forEach((logits, row) => {
+        const [actual, expected] = [await cached.next(texts), await uncached.next(texts)];
+        actual.forEach((logits, row) => {
           // Float32 sums over forty keys and twelve numbers, in other tiles.
           const error = relativeError(logits, expected[row]);
           assert.ok(error <= 2e-5, `${device.target!.kind} schedule, step ${step}, row ${row}: ${error}`);
@@ -98,12 +98,12 @@ Deno.test("texts are the same with the cache and without, drawn and searched, be
   const prompts = ["abc", "k", "hgfed"];
   for (const choices of [{ temperature: 0 }, { temperature: 1.3, topK: 6 }, { temperature: 1, beams: 3 }]) {
     const options = { ...choices, tokens: 9, seed: 4 };
-    const found = await generateTexts(device, model, prompts, options);
+    const actual = await generateTexts(device, model, prompts, options);
     const expected = await generateTexts(device, model, prompts, { ...options, cache: false });
-    const told = (texts: typeof found) => texts.map(({ text, ids }) => [text, [...ids]]);
-    assert.deepEqual(told(found), told(expected));
-    assert.deepEqual(found.map(({ ids }) => ids.length), [9, 9, 9]);
-    assert.equal(found[0].uncached, "the context of 7 positions is full");
+    const summary = (texts: typeof actual) => texts.map(({ text, ids }) => [text, [...ids]]);
+    assert.deepEqual(summary(actual), summary(expected));
+    assert.deepEqual(actual.map(({ ids }) => ids.length), [9, 9, 9]);
+    assert.equal(actual[0].uncached, "the context of 7 positions is full");
     const [short] = await generateTexts(device, model, ["abc"], { ...options, tokens: 5 });
     assert.equal(short.uncached, undefined);
   }
@@ -117,8 +117,8 @@ Deno.test("a model with hooks reads every text anew, and says why", async () => 
   using hooked = await nextLogits(device, model, 2);
   using reader = await nextLogits(device, plain, 2);
   const texts = [[1, 2, 3], [4]];
-  const [found, expected] = [await hooked.next(texts), await reader.next(texts)];
-  found.forEach((logits, row) => {
+  const [actual, expected] = [await hooked.next(texts), await reader.next(texts)];
+  actual.forEach((logits, row) => {
     // The same sums, in another order.
     assert.ok(relativeError(logits, Array.from(expected[row], (x) => 2 * x)) < 1e-12);
   });

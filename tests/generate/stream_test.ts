@@ -59,14 +59,14 @@ for (const [name, choices] of Object.entries(CHOICES)) {
       const d = dim / heads;
       const kv = Math.floor(head * kvHeads / heads);
       const [v, z] = [taps[`blocks.${layer}.attn.v`], taps[`blocks.${layer}.attn.z`]];
-      using own = await device.compile({
+      using reference = await device.compile({
         outputs: {
           extra: model.parameters[`blocks.${layer}.attn.extra_v`] ??
             matmul(input("x", [1, 1]), input("x", [1, 1])),
         },
       });
-      if (!attention.extra_keys) own.run({ x: Float64Array.of(0) });
-      const [extra] = await own.read(["extra"]);
+      if (!attention.extra_keys) reference.run({ x: Float64Array.of(0) });
+      const [extra] = await reference.read(["extra"]);
       assert.equal(keys.length, 5 + attention.extra_keys);
       for (let i = 0; i < 5; i++) {
         for (let j = i + 1; j < 5; j++) assert.equal(weights[i][j], NaN, "no position looks ahead");
@@ -96,10 +96,10 @@ Deno.test("embeddings() are the stream before the first block and after each, ze
   for (const [n, text] of texts.entries()) {
     const taps = await everyTap(device, model, text);
     ["blocks.0.resid_pre", "blocks.0.resid_post", "blocks.1.resid_post"].forEach((name, layer) => {
-      const own = values.subarray((n * 3 + layer) * 48, (n * 3 + layer + 1) * 48);
+      const vector = values.subarray((n * 3 + layer) * 48, (n * 3 + layer + 1) * 48);
       // Stored as float32.
-      assert.ok(relativeError(own.subarray(0, text.length * 12), taps[name]) < 1e-7);
-      assert.ok(own.subarray(text.length * 12).every((x) => x === 0));
+      assert.ok(relativeError(vector.subarray(0, text.length * 12), taps[name]) < 1e-7);
+      assert.ok(vector.subarray(text.length * 12).every((x) => x === 0));
     });
   }
   await assert.rejects(embeddings(device, model, ["abcdefgh"]), UserError);
@@ -168,9 +168,9 @@ for (const [name, choices] of Object.entries(ADDITIVE)) {
     const both = await attributeLogit(device, model, TEXT, { token: "b", minus: "c" });
     const single = await attributeLogit(device, model, TEXT, { token: "b" });
     const other = await attributeLogit(device, model, TEXT, { token: "c" });
-    for (const found of [best, both, single, other]) {
+    for (const attribution of [best, both, single, other]) {
       // The norm's factor is found again from float64 numbers.
-      assert.ok(Math.abs(found.unexplained) < 1e-9, `${found.unexplained}`);
+      assert.ok(Math.abs(attribution.unexplained) < 1e-9, `${attribution.unexplained}`);
     }
     assert.ok(Math.abs(best.logit - logit) < 1e-10);
     both.contributions.forEach(({ part, layer, head, value }, n) => {

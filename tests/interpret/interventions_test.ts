@@ -92,14 +92,14 @@ Deno.test("patching recovers all at the first stream of the last position that d
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "patching");
   const options = { answer: "a", wrong: "b" };
-  const found = await patchActivations(device, model, "abcde", "abhde", options);
-  assert.deepEqual(found.tokens, { clean: [..."abcde"], corrupted: [..."abhde"] });
+  const patching = await patchActivations(device, model, "abcde", "abhde", options);
+  assert.deepEqual(patching.tokens, { clean: [..."abcde"], corrupted: [..."abhde"] });
   // The texts differ at position 2 alone: there the clean stream into block 0 makes the clean text.
-  assert.ok(Math.abs(found.recovered[0][2] - 1) < 1e-10);
-  for (const t of [0, 1, 3, 4]) assert.ok(Math.abs(found.recovered[0][t]) < 1e-10);
+  assert.ok(Math.abs(patching.recovered[0][2] - 1) < 1e-10);
+  for (const t of [0, 1, 3, 4]) assert.ok(Math.abs(patching.recovered[0][t]) < 1e-10);
   // Streams before the difference are the same in both texts, at any depth.
-  for (const t of [0, 1]) assert.ok(Math.abs(found.recovered[1][t]) < 1e-10);
-  assert.ok(Math.abs(found.recovered[1][2]) > 1e-4);
+  for (const t of [0, 1]) assert.ok(Math.abs(patching.recovered[1][t]) < 1e-10);
+  assert.ok(Math.abs(patching.recovered[1][2]) > 1e-4);
   const last = await patchActivations(device, model, "abcde", "abcdh", { ...options, site: "mlp_out" });
   for (const row of last.recovered) for (const t of [0, 1, 2, 3]) assert.ok(Math.abs(row[t]) < 1e-10);
   const heads = await patchActivations(device, model, "abcde", "abhde", { ...options, site: "heads" });
@@ -121,13 +121,16 @@ Deno.test("patching warns where clean and corrupted hardly differ", async () => 
   const model = randomModel(device, TINY, "patching");
   const seen = new Set<boolean>();
   for (const [answer, wrong] of ["ab", "ac", "bd", "ce", "dh"]) {
-    const found = await patchActivations(device, model, "abcde", "abhde", { answer, wrong });
-    const { clean, corrupted } = found.difference;
+    const patching = await patchActivations(device, model, "abcde", "abhde", { answer, wrong });
+    const { clean, corrupted } = patching.difference;
     const hardly = Math.abs(clean - corrupted) < 0.1;
     seen.add(hardly);
-    assert.equal(found.warning !== undefined, hardly, `${answer} ${wrong}: ${clean - corrupted}`);
+    assert.equal(patching.warning !== undefined, hardly, `${answer} ${wrong}: ${clean - corrupted}`);
     if (hardly) {
-      assert.match(found.warning!, /^logit\("."\) - logit\("."\) hardly differs between the texts, by 0\.0/);
+      assert.match(
+        patching.warning!,
+        /^logit\("."\) - logit\("."\) hardly differs between the texts, by 0\.0/,
+      );
     }
   }
   assert.equal(seen.size, 2);

@@ -39,21 +39,21 @@ async function logSoftmaxes(device: Device, model: LanguageModel, text: string):
 }
 
 // Float64 sums in another order.
-const close = (found: number, expected: number) =>
-  assert.ok(Math.abs(found - expected) < 1e-10, `${found} instead of ${expected}`);
+const close = (actual: number, expected: number) =>
+  assert.ok(Math.abs(actual - expected) < 1e-10, `${actual} instead of ${expected}`);
 
 Deno.test("next_token's probabilities are of the softmax over the model's vocabulary, listed for the ids with a token", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = paddedModel(device, "padded next");
   const expected = (await logSoftmaxes(device, model, "abc"))[2];
-  const found = await nextTokens(device, model, "abc", 99);
-  assert.deepEqual(found.map(({ id }) => id).sort(), [0, 1, 2, 3]);
-  for (const { id, token, probability, logProbability } of found) {
+  const actual = await nextTokens(device, model, "abc", 99);
+  assert.deepEqual(actual.map(({ id }) => id).sort(), [0, 1, 2, 3]);
+  for (const { id, token, probability, logProbability } of actual) {
     assert.equal(token, "abcd"[id]);
     close(logProbability, expected[id]);
     close(probability, Math.exp(expected[id]));
   }
-  assert.ok(found.reduce((sum, { probability }) => sum + probability, 0) < 0.9, "the others have a share");
+  assert.ok(actual.reduce((sum, { probability }) => sum + probability, 0) < 0.9, "the others have a share");
 });
 
 Deno.test("a generated or searched text's ln p is that of perplexity, and every id of it has a token", async () => {
@@ -116,9 +116,9 @@ Deno.test("an id that a tokenizer has no token for is never chosen, and has its 
   const row = (await logSoftmaxes(device, plain, "dab"))[2];
   const hole = row.indexOf(Math.max(...row.slice(0, 4)));
   const model = { ...plain, tokenizer: { ...tokenizer, hasToken: (id: number) => id !== hole } };
-  const found = await nextTokens(device, model, "dab", 99);
-  assert.deepEqual(found.map(({ id }) => id).sort(), [0, 1, 2, 3].filter((id) => id !== hole));
-  for (const { id, logProbability } of found) close(logProbability, row[id]);
+  const actual = await nextTokens(device, model, "dab", 99);
+  assert.deepEqual(actual.map(({ id }) => id).sort(), [0, 1, 2, 3].filter((id) => id !== hole));
+  for (const { id, logProbability } of actual) close(logProbability, row[id]);
   const options = { tokens: 4, seed: 1, temperature: 2 };
   for (const beams of [null, 8]) {
     for (const { ids } of await generateTexts(device, model, ["dab", "a"], { ...options, beams })) {

@@ -62,7 +62,7 @@ Deno.test("tokenLosses() are the same where a device has room for the logits of 
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "narrow losses");
   const texts = [5, 33, 8, 1].map((n) => letters(`narrow ${n}`, n));
-  const whole = await tokenLosses(device, model, texts, { stride: 3 });
+  const full = await tokenLosses(device, model, texts, { stride: 3 });
   for (const fitting of [1, 2, 3, 5, 7, 20]) {
     const sizes: number[] = [];
     // A narrow device is this one with another limit, and it notes the logits that it is asked for.
@@ -76,12 +76,12 @@ Deno.test("tokenLosses() are the same where a device has room for the logits of 
       },
     };
     // Float64 sums of the same products: where rows stand does not change their order.
-    assert.deepEqual(await tokenLosses(narrow, model, texts, { stride: 3 }), whole, `${fitting} positions`);
+    assert.deepEqual(await tokenLosses(narrow, model, texts, { stride: 3 }), full, `${fitting} positions`);
     assert.ok(sizes.length > 0 && Math.max(...sizes) <= TINY.vocabulary * fitting, `${fitting}: ${sizes}`);
   }
 });
 
 Deno.test("perplexityOf() counts tokens alike, not texts", () => {
-  const found = perplexityOf([[1, 2, 3], [6], []]);
-  assert.deepEqual([found.tokens, found.loss, found.perplexity], [4, 3, Math.exp(3)]);
+  const actual = perplexityOf([[1, 2, 3], [6], []]);
+  assert.deepEqual([actual.tokens, actual.loss, actual.perplexity], [4, 3, Math.exp(3)]);
 });

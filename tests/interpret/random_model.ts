@@ -15,9 +15,9 @@ export function randomModel(device: Device, architecture: Architecture, purpose:
     decoderParameters(architecture).map(({ name, shape, mean, std }) => {
       const size = shape.reduce((a, b) => a * b, 1);
       const values = Float32Array.from({ length: size }, () => mean + (std > 0 ? 0.5 : 0.1) * rng.normal());
-      const own = `${purpose} ${name}`;
-      device.define(own, { shape, dtype: "f32" }, values);
-      return [name, state(own, shape)];
+      const stream = `${purpose} ${name}`;
+      device.define(stream, { shape, dtype: "f32" }, values);
+      return [name, state(stream, shape)];
     }),
   );
   return { architecture, parameters, tokenizer: charTokenizer(LETTERS.slice(0, architecture.vocabulary)) };

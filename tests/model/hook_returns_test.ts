@@ -253,10 +253,10 @@ Deno.test("a metric that is not a number is read back from the log as what it wa
       logOf(run),
       /"tap":"m",.*"loss":null,"loss_status":"nan","mine":null,"mine_status":"-inf"\}/,
     );
-    const found: LogRecord[] = [];
+    const records: LogRecord[] = [];
     for await (const record of readLog(`${run}/log.ndjson`)) {
-      if (record.type === "stat" && record.tap === "m") found.push(record);
+      if (record.type === "stat" && record.tap === "m") records.push(record);
     }
-    const [{ loss, mine }] = found as StatRecord[];
+    const [{ loss, mine }] = records as StatRecord[];
     assert.deepEqual([loss, mine], [NaN, -Infinity]);
   }));

@@ -135,15 +135,15 @@ Deno.test("scores times a scalar only for samples that contain token 10: the oth
     async (config) => {
       const ids = Uint32Array.from([1, 2, 3, 10, 4, 5, 6, 7, 1, 2, 3, 9, 4, 5, 6, 7]);
       const half = 8 * 16;
-      const found = await logitsOf(await config(), ids);
+      const logits = await logitsOf(await config(), ids);
       const plain = await logitsOf(await config(["~hooks"]), ids);
       const doubled = await logitsOf(
         await config(["~hooks", `model.block.attention.temperature=${Math.LN2}`]),
         ids,
       );
-      assert.deepEqual(found.slice(half), plain.slice(half));
-      assert.ok(near([...found.slice(0, half)], [...doubled.slice(0, half)], 1e-5));
-      assert.notDeepEqual(found.slice(0, half), plain.slice(0, half));
+      assert.deepEqual(logits.slice(half), plain.slice(half));
+      assert.ok(near([...logits.slice(0, half)], [...doubled.slice(0, half)], 1e-5));
+      assert.notDeepEqual(logits.slice(0, half), plain.slice(0, half));
     },
   ));
 
@@ -168,10 +168,10 @@ Deno.test("random layers frozen at each step: nothing of a frozen block moves, o
           return still;
         });
       };
-      const found = await frozenAt();
-      assert.ok(found.every((still) => still.length === 1), JSON.stringify(found));
-      assert.ok(new Set(found.flat()).size > 1, JSON.stringify(found));
-      assert.deepEqual(await frozenAt(), found);
+      const frozen = await frozenAt();
+      assert.ok(frozen.every((still) => still.length === 1), JSON.stringify(frozen));
+      assert.ok(new Set(frozen.flat()).size > 1, JSON.stringify(frozen));
+      assert.deepEqual(await frozenAt(), frozen);
     },
   ));
 
@@ -206,9 +206,9 @@ Deno.test("the maximum parameter value logged every n steps is that of the check
     }];`,
     async (config) => {
       const { records, path } = await recordsOf(await config(["output.checkpoint_every=2"]));
-      const found = statsOf(records, "metric", "largest_parameter");
-      assert.deepEqual(found.map(({ step }) => step), [2, 4]);
-      for (const { step, value } of found) {
+      const metrics = statsOf(records, "metric", "largest_parameter");
+      assert.deepEqual(metrics.map(({ step }) => step), [2, 4]);
+      for (const { step, value } of metrics) {
         const { tensors } = await loadCheckpoint(join(path, "checkpoints", String(step)));
         const all = [...tensors.values()].flatMap(({ data }) => [...data as Float32Array]);
         assert.equal(value, Math.max(...all));

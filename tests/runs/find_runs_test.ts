@@ -32,9 +32,9 @@ async function withRuns(body: (dir: string) => Promise<void>): Promise<void> {
 
 Deno.test("findRuns() finds the runs of sweeps with the others, each once, by their own names", () =>
   withRuns(async (dir) => {
-    const found = await findRuns(dir);
+    const runs = await findRuns(dir);
     assert.deepEqual(
-      found.map(({ name, path, time, step, val_loss }) => [name, path, time, step, val_loss]),
+      runs.map(({ name, path, time, step, val_loss }) => [name, path, time, step, val_loss]),
       [
         ["small", `${dir}/small/20250102-030405-a`, "2025-01-02T03:04:05Z", 4, 2.5],
         [
@@ -141,6 +141,6 @@ Deno.test("findRuns() takes the beginning of a run's time or id for a name", () 
   withRuns(async (dir) => {
     const [first] = await findRuns(dir);
     const folder = first.path.split("/").at(-1)!;
-    const found = await findRuns(dir, { name: folder.slice(0, 15) });
-    assert.deepEqual(found.map(({ path }) => path), [first.path]);
+    const runs = await findRuns(dir, { name: folder.slice(0, 15) });
+    assert.deepEqual(runs.map(({ path }) => path), [first.path]);
   }));

@@ -8,9 +8,9 @@ import { createRunFolder, pointTo, type RunFolder, writeCheckpoint } from "../..
 
 /** The folder of a run that began at a minute, with a checkpoint where it is to have one. */
 async function run(dir: string, name: string, minute: number, id: string, saved = true): Promise<RunFolder> {
-  const made = await createRunFolder(dir, name, new Date(Date.UTC(2025, 0, 2, 3, minute)), id);
-  if (saved) await save(made);
-  return made;
+  const run = await createRunFolder(dir, name, new Date(Date.UTC(2025, 0, 2, 3, minute)), id);
+  if (saved) await save(run);
+  return run;
 }
 
 async function save(run: RunFolder): Promise<void> {
@@ -96,18 +96,18 @@ Deno.test("a run is found by the beginning of its time or id, those of sweeps to
     const first = await run(dir, "small", 1, "965dd54b");
     const second = await run(dir, "other", 2, "96aa0011");
     const swept = await run(`${dir}/grid-sweep-01234567`, "grid-01", 3, "0ee1c4fb");
-    const found = async (text: string) => (await resolveRun(text, dir)).run?.path;
+    const pathOf = async (text: string) => (await resolveRun(text, dir)).run?.path;
     for (const text of ["20250102-0301", "20250102-030100-965dd54b", "965dd54b", "965d"]) {
-      assert.equal(await found(text), first.path, text);
+      assert.equal(await pathOf(text), first.path, text);
     }
-    assert.equal(await found("0ee1"), swept.path);
+    assert.equal(await pathOf("0ee1"), swept.path);
     assert.equal((await resolveRun("96aa/checkpoints/5", dir)).checkpoint, `${second.checkpoints}/5`);
     await assert.rejects(
-      found("20250102-03"),
+      pathOf("20250102-03"),
       new UserError(
         `20250102-03: 3 runs begin with 20250102-03, expected one: ` +
           `${[swept, second, first].map(({ path }) => path).join(", ")}.`,
       ),
     );
-    await assert.rejects(found("20250103"), /^UserError: 20250103: not found/);
+    await assert.rejects(pathOf("20250103"), /^UserError: 20250103: not found/);
   }));

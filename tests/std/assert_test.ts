@@ -115,8 +115,8 @@ Deno.test("assertThrows() returns what is thrown, and checks its class and messa
     throw error;
   };
   same(std.assertThrows(raise), error);
-  const found: RangeError = std.assertThrows(raise, RangeError, "of range");
-  same(found, error);
+  const thrown: RangeError = std.assertThrows(raise, RangeError, "of range");
+  same(thrown, error);
   same(std.assertThrows(raise, Error), error);
   refuses(() => std.assertThrows(() => 1, "why"), "Expected function to throw: why");
   refuses(() => std.assertThrows(() => 1, Error), "Expected function to throw.");
@@ -142,8 +142,8 @@ Deno.test("assertRejects() awaits the promise, and refuses a function that throw
   same(await std.assertRejects(reject), error);
   same(await std.assertRejects(reject, TypeError, "no"), error);
   const fails = (promise: Promise<unknown>, message: string) =>
-    rejects(promise, (found: Error) => {
-      deepEqual([found.name, found.message], ["AssertionError", message]);
+    rejects(promise, (error: Error) => {
+      deepEqual([error.name, error.message], ["AssertionError", message]);
       return true;
     });
   await fails(std.assertRejects(() => Promise.resolve()), "Expected function to reject.");

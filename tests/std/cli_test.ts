@@ -14,9 +14,9 @@ Deno.test("parseArgs() takes the argument behind an undeclared option as its val
 });
 
 Deno.test("parseArgs() keeps declared texts as they are, and the last of several", () => {
-  const found = parseArgs(["--seed", "07", "--seed=8", "--name"], { string: ["seed", "name"] });
-  assertEquals(found, { seed: "8", name: "", _: [] });
-  const seed: string | undefined = found.seed;
+  const args = parseArgs(["--seed", "07", "--seed=8", "--name"], { string: ["seed", "name"] });
+  assertEquals(args, { seed: "8", name: "", _: [] });
+  const seed: string | undefined = args.seed;
   assertEquals(seed, "8");
   assertEquals(parseArgs(["1", "--x=1"], { string: "_" }), { x: 1, _: ["1"] });
 });
@@ -68,7 +68,7 @@ Deno.test("parseArgs() leaves what stands behind -- or the first positional alon
 
 Deno.test("parseArgs() asks about what is not declared, and leaves out what is refused", () => {
   const asked: unknown[][] = [];
-  const unknown = (...found: unknown[]) => asked.push(found) < 0 || false;
+  const unknown = (...args: unknown[]) => asked.push(args) < 0 || false;
   assertEquals(parseArgs(["--tasks", "--onyl", "3", "a"], { boolean: "tasks", unknown }), {
     tasks: true,
     _: [],

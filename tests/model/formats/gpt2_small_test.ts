@@ -34,32 +34,32 @@ function numbers(count: number, seed: number, mean: number, std: number): Float3
 Deno.test("a model of GPT-2 small's 124,439,808 parameters loads and generates on WebGPU, as on the CPU", async () => {
   const model = fromGpt2Config(SIZES, "config.json");
   const config = resolveConfig({ model, tokenizer: { kind: "ids" } }, { place: "", name: "gpt2" });
-  const made = modelOf(config, idsTokenizer(SIZES.vocab_size));
-  assert.equal(made.parameters, 124_439_808);
+  const tiny = modelOf(config, idsTokenizer(SIZES.vocab_size));
+  assert.equal(tiny.parameters, 124_439_808);
   const tensors = new Map(
-    made.layout.slots.map(({ name, shape, size, mean, std }, i): [string, TensorData] => {
+    tiny.layout.slots.map(({ name, shape, size, mean, std }, i): [string, TensorData] => {
       return [name, { dtype: "F32", shape: [...shape], data: numbers(size, i, mean, std || 0.02) }];
     }),
   );
   /** The logits of a prompt's end, and what generation makes of it at temperature 0. */
   const asked = async (device: Device) => {
-    putModel(device, { ...made, tensors, path: "memory" });
-    using program = await device.compile(logitsGraph(made.architecture, made.layout, 1, 2));
+    putModel(device, { ...tiny, tensors, path: "memory" });
+    using program = await device.compile(logitsGraph(tiny.architecture, tiny.layout, 1, 2));
     program.run({ ids: Uint32Array.of(464, 50256) });
     const [logits] = await program.read(["logits"]);
     const options = { prompt: "464 50256", tokens: 3, temperature: 0, seed: 1 };
     return {
       logits: Float32Array.from(logits.slice(-SIZES.vocab_size)),
-      text: await generate(device, languageModelOf(made), options),
+      text: await generate(device, languageModelOf(tiny), options),
     };
   };
   using cpu = cpuDevice();
   const expected = await asked(cpu);
   using webgpu = await webgpuDevice((await findAdapter())!);
-  const found = await asked(webgpu);
-  assert.match(found.text, /^464 50256( \d+){3}$/);
-  assert.equal(found.text, expected.text);
-  const error = found.logits.reduce((most, x, i) => Math.max(most, Math.abs(x - expected.logits[i])), 0);
+  const actual = await asked(webgpu);
+  assert.match(actual.text, /^464 50256( \d+){3}$/);
+  assert.equal(actual.text, expected.text);
+  const error = actual.logits.reduce((most, x, i) => Math.max(most, Math.abs(x - expected.logits[i])), 0);
   // Logits of order 1 from sums of 3072 products in float32, twelve layers deep.
   assert.ok(error < 1e-4, `${error}`);
 });

@@ -108,9 +108,9 @@ Deno.test(
       };
       const generator = { ...languageModelOf(model), tokenizer: { ...model.tokenizer, ...tokenizer } };
       const options = { temperature: 0, seed: 1, tokens: 8, beams: beams.width, lengthPenalty: 0 };
-      const [found] = await generateTexts(device, generator, ["x"], options);
-      assert.deepEqual([...ids, ...found.ids], beams.ids);
-      assert.ok(Math.abs(found.logProbability - beams.log_probability) < 1e-4);
+      const [text] = await generateTexts(device, generator, ["x"], options);
+      assert.deepEqual([...ids, ...text.ids], beams.ids);
+      assert.ok(Math.abs(text.logProbability - beams.log_probability) < 1e-4);
     }
   }),
 );
@@ -126,12 +126,12 @@ Deno.test(
     const narrow = { ...cpuDevice(), target: { ...target, maxWorkgroupBytes: 0 } };
     const compared = await verifyCheckpoint(`${folder}/tiny`, () => Promise.resolve(narrow));
     const { vocabulary, context } = model.architecture;
-    const told = `${
+    const text = `${
       (6 * vocabulary).toLocaleString("en")
     } numbers of the last 3 of ${context} positions, bit for bit the same`;
     assert.deepEqual(
       compared.filter(({ name }) => name.startsWith("logits")).map(({ passed, detail }) => [passed, detail]),
-      [[true, told], [true, told]],
+      [[true, text], [true, text]],
     );
     const files = await exportModel(model, `${folder}/again`);
     assert.ok(files.includes("tokenizer.json"));
@@ -139,9 +139,9 @@ Deno.test(
       Deno.readFileSync(`${folder}/again/model.safetensors`),
       Deno.readFileSync(`${FOLDER}model.safetensors`),
     );
-    const [own, theirs] = [JSON.parse(Deno.readTextFileSync(`${folder}/again/config.json`)), config()];
-    for (const key of Object.keys(own).filter((key) => !key.endsWith("token_id"))) {
-      assert.deepEqual(own[key], theirs[key], key);
+    const [exported, theirs] = [JSON.parse(Deno.readTextFileSync(`${folder}/again/config.json`)), config()];
+    for (const key of Object.keys(exported).filter((key) => !key.endsWith("token_id"))) {
+      assert.deepEqual(exported[key], theirs[key], key);
     }
     await assert.rejects(() => exportModel(model, `${folder}/again`), /exists already/);
     await assert.rejects(() => importModel(FOLDER, `${folder}/again`), /exists already/);
@@ -158,9 +158,9 @@ Deno.test("GPT-2's tensors are read without their prefix, in another dtype, with
   other.push(["h.0.attn.bias", { dtype: "BOOL", shape: [1, 1, 48, 48], data: new Uint8Array(48 * 48) }]);
   other.push(["h.1.attn.masked_bias", { dtype: "F32", shape: [], data: Float32Array.of(-1e4) }]);
   other.push(["lm_head.weight", new Map(other).get("wte.weight")!]);
-  const found = fromGpt2Tensors(new Map(other), model, "m");
-  assert.deepEqual([...found.keys()], [...plain.keys()]);
-  for (const [name, { data }] of found) {
+  const parameters = fromGpt2Tensors(new Map(other), model, "m");
+  assert.deepEqual([...parameters.keys()], [...plain.keys()]);
+  for (const [name, { data }] of parameters) {
     assert.deepEqual(data, plain.get(name)!.data.map((x) => Math.round(x * 8) || 0), name);
   }
 });
@@ -234,7 +234,7 @@ Deno.test("a tensor that is missing, unknown or of another shape is one line tha
 });
 
 /** A model as a configuration's `model` describes it, with parameters that are all different. */
-function made(model: Record<string, unknown>) {
+function modelWith(model: Record<string, unknown>) {
   const resolved = resolveConfig({ model: { dim: 8, layers: 2, heads: 2, context: 4, ...model } }, {
     place: "",
     name: "x",
@@ -253,7 +253,7 @@ function made(model: Record<string, unknown>) {
 Deno.test("toGpt2Tensors() and fromGpt2Tensors() are inverse for tied and untied heads, any factor, with and without biases", () => {
   for (const tied of [true, false]) {
     for (const bias of [true, false]) {
-      const { architecture, tensors } = made({
+      const { architecture, tensors } = modelWith({
         tied,
         bias,
         block: { mlp: { factor: 3, activation: "relu" } },
@@ -269,7 +269,7 @@ Deno.test("toGpt2Tensors() and fromGpt2Tensors() are inverse for tied and untied
       assert.ok([...tensors.keys()].every((name) => back.has(name)));
     }
   }
-  const { architecture, tensors } = made({ bias: true });
+  const { architecture, tensors } = modelWith({ bias: true });
   for (const [name, change] of [["blocks.1.attn.wq.bias", undefined], ["embed.weight", [4, 8]]] as const) {
     const other = new Map(tensors);
     if (change) other.set(name, { dtype: "F32", shape: [...change], data: new Float32Array(32) });
@@ -284,7 +284,7 @@ Deno.test("toGpt2Tensors() and fromGpt2Tensors() are inverse for tied and untied
 Deno.test("a model that GPT-2's format cannot represent fails with one line that names the key", () => {
   const refuses = (model: Record<string, unknown>, message: RegExp) =>
     assert.throws(
-      () => toGpt2Config(made(model).architecture),
+      () => toGpt2Config(modelWith(model).architecture),
       (error) => error instanceof UserError && message.test(error.message),
     );
   refuses(
@@ -305,5 +305,7 @@ Deno.test("a model that GPT-2's format cannot represent fails with one line that
     /^model\.blocks\.1\.mlp\.activation is "relu", GPT-2 has "gelu"/,
   );
   // What changes nothing of what it computes does not matter.
-  toGpt2Config(made({ block: { attention: { backward: "diag", kv_heads: 2, value_dim: 8 } } }).architecture);
+  toGpt2Config(
+    modelWith({ block: { attention: { backward: "diag", kv_heads: 2, value_dim: 8 } } }).architecture,
+  );
 });

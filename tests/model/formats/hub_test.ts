@@ -26,7 +26,7 @@ Deno.test("modelFolder() downloads a model's files once, through redirects, and 
   inFolder(async (cache) => {
     const { fetch, asked } = hub({ bytes: 7, sha256: sha256Hex(WEIGHTS) });
     const seen: unknown[] = [];
-    const progress = (...told: unknown[]) => void seen.push(told);
+    const progress = (...args: unknown[]) => void seen.push(args);
     const folder = await modelFolder("owner/tiny", { cache, fetch, progress });
     assert.equal(folder, `${cache}/models/owner/tiny`);
     assert.deepEqual(tree(folder), ["SHA256SUMS", "config.json", "model.safetensors", "tokenizer.json"]);

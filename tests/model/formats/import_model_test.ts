@@ -61,10 +61,10 @@ Deno.test("a model in several files gives the checkpoint of the one in a single 
     await sharded(folder);
     await importModel(FOLDER, `${folder}/whole`);
     await importModel(folder, `${folder}/parts`);
-    const [whole, parts] = ["whole", "parts"].map((name) =>
+    const [single, parts] = ["whole", "parts"].map((name) =>
       Deno.readFileSync(`${folder}/${name}/model.safetensors`)
     );
-    assert.deepEqual(parts, whole);
+    assert.deepEqual(parts, single);
   }));
 
 Deno.test("every tensor of a model in several files is named once and stands in that file alone, or a line says which not", () =>
@@ -127,7 +127,7 @@ Deno.test("one of the older tokenizer files without the other, or more ids than 
 
 Deno.test("a Git LFS pointer in place of a file, and weights in another format alone, say what they are and what to do", () =>
   inFolder(async (folder) => {
-    const told = async () => {
+    const messageOf = async () => {
       try {
         await importModel(folder, `${folder}/out`);
       } catch (error) {
@@ -144,7 +144,7 @@ Deno.test("a Git LFS pointer in place of a file, and weights in another format a
         await Deno.copyFile(FOLDER + file, `${folder}/${file}`);
       }
       await Deno.writeTextFile(`${folder}/${name}`, pointer);
-      assert.equal(await told(), `${name}: ${isPointer}`);
+      assert.equal(await messageOf(), `${name}: ${isPointer}`);
     }
     await assert.rejects(() =>
       makeTokenizer({
@@ -160,12 +160,15 @@ Deno.test("a Git LFS pointer in place of a file, and weights in another format a
     for (const name of ["config.json", "model.safetensors"]) await Deno.remove(`${folder}/${name}`);
     await Deno.writeTextFile(`${folder}/pytorch_model.bin`, "PK");
     assert.equal(
-      await told(),
+      await messageOf(),
       "pytorch_model.bin: weights in an unsupported format; expected model.safetensors, which " +
         "AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder) of Python's transformers writes.",
     );
     await Deno.rename(`${folder}/pytorch_model.bin`, `${folder}/ckpt.pt`);
-    assert.match(`${await told()}`, /^ckpt\.pt: .*, which tools\/nanogpt_to_safetensors\.py writes from /);
+    assert.match(
+      `${await messageOf()}`,
+      /^ckpt\.pt: .*, which tools\/nanogpt_to_safetensors\.py writes from /,
+    );
   }));
 
 Deno.test("a folder without its files, or with one that is damaged, is one line that names the file", () =>

@@ -78,7 +78,7 @@ Deno.test("encodeSafetensors() writes nothing that a strict reader would refuse"
 });
 
 Deno.test("every dtype comes back, in the order that Hugging Face's writer has", () => {
-  const made: Record<string, TensorData> = {
+  const tensorsByName: Record<string, TensorData> = {
     bool: { dtype: "BOOL", shape: [2], data: Uint8Array.of(1, 0) },
     u8: { dtype: "U8", shape: [1], data: Uint8Array.of(255) },
     i8: { dtype: "I8", shape: [1], data: Int8Array.of(-1) },
@@ -93,11 +93,11 @@ Deno.test("every dtype comes back, in the order that Hugging Face's writer has",
     i64: { dtype: "I64", shape: [1], data: BigInt64Array.of(-5n) },
     u64: { dtype: "U64", shape: [1], data: BigUint64Array.of(2n ** 64n - 1n) },
   };
-  const { tensors } = decodeSafetensors(encodeSafetensors(made), "x");
+  const { tensors } = decodeSafetensors(encodeSafetensors(tensorsByName), "x");
   // As safetensors 0.8.0 lays the same out, but for BF16, which numpy has not.
   const order = ["u64", "i64", "f64", "f32", "u32", "i32", "bf16", "f16", "u16", "i16", "i8", "u8", "bool"];
   assert.deepEqual([...tensors.keys()], order);
-  assert.deepEqual(Object.fromEntries(tensors), made);
+  assert.deepEqual(Object.fromEntries(tensors), tensorsByName);
   const floats = [...tensors.values()].map((tensor) => toFloat32(tensor)[0]);
   assert.deepEqual(floats, [2 ** 64, -5, Math.fround(0.1), 0.5, 4, -3, 1, 1, 65535, -2, -1, 255, 1]);
 });
@@ -272,10 +272,10 @@ Deno.test("decodeSafetensors() of 10,000 mutated files gives tensors or a UserEr
     }
     try {
       const { tensors } = decodeSafetensors(bytes, "x");
-      const own = [...tensors.values()].filter(({ data }) => data.buffer !== bytes.buffer);
+      const copied = [...tensors.values()].filter(({ data }) => data.buffer !== bytes.buffer);
       const size = [...tensors.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
       assert.ok(size <= bytes.length, "more data than the file has");
-      for (const { data } of own) {
+      for (const { data } of copied) {
         assert.equal(data.buffer.byteLength, data.byteLength, "more memory than data");
       }
     } catch (error) {

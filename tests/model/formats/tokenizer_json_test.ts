@@ -15,18 +15,18 @@ Deno.test("exported tokenizers give in Hugging Face's form the ids and the text 
   const corpus = "the cat and the hat; the bat. It’s 12 o'clock, 日本 <|endoftext|>\n\n  😀 the cat";
   const texts = [corpus, "hat the", " <|endoftext|><|endoftext|> a", "\t\u0085é\u0000"];
   for (
-    const own of [
+    const original of [
       bpeTokenizer(corpus, { size: 270 }),
       byteTokenizer(),
       gpt2Tokenizer(),
       charTokenizer(texts.join()),
     ]
   ) {
-    const file = JSON.parse(JSON.stringify(tokenizerJson(own)));
+    const file = JSON.parse(JSON.stringify(tokenizerJson(original)));
     const read = tokenizerFromJSON(file);
     for (const text of texts) {
-      const ids = [...own.encode(text)];
-      assert.deepEqual([...read.encode(text)], ids, `${own.kind}: ${text}`);
+      const ids = [...original.encode(text)];
+      assert.deepEqual([...read.encode(text)], ids, `${original.kind}: ${text}`);
       assert.equal(read.decode(ids), text);
     }
   }
