@@ -1,26 +1,26 @@
-// The random cases that an attention implementation is checked on. A case is a pure function of (seed, index), so that a
-// failing one can be asked for again.
+// Random cases for checking an attention implementation. A case is a pure function of (seed, index), so that a failing one
+// can be reproduced.
 import { autoBias } from "../../kernels/attention/sizes.ts";
 import { type RandomStream, randomStream } from "../base/random.ts";
 import type { DenseTensor, OracleOptions } from "./oracle.ts";
 
 /**
- * A score modifier of a case, at its edges. "hides": -Infinity where j < table[i], table [T], a row of them at least.
- * "looks up": plus entry (r, j - i) of table [2, 3], one of them -Infinity, r = 0 where i = 1 (its index is 0/0), else 1:
- * indices out of range read the nearest entry, and NaN the first.
+ * A score modifier of a case that tests edge cases. "hides": -Infinity where j < table[i], table [T]; at least one row is
+ * all hidden. "looks up": adds entry (r, j - i) of table [2, 3], one of which is -Infinity, r = 0 where i = 1 (its index is
+ * 0/0), else 1: indices out of range read the nearest entry, and NaN the first.
  */
 export interface CaseModifier {
-  /** Which. */
+  /** Its kind. */
   readonly name: "hides" | "looks up";
-  /** Its numbers. */
+  /** Its lookup table. */
   readonly table: DenseTensor;
 }
 
-/** One case: inputs, the upstream gradient, and what is to be computed. */
+/** One case: inputs, the upstream gradient, and the options. */
 export interface AttentionCase {
   /** Its number, from 0. */
   readonly index: number;
-  /** Of the set it belongs to. */
+  /** The seed of its set of cases. */
   readonly seed: number;
   /** [B, T, H, d] */
   readonly q: DenseTensor;
@@ -28,19 +28,19 @@ export interface AttentionCase {
   readonly k: DenseTensor;
   /** [B, S, Hkv, dv] */
   readonly v: DenseTensor;
-  /** Upstream gradient of the values, [B, T, H, dv]. */
+  /** Upstream gradient dL/dz, [B, T, H, dv]. */
   readonly dz: DenseTensor;
-  /** 1: attend, [B, H, T, S] where B and H may be 1; undefined where every key is seen. */
+  /** 1: attend, [B, H, T, S] where B and H may be 1; undefined if every key is visible. */
   readonly mask: DenseTensor | undefined;
   /** Factor of the scores. */
   readonly scale: number;
-  /** From scores to weights. A sigmoid has the bias -ln S. */
+  /** The activation. A sigmoid has the bias -ln S. */
   readonly activation: NonNullable<OracleOptions["activation"]>;
-  /** What becomes of a score before its bias; undefined: nothing. */
+  /** The score modifier, applied before the bias. Default: none. */
   readonly modifier?: CaseModifier;
 }
 
-/** Masks that a check can be limited to: none, key j <= query i, or boolean ones with rows that see nothing. */
+/** Masks that a check can be limited to: none, key j <= query i, or random ones with fully masked rows. */
 export const CASE_MASKS = ["none", "causal", "random"] as const;
 
 /** One of {@link CASE_MASKS}. */
@@ -48,17 +48,17 @@ export type CaseMask = typeof CASE_MASKS[number];
 
 /** Options of `attentionCase`. */
 export interface AttentionCaseOptions {
-  /** 1 by default. */
+  /** Default: 1. */
   readonly seed?: number;
-  /** softmax by default. */
+  /** Default: softmax. */
   readonly activation?: AttentionCase["activation"];
-  /** The mask of every case; default: every kind. */
+  /** The mask of every case. Default: every kind. */
   readonly mask?: CaseMask;
-  /** Every fourth case has a score modifier; false by default. */
+  /** Whether every fourth case has a score modifier. Default: false. */
   readonly modifiers?: boolean;
 }
 
-/** Multiples of 1/16: float32 and a printed page both hold them exactly. */
+/** Multiples of 1/16, which are exact in float32 and in print. */
 function numbers(rng: RandomStream, shape: readonly number[]): DenseTensor {
   const size = shape.reduce((a, b) => a * b, 1);
   return { shape, data: Float64Array.from({ length: size }, () => Math.round(16 * rng.normal()) / 16) };
@@ -79,7 +79,7 @@ function patternsOf(mask: CaseMask | undefined): readonly Pattern[] {
   return mask === "random" ? RANDOM : [mask];
 }
 
-/** A boolean mask; of those that are drawn, one row of each matrix at least sees nothing. */
+/** A boolean mask; random ones have at least one fully masked row per matrix. */
 function maskOf(rng: RandomStream, pattern: Pattern, [B, H, T, S]: readonly number[]) {
   if (pattern === "none") return undefined;
   const shape = [
@@ -113,16 +113,16 @@ function modifierOf(rng: RandomStream, index: number, T: number, S: number): Cas
   return { name: "looks up", table: { shape: [2, 3], data } };
 }
 
-/** The modifier by its definition. */
+/** The modified score, by definition. */
 function modified({ name, table: { data } }: CaseModifier, s: number, i: number, j: number): number {
   if (name === "hides") return j < data[i] ? -Infinity : s;
   return s + data[(i === 1 ? 0 : 3) + Math.min(Math.max(j - i, 0), 2)];
 }
 
 /**
- * Case number `index`: sizes of 1 to 9, T and S up to 70 in every fifth case and d and dv in every 25th; T is never S and d
- * never dv; one or two samples; grouped heads; no mask, a causal one, or a boolean one with rows that see nothing (or the kind
- * that `mask` names alone); a scale that is not always 1/sqrt(d); where asked for, every fourth with a score modifier.
+ * Case number `index`: sizes of 1 to 9, T and S up to 70 in every fifth case and d and dv in every 25th; T != S and
+ * d != dv; one or two samples; grouped heads; no mask, a causal one, or a random one with fully masked rows (or only the
+ * kind `mask`); a scale that is not always 1/sqrt(d); with `modifiers`, every fourth case has a score modifier.
  *
  * @example
  * ```ts
@@ -138,7 +138,7 @@ export function attentionCase(
   const rng = randomStream(seed, `attention case ${index}`);
   const large = index % 5 === 4;
   const [T, S] = twoSizes(rng, large ? 10 : 1, large ? 70 : 9);
-  // Shaders of wide heads take seconds to compile on a software adapter: a few are enough.
+  // Shaders of wide heads take seconds to compile on a software adapter, so only a few cases have them.
   const [d, dv] = twoSizes(rng, 1, index % 25 === 24 ? 70 : 9);
   const [B, HKV] = [1 + rng.below(2), 1 + rng.below(large ? 1 : 3)];
   const H = HKV * (1 + rng.below(2));
@@ -160,7 +160,7 @@ export function attentionCase(
   };
 }
 
-/** The case in the oracle's words. */
+/** The oracle's options for a case. */
 export function oracleOptions({ k, mask, scale, activation, modifier }: AttentionCase): OracleOptions {
   const bias = autoBias({ activation, divide: "none" }, k.shape[1]);
   return {

@@ -1,4 +1,4 @@
-// What can be checked: heed's kernels on a device, or a user's function of one head's matrices.
+// Implementations to check: heed's kernels on a device, or a user's function of one head's matrices.
 import { settled } from "../base/user_promise.ts";
 import { booleanMask, modifier, type ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { attention } from "../../kernels/attention/op.ts";
@@ -13,7 +13,7 @@ import type { Tensor, Values } from "../graph/tensor.ts";
 import type { AttentionCase, CaseModifier } from "./attention_cases.ts";
 import type { DenseTensor } from "./oracle.ts";
 
-/** What an implementation found: values, and gradients where it gives them. */
+/** The results of an implementation: values, and optionally gradients. */
 export interface AttentionFound {
   /** [B, T, H, dv] */
   readonly z: ArrayLike<number>;
@@ -25,17 +25,17 @@ export interface AttentionFound {
   readonly dv?: ArrayLike<number>;
 }
 
-/** Something that computes attention. */
+/** An implementation of attention. */
 export interface AttentionImplementation {
-  /** As reports call it. */
+  /** Its name in reports. */
   readonly name: string;
-  /** It computes score modifiers, so that some of its cases have one. */
+  /** Whether it supports score modifiers: then some of its cases have one. */
   readonly modifiers?: boolean;
-  /** Computes a case; what it throws is reported as a failure of the case. */
+  /** Computes a case; an error is reported as a failure of the case. */
   run(given: AttentionCase): Promise<AttentionFound>;
 }
 
-/** What a user's function is given: the matrices of one head of one sample.
+/** The argument of a user's function: the matrices of one head of one sample.
  * @category Attention */
 export interface AttentionInput {
   /** [T][d] */
@@ -60,9 +60,9 @@ export interface AttentionInputGradients {
   readonly dv: number[][];
 }
 
-/** A module with an attention of one's own: what `check_attention --file` reads. */
+/** A module with a user's attention, for `check_attention --file`. */
 export interface AttentionModule {
-  /** The values, [T][dv]; a row that sees no key is zeros. */
+  /** The values, [T][dv]; a fully masked row is zeros. */
   attention(given: AttentionInput): number[][] | Promise<number[][]>;
   /** Gradients of sum(dz * values), for an upstream dz [T][dv]. */
   attentionGradient?(
@@ -70,7 +70,7 @@ export interface AttentionModule {
   ): AttentionInputGradients | Promise<AttentionInputGradients>;
 }
 
-/** A case's modifier as the kernels take it. */
+/** A case's modifier for the kernels. */
 function scoreModifier({ name }: CaseModifier, table: Tensor): ScoreModifier {
   const [score, i, j] = ["score", "i", "j"].map(variable);
   if (name === "hides") {
@@ -112,8 +112,8 @@ export function kernelAttention(device: Device): AttentionImplementation {
       const [dq, dk, dv] = grad(sumAll(multiply(z, given("dz", dz))), x);
       using program = await device.compile({ outputs: { z, dq, dk, dv } });
       program.run(feeds);
-      const found = await program.read(["z", "dq", "dk", "dv"]);
-      return { z: found[0], dq: found[1], dk: found[2], dv: found[3] };
+      const outputs = await program.read(["z", "dq", "dk", "dv"]);
+      return { z: outputs[0], dq: outputs[1], dk: outputs[2], dv: outputs[3] };
     },
   };
 }
@@ -126,19 +126,19 @@ function matrixOf({ shape: [, rows, heads, columns], data }: DenseTensor, b: num
   });
 }
 
-/** A matrix that a user's function gave; throws UserError where it is of another shape or holds what is no number. */
-export function checkedMatrix(found: unknown, rows: number, columns: number, what: string): number[][] {
+/** A matrix returned by a user's function; throws UserError if its shape is wrong or an element is not a number. */
+export function checkedMatrix(value: unknown, rows: number, columns: number, what: string): number[][] {
   const list = (x: unknown): x is ArrayLike<unknown> =>
     Array.isArray(x) || (ArrayBuffer.isView(x) && "length" in x);
-  const size = !list(found)
-    ? typeof found
-    : `[${found.length}][${
-      [...new Set(Array.from(found, (row) => list(row) ? row.length : "?"))].join(" or ")
+  const size = !list(value)
+    ? typeof value
+    : `[${value.length}][${
+      [...new Set(Array.from(value, (row) => list(row) ? row.length : "?"))].join(" or ")
     }]`;
   if (size !== `[${rows}][${columns}]`) {
     throw new UserError(`${what} is ${size}, expected [${rows}][${columns}].`);
   }
-  return Array.from(found as ArrayLike<ArrayLike<unknown>>, (row, i) =>
+  return Array.from(value as ArrayLike<ArrayLike<unknown>>, (row, i) =>
     Array.from(row, (value, e) => {
       if (typeof value === "number") return value;
       throw new UserError(`${what}[${i}][${e}]: expected a number, found ${describe(value)}.`);
@@ -157,7 +157,7 @@ export function addMatrix(
   }
 }
 
-/** Each head of each sample of a case, its key head, and its matrices, made anew. */
+/** Each head of each sample of a case, its key head, and new copies of its matrices. */
 export function* headsOfCase({ q, k, v, mask, scale }: AttentionCase): Generator<
   { b: number; h: number; kv: number; input: AttentionInput }
 > {
@@ -184,13 +184,13 @@ export function* headsOfCase({ q, k, v, mask, scale }: AttentionCase): Generator
 const NAMES = ["attention", "attentionGradient"] as const;
 
 /**
- * A user's functions, called once for each sample and head with plain nested arrays; gradients of keys and values are
- * summed over the heads that share them.
+ * Wraps a user's functions, which are called once per sample and head with plain nested arrays; gradients of keys and values
+ * are summed over the heads that share them.
  *
- * @param name as reports call it
- * @throws {UserError} where the module has no function `attention`
+ * @param name its name in reports
+ * @throws {UserError} if the module has no function `attention`
  *
- * @example Values that are all zeros: `checkAttention` says so
+ * @example Values that are all zeros: `checkAttention` reports them
  * ```ts
  * import { functionAttention } from "./mod.ts";
  * functionAttention("zeros", { attention: ({ q, v }) => q.map(() => v[0].map(() => 0)) });
@@ -213,17 +213,17 @@ export function functionAttention(name: string, module: AttentionModule): Attent
       const { q, k, v, dz } = given;
       const z = zeros(dz.shape);
       const gradients = { dq: zeros(q.shape), dk: zeros(k.shape), dv: zeros(v.shape) };
-      const add = (sums: Float64Array, { shape }: DenseTensor, found: unknown, what: string, at: number[]) =>
-        addMatrix(sums, shape, checkedMatrix(found, shape[1], shape[3], what), at);
+      const add = (sums: Float64Array, { shape }: DenseTensor, matrix: unknown, what: string, at: number[]) =>
+        addMatrix(sums, shape, checkedMatrix(matrix, shape[1], shape[3], what), at);
       for (const { b, h, kv, input } of headsOfCase(given)) {
-        // A copy for each call: a function may write into what it is given.
+        // A copy per call: a function may modify its arguments.
         add(z, dz, await settled(module.attention(structuredClone(input))), "attention()", [b, h]);
         if (!module.attentionGradient) continue;
         const promised = module.attentionGradient({ ...input, dz: matrixOf(dz, b, h) });
-        const found = await settled(promised);
-        add(gradients.dq, q, found?.dq, "attentionGradient().dq", [b, h]);
-        add(gradients.dk, k, found?.dk, "attentionGradient().dk", [b, kv]);
-        add(gradients.dv, v, found?.dv, "attentionGradient().dv", [b, kv]);
+        const gradient = await settled(promised);
+        add(gradients.dq, q, gradient?.dq, "attentionGradient().dq", [b, h]);
+        add(gradients.dk, k, gradient?.dk, "attentionGradient().dk", [b, kv]);
+        add(gradients.dv, v, gradient?.dv, "attentionGradient().dv", [b, kv]);
       }
       return module.attentionGradient ? { z, ...gradients } : { z };
     },
@@ -231,9 +231,9 @@ export function functionAttention(name: string, module: AttentionModule): Attent
 }
 
 /**
- * The attention that a TypeScript file exports as `attention`, and its gradients where it exports `attentionGradient`.
+ * Loads the export `attention` of a TypeScript file, and its gradients from the optional export `attentionGradient`.
  *
- * @throws {UserError} where the file cannot be imported, or has no such export
+ * @throws {UserError} if the file cannot be imported, or has no such export
  *
  * @example
  * ```ts
@@ -243,17 +243,17 @@ export function functionAttention(name: string, module: AttentionModule): Attent
  * ```
  */
 export async function loadAttention(file: string): Promise<AttentionImplementation> {
-  const found = await exportsOf(file, "--file");
-  const wrong = misspelling(Object.keys(found), [...NAMES]);
+  const exported = await exportsOf(file, "--file");
+  const wrong = misspelling(Object.keys(exported), [...NAMES]);
   if (wrong !== undefined) {
     throw new UserError(
       `${file}: expected the exports ${NAMES.join(", ")}, found ${wrong.name}. Did you mean "${wrong.near}"?`,
     );
   }
-  const given = Object.fromEntries(NAMES.filter((name) => name in found).map((name) => [name, found[name]]));
+  const given = Object.fromEntries(NAMES.filter((key) => key in exported).map((key) => [key, exported[key]]));
   if (!("attention" in given)) {
     throw new UserError(
-      `${file}: exports no function "attention".${didYouMean("attention", Object.keys(found))}`,
+      `${file}: exports no function "attention".${didYouMean("attention", Object.keys(exported))}`,
     );
   }
   return functionAttention(file, given as unknown as AttentionModule);

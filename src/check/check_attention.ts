@@ -1,5 +1,5 @@
-// Compares an attention implementation with the dense float64 oracle on random cases: the check that comes before any
-// timing or training.
+// Compares an attention implementation with the dense float64 oracle on random cases. Run this check before any timing or
+// training.
 import { UserError } from "../base/errors.ts";
 import { reportProgress } from "../base/progress.ts";
 import { attentionCase, oracleOptions } from "./attention_cases.ts";
@@ -10,14 +10,14 @@ import { headOracle, type LayerChange } from "./layer_oracle.ts";
 import { differenceOf, matching, MISTAKES, relativeError } from "./mistakes.ts";
 import { attentionOracle, attentionOracleGradient } from "./oracle.ts";
 
-/** A tensor that is compared: the values, and the gradients of the three inputs. */
+/** The compared tensors: the values, and the gradients of the three inputs. */
 export type Checked = "z" | "dq" | "dk" | "dv";
 
 const CHECKED: readonly Checked[] = ["z", "dq", "dk", "dv"];
 
 /**
- * Relative L2 errors that float32 is allowed; norms below `floor` count as that, for what is left of terms of size 1 that
- * cancel (softmax over one key has gradient 0) is rounding.
+ * Relative L2 tolerances for float32. Norms below `floor` count as `floor`: where terms of size 1 cancel (softmax over one key
+ * has gradient 0), only rounding errors remain.
  */
 const ALLOWED: Readonly<Record<Checked, { readonly error: number; readonly floor: number }>> = {
   z: { error: 1e-5, floor: 1e-3 },
@@ -26,69 +26,69 @@ const ALLOWED: Readonly<Record<Checked, { readonly error: number; readonly floor
   dv: { error: 1e-4, floor: 0.1 },
 };
 
-/** One tensor of one case. */
+/** The error of one tensor of one case. */
 export interface TensorError {
-  /** Which. */
+  /** The tensor. */
   readonly tensor: Checked;
-  /** ||found - expected|| / ||expected||; NaN where a number found is none. */
+  /** ||actual - expected|| / ||expected||; NaN if an actual number is NaN. */
   readonly error: number;
-  /** What float32 is allowed. */
+  /** The tolerance. */
   readonly allowed: number;
 }
 
-/** One case, compared. */
+/** The comparison of one case. */
 export interface CheckedCase {
   /** The case. */
   readonly given: AttentionCase;
-  /** What the oracle says. */
+  /** The oracle's results. */
   readonly expected: Readonly<Record<Checked, Float64Array>>;
-  /** undefined where the implementation threw. */
-  readonly found: AttentionFound | undefined;
-  /** Of the tensors that were found. */
+  /** The implementation's results; undefined if it threw. */
+  readonly actual: AttentionFound | undefined;
+  /** Errors of the computed tensors. */
   readonly errors: readonly TensorError[];
-  /** What the implementation threw: a sentence, or a stack. */
+  /** The implementation's error: a sentence, or a stack. */
   readonly failure: string | undefined;
-  /** Nothing was thrown, and every error is within what is allowed. */
+  /** Whether nothing was thrown and every error is within its tolerance. */
   readonly passed: boolean;
 }
 
-/** What a check found. */
+/** The result of a check. */
 export interface AttentionCheck {
   /** Name of the implementation. */
   readonly implementation: string;
   /** Number of cases. */
   readonly count: number;
-  /** The case and tensor furthest from the oracle, measured by what is allowed; undefined where nothing was found. */
+  /** The case and tensor with the largest error relative to its tolerance; undefined if nothing was computed. */
   readonly worst: (TensorError & { readonly index: number }) | undefined;
   /** Cases that failed. */
   readonly failed: readonly CheckedCase[];
-  /** Mistakes that compute the values found, in every case (see `MISTAKES`). */
+  /** Mistakes that reproduce the actual values in every case (see `MISTAKES`). */
   readonly suspects: readonly string[];
 }
 
 /** Options of `checkAttention`. */
 export interface CheckAttentionOptions extends AttentionCaseOptions {
-  /** How many cases, 100 by default. */
+  /** Number of cases. Default: 100. */
   readonly count?: number;
-  /** This case alone. */
+  /** Checks only this case. */
   readonly only?: number;
   /** Called after each case. */
   readonly onCase?: (checked: CheckedCase) => void;
 }
 
-/** The first frame of a stack that is not of a user's function. */
+/** Matches the first frame of a stack that is outside the user's function. */
 const HEED_FRAME = /^ +at (async )?(Object\.run|checkAttentionCase|checkLayerCase) /;
 
-/** What an implementation threw, as a report shows it: a sentence, or a stack. */
+/** An implementation's error as a report shows it: a sentence, or a stack. */
 export function failureOf(error: unknown): string {
   if (error instanceof UserError) return error.message;
   if (!(error instanceof Error)) return String(error);
   const lines = (error.stack ?? error.message).split("\n");
-  const own = lines.findIndex((line) => HEED_FRAME.test(line));
-  return (own < 0 ? lines : lines.slice(0, own)).join("\n");
+  const frame = lines.findIndex((line) => HEED_FRAME.test(line));
+  return (frame < 0 ? lines : lines.slice(0, frame)).join("\n");
 }
 
-/** How far over what is allowed; a NaN is further than any number. */
+/** The error over its tolerance; Infinity for NaN. */
 const excess = ({ error, allowed }: TensorError): number => Number.isNaN(error) ? Infinity : error / allowed;
 
 /**
@@ -111,29 +111,29 @@ export async function checkAttentionCase(
     z: attentionOracle(q, k, v, options).z,
     ...attentionOracleGradient(q, k, v, dz, options),
   };
-  let found: AttentionFound | undefined;
+  let actual: AttentionFound | undefined;
   let failure: string | undefined;
   try {
-    found = await implementation.run(given);
+    actual = await implementation.run(given);
   } catch (error) {
     failure = failureOf(error);
   }
   const errors = CHECKED.flatMap((tensor): TensorError[] => {
-    const numbers = found?.[tensor];
+    const numbers = actual?.[tensor];
     if (!numbers) return [];
     const { error, floor } = ALLOWED[tensor];
     return [{ tensor, error: relativeError(numbers, expected[tensor], floor), allowed: error }];
   });
   const passed = failure === undefined && errors.every((error) => excess(error) <= 1);
-  return { given, expected, found, errors, failure, passed };
+  return { given, expected, actual, errors, failure, passed };
 }
 
 /**
  * Checks an attention implementation against the dense float64 oracle on random cases (see `attentionCase`): values to 1e-5
- * and, where the implementation gives them, dq, dk and dv to 1e-4, relative in the L2 norm.
+ * and, if the implementation returns them, dq, dk and dv to 1e-4, relative in the L2 norm.
  *
  * @param implementation `kernelAttention(device)`, `functionAttention(name, module)` or `await loadAttention(file)`
- * @throws {UserError} where `count` is below 1
+ * @throws {UserError} if `count` is below 1
  *
  * @example
  * ```ts
@@ -169,9 +169,9 @@ export async function checkAttention(
   return { implementation: implementation.name, count: cases, worst, failed, suspects: suspectsOf(all) };
 }
 
-/** The mistakes that compute the values found in every case; of softmax without modifiers, the only one they are known of. */
+/** The mistakes that reproduce the actual values in every case; only defined for softmax without modifiers. */
 function suspectsOf(all: readonly CheckedCase[]): string[] {
-  const known = all.every(({ given, found }) => found && given.activation === "softmax" && !given.modifier);
+  const known = all.every(({ given, actual }) => actual && given.activation === "softmax" && !given.modifier);
   const right = all.every(({ errors }) =>
     errors.every((error) => error.tensor !== "z" || excess(error) <= 1)
   );
@@ -179,13 +179,13 @@ function suspectsOf(all: readonly CheckedCase[]): string[] {
   const { error: allowed, floor } = ALLOWED.z;
   return matching(
     MISTAKES.attention,
-    all.map(({ given, found }) => (change) =>
-      differenceOf(found!.z, changedValues(given, change), floor) <= allowed
+    all.map(({ given, actual }) => (change) =>
+      differenceOf(actual!.z, changedValues(given, change), floor) <= allowed
     ),
   );
 }
 
-/** The values of a case with some steps exchanged, [B, T, H, dv]. */
+/** The values of a case with some steps replaced, [B, T, H, dv]. */
 function changedValues(given: AttentionCase, change: LayerChange): Float64Array {
   const z = new Float64Array(given.dz.data.length);
   for (const { b, h, input } of headsOfCase(given)) {

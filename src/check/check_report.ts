@@ -1,4 +1,4 @@
-// What a check of attention says: a line for a whole check, a page for a case, a record for a log.
+// Reports of attention checks: a line per check, a page per case, a record per case.
 import { isBernoulli } from "../../kernels/attention/sizes.ts";
 import { maximum } from "../base/extremes.ts";
 import { alignedRows } from "../base/table.ts";
@@ -7,12 +7,12 @@ import type { AttentionCase } from "./attention_cases.ts";
 import type { TaskRecord } from "../log/task_records.ts";
 import type { DenseTensor } from "./oracle.ts";
 
-/** An error with two digits. */
+/** An error with two significant digits. */
 export const short = (x: number): string => Number.isNaN(x) ? "NaN" : x.toExponential(1);
 const shapeOf = ({ shape }: DenseTensor): string => `[${shape.join(", ")}]`;
 
 /**
- * One line: how many cases, the worst error of all, and how many failed.
+ * One line: the number of cases, the worst error, and the number of failures.
  *
  * @example
  * ```ts
@@ -29,7 +29,7 @@ export function checkSummary({ implementation, count, worst, failed }: Attention
   return verdict(implementation, count, failed.length, most);
 }
 
-/** A check as one line, with what was furthest from the oracle behind it. */
+/** A check as one line, ending with its worst error. */
 export function verdict(implementation: string, count: number, failed: number, worst: string): string {
   const cases = `${count} ${count === 1 ? "case" : "cases"}`;
   return failed > 0
@@ -37,7 +37,7 @@ export function verdict(implementation: string, count: number, failed: number, w
     : `ok   ${implementation}: ${cases}${worst}`;
 }
 
-/** Whether a case is at no edge: several queries and keys, no score modifier, and every query sees a key. */
+/** Whether a case is no edge case: several queries and keys, no score modifier, no fully masked row. */
 function isOrdinary({ q, k, mask, modifier }: AttentionCase): boolean {
   const [T, S] = [q.shape[1], k.shape[1]];
   if (T === 1 || S === 1 || modifier) return false;
@@ -46,7 +46,7 @@ function isOrdinary({ q, k, mask, modifier }: AttentionCase): boolean {
   return seen.every((_, at) => at % S > 0 || seen.slice(at, at + S).includes(1));
 }
 
-/** The failed case to look at first: the one with the fewest products q k (B H T S d), an ordinary one where there is one. */
+/** The failed case with the fewest products q k (B H T S d), preferably an ordinary one. */
 export function smallestFailure({ failed }: AttentionCheck): CheckedCase | undefined {
   const products = ({ given: { q, k } }: CheckedCase) => q.data.length * k.shape[1];
   const ordinary = failed.filter(({ given }) => isOrdinary(given));
@@ -56,7 +56,7 @@ export function smallestFailure({ failed }: AttentionCheck): CheckedCase | undef
 /** A number as a cell of a matrix. */
 export const cell = (x: number): string => Number.isInteger(x) ? String(x) : String(Number(x.toPrecision(6)));
 
-/** Cells in columns of one width. */
+/** Cells aligned in columns of equal width. */
 export function aligned(rows: readonly (readonly string[])[]): string[] {
   return alignedRows(rows, { least: maximum(rows.flat().map((text) => text.length)), gap: " " });
 }
@@ -79,10 +79,10 @@ function matrices(
   });
 }
 
-/** Lines of a matrix below its title. */
+/** Lines of a matrix, indented below its title. */
 export const indented = (lines: readonly string[]): string[] => lines.map((line) => `    ${line}`);
 
-/** Inputs, all their digits: they are multiples of 1/16. */
+/** Inputs with all their digits: they are multiples of 1/16. */
 function inputLines({ q, k, v, dz, mask, modifier }: AttentionCase, gradients: boolean): string[] {
   const given: [string, DenseTensor][] = [
     ["q", q],
@@ -101,20 +101,20 @@ function inputLines({ q, k, v, dz, mask, modifier }: AttentionCase, gradients: b
   }
   if (!mask) return [...lines, "  mask: every key is seen"];
   const all = (n: number, what: string) => n === 1 ? `every ${what}` : "";
-  const who = [all(mask.shape[0], "sample"), all(mask.shape[1], "head")].filter(Boolean).join(", ");
+  const scope = [all(mask.shape[0], "sample"), all(mask.shape[1], "head")].filter(Boolean).join(", ");
   return [
     ...lines,
     ...matrices(mask, 1, (x) => x ? "1" : ".").flatMap(({ title, lines }) => {
-      const name = mask.shape[0] * mask.shape[1] === 1 ? who : who ? `${title} (${who})` : title;
+      const name = mask.shape[0] * mask.shape[1] === 1 ? scope : scope ? `${title} (${scope})` : title;
       return [`  mask, ${name} (1: attend):`, ...indented(lines)];
     }),
   ];
 }
 
-/** Expected and found side by side, rows that differ marked. */
-function comparison(tensor: Checked, { given, expected, found }: CheckedCase): string[] {
+/** Expected and actual values side by side, with rows that differ marked. */
+function comparison(tensor: Checked, { given, expected, actual }: CheckedCase): string[] {
   const { shape } = { z: given.dz, dq: given.q, dk: given.k, dv: given.v }[tensor];
-  const numbers = found?.[tensor];
+  const numbers = actual?.[tensor];
   const left = matrices({ shape, data: expected[tensor] }, 2, cell);
   if (numbers?.length !== expected[tensor].length) {
     return left.flatMap(({ title, lines }) => [`  ${tensor}, ${title}, expected:`, ...indented(lines)]);
@@ -126,17 +126,17 @@ function comparison(tensor: Checked, { given, expected, found }: CheckedCase): s
   ]);
 }
 
-/** Rows of a matrix that is expected and of the one found, those that differ marked. */
-export function sideBySide(expected: readonly string[], found: readonly string[]): string[] {
+/** Rows of the expected and the actual matrix, with those that differ marked. */
+export function sideBySide(expected: readonly string[], actual: readonly string[]): string[] {
   return indented(expected.map((line, i) => {
-    const differs = line.trim().split(/ +/).join() !== found[i].trim().split(/ +/).join();
-    return `${line} | ${found[i]}${differs ? "  <" : ""}`;
+    const differs = line.trim().split(/ +/).join() !== actual[i].trim().split(/ +/).join();
+    return `${line} | ${actual[i]}${differs ? "  <" : ""}`;
   }));
 }
 
 /**
- * A case in full: sizes and seed, every error, the inputs with all their digits, and expected against found for whatever
- * is wrong (for everything where nothing is).
+ * A case in full: sizes and seed, every error, the inputs with all their digits, and expected against actual values of
+ * wrong tensors (of all tensors if none is wrong).
  *
  * @example
  * ```ts
@@ -167,7 +167,7 @@ export function describeCase(checked: CheckedCase): string {
 }
 
 /**
- * A case as a record: sizes, and the error of each tensor; null for those that were not computed.
+ * A case as a record: sizes, and the error of each tensor; null if it was not computed.
  *
  * @example
  * ```ts
@@ -182,7 +182,7 @@ export function caseRecord(
 ): Extract<TaskRecord, { type: "attention_case" }> {
   const { index, seed, q, k, v, mask, scale, activation, modifier } = given;
   const [batch, queries, heads, head_dim] = q.shape;
-  const errorOf = (tensor: Checked) => errors.find((found) => found.tensor === tensor)?.error ?? null;
+  const errorOf = (tensor: Checked) => errors.find((entry) => entry.tensor === tensor)?.error ?? null;
   return {
     type: "attention_case",
     implementation,

@@ -1,4 +1,4 @@
-// Compares a learner's multi-head layer or decoder layer with the dense float64 oracle, on random cases with named weights.
+// Compares a user's multi-head layer or decoder layer with the dense float64 oracle, on random cases with named weights.
 import { type RandomStream, randomStream } from "../base/random.ts";
 import { UserError } from "../base/errors.ts";
 import { reportProgress } from "../base/progress.ts";
@@ -9,7 +9,7 @@ import { decoderLayerOracle, multiHeadOracle } from "./layer_oracle.ts";
 import type { LayerChange, LayerOptions, LayerWeights, Matrix } from "./layer_oracle.ts";
 import { differenceOf, matching, MISTAKES, relativeError } from "./mistakes.ts";
 
-/** What a file may export besides `attention`. */
+/** Exports that a file may have besides `attention`. */
 export const LAYER_KINDS = ["multiHead", "decoderLayer"] as const;
 
 /** One of {@link LAYER_KINDS}. */
@@ -17,20 +17,20 @@ export type LayerKind = typeof LAYER_KINDS[number];
 
 const ORACLES = { multiHead: multiHeadOracle, decoderLayer: decoderLayerOracle } as const;
 
-/** A layer as a function of its input [T][D], its weights by name and how many heads and which mask it has; [T][D]. */
+/** A layer as a function of its input [T][D], its weights by name, and its heads and mask; returns [T][D]. */
 export type LayerFunction = (
   x: Matrix,
   weights: Record<string, Matrix | number[]>,
   options: LayerOptions,
 ) => Matrix | Promise<Matrix>;
 
-/** A layer to be checked. */
+/** A layer to check. */
 export interface LayerImplementation {
-  /** As reports call it. */
+  /** Its name in reports. */
   readonly name: string;
-  /** Which layer it is. */
+  /** The kind of layer. */
   readonly kind: LayerKind;
-  /** Computes it; what it throws is reported as a failure of the case. */
+  /** Computes the layer; an error is reported as a failure of the case. */
   readonly layer: LayerFunction;
 }
 
@@ -38,68 +38,68 @@ export interface LayerImplementation {
 export interface LayerCase extends LayerOptions {
   /** Its number, from 0. */
   readonly index: number;
-  /** Of the set it belongs to. */
+  /** The seed of its set of cases. */
   readonly seed: number;
   /** [T][D] */
   readonly x: Matrix;
-  /** By name. */
+  /** Weights by name. */
   readonly weights: LayerWeights;
 }
 
-/** A case and what came of it. */
+/** The comparison of one case. */
 export interface CheckedLayer {
   /** The case. */
   readonly given: LayerCase;
-  /** What the oracle says, [T][D]. */
+  /** The oracle's result, [T][D]. */
   readonly expected: Matrix;
-  /** undefined where the function threw. */
-  readonly found: Matrix | undefined;
-  /** ||found - expected|| / ||expected||; NaN where a number found is none, undefined where there is none. */
+  /** The function's result; undefined if it threw. */
+  readonly actual: Matrix | undefined;
+  /** ||actual - expected|| / ||expected||; NaN if an actual number is NaN, undefined if the function threw. */
   readonly error: number | undefined;
-  /** What the function threw: a sentence, or a stack. */
+  /** The function's error: a sentence, or a stack. */
   readonly failure: string | undefined;
-  /** Nothing was thrown, and the error is within what is allowed. */
+  /** Whether nothing was thrown and the error is within the tolerance. */
   readonly passed: boolean;
 }
 
-/** What a check of a layer found. */
+/** The result of a check of a layer. */
 export interface LayerCheck {
   /** Name of the implementation. */
   readonly implementation: string;
-  /** Which layer it is. */
+  /** The kind of layer. */
   readonly kind: LayerKind;
   /** Number of cases. */
   readonly count: number;
-  /** The case furthest from the oracle; undefined where nothing was computed. */
+  /** The case with the largest error; undefined if nothing was computed. */
   readonly worst: { readonly error: number; readonly index: number } | undefined;
   /** Cases that failed. */
   readonly failed: readonly CheckedLayer[];
-  /** Mistakes that compute what was found, in every case (see `MISTAKES`). */
+  /** Mistakes that reproduce the actual results in every case (see `MISTAKES`). */
   readonly suspects: readonly string[];
 }
 
 /** Options of `layerCase`. */
 export interface LayerCaseOptions {
-  /** 1 by default. */
+  /** Default: 1. */
   readonly seed?: number;
-  /** The mask of every case; default: every kind. */
+  /** The mask of every case. Default: every kind. */
   readonly mask?: CaseMask;
 }
 
-/** Relative L2 error that float32 is allowed. */
+/** Relative L2 tolerance for float32. */
 export const LAYER_ALLOWED = 1e-5;
 const FLOOR = 1e-3;
 
 const MASKS: readonly CaseMask[] = ["none", "causal", "random"];
 
-/** Multiples of 1/16: float32 and a printed page both hold them exactly. */
+/** Multiples of 1/16, which are exact in float32 and in print. */
 const vector = (rng: RandomStream, size: number, mean = 0) =>
   Array.from({ length: size }, () => mean + Math.round(12 * rng.normal()) / 16);
 
 const matrix = (rng: RandomStream, rows: number, columns: number) =>
   Array.from({ length: rows }, () => vector(rng, columns));
 
-/** Masks that are drawn have a row that sees nothing in half of the cases. */
+/** Half of the random masks have a fully masked row. */
 function maskOf(rng: RandomStream, pattern: CaseMask, T: number): boolean[][] {
   const density = 0.3 + 0.6 * rng.uniform();
   const empty = rng.below(2) === 0 ? rng.below(T) : -1;
@@ -135,7 +135,7 @@ function weightsOf(rng: RandomStream, kind: LayerKind, D: number): LayerWeights 
 
 /**
  * Case number `index` of a layer: 1 to 7 positions, up to 20 in every fifth case, 1 to 3 heads of 1 to 4 numbers; no mask, a
- * causal one or one that is drawn, in which a row may see nothing.
+ * causal one or a random one, which may have a fully masked row.
  *
  * @example
  * ```ts
@@ -171,28 +171,30 @@ export async function checkLayerCase(
 ): Promise<CheckedLayer> {
   const { x, weights, heads, mask } = given;
   const expected = ORACLES[kind](x, weights, { heads, mask });
-  let found: Matrix | undefined;
+  let actual: Matrix | undefined;
   let failure: string | undefined;
   try {
-    // Copies: a function may write into what it is given.
-    const own = structuredClone({ x, weights, options: { heads, mask } });
-    found = checkedMatrix(await layer(own.x, own.weights, own.options), x.length, x[0].length, `${kind}()`);
+    // Copies: a function may modify its arguments.
+    const copy = structuredClone({ x, weights, options: { heads, mask } });
+    const y = await layer(copy.x, copy.weights, copy.options);
+    actual = checkedMatrix(y, x.length, x[0].length, `${kind}()`);
   } catch (error) {
     failure = failureOf(error);
   }
-  const error = found && errorOf(found, expected);
-  return { given, expected, found, error, failure, passed: error !== undefined && error <= LAYER_ALLOWED };
+  const error = actual && errorOf(actual, expected);
+  const passed = error !== undefined && error <= LAYER_ALLOWED;
+  return { given, expected, actual, error, failure, passed };
 }
 
-const errorOf = (found: Matrix, expected: Matrix): number =>
-  relativeError(found.flat(), Float64Array.from(expected.flat()), FLOOR);
+const errorOf = (actual: Matrix, expected: Matrix): number =>
+  relativeError(actual.flat(), Float64Array.from(expected.flat()), FLOOR);
 
 /**
  * Checks a multi-head layer or a decoder layer against the dense float64 oracle on random cases (see `layerCase`), to a
- * relative error of 1e-5 in the L2 norm. Where all results are those of a well-known mistake, `suspects` says which.
+ * relative error of 1e-5 in the L2 norm. `suspects` lists the known mistakes that give the same results.
  *
  * @param implementation a function of the input, the weights by name, and `{ heads, mask }`
- * @throws {UserError} where `count` is below 1
+ * @throws {UserError} if `count` is below 1
  *
  * @example
  * ```ts
@@ -228,13 +230,13 @@ export async function checkLayer(
   return { implementation: name, kind, count: cases, worst, failed, suspects: suspectsOf(kind, all) };
 }
 
-/** The mistakes that compute what was found in every case. */
+/** The mistakes that reproduce the actual results in every case. */
 function suspectsOf(kind: LayerKind, all: readonly CheckedLayer[]): string[] {
-  if (all.every(({ passed }) => passed) || all.some(({ found }) => !found)) return [];
+  if (all.every(({ passed }) => passed) || all.some(({ actual }) => !actual)) return [];
   return matching(
     MISTAKES[kind],
-    all.map(({ given, found }) => (change: LayerChange) =>
-      differenceOf(found!.flat(), ORACLES[kind](given.x, given.weights, given, change).flat(), FLOOR) <=
+    all.map(({ given, actual }) => (change: LayerChange) =>
+      differenceOf(actual!.flat(), ORACLES[kind](given.x, given.weights, given, change).flat(), FLOOR) <=
         LAYER_ALLOWED
     ),
   );

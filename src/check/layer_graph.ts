@@ -1,4 +1,4 @@
-// One block of a decoder on its own: what is drawn, and what is compared with layers of other libraries.
+// The graph of one decoder block, for diagrams and for comparison with layers of other libraries.
 import { UserError } from "../base/errors.ts";
 import { input, state } from "../graph/structure.ts";
 import type { Tensor } from "../graph/tensor.ts";
@@ -9,9 +9,9 @@ import { type Architecture, decoder, decoderParameters, type Parameters } from "
  *
  * @param architecture the decoder's shape
  * @param x the stream before the block, [B, T, dim]
- * @param parameters by the names that `decoderParameters` gives; states of these names where they are left out
+ * @param parameters by the names of `decoderParameters`. Default: states of these names
  * @returns the stream after the block, [B, T, dim]
- * @throws {UserError} where there is no such block
+ * @throws {UserError} if there is no such block
  *
  * @example
  * ```ts
@@ -32,10 +32,10 @@ export function decoderLayer(
   parameters: Parameters = {},
   n = 0,
 ): Tensor {
-  const own = decoderParameters(architecture).map(({ name, shape }) => [name, state(name, shape)]);
+  const states = decoderParameters(architecture).map(({ name, shape }) => [name, state(name, shape)]);
   const ids = input("ids", x.shape.slice(0, 2), "u32");
   let after: Tensor | undefined;
-  decoder(architecture, { ...Object.fromEntries(own), ...parameters }, ids, {
+  decoder(architecture, { ...Object.fromEntries(states), ...parameters }, ids, {
     taps: {
       wants: () => false,
       tap(name, tensor) {

@@ -1,5 +1,5 @@
-// A multi-head layer and a decoder layer as their definitions have them: dense matrices of plain numbers, float64. Each step
-// can be exchanged for one that is often written instead, so that a wrong layer can be recognised by its numbers.
+// Reference implementations of a multi-head layer and a decoder layer: dense matrices of plain numbers, float64. Each step can
+// be replaced by a common mistake, so that a wrong layer can be recognised by its numbers.
 
 /** Rows of numbers.
  * @category Attention */
@@ -8,40 +8,40 @@ export type Matrix = number[][];
 /** Weights by name: matrices [out][in], as of y = W x, and vectors. */
 export type LayerWeights = Readonly<Record<string, Matrix | number[]>>;
 
-/** What a layer is given besides inputs and weights.
+/** Options of a layer.
  * @category Attention */
 export interface LayerOptions {
-  /** How many heads; each has dim / heads numbers of q, k and v. */
+  /** Number of heads; each has dim / heads columns of q, k and v. */
   readonly heads: number;
-  /** [T][T], true: position i may look at position j. */
+  /** [T][T], true: position i attends to position j. */
   readonly mask: boolean[][];
 }
 
-/** Steps in the place of the right ones; {} is right. */
+/** Wrong steps that replace the right ones; {} is right. */
 export interface LayerChange {
-  /** Of the scores, in the place of the one given, from the width of a head and of all heads. */
+  /** Another scale of the scores, from the width of a head and of all heads. */
   readonly scale?: (d: number, dim: number) => number;
-  /** The mask is not applied, is turned round, or sets weights to 0 behind the softmax. */
+  /** The mask is not applied, is inverted, or sets weights to 0 after the softmax. */
   readonly mask?: "ignored" | "turned" | "after";
-  /** The scores themselves; softmax over the queries of a key. */
+  /** The scores without softmax; or softmax over the queries of a key. */
   readonly softmax?: "left out" | "over queries";
-  /** A row that sees no key takes the mean of all values, is 0/0, or sees all keys. */
+  /** A fully masked row gives the mean of all values, is 0/0, or sees all keys. */
   readonly empty?: "mean" | "NaN" | "all";
-  /** Head h takes columns h, h + H, ...; rows are cut by a reshape to [H, T, d]; there is one head. */
+  /** Head h takes columns h, h + H, ...; heads come from a reshape to [H, T, d]; or there is one head. */
   readonly heads?: "interleaved" | "reshaped" | "one";
-  /** Queries and keys are exchanged. */
+  /** Queries and keys are swapped. */
   readonly exchanged?: true;
-  /** x W in the place of x W^T, everywhere. */
+  /** x W instead of x W^T, everywhere. */
   readonly transposed?: true;
-  /** Without the biases of q, k, v and the output. */
+  /** No biases of q, k, v and the output. */
   readonly biases?: "left out";
-  /** Without wo. */
+  /** No output projection wo. */
   readonly output?: "left out";
-  /** The stream itself is normalised behind each sum; or a norm is left out. */
+  /** The stream itself is normalised after each sum; a norm is missing; or the variance is divided by D - 1. */
   readonly norms?: "post" | "no ln1" | "no ln2" | "sample variance";
   /** A branch is not added to its input. */
   readonly residual?: "no attention" | "no mlp";
-  /** The MLP without its activation; or of the layer's input. */
+  /** The MLP has no activation; or it reads the layer's input. */
   readonly mlp?: "no activation" | "of x";
 }
 
@@ -49,7 +49,7 @@ const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, x, e)
 const columnsOf = (x: Matrix): Matrix => x[0].map((_, e) => x.map((row) => row[e]));
 const sum = (a: Matrix, b: Matrix): Matrix => a.map((row, i) => row.map((x, e) => x + b[i][e]));
 
-/** Softmax of a row over what it sees; a row that sees nothing is zeros. */
+/** Softmax of a row over its visible keys; zeros if there are none. */
 function softmax(
   scores: readonly number[],
   sees: readonly boolean[],
@@ -66,13 +66,13 @@ function softmax(
 }
 
 /**
- * Attention of one head: z_i = sum_j a_ij v_j, a_i = softmax over the j that i sees of scale q_i . k_j.
+ * Attention of one head: z_i = sum_j a_ij v_j, a_i = softmax of scale q_i . k_j over the keys j visible to i.
  *
  * @param q [T][d]
  * @param k [S][d]
  * @param v [S][dv]
- * @param options `mask` [T][S] and the factor of the scores
- * @param change steps in the place of the right ones
+ * @param options `mask` [T][S] and the scale of the scores
+ * @param change wrong steps that replace the right ones
  * @returns [T][dv]
  */
 export function headOracle(
@@ -82,9 +82,9 @@ export function headOracle(
   { mask, scale }: { readonly mask: readonly boolean[][]; readonly scale: number },
   change: LayerChange = {},
 ): Matrix {
-  const own = change.scale?.(q[0].length, q[0].length) ?? scale;
+  const factor = change.scale?.(q[0].length, q[0].length) ?? scale;
   const [from, to] = change.exchanged && q.length === k.length ? [k, q] : [q, k];
-  const scores = from.map((row) => to.map((key) => own * dot(row, key)));
+  const scores = from.map((row) => to.map((key) => factor * dot(row, key)));
   const all = mask.map((row) => row.map(() => true));
   const seen = change.mask === "ignored" || change.mask === "after"
     ? all
@@ -103,16 +103,16 @@ export function headOracle(
   return kept.map((row) => columns.map((column) => dot(row, column)));
 }
 
-/** y = x W^T + b by name. */
+/** y = x W^T + b, by the name of W and b. */
 function linear(x: Matrix, weights: LayerWeights, name: string, change: LayerChange = {}): Matrix {
   const matrix = weights[`${name}.weight`] as Matrix;
   const bias = change.biases ? undefined : weights[`${name}.bias`] as number[] | undefined;
   const square = matrix.length === matrix[0].length;
   const rows = change.transposed && square ? columnsOf(matrix) : matrix;
-  return x.map((row) => rows.map((own, e) => dot(row, own) + (bias?.[e] ?? 0)));
+  return x.map((row) => rows.map((weightRow, e) => dot(row, weightRow) + (bias?.[e] ?? 0)));
 }
 
-/** The numbers of each head, [H][T][d], of [T][D]. */
+/** Splits [T][D] into heads [H][T][d]. */
 function headsOf(x: Matrix, heads: number, how: LayerChange["heads"]): Matrix[] {
   const [T, D] = [x.length, x[0].length];
   const d = D / heads;
@@ -133,7 +133,7 @@ function headsOf(x: Matrix, heads: number, how: LayerChange["heads"]): Matrix[] 
   );
 }
 
-/** The reverse of `headsOf`. */
+/** The inverse of `headsOf`. */
 function joined(z: readonly Matrix[], how: LayerChange["heads"]): Matrix {
   const [H, T, d] = [z.length, z[0].length, z[0][0].length];
   const flat = z.flat(2);
@@ -154,7 +154,7 @@ function joined(z: readonly Matrix[], how: LayerChange["heads"]): Matrix {
 
 /**
  * A multi-head layer: y = Wo concat_h attention(q_h, k_h, v_h) + bo, where q = Wq x + bq has head h in columns h d to
- * (h + 1) d, d = D / H, k and v alike, and scores are divided by sqrt(d).
+ * (h + 1) d, d = D / H, the same for k and v, and scores are divided by sqrt(d).
  *
  * @param x [T][D]
  * @param weights `wq.weight` [D][D], `wq.bias` [D], and the same of `wk`, `wv` and `wo`
@@ -179,8 +179,8 @@ export function multiHeadOracle(
   );
   const dim = x[0].length;
   const scale = change.scale?.(dim / H, dim) ?? 1 / Math.sqrt(dim / H);
-  const own = { ...change, scale: undefined };
-  const z = joined(q.map((_, h) => headOracle(q[h], k[h], v[h], { mask, scale }, own)), change.heads);
+  const headChange = { ...change, scale: undefined };
+  const z = joined(q.map((_, h) => headOracle(q[h], k[h], v[h], { mask, scale }, headChange)), change.heads);
   return change.output ? z : linear(z, weights, "wo", change);
 }
 
@@ -197,7 +197,7 @@ function layerNorm(x: Matrix, weights: LayerWeights, name: string, change: Layer
   });
 }
 
-/** The weights whose names begin with a prefix, without it. */
+/** The weights whose names begin with a prefix, with the prefix removed. */
 const below = (weights: LayerWeights, prefix: string): LayerWeights =>
   Object.fromEntries(
     Object.entries(weights).filter(([name]) => name.startsWith(prefix)).map((

@@ -1,10 +1,10 @@
-// What a check of a layer says: a line for the check, a page for a case, a record for a log.
+// Reports of layer checks: a line per check, a page per case, a record per case.
 import type { TaskRecord } from "../log/task_records.ts";
 import { aligned, cell, indented, short, sideBySide, verdict } from "./check_report.ts";
 import { type CheckedLayer, LAYER_ALLOWED, type LayerCase, type LayerCheck } from "./layer_check.ts";
 import type { Matrix } from "./layer_oracle.ts";
 
-/** One line: how many cases, the worst error of all, and how many failed. */
+/** One line: the number of cases, the worst error, and the number of failures. */
 export function layerSummary({ implementation, count, worst, failed }: LayerCheck): string {
   const most = worst
     ? `, worst error ${short(worst.error)} (case ${worst.index}, allowed ${LAYER_ALLOWED})`
@@ -12,12 +12,12 @@ export function layerSummary({ implementation, count, worst, failed }: LayerChec
   return verdict(implementation, count, failed.length, most);
 }
 
-/** Whether a case is at no edge: several positions, heads and numbers of each, and every position sees one. */
+/** Whether a case is no edge case: several positions and heads, d > 1, no fully masked row. */
 function isOrdinary({ x, heads, mask }: LayerCase): boolean {
   return x.length > 1 && heads > 1 && x[0].length > heads && mask.every((row) => row.includes(true));
 }
 
-/** The failed case to look at first: of the ordinary ones, where there are any, the one with the fewest numbers. */
+/** The failed case with the fewest numbers, preferably an ordinary one. */
 export function smallestLayerFailure({ failed }: LayerCheck): CheckedLayer | undefined {
   const numbers = ({ given: { x, mask } }: CheckedLayer) => x.length * x[0].length + mask.length ** 2;
   const ordinary = failed.filter(({ given }) => isOrdinary(given));
@@ -26,8 +26,9 @@ export function smallestLayerFailure({ failed }: LayerCheck): CheckedLayer | und
 
 const rowsOf = (x: Matrix): string[] => aligned(x.map((row) => row.map(cell)));
 
-/** A case in full: sizes and seed, the error, the input, the mask and the weights, and expected against found. */
-export function describeLayerCase({ given, expected, found, error, failure, passed }: CheckedLayer): string {
+/** A case in full: sizes and seed, the error, the input, the mask, the weights, and expected against actual values. */
+export function describeLayerCase(checked: CheckedLayer): string {
+  const { given, expected, actual, error, failure, passed } = checked;
   const { index, seed, x, weights, heads, mask } = given;
   const sizes = `x [${x.length}][${x[0].length}] ([T][D]), ${heads} ${
     heads === 1 ? "head" : "heads"
@@ -51,8 +52,8 @@ export function describeLayerCase({ given, expected, found, error, failure, pass
       const shape = Array.isArray(values[0]) ? `[${rows.length}][${rows[0].length}]` : `[${values.length}]`;
       return [`  ${name} ${shape}:`, ...indented(rowsOf(rows))];
     }),
-    ...(found
-      ? ["  y, expected | found:", ...sideBySide(rowsOf(expected), rowsOf(found))]
+    ...(actual
+      ? ["  y, expected | found:", ...sideBySide(rowsOf(expected), rowsOf(actual))]
       : ["  y, expected:", ...indented(rowsOf(expected))]),
   ].join("\n");
 }

@@ -1,8 +1,8 @@
-// Mistakes that implementations of attention often have, each as the steps that it puts in the place of the right ones: a
-// wrong result that equals a mistake's in every case tells which it is.
+// Common mistakes in implementations of attention, each as wrong steps that replace the right ones: a wrong result that
+// equals a mistake's in every case identifies it.
 import type { LayerChange } from "./layer_oracle.ts";
 
-/** A mistake in words, and what it computes. */
+/** A mistake: its description and its computation. */
 export interface Mistake {
   /** Completes "It computes what a function does whose ...". */
   readonly says: string;
@@ -12,13 +12,13 @@ export interface Mistake {
 const ATTENTION: readonly Mistake[] = [
   { says: "scores are not scaled", change: { scale: () => 1 } },
   { says: "mask is not applied", change: { mask: "ignored" } },
-  { says: "mask is turned round: true means attend", change: { mask: "turned" } },
-  { says: "mask is applied behind the softmax: weights no longer sum to 1", change: { mask: "after" } },
+  { says: "mask is inverted: true means attend", change: { mask: "turned" } },
+  { says: "mask is applied after the softmax: weights no longer sum to 1", change: { mask: "after" } },
   { says: "softmax is left out", change: { softmax: "left out" } },
   { says: "softmax runs over the queries, not over the keys", change: { softmax: "over queries" } },
-  { says: "rows that see no key take the mean of all values, not zeros", change: { empty: "mean" } },
-  { says: "rows that see no key see all keys, not none", change: { empty: "all" } },
-  { says: "rows that see no key are NaN (0/0), not zeros", change: { empty: "NaN" } },
+  { says: "fully masked rows are the mean of all values, not zeros", change: { empty: "mean" } },
+  { says: "fully masked rows see all keys, not none", change: { empty: "all" } },
+  { says: "fully masked rows are NaN (0/0), not zeros", change: { empty: "NaN" } },
 ];
 
 const MULTI_HEAD: readonly Mistake[] = [
@@ -30,14 +30,14 @@ const MULTI_HEAD: readonly Mistake[] = [
   },
   { says: "heads are one head of width D", change: { heads: "one" } },
   {
-    says: "heads are split wrong: a head takes every H-th column, not d columns side by side",
+    says: "heads are split wrong: a head takes every H-th column, not d adjacent columns",
     change: { heads: "interleaved" },
   },
   {
     says: "heads are split wrong: [T, D] is reshaped to [H, T, d], not to [T, H, d] and then transposed",
     change: { heads: "reshaped" },
   },
-  { says: "queries and keys are exchanged", change: { exchanged: true } },
+  { says: "queries and keys are swapped", change: { exchanged: true } },
   { says: "weights are transposed: x W, not x W^T", change: { transposed: true } },
   { says: "biases of wq, wk, wv and wo are left out", change: { biases: "left out" } },
   { says: "output projection wo is left out", change: { output: "left out" } },
@@ -45,27 +45,27 @@ const MULTI_HEAD: readonly Mistake[] = [
 
 const DECODER: readonly Mistake[] = [
   ...MULTI_HEAD,
-  { says: "norms stand behind the sums (post-norm), not before the branches", change: { norms: "post" } },
+  { says: "norms come after the sums (post-norm), not before the branches", change: { norms: "post" } },
   { says: "norm ln1 is left out", change: { norms: "no ln1" } },
   { says: "norm ln2 is left out", change: { norms: "no ln2" } },
   { says: "norms divide the variance by D - 1, not by D", change: { norms: "sample variance" } },
   { says: "attention is not added to its input", change: { residual: "no attention" } },
   { says: "MLP is not added to its input", change: { residual: "no mlp" } },
   { says: "MLP has no activation", change: { mlp: "no activation" } },
-  { says: "MLP reads the layer's input, not the stream behind the attention", change: { mlp: "of x" } },
+  { says: "MLP reads the layer's input, not the stream after the attention", change: { mlp: "of x" } },
 ];
 
-/** The mistakes that are looked for, by what is checked. */
+/** The known mistakes, by the kind of implementation. */
 export const MISTAKES = { attention: ATTENTION, multiHead: MULTI_HEAD, decoderLayer: DECODER } as const;
 
-/** ||found - expected|| / ||expected||, at least `floor` in the denominator; NaN where they differ in length. */
-export function relativeError(found: ArrayLike<number>, expected: Float64Array, floor: number): number {
-  if (found.length !== expected.length) return NaN;
-  const difference = expected.reduce((sum, x, i) => sum + (found[i] - x) ** 2, 0);
+/** ||actual - expected|| / max(||expected||, floor); NaN if their lengths differ. */
+export function relativeError(actual: ArrayLike<number>, expected: Float64Array, floor: number): number {
+  if (actual.length !== expected.length) return NaN;
+  const difference = expected.reduce((sum, x, i) => sum + (actual[i] - x) ** 2, 0);
   return Math.sqrt(difference) / Math.max(Math.sqrt(expected.reduce((sum, x) => sum + x * x, 0)), floor);
 }
 
-/** ||a - b|| / ||b|| as of `relativeError`; what is NaN in both does not differ. */
+/** ||a - b|| / ||b|| as in `relativeError`; entries that are NaN in both count as equal. */
 export function differenceOf(a: ArrayLike<number>, b: ArrayLike<number>, floor: number): number {
   const both = (x: ArrayLike<number>) =>
     Float64Array.from({ length: x.length }, (_, i) => Number.isNaN(a[i]) && Number.isNaN(b[i]) ? 0 : x[i]);
@@ -73,10 +73,10 @@ export function differenceOf(a: ArrayLike<number>, b: ArrayLike<number>, floor: 
 }
 
 /**
- * The mistakes whose results are those found, in every case.
+ * The mistakes that reproduce the results in every case.
  *
- * @param cases how a case's result compares with what a mistake computes in it
- * @returns what each says; none where there is no case
+ * @param cases for each case, whether a mistake gives the same result
+ * @returns their descriptions; none if there are no cases
  */
 export function matching(
   mistakes: readonly Mistake[],
@@ -86,8 +86,8 @@ export function matching(
   return mistakes.filter(({ change }) => cases.every((same) => same(change))).map(({ says }) => says);
 }
 
-/** What is said of the mistakes that match; undefined where none does. */
+/** A sentence about the mistakes that match; undefined if none does. */
 export function suspicion(suspects: readonly string[]): string | undefined {
   if (suspects.length === 0) return undefined;
-  return `In every case the numbers are those of an implementation whose ${suspects.join(", or whose ")}.`;
+  return `In every case the results equal those of an implementation whose ${suspects.join(", or whose ")}.`;
 }

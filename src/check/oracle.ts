@@ -1,5 +1,5 @@
-// Attention as its definition has it: dense, float64, every matrix in memory, gradients by hand. It shares no line with
-// the kernels, which are checked against it: of an activation it takes the `definition`, which they do not.
+// Reference attention: dense, float64, every matrix in memory, gradients by hand. It shares no code with the kernels, which
+// are checked against it: it uses only the `definition` of an activation, which they do not.
 import { ACTIVATIONS, ATTENTION_CHOICES } from "../../kernels/attention/activations.ts";
 import type { AttentionActivation, AttentionChoice } from "../../kernels/attention/activations.ts";
 import { UserError } from "../base/errors.ts";
@@ -12,23 +12,23 @@ export interface DenseTensor {
   readonly data: ArrayLike<number>;
 }
 
-/** What the oracle computes; everything left out is plain softmax over all keys. */
+/** Options of the oracle. Default: plain softmax over all keys. */
 export interface OracleOptions {
-  /** Factor of q . k, 1/sqrt(d) by default. */
+  /** Factor of q . k. Default: 1/sqrt(d). */
   readonly scale?: number;
-  /** Position i of query r: r, or r + S - T ("bottom-right"), negative where it lies before the first key. */
+  /** Position i of query r: r, or r + S - T ("bottom-right"), which is negative before the first key. */
   readonly align?: "top-left" | "bottom-right";
-  /** What becomes of a scaled score at (b, h, i, j), i and j positions; -Infinity hides the pair, as a mask does. */
+  /** Modifies a scaled score at (b, h, i, j), i and j positions; -Infinity hides the pair, as a mask does. */
   readonly score?: (score: number, b: number, h: number, i: number, j: number) => number;
-  /** Its derivative in the score, where there is a `score` and gradients are asked for. */
+  /** Derivative of `score` with respect to the score, required for gradients. */
   readonly slope?: (score: number, b: number, h: number, i: number, j: number) => number;
   /** Whether query i sees key j: causal, windows, padding, any pattern. */
   readonly mask?: (b: number, h: number, i: number, j: number) => boolean;
-  /** From scores to weights, softmax by default; a sigmoid's bias is part of `score`. */
+  /** Default: softmax; a sigmoid's bias is part of `score`. */
   readonly activation?: AttentionActivation;
   /** Element-wise weights divided by the row's visible keys n, or by sqrt(n). */
   readonly divide?: AttentionChoice<"divide">;
-  /** Gradient of a softmax: as it is; without its lateral sum; as the identity on visible keys. */
+  /** Gradient of a softmax: exact; without its lateral sum; or the identity on visible keys. */
   readonly backward?: AttentionChoice<"backward">;
   /** Head h reads key head floor(h Hkv / H), or h mod Hkv. */
   readonly kvHead?: AttentionChoice<"kvHead">;
@@ -38,7 +38,7 @@ export interface OracleOptions {
 export interface OracleValues {
   /** [B, T, H, dv] */
   readonly z: Float64Array<ArrayBuffer>;
-  /** The weights a_ij, 0 where a key is not seen, [B, H, T, S]. */
+  /** The weights a_ij, 0 for hidden keys, [B, H, T, S]. */
   readonly pattern: Float64Array<ArrayBuffer>;
 }
 
@@ -50,7 +50,7 @@ export interface OracleGradients {
   readonly dk: Float64Array<ArrayBuffer>;
   /** [B, S, Hkv, dv] */
   readonly dv: Float64Array<ArrayBuffer>;
-  /** Of the modified scores, [B, H, T, S]: what learned numbers of a modifier get their gradients from. */
+  /** Gradient of the modified scores, [B, H, T, S], from which a modifier's tables get theirs. */
   readonly ds: Float64Array<ArrayBuffer>;
 }
 
@@ -73,15 +73,15 @@ function sizesOf(q: DenseTensor, k: DenseTensor, v: DenseTensor): Sizes {
     return shape.join() === expected[n].join() && data.length === shape.reduce((a, b) => a * b, 1);
   });
   if (!fits || H % HKV !== 0) {
-    const found = [q, k, v].map(({ shape }) => `[${shape.join(", ")}]`).join(", ");
+    const shapes = [q, k, v].map(({ shape }) => `[${shape.join(", ")}]`).join(", ");
     throw new UserError(
-      `oracle: q, k, v are ${found}, expected [B, T, H, d], [B, S, Hkv, d], [B, S, Hkv, dv], Hkv dividing H.`,
+      `oracle: q, k, v are ${shapes}, expected [B, T, H, d], [B, S, Hkv, d], [B, S, Hkv, dv], Hkv dividing H.`,
     );
   }
   return { B, T, S, H, HKV, D, DV };
 }
 
-/** Calls `visit` for every row (b, h, i) with where it starts in q, z and the [T, S] matrices, and its key head. */
+/** Calls `visit` for every row (b, h, i) with its offsets in q, z and the [T, S] matrices, and its key head. */
 function forRows(
   { B, T, S, H, HKV }: Sizes,
   kvHead: AttentionChoice<"kvHead"> = "grouped",
@@ -101,7 +101,7 @@ function dot(a: ArrayLike<number>, i: number, b: ArrayLike<number>, j: number, s
   return sum;
 }
 
-/** Scaled scores, modified scores and which are visible, each [B, H, T, S]. */
+/** Scaled scores, modified scores and visibility, each [B, H, T, S]. */
 function scoresOf(q: DenseTensor, k: DenseTensor, sizes: Sizes, options: OracleOptions) {
   const { B, T, S, H, HKV, D } = sizes;
   const { scale = 1 / Math.sqrt(D), score, mask, kvHead } = options;
@@ -121,7 +121,7 @@ function scoresOf(q: DenseTensor, k: DenseTensor, sizes: Sizes, options: OracleO
   return { raw, scores, visible };
 }
 
-/** What an element-wise row is divided by, of n keys that it sees. */
+/** The divisor of an element-wise row with n visible keys. */
 function divisor(visible: Uint8Array, divide: AttentionChoice<"divide"> = "none"): number {
   return ATTENTION_CHOICES.divide[divide].divisor(Math.max(1, visible.reduce((sum, seen) => sum + seen, 0)));
 }
@@ -129,13 +129,13 @@ function divisor(visible: Uint8Array, divide: AttentionChoice<"divide"> = "none"
 /** The numbers of the visible keys of a row. */
 const seenOf = (x: Float64Array, visible: Uint8Array): number[] => Array.from(x).filter((_, j) => visible[j]);
 
-/** A row with these numbers at its visible keys, and 0 elsewhere. */
+/** A row with the given numbers at its visible keys, and 0 elsewhere. */
 function spread(seen: readonly number[], visible: Uint8Array): Float64Array {
   let n = 0;
   return Float64Array.from(visible, (sees) => sees ? seen[n++] : 0);
 }
 
-/** Weights of one row: zeros where nothing is visible, else by the activation's definition. */
+/** Weights of one row by the activation's definition; zeros if nothing is visible. */
 function weightsOf(scores: Float64Array, visible: Uint8Array, options: OracleOptions): Float64Array {
   const { activation = "softmax", divide } = options;
   const defined = ACTIVATIONS[activation];
@@ -148,12 +148,12 @@ function weightsOf(scores: Float64Array, visible: Uint8Array, options: OracleOpt
 
 /**
  * Attention by its definition, in float64 and O(B H T S) memory: s_ij = score(scale q_i . k_j), a_i = the activation of s_i
- * over the visible keys, z_i = sum_j a_ij v_j. A row that sees no key is zeros.
+ * over the visible keys, z_i = sum_j a_ij v_j. A fully masked row is zeros.
  *
  * @param q [B, T, H, d]
  * @param k [B, S, Hkv, d]
  * @param v [B, S, Hkv, dv]
- * @throws {UserError} where the shapes do not fit
+ * @throws {UserError} if the shapes do not match
  *
  * @example
  * ```ts
@@ -205,15 +205,15 @@ function scoreGradients(
 }
 
 /**
- * Gradients of {@link attentionOracle} for an upstream gradient dz, written out by hand: g_ij = dz_i . v_j;
+ * Gradients of {@link attentionOracle} for an upstream gradient dz, derived by hand: g_ij = dz_i . v_j;
  * ds_ij = a_ij (g_ij - sum_l a_il g_il) for a softmax (`diag`: a_ij (1 - a_ij) g_ij; `ste`: g_ij), phi'(s_ij) g_ij / n_i
- * element by element; dq_i = scale sum_j ds_ij score' k_j, dk_j = scale sum_i ds_ij score' q_i, dv_j = sum_i a_ij dz_i.
+ * element-wise; dq_i = scale sum_j ds_ij score' k_j, dk_j = scale sum_i ds_ij score' q_i, dv_j = sum_i a_ij dz_i.
  *
  * @param q [B, T, H, d]
  * @param k [B, S, Hkv, d]
  * @param v [B, S, Hkv, dv]
  * @param dz [B, T, H, dv]
- * @throws {UserError} where the shapes do not fit, or there is a `score` without its `slope`
+ * @throws {UserError} if the shapes do not match, or `score` has no `slope`
  *
  * @example
  * ```ts

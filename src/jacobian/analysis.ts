@@ -1,5 +1,5 @@
-// What the lateral sum in softmax's Jacobian does to a model's gradients: every quantity by layer and head, over a few
-// batches, as records.
+// Measures the effect of the lateral sum in softmax's Jacobian on a model's gradients: every quantity by layer and head,
+// averaged over a few batches, as records.
 import { maximum } from "../base/extremes.ts";
 import type { JacobianRecord } from "../log/records.ts";
 import type { AttentionChoice } from "../../kernels/attention/activations.ts";
@@ -21,9 +21,9 @@ import {
 } from "./surrogates.ts";
 import type { DifferentiatedModel, LayerNode } from "./surrogates.ts";
 
-/** An analysis made ready for a device and a model whose parameters are there. */
+/** An analysis compiled for a device that holds the model's parameters. */
 export interface JacobianAnalysis extends Disposable {
-  /** Analyses the parameters as they stand; `step` is for the records. */
+  /** Analyzes the current parameters; `step` goes into the records. */
   analyse(batches: readonly Batch[], step: number): Promise<JacobianRecord[]>;
 }
 
@@ -32,18 +32,18 @@ interface Passes {
   readonly method: string;
   readonly layers: readonly LayerNode[];
   readonly exact: Program;
-  /** None where no layer has approximations. */
+  /** Empty if no layer has approximations. */
   readonly surrogates: Readonly<Record<string, Program>>;
 }
 
-/** One head on one batch, with how far surrogates are from it. */
-interface HeadOnBatch extends HeadMeasures {
+/** One head on one batch, with the distance of the surrogates' gradients. */
+interface HeadResult extends HeadMeasures {
   readonly reach: Measures;
 }
 
 /** One layer on one batch. */
-interface LayerOnBatch {
-  readonly heads: readonly HeadOnBatch[];
+interface LayerResult {
+  readonly heads: readonly HeadResult[];
   readonly fullError: number;
 }
 
@@ -66,7 +66,7 @@ async function passesOf(
   return { method: methodOf(architecture), layers, exact: program, surrogates };
 }
 
-/** Runs a program and reads some outputs of one layer by their names in it. */
+/** Reads outputs of one layer by name. */
 async function layerOutputs(
   program: Program,
   n: number,
@@ -80,12 +80,12 @@ async function measureOnBatch(
   { exact, surrogates }: Passes,
   layer: LayerNode,
   counts: (b: number) => boolean,
-): Promise<LayerOnBatch> {
+): Promise<LayerResult> {
   const { n, attrs, sizes } = layer;
   const named = layer.tables.filter((table) => typeof table === "string");
-  const found = await layerOutputs(exact, n, ["q", "k", "v", "dz", ...COMPARED, ...named]);
-  const tables = layer.tables.map((table) => typeof table === "string" ? found[table] : table);
-  const { q, k, v, dz } = found as Record<string, Floats>;
+  const outputs = await layerOutputs(exact, n, ["q", "k", "v", "dz", ...COMPARED, ...named]);
+  const tables = layer.tables.map((table) => typeof table === "string" ? outputs[table] : table);
+  const { q, k, v, dz } = outputs as Record<string, Floats>;
   const { heads, dq, dk } = measureLayer({ sizes, attrs, tables, q, k, v, dz }, counts);
   const others: [string, Record<string, Values>][] = [];
   if (isApproximated(attrs)) {
@@ -95,14 +95,14 @@ async function measureOnBatch(
   }
   return {
     heads: heads.map((head, h) => {
-      const reach = others.map(([name, gradients]) => compareSurrogate(name, h, layer, gradients, found));
+      const reach = others.map(([name, gradients]) => compareSurrogate(name, h, layer, gradients, outputs));
       return { ...head, reach: Object.assign({}, ...reach) };
     }),
-    fullError: Math.max(largestError(dq, found.dq), largestError(dk, found.dk)),
+    fullError: Math.max(largestError(dq, outputs.dq), largestError(dk, outputs.dk)),
   };
 }
 
-/** Means over batches, and the half widths of their intervals, each list in the order of a record. */
+/** Means over batches, then the half widths of their intervals, in the order of a record. */
 function overBatches(measured: readonly Measures[]): Record<string, number | null> {
   const intervals = Object.keys(measured[0]).map((name) => {
     return [name, interval(measured.map((one) => one[name]))] as const;
@@ -113,7 +113,7 @@ function overBatches(measured: readonly Measures[]): Record<string, number | nul
   ]);
 }
 
-/** The means of lists, place by place. */
+/** Element-wise means of lists. */
 function positionsOverBatches(measured: readonly HeadMeasures["byPosition"][]): HeadMeasures["byPosition"] {
   return Object.fromEntries(
     Object.entries(measured[0]).map(([name, first]) => {
@@ -124,13 +124,13 @@ function positionsOverBatches(measured: readonly HeadMeasures["byPosition"][]): 
 
 function recordOf(
   where: { step: number; layer: number; head: number; activation: string; method: string },
-  measured: readonly LayerOnBatch[],
+  measured: readonly LayerResult[],
 ): JacobianRecord {
   const heads = measured.map((batch) => batch.heads[where.head]);
-  const sum = (of: (head: HeadOnBatch) => number) => heads.reduce((total, head) => total + of(head), 0);
+  const sum = (of: (head: HeadResult) => number) => heads.reduce((total, head) => total + of(head), 0);
   const rows = sum((head) => head.rows);
   const nonfinite = sum((head) => head.nonfinite);
-  // A batch of which no row is left has no mean.
+  // A batch without remaining rows has no mean.
   const visible = sum((head) => head.rows === 0 ? 0 : head.visibleKeys * head.rows);
   return {
     type: "jacobian",
@@ -146,36 +146,36 @@ function recordOf(
   };
 }
 
-/** Samples that have a target: the last batch of a split is filled up with ones that have none. */
+/** Selects samples with a target: the last batch of a split is padded with samples without one. */
 function samplesOf({ targets }: Batch, context: number): (b: number) => boolean {
   return (b) => targets.subarray(b * context, (b + 1) * context).some((target) => target !== IGNORE);
 }
 
 /**
- * Makes the analysis of a model's softmax Jacobians ready: J = diag(a) - a a^T of each row of each head, under the
- * gradient g = dL/da of the mean loss. (Of another normalised activation J = diag(w) - w w^T / W, see `jacobianRow`.) With full = J g = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag and
- * ste = g over the visible keys, a record has
+ * Compiles the analysis of a model's softmax Jacobians J = diag(a) - a a^T, one per row of each head, under the gradient
+ * g = dL/da of the mean loss. (For other normalised activations J = diag(w) - w w^T / W, see `jacobianRow`.) With
+ * full = J g = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag and ste = g over the visible keys, a record has
  *
  * - `r_diag`, `r_lateral`, `r_cross`: |diag|^2, |lateral|^2 and 2 diag.lateral over |full|^2, each summed over rows and
  *   samples; they sum to 1. `cos_diag`, `cos_ste`: cosines with full over all entries of a sample, averaged over samples;
- *   `cos_diag_row`, `cos_ste_row`: of each row, averaged over rows. Rows with |full| = 0 are left out and counted.
- * - The same with `_c`, where g - a.g takes the place of g, and `_m`, where g - mean g does. A constant added to a row of g
- *   does not change softmax's full, but it changes the raw diag and ste. It does change the full of softmax1, whose rows do
- *   not sum to 1: softmax1 has the raw numbers alone.
+ *   `cos_diag_row`, `cos_ste_row`: of each row, averaged over rows. Rows with |full| = 0 are excluded and counted.
+ * - The same with `_c`, computed from g - a.g instead of g, and `_m`, from g - mean g. A constant added to a row of g does
+ *   not change softmax's full, but it changes the raw diag and ste. It does change the full of softmax1, whose rows do not
+ *   sum to 1: softmax1 has only the raw numbers.
  * - `entropy`, `entropy_ratio`, `trace`, `frobenius`, `lambda_max` (see `largestEigenvalue`): means over rows.
- * - `dq_cos_diag`, `dq_norm_diag` (|surrogate| / |exact|), and so for dk, dv, wq, wk, wv and for ste: what becomes of the
- *   gradients when all blocks that can train with `backward: diag` or `ste` do. wq, wk and wv are the layer's: all its heads say the same.
- * - `<name>_ci95`; `full_error`: dq and dk of the layer made from full against the backward pass that training uses, the
- *   largest difference over the largest value; `<name>_by_position`: bins of query positions of equal width, 8 of them.
+ * - `dq_cos_diag`, `dq_norm_diag` (|surrogate| / |exact|), and the same for dk, dv, wq, wk, wv and for ste: the gradients
+ *   when all blocks that support it train with `backward: diag` or `ste`. wq, wk and wv are per layer: equal for its heads.
+ * - `<name>_ci95`; `full_error`: dq and dk of the layer computed from full against the backward pass that training uses,
+ *   the largest difference over the largest value; `<name>_by_position`: 8 bins of query positions of equal width.
  *
- * The gradient is the exact one also where the model trains with a surrogate. Where layers train by feedback alignment
- * there are two records a head: of the signal that it delivers, and of the true gradient ("bp"). An activation that acts on
- * each score alone has a diagonal Jacobian, full = diag: its records have `rowmass` and leave out what would always be 1.
- * A row with a NaN score, or a weight or g that is not finite, is in no average; `nonfinite` counts these weights and g, in
- * records where there are any. Memory is linear in the context.
+ * The gradient is the exact one even if the model trains with a surrogate. If layers train by feedback alignment, there
+ * are two records per head: of the signal that it delivers, and of the true gradient ("bp"). An element-wise activation
+ * has a diagonal Jacobian, full = diag: its records have `rowmass` and omit quantities that would always be 1.
+ * Rows with a NaN score, or a weight or g that is not finite, are excluded from averages; `nonfinite`, if present, counts
+ * these weights and g. Memory is linear in the context.
  *
- * @param model parameters as views of states that are on the device
- * @param rows samples of a batch
+ * @param model its parameters are views of states on the device
+ * @param rows samples per batch
  *
  * @example
  * ```ts
@@ -209,8 +209,8 @@ export async function jacobianAnalysis(
     analyse: async (batches, step) => {
       const records: JacobianRecord[] = [];
       for (const passes of methods) {
-        const measured: LayerOnBatch[][] = passes.layers.map(() => []);
-        const [what, total] = [`analysing step ${step}`, batches.length * passes.layers.length];
+        const measured: LayerResult[][] = passes.layers.map(() => []);
+        const [what, total] = [`analyzing step ${step}`, batches.length * passes.layers.length];
         for (const [n, batch] of batches.entries()) {
           reportProgress({ what, done: n * passes.layers.length, total });
           const { ids, targets } = batch;
@@ -230,7 +230,7 @@ export async function jacobianAnalysis(
           }
         });
       }
-      // A head's own signal, then the true gradient's.
+      // Each head's own signal comes before its true gradient.
       return records.sort((a, b) => a.layer - b.layer || a.head - b.head);
     },
     [Symbol.dispose]: () => owned.dispose(),

@@ -1,36 +1,36 @@
-// What one batch says about each head of a layer: how large the parts of softmax's Jacobian are and where they point,
-// summed over rows, samples and bins of query positions; and dq, dk made again from `full`, to be held against a device's.
+// Measures of each head of a layer on one batch: norms and cosines of the parts of softmax's Jacobian, summed over rows,
+// samples and bins of query positions; and dq, dk recomputed from `full`, to be compared with a device's.
 import { type AttentionAttrs, isNormalised, shareOf, sumsToOne } from "../../kernels/attention/sizes.ts";
 import { forAttentionRows, jacobianRow, largestEigenvalue, sharesOf } from "./rows.ts";
 import type { AttentionRow, AttentionValues } from "./rows.ts";
 
-/** Bins of query positions, of equal width; fewer where there are fewer positions. */
+/** Number of bins of query positions of equal width; fewer if there are fewer positions. */
 export const POSITION_BINS = 8;
 
-/** |full| of a row is 0 where float32 cannot tell: below so much of |a * g|, from which the mean is taken away. */
+/** |full| of a row counts as 0 below this share of |a * g|, where float32 cancellation leaves only rounding errors. */
 const RESOLVED = 1e-6;
 
-/** Which g the parts are made of: as it is, g - a.g ("_c") and g - mean g ("_m"). */
+/** The variants of g: raw, g - a.g ("_c") and g - mean g ("_m"). */
 const SIGNALS = ["", "_c", "_m"] as const;
 
 type Share = (a: number) => number;
 
-/** Numbers by name; null where nothing could be averaged. */
+/** Numbers by name; null if there was nothing to average. */
 export type Measures = Record<string, number | null>;
 
 /** One head on one batch. */
 export interface HeadMeasures {
   /** Rows that see a key, and whose weights and gradients are finite. */
   readonly rows: number;
-  /** Entries of a and g, of rows that see a key, that are not finite; such a row is in no average. */
+  /** Non-finite entries of a and g in rows that see a key; these rows are excluded from averages. */
   readonly nonfinite: number;
-  /** Of these, rows with |full| = 0 (in float32), which ratios and cosines leave out. */
+  /** The number of these rows with |full| = 0 (in float32), which ratios and cosines exclude. */
   readonly rowsZero: number;
-  /** Visible keys of a row, the mean over rows. */
+  /** Mean number of visible keys per row. */
   readonly visibleKeys: number;
   /** By name, in the order of a record. */
   readonly measures: Measures;
-  /** By name, one number a bin of query positions. */
+  /** By name, one number per bin of query positions. */
   readonly byPosition: Readonly<Record<string, readonly (number | null)[]>>;
 }
 
@@ -72,12 +72,12 @@ function total(parts: readonly Energies[]): Energies {
   return sums;
 }
 
-const over = (x: number, y: number): number | null => y === 0 ? null : x / y;
-const cosine = (xy: number, xx: number, yy: number) => over(xy, Math.sqrt(xx) * Math.sqrt(yy));
+const ratio = (x: number, y: number): number | null => y === 0 ? null : x / y;
+const cosine = (xy: number, xx: number, yy: number) => ratio(xy, Math.sqrt(xx) * Math.sqrt(yy));
 
 /** r_diag, r_lateral, r_cross of some rows together: they sum to 1. */
 function ratios({ full, diag, lateral, diagLateral }: Energies): (number | null)[] {
-  return [over(diag, full), over(lateral, full), over(2 * diagLateral, full)];
+  return [ratio(diag, full), ratio(lateral, full), ratio(2 * diagLateral, full)];
 }
 
 /** cos(diag, full) and cos(ste, full) of some rows together. */
@@ -85,14 +85,14 @@ function cosines({ full, diag, ste, diagFull, steFull }: Energies): (number | nu
   return [cosine(diagFull, diag, full), cosine(steFull, ste, full)];
 }
 
-/** Mean of what there is; null where there is nothing. */
+/** Mean of the values that are not null; null if there are none. */
 function meanOf(values: readonly (number | null)[]): number | null {
-  const there = values.filter((x) => x !== null);
-  return over(there.reduce((sum, x) => sum + x, 0), there.length);
+  const present = values.filter((x) => x !== null);
+  return ratio(present.reduce((sum, x) => sum + x, 0), present.length);
 }
 
-/** A running mean that passes over null. */
-function running() {
+/** A running mean that ignores null. */
+function average() {
   let [sum, count] = [0, 0];
   return {
     add(x: number | null) {
@@ -100,7 +100,7 @@ function running() {
       sum += x;
       count++;
     },
-    mean: () => over(sum, count),
+    mean: () => ratio(sum, count),
   };
 }
 
@@ -113,14 +113,14 @@ function entropyOf(a: Float64Array): { entropy: number | null; mass: number } {
 
 /** Trace, Frobenius norm and largest eigenvalue of a row's Jacobian. */
 function spectrum(
-  { a, rise }: AttentionRow,
+  { a, dphi }: AttentionRow,
   normalised: boolean,
   share?: Share,
 ): { trace: number; frobenius: number; largest: number } {
   let [trace, squares, cubes] = [0, 0, 0];
   if (!normalised) {
-    for (const x of rise) [trace, squares] = [trace + x, squares + x * x];
-    return { trace, frobenius: Math.sqrt(squares), largest: rise.reduce((most, x) => Math.max(most, x), 0) };
+    for (const x of dphi) [trace, squares] = [trace + x, squares + x * x];
+    return { trace, frobenius: Math.sqrt(squares), largest: dphi.reduce((top, x) => Math.max(top, x), 0) };
   }
   const { w, W } = sharesOf(a, share);
   for (const x of Array.from(w)) {
@@ -131,8 +131,8 @@ function spectrum(
 }
 
 /**
- * The three signals of a row: g, g - w.g / W (of softmax g - a.g), g - mean g. Of rows that do not sum to 1 there is the first alone: a
- * constant added to g changes its full, which the centred signals would then not be held against.
+ * The three signals of a row: g, g - w.g / W (for softmax g - a.g), g - mean g. Rows that do not sum to 1 have only the
+ * first: a constant added to g changes their full, so that centred signals are not comparable with it.
  */
 function signalsOf({ a, g }: AttentionRow, attrs: AttentionAttrs): Float64Array[] {
   if (!sumsToOne(attrs)) return [g];
@@ -142,14 +142,14 @@ function signalsOf({ a, g }: AttentionRow, attrs: AttentionAttrs): Float64Array[
   return [g, g.map((x) => x - weighted), g.map((x) => x - mean)];
 }
 
-const oddsIn = (x: Float64Array): number =>
+const nonFiniteCount = (x: Float64Array): number =>
   x.reduce((sum, value) => sum + Number(!Number.isFinite(value)), 0);
 
-/** Means over rows of what does not depend on g. */
+/** Means over rows of quantities that do not depend on g. */
 function patternMeans(attrs: AttentionAttrs) {
   const normalised = isNormalised(attrs);
-  const [visible, entropies, entropyRatio, rowmass] = [running(), running(), running(), running()];
-  const [traces, norms, eigenvalues] = [running(), running(), running()];
+  const [visible, entropies, entropyRatio, rowmass] = [average(), average(), average(), average()];
+  const [traces, norms, eigenvalues] = [average(), average(), average()];
   return {
     add(row: AttentionRow): void {
       const { entropy, mass } = entropyOf(row.a);
@@ -175,18 +175,18 @@ function patternMeans(attrs: AttentionAttrs) {
   };
 }
 
-/** What is summed for one head while its rows go by. */
+/** Accumulates the sums of one head, row by row. */
 function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
   const [normalised, share] = [isNormalised(attrs), shareOf(attrs)];
   const means = patternMeans(attrs);
   const signals = sumsToOne(attrs) ? SIGNALS : SIGNALS.slice(0, 1);
   const table = signals.map(() => Array.from({ length: samples * bins }, noEnergy));
-  const rowCosines = signals.map(() => [running(), running()]);
+  const rowCosines = signals.map(() => [average(), average()]);
   let [rows, rowsZero, nonfinite] = [0, 0, 0];
   return {
     add(row: AttentionRow, bin: number): void {
       if (row.keys.length === 0) return;
-      const odd = oddsIn(row.a) + oddsIn(row.g);
+      const odd = nonFiniteCount(row.a) + nonFiniteCount(row.g);
       if (odd > 0 || row.scores.some(Number.isNaN)) {
         nonfinite += odd;
         return;
@@ -194,7 +194,7 @@ function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
       rows++;
       means.add(row);
       if (!normalised) {
-        if (row.rise.every((x, j) => x * row.g[j] === 0)) rowsZero++;
+        if (row.dphi.every((x, j) => x * row.g[j] === 0)) rowsZero++;
         return;
       }
       const energies = signalsOf(row, attrs).map((g) => energiesOf(row.a, g, share));
@@ -224,7 +224,7 @@ function headSums(samples: number, bins: number, attrs: AttentionAttrs) {
   };
 }
 
-/** Ratios and cosines from the sums of every sample and bin, and the mean cosines of rows. */
+/** Ratios and cosines from the sums per sample and bin, and the mean cosines of rows. */
 function partsOf(table: readonly Energies[][], rowCosines: readonly (number | null)[][], bins: number) {
   const measures: Measures = {};
   const byPosition: Record<string, (number | null)[]> = {};
@@ -259,10 +259,10 @@ function partsOf(table: readonly Energies[][], rowCosines: readonly (number | nu
 }
 
 /**
- * Measures every head of a layer on one batch, row by row; and the gradients of its queries [B, T, H, d] and keys
- * [B, S, Hkv, d] that follow from `full`.
+ * Measures every head of a layer on one batch, row by row, and computes the gradients of its queries [B, T, H, d] and
+ * keys [B, S, Hkv, d] from `full`.
  *
- * @param counts whether a sample is one: rows that only fill a batch up are left out
+ * @param counts whether a sample counts: padding of a batch is excluded
  */
 export function measureLayer(values: AttentionValues, counts: (b: number) => boolean) {
   const { sizes: { B, T, H, HKV, D }, attrs, q, k } = values;
@@ -271,9 +271,9 @@ export function measureLayer(values: AttentionValues, counts: (b: number) => boo
   const sums = Array.from({ length: H }, () => headSums(B, bins, attrs));
   const [dq, dk] = [new Float64Array(q.length), new Float64Array(k.length)];
   forAttentionRows(values, counts, (row) => {
-    const { head, i, keys, a, g, slope, rise } = row;
+    const { head, i, keys, a, g, slope, dphi } = row;
     sums[head].add(row, Math.floor(i * bins / T));
-    const ds = normalised ? jacobianRow(a, g, share).full : g.map((x, n) => rise[n] * x);
+    const ds = normalised ? jacobianRow(a, g, share).full : g.map((x, n) => dphi[n] * x);
     keys.forEach((j, n) => {
       const key = row.k + j * HKV * D;
       const x = attrs.scale * slope[n] * ds[n];
@@ -286,11 +286,11 @@ export function measureLayer(values: AttentionValues, counts: (b: number) => boo
   return { heads: sums.map((head) => head.measured()), dq, dk };
 }
 
-/** Largest absolute difference over the largest absolute value expected; 0 where all are zeros. */
-export function largestError(found: ArrayLike<number>, expected: ArrayLike<number>): number {
+/** Largest absolute difference over the largest absolute expected value; 0 if nothing differs. */
+export function largestError(actual: ArrayLike<number>, expected: ArrayLike<number>): number {
   let [difference, largest] = [0, 0];
   for (let n = 0; n < expected.length; n++) {
-    difference = Math.max(difference, Math.abs(found[n] - expected[n]));
+    difference = Math.max(difference, Math.abs(actual[n] - expected[n]));
     largest = Math.max(largest, Math.abs(expected[n]));
   }
   return difference === 0 ? 0 : difference / largest;

@@ -1,5 +1,5 @@
 /**
- * Softmax's Jacobian taken apart: the diagonal, the lateral sum, and what training without one of them costs.
+ * Analysis of softmax's Jacobian: the diagonal, the lateral sum, and the cost of training without one of them.
  *
  * @example One row: weights a, gradient g
  * ```ts

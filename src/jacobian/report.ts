@@ -1,4 +1,4 @@
-// What an analysis of softmax's Jacobian says to a reader: tables for a terminal, charts for a page.
+// Reports of an analysis of softmax's Jacobian: tables for a terminal, charts as SVG.
 import { isNormalisedName } from "../../kernels/attention/activations.ts";
 import { maximum } from "../base/extremes.ts";
 import { alignedRows } from "../base/table.ts";
@@ -8,11 +8,11 @@ import type { EvalRecord, JacobianRecord } from "../log/records.ts";
 
 /** One training of a comparison. */
 export interface ComparedTraining {
-  /** "exact", "diag", "ste": the backward pass of softmax; or "sigmoid", the activation in its place. */
+  /** "exact", "diag", "ste": the backward pass of softmax; or "sigmoid", the activation instead of softmax. */
   readonly name: string;
-  /** Training loss of each step, in nats. */
+  /** Training loss per step, in nats per token. */
   readonly losses: readonly number[];
-  /** What the evaluated split says, by step. */
+  /** Evaluations of the split, by step. */
   readonly evaluations: readonly Pick<EvalRecord, "step" | "loss" | "perplexity" | "accuracy" | "tokens">[];
 }
 
@@ -30,13 +30,13 @@ const COLUMNS = [
   "dq_cos_ste",
 ];
 
-/** Where no layer has a softmax. */
+/** Columns if no layer has a softmax. */
 const DIAGONAL_COLUMNS = ["entropy", "rowmass", "trace", "frobenius", "lambda_max"];
 
-/** Training losses that the table and the chart of a comparison take the mean of. */
+/** Number of training losses averaged in the table and the chart of a comparison. */
 const SMOOTHED_STEPS = 25;
 
-/** Three digits behind the point, or three in all where they would not show; "-" where there is nothing. */
+/** Three decimals, or an exponent for small and large numbers; "-" for a missing one. */
 function cell(value: unknown): string {
   if (typeof value === "string") return value;
   if (typeof value !== "number") return "-";
@@ -49,8 +49,8 @@ const methodsOf = (records: readonly JacobianRecord[]): string[] => [
 ];
 
 /**
- * The records of one step as a table: a line a head, by layer and then head, with a column of the method where there are
- * several. Above it the step, and how near full is to training's own backward pass.
+ * The records of one step as a table with one line per head, sorted by layer and head, and a column of the method if there
+ * are several. The heading has the step and the error of full against training's backward pass.
  *
  * @example
  * ```ts
@@ -82,7 +82,7 @@ export function jacobianTable(records: readonly JacobianRecord[]): string {
 }
 
 /**
- * One line on the layers whose activation acts on each score alone, or undefined where every layer has a softmax.
+ * One line on the layers with an element-wise activation; undefined if every layer has a softmax.
  *
  * @example
  * ```ts
@@ -95,13 +95,11 @@ export function diagonalNote(records: readonly JacobianRecord[]): string | undef
   if (diagonal.length === 0) return undefined;
   const layers = [...new Set(diagonal.map(({ layer }) => layer))].sort((a, b) => a - b);
   const names = [...new Set(diagonal.map(({ activation }) => activation))].join(", ");
-  return `${layers.length > 1 ? "layers" : "layer"} ${
-    layers.join(", ")
-  }: ${names} acts on each score alone; ` +
-    "its Jacobian is diagonal, full = diag exactly, and there is no lateral sum to weigh.";
+  return `${layers.length > 1 ? "layers" : "layer"} ${layers.join(", ")}: ${names} is element-wise: ` +
+    "its Jacobian is diagonal, full = diag exactly, and there is no lateral sum.";
 }
 
-/** What is drawn together by position: a solid line for the first quantity, dashes for the second. */
+/** Quantities that share a chart by position: a solid line for the first, dashes for the second. */
 const FAMILIES = [
   { file: "ratios", names: ["r_diag", "r_lateral"], label: "share of |full|²", limits: [0, Infinity] },
   { file: "cosines", names: ["cos_diag", "cos_ste"], label: "cosine with full", limits: [-1, 1] },
@@ -109,19 +107,19 @@ const FAMILIES = [
 
 const SIGNALS = [{ suffix: "", called: "raw" }, { suffix: "_c", called: "centred" }] as const;
 
-/** The mean of what is there; NaN where nothing is. */
+/** The mean of the numbers; NaN if there are none. */
 function mean(values: readonly unknown[]): number {
-  const there = values.filter((x) => typeof x === "number");
-  return there.reduce((sum, x) => sum + x, 0) / there.length;
+  const numbers = values.filter((x) => typeof x === "number");
+  return numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
 }
 
-/** A quantity over the bins of query positions, the mean of heads. */
+/** A quantity by bin of query positions, averaged over heads. */
 function positionPoints(records: readonly JacobianRecord[], name: string): [number, number][] {
   const lists = records.map((record) => record[`${name}_by_position`]).filter((list) => Array.isArray(list));
   return (lists[0] ?? []).map((_, bin) => [bin + 1, mean(lists.map((list) => list[bin]))]);
 }
 
-/** By query position, the records of one method at one step: a colour a layer. */
+/** Charts by query position of the records of one method at one step, with one colour per layer. */
 function positionCharts(
   run: string,
   records: readonly JacobianRecord[],
@@ -156,11 +154,11 @@ function positionCharts(
 }
 
 /**
- * Charts of an analysis: those of `jacobianCharts` (by layer and head at the last step, and over the steps), and at the
- * last step r_diag and r_lateral, and the cosines, by query position, raw and centred. Records of several methods give
- * charts of each. Activations that act on each score alone have none.
+ * Charts of an analysis: those of `jacobianCharts` (by layer and head at the last step, and over the steps), and for the
+ * last step r_diag, r_lateral and the cosines by query position, raw and centred, one set per method. Element-wise
+ * activations have none.
  *
- * @param run its name, for the titles
+ * @param run the run's name, for the titles
  * @returns SVG documents by file name
  *
  * @example
@@ -178,8 +176,8 @@ export function analysisCharts(run: string, records: readonly JacobianRecord[]):
   const methods = methodsOf(now);
   for (const method of methods) {
     const [suffix, end] = methods.length > 1 ? [`_${method}`, ` (${method})`] : ["", ""];
-    const found = positionCharts(run, now.filter((record) => record.method === method), end);
-    for (const [name, svg] of Object.entries(found)) charts[`${name}${suffix}.svg`] = svg;
+    const byPosition = positionCharts(run, now.filter((record) => record.method === method), end);
+    for (const [name, svg] of Object.entries(byPosition)) charts[`${name}${suffix}.svg`] = svg;
   }
   return charts;
 }
@@ -188,8 +186,8 @@ export function analysisCharts(run: string, records: readonly JacobianRecord[]):
 const lastLosses = (losses: readonly number[]): number => mean(losses.slice(-SMOOTHED_STEPS));
 
 /**
- * Final losses of a comparison as a table: the evaluated split, the mean of the last 25 training steps, and how far the
- * first is from that of the first training (nats).
+ * Final losses of a comparison as a table: the evaluated split, its difference to the first training (nats), and the mean
+ * of the last 25 training steps.
  *
  * @example
  * ```ts
@@ -212,7 +210,7 @@ export function comparisonTable(trainings: readonly ComparedTraining[]): string 
 }
 
 /**
- * The losses of a comparison: the evaluated split with its marks, and thin the training loss, the mean of 25 steps.
+ * A chart of the losses of a comparison: the evaluated split with markers, and the training loss averaged over 25 steps.
  *
  * @returns an SVG document
  *

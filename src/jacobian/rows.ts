@@ -1,5 +1,5 @@
-// Attention on the host in float64, one row at a time, from what a device computed for one batch: the weights, the
-// gradient that reaches them and softmax's Jacobian. Memory is linear in the keys: no matrix is ever made.
+// Attention on the host in float64, one row at a time, from a device's tensors of one batch: the weights, their gradient
+// and softmax's Jacobian. Memory is linear in the keys: no matrix is allocated.
 import {
   contextOf,
   forRows,
@@ -12,7 +12,7 @@ import type { ContextInput, Row } from "../../kernels/attention/rows.ts";
 import { isNormalised } from "../../kernels/attention/sizes.ts";
 import type { Floats } from "../graph/tensor.ts";
 
-/** One attention call on one batch: its inputs, and the gradient dz = dL/dz that it is given. */
+/** One attention call on one batch: its inputs, and the upstream gradient dz = dL/dz. */
 export interface AttentionValues extends ContextInput {
   /** [B, T, H, d] */
   readonly q: Floats;
@@ -24,41 +24,41 @@ export interface AttentionValues extends ContextInput {
   readonly dz: Floats;
 }
 
-/** A row over the keys that it sees; its arrays are written over by the next row. */
+/** A row over its visible keys; the next row overwrites its arrays. */
 export interface AttentionRow extends Row {
-  /** What the activation sees. */
+  /** The activation's inputs. */
   readonly scores: Float64Array;
   /** Weights. */
   readonly a: Float64Array;
   /** dL/da_j = dz_i . v_j */
   readonly g: Float64Array;
-  /** Slope of the modifier at each score. */
+  /** Derivative of the modifier at each score. */
   readonly slope: Float64Array;
-  /** da_j/ds_j of an activation that acts on each score alone; of no meaning for softmax. */
-  readonly rise: Float64Array;
+  /** da_j/ds_j of an element-wise activation; meaningless for softmax. */
+  readonly dphi: Float64Array;
 }
 
-/** Calls `visit` for every row of the samples that `counts` takes, in order; rows that see no key too. Nothing is dropped. */
+/** Calls `visit` for every row of the samples that `counts` selects, in order, also for rows that see no key. No dropout. */
 export function forAttentionRows(
   values: AttentionValues,
   counts: (b: number) => boolean,
   visit: (row: AttentionRow) => void,
 ): void {
   const { sizes: { S }, attrs, tables, q, k, v, dz } = values;
-  const work = contextOf(values);
-  const { raw, scores, a } = rowValues(work);
-  const [g, slope, rise] = [new Float64Array(S), new Float64Array(S), new Float64Array(S)];
-  forRows(work, (shown) => {
-    const term = weights(work, shown, q, k, { raw, scores, a });
+  const context = contextOf(values);
+  const { raw, scores, a } = rowValues(context);
+  const [g, slope, dphi] = [new Float64Array(S), new Float64Array(S), new Float64Array(S)];
+  forRows(context, (shown) => {
+    const term = weights(context, shown, q, k, { raw, scores, a });
     const row = seenRow(shown, { raw, scores, a });
     const { batch, head, i, keys } = row;
-    weightGradients(work, row, v, dz, g);
+    weightGradients(context, row, v, dz, g);
     keys.forEach((j, n) => {
-      slope[n] = work.modifierDerivative(raw[n], batch, head, i, j, ...tables);
-      if (!isNormalised(attrs)) rise[n] = term * work.phiDerivative(scores[n]);
+      slope[n] = context.modifierDerivative(raw[n], batch, head, i, j, ...tables);
+      if (!isNormalised(attrs)) dphi[n] = term * context.phiDerivative(scores[n]);
     });
-    const own = (x: Float64Array) => x.subarray(0, keys.length);
-    visit({ ...row, scores: own(scores), a: own(a), g: own(g), slope: own(slope), rise: own(rise) });
+    const seen = (x: Float64Array) => x.subarray(0, keys.length);
+    visit({ ...row, scores: seen(scores), a: seen(a), g: seen(g), slope: seen(slope), dphi: seen(dphi) });
   }, counts);
 }
 
@@ -68,7 +68,7 @@ function dot(x: Floats, y: Floats): number {
   return sum;
 }
 
-/** w and W of a row's Jacobian diag(w) - w w^T / W: of softmax the weights and 1, else w = share(a) and their sum. */
+/** w and W of a row's Jacobian diag(w) - w w^T / W: for softmax the weights and 1, else w = share(a) and their sum. */
 export interface Shares {
   readonly w: ArrayLike<number>;
   readonly W: number;
@@ -81,24 +81,24 @@ export function sharesOf(a: ArrayLike<number>, share?: (a: number) => number): S
   return { w, W: w.reduce((sum, x) => sum + x, 0) };
 }
 
-/** What the Jacobian of a normalised activation makes of one row's gradient. */
+/** The product of a normalised activation's Jacobian with one row's gradient, and its parts. */
 export interface JacobianRow {
   /** J g = w * (g - w.g / W): the gradient of the scores. */
   readonly full: Float64Array;
-  /** w * (1 - w / W) * g: J without what is off its diagonal. */
+  /** w * (1 - w / W) * g: the diagonal of J times g. */
   readonly diag: Float64Array;
-  /** full - diag: what comes from the other keys. */
+  /** full - diag: the contribution of the other keys. */
   readonly lateral: Float64Array;
 }
 
 /**
  * The product of softmax's Jacobian J = diag(a) - a a^T with one row's gradient, and its parts on and off the diagonal:
- * full = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag. With `share`, of J = diag(w) - w w^T / W with
+ * full = a * (g - a.g), diag = a * (1 - a) * g, lateral = full - diag. With `share`, J = diag(w) - w w^T / W with
  * w = share(a) and W their sum: full = w * (g - w.g / W), diag = w * (1 - w / W) * g.
  *
  * @param a weights of the visible keys, [n]
  * @param g dL/da, [n]
- * @param share of an activation whose Jacobian is not softmax's
+ * @param share for activations whose Jacobian is not softmax's
  *
  * @example
  * ```ts
@@ -124,19 +124,19 @@ export function jacobianRow(
   return { full, diag, lateral };
 }
 
-const MOST_ITERATIONS = 500;
+const MAX_ITERATIONS = 500;
 const TOLERANCE = 1e-10;
 
 /**
- * The largest eigenvalue of softmax's Jacobian J = diag(a) - a a^T, by power iteration on J v = a * (v - a.v), or with
- * `share` of that of {@link jacobianRow}: until |Jv| of the unit vector v changes by less than 1e-10 of itself, at most 500 times.
+ * The largest eigenvalue of softmax's Jacobian J = diag(a) - a a^T, or with `share` of that of {@link jacobianRow}, by power
+ * iteration on J v = a * (v - a.v), until |Jv| of the unit vector v changes by less than 1e-10 relatively, at most 500 times.
  *
- * The first vector is J's column of the largest weight, divided by it: 1 - a there and -a elsewhere. An eigenvector of the
+ * The initial vector is J's column of the largest weight, divided by that weight: 1 - a there and -a elsewhere. An eigenvector of the
  * largest eigenvalue has these signs too (its entries are proportional to a / (a - lambda), and lambda lies between the two
  * largest weights), so the two are never orthogonal.
  *
  * @param a weights of the visible keys, [n]
- * @param share of an activation whose Jacobian is not softmax's
+ * @param share for activations whose Jacobian is not softmax's
  *
  * @example
  * ```ts
@@ -152,15 +152,15 @@ export function largestEigenvalue(a: ArrayLike<number>, share?: (a: number) => n
   for (let j = 1; j < n; j++) if (w[j] > w[top]) top = j;
   const v = Float64Array.from(w, (x, j) => j === top ? 1 - x / W : -x / W);
   let size = Math.sqrt(dot(v, v));
-  let found = 0;
-  for (let iteration = 0; iteration < MOST_ITERATIONS && size !== 0; iteration++) {
+  let eigenvalue = 0;
+  for (let iteration = 0; iteration < MAX_ITERATIONS && size !== 0; iteration++) {
     let mean = 0;
     for (let j = 0; j < n; j++) mean += w[j] * (v[j] /= size);
     for (let j = 0; j < n; j++) v[j] = w[j] * (v[j] - mean / W);
-    const before = found;
-    found = size = Math.sqrt(dot(v, v));
-    // Put so that a NaN ends it too.
-    if (!(Math.abs(found - before) > TOLERANCE * found)) break;
+    const before = eigenvalue;
+    eigenvalue = size = Math.sqrt(dot(v, v));
+    // Negated so that NaN also ends the loop.
+    if (!(Math.abs(eigenvalue - before) > TOLERANCE * eigenvalue)) break;
   }
-  return found;
+  return eigenvalue;
 }

@@ -1,5 +1,5 @@
-// Softmax's Jacobian over the life of a model: while it trains, or at the checkpoints it left behind; and what becomes of
-// training itself when softmax's backward pass is another one.
+// Studies of softmax's Jacobian: during training or at a run's checkpoints; and comparisons of trainings with other backward
+// passes of softmax.
 import { SCHEDULES } from "../../kernels/optimizers/schedules.ts";
 import { isApproximated } from "../../kernels/attention/sizes.ts";
 import { jacobianAnalysis } from "./analysis.ts";
@@ -21,31 +21,31 @@ import type { ResolvedRun } from "../runs/resolve_run.ts";
 import { checkpointSteps } from "../runs/run_folder.ts";
 import type { EvalRecord, JacobianRecord } from "../log/records.ts";
 
-/** How an analysis goes. */
+/** Options of a study. */
 export interface JacobianStudyOptions {
-  /** Batches of the split that the configuration evaluates on, evenly spread; 4 by default. */
+  /** Number of evenly spread batches of the evaluated split. Default: 4. */
   readonly batches?: number;
-  /** Called after each window of steps, with the loss of its last. */
+  /** Called after each window of steps, with the loss of its last step. */
   readonly onProgress?: (step: number, loss: number) => void;
 }
 
-/** Batches of the split that the configuration evaluates on, evenly spread, the first among them. */
+/** Evenly spread batches of the evaluated split, including the first. */
 function evaluationBatches({ config, source }: Experiment, count = 4): Batch[] {
   return spreadBatches(source.evaluation(config.eval.split), count);
 }
 
-/** Where training stands still for a moment. */
+/** A step at which training pauses. */
 interface Stop {
   readonly step: number;
-  /** Training loss of each step since the stop before, in nats. */
+  /** Training loss of each step since the previous stop, in nats per token. */
   readonly losses: readonly number[];
 }
 
 /**
- * Throws where a configuration's training would follow its evaluations: a study trains each model for the steps asked for, at
- * the rates that the schedule gives.
+ * Throws if a configuration's training depends on its evaluations: a study trains each model for the requested steps, at the
+ * learning rates of the schedule.
  *
- * @throws {UserError} where the schedule is "plateau" or `train.stop` ends a training early, naming the key
+ * @throws {UserError} if the schedule is "plateau" or `train.stop` is set, naming the key
  *
  * @example
  * ```ts
@@ -55,20 +55,20 @@ interface Stop {
  * ```
  */
 export function checkStudied({ schedule, train }: Config): void {
-  const found = SCHEDULES[schedule.name].reduced
+  const conflict = SCHEDULES[schedule.name].reduced
     ? [`schedule.name: ${schedule.name}`, "schedule.name=constant"]
     : train.stop === null
     ? undefined
     : [`train.stop: ${train.stop}`, "train.stop=null"];
-  if (!found) return;
+  if (!conflict) return;
   throw new UserError(
-    `${found[0]} follows evaluations, which this training does not: expected ${
-      found[1]
-    }, or the name of a run that train made.`,
+    `${conflict[0]} depends on evaluations, which this training does not make: expected ${
+      conflict[1]
+    }, or the name of a finished run.`,
   );
 }
 
-/** Trains from the start as `train` does, without its log and checkpoints, and stops at the steps given. */
+/** Trains from the start as `train` does, without log and checkpoints, and pauses at the given steps. */
 async function* trainTo(
   device: Device,
   experiment: Experiment,
@@ -95,10 +95,10 @@ async function* trainTo(
 }
 
 /**
- * Trains a model from the start and analyses its Jacobians at chosen steps; training ends at the last of them.
+ * Trains a model from the start and analyzes its Jacobians at the given steps; training ends at the last one.
  *
- * @param steps whole numbers in ascending order; 0 is before the first update
- * @returns the records of one step after another (see `jacobianAnalysis`)
+ * @param steps integers in ascending order; 0 is before the first update
+ * @returns the records of each step (see `jacobianAnalysis`)
  * @throws {UserError} as `checkStudied` does
  *
  * @example
@@ -126,18 +126,18 @@ export async function* jacobianWhileTraining(
   }
 }
 
-/** A checkpoint by its step. */
+/** A checkpoint and its step. */
 export interface StepCheckpoint {
-  /** Steps made. */
+  /** The step it was saved at. */
   readonly step: number;
   /** Its folder. */
   readonly path: string;
 }
 
 /**
- * The checkpoints that a run has kept, in the order of their steps; of a checkpoint outside a run that one.
+ * The checkpoints of a run in the order of their steps; a checkpoint outside a run gives itself.
  *
- * @throws {UserError} where there is none
+ * @throws {UserError} if there is none
  *
  * @example
  * ```ts
@@ -153,12 +153,12 @@ export async function keptCheckpoints({ run, checkpoint }: ResolvedRun): Promise
 }
 
 /**
- * Analyses the Jacobians of a run's checkpoints.
+ * Analyzes the Jacobians of a run's checkpoints.
  *
  * @param experiment the run's model and data (see `prepare`)
  * @param checkpoints checkpoints of this experiment
- * @returns the records of one checkpoint after another (see `jacobianAnalysis`)
- * @throws {UserError} where a checkpoint is damaged or of another shape
+ * @returns the records of each checkpoint (see `jacobianAnalysis`)
+ * @throws {UserError} if a checkpoint is damaged or its shapes differ
  *
  * @example
  * ```ts
@@ -194,7 +194,7 @@ export async function* jacobianOfCheckpoints(
   }
 }
 
-/** What is compared: how each block's attention is another one; no choice changes which parameters there are. */
+/** The compared variants of each block's attention; all have the same parameters. */
 const VARIANTS: Readonly<Record<string, (attention: Block["attention"]) => Block["attention"]>> = {
   exact: (attention) => ({ ...attention, backward: "exact" }),
   diag: (attention) => ({ ...attention, backward: "diag" }),
@@ -203,9 +203,9 @@ const VARIANTS: Readonly<Record<string, (attention: Block["attention"]) => Block
 };
 
 /**
- * Throws unless every block of a model can be compared by `compareBackwards`.
+ * Throws unless `compareBackwards` can compare every block of a model.
  *
- * @throws {UserError} where a block's attention is no softmax, or its bias is learned, which a sigmoid would start elsewhere
+ * @throws {UserError} if a block's attention is not softmax, or its bias is learned, which sigmoid initializes differently
  *
  * @example
  * ```ts
@@ -218,18 +218,18 @@ const VARIANTS: Readonly<Record<string, (attention: Block["attention"]) => Block
 export function checkComparable(architecture: Architecture): void {
   for (const [n, { attention: { activation, bias } }] of blocksOf(architecture).entries()) {
     if (isApproximated({ activation }) && bias !== "learned") continue;
-    const found = bias === "learned" ? "a learned bias" : activation;
+    const actual = bias === "learned" ? "a learned bias" : activation;
     throw new UserError(
-      `compare: expected softmax attention without a learned bias, found ${found} in block ${n}.`,
+      `compare: expected softmax attention without a learned bias, found ${actual} in block ${n}.`,
     );
   }
 }
 
 /**
- * Trains one model four times from one seed, on the same batches: with softmax's own backward pass, with its diagonal alone,
- * with the identity in its place, and with a sigmoid (bias -ln(context)) instead of the softmax.
+ * Trains one model four times from the same seed on the same batches: with softmax's exact backward pass, with only its
+ * diagonal, with the identity instead, and with a sigmoid (bias -ln(context)) instead of the softmax.
  *
- * @returns one training after another
+ * @returns the result of each training
  * @throws {UserError} as `checkComparable` and `checkStudied` do
  *
  * @example
@@ -257,12 +257,12 @@ export async function* compareBackwards(
   );
   for (const [name, change] of Object.entries(VARIANTS)) {
     const changed = blocks.map((block) => ({ ...block, attention: change(block.attention) }));
-    const own = { ...experiment, ...modelOf(config, tokenizer, { ...architecture, blocks: changed }) };
-    using evaluation = await evaluator(device, own);
+    const variant = { ...experiment, ...modelOf(config, tokenizer, { ...architecture, blocks: changed }) };
+    using evaluation = await evaluator(device, variant);
     const losses: number[] = [];
     const evaluations: (Evaluated & { step: number })[] = [];
-    const told = (step: number, loss: number) => progress?.(name, step, loss);
-    for await (const stop of trainTo(device, own, stops, told)) {
+    const report = (step: number, loss: number) => progress?.(name, step, loss);
+    for await (const stop of trainTo(device, variant, stops, report)) {
       for (const loss of stop.losses) losses.push(loss);
       evaluations.push({ step: stop.step, ...await evaluation.evaluate() });
     }

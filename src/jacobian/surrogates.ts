@@ -1,5 +1,5 @@
-// How far a surrogate of softmax's Jacobian reaches: the gradients that training's own backward pass gives the queries,
-// keys, values and their projections when every block leaves the lateral sum out (diag) or passes softmax by (ste).
+// Gradients under a surrogate of softmax's Jacobian: those of the queries, keys, values and their projections when every
+// block omits the lateral sum (diag) or skips softmax (ste) in training's backward pass.
 import { ATTENTION_CHOICES, type AttentionChoice } from "../../kernels/attention/activations.ts";
 import { attentionOp } from "../../kernels/attention/op.ts";
 import { attentionSizes, isApproximated } from "../../kernels/attention/sizes.ts";
@@ -15,19 +15,19 @@ import { METHODS } from "../nn/model_keys.ts";
 import { decoder } from "../nn/decoder.ts";
 import type { Measures } from "./measures.ts";
 
-/** A model whose gradients are asked for: its parameters are views of a device's states. */
+/** A model to differentiate: its parameters are views of a device's states. */
 export type DifferentiatedModel = Omit<LanguageModel, "tokenizer">;
 
-/** The architecture with every block changed; which parameters there are must not change. */
+/** The architecture with every block changed; the set of parameters must stay the same. */
 function withBlocks(architecture: Architecture, change: (block: Block) => Block): Architecture {
   return { ...architecture, blocks: blocksOf(architecture).map(change) };
 }
 
-/** Whether some block's gradient has approximations. */
+/** Whether any block's gradient has approximations. */
 export const hasApproximated = (architecture: Architecture): boolean =>
   blocksOf(architecture).some(({ attention }) => isApproximated(attention));
 
-/** The same model with this backward pass where it has approximations; other activations have only their own. */
+/** The same model with this backward pass in blocks that have approximations; others keep their own. */
 export function withBackward(
   architecture: Architecture,
   backward: AttentionChoice<"backward">,
@@ -39,7 +39,7 @@ export function withBackward(
   });
 }
 
-/** The same model whose errors go back through its own weights. */
+/** The same model trained by backpropagation. */
 export function withBackpropagation(architecture: Architecture): Architecture {
   const bp = { method: "bp" } as const;
   return withBlocks({ ...architecture, head: bp }, (block) => {
@@ -47,7 +47,7 @@ export function withBackpropagation(architecture: Architecture): Architecture {
   });
 }
 
-/** How errors go back in a model: "bp", "fa", "dfa"; "fa+dfa" where its layers differ in that. */
+/** How errors are propagated in a model: "bp", "fa", "dfa"; "fa+dfa" if its layers differ. */
 export function methodOf(architecture: Architecture): string {
   const blocks = blocksOf(architecture).flatMap(({ attention, mlp }) => [attention.method, mlp.method]);
   const methods = [...blocks, headMethod(architecture)];
@@ -55,20 +55,20 @@ export function methodOf(architecture: Architecture): string {
   return others.size ? [...others].sort().reverse().join("+") : "bp";
 }
 
-/** What a graph has of one layer: names of outputs, and what is known without a device. */
+/** The attention of one layer in a graph. */
 export interface LayerNode {
-  /** Number of its block. */
+  /** Index of its block. */
   readonly n: number;
   readonly attrs: AttentionAttrs;
   readonly sizes: AttentionSizes;
-  /** Numbers of the modifier's tables, or the names of the layer's outputs that hold them: `table0` of `N.table0`. */
+  /** The modifier's tables, or the names of the layer's outputs that hold them: `table0` of `N.table0`. */
   readonly tables: readonly (Values | string)[];
 }
 
-/** Gradients that surrogates are compared by. */
+/** Gradients that are compared. */
 export const COMPARED = ["dq", "dk", "dv", "wq", "wk", "wv"] as const;
 
-/** The attention of every block that the loss depends on, by the number of the block: hooks may have cut one off. */
+/** The attention of every block that the loss depends on, with the block's index: hooks may have cut off a block. */
 function attentionNodes(loss: Tensor): [number, Node][] {
   return ancestors([loss]).filter(({ op }) => op === attentionOp).map((node) => {
     return [Number(/blocks\.(\d+)\.attn/.exec(node.path)![1]), node];
@@ -76,11 +76,11 @@ function attentionNodes(loss: Tensor): [number, Node][] {
 }
 
 /**
- * The backward pass of the mean loss of a batch down to every layer's attention; nothing is dropped. Inputs: `ids`
+ * The backward pass of the mean loss of a batch to every layer's attention, without dropout. Inputs: `ids`
  * [rows, context] and `targets` [rows * context]. Outputs: `N.dq`, `N.dk`, `N.dv`, `N.wq`, `N.wk`, `N.wv` of each layer N, and
  * with `values` `N.q`, `N.k`, `N.v`, `N.dz`.
  *
- * @param values whether what attention is given is an output too
+ * @param values whether attention's inputs are also outputs
  */
 export function backwardGraph(
   { architecture, parameters }: DifferentiatedModel,
@@ -117,14 +117,14 @@ export function backwardGraph(
   return { outputs, layers };
 }
 
-/** Numbers laid out in groups of `stride`, of each of which `width` from `offset` on count. */
+/** Selects `width` numbers from `offset` on in each group of `stride` numbers. */
 interface Part {
   readonly stride: number;
   readonly offset: number;
   readonly width: number;
 }
 
-/** cos(x, y) and |x| / |y| over a part; null where a norm is 0. */
+/** cos(x, y) and |x| / |y| over a part; null if a norm is 0. */
 function compared(x: ArrayLike<number>, y: ArrayLike<number>, { stride, offset, width }: Part) {
   let [xx, yy, xy] = [0, 0, 0];
   for (let from = offset; from < y.length; from += stride) {
@@ -139,8 +139,8 @@ function compared(x: ArrayLike<number>, y: ArrayLike<number>, { stride, offset, 
 }
 
 /**
- * Cosine and norm ratio (surrogate over exact) of what head h shares in: dq, the dk and dv of its key head, and the whole
- * of the layer's projections, for which all heads of a layer have the same numbers.
+ * Cosine and norm ratio (surrogate over exact) of head h's gradients: dq, dk and dv of its key head, and those of the
+ * layer's projections, which are equal for all heads of a layer.
  *
  * @param name "diag" or "ste"
  * @param exact gradients by the names of {@link COMPARED}
@@ -160,8 +160,8 @@ export function compareSurrogate(
   };
   const measures: Measures = {};
   for (const key of COMPARED) {
-    const whole: Part = { stride: exact[key].length, offset: 0, width: exact[key].length };
-    const { cos, norm } = compared(surrogate[key], exact[key], parts[key] ?? whole);
+    const all: Part = { stride: exact[key].length, offset: 0, width: exact[key].length };
+    const { cos, norm } = compared(surrogate[key], exact[key], parts[key] ?? all);
     measures[`${key}_cos_${name}`] = cos;
     measures[`${key}_norm_${name}`] = norm;
   }

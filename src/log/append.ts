@@ -1,40 +1,40 @@
-// Files that grow by whole lines: a line that only fits in part is taken back.
+// Files that grow by complete lines: a partial write is undone.
 import { fileError } from "../base/errors.ts";
 import { writeWhole } from "../base/write.ts";
 
-/** Bytes that logs are read by. */
+/** Bytes per read of a log. */
 export const CHUNK_BYTES = 65536;
 
-/** Opens a file to append to, made where it is missing; throws UserError where the system refuses. */
+/** Opens a file for appending, creating it if missing; throws UserError on a system error. */
 export function appendTo(path: string) {
-  const refused = <T>(act: () => T): T => {
+  const userErrors = <T>(act: () => T): T => {
     try {
       return act();
     } catch (error) {
       throw fileError(path, error);
     }
   };
-  const file = refused(() => Deno.openSync(path, { append: true, create: true }));
-  const regular = refused(() => file.statSync().isFile);
+  const file = userErrors(() => Deno.openSync(path, { append: true, create: true }));
+  const regular = userErrors(() => file.statSync().isFile);
   return {
-    /** Whether it is a file that can be read back and synced: no pipe, no terminal. */
+    /** Whether it is a regular file, which can be read back and synced: not a pipe or a terminal. */
     regular,
-    /** Appends bytes whole, or throws UserError and leaves the file as it was. */
+    /** Appends all bytes, or throws UserError and leaves the file as it was. */
     append(bytes: Uint8Array): void {
       const size = regular ? file.statSync().size : 0;
-      refused(() => {
+      userErrors(() => {
         try {
           writeWhole(file, bytes);
         } catch (error) {
           try {
             if (regular) file.truncateSync(size);
-          } catch { /* Why nothing could be written says more. */ }
+          } catch { /* The first error is more informative. */ }
           throw error;
         }
       });
     },
-    /** Waits until the disk has them. */
-    sync: () => refused(() => regular && file.syncDataSync()),
+    /** Flushes the data to disk. */
+    sync: () => userErrors(() => regular && file.syncDataSync()),
     [Symbol.dispose]: () => file.close(),
   };
 }

@@ -1,31 +1,31 @@
-// What a field of a JSON object that somebody else may have written may hold, with the words for a message.
+// Validators of fields in JSON objects from other sources, with descriptions for error messages.
 import { isMapping } from "../base/show.ts";
 
-/** What a field may hold, with the words for a message: "expected ...". */
+/** A kind of value, with its description for error messages: "expected ...". */
 export interface Kind {
-  /** After "expected". */
+  /** The description after "expected". */
   readonly expected: string;
-  /** Whether a value is of it. */
+  /** Whether a value is of this kind. */
   readonly holds: (value: unknown) => boolean;
 }
 
-/** A kind of field. */
+/** Creates a kind. */
 export const kind = (expected: string, holds: Kind["holds"]): Kind => ({ expected, holds });
 
 /** Any text. */
 export const text: Kind = kind("text", (value) => typeof value === "string");
 /** A truth value. */
 export const flag: Kind = kind("true or false", (value) => typeof value === "boolean");
-/** NaN and the infinities too, once their status is read. */
+/** Any number, including NaN and the infinities, which are restored from status fields. */
 export const number: Kind = kind("a number", (value) => typeof value === "number");
 /** A whole number of either sign. */
 export const integer: Kind = kind("a whole number", Number.isSafeInteger);
-/** A whole number that counts something. */
+/** An integer of at least 0. */
 export const count: Kind = kind(
   "a whole number of at least 0",
   (value) => Number.isSafeInteger(value) && Number(value) >= 0,
 );
-/** An object of any fields. */
+/** An object with any fields. */
 export const mapping: Kind = kind("an object", isMapping);
 /** A list of texts. */
 export const texts: Kind = kind(
@@ -37,7 +37,7 @@ export const texts: Kind = kind(
 export const orNull = ({ expected, holds }: Kind): Kind =>
   kind(`${expected} or null`, (value) => value === null || holds(value));
 
-/** An object with some fields, and maybe others. */
+/** An object with at least the given fields. */
 export function object(fields: Readonly<Record<string, Kind>>): Kind {
   const parts = Object.entries(fields);
   const expected = `an object of ${parts.map(([name, { expected }]) => `${name} (${expected})`).join(", ")}`;

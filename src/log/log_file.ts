@@ -1,5 +1,5 @@
-// A log as a file: the writer that appends to it, and the reader that streams its records back in memory that does not grow
-// with it. The log of a run as it is written is in run_log.ts.
+// A log file: a writer that appends records, and a reader that streams them in constant memory. The log of a run is written
+// by run_log.ts.
 
 import { basename } from "node:path";
 import { refuseEndless } from "../base/whole_file.ts";
@@ -10,17 +10,17 @@ import { appendTo, CHUNK_BYTES } from "./append.ts";
 import { lineSplitter, mayBe, readRecord } from "./log_lines.ts";
 import { type AnyRecord, formatRecord, type LogRecord } from "./records.ts";
 
-/** Who read the standard output has gone: the run should end quietly.
+/** The reader of the standard output has closed it: the run should end quietly.
  * @category Logs */
 export class ClosedPipe extends Error {
-  /** `ClosedPipe`. */
+  /** Name of the error. */
   override name = "ClosedPipe";
 }
 
-/** Takes records, one line each; dispose it when the run ends.
+/** Writes records, one per line; dispose it when the run ends.
  * @category Logs */
 export interface LogWriter<Record = LogRecord> {
-  /** Appends records, a line each, in one call to the system where it takes them whole. */
+  /** Appends records, one per line, in one system call if possible. */
   write(...records: Record[]): void;
   /** Closes the file. */
   [Symbol.dispose](): void;
@@ -30,10 +30,9 @@ const linesOf = (records: readonly AnyRecord[]): Uint8Array =>
   new TextEncoder().encode(records.map((record) => `${formatRecord(record)}\n`).join(""));
 
 /**
- * Opens a log to append to, made where it is missing. The log of a run: see `openRunLog`.
+ * Opens a log for appending, creating it if missing. For the log of a run see `openRunLog`.
  *
- * @throws UserError with the path and the system's reason (a full disk, no permission; a line that only fits in part is
- * taken back)
+ * @throws UserError with the path and the system's reason (a full disk, no permission; a partial line is removed)
  *
  * @example
  * ```ts
@@ -49,9 +48,9 @@ export function openLog(path: string): LogWriter<AnyRecord> {
 }
 
 /**
- * Writes bytes to the standard output, all of them.
+ * Writes all bytes to the standard output.
  *
- * @throws ClosedPipe when the reader has gone; UserError where the output is a file on a full disk
+ * @throws ClosedPipe if the reader has closed the pipe; UserError if the output is a file on a full disk
  */
 export function writeStdout(bytes: Uint8Array): void {
   try {
@@ -67,7 +66,7 @@ export function writeStdout(bytes: Uint8Array): void {
 /**
  * A log on the standard output, for `--ndjson -`.
  *
- * @throws ClosedPipe from `write` when the reader has gone; UserError where the output is a file on a full disk
+ * @throws ClosedPipe from `write` if the reader has closed the pipe; UserError if the output is a file on a full disk
  *
  * @example
  * ```ts
@@ -81,19 +80,19 @@ export function stdoutLog(): LogWriter<AnyRecord> {
   return { write: (...records) => writeStdout(linesOf(records)), [Symbol.dispose]: () => {} };
 }
 
-/** What {@link readLog} may leave out. */
+/** Options of {@link readLog}. */
 export interface ReadLogOptions {
-  /** Only records of these types; lines of others are passed over without being parsed, and so unchecked. */
+  /** Reads only records of these types; other lines are skipped without parsing or checking. Default: all. */
   readonly types?: readonly string[];
 }
 
 /**
- * The records of a log one after another, in memory that does not grow with the log. Numbers that were not finite come
- * back as NaN and infinities. A torn last line is passed over.
+ * Reads the records of a log one by one in constant memory. Numbers that are not finite are restored as NaN and
+ * infinities. A torn last line is skipped.
  *
- * @param path of the log, or `-` for the standard input
- * @throws UserError where the file cannot be read, or, with its number, at a line that is no record (the last may be torn)
- * or has a field that is not what its type says
+ * @param path the log's path, or `-` for the standard input
+ * @throws UserError if the file cannot be read, or, with the line number, if a line is not a record (the last may be torn)
+ * or a field has the wrong type
  *
  * @example
  * ```ts
@@ -105,7 +104,7 @@ export interface ReadLogOptions {
  * @category Logs
  */
 export async function* readLog(path: string, { types }: ReadLogOptions = {}): AsyncGenerator<LogRecord> {
-  const wanted = types ? mayBe(types) : () => true;
+  const selects = types ? mayBe(types) : () => true;
   const place = path === "-" ? "standard input" : path;
   try {
     if (path !== "-") await refuseEndless(path);
@@ -126,7 +125,7 @@ export async function* readLog(path: string, { types }: ReadLogOptions = {}): As
       done += size ?? 0;
       for (const bytes of split(size === null ? null : chunk.subarray(0, size))) {
         number++;
-        if (!wanted(bytes)) continue;
+        if (!selects(bytes)) continue;
         const record = readRecord(bytes, place, number, size === null);
         if (record && (!types || types.includes(record.type))) yield record;
       }

@@ -1,5 +1,5 @@
-// The lines of a log as bytes: cut at newlines, told apart by their first bytes, parsed and checked only where they are
-// asked for. A long log is mostly lines that a reader does not want, and most of the time of reading one is the parsing.
+// The lines of a log as bytes: split at newlines, classified by their first bytes, parsed and checked only on demand. Most
+// lines of a long log are of no interest to a reader, and parsing takes most of the time of reading.
 
 import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
@@ -10,9 +10,9 @@ import { restored } from "./restore.ts";
 import { showBytes } from "../base/units.ts";
 
 const NEWLINE = 10;
-/** Versions that are read; the last is written. */
+/** Supported versions; the last is written. */
 const VERSIONS: readonly unknown[] = [1, RECORD_VERSION];
-/** Bytes of a line that can be a record: a longer one is no text that V8 holds, and a file of no lines would fill memory. */
+/** Maximum bytes per line: V8 cannot hold longer strings, and a file without newlines would fill memory. */
 const LONGEST_LINE = 2 ** 28;
 
 function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
@@ -26,11 +26,11 @@ function concatenated(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 /**
- * Feeds chunks in, takes whole lines out; called with null it gives the unfinished last line. The lines are views of the
- * chunk: they are to be used before it is written over.
+ * Splits chunks into complete lines; called with null it returns the unfinished last line. The lines are views of the chunk:
+ * use them before it is overwritten.
  *
- * @param place of the log, for messages
- * @throws {UserError} from what is returned, at a line that goes on beyond what can be a record
+ * @param place the log's name in messages
+ * @throws {UserError} from the returned function, at a line longer than the maximum
  */
 export function lineSplitter(place = "log"): (chunk: Uint8Array | null) => Uint8Array[] {
   let pieces: Uint8Array[] = [];
@@ -64,8 +64,8 @@ const PREFIXES = VERSIONS.map((v) => new TextEncoder().encode(`{"v":${v},"type":
 const [QUOTE, BACKSLASH, BRACE] = new TextEncoder().encode('"\\{');
 
 /**
- * A test of whether a line may be a record of one of some types: false only where it begins as heed writes records and
- * names another type. A line that is written otherwise may be one.
+ * Tests whether a line may be a record of one of the types: false only if it begins as heed writes records and has another
+ * type. Lines in other formats may be records.
  */
 export function mayBe(types: readonly string[]): (line: Uint8Array) => boolean {
   const endings = types.map((type) => new TextEncoder().encode(`${type}"`));
@@ -85,19 +85,19 @@ export function mayBe(types: readonly string[]): (line: Uint8Array) => boolean {
   };
 }
 
-/** A byte order mark is no part of a record: a line that begins with one is told. */
+/** A byte order mark is not part of a record: a line that begins with one is an error. */
 const utf8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
-/** Whether a text begins as a JSON array does; jq -s and many tools write records so. */
+/** Whether a text begins a JSON array, as jq -s and many tools write records. */
 const isArray = (text: string): boolean => /^\s*\[/.test(text);
 
-/** What a line that holds no record is. */
+/** The error of a line without a record. */
 function notARecord(text: string, number: number): string {
   if (number > 1 || !isArray(text)) return 'is not a record, expected a JSON object with "v" and "type".';
   return "begins a JSON array, expected a record on each line, as jq -c '.[]' writes it.";
 }
 
-/** Whether bytes that no newline ends may be the beginning of a record: of a whole JSON value there is no more to come. */
+/** Whether bytes without a final newline may be the beginning of a record: not if they are a complete JSON value. */
 function mayBeTorn(bytes: Uint8Array, number: number): boolean {
   if (number > 1 || bytes.length === 0) return true;
   if (bytes[0] !== BRACE) return false;
@@ -109,7 +109,7 @@ function mayBeTorn(bytes: Uint8Array, number: number): boolean {
   }
 }
 
-/** A line as text and as the object with a type that it holds; what is wrong with it otherwise. */
+/** Parses a line into its text and its object with a type; returns an error message otherwise. */
 function parse(bytes: Uint8Array, number: number): { text: string; value: Record<string, unknown> } | string {
   let text: string;
   try {
@@ -120,11 +120,11 @@ function parse(bytes: Uint8Array, number: number): { text: string; value: Record
   try {
     const value = JSON.parse(text);
     if (typeof value?.type === "string" && value.v !== undefined) return { text, value };
-  } catch { /* Told with the rest of what is no record. */ }
+  } catch { /* Reported below. */ }
   return notARecord(text, number);
 }
 
-/** What of an object keeps it from being a record, or undefined; numbers that are not finite are put back into it. */
+/** The record of an object, with its non-finite numbers restored, or an error message. */
 function checked({ text, value }: { text: string; value: Record<string, unknown> }): LogRecord | string {
   if (!VERSIONS.includes(value.v)) {
     return `v: expected ${VERSIONS.join(" or ")}, found ${describeValue(value.v)}`;
@@ -140,12 +140,12 @@ function checked({ text, value }: { text: string; value: Record<string, unknown>
 }
 
 /**
- * The record that a line holds, with the numbers that JSON cannot hold; undefined where it is none and `torn`.
+ * Parses the record of a line, restoring numbers that JSON cannot represent; undefined if the line is torn.
  *
- * @param place what the log is called in a message
- * @param number of the line, from 1
- * @param torn whether the line may be the beginning of a record: no newline ends it
- * @throws {UserError} with the number of the line, where it is no record, or a field is not what the format says
+ * @param place the log's name in messages
+ * @param number line number, from 1
+ * @param torn whether the line has no final newline and so may be incomplete
+ * @throws {UserError} with the line number, if it is not a record or a field has the wrong type
  */
 export function readRecord(
   bytes: Uint8Array,

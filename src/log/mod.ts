@@ -1,5 +1,5 @@
 /**
- * Logs: the NDJSON records of a run, written, sealed, read back, selected and summarised.
+ * Logs: writing, sealing, reading, selecting and summarising the NDJSON records of a run.
  *
  * @example
  * ```ts

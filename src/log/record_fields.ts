@@ -1,5 +1,5 @@
-// What each type of record holds: the fields in the order in which they are written, and what each may be. Writing takes
-// the order from here, reading checks against it, so that whoever reads a log may rely on the types of its records.
+// The fields of each type of record, in the order in which they are written, with their kinds. Writing uses the order,
+// reading checks the kinds, so that code that reads a log can rely on the types of its records.
 
 import { describeValue } from "../base/show.ts";
 import { count, flag, integer, kind, mapping, number, object, orNull, text, texts } from "./field_kinds.ts";
@@ -65,10 +65,10 @@ export const FIELDS: Readonly<Record<string, Readonly<Record<string, Kind>>>> = 
   },
 };
 
-/** Fields that logs called otherwise until version 2, by type: the name then and now. */
+/** Fields renamed in version 2, by record type: the old and the new name. */
 const RENAMED: Readonly<Record<string, readonly [string, string]>> = { sample: ["nucleus", "top_p"] };
 
-/** A record with the names of its fields as they are now. */
+/** A record with renamed fields under their new names. */
 export function renamed(record: Record<string, unknown>): Record<string, unknown> {
   const type = record.type as string;
   if (!Object.hasOwn(RENAMED, type)) return record;
@@ -82,7 +82,7 @@ const isMeasure = (value: unknown): boolean =>
   value === null || typeof value === "number" || typeof value === "string";
 const measure = kind("a number, text or null", isMeasure);
 
-/** What the fields after a type's own may hold, where that is not left open. */
+/** The kinds of additional fields, by record type; others are unrestricted. */
 const OTHERS: Readonly<Record<string, Kind>> = {
   stat: measure,
   eval: measure,
@@ -93,21 +93,21 @@ const OTHERS: Readonly<Record<string, Kind>> = {
 };
 
 /**
- * What is wrong with the fields of a record: `loss: expected a number, found "x"`; undefined where they are what the
- * format says. Records of types that heed does not write are left as they are.
+ * The error of a record's fields, such as `loss: expected a number, found "x"`; undefined if they are valid. Records of
+ * unknown types are not checked.
  */
 export function fieldFault(record: Readonly<Record<string, unknown>>): string | undefined {
   const type = record.type as string;
   if (!Object.hasOwn(FIELDS, type)) return undefined;
-  const told = (name: string, { expected }: Kind) =>
+  const fault = (name: string, { expected }: Kind) =>
     `${name}: expected ${expected}, found ${describeValue(record[name])}`;
-  const own = FIELDS[type];
-  for (const name in own) if (!own[name].holds(record[name])) return told(name, own[name]);
+  const fields = FIELDS[type];
+  for (const name in fields) if (!fields[name].holds(record[name])) return fault(name, fields[name]);
   const others = OTHERS[type];
   if (others === undefined) return undefined;
   for (const name in record) {
-    if (!Object.hasOwn(own, name) && name !== "type" && !others.holds(record[name])) {
-      return told(name, others);
+    if (!Object.hasOwn(fields, name) && name !== "type" && !others.holds(record[name])) {
+      return fault(name, others);
     }
   }
   return undefined;
@@ -119,28 +119,28 @@ const fieldsOf = ({ type }: Fields): Readonly<Record<string, Kind>> =>
   typeof type === "string" && Object.hasOwn(FIELDS, type) ? FIELDS[type] : {};
 const ALL_FIELDS = new Set(Object.values(FIELDS).flatMap(Object.keys));
 
-/** Whether a field is one of other types of records, which this one does not have. */
+/** Whether a field belongs to other record types only. */
 const isForeign = (record: Fields, name: string): boolean =>
   Object.hasOwn(FIELDS, record.type as string) && ALL_FIELDS.has(name) &&
   !Object.hasOwn(fieldsOf(record), name);
 
-/** Whether a field of a record may be a number that is not finite. */
+/** Whether a field may be a non-finite number. */
 export function holdsNumber(record: Fields, name: string): boolean {
-  const own = fieldsOf(record);
-  return Object.hasOwn(own, name) ? own[name].holds(NaN) : !isForeign(record, name);
+  const fields = fieldsOf(record);
+  return Object.hasOwn(fields, name) ? fields[name].holds(NaN) : !isForeign(record, name);
 }
 
-/** Whether a field of a record is always a number. */
+/** Whether a field must be a number. */
 export function needsNumber(record: Fields, name: string): boolean {
-  const own = fieldsOf(record);
-  return Object.hasOwn(own, name) && own[name].holds(NaN) && !own[name].holds(null);
+  const fields = fieldsOf(record);
+  return Object.hasOwn(fields, name) && fields[name].holds(NaN) && !fields[name].holds(null);
 }
 
-/** Whether a field is the status of another, which is never null where heed writes it. */
+/** Whether a field is the status of another field; heed never writes a null status. */
 const isStatus = (record: Fields, name: string): boolean =>
   name.endsWith("_status") && Object.hasOwn(record, name.slice(0, -"_status".length));
 
-/** Whether a table wrote a record: it has null for a column of the table that heed would have left out. */
+/** Whether a record was written from a table: it has nulls for columns that heed would omit. */
 export function isFilled(record: Fields): boolean {
   for (const name in record) {
     if (record[name] === null && (isForeign(record, name) || isStatus(record, name))) return true;
@@ -148,10 +148,10 @@ export function isFilled(record: Fields): boolean {
   return false;
 }
 
-/** A record without the nulls that a table put where it had nothing. */
+/** A record without the nulls that a table added. */
 export function withoutFilling(record: Fields): Record<string, unknown> {
-  const own = fieldsOf(record);
+  const fields = fieldsOf(record);
   return Object.fromEntries(
-    Object.entries(record).filter(([name, value]) => value !== null || Object.hasOwn(own, name)),
+    Object.entries(record).filter(([name, value]) => value !== null || Object.hasOwn(fields, name)),
   );
 }

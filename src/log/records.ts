@@ -1,13 +1,12 @@
-// The records of a run's log, and each as one line of NDJSON. The log is the one account of a run; charts, sweeps and
-// other tools read only it.
+// The records of a run's log and their format as lines of NDJSON. Charts, sweeps and other tools read only the log.
 
 import { FIELDS } from "./record_fields.ts";
 import { taskFields, type TaskRecord } from "./task_records.ts";
 
-/** The version of all records, `v`: those of a log and those that tasks print. */
+/** The version `v` of all records, in logs and printed by tasks. */
 export const RECORD_VERSION = 2;
 
-/** First record of a log: what runs, where, with which seed and configuration. */
+/** The first record of a log: the run's name, device, seed and configuration. */
 export type RunRecord = {
   type: "run";
   name: string;
@@ -21,22 +20,21 @@ export type RunRecord = {
   config: unknown;
   /** Number of trained values. */
   parameters: number;
-  /** Positions of a step, `batch` x `accumulate` x `context`; those that have no target count too. */
+  /** Positions per step, `batch` x `accumulate` x `context`, including those without a target. */
   tokens_per_step: number;
   /** Bytes. */
   memory: { parameters: number; optimizer: number; activations: number; total: number };
   git: string | null;
   /** Entropy of the token frequencies of a text, in nats; null for a task. */
   unigram_nats?: number | null;
-  /** Of a mixture: its sources, the share of the rows that each has and of the targets (estimated from its first rows). */
+  /** Only for mixtures: the sources with their shares of the rows and of the targets (estimated from the first rows). */
   sources?: readonly { readonly name: string; readonly weight: number; readonly share: number }[];
 };
 
 /**
  * One optimizer step; `step` counts from 1, `loss` is the mean over the valid targets of all its batches in nats per token,
- * `lr` the rate used for this update. `samples` counts rows and `tokens` the targets learned from since the run began
- * (padding and masked targets do not count); `epoch` is passes over the training split, by rows where they are of unequal
- * length.
+ * `lr` the rate used for this update. `samples` counts rows and `tokens` the valid targets since the run began (padding and
+ * masked targets do not count); `epoch` is passes over the training split, counted in rows if they have unequal lengths.
  */
 export type StepRecord = {
   type: "step";
@@ -54,10 +52,10 @@ export type StepRecord = {
 };
 
 /**
- * Statistics of one tensor: after `head` every statistic by its name. With `train.accumulate` above 1 the records of
- * activations and of their gradients have `pass: "last"` after `head`: they are of the last of the step's passes, whose
- * gradients are its share in the step's; those of parameters and their gradients are of the step. Records of attention on
- * random tokens that repeat have `input: "repeated"` after `head`; all others are of the step's own batch.
+ * Statistics of one tensor, each under its name, after `head`. With `train.accumulate` above 1 the records of
+ * activations and of their gradients have `pass: "last"` after `head`: they are of the step's last pass, whose gradients are
+ * its share of the step's; those of parameters and their gradients are of the step. Records of attention on repeated random
+ * tokens have `input: "repeated"` after `head`; all others are of the step's batch.
  */
 export type StatRecord = {
   type: "stat";
@@ -83,8 +81,8 @@ export type EvalRecord = {
 };
 
 /**
- * Softmax's Jacobian in one head, the mean over batches. After `visible_keys` every quantity by its name, then
- * `<name>_ci95`, the half width of its 95% interval, of each (null for one batch); null where nothing could be averaged.
+ * Softmax's Jacobian in one head, averaged over batches. After `visible_keys` come the quantities by name, then for each
+ * `<name>_ci95`, the half width of its 95% interval (null for one batch); null if there was nothing to average.
  * @category Logs
  */
 export type JacobianRecord = {
@@ -93,11 +91,11 @@ export type JacobianRecord = {
   layer: number;
   head: number;
   activation: string;
-  /** How the errors went back: "bp", or "fa", "dfa" for the signal that feedback alignment delivers. */
+  /** How errors were propagated: "bp", or "fa", "dfa" for the signal of feedback alignment. */
   method: string;
   /** Rows that see a key. */
   rows: number;
-  /** Of these, rows with |full| = 0, which ratios and cosines leave out. */
+  /** The number of these rows with |full| = 0, which ratios and cosines exclude. */
   rows_zero: number;
   batches: number;
   /** Mean over rows. */
@@ -117,7 +115,7 @@ export type SampleRecord = {
   seed: number;
 };
 
-/** A checkpoint that stands complete on disk. */
+/** A complete checkpoint on disk. */
 export type CheckpointRecord = {
   type: "checkpoint";
   step: number;
@@ -126,7 +124,7 @@ export type CheckpointRecord = {
   val_loss: number | null;
 };
 
-/** Something the reader of the run should know; `code` is stable, `message` a sentence.
+/** A warning about the run; `code` is stable, `message` is a sentence.
  * @category Logs */
 export type WarningRecord = {
   type: "warning";
@@ -136,7 +134,7 @@ export type WarningRecord = {
   tap: string | null;
 };
 
-/** Last record of a run that ended. One that diverged (`train.stop_nonfinite`) has `diverged: true` behind the others. */
+/** The last record of a run that ended. If it diverged (`train.stop_nonfinite`), `diverged: true` follows the other fields. */
 export type DoneRecord = {
   type: "done";
   step: number;
@@ -146,7 +144,7 @@ export type DoneRecord = {
   diverged?: true;
 };
 
-/** Any record of a log, told apart by `type`.
+/** Any record of a log, discriminated by `type`.
  * @category Logs */
 export type LogRecord =
   | RunRecord
@@ -163,7 +161,7 @@ export type LogRecord =
  * @category Logs */
 export type AnyRecord = LogRecord | TaskRecord;
 
-/** The status of a number that JSON cannot hold; of a list with such numbers, that of each or null. */
+/** The status of a number that JSON cannot represent; for a list with such numbers, a list of statuses or null. */
 type Status = string | readonly (Status | null)[];
 
 function statusOf(value: unknown): Status | undefined {
@@ -175,7 +173,7 @@ function statusOf(value: unknown): Status | undefined {
   return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
 }
 
-/** Numbers of a log have 9 significant digits, those that tasks print all that they have. */
+/** Numbers in logs have 9 significant digits, those printed by tasks all their digits. */
 function formatValue(value: unknown, exact: boolean): string {
   if (typeof value === "number") {
     if (!Number.isFinite(value)) return "null";
@@ -195,7 +193,7 @@ function formatFields(entries: [string, unknown][], exact: boolean): string[] {
     fields.push(`${JSON.stringify(key.toWellFormed())}:${formatValue(value, exact)}`);
     const name = `${key}_status`;
     const status = statusOf(value);
-    // JSON has each key once: a field of that name stands.
+    // JSON keys are unique: an existing field of that name is kept.
     if (status === undefined || entries.some(([other]) => other === name)) continue;
     fields.push(`${JSON.stringify(name.toWellFormed())}:${JSON.stringify(status)}`);
   }
@@ -217,15 +215,15 @@ export function recordFields(record: AnyRecord): string[] {
 }
 
 /**
- * One record as one line of JSON without its newline: `v` (2), `type`, the type's own fields in the order of the format,
- * then whatever else the record holds in the order given. Integers are exact, other numbers have 9 significant digits.
+ * Formats a record as one line of JSON without a newline: `v` (2), `type`, the type's fields in the order of the format,
+ * then the record's other fields in their order. Integers are exact, other numbers have 9 significant digits.
  *
- * Records that tasks print ({@link TASK_FIELDS}) have the same version; they hold nothing else, and their numbers all digits.
+ * Records printed by tasks ({@link TASK_FIELDS}) have the same version, no other fields, and numbers with all digits.
  *
  * A number that is not finite is `null`, and `"<field>_status":"nan"|"inf"|"-inf"` follows it. The status of a list that
- * holds such numbers is a list, null where the number is finite.
+ * holds such numbers is a list, with null for finite numbers.
  *
- * @throws Error for a field that is not of the type of a task's record
+ * @throws Error for a field that is not in {@link TASK_FIELDS} for the type of a task's record
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// The inverse of the status fields: nulls become the numbers they stood for. Other tools write a log's lines anew with sorted
-// keys, or with all columns of a table, so nothing here depends on the order of keys where a field's name says enough.
+// Restores non-finite numbers from status fields. Other tools rewrite a log's lines with sorted keys, or with all columns of a
+// table, so nothing here depends on the order of keys unless the name of a field is ambiguous.
 
 import { holdsNumber, needsNumber } from "./record_fields.ts";
 
@@ -10,43 +10,43 @@ const NON_FINITE: ReadonlyMap<unknown, number> = new Map([["nan", NaN], ["inf", 
   -Infinity,
 ]]);
 
-/** Whether a status says something of a value: of a null, or of nulls in a list. */
-function says(status: unknown, value: unknown): boolean {
+/** Whether a status applies to a value: to a null, or to nulls in a list. */
+function appliesTo(status: unknown, value: unknown): boolean {
   if (value === null) return NON_FINITE.has(status);
   if (!Array.isArray(value)) return false;
   if (!Array.isArray(status)) return NON_FINITE.has(status) && value.includes(null);
-  return status.length === value.length && status.some((one, i) => says(one, value[i]));
+  return status.length === value.length && status.some((one, i) => appliesTo(one, value[i]));
 }
 
-/** A value with the numbers that its status names; the one status of a list (version 1) is that of all its nulls. */
+/** A value with the numbers of its status; the single status of a list (version 1) applies to all its nulls. */
 function numbered(value: unknown, status: unknown): unknown {
   if (value === null) return NON_FINITE.get(status) ?? null;
   if (!Array.isArray(value)) return value;
   return value.map((entry, i) => numbered(entry, Array.isArray(status) ? status[i] : status));
 }
 
-/** Whether a line was written by heed, or has its order. */
+/** Whether a line has heed's order of keys. */
 const inOrder = (fields: Fields): boolean => {
   const [first, second] = Object.keys(fields);
   return first === "v" && second === "type";
 };
 
 /**
- * The field that `status` belongs to in an object of a version 1 record, which does not name it: the one before it where
- * the order is heed's, otherwise the one null field that can be a number and has no status of its own. Undefined where
- * there are several: the null then stays, and its status beside it.
+ * The field that an unnamed `status` belongs to in a version 1 record: in heed's order of keys the field before it, otherwise
+ * the only null field that can be a number and has no status. Undefined if there are several: then the null and its status
+ * remain.
  */
 function unnamedOf(fields: Fields, ordered: boolean): string | undefined {
   if (!Object.hasOwn(fields, "status")) return undefined;
   const keys = Object.keys(fields);
   const open = keys.filter((key) =>
-    says(fields.status, fields[key]) && !says(fields[`${key}_status`], fields[key])
+    appliesTo(fields.status, fields[key]) && !appliesTo(fields[`${key}_status`], fields[key])
   );
   const before = keys[keys.indexOf("status") - 1];
   if (ordered) return open.find((key) => key === before);
-  const own = open.filter((key) => holdsNumber(fields, key));
-  const needed = own.filter((key) => needsNumber(fields, key));
-  const [one, ...others] = needed.length > 0 ? needed : own;
+  const numbers = open.filter((key) => holdsNumber(fields, key));
+  const needed = numbers.filter((key) => needsNumber(fields, key));
+  const [one, ...others] = needed.length > 0 ? needed : numbers;
   return others.length === 0 ? one : undefined;
 }
 
@@ -56,12 +56,12 @@ function restoredWithin(value: unknown, unnamed: "none" | "ordered" | "any"): un
   const fields = value as Fields;
   const named = unnamed === "none" ? undefined : unnamedOf(fields, unnamed === "ordered");
   const taken = new Set<string>();
-  // No object yet: in one, `__proto__` is no key like others.
+  // A map, because `__proto__` is special in an object.
   const restored = new Map<string, unknown>();
   for (const [key, entry] of Object.entries(fields)) {
     const status = key === named ? "status" : `${key}_status`;
     const inner = restoredWithin(entry, unnamed);
-    if (Object.hasOwn(fields, status) && says(fields[status], entry)) {
+    if (Object.hasOwn(fields, status) && appliesTo(fields[status], entry)) {
       taken.add(status);
       restored.set(key, numbered(inner, fields[status]));
     } else restored.set(key, inner);
@@ -71,10 +71,10 @@ function restoredWithin(value: unknown, unnamed: "none" | "ordered" | "any"): un
 }
 
 /**
- * A record as it stands on its line with the numbers that JSON cannot hold; their status fields go.
+ * Restores the numbers of a parsed record that JSON cannot represent, and removes their status fields.
  *
- * @param record of version 1 or 2
- * @param reordered whether the order of its keys says nothing, although it begins as heed's do
+ * @param record a record of version 1 or 2
+ * @param reordered whether to ignore the order of its keys, although it begins like heed's. Default: false
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// What a run came to, read back from its log, and many of them as one table: for people, or for other tools. Only logs
-// are read, so that runs may come from any machine and any folder.
+// Results of runs, read from their logs, and tables of them, for people or for other tools. Only logs are read, so that runs
+// may come from any machine and any folder.
 
 import { dirname, join } from "node:path";
 import { fileError, UserError } from "../base/errors.ts";
@@ -12,7 +12,7 @@ import { shortNumber, type StatFormat } from "./stat_formats.ts";
 import type { LossAt } from "./summary.ts";
 import type { TaskRecord } from "./task_records.ts";
 
-/** What a run came to.
+/** The result of a run.
  * @category Logs */
 export interface RunResult {
   /** Path of its log. */
@@ -25,28 +25,28 @@ export interface RunResult {
   readonly diverged: boolean;
   /** Number of trained values. */
   readonly parameters: number;
-  /** Steps made. */
+  /** The last step. */
   readonly steps: number;
-  /** The evaluated split; null where nothing was evaluated yet. */
+  /** The evaluated split; null if nothing was evaluated yet. */
   readonly split: string | null;
-  /** The evaluation of the least finite loss, in nats per token; null where there was none. */
+  /** The evaluation with the lowest finite loss, in nats per token; null if there was none. */
   readonly best: LossAt | null;
-  /** The last evaluation; null where there was none. */
+  /** The last evaluation; null if there was none. */
   readonly last: LossAt | null;
-  /** Sum of the times of its steps: without evaluations, pauses, and what was done twice after a kill. */
+  /** Total time of its steps, without evaluations, pauses, and steps repeated after a kill. */
   readonly seconds: number;
-  /** Its resolved configuration, every key by its path; a list of plain values is one text of JSON. */
+  /** Its resolved configuration, each key by its path; a list of plain values is one JSON text. */
   readonly keys: ReadonlyMap<string, string | number | boolean | null>;
 }
 
-/** Rows under columns.
+/** A table of results.
  * @category Logs */
 export interface ResultTable {
   /** Names of the columns. */
   readonly columns: readonly string[];
-  /** Those of them that are keys of configurations. */
+  /** The columns that are keys of configurations. */
   readonly config?: readonly string[];
-  /** A row a run; null where it has no such key, or no number yet. */
+  /** One row per run; null for a key or number that a run does not have. */
   readonly rows: readonly (readonly (string | number | boolean | null)[])[];
 }
 
@@ -63,10 +63,10 @@ function* leavesOf(value: unknown, path: string): Generator<[string, Leaf]> {
 }
 
 /**
- * What a run came to, in one pass over its log; undefined where the log has no `run` record, and so is not one of a run.
+ * Reads the result of a run in one pass over its log; undefined if the log has no `run` record, and so is not a run's.
  *
- * @param log its path
- * @throws {UserError} where it cannot be read, or a line before the last is no record
+ * @param log the path of its log
+ * @throws {UserError} if it cannot be read, or a line before the last is not a record
  *
  * @example
  * ```ts
@@ -77,13 +77,13 @@ function* leavesOf(value: unknown, path: string): Generator<[string, Leaf]> {
  * @category Logs
  */
 export async function runResult(log: string): Promise<RunResult | undefined> {
-  let found: Pick<RunResult, "name" | "parameters" | "keys"> | undefined;
+  let run: Pick<RunResult, "name" | "parameters" | "keys"> | undefined;
   let [steps, ms, finished, diverged] = [0, 0, false, false];
   let [split, best, last]: [string | null, LossAt | null, LossAt | null] = [null, null, null];
   for await (const record of readLog(log, { types: ["run", "step", "eval", "done"] })) {
     if (record.type === "run") {
       const { name, parameters, config } = record;
-      found ??= { name, parameters, keys: new Map(leavesOf(config ?? {}, "")) };
+      run ??= { name, parameters, keys: new Map(leavesOf(config ?? {}, "")) };
     } else if (record.type === "step") {
       steps = record.step;
       ms += Number.isFinite(record.ms) ? record.ms : 0;
@@ -93,12 +93,12 @@ export async function runResult(log: string): Promise<RunResult | undefined> {
       if (loss < (best?.loss ?? Infinity)) best = last;
     } else if (record.type === "done") [finished, diverged] = [true, record.diverged === true];
   }
-  return found && { log, ...found, finished, diverged, steps, split, best, last, seconds: ms / 1000 };
+  return run && { log, ...run, finished, diverged, steps, split, best, last, seconds: ms / 1000 };
 }
 
 /**
- * Which runs another replaced: one that has not ended, where the folder of its name holds one of the same configuration
- * that has, or that began later. A run that is killed before its first checkpoint is begun anew in a second folder.
+ * Finds runs that another run replaced: those that have not ended while the folder of their name has a run of the same
+ * configuration that has ended or began later. A run killed before its first checkpoint is restarted in another folder.
  *
  * @example
  * ```ts
@@ -110,21 +110,21 @@ export async function runResult(log: string): Promise<RunResult | undefined> {
  */
 export function replacedRuns(results: readonly RunResult[]): RunResult[] {
   const keyOf = ({ log, name, keys }: RunResult) => JSON.stringify([dirname(dirname(log)), name, [...keys]]);
-  // A folder's name begins with the time. The one that stands for its group is the last that ended, else the last.
-  const standing = new Map<string, RunResult>();
+  // A folder's name begins with the time. Each group is represented by its last run that ended, else by its last.
+  const representatives = new Map<string, RunResult>();
   for (const result of results.toSorted((a, b) => dirname(a.log) < dirname(b.log) ? -1 : 1)) {
-    const before = standing.get(keyOf(result));
-    if (result.finished || !before?.finished) standing.set(keyOf(result), result);
+    const before = representatives.get(keyOf(result));
+    if (result.finished || !before?.finished) representatives.set(keyOf(result), result);
   }
-  return results.filter((result) => !result.finished && standing.get(keyOf(result)) !== result);
+  return results.filter((result) => !result.finished && representatives.get(keyOf(result)) !== result);
 }
 
 /**
- * The paths of all files `log.ndjson` below a folder, sorted; links are not followed, so that `latest` counts once. The
- * path of a log itself stands for that log.
+ * Finds all files `log.ndjson` below a folder, sorted by path; links are not followed, so that `latest` counts once. The
+ * path of a log gives that log.
  *
- * @param unreadable called for each folder below it that the system refuses; without it the first one is thrown
- * @throws {UserError} where it is not there, or the system refuses
+ * @param unreadable called with the error of each folder below it that cannot be read. Default: throws the first
+ * @throws {UserError} if it does not exist or cannot be read
  *
  * @example
  * ```ts
@@ -134,7 +134,7 @@ export function replacedRuns(results: readonly RunResult[]): RunResult[] {
  * @category Logs
  */
 export async function findLogs(folder: string, unreadable?: (error: UserError) => void): Promise<string[]> {
-  const found: string[] = [];
+  const paths: string[] = [];
   const below = async (path: string): Promise<string[]> => {
     try {
       return await findLogs(path, unreadable);
@@ -147,19 +147,19 @@ export async function findLogs(folder: string, unreadable?: (error: UserError) =
   try {
     if (!(await Deno.stat(folder)).isDirectory) return [folder];
     for await (const { name, isFile, isDirectory } of Deno.readDir(folder)) {
-      if (isFile && name === "log.ndjson") found.push(join(folder, name));
-      if (isDirectory) { for (const log of await below(join(folder, name))) found.push(log); }
+      if (isFile && name === "log.ndjson") paths.push(join(folder, name));
+      if (isDirectory) { for (const log of await below(join(folder, name))) paths.push(log); }
     }
   } catch (error) {
     throw fileError(folder, error);
   }
-  return found.sort();
+  return paths.sort();
 }
 
-/** They differ between any two runs, or say nothing about what was learned. */
+/** Keys that differ between any two runs, or do not affect training. */
 const NOT_VARIED = ["name", "output.dir"];
 
-/** The keys in which the configurations of runs differ, in their order. */
+/** The keys that differ between the configurations of runs, in their order. */
 function variedKeys(results: readonly RunResult[]): string[] {
   const keys = new Set(results.flatMap((result) => [...result.keys.keys()]));
   return [...keys].filter((key) => {
@@ -169,11 +169,11 @@ function variedKeys(results: readonly RunResult[]): string[] {
 }
 
 /**
- * Runs as a table: `name`, the keys in which their configurations differ, `parameters`, `steps` made, the best evaluation
+ * Runs as a table: `name`, the keys that differ between their configurations, `parameters`, `steps`, the best evaluation
  * (`best_loss`, nats per token, at `best_step`), the last (`last_loss`), `seconds` of training, `state` (`done`, `diverged`
  * or `unfinished`) and `log`.
  *
- * @param without columns that are left out
+ * @param without columns to omit
  *
  * @example
  * ```ts
@@ -238,17 +238,17 @@ function resultRecord(
   const [fields, config]: Record<string, unknown>[] = [{}, {}];
   for (const [i, name] of columns.entries()) {
     if (!keys.includes(name)) fields[name] = row[i];
-    // A key that a run does not have, or that is null: another run may have keys below it.
+    // Missing keys and nulls are omitted: another run may have keys below them.
     else if (row[i] !== null) put(config, name.split("."), row[i]);
   }
   return { type: "result", ...fields, config } as TaskRecord;
 }
 
 /**
- * A table as text: aligned columns for people, CSV (RFC 4180; null is empty), or NDJSON, a record of type `result` for each
- * row, with keys of configurations within `config`. A newline at the end.
+ * A table as text: aligned columns for people, CSV (RFC 4180; null is empty), or NDJSON, one record of type `result` per
+ * row, with configuration keys within `config`. Ends with a newline.
  *
- * @throws Error for NDJSON with a column that is no field of such a record
+ * @throws Error for NDJSON with a column that is not a field of such a record
  *
  * @example
  * ```ts

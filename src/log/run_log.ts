@@ -1,5 +1,5 @@
-// The log of a run while it is written: sealed record by record, synced before each checkpoint, and taken back to a
-// checkpoint's step where the run goes on.
+// Writing the log of a run: sealed record by record, synced before each checkpoint, and cut back to a checkpoint's step when
+// the run resumes.
 import { refuseEndlessSync } from "../base/whole_file.ts";
 import { basename, dirname, join } from "node:path";
 import { fileError } from "../base/errors.ts";
@@ -12,13 +12,13 @@ import { lineSplitter, readRecord } from "./log_lines.ts";
 import { type LogSeal, sealedFields, type Sealer, sealer } from "./log_seal.ts";
 import { type LogRecord, recordFields } from "./records.ts";
 
-/** Takes the records of a run; dispose it when the run ends. */
+/** Writes the records of a run; dispose it when the run ends. */
 export interface RunLog extends LogWriter {
-  /** Waits until the disk has every record; returns the seal of all of them. */
+  /** Flushes all records to disk and returns their seal. */
   sync(): LogSeal;
 }
 
-/** Where a run goes on. */
+/** Where a run resumes. */
 export interface LogStart {
   /** The step of its checkpoint. */
   readonly step: number;
@@ -26,16 +26,16 @@ export interface LogStart {
   readonly log?: LogSeal;
 }
 
-/** @internal A line of a file without its newline; the bytes are to be used before the next one is asked for. */
+/** @internal A line of a file without its newline; its bytes are valid until the next line is requested. */
 export interface Line {
   readonly bytes: Uint8Array;
-  /** Counted from 1. */
+  /** Line number, from 1. */
   readonly number: number;
-  /** Whether no newline ends it. */
+  /** Whether it has no final newline. */
   readonly torn: boolean;
 }
 
-/** @internal The lines of a file one after another; throws UserError where it cannot be read. */
+/** @internal The lines of a file; throws UserError if it cannot be read. */
 export function* linesIn(path: string): Generator<Line> {
   const split = lineSplitter(path);
   const chunk = new Uint8Array(CHUNK_BYTES);
@@ -57,7 +57,7 @@ export function* linesIn(path: string): Generator<Line> {
   }
 }
 
-/** A byte order mark is no part of a record. */
+/** A byte order mark is not part of a record. */
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 const encoder = new TextEncoder();
 
@@ -65,7 +65,7 @@ const encoder = new TextEncoder();
 const isAfter = (record: LogRecord, step: number): boolean =>
   "step" in record && record.step !== null && record.step > step;
 
-/** @internal The object of a line, its fields unchecked; undefined where it is no record. */
+/** @internal The object of a line, its fields unchecked; undefined if it is not a record. */
 export function objectOf(bytes: Uint8Array): { type: string; step?: number; diverged?: unknown } | undefined {
   try {
     const value = parseJson(decoder.decode(bytes));
@@ -76,10 +76,10 @@ export function objectOf(bytes: Uint8Array): { type: string; step?: number; dive
 }
 
 /**
- * The lines that an interrupted run shares with an uninterrupted one. Behind the records that a checkpoint was saved with
- * only its own record and the sample of the end are among them: the run writes all others anew.
+ * The lines that an interrupted run shares with an uninterrupted one. After the records that a checkpoint was saved with,
+ * these are only its own record and the final sample: the resumed run writes all others again.
  */
-function* staying(path: string, { step, log }: LogStart): Generator<string> {
+function* keptLines(path: string, { step, log }: LogStart): Generator<string> {
   for (const { bytes, number, torn } of linesIn(path)) {
     if (!log) {
       const record = readRecord(bytes, path, number, torn);
@@ -93,21 +93,21 @@ function* staying(path: string, { step, log }: LogStart): Generator<string> {
   }
 }
 
-/** Makes the rename in a folder outlast a power cut, where the system can sync folders. */
+/** Syncs a folder, if the system can, so that a rename in it survives a power cut. */
 function syncFolder(path: string): void {
   try {
     using folder = Deno.openSync(path, { read: true });
     folder.syncSync();
-  } catch { /* The rename stands all the same. */ }
+  } catch { /* The rename is done even without the sync. */ }
 }
 
-/** Copies the lines that stay to a temporary file, sealing them, and puts it in place. */
+/** Copies the kept lines to a temporary file, sealing them, and renames it to the log. */
 function rewind(path: string, from: LogStart, seal: Sealer): void {
   const temporary = join(dirname(path), `.${basename(path)}.tmp`);
   try {
     {
       using to = Deno.openSync(temporary, { write: true, create: true, truncate: true });
-      for (const text of staying(path, from)) {
+      for (const text of keptLines(path, from)) {
         writeWhole(to, encoder.encode(`${text}\n`));
         seal.add(sealedFields(JSON.parse(text)));
       }
@@ -118,19 +118,19 @@ function rewind(path: string, from: LogStart, seal: Sealer): void {
   } catch (error) {
     try {
       Deno.removeSync(temporary);
-    } catch { /* It was never made. */ }
+    } catch { /* It was never created. */ }
     throw fileError(path, error);
   }
 }
 
 /**
- * Opens the log of a run to append to, made where it is missing. With `from` the log is first taken back to what it was
- * when that step's records were complete: a torn last line, records of later steps and `done` go, so that the finished
- * log equals an uninterrupted run's; everything a run writes for a step must therefore come before its checkpoint, and
- * a resumed run writes no second `run` record.
+ * Opens the log of a run for appending, creating it if missing. With `from` the log is first cut back to the state when that
+ * step's records were complete: a torn last line, records of later steps and `done` are removed, so that the finished log
+ * equals an uninterrupted run's. All records of a step must therefore be written before its checkpoint, and a resumed run
+ * writes no second `run` record.
  *
- * @throws UserError with the path and the system's reason (a full disk, no permission; a line that only fits in part is
- * taken back), and with the line number where a log to resume holds a line that is no record
+ * @throws UserError with the path and the system's reason (a full disk, no permission; a partial line is removed), or with
+ * the line number if a log to resume has a line that is not a record
  *
  * @example
  * ```ts
@@ -155,7 +155,7 @@ export function openRunLog(path: string, from?: LogStart): RunLog {
       const all = records.map(recordFields);
       const lines = all.map((fields) => `{${fields.join(",")}}`);
       file.append(encoder.encode(lines.map((line) => `${line}\n`).join("")));
-      // An object within a record is written in the order of its own keys.
+      // Nested objects are written in the order of their own keys.
       all.forEach((fields, i) =>
         seal.add(lines[i].includes("{", 1) ? sealedFields(JSON.parse(lines[i])) : fields)
       );

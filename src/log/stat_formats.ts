@@ -1,5 +1,5 @@
-// Rows of statistics as text for a terminal and for other tools. A row is written without knowing the next, so that a log
-// of any size passes through: columns are as wide as their headings and the widest number.
+// Rows of statistics as text for a terminal and for other tools. Each row is written without knowing the next, so that logs
+// of any size can be streamed: columns are as wide as their headings and the widest number.
 
 import { alignedRows } from "../base/table.ts";
 import { cellText } from "../base/terminal.ts";
@@ -7,22 +7,22 @@ import { csvField } from "./csv.ts";
 import { formatRecord } from "./records.ts";
 import type { StatRow } from "./stat_rows.ts";
 
-/** How rows of statistics, and tables of results, are written.
+/** Formats of rows of statistics and of tables of results.
  * @category Logs */
 export const STAT_FORMATS = ["table", "ndjson", "csv"] as const;
 
 /** One of {@link STAT_FORMATS}. */
 export type StatFormat = (typeof STAT_FORMATS)[number];
 
-/** Widths of the columns before the statistics; the longest name of a parameter's state has 36 letters. */
+/** Widths of the columns before the statistics; the longest name of a parameter's state has 36 characters. */
 const LEADING = { step: 8, kind: 10, tap: 36, layer: 5, head: 4 };
 const isText = (column: number): boolean => column === 1 || column === 2;
-/** Of a number in a table: `-0.000123457`. */
+/** Width of a number in a table: `-0.000123457`. */
 const NUMBER_WIDTH = 12;
 
 /**
- * A number for people: whole numbers of up to 9 digits as they are, others with 6 significant digits (at most 12 letters),
- * with one fewer and an exponent where they are small or large; `-` for null.
+ * A number for people: integers of up to 9 digits in full, others with 6 significant digits (at most 12 characters), small
+ * and large ones with 5 digits and an exponent; `-` for null.
  *
  * @param digits significant digits
  *
@@ -43,7 +43,7 @@ export function shortNumber(value: number | null | undefined, digits = 6): strin
 }
 
 /**
- * A loss for people, in nats: four decimals, and as {@link shortNumber} where these say nothing of a small or huge one.
+ * A loss for people, in nats: four decimals, or as {@link shortNumber} with 4 digits if it is very small or large.
  *
  * @example
  * ```ts
@@ -81,7 +81,7 @@ function ndjsonLines({ statistics, ...lead }: StatRow): string {
 const line = (cells: readonly string[], least: readonly number[]): string =>
   `${alignedRows([cells.map(cellText)], { left: isText, least })[0]}\n`;
 
-/** One line a record; where other statistics follow than those above, new headings. */
+/** One line per record, with new headings when the statistics change. */
 function tableLines(stats: readonly string[] | undefined): (row: StatRow) => string {
   let widths: number[] = [];
   let headings: string | undefined;
@@ -96,20 +96,20 @@ function tableLines(stats: readonly string[] | undefined): (row: StatRow) => str
       before = (headings === undefined ? "" : "\n") + line([...Object.keys(LEADING), ...names], widths);
       headings = names.join();
     }
-    const values = names.map((name) => shortNumber(statistics.find(([own]) => own === name)?.[1]));
+    const values = names.map((name) => shortNumber(statistics.find(([key]) => key === name)?.[1]));
     return before + line([`${step}`, kind, tap, `${layer ?? "-"}`, `${head ?? "-"}`, ...values], widths);
   };
 }
 
 /**
- * A function that writes rows of statistics, to be called with one after another; what it returns ends with a newline.
+ * Returns a function that formats rows of statistics, called with one row after another; its results end with a newline.
  *
- * - `table`: a line a record, `step kind tap layer head` and a column a statistic ({@link shortNumber}); `-` where there
- *   is no number. Where other statistics follow than those above and none were asked for, headings come again.
- * - `csv`: a line a number, `step,kind,tap,layer,head,stat,value`; null is empty, other numbers are `NaN`, `inf`, `-inf`.
- * - `ndjson`: the same as records of type `statistic`; of a number that is not finite see `formatRecord`.
+ * - `table`: one line per record, `step kind tap layer head` and one column per statistic ({@link shortNumber}); `-` for a
+ *   missing number. Without `stats`, headings are repeated when the statistics change.
+ * - `csv`: one line per number, `step,kind,tap,layer,head,stat,value`; null is empty, non-finite numbers are `NaN`, `inf`, `-inf`.
+ * - `ndjson`: the same as records of type `statistic`; for numbers that are not finite see `formatRecord`.
  *
- * @param stats the statistics asked for: the table's columns
+ * @param stats the table's columns. Default: the statistics of each record
  *
  * @example
  * ```ts

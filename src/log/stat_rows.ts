@@ -1,18 +1,18 @@
-// Statistics picked out of a log as it streams by: which records, which of their numbers. It is a file of its own because
-// a misspelt name is known only when the whole log has been read, and is then reported with the names the log contains.
+// Selects statistics from a log while streaming it. A misspelt name is detected only at the end of the log, and is then
+// reported with the names that the log contains.
 
 import { didYouMean, UserError } from "../base/errors.ts";
 import type { LogRecord, StatRecord } from "./records.ts";
 import { deeperPattern, globOf } from "../base/glob.ts";
 
-/** Which statistics to take from a log; what is left out takes all.
+/** Which statistics to select from a log. Default: all.
  * @category Logs */
 export interface StatSelection {
   /** A glob over tap names: `*` is one part of the name, `**` any number of them. */
   readonly tap?: string;
   /** `act`, `grad`, `param`, `param_grad`, `opt`, `update` or `metric`. */
   readonly kind?: string;
-  /** Names of statistics, in the order in which they are wanted. */
+  /** Names of statistics, in the order of the output. */
   readonly stats?: readonly string[];
   /** Number of a block. */
   readonly layer?: number;
@@ -20,29 +20,29 @@ export interface StatSelection {
   readonly heads?: readonly number[];
   /** First and last step, both included. */
   readonly steps?: readonly [number, number];
-  /** Keep every Nth of the steps that are left, beginning with the first. */
+  /** Keep every Nth of the selected steps, beginning with the first. */
   readonly every?: number;
 }
 
-/** What is taken from one `stat` record. */
+/** The selected statistics of one `stat` record. */
 export interface StatRow {
   /** 1-based. */
   readonly step: number;
-  /** Of what the tap's tensor is. */
+  /** Kind of the tap's tensor. */
   readonly kind: string;
   /** The tensor. */
   readonly tap: string;
-  /** Number of its block, null where it belongs to none. */
+  /** Index of its block, null if it belongs to none. */
   readonly layer: number | null;
-  /** Number of the head, null for the whole tensor. */
+  /** Index of the head, null for all heads together. */
   readonly head: number | null;
-  /** Names and numbers, in the record's order or in that of {@link StatSelection.stats}. */
+  /** Names and numbers, in the order of the record or of {@link StatSelection.stats}. */
   readonly statistics: readonly (readonly [name: string, value: number | null])[];
 }
 
 const COMMON = ["v", "type", "step", "kind", "tap", "layer", "head"];
-/** Names told where none is near. */
-const TOLD = 12;
+/** Maximum number of names in a message. */
+const MAX_SUGGESTIONS = 12;
 
 /**
  * The statistics of a record by name, in its order: every number or null after `head`.
@@ -60,26 +60,26 @@ export function statisticsOf(record: StatRecord): [name: string, value: number |
   );
 }
 
-/** One option of a selection: which of the values it asks for have been met, and which others stood there. */
+/** One option of a selection: which requested values are still missing, and which values the log has. */
 interface Criterion {
   readonly option: string;
   readonly missing: Set<string>;
-  readonly found: Set<string>;
+  readonly seen: Set<string>;
   readonly valueOf: (record: StatRecord) => string;
-  /** The value asked for that a record's own meets, or undefined. */
+  /** The requested value that matches a record's value, or undefined. */
   readonly meets: (value: string) => string | undefined;
 }
 
 function criterion(
   option: string,
-  wanted: readonly (string | number)[] | undefined,
+  requested: readonly (string | number)[] | undefined,
   valueOf: Criterion["valueOf"],
   matches = (value: string, one: string) => value === one,
 ): Criterion[] {
-  if (wanted === undefined) return [];
-  const texts = wanted.map(String);
+  if (requested === undefined) return [];
+  const texts = requested.map(String);
   const meets = (value: string) => texts.find((one) => matches(value, one));
-  return [{ option, missing: new Set(texts), found: new Set(), valueOf, meets }];
+  return [{ option, missing: new Set(texts), seen: new Set(), valueOf, meets }];
 }
 
 function criteriaOf({ kind, tap, layer, heads }: StatSelection): Criterion[] {
@@ -97,11 +97,11 @@ function criteriaOf({ kind, tap, layer, heads }: StatSelection): Criterion[] {
   ];
 }
 
-/** Whether a record meets every criterion; each is told what it saw. */
+/** Whether a record meets every criterion; updates the criteria. */
 function passes(criteria: readonly Criterion[], record: StatRecord): boolean {
-  return criteria.every(({ missing, found, valueOf, meets }) => {
+  return criteria.every(({ missing, seen, valueOf, meets }) => {
     const value = valueOf(record);
-    found.add(value);
+    seen.add(value);
     const met = meets(value);
     if (met === undefined) return false;
     missing.delete(met);
@@ -109,31 +109,31 @@ function passes(criteria: readonly Criterion[], record: StatRecord): boolean {
   });
 }
 
-/** What stands where something was looked for: the nearest name, or the first few. */
-function instead(wanted: string, found: ReadonlySet<string>): string {
-  const names = [...found];
-  const text = /^\d+$/.test(wanted)
-    ? ` Found: ${names.slice(0, TOLD).join(", ")}.`
-    : didYouMean(wanted, names);
-  const more = names.length - TOLD;
+/** Suggests the nearest of the seen names, or lists the first few. */
+function suggestionText(name: string, seen: ReadonlySet<string>): string {
+  const names = [...seen];
+  const text = /^\d+$/.test(name)
+    ? ` Found: ${names.slice(0, MAX_SUGGESTIONS).join(", ")}.`
+    : didYouMean(name, names);
+  const more = names.length - MAX_SUGGESTIONS;
   if (more <= 0 || text.startsWith(" Did")) return text;
-  return ` Found: ${names.slice(0, TOLD).join(", ")} and ${more} more.`;
+  return ` Found: ${names.slice(0, MAX_SUGGESTIONS).join(", ")} and ${more} more.`;
 }
 
-function complain(
+function throwMissing(
   place: string,
   option: string,
   missing: ReadonlySet<string>,
-  found: ReadonlySet<string>,
+  seen: ReadonlySet<string>,
 ): void {
-  const [wanted] = missing;
-  if (wanted === undefined) return;
-  const deeper = option === "tap" ? deeperPattern(wanted, [...found]) : undefined;
-  const hint = deeper === undefined ? instead(wanted, found) : ` Did you mean "${deeper}"?`;
-  throw new UserError(`--${option} ${wanted}: no such record in ${place}.${hint}`);
+  const [name] = missing;
+  if (name === undefined) return;
+  const deeper = option === "tap" ? deeperPattern(name, [...seen]) : undefined;
+  const hint = deeper === undefined ? suggestionText(name, seen) : ` Did you mean "${deeper}"?`;
+  throw new UserError(`--${option} ${name}: no such record in ${place}.${hint}`);
 }
 
-/** Whether a step is one of every so many; steps must come in order. */
+/** Selects every Nth distinct step; steps must come in order. */
 function cadence(every: number): (step: number) => boolean {
   let [last, count] = [NaN, -1];
   return (step) => {
@@ -142,22 +142,21 @@ function cadence(every: number): (step: number) => boolean {
   };
 }
 
-/** The numbers of a record that are asked for. */
+/** The requested statistics of a record. */
 function pick(record: StatRecord, stats: readonly string[] | undefined): StatRow["statistics"] {
   const all = statisticsOf(record);
   if (stats === undefined) return all;
-  return stats.flatMap((name) => all.filter(([own]) => own === name));
+  return stats.flatMap((name) => all.filter(([key]) => key === name));
 }
 
 /**
- * The statistics of a log that a selection asks for, one row a record and in the log's order, in memory that grows with
- * the names in the log and not with its length. Records other than `stat` are passed over, and so are records that have
- * none of the statistics asked for.
+ * The selected statistics of a log, one row per record in the log's order, in memory that grows with the number of names and
+ * not with the length of the log. Other types of records are skipped, as are records without any requested statistic.
  *
- * @param records of a log, in its order
- * @param place what the log is called in a message: its path
- * @throws UserError at the log's end where it holds no `stat` record, where a kind, tap, layer, head or statistic asked
- * for stands in none of those that meet the options before it (with the nearest that does), or where none is of the steps
+ * @param records the records of a log, in order
+ * @param place the path of the log, for messages
+ * @throws UserError at the end of the log if it has no `stat` record, if a requested kind, tap, layer, head or statistic is in
+ * none of the records that match the options before it (naming the nearest that is), or if no step is in the range
  *
  * @example
  * ```ts
@@ -179,7 +178,7 @@ export async function* statRows(
   const { stats, steps: [first, last] = [-Infinity, Infinity] } = selection;
   const criteria = criteriaOf(selection);
   const missing = new Set(stats);
-  const found = new Set<string>();
+  const seen = new Set<string>();
   const range = { least: Infinity, greatest: -Infinity, met: false, any: false };
   const kept = cadence(selection.every ?? 1);
   for await (const record of records) {
@@ -188,7 +187,7 @@ export async function* statRows(
     if (!passes(criteria, record)) continue;
     const statistics = pick(record, stats);
     for (const [name] of statistics) missing.delete(name);
-    if (missing.size > 0) { for (const [name] of statisticsOf(record)) found.add(name); }
+    if (missing.size > 0) { for (const [name] of statisticsOf(record)) seen.add(name); }
     const { step, kind, tap, layer, head } = record;
     if (statistics.length === 0) continue;
     [range.least, range.greatest] = [Math.min(range.least, step), Math.max(range.greatest, step)];
@@ -201,8 +200,8 @@ export async function* statRows(
       `${place}: no stat records; a run writes them for what its configuration tracks.`,
     );
   }
-  for (const one of criteria) complain(place, one.option, one.missing, one.found);
-  complain(place, "stat", missing, found);
+  for (const one of criteria) throwMissing(place, one.option, one.missing, one.seen);
+  throwMissing(place, "stat", missing, seen);
   if (!range.met) {
     throw new UserError(
       `--steps ${first}..${Number.isFinite(last) ? last : ""}: no such record in ${place}, found steps ` +

@@ -1,5 +1,5 @@
-// What a log holds, told from one pass over it: how many records of each type, how its losses went, and which statistics
-// of which tensors there are to ask for. Its memory grows with distinct names only.
+// Summarizes a log in one pass: the number of records by type, its losses, and the available statistics by tensor. Memory
+// grows only with the number of distinct names.
 
 import { alignedRows } from "../base/table.ts";
 import { cellText } from "../base/terminal.ts";
@@ -9,59 +9,59 @@ import { statisticsOf } from "./stat_rows.ts";
 
 /** A loss and the step it belongs to. */
 export interface LossAt {
-  /** 1-based; of an evaluation before the first step 0. */
+  /** 1-based; 0 for an evaluation before the first step. */
   readonly step: number;
-  /** Nats a token; may be NaN. */
+  /** Nats per token; may be NaN. */
   readonly loss: number;
 }
 
-/** How one loss went over a run. */
+/** A summary of one loss over a run. */
 export interface LossSummary {
   /** `training`, or the split that was evaluated. */
   readonly name: string;
-  /** How often it was recorded. */
+  /** Number of records. */
   readonly records: number;
-  /** At the first of its steps. */
+  /** At its first step. */
   readonly first: LossAt;
-  /** At the last of its steps. */
+  /** At its last step. */
   readonly last: LossAt;
-  /** The least finite one; null where none was finite. */
+  /** The lowest finite loss; null if none was finite. */
   readonly least: LossAt | null;
 }
 
-/** The statistics of one tensor, of all its heads together. */
+/** The statistics of one tensor over all its heads. */
 export interface TapSummary {
-  /** Of what the tap's tensor is. */
+  /** Kind of the tap's tensor. */
   readonly kind: string;
   /** The tensor. */
   readonly tap: string;
   /** Number of records. */
   readonly records: number;
-  /** Number of heads that have records of their own. */
+  /** Number of heads with records. */
   readonly heads: number;
-  /** First step that it has a record of. */
+  /** First step with a record. */
   readonly first: number;
-  /** Last step that it has a record of. */
+  /** Last step with a record. */
   readonly last: number;
   /** Names of its statistics, in the records' order. */
   readonly statistics: readonly string[];
 }
 
-/** What a log holds. */
+/** A summary of a log. */
 export interface LogSummary {
   /** Number of records by type, in order of appearance. */
   readonly types: Readonly<Record<string, number>>;
-  /** Of the training steps, then of each split. */
+  /** Losses of the training steps, then of each split. */
   readonly losses: readonly LossSummary[];
-  /** In order of appearance. */
+  /** Tensors in order of appearance. */
   readonly taps: readonly TapSummary[];
 }
 
-/** Takes the records of a log one after another. */
+/** Accumulates the records of a log. */
 export interface LogSummariser {
-  /** The next record. */
+  /** Adds the next record. */
   add(record: LogRecord): void;
-  /** What there was so far. */
+  /** The summary of the records so far. */
   summary(): LogSummary;
 }
 
@@ -99,8 +99,8 @@ function addStat(taps: Map<string, TapCount>, record: StatRecord): void {
 }
 
 /**
- * Sums up a log as it streams by: numbers of records, losses (first, last, least), and for each kind and tap the number of
- * records, the first and last step and the names of its statistics.
+ * Summarizes a log record by record: numbers of records, losses (first, last, least), and for each kind and tap the number
+ * of records, the first and last step and the names of its statistics.
  *
  * @example
  * ```ts
@@ -134,7 +134,7 @@ export function logSummariser(): LogSummariser {
   };
 }
 
-/** Lines of at most `width` letters, broken between words. */
+/** Wraps words into lines of at most `width` characters. */
 function wrap(words: readonly string[], width: number): string[] {
   const lines = [""];
   for (const word of words) {
@@ -145,7 +145,7 @@ function wrap(words: readonly string[], width: number): string[] {
   return lines;
 }
 
-/** Cells under headings; the first `left` columns begin at the left. */
+/** Aligns cells under headings; the first `left` columns are left-aligned. */
 function columns(table: readonly (readonly string[])[], left: number): string[] {
   return alignedRows(table.map((row) => row.map(cellText)), { left: (i) => i < left });
 }
@@ -157,7 +157,7 @@ function lossLines(losses: readonly LossSummary[]): string[] {
   return columns([["loss (nats)", "first", "last", "least"], ...rows], 1);
 }
 
-/** The taps that have the same statistics, below the names of those. */
+/** The taps that share the same statistics, below the names of the statistics. */
 function tapLines(statistics: string, taps: readonly TapSummary[]): string[] {
   const rows = taps.map(({ kind, tap, records, heads, first, last }) => [
     kind,
@@ -173,7 +173,7 @@ function tapLines(statistics: string, taps: readonly TapSummary[]): string[] {
 }
 
 /**
- * A summary as lines for a terminal: the numbers of records, the losses, and the taps below the names of their statistics.
+ * A summary as lines for a terminal: the numbers of records, the losses, and the taps grouped by their statistics.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// The records that tasks print, besides those of a log: one table of their types and fields, from which their type in
-// TypeScript, the order of their fields and the check of their names come.
+// The records that tasks print: a table of their types and fields, which defines their TypeScript type, the order of their
+// fields and the check of their names.
 
 /** The fields of each type of record that a task prints, in the order in which they are written.
  * @category Logs */
@@ -60,8 +60,8 @@ export const TASK_FIELDS = {
 } as const satisfies Readonly<Record<string, readonly string[]>>;
 
 /**
- * A record that a task prints, discriminated by `type`; every field of {@link TASK_FIELDS} has to be given. A field that is
- * undefined is left out of the line.
+ * A record that a task prints, discriminated by `type`; every field of {@link TASK_FIELDS} is required. A field that is
+ * undefined is omitted from the line.
  * @category Logs
  */
 export type TaskRecord = {
@@ -72,7 +72,7 @@ export type TaskRecord = {
 
 const isTaskType = (type: string): type is keyof typeof TASK_FIELDS => Object.hasOwn(TASK_FIELDS, type);
 
-/** The first name within a value that is not snake_case; the keys of a configuration are its own. */
+/** The first name within a value that is not snake_case. */
 function oddName(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   for (const [name, inner] of Object.entries(value)) {
@@ -83,7 +83,7 @@ function oddName(value: unknown): string | undefined {
 }
 
 /**
- * The fields of a record of a task in their order; undefined for other types.
+ * The fields of a task's record in order; undefined for other types.
  *
  * @throws Error for a field that {@link TASK_FIELDS} does not have, or a name within one that is not snake_case
  */

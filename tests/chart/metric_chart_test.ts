@@ -4,7 +4,7 @@ import { UserError } from "../../src/base/errors.ts";
 import { metricChart, type MetricChartOptions } from "../../src/chart/metric_chart.ts";
 import { type ProgressUnit, progressUnit, runLines } from "../../src/chart/metric_lines.ts";
 import type { LogRecord } from "../../src/log/records.ts";
-import { made } from "../log/made_records.ts";
+import { recordOf } from "../log/made_records.ts";
 import { assertReads, textsOf, wordsOf } from "./picture.ts";
 import { type MadeLog, withLog, writeLog } from "./run_log.ts";
 
@@ -17,7 +17,7 @@ async function withRecords(
 ): Promise<void> {
   const log = await Deno.makeTempFile({ suffix: ".ndjson" });
   try {
-    await writeLog(log, [made("run", {}), ...records]);
+    await writeLog(log, [recordOf("run", {}), ...records]);
     await body(log);
   } finally {
     await Deno.remove(log);
@@ -177,7 +177,7 @@ Deno.test("metricChart() refuses more than 24 lines with their number, and draws
   }));
 
 Deno.test("metricChart() writes times in the unit that they are long in: ms, s, min, h, days", async () => {
-  const step = (n: number, ms: number) => made("step", { step: n, ms });
+  const step = (n: number, ms: number) => recordOf("step", { step: n, ms });
   for (
     const [ms, unit, own] of [[20, "s", "ms"], [2e4, "min", "s"], [1.2e6, "h", "min"], [
       4e7,
@@ -200,7 +200,7 @@ Deno.test("metricChart() writes times in the unit that they are long in: ms, s, 
 });
 
 Deno.test("metricChart() of what cannot pass a limit has no axis beyond it, also where it is constant", async () => {
-  const evaluations = [1, 2].map((step) => made("eval", { step, accuracy: 1, loss: 0 }));
+  const evaluations = [1, 2].map((step) => recordOf("eval", { step, accuracy: 1, loss: 0 }));
   await withRecords(evaluations, async (log) => {
     const axis = async (show: string) => {
       const words = wordsOf(await metricChart([{ name: "a", log }], { show })).map(Number);

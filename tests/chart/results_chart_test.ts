@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { resultsChart } from "../../src/chart/mod.ts";
 import { formatRecord, type LogRecord } from "../../src/log/records.ts";
 import { formatResults, resultTable, type RunResult, runResult } from "../../src/log/results.ts";
-import { made } from "../log/made_records.ts";
+import { recordOf } from "../log/made_records.ts";
 import { assertReads } from "./picture.ts";
 
 /** Results of runs made of records, each in a folder of its own. */
@@ -16,10 +16,10 @@ async function withRuns(
   try {
     const results: RunResult[] = [];
     for (const [i, { name, config = {}, losses, split = "val" }] of runs.entries()) {
-      const records: LogRecord[] = [made("run", { name, config })];
+      const records: LogRecord[] = [recordOf("run", { name, config })];
       for (const [k, loss] of losses.entries()) {
-        records.push(made("step", { step: k + 1, loss: 2 * loss }));
-        records.push(made("eval", { step: k + 1, split, loss }));
+        records.push(recordOf("step", { step: k + 1, loss: 2 * loss }));
+        records.push(recordOf("eval", { step: k + 1, split, loss }));
       }
       await Deno.mkdir(`${folder}/${i}`);
       const log = `${folder}/${i}/log.ndjson`;

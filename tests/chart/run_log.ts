@@ -1,6 +1,6 @@
 // Logs of runs that never were, with the records that charts are drawn from.
 import { formatRecord, type LogRecord } from "../../src/log/records.ts";
-import { made } from "../log/made_records.ts";
+import { recordOf } from "../log/made_records.ts";
 
 /** What a made log holds. */
 export interface MadeLog {
@@ -37,7 +37,7 @@ function* statistics(step: number, layers: number, heads: number): Generator<Log
 export function* madeLog(
   { steps, layers = 2, heads = 2, every, evaluate, name = "made" }: MadeLog,
 ): Generator<LogRecord> {
-  yield made("run", { name });
+  yield recordOf("run", { name });
   for (let step = 1; step <= steps; step++) {
     const loss = step === 7 ? NaN : 2 + 2 * Math.exp(-step / 200);
     const progress = { samples: 4 * step, tokens: 64 * step, counter: 5 * step, epoch: step / 100 };

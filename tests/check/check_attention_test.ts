@@ -60,9 +60,9 @@ Deno.test("100 cases have T != S, d != dv, sizes from 1 to 9 and up to 70, masks
     for (const size of [T, S, d, dv]) assert.ok(size >= 1 && size <= 70);
   }
   for (const name of ["T", "S", "d", "dv"] as const) {
-    const found = new Set(sizes.map((size) => size[name]));
-    for (let size = 1; size <= 9; size++) assert.ok(found.has(size), `${name} of ${size}`);
-    assert.ok(Math.max(...found) > 25, name);
+    const values = new Set(sizes.map((size) => size[name]));
+    for (let size = 1; size <= 9; size++) assert.ok(values.has(size), `${name} of ${size}`);
+    assert.ok(Math.max(...values) > 25, name);
   }
   assert.ok(cases.filter((given) => visibleRows(given).includes(0)).length >= 30, "rows that see nothing");
   assert.ok(cases.some(({ mask }) => !mask));
@@ -318,7 +318,7 @@ Deno.test("check_attention exits with 0 or 1, replays a case, writes records and
       const [args, said] of [
         [["--file", "none.ts"], /^check_attention: --file: none\.ts cannot be loaded: .*\n$/],
         [["--activation", "sofmax"], /--activation: .*found "sofmax"\. Did you mean "softmax"\?\n$/],
-        [["--file", "right.ts", "--device", "cpu"], /--device is for heed's own kernels/],
+        [["--file", "right.ts", "--device", "cpu"], /--device: selects a device/],
         [["mine.ts"], /^check_attention: mine\.ts: unexpected; .*--file\.\n$/],
         [["--cases", "0"], /--cases: expected a whole number of at least 1/],
       ] as const

@@ -95,9 +95,9 @@ Deno.test("the oracle's decoder layer equals the one that heed trains, in float6
   } as const;
   using device = cpuDevice({ precision: "f64" });
   const y = decoderLayer(architecture, input("x", [1, T, D]), parameters);
-  const found = (await evaluate(device, { feeds, outputs: { y } })).y;
+  const actual = (await evaluate(device, { feeds, outputs: { y } })).y;
   const mask = x.map((_, i) => x.map((_, j) => j <= i));
-  assert.ok(apart(decoderLayerOracle(x, weights, { heads, mask }), found) < 1e-9);
+  assert.ok(apart(decoderLayerOracle(x, weights, { heads, mask }), actual) < 1e-9);
 });
 
 Deno.test("the oracle of one head equals the dense attention that kernels are checked against", () => {
@@ -106,11 +106,11 @@ Deno.test("the oracle of one head equals the dense attention that kernels are ch
     const { z } = attentionOracle(given.q, given.k, given.v, oracleOptions(given));
     const [, T, H, dv] = given.dz.shape;
     for (const { b, h, input } of headsOfCase(given)) {
-      const own = Array.from(
+      const expected = Array.from(
         { length: T },
         (_, i) => Array.from(z.subarray(((b * T + i) * H + h) * dv).slice(0, dv)),
       );
-      assert.ok(apart(headOracle(input.q, input.k, input.v, input), own.flat()) < 1e-12);
+      assert.ok(apart(headOracle(input.q, input.k, input.v, input), expected.flat()) < 1e-12);
     }
   }
 });

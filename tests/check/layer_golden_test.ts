@@ -46,9 +46,9 @@ function checkLayer(
   const torch = attentionGolden(name);
   const golden = Object.fromEntries([
     ...["x", "dy", "y", "dx", ...given].map((key) => [key, torch[key]]),
-    ...Object.entries(names).flatMap(([own, [theirs, n]]) => [
-      [own, part(torch, theirs, n)],
-      [`d${own}`, part(torch, `d${theirs}`, n)],
+    ...Object.entries(names).flatMap(([name, [theirs, n]]) => [
+      [name, part(torch, theirs, n)],
+      [`d${name}`, part(torch, `d${theirs}`, n)],
     ]),
   ]) as AttentionGolden;
   const parameters = Object.keys(names);
@@ -89,8 +89,8 @@ Deno.test("a decoder layer equals torch.nn.TransformerEncoderLayer, norm first a
   const block = "blocks.0";
   const names: Names = packed(`${block}.attn.`, "self_attn.");
   const others = { ln1: "norm1", ln2: "norm2", "mlp.fc": "linear1", "mlp.proj": "linear2" };
-  for (const [own, theirs] of Object.entries(others)) {
-    for (const kind of ["weight", "bias"]) names[`${block}.${own}.${kind}`] = [`${theirs}.${kind}`];
+  for (const [name, theirs] of Object.entries(others)) {
+    for (const kind of ["weight", "bias"]) names[`${block}.${name}.${kind}`] = [`${theirs}.${kind}`];
   }
   return checkLayer("decoder layer", names, [], ({ x }, p) => decoderLayer(ARCHITECTURE, x, p));
 });

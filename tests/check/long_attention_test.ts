@@ -51,13 +51,13 @@ for (const activation of ["softmax", "sigmoid"] as const) {
       shape: [1, of.length, H, D],
       data: rowsOf(x, of),
     });
-    const whole = (x: Values) => ({ shape: [1, T, H, D], data: x });
+    const dense = (x: Values) => ({ shape: [1, T, H, D], data: x });
     const options: OracleOptions = {
       activation,
       mask: (_b, _h, i, j) => j <= rows[i],
       ...(activation === "sigmoid" ? { score: (s) => s - Math.log(T), slope: () => 1 } : {}),
     };
-    const [q, k, v, upstream] = [given(feeds.q, rows), whole(feeds.k), whole(feeds.v), given(feeds.dz, rows)];
+    const [q, k, v, upstream] = [given(feeds.q, rows), dense(feeds.k), dense(feeds.v), given(feeds.dz, rows)];
     const expected = {
       z: attentionOracle(q, k, v, options).z,
       ...attentionOracleGradient(q, k, v, upstream, options),

@@ -86,10 +86,10 @@ for (const [name, build] of Object.entries(CASES)) {
     const { q, k, v, dz } = golden;
     const options = build(golden);
     const gradients = attentionOracleGradient(q, k, v, dz, options);
-    const found = { z: attentionOracle(q, k, v, options).z, ...gradients };
+    const actual = { z: attentionOracle(q, k, v, options).z, ...gradients };
     for (const key of ["z", "dq", "dk", "dv"] as const) {
       // Both are float64; the file keeps twelve digits.
-      assert.ok(relativeError(found[key], golden[key].data, 0.1) < 1e-10, key);
+      assert.ok(relativeError(actual[key], golden[key].data, 0.1) < 1e-10, key);
     }
   });
 }
@@ -98,9 +98,9 @@ Deno.test("the gradient of a learned table is the sum of ds over the pairs that 
   const golden = attentionGolden("learned distance table");
   const { q, k, v, dz } = golden;
   const { ds } = attentionOracleGradient(q, k, v, dz, CASES["learned distance table"](golden));
-  const found = new Float64Array(6);
-  ds.forEach((x, at) => found[Math.min(5, Math.abs(Math.floor(at / 7) % 5 - at % 7))] += x);
-  assert.ok(relativeError(found, golden.dtable.data) < 1e-10);
+  const numeric = new Float64Array(6);
+  ds.forEach((x, at) => numeric[Math.min(5, Math.abs(Math.floor(at / 7) % 5 - at % 7))] += x);
+  assert.ok(relativeError(numeric, golden.dtable.data) < 1e-10);
 });
 
 Deno.test("diag and ste leave z and dv as they are, and one key alone gets a gradient from ste only", () => {

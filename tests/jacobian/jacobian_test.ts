@@ -60,9 +60,9 @@ function randomValues(T: number, D: number, options: AttentionOptions = {}): Att
 
 const everySample = () => true;
 
-function near(found: unknown, expected: unknown, relative: number, what: string): void {
-  if (expected === null || found === null) return assert.equal(found, expected, what);
-  const [x, y] = [found as number, expected as number];
+function near(actual: unknown, expected: unknown, relative: number, what: string): void {
+  if (expected === null || actual === null) return assert.equal(actual, expected, what);
+  const [x, y] = [actual as number, expected as number];
   assert.ok(Math.abs(x - y) <= relative * Math.max(1, Math.abs(y)), `${what}: found ${x}, expected ${y}`);
 }
 
@@ -73,13 +73,13 @@ for (const [name, options] of Object.entries(OPTIONS)) {
     const heads = name !== "softmax1" ? all : all.map((head) => {
       return Object.fromEntries(Object.entries(head).filter(([key]) => !/_[cm](_by_position)?$/.test(key)));
     }) as typeof all;
-    const found = measureLayer(valuesOf(tensors, options), everySample);
+    const measured = measureLayer(valuesOf(tensors, options), everySample);
     // 12 digits are stored.
-    assert.ok(largestError(found.dq, dq.data) < 1e-11);
-    assert.ok(largestError(found.dk, dk.data) < 1e-11);
-    assert.equal(found.heads.length, heads.length);
+    assert.ok(largestError(measured.dq, dq.data) < 1e-11);
+    assert.ok(largestError(measured.dk, dk.data) < 1e-11);
+    assert.equal(measured.heads.length, heads.length);
     heads.forEach(({ rows, rows_zero, visible_keys, ...expected }, h) => {
-      const { measures, byPosition, ...counts } = found.heads[h];
+      const { measures, byPosition, ...counts } = measured.heads[h];
       assert.deepEqual([counts.rows, counts.rowsZero], [rows, rows_zero]);
       near(counts.visibleKeys, visible_keys, 1e-11, "visible keys");
       const all: Record<string, unknown> = { ...measures, ...byPosition };
@@ -131,12 +131,12 @@ Deno.test("a row with a NaN leaves the averages of the Jacobian, and a head with
   const [whole, values] = [randomValues(24, 6), randomValues(24, 6)];
   // Causal: the last query's row alone; the rows before it are as they were.
   (values.q as Float64Array)[values.q.length - 1] = NaN;
-  const [found] = measureLayer(values, everySample).heads;
+  const [head] = measureLayer(values, everySample).heads;
   const shorter = { ...whole, sizes: { ...whole.sizes, T: 23 } };
   const [expected] = measureLayer(shorter, everySample).heads;
-  assert.deepEqual([found.rows, found.nonfinite], [23, 24]);
+  assert.deepEqual([head.rows, head.nonfinite], [23, 24]);
   for (const key of Object.keys(expected.measures)) {
-    near(found.measures[key], expected.measures[key], 1e-12, key);
+    near(head.measures[key], expected.measures[key], 1e-12, key);
   }
   (values.dz as Float64Array).fill(Infinity);
   const [none] = measureLayer(values, everySample).heads;
@@ -186,13 +186,13 @@ Deno.test("interval() is Student's: one measurement has none, null counts for no
 Deno.test("no array of the host's rows is longer than an input: memory is linear in the keys", () => {
   const values = randomValues(256, 4);
   const longest = Math.max(...[values.q, values.k, values.v, values.dz].map((x) => x.length));
-  const made: number[] = [];
+  const rows: number[] = [];
   const originals = { Float64Array, Int32Array, Array };
   const watched = <C extends { new (...args: never[]): { length: number } }>(constructor: C): C =>
     new Proxy(constructor, {
       construct(target, args, newTarget) {
         const array = Reflect.construct(target, args, newTarget);
-        made.push(array.length);
+        rows.push(array.length);
         return array;
       },
     });
@@ -202,8 +202,8 @@ Deno.test("no array of the host's rows is longer than an input: memory is linear
   } finally {
     Object.assign(globalThis, originals);
   }
-  assert.ok(made.length > 256, "the watch sees the arrays");
-  assert.ok(Math.max(...made) <= longest, `an array of ${Math.max(...made)} numbers, inputs have ${longest}`);
+  assert.ok(rows.length > 256, "the watch sees the arrays");
+  assert.ok(Math.max(...rows) <= longest, `an array of ${Math.max(...rows)} numbers, inputs have ${longest}`);
 });
 
 Deno.test("nor does the device hold a matrix: its buffers are linear in the context", () => {
@@ -260,8 +260,8 @@ Deno.test("full is the backward pass of every device to 1e-5, and all devices sa
   };
   const expected = await recordsOf(oracle, architecture);
   for (const device of [cpu, ...await webgpuDevices()]) {
-    const found = await recordsOf(device, architecture);
-    found.forEach((record, n) => {
+    const records = await recordsOf(device, architecture);
+    records.forEach((record, n) => {
       assert.ok(record.full_error as number < 1e-5, `${device.adapter}: ${record.full_error}`);
       for (const key of ["entropy", "cos_diag_c", "r_lateral", "lambda_max", "dq_cos_diag", "wk_norm_ste"]) {
         // float32 against float64.

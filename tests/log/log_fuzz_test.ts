@@ -12,27 +12,34 @@ import { findLogs, formatResults, resultTable, runResult } from "../../src/log/r
 import { statWriter } from "../../src/log/stat_formats.ts";
 import { statRows } from "../../src/log/stat_rows.ts";
 import { logSummariser, summaryLines } from "../../src/log/summary.ts";
-import { made } from "./made_records.ts";
+import { recordOf } from "./made_records.ts";
 
 /** What a run of four steps writes: every type of record, numbers that are not finite, heads, layers and none. */
 function* records(): Generator<LogRecord> {
-  yield made("run", {
+  yield recordOf("run", {
     config: { model: { dim: 8, blocks: [{ a: 1 }] }, betas: [0.9, 0.99] },
     unigram_nats: 3,
   });
-  yield made("warning", { message: "é 漢字 😀\u2028" });
+  yield recordOf("warning", { message: "é 漢字 😀\u2028" });
   for (let step = 1; step <= 4; step++) {
-    yield made("step", { step, loss: step === 2 ? NaN : 4 / step, lr: step === 2 ? Infinity : 1e-3 });
+    yield recordOf("step", { step, loss: step === 2 ? NaN : 4 / step, lr: step === 2 ? Infinity : 1e-3 });
     const pattern = { step, tap: "blocks.0.attn.pattern", layer: 0, sink: 0.1 * step };
-    for (const head of [0, 1]) yield made("stat", { ...pattern, head, entropy: head + 1 / step });
-    yield made("stat", { step, kind: "param", tap: "embed.weight", mean: NaN, max: -Infinity, l2: 3 + step });
+    for (const head of [0, 1]) yield recordOf("stat", { ...pattern, head, entropy: head + 1 / step });
+    yield recordOf("stat", {
+      step,
+      kind: "param",
+      tap: "embed.weight",
+      mean: NaN,
+      max: -Infinity,
+      l2: 3 + step,
+    });
     if (step % 2) continue;
-    yield made("eval", { step, loss: 5 / step, answer_accuracy: 0.25 });
-    yield made("jacobian", { step, r_diag: 0.7, r_diag_ci95: 0.1, parts: [0.5, NaN] });
-    yield made("checkpoint", { step, path: `checkpoints/${step}` });
+    yield recordOf("eval", { step, loss: 5 / step, answer_accuracy: 0.25 });
+    yield recordOf("jacobian", { step, r_diag: 0.7, r_diag_ci95: 0.1, parts: [0.5, NaN] });
+    yield recordOf("checkpoint", { step, path: `checkpoints/${step}` });
   }
-  yield made("sample", { step: 4 });
-  yield made("done", { step: 4 });
+  yield recordOf("sample", { step: 4 });
+  yield recordOf("done", { step: 4 });
 }
 
 const GOOD = new TextEncoder().encode([...records()].map((record) => `${formatRecord(record)}\n`).join(""));
@@ -132,14 +139,15 @@ async function complaint(work: () => unknown, log: string): Promise<string | und
 
 /** What a record is to hold, from its line alone: numbers as they stand, others by the status that follows. */
 function assertHolds(record: LogRecord, line: string): void {
-  const own = record as unknown as Record<string, unknown>;
+  const fields = record as unknown as Record<string, unknown>;
   for (const [name, value] of Object.entries(JSON.parse(line)) as [string, unknown][]) {
     if (name === "status" || name.endsWith("_status")) continue;
     // A line with a null that heed never writes is a table's: nulls are left out where it had nothing.
     const none = value === null && line.includes('_status":null') ? undefined : null;
-    if (value === null) assert.ok([null, none, NaN, Infinity, -Infinity].includes(own[name] as null), line);
-    else if (typeof value !== "object") assert.equal(own[name], value, line);
-    else assert.equal(typeof own[name], "object", line);
+    if (value === null) {
+      assert.ok([null, none, NaN, Infinity, -Infinity].includes(fields[name] as null), line);
+    } else if (typeof value !== "object") assert.equal(fields[name], value, line);
+    else assert.equal(typeof fields[name], "object", line);
   }
 }
 
@@ -158,8 +166,8 @@ async function assertReads(log: string, bytes: Uint8Array): Promise<LogRecord[] 
     return undefined;
   }
   // What follows the last newline may be torn.
-  const whole = bytes.at(-1) === 10 ? lines.length : lines.length - 1;
-  assert.ok(read.length === whole || read.length === lines.length, `${read.length} of ${lines.length}`);
+  const lineCount = bytes.at(-1) === 10 ? lines.length : lines.length - 1;
+  assert.ok(read.length === lineCount || read.length === lines.length, `${read.length} of ${lines.length}`);
   return read;
 }
 
@@ -168,7 +176,7 @@ async function assertResumes(log: string, read: readonly LogRecord[] | undefined
   const before = Deno.readFileSync(log);
   const wrong = await complaint(() => {
     using file = openRunLog(log, { step: 2 });
-    file.write(made("step", { step: 3 }));
+    file.write(recordOf("step", { step: 3 }));
   }, log);
   assert.equal(wrong === undefined, read !== undefined, wrong);
   if (read === undefined) return assert.deepEqual(Deno.readFileSync(log), before);
@@ -176,7 +184,7 @@ async function assertResumes(log: string, read: readonly LogRecord[] | undefined
     const { step } = rest as { step?: number | null };
     return type !== "done" && !(typeof step === "number" && step > 2);
   });
-  const expected = [...stays, made("step", { step: 3 })].map(formatRecord);
+  const expected = [...stays, recordOf("step", { step: 3 })].map(formatRecord);
   assert.deepEqual((await Array.fromAsync(readLog(log))).map(formatRecord), expected);
 }
 
@@ -199,8 +207,8 @@ const READERS: Readonly<Record<string, (log: string) => Promise<unknown>>> = {
     }
   },
   async collected(log) {
-    const found = await Promise.all((await findLogs(log)).map(runResult));
-    const table = resultTable(found.filter((result) => result !== undefined));
+    const results = await Promise.all((await findLogs(log)).map(runResult));
+    const table = resultTable(results.filter((result) => result !== undefined));
     for (const format of ["table", "csv", "ndjson"] as const) formatResults(table, format);
   },
 };

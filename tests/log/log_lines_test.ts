@@ -4,7 +4,7 @@ import { UserError } from "../../src/base/errors.ts";
 import { lineSplitter, mayBe, readRecord } from "../../src/log/log_lines.ts";
 import { readLog } from "../../src/log/log_file.ts";
 import { formatRecord } from "../../src/log/records.ts";
-import { made } from "./made_records.ts";
+import { recordOf } from "./made_records.ts";
 
 const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 const bytes = (line: string) => new TextEncoder().encode(line);
@@ -20,15 +20,15 @@ async function withFile(content: string, body: (path: string) => Promise<void>):
 }
 
 Deno.test("lineSplitter() gives the same lines however the bytes are cut", () => {
-  const whole = bytes(`one\n\nthree 漢字 é\n${"x".repeat(50)}\nlast`);
-  const expected = text(whole).split("\n");
-  for (let size = 1; size <= whole.length; size++) {
+  const content = bytes(`one\n\nthree 漢字 é\n${"x".repeat(50)}\nlast`);
+  const expected = text(content).split("\n");
+  for (let size = 1; size <= content.length; size++) {
     const split = lineSplitter();
     const chunk = new Uint8Array(size);
     const lines: string[] = [];
-    for (let at = 0; at < whole.length; at += size) {
+    for (let at = 0; at < content.length; at += size) {
       // One buffer for all chunks, as a reader has.
-      const piece = whole.subarray(at, at + size);
+      const piece = content.subarray(at, at + size);
       chunk.set(piece);
       lines.push(...split(chunk.subarray(0, piece.length)).map(text));
     }
@@ -38,7 +38,7 @@ Deno.test("lineSplitter() gives the same lines however the bytes are cut", () =>
 });
 
 Deno.test("mayBe() passes over only what begins as heed writes records and names another type", () => {
-  const wanted = mayBe(["step", "eval"]);
+  const selects = mayBe(["step", "eval"]);
   for (
     const line of [
       '{"v":1,"type":"step","step":1}',
@@ -52,7 +52,7 @@ Deno.test("mayBe() passes over only what begins as heed writes records and names
       '{ "v":1}',
     ]
   ) {
-    assert.ok(wanted(bytes(line)), line);
+    assert.ok(selects(bytes(line)), line);
   }
   for (
     const line of [
@@ -62,19 +62,19 @@ Deno.test("mayBe() passes over only what begins as heed writes records and names
       '{"v":1,"type":"st',
     ]
   ) {
-    assert.ok(!wanted(bytes(line)), line);
+    assert.ok(!selects(bytes(line)), line);
   }
 });
 
 Deno.test("readLog() with types gives what a filter of all records gives, also of lines written otherwise", async () => {
   const records = [
-    made("run"),
-    made("step", { loss: NaN, lr: Infinity }),
-    made("stat", { tap: "status", mean: 0.5 }),
-    made("eval"),
-    made("done"),
+    recordOf("run"),
+    recordOf("step", { loss: NaN, lr: Infinity }),
+    recordOf("stat", { tap: "status", mean: 0.5 }),
+    recordOf("eval"),
+    recordOf("done"),
   ];
-  const spaced = formatRecord(made("step", { loss: NaN })).replaceAll(/[:,]/g, "$& ");
+  const spaced = formatRecord(recordOf("step", { loss: NaN })).replaceAll(/[:,]/g, "$& ");
   const log = [...records.map(formatRecord), spaced, '{"v":1,"type":"step","step":3'].join("\n");
   await withFile(log, async (path) => {
     const all = await Array.fromAsync(readLog(path));
@@ -88,7 +88,7 @@ Deno.test("readLog() with types gives what a filter of all records gives, also o
 });
 
 Deno.test("readLog() with types tells of a line that is no record, and does not look into those it passes over", async () => {
-  const good = `${formatRecord(made("step"))}\n`;
+  const good = `${formatRecord(recordOf("step"))}\n`;
   await withFile(`${good}{"v":1,"type":"stat",oops}\n${good}`, async (path) => {
     assert.equal((await Array.fromAsync(readLog(path, { types: ["step"] }))).length, 2);
     await assert.rejects(Array.fromAsync(readLog(path)), /line 2 is not a record/);
@@ -101,18 +101,21 @@ Deno.test("readLog() with types tells of a line that is no record, and does not 
 Deno.test("readRecord() names the field that is missing or not what its type says, and the line", () => {
   const nested = (open: string, close: string) => open.repeat(100_000) + close.repeat(100_000);
   const faults: [string, string][] = [
-    [formatRecord(made("step", { loss: "x" as never })), 'loss: expected a number, found "x".'],
+    [formatRecord(recordOf("step", { loss: "x" as never })), 'loss: expected a number, found "x".'],
     [
-      formatRecord(made("step")).replace('"lr":0.001,', ""),
+      formatRecord(recordOf("step")).replace('"lr":0.001,', ""),
       "lr: expected a number, found nothing.",
     ],
-    [formatRecord(made("step", { step: -1 })), "step: expected a whole number of at least 0, found -1."],
     [
-      formatRecord(made("stat", { head: 0.5 })),
+      formatRecord(recordOf("step", { step: -1 })),
+      "step: expected a whole number of at least 0, found -1.",
+    ],
+    [
+      formatRecord(recordOf("stat", { head: 0.5 })),
       "head: expected a whole number of at least 0 or null, found 0.5.",
     ],
     [
-      formatRecord(made("stat", { mean: {} as never })),
+      formatRecord(recordOf("stat", { mean: {} as never })),
       "mean: expected a number, text or null, found a mapping.",
     ],
     [
@@ -120,10 +123,10 @@ Deno.test("readRecord() names the field that is missing or not what its type say
       "loss: expected a number, found null.",
     ],
     [
-      formatRecord(made("run", { device: { kind: "cpu" } as never })),
+      formatRecord(recordOf("run", { device: { kind: "cpu" } as never })),
       "device: expected an object of kind (text), adapter (text or null), software (true or false), found a mapping.",
     ],
-    [formatRecord(made("done")).replace('"v":2', '"v":3'), "v: expected 1 or 2, found 3."],
+    [formatRecord(recordOf("done")).replace('"v":2', '"v":3'), "v: expected 1 or 2, found 3."],
     [
       `{"v":1,"type":"own","x":${nested("[", "]")},"status":"nan"}`,
       "expected at most 64 lists and objects within one another.",
@@ -159,7 +162,7 @@ Deno.test("readRecord() leaves types that are not its own, and keys that objects
 });
 
 Deno.test("a JSON array, and what is no beginning of a record, is reported where it is the only line", async () => {
-  const told = async (content: string) => {
+  const messageOf = async (content: string) => {
     let message = "read";
     await withFile(content, async (path) => {
       try {
@@ -174,12 +177,14 @@ Deno.test("a JSON array, and what is no beginning of a record, is reported where
   const array = "line 1 begins a JSON array, expected a record on each line, as jq -c '.[]' writes it.";
   const none = 'line 1 is not a record, expected a JSON object with "v" and "type".';
   for (const content of ['[{"v":1,"type":"step"}]', "[", '[\n{"v":1}\n]\n', ' [{"v":2}']) {
-    assert.equal(await told(content), array, content);
+    assert.equal(await messageOf(content), array, content);
   }
-  for (const content of ['{"a":1}', "hello", "12", '"v"']) assert.equal(await told(content), none, content);
-  assert.equal(await told("\xff\xfe".repeat(3)), none);
+  for (const content of ['{"a":1}', "hello", "12", '"v"']) {
+    assert.equal(await messageOf(content), none, content);
+  }
+  assert.equal(await messageOf("\xff\xfe".repeat(3)), none);
   // Torn: a run that was killed while it wrote its first record.
   for (const content of ["", "{", '{"v":2,"type":"run","na']) {
-    assert.equal(await told(content), "read", content);
+    assert.equal(await messageOf(content), "read", content);
   }
 });

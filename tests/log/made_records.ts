@@ -63,6 +63,6 @@ const WHOLE: { readonly [T in Type]: Of<T> } = {
 };
 
 /** A whole record of a type, with some of its fields changed and others after them. */
-export function made<T extends Type>(type: T, fields: Partial<Of<T>> = {}): Of<T> {
+export function recordOf<T extends Type>(type: T, fields: Partial<Of<T>> = {}): Of<T> {
   return { ...WHOLE[type], ...fields };
 }

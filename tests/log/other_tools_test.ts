@@ -225,9 +225,9 @@ Deno.test(
   duckdb,
   async () => {
     const counts = Map.groupBy(records(), ({ type }) => type);
-    const found = await asked(`select type, count(*) as n from ${LOG} group by type order by type`);
+    const rows = await asked(`select type, count(*) as n from ${LOG} group by type order by type`);
     assert.deepEqual(
-      found,
+      rows,
       [...counts].map(([type, all]) => ({ type, n: all.length })).sort((a, b) => a.type < b.type ? -1 : 1),
     );
     assert.deepEqual(
@@ -247,9 +247,9 @@ Deno.test(
 );
 
 Deno.test("DuckDB gives texts back as they were", duckdb, async () => {
-  const found = await asked(`select text from ${LOG} where type = 'sample'`);
+  const rows = await asked(`select text from ${LOG} where type = 'sample'`);
   assert.deepEqual(
-    found.map(({ text }) => text), // Half of a pair is no character, and a log that holds one is none to these tools.
+    rows.map(({ text }) => text), // Half of a pair is no character, and a log that holds one is none to these tools.
     TEXTS.map((text) => text.toWellFormed()),
   );
 });

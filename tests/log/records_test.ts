@@ -173,20 +173,20 @@ Deno.test("readLog() gives back what was written, numbers that are not finite to
 Deno.test("a log resumed at any step after a cut at any byte equals an uninterrupted run's", () =>
   inTemporaryFolder((folder) => {
     const path = `${folder}/log.ndjson`;
-    const whole = [...recordsOf(10)].map((record) => formatRecord(record) + "\n").join("");
-    const bytes = new TextEncoder().encode(whole);
+    const content = [...recordsOf(10)].map((record) => formatRecord(record) + "\n").join("");
+    const bytes = new TextEncoder().encode(content);
     const random = randomStream(1, "cuts of a log");
     for (let trial = 0; trial < 60; trial++) {
       const from = 3 * random.below(4);
       const upTo = from === 0
-        ? whole.indexOf("\n") + 1
-        : whole.indexOf("\n", whole.indexOf(`checkpoints/${from}"`)) + 1;
-      const least = new TextEncoder().encode(whole.slice(0, upTo)).length;
+        ? content.indexOf("\n") + 1
+        : content.indexOf("\n", content.indexOf(`checkpoints/${from}"`)) + 1;
+      const least = new TextEncoder().encode(content.slice(0, upTo)).length;
       // The newline itself may be lost: the last line is whole without it.
       Deno.writeFileSync(path, bytes.subarray(0, least - 1 + random.below(bytes.length - least + 2)));
       using log = openRunLog(path, { step: from });
       for (const record of recordsOf(10, from)) if (record.type !== "run") log.write(record);
-      assert.equal(Deno.readTextFileSync(path), whole, `trial ${trial}, resumed at ${from}`);
+      assert.equal(Deno.readTextFileSync(path), content, `trial ${trial}, resumed at ${from}`);
     }
     assert.deepEqual([...Deno.readDirSync(folder)].map((entry) => entry.name), ["log.ndjson"]);
   }));

@@ -9,29 +9,36 @@ import { formatResults, resultTable, runResult } from "../../src/log/results.ts"
 import { statWriter } from "../../src/log/stat_formats.ts";
 import { statRows } from "../../src/log/stat_rows.ts";
 import { logSummariser } from "../../src/log/summary.ts";
-import { made } from "./made_records.ts";
+import { recordOf } from "./made_records.ts";
 
 type Fields = Record<string, unknown>;
 
 /** A run that diverges, with every kind of null and every status in records of all types. */
 const RECORDS: readonly LogRecord[] = [
-  made("run", {
+  recordOf("run", {
     config: { lr: Infinity, model: { norm: null, rope: { base: NaN, dim: 4 } }, betas: [0.9, 0.99] },
     unigram_nats: null,
   }),
-  made("step"),
-  made("stat", { tap: "blocks.0.attn.pattern", layer: 0, head: 1, entropy: NaN, sink: 0.25, max: 0.5 }),
-  made("stat", { tap: "embed", mean: NaN, std: NaN, min: -Infinity, max: Infinity, zeros: 0 }),
-  made("eval", { loss: 3, answer_accuracy: 0.25 }),
-  made("checkpoint", { val_loss: null }),
-  made("step", { step: 2, loss: NaN }),
-  made("step", { step: 3, loss: 4, grad_norm: Infinity }),
-  made("step", { step: 4, loss: NaN, epoch: -Infinity, grad_norm: NaN, lr: Infinity }),
-  made("stat", { step: 4, kind: "param", tap: "embed.weight", mean: 1, l2: Infinity }),
-  made("eval", { step: 4, loss: NaN, perplexity: NaN }),
-  made("warning", { step: 4, message: "é 漢字 😀" }),
-  made("sample", { step: 4, text: 'a "quoted" text' }),
-  made("done", { step: 4, best: { step: 1, val_loss: 3 } }),
+  recordOf("step"),
+  recordOf("stat", {
+    tap: "blocks.0.attn.pattern",
+    layer: 0,
+    head: 1,
+    entropy: NaN,
+    sink: 0.25,
+    max: 0.5,
+  }),
+  recordOf("stat", { tap: "embed", mean: NaN, std: NaN, min: -Infinity, max: Infinity, zeros: 0 }),
+  recordOf("eval", { loss: 3, answer_accuracy: 0.25 }),
+  recordOf("checkpoint", { val_loss: null }),
+  recordOf("step", { step: 2, loss: NaN }),
+  recordOf("step", { step: 3, loss: 4, grad_norm: Infinity }),
+  recordOf("step", { step: 4, loss: NaN, epoch: -Infinity, grad_norm: NaN, lr: Infinity }),
+  recordOf("stat", { step: 4, kind: "param", tap: "embed.weight", mean: 1, l2: Infinity }),
+  recordOf("eval", { step: 4, loss: NaN, perplexity: NaN }),
+  recordOf("warning", { step: 4, message: "é 漢字 😀" }),
+  recordOf("sample", { step: 4, text: 'a "quoted" text' }),
+  recordOf("done", { step: 4, best: { step: 1, val_loss: 3 } }),
 ];
 
 /** An object of version 2 as version 1 had it: the first number that is not finite has the status `status`. */
@@ -134,16 +141,16 @@ for (const [version, lines] of Object.entries(LOGS)) {
       const { unigram_nats: _, ...rest } = record as Fields;
       return rest;
     });
-    const found = known(await read(filled.map((line) => JSON.stringify(line)))) as Fields[];
+    const actual = known(await read(filled.map((line) => JSON.stringify(line)))) as Fields[];
     // The one status of a statistic in version 1 could be that of any column.
-    const told = version === "version 1" ? found.filter(({ type }) => type !== "stat") : found;
-    assert.deepEqual(told, expected.filter(({ type }) => version === "version 2" || type !== "stat"));
+    const compared = version === "version 1" ? actual.filter(({ type }) => type !== "stat") : actual;
+    assert.deepEqual(compared, expected.filter(({ type }) => version === "version 2" || type !== "stat"));
   });
 }
 
 Deno.test("a table of one type of records has no status and no statistic where it has null", async () => {
   const [whole, diverged] = ["embed", "blocks.0.mlp.pre"].map((tap, i) =>
-    made("stat", { tap, ...(i ? { mean: NaN } : { mean: 1, max: 2 }) })
+    recordOf("stat", { tap, ...(i ? { mean: NaN } : { mean: 1, max: 2 }) })
   );
   const columns = { max: null, mean_status: null };
   const lines = [whole, diverged].map((record) => JSON.stringify({ ...columns, ...lineOf(record) }));
@@ -152,13 +159,13 @@ Deno.test("a table of one type of records has no status and no statistic where i
 });
 
 Deno.test("statistics, summary, results and charts of a sorted log are those of the log as it was written", async () => {
-  const told = (log: string) => readLog(log, { types: ["stat"] });
+  const stats = (log: string) => readLog(log, { types: ["stat"] });
   const readers = async (log: string) => {
     const summariser = logSummariser();
     for await (const record of readLog(log)) summariser.add(record);
     const { losses, types } = summariser.summary();
     const csv = statWriter("csv");
-    const rows = await Array.fromAsync(statRows(told(log), {}));
+    const rows = await Array.fromAsync(statRows(stats(log), {}));
     const result = await runResult(log);
     const table = formatResults(resultTable([result!], ["log"]), "csv").split("\n");
     return {
@@ -195,9 +202,9 @@ Deno.test("a run of version 1 goes on in version 2", () =>
   withLog(LOGS["version 1"].map((line) => JSON.stringify(line)), async (path) => {
     {
       using log = openRunLog(path, { step: 4 });
-      log.write(made("step", { step: 5, loss: NaN }));
+      log.write(recordOf("step", { step: 5, loss: NaN }));
     }
     const all = await Array.fromAsync(readLog(path)) as (LogRecord & { v: number })[];
     assert.deepEqual(all.map(({ v }) => v), [...RECORDS.slice(1).map(() => 1), 2]);
-    assert.deepEqual(known(all), [...RECORDS.slice(0, -1), made("step", { step: 5, loss: NaN })]);
+    assert.deepEqual(known(all), [...RECORDS.slice(0, -1), recordOf("step", { step: 5, loss: NaN })]);
   }));

@@ -30,10 +30,10 @@ Deno.test("the seal of records as they are written is that of their lines as the
   const path = await Deno.makeTempFile({ prefix: "heed-seal-", suffix: ".ndjson" });
   try {
     const records = randomRecords(500);
-    const sealOf = (own: readonly LogRecord[]) => {
+    const sealOf = (records: readonly LogRecord[]) => {
       Deno.removeSync(path);
       using log = openRunLog(path);
-      log.write(...own);
+      log.write(...records);
       return log.sync();
     };
     const seal = sealOf(records);

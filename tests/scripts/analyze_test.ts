@@ -228,7 +228,7 @@ Deno.test("sigmoid attention is told in one line, and its records leave out what
     const { stdout } = await analyses(folder, ...args);
     assert.match(
       stdout,
-      /\nlayer 0: sigmoid acts on each score alone; its Jacobian is diagonal, full = diag exactly/,
+      /\nlayer 0: sigmoid is element-wise: its Jacobian is diagonal, full = diag exactly/,
     );
     const [record] = recordsIn(`${analysisOf(folder)}/jacobian.ndjson`);
     assert.deepEqual([record.activation, record.r_diag, record.cos_diag], ["sigmoid", undefined, undefined]);
@@ -275,11 +275,11 @@ Deno.test("mistakes are one line with exit code 2 and leave nothing behind", () 
       ],
       [
         ["tiny.yaml", "schedule.name=plateau"],
-        /^schedule\.name: plateau follows evaluations, .* expected schedule\.name=constant, or the name of a run/,
+        /^schedule\.name: plateau depends on evaluations, .* expected schedule\.name=constant, or the name of a finished run/,
       ],
       [
         ["tiny.yaml", "train.stop=2"],
-        /^train\.stop: 2 follows evaluations, .* expected train\.stop=null, or/,
+        /^train\.stop: 2 depends on evaluations, .* expected train\.stop=null, or/,
       ],
     ];
     for (const [args, pattern] of cases) {

@@ -1,7 +1,7 @@
 // Results of many runs, read back from wherever their logs are.
 import assert from "node:assert/strict";
 import { formatRecord } from "../../src/log/records.ts";
-import { made } from "../log/made_records.ts";
+import { recordOf } from "../log/made_records.ts";
 import { inGrid, sweepOf } from "./grid.ts";
 import { script, succeeds } from "./harness.ts";
 
@@ -13,7 +13,7 @@ Deno.test("collect reads logs from any folder tree into one table, as CSV and ND
     await Deno.mkdir(`${folder}/all/deep`, { recursive: true });
     await Deno.rename(sweepOf(folder), `${folder}/all/deep/here`);
     await Deno.rename(`${folder}/runs/tiny`, `${folder}/all/there`);
-    await Deno.writeTextFile(`${folder}/all/log.ndjson`, `${formatRecord(made("done"))}\n`);
+    await Deno.writeTextFile(`${folder}/all/log.ndjson`, `${formatRecord(recordOf("done"))}\n`);
     const table = await succeeds("collect", ["all", "--chart", "losses.svg"], folder);
     assert.match(table.stderr, /^all\/log\.ndjson: has no run record and is left out\.\nlosses\.svg\n$/);
     const [heading, ...rows] = table.stdout.trimEnd().split("\n").map((line) => line.split(/ {2,}/));
