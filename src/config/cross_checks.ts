@@ -109,7 +109,7 @@ function tokenizerHasFile({ tokenizer: { kind, file } }: Config): Conflict | und
 
 /** The source of the samples, for error messages. */
 function sourceOf({ data: { files, source, sources, tasks } }: Config): string {
-  if (sources.length > 0) return "data.sources of texts alone";
+  if (sources.length > 0) return "data.sources of texts only";
   return files.length > 0 ? "data.files" : tasks === null ? `data.source ${source}` : `data.tasks ${tasks}`;
 }
 

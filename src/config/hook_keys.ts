@@ -75,7 +75,7 @@ function expected({ default: start, min = -Infinity, max = Infinity, oneOf }: Ho
 /**
  * Checks the keys of a configuration's hooks file and fills in their defaults.
  *
- * @param place of the configuration, for messages
+ * @param place of the configuration, for error messages
  * @throws {UserError} if the file does not load, does not declare a key, or a value is invalid
  *
  * @example

@@ -1,5 +1,5 @@
-// Which lists in a raw configuration are sweeps, and the variants that they stand for. The keys decide: a list where
-// one takes one value, or one list more than it takes.
+// Sweeps in a raw configuration and the variants that they produce. A list is a sweep if its key takes a single value, or if
+// it is nested one level deeper than its key's list.
 
 import { minimum } from "../base/extremes.ts";
 import type { Keys } from "../base/keys.ts";
@@ -9,7 +9,7 @@ import { CONFIG_KEYS } from "./schema.ts";
 import { isMapping, showPath } from "../base/show.ts";
 import { writeValue } from "./yaml.ts";
 
-/** One of the values of a swept key. */
+/** One value of a swept key. */
 export type Choice = {
   /** `optimizer.lr` */
   key: string;

@@ -102,7 +102,7 @@ export function parseConfig(source: string | Uint8Array, place: string): Record<
 
 function syntaxMessage(error: unknown, place: string): string {
   if (!(error instanceof YAMLException)) {
-    return `${place}: expected YAML, found what cannot be parsed (${String(error).split("\n")[0]}).`;
+    return `${place}: cannot be parsed as YAML (${String(error).split("\n")[0]}).`;
   }
   const { mark, reason } = error;
   const at = mark === undefined ? place : `${place}:${mark.line + 1}:${mark.column + 1}`;
@@ -111,7 +111,7 @@ function syntaxMessage(error: unknown, place: string): string {
 
 /** The characters of a number, true, false or null: no YAML indicator and no space. */
 const SCALAR = /^(~|[-+.]{0,2}\w[\w.+-]*)$/;
-/** In a list or mapping: a quoted text, or a plain one up to a comma, a bracket or the colon of a key. */
+/** A text in a list or mapping: quoted, or plain up to a comma, a bracket or the colon of a key. */
 const FLOW_TEXT = /"(?:[^"\\]|\\.)*"|'(?:[^']|'')*'|[^\s,[\]{}"':](?:[^,[\]{}:]|:(?![\s,[\]{}]|$))*/g;
 
 /** Quotes a plain text of a list that YAML would read as an anchor, alias, tag, comment or the like. */
@@ -140,7 +140,7 @@ export function parseValue(written: string): unknown {
   return value === null || typeof value === "number" || typeof value === "boolean" ? value : written;
 }
 
-/** A value on one line, as {@link parseValue} reads it back. */
+/** Writes a value on one line that {@link parseValue} reads back. */
 export function writeValue(value: unknown): string {
   // The dumper writes 1e-7 as "1.e-7".
   if (typeof value === "number" && load(String(value)) === value) return String(value);
@@ -148,7 +148,7 @@ export function writeValue(value: unknown): string {
 }
 
 /**
- * A resolved configuration as YAML: parsing and resolving it gives the same configuration.
+ * Writes a resolved configuration as YAML; parsing and resolving it again gives the same configuration.
  *
  * @example
  * ```ts

@@ -17,7 +17,7 @@ export type Norm = ModelConfig["norm"];
 export interface ModifierSizes {
   /** Heads, H. */
   readonly heads: number;
-  /** Positions the model sees at once. */
+  /** Context length. */
   readonly context: number;
   /** Number of the block, from 0. */
   readonly block: number;
@@ -71,7 +71,7 @@ export interface BlockChoices extends Partial<Omit<Block, "attention" | "mlp">> 
   readonly mlp?: Partial<Mlp>;
 }
 
-/** A decoder's shape: `model` of a configuration, whose keys {@link MODEL_KEYS} describes, and the size of the vocabulary. */
+/** A decoder's architecture: `model` of a configuration (see {@link MODEL_KEYS}) and the vocabulary size. */
 export interface Architecture extends
   PositionOptions,
   Readonly<
@@ -80,7 +80,7 @@ export interface Architecture extends
       "vocabulary" | "norm_bias" | "head" | "init" | "block" | "blocks" | keyof PositionOptions
     >
   > {
-  /** Number of token ids, V. */
+  /** Vocabulary size, V. */
   readonly vocabulary: number;
   /** Whether LayerNorm has a bias; null: as linear layers. */
   readonly norm_bias?: boolean | null;
@@ -144,7 +144,7 @@ export function usesDropout(architecture: Architecture): boolean {
  * The architecture that a configuration's `model` describes, for a tokenizer of `tokens` ids. A larger
  * `model.vocabulary` adds ids that no text contains.
  *
- * @throws {UserError} where `model.vocabulary` is smaller than the tokenizer's
+ * @throws {UserError} if `model.vocabulary` is smaller than the tokenizer's
  *
  * @example
  * ```ts

@@ -44,8 +44,8 @@ export function unembed({ architecture, parameters, taps, norm }: Forward, x: Te
  * of a position depend only on its token and those before it.
  *
  * @param architecture sizes and options
- * @param parameters tensors by the names that `decoderParameters` gives
- * @param ids token ids, u32 [B, T], T at most the context where positions are learned
+ * @param parameters tensors by the names in `decoderParameters`
+ * @param ids token ids, u32 [B, T]; with learned positions T is at most the context length
  * @returns logits, [B, T, V]; [B, W, V] where `wanted` selects W positions per row
  *
  * @example

@@ -15,7 +15,7 @@ export interface HookContext {
   readonly layer: number | null;
   /** Attention heads per block. */
   readonly heads: number;
-  /** Number of token ids, V. */
+  /** Vocabulary size, V. */
   readonly vocabulary: number;
   /** Token ids of the batch, u32 [B, T]. */
   readonly tokens: Tensor;

@@ -105,7 +105,7 @@ export function multiHeadAttention(
 /**
  * Cross attention: queries from x, keys and values from memory; every memory position except padding is visible.
  *
- * @param parameters as of `multiHeadAttention`
+ * @param parameters as for `multiHeadAttention`
  * @param x [B, T, Dq]
  * @param memory [B, S, Dk]
  * @returns [B, T, D]
@@ -128,11 +128,11 @@ export function crossAttention(
   return multiHeadAttention(parameters, x, memory, memory, options);
 }
 
-/** A tensor's numbers on the host. */
+/** A tensor on the host. */
 export interface HostTensor {
   /** Its shape. */
   readonly shape: readonly number[];
-  /** Its numbers, row-major. */
+  /** Its values, row-major. */
   readonly data: Values;
 }
 
@@ -141,7 +141,7 @@ export interface HostTensor {
  * split into wq, wk and wv (or they are `q_proj_weight`, `k_proj_weight`, `v_proj_weight`), `in_proj_bias` likewise,
  * `out_proj` is wo, `bias_k` and `bias_v` are extra_k and extra_v.
  *
- * @throws {UserError} where `out_proj.weight` or the weights of the projections are missing
+ * @throws {UserError} if `out_proj.weight` or the weights of the projections are missing
  *
  * @example
  * ```ts

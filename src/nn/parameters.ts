@@ -123,7 +123,7 @@ function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Maker
 }
 
 /**
- * The parameters of a decoder, in order: embeddings, blocks, final norm, and the head where it is not tied.
+ * The parameters of a decoder, in order: embeddings, blocks, final norm, and the output head if it is not tied.
  * `init.name` initialises matrices: normal(0, std), the same redrawn beyond two standard deviations, or Xavier uniform
  * within +-sqrt(6 / (out + in)) (Glorot and Bengio 2010); with `scaled_residual`, those that write into the residual stream
  * are divided by sqrt(2 layers) (Radford et al. 2019). Norms start at 1, biases at 0; LayerScale, learned temperatures and

@@ -36,10 +36,10 @@ const rotary: PositionScheme = {
     const [key, head] = ["rope.rotary_dim", dim / heads];
     if ((rotated ?? head) % 2 === 0 && (rotated ?? 0) <= head) return undefined;
     const message = rotated === null
-      ? `a head of ${head} is odd, and rope turns pairs; expected ${head - 1} or less.`
+      ? `the head dimension ${head} is odd, and rope rotates pairs; expected ${head - 1} or less.`
       : rotated > head
-      ? `${rotated} is above a head's ${head}; expected at most that.`
-      : `${rotated} is odd, and rope turns pairs; expected an even number.`;
+      ? `${rotated} is above the head dimension ${head}; expected at most that.`
+      : `${rotated} is odd, and rope rotates pairs; expected an even number.`;
     return { key, message };
   },
 };

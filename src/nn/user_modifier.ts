@@ -34,7 +34,7 @@ export const modifierNames = (exports: Readonly<Record<string, unknown>>): strin
 export const almostModifier = (value: unknown): string | undefined =>
   isRecord(value) ? misspelling(Object.keys(value), ["modifier"])?.near : undefined;
 
-/** Keys of a user's modifier. */
+/** Fields of a user's modifier. */
 const KEYS = ["modifier", "tables"];
 
 /**
@@ -49,7 +49,7 @@ export function checkModifier(place: string, value: unknown): ScoreModifier {
   if (isExpression(expression) && isRecord(tables) && Object.values(tables).every(isTensor)) {
     return callUser(place, () => modifier(expression!, tables));
   }
-  const what = isExpression(value) ? "an expression alone" : describe(value);
+  const what = isExpression(value) ? "only an expression" : describe(value);
   throw new UserError(`${place}: expected modifier(expression, tables) in return, found ${what}.`);
 }
 
@@ -112,7 +112,7 @@ async function load({ file, name }: ModifierSource): Promise<UserModifier> {
 }
 
 /**
- * The score modifier that a user's file exports, as a configuration names it: `model.block.attention.modifier`.
+ * Finds the score modifier that a user's file exports; the result is a value for `model.block.attention.modifier`.
  *
  * @throws {UserError} if the file cannot be imported, or exports no modifier or several
  *
@@ -132,7 +132,7 @@ export async function findModifier(file: string): Promise<ModifierSource> {
   );
 }
 
-/** The architecture without the modifiers that its blocks name by file. */
+/** The architecture without its blocks' user modifiers. */
 export function withoutModifiers(architecture: Architecture): Architecture {
   const without = (block: BlockChoices): BlockChoices =>
     block.attention?.modifier ? { ...block, attention: { ...block.attention, modifier: null } } : block;

@@ -6,7 +6,7 @@ import { deeperPattern, globOf, patternHint } from "../base/glob.ts";
  * @category Logs */
 export const KINDS = ["act", "grad", "param", "param_grad", "opt", "update"] as const;
 
-/** One of `KINDS`. */
+/** What of a tensor is tracked, one of `KINDS`. */
 export type Kind = typeof KINDS[number];
 
 /** Tensors that selectors choose, tracked every `every` steps. */
@@ -91,7 +91,7 @@ function selectorHint(text: string, subjects: readonly Subject[]): string {
 /**
  * Throws for the first selector that matches no subject, with the nearest name.
  *
- * @throws {UserError} one line
+ * @throws {UserError} if a selector matches nothing
  */
 export function checkSelectors(place: string, select: readonly string[], subjects: readonly Subject[]): void {
   for (const { text, matches } of select.map(selectorOf)) {
@@ -111,7 +111,6 @@ export function dueAt(watched: readonly Watched[], step: number): number[] {
   return watched.flatMap(({ every }, i) => step % every === 0 ? [i] : []);
 }
 
-/** The greatest common divisor. */
 const gcd = (a: number, b: number): number => b === 0 ? a : gcd(b, a % b);
 
 /**

@@ -115,15 +115,15 @@ Deno.test("keys that do not go together are refused in one line", () => {
     ],
     [
       "{ positions: rope, rope: { rotary_dim: 34 } }",
-      "model.rope.rotary_dim: 34 is above a head's 32; expected at most that.",
+      "model.rope.rotary_dim: 34 is above the head dimension 32; expected at most that.",
     ],
     [
       "{ positions: rope, rope: { rotary_dim: 7 } }",
-      "model.rope.rotary_dim: 7 is odd, and rope turns pairs; expected an even number.",
+      "model.rope.rotary_dim: 7 is odd, and rope rotates pairs; expected an even number.",
     ],
     [
       "{ positions: rope, dim: 12 }",
-      "model.rope.rotary_dim: a head of 3 is odd, and rope turns pairs; expected 2 or less.",
+      "model.rope.rotary_dim: the head dimension 3 is odd, and rope rotates pairs; expected 2 or less.",
     ],
     [
       attention("activation: sigmoid, backward: diag"),

@@ -169,7 +169,7 @@ Deno.test("what is wrong with a source of a mixture is reported with its place",
     ["data.sources.1.weight=0", /data\.sources\.1\.weight=0: expected a number above 0, found 0\.$/],
     [
       "data.answer_only=true",
-      /true is only for synthetic tasks, found data\.sources of texts alone; expected false\.$/,
+      /true is only for synthetic tasks, found data\.sources of texts only; expected false\.$/,
     ],
   ];
   for (const [override, message] of refused) {

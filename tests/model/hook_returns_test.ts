@@ -102,7 +102,7 @@ const MISTAKES: [string, RegExp][] = [
     "scores = { '**.scores': () => 3 }",
     /scores "\*\*\.scores" at blocks\.0\.attn\.scores: expected modifier\(.*\) in return, found 3\.$/,
   ],
-  ["scores = { '**.scores': (score) => score }", /scores .* found an expression alone\.$/],
+  ["scores = { '**.scores': (score) => score }", /scores .* found only an expression\.$/],
   [
     "scores = { '**.scores': (score) => ({ expression: score, tables: { a: 1 } }) }",
     /scores .* found a mapping\.$/,
