@@ -137,8 +137,8 @@ Deno.test("a Git LFS pointer in place of a file, and weights in another format a
     };
     const pointer = "version https://git-lfs.github.com/spec/v1\n" +
       `oid sha256:${"0".repeat(64)}\nsize 548105171\n`;
-    const isPointer = "a Git LFS pointer, not the file of 522.7 MiB that it stands for; " +
-      "fetch that by git lfs pull, or download it.";
+    const isPointer = "a Git LFS pointer, not the file of 522.7 MiB that it points to; " +
+      "run git lfs pull, or download the file.";
     for (const name of ["model.safetensors", "tokenizer.json", "config.json"]) {
       for (const file of ["config.json", "model.safetensors", "tokenizer.json"]) {
         await Deno.copyFile(FOLDER + file, `${folder}/${file}`);
