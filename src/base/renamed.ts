@@ -34,6 +34,7 @@ export const RENAMED_FIELDS: Readonly<Record<string, string>> = {
   evaluated: "onEvaluation",
   nucleus: "topP",
   progress: "onProgress",
+  wanted: "logitRows",
   warn: "onWarning",
 };
 

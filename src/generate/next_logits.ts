@@ -47,7 +47,10 @@ function programs(compile: (length: number) => Promise<Program>) {
 function cachedGraph({ architecture, parameters }: LanguageModel, rows: number, count: number) {
   const cache = keyCache(rows, count, architecture.context);
   const ids = input("ids", [rows, count], "u32");
-  const logits = decoder(architecture, parameters, ids, { cache, wanted: input("logitRows", [rows], "u32") });
+  const logits = decoder(architecture, parameters, ids, {
+    cache,
+    logitRows: input("logitRows", [rows], "u32"),
+  });
   return { logits, states: cache.states };
 }
 
@@ -56,7 +59,7 @@ function wholeGraph({ architecture, parameters }: LanguageModel, rows: number): 
   const { context, vocabulary, hooks } = architecture;
   const ids = input("ids", [rows, context], "u32");
   const logitRows = input("logitRows", [rows], "u32");
-  if (!hooks) return decoder(architecture, parameters, ids, { wanted: logitRows });
+  if (!hooks) return decoder(architecture, parameters, ids, { logitRows });
   const all = decoder(architecture, parameters, ids);
   return embedding(reshape(all, [rows * context, vocabulary]), logitRows);
 }

@@ -88,7 +88,7 @@ function patchedGraph({ architecture, parameters }: LanguageModel, length: numbe
   const ids = input("ids", [2, length], "u32");
   // Hooks may use all logits, so with hooks the rows are selected after them.
   const chosenFirst = architecture.hooks ? undefined : logitRows;
-  const logits = decoder(architecture, parameters, ids, { taps, wanted: chosenFirst });
+  const logits = decoder(architecture, parameters, ids, { taps, logitRows: chosenFirst });
   const { vocabulary } = architecture;
   const chosen = chosenFirst ? logits : embedding(reshape(logits, [2 * length, vocabulary]), logitRows);
   return { logits: chosen, names, counts };

@@ -105,7 +105,7 @@ export async function tokenLosses(
   const rows = Math.min(options.rows ?? 8, maxRows, windows.length);
   const ids = input("ids", [rows, length], "u32");
   const logitRows = counted < length ? input("logitRows", [rows * counted], "u32") : undefined;
-  const logits = decoder(architecture, parameters, ids, { wanted: logitRows });
+  const logits = decoder(architecture, parameters, ids, { logitRows });
   const lossTensors = crossEntropy(
     reshape(logits, [rows * counted, vocabulary]),
     input("targets", [rows * counted], "u32"),

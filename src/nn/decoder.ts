@@ -1,5 +1,6 @@
 // The decoder: a pure function of its parameters, in the notation of the papers. Blocks are in block.ts, parameters in
 // parameters.ts.
+import { refuseRenamed } from "../base/errors.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import { add } from "../../kernels/elementwise/op.ts";
 import { linear } from "../../kernels/matmul/op.ts";
@@ -46,7 +47,7 @@ export function unembed({ architecture, parameters, taps, norm }: Forward, x: Te
  * @param architecture sizes and options
  * @param parameters tensors by the names in `decoderParameters`
  * @param ids token ids, u32 [B, T]; with learned positions T is at most the context length
- * @returns logits, [B, T, V]; [B, W, V] where `wanted` selects W positions per row
+ * @returns logits, [B, T, V]; [B, W, V] where `logitRows` selects W positions per row
  *
  * @example
  * ```ts
@@ -69,6 +70,7 @@ export function decoder(
   ids: Tensor,
   options: ForwardOptions = {},
 ): Tensor {
+  refuseRenamed("decoder", options);
   const forward = forwardOf(architecture, parameters, ids, options);
   const { taps } = forward;
   const [[B, T], { dim }] = [ids.shape, architecture];
@@ -76,8 +78,8 @@ export function decoder(
   x = forward.drop(x, architecture.dropout);
   const rotate = POSITIONS[architecture.positions].rotation?.(forward, T) ?? ((x: Tensor) => x);
   for (let n = 0; n < architecture.layers; n++) x = applyBlock(n, x, forward, rotate);
-  const { wanted } = options;
-  if (wanted) x = reshape(embedding(reshape(x, [B * T, dim]), wanted), [B, sizeOf(wanted) / B, dim]);
+  const { logitRows } = options;
+  if (logitRows) x = reshape(embedding(reshape(x, [B * T, dim]), logitRows), [B, sizeOf(logitRows) / B, dim]);
   const logits = unembed(forward, x);
   const direct = blocksOf(architecture).some(({ attention, mlp }) =>
     [attention, mlp].some((half) => METHODS[half.method].direct)

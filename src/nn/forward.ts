@@ -34,7 +34,7 @@ export interface ForwardOptions {
   /** KV cache of earlier positions, which the ids continue (see `keyCache`). */
   readonly cache?: KeyCache;
   /** Positions whose logits to compute, W per row, u32 [B W], as flat indices b T + t in row order. */
-  readonly wanted?: Tensor;
+  readonly logitRows?: Tensor;
 }
 
 /** Options of `project`. */

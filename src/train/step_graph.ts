@@ -253,5 +253,5 @@ export function logitsGraph(
     ? undefined
     : literal(Uint32Array.from({ length: rows * positions }, (_, n) => last(n)), [rows * positions], "u32");
   const views = parameterViews(layout, flat(layout));
-  return { outputs: { logits: decoder(architecture, views, ids, { wanted: kept }) } };
+  return { outputs: { logits: decoder(architecture, views, ids, { logitRows: kept }) } };
 }

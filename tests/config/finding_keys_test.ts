@@ -18,13 +18,13 @@ Deno.test("--keys lists every key of a resolved configuration, with its values, 
 });
 
 Deno.test("a key as other tools spell it is answered with ours", () => {
-  for (const [foreign, own] of Object.entries(FOREIGN_KEYS)) {
-    assert.ok(paths.includes(own), own);
-    const section = own.includes(".") ? { model: { [foreign]: 1 } } : { [foreign]: 1 };
+  for (const [foreign, key] of Object.entries(FOREIGN_KEYS)) {
+    assert.ok(paths.includes(key), key);
+    const section = key.includes(".") ? { model: { [foreign]: 1 } } : { [foreign]: 1 };
     for (const raw of [section, { [foreign]: 1 }]) {
       assert.throws(
         () => resolveConfig(raw, { place: "a.yaml", name: "a" }),
-        (error: Error) => error.message.endsWith(`${foreign}: unknown key. It is "${own}" here.`),
+        (error: Error) => error.message.endsWith(`${foreign}: unknown key. It is "${key}" here.`),
         foreign,
       );
     }

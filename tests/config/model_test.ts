@@ -52,10 +52,10 @@ Deno.test("overrides reach one block, and start the list where there is none", (
 });
 
 Deno.test("words, numbers and null each have their keys", () => {
-  const found = model(
+  const actual = model(
     attention("activation: sigmoid, bias: learned, temperature: 1e-1, per: head, layer_scale: 1e-4"),
   );
-  const { bias, temperature, per, layer_scale } = found.block.attention;
+  const { bias, temperature, per, layer_scale } = actual.block.attention;
   assert.deepEqual([bias, temperature, per, layer_scale], ["learned", 0.1, "head", 1e-4]);
 });
 

@@ -29,9 +29,9 @@ function message(yaml: string, ...overrides: string[]): string {
 }
 
 Deno.test("a key of a megabyte is reported cut, at once", () => {
-  const found = message(`"${"dim".repeat(350_000)}": 1`);
-  assert.match(found, /^configs\/a\.yaml: (dim){19}\.\.\.: unknown key\./);
-  assert.ok(found.length < 300);
+  const actual = message(`"${"dim".repeat(350_000)}": 1`);
+  assert.match(actual, /^configs\/a\.yaml: (dim){19}\.\.\.: unknown key\./);
+  assert.ok(actual.length < 300);
 });
 
 Deno.test("an empty configuration resolves to the documented defaults, named after its file", () => {

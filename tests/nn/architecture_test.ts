@@ -111,7 +111,7 @@ Deno.test("each choice brings its parameters, with their shapes and starts", () 
       mlp: { gated: true, factor: 2 },
     },
   };
-  const found = Object.fromEntries(
+  const actual = Object.fromEntries(
     decoderParameters(architecture).map((
       { name, shape, mean },
     ) => [name.replace("blocks.0.", ""), { shape, mean }]),
@@ -135,9 +135,9 @@ Deno.test("each choice brings its parameters, with their shapes and starts", () 
     "mlp.fc.weight": [[24, 12], 0],
   };
   for (const [name, [shape, mean]] of Object.entries(expected)) {
-    assert.deepEqual(found[name], { shape, mean }, name);
+    assert.deepEqual(actual[name], { shape, mean }, name);
   }
-  assert.ok(!("ls2" in found) && !("pos_embed.weight" in found));
+  assert.ok(!("ls2" in actual) && !("pos_embed.weight" in actual));
 });
 
 Deno.test("a vocabulary below the tokenizer's is refused in one line", () => {
@@ -185,8 +185,8 @@ Deno.test("a modifier named by file and export is loaded, learns and changes the
     const described = architectureOf(model, 11);
     assert.throws(() => decoderParameters(described), /distance of .* is not loaded/);
     const architecture = await loadModifiers(described);
-    const own = decoderParameters(architecture).filter(({ name }) => name.includes("modifier"));
-    assert.deepEqual(own.map(({ name, shape, mean }) => [name, shape, mean]), [[
+    const tables = decoderParameters(architecture).filter(({ name }) => name.includes("modifier"));
+    assert.deepEqual(tables.map(({ name, shape, mean }) => [name, shape, mean]), [[
       "blocks.0.attn.modifier.slope",
       [3],
       0.1,

@@ -59,9 +59,9 @@ Deno.test("dropout falls on the embedding, every pattern and every branch, each 
   const branches = ["attention", "dropout", "dropout"];
   assert.deepEqual(sites.map(([name]) => name), ["dropout", ...branches, ...branches]);
   assert.equal(new Set(sites.map(([, site]) => site)).size, 7);
-  const own = sitesOf({ block: { ...TINY.block, dropout: 0.1 } });
+  const blockSites = sitesOf({ block: { ...TINY.block, dropout: 0.1 } });
   assert.deepEqual(
-    own.map(([name]) => name),
+    blockSites.map(([name]) => name),
     [...branches, ...branches],
     "a block's own leaves the embedding",
   );
@@ -155,8 +155,8 @@ Deno.test("taps change nothing, and see every point of a block by its name", asy
   const ids = input("ids", [BATCH, TINY.context], "u32");
   const tapped = decoder({ ...TINY, ...choices }, parameters, ids, { taps });
   using oracle = cpuDevice({ precision: "f64" });
-  const found = await evaluate(oracle, { feeds, outputs: { logits, tapped } });
-  assert.ok(relativeError(found.tapped, found.logits) < 1e-14);
+  const actual = await evaluate(oracle, { feeds, outputs: { logits, tapped } });
+  assert.ok(relativeError(actual.tapped, actual.logits) < 1e-14);
   const block = (n: number) =>
     [
       "resid_pre 3 7 12",
@@ -220,9 +220,9 @@ for (const [name, choices] of Object.entries(MIXED)) {
     using oracle = cpuDevice({ precision: "f64" });
     const expected = await evaluate(oracle, { feeds, outputs });
     for (const device of await webgpuDevices()) {
-      const found = await evaluate(device, { feeds, outputs });
+      const actual = await evaluate(device, { feeds, outputs });
       for (const key of Object.keys(outputs)) {
-        const error = relativeError(found[key], expected[key], 1e-4);
+        const error = relativeError(actual[key], expected[key], 1e-4);
         assert.ok(error <= 1e-4, `${device.target!.kind} schedule, ${key}: ${error}`);
       }
     }

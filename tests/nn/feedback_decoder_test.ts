@@ -46,24 +46,27 @@ function decoderGradients(method: Method, head: Method | null = null) {
 /** Whether two tensors are equal on the float64 oracle. */
 async function equal(
   feeds: Record<string, Values>,
-  outputs: { found: Tensor; expected: Tensor },
+  outputs: { actual: Tensor; expected: Tensor },
 ): Promise<number> {
   using oracle = cpuDevice({ precision: "f64" });
-  const { found, expected } = await evaluate(oracle, { feeds, outputs });
-  return relativeError(found, expected);
+  const { actual, expected } = await evaluate(oracle, { feeds, outputs });
+  return relativeError(actual, expected);
 }
 
 Deno.test("under fa the error of the logits passes the head through a fixed random matrix too", async () => {
   const { feeds, gradient, e, architecture } = decoderGradients("fa");
   const B = feedbackMatrix({ name: "unembed", std: matrixStd(architecture, [11, 8]) }, [11, 8]);
-  const found = reshape(gradient("final_norm"), [10, 8]);
-  assert.ok(await equal(feeds, { found, expected: matmul(e, B) }) < 1e-12);
+  const actual = reshape(gradient("final_norm"), [10, 8]);
+  assert.ok(await equal(feeds, { actual, expected: matmul(e, B) }) < 1e-12);
 });
 
 Deno.test("model.head.method bp sends the true gradient to the last block of an fa model", async () => {
   const { feeds, gradient } = decoderGradients("fa", "bp");
   const exact = decoderGradients("bp");
-  const outputs = { found: gradient("blocks.1.resid_post"), expected: exact.gradient("blocks.1.resid_post") };
+  const outputs = {
+    actual: gradient("blocks.1.resid_post"),
+    expected: exact.gradient("blocks.1.resid_post"),
+  };
   assert.ok(await equal(feeds, outputs) < 1e-12);
 });
 
@@ -75,7 +78,7 @@ Deno.test("under dfa wo and mlp.proj learn from e B alone: nothing of the stream
       const dy = matmul(e, feedbackMatrix({ name: `blocks.${n}.${matrix} output`, std }, [11, 8]));
       const x = reshape(seen[`blocks.${n}.${tap}`], [10, width]);
       const expected = matmul(dy, x, { transA: true });
-      const error = await equal(feeds, { found: gradient(`blocks.${n}.${matrix}.weight`), expected });
+      const error = await equal(feeds, { actual: gradient(`blocks.${n}.${matrix}.weight`), expected });
       assert.ok(error < 1e-12, `blocks.${n}.${matrix}: ${error}`);
     }
   }

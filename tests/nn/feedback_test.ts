@@ -43,7 +43,7 @@ function chain(method: "fa" | "dfa") {
   const error = method === "dfa" ? e : dy;
   return {
     feeds,
-    found: { logits, ...Object.fromEntries(names.map((name, i) => [name, gradients[i]])) },
+    actual: { logits, ...Object.fromEntries(names.map((name, i) => [name, gradients[i]])) },
     expected: {
       logits: plain,
       ...Object.fromEntries(names.map((name, i) => [name, exact[i]])),
@@ -55,12 +55,12 @@ function chain(method: "fa" | "dfa") {
 
 for (const [method, sends] of [["fa", "the layer's error"], ["dfa", "the logits' error"]] as const) {
   Deno.test(`${method} sends ${sends} through a fixed random matrix; all other gradients keep their form`, async () => {
-    const { feeds, found, expected, exact } = chain(method);
+    const { feeds, actual, expected, exact } = chain(method);
     using oracle = cpuDevice({ precision: "f64" });
     const gradients: Record<string, Values> = await evaluate(oracle, { feeds, outputs: expected });
     for (const device of [oracle, ...await webgpuDevices()]) {
-      const values: Record<string, Values> = await evaluate(device, { feeds, outputs: found });
-      for (const name of Object.keys(found)) {
+      const values: Record<string, Values> = await evaluate(device, { feeds, outputs: actual });
+      for (const name of Object.keys(actual)) {
         const error = relativeError(values[name], gradients[name]);
         assert.ok(error <= (device === oracle ? 1e-12 : 1e-5), `${device.adapter}, ${name}: ${error}`);
       }

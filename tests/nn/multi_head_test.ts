@@ -56,11 +56,11 @@ for (const [name, golden] of Object.entries(cases)) {
     for (const [key, { data }] of Object.entries(unpack(golden.gradients))) expected[`d ${key}`] = data;
     using oracle = cpuDevice({ precision: "f64" });
     for (const device of [oracle, ...await webgpuDevices()]) {
-      const found = await evaluate(device, { feeds, outputs });
+      const actual = await evaluate(device, { feeds, outputs });
       for (const key of Object.keys(outputs)) {
         // The keys' bias adds one number to a row of scores: its gradient is zero, or what rounding leaves of it.
         const [allowed, floor] = device === oracle ? [1e-9, 1e-3] : [key === "y" ? 1e-5 : 1e-4, 0.1];
-        const error = relativeError(found[key], expected[key], floor);
+        const error = relativeError(actual[key], expected[key], floor);
         assert.ok(error <= allowed, `${device.adapter}, ${key}: ${error}`);
       }
     }

@@ -40,8 +40,8 @@ const patternOf = (stats: readonly StatRecord[]): StatRecord =>
     return kind === "act" && tap.endsWith(".pattern") && head === 0 && entropy !== undefined;
   })!;
 
-function near(found: unknown, expected: number, what: string): void {
-  assert.ok(Math.abs(Number(found) - expected) < 1e-5, `${what}: found ${found}, expected ${expected}`);
+function near(actual: unknown, expected: number, what: string): void {
+  assert.ok(Math.abs(Number(actual) - expected) < 1e-5, `${what}: found ${actual}, expected ${expected}`);
 }
 
 const rows = [0, 1, 2, 3, 4, 5, 6, 7];
@@ -49,31 +49,31 @@ const mean = (x: readonly number[]) => x.reduce((a, b) => a + b) / x.length;
 
 Deno.test("learned keys are left out of the distances, and extra_mass says what share they took", () =>
   tracked({ block: { attention: { extra_keys: 8 } } }, (stats) => {
-    const found = patternOf(stats);
+    const actual = patternOf(stats);
     // Uniform weights: row i is i / 2 from its own i + 1 keys; the first of equals is key 0.
-    near(found.distance, 1.75, "distance");
-    near(found.argmax_distance, 3.5, "argmax_distance");
-    near(found.extra_mass, mean(rows.map((i) => 8 / (i + 9))), "extra_mass");
-    near(found.sink, mean(rows.slice(1).map((i) => 1 / (i + 9))), "sink");
-    near(found.entropy_ratio, 1, "entropy_ratio");
-    near(found.nonfinite, 0, "nonfinite");
+    near(actual.distance, 1.75, "distance");
+    near(actual.argmax_distance, 3.5, "argmax_distance");
+    near(actual.extra_mass, mean(rows.map((i) => 8 / (i + 9))), "extra_mass");
+    near(actual.sink, mean(rows.slice(1).map((i) => 1 / (i + 9))), "sink");
+    near(actual.entropy_ratio, 1, "entropy_ratio");
+    near(actual.nonfinite, 0, "nonfinite");
   }));
 
 Deno.test("a pattern's own norms: l2 over the batch, pnorm_mean over its samples", () =>
   tracked({}, (stats) => {
-    const found = patternOf(stats);
+    const actual = patternOf(stats);
     // Row i of each of the two samples holds i + 1 weights of 1 / (i + 1).
     const squares = rows.reduce((sum, i) => sum + 1 / (i + 1), 0);
-    near(found.pnorm_mean, Math.sqrt(squares), "pnorm_mean");
-    near(found.l2, Math.sqrt(2 * squares), "l2");
+    near(actual.pnorm_mean, Math.sqrt(squares), "pnorm_mean");
+    near(actual.l2, Math.sqrt(2 * squares), "l2");
   }));
 
 Deno.test("a model without learned keys has no extra_mass, and a windowed one sinks by the rows that see key 0", () =>
   tracked({ block: { attention: { window: 2 } } }, (stats) => {
-    const found = patternOf(stats);
-    assert.ok(!("extra_mass" in found) && !("score_nonfinite" in found));
-    near(found.sink, 0.5, "sink");
-    near(found.previous, 0.5, "previous");
+    const actual = patternOf(stats);
+    assert.ok(!("extra_mass" in actual) && !("score_nonfinite" in actual));
+    near(actual.sink, 0.5, "sink");
+    near(actual.previous, 0.5, "previous");
   }));
 
 for (const divide of ["none", "n"]) {
@@ -86,10 +86,10 @@ for (const divide of ["none", "n"]) {
 Deno.test("a diverged model logs null and what is not finite, and its maps are hatched", () =>
   tracked({ init: { std: 3e38 } }, async (stats, log) => {
     const pairs = 2 * 8 * 9 / 2;
-    const found = patternOf(stats);
-    assert.equal(found.nonfinite, pairs);
+    const actual = patternOf(stats);
+    assert.equal(actual.nonfinite, pairs);
     for (const name of ["entropy", "sink", "max", "distance", "score_max"]) {
-      assert.ok(Number.isNaN(found[name]), name);
+      assert.ok(Number.isNaN(actual[name]), name);
     }
     const others = stats.filter(({ head, induction }) => head === 0 && induction === undefined);
     assert.equal(others.length, 4);
@@ -105,16 +105,21 @@ Deno.test("q, k, v and z and their gradients have every statistic by head, key h
   tracked({ dim: 16, heads: 4, init: {}, block: { attention: { kv_heads: 2 } } }, (stats) => {
     for (const kind of ["act", "grad"]) {
       for (const [name, count] of Object.entries({ q: 4, k: 2, v: 2, z: 4 })) {
-        const own = stats.filter((record) => record.kind === kind && record.tap === `blocks.0.attn.${name}`);
-        assert.deepEqual(own.map(({ head }) => head), [null, ...Array.from({ length: count }, (_, h) => h)]);
-        const [whole, ...heads] = own;
-        assert.ok(heads.every((head) => Object.keys(head).join() === Object.keys(whole).join()));
+        const ofLayer = stats.filter((record) =>
+          record.kind === kind && record.tap === `blocks.0.attn.${name}`
+        );
+        assert.deepEqual(ofLayer.map(({ head }) => head), [
+          null,
+          ...Array.from({ length: count }, (_, h) => h),
+        ]);
+        const [overall, ...heads] = ofLayer;
+        assert.ok(heads.every((head) => Object.keys(head).join() === Object.keys(overall).join()));
         const of = (statistic: string) => heads.map((head) => Number(head[statistic]));
         const sum = (x: readonly number[]) => x.reduce((a, b) => a + b);
-        const apart = (found: number, statistic: string) => {
-          const expected = Number(whole[statistic]);
-          const error = Math.abs(found - expected) / Math.max(Math.abs(expected), Number(whole.absmax));
-          assert.ok(error < 1e-6, `${kind}:${name} ${statistic}: ${found} of heads, ${expected} of all`);
+        const apart = (actual: number, statistic: string) => {
+          const expected = Number(overall[statistic]);
+          const error = Math.abs(actual - expected) / Math.max(Math.abs(expected), Number(overall.absmax));
+          assert.ok(error < 1e-6, `${kind}:${name} ${statistic}: ${actual} of heads, ${expected} of all`);
         };
         apart(sum(of("mean")) / count, "mean");
         apart(Math.hypot(...of("l2")), "l2");

@@ -92,12 +92,12 @@ Deno.test("everything: each tap, gradient, parameter, moment and update has its 
     const { records } = await run(config);
     const { architecture, layout } = modelOf(config, charTokenizer("ab"));
     const states = optimizerStates(config.optimizer, layout);
-    const found = new Set(statsOf(records).map(({ kind, tap, step }) => `${step} ${kind}:${tap}`));
+    const logged = new Set(statsOf(records).map(({ kind, tap, step }) => `${step} ${kind}:${tap}`));
     const names = subjectsOf(architecture, layout, states).map(({ kind, name }) => `${kind}:${name}`);
     for (let step = 1; step <= 5; step++) {
-      for (const name of names) assert.ok(found.has(`${step} ${name}`), `${name} at step ${step}`);
+      for (const name of names) assert.ok(logged.has(`${step} ${name}`), `${name} at step ${step}`);
     }
-    assert.equal(found.size, 5 * names.length);
+    assert.equal(logged.size, 5 * names.length);
     const taps = ["embed", "pos_embed", "final_norm", "logits"];
     const block =
       "resid_pre resid_mid resid_post ln1 ln2 attn.q attn.k attn.v attn.scores attn.pattern attn.z attn_out " +
@@ -180,7 +180,7 @@ Deno.test("a tracked run that is stopped and goes on writes the same records", (
       train: { steps: 6 },
       output: { dir: folder, checkpoint_every: 3 },
     });
-    const whole = await run(config);
+    const full = await run(config);
     const stop = new AbortController();
     const stopped = await train(config, {
       signal: stop.signal,
@@ -189,8 +189,8 @@ Deno.test("a tracked run that is stopped and goes on writes the same records", (
     await resume(stopped!.folder.path);
     const again: LogRecord[] = [];
     for await (const record of readLog(stopped!.folder.log)) again.push(record);
-    assert.deepEqual(statsOf(again).length, statsOf(whole.records).length);
-    const first = statsOf(whole.records).map((record) => JSON.stringify({ ...record, v: 2 }));
+    assert.deepEqual(statsOf(again).length, statsOf(full.records).length);
+    const first = statsOf(full.records).map((record) => JSON.stringify({ ...record, v: 2 }));
     statsOf(again).forEach((record, i) => {
       const { nonfinite, zeros } = record;
       const original = JSON.parse(first[i]);
