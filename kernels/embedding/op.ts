@@ -98,7 +98,7 @@ export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
       for (let i = 0, from = n * size; i < size; i++) dtable[to + i] += dy[from + i];
     }
   },
-  withAddend(node, addend) {
+  fuseAdd(node, addend) {
     return node.inputs.length === 2
       ? apply(embeddingBackwardOp, [...node.inputs, addend], node.attrs as EmbeddingBackwardAttrs)[0]
       : undefined;

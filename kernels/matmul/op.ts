@@ -142,7 +142,7 @@ export const matmulOp: Op<MatmulAttrs> = {
     if (addend) gradients.push(reshape(g!, node.inputs.at(-1)!.shape));
     return gradients;
   },
-  withAddend(node, addend) {
+  fuseAdd(node, addend) {
     const attrs = node.attrs as MatmulAttrs;
     if (attrs.addend || sizeOf(addend) !== sizeOf(node.outputs[0])) return undefined;
     return apply(matmulOp, [...node.inputs, addend], { ...attrs, addend: true })[0];

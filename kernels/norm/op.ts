@@ -99,7 +99,7 @@ export const normBackwardOp: Op<NormBackwardAttrs> = {
     };
   },
   cpu: normBackwardCpu,
-  withAddend(node, addend) {
+  fuseAdd(node, addend) {
     const attrs = node.attrs as NormBackwardAttrs;
     // An addend that is already an input would be bound twice.
     if (attrs.addend || node.inputs.includes(addend)) return undefined;

@@ -29,7 +29,7 @@ const step = flatOptimizer<AdamwOptions>({
     COUPLED: coupled,
   }),
   rule(
-    { betas: [beta1, beta2], eps, weightDecay, decayed, coupled },
+    { betas: [beta1, beta2], eps, weightDecay, decayedCount, coupled },
     [lr, correction1, correction2],
     parameter,
     [expAvg, expAvgSq],
@@ -39,12 +39,13 @@ const step = flatOptimizer<AdamwOptions>({
     const rate = lr / correction1;
     return (i, gradient) => {
       const before = parameter[i];
-      const g = gradient + (i < decayed ? inGradient * before : 0);
+      const g = gradient + (i < decayedCount ? inGradient * before : 0);
       const m = beta1 * expAvg[i] + (1 - beta1) * g;
       const v = beta2 * expAvgSq[i] + (1 - beta2) * g * g;
       expAvg[i] = m;
       expAvgSq[i] = v;
-      parameter[i] = (i < decayed ? before * decay : before) - rate * m / (Math.sqrt(v) / correction2 + eps);
+      parameter[i] = (i < decayedCount ? before * decay : before) -
+        rate * m / (Math.sqrt(v) / correction2 + eps);
     };
   },
 });
@@ -54,7 +55,7 @@ const step = flatOptimizer<AdamwOptions>({
  * torch.nn.utils.clip_grad_norm_:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
- *     p <- p (1 - lr weightDecay)                               the first `decayed` elements
+ *     p <- p (1 - lr weightDecay)                               the first `decayedCount` elements
  *     m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2
  *     p <- p - lr / (1 - beta1^t) m / (sqrt(v) / sqrt(1 - beta2^t) + eps)
  *
@@ -75,7 +76,7 @@ const step = flatOptimizer<AdamwOptions>({
  * import { adamw, sumSquares } from "../mod.ts";
  * const [parameter, exp_avg, exp_avg_sq] = ["p", "m", "v"].map((name) => state(name, [128]));
  * const gradient = input("gradient", [128]);
- * const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip: 1, decayed: 64 } as const;
+ * const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip: 1, decayedCount: 64 } as const;
  * const tensors = { parameter, gradient, states: { exp_avg, exp_avg_sq }, squaredNorm: sumSquares(gradient), hyper: input("hyper", [4]) };
  * const after = adamw(tensors, options); // after.parameter replaces parameter
  * ```

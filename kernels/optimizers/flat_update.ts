@@ -7,12 +7,12 @@ import flatUpdateWgsl from "./flat_update.wgsl" with { type: "text" };
 
 /** Options of every optimizer. */
 export interface FlatUpdateOptions {
-  /** Weight decay of the first `decayed` parameters. */
+  /** Weight decay of the first `decayedCount` parameters. */
   readonly weightDecay: number;
   /** Largest global norm of the gradient; 0: no clipping. */
   readonly clip: number;
   /** Number of parameters, from the first, that weight decay applies to. */
-  readonly decayed: number;
+  readonly decayedCount: number;
   /** Also return the step's change of each parameter, `update`. */
   readonly keepUpdate?: boolean;
 }
@@ -29,8 +29,8 @@ export interface UpdateTensors {
   readonly squaredNorm: Tensor;
   /** Numbers uploaded for each step, the learning rate first: f32 [1] or more; for adamw see `adamwHyper`. */
   readonly hyper: Tensor;
-  /** f32 [N]; 0 freezes the parameter, its states and its decay. Default: all are trained. */
-  readonly trained?: Tensor;
+  /** f32 [N]; 0 freezes the parameter, its states and its decay. Default: all are trainable. */
+  readonly trainable?: Tensor;
 }
 
 /** Results of a step, which replace parameters and states in place. */
@@ -86,8 +86,8 @@ function flatUpdateOp<O extends FlatUpdateOptions>(optimizer: FlatUpdate<O>): Op
     infer(inputs, { keepUpdate }) {
       const [parameter, gradient, ...rest] = inputs;
       const held = rest.slice(0, count);
-      const [squaredNorm, hyper, trained = parameter] = rest.slice(count);
-      const flat = [gradient, ...held, trained].every((x) => sizeOf(x) === sizeOf(parameter));
+      const [squaredNorm, hyper, trainable = parameter] = rest.slice(count);
+      const flat = [gradient, ...held, trainable].every((x) => sizeOf(x) === sizeOf(parameter));
       const given = sizeOf(squaredNorm) === 1 && sizeOf(hyper) >= numbers;
       if (!flat || !given || inputs.some((x) => x.dtype !== "f32")) {
         const expected = `parameters, gradient and ${count} states of one size, a squared norm f32[1] and ` +
@@ -102,14 +102,14 @@ function flatUpdateOp<O extends FlatUpdateOptions>(optimizer: FlatUpdate<O>): Op
     }),
     cpu(inputs, outputs, { attrs }) {
       const gradient = inputs[1];
-      const [[squaredNorm], hyper, trained] = inputs.slice(count + 2);
+      const [[squaredNorm], hyper, trainable] = inputs.slice(count + 2);
       const [parameter, ...held] = outputs.slice(0, count + 1) as Floats[];
       const update = outputs[count + 1];
       const factor = clipFactor(attrs.clip, squaredNorm);
       const updateOne = rule(attrs, hyper, parameter, held);
       for (let i = 0; i < parameter.length; i++) {
         const before = parameter[i];
-        if (trained?.[i] !== 0) updateOne(i, gradient[i] * factor);
+        if (trainable?.[i] !== 0) updateOne(i, gradient[i] * factor);
         if (update) update[i] = parameter[i] - before;
       }
     },
@@ -121,7 +121,7 @@ function dispatchOf<O extends FlatUpdateOptions>(
   size: number,
   attrs: Attrs<O>,
 ): Dispatch {
-  const { weightDecay, clip, decayed, keepUpdate = false, freezes } = attrs;
+  const { weightDecay, clip, decayedCount, keepUpdate = false, freezes } = attrs;
   const count = states.length;
   const declared = states.map((state, k) =>
     `@group(0) @binding(${k + 6}) var<storage, read_write> ${state}: array<f32>;`
@@ -131,7 +131,7 @@ function dispatchOf<O extends FlatUpdateOptions>(
     source: flatUpdateWgsl,
     constants: {
       SIZE: size,
-      DECAYED: decayed,
+      DECAYED: decayedCount,
       CLIPPED: clip > 0,
       CLIP: wgslFloat(clip),
       WEIGHT_DECAY: wgslFloat(weightDecay),
@@ -171,11 +171,11 @@ export function flatOptimizer<O extends FlatUpdateOptions>(
 ): (tensors: UpdateTensors, options: O) => Updated {
   const { name, states: names, fractions, sizes } = optimizer;
   const op = flatUpdateOp(optimizer);
-  return ({ parameter, gradient, states, squaredNorm, hyper, trained }, options) => {
+  return ({ parameter, gradient, states, squaredNorm, hyper, trainable }, options) => {
     checkUpdateOptions(name, parameter, options, fractions?.(options), sizes?.(options));
     const held = statesOf(name, names, states);
-    const inputs = [parameter, gradient, ...held, squaredNorm, hyper, ...(trained ? [trained] : [])];
-    const [after, ...rest] = apply(op, inputs, { ...options, freezes: trained !== undefined });
+    const inputs = [parameter, gradient, ...held, squaredNorm, hyper, ...(trainable ? [trainable] : [])];
+    const [after, ...rest] = apply(op, inputs, { ...options, freezes: trainable !== undefined });
     return {
       parameter: after,
       states: Object.fromEntries(names.map((state, k) => [state, rest[k]])),
@@ -190,7 +190,7 @@ export function flatOptimizer<O extends FlatUpdateOptions>(
 export function checkUpdateOptions(
   op: string,
   parameter: Tensor,
-  { weightDecay, clip, decayed }: FlatUpdateOptions,
+  { weightDecay, clip, decayedCount }: FlatUpdateOptions,
   fractions: Readonly<Record<string, number>> = {},
   sizes: Readonly<Record<string, number>> = {},
 ): void {
@@ -204,7 +204,7 @@ export function checkUpdateOptions(
     if (!(value >= 0 && Number.isFinite(value))) fail(name, value, "a finite number of at least 0");
   }
   const size = sizeOf(parameter);
-  if (!Number.isInteger(decayed) || decayed < 0 || decayed > size) {
-    fail("decayed", decayed, `an integer from 0 to ${size}, the number of parameters`);
+  if (!Number.isInteger(decayedCount) || decayedCount < 0 || decayedCount > size) {
+    fail("decayedCount", decayedCount, `an integer from 0 to ${size}, the number of parameters`);
   }
 }

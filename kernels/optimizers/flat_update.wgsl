@@ -9,7 +9,7 @@
 @group(0) @binding(3) var<storage, read> squared_norm: array<f32>;
 //! end
 //! if FREEZES
-@group(0) @binding(4) var<storage, read> trained: array<f32>;
+@group(0) @binding(4) var<storage, read> trainable: array<f32>;
 //! end
 //! if UPDATED
 @group(0) @binding(5) var<storage, read_write> update: array<f32>;
@@ -18,7 +18,7 @@
 
 //! each i in 0..SIZE
 //! if FREEZES
-  if (trained[i] == 0f) {
+  if (trainable[i] == 0f) {
 //! if UPDATED
     update[i] = 0f;
 //! end

@@ -21,10 +21,10 @@ const step = flatOptimizer<LionOptions>({
     BETA2: wgslFloat(beta2),
     ONE_MINUS_BETA2: wgslFloat(1 - beta2),
   }),
-  rule({ betas: [beta1, beta2], weightDecay, decayed }, [lr], parameter, [mean]) {
+  rule({ betas: [beta1, beta2], weightDecay, decayedCount }, [lr], parameter, [mean]) {
     return (i, gradient) => {
       const direction = Math.sign(beta1 * mean[i] + (1 - beta1) * gradient);
-      const decay = i < decayed ? 1 - lr * weightDecay : 1;
+      const decay = i < decayedCount ? 1 - lr * weightDecay : 1;
       parameter[i] = parameter[i] * decay - lr * direction;
       mean[i] = beta2 * mean[i] + (1 - beta2) * gradient;
     };
@@ -35,7 +35,7 @@ const step = flatOptimizer<LionOptions>({
  * One step of Lion, in place, with the gradient first clipped by its global norm:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
- *     p <- p (1 - lr weightDecay)                               the first `decayed` elements
+ *     p <- p (1 - lr weightDecay)                               the first `decayedCount` elements
  *     p <- p - lr sign(beta1 m + (1 - beta1) g)
  *     m <- beta2 m + (1 - beta2) g
  *
@@ -55,7 +55,7 @@ const step = flatOptimizer<LionOptions>({
  * import { lion, sumSquares } from "../mod.ts";
  * const [parameter, exp_avg] = ["p", "m"].map((name) => state(name, [128]));
  * const gradient = input("gradient", [128]);
- * const options = { betas: [0.9, 0.99], weightDecay: 1, clip: 1, decayed: 64 } as const;
+ * const options = { betas: [0.9, 0.99], weightDecay: 1, clip: 1, decayedCount: 64 } as const;
  * const tensors = { parameter, gradient, states: { exp_avg }, squaredNorm: sumSquares(gradient), hyper: input("hyper", [1]) };
  * const after = lion(tensors, options); // after.parameter replaces parameter
  * ```

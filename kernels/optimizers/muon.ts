@@ -20,7 +20,7 @@ export interface MatrixSlot {
 }
 
 /** Constant options; the decay is decoupled, a fraction of the learning rate. */
-export interface MuonOptions extends Omit<FlatUpdateOptions, "decayed"> {
+export interface MuonOptions extends Omit<FlatUpdateOptions, "decayedCount"> {
   /** Decay of the momentum, in [0, 1). */
   readonly momentum: number;
   /** Nesterov: look ahead by one momentum step, momentum m + (1 - momentum) g instead of m. */
@@ -40,7 +40,7 @@ const muonDirectionOp: Op<DirectionAttrs> = {
     const [gradient, momentum, squaredNorm, chosen] = inputs;
     const flat = [momentum, chosen].every((x) => sizeOf(x) === sizeOf(gradient));
     if (!flat || sizeOf(squaredNorm) !== 1 || inputs.some((x) => x.dtype !== "f32")) {
-      mismatch("muon", "gradient, momentum and trained of one size, and a squared norm f32[1]", inputs);
+      mismatch("muon", "gradient, momentum and trainable of one size, and a squared norm f32[1]", inputs);
     }
     return [momentum, { shape: gradient.shape, dtype: "f32" }];
   },
@@ -191,7 +191,7 @@ function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): T
  *
  * Source: Jordan et al. 2024, Muon; Liu et al. 2025, Muon is Scalable for LLM Training, for the factor and the decay.
  *
- * @param tensors `states`: momentum, m; `trained`: nonzero in the matrices that this step updates, 0 everywhere else
+ * @param tensors `states`: momentum, m; `trainable`: nonzero in the matrices that this step updates, 0 everywhere else
  * @param options see `MuonOptions`
  * @returns the updated parameters and momentum, in place
  * @throws {UserError} if sizes do not fit or an option is outside its range
@@ -201,20 +201,20 @@ function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): T
  * import { constant, input, state } from "../../mod.ts";
  * import { muon, sumSquares } from "../mod.ts";
  * const [parameter, momentum] = ["p", "m"].map((name) => state(name, [128]));
- * const [gradient, hyper, trained] = [input("gradient", [128]), input("lr", [1]), constant(1, [128])];
+ * const [gradient, hyper, trainable] = [input("gradient", [128]), input("lr", [1]), constant(1, [128])];
  * const matrices = [{ offset: 0, shape: [8, 16] }];
  * const options = { momentum: 0.95, nesterov: true, weightDecay: 0.1, clip: 1, matrices };
- * const tensors = { parameter, gradient, states: { momentum }, squaredNorm: sumSquares(gradient), hyper, trained };
+ * const tensors = { parameter, gradient, states: { momentum }, squaredNorm: sumSquares(gradient), hyper, trainable };
  * const after = muon(tensors, options); // after.parameter replaces parameter
  * ```
  */
-export function muon(tensors: UpdateTensors & { readonly trained: Tensor }, options: MuonOptions): Updated {
-  const { parameter, gradient, states, squaredNorm, trained } = tensors;
+export function muon(tensors: UpdateTensors & { readonly trainable: Tensor }, options: MuonOptions): Updated {
+  const { parameter, gradient, states, squaredNorm, trainable } = tensors;
   const { matrices, ...common } = options;
-  const all = { ...common, decayed: sizeOf(parameter) };
+  const all = { ...common, decayedCount: sizeOf(parameter) };
   checkUpdateOptions("muon", parameter, all, { momentum: options.momentum });
   const [momentum] = statesOf("muon", ["momentum"], states);
-  const [mean, direction] = apply(muonDirectionOp, [gradient, momentum, squaredNorm, trained], common);
+  const [mean, direction] = apply(muonDirectionOp, [gradient, momentum, squaredNorm, trainable], common);
   const stacks = stacksOf(matrices);
   const directions = stacks.flatMap((stack) => stackOrthogonalised(direction, stack));
   const packed = pack(directions, stacks.flat().map(({ offset }) => offset), sizeOf(parameter));

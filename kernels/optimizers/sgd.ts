@@ -18,9 +18,9 @@ const step = flatOptimizer<SgdOptions>({
   step: sgdWgsl,
   fractions: ({ momentum }) => ({ momentum }),
   constants: ({ momentum, nesterov = false }) => ({ MOMENTUM: wgslFloat(momentum), NESTEROV: nesterov }),
-  rule({ momentum, nesterov, weightDecay, decayed }, [lr], parameter, [mean]) {
+  rule({ momentum, nesterov, weightDecay, decayedCount }, [lr], parameter, [mean]) {
     return (i, gradient) => {
-      const g = gradient + (i < decayed ? weightDecay * parameter[i] : 0);
+      const g = gradient + (i < decayedCount ? weightDecay * parameter[i] : 0);
       const m = momentum * mean[i] + g;
       mean[i] = m;
       parameter[i] -= lr * (nesterov ? g + momentum * m : m);
@@ -32,7 +32,7 @@ const step = flatOptimizer<SgdOptions>({
  * One step of stochastic gradient descent, in place, with the gradient first clipped by its global norm:
  *
  *     g <- g min(1, clip / (norm + 1e-6))                       unless clip is 0
- *     g <- g + weightDecay p                                    the first `decayed` elements
+ *     g <- g + weightDecay p                                    the first `decayedCount` elements
  *     m <- momentum m + g
  *     p <- p - lr m,  with nesterov p - lr (g + momentum m)
  *
@@ -52,7 +52,7 @@ const step = flatOptimizer<SgdOptions>({
  * import { sgd, sumSquares } from "../mod.ts";
  * const [parameter, momentum] = ["p", "m"].map((name) => state(name, [128]));
  * const gradient = input("gradient", [128]);
- * const options = { momentum: 0.9, nesterov: true, weightDecay: 0, clip: 1, decayed: 64 };
+ * const options = { momentum: 0.9, nesterov: true, weightDecay: 0, clip: 1, decayedCount: 64 };
  * const tensors = { parameter, gradient, states: { momentum }, squaredNorm: sumSquares(gradient), hyper: input("hyper", [1]) };
  * const after = sgd(tensors, options); // after.parameter replaces parameter
  * ```

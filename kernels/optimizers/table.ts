@@ -41,7 +41,7 @@ export interface OptimizerOptions
 export interface Optimizer {
   /** Its flat states, each for all parameters, the hidden matrices, or the rest. */
   readonly states: Readonly<Record<string, "all" | "matrices" | "rest">>;
-  /** One step, in place; here `trained` has one number per `ALIGN` parameters, [N / ALIGN]. */
+  /** One step, in place; here `trainable` has one number per `ALIGN` parameters, [N / ALIGN]. */
   step(tensors: UpdateTensors, options: OptimizerOptions): Updated;
 }
 
@@ -60,9 +60,9 @@ export function rowsOfSlots(size: number, slots: readonly MatrixSlot[]): Float32
   return rows;
 }
 
-const withElementMask = ({ trained, ...tensors }: UpdateTensors): UpdateTensors => ({
+const withElementMask = ({ trainable, ...tensors }: UpdateTensors): UpdateTensors => ({
   ...tensors,
-  trained: trained && elementsOf(trained),
+  trainable: trainable && elementsOf(trainable),
 });
 
 /** AdamW for everything except the hidden matrices, then Muon for these; neither changes the other's parameters. */
@@ -71,11 +71,11 @@ function stepMuon(tensors: UpdateTensors, options: OptimizerOptions): Updated {
   const mask = rowsOfSlots(sizeOf(tensors.parameter), options.matrices);
   const chosen = (rows: Float32Array) => {
     const selected = literal(rows, [rows.length]);
-    return elementsOf(tensors.trained ? multiply(selected, tensors.trained) : selected);
+    return elementsOf(tensors.trainable ? multiply(selected, tensors.trainable) : selected);
   };
-  const rest = adamw({ ...tensors, trained: chosen(mask.map((x) => 1 - x)) }, options);
+  const rest = adamw({ ...tensors, trainable: chosen(mask.map((x) => 1 - x)) }, options);
   const after = muon(
-    { ...tensors, parameter: rest.parameter, trained: chosen(mask) },
+    { ...tensors, parameter: rest.parameter, trainable: chosen(mask) },
     { ...common, momentum: momentum ?? 0.95, nesterov: nesterov ?? true },
   );
   return {

@@ -17,7 +17,7 @@ export function ancestors(roots: Iterable<Tensor>): Node[] {
 function accumulate(a: Tensor, b: Tensor, add: Add): Tensor {
   for (const [x, addend] of [[b, a], [a, b]]) {
     // The addend must exist when x's kernel runs.
-    const fused = x.index === 0 ? x.node.op.withAddend?.(x.node, addend) : undefined;
+    const fused = x.index === 0 ? x.node.op.fuseAdd?.(x.node, addend) : undefined;
     if (fused) return fused;
   }
   return add(a, b);

@@ -129,7 +129,7 @@ export interface Op<A = unknown> {
     needed: readonly boolean[],
   ): readonly (Tensor | undefined)[];
   /** The same node with `addend` added to output 0, if the kernel can fuse the addition. */
-  withAddend?(node: Node, addend: Tensor): Tensor | undefined;
+  fuseAdd?(node: Node, addend: Tensor): Tensor | undefined;
   /** Runs as soon as its inputs are computed, so that none is kept in memory for it (statistics). */
   early?: true;
   /** Outputs that replace an input in memory: output index to input index. */

@@ -36,7 +36,7 @@ const feedbackOp: Op<FeedbackAttrs> = {
   ...(matmulOp as Op<FeedbackAttrs>),
   name: "feedback_linear",
   // Matmul's fusion would return a plain matmul.
-  withAddend: undefined,
+  fuseAdd: undefined,
   vjp(node, gradients, needed) {
     const { feedback } = node.attrs as FeedbackAttrs;
     const [x, weight] = node.inputs;

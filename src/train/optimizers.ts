@@ -20,7 +20,7 @@ export interface Stepping {
   /** Hyperparameters of the step, [4]: see `adamwHyper`. */
   readonly hyper: Tensor;
   /** If some parameters are frozen: one number per `ALIGN` elements, 1 if trained, else 0. */
-  readonly trained?: Tensor;
+  readonly trainable?: Tensor;
   /** Also return the update of each parameter. */
   readonly keepUpdate: boolean;
 }
@@ -59,6 +59,6 @@ export function optimizerStep(stepping: Stepping): Updated {
   const optimizer: Optimizer = OPTIMIZERS[name];
   const states = Object.fromEntries(Object.keys(optimizer.states).map((name) => [name, flat(layout, name)]));
   const matrices = layout.slots.filter(isHidden);
-  const options = { ...rest, weightDecay, decayed: layout.decayed, keepUpdate, matrices };
+  const options = { ...rest, weightDecay, decayedCount: layout.decayed, keepUpdate, matrices };
   return optimizer.step({ ...tensors, parameter: parameters, states }, options);
 }

@@ -147,8 +147,8 @@ export function stepGraph(
     total = total ? { loss: add(total.loss, part.loss), gradient: add(total.gradient, part.gradient) } : part;
   }
   const { loss } = total!;
-  const trained = freezes ? input("trained", [layout.size / ALIGN]) : undefined;
-  const gradient = trained ? multiply(total!.gradient, elementsOf(trained)) : total!.gradient;
+  const trainable = freezes ? input("trained", [layout.size / ALIGN]) : undefined;
+  const gradient = trainable ? multiply(total!.gradient, elementsOf(trainable)) : total!.gradient;
   const squaredNorm = sumSquares(gradient);
   const { effect, table } = recordRow("steps", { loss, squared_norm: squaredNorm });
   const hyper = input("hyper", [4]);
@@ -163,7 +163,7 @@ export function stepGraph(
     gradient,
     squaredNorm,
     hyper,
-    trained,
+    trainable,
     keepUpdate,
   });
   const effects = [effect, after.parameter];

@@ -362,7 +362,7 @@ Deno.test("two replacements of one state must be chained: the second may not sta
 
 Deno.test("an operation is given which of its outputs are read", () => {
   const [p, g, m, v] = ["p", "g", "m", "v"].map((name) => state(name, [4]));
-  const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0, clip: 0, decayed: 0 } as const;
+  const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0, clip: 0, decayedCount: 0 } as const;
   const tensors = { parameter: p, gradient: g, states: { exp_avg: m, exp_avg_sq: v } };
   const [squaredNorm, hyper] = [input("norm", [1]), input("hyper", [4])];
   const { parameter, states } = adamw({ ...tensors, squaredNorm, hyper }, options);

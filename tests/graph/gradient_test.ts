@@ -87,7 +87,7 @@ const twice: Op<undefined> = {
     for (let i = 0; i < y.length; i++) (y as Floats)[i] = 2 * x[i] + (addend?.[i] ?? 0);
   },
   vjp: (_, [g]) => [apply(twice, [g!], undefined)[0]],
-  withAddend: (node, addend) =>
+  fuseAdd: (node, addend) =>
     node.inputs.length > 1 ? undefined : apply(twice, [node.inputs[0], addend], undefined)[0],
 };
 

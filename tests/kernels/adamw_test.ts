@@ -24,7 +24,7 @@ interface State {
 
 /** PyTorch's order of operations, one array at a time. */
 function reference(initial: Float64Array, steps: readonly Step[], options: AdamwOptions): State {
-  const { betas: [b1, b2], eps, weightDecay, clip, decayed } = options;
+  const { betas: [b1, b2], eps, weightDecay, clip, decayedCount: decayed } = options;
   const parameter = initial.slice();
   const expAvg = new Float64Array(initial.length);
   const expAvgSq = new Float64Array(initial.length);
@@ -93,7 +93,7 @@ Deno.test("several steps of adamw() equal a plain float64 loop, in 20 random siz
       eps: 1e-8,
       weightDecay: 0.1,
       clip,
-      decayed: between(rng, 0, size),
+      decayedCount: between(rng, 0, size),
     } as const;
     const expected = reference(initial, steps, options);
     const update = difference(expected.parameter, initial);
@@ -131,7 +131,7 @@ function one(rng: ReturnType<typeof randomStream>): Case {
     eps: 1e-8,
     weightDecay: 0.1,
     clip: 1,
-    decayed: between(rng, 0, size),
+    decayedCount: between(rng, 0, size),
   } as const;
   // Results rather than inputs, which may not be replaced.
   const [parameter, exp_avg, exp_avg_sq] = [p, m, v].map((x) => add(x, constant(0)));
@@ -145,7 +145,13 @@ Deno.test("one step of adamw() from given moments equals float64 on WebGPU", () 
 
 Deno.test("adamw() with clip and decay equals torch.optim.AdamW after each of three steps", async () => {
   const { betas, eps, weight_decay, clip, decayed } = golden.options;
-  const options = { betas: [betas[0], betas[1]] as const, eps, weightDecay: weight_decay, clip, decayed };
+  const options = {
+    betas: [betas[0], betas[1]] as const,
+    eps,
+    weightDecay: weight_decay,
+    clip,
+    decayedCount: decayed,
+  };
   const records = [golden["step 1"], golden["step 2"], golden["step 3"]];
   const steps = records.map(({ lr, gradient }) => ({ lr, gradient: Float64Array.from(gradient) }));
   const initial = Float64Array.from(golden.initial.parameter);
@@ -187,7 +193,7 @@ Deno.test("clipping adds 1e-6 to the norm, also exactly at the threshold, and ne
     ][]
   ) {
     for (const [clip, factor] of cases) {
-      const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip, decayed: 0 } as const;
+      const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip, decayedCount: 0 } as const;
       const [{ expAvg }] = await runSteps(device, Float64Array.of(1, 2, 3), steps, options);
       const error = relativeError(expAvg.map((m) => m * 1e4), [6 * factor * 0.1, 0, 8 * factor * 0.1]);
       assert.ok(error <= tolerance, `clip ${clip}, ${device.adapter}: ${error}`);
@@ -198,7 +204,7 @@ Deno.test("clipping adds 1e-6 to the norm, also exactly at the threshold, and ne
 Deno.test("with a gradient of zeros only the decayed parameters move, by lr times the decay", async () => {
   for (const device of await webgpuDevices()) {
     const initial = Float64Array.from({ length: 131 }, (_, i) => i + 1);
-    const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.5, clip: 1, decayed: 67 } as const;
+    const options = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.5, clip: 1, decayedCount: 67 } as const;
     const [{ parameter }] = await runSteps(
       device,
       initial,
@@ -217,7 +223,7 @@ Deno.test("adamwHyper() gives the rate and both corrections, exact at the first 
 Deno.test("adamw() rejects options and sizes that do not fit, naming them", () => {
   const [parameter, exp_avg, exp_avg_sq] = ["p", "m", "v"].map((name) => state(name, [7]));
   const [squaredNorm, hyper] = [input("norm", [1]), input("hyper", [4])];
-  const good = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip: 1, decayed: 7 } as const;
+  const good = { betas: [0.9, 0.99], eps: 1e-8, weightDecay: 0.1, clip: 1, decayedCount: 7 } as const;
   const refuses = (message: RegExp, options: Partial<AdamwOptions>, gradient = input("g", [7])) =>
     assert.throws(
       () =>
@@ -227,7 +233,9 @@ Deno.test("adamw() rejects options and sizes that do not fit, naming them", () =
         }),
       (error: Error) => error instanceof UserError && message.test(error.message),
     );
-  refuses(/decayed is 8, expected an integer from 0 to 7, the number of parameters/, { decayed: 8 });
+  refuses(/decayedCount is 8, expected an integer from 0 to 7, the number of parameters/, {
+    decayedCount: 8,
+  });
   refuses(/beta2 is 1, expected a number in \[0, 1\)/, { betas: [0.9, 1] });
   refuses(/clip is -1/, { clip: -1 });
   refuses(/weightDecay is NaN/, { weightDecay: NaN });

@@ -291,21 +291,21 @@ const STEPS: Record<string, Tested> = {
   sgd: {
     states: ["momentum"],
     step: (tensors) =>
-      sgd({ ...tensors, trained: undefined }, {
+      sgd({ ...tensors, trainable: undefined }, {
         momentum: 0,
         weightDecay: 0,
         clip: 1,
-        decayed: 0,
+        decayedCount: 0,
       }),
   },
   lion: {
     states: ["exp_avg"],
     step: (tensors) =>
-      lion({ ...tensors, trained: undefined }, {
+      lion({ ...tensors, trainable: undefined }, {
         betas: [0.9, 0.99],
         weightDecay: 0,
         clip: 1,
-        decayed: 0,
+        decayedCount: 0,
       }),
   },
 };

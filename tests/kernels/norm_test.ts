@@ -115,7 +115,7 @@ Deno.test("an addend that is dy itself is added by a separate kernel", async () 
     const y = rmsNorm(x, randomInput(rng, feeds, "weight", [12]));
     const [dx] = grad(sumAll(multiply(y, dy)), [x]);
     const backward = dx.node;
-    assert.equal(backward.op.withAddend!(backward, backward.inputs[2]), undefined);
+    assert.equal(backward.op.fuseAdd!(backward, backward.inputs[2]), undefined);
     return { feeds, outputs: { dx } };
   }, { count: 1 });
 });

@@ -46,7 +46,7 @@ export async function runSteps(
     states: Object.fromEntries(states.map((name, i) => [name, held[i]])),
     squaredNorm: sumSquares(gradient),
     hyper: input("hyper", [4]),
-    trained: input("trained", [size]),
+    trainable: input("trained", [size]),
   });
   device.define(names[0], parameter, initial);
   for (const name of names.slice(1)) device.define(name, { shape: [size], dtype: "f32" });

@@ -26,18 +26,19 @@ const muonOf = (options: { momentum: number; nesterov: boolean }, keepUpdate = f
 
 const sgdOf = (options: { momentum: number; nesterov: boolean }): Tested => ({
   states: ["momentum"],
-  step: (tensors) => sgd({ ...tensors, trained: undefined }, { ...options, weightDecay, clip, decayed }),
+  step: (tensors) =>
+    sgd({ ...tensors, trainable: undefined }, { ...options, weightDecay, clip, decayedCount: decayed }),
 });
 
 const ADAM: Tested = {
   states: ["exp_avg", "exp_avg_sq"],
   step: (tensors) =>
-    adamw({ ...tensors, trained: undefined }, {
+    adamw({ ...tensors, trainable: undefined }, {
       betas: [0.9, 0.99],
       eps: 1e-8,
       weightDecay,
       clip,
-      decayed,
+      decayedCount: decayed,
       coupled: true,
     }),
 };
@@ -77,7 +78,7 @@ function lionReference(
   options: Parameters<typeof lion>[1],
   trained: Float64Array,
 ): Found {
-  const { betas: [b1, b2], weightDecay, clip, decayed } = options;
+  const { betas: [b1, b2], weightDecay, clip, decayedCount: decayed } = options;
   const parameter = initial.slice();
   const expAvg = new Float64Array(initial.length);
   for (const { lr, gradient } of steps) {
@@ -105,7 +106,7 @@ Deno.test("several steps of lion() equal a plain float64 loop, frozen elements a
       betas: [0.9, 0.99],
       weightDecay: 0.5,
       clip: [0, 1, 10][rng.below(3)],
-      decayed,
+      decayedCount: decayed,
       keepUpdate: true,
     } as const;
     const expected = lionReference(initial, steps, options, trained);
@@ -136,7 +137,8 @@ Deno.test("sgd() without momentum or clip is p - lr g, and leaves frozen element
   const trained = Float64Array.from({ length: 300 }, (_, i) => Number(i % 3 > 0));
   const tested: Tested = {
     states: ["momentum"],
-    step: (tensors) => sgd(tensors, { momentum: 0, weightDecay: 0, clip: 0, decayed: 300, keepUpdate: true }),
+    step: (tensors) =>
+      sgd(tensors, { momentum: 0, weightDecay: 0, clip: 0, decayedCount: 300, keepUpdate: true }),
   };
   const expected = initial.slice();
   for (const { lr, gradient } of steps) gradient.forEach((g, i) => expected[i] -= lr * g * trained[i]);
@@ -180,7 +182,7 @@ Deno.test("sgd(), lion() and muon() reject options and sizes that do not fit, na
   const [parameter, m] = ["p", "m"].map((name) => state(name, [64]));
   const [squaredNorm, hyper, gradient] = [input("norm", [1]), input("lr", [1]), input("g", [64])];
   const tensors = { parameter, gradient, states: { momentum: m, exp_avg: m }, squaredNorm, hyper };
-  const good = { weightDecay: 0, clip: 1, decayed: 64 };
+  const good = { weightDecay: 0, clip: 1, decayedCount: 64 };
   const refuses = (message: RegExp, make: () => unknown) =>
     assert.throws(make, (error: Error) => error instanceof UserError && message.test(error.message));
   refuses(
@@ -188,8 +190,8 @@ Deno.test("sgd(), lion() and muon() reject options and sizes that do not fit, na
     () => sgd(tensors, { ...good, momentum: 1 }),
   );
   refuses(
-    /sgd: decayed is 65, expected an integer from 0 to 64/,
-    () => sgd(tensors, { ...good, momentum: 0, decayed: 65 }),
+    /sgd: decayedCount is 65, expected an integer from 0 to 64/,
+    () => sgd(tensors, { ...good, momentum: 0, decayedCount: 65 }),
   );
   refuses(
     /lion: beta2 is -1/,
@@ -208,11 +210,11 @@ Deno.test("sgd(), lion() and muon() reject options and sizes that do not fit, na
   const trained = constant(1, [64]);
   refuses(
     /muon: weightDecay is NaN/,
-    () => muon({ ...tensors, trained }, { ...muonOptions, weightDecay: NaN }),
+    () => muon({ ...tensors, trainable: trained }, { ...muonOptions, weightDecay: NaN }),
   );
   refuses(
     /muon: .*one size/,
-    () => muon({ ...tensors, trained: constant(1, [63]) }, muonOptions),
+    () => muon({ ...tensors, trainable: constant(1, [63]) }, muonOptions),
   );
-  assert.equal(sizeOf(muon({ ...tensors, trained }, muonOptions).parameter), 64);
+  assert.equal(sizeOf(muon({ ...tensors, trainable: trained }, muonOptions).parameter), 64);
 });
