@@ -1,4 +1,4 @@
-// Bars as documents: the same bytes, every name, whiskers where there are intervals and room for them on the axis.
+// Bar charts: deterministic bytes, every name, a whisker for each interval, inside the axis.
 import assert from "node:assert/strict";
 import { type BarChart, barChart } from "../../src/chart/bar_chart.ts";
 import { CHART_COLOURS } from "../../src/chart/document.ts";
@@ -28,12 +28,12 @@ const whiskersOf = (svg: string): [low: number, high: number][] =>
   )]
     .map(([, low, high]) => [Number(low), Number(high)]);
 
-/** The pixel of the tick that reads so. */
+/** The vertical pixel of the tick with this label. */
 const tickAt = (svg: string, text: string): number =>
   textsOf(svg).find((one) => one.text === text && one.attributes.includes('text-anchor="end"'))!.y -
   0.36 * 12;
 
-Deno.test("barChart() says what its intervals are, and no interval reaches what cannot be", () => {
+Deno.test("barChart() names its intervals in the legend and cuts them at the limits", () => {
   const svg = barChart({
     title: "accuracy",
     x: { label: "method" },
@@ -57,7 +57,7 @@ Deno.test("barChart() says what its intervals are, and no interval reaches what 
   );
 });
 
-Deno.test("barChart() crosses what has no value, so that it is not taken for 0, and has sixteen colours", () => {
+Deno.test("barChart() draws a cross for a missing value, unlike 0, and has sixteen colours", () => {
   const one = (values: number[]) => barChart({ ...CHART, series: [{ name: "s", values }] });
   assertReads(one([NaN, 1, 2]), "no value");
   assert.ok(!wordsOf(one([0, 1, 2])).includes("no value"));
@@ -75,16 +75,16 @@ const ticksOf = (svg: string): number[] =>
 Deno.test("barChart() draws a bar for each finite value and a whisker for each interval, all within the axis", () => {
   const svg = barChart(CHART);
   const bars = (colour: string) => svg.split(`Z" fill="${colour}"`).length - 1;
-  // One more is the mark in the legend.
+  // One more is in the legend.
   assert.equal(bars(CHART_COLOURS[0]), 2 + 1);
   assert.equal(bars(CHART_COLOURS[1]), 3 + 1);
-  // An interval of 0, none, and that of a missing value have no whisker: 3 are left, each on its own white.
+  // An interval of 0, no interval, and that of a missing value have no whisker: 3 are left, each with a white outline.
   assert.equal(svg.match(/stroke="#ffffff" stroke-width="3"/g)?.length, 3);
   const ticks = ticksOf(svg);
   assert.ok(Math.min(...ticks) <= -0.25 && Math.max(...ticks) >= 1.5, ticks.join(" "));
 });
 
-Deno.test("barChart() draws no group, no series, one bar, and zeros", () => {
+Deno.test("barChart() draws charts without groups or series, one bar, and zeros", () => {
   const some: Partial<BarChart>[] = [
     { groups: [], series: [] },
     { groups: ["a"], series: [{ name: "s", values: [1] }] },
@@ -106,14 +106,14 @@ Deno.test("barChart() keeps its legend above the plot and names 40 groups withou
   assert.ok(wordsOf(svg).filter((text) => text.startsWith("group")).length >= 10);
 });
 
-Deno.test("barChart() refuses a series that has not one value for each group", () => {
+Deno.test("barChart() refuses a series without one value per group", () => {
   assert.throws(
     () => barChart({ ...CHART, series: [{ name: "s", values: [1] }] }),
     /Series "s" has 1 values for 3 groups/,
   );
 });
 
-Deno.test("barChart() labels every group, or says which it labels; groups that count up need not say", () => {
+Deno.test("barChart() labels every group or states which; consecutive numbers need no note", () => {
   const shown = (groups: string[]) => {
     const svg = barChart({
       title: "t",

@@ -1,4 +1,4 @@
-// Lines that are too long to be held, thinned while they stream by.
+// Downsampling of streamed lines that are too long for memory.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { thinner } from "../../src/chart/downsample.ts";
@@ -15,14 +15,14 @@ Deno.test("thinner() keeps everything of a short line and at most 3 n + 2 items 
   }
 });
 
-Deno.test("thinner() keeps the least and the greatest of every stretch, and the first item that is not finite", () => {
+Deno.test("thinner() keeps the minimum and maximum of every segment, and the first item that is not finite", () => {
   const rng = randomStream(1, "thinner");
   const values = Array.from({ length: 5000 }, () => rng.normal());
   values[1234] = Infinity;
   const line = thinner<{ i: number }>(16, ({ i }) => values[i]);
   values.forEach((_, i) => line.add({ i }));
   const kept = new Set(line.items().map(({ i }) => i));
-  // 5,000 items in at most 16 stretches of a power of two: 512 each.
+  // 5,000 items in at most 16 segments whose length is a power of two: 512 each.
   for (let from = 0; from < 5000; from += 512) {
     const finite = values.slice(from, from + 512).filter(Number.isFinite);
     assert.ok(kept.has(values.indexOf(Math.min(...finite))));

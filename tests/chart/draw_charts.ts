@@ -1,5 +1,5 @@
-// Every kind of chart drawn from numbers made for it, to be looked at: deno task draw_charts FOLDER
-// 1, 4 and 12 heads, 8 series, names of 90 characters, what is not a number, one point, numbers of every size.
+// Every kind of chart from synthetic data, for visual inspection: deno task draw_charts FOLDER
+// 1, 4 and 12 heads, 8 series, names of 90 characters, values that are not finite, one point, numbers of every size.
 import { join } from "node:path";
 import * as heed from "../../mod.ts";
 import { add, graphDiagram, input, layerNorm, linear, state } from "../../mod.ts";
@@ -21,7 +21,7 @@ import type { LogRecord } from "../../src/log/records.ts";
 import { runResult } from "../../src/log/results.ts";
 import { madeLog, writeLog } from "./run_log.ts";
 
-/** A name of 90 characters, as a sweep makes them: of words where `spaced`, else one word. */
+/** A name of 90 characters, as in a sweep: words if `spaced`, otherwise one word. */
 export const longName = (n: number, spaced = false): string =>
   (`a-run-of-many-words_optimizer.lr=0.00${n},model.block.attention.activation=sigmoid_` + "x".repeat(90))
     .slice(0, 90).replace(/[-_]/g, spaced ? " " : "$&");
@@ -29,7 +29,7 @@ export const longName = (n: number, spaced = false): string =>
 const names = (count: number, long: boolean): string[] =>
   Array.from({ length: count }, (_, n) => long ? longName(n, n % 2 > 0) : `head ${n}`);
 
-/** A line that falls, and differs by its number. */
+/** A decreasing line that depends on its number. */
 const falling = (n: number, points = 200, scale = 1): [number, number][] =>
   Array.from(
     { length: points },
@@ -42,12 +42,12 @@ const series = (count: number, long = false): ChartSeries[] =>
 type Charts = Record<string, () => string>;
 
 function lines(): Charts {
-  const chart = (own: readonly ChartSeries[], more: Partial<Parameters<typeof lineChart>[0]> = {}) => () =>
+  const chart = (series: readonly ChartSeries[], more: Partial<Parameters<typeof lineChart>[0]> = {}) => () =>
     lineChart({
       title: "Losses",
       x: { label: "step" },
       y: { label: "loss (nats per token)" },
-      series: own,
+      series,
       ...more,
     });
   const one = (points: [number, number][]): ChartSeries[] => [{ name: "loss", points }];
@@ -151,7 +151,7 @@ function sheets(): Charts {
 
 const WORDS = ["The", " number", " 3", " follows", "\n", " 漢字", " antidisestablishmentarianism", "."];
 
-/** Attention over so many tokens: what a query sees falls off, and what is behind it is blank. */
+/** Causal attention over `tokens` tokens: weights decay with distance, later keys are blank. */
 function causal(count: number, more: Partial<HeatMap> = {}): HeatMap {
   const tokens = Array.from({ length: count }, (_, n) => WORDS[n % WORDS.length]);
   const weights = tokens.map((_, i) => tokens.map((_, j) => j > i ? NaN : 1 / (1 + i - j)));
@@ -219,10 +219,10 @@ function maps(): Charts {
     map_causal_64: () => heatMap(causal(64)),
     map_causal_1: () => heatMap(causal(1)),
     map_causal_nan: () => {
-      const own = causal(5);
+      const pattern = causal(5);
       return heatMap({
-        ...own,
-        values: own.values.map((row, i) => i === 2 ? Array.from(row, () => NaN) : row),
+        ...pattern,
+        values: pattern.values.map((row, i) => i === 2 ? Array.from(row, () => NaN) : row),
       });
     },
   };
@@ -286,11 +286,11 @@ function jacobian(heads: number, layers: number): Record<string, string> {
   return { ...charts.draw(`jacobian of ${heads} heads`) };
 }
 
-/** The charts that are drawn from logs, by name. */
+/** The charts of logs, by name. */
 async function fromLogs(folder: string): Promise<Record<string, string>> {
   const charts: Record<string, string> = {};
-  const put = (prefix: string, own: Readonly<Record<string, string>>) => {
-    for (const [name, svg] of Object.entries(own)) charts[`${prefix}_${name.replace(/\.svg$/, "")}`] = svg;
+  const put = (prefix: string, drawn: Readonly<Record<string, string>>) => {
+    for (const [name, svg] of Object.entries(drawn)) charts[`${prefix}_${name.replace(/\.svg$/, "")}`] = svg;
   };
   const logs = await Promise.all([0, 1, 2].map(async (n) => {
     await Deno.mkdir(join(folder, `log${n}`), { recursive: true });

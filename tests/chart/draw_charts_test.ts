@@ -1,4 +1,4 @@
-// Every kind of chart from every fixture that is drawn to be looked at: texts on the page and apart, numbers of every size.
+// Every kind of chart from the fixtures of draw_charts.ts: texts on the page without overlap, numbers of every size.
 import assert from "node:assert/strict";
 import { barChart, headSheet, heatMap, lineChart } from "../../src/chart/mod.ts";
 import { FIXTURES } from "./draw_charts.ts";
@@ -7,11 +7,11 @@ import { assertApart, assertReads, wordsOf } from "./picture.ts";
 const long = Object.keys(FIXTURES).filter((name) => name.includes("long"));
 
 for (const name of long) {
-  Deno.test(`${name}: names of 90 characters are whole, on the page and on no other text`, () => {
+  Deno.test(`${name}: names of 90 characters are complete, on the page and overlap no text`, () => {
     const svg = FIXTURES[name]();
     assertReads(svg);
     assertApart(name, svg);
-    // Titles and legends are broken into lines, not cut.
+    // Titles and legends wrap and are not cut.
     const words = wordsOf(svg);
     assert.ok(words.some((line) => line.endsWith("xxxxxxxxxx")), words.join(" | "));
   });
@@ -20,7 +20,7 @@ for (const name of long) {
 for (
   const name of Object.keys(FIXTURES).filter((name) => !long.includes(name) && !/extreme|tiny/.test(name))
 ) {
-  Deno.test(`${name}: every text is on the page and on no other`, () => {
+  Deno.test(`${name}: every text is on the page and overlaps no other`, () => {
     const svg = FIXTURES[name]();
     assertReads(svg);
     assertApart(name, svg);
@@ -30,7 +30,7 @@ for (
 const EXTREME: readonly (readonly [number, number])[] = [[1, 1e-320], [2, 1e-5], [3, 1], [4, 1e308]];
 const SIGNS: readonly (readonly [number, number])[] = [[1, -1e308], [2, 1e308], [3, 0]];
 
-/** What a chart says, or why there is none. */
+/** The texts of a chart, or why there is none. */
 function words(draw: () => string): string[] {
   try {
     const svg = draw();
@@ -52,7 +52,7 @@ const sheetOf = (points: readonly (readonly [number, number])[], log = false) =>
     panels: [{ title: "p", series: [{ name: "a", points }] }],
   });
 
-Deno.test("axes survive 1e-320 and 1e308, linear and logarithmic, of lines, sheets and bars", () => {
+Deno.test("axes of lines, sheets and bars handle 1e-320 and 1e308, linear and logarithmic", () => {
   const barsOf = (values: number[]) => () =>
     barChart({
       title: "t",
@@ -76,7 +76,7 @@ Deno.test("axes survive 1e-320 and 1e308, linear and logarithmic, of lines, shee
   }
 });
 
-Deno.test("one point at the end of float64 has an axis, and so has a map", () => {
+Deno.test("one point at the end of float64's range has an axis, and so has a map", () => {
   for (const value of [1.7e308, Number.MAX_VALUE, -Number.MAX_VALUE, Number.MIN_VALUE, 1e-200, 1e200]) {
     for (const draw of [lineOf([[1, value]]), sheetOf([[1, value]])]) {
       const said = words(draw);

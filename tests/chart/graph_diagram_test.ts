@@ -1,4 +1,4 @@
-// Diagrams of graphs: what stands in them, that nothing lies on anything else, and that they are the same every time.
+// Diagrams of graphs: their content, no overlaps, and deterministic bytes.
 import assert from "node:assert/strict";
 import { add, multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
@@ -30,7 +30,7 @@ function layer(): { x: Tensor; y: Tensor } {
 
 const textsOf = (svg: string): string[] => [...svg.matchAll(/<text [^>]*>([^<]*)<\/text>/g)].map((m) => m[1]);
 
-/** Boxes and the spaces of labels: every rectangle but the page. */
+/** Boxes and backgrounds of labels: every rectangle except the page. */
 function rectanglesOf(svg: string) {
   const number = (text: string, name: string) => Number(text.match(new RegExp(` ${name}="([-\\d.]+)"`))![1]);
   return [...svg.matchAll(/<rect x=[^>]*>/g)].map(([text]) => {
@@ -69,7 +69,7 @@ Deno.test("the diagram of a decoder layer names its operations and parameters, w
       "weight [512, 128]",
     ]
   ) assert.ok(texts.includes(expected), `${expected} in ${texts.join("; ")}`);
-  // q, k, v and z; all else but the inside of the MLP is the stream.
+  // q, k, v and z; everything else except the inside of the MLP is the residual stream.
   assert.equal(texts.filter((text) => text === "[12, 64, 4, 32]").length, 4);
   assert.equal(texts.filter((text) => text === "[12, 64, 512]").length, 1);
   // To ln1, wq, wk, wv, wo; to ln2, proj and fc; out.
@@ -83,13 +83,13 @@ Deno.test("the diagram of a decoder layer names its operations and parameters, w
   );
 });
 
-Deno.test("nothing overlaps in the diagram of a layer with its backward pass, parameters apart or not", () => {
+Deno.test("nothing overlaps in the diagram of a layer with its backward pass, with or without separate parameters", () => {
   const { x, y } = layer();
   const [dx] = grad(sumAll(multiply(y, y)), [x]);
   for (const parameters of [false, true]) assertApart(graphDiagram({ y, dx }, { parameters }));
 });
 
-Deno.test("one graph gives one document, whatever was built before it", () => {
+Deno.test("a graph always gives the same document, regardless of graphs built before", () => {
   const build = () => graphDiagram([layer().y]);
   const first = build();
   layer();
@@ -105,7 +105,7 @@ Deno.test("names are escaped, an input read twice has two arrows, and views are 
   assert.ok(!texts.some((text) => text.includes("view")));
 });
 
-Deno.test("a state stands in the box that reads it, or in one of its own where it is asked for or an output", () => {
+Deno.test("a state is in the box that reads it, or in a separate box if requested or an output", () => {
   const weight = state("blocks.0.scale", [6]);
   const y = multiply(input("x", [2, 6]), weight);
   assert.ok(textsOf(graphDiagram({ y })).includes("scale [6]"));

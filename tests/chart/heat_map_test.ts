@@ -1,4 +1,4 @@
-// Heat maps as documents: colours that order in grey, labels that are seen and do not meet, sizes that stay small.
+// Heat maps: colours ordered in greyscale, visible labels without overlap, small files.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import * as scales from "../../src/chart/colour_scale.ts";
@@ -39,35 +39,35 @@ Deno.test("the colours of heat maps grow darker in equal steps of lightness", ()
   assert.ok(steps.every((step) => step > 0.5 * mean && step < 1.5 * mean), steps.join(" "));
 });
 
-Deno.test("heatLevel() spreads a range over the colours and keeps what lies outside at its ends", () => {
+Deno.test("heatLevel() maps a range to the colours and clamps values outside", () => {
   assert.deepEqual([-1, 0, 0.5, 1, 2].map((value) => heatLevel(value, 0, 1)), [0, 0, 32, 63, 63]);
   assert.equal(heatLevel(3, 3, 3), 0);
 });
 
-Deno.test("heatMap() shows blanks of tokens, Chinese, markup, and shortens a long token in its middle", () => {
+Deno.test("heatMap() shows white space in tokens, Chinese and markup, and shortens long tokens in the middle", () => {
   const tokens = [" the", "\n", "漢字", '<b>&"', "\t", "a".repeat(200), ""];
   const svg = heatMap(mapOf(tokens, tokens, (i, j) => j <= i ? 1 / (i + 1) : 0));
   assertReads(svg, "␣the", "↵", "漢字", '<b>&"', "⇥");
   assert.ok(!svg.includes("<b>"));
-  // A cell has room for three lines of it, once in the rows and once in the columns.
+  // A cell has room for three lines, once in the rows and once in the columns.
   const long = wordsOf(svg).filter((text) => /^a{9,}…?a*$/.test(text));
   assert.deepEqual([long.length, long.join("").match(/…/g)?.length], [6, 2]);
   assert.ok(long.every((line) => line.length < 30));
 });
 
-Deno.test("heatMap() hatches what is not a number and says so beside the colour bar", () => {
-  const whole = heatMap(SMALL);
-  assert.ok(!wordsOf(whole).includes("no value") && !/fill="url\(#hatch/.test(whole));
+Deno.test("heatMap() hatches values that are not finite and has a legend for them", () => {
+  const svg = heatMap(SMALL);
+  assert.ok(!wordsOf(svg).includes("no value") && !/fill="url\(#hatch/.test(svg));
   for (const bad of [NaN, Infinity, -Infinity]) {
     const svg = heatMap(mapOf(["0", "1"], ["a", "b"], (i, j) => i === j ? bad : 1 + i));
     assertReads(svg, "no value");
-    // Two cells in one path, and the mark beside the bar.
+    // Two cells in one path, and the legend below the bar.
     assert.equal(svg.match(/fill="url\(#hatch-[0-9a-f]{8}\)"/g)?.length, 2);
   }
   assertReads(heatMap(mapOf(["0"], ["a"], () => NaN)), "no value");
 });
 
-Deno.test("heatMap() writes numbers in light on dark cells and dark on light ones, and none where they do not fit", () => {
+Deno.test("heatMap() writes light numbers on dark cells and dark ones on light cells, and none if they do not fit", () => {
   const svg = heatMap(mapOf(["0"], numbered(4), (_, j) => j / 3));
   const colourOf = (text: string) => textsOf(svg).find((one) => one.text === text)!.attributes;
   assert.match(colourOf("0.33"), /fill="#000000"/);
@@ -86,7 +86,7 @@ Deno.test("heatMap() of 128 x 128 random numbers stays below 200 KB, of a causal
   assert.ok(causal.length < 110e3, `${causal.length}`);
 });
 
-Deno.test("labels of 128 rows and columns do not meet", () => {
+Deno.test("labels of 128 rows and columns do not overlap", () => {
   const svg = heatMap(mapOf(numbered(128), numbered(128), (i, j) => i + j));
   const rows = textsOf(svg).filter(({ attributes, text }) =>
     attributes.includes('"end"') && /^\d+$/.test(text)
@@ -100,7 +100,7 @@ Deno.test("labels of 128 rows and columns do not meet", () => {
   for (let i = 1; i < columns.length; i++) assert.ok(columns[i].x - columns[i - 1].x >= 22);
 });
 
-Deno.test("heatMap() says which tokens it labels where all have no room, and nothing where all have or they count up", () => {
+Deno.test("heatMap() states which tokens it labels if not all fit, unless labels are consecutive numbers", () => {
   const tokens = (count: number) => Array.from({ length: count }, (_, n) => `t${n % 7}`);
   const titles = (svg: string) =>
     textsOf(svg).map(({ text }) => text).filter((text) => /query|key/.test(text));
@@ -112,20 +112,20 @@ Deno.test("heatMap() says which tokens it labels where all have no room, and not
     "key (every 10th labelled)",
     "query",
   ]);
-  // Digits that are tokens look like numbers of rows and are none.
+  // Tokens that are digits look like row numbers, but are not.
   const digits = [...numbered(64)].reverse();
   assert.deepEqual(titles(heatMap(mapOf(numbered(64), digits, () => 1)))[1], "query");
   assert.match(titles(heatMap(mapOf(numbered(64), digits, () => 1)))[0], /^key \(every \d+\w\w labelled\)$/);
 });
 
-Deno.test("heatMap() of 600 x 600 numbers is drawn, and a number is 0 only where it is", () => {
+Deno.test("heatMap() draws 600 x 600 numbers, and writes 0 only for 0", () => {
   const many = numbered(600);
-  // More numbers than a call has arguments.
+  // More numbers than a call can have arguments.
   assertReads(heatMap(mapOf(many, many, (i, j) => i + j)), "580");
   assertReads(heatMap(mapOf(["0"], ["a", "b"], (_, j) => j ? 1 : -1e-5)), "-1e-5", "1.00");
 });
 
-Deno.test("heatMap() draws no cell, one cell, equal values, huge and tiny ones", () => {
+Deno.test("heatMap() draws no cells, one cell, equal values, huge and tiny values", () => {
   for (const value of [0, 1, -1, 1e300, 1e-300, 1 + 1e-7]) {
     assertReads(heatMap(mapOf(["0"], ["a", "b"], () => value)));
     assertReads(heatMap({ ...mapOf(["0"], ["a"], () => value), range: [0, 1] }));
@@ -139,7 +139,7 @@ Deno.test("heatMap() refuses values that do not fit its labels", () => {
   assert.throws(() => heatMap({ ...SMALL, values: [[1, 2, 3], [1]] }), /2 rows of 3, 1 numbers/);
 });
 
-/** The colour of each cell, `i,j`: those that have none are not there. */
+/** The colour of each cell, by `i,j`, without blank cells. */
 function coloursOf(svg: string): Map<string, string> {
   const colours = new Map<string, string>();
   for (const [, path, colour] of svg.matchAll(/<path d="((?:M\d+,\d+h\d+)+)" stroke="(#\w+)"/g)) {
@@ -150,7 +150,7 @@ function coloursOf(svg: string): Map<string, string> {
   return colours;
 }
 
-/** The numbers in cells, which are set in black or white. */
+/** The numbers in cells, which are black or white. */
 const numbersOf = (svg: string) =>
   textsOf(svg).filter(({ attributes }) => /fill="#(000000|ffffff)"/.test(attributes));
 
@@ -164,18 +164,18 @@ Deno.test("heatMap() leaves masked cells blank: no colour, no number, no hatchin
   assert.equal(numbersOf(svg).length, cells.length);
   assert.ok(!wordsOf(svg).includes("no value") && !/fill="url\(#hatch/.test(svg));
   assert.ok(!wordsOf(svg).some((word) => word.startsWith("-")), wordsOf(svg).join(" "));
-  // 0 has a colour, which white paper has not.
+  // 0 has a colour other than white.
   assert.ok(lightness(coloursOf(svg).get("0,0")!) < 97);
 });
 
-Deno.test("heatMap() shows numbers of both signs in colours that diverge from grey at 0, as far to both sides", () => {
+Deno.test("heatMap() shows signed numbers in colours that diverge symmetrically from grey at 0", () => {
   const values = [-2, -1, 0, 1, 2, 4];
   const svg = heatMap(mapOf(["0"], numbered(values.length), (_, j) => values[j]));
   const colour = (j: number) => coloursOf(svg).get(`0,${j}`)!;
   const [red, green, blue] = greyOf(colour(2));
   assert.ok(red === green && green === blue, `0 is ${colour(2)}`);
   for (const [below, above] of [[1, 3], [0, 4]]) {
-    // The same distance from 0 is as dark, on the side of blue or of red.
+    // Equal distances from 0 are equally dark in blue and red.
     assert.ok(
       Math.abs(lightness(colour(below)) - lightness(colour(above))) < 2,
       `${colour(below)} ${colour(above)}`,
@@ -185,13 +185,13 @@ Deno.test("heatMap() shows numbers of both signs in colours that diverge from gr
         greyOf(colour(above))[0] > greyOf(colour(above))[2],
     );
   }
-  // The bar reaches as far below 0 as above it.
+  // The bar is symmetric about 0.
   assertReads(svg, "-4", "0", "4");
   const one = heatMap({ ...mapOf(["0"], ["a", "b"], (_, j) => j + 1), signed: true });
   assertReads(one, "-2", "0", "2");
 });
 
-Deno.test("the colours of both signs grow darker in equal steps from grey", () => {
+Deno.test("the diverging colours grow darker in equal steps from grey", () => {
   const light = scales.SIGNED_COLOURS.map(lightness);
   assert.deepEqual([light.length, light.indexOf(Math.max(...light))], [65, 32]);
   const steps = light.slice(33).map((l, n) => light[32 + n] - l);
@@ -200,7 +200,7 @@ Deno.test("the colours of both signs grow darker in equal steps from grey", () =
   assert.ok(mirrored.every((difference) => Math.abs(difference) < 1), mirrored.join(" "));
 });
 
-Deno.test("heatMap() writes as many digits as the range of its numbers asks for, and as its cells have room for", () => {
+Deno.test("heatMap() writes as many digits as the range of its numbers needs and as fit in cells", () => {
   const values = [0.001, 1200, 0.004, 0, 37.5, 0.0123, 5e-7, 999, -0.5, 31];
   const svg = heatMap(mapOf(["0"], numbered(values.length), (_, j) => values[j]));
   const numbers = numbersOf(svg);
@@ -223,14 +223,14 @@ Deno.test("heatMap() writes as many digits as the range of its numbers asks for,
   }
 });
 
-Deno.test("the colour bar of a heat map is as high as its matrix, however low that is", () => {
+Deno.test("the colour bar of a heat map is as high as its matrix, even if that is low", () => {
   for (const rows of [1, 2, 12]) {
     const svg = heatMap(mapOf(numbered(rows), numbered(3), (i, j) => i + j));
     const matrix = Math.min(52, 560 / rows) * rows;
     const bar = [...svg.matchAll(/<rect x="[\d.]+" y="([\d.]+)" width="14" height="([\d.]+)" fill="#/g)]
       .map(([, y, height]) => [Number(y), Number(y) + Number(height)]);
     const height = Math.max(...bar.map(([, end]) => end)) - Math.min(...bar.map(([begin]) => begin));
-    // Places have one decimal.
+    // Coordinates have one decimal.
     assert.ok(bar.length > 60 && Math.abs(height - matrix) < 0.6, `${height} beside ${matrix}`);
   }
 });

@@ -1,4 +1,4 @@
-// Charts as documents: the same bytes each time, every name readable, nothing that is not a number, small enough.
+// Line charts: deterministic bytes, readable names, only finite numbers, small files.
 
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
@@ -14,7 +14,7 @@ function texts(svg: string): string[] {
     .map((match) => match[1].replace(/&(\w+);/g, (_, name) => entities[name]));
 }
 
-/** Number attribute of the text element that reads so. */
+/** A numeric attribute of the text element with this content. */
 function placeOf(svg: string, text: string, attribute: string): number {
   const match = new RegExp(`<text [^>]*?\\b${attribute}="([-\\d.]+)"[^>]*>${text}</text>`).exec(svg);
   assert.ok(match, `no text "${text}"`);
@@ -44,7 +44,7 @@ Deno.test("lineChart() of 2,000 points in 4 series stays under 100 KB, and of 20
   assert.ok(lineChart(long).length < 100e3);
 });
 
-Deno.test("lineChart() names title, axes and every series in text elements, whatever characters they hold", () => {
+Deno.test("lineChart() names title, axes and every series in text elements, with any characters", () => {
   const names = [
     "<b>&amp;\"'",
     "blocks.0.attn",
@@ -63,7 +63,7 @@ Deno.test("lineChart() names title, axes and every series in text elements, what
   assert.ok(texts(lineChart(chartOf([{ name: "a\u0000\ud800b", points: [] }]))).includes("a\\u0000\ufffdb"));
 });
 
-Deno.test("lineChart() breaks a long title into lines instead of cutting it", () => {
+Deno.test("lineChart() wraps a long title instead of cutting it", () => {
   const title = Array.from({ length: 30 }, (_, i) => `word${i}`).join(" ");
   const svg = lineChart(chartOf([], { title }));
   const lines = texts(svg).filter((text) => text.startsWith("word"));
@@ -83,7 +83,7 @@ Deno.test("lineChart() keeps the legend above the plot, at any number of series"
   }
 });
 
-/** The stretches of the data's lines as their numbers of points; lines of legend and grid have no round joins. */
+/** The number of points of each segment of the data's lines; lines of legend and grid have no round joins. */
 function stretches(svg: string): number[] {
   const lines = svg.matchAll(/<path d="([^"]*)" fill="none" [^>]*stroke-linejoin="round"/g);
   return [...lines].flatMap((match) => match[1].slice(1).split("M")).map((line) => line.split(" ").length);
@@ -96,12 +96,12 @@ Deno.test("lineChart() breaks a line at points that are not finite and never wri
     const svg = lineChart(chartOf([{ name: "a", points }]));
     assert.ok(!/NaN|Infinity/.test(svg));
     assert.deepEqual(stretches(svg), [2, 2, 2, 1]);
-    // The point at 10 has no line on either side: a disc shows it.
+    // The point at 10 has no line on either side, so it is drawn as a disc.
     assert.equal(svg.match(/A2,2 /g)?.length, 2);
   }
 });
 
-Deno.test("lineChart() leaves out of a logarithmic axis what is not positive", () => {
+Deno.test("lineChart() leaves values that are not positive out of a logarithmic axis", () => {
   const points: [number, number][] = [[0, 1], [1, 10], [2, 100], [3, 0], [4, -1], [5, 1000]];
   const svg = lineChart(
     chartOf([{ name: "a", points }], { x: { label: "x", log: true }, y: { label: "y", log: true } }),
@@ -127,13 +127,13 @@ Deno.test("lineChart() draws the empty chart, one point, a constant and huge ran
   }
 });
 
-Deno.test("lineChart() shows a line that is flat but for rounding between ticks that differ", () => {
+Deno.test("lineChart() shows a line that is flat up to rounding between distinct ticks", () => {
   const points = noise(50, "flat").map(([x, y]): [number, number] => [x, 1 + y * 1e-8]);
   const ticks = texts(lineChart(chartOf([{ name: "a", points }], { x: { label: "step", log: true } })));
   assert.deepEqual(ticks.filter((text) => /^[01]\./.test(text)), ["0.9", "0.95", "1.05", "1.1"]);
 });
 
-Deno.test("lineChart() grows where its legend takes many rows, so that the plot does not shrink", () => {
+Deno.test("lineChart() grows if its legend takes many rows, so that the plot does not shrink", () => {
   const series = Array.from(
     { length: 24 },
     (_, i) => ({ name: `blocks.${i}.attn.wq.weight`, points: [[0, 100], [9, 200]] as [number, number][] }),
@@ -160,15 +160,15 @@ function lightness(colour: string): number {
   return y > 216 / 24389 ? 116 * Math.cbrt(y) - 16 : y * 24389 / 27;
 }
 
-Deno.test("the eight colours print as greys 7.5 L* apart, and none is too pale for white paper", () => {
+Deno.test("the eight colours differ by 7.5 L* in greyscale, and none is too pale for white paper", () => {
   const greys = CHART_COLOURS.map(lightness).sort((a, b) => a - b);
   assert.equal(greys.length, 8);
-  // 2.3 is the least difference that is seen side by side; three times that is told apart across a page.
+  // 2.3 is the smallest visible difference side by side; three times that is visible across a page.
   for (let i = 1; i < 8; i++) assert.ok(greys[i] - greys[i - 1] >= 7.5, `${greys[i - 1]} and ${greys[i]}`);
   assert.ok(greys[7] <= 77);
 });
 
-Deno.test("lineChart() tells the ninth series from the first by its dots", () => {
+Deno.test("lineChart() distinguishes the ninth series from the first by dots", () => {
   const series = Array.from(
     { length: 9 },
     (_, i) => ({ name: `s${i}`, points: [[0, i], [1, i]] as [number, number][] }),
@@ -180,7 +180,7 @@ Deno.test("lineChart() tells the ninth series from the first by its dots", () =>
   assert.ok(strokes.some((line) => !line.includes("stroke-dasharray")));
 });
 
-Deno.test("thin() keeps ends, order, extremes and breaks within n points", () => {
+Deno.test("thin() keeps ends, order, extremes and breaks in at most n points", () => {
   const points = noise(10_000, "thin");
   points[4321] = [4322, 50];
   points[777] = [778, -50];
@@ -207,7 +207,7 @@ function* runOf(steps: number): Generator<LogRecord> {
   }
 }
 
-Deno.test("lossChart() shows training and val loss, the unigram entropy and learning rate of a run of 2,000 steps", () => {
+Deno.test("lossChart() shows training and val loss, unigram entropy and learning rate of a run of 2,000 steps", () => {
   const svg = lossChart(runOf(2000), { unigramNats: 3.3 });
   const shown = texts(svg);
   for (
@@ -228,7 +228,7 @@ Deno.test("lossChart() shows training and val loss, the unigram entropy and lear
   assert.equal(lossChart([...runOf(2000)], { unigramNats: 3.3 }), svg);
 });
 
-Deno.test("lossChart() of a log without steps, or with one, is still a chart", () => {
+Deno.test("lossChart() of a log with no or one step is still a chart", () => {
   for (const steps of [0, 1]) {
     assert.ok(!/NaN|Infinity/.test(lossChart(runOf(steps), { title: "t", unigramNats: 3 })));
   }

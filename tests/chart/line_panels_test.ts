@@ -1,4 +1,4 @@
-// Sheets as documents: shared axes, one look for a name, labels at the edges only, sizes that do not grow with the model.
+// Sheets of lines: shared axes, one style per name, labels only at the edges, sizes independent of the model.
 import assert from "node:assert/strict";
 import { type HeadSheet, headSheet } from "../../src/chart/line_panels.ts";
 import { assertReads, textsOf, wordsOf } from "./picture.ts";
@@ -31,7 +31,7 @@ Deno.test("headSheet() gives the same bytes for the same sheet, and names title,
   assert.equal(wordsOf(svg).filter((text) => text === "head 0").length, 1, "one legend");
 });
 
-Deno.test("headSheet() labels the vertical axis once a row and the horizontal once a column", () => {
+Deno.test("headSheet() labels the vertical axis once per row and the horizontal once per column", () => {
   const words = wordsOf(headSheet(sheetOf(5, 2, () => [[1, 0.5], [100, 3]])));
   // Five panels in three columns: two rows at the left; the last panel of the first row has nothing below it.
   assert.equal(words.filter((text) => text === "2.5").length, 2);
@@ -51,11 +51,11 @@ Deno.test("headSheet() gives a name the same colour and dashes in every panel, a
 
 Deno.test("headSheet() of 12 layers and 12 heads of 2,000 steps stays below 100 KB, one of 24 and 16 below 200", () => {
   assert.ok(headSheet(sheetOf(12, 12, wave(2000))).length < 100e3);
-  // 384 lines at the least number of points a line has.
+  // 384 lines with the minimum number of points per line.
   assert.ok(headSheet(sheetOf(24, 16, wave(2000))).length < 200e3);
 });
 
-Deno.test("headSheet() breaks lines at what is not a number and shows a lone point", () => {
+Deno.test("headSheet() breaks lines at values that are not finite and shows isolated points", () => {
   const svg = headSheet(
     sheetOf(1, 1, () => [[1, 1], [2, 2], [3, NaN], [4, 3], [5, Infinity], ...wave(20)(0, 0)]),
   );
@@ -63,7 +63,7 @@ Deno.test("headSheet() breaks lines at what is not a number and shows a lone poi
   assert.equal(svg.match(/<circle/g)?.length, 1);
 });
 
-Deno.test("headSheet() draws few points as dots, no panel, no line, a flat line with its rounding, and logarithms", () => {
+Deno.test("headSheet() draws few points as dots, no panels, no lines, a flat line with rounding errors, and logarithmic axes", () => {
   assert.equal(headSheet(sheetOf(2, 2, () => [[0, 1], [1, 2], [2, 3]])).match(/<circle/g)?.length, 12);
   assertReads(headSheet(sheetOf(0, 0, () => [])));
   assertReads(headSheet(sheetOf(2, 1, () => [])));
@@ -79,7 +79,7 @@ Deno.test("headSheet() draws few points as dots, no panel, no line, a flat line 
   assertReads(decades, "1e-3", "0.01", "0.1", "1");
 });
 
-Deno.test("the labels of a sheet's horizontal axis do not meet, also where they have six digits", () => {
+Deno.test("the labels of a sheet's horizontal axis do not overlap, also with six digits", () => {
   const svg = headSheet(sheetOf(12, 1, () => [[0, 1], [250_000, 2]]));
   const labels = textsOf(svg).filter(({ text, attributes }) =>
     (/^\d+,000$/.test(text) || text === "0") && attributes.includes('"middle"')

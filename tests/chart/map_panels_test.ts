@@ -1,4 +1,4 @@
-// Sheets of attention maps: every panel, label and colour where the numbers say.
+// Sheets of attention maps: panels, labels and colours.
 import assert from "node:assert/strict";
 import { HEAT_COLOURS } from "../../src/chart/colour_scale.ts";
 import { mapSheet } from "../../src/chart/map_panels.ts";
@@ -13,7 +13,7 @@ const SHEET = {
 };
 const values = [[1, 0, 0], [0.5, 0.5, 0]];
 
-Deno.test("mapSheet() draws each panel with its title, the labels of its sides and the colours of its numbers", () => {
+Deno.test("mapSheet() draws each panel with its title, row and column labels and the colours of its numbers", () => {
   const panels = [0, 1, 2].map((head) => ({ title: `head ${head}`, values }));
   const svg = mapSheet({ ...SHEET, panels });
   assert.equal(mapSheet({ ...SHEET, panels }), svg, "equal sheets give equal bytes");
@@ -22,26 +22,26 @@ Deno.test("mapSheet() draws each panel with its title, the labels of its sides a
   for (const [label, times] of [["a", 6], ["␣", 6], ["extra␣0", 3]] as const) {
     assert.equal(svg.split(`>${label}<`).length - 1, times, label);
   }
-  // 1 is the darkest, 0 the palest, 0.5 the level in the middle: two neighbours as one stroke.
+  // 1 is the darkest, 0 the palest, 0.5 the middle level: two adjacent cells are one stroke.
   for (const [path, level] of [["M0,0h1", 63], ["M1,0h2M2,1h1", 0], ["M0,1h2", 32]] as const) {
     assert.equal(svg.split(`<path d="${path}" stroke="${HEAT_COLOURS[level]}"/>`).length - 1, 3, path);
   }
 });
 
-Deno.test("mapSheet() hatches what is not a number, and joins no cell over it", () => {
+Deno.test("mapSheet() hatches values that are not finite, and joins no cells across them", () => {
   const svg = mapSheet({ ...SHEET, panels: [{ title: "x", values: [[1, NaN, 1], [0.5, Infinity, NaN]] }] });
   assert.ok(svg.includes(`<path d="M0,0h1M2,0h1" stroke="${HEAT_COLOURS[63]}"/>`));
   assert.ok(svg.includes(`<path d="M0,1h1" stroke="${HEAT_COLOURS[32]}"/>`));
-  // One cell of the first row, two neighbours of the second.
+  // One cell of the first row, two adjacent cells of the second.
   const [, hatch] = /<pattern id="([^"]+)"/.exec(svg)!;
   const hatched = [...svg.matchAll(/<path d="([^"]+)" fill="url\(#([^)]+)\)"/g)];
   assert.deepEqual(hatched.map(([_, path, by]) => [path.match(/M/g)!.length, by]), [[2, hatch]]);
   assert.equal(svg.match(/<path d="M/g)!.length, 3);
-  const whole = mapSheet({ ...SHEET, panels: [{ title: "x", values: [[1, 1, 1], [0, 0, 0]] }] });
-  assert.ok(!whole.includes("<pattern"), "a sheet without gaps defines no hatching");
+  const blank = mapSheet({ ...SHEET, panels: [{ title: "x", values: [[1, 1, 1], [0, 0, 0]] }] });
+  assert.ok(!blank.includes("<pattern"), "a sheet without gaps defines no hatching");
 });
 
-Deno.test("mapSheet() of a long text labels every k-th token and says so, and refuses panels of another shape", () => {
+Deno.test("mapSheet() of a long text labels every k-th token and states it, and refuses panels of another shape", () => {
   const tokens = Array.from({ length: 100 }, (_, n) => `t${n}`);
   const panels = [{ title: "long", values: tokens.map(() => new Float64Array(100)) }];
   const svg = mapSheet({ ...SHEET, rows: tokens, columns: tokens, panels });
@@ -57,7 +57,7 @@ Deno.test("mapSheet() of a long text labels every k-th token and says so, and re
   assert.throws(() => mapSheet({ ...SHEET, panels: [] }), /has no panel/);
 });
 
-Deno.test("mapSheet() leaves masked cells blank, and shows numbers of both signs in colours that diverge from 0", () => {
+Deno.test("mapSheet() leaves masked cells blank, and shows signed numbers in colours that diverge from 0", () => {
   const panels = [{
     title: "x",
     values: [[1, 0.5, 0], [-1, 0, -99]],

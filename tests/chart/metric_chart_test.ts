@@ -1,4 +1,4 @@
-// Metrics and statistics against steps, samples, tokens and seconds: the right numbers, the right names, clear mistakes.
+// Metrics and statistics over steps, samples, tokens and seconds: numbers, names, errors.
 import assert from "node:assert/strict";
 import { UserError } from "../../src/base/errors.ts";
 import { metricChart, type MetricChartOptions } from "../../src/chart/metric_chart.ts";
@@ -34,7 +34,7 @@ const refuses = (promise: Promise<unknown>, pattern: RegExp) =>
 
 Deno.test("runLines() places steps, evaluations and statistics in steps, samples, tokens and seconds", () =>
   withLog(MADE, async (log) => {
-    // Four samples, 64 tokens and half a second a step.
+    // Four samples, 64 tokens and half a second per step.
     const scale: [ProgressUnit, number][] = [["steps", 1], ["samples", 4], ["tokens", 64], ["seconds", 0.5]];
     const stat = { tap: "blocks.0.attn.pattern", stat: "entropy" };
     for (const [unit, factor] of scale) {
@@ -94,7 +94,7 @@ Deno.test("metricChart() puts what lines have in common in the title and what di
     has(await drawn(1, { show: kind, log: true }), "first: L2 norm (param_grad)", "blocks.1.attn.wq.weight");
   }));
 
-Deno.test("metricChart() without a head draws the mean over heads alone", () =>
+Deno.test("metricChart() without a head draws only the mean over heads", () =>
   withLog(MADE, async (log) => {
     const { lines, count } = await runLines(
       { name: "a", log },
@@ -110,7 +110,7 @@ Deno.test("metricChart() without a head draws the mean over heads alone", () =>
     ]);
   }));
 
-Deno.test("metricChart() tells mistakes in one line with the nearest that there is", () =>
+Deno.test("metricChart() reports mistakes in one line with the nearest name", () =>
   withLog(MADE, (log) =>
     withLog({ steps: 5 }, async (bare) => {
       const of = (options: MetricChartOptions, path = log) =>
@@ -176,10 +176,10 @@ Deno.test("metricChart() refuses more than 24 lines with their number, and draws
     assert.equal(new Set(strokes.map((match) => match[1])).size, 24, "every line looks different");
   }));
 
-Deno.test("metricChart() writes times in the unit that they are long in: ms, s, min, h, days", async () => {
+Deno.test("metricChart() writes times in suitable units: ms, s, min, h, days", async () => {
   const step = (n: number, ms: number) => recordOf("step", { step: n, ms });
   for (
-    const [ms, unit, own] of [[20, "s", "ms"], [2e4, "min", "s"], [1.2e6, "h", "min"], [
+    const [ms, unit, stepUnit] of [[20, "s", "ms"], [2e4, "min", "s"], [1.2e6, "h", "min"], [
       4e7,
       "days",
       "h",
@@ -187,19 +187,19 @@ Deno.test("metricChart() writes times in the unit that they are long in: ms, s, 
   ) {
     await withRecords(Array.from({ length: 100 }, (_, n) => step(n + 1, ms)), async (log) => {
       const svg = await metricChart([{ name: "a", log }], { show: "loss", second: "ms", x: "seconds" });
-      assertReads(svg, `training time (${unit})`, `time per step (${own})`);
-      // The axis says what 100 steps took: 2 s, 33.3 min, 33.3 h, 46.3 days.
-      const whole = { s: 2, min: 33.3, h: 33.3, days: 46.3 }[unit];
+      assertReads(svg, `training time (${unit})`, `time per step (${stepUnit})`);
+      // The axis shows the time of 100 steps: 2 s, 33.3 min, 33.3 h, 46.3 days.
+      const total = { s: 2, min: 33.3, h: 33.3, days: 46.3 }[unit];
       const ticks = textsOf(svg).filter(({ attributes, text }) =>
         attributes.includes('"middle"') && /^[\d.]+$/.test(text)
       ).map(({ text }) => Number(text));
       const last = Math.max(...ticks);
-      assert.ok(last <= whole + 0.1 && last > 0.7 * whole, `${ticks} of ${whole} ${unit}`);
+      assert.ok(last <= total + 0.1 && last > 0.7 * total, `${ticks} of ${total} ${unit}`);
     });
   }
 });
 
-Deno.test("metricChart() of what cannot pass a limit has no axis beyond it, also where it is constant", async () => {
+Deno.test("metricChart() of a metric with limits has no axis beyond them, also if it is constant", async () => {
   const evaluations = [1, 2].map((step) => recordOf("eval", { step, accuracy: 1, loss: 0 }));
   await withRecords(evaluations, async (log) => {
     const axis = async (show: string) => {

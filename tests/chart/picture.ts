@@ -1,4 +1,4 @@
-// What tests read from a chart: its texts, where they stand, how much of the page they take.
+// Reads a chart for tests: its texts, their positions, and the area they cover.
 import assert from "node:assert/strict";
 import { FAMILY } from "../../src/chart/document.ts";
 import { textWidth } from "../../src/chart/text_width.ts";
@@ -13,7 +13,7 @@ export interface Text {
   readonly attributes: string;
 }
 
-/** The texts of a document, as a reader sees them, with the places that they are drawn at before their groups move them. */
+/** The texts of a document, unescaped, with their positions before the transformations of groups. */
 export function textsOf(svg: string): Text[] {
   return [...svg.matchAll(/<text x="([-\d.]+)" y="([-\d.]+)"([^>]*)>([^<]*)<\/text>/g)].map((match) => ({
     x: Number(match[1]),
@@ -26,7 +26,7 @@ export function textsOf(svg: string): Text[] {
 /** The words of a document's texts. */
 export const wordsOf = (svg: string): string[] => textsOf(svg).map(({ text }) => text);
 
-/** That a document holds numbers only, is closed, and has each of some texts. */
+/** Asserts that a document has only finite numbers, is closed, and contains each of these texts. */
 export function assertReads(svg: string, ...texts: readonly string[]): void {
   assert.ok(svg.startsWith("<svg xmlns=") && svg.endsWith("</svg>\n"));
   assert.ok(
@@ -42,7 +42,7 @@ export function assertReads(svg: string, ...texts: readonly string[]): void {
   }
 }
 
-/** A text and the room that it takes on the page. */
+/** A text and the area that it covers on the page. */
 export interface Box {
   readonly text: string;
   readonly left: number;
@@ -51,7 +51,7 @@ export interface Box {
   readonly bottom: number;
 }
 
-/** The room of a text of a width whose baseline begins, ends or has its middle at (x, y). */
+/** The area of a text of this width whose baseline starts, ends or is centred at (x, y). */
 function roomOf(text: string, attributes: string, x: number, y: number, anchor: string): Box {
   const attribute = (name: string, otherwise: string) =>
     new RegExp(`(?:^|\\s)${name}="([^"]*)"`).exec(attributes)?.[1] ?? otherwise;
@@ -59,7 +59,7 @@ function roomOf(text: string, attributes: string, x: number, y: number, anchor: 
   const font = { style: "normal", weight: attribute("font-weight", "normal"), size, family: FAMILY };
   const width = textWidth(text, font);
   const begin = { middle: -width / 2, end: -width, start: 0 }[attribute("text-anchor", anchor)]!;
-  // From the top of a capital to the foot of a comma.
+  // From cap height to the descender of a comma.
   const [up, down] = [0.73 * size, 0.14 * size];
   const angle = Number(/rotate\((-?[\d.]+)/.exec(attributes)?.[1] ?? 0);
   const corners = [[begin, -up], [begin + width, down]];
@@ -70,7 +70,7 @@ function roomOf(text: string, attributes: string, x: number, y: number, anchor: 
   return { text, left: us[0], top: vs[0], right: us[1], bottom: vs[1] };
 }
 
-/** The room that each text of a document takes, moved with the groups that it is in. */
+/** The area of each text of a document, with the transformations of its groups. */
 export function boxesOf(svg: string): Box[] {
   const moves = [[0, 0]];
   const anchor = /^<svg [^>]*text-anchor="(\w+)"/.exec(svg)?.[1] ?? "start";
@@ -93,7 +93,7 @@ export function boxesOf(svg: string): Box[] {
   return boxes;
 }
 
-/** That every text of a document is on its page and on no other text. */
+/** Asserts that every text of a document is on its page and overlaps no other. */
 export function assertApart(name: string, svg: string): void {
   const [, width, height] = /^<svg [^>]*width="(\d+)" height="(\d+)"/.exec(svg)!.map(Number);
   const boxes = boxesOf(svg);
@@ -105,7 +105,7 @@ export function assertApart(name: string, svg: string): void {
     for (const b of boxes.slice(n + 1)) {
       const across = Math.min(a.right, b.right) - Math.max(a.left, b.left);
       const down = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-      // Two labels of one place, as of panels whose axes meet, are as one.
+      // Two labels at one position, as of panels with a common axis, count as one.
       const same = a.text === b.text && across > 0.9 * (a.right - a.left);
       assert.ok(
         across < 1 || down < 1 || same,

@@ -1,4 +1,4 @@
-// The chart that compares runs: which runs it shows, of which loss, under which names.
+// The chart that compares runs: the runs, losses and names that it shows.
 
 import assert from "node:assert/strict";
 import { resultsChart } from "../../src/chart/mod.ts";
@@ -7,7 +7,7 @@ import { formatResults, resultTable, type RunResult, runResult } from "../../src
 import { recordOf } from "../log/made_records.ts";
 import { assertReads } from "./picture.ts";
 
-/** Results of runs made of records, each in a folder of its own. */
+/** Results of runs from records, each in a separate folder. */
 async function withRuns(
   runs: readonly { name: string; config?: object; losses: readonly number[]; split?: string }[],
   body: (results: RunResult[]) => Promise<void>,
@@ -35,7 +35,7 @@ async function withRuns(
   }
 }
 
-Deno.test("of more runs than a chart tells apart the best are shown, and its title says of how many", () => {
+Deno.test("of more runs than line styles the best are shown, and the title states of how many", () => {
   const runs = Array.from(
     { length: 30 },
     (_, i) => ({ name: `run-${i}-`, losses: [5, i === 3 ? NaN : 4 - i / 30] }),
@@ -44,12 +44,12 @@ Deno.test("of more runs than a chart tells apart the best are shown, and its tit
     const { svg, shown } = await resultsChart(results);
     assert.equal(shown, 24);
     assert.ok(svg.includes("(the 24 best of 30 runs)"), svg.match(/<title>[^<]*/)?.[0]);
-    // The last six began well and ended badly: 0 to 5, and the fourth of them ended with no number at all.
+    // The last six started well and ended badly: 0 to 5, and the fourth of them ended with NaN.
     for (const [i, { name }] of runs.entries()) assert.equal(svg.includes(name), i > 5, name);
   });
 });
 
-Deno.test("runs of one name are told apart by their folders, and training losses stand in where none has validated", () =>
+Deno.test("runs of one name are distinguished by their folders, and training losses are shown if there are no validation losses", () =>
   withRuns([
     { name: "same", losses: [3, 2] },
     { name: "same", losses: [3, 1] },
@@ -64,7 +64,7 @@ Deno.test("runs of one name are told apart by their folders, and training losses
     await assert.rejects(resultsChart([results[2]]), /^UserError: There is no loss to draw/);
   }));
 
-Deno.test("a result is the best and the last evaluation, the keys that differ, and what is not a number is told", () =>
+Deno.test("a result has the best and the last evaluation, the keys that differ, and the status of values that are not finite", () =>
   withRuns([
     {
       name: "a",

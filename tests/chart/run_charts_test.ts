@@ -1,4 +1,4 @@
-// The charts of a log: which there are for what it holds, that their numbers are those of the log, that they stay small.
+// The charts of a log: which are drawn for which records, their numbers, and their sizes.
 import assert from "node:assert/strict";
 import { headsCharts } from "../../src/chart/heads_chart.ts";
 import { jacobianCharts } from "../../src/chart/jacobian_chart.ts";
@@ -8,7 +8,7 @@ import type { LogRecord } from "../../src/log/records.ts";
 import { assertReads, wordsOf } from "./picture.ts";
 import { madeLog, withLog } from "./run_log.ts";
 
-Deno.test("runCharts() draws what a log has: losses alone, or norms, sheets and maps too, with the same bytes", async () => {
+Deno.test("runCharts() draws the charts of a log: only losses, or norms, sheets and maps too, deterministically", async () => {
   await withLog({ steps: 50, evaluate: 10 }, async (path) => {
     assert.deepEqual(Object.keys(await runCharts(path)), ["loss.svg"]);
   });
@@ -38,17 +38,17 @@ Deno.test("runCharts() of an empty log draws nothing", async () => {
   await withLog({ steps: 0 }, async (path) => assert.deepEqual(await runCharts(path), {}));
 });
 
-Deno.test("normsCharts() adds a layer's tensors as squares: 3 and 4 are 5, at every step", () => {
+Deno.test("normsCharts() adds the squared norms of a layer's tensors at every step: 3 and 4 give 5", () => {
   const charts = normsCharts();
   for (const record of madeLog({ steps: 4, layers: 1, every: 1 })) charts.add(record);
-  // A constant line stands between the nearest ticks round 5, in the middle of the axis.
+  // A constant line is between the nearest ticks around 5, in the middle of the axis.
   const words = wordsOf(charts.draw("r")["norms_parameters.svg"]);
   const ticks = words.map(Number).filter((tick) => !Number.isNaN(tick));
   assert.ok(words.includes("5"), words.join(" "));
   assert.ok(Math.max(...ticks.filter((tick) => tick > 4)) <= 6, words.join(" "));
 });
 
-Deno.test("normsCharts() names layers in their order and tensors outside them, and breaks at what is not finite", () => {
+Deno.test("normsCharts() names layers in order and tensors outside them, and breaks at values that are not finite", () => {
   const charts = normsCharts();
   const of = (layer: number | null, step: number, l2: number) =>
     charts.add({ type: "stat", step, kind: "param_grad", tap: "x", layer, head: null, l2 });
@@ -60,7 +60,7 @@ Deno.test("normsCharts() names layers in their order and tensors outside them, a
   assert.deepEqual(named, ["layer 2", "layer 10", "outside layers"]);
 });
 
-Deno.test("headsCharts() maps the last step only, and leaves empty what it did not record", () => {
+Deno.test("headsCharts() maps only the last step, and leaves cells without a record empty", () => {
   const charts = headsCharts();
   const of = (step: number, layer: number, head: number | null, entropy: number) =>
     charts.add({
@@ -83,7 +83,7 @@ Deno.test("headsCharts() maps the last step only, and leaves empty what it did n
   assert.ok(!wordsOf(sheet).includes("10"), "the mean over heads is no head");
 });
 
-Deno.test("a statistic that is null, of no row, is hatched on the last map and not what it was before", () => {
+Deno.test("a statistic that is null is hatched in the map of the last step, not shown with its earlier value", () => {
   const charts = headsCharts();
   for (const [step, entropy] of [[1, 0.11], [2, null], [3, NaN]] as const) {
     const where = { step, kind: "act", tap: "blocks.0.attn.pattern", layer: 0, head: 0 } as const;
@@ -111,7 +111,7 @@ function jacobian(layers: number, heads: number, step: number, method = "bp"): L
   });
 }
 
-Deno.test("jacobianCharts() draws bars with intervals, sheets where there are steps, maps of many heads, methods apart", () => {
+Deno.test("jacobianCharts() draws bars with intervals, sheets over steps, maps of many heads, and each method separately", () => {
   const drawn = (records: LogRecord[]) => {
     const charts = jacobianCharts();
     for (const record of records) charts.add(record);
@@ -135,17 +135,19 @@ Deno.test("runCharts() of 10,000 steps with 10,000 statistics takes less than 5 
   await withLog({ steps: 10_000, layers: 4, heads: 4, every: 80, evaluate: 1000 }, async (path) => {
     const began = performance.now();
     const charts = await runCharts(path);
-    // A few hundred milliseconds by itself; the machine may be busy.
+    // A few hundred milliseconds on an idle machine; it may be busy.
     assert.ok(performance.now() - began < 5000);
     for (const [name, svg] of Object.entries(charts)) assert.ok(svg.length < 100e3, `${name} ${svg.length}`);
   });
 });
 
-Deno.test("jacobianCharts() says over how many batches its intervals are, and no cosine reaches beyond 1", () => {
+Deno.test("jacobianCharts() states the number of batches of its intervals, and no cosine exceeds 1", () => {
   const charts = jacobianCharts();
   for (const head of [0, 1]) {
-    const found = { cos_diag: 0.98 - head, cos_diag_ci95: 0.2, r_diag: 0.1, r_diag_ci95: 0.4, batches: 4 };
-    charts.add({ type: "jacobian", step: 1, layer: 0, head, method: "bp", ...found } as unknown as LogRecord);
+    const values = { cos_diag: 0.98 - head, cos_diag_ci95: 0.2, r_diag: 0.1, r_diag_ci95: 0.4, batches: 4 };
+    charts.add(
+      { type: "jacobian", step: 1, layer: 0, head, method: "bp", ...values } as unknown as LogRecord,
+    );
   }
   const drawn = charts.draw("r");
   for (const [name, limits] of [["cos_diag", [-1, 1]], ["r_diag", [0, Infinity]]] as const) {
@@ -156,12 +158,14 @@ Deno.test("jacobianCharts() says over how many batches its intervals are, and no
   }
 });
 
-Deno.test("jacobianCharts() of many heads shows cosines of both signs in colours that diverge from 0", () => {
+Deno.test("jacobianCharts() of many heads shows signed cosines in colours that diverge from 0", () => {
   const charts = jacobianCharts();
   for (let head = 0; head < 12; head++) {
-    const found = { cos_diag: 0.5 + head / 100, batches: 4 };
-    charts.add({ type: "jacobian", step: 1, layer: 0, head, method: "bp", ...found } as unknown as LogRecord);
+    const values = { cos_diag: 0.5 + head / 100, batches: 4 };
+    charts.add(
+      { type: "jacobian", step: 1, layer: 0, head, method: "bp", ...values } as unknown as LogRecord,
+    );
   }
-  // All are above 0, and the scale still reaches as far below it.
+  // All are above 0, but the scale is still symmetric.
   assertReads(charts.draw("r")["jacobian_cos_diag.svg"], "-0.5", "0", "0.5");
 });

@@ -1,39 +1,39 @@
-// Logs of runs that never were, with the records that charts are drawn from.
+// Synthetic logs with the records that charts read.
 import { formatRecord, type LogRecord } from "../../src/log/records.ts";
 import { recordOf } from "../log/made_records.ts";
 
-/** What a made log holds. */
+/** The contents of a synthetic log. */
 export interface MadeLog {
   readonly steps: number;
   readonly layers?: number;
   readonly heads?: number;
-  /** Steps between two `stat` records of a tensor; none unless told. */
+  /** Steps between two `stat` records of a tensor. Default: no such records. */
   readonly every?: number;
-  /** Steps between two evaluations; none unless told. */
+  /** Steps between two evaluations. Default: no evaluations. */
   readonly evaluate?: number;
   readonly name?: string;
 }
 
-/** A statistic that moves with the step and differs by head. */
+/** A statistic that depends on step and head. */
 const moving = (step: number, layer: number, head: number): number =>
   1 + Math.cos(1 + layer + 2 * head) / 2 + Math.exp(-step / 100);
 
 function* statistics(step: number, layers: number, heads: number): Generator<LogRecord> {
   for (let layer = 0; layer < layers; layer++) {
     const weight = `blocks.${layer}.attn.wq.weight`;
-    const whole = { type: "stat", step, layer, head: null } as const;
-    yield { ...whole, kind: "param", tap: weight, mean: 0, l2: 3 * (layer + 1) };
-    yield { ...whole, kind: "param", tap: weight.replace("wq", "wk"), mean: 0, l2: 4 * (layer + 1) };
-    yield { ...whole, kind: "param_grad", tap: weight, mean: 0, l2: Math.exp(-step / 100) };
+    const stat = { type: "stat", step, layer, head: null } as const;
+    yield { ...stat, kind: "param", tap: weight, mean: 0, l2: 3 * (layer + 1) };
+    yield { ...stat, kind: "param", tap: weight.replace("wq", "wk"), mean: 0, l2: 4 * (layer + 1) };
+    yield { ...stat, kind: "param_grad", tap: weight, mean: 0, l2: Math.exp(-step / 100) };
     for (const head of [...Array(heads).keys(), null]) {
       const entropy = moving(step, layer, head ?? 0);
       const tap = `blocks.${layer}.attn.pattern`;
-      yield { ...whole, head, kind: "act", tap, entropy, rowmass: 1, sink: entropy / 3 };
+      yield { ...stat, head, kind: "act", tap, entropy, rowmass: 1, sink: entropy / 3 };
     }
   }
 }
 
-/** The records of a log in their order. */
+/** The records of a log, in order. */
 export function* madeLog(
   { steps, layers = 2, heads = 2, every, evaluate, name = "made" }: MadeLog,
 ): Generator<LogRecord> {
@@ -59,7 +59,7 @@ export function* madeLog(
   }
 }
 
-/** Writes a log in pieces, so that a long one is never held. */
+/** Writes a log in pieces, so that a long one need not fit in memory. */
 export async function writeLog(path: string, records: Iterable<LogRecord>): Promise<void> {
   using file = await Deno.open(path, { write: true, create: true, truncate: true });
   let held = "";
@@ -75,11 +75,11 @@ export async function writeLog(path: string, records: Iterable<LogRecord>): Prom
   await flush();
 }
 
-/** Runs `body` with the path of a log, which is removed afterwards. */
-export async function withLog(made: MadeLog, body: (path: string) => Promise<void>): Promise<void> {
+/** Runs `body` with the path of a temporary log. */
+export async function withLog(log: MadeLog, body: (path: string) => Promise<void>): Promise<void> {
   const path = await Deno.makeTempFile({ suffix: ".ndjson" });
   try {
-    await writeLog(path, madeLog(made));
+    await writeLog(path, madeLog(log));
     await body(path);
   } finally {
     await Deno.remove(path);

@@ -1,4 +1,4 @@
-// The canvas that records SVG: what each call becomes, and that nothing unknown or not finite passes.
+// The canvas that records SVG: the output of each call, and errors at unsupported calls and values that are not finite.
 
 import assert from "node:assert/strict";
 import { escapeXml, svgCanvas } from "../../src/chart/svg_context.ts";
@@ -13,7 +13,7 @@ function drawn(draw: (context: Context) => void): string {
   return canvas.elements();
 }
 
-Deno.test("paths come out with the transformation worked in and one decimal", () => {
+Deno.test("paths have the transformation applied and one decimal", () => {
   const svg = drawn((context) => {
     context.save();
     context.translate(10, 20);
@@ -36,7 +36,7 @@ Deno.test("paths come out with the transformation worked in and one decimal", ()
   );
 });
 
-Deno.test("a whole turn is two arcs, a line after an arc is a line, and fill and stroke of one path are one element", () => {
+Deno.test("a full circle is two arcs, a line after an arc is a line, and fill and stroke of one path are one element", () => {
   const svg = drawn((context) => {
     context.beginPath();
     context.arc(10, 10, 5, 0, 2 * Math.PI);
@@ -51,7 +51,7 @@ Deno.test("a whole turn is two arcs, a line after an arc is a line, and fill and
   );
 });
 
-Deno.test("a quarter arc against the clock ends where it should", () => {
+Deno.test("a counterclockwise quarter arc ends at the right point", () => {
   const svg = drawn((context) => {
     context.arc(0, 0, 10, 0, -Math.PI / 2, true);
     context.stroke();
@@ -76,7 +76,7 @@ Deno.test("clips are defined once, nest, and end with restore", () => {
   assert.ok(!svg.split("\n").at(-1)!.includes("clip-path"));
 });
 
-Deno.test("text keeps its words, anchor, weight and turn", () => {
+Deno.test("text keeps its content, anchor, weight and rotation", () => {
   const svg = drawn((context) => {
     context.font = "italic bold 20px Arial, sans-serif";
     context.textAlign = "center";
@@ -92,7 +92,7 @@ Deno.test("text keeps its words, anchor, weight and turn", () => {
   );
 });
 
-Deno.test("the clip of a turned text does not turn with it", () => {
+Deno.test("the clip of a rotated text is not rotated", () => {
   const svg = drawn((context) => {
     context.beginPath();
     context.rect(0, 0, 80, 40);
@@ -103,7 +103,7 @@ Deno.test("the clip of a turned text does not turn with it", () => {
   assert.match(svg, /<g clip-path="url\(#c0\)"><text [^>]*rotate\(-90 0 0\)">turned<\/text><\/g>$/);
 });
 
-Deno.test("what is drawn with no opacity leaves nothing", () => {
+Deno.test("drawing with opacity 0 adds no element", () => {
   const svg = drawn((context) => {
     context.fillStyle = "transparent";
     context.fillRect(0, 0, 1, 1);
@@ -127,7 +127,7 @@ Deno.test("unknown methods, properties, paints, fonts and numbers that are not f
   assert.throws(() => parseFont("12pt Arial"), /does not know the font "12pt Arial"/);
 });
 
-Deno.test("textWidth() is never less than Helvetica's or DejaVu Sans's own width", () => {
+Deno.test("textWidth() is never less than the width in Helvetica or DejaVu Sans", () => {
   // Advance widths in thousandths from Helvetica's AFM and DejaVu Sans 2.37's hmtx; the table rounds to hundredths.
   const font = parseFont("normal 10px/1.2 sans-serif");
   const known = { "l": 278, "m": 974, "M": 863, "@": 1015, " ": 318, "0": 636, "%": 950, "w": 818, "~": 838 };
@@ -140,7 +140,7 @@ Deno.test("textWidth() is never less than Helvetica's or DejaVu Sans's own width
   );
 });
 
-Deno.test("charts and pages show control characters, C1 and marks of direction as escapes, drawn as wide as they are", () => {
+Deno.test("charts and pages show control characters, C1 and direction marks as escapes, measured with the width of the escapes", () => {
   const text = "a\x1b[31m\x9b\u202e\u2066\r\ud800\uffffb<\n\t";
   const shown = "a\\u001b[31m\\u009b\\u202e\\u2066\\r\ufffd\ufffdb&lt;\n\t";
   assert.equal(escapeXml(text), shown);

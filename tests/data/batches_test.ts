@@ -1,10 +1,10 @@
-// Batches of a text: pure in (seed, step), every evaluated token once, and the splits where nanoGPT cuts
-// them.
+// Batches of a text: a pure function of (seed, step), each token evaluated once, the same splits as
+// nanoGPT.
 import assert from "node:assert/strict";
 import { type Batch, IGNORE, type Source, spread, textSource, unigramEntropy } from "../../src/data/mod.ts";
 import { UserError } from "../../src/base/errors.ts";
 
-/** Token i is i: a batch shows where it was cut. */
+/** Token i is i, so that a batch shows its offset. */
 const counting = (length: number) => Uint32Array.from({ length }, (_, i) => i);
 const OPTIONS = {
   context: 8,
@@ -18,7 +18,7 @@ function fails(work: () => unknown, message: string): void {
   assert.throws(work, (error) => error instanceof UserError && (assert.equal(error.message, message), true));
 }
 
-/** First tokens of the rows, after checking that inputs and targets are consecutive. */
+/** First tokens of the rows; checks that inputs and targets are consecutive. */
 function rowStarts({ ids, targets }: Batch, context: number): number[] {
   assert.equal(ids.length % context, 0);
   assert.equal(targets.length, ids.length);
@@ -27,7 +27,7 @@ function rowStarts({ ids, targets }: Batch, context: number): number[] {
   return Array.from({ length: ids.length / context }, (_, row) => ids[row * context]);
 }
 
-/** Targets of a pass over a split that count, in order. */
+/** Targets of a pass over a split that are not IGNORE, in order. */
 function evaluated(source: Source, split: string): number[] {
   const pass = source.evaluation(split);
   return Array.from({ length: pass.count }, (_, i) => [...pass.batch(i).targets]).flat().filter((t) =>
@@ -35,23 +35,23 @@ function evaluated(source: Source, split: string): number[] {
   );
 }
 
-Deno.test("splits are cut by order and cover the text: train, then val, then test", () => {
+Deno.test("splits are cut in order and cover the text: train, val, test", () => {
   const source = textSource(counting(1000), OPTIONS);
   assert.deepEqual(source.splits, { train: 850, val: 100, test: 50 });
   assert.deepEqual(evaluated(source, "train"), [...counting(850)].slice(1));
   assert.deepEqual(evaluated(source, "val"), [...counting(950)].slice(851));
   assert.deepEqual(evaluated(source, "test"), [...counting(1000)].slice(951));
-  // 100 (1 - 0.02 - 0.07) is a hair below 91 in floating point.
+  // 100 (1 - 0.02 - 0.07) is slightly below 91 in floating point.
   const rounded = textSource(counting(100), { ...OPTIONS, context: 1, split: { val: 0.02, test: 0.07 } });
   assert.deepEqual(rounded.splits, { train: 91, val: 2, test: 7 });
 });
 
-Deno.test("val 0.1 of tiny_shakespeare's length is cut where nanoGPT cuts it", () => {
+Deno.test("val 0.1 splits a text of tiny_shakespeare's length as nanoGPT does", () => {
   const source = textSource(new Uint32Array(1115394), { ...OPTIONS, split: { val: 0.1, test: 0 } });
   assert.deepEqual(source.splits, { train: 1003854, val: 111540 });
 });
 
-Deno.test("val 0 leaves no val split, and a split that is not there is an error with the nearest", () => {
+Deno.test("val 0 gives no val split, and an unknown split is an error with the nearest name", () => {
   const source = textSource(counting(100), { ...OPTIONS, split: { val: 0, test: 0.2 } });
   assert.deepEqual(source.splits, { train: 80, test: 20 });
   fails(() => source.evaluation("tset"), 'Batches: there is no split "tset". Did you mean "test"?');
@@ -61,7 +61,7 @@ Deno.test("val 0 leaves no val split, and a split that is not there is an error 
   );
 });
 
-Deno.test("every token of a split but its first is evaluated once, the last batch padded", () => {
+Deno.test("every token of a split except the first is evaluated once, the last batch is padded", () => {
   for (let length = 9; length <= 60; length++) {
     for (const batch of [1, 3]) {
       const source = textSource(counting(length), { ...OPTIONS, batch, split: { val: 0, test: 0 } });
@@ -71,7 +71,7 @@ Deno.test("every token of a split but its first is evaluated once, the last batc
       for (let i = 0; i < pass.count; i++) {
         const { ids, targets } = pass.batch(i);
         assert.equal(ids.length, batch * 8);
-        // A target that counts follows its input; ids stay ids where it does not.
+        // A target follows its input, unless it is IGNORE.
         targets.forEach((target, at) =>
           assert.ok(target === IGNORE ? ids[at] < length : target === ids[at] + 1)
         );
@@ -82,7 +82,7 @@ Deno.test("every token of a split but its first is evaluated once, the last batc
   }
 });
 
-Deno.test("crops are whole windows of the train split, at every offset and evenly", () => {
+Deno.test("crops are full windows of the train split, uniform over all offsets", () => {
   const source = textSource(counting(60), { ...OPTIONS, batch: 10, split: { val: 0.5, test: 0 } });
   // 30 train tokens have the offsets 0 to 21.
   const counts = new Map<number, number>();
@@ -90,19 +90,19 @@ Deno.test("crops are whole windows of the train split, at every offset and evenl
     for (const start of rowStarts(source.train(step), 8)) counts.set(start, (counts.get(start) ?? 0) + 1);
   }
   assert.deepEqual([...counts.keys()].sort((a, b) => a - b), [...counting(22)]);
-  // 1000 expected of each, standard deviation 31: six of them make a false alarm less likely than one in
+  // 1000 expected of each, standard deviation 31: a false alarm beyond six of them is less likely than one in
   // 10^7.
   for (const count of counts.values()) assert.ok(Math.abs(count - 1000) < 186, `${count}`);
 });
 
-Deno.test("windows visit each whole window once an epoch, in another order each epoch", () => {
+Deno.test("windows visit each full window once per epoch, in a different order each epoch", () => {
   const source = textSource(counting(100), {
     ...OPTIONS,
     batch: 5,
     split: { val: 0, test: 0 },
     sampling: "windows",
   });
-  // 99 targets are 12 whole windows of 8: 12 batches of 5 are 5 epochs, and batches straddle them.
+  // 99 targets are 12 full windows of 8: 12 batches of 5 are 5 epochs, and some batches span two.
   const starts = Array.from({ length: 12 }, (_, step) => rowStarts(source.train(step), 8)).flat();
   const orders = new Set<string>();
   for (let epoch = 0; epoch < 5; epoch++) {
@@ -113,7 +113,7 @@ Deno.test("windows visit each whole window once an epoch, in another order each 
   assert.equal(orders.size, 5);
 });
 
-Deno.test("train(step) depends on seed and step alone, in any order and from a fresh source", () => {
+Deno.test("train(step) depends only on seed and step, in any order and from a new source", () => {
   for (const sampling of ["crops", "windows"] as const) {
     const make = (seed: number) => textSource(counting(500), { ...OPTIONS, seed, sampling });
     const source = make(5);
@@ -129,7 +129,7 @@ Deno.test("train(step) depends on seed and step alone, in any order and from a f
   }
 });
 
-Deno.test("a split shorter than context + 1 tokens says its length, what is needed and the remedy", () => {
+Deno.test("a split shorter than context + 1 tokens is an error with its length, the required length and the remedy", () => {
   const options = { ...OPTIONS, context: 64 };
   fails(
     () => textSource(counting(400), { ...options, split: { val: 0.1, test: 0 } }),
@@ -146,7 +146,7 @@ Deno.test("a split shorter than context + 1 tokens says its length, what is need
   });
 });
 
-Deno.test("sizes, fractions and sampling out of range are named", () => {
+Deno.test("invalid sizes, fractions and samplings are errors that name them", () => {
   const make = (change: object) => () => textSource(counting(100), { ...OPTIONS, ...change });
   fails(make({ context: 0 }), "Batches: context is 0; expected a whole number of at least 1.");
   fails(make({ batch: 1.5 }), "Batches: batch is 1.5; expected a whole number of at least 1.");
@@ -164,17 +164,17 @@ Deno.test("sizes, fractions and sampling out of range are named", () => {
   );
 });
 
-Deno.test("unigramEntropy is ln n of n equal tokens, 0 of one, and the sum by hand of unequal ones", () => {
+Deno.test("unigramEntropy is ln n for n equally frequent tokens, 0 for one, and the sum by hand for others", () => {
   // The sums have a handful of terms: 1e-12 is far above their rounding.
-  const close = (found: number, expected: number) =>
-    assert.ok(Math.abs(found - expected) < 1e-12, `${found}`);
+  const close = (actual: number, expected: number) =>
+    assert.ok(Math.abs(actual - expected) < 1e-12, `${actual}`);
   close(unigramEntropy(counting(65)), Math.log(65));
   close(unigramEntropy([3, 3, 3]), 0);
   close(unigramEntropy(new Uint32Array([1, 2, 1, 1])), 0.75 * Math.log(4 / 3) + 0.25 * Math.log(4));
   assert.throws(() => unigramEntropy([]), RangeError);
 });
 
-Deno.test("spread() takes batches evenly, the first among them, all where 0 or more than there are is asked for", () => {
+Deno.test("spread() takes evenly spaced batches from the first on, and all for 0 or more than there are", () => {
   assert.deepEqual(spread(10, 4), [0, 2, 5, 7]);
   assert.deepEqual(spread(3, 1), [0]);
   assert.deepEqual([spread(3, 0), spread(3, 9)], [[0, 1, 2], [0, 1, 2]]);

@@ -1,4 +1,4 @@
-// Corpora: the Brown corpus as plain English, the cache of downloads, local files. No test touches a network.
+// Corpora: the Brown corpus as plain English, the download cache, local files. No test uses the network.
 import assert from "node:assert/strict";
 import { join, resolve } from "node:path";
 import {
@@ -70,30 +70,30 @@ Deno.test("a tagged sentence becomes plain English: quotes, brackets, marks, inc
   for (const [tagged, plain] of cases) assert.equal(plainBrown(tagged), plain + "\n");
 });
 
-Deno.test("paragraphs are kept, a headline is one of its own, sentences of a paragraph share a line", () => {
+Deno.test("paragraphs are kept, a headline is a separate one, sentences of a paragraph share a line", () => {
   const tagged = "\n\n\tOne/cd ./.\nTwo/cd ./.\n\n\n\nA/at-hl head/nn-hl \nThree/cd ./.\n\n\n\tFour/cd ./.\n";
   assert.equal(plainBrown(tagged), "One. Two.\n\nA head\n\nThree.\n\nFour.\n");
   assert.equal(plainBrown("\n \n"), "");
 });
 
-Deno.test("the Brown corpus reads as English, a million words of it, always the same", async () => {
+Deno.test("the Brown corpus is a million words of plain English, always the same", async () => {
   const brown = await loadText({ source: "brown" });
   assert.equal(brown.name, "brown");
   assert.ok(brown.text.startsWith(
     "The Fulton County Grand Jury said Friday an investigation of Atlanta's recent primary election " +
       'produced "no evidence" that any irregularities took place.\n\nThe jury further said in term-end',
   ));
-  // 1,161,192 tagged tokens, punctuation and doubled marks among them: about a million words.
+  // 1,161,192 tagged tokens, including punctuation and doubled marks: about a million words.
   const words = brown.text.split(/\s+/).length;
   assert.ok(words > 990_000 && words < 1_020_000, `${words} words`);
-  // A tag that was left would show as /nn, /vb, ...: none of the commonest ones stands after a letter.
+  // A remaining tag would appear as /nn, /vb, ...: none of the most common ones follows a letter.
   assert.doesNotMatch(brown.text, /[a-z]\/(nn|vb|at|in|jj|cc|np|rb)\b/);
   assert.doesNotMatch(brown.text, /[a-z] [,;?!)] /);
   assert.equal(new Set(brown.text).size, 85);
   assert.equal(brown.sha256, "29ae69f63090e91a9cd7547af42b0c659f20f64ab72ea4042dfa2d6878667420");
 });
 
-Deno.test("a package that is not installed is one line with the remedy", async () => {
+Deno.test("a package that is not installed is a one-line error with the remedy", async () => {
   const packageFolder = () => {
     throw new Error("Could not\nresolve");
   };
@@ -117,17 +117,17 @@ Deno.test("a package that lacks files is an error with both counts", async () =>
   });
 });
 
-Deno.test("a download is fetched once, verified, and read from the cache from then on", async () => {
+Deno.test("a download is fetched once, verified, and then read from the cache", async () => {
   await inFolder(async (folder) => {
     const cache = join(folder, "deep", "cache");
     const server = serving(TEXT);
-    const told: unknown[] = [];
+    const reported: unknown[] = [];
     const first = await loadText({ source: "small", cache }, {
       catalogue,
       fetch: server.fetch,
-      progress: (...args) => void told.push(args),
+      progress: (...args) => void reported.push(args),
     });
-    assert.deepEqual(told, [["small.txt", 26, 26]]);
+    assert.deepEqual(reported, [["small.txt", 26, 26]]);
     assert.deepEqual(first, { name: "small", text: TEXT, files: [TEXT], sha256: SHA256 });
     assert.deepEqual([...Deno.readDirSync(cache)].map((entry) => entry.name), ["small.txt"]);
     const again = await loadText({ source: "small", cache }, { catalogue, fetch: unreached });
@@ -136,7 +136,7 @@ Deno.test("a download is fetched once, verified, and read from the cache from th
   });
 });
 
-Deno.test("a cached file of another size or hash is refused with both, and left alone", async () => {
+Deno.test("a cached file with a wrong size or hash is refused with both values, and not changed", async () => {
   await inFolder(async (cache) => {
     const path = join(cache, "small.txt");
     const changed = TEXT.replace("two", "ten");
@@ -154,7 +154,7 @@ Deno.test("a cached file of another size or hash is refused with both, and left 
   });
 });
 
-Deno.test("a download that fails or differs says the URL and the path, and leaves nothing", async () => {
+Deno.test("a failed or wrong download is an error with the URL and the path, and leaves no file", async () => {
   await inFolder(async (folder) => {
     const cache = join(folder, "cache");
     const remedy = `fetch ${SMALL.url} and put it at ${resolve(cache, "small.txt")}.`;
@@ -180,7 +180,7 @@ Deno.test("a download that fails or differs says the URL and the path, and leave
   });
 });
 
-Deno.test("a download that cannot be kept is told to stop", async () => {
+Deno.test("a download that cannot be written is cancelled", async () => {
   await inFolder(async (cache) => {
     let stopped = false;
     const body = new ReadableStream({
@@ -197,7 +197,7 @@ Deno.test("a download that cannot be kept is told to stop", async () => {
   });
 });
 
-Deno.test("a cache that cannot be written leaves no half file and says where the file belongs", async () => {
+Deno.test("a cache that cannot be written leaves no partial file and names the path", async () => {
   await inFolder(async (folder) => {
     const cache = join(folder, "cache");
     await Deno.writeTextFile(join(folder, "file"), "");
@@ -206,7 +206,7 @@ Deno.test("a cache that cannot be written leaves no half file and says where the
       () => loadText({ source: "small", cache: inFile }, { catalogue, fetch: serving(TEXT).fetch }),
       `put it at ${join(inFile, "small.txt")}`,
     );
-    // The name is taken by a folder after the download: the rename fails and the partial file goes.
+    // A folder has the name when the download ends: the rename fails and the partial file is removed.
     const taken = async () => {
       await Deno.mkdir(join(cache, "small.txt", "inside"), { recursive: true });
       return new Response(TEXT);
@@ -224,20 +224,20 @@ Deno.test("a corpus that is not in the catalogue is an error with the nearest na
   await fails(() => loadText({ source: "toString" }), "no corpus is called");
 });
 
-Deno.test("exactly one of source and files is asked for", async () => {
+Deno.test("exactly one of source and files is required", async () => {
   await fails(() => loadText({}), "neither source nor files");
   await fails(() => loadText({ source: "brown", files: ["a.txt"] }), "both source and files");
   await fails(() => loadText({ files: [] }), "files is an empty list");
 });
 
-Deno.test("tiny_shakespeare is catalogued by its URL, size and hash", () => {
+Deno.test("the catalogue has the URL, size and hash of tiny_shakespeare", () => {
   const entry = CATALOGUE.tiny_shakespeare as DownloadCorpus;
   assert.equal(entry.bytes, 1115394);
   assert.equal(entry.sha256, "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed");
   assert.ok(entry.url.startsWith("https://"));
 });
 
-Deno.test("files are joined in order, a folder's .txt files sorted, no two lines run together", async () => {
+Deno.test("files are joined in order, a folder's .txt files sorted, with a newline between files", async () => {
   await inFolder(async (folder) => {
     const texts = join(folder, "texts");
     await Deno.mkdir(join(texts, "deeper"), { recursive: true });
@@ -262,7 +262,7 @@ Deno.test("files are joined in order, a folder's .txt files sorted, no two lines
   });
 });
 
-Deno.test("a missing file names the nearest of its folder; empty and binary files are refused", async () => {
+Deno.test("a missing file is an error with the nearest name in its folder; empty and binary files are refused", async () => {
   await inFolder(async (folder) => {
     const near = join(folder, "shakespeare.txt");
     await Deno.writeTextFile(near, "x");

@@ -1,5 +1,5 @@
-// tokenizer.json files against the ids and texts of tokenizers 0.23: what is not computed is refused by its field, and
-// nothing is silently different.
+// tokenizer.json files against the ids and texts of tokenizers 0.23: unsupported fields are refused by name, and
+// no result differs silently.
 import assert from "node:assert/strict";
 import { huggingfaceTokenizer } from "../../src/data/mod.ts";
 import { randomStream } from "../../src/base/random.ts";
@@ -8,7 +8,7 @@ import goldenCases from "../golden/tokenizer_cases.json" with { type: "json" };
 import goldenIds from "../golden/tokenizer_ids.json" with { type: "json" };
 import { outcomeOf, readGolden, unlessRefused, wholeFile } from "./tokenizer_goldens.ts";
 
-Deno.test("2,000 files with options drawn at random: none is silently wrong, more than half are computed", async () => {
+Deno.test("2,000 files with random options: none gives wrong ids, more than half are supported", async () => {
   const golden = await readGolden();
   assert.equal(golden.files.length, 2000);
   const computed: Record<string, number> = {};
@@ -25,32 +25,36 @@ Deno.test("2,000 files with options drawn at random: none is silently wrong, mor
   }
 });
 
-Deno.test("where a file lets a text be cut, the ids of the parts are those of the whole", async () => {
+Deno.test("if a file allows cutting a text, the parts have the same ids as the complete text", async () => {
   const golden = await readGolden();
   const rng = randomStream(9, "cuts of golden files");
   const some = (texts: readonly string[]) => [...texts[rng.below(texts.length)]].slice(0, 40).join("");
-  const found = { files: 0, cuts: 0 };
+  const counts = { files: 0, cuts: 0 };
   for (const entry of golden.files) {
     const { value: tokenizer } = unlessRefused(() => huggingfaceTokenizer(wholeFile(entry, golden)));
     if (!tokenizer?.cut) continue;
-    found.files++;
+    counts.files++;
     const text = Array.from({ length: 5 }, () => some(golden.texts)).join(" ");
-    const { value: whole } = unlessRefused(() => tokenizer.encode(text));
-    if (!whole) continue;
+    const { value: expected } = unlessRefused(() => tokenizer.encode(text));
+    if (!expected) continue;
     for (let end = 1; end <= text.length; end += 1 + rng.below(8)) {
       const at: number = tokenizer.cut(text.slice(0, end));
       if (at === 0) continue;
-      found.cuts++;
+      counts.cuts++;
       const left: Uint32Array = tokenizer.encode(text.slice(0, at));
       const parts: number[] = [...left, ...tokenizer.encode(text.slice(at), left.length)];
-      assert.deepEqual(parts, [...whole], `${JSON.stringify(text)} at ${at}: ${JSON.stringify(entry.file)}`);
+      assert.deepEqual(
+        parts,
+        [...expected],
+        `${JSON.stringify(text)} at ${at}: ${JSON.stringify(entry.file)}`,
+      );
     }
   }
-  assert.ok(found.files > 600 && found.cuts > 5000, JSON.stringify(found));
+  assert.ok(counts.files > 600 && counts.cuts > 5000, JSON.stringify(counts));
 });
 
 for (const [name, { file, cases }] of Object.entries(goldenCases.cases)) {
-  Deno.test(`${name}: the ids and the text of tokenizers`, () => {
+  Deno.test(`${name}: ids and text are those of tokenizers`, () => {
     const tokenizer = huggingfaceTokenizer(file);
     for (const { text, ids, decoded } of cases) {
       assert.deepEqual([...tokenizer.encode(text)], ids, JSON.stringify(text));
@@ -66,7 +70,7 @@ const changed = (fields: object, model: object = {}) => ({
   model: { type: "WordLevel", vocab: { a: 0, b: 1, "<unk>": 2 }, unk_token: "<unk>", ...model },
 });
 
-Deno.test("what is not computed is refused at load in one line that names the field", () => {
+Deno.test("unsupported fields are refused at load in one line that names the field", () => {
   const split = (Regex: string, behavior = "Isolated") => ({ type: "Split", pattern: { Regex }, behavior });
   const cases: [object, string][] = [
     [
@@ -111,7 +115,7 @@ Deno.test("what is not computed is refused at load in one line that names the fi
   );
 });
 
-Deno.test("an old file without the type of its model is read as what its fields say", () => {
+Deno.test("the model type of an old file is inferred from its fields", () => {
   for (const file of Object.values(goldenIds.files)) {
     const { type: _, ...model } = file.model;
     const [old, named] = [huggingfaceTokenizer({ ...file, model }), huggingfaceTokenizer(file)];

@@ -1,11 +1,11 @@
-// The SHA-256 of a run's data: the same wherever the data lies, another where a character of it differs.
+// The SHA-256 of a run's data: independent of its location, different if any character differs.
 import assert from "node:assert/strict";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { loadData } from "../../src/data/mod.ts";
 import { taskIdentity } from "../../src/data/identity.ts";
 import { findTask } from "../../src/data/synthetic.ts";
 
-/** The identity of a section `data` whose files stand in a folder of their own. */
+/** The identity of a section `data` whose files are in a separate folder. */
 async function identityOf(
   files: Readonly<Record<string, string>>,
   data: Readonly<Record<string, unknown>> = {},
@@ -13,9 +13,9 @@ async function identityOf(
   const folder = await Deno.makeTempDir({ prefix: "heed-identity-" });
   try {
     for (const [name, text] of Object.entries(files)) await Deno.writeTextFile(`${folder}/${name}`, text);
-    const own = Object.keys(files).filter((name) => name !== "val.txt").map((name) => `${folder}/${name}`);
+    const paths = Object.keys(files).filter((name) => name !== "val.txt").map((name) => `${folder}/${name}`);
     const given = { val: "val.txt" in files ? [`${folder}/val.txt`] : [], test: [] };
-    const raw = { data: { files: own, split_files: given, ...data } };
+    const raw = { data: { files: paths, split_files: given, ...data } };
     const config = resolveConfig(raw, { place: "test", name: "test" });
     const sizes = { context: 4, batch: 2, seed: 1 };
     return (await loadData(config.data, config.tokenizer, sizes)).sha256;
@@ -26,7 +26,7 @@ async function identityOf(
 
 const TEXT = "abcdefghij\n".repeat(20);
 
-Deno.test("the same text in another folder under another name is the same data, and a changed character is other data", async () => {
+Deno.test("a text has the same identity in another folder under another name, and a different one if a character changes", async () => {
   const sha256 = await identityOf({ "a.txt": TEXT });
   assert.match(sha256, /^[0-9a-f]{64}$/);
   assert.equal(await identityOf({ "b.txt": TEXT }), sha256);
@@ -35,13 +35,13 @@ Deno.test("the same text in another folder under another name is the same data, 
   assert.notEqual(await identityOf({ "a.txt": `${TEXT}a` }), sha256);
 });
 
-Deno.test("a split with a text of its own is part of the data", async () => {
+Deno.test("the text of a separate split is part of the identity", async () => {
   const sha256 = await identityOf({ "a.txt": TEXT, "val.txt": TEXT });
   assert.notEqual(await identityOf({ "a.txt": TEXT }), sha256);
   assert.notEqual(await identityOf({ "a.txt": TEXT, "val.txt": TEXT.replace("a", "b") }), sha256);
 });
 
-Deno.test("where files are samples, the same text in other files is other data", async () => {
+Deno.test("if files are samples, the identity depends on how the text is divided into files", async () => {
   const cut = (at: number) =>
     identityOf({ "a.txt": TEXT.slice(0, at), "b.txt": TEXT.slice(at) }, {
       sample: "file",
@@ -50,7 +50,7 @@ Deno.test("where files are samples, the same text in other files is other data",
   assert.notEqual(await cut(110), await cut(121));
 });
 
-Deno.test("a task is known by the samples that it draws under a seed, whatever its code looks like", () => {
+Deno.test("a task's identity depends on the samples that it draws under a seed, not on its code", () => {
   const copy = findTask("copy");
   const sha256 = taskIdentity(copy, 1);
   assert.equal(taskIdentity({ ...copy, sample: (rng) => copy.sample(rng) }, 1), sha256);

@@ -1,11 +1,11 @@
-// Texts out of JSON lines: which text each line gives, and what is said of a line that gives none.
+// Texts from JSON lines: the text of each line, and the error for a line without one.
 import assert from "node:assert/strict";
 import { loadConfig } from "../../src/config/mod.ts";
 import { IGNORE, loadData, loadText } from "../../src/data/mod.ts";
 
 const SIZES = { context: 8, batch: 4, seed: 1 };
 
-/** What is loaded from files of these names and contents, with overrides in which FOLDER is where they are. */
+/** Loads files of these names and contents, with overrides in which FOLDER is their folder. */
 async function loaded(files: Record<string, string | Uint8Array<ArrayBuffer>>, ...overrides: string[]) {
   const folder = await Deno.makeTempDir({ prefix: "heed-json-lines-" });
   try {
@@ -13,17 +13,17 @@ async function loaded(files: Record<string, string | Uint8Array<ArrayBuffer>>, .
       const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
       await Deno.writeFile(`${folder}/${name}`, bytes);
     }
-    const own = overrides.map((override) => override.replaceAll("FOLDER", folder));
+    const placed = overrides.map((override) => override.replaceAll("FOLDER", folder));
     const none = ["data.split.val=0", "data.split.test=0", "eval.split=train", "data.sampling=windows"];
-    const { data, tokenizer } = await loadConfig("default", [...none, ...own]);
-    const { source, tokenizer: made } = await loadData(data, tokenizer, SIZES);
+    const { data, tokenizer } = await loadConfig("default", [...none, ...placed]);
+    const { source, tokenizer: tokenizerOfData } = await loadData(data, tokenizer, SIZES);
     const pass = source.evaluation("train");
     const texts: string[] = [];
     for (let i = 0; i < pass.count; i++) {
       const { ids, targets } = pass.batch(i);
       for (let at = 0; at < targets.length; at += SIZES.context) {
         const row = [...targets.subarray(at, at + SIZES.context)].filter((id) => id !== IGNORE);
-        if (row.length > 0) texts.push(made.decode([ids[at], ...row]));
+        if (row.length > 0) texts.push(tokenizerOfData.decode([ids[at], ...row]));
       }
     }
     return texts;
@@ -37,7 +37,7 @@ async function loaded(files: Record<string, string | Uint8Array<ArrayBuffer>>, .
 
 const lines = (...values: unknown[]) => values.map((value) => JSON.stringify(value) + "\n").join("");
 
-Deno.test("data.field takes the text of each JSON line, of nested objects by a path, and each is a row with data.sample=file", async () => {
+Deno.test("data.field selects the text of each JSON line, also in nested objects, and each is a row with data.sample=file", async () => {
   const nested = lines({ id: 1, a: { b: ["x", { c: "one" }] } }, { a: { b: [0, { c: "two\n3" }] } });
   assert.deepEqual(
     await loaded(
@@ -48,7 +48,7 @@ Deno.test("data.field takes the text of each JSON line, of nested objects by a p
     ),
     ["one\n", "two\n3\n"],
   );
-  // A folder stands for its files; blank lines, CR LF, a byte order mark and a last line without its end are no matter.
+  // A folder means its files; blank lines, CR LF, a byte order mark and a missing final newline make no difference.
   const files = {
     "b.ndjson": `\ufeff{"t":"ab"}\r\n\r\n{"t":"é🙂\\n"}`,
     "a.jsonl": lines({ t: "zz" }),
@@ -59,22 +59,22 @@ Deno.test("data.field takes the text of each JSON line, of nested objects by a p
   assert.deepEqual(await loaded(files, ...given), ["zz\nab\né🙂\n"]);
 });
 
-Deno.test("a line of JSON may be longer than what is read at once, and end anywhere beside its end", async () => {
+Deno.test("a line of JSON may be longer than one read, and end anywhere near a read's end", async () => {
   const path = await Deno.makeTempFile({ suffix: ".jsonl" });
   try {
-    // {"t":"..."} and its newline are 9 bytes around the text: the newline comes last in a megabyte, or close to that.
+    // {"t":"..."} and its newline are 9 bytes around the text: the newline is the last byte of a megabyte, or near it.
     for (let length = 2 ** 20 - 11; length < 2 ** 20 - 6; length++) {
       const texts = ["é".repeat(length >> 1) + "x".repeat(length & 1), "ab", "y".repeat(2 * length + 3), "z"];
       await Deno.writeTextFile(path, lines(...texts.map((t) => ({ t }))));
       const { text } = await loadText({ files: [path], field: "t" });
-      assert.ok(text === texts.map((own) => `${own}\n`).join(""), `${length}: ${text.length}`);
+      assert.ok(text === texts.map((line) => `${line}\n`).join(""), `${length}: ${text.length}`);
     }
   } finally {
     await Deno.remove(path);
   }
 });
 
-Deno.test("a line that gives no text is one line: file, number of the line, field, what was found", async () => {
+Deno.test("a line without text is a one-line error: file, line number, field, actual value", async () => {
   const bad: [content: string | Uint8Array<ArrayBuffer>, field: string, said: RegExp][] = [
     [
       lines({ text: "a" }, { txt: "b" }),

@@ -1,4 +1,4 @@
-// Byte pairs that were learned are kept and found again, and never believed where they are damaged.
+// Trained byte pairs are cached and read again, and a damaged cache is never used.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { loadConfig } from "../../src/config/mod.ts";
@@ -7,7 +7,7 @@ import { inFolder, script, TEXT, tree } from "../scripts/harness.ts";
 
 const OPTIONS = { kind: "bpe", unknown: "error", size: 300, file: null, crop: false } as const;
 
-/** Runs `body` with an empty folder and what finds the one file that is kept there. */
+/** Runs `body` with an empty folder and a function that returns the path of the one file cached there. */
 async function inCache(body: (cache: string, kept: () => string[]) => Promise<void>): Promise<void> {
   const cache = await Deno.makeTempDir({ prefix: "heed-cache-" });
   const kept = () => {
@@ -27,7 +27,7 @@ async function inCache(body: (cache: string, kept: () => string[]) => Promise<vo
 const json = async (text: string, cache?: string, size = 300) =>
   JSON.stringify(await makeTokenizer({ ...OPTIONS, size }, [text], [], { cache }));
 
-Deno.test("byte pairs of a text are learned once; the kept tokenizer is the learned one, byte for byte", () =>
+Deno.test("byte pairs of a text are trained once; the cached tokenizer equals the trained one, byte for byte", () =>
   inCache(async (cache, kept) => {
     const learned = JSON.stringify(bpeTokenizer(TEXT, { size: 300 }));
     assert.equal(await json(TEXT, cache), learned);
@@ -35,14 +35,14 @@ Deno.test("byte pairs of a text are learned once; the kept tokenizer is the lear
     assert.deepEqual(others, []);
     assert.match(path, /\/[0-9a-f]{64}\.json$/);
     assert.equal(await json(TEXT, cache), learned);
-    // That it is read and not learned shows where the file says another thing.
+    // A file with other content shows that it is read and not trained.
     const other = JSON.stringify(bpeTokenizer("aaab aaab", { size: 300 }));
     const sha256 = createHash("sha256").update(other).digest("hex");
     await Deno.writeTextFile(path, `${sha256}\n${other}\n`);
     assert.equal(await json(TEXT, cache), other);
   }));
 
-Deno.test("another text, size or place is learned anew; how a text is cut into pieces is no matter", () =>
+Deno.test("another text, size or folder is trained anew; how a text is cut into pieces makes no difference", () =>
   inCache(async (cache, kept) => {
     await json(TEXT, cache);
     await json(TEXT, cache, 301);
@@ -52,24 +52,24 @@ Deno.test("another text, size or place is learned anew; how a text is cut into p
     await makeTokenizer(OPTIONS, pieces, [], { cache });
     await makeTokenizer(OPTIONS, [pieces.slice(0, 3), pieces.slice(3)], [], { cache });
     assert.equal(kept().length, 3);
-    // Half of a pair has no UTF-8: it must not be taken for the text that its bytes would be.
+    // A lone surrogate has no UTF-8: it must not be confused with its replacement character.
     await json("a\ufffdb a\ufffdb", cache);
     await assert.rejects(json("a\ud83db a\ud83db", cache), /lone surrogate/);
   }));
 
-Deno.test("a kept file that is damaged is learned anew and mended", () =>
+Deno.test("a damaged cache file is trained anew and replaced", () =>
   inCache(async (cache, kept) => {
     const learned = await json(TEXT, cache);
     assert.equal(kept().length, 1);
     const [path] = kept();
-    const whole = await Deno.readFile(path);
-    const flipped = whole.slice();
+    const bytes = await Deno.readFile(path);
+    const flipped = bytes.slice();
     flipped[120] ^= 1;
-    const damages = [new Uint8Array(), whole.subarray(0, 30), whole.subarray(0, whole.length / 2), flipped];
+    const damages = [new Uint8Array(), bytes.subarray(0, 30), bytes.subarray(0, bytes.length / 2), flipped];
     for (const damaged of damages) {
       await Deno.writeFile(path, damaged);
       assert.equal(await json(TEXT, cache), learned);
-      assert.deepEqual(await Deno.readFile(path), whole);
+      assert.deepEqual(await Deno.readFile(path), bytes);
     }
     await Deno.remove(path);
     await Deno.mkdir(path);
@@ -77,7 +77,7 @@ Deno.test("a kept file that is damaged is learned anew and mended", () =>
     assert.deepEqual(kept(), [path]);
   }));
 
-Deno.test("loadData() keeps byte pairs in data.cache; without permission to write there they are only learned", () =>
+Deno.test("loadData() caches byte pairs in data.cache; without write permission they are only trained", () =>
   inFolder(async (folder) => {
     const [files, cache] = [[`${folder}/text.txt`], `${folder}/cache`].map((value) => JSON.stringify(value));
     const { data } = await loadConfig("default", [`data.files=${files}`, `data.cache=${cache}`]);

@@ -1,9 +1,9 @@
-// From files to splits and a tokenizer: what each split holds, and what a tokenizer may learn from it.
+// From files to splits and a tokenizer: the content of each split, and what a tokenizer learns from it.
 import assert from "node:assert/strict";
 import { loadConfig } from "../../src/config/mod.ts";
 import { IGNORE, loadData, type LoadedData } from "../../src/data/mod.ts";
 
-/** Loads files of these texts, `main` and `val`, as a configuration asks; split.test is 0. */
+/** Loads files with the texts `main` and `val` under a configuration; split.test is 0. */
 async function load(texts: { main: string; val?: string }, ...overrides: string[]): Promise<LoadedData> {
   const folder = await Deno.makeTempDir();
   try {
@@ -30,7 +30,7 @@ function textOf({ source, tokenizer }: LoadedData, split: string): string {
 
 const MAIN = "abab abab ".repeat(10) + "cdcd cdcd ".repeat(10);
 
-Deno.test("byte-pair encoding learns from the train split alone, cut from a text, from samples, or given", async () => {
+Deno.test("byte-pair encoding is trained only on the train split, cut from a text or samples, or given", async () => {
   const bytes = (text: string) => [...new TextEncoder().encode(text)];
   const merged = async (texts: Parameters<typeof load>[0], ...overrides: string[]) => {
     const { tokenizer } = await load(texts, "tokenizer.kind=bpe", "tokenizer.size=300", ...overrides);
@@ -57,7 +57,7 @@ Deno.test("a text is cut by characters, so that every tokenizer has the same spl
   }
 });
 
-Deno.test("a cut never goes through a character of two units", async () => {
+Deno.test("a cut never splits a surrogate pair", async () => {
   for (let i = 0; i < 8; i++) {
     const main = "x".repeat(i) + "🙂".repeat(40);
     const loaded = await load({ main }, "tokenizer.kind=byte", "data.split.val=0.25");
@@ -65,12 +65,12 @@ Deno.test("a cut never goes through a character of two units", async () => {
   }
 });
 
-Deno.test("a tokenizer knows the characters and tokens of every split, but trains on none of the others'", async () => {
+Deno.test("a tokenizer has the characters and tokens of every split, but trains only on the train split", async () => {
   const texts = { main: "aabb ".repeat(10), val: "zz top of them all" };
   assert.equal((await load(texts)).tokenizer.size, new Set("ab zz top of them all").size);
   const cropped = await load(texts, "tokenizer.kind=gpt2", "tokenizer.crop=true");
   assert.equal(textOf(cropped, "val"), texts.val);
-  // As one text the two newlines are one token of GPT-2's, as samples they are two.
+  // In one text GPT-2 encodes the two newlines as one token, in samples as two.
   const lines = await load(
     { main: "ab\n\n" },
     "tokenizer.kind=gpt2",
@@ -82,17 +82,17 @@ Deno.test("a tokenizer knows the characters and tokens of every split, but train
   assert.equal(lines.tokenizer.decode(lines.tokenizer.encode("ab\n")), "ab\n");
 });
 
-Deno.test("ids are cut between numbers, and have room for the largest of any file", async () => {
+Deno.test("ids are cut between numbers, and the size covers the largest id of all files", async () => {
   const main = Array.from({ length: 40 }, (_, i) => 100 + i).join(" ");
   const cut = await load({ main }, "tokenizer.kind=ids", "data.split.val=0.25");
   assert.deepEqual(cut.source.splits, { train: 30, val: 10 });
   assert.equal(`${textOf(cut, "train")} ${textOf(cut, "val")}`, main);
-  // The file does not end its last line: 12 and 34 are no 1234.
+  // The file has no final newline: 12 and 34 must not become 1234.
   const given = await load({ main: "1 2 3 4 5 6 7 8 12", val: "34 3 4 5 6 7" }, "tokenizer.kind=ids");
   assert.equal(given.tokenizer.size, 35);
 });
 
-Deno.test("a .bin file is ids of two bytes each, read with tokenizer.kind=ids alone, cut as tokens", async () => {
+Deno.test("a .bin file has ids of two bytes each, requires tokenizer.kind=ids, and is split by tokens", async () => {
   const folder = await Deno.makeTempDir();
   try {
     const ids = Uint16Array.from({ length: 40 }, (_, i) => 1000 * (i % 7) + i);

@@ -1,15 +1,15 @@
-// Mixtures of sources: which source each row is of, and that every source keeps its own order.
+// Mixtures of sources: the source of each row, and the order within every source.
 import assert from "node:assert/strict";
 import { loadConfig } from "../../src/config/mod.ts";
 import { type DataSizes, IGNORE, loadData, type LoadedData } from "../../src/data/mod.ts";
 
 const SIZES: DataSizes = { context: 8, batch: 4, seed: 1 };
 
-/** Lines that tell where they are from: a0000, a0001, ... */
+/** Lines that identify their source: a0000, a0001, ... */
 const linesOf = (letter: string, count: number) =>
   Array.from({ length: count }, (_, i) => `${letter}${`${i}`.padStart(4, "0")}\n`).join("");
 
-/** A mixture of files of lines, a of 3 parts and b of 1, and what else is asked for. */
+/** A mixture of two files of lines, a with weight 3 and b with weight 1, under further overrides. */
 async function mixture(
   overrides: readonly string[] = [],
   sizes: Partial<DataSizes> = {},
@@ -42,15 +42,15 @@ function rowsOf({ tokenizer, source }: LoadedData, index: number): string[] {
   const { ids, targets } = source.train(index);
   const context = SIZES.context;
   return Array.from({ length: ids.length / context }, (_, row) => {
-    const own = [...targets.subarray(row * context, (row + 1) * context)].filter((id) => id !== IGNORE);
-    return tokenizer.decode([ids[row * context], ...own]);
+    const counted = [...targets.subarray(row * context, (row + 1) * context)].filter((id) => id !== IGNORE);
+    return tokenizer.decode([ids[row * context], ...counted]);
   });
 }
 
 const drawn = (loaded: LoadedData, count: number) =>
   Array.from({ length: count }, (_, i) => rowsOf(loaded, i)).flat();
 
-Deno.test("each row of a mixture is of a source by weight, and each source gives its rows once an epoch", async () => {
+Deno.test("the source of each row of a mixture is drawn by weight, and each source gives its rows once per epoch", async () => {
   const loaded = await mixture();
   const rows = drawn(loaded, 2000);
   const counts = ["a", "b"].map((letter) => rows.filter((row) => row.startsWith(letter)).length);
@@ -58,15 +58,15 @@ Deno.test("each row of a mixture is of a source by weight, and each source gives
   assert.ok(Math.abs(counts[1] - 2000) < 4 * 39, `${counts}`);
   // 90 and 54 lines are trained on.
   for (const [letter, size] of [["a", 90], ["b", 54]] as const) {
-    const own = rows.filter((row) => row.startsWith(letter));
-    for (let epoch = 0; (epoch + 1) * size <= own.length; epoch++) {
-      const seen = own.slice(epoch * size, (epoch + 1) * size);
+    const sourceRows = rows.filter((row) => row.startsWith(letter));
+    for (let epoch = 0; (epoch + 1) * size <= sourceRows.length; epoch++) {
+      const seen = sourceRows.slice(epoch * size, (epoch + 1) * size);
       assert.deepEqual(
         [...seen].sort(),
         linesOf(letter, size).trimEnd().split("\n").map((line) => `${line}\n`),
       );
     }
-    assert.notDeepEqual(own.slice(0, size), own.slice(size, 2 * size));
+    assert.notDeepEqual(sourceRows.slice(0, size), sourceRows.slice(size, 2 * size));
   }
   assert.deepEqual(loaded.source.sources?.map(({ weight, share }) => [weight, share]), [[0.75, 0.75], [
     0.25,
@@ -74,7 +74,7 @@ Deno.test("each row of a mixture is of a source by weight, and each source gives
   ]]);
 });
 
-Deno.test("a batch of a mixture is a function of seed and index: in any order, in whatever batches, of one seed", async () => {
+Deno.test("a batch of a mixture is a function of seed and index, in any order and any batch size", async () => {
   const loaded = await mixture();
   const rows = drawn(loaded, 900);
   const other = await mixture();
@@ -85,16 +85,16 @@ Deno.test("a batch of a mixture is a function of seed and index: in any order, i
   assert.notDeepEqual(drawn(await mixture([], { seed: 2 }), 900), rows);
 });
 
-Deno.test("an evaluation of a mixture reads each source's split once, no batch of two sources", async () => {
+Deno.test("an evaluation of a mixture reads each source's split once, without mixing sources in a batch", async () => {
   const { source, tokenizer } = await mixture(["data.sources.1.weight=100"]);
   const pass = source.evaluation("val");
   const texts: string[] = [];
   for (let i = 0; i < pass.count; i++) {
     const { targets, sources } = pass.batch(i);
-    const own = tokenizer.decode(targets.filter((id) => id !== IGNORE)).split("\n").filter((line) =>
+    const lines = tokenizer.decode(targets.filter((id) => id !== IGNORE)).split("\n").filter((line) =>
       line !== ""
     );
-    texts.push(...own.map((line) => `${sources![0]} ${line}`));
+    texts.push(...lines.map((line) => `${sources![0]} ${line}`));
     assert.equal(new Set(sources).size, 1);
   }
   const expected = [[0, 90, 100], [1, 54, 60]].flatMap(([part, from, to]) =>
@@ -104,7 +104,7 @@ Deno.test("an evaluation of a mixture reads each source's split once, no batch o
   assert.deepEqual(pass.parts, [3, 2]);
 });
 
-Deno.test("corpora, tasks and JSON lines are mixed, crops of a text among them, and share one tokenizer", async () => {
+Deno.test("corpora, tasks, JSON lines and crops of a text can be mixed and share one tokenizer", async () => {
   const sources = "data.sources=[{source: brown}, {source: reverse}, {files: [FOLDER/c.jsonl], field: text}]";
   const crops = ["data.sampling=crops", "data.sample=null"];
   const { source, tokenizer } = await mixture([sources, ...crops], { context: 128 });
@@ -115,17 +115,17 @@ Deno.test("corpora, tasks and JSON lines are mixed, crops of a text among them, 
       texts[part].push(tokenizer.decode(ids.subarray(row * 128, (row + 1) * 128)))
     );
   }
-  assert.ok(texts.every((own) => own.length > 100), texts.map((own) => own.length).join());
+  assert.ok(texts.every((part) => part.length > 100), texts.map((part) => part.length).join());
   assert.ok(texts[0].some((text) => text.includes("the ")));
   assert.ok(texts[2].every((text) => /^[c0-9\n]+$/.test(text)));
-  // Half of a row of the task is padding: its share of the targets is less than of the rows.
+  // Half of each row of the task is padding: its share of the targets is smaller than that of the rows.
   const [brown, reverse] = source.sources!;
   assert.ok(reverse.share < 0.8 * brown.share && Math.abs(reverse.weight - 1 / 3) < 1e-12);
   assert.equal(source.evaluation("val").answers, true);
   assert.deepEqual(source.sources!.map(({ name }) => name).slice(0, 2), ["brown", "reverse"]);
 });
 
-Deno.test("weights may be as large and as small as numbers are", async () => {
+Deno.test("weights may be as large or small as float64 allows", async () => {
   const shares = async (...overrides: string[]) =>
     (await mixture(overrides)).source.sources!.map(({ weight }) => weight);
   const [large, small] = ["data.sources.0.weight=1.5e308", "data.sources.1.weight=5e-324"];
@@ -134,14 +134,14 @@ Deno.test("weights may be as large and as small as numbers are", async () => {
   assert.ok(drawn(await mixture([large, small]), 100).every((row) => row.startsWith("a")));
 });
 
-Deno.test("the identity of a mixture changes with the text of any of its sources, and with a weight", async () => {
+Deno.test("the identity of a mixture changes with the text of any source, and with any weight", async () => {
   const { sha256 } = await mixture();
   assert.equal((await mixture()).sha256, sha256);
   assert.notEqual((await mixture(["data.sources.1.weight=2"])).sha256, sha256);
   assert.notEqual((await mixture(["data.sources.1.files=[FOLDER/a.txt]"])).sha256, sha256);
 });
 
-Deno.test("what is wrong with a source of a mixture is reported with its place", async () => {
+Deno.test("an error of a source of a mixture names the source", async () => {
   const refused: [string, RegExp][] = [
     ["data.sources.1.files=[FOLDER/none.txt]", /^data\.sources\.1: .*none\.txt does not exist/],
     [

@@ -1,10 +1,10 @@
-// How much memory training takes for its text. Run by itself: deno task prove_memory [MEGABYTES] [CASES]
+// Measures the memory that training needs for its text. Standalone: deno task prove_memory [MEGABYTES] [CASES]
 import { byteCharacters } from "../../src/data/byte_bpe.ts";
 
-/** Megabytes of a text are 10^6 bytes. */
+/** A megabyte of text is 10^6 bytes. */
 const MB = 1e6;
 
-/** The process's peak of resident memory in bytes, on Linux. */
+/** The peak resident memory of the process in bytes, on Linux. */
 function peakResident(): number {
   const [, kilobytes] = /^VmHWM:\s+(\d+) kB/m.exec(Deno.readTextFileSync("/proc/self/status"))!;
   return 1024 * Number(kilobytes);
@@ -15,7 +15,7 @@ export function installPeak(): void {
   globalThis.addEventListener("unload", () => console.log(peakResident()));
 }
 
-/** A tokenizer.json of byte-level byte-pair encoding: the bytes and these tokens of two. */
+/** A tokenizer.json of byte-level byte-pair encoding: the bytes and these two-byte tokens. */
 function byteLevelFile(): object {
   const letters = [..."etaoinshrdlu"];
   const pairs = letters.flatMap((left) => letters.map((right) => [left, right]));
@@ -32,7 +32,7 @@ function byteLevelFile(): object {
   };
 }
 
-/** One line of about 60 bytes: words of which most are common, and some that never come again. */
+/** A line of about 60 bytes: mostly common words, and some that are never repeated. */
 function wordLine(random: () => number): string {
   const words = Array.from({ length: 10 }, () => {
     const rank = random() < 0.02 ? Math.floor(random() * 1e9) : Math.floor(Math.exp(random() * 9));
@@ -44,7 +44,7 @@ function wordLine(random: () => number): string {
 const idLine = (random: () => number): string =>
   Array.from({ length: 12 }, () => Math.floor(random() * 5000)).join(" ") + "\n";
 
-/** What is loaded: its overrides, the lines of its text, and how many times the text its peak may be. */
+/** A case: its overrides, the lines of its text, and the maximum peak as a multiple of the text's size. */
 export interface MemoryCase {
   readonly overrides: readonly string[];
   readonly line?: (random: () => number) => string;
@@ -71,7 +71,7 @@ export const MEMORY_CASES: Readonly<Record<string, MemoryCase>> = {
   bpe_line: tokenizer("bpe", "tokenizer.size=300", "data.sample=line"),
 };
 
-/** Writes lines until there are so many bytes of them. */
+/** Writes lines until the file has this many bytes. */
 async function writeLines(path: string, bytes: number, line: (random: () => number) => string) {
   let state = 1;
   const random = () => (state = Math.imul(state, 1664525) + 1013904223 >>> 0) / 2 ** 32;
@@ -85,7 +85,7 @@ async function writeLines(path: string, bytes: number, line: (random: () => numb
   }
 }
 
-/** The run that is measured: what a text costs apart, as little as can be. */
+/** The measured run: as small as possible apart from the text. */
 const RUN = [
   ...["dim=16", "layers=1", "heads=2", "context=64"].map((entry) => `model.${entry}`),
   ...[
@@ -99,7 +99,7 @@ const RUN = [
   ...["data.split.val=0.1", "data.split.test=0"],
 ];
 
-/** The peak of a training run on a text of so many bytes, in bytes. */
+/** The peak memory of a training run on a text of this size, in bytes. */
 async function peakOf(folder: string, { overrides, line = wordLine }: MemoryCase, bytes: number) {
   const half = Math.ceil(bytes / 2);
   await writeLines(`${folder}/a.txt`, half, line);
@@ -117,12 +117,12 @@ async function peakOf(folder: string, { overrides, line = wordLine }: MemoryCase
   return peak;
 }
 
-/** How much more memory is resident at the peak of a run on so many bytes of text than on next to none, in bytes. */
+/** The peak memory of a run on a text of this size minus that on a tiny text, in bytes. */
 export async function memoryOfText(measured: MemoryCase, bytes: number): Promise<number> {
   const folder = await Deno.makeTempDir({ prefix: "heed-memory-" });
   try {
-    const [empty, whole] = [await peakOf(folder, measured, 20_000), await peakOf(folder, measured, bytes)];
-    return whole - empty;
+    const [empty, full] = [await peakOf(folder, measured, 20_000), await peakOf(folder, measured, bytes)];
+    return full - empty;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

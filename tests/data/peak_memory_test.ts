@@ -1,15 +1,15 @@
-// What a text costs in memory, on a small one: a fixed amount of garbage beside a few times its size.
+// The memory cost of a small text: a few times its size plus a fixed amount of garbage.
 import assert from "node:assert/strict";
 import { MEMORY_CASES, memoryOfText } from "./peak_memory.ts";
 
 const TEXT_BYTES = 10e6;
-/** What V8 lets grow before it collects, the same for texts of any length. */
+/** Garbage that V8 accumulates before collecting, independent of the text's length. */
 const GARBAGE_BYTES = 64e6;
 
 for (const name of ["char", "line", "ids"]) {
   const { bound } = MEMORY_CASES[name];
   Deno.test({
-    name: `a run on 10 MB of text takes at most ${bound} times that more than on next to none: ${name}`,
+    name: `a run on 10 MB of text takes at most ${bound} times that more than on a tiny text: ${name}`,
     ignore: Deno.build.os !== "linux",
     fn: async () => {
       const bytes = await memoryOfText(MEMORY_CASES[name], TEXT_BYTES);

@@ -1,4 +1,4 @@
-// Runs scripts/train.ts on its arguments and prints the most memory that was resident, in bytes, as its last line.
+// Runs scripts/train.ts with its arguments and prints the peak resident memory in bytes as its last line.
 import { installPeak } from "./peak_memory.ts";
 
 installPeak();

@@ -1,4 +1,4 @@
-// Texts in parts: where a tokenizer says that a text may be cut, its ids stay those of the whole.
+// Texts in parts: cutting a text where the tokenizer allows it does not change its ids.
 import assert from "node:assert/strict";
 import {
   bpeTokenizer,
@@ -18,7 +18,7 @@ import { randomStream } from "../../src/base/random.ts";
 // deno-lint-ignore no-explicit-any
 type Json = any;
 
-/** What pre-tokenization treats apart, and special texts whole and broken. */
+/** Texts that pre-tokenization treats differently, and special tokens, complete and broken. */
 const PARTS = [
   ..."'stmdrevl  \n\t\u0085\ufeff\u00a0\u2003.,-<|>12½Ⅷé\u0301中文。🙂𝔸abcab",
   "\r\n",
@@ -126,27 +126,27 @@ const TOKENIZERS: Record<string, () => Tokenizer> = {
 };
 
 for (const [name, make] of Object.entries(TOKENIZERS)) {
-  Deno.test(`a text cut where the tokenizer ${name} allows it has the ids of the whole`, () => {
+  Deno.test(`a text cut where the tokenizer ${name} allows it has the ids of the complete text`, () => {
     const tokenizer = make();
     const rng = randomStream(8, name);
     let cuts = 0;
     for (let round = 0; round < 300; round++) {
       const text = Array.from({ length: 1 + rng.below(24) }, () => PARTS[rng.below(PARTS.length)]).join("");
-      const whole = [...tokenizer.encode(text)];
+      const expected = [...tokenizer.encode(text)];
       for (let end = 1; end <= text.length; end++) {
         const at = tokenizer.cut!(text.slice(0, end));
         if (at === 0) continue;
         cuts++;
         const left = tokenizer.encode(text.slice(0, at));
         const right = tokenizer.encode(text.slice(at), left.length);
-        assert.deepEqual([...left, ...right], whole, `${JSON.stringify(text)} of ${end} at ${at}`);
+        assert.deepEqual([...left, ...right], expected, `${JSON.stringify(text)} of ${end} at ${at}`);
       }
     }
     assert.ok(cuts > 500, `${cuts} cuts`);
   });
 }
 
-Deno.test("a tokenizer.json whose tokens or pieces may go over a space has no cut", () => {
+Deno.test("a tokenizer.json whose tokens or pieces may cross a space has no cut", () => {
   const changed = (family: string, change: (file: Json) => void) => {
     const file = structuredClone(FAMILIES[family]) as Json;
     change(file);
@@ -165,7 +165,7 @@ Deno.test("a tokenizer.json whose tokens or pieces may go over a space has no cu
   );
 });
 
-Deno.test("files of every family and any option have the ids of the whole wherever they allow a cut", async () => {
+Deno.test("files of every family with any option keep the ids wherever they allow a cut", async () => {
   const golden = await readGolden();
   const rng = randomStream(8, "golden files");
   let [files, cuts] = [0, 0];
@@ -177,8 +177,8 @@ Deno.test("files of every family and any option have the ids of the whole wherev
     const added = (file.added_tokens ?? []).map(({ content }: { content: string }) => content);
     const texts = [...golden.texts.map((text) => text.slice(0, 60)), ...added, ...added];
     const text = Array.from({ length: 5 }, () => texts[rng.below(texts.length)]).join(" ");
-    const whole = unlessUserError(() => tokenizer.encode(text));
-    if (!whole) continue;
+    const expected = unlessUserError(() => tokenizer.encode(text));
+    if (!expected) continue;
     for (let end = 1, last = 0; end <= text.length; end++) {
       const at: number = tokenizer.cut(text.slice(0, end));
       if (at <= last) continue;
@@ -186,13 +186,13 @@ Deno.test("files of every family and any option have the ids of the whole wherev
       cuts++;
       const left: Uint32Array = tokenizer.encode(text.slice(0, at));
       const right: Uint32Array = tokenizer.encode(text.slice(at), Math.max(1, left.length));
-      assert.deepEqual([...left, ...right], [...whole], `file ${n}, ${JSON.stringify(text)} at ${at}`);
+      assert.deepEqual([...left, ...right], [...expected], `file ${n}, ${JSON.stringify(text)} at ${at}`);
     }
   }
   assert.ok(files > 500 && cuts > 1000, `${files} files, ${cuts} cuts`);
 });
 
-/** What `work` gives; undefined where a file or a text is refused. */
+/** The result of `work`; undefined if a file or a text is refused. */
 function unlessUserError<T>(work: () => T): T | undefined {
   try {
     return work();

@@ -1,4 +1,4 @@
-// Texts of all that Unicode has, for round trips.
+// Random Unicode texts, for round trips.
 import { randomStream } from "../../src/base/random.ts";
 
 const SCRIPTS = [[0, 128], [0xa0, 0x500], [0x900, 0x80], [0x3040, 0xc0], [0x4e00, 0x1000], [0xac00, 0x800]];
@@ -22,7 +22,7 @@ const RUNS = [
 ];
 const WORDS = ["it's", "we'll", " 'tis", "<|endoftext|>", "<unk>", "👩‍👩‍👧‍👦", "Ω≈ç√", "1234", "...", "\ufffd"];
 
-/** Text number `index`: up to 40 pieces of scripts, emoji, runs of spaces and controls, and words; never half a pair. */
+/** Text number `index`: up to 40 pieces of scripts, emoji, runs of spaces and controls, and words; no lone surrogates. */
 export function randomText(index: number, purpose: string): string {
   const rng = randomStream(7, `${purpose} ${index}`);
   const one = <T>(list: readonly T[]): T => list[rng.below(list.length)];

@@ -1,4 +1,4 @@
-// Ragged samples, splits from files of their own, and what a person is shown of both.
+// Ragged samples, splits from separate files, and how both are shown.
 import assert from "node:assert/strict";
 import { loadConfig } from "../../src/config/mod.ts";
 import {
@@ -21,7 +21,7 @@ const OPTIONS = { context: 4, batch: 3, seed: 5, split: { val: 0, test: 0 }, sam
 const samples = (lengths: readonly number[]) =>
   lengths.map((length, i) => Uint32Array.from({ length }, (_, k) => 100 * i + k));
 
-/** Inputs and targets that count, row after row. */
+/** Inputs and targets that are not IGNORE, row by row. */
 function rows(source: Source, split: string): [ids: number[], targets: number[]][] {
   const pass = source.evaluation(split);
   return Array.from({ length: pass.count }, (_, i) => pass.batch(i)).flatMap(({ ids, targets }) =>
@@ -44,7 +44,7 @@ Deno.test("files become samples by file, line and n lines, each with its newline
   );
 });
 
-Deno.test("each token of a sample but its first is a target once, in rows that start with the sample", () => {
+Deno.test("each token of a sample except the first is a target once, in rows that start with the sample", () => {
   const source = sampleSource(samples([5, 1, 2, 0, 11]), OPTIONS);
   assert.deepEqual(rows(source, "train"), [
     [[0, 1, 2, 3], [1, 2, 3, 4]],
@@ -56,7 +56,7 @@ Deno.test("each token of a sample but its first is a target once, in rows that s
   assert.equal(source.splits.train, 19);
 });
 
-Deno.test("with windows each row comes once an epoch, with crops each as often", () => {
+Deno.test("with windows each row is used once per epoch, with crops all rows are equally likely", () => {
   const lengths = Array.from({ length: 15 }, () => 3);
   const firsts = (source: Source, steps: number) =>
     Array.from({ length: steps }, (_, step) => source.train(step).ids.filter((_, i) => i % 4 === 0)).flatMap((
@@ -69,12 +69,12 @@ Deno.test("with windows each row comes once an epoch, with crops each as often",
   assert.notDeepEqual(windows.slice(0, 15), windows.slice(15));
   const crops = sampleSource(samples(lengths), { ...OPTIONS, sampling: "crops" });
   assert.deepEqual(crops.train(7), crops.train(7));
-  // 200 expected of each, standard deviation 13.7: six of them.
+  // 200 expected of each, standard deviation 13.7; the limit is six of them.
   const drawn = firsts(crops, 1000);
   for (let i = 0; i < 15; i++) assert.ok(Math.abs(drawn.filter((id) => id === 100 * i).length - 200) < 82);
 });
 
-Deno.test("samples are split by number; given splits stand in for their fractions", () => {
+Deno.test("samples are split by number; given splits replace their fractions", () => {
   const split = { val: 0.2, test: 0.1 };
   const source = sampleSource(samples(Array(10).fill(2)), { ...OPTIONS, split });
   assert.deepEqual(source.splits, { train: 14, val: 4, test: 2 });
@@ -94,7 +94,7 @@ Deno.test("samples are split by number; given splits stand in for their fraction
   );
 });
 
-Deno.test("a configuration's files, lines and splits are what is trained on", async () => {
+Deno.test("training reads the files, lines and splits of the configuration", async () => {
   const folder = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(`${folder}/train.txt`, "ab\nabc\n");
@@ -114,7 +114,7 @@ Deno.test("a configuration's files, lines and splits are what is trained on", as
       [ids, targets],
     ) => [tokenizer.decode(ids), tokenizer.decode(targets)]);
     assert.deepEqual(decoded, [["ca", "a\n"]]);
-    // As one text the split is shorter than a row, which is told.
+    // As one text the split is shorter than a row, which is an error.
     const short = /^UserError: val split has 3 tokens, fewer than context \+ 1 = 5/;
     await assert.rejects(() => load({ sample: null }), short);
   } finally {
@@ -122,7 +122,7 @@ Deno.test("a configuration's files, lines and splits are what is trained on", as
   }
 });
 
-Deno.test("what a task cannot have is refused, and unknown sources get the nearest", async () => {
+Deno.test("options that do not apply to tasks are refused, and unknown sources are errors with the nearest name", async () => {
   const load = async (...overrides: string[]) => {
     const config = await loadConfig("copy", overrides);
     return await loadData(config.data, config.tokenizer, { context: 128, batch: 2, seed: 1 });
@@ -152,7 +152,7 @@ Deno.test("what a task cannot have is refused, and unknown sources get the neare
   }
 });
 
-Deno.test("a shown sample has its tokens, ids and the targets that count, and no row of filling", () => {
+Deno.test("a shown sample has its tokens, ids and counted targets; padding rows are not shown", () => {
   const tokenizer = charTokenizer("ab \n");
   const source = sampleSource(["a b\n", "b\n", "a\n", "b\n"].map((line) => tokenizer.encode(line)), OPTIONS);
   const shown = [...shownSamples(source, tokenizer, "train", { samples: 5, context: 4 })];

@@ -1,4 +1,4 @@
-// The copy task and its batches: what a sample looks like, what counts for the loss, and that nothing
+// The copy task and its batches: the form of a sample, what counts for the loss, and that nothing
 // repeats.
 import assert from "node:assert/strict";
 import { drawSample, findTask, IGNORE, type Task, taskSource, taskTokenizer } from "../../src/data/mod.ts";
@@ -29,7 +29,7 @@ Deno.test("a copy sample is w, ' :: ', w: every length of 10 to 60, every letter
   assert.equal(tokenizer.size, 65);
 });
 
-Deno.test("a sample is made by seed and index alone, as it was when this test was written", () => {
+Deno.test("a sample depends only on seed and index, and equals the recorded one", () => {
   assert.deepEqual(drawSample(copy, 1, 7), drawSample(copy, 1, 7));
   assert.notDeepEqual(drawSample(copy, 1, 7), drawSample(copy, 1, 8));
   assert.notDeepEqual(drawSample(copy, 1, 7), drawSample(copy, 2, 7));
@@ -40,7 +40,7 @@ Deno.test("a sample is made by seed and index alone, as it was when this test wa
   );
 });
 
-Deno.test("each row is one sample and its end, padded right with ignored targets", () => {
+Deno.test("each row is one sample and its end, padded on the right with ignored targets", () => {
   const source = taskSource(copy, tokenizer, OPTIONS);
   for (const step of [0, 1, 9]) {
     const { ids, targets } = source.train(step);
@@ -59,7 +59,7 @@ Deno.test("each row is one sample and its end, padded right with ignored targets
   }
 });
 
-Deno.test("with answerOnly the targets that count spell the answer and its end, at the same places", () => {
+Deno.test("with answerOnly the counted targets are the answer and its end, at the same positions", () => {
   const all = taskSource(copy, tokenizer, OPTIONS).train(2);
   const answers = taskSource(copy, tokenizer, { ...OPTIONS, answerOnly: true }).train(2);
   assert.deepEqual(answers.ids, all.ids);
@@ -71,7 +71,7 @@ Deno.test("with answerOnly the targets that count spell the answer and its end, 
   }
 });
 
-Deno.test("an answer after an emoji is found by code points, and newlines pad, not id 0", () => {
+Deno.test("the start of an answer is in code points, and rows are padded with newlines, not id 0", () => {
   const sample = () => ({ text: "😉=a", answerStart: 2 });
   const task: Task = { name: "wink", alphabet: "\t😉a=", sample };
   const wink = taskTokenizer(task);
@@ -82,7 +82,7 @@ Deno.test("an answer after an emoji is found by code points, and newlines pad, n
   assert.deepEqual([...targets], [IGNORE, ...wink.encode("a\n"), IGNORE, IGNORE]);
 });
 
-Deno.test("validation is 256 samples of its own, the last batch padded", () => {
+Deno.test("validation has 256 separate samples, the last batch is padded", () => {
   const source = taskSource(copy, tokenizer, { ...OPTIONS, batch: 100 });
   const pass = source.evaluation("val");
   assert.equal(pass.count, 3);
@@ -98,7 +98,7 @@ Deno.test("validation is 256 samples of its own, the last batch padded", () => {
     }
   }
   assert.deepEqual(rows, Array.from({ length: 256 }, (_, i) => drawSample(copy, 3, i, "val").text));
-  // The first character of a sample is no target, its end is one.
+  // The first character of a sample is not a target, its end is.
   assert.equal(source.splits.val, counted + 256);
   assert.equal(source.splits.train, Infinity);
   const trained = new Set(Array.from({ length: 20_000 }, (_, i) => drawSample(copy, 3, i).text));
@@ -113,7 +113,7 @@ Deno.test("evaluation of train reads the first 256 training samples", () => {
   assert.deepEqual({ ids, targets }, source.train(5));
 });
 
-Deno.test("unknown names, long samples and answers out of place are errors with the remedy", () => {
+Deno.test("unknown names, long samples and misplaced answers are errors with the remedy", () => {
   fails(() => findTask("cpoy"), 'Text: no synthetic task is called "cpoy". Did you mean "copy"?');
   const task = (text: string, answerStart: number): Task => ({
     name: "fixed",
@@ -131,7 +131,7 @@ Deno.test("unknown names, long samples and answers out of place are errors with 
     make(task("abc", 1)),
     /^UserError: fixed task: val sample 0: Text has the unknown character "c"/,
   );
-  // All of the evaluation is looked at first, so that one larger context is enough for it.
+  // The complete evaluation is checked first, so that the stated context is large enough for it.
   const longest = Math.max(
     ...Array.from({ length: 256 }, (_, i) => drawSample(copy, 3, i, "val").text.length),
   );

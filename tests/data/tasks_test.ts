@@ -1,4 +1,4 @@
-// Every synthetic task against an answer found another way, and what its samples are said to be worth.
+// Every synthetic task against an independent solution, and the stated information of its samples.
 import assert from "node:assert/strict";
 import {
   byteTokenizer,
@@ -23,7 +23,7 @@ const sumOf = (terms: readonly number[]) => terms.reduce((a, b) => a + b, 0);
 /** ln(n (n - 1) ... (n - k + 1)). */
 const lnFalling = (n: number, k: number) => sumOf(Array.from({ length: k }, (_, i) => ln(n - i)));
 
-/** Of a question: what its answer is, and -ln p of it after its first character. */
+/** The answer to a question, and -ln p of the question after its first character. */
 type Oracle = (question: string) => [answer: string, nats: number];
 
 const wordNats = (w: string) => ln(51) + (w.length - 1) * ln(62);
@@ -76,7 +76,7 @@ const ORACLES: Readonly<Record<string, Oracle>> = {
 };
 
 for (const [name, oracle] of Object.entries(ORACLES)) {
-  Deno.test(`${name}: 1,000 samples have the right answer and their information`, () => {
+  Deno.test(`${name}: 1,000 samples have the right answer and information`, () => {
     const task = findTask(name);
     const alphabet = new Set(task.alphabet);
     const separator = name.endsWith("addition") ? "=" : " :: ";
@@ -86,7 +86,7 @@ for (const [name, oracle] of Object.entries(ORACLES)) {
       const question = text.slice(0, answerStart - separator.length);
       const [answer, expected] = oracle(question);
       assert.equal(text, question + separator + answer);
-      // A sum of a hundred logarithms: 1e-9 is far above its rounding.
+      // A sum of a hundred logarithms: 1e-9 is far above its rounding error.
       assert.ok(Math.abs(nats! - expected) < 1e-9, `${text}: ${nats}, expected ${expected}`);
       for (const c of text) assert.ok(alphabet.has(c), text);
       lengths.add(text.length);
@@ -95,12 +95,12 @@ for (const [name, oracle] of Object.entries(ORACLES)) {
   });
 }
 
-Deno.test("masked_copy counts the question in one sample of ten", () => {
-  const whole = Array.from({ length: 2000 }, (_, i) => drawSample(TASKS.masked_copy, 1, i)).filter((s) =>
+Deno.test("masked_copy counts the question in one of ten samples", () => {
+  const unmasked = Array.from({ length: 2000 }, (_, i) => drawSample(TASKS.masked_copy, 1, i)).filter((s) =>
     !s.masked
   );
-  // 200 expected, standard deviation 13.4: five of them.
-  assert.ok(Math.abs(whole.length - 200) < 67, `${whole.length}`);
+  // 200 expected, standard deviation 13.4; the limit is five of them.
+  assert.ok(Math.abs(unmasked.length - 200) < 67, `${unmasked.length}`);
   const source = taskSource(TASKS.masked_copy, taskTokenizer(TASKS.masked_copy), {
     context: 124,
     batch: 50,
@@ -114,7 +114,7 @@ Deno.test("masked_copy counts the question in one sample of ten", () => {
   }
 });
 
-Deno.test("induction repeats different characters to 64, and the answer is all that can be known", () => {
+Deno.test("induction repeats distinct characters to length 64, and the answer is all predictable characters", () => {
   const lengths = new Set<number>();
   for (let i = 0; i < 1000; i++) {
     const { text, answerStart, nats } = drawSample(TASKS.induction, 1, i);
@@ -127,8 +127,8 @@ Deno.test("induction repeats different characters to 64, and the answer is all t
   assert.deepEqual([...lengths].sort((a, b) => a - b), Array.from({ length: 25 }, (_, i) => i + 8));
 });
 
-Deno.test("recall asks each of four keys once, among noise that holds no key", () => {
-  // Keys but the first, values, where the questions stand, in which order, noise.
+Deno.test("recall queries each of four keys once, among noise without keys", () => {
+  // Keys except the first, values, positions and order of the queries, noise.
   const places = lnFalling(52, 4) - lnFalling(4, 4);
   const nats = lnFalling(127, 3) + 4 * ln(128) + places + lnFalling(4, 4) + 48 * ln(128);
   const seen = new Set<number>();
@@ -152,7 +152,7 @@ Deno.test("recall asks each of four keys once, among noise that holds no key", (
   assert.deepEqual([...seen].sort((a, b) => a - b), Array.from({ length: 55 }, (_, i) => i + 9));
 });
 
-Deno.test("every task is a source of configurations, fits a row and repeats", () => {
+Deno.test("every task is a valid source, fits in a row and is deterministic", () => {
   assert.deepEqual(SYNTHETIC_SOURCES, Object.keys(TASKS));
   for (const task of Object.values(TASKS)) {
     const options = { context: 256, batch: 4, seed: 5, answerOnly: false };
@@ -167,7 +167,7 @@ Deno.test("every task is a source of configurations, fits a row and repeats", ()
   }
 });
 
-Deno.test("the floor is the loss of who knows the rule: of copy, the question's nats over all targets", () => {
+Deno.test("the entropy floor is the loss of a model that knows the rule: for copy, the question's nats over all targets", () => {
   const task = TASKS.copy;
   const source = taskSource(task, taskTokenizer(task), {
     context: 124,
@@ -184,7 +184,7 @@ Deno.test("the floor is the loss of who knows the rule: of copy, the question's 
   assert.ok(Math.abs(source.entropyFloor! - nats / targets) < 1e-12);
 });
 
-Deno.test("an evaluation marks the answer's targets, whatever counts for the loss and whatever the tokens are", () => {
+Deno.test("an evaluation marks the answer's targets, regardless of what counts for the loss and of the tokenizer", () => {
   for (const tokenizer of [taskTokenizer(TASKS.recall), byteTokenizer(), gpt2Tokenizer()]) {
     for (const task of [TASKS.recall, TASKS.copy]) {
       if (tokenizer.kind === "char" && task !== TASKS.recall) continue;
@@ -193,11 +193,11 @@ Deno.test("an evaluation marks the answer's targets, whatever counts for the los
       for (let row = 0; row < 10; row++) {
         const at = row * 300;
         const sample = drawSample(task, 1, row, "val");
-        const own = [...targets.subarray(at, at + 300)].filter((_, i) => answers![at + i] === 1);
+        const marked = [...targets.subarray(at, at + 300)].filter((_, i) => answers![at + i] === 1);
         const expected = sample.answers
           ? sample.answers.map(([from, to]) => [...sample.text].slice(from, to).join("")).join("")
           : [...sample.text].slice(sample.answerStart).join("") + "\n";
-        assert.equal(tokenizer.decode(own), expected);
+        assert.equal(tokenizer.decode(marked), expected);
         const length = targets.subarray(at, at + 300).filter((id) => id !== IGNORE).length;
         assert.equal(tokenizer.decode(ids.subarray(at, at + length)), sample.text);
       }
@@ -205,7 +205,7 @@ Deno.test("an evaluation marks the answer's targets, whatever counts for the los
   }
 });
 
-Deno.test("answers out of order or place, and samples that are none, are errors", () => {
+Deno.test("answers out of order or range, and invalid samples, are errors", () => {
   const make = (sample: unknown) => () => {
     const task = { name: "odd", alphabet: "ab", sample: () => sample } as Task;
     taskSource(task, taskTokenizer(task), { context: 8, batch: 1, seed: 0, answerOnly: true });
@@ -229,7 +229,7 @@ Deno.test("answers out of order or place, and samples that are none, are errors"
   }
 });
 
-Deno.test("a user's file gives tasks by name: functions, records, a default export; others name what is missing", async () => {
+Deno.test("a user's file exports tasks by name: functions, records, a default export; errors name what is missing", async () => {
   const folder = await Deno.makeTempDir();
   const file = `${folder}/parity.ts`;
   try {

@@ -1,4 +1,4 @@
-// Random damage to a tokenizer.json: the answer is a tokenizer that works or one line that says what is wrong.
+// Random damage to a tokenizer.json: the result is a working tokenizer or a one-line error.
 import assert from "node:assert/strict";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import {
@@ -20,7 +20,7 @@ const JUNK: readonly unknown[] = [null, true, -1, 0, 0.5, 1e9, 1e300, "", "x", "
 
 type Json = Record<string, unknown>;
 
-/** Every list and mapping of a value; of long ones the first members only, so that each kind of place is met. */
+/** Every list and mapping in a value; of long ones only the first members, so that each kind of place is covered. */
 function places(value: unknown): Json[] {
   if (typeof value !== "object" || value === null) return [];
   return [value as Json, ...Object.values(value).slice(0, 40).flatMap(places)];
@@ -40,11 +40,11 @@ function damaged(file: object, rng: RandomStream): unknown {
     else if (kind === 2) place[key] = place[keys[rng.below(keys.length)]];
     else place[key] = structuredClone(JUNK[rng.below(JUNK.length)]);
   }
-  // As a file has it: no holes, no lone surrogates unescaped.
+  // As in a file: no holes, no unescaped lone surrogates.
   return JSON.parse(JSON.stringify(copy));
 }
 
-/** What is wrong in one line, or undefined. */
+/** A violated expectation in one line, or undefined. */
 function complaint(work: () => unknown, input: string): string | undefined {
   try {
     work();
@@ -66,14 +66,14 @@ const SOURCES: Readonly<Record<string, object>> = {
 };
 
 for (const [name, file] of Object.entries(SOURCES)) {
-  Deno.test(`${name}: 2,000 damaged files are refused in one line or give a tokenizer that works`, () => {
+  Deno.test(`${name}: 2,000 damaged files are refused in one line or give a working tokenizer`, () => {
     const rng = randomStream(3, `damage ${name}`);
     let accepted = 0;
     for (let round = 0; round < 2000; round++) {
-      const found = damaged(file, rng);
-      const input = JSON.stringify(found).slice(0, 2000);
+      const damage = damaged(file, rng);
+      const input = JSON.stringify(damage).slice(0, 2000);
       let tokenizer: Tokenizer | undefined;
-      if (complaint(() => tokenizer = tokenizerFromJSON(found), input)) continue;
+      if (complaint(() => tokenizer = tokenizerFromJSON(damage), input)) continue;
       accepted++;
       const { size } = tokenizer!;
       assert.ok(Number.isSafeInteger(size) && size > 0, input);
@@ -84,7 +84,7 @@ for (const [name, file] of Object.entries(SOURCES)) {
       complaint(() => tokenizer!.decode([0, size - 1]), input);
       tokenizerFromJSON(JSON.parse(JSON.stringify(tokenizer)));
     }
-    // Both ways must be walked, or the test shows nothing.
+    // Both outcomes must occur, or the test proves nothing.
     assert.ok(accepted > 20 && accepted < 1980, `${accepted} of 2000 accepted`);
   });
 }

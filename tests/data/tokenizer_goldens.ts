@@ -1,14 +1,14 @@
-// The reader of tests/golden/tokenizer_files.json.gz, and what heed makes of each of its files.
+// Reads tests/golden/tokenizer_files.json.gz and compares heed's result for each of its files.
 import assert from "node:assert/strict";
 import { huggingfaceTokenizer, type Tokenizer } from "../../src/data/mod.ts";
 import { UserError } from "../../src/base/errors.ts";
 
 type Json = Record<string, unknown>;
 
-/** A text by its place, and the hashes of its ids and of their text; null where tokenizers itself fails. */
+/** A text by its index, and the hashes of its ids and of the decoded text; null if tokenizers itself fails. */
 type Case = [text: number, ids: string | null, decoded: string | null];
 
-/** One file as the golden has it: the model and the character maps by name. */
+/** A file in the golden, with the model and the character maps by name. */
 export interface GoldenFile {
   family: string | null;
   file: Json & { model: Json & { base: string; drop?: string[] } };
@@ -30,7 +30,7 @@ export async function readGolden(
   return await new Response(packed.readable.pipeThrough(new DecompressionStream("gzip"))).json();
 }
 
-/** The tokenizer.json that a golden file stands for. */
+/** The tokenizer.json of a golden file. */
 export function wholeFile({ file }: GoldenFile, { models, charsmaps }: Golden): Json {
   const { base, drop = [], ...options } = file.model;
   const model = Object.fromEntries(
@@ -49,7 +49,7 @@ function fnv(bytes: Uint8Array): string {
   return (h >>> 0).toString(16).padStart(8, "0");
 }
 
-/** What `work` gives, or undefined where it says in one line that it cannot. */
+/** The result of `work`, or its one-line error. */
 export function unlessRefused<T>(work: () => T): { value?: T; refusal?: string } {
   try {
     return { value: work() };
@@ -60,7 +60,7 @@ export function unlessRefused<T>(work: () => T): { value?: T; refusal?: string }
   }
 }
 
-/** How one file went: refused at load and why, or the cases that are wrong. */
+/** The outcome of a file: the error at load, or the cases with wrong results. */
 export type Outcome = { refusal: string } | { wrong: string[] };
 
 /** Loads a golden file and compares all its cases. */
@@ -72,14 +72,16 @@ export function outcomeOf(entry: GoldenFile, golden: Golden): Outcome {
 }
 
 function differences(tokenizer: Tokenizer, text: string, [, ids, decoded]: Case): string[] {
-  const own = unlessRefused(() => tokenizer.encode(text));
+  const encoded = unlessRefused(() => tokenizer.encode(text));
   const said = (what: string) => [`${JSON.stringify(text)}: ${what}`];
-  if (ids === null) return own.value ? said(`[${own.value}], where tokenizers has no answer`) : [];
-  if (!own.value) return said(own.refusal!);
-  const { buffer, byteOffset, byteLength } = own.value;
-  if (fnv(new Uint8Array(buffer, byteOffset, byteLength)) !== ids) return said(`wrong ids [${own.value}]`);
-  // Where tokenizers panics there is no text to compare with.
+  if (ids === null) return encoded.value ? said(`[${encoded.value}], where tokenizers has no answer`) : [];
+  if (!encoded.value) return said(encoded.refusal!);
+  const { buffer, byteOffset, byteLength } = encoded.value;
+  if (fnv(new Uint8Array(buffer, byteOffset, byteLength)) !== ids) {
+    return said(`wrong ids [${encoded.value}]`);
+  }
+  // If tokenizers panics, there is no text to compare with.
   if (decoded === null) return [];
-  const back = tokenizer.decode(own.value);
+  const back = tokenizer.decode(encoded.value);
   return fnv(new TextEncoder().encode(back)) === decoded ? [] : said(`wrong text ${JSON.stringify(back)}`);
 }

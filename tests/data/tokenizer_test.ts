@@ -1,10 +1,10 @@
-// The character tokenizer: round trips over every kind of code point, and what it says of unknown ones.
+// The character tokenizer: round trips over every kind of code point, and errors at unknown ones.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { charTokenizer, tokenizerFromJSON } from "../../src/data/mod.ts";
 import { UserError } from "../../src/base/errors.ts";
 
-/** Text of code points from ASCII, the whole plane, emoji and lone surrogates. */
+/** Text of code points from ASCII, the full plane, emoji and lone surrogates. */
 function randomText(index: number): string {
   const rng = randomStream(7, `tokenizer text ${index}`);
   const ranges = [[0, 128], [0, 0x110000], [0x1f600, 80], [0xd800, 0x800]];
@@ -34,14 +34,14 @@ Deno.test("decode(encode(x)) is x over 500 texts with emoji and lone surrogates,
 });
 
 Deno.test("ids follow code points, not UTF-16 units", () => {
-  // U+FFFD sorts before U+1F600 although the emoji's first unit, 0xD83D, is the smaller.
+  // U+FFFD sorts before U+1F600, although the emoji's first unit, 0xD83D, is smaller.
   const tokenizer = charTokenizer("😀\ufffdba\ud83d");
   const { vocabulary } = tokenizer.toJSON() as { vocabulary: string[] };
   assert.deepEqual(vocabulary, ["a", "b", "\ud83d", "\ufffd", "😀"]);
   assert.deepEqual([...tokenizer.encode("a😀b")], [0, 4, 1]);
 });
 
-Deno.test("an unknown character is an error that shows it and its position in code points", () => {
+Deno.test("an unknown character is an error with the character and its position in code points", () => {
   const known = (size: number) =>
     `expected one of the tokenizer's ${size} characters, or a tokenizer with unknown "token".`;
   fails(
@@ -58,7 +58,7 @@ Deno.test("an unknown character is an error that shows it and its position in co
   );
 });
 
-Deno.test("with unknown 'token' the last id stands for every unknown character and reads <unk>", () => {
+Deno.test("with unknown 'token' the last id represents every unknown character and decodes to <unk>", () => {
   const tokenizer = charTokenizer("ba", { unknown: "token" });
   assert.equal(tokenizer.size, 3);
   assert.deepEqual([...tokenizer.encode("a😀bz")], [0, 2, 1, 2]);
@@ -66,15 +66,15 @@ Deno.test("with unknown 'token' the last id stands for every unknown character a
   assert.equal(tokenizerFromJSON(tokenizer.toJSON()).size, 3);
 });
 
-Deno.test("an id outside the vocabulary does not decode", () => {
+Deno.test("an id outside the vocabulary is an error in decode", () => {
   assert.throws(() => charTokenizer("ab").decode([0, 2]), RangeError);
 });
 
-Deno.test("an empty text makes no tokenizer", () => {
+Deno.test("an empty text is an error", () => {
   fails(() => charTokenizer(""), "Text is empty; a tokenizer needs at least one character.");
 });
 
-Deno.test("each fault of a tokenizer file is named", () => {
+Deno.test("each invalid field of a tokenizer file is named", () => {
   const file = { kind: "char", vocabulary: ["a", "b"], unknown: "error" };
   const faults: [unknown, RegExp][] = [
     [null, /is null; expected an object/],

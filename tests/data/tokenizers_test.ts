@@ -1,4 +1,4 @@
-// Every tokenizer against Hugging Face's own ids, and decode(encode(x)) = x over all that Unicode has.
+// Every tokenizer against Hugging Face's ids, and decode(encode(x)) = x over all of Unicode.
 import assert from "node:assert/strict";
 import {
   bpeTokenizer,
@@ -21,7 +21,7 @@ const LINES: readonly string[] = golden.lines;
 const CORPUS = LINES.join("\n");
 const FILES: Readonly<Record<string, object>> = golden.files;
 
-/** As it comes back from a checkpoint's file. */
+/** The tokenizer after a round trip through a checkpoint's file. */
 const reread = (tokenizer: Tokenizer): Tokenizer => tokenizerFromJSON(JSON.parse(JSON.stringify(tokenizer)));
 
 /** FNV-1a over the bytes of the ids, little-endian. */
@@ -60,30 +60,30 @@ for (const [name, make] of Object.entries(MAKERS)) {
     const hashes = golden.hashes[name as keyof typeof golden.hashes];
     LINES.forEach((line, i) => {
       const ids = tokenizer.encode(line);
-      const found = `line ${i}, ${JSON.stringify(line)}: ${ids}`;
-      assert.equal(hash(ids), hashes.slice(8 * i, 8 * i + 8), found);
-      assert.ok(ids.every((id) => id < tokenizer.size), found);
+      const place = `line ${i}, ${JSON.stringify(line)}: ${ids}`;
+      assert.equal(hash(ids), hashes.slice(8 * i, 8 * i + 8), place);
+      assert.ok(ids.every((id) => id < tokenizer.size), place);
     });
   });
 }
 
-Deno.test("merges as heed keeps them give Hugging Face's ids too, by another numbering", () => {
+Deno.test("merges in heed's form give Hugging Face's ids too, up to renumbering", () => {
   const { model } = FILES.bpe as { model: { vocab: Record<string, number>; merges: [string, string][] } };
   const theirs = huggingfaceTokenizer(FILES.bpe);
-  const own = new Map<string, number>();
-  for (const { byte, character } of byteCharacters()) own.set(character, byte);
+  const newIds = new Map<string, number>();
+  for (const { byte, character } of byteCharacters()) newIds.set(character, byte);
   const merges = model.merges.map(([left, right], i) => {
-    own.set(left + right, 256 + i);
-    return `${own.get(left)} ${own.get(right)}`;
+    newIds.set(left + right, 256 + i);
+    return `${newIds.get(left)} ${newIds.get(right)}`;
   });
   const ours = tokenizerFromJSON({ kind: "bpe", merges });
-  const number = new Map(Object.entries(model.vocab).map(([token, id]) => [own.get(token)!, id]));
+  const number = new Map(Object.entries(model.vocab).map(([token, id]) => [newIds.get(token)!, id]));
   for (const line of LINES) {
     assert.deepEqual(ours.encode(line).map((id) => number.get(id)!), theirs.encode(line), line);
   }
 });
 
-/** Tokenizers that know every text. */
+/** Tokenizers that can encode every text. */
 const TOTAL: Readonly<Record<string, () => Tokenizer>> = {
   byte: byteTokenizer,
   bpe: () => bpeTokenizer(CORPUS, { size: 2000 }),
@@ -101,17 +101,17 @@ for (const [name, make] of Object.entries(TOTAL)) {
   });
 }
 
-Deno.test("char and cropped: decode(encode(x)) is x over 10,000 random texts that the corpus has", () => {
+Deno.test("char and cropped: decode(encode(x)) is x over 10,000 random texts of the corpus's characters", () => {
   const texts = Array.from({ length: 10_000 }, (_, i) => randomText(i, "cropped"));
-  const whole = texts.join("\n");
-  const bpe = bpeTokenizer(whole.slice(0, 20_000).toWellFormed(), { size: 600 });
+  const text = texts.join("\n");
+  const bpe = bpeTokenizer(text.slice(0, 20_000).toWellFormed(), { size: 600 });
   const used = new Set(texts.flatMap((text) => [...bpe.encode(text)]));
-  for (const tokenizer of [charTokenizer(whole), cropTokenizer(bpe, used)].map(reread)) {
+  for (const tokenizer of [charTokenizer(text), cropTokenizer(bpe, used)].map(reread)) {
     for (const text of texts) assert.equal(tokenizer.decode(tokenizer.encode(text)), text);
   }
 });
 
-Deno.test("a lone surrogate has no UTF-8: all but char refuse it with its place", () => {
+Deno.test("a lone surrogate has no UTF-8: all kinds except char refuse it with its position", () => {
   for (const make of Object.values(TOTAL)) {
     fails(
       () => make().encode("😀a\ud83d!"),
@@ -120,7 +120,7 @@ Deno.test("a lone surrogate has no UTF-8: all but char refuse it with its place"
   }
 });
 
-Deno.test("bytes that are no character decode to U+FFFD, and ids outside are a RangeError", () => {
+Deno.test("invalid UTF-8 decodes to U+FFFD, and ids out of range are a RangeError", () => {
   assert.equal(byteTokenizer().decode([0xe2, 0x82, 0x41]), "\ufffdA");
   assert.equal(byteTokenizer().decode([0xef, 0xbb, 0xbf, 0x41]), "\ufeffA");
   const all = { ...TOTAL, cropped: () => cropTokenizer(byteTokenizer(), [1, 2]) };
@@ -130,7 +130,7 @@ Deno.test("bytes that are no character decode to U+FFFD, and ids outside are a R
   }
 });
 
-/** The definition: count every pair anew, join the most frequent, of equals the lowest. */
+/** The definition: recount every pair, join the most frequent one, ties by the lowest ids. */
 function naiveMerges(words: number[][], count: number): string[] {
   const merges: string[] = [];
   while (merges.length < count) {
@@ -150,9 +150,9 @@ function naiveMerges(words: number[][], count: number): string[] {
     words = words.map((word) => {
       const merged: number[] = [];
       for (let i = 0; i < word.length; i++) {
-        const found = word[i] === left && word[i + 1] === right;
-        merged.push(found ? token : word[i]);
-        if (found) i++;
+        const isPair = word[i] === left && word[i + 1] === right;
+        merged.push(isPair ? token : word[i]);
+        if (isPair) i++;
       }
       return merged;
     });
@@ -160,7 +160,7 @@ function naiveMerges(words: number[][], count: number): string[] {
   return merges;
 }
 
-Deno.test("training joins the most frequent pair each time, as counting anew does, and again the same", () => {
+Deno.test("training joins the most frequent pair each time, as recounting does, and is deterministic", () => {
   for (
     const text of ["aaaa aaa abab ababa", LINES.slice(0, 20).join("\n"), LINES.slice(900, 960).join("\n")]
   ) {
@@ -179,14 +179,14 @@ Deno.test("a megabyte of text trains 1,000 tokens and encodes within seconds, an
   const tokenizer = bpeTokenizer(text, { size: 1000 });
   assert.equal(tokenizer.size, 1000);
   assert.equal(tokenizer.decode(tokenizer.encode(text)), text);
-  // One piece of 300,000 characters: a search for the best pair that starts over each time would take hours.
+  // One piece of 300,000 characters: rescanning for the best pair after each merge would take hours.
   const run = "a".repeat(300_000) + " ".repeat(300_000);
   assert.equal(tokenizer.decode(tokenizer.encode(run)), run);
-  // It takes 3 s alone; the limit leaves room for a machine that does other things.
+  // It takes 3 s on an idle machine; the limit allows for a busy one.
   assert.ok(performance.now() - began < 30_000, `${performance.now() - began} ms`);
 });
 
-Deno.test("a size that no text of its length gives is refused before byte pairs are learned, a usual one is not", () => {
+Deno.test("a size that a text of its length cannot reach is refused before training, up to 65,536 it is accepted", () => {
   const text = "the cat and the hat ".repeat(50);
   assert.ok(bpeTokenizer(text, { size: 65536 }).size < 400);
   assert.throws(
@@ -205,7 +205,7 @@ Deno.test("a size that no text of its length gives is refused before byte pairs 
   );
 });
 
-Deno.test("crop keeps the tokens of the corpus in order; others are an error or <unk>", async () => {
+Deno.test("crop keeps the tokens of the corpus in order; others are an error or become <unk>", async () => {
   const options = { kind: "gpt2", unknown: "error", size: 1000, file: null, crop: true } as const;
   const tokenizer = reread(await makeTokenizer(options, ["the cat", " and the hat"]));
   const gpt2 = gpt2Tokenizer();
@@ -226,7 +226,7 @@ Deno.test("crop keeps the tokens of the corpus in order; others are an error or 
   assert.deepEqual([lenient.size, lenient.decode(lenient.encode("the dog and"))], [6, "the<unk> and"]);
 });
 
-Deno.test("an id that no token of a tokenizer.json has decodes to nothing and is recognised", () => {
+Deno.test("an id without a token in a tokenizer.json decodes to nothing and is recognised", () => {
   const { model, ...rest } = FILES.bpe as { model: { vocab: Record<string, number> } };
   const added = [{ id: 700, content: "<end>", special: true }];
   const vocab = { ...model.vocab, "<end>": 700 };
@@ -243,7 +243,7 @@ Deno.test("GPT-2's end of text is one token, and what it decodes to", () => {
   assert.equal(tokenizer.size, 50257);
 });
 
-Deno.test("a tokenizer knows the token that texts start with, where it has one, cropped too", () => {
+Deno.test("a tokenizer has the token that texts start with, if there is one, also when cropped", () => {
   const gpt2 = gpt2Tokenizer();
   assert.equal(gpt2.first, 50256);
   assert.equal(cropTokenizer(gpt2, [3, 50256]).first, 1);
@@ -263,12 +263,12 @@ Deno.test("a tokenizer knows the token that texts start with, where it has one, 
   }];
   assert.equal(starts(template([special, text])), 1);
   assert.equal(starts({ type: "BertProcessing", sep: ["a", 0], cls: ["[CLS]", 2] }), 2);
-  // A token behind the text does not start it: then a well-known one does.
+  // A token added after the text is not a start token: then a well-known one is used.
   assert.equal(starts(template([text, special]), { a: 0, "<|endoftext|>": 1 }), 1);
   assert.equal(starts(null, { a: 0 }), undefined);
 });
 
-Deno.test("a tokenizer.json is read from its file, by its own kind or Hugging Face's; faults name it", async () => {
+Deno.test("a tokenizer.json of heed or of Hugging Face is read from its file; errors name the file", async () => {
   const folder = await Deno.makeTempDir();
   const file = `${folder}/tokenizer.json`;
   const options = { kind: "huggingface", unknown: "error", size: 1000, file, crop: false } as const;

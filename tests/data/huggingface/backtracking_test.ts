@@ -1,5 +1,5 @@
-// Expressions of a tokenizer.json that would backtrack for ever are refused when they are loaded, in one line; those of the
-// tokenizers that people use are taken, and none takes for ever with a text.
+// Expressions of a tokenizer.json with catastrophic backtracking are refused at load, in one line; those of
+// common tokenizers are accepted, and none takes excessive time.
 import assert from "node:assert/strict";
 import { byteCharacters } from "../../../src/data/byte_bpe.ts";
 import { huggingfaceTokenizer } from "../../../src/data/huggingface_tokenizer.ts";
@@ -23,7 +23,7 @@ function fileOf(part: "pre_tokenizer" | "normalizer" | "decoder", Regex: string)
   };
 }
 
-/** Each with what it takes for ever with. */
+/** Expressions, each with a text that makes it backtrack catastrophically. */
 const ENDLESS: [string, string][] = [
   ["(a+)+$", "aaaa...b"],
   ["(?:a|a)*b", "aaaa"],
@@ -63,7 +63,7 @@ const USED = [
   "(?:\\w+\\s?)+",
 ];
 
-Deno.test("an expression that backtracks for ever is refused when it is loaded, with the field", () => {
+Deno.test("an expression with catastrophic backtracking is refused at load, with the field", () => {
   for (const [pattern, text] of ENDLESS) {
     const load = () => huggingfaceTokenizer(fileOf("pre_tokenizer", pattern));
     assert.throws(
@@ -82,7 +82,7 @@ Deno.test("an expression that backtracks for ever is refused when it is loaded, 
   }
 });
 
-Deno.test("the expressions of the tokenizers that people use are taken, long runs too", () => {
+Deno.test("the expressions of common tokenizers are accepted, also for long runs", () => {
   const [spaces, letters, lines] = [" ", "語", "\n"].map((character) => character.repeat(60_000));
   for (const pattern of USED) {
     const tokenizer = huggingfaceTokenizer(fileOf("pre_tokenizer", pattern));
@@ -93,7 +93,7 @@ Deno.test("the expressions of the tokenizers that people use are taken, long run
   }
 });
 
-Deno.test("an expression that reads a long run again from each of its characters ends in one line", () => {
+Deno.test("an expression that rereads a long run from each of its characters ends in a one-line error", () => {
   const tokenizer = huggingfaceTokenizer(fileOf("pre_tokenizer", "\\s+$|x"));
   assert.equal(tokenizer.decode(tokenizer.encode("x  x ")), "x  x ");
   assert.throws(

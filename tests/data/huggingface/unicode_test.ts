@@ -1,4 +1,4 @@
-// Every code point through the parts that look characters up, each of its own version of Unicode.
+// Every code point through the components that look up characters, each with its version of Unicode.
 import assert from "node:assert/strict";
 import { normalizerOf } from "../../../src/data/huggingface/normalizers.ts";
 import { preTokenizerOf } from "../../../src/data/huggingface/pre_tokenizers.ts";
@@ -14,7 +14,7 @@ async function sha256(text: string): Promise<string> {
   return new Uint8Array(digest).toHex().slice(0, 16);
 }
 
-Deno.test("normalizers and pre-tokenizers treat all 1,112,064 code points as tokenizers does", async () => {
+Deno.test("normalizers and pre-tokenizers treat all 1,112,064 code points like tokenizers", async () => {
   for (const [component, hash] of unicode.normalizers) {
     assert.equal(await sha256(normalizerOf(component)!(APART)), hash, JSON.stringify(component));
   }
@@ -29,7 +29,7 @@ Deno.test("normalizers and pre-tokenizers treat all 1,112,064 code points as tok
   }
 });
 
-Deno.test("classes of expressions have the code points that they have for tokenizers", async () => {
+Deno.test("character classes of expressions have the same code points as in tokenizers", async () => {
   for (const [expression, hash] of unicode.expressions) {
     const replace = normalizerOf({ type: "Replace", pattern: { Regex: expression }, content: "|" })!;
     assert.equal(await sha256(replace(BESIDE)), hash, expression);
