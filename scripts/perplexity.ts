@@ -205,10 +205,10 @@ await cli.runCommand(command, async (args) => {
   }
   const model = languageModelOf(checkpoint);
   const texts = given.map(({ name, text }) => {
-    const behind = cli.withFirst(tokenizer, text, values.first);
+    const prompt = cli.withFirst(tokenizer, text, values.first);
     return {
       name,
-      ids: typeof behind === "string" ? tokenizer.encode(behind) : models.promptIds(model, behind),
+      ids: typeof prompt === "string" ? tokenizer.encode(prompt) : models.promptIds(model, prompt),
     };
   });
   const positions = 2 * texts.reduce((sum, { ids: { length } }) => sum + length, 0);

@@ -325,8 +325,8 @@ await cli.runCommand(command, async (args) => {
   checkUnused(args);
   const { trust = [] } = args.lists!;
   await trustGiven(trust);
-  const alone = trust.length > 0 && args.positionals.length === 0 && Object.keys(flags).length === 0;
-  if (alone && Object.values(values).every((value) => value === undefined)) return 0;
+  const onlyTrust = trust.length > 0 && args.positionals.length === 0 && Object.keys(flags).length === 0;
+  if (onlyTrust && Object.values(values).every((value) => value === undefined)) return 0;
   const sweep = await requestedSweep(args);
   if (sweep && (flags.jobs || sweep.swept && dryRun)) {
     const { write, flush } = cli.textOutput();

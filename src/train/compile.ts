@@ -41,8 +41,8 @@ export function stepGraphs(model: Model): Map<string, StepGraph> {
   const { config, architecture, layout } = model;
   checkGraphs(config);
   const states = optimizerStates(config.optimizer, layout);
-  const looks = plansOf(config.track, config.train.steps, () => subjectsOf(architecture, layout, states));
-  return new Map([...looks].map(([due, look]) => {
+  const plans = plansOf(config.track, config.train.steps, () => subjectsOf(architecture, layout, states));
+  return new Map([...plans].map(([due, look]) => {
     return [due, stepGraph(architecture, layout, config, { look, freezes: freezes(model) })];
   }));
 }

@@ -170,7 +170,7 @@ async function run(
   let [loss, correct, tokens] = [0, 0, 0];
   const mixed = Array.from({ length: sources }, () => ({ loss: 0, tokens: 0 }));
   let answers: ReturnType<typeof scorer> | undefined;
-  const heard = hearing();
+  const yieldToEvents = hearing();
   for (let first = 0, size = 0; first < count; first += size) {
     size = Math.min(pace.ms === 0 ? 1 : Math.ceil(READ_EVERY_MS / pace.ms), TABLE_ROWS, count - first);
     const began = performance.now();
@@ -180,7 +180,7 @@ async function run(
       const done = DEVICES[device.kind].asynchronous ? first : first + slot;
       reportProgress({ what: "evaluating", done, total: count });
       program.run({ ids, targets, slot: Uint32Array.of(slot) });
-      await heard();
+      await yieldToEvents();
     }
     const [values] = await device.read([table.name]);
     pace.ms = (performance.now() - began) / size;

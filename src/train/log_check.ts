@@ -124,8 +124,8 @@ export async function checkedLog(run: RunFolder, state: LogStart): Promise<LogSc
     );
   }
   // The sweep's command would find this run again and fail again.
-  const anew = SWEEP_FOLDER.test(dirname(dirname(run.path)))
+  const remedy = SWEEP_FOLDER.test(dirname(dirname(run.path)))
     ? `remove ${run.path} and run the sweep's command again`
     : `start again: deno task train ${run.config}`;
-  throw new UserError(`${fault}; ${anew}`);
+  throw new UserError(`${fault}; ${remedy}`);
 }

@@ -137,7 +137,7 @@ function hashes(path: string, state: RunState): Promise<Check>[] {
 function logIsWhole(path: string, state: RunState): Promise<Check> {
   return check("log", async () => {
     const run = runOfCheckpoint(path);
-    if (!run) return "the checkpoint stands outside a run";
+    if (!run) return "the checkpoint is outside a run";
     const { step, log } = state;
     const fault = logFault(await scanLog(run.log, log ? [log.records] : []), state);
     demand(fault === undefined, fault!);

@@ -52,7 +52,7 @@ const visibleRows = ({ mask }: AttentionCase): number[] => {
   });
 };
 
-Deno.test("100 cases have T != S, d != dv, sizes from 1 to 9 and up to 70, masks of every kind, rows that see nothing", () => {
+Deno.test("100 cases have T != S, d != dv, sizes from 1 to 9 and up to 70, masks of every kind, fully masked rows", () => {
   const cases = Array.from({ length: 100 }, (_, i) => attentionCase(i));
   const sizes = cases.map(({ q, k, v }) => ({ T: q.shape[1], S: k.shape[1], d: q.shape[3], dv: v.shape[3] }));
   for (const { T, S, d, dv } of sizes) {
@@ -70,7 +70,7 @@ Deno.test("100 cases have T != S, d != dv, sizes from 1 to 9 and up to 70, masks
   assert.ok(cases.some(({ q, k }) => q.shape[2] > k.shape[2] && k.shape[2] > 1), "grouped heads");
 });
 
-Deno.test("a case is the same every time, another seed gives another, and float32 holds its numbers", () => {
+Deno.test("a case is reproducible, depends on the seed, and is exact in float32", () => {
   assert.deepEqual(attentionCase(7), attentionCase(7));
   assert.notDeepEqual(attentionCase(7).q, attentionCase(7, { seed: 2 }).q);
   assert.ok(Array.from(attentionCase(7).q.data).every((x) => Number.isInteger(16 * x)));
@@ -106,7 +106,7 @@ Deno.test("every fourth case of the kernels has a modifier: rows of -Infinity, o
   assert.deepEqual(seen, [no, no, hides, no, no, no, looksUp, no, no, no, hides, no]);
 });
 
-Deno.test("a function of one's own gets no case with a modifier", async () => {
+Deno.test("a user's function gets no case with a modifier", async () => {
   const seen: unknown[] = [];
   await checkAttention(functionAttention("right", RIGHT), {
     count: 8,
@@ -168,7 +168,7 @@ for (const [name, module] of Object.entries(MISTAKES)) {
   });
 }
 
-Deno.test("the smallest failing case is told in full: sizes, seed, every input, the mask, expected and found", async () => {
+Deno.test("the smallest failing case is printed in full: sizes, seed, every input, the mask, expected and found", async () => {
   const wrong = functionAttention("mine.ts", MISTAKES["mask left out"]);
   const check = await checkAttention(wrong, { seed: 3 });
   const smallest = smallestFailure(check)!;
@@ -233,7 +233,7 @@ Deno.test("check_attention --mask checks with one kind of mask, so that a functi
   }
 });
 
-Deno.test("values of another shape, and functions that throw, are failures of their case that say what was wrong", async () => {
+Deno.test("values of another shape, and functions that throw, are failures of their case with the reason", async () => {
   const failure = async (module: AttentionModule) =>
     (await checkAttentionCase(functionAttention("mine.ts", module), attentionCase(0))).failure!;
   const { q, v } = attentionCase(0);
@@ -285,7 +285,7 @@ async function script(folder: string, ...args: string[]) {
   return { code, stdout: decode(stdout), stderr: decode(stderr) };
 }
 
-Deno.test("check_attention exits with 0 or 1, replays a case, writes records and the diagram, and 2 at a user's mistake", async () => {
+Deno.test("check_attention exits with 0 or 1, replays a case, writes records and the diagram, and 2 for a user error", async () => {
   const folder = await Deno.makeTempDir({ prefix: "heed-check-" });
   try {
     const row =

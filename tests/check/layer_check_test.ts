@@ -115,7 +115,7 @@ Deno.test("the oracle of one head equals the dense attention that kernels are ch
   }
 });
 
-Deno.test("cases of layers have sizes from 1 on, masks of every kind, and the same numbers every time", () => {
+Deno.test("cases of layers have sizes from 1 on, masks of every kind, and reproducible numbers", () => {
   const cases = Array.from({ length: 100 }, (_, i) => layerCase("decoderLayer", i));
   for (const heads of [1, 2, 3]) assert.ok(cases.some((given) => given.heads === heads));
   for (const T of [1, 2, 3, 4, 5, 6, 7]) assert.ok(cases.some(({ x }) => x.length === T));
@@ -128,7 +128,7 @@ Deno.test("cases of layers have sizes from 1 on, masks of every kind, and the sa
 });
 
 for (const kind of ["multiHead", "decoderLayer"] as const) {
-  Deno.test(`every mistake of a ${kind} fails, and is named by its numbers alone`, async () => {
+  Deno.test(`every mistake of a ${kind} fails, and is identified by its numbers`, async () => {
     const right = await checkLayer(wrong(kind, {}));
     assert.deepEqual([right.failed.length, right.suspects], [0, []]);
     for (const { says, change } of MISTAKES[kind]) {
@@ -139,7 +139,7 @@ for (const kind of ["multiHead", "decoderLayer"] as const) {
   });
 }
 
-Deno.test("every mistake of an attention fails, and is named by its numbers alone", async () => {
+Deno.test("every mistake of an attention fails, and is identified by its numbers", async () => {
   for (const { says, change } of MISTAKES.attention) {
     const attention = functionAttention("wrong", {
       attention: ({ q, k, v, mask, scale }) => headOracle(q, k, v, { mask, scale }, change),
@@ -150,7 +150,7 @@ Deno.test("every mistake of an attention fails, and is named by its numbers alon
   }
 });
 
-Deno.test("numbers that are no known mistake's are not explained, nor those of two mistakes at once", async () => {
+Deno.test("numbers of unknown mistakes, or of two mistakes at once, have no suspects", async () => {
   const rng = randomStream(1, "noise");
   const noise: LayerFunction = (x, weights, options) =>
     multiHeadOracle(x, weights, options).map((row) => row.map((value) => value + 1e-3 * rng.normal()));
@@ -175,7 +175,7 @@ Deno.test("the failing case of a layer shown first is an ordinary one, in full",
   assert.match(layerSummary(check), /^FAIL wrong: \d+ of 100 cases failed, worst error /);
 });
 
-Deno.test("a layer of another shape, of no numbers, or that throws, fails with what was wrong, and changes no input", async () => {
+Deno.test("a layer that returns another shape or no numbers, or throws, fails with the reason, and changes no input", async () => {
   const failure = async (layer: unknown) => {
     const check = await checkLayer({ name: "a", kind: "multiHead", layer: layer as LayerFunction }, {
       count: 1,

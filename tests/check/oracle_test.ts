@@ -76,7 +76,7 @@ const CASES: Record<string, Build> = {
   "causal from the bottom right": () => ({ mask: (_b, _h, i, j) => j <= i + 4 - 6 }),
 };
 
-Deno.test("every golden case of attention is given to the oracle", () => {
+Deno.test("every golden case of attention is checked by the oracle", () => {
   assert.deepEqual(attentionGoldenNames(), Object.keys(CASES));
 });
 
@@ -103,7 +103,7 @@ Deno.test("the gradient of a learned table is the sum of ds over the pairs that 
   assert.ok(relativeError(numeric, golden.dtable.data) < 1e-10);
 });
 
-Deno.test("diag and ste leave z and dv as they are, and one key alone gets a gradient from ste only", () => {
+Deno.test("diag and ste leave z and dv unchanged, and a single key gets a gradient only from ste", () => {
   const one = { shape: [1, 1, 1, 2], data: [1, 2] };
   const gradient = (backward: "exact" | "diag" | "ste") =>
     attentionOracleGradient(one, one, one, one, { backward, scale: 1 });
@@ -124,7 +124,7 @@ Deno.test("diag is a (1 - a) g: over two keys of equal weight a quarter of what 
   assert.deepEqual([...attentionOracleGradient(q, k, v, q).ds], [-1, 1]);
 });
 
-Deno.test("a row that sees no key is zeros without gradient under every activation", () => {
+Deno.test("a fully masked row is zeros without gradient under every activation", () => {
   const { q, k, v, dz, ...rest } = attentionCase(1);
   for (const activation of attentionNames("activation")) {
     const options = { ...oracleOptions({ ...rest, q, k, v, dz, activation }), mask: () => false };
@@ -134,7 +134,7 @@ Deno.test("a row that sees no key is zeros without gradient under every activati
   }
 });
 
-Deno.test("the oracle refuses shapes that do not fit and a score without its slope in one line", () => {
+Deno.test("shapes that do not match and a score without its slope are errors of one line", () => {
   const { q, k, v, dz } = attentionCase(0);
   assert.throws(() => attentionOracle(q, v, k), UserError);
   assert.throws(() => attentionOracleGradient(q, k, v, q), UserError);

@@ -117,7 +117,7 @@ Deno.test("a constant added to the rows of g moves the raw numbers and leaves th
   assert.ok(largestError(second.dq, first.dq) < 1e-12, "full does not change");
 });
 
-Deno.test("every quantity of softmax1 is held against the gradient of the g that the model has", () => {
+Deno.test("every quantity of softmax1 is computed from the model's own gradient g", () => {
   const values = randomValues(24, 6, { activation: "softmax1" });
   const [{ measures, byPosition }] = measureLayer(values, everySample).heads;
   const centred = [...Object.keys(measures), ...Object.keys(byPosition)].filter((key) =>
@@ -127,7 +127,7 @@ Deno.test("every quantity of softmax1 is held against the gradient of the g that
   assert.ok(measures.r_diag! > 0);
 });
 
-Deno.test("a row with a NaN leaves the averages of the Jacobian, and a head without a row left has none", () => {
+Deno.test("a row with a NaN is excluded from averages of the Jacobian, and a head without rows has none", () => {
   const [whole, values] = [randomValues(24, 6), randomValues(24, 6)];
   // Causal: the last query's row alone; the rows before it are as they were.
   (values.q as Float64Array)[values.q.length - 1] = NaN;
@@ -158,7 +158,7 @@ Deno.test("jacobianRow() is the product with the dense matrix, and its parts add
   });
 });
 
-Deno.test("largestEigenvalue() knows what can be known without it", () => {
+Deno.test("largestEigenvalue() equals the known special cases", () => {
   assert.equal(largestEigenvalue([1]), 0);
   assert.equal(largestEigenvalue([1, 0, 0]), 0);
   near(largestEigenvalue([0.3, 0.7]), 2 * 0.3 * 0.7, 1e-12, "two keys");
@@ -168,7 +168,7 @@ Deno.test("largestEigenvalue() knows what can be known without it", () => {
   assert.ok(Number.isNaN(largestEigenvalue([NaN, 0.5])));
 });
 
-Deno.test("interval() is Student's: one measurement has none, null counts for nothing", () => {
+Deno.test("interval() is Student's: one measurement has none, null is ignored", () => {
   assert.deepEqual(interval([null, 2]), { mean: 2, ci95: null });
   assert.deepEqual(interval([null]), { mean: null, ci95: null });
   // t of 1, 3, 5, 9, 11, 99 degrees of freedom; half of the measurements at 1 and half at -1, or one apart.
@@ -249,7 +249,7 @@ for (const [name, choice] of Object.entries({ ...EXACT, ...SURROGATE })) {
   });
 }
 
-Deno.test("full is the backward pass of every device to 1e-5, and all devices say the same", async () => {
+Deno.test("full equals the backward pass of every device to 1e-5, and all devices agree", async () => {
   using oracle = cpuDevice({ precision: "f64" });
   using cpu = cpuDevice();
   const architecture: Architecture = {
@@ -271,7 +271,7 @@ Deno.test("full is the backward pass of every device to 1e-5, and all devices sa
   }
 });
 
-Deno.test("a surrogate in the last layer changes dq as the rows say, and leaves dv", async () => {
+Deno.test("a surrogate in the last layer changes dq as computed from the rows, and leaves dv unchanged", async () => {
   using device = cpuDevice({ precision: "f64" });
   const records = await recordsOf(device, { ...TINY, layers: 1 });
   for (const record of records) {
@@ -283,7 +283,7 @@ Deno.test("a surrogate in the last layer changes dq as the rows say, and leaves 
   }
 });
 
-Deno.test("several batches give a mean and an interval; samples that fill a batch up count for nothing", async () => {
+Deno.test("several batches give a mean and an interval; padding samples are ignored", async () => {
   using device = cpuDevice({ precision: "f64" });
   const batch = batchOf(TINY, 4);
   const halves = [0, 1].map((half): Batch => {
@@ -340,7 +340,7 @@ Deno.test("a sigmoid's Jacobian is diagonal: its record has no parts and no surr
 });
 
 for (const method of ["fa", "dfa"] as const) {
-  Deno.test(`under ${method} a head has the signal that it delivers and the true gradient beside it`, async () => {
+  Deno.test(`under ${method} a head has the signal that it delivers and the true gradient`, async () => {
     using device = cpuDevice({ precision: "f64" });
     const choice = { block: { attention: { method }, mlp: { method } } };
     const records = await recordsOf(device, { ...TINY, ...choice });

@@ -224,7 +224,7 @@ const DRAWN: readonly ((log: string) => Promise<unknown>)[] = [
   },
 ];
 
-Deno.test("2,000 damaged logs: every reader gives the records there are or names the line that is wrong", async () => {
+Deno.test("2,000 damaged logs: every reader gives the existing records or names the wrong line", async () => {
   const log = await Deno.makeTempFile({ suffix: ".ndjson" });
   try {
     const rng = randomStream(5, "damage to logs");

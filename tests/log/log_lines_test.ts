@@ -19,7 +19,7 @@ async function withFile(content: string, body: (path: string) => Promise<void>):
   }
 }
 
-Deno.test("lineSplitter() gives the same lines however the bytes are cut", () => {
+Deno.test("lineSplitter() gives the same lines for any chunks", () => {
   const content = bytes(`one\n\nthree 漢字 é\n${"x".repeat(50)}\nlast`);
   const expected = text(content).split("\n");
   for (let size = 1; size <= content.length; size++) {
@@ -37,7 +37,7 @@ Deno.test("lineSplitter() gives the same lines however the bytes are cut", () =>
   }
 });
 
-Deno.test("mayBe() passes over only what begins as heed writes records and names another type", () => {
+Deno.test("mayBe() excludes only lines that begin as heed writes records of another type", () => {
   const selects = mayBe(["step", "eval"]);
   for (
     const line of [
@@ -66,7 +66,7 @@ Deno.test("mayBe() passes over only what begins as heed writes records and names
   }
 });
 
-Deno.test("readLog() with types gives what a filter of all records gives, also of lines written otherwise", async () => {
+Deno.test("readLog() with types equals a filter of all records, also for lines in other formats", async () => {
   const records = [
     recordOf("run"),
     recordOf("step", { loss: NaN, lr: Infinity }),
@@ -87,7 +87,7 @@ Deno.test("readLog() with types gives what a filter of all records gives, also o
   });
 });
 
-Deno.test("readLog() with types tells of a line that is no record, and does not look into those it passes over", async () => {
+Deno.test("readLog() with types reports lines that are not records, and does not check those it skips", async () => {
   const good = `${formatRecord(recordOf("step"))}\n`;
   await withFile(`${good}{"v":1,"type":"stat",oops}\n${good}`, async (path) => {
     assert.equal((await Array.fromAsync(readLog(path, { types: ["step"] }))).length, 2);
@@ -98,7 +98,7 @@ Deno.test("readLog() with types tells of a line that is no record, and does not 
   });
 });
 
-Deno.test("readRecord() names the field that is missing or not what its type says, and the line", () => {
+Deno.test("readRecord() names the line and the field that is missing or of the wrong type", () => {
   const nested = (open: string, close: string) => open.repeat(100_000) + close.repeat(100_000);
   const faults: [string, string][] = [
     [formatRecord(recordOf("step", { loss: "x" as never })), 'loss: expected a number, found "x".'],
@@ -148,7 +148,7 @@ Deno.test("readRecord() names the field that is missing or not what its type say
   assert.equal(readRecord(wrong, "a", 2, true), undefined);
 });
 
-Deno.test("readRecord() leaves types that are not its own, and keys that objects have anyway, as they are", () => {
+Deno.test("readRecord() does not check unknown types, nor keys that objects inherit", () => {
   const line =
     '{"v":1,"type":"own","step":"x","a":null,"status":"nan","__proto__":{"b":null,"status":"constructor"}}';
   const record = readRecord(bytes(line), "a", 1, false) as unknown as Record<string, unknown>;
@@ -161,7 +161,7 @@ Deno.test("readRecord() leaves types that are not its own, and keys that objects
   ]]);
 });
 
-Deno.test("a JSON array, and what is no beginning of a record, is reported where it is the only line", async () => {
+Deno.test("a JSON array, or a line that cannot begin a record, is reported if it is the only line", async () => {
   const messageOf = async (content: string) => {
     let message = "read";
     await withFile(content, async (path) => {

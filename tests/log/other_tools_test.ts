@@ -157,7 +157,7 @@ Deno.test(
   },
 );
 
-Deno.test("jq tells a loss that is not finite by its status", jq, async () => {
+Deno.test("jq finds a loss that is not finite by its status", jq, async () => {
   const filter = 'select(.type == "step") | [.step, .loss // .loss_status] | @tsv';
   assert.equal(await printed("jq", "-r", filter, "log.ndjson"), "1\t4.5\n2\tnan\n3\tinf\n");
 });

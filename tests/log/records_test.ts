@@ -101,7 +101,7 @@ Deno.test("formatRecord() writes v, type, then the format's order, with 9 digits
   );
 });
 
-Deno.test("formatRecord() keeps other fields after its own in the order given and leaves out undefined ones", () => {
+Deno.test("formatRecord() keeps additional fields in their order after the type's, and omits undefined ones", () => {
   const record: EvalRecord = {
     ...{
       type: "eval",
@@ -191,7 +191,7 @@ Deno.test("a log resumed at any step after a cut at any byte equals an uninterru
     assert.deepEqual([...Deno.readDirSync(folder)].map((entry) => entry.name), ["log.ndjson"]);
   }));
 
-Deno.test("openRunLog() appends, and resumes a log that is not there as an empty one", () =>
+Deno.test("openRunLog() appends, and resumes a missing log as an empty one", () =>
   inTemporaryFolder((folder) => {
     for (const from of [{ step: 0 }, undefined]) {
       using log = openRunLog(`${folder}/log.ndjson`, from);
@@ -203,7 +203,7 @@ Deno.test("openRunLog() appends, and resumes a log that is not there as an empty
     );
   }));
 
-Deno.test("a malformed line inside a log is a UserError with its number, to the reader and to who resumes", () =>
+Deno.test("a malformed line inside a log is a UserError with its number, for reading and for resuming", () =>
   inTemporaryFolder(async (folder) => {
     const path = `${folder}/log.ndjson`;
     for (const bad of ['{"v":2,"type":"st', "", "[1]", "null", '{"type":1}']) {
@@ -222,7 +222,7 @@ Deno.test("a malformed line inside a log is a UserError with its number, to the 
     assert.deepEqual([...Deno.readDirSync(folder)].map((entry) => entry.name), ["log.ndjson"]);
   }));
 
-Deno.test("readLog() passes over a torn last line, cut inside a character too, and reads long lines", () =>
+Deno.test("readLog() skips a torn last line, also one cut inside a character, and reads long lines", () =>
   inTemporaryFolder(async (folder) => {
     const path = `${folder}/log.ndjson`;
     const long: LogRecord = { type: "warning", step: 1, code: "é".repeat(200_000), message: "", tap: null };
@@ -234,7 +234,7 @@ Deno.test("readLog() passes over a torn last line, cut inside a character too, a
     assert.deepEqual({ ...read[0] }, { v: 2, ...long });
   }));
 
-Deno.test("readLog() and openLog() tell of a file that cannot be used in one line", () =>
+Deno.test("readLog() and openLog() report a file that cannot be used in one line", () =>
   inTemporaryFolder(async (folder) => {
     const missing = `${folder}/nothing/log.ndjson`;
     await assert.rejects(
@@ -297,7 +297,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "stdoutLog() throws ClosedPipe when its reader has gone",
+  name: "stdoutLog() throws ClosedPipe when its reader has closed the pipe",
   ignore: Deno.build.os === "windows",
   fn: async () => {
     const program = `const log = r.stdoutLog(); try { for (;;) log.write(${WARN}); } ${TELL}`;

@@ -16,7 +16,7 @@ const resultOf = (log: string, finished: boolean, seed = 1): RunResult => ({
   keys: new Map([["seed", seed]]),
 });
 
-Deno.test("replacedRuns() names runs that did not end, of which the same folder has one that did or began later", () => {
+Deno.test("replacedRuns() finds runs that did not end while their folder has one that did or began later", () => {
   const replaced = (...results: RunResult[]) =>
     replacedRuns(results).map(({ log }) => log.split("/").slice(0, -1).join("/"));
   assert.deepEqual(replaced(resultOf("a/2", true), resultOf("a/1", false)), ["a/1"]);

@@ -133,7 +133,7 @@ for (const [version, lines] of Object.entries(LOGS)) {
     });
   }
 
-  Deno.test(`a log of ${version} that a table wrote, a null for each column a record has not, holds its records`, async () => {
+  Deno.test(`a log of ${version} written by a table, with nulls for missing columns, holds its records`, async () => {
     assert.ok(lines.length > 0, "no log of this version is written");
     const columns = [...new Set(lines.flatMap((line) => Object.keys(line)))];
     const filled = lines.map((line) => Object.fromEntries(columns.map((name) => [name, line[name] ?? null])));
@@ -148,7 +148,7 @@ for (const [version, lines] of Object.entries(LOGS)) {
   });
 }
 
-Deno.test("a table of one type of records has no status and no statistic where it has null", async () => {
+Deno.test("a null in a table of one type of records is no status and no statistic", async () => {
   const [whole, diverged] = ["embed", "blocks.0.mlp.pre"].map((tap, i) =>
     recordOf("stat", { tap, ...(i ? { mean: NaN } : { mean: 1, max: 2 }) })
   );
@@ -189,7 +189,7 @@ Deno.test("a status in a sorted record of version 1 that several nulls could hav
   assert.deepEqual(record, { a: null, b: null, status: "nan", type: "own", v: 1 });
 });
 
-Deno.test("a list has a status for each number; a status that is no number's is a field like others", () => {
+Deno.test("a list has a status for each number; a status without a number is an ordinary field", () => {
   const read = (line: string) => readRecord(new TextEncoder().encode(line), "a log", 1, false);
   const own = { type: "own", mixed: [1, NaN, null, -Infinity], deep: [[NaN], { x: Infinity }] };
   const { v: _, ...back } = read(formatRecord(own as unknown as LogRecord)) as LogRecord & { v: number };
@@ -198,7 +198,7 @@ Deno.test("a list has a status for each number; a status that is no number's is 
   assert.deepEqual(read(others), JSON.parse(others));
 });
 
-Deno.test("a run of version 1 goes on in version 2", () =>
+Deno.test("a run of version 1 resumes in version 2", () =>
   withLog(LOGS["version 1"].map((line) => JSON.stringify(line)), async (path) => {
     {
       using log = openRunLog(path, { step: 4 });

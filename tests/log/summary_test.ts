@@ -62,7 +62,7 @@ function brief(rows: readonly StatRow[]): string[] {
   );
 }
 
-Deno.test("statRows() of nothing in particular is every stat record with all its statistics, in the log's order", async () => {
+Deno.test("statRows() without a selection is every stat record with all its statistics, in the log's order", async () => {
   const rows = await rowsOf({}, tracked(10));
   assert.deepEqual(brief(rows), [
     "10 act embed - mean=10 max=20",
@@ -77,7 +77,7 @@ Deno.test("statRows() of nothing in particular is every stat record with all its
   assert.deepEqual(rows.map(({ layer }) => layer), [null, 0, 0, 0, 1, 1, 1, null]);
 });
 
-Deno.test("statRows() takes tap, kind, layer, heads, statistics in the order asked for, steps and cadence together", async () => {
+Deno.test("statRows() combines tap, kind, layer, heads, statistics in the requested order, steps and every", async () => {
   assert.deepEqual(
     brief(
       await rowsOf({
@@ -105,7 +105,7 @@ Deno.test("statRows() takes tap, kind, layer, heads, statistics in the order ask
   ]);
 });
 
-Deno.test("statRows() counts its cadence in steps that are left, not in records", async () => {
+Deno.test("statRows() counts every in selected steps, not in records", async () => {
   const steps = async (selection: StatSelection) =>
     (await rowsOf({ ...selection, kind: "act", heads: [0, 1] }, tracked(100))).map(({ step }) => step);
   assert.deepEqual(await steps({ every: 4 }), [10, 10, 10, 10, 50, 50, 50, 50, 90, 90, 90, 90]);
@@ -123,7 +123,7 @@ Deno.test("statRows() gives a row before it asks for the next record", async () 
   }
 });
 
-Deno.test("statRows() tells a name that stands nowhere after the log was read, with the nearest that does", async () => {
+Deno.test("statRows() reports an unknown name at the end of the log, with the nearest known one", async () => {
   const refused = async (selection: StatSelection, message: string, records?: Iterable<LogRecord>) =>
     await assert.rejects(rowsOf(selection, records), new UserError(message));
   await refused({ kind: "gard" }, '--kind gard: no such record in log.ndjson. Did you mean "grad"?');
@@ -169,7 +169,7 @@ Deno.test("statRows() tells a name that stands nowhere after the log was read, w
   );
 });
 
-Deno.test("statRows() gives the rows that there are before it tells what is missing", async () => {
+Deno.test("statRows() yields the existing rows before it reports what is missing", async () => {
   const rows: StatRow[] = [];
   await assert.rejects(async () => {
     for await (const row of statRows(ReadableStream.from(tracked()), { stats: ["entropy", "nothing"] })) {
@@ -199,7 +199,7 @@ const HEAD: StatRow = {
   statistics: [["entropy", 1 / 3], ["sink", 0]],
 };
 
-Deno.test("statWriter() of csv is one line a number under one heading, quoted as RFC 4180 says", () => {
+Deno.test("statWriter() of csv is one line per number under one heading, quoted as in RFC 4180", () => {
   const write = statWriter("csv");
   assert.equal(
     write(HEAD) + write(ODD),
@@ -212,7 +212,7 @@ Deno.test("statWriter() of csv is one line a number under one heading, quoted as
   );
 });
 
-Deno.test("statWriter() of ndjson is one object a number; one that is not finite is null with its status", () => {
+Deno.test("statWriter() of ndjson is one object per number; one that is not finite is null with its status", () => {
   const write = statWriter("ndjson");
   const objects = (write(HEAD) + write(ODD)).trimEnd().split("\n").map((line) => JSON.parse(line));
   const head = {
@@ -256,7 +256,7 @@ Deno.test("statWriter() of a table aligns numbers of every size below their head
   ]);
 });
 
-Deno.test("statWriter() of a table writes new headings where other statistics follow, and one where some are asked for", async () => {
+Deno.test("statWriter() of a table repeats headings when the statistics change, and writes one for requested statistics", async () => {
   const headings = async (stats?: string[]) => {
     const write = statWriter("table", stats);
     const text = (await rowsOf({ stats })).map(write).join("");
@@ -269,7 +269,7 @@ Deno.test("statWriter() of a table writes new headings where other statistics fo
   assert.deepEqual(await headings(["sink", "entropy", "mean"]), [["sink", "entropy", "mean"]]);
 });
 
-Deno.test("shortNumber() never takes more than 12 letters for a double of two digits in its exponent", () => {
+Deno.test("shortNumber() never takes more than 12 characters for a double with two digits in its exponent", () => {
   for (const digits of [1, 1.5, 9.99999999, 1.23456789]) {
     for (let power = -99; power < 100; power++) {
       const value = -digits * 10 ** power;
@@ -324,7 +324,7 @@ Deno.test("logSummariser() counts records, follows each loss past numbers that a
   ]);
 });
 
-Deno.test("summaryLines() puts taps below the names of their statistics, and says what an empty log is", () => {
+Deno.test("summaryLines() groups taps by their statistics, and handles an empty log", () => {
   const summariser = logSummariser();
   assert.deepEqual(summaryLines(summariser.summary()), ["records: none"]);
   for (const record of tracked(20)) summariser.add(record);
@@ -346,7 +346,7 @@ Deno.test("summaryLines() puts taps below the names of their statistics, and say
   ]);
 });
 
-Deno.test("the summary writes a small loss with digits that say something, and 0 only where it is", () => {
+Deno.test("the summary writes a small loss with significant digits, and 0 only if it is 0", () => {
   const summariser = logSummariser();
   for (const [n, loss] of [3.21e-5, 2.5, 0].entries()) summariser.add(stepOf(n + 1, loss));
   const lines = summaryLines(summariser.summary()).join("\n");

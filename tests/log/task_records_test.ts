@@ -10,7 +10,7 @@ Deno.test("formatRecord() writes a task's record in the table's order with all d
   );
 });
 
-Deno.test("formatRecord() refuses a field that the table does not have, and a nested name that is not snake_case", () => {
+Deno.test("formatRecord() throws for an unknown field, and for a nested name that is not snake_case", () => {
   const check = {
     type: "check",
     checkpoint: "a",
@@ -23,7 +23,7 @@ Deno.test("formatRecord() refuses a field that the table does not have, and a ne
   assert.throws(() => formatRecord({ ...check, detail: [{ finalRank: 1 }] }), /field finalRank/);
 });
 
-Deno.test("every name in the table of what tasks print is snake_case and stands once", () => {
+Deno.test("every name in the table of task records is snake_case and unique", () => {
   for (const [type, fields] of Object.entries(TASK_FIELDS)) {
     for (const name of [type, ...fields]) assert.match(name, /^[a-z][a-z0-9_]*$/);
     assert.equal(new Set(fields).size, fields.length, type);

@@ -30,9 +30,9 @@ async function analyse(folder: string, ...args: string[]): Promise<Ended> {
 }
 
 async function analyses(folder: string, ...args: string[]): Promise<Ended> {
-  const found = await analyse(folder, ...args);
-  assert.equal(found.code, 0, found.stderr);
-  return found;
+  const result = await analyse(folder, ...args);
+  assert.equal(result.code, 0, result.stderr);
+  return result;
 }
 
 /** Records of an analysis. */
@@ -46,7 +46,7 @@ const analysisOf = (folder: string): string => {
   return `${folder}/runs/tiny-jacobian/${newest}`;
 };
 
-Deno.test("an analysis has a run folder of its own that runs lists, and writes over nothing and not into the current folder", () =>
+Deno.test("an analysis has its own run folder, which runs lists, overwrites nothing and does not write into the current folder", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml", "train.steps=2", "eval.batches=1", "sample.tokens=0"], folder);
     const [run] = [latest(folder)];
@@ -80,7 +80,7 @@ Deno.test("an analysis has a run folder of its own that runs lists, and writes o
     }
   }));
 
-Deno.test("analyze_softmax_jacobian trains, prints a table a step, and writes records and charts", () =>
+Deno.test("analyze_softmax_jacobian trains, prints one table per step, and writes records and charts", () =>
   inFolder(async (folder) => {
     const { stdout } = await analyses(folder, "tiny.yaml", ...MODEL, "--batches", "3", "--steps", "4,0,2");
     const records = recordsIn(`${analysisOf(folder)}/jacobian.ndjson`);
@@ -109,9 +109,9 @@ Deno.test("analyze_softmax_jacobian trains, prints a table a step, and writes re
       "1.0",
       "1.1",
     ]);
-    const own = analysisOf(folder);
-    const place = own.slice(folder.length + 1);
-    const written = tree(own).filter((name) => /\./.test(name));
+    const analysis = analysisOf(folder);
+    const place = analysis.slice(folder.length + 1);
+    const written = tree(analysis).filter((name) => /\./.test(name));
     for (const name of written) assert.ok(stdout.includes(`${place}/${name}\n`), name);
     assert.ok(written.includes("config.yaml"));
     for (
@@ -121,7 +121,7 @@ Deno.test("analyze_softmax_jacobian trains, prints a table a step, and writes re
         "jacobian_cosines_by_position_c.svg",
       ]
     ) {
-      const svg = Deno.readTextFileSync(`${own}/charts/${name}`);
+      const svg = Deno.readTextFileSync(`${analysis}/charts/${name}`);
       assert.match(svg, /^<svg [\s\S]*tiny: [\s\S]*<\/svg>\n$/);
       assert.ok(svg.length < 100_000, `${name}: ${svg.length} bytes`);
     }
@@ -132,14 +132,14 @@ Deno.test("--compare trains exact, diag, ste and sigmoid from one seed; --ndjson
     const args = ["tiny.yaml", ...MODEL, "--steps", "1", "--batches", "1", "--compare", "--ndjson", "-"];
     const { stdout, stderr } = await analyses(folder, ...args, "--out", "out");
     assert.equal(stdout, Deno.readTextFileSync(`${folder}/out/jacobian.ndjson`));
-    const found = recordsIn(`${folder}/out/jacobian.ndjson`).filter(({ type }) => type === "eval");
+    const evals = recordsIn(`${folder}/out/jacobian.ndjson`).filter(({ type }) => type === "eval");
     const names = ["exact", "diag", "ste", "sigmoid"];
     assert.deepEqual(
-      found.map(({ training, step }) => [training, step]),
+      evals.map(({ training, step }) => [training, step]),
       names.flatMap((name) => [0, 3, 4].map((step) => [name, step])),
     );
     const lossAt = (name: string, step: number) =>
-      found.find((record) => record.training === name && record.step === step).loss;
+      evals.find((record) => record.training === name && record.step === step).loss;
     assert.equal(lossAt("diag", 0), lossAt("exact", 0), "they start from the same parameters");
     assert.equal(lossAt("ste", 0), lossAt("exact", 0));
     assert.notEqual(lossAt("ste", 4), lossAt("exact", 4));
@@ -155,7 +155,7 @@ Deno.test("--compare trains exact, diag, ste and sigmoid from one seed; --ndjson
     );
   }));
 
-Deno.test("the exact training of a comparison is the one that train does", () =>
+Deno.test("the exact training of a comparison equals that of train", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
     const logged = recordsIn(`${latest(folder)}/log.ndjson`).filter(({ type }) => type === "eval");
@@ -169,7 +169,7 @@ Deno.test("the exact training of a comparison is the one that train does", () =>
     assert.equal(logged.length, 2);
   }));
 
-Deno.test("a run's kept checkpoints are analysed where they are, all of them or those asked for", () =>
+Deno.test("a run's checkpoints are analyzed, all of them or the requested ones", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml", "output.checkpoint_every=2"], folder);
     const run = latest(folder);
@@ -204,7 +204,7 @@ Deno.test("a run's kept checkpoints are analysed where they are, all of them or 
     );
   }));
 
-Deno.test("train.from: the analysis of a training begins with the other run's parameters", () =>
+Deno.test("train.from: the analysis of a new training starts from the other run's parameters", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
     const other = latest(folder);
@@ -222,7 +222,7 @@ Deno.test("train.from: the analysis of a training begins with the other run's pa
     );
   }));
 
-Deno.test("sigmoid attention is told in one line, and its records leave out what would always be 1", () =>
+Deno.test("sigmoid attention is reported in one line, and its records omit quantities that would always be 1", () =>
   inFolder(async (folder) => {
     const args = ["tiny.yaml", "model.block.attention.activation=sigmoid", "--steps", "0", "--batches", "1"];
     const { stdout } = await analyses(folder, ...args);

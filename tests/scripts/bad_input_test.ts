@@ -42,7 +42,7 @@ async function refuses(
   assert.deepEqual(tree(folder), before);
 }
 
-Deno.test("mistakes in a configuration are told with the key, what was found and the nearest valid spelling", () =>
+Deno.test("errors in a configuration have the key, the value found and the nearest valid spelling", () =>
   inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/empty.txt`, "");
     await Deno.writeTextFile(`${folder}/short.txt`, "abcdefgh".repeat(4));
@@ -98,14 +98,14 @@ Deno.test("mistakes in a configuration are told with the key, what was found and
       const records = args.includes("--ndjson") ? [] : ["--ndjson", "records.ndjson"];
       const announced = /output\.dir|name=latest/.test(args.join());
       const before = tree(folder);
-      const found = await script("train", [...args, ...records], folder);
-      const stderr = announced ? found.stderr.replace(ANNOUNCED, "") : found.stderr;
-      assertOneLine({ ...found, stderr }, pattern);
+      const result = await script("train", [...args, ...records], folder);
+      const stderr = announced ? result.stderr.replace(ANNOUNCED, "") : result.stderr;
+      assertOneLine({ ...result, stderr }, pattern);
       assert.deepEqual(tree(folder), before, args.join(" "));
     }
   }));
 
-Deno.test("unknown options are told with the nearest one, values that are no numbers with what was expected", () =>
+Deno.test("unknown options are reported with the nearest one, values that are not numbers with what was expected", () =>
   inFolder(async (folder) => {
     await refuses(
       folder,
@@ -198,7 +198,7 @@ Deno.test("unknown options are told with the nearest one, values that are no num
     );
   }));
 
-Deno.test("what a script would not use, or cannot write, is told before anything is made", () =>
+Deno.test("unused options and files that cannot be written are reported before anything is created", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
     const mistakes: [(typeof SCRIPTS)[number], string[], RegExp][] = [
@@ -228,7 +228,7 @@ Deno.test("what a script would not use, or cannot write, is told before anything
     assert.match(stderr, /^device: .*\nanalyze_softmax_jacobian: text\.txt: File exists\.\n$/);
   }));
 
-Deno.test("--device webgpu without an adapter is one line that says what to install", () =>
+Deno.test("--device webgpu without an adapter is one line with what to install", () =>
   inFolder(async (folder) => {
     const env = { VK_DRIVER_FILES: "/nonexistent", VK_ICD_FILENAMES: "/nonexistent" };
     await refuses(folder, "train", ["tiny.yaml", "--device", "webgpu"], /^train: .*(adapter|driver).*/, {
@@ -240,7 +240,7 @@ Deno.test("--device webgpu without an adapter is one line that says what to inst
     assert.match(stdout, /val loss/);
   }));
 
-Deno.test("a permission that was not given is one line with the flag that gives it", () =>
+Deno.test("a missing permission is one line with the flag that grants it", () =>
   inFolder(async (folder) => {
     await refuses(folder, "train", ["tiny.yaml"], /^train: .*--allow-read/, { without: "--allow-read" });
     const webgpu = ["tiny.yaml", "--device", "webgpu"];
@@ -255,53 +255,53 @@ Deno.test("a permission that was not given is one line with the flag that gives 
     assert.deepEqual(tree(folder), before);
   }));
 
-Deno.test("a checkpoint of another shape, and one that is cut short or damaged, are refused by resume and generate", () =>
+Deno.test("a checkpoint of another shape, a truncated or a damaged one is an error of resume and generate", () =>
   inFolder(async (folder) => {
     const steps = ["tiny.yaml", "train.steps=6"];
     await succeeds("train", [...steps, "model.dim=8", "name=small"], folder);
     const small = checkpoint(latest(folder));
     await succeeds("train", steps, folder);
     const run = latest(folder);
-    const whole = checkpoint(run);
+    const intact = checkpoint(run);
     const log = logOf(run).replace(/.*"type":"done".*\n/, "");
     await Deno.writeTextFile(`${run}/log.ndjson`, log);
     const files = ["model.safetensors", "optimizer.safetensors", "state.json"];
-    const before = new Map(files.map((name) => [name, Deno.readFileSync(`${whole}/${name}`)]));
+    const before = new Map(files.map((name) => [name, Deno.readFileSync(`${intact}/${name}`)]));
     const bytes = before.get("model.safetensors")!;
     const refusedWith = async (
       pattern: RegExp,
       scripts: readonly ("train" | "generate")[] = ["train", "generate"],
     ) => {
       for (const name of scripts) {
-        const found = await script(name, name === "train" ? ["--resume", run] : [run], folder);
-        const stderr = found.stderr.replace(ANNOUNCED, "");
-        assertOneLine({ ...found, stderr }, pattern);
+        const result = await script(name, name === "train" ? ["--resume", run] : [run], folder);
+        const stderr = result.stderr.replace(ANNOUNCED, "");
+        assertOneLine({ ...result, stderr }, pattern);
       }
       assert.equal(logOf(run), log);
-      for (const [name, content] of before) await Deno.writeFile(`${whole}/${name}`, content);
+      for (const [name, content] of before) await Deno.writeFile(`${intact}/${name}`, content);
     };
-    await Deno.copyFile(`${small}/model.safetensors`, `${whole}/model.safetensors`);
-    await reseal(whole);
+    await Deno.copyFile(`${small}/model.safetensors`, `${intact}/model.safetensors`);
+    await reseal(intact);
     await refusedWith(/: .*\/6\/model\.safetensors: tensor .* is \[.*8\], the model's is \[.*16\]\.\n/);
-    await Deno.copyFile(`${small}/optimizer.safetensors`, `${whole}/optimizer.safetensors`);
-    await reseal(whole);
+    await Deno.copyFile(`${small}/optimizer.safetensors`, `${intact}/optimizer.safetensors`);
+    await reseal(intact);
     await refusedWith(/: .*\/6\/optimizer\.safetensors: tensor .*, the model's is /, ["train"]);
-    await Deno.writeFile(`${whole}/model.safetensors`, bytes.subarray(0, bytes.length - 5));
+    await Deno.writeFile(`${intact}/model.safetensors`, bytes.subarray(0, bytes.length - 5));
     await refusedWith(/: .*\/6\/model\.safetensors: truncated: 5 bytes are missing/);
     await Deno.writeFile(
-      `${whole}/model.safetensors`,
+      `${intact}/model.safetensors`,
       bytes.map((byte, i) => i === bytes.length - 1 ? byte ^ 1 : byte),
     );
     await refusedWith(
       /: .*\/6\/model\.safetensors: SHA-256 is .*, state\.json says .*; the file is damaged\.\n/,
     );
-    await Deno.writeTextFile(`${whole}/optimizer.safetensors`, "damaged");
+    await Deno.writeTextFile(`${intact}/optimizer.safetensors`, "damaged");
     await refusedWith(/: .*\/6\/optimizer\.safetensors: 7 bytes long, expected at least 8/, ["train"]);
-    await Deno.writeTextFile(`${whole}/state.json`, "null");
+    await Deno.writeTextFile(`${intact}/state.json`, "null");
     await refusedWith(
       /: .*\/6\/state\.json: its SHA-256 differs from the one in its last line; the file is damaged\.\n/,
     );
-    await Deno.remove(`${whole}/model.safetensors`);
+    await Deno.remove(`${intact}/model.safetensors`);
     await refusedWith(/: .*\/6\/model\.safetensors: no such file; the checkpoint is incomplete\.\n/);
     await Deno.writeTextFile(`${run}/log.ndjson`, `nonsense\n${log}`);
     const { code, stderr } = await script("train", ["--resume", run], folder);

@@ -44,9 +44,9 @@ Deno.test("every script is one file that trains, analyses and verifies from an e
       }
       const alone = ["run", "--no-prompt", "--no-config", "--no-npm", "--no-remote"];
       const run = async (name: Script, ...args: string[]) => {
-        const found = await deno([...alone, ...permissions(name), `${bundles}/${name}.js`, ...args], folder);
-        assert.equal(found.code, 0, `${name} ${args.join(" ")}: ${found.stderr}`);
-        return found.stdout;
+        const result = await deno([...alone, ...permissions(name), `${bundles}/${name}.js`, ...args], folder);
+        assert.equal(result.code, 0, `${name} ${args.join(" ")}: ${result.stderr}`);
+        return result.stdout;
       };
       const small = [
         "model.positions=learned",
@@ -88,21 +88,21 @@ Deno.test("every script is one file that trains, analyses and verifies from an e
     });
   }));
 
-Deno.test("compile builds a binary that runs alone, or says in one line what it builds on is not here", () =>
+Deno.test("compile builds a standalone binary, or reports in one line that its base is missing", () =>
   inFolder(async (folder) => {
     // Nothing is downloaded for a test.
     const env = { HTTPS_PROXY: "http://127.0.0.1:9", HTTP_PROXY: "http://127.0.0.1:9" };
-    const found = await script("compile", ["train", "verify_load"], folder, { env });
-    if (found.code !== 0) {
-      assert.equal(found.code, 2);
+    const result = await script("compile", ["train", "verify_load"], folder, { env });
+    if (result.code !== 0) {
+      assert.equal(result.code, 2);
       assert.match(
-        found.stderr,
+        result.stderr,
         /^compile: deno compile has no base \(denort [\d.]+\) and cannot download it; .*\n$/,
       );
-      assert.equal(found.stdout, "");
+      assert.equal(result.stdout, "");
       return;
     }
-    assert.equal(found.stdout, "dist/heed-train\ndist/heed-verify-load\n");
+    assert.equal(result.stdout, "dist/heed-train\ndist/heed-verify-load\n");
     const run = async (name: string, ...args: string[]) =>
       await ended(
         new Deno.Command(`${folder}/dist/heed-${name}`, {
@@ -133,7 +133,7 @@ Deno.test("compile builds a binary that runs alone, or says in one line what it 
     assert.equal(verified.code, 0, verified.stdout + verified.stderr);
   }));
 
-Deno.test("compile on a full deno in the place of its runtime is an error, for what was built prints deno's help", () =>
+Deno.test("compile on a full deno instead of its runtime is an error, because the binary prints deno's help", () =>
   inFolder(async (folder) => {
     const { code, stdout, stderr } = await script("compile", ["stats"], folder, {
       env: { DENORT_BIN: Deno.execPath() },
@@ -145,7 +145,7 @@ Deno.test("compile on a full deno in the place of its runtime is an error, for w
     );
   }));
 
-Deno.test("compile takes every script with its permissions, and names what it does not know", () =>
+Deno.test("compile takes every script with its permissions, and names unknown scripts", () =>
   inFolder(async (folder) => {
     // Deno itself in the place of its runtime: the file is built as it would be, though it does not run the script.
     const env = { DENORT_BIN: Deno.execPath() };

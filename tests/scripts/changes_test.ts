@@ -46,7 +46,7 @@ async function refusedThenAccepted(folder: string, keys: string): Promise<void> 
   await acceptedLog();
 }
 
-Deno.test("a run whose text has changed is refused in one line that names it; --accept-changes logs a warning and seals the new text", () =>
+Deno.test("a run whose text has changed is an error of one line that names it; --accept-changes logs a warning and seals the new text", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml", "output.checkpoint_every=3"], folder);
     await stoppedAt3(latest(folder));

@@ -51,9 +51,9 @@ const multiHead = (body: string) => `function multiHead(x, weights, options) {${
 function filled(name: string, body: string, before = ""): string {
   const text = Deno.readTextFileSync(new URL(`examples/${name}.ts`, ROOT));
   const types = text.replaceAll("../mod.ts", new URL("mod.ts", ROOT).href);
-  const found = types.match(/^ {2}(const [^\n]*\n {2})?throw new Error\([^]*?\);\n/m)!;
-  assert.ok(found, `${name} throws until it is filled in`);
-  return types.replace(found[0], body) + DOT + before;
+  const match = types.match(/^ {2}(const [^\n]*\n {2})?throw new Error\([^]*?\);\n/m)!;
+  assert.ok(match, `${name} throws until it is filled in`);
+  return types.replace(match[0], body) + DOT + before;
 }
 
 const EXERCISES = [
@@ -72,7 +72,7 @@ const EXERCISES = [
   ],
 ] as const;
 
-Deno.test("each exercise says what is to be written, and passes once it is", () =>
+Deno.test("each exercise describes its task, and passes once it is solved", () =>
   inFolder(async (folder) => {
     for (const [name, what, expected, solution] of EXERCISES) {
       const path = new URL(`examples/${name}.ts`, ROOT).pathname;
@@ -90,7 +90,7 @@ Deno.test("each exercise says what is to be written, and passes once it is", () 
     }
   }));
 
-Deno.test("check_attention names the mistake of a multi-head layer where its numbers tell it, and replays a case", () =>
+Deno.test("check_attention names the mistake of a multi-head layer that its numbers identify, and replays a case", () =>
   inFolder(async (folder) => {
     const variants: [from: string, to: string, said: RegExp | undefined][] = [
       [" / Math.sqrt(d)", "", /^In every case .* whose scores are not scaled\.$/m],

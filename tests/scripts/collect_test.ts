@@ -60,7 +60,7 @@ Deno.test("collect reads logs from any folder tree into one table, as CSV and ND
     assert.match(stdout, /\ntiny .* 2 +- +- +- +[\d.]+ +unfinished\ngrid-01.* done\n$/);
   }));
 
-Deno.test("collect tells mistakes in one line and exits with 2", () =>
+Deno.test("collect reports errors in one line and exits with 2", () =>
   inGrid(async (folder) => {
     await Deno.mkdir(`${folder}/empty`);
     await Deno.writeTextFile(`${folder}/log.ndjson`, "nonsense\nmore\n");

@@ -73,8 +73,8 @@ Deno.test("every example in the documentation type-checks and runs", () =>
     const program = `const failed: string[][] = [];\nsetInterval(() => {}, 1000);\n${all.join("\n")}\n` +
       `await Deno.writeTextFile("failed.json", JSON.stringify(failed));\nDeno.exit(0);\n`;
     await Deno.writeTextFile(`${folder}/all.ts`, program);
-    const own = new URL("deno.json", ROOT).pathname;
-    const ran = await deno(["run", "--allow-all", "--no-check", "--config", own, `${folder}/all.ts`]);
+    const denoJson = new URL("deno.json", ROOT).pathname;
+    const ran = await deno(["run", "--allow-all", "--no-check", "--config", denoJson, `${folder}/all.ts`]);
     assert.equal(ran.code, 0, ran.said);
     assert.deepEqual(JSON.parse(await Deno.readTextFile(`${folder}/failed.json`)), []);
   }));

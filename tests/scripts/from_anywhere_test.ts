@@ -9,9 +9,9 @@ const MOD = new URL("mod.ts", ROOT).pathname;
 async function deno(args: string[], cwd: string): Promise<Ended> {
   const env = { NO_COLOR: "1" };
   const options = { args, cwd, env, stdin: "null", stdout: "piped", stderr: "piped" } as const;
-  const found = await ended(new Deno.Command(Deno.execPath(), options).spawn());
-  assertEquals(found.code, 0, `${args.join(" ")}: ${found.stderr}`);
-  return found;
+  const result = await ended(new Deno.Command(Deno.execPath(), options).spawn());
+  assertEquals(result.code, 0, `${args.join(" ")}: ${result.stderr}`);
+  return result;
 }
 
 async function inEmptyFolder(body: (folder: string) => Promise<void>): Promise<void> {
@@ -96,9 +96,9 @@ Deno.test("from an empty folder, a script imports heed by an import map", () =>
 
 Deno.test("from an empty folder, a script imports @heed/heed once `deno link` has linked the checkout", () =>
   inEmptyFolder(async (folder) => {
-    const own =
+    const script =
       'import { lineChart as own } from "@heed/heed/chart";\nif (own !== lineChart) throw new Error("another");\n';
-    await Deno.writeTextFile(`${folder}/mine.ts`, own + using("@heed/heed"));
+    await Deno.writeTextFile(`${folder}/mine.ts`, script + using("@heed/heed"));
     await deno(["link", ROOT.pathname], folder);
     assertEquals((await deno(["run", "--allow-read", "mine.ts"], folder)).stdout, SAID);
   }));

@@ -22,14 +22,14 @@ Deno.test("generate continues the prompt, the same for one seed, and at temperat
     assert.equal(await write("--tokens", "0", "--prompt", "own"), "own\n");
   }));
 
-Deno.test("the sample that a run ends with is what generate writes from its last checkpoint", () =>
+Deno.test("the sample at the end of a run equals that of generate from its last checkpoint", () =>
   inFolder(async (folder) => {
     const { stdout } = await succeeds("train", ["tiny.yaml", "sample.tokens=40", "sample.top_k=5"], folder);
     const generated = await succeeds("generate", [], folder);
     assert.ok(stdout.startsWith(`\n${generated.stdout}\n`), stdout);
   }));
 
-Deno.test("a run that diverges ends all the same, without a sample", () =>
+Deno.test("a run that diverges ends without a sample", () =>
   inFolder(async (folder) => {
     const wild = ["optimizer.name=sgd", "optimizer.lr=1e30", "optimizer.clip=0", "sample.tokens=5"];
     await script("train", ["tiny.yaml", ...wild], folder);

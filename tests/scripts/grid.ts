@@ -24,7 +24,7 @@ export async function inGrid(body: (folder: string) => Promise<void>): Promise<v
 
 /** The one sweep's folder. */
 export function sweepOf(folder: string): string {
-  const found = tree(`${folder}/runs`).filter((path) => /^grid-sweep-[0-9a-f]{8}$/.test(path));
-  assert.equal(found.length, 1);
-  return `${folder}/runs/${found[0]}`;
+  const folders = tree(`${folder}/runs`).filter((path) => /^grid-sweep-[0-9a-f]{8}$/.test(path));
+  assert.equal(folders.length, 1);
+  return `${folder}/runs/${folders[0]}`;
 }

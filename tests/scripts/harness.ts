@@ -120,9 +120,9 @@ export async function succeeds(
   args: readonly string[],
   cwd: string,
 ): Promise<Ended> {
-  const found = await script(name, args, cwd);
-  assert.equal(found.code, 0, found.stderr);
-  return found;
+  const result = await script(name, args, cwd);
+  assert.equal(result.code, 0, result.stderr);
+  return result;
 }
 
 /** A text of about 20,000 characters in which something can be learnt. */

@@ -6,7 +6,7 @@ import { checkpoint, inFolder, latest, logOf, ROOT, script, succeeds } from "./h
 
 const FOLDER = new URL("tests/golden/gpt2", ROOT).pathname;
 
-Deno.test("an imported model is verified, continued, fine-tuned with fewer positions, and exported as it came", () =>
+Deno.test("an imported model is verified, continued, fine-tuned with fewer positions, and exported unchanged", () =>
   inFolder(async (folder) => {
     const { stdout } = await succeeds("import_model", [FOLDER, "--out", "runs/tiny"], folder);
     assert.match(
@@ -46,7 +46,7 @@ Deno.test("generate continues an imported model as transformers does", () =>
     assert.equal(stdout, tokenizer.decode(greedy) + "\n");
   }));
 
-Deno.test("import_model and export_model of what is not there are one line and exit code 2", () =>
+Deno.test("import_model and export_model of missing models are one line and exit code 2", () =>
   inFolder(async (folder) => {
     const refuses = async (
       name: "import_model" | "export_model" | "train",
@@ -92,7 +92,7 @@ Deno.test("import_model and export_model of what is not there are one line and e
     // Another shape: the tensor, both shapes and the key, before a device is opened.
     const there = "in tiny and";
     for (
-      const [override, told] of [
+      const [override, message] of [
         [
           "model.dim=16",
           `embed.weight is [297, 32] ${there} [297, 16] in this model: model.dim is 16 here and 32 there`,
@@ -113,6 +113,6 @@ Deno.test("import_model and export_model of what is not there are one line and e
     ) {
       const args = ["--from", "tiny", "data.files=[text.txt]", override];
       const { code, stderr } = await script("train", args, folder);
-      assert.deepEqual([code, stderr], [2, `train: train.from: tensor ${told}.\n`]);
+      assert.deepEqual([code, stderr], [2, `train: train.from: tensor ${message}.\n`]);
     }
   }));

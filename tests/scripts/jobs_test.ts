@@ -44,7 +44,7 @@ async function killedAt(folder: string, args: readonly string[], marker: string)
   return newest();
 }
 
-Deno.test("a job that was killed goes on when it is given again, and is not run again when it has ended", () =>
+Deno.test("a job that was killed continues when it is run again, and is not repeated when it has ended", () =>
   inFolder(async (folder) => {
     const job = await firstJob(folder, SWEEP);
     await succeeds("train", job, folder);
@@ -64,7 +64,7 @@ Deno.test("a job that was killed goes on when it is given again, and is not run 
     assert.match((await succeeds("train", job, folder)).stderr, /: the run has already ended\.\n$/);
   }));
 
-Deno.test("a run that another process is writing is not gone on with: by --resume, by its job, by its sweep", () =>
+Deno.test("a run that another process is writing cannot be resumed: by --resume, by its job, by its sweep", () =>
   inFolder(async (folder) => {
     const job = await firstJob(folder, SWEEP);
     const run = (await killedAt(folder, job, '"type":"checkpoint","step":60')).slice(folder.length + 1);
@@ -92,7 +92,7 @@ Deno.test("a run that another process is writing is not gone on with: by --resum
     assert.equal(tree(`${folder}/runs`).filter((path) => path.endsWith(".lock")).length, 0);
   }));
 
-Deno.test("a training holds the lock of its run until it ends", () =>
+Deno.test("training holds the lock of its run until it ends", () =>
   inFolder(async (folder) => {
     const process = start("train", ["tiny.yaml", "train.steps=5000", "output.checkpoint_every=5"], folder);
     await until(() => {
@@ -113,7 +113,7 @@ Deno.test("a training holds the lock of its run until it ends", () =>
     assert.equal(tree(`${folder}/runs`).filter((path) => path.endsWith(".lock")).length, 0);
   }));
 
-Deno.test("a run killed before its first checkpoint is begun anew, and collected once", () =>
+Deno.test("a run killed before its first checkpoint is restarted, and collected once", () =>
   inFolder(async (folder) => {
     const args = [...SWEEP.slice(0, 2), "train.steps=40", "eval.every=40"];
     const killed = await killedAt(folder, args, '"type":"step","step":1,');
@@ -130,7 +130,7 @@ Deno.test("a run killed before its first checkpoint is begun anew, and collected
     assert.ok(stderr.startsWith(`${killed.slice(folder.length + 1)}/log.ndjson: `), stderr);
   }));
 
-Deno.test("a damaged log is told in one line, the others are collected, and the exit code is 1", () =>
+Deno.test("a damaged log is reported in one line, the others are collected, and the exit code is 1", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
     await Deno.mkdir(`${folder}/runs/bad/1`, { recursive: true });
@@ -149,7 +149,7 @@ Deno.test("a damaged log is told in one line, the others are collected, and the 
     assert.equal(twice.stdout, stdout);
   }));
 
-Deno.test("a configuration that was given by its name is one in --jobs too, for there may be no such file elsewhere", () =>
+Deno.test("a configuration given by its name is given by its name in --jobs, because other machines may not have the file", () =>
   inFolder(async (folder) => {
     const job = await firstJob(folder, ["copy", "seed=[1,2]"]);
     assert.equal(job[0], "copy");
@@ -192,7 +192,7 @@ Deno.test("a run of a sweep is found by its name, the newest of those that have 
     assert.match((await succeeds("stats", ["tiny-02-lr=0.003"], folder)).stdout, /\/29991231-000000-a\/log/);
   }));
 
-Deno.test("a loss that went away is told with an exponent", () =>
+Deno.test("a huge loss is printed with an exponent", () =>
   inFolder(async (folder) => {
     // So large a step that the loss is about 1e16 and still a number.
     const args = ["tiny.yaml", "optimizer.name=sgd", "optimizer.lr=[1e5]", "train.steps=3"];

@@ -32,7 +32,7 @@ async function stoppedAt4(run: string): Promise<string[]> {
   return lines.slice(0, lineOf(lines, '"type":"step","step":5'));
 }
 
-Deno.test("state.json seals the records so far: their number, and a SHA-256 that leaves out what a clock says", () =>
+Deno.test("state.json seals the records so far: their number, and a SHA-256 without clock fields", () =>
   inFolder(async (folder) => {
     const seals: unknown[] = [];
     for (let i = 0; i < 2; i++) {
@@ -59,7 +59,7 @@ Deno.test("state.json seals the records so far: their number, and a SHA-256 that
     assert.deepEqual(seals[0], seals[1]);
   }));
 
-Deno.test("a shorter, holed, damaged, changed, missing or foreign log is refused in one line with the way on, and verify_load exits with 1", () =>
+Deno.test("a shorter, damaged, changed, missing or foreign log, or one with gaps, is an error of one line with the remedy, and verify_load exits with 1", () =>
   inFolder(async (folder) => {
     await succeeds("train", [...ARGS, "seed=2"], folder);
     const foreign = await stoppedAt4(latest(folder));
@@ -89,12 +89,12 @@ Deno.test("a shorter, holed, damaged, changed, missing or foreign log is refused
       [foreign, others, 0],
       [undefined, `has 0 ${sealed}`, 0],
     ];
-    for (const [damaged, told, step] of damages) {
+    for (const [damaged, fault, step] of damages) {
       const text = damaged?.map((line) => `${line}\n`).join("");
       if (text === undefined) await Deno.remove(`${run}/log.ndjson`);
       else await Deno.writeTextFile(`${run}/log.ndjson`, text);
       const message = await resume(run).then(() => "it went on", (error: Error) => error.message);
-      assert.ok(message.startsWith(`${run}/log.ndjson: ${told}`), `${told}: ${message}`);
+      assert.ok(message.startsWith(`${run}/log.ndjson: ${fault}`), `${fault}: ${message}`);
       const remedy = step > 0 ? `--resume ${run}/checkpoints/${step}` : `${run}/config.yaml`;
       assert.ok(!message.includes("\n") && message.endsWith(`: deno task train ${remedy}`), message);
       // Nothing was touched.
@@ -116,7 +116,7 @@ Deno.test("a shorter, holed, damaged, changed, missing or foreign log is refused
     assert.deepEqual(outcome(latest(folder)), expected);
   }));
 
-Deno.test("a sweep whose run has lost its log names the folder to remove, and then makes that run anew", () =>
+Deno.test("a sweep whose run has lost its log names the folder to remove, and then repeats that run", () =>
   inFolder(async (folder) => {
     const sweep = [...ARGS, "optimizer.lr=[0.001]"];
     await succeeds("train", sweep, folder);
@@ -134,7 +134,7 @@ Deno.test("a sweep whose run has lost its log names the folder to remove, and th
     assert.notEqual(latest(folder, name), run);
   }));
 
-Deno.test("a log whose lines another tool wrote anew with sorted keys and spaces is still the checkpoint's", () =>
+Deno.test("a log rewritten by another tool with sorted keys and spaces still matches the checkpoint", () =>
   inFolder(async (folder) => {
     await succeeds("train", ARGS, folder);
     const run = latest(folder);

@@ -50,12 +50,12 @@ Deno.test("every record of every task has v, type and snake_case fields, nested 
     logOf(latest(folder)).trimEnd().split("\n").forEach((line) => checkLine("train", line));
     for (const [task, types, args] of ASKED) {
       const { stdout } = await succeeds(task, args, folder);
-      const found = stdout.trimEnd().split("\n").map((line) => checkLine(task, line));
-      assert.deepEqual([...new Set(found)].sort(), types.split(" "), task);
+      const records = stdout.trimEnd().split("\n").map((line) => checkLine(task, line));
+      assert.deepEqual([...new Set(records)].sort(), types.split(" "), task);
     }
   }));
 
-Deno.test("collect nests the keys in which runs differ under config", () =>
+Deno.test("collect nests the keys that differ between runs under config", () =>
   inFolder(async (folder) => {
     const short = ["tiny.yaml", "train.steps=1", "eval.batches=1", "sample.tokens=0"];
     for (const dim of [8, 16]) await succeeds("train", [...short, `model.dim=${dim}`], folder);

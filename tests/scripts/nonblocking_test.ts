@@ -63,10 +63,10 @@ async function writesAll(name: (typeof SCRIPTS)[number], args: string[], folder:
   assert.ok(expected.stdout.length > 3 * 4096, `${expected.stdout.length} bytes`);
   const { code, stdout, stderr } = await slowlyRead([...taskArguments(name), ...args], folder);
   assert.equal(code, 0, stderr);
-  const [found, whole] = [stdout, expected.stdout].map((text) =>
+  const [actual, complete] = [stdout, expected.stdout].map((text) =>
     timeless(text).replace(/"name":"[^"]*"/, "")
   );
-  assert.ok(found === whole, `${found.length} bytes, expected ${whole.length}`);
+  assert.ok(actual === complete, `${actual.length} bytes, expected ${complete.length}`);
 }
 
 /** A test of Linux, whose numbers the launcher has. */

@@ -32,7 +32,7 @@ const poisoned = (body: (folder: string) => Promise<void>): Promise<void> =>
     await body(folder);
   });
 
-Deno.test("on a model of NaN every question refuses in one line, and verify_load fails", () =>
+Deno.test("on a model of NaN every analysis is an error of one line, and verify_load fails", () =>
   poisoned(async (folder) => {
     const asked = [
       ...Object.entries(QUESTIONS),
@@ -57,7 +57,7 @@ Deno.test("on a model of NaN every question refuses in one line, and verify_load
     assert.match(stdout, /\nFAIL parameters: .* are not finite, number 0 is NaN/);
   }));
 
-Deno.test("a question to a model whose numbers are NaN on the device throws NotFiniteError", () =>
+Deno.test("an analysis of a model whose numbers are NaN on the device throws NotFiniteError", () =>
   poisoned(async (folder) => {
     const loaded = await loadCheckpoint(checkpoint(latest(folder)));
     using device = cpuDevice();

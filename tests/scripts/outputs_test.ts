@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { inFolder, script, succeeds } from "./harness.ts";
 
-Deno.test("ablate, patch and logit_lens refuse an --out that cannot be written before they compute anything", () =>
+Deno.test("ablate, patch and logit_lens report an --out that cannot be written before they compute anything", () =>
   inFolder(async (folder) => {
     const runs = new URL("../fixtures/runs/fixture/", import.meta.url);
     const [{ name }] = Deno.readDirSync(runs);
@@ -29,7 +29,7 @@ Deno.test("ablate, patch and logit_lens refuse an --out that cannot be written b
     }
   }));
 
-Deno.test("plot, attention_maps and embeddings write over no file that nobody named", () =>
+Deno.test("plot, attention_maps and embeddings overwrite no file unless it is named", () =>
   inFolder(async (folder) => {
     const short = ["tiny.yaml", "train.steps=2", "eval.batches=1", "sample.tokens=0"];
     await succeeds("train", short, folder);

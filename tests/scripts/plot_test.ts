@@ -27,9 +27,9 @@ async function plot(folder: string, args: readonly string[], stdin?: string): Pr
 }
 
 /** A run folder with a log in it. */
-async function makeRun(folder: string, path: string, made: MadeLog): Promise<void> {
+async function makeRun(folder: string, path: string, log: MadeLog): Promise<void> {
   await Deno.mkdir(`${folder}/runs/${path}`, { recursive: true });
-  await writeLog(`${folder}/runs/${path}/log.ndjson`, madeLog(made));
+  await writeLog(`${folder}/runs/${path}/log.ndjson`, madeLog(log));
 }
 
 async function succeeds(folder: string, args: readonly string[], stdin?: string): Promise<string> {
@@ -48,8 +48,8 @@ Deno.test("plot writes the charts of each run into its charts folder and prints 
     assert.ok(printed.includes("runs/small/1/charts/heads_sink_last.svg"));
     assert.equal(printed.at(-1), "runs/bare/1/charts/loss.svg");
     for (const path of printed) assertReads(await Deno.readTextFile(`${folder}/${path}`));
-    const found = tree(folder).filter((path) => path.endsWith(".svg"));
-    assert.deepEqual(found, printed.toSorted());
+    const charts = tree(folder).filter((path) => path.endsWith(".svg"));
+    assert.deepEqual(charts, printed.toSorted());
     // No argument is the latest run.
     assert.equal((await succeeds(folder, [])).trim().split("\n").length, 9);
   }));
@@ -114,7 +114,7 @@ Deno.test("plot draws statistics by tap, head and kind, with a logarithmic and a
     assertReads(await Deno.readTextFile(`${folder}/norms.svg`), "L2 norm", "loss (nats per token)");
   }));
 
-Deno.test("plot tells every mistake in one line, exits with 2 and writes nothing", () =>
+Deno.test("plot reports every error in one line, exits with 2 and writes nothing", () =>
   inFolder(async (folder) => {
     await makeRun(folder, "small/1", { steps: 30, every: 10 });
     await makeRun(folder, "none/1", { steps: 0 });

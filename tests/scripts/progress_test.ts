@@ -48,7 +48,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "the width of the terminal is read again when it changes",
+  name: "the width of the terminal is updated when it changes",
   ignore,
   fn: () =>
     inFolder(async (folder) => {
@@ -78,7 +78,7 @@ Deno.test({
     }),
 });
 
-Deno.test("evaluation losses are printed as they come, on stderr", () =>
+Deno.test("evaluation losses are printed on stderr when they are computed", () =>
   inFolder(async (folder) => {
     const { stderr } = await succeeds("train", ["tiny.yaml"], folder);
     const lines = stderr.split("\n").filter((line) => /^step \d: val loss \d\.\d{4}$/.test(line));
@@ -99,12 +99,12 @@ Deno.test("in a pipe quick tasks show no progress, and --progress none shows non
     assert.equal(partsOf(seen).progress.length, 0);
   }));
 
-Deno.test("generate writes each token to a pipe as it comes, and nothing but the text", () =>
+Deno.test("generate writes each token to a pipe when it is generated, and nothing but the text", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
     const args = ["--tokens", "600", "--prompt", "The ", "--prompt", "and ", "--temperature", "1"];
-    const whole = await succeeds("generate", [...args, "--format", "ndjson"], folder);
-    const texts = whole.stdout.trimEnd().split("\n").map((line) => JSON.parse(line).text);
+    const ndjson = await succeeds("generate", [...args, "--format", "ndjson"], folder);
+    const texts = ndjson.stdout.trimEnd().split("\n").map((line) => JSON.parse(line).text);
     const process = start("generate", args, folder);
     const chunks: string[] = [];
     const utf8 = new TextDecoder();

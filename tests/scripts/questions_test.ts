@@ -25,7 +25,7 @@ async function asked(
   });
 }
 
-Deno.test("generate takes several prompts and stop strings, searches with beams, and tells what ended a text", () =>
+Deno.test("generate takes several prompts and stop strings, searches with beams, and reports why a text ended", () =>
   asked(async ({ lines, objects, folder }) => {
     const prompts = ["--prompt", "The ", "--prompt", "and "];
     const texts = await objects("generate", ...prompts, "--stop", "e", "--tokens", "30");
@@ -87,7 +87,7 @@ Deno.test("perplexity of a split is the run's validation loss, of texts the mean
     ]);
   }));
 
-Deno.test("attention_maps writes one sheet, or a chart a head, labelled by token", () =>
+Deno.test("attention_maps writes one sheet, or one chart per head, labelled by token", () =>
   asked(async ({ lines, folder }) => {
     await lines("attention_maps", "--text", "The number");
     const sheet = Deno.readTextFileSync(`${folder}/attention_maps.svg`);
@@ -115,7 +115,7 @@ Deno.test("embeddings are stored with their tokens and lengths", () =>
     assert.match(long.stderr, /^embeddings: Sample 1, "The number 3 follows": The text has 20 tokens, .*\n$/);
   }));
 
-Deno.test("logit_lens, attribution, ablate and patch tell numbers that agree with the model's own", () =>
+Deno.test("logit_lens, attribution, ablate and patch print numbers that agree with the model", () =>
   asked(async ({ lines, objects, folder }) => {
     const [best] = await objects("next_token", "--text", "The numb", "--top", "1");
     const points = await objects("logit_lens", "--text", "The numb", "--out", "lens.svg");
@@ -157,7 +157,7 @@ Deno.test("logit_lens, attribution, ablate and patch tell numbers that agree wit
     for (const name of ["lens", "ablation"]) assert.ok(Deno.statSync(`${folder}/${name}.svg`).size > 1000);
   }));
 
-Deno.test("runs finds runs by name, date and key, and tells what two have different", () =>
+Deno.test("runs finds runs by name, date and key, and prints the differences of two", () =>
   asked(async ({ lines, objects, folder }) => {
     await succeeds(
       "train",
@@ -166,11 +166,11 @@ Deno.test("runs finds runs by name, date and key, and tells what two have differ
     );
     const all = await objects("runs");
     // A folder's time is in seconds: two runs of one second have no order.
-    const found = all.map(({ name, step }): [string, number] => [String(name), Number(step)]).sort((
+    const ranked = all.map(({ name, step }): [string, number] => [String(name), Number(step)]).sort((
       [a],
       [b],
     ) => a < b ? -1 : 1);
-    assert.deepEqual(found, [["other", 2], ["tiny", 20]]);
+    assert.deepEqual(ranked, [["other", 2], ["tiny", 20]]);
     assert.deepEqual((await objects("runs", "oth*")).map(({ name }) => name), ["other"]);
     assert.deepEqual(
       (await objects("runs", "model.dim=16", "--since", "2020-01-01")).map(({ name }) => name),
@@ -203,7 +203,7 @@ Deno.test("runs finds runs by name, date and key, and tells what two have differ
 /** The ids of a text under the tokenizer of the runs here, as `--ids` takes them. */
 const idsOf = (text: string) => charTokenizer(TEXT).encode(text).join(",");
 
-Deno.test("every question to a model takes ids in the place of a text, and answers the same", () =>
+Deno.test("every analysis takes ids instead of a text, with the same result", () =>
   asked(async ({ lines, objects, folder }) => {
     const same = ["next_token", "logit_lens", "attribution", "perplexity"] as const;
     for (const name of same) {
@@ -269,13 +269,13 @@ Deno.test("the empty prompt is continued from a first token, given as its text o
     }
   }));
 
-Deno.test("perplexity names the most and the least likely token, text and row, with their places", () =>
+Deno.test("perplexity names the most and the least likely token, text and row, with their positions", () =>
   asked(async ({ lines, objects }) => {
     const texts = ["The number", "and the"];
     const args = texts.flatMap((text) => ["--text", text]);
     const records = await objects("perplexity", ...args, "--tokens");
-    const tokens = records.filter(({ type }) => type === "token_loss").map(({ v: _, type: __, ...own }) =>
-      own
+    const tokens = records.filter(({ type }) => type === "token_loss").map(({ v: _, type: __, ...loss }) =>
+      loss
     );
     const all = records.at(-1)!;
     const ranked = tokens.sort((a, b) => Number(a.nats) - Number(b.nats));
@@ -305,7 +305,7 @@ Deno.test("perplexity names the most and the least likely token, text and row, w
     assert.ok(Math.abs(Number(read[position - 1].nats) - nats) < 1e-5, `${read[position - 1].nats}, ${nats}`);
   }));
 
-Deno.test("argumentsOf() lists what is given several times, oneOf() refuses other words with the nearest", () => {
+Deno.test("argumentsOf() lists repeated options, oneOf() rejects other words with the nearest", () => {
   const command = {
     name: "example",
     summary: "shows lists",

@@ -73,7 +73,7 @@ const SVG =
   '<svg xmlns="http://www.w3.org/2000/svg" aria-labelledby="t"><title id="t">id="t" url(#a)</title>' +
   '<clipPath id="a"><path d="M0,0"/></clipPath><use href="#a" clip-path="url(#a)"/></svg>\n';
 
-Deno.test("a report says what ran, on what, how it went and what it wrote", async () => {
+Deno.test("a report has the run's configuration, device, losses and outputs", async () => {
   const text = textOf(
     await reportOf([
       RUN,
@@ -120,7 +120,7 @@ Deno.test("a report says what ran, on what, how it went and what it wrote", asyn
   assert.ok(!text.includes("The second."));
 });
 
-Deno.test("a report of a name, a text and a chart full of HTML is a page with none of it", async () => {
+Deno.test("HTML in a name, a text and a chart is escaped in a report", async () => {
   const records: LogRecord[] = [
     RUN,
     step(1, NaN),
@@ -144,25 +144,25 @@ Deno.test("a report of a name, a text and a chart full of HTML is a page with no
 });
 
 Deno.test("charts of one page share no id, and each refers to its own", async () => {
-  const made = '<?xml version="1.0"?>\n<!-- made -->\n' + SVG;
+  const drawing = '<?xml version="1.0"?>\n<!-- made -->\n' + SVG;
   const loss = lossChart([step(1, 4), step(2, 3)]);
-  const html = await reportOf([], { charts: { "loss.svg": loss, "a.svg": made, "b.svg": made } });
+  const html = await reportOf([], { charts: { "loss.svg": loss, "a.svg": drawing, "b.svg": drawing } });
   const ids = [...html.matchAll(/<[^>]*\sid="([^"]*)"/g)].map(([, id]) => id);
   assert.ok(ids.length >= 5, "the two ids of each chart, and those of the loss");
   assert.equal(new Set(ids).size, ids.length);
   const svgs = html.match(/<svg[\s\S]*?<\/svg>/g)!;
   assert.equal(svgs.length, 3);
   for (const svg of svgs) {
-    const own = [...svg.matchAll(/<[^>]*\sid="([^"]*)"/g)].map(([, id]) => id);
+    const ids = [...svg.matchAll(/<[^>]*\sid="([^"]*)"/g)].map(([, id]) => id);
     const tags = svg.match(/<[^>]*>/g)!.join("");
     const used = [...tags.matchAll(/(?:url\(#|href="#|aria-labelledby=")([^")]*)/g)].map(([, id]) => id);
-    assert.ok(used.length > 0 && used.every((id) => own.includes(id)), `${used} of ${own}`);
+    assert.ok(used.length > 0 && used.every((id) => ids.includes(id)), `${used} of ${ids}`);
   }
   // What is written between tags stays as it is.
   assert.match(svgs[1], /<title id="chart1-t">id="t" url\(#a\)<\/title>/);
 });
 
-Deno.test("an SVG with a script, a style, a link or no end becomes a picture", () => {
+Deno.test("an SVG with a script, a style, a link or no end is embedded as an image", () => {
   const inside = (part: string) => SVG.replace("<clipPath", `${part}<clipPath`);
   const reaching = [
     inside("<script>1</script>"),
@@ -182,7 +182,7 @@ Deno.test("an SVG with a script, a style, a link or no end becomes a picture", (
   assert.match(inlineSvg("x", inside("<text>a script url(b) onx=1</text>"), "c-"), /^<svg /);
 });
 
-Deno.test("a report of many records folds its texts and statistics and cuts none, with a row for each code of warning", async () => {
+Deno.test("a report of many records collapses its texts and statistics and omits none, with a row for each code of warning", async () => {
   async function* records(): AsyncGenerator<LogRecord> {
     for (let i = 1; i <= 1000; i++) {
       yield* [
@@ -245,7 +245,7 @@ Deno.test("report writes report.html into the run's folder, with its charts and 
     assert.ok(now.includes(">training loss<") && now.includes("unigram entropy"));
   }));
 
-Deno.test("report of what is no run, or to where nothing can be written, is one line and exit code 2", () =>
+Deno.test("report of a missing run, or to a path that cannot be written, is one line and exit code 2", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
     const refused = async (args: string[], pattern: RegExp) => {

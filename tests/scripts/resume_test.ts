@@ -56,7 +56,7 @@ function logSoFar(folder: string): string {
 const lines = (folder: string): number => logSoFar(folder).split("\n").length - 1;
 
 for (const device of ["cpu", "webgpu"]) {
-  Deno.test(`killed at random moments and resumed, a run on ${device} leaves the log and the checkpoint of an unbroken one`, () =>
+  Deno.test(`killed at random moments and resumed, a run on ${device} leaves the log and the checkpoint of an uninterrupted one`, () =>
     inFolder(async (folder) => {
       const long = [...LONG, ...(device === "webgpu" ? ["train.steps=100"] : []), "--device", device];
       await succeeds("train", long, folder);
@@ -83,7 +83,7 @@ for (const device of ["cpu", "webgpu"]) {
 }
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-  Deno.test(`${signal} saves and exits with 130, and the resumed run equals an unbroken one`, () =>
+  Deno.test(`${signal} saves and exits with 130, and the resumed run equals an uninterrupted one`, () =>
     inFolder(async (folder) => {
       await succeeds("train", LONG, folder);
       const expected = outcome(latest(folder));
@@ -103,7 +103,7 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     }));
 }
 
-Deno.test("Ctrl-C before the first step leaves a run that can go on", () =>
+Deno.test("Ctrl-C before the first step leaves a run that can be resumed", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
     const expected = outcome(latest(folder));
@@ -139,7 +139,7 @@ Deno.test("a second Ctrl-C exits at once, in the middle of a long evaluation", (
     assert.ok(performance.now() - asked < 1500);
   }));
 
-Deno.test("Ctrl-C in the middle of the last sample leaves a run whose end is made when it goes on", () =>
+Deno.test("Ctrl-C during the last sample leaves a run that ends when it is resumed", () =>
   inFolder(async (folder) => {
     const process = start("train", ["tiny.yaml", "sample.tokens=300000"], folder);
     await until(() => /"type":"checkpoint","step":6/.test(logSoFar(folder)));
@@ -150,7 +150,7 @@ Deno.test("Ctrl-C in the middle of the last sample leaves a run whose end is mad
     assert.doesNotMatch(logOf(latest(folder)), /"type":"(sample|done)"/);
   }));
 
-Deno.test("a log cut anywhere after its last checkpoint was saved is made whole by resuming", () =>
+Deno.test("resuming completes a log cut anywhere after its last checkpoint was saved", () =>
   inFolder(async (folder) => {
     await succeeds("train", [...LONG, "train.steps=70"], folder);
     const run = latest(folder);
@@ -170,7 +170,7 @@ Deno.test("a log cut anywhere after its last checkpoint was saved is made whole 
     }
   }));
 
-Deno.test("a checkpoint of a step without an evaluation gets its record too when the run was killed before it", () =>
+Deno.test("a run killed before the record of a checkpoint without an evaluation writes it when resumed", () =>
   inFolder(async (folder) => {
     const args = ["tiny.yaml", "train.steps=9", "eval.every=9", "output.checkpoint_every=4"];
     await succeeds("train", args, folder);
@@ -186,7 +186,7 @@ Deno.test("a checkpoint of a step without an evaluation gets its record too when
     assert.deepEqual(outcome(run), expected);
   }));
 
-Deno.test("a run killed before best pointed at its best checkpoint sets that right, and removes what it no longer needs", () =>
+Deno.test("a run killed before best pointed at its best checkpoint corrects it, and removes checkpoints it no longer needs", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml", "train.steps=9", "output.checkpoint_every=3"], folder);
     const run = latest(folder);
@@ -224,7 +224,7 @@ Deno.test("a run killed before best pointed at its best checkpoint sets that rig
     assert.equal(configured(logOf(run)), configured(log));
   }));
 
-Deno.test("a run that has ended, one without a checkpoint, and one that is not there are one line and exit code 2", () =>
+Deno.test("a run that has ended, one without a checkpoint, and a missing one are one line and exit code 2", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
     const run = latest(folder);

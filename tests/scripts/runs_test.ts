@@ -23,8 +23,8 @@ Deno.test("runs lists a link to nowhere and a run without a readable config.yaml
     ]);
     assert.match(rows[0], /runs\/gone: No such file/);
     assert.match(rows[1], /2025-01-02T03:04:05Z .*config\.yaml:2:1: not valid YAML/);
-    const found = await succeeds("runs", ["--format", "ndjson"], folder);
-    const faults = found.stdout.trimEnd().split("\n").map((line) => JSON.parse(line).fault);
+    const output = await succeeds("runs", ["--format", "ndjson"], folder);
+    const faults = output.stdout.trimEnd().split("\n").map((line) => JSON.parse(line).fault);
     assert.deepEqual(faults.map((fault) => fault === null), [false, false, true]);
   }));
 
@@ -72,7 +72,7 @@ async function named(folder: string, path = "runs/latest"): Promise<string> {
   return stdout.split("\n")[0].replace(/\/log\.ndjson$/, "");
 }
 
-Deno.test("runs/latest stays at a run with a checkpoint while a younger one has none, and moves when it has", () =>
+Deno.test("runs/latest points at the newest run with a checkpoint", () =>
   inFolder(async (folder) => {
     await succeeds("train", SHORT, folder);
     const first = await named(folder);

@@ -54,7 +54,7 @@ Deno.test("show prints tokens, ids and the targets that count, as a table and as
     }
   }));
 
-Deno.test("train --tasks learns a task of one's own and scores its answers", () =>
+Deno.test("train --tasks learns a user's task and scores its answers", () =>
   inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/mine.ts`, TASKS);
     const shown = await succeeds("show", ["copy", "--tasks", "mine.ts", "--samples", "1"], folder);

@@ -17,7 +17,7 @@ async function refuses(
   assert.deepEqual(tree(folder), before, `${name} ${args.join(" ")}`);
 }
 
-Deno.test("a file that ends as no chart, and an empty path, are refused before any work", () =>
+Deno.test("a file without a chart's extension, and an empty path, are errors before any work", () =>
   inFolder(async (folder) => {
     const charts: [(typeof SCRIPTS)[number], string[]][] = [
       ["plot", ["--metric", "loss", "--out"]],
@@ -52,7 +52,7 @@ Deno.test("a file that ends as no chart, and an empty path, are refused before a
     }
   }));
 
-Deno.test("a pattern, a key and a name that do nothing are refused with what is known, a warmup beyond the run is a warning", () =>
+Deno.test("a pattern, a key and a name without effect are errors with the known ones, a warmup beyond the run is a warning", () =>
   inFolder(async (folder) => {
     const train = (args: string[], pattern: RegExp) =>
       refuses(folder, "train", ["tiny.yaml", ...args], pattern);

@@ -45,7 +45,7 @@ async function writeLog(path: string, last: number): Promise<void> {
   await Deno.writeTextFile(path, lines.join(""));
 }
 
-Deno.test("stats of a run tells the records and losses of its log", () =>
+Deno.test("stats of a run prints the records and losses of its log", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
     const { stdout } = await succeeds("stats", [], folder);
@@ -62,7 +62,7 @@ Deno.test("stats of a run tells the records and losses of its log", () =>
     }
   }));
 
-Deno.test("stats without an option tells what there is to ask for", () =>
+Deno.test("stats without options lists the available statistics", () =>
   inFolder(async (folder) => {
     await writeLog(`${folder}/log.ndjson`, 40);
     const { stdout } = await succeeds("stats", ["log.ndjson"], folder);
@@ -126,12 +126,12 @@ Deno.test("stats with options prints the rows they choose as a table, CSV and ND
     assert.equal((await rows("--format", "csv")).length, 1 + 2 * 20);
   }));
 
-Deno.test("stats tells a mistake in one line and exits with 2", () =>
+Deno.test("stats reports an error in one line and exits with 2", () =>
   inFolder(async (folder) => {
     await writeLog(`${folder}/log.ndjson`, 20);
     const refused = async (args: string[], message: string, stdout = "") => {
-      const found = await script("stats", args, folder);
-      assert.deepEqual(found, { code: 2, stdout, stderr: `stats: ${message}\n` });
+      const result = await script("stats", args, folder);
+      assert.deepEqual(result, { code: 2, stdout, stderr: `stats: ${message}\n` });
     };
     const log = "log.ndjson";
     await refused(
@@ -169,7 +169,7 @@ Deno.test("stats tells a mistake in one line and exits with 2", () =>
     ]]);
   }));
 
-Deno.test("stats whose reader goes away ends quietly with 0", () =>
+Deno.test("stats with a closed pipe ends quietly with 0", () =>
   inFolder(async (folder) => {
     // More than a pipe holds.
     await writeLog(`${folder}/log.ndjson`, 20_000);
@@ -183,7 +183,7 @@ Deno.test("stats whose reader goes away ends quietly with 0", () =>
     assert.deepEqual([code, stderr], [0, ""]);
   }));
 
-Deno.test("stats sums up and picks from 100,000 steps within 10 seconds and a heap smaller than the log", () =>
+Deno.test("stats summarizes and selects from 100,000 steps within 10 seconds and a heap smaller than the log", () =>
   inFolder(async (folder) => {
     const block = Array.from(records(10), (record) => formatRecord(record) + "\n").join("");
     const file = await Deno.open(`${folder}/log.ndjson`, { write: true, create: true });

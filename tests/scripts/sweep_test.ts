@@ -27,7 +27,7 @@ function logsOf(sweep: string): Record<string, string> {
   );
 }
 
-Deno.test("a 2 x 3 sweep killed in the middle, twice, goes on by the same command to the table, chart and logs of an unbroken one", () =>
+Deno.test("a 2 x 3 sweep killed in the middle, twice, continues by the same command to the table, chart and logs of an uninterrupted one", () =>
   inGrid(async (folder) => {
     const unbroken = await succeeds("train", ["grid.yaml"], folder);
     const expected = {
@@ -90,8 +90,8 @@ Deno.test("a 2 x 3 sweep killed in the middle, twice, goes on by the same comman
     const resumed = await succeeds("train", ["grid.yaml"], folder);
     assert.equal(resumed.stdout, unbroken.stdout);
     assert.deepEqual(resumed.stderr.match(/\(already ended\)/g)?.length, 3);
-    const found = { logs: logsOf(sweep), chart: Deno.readTextFileSync(`${sweep}/val_loss.svg`) };
-    assert.deepEqual(found, expected);
+    const outputs = { logs: logsOf(sweep), chart: Deno.readTextFileSync(`${sweep}/val_loss.svg`) };
+    assert.deepEqual(outputs, expected);
     // One folder a run: what was begun was gone on with, and what had ended was left as it was.
     const folders = tree(sweep).filter((path) => /^grid-\d\d-[^/]+\/[^/]+$/.test(path));
     assert.equal(folders.length, 6);
@@ -108,7 +108,7 @@ Deno.test("a 2 x 3 sweep killed in the middle, twice, goes on by the same comman
     assert.deepEqual(JSON.parse(Deno.readTextFileSync(`${sweep}/index.json`)).ended.length, 6);
   }));
 
-Deno.test("Ctrl-C saves the run of a sweep that it meets, exits with 130, and the same command goes on", () =>
+Deno.test("Ctrl-C saves the current run of a sweep, exits with 130, and the same command continues", () =>
   inGrid(async (folder) => {
     const short = ["grid.yaml", "model.dim=8", "optimizer.lr=[0.001,0.01]"];
     const { stdout } = await succeeds("train", short, folder);
@@ -131,14 +131,14 @@ Deno.test("Ctrl-C saves the run of a sweep that it meets, exits with 130, and th
     assert.equal((await succeeds("train", short, folder)).stdout, stdout);
   }));
 
-Deno.test("on a terminal a sweep has one line of progress a run, rewritten until it ends", () =>
+Deno.test("on a terminal a sweep has one line of progress per run, rewritten until it ends", () =>
   inGrid(async (folder) => {
     const args = ["grid.yaml", "model.dim=8", "optimizer.lr=[0.001,0.01]"];
     const { seen } = await onTerminal("train", args, folder);
     const progress = assertOneLine(seen);
     for (const run of ["1/2 grid-01-lr=0.001", "2/2 grid-02-lr=0.01"]) {
-      const own = progress.filter((line) => line.startsWith(run));
-      assert.ok(own.length >= 3, JSON.stringify(progress));
+      const updates = progress.filter((line) => line.startsWith(run));
+      assert.ok(updates.length >= 3, JSON.stringify(progress));
       const lines = seen.replaceAll(CLEARED, "\n").split(/\r?\n/).filter((line) =>
         line.startsWith(run) && line.includes("val loss")
       );
@@ -147,7 +147,7 @@ Deno.test("on a terminal a sweep has one line of progress a run, rewritten until
     }
   }));
 
-Deno.test("a second process is kept out of a sweep that runs", () =>
+Deno.test("a second process cannot run the same sweep", () =>
   inGrid(async (folder) => {
     const process = start("train", ["grid.yaml", "train.steps=5000"], folder);
     await until(() => {
@@ -265,7 +265,7 @@ for (const [program, workers] of Object.entries(WORKERS)) {
   });
 }
 
-Deno.test("--jobs prints a command a run, quoted for no shell, and a lone run is one job", () =>
+Deno.test("--jobs prints one command per run, not quoted for a shell, and a single run is one job", () =>
   inGrid(async (folder) => {
     const before = tree(folder);
     const { stdout } = await succeeds(

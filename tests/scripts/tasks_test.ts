@@ -25,13 +25,13 @@ Deno.test("every task has a description, and every script is a task", () => {
 
 /** The words of a line of the shell, up to the first pipe. */
 function words(line: string): string[] {
-  const found: string[] = line.match(/'[^']*'|"[^"]*"|[^\s'"]+/g) ?? [];
-  const end = found.indexOf("|");
-  return found.slice(0, end < 0 ? undefined : end).map((word) => word.replace(/^(['"])(.*)\1$/s, "$2"));
+  const words: string[] = line.match(/'[^']*'|"[^"]*"|[^\s'"]+/g) ?? [];
+  const end = words.indexOf("|");
+  return words.slice(0, end < 0 ? undefined : end).map((word) => word.replace(/^(['"])(.*)\1$/s, "$2"));
 }
 
 for (const name of SCRIPTS) {
-  Deno.test(`${name} --help exits with 0, tells every option, and every line that it says to try is valid`, () =>
+  Deno.test(`${name} --help exits with 0, lists every option, and all its examples are valid`, () =>
     inFolder(async (folder) => {
       const { code, stdout, stderr } = await script(name, ["--help"], folder);
       assert.deepEqual([code, stderr], [0, ""]);
@@ -64,7 +64,7 @@ const COMMAND: Command = {
   examples: ["deno task example"],
 };
 
-Deno.test("argumentsOf() reads options, defaults, overrides and a lone -, and refuses what it does not know", () => {
+Deno.test("argumentsOf() reads options, defaults, overrides and a lone -, and rejects unknown options", () => {
   assert.deepEqual(argumentsOf(COMMAND, ["a", "~b", "+c=1", "--quiet", "--size=4", "-"]), {
     positionals: ["a", "~b", "+c=1", "-"],
     values: { size: "4" },
@@ -87,7 +87,7 @@ Deno.test("argumentsOf() reads options, defaults, overrides and a lone -, and re
   );
 });
 
-Deno.test("splitOverrides() tells overrides from names, numberOption() numbers from other text", () => {
+Deno.test("splitOverrides() separates overrides from names, numberOption() rejects text that is not a number", () => {
   assert.deepEqual(splitOverrides(["small", "a.b=1", "~c", "+d=2", "runs/lr=0.1.yaml"]), {
     names: ["small", "runs/lr=0.1.yaml"],
     overrides: ["a.b=1", "~c", "+d=2"],
@@ -102,7 +102,7 @@ Deno.test("splitOverrides() tells overrides from names, numberOption() numbers f
   }
 });
 
-Deno.test("interruptSignal() is not raised before anyone asks", () => {
+Deno.test("interruptSignal() is not raised before it is requested", () => {
   const { signal } = interruptSignal();
   assert.equal(signal.aborted, false);
 });

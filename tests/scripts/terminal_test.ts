@@ -14,14 +14,14 @@ function assertPlain({ stdout, stderr }: Ended): void {
 }
 
 /** A mistake: one line of at most 500 characters, which it returns. */
-function assertOneLine(found: Ended): string {
-  assertPlain(found);
-  assert.equal(found.code, 2, found.stderr);
-  assert.match(found.stderr, /^[^\n]{1,500}\n$/);
-  return found.stderr;
+function assertOneLine(result: Ended): string {
+  assertPlain(result);
+  assert.equal(result.code, 2, result.stderr);
+  assert.match(result.stderr, /^[^\n]{1,500}\n$/);
+  return result.stderr;
 }
 
-Deno.test("control characters of a safetensors header are shown escaped, not sent", () =>
+Deno.test("control characters of a safetensors header are shown escaped", () =>
   inFolder(async (folder) => {
     await Deno.mkdir(`${folder}/gpt2`);
     const golden = new URL("tests/golden/gpt2/config.json", ROOT);
@@ -69,18 +69,18 @@ Deno.test("control characters and marks of direction in a log are shown escaped 
     const text = records.map((record) => `${JSON.stringify(record)}\n`).join("");
     await Deno.writeTextFile(`${folder}/runs/log.ndjson`, text);
     for (const args of [[], ["--kind", "act"]]) {
-      const found = await script("stats", ["runs/log.ndjson", ...args], folder);
-      assertPlain(found);
-      assert.equal(found.code, 0, found.stderr);
-      assert.ok(found.stdout.includes(SHOWN), found.stdout);
+      const result = await script("stats", ["runs/log.ndjson", ...args], folder);
+      assertPlain(result);
+      assert.equal(result.code, 0, result.stderr);
+      assert.ok(result.stdout.includes(SHOWN), result.stdout);
     }
-    const found = await script("collect", ["runs"], folder);
-    assertPlain(found);
-    assert.equal(found.code, 0, found.stderr);
-    assert.ok(found.stdout.includes(SHOWN), found.stdout);
+    const result = await script("collect", ["runs"], folder);
+    assertPlain(result);
+    assert.equal(result.code, 0, result.stderr);
+    assert.ok(result.stdout.includes(SHOWN), result.stdout);
   }));
 
-Deno.test("a message of more than 500 characters is cut in its middle and says so", () =>
+Deno.test("a message of more than 500 characters is shortened in its middle", () =>
   inFolder(async (folder) => {
     const long = `${"x".repeat(3000)}/${"y".repeat(3000)}`;
     const line = assertOneLine(await script("stats", [long], folder));

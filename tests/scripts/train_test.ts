@@ -21,7 +21,7 @@ const FIELDS: Record<string, string> = {
   done: "v type step seconds best files",
 };
 
-Deno.test("train writes log, configuration, chart and checkpoints, and says where they are", () =>
+Deno.test("train writes log, configuration, chart and checkpoints, and prints their paths", () =>
   inFolder(async (folder) => {
     const { stdout, stderr } = await succeeds("train", ["tiny.yaml", "optimizer.lr=0.01"], folder);
     const run = latest(folder);
@@ -64,7 +64,7 @@ Deno.test("train writes log, configuration, chart and checkpoints, and says wher
     assert.deepEqual([state.step, state.counter], [6, 24]);
   }));
 
-Deno.test("every line of the log is a record whose fields stand in the order of the format", () =>
+Deno.test("every line of the log is a record with its fields in the order of the format", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
     const log = logOf(latest(folder));
@@ -93,7 +93,7 @@ Deno.test("--ndjson FILE has the records as well", () =>
     assert.match(stdout, /\nstep 6: val loss/);
   }));
 
-Deno.test("train into head ends quietly with exit code 0 and a checkpoint to go on from", () =>
+Deno.test("train into head ends quietly with exit code 0 and a checkpoint to resume from", () =>
   inFolder(async (folder) => {
     const args = [...taskArguments("train"), "tiny.yaml", "train.steps=20000", "--ndjson", "-"];
     const quoted = [Deno.execPath(), ...args].map((arg) => `'${arg}'`).join(" ");

@@ -34,16 +34,16 @@ async function trained(folder: string, more: string[] = [], hooks = HOOKS): Prom
 }
 
 /** Asserts that a script ends with one line on stderr that matches. */
-async function refused(found: Promise<{ code: number; stdout: string; stderr: string }>, line: RegExp) {
-  const { code, stdout, stderr } = await found;
+async function refused(ended: Promise<{ code: number; stdout: string; stderr: string }>, line: RegExp) {
+  const { code, stdout, stderr } = await ended;
   assert.match(stderr, line);
   assert.deepEqual([code, stdout, stderr.trim().split("\n").length], [2, "", 1], stderr);
 }
 
-Deno.test("no task runs code that a copied checkpoint names: each refuses in one line with the file, its hash and the remedy", () =>
+Deno.test("no task runs code that a copied checkpoint names: each reports in one line the file, its hash and the remedy", () =>
   inFolder(async (folder) => {
-    const made = await trained(folder, ["train.steps=3", "output.checkpoint_every=1"]);
-    cpSync(made, `${folder}/copy`, { recursive: true });
+    const run = await trained(folder, ["train.steps=3", "output.checkpoint_every=1"]);
+    cpSync(run, `${folder}/copy`, { recursive: true });
     await Deno.mkdir(`${folder}/evil`);
     await Deno.writeTextFile(`${folder}/evil/hooks.ts`, ATTACK);
     const rename = async (path: string, to: string) => {
@@ -74,7 +74,7 @@ Deno.test("no task runs code that a copied checkpoint names: each refuses in one
         `deno task train --trust evil/hooks\\.ts\\n$`,
     );
     await Promise.all(tasks.map(([task, args]) => refused(script(task, args, folder), line)));
-    await rename(made, "evil/hooks.ts");
+    await rename(run, "evil/hooks.ts");
     await refused(
       script("train", ["--resume", "runs/latest"], folder),
       /its code evil\/hooks\.ts .* is not trusted/,
@@ -85,7 +85,7 @@ Deno.test("no task runs code that a copied checkpoint names: each refuses in one
     assert.equal(await Deno.stat(`${folder}/ran`).catch(() => undefined), undefined);
   }));
 
-Deno.test("what train is given by name is sealed, remembered outside the folder, and runs in later tasks", () =>
+Deno.test("code that train is given by name is sealed, trusted outside the folder, and runs in later tasks", () =>
   inFolder(async (folder) => {
     const hooks = `${HOOKS}// remembered\n`;
     const path = await trained(folder, [], hooks);
@@ -147,7 +147,7 @@ Deno.test("a changed file that another training was given does not run in a chec
     assert.equal((await script("generate", ["new", "--tokens", "3"], folder)).code, 0);
   }));
 
-Deno.test("--resume with other hooks is refused in one line; --accept-changes goes on and logs a warning", () =>
+Deno.test("--resume with other hooks is an error of one line; --accept-changes resumes and logs a warning", () =>
   inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/hooks.ts`, `${HOOKS}// before\n`);
     const long = ["tiny.yaml", "train.steps=4000", "output.checkpoint_every=5", "--hooks", "hooks.ts"];
@@ -174,7 +174,7 @@ Deno.test("--resume with other hooks is refused in one line; --accept-changes go
     await on.output();
   }));
 
-Deno.test("a checkpoint from before hashes were sealed runs trusted code alone", () =>
+Deno.test("a checkpoint from before hashes were sealed runs only trusted code", () =>
   inFolder(async (folder) => {
     cpSync(new URL("tests/fixtures", ROOT).pathname, `${folder}/tests/fixtures`, {
       recursive: true,
@@ -243,7 +243,7 @@ Deno.test("tasks and modifiers are code as hooks are", () =>
     }
   }));
 
-Deno.test("several processes that trust at once all are remembered", () =>
+Deno.test("several processes that trust code at the same time are all recorded", () =>
   inFolder(async (folder) => {
     const names = Array.from({ length: 6 }, (_, i) => `hooks_${i}.ts`);
     for (const name of names) await Deno.writeTextFile(`${folder}/${name}`, `${HOOKS}// ${name}\n`);
@@ -252,15 +252,15 @@ Deno.test("several processes that trust at once all are remembered", () =>
     for (const name of names) assert.ok(await hashOf(`${HOOKS}// ${name}\n`) in trusted, name);
   }));
 
-Deno.test("a training whose data folder cannot be written says so and goes on; a damaged trusted.json is one line", () =>
+Deno.test("training with a data folder that cannot be written reports it and continues; a damaged trusted.json is one line", () =>
   inFolder(async (folder) => {
     await Deno.writeTextFile(`${folder}/hooks.ts`, `${HOOKS}// nowhere\n`);
     await Deno.writeTextFile(`${folder}/file`, "");
     const args = ["tiny.yaml", "--hooks", "hooks.ts", "train.steps=1", "sample.tokens=0"];
-    const found = await script("train", args, folder, { env: { XDG_DATA_HOME: `${folder}/file` } });
-    assert.equal(found.code, 0, found.stderr);
+    const result = await script("train", args, folder, { env: { XDG_DATA_HOME: `${folder}/file` } });
+    assert.equal(result.code, 0, result.stderr);
     assert.match(
-      found.stderr,
+      result.stderr,
       /file\/heed.*: .*hooks\.ts is not recorded as trusted: checkpoints will need --trust\.\n/,
     );
     await Deno.mkdir(`${folder}/data/heed`, { recursive: true });
@@ -272,7 +272,7 @@ Deno.test("a training whose data folder cannot be written says so and goes on; a
     );
   }));
 
-Deno.test("a sweep whose hooks have changed is refused, its ended runs are not those of the new code", () =>
+Deno.test("a sweep whose hooks have changed is an error: its ended runs used other code", () =>
   inFolder(async (folder) => {
     const sweep = () =>
       script("train", ["tiny.yaml", "seed=[1,2]", "train.steps=2", "--hooks", "hooks.ts"], folder);

@@ -6,7 +6,7 @@ import { inFolder, script, tree } from "./harness.ts";
 const metric = (body: string) =>
   `export const metrics = [{ name: "m", every: 1, fn: async () => { ${body} } }];`;
 const HEED = 'import { apply, elementwise, expr } from "heed";\nconst { times, variable } = expr;\n';
-const own = (part: string) =>
+const module = (part: string) =>
   `${HEED}const own = { name: "view", infer: ([x]) => [x], lower: () => ({ dispatches: [] }), cpu: ([x], [y]) => y.set(x),
      vjp: (_, [g]) => [g], ...{ ${part} } };
    export const taps = { embed: (x) => apply(own, [x], {})[0] };`;
@@ -30,13 +30,13 @@ const FILES: [string, RegExp, RegExp?][] = [
     /threw Error: trap$/,
     /at .*mine\.ts/,
   ],
-  [own("cpu() { throw new Error('kernel'); }"), /mine\.ts threw Error: kernel$/, /at .*mine\.ts/],
-  [own("vjp: undefined"), /^train: view at .* has no gradient\.$/],
-  [own("infer: () => 3"), /view: expected infer to return a list of \{ shape, dtype \}/],
+  [module("cpu() { throw new Error('kernel'); }"), /mine\.ts threw Error: kernel$/, /at .*mine\.ts/],
+  [module("vjp: undefined"), /^train: view at .* has no gradient\.$/],
+  [module("infer: () => 3"), /view: expected infer to return a list of \{ shape, dtype \}/],
   ["Object.prototype.mine = 1;\nexport const taps = {};", /it adds "mine" to every Object; expected /],
 ];
 
-Deno.test("what a user's file throws, wherever it does, is a line of heed's above its stack, and exit code 2", () =>
+Deno.test("an error thrown anywhere in a user's file is one line above its stack, and exit code 2", () =>
   inFolder(async (folder) => {
     const trainings = FILES.map(async ([source, line, below], n) => {
       await Deno.mkdir(`${folder}/${n}`);
@@ -61,7 +61,7 @@ Deno.test("what a user's file throws, wherever it does, is a line of heed's abov
     assert.deepEqual(tree(folder).filter((path) => path.endsWith(".tmp")), []);
   }));
 
-Deno.test("an operand of a user's own may bear any name, that of the gradient too", () =>
+Deno.test("an operand of a user's operation may have any name, also that of the gradient", () =>
   inFolder(async (folder) => {
     const names = ["g", "let", "i", "a b", "", "1", "é"];
     const chain = names.map((name) =>

@@ -28,8 +28,8 @@ async function bundled(): Promise<string> {
   globalThis.addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
   const source = new URL("scripts/train.ts", ROOT).pathname;
   const args = ["bundle", "--quiet", "-o", `${folder}/train.js`, source];
-  const made = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT.pathname, stdin: "null" }).output();
-  assert.ok(made.success, new TextDecoder().decode(made.stderr));
+  const build = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT.pathname, stdin: "null" }).output();
+  assert.ok(build.success, new TextDecoder().decode(build.stderr));
   return `${folder}/train.js`;
 }
 
@@ -50,10 +50,10 @@ const byBundle: Train = async (args, cwd) => {
 /** Trains with hooks in `folder`, and returns what was said and the loss of the first step. */
 async function trainsWith(train: Train, folder: string, hooks: string): Promise<[Ended, unknown]> {
   await Deno.writeTextFile(`${folder}/hooks.ts`, hooks);
-  const found = await train(["tiny.yaml", "sample.tokens=0", "--hooks", "hooks.ts"], folder);
-  if (!/step 2/.test(found.stderr)) return [found, undefined];
+  const result = await train(["tiny.yaml", "sample.tokens=0", "--hooks", "hooks.ts"], folder);
+  if (!/step 2/.test(result.stderr)) return [result, undefined];
   const steps = logOf(youngest(folder)).split("\n").filter((line) => line.includes('"loss"'));
-  return [found, JSON.parse(steps[0]).loss];
+  return [result, JSON.parse(steps[0]).loss];
 }
 
 /** Runs `body` in a folder of the project's own, then in one far from it. */
@@ -73,7 +73,7 @@ async function inBoth(body: (folder: string) => Promise<void>): Promise<void> {
 }
 
 for (const [how, train] of [["a task", byTask], ["a bundle", byBundle]] as const) {
-  Deno.test(`by ${how}, a hook that imports heed by path, URL or name has the copy that runs, in the project and outside it`, async () => {
+  Deno.test(`by ${how}, a hook that imports heed by path, URL or name gets the running copy, in the project and outside it`, async () => {
     const losses = new Set<unknown>();
     await inBoth(async (folder) => {
       const path = relative(folder, MOD.pathname);
@@ -103,10 +103,10 @@ for (const [how, train] of [["a task", byTask], ["a bundle", byBundle]] as const
         assert.match(stderr, reason);
         assert.deepEqual([code, stdout, stderr.trim().split("\n").length], [2, "", 1]);
       };
-      const own =
+      const source =
         /^train: --hooks: hooks\.ts cannot be loaded: heed.* exports no "scal"\. Did you mean "scale"\?\n$/;
-      await refused('export { scal } from "heed";', own);
-      await refused(`export { scal } from "${MOD.href}";`, own);
+      await refused('export { scal } from "heed";', source);
+      await refused(`export { scal } from "${MOD.href}";`, source);
       const now = (old: string, path: string) =>
         refused(
           `export { ${old} } from "heed";`,

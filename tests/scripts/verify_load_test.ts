@@ -35,13 +35,13 @@ async function changeByte(path: string, at: (bytes: Uint8Array) => number, to?: 
 
 /** The index of a text in the bytes of a file, and so many bytes on. */
 const indexOf = (text: string, more = 0) => (bytes: Uint8Array): number => {
-  const found = new TextDecoder("latin1").decode(bytes).indexOf(text);
-  assert.ok(found >= 0, text);
-  return found + more;
+  const at = new TextDecoder("latin1").decode(bytes).indexOf(text);
+  assert.ok(at >= 0, text);
+  return at + more;
 };
 
 for (const device of ["cpu", "webgpu"]) {
-  Deno.test(`verify_load of a whole checkpoint made on ${device} passes every check and exits with 0`, () =>
+  Deno.test(`verify_load of an intact checkpoint from ${device} passes every check and exits with 0`, () =>
     inFolder(async (folder) => {
       const trained = await succeeds("train", ["tiny.yaml", "optimizer.lr=0.01", "--device", device], folder);
       assert.match(trained.stdout, /val loss/);
@@ -55,7 +55,7 @@ for (const device of ["cpu", "webgpu"]) {
     }));
 }
 
-Deno.test("verify_load of a checkpoint that Ctrl-C made says that no loss was recorded, and passes", () =>
+Deno.test("verify_load of a checkpoint saved on Ctrl-C reports that no loss was recorded, and passes", () =>
   inFolder(async (folder) => {
     const args = ["tiny.yaml", "output.checkpoint_every=2", "eval.every=4", "train.steps=5"];
     await succeeds("train", args, folder);
@@ -67,7 +67,7 @@ Deno.test("verify_load of a checkpoint that Ctrl-C made says that no loss was re
 Deno.test("verify_load after one byte of any file was changed exits with 1 and names the check that failed", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
-    const whole = checkpoint(latest(folder));
+    const intact = checkpoint(latest(folder));
     const last = (bytes: Uint8Array) => bytes.length - 1;
     // The file, the byte, its new value, and the checks that must fail: the first, and others that see it too.
     const damages: [string, (bytes: Uint8Array) => number, number | undefined, string[]][] = [
@@ -103,7 +103,7 @@ Deno.test("verify_load after one byte of any file was changed exits with 1 and n
       ["state.json", indexOf('"sha256"', 12), undefined, ["state.json"]],
     ];
     for (const [name, at, to, expected] of damages) {
-      const path = `${whole}/${name}`;
+      const path = `${intact}/${name}`;
       const before = await Deno.readFile(path);
       await changeByte(path, at, to);
       const { code, stdout, stderr } = await script("verify_load", ["runs/latest"], folder);
@@ -119,7 +119,7 @@ Deno.test("verify_load after one byte of any file was changed exits with 1 and n
 Deno.test("verify_load of a checkpoint without any one of its files exits with 1 and names the check that failed", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
-    const whole = checkpoint(latest(folder));
+    const intact = checkpoint(latest(folder));
     for (
       const name of [
         "model.safetensors",
@@ -129,31 +129,31 @@ Deno.test("verify_load of a checkpoint without any one of its files exits with 1
         "state.json",
       ]
     ) {
-      await Deno.rename(`${whole}/${name}`, `${folder}/kept`);
-      for (const path of [whole, "runs/latest"]) {
+      await Deno.rename(`${intact}/${name}`, `${folder}/kept`);
+      for (const path of [intact, "runs/latest"]) {
         const { code, stdout, stderr } = await script("verify_load", [path], folder);
         assert.equal(code, 1, `${name}: ${stdout}${stderr}`);
         const [first] = checksIn(stdout).failed;
         assert.equal(first, name === "state.json" ? name : `hash of ${name}`);
       }
-      await Deno.rename(`${folder}/kept`, `${whole}/${name}`);
+      await Deno.rename(`${folder}/kept`, `${intact}/${name}`);
     }
   }));
 
-Deno.test("verify_load finds parameters that were changed and given new hashes: the recorded loss does not come out", () =>
+Deno.test("verify_load detects changed parameters with new hashes: the recorded loss is not reproduced", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml"], folder);
-    const whole = checkpoint(latest(folder));
-    const path = `${whole}/model.safetensors`;
+    const intact = checkpoint(latest(folder));
+    const path = `${intact}/model.safetensors`;
     // The highest byte of the last number: its sign.
     await changeByte(path, (bytes) => bytes.length - 1, 0x40);
-    await reseal(whole);
-    const { code, stdout } = await script("verify_load", [whole], folder);
+    await reseal(intact);
+    const { code, stdout } = await script("verify_load", [intact], folder);
     assert.equal(code, 1);
     assert.deepEqual(checksIn(stdout).failed, ["validation loss"]);
   }));
 
-Deno.test("verify_load of nothing, of a run without a checkpoint, and of two are one line and exit code 2", () =>
+Deno.test("verify_load of a missing run, of a run without a checkpoint, and of two runs are one line and exit code 2", () =>
   inFolder(async (folder) => {
     const refused = async (args: string[], pattern: RegExp) => {
       const { code, stdout, stderr } = await script("verify_load", args, folder);

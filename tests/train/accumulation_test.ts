@@ -81,7 +81,7 @@ const COUNTED: Record<string, Record<string, Section>> = {
 };
 
 for (const [what, sections] of Object.entries(COUNTED)) {
-  Deno.test(`tokens and tokens_per_s count the targets that are learned from: ${what}`, () =>
+  Deno.test(`tokens and tokens_per_s count the valid targets: ${what}`, () =>
     inFolder(async (folder) => {
       const config = configOf(folder, { ...sections, train: { batch: 3, accumulate: 2, steps: 4 } });
       const { source } = await prepare(config);
@@ -100,15 +100,15 @@ for (const [what, sections] of Object.entries(COUNTED)) {
     }));
 }
 
-Deno.test("an epoch of uneven lines is each row once, whatever counts of its targets", () =>
+Deno.test("an epoch of uneven lines is each row once, however many of its targets are valid", () =>
   inFolder(async (folder) => {
     const data = { sampling: "windows", split: { val: 0.1, test: 0 } };
     const config = configOf(folder, { data, train: { batch: 1, accumulate: 3, steps: 40 } });
     const { source } = await prepare(config);
     const rows = new Map<string, number>();
     const steps = ofType(await recordsOf(config), "step");
-    const whole = steps.findIndex(({ epoch }) => epoch >= 1);
-    const samples = Math.round(3 * (whole + 1) / steps[whole].epoch);
+    const epochEnd = steps.findIndex(({ epoch }) => epoch >= 1);
+    const samples = Math.round(3 * (epochEnd + 1) / steps[epochEnd].epoch);
     for (let batch = 0; batch < 2 * samples; batch++) {
       const row = `${source.train(batch).ids} ${source.train(batch).targets}`;
       rows.set(row, (rows.get(row) ?? 0) + 1);
@@ -116,10 +116,10 @@ Deno.test("an epoch of uneven lines is each row once, whatever counts of its tar
     assert.ok([...rows.values()].every((count) => count % 2 === 0), "a row comes twice in two epochs");
   }));
 
-Deno.test("a run that is stopped and goes on counts its targets on", () =>
+Deno.test("a resumed run continues its count of targets", () =>
   inFolder(async (folder) => {
     const config = configOf(folder, { train: { batch: 2, accumulate: 2, steps: 6 } });
-    const whole = ofType(await recordsOf(config), "step");
+    const uninterrupted = ofType(await recordsOf(config), "step");
     const stop = new AbortController();
     const stopped = await train(config, {
       signal: stop.signal,
@@ -127,7 +127,7 @@ Deno.test("a run that is stopped and goes on counts its targets on", () =>
     });
     await resume(stopped!.folder.path);
     const again = ofType(await Array.fromAsync(readLog(stopped!.folder.log)), "step");
-    assert.deepEqual(again.map(({ tokens }) => tokens), whole.map(({ tokens }) => tokens));
+    assert.deepEqual(again.map(({ tokens }) => tokens), uninterrupted.map(({ tokens }) => tokens));
   }));
 
 Deno.test("under accumulation a parameter's gradient has the step's statistics, an activation's are marked as the last pass's", () =>
@@ -137,8 +137,8 @@ Deno.test("under accumulation a parameter's gradient has the step's statistics, 
       const config = configOf(folder, { train: { batch, accumulate, steps: 1 }, track });
       return ofType(await recordsOf(config), "stat");
     };
-    const [whole, passes] = [await statsOf(8, 1), await statsOf(2, 4)];
-    assert.ok(whole.every((record) => !("pass" in record)));
+    const [single, passes] = [await statsOf(8, 1), await statsOf(2, 4)];
+    assert.ok(single.every((record) => !("pass" in record)));
     const last = ({ kind, ...record }: StatRecord) =>
       assert.equal(
         record.pass,
@@ -147,9 +147,9 @@ Deno.test("under accumulation a parameter's gradient has the step's statistics, 
       );
     passes.filter(({ head, tap }) => head === null || !tap.endsWith("pattern")).forEach(last);
     const gradients = (records: readonly StatRecord[]) => records.filter(({ kind }) => kind === "param_grad");
-    assert.ok(gradients(whole).length > 5);
+    assert.ok(gradients(single).length > 5);
     gradients(passes).forEach((record, i) => {
-      const { tap, l2 } = gradients(whole)[i];
+      const { tap, l2 } = gradients(single)[i];
       assert.equal(record.tap, tap);
       assert.ok(
         Math.abs(Number(record.l2) - Number(l2)) <= 1e-5 * Number(l2),
@@ -158,7 +158,7 @@ Deno.test("under accumulation a parameter's gradient has the step's statistics, 
     });
     const values = (record: StatRecord) =>
       Object.values(record).filter((value) => typeof value === "number").length;
-    assert.equal(values(passes[0]), values(whole[0]));
+    assert.equal(values(passes[0]), values(single[0]));
   }));
 
 Deno.test("an evaluation is one mean over targets however rows are batched", () =>

@@ -11,14 +11,14 @@ const FROZEN = 6;
 const HOOKS = `export const freeze = ({ step }) => step <= ${FROZEN} ? ["**"] : [];`;
 
 /** A run with checkpoints at steps 3 and 6 that diverges from step 8 on. */
-function configOf(folder: string, own: Record<string, unknown> = {}): Config {
+function configOf(folder: string, overrides: Record<string, unknown> = {}): Config {
   Deno.writeTextFileSync(`${folder}/hooks.ts`, HOOKS);
   const raw = {
     name: "wild",
     device: "cpu",
     data: { files: [`${folder}/text.txt`] },
     model: { context: 8, dim: 8, layers: 1, heads: 2 },
-    train: { steps: 40, batch: 2, ...own },
+    train: { steps: 40, batch: 2, ...overrides },
     optimizer: { name: "sgd", lr: 1e30, clip: 0 },
     schedule: { name: "constant", warmup: 0 },
     eval: { every: 3, batches: 1 },
@@ -48,20 +48,20 @@ for (const device of ["cpu", "webgpu"] as const) {
     }));
 }
 
-Deno.test("a diverging run warns once an interval between evaluations, in the log and to whoever asks", () =>
+Deno.test("a diverging run warns once per interval between evaluations, in the log and through onWarning", () =>
   inFolder(async (folder) => {
-    const heard: WarningRecord[] = [];
-    const { of } = await trained(configOf(folder), { onWarning: (warning) => heard.push(warning) });
+    const received: WarningRecord[] = [];
+    const { of } = await trained(configOf(folder), { onWarning: (warning) => received.push(warning) });
     const warnings = of("warning") as WarningRecord[];
     assert.deepEqual(
       warnings.map(({ step, code }) => [step, code]),
       [[8, "non_finite"], [10, "non_finite"], [13, "non_finite"], [16, "non_finite"], [17, "diverged"]],
     );
-    assert.deepEqual(heard.map(({ message }) => message), warnings.map(({ message }) => message));
+    assert.deepEqual(received.map(({ message }) => message), warnings.map(({ message }) => message));
     assert.match(warnings.at(-1)!.message, /the last good checkpoint is of step 6\.$/);
   }));
 
-Deno.test("parameters that are not finite replace no checkpoint", () =>
+Deno.test("parameters that are not finite are not saved", () =>
   inFolder(async (folder) => {
     const { run, of } = await trained(configOf(folder));
     assert.equal(checkpoint(run), `${run}/checkpoints/${FROZEN}`);
@@ -73,7 +73,7 @@ Deno.test("parameters that are not finite replace no checkpoint", () =>
     await assert.rejects(() => resume(run), /the run diverged and has ended at step 17; lower optimizer\.lr/);
   }));
 
-Deno.test("a run that was stopped while it diverged goes on to the log of an unbroken one", () =>
+Deno.test("a run stopped while diverging resumes to the log of an uninterrupted one", () =>
   inFolder(async (folder) => {
     const config = configOf(folder);
     const { run: unbroken } = await trained(config);
@@ -87,7 +87,7 @@ Deno.test("a run that was stopped while it diverged goes on to the log of an unb
     assert.equal(timeless(logOf(run)), timeless(logOf(unbroken)));
   }));
 
-Deno.test("train.stop_nonfinite: null trains on to the last step, and the run has diverged all the same", () =>
+Deno.test("train.stop_nonfinite: null trains to the last step, and the run still counts as diverged", () =>
   inFolder(async (folder) => {
     const { outcome, of } = await trained(configOf(folder, { stop_nonfinite: null, steps: 30 }));
     assert.deepEqual([outcome.step, outcome.diverged, outcome.saved], [30, true, FROZEN]);
@@ -99,7 +99,7 @@ Deno.test("train.stop_nonfinite: null trains on to the last step, and the run ha
 
 const WILD = ["tiny.yaml", "optimizer.name=sgd", "optimizer.clip=0", "train.steps=15"];
 
-Deno.test("train says at once that a run diverges, and exits with 3", () =>
+Deno.test("train reports at once that a run diverges, and exits with 3", () =>
   inFolder(async (folder) => {
     const { code, stderr } = await script("train", [...WILD, "optimizer.lr=1e30"], folder);
     assert.equal(code, 3, stderr);
@@ -107,7 +107,7 @@ Deno.test("train says at once that a run diverges, and exits with 3", () =>
     assert.match(stderr, /\nruns\/tiny\/\S+: the run diverged; lower optimizer\.lr and start again\n$/);
   }));
 
-Deno.test("a sweep goes on behind a run that diverged, names it, and exits with 3", () =>
+Deno.test("a sweep continues after a run that diverged, names it, and exits with 3", () =>
   inFolder(async (folder) => {
     const args = [...WILD, "optimizer.lr=[1e30,0.01]"];
     const { code, stdout, stderr } = await script("train", args, folder);

@@ -38,15 +38,15 @@ async function recordsOf(path: string): Promise<LogRecord[]> {
 
 const devices = ["cpu", ...(await findAdapter() ? ["webgpu"] : [])];
 for (const device of devices) {
-  Deno.test(`a run with entmax15 on ${device} that is stopped and goes on has the records of one that was not`, async () => {
+  Deno.test(`a run with entmax15 on ${device} that is stopped and resumed has the records of an uninterrupted one`, async () => {
     const folder = await Deno.makeTempDir();
     try {
       await Deno.writeTextFile(
         `${folder}/text.txt`,
         "what trains, resumes, is tracked and analysed. ".repeat(40),
       );
-      const whole = await train(configOf(folder, device));
-      const expected = await recordsOf(whole!.folder.log);
+      const uninterrupted = await train(configOf(folder, device));
+      const expected = await recordsOf(uninterrupted!.folder.log);
       const stop = new AbortController();
       const stopped = await train(configOf(folder, device), {
         signal: stop.signal,

@@ -21,7 +21,7 @@ async function withRawDevice(
   }
 }
 
-Deno.test("a training whose device is lost says so in one line, and the way on", () =>
+Deno.test("a lost device is an error of one line with the command to resume", () =>
   inFolder(async (folder) => {
     const config = resolveConfig({
       name: "lost",
@@ -50,7 +50,7 @@ Deno.test("a training whose device is lost says so in one line, and the way on",
     assert.equal((await resume(run))?.finished, true);
   }));
 
-Deno.test("a training whose reader of the standard error has gone trains on when it has something to say", () =>
+Deno.test("a closed standard error does not stop training", () =>
   inFolder(async (folder) => {
     const wild = ["optimizer.name=sgd", "optimizer.lr=1e30", "optimizer.clip=0", "train.steps=2000"];
     const process = start("train", ["tiny.yaml", ...wild], folder);
@@ -60,7 +60,7 @@ Deno.test("a training whose reader of the standard error has gone trains on when
     assert.notEqual(code, 1);
   }));
 
-Deno.test("SIGHUP saves a run of a sweep, also where it comes twice, and the same command goes on", () =>
+Deno.test("SIGHUP, once or twice, saves a run of a sweep, and the same command continues it", () =>
   inFolder(async (folder) => {
     const args = ["tiny.yaml", "seed=[1,2]", "train.steps=3000", "eval.every=1000", "eval.batches=1"];
     const process = start("train", args, folder);
@@ -89,7 +89,7 @@ Deno.test("SIGHUP saves a run of a sweep, also where it comes twice, and the sam
     );
   }));
 
-Deno.test("a log that can be neither written nor cut back keeps the first message", () =>
+Deno.test("a log that can be neither written nor truncated reports the first error", () =>
   inFolder((folder) => {
     const { writeSync, truncateSync } = Deno.FsFile.prototype;
     using log = openLog(`${folder}/log.ndjson`);

@@ -8,9 +8,13 @@ async function watched(body: () => Promise<unknown>): Promise<string[]> {
   const events: string[] = [];
   const logs = new WeakSet<Deno.FsFile>();
   const { openSync, rename } = Deno;
-  const own = Deno.FsFile.prototype;
-  const before = { writeSync: own.writeSync, syncSync: own.syncSync, syncDataSync: own.syncDataSync };
-  const told = (event: string, file: Deno.FsFile) => {
+  const proto = Deno.FsFile.prototype;
+  const before = {
+    writeSync: proto.writeSync,
+    syncSync: proto.syncSync,
+    syncDataSync: proto.syncDataSync,
+  };
+  const report = (event: string, file: Deno.FsFile) => {
     if (logs.has(file) && events.at(-1) !== event) events.push(event);
   };
   try {
@@ -23,19 +27,19 @@ async function watched(body: () => Promise<unknown>): Promise<string[]> {
       if (/checkpoints.\d+$/.test(String(to))) events.push(`checkpoint ${String(to).match(/\d+$/)}`);
       return rename(from, to);
     };
-    own.writeSync = function (bytes) {
-      told("write", this);
+    proto.writeSync = function (bytes) {
+      report("write", this);
       return before.writeSync.call(this, bytes);
     };
     for (const name of ["syncSync", "syncDataSync"] as const) {
-      own[name] = function () {
-        told("sync", this);
+      proto[name] = function () {
+        report("sync", this);
         before[name].call(this);
       };
     }
     await body();
   } finally {
-    Object.assign(own, before);
+    Object.assign(proto, before);
     Object.assign(Deno, { openSync, rename });
   }
   return events;

@@ -39,15 +39,15 @@ function recordsOf(folder: string): Record<string, unknown>[] {
   });
 }
 
-Deno.test("a run on a mixture that was stopped goes on to the same log, number for number", () =>
+Deno.test("a run on a mixture resumes to the same log, number for number", () =>
   inFolder(async (folder) => {
-    const whole = await train(configOf(folder));
+    const uninterrupted = await train(configOf(folder));
     const stop = new AbortController();
     const config = configOf(folder);
     const stopped = await train(config, { signal: stop.signal, onProgress: () => stop.abort() });
     assert.equal(stopped!.finished, false);
     await resume(stopped!.folder.path);
-    const [a, b] = [whole, stopped].map((trained) =>
+    const [a, b] = [uninterrupted, stopped].map((trained) =>
       recordsOf(trained!.folder.path).filter(({ type }) =>
         type === "step" || type === "eval" || type === "run"
       )
@@ -95,7 +95,7 @@ Deno.test("an evaluation on a mixture gives the loss of each source, and their m
     assert.ok(Math.abs(sources.reduce((sum, { share }) => sum + share, 0) - 1) < 1e-8);
   }));
 
-Deno.test("show says which source a sample is of, and what each is of the rows and of the targets", () =>
+Deno.test("show prints the source of each sample, and each source's share of the rows and of the targets", () =>
   inFolder(async (folder) => {
     configOf(folder);
     const sources = `data.sources=[{files: [a.txt]}, {files: [b.jsonl], field: text, weight: 3}]`;

@@ -92,20 +92,20 @@ for (const [name, { settings, states, flat }] of Object.entries(OPTIMIZERS)) {
   Deno.test(`${name}: learns, tracked or not, and stopped and resumed it leaves the same bytes`, () =>
     inFolder(async (folder) => {
       const config = configOf(folder, { optimizer: { name, ...settings } });
-      const whole = await run(config);
-      const losses = stepsOf(whole.records).map(({ loss }) => loss);
+      const uninterrupted = await run(config);
+      const losses = stepsOf(uninterrupted.records).map(({ loss }) => loss);
       assert.ok(losses.at(-1)! < losses[0] - 0.2, `${losses}`);
-      assert.deepEqual(statesOf(whole.path), states);
+      assert.deepEqual(statesOf(uninterrupted.path), states);
       const broken = await run(config, 4);
-      assert.deepEqual(stepsOf(broken.records), stepsOf(whole.records));
+      assert.deepEqual(stepsOf(broken.records), stepsOf(uninterrupted.records));
       for (const file of ["model", "optimizer"]) {
-        const [a, b] = [whole, broken].map(({ path }) =>
+        const [a, b] = [uninterrupted, broken].map(({ path }) =>
           Deno.readFileSync(`${path}/checkpoints/last/${file}.safetensors`)
         );
         assert.deepEqual(a, b, file);
       }
       const { records } = await run({ ...config, track: [{ select: ["opt:**", "update:**"], every: 1 }] });
-      assert.deepEqual(stepsOf(records), stepsOf(whole.records));
+      assert.deepEqual(stepsOf(records), stepsOf(uninterrupted.records));
       const tracked = records.filter((record): record is StatRecord =>
         record.type === "stat" && record.step === 5
       );
@@ -140,7 +140,7 @@ Deno.test({
     }),
 });
 
-Deno.test("train.freeze leaves its parameters as they were, out of the norm and out of the states", () =>
+Deno.test("train.freeze leaves its parameters unchanged and excludes them from the norm and the states", () =>
   inFolder(async (folder) => {
     for (const name of ["adamw", "muon"]) {
       const freeze = ["blocks.**", "!blocks.*.mlp.**"];
@@ -174,7 +174,7 @@ Deno.test("train.freeze leaves its parameters as they were, out of the norm and 
     }
   }));
 
-Deno.test("train.freeze that matches no parameter is refused before anything is written, with the nearest name", () =>
+Deno.test("train.freeze that matches no parameter is an error with the nearest name, before anything is written", () =>
   inFolder(async (folder) => {
     const config = configOf(folder, { train: { freeze: ["block.0.attn.wq.weight"] } });
     await assert.rejects(train(config), (error: Error) =>
@@ -205,7 +205,8 @@ Deno.test("learningRate() of every schedule is its formula, continuous where the
     assert.equal(rate(name, 10), 1, name);
     assert.equal(rate(name, 0, { warmup: 0 }), 1, name);
   }
-  const near = (found: number, expected: number) => assert.ok(Math.abs(found - expected) < 1e-15, `${found}`);
+  const near = (actual: number, expected: number) =>
+    assert.ok(Math.abs(actual - expected) < 1e-15, `${actual}`);
   near(rate("linear", 60), 0.55);
   near(rate("linear", 109), 0.1 + 0.9 * 0.01);
   near(rate("cosine", 60), 0.55);
@@ -243,9 +244,9 @@ Deno.test("plateau lowers the rate after patience + 1 evaluations without a bett
     const expected: number[] = [];
     for (let step = 0; step < 40; step++) {
       expected.push(Math.max(1e-2, 30 * 0.25 ** reductions) * (step < 2 ? (step + 1) / 3 : 1));
-      const found = evalsOf(records).find((record) => record.step === step + 1);
-      if (!found) continue;
-      if (found.loss < least) [least, stale] = [found.loss, 0];
+      const evaluation = evalsOf(records).find((record) => record.step === step + 1);
+      if (!evaluation) continue;
+      if (evaluation.loss < least) [least, stale] = [evaluation.loss, 0];
       else stale++;
       if (stale > 0 && stale % 3 === 0) reductions++;
     }
@@ -255,7 +256,7 @@ Deno.test("plateau lowers the rate after patience + 1 evaluations without a bett
     assert.deepEqual(stepsOf(broken.records), stepsOf(records));
   }));
 
-Deno.test("train.stop ends a run after so many evaluations without a better loss, says so, and keeps the best", () =>
+Deno.test("train.stop ends a run after that many evaluations without a better loss, logs it, and keeps the best", () =>
   inFolder(async (folder) => {
     const config = configOf(folder, {
       train: { steps: 200, stop: 3 },
@@ -310,8 +311,8 @@ Deno.test("xavier_uniform lies within sqrt(6 / (out + in)), that over sqrt(2 lay
 });
 
 Deno.test("truncated_normal ends at two deviations and has 0.8796 of the deviation", async () => {
-  const found = await initOf({ name: "truncated_normal", std: 0.5, scaled_residual: false });
-  for (const [name, { shape, data }] of Object.entries(found)) {
+  const values = await initOf({ name: "truncated_normal", std: 0.5, scaled_residual: false });
+  for (const [name, { shape, data }] of Object.entries(values)) {
     if (shape.length === 1) continue;
     assert.ok(data.every((x) => Math.abs(x) <= 1), name);
     const std = Math.sqrt(data.reduce((sum, x) => sum + x * x, 0) / data.length);
@@ -320,7 +321,7 @@ Deno.test("truncated_normal ends at two deviations and has 0.8796 of the deviati
   }
 });
 
-Deno.test("normal is the host's stream under the name of the first of those that start alike", async () => {
+Deno.test("normal is the host's random stream under the name of the first parameter with the same initialization", async () => {
   const { normal } = randomStream(3, "init embed.weight");
   const { data } = (await initOf({}))["embed.weight"];
   assert.deepEqual(Array.from(data), Array.from(data, () => Math.fround(0.02 * normal())));

@@ -62,12 +62,12 @@ for (const golden of Object.values(runs)) {
     const folder = await Deno.makeTempDir();
     try {
       await Deno.writeTextFile(`${folder}/text.txt`, "the cat sat on the mat\n".repeat(20));
-      const found = await ratesOf(folder, golden);
-      assert.equal(found.length, losses.length);
+      const actual = await ratesOf(folder, golden);
+      assert.equal(actual.length, losses.length);
       // A step's rate is what the evaluations before it made of the first one.
       const expected = [made_with.lr, ...rates.slice(0, -1)];
       assert.ok(new Set(expected).size > 3, "the rate is lowered");
-      found.forEach((lr, i) =>
+      actual.forEach((lr, i) =>
         assert.ok(Math.abs(lr / expected[i] - 1) < 1e-12, `${i}: ${lr}, torch ${expected[i]}`)
       );
     } finally {

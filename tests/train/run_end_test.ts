@@ -35,7 +35,7 @@ function records(run: string): LogRecord[] {
 const outcomeOf = (ends: Promise<TrainResult | undefined>): Promise<TrainResult | undefined> =>
   ends.catch((error: Error) => assert.fail(`The run threw: ${error.message}`));
 
-Deno.test("a prompt without a token is refused before step 1, and in a dry run", () =>
+Deno.test("a prompt without a token is an error before step 1, and in a dry run", () =>
   inFolder(async (folder) => {
     const config = configOf(folder, { sample: { prompt: "\n" } });
     for (const dryRun of [false, true]) {
@@ -50,7 +50,7 @@ Deno.test("a prompt without a token is refused before step 1, and in a dry run",
     assert.throws(() => Deno.statSync(`${folder}/runs`), Deno.errors.NotFound);
   }));
 
-Deno.test("without a sample its prompt is not looked at", () =>
+Deno.test("without a sample its prompt is not checked", () =>
   inFolder(async (folder) => {
     for (const prompt of ["\n", "The "]) {
       const silent = await outcomeOf(train(configOf(folder, { sample: { prompt, tokens: 0 } })));
@@ -58,7 +58,7 @@ Deno.test("without a sample its prompt is not looked at", () =>
     }
   }));
 
-Deno.test("a chart that cannot be written is a warning: the other charts, the sample and the last record are there", () =>
+Deno.test("a chart that cannot be written is a warning: the other charts, the sample and the last record are written", () =>
   inFolder(async (folder) => {
     const progress = () => {
       const [run] = Deno.readDirSync(`${folder}/runs/end`);
@@ -83,7 +83,7 @@ Deno.test("a chart that cannot be written is a warning: the other charts, the sa
     assert.ok(Deno.statSync(`${path}/charts/norms_parameters.svg`).size > 0);
   }));
 
-Deno.test("a run whose end failed for good, as ids without a prompt did, ends when it is resumed", () =>
+Deno.test("a run whose last tasks failed ends when it is resumed", () =>
   inFolder(async (folder) => {
     const trained = await outcomeOf(train(configOf(folder)));
     const path = trained!.folder.path;
@@ -108,7 +108,7 @@ Deno.test("a run whose end failed for good, as ids without a prompt did, ends wh
     );
   }));
 
-Deno.test("a sweep whose chart cannot be written ends with its results and says what failed", () =>
+Deno.test("a sweep whose chart cannot be written ends with its results and reports the failure", () =>
   inFolder(async (folder) => {
     const overrides = [`data.files=[${folder}/text.txt]`, `output.dir=${folder}/runs`, "seed=[1,2]"];
     const small = [
@@ -122,8 +122,8 @@ Deno.test("a sweep whose chart cannot be written ends with its results and says 
     ];
     const sweep = await loadSweep("default", [...overrides, ...small]);
     const progress = () => {
-      const [made] = Deno.readDirSync(`${folder}/runs`);
-      Deno.mkdirSync(`${folder}/runs/${made.name}/val_loss.svg/in_the_way`, { recursive: true });
+      const [run] = Deno.readDirSync(`${folder}/runs`);
+      Deno.mkdirSync(`${folder}/runs/${run.name}/val_loss.svg/in_the_way`, { recursive: true });
     };
     const { results, charted, failures } = await runSweep(sweep, { onProgress: progress })
       .catch((error: Error) => assert.fail(`The sweep threw: ${error.message}`));

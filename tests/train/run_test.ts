@@ -60,18 +60,18 @@ for (const [name, open] of Object.entries(DEVICES)) {
   Deno.test(`two batches of four accumulated are one batch of eight of the same uneven samples, on ${name}`, async () => {
     using device = await open();
     using other = await open();
-    const [whole, halves] = [await threeSteps(device, 8), await threeSteps(other, 4)];
+    const [full, halves] = [await threeSteps(device, 8), await threeSteps(other, 4)];
     const near = (a: number, b: number) => Math.abs(a - b) <= 1e-5 * Math.max(1, Math.abs(b));
     for (const key of ["losses", "norms", "parameters"] as const) {
-      whole[key].forEach((x, i) =>
+      full[key].forEach((x, i) =>
         assert.ok(near(halves[key][i], x), `${key}[${i}]: ${halves[key][i]} and ${x}`)
       );
     }
-    assert.ok(whole.losses[2] !== whole.losses[0]);
+    assert.ok(full.losses[2] !== full.losses[0]);
   });
 }
 
-Deno.test("the batches of one step have dropout masks of their own", async () => {
+Deno.test("the batches of one step have different dropout masks", async () => {
   using device = cpuDevice();
   const config = configOf({ batch: 1, accumulate: 2 }, { dropout: 0.5 });
   const { architecture, layout } = modelOf(config, charTokenizer("abcdefghij"));
@@ -83,8 +83,8 @@ Deno.test("the batches of one step have dropout masks of their own", async () =>
   assert.deepEqual([feeds.seed0, feeds.seed1], [Uint32Array.of(1, 10), Uint32Array.of(1, 11)]);
   program.run(feeds);
   program.run({ ...feeds, seed1: feeds.seed0, slot: Uint32Array.of(1) });
-  const [own, shared] = rowsOf(table, (await device.read([table.name]))[0], 2);
-  assert.notEqual(own.loss, shared.loss);
+  const [separate, shared] = rowsOf(table, (await device.read([table.name]))[0], 2);
+  assert.notEqual(separate.loss, shared.loss);
 });
 
 Deno.test("learningRate() is nanoGPT's get_lr at every step", () => {
@@ -134,7 +134,7 @@ async function inFolder(
 }
 
 for (const device of ["cpu", "webgpu"]) {
-  Deno.test(`a log that refuses a record ends the run with that error and nothing else, on ${device}`, () =>
+  Deno.test(`a log that cannot be written ends the run with only that error, on ${device}`, () =>
     inFolder(async (_folder, configured) => {
       let taken = 0;
       const records = {
@@ -148,7 +148,7 @@ for (const device of ["cpu", "webgpu"]) {
     }));
 }
 
-Deno.test("a run that diverges says so in its log, keeps no checkpoint, and ends", () =>
+Deno.test("a run that diverges logs it, keeps no checkpoint, and ends", () =>
   inFolder(async (folder, configured) => {
     const records: LogRecord[] = [];
     const config = configured({ optimizer: { lr: 1e30, clip: 0 }, schedule: { warmup: 0 } });

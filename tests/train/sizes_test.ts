@@ -18,7 +18,7 @@ const MACHINE = { memory: 8 * 2 ** 30, heap: 4 * 2 ** 30 };
 
 const configOf = (...overrides: string[]) => loadConfig("default", ["tokenizer.kind=byte", ...overrides]);
 
-Deno.test("a run that needs more than the machine has is one line with the number to lower, what is needed and what there is", async () => {
+Deno.test("a run that needs more memory than the machine has is one line with the key to lower, the needed and the available memory", async () => {
   const cases: [string[], RegExp][] = [
     [
       ["train.batch=1e9"],
@@ -84,7 +84,7 @@ Deno.test("parameterElements() is the size of the layout of all parameters, what
   }
 });
 
-Deno.test("a model too large for the machine is refused before its parameters are listed", async () => {
+Deno.test("a model too large for the machine is an error before its parameters are listed", async () => {
   const config = await configOf("model.layers=1e9");
   assert.throws(
     () => modelOf(config, charTokenizer("abc")),
@@ -98,7 +98,7 @@ Deno.test("a model too large for the machine is refused before its parameters ar
   );
 });
 
-Deno.test("the CPU refuses programs that together need more memory than the machine has", async () => {
+Deno.test("programs that together need more memory than the machine has are an error on the CPU", async () => {
   using device = cpuDevice({ memory: 10_000 });
   const program = (size: number) => ({ outputs: { y: scale(input("x", [size]), 2) } });
   using small = await device.compile(program(1024));
@@ -113,7 +113,7 @@ Deno.test("the CPU refuses programs that together need more memory than the mach
   );
 });
 
-Deno.test("planRun() refuses what the adapter cannot bind", async () => {
+Deno.test("planRun() throws for buffers that the adapter cannot bind", async () => {
   const raw = {
     device: "webgpu",
     data: { files: ["README.md"] },

@@ -148,9 +148,9 @@ Deno.test("nanoGPT's CPU model has its 804,096 parameters by name, matrices deca
   for (const { name, shape, decayed } of parameters) assert.equal(decayed, shape.length === 2, name);
 });
 
-Deno.test("biases, an untied head and no positions add and remove the parameters that they should", () => {
+Deno.test("biases, an untied head and no positions add and remove the expected parameters", () => {
   const changed = nanogpt({ layers: 1, bias: true, tied: false, positions: "none" });
-  const found = decoderParameters(changed.architecture).map(({ name, shape }) =>
+  const shapes = decoderParameters(changed.architecture).map(({ name, shape }) =>
     `${name} ${shape.join("x")}`
   );
   const pairs = (name: string, outer: number, inner?: number) => [
@@ -158,7 +158,7 @@ Deno.test("biases, an untied head and no positions add and remove the parameters
     `${name}.bias ${outer}`,
   ];
   assert.deepEqual(
-    found.sort(),
+    shapes.sort(),
     [
       "embed.weight 65x128",
       "unembed.weight 65x128",
@@ -177,9 +177,9 @@ Deno.test("parameters start as normal(0, 0.02), into the stream as normal(0, 0.0
   using device = cpuDevice();
   const { layout } = nanogpt({ bias: true, tied: false });
   await initialise(device, layout, 3);
-  const found = await readParameters(device, layout);
+  const values = await readParameters(device, layout);
   const first: number[] = [];
-  for (const [name, { shape, data }] of Object.entries(found)) {
+  for (const [name, { shape, data }] of Object.entries(values)) {
     if (shape.length === 1) {
       assert.ok(data.every((x) => x === (name.endsWith(".bias") ? 0 : 1)), name);
       continue;
@@ -196,7 +196,7 @@ Deno.test("parameters start as normal(0, 0.02), into the stream as normal(0, 0.0
   assert.equal(new Set(first).size, first.length, "no two matrices share their draws");
 });
 
-Deno.test("logitsGraph() of the last positions of each row gives what it gives of all, there", async () => {
+Deno.test("logitsGraph() of the last positions of each row equals that of all positions there", async () => {
   const { architecture, layout, config } = modelOf(configOf({}), TOKENIZER);
   using device = cpuDevice({ precision: "f64" });
   await initialise(device, layout, config.seed);
