@@ -86,7 +86,7 @@ function isUnknown(specifier: string, from: string, url: string): boolean {
 function doorOf(room: string, specifier: string): string {
   const path = DOORS.get(room);
   if (path === undefined) {
-    throw new UserError(`"${specifier}" names no room of heed.${didYouMean(room, DOORS.keys())}`);
+    throw new UserError(`"${specifier}" is not an entry point of heed.${didYouMean(room, DOORS.keys())}`);
   }
   if (ROOT !== undefined) return ROOT + path;
   throw new UserError(`"${specifier}" is not in a bundle, which has mod.ts alone; expected "heed".`);
@@ -109,7 +109,7 @@ async function register(): Promise<void> {
       if (room === undefined && (local === undefined || !isHeed(local))) {
         const resolved = next(specifier, context);
         if (!isUnknown(specifier, from, resolved.url)) return resolved;
-        throw new UserError(`"${specifier}" names no module; expected "heed", a path or a URL.`);
+        throw new UserError(`"${specifier}" is not a module; expected "heed", a path or a URL.`);
       }
       specifiers.add(specifier);
       if (ROOT !== undefined && local?.startsWith(ROOT) && local !== face) return next(local, context);
@@ -139,7 +139,7 @@ async function doorWith(name: string): Promise<string | undefined> {
   }
 }
 
-/** The reason of a failed import in heed's words, where what it asks of heed is not there; undefined for any other. */
+/** The message for a failed import of a name that heed does not export; undefined for other errors. */
 export async function missingExport(message: string): Promise<string | undefined> {
   const [, specifier, name] =
     /^The requested module '(.*)' does not provide an export named '(.*)'/.exec(message) ?? [];

@@ -22,7 +22,7 @@ export async function settled<T>(promised: T | PromiseLike<T>, patience_ms = PAT
     idle = (user + system) / 1000 > SOME_WORK * passed ? 0 : idle + passed;
     if (idle < patience_ms) return;
     const seconds = patience_ms / 1000;
-    reject(new UserError(`a promise is not settled, and nothing was done for ${seconds} s.`));
+    reject(new UserError(`a promise is still pending after ${seconds} s without work.`));
   }, LOOK_MS);
   try {
     return await Promise.race([promised, idleLimit]);

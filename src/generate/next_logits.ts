@@ -47,10 +47,8 @@ function programs(compile: (length: number) => Promise<Program>) {
 function cachedGraph({ architecture, parameters }: LanguageModel, rows: number, count: number) {
   const cache = keyCache(rows, count, architecture.context);
   const ids = input("ids", [rows, count], "u32");
-  const logits = decoder(architecture, parameters, ids, {
-    cache,
-    logitRows: input("logitRows", [rows], "u32"),
-  });
+  const logitRows = input("logitRows", [rows], "u32");
+  const logits = decoder(architecture, parameters, ids, { cache, logitRows });
   return { logits, states: cache.states };
 }
 

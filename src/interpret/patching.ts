@@ -54,7 +54,7 @@ function warningOf({ answer, wrong, difference: { clean, corrupted } }: Omit<Pat
   return {
     warning:
       `${logits} hardly differs between the texts, by ${apart}: expected at least ${LEAST_DIFFERENCE}, or the ` +
-      `shares say little; name two tokens between which the texts differ by answer and wrong.`,
+      `shares are unreliable; name two tokens between which the texts differ by answer and wrong.`,
   };
 }
 

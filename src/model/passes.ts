@@ -22,7 +22,7 @@ function checkedIds({ tokenizer, architecture: { vocabulary } }: LanguageModel, 
     if (Number.isInteger(ids[n]) && ids[n] >= 0 && ids[n] < count) continue;
     throw new UserError(`Id ${n}: found ${ids[n]}, expected 0 to ${count - 1}.`);
   }
-  if (ids.length === 0) throw new UserError("There are no ids, expected one at least.");
+  if (ids.length === 0) throw new UserError("There are no ids, expected at least one.");
   return Uint32Array.from(ids);
 }
 

@@ -69,7 +69,9 @@ export function parameterElements(architecture: Architecture): number {
 
 export function checkHeap(what: string, bytes: number, { heap }: Machine): void {
   if (bytes <= heap) return;
-  throw new UserError(`${showBytes(bytes)} of JavaScript's heap for ${what}, there are ${showBytes(heap)}.`);
+  throw new UserError(
+    `${showBytes(bytes)} of JavaScript's heap for ${what}, this machine has ${showBytes(heap)}.`,
+  );
 }
 
 /** Throws UserError, naming the key to lower, if a model does not fit into this machine's memory, on any device. */

@@ -16,9 +16,8 @@ async function missingFolders(path: string): Promise<string[]> {
 const TRIES = 100;
 
 /**
- * Opens and locks the file at `path`; undefined if another process holds the lock. If the holder removes the file between
- * opening and locking, the lock excludes nobody, because the next process creates a new file: it is released, and the new
- * file is tried.
+ * Opens and locks the file at `path`; undefined if another process holds the lock. If the holder removed the file in between,
+ * the lock excludes nobody, because the next process creates a new file: releases it and tries the new one.
  */
 async function lockedFile(path: string): Promise<Deno.FsFile | undefined> {
   for (let left = TRIES; left > 0; left--) {

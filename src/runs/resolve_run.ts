@@ -90,10 +90,8 @@ const listed = (names: readonly string[]): string => names.slice(0, 8).join(", "
 async function classifyInSweeps(path: string, sweeps: readonly string[]): Promise<ResolvedRun | null> {
   let newest: ResolvedRun | null = null;
   for (const sweep of sweeps) {
-    const resolved = await classify(await follow(join(sweep, path)));
-    if (resolved?.run && (!newest || basename(resolved.run.path) > basename(newest.run!.path))) {
-      newest = resolved;
-    }
+    const match = await classify(await follow(join(sweep, path)));
+    if (match?.run && (!newest || basename(match.run.path) > basename(newest.run!.path))) newest = match;
   }
   return newest;
 }

@@ -1,5 +1,4 @@
-// state.json: the state of a run at a checkpoint, and validation of its fields. Its hash shows that the file is not damaged,
-// not that heed wrote it.
+// state.json: the state of a run at a checkpoint, and its validation. Its hash detects damage; it does not prove the origin.
 import { basename, dirname } from "node:path";
 import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
@@ -120,11 +119,9 @@ export function checkState(place: string, value: object): asserts value is RunSt
   checkFields(place, value, FIELDS);
   const { step, best, non_finite } = value as RunState;
   const folder = dirname(place);
-  const folderStep = basename(folder);
-  if (
-    basename(dirname(folder)) === "checkpoints" && /^\d+$/.test(folderStep) && Number(folderStep) !== step
-  ) {
-    throw new UserError(`${place}: step: expected ${folderStep}, as its folder is named, found ${step}.`);
+  const name = basename(folder);
+  if (basename(dirname(folder)) === "checkpoints" && /^\d+$/.test(name) && Number(name) !== step) {
+    throw new UserError(`${place}: step: expected ${name}, as its folder is named, found ${step}.`);
   }
   const steps = { "best.step": best?.step, "non_finite.warned": non_finite?.warned };
   for (const [name, at] of Object.entries(steps)) {

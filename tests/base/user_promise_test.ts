@@ -13,6 +13,6 @@ Deno.test("a promise that nothing settles ends in one line, what is computed or 
   assert.equal(await settled(slow), 5);
   await assert.rejects(
     () => settled(new Promise(() => {}), 500),
-    /^UserError: a promise is not settled, and nothing was done for 0\.5 s\.$/,
+    /^UserError: a promise is still pending after 0\.5 s without work\.$/,
   );
 });

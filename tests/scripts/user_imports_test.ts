@@ -116,9 +116,9 @@ for (const [how, train] of [["a task", byTask], ["a bundle", byBundle]] as const
       await now("times", "expr.times");
       await refused(
         'import "@heed/heed/kernel";',
-        /"@heed\/heed\/kernel" names no room of heed\. Did you mean "kernels"\?\n$/,
+        /"@heed\/heed\/kernel" is not an entry point of heed\. Did you mean "kernels"\?\n$/,
       );
-      await refused('import "heeed";', /: "heeed" names no module; expected "heed", a path or a URL\.\n$/);
+      await refused('import "heeed";', /: "heeed" is not a module; expected "heed", a path or a URL\.\n$/);
     }));
 
   Deno.test(`by ${how}, another checkout's modules are neither hashed nor run: heed stands for them`, () =>

@@ -30,7 +30,7 @@ Deno.test("a run that needs more memory than the machine has is one line with th
     ],
     [
       ["model.layers=1e9"],
-      /^model\.layers: 1000000000 is too much: 93\.1 TiB of JavaScript's heap for the graph of 1000000000 blocks, there are 4\.0 GiB\.$/,
+      /^model\.layers: 1000000000 is too much: 93\.1 TiB of JavaScript's heap for the graph of 1000000000 blocks, this machine has 4\.0 GiB\.$/,
     ],
     [
       ["model.layers=40000", "model.dim=512"],

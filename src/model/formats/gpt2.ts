@@ -86,7 +86,7 @@ export function fromGpt2Config(raw: unknown, place: string): ModelChoices {
   const [dim, heads] = [size(raw, "n_embd", place), size(raw, "n_head", place)];
   if (dim % heads) throw new UserError(`${place}: n_head ${heads} does not divide n_embd ${dim}.`);
   const inner = raw.n_inner === null || raw.n_inner === undefined ? 4 * dim : size(raw, "n_inner", place);
-  if (inner % dim) throw new UserError(`${place}: n_inner ${inner} is no multiple of n_embd ${dim}.`);
+  if (inner % dim) throw new UserError(`${place}: n_inner ${inner} is not a multiple of n_embd ${dim}.`);
   const activation = String(raw.activation_function ?? "gelu_new");
   if (!Object.hasOwn(ACTIVATIONS, activation)) {
     const hint = didYouMean(activation, Object.keys(ACTIVATIONS));
@@ -228,7 +228,7 @@ export function fromGpt2Tensors(
     !known.has(name) && !MASK.test(name) && name !== "lm_head.weight"
   );
   if (extra !== undefined) {
-    throw new UserError(`${place}: tensor ${extra} is none of GPT-2's.${didYouMean(extra, known)}`);
+    throw new UserError(`${place}: tensor ${extra} is not a tensor of GPT-2.${didYouMean(extra, known)}`);
   }
   checkHead(byName, model, place);
   // wq, wk and wv read the same fused tensor: convert it once.

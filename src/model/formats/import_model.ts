@@ -38,7 +38,7 @@ async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
     if (vocab === undefined && !merges) return idsTokenizer(size);
     if (vocab === undefined || !merges) {
       const [missing, there] = merges ? [places[1], places[2]] : [places[2], places[1]];
-      throw new UserError(`${missing}: no such file, and ${there} alone is no tokenizer.`);
+      throw new UserError(`${missing}: no such file, and ${there} alone is not a tokenizer.`);
     }
     const lines = new TextDecoder().decode(merges).split(/\r?\n/);
     const pairs = lines.filter((line, i) => line !== "" && !(i === 0 && line.startsWith("#version")));

@@ -176,7 +176,7 @@ const WRONG: [what: string, change: Record<string, unknown>, message: RegExp][] 
   ["heads that do not divide", { n_head: 5 }, /n_head 5 does not divide n_embd 32/],
   ["no sizes", { n_layer: undefined }, /n_layer is nothing, expected a whole number/],
   ["a fractional size", { n_embd: 1.5 }, /n_embd is 1\.5, expected a whole number/],
-  ["an odd width", { n_inner: 40 }, /n_inner 40 is no multiple of n_embd 32/],
+  ["an odd width", { n_inner: 40 }, /n_inner 40 is not a multiple of n_embd 32/],
   [
     "an unknown activation",
     { activation_function: "gelu_now" },
@@ -210,7 +210,7 @@ Deno.test("a tensor that is missing, unknown or of another shape is one line tha
   );
   refuses(
     (t) => t.set("h.1.ln_3.bias", t.get("transformer.wpe.weight")!),
-    /tensor h\.1\.ln_3\.bias is none of GPT-2's\. Did/,
+    /tensor h\.1\.ln_3\.bias is not a tensor of GPT-2\. Did/,
   );
   refuses(
     (t) => t.set("transformer.wte.weight", t.get("transformer.wpe.weight")!),

@@ -113,7 +113,7 @@ Deno.test("one of the older tokenizer files without the other, or more ids than 
       await Deno.copyFile(FOLDER + file, `${folder}/${file}`);
     }
     await Deno.writeTextFile(`${folder}/vocab.json`, "{}");
-    await refuses(/merges\.txt: no such file, and .*vocab\.json alone is no tokenizer\.$/);
+    await refuses(/merges\.txt: no such file, and .*vocab\.json alone is not a tokenizer\.$/);
     await Deno.remove(`${folder}/vocab.json`);
     await Deno.writeTextFile(`${folder}/merges.txt`, "");
     await refuses(/vocab\.json: no such file, and .*merges\.txt alone/);
