@@ -1,7 +1,7 @@
 // Splits parts of a tensor into the chunks that invocations read. The host does this once: the kernel follows a table
 // and knows no shapes.
 
-/** A part of a tensor with statistics of its own: consecutive samples of equal size. */
+/** A part of a tensor that gets one row of statistics: consecutive samples of equal size. */
 export interface Segment {
   /** First element of the first sample. */
   readonly offset: number;

@@ -7,7 +7,7 @@ import type { Workload } from "./estimate.ts";
 /**
  * Opens a device by name; "auto" chooses as `chooseDevice` does, by the work ahead (default: none, which suits the CPU).
  *
- * @throws {UserError} for an unknown name, and for "webgpu" where there is no adapter
+ * @throws {UserError} for an unknown name, and for "webgpu" without an adapter
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
-// The table of attention's activations: each entry says the same thing in every way that it says it, and everything that
-// names activations reads the table.
+// The table of attention's activations: the fields of each entry agree, and everything that lists activations reads the
+// table.
 import { assertAlmostEquals, assertEquals, assertThrows } from "../../src/std/assert.ts";
 import { ACTIVATIONS, attentionNames } from "../../kernels/attention/activations.ts";
 import { attention } from "../../kernels/attention/op.ts";
@@ -13,7 +13,7 @@ const ROWS = [[0.3], [1, 1], [-1.5, 0.25, 2, 0.5, 0.4], [0, -40, 40, 39.5], [-80
 
 for (const [name, entry] of Object.entries(ACTIVATIONS)) {
   if (!entry.normalised) {
-    Deno.test(`${name}: expression, derivative, definition and zeroBelow0 are of one function`, () => {
+    Deno.test(`${name}: expression, derivative, definition and zeroBelow0 describe one function`, () => {
       const [phi, slope] = entry.definition;
       const ofScore = toFunction(entry.expression, ["score"]);
       const ofDerivative = toFunction(derivative(entry.expression, "score"), ["score"]);
@@ -26,7 +26,7 @@ for (const [name, entry] of Object.entries(ACTIVATIONS)) {
     });
     continue;
   }
-  Deno.test(`${name}: weights of the kernels' host half are the definition's, and the gradient is diag(w) - w w^T / W`, () => {
+  Deno.test(`${name}: the weights on the host equal the definition, and the gradient is diag(w) - w w^T / W`, () => {
     const { definition, sumsToOne } = entry;
     for (const row of ROWS) {
       const a = new Float64Array(row.length);
@@ -57,7 +57,7 @@ for (const [name, entry] of Object.entries(ACTIVATIONS)) {
   });
 }
 
-Deno.test("the schema's enums and the message for an unknown name are the tables' keys", () => {
+Deno.test("the schema's enums and the message for an unknown name list the tables' keys", () => {
   const text = JSON.stringify(configJsonSchema());
   for (
     const names of [

@@ -1,4 +1,4 @@
-// Where queries stand among keys: i is one thing in ranges, masks, modifiers, tables and their gradients.
+// Positions of queries among keys: i has one meaning in ranges, masks, modifiers, tables and their gradients.
 import assert from "node:assert/strict";
 import { type AttentionActivation, attentionNames } from "../../kernels/attention/activations.ts";
 import * as m from "../../kernels/attention/modifier.ts";
@@ -22,7 +22,7 @@ import { evaluate, randomInput, relativeError, webgpuDevices } from "./harness.t
 
 const [SCORE, H, I, J] = ["score", "h", "i", "j"].map(e.variable);
 
-/** What goes by positions, in heed's words and in the oracle's; `bias` [H, S] is looked up by h and i. */
+/** Options that depend on positions, for heed and for the oracle; `bias` [H, S] is looked up by h and i. */
 interface Placed {
   readonly options: (heads: number, bias: Tensor) => AttentionOptions;
   readonly score?: (feeds: Record<string, Values>, S: number) => NonNullable<OracleOptions["score"]>;
@@ -70,7 +70,7 @@ function pair(place: Placed, activation: AttentionActivation, T: number, S: numb
       { length: 12 * T },
       (_, n) => x[(Math.floor(n / (6 * T)) * S + S - T) * 6 + n % (6 * T)],
     );
-  // Of the whole the last rows alone have a gradient.
+  // Only the last rows of the full attention have a gradient.
   feeds.dz = Float64Array.from(feeds.dz, (x, n) => Math.floor(n / 6) % S < S - T ? 0 : x);
   Object.assign(feeds, { "last q": last(feeds.q), "last dz": last(feeds.dz) });
   const [lastQ, lastDz] = ["last q", "last dz"].map((name) => input(name, shape(T)));
@@ -79,33 +79,33 @@ function pair(place: Placed, activation: AttentionActivation, T: number, S: numb
     const wrt = [queries, k, v, ...(options.score?.tables.bias ? [bias] : [])];
     return [z, ...grad(sumAll(multiply(z, upstream)), wrt)];
   };
-  const own = place.options(2, bias);
-  const aligned = own.causal === false
+  const placed = place.options(2, bias);
+  const aligned = placed.causal === false
     ? { align: "bottom-right" as const }
     : { causal: "bottom-right" as const };
   const name = (part: string, outputs: readonly Tensor[]) =>
     Object.fromEntries(outputs.map((x, n) => [`${part} ${n}`, x]));
   const outputs = {
-    ...name("whole", build(q, dz, own)),
-    ...name("alone", build(lastQ, lastDz, { ...own, ...aligned })),
+    ...name("full", build(q, dz, placed)),
+    ...name("alone", build(lastQ, lastDz, { ...placed, ...aligned })),
   };
   return { feeds, outputs, last };
 }
 
 for (const [name, place] of Object.entries(PLACED)) {
-  Deno.test(`the last queries alone, aligned bottom-right, are the last rows of the whole: ${name}`, async () => {
+  Deno.test(`the last queries alone, aligned bottom-right, give the last rows of the full attention: ${name}`, async () => {
     for (const [n, activation] of attentionNames("activation").entries()) {
       const [T, S] = [[1, 5], [33, 70], [3, 40], [1, 9], [2, 7]][n % 5];
       const { feeds, outputs, last } = pair(place, activation, T, S);
       using oracle = cpuDevice({ precision: "f64" });
-      // Shaders take long to compile on a software adapter, and activations differ by an expression.
+      // Shaders compile slowly on a software adapter, and activations differ only in an expression.
       const others = activation === "sigmoid" ? await webgpuDevices() : [];
       for (const device of [oracle, ...others]) {
-        const found = await evaluate(device, { feeds, outputs });
-        for (let part = 0; found[`alone ${part}`]; part++) {
+        const results = await evaluate(device, { feeds, outputs });
+        for (let part = 0; results[`alone ${part}`]; part++) {
           // z and dq are rows of the queries; dk, dv and the table's gradient are of the same keys.
-          const whole = part < 2 ? last(found[`whole ${part}`]) : found[`whole ${part}`];
-          const error = relativeError(found[`alone ${part}`], whole, 1e-3);
+          const full = part < 2 ? last(results[`full ${part}`]) : results[`full ${part}`];
+          const error = relativeError(results[`alone ${part}`], full, 1e-3);
           const where = `${name}, ${activation}, T${T} S${S}, ${
             device.target?.kind ?? "CPU"
           }, output ${part}`;
@@ -116,16 +116,16 @@ for (const [name, place] of Object.entries(PLACED)) {
   });
 
   Deno.test(`attention aligned bottom-right equals the dense oracle's: ${name}`, async () => {
-    // More keys than queries, and more queries than keys: the first rows lie before the first key.
+    // More keys than queries, and more queries than keys: the first rows are before the first key.
     for (const [T, S] of [[4, 11], [11, 4]]) {
       if (name === "a learned table by i" && T > S) continue;
       const [rng, feeds] = [randomStream(S, name), {} as Record<string, Values>];
       const q = randomInput(rng, feeds, "q", [2, T, 2, 3]);
-      const [k, v] = ["k", "v"].map((own) => randomInput(rng, feeds, own, [2, S, 2, 3]));
+      const [k, v] = ["k", "v"].map((name) => randomInput(rng, feeds, name, [2, S, 2, 3]));
       const dz = randomInput(rng, feeds, "dz", [2, T, 2, 3]);
       const bias = randomInput(rng, feeds, "bias", [2, S]);
-      const own = place.options(2, bias);
-      const options = { ...own, ...(own.causal === false ? {} : { causal: "bottom-right" as const }) };
+      const placed = place.options(2, bias);
+      const options = { ...placed, ...(placed.causal === false ? {} : { causal: "bottom-right" as const }) };
       const z = attention(q, k, v, { ...options, align: "bottom-right" });
       const [dq, dk, dv] = grad(sumAll(multiply(z, dz)), [q, k, v]);
       const dense = (x: Tensor, key: string): DenseTensor => ({ shape: x.shape, data: feeds[key] });
@@ -141,16 +141,16 @@ for (const [name, place] of Object.entries(PLACED)) {
         ...attentionOracleGradient(...given, dense(dz, "dz"), words),
       };
       using oracle = cpuDevice({ precision: "f64" });
-      const found = await evaluate(oracle, { feeds, outputs: { z, dq, dk, dv } });
+      const results = await evaluate(oracle, { feeds, outputs: { z, dq, dk, dv } });
       for (const key of ["z", "dq", "dk", "dv"]) {
-        const error = relativeError(found[key], expected[key], 1e-3);
+        const error = relativeError(results[key], expected[key], 1e-3);
         assert.ok(error <= 1e-12, `${name}, T${T} S${S}, ${key}: relative error ${error}`);
       }
     }
   });
 }
 
-Deno.test("a mask with a row for each query goes by rows, documents too, however the queries are aligned", async () => {
+Deno.test("a mask with one row per query is indexed by rows, and so are documents, however the queries are aligned", async () => {
   const [rng, feeds] = [randomStream(1, "rows"), {} as Record<string, Values>];
   const [T, S] = [3, 6];
   const [q, k] = [randomInput(rng, feeds, "q", [1, T, 1, 2]), randomInput(rng, feeds, "k", [1, S, 1, 2])];
@@ -170,14 +170,14 @@ Deno.test("a mask with a row for each query goes by rows, documents too, however
   );
   using oracle = cpuDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
-    const found = await evaluate(device, { feeds, outputs });
+    const results = await evaluate(device, { feeds, outputs });
     for (const name of Object.keys(masks)) {
-      assert.deepEqual(found[`${name} bottom-right`], found[`${name} top-left`], name);
+      assert.deepEqual(results[`${name} bottom-right`], results[`${name} top-left`], name);
     }
   }
 });
 
-Deno.test("learned keys of a layer are seen whatever causal, window and mask say, and shift no position", async () => {
+Deno.test("learned keys of a layer are visible regardless of causal, window and mask, and shift no position", async () => {
   const [rng, feeds] = [randomStream(2, "learned keys"), {} as Record<string, Values>];
   const [T, S] = [2, 5];
   const weight = (name: string) => randomInput(rng, feeds, name, [4, 4]);
@@ -195,9 +195,9 @@ Deno.test("learned keys of a layer are seen whatever causal, window and mask say
   const layer = (queries: Tensor, options: Omit<AttentionOptions, "extra">) =>
     multiHeadAttention(learned, queries, x, x, { heads: 2, score: m.alibi(2), ...options });
   const outputs = {
-    // A row of which neither the range nor the mask shows a key sees the learned one alone: wo wv' = its value.
+    // A row without visible keys in range and mask sees only the learned one: wo wv' = its value.
     none: layer(x, { causal: "top-left", mask: m.prefixMask(0), score: undefined }),
-    whole: layer(x, { causal: "top-left", window: { size: 2 } }),
+    full: layer(x, { causal: "top-left", window: { size: 2 } }),
     alone: layer(last, { causal: "bottom-right", window: { size: 2 } }),
   };
   const expected = Array.from({ length: 4 }, (_, row) => {
@@ -208,16 +208,19 @@ Deno.test("learned keys of a layer are seen whatever causal, window and mask say
   });
   using oracle = cpuDevice({ precision: "f64" });
   for (const device of [oracle, ...await webgpuDevices()]) {
-    const found = await evaluate(device, { feeds, outputs });
+    const results = await evaluate(device, { feeds, outputs });
     const tolerance = device === oracle ? 1e-12 : 1e-5;
     for (let row = 0; row < S; row++) {
-      assert.ok(relativeError(found.none.subarray(4 * row, 4 * row + 4), expected) < tolerance, `row ${row}`);
+      assert.ok(
+        relativeError(results.none.subarray(4 * row, 4 * row + 4), expected) < tolerance,
+        `row ${row}`,
+      );
     }
-    assert.ok(relativeError(found.alone, found.whole.slice(-T * 4)) < tolerance, "the last rows alone");
+    assert.ok(relativeError(results.alone, results.full.slice(-T * 4)) < tolerance, "the last rows alone");
   }
 });
 
-Deno.test("mistakes in alignment are one line that names what fits", () => {
+Deno.test("invalid alignment is an error of one line that names what fits", () => {
   const [q, k] = [input("q", [1, 2, 1, 4]), input("k", [1, 6, 1, 4])];
   const wrong = (text: RegExp, options: AttentionOptions) => {
     assert.throws(() => attention(q, k, k, options), (error) => {

@@ -42,19 +42,19 @@ for (
     LONGEST,
   ]
 ) {
-  Deno.test(`gradient statistics under ${name} equal those of dense float64 matrices`, async () => {
+  Deno.test(`gradient statistics with ${name} equal those of dense float64 matrices`, async () => {
     for (const activation of ["softmax", "sigmoid"] as const) {
       const rng = randomStream(1, `gradient statistics under ${name}, ${activation}`);
       const kind = (s: Setting): Kind => {
-        const made = KINDS[name](s);
-        return { ...made, options: { ...made.options, activation } };
+        const built = KINDS[name](s);
+        return { ...built, options: { ...built.options, activation } };
       };
       await check(setting(rng, 70), kind, name, { gradients: true });
     }
   });
 }
 
-Deno.test("gradient statistics with dropout on WebGPU equal the float64 ones, which are the backward pass's", async () => {
+Deno.test("gradient statistics with dropout on WebGPU equal the float64 ones, which match the backward pass", async () => {
   const [rng, feeds] = [randomStream(5, "dropped gradients"), {} as Record<string, Values>];
   const [q, k, v] = ["q", "k", "v"].map((name) => randomInput(rng, feeds, name, [2, 40, 1, 4]));
   const dz = randomInput(rng, feeds, "dz", [2, 40, 1, 4]);
@@ -63,24 +63,24 @@ Deno.test("gradient statistics with dropout on WebGPU equal the float64 ones, wh
   feeds.shift = Float64Array.of(0.5);
   const dropout = { p: 0.5, site: 3, seed: input("seed", [2], "u32") };
   const z = attention(q, k, v, { activation: "sigmoid", dropout, score: m.scoreBias(shift) });
-  // A bias of all scores: its gradient is the sum of ds.
+  // The gradient of a bias of all scores is the sum of ds.
   const outputs = {
-    found: attentionGradientStatistics(z, reshape(dz, [80, 4])),
+    results: attentionGradientStatistics(z, reshape(dz, [80, 4])),
     shift: grad(sumAll(multiply(z, dz)), [shift])[0],
   };
   using oracle = cpuDevice({ precision: "f64" });
   const expected = await evaluate(oracle, { feeds, outputs });
   const pairs = 2 * 40 * 41 / 2;
   assert.ok(
-    Math.abs(expected.found[GRADIENTS.indexOf("scores_mean")] * pairs / expected.shift[0] - 1) < 1e-11,
+    Math.abs(expected.results[GRADIENTS.indexOf("scores_mean")] * pairs / expected.shift[0] - 1) < 1e-11,
   );
   for (const device of await webgpuDevices()) {
-    const { found } = await evaluate(device, { feeds, outputs });
-    assertNear(found, [...expected.found], 2e-5, device.target!.kind, GRADIENTS);
+    const { results } = await evaluate(device, { feeds, outputs });
+    assertNear(results, [...expected.results], 2e-5, device.target!.kind, GRADIENTS);
   }
 });
 
-Deno.test("a gradient of another size than z is a mistake told in one line", () => {
+Deno.test("a gradient of another size than z is an error of one line", () => {
   const q = input("q", [1, 8, 1, 4]);
   const z = attention(q, q, q);
   assert.throws(

@@ -1,5 +1,5 @@
-// Cases of attention for its statistics, each in heed's words and in the dense oracle's, and the comparison with the dense
-// definitions: what the tests of attention statistics share.
+// Shared by the tests of attention statistics: cases of attention, each for heed and for the dense oracle, and the
+// comparison with the dense definitions.
 import assert from "node:assert/strict";
 import {
   ATTENTION_GRADIENT_STATISTICS,
@@ -41,7 +41,7 @@ function bits({ rng, feeds }: Setting, name: string, shape: number[]): Tensor {
   return input(name, shape);
 }
 
-/** Padding of keys known to the device alone. */
+/** Padding of keys known only on the device. */
 function padded(s: Setting): { tensor: Tensor; seen: NonNullable<OracleOptions["mask"]> } {
   const tensor = bits(s, "there", [s.B, s.S]);
   return { tensor, seen: (b, _h, _i, j) => s.feeds.there[b * s.S + j] !== 0 };
@@ -91,7 +91,7 @@ export const KINDS: Record<string, (s: Setting) => Kind> = {
     options: { causal: "bottom-right", score: m.alibi(H) },
     score: (s, _b, h, i, j) => s + Math.fround(m.alibiSlopes(H)[h]) * (j - i),
   }),
-  "a modifier that hides pairs and whole rows": () => {
+  "a modifier that hides pairs and entire rows": () => {
     const [score, i, j] = ["score", "i", "j"].map(e.variable);
     const band = e.select(e.less(e.absolute(e.minus(i, e.plus(j, 4))), 3), score, -Infinity);
     return {
@@ -131,7 +131,7 @@ export const KINDS: Record<string, (s: Setting) => Kind> = {
   },
 };
 
-export const HIDING = "a modifier that hides pairs and whole rows";
+export const HIDING = "a modifier that hides pairs and entire rows";
 export const LONGEST = "a learned bias of each head inside a softcap, padded, in a window";
 
 export function setting(rng: RandomStream, largest: number): Setting {
@@ -141,24 +141,24 @@ export function setting(rng: RandomStream, largest: number): Setting {
 }
 
 export function assertNear(
-  found: Values,
+  results: Values,
   expected: readonly number[],
   tolerance: number,
   where: string,
   names: readonly string[] = NAMES,
 ): void {
-  assert.equal(found.length, expected.length, where);
+  assert.equal(results.length, expected.length, where);
   expected.forEach((x, at) => {
-    const error = Math.abs(found[at] - x) / Math.max(Math.abs(x), 1);
-    if (Number.isNaN(x) && Number.isNaN(found[at])) return;
+    const error = Math.abs(results[at] - x) / Math.max(Math.abs(x), 1);
+    if (Number.isNaN(x) && Number.isNaN(results[at])) return;
     const place = `${where}, head ${Math.floor(at / names.length)}, ${names[at % names.length]}`;
-    assert.ok(error <= tolerance, `${place}: found ${found[at]}, expected ${x}`);
+    assert.ok(error <= tolerance, `${place}: found ${results[at]}, expected ${x}`);
   });
 }
 
 export const GRADIENTS = ATTENTION_GRADIENT_STATISTICS;
 
-/** A case on the CPU device in both precisions and on WebGPU under both schedules, against the dense computation. */
+/** Checks a case on the CPU device in both precisions and on WebGPU with both schedules, against the dense computation. */
 export async function check(
   s: Setting,
   make: (s: Setting) => Kind,
@@ -172,19 +172,19 @@ export async function check(
   const kind = make(s);
   const repeated = between(rng, 1, S - 1);
   const z = attention(q, k, v, kind.options);
-  const found = gradients ? attentionGradientStatistics(z, dz) : attentionStatistics(z, { repeated });
+  const results = gradients ? attentionGradientStatistics(z, dz) : attentionStatistics(z, { repeated });
   const expected = gradients ? denseGradients(s, kind) : dense(s, kind, repeated);
   const label = `${where} B${B} T${T} S${S} H${H}/${HKV} d${d} ${kind.options.activation}`;
   const test = async (device: Device, tolerance: number, name: string) => {
-    const values = await evaluate(device, { feeds, outputs: { found } });
-    assertNear(values.found, expected, tolerance, `${label} on ${name}`, gradients ? GRADIENTS : NAMES);
+    const values = await evaluate(device, { feeds, outputs: { results } });
+    assertNear(values.results, expected, tolerance, `${label} on ${name}`, gradients ? GRADIENTS : NAMES);
   };
-  // The definitions are the same and the sums are short: rounding alone, of float64 or of the float32 result.
+  // Equal definitions and short sums: only rounding, of float64 or of the float32 result.
   using f64 = cpuDevice({ precision: "f64" });
   using f32 = cpuDevice({ precision: "f32" });
   await test(f64, 1e-11, "the CPU in float64");
   await test(f32, 1e-7, "the CPU");
-  // What the kernels of attention promise for their outputs, and for gradients.
+  // The tolerances of attention's kernels for outputs and gradients.
   for (const device of await webgpuDevices()) {
     await test(device, gradients ? 2e-5 : 1e-5, `WebGPU, ${device.target!.kind}`);
   }

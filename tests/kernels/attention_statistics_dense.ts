@@ -1,4 +1,4 @@
-// The statistics of attention by their definitions, in float64, from matrices in memory.
+// The statistics of attention by their definitions, in float64, from stored matrices.
 import type { AttentionOptions } from "../../kernels/attention/op.ts";
 import type { RandomStream } from "../../src/base/random.ts";
 import { attentionOracle, attentionOracleGradient, type OracleOptions } from "../../src/check/oracle.ts";
@@ -13,7 +13,7 @@ export interface Sizes {
   readonly d: number;
 }
 
-/** A kind of attention in heed's words and in the oracle's. `mask` is what the oracle's mask is, besides the range. */
+/** A kind of attention for heed and for the oracle. `mask` is the oracle's mask, besides the range. */
 export interface Kind {
   readonly options: AttentionOptions;
   readonly score?: OracleOptions["score"];
@@ -25,11 +25,11 @@ export interface Setting extends Sizes {
   readonly feeds: Record<string, Values>;
 }
 
-/** How far the queries' positions are ahead of their rows. */
+/** Offset of the queries' positions from their rows. */
 const ahead = ({ T, S }: Sizes, { causal, extra = 0 }: AttentionOptions): number =>
   causal === "bottom-right" ? S - extra - T : 0;
 
-/** The range that causal, alignment and window leave, in the oracle's words. */
+/** The range of causal, alignment and window, for the oracle. */
 function range({ causal = "top-left", window }: AttentionOptions) {
   return (i: number, j: number): boolean => {
     const back = i - j;
@@ -57,9 +57,14 @@ interface DenseRow {
 
 const oddsIn = (x: readonly number[]): number => x.filter((value) => !Number.isFinite(value)).length;
 
-/** Every statistic of one head's rows, written from the definitions; keys from `own` on are learned. */
-function statisticsOf(all: readonly DenseRow[], bernoulli: boolean, repeated: number, own: number): number[] {
-  // A row with a NaN score, or weights that are not finite, leaves all averages.
+/** Every statistic of one head's rows, by the definitions; keys from `firstLearned` on are learned. */
+function statisticsOf(
+  all: readonly DenseRow[],
+  bernoulli: boolean,
+  repeated: number,
+  firstLearned: number,
+): number[] {
+  // A row with a NaN score, or with non-finite weights, is excluded from all averages.
   const lit = all.filter(({ keys, a, scores }) =>
     keys.length > 0 && oddsIn(a) === 0 && !scores.some(Number.isNaN)
   );
@@ -74,8 +79,8 @@ function statisticsOf(all: readonly DenseRow[], bernoulli: boolean, repeated: nu
   /** The row without its learned keys, which have no position. */
   const textOf = (row: Row): Row => ({
     ...row,
-    keys: row.keys.filter((j) => j < own),
-    a: row.a.filter((_, n) => row.keys[n] < own),
+    keys: row.keys.filter((j) => j < firstLearned),
+    a: row.a.filter((_, n) => row.keys[n] < firstLearned),
   });
   const text = lit.map(textOf);
   const placed = text.filter(({ keys }) => keys.length > 0);
@@ -88,7 +93,7 @@ function statisticsOf(all: readonly DenseRow[], bernoulli: boolean, repeated: nu
     return a[keys.indexOf(key(p))] ?? 0;
   };
   const extraMass = (row: Row) => {
-    const learned = row.a.filter((_, n) => row.keys[n] >= own).reduce((x, y) => x + y, 0);
+    const learned = row.a.filter((_, n) => row.keys[n] >= firstLearned).reduce((x, y) => x + y, 0);
     return mass(row) > 0 ? learned / mass(row) : 0;
   };
   const norm = (rows: readonly DenseRow[]) => Math.hypot(...rows.flatMap(({ a }) => a));
@@ -121,13 +126,13 @@ function statisticsOf(all: readonly DenseRow[], bernoulli: boolean, repeated: nu
   ];
 }
 
-/** What the oracle is given for a case: tensors in memory and functions of (b, h, i, j). */
+/** The oracle's arguments for a case: arrays and functions of (b, h, i, j). */
 function oracleOf(s: Setting, { options, score, mask }: Kind) {
   const { B, T, S, H, HKV, d, feeds } = s;
   const { activation, divide, kvHead, backward, bias = "auto" } = options;
   const shift = activation !== "sigmoid" ? 0 : bias === "auto" ? -Math.log(S) : bias;
   const within = range(options);
-  const [own, first] = [S - (options.extra ?? 0), ahead(s, options)];
+  const [firstLearned, first] = [S - (options.extra ?? 0), ahead(s, options)];
   const tensor = (name: string, shape: number[]) => ({ shape, data: feeds[name] });
   return {
     q: tensor("q", [B, T, H, d]),
@@ -138,8 +143,8 @@ function oracleOf(s: Setting, { options, score, mask }: Kind) {
       score: (x: number, ...at: Point) => (score ? score(x, ...at) : x) + shift,
       slope: () => 1,
       mask: (...[b, h, i, j]: Point) => {
-        // The definitions of this file go by rows where they look something up.
-        return j >= own || (within(i, j) && (mask?.(b, h, i - first, j) ?? true));
+        // The lookups of this file are by rows.
+        return j >= firstLearned || (within(i, j) && (mask?.(b, h, i - first, j) ?? true));
       },
       activation,
       divide,
@@ -149,7 +154,7 @@ function oracleOf(s: Setting, { options, score, mask }: Kind) {
   };
 }
 
-/** The oracle's options over rows: what goes by positions is given row + `first`. */
+/** The oracle's options over rows: functions of positions get row + `first`. */
 function byRows(oracle: ReturnType<typeof oracleOf>["oracle"], first: number): OracleOptions {
   return {
     ...oracle,
@@ -166,7 +171,7 @@ const dot = (a: Values, i: number, b: Values, j: number, size: number): number =
   return sum;
 };
 
-/** Calls `visit` for every row of a head with its visible keys, where it lies in q and z, and its keys in k and v. */
+/** Calls `visit` for every row of a head with its visible keys and its offsets in q, z, k and v. */
 function visitRows(
   s: Setting,
   kind: Kind,
@@ -185,7 +190,7 @@ function visitRows(
   }
 }
 
-/** The statistics by the dense oracle: the pattern in memory, its rows cut to the keys that are visible. */
+/** The statistics by the dense oracle: a stored pattern, its rows reduced to the visible keys. */
 export function dense(s: Setting, kind: Kind, repeated: number): number[] {
   const { T, S, H, d } = s;
   const { q, k, v, oracle } = oracleOf(s, kind);
@@ -212,7 +217,7 @@ export function dense(s: Setting, kind: Kind, repeated: number): number[] {
   }).flat();
 }
 
-/** The statistics of the gradients: both matrices in memory. */
+/** The statistics of the gradients, from both stored matrices. */
 export function denseGradients(s: Setting, kind: Kind): number[] {
   const { B, T, S, H, d } = s;
   const { q, k, v, oracle } = oracleOf(s, kind);

@@ -18,7 +18,7 @@ import { randomInput, webgpuDevices } from "./harness.ts";
 const SIZES = { B: 2, T: 37, S: 37, H: 2, HKV: 2, d: 3 };
 const REPEATED = 5;
 
-/** q, k, v and dz with a number planted in one of them, at a place of each head or of the first alone. */
+/** q, k, v and dz with a number inserted into one of them, in each head or only in the first. */
 function planted(
   rng: RandomStream,
   tensor: string,
@@ -46,7 +46,7 @@ const PLANTED = [
   { tensor: "k", value: NaN, everywhere: true },
 ];
 
-/** Shaders take long to compile on a software adapter; the others differ from these by an expression. */
+/** Shaders compile slowly on a software adapter; the other activations differ from these only in an expression. */
 const ON_WEBGPU = ["softmax", "sigmoid", "sigmoid / n", "relu"];
 
 const KINDS: Record<string, AttentionOptions> = {
@@ -55,13 +55,13 @@ const KINDS: Record<string, AttentionOptions> = {
 };
 
 for (const [name, options] of Object.entries(KINDS)) {
-  Deno.test(`a NaN or an infinity in q, k or v leaves no wrong statistic: ${name}`, async () => {
+  Deno.test(`a NaN or an infinity in q, k or v makes no statistic wrong: ${name}`, async () => {
     const { B, T, H, d } = SIZES;
-    const [q, k, v, dz] = ["q", "k", "v", "dz"].map((own) => input(own, [B, T, H, d]));
-    // Of the gradients all keys are seen: a NaN in v spreads over a tile of keys on WebGPU.
+    const [q, k, v, dz] = ["q", "k", "v", "dz"].map((name) => input(name, [B, T, H, d]));
+    // All keys are visible for the gradients: a NaN in v spreads over a tile of keys on WebGPU.
     const all = { ...options, causal: false as const };
     const outputs = {
-      found: attentionStatistics(attention(q, k, v, options), { repeated: REPEATED }),
+      results: attentionStatistics(attention(q, k, v, options), { repeated: REPEATED }),
       gradients: attentionGradientStatistics(attention(q, k, v, all), dz),
     };
     using oracle = cpuDevice({ precision: "f64" });
@@ -74,33 +74,33 @@ for (const [name, options] of Object.entries(KINDS)) {
         const feeds = planted(rng, tensor, value, everywhere);
         const setting: Setting = { ...SIZES, rng, feeds };
         program.run(feeds);
-        const [found, gradients] = await program.read(["found", "gradients"]);
+        const [results, gradients] = await program.read(["results", "gradients"]);
         const where = `${name}, ${value} in ${tensor}, ${device.target?.kind ?? "CPU"}`;
-        assertNear(found, dense(setting, { options }, REPEATED), near, where);
+        assertNear(results, dense(setting, { options }, REPEATED), near, where);
         assertNear(gradients, denseGradients(setting, { options: all }), near, where, GRADIENTS);
       }
     }
   });
 }
 
-Deno.test("a row with a NaN score leaves the averages of its head, and a head without a row left has none", async () => {
+Deno.test("a row with a NaN score is excluded from its head's averages, and a head without remaining rows has none", async () => {
   // Two rows, two heads; the first head's second query is NaN, the second head has no finite query.
   const feeds = {
     q: Float64Array.of(1, NaN, NaN, NaN),
     k: Float64Array.of(1, 1, 1, 1),
   };
   const [q, k] = ["q", "k"].map((name) => input(name, [1, 2, 2, 1]));
-  const outputs = { found: attentionStatistics(attention(q, k, k, { causal: false })) };
+  const outputs = { results: attentionStatistics(attention(q, k, k, { causal: false })) };
   for (const device of [cpuDevice({ precision: "f64" }), ...await webgpuDevices()]) {
     using program = await device.compile({ outputs });
     program.run(feeds);
-    const [found] = await program.read(["found"]);
+    const [results] = await program.read(["results"]);
     const of = (head: number, name: typeof ATTENTION_STATISTICS[number]) => {
-      return found[head * ATTENTION_STATISTICS.length + ATTENTION_STATISTICS.indexOf(name)];
+      return results[head * ATTENTION_STATISTICS.length + ATTENTION_STATISTICS.indexOf(name)];
     };
     assert.ok(Math.abs(of(0, "entropy") - Math.log(2)) < 1e-6, `${of(0, "entropy")}`);
     assert.deepEqual([of(0, "nonfinite"), of(1, "nonfinite")], [2, 4]);
-    // The row that is left is the first, before which there is none.
+    // The remaining row is the first, which has no previous key.
     for (const name of ["sink", "previous"] as const) assert.ok(Number.isNaN(of(0, name)), name);
     for (const name of ATTENTION_STATISTICS) {
       if (!name.endsWith("nonfinite")) assert.ok(Number.isNaN(of(1, name)), `${name}: ${of(1, name)}`);
@@ -108,16 +108,16 @@ Deno.test("a row with a NaN score leaves the averages of its head, and a head wi
   }
 });
 
-Deno.test("an infinite gradient is counted and leaves the statistics of its matrix alone", async () => {
+Deno.test("an infinite gradient is counted and excluded from the statistics of its matrix", async () => {
   const feeds = { x: Float64Array.of(1, 2), dz: Float64Array.of(1, Infinity) };
   const [x, dz] = [input("x", [1, 2, 1, 1]), input("dz", [1, 2, 1, 1])];
-  const outputs = { found: attentionGradientStatistics(attention(x, x, x, { activation: "relu" }), dz) };
+  const outputs = { results: attentionGradientStatistics(attention(x, x, x, { activation: "relu" }), dz) };
   for (const device of [cpuDevice({ precision: "f64" }), ...await webgpuDevices()]) {
     using program = await device.compile({ outputs });
     program.run(feeds);
-    const [found] = await program.read(["found"]);
+    const [results] = await program.read(["results"]);
     const of = (name: typeof ATTENTION_GRADIENT_STATISTICS[number]) =>
-      found[ATTENTION_GRADIENT_STATISTICS.indexOf(name)];
+      results[ATTENTION_GRADIENT_STATISTICS.indexOf(name)];
     // The first row's one pair has dA = 1; the second's two are infinite.
     assert.deepEqual([of("pattern_mean"), of("pattern_absmax"), of("pattern_nonfinite")], [1, 1, 2]);
     assert.equal(of("scores_nonfinite"), 2);

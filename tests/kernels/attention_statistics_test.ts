@@ -15,7 +15,7 @@ import { evaluate, randomInput, webgpuDevices } from "./harness.ts";
 
 for (const [name, options] of Object.entries(ACTIVATIONS)) {
   Deno.test(`statistics of ${name} equal the dense float64 definitions on every device`, async () => {
-    // The others differ from these by an expression.
+    // The others differ from these only in an expression.
     const count = name === "softmax" || name === "sigmoid" ? 3 : 1;
     for (let i = 0; i < count; i++) {
       const rng = randomStream(i, `statistics ${name}`);
@@ -26,21 +26,21 @@ for (const [name, options] of Object.entries(ACTIVATIONS)) {
 
 const turns = Object.values(ACTIVATIONS);
 for (const [name, make] of Object.entries(KINDS)) {
-  Deno.test(`statistics under ${name} equal the dense float64 definitions on every device`, async () => {
+  Deno.test(`statistics with ${name} equal the dense float64 definitions on every device`, async () => {
     for (let i = 0; i < 2; i++) {
       const rng = randomStream(i, `statistics under ${name}`);
-      // Softmax, then what chance brings.
+      // Softmax, then random activations.
       const activation = turns[i === 0 ? 0 : rng.below(turns.length)];
       const kind = (s: Setting): Kind => {
-        const made = make(s);
-        return { ...made, options: { ...made.options, ...activation } };
+        const built = make(s);
+        return { ...built, options: { ...built.options, ...activation } };
       };
       await check(setting(rng, 100), kind, `${name} ${i}`);
     }
   });
 }
 
-Deno.test("a head that sees nothing has no averages, and rows without keys count for none", async () => {
+Deno.test("a head without visible keys has no averages, and rows without keys are not counted", async () => {
   const feeds = { q: new Float64Array(10).fill(1), k: new Float64Array(4).fill(2) };
   const [q, k] = [input("q", [1, 5, 1, 2]), input("k", [1, 2, 1, 2])];
   const nothing = { options: { mask: m.prefixMask(0) } };
@@ -49,18 +49,18 @@ Deno.test("a head that sees nothing has no averages, and rows without keys count
     two: attentionStatistics(attention(q, k, k, { causal: "bottom-right" })),
   };
   for (const device of [cpuDevice({ precision: "f64" }), ...await webgpuDevices()]) {
-    const found = await evaluate(device, { feeds, outputs });
+    const results = await evaluate(device, { feeds, outputs });
     const counts = ATTENTION_STATISTICS.map((name) => name.endsWith("nonfinite") ? 0 : NaN);
-    assert.deepEqual([...found.nothing], counts);
-    const of = (name: typeof ATTENTION_STATISTICS[number]) => found.two[ATTENTION_STATISTICS.indexOf(name)];
-    // Rows 3 and 4 alone see keys, one and two of equal score; the second is "later" and has half of its weight on each.
+    assert.deepEqual([...results.nothing], counts);
+    const of = (name: typeof ATTENTION_STATISTICS[number]) => results.two[ATTENTION_STATISTICS.indexOf(name)];
+    // Only rows 3 and 4 see keys, one and two of equal score; the second has half of its weight on each.
     const shown = ["rowmass", "self", "previous", "sink", "effective_keys"] as const;
-    // A log and an exp of float32.
+    // Errors of a float32 log and exp.
     assertNear(Float64Array.from(shown, of), [1, 0.75, 0.5, 0.5, 1.5], 1e-6, device.kind);
   }
 });
 
-Deno.test("spreads keep their digits far from zero, and long uniform rows their entropy", async () => {
+Deno.test("standard deviations keep their digits far from zero, and long uniform rows their entropy", async () => {
   const [T, rng] = [1500, randomStream(3, "far")];
   const feeds: Record<string, Values> = {};
   const [q, k] = [
@@ -76,16 +76,16 @@ Deno.test("spreads keep their digits far from zero, and long uniform rows their 
     ATTENTION_STATISTICS.indexOf(name)
   );
   for (const device of await webgpuDevices()) {
-    const found = await evaluate(device, { feeds, outputs });
-    const relative = found.far[std] / expected.far[std] - 1;
+    const results = await evaluate(device, { feeds, outputs });
+    const relative = results.far[std] / expected.far[std] - 1;
     // Scores of size 50 are rounded to 4e-6, a few parts in 10,000 of their spread of 0.02, and that averages out.
     assert.ok(expected.far[std] < 0.03 && Math.abs(relative) < 1e-5, `${device.target!.kind}: ${relative}`);
-    assert.ok(Math.abs(found.flat[entropy] - Math.log(T)) < 1e-5, `entropy ${found.flat[entropy]}`);
-    assert.ok(Math.abs(found.flat[keys] / T - 1) < 1e-5, `effective keys ${found.flat[keys]}`);
+    assert.ok(Math.abs(results.flat[entropy] - Math.log(T)) < 1e-5, `entropy ${results.flat[entropy]}`);
+    assert.ok(Math.abs(results.flat[keys] / T - 1) < 1e-5, `effective keys ${results.flat[keys]}`);
   }
 });
 
-Deno.test("norms of a pattern whose weights have no square in float32 are those of float64", async () => {
+Deno.test("norms of a pattern whose squared weights are outside float32 equal float64", async () => {
   const [B, T, rng] = [3, 60, randomStream(5, "norms")];
   for (
     const [name, options] of Object.entries<AttentionOptions>({
@@ -96,21 +96,21 @@ Deno.test("norms of a pattern whose weights have no square in float32 are those 
     })
   ) {
     const feeds: Record<string, Values> = {};
-    const [q, k] = ["q", "k"].map((own) => randomInput(rng, feeds, own, [B, T, 2, 2]));
-    const outputs = { found: attentionStatistics(attention(q, k, k, options)) };
+    const [q, k] = ["q", "k"].map((name) => randomInput(rng, feeds, name, [B, T, 2, 2]));
+    const outputs = { results: attentionStatistics(attention(q, k, k, options)) };
     using oracle = cpuDevice({ precision: "f64" });
-    const expected = (await evaluate(oracle, { feeds, outputs })).found;
+    const expected = (await evaluate(oracle, { feeds, outputs })).results;
     for (const device of await webgpuDevices()) {
-      const { found } = await evaluate(device, { feeds, outputs });
+      const { results } = await evaluate(device, { feeds, outputs });
       for (const norm of ["l2", "pnorm_mean"] as const) {
         for (const head of [0, 1]) {
           const at = head * ATTENTION_STATISTICS.length + ATTENTION_STATISTICS.indexOf(norm);
-          // An exp of float32 whose argument is 60 large is off by a few parts in a million.
+          // A float32 exp of an argument of 60 has an error of a few parts per million.
           assert.ok(expected[at] > 0, `${name}: ${expected[at]}`);
-          const error = Math.abs(found[at] / expected[at] - 1);
+          const error = Math.abs(results[at] / expected[at] - 1);
           assert.ok(
             error < 2e-5,
-            `${name}, ${device.target!.kind}, ${norm}: ${found[at]}, expected ${expected[at]}`,
+            `${name}, ${device.target!.kind}, ${norm}: ${results[at]}, expected ${expected[at]}`,
           );
         }
       }
@@ -118,7 +118,7 @@ Deno.test("norms of a pattern whose weights have no square in float32 are those 
   }
 });
 
-Deno.test("statistics are of the pattern before dropout, and are found through reshapes", async () => {
+Deno.test("statistics describe the pattern before dropout, and accept a reshaped z", async () => {
   const [rng, feeds] = [randomStream(4, "dropped"), {} as Record<string, Values>];
   const q = randomInput(rng, feeds, "q", [2, 9, 2, 4]);
   feeds.seed = Uint32Array.of(1, 2);
@@ -126,19 +126,19 @@ Deno.test("statistics are of the pattern before dropout, and are found through r
   const dropped = attention(q, q, q, { dropout: { p: 0.5, site: 3, seed } });
   const outputs = {
     dropped: attentionStatistics(reshape(reshape(dropped, [18, 8]), [2, 9, 8])),
-    whole: attentionStatistics(attention(q, q, q)),
+    full: attentionStatistics(attention(q, q, q)),
   };
   for (const device of await webgpuDevices()) {
-    const found = await evaluate(device, { feeds, outputs });
-    assert.deepEqual(found.dropped, found.whole);
+    const results = await evaluate(device, { feeds, outputs });
+    assert.deepEqual(results.dropped, results.full);
   }
 });
 
-Deno.test("statistics at T = 4096 take memory linear in T, and no loop the software adapter would stop", async () => {
+Deno.test("statistics at T = 4096 take memory linear in T, and no loop that the software adapter would end", async () => {
   const planned = (T: number, kind: "gpu" | "software") => {
     const q = input("q", [1, T, 1, 32]);
     const target = { kind, maxBindingBytes: 2 ** 27, maxWorkgroupBytes: 16384, maxIterations: 65535 };
-    return plan({ outputs: { found: attentionStatistics(attention(q, q, q)) } }, target).memory.activations;
+    return plan({ outputs: { results: attentionStatistics(attention(q, q, q)) } }, target).memory.activations;
   };
   const bytes = planned(4096, "software");
   // z, the row terms and the sums of every 8 rows; a matrix would be 64 MiB.
@@ -149,19 +149,19 @@ Deno.test("statistics at T = 4096 take memory linear in T, and no loop the softw
   }
   const [software] = await webgpuDevices();
   using program = await software.compile({
-    outputs: { found: attentionStatistics(attention(...([1, 2, 3].map(() => longInput) as Three))) },
+    outputs: { results: attentionStatistics(attention(...([1, 2, 3].map(() => longInput) as Three))) },
   });
   program.run({ q: new Float32Array(4096 * 4) });
-  const [found] = await program.read(["found"]);
+  const [results] = await program.read(["results"]);
   // Equal scores: the mean over rows of n = i + 1 equal weights.
   const entropies = Array.from({ length: 4096 }, (_, i) => Math.log(i + 1));
-  assert.ok(Math.abs(found[0] / mean(entropies) - 1) < 1e-5, `entropy ${found[0]}`);
+  assert.ok(Math.abs(results[0] / mean(entropies) - 1) < 1e-5, `entropy ${results[0]}`);
 });
 
 type Three = [Tensor, Tensor, Tensor];
 const longInput = input("q", [1, 4096, 1, 4]);
 
-Deno.test("mistakes in asking for statistics are one line that says what fits", () => {
+Deno.test("invalid arguments of statistics are an error of one line that says what fits", () => {
   const q = input("q", [1, 8, 1, 4]);
   const wrong = (text: RegExp, build: () => unknown) => {
     assert.throws(build, (error) => error instanceof UserError && text.test(error.message));

@@ -22,7 +22,7 @@ import {
 
 type Tested = Case & { wrt: Record<string, Tensor> };
 
-/** Sizes, feeds and inputs of a random case, for options to be built on. */
+/** Sizes, feeds and inputs of a random case, to which options are added. */
 interface Setting {
   readonly rng: RandomStream;
   readonly feeds: Record<string, Values>;
@@ -34,7 +34,7 @@ interface Setting {
   readonly HKV: number;
 }
 
-/** q, k, v of random odd sizes: T != S, d != dv, grouped heads, rows that see nothing. */
+/** q, k, v of random odd sizes: T != S, d != dv, grouped heads, rows without visible keys. */
 function setting(rng: RandomStream, largest: number): Setting {
   const [B, HKV, group] = [between(rng, 1, 2), between(rng, 1, 3), between(rng, 1, 3)];
   const [T, S] = [between(rng, 1, largest), between(rng, 1, largest)];
@@ -73,7 +73,7 @@ function learned({ rng, feeds, wrt }: Setting, name: string, shape: number[]): T
 
 const [SCORE, H, I, J] = ["score", "h", "i", "j"].map(e.variable);
 
-/** Every activation with its choices. */
+/** Every activation with its options. */
 const ACTIVATIONS: Record<string, AttentionOptions> = {
   softmax: { activation: "softmax" },
   softmax1: { activation: "softmax1" },
@@ -88,7 +88,7 @@ const ACTIVATIONS: Record<string, AttentionOptions> = {
   "relu2 / n": { activation: "relu2", divide: "n" },
 };
 
-/** Every row of the table of modifiers and masks. */
+/** Cases of all modifiers and masks. */
 const FAMILY: Record<string, (s: Setting) => AttentionOptions> = {
   "all keys": () => ({ causal: false }),
   causal: () => ({ causal: "top-left" }),
@@ -171,7 +171,7 @@ function random(largest: number, build: (s: Setting) => AttentionOptions, droppe
   };
 }
 
-/** The output and the gradients of q, k, v and whatever is learned, as outputs. */
+/** The output and the gradients of q, k, v and learned tables, as outputs. */
 function withGradients(make: (rng: RandomStream) => Tested) {
   return (rng: RandomStream): Case => {
     const { feeds, wrt, outputs: { z }, label } = make(rng);
@@ -186,14 +186,14 @@ function withGradients(make: (rng: RandomStream) => Tested) {
   };
 }
 
-// Where a row sees one key the exact gradient of softmax is 0, and what is left is the rounding of terms of size 1.
+// If a row sees one key the exact gradient of softmax is 0, and the result is the rounding error of terms of size 1.
 const TOLERANCE = { tolerance: 1e-4, floor: 0.1 };
 const names = Object.keys(ACTIVATIONS);
-/** Activations take turns over the family, so that all pairs occur over its cases. */
+/** Activations alternate over the family, so that its cases cover all pairs. */
 const turn = (rng: RandomStream): AttentionOptions => ACTIVATIONS[names[rng.below(names.length)]];
 
 for (const [name, options] of Object.entries(ACTIVATIONS)) {
-  // The kernels themselves are proven by the two that users take; the others differ by an expression.
+  // The two most used activations test the kernels; the others differ only in an expression.
   const count = name === "softmax" || name === "sigmoid" ? 20 : 5;
   Deno.test(`attention with ${name}: z to 1e-5 of float64 on WebGPU`, () => {
     return checkKernel(`attention ${name}`, random(70, () => options), { floor: 1e-3, count });
@@ -224,7 +224,7 @@ for (const activation of ["softmax", "sigmoid"] as const) {
       count: 4,
     });
   });
-  Deno.test(`${activation} attention with dropout has the gradient that central differences give`, () => {
+  Deno.test(`${activation} attention with dropout has the gradient of central differences`, () => {
     return checkGradient(`${activation} dropout`, random(7, () => ({ activation }), true), { count: 5 });
   });
   Deno.test(`${activation} attention equals PyTorch`, async () => {
@@ -236,10 +236,10 @@ for (const activation of ["softmax", "sigmoid"] as const) {
     const z = attention(q, k, v, { activation });
     const [dq, dk, dv] = grad(sumAll(multiply(z, dz)), [q, k, v]);
     using oracle = cpuDevice({ precision: "f64" });
-    const found = await evaluate(oracle, { feeds, outputs: { dq, dk, dv } });
-    // Both are float64, and the golden file keeps at least nine digits.
+    const results = await evaluate(oracle, { feeds, outputs: { dq, dk, dv } });
+    // Both are float64, and the golden file has at least nine digits.
     for (const name of ["dq", "dk", "dv"]) {
-      assert.ok(relativeError(found[name], golden[name].data) < 1e-8, name);
+      assert.ok(relativeError(results[name], golden[name].data) < 1e-8, name);
     }
   });
 }
@@ -248,20 +248,20 @@ for (const backward of ["diag", "ste"] as const) {
   Deno.test(`the ${backward} backward of softmax equals its float64 definition on WebGPU`, () => {
     return checkKernel(backward, withGradients(random(60, () => ({ backward }))), { ...TOLERANCE, count: 5 });
   });
-  Deno.test(`the ${backward} backward of softmax is what the dense definition says`, async () => {
+  Deno.test(`the ${backward} backward of softmax equals the dense definition`, async () => {
     const s = setting(randomStream(1, backward), 9);
     const { outputs } = withGradients(() => ({
       ...s,
       outputs: { z: attention(s.wrt.q, s.wrt.k, s.wrt.v, { backward, causal: false }) },
     }))(s.rng);
     using oracle = cpuDevice({ precision: "f64" });
-    const found = await evaluate(oracle, { feeds: s.feeds, outputs });
+    const results = await evaluate(oracle, { feeds: s.feeds, outputs });
     const expected = denseSurrogate(s, backward);
-    assert.ok(relativeError(found.dq, expected) < 1e-12);
+    assert.ok(relativeError(results.dq, expected) < 1e-12);
   });
 }
 
-/** dq under a surrogate, written out densely: ds = a (1 - a) g or g, g = dz . v, dq = scale ds k. */
+/** dq of a surrogate gradient, computed densely: ds = a (1 - a) g or g, g = dz . v, dq = scale ds k. */
 function denseSurrogate({ feeds, wrt, B, T, S, H, HKV }: Setting, backward: "diag" | "ste"): Float64Array {
   const [d, dv] = [wrt.q.shape[3], wrt.v.shape[3]];
   const dq = new Float64Array(B * T * H * d);
@@ -294,7 +294,7 @@ function denseSurrogate({ feeds, wrt, B, T, S, H, HKV }: Setting, backward: "dia
   return dq;
 }
 
-Deno.test("a query that sees no key gives zeros and no gradient", async () => {
+Deno.test("a query without visible keys gives zeros and no gradient", async () => {
   using oracle = cpuDevice({ precision: "f64" });
   const [q, k, v] = [input("q", [1, 5, 1, 3]), input("k", [1, 2, 1, 3]), input("v", [1, 2, 1, 3])];
   const z = attention(q, k, v, { causal: "bottom-right" });
@@ -304,9 +304,9 @@ Deno.test("a query that sees no key gives zeros and no gradient", async () => {
     k: new Float64Array(6).fill(1),
     v: new Float64Array(6).fill(1),
   };
-  const found = await evaluate(oracle, { feeds, outputs: { z, dq } });
-  assert.deepEqual([...found.z.subarray(0, 9), ...found.dq.subarray(0, 9)], new Array(18).fill(0));
-  assert.deepEqual([...found.z.subarray(9)], new Array(6).fill(1));
+  const results = await evaluate(oracle, { feeds, outputs: { z, dq } });
+  assert.deepEqual([...results.z.subarray(0, 9), ...results.dq.subarray(0, 9)], new Array(18).fill(0));
+  assert.deepEqual([...results.z.subarray(9)], new Array(6).fill(1));
 });
 
 Deno.test("ALiBi's slopes for 8 and for 12 heads are the paper's", () => {
@@ -314,7 +314,7 @@ Deno.test("ALiBi's slopes for 8 and for 12 heads are the paper's", () => {
   assert.deepEqual(m.alibiSlopes(12).slice(8), [0.5, 1.5, 2.5, 3.5].map((h) => 2 ** -h));
 });
 
-Deno.test("mistakes in attention are one line that names what was found and what fits", () => {
+Deno.test("invalid arguments of attention are an error of one line with what was found and what fits", () => {
   const [q, k] = [input("q", [1, 5, 3, 4]), input("k", [1, 5, 2, 4])];
   const q4 = input("q", [1, 5, 4, 4]);
   const wrong = (text: RegExp, build: () => unknown) => {
