@@ -4,23 +4,23 @@ import { closestString, didYouMean, UserError } from "../../src/base/errors.ts";
 
 const KNOWN = ["softmax", "sigmoid", "dropout"];
 
-Deno.test("closestString() finds a name with a letter missing, added, wrong, or two neighbours swapped, in any case", () => {
+Deno.test("closestString() finds a name with a letter missing, added, wrong, or two adjacent ones swapped, in any case", () => {
   for (const misspelt of ["sofmax", "softtmax", "softmox", "sotfmax", "SoftMax", "softmax"]) {
     assert.equal(closestString(misspelt, KNOWN), "softmax", misspelt);
   }
 });
 
-Deno.test("closestString() prefers the least difference, and of equals the first", () => {
+Deno.test("closestString() prefers the smallest distance, the first in a tie", () => {
   assert.equal(closestString("abcd", ["abxy", "abcx", "abcy"]), "abcx");
 });
 
-Deno.test("two swapped neighbours count as one mistake, not two", () => {
+Deno.test("two swapped adjacent letters count as one edit, not two", () => {
   // "lr" is near "rl" by one swap; replacing would be two of two letters.
   assert.equal(closestString("rl", ["lr"]), "lr");
   assert.equal(closestString("rl", ["xy"]), undefined);
 });
 
-Deno.test("closestString() gives nothing where more than half of what was written differs", () => {
+Deno.test("closestString() returns undefined if more than half of the text differs", () => {
   assert.equal(closestString("seed", ["sxxd"]), "sxxd");
   assert.equal(closestString("seed", ["xxxd"]), undefined);
   assert.equal(closestString("temperature", KNOWN), undefined);
@@ -33,12 +33,12 @@ Deno.test("closestString() of a name of a megabyte answers at once", () => {
   assert.ok(performance.now() - begun < 50);
 });
 
-Deno.test("didYouMean() names the nearest, or lists what is known in its order", () => {
+Deno.test("didYouMean() names the closest, or lists the known names in order", () => {
   assert.equal(didYouMean("dorpout", KNOWN), ' Did you mean "dropout"?');
   assert.equal(didYouMean("temperature", new Set(KNOWN)), " Known: softmax, sigmoid, dropout.");
 });
 
-Deno.test("a UserError is an Error that says so by name", () => {
+Deno.test("a UserError is an Error with its own name", () => {
   const error = new UserError("model.dim is 0.");
   assert.ok(error instanceof Error);
   assert.equal(`${error}`, "UserError: model.dim is 0.");

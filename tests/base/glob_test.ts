@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { globOf } from "../../src/base/glob.ts";
 
-Deno.test("a star stays within a part, two stars go over dots, two stars and a dot are any parts or none", () => {
+Deno.test("* matches within a part, ** across dots, **. any parts or none", () => {
   const cases: [string, string[], string[]][] = [
     ["blocks.*.attn.*", ["blocks.0.attn.q"], ["blocks.0.attn", "blocks.0.attn.q.x", "blocks..attn.q.x"]],
     ["**.bias", ["bias", "final_norm.bias", "a.b.bias", ".bias"], ["abias", "bias.a"]],
@@ -19,7 +19,7 @@ Deno.test("a star stays within a part, two stars go over dots, two stars and a d
   }
 });
 
-Deno.test("a pattern of 7 stars is tried on a name of 60 letters in no time", () => {
+Deno.test("a pattern of 7 stars is matched against a name of 60 letters at once", () => {
   const began = performance.now();
   assert.equal(globOf("*a".repeat(7) + "b")("a".repeat(60)), false);
   assert.ok(performance.now() - began < 500, `${performance.now() - began} ms`);

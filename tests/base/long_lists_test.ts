@@ -102,7 +102,7 @@ const outcome = <T>(call: () => T): T | string => {
   }
 };
 
-Deno.test("byte-pair encoding learns from 300,000 spaces and gives them back", () => {
+Deno.test("byte-pair encoding learns from 300,000 spaces and decodes them", () => {
   const spaces = " ".repeat(300_000);
   const actual = outcome(() => {
     const tokenizer = bpeTokenizer(spaces, { size: 300 });

@@ -9,7 +9,7 @@ import {
   showProgress,
 } from "../../src/base/progress.ts";
 
-Deno.test("columns are those of a terminal: wide characters two, combining marks none", () => {
+Deno.test("columns are terminal columns: wide characters two, combining marks none", () => {
   const widths: [string, number][] = [
     ["loss 1.2", 8],
     ["漢字", 4],
@@ -25,7 +25,7 @@ Deno.test("columns are those of a terminal: wide characters two, combining marks
   for (const [text, columns] of widths) assert.equal(columnsOf(text), columns, text);
 });
 
-Deno.test("a text is cut to columns within no character and before no mark that belongs to it", () => {
+Deno.test("a text is cut to columns between characters, never before a combining mark", () => {
   assert.equal(cutToColumns("evaluating 3/4", 14), "evaluating 3/4");
   assert.equal(cutToColumns("evaluating 3/4", 13), "evaluating...");
   assert.equal(cutToColumns("漢字漢字漢字", 8), "漢字...");
@@ -37,7 +37,7 @@ Deno.test("a text is cut to columns within no character and before no mark that 
   assert.equal(cutToColumns("abcd", -3), "");
 });
 
-Deno.test("an activity is shown with its amount and the time left", () => {
+Deno.test("an activity is shown with its progress and the remaining time", () => {
   const begun = { at: 1000, done: 2 };
   const text = (activity: object, now = 5000) => activityText({ what: "x", ...activity }, begun, now);
   assert.equal(text({}), "x");
@@ -74,7 +74,7 @@ function plainLines(body: (at: (seconds: number) => void) => void): string[] {
   return written;
 }
 
-Deno.test("off a terminal there is a plain line every five seconds, and none before", () => {
+Deno.test("without a terminal there is a plain line every five seconds, and none before", () => {
   const written = plainLines((at) => {
     for (let step = 0; step < 140; step++) {
       at(step / 10);
@@ -92,7 +92,7 @@ Deno.test("off a terminal there is a plain line every five seconds, and none bef
   assert.deepEqual(plainLines(() => endProgress()), []);
 });
 
-Deno.test("a reader of progress who has gone does not end the work", () => {
+Deno.test("a closed standard error does not end the work", () => {
   const written = plainLines((at) => {
     Deno.stderr.writeSync = () => {
       throw new Deno.errors.BrokenPipe("gone");

@@ -20,7 +20,7 @@ async function exported(doors: readonly string[]): Promise<Map<string, string>> 
   return new Map(symbols.map(({ name, declarations: [{ kind }] }) => [name, kind]));
 }
 
-Deno.test("every renamed export is behind a door by its new name alone, and CHANGELOG.md has both", async () => {
+Deno.test("every renamed export is exported only under its new name, and CHANGELOG.md has both", async () => {
   const names = await exported(Object.values(project.exports));
   const changes = await Deno.readTextFile(new URL("CHANGELOG.md", ROOT));
   const rows = changes.split("\n").filter((line) => line.startsWith("| "));
@@ -34,7 +34,7 @@ Deno.test("every renamed export is behind a door by its new name alone, and CHAN
   assert.deepEqual([...NAMESPACES].sort(), spaces.sort());
 });
 
-Deno.test("a renamed field of a sample or of options is one line with the new name", async () => {
+Deno.test("a renamed field of a sample or of options gives one line with the new name", async () => {
   const now = Object.values(RENAMED_FIELDS).map((name) => `\`${name}\``);
   const changes = await Deno.readTextFile(new URL("CHANGELOG.md", ROOT));
   assert.deepEqual(now.filter((name) => !changes.includes(name)), []);
@@ -50,7 +50,7 @@ Deno.test("a renamed field of a sample or of options is one line with the new na
   );
 });
 
-Deno.test("a call of an old name of `import * as heed` is one line with the new one", () => {
+Deno.test("a call of an old name of `import * as heed` gives one line with the new one", () => {
   provideHeed(heed);
   const messageOf = (call: () => unknown) => {
     try {

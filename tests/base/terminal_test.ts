@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { cellText, escapeControls, messageLine } from "../../src/base/terminal.ts";
 import { formatResults } from "../../src/log/results.ts";
 
-Deno.test("controls of C0 and C1 and marks of direction are shown as escapes, everywhere in a text", () => {
+Deno.test("C0, C1 and bidirectional controls are escaped everywhere in a text", () => {
   const controls = [
     0x00,
     0x07,
@@ -28,7 +28,7 @@ Deno.test("controls of C0 and C1 and marks of direction are shown as escapes, ev
   }
 });
 
-Deno.test("a name of a megabyte is cut in a message and in the cells of a table, which is as wide as its longest", () => {
+Deno.test("a name of a megabyte is truncated in a message and in the cells of a table", () => {
   const long = "k".repeat(1e6);
   assert.ok(messageLine(long).length <= 500);
   assert.ok(cellText(long).length <= 300);

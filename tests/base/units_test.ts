@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { showBytes, showFlops, showSeconds } from "../../src/base/units.ts";
 
-Deno.test("sizes are in the largest unit of which there is one, also after rounding", () => {
+Deno.test("sizes use the largest unit with a value of at least 1, also after rounding", () => {
   const sizes = [0, 1, 1023, 1024, 2 ** 20 - 1, 12.3 * 2 ** 20, 1.5 * 2 ** 30, 3 * 2 ** 40, 2 ** 80];
   assert.deepEqual(
     sizes.map(showBytes),
@@ -10,7 +10,7 @@ Deno.test("sizes are in the largest unit of which there is one, also after round
   );
 });
 
-Deno.test("work is in MFLOP, GFLOP, TFLOP and times in ms to days, as the numbers are large", () => {
+Deno.test("work is shown in MFLOP, GFLOP or TFLOP and times in ms to days, by magnitude", () => {
   assert.deepEqual(
     [0, 999, 2.14e8, 9.999e8, 2.14e9, 1.5e12, 9.3e20].map(showFlops),
     "0 FLOP|999 FLOP|214 MFLOP|1.00 GFLOP|2.14 GFLOP|1.50 TFLOP|930 EFLOP".split("|"),

@@ -101,7 +101,7 @@ Deno.test("the hash of a file's code changes with everything that it imports, an
   }
 });
 
-Deno.test("heed itself is no part of the hash of code that imports it", async () => {
+Deno.test("the hash of code that imports heed does not include heed", async () => {
   const root = new URL("../../", import.meta.url).pathname;
   const { sha256, elsewhere } = await readCode(`${root}configs/distance_penalty.ts`);
   const bytes = await Deno.readFile(`${root}configs/distance_penalty.ts`);
@@ -109,7 +109,7 @@ Deno.test("heed itself is no part of the hash of code that imports it", async ()
   assert.deepEqual(elsewhere, []);
 });
 
-Deno.test("heed by name is no module from elsewhere", async () => {
+Deno.test("importing heed by name is not listed as an external module", async () => {
   const file = await Deno.makeTempFile({ suffix: ".ts" });
   try {
     await Deno.writeTextFile(

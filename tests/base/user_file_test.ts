@@ -39,7 +39,7 @@ const byKeys = async (file: string) => {
 
 const STEEP = "export const steep = { modifier: (x) => x };\n";
 
-Deno.test("--hooks and hooks.file refuse a file with one advice: the nearest export, in a file that has others too", async () => {
+Deno.test("--hooks and hooks.file refuse a file with the same advice: the closest export, also in a file with other exports", async () => {
   const cases: [string, RegExp][] = [
     ["export const tapz = {};", /, found tapz\. Did you mean "taps"\?$/],
     ["export const taps = {}; export const freez = () => [];", /, found freez\. Did you mean "freeze"\?$/],
@@ -61,7 +61,7 @@ Deno.test("--hooks and hooks.file refuse a file with one advice: the nearest exp
   );
 });
 
-Deno.test("a misspelt key of a metric, a declared key, a modifier, a task or an attention names the nearest", async () => {
+Deno.test("a misspelt key of a metric, a declared key, a modifier, a task or an attention names the closest", async () => {
   const cases: [string, (file: string) => Promise<unknown>, RegExp][] = [
     [
       'export const metrics = [{ name: "m", evry: 1, fn: () => 1 }];',

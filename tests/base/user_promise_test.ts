@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { settled } from "../../src/base/user_promise.ts";
 
-Deno.test("a promise that nothing settles ends in one line, what is computed or returned at once does not", async () => {
+Deno.test("a promise that nothing settles gives one line; one that computes or a plain value does not", async () => {
   assert.equal(await settled(3), 3);
   assert.equal(await settled(Promise.resolve(4)), 4);
   await assert.rejects(() => settled(Promise.reject(new RangeError("mine"))), /^RangeError: mine$/);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { configKeys, diffConfigs } from "../../src/config/diff.ts";
 
-Deno.test("diffConfigs() tells keys that differ, that one alone has, and nothing of the same", () => {
+Deno.test("diffConfigs() lists keys that differ or are in only one, and nothing for equal configurations", () => {
   const a = { seed: 1, model: { dim: 64, blocks: [{ window: 2 }], tied: null }, files: [] };
   const b = {
     seed: 1,
@@ -18,7 +18,7 @@ Deno.test("diffConfigs() tells keys that differ, that one alone has, and nothing
   assert.deepEqual(diffConfigs(a, structuredClone(a)), []);
 });
 
-Deno.test("configKeys() gives every leaf its path, empty collections too", () => {
+Deno.test("configKeys() lists the path of every leaf, including empty collections", () => {
   assert.deepEqual([...configKeys({ a: { b: [1, { c: null }], d: {} } })], [
     ["a.b.0", 1],
     ["a.b.1.c", null],

@@ -36,7 +36,7 @@ Deno.test("the JSON Schema accepts a root key that holds anchors, and no such ke
   assert.ok(!schema.safeParse({ model: { ".sizes": 1 } }).success);
 });
 
-Deno.test("the JSON Schema refuses lists of what is no value, of nothing, and where nothing is swept", () => {
+Deno.test("the JSON Schema refuses lists of invalid values, empty lists, and lists for keys that cannot be swept", () => {
   for (
     const yaml of [
       "seed: [1, x]",

@@ -17,7 +17,7 @@ Deno.test("--keys lists every key of a resolved configuration, with its values, 
   assert.throws(() => keyLines("optimzer"), /no key starts with that\. Did you mean "optimizer"\?/);
 });
 
-Deno.test("a key as other tools spell it is answered with ours", () => {
+Deno.test("another tool's spelling of a key is answered with ours", () => {
   for (const [foreign, key] of Object.entries(FOREIGN_KEYS)) {
     assert.ok(paths.includes(key), key);
     const section = key.includes(".") ? { model: { [foreign]: 1 } } : { [foreign]: 1 };
@@ -51,7 +51,7 @@ Deno.test("configs/schema.json is what deno task schema writes, and every shippe
     }
   }));
 
-Deno.test("--keys, --version and --dry-run of train say what they promise", () =>
+Deno.test("--keys, --version and --dry-run of train print what they document", () =>
   inFolder(async (folder) => {
     assert.equal(
       (await succeeds("train", ["--keys", "model.dim"], folder)).stdout,

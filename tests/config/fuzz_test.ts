@@ -74,7 +74,7 @@ function assertComesBack(config: Config): void {
   assert.deepEqual(again, config);
 }
 
-Deno.test("a damaged text gives a configuration that dumps and returns, or one line", async () => {
+Deno.test("a damaged text gives a configuration that round-trips, or one line", async () => {
   const random = randomStream(1, "damaged texts");
   const good = dumpConfig(await loadConfig("nanogpt_cpu", []));
   let accepted = 0;

@@ -30,7 +30,7 @@ async function elsewhere(body: (folder: string) => Promise<void>): Promise<void>
   }
 }
 
-Deno.test("every configuration of the project loads and comes back from its own YAML", async () => {
+Deno.test("every configuration of the project loads and round-trips through its YAML", async () => {
   let count = 0;
   for await (const { name } of Deno.readDir(CONFIGS)) {
     if (!name.endsWith(".yaml")) continue;
@@ -71,7 +71,7 @@ Deno.test("nanogpt_cpu is nanoGPT's published CPU run", async () => {
   ]);
 });
 
-Deno.test("overrides apply in their order, the last one wins", async () => {
+Deno.test("overrides apply in order, the last one wins", async () => {
   const config = await loadConfig("nanogpt_cpu", [
     "model.dim=256",
     "train.steps=10",
@@ -81,7 +81,7 @@ Deno.test("overrides apply in their order, the last one wins", async () => {
   assert.deepEqual([config.model.dim, config.train.steps, config.seed], [64, 10, 1]);
 });
 
-Deno.test("a bare name is a file of the working folder first, then one of the project", async () => {
+Deno.test("a bare name is a file of the working folder first, then of the project", async () => {
   await elsewhere(async () => {
     assert.equal((await loadConfig("nanogpt_cpu", [])).train.steps, 2000);
     await Deno.mkdir("nanogpt_cpu");
@@ -92,7 +92,7 @@ Deno.test("a bare name is a file of the working folder first, then one of the pr
   });
 });
 
-Deno.test("a missing file is told with the nearest name there is", async () => {
+Deno.test("a missing file is reported with the closest existing name", async () => {
   await elsewhere(async () => {
     await Deno.writeTextFile("tiny.yaml", "seed: 1");
     await Deno.mkdir("empty");
@@ -120,7 +120,7 @@ Deno.test("a missing file is told with the nearest name there is", async () => {
   });
 });
 
-Deno.test("a fault in a file names the path as it was given", async () => {
+Deno.test("an error in a file names the path as given", async () => {
   await elsewhere(async () => {
     await Deno.writeTextFile("bad.yaml", "model: { dmi: 1 }");
     assert.equal(await refusal("./bad.yaml"), './bad.yaml: model.dmi: unknown key. Did you mean "dim"?');
@@ -135,7 +135,7 @@ Deno.test("a fault in a file names the path as it was given", async () => {
   });
 });
 
-Deno.test("every configuration in configs/ is shipped within the program, as it is written", async () => {
+Deno.test("every configuration in configs/ is shipped in the program, unchanged", async () => {
   const folder = new URL("../../configs/", import.meta.url);
   const files: Record<string, string> = {};
   for await (const { name } of Deno.readDir(folder)) {

@@ -24,7 +24,7 @@ function message(yaml: string, ...overrides: string[]): string {
 
 const attention = (keys: string) => `{ block: { attention: { ${keys} } } }`;
 
-Deno.test("blocks are laid over block, key by key", () => {
+Deno.test("blocks override block, key by key", () => {
   const { block, blocks } = model(`{
     block: { norm: rmsnorm, attention: { softcap: 5, modifier: { file: a.ts, name: one } } },
     blocks: [{ attention: { activation: sigmoid } }, { norm: layernorm, attention: { softcap: null, modifier: null } }]
@@ -39,7 +39,7 @@ Deno.test("blocks are laid over block, key by key", () => {
   assert.deepEqual(block.attention.modifier, { file: "a.ts", name: "one" });
 });
 
-Deno.test("overrides reach one block, and start the list where there is none", () => {
+Deno.test("overrides change one block, and create the list if there is none", () => {
   const { blocks } = model(
     "{ block: { mlp: { gated: true } } }",
     "model.blocks.0.attention.window=33",
@@ -51,7 +51,7 @@ Deno.test("overrides reach one block, and start the list where there is none", (
   ]]);
 });
 
-Deno.test("words, numbers and null each have their keys", () => {
+Deno.test("names, numbers and null are each accepted by their keys", () => {
   const actual = model(
     attention("activation: sigmoid, bias: learned, temperature: 1e-1, per: head, layer_scale: 1e-4"),
   );
@@ -59,7 +59,7 @@ Deno.test("words, numbers and null each have their keys", () => {
   assert.deepEqual([bias, temperature, per, layer_scale], ["learned", 0.1, "head", 1e-4]);
 });
 
-Deno.test("a mistake in a block is one line with its place, what was found and what was expected", () => {
+Deno.test("an error in a block gives one line with its place, what was found and what was expected", () => {
   const cases: [string, string][] = [
     [
       attention("activation: sigmiod"),
@@ -103,7 +103,7 @@ Deno.test("a mistake in a block is one line with its place, what was found and w
   for (const [yaml, expected] of cases) assert.equal(message(yaml), `a.yaml: ${expected}`, yaml);
 });
 
-Deno.test("keys that do not go together are refused in one line", () => {
+Deno.test("conflicting keys are refused in one line", () => {
   const cases: [string, string][] = [
     [
       "{ heads: 8, block: { attention: { kv_heads: 3 } } }",
@@ -149,7 +149,7 @@ Deno.test("keys that do not go together are refused in one line", () => {
   for (const [yaml, expected] of cases) assert.equal(message(yaml), `a.yaml: ${expected}`, yaml);
 });
 
-Deno.test("a conflict that an override brought is told as the override's", () => {
+Deno.test("a conflict caused by an override names the override", () => {
   assert.match(
     message(attention("activation: sigmoid"), "model.block.attention.backward=ste"),
     /^override model\.block\.attention\.backward=ste: ste is only for softmax/,
@@ -163,7 +163,7 @@ Deno.test("a conflict that an override brought is told as the override's", () =>
   );
 });
 
-Deno.test("what goes together is accepted", () => {
+Deno.test("compatible keys are accepted", () => {
   const good = [
     "{ heads: 8, block: { attention: { kv_heads: 1, value_dim: 64, kv_head: modulo } } }",
     "{ positions: rope, rope: { rotary_dim: 32, pairs: half, base: 5e5 } }",

@@ -15,7 +15,7 @@ function refusal(raw: Record<string, unknown>, override: string): string {
   return "accepted";
 }
 
-Deno.test("an override sets one key, makes the sections on its way and leaves the rest and its input alone", () => {
+Deno.test("an override sets one key, creates missing sections and leaves the rest and its input unchanged", () => {
   const raw = { seed: 1, model: { dim: 32, heads: 2 } };
   assert.deepEqual(applyOverride(raw, "model.dim=256"), { seed: 1, model: { dim: 256, heads: 2 } });
   assert.deepEqual(applyOverride(raw, "model.block.mlp.factor=2"), {
@@ -144,7 +144,7 @@ Deno.test("text that YAML would read as an anchor, a tag, a document, a comment 
   }
 });
 
-Deno.test("the advice to quote a value gives the text that was written", () => {
+Deno.test("the advice to quote a value gives the original text", () => {
   for (const text of ["0x1F", "017", "1.0", "1e3", "12345678901234567890", "True", "+1", ".5"]) {
     const override = `sample.prompt=${text}`;
     let message = "accepted";
@@ -178,7 +178,7 @@ Deno.test("a list that is not set starts as its default", () => {
   assert.deepEqual(applyOverride({}, "optimizer.betas.1=0.95"), { optimizer: { betas: [0.9, 0.95] } });
 });
 
-Deno.test("~key drops a key or a list's entry, and refuses what is not there with the nearest that is", () => {
+Deno.test("~key removes a key or a list's entry, and refuses a missing one with the closest that exists", () => {
   const raw = { seed: 1, model: { dim: 32, heads: 2 }, data: { files: ["x", "y"] } };
   assert.deepEqual(applyOverride(raw, "~model.dim"), { ...raw, model: { heads: 2 } });
   assert.deepEqual(applyOverride(raw, "~model"), { seed: 1, data: raw.data });
@@ -191,7 +191,7 @@ Deno.test("~key drops a key or a list's entry, and refuses what is not there wit
   assert.match(refusal({ a: [] }, "~a.0"), /it is empty\.$/);
 });
 
-Deno.test("an override of another form is refused with an example of the right one", () => {
+Deno.test("an override of another form is refused with a valid example", () => {
   for (
     const text of ["model.dim", "", "=1", "model..dim=1", ".dim=1", "a b=1", "~", "~a=1", "a.=1"]
   ) {

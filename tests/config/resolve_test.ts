@@ -28,7 +28,7 @@ function message(yaml: string, ...overrides: string[]): string {
   return "accepted";
 }
 
-Deno.test("a key of a megabyte is reported cut, at once", () => {
+Deno.test("a key of a megabyte is reported truncated, at once", () => {
   const actual = message(`"${"dim".repeat(350_000)}": 1`);
   assert.match(actual, /^configs\/a\.yaml: (dim){19}\.\.\.: unknown key\./);
   assert.ok(actual.length < 300);
@@ -125,7 +125,7 @@ Deno.test("an empty configuration resolves to the documented defaults, named aft
   });
 });
 
-Deno.test("defaults are made anew for each configuration, so changing one leaves the next alone", () => {
+Deno.test("each configuration has its own defaults, so that changing one does not affect the next", () => {
   const first = resolve("");
   first.data.files.push("x.txt");
   first.optimizer.betas[0] = 0;
@@ -136,7 +136,7 @@ Deno.test("defaults are made anew for each configuration, so changing one leaves
   assert.equal(second.model.init.std, 0.02);
 });
 
-Deno.test("a number in exponent form is a number, also in quotes, and text stays text", () => {
+Deno.test("a number in exponent form is a number, also in quotes, and other text remains text", () => {
   const config = resolve('{ name: "1e3", optimizer: { lr: 1e-3, eps: "1e-9", weight_decay: "5.E-2" } }');
   assert.equal(config.name, "1e3");
   assert.deepEqual([config.optimizer.lr, config.optimizer.eps, config.optimizer.weight_decay], [
@@ -151,7 +151,7 @@ Deno.test("a number in exponent form is a number, also in quotes, and text stays
   );
 });
 
-Deno.test("each mistake is one line with the place, the key, what was found and what was expected", () => {
+Deno.test("each error is one line with the place, the key, what was found and what was expected", () => {
   const cases: [string, string][] = [
     ["model: { dmi: 3 }", 'model.dmi: unknown key. Did you mean "dim"?'],
     ["train: { steps: many }", 'train.steps: expected an integer of at least 1, found "many".'],
@@ -206,7 +206,7 @@ Deno.test("each mistake is one line with the place, the key, what was found and 
   for (const [yaml, expected] of cases) assert.equal(message(yaml), `configs/a.yaml: ${expected}`, yaml);
 });
 
-Deno.test("a key that belongs to another section is named with its section", () => {
+Deno.test("a key of another section is reported with its section", () => {
   assert.equal(message("lr: 1e-3"), 'configs/a.yaml: lr: unknown key. Did you mean "optimizer.lr"?');
   assert.equal(
     message("model: { std: 1 }"),
@@ -214,7 +214,7 @@ Deno.test("a key that belongs to another section is named with its section", () 
   );
 });
 
-Deno.test("keys every object inherits are unknown keys like any other", () => {
+Deno.test("keys that every object inherits are unknown keys", () => {
   for (const key of ["__proto__", "constructor", "toString"]) {
     assert.match(message(`${key}: { dim: 1 }`), /: unknown key\./, key);
     assert.match(message(`model: { ${key}: 1 }`), /: unknown key\./, key);
@@ -222,14 +222,14 @@ Deno.test("keys every object inherits are unknown keys like any other", () => {
   assert.equal(({} as { dim?: number }).dim, undefined);
 });
 
-Deno.test("an unknown key is told before a wrong value", () => {
+Deno.test("an unknown key is reported before a wrong value", () => {
   assert.match(
     message("{ seed: x, modle: {} }"),
     /^configs\/a\.yaml: modle: unknown key\. Did you mean "model"\?$/,
   );
 });
 
-Deno.test("heads that do not divide dim are refused with the nearest that do", () => {
+Deno.test("heads that do not divide dim are refused with the closest that do", () => {
   const heads = "configs/a.yaml: model.heads:";
   assert.equal(
     message("model: { heads: 5 }"),
@@ -254,7 +254,7 @@ Deno.test("splits must leave something to train on", () => {
   assert.equal(resolve("data: { split: { val: 0.6, test: 0.39 } }").data.split.test, 0.39);
 });
 
-Deno.test("the split to evaluate on must hold text, unless the source is a synthetic task", () => {
+Deno.test("the evaluation split must contain text, unless the source is a synthetic task", () => {
   assert.match(message("data: { split: { val: 0 } }"), /eval\.split: val is empty, data\.split\.val is 0/);
   assert.match(
     message("{ data: { split: { test: 0 } }, eval: { split: test } }"),
@@ -268,14 +268,14 @@ Deno.test("the split to evaluate on must hold text, unless the source is a synth
   assert.equal(resolve("{ data: { split: { val: 0 } }, eval: { split: train } }").eval.split, "train");
 });
 
-Deno.test("a cosine of its own length must outlast the warmup, a short run need not", () => {
+Deno.test("a cosine with its own length must be longer than the warmup, a short run need not", () => {
   assert.match(message("schedule: { steps: 99 }"), /schedule\.warmup: 100 is above schedule\.steps 99/);
   assert.equal(resolve("schedule: { steps: 100 }").schedule.steps, 100);
   assert.equal(resolve("schedule: { name: constant, steps: 99 }").schedule.steps, 99);
   assert.equal(resolve("train: { steps: 10 }").schedule.warmup, 100);
 });
 
-Deno.test("a learning rate below the lowest one is refused where the schedule has one", () => {
+Deno.test("a learning rate below the schedule's minimum is refused", () => {
   assert.equal(
     message("{}", "optimizer.lr=1e-5"),
     "override optimizer.lr=1e-5: schedule.min_lr: 0.0001 is above optimizer.lr 0.00001; expected at most as much.",
@@ -284,7 +284,7 @@ Deno.test("a learning rate below the lowest one is refused where the schedule ha
   assert.equal(resolve("{ optimizer: { lr: 1e-5 }, schedule: { name: constant } }").optimizer.lr, 1e-5);
 });
 
-Deno.test("what a text or a task does not use is refused, but where a checkpoint has it", () => {
+Deno.test("keys that a text or a task does not use are refused, except in checkpoints", () => {
   assert.equal(
     message("{ data: { answer_only: true } }"),
     "configs/a.yaml: data.answer_only: true is only for synthetic tasks, found data.source brown; expected false.",
@@ -321,7 +321,7 @@ Deno.test("an attention bias goes with sigmoid only", () => {
   assert.deepEqual([attention.activation, attention.bias], ["sigmoid", -3]);
 });
 
-Deno.test("a fault that an override brought is told as the override's", () => {
+Deno.test("an error caused by an override names the override", () => {
   const cases: [string[], string][] = [
     [["model.dmi=3"], 'override model.dmi=3: unknown key. Did you mean "dim"?'],
     [

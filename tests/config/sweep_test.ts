@@ -33,7 +33,7 @@ async function refusal(path: string, overrides: string[] = [], ablate = false): 
   return "accepted";
 }
 
-Deno.test("lists where one value is wanted make the cartesian product, in the order of the file, the first key the slowest", () =>
+Deno.test("lists for single-valued keys form the Cartesian product, in the order of the file, the first key varying slowest", () =>
   withFiles({ "grid.yaml": "optimizer: { lr: [1e-3, 0.003] }\nmodel: { dim: [32, 64, 128] }" }, async () => {
     const { name, swept, runs } = await loadSweep("grid.yaml", []);
     assert.deepEqual([name, swept], ["grid", true]);
@@ -64,7 +64,7 @@ Deno.test("overrides sweep, replace the sweep of a file, and reach keys that the
     assert.deepEqual(await names("seed=[3]"), ["a-01-seed=3"]);
   }));
 
-Deno.test("a list for a list-valued key is no sweep, a list of lists there is one", async () => {
+Deno.test("a list for a list-valued key is not a sweep, a list of lists is one", async () => {
   const lone = [
     "optimizer.betas=[0.9,0.95]",
     "data.files=[a.txt,b.txt]",
@@ -102,7 +102,7 @@ Deno.test("a list for a list-valued key is no sweep, a list of lists there is on
   }
 });
 
-Deno.test("keys of one name are told apart by as much of their path as it takes", async () => {
+Deno.test("keys of the same name are distinguished by as much of their path as necessary", async () => {
   const names = namesOf(await loadSweep("default", ["model.dropout=[0, 0.1]", "model.block.dropout=[0.2]"]));
   assert.deepEqual(names, [
     "default-01-model.dropout=0-block.dropout=0.2",
@@ -110,7 +110,7 @@ Deno.test("keys of one name are told apart by as much of their path as it takes"
   ]);
 });
 
-Deno.test("every run comes from its file by its overrides alone, whatever the values are", () =>
+Deno.test("every run is reproduced from its file and overrides, whatever the values are", () =>
   withFiles(
     { "odd.yaml": "name: odd\nmodel: { dim: [32, 64] }\nablations: { a: model.positions=none }" },
     async () => {
@@ -163,7 +163,7 @@ Deno.test("a bare name is a prefix: small runs configs/small.yaml and every conf
     assert.match(await refusal("smal"), /Did you mean/);
   }));
 
-Deno.test("--ablate adds a run for each ablation, of every run of a sweep; without it ablations are left alone", () =>
+Deno.test("--ablate adds a run per ablation to every run of a sweep; without it ablations are ignored", () =>
   withFiles({
     "a.yaml": "seed: [1, 2]\nablations:\n  no positions: model.positions=none\n" +
       "  narrow: [model.dim=32, 'model.heads=[1, 2]']\n",
@@ -194,7 +194,7 @@ Deno.test("--ablate adds a run for each ablation, of every run of a sweep; witho
     assert.deepEqual(added.runs.map(({ config }) => config.seed), [1, 9]);
   }));
 
-Deno.test("keys that a hooks file declares are swept, also by +key=value, and checked", () =>
+Deno.test("keys that a hooks file declares can be swept, also by +key=value, and are checked", () =>
   withFiles({
     "hooks.ts": "export const keys = { share: { default: 0.1, min: 0, max: 1 } };\n" +
       "export const batch = (batch) => batch;",
@@ -219,7 +219,7 @@ Deno.test("keys that a hooks file declares are swept, also by +key=value, and ch
     );
   }));
 
-Deno.test("+key=value is hooks.key=value, and nothing else begins with +", () => {
+Deno.test("+key=value is hooks.key=value, and no other override begins with +", () => {
   assert.deepEqual(applyOverride({}, "+share=0.1"), { hooks: { share: 0.1 } });
   for (const text of ["+share", "+a.b=1", "+=1", "+a b=1"]) {
     assert.throws(
@@ -293,7 +293,7 @@ Deno.test("a mistake names the run and the key", () =>
     );
   }));
 
-Deno.test("a damaged file with sweeps and ablations gives runs, or one line", () =>
+Deno.test("a damaged file with sweeps and ablations gives runs or one line", () =>
   withFiles({}, async () => {
     const good = "name: a\nmodel: { dim: [32, 64], block: [{ dropout: 0.1 }, { norm: rmsnorm }] }\n" +
       "optimizer: { lr: [1e-3], betas: [[0.9, 0.95], [0.9, 0.99]] }\n" +

@@ -18,7 +18,7 @@ const namesAt = (path: string): unknown => {
   return (key as { enum?: unknown }).enum ?? (key.anyOf![0] as { enum?: unknown }).enum;
 };
 
-Deno.test("the names that a configuration takes are the keys of the table that says what they mean", () => {
+Deno.test("the names that a configuration accepts are the keys of the table that defines them", () => {
   for (
     const [path, table] of Object.entries({
       "model.positions": POSITIONS,
@@ -38,7 +38,7 @@ Deno.test("the names that a configuration takes are the keys of the table that s
   ) assert.deepEqual(namesAt(path), Object.keys(table), path);
 });
 
-Deno.test("a block that an architecture leaves open is the block of an empty configuration", () => {
+Deno.test("the default block of an architecture is the block of an empty configuration", () => {
   const { model } = resolveConfig({}, { place: "", name: "empty" });
   assert.deepEqual(model, defaultsOf(MODEL_KEYS));
   const open: Architecture = { ...model, vocabulary: 2, block: {}, blocks: undefined };
@@ -46,7 +46,7 @@ Deno.test("a block that an architecture leaves open is the block of an empty con
   assert.deepEqual(blockOf(open, 0), { ...model.block, norm, dropout });
 });
 
-Deno.test("a schedule that ends needs steps behind its warmup, and one that never falls no lowest rate", () => {
+Deno.test("a schedule that ends needs steps after its warmup, and one that never falls has no minimum rate", () => {
   for (const [name, { ends, flat }] of Object.entries(SCHEDULES)) {
     const of = (schedule: object) => () =>
       resolveConfig({ schedule: { name, ...schedule } }, { place: "", name: "x" });

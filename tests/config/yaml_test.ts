@@ -38,11 +38,11 @@ Deno.test("a syntax error names the file, the line and the column, in one line",
   }
 });
 
-Deno.test("a text that nests too deep for the parser is an error of the user's", () => {
+Deno.test("a text nested too deep for the parser is a UserError", () => {
   assert.match(message("[".repeat(100_000)), /^configs\/a\.yaml/);
 });
 
-Deno.test("merge keys take what an anchor names; a root key that begins with a dot is a place for anchors alone", () => {
+Deno.test("merge keys use anchors; a root key that begins with a dot may only define anchors", () => {
   const text = ".sizes: &small { dim: 32, heads: 2 }\nmodel: { <<: *small, layers: 1, dim: 64 }\n";
   assert.deepEqual(parseConfig(text, "a"), { model: { dim: 64, heads: 2, layers: 1 } });
   const several = ".a: &a { dim: 8 }\n.b: &b { dim: 9, heads: 1 }\nmodel: { <<: [*a, *b] }\n";
@@ -50,7 +50,7 @@ Deno.test("merge keys take what an anchor names; a root key that begins with a d
   assert.match(message("model: { <<: 3 }"), /^configs\/a\.yaml:1:\d+: not valid YAML: cannot merge mappings/);
 });
 
-Deno.test("a root key that begins with a dot and holds no anchor is a dot too many, in one line", () => {
+Deno.test("a root key that begins with a dot and defines no anchor is an error in one line", () => {
   for (const text of [".seed: 3\n", "name: a\n.seed: 3\n", '".seed":\n  - 3\nmodel: &m { dim: 8 }\n']) {
     assert.equal(
       message(text),
@@ -70,13 +70,13 @@ Deno.test("a root key that begins with a dot and holds no anchor is a dot too ma
   for (const text of held) assert.deepEqual(parseConfig(`${text}\nseed: *a\n`, "a"), { seed: 3 }, text);
 });
 
-Deno.test("a last --- begins nothing", () => {
+Deno.test("a trailing --- starts no document", () => {
   for (const end of ["---\n", "---", "---\n...\n", "--- # end\n"]) {
     assert.deepEqual(parseConfig(`seed: 1\n${end}`, "a"), { seed: 1 }, end);
   }
 });
 
-Deno.test("an alias in its own value and aliases of aliases are one line at once", () => {
+Deno.test("an alias in its own value and nested aliases give one line at once", () => {
   for (const text of ["model: &a { block: *a }", "model: &a [*a]", "a: &a { b: [1, { c: *a }] }"]) {
     assert.equal(
       message(text),
@@ -90,7 +90,7 @@ Deno.test("an alias in its own value and aliases of aliases are one line at once
   );
 });
 
-Deno.test("bytes that are no UTF-8 are refused", () => {
+Deno.test("invalid UTF-8 is refused", () => {
   const bytes = Uint8Array.of(...new TextEncoder().encode("name: caf"), 0xe9, 10);
   assert.throws(
     () => parseConfig(bytes, "configs/a.yaml"),
@@ -98,7 +98,7 @@ Deno.test("bytes that are no UTF-8 are refused", () => {
   );
 });
 
-Deno.test("what is no mapping is refused", () => {
+Deno.test("anything but a mapping is refused", () => {
   assert.match(message("- 1"), /expected a mapping of keys such as "seed: 1", found a list of 1\.$/);
   assert.match(message("hello"), /expected a mapping of keys such as "seed: 1", found "hello"\.$/);
   assert.match(message("--- {}\n--- {}\n"), /expected one YAML document, found 2\.$/);

@@ -32,7 +32,7 @@ async function logProbability(
   return sum;
 }
 
-Deno.test("with enough beams beamSearch() finds the most likely of all texts, in their order", async () => {
+Deno.test("with enough beams beamSearch() finds the most likely of all texts, in order", async () => {
   using device = cpuDevice({ precision: "f64" });
   for (let seed = 0; seed < 5; seed++) {
     const model = randomModel(device, { ...TINY, vocabulary: V }, `beams ${seed}`);
@@ -108,7 +108,7 @@ function hashed(rows: number, spread: number, seed: number) {
   return { reader, logits };
 }
 
-Deno.test("beamSearch() is its definition: for any width, length penalty and end, and its rows follow their texts", async () => {
+Deno.test("beamSearch() equals its definition for any width, length penalty and end, and its cached rows follow their texts", async () => {
   const rng = randomStream(2, "beams");
   let ended = 0;
   for (let round = 0; round < 200; round++) {
@@ -124,7 +124,7 @@ Deno.test("beamSearch() is its definition: for any width, length penalty and end
   assert.ok(ended > 20 && ended < 180, `${ended} of 200 ended by themselves`);
 });
 
-Deno.test("one beam is the text of temperature 0, and beams stop before a stop string", async () => {
+Deno.test("one beam gives the text of temperature 0, and beams stop before a stop string", async () => {
   using device = cpuDevice();
   const model = randomModel(device, TINY, "one beam");
   const options = { tokens: 4, seed: 1, temperature: 0 };
@@ -141,7 +141,7 @@ Deno.test("one beam is the text of temperature 0, and beams stop before a stop s
   ]);
 });
 
-Deno.test("largest() are the first of a stable sort", () => {
+Deno.test("largest() returns the first entries of a stable sort", () => {
   const rng = randomStream(3, "largest");
   for (let round = 0; round < 100; round++) {
     const values = Array.from({ length: 1 + rng.below(30) }, () => rng.below(8));

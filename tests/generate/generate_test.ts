@@ -36,7 +36,7 @@ function bruteForce(logits: number[], { temperature, topK, topP, minP }: Samplin
   return softmax(inNucleus.map((kept, id) => kept && q[id] >= (minP ?? 0) * top * (1 - 1e-12)));
 }
 
-Deno.test("nextProbabilities() is the filtered softmax of its definition, for every mixture of filters", () => {
+Deno.test("nextProbabilities() equals the filtered softmax of its definition, for every combination of filters", () => {
   const rng = randomStream(1, "next probabilities");
   for (let round = 0; round < 300; round++) {
     const logits = Array.from({ length: 2 + rng.below(12) }, () => Math.round(6 * rng.normal()) / 2);
@@ -55,7 +55,7 @@ Deno.test("nextProbabilities() is the filtered softmax of its definition, for ev
   }
 });
 
-Deno.test("nextProbabilities() at the edges: temperature 0, top-p 0 and 1, huge logits, and what is out of range", () => {
+Deno.test("nextProbabilities() at the edges: temperature 0, top-p 0 and 1, huge logits, and values out of range", () => {
   assert.deepEqual([...nextProbabilities([1, 3, 3, 2], { temperature: 0 })], [0, 1, 0, 0]);
   assert.deepEqual([...nextProbabilities([1, 3, 3, 2], { temperature: 1, topP: 0 })], [0, 1, 0, 0]);
   assert.deepEqual([...nextProbabilities([0, 0], { temperature: 1, topP: 1 })], [0.5, 0.5]);
@@ -81,7 +81,7 @@ Deno.test("nextProbabilities() at the edges: temperature 0, top-p 0 and 1, huge 
   });
 });
 
-Deno.test("draw() takes each index as often as its probability says, and never one without", () => {
+Deno.test("sample() draws each index with its probability, and never one of probability 0", () => {
   const probabilities = [0.3, 0, 0.05, 0.15, 0.25, 0, 0.2, 0.05];
   const counts = probabilities.map(() => 0);
   const rng = randomStream(5, "draws");
@@ -110,7 +110,7 @@ const model = modelOf(
   charTokenizer("abcdefgh"),
 );
 
-Deno.test("generate() at temperature 0 takes the argmax of the logits of the last tokens, beyond the context too", async () => {
+Deno.test("generate() at temperature 0 takes the argmax of the last logits, also beyond the context", async () => {
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
   const text = await generate(device, languageModelOf(model), {
@@ -132,7 +132,7 @@ Deno.test("generate() at temperature 0 takes the argmax of the logits of the las
   assert.equal(text, model.tokenizer.decode(ids));
 });
 
-Deno.test("generate() gives one text for one seed, others for others, and starts with the prompt", async () => {
+Deno.test("generate() gives the same text for the same seed, others for other seeds, and starts with the prompt", async () => {
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
   const write = (seed: number) =>
@@ -146,7 +146,7 @@ Deno.test("generate() gives one text for one seed, others for others, and starts
   assert.equal(await generate(device, languageModelOf(model), none), "abc");
 });
 
-Deno.test("generate() refuses a prompt it cannot read, and stops where its signal is raised", async () => {
+Deno.test("generate() refuses an invalid prompt, and stops when its signal is aborted", async () => {
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
   const options = { tokens: 5, temperature: 1, seed: 1 };
@@ -158,7 +158,7 @@ Deno.test("generate() refuses a prompt it cannot read, and stops where its signa
 
 const WRITTEN = { tokens: 20, temperature: 1, seed: 1 };
 
-Deno.test("generateTexts() gives each prompt the text that it has alone with its number, whatever stands beside it", async () => {
+Deno.test("generateTexts() gives each prompt the same text as alone with its index, independent of the other prompts", async () => {
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
   const generator = languageModelOf(model);
@@ -174,7 +174,7 @@ Deno.test("generateTexts() gives each prompt the text that it has alone with its
   assert.notEqual(all[0].continuation, all[7].continuation, "one prompt twice is drawn twice");
 });
 
-Deno.test("generateTexts() ends before the first stop string that is written, not where the prompt has one", async () => {
+Deno.test("generateTexts() ends before the first generated stop string, and ignores those in the prompt", async () => {
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
   const generator = languageModelOf(model);
@@ -189,7 +189,7 @@ Deno.test("generateTexts() ends before the first stop string that is written, no
   await assert.rejects(generateTexts(device, generator, ["ab"], { ...WRITTEN, stop: [""] }), UserError);
 });
 
-Deno.test("tokens drawn by generateTexts() are as frequent as their filtered probabilities say", async () => {
+Deno.test("tokens sampled by generateTexts() are as frequent as their filtered probabilities", async () => {
   using device = cpuDevice();
   await initialise(device, model.layout, 2);
   const generator = languageModelOf(model);
@@ -223,7 +223,7 @@ const METASPACE = huggingfaceTokenizer({
   },
 });
 
-Deno.test("a stop text that begins with a space is found at the first token of a tokenizer that marks spaces", async () => {
+Deno.test("a stop string that begins with a space is found at the first token of a tokenizer that marks spaces", async () => {
   using device = cpuDevice({ precision: "f64" });
   const architecture = { ...TINY, vocabulary: METASPACE.size };
   const model = { ...randomModel(device, architecture, "metaspace"), tokenizer: METASPACE };
@@ -242,7 +242,7 @@ Deno.test("a stop text that begins with a space is found at the first token of a
   assert.ok(begun.size > 0);
 });
 
-Deno.test("labels of tokens keep the space of their word where the tokenizer marks spaces", async () => {
+Deno.test("labels of tokens keep the space of their word if the tokenizer marks spaces", async () => {
   using device = cpuDevice({ precision: "f64" });
   const architecture = { ...TINY, vocabulary: METASPACE.size };
   const model = { ...randomModel(device, architecture, "metaspace labels"), tokenizer: METASPACE };
@@ -255,7 +255,7 @@ Deno.test("labels of tokens keep the space of their word where the tokenizer mar
   assert.ok(predicted.every((token) => token.startsWith(" ")), JSON.stringify(predicted));
 });
 
-Deno.test("the pieces of generated texts are the texts, in every company, with stop texts, beams and no tokens", async () => {
+Deno.test("the pieces of generated texts concatenate to the texts, in any batch, with stop strings, beams and no tokens", async () => {
   using device = cpuDevice();
   const model = randomModel(device, TINY, "stream");
   const prompts = Array.from({ length: 18 }, (_, n) => "abcdk".slice(0, 1 + n % 5));

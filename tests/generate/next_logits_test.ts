@@ -92,7 +92,7 @@ for (const [name, choices] of Object.entries(LONG)) {
   });
 }
 
-Deno.test("texts are the same with the cache and without, drawn and searched, beyond the context too, which is said", async () => {
+Deno.test("texts are the same with and without the cache, sampled and searched, also beyond the context, which is reported", async () => {
   using device = cpuDevice();
   const model = randomModel(device, { ...TINY, positions: "rope" }, "texts");
   const prompts = ["abc", "k", "hgfed"];
@@ -109,7 +109,7 @@ Deno.test("texts are the same with the cache and without, drawn and searched, be
   }
 });
 
-Deno.test("a model with hooks reads every text anew, and says why", async () => {
+Deno.test("a model with hooks recomputes every text, and reports why", async () => {
   using device = cpuDevice({ precision: "f64" });
   const plain = randomModel(device, TINY, "hooks");
   const taps = { logits: (x: Tensor) => scale(x, 2) };
@@ -125,7 +125,7 @@ Deno.test("a model with hooks reads every text anew, and says why", async () => 
   assert.equal(hooked.whole, "hooks may look from one position at another");
 });
 
-Deno.test("a model whose logits are not finite is refused in a line, drawn from and searched", async () => {
+Deno.test("a model with non-finite logits is refused in one line, by sampling and by beam search", async () => {
   using device = cpuDevice();
   const model = randomModel(device, TINY, "broken");
   const size = TINY.vocabulary * TINY.dim;

@@ -87,7 +87,7 @@ for (const [name, choices] of Object.entries(CHOICES)) {
   });
 }
 
-Deno.test("embeddings() are the stream before the first block and after each, zeros behind a short text", async () => {
+Deno.test("embeddings() are the stream before the first block and after each, with zeros after a short text", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "embeddings");
   const texts = [..."abcdefghi"].map((letter, n) => "kabc".slice(0, 1 + n % 3) + letter);
@@ -105,7 +105,7 @@ Deno.test("embeddings() are the stream before the first block and after each, ze
   await assert.rejects(embeddings(device, model, ["abcdefgh"]), UserError);
 });
 
-Deno.test("nextTokens() are the ranked softmax of the last logits", async () => {
+Deno.test("nextTokens() returns the ranked softmax of the last logits", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "next tokens");
   const all = await nextTokens(device, model, TEXT, 100);
@@ -119,7 +119,7 @@ Deno.test("nextTokens() are the ranked softmax of the last logits", async () => 
   assert.deepEqual(await nextTokens(device, model, TEXT, 3), all.slice(0, 3));
 });
 
-Deno.test("logitLens() is the model at its last depth, and the head of the stream at the others", async () => {
+Deno.test("logitLens() is the model's output at its last depth, and the head applied to the stream at the others", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, { ...TINY, tied: true }, "lens");
   const { tokens, predicted, depths } = await logitLens(device, model, TEXT, { count: 2 });
@@ -183,7 +183,7 @@ for (const [name, choices] of Object.entries(ADDITIVE)) {
   });
 }
 
-Deno.test("attributeLogit() refuses what is no sum, and an answer of two tokens", async () => {
+Deno.test("attributeLogit() refuses post-norm, where a logit is not a sum, and an answer of two tokens", async () => {
   using device = cpuDevice();
   const post = randomModel(device, { ...TINY, block: { norm_order: "post" } }, "post");
   await assert.rejects(

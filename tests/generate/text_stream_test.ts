@@ -34,7 +34,7 @@ function assertStreams(tokenizer: Tokenizer, what: string, rounds: number): void
   }
 }
 
-Deno.test("characters of several bytes are given whole, whatever tokens they are split over", () => {
+Deno.test("characters of several bytes are streamed complete, whatever tokens they are split over", () => {
   const text = "né漢字😀 naïve 漢字 née 😀😀 ".repeat(5);
   for (const tokenizer of [byteTokenizer(), bpeTokenizer(text, { size: 300 }), charTokenizer(text)]) {
     assertStreams(tokenizer, tokenizer.kind, 300);
@@ -47,7 +47,7 @@ Deno.test("characters of several bytes are given whole, whatever tokens they are
   }
 });
 
-Deno.test("what may become a stop text is held back until it is known", () => {
+Deno.test("a possible stop string is held back until it is decided", () => {
   const tokenizer = charTokenizer("abcd");
   const given: string[] = [];
   const stream = textStreams(tokenizer, ["cd"], Infinity)([0], (piece) => void given.push(piece));
@@ -60,7 +60,7 @@ Deno.test("what may become a stop text is held back until it is known", () => {
   assert.equal(given.join(""), "abca");
 });
 
-Deno.test("texts of Hugging Face's decoders stream as they are decoded, byte fallback and word suffixes among them", async () => {
+Deno.test("texts of Hugging Face's decoders stream as they decode, with byte fallback and word suffixes", async () => {
   const golden = await readGolden();
   let streamed = 0;
   for (const [n, entry] of golden.files.entries()) {

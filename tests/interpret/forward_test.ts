@@ -17,7 +17,7 @@ function at(
   return Array.from({ length: D }, (_, d) => values[(b * T + t) * D + d]);
 }
 
-Deno.test("the logits of a text are those of its ids, alone or in a batch, and give the losses of the text", async () => {
+Deno.test("the logits of a text equal those of its ids, alone or in a batch, and give the losses of the text", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "batch");
   const texts = ["abcdef", "kj", "cafe"];
@@ -53,7 +53,7 @@ Deno.test("padding on either side, and in between, changes nothing", async () =>
   }
 });
 
-Deno.test("taps give the tensors on the way: the final norm's row times the head is the row of logits", async () => {
+Deno.test("taps return intermediate tensors: the final norm's row times the head is the row of logits", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, { ...TINY, tied: false }, "taps");
   const { taps, logits } = await forward(device, model, ["abc", "fade"], {
@@ -71,7 +71,7 @@ Deno.test("taps give the tensors on the way: the final norm's row times the head
   at(logits, 1, 3).forEach((logit, v) => assert.ok(Math.abs(logit - expected[v]) < 1e-12));
 });
 
-Deno.test("what a model cannot read is refused in one line that names the row", async () => {
+Deno.test("invalid inputs are refused with one line that names the row", async () => {
   using device = cpuDevice();
   const model = randomModel(device, TINY, "refused");
   const refused = async (

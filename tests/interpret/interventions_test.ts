@@ -32,7 +32,7 @@ async function withoutHead(
 const lossOf = async (device: Device, model: LanguageModel, ids: Uint32Array[]) =>
   perplexityOf(await tokenLosses(device, model, ids)).loss;
 
-Deno.test("zero ablation is the loss of the model without the head's columns of wo, over ragged texts", async () => {
+Deno.test("zero ablation equals the loss of the model without the head's columns of wo, over texts of different length", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "zero");
   const ids = TEXTS.map((text) => model.tokenizer.encode(text));
@@ -50,7 +50,7 @@ Deno.test("zero ablation is the loss of the model without the head's columns of 
   }
 });
 
-Deno.test("every ablation of a head that adds nothing changes nothing, and of one that matters something", async () => {
+Deno.test("every ablation of a head without effect changes nothing, and of a head with effect changes the loss", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "idle");
   await withoutHead(device, "idle", 1, 2);
@@ -62,7 +62,7 @@ Deno.test("every ablation of a head that adds nothing changes nothing, and of on
   }
 });
 
-Deno.test("mean and resample ablation of samples that are all alike change nothing where every position has one value", async () => {
+Deno.test("mean and resample ablation change nothing if all samples are equal and all positions have the same value", async () => {
   using device = cpuDevice({ precision: "f64" });
   // Without positions and of one letter, every position of every sample is the same.
   const model = randomModel(device, { ...TINY, positions: "none" }, "alike");
@@ -76,7 +76,7 @@ Deno.test("mean and resample ablation of samples that are all alike change nothi
   assert.ok(zero.changes.some((row) => row.some((x) => Math.abs(x) > 1e-4)));
 });
 
-Deno.test("resample ablation repeats for a seed, differs for another, and refuses a sample that stands alone", async () => {
+Deno.test("resample ablation is reproducible for a seed, differs for another, and refuses a single sample", async () => {
   using device = cpuDevice();
   const model = randomModel(device, TINY, "resample");
   const ids = TEXTS.map((text) => model.tokenizer.encode(text));
@@ -88,7 +88,7 @@ Deno.test("resample ablation repeats for a seed, differs for another, and refuse
   await assert.rejects(ablateHeads(device, model, [], 4, "zero"), UserError);
 });
 
-Deno.test("patching recovers all at the first stream of the last position that differs, nothing where texts agree", async () => {
+Deno.test("patching recovers everything at the first stream of the last differing position, nothing where the texts agree", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "patching");
   const options = { answer: "a", wrong: "b" };
@@ -106,7 +106,7 @@ Deno.test("patching recovers all at the first stream of the last position that d
   assert.deepEqual(heads.recovered.map((row) => row.length), [3, 3]);
 });
 
-Deno.test("patching a head is nothing where wo does not read it", async () => {
+Deno.test("patching a head recovers nothing if wo ignores it", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "patched head");
   await withoutHead(device, "patched head", 0, 1);
@@ -116,7 +116,7 @@ Deno.test("patching a head is nothing where wo does not read it", async () => {
   for (const other of [recovered[0][0], recovered[0][2], recovered[1][1]]) assert.ok(Math.abs(other) > 1e-5);
 });
 
-Deno.test("patching warns where clean and corrupted hardly differ", async () => {
+Deno.test("patching warns if clean and corrupted hardly differ", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "patching");
   const seen = new Set<boolean>();

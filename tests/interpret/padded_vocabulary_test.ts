@@ -42,7 +42,7 @@ async function logSoftmaxes(device: Device, model: LanguageModel, text: string):
 const close = (actual: number, expected: number) =>
   assert.ok(Math.abs(actual - expected) < 1e-10, `${actual} instead of ${expected}`);
 
-Deno.test("next_token's probabilities are of the softmax over the model's vocabulary, listed for the ids with a token", async () => {
+Deno.test("next_token's probabilities are from the softmax over the model's vocabulary, listed for the ids with a token", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = paddedModel(device, "padded next");
   const expected = (await logSoftmaxes(device, model, "abc"))[2];
@@ -56,7 +56,7 @@ Deno.test("next_token's probabilities are of the softmax over the model's vocabu
   assert.ok(actual.reduce((sum, { probability }) => sum + probability, 0) < 0.9, "the others have a share");
 });
 
-Deno.test("a generated or searched text's ln p is that of perplexity, and every id of it has a token", async () => {
+Deno.test("ln p of a sampled or searched text equals perplexity's, and all of its ids have tokens", async () => {
   using device = cpuDevice({ precision: "f64" });
   for (let seed = 1; seed <= 4; seed++) {
     const model = paddedModel(device, `padded text ${seed}`);
@@ -76,7 +76,7 @@ Deno.test("a generated or searched text's ln p is that of perplexity, and every 
   }
 });
 
-Deno.test("tokens are drawn by their share of the tokens' probability alone", async () => {
+Deno.test("tokens are sampled by their share of the tokens' total probability", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = paddedModel(device, "padded draws");
   const after = (await logSoftmaxes(device, model, "abc"))[2].slice(0, 4).map(Math.exp);
@@ -94,7 +94,7 @@ Deno.test("tokens are drawn by their share of the tokens' probability alone", as
   assert.ok(chi2 < 16.3, `chi-squared ${chi2} of ${counts}`);
 });
 
-Deno.test("the logit lens reads probabilities over the whole vocabulary and predicts tokens", async () => {
+Deno.test("the logit lens uses probabilities over the full vocabulary and predicts tokens", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = paddedModel(device, "padded lens");
   const expected = await logSoftmaxes(device, model, "abcd");
@@ -110,7 +110,7 @@ Deno.test("the logit lens reads probabilities over the whole vocabulary and pred
   });
 });
 
-Deno.test("an id that a tokenizer has no token for is never chosen, and has its share of the softmax", async () => {
+Deno.test("an id without a token is never sampled, and still counts in the softmax", async () => {
   using device = cpuDevice({ precision: "f64" });
   const plain = paddedModel(device, "padded hole");
   const row = (await logSoftmaxes(device, plain, "dab"))[2];

@@ -17,7 +17,7 @@ const letters = (name: string, n: number) => {
   return Uint32Array.from({ length: n }, () => rng.below(TINY.vocabulary));
 };
 
-Deno.test("tokenLosses() are -ln p of each token after those before it, whatever texts stand beside it", async () => {
+Deno.test("tokenLosses() are -ln p of each token given the earlier ones, independent of the other texts", async () => {
   using device = cpuDevice({ precision: "f64" });
   const sigmoid = { ...TINY, block: { attention: { activation: "sigmoid" } } } as const;
   for (const architecture of [TINY, sigmoid]) {
@@ -37,7 +37,7 @@ Deno.test("tokenLosses() are -ln p of each token after those before it, whatever
   }
 });
 
-Deno.test("tokenLosses() of a long text: each token once, from as much context as the window leaves", async () => {
+Deno.test("tokenLosses() of a long text: each token once, with at least the context that the stride guarantees", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "long losses");
   const ids = letters("long", 33);
@@ -58,7 +58,7 @@ Deno.test("tokenLosses() of a long text: each token once, from as much context a
   }
 });
 
-Deno.test("tokenLosses() are the same where a device has room for the logits of few positions", async () => {
+Deno.test("tokenLosses() are the same if the device can hold the logits of few positions", async () => {
   using device = cpuDevice({ precision: "f64" });
   const model = randomModel(device, TINY, "narrow losses");
   const texts = [5, 33, 8, 1].map((n) => letters(`narrow ${n}`, n));
@@ -81,7 +81,7 @@ Deno.test("tokenLosses() are the same where a device has room for the logits of 
   }
 });
 
-Deno.test("perplexityOf() counts tokens alike, not texts", () => {
+Deno.test("perplexityOf() weights tokens equally, not texts", () => {
   const actual = perplexityOf([[1, 2, 3], [6], []]);
   assert.deepEqual([actual.tokens, actual.loss, actual.perplexity], [4, 3, Math.exp(3)]);
 });

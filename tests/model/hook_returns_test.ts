@@ -128,7 +128,7 @@ const MISTAKES: [string, RegExp][] = [
   ],
 ];
 
-Deno.test("what a hook returns is checked at its first call: one line names the file, the export, what was found and expected", async () => {
+Deno.test("the result of a hook is checked at its first call: one line names the file, the export, what was found and what was expected", async () => {
   for (const [source, line] of MISTAKES) {
     const message = await mistake(`export const ${source};`);
     assert.match(message, line);
@@ -136,7 +136,7 @@ Deno.test("what a hook returns is checked at its first call: one line names the 
   }
 });
 
-Deno.test("what a user's modifier says of its tables and returns is checked", async () => {
+Deno.test("the tables and the result of a user's modifier are checked", async () => {
   const key = "model.block.attention.modifier";
   const refused = async (source: string, line: RegExp) =>
     assert.match(await mistake(`export const mine = { ${source} };`, key), line);
@@ -163,7 +163,7 @@ Deno.test("a sample of a user's task is checked field by field", async () => {
   await refused("{ sample: () => {}, alphabet: 3 }", /mine\.ts: mine: alphabet: expected text, found 3\.$/);
 });
 
-Deno.test("targets may be IGNORE, ids any of the vocabulary that the context gives, and metrics numbers of any kind", async () => {
+Deno.test("targets may be IGNORE, ids any of the context's vocabulary, and metrics any number", async () => {
   const records = await trained(
     `import { IGNORE } from HEED;
     export const taps = { embed: (x, { vocabulary }) => { globalThis.seen = [vocabulary]; return x; } };
@@ -184,7 +184,7 @@ Deno.test("targets may be IGNORE, ids any of the vocabulary that the context giv
   assert.equal(records.filter((r) => r.type === "stat" && r.tap === "nan").length, 3);
 });
 
-Deno.test("a Map or a Promise in the place of an object of hooks is refused, not passed over", async () => {
+Deno.test("a Map or a Promise instead of an object of hooks is refused, not ignored", async () => {
   assert.match(
     await mistake("export const taps = new Map([['embed', (x) => x]]);"),
     /taps: .* found a Map\.$/,
@@ -194,12 +194,12 @@ Deno.test("a Map or a Promise in the place of an object of hooks is refused, not
   assert.match(await mistake(keys), /keys: expected an object of declared keys, found a Map\.$/);
 });
 
-Deno.test("a helper beside hooks is left alone, whatever its name", async () => {
+Deno.test("other exports of a hooks file are ignored, whatever their names", async () => {
   const records = await trained("export const steps = 3, taps = {}, scale = (x) => x; export default 1;");
   assert.equal(records.at(-1)!.type, "done");
 });
 
-Deno.test("--hooks: a misspelt export is one line with the nearest; what a hook throws is one line, then its own stack", () =>
+Deno.test("--hooks: a misspelt export gives one line with the closest name; an error of a hook gives one line, then its stack", () =>
   inFolder(async (folder) => {
     const run = async (source: string) => {
       await Deno.writeTextFile(`${folder}/mine.ts`, source);
@@ -237,7 +237,7 @@ Deno.test("--hooks: a misspelt export is one line with the nearest; what a hook 
     );
   }));
 
-Deno.test("a metric that is not a number is read back from the log as what it was", () =>
+Deno.test("a metric of NaN or infinity is read back from the log unchanged", () =>
   inFolder(async (folder) => {
     const source =
       "export const metrics = [{ name: 'm', every: 6, fn: () => ({ loss: NaN, mine: -Infinity }) }];";

@@ -69,7 +69,7 @@ async function plainLosses(more: string[] = []): Promise<number[]> {
   return losses;
 }
 
-Deno.test("a ReLU after block 0: the stream that goes on has no negative number, and its gradient none where it was cut", () =>
+Deno.test("a ReLU after block 0: the stream has no negative values, and its gradient is zero where it was cut", () =>
   withHooks(
     `import { elementwise, expr } from HEED;
     const { max, variable } = expr;
@@ -86,7 +86,7 @@ Deno.test("a ReLU after block 0: the stream that goes on has no negative number,
     },
   ));
 
-Deno.test("squared feed-forward outputs: with ReLU they train as relu2 does", () =>
+Deno.test("squared feed-forward outputs with ReLU train like relu2", () =>
   withHooks(
     `import { multiply } from HEED;
     export const taps = { "blocks.*.mlp.post": (x) => multiply(x, x) };`,
@@ -96,7 +96,7 @@ Deno.test("squared feed-forward outputs: with ReLU they train as relu2 does", ()
     },
   ));
 
-Deno.test("scores times a scalar: they train as with a temperature", () =>
+Deno.test("scores times a scalar train like a temperature", () =>
   withHooks(
     `import { expr, masks } from HEED;
     const { times } = expr, { modifier } = masks;
@@ -122,7 +122,7 @@ async function logitsOf(config: Config, ids: Uint32Array): Promise<Values> {
   return (await program.read(["logits"]))[0];
 }
 
-Deno.test("scores times a scalar only for samples that contain token 10: the others are computed as ever", () =>
+Deno.test("scores times a scalar for samples that contain token 10: the other samples are unchanged", () =>
   withHooks(
     `import { containsToken, expr, masks } from HEED;
     const { lookup, select, times, variable } = expr, { modifier } = masks;
@@ -147,7 +147,7 @@ Deno.test("scores times a scalar only for samples that contain token 10: the oth
     },
   ));
 
-Deno.test("random layers frozen at each step: nothing of a frozen block moves, others do, and which they are repeats", () =>
+Deno.test("random layers frozen at each step: frozen blocks do not change, others do, and the choice is reproducible", () =>
   withHooks(
     `export const freeze = ({ random }) => ["blocks." + random.below(3) + ".**"];`,
     async (config) => {
@@ -175,7 +175,7 @@ Deno.test("random layers frozen at each step: nothing of a frozen block moves, o
     },
   ));
 
-Deno.test("a share of inputs corrupted: training sees it, seeded; targets and evaluation do not", () =>
+Deno.test("a share of training inputs corrupted, seeded: targets and evaluation are unchanged", () =>
   withHooks(
     `export const keys = { share: { default: 0.5, min: 0, max: 1 } };
     export const batch = ({ ids, targets }, { random, keys }) => ({
@@ -196,7 +196,7 @@ Deno.test("a share of inputs corrupted: training sees it, seeded; targets and ev
     },
   ));
 
-Deno.test("the maximum parameter value logged every n steps is that of the checkpoint of the step", () =>
+Deno.test("the maximum parameter value logged every n steps equals that of the step's checkpoint", () =>
   withHooks(
     `export const metrics = [{
       name: "largest_parameter",
@@ -216,7 +216,7 @@ Deno.test("the maximum parameter value logged every n steps is that of the check
     },
   ));
 
-Deno.test("a hook knows its layer, the heads, the tokens and the step", () =>
+Deno.test("a hook's context has its layer, the heads, the tokens and the step", () =>
   withHooks(
     `import { elementwise, expr } from HEED;
     const { times, plus, variable } = expr;

@@ -64,7 +64,7 @@ const WRONG: Record<string, [(state: State) => State, string]> = {
   ],
 };
 
-Deno.test("a sealed state.json of wrong types or ranges is one line with the field, wherever it is opened", () =>
+Deno.test("a state.json with a valid hash and wrong types or ranges gives one line with the field, wherever it is opened", () =>
   inFolder(async (folder) => {
     await succeeds("train", ["tiny.yaml", "train.steps=3", "sample.tokens=0"], folder);
     const run = latest(folder);

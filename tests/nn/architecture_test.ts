@@ -36,7 +36,7 @@ for (
   });
 }
 
-Deno.test("the tiny pair differs in activation, bias and positions alone", async () => {
+Deno.test("the tiny pair differs only in activation, bias and positions", async () => {
   const [sigmoid, softmax] = await Promise.all(
     ["simple_sigmoid", "simple_softmax"].map((n) => loadConfig(n, [])),
   );
@@ -53,7 +53,7 @@ Deno.test("the tiny pair differs in activation, bias and positions alone", async
   ]]);
 });
 
-Deno.test("a shorter list of blocks repeats its last entry, on top of what every block is", () => {
+Deno.test("a shorter list of blocks repeats its last entry, which overrides the default block", () => {
   const architecture: Architecture = {
     ...TINY,
     layers: 3,
@@ -68,13 +68,13 @@ Deno.test("a shorter list of blocks repeats its last entry, on top of what every
   assert.deepEqual(seen.map(({ dropout }) => dropout), [0.1, 0, 0]);
 });
 
-Deno.test("a model uses dropout where it or one of its blocks does", () => {
+Deno.test("a model uses dropout if it or one of its blocks does", () => {
   assert.equal(usesDropout(TINY), false);
   assert.equal(usesDropout({ ...TINY, dropout: 0.1 }), true);
   assert.equal(usesDropout({ ...TINY, blocks: [{}, { dropout: 0.1 }] }), true);
 });
 
-Deno.test("parameters of the defaults have the names and the order they always had", () => {
+Deno.test("parameters of the default model keep their names and order", () => {
   const block = (n: number) =>
     ["ln1", "attn.wq", "attn.wk", "attn.wv", "attn.wo", "ln2", "mlp.fc", "mlp.proj"].map((part) =>
       `blocks.${n}.${part}.weight`
@@ -88,7 +88,7 @@ Deno.test("parameters of the defaults have the names and the order they always h
   ]);
 });
 
-Deno.test("each choice brings its parameters, with their shapes and starts", () => {
+Deno.test("each option adds its parameters, with their shapes and initial values", () => {
   const architecture: Architecture = {
     ...TINY,
     layers: 1,
@@ -140,7 +140,7 @@ Deno.test("each choice brings its parameters, with their shapes and starts", () 
   assert.ok(!("ls2" in actual) && !("pos_embed.weight" in actual));
 });
 
-Deno.test("a vocabulary below the tokenizer's is refused in one line", () => {
+Deno.test("a vocabulary smaller than the tokenizer's is refused in one line", () => {
   assert.equal(architectureOf({ ...TINY, vocabulary: null }, 65).vocabulary, 65);
   assert.equal(architectureOf({ ...TINY, vocabulary: 128 }, 65).vocabulary, 128);
   assert.throws(() => architectureOf({ ...TINY, vocabulary: 64 }, 65), (error) => {
@@ -149,7 +149,7 @@ Deno.test("a vocabulary below the tokenizer's is refused in one line", () => {
   });
 });
 
-Deno.test("sincos positions are sines on even and cosines on odd places", async () => {
+Deno.test("sincos positions are sines on even and cosines on odd dimensions", async () => {
   using oracle = cpuDevice({ precision: "f64" });
   const { table } = await evaluate(oracle, { feeds: {}, outputs: { table: sincosPositions(5, 6) } });
   const at = (t: number, d: number) => table[t * 6 + d];
@@ -197,7 +197,7 @@ Deno.test("a modifier named by file and export is loaded, learns and changes the
     assert.deepEqual(decoder(architecture, parameters, input("ids", [2, 7], "u32")).shape, [2, 7, 11]);
   }));
 
-Deno.test("a modifier that cannot be loaded is told in one line", () =>
+Deno.test("a modifier that cannot be loaded gives one line", () =>
   withModifiers(async (file) => {
     const refuses = (source: { file: string; name: string }, message: RegExp) =>
       assert.rejects(loadModifiers({ ...TINY, block: { attention: { modifier: source } } }), (error) => {

@@ -32,7 +32,7 @@ Deno.test("attention()'s automatic bias of a plain sigmoid is -ln of its keys", 
   assert.ok(await distance({ activation: "sigmoid" }, { activation: "sigmoid", bias: 0 }) > 0.1);
 });
 
-Deno.test("a fixed bias acts under every activation but softmax, which refuses it", async () => {
+Deno.test("a fixed bias applies to every activation except softmax, which refuses it", async () => {
   for (const activation of ["softmax1", "sigmoid", "relu", "relu2"] as const) {
     assert.ok(await distance({ activation, bias: 1 }, { activation, bias: 0 }) > 0.1, activation);
   }

@@ -40,7 +40,7 @@ function lossOf(architecture: Architecture, purpose: string) {
   return { feeds, parameters, loss, logits, rng };
 }
 
-Deno.test("dropout falls on the embedding, every pattern and every branch, each with numbers of its own", () => {
+Deno.test("dropout applies to the embedding, every pattern and every branch, each with its own random numbers", () => {
   const sitesOf = (choices: Partial<Architecture>) => {
     const architecture = { ...TINY, layers: 2, ...choices };
     const parameters = Object.fromEntries(
@@ -139,7 +139,7 @@ for (const [name, choices] of Object.entries({ ...EXACT, ...SURROGATE })) {
   });
 }
 
-Deno.test("taps change nothing, and see every point of a block by its name", async () => {
+Deno.test("taps change nothing, and observe every tensor of a block by its name", async () => {
   const choices: Partial<Architecture> = {
     blocks: [{ mlp: { gated: true } }, { norm_order: "hybrid", attention: { layer_scale: 0.3 } }],
   };

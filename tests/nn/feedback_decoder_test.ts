@@ -70,7 +70,7 @@ Deno.test("model.head.method bp sends the true gradient to the last block of an 
   assert.ok(await equal(feeds, outputs) < 1e-12);
 });
 
-Deno.test("under dfa wo and mlp.proj learn from e B alone: nothing of the stream's gradient reaches them", async () => {
+Deno.test("under dfa wo and mlp.proj learn only from e B: the stream's gradient does not reach them", async () => {
   const { feeds, seen, gradient, e, architecture } = decoderGradients("dfa");
   const std = matrixStd(architecture, [11, 8]);
   for (const n of [0, 1]) {
@@ -84,7 +84,7 @@ Deno.test("under dfa wo and mlp.proj learn from e B alone: nothing of the stream
   }
 });
 
-Deno.test("a configuration whose tied head would need feedback is refused with both ways out", () => {
+Deno.test("a configuration whose tied head would need feedback is refused with both remedies", () => {
   const resolve = (model: Record<string, unknown>) =>
     resolveConfig({ model }, { place: "a.yaml", name: "a" });
   const block = { mlp: { method: "fa" } };

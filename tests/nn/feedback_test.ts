@@ -70,7 +70,7 @@ for (const [method, sends] of [["fa", "the layer's error"], ["dfa", "the logits'
   });
 }
 
-Deno.test("a feedback matrix is the same in every program, and another for another name", async () => {
+Deno.test("a feedback matrix is the same in every program, and differs by name", async () => {
   using device = cpuDevice();
   const draw = async (name: string) => {
     const outputs = { b: feedbackMatrix({ name, std: 0.02 }, [3, 4]) };

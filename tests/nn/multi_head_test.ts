@@ -67,7 +67,7 @@ for (const [name, golden] of Object.entries(cases)) {
   });
 }
 
-Deno.test("crossAttention() is multiHeadAttention() of a memory, and sees no padding", async () => {
+Deno.test("crossAttention() equals multiHeadAttention() over a memory, and ignores padding", async () => {
   const { parameters, q, k } = cases["cross attention with key padding"];
   const feeds: Record<string, Values> = { x: Float64Array.from(q.data), memory: Float64Array.from(k.data) };
   feeds.valid = Float64Array.of(1, 1, 1, 1, 0, 1, 0, 0, 0, 0);
@@ -90,7 +90,7 @@ Deno.test("crossAttention() is multiHeadAttention() of a memory, and sees no pad
   assert.deepEqual((await evaluate(oracle, { feeds, outputs: { same } })).same, after);
 });
 
-Deno.test("multiHeadAttention() refuses heads and padding that do not fit in one line", () => {
+Deno.test("multiHeadAttention() refuses invalid heads and padding with one line", () => {
   const weights = ["wq", "wk", "wv", "wo"].map((name) => [`${name}.weight`, input(name, [6, 6])]);
   const parameters = Object.fromEntries(weights);
   const x = input("x", [2, 4, 6]);
@@ -106,7 +106,7 @@ Deno.test("multiHeadAttention() refuses heads and padding that do not fit in one
   );
 });
 
-Deno.test("fromTorchAttention() says which weights are missing", () => {
+Deno.test("fromTorchAttention() names missing weights", () => {
   const weight = { shape: [2, 2], data: new Float32Array(4) };
   assert.throws(
     () => fromTorchAttention({ "out_proj.weight": weight }),

@@ -30,7 +30,7 @@ async function withRuns(body: (dir: string) => Promise<void>): Promise<void> {
   }
 }
 
-Deno.test("findRuns() finds the runs of sweeps with the others, each once, by their own names", () =>
+Deno.test("findRuns() finds the runs of sweeps too, each once, by their names", () =>
   withRuns(async (dir) => {
     const runs = await findRuns(dir);
     assert.deepEqual(
@@ -67,7 +67,7 @@ Deno.test("findRuns() compares numbers, lists, sections and the keys of hooks as
     assert.deepEqual(await names("seed=2", "optimizer.betas=[0.9, 0.95]"), []);
   }));
 
-Deno.test("findRuns() tells what cannot be asked in one line", () =>
+Deno.test("findRuns() rejects an invalid query with one line", () =>
   withRuns(async (dir) => {
     const faults: [string, string][] = [
       [
@@ -90,7 +90,7 @@ Deno.test("findRuns() tells what cannot be asked in one line", () =>
     );
   }));
 
-Deno.test("findRuns() of a name or glob that no run has is one line with the nearest", () =>
+Deno.test("findRuns() of a name or glob that matches no run gives one line with the closest name", () =>
   withRuns(async (dir) => {
     const faults: [string, string][] = [
       ["smal", 'smal: no run has this name. Did you mean "small"?'],
@@ -102,7 +102,7 @@ Deno.test("findRuns() of a name or glob that no run has is one line with the nea
     assert.deepEqual(await findRuns(dir, { name: "small", since: "2026-01-01" }), []);
   }));
 
-Deno.test("a link to nowhere, a configuration that is none, and one that is not there are runs with a fault", () =>
+Deno.test("a dangling link, an invalid configuration and a missing one are runs with a fault", () =>
   withRuns(async (dir) => {
     const before = (await findRuns(dir)).length;
     await Deno.symlink("nowhere", `${dir}/gone`);
@@ -137,7 +137,7 @@ Deno.test("a link to nowhere, a configuration that is none, and one that is not 
     assert.equal((await findRuns(dir, { where: ["seed=1"] })).filter(({ fault }) => fault).length, 0);
   }));
 
-Deno.test("findRuns() takes the beginning of a run's time or id for a name", () =>
+Deno.test("findRuns() accepts a prefix of a run's time or id as name", () =>
   withRuns(async (dir) => {
     const [first] = await findRuns(dir);
     const folder = first.path.split("/").at(-1)!;

@@ -31,7 +31,7 @@ async function inRuns(body: (dir: string) => Promise<void>): Promise<void> {
 const latest = async (dir: string) => (await resolveRun(`${dir}/latest`, dir)).run?.path;
 const pointer = (dir: string) => Deno.readLinkSync(`${dir}/latest`);
 
-Deno.test("runs/latest is the newest run that has a checkpoint, and moves on when the newest gets its first", () =>
+Deno.test("runs/latest is the newest run with a checkpoint, and changes when a newer run saves its first", () =>
   inRuns(async (dir) => {
     const saved = await run(dir, "small", 1, "aa");
     const young = await run(dir, "small", 2, "bb", false);
@@ -45,7 +45,7 @@ Deno.test("runs/latest is the newest run that has a checkpoint, and moves on whe
     assert.equal(await latest(dir), young.path);
   }));
 
-Deno.test("runs/latest is another run where the one it names was deleted or lost its checkpoints", () =>
+Deno.test("runs/latest is another run if its target was deleted or lost its checkpoints", () =>
   inRuns(async (dir) => {
     const [first, second, third] = await Promise.all([
       run(dir, "small", 1, "aa"),
@@ -68,7 +68,7 @@ Deno.test("runs/latest is another run where the one it names was deleted or lost
     );
   }));
 
-Deno.test("runs/latest is a sweep whose run is the newest, and stands for that run", () =>
+Deno.test("runs/latest is the sweep with the newest run, and resolves to that run", () =>
   inRuns(async (dir) => {
     const alone = await run(dir, "small", 1, "aa");
     const sweep = `${dir}/grid-sweep-01234567`;
@@ -91,7 +91,7 @@ Deno.test("runs/latest is a sweep whose run is the newest, and stands for that r
     assert.equal(await latest(dir), alone.path);
   }));
 
-Deno.test("a run is found by the beginning of its time or id, those of sweeps too; several are named in one line", () =>
+Deno.test("a run is found by a prefix of its time or id, also in sweeps; an ambiguous prefix gives one line with the runs", () =>
   inRuns(async (dir) => {
     const first = await run(dir, "small", 1, "965dd54b");
     const second = await run(dir, "other", 2, "96aa0011");

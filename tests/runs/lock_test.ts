@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { lockFolder } from "../../src/runs/lock.ts";
 import { raceForLock } from "./race_for_lock.ts";
 
-Deno.test("four processes that race for a folder's lock for two seconds never hold it together", async () => {
+Deno.test("four processes that race for a folder's lock for two seconds never hold it at the same time", async () => {
   const { held, overlaps } = await raceForLock(4, 2000);
   assert.ok(held > 100, `${held} times held`);
   assert.equal(overlaps, 0, `${overlaps} overlaps in ${held} times held`);
 });
 
-Deno.test("a lock that was let go leaves neither its file nor the folders made for it", async () => {
+Deno.test("a released lock leaves neither its file nor the folders created for it", async () => {
   const folder = await Deno.makeTempDir({ prefix: "heed-lock-" });
   try {
     {

@@ -55,7 +55,7 @@ async function runWithCheckpoints(dir: string, name: string, id: string, now = N
   return run;
 }
 
-Deno.test("createRunFolder() makes <name>/<time>-<id> with its folders", () =>
+Deno.test("createRunFolder() creates <name>/<time>-<id> with its folders", () =>
   inTemporaryFolder(async (folder) => {
     const run = await createRunFolder(`${folder}/runs`, "small", NOW, "1f");
     assert.deepEqual(run, runFolder(join(folder, "runs/small/20250102-030405-1f")));
@@ -69,7 +69,7 @@ Deno.test("createRunFolder() makes <name>/<time>-<id> with its folders", () =>
     );
   }));
 
-Deno.test("createRunFolder() refuses names that cannot be folders or that mean something else", () =>
+Deno.test("createRunFolder() refuses names that cannot be folders or are reserved", () =>
   inTemporaryFolder(async (folder) => {
     for (const name of ["", ".", "..", ".hidden", "a/b", "a\\b", "latest", "best", "a\nb"]) {
       await assert.rejects(
@@ -80,7 +80,7 @@ Deno.test("createRunFolder() refuses names that cannot be folders or that mean s
     assert.deepEqual(names(folder), []);
   }));
 
-Deno.test("writeFileAtomic() replaces a file, and on a failure leaves what was there and nothing else", () =>
+Deno.test("writeFileAtomic() replaces a file, and on failure leaves the old one and no temporary file", () =>
   inTemporaryFolder(async (folder) => {
     const path = `${folder}/a.txt`;
     await writeFileAtomic(path, "é");
@@ -97,7 +97,7 @@ Deno.test("writeFileAtomic() replaces a file, and on a failure leaves what was t
     assert.deepEqual(names(folder), ["a.txt", "taken"]);
   }));
 
-Deno.test("writeCheckpoint() leaves a whole checkpoint, replaces one of the same step and clears old remains", () =>
+Deno.test("writeCheckpoint() writes a complete checkpoint, replaces one of the same step and removes unfinished files", () =>
   inTemporaryFolder(async (folder) => {
     const run = await createRunFolder(folder, "small", NOW, "1f");
     Deno.mkdirSync(join(run.checkpoints, ".7.tmp"));
@@ -114,7 +114,7 @@ Deno.test("writeCheckpoint() leaves a whole checkpoint, replaces one of the same
     assert.deepEqual(names(run.checkpoints), ["10"]);
   }));
 
-Deno.test("writeCheckpoint() that fails half way leaves the checkpoint that was there", () =>
+Deno.test("writeCheckpoint() that fails half way leaves the old checkpoint", () =>
   inTemporaryFolder(async (folder) => {
     const run = await createRunFolder(folder, "small", NOW, "1f");
     await writeCheckpoint(run, 10, { "state.json": "{}" });
@@ -127,7 +127,7 @@ Deno.test("writeCheckpoint() that fails half way leaves the checkpoint that was 
     assert.equal(Deno.readTextFileSync(join(run.checkpoints, "10/state.json")), "{}");
   }));
 
-Deno.test("best and last move from checkpoint to checkpoint, and what they point at is not removed", () =>
+Deno.test("best and last move from checkpoint to checkpoint, and their targets are not removed", () =>
   inTemporaryFolder(async (folder) => {
     const run = await runWithCheckpoints(folder, "small", "1f");
     assert.equal(Deno.readLinkSync(join(run.checkpoints, "best")), "9");
@@ -164,7 +164,7 @@ for (const kind of ["links", "text files"]) {
     }));
 }
 
-Deno.test("resolveRun() knows a run without checkpoints, one without last, and a checkpoint outside a run", () =>
+Deno.test("resolveRun() handles a run without checkpoints, one without last, and a checkpoint outside a run", () =>
   inTemporaryFolder(async (folder) => {
     const run = await createRunFolder(folder, "small", NOW, "1f");
     assert.deepEqual(await resolveRun(run.path), { run, checkpoint: null });
@@ -203,7 +203,7 @@ Deno.test("resolveRun() names what is missing and the closest that exists", () =
     );
   }));
 
-Deno.test("a run's folder needs no more than read and write of its own place, with text files for links", () =>
+Deno.test("a run's folder needs only read and write permission for itself, with text files as pointers", () =>
   inTemporaryFolder(async (folder) => {
     const url = (path: string) => JSON.stringify(new URL(`../../src/runs/${path}`, import.meta.url).href);
     const program = `import * as f from ${url("run_folder.ts")};

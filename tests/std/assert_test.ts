@@ -13,7 +13,7 @@ function refuses(assertion: () => void, message: string | RegExp): void {
   });
 }
 
-Deno.test("equal() is deep, counts -0 as 0 and NaN as NaN, and tells classes apart", () => {
+Deno.test("equal() is deep, treats -0 as 0 and NaN as NaN, and distinguishes classes", () => {
   class A {
     x = 1;
   }
@@ -53,7 +53,7 @@ Deno.test("equal() is deep, counts -0 as 0 and NaN as NaN, and tells classes apa
   for (const [a, b] of differ) ok(!std.equal(a, b), Deno.inspect([a, b]));
 });
 
-Deno.test("assertEquals() and its kin say what differs, and the message", () => {
+Deno.test("assertEquals() and related assertions report the difference and the message", () => {
   std.assertEquals({ a: [1] }, { a: [1] });
   refuses(() => std.assertEquals({ a: 1 }, { a: 2 }), /^Values are not equal\.\n[^]*1[^]*2/);
   refuses(() => std.assertEquals("a", "b", "why"), /^Values are not equal: why\n/);

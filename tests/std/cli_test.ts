@@ -2,7 +2,7 @@
 import { assertEquals } from "@std/assert";
 import { parseArgs } from "@std/cli";
 
-Deno.test("parseArgs() takes the argument behind an undeclared option as its value, and numbers as numbers", () => {
+Deno.test("parseArgs() takes the argument after an undeclared option as its value, and numbers as numbers", () => {
   assertEquals(parseArgs(["--foo", "--bar=baz", "./quux.txt"]), { foo: true, bar: "baz", _: ["./quux.txt"] });
   assertEquals(parseArgs(["--n", "7", "--rate=1e-3", "--hex", "0x1F", "3", "x3"]), {
     n: 7,
@@ -13,7 +13,7 @@ Deno.test("parseArgs() takes the argument behind an undeclared option as its val
   assertEquals(parseArgs(["--x", "-5"]), { x: true, 5: true, _: [] });
 });
 
-Deno.test("parseArgs() keeps declared texts as they are, and the last of several", () => {
+Deno.test("parseArgs() keeps declared strings unchanged, and the last of several", () => {
   const args = parseArgs(["--seed", "07", "--seed=8", "--name"], { string: ["seed", "name"] });
   assertEquals(args, { seed: "8", name: "", _: [] });
   const seed: string | undefined = args.seed;
@@ -21,7 +21,7 @@ Deno.test("parseArgs() keeps declared texts as they are, and the last of several
   assertEquals(parseArgs(["1", "--x=1"], { string: "_" }), { x: 1, _: ["1"] });
 });
 
-Deno.test("parseArgs() gives flags true or false, and takes no other word for their value", () => {
+Deno.test("parseArgs() sets flags to true or false, and takes no other word as their value", () => {
   const options = { boolean: ["tasks", "quiet"] } as const;
   assertEquals(parseArgs(["--tasks", "a"], options), { tasks: true, quiet: false, _: ["a"] });
   assertEquals(parseArgs(["--tasks", "false", "--quiet=false"], options), {
@@ -32,7 +32,7 @@ Deno.test("parseArgs() gives flags true or false, and takes no other word for th
   assertEquals(parseArgs(["--any", "a"], { boolean: true }), { any: true, _: ["a"] });
 });
 
-Deno.test("parseArgs() negates, collects, knows other names and defaults", () => {
+Deno.test("parseArgs() supports negation, collection, aliases and defaults", () => {
   assertEquals(parseArgs(["--no-color"], { negatable: "color", default: { color: true } }), {
     color: false,
     _: [],
@@ -54,19 +54,19 @@ Deno.test("parseArgs() negates, collects, knows other names and defaults", () =>
   });
 });
 
-Deno.test("parseArgs() takes short flags apart", () => {
+Deno.test("parseArgs() splits short flags", () => {
   assertEquals(parseArgs(["-abc"]), { a: true, b: true, c: true, _: [] });
   assertEquals(parseArgs(["-n5", "-p", "80", "-q=x"]), { n: 5, p: 80, q: "x", _: [] });
   assertEquals(parseArgs(["-f/tmp/x", "-v", "a"], { boolean: "v" }), { f: "/tmp/x", v: true, _: ["a"] });
 });
 
-Deno.test("parseArgs() leaves what stands behind -- or the first positional alone", () => {
+Deno.test("parseArgs() does not parse what follows -- or the first positional", () => {
   assertEquals(parseArgs(["a", "--", "--b", "1"]), { _: ["a", "--b", "1"] });
   assertEquals(parseArgs(["a", "--", "--b"], { "--": true }), { _: ["a"], "--": ["--b"] });
   assertEquals(parseArgs(["--x=1", "a", "--b"], { stopEarly: true }), { x: 1, _: ["a", "--b"] });
 });
 
-Deno.test("parseArgs() asks about what is not declared, and leaves out what is refused", () => {
+Deno.test("parseArgs() calls unknown for undeclared arguments, and drops those it rejects", () => {
   const asked: unknown[][] = [];
   const unknown = (...args: unknown[]) => asked.push(args) < 0 || false;
   assertEquals(parseArgs(["--tasks", "--onyl", "3", "a"], { boolean: "tasks", unknown }), {

@@ -26,7 +26,7 @@ Deno.test("parse() reads YAML 1.2, times, merge keys and binary data", () => {
   assertEquals(parse('!!binary "SGVsbG8="'), new Uint8Array([72, 101, 108, 108, 111]));
 });
 
-Deno.test("parse() of a text that holds nothing is null, and of two documents an error", () => {
+Deno.test("parse() of an empty text is null, and of two documents an error", () => {
   for (const text of ["", " \n\n ", "# a comment\n"]) assertEquals(parse(text), null);
   assertThrows(
     () => parse("a\n---\nb"),
@@ -42,7 +42,7 @@ Deno.test("parse() throws SyntaxError with the place, the line and a caret", () 
   assertThrows(() => parse("!!js/undefined ~"), SyntaxError);
 });
 
-Deno.test("parse() takes a schema, and the last of equal keys where that is allowed", () => {
+Deno.test("parse() takes a schema, and the last of duplicate keys if they are allowed", () => {
   assertEquals(parse("[1, true, 2002-12-14]", { schema: "failsafe" }), ["1", "true", "2002-12-14"]);
   assertEquals(parse("[1, true, 2002-12-14]", { schema: "core" }), [1, true, "2002-12-14"]);
   assertEquals(parse("a: 1\na: 2\n", { allowDuplicateKeys: true }), { a: 2 });

@@ -84,7 +84,7 @@ for (const activation of ["softmax", "sigmoid"]) {
     }));
 }
 
-Deno.test("a capture of what the model does not have is refused before the first step", () =>
+Deno.test("a capture of layers or heads that the model does not have is refused before the first step", () =>
   inFolder(async (folder) => {
     const refused: [Record<string, unknown>, RegExp][] = [
       [{ layers: [2] }, /^capture\.0\.layers: there is no block 2, expected 0 to 1\.$/],

@@ -11,7 +11,7 @@ import {
   type Subject,
 } from "../../src/track/selectors.ts";
 
-Deno.test("a glob: * is within one part, ** anything at all, everything else itself", () => {
+Deno.test("a glob: * matches within one part, ** anything, all else itself", () => {
   const matches: [string, string, boolean][] = [
     ["blocks.*.attn.*", "blocks.0.attn.q", true],
     ["blocks.*.attn.*", "blocks.0.attn.wq.weight", false],
@@ -49,7 +49,7 @@ Deno.test("selectors: a kind narrows, ! excludes, everything is everything, and 
   assert.equal(selection(["embed"])(on("grad", "embed")), true);
 });
 
-Deno.test("a kind that does not exist and a selector that matches nothing are told with the nearest", () => {
+Deno.test("an unknown kind and a selector that matches nothing are reported with the closest", () => {
   assert.throws(() => selection(["acts:embed"]), {
     name: UserError.name,
     message: /"acts".*Did you mean "act"/,
@@ -84,7 +84,7 @@ Deno.test("a selector that matches nothing hints the pattern, kind or name that 
   }
 });
 
-Deno.test("entries are due at the multiples of their cadence; the sets that are due together are all found", () => {
+Deno.test("entries are due at multiples of their cadence; all sets due together are listed", () => {
   const watched = [2, 3, 6].map((every) => ({ select: ["everything"], every }));
   assert.deepEqual([1, 2, 3, 4, 6].map((step) => dueAt(watched, step)), [[], [0], [1], [0], [0, 1, 2]]);
   assert.deepEqual(dueSets(watched, 5), [[0], [1]]);

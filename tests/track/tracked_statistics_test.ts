@@ -47,7 +47,7 @@ function near(actual: unknown, expected: number, what: string): void {
 const rows = [0, 1, 2, 3, 4, 5, 6, 7];
 const mean = (x: readonly number[]) => x.reduce((a, b) => a + b) / x.length;
 
-Deno.test("learned keys are left out of the distances, and extra_mass says what share they took", () =>
+Deno.test("distances exclude learned keys, and extra_mass is their share", () =>
   tracked({ block: { attention: { extra_keys: 8 } } }, (stats) => {
     const actual = patternOf(stats);
     // Uniform weights: row i is i / 2 from its own i + 1 keys; the first of equals is key 0.
@@ -59,7 +59,7 @@ Deno.test("learned keys are left out of the distances, and extra_mass says what 
     near(actual.nonfinite, 0, "nonfinite");
   }));
 
-Deno.test("a pattern's own norms: l2 over the batch, pnorm_mean over its samples", () =>
+Deno.test("norms of a pattern: l2 over the batch, pnorm_mean over its samples", () =>
   tracked({}, (stats) => {
     const actual = patternOf(stats);
     // Row i of each of the two samples holds i + 1 weights of 1 / (i + 1).
@@ -68,7 +68,7 @@ Deno.test("a pattern's own norms: l2 over the batch, pnorm_mean over its samples
     near(actual.l2, Math.sqrt(2 * squares), "l2");
   }));
 
-Deno.test("a model without learned keys has no extra_mass, and a windowed one sinks by the rows that see key 0", () =>
+Deno.test("a model without learned keys has no extra_mass, and with a window sink counts only rows that see key 0", () =>
   tracked({ block: { attention: { window: 2 } } }, (stats) => {
     const actual = patternOf(stats);
     assert.ok(!("extra_mass" in actual) && !("score_nonfinite" in actual));
@@ -101,7 +101,7 @@ Deno.test("a diverged model logs null and what is not finite, and its maps are h
     assert.match(map, />no value</);
   }));
 
-Deno.test("q, k, v and z and their gradients have every statistic by head, key heads of their own number", () =>
+Deno.test("q, k, v and z and their gradients have every statistic per head, keys and values per key head", () =>
   tracked({ dim: 16, heads: 4, init: {}, block: { attention: { kv_heads: 2 } } }, (stats) => {
     for (const kind of ["act", "grad"]) {
       for (const [name, count] of Object.entries({ q: 4, k: 2, v: 2, z: 4 })) {

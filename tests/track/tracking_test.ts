@@ -86,7 +86,7 @@ for (const [name, model] of Object.entries(MODELS)) {
   }
 }
 
-Deno.test("everything: each tap, gradient, parameter, moment and update has its records at every step", () =>
+Deno.test("everything: each tap, gradient, parameter, moment and update is recorded at every step", () =>
   inFolder(async (folder) => {
     const config = configOf(folder, { track: "everything" });
     const { records } = await run(config);
@@ -138,7 +138,7 @@ Deno.test("a parameter's record is the parameter before the step, its update wha
     close(total, stepsOf(records)[3].grad_norm);
   }));
 
-Deno.test("what holds of every pass holds of its records: residual sums, equal tensors, softmax's mass, all heads together", () =>
+Deno.test("records satisfy the identities of the pass: residual sums, equal tensors, softmax's mass, all heads together", () =>
   inFolder(async (folder) => {
     const { records } = await run(configOf(folder, { track: "everything" }));
     const find = (tap: string, kind = "act", head: number | null = null) =>
@@ -173,7 +173,7 @@ Deno.test("what holds of every pass holds of its records: residual sums, equal t
     assert.equal(last.counter, counted + 5 * 3);
   }));
 
-Deno.test("a tracked run that is stopped and goes on writes the same records", () =>
+Deno.test("a tracked run that is stopped and resumed writes the same records", () =>
   inFolder(async (folder) => {
     const config = configOf(folder, {
       track: "everything",
@@ -223,7 +223,7 @@ Deno.test("heads are probed for induction on repeated random tokens when their p
     );
   }));
 
-Deno.test("a selector that matches nothing, a kind that does not exist: one line before anything is written", () =>
+Deno.test("a selector that matches nothing or an unknown kind gives one line before anything is written", () =>
   inFolder(async (folder) => {
     const refused = async (track: unknown, message: RegExp) =>
       await assert.rejects(run(configOf(folder, { track })), (error: Error) => {

@@ -148,7 +148,7 @@ Deno.test(
   }),
 );
 
-Deno.test("GPT-2's tensors are read without their prefix, in another dtype, with masks and the copy of a tied head", () => {
+Deno.test("GPT-2's tensors are read without prefix, in another dtype, with masks and the copy of a tied head", () => {
   const model = fromGpt2Config(config(), "c");
   const plain = fromGpt2Tensors(stored(), model, "m");
   const other: [string, TensorData][] = [...stored()].map(([name, x]) => {
@@ -194,7 +194,7 @@ for (const [what, change, message] of WRONG) {
   });
 }
 
-Deno.test("a tensor that is missing, unknown or of another shape is one line that names it", () => {
+Deno.test("a tensor that is missing, unknown or of another shape gives one line that names it", () => {
   const model = fromGpt2Config(config(), "c");
   const refuses = (change: (tensors: Map<string, TensorData>) => void, message: RegExp) => {
     const tensors = stored();

@@ -22,7 +22,7 @@ function hub(stated: { bytes?: number; sha256?: string } = {}, sent = WEIGHTS) {
   return { fetch, asked };
 }
 
-Deno.test("modelFolder() downloads a model's files once, through redirects, and finds them there again", () =>
+Deno.test("modelFolder() downloads a model's files once, through redirects, and reuses them", () =>
   inFolder(async (cache) => {
     const { fetch, asked } = hub({ bytes: 7, sha256: sha256Hex(WEIGHTS) });
     const seen: unknown[] = [];
@@ -39,7 +39,7 @@ Deno.test("modelFolder() downloads a model's files once, through redirects, and 
     assert.equal(asked.length, before);
   }));
 
-Deno.test("modelFolder() refuses a download that is not what the hub states, and keeps nothing of it", () =>
+Deno.test("modelFolder() refuses a download that differs from what the hub states, and keeps nothing of it", () =>
   inFolder(async (cache) => {
     const refuses = (stated: { bytes?: number; sha256?: string }, message: RegExp) =>
       assert.rejects(
@@ -54,7 +54,7 @@ Deno.test("modelFolder() refuses a download that is not what the hub states, and
     assert.deepEqual(tree(cache).filter((path) => /partial|safetensors/.test(path)), []);
   }));
 
-Deno.test("modelFolder() of a known model refuses other weights than its own, downloaded or put there", () =>
+Deno.test("modelFolder() of a known model refuses other weights, downloaded or already there", () =>
   inFolder(async (cache) => {
     const refuses = (message: RegExp) =>
       assert.rejects(
@@ -102,7 +102,7 @@ Deno.test("modelFolder() offline says in one line where to put which files", () 
     ]);
   }));
 
-Deno.test("modelFolder() takes weights that somebody put there in several files", () =>
+Deno.test("modelFolder() accepts sharded weights that are already there", () =>
   inFolder(async (cache) => {
     const { fetch, asked } = hub();
     const folder = `${cache}/models/owner/tiny`;
@@ -112,7 +112,7 @@ Deno.test("modelFolder() takes weights that somebody put there in several files"
     assert.deepEqual(asked.map((url) => url.split("/").at(-1)), ["config.json", "tokenizer.json"]);
   }));
 
-Deno.test("modelFolder() records each file's SHA-256 at its first use and refuses another, in the folder or from the hub", () =>
+Deno.test("modelFolder() records each file's SHA-256 at its first use and refuses a different one, in the folder or from the hub", () =>
   inFolder(async (cache) => {
     const folder = `${cache}/models/owner/tiny`;
     const use = (of: string) => {
@@ -143,7 +143,7 @@ Deno.test("modelFolder() records each file's SHA-256 at its first use and refuse
     assert.equal(Deno.readTextFileSync(`${folder}/config.json`), "first config.json");
   }));
 
-Deno.test("modelFolder() records the SHA-256 of a file that somebody put there", () =>
+Deno.test("modelFolder() records the SHA-256 of a file that is already there", () =>
   inFolder(async (cache) => {
     const { fetch } = hub();
     const folder = `${cache}/models/owner/tiny`;
@@ -157,7 +157,7 @@ Deno.test("modelFolder() records the SHA-256 of a file that somebody put there",
     );
   }));
 
-Deno.test("modelFolder() takes no HTML page for a model's file, by its type or by its first bytes, sent or put there", () =>
+Deno.test("modelFolder() refuses an HTML page as a model's file, by its type or first bytes, downloaded or already there", () =>
   inFolder(async (cache) => {
     const page = "\n<!DOCTYPE html><html><body>Log in</body></html>";
     const sends = (body: string, type: string): HubOptions["fetch"] => () =>

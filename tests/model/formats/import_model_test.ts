@@ -14,7 +14,7 @@ import { inFolder } from "../../scripts/harness.ts";
 const FOLDER = new URL("../../golden/gpt2/", import.meta.url).pathname;
 const stored = () => decodeSafetensors(Deno.readFileSync(`${FOLDER}model.safetensors`), "golden").tensors;
 
-Deno.test("GPT-2's two older tokenizer files give the ids of the one newer", () =>
+Deno.test("GPT-2's two older tokenizer files give the same ids as tokenizer.json", () =>
   inFolder(async (folder) => {
     for (const file of ["config.json", "model.safetensors"]) {
       await Deno.copyFile(FOLDER + file, `${folder}/${file}`);
@@ -56,7 +56,7 @@ async function sharded(folder: string): Promise<Record<string, string>> {
   return map;
 }
 
-Deno.test("a model in several files gives the checkpoint of the one in a single file", () =>
+Deno.test("a model in several files gives the same checkpoint as in a single file", () =>
   inFolder(async (folder) => {
     await sharded(folder);
     await importModel(FOLDER, `${folder}/whole`);
@@ -67,7 +67,7 @@ Deno.test("a model in several files gives the checkpoint of the one in a single 
     assert.deepEqual(parts, single);
   }));
 
-Deno.test("every tensor of a model in several files is named once and stands in that file alone, or a line says which not", () =>
+Deno.test("every tensor of a sharded model is in the file that the index names and in no other, or one line names it", () =>
   inFolder(async (folder) => {
     const map = await sharded(folder);
     const index = `${folder}/model.safetensors.index.json`;
@@ -102,7 +102,7 @@ Deno.test("every tensor of a model in several files is named once and stands in 
     await refuses({ weight_map: map }, new RegExp(`tensor ${name} is here, .* has it in ${file}`));
   }));
 
-Deno.test("one of the older tokenizer files without the other, or more ids than the model has, is one line", () =>
+Deno.test("one of the older tokenizer files without the other, or more ids than the model has, gives one line", () =>
   inFolder(async (folder) => {
     const refuses = (message: RegExp) =>
       assert.rejects(
@@ -125,7 +125,7 @@ Deno.test("one of the older tokenizer files without the other, or more ids than 
     await refuses(/tokenizer\.json: it has 300 ids, config\.json's vocab_size is 297\.$/);
   }));
 
-Deno.test("a Git LFS pointer in place of a file, and weights in another format alone, say what they are and what to do", () =>
+Deno.test("a Git LFS pointer instead of a file, and weights only in another format, give one line with the remedy", () =>
   inFolder(async (folder) => {
     const messageOf = async () => {
       try {
@@ -171,7 +171,7 @@ Deno.test("a Git LFS pointer in place of a file, and weights in another format a
     );
   }));
 
-Deno.test("a folder without its files, or with one that is damaged, is one line that names the file", () =>
+Deno.test("a folder with a missing or damaged file gives one line that names the file", () =>
   inFolder(async (folder) => {
     const refuses = async (message: RegExp) => {
       await assert.rejects(

@@ -32,14 +32,14 @@ const REFERENCE =
   "Ols2MCw2Nl19LCJ5Ijp7ImR0eXBlIjoiVTgiLCJzaGFwZSI6WzNdLCJkYXRhX29mZnNldHMiOls2Niw2OV19fQEAAAAAAAAA" +
   "/v////////8AAAAAAAAKQAAAIMAAAMC/AAAAvwAAAD8AAMA/AAAgQAMAAAAAKGvuBwAAAAA+ALT/ewEC/w==";
 
-Deno.test("encodeSafetensors() gives the very bytes that Hugging Face's writer gives", () => {
+Deno.test("encodeSafetensors() gives the same bytes as Hugging Face's writer", () => {
   const bytes = encodeSafetensors(TENSORS, { format: "pt" });
   assert.equal(bytes.toBase64(), REFERENCE);
   const reversed = Object.fromEntries(Object.entries(TENSORS).reverse());
   assert.deepEqual(encodeSafetensors(reversed, { format: "pt" }), bytes);
 });
 
-Deno.test("decodeSafetensors() gives back every tensor, also from bytes that are not aligned", () => {
+Deno.test("decodeSafetensors() returns every tensor, also from unaligned bytes", () => {
   const bytes = encodeSafetensors(TENSORS, { b: "2", a: "é\u0000" });
   const shifted = new Uint8Array(bytes.length + 3).subarray(3);
   shifted.set(bytes);
@@ -77,7 +77,7 @@ Deno.test("encodeSafetensors() writes nothing that a strict reader would refuse"
   refuses({ ["w".repeat(100_000_000)]: { dtype: "F32", shape: [3], data } });
 });
 
-Deno.test("every dtype comes back, in the order that Hugging Face's writer has", () => {
+Deno.test("every dtype round-trips, in the order of Hugging Face's writer", () => {
   const tensorsByName: Record<string, TensorData> = {
     bool: { dtype: "BOOL", shape: [2], data: Uint8Array.of(1, 0) },
     u8: { dtype: "U8", shape: [1], data: Uint8Array.of(255) },
@@ -102,7 +102,7 @@ Deno.test("every dtype comes back, in the order that Hugging Face's writer has",
   assert.deepEqual(floats, [2 ** 64, -5, Math.fround(0.1), 0.5, 4, -3, 1, 1, 65535, -2, -1, 255, 1]);
 });
 
-Deno.test("toFloat32() is exact for half precisions and rounds the wider ones", () => {
+Deno.test("toFloat32() is exact for half precision and rounds wider dtypes", () => {
   const half = Uint16Array.from([0x3c00, 0xc000, 0x0001, 0x03ff, 0x7c00, 0xfc00, 0x8000, 0x7e00, 0x3555]);
   const values = [1, -2, 2 ** -24, 1023 * 2 ** -24, Infinity, -Infinity, -0, NaN, 0.333251953125];
   assert.deepEqual(toFloat32({ dtype: "F16", shape: [9], data: half }), Float32Array.from(values));
@@ -244,7 +244,7 @@ for (const [what, bytes, message] of WRONG) {
   });
 }
 
-Deno.test("decodeSafetensors() of a file cut at any byte says what is missing", () => {
+Deno.test("decodeSafetensors() of a file truncated at any byte reports what is missing", () => {
   const bytes = encodeSafetensors(TENSORS);
   for (let length = 8; length < bytes.length; length++) {
     const pattern = new RegExp(

@@ -11,7 +11,7 @@ import {
 } from "../../../src/data/mod.ts";
 import { tokenizerJson } from "../../../src/model/formats/tokenizer_json.ts";
 
-Deno.test("exported tokenizers give in Hugging Face's form the ids and the text that they give in heed's", () => {
+Deno.test("exported tokenizers give the same ids and text in Hugging Face's format as in heed's", () => {
   const corpus = "the cat and the hat; the bat. It’s 12 o'clock, 日本 <|endoftext|>\n\n  😀 the cat";
   const texts = [corpus, "hat the", " <|endoftext|><|endoftext|> a", "\t\u0085é\u0000"];
   for (
