@@ -46,27 +46,27 @@ const ELEMENTWISE = kernelOf(elementwiseWgsl);
 /** Binding of the first extra input (see `extrasOf`). */
 const FIRST_EXTRA = 10;
 
-/** An attention kernel, as `attentionDispatch` takes it. */
+/** Description of an attention kernel, the argument of `attentionDispatch`. */
 export interface Kernel {
   readonly label: string;
   readonly source: string;
   readonly bindings: Readonly<Record<number, Ref | undefined>>;
-  /** Row sizes of the buffers that are read as vec4f. */
+  /** Number of float32 values per row of each buffer that is read by `load_NAME` (see `loadFunctions`). */
   readonly loads: Readonly<Record<string, number>>;
-  /** Rows per head, distributed over invocations, and the total number of heads. */
+  /** Number of rows per head, which are distributed over invocations, and number of heads in the batch (B H or B HKV). */
   readonly length: number;
   readonly heads: number;
-  /** Numbers that an invocation keeps per row. */
-  readonly numbersPerRow: number;
-  /** Maximum rows of 64 numbers per invocation. */
+  /** Number of float32 values that an invocation keeps in registers per row. */
+  readonly valuesPerRow: number;
+  /** Maximum number of rows per invocation if `valuesPerRow` is 64; inversely proportional to it for longer rows. */
   readonly maxRows: number;
-  /** Number of iterations of one invocation's loop over the other side's rows, and the sizes that determine it. */
+  /** Iterations of an invocation's loop (over keys if rows are queries, else over queries); `of`: the sizes they depend on. */
   readonly iterations: { readonly count: number; readonly of: string };
   /** Number of inputs of the operation before its extras. */
   readonly inputs: number;
 }
 
-/** Fields of a kernel whose rows are queries: the number of rows, and of the keys that each loops over. */
+/** Fields of a kernel whose rows are queries: the number of query rows, and the number of keys that each row loops over. */
 export function overQueries(
   { B, T, S, H }: AttentionSizes,
   { causal, window, symmetric }: AttentionAttrs,
@@ -75,7 +75,10 @@ export function overQueries(
   return { length: T, heads: B * H, iterations: { count: Math.min(S, limit), of: `S = ${S}` } };
 }
 
-/** Fields of a kernel that reads q, k, v, dz, (row terms, inner values or delta), bound in this order from `first`. */
+/**
+ * Fields of a backward kernel. Its inputs are bound in this order, starting at binding `first`: q, k, v, dz and, where they
+ * exist, the row terms and `last` (inner values or delta).
+ */
 export function gradientInputs(
   { D, DV }: AttentionSizes,
   attrs: AttentionAttrs,
@@ -89,8 +92,8 @@ export function gradientInputs(
 }
 
 /**
- * WGSL functions `load_NAME(at, e)`: the e-th vec4f of a row of `size` numbers, padded with zeros. Where `size` is a multiple
- * of 4, the buffer is an array of vec4f (`NAME_item`): a software adapter loads it twice as fast.
+ * WGSL functions `load_NAME(at, e)`: the e-th vec4f of a row of `size` values that starts at offset `at`, padded with zeros. If
+ * `size` is a multiple of 4, the buffer is an array of vec4f (`NAME_item`): a software adapter loads it twice as fast.
  */
 function loadFunctions(buffers: Readonly<Record<string, number>>): string {
   return Object.entries(buffers).map(([name, size]) => {
@@ -111,7 +114,7 @@ export function inKernel(e: Expression): Expression {
   });
 }
 
-/** The integer variables: indices of sample and head, and positions. */
+/** The variables of integer type: indices of sample and head, and positions. */
 const INTEGERS = new Set(["b", "h", "i", "j"]);
 
 const pairCode = (e: Expression): string => toWgsl(inKernel(e), INTEGERS);
@@ -211,12 +214,12 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
 }
 
 /**
- * Rows per invocation: at most `maxRows` of 64 numbers, fewer of longer ones, evenly divided among the invocations of a
- * head, or of a tile if there is a block mask. One on a real GPU, which has few registers.
+ * Rows per invocation: at most `maxRows`, fewer if a row has more than 64 values. The rows of a head (of a tile, if there is a
+ * block mask) are divided evenly among invocations. On a real GPU, which has few registers, one row.
  */
-function rowsFor(target: Target, { numbersPerRow, maxRows, length }: Kernel, blocks: boolean): number {
+function rowsFor(target: Target, { valuesPerRow, maxRows, length }: Kernel, blocks: boolean): number {
   if (target.kind === "gpu") return 1;
-  const limit = Math.max(1, Math.min(maxRows, Math.floor(64 * maxRows / numbersPerRow)));
+  const limit = Math.max(1, Math.min(maxRows, Math.floor(64 * maxRows / valuesPerRow)));
   if (blocks) return [8, 4, 2].find((n) => n <= limit) ?? 1;
   return Math.ceil(length / Math.ceil(length / limit));
 }
@@ -268,7 +271,7 @@ export function attentionDispatch(
   };
 }
 
-/** WGSL of `add_slopes`, which adds ds d score/d entry to each learned table's entry that a pair looks up. */
+/** WGSL of `add_slopes`: adds ds * (d score / d entry) to the gradient of each learned-table entry that a pair looks up. */
 export function slopesCode(
   attrs: AttentionAttrs,
   learned: readonly string[],

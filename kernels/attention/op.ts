@@ -64,7 +64,7 @@ export const attentionOp: Op<AttentionAttrs> = {
         5: keepsInner(attrs) ? ["output", 2] : undefined,
       },
       loads: { q: D, k: D, v: DV },
-      numbersPerRow: D + DV * (keepsInner(attrs) ? 2 : 1),
+      valuesPerRow: D + DV * (keepsInner(attrs) ? 2 : 1),
       // Measured on a software adapter: without a running maximum and sum, two more rows fit.
       maxRows: isNormalised(attrs) ? 10 : 12,
       inputs: 3,
@@ -122,7 +122,7 @@ export const queryGradientOp: Op<AttentionAttrs> = {
       ...overQueries(sizes, attrs),
       ...read,
       bindings: { 0: ["output", 0], ...read.bindings, 7: isExact(attrs) ? ["output", 1] : undefined },
-      numbersPerRow: 2 * sizes.D + sizes.DV,
+      valuesPerRow: 2 * sizes.D + sizes.DV,
       maxRows: 8,
     };
     return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
@@ -147,7 +147,7 @@ export const keyGradientOp: Op<AttentionAttrs> = {
       length: S,
       heads: B * HKV,
       iterations: { count: T * H / HKV, of: `T = ${T} with ${H / HKV} query heads per key head` },
-      numbersPerRow: 2 * (D + DV),
+      valuesPerRow: 2 * (D + DV),
       maxRows: 8,
     };
     return { dispatches: [attentionDispatch(kernel, sizes, attrs, target)] };
@@ -178,7 +178,7 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
         ...overQueries(sizes, attrs),
         ...read,
         bindings: { 0: ["scratch", 0], ...read.bindings },
-        numbersPerRow: D + DV,
+        valuesPerRow: D + DV,
         maxRows: 8,
       },
       sizes,

@@ -22,9 +22,9 @@ export interface AttentionOptions {
    */
   readonly align?: "top-left" | "bottom-right";
   /**
-   * Number of learned keys, the last of the keys. Every query sees them, regardless of `causal`, `window` and `mask`; they
-   * have no position, and S - T does not count them. `score` applies to them too, at j >= S - extra: a modifier that depends
-   * on positions should exclude them with `select`. Default: 0.
+   * Number of learned keys: the last `extra` of the S keys. Every query sees them, regardless of `causal`, `window` and `mask`;
+   * they have no position, and bottom-right alignment uses S - extra instead of S. `score` applies to them too, at
+   * j >= S - extra: a modifier that depends on positions should exclude them with `select`. Default: 0.
    */
   readonly extra?: number;
   /** Keys less than `size` positions behind the query; with `symmetric`, also those less than `size` ahead. */
@@ -81,7 +81,7 @@ export function checkOptions(
     throw new UserError(`attention: align "${align}" contradicts causal "${causal}"; give one of them.`);
   }
   if (!(Number.isSafeInteger(extra) && extra >= 0 && extra < S)) {
-    throw new UserError(`attention: extra ${extra}, expected a whole number from 0 to ${S - 1}, S - 1.`);
+    throw new UserError(`attention: extra ${extra}, expected a whole number from 0 to ${S - 1} (S - 1).`);
   }
 }
 

@@ -11,16 +11,16 @@ import {
 /** Attributes of attention. Inputs are q, k, v, then the extras in the order of `extrasOf`. */
 export interface AttentionAttrs {
   readonly scale: number;
-  /** j <= the query's position among the keys: its row i, or i + S - T if `bottomRight`. */
+  /** Causal: query i sees key j only if j <= i, or j <= i + S - extra - T if `bottomRight`. */
   readonly causal: boolean;
   readonly bottomRight: boolean;
-  /** Number of learned keys, the last of the keys: they have no position, and S - T does not count them. */
+  /** Number of learned keys: the last `extra` of the S keys, which have no position. */
   readonly extra: number;
   /** Keys less than this many positions behind the query are visible; 0: no limit. */
   readonly window: number;
   /** The window extends equally far ahead. */
   readonly symmetric: boolean;
-  /** Which pairs are visible, beyond the range. */
+  /** Mask over (query, key) pairs: a pair is visible if `causal`, `window` and the mask all allow it. */
   readonly mask: Expression | undefined;
   /** Shape of the mask's block mask, whose B and H may be 1; undefined: no block mask. */
   readonly blocks: readonly number[] | undefined;
@@ -33,11 +33,11 @@ export interface AttentionAttrs {
   readonly divide: AttentionChoice<"divide">;
   readonly backward: AttentionChoice<"backward">;
   readonly kvHead: AttentionChoice<"kvHead">;
-  /** Dropout of the pattern, and the number of its site in the model. */
+  /** Dropout of the attention weights: probability, and the site that makes its random stream distinct (see `DropoutAttrs`). */
   readonly dropout: { readonly p: number; readonly site: number };
 }
 
-/** Sizes of attention, by the letters of its definition. */
+/** Sizes of attention: q [B, T, H, D], k [B, S, HKV, D], v [B, S, HKV, DV]. */
 export interface AttentionSizes {
   readonly B: number;
   readonly T: number;
@@ -96,20 +96,23 @@ export function isApproximated({ activation }: Pick<AttentionAttrs, "activation"
   return definition.normalised && definition.approximated;
 }
 
-/** True if each weight is a separate probability: an undivided logistic function. */
+/** True if each weight is an independent probability: a sigmoid that is not divided by a function of the number of keys. */
 export function isBernoulli({ activation, divide }: Pick<AttentionAttrs, "activation" | "divide">): boolean {
   const definition = ACTIVATIONS[activation];
   return !definition.normalised && definition.logistic === true && divide === "none";
 }
 
-/** True if one number per row is saved for the backward pass: of a normalised row, or the factor of a divided one. */
+/** True if one value per row is saved for the backward pass: of a normalised row (such as log-sum-exp), or 1 / divisor. */
 export const hasRowTerm = (attrs: AttentionAttrs): boolean => isNormalised(attrs) || attrs.divide !== "none";
 
 /** True if the backward pass needs delta_i = dz_i . inner_i. */
 export const isExact = (attrs: AttentionAttrs): boolean =>
   isNormalised(attrs) && ATTENTION_CHOICES.backward[attrs.backward].lateral;
 
-/** w_j in the Jacobian of the activation's rows, as a function of the weight; undefined if w = a and W = 1. */
+/**
+ * w_j in the Jacobian of a row (see `NormalisedActivation`), as a function of the weight a_j; undefined if the activation is
+ * element-wise, or if w = a and W = 1.
+ */
 export function shareOf(
   { activation }: Pick<AttentionAttrs, "activation">,
 ): ((a: number) => number) | undefined {
@@ -127,7 +130,7 @@ export const keepsInner = (attrs: Pick<AttentionAttrs, "activation">): boolean =
 /** True if there is a score modifier. */
 export const modifies = ({ score }: AttentionAttrs): boolean => score.kind !== "variable";
 
-/** Names of the extra inputs, the last of an operation: the dropout seed, the block mask, the tables. */
+/** Names of the extra inputs, which follow an operation's other inputs: the dropout seed, the block mask, the tables. */
 export function extrasOf(attrs: AttentionAttrs): string[] {
   return [
     ...(attrs.dropout.p > 0 ? ["seed"] : []),

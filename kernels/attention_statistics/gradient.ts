@@ -112,7 +112,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
       ...overQueries(sizes, attrs),
       ...read,
       bindings: { 0: ["scratch", 0], ...read.bindings },
-      numbersPerRow: D + DV,
+      valuesPerRow: D + DV,
       maxRows: 8,
     };
     const rows = attentionDispatch(kernel, sizes, attrs, target);
@@ -131,7 +131,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
  * mean, std (population), absmax and l2 = sqrt(sum x^2) are over the visible pairs of all samples whose gradient is finite,
  * and NaN if there is none; nonfinite counts the others.
  *
- * @param z what `attention` returned, [B, T, H, dv] or reshaped
+ * @param z output of `attention`, [B, T, H, dv] or reshaped
  * @param dz dL/dz, of the same size as z
  * @returns f32 [H, statistics]
  * @throws {UserError} if z is not an output of `attention` or the size of dz differs

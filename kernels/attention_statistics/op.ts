@@ -1,5 +1,5 @@
-// Statistics of the attention matrix without storing it: rows are recomputed from q, k and the saved row terms, in one pass
-// over the keys that leaves one record of sums for every few rows.
+// Statistics of the attention matrix without storing it: rows are recomputed from q, k and the saved row terms; a single pass
+// over the keys writes one record of partial sums per tile of rows.
 import { apply, mismatch, sizeOf } from "../../src/graph/tensor.ts";
 import type { Dispatch, Lowered, Op, Spec, Target, Tensor } from "../../src/graph/tensor.ts";
 import { UserError } from "../../src/base/errors.ts";
@@ -22,9 +22,9 @@ import statisticsWgsl from "./statistics.wgsl" with { type: "text" };
 import mergeWgsl from "./merge.wgsl" with { type: "text" };
 
 /**
- * The sums that columns name, and those that none names directly. Small and large weights are scaled by 2^80 and 2^-80 before
- * they are squared, so that float32 can hold the squares (Blue 1978). Only the merge fills `samples` and `pnorm`, the number
- * of samples and the sum of their norms.
+ * All accumulated sums: those referenced by the expressions of the columns, and three that only the merge kernel reads. Small
+ * and large weights are scaled by 2^80 and 2^-80 before they are squared, so that float32 can hold the squares (Blue 1978).
+ * Only the merge kernel sets `samples` and `pnorm`, the number of samples and the sum of their norms.
  */
 const SUMS = sumsCode(columnsOf(ATTENTION_TABLE), ["rowmass_m2", "score_m2", "score_max"], [
   "squares",
@@ -32,12 +32,12 @@ const SUMS = sumsCode(columnsOf(ATTENTION_TABLE), ["rowmass_m2", "score_m2", "sc
   "large_squares",
 ]);
 
-/** The sums of a row that the kernel names, over all keys or those of a tile. */
+/** The sums per row that the kernel's source uses: `total` over all keys, `tile` over one tile of keys. */
 const ROW_SUMS = recordCode("RowSums", "added_row", [
   ...new Set(statisticsWgsl.match(/(?<=(total|tile)\$r\.)\w+/g)),
 ]);
 
-/** WGSL of a struct of numbers and of the sum of two, except for fields that are merged differently. */
+/** WGSL of a struct of f32 fields and of a function that adds two such structs, except for fields in `merged`. */
 function recordCode(
   record: string,
   added: string,
@@ -56,7 +56,7 @@ function recordCode(
   ].join("\n");
 }
 
-/** WGSL of the sums over rows that columns name, and their number. */
+/** WGSL of the struct of sums over rows that the expressions of the columns reference, and the number of its fields. */
 export function sumsCode(
   columns: readonly string[],
   merged: readonly string[],
@@ -140,10 +140,10 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       ...queries,
       bindings: { 0: ["scratch", 0], 1: ["input", 0], 2: ["input", 1], 3: row ? ["input", 2] : undefined },
       loads: { q: D, k: D },
-      numbersPerRow: D + 32,
+      valuesPerRow: D + 32,
       maxRows: 8,
-      // A row's visible keys must be counted before its small weights: with a mask there is one more loop over the keys, and
-      // with a modifier, whose scores may hide keys, another one.
+      // The visible keys of a row must be counted before its small weights. This takes one more loop over the keys if there is
+      // a mask, and one if there is a modifier, which may hide keys by a score of -infinity.
       iterations: {
         ...iterations,
         count: iterations.count * (1 + Number(attrs.mask !== undefined) + Number(modifies(attrs))),
@@ -175,7 +175,7 @@ export function attentionNode(what: string, z: Tensor): Tensor["node"] {
   let { node, index } = z;
   while (node.op.role === "view" && sizeOf(node.inputs[0]) === sizeOf(z)) ({ node, index } = node.inputs[0]);
   if (node.op !== attentionOp || index !== 0) {
-    mismatch(what, `what \`attention\` returned, not what \`${node.op.name}\` did`, [z]);
+    mismatch(what, `an output of \`attention\`, not of \`${node.op.name}\``, [z]);
   }
   return node;
 }
@@ -184,8 +184,9 @@ export function attentionNode(what: string, z: Tensor): Tensor["node"] {
  * Statistics of the pattern of z = attention(...), one row of {@link ATTENTION_STATISTICS} per head. The pattern A
  * (before dropout) is recomputed row by row from q, k and the saved row terms: memory stays linear in T.
  *
- * @param z what `attention` returned, [B, T, H, dv] or reshaped
- * @param options.repeated L: the tokens are a random sequence of L, repeated; adds {@link REPEATED_STATISTICS}
+ * @param z output of `attention`, [B, T, H, dv] or reshaped
+ * @param options.repeated length L of the random sequence of tokens of which the input is a repetition; adds the columns
+ *   {@link REPEATED_STATISTICS}
  * @returns f32 [H, statistics]
  * @throws {UserError} if z is not an output of `attention`, or `repeated` is not a whole number from 1 to S - 1
  *
@@ -206,7 +207,7 @@ export function attentionStatistics(z: Tensor, options: { readonly repeated?: nu
   const limit = k.shape[1] - 1;
   if (repeated !== undefined && !(Number.isSafeInteger(repeated) && repeated >= 1 && repeated <= limit)) {
     throw new UserError(
-      `attentionStatistics: repeated ${repeated}, expected a whole number from 1 to ${limit}, S - 1.`,
+      `attentionStatistics: repeated ${repeated}, expected a whole number from 1 to ${limit} (S - 1).`,
     );
   }
   const attrs = { ...attention, dropout: { p: 0, site: 0 }, repeated: repeated ?? 0 };

@@ -108,14 +108,14 @@ function readTokenizer(path: string, bytes: Uint8Array): Tokenizer {
   return tokenizerAt(place, jsonOfBytes(bytes, place));
 }
 
-/** The tokenizer that a parsed tokenizer.json describes; its UserError names the place. */
+/** Builds the tokenizer from a parsed tokenizer.json; a UserError starts with `place`, the path of the file. */
 export const tokenizerAt = (place: string, file: unknown): Tokenizer =>
   atPlace(place, () => tokenizerFromJSON(file));
 
 /**
- * Loads a checkpoint: a checkpoint folder, or the last checkpoint of a run. Code that its configuration names (hooks, tasks,
- * modifiers) runs only if the user trusts it: the same content was passed to `train` or `train --trust`, or this process
- * has already imported it.
+ * Loads a checkpoint: a checkpoint folder, or the last checkpoint of a run. Code files that its configuration references
+ * (hooks, tasks, modifiers) run only if they are trusted: files with the same contents were passed to `train` or
+ * `train --trust` before, or this process has already imported them.
  *
  * @param path a checkpoint folder, a run folder, `runs/latest` or the name of a run
  * @param options `acceptChanges`: trusted code may differ from the code that the checkpoint was saved with
@@ -161,7 +161,7 @@ export async function loadTokenizer(path: string): Promise<Tokenizer> {
 
 const FLOATS: readonly string[] = ["F64", "F32", "F16", "BF16"];
 
-/** Tensors of a file as float32, converted from any floating-point dtype; throws UserError at other dtypes. */
+/** Tensors of a file as float32, converted from any floating-point dtype; throws UserError for any other dtype. */
 export function floats(
   entries: Iterable<[string, TensorData]>,
   place: string,
@@ -175,7 +175,7 @@ export function floats(
 /**
  * Uploads a checkpoint's parameters to a device.
  *
- * @throws {UserError} at a tensor that is missing, unknown, or whose shape differs from the model's
+ * @throws {UserError} if a tensor is missing, is not in the model, or has a shape different from the model's
  */
 export function putModel(
   device: Device,
@@ -192,7 +192,7 @@ export function putModel(
 export function checkParameters({ tensors, path }: Pick<Checkpoint, "tensors" | "path">): void {
   for (const [name, tensor] of tensors) {
     if (FLOATS.includes(tensor.dtype)) {
-      checkFinite(toFloat32(tensor), `${join(path, "model.safetensors")}: the numbers of ${name}`);
+      checkFinite(toFloat32(tensor), `${join(path, "model.safetensors")}: the values of ${name}`);
     }
   }
 }

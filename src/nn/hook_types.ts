@@ -9,9 +9,9 @@ export type HookValue = number | boolean | string;
 /** The context passed to a hook.
  * @category Training */
 export interface HookContext {
-  /** Name of the tap. */
+  /** Name of the tap (hook point), for example `blocks.0.mlp.post`. */
   readonly name: string;
-  /** Number of the block; null outside blocks. */
+  /** Index of the block, from 0; null outside blocks. */
   readonly layer: number | null;
   /** Attention heads per block. */
   readonly heads: number;
@@ -21,24 +21,24 @@ export interface HookContext {
   readonly tokens: Tensor;
   /** Training steps so far, f32 [1]. */
   readonly step: Tensor;
-  /** Values of the declared keys. */
+  /** Values of the configuration keys that the hooks file declares. */
   readonly keys: Readonly<Record<string, HookValue>>;
 }
 
 /** Returns the tensor to use instead of a tapped tensor, of the same shape. */
 export type TapHook = (x: Tensor, context: HookContext) => Tensor;
 
-/** Returns a score modifier from the scores of a block's attention, an expression (see `modifier`). */
+/** Takes a block's attention score as an expression and returns the score modifier to apply (see `modifier`). */
 export type ScoreHook = (score: Expression, context: HookContext) => ScoreModifier;
 
-/** The hooks of a forward pass: functions by globs over tap names. */
+/** The hooks of a forward pass: maps from globs, matched against tap names, to functions. */
 export interface ForwardHooks {
   /** The file that defines them, for error messages. */
   readonly file: string;
-  /** Tensors by tap: `"blocks.*.mlp.post"`. */
+  /** Hooks on tensors by glob, for example `"blocks.*.mlp.post"`. */
   readonly taps?: Readonly<Record<string, TapHook>>;
-  /** Scores by tap: `"blocks.*.attn.scores"`. */
+  /** Hooks on attention scores by glob, for example `"blocks.*.attn.scores"`. */
   readonly scores?: Readonly<Record<string, ScoreHook>>;
-  /** Values of the declared keys. */
+  /** Values of the configuration keys that the file declares. */
   readonly keys: Readonly<Record<string, HookValue>>;
 }

@@ -19,7 +19,7 @@ export interface MultiHeadOptions extends Omit<AttentionOptions, "extra"> {
   readonly keyPadding?: Tensor;
 }
 
-/** Splits rows [B, T, count width] into heads. */
+/** Splits the last dimension into heads: [B, T, count d] to [B, T, count, d]. */
 function split(x: Tensor, count: number, what: string): Tensor {
   const [B, T, width] = x.shape;
   if (width % count !== 0) {

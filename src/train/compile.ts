@@ -24,9 +24,9 @@ interface StepProgram {
 export interface ReadyRun extends Disposable {
   /** One program per set of `track` entries that are due at the same step (see `plansOf`). */
   readonly steps: ReadonlyMap<string, StepProgram>;
-  /** The table that steps write their numbers into. */
+  /** The table into which each step writes its metrics (loss, squared gradient norm). */
   readonly table: Table;
-  /** Evaluates the split. */
+  /** Evaluates the model on the split `eval.split`. */
   readonly evaluation: Evaluator;
   /** Measures induction heads; undefined unless patterns are tracked. */
   readonly probe: Probe | undefined;
@@ -47,7 +47,7 @@ export function stepGraphs(model: Model): Map<string, StepGraph> {
   }));
 }
 
-/** Puts the initial state on the device: new parameters, or those of `train.from`; optimizer states of zeros. */
+/** Uploads the initial state: newly initialised parameters or those of `train.from`, and optimizer states of zeros. */
 export async function putStart(device: Device, { config, layout, start }: Experiment): Promise<void> {
   const states = optimizerStates(config.optimizer, layout).map(({ name }) => name);
   await initialise(device, layout, config.seed, states);

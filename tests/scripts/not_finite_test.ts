@@ -48,7 +48,7 @@ Deno.test("on a model of NaN every analysis is an error of one line, and verify_
     for (const [asked, line] of Object.entries(lines)) {
       assert.match(
         line,
-        /^2 \w+: \S+model\.safetensors: the numbers of \S+ are not finite, number 0 is NaN: the model is unusable; .*\n$/,
+        /^2 \w+: \S+model\.safetensors: the values of \S+ are not finite, number 0 is NaN: the model is unusable; .*\n$/,
         asked,
       );
     }
