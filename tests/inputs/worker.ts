@@ -55,7 +55,7 @@ const stackOf = (error: unknown): string =>
 async function mainOf(task: string): Promise<Main> {
   const url = new URL(`../../scripts/${task}.ts`, import.meta.url);
   const source = (await Deno.readTextFile(url))
-    .replace("\nawait runCommand(", "\nexport const run = () => runCommand(")
+    .replace("\nawait cli.runCommand(", "\nexport const run = () => cli.runCommand(")
     .replaceAll('from "../', `from "${new URL("../", url).href}`)
     .replaceAll("import.meta.url", JSON.stringify(url.href));
   const path = await Deno.makeTempFile({ suffix: ".ts" });
