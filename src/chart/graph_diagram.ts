@@ -50,14 +50,14 @@ function unfolded(x: Tensor): Tensor {
 }
 
 /** The tensor in a chain of views whose shape has the most dimensions, [B, T, H, d] rather than [B T, H d]. */
-function fullest(x: Tensor): Tensor {
+function mostDetailed(x: Tensor): Tensor {
   if (x.node.op.role !== "view") return x;
-  const before = fullest(x.node.inputs[0]);
+  const before = mostDetailed(x.node.inputs[0]);
   return before.shape.length > x.shape.length ? before : x;
 }
 
 /** Attributes that distinguish operations of one kind. */
-interface Telling {
+interface Attributes {
   readonly name?: unknown;
   readonly activation?: unknown;
   readonly addend?: unknown;
@@ -66,7 +66,7 @@ interface Telling {
 
 /** The title of an operation: its kind with activation and fused addition; an element-wise operation is shown by its name. */
 function titleOf({ op, attrs }: Node): string {
-  const { name, activation, addend } = (attrs ?? {}) as Telling;
+  const { name, activation, addend } = (attrs ?? {}) as Attributes;
   if (op === elementwiseOp && typeof name === "string") return name;
   if (op.role === "input" || op.role === "state") return String(name);
   const kind = [op.name.replaceAll("_", " "), typeof activation === "string" ? activation : ""].filter(
@@ -78,7 +78,7 @@ function titleOf({ op, attrs }: Node): string {
 /** The text of a leaf: the last part of a parameter's name and its shape, or the value of a constant. */
 function leafText(x: Tensor): string {
   const { op, attrs } = unfolded(x).node;
-  const { name, value } = attrs as Telling;
+  const { name, value } = attrs as Attributes;
   if (op.role === "constant") return `${value}`;
   return `${op.role === "state" ? String(name).split(".").at(-1) : "table"} ${shapeText(x)}`;
 }
@@ -89,7 +89,7 @@ function contents(outputs: Readonly<Record<string, Tensor>>, apart: boolean) {
   const boxes: Box[] = [];
   const edges: Edge[] = [];
   const join = (x: Tensor, to: string) => {
-    edges.push({ from: `n${unfolded(x).node.order}`, to, label: shapeText(fullest(x)) });
+    edges.push({ from: `n${unfolded(x).node.order}`, to, label: shapeText(mostDetailed(x)) });
   };
   const nodes = ancestors(Object.values(outputs));
   const read = new Set(nodes.flatMap(({ op, inputs }) => op.role === "view" ? [] : inputs.map(unfolded)));
@@ -153,17 +153,17 @@ function layOut(boxes: readonly Box[], edges: readonly Edge[]) {
   const width = Number(graph.graph().width);
   // Queries, keys and values are in order of creation from left to right.
   const reversed = isReversed(boxes, (id) => graph.node(id) as Placed);
-  const turned = ({ x, y }: Placed): Placed => ({ x: reversed ? width - x : x, y });
+  const flip = ({ x, y }: Placed): Placed => ({ x: reversed ? width - x : x, y });
   return {
     width,
     height: Number(graph.graph().height),
-    boxes: boxes.map((box) => ({ ...box, ...sizes.get(box.id)!, at: turned(graph.node(box.id) as Placed) })),
+    boxes: boxes.map((box) => ({ ...box, ...sizes.get(box.id)!, at: flip(graph.node(box.id) as Placed) })),
     edges: edges.map((edge, n) => {
       const label = graph.edge(edge.from, edge.to, `${n}`) as unknown as Placed & {
         readonly points: readonly Placed[];
         readonly width: number;
       };
-      return { ...edge, points: label.points.map(turned), at: turned(label), width: label.width };
+      return { ...edge, points: label.points.map(flip), at: flip(label), width: label.width };
     }),
   };
 }
@@ -225,13 +225,13 @@ export function graphDiagram(
     ? Object.fromEntries(outputs.map((x: Tensor, n) => [`output ${n}`, x]))
     : outputs as Readonly<Record<string, Tensor>>;
   const { boxes, edges } = contents(named, parameters);
-  const laid = layOut(boxes, edges);
-  const titles = title ? wrap(title, Math.max(LEAST_TITLE, laid.width - 2 * MARGIN)) : [];
+  const layout = layOut(boxes, edges);
+  const titles = title ? wrap(title, Math.max(LEAST_TITLE, layout.width - 2 * MARGIN)) : [];
   const above = titles.length * (TITLE_SIZE + 4) + (title ? MARGIN - 4 : 0);
   const titleWidth = maximum(titles.map((line) => textWidth(line, font(TITLE_SIZE, "bold"))), 0);
-  const width = Math.ceil(Math.max(laid.width, titleWidth > 0 ? titleWidth + 2 * MARGIN : 0));
-  const height = Math.ceil(laid.height + above);
-  const shift = num((width - laid.width) / 2);
+  const width = Math.ceil(Math.max(layout.width, titleWidth > 0 ? titleWidth + 2 * MARGIN : 0));
+  const height = Math.ceil(layout.height + above);
+  const shift = num((width - layout.width) / 2);
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" ` +
     `font-family="${escapeXml(FAMILY)}" fill="#222222" text-anchor="middle">`,
@@ -242,11 +242,11 @@ export function graphDiagram(
       text(width / 2, MARGIN + TITLE_SIZE * 0.8 + n * (TITLE_SIZE + 4), line, TITLE_SIZE, "bold")
     ),
     `<g transform="translate(${shift} ${above})">`,
-    ...laid.edges.map(({ points }) =>
+    ...layout.edges.map(({ points }) =>
       `<path d="${curve(points)}" fill="none" stroke="#444444" marker-end="url(#arrow)"/>`
     ),
-    ...laid.edges.map(drawLabel),
-    ...laid.boxes.map(drawBox),
+    ...layout.edges.map(drawLabel),
+    ...layout.boxes.map(drawBox),
     "</g>",
     "</svg>\n",
   ].join("\n");

@@ -183,9 +183,9 @@ function scalesOf(chart: LineChart, measures: Measures, sets: DataSets, width: n
 export function lineChart(chart: LineChart): string {
   reportProgress({ what: `drawing ${chart.title}` });
   const { title, width = 720 } = chart;
-  const lost = chart.series.find((series) => series.axis === "y2");
-  if (lost && !chart.y2) {
-    throw new Error(`Series "${lost.name}" is on the axis "y2", which the chart does not have.`);
+  const unplaced = chart.series.find((series) => series.axis === "y2");
+  if (unplaced && !chart.y2) {
+    throw new Error(`Series "${unplaced.name}" is on the axis "y2", which the chart does not have.`);
   }
   Chart.register(LineController, LineElement, PointElement, LinearScale, Title);
   const measures = measuresOf(chart);

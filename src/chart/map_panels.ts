@@ -205,10 +205,10 @@ function drawPanel(
 export function mapSheet(sheet: MapSheet): string {
   reportProgress({ what: `drawing ${sheet.title}` });
   const { title, panels, rows, columns, range } = sheet;
-  const odd = panels.find(({ values }) =>
+  const mismatched = panels.find(({ values }) =>
     values.length !== rows.length || values.some((row) => row.length !== columns.length)
   );
-  if (panels.length === 0 || odd) {
+  if (panels.length === 0 || mismatched) {
     throw new Error(`A sheet of ${rows.length} x ${columns.length} has no panel, or one of another shape.`);
   }
   const at = layOut(sheet);

@@ -31,7 +31,7 @@ const OPEN_SAMPLES = 10;
 const STAT_DIGITS = 4;
 const PARTS = ["parameters", "optimizer", "activations", "total"] as const;
 
-interface Warned {
+interface WarningCount {
   readonly first: WarningRecord;
   last: WarningRecord;
   count: number;
@@ -40,7 +40,7 @@ interface Warned {
 interface Contents {
   run?: RunRecord;
   done?: DoneRecord;
-  readonly warnings: Map<string, Warned>;
+  readonly warnings: Map<string, WarningCount>;
   readonly samples: SampleRecord[];
   /** The last record of each tensor and head: the recording interval differs between selectors. */
   readonly stats: Map<string, StatRecord>;
@@ -54,7 +54,7 @@ function addStat(stats: Contents["stats"], record: StatRecord): void {
   stats.set(JSON.stringify([kind, tap, head, names]), record);
 }
 
-function addWarning(warnings: Map<string, Warned>, record: WarningRecord): void {
+function addWarning(warnings: Map<string, WarningCount>, record: WarningRecord): void {
   const known = warnings.get(record.code);
   if (!known) warnings.set(record.code, { first: record, last: record, count: 1 });
   else Object.assign(known, { last: record, count: known.count + 1 });

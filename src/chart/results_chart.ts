@@ -31,9 +31,9 @@ export interface ResultsChart {
 export async function resultsChart(results: readonly RunResult[]): Promise<ResultsChart> {
   const validated = results.filter(({ split, last }) => split === "val" && last !== null);
   const drawable = validated.length > 0 ? validated : results.filter(({ steps }) => steps > 0);
-  if (drawable.length === 0) throw new UserError("There is no loss to draw: no run has made a step.");
-  const worst = (result: RunResult) => result.best?.loss ?? Infinity;
-  const best = new Set(drawable.toSorted((a, b) => worst(a) - worst(b) || 0).slice(0, LINE_STYLES));
+  if (drawable.length === 0) throw new UserError("There is no loss to draw: no run has completed a step.");
+  const lossOf = (result: RunResult) => result.best?.loss ?? Infinity;
+  const best = new Set(drawable.toSorted((a, b) => lossOf(a) - lossOf(b) || 0).slice(0, LINE_STYLES));
   const shown = drawable.filter((result) => best.has(result));
   const runs = shown.map(({ name, log }) => {
     const folder = dirname(log);

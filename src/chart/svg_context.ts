@@ -22,7 +22,7 @@ function compose(m: Matrix, n: Matrix): Matrix {
 
 /** A number for the SVG, with two decimals; throws if it is not finite. */
 function num(value: number, digits = 2): string {
-  if (!Number.isFinite(value)) throw new Error(`The chart draws at ${value}: a number that is not finite.`);
+  if (!Number.isFinite(value)) throw new Error(`The chart draws at ${value}, which is not finite.`);
   return String(Number(value.toFixed(digits)) + 0);
 }
 
@@ -35,7 +35,7 @@ export function escapeXml(text: string): string {
 
 /** A CSS colour for SVG 1.1: the colour without opacity, and the opacity. */
 function parseColour(colour: unknown): [colour: string, opacity: number] {
-  if (typeof colour !== "string") throw new Error("The chart's canvas does not know gradients and patterns.");
+  if (typeof colour !== "string") throw new Error("The chart's canvas supports no gradients or patterns.");
   const text = colour.trim().toLowerCase();
   const hex = /^#([0-9a-f]{6})([0-9a-f]{2})$/.exec(text);
   if (hex) return [`#${hex[1]}`, parseInt(hex[2], 16) / 255];
@@ -47,7 +47,7 @@ function parseColour(colour: unknown): [colour: string, opacity: number] {
   }
   if (text === "transparent") return ["#000000", 0];
   if (/^#[0-9a-f]{3}$|^#[0-9a-f]{6}$|^[a-z]+$/.test(text)) return [text, 1];
-  throw new Error(`The chart's canvas does not know the colour "${colour}".`);
+  throw new Error(`The chart's canvas does not support the colour "${colour}".`);
 }
 
 const PROPERTIES = {
@@ -254,7 +254,7 @@ function stateMethods(recording: Recording) {
     rotate: (angle: number) =>
       transform([Math.cos(angle), Math.sin(angle), -Math.sin(angle), Math.cos(angle), 0, 0]),
     setTransform: (...m: number[]) => {
-      if (m.length !== 6) throw new Error("The chart's canvas knows setTransform with six numbers only.");
+      if (m.length !== 6) throw new Error("The chart's canvas supports setTransform only with six numbers.");
       recording.state.matrix = m as unknown as Matrix;
     },
     resetTransform: () => void (recording.state.matrix = IDENTITY),
@@ -292,11 +292,11 @@ export function svgCanvas(width: number, height: number, prefix: string) {
       if (typeof name === "symbol") return undefined;
       if (Object.hasOwn(methods, name)) return methods[name];
       if (Object.hasOwn(PROPERTIES, name)) return recording.state.properties[name as keyof Properties];
-      throw new Error(`The chart's canvas does not know "${name}".`);
+      throw new Error(`The chart's canvas does not support "${name}".`);
     },
     set(_target, name, value) {
       if (!Object.hasOwn(PROPERTIES, name)) {
-        throw new Error(`The chart's canvas does not know the property "${String(name)}".`);
+        throw new Error(`The chart's canvas does not support the property "${String(name)}".`);
       }
       recording.state.properties = { ...recording.state.properties, [name]: value };
       return true;

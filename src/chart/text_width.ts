@@ -19,7 +19,7 @@ export type Font = ReturnType<typeof parseFont>;
 /** Parses a CSS font shorthand with a size in pixels, ignoring its line height; throws Error at any other. */
 export function parseFont(font: string) {
   const match = /^((?:[a-z]+\s+|\d+\s+)*?)([\d.]+)px(?:\/\S+)?\s+(.+)$/i.exec(font.trim());
-  if (!match) throw new Error(`The chart's canvas does not know the font "${font}".`);
+  if (!match) throw new Error(`The chart's canvas does not support the font "${font}".`);
   const words = match[1].split(/\s+/);
   const weight = words.find((word) => /^(bold|bolder|lighter|\d+)$/.test(word)) ?? "normal";
   const style = words.includes("italic") ? "italic" : "normal";

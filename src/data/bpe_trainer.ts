@@ -14,7 +14,7 @@ interface Pair {
 }
 
 /** Maximum number of cached pieces: words repeat, and memory must not grow with the text. */
-const REMEMBERED = 65536;
+const CACHE_SIZE = 65536;
 
 function hashOf(at: (i: number) => number, length: number): number {
   let hash = 0x811c9dc5;
@@ -25,7 +25,7 @@ function hashOf(at: (i: number) => number, length: number): number {
 /** Numbers words from 0 by an open-addressing hash table: a Map of strings takes ten times the memory and holds at most 2^24. */
 function wordTable(most: number) {
   const [tokens, starts] = [numberList(most, 0), numberList(0xffffffff, 0)];
-  let slots = new Uint32Array(2 * REMEMBERED);
+  let slots = new Uint32Array(2 * CACHE_SIZE);
   let words = 0;
   starts.push(0);
   /** The slot of a word, or the empty slot to insert it at. */
@@ -75,7 +75,7 @@ function wordsOf(text: TextPieces, most: number) {
       let word = known.get(piece);
       if (word === undefined) {
         word = numberOf(utf8.encode(piece));
-        if (known.size < REMEMBERED) known.set(ownCopy(piece), word);
+        if (known.size < CACHE_SIZE) known.set(ownCopy(piece), word);
       }
       if (word === counts.length) counts.push(0);
       counts.set(word, counts.at(word) + 1);
@@ -124,7 +124,7 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
     pair.count += change;
     return pair;
   };
-  const isIn = ({ words }: Pair, word: number) => {
+  const addWord = ({ words }: Pair, word: number) => {
     if (words.length === 0 || words.at(words.length - 1) !== word) words.push(word);
   };
   /** Adds `change` to the count of each pair of a word. */
@@ -132,7 +132,7 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
     const end = starts[word] + lengths[word] - 1;
     for (let i = starts[word]; i < end; i++) added(addTo(tokens[i], tokens[i + 1], change));
   };
-  for (let word = 0; word < counts.length; word++) addAll(word, counts[word], (pair) => isIn(pair, word));
+  for (let word = 0; word < counts.length; word++) addAll(word, counts[word], (pair) => addWord(pair, word));
   for (const pair of pairs.values()) heap.push({ pair, count: pair.count });
 
   const merges: [number, number][] = [];
@@ -149,12 +149,12 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
     const token = 256 + merges.push([pair.left, pair.right]) - 1;
     const touched = new Set<Pair>();
     for (const word of pair.words.all()) {
-      if (!has(words, word, pair)) continue;
+      if (!containsPair(words, word, pair)) continue;
       addAll(word, -counts[word], () => {});
       mergeIn(words, word, pair, token);
       addAll(word, counts[word], (neighbour) => {
         if (neighbour.left !== token && neighbour.right !== token) return;
-        isIn(neighbour, word);
+        addWord(neighbour, word);
         touched.add(neighbour);
       });
     }
@@ -164,7 +164,7 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
   return merges;
 }
 
-function has({ tokens, starts, lengths }: Words, word: number, { left, right }: Pair): boolean {
+function containsPair({ tokens, starts, lengths }: Words, word: number, { left, right }: Pair): boolean {
   const end = starts[word] + lengths[word] - 1;
   for (let i = starts[word]; i < end; i++) if (tokens[i] === left && tokens[i + 1] === right) return true;
   return false;

@@ -23,7 +23,7 @@ const LETTER = /\p{L}/u;
 const NUMBER = /\p{N}/u;
 
 /** Whether a piece always ends between these two characters, in any context. */
-function partsPieces(left: string, right: string): boolean {
+function splitsBetween(left: string, right: string): boolean {
   if (SPACE.test(right)) return !SPACE.test(left);
   // A contraction is an apostrophe followed by letters: within a piece a letter may follow any other character, not precede it.
   return (LETTER.test(left) && !LETTER.test(right)) || (NUMBER.test(left) && !NUMBER.test(right));
@@ -48,7 +48,7 @@ export function cutPieces(text: string, special: readonly string[] = []): number
     const right = String.fromCodePoint(text.codePointAt(at)!);
     // The second half of this surrogate pair is beyond the end.
     if (!right.isWellFormed()) continue;
-    if (partsPieces(characterBefore(at), right) && !inSpecial(at)) return at;
+    if (splitsBetween(characterBefore(at), right) && !inSpecial(at)) return at;
   }
   return 0;
 }
@@ -134,10 +134,10 @@ function joinedByHeap(piece: number[], merges: readonly Merge[], ranks: Ranks): 
     const at = key % end;
     const rank = (key - at) / end;
     if (piece[at] < 0 || rankAt(at) !== rank) continue;
-    const gone = next[at];
+    const right = next[at];
     piece[at] = merges[rank].token;
-    piece[gone] = -1;
-    next[at] = next[gone];
+    piece[right] = -1;
+    next[at] = next[right];
     if (next[at] < end) previous[next[at]] = at;
     look(at);
     if (previous[at] >= 0) look(previous[at]);
@@ -153,18 +153,18 @@ const fromUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 export const ownCopy = (piece: string): string => fromUtf8.decode(toUtf8.encode(piece));
 
 /** Maximum number and length of cached pieces: words repeat, and memory must not grow with the text. */
-const REMEMBERED = 65536;
-const REMEMBERED_LENGTH = 32;
+const CACHE_SIZE = 65536;
+const CACHED_LENGTH = 32;
 
 /** @internal Caches the results of a function of texts. */
-export function remembering<T>(of: (text: string) => T): (text: string) => T {
+export function cached<T>(of: (text: string) => T): (text: string) => T {
   const known = new Map<string, T>();
   return (text) => {
-    const remembered = known.get(text);
-    if (remembered !== undefined) return remembered;
+    const hit = known.get(text);
+    if (hit !== undefined) return hit;
     const result = of(text);
-    if (text.length > REMEMBERED_LENGTH) return result;
-    if (known.size === REMEMBERED) known.clear();
+    if (text.length > CACHED_LENGTH) return result;
+    if (known.size === CACHE_SIZE) known.clear();
     known.set(ownCopy(text), result);
     return result;
   };
@@ -185,7 +185,7 @@ export function byteCoder(
 ): Pick<Tokenizer, "encode" | "cut" | "decode"> {
   const specialTexts = [...special.keys()];
   const join = joiner(merges);
-  const encodePiece = remembering((piece) => join(Array.from(toUtf8.encode(piece), (byte) => bytes[byte])));
+  const encodePiece = cached((piece) => join(Array.from(toUtf8.encode(piece), (byte) => bytes[byte])));
   return {
     encode(text) {
       checkWellFormed(text);

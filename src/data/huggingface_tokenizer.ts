@@ -1,5 +1,5 @@
 // Tokenizers from Hugging Face's tokenizer.json: combines the components in huggingface/ as tokenizers 0.23 does.
-import { checkWellFormed, remembering } from "./byte_bpe.ts";
+import { cached, checkWellFormed } from "./byte_bpe.ts";
 import { numberList } from "./ids.ts";
 import { type AddedToken, addedTokensOf, finderOf, type Section } from "./huggingface/added_tokens.ts";
 import { bpe } from "./huggingface/bpe.ts";
@@ -42,7 +42,7 @@ function checkSupported(file: Fields): void {
   if (version !== "1.0") refuse("version", version, '"1.0"');
   for (const key of ["truncation", "padding"]) {
     const value = file.any(key) ?? null;
-    if (value !== null) refuse(key, value, "null, texts at their own length");
+    if (value !== null) refuse(key, value, "null (neither truncation nor padding)");
   }
 }
 
@@ -52,7 +52,7 @@ function encoderOf(file: Fields, model: Model, added: readonly AddedToken[], nor
   const findPlain = finderOf(added.filter(({ normalized }) => !normalized));
   const findNormalized = finderOf(added.filter(({ normalized }) => normalized), normalize);
   const { finish = (piece: string) => piece } = cutter ?? {};
-  const encodePiece = remembering((piece) => model.encode(finish(piece)));
+  const encodePiece = cached((piece) => model.encode(finish(piece)));
   return (text: string): Uint32Array => {
     checkWellFormed(text);
     const ids = numberList(0xffffffff, text.length);
@@ -130,7 +130,7 @@ export function huggingfaceTokenizer(file: object): Tokenizer {
 
 export function huggingfaceTokenizerOf({ tokenizer }: Json): Tokenizer {
   if (!isObject(tokenizer)) {
-    throw new UserError("Tokenizer file: tokenizer: expected a tokenizer.json of Hugging Face's.");
+    throw new UserError("Tokenizer file: tokenizer: expected a tokenizer.json of Hugging Face.");
   }
   return huggingfaceTokenizer(tokenizer);
 }

@@ -31,10 +31,10 @@ function encodeIds(text: string, before: number, size: number): Uint32Array {
   return ids.subarray(0, count);
 }
 
-const notAnId = (word: string, place: number, size: number) =>
+const notAnId = (word: string, position: number, size: number) =>
   new UserError(
-    `Text has ${JSON.stringify(word.slice(0, 40))} at place ${place}; expected ids from 0 to ${size - 1}, ` +
-      "separated by spaces.",
+    `Text has ${JSON.stringify(word.slice(0, 40))} at position ${position}; ` +
+      `expected ids from 0 to ${size - 1}, separated by spaces.`,
   );
 
 /**

@@ -51,7 +51,7 @@ async function keep(folder: string, path: string, tokenizer: Tokenizer): Promise
  * The tokenizer that `bpeTokenizer` trains on a text, whose pieces are iterated more than once. With `cache` it is stored in
  * that folder and read from there the next time. A damaged file is ignored and replaced.
  */
-export async function keptTokenizer(
+export async function cachedTokenizer(
   text: Iterable<string>,
   { size, cache }: { size: number; cache?: string },
 ): Promise<Tokenizer> {
@@ -59,8 +59,8 @@ export async function keptTokenizer(
   if (cache === undefined || key === undefined) return bpeTokenizer(text, { size });
   const folder = join(cache, "byte_pairs");
   const path = join(folder, `${key}.json`);
-  const kept = await read(path);
-  if (kept) return kept;
+  const cached = await read(path);
+  if (cached) return cached;
   const tokenizer = bpeTokenizer(text, { size });
   await keep(folder, path, tokenizer);
   return tokenizer;

@@ -75,7 +75,7 @@ function readTask(task: Task, data: DataOptions, seed: number): ReadData {
 }
 
 /** Throws if the tokenizer is to be made from a text, but the source is a task. */
-function checkLearnt(task: Task, { kind, crop }: TokenizerOptions): void {
+function checkTrainable(task: Task, { kind, crop }: TokenizerOptions): void {
   if (kind !== "bpe" && kind !== "ids" && !crop) return;
   const [key, what] = crop ? ["crop", "true"] : ["kind", kind];
   throw new UserError(
@@ -117,7 +117,7 @@ async function readText(data: DataOptions, areIds: boolean): Promise<ReadData> {
   if (binary !== undefined && data.field === null) {
     if (areIds) return await readBinary(data);
     throw new UserError(
-      `data.files: ${binary} is no text; token ids of two bytes each, as nanoGPT writes them, need tokenizer.kind=ids.`,
+      `data.files: ${binary} is not text; token ids of two bytes each, as nanoGPT writes them, need tokenizer.kind=ids.`,
     );
   }
   const { texts, sha256 } = await splitTexts(data, areIds);
@@ -147,7 +147,7 @@ async function readText(data: DataOptions, areIds: boolean): Promise<ReadData> {
 async function readBinary(data: DataOptions): Promise<ReadData> {
   const { sample, split, split_files, sampling } = data;
   if (sample !== null) {
-    throw new UserError(`data.sample: ids in .bin files have no ${sample}; expected null.`);
+    throw new UserError(`data.sample: ${sample}; expected null for ids in .bin files.`);
   }
   const load = async (files: readonly string[]) => files.length > 0 ? await loadIds(files) : undefined;
   const main = await loadIds(data.files);
@@ -177,7 +177,7 @@ async function tokenizerOf(options: TokenizerOptions, read: readonly ReadData[],
     );
   }
   if (largest.length === read.length) return idsTokenizer(maximum(largest) + 1);
-  throw new UserError("data.sources: ids in .bin files and texts cannot be mixed; expected one of both.");
+  throw new UserError("data.sources: ids in .bin files and texts cannot be mixed; expected one kind.");
 }
 
 /** Calls `act`; errors name the source of the mixture that they come from. */
@@ -269,7 +269,7 @@ export async function loadData(
   if (data.sources.length > 0) return await loadMixture(data, tokenizerOptions, sizes, options);
   const { tokenizer: given, identified } = options;
   const task = data.files.length > 0 ? undefined : taskNamed(data, await tasksOf(data));
-  if (task && !given) checkLearnt(task, tokenizerOptions);
+  if (task && !given) checkTrainable(task, tokenizerOptions);
   const read = task ? readTask(task, data, sizes.seed) : await readText(data, isIds(tokenizerOptions, given));
   identified?.(read.sha256);
   const tokenizer = given ?? await tokenizerOf(tokenizerOptions, [read], data.cache);

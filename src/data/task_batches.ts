@@ -97,7 +97,7 @@ function fitting(sample: DrawnSample, { kind }: Tokenizer, context: number): Dra
 }
 
 /** The number of tokens of some samples, and the mean of their `nats` per counted target, undefined if not known. */
-function measured(samples: readonly DrawnSample[]): { tokens: number; floorNats: number | undefined } {
+function sizeAndFloor(samples: readonly DrawnSample[]): { tokens: number; floorNats: number | undefined } {
   let [tokens, targets, total] = [0, 0, 0];
   for (const { tokens: sampleTokens, counted, nats = NaN } of samples) {
     tokens += sampleTokens.length;
@@ -146,7 +146,7 @@ export function taskSource(task: Task, tokenizer: Tokenizer, options: TaskSource
   };
   const seen = Array.from({ length: EVALUATED_SAMPLES }, (_, i) => drawn("val", i));
   fitting(seen.reduce((a, b) => b.tokens.length > a.tokens.length ? b : a), tokenizer, context);
-  const { tokens, floorNats } = measured(seen);
+  const { tokens, floorNats } = sizeAndFloor(seen);
   const splits: Record<TaskSplit, number> = { train: Infinity, val: tokens };
   return {
     splits,

@@ -9,7 +9,7 @@ import { decodeUtf8, oneLine } from "./files.ts";
 import { partsOf } from "./ids.ts";
 import { idsTokenizerFromJSON, idsTokenizerOf } from "./ids_tokenizer.ts";
 import { huggingfaceTokenizer, huggingfaceTokenizerOf } from "./huggingface_tokenizer.ts";
-import { keptTokenizer } from "./kept_merges.ts";
+import { cachedTokenizer } from "./kept_merges.ts";
 import { chained, piecesOfAll, type TextPieces } from "./text_bytes.ts";
 import { refuseLfsPointer } from "./lfs_pointer.ts";
 import type { TokenizerOptions } from "./data_keys.ts";
@@ -112,7 +112,7 @@ export async function makeTokenizer(
   const tokenizer = kind === "byte"
     ? byteTokenizer()
     : kind === "bpe"
-    ? await keptTokenizer(piecesOfAll(train), { size, cache })
+    ? await cachedTokenizer(piecesOfAll(train), { size, cache })
     : kind === "gpt2"
     ? gpt2Tokenizer()
     : kind === "ids"

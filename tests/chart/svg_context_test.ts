@@ -116,15 +116,18 @@ Deno.test("drawing with opacity 0 adds no element", () => {
 Deno.test("unknown methods, properties, paints, fonts and numbers that are not finite throw with their name", () => {
   assert.throws(
     () => drawn((context) => context.bezierCurveTo(0, 0, 1, 1, 2, 2)),
-    /does not know "bezierCurveTo"/,
+    /does not support "bezierCurveTo"/,
   );
-  assert.throws(() => drawn((context) => context.shadowBlur = 3), /does not know the property "shadowBlur"/);
+  assert.throws(
+    () => drawn((context) => context.shadowBlur = 3),
+    /does not support the property "shadowBlur"/,
+  );
   assert.throws(() => drawn((context) => context.lineTo(NaN, 1)), /not finite/);
   const fill = (style: unknown) => () =>
     drawn((context) => [context.fillStyle = style, context.fillRect(0, 0, 1, 1)]);
   assert.throws(fill({}), /gradients/);
-  assert.throws(fill("hsl(1, 2%, 3%)"), /does not know the colour "hsl/);
-  assert.throws(() => parseFont("12pt Arial"), /does not know the font "12pt Arial"/);
+  assert.throws(fill("hsl(1, 2%, 3%)"), /does not support the colour "hsl/);
+  assert.throws(() => parseFont("12pt Arial"), /does not support the font "12pt Arial"/);
 });
 
 Deno.test("textWidth() is never less than the width in Helvetica or DejaVu Sans", () => {

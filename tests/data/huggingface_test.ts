@@ -85,11 +85,11 @@ Deno.test("unsupported fields are refused at load in one line that names the fie
     [{ pre_tokenizer: { type: "Whitespace", cut: 1 } }, "pre_tokenizer.cut is 1; supported: type."],
     [
       { truncation: { max_length: 4 } },
-      'truncation is {"max_length":4}; supported: null, texts at their own length.',
+      'truncation is {"max_length":4}; supported: null (neither truncation nor padding).',
     ],
     [
       { added_tokens: [{ id: 7, content: "x" }] },
-      "added_tokens[0].id is 7; supported: 3, the id that such a token gets.",
+      "added_tokens[0].id is 7; supported: 3, the id of this token.",
     ],
     [
       { normalizer: { type: "Strip", strip_left: "yes" } },
@@ -111,7 +111,7 @@ Deno.test("unsupported fields are refused at load in one line that names the fie
   const dropout = { type: "BPE", vocab: { a: 0 }, merges: [], dropout: 0.1 };
   assert.throws(
     () => huggingfaceTokenizer({ model: dropout }),
-    /^UserError: tokenizer\.json: model\.dropout is 0\.1; supported: null or 0, every merge each time\.$/,
+    /^UserError: tokenizer\.json: model\.dropout is 0\.1; supported: null or 0 \(no dropout\)\.$/,
   );
 });
 

@@ -113,10 +113,10 @@ Deno.test("a .bin file has ids of two bytes each, requires tokenizer.kind=ids, a
     assert.equal(cut.tokenizer.size, 6035);
     assert.equal(textOf(cut, "train"), ids.subarray(0, 30).join(" "));
     assert.equal(textOf(cut, "val"), ids.subarray(30).join(" "));
-    await assert.rejects(() => loaded(train), /train\.bin is no text; .* need tokenizer\.kind=ids\.$/);
+    await assert.rejects(() => loaded(train), /train\.bin is not text; .* need tokenizer\.kind=ids\.$/);
     await assert.rejects(
       () => loaded(train, "tokenizer.kind=ids", "data.sample=line"),
-      /data\.sample: ids in \.bin files have no line; expected null\.$/,
+      /data\.sample: line; expected null for ids in \.bin files\.$/,
     );
     const odd = await file("odd.bin", new Uint8Array(7));
     await assert.rejects(

@@ -34,7 +34,7 @@ export function addedTokensOf(value: unknown, model: Model) {
     fields.done();
     if (ids.has(content)) refuse(fields.at("content"), content, "a token that is not listed before");
     const id = model.ids.get(content) ?? Math.max(most + 1, model.count);
-    if (token.id !== id) refuse(fields.at("id"), token.id, `${id}, the id that such a token gets`);
+    if (token.id !== id) refuse(fields.at("id"), token.id, `${id}, the id of this token`);
     ids.set(content, id);
     most = Math.max(most, id);
     return token;

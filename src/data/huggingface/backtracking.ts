@@ -229,7 +229,7 @@ export function reversed(tree: Tree): Tree {
  */
 export function costOf(tree: Tree): { fault?: string; rereads: boolean } {
   const endless = (fault: string) => ({ fault, rereads: true });
-  if (ways(tree) > MOST_WAYS) return endless("parts that may be left out in too many ways");
+  if (ways(tree) > MOST_WAYS) return endless("too many combinations of optional parts");
   const places = placesOf(tree);
   const { follow, ends, sets } = places;
   const reach = reachable(follow);
@@ -240,7 +240,7 @@ export function costOf(tree: Tree): { fault?: string; rereads: boolean } {
     const loop = new Set(loops.filter((other) => reach[place].has(other) && reach[other].has(place)));
     if (![...loop].some(fails)) continue;
     if (loop.size > MOST_PLACES) return endless("a repetition of too many parts");
-    if (loopsInTwoWays(places, place, loop)) return endless("a repetition of what is a repetition itself");
+    if (loopsInTwoWays(places, place, loop)) return endless("an ambiguous repetition");
   }
   const repeated = loops.filter((place) => follow[place].has(place));
   for (const first of repeated) {

@@ -1,5 +1,5 @@
 // Byte-pair encoding over characters: pairs are merged in the order of a list.
-import { joiner, type Merge, remembering } from "../byte_bpe.ts";
+import { cached, joiner, type Merge } from "../byte_bpe.ts";
 import { type Fields, refuse } from "./fields.ts";
 import { type Model, unknownPiece, vocabularyOf } from "./vocabulary.ts";
 
@@ -37,8 +37,8 @@ function mergesOf(fields: Fields, ids: ReadonlyMap<string, number>, prefix: stri
     const joined = a + b.slice(prefix.length);
     const [left, right, token] = [a, b, joined].map((part) => ids.get(part));
     if (left === undefined || right === undefined || token === undefined || !b.startsWith(prefix)) {
-      const starts = prefix === "" ? "" : `, the second with ${JSON.stringify(prefix)} before it,`;
-      return refuse(`${place}[${i}]`, `${a} ${b}`, `two tokens of the vocabulary${starts} that make a third`);
+      const starts = prefix === "" ? "" : `, the second starting with ${JSON.stringify(prefix)},`;
+      return refuse(`${place}[${i}]`, `${a} ${b}`, `two tokens of model.vocab${starts} that form a third`);
     }
     return { left, right, token };
   });
@@ -47,7 +47,7 @@ function mergesOf(fields: Fields, ids: ReadonlyMap<string, number>, prefix: stri
 function checkDropout(fields: Fields): void {
   const dropout = fields.any("dropout") ?? null;
   if (dropout !== null && dropout !== 0) {
-    refuse(fields.at("dropout"), dropout, "null or 0, every merge each time");
+    refuse(fields.at("dropout"), dropout, "null or 0 (no dropout)");
   }
 }
 
@@ -55,7 +55,7 @@ function checkDropout(fields: Fields): void {
 const SPACES = ["▁", " "];
 
 /** @internal Whether no token has `space` after another character, so that no merge crosses the start of a space. */
-export function keepsApart(tokens: Iterable<string>, space: string): boolean {
+export function separatesSpaces(tokens: Iterable<string>, space: string): boolean {
   const escaped = RegExp.escape(space);
   const over = new RegExp(`[^${escaped}]${escaped}`, "v");
   for (const token of tokens) if (over.test(token)) return false;
@@ -64,7 +64,7 @@ export function keepsApart(tokens: Iterable<string>, space: string): boolean {
 
 /** Splits a piece into words that no merge joins, so that they can be cached; undefined if it cannot be split. */
 function wordsOf(ids: ReadonlyMap<string, number>): ((piece: string) => string[]) | undefined {
-  const space = SPACES.find((space) => ids.has(space) && keepsApart(ids.keys(), space));
+  const space = SPACES.find((space) => ids.has(space) && separatesSpaces(ids.keys(), space));
   if (space === undefined) return undefined;
   const between = new RegExp(`(?<=[^${space}])(?=${space})`, "u");
   return (piece) => piece.split(between);
@@ -140,7 +140,7 @@ export function bpe(fields: Fields): Model {
   const joined = (text: string) => join(characterIds(text));
   const words = prefix + suffix === "" && !wholeFirst ? wordsOf(ids) : undefined;
   if (words) {
-    const encodeWord = remembering(joined);
+    const encodeWord = cached(joined);
     return { ...vocabulary, encode: (piece) => words(piece).flatMap(encodeWord) };
   }
   return {

@@ -3,15 +3,15 @@
 
 import { cutPieces } from "../byte_bpe.ts";
 import type { Tokenizer } from "../tokenizer.ts";
-import { keepsApart } from "./bpe.ts";
+import { separatesSpaces } from "./bpe.ts";
 import { isObject, type Json } from "./fields.ts";
 
 function partsOf(component: unknown): Json[] {
   if (!isObject(component)) return [];
   const { type, normalizers, pretokenizers } = component;
   if (type !== "Sequence") return [component];
-  const parts = normalizers ?? pretokenizers;
-  return Array.isArray(parts) ? parts.flatMap(partsOf) : [component];
+  const splitsSpace = normalizers ?? pretokenizers;
+  return Array.isArray(splitsSpace) ? splitsSpace.flatMap(partsOf) : [component];
 }
 
 const patternOf = ({ pattern }: Json): string | undefined =>
@@ -66,7 +66,7 @@ function parts(component: Json): boolean {
 }
 
 /** Whether the pre-tokenizers split between a letter and a space in any context. */
-function partsPieces(preTokenizer: unknown, space: string): boolean {
+function splitsBetween(preTokenizer: unknown, space: string): boolean {
   const all = partsOf(preTokenizer);
   const first = all.findIndex(parts);
   if (first < 0 || !all.slice(0, first).every(({ type }) => type === "Punctuation" || type === "Digits")) {
@@ -87,11 +87,11 @@ function mergesApart(model: Json, space: string): boolean {
     return false;
   }
   if (continuing_subword_prefix || end_of_word_suffix || ignore_merges) return false;
-  return keepsApart(Object.keys(vocab), space);
+  return separatesSpaces(Object.keys(vocab), space);
 }
 
 /** The form of a space in tokens if no pre-tokenizer splits a text. */
-function unpartedSpace(preTokenizer: unknown, space: string): string | undefined {
+function unsplitSpace(preTokenizer: unknown, space: string): string | undefined {
   // A split at spaces has no effect if a normalizer has replaced them.
   const all = partsOf(preTokenizer).filter((part) =>
     space === " " || part.type !== "Split" || patternOf(part) !== " "
@@ -138,9 +138,9 @@ function isByteLevel(file: Json): boolean {
 }
 
 function cutOf(file: Json, space: string): ((text: string) => number) | undefined {
-  const unparted = unpartedSpace(file.pre_tokenizer, space);
-  const apart = partsPieces(file.pre_tokenizer, space) ||
-    unparted !== undefined && isObject(file.model) && mergesApart(file.model, unparted);
+  const unsplit = unsplitSpace(file.pre_tokenizer, space);
+  const apart = splitsBetween(file.pre_tokenizer, space) ||
+    unsplit !== undefined && isObject(file.model) && mergesApart(file.model, unsplit);
   if (!apart) return undefined;
   const contents = contentsOf(file).map((content) => folded(content, space));
   // BertNormalizer turns other characters into spaces and adds spaces around Chinese ones: added tokens with spaces may then match anywhere.

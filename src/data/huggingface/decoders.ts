@@ -1,6 +1,6 @@
 // Decoders: from tokens to text. Each maps a list of texts to another; the last list is concatenated.
 import { Buffer } from "node:buffer";
-import { remembering } from "../byte_bpe.ts";
+import { cached } from "../byte_bpe.ts";
 import { bytesOf } from "./byte_level.ts";
 import { componentOf, componentsOf, type Fields, type Makers } from "./fields.ts";
 import { metaspaceFields } from "./pre_tokenizers.ts";
@@ -14,7 +14,7 @@ const STRICT = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
 function byteLevel(fields: Fields): Decoder {
   fields.ignore("add_prefix_space", "trim_offsets", "use_regex");
-  const bytes = remembering(bytesOf);
+  const bytes = cached(bytesOf);
   return (tokens) => [UTF8.decode(Buffer.concat(tokens.map(bytes)))];
 }
 

@@ -144,17 +144,17 @@ const MAKERS: Makers<PreTokenizer> = {
 };
 
 /** Whether a pre-tokenizer contains a Metaspace with prepend_scheme "first". */
-function mindsStart(value: unknown): boolean {
+function dependsOnStart(value: unknown): boolean {
   if (!isObject(value)) return false;
   return value.prepend_scheme === "first" ||
-    (Array.isArray(value.pretokenizers) && value.pretokenizers.some(mindsStart));
+    (Array.isArray(value.pretokenizers) && value.pretokenizers.some(dependsOnStart));
 }
 
 /** @internal The pre-tokenizer of a file, undefined if it has none; `normalizes`: whether the file has a normalizer. */
 export function preTokenizerOf(value: unknown, normalizes: boolean): PreTokenizer | undefined {
   if ((value ?? null) === null) return undefined;
   const preTokenizer = componentOf(value, "pre_tokenizer", MAKERS);
-  if (normalizes && mindsStart(value)) {
+  if (normalizes && dependsOnStart(value)) {
     refuse("pre_tokenizer.prepend_scheme", "first", '"first" without a normalizer, "always", "never"');
   }
   return preTokenizer;

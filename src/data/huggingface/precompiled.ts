@@ -1,5 +1,5 @@
 // SentencePiece's normalizer: a double-array trie of the texts to replace, and their replacements.
-import { remembering } from "../byte_bpe.ts";
+import { cached } from "../byte_bpe.ts";
 import { type Fields, refuse } from "./fields.ts";
 
 const UTF8 = new TextEncoder();
@@ -58,7 +58,7 @@ export function precompiled(fields: Fields): (text: string) => string {
   const mapped = charsmap && mappingOf(charsmap);
   if (!mapped) return refuse(fields.at("precompiled_charsmap"), written, "SentencePiece's map in base64");
   const graphemes = new Intl.Segmenter("en", { granularity: "grapheme" });
-  const normalized = remembering((grapheme: string): string => {
+  const normalized = cached((grapheme: string): string => {
     const replacement = UTF8.encode(grapheme).length < 6 ? mapped(grapheme) : undefined;
     return replacement ?? [...grapheme].map((character) => mapped(character) ?? character).join("");
   });

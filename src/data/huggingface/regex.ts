@@ -85,7 +85,7 @@ const LOOK: Tree = { kind: "look" };
 /** Whether a part may read characters repeatedly; throws at catastrophic backtracking. */
 function checkedCost(tree: Tree): boolean {
   const { fault, rereads } = costOf(tree);
-  if (fault !== undefined) throw new Untranslatable(`${fault}, which backtracks for ever`);
+  if (fault !== undefined) throw new Untranslatable(`${fault}, which backtracks catastrophically`);
   return rereads;
 }
 
@@ -204,7 +204,7 @@ class Reader {
   /** JavaScript has no atomic groups: a lookahead, which is atomic, and a back-reference to its match are equivalent. */
   #atomic({ source, tree }: Pick<Part, "source" | "tree">): string {
     this.rereads = checkedCost(tree) || this.rereads;
-    if (this.#behind > 0) this.#fail("an atomic group in a look behind", 0);
+    if (this.#behind > 0) this.#fail("an atomic group in a lookbehind", 0);
     const name = `atomic${this.#atomics++}`;
     return `(?=(?<${name}>${source}))\\k<${name}>`;
   }
@@ -248,7 +248,7 @@ class Reader {
   #literal(code: number, flags: Flags): Part {
     if (flags.ignoreCase) {
       const letter = String.fromCodePoint(code).toLowerCase();
-      if (code > 127 || LIGATURES.has(this.#letter + letter)) this.#fail("ignored case", 0);
+      if (code > 127 || LIGATURES.has(this.#letter + letter)) this.#fail("ignored case here", 0);
       this.#letter = letter;
     }
     return { source: hex(code), empty: false, tree: setOf(hex(code), flags) };
@@ -256,7 +256,7 @@ class Reader {
 
   #group(flags: Flags): Part {
     const close = (part: Part): Part => {
-      if (!this.#take(")")) this.#fail("a group without its end", 0);
+      if (!this.#take(")")) this.#fail("an unclosed group", 0);
       return part;
     };
     const inside = (changed = flags) => close(this.alternatives(changed));
@@ -355,7 +355,7 @@ class Reader {
     const character = this.#next();
     if (character === "\\") return this.#escape(flags, INNER_CLASSES);
     const code = character.codePointAt(0)!;
-    if (flags.ignoreCase && code > 127) this.#fail("ignored case", 0);
+    if (flags.ignoreCase && code > 127) this.#fail("ignored case here", 0);
     return code;
   }
 }
