@@ -1,4 +1,4 @@
-// What never ends (a pipe that nobody writes into, a device, a socket) in the place of a file is one line at once.
+// An endless file (a pipe without a writer, a device, a socket) gives one line at once.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { loadAttention } from "../../src/check/attention_implementation.ts";
@@ -14,7 +14,7 @@ import { jsonOf } from "../../src/model/formats/model_folder.ts";
 import { loadRunConfig } from "../../src/runs/find_runs.ts";
 import { exportsOf } from "../../src/base/user_file.ts";
 
-/** Everything that reads a file that a user names. */
+/** All readers of files that a user names. */
 const READERS: Record<string, (path: string) => Promise<unknown>> = {
   configuration: (path) => loadConfig(path, []),
   text: (path) => readFiles([path]),
@@ -39,7 +39,7 @@ const READERS: Record<string, (path: string) => Promise<unknown>> = {
   },
 };
 
-/** How a reader ends, within two seconds. */
+/** The outcome of a reader, within two seconds. */
 async function ending(reading: Promise<unknown>): Promise<string> {
   const { promise: late, resolve } = Promise.withResolvers<string>();
   const timer = setTimeout(() => resolve("still reading"), 2000);
@@ -57,7 +57,7 @@ Deno.test({
     using _ = Deno.listen({ transport: "unix", path: socket });
     for (const [what, read] of Object.entries(READERS)) {
       const outcome = await ending(read(pipe));
-      // Who waits for the pipe is let go.
+      // Releases a reader that waits for the pipe.
       if (outcome === "still reading") (await Deno.open(pipe, { read: true, write: true })).close();
       assert.match(outcome, /^true .*expected a file, found a pipe/, what);
     }

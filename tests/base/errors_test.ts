@@ -1,4 +1,4 @@
-// What a user's mistake is told with: the nearest known spelling, or all of them.
+// Suggestions in errors: the closest known name, or all of them.
 import assert from "node:assert/strict";
 import { closestString, didYouMean, UserError } from "../../src/base/errors.ts";
 
@@ -15,7 +15,7 @@ Deno.test("closestString() prefers the smallest distance, the first in a tie", (
 });
 
 Deno.test("two swapped adjacent letters count as one edit, not two", () => {
-  // "lr" is near "rl" by one swap; replacing would be two of two letters.
+  // "lr" is one swap from "rl"; by replacement it would be two of two letters.
   assert.equal(closestString("rl", ["lr"]), "lr");
   assert.equal(closestString("rl", ["xy"]), undefined);
 });

@@ -1,4 +1,4 @@
-// Globs over dotted names mean what they say, and no number of stars makes one slow.
+// Globs over dotted names: their meaning, and linear time for any number of stars.
 import assert from "node:assert/strict";
 import { globOf } from "../../src/base/glob.ts";
 

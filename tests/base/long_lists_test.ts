@@ -1,4 +1,4 @@
-// No list that grows with data is spread into the arguments of a call: a stack holds some 100,000 of them.
+// No list that grows with data is spread into the arguments of a call: the stack overflows at about 100,000.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { formatResults } from "../../src/log/results.ts";
@@ -7,7 +7,7 @@ import { bpeTokenizer } from "../../src/data/byte_tokenizers.ts";
 import { huggingfaceTokenizer } from "../../src/data/huggingface_tokenizer.ts";
 import { writeStatistics } from "../../src/train/progress.ts";
 
-/** Calls that may spread a list, `file: call`: what they spread has a few entries whatever a user gives. */
+/** Calls that may spread a list, `file: call`: these lists are short for any input. */
 const FEW = new Set([
   // Numbers of a shape, a dispatch, an interval, an index, a range of colours.
   "src/device/gpu_program.ts: pass.dispatchWorkgroups",
@@ -47,7 +47,7 @@ const FEW = new Set([
   // A report's last samples and tables, the rows of one pass.
   "src/chart/report.ts: section",
   "src/generate/generate.ts: texts.push",
-  // Records as arguments: as many as one write is given, RECORDS_A_WRITE at most.
+  // Records as arguments: at most RECORDS_A_WRITE per write.
   "src/train/progress.ts: log.write",
   "src/train/train.ts: file.write",
   "src/train/train.ts: other?.write",
@@ -93,7 +93,7 @@ Deno.test("only lists of a few entries are spread into the arguments of a call",
   assert.deepEqual([...FEW].filter((call) => !calls.has(call)), [], "allowed, but no longer there");
 });
 
-/** What a call gives, or what it threw: a stack that overflows is a failed assertion. */
+/** The result of a call or its error; a stack overflow fails the assertion. */
 const outcome = <T>(call: () => T): T | string => {
   try {
     return call();

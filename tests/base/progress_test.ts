@@ -1,4 +1,4 @@
-// Progress without a terminal: its words, its widths, and its pace.
+// Progress without a terminal: its text, width and timing.
 import assert from "node:assert/strict";
 import { columnsOf, cutToColumns } from "../../src/base/columns.ts";
 import {
@@ -53,7 +53,7 @@ Deno.test("an activity is shown with its progress and the remaining time", () =>
   assert.equal(text({ what: "reading \x1b[2Ja\n" }), "reading \\u001b[2Ja\\n");
 });
 
-/** What is written to stderr by `body`, under a clock that it sets. */
+/** The stderr output of `body`, under a clock that it sets. */
 function plainLines(body: (at: (seconds: number) => void) => void): string[] {
   const { now } = performance;
   const written: string[] = [];

@@ -1,4 +1,4 @@
-// Names that have changed: each old one is told with the new one, which is there.
+// Renamed exports and fields: errors give the new name, which exists.
 import assert from "node:assert/strict";
 import project from "../../deno.json" with { type: "json" };
 import { thrownBy, UserError } from "../../src/base/errors.ts";
@@ -9,7 +9,7 @@ import * as heed from "../../mod.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
-/** Names and kinds that doors export, types too. */
+/** Names and kinds of the exports of entry points, including types. */
 async function exported(doors: readonly string[]): Promise<Map<string, string>> {
   const args = ["doc", "--json", ...doors];
   const { stdout } = await new Deno.Command(Deno.execPath(), { args, cwd: ROOT.pathname, stdin: "null" })

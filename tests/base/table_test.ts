@@ -1,4 +1,4 @@
-// Tables as aligned lines: the one printer of every task.
+// Tables as aligned lines, as all tasks print them.
 import assert from "node:assert/strict";
 import { alignedRows } from "../../src/base/table.ts";
 

@@ -1,4 +1,4 @@
-// Text that others wrote, as a terminal may have it.
+// Untrusted text, made safe for a terminal.
 import assert from "node:assert/strict";
 import { cellText, escapeControls, messageLine } from "../../src/base/terminal.ts";
 import { formatResults } from "../../src/log/results.ts";

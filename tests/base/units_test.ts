@@ -1,4 +1,4 @@
-// Sizes, work and times: the unit follows the number, and rounding never leaves 1024 of a smaller one.
+// Sizes, work and times: the unit follows the magnitude, also after rounding up (never 1024.0 of a smaller unit).
 import assert from "node:assert/strict";
 import { showBytes, showFlops, showSeconds } from "../../src/base/units.ts";
 

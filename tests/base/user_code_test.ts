@@ -1,9 +1,9 @@
-// What a user's file imports, and the hash of its code.
+// The imports of a user's file, and the hash of its code.
 import assert from "node:assert/strict";
 import { importsOf } from "../../src/base/import_specifiers.ts";
 import { readCode } from "../../src/base/user_code.ts";
 
-/** A text, the specifiers in it, and what loads code that it does not name. */
+/** A text, its specifiers, and the expressions that load unnamed code. */
 const TEXTS: Record<string, [string, string[], string[]?]> = {
   "imports and re-exports of every form": [
     `import a, { b } from "./a.ts"; import * as n from './n.ts'; import "./s.ts"; import type { T } from "./t.ts";

@@ -10,7 +10,7 @@ import { UserError } from "../../src/base/errors.ts";
 import { findModifier, loadModifiers } from "../../src/nn/user_modifier.ts";
 import { exportsHooks, loadHooks } from "../../src/model/hooks.ts";
 
-/** The line with which a file of the user's is refused, without its folder; undefined where it is taken. */
+/** The error for a user's file, without its folder; undefined if it is accepted. */
 async function refusal(
   source: string,
   load: (file: string) => Promise<unknown>,

@@ -1,4 +1,4 @@
-// A promise of a user's that nothing settles is given up once the process has nothing to do; a slow one is waited for.
+// A user's promise that nothing settles is given up once the process is idle; a slow one is awaited.
 import assert from "node:assert/strict";
 import { settled } from "../../src/base/user_promise.ts";
 

@@ -1,4 +1,4 @@
-// What every script does with its arguments, before it does anything else.
+// Parsing and validation of every script's arguments.
 import assert from "node:assert/strict";
 import {
   argumentsOf,

@@ -1,4 +1,4 @@
-// Configurations key by key, and where two differ.
+// Configurations by key, and differences of two.
 import assert from "node:assert/strict";
 import { configKeys, diffConfigs } from "../../src/config/diff.ts";
 

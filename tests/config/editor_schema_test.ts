@@ -1,4 +1,4 @@
-// The JSON Schema for editors against what train itself takes: it must underline neither what runs nor pass over mistakes.
+// The JSON Schema for editors against train's validation: it must accept what runs and reject errors.
 
 import assert from "node:assert/strict";
 import { z } from "../../src/config/zod.ts";

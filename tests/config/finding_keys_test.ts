@@ -1,4 +1,4 @@
-// How keys are found: --keys, the schema beside the configurations, and the answers to other tools' spellings.
+// Finding keys: --keys, the schema beside the configurations, and suggestions for other tools' spellings.
 import assert from "node:assert/strict";
 import { configKeys, keyLines, resolveConfig } from "../../src/config/mod.ts";
 import { FOREIGN_KEYS } from "../../src/config/foreign_keys.ts";

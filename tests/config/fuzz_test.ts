@@ -1,4 +1,4 @@
-// Random damage, 2,000 times: whatever is written, the answer is a Config or a UserError in one line.
+// Random damage, 2,000 times: the result is always a Config or a UserError in one line.
 
 import assert from "node:assert/strict";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
@@ -56,7 +56,7 @@ function pick<T>(random: RandomStream, from: readonly T[]): T {
   return from[random.below(from.length)];
 }
 
-/** A configuration or nothing: any other error fails the test, with the input that made it. */
+/** A configuration or undefined; any other error fails the test and shows its input. */
 function attempt(text: string, overrides: string[]): Config | undefined {
   try {
     const raw = overrides.reduce(applyOverride, parseConfig(text, "fuzz.yaml"));
@@ -90,7 +90,7 @@ Deno.test("a damaged text gives a configuration that round-trips, or one line", 
     assertComesBack(config);
     accepted++;
   }
-  // Both ways must be walked, or the test shows nothing.
+  // Both outcomes must occur, or the test proves nothing.
   assert.ok(accepted > 10 && accepted < 990, `${accepted} of 1000 accepted`);
 });
 

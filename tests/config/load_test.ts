@@ -1,4 +1,4 @@
-// Files and names on the command line, and the configurations that come with the project.
+// Files and names on the command line, and the project's configurations.
 
 import assert from "node:assert/strict";
 import { dumpConfig, loadConfig, parseConfig, resolveConfig } from "../../src/config/mod.ts";

@@ -1,4 +1,4 @@
-// The grammar of models: blocks one by one, and keys that do not go together.
+// The model section: individual blocks, and conflicting keys.
 
 import assert from "node:assert/strict";
 import { UserError } from "../../src/base/errors.ts";
@@ -167,7 +167,7 @@ Deno.test("compatible keys are accepted", () => {
   const good = [
     "{ heads: 8, block: { attention: { kv_heads: 1, value_dim: 64, kv_head: modulo } } }",
     "{ positions: rope, rope: { rotary_dim: 32, pairs: half, base: 5e5 } }",
-    // Odd heads are turned in part, or not at all.
+    // Heads of odd width are rotated in part, or not at all.
     "{ positions: rope, dim: 12, rope: { rotary_dim: 2 } }",
     "{ positions: alibi, dim: 12, rope: { rotary_dim: 7 } }",
     attention("activation: softmax1, backward: diag, bias: -1"),

@@ -1,4 +1,4 @@
-// Overrides change a raw mapping; whether the keys exist is for validation.
+// Overrides change a raw mapping; validation checks whether the keys exist.
 
 import assert from "node:assert/strict";
 import { applyOverride, resolveConfig } from "../../src/config/mod.ts";

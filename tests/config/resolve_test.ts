@@ -1,4 +1,4 @@
-// What a raw mapping becomes, and the one line each kind of mistake gives.
+// Resolving a raw mapping, and the one line per kind of error.
 
 import assert from "node:assert/strict";
 import { UserError } from "../../src/base/errors.ts";
@@ -360,7 +360,7 @@ Deno.test("the JSON Schema documents every key, refuses unknown ones and gives e
       if (path !== ".name") assert.deepEqual(schema.default, value, `${path} has its default`);
       return 1;
     }
-    // What else stands under hooks is for a hooks file to say.
+    // Other keys under hooks are declared by the hooks file.
     if (path !== ".hooks") assert.equal(schema.additionalProperties, false, path);
     const record = value as Record<string, unknown>;
     assert.deepEqual(Object.keys(schema.properties).sort(), Object.keys(record).sort(), path);

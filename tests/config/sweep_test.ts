@@ -1,4 +1,4 @@
-// Which lists are sweeps, which runs they make, and what the runs are called.
+// Which lists are sweeps, which runs they define, and the names of the runs.
 
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
@@ -326,6 +326,6 @@ Deno.test("a damaged file with sweeps and ablations gives runs or one line", () 
       const said = await refusal("a.yaml", [], true).catch((error) => assert.fail(`${error.stack}\n${text}`));
       if (said === "accepted") accepted++;
     }
-    // Enough of each that both ways are tried.
+    // Enough of each outcome.
     assert.ok(accepted > 50 && accepted < 1950, `${accepted} accepted`);
   }));

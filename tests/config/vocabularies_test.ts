@@ -1,5 +1,5 @@
-// Each vocabulary is one table, in the room that owns its meaning: what the configuration takes is the table's keys, and what
-// a name decides is a field of its entry.
+// Each vocabulary is one table, in the module that defines its meaning: the configuration accepts the table's keys, and
+// the fields of an entry define the effect of a name.
 import assert from "node:assert/strict";
 import { SCHEDULES } from "../../kernels/optimizers/schedules.ts";
 import { OPTIMIZERS } from "../../kernels/optimizers/table.ts";

@@ -1,4 +1,4 @@
-// Beam search against all texts there are, and against its definition without a device.
+// Beam search against exhaustive search, and against its definition without a device.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { beamSearch } from "../../src/generate/beams.ts";
@@ -18,7 +18,7 @@ function allTexts(length: number): number[][] {
   return allTexts(length - 1).flatMap((text) => Array.from({ length: V }, (_, id) => [...text, id]));
 }
 
-/** Sum of ln p of what was added to the prompt, each token from the whole text before it. */
+/** Sum of ln p of the tokens added to the prompt, each given the full text before it. */
 async function logProbability(
   reader: NextLogits,
   prompt: number[],
@@ -55,7 +55,7 @@ Deno.test("with enough beams beamSearch() finds the most likely of all texts, in
   }
 });
 
-/** The definition, on the host: every text kept is continued by every token. */
+/** The definition, on the host: every live text is continued by every token. */
 function reference(
   logits: (text: readonly number[]) => number[],
   beams: number,
@@ -81,7 +81,7 @@ function reference(
   return [...done, ...live].reduce((a, b) => score(b) > score(a) ? b : a).added;
 }
 
-/** A reader whose logits come from a hash of the text: it checks what rows are asked to follow, too. */
+/** A reader whose logits are a hash of the text; it also checks how rows are reordered. */
 function hashed(rows: number, spread: number, seed: number) {
   const logits = (text: readonly number[]) => {
     const rng = randomStream(seed, `text ${text.join()}`);

@@ -1,4 +1,4 @@
-// Text from a model: the distribution of the next token, its filters, its draws, and the window that the model sees.
+// Text generation: the next-token distribution, filters, sampling, and the model's window.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { attentionMaps } from "../../src/interpret/attention_maps.ts";
@@ -18,7 +18,7 @@ import { logitsGraph } from "../../src/train/step_graph.ts";
 import { TINY } from "../nn/options.ts";
 import { randomModel } from "../interpret/random_model.ts";
 
-/** The definition, without thought for time: every token asks how many stand before it. */
+/** The definition, in quadratic time: every token counts the tokens ranked before it. */
 function bruteForce(logits: number[], { temperature, topK, topP, minP }: Sampling): number[] {
   const before = (a: number, b: number) => logits[a] > logits[b] || (logits[a] === logits[b] && a < b);
   const rank = logits.map((_, id) => logits.filter((_, other) => before(other, id)).length);
@@ -122,7 +122,7 @@ Deno.test("generate() at temperature 0 takes the argmax of the last logits, also
   const ids = [...model.tokenizer.encode("abc")];
   while (ids.length < 15) {
     const seen = ids.slice(-6);
-    // A program of the very length, without anything behind the last token.
+    // A program of exactly this length, without padding.
     using program = await device.compile(logitsGraph(model.architecture, model.layout, 1, seen.length));
     program.run({ ids: Uint32Array.from(seen) });
     const [logits] = await program.read(["logits"]);
@@ -212,7 +212,7 @@ Deno.test("tokens sampled by generateTexts() are as frequent as their filtered p
   assert.ok(chi2 < 20.5, `chi-squared ${chi2}`);
 });
 
-/** Whole words, each with the space before it as a mark, as SentencePiece has them. */
+/** Words, each with its preceding space as a mark, as in SentencePiece. */
 const METASPACE = huggingfaceTokenizer({
   pre_tokenizer: { type: "Metaspace", replacement: "▁", prepend_scheme: "always", split: true },
   decoder: { type: "Metaspace", replacement: "▁", prepend_scheme: "always", split: true },

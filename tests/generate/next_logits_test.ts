@@ -1,4 +1,4 @@
-// The cache of keys and values: for every choice that a model leaves open its logits are those of the whole text.
+// The KV cache: for every option of a model its logits equal those of a full forward pass.
 import assert from "node:assert/strict";
 import { scale } from "../../kernels/elementwise/op.ts";
 import { randomStream } from "../../src/base/random.ts";
@@ -14,7 +14,7 @@ import { relativeError, webgpuDevices } from "../kernels/harness.ts";
 import { EXACT, SURROGATE, TINY } from "../nn/options.ts";
 import { randomModel } from "../interpret/random_model.ts";
 
-/** Three texts that grow by themselves, and one whose rows are exchanged on the way; cached and whole, compared. */
+/** Compares cached with full passes: three growing texts, and rows that are reordered in between. */
 async function compare(device: Device, model: LanguageModel, allowed: number, name: string): Promise<void> {
   const rng = randomStream(3, name);
   const { context, vocabulary } = model.architecture;
@@ -36,7 +36,7 @@ async function compare(device: Device, model: LanguageModel, allowed: number, na
       await cached.reorder([2, 2, 0]);
       texts = [texts[2], texts[2], texts[0]];
     }
-    // The last row stands still for a step, and another grows by two.
+    // The last row does not grow for a step, and another grows by two.
     texts = texts.map((text, row) => [...text, ...letters(step === 2 ? [1, 2, 0][row] : 1)]);
   }
 }
@@ -49,7 +49,7 @@ for (const [name, choices] of Object.entries({ ...EXACT, ...SURROGATE })) {
   });
 }
 
-/** Longer than a tile of keys, so that tiles are skipped; many choices at once, so that few programs are compiled. */
+/** Longer than a tile of keys, so that tiles are skipped; many options at once, so that few programs are compiled. */
 const LONG: Record<string, Partial<Architecture>> = {
   "rope, groups, QK-norm and a sigmoid": {
     positions: "rope",
@@ -68,7 +68,7 @@ const LONG: Record<string, Partial<Architecture>> = {
 
 for (const [name, choices] of Object.entries(LONG)) {
   Deno.test(`a decoder with ${name} gives the same logits with its cache on WebGPU, beyond a tile of keys`, async () => {
-    // The kernels are tested under both schedules elsewhere: here each takes one, to compile less.
+    // The kernels are tested under both schedules elsewhere: here each uses one, to compile less.
     for (const device of [(await webgpuDevices())[Object.keys(LONG).indexOf(name)]]) {
       const model = randomModel(device, { ...TINY, context: 40, ...choices }, name);
       const rng = randomStream(5, name);

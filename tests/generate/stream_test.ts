@@ -1,4 +1,4 @@
-// What is read off one pass: attention maps, the stream by layer, the logit lens, the parts of a logit.
+// Analyses of one forward pass: attention maps, the residual stream, the logit lens, logit attribution.
 import assert from "node:assert/strict";
 import { attentionMaps } from "../../src/interpret/attention_maps.ts";
 import { attributeLogit } from "../../src/interpret/attribution.ts";
@@ -72,7 +72,7 @@ for (const [name, choices] of Object.entries(CHOICES)) {
         for (let j = i + 1; j < 5; j++) assert.equal(weights[i][j], NaN, "no position looks ahead");
         for (let e = 0; e < d; e++) {
           let sum = 0;
-          // A key behind the window has no weight.
+          // A key outside the window has no weight.
           for (let j = 0; j < 5; j++) sum += (weights[i][j] || 0) * v[(j * kvHeads + kv) * d + e];
           for (let j = 0; j < attention.extra_keys; j++) {
             sum += weights[i][5 + j] * extra[(j * kvHeads + kv) * d + e];
@@ -169,7 +169,7 @@ for (const [name, choices] of Object.entries(ADDITIVE)) {
     const single = await attributeLogit(device, model, TEXT, { token: "b" });
     const other = await attributeLogit(device, model, TEXT, { token: "c" });
     for (const attribution of [best, both, single, other]) {
-      // The norm's factor is found again from float64 numbers.
+      // The norm's factor is recovered in float64.
       assert.ok(Math.abs(attribution.unexplained) < 1e-9, `${attribution.unexplained}`);
     }
     assert.ok(Math.abs(best.logit - logit) < 1e-10);

@@ -1,4 +1,4 @@
-// A text in pieces: together they are the text, and none is taken back.
+// Streaming: the pieces of a text concatenate to the text, and none is changed later.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { beforeStop, continuationOf, textStreams } from "../../src/generate/text_stream.ts";
@@ -11,7 +11,7 @@ import {
 } from "../../src/data/mod.ts";
 import { readGolden, unlessRefused, wholeFile } from "../data/tokenizer_goldens.ts";
 
-/** Streams random ids, and some that are text; asserts that the pieces are the text. */
+/** Streams random ids and ids of texts; asserts that the pieces concatenate to the text. */
 function assertStreams(tokenizer: Tokenizer, what: string, rounds: number): void {
   const rng = randomStream(1, `stream ${what}`);
   const held = Array.from({ length: tokenizer.size }, (_, id) => id)

@@ -1,4 +1,4 @@
-// A model as a function: rows in any company, padding on either side, and the tensors on the way.
+// The forward pass as a function: independent rows, padding on either side, and intermediate tensors.
 import assert from "node:assert/strict";
 import { forward } from "../../src/interpret/forward.ts";
 import { tokenLosses } from "../../src/interpret/perplexity.ts";

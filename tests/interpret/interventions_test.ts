@@ -1,4 +1,4 @@
-// Ablation and patching against a model whose heads were taken out by hand.
+// Ablation and patching against a model whose heads were removed by hand.
 import assert from "node:assert/strict";
 import { ablateHeads, ABLATION_METHODS, textBatches } from "../../src/interpret/ablation.ts";
 import type { LanguageModel } from "../../src/model/model.ts";
@@ -12,7 +12,7 @@ import { randomModel } from "./random_model.ts";
 
 const TEXTS = ["abcdefgh", "kjihg", "cafe", "dadafebe"];
 
-/** Sets wo's columns of one head to 0, which is what a head without values is; gives back how to undo it. */
+/** Sets wo's columns of one head to 0, which equals a head without values; returns a function that restores them. */
 async function withoutHead(
   device: Device,
   purpose: string,
@@ -64,7 +64,7 @@ Deno.test("every ablation of a head without effect changes nothing, and of a hea
 
 Deno.test("mean and resample ablation change nothing if all samples are equal and all positions have the same value", async () => {
   using device = cpuDevice({ precision: "f64" });
-  // Without positions and of one letter, every position of every sample is the same.
+  // Without positions and with a single letter, every position of every sample is the same.
   const model = randomModel(device, { ...TINY, positions: "none" }, "alike");
   const ids = ["aaaaa", "aaa"].map((text) => model.tokenizer.encode(text));
   const batches = textBatches(model, ids, 2);
@@ -94,7 +94,7 @@ Deno.test("patching recovers everything at the first stream of the last differin
   const options = { answer: "a", wrong: "b" };
   const patching = await patchActivations(device, model, "abcde", "abhde", options);
   assert.deepEqual(patching.tokens, { clean: [..."abcde"], corrupted: [..."abhde"] });
-  // The texts differ at position 2 alone: there the clean stream into block 0 makes the clean text.
+  // The texts differ only at position 2: patching the stream into block 0 there restores the clean text.
   assert.ok(Math.abs(patching.recovered[0][2] - 1) < 1e-10);
   for (const t of [0, 1, 3, 4]) assert.ok(Math.abs(patching.recovered[0][t]) < 1e-10);
   // Streams before the difference are the same in both texts, at any depth.

@@ -1,4 +1,4 @@
-// Models with more ids than their tokenizer has tokens: every softmax runs over all logits, and only tokens are chosen.
+// Models with a larger vocabulary than their tokenizer: softmax runs over all logits, and only tokens are sampled.
 import assert from "node:assert/strict";
 import { beamSearch } from "../../src/generate/beams.ts";
 import { generateTexts } from "../../src/generate/generate.ts";
@@ -24,7 +24,7 @@ const paddedModel = (device: Device, purpose: string): LanguageModel => ({
   tokenizer,
 });
 
-/** ln softmax over all eleven logits after each position of a text, by the definition. */
+/** ln softmax over all eleven logits at each position of a text, by the definition. */
 async function logSoftmaxes(device: Device, model: LanguageModel, text: string): Promise<number[][]> {
   const ids = tokenizer.encode(text);
   const logits = decoder(model.architecture, model.parameters, input("ids", [1, ids.length], "u32"));

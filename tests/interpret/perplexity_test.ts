@@ -1,4 +1,4 @@
-// Losses of tokens: each counted once, the same in any company, long texts through a window.
+// Losses of tokens: each counted once, independent of the batch, long texts through a window.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { nextLogits } from "../../src/generate/next_logits.ts";
@@ -47,7 +47,7 @@ Deno.test("tokenLosses() of a long text: each token once, with at least the cont
     const [losses] = await tokenLosses(device, model, [ids], { stride });
     assert.equal(losses.length, 32);
     for (let n = 1; n < ids.length; n++) {
-      // The window that first has the target: its end is T, or T and some strides, or the text's.
+      // The first window with the target: its end is T, T plus strides, or the text's end.
       const end = n <= T ? Math.min(T, 32) : Math.min(32, T + Math.ceil((n - T) / stride) * stride);
       const [logits] = await reader.next([[...ids.subarray(Math.max(0, end - T), n)]]);
       assert.ok(Math.abs(losses[n - 1] + logSoftmax(logits)[ids[n]]) < 1e-10, `stride ${stride}, token ${n}`);
@@ -65,7 +65,7 @@ Deno.test("tokenLosses() are the same if the device can hold the logits of few p
   const full = await tokenLosses(device, model, texts, { stride: 3 });
   for (const fitting of [1, 2, 3, 5, 7, 20]) {
     const sizes: number[] = [];
-    // A narrow device is this one with another limit, and it notes the logits that it is asked for.
+    // A narrow device is this one with a lower limit; it records the number of logits it computes.
     const narrow: Device = {
       ...device,
       target: { kind: "software", maxBindingBytes: 4 * TINY.vocabulary * fitting, maxWorkgroupBytes: 0 },
@@ -75,7 +75,7 @@ Deno.test("tokenLosses() are the same if the device can hold the logits of few p
         return device.compile(graph);
       },
     };
-    // Float64 sums of the same products: where rows stand does not change their order.
+    // Float64 sums of the same products: the position of rows does not change their order.
     assert.deepEqual(await tokenLosses(narrow, model, texts, { stride: 3 }), full, `${fitting} positions`);
     assert.ok(sizes.length > 0 && Math.max(...sizes) <= TINY.vocabulary * fitting, `${fitting}: ${sizes}`);
   }

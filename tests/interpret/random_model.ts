@@ -1,4 +1,4 @@
-// Decoders with random parameters well away from their small start: what the tests of asking a model share.
+// Decoders with random parameters, larger than at initialisation, shared by the tests of analyses.
 import { randomStream } from "../../src/base/random.ts";
 import type { LanguageModel } from "../../src/model/model.ts";
 import { charTokenizer } from "../../src/data/mod.ts";

@@ -1,5 +1,5 @@
-// What a user's code returns is checked where it is called: each mistake is one line with the file, the export, what was
-// returned and what was expected. What it throws keeps its stack, under a line of heed's.
+// The results of user code are checked where it is called: each error is one line with the file, the export, what was
+// returned and what was expected. Its exceptions keep their stack, below a line of heed's.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { loadConfig } from "../../src/config/mod.ts";
@@ -11,7 +11,7 @@ import { inFolder, latest, logOf, ROOT, script } from "../scripts/harness.ts";
 
 const HEED = JSON.stringify(new URL("mod.ts", ROOT).href);
 
-/** A training of three steps with a file of the user's, which stands under `key` of its configuration. */
+/** A training run of three steps with a user's file, given as `key` of its configuration. */
 async function trained(source: string, key = "hooks.file", more: string[] = []): Promise<LogRecord[]> {
   const records: LogRecord[] = [];
   await inFolder(async (folder) => {
@@ -31,7 +31,7 @@ async function trained(source: string, key = "hooks.file", more: string[] = []):
   return records;
 }
 
-/** The one line that a training ends with. */
+/** The error line of a training run. */
 async function mistake(source: string, key?: string): Promise<string> {
   try {
     await trained(source, key);
@@ -43,7 +43,7 @@ async function mistake(source: string, key?: string): Promise<string> {
   assert.fail(`trained with ${source}`);
 }
 
-/** Files of hooks by what is wrong with them, and the line that says so. The text has 43 characters. */
+/** Invalid hooks files by their error, and the expected line. The text has 43 characters. */
 const MISTAKES: [string, RegExp][] = [
   [
     "metrics = [{ name: 'm', every: 1, fn: () => 'hello' }]",

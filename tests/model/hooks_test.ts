@@ -1,5 +1,5 @@
-// Hooks: every customisation that the README shows, from a file, and what it must do; the keys that a file declares; and
-// the user's mistakes.
+// Hooks: every customisation that the documentation shows, from a file, and its effect; the keys that a file declares; and
+// errors of users.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -109,7 +109,7 @@ Deno.test("scores times a scalar train like a temperature", () =>
     },
   ));
 
-/** Logits of ids by the model of a configuration, its parameters as they start. */
+/** Logits of ids by the freshly initialised model of a configuration. */
 async function logitsOf(config: Config, ids: Uint32Array): Promise<Values> {
   const { architecture, layout } = await loadModel(config, charTokenizer("abcdefghijklmnop"));
   using device = cpuDevice();
@@ -191,7 +191,7 @@ Deno.test("a share of training inputs corrupted, seeded: targets and evaluation 
       assert.ok(!near(lossesOf(half.records), lossesOf(none.records), 1e-4));
       const evaluated = ({ records }: { records: LogRecord[] }) =>
         records.find((r): r is EvalRecord => r.type === "eval")!.loss;
-      // Parameters hardly move: the evaluations see the same model and the same text.
+      // Parameters hardly change: the evaluations use the same model and the same text.
       assert.ok(near([evaluated(half)], [evaluated(none)], 1e-6));
     },
   ));
@@ -224,7 +224,7 @@ Deno.test("a hook's context has its layer, the heads, the tokens and the step", 
       "blocks.*.resid_post": (x, { layer, heads, tokens, step, name }) => {
         if (name !== "blocks." + layer + ".resid_post" || heads !== 2) throw new Error("not what was said");
         if (tokens.dtype !== "u32" || tokens.shape[1] !== 8) throw new Error("not the tokens");
-        // Nothing before step 2, then the stream of block 1 is zero.
+        // No effect before step 2; then the stream of block 1 is zero.
         return layer === 1 ? elementwise(times(variable("x"), plus(1, times(-1, variable("s")))), { x, s: flag(step) }) : x;
       },
     };
@@ -233,7 +233,7 @@ Deno.test("a hook's context has its layer, the heads, the tokens and the step", 
     async (config) => {
       const { records } = await recordsOf(await config(["track=[{select: [act:blocks.1.resid_post]}]"]));
       const zeros = statsOf(records, "act", "blocks.1.resid_post").map(({ zeros }) => zeros);
-      // Steps made before each: 0, 1, 2, 3.
+      // Steps completed before each: 0, 1, 2, 3.
       assert.deepEqual(zeros.map((share) => share === 1), [false, false, true, true]);
     },
   ));
@@ -270,7 +270,7 @@ Deno.test("keys that a file declares are typed, checked, filled in and saved wit
     },
   ));
 
-/** What is wrong with a hooks file, and the line that says so. */
+/** Invalid hooks files by their error, and the expected line. */
 const MISTAKES: Record<string, [string, RegExp]> = {
   "nothing of hooks": [
     `export const tap = {};`,

@@ -1,4 +1,4 @@
-// state.json whose seal is right and whose fields are not what heed writes: one line that names file, field, found, expected.
+// state.json with a valid hash and invalid fields: one line with the file, the field, the value and what was expected.
 import assert from "node:assert/strict";
 import { UserError } from "../../src/base/errors.ts";
 import { loadCheckpoint } from "../../src/model/checkpoint.ts";
@@ -10,7 +10,7 @@ import { checkpoint, inFolder, latest, succeeds } from "../scripts/harness.ts";
 
 type State = Record<string, unknown>;
 
-/** Seals a state as heed does. */
+/** Adds the hash to a state as heed does. */
 function sealed(state: State): string {
   const text = JSON.stringify(state, null, 2);
   return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(new TextEncoder().encode(text))}"\n}\n`;

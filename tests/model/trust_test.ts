@@ -1,4 +1,4 @@
-// Where trusted files are remembered.
+// The path of trusted.json.
 import assert from "node:assert/strict";
 import { trustedPath } from "../../src/model/trust.ts";
 

@@ -1,4 +1,4 @@
-// Descriptions of models: defaults, blocks one by one, parameter counts, positions, modifiers from files.
+// Architectures: defaults, individual blocks, parameter counts, positions, modifiers from files.
 import assert from "node:assert/strict";
 import { loadConfig, resolveConfig } from "../../src/config/mod.ts";
 import { cpuDevice } from "../../src/device/cpu.ts";
@@ -20,7 +20,7 @@ import { TINY } from "./options.ts";
 
 const names = (architecture: Architecture) => decoderParameters(architecture).map(({ name }) => name);
 
-// The tiny pair is trained by characters; with the vocabulary of T5 it is the published one.
+// The tiny pair is trained on characters; with T5's vocabulary it is the published one.
 for (
   const [name, overrides, count] of [
     ["simple_sigmoid", ["model.vocabulary=32100"], 26_424_704],
@@ -162,7 +162,7 @@ Deno.test("sincos positions are sines on even and cosines on odd dimensions", as
   }
 });
 
-/** A folder with a file of modifiers, written against this project's own sources. */
+/** A folder with a file of modifiers that imports this project's sources. */
 async function withModifiers(body: (file: string) => Promise<void>): Promise<void> {
   const folder = await Deno.makeTempDir();
   const options = new URL("./options.ts", import.meta.url).href;

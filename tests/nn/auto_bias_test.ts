@@ -1,4 +1,4 @@
-// What "auto" adds to the scores: -ln of the call's keys in attention(), of the context in a model, for a plain sigmoid alone.
+// The automatic bias of scores: -ln of the keys in attention(), of the context in a model; only for a plain sigmoid.
 import assert from "node:assert/strict";
 import { attention, type AttentionOptions } from "../../kernels/attention/op.ts";
 import { randomStream } from "../../src/base/random.ts";
@@ -9,7 +9,7 @@ import type { Values } from "../../src/graph/tensor.ts";
 import { type Architecture, decoder, decoderParameters } from "../../src/nn/decoder.ts";
 import { evaluate, randomInput, relativeError } from "../kernels/harness.ts";
 
-/** How far apart the values of attention with two options are, over 7 keys. */
+/** Difference of attention's outputs under two options, over 7 keys. */
 async function distance(a: AttentionOptions, b: AttentionOptions): Promise<number> {
   const feeds: Record<string, Values> = {};
   const rng = randomStream(1, "auto bias");

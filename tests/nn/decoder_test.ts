@@ -1,4 +1,4 @@
-// Every choice a model leaves open: its gradient, its first steps, and that nothing looks ahead.
+// Every option of a model: its gradient, its first steps, and causality.
 import assert from "node:assert/strict";
 import { crossEntropy } from "../../kernels/cross_entropy/op.ts";
 import { grad } from "../../kernels/gradient.ts";
@@ -17,7 +17,7 @@ import { EXACT, SURROGATE, TINY } from "./options.ts";
 
 const BATCH = 3;
 
-/** A decoder's loss over random parameters, well away from their small start, and random tokens. */
+/** A decoder's loss on random tokens with random parameters, larger than at initialisation. */
 function lossOf(architecture: Architecture, purpose: string) {
   const rng = randomStream(1, purpose);
   const { vocabulary, context } = architecture;
@@ -116,7 +116,7 @@ for (const [name, choices] of Object.entries({ ...EXACT, ...SURROGATE })) {
   Deno.test(`three steps of a decoder with ${name} have finite, falling losses`, async () => {
     using device = cpuDevice();
     const [first, second, third] = await losses(device, { ...TINY, ...choices });
-    // At the start a model knows nothing: the loss is that of the uniform distribution.
+    // At initialisation the loss is that of the uniform distribution.
     assert.ok(Math.abs(first - Math.log(TINY.vocabulary)) < 0.1, `starts at ${first}`);
     assert.ok(first > second && second > third, `${first}, ${second}, ${third}`);
   });
@@ -179,11 +179,11 @@ Deno.test("taps change nothing, and observe every tensor of a block by its name"
   assert.deepEqual(seen, ["embed 3 7 12", "pos_embed 7 12", ...block(0), ...block(1), ...ends]);
 });
 
-/** Many choices at once, so that few programs are compiled. */
+/** Many options at once, so that few programs are compiled. */
 const MIXED: Record<string, Partial<Architecture>> = {
   "rope, QK-norm, groups and a gate": {
     positions: "rope",
-    // Heads of four: over two numbers LayerNorm leaves signs alone, and gradients of nothing but rounding.
+    // Heads of 4: over two numbers LayerNorm leaves only signs, and gradients are only rounding errors.
     norm_bias: true,
     blocks: [
       {

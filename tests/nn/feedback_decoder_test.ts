@@ -1,4 +1,4 @@
-// Feedback alignment in a whole decoder, against the papers: which error reaches the head's input, wo and mlp.proj.
+// Feedback alignment in a decoder, against the papers: which error reaches the head's input, wo and mlp.proj.
 import assert from "node:assert/strict";
 import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { gradientOf } from "../../kernels/gradient.ts";
@@ -14,7 +14,7 @@ import { feedbackMatrix } from "../../src/nn/feedback.ts";
 import { matrixStd } from "../../src/nn/parameters.ts";
 import { evaluate, randomInput, relativeError } from "../kernels/harness.ts";
 
-/** A decoder of two blocks whose blocks take a method, with the gradients of taps and parameters that its loss e . logits has. */
+/** A decoder of two blocks with a method, and the gradients of its loss e . logits for taps and parameters. */
 function decoderGradients(method: Method, head: Method | null = null) {
   const architecture: Architecture = {
     ...{ vocabulary: 11, context: 5, dim: 8, layers: 2, heads: 2, positions: "learned", norm: "layernorm" },
@@ -43,7 +43,7 @@ function decoderGradients(method: Method, head: Method | null = null) {
   return { feeds, seen, gradient, e: reshape(e, [10, 11]), architecture };
 }
 
-/** Whether two tensors are equal on the float64 oracle. */
+/** The relative difference of two tensors on the float64 oracle. */
 async function equal(
   feeds: Record<string, Values>,
   outputs: { actual: Tensor; expected: Tensor },

@@ -1,4 +1,4 @@
-// Feedback alignment: what goes back through a linear layer, and what does not change.
+// Feedback alignment: the error that a linear layer propagates backward, and what does not change.
 import assert from "node:assert/strict";
 import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
@@ -15,7 +15,7 @@ import {
 } from "../../src/nn/feedback.ts";
 import { evaluate, randomInput, relativeError, webgpuDevices } from "../kernels/harness.ts";
 
-/** y = x W^T + b + r, logits = y U^T: their values and gradients with feedback, and what they should be. */
+/** y = x W^T + b + r, logits = y U^T: values and gradients with feedback, and the expected ones. */
 function chain(method: "fa" | "dfa") {
   const rng = randomStream(5, `feedback ${method}`);
   const feeds: Record<string, Values> = {};

@@ -1,4 +1,4 @@
-// A multi-head layer on its own against torch.nn.MultiheadAttention, values and gradients. multi_head.py made the numbers.
+// A multi-head layer against torch.nn.MultiheadAttention, values and gradients. multi_head.py generated the numbers.
 import assert from "node:assert/strict";
 import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
 import { grad } from "../../kernels/gradient.ts";
@@ -58,7 +58,7 @@ for (const [name, golden] of Object.entries(cases)) {
     for (const device of [oracle, ...await webgpuDevices()]) {
       const actual = await evaluate(device, { feeds, outputs });
       for (const key of Object.keys(outputs)) {
-        // The keys' bias adds one number to a row of scores: its gradient is zero, or what rounding leaves of it.
+        // The keys' bias adds a constant to a row of scores: its gradient is zero up to rounding.
         const [allowed, floor] = device === oracle ? [1e-9, 1e-3] : [key === "y" ? 1e-5 : 1e-4, 0.1];
         const error = relativeError(actual[key], expected[key], floor);
         assert.ok(error <= allowed, `${device.adapter}, ${key}: ${error}`);

@@ -1,9 +1,9 @@
-// Tiny decoders, one for each choice that a model leaves open: what the tests of this folder run through.
+// Tiny decoders, one per option of a model, for the tests of this folder.
 import { lookup, minus, times, variable } from "../../kernels/expression/expression.ts";
 import { modifier } from "../../kernels/attention/modifier.ts";
 import type { Architecture, BlockChoices, UserModifier } from "../../src/nn/architecture.ts";
 
-/** Twelve numbers a token, three heads of four, two blocks, seven positions. */
+/** Width 12, three heads of 4, two blocks, seven positions. */
 export const TINY: Architecture = {
   vocabulary: 11,
   context: 7,
@@ -21,7 +21,7 @@ export const TINY: Architecture = {
 
 const [score, h, i, j] = ["score", "h", "i", "j"].map(variable);
 
-/** A penalty on distance, its slope learned for each head. */
+/** A penalty on distance, with a learned slope per head. */
 export const distance: UserModifier = {
   tables: ({ heads }) => ({ slope: { shape: [heads], start: 0.1 } }),
   modifier: ({ slope }, { heads }) =>
@@ -33,7 +33,7 @@ const attention = (choices: BlockChoices["attention"]): Partial<Architecture> =>
 });
 const mlp = (choices: BlockChoices["mlp"]): Partial<Architecture> => ({ block: { mlp: choices } });
 
-/** Choices whose gradient is that of their loss. */
+/** Options whose gradient is that of their loss. */
 export const EXACT: Readonly<Record<string, Partial<Architecture>>> = {
   "the defaults": {},
   "biases and RMSNorm, tied": { bias: true, norm: "rmsnorm", tied: true },
@@ -95,7 +95,7 @@ export const EXACT: Readonly<Record<string, Partial<Architecture>>> = {
   },
 };
 
-/** Choices whose gradient is deliberately another than that of their loss. */
+/** Options whose gradient deliberately differs from that of their loss. */
 export const SURROGATE: Readonly<Record<string, Partial<Architecture>>> = {
   "the diagonal of softmax's Jacobian": attention({ backward: "diag" }),
   "the straight-through softmax": attention({ backward: "ste" }),

@@ -1,9 +1,9 @@
-// Runs found where they stand: in the folder of their name, and those of sweeps one folder deeper.
+// Finding runs: in the folder of their name, and those of sweeps one folder deeper.
 import assert from "node:assert/strict";
 import { findRuns } from "../../src/runs/find_runs.ts";
 import { UserError } from "../../src/base/errors.ts";
 
-/** Folders of runs as training leaves them, with what a search reads of them. */
+/** Folders of runs with the files that a search reads. */
 async function withRuns(body: (dir: string) => Promise<void>): Promise<void> {
   const dir = await Deno.makeTempDir({ prefix: "heed-find-" });
   try {
@@ -133,7 +133,7 @@ Deno.test("a dangling link, an invalid configuration and a missing one are runs 
     start("small/20250102-030409-0/config.yaml: No such file")(faults[2][1]);
     start("small/20250102-030409-e/config.yaml:")(faults[3][1]);
     start("small/20250102-030409-f/config.yaml:")(faults[4][1]);
-    // What cannot be read has no keys to compare.
+    // An unreadable configuration has no keys to compare.
     assert.equal((await findRuns(dir, { where: ["seed=1"] })).filter(({ fault }) => fault).length, 0);
   }));
 

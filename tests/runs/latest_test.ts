@@ -1,4 +1,4 @@
-// runs/latest and runs by the beginning of their time or id: which run is meant, whatever was deleted or runs at once.
+// runs/latest and prefixes of a run's time or id: which run they name, after deletions and with concurrent runs.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { UserError } from "../../src/base/errors.ts";
@@ -6,7 +6,7 @@ import { pointLatest } from "../../src/runs/latest.ts";
 import { resolveRun } from "../../src/runs/resolve_run.ts";
 import { createRunFolder, pointTo, type RunFolder, writeCheckpoint } from "../../src/runs/run_folder.ts";
 
-/** The folder of a run that began at a minute, with a checkpoint where it is to have one. */
+/** The folder of a run that started at a given minute, with or without a checkpoint. */
 async function run(dir: string, name: string, minute: number, id: string, saved = true): Promise<RunFolder> {
   const run = await createRunFolder(dir, name, new Date(Date.UTC(2025, 0, 2, 3, minute)), id);
   if (saved) await save(run);
@@ -40,7 +40,7 @@ Deno.test("runs/latest is the newest run with a checkpoint, and changes when a n
     await save(young);
     assert.equal(pointer(dir), "small/20250102-030200-bb");
     assert.equal(await latest(dir), young.path);
-    // The older one goes on.
+    // The older one continues.
     await save(saved);
     assert.equal(await latest(dir), young.path);
   }));
@@ -80,7 +80,7 @@ Deno.test("runs/latest is the sweep with the newest run, and resolves to that ru
     assert.equal(await latest(dir), newest.path);
     const best = await resolveRun(`${dir}/latest/checkpoints/last`, dir);
     assert.equal(best.checkpoint, `${newest.checkpoints}/5`);
-    // A folder without links has the same as text.
+    // Without symbolic links, the pointer is a text file.
     for (const at of [dir, sweep]) {
       const target = pointer(at);
       await Deno.remove(`${at}/latest`);

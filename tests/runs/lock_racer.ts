@@ -1,5 +1,5 @@
-// One of several processes that take turns in a folder, for as long as they are asked to: lock_racer.ts FOLDER MS. Prints how
-// often it held the lock, and how often another one held it as well.
+// One of several processes that compete for a folder's lock for some time: lock_racer.ts FOLDER MS. Prints how
+// often it held the lock, and how often another process held it at the same time.
 import { lockFolder } from "../../src/runs/lock.ts";
 
 const [folder, milliseconds] = Deno.args;
@@ -11,7 +11,7 @@ while (performance.now() < end) {
     held++;
     const alone = `${folder}/held`;
     try {
-      // The system makes a file once: who finds it there is not alone.
+      // createNew fails if the file exists: then another process holds the lock too.
       Deno.openSync(alone, { write: true, createNew: true }).close();
       await Promise.resolve();
       Deno.removeSync(alone);

@@ -1,4 +1,4 @@
-// The lock of a folder: one process at a time, whoever comes when, and nothing left behind.
+// The lock of a folder: one process at a time, and no files left behind.
 import assert from "node:assert/strict";
 import { lockFolder } from "../../src/runs/lock.ts";
 import { raceForLock } from "./race_for_lock.ts";
@@ -17,7 +17,7 @@ Deno.test("a released lock leaves neither its file nor the folders created for i
       await assert.rejects(lockFolder(`${folder}/a/b`, "testing"), /another process is testing\.$/);
     }
     assert.deepEqual([...Deno.readDirSync(folder)], []);
-    // A file that a killed process left is taken over.
+    // The lock file of a killed process is reused.
     await Deno.writeTextFile(`${folder}/.lock`, "");
     (await lockFolder(folder, "testing"))[Symbol.dispose]();
     assert.deepEqual([...Deno.readDirSync(folder)], []);

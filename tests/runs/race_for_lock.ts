@@ -1,12 +1,12 @@
 // Lets processes race for one folder's lock. Run by itself: deno task prove_locks [SECONDS] [PROCESSES]
 
-/** How often the lock was held in all, and how often by two at once. */
+/** How often the lock was held in total, and how often by two processes at once. */
 export interface Race {
   readonly held: number;
   readonly overlaps: number;
 }
 
-/** Starts so many processes that take the lock of one folder and let it go again, for some milliseconds. */
+/** Starts processes that acquire and release the lock of one folder for some milliseconds. */
 export async function raceForLock(processes: number, milliseconds: number): Promise<Race> {
   const folder = await Deno.makeTempDir({ prefix: "heed-race-" });
   try {

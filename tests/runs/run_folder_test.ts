@@ -1,4 +1,4 @@
-// The folder of a run: made, pointed at, found again by what a user writes, and never left half-written.
+// The folder of a run: creation, pointers, lookup, and atomic writes.
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -39,7 +39,7 @@ function isUserError(pattern: RegExp): (error: unknown) => boolean {
   };
 }
 
-/** What a system without symbolic links leaves in the place of one. */
+/** The pointer that a system without symbolic links writes. */
 function asText(link: string): void {
   const target = Deno.readLinkSync(link);
   Deno.removeSync(link);
@@ -92,7 +92,7 @@ Deno.test("writeFileAtomic() replaces a file, and on failure leaves the old one 
     );
     await assert.rejects(writeFileAtomic(`${folder}/no/b.txt`, "x"), isUserError(/no\/b\.txt: No such file/));
     Deno.mkdirSync(`${folder}/taken/by`, { recursive: true });
-    // Written whole, then the rename fails: the temporary file must go.
+    // The write succeeds and the rename fails: the temporary file must be removed.
     await assert.rejects(writeFileAtomic(`${folder}/taken`, "x"), isUserError(/taken: Is a directory\.$/));
     assert.deepEqual(names(folder), ["a.txt", "taken"]);
   }));
@@ -249,7 +249,7 @@ Deno.test({
           try { log.write({ type: "warning", step: 1, code: "c", message, tap: null }); } catch (error) { say(error); }
         }`;
       await Deno.writeTextFile(`${folder}/program.ts`, program);
-      // A limit on the size of files stands for a full disk: the write that crosses it is cut short, the next refused.
+      // A limit on file size simulates a full disk: the write that crosses it is truncated, the next one fails.
       const limited = `trap "" XFSZ; ulimit -f 64; "${Deno.execPath()}" run -A --no-config program.ts`;
       const { stdout } = await new Deno.Command("sh", { args: ["-c", limited], cwd: folder }).output();
       assert.deepEqual(new TextDecoder().decode(stdout).trim().split("\n"), [

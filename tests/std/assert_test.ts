@@ -1,4 +1,4 @@
-// Assertions of @std/assert: what std 1 lets pass, and what it says of the rest. node:assert judges them.
+// Assertions of @std/assert: what std 1 accepts, and its messages. Checked by node:assert.
 import { deepEqual, doesNotThrow, equal as same, match, ok, rejects, throws } from "node:assert/strict";
 import * as std from "@std/assert";
 

@@ -1,4 +1,4 @@
-// parseArgs of @std/cli: what std 1 answers.
+// parseArgs of @std/cli: the results of std 1.
 import { assertEquals } from "@std/assert";
 import { parseArgs } from "@std/cli";
 

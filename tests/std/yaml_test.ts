@@ -1,4 +1,4 @@
-// parse and stringify of @std/yaml: what std 1 answers.
+// parse and stringify of @std/yaml: the results of std 1.
 import { assertEquals, assertThrows } from "@std/assert";
 import { parse, stringify } from "@std/yaml";
 

@@ -1,4 +1,4 @@
-// Captures: the rows asked for, stored whole, are the attention that the model computes; masked scores are -infinity.
+// Captures: the requested rows equal the attention that the model computes; masked scores are -infinity.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { resolveConfig } from "../../src/config/mod.ts";
@@ -8,7 +8,7 @@ import { decodeSafetensors } from "../../src/model/formats/safetensors.ts";
 import { train } from "../../src/train/train.ts";
 import { textsOf } from "../chart/picture.ts";
 
-/** The numbers in the cells of a heat map. */
+/** The values in the cells of a heat map. */
 const numbersIn = (svg: string) =>
   textsOf(svg).filter(({ attributes }) => /fill="#(000000|ffffff)"/.test(attributes));
 

@@ -1,4 +1,4 @@
-// Selectors: what a glob matches, what kinds and exclusions do, which entries are due when.
+// Selectors: globs, kinds, exclusions, and when entries are due.
 import assert from "node:assert/strict";
 import { UserError } from "../../src/base/errors.ts";
 import { globOf } from "../../src/base/glob.ts";

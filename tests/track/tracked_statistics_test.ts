@@ -1,4 +1,4 @@
-// Statistics of attention as a run's log has them: learned keys, windows, divided activations, models that diverged.
+// Statistics of attention in a run's log: learned keys, windows, divided activations, diverged models.
 import assert from "node:assert/strict";
 import { runCharts } from "../../src/chart/run_charts.ts";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
@@ -8,7 +8,7 @@ import { train } from "../../src/train/train.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 
-/** The attention records of one step of a one-head model whose attention is uniform unless `model` says otherwise. */
+/** The attention records of one step of a one-head model with uniform attention by default. */
 async function tracked(
   model: Record<string, unknown>,
   use: (stats: StatRecord[], log: string) => void | Promise<void>,

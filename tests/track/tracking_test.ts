@@ -1,5 +1,5 @@
-// Tracking in training: the losses are the same bits with and without it, every tensor of the definition is there, and its
-// numbers are those of the tensor.
+// Tracking in training: losses are bit-identical with and without it, every tensor of the definition is recorded, and the
+// records match the tensors.
 import assert from "node:assert/strict";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import { findAdapter } from "../../src/device/webgpu.ts";
@@ -51,7 +51,7 @@ async function inFolder(test: (folder: string) => Promise<void>): Promise<void> 
   }
 }
 
-/** Options that change which kernels are fused, and with them what a tap takes apart. */
+/** Options that change kernel fusion, which taps undo. */
 const MODELS: Record<string, Record<string, unknown>> = {
   "the default": {},
   "sigmoid, gated, biases": {
@@ -164,7 +164,7 @@ Deno.test("records satisfy the identities of the pass: residual sums, equal tens
     assert.equal(all.score_max, Math.max(first.score_max, second.score_max));
     assert.ok(!("bernoulli_entropy" in first) && !("sink_heads" in first) && "sink_heads" in all);
     assert.equal(find("blocks.0.attn.scores", "act", 1).std, second.score_std);
-    // Six labels a record, and the input of a probe; everything else counts.
+    // Six labels per record, and the input of a probe, are excluded.
     const last = records.findLast((record): record is StepRecord =>
       record.type === "step" && record.step === 5
     )!;
@@ -213,7 +213,7 @@ Deno.test("heads are probed for induction on repeated random tokens when their p
     );
     for (const { input, induction, duplicate } of probed) {
       assert.equal(input, "repeated");
-      // Untrained heads spread over the keys they see: a share of 1/5 to 1/8 each.
+      // Untrained heads spread evenly over the visible keys: a share of 1/5 to 1/8 each.
       for (const share of [induction, duplicate]) {
         assert.ok(Number(share) > 0.1 && Number(share) < 0.25, `${share}`);
       }

@@ -21,7 +21,7 @@ const SIZES = {
   n_head: 12,
 };
 
-/** A cheap generator, since a hundred million numbers are drawn: uniform numbers of the wanted deviation. */
+/** A cheap generator for a hundred million numbers: uniform with the given standard deviation. */
 function numbers(count: number, seed: number, mean: number, std: number): Float32Array {
   const data = new Float32Array(count);
   for (let i = 0, state = seed; i < count; i++) {
@@ -41,7 +41,7 @@ Deno.test("a model of GPT-2 small's 124,439,808 parameters loads and generates o
       return [name, { dtype: "F32", shape: [...shape], data: numbers(size, i, mean, std || 0.02) }];
     }),
   );
-  /** The logits of a prompt's end, and what generation makes of it at temperature 0. */
+  /** The last logits of a prompt, and its continuation at temperature 0. */
   const asked = async (device: Device) => {
     putModel(device, { ...tiny, tensors, path: "memory" });
     using program = await device.compile(logitsGraph(tiny.architecture, tiny.layout, 1, 2));

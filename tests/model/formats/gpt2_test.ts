@@ -1,4 +1,4 @@
-// A GPT-2 that Hugging Face transformers wrote gives its logits and its continuations here, and goes back to the byte.
+// A GPT-2 written by Hugging Face transformers gives the same logits and continuations here, and exports to the same bytes.
 import assert from "node:assert/strict";
 import { generate, generateTexts } from "../../../src/generate/generate.ts";
 import { cpuDevice } from "../../../src/device/cpu.ts";
@@ -85,7 +85,7 @@ Deno.test(
     putModel(device, model);
     for (const { ids, greedy } of golden.prompts) {
       const sampling = { temperature: 0, seed: 1, tokens: greedy.length - ids.length };
-      // A tokenizer of ids: what is compared is the model.
+      // A tokenizer of ids: only the model is compared.
       const tokenizer = {
         encode: () => Uint32Array.from(ids),
         decode: (all: ArrayLike<number>) => String(all),
@@ -233,7 +233,7 @@ Deno.test("a tensor that is missing, unknown or of another shape gives one line 
   );
 });
 
-/** A model as a configuration's `model` describes it, with parameters that are all different. */
+/** The model that a configuration's `model` describes, with distinct values for all parameters. */
 function modelWith(model: Record<string, unknown>) {
   const resolved = resolveConfig({ model: { dim: 8, layers: 2, heads: 2, context: 4, ...model } }, {
     place: "",
@@ -304,7 +304,7 @@ Deno.test("a model that GPT-2's format cannot represent fails with one line that
     { blocks: [{}, { mlp: { activation: "relu" } }] },
     /^model\.blocks\.1\.mlp\.activation is "relu", GPT-2 has "gelu"/,
   );
-  // What changes nothing of what it computes does not matter.
+  // Keys that do not affect the result are accepted.
   toGpt2Config(
     modelWith({ block: { attention: { backward: "diag", kv_heads: 2, value_dim: 8 } } }).architecture,
   );

@@ -1,4 +1,4 @@
-// Models by name, with a hub of the test's own: what is downloaded, what is trusted, and what is said offline.
+// Models by name, with a local hub: downloads, verification, and offline errors.
 import assert from "node:assert/strict";
 import { UserError } from "../../../src/base/errors.ts";
 import { type HubOptions, modelFolder } from "../../../src/model/formats/hub.ts";
@@ -7,7 +7,7 @@ import { inFolder, tree } from "../../scripts/harness.ts";
 
 const WEIGHTS = new TextEncoder().encode("weights");
 
-/** A hub that sends a large file to a store of its own, as Hugging Face's does. */
+/** A hub that redirects large files to a separate store, as Hugging Face's does. */
 function hub(stated: { bytes?: number; sha256?: string } = {}, sent = WEIGHTS) {
   const asked: string[] = [];
   const fetch: HubOptions["fetch"] = (url) => {
@@ -132,7 +132,7 @@ Deno.test("modelFolder() records each file's SHA-256 at its first use and refuse
     const sums = Deno.readTextFileSync(`${folder}/SHA256SUMS`);
     const sha256 = sha256Hex(new TextEncoder().encode("first config.json"));
     assert.ok(sums.startsWith(`${sha256}  config.json\n`), sums);
-    // What the hub has under the same name may have changed.
+    // The hub's file of the same name may have changed.
     Deno.removeSync(`${folder}/tokenizer.json`);
     await refuses(
       /^owner\/tiny: tokenizer\.json cannot be downloaded \(it has SHA-256 .*, recorded at its first use/,

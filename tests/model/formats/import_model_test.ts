@@ -1,4 +1,4 @@
-// Folders that Hugging Face's libraries wrote: weights in one file or several, tokenizers in one file or two, and damage.
+// Folders written by Hugging Face's libraries: weights in one file or several, tokenizers in one file or two, and damage.
 import assert from "node:assert/strict";
 import { charTokenizer, makeTokenizer, readFiles } from "../../../src/data/mod.ts";
 import { UserError } from "../../../src/base/errors.ts";

@@ -1,4 +1,4 @@
-// The safetensors writer against Hugging Face's own bytes, and the reader against files that are wrong in every way.
+// The safetensors writer against Hugging Face's bytes, and the reader against invalid files.
 
 import assert from "node:assert/strict";
 import { randomStream } from "../../../src/base/random.ts";
@@ -94,7 +94,7 @@ Deno.test("every dtype round-trips, in the order of Hugging Face's writer", () =
     u64: { dtype: "U64", shape: [1], data: BigUint64Array.of(2n ** 64n - 1n) },
   };
   const { tensors } = decodeSafetensors(encodeSafetensors(tensorsByName), "x");
-  // As safetensors 0.8.0 lays the same out, but for BF16, which numpy has not.
+  // The layout of safetensors 0.8.0, except for BF16, which numpy does not support.
   const order = ["u64", "i64", "f64", "f32", "u32", "i32", "bf16", "f16", "u16", "i16", "i8", "u8", "bool"];
   assert.deepEqual([...tensors.keys()], order);
   assert.deepEqual(Object.fromEntries(tensors), tensorsByName);
@@ -120,7 +120,7 @@ function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-/** A file with this header and so many bytes of data. */
+/** A file with this header and number of data bytes. */
 function file(header: string | Uint8Array, dataBytes = 0): Uint8Array {
   const text = typeof header === "string" ? bytesOf(header) : header;
   const bytes = new Uint8Array(8 + text.length + dataBytes);
@@ -286,6 +286,6 @@ Deno.test("decodeSafetensors() of 10,000 mutated files gives tensors or a UserEr
   }
   // A file of 600 bytes takes a tenth of a millisecond; one that hangs the reader would take all of this.
   assert.ok(performance.now() - started < 60_000, "too slow");
-  // Most edits hit the header and cannot be valid; some must be, or nothing was tested on the way that succeeds.
+  // Most edits hit the header and are invalid; some must be valid, so that the success path is tested too.
   assert.ok(refused > 5000 && refused < 10_000, `${refused} of 10,000 refused`);
 });

@@ -1,4 +1,4 @@
-// Tokenizers in Hugging Face's form, read back by heed, which reads it as tokenizers does (tests/data/huggingface_test.ts).
+// Tokenizers in Hugging Face's format, read back by heed, which reads it like `tokenizers` (tests/data/huggingface_test.ts).
 import assert from "node:assert/strict";
 import {
   bpeTokenizer,
