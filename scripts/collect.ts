@@ -86,7 +86,9 @@ await cli.runCommand(command, async ({ positionals, values }) => {
   const results = await readAll([...named.values()], damaged);
   leadProgress("");
   if (results.length === 0 && faults > 0) return 2;
-  if (results.length === 0) throw new UserError(`${folders.join(", ")}: there is no log of a run below.`);
+  if (results.length === 0) {
+    throw new UserError(`${folders.join(", ")}: expected a folder with logs of runs, found none.`);
+  }
   const chart = values.chart === undefined ? undefined : await resultsChart(results);
   const { write, flush } = cli.textOutput();
   write(formatResults(resultTable(results, format === "table" ? ["log"] : []), format));

@@ -106,7 +106,7 @@ function choiceOf({ metric, tap, stat, head, kind, ...rest }: Values, log: boole
   const given = Object.entries({ stat, head, kind }).find(([, value]) => value !== undefined);
   if (tap === undefined && given) throw new UserError(`--${given[0]}: belongs to --tap, which is not given.`);
   if (metric !== undefined && tap !== undefined) {
-    throw new UserError(`--tap: draws another chart than --metric ${metric}; give one of them.`);
+    throw new UserError(`--tap: cannot be combined with --metric ${metric}; give one of them.`);
   }
   if (tap !== undefined) {
     if (stat === undefined) throw new UserError(`--tap ${tap}: give the statistic too, such as --stat l2.`);

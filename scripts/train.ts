@@ -311,7 +311,7 @@ function checkUnused({ values, flags }: cli.Arguments): void {
   }
   const idle = ["jobs", "dry-run"].find((option) => flags[option]);
   if (idle && values.ndjson !== undefined) {
-    throw new UserError(`--ndjson: --${idle} makes no records; leave one of them out.`);
+    throw new UserError(`--ndjson: --${idle} writes no records; leave one of them out.`);
   }
 }
 

@@ -48,7 +48,7 @@ export function unsavedWarning(
   every: number,
 ): WarningRecord | undefined {
   if (isWarned(before, step, every)) return undefined;
-  const message = `The parameters are not finite and make no checkpoint; ${lastGood(saved)}.`;
+  const message = `The parameters are not finite and are not saved; ${lastGood(saved)}.`;
   return { type: "warning", step, code: "checkpoint_not_finite", message, tap: null };
 }
 

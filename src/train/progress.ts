@@ -15,7 +15,7 @@ import type { ReadyRun } from "./compile.ts";
 /** The progress of a run.
  * @category Training */
 export interface Progress {
-  /** Steps made. */
+  /** The last step. */
   readonly step: number;
   /** Total steps. */
   readonly steps: number;

@@ -1,4 +1,4 @@
-// check_attention: what it lets pass, what it catches, and that a failing case is told so that it can be run again.
+// check_attention: what passes, what fails, and that a failing case is reported so that it can be reproduced.
 import assert from "node:assert/strict";
 import { attentionNames } from "../../kernels/attention/activations.ts";
 import {
@@ -21,7 +21,7 @@ import { webgpuDevices } from "../kernels/harness.ts";
 
 const dot = (a: number[], b: number[]) => a.reduce((sum, x, e) => sum + x * b[e], 0);
 
-/** Weights of softmax attention in a few lines; rows that see nothing are zeros. */
+/** Weights of softmax attention in a few lines; fully masked rows are zeros. */
 function pattern({ q, k, mask, scale }: AttentionInput): number[][] {
   return q.map((row, i) => {
     const powers = k.map((key, j) => mask[i][j] ? Math.exp(scale * dot(row, key)) : 0);

@@ -1,4 +1,4 @@
-// What every test against golden numbers does: the same graph on the float64 oracle and on WebGPU under both schedules.
+// Shared by tests against golden numbers: the same graph on the float64 oracle and on WebGPU under both schedules.
 import assert from "node:assert/strict";
 import { cpuDevice } from "../../src/device/cpu.ts";
 import { type Case, evaluate, relativeError, webgpuDevices } from "../kernels/harness.ts";

@@ -1,4 +1,4 @@
-// The dense layers that a learner's are checked against, and what the check says of mistakes.
+// The dense reference layers for users' layers, and the suspects that a check reports.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { attentionCase, oracleOptions } from "../../src/check/attention_cases.ts";

@@ -16,7 +16,7 @@ import { type AttentionGolden, attentionGolden, goldenInputs } from "../golden/a
 import { evaluate, webgpuDevices } from "../kernels/harness.ts";
 import { assertGolden } from "./golden_harness.ts";
 
-/** Rows of a packed tensor [3 D, ...]: part 0 is q's, 1 k's, 2 v's; another tensor is left whole. */
+/** Rows of a packed tensor [3 D, ...]: part 0 is q's, 1 k's, 2 v's; other tensors are unchanged. */
 function part(golden: AttentionGolden, name: string, n?: number) {
   const { shape, data } = golden[name];
   if (n === undefined) return { shape, data };
@@ -113,7 +113,7 @@ for (const activation of ["softmax", "sigmoid"] as const) {
       return [name, Float32Array.from({ length: size }, () => mean + 0.3 * rng.normal())];
     }));
     const before = Uint32Array.from({ length: B * T }, () => rng.below(11));
-    // Of the first sample alone: the second must not change anywhere.
+    // Only in the first sample: the second must not change.
     const after = before.map((id, n) => n === at ? (id + 1) % 11 : id);
     const outputs = { logits: decoder(architecture, tensors, input("ids", [B, T], "u32")) };
     using cpu = cpuDevice();

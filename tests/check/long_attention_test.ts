@@ -1,4 +1,4 @@
-// Long sequences: memory linear in T, and the right numbers where the dense matrix would have 268 million entries a head.
+// Long sequences: memory linear in T, and the right numbers where the dense matrix would have 268 million entries per head.
 import assert from "node:assert/strict";
 import { attention } from "../../kernels/attention/op.ts";
 import { multiply, sumAll } from "../../kernels/elementwise/op.ts";
@@ -32,7 +32,7 @@ for (const activation of ["softmax", "sigmoid"] as const) {
     );
     // Buffers are rounded to 256 bytes, and the sum of the loss has a scratch of its own.
     assert.ok(twice <= 2.01 * once, `${once} bytes at ${T}, ${twice} at ${2 * T}`);
-    // z, dz and three gradients of 2 MiB each and row terms; one matrix would be 1 GiB a head.
+    // z, dz and three gradients of 2 MiB each and row terms; one matrix would be 1 GiB per head.
     assert.ok(once < 16 * 4 * T * H * D, `${once} bytes`);
   });
 
@@ -44,7 +44,7 @@ for (const activation of ["softmax", "sigmoid"] as const) {
     using program = await device.compile(graph(T, activation));
     program.run(feeds);
     const [z, dq, dk, dv] = await program.read(["z", "dq", "dk", "dv"]);
-    // Ten rows anywhere, and the last ten: nothing but these sees the last ten keys.
+    // Ten random rows, and the last ten: only these see the last ten keys.
     const last = Array.from({ length: 10 }, (_, n) => T - 10 + n);
     const rows = [...Array.from({ length: 10 }, () => rng.below(T - 10)), ...last];
     const given = (x: Values, of: readonly number[]) => ({

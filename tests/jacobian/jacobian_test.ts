@@ -36,7 +36,7 @@ const OPTIONS: Record<string, AttentionOptions> = {
   "one key head": {},
 };
 
-/** What attention with these options is given, as the analysis takes it. */
+/** The inputs of attention with these options, as the analysis takes them. */
 function valuesOf(
   tensors: Record<"q" | "k" | "v" | "dz", { shape: readonly number[]; data: ArrayLike<number> }>,
   options: AttentionOptions,
@@ -129,7 +129,7 @@ Deno.test("every quantity of softmax1 is computed from the model's own gradient 
 
 Deno.test("a row with a NaN is excluded from averages of the Jacobian, and a head without rows has none", () => {
   const [whole, values] = [randomValues(24, 6), randomValues(24, 6)];
-  // Causal: the last query's row alone; the rows before it are as they were.
+  // Causal: only the last query's row changes.
   (values.q as Float64Array)[values.q.length - 1] = NaN;
   const [head] = measureLayer(values, everySample).heads;
   const shorter = { ...whole, sizes: { ...whole.sizes, T: 23 } };

@@ -1,4 +1,4 @@
-// Cells of CSV as spreadsheets open them: what they would run as a formula is text, and numbers stay numbers.
+// CSV cells in spreadsheets: possible formulas are text, and numbers stay numbers.
 import assert from "node:assert/strict";
 import { formatResults } from "../../src/log/results.ts";
 import { statWriter } from "../../src/log/stat_formats.ts";

@@ -1,5 +1,5 @@
-// Random damage to a log: every reader gives the records that stand there or one line that says which line is wrong, and
-// nothing takes long, whatever number stands where.
+// Random damage to a log: every reader gives the remaining records or an error of one line with the wrong line's number, and
+// none takes long, whatever the damaged values are.
 import assert from "node:assert/strict";
 import { type RandomStream, randomStream } from "../../src/base/random.ts";
 import { metricChart, resultsChart, runCharts, runReport } from "../../src/chart/mod.ts";
@@ -14,7 +14,7 @@ import { statRows } from "../../src/log/stat_rows.ts";
 import { logSummariser, summaryLines } from "../../src/log/summary.ts";
 import { recordOf } from "./made_records.ts";
 
-/** What a run of four steps writes: every type of record, numbers that are not finite, heads, layers and none. */
+/** The log of a run of four steps: every type of record, numbers that are not finite, heads, layers and none. */
 function* records(): Generator<LogRecord> {
   yield recordOf("run", {
     config: { model: { dim: 8, blocks: [{ a: 1 }] }, betas: [0.9, 0.99] },
@@ -123,7 +123,7 @@ function damaged(rng: RandomStream): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** One line that says what is wrong, or undefined; any other error fails the test, with the log that made it. */
+/** The message of a user error, or undefined; any other error fails the test, with the log that caused it. */
 async function complaint(work: () => unknown, log: string): Promise<string | undefined> {
   try {
     await work();
@@ -137,12 +137,12 @@ async function complaint(work: () => unknown, log: string): Promise<string | und
   }
 }
 
-/** What a record is to hold, from its line alone: numbers as they stand, others by the status that follows. */
+/** The expected record of a line: numbers as written, non-finite ones by the status that follows. */
 function assertHolds(record: LogRecord, line: string): void {
   const fields = record as unknown as Record<string, unknown>;
   for (const [name, value] of Object.entries(JSON.parse(line)) as [string, unknown][]) {
     if (name === "status" || name.endsWith("_status")) continue;
-    // A line with a null that heed never writes is a table's: nulls are left out where it had nothing.
+    // A line with a null that heed never writes is a table's: such nulls are omitted.
     const none = value === null && line.includes('_status":null') ? undefined : null;
     if (value === null) {
       assert.ok([null, none, NaN, Infinity, -Infinity].includes(fields[name] as null), line);
@@ -151,7 +151,7 @@ function assertHolds(record: LogRecord, line: string): void {
   }
 }
 
-/** The records of a log, or the line that is told to be wrong after those before it were read. */
+/** The records of a log, and the number of the wrong line after them, if any. */
 async function assertReads(log: string, bytes: Uint8Array): Promise<LogRecord[] | undefined> {
   const read: LogRecord[] = [];
   const wrong = await complaint(async () => {
@@ -171,7 +171,7 @@ async function assertReads(log: string, bytes: Uint8Array): Promise<LogRecord[] 
   return read;
 }
 
-/** A log gone on with at step 2 holds its own records of the first two steps, and then the new ones. */
+/** A log resumed at step 2 has its records of the first two steps, and then the new ones. */
 async function assertResumes(log: string, read: readonly LogRecord[] | undefined): Promise<void> {
   const before = Deno.readFileSync(log);
   const wrong = await complaint(() => {
@@ -243,9 +243,9 @@ Deno.test("2,000 damaged logs: every reader gives the existing records or names 
       // Each waits for the disk.
       if (round % 4 === 0) await assertResumes(log, read);
     }
-    // Both ways must be walked, or the test shows nothing.
+    // Both cases must occur, otherwise the test is vacuous.
     assert.ok(accepted > 400 && accepted < 1600, `${accepted} of 2000 accepted`);
-    // Some 20 ms on a machine at rest: what grows with a number in the log takes far longer.
+    // About 20 ms on an idle machine: time that grows with a number in the log would be far longer.
     assert.ok(slowest < 3000, `${slowest} ms`);
   } finally {
     await Deno.remove(log);

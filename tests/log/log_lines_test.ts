@@ -1,4 +1,4 @@
-// Reading some types of records only: nothing that is asked for is lost, what is passed over is not parsed.
+// Reading only some types of records: no requested record is lost, skipped lines are not parsed.
 import assert from "node:assert/strict";
 import { UserError } from "../../src/base/errors.ts";
 import { lineSplitter, mayBe, readRecord } from "../../src/log/log_lines.ts";

@@ -1,4 +1,4 @@
-// Records of a run that never was, whole as the format has them, of which a test changes what it is about.
+// Complete records of an imaginary run, of which a test changes the fields that it is about.
 import type { LogRecord } from "../../src/log/records.ts";
 
 type Type = LogRecord["type"];
@@ -62,7 +62,7 @@ const WHOLE: { readonly [T in Type]: Of<T> } = {
   done: { type: "done", step: 1, seconds: 1.5, best: { step: 1, val_loss: 2 }, files: ["log.ndjson"] },
 };
 
-/** A whole record of a type, with some of its fields changed and others after them. */
+/** A complete record of a type, with some fields changed and others added. */
 export function recordOf<T extends Type>(type: T, fields: Partial<Of<T>> = {}): Of<T> {
   return { ...WHOLE[type], ...fields };
 }

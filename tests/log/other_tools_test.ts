@@ -109,7 +109,7 @@ async function installed(tool: string): Promise<boolean> {
   }
 }
 
-/** Runs a tool in a folder; what it printed. */
+/** Runs a tool in a folder and returns its output. */
 async function outputOf(tool: string, args: readonly string[], cwd: string): Promise<string> {
   const output = await new Deno.Command(tool, { args: [...args], cwd, stdin: "null" }).output();
   const [stdout, stderr] = [output.stdout, output.stderr].map((bytes) => new TextDecoder().decode(bytes));
@@ -117,7 +117,7 @@ async function outputOf(tool: string, args: readonly string[], cwd: string): Pro
   return stdout;
 }
 
-/** Runs a tool in a folder with log.ndjson, statistics.csv and statistics.ndjson; what it printed. */
+/** Runs a tool in a folder with log.ndjson, statistics.csv and statistics.ndjson, and returns its output. */
 async function printed(tool: string, ...args: string[]): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "heed-tools-" });
   try {
@@ -213,7 +213,7 @@ Deno.test(
     }),
 );
 
-/** What DuckDB answers, as rows. */
+/** The result of a DuckDB query, as rows. */
 async function asked(sql: string): Promise<Record<string, unknown>[]> {
   return JSON.parse(await printed("duckdb", "-json", "-c", sql) || "[]");
 }

@@ -31,7 +31,7 @@ function step(number: number, loss = 1 / number): StepRecord {
   };
 }
 
-/** What a run of `last` steps writes after step `done`. */
+/** The records of a run of `last` steps after step `done`. */
 function* recordsOf(last: number, done = 0): Generator<LogRecord> {
   if (done === 0) {
     yield {
@@ -182,7 +182,7 @@ Deno.test("a log resumed at any step after a cut at any byte equals an uninterru
         ? content.indexOf("\n") + 1
         : content.indexOf("\n", content.indexOf(`checkpoints/${from}"`)) + 1;
       const least = new TextEncoder().encode(content.slice(0, upTo)).length;
-      // The newline itself may be lost: the last line is whole without it.
+      // Only the newline may be lost: then the last line is still complete.
       Deno.writeFileSync(path, bytes.subarray(0, least - 1 + random.below(bytes.length - least + 2)));
       using log = openRunLog(path, { step: from });
       for (const record of recordsOf(10, from)) if (record.type !== "run") log.write(record);

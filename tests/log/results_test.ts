@@ -1,4 +1,4 @@
-// What runs came to, side by side.
+// Results of runs in one table.
 import assert from "node:assert/strict";
 import { formatResults, replacedRuns, resultTable, type RunResult } from "../../src/log/results.ts";
 

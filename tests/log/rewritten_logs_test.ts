@@ -1,4 +1,4 @@
-// Logs of both versions as other tools write them anew: the records are those of the log as heed wrote it.
+// Logs of both versions rewritten by other tools: the records are those of the original log.
 import assert from "node:assert/strict";
 import { runCharts } from "../../src/chart/mod.ts";
 import { readLog } from "../../src/log/log_file.ts";

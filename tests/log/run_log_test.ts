@@ -1,4 +1,4 @@
-// The log of a run while it is written: its seal, and when the disk has it.
+// The log of a run while it is written: its seal and its syncs.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { openRunLog } from "../../src/log/run_log.ts";

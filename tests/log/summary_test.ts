@@ -1,4 +1,4 @@
-// What is told from a log as it streams by: rows of statistics that options choose, their formats, the summary.
+// Statistics from a streamed log: selected rows, their formats, the summary.
 import assert from "node:assert/strict";
 import { UserError } from "../../src/base/errors.ts";
 import type { LogRecord, StepRecord } from "../../src/log/records.ts";
@@ -98,7 +98,7 @@ Deno.test("statRows() combines tap, kind, layer, heads, statistics in the reques
     "20 grad embed - mean=-20",
     "30 grad embed - mean=-30",
   ]);
-  // Records that have none of the statistics asked for are no rows.
+  // Records without any requested statistic give no rows.
   assert.deepEqual(brief(await rowsOf({ stats: ["sink_heads"], layer: 0, every: 2 })), [
     "10 act blocks.0.attn.pattern - sink_heads=1",
     "30 act blocks.0.attn.pattern - sink_heads=1",
@@ -131,7 +131,7 @@ Deno.test("statRows() reports an unknown name at the end of the log, with the ne
     { tap: "blocks.0.atn.patern" },
     '--tap blocks.0.atn.patern: no such record in log.ndjson. Did you mean "blocks.0.attn.pattern"?',
   );
-  // Each option is judged among what those before it leave.
+  // Each option is checked among the records that match the options before it.
   await refused(
     { kind: "grad", tap: "zzzzzz" },
     "--tap zzzzzz: no such record in log.ndjson. Known: embed.",
@@ -264,7 +264,7 @@ Deno.test("statWriter() of a table repeats headings when the statistics change, 
   };
   const block = [["entropy", "sink"], ["entropy", "sink", "sink_heads"]];
   const once = [["mean", "max"], ...block, ...block];
-  // The gradient's headings stand for the tensor that follows it as well.
+  // The gradient's headings also apply to the tensor that follows it.
   assert.deepEqual(await headings(), [...once, ...once, ...once, ["mean", "max"]]);
   assert.deepEqual(await headings(["sink", "entropy", "mean"]), [["sink", "entropy", "mean"]]);
 });

@@ -1,4 +1,4 @@
-// The table of what tasks print: a record can hold nothing else.
+// The table of task records: a record can have no other fields.
 import assert from "node:assert/strict";
 import { formatRecord } from "../../src/log/records.ts";
 import { TASK_FIELDS, type TaskRecord } from "../../src/log/task_records.ts";

@@ -1,4 +1,4 @@
-// The analysis of softmax's Jacobian as a person runs it: from a configuration, from a run, and with mistakes.
+// End-to-end tests of the analysis of softmax's Jacobian: from a configuration, from a run, and with user errors.
 import assert from "node:assert/strict";
 import { type Ended, inFolder, latest, ROOT, succeeds, tree } from "./harness.ts";
 

@@ -1,4 +1,4 @@
-// Every mistake of a user's is one line on stderr and exit code 2, and leaves nothing behind.
+// Every user error is one line on stderr with exit code 2, and leaves no files.
 import assert from "node:assert/strict";
 import {
   checkpoint,
@@ -16,10 +16,10 @@ import {
   youngest,
 } from "./harness.ts";
 
-/** What a run says before it begins. */
+/** What a run prints before its first step. */
 const ANNOUNCED = /^.*\nmemory: .*\ndevice: .*\n/;
 
-/** What the driver of a software adapter says for itself. */
+/** What the driver of a software adapter prints. */
 const NOISE = /^error: XDG_RUNTIME_DIR is invalid or not set in the environment\.\n/gm;
 
 function assertOneLine({ code, stdout, stderr }: Ended, pattern: RegExp): void {
@@ -29,7 +29,7 @@ function assertOneLine({ code, stdout, stderr }: Ended, pattern: RegExp): void {
   assert.match(said, /^[^\n]+\n$/);
 }
 
-/** A script with a mistake: one line, and the folder is as it was. */
+/** Asserts that a script fails with one line and leaves the folder unchanged. */
 async function refuses(
   folder: string,
   name: (typeof SCRIPTS)[number],
@@ -94,7 +94,7 @@ Deno.test("errors in a configuration have the key, the value found and the neare
       ],
     ];
     for (const [args, pattern] of mistakes) {
-      // A place for records that would be made too early stays away as well.
+      // The file of records must not be created too early either.
       const records = args.includes("--ndjson") ? [] : ["--ndjson", "records.ndjson"];
       const announced = /output\.dir|name=latest/.test(args.join());
       const before = tree(folder);
@@ -131,7 +131,7 @@ Deno.test("unknown options are reported with the nearest one, values that are no
       folder,
       "train",
       ["--dry-run", "--ndjson", "-"],
-      /^train: --ndjson: --dry-run makes no records; leave one of them out\./,
+      /^train: --ndjson: --dry-run writes no records; leave one of them out\./,
     );
     await refuses(folder, "train", ["--dry-run", "--jobs"], /^train: --dry-run: --jobs runs nothing; /);
     await succeeds("train", ["tiny.yaml"], folder);

@@ -1,5 +1,5 @@
 // Single files: each script as one bundle, in an empty folder, without a network, with no more than its own permissions.
-// A binary of `compile` is such a file and a runtime; where a runtime to build on is at hand it is run too.
+// A binary of `compile` is such a file and a runtime; if a runtime to build on is available, it is run too.
 import assert from "node:assert/strict";
 import { type Ended, ended, inFolder, latest, ROOT, script, SCRIPTS, taskArguments } from "./harness.ts";
 
@@ -22,7 +22,7 @@ async function deno(args: string[], cwd: string, env: Record<string, string> = {
   );
 }
 
-/** What of a task's command is a permission, but for the network. */
+/** The permission flags of a task's command, except for the network. */
 function permissions(name: Script): string[] {
   return taskArguments(name).filter((arg) => arg.startsWith("--allow-") && !arg.startsWith("--allow-net"));
 }

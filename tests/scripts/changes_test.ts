@@ -1,8 +1,8 @@
-// A run that goes on although what it reads from outside its folder has changed: its data.
+// Resuming a run although data outside its folder has changed.
 import assert from "node:assert/strict";
 import { checkpoint, inFolder, latest, logOf, point, script, succeeds } from "./harness.ts";
 
-/** Takes a run that has ended back to its checkpoint of step 3, as a kill behind it leaves it. */
+/** Reverts an ended run to its checkpoint of step 3, as if it had been killed after it. */
 async function stoppedAt3(run: string): Promise<void> {
   await Deno.remove(`${run}/checkpoints/6`, { recursive: true });
   for (const which of ["last", "best"] as const) await point(run, which, "3");
@@ -12,7 +12,7 @@ async function stoppedAt3(run: string): Promise<void> {
 
 const dataOf = (path: string): unknown => JSON.parse(Deno.readTextFileSync(`${path}/state.json`)).data;
 
-/** The run that is refused and then goes on all the same; `keys` name what has changed. */
+/** Asserts that resuming fails and then succeeds with --accept-changes; `keys` name what has changed. */
 async function refusedThenAccepted(folder: string, keys: string): Promise<void> {
   const run = latest(folder);
   const path = `${run.slice(folder.length + 1)}/checkpoints/3`;
@@ -27,7 +27,7 @@ async function refusedThenAccepted(folder: string, keys: string): Promise<void> 
   const verified = await script("verify_load", [path], folder);
   assert.equal(verified.code, 1);
   assert.match(verified.stdout, /\nFAIL validation loss: data\.\S+ \S+: the data has changed/);
-  // Killed before the next checkpoint and accepted again, it has one warning all the same.
+  // Killed before the next checkpoint and accepted again, it still has one warning.
   const acceptedLog = async () => {
     const { stderr } = await succeeds("train", ["--resume", path, "--accept-changes"], folder);
     assert.match(stderr, /^warning: /);
@@ -38,7 +38,7 @@ async function refusedThenAccepted(folder: string, keys: string): Promise<void> 
   };
   await acceptedLog();
   assert.notEqual(dataOf(checkpoint(run)), dataOf(`${run}/checkpoints/3`));
-  // What was accepted and then killed before its first checkpoint never was.
+  // An accepted change is undone by a kill before the next checkpoint.
   const lines = logOf(run).split("\n");
   const end = lines.findIndex((line) => line.includes('"type":"step","step":5'));
   await stoppedAt3(run);
@@ -53,7 +53,7 @@ Deno.test("a run whose text has changed is an error of one line that names it; -
     const text = Deno.readTextFileSync(`${folder}/text.txt`);
     await Deno.writeTextFile(`${folder}/text.txt`, text.replace("31", "32"));
     await refusedThenAccepted(folder, "data.files [text.txt]");
-    // The new text is the run's from there on.
+    // From then on the new text is the run's.
     const run = latest(folder);
     await Deno.writeTextFile(
       `${run}/log.ndjson`,

@@ -1,4 +1,4 @@
-// The exercises of examples/, and what check_attention says of a learner's layers.
+// The exercises of examples/, and the output of check_attention for layers.
 import assert from "node:assert/strict";
 import { inFolder, ROOT, script } from "./harness.ts";
 
@@ -47,7 +47,7 @@ const DECODER = `
 
 const multiHead = (body: string) => `function multiHead(x, weights, options) {${body}}\n`;
 
-/** The text of an exercise with a body in the place of what it throws. */
+/** The text of an exercise with its throw replaced by a body. */
 function filled(name: string, body: string, before = ""): string {
   const text = Deno.readTextFileSync(new URL(`examples/${name}.ts`, ROOT));
   const types = text.replaceAll("../mod.ts", new URL("mod.ts", ROOT).href);

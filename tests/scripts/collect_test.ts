@@ -1,4 +1,4 @@
-// Results of many runs, read back from wherever their logs are.
+// End-to-end tests of collect: results of many runs from their logs.
 import assert from "node:assert/strict";
 import { formatRecord } from "../../src/log/records.ts";
 import { recordOf } from "../log/made_records.ts";
@@ -9,7 +9,7 @@ Deno.test("collect reads logs from any folder tree into one table, as CSV and ND
   inGrid(async (folder) => {
     await succeeds("train", ["grid.yaml", "optimizer.lr=0.01", "train.steps=6"], folder);
     await succeeds("train", ["tiny.yaml"], folder);
-    // Moved as a whole from two machines, with a link that leads to a run a second time.
+    // Moved from two machines, with a link that leads to a run a second time.
     await Deno.mkdir(`${folder}/all/deep`, { recursive: true });
     await Deno.rename(sweepOf(folder), `${folder}/all/deep/here`);
     await Deno.rename(`${folder}/runs/tiny`, `${folder}/all/there`);
@@ -53,7 +53,7 @@ Deno.test("collect reads logs from any folder tree into one table, as CSV and ND
     assert.equal(lines.length, 4);
     assert.ok(lines[3].endsWith(`,done,${results[2].log}`));
 
-    // A run that was killed counts as far as it came, and one before its first evaluation has no loss yet.
+    // A killed run has the results of its last step, and one before its first evaluation has no loss yet.
     const log = Deno.readTextFileSync(`${folder}/${results[2].log}`).split("\n");
     await Deno.writeTextFile(`${folder}/${results[2].log}`, `${log.slice(0, 3).join("\n")}\n{"v":1,"ty`);
     const { stdout } = await succeeds("collect", [results[2].log, results[0].log], folder);
@@ -66,7 +66,7 @@ Deno.test("collect reports errors in one line and exits with 2", () =>
     await Deno.writeTextFile(`${folder}/log.ndjson`, "nonsense\nmore\n");
     const mistakes: [string[], RegExp][] = [
       [[], /^collect: runs: No such file or directory\./],
-      [["empty"], /^collect: empty: there is no log of a run below\./],
+      [["empty"], /^collect: empty: expected a folder with logs of runs, found none\./],
       [["log.ndjson"], /^collect: log\.ndjson: line 1 is not a record/],
       [
         ["empty", "--format", "cvs"],

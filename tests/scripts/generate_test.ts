@@ -1,4 +1,4 @@
-// generate as a person runs it: one seed, one text; filters; the same text on both devices.
+// End-to-end tests of generate: reproducible by seed; filters; the same text on both devices.
 import assert from "node:assert/strict";
 import { inFolder, latest, script, succeeds, tree } from "./harness.ts";
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { inFolder, tree } from "./harness.ts";
 
-/** 2 x 3 runs, and a list that is none of the sweep's. */
+/** 2 x 3 runs, and a list that is not part of the sweep. */
 const GRID = `device: cpu
 data: { files: [text.txt] }
 model: { context: 16, dim: [8, 16], layers: 1, heads: 2 }

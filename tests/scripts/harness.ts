@@ -1,5 +1,4 @@
-// Scripts as a person runs them: in a process of their own, in a folder of their own, with exactly the permissions that
-// their task in deno.json gives them.
+// Runs scripts as users do: in their own process and folder, with exactly the permissions of their task in deno.json.
 import assert from "node:assert/strict";
 import { sha256Hex } from "../../src/base/hash.ts";
 import { decodeSafetensors, encodeSafetensors } from "../../src/model/formats/safetensors.ts";
@@ -43,17 +42,17 @@ export const SCRIPTS = [
   "compile",
 ] as const;
 
-/** How a script ended. */
+/** The exit code and output of a script. */
 export interface Ended {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** What may be changed about how a script is run. */
+/** Options of running a script. */
 export interface Surroundings {
   readonly env?: Record<string, string>;
-  /** A permission flag that is left out. */
+  /** A permission flag to omit. */
   readonly without?: string;
 }
 
@@ -195,7 +194,7 @@ export function logOf(run: string): string {
   return Deno.readTextFileSync(`${run}/log.ndjson`);
 }
 
-/** A log without what a clock says: the same for two runs that did the same. */
+/** A log without clock fields: equal for equal runs. */
 export function timeless(log: string): string {
   return log.replace(/"(time|ms|tokens_per_s|seconds)":("[^"]*"|[^,}]*)/g, '"$1":0');
 }

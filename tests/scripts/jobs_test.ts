@@ -1,4 +1,4 @@
-// Jobs of a sweep that are given again, runs that another process is writing, and what is left of those that were killed.
+// Repeated jobs of a sweep, runs that another process is writing, and killed runs.
 import assert from "node:assert/strict";
 import { lockFolder } from "../../src/runs/lock.ts";
 import {
@@ -28,7 +28,7 @@ const FIRST = "tiny-01-lr=0.001";
 const sweepOf = (folder: string) =>
   `runs/${tree(`${folder}/runs`).find((path) => /-sweep-[0-9a-f]{8}$/.test(path))}`;
 
-/** Starts a training and kills it when its newest log has a text. */
+/** Starts training and kills it when its newest log contains a text. */
 async function killedAt(folder: string, args: readonly string[], marker: string): Promise<string> {
   const process = start("train", args, folder);
   const newest = () => youngest(folder, sweepOf(folder));

@@ -1,4 +1,4 @@
-// The log that a checkpoint was saved with: what takes records from it is reported by --resume and verify_load, with the way on.
+// The log that a checkpoint was saved with: missing records are reported by --resume and verify_load, with the remedy.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { resume } from "../../mod.ts";
@@ -24,7 +24,7 @@ const linesOf = (run: string): string[] => logOf(run).trimEnd().split("\n");
 const lineOf = (lines: readonly string[], text: string): number =>
   lines.findIndex((line) => line.includes(text));
 
-/** Takes a run that has ended back to its checkpoint of step 4, as a kill behind it leaves it; returns its log's lines. */
+/** Reverts an ended run to its checkpoint of step 4, as if it had been killed after it; returns its log's lines. */
 async function stoppedAt4(run: string): Promise<string[]> {
   await Deno.remove(`${run}/checkpoints/6`, { recursive: true });
   for (const which of ["last", "best"] as const) await point(run, which, "4");
@@ -74,7 +74,7 @@ Deno.test("a shorter, damaged, changed, missing or foreign log, or one with gaps
     const others = `its first ${at4} records are not those that the checkpoint of step 4 was saved with: `;
     const without = (i: number) => [...lines.slice(0, i), ...lines.slice(i + 1)];
     const lacking = "lacks records that the checkpoint of step 4 was saved with";
-    // What stands in the log, what is told, and the step of the checkpoint to go on from: 0 for none.
+    // The log's lines, the message, and the step of the checkpoint to resume from: 0 for none.
     const damages: [string[] | undefined, string, number][] = [
       [lines.slice(0, 1), `has 1 ${sealed}`, 0],
       [lines.slice(0, at4 - 1), `has ${at4 - 1} ${sealed}`, 2],
@@ -106,7 +106,7 @@ Deno.test("a shorter, damaged, changed, missing or foreign log, or one with gaps
     const verified = await script("verify_load", [path], folder);
     assert.equal(verified.code, 1);
     assert.match(verified.stdout, /\nFAIL log: .*: has 0 of the/);
-    // The way on leads to the run that nothing happened to.
+    // The remedy gives the same run as without damage.
     await Deno.writeTextFile(`${run}/log.ndjson`, `${without(at4 - 1).join("\n")}\n`);
     await succeeds("train", ["--resume", `${path}/checkpoints/2`], folder);
     assert.deepEqual(outcome(run), expected);

@@ -22,7 +22,7 @@ function checkLine(task: string, line: string): string {
   return record.type;
 }
 
-/** What each task is given, and the types of its records. */
+/** The arguments of each task, and the types of its records. */
 const ASKED: readonly (readonly [Task, string, readonly string[]])[] = [
   ["show", "tokens", ["tiny.yaml", "--format", "ndjson"]],
   ["generate", "generated", ["--tokens", "20", "--format", "ndjson"]],

@@ -1,5 +1,5 @@
-// Scripts whose output goes to a pipe that does not block, as programs that multiplex their children make it: a reader that
-// is slower than the writer loses nothing.
+// Scripts that write to a non-blocking pipe, as programs that multiplex their children create it: a reader that is slower
+// than the writer loses nothing.
 import assert from "node:assert/strict";
 import { formatRecord } from "../../src/log/records.ts";
 import {

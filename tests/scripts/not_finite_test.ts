@@ -1,4 +1,4 @@
-// A model whose parameters, or whose numbers on the way, are not finite: every question refuses in one line.
+// A model whose parameters, or whose numbers on the way, are not finite: every analysis is an error of one line.
 import assert from "node:assert/strict";
 import { attentionMaps } from "../../src/interpret/attention_maps.ts";
 import { embeddings } from "../../src/interpret/embeddings.ts";

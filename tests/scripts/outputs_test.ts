@@ -1,4 +1,4 @@
-// Where a script is to write is looked at before its work, not after it.
+// Output paths are checked before a script's work, not after it.
 import assert from "node:assert/strict";
 import { inFolder, script, succeeds } from "./harness.ts";
 

@@ -1,4 +1,4 @@
-// plot as a person runs it: charts into the folders of runs, one chart of several, mistakes in one line, long logs quickly.
+// End-to-end tests of plot: charts in run folders, one chart of several runs, errors of one line, speed on long logs.
 import assert from "node:assert/strict";
 import { assertReads } from "../chart/picture.ts";
 import { type MadeLog, madeLog, writeLog } from "../chart/run_log.ts";
@@ -50,7 +50,7 @@ Deno.test("plot writes the charts of each run into its charts folder and prints 
     for (const path of printed) assertReads(await Deno.readTextFile(`${folder}/${path}`));
     const charts = tree(folder).filter((path) => path.endsWith(".svg"));
     assert.deepEqual(charts, printed.toSorted());
-    // No argument is the latest run.
+    // Without an argument the latest run is drawn.
     assert.equal((await succeeds(folder, [])).trim().split("\n").length, 9);
   }));
 
@@ -135,7 +135,7 @@ Deno.test("plot reports every error in one line, exits with 2 and writes nothing
       [["small", "--metric", "accuracy"], /accuracy: small has none, because it has no evaluation/],
       [["small", "--metric", "loss", "--x", "second"], /--x second: .* Did you mean "seconds"\?/],
       [["small", "--metric", "loss", "--secnd", "lr"], /--secnd: unknown option\. Did you mean "second"\?/],
-      [["small", ...tap, "--metric", "loss"], /--tap: draws another chart than --metric loss/],
+      [["small", ...tap, "--metric", "loss"], /--tap: cannot be combined with --metric loss/],
       [["small", ...tap], /--tap blocks\.0\.attn\.pattern: give the statistic too/],
       [["small", ...tap, "--stat", "entrpy"], /--stat entrpy: .*Did you mean "entropy"\?/],
       [
@@ -164,7 +164,7 @@ Deno.test("plot reports every error in one line, exits with 2 and writes nothing
 Deno.test("plot of a log of 10,000 steps and 20,000 statistics takes less than 6 s and 300 MB", () =>
   inFolder(async (folder) => {
     await makeRun(folder, "long/1", { steps: 10_000, layers: 2, heads: 6, every: 10, evaluate: 1000 });
-    // A program that runs the script's module and says what it took, for no tool that measures is everywhere.
+    // Runs the script's module and prints its time and memory, because no measuring tool is available everywhere.
     const program = `const peak = { rss: 0 };
       setInterval(() => peak.rss = Math.max(peak.rss, Deno.memoryUsage().rss), 5);
       const { runCharts } = await import(${JSON.stringify(new URL("mod.ts", ROOT).href)});

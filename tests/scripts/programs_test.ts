@@ -1,9 +1,9 @@
-// Programs of examples/ run as a person runs them, print what they promise, and are short enough to read at once.
+// Programs of examples/ run, print what they promise, and are short.
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { inFolder, ROOT } from "./harness.ts";
 
-/** Arguments and what the last line says. */
+/** Arguments and the expected last line. */
 const PROGRAMS: Readonly<Record<string, readonly [args: readonly string[], last: RegExp]>> = {
   "own_kernel.ts": [[], /^(cpu|webgpu) y -8 -0\.125 0 1 27 dx 12 0\.75 0 3 27$/],
   "encoder_block.ts": [[], /^192 numbers, sum of squares [\d.]+, norm of dwq [\d.]+$/],

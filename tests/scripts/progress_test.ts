@@ -1,4 +1,4 @@
-// Progress as a person sees it: one line on a terminal of 60 columns, erased in the end; in a pipe none of it.
+// Progress: one line on a terminal of 60 columns, erased at the end; nothing in a pipe.
 import assert from "node:assert/strict";
 import { inFolder, script, start, succeeds, TEXT } from "./harness.ts";
 import { assertOneLine, hasTerminal, onTerminal, partsOf, screenOf } from "./screen.ts";
@@ -112,6 +112,6 @@ Deno.test("generate writes each token to a pipe when it is generated, and nothin
     await process.stderr.cancel();
     assert.equal((await process.status).code, 0);
     assert.equal(chunks.join(""), texts.map((text) => `${text}\n`).join(""));
-    // A reader that is slow gets several tokens at once.
+    // A slow reader gets several tokens at once.
     assert.ok(chunks.length >= 20, `${chunks.length} pieces`);
   }));

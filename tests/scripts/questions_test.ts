@@ -1,4 +1,4 @@
-// What a person asks a trained model: each task once from a run's folder, its numbers against one another's.
+// Analyses of a trained model: each task once from a run's folder, their numbers compared with one another.
 import assert from "node:assert/strict";
 import { argumentsOf, oneOf } from "../../src/cli/options.ts";
 import { charTokenizer } from "../../src/data/char_tokenizer.ts";
@@ -248,7 +248,7 @@ Deno.test("the empty prompt is continued from a first token, given as its text o
     assert.equal(await texts("--first", idsOf("T")), expected);
     const [first] = await objects("next_token", "--first", "T", "--text", "he numb", "--top", "1");
     assert.deepEqual([first], await objects("next_token", "--text", "The numb", "--top", "1"));
-    // The first token of a text has a cross-entropy once something stands before it.
+    // The first token of a text has a cross-entropy only if a token precedes it.
     const [alone] = await objects("perplexity", "--first", "T", "--text", "h");
     assert.equal(alone.tokens, 1);
     for (

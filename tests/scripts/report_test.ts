@@ -1,4 +1,4 @@
-// The report of a run: one HTML file that stands alone, whatever the run was named and whatever its charts hold.
+// The report of a run: one self-contained HTML file, whatever the run's name and charts contain.
 import assert from "node:assert/strict";
 import { type ReportOptions, runReport } from "../../src/chart/report.ts";
 import { lossChart } from "../../src/chart/loss_chart.ts";
@@ -158,7 +158,7 @@ Deno.test("charts of one page share no id, and each refers to its own", async ()
     const used = [...tags.matchAll(/(?:url\(#|href="#|aria-labelledby=")([^")]*)/g)].map(([, id]) => id);
     assert.ok(used.length > 0 && used.every((id) => ids.includes(id)), `${used} of ${ids}`);
   }
-  // What is written between tags stays as it is.
+  // Text between tags is unchanged.
   assert.match(svgs[1], /<title id="chart1-t">id="t" url\(#a\)<\/title>/);
 });
 
@@ -216,7 +216,7 @@ Deno.test("a report of many records collapses its texts and statistics and omits
   const folded = [...html.matchAll(/<details>[\s\S]*?<\/details>/g)].map(([part]) => part).join();
   assert.ok(folded.includes("text 500;") && !folded.includes("text 550;") && folded.includes(">tap299.<"));
   assert.ok(text.includes("ended no, or not yet"));
-  // A page of 301 rows and not a log.
+  // A page of 301 rows, not the whole log.
   assert.ok(html.length < 60_000, `${html.length}`);
 });
 

@@ -1,4 +1,4 @@
-// A run that was stopped, by whatever means and wherever, and goes on: nobody can tell it from one that was not.
+// A run that was stopped at any point and resumed equals an uninterrupted one.
 import assert from "node:assert/strict";
 import {
   checkpoint,
@@ -18,7 +18,7 @@ import {
   youngest,
 } from "./harness.ts";
 
-/** Checkpoints with and without an evaluation, dropout, accumulation: everything that a step depends on. */
+/** Checkpoints with and without an evaluation, dropout, accumulation: everything that affects a step. */
 const LONG = [
   "tiny.yaml",
   "train.steps=300",
@@ -28,7 +28,7 @@ const LONG = [
   "output.checkpoint_every=30",
 ];
 
-/** What two runs must agree in: the log without times, the checkpoints there are, and the bytes of the last. */
+/** What must be equal in two runs: the log without times, the checkpoints, and the bytes of the last one. */
 function outcome(run: string): unknown {
   const steps = [...Deno.readDirSync(`${run}/checkpoints`)].map(({ name }) => name).sort();
   const best = checkpoint(run, "best").split("/").at(-1);
@@ -43,7 +43,7 @@ function runOf(folder: string): string | undefined {
   }
 }
 
-/** The log of the newest run, which may not be there yet. */
+/** The log of the newest run, which may not exist yet. */
 function logSoFar(folder: string): string {
   try {
     return logOf(youngest(folder));
@@ -66,7 +66,7 @@ for (const device of ["cpu", "webgpu"]) {
       for (let kills = 0; kills < 3; kills++) {
         const run = runOf(folder);
         const process = start("train", run === undefined ? long : ["--resume", run], folder);
-        // The first kill leaves a checkpoint to go on from; the others come whenever they come, loading included.
+        // The first kill leaves a checkpoint to resume from; the others come at any time, also while loading.
         if (run === undefined) await until(() => lines(folder) > 35);
         delays.push(Math.random() * (run === undefined ? 200 : 600));
         await new Promise((resume) => setTimeout(resume, delays.at(-1)));
@@ -109,7 +109,7 @@ Deno.test("Ctrl-C before the first step leaves a run that can be resumed", () =>
     const expected = outcome(latest(folder));
     await Deno.remove(`${folder}/runs`, { recursive: true });
     const process = start("train", ["tiny.yaml"], folder);
-    // The announcement comes when signals are heard and before anything is written.
+    // The announcement comes after signal handlers are installed and before anything is written.
     const reader = process.stderr.getReader();
     await reader.read();
     process.kill("SIGINT");
@@ -135,7 +135,7 @@ Deno.test("a second Ctrl-C exits at once, in the middle of a long evaluation", (
     const asked = performance.now();
     process.kill("SIGINT");
     assert.equal((await end).code, 130);
-    // Signals are heard every 100 ms; the rest is for a busy machine.
+    // Signals are handled every 100 ms; the rest is for a busy machine.
     assert.ok(performance.now() - asked < 1500);
   }));
 

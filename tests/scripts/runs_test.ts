@@ -1,4 +1,4 @@
-// Runs as a person finds them: listed whatever stands between them, named by the beginning of a time or id.
+// Finding runs: listed among damaged folders, named by the beginning of a time or id.
 import assert from "node:assert/strict";
 import { basename } from "node:path";
 import { ended, inFolder, latest, script, start, succeeds, tree, until } from "./harness.ts";
@@ -66,7 +66,7 @@ Deno.test("collect follows a text file latest, where there are no links", () =>
     assert.match(stdout, /\ntiny .* done\n$/);
   }));
 
-/** What runs/latest stands for: the run that stats reads. */
+/** The run of runs/latest: the one that stats reads. */
 async function named(folder: string, path = "runs/latest"): Promise<string> {
   const { stdout } = await succeeds("stats", [path], folder);
   return stdout.split("\n")[0].replace(/\/log\.ndjson$/, "");
@@ -89,7 +89,7 @@ Deno.test("runs/latest points at the newest run with a checkpoint", () =>
     process.kill("SIGINT");
     assert.equal((await ended(process)).code, 130);
     assert.equal(await named(folder), `runs/${log()!.replace(/\/log\.ndjson$/, "")}`);
-    // It was removed: the one before is the newest again.
+    // After its removal the previous one is the newest again.
     await Deno.remove(`${folder}/runs/younger`, { recursive: true });
     assert.equal(await named(folder), first);
     await succeeds("generate", ["--prompt", "The ", "--tokens", "2"], folder);

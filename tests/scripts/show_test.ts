@@ -1,4 +1,4 @@
-// Data as a person meets it: `show`, a task of one's own, and a tokenizer that a checkpoint carries by itself.
+// End-to-end tests of data: `show`, a user's task, and the tokenizer in a checkpoint.
 import assert from "node:assert/strict";
 import golden from "../golden/tokenizer_ids.json" with { type: "json" };
 import { checkpoint, inFolder, latest, logOf, script, succeeds } from "./harness.ts";

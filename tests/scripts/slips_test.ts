@@ -1,8 +1,8 @@
-// Slips of a user's that were passed over in silence, as a person makes them: one line that says what is known instead.
+// User errors that could be ignored silently are one line with the valid alternatives.
 import assert from "node:assert/strict";
 import { inFolder, script, type SCRIPTS, tree } from "./harness.ts";
 
-/** One line and exit code 2, and the folder is as it was. */
+/** Asserts one line, exit code 2, and an unchanged folder. */
 async function refuses(
   folder: string,
   name: (typeof SCRIPTS)[number],

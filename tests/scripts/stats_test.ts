@@ -1,4 +1,4 @@
-// stats as a person runs it: what there is, rows in three formats, mistakes, and a reader that goes away.
+// End-to-end tests of stats: the summary, rows in three formats, errors, and a closed pipe.
 import assert from "node:assert/strict";
 import { formatRecord, type LogRecord } from "../../src/log/records.ts";
 import { inFolder, latest, script, start, succeeds } from "./harness.ts";
@@ -122,7 +122,7 @@ Deno.test("stats with options prints the rows they choose as a table, CSV and ND
       `${lead},"stat":"entropy","value":4.75}`,
       `${lead},"stat":"sink","value":null,"value_status":"nan"}`,
     ]);
-    // A format alone asks for every row.
+    // A format without other options selects every row.
     assert.equal((await rows("--format", "csv")).length, 1 + 2 * 20);
   }));
 

@@ -1,4 +1,4 @@
-// Sweeps as a person runs them: many runs, one table; killed in the middle and gone on with; as commands for other programs.
+// End-to-end tests of sweeps: many runs, one table; killed and continued; as jobs for other programs.
 import assert from "node:assert/strict";
 import {
   ended,
@@ -71,7 +71,7 @@ Deno.test("a 2 x 3 sweep killed in the middle, twice, continues by the same comm
       const process = start("train", ["grid.yaml"], folder);
       await until(() => {
         try {
-          // Asked once: between two answers the next run may begin, and would be killed before its first checkpoint.
+          // Checked once: between two checks the next run may begin, and would be killed before its first checkpoint.
           const run = latest(folder, sweepOf(folder).slice(folder.length + 1));
           return run.includes(name) && logOf(run).includes(marker);
         } catch {
@@ -92,7 +92,7 @@ Deno.test("a 2 x 3 sweep killed in the middle, twice, continues by the same comm
     assert.deepEqual(resumed.stderr.match(/\(already ended\)/g)?.length, 3);
     const outputs = { logs: logsOf(sweep), chart: Deno.readTextFileSync(`${sweep}/val_loss.svg`) };
     assert.deepEqual(outputs, expected);
-    // One folder a run: what was begun was gone on with, and what had ended was left as it was.
+    // One folder per run: started runs were resumed, and ended ones left unchanged.
     const folders = tree(sweep).filter((path) => /^grid-\d\d-[^/]+\/[^/]+$/.test(path));
     assert.equal(folders.length, 6);
     assert.deepEqual(
@@ -221,7 +221,7 @@ Deno.test("mistakes in a sweep are one line with the run and the key, exit code 
     );
   }));
 
-/** Whether a program is there to be run. */
+/** Whether a program is installed. */
 async function isInstalled(program: string): Promise<boolean> {
   try {
     return (await new Deno.Command(program, { args: ["--version"], stdout: "null", stderr: "null" }).output())

@@ -1,4 +1,4 @@
-// The tasks of deno.json as a newcomer meets them: what they are for, their --help, and the lines that it says to try.
+// The tasks of deno.json: their descriptions, their --help, and its examples.
 import assert from "node:assert/strict";
 import project from "../../deno.json" with { type: "json" };
 import { argumentsOf, type Command, helpOf, numberOption, splitOverrides } from "../../src/cli/options.ts";
@@ -42,7 +42,7 @@ for (const name of SCRIPTS) {
       for (const example of examples) {
         const [deno, task, of, ...args] = words(example.trim());
         assert.deepEqual([deno, task, of], ["deno", "task", name]);
-        // With --help the rest is read and checked, and nothing is done.
+        // With --help the other arguments are parsed and checked, but nothing is run.
         const checked = await script(name, [...args, "--help"], folder);
         assert.deepEqual([checked.code, checked.stderr], [0, ""], example);
         if (name !== "train" || args.includes("--resume")) continue;

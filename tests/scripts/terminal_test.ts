@@ -1,4 +1,4 @@
-// What others wrote, in files, names and logs, is shown on a terminal and never sent to it.
+// Control characters in files, names and logs are escaped on a terminal.
 import assert from "node:assert/strict";
 import { type Ended, inFolder, ROOT, script } from "./harness.ts";
 
@@ -13,7 +13,7 @@ function assertPlain({ stdout, stderr }: Ended): void {
   }
 }
 
-/** A mistake: one line of at most 500 characters, which it returns. */
+/** Asserts an error of one line of at most 500 characters, and returns it. */
 function assertOneLine(result: Ended): string {
   assertPlain(result);
   assert.equal(result.code, 2, result.stderr);

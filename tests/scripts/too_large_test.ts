@@ -1,8 +1,8 @@
-// Numbers that no machine has room for are one line at once, from the command line and from files.
+// Numbers that need more memory than any machine has fail at once with one line, from the command line and from files.
 import assert from "node:assert/strict";
 import { ended, inFolder, reseal, start } from "./harness.ts";
 
-/** Whoever begins to unroll, allocate or plan is still at it, or has run out of memory, by then. */
+/** Time limit: unrolling, allocating or planning would take longer or run out of memory. */
 const LIMIT_MS = 20_000;
 
 async function refuses(

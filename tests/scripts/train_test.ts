@@ -1,4 +1,4 @@
-// What a training run leaves behind and says: its files, its records in a pipe, its progress on a terminal.
+// The outputs of a training run: its files, its records in a pipe, its progress on a terminal.
 import assert from "node:assert/strict";
 import {
   checkpoint,
@@ -75,7 +75,7 @@ Deno.test("every line of the log is a record with its fields in the order of the
     assert.deepEqual(records.map(({ type }) => type), ["run", ...half, ...half, "sample", "done"]);
     const steps = records.filter(({ type }) => type === "step");
     assert.deepEqual(steps.map(({ step }) => step), [1, 2, 3, 4, 5, 6]);
-    // Three values a step and an evaluation.
+    // Three values per step and per evaluation.
     assert.deepEqual(steps.map(({ counter }) => counter), [3, 6, 9, 15, 18, 21]);
   }));
 

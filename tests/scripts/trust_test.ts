@@ -1,5 +1,5 @@
-// Code that a checkpoint names runs only where the user has trusted it by its hash: every task that loads one, every way a
-// file can be another than it was, and the file that remembers.
+// Code that a checkpoint names runs only if the user has trusted it by its hash: in every task that loads checkpoints, for
+// every way a file can change, and with the file that records trusted hashes.
 import assert from "node:assert/strict";
 import { cpSync } from "node:fs";
 import { join } from "node:path";
@@ -19,7 +19,7 @@ import {
 } from "./harness.ts";
 
 const HOOKS = "export const freeze = () => [];\n";
-/** The same, and it leaves a trace of having run. */
+/** The same, but running it leaves a file. */
 const ATTACK = `${HOOKS}try { Deno.writeTextFileSync("ran", ""); } catch { Deno.exit(99); }\n`;
 const TRUSTED = join(DATA_HOME, "heed", "trusted.json");
 

@@ -1,4 +1,4 @@
-// However a user's file throws, heed says so in a line above its stack and exits with 2; proved with more files by
+// Any error thrown by a user's file is reported in a line above its stack with exit code 2; tested with more files by
 // `deno task prove_hooks`.
 import assert from "node:assert/strict";
 import { inFolder, script, tree } from "./harness.ts";

@@ -1,4 +1,4 @@
-// A user's file that imports heed, by any name and from any folder, is given the heed that runs: by a task and in a bundle.
+// A user's file that imports heed, by any name and from any folder, gets the running heed: in a task and in a bundle.
 import assert from "node:assert/strict";
 import { relative } from "node:path";
 import { type Ended, ended, inFolder, logOf, ROOT, script, taskArguments, youngest } from "./harness.ts";
@@ -20,7 +20,7 @@ type Train = (args: string[], cwd: string) => Promise<Ended>;
 
 const byTask: Train = (args, cwd) => script("train", args, cwd);
 
-/** The bundle of train, made once. */
+/** The bundle of train, built once. */
 let bundle: Promise<string> | undefined;
 
 async function bundled(): Promise<string> {
@@ -47,7 +47,7 @@ const byBundle: Train = async (args, cwd) => {
   return await ended(command.spawn());
 };
 
-/** Trains with hooks in `folder`, and returns what was said and the loss of the first step. */
+/** Trains with hooks in `folder`, and returns the output and the loss of the first step. */
 async function trainsWith(train: Train, folder: string, hooks: string): Promise<[Ended, unknown]> {
   await Deno.writeTextFile(`${folder}/hooks.ts`, hooks);
   const result = await train(["tiny.yaml", "sample.tokens=0", "--hooks", "hooks.ts"], folder);
@@ -56,7 +56,7 @@ async function trainsWith(train: Train, folder: string, hooks: string): Promise<
   return [result, JSON.parse(steps[0]).loss];
 }
 
-/** Runs `body` in a folder of the project's own, then in one far from it. */
+/** Runs `body` in a folder inside the project, then in one outside it. */
 async function inBoth(body: (folder: string) => Promise<void>): Promise<void> {
   await inFolder(body);
   await inFolder(async (elsewhere) => {

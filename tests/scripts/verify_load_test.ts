@@ -1,4 +1,4 @@
-// verify_load on checkpoints that are whole, and on every way a file of theirs can be damaged by a byte.
+// verify_load on intact checkpoints, and on checkpoints with one damaged byte in any file.
 import assert from "node:assert/strict";
 import { checkpoint, inFolder, latest, point, reseal, script, succeeds } from "./harness.ts";
 
@@ -33,7 +33,7 @@ async function changeByte(path: string, at: (bytes: Uint8Array) => number, to?: 
   await Deno.writeFile(path, bytes);
 }
 
-/** The index of a text in the bytes of a file, and so many bytes on. */
+/** The index of a text in the bytes of a file, plus `more`. */
 const indexOf = (text: string, more = 0) => (bytes: Uint8Array): number => {
   const at = new TextDecoder("latin1").decode(bytes).indexOf(text);
   assert.ok(at >= 0, text);

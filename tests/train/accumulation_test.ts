@@ -1,5 +1,5 @@
-// Gradient accumulation: a step is the same in however many passes its rows come, also where rows have unequal numbers of
-// targets, and its records count targets.
+// Gradient accumulation: a step is the same for any number of passes, also if rows have unequal numbers of targets, and its
+// records count targets.
 import assert from "node:assert/strict";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import { IGNORE } from "../../src/data/mod.ts";
@@ -94,7 +94,7 @@ for (const [what, sections] of Object.entries(COUNTED)) {
       }
       if (what === "whole windows") assert.equal(tokens, 4 * 6 * 12);
       else assert.ok(tokens < 4 * 6 * config.model.context);
-      // A processor's first window has one step.
+      // The first window on the CPU has one step.
       const [{ tokens: first, ms, tokens_per_s }] = steps;
       assertNear(tokens_per_s, 1000 * first / ms, "tokens_per_s");
     }));

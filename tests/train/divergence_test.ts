@@ -1,4 +1,4 @@
-// A run that diverges: what its log says, when it stops, which checkpoint stays, and what a sweep makes of it.
+// A run that diverges: its log, when it stops, its checkpoints, and the sweep around it.
 import assert from "node:assert/strict";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import type { LogRecord, WarningRecord } from "../../src/log/records.ts";
@@ -6,7 +6,7 @@ import type { TrainOptions } from "../../src/train/progress.ts";
 import { resume, train } from "../../src/train/train.ts";
 import { checkpoint, inFolder, logOf, script, timeless } from "../scripts/harness.ts";
 
-/** Steps that leave the parameters as they are; the next one makes them huge, and all losses behind it NaN. */
+/** Steps that leave the parameters unchanged; the next one makes them huge, and all later losses NaN. */
 const FROZEN = 6;
 const HOOKS = `export const freeze = ({ step }) => step <= ${FROZEN} ? ["**"] : [];`;
 
@@ -29,7 +29,7 @@ function configOf(folder: string, overrides: Record<string, unknown> = {}): Conf
   return resolveConfig(raw, { place: "test", name: "test" });
 }
 
-/** Trains, and gives the log as records of a type. */
+/** Trains, and returns a function that gives the log's records of a type. */
 async function trained(config: Config, options: TrainOptions = {}) {
   const { folder, ...outcome } = (await train(config, options))!;
   const records: LogRecord[] = logOf(folder.path).trim().split("\n").map((line) => JSON.parse(line));

@@ -1,4 +1,4 @@
-// A model of entmax15 attention as any other: it trains, is tracked, is stopped and goes on, on the CPU and on WebGPU.
+// A model with entmax15 attention trains, is tracked, stopped and resumed, on the CPU and on WebGPU.
 import { assertEquals } from "../../src/std/assert.ts";
 import { findAdapter } from "../../src/device/mod.ts";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
@@ -28,7 +28,7 @@ function configOf(folder: string, device: string): Config {
 
 const VOLATILE = new Set(["time", "ms", "seconds", "tokens_per_s", "path", "name"]);
 
-/** Records of steps, evaluations and statistics without what the clock decides. */
+/** Records of steps, evaluations and statistics without clock fields. */
 async function recordsOf(path: string): Promise<LogRecord[]> {
   const all = await Array.fromAsync(readLog(path));
   return all.filter(({ type }) => ["step", "eval", "stat"].includes(type)).map((record) =>

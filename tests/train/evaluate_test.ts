@@ -1,4 +1,4 @@
-// The scores of answers against those counted from the logits by hand, and what a log's evaluations hold.
+// The scores of answers against those computed from the logits by hand, and the evaluations in a log.
 import assert from "node:assert/strict";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { cpuDevice } from "../../src/device/mod.ts";
@@ -53,7 +53,7 @@ Deno.test("loss, accuracy and exact match of answers equal those computed from t
   assert.ok(Math.abs(loss - nats / tokens) < 1e-6, `${loss}, by hand ${nats / tokens}`);
   assert.ok(Math.abs(loss - splitLoss) > 1e-4, "the loss of all tokens is another");
   assert.equal(accuracy, allRight / all);
-  // A model that has learnt nothing is right now and then, or the comparison shows nothing.
+  // An untrained model is sometimes right, otherwise the comparison would be vacuous.
   assert.ok(right > 0 && right < tokens);
 });
 

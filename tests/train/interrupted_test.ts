@@ -1,11 +1,11 @@
-// A training whose device goes away, whose terminal closes, or whose disk refuses: what it says, and what is left.
+// Training interrupted by a lost device, a closed terminal, or a disk error: its messages and files.
 import assert from "node:assert/strict";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { openLog } from "../../src/log/log_file.ts";
 import { resume, train, type TrainResult } from "../../src/train/train.ts";
 import { checkpoint, ended, inFolder, latest, logOf, start, until, youngest } from "../scripts/harness.ts";
 
-/** Calls `train` with the WebGPU object that its device stands on. */
+/** Calls `train`, and passes on the WebGPU object of its device. */
 async function withRawDevice(
   train: (raw: () => GPUDevice) => Promise<TrainResult | undefined>,
 ): Promise<TrainResult | undefined> {

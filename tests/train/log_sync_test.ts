@@ -1,9 +1,9 @@
-// A checkpoint that stands on the disk has its log there: the order of what a run writes, as a power cut would find it.
+// A checkpoint on disk always has its log on disk: the order of writes and syncs, for the case of a power cut.
 import assert from "node:assert/strict";
 import { resolveConfig } from "../../src/config/mod.ts";
 import { train } from "../../src/train/train.ts";
 
-/** What the run does to its log, and the checkpoints that it puts in place, in order. */
+/** Writes and syncs of the log, and checkpoints put in place, in order. */
 async function watched(body: () => Promise<unknown>): Promise<string[]> {
   const events: string[] = [];
   const logs = new WeakSet<Deno.FsFile>();

@@ -1,4 +1,4 @@
-// Training on a mixture: it goes on exactly where it stopped, and its evaluations say what each source costs.
+// Training on a mixture: it resumes exactly where it stopped, and its evaluations have the loss of each source.
 import assert from "node:assert/strict";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
 import { resume, train } from "../../src/train/train.ts";

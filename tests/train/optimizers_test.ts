@@ -1,5 +1,5 @@
-// Optimizers, schedules, initialisation and freezing as a run has them: each learns, goes on from a checkpoint as if nothing
-// had happened, and keeps the states that its name promises.
+// Optimizers, schedules, initialisation and freezing in runs: each learns, resumes exactly from a checkpoint, and keeps its
+// documented states.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";

@@ -46,7 +46,7 @@ async function errors(device: Device): Promise<{ loss: number; norm: number; gra
   return worst;
 }
 
-/** What was asked for is 1e-4; 1e-5 also tells the two forms of GELU apart. PyTorch's own float32 stays within 5e-6. */
+/** The requirement is 1e-4; 1e-5 also distinguishes the two forms of GELU. PyTorch's own float32 stays within 5e-6. */
 function check(worst: { loss: number; norm: number; gradient: number }): void {
   console.log(`      largest relative errors: ${JSON.stringify(worst)}`);
   assert.ok(worst.loss <= 1e-5, `losses: ${worst.loss}`);

@@ -64,7 +64,7 @@ for (const golden of Object.values(runs)) {
       await Deno.writeTextFile(`${folder}/text.txt`, "the cat sat on the mat\n".repeat(20));
       const actual = await ratesOf(folder, golden);
       assert.equal(actual.length, losses.length);
-      // A step's rate is what the evaluations before it made of the first one.
+      // A step's rate is the first one, reduced by the evaluations before the step.
       const expected = [made_with.lr, ...rates.slice(0, -1)];
       assert.ok(new Set(expected).size > 3, "the rate is lowered");
       actual.forEach((lr, i) =>

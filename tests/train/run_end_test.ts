@@ -1,5 +1,4 @@
-// The end of a run: what it needs is checked before step 1, and what fails of it all the same is a warning, not a run
-// without an end.
+// The last tasks of a run: their requirements are checked before step 1, and failures at the end are warnings.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type Config, loadSweep, resolveConfig } from "../../src/config/mod.ts";

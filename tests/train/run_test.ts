@@ -1,4 +1,4 @@
-// The loop of training and what it stands on: accumulation, the schedule, memory over many steps, and how it fails.
+// The training loop: accumulation, the schedule, memory over many steps, and failures.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
@@ -32,7 +32,7 @@ function configOf(train: Record<string, unknown>, model: Record<string, unknown>
   return resolveConfig(raw, { place: "test", name: "test" });
 }
 
-/** Losses, gradient norms and parameters after three steps on the same 8 uneven samples a step, in batches of `batch`. */
+/** Losses, gradient norms and parameters after three steps on the same 8 uneven samples per step, in batches of `batch`. */
 async function threeSteps(device: Device, batch: number, model: Record<string, unknown> = {}) {
   const config = configOf({ batch, accumulate: 8 / batch }, model);
   const { architecture, layout } = modelOf(config, charTokenizer("abcdefghij"));
@@ -142,7 +142,7 @@ for (const device of ["cpu", "webgpu"]) {
           if (record.type === "step" && ++taken === 3) throw new UserError("The disk is full.");
         },
       };
-      // A window on its way when the error comes must not surface later as a rejection nobody handles.
+      // A window pending at the time of the error must not cause an unhandled rejection later.
       await assert.rejects(train(configured({ device }), { records }), /^UserError: The disk is full\.$/);
       await new Promise((resume) => setTimeout(resume, 50));
     }));
@@ -211,7 +211,7 @@ for (const device of ["cpu", "webgpu"]) {
       console.log(
         `      ${device}: heap ${(heap / 1024).toFixed(0)} KiB, resident ${(rss / 1024).toFixed(0)} KiB`,
       );
-      // About 1,050 steps lie between. Compiled code and caches still settle by 100 KiB (measured; 20 bytes a step after
+      // About 1,050 steps lie between. Compiled code and caches still settle by 100 KiB (measured; 20 bytes per step after
       // 10,000); a heap that kept a record of each step would grow by 300 KiB, one that kept what it reads by megabytes.
       assert.ok(heap < 250_000, `the heap grew by ${heap} bytes`);
       // The allocator's own pools move by a few MiB; a leak of a step's 200 KB of tensors would be 200 MB.

@@ -1,4 +1,4 @@
-// What a configuration needs is added up before anything is unrolled, allocated or planned.
+// The memory that a configuration needs is estimated before anything is unrolled, allocated or planned.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { loadConfig, resolveConfig } from "../../src/config/mod.ts";

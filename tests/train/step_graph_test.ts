@@ -1,5 +1,5 @@
-// The graph of a training step, for every option of a model that a configuration has: it learns, its gradient is right,
-// and its parameters are those of the papers and start as they say.
+// The graph of a training step for every model option: it learns, its gradient is right, and its parameters have the names,
+// shapes and initial distributions of the papers.
 import assert from "node:assert/strict";
 import { randomStream } from "../../src/base/random.ts";
 import { type Config, resolveConfig } from "../../src/config/mod.ts";
@@ -208,7 +208,7 @@ Deno.test("logitsGraph() of the last positions of each row equals that of all po
   };
   const all = await logits();
   const V = TOKENIZER.size;
-  // Rows of a product do not know of one another: the same bits.
+  // Rows of a matrix product are independent: the same bits.
   for (const n of [1, 2, 5]) {
     const last = [0, 1].flatMap((row) => all.slice((5 * row + 5 - n) * V, 5 * (row + 1) * V));
     assert.deepEqual(await logits(n), last, `the last ${n}`);
