@@ -55,7 +55,7 @@ export function checkOrder(nodes: readonly Node[], outputs: Readonly<Record<stri
         throw new Error(
           `${placeOf(node)} would replace the ${role} ${
             formatSpec(source)
-          }: only a state or a result may be.`,
+          }: only states and results can be replaced.`,
         );
       }
       writers.set(memoryOf(x), node);

@@ -54,14 +54,14 @@ export async function chooseDevice(
   work: () => readonly Workload[],
   find: () => Promise<GPUAdapter | undefined> = findAdapter,
 ): Promise<Chosen> {
-  if (choice === "cpu") return onCpu("as asked for");
+  if (choice === "cpu") return onCpu("as requested");
   const adapter = await find();
   if (!adapter) {
     if (choice === "auto") return onCpu("no WebGPU adapter was found");
     const looked = INSTALL[Deno.build.os] ?? "looked for a Vulkan driver";
-    throw new UserError(`device: no adapter for "webgpu", ${looked}, or ask for "cpu".`);
+    throw new UserError(`device: no adapter for "webgpu", ${looked}, or use "cpu".`);
   }
-  if (choice === "webgpu") return onWebgpu(adapter, "as asked for");
+  if (choice === "webgpu") return onWebgpu(adapter, "as requested");
   if (!isSoftware(adapter)) return onWebgpu(adapter, "a GPU");
   const workloads = work();
   let estimate;

@@ -116,7 +116,7 @@ export async function guarded(
   const [memory, validation] = await scopes();
   if (memory) {
     return new UserError(
-      `${what} needs ${showBytes(bytes)} (${bytes} bytes), which ${name} has not left: ${REMEDY}`,
+      `${what} needs ${showBytes(bytes)} (${bytes} bytes), more than ${name} has left: ${REMEDY}`,
     );
   }
   return validation ? new Error(`WebGPU, ${what}: ${validation.message}`) : undefined;

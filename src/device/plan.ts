@@ -69,7 +69,7 @@ function checkIterations(
   if (!iterations || iterations.count <= maxIterations) return;
   const [most, count] = [maxIterations, iterations.count].map((n) => n.toLocaleString("en-US"));
   throw new UserError(
-    `${path ? `${path}: ` : ""}${label}: ${iterations.of} is beyond what the software adapter computes ` +
+    `${path ? `${path}: ` : ""}${label}: ${iterations.of} exceeds what the software adapter computes ` +
       `(${most} iterations of a kernel's loops, this one takes ${count}): use the CPU or a GPU.`,
   );
 }

@@ -37,7 +37,7 @@ function directive(text: string): { word: string; rest: string } | undefined {
   }
   if (word === "each" && !EACH.test(rest)) {
     throw new SyntaxError(
-      `Template line is not "each x in 0..COUNT", "by SIZE" or "over LANES" behind it: ${line}`,
+      `Template line is not "each x in 0..COUNT", optionally followed by "by SIZE" or "over LANES": ${line}`,
     );
   }
   return { word, rest };

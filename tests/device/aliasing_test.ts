@@ -136,7 +136,7 @@ Deno.test("an in-place operation on a constant, an input or a view of one is rej
     onto(constant(2, [64])),
     /^Error: assign at blocks\.0 would replace the constant f32\[64\]: only/,
   );
-  assert.throws(onto(view(input("w", [128]), [64], 64)), /would replace the input f32\[128\]: only a state/);
+  assert.throws(onto(view(input("w", [128]), [64], 64)), /would replace the input f32\[128\]: only states/);
   onto(state("w", [64]))();
   onto(add(input("w", [64]), constant(2, [64])))();
 });

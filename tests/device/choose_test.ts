@@ -41,7 +41,7 @@ Deno.test("auto without an adapter chooses the CPU and reports it", async () => 
 Deno.test("webgpu without an adapter is a UserError in one line that names the missing driver", async () => {
   await assert.rejects(() => chooseDevice("webgpu", LONG, none), (error: Error) => {
     assert.ok(error instanceof UserError && !error.message.includes("\n"));
-    assert.match(error.message, /^device: no adapter for "webgpu", looked for a .+, or ask for "cpu"\.$/);
+    assert.match(error.message, /^device: no adapter for "webgpu", looked for a .+, or use "cpu"\.$/);
     if (Deno.build.os === "linux") assert.match(error.message, /sudo apt-get install mesa-vulkan-drivers/);
     return true;
   });
@@ -103,7 +103,7 @@ Deno.test("a device requested by name is used regardless of estimates, and compu
     const { device, reason } = await chooseDevice(choice, choice === "cpu" ? LONG : SHORT, software);
     using opened = device;
     assert.equal(opened.kind, choice);
-    assert.match(reason, /: as asked for$/);
+    assert.match(reason, /: as requested$/);
     using program = await opened.compile({ outputs: { y: scale(input("x", [1]), 2) } });
     program.run({ x: Float32Array.of(4) });
     assert.equal((await program.read(["y"]))[0][0], 8);

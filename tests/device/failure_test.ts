@@ -47,7 +47,7 @@ Deno.test("a program that does not fit in memory is a UserError with its bytes, 
     () => device.compile({ outputs: { y: sum(64) } }),
     (error: Error) =>
       error instanceof UserError &&
-      /memory needs 1\.0 KiB \(1024 bytes\), which .+ has not left: use/.test(error.message),
+      /memory needs 1\.0 KiB \(1024 bytes\), more than .+ has left: use/.test(error.message),
   );
   assert.equal(alive.size, 0);
   raw.popErrorScope = pop;
@@ -76,7 +76,8 @@ Deno.test("a state that does not fit in memory is a UserError at the next call, 
   device.define("moments", { shape: [1000], dtype: "f32" }, new Float32Array(1000));
   await Promise.resolve().then(() => {});
   const short = (error: Error) =>
-    error instanceof UserError && /^State moments needs 4\.0 KiB \(4096 bytes\), which/.test(error.message);
+    error instanceof UserError &&
+    /^State moments needs 4\.0 KiB \(4096 bytes\), more than/.test(error.message);
   await assert.rejects(() => device.compile(graph()), short);
   assert.throws(() => program.run(X), short);
   await assert.rejects(() => program.read(["y"]), short);
@@ -186,7 +187,7 @@ Deno.test("a kernel with as many iterations as the adapter computes is correct; 
       () => device.compile(graphOf(most + 1)),
       (error: Error) =>
         error instanceof UserError &&
-        /^test kernel: K = 65536 is beyond what the software adapter computes \(65,535 iterations/.test(
+        /^test kernel: K = 65536 exceeds what the software adapter computes \(65,535 iterations/.test(
           error.message,
         ),
     );
