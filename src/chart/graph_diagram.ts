@@ -118,7 +118,7 @@ interface Placed {
   readonly y: number;
 }
 
-/** Whether, among boxes of equal height, more pairs are in reverse order of creation than in order, from left to right. */
+/** Whether more pairs of boxes in one row are in reverse order of creation, from left to right, than in order. */
 function isReversed(boxes: readonly Box[], at: (id: string) => Placed): boolean {
   let reversed = 0;
   boxes.forEach(({ id }, n) => {

@@ -30,9 +30,9 @@ function splitsBetween(left: string, right: string): boolean {
 }
 
 /**
- * The last index at which a text that continues may be cut: before white space, or after a run of letters or of numbers,
- * but inside none of the `special` texts. No piece crosses such an index or depends on what follows it. 0 if there is
- * none.
+ * The last index at which a text that continues may be cut: before white space that follows another character, or after a
+ * run of letters or of numbers, but inside none of the `special` texts. No piece crosses such an index or depends on what
+ * follows it. 0 if there is none.
  */
 export function cutPieces(text: string, special: readonly string[] = []): number {
   const longest = special.reduce((most, { length }) => Math.max(most, length), 0);

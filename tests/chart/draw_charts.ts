@@ -234,7 +234,7 @@ function mapSheets(): Charts {
     return mapSheet({
       title: long
         ? `${longName(0)}: ${longName(1, true)}`
-        : "Attention by layer and head: a row a query, a column a key",
+        : "Attention by layer and head: one row per query, one column per key",
       rows: long ? names(tokens, true) : rows,
       columns: long ? names(tokens, true) : columns,
       value: { label: long ? longName(2, true) : "weight" },

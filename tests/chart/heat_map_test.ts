@@ -34,7 +34,7 @@ Deno.test("the colours of heat maps grow darker in equal steps of lightness", ()
   assert.equal(light.length, 64);
   const steps = light.slice(1).map((l, i) => light[i] - l);
   const mean = (light[0] - light[63]) / 63;
-  // From near white to near black; a step differs from the mean by less than can be seen, and none is the other way.
+  // From near white to near black; no step differs visibly from the mean, and none is reversed.
   assert.ok(light[0] > 95 && light[63] < 15);
   assert.ok(steps.every((step) => step > 0.5 * mean && step < 1.5 * mean), steps.join(" "));
 });

@@ -72,7 +72,7 @@ function splitsBetween(preTokenizer: unknown, space: string): boolean {
   if (first < 0 || !all.slice(0, first).every(({ type }) => type === "Punctuation" || type === "Digits")) {
     return false;
   }
-  // A mark prepended only at the start of a text would be missing after a cut.
+  // A later Metaspace would add its mark of a text's start after a cut too; the first one turns the space there into the mark.
   const marksStart = all.slice(first + 1).some(({ type, prepend_scheme }) =>
     type === "Metaspace" && prepend_scheme === "first"
   );
@@ -105,7 +105,7 @@ function unsplitSpace(preTokenizer: unknown, space: string): string | undefined 
 const folded = (text: string, space: string): string =>
   text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase().replaceAll(space, " ");
 
-/** Whether every normalization keeps a character as it is or as a letter. */
+/** Whether a character is a letter or digit that every normalization keeps or maps to a letter. */
 const isPlain = (character: string): boolean =>
   /^[\p{L}\p{N}]$/u.test(character) && character.normalize("NFKC") === character;
 
