@@ -51,7 +51,7 @@ export interface NormalisedActivation {
 
 /**
  * WGSL of an activation: code inserted into the forward kernel, and functions that recompute a weight in the other kernels.
- * `$r` stands for the row's number; the code reads q, the range of keys and the variables of `key_scores.wgsl`.
+ * `$r` stands for the row's index in its invocation; the code reads q, the range of keys and variables of `key_scores.wgsl`.
  */
 export interface ActivationKernel {
   /** Functions `weight(score, term)`, its logarithm `log_weight(a, score, term)` and, if normalised, `share(a)`. */
@@ -62,7 +62,7 @@ export interface ActivationKernel {
   readonly ROW_STEP: string;
   /** After the loop: sets `term$r` and `factor$r`, which multiplies the weighted sum of values. */
   readonly ROW_END: string;
-  /** Constants of the code; RESCALES: `rescale$r` multiplies the sums so far at each key. */
+  /** Constants of the code. If RESCALES is true, each key first multiplies the sums so far by `rescale$r`. */
   readonly constants: Readonly<Record<string, string | number | boolean>>;
   /** Maximum number of loops over the keys before the one that sums values. */
   readonly passes: number;

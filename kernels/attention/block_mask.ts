@@ -14,7 +14,7 @@ import { type AttentionSizes, BLOCK } from "./sizes.ts";
 export interface BlockMaskAttrs {
   readonly mask: Expression;
   readonly tables: readonly string[];
-  /** B and H of the block mask (1 where the mask does not depend on them), and its number of tiles along i and j. */
+  /** [B, H, tiles along i, tiles along j]; B or H is 1 if the mask does not depend on it. */
   readonly shape: readonly number[];
   readonly T: number;
   readonly S: number;

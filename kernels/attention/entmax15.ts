@@ -21,7 +21,7 @@ function stepOf(scores: Float64Array, n: number, tau: number): { step: number; i
   return root < smallest ? { step: root, isRoot: true } : { step: excess / sum / 2, isRoot: false };
 }
 
-/** tau of the first n scores: sum max(0, s_j/2 - tau)^2 = 1. */
+/** tau of the first n scores: the root of sum_j max(0, s_j/2 - tau)^2 = 1. */
 function tauOf(scores: Float64Array, n: number): number {
   let top = -Infinity;
   for (let m = 0; m < n; m++) top = Math.max(top, scores[m] / 2);

@@ -33,7 +33,7 @@ fn share(a: f32) -> f32 { return sqrt(a); }
     var smallest$r = -MASKED;
 //! end
     for (var first = begin; first < limit; first += TILE) {
-      // Sums by tile first, then by row: long sums of similar numbers would round in the same direction at every step.
+      // Sums by tile first, then by row: long sums of similar values would round in the same direction at every step.
 //! for r in 0..ROWS
       var tile_sum$r = 0f;
       var tile_square$r = 0f;

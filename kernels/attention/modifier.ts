@@ -175,7 +175,7 @@ export function overRows(expression: Expression, shift: number): Expression {
   });
 }
 
-/** A scalar, or one number per head ([H]), as a term. */
+/** A number, or a tensor [1] or [H] (one value per head), as an expression. */
 function perHead(name: string, x: Tensor | number): { term: Term; tables: Record<string, Tensor> } {
   if (typeof x === "number") return { term: x, tables: {} };
   if (x.shape.length !== 1) {
@@ -186,13 +186,13 @@ function perHead(name: string, x: Tensor | number): { term: Term; tables: Record
   return { term: at(name, x, sizeOf(x) === 1 ? 0 : H), tables: { [name]: x } };
 }
 
-/** s e^tau: tau fixed, or learned as [1] or [H]. */
+/** s e^tau, where tau is a number or a learned tensor [1] or [H]. */
 export function temperature(tau: Tensor | number): ScoreModifier {
   const { term, tables } = perHead("tau", tau);
   return { expression: e.times(SCORE, e.exp(term)), tables };
 }
 
-/** s + b: b fixed, or learned as [1] or [H]. */
+/** s + b, where b is a number or a learned tensor [1] or [H]. */
 export function scoreBias(b: Tensor | number): ScoreModifier {
   const { term, tables } = perHead("bias", b);
   return { expression: e.plus(SCORE, term), tables };
@@ -215,7 +215,7 @@ export function alibiSlopes(heads: number): number[] {
   return [...slopes(power), ...more].slice(0, heads);
 }
 
-/** s + slope_h (j - i). */
+/** s + slope_h (j - i), with the slopes of `alibiSlopes`. */
 export function alibi(heads: number): ScoreModifier {
   const slopes = literal(Float32Array.from(alibiSlopes(heads)), [heads]);
   const term = e.times(at("alibi", slopes, H), e.minus(J, I));
@@ -250,7 +250,7 @@ export function documentMask(queries: Tensor, keys: Tensor = queries): Mask {
   };
 }
 
-/** Hides padding: numbers [B, S], 0 where key j of sample b is padding. */
+/** Hides padding: `valid` is [B, S], with 0 where key j of sample b is padding. */
 export function keyPaddingMask(valid: Tensor): Mask {
   if (valid.shape.length !== 2) {
     throw new UserError(`keyPaddingMask: expected [B, S], found [${valid.shape.join(", ")}].`);

@@ -106,7 +106,7 @@ export const attentionOp: Op<AttentionAttrs> = {
   flops: (call) => flops(call, 1, 1),
 };
 
-/** dq [B,T,H,d] and, if the gradient is exact, delta [B,H,T], from q, k, v, dz, (row terms, inner values) and the extras. */
+/** dq [B,T,H,d] and, if the gradient is exact, delta [B,H,T]. Inputs: those of `gradientInputs`, then the extras. */
 export const queryGradientOp: Op<AttentionAttrs> = {
   name: "attention_query_gradient",
   infer(inputs, attrs) {
@@ -131,7 +131,7 @@ export const queryGradientOp: Op<AttentionAttrs> = {
   flops: (call) => flops(call, 2, 1),
 };
 
-/** dk [B,S,Hkv,d] and dv [B,S,Hkv,dv] from q, k, v, dz, (row terms, delta) and the extras. */
+/** dk [B,S,Hkv,d] and dv [B,S,Hkv,dv]. Inputs: those of `gradientInputs`, then the extras. */
 export const keyGradientOp: Op<AttentionAttrs> = {
   name: "attention_key_gradient",
   infer: (inputs) => [inputs[1], inputs[2]],
@@ -156,7 +156,7 @@ export const keyGradientOp: Op<AttentionAttrs> = {
   flops: (call) => flops(call, 2, 2),
 };
 
-/** Gradients of the learned tables, flat (see `tableOffsets`), from q, k, v, dz, (row terms, delta) and the extras. */
+/** Gradients of the learned tables, flat (see `tableOffsets`). Inputs: those of `gradientInputs`, then the extras. */
 export const tableGradientOp: Op<TableGradientAttrs> = {
   name: "attention_table_gradient",
   infer: (

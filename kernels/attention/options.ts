@@ -13,7 +13,7 @@ import { type AttentionSizes, isApproximated, queryOffset, sumsToOne } from "./s
 export interface AttentionOptions {
   /** Factor of the scores. Default: 1/sqrt(d). */
   readonly scale?: number;
-  /** j <= i, with queries aligned "top-left" or "bottom-right" (see `align`); false: all keys. Default: "top-left". */
+  /** Causal mask j <= i, where i is aligned "top-left" or "bottom-right" (see `align`); false: none. Default: "top-left". */
   readonly causal?: "top-left" | "bottom-right" | false;
   /**
    * The queries' positions among the keys. "top-left": row r is at position i = r; "bottom-right": i = r + S - T, the last
@@ -27,7 +27,7 @@ export interface AttentionOptions {
    * j >= S - extra: a modifier that depends on positions should exclude them with `select`. Default: 0.
    */
   readonly extra?: number;
-  /** Keys less than `size` positions behind the query; with `symmetric`, also those less than `size` ahead. */
+  /** Window: a query sees keys less than `size` positions behind it; if `symmetric`, also those less than `size` ahead. */
   readonly window?: { readonly size: number; readonly symmetric?: boolean };
   /** Applied to the scores before the activation; combine several with `compose`. */
   readonly score?: ScoreModifier;
@@ -85,7 +85,7 @@ export function checkOptions(
   }
 }
 
-/** The size and the letter of the size of each variable. */
+/** For each variable of an expression, the number of its values and the name of that size in messages, for example "T". */
 export type Letters = Readonly<Record<string, readonly [size: number, letter: string]>>;
 
 /** Checks that dimensions indexed by b, h, i, j or row alone have the size of that variable. */

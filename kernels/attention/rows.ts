@@ -27,7 +27,7 @@ export interface Row {
   readonly head: number;
   readonly i: number;
   readonly keys: readonly number[];
-  /** Offsets of row i in q and z, and of the head's first key and value. */
+  /** Offsets of row i in q and z, of the head's first key in k and of its first value in v. */
   readonly q: number;
   readonly z: number;
   readonly k: number;
@@ -126,7 +126,7 @@ export function dropoutScale(
   return bits[at % 2] >= Math.floor(p * 2 ** 32) ? 1 / (1 - p) : 0;
 }
 
-/** Numbers of a row, by index among its visible keys; overwritten by the next row. */
+/** Values of a row, indexed by its visible keys in order; overwritten by the next row. */
 export interface RowValues {
   /** scale q . k, before the modifier. */
   readonly raw: Float64Array;
@@ -136,7 +136,7 @@ export interface RowValues {
   readonly a: Float64Array;
 }
 
-/** Allocates the numbers of a row of any length. */
+/** Allocates the arrays for a row with up to S visible keys. */
 export function rowValues({ sizes: { S } }: AttentionContext): RowValues {
   return { raw: new Float64Array(S), scores: new Float64Array(S), a: new Float64Array(S) };
 }
@@ -168,13 +168,13 @@ export function weights(
   return term;
 }
 
-/** The row without the keys whose score is -Infinity; moves the numbers of the other keys to the front. */
+/** The row without the keys whose score is -Infinity; moves the values of the other keys to the front. */
 export function seenRow(row: Row, { raw, scores, a }: RowValues): Row {
   if (!scores.subarray(0, row.keys.length).includes(-Infinity)) return row;
   const keys: number[] = [];
   row.keys.forEach((j, m) => {
     if (scores[m] === -Infinity) return;
-    for (const numbers of [raw, scores, a]) numbers[keys.length] = numbers[m];
+    for (const values of [raw, scores, a]) values[keys.length] = values[m];
     keys.push(j);
   });
   return { ...row, keys };

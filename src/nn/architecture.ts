@@ -7,7 +7,7 @@ import type { ForwardHooks } from "./hook_types.ts";
 import { type BlockConfig, METHODS, MODEL_KEYS, type ModelConfig } from "./model_keys.ts";
 import type { PositionOptions } from "./position_scheme.ts";
 
-/** Backward pass of a linear layer: through its weights (bp), fixed random ones (fa), or from the logits (dfa). */
+/** Backward pass of a linear layer: through its weights (bp), through fixed random weights (fa), or from the logits (dfa). */
 export type Method = BlockConfig["mlp"]["method"];
 
 /** Name of a normalisation layer. */
@@ -15,11 +15,11 @@ export type Norm = ModelConfig["norm"];
 
 /** Sizes passed to a user's score modifier. */
 export interface ModifierSizes {
-  /** Heads, H. */
+  /** Query heads, H. */
   readonly heads: number;
   /** Context length. */
   readonly context: number;
-  /** Number of the block, from 0. */
+  /** Index of the block, from 0. */
   readonly block: number;
 }
 
@@ -55,7 +55,7 @@ export interface AttentionLayer extends Readonly<Omit<BlockConfig["attention"], 
 /** The feed-forward layer of a block: see {@link MODEL_KEYS}. */
 export type Mlp = Readonly<BlockConfig["mlp"]>;
 
-/** One block, every option set: see {@link MODEL_KEYS}. */
+/** The options of one block, all set: see {@link MODEL_KEYS}. */
 export interface Block extends Readonly<Omit<BlockConfig, "attention" | "mlp">> {
   /** Its attention. */
   readonly attention: AttentionLayer;
@@ -82,9 +82,9 @@ export interface Architecture extends
   > {
   /** Vocabulary size, V. */
   readonly vocabulary: number;
-  /** Whether LayerNorm has a bias; null: as linear layers. */
+  /** Whether LayerNorm has a bias. Default: null, as `bias` for linear layers. */
   readonly norm_bias?: boolean | null;
-  /** Backward pass of the output head; null, the default: the first method of a block that is not bp. */
+  /** Backward pass of the output head. Default: null, the first method of a block that is not bp. */
   readonly head?: Readonly<ModelConfig["head"]>;
   /** Initialisation of the matrices (see `decoderParameters`). */
   readonly init: Readonly<
@@ -94,13 +94,13 @@ export interface Architecture extends
   readonly block: BlockChoices;
   /** Overrides of `block` for each block in turn; the last entry applies to all further blocks. */
   readonly blocks?: readonly BlockChoices[];
-  /** The hooks of a user's file, loaded. */
+  /** The hooks that a user's file defines, already loaded. */
   readonly hooks?: ForwardHooks;
 }
 
 const DEFAULT = defaultsOf(MODEL_KEYS.block.keys);
 
-/** Block n of a model, every option set. */
+/** The options of block n of a model, omitted ones set to their defaults. */
 export function blockOf({ block, blocks, norm, dropout }: Architecture, n: number): Block {
   const overrides: BlockChoices = blocks?.[Math.min(n, blocks.length - 1)] ?? {};
   return {

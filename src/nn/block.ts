@@ -10,14 +10,15 @@ import { matrixStd } from "./parameters.ts";
 
 /** One branch of a block. */
 interface Branch {
-  /** Prefix of its taps and parameters: `blocks.0.attn` */
+  /** Prefix of the names of its taps and parameters, for example `blocks.0.attn`. */
   readonly path: string;
-  /** Name of the matrix that writes into the residual stream. */
+  /** Name of the matrix that writes into the residual stream, after the prefix. */
   readonly matrix: string;
+  /** Its number in the names of its norms and LayerScale: `ln1`, `ls1`. */
   readonly number: 1 | 2;
   readonly scaled: boolean;
   readonly method: Method;
-  /** The matrix's input, from the normalised stream. */
+  /** Computes the input of that matrix from the normalised residual stream. */
   values(x: Tensor): Tensor;
 }
 
@@ -31,7 +32,7 @@ function addBranch(n: number, block: Block, branch: Branch, x: Tensor, y: Tensor
   const unfused = output || direct || branch.scaled || forward.drops(block.dropout!) ||
     taps.wants(`${path}_out`) ||
     taps.wants(`${path}.proj`);
-  // A single kernel where nothing happens between the projection and the sum.
+  // If nothing happens between the projection and the sum, one kernel computes both.
   if (!unfused) return forward.project(name, y, { addend: x, method, residual: true });
   let out = taps.tap(`${path}.proj`, forward.project(name, y, { method, residual: true }));
   if (direct) {

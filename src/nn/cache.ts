@@ -9,11 +9,11 @@ import type { Tensor } from "../graph/tensor.ts";
 
 /** The KV cache of a pass over T new positions in each of B rows. */
 export interface KeyCache {
-  /** Capacity: cached positions per row, S. */
+  /** Capacity in positions per row, S. */
   readonly length: number;
-  /** Position of each id: input `positions`, u32 [B, T]. */
+  /** Position of each id in its row: the program's input `positions`, u32 [B, T]. */
   readonly positions: Tensor;
-  /** First position of each row: input `start`, f32 [B]. */
+  /** Position of each row's first id: the program's input `start`, f32 [B]. */
   readonly start: Tensor;
   /** The states that hold the keys and values appended so far, [B, S, C] each. */
   readonly states: readonly Tensor[];
@@ -23,7 +23,7 @@ export interface KeyCache {
 
 /**
  * A cache for passes over `count` new positions; all passes over the same number of rows share its states on the device. A
- * position sees only itself and earlier positions, so rows may be at different positions, and entries behind a row's end are
+ * position sees only itself and earlier positions, so rows may be at different positions, and entries past a row's end are
  * never read before they are written.
  *
  * @param rows B
@@ -56,7 +56,7 @@ export function atPositions({ expression, tables }: ScoreModifier, { start }: Ke
   return { expression: substitute(expression, "i", position), tables: { ...tables, cache_start: start } };
 }
 
-/** Rows [B, T, d] of a table [S, d], by position. */
+/** The rows of a table [S, d] for the positions of a pass: [B, T, d]. */
 export function rowsAt(table: Tensor, { positions }: KeyCache): Tensor {
   return embedding(table, positions);
 }

@@ -35,7 +35,7 @@ export function unembed({ architecture, parameters, taps, norm }: Forward, x: Te
   const head = parameters[architecture.tied ? "embed.weight" : "unembed.weight"];
   const normed = taps.tap("final_norm", norm(architecture.norm, "final_norm", x));
   if (METHODS[headMethod(architecture)].exact) return linear(normed, head);
-  // The head's error is that of the logits, so fa and dfa are the same here.
+  // The error at the head's output is dL/dlogits, so fa and dfa are the same here.
   return feedbackLinear(normed, head, { name: "unembed", std: matrixStd(architecture, head.shape) });
 }
 

@@ -14,9 +14,9 @@ export interface OutputError {
 
 /** A fixed random matrix of a backward pass. */
 export interface Feedback {
-  /** Its name, which determines the matrix. */
+  /** Seeds the random numbers: the same name and shape give the same matrix. */
   readonly name: string;
-  /** Its standard deviation; that of the weight it replaces keeps the scale of errors. */
+  /** Standard deviation of its values. With that of the weight it replaces, errors keep their scale. */
   readonly std: number;
 }
 
@@ -108,7 +108,7 @@ const errorOp: Op<ViewAttrs & { output: OutputError }> = {
   },
 };
 
-/** The identity; once its gradient is computed, `output` holds it for the layers below. */
+/** The identity; the backward pass stores its gradient in `output.error` for the layers below. */
 export function keepError(logits: Tensor, output: OutputError): Tensor {
   return apply(errorOp, [logits], { offset: 0, shape: logits.shape, output })[0];
 }

@@ -52,9 +52,9 @@ export interface Forward {
   readonly taps: Taps;
   /** The hooks of a user's file. */
   readonly hooks: ActiveHooks;
-  /** The error of the logits, for direct feedback. */
+  /** dL/dlogits once it is computed, for direct feedback alignment. */
   readonly output: OutputError;
-  /** KV cache, where the pass continues earlier positions. */
+  /** KV cache, if the pass continues earlier positions. */
   readonly cache?: KeyCache;
   /** Normalises the last dimension with the parameters `name.*`. */
   norm(kind: Norm, name: string, x: Tensor): Tensor;
@@ -62,9 +62,9 @@ export interface Forward {
   project(name: string, x: Tensor, options?: ProjectOptions): Tensor;
   /** The identity, with a gradient straight from the logits (see `directError`). */
   direct(name: string, x: Tensor, std: number): Tensor;
-  /** Dropout with probability p; each call is a separate random site. */
+  /** Dropout with probability p; each call has an independent mask. */
   drop(x: Tensor, p: number): Tensor;
-  /** Dropout options of the pattern, which the attention kernel applies. */
+  /** Options of dropout of the attention weights, which the attention kernel applies; undefined: no dropout. */
   patternDropout(p: number): { p: number; site: number; seed: Tensor } | undefined;
   /** Whether dropout with probability p has an effect. */
   drops(p: number): boolean;

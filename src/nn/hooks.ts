@@ -29,13 +29,13 @@ export interface ActiveHooks {
   tap(name: string, x: Tensor): Tensor;
   /** The score modifiers of a block's hooks, in order. */
   scores(layer: number): ScoreModifier[];
-  /** Throws for a pattern that matched no tap. */
+  /** Throws a UserError if a glob of the hooks matched no tap. */
   finish(): void;
 }
 
 const NONE: ActiveHooks = { wants: () => false, tap: (_, x) => x, scores: () => [], finish: () => {} };
 
-/** Number of the block that a tap belongs to; null outside blocks. */
+/** Index of the block that a tap belongs to; null outside blocks. */
 export const layerOf = (tap: string): number | null => {
   const block = /^blocks\.(\d+)\./.exec(tap);
   return block ? Number(block[1]) : null;

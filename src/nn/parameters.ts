@@ -10,11 +10,11 @@ import { userModifier } from "./user_modifier.ts";
 /** Initial distribution of a matrix: normal, truncated at two standard deviations, or uniform of the same deviation. */
 export type Distribution = "normal" | "truncated_normal" | "uniform";
 
-/** One parameter: name, shape and initialisation: sampled with mean and std, constant where std is 0. */
+/** A parameter and its initial values: random with the given mean and std, or all equal to the mean if std is 0. */
 export interface Parameter {
-  /** `blocks.0.attn.wq.weight` */
+  /** For example `blocks.0.attn.wq.weight`. */
   readonly name: string;
-  /** [out, in] of a matrix, [size] of a vector. */
+  /** [out, in] for a matrix, [size] for a vector. */
   readonly shape: readonly number[];
   /** Initial mean. */
   readonly mean: number;
@@ -29,7 +29,7 @@ export interface Parameter {
 /** Parameters by name, as tensors of a graph. */
 export type Parameters = Readonly<Record<string, Tensor>>;
 
-/** Initial standard deviation of a matrix [out, in]; `residual`: it writes into the residual stream. */
+/** Initial standard deviation of a matrix [out, in]; `residual`: whether it writes into the residual stream. */
 export function matrixStd(
   { layers, init }: Pick<Architecture, "layers" | "init">,
   shape: readonly number[],
@@ -127,7 +127,7 @@ function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Maker
  * `init.name` initialises matrices: normal(0, std), the same redrawn beyond two standard deviations, or Xavier uniform
  * within +-sqrt(6 / (out + in)) (Glorot and Bengio 2010); with `scaled_residual`, those that write into the residual stream
  * are divided by sqrt(2 layers) (Radford et al. 2019). Norms start at 1, biases at 0; LayerScale, learned temperatures and
- * biases, and a modifier's tables start as documented there. Nothing is allocated.
+ * biases, and a modifier's tables start at the values documented for their options. Nothing is allocated.
  *
  * @example
  * ```ts

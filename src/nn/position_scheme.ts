@@ -15,7 +15,7 @@ const ROPE = {
   rotary_dim: { least: 2, default: null, doc: "Rotated channels per head, even; null: all." },
 } as const satisfies Keys;
 
-/** Sections of `model` with the keys of a scheme, by scheme. */
+/** The keys of each position scheme that has any: a section of `model` with the scheme's name. */
 export const POSITION_SECTIONS = { rope: { keys: ROPE, doc: "Rotary positions." } } as const satisfies Keys;
 
 /** The keys of schemes; omitted keys take their defaults. */
@@ -36,7 +36,7 @@ interface Sizes extends PositionOptions {
 interface Pass {
   readonly architecture: Sizes;
   readonly parameters: Readonly<Record<string, Tensor>>;
-  /** KV cache of earlier positions: the pass is at its `positions`. */
+  /** KV cache of earlier positions; its `positions` are those of the pass. */
   readonly cache?: KeyCache;
 }
 
@@ -44,12 +44,12 @@ interface Pass {
 export interface PositionScheme {
   /** Shapes of its learned matrices by name, without `.weight`. */
   matrices?(sizes: Sizes): Readonly<Record<string, readonly number[]>>;
-  /** Rows [T or more, D] to add to the embedding, one per position from 0. */
+  /** Position embeddings to add to the token embeddings, [T or more, D]: row t is for position t. */
   rows?(pass: Pass, T: number): Tensor;
-  /** The rotation of queries and keys [B, T, H, d]. */
+  /** Returns the function that rotates queries and keys [B, T, H, d]. */
   rotation?(pass: Pass, T: number): (x: Tensor) => Tensor;
-  /** The score modifier. */
+  /** Returns its score modifier. */
   score?(pass: Pass): ScoreModifier;
-  /** A setting of the model that it does not support: a key below `model`, and the rest of the error message. */
+  /** Returns a setting that it does not support, if any: the key below `model`, and the rest of the error message. */
   conflict?(sizes: Sizes): { key: string; message: string } | undefined;
 }

@@ -40,7 +40,7 @@ const KEYS = ["modifier", "tables"];
 /**
  * Checks that a user's function returned a score modifier.
  *
- * @throws {UserError} naming the place, if it did not, or if the modifier reads a variable or table that does not exist
+ * @throws {UserError} if it did not, or if the modifier reads a variable or table that does not exist
  */
 export function checkModifier(place: string, value: unknown): ScoreModifier {
   const isExpression = (x: unknown) => isMapping(x) && typeof x.kind === "string";

@@ -166,9 +166,9 @@ Deno.test("invalid arguments of statistics are an error of one line that says wh
   const wrong = (text: RegExp, build: () => unknown) => {
     assert.throws(build, (error) => error instanceof UserError && text.test(error.message));
   };
-  wrong(/attentionStatistics: .*`attention` returned.*`input`/, () => attentionStatistics(q));
+  wrong(/attentionStatistics: .*an output of `attention`, not of `input`/, () => attentionStatistics(q));
   const z = attention(q, q, q);
-  wrong(/attentionStatistics: .*not what `view`/, () => attentionStatistics(view(z, [1, 4, 1, 4])));
+  wrong(/attentionStatistics: .*not of `view`/, () => attentionStatistics(view(z, [1, 4, 1, 4])));
   wrong(/repeated 8, expected a whole number from 1 to 7/, () => attentionStatistics(z, { repeated: 8 }));
   wrong(/repeated 0, expected/, () => attentionStatistics(z, { repeated: 0 }));
 });
