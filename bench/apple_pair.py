@@ -2,7 +2,7 @@
 
 The published model ("Theory, Analysis, and Best Practices for Sigmoid Self-Attention", the attention simulator's
 experiments): every weight from a truncated normal of 0.02, QK-norm, no biases, AdamW, cosine with warmup; characters in
-place of T5's tokens, windows in seeded order. Prints the mean loss of 50 validation batches, in nats a character.
+place of T5's tokens, windows in seeded order. Prints the mean loss of 50 validation batches, in nats per character.
 
     deno eval 'import { loadText } from "./mod.ts"; console.log((await loadText({ source: "brown" })).text)' > brown.txt
     python bench/apple_pair.py brown.txt softmax    # or sigmoid

@@ -1,7 +1,7 @@
-// Compiles a configuration's whole training step with the "gpu" schedules and writes what each dispatch is, dispatches.json,
-// beside the files of isa_layer.c and isa_hooks.ts:  isa_compile.ts [CONFIG] [key=value ...], run by isa.sh.
-// Buffers are made with 256 bytes whatever their size, so that any model compiles.
-import { FOLDER, type Made, made } from "./isa_hooks.ts";
+// Compiles a configuration's training step with the "gpu" schedules and writes a description of each dispatch,
+// dispatches.json, beside the files of isa_layer.c and isa_hooks.ts:  isa_compile.ts [CONFIG] [key=value ...], run by isa.sh.
+// All buffers are created with 256 bytes, so that any model compiles.
+import { FOLDER, type NamedPipeline, pipelines } from "./isa_hooks.ts";
 import { runCommand } from "../../src/cli/command.ts";
 import { type Command, onlyName, splitOverrides } from "../../src/cli/options.ts";
 import { loadConfig } from "../../src/config/mod.ts";
@@ -11,8 +11,8 @@ import { UserError } from "../../src/base/errors.ts";
 import { stepGraphs } from "../../src/train/compile.ts";
 import { trainingStep } from "../training_step.ts";
 
-/** A bind group stands for nothing but its pipeline and the bytes it was asked to bind. */
-const bound: { made: Made; bytes: number[] }[] = [];
+/** In place of bind groups: the pipeline and the bytes to bind. */
+const bound: { pipeline: NamedPipeline; bytes: number[] }[] = [];
 
 function fakeBuffers(): void {
   const { createBuffer } = GPUDevice.prototype;
@@ -25,19 +25,19 @@ function fakeBuffers(): void {
   };
   GPUDevice.prototype.createBindGroup = ({ layout, entries }) => {
     const bytes = [...entries].map(({ resource }) => (resource as GPUBufferBinding).size!);
-    bound.push({ made: made.get(layout)!, bytes });
+    bound.push({ pipeline: pipelines.get(layout)!, bytes });
     return {} as GPUBindGroup;
   };
 }
 
-/** Dispatches in the order they run, which is the order of their bind groups; the first of a step has its flops. */
+/** Dispatches in execution order, which is the order of their bind groups; the first of a step has its flops. */
 function dispatchesOf(steps: readonly Step[]) {
   const groups = bound.values();
   return steps.flatMap(({ node, call, lowered }) =>
     lowered.dispatches.map(({ workgroups, constants }, i) => {
-      const { made, bytes } = groups.next().value!;
+      const { pipeline, bytes } = groups.next().value!;
       const flops = i === 0 ? node.op.flops?.(call) ?? 0 : 0;
-      return { ...made, bytes, op: node.op.name, path: node.path, workgroups, constants, flops };
+      return { ...pipeline, bytes, op: node.op.name, path: node.path, workgroups, constants, flops };
     })
   );
 }
@@ -54,18 +54,20 @@ await runCommand(command, async ({ positionals }) => {
   const { names, overrides } = splitOverrides(positionals);
   const config = await loadConfig(onlyName(names, "configuration") ?? "nanogpt_cpu", overrides);
   const adapter = await findAdapter();
-  if (!adapter) throw new UserError("The Vulkan driver offers no adapter; is it one that ISA_GPU names?");
+  if (!adapter) {
+    throw new UserError("The Vulkan driver offers no adapter; does ISA_GPU name one of its GPUs?");
+  }
   fakeBuffers();
   const device = await webgpuDevice(adapter, "gpu");
   const { model } = trainingStep(config);
-  // Where something is tracked there are several steps: the one that looks at most comes last.
+  // Tracking compiles several steps; the last one tracks most.
   const { graph } = [...stepGraphs(model).values()].at(-1)!;
   const { plan } = await device.compile(graph);
   const dispatches = dispatchesOf(plan.steps);
   const { flops, memory } = plan;
   const written = { adapter: device.adapter, config: Deno.args, flops, memory, dispatches };
   Deno.writeTextFileSync(`${FOLDER}/dispatches.json`, JSON.stringify(written));
-  const pipelines = new Set(dispatches.map(({ file }) => file)).size;
-  console.error(`${device.adapter}: ${dispatches.length} dispatches of ${pipelines} pipelines`);
+  const distinct = new Set(dispatches.map(({ file }) => file)).size;
+  console.error(`${device.adapter}: ${dispatches.length} dispatches of ${distinct} pipelines`);
   return 0;
 });

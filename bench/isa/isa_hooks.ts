@@ -4,13 +4,13 @@
 /** Where the layer writes. */
 export const FOLDER: string = Deno.env.get("ISA_DIR")!;
 
-/** A pipeline's number among those of the folder, and its label without the place in the model. */
-export interface Made {
+/** A pipeline's number in the folder, and its label without the path in the model. */
+export interface NamedPipeline {
   readonly file: string;
   readonly label: string;
 }
-/** What became of each pipeline. */
-export const made: WeakMap<object, Made> = new WeakMap();
+/** The pipelines created so far. */
+export const pipelines: WeakMap<object, NamedPipeline> = new WeakMap();
 
 const codes = new WeakMap<object, string>();
 const { createShaderModule, createComputePipeline } = GPUDevice.prototype;
@@ -28,6 +28,6 @@ GPUDevice.prototype.createComputePipeline = function (descriptor) {
   const pipeline = createComputePipeline.call(this, descriptor);
   Deno.writeTextFileSync(`${FOLDER}/${file}.wgsl`, codes.get(descriptor.compute.module)!);
   Deno.removeSync(`${FOLDER}/label`);
-  made.set(pipeline, { file, label });
+  pipelines.set(pipeline, { file, label });
   return pipeline;
 };

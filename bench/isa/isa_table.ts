@@ -1,9 +1,9 @@
-// A table of what isa_layer.c and isa_compile.ts (or isa_wgsl.ts) left in a folder:
-//   deno run --allow-read isa_table.ts FOLDER [--all] [--json]       --all: also the pipelines of the WebGPU library itself
+// A table of the files that isa_layer.c and isa_compile.ts (or isa_wgsl.ts) wrote to a folder:
+//   deno run --allow-read isa_table.ts FOLDER [--all] [--json]       --all: also the pipelines of the WebGPU library
 //
-// Counts are what a wave issues in one round of the innermost loop with most multiply-adds. Two bounds of the share of
-// f32 peak follow, on AMD: FMA/VALU, the share of the vector unit's slots that multiply-adds take, and the LDS bound, how
-// far the two SIMDs that share 128 bytes per clock of LDS could be fed.
+// Counts are the instructions of a wave per iteration of the innermost loop with most multiply-adds. On AMD two bounds of
+// the share of f32 peak follow: FMA/VALU, the share of the vector unit's slots that multiply-adds take, and the LDS bound:
+// how far 128 bytes of LDS per clock can supply the two SIMDs that share them.
 
 interface Counts {
   fma: number;
@@ -41,7 +41,7 @@ const empty = (): Counts => ({
 });
 const add = (to: Record<string, number>, key: string) => to[key] = (to[key] ?? 0) + 1;
 
-// ---- AMD, as LLVM's disassembler writes it
+// ---- AMD, in the syntax of LLVM's disassembler
 const FMA = /^v_(?:dual_)?(?:pk_)?(?:fma|fmac|fmamk|fmaak|mac|mad|madmk|madak)_(?:f32|legacy|mix)/;
 const TRANS = /^v_(?:exp|log|rcp|rsq|sqrt|sin|cos)_/;
 const WIDTHS: Record<string, string> = { x2: "64", x3: "96", x4: "128", b64: "64", b96: "96", b128: "128" };
@@ -173,13 +173,13 @@ export function rowsOf(folder: string): Row[] {
       const text = ir.slice(ir.lastIndexOf("Assembly\n"));
       const lines = intel ? intelLines(text) : amdLines(text);
       const count = intel ? intelCount : amdCount;
-      const own = dispatches.filter((d) => d.file === file);
+      const runs = dispatches.filter((d) => d.file === file);
       return {
         file,
         label: read(`${file}.label`).trim(),
-        runs: own.length,
-        groups: own[0]?.workgroups.reduce((a, b) => a * b, 1) ?? 0,
-        flops: own.reduce((sum, d) => sum + d.flops, 0),
+        runs: runs.length,
+        groups: runs[0]?.workgroups.reduce((a, b) => a * b, 1) ?? 0,
+        flops: runs.reduce((sum, d) => sum + d.flops, 0),
         stats: Object.fromEntries(
           read(name).trim().split("\n").map((row) => row.split("\t")).map(([k, v]) => [k, Number(v)]),
         ),
@@ -189,9 +189,9 @@ export function rowsOf(folder: string): Row[] {
     });
 }
 
-/** Share of f32 peak that the loop cannot pass: by slots of the vector unit, by bytes of the LDS. */
+/** Upper bounds of the loop's share of f32 peak: by slots of the vector unit, by bytes of the LDS. */
 export function boundsOf({ fma, valu, ldsReads, ldsWrites }: Counts): { slots: number; lds: number } {
-  // A wave of 64 takes its SIMD two clocks an instruction, and its half of the LDS 64 bytes a clock.
+  // A wave of 64 needs two clocks per instruction of its SIMD; its half of the LDS supplies 64 bytes per clock.
   const clocks = 64 * (bytesOf(ldsReads) + bytesOf(ldsWrites)) / 64;
   return { slots: fma / Math.max(1, valu), lds: clocks ? Math.min(1, 2 * fma / clocks) : 1 };
 }

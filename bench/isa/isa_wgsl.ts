@@ -8,7 +8,9 @@ import { basename } from "node:path";
 
 async function open(): Promise<GPUDevice> {
   const adapter = await findAdapter();
-  if (!adapter) throw new UserError("The Vulkan driver offers no adapter; is it one that ISA_GPU names?");
+  if (!adapter) {
+    throw new UserError("The Vulkan driver offers no adapter; does ISA_GPU name one of its GPUs?");
+  }
   const { limits, features } = adapter;
   return await adapter.requestDevice({
     requiredFeatures: features.has("shader-f16") ? ["shader-f16"] : [],
@@ -25,7 +27,7 @@ function readCode(path: string): string {
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {
-    throw new UserError(`${path}: it cannot be read: ${(error as Error).message}`);
+    throw new UserError(`${path}: cannot be read: ${(error as Error).message}`);
   }
 }
 
