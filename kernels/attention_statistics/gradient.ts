@@ -15,14 +15,17 @@ import type { AttentionMatrix, AttentionStatistic, Average } from "./table.ts";
 
 const MATRICES = ["pattern", "scores"] as const;
 
-/** CPU accumulators of a matrix: its finite gradients, and the number of the others. */
+/** CPU accumulators of a matrix's gradient: over its finite entries, and the number of entries that are not finite. */
 interface CountedGradient extends Average {
   absmax: number;
   squares: number;
   nonfinite: number;
 }
 
-/** A statistic of a matrix: WGSL from the matrix's sums, the number on the CPU, and whether it counts all pairs. */
+/**
+ * A statistic of a matrix's gradient: `column`, its WGSL expression; `head`, its value on the CPU; `ofAll`: it is over all
+ * pairs, not only those with a finite gradient.
+ */
 interface OfMatrix {
   readonly column: (x: AttentionMatrix) => string;
   readonly head: (counted: CountedGradient) => number;
@@ -48,19 +51,19 @@ const OF_MATRIX: Readonly<Record<string, OfMatrix>> = {
   },
 };
 
-/** The columns: the statistics of finite pairs of each matrix, then those of all pairs. */
+/** The columns: for each matrix the statistics over pairs with a finite gradient, then for each matrix those over all pairs. */
 const COLUMNS = [undefined, true].flatMap((ofAll) =>
   MATRICES.flatMap((x) =>
     Object.entries(OF_MATRIX).flatMap(([name, of]) => of.ofAll === ofAll ? [{ x, name, of }] : [])
   )
 );
 
-/** The statistics of an attention's gradients, in the order of their columns. */
+/** The statistics of the gradients of pattern and scores, in the order of their columns. */
 export const ATTENTION_GRADIENT_TABLE: Readonly<Record<string, AttentionStatistic>> = Object.fromEntries(
   COLUMNS.map(({ x, name, of }) => [`${x}_${name}`, { column: of.column(x), log: { [x]: name } }]),
 );
 
-/** Names of the statistics of an attention's gradients, in the order of a row of `attentionGradientStatistics`. */
+/** Names of the columns that `attentionGradientStatistics` returns, in order. */
 export const ATTENTION_GRADIENT_STATISTICS: readonly string[] = Object.keys(ATTENTION_GRADIENT_TABLE);
 
 const SUMS = sumsCode(
@@ -97,7 +100,7 @@ function gradientStatisticsCpu(
   (out as Floats).set(heads.flatMap((head) => COLUMNS.map(({ x, of }) => of.head(head[x]))));
 }
 
-/** Statistics [H, columns] from q, k, v, dz, (row terms, inner values) and the extras. */
+/** Output: statistics [H, columns]. Inputs: those of `gradientInputs`, then the extras of the attention. */
 export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
   name: "attention_gradient_statistics",
   early: true,
@@ -129,7 +132,7 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
  * stays linear in T.
  *
  * mean, std (population), absmax and l2 = sqrt(sum x^2) are over the visible pairs of all samples whose gradient is finite,
- * and NaN if there is none; nonfinite counts the others.
+ * and NaN if there is none; nonfinite is the number of visible pairs whose gradient is not finite.
  *
  * @param z output of `attention`, [B, T, H, dv] or reshaped
  * @param dz dL/dz, of the same size as z

@@ -24,7 +24,7 @@
   var scores_square = 0f;
   for (var first = begin; first < limit; first += TILE) {
 //! insert KEY_TILE
-    // Sums by tile first, then over all tiles: long sums of similar numbers would round in the same direction at every step.
+    // Sums by tile first, then over all tiles: long sums of similar values would round in the same direction at every step.
     var tile = Sums();
     var tile_pattern_square = 0f;
     var tile_scores_square = 0f;

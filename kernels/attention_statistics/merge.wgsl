@@ -5,13 +5,13 @@
 //! insert SUMS
 alias Part = Sums;
 
-/** NaN as bits: the statistic of no numbers. */
+/** NaN as bits: the value of a statistic over no entries. */
 const NONE = 0x7fc00000u;
 fn among(x: f32, n: f32) -> u32 { return select(NONE, bitcast<u32>(x), n > 0f); }
 fn mean(sum: f32, n: f32) -> u32 { return among(sum / max(n, 1f), n); }
 fn root_mean(squares: f32, n: f32) -> u32 { return among(sqrt(squares / max(n, 1f)), n); }
 
-/** m2 of the union of two groups of n and m numbers, from the sum of each and its m2 about its mean. */
+/** m2 of the union of two groups of n and m values, from the sum and the m2 of each group. */
 fn merged_m2(n: f32, sum_n: f32, m2_n: f32, m: f32, sum_m: f32, m2_m: f32) -> f32 {
   let delta = sum_m / max(m, 1f) - sum_n / max(n, 1f);
   return m2_n + m2_m + delta * delta * (n / max(n + m, 1f)) * m;

@@ -77,7 +77,7 @@ export function sumsCode(
 /** Sizes from q and k only: the statistics do not depend on the values. */
 const statisticsSizes = ([q, k]: readonly Spec[]): AttentionSizes => attentionSizes([q, k, k]);
 
-/** Dispatches and scratch: `rows`, which writes a record of sums per tile and head, then the merge into columns. */
+/** Dispatches and scratch buffer: first `rows`, which writes one record of sums per tile and head, then the merge kernel. */
 export function lowerSums(
   rows: Dispatch,
   { B, H }: AttentionSizes,
@@ -122,7 +122,7 @@ export function lowerSums(
   };
 }
 
-/** Statistics [H, columns] from q, k, (row terms) and the extra inputs. */
+/** Output: statistics [H, columns]. Inputs: q, k, the row terms if the attention saves them, and its extra inputs. */
 export const attentionStatisticsOp: Op<StatisticsAttrs> = {
   name: "attention_statistics",
   early: true,

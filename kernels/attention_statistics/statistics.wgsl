@@ -13,7 +13,7 @@
 
 const LOWEST = -0x1.fffffep+127f;
 
-/** From a weight and its logarithm; for a small weight a series, because 1 - a would lose its digits. */
+/** -a ln a - (1 - a) ln(1 - a), given log_a = ln a. For small a the second term is a series: 1 - a would lose its digits. */
 fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
   let complement = 1f - a;
   let series = -a * (1f + a * (0.5f + a * (0.33333333f + a * 0.25f)));
@@ -22,7 +22,7 @@ fn bernoulli_entropy(a: f32, log_a: f32) -> f32 {
 
 //! if UNBOUNDED
 alias Squares = vec3f;
-/** The square of a weight as one of three: unscaled, times 2^160 where it would underflow, times 2^-160 where overflow. */
+/** The square of a weight in one of three components: unscaled; times 2^160 if it would underflow; times 2^-160 if overflow. */
 fn squares_of(a: f32) -> vec3f {
   let bits = bitcast<u32>(a);
   let is_small = bits < 0x2b800000u;

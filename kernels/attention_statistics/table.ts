@@ -3,13 +3,13 @@
 import type { AttentionAttrs } from "../attention/sizes.ts";
 import type { StatisticText } from "../statistics/table.ts";
 
-/** Attributes of the statistics: those of the attention without its dropout. */
+/** Attributes of the statistics: those of the attention, with dropout disabled. */
 export interface StatisticsAttrs extends AttentionAttrs {
-  /** Number of positions after which the tokens repeat; 0: they do not. */
+  /** Number of positions after which the sequence of tokens repeats; 0 if it does not. */
   readonly repeated: number;
 }
 
-/** The matrices of attention, by the last part of their taps' names. */
+/** The matrices of attention, named as the last part of their taps' names. */
 export type AttentionMatrix = "pattern" | "scores";
 
 /** Running mean and standard deviation (Welford 1962). */
@@ -31,7 +31,7 @@ export function count(average: Average, x: number): void {
 export const meanOf = ({ n, mean }: Average): number => n > 0 ? mean : NaN;
 export const deviation = ({ n, m2 }: Average): number => n > 0 ? Math.sqrt(m2 / n) : NaN;
 
-/** Sum of the first n weights, and the index of the largest (the first if equal). */
+/** Sum of the first n weights, and the index of the largest (of the first one if several are equal). */
 function massOf(a: Float64Array, n = a.length): { mass: number; argmax: number } {
   let [mass, argmax] = [0, 0];
   for (let m = 0; m < n; m++) {
@@ -76,7 +76,7 @@ type CountedRow = ReturnType<typeof countedRow>;
 export const newHead = (names: readonly string[], samples: number) => ({
   /** Averages over rows, by name of the statistic. */
   rows: Object.fromEntries(names.map((name) => [name, newAverage()])),
-  /** Over the finite scores. */
+  /** Average over the finite scores. */
   score: newAverage(),
   scoreMax: -Infinity,
   nonfinite: 0,
@@ -88,28 +88,28 @@ export const newHead = (names: readonly string[], samples: number) => ({
 /** Accumulators of a head on the CPU. */
 export type CountedHead = ReturnType<typeof newHead>;
 
-/** A statistic of attention's matrices: one column, with one number per head. */
+/** A statistic of attention's matrices: one column, with one value per head. */
 export interface AttentionStatistic extends StatisticText {
   /**
-   * WGSL of the number's bits, from the `sums` of the head (see merge.wgsl), which contain every sum that a column names.
-   * Default: the mean over rows of the sum of this name.
+   * WGSL expression for the bits of the value, a u32, computed from the head's `sums` (see merge.wgsl); every `sums.NAME` in it
+   * becomes a field. Default: the mean over rows of the sum with the statistic's name.
    */
   readonly column?: string;
-  /** Name of the count of rows that the mean is over. Default: `rows`, all counted rows. */
+  /** If the column is a mean, name of the sum that counts its rows. Default: `rows`, all counted rows. */
   readonly over?: string;
   /** Field name in the records of each matrix. Default: the statistic's name, in the pattern's records. */
   readonly log?: Partial<Record<AttentionMatrix, string>>;
-  /** For a mean over rows: the number of one row on the CPU; undefined where the row has none. */
+  /** If it is a mean over rows: the value of one row on the CPU; undefined if the row does not count. */
   readonly row?: (row: CountedRow, repeated: number) => number | undefined;
-  /** The number of a head on the CPU. Default: the mean over its rows. */
+  /** The value of a head on the CPU. Default: the mean over its rows. */
   readonly head?: (head: CountedHead) => number;
-  /** Property of attention without which its records leave the statistic out. */
+  /** Property that the attention must have for the statistic to be in its records. */
   readonly only?: "bernoulli" | "extra" | "repeated";
-  /** How the record of all heads combines them. Default: the mean of the heads that have a number. */
+  /** How the record of all heads combines their values. Default: the mean over the heads whose value is not NaN. */
   readonly heads?: "max" | "sum";
-  /** Additional field of that record: the share of heads whose number is above a threshold. */
+  /** Additional field of that record: the share of heads whose value is above a threshold. */
   readonly share?: { readonly field: string; readonly above: number };
-  /** If every run has a chart of it: its place among these charts, title and axis. */
+  /** If every run draws a chart of it: its position among these charts, title and axis. */
   readonly chart?: Required<StatisticText> & { readonly place: number; readonly title: string };
 }
 
@@ -240,7 +240,7 @@ export const ATTENTION_TABLE: Readonly<Record<string, AttentionStatistic>> = {
   },
 };
 
-/** WGSL of the columns of the named statistics of a table. */
+/** WGSL expressions of the columns of a table's statistics, by default all of them. */
 export const columnsOf = (
   table: Readonly<Record<string, AttentionStatistic>>,
   names: readonly string[] = Object.keys(table),
@@ -268,7 +268,7 @@ const namesOf = (repeated: boolean): string[] =>
  * - distance: sum_j A_ij (p_i - j), with A_ij divided by the mass on keys that have a position; effective_keys: exp(entropy)
  * - sparsity: share of the row's visible entries below 0.01 / n_i
  * - score_max, score_mean, score_std: of the finite visible scores, after the modifier and before the activation
- * - nonfinite, score_nonfinite: visible entries of all rows, weights and scores, that are NaN or infinite
+ * - nonfinite, score_nonfinite: number of weights and of scores, over visible entries of all rows, that are NaN or infinite
  * - extra_mass: the learned keys' share of m_i, 0 where there are none
  * - l2: sqrt(sum A_ij^2) over all samples and these rows; pnorm_mean: the mean of sqrt(sum_ij A_ij^2) of each sample, over the
  *   samples that have such a row

@@ -1,22 +1,22 @@
-// Compares the data and code that a run reads with what its checkpoint was made with.
+// Compares the data and code that a run reads with those that its checkpoint was saved with.
 import type { Config } from "../config/mod.ts";
 import { UserError } from "../base/errors.ts";
 import type { WarningRecord } from "../log/records.ts";
 import type { Checkpoint } from "../model/checkpoint.ts";
 import type { CodeFile, RunState } from "../runs/run_state.ts";
 
-/** The fields of state.json with the hashes of what a run reads. */
+/** The fields of state.json with the hashes of the data and the code that a run reads. */
 export type Inputs = Pick<RunState, "data" | "code">;
 
-/** The comparison of one of them. */
+/** The comparison of the data or of the code. */
 interface Comparison {
   /** Code of the warning that is logged when a difference is accepted. */
   readonly code: string;
-  /** A message without a full stop; undefined if nothing differs or either side lacks the hash. */
+  /** Returns a message without a full stop; undefined if nothing differs or either side lacks the hash. */
   readonly differs: (sealed: Inputs, now: Inputs, config: Config) => string | undefined;
 }
 
-/** The keys that name the data, as messages show them: `data.files [text.txt]`, `data.source copy`. */
+/** The configuration keys that select the data, for messages: `data.files [text.txt]` or `data.source copy`. */
 function dataKeys({ data: { files, source, sources, split_files: { val, test } } }: Config): string {
   if (sources.length > 0) {
     const each = sources.map((part) => part.source ?? part.files.join(", "));
@@ -66,11 +66,11 @@ export function changesOf(sealed: Inputs, now: Inputs, config: Config): { code: 
 }
 
 /**
- * Compares what a run reads now with what its checkpoint was made with (see `changesOf`).
+ * Compares the data and code of a run with those that its checkpoint was saved with (see `changesOf`).
  *
  * @param accepted whether the run continues despite differences
  * @returns one warning per accepted difference
- * @throws {UserError} at the first difference that is not accepted
+ * @throws {UserError} for the first difference that is not accepted
  */
 export function acceptChanges(
   { config, state, path }: Pick<Checkpoint, "config" | "state" | "path">,

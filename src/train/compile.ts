@@ -14,7 +14,7 @@ import { type StepGraph, stepGraph, type Table } from "./step_graph.ts";
 import { checkGraphs } from "./sizes.ts";
 import { plansOf, type StatisticsTable, subjectsOf } from "../track/step_statistics.ts";
 
-/** The program of a step, and the table of its statistics. */
+/** The program of a step, and the table that it writes statistics into, if any. */
 interface StepProgram {
   readonly program: Program;
   readonly statistics: StatisticsTable | undefined;
@@ -22,21 +22,21 @@ interface StepProgram {
 
 /** A run with its programs compiled and its parameters on the device. */
 export interface ReadyRun extends Disposable {
-  /** One program per set of `track` entries that are due at the same step (see `plansOf`). */
+  /** Step programs by set of `track` entries that are due at the same step (see `plansOf`). */
   readonly steps: ReadonlyMap<string, StepProgram>;
   /** The table into which each step writes its metrics (loss, squared gradient norm). */
   readonly table: Table;
   /** Evaluates the model on the split `eval.split`. */
   readonly evaluation: Evaluator;
-  /** Measures induction heads; undefined unless patterns are tracked. */
+  /** Measures induction heads; undefined if no attention pattern is tracked. */
   readonly probe: Probe | undefined;
-  /** Stores attention patterns. */
+  /** Stores attention patterns; undefined if the configuration requests none. */
   readonly capture: Capture | undefined;
-  /** The checkpoint it resumes from. */
+  /** The checkpoint that the run resumes from, if any. */
   readonly from: Checkpoint | undefined;
 }
 
-/** The graphs of a run's steps: one per set of `track` entries that are due at the same step. */
+/** The graphs of a run's steps, by set of `track` entries that are due at the same step. */
 export function stepGraphs(model: Model): Map<string, StepGraph> {
   const { config, architecture, layout } = model;
   checkGraphs(config);

@@ -1,4 +1,4 @@
-// Evaluation of a split on the device: batches in order, their numbers read once per window.
+// Evaluation of a split on the device: batches in order, their metrics read once per window.
 import { type Device, DEVICES, type Program } from "../device/device.ts";
 import type { Config } from "../config/mod.ts";
 import { type Batch, type Evaluation, IGNORE, type Source, spread } from "../data/mod.ts";
@@ -8,16 +8,16 @@ import { reportProgress } from "../base/progress.ts";
 import { evaluationGraph, rowsOf, type Table, TABLE_ROWS } from "./step_graph.ts";
 import type { Experiment } from "../model/model.ts";
 
-/** Milliseconds of work between two reads of the device, after which progress is known. */
+/** Milliseconds of work between two reads from the device, each of which updates the reported progress. */
 const READ_EVERY_MS = 1000;
 
 /** The result of an evaluation: means over the valid targets. */
 export interface Evaluated {
   /** Cross-entropy in nats per token. */
   readonly loss: number;
-  /** e to the loss. */
+  /** exp(loss). */
   readonly perplexity: number;
-  /** Share of targets that are the most likely token. */
+  /** Share of targets, from 0 to 1, to which the model gives the highest probability. */
   readonly accuracy: number;
   /** Number of valid targets. */
   readonly tokens: number;
@@ -32,15 +32,15 @@ export interface Evaluated {
 /** A target and its cross-entropy.
  * @category Training */
 export interface TargetLoss {
-  /** Row of the split, from 0 in the order of its evaluation. */
+  /** Row of the split, from 0, in order of evaluation. */
   readonly row: number;
-  /** Position in the row whose logits predict it, from 0. */
+  /** Position in the row whose logits predict the target, from 0. */
   readonly position: number;
-  /** The id at that position. */
+  /** Token id at that position. */
   readonly before: number;
-  /** The target's id. */
+  /** Token id of the target. */
   readonly id: number;
-  /** -ln p. */
+  /** Cross-entropy of the target, -ln p. */
   readonly nats: number;
 }
 
@@ -48,15 +48,15 @@ export interface TargetLoss {
 export interface AnswerScore {
   /** Cross-entropy of the answers' tokens in nats per token. */
   readonly loss: number;
-  /** Share of the answers' tokens that are the most likely token. */
+  /** Share of the answers' tokens, from 0 to 1, to which the model gives the highest probability. */
   readonly accuracy: number;
-  /** Share of answers whose tokens are all the most likely ones. */
+  /** Share of answers, from 0 to 1, of which every token is the most likely one. */
   readonly exact: number;
 }
 
 /** An evaluation compiled for a device. */
 export interface Evaluator extends Disposable {
-  /** Evaluates the split that the configuration names. */
+  /** Evaluates the model on the split `eval.split`. */
   evaluate(): Promise<Evaluated>;
 }
 

@@ -1,4 +1,4 @@
-// Frozen parameters: those of `train.freeze`, for the whole run, and those that a hook freezes for a step.
+// Frozen parameters: those that match `train.freeze`, for the whole run, and those that a hook freezes for single steps.
 import { UserError } from "../base/errors.ts";
 import type { Values } from "../graph/tensor.ts";
 import { checkSelectors, selection, type Subject } from "../track/selectors.ts";
@@ -23,18 +23,18 @@ export function checkFreeze(
   );
 }
 
-/** Whether any step may freeze parameters: then every step takes the input `trained`. */
+/** Whether any step may freeze parameters. If so, the program of a step has the input `trained`. */
 export function freezes({ config, hooks }: Pick<Model, "config" | "hooks">): boolean {
   return config.train.freeze.length > 0 || hooks?.freeze !== undefined;
 }
 
-/** The input `trained` of a step, one number per `ALIGN` elements: 0 for the parameters in `names`, else 1. */
+/** Values of a step's input `trained`, one per `ALIGN` elements of the parameters: 0 if frozen (in `names`), else 1. */
 export function trainedFeed(layout: Layout, names: ReadonlySet<string>): Float32Array {
   return rowsOfSlots(layout.size, layout.slots.filter(({ name }) => !names.has(name)));
 }
 
 /**
- * The feed `trained` of a step; none if nothing is ever frozen.
+ * The feed with a step's input `trained`; empty if no step freezes parameters.
  *
  * @param step 1-based
  */

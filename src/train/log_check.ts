@@ -11,29 +11,29 @@ import { checkpointSteps, type RunFolder, runFolder, stat, SWEEP_FOLDER } from "
 
 /** The contents of a run's log, up to the first line that is not a record. */
 export interface LogScan {
-  /** Its path. */
+  /** Path of the log. */
   readonly path: string;
   /** Number of records. */
   readonly records: number;
   /** SHA-256 of the first n records, for each requested n. */
   readonly sha256: ReadonlyMap<number, string>;
-  /** The last of the steps 1, 2, ... that are recorded in order. */
+  /** The last step n such that steps 1 to n are recorded in order; 0 if there is none. */
   readonly steps: number;
-  /** The step of the first step record that is out of order. */
+  /** Step of the first step record that is out of order, if any. */
   readonly stray?: number;
-  /** The number of the first line that is not a record. */
+  /** Line number, from 1, of the first line that is not a record, if any. */
   readonly broken?: number;
-  /** The last step, if the run has ended. */
+  /** Step at which the run ended, if it has. */
   readonly ended?: number;
-  /** Whether it ended because it diverged. */
+  /** Whether the run ended because it diverged. */
   readonly diverged?: boolean;
   /** Steps with a checkpoint record. */
   readonly recorded: ReadonlySet<number>;
-  /** The step of the final sample. */
+  /** Step of the final sample, if there is one. */
   readonly sampled?: number;
 }
 
-/** Reads a log up to the first line that is not a record; `counts` are the numbers of records to hash. */
+/** Reads a log up to the first line that is not a record; `counts`: each n for which to hash the first n records. */
 export async function scanLog(path: string, counts: readonly number[]): Promise<LogScan> {
   const hashed = new Set(counts);
   const [seal, sha256, recorded] = [sealer(), new Map<number, string>(), new Set<number>()];
@@ -64,7 +64,7 @@ export async function scanLog(path: string, counts: readonly number[]): Promise<
   return scan;
 }
 
-/** What a checkpoint's log lacks, without a full stop; undefined if it is complete. */
+/** A message, without a full stop, that names the records missing from a checkpoint's log; undefined if it is complete. */
 export function logFault(scan: LogScan, { step, log }: LogStart): string | undefined {
   const { path, records, sha256, steps, stray, broken } = scan;
   const saved = `the checkpoint of step ${step} was saved with`;

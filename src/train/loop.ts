@@ -1,4 +1,4 @@
-// The training loop: batches, steps, reads of their numbers, evaluations and checkpoints in execution order. All mutable
+// The training loop: batches, steps, reads of their metrics, evaluations and checkpoints in execution order. All mutable
 // state is in `run.state` and on the device; none of it grows with the number of steps.
 import { hear } from "../base/hear.ts";
 import { DEVICES, type Program } from "../device/device.ts";
@@ -26,14 +26,14 @@ export async function trainingLoop(run: Run): Promise<void> {
   }
 }
 
-/** Runs steps to the next stop, in windows whose numbers are read afterwards. Returns whether the run continues there. */
+/** Runs steps to the next stop, in windows whose metrics are read afterwards. Returns whether the run reached the stop. */
 async function stepsUntil(stop: number, run: Run): Promise<boolean> {
   const { experiment: { config }, device, state, signal } = run;
   beginWindows(run);
   let [started, pending]: [number, Window | undefined] = [state.step, undefined];
   const goesOn = () => started < stop && !signal?.aborted;
   while (pending || goesOn()) {
-    // A GPU runs one window while the numbers of the previous one are read; on a CPU there is nothing to overlap.
+    // A GPU runs one window while the metrics of the previous one are read; on a CPU there is nothing to overlap.
     const starts = goesOn() && (DEVICES[device.kind].asynchronous || !pending);
     const count: number = starts ? Math.min(windowSize(state), stop - started) : 0;
     const next = count > 0 ? startWindow(run, started, count) : undefined;
@@ -46,7 +46,7 @@ async function stepsUntil(stop: number, run: Run): Promise<boolean> {
   return state.step === stop;
 }
 
-/** Submits the steps of a window to the device and requests their numbers. */
+/** Submits the steps of a window to the device and requests their metrics. */
 function startWindow(run: Run, first: number, count: number): Window {
   const { experiment, steps, probe, state: { lrReductions } } = run;
   const started = Array.from({ length: count }, (_, slot) => {
@@ -58,7 +58,7 @@ function startWindow(run: Run, first: number, count: number): Window {
   return readWindow(run, first, started);
 }
 
-/** Runs one step (0-based), which writes its numbers into row `slot` of its table. Returns its number of valid targets. */
+/** Runs one step (0-based), which writes its metrics into row `slot` of its table. Returns its number of valid targets. */
 export function runStep(
   experiment: Experiment,
   program: Program,

@@ -15,11 +15,11 @@ export interface Stepping {
   readonly parameters: Tensor;
   /** Gradient of all parameters, [N], before clipping. */
   readonly gradient: Tensor;
-  /** Sum of its squares, [1]. */
+  /** Sum of squares of the gradient, [1]. */
   readonly squaredNorm: Tensor;
   /** Hyperparameters of the step, [4]: see `adamwHyper`. */
   readonly hyper: Tensor;
-  /** If some parameters are frozen: one number per `ALIGN` elements, 1 if trained, else 0. */
+  /** If some parameters are frozen: 1 if trained, 0 if frozen, one value per `ALIGN` elements of the parameters. */
   readonly trainable?: Tensor;
   /** Also return the update of each parameter. */
   readonly keepUpdate: boolean;
@@ -30,8 +30,8 @@ const isHidden = ({ name, shape, decayed }: Slot): boolean =>
   decayed && shape.length === 2 && name.startsWith("blocks.");
 
 /**
- * The flat states that an optimizer keeps, each as long as the parameters: adamw and adam exp_avg and
- * exp_avg_sq, lion exp_avg, sgd momentum, muon momentum for its matrices and AdamW's two for the rest.
+ * The flat states that an optimizer keeps, each as long as the parameters: `exp_avg` and `exp_avg_sq` for adamw and adam,
+ * `exp_avg` for lion, `momentum` for sgd; for muon `momentum` for its matrices and the two of adamw for other parameters.
  *
  * @param settings `optimizer` of a configuration
  *

@@ -21,9 +21,9 @@ export interface Progress {
   readonly steps: number;
   /** Loss of the last step in nats per token. */
   readonly loss: number;
-  /** Measured over the last window of steps. */
+  /** Valid targets per second, measured over the last windows of steps. */
   readonly tokensPerSecond: number;
-  /** Estimated from the last window of steps. */
+  /** Estimated remaining seconds of training. */
   readonly secondsLeft: number;
 }
 
@@ -70,28 +70,28 @@ export interface Run extends RunOptions, Omit<ReadyRun, typeof Symbol.dispose> {
 /** The mutable state of a run. */
 export interface LoopState {
   step: number;
-  /** Valid targets trained on. */
+  /** Number of valid targets trained on so far. */
   tokens: number;
   counter: number;
   best: Best | null;
-  /** Evaluations since the best one. */
+  /** Number of evaluations since the best one. */
   evalsSinceBest: number;
-  /** How often a plateau has lowered the learning rate. */
+  /** Number of times that a plateau has reduced the learning rate. */
   lrReductions: number;
   last: EvalRecord | undefined;
   /** Count of non-finite steps. */
   nonFinite: NonFinite;
-  /** Steps with a checkpoint. */
+  /** Steps whose checkpoint is in the run's folder. */
   kept: Set<number>;
-  /** The last step whose parameters were not finite and made no checkpoint. */
+  /** The last step at which no checkpoint was saved because parameters were not finite. */
   unsaved?: number;
   /** Milliseconds per step over the last two windows. */
   ms: number;
-  /** When the numbers of the last windows arrived, and the number of steps of each. */
+  /** For each of the last two windows: when its metrics arrived (performance.now()), and its number of steps. */
   marks: readonly { at: number; count: number }[];
 }
 
-/** Numbers per record that the counter counts: loss, lr, grad_norm; loss, perplexity, accuracy. */
+/** Values by which a step record (loss, lr, grad_norm) or evaluation record (loss, perplexity, accuracy) advances the counter. */
 export const VALUES_PER_RECORD = 3;
 
 const START: Omit<RunState, "val_loss" | "device" | "files"> = { step: 0, counter: 0, best: null };
@@ -123,7 +123,7 @@ export async function begin(folder: RunFolder, from: Checkpoint | undefined): Pr
   };
 }
 
-/** Records per call of the log: each is an argument, and a stack holds about 100,000. */
+/** Maximum number of records per call of the log: each is an argument, and a stack holds about 100,000. */
 const RECORDS_PER_WRITE = 10_000;
 
 /** Writes the records of tensors in as few calls as possible. */

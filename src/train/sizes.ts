@@ -1,4 +1,4 @@
-// Lower bounds of the memory that a configuration needs, from its numbers alone, before anything is allocated or planned.
+// Lower bounds of the memory that a configuration needs, from its settings alone, before anything is allocated or planned.
 // The exact needs are in the plans of its programs, which a device checks (see `Device.check`).
 import { MOST_TOKENS } from "../generate/generate.ts";
 import type { Config } from "../config/mod.ts";

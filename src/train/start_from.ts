@@ -60,7 +60,7 @@ function reasons({ config, architecture }: Model, base: Checkpoint, name: string
   ).join(", ");
 }
 
-/** Throws at the first parameter that is missing, extra or of another shape in the checkpoint, naming the keys to change. */
+/** Throws for the first parameter that is missing, extra or of another shape in the checkpoint; names the keys to change. */
 function checkStart(model: Model, base: Checkpoint, tensors: ReadonlyMap<string, TensorData>): void {
   const shapes = new Map(model.layout.slots.map(({ name, shape }) => [name, shape]));
   const differs = (name: string) => tensors.get(name)?.shape.join() !== shapes.get(name)?.join();

@@ -17,20 +17,20 @@ import { activationCache } from "../model/taps.ts";
 import { statisticsAfter, statisticsBefore, statisticsRow, WINDOW } from "../track/step_statistics.ts";
 import type { StatisticsPlan, StatisticsTable } from "../track/step_statistics.ts";
 
-/** Rows of the tables that steps and evaluation batches write to; also the maximum number of batches per read. */
+/** Number of rows of the tables that steps and evaluation batches write to; also the maximum number of batches per read. */
 export const TABLE_ROWS = 2 * WINDOW;
 
 /** A table on the device with one row per step or batch, and its columns. */
 export interface Table {
-  /** Name of the device's state that holds it. */
+  /** Name of the device state that holds it. */
   readonly name: string;
-  /** Numbers per row. */
+  /** Number of float32 values per row. */
   readonly width: number;
-  /** Offset of each number in a row. */
+  /** Offset in a row by column name. */
   readonly columns: Readonly<Record<string, number>>;
 }
 
-/** A row of scalars and vectors at aligned offsets, so that kernels write into it directly. */
+/** Packs scalars and vectors into a row of a table, at aligned offsets, so that kernels write into it directly. */
 function recordRow(name: string, parts: Readonly<Record<string, Tensor>>): { effect: Tensor; table: Table } {
   const columns: Record<string, number> = {};
   let width = 0;
@@ -43,7 +43,7 @@ function recordRow(name: string, parts: Readonly<Record<string, Tensor>>): { eff
   return { effect, table: { name, width, columns } };
 }
 
-/** The first `count` rows of a table read from the device, as records of numbers by name; for a vector, its first number. */
+/** The first `count` rows of a table read from the device, each as values by column name; for a vector, its first value. */
 export function rowsOf({ width, columns }: Table, values: Values, count: number): Record<string, number>[] {
   return Array.from({ length: count }, (_, row) => {
     return Object.fromEntries(
@@ -71,9 +71,9 @@ function lossOf(
 export interface StepGraph {
   /** The graph to compile. */
   readonly graph: Graph;
-  /** The table with its numbers. */
+  /** The table of its metrics: loss and squared gradient norm. */
   readonly table: Table;
-  /** The table with its tensor statistics. */
+  /** The table of its tensor statistics, if any. */
   readonly statistics?: StatisticsTable;
 }
 
@@ -81,7 +81,7 @@ export interface StepGraph {
 export interface StepOptions {
   /** The statistics to record. Default: none. */
   readonly look?: StatisticsPlan;
-  /** Whether some parameters are frozen, as the input `trained` says (see `trainedFeed`). Default: false. */
+  /** Whether the graph has an input `trained` that freezes parameters (see `trainedFeed`). Default: false. */
   readonly freezes?: boolean;
 }
 

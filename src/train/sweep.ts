@@ -87,7 +87,7 @@ export function sweepFolder({ name, runs }: Sweep): string {
 export interface Job {
   /** The type of the record. */
   readonly type: "job";
-  /** Number of the run, from 1. */
+  /** Index of the run, from 1. */
   readonly run: number;
   /** Its name. */
   readonly name: string;

@@ -44,7 +44,7 @@ export interface TrainResult extends LoopResult {
 
 /** The cost of a run, for its first record, its announcement and the choice of its device. */
 export interface Cost {
-  /** Bytes. */
+  /** Memory by use, in bytes. */
   readonly memory: RunRecord["memory"];
   /** Floating point operations per step. */
   readonly flops: number;

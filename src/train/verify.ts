@@ -28,7 +28,7 @@ export interface Check {
   readonly passed: boolean;
   /** The measured values, or why it failed. */
   readonly detail: string;
-  /** Set if it needs code that is never run here; `passed` is true then. */
+  /** True if the check was skipped because it needs user code, which is never run here; `passed` is then true. */
   readonly skipped?: true;
 }
 
@@ -153,7 +153,7 @@ function normalises(tokenizer: Tokenizer): boolean {
   return (file.kind === "cropped" ? file.of : file).kind === "huggingface";
 }
 
-/** Number of tokens whose text does not survive encoding and decoding; partial characters and `<unk>` are not counted. */
+/** Number of tokens whose text changes when encoded and decoded again; partial characters and `<unk>` are not counted. */
 function tokensLost(tokenizer: Tokenizer): number {
   const comesBack = (text: string) => {
     try {

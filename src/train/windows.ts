@@ -1,4 +1,4 @@
-// A window of steps on the host: the steps submitted to the device, the numbers read back, and their records.
+// A window of steps on the host: the steps submitted to the device, their metrics read back, and their records.
 import { reportProgress } from "../base/progress.ts";
 import type { Values } from "../graph/tensor.ts";
 import type { StepRecord } from "../log/records.ts";
@@ -10,7 +10,7 @@ import { type LoopState, type Run, VALUES_PER_RECORD, writeStatistics } from "./
 import { scheduledRate } from "../../kernels/optimizers/schedules.ts";
 import { rowsOf } from "./step_graph.ts";
 
-/** Steps of the next window: about a quarter of a second, to keep progress and Ctrl-C responsive. */
+/** Number of steps in the next window: about a quarter of a second, so that progress and Ctrl-C stay responsive. */
 export function windowSize({ ms }: LoopState): number {
   return ms === 0 ? 1 : Math.max(1, Math.min(WINDOW, Math.round(250 / ms)));
 }
@@ -21,16 +21,16 @@ interface StartedStep {
   readonly targets: number;
   /** The table of its statistics, if any. */
   readonly looked: StatisticsTable | undefined;
-  /** Blocks that are probed for induction heads after it. */
+  /** Indices of the blocks that are probed for induction heads after it. */
   readonly probed: readonly number[];
 }
 
-/** A pending window: its steps are submitted, its numbers are not read yet. */
+/** A pending window: its steps are submitted, their metrics are not read yet. */
 export interface Window {
-  /** Number of steps before it. */
+  /** Index of its first step, from 0. */
   readonly first: number;
   readonly steps: readonly StartedStep[];
-  /** Its numbers, the tables of statistics by name, and when they arrived in milliseconds of performance.now(). */
+  /** Rows of its metrics, the tables of statistics by name, and when they arrived (performance.now(), milliseconds). */
   readonly values: Promise<{ rows: Values; statistics: ReadonlyMap<string, Values>; at: number }>;
 }
 
@@ -40,7 +40,7 @@ export function beginWindows({ experiment: { config }, state }: Run): void {
   reportProgress({ what: "step", done: state.step, total: config.train.steps });
 }
 
-/** Requests the numbers of submitted steps. The copy of their rows is ordered before the next window's steps. */
+/** Requests the metrics of submitted steps. Their rows are copied before the next window's steps run. */
 export function readWindow(
   { device, table, probe }: Run,
   first: number,
@@ -58,7 +58,7 @@ export function readWindow(
   return { first, steps, values };
 }
 
-/** The record of a step, whose tokens and numbers `state` already counts. */
+/** The record of a step; `state` already includes its tokens and values. */
 function stepRecord(
   { config, source }: Experiment,
   { tokens, counter, lrReductions, ms }: LoopState,
@@ -87,7 +87,7 @@ function stepRecord(
   };
 }
 
-/** Writes the records of a window once its numbers have arrived. */
+/** Writes the records of a window once its metrics have arrived. */
 export async function recordWindow(run: Run, window: Window): Promise<void> {
   const { experiment, experiment: { config }, log, onProgress, onWarning, table, probe, state } = run;
   const { rows, statistics, at } = await window.values;

@@ -11,7 +11,7 @@ import { type Experiment, languageModelOf, type Model } from "../model/model.ts"
 import { probeGraph } from "../track/induction_probe.ts";
 import { evaluationGraph, TABLE_ROWS } from "./step_graph.ts";
 
-/** Steps whose statistics are counted one by one; a longer run is extrapolated from them. */
+/** Maximum number of steps whose programs are counted one by one; longer runs are extrapolated. */
 const COUNTED = 10_000;
 
 /** Number of multiples of a period among the steps after `done`, up to `last`. */
@@ -35,11 +35,11 @@ export function otherWork(experiment: Experiment, done = 0): Workload[] {
   ];
 }
 
-/** The graphs of a run: of its steps, by the `track` entries due at the same step, and of its evaluation. */
+/** The graphs of a run: those of its steps, by the `track` entries due together, and the graph of an evaluation batch. */
 export interface RunGraphs {
   /** In the order of `stepGraphs`. */
   readonly steps: ReadonlyMap<string, Graph>;
-  /** The graph of one batch. */
+  /** The graph of one evaluation batch. */
   readonly evaluation: Graph;
 }
 
