@@ -1,17 +1,17 @@
 // A long computation yields to the event loop, so that signals and timers are handled.
 
 /** Time that a computation runs before it yields. */
-const HEAR_EVERY_MS = 100;
+const YIELD_EVERY_MS = 100;
 
 /** Yields to the event loop: signals and timers are handled. */
-export const hear = (): Promise<void> => new Promise((resume) => setTimeout(resume, 0));
+export const yieldToEvents = (): Promise<void> => new Promise((resume) => setTimeout(resume, 0));
 
 /** Returns a function for long loops to call repeatedly, which yields to the event loop every 100 ms. */
-export function hearing(): () => Promise<void> {
-  let heard = performance.now();
+export function periodicYield(): () => Promise<void> {
+  let lastYield = performance.now();
   return async () => {
-    if (performance.now() - heard <= HEAR_EVERY_MS) return;
-    await hear();
-    heard = performance.now();
+    if (performance.now() - lastYield <= YIELD_EVERY_MS) return;
+    await yieldToEvents();
+    lastYield = performance.now();
   };
 }

@@ -16,7 +16,7 @@ import { writeStderr } from "../base/write.ts";
 const STACK_LINES = 30;
 
 /** Prints the stack of an error of user code, each line as a message. */
-function tellStack(cause: unknown): void {
+function printStack(cause: unknown): void {
   for (const line of stackOf(cause).split("\n", STACK_LINES)) tellLine(messageLine(line));
 }
 
@@ -123,7 +123,7 @@ function fail({ name }: Command, thrown: unknown): never {
   const isUserCode = error instanceof UserCodeError;
   if (!(error instanceof UserError || isUserCode || error instanceof Deno.errors.NotCapable)) throw error;
   console.error(messageLine(`${name}: ${error.message}`));
-  if (isUserCode) tellStack(error.cause);
+  if (isUserCode) printStack(error.cause);
   Deno.exit(2);
 }
 

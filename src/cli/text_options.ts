@@ -73,11 +73,11 @@ export function withFirst(tokenizer: Tokenizer, text: TextOrIds, first: string |
 export function askedText(
   { text, ids, first }: Readonly<Record<string, string | undefined>>,
   tokenizer: Tokenizer,
-  unasked: string,
+  defaultText: string,
 ): TextOrIds {
   if (text !== undefined && ids !== undefined) {
     throw new UserError("--ids: the text is given by --text; leave one of them out.");
   }
-  const chosen = ids !== undefined ? idsOption("ids", ids) : text ?? (first === undefined ? unasked : "");
+  const chosen = ids !== undefined ? idsOption("ids", ids) : text ?? (first === undefined ? defaultText : "");
   return withFirst(tokenizer, chosen, first);
 }

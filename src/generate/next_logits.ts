@@ -9,7 +9,7 @@ import { assign, input, reshape } from "../graph/structure.ts";
 import { sizeOf, type Tensor } from "../graph/tensor.ts";
 import { keyCache } from "../nn/cache.ts";
 import { decoder } from "../nn/decoder.ts";
-import { hearing } from "../base/hear.ts";
+import { periodicYield } from "../base/hear.ts";
 import { checkLogits } from "../model/finite.ts";
 
 /** Computes next-token logits of growing texts. */
@@ -131,9 +131,9 @@ export async function nextLogits(
   );
   const fullPass = programs(() => device.compile({ outputs: { logits: wholeGraph(model, rows) } }));
   const cachedTokens = new Array<number>(rows).fill(0);
-  let followed: Program | undefined;
+  let reorderProgram: Program | undefined;
   let reason: string | undefined;
-  const heard = hearing();
+  const yieldIfDue = periodicYield();
   const reasonFor = (longest: number): string | undefined => {
     if (!cache) return "the cache is off";
     if (hooks) return "hooks may look from one position at another";
@@ -165,28 +165,28 @@ export async function nextLogits(
       reason = reasonFor(texts.reduce((longest, text) => Math.max(longest, text.length), 0));
       const program = await (reason === undefined ? runCached : runWhole)(texts);
       const [logits] = await program.read(["logits"]);
-      await heard();
+      await yieldIfDue();
       const rows = texts.map((_, row) => logits.subarray(row * vocabulary, (row + 1) * vocabulary));
       rows.forEach(checkLogits);
       return rows;
     },
     async reorder(parents) {
       if (reason !== undefined || parents.every((parent, row) => parent === row)) return;
-      followed ??= await device.compile({ effects: followGraph(model, rows) });
-      followed.run({ parents: Uint32Array.from(parents) });
+      reorderProgram ??= await device.compile({ effects: reorderGraph(model, rows) });
+      reorderProgram.run({ parents: Uint32Array.from(parents) });
       const before = cachedTokens.slice();
       parents.forEach((parent, row) => cachedTokens[row] = before[parent]);
     },
     [Symbol.dispose]() {
       cached.close();
       fullPass.close();
-      followed?.[Symbol.dispose]();
+      reorderProgram?.[Symbol.dispose]();
     },
   };
 }
 
 /** Replaces every cached row by its parent's: input `parents`, u32 [rows]. */
-function followGraph(model: LanguageModel, rows: number): Tensor[] {
+function reorderGraph(model: LanguageModel, rows: number): Tensor[] {
   const parents = input("parents", [rows], "u32");
   return cachedGraph(model, rows, 1).states.map((state) => {
     const flat = reshape(state, [rows, sizeOf(state) / rows]);

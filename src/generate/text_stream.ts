@@ -71,7 +71,7 @@ export function textStreams(tokenizer: Tokenizer, stop: readonly string[], share
     const before = tokenizer.decode(start);
     let sent: string | undefined;
     let next = 0;
-    const give = (certain: string, last: boolean) => {
+    const send = (certain: string, last: boolean) => {
       const piece = sent === undefined ? before + certain : certain.slice(sent.length);
       sent = certain;
       if (piece !== "" || last) take(piece, last);
@@ -87,13 +87,13 @@ export function textStreams(tokenizer: Tokenizer, stop: readonly string[], share
           textOf(added),
         );
         const certain = certainPart(kept, stop);
-        if (certain.startsWith(sent ?? "")) give(certain, false);
+        if (certain.startsWith(sent ?? "")) send(certain, false);
         const now = performance.now();
         next = now + (now - began) / share;
       },
       /** Streams the rest; if the decoder has changed text already streamed, the complete text on a new line. */
       end(continuation: string): void {
-        if (continuation.startsWith(sent ?? "")) give(continuation, true);
+        if (continuation.startsWith(sent ?? "")) send(continuation, true);
         else take(`\n${before}${continuation}`, true);
       },
     };

@@ -31,7 +31,7 @@ export interface Checkpoint extends Model {
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 /** The text of state.json: its last line is the SHA-256 of the rest. */
-function sealed(state: object): string {
+function withHash(state: object): string {
   const text = JSON.stringify(state, null, 2);
   return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(text)}"\n}\n`;
 }
@@ -42,7 +42,7 @@ export function sealFiles(
   state: Omit<RunState, "files">,
 ): { files: Record<string, Uint8Array | string>; hashes: Record<string, string> } {
   const hashes = Object.fromEntries(Object.entries(files).map(([name, bytes]) => [name, sha256Hex(bytes)]));
-  return { files: { ...files, "state.json": sealed({ ...state, files: hashes }) }, hashes };
+  return { files: { ...files, "state.json": withHash({ ...state, files: hashes }) }, hashes };
 }
 
 export function descriptionFiles(
@@ -66,7 +66,7 @@ export async function readState(path: string): Promise<RunState> {
   const bytes = await readPart(path, "state.json");
   const state = jsonOfBytes(bytes, place);
   const { sha256: _, ...rest } = isMapping(state) ? state : {};
-  if (sealed(rest) !== new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)) {
+  if (withHash(rest) !== new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes)) {
     throw new UserError(`${place}: its SHA-256 differs from the one in its last line; the file is damaged.`);
   }
   checkState(place, rest);

@@ -131,7 +131,7 @@ export async function trustCode(files: readonly string[], by: "named" | "trust")
  * The code files that a checkpoint's configuration names: the current code, undefined if missing, and the hash that the
  * checkpoint recorded, undefined in older ones. Runs nothing.
  */
-export async function codeStandings(config: Config, sealed: readonly CodeFile[] = []) {
+export async function codeStatus(config: Config, sealed: readonly CodeFile[] = []) {
   return await Promise.all(
     codeNamed(config).map(async (file) => ({
       file,
@@ -159,7 +159,7 @@ export async function checkCode(
   acceptChanges = false,
 ): Promise<void> {
   let trusted: TrustedCode | undefined;
-  for (const { file, code, sealed: before } of await codeStandings(config, sealed)) {
+  for (const { file, code, sealed: before } of await codeStatus(config, sealed)) {
     const at = `${path}: its code ${file}`;
     if (code === undefined) {
       const which = before === undefined ? "" : ` (SHA-256 ${before})`;

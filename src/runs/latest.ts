@@ -45,7 +45,7 @@ async function candidate(path: string): Promise<Candidate | null> {
 }
 
 /** The folders of each name below a folder of runs: a sweep's own folder, or the runs of that name, newest last. */
-async function* namedIn(dir: string): AsyncGenerator<string[]> {
+async function* foldersByName(dir: string): AsyncGenerator<string[]> {
   for (const name of await namesIn(dir)) {
     if (name.startsWith(".") || POINTERS.includes(name)) continue;
     const path = join(dir, name);
@@ -58,7 +58,7 @@ async function* namedIn(dir: string): AsyncGenerator<string[]> {
 /** The newest run or sweep with a checkpoint below a folder of runs, or null. */
 async function newestIn(dir: string): Promise<Candidate | null> {
   let newest: Candidate | null = null;
-  for await (const inside of namedIn(dir)) {
+  for await (const inside of foldersByName(dir)) {
     for (const one of inside.reverse()) {
       if ((runTime(one) ?? "9") <= (newest?.time ?? "")) break;
       const result = await candidate(one);
@@ -72,7 +72,7 @@ async function newestIn(dir: string): Promise<Candidate | null> {
 /** The folders of all runs below a folder of runs, including those of sweeps. */
 export async function runPathsIn(dir: string): Promise<string[]> {
   const paths: string[] = [];
-  for await (const inside of namedIn(dir)) {
+  for await (const inside of foldersByName(dir)) {
     const isSweep = SWEEP_FOLDER.test(inside[0] ?? "");
     for (const run of isSweep ? await runPathsIn(inside[0]) : inside) paths.push(run);
   }
@@ -87,7 +87,7 @@ export async function latestIn(dir: string): Promise<string | null> {
 }
 
 /** Points `latest` at a run or sweep with a checkpoint, unless it points at one that started later. */
-async function pointAt(dir: string, target: string, time: string): Promise<void> {
+async function updateLatest(dir: string, target: string, time: string): Promise<void> {
   const current = await targetOf(join(dir, "latest"));
   if (current === join(dir, target)) return;
   const there = current === undefined ? null : await candidate(current);
@@ -110,6 +110,6 @@ export async function pointLatest(run: RunFolder): Promise<void> {
   if (time === undefined) return;
   const name = dirname(path);
   const dir = dirname(name);
-  await pointAt(dir, join(basename(name), basename(path)), time);
-  if (SWEEP_FOLDER.test(dir)) await pointAt(dirname(dir), basename(dir), time);
+  await updateLatest(dir, join(basename(name), basename(path)), time);
+  if (SWEEP_FOLDER.test(dir)) await updateLatest(dirname(dir), basename(dir), time);
 }

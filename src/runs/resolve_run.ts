@@ -65,7 +65,7 @@ const isRealFolder = (path: string): Promise<boolean> =>
  * The paths that a path may mean after following its pointers: if it goes through `latest` to a sweep, the path below the
  * sweep's folder, then the path below its newest run.
  */
-async function followed(path: string): Promise<string[]> {
+async function targetsOf(path: string): Promise<string[]> {
   const parts = normalize(path).split(sep);
   const at = parts.indexOf("latest");
   const parent = parts.slice(0, at).join(sep) || (at > 0 ? sep : ".");
@@ -73,7 +73,7 @@ async function followed(path: string): Promise<string[]> {
   if (target === null) return [await follow(path)];
   const rest = parts.slice(at + 1);
   const below = [await follow(join(target, ...rest))];
-  return SWEEP_FOLDER.test(target) ? [...below, ...await followed(join(target, "latest", ...rest))] : below;
+  return SWEEP_FOLDER.test(target) ? [...below, ...await targetsOf(join(target, "latest", ...rest))] : below;
 }
 
 async function sweepsIn(runs: string): Promise<string[]> {
@@ -84,7 +84,7 @@ async function runNamesIn(runs: string): Promise<string[]> {
   return (await namesIn(runs)).filter((name) => !/^\.|\.(json|svg)$/.test(name));
 }
 
-const listed = (names: readonly string[]): string => names.slice(0, 8).join(", ");
+const firstNames = (names: readonly string[]): string => names.slice(0, 8).join(", ");
 
 /** The newest run that a path names below the folders of sweeps. */
 async function classifyInSweeps(path: string, sweeps: readonly string[]): Promise<ResolvedRun | null> {
@@ -147,7 +147,7 @@ async function nearestExisting(path: string): Promise<string | undefined> {
 export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedRun> {
   const expected = "expected a run folder, a checkpoint folder or the name of a run";
   if (path === "") throw new UserError(`"": ${expected}.`);
-  const places = [...await followed(path), ...await followed(join(runs, path))];
+  const places = [...await targetsOf(path), ...await targetsOf(join(runs, path))];
   for (const place of places) {
     const resolved = await classify(place);
     if (resolved) return resolved;
@@ -178,14 +178,14 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
       : place === normalize(runs)
       ? names
       : [];
-    const hint = inside.length ? ` In it: ${listed(inside)}.` : "";
+    const hint = inside.length ? ` In it: ${firstNames(inside)}.` : "";
     throw new UserError(`${place}: is neither a run nor a checkpoint, ${expected}.${hint}`);
   }
   const inSweeps = (await Promise.all(sweeps.map(runNamesIn))).flat();
   const near = path.includes("/") || path.includes(sep)
     ? await nearestExisting(path) ?? await nearestExisting(join(runs, path))
     : closestString(path, [...names, ...inSweeps]);
-  const known = names.length ? `In ${runs}: ${listed(names)}.` : `There are no runs in ${runs} yet.`;
+  const known = names.length ? `In ${runs}: ${firstNames(names)}.` : `There are no runs in ${runs} yet.`;
   const hint = near ? `Did you mean "${near}"?` : known;
   throw new UserError(`${path}: not found, ${expected}. ${hint}`);
 }

@@ -282,19 +282,19 @@ export async function removeCheckpoint(run: RunFolder, step: number): Promise<vo
   }
 }
 
-function unlessAbsent(path: string, look: Promise<Deno.FileInfo>): Promise<Deno.FileInfo | null> {
-  return look.catch((error) => {
+function nullIfMissing(path: string, info: Promise<Deno.FileInfo>): Promise<Deno.FileInfo | null> {
+  return info.catch((error) => {
     if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
     throw fileError(path, error);
   });
 }
 
 /** File information for a path, following links; null if it does not exist. */
-export const stat = (path: string): Promise<Deno.FileInfo | null> => unlessAbsent(path, Deno.stat(path));
+export const stat = (path: string): Promise<Deno.FileInfo | null> => nullIfMissing(path, Deno.stat(path));
 
 /** Whether a path exists, also as a dangling link. */
 export const exists = async (path: string): Promise<boolean> =>
-  await unlessAbsent(path, Deno.lstat(path)) !== null;
+  await nullIfMissing(path, Deno.lstat(path)) !== null;
 
 export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path))?.isDirectory ?? false;

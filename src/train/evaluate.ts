@@ -3,7 +3,7 @@ import { type Device, DEVICES, type Program } from "../device/device.ts";
 import type { Config } from "../config/mod.ts";
 import { type Batch, type Evaluation, IGNORE, type Source, spread } from "../data/mod.ts";
 import type { Values } from "../graph/tensor.ts";
-import { hearing } from "../base/hear.ts";
+import { periodicYield } from "../base/hear.ts";
 import { reportProgress } from "../base/progress.ts";
 import { evaluationGraph, rowsOf, type Table, TABLE_ROWS } from "./step_graph.ts";
 import type { Experiment } from "../model/model.ts";
@@ -170,7 +170,7 @@ async function run(
   let [loss, correct, tokens] = [0, 0, 0];
   const mixed = Array.from({ length: sources }, () => ({ loss: 0, tokens: 0 }));
   let answers: ReturnType<typeof scorer> | undefined;
-  const yieldToEvents = hearing();
+  const yieldToEvents = periodicYield();
   for (let first = 0, size = 0; first < count; first += size) {
     size = Math.min(pace.ms === 0 ? 1 : Math.ceil(READ_EVERY_MS / pace.ms), TABLE_ROWS, count - first);
     const began = performance.now();

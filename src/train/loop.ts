@@ -1,6 +1,6 @@
 // The training loop: batches, steps, reads of their metrics, evaluations and checkpoints in execution order. All mutable
 // state is in `run.state` and on the device; none of it grows with the number of steps.
-import { hear } from "../base/hear.ts";
+import { yieldToEvents } from "../base/hear.ts";
 import { DEVICES, type Program } from "../device/device.ts";
 import { applyBatchHook } from "../model/hook_calls.ts";
 import type { Experiment } from "../model/model.ts";
@@ -41,7 +41,7 @@ async function stepsUntil(stop: number, run: Run): Promise<boolean> {
     if (pending) await recordWindow(run, pending);
     if (hasDiverged(state.nonFinite, config)) return false;
     pending = next;
-    await hear();
+    await yieldToEvents();
   }
   return state.step === stop;
 }

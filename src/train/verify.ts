@@ -18,7 +18,7 @@ import { logFault, runOfCheckpoint, scanLog } from "./log_check.ts";
 import { logitsGraph } from "./step_graph.ts";
 import { sha256Hex } from "../base/hash.ts";
 import type { TensorData } from "../model/formats/safetensors.ts";
-import { codeStandings } from "../model/trust.ts";
+import { codeStatus } from "../model/trust.ts";
 
 /** The result of one check. */
 export interface Check {
@@ -84,7 +84,7 @@ function needsCode({ config: { hooks, data, model } }: Loaded): NeedsCode {
 
 /** Checks the hashes of the users' files that a checkpoint names. The files are not run. */
 async function codeChecks({ config }: Loaded, { code: sealed }: RunState): Promise<Check[]> {
-  const standings = await codeStandings(config, sealed);
+  const standings = await codeStatus(config, sealed);
   return await Promise.all(standings.map(({ file, code, sealed }) =>
     check(`code ${file}`, () => {
       demand(

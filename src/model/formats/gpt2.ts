@@ -172,7 +172,7 @@ function storedShape({ shape, conv, part }: Place): number[] {
 }
 
 /** The part of a stored tensor that is one of heed's parameters, transposed where it is a Conv1D's. */
-function taken(stored: Float32Array, { shape: [out, inner = 1], conv, part = 0 }: Place, width: number) {
+function partOf(stored: Float32Array, { shape: [out, inner = 1], conv, part = 0 }: Place, width: number) {
   if (!conv) return stored.subarray(part * out * inner, (part + 1) * out * inner);
   const data = new Float32Array(out * inner);
   for (let i = 0; i < inner; i++) {
@@ -245,7 +245,7 @@ export function fromGpt2Tensors(
     }
     const data = cast.get(gpt2) ?? toFloat32(tensor);
     cast.set(gpt2, data);
-    return [name, { shape, data: taken(data, parameter, stored.at(-1)!) }];
+    return [name, { shape, data: partOf(data, parameter, stored.at(-1)!) }];
   }));
 }
 

@@ -103,12 +103,12 @@ export async function modelFolder(name: string, options: HubOptions = {}): Promi
     const pinned = known?.files?.[file];
     const first = recorded.get(file);
     const proof = pinned ?? (first === undefined ? {} : { sha256: first, recorded: join(folder, RECORD) });
-    const held = await heldFile(path, proof, remedy);
+    const cached = await cachedFile(path, proof, remedy);
     const fetched = async () => {
       await Deno.mkdir(folder, { recursive: true });
       return await download(`${url}/${file}`, path, proof, options);
     };
-    const sha256 = held ?? await fetched().catch((error: Error) => {
+    const sha256 = cached ?? await fetched().catch((error: Error) => {
       const reason = error.message.replace(/\s+/g, " ").replace(/[.:]$/, "").slice(0, 400);
       const absent = !known && file === FILES[0] && first === undefined;
       const what = absent ? `no such folder, and ${file} of a model of that name` : file;
@@ -122,7 +122,7 @@ export async function modelFolder(name: string, options: HubOptions = {}): Promi
 }
 
 /** The SHA-256 of a file in the cache, undefined if there is none; throws UserError if it differs from the expected one. */
-async function heldFile(path: string, proof: FileProof, remedy: string): Promise<string | undefined> {
+async function cachedFile(path: string, proof: FileProof, remedy: string): Promise<string | undefined> {
   const bytes = await bytesOf(path);
   if (!bytes) return undefined;
   const sha256 = sha256Hex(bytes);
