@@ -131,9 +131,9 @@ const TOLERANCE = 1e-10;
  * The largest eigenvalue of softmax's Jacobian J = diag(a) - a a^T, or with `share` of that of {@link jacobianRow}, by power
  * iteration on J v = a * (v - a.v), until |Jv| of the unit vector v changes by less than 1e-10 relatively, at most 500 times.
  *
- * The initial vector is J's column of the largest weight, divided by that weight: 1 - a there and -a elsewhere. An eigenvector of the
- * largest eigenvalue has these signs too (its entries are proportional to a / (a - lambda), and lambda lies between the two
- * largest weights), so the two are never orthogonal.
+ * The initial vector is J's column of the largest weight, divided by that weight: 1 - a there and -a elsewhere. An
+ * eigenvector of the largest eigenvalue has the same signs (its entries are proportional to a / (a - lambda), and lambda
+ * lies between the two largest weights), so the two are never orthogonal.
  *
  * @param a weights of the visible keys, [n]
  * @param share for activations whose Jacobian is not softmax's

@@ -42,8 +42,8 @@ export function stepGraphs(model: Model): Map<string, StepGraph> {
   checkGraphs(config);
   const states = optimizerStates(config.optimizer, layout);
   const plans = plansOf(config.track, config.train.steps, () => subjectsOf(architecture, layout, states));
-  return new Map([...plans].map(([due, look]) => {
-    return [due, stepGraph(architecture, layout, config, { look, freezes: freezes(model) })];
+  return new Map([...plans].map(([due, plan]) => {
+    return [due, stepGraph(architecture, layout, config, { look: plan, freezes: freezes(model) })];
   }));
 }
 

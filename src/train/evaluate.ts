@@ -65,11 +65,13 @@ export function scoresAnswers(source: Source, { eval: { split } }: Config): bool
   return source.evaluation(split).answers === true;
 }
 
-/** Indices of the evaluated batches: all, or `most` evenly spread ones, at least one per source of a mixture. */
-function chosenBatches({ count, parts = [count] }: Evaluation, most: number): number[] {
+/** Indices of the evaluated batches: all, or `limit` evenly spread ones, at least one per source of a mixture. */
+function chosenBatches({ count, parts = [count] }: Evaluation, limit: number): number[] {
   let first = 0;
   return parts.flatMap((batches) => {
-    const share = most === 0 || parts.length === 1 ? most : Math.max(1, Math.round(most * batches / count));
+    const share = limit === 0 || parts.length === 1
+      ? limit
+      : Math.max(1, Math.round(limit * batches / count));
     const start = first;
     first += batches;
     return spread(batches, share).map((index) => start + index);

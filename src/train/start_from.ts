@@ -44,7 +44,7 @@ function explains(
 }
 
 /** Maximum number of keys in a message. */
-const MOST_KEYS = 4;
+const MAX_KEYS = 4;
 
 /** "model.dim is 32 here and 64 there" for the keys that explain a tensor's shape alone, else for all that differ. */
 function reasons({ config, architecture }: Model, base: Checkpoint, name: string): string {
@@ -54,7 +54,7 @@ function reasons({ config, architecture }: Model, base: Checkpoint, name: string
     // An open vocabulary is the tokenizer's.
     .map((entry) => entry.key === "vocabulary" ? { ...entry, b: base.architecture.vocabulary } : entry);
   const alone = differing.filter(({ key, b }) => explains(architecture, key, b, name, shape));
-  const shown = (alone.length ? alone : differing).slice(0, MOST_KEYS);
+  const shown = (alone.length ? alone : differing).slice(0, MAX_KEYS);
   return shown.map(({ key, a, b }) =>
     `model.${key} is ${describeValue(a)} here and ${b === undefined ? "not" : describeValue(b)} there`
   ).join(", ");

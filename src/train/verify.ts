@@ -276,7 +276,7 @@ const skippedChecks = (...names: string[]): Check[] =>
 /**
  * Verifies a checkpoint: its hashes, that its run's log has the records that it was saved with, that two loads give the
  * same parameters, configuration, tokenizer and logits, and that the recorded validation loss is reproduced to 1e-6. Code
- * that its configuration names (hooks, tasks, modifiers) is never run: its hash is compared, and checks that need it are skipped.
+ * that its configuration names (hooks, tasks, modifiers) is never run: its hash is compared, and dependent checks are skipped.
  *
  * @param path a checkpoint's folder
  * @param openDevice opens a device for its configuration; called only if the files can be decoded

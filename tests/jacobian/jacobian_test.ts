@@ -128,11 +128,11 @@ Deno.test("every quantity of softmax1 is computed from the model's own gradient 
 });
 
 Deno.test("a row with a NaN is excluded from averages of the Jacobian, and a head without rows has none", () => {
-  const [whole, values] = [randomValues(24, 6), randomValues(24, 6)];
+  const [clean, values] = [randomValues(24, 6), randomValues(24, 6)];
   // Causal: only the last query's row changes.
   (values.q as Float64Array)[values.q.length - 1] = NaN;
   const [head] = measureLayer(values, everySample).heads;
-  const shorter = { ...whole, sizes: { ...whole.sizes, T: 23 } };
+  const shorter = { ...clean, sizes: { ...clean.sizes, T: 23 } };
   const [expected] = measureLayer(shorter, everySample).heads;
   assert.deepEqual([head.rows, head.nonfinite], [23, 24]);
   for (const key of Object.keys(expected.measures)) {

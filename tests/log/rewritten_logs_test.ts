@@ -149,13 +149,13 @@ for (const [version, lines] of Object.entries(LOGS)) {
 }
 
 Deno.test("a null in a table of one type of records is no status and no statistic", async () => {
-  const [whole, diverged] = ["embed", "blocks.0.mlp.pre"].map((tap, i) =>
+  const [finite, diverged] = ["embed", "blocks.0.mlp.pre"].map((tap, i) =>
     recordOf("stat", { tap, ...(i ? { mean: NaN } : { mean: 1, max: 2 }) })
   );
   const columns = { max: null, mean_status: null };
-  const lines = [whole, diverged].map((record) => JSON.stringify({ ...columns, ...lineOf(record) }));
+  const lines = [finite, diverged].map((record) => JSON.stringify({ ...columns, ...lineOf(record) }));
   const [first, second] = known(await read(lines)) as Fields[];
-  assert.deepEqual([first, second.mean], [whole, NaN]);
+  assert.deepEqual([first, second.mean], [finite, NaN]);
 });
 
 Deno.test("statistics, summary, results and charts of a sorted log are those of the log as it was written", async () => {
@@ -191,9 +191,9 @@ Deno.test("a status in a sorted record of version 1 that several nulls could hav
 
 Deno.test("a list has a status for each number; a status without a number is an ordinary field", () => {
   const read = (line: string) => readRecord(new TextEncoder().encode(line), "a log", 1, false);
-  const own = { type: "own", mixed: [1, NaN, null, -Infinity], deep: [[NaN], { x: Infinity }] };
-  const { v: _, ...back } = read(formatRecord(own as unknown as LogRecord)) as LogRecord & { v: number };
-  assert.deepEqual(back, own);
+  const custom = { type: "own", mixed: [1, NaN, null, -Infinity], deep: [[NaN], { x: Infinity }] };
+  const { v: _, ...back } = read(formatRecord(custom as unknown as LogRecord)) as LogRecord & { v: number };
+  assert.deepEqual(back, custom);
   const others = '{"v":2,"type":"own","status":"nan","loss":1,"loss_status":"nan","a":null,"a_status":"new"}';
   assert.deepEqual(read(others), JSON.parse(others));
 });

@@ -1,4 +1,4 @@
-// heed is imported from a folder without a configuration of Deno's: by the path of mod.ts, by an import map, linked, and as one file.
+// Imports of heed from a folder without a Deno configuration: by the path of mod.ts, by an import map, linked, and as a bundle.
 import { assert, assertEquals } from "@std/assert";
 import project from "../../deno.json" with { type: "json" };
 import { CATALOGUE } from "../../src/data/corpora.ts";
@@ -39,7 +39,7 @@ console.log(model.dim, gpt2Tokenizer().encode("hello world").join(), chart.slice
 
 const SAID = "64 31373,995 <svg <svg\n";
 
-/** Imports of mod.ts and all that it reaches, every door too: bare specifiers with their files, and the files of each npm specifier. */
+/** Imports of mod.ts, of every door and of all modules they reach: bare specifiers with their files, and the files of each npm specifier. */
 async function imports(): Promise<{ bare: string[]; packages: Map<string, string[]> }> {
   const { stdout } = await deno(["info", "--json", "mod.ts"], ROOT.pathname);
   const { modules } = JSON.parse(stdout) as {

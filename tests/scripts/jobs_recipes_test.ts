@@ -1,5 +1,5 @@
-// The recipes of docs/sweeps.md and --help that run a sweep's jobs, as they stand there: values with newlines, spaces and quotes
-// arrive whole.
+// The recipes of docs/sweeps.md and --help that run a sweep's jobs, verbatim: values with newlines, spaces and quotes arrive
+// unchanged.
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { inFolder, ROOT, script } from "./harness.ts";

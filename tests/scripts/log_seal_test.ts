@@ -140,12 +140,12 @@ Deno.test("a log rewritten by another tool with sorted keys and spaces still mat
     const run = latest(folder);
     const { log } = stateOf(checkpoint(run));
     const lines = await stoppedAt4(run);
-    const anew = lines.map((line) => {
+    const rewritten = lines.map((line) => {
       const record = JSON.parse(line);
       return JSON.stringify(Object.fromEntries(Object.keys(record).sort().map((key) => [key, record[key]])))
         .replace(/^\{/, "{ ");
     });
-    await Deno.writeTextFile(`${run}/log.ndjson`, `${anew.join("\n")}\n`);
+    await Deno.writeTextFile(`${run}/log.ndjson`, `${rewritten.join("\n")}\n`);
     await succeeds("verify_load", [run], folder);
     await succeeds("train", ["--resume", run], folder);
     assert.deepEqual(stateOf(checkpoint(run)).log, log);

@@ -1,5 +1,5 @@
-// Every task on a terminal of 60 columns: its progress stays one line, nothing of it is left in the end, and no second goes by
-// without saying what is done: deno task prove_progress [size] [task ...]. A size of 1 is a minute or two.
+// Every task on a terminal of 60 columns: its progress stays one line, is erased at the end, and is updated at least once per
+// second: deno task prove_progress [size] [task ...]. A size of 1 is a minute or two.
 import assert from "node:assert/strict";
 import { inFolder, latest, SCRIPTS, start, TEXT } from "./harness.ts";
 import { assertOneLine, CLEARED, hasTerminal, onTerminal, type Shown } from "./screen.ts";
@@ -9,7 +9,7 @@ type Script = (typeof SCRIPTS)[number];
 /** A name longer than the terminal is wide, its characters one and two columns wide, some with marks. */
 const LONG = "wide-漢字-e\u0301-한국어-".repeat(6);
 
-/** The longest time in seconds in which nothing said what is done: from one writing to the next one without progress between. */
+/** The longest time in seconds without an update of progress. */
 function silence({ chunks }: Shown): number {
   let [longest, last, shown] = [0, 0, false];
   for (const { text, at } of chunks) {

@@ -13,7 +13,7 @@ Deno.test("VERSION is the version of deno.json", () => assert.equal(VERSION, pro
 Deno.test("every task has a description, and every script is a task", () => {
   for (const [name, { description, command }] of Object.entries(project.tasks)) {
     assert.match(description, /^[A-Z].{10,}[^.]$/, name);
-    // Deno lets nothing less than that write to /dev; the others run scripts in their own process, with all that these may do.
+    // Deno requires all permissions to write to /dev; the other two run scripts in their own process.
     if (["prove_power_cuts", "prove_inputs", "prove_checkpoints"].includes(name)) continue;
     assert.doesNotMatch(command, /(-A|--allow-all)\b/, name);
   }

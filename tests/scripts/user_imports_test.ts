@@ -5,7 +5,7 @@ import { type Ended, ended, inFolder, logOf, ROOT, script, taskArguments, younge
 
 const MOD = new URL("mod.ts", ROOT);
 
-/** Scales with heed's own operation, and throws heed's own error in step 2: of another copy it would not be a `UserError`. */
+/** Scales with heed's own operation, and throws heed's own error in step 2: from another copy it would not be a `UserError`. */
 const hooksImporting = (specifier: string): string =>
   `import { scale, type Tensor, UserError } from "${specifier}";
 import type { RandomStream } from "heed";

@@ -30,7 +30,7 @@ function records(run: string): LogRecord[] {
   return Deno.readTextFileSync(join(run, "log.ndjson")).trimEnd().split("\n").map((line) => JSON.parse(line));
 }
 
-/** What was thrown stands in for the outcome, so that an assertion tells it. */
+/** Returns a thrown error instead of the outcome, so that an assertion reports it. */
 const outcomeOf = (ends: Promise<TrainResult | undefined>): Promise<TrainResult | undefined> =>
   ends.catch((error: Error) => assert.fail(`The run threw: ${error.message}`));
 
