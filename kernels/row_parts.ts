@@ -1,14 +1,14 @@
-// Row access for kernels: vectors of four numbers, and matrices split by rows when larger than the adapter's binding limit.
+// Row access for kernels: rows read as vec4f, and matrices split by rows when larger than the adapter's binding limit.
 import { ALIGN } from "../src/graph/structure.ts";
 import type { ElementRange } from "../src/graph/tensor.ts";
 
 /** A contiguous part of a matrix's rows. */
 export interface RowPart {
-  /** The first row. */
+  /** Index of the first row. */
   readonly first: number;
   /** Number of rows. */
   readonly rows: number;
-  /** Their elements; undefined for the entire matrix. */
+  /** Range of their elements; undefined for the entire matrix. */
   readonly range: ElementRange | undefined;
 }
 
@@ -26,7 +26,7 @@ export function rowParts(rows: number, width: number, maxBytes: number): RowPart
   });
 }
 
-/** The items of a row of `size` numbers: vec4f if they divide it and each of `lanes` gets one, else f32; WIDTH counts them. */
+/** Type of the items of a row of `size` values, and their number WIDTH: vec4f if 4 divides size and each lane gets one; or f32. */
 export function itemsOf(size: number, lanes = 1): { readonly WIDTH: number; readonly Item: string } {
   const fours = size % 4 === 0 && size >= 4 * lanes;
   return fours ? { WIDTH: size / 4, Item: "vec4f" } : { WIDTH: size, Item: "f32" };

@@ -81,13 +81,13 @@ export const appendBackwardOp: Op<AppendBackwardAttrs> = {
 };
 
 /**
- * Appends rows to every sample: y[b] = concat(x[b], rows). dx is the part of dy that belongs to x; drows is the sum of the
- * rest over the batch, in the order of the samples.
+ * Appends rows to every sample: y[b] = concat(x[b], rows). Gradients: dx[b] = dy[b, :S] and drows = sum_b dy[b, S:], summed in
+ * the order of the samples.
  *
  * @param x [B, S, C]
  * @param rows [E, C]
  * @returns [B, S + E, C]
- * @throws {UserError} if the shapes do not fit
+ * @throws {UserError} if the shapes are inconsistent
  *
  * @example
  * ```ts

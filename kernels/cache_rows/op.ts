@@ -38,14 +38,14 @@ export const cacheRowsOp: Op = {
 };
 
 /**
- * Writes rows into a state in place: cache[b, positions[b, t], :] = rows[b, t, :]. Positions of S or more are skipped; which
- * of several rows with the same position in one sample remains is unspecified. There is no gradient.
+ * Writes rows into a state in place: cache[b, positions[b, t], :] = rows[b, t, :]. Rows whose position is S or more are skipped.
+ * If rows of one sample have the same position, it is unspecified which one is kept. There is no gradient.
  *
  * @param cache [B, S, C], a state
  * @param rows [B, T, C]
  * @param positions u32 [B, T]
  * @returns the cache, [B, S, C]
- * @throws {UserError} if the shapes do not fit
+ * @throws {UserError} if the shapes are inconsistent
  *
  * @example
  * ```ts

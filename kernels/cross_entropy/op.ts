@@ -8,12 +8,12 @@ import countWgsl from "./count.wgsl" with { type: "text" };
 import meanWgsl from "./mean.wgsl" with { type: "text" };
 import rowsWgsl from "./rows.wgsl" with { type: "text" };
 
-/** The target of a token that is excluded from the loss. */
+/** Target id that excludes its token from the loss, like ignore_index of torch.nn.CrossEntropyLoss. */
 export const IGNORE = 0xffffffff;
 
 /** Results of `crossEntropy`. */
 export interface CrossEntropy {
-  /** Mean over the valid targets, in nats, [1]; 0 if there are none. The only output with a gradient. */
+  /** Mean loss over the valid targets in nats per token, [1]; 0 if there are none. The only output with a gradient. */
   readonly loss: Tensor;
   /** d loss / d logits, [N, V]; zero in rows with an ignored target. Computed only if it is read. */
   readonly dlogits: Tensor;
@@ -21,9 +21,9 @@ export interface CrossEntropy {
   readonly losses: Tensor;
   /** Number of valid targets, [1], f32. */
   readonly valid: Tensor;
-  /** Number of valid tokens whose largest logit (the first of equals) is the target's, [1], f32. */
+  /** Number of correct predictions, [1], f32: valid targets whose logit is the row's largest, the first one if equal. */
   readonly correct: Tensor;
-  /** 1 for each of these tokens, 0 for others, [N]. */
+  /** 1 for each token that is predicted correctly, 0 for others, [N]. */
   readonly hits: Tensor;
 }
 
@@ -137,13 +137,13 @@ export const crossEntropyOp: Op = {
  * Cross-entropy of logits against target ids: loss = mean over the valid n of ln(sum_v exp logits[n, v]) -
  * logits[n, targets[n]], with its gradient (softmax - onehot) / valid.
  *
- * A target that is `IGNORE`, or any other number of at least V, is ignored; without a valid target the loss and its
- * gradient are zero.
+ * A target that is `IGNORE`, or any other id of at least V, is ignored. If no target is valid, the loss and its gradient are
+ * zero.
  *
  * @param logits [N, V]
  * @param targets u32 [N], or of any shape with N elements
  * @returns the mean loss in nats, with its gradient and counts
- * @throws {UserError} if the shapes do not fit
+ * @throws {UserError} if the shapes are inconsistent
  *
  * @example
  * ```ts

@@ -22,11 +22,14 @@ import reduceWgsl from "./reduce.wgsl" with { type: "text" };
 export interface ElementwiseAttrs {
   readonly name: string;
   readonly expression: Expression;
-  /** The expression's variable of each input. */
+  /** Name of each input in the expression, in order. */
   readonly names: readonly string[];
 }
 
-/** How an operand is broadcast to the result: its full size, one number, or one row of its last dimension. */
+/**
+ * How an operand is broadcast to the result: "full", of the result's size; "scalar", one element; "row", one value per index of
+ * the last dimension. Undefined if it cannot be broadcast.
+ */
 export function operandKind(x: Spec, out: Spec): "full" | "scalar" | "row" | undefined {
   const size = sizeOf(x);
   if (size === sizeOf(out)) return "full";
@@ -99,7 +102,7 @@ export const elementwiseOp: Op<ElementwiseAttrs> = {
  * Applies an expression to every element: y_i = f(x0_i, x1_i, ...).
  *
  * @param given an expression of variables named as the keys of `operands`, as text or built with `expr`
- * @param operands tensors of one shape; a tensor of one number, or of the last dimension's length, is broadcast
+ * @param operands tensors of one shape; a tensor with one element, or with the size of the last dimension, is broadcast
  * @param name name in errors and traces
  * @returns a tensor of the largest operand's shape
  *
@@ -128,10 +131,10 @@ export function elementwise(
   return applied(expression, renamed, name);
 }
 
-/** Operand names that are safe in shaders and functions: neither their variables nor keywords. */
+/** Operand names for generated code, where they clash neither with its variables nor with keywords. */
 const SAFE_NAME = /^[abcdehj-xz]$/;
 
-/** `elementwise` of operands with safe names, or the gradient `g`. */
+/** `elementwise` for operands with such names; the gradient operand is `g`. */
 function applied(expression: Expression, operands: Readonly<Record<string, Tensor>>, name: string): Tensor {
   const used = variablesOf(expression);
   const shape = Object.values(operands).reduce((a, b) => sizeOf(b) > sizeOf(a) ? b : a).shape;
@@ -163,11 +166,11 @@ export function scale(x: Tensor, c: number): Tensor {
 
 /** Attributes of a sum. */
 export interface ReduceAttrs {
-  /** Sum the squares. */
+  /** Whether to sum the squares of the elements. */
   readonly square: boolean;
 }
 
-/** Rows that one invocation sums: about the square root, so that both dispatches are short. */
+/** Number of rows that one invocation sums: about the square root of all rows, so that both dispatches are short. */
 export function chunkRows(rows: number, columns: number): number {
   const each = Math.ceil(Math.sqrt(rows));
   // Many columns give enough invocations; larger chunks leave fewer partial sums.
@@ -237,7 +240,7 @@ export function sumRows(x: Tensor): Tensor {
   return apply(reduceOp, [x], { square: false })[0];
 }
 
-/** Rows of 64 numbers if that divides the size, so that neighbouring lanes read neighbouring numbers; else one column. */
+/** Splits all elements into rows of 64 if 64 divides the size, so that adjacent lanes read adjacent elements; else one column. */
 function columnsOf(x: Tensor): number {
   return sizeOf(x) % 64 === 0 ? 64 : 1;
 }

@@ -10,11 +10,11 @@ import sumWgsl from "./sum.wgsl" with { type: "text" };
 
 /** Attributes of the gradient; its inputs are ids, dy and an optional addend. */
 export interface EmbeddingBackwardAttrs {
-  /** Rows of the table. */
+  /** Number of rows of the table, V. */
   readonly rows: number;
 }
 
-/** Output: the rows; its shape is that of ids + [D]. */
+/** Output: the rows, with the shape of ids followed by D. */
 export const embeddingOp: Op = {
   name: "embedding",
   infer(inputs) {
@@ -114,7 +114,7 @@ export const embeddingBackwardOp: Op<EmbeddingBackwardAttrs> = {
  *
  * @param table [V, D]
  * @param ids u32 of any shape, usually [N] or [B, T]
- * @returns the shape of ids + [D]
+ * @returns the rows, with the shape of ids followed by D
  * @throws {UserError} if the table is not a matrix of f32 or the ids are not u32
  *
  * @example

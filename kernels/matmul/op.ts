@@ -12,8 +12,8 @@ import { type MatmulAttrs, type MatmulSizes, matmulSizes } from "./sizes.ts";
 import matmulWgsl from "./matmul.wgsl" with { type: "text" };
 
 /**
- * Constants of the register schedule: 12 x 16 results per invocation, fewer if the product has fewer rows or columns, or is
- * too small to give every lane of a few processors a tile.
+ * Constants of the register schedule: each invocation computes 12 x 16 results, fewer if the product has fewer rows or columns,
+ * or is too small to give every lane of a few processors a tile.
  */
 function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: MatmulAttrs) {
   const TM = [4, 8].find((rows) => rows >= M) ?? 12;
@@ -21,7 +21,7 @@ function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: Matm
   const TN = [16, 8].find((columns) => columns < N + 4 && batch * tilesM * Math.ceil(N / columns) >= 64) ?? 4;
   const tilesN = Math.ceil(N / TN);
   const [x, y] = workgroups1d(tilesM * tilesN, 8);
-  // Vectors of four numbers run along the stored rows.
+  // Each vec4f holds four consecutive elements of a stored row.
   const [a, b] = [transA ? M : K, transB ? K : N].map((along) => itemsOf(along).Item);
   return {
     constants: {
@@ -35,7 +35,7 @@ function registerTiles({ batch, M, N, K }: MatmulSizes, { transA, transB }: Matm
   };
 }
 
-/** Computes the product's columns that belong to the part's rows of b. */
+/** The dispatch that computes those columns of the product that depend on one part of b. */
 function dispatchOf(
   sizes: MatmulSizes,
   attrs: MatmulAttrs,
@@ -155,15 +155,15 @@ export const matmulOp: Op<MatmulAttrs> = {
 
 /** Options of a matrix product. */
 export interface MatmulOptions {
-  /** a is given as [..., K, M]. */
+  /** Whether a is transposed, [..., K, M]. Default: false. */
   readonly transA?: boolean;
-  /** b is given as [..., N, K]. */
+  /** Whether b is transposed, [..., N, K]. Default: false. */
   readonly transB?: boolean;
-  /** Added to every row, [N]. */
+  /** Bias, [N], added to every row. Default: none. */
   readonly bias?: Tensor;
-  /** Applied after the bias. */
+  /** Element-wise function applied after the bias. Default: none. */
   readonly activation?: Activation;
-  /** Added last, of the product's shape: a residual or a running sum. */
+  /** Tensor of the product's shape, such as a residual, which is added last. Default: none. */
   readonly addend?: Tensor;
 }
 
@@ -173,7 +173,7 @@ export interface MatmulOptions {
  * @param a [..., M, K], or [..., K, M] with `transA`
  * @param b [..., K, N], or [..., N, K] with `transB`; its leading dimensions are a's
  * @returns [..., M, N]
- * @throws {UserError} if the shapes do not fit; the message has both
+ * @throws {UserError} if the shapes are inconsistent; the message contains both
  *
  * @example
  * ```ts

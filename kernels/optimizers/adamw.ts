@@ -5,9 +5,9 @@ import adamwWgsl from "./adamw.wgsl" with { type: "text" };
 
 /** Constant options; the decay is decoupled, a fraction of the learning rate, unless `coupled`. */
 export interface AdamwOptions extends FlatUpdateOptions {
-  /** Decay of the two moments, each in [0, 1). */
+  /** Decay rates of the two moments, each in [0, 1). */
   readonly betas: readonly [number, number];
-  /** Added to the denominator. */
+  /** Added to the denominator for numerical stability. */
   readonly eps: number;
   /** Add the decay to the gradient as torch.optim.Adam does: g + weightDecay p instead of g. */
   readonly coupled?: boolean;
@@ -86,7 +86,7 @@ export function adamw(tensors: UpdateTensors, options: AdamwOptions): Updated {
 }
 
 /**
- * The numbers to upload per step: [lr, 1 - beta1^t, sqrt(1 - beta2^t), 0].
+ * The values of `hyper` to upload for a step: [lr, 1 - beta1^t, sqrt(1 - beta2^t), 0].
  *
  * @param lr learning rate of this step
  * @param step t, from 1

@@ -7,17 +7,17 @@ import flatUpdateWgsl from "./flat_update.wgsl" with { type: "text" };
 
 /** Options of every optimizer. */
 export interface FlatUpdateOptions {
-  /** Weight decay of the first `decayedCount` parameters. */
+  /** Weight decay of the first `decayedCount` elements. */
   readonly weightDecay: number;
   /** Largest global norm of the gradient; 0: no clipping. */
   readonly clip: number;
-  /** Number of parameters, from the first, that weight decay applies to. */
+  /** Number of elements of the flat parameters, from the first, that weight decay applies to. */
   readonly decayedCount: number;
   /** Also return the step's change of each parameter, `update`. */
   readonly keepUpdate?: boolean;
 }
 
-/** Tensors that an optimizer's step takes. */
+/** Inputs of an optimizer's step. */
 export interface UpdateTensors {
   /** All parameters, f32 [N]. */
   readonly parameter: Tensor;
@@ -27,7 +27,7 @@ export interface UpdateTensors {
   readonly states: Readonly<Record<string, Tensor>>;
   /** Sum of squares of the gradient, f32 [1]; not read if clip is 0. */
   readonly squaredNorm: Tensor;
-  /** Numbers uploaded for each step, the learning rate first: f32 [1] or more; for adamw see `adamwHyper`. */
+  /** Hyperparameters uploaded for each step, the learning rate first: f32 [1] or more; for adamw see `adamwHyper`. */
   readonly hyper: Tensor;
   /** f32 [N]; 0 freezes the parameter, its states and its decay. Default: all are trainable. */
   readonly trainable?: Tensor;

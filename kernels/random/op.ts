@@ -17,14 +17,14 @@ export const THREEFRY_WGSL: string = threefryWgsl;
 export interface DropoutAttrs {
   /** Probability that an element becomes 0, in [0, 1). */
   readonly p: number;
-  /** From 0 to 2^32 - 1, different for each dropout of the model: equal sites share their mask. */
+  /** Index of the dropout layer, from 0 to 2^32 - 1, different for each one of the model: equal sites have equal masks. */
   readonly site: number;
 }
 
-/** floor(p 2^32): the number of 32-bit values that mean "dropped". */
+/** floor(p 2^32): an element is dropped if its 32 random bits, as an integer, are below this value. */
 const thresholdOf = (p: number): number => Math.floor(p * 2 ** 32);
 
-/** The operation behind `dropout`; p is above 0 here. */
+/** The operation that `dropout` applies if p is above 0. */
 export const dropoutOp: Op<DropoutAttrs> = {
   name: "dropout",
   infer(inputs) {
@@ -93,9 +93,9 @@ export interface NormalOptions {
   readonly purpose: string;
   /** Standard deviation. */
   readonly std: number;
-  /** Default: 0. */
+  /** Mean. Default: 0. */
   readonly mean?: number;
-  /** Redraw numbers more than this many standard deviations from the mean. Default: Infinity. */
+  /** Redraw values more than this number of standard deviations from the mean, at least 1.5. Default: Infinity. */
   readonly within?: number;
 }
 
@@ -105,10 +105,10 @@ export interface NormalAttrs extends Required<NormalOptions> {
   readonly shape: readonly number[];
 }
 
-/** Limit of redraws; at two deviations, not one of 10^18 numbers reaches it. */
+/** Maximum number of draws per value; with `within` = 2, fewer than one of 10^18 values reaches it. */
 const ATTEMPTS = 16;
 
-/** The operation behind `randomNormal`. */
+/** The operation that `randomNormal` applies. */
 export const normalOp: Op<NormalAttrs> = {
   name: "randomNormal",
   infer: (_, { shape }) => [{ shape, dtype: "f32" }],
@@ -198,7 +198,7 @@ export interface UniformAttrs extends UniformOptions {
   readonly shape: readonly number[];
 }
 
-/** The operation behind `randomUniform`. */
+/** The operation that `randomUniform` applies. */
 export const uniformOp: Op<UniformAttrs> = {
   name: "randomUniform",
   infer: (_, { shape }) => [{ shape, dtype: "f32" }],

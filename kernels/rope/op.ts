@@ -7,11 +7,11 @@ import ropeWgsl from "./rope.wgsl" with { type: "text" };
 
 /** Attributes of a rotation. Inputs: x [B, T, H, d] and the turns [T, rotaryDim]. */
 export interface RopeAttrs {
-  /** Number of dimensions of a head that are rotated, the first ones. */
+  /** Number of dimensions of each head that are rotated: the first `rotaryDim`. */
   readonly rotaryDim: number;
-  /** Pairs are neighbouring dimensions; otherwise dimensions i and i + rotaryDim / 2. */
+  /** True if dimensions 2i and 2i + 1 form a pair; false if dimensions i and i + rotaryDim / 2 do. */
   readonly interleaved: boolean;
-  /** Rotate by the opposite angles: the gradient. */
+  /** Whether to rotate by the opposite angles, as the gradient does. */
   readonly back: boolean;
 }
 
@@ -70,7 +70,7 @@ export interface RopeOptions {
   readonly base?: number;
   /** "interleaved": dimensions 2i and 2i + 1 are a pair. "half": dimensions i and i + rotaryDim / 2. Default: "interleaved". */
   readonly pairs?: keyof typeof ROPE_PAIRS;
-  /** Number of dimensions of each head that are rotated, the first ones. Default: all. */
+  /** Number R of dimensions of each head that are rotated: the first R. Default: all. */
   readonly rotaryDim?: number;
   /** Position of the first row. Default: 0. */
   readonly offset?: number;

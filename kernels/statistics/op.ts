@@ -14,7 +14,7 @@ import samplesWgsl from "./samples.wgsl" with { type: "text" };
 export interface StatisticsInput {
   /** Any shape, f32. */
   readonly x: Tensor;
-  /** One row of statistics per part; parts may overlap. Parts with `rows` must have equal ones, and come last. */
+  /** Parts, with one row of statistics each; they may overlap. Parts with `rows` come last, with equal values of `rows`. */
   readonly parts: readonly Segment[];
 }
 
@@ -62,7 +62,7 @@ export const chunkStatisticsOp: Op<RowsAttrs | null> = {
 
 /** Attributes of the operation that merges the partials. */
 export interface FinishAttrs {
-  /** Largest number of samples of a part. */
+  /** Number of samples of the part that has the most. */
   readonly mostSamples: number;
 }
 
@@ -93,8 +93,8 @@ function lowerFinish({ inputs, attrs: { mostSamples } }: Call<FinishAttrs>, targ
 }
 
 /**
- * Inputs: the partials of all chunks; per sample its first partial and their number; per part its first sample, their number
- * and its elements. Output: one row of statistics per part, f32 [parts, columns].
+ * Inputs: the partials of all chunks; for each sample its first partial and number of partials; for each part its first sample,
+ * number of samples and number of elements. Output: one row of statistics per part, f32 [parts, columns].
  */
 export const statisticsOp: Op<FinishAttrs> = {
   name: "statistics",
@@ -141,8 +141,8 @@ function table(rows: readonly (readonly number[])[]): Tensor {
  * Statistics of parts of many tensors, at little more than the cost of reading each tensor once: one dispatch per tensor, and
  * two for all of them together.
  *
- * Numbers are scaled by a power of two before squaring, so that only a result beyond float32 is infinite. The order of every
- * sum is fixed. A device may flush subnormal numbers to 0 in everything except the share of zeros.
+ * Values are scaled by a power of two before squaring, so that a statistic is infinite only if its exact value overflows
+ * float32. The order of every sum is fixed. A device may flush subnormal values to 0 in all statistics but the share of zeros.
  *
  * @param summarised tensors of any shape, f32, and their parts
  * @returns f32 [parts, columns]: one row of {@link STATISTICS} per part of every tensor, in order
