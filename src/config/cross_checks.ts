@@ -165,7 +165,7 @@ export function configWarnings({ train: { steps }, schedule: { warmup } }: Confi
 /**
  * The first conflict between keys that are each valid, or undefined.
  *
- * @param saved whether it comes from a checkpoint, where a key without effect is no error
+ * @param saved whether it comes from a checkpoint, where keys without effect are allowed
  */
 export function firstConflict(config: Config, saved = false): Conflict | undefined {
   for (const check of saved ? CHECKS : [...CHECKS, ...NO_EFFECT_CHECKS]) {

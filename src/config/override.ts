@@ -121,7 +121,7 @@ function withoutKey(node: unknown, depth: number, override: Override): unknown {
  * flow collection, a number in the path is a list's index, a list that is not set starts as its default), `+key=value` sets
  * `hooks.key`, `~key.path` drops a key that is set. Unknown keys are rejected later, by validation.
  *
- * @throws {UserError} if the override has another form, or its path leads through a value that is no mapping or list
+ * @throws {UserError} if the override has another form, or its path leads through a scalar
  *
  * @example
  * ```ts

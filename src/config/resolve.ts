@@ -17,7 +17,7 @@ export type ConfigOrigin = {
   name: string;
   /** The overrides already applied to it, so that errors name the override that caused them. */
   overrides?: readonly string[];
-  /** Whether it comes from a checkpoint, where a key without effect is no error. */
+  /** Whether it comes from a checkpoint, where keys without effect are allowed. */
   saved?: boolean;
 };
 

@@ -7,7 +7,7 @@ import { loadTokenizer } from "../model/checkpoint.ts";
 import type { RunFolder } from "../runs/run_folder.ts";
 import { type DecodedSafetensors, decodeSafetensors } from "../model/formats/safetensors.ts";
 
-/** Most maps to draw of one capture, since each may take megabytes. */
+/** Maximum number of maps drawn per capture: each may take megabytes. */
 const MAX_MAPS = 64;
 
 /** Names of captured patterns: the entry of `capture`, where several were due, and the block. */
@@ -57,7 +57,7 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
         // Learned keys after the text have no token.
         columns: Array.from({ length: keys }, (_, j) => words[j] ?? `+${j - context}`),
         values: Array.from({ length: queries }, (_, i) => pattern.slice(at(i), at(i) + keys)),
-        // Captures by earlier versions have 0 for a masked key.
+        // Captures of earlier versions store 0 for a masked key.
         blank: (i, j) => scores[at(i) + j] === -Infinity,
         x: { label: "key" },
         y: { label: "query" },

@@ -14,7 +14,7 @@ import { flat, parameterViews } from "../model/layout.ts";
 import { activationCache } from "../model/taps.ts";
 import { WINDOW } from "./step_statistics.ts";
 
-/** Most sequences of a probe, and training rows per sequence: a probe may be due at every step and must be cheap beside it. */
+/** Maximum number of sequences of a probe, and training rows per sequence: it may run at every step and must be cheap. */
 const MAX_SAMPLES = 8;
 const ROWS_PER_SAMPLE = 6;
 
@@ -61,7 +61,7 @@ function chosenLayers({ config, architecture }: Model): number[][] {
 
 /**
  * The probe's graph and sizes, the blocks whose patterns are tracked, and the entries of `track` that select one; undefined
- * where there is no probe.
+ * if there is no probe.
  */
 export function probeGraph(model: Model) {
   const { config, architecture, layout } = model;

@@ -2,11 +2,11 @@
 import { didYouMean, UserError } from "../base/errors.ts";
 import { deeperPattern, globOf, patternHint } from "../base/glob.ts";
 
-/** What of a tensor is tracked: its values or its gradient; for a parameter also its optimizer state and last update.
+/** Kinds of what is tracked: values or gradient; for a parameter also its optimizer state and last update.
  * @category Logs */
 export const KINDS = ["act", "grad", "param", "param_grad", "opt", "update"] as const;
 
-/** What of a tensor is tracked, one of `KINDS`. */
+/** What is tracked of a tensor, one of `KINDS`. */
 export type Kind = typeof KINDS[number];
 
 /** Tensors that selectors choose, tracked every `every` steps. */
@@ -19,7 +19,7 @@ export interface Watched {
 
 /** One tensor that can be tracked. */
 export interface Subject {
-  /** What of it is tracked. */
+  /** What is tracked of it. */
   readonly kind: Kind;
   /** Name of the tap or the parameter. */
   readonly name: string;

@@ -78,7 +78,7 @@ function tensorRecord(row: Values, step: number, column: StatColumn): StatRecord
   return { type: "stat", step, kind, tap, layer: layerOf(tap), head, ...statistics };
 }
 
-/** Kinds that each forward pass of a step has anew. */
+/** Kinds that are recomputed in each forward pass of a step. */
 const PER_PASS: readonly string[] = ["act", "grad"] satisfies Kind[];
 
 /**

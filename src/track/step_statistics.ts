@@ -16,12 +16,12 @@ import { type ActivationCache, activationCache } from "../model/taps.ts";
 import { checkSelectors, dueSets, type Kind, selection, type Subject, type Watched } from "./selectors.ts";
 import { flat, type Layout, type OptimizerState, parameterViews } from "../model/layout.ts";
 
-/** Most steps per window, which the host reads at once: rows of a statistics table. */
+/** Maximum number of steps per window, which the host reads at once: rows of a statistics table. */
 export const WINDOW = 32;
 
 /** A group of adjacent statistics in a row. */
 export interface StatColumn {
-  /** What of the tensor. */
+  /** The kind of statistic: values, gradient, optimizer state or update. */
   readonly kind: Kind;
   /** Name of the tap or the parameter. */
   readonly tap: string;

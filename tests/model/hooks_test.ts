@@ -310,7 +310,7 @@ const MISTAKES: Record<string, [string, RegExp]> = {
 };
 
 for (const [name, [source, message]] of Object.entries(MISTAKES)) {
-  Deno.test(`a hooks file with ${name} is told in one line`, () =>
+  Deno.test(`a hooks file with ${name} gives one line`, () =>
     withHooks(source, async (config) => {
       await assert.rejects(async () => await recordsOf(await config()), (error: Error) => {
         assert.ok(error instanceof UserError, String(error.stack));

@@ -74,7 +74,7 @@ Deno.test(
       ...model,
       architecture: { ...model.architecture, block: { mlp: { ...mlp, activation: "gelu" as const } } },
     };
-    assert.ok(await largestError(device, other) > 1e-4, "the test tells the two forms of GELU apart");
+    assert.ok(await largestError(device, other) > 1e-4, "the test distinguishes the two forms of GELU");
   }),
 );
 
