@@ -26,7 +26,7 @@ export function rowParts(rows: number, width: number, maxBytes: number): RowPart
   });
 }
 
-/** Type of the items of a row of `size` values, and their number WIDTH: vec4f if 4 divides size and each lane gets one; or f32. */
+/** Type Item of the items of a row of `size` values, and their number WIDTH: vec4f if each lane gets whole ones, else f32. */
 export function itemsOf(size: number, lanes = 1): { readonly WIDTH: number; readonly Item: string } {
   const fours = size % 4 === 0 && size >= 4 * lanes;
   return fours ? { WIDTH: size / 4, Item: "vec4f" } : { WIDTH: size, Item: "f32" };

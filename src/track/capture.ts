@@ -73,7 +73,7 @@ function matrices(context: AttentionContext, q: Floats, k: Floats, { heads, quer
   return { pattern, scores, shape };
 }
 
-/** The forward pass whose attention is captured, and the resolved entries of `capture`. */
+/** Builds the forward pass whose attention is captured, and resolves the entries of `capture`. */
 export function captureGraph(experiment: Experiment) {
   const { config, architecture, layout } = experiment;
   const entries = config.capture.map((entry, n) => resolveEntry(entry, n, experiment));

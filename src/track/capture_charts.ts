@@ -10,7 +10,7 @@ import { type DecodedSafetensors, decodeSafetensors } from "../model/formats/saf
 /** Maximum number of maps drawn per capture: each may take megabytes. */
 const MAX_MAPS = 64;
 
-/** Names of captured patterns: the entry of `capture`, where several were due, and the block. */
+/** Matches names of captured patterns: the index of the `capture` entry, if several were due, and the index of the block. */
 const PATTERN = /^(capture\.\d+\.)?blocks\.(\d+)\.attn\.pattern$/;
 
 /** Steps at which a run has a capture, in order. */
@@ -28,12 +28,12 @@ async function captureSteps(folder: string): Promise<number[]> {
 }
 
 /** The values of a tensor of the capture. */
-const numbersOf = ({ tensors }: DecodedSafetensors, name: string): number[] =>
+const valuesOf = ({ tensors }: DecodedSafetensors, name: string): number[] =>
   Array.from(tensors.get(name)!.data as ArrayLike<number>);
 
 function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number): Record<string, string> {
   const [, context] = capture.tensors.get("tokens")!.shape;
-  const tokens = numbersOf(capture, "tokens").slice(0, context);
+  const tokens = valuesOf(capture, "tokens").slice(0, context);
   const words = tokens.map((id, i) => textBehind(tokenizer, tokens[i - 1], [id]));
   const charts: Record<string, string> = {};
   const shapes = [...capture.tensors].flatMap(([name, { shape }]) => PATTERN.test(name) ? [shape[1]] : []);
@@ -48,7 +48,7 @@ function mapsOf(capture: DecodedSafetensors, tokenizer: Tokenizer, step: number)
       name.replace(/pattern$/, "scores"),
       `${prefix}heads`,
       `${prefix}queries`,
-    ].map((key) => numbersOf(capture, key));
+    ].map((key) => valuesOf(capture, key));
     for (let h = 0; h < heads && Object.keys(charts).length < MAX_MAPS; h++) {
       const at = (i: number) => (h * queries + i) * keys;
       charts[`pattern_${prefix}layer${layer}_head${headOf[h]}.svg`] = heatMap({

@@ -28,9 +28,9 @@ const TABLE = "repeated statistics";
 export interface Probe extends Disposable {
   /** Name of the table on the device. */
   readonly table: string;
-  /** Runs the probe at a step (1-based) if it is due and writes a row of the table. Returns the blocks whose pattern is due. */
+  /** If the probe is due at a step (1-based), runs it and writes row `slot` of the table. Returns the blocks that are due. */
   run(step: number, slot: number): readonly number[];
-  /** One record per head of the blocks, from the table as read from the device. */
+  /** Returns one record per head of the blocks `layers`, from row `slot` of the table as read from the device. */
   records(step: number, layers: readonly number[], slot: number, table: Values): StatRecord[];
 }
 
@@ -50,7 +50,7 @@ function repeatedTokens(
   );
 }
 
-/** The blocks whose pattern each entry of `track` selects. */
+/** For each entry of `track`, the indices of the blocks whose attention pattern it selects. */
 function chosenLayers({ config, architecture }: Model): number[][] {
   const layers = Array.from({ length: architecture.layers }, (_, n) => n);
   return config.track.map(({ select }) => {
@@ -90,7 +90,7 @@ export function probeGraph(model: Model) {
 }
 
 /**
- * Compiles the probe of a model whose patterns are tracked; undefined if none is, or if the context is too short to repeat.
+ * Compiles the probe of a model; undefined if no attention pattern is tracked, or if the context is shorter than 4 tokens.
  * It is due at the steps of the entries of `track` that select the pattern, and uses the parameters after the step's update.
  *
  * induction: attention of query i >= L to key i - L + 1, the token after the previous occurrence; duplicate: to key i - L.

@@ -2,7 +2,7 @@
 import { didYouMean, UserError } from "../base/errors.ts";
 import { deeperPattern, globOf, patternHint } from "../base/glob.ts";
 
-/** Kinds of what is tracked: values or gradient; for a parameter also its optimizer state and last update.
+/** What can be tracked of a tensor: its values or its gradient; for a parameter also its optimizer state and last update.
  * @category Logs */
 export const KINDS = ["act", "grad", "param", "param_grad", "opt", "update"] as const;
 
@@ -11,9 +11,9 @@ export type Kind = typeof KINDS[number];
 
 /** Tensors that selectors choose, tracked every `every` steps. */
 export interface Watched {
-  /** Globs, optionally after `kind:`; a leading `!` excludes; "everything" matches all tensors. */
+  /** Selectors: globs over names, optionally after `kind:`. A leading `!` excludes; "everything" matches all tensors. */
   readonly select: readonly string[];
-  /** Steps between records. */
+  /** Period: number of steps between two records. */
   readonly every: number;
 }
 
@@ -21,7 +21,7 @@ export interface Watched {
 export interface Subject {
   /** What is tracked of it. */
   readonly kind: Kind;
-  /** Name of the tap or the parameter. */
+  /** Name of the tap or of the parameter. */
   readonly name: string;
 }
 
@@ -53,8 +53,8 @@ function selectorOf(text: string): Selector {
 }
 
 /**
- * What selectors choose: every subject that a selector matches and no selector with `!` does. If all selectors exclude, they
- * choose from everything.
+ * Returns a predicate for the subjects that selectors choose: those that match a selector, but none with `!`. If all selectors
+ * have `!`, every other subject is chosen.
  *
  * @throws {UserError} if a kind does not exist
  *
@@ -89,7 +89,7 @@ function selectorHint(text: string, subjects: readonly Subject[]): string {
 }
 
 /**
- * Throws for the first selector that matches no subject, with the nearest name.
+ * Throws for the first selector that matches no subject; the message suggests the nearest name.
  *
  * @throws {UserError} if a selector matches nothing
  */
@@ -103,7 +103,7 @@ export function checkSelectors(place: string, select: readonly string[], subject
 }
 
 /**
- * The indices of the entries of `track` that are due at a step.
+ * The indices of the entries of `track` that are due at a step: those whose period divides it.
  *
  * @param step 1-based
  */
@@ -114,8 +114,8 @@ export function dueAt(watched: readonly Watched[], step: number): number[] {
 const gcd = (a: number, b: number): number => b === 0 ? a : gcd(b, a % b);
 
 /**
- * Every nonempty set of entries that is due together at some step of a run, in the order of the first such step, the least
- * common multiple of its periods.
+ * Every nonempty set of entries that are due together at some step of a run. Sets are in the order of their first such step,
+ * which is the least common multiple of the periods.
  */
 export function dueSets(watched: readonly Watched[], steps: number): number[][] {
   const firsts = new Set<number>();

@@ -12,13 +12,13 @@ import type { StatColumn, StatisticsTable } from "./step_statistics.ts";
 
 type AttentionColumns = NonNullable<StatColumn["attention"]>;
 
-/** A field of a record: its name, its column, and how heads combine. */
+/** A field of a record: its name, its column, and how values of heads combine (see `AttentionStatistic`). */
 interface Field extends Pick<AttentionStatistic, "heads" | "share"> {
   readonly field: string;
   readonly column: number;
 }
 
-/** Columns per head of a matrix's statistics, and the fields of its records. */
+/** The number of columns per head of a matrix's statistics, and the fields of its records. */
 function fieldsOf(kind: Kind, { matrix, has }: AttentionColumns): { width: number; fields: Field[] } {
   const table = kind === "grad" ? ATTENTION_GRADIENT_TABLE : ATTENTION_TABLE;
   const columns = Object.entries(table).filter(([, { only }]) => only !== "repeated");
@@ -29,14 +29,14 @@ function fieldsOf(kind: Kind, { matrix, has }: AttentionColumns): { width: numbe
   return { width: columns.length, fields };
 }
 
-const sumOf = (numbers: readonly number[]): number => numbers.reduce((sum, x) => sum + x, 0);
-const meanOf = (numbers: readonly number[]): number => sumOf(numbers) / numbers.length;
+const sumOf = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0);
+const meanOf = (values: readonly number[]): number => sumOf(values) / values.length;
 
 /** How the values of single heads combine into one for all heads. */
 const COMBINE = {
   mean: meanOf,
   sum: sumOf,
-  max: (numbers: readonly number[]) => numbers.length > 0 ? maximum(numbers) : NaN,
+  max: (values: readonly number[]) => values.length > 0 ? maximum(values) : NaN,
 };
 
 function attentionRecords(
@@ -82,7 +82,7 @@ function tensorRecord(row: Values, step: number, column: StatColumn): StatRecord
 const PER_PASS: readonly string[] = ["act", "grad"] satisfies Kind[];
 
 /**
- * The records of one step from its row. Where a step has several passes, records that cover only the last one have
+ * The records of one step, from its row of the table. If a step has several passes, records that cover only the last one have
  * `"pass": "last"` after `head`.
  */
 export function statRecords(

@@ -1,5 +1,5 @@
-// Statistics of a step's tensors, gradients, parameters and attention matrices, computed on the device in the step's submit
-// and kept there as one row of a table until the host reads a window of rows.
+// Statistics of a step's tensors, gradients, parameters and attention matrices. The device computes them in the step's program
+// and keeps them as one row of a table until the host reads the rows of a window.
 import type { Updated } from "../../kernels/optimizers/flat_update.ts";
 import { attentionGradientStatistics } from "../../kernels/attention_statistics/gradient.ts";
 import { isBernoulli } from "../../kernels/attention/sizes.ts";
@@ -16,24 +16,24 @@ import { type ActivationCache, activationCache } from "../model/taps.ts";
 import { checkSelectors, dueSets, type Kind, selection, type Subject, type Watched } from "./selectors.ts";
 import { flat, type Layout, type OptimizerState, parameterViews } from "../model/layout.ts";
 
-/** Maximum number of steps per window, which the host reads at once: rows of a statistics table. */
+/** Maximum number of steps per window, and number of rows of a statistics table: the host reads a window's rows at once. */
 export const WINDOW = 32;
 
-/** A group of adjacent statistics in a row. */
+/** The statistics of one tensor or head, adjacent in a row; for attention those of all heads. */
 export interface StatColumn {
   /** The kind of statistic: values, gradient, optimizer state or update. */
   readonly kind: Kind;
-  /** Name of the tap or the parameter. */
+  /** Name of the tap or of the parameter. */
   readonly tap: string;
-  /** Offset in the row. */
+  /** Offset of the first statistic in the row. */
   readonly at: number;
   /** Number of elements of the tensor, or of its head; for attention, number of heads. */
   readonly size: number;
-  /** For q, k, v and z: the head, if for a single one. */
+  /** If the statistics are of a single head of q, k, v or z: its index. */
   readonly head?: number;
-  /** For attention: which matrix, and which statistics that are `only` for some layers (see their table) it has. */
+  /** For attention: which matrix, and the properties `only` (see `AttentionStatistic`) that this attention has. */
   readonly attention?: { readonly matrix: "pattern" | "scores"; readonly has: readonly string[] };
-  /** For an update: offset of the parameter's statistics. */
+  /** For an update: offset in the row of the statistics of the updated parameter. */
   readonly parameter?: number;
 }
 
@@ -43,13 +43,13 @@ export interface StatisticsTable {
   readonly name: string;
   /** Values per row. */
   readonly width: number;
-  /** Contents of a row, in the order of its records. */
+  /** Layout of a row, in the order of its records. */
   readonly columns: readonly StatColumn[];
-  /** Forward passes per step: with several, activations and their gradients are those of the last. */
+  /** Forward passes per step; if there are several, activations and their gradients are those of the last. Default: 1. */
   readonly passes?: number;
 }
 
-/** Which subjects a program tracks, and the name of its table. */
+/** The subjects that a step's program tracks, and the name of its statistics table. */
 export interface StatisticsPlan {
   /** Name of the state that holds the table. */
   readonly name: string;
@@ -99,7 +99,8 @@ export function subjectsOf(
 }
 
 /**
- * The statistics plans of a run, by the set of entries of `track` that is due together; "" where none is due.
+ * The statistics plans of a run, by the indices of the `track` entries that are due together, joined by commas; the key is ""
+ * for steps at which none is due.
  *
  * @throws {UserError} if a selector matches nothing
  */
@@ -150,11 +151,11 @@ function segmentCollector() {
   };
 }
 
-/** A computed part of a row; its columns' offsets count from its start. */
+/** A tensor that becomes part of a row; offsets are relative to its start. */
 interface RowPart {
   readonly tensor: Tensor;
   readonly columns: readonly StatColumn[];
-  /** Offsets of the statistics of parameters that updates are compared with. */
+  /** Offsets of the statistics of parameters, by name, for the ratio of an update's norm to its parameter's. */
   readonly parameters?: ReadonlyMap<string, number>;
 }
 
@@ -166,7 +167,7 @@ interface Pending {
 const withOffsets = (pending: readonly Pending[], at: (of: Pending["of"]) => number): StatColumn[] =>
   pending.map(({ column, of }) => ({ ...column, at: at(of) }));
 
-/** Parts of a flat tensor, one per chosen parameter. */
+/** The statistics to compute from a flat tensor x: one group per chosen parameter. */
 function slotsOf(
   { chosen }: StatisticsPlan,
   { slots }: Pick<Layout, "slots">,
@@ -181,11 +182,11 @@ function slotsOf(
   }));
 }
 
-/** What a step has computed before it updates its parameters. */
+/** Tensors of a step before it updates its parameters. */
 export interface Computed {
-  /** Tensors by tap. */
+  /** Tensors of the forward pass by name of the tap. */
   readonly taps: ActivationCache;
-  /** dL/dx of a tapped tensor x. */
+  /** Returns dL/dx for a tapped tensor x; undefined if it is not computed. */
   gradientOf(x: Tensor): Tensor | undefined;
   /** Gradient of all parameters, flat, before clipping. */
   readonly gradient: Tensor;
@@ -260,7 +261,7 @@ export function statisticsBefore(
   return [...attentions, { tensor, columns: withOffsets(pending, at), parameters: parameterOffsets }];
 }
 
-/** Statistics of the update: the optimizer's states after it, and what it added to the parameters. */
+/** Statistics of the optimizer's states after the update, and of the update: the change of the parameters. */
 export function statisticsAfter(
   plan: StatisticsPlan,
   states: readonly OptimizerState[],
@@ -280,7 +281,7 @@ export function statisticsAfter(
 /**
  * Packs the parts into one row of a table on the device.
  *
- * @returns the tensor to compute for its effect, and the table's description
+ * @returns `effect`, the tensor that writes the row (see `Graph.effects`), and the description of the table
  */
 export function statisticsRow(
   { name }: StatisticsPlan,
