@@ -54,7 +54,7 @@ export function descriptionFiles(
   };
 }
 
-/** Reads a file of a checkpoint; throws UserError where it is missing or a Git LFS pointer. */
+/** Reads a file of a checkpoint; throws UserError if it is missing or a Git LFS pointer. */
 export async function readPart(path: string, name: string): Promise<Uint8Array> {
   const bytes = await bytesOf(join(path, name));
   if (bytes) return bytes;
