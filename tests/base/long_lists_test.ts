@@ -24,7 +24,7 @@ const FEW = new Set([
   // The parts of a path.
   "src/runs/resolve_run.ts: join",
   // The tables of a modifier, the operands of an expression, the masks and scores of one attention.
-  "src/jacobian/rows.ts: work.modifierDerivative",
+  "src/jacobian/rows.ts: context.modifierDerivative",
   "src/nn/attention_layer.ts: andMasks",
   "src/nn/attention_layer.ts: compose",
   "src/nn/attention_layer.ts: parts.push",
