@@ -94,8 +94,8 @@ function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Expe
 /**
  * Loads the experiment of a configuration; with `train.from`, with that run's tokenizer and parameters.
  *
- * @throws {UserError} as `prepare` does, if `sample.prompt` cannot be encoded or has no token, and if the other run's parameters do not fit this
- * model: the message has the first such tensor, both shapes, and the key to change
+ * @throws {UserError} as `prepare` does, if `sample.prompt` cannot be encoded or has no token, and if the other run's
+ * parameters do not fit this model: the message has the first such tensor, both shapes, and the key to change
  *
  * @example
  * ```ts
