@@ -33,7 +33,7 @@ const placeOf = ({ op, path }: Node): string => path ? `${op.name} at ${path}` :
 
 /**
  * Memory written in place must afterwards be read through the writer's output: any other tensor would silently hold the
- * new numbers. This includes the program's outputs, which are read last.
+ * new values. This includes the program's outputs, which are read last.
  *
  * @throws {Error} if a node or an output reads a tensor that another node has replaced, or if a node would overwrite a
  * constant or an input

@@ -6,17 +6,17 @@ import { formatSpec, sizeOf } from "../graph/tensor.ts";
 import type { Node, Op, Spec, Tensor, Values } from "../graph/tensor.ts";
 import { aliasOf, replacedRoots, rootOf } from "./aliasing.ts";
 
-/** A buffer of the plan; its size in elements of four bytes. */
+/** A buffer of the plan; sizes and offsets are in elements of four bytes. */
 export interface Buffer {
-  /** What it holds; `arena`: computed tensors. */
+  /** What it contains; `arena`: computed tensors. */
   readonly kind: "input" | "state" | "constant" | "arena";
   /** Name of the input or state, or one that the plan assigns. */
   readonly name: string;
-  /** Shape and type of the (first) tensor in it. */
+  /** Shape and type of the tensor in it; for an arena, of the first one. */
   readonly spec: Spec;
-  /** Value of a constant. */
+  /** If it is a constant: the value of every element. */
   readonly value?: number;
-  /** Numbers of a literal. */
+  /** If it is a literal: its values. */
   readonly data?: Values;
   /** Number of elements. */
   size: number;
@@ -26,16 +26,16 @@ export interface Buffer {
 export interface BufferSlice {
   /** The buffer that contains it. */
   readonly buffer: Buffer;
-  /** First element. */
+  /** Offset of its first element in the buffer. */
   readonly offset: number;
   /** Number of elements. */
   readonly size: number;
 }
 
-/** Whether an operation has nothing to run: sources and views. */
+/** Whether an operation computes nothing, as sources and views. */
 export const computesNothing = ({ role }: Op): boolean => role !== undefined && role !== "pack";
 
-/** The slice of a tensor that is never written. */
+/** Placeholder slice of a tensor that is never written. */
 export const UNALLOCATED: BufferSlice = {
   buffer: { kind: "arena", name: "nowhere", spec: { shape: [0], dtype: "f32" }, size: 0 },
   offset: 0,
@@ -103,9 +103,9 @@ function pool() {
 }
 
 /**
- * Tensors that can be computed directly in a pack's memory: roots in the arena that the pack takes once and completely,
- * and that no earlier pack has taken. Tensors or packs that are overwritten in place are excluded: neither may change
- * with the other.
+ * Tensors that can be computed directly in a pack's memory: roots in the arena that are an input of the pack once and in full,
+ * and of no earlier pack. Tensors and packs that are overwritten in place are excluded, because overwriting one must not
+ * change the other.
  */
 function packed(nodes: readonly Node[]): Map<Tensor, { pack: Tensor; offset: number }> {
   const placed = new Map<Tensor, { pack: Tensor; offset: number }>();
@@ -127,7 +127,7 @@ function packed(nodes: readonly Node[]): Map<Tensor, { pack: Tensor; offset: num
   return placed;
 }
 
-/** Index of the last step that uses each root. */
+/** For each root, the index of the last node that uses it. */
 function lastUses(nodes: readonly Node[], kept: readonly Tensor[]): Map<Tensor, number> {
   const last = new Map<Tensor, number>();
   nodes.forEach((node, step) => {
@@ -170,11 +170,11 @@ function sourcePool() {
   };
 }
 
-/** Memory for a program's tensors. */
+/** Allocator for a program's tensors. */
 export interface Places {
-  /** The memory of a tensor; allocated at the first call. */
+  /** Returns the memory of a tensor, which the first call allocates. */
   of(x: Tensor): BufferSlice;
-  /** Memory that a single node uses and gives back. */
+  /** Allocates scratch memory for a single node. */
   scratch(size: number): BufferSlice;
   /** Releases the tensors that the node at `index` uses last, and its scratch memory. */
   release(node: Node, index: number, scratch: readonly BufferSlice[]): void;

@@ -2,20 +2,20 @@
 import { didYouMean } from "../base/errors.ts";
 import { formatSpec, sizeOf, type Spec, type Values } from "../graph/tensor.ts";
 
-/** Throws unless a state is requested with the shape and type that the device holds. */
+/** Throws if a state is requested with another shape or type than it has on the device. */
 export function checkState(name: string, held: Spec, asked: Spec): void {
   if (formatSpec(held) !== formatSpec(asked)) {
     throw new Error(`State ${name} is ${formatSpec(held)}, not ${formatSpec(asked)}.`);
   }
 }
 
-/** Throws unless `values` has exactly as many numbers as the tensor. */
+/** Throws unless `values` has exactly one value per element of the tensor. */
 export function checkLength(what: string, values: Values, spec: Spec): void {
   if (values.length === sizeOf(spec)) return;
-  throw new Error(`${what} has ${values.length} numbers, expected ${sizeOf(spec)} for ${formatSpec(spec)}.`);
+  throw new Error(`${what} has ${values.length} values, expected ${sizeOf(spec)} for ${formatSpec(spec)}.`);
 }
 
-/** Throws unless every input of a program is given in full. Extra feeds are allowed: programs share them. */
+/** Throws unless `feeds` has every input of a program, with all values. Extra feeds are allowed: programs share them. */
 export function checkFeeds(
   inputs: readonly { readonly name: string; readonly spec: Spec }[],
   feeds: Readonly<Record<string, Values>>,

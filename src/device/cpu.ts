@@ -12,7 +12,7 @@ import { checkFeeds, checkLength, checkState, entryOf } from "./checks.ts";
 export interface CpuOptions {
   /** Arithmetic of f32 tensors: f32 as on a GPU, or f64. Default: "f32". */
   readonly precision?: "f32" | "f64";
-  /** Bytes that states and programs may take. Default: the machine's memory, if heed may query it. */
+  /** Maximum bytes for states and programs. Default: the machine's memory, or no limit if heed may not query it. */
   readonly memory?: number;
 }
 
@@ -21,7 +21,7 @@ export const CPU_NAME = "CPU (TypeScript)";
 
 interface State {
   readonly spec: Spec;
-  /** Padded to 64 elements, as in the plan. */
+  /** Its values, padded to a multiple of 64 elements, as in the plan. */
   readonly values: Values;
 }
 
@@ -37,7 +37,7 @@ function allocate({ precision }: Cpu, size: number, spec: Spec): Values {
     return new Values(size);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new UserError(`An array of ${size} numbers is more than the system provides: use smaller sizes.`);
+    throw new UserError(`An array of ${size} values is more than the system provides: use smaller sizes.`);
   }
 }
 

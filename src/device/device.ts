@@ -8,7 +8,7 @@ export const DEVICES = { webgpu: { asynchronous: true }, cpu: { asynchronous: fa
 /** A kind of device. */
 export type DeviceKind = keyof typeof DEVICES;
 
-/** Names that select a device: a kind, or "auto" for the fastest. */
+/** Values of `device`: a kind of device, or "auto", which chooses one (see `chooseDevice`). */
 export const DEVICE_CHOICES: readonly ("auto" | DeviceKind)[] = [
   "auto",
   ...Object.keys(DEVICES) as DeviceKind[],
@@ -17,18 +17,18 @@ export const DEVICE_CHOICES: readonly ("auto" | DeviceKind)[] = [
 /** A graph that is planned, compiled and bound for a device.
  * @category Devices */
 export interface Program extends Disposable {
-  /** The memory plan and the steps. */
+  /** The memory plan and the nodes to run. */
   readonly plan: Plan;
   /** Uploads the inputs and starts one run; on an asynchronous device it returns before the device has finished. */
   run(feeds?: Readonly<Record<string, Values>>): void;
-  /** Copies outputs as of the runs so far; the copies are queued immediately, before any later run. */
+  /** Reads outputs by name, with their values after the runs so far: copies are queued at once, before any later run. */
   read(names: readonly string[]): Promise<Values[]>;
 }
 
 /** Holds states and runs programs.
  * @category Devices */
 export interface Device extends Disposable {
-  /** The kind of this device. */
+  /** The kind of this device: `webgpu` or `cpu`. */
   readonly kind: DeviceKind;
   /** The name that the adapter reports. */
   readonly adapter: string;
@@ -38,13 +38,13 @@ export interface Device extends Disposable {
   readonly target: Target | undefined;
   /** Creates a state (zeros, or `values`), or overwrites an existing one; throws if its shape differs. */
   define(name: string, spec: Spec, values?: Values): void;
-  /** Copies states as of the runs so far; the copies are queued immediately. */
+  /** Reads states by name, with their values after the runs so far: copies are queued at once. */
   read(names: readonly string[]): Promise<Values[]>;
   /**
    * Throws a `UserError` if programs that are on the device together need more than it has: memory, buffers, bindings,
    * workgroups. Nothing is allocated or compiled.
    */
   check(plans: readonly Plan[]): void;
-  /** Plans and compiles; missing states are created as zeros. Throws if an existing state has another shape. */
+  /** Plans and compiles a graph; creates missing states, zeroed. Throws if an existing state has another shape. */
   compile(graph: Graph): Promise<Program>;
 }

@@ -5,13 +5,13 @@ import { sizeOf, type Target } from "../graph/tensor.ts";
 import { type Graph, type Plan, plan } from "./plan.ts";
 import { shaderOf } from "./wgsl.ts";
 
-/** A graph, and how often it runs. */
+/** A graph, and the number of times that it runs. */
 export interface Workload {
   /** The graph to compute. */
   readonly graph: Graph;
   /** Number of runs. */
   readonly runs: number;
-  /** How often the host waits for results. Default: 0. */
+  /** Number of times that the host waits for results. Default: 0. */
   readonly reads?: number;
 }
 

@@ -1,5 +1,5 @@
-// Memory of a WebGPU device: limits, states, reading back, and how its errors, which WebGPU reports late and elsewhere,
-// become exceptions.
+// Memory of a WebGPU device: limits, states and reading back. Also turns the errors of a device, which WebGPU reports
+// asynchronously, into exceptions.
 import { UserError } from "../base/errors.ts";
 import { sizeOf, type Spec, type Target, type Values } from "../graph/tensor.ts";
 import { showBytes } from "../base/units.ts";
@@ -11,7 +11,7 @@ export interface GpuState {
   readonly spec: Spec;
 }
 
-/** An open WebGPU device and what it holds. */
+/** An open WebGPU device with its limits, states and compiled kernels. */
 export interface Gpu {
   readonly device: GPUDevice;
   /** The name that the adapter reports. */
@@ -22,17 +22,17 @@ export interface Gpu {
   /** Largest number of workgroups per dimension of a dispatch. */
   readonly maxWorkgroups: number;
   readonly states: Map<string, GpuState>;
-  /** Compiled kernels, keyed by WGSL. */
+  /** Compiled kernels, keyed by their WGSL source. */
   readonly pipelines: Map<string, GPUComputePipeline>;
   /** Pipelines for which the software adapter has generated code. */
   readonly warm: Set<GPUComputePipeline>;
-  /** The first error that no call was waiting for; every later call throws it. */
+  /** The first error that no call could throw; every later call throws it. */
   failure: Error | undefined;
 }
 
 /** The system removed the device: its driver was restarted or updated, or the card hung or was unplugged. */
 export class DeviceLostError extends UserError {
-  /** Which device was lost and why, without the remedy. */
+  /** Message that says which device was lost and why, without the remedy. */
   readonly lost: string;
 
   /** @param lost which device was lost and why */

@@ -19,7 +19,7 @@ import { type Buffer, type BufferSlice, type Graph, type Plan, plan, type Step }
 import { checkFeeds, checkState, entryOf } from "./checks.ts";
 import { bindingsOf, shaderOf } from "./wgsl.ts";
 
-/** A compiled dispatch, and the plan's memory for each of its bindings. */
+/** A compiled dispatch, with the slice of memory for each of its bindings. */
 interface Kernel {
   readonly label: string;
   readonly pipeline: GPUComputePipeline;
@@ -112,7 +112,7 @@ function bind({ device }: Gpu, kernel: Kernel, buffers: ReadonlyMap<Buffer, GPUB
   return { pipeline, group, workgroups };
 }
 
-/** What a program holds on the device; `newStates` are the states that it created. */
+/** Resources of a program on the device; `newStates`: names of the states that it created. */
 interface Held {
   readonly buffers: Map<Buffer, GPUBuffer>;
   readonly newStates: string[];

@@ -6,9 +6,9 @@ import { showBytes } from "../base/units.ts";
 
 /** Bytes of memory available. */
 export interface Machine {
-  /** Memory and swap of the machine or of its control group; Infinity without the permission `sys`. */
+  /** Memory and swap of the machine or of its control group, in bytes; Infinity without the permission `sys`. */
   readonly memory: number;
-  /** JavaScript's heap, which holds the graphs. */
+  /** Limit of JavaScript's heap, where graphs are stored, in bytes. */
   readonly heap: number;
 }
 

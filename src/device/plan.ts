@@ -18,11 +18,11 @@ export interface Graph {
   readonly effects?: readonly Tensor[];
 }
 
-/** One node to run, with everything that stays the same between runs. */
+/** One node to run, with everything that does not change between runs. */
 export interface Step {
   /** The node. */
   readonly node: Node;
-  /** The call of its operation. */
+  /** Shapes and attributes of the call of its operation. */
   readonly call: Call;
   /** Its dispatches; none on the CPU. */
   readonly lowered: Lowered;
@@ -36,7 +36,7 @@ export interface Step {
 
 /** Bytes of device memory by use. */
 export interface Memory {
-  /** Parameters, optimizer, tables: kept between runs. */
+  /** Parameters, optimizer states and tables, which are kept between runs. */
   readonly states: number;
   /** Inputs and constants. */
   readonly inputs: number;
@@ -48,9 +48,9 @@ export interface Memory {
 export interface Plan {
   /** Nodes in execution order. */
   readonly steps: readonly Step[];
-  /** All buffers, without repetition. */
+  /** All buffers, each once. */
   readonly buffers: readonly Buffer[];
-  /** Memory of the outputs. */
+  /** Memory of the outputs by name. */
   readonly outputs: Readonly<Record<string, BufferSlice>>;
   /** Bytes by use. */
   readonly memory: Memory;

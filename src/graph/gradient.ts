@@ -2,7 +2,7 @@
 import { UserError } from "../base/errors.ts";
 import type { Node, Tensor } from "./tensor.ts";
 
-/** Sums two gradients of one tensor; an argument here because addition is defined in kernels/. */
+/** Sums two gradients of one tensor. It is passed as an argument because addition is defined in kernels/. */
 export type Add = (a: Tensor, b: Tensor) => Tensor;
 
 /** The nodes that `roots` depend on, in topological order. */

@@ -25,7 +25,7 @@ export function input(name: string, shape: readonly number[], dtype: DType = "f3
   return apply(inputOp, [], { name, spec: { shape, dtype } })[0];
 }
 
-/** A tensor kept on the device between runs: parameters, optimizer state, the log.
+/** A tensor kept on the device between runs, such as parameters, optimizer states and tables of metrics.
  * @category Tensors */
 export function state(name: string, shape: readonly number[], dtype: DType = "f32"): Tensor {
   return apply(stateOp, [], { name, spec: { shape, dtype } })[0];
@@ -57,12 +57,12 @@ export interface LiteralAttrs {
 
 const literalOp = sourceOp<LiteralAttrs>("literal", ({ values, shape, dtype }) => {
   if (values.length !== sizeOf(shape)) {
-    mismatch(`literal [${shape.join(", ")}]`, `${sizeOf(shape)} numbers, not ${values.length}`, []);
+    mismatch(`literal [${shape.join(", ")}]`, `${sizeOf(shape)} values, not ${values.length}`, []);
   }
   return { shape, dtype };
 });
 
-/** A tensor of given numbers, uploaded once when the program is compiled. */
+/** A tensor with the given values, uploaded once when the program is compiled. */
 export function literal(values: Values, shape: readonly number[], dtype: DType = "f32"): Tensor {
   return apply(literalOp, [], { values, shape, dtype })[0];
 }
@@ -98,7 +98,7 @@ export const viewOp: Op<ViewAttrs> = {
 /** Offsets in a buffer are multiples of this number of elements (256 bytes). */
 export const ALIGN = 64;
 
-/** A contiguous part of `x` with another shape, without a copy. `offset` in elements, a multiple of 64. */
+/** A contiguous part of `x` with another shape, without a copy. `offset`: its first element, a multiple of 64. */
 export function view(x: Tensor, shape: readonly number[], offset = 0): Tensor {
   return apply(viewOp, [x], { offset, shape })[0];
 }
@@ -169,7 +169,7 @@ export function pack(inputs: readonly Tensor[], offsets: readonly number[], size
   return apply(packOp, inputs, { offsets, size })[0];
 }
 
-/** Writes a row of numbers into row `slot` of a state: output = state with state[slot, :] = row. */
+/** Writes a row of values into row `slot` of a state, in place: state[slot, :] = row. */
 export const recordOp: Op<{ readonly width: number }> = {
   name: "record",
   inplace: { 0: 0 },
@@ -216,7 +216,7 @@ const assignOp: Op<{ readonly offset: number }> = {
   cpu: ([_, part], [out], { attrs }) => (out as Float32Array).set(part as Float32Array, attrs.offset),
 };
 
-/** Overwrites the elements of the state `target` from `offset` on with `part`, in place; returns the new state. */
+/** Overwrites elements of the state `target`, starting at element `offset`, with `part`, in place; returns the new state. */
 export function assign(target: Tensor, part: Tensor, offset = 0): Tensor {
   return apply(assignOp, [target, part], { offset })[0];
 }

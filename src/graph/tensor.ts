@@ -8,16 +8,16 @@ export type DType = "f32" | "u32";
 
 /** Shape and element type. */
 export interface Spec {
-  /** Sizes of its dimensions; none for a single number. */
+  /** Sizes of its dimensions; [] for a scalar. */
   readonly shape: readonly number[];
   /** Element type. */
   readonly dtype: DType;
 }
 
-/** Numbers of a tensor on the host: u32 as Uint32Array, f32 as Float32Array (Float64Array on the oracle). */
+/** Values of a tensor on the host: u32 as Uint32Array, f32 as Float32Array (Float64Array on the oracle). */
 export type Values = Float32Array | Float64Array | Uint32Array;
 
-/** A float tensor's numbers. */
+/** Values of a float tensor. */
 export type Floats = Float32Array | Float64Array;
 
 /** A symbolic tensor: output `index` of `node`.
@@ -25,7 +25,7 @@ export type Floats = Float32Array | Float64Array;
 export interface Tensor extends Spec {
   /** The node that computes it. */
   readonly node: Node;
-  /** Which of the node's outputs it is. */
+  /** Index among the node's outputs. */
   readonly index: number;
 }
 
@@ -33,11 +33,11 @@ export interface Tensor extends Spec {
 export interface Node {
   /** The operation. */
   readonly op: Op;
-  /** Its arguments. */
+  /** The inputs of the operation. */
   readonly inputs: readonly Tensor[];
   /** The operation's attributes. */
   readonly attrs: unknown;
-  /** Its results. */
+  /** The outputs of the operation. */
   readonly outputs: readonly Tensor[];
   /** Greater than the order of every node it depends on. */
   readonly order: number;
@@ -45,13 +45,13 @@ export interface Node {
   readonly path: string;
 }
 
-/** What an operation knows of the device that it is lowered to. */
+/** Properties of the device for which an operation is lowered. */
 export interface Target {
   /** `gpu`: workgroup tiles. `software`: register tiles, one invocation per lane of the processor. */
   readonly kind: "gpu" | "software";
   /** Bytes of the largest buffer that a kernel may bind. */
   readonly maxBindingBytes: number;
-  /** Bytes of workgroup memory. */
+  /** Bytes of workgroup memory per workgroup. */
   readonly maxWorkgroupBytes: number;
   /** Total loop iterations per invocation after which the adapter silently ends all loops; undefined: no limit. */
   readonly maxIterations?: number;
@@ -65,19 +65,19 @@ export interface Call<A = unknown> {
   readonly outputs: readonly Spec[];
   /** The operation's attributes. */
   readonly attrs: A;
-  /** Which outputs are read: an unread one need not be computed. */
+  /** For each output, whether it is read; one that is not need not be computed. */
   readonly needed: readonly boolean[];
 }
 
 /** A contiguous range of a tensor's elements. */
 export interface ElementRange {
-  /** The first element, a multiple of 64. */
+  /** Index of the first element, a multiple of 64. */
   readonly offset: number;
   /** Number of elements. */
   readonly size: number;
 }
 
-/** A buffer of a dispatch: an input, output or scratch buffer of the call, or a range of one. */
+/** A buffer of a dispatch: the input, output or scratch buffer of the call with this index, or a range of its elements. */
 export type Ref = readonly ["input" | "output" | "scratch", number, ElementRange?];
 
 /** One dispatch of a WGSL template (see `src/device/wgsl.ts`). */
@@ -86,7 +86,7 @@ export interface Dispatch {
   readonly label: string;
   /** The WGSL template. */
   readonly source: string;
-  /** Numbers become `u32`, booleans `bool`; strings are WGSL literals (see `wgslFloat`) or types. */
+  /** Constants by name: numbers become `u32`, booleans `bool`; strings are WGSL literals (see `wgslFloat`) or types. */
   readonly constants: Readonly<Record<string, number | boolean | string>>;
   /** Text for the template's `//! insert NAME` lines. */
   readonly code?: Readonly<Record<string, string>>;
@@ -94,7 +94,7 @@ export interface Dispatch {
   readonly bindings: Readonly<Record<number, Ref | undefined>>;
   /** Workgroups in each dimension. */
   readonly workgroups: readonly [number, number, number];
-  /** If a size makes loops long: the largest total of loop iterations per invocation, and that size ("K = 70001"). */
+  /** For long loops: the maximum total of loop iterations per invocation, and `of`, the size it depends on ("K = 70001"). */
   readonly iterations?: { readonly count: number; readonly of: string };
 }
 
@@ -132,7 +132,7 @@ export interface Op<A = unknown> {
   fuseAdd?(node: Node, addend: Tensor): Tensor | undefined;
   /** Runs as soon as its inputs are computed, so that none is kept in memory for it (statistics). */
   early?: true;
-  /** Outputs that replace an input in memory: output index to input index. */
+  /** Outputs that overwrite an input in memory: index of the input by index of the output. */
   inplace?: Readonly<Record<number, number>>;
   /** Floating point operations per call, for cost estimates and benchmarks. */
   flops?(call: Call<A>): number;

@@ -42,7 +42,7 @@ Deno.test("define() rejects another shape, and values that do not fill the state
     for (const length of [3, 5]) {
       assert.throws(
         () => device.define(name, { shape: [4], dtype: "f32" }, new Float32Array(length)),
-        (error: Error) => error.message === `State ${name} has ${length} numbers, expected 4 for f32[4].`,
+        (error: Error) => error.message === `State ${name} has ${length} values, expected 4 for f32[4].`,
         where,
       );
     }
@@ -63,7 +63,7 @@ Deno.test("an input that is missing or of another length is rejected by name bef
       const offset = new Float32Array(length);
       refused(
         { x: Float32Array.of(5, 5), offset },
-        new RegExp(`Input offset has ${length} numbers, expected 2`),
+        new RegExp(`Input offset has ${length} values, expected 2`),
       );
     }
     assert.deepEqual((await program.read(["y", "x"])).map((v) => [...v]), [[11, 22], [1, 2]], where);
