@@ -42,7 +42,7 @@ fn combine(a: Part, b: Part) -> Part {
   let label = targets[row];
   let counted = label < V;
   if (lane == 0u) {
-    // The large numbers are subtracted first, so that the loss keeps its digits.
+    // The large values are subtracted first, so that the loss keeps its digits.
     let loss = (total.top - logits[start + min(label, V - 1u)]) + log(total.sum);
     losses[row] = select(0f, loss, counted);
     hits[row] = select(0f, 1f, counted && total.best == label);

@@ -5,9 +5,9 @@
 import { UserError } from "../../src/base/errors.ts";
 import { erf } from "./erf.ts";
 
-/** Functions of one number. */
+/** Functions of one argument. */
 export type Unary = "neg" | "exp" | "log" | "tanh" | "sigmoid" | "sqrt" | "abs" | "floor" | "erf";
-/** Operations on two numbers. */
+/** Functions of two arguments. */
 export type Binary = "+" | "-" | "*" | "/" | "min" | "max" | "<" | "<=" | "==";
 
 /** A scalar expression over named variables. Comparisons give 1 or 0. */

@@ -14,7 +14,7 @@ function transposed(x: Floats, offset: number, rows: number, columns: number): F
 }
 
 /**
- * y[m, n] = sum_k a[m, k] b[n, k], with both operands' rows along k, in blocks of 4 x 4 results: 16 products per 8 numbers
+ * y[m, n] = sum_k a[m, k] b[n, k], with both operands' rows along k, in blocks of 4 x 4 results: 16 products per 8 values
  * read. Sums are float64 in the order of k.
  */
 function product(a: Floats, b: Floats, y: Floats, M: number, N: number, K: number): void {

@@ -1,7 +1,7 @@
 // y = act(op(a) op(b) + bias) + addend, for each matrix of a batch; op transposes according to TRANS_A and TRANS_B.
 // Two schedules: TILED keeps a tile of each operand in workgroup memory (a hardware GPU); else every invocation computes
 // TM x TN results in registers directly from storage, which is several times faster on a software adapter. There a load
-// of four numbers costs little more than a load of one: VECTOR_A, VECTOR_B, VECTOR_Y if rows allow it. If b is too large
+// of four values costs little more than a load of one: VECTOR_A, VECTOR_B, VECTOR_Y if rows allow it. If b is too large
 // to bind, a dispatch computes N of the product's COLUMNS from FIRST on; otherwise all of them.
 //! insert FUNCTIONS
 @group(0) @binding(1) var<storage, read> a: array<ItemA>;
@@ -100,7 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var c$r_1 = vec4f();
 //! end
   for (var k0 = 0u; k0 < K; k0 += 8u) {
-    // Neighbouring lanes read neighbouring numbers: along k where the operand's rows run along k, else across.
+    // Neighbouring lanes read neighbouring values: along k where the operand's rows run along k, else across.
 //! for t in 0..8
     {
 //! if TRANS_A

@@ -1,4 +1,4 @@
-// y = (x - mean) rstd weight + bias over rows of D numbers; without CENTERED there is no mean (RMSNorm).
+// y = (x - mean) rstd weight + bias over rows of D values; without CENTERED there is no mean (RMSNorm).
 @group(0) @binding(0) var<storage, read> x: array<Item>;
 @group(0) @binding(1) var<storage, read> weight: array<Item>;
 @group(0) @binding(2) var<storage, read_write> y: array<Item>;

@@ -61,12 +61,12 @@ export interface FlatUpdate<O> {
   readonly hyper: number;
   /** WGSL for one element, which computes `after` from `before` and `g`; see flat_update.wgsl. */
   readonly step: string;
-  /** Options that must be in [0, 1), by name, and options that must be at least 0. */
+  /** Options by name that must be in [0, 1) (`fractions`) or at least 0 (`sizes`). */
   fractions?(options: O): Readonly<Record<string, number>>;
   sizes?(options: O): Readonly<Record<string, number>>;
   /** Constants of `step`, besides SIZE, DECAYED and WEIGHT_DECAY. */
   constants?(options: O): Record<string, number | boolean | string>;
-  /** The same on the host. */
+  /** The update of one element on the CPU. */
   rule(options: O, hyper: Values, parameter: Floats, states: readonly Floats[]): UpdateRule;
 }
 

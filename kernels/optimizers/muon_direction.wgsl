@@ -15,7 +15,7 @@
   var g = gradient[i];
 //! if CLIPPED
   let factor = CLIP / (sqrt(squared_norm[0]) + 1e-6f);
-  // A NaN norm makes all numbers NaN; min would drop it.
+  // A NaN norm makes all results NaN; min would drop it.
   g *= select(min(1f, factor), factor, (bitcast<u32>(factor) & 0x7fffffffu) > 0x7f800000u);
 //! end
   let m = MOMENTUM * momentum[i] + ONE_MINUS_MOMENTUM * g;

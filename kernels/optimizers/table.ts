@@ -39,19 +39,19 @@ export interface OptimizerOptions
 
 /** An optimizer. */
 export interface Optimizer {
-  /** Its flat states, each for all parameters, the hidden matrices, or the rest. */
+  /** Its flat states by name, and the parameters that have them: all, the matrices of the blocks, or the rest. */
   readonly states: Readonly<Record<string, "all" | "matrices" | "rest">>;
-  /** One step, in place; here `trainable` has one number per `ALIGN` parameters, [N / ALIGN]. */
+  /** One step, in place; here `trainable` has one value per `ALIGN` elements, [N / ALIGN]. */
   step(tensors: UpdateTensors, options: OptimizerOptions): Updated;
 }
 
-/** Repeats each number for `ALIGN` elements of flat storage. */
+/** Repeats each value for `ALIGN` elements of flat storage. */
 export function elementsOf(rows: Tensor): Tensor {
   const count = sizeOf(rows);
   return reshape(matmul(reshape(rows, [count, 1]), constant(1, [1, ALIGN])), [count * ALIGN]);
 }
 
-/** One number per `ALIGN` elements of flat storage: 1 inside the slots, 0 elsewhere. */
+/** One value per `ALIGN` elements of flat storage: 1 inside the slots, 0 elsewhere. */
 export function rowsOfSlots(size: number, slots: readonly MatrixSlot[]): Float32Array {
   const rows = new Float32Array(size / ALIGN);
   for (const { offset, shape } of slots) {

@@ -64,7 +64,7 @@ function rowChunks(begin: number, size: number, fours: number): Chunk[] {
   return Array.from({ length: shares }, (_, share) => [share, shares, begin, size]);
 }
 
-/** The chunks of all samples of all parts in order, their number per sample, and the rows of the last chunks. */
+/** The chunks of all samples of all parts in order, the number of chunks per sample, and the rows of the last chunks. */
 export function chunksOf(
   parts: readonly Segment[],
 ): { chunks: Chunk[]; counts: number[]; rows: RowsAttrs | null } {

@@ -56,7 +56,7 @@ fn merge(a: Partial, b: Partial) -> Partial {
 // kept in registers: first their sum, then their squared distances from their mean. The table has everything that differs
 // between tensors, so that one pipeline serves them all.
 @group(0) @binding(0) var<storage, read> x: array<vec4u>;
-// (index among the chunks that share a range, their number, the range's first element, its length)
+// (index among the chunks that share a range, number of these chunks, first element of the range, its length)
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>;
 @group(0) @binding(2) var<storage, read_write> partials: array<Partial>;
 

@@ -272,7 +272,7 @@ export type SvgContext = Properties & ReturnType<typeof pathMethods> & ReturnTyp
 /**
  * A canvas whose 2D context records SVG: paths with the current transformation applied, clips whose ids begin with
  * `prefix`, and text as `<text>`. Coordinates have one decimal, and the same calls give the same elements. The context
- * throws an Error at any unsupported method or property, with its name, and at a coordinate that is not finite.
+ * throws an Error for any unsupported method or property, with its name, and for a coordinate that is not finite.
  */
 export function svgCanvas(width: number, height: number, prefix: string) {
   const recording: Recording = {

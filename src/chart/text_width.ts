@@ -16,7 +16,7 @@ const BOLD = 1.12;
 /** The parts of a CSS font such as `"bold 12px Helvetica, sans-serif"` that {@link textWidth} and the SVG need. */
 export type Font = ReturnType<typeof parseFont>;
 
-/** Parses a CSS font shorthand with a size in pixels, ignoring its line height; throws Error at any other. */
+/** Parses a CSS font shorthand with a size in pixels, ignoring its line height; throws Error for any other. */
 export function parseFont(font: string) {
   const match = /^((?:[a-z]+\s+|\d+\s+)*?)([\d.]+)px(?:\/\S+)?\s+(.+)$/i.exec(font.trim());
   if (!match) throw new Error(`The chart's canvas does not support the font "${font}".`);

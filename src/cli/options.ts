@@ -126,7 +126,7 @@ function checkOption(
   if (before.has(name) && !multiple) throw new UserError(`${rawName}: given twice, expected once.`);
 }
 
-/** Parses the arguments of a script; throws UserError at an invalid one. */
+/** Parses the arguments of a script; throws UserError for an invalid one. */
 export function argumentsOf(command: Command, args: readonly string[]): Arguments {
   const options: Command["options"] = { ...command.options, ...EVERYWHERE };
   const types = Object.fromEntries(Object.entries(options).map(([key, { type }]) => [key, { type }]));
@@ -161,7 +161,7 @@ export function splitOverrides(positionals: readonly string[]): { names: string[
 }
 
 /**
- * The only name among the positionals, undefined if there is none; throws UserError at a second.
+ * The only name among the positionals, undefined if there is none; throws UserError if there are several.
  *
  * @param what what the name stands for, for the message: "run"
  */

@@ -272,7 +272,7 @@ const windows: Sampling = {
 /** How training rows are drawn, by name: `data.sampling`. */
 export const SAMPLINGS = { crops, windows };
 
-/** The sampling called `sampling`; throws UserError at an unknown name. */
+/** The sampling called `sampling`; throws UserError for an unknown name. */
 export function samplingOf({ sampling }: Pick<TextSourceOptions, "sampling">): Sampling {
   if (Object.hasOwn(SAMPLINGS, sampling)) return SAMPLINGS[sampling];
   throw new UserError(
@@ -289,7 +289,7 @@ export function samplingOf({ sampling }: Pick<TextSourceOptions, "sampling">): S
  * epoch); tokens past the last full window are not trained on. Evaluation reads the same windows in order, then
  * the last partial one, so that every token of a split except its first is a target exactly once.
  *
- * @throws UserError at a size or fraction out of range, or if a split has fewer than context + 1 tokens
+ * @throws UserError if a size or fraction is out of range, or if a split has fewer than context + 1 tokens
  *
  * @example
  * ```ts

@@ -84,7 +84,7 @@ export function bpeTokenizer(text: TextPieces, { size }: { size: number }): Toke
   return fromPairs(trainMerges(text, size - 256));
 }
 
-/** @internal The trained tokenizer that a parsed tokenizer.json describes; throws UserError at a wrong field. */
+/** @internal The trained tokenizer that a parsed tokenizer.json describes; throws UserError for a wrong field. */
 export function bpeTokenizerOf({ merges }: Readonly<Record<string, unknown>>): Tokenizer {
   const place = "Tokenizer file: merges";
   if (!Array.isArray(merges)) {

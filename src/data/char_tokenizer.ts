@@ -69,7 +69,7 @@ function fromVocabulary(vocabulary: readonly string[], unknown: UnknownPolicy): 
  * to U+DFFF) and survives encode, decode and the JSON file. Positions in errors count code points from 0.
  *
  * @param options `unknown`: what an unknown character becomes. Default: "error".
- * @throws UserError if the text is empty; `encode` throws at an unknown character with "error"
+ * @throws UserError if the text is empty; with "error", `encode` throws for an unknown character
  *
  * @example
  * ```ts
@@ -120,7 +120,7 @@ function checkedVocabulary(value: unknown): string[] {
   return value;
 }
 
-/** The character tokenizer that a parsed tokenizer.json describes; throws UserError at an invalid field. */
+/** The character tokenizer that a parsed tokenizer.json describes; throws UserError for an invalid field. */
 export function charTokenizerOf({ vocabulary, unknown }: Readonly<Record<string, unknown>>): Tokenizer {
   return fromVocabulary(checkedVocabulary(vocabulary), checkedPolicy(unknown));
 }

@@ -42,7 +42,7 @@ const notAnId = (word: string, position: number, size: number) =>
  * two ids.
  *
  * @param size number of ids, which are 0 to size - 1
- * @throws RangeError unless size is an integer of at least 1; at an invalid id, `encode` throws UserError and `decode`
+ * @throws RangeError unless size is an integer of at least 1; for an invalid id, `encode` throws UserError and `decode`
  *   RangeError
  *
  * @example

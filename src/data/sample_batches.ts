@@ -77,7 +77,7 @@ function writeRow(
  * With "windows" each row is used once per epoch in seeded order; with "crops" rows are drawn with replacement. Samples of
  * fewer than two tokens have nothing to predict and are left out.
  *
- * @throws UserError at a size or fraction out of range, or if a split has no sample of two tokens
+ * @throws UserError if a size or fraction is out of range, or if a split has no sample of two tokens
  *
  * @example
  * ```ts

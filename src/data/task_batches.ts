@@ -118,7 +118,7 @@ function sizeAndFloor(samples: readonly DrawnSample[]): { tokens: number; floorN
  * samples. `entropyFloor` is the mean -ln p of "val", 0 if only answers count.
  *
  * @param tokenizer one for the task's alphabet and the newline, such as `taskTokenizer`, or for any text
- * @throws UserError at a size out of range, a character unknown to the tokenizer, a sample longer than
+ * @throws UserError for a size out of range, a character unknown to the tokenizer, a sample longer than
  *   context, or an answer that starts outside its sample
  *
  * @example

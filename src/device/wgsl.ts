@@ -117,7 +117,7 @@ function expandLines(
 /**
  * The WGSL of a dispatch: `const` lines for its constants, then its template expanded.
  *
- * @throws {SyntaxError} at an invalid template line, which it quotes
+ * @throws {SyntaxError} for an invalid template line, which the message quotes
  */
 export function shaderOf({ source, constants, code }: Dispatch): string {
   const header = Object.entries(constants).map(([name, value]) => {

@@ -133,7 +133,7 @@ export async function readParameters(
  * Writes tensors by parameter name into a flat state.
  *
  * @param place where the tensors come from, for error messages
- * @throws {UserError} at a tensor that is missing, unknown, or of another shape
+ * @throws {UserError} if a tensor is missing, is not in the model, or has another shape
  */
 export function writeParameters(
   device: Pick<Device, "define">,

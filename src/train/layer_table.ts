@@ -22,7 +22,7 @@ function forwardFlops({ config: { train: { batch, accumulate } }, architecture, 
 }
 
 /**
- * A table with one line per layer: its parameters' shapes and number, the memory of parameters, gradients and the
+ * A table with one line per layer: shapes and number of its parameters, the memory of parameters, gradients and the
  * optimizer's states (float32), and the FLOP of a step's forward passes.
  *
  * @example

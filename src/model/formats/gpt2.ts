@@ -11,7 +11,7 @@ import { type TensorData, toFloat32 } from "./safetensors.ts";
 export interface FloatTensor {
   /** Row-major. */
   readonly shape: readonly number[];
-  /** Its numbers. */
+  /** Its values. */
   readonly data: Float32Array;
 }
 
@@ -64,7 +64,7 @@ function probability(config: Record<string, unknown>, key: string, place: string
  * the tanh form of GELU for `gelu_new`, the head tied to the embedding unless `tie_word_embeddings` is false. Dropout of the
  * embedding becomes the model's; that of the residual branches (which heed also applies to patterns) the block's.
  *
- * @throws {UserError} at an invalid size, and at an option that heed does not support
+ * @throws {UserError} for an invalid size, or an option that heed does not support
  *
  * @example
  * ```ts
@@ -206,7 +206,7 @@ function checkHead(tensors: ReadonlyMap<string, TensorData>, { tied }: ModelChoi
  * [out, in], masks and the copy of a tied head left out. Names may begin with "transformer.".
  *
  * @param model the result of `fromGpt2Config`
- * @throws {UserError} at a tensor that is missing, unknown, duplicated, or whose shape differs from the configuration's
+ * @throws {UserError} if a tensor is missing, unknown or duplicated, or its shape differs from the configuration's
  */
 export function fromGpt2Tensors(
   tensors: ReadonlyMap<string, TensorData>,
