@@ -77,7 +77,7 @@ export const absolute = (x: Term): Expression => unary("abs", x);
 export const floor = (x: Term): Expression => unary("floor", x);
 /**
  * An entry of a table of the given shape. Each index is rounded towards zero and clamped to its dimension, on every device:
- * NaN and numbers below 0 read the first entry, numbers past the end the last. Indices are combined as integers, so that a
+ * NaN and values below 0 read the first entry, values past the end the last. Indices are combined as integers, so that a
  * table may have more entries than a float32 can count.
  */
 export const lookup = (table: string, shape: readonly number[], ...indices: Term[]): Expression => {
@@ -330,7 +330,7 @@ function toJavaScript(e: Expression): string {
   }
 }
 
-/** An argument of a compiled expression: a number per variable, an array per table. */
+/** An argument of a compiled expression: a number for a variable, an array for a table. */
 export type Argument = number | ArrayLike<number>;
 
 const compiled = new Map<string, (...values: Argument[]) => number>();

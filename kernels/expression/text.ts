@@ -4,13 +4,13 @@ import { closestString, UserError } from "../../src/base/errors.ts";
 import * as e from "./expression.ts";
 import type { Expression } from "./expression.ts";
 
-/** Names that an expression may use. */
+/** Names that an expression may contain. */
 export interface ExpressionNames {
-  /** Variables. Default: any. */
+  /** Names of variables. Default: any. */
   readonly variables?: readonly string[];
   /** Shapes of tables by name. Default: none. */
   readonly tables?: Readonly<Record<string, readonly number[]>>;
-  /** What errors begin with. Default: "expression". */
+  /** Start of error messages. Default: "expression". */
   readonly what?: string;
 }
 
@@ -133,8 +133,8 @@ const HINTS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Parses an expression: numbers, `NaN`, `Infinity` and `pi`; variables; table entries, `bias[h, i - j]` (a table of one
- * number by its name alone); `+ - * / **`, comparisons (1 or 0), `&& || !`, `condition ? a : b`; exp, log, tanh, sigmoid,
+ * Parses an expression: numbers, `NaN`, `Infinity` and `pi`; variables; table entries, `bias[h, i - j]` (for a table of one
+ * entry, its name alone); `+ - * / **`, comparisons (1 or 0), `&& || !`, `condition ? a : b`; exp, log, tanh, sigmoid,
  * sqrt, abs, floor, ceil, round, sign, erf, relu, min, max, pow, clamp(x, low, high), where(condition, a, b). Precedence
  * is JavaScript's. The derivative of ceil, round, floor and comparisons is 0.
  *
@@ -266,7 +266,7 @@ export function parseExpression(text: string, names: ExpressionNames = {}): Expr
   return parsed;
 }
 
-/** How tightly a printed expression binds. */
+/** Precedence of an expression when printed. */
 function powerOf(x: Expression): number {
   if (x.kind === "select") return CONDITION;
   if (x.kind === "binary") return INFIX[x.f]?.power ?? Infinity;

@@ -201,13 +201,13 @@ export function toWgslCondition(e: Expression, never: ReadonlySet<string> = NONE
 export const WGSL_FUNCTIONS = `
 var<private> unknown_zero: u32;
 fn f32_of_bits(bits: u32) -> f32 { return bitcast<f32>(bits ^ unknown_zero); }
-/** x, to a compiler a different number per place: two hidden operands must not cancel either. */
+/** Returns x; a compiler cannot infer that two calls with the same x are equal, so that hidden operands do not cancel. */
 fn opaque_f32(x: f32, place: u32) -> f32 { return bitcast<f32>(bitcast<u32>(x) ^ (unknown_zero & place)); }
 fn is_nan(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 fn are_numbers(a: f32, b: f32) -> bool {
   return max(bitcast<u32>(a) & 0x7fffffffu, bitcast<u32>(b) & 0x7fffffffu) <= 0x7f800000u;
 }
-/** Not 0: NaN is true, as in JavaScript. */
+/** x !== 0 in JavaScript: true for NaN. */
 fn is_true(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) != 0u; }
 fn f32_below(a: f32, b: f32) -> bool { return (a < b) & are_numbers(a, b); }
 fn f32_at_most(a: f32, b: f32) -> bool { return (a <= b) & are_numbers(a, b); }

@@ -5,7 +5,7 @@ import lionWgsl from "./lion.wgsl" with { type: "text" };
 
 /** Constant options. */
 export interface LionOptions extends FlatUpdateOptions {
-  /** Weight of the running mean in the step's direction, and in the next running mean, each in [0, 1). */
+  /** beta1 and beta2, each in [0, 1): weights of the running mean m in the direction of the step and in the next m. */
   readonly betas: readonly [number, number];
 }
 

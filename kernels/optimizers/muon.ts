@@ -13,15 +13,15 @@ import stepWgsl from "./muon_step.wgsl" with { type: "text" };
 
 /** A matrix in flat storage. */
 export interface MatrixSlot {
-  /** First element, a multiple of 64. */
+  /** Index of its first element, a multiple of 64. */
   readonly offset: number;
-  /** [out, in] */
+  /** Rows and columns: [out, in]. */
   readonly shape: readonly number[];
 }
 
 /** Constant options; the decay is decoupled, a fraction of the learning rate. */
 export interface MuonOptions extends Omit<FlatUpdateOptions, "decayedCount"> {
-  /** Decay of the momentum, in [0, 1). */
+  /** Decay rate of the momentum, in [0, 1). */
   readonly momentum: number;
   /** Nesterov: look ahead by one momentum step, momentum m + (1 - momentum) g instead of m. */
   readonly nesterov: boolean;
@@ -32,7 +32,7 @@ export interface MuonOptions extends Omit<FlatUpdateOptions, "decayedCount"> {
 /** Attributes of the momentum and the direction. */
 type DirectionAttrs = Pick<MuonOptions, "momentum" | "nesterov" | "clip">;
 
-/** From gradient and momentum to the new momentum, in place, and the direction. */
+/** Computes the new momentum, in place, and the direction from the gradient and the momentum. */
 const muonDirectionOp: Op<DirectionAttrs> = {
   name: "muon_direction",
   inplace: { 0: 1 },
@@ -81,7 +81,7 @@ const muonDirectionOp: Op<DirectionAttrs> = {
   },
 };
 
-/** A step along a direction, which takes the gradient's place. */
+/** A step along a direction, which is passed as the gradient. */
 const step = flatOptimizer<FlatUpdateOptions>({
   name: "muon_step",
   states: [],

@@ -27,11 +27,11 @@ export interface RowsAttrs extends Rows {
   readonly contiguous: number;
 }
 
-/** Smallest chunk, in vec4s, and most chunks per sample, because one invocation merges a sample's chunks one by one. */
+/** Minimum size of a chunk in vec4s, and maximum number of chunks per sample: one invocation merges them one by one. */
 const LEAST_FOURS = 256;
 const MOST_CHUNKS = 1024;
 
-/** Most chunks that share a range: on a GPU they interleave, so that neighbouring invocations read adjacent memory. */
+/** Maximum number of chunks that share a range. On a GPU they interleave, so that adjacent invocations read adjacent memory. */
 const MOST_SHARES = 64;
 
 /** A chunk: its index among the `shares` chunks that share the `length` elements from `begin` on. */

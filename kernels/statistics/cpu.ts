@@ -11,7 +11,7 @@ function read(rows: Values, i: number): Partial {
   return partial;
 }
 
-/** One partial per chunk. */
+/** Computes one partial per chunk. */
 export function chunkStatisticsCpu(
   [x, table]: readonly Values[],
   [partials]: readonly Values[],
@@ -24,7 +24,7 @@ export function chunkStatisticsCpu(
   }
 }
 
-/** One row per part. */
+/** Computes one row of statistics per part. */
 export function statisticsCpu(inputs: readonly Values[], [rows]: readonly Values[], { outputs }: Call): void {
   const [partials, samples, parts] = inputs;
   const [count, width] = outputs[0].shape;
