@@ -1,4 +1,4 @@
-// An encoder block: attention over all positions, then an MLP, each behind a LayerNorm; and its gradient.
+// A pre-LN encoder block: bidirectional self-attention, then an MLP, each preceded by a LayerNorm; and a gradient through it.
 // deno run -A examples/encoder_block.ts
 import {
   add,
@@ -18,7 +18,7 @@ import {
 
 const [BATCH, LENGTH, DIM, HEADS] = [2, 6, 16, 4];
 
-/** Parameters by name, each a state on the device. */
+/** Shapes of the parameters by name; each parameter is a `state`, which stays on the device between runs. */
 const shapes: Record<string, number[]> = {
   "wq.weight": [DIM, DIM],
   "wk.weight": [DIM, DIM],

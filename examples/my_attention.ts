@@ -1,9 +1,9 @@
-// An exercise: write attention, and prove it against a reference.
+// An exercise: implement attention and check it against a reference implementation.
 //
 //   deno task check_attention --file examples/my_attention.ts --mask none
 //
-// compares this function with dense attention in float64 on 100 random cases and prints the smallest that fails in full. Once
-// that passes, try --mask causal, then --mask random (rows may see no key), then leave --mask out. A copy of this file works
+// compares this function with dense attention in float64 on 100 random cases and prints the smallest failing case in
+// full. Once that passes, try --mask causal, then --mask random (rows may see no key), then leave --mask out. A copy of this file works
 // in any folder: --file takes its path.
 import type { AttentionInput } from "../mod.ts";
 
@@ -14,14 +14,15 @@ import type { AttentionInput } from "../mod.ts";
  *   a_ij = exp(s_ij) / sum_j' exp(s_ij')                softmax over the keys j' that query i may see; 0 for the others
  *   z_i  = sum_j a_ij v_j                               values, [T][dv]
  *
- * Query i may see key j where mask[i][j] is true. A row that sees no key gives zeros. T and S differ, d and dv too. To keep
- * exp in range, subtract the largest score that the row sees first: the weights stay the same.
+ * Query i may see key j where mask[i][j] is true. A row that sees no key gives zeros. T and S may
+ * differ, and so may d and dv. To keep exp from overflowing, first subtract the row's largest visible score; this does not
+ * change the weights.
  *
  * @param input.q queries, [T][d]
  * @param input.k keys, [S][d]
  * @param input.v values, [S][dv]
  * @param input.mask [T][S], true: attend
- * @param input.scale the factor of the scores, often 1/sqrt(d) and not always
+ * @param input.scale scale factor of the scores, usually but not always 1/sqrt(d)
  * @returns z, [T][dv]
  */
 export function attention(input: AttentionInput): number[][] {
@@ -29,7 +30,8 @@ export function attention(input: AttentionInput): number[][] {
   throw new Error(`attention() is not written yet: expected z, here [${q.length}][${v[0].length}].`);
 }
 
-// When attention() passes: its gradients for an upstream gradient dz [T][dv], checked as soon as they are exported.
+// Once attention() passes, implement its gradients, given the upstream gradient dz [T][dv]. They are checked as soon as
+// `attentionGradient` is exported.
 //
 //   dv_j  = sum_i a_ij dz_i                             [S][dv]
 //   g_ij  = dz_i . v_j                                  gradient of the weights, [T][S]

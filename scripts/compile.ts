@@ -64,8 +64,8 @@ async function compile(script: string, output: string, target: string | undefine
   const base = `denort ${Deno.version.deno}${target === undefined ? "" : ` for ${target}`}`;
   if (/base binary|denort/.test(message)) {
     throw new UserError(
-      `deno compile has no base (${base}) and cannot download it; run this once on a connected machine, or name ` +
-        `the unpacked base in the environment variable DENORT_BIN.`,
+      `deno compile needs its base binary (${base}) and cannot download it; run this once on a machine with network ` +
+        `access, or set DENORT_BIN to the path of the unpacked base binary.`,
     );
   }
   throw new UserError(`${script}: deno compile failed: ${message.split("\n")[0]}`);
@@ -87,7 +87,7 @@ async function helpLine(file: string): Promise<string> {
   }
 }
 
-/** Runs --help of a binary built for this machine: a build on another base than denort succeeds, but is not the script. */
+/** Runs a binary built for this machine with --help: on another base than denort the build succeeds, but does not run the script. */
 async function checkBuilt(script: string, file: string): Promise<void> {
   const help = await helpLine(isAbsolute(file) ? file : `./${file}`);
   if (help.startsWith(`${script}: `) && help.endsWith(`(heed ${VERSION})`)) return;

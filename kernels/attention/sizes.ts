@@ -24,16 +24,16 @@ export interface AttentionAttrs {
   readonly mask: Expression | undefined;
   /** Shape of the mask's block mask, whose B and H may be 1; undefined: no block mask. */
   readonly blocks: readonly number[] | undefined;
-  /** The score after its modifiers, over `score`, `b`, `h`, `i` (the row), `j` and lookups. */
+  /** The modified score, an expression over `score`, `b`, `h`, `i` (query row), `j` (key) and table lookups. */
   readonly score: Expression;
   /** Names of the tables that `score` and `mask` look up. */
   readonly tables: readonly string[];
   readonly activation: AttentionActivation;
-  /** Element-wise weights are divided by the number of visible keys of the row, or by its square root. */
+  /** What element-wise weights are divided by: 1, the row's number of visible keys, or its square root. */
   readonly divide: AttentionChoice<"divide">;
   readonly backward: AttentionChoice<"backward">;
   readonly kvHead: AttentionChoice<"kvHead">;
-  /** Dropout of the attention weights: probability, and the site that makes its random stream distinct (see `DropoutAttrs`). */
+  /** Dropout of the attention weights: its probability, and the id that gives each dropout layer its own random stream. */
   readonly dropout: { readonly p: number; readonly site: number };
 }
 
@@ -144,7 +144,7 @@ export function extraInputs<X extends Spec | Tensor>(inputs: readonly X[], attrs
   return inputs.slice(inputs.length - extrasOf(attrs).length);
 }
 
-/** A query's position less its row; may be negative. */
+/** Offset from a query's row to its position (position = row + offset); may be negative. */
 export const queryOffset = (
   { T, S }: Pick<AttentionSizes, "T" | "S">,
   { bottomRight, extra }: Pick<AttentionAttrs, "bottomRight" | "extra">,

@@ -27,7 +27,7 @@ export interface FoundRun {
   readonly val_loss: number | null;
   /** Its resolved configuration as saved in the folder; empty if it cannot be read. */
   readonly config: Readonly<Record<string, unknown>>;
-  /** Why its configuration or its folder cannot be read, a sentence; null if they can. */
+  /** Error message if its configuration or its folder cannot be read, else null. */
   readonly fault: string | null;
 }
 
@@ -86,7 +86,7 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
   return { path, name, time, step, val_loss: best?.val_loss ?? null, config, fault };
 }
 
-/** Parses a date; a day without a time is its first moment, or its last. */
+/** Parses a date. Without a time it means the start of that day, or its end if `end` is true. */
 function instant(text: string, what: string, end: boolean): number {
   const day = /^\d{4}-\d\d-\d\d$/.test(text);
   const at = Date.parse(day ? `${text}T${end ? "23:59:59.999" : "00:00:00"}Z` : text);
@@ -134,7 +134,7 @@ function checkName(
   throw new UserError(`${pattern}: no run has this name. ${hint}`);
 }
 
-/** Maximum depth of runs below the folder of all runs: in a folder by name, which may be in a sweep's folder. */
+/** Maximum number of folders between the root folder and a run: `<name>/<run>`, or `<sweep>/<name>/<run>`. */
 const DEEPEST = 2;
 
 async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<FoundRun> {
@@ -162,7 +162,7 @@ async function* runsBelow(path: string, deepest = DEEPEST): AsyncGenerator<Found
 
 /**
  * The runs under a folder that match a query, including those of sweeps, oldest first. Unreadable ones (a dangling link, a
- * damaged config.yaml) are included with their `fault`, unless the query has keys.
+ * damaged config.yaml) are included with their `fault`, unless the query has `where` conditions.
  *
  * @throws {UserError} if there is no such folder, a date or key=value is invalid, or no run has the name or a key
  *

@@ -97,7 +97,7 @@ Deno.test("compile builds a standalone binary, or reports in one line that its b
       assert.equal(result.code, 2);
       assert.match(
         result.stderr,
-        /^compile: deno compile has no base \(denort [\d.]+\) and cannot download it; .*\n$/,
+        /^compile: deno compile needs its base binary \(denort [\d.]+\) and cannot download it; .*\n$/,
       );
       assert.equal(result.stdout, "");
       return;
