@@ -69,12 +69,12 @@ async function importGraph(): Promise<Map<string, string[]>> {
     const graph = new Map<string, string[]>();
     for (const { specifier, dependencies = [] } of modules) {
       if (!specifier.startsWith("file:") || !all.includes(fileOf(specifier))) continue;
-      const found = dependencies.flatMap(({ code, type }: { code?: Resolved; type?: Resolved }) =>
+      const imports = dependencies.flatMap(({ code, type }: { code?: Resolved; type?: Resolved }) =>
         [code?.specifier, type?.specifier].filter((url) => url?.startsWith("file:")).map((url) =>
           fileOf(url!)
         )
       );
-      graph.set(fileOf(specifier), [...new Set<string>(found)]);
+      graph.set(fileOf(specifier), [...new Set<string>(imports)]);
     }
     assert.deepEqual([...graph.keys()].sort(), all.sort());
     return graph;
@@ -89,7 +89,7 @@ const fileOf = (url: string): string => relative(ROOT, fileURLToPath(url)).repla
 function circles(graph: ReadonlyMap<string, readonly string[]>): string[][] {
   const order = new Map<string, number>();
   const open: string[] = [];
-  const found: string[][] = [];
+  const all: string[][] = [];
   const visit = (file: string): number => {
     let low = order.size;
     const own = low;
@@ -101,12 +101,12 @@ function circles(graph: ReadonlyMap<string, readonly string[]>): string[][] {
     }
     if (low === own) {
       const circle = open.splice(open.indexOf(file));
-      if (circle.length > 1) found.push(circle.sort());
+      if (circle.length > 1) all.push(circle.sort());
     }
     return low;
   };
   for (const file of graph.keys()) if (!order.has(file)) visit(file);
-  return found;
+  return all;
 }
 
 Deno.test("a circle of imports is found, and a path without one is none", () => {
@@ -138,12 +138,12 @@ Deno.test("the training loop is at most 80 lines", () => {
 });
 
 Deno.test("the type any stands where a value of JSON is read, and nowhere else", () => {
-  const found = SOURCES.filter((file) => file.endsWith(".ts")).flatMap((file) =>
+  const uses = SOURCES.filter((file) => file.endsWith(".ts")).flatMap((file) =>
     Deno.readTextFileSync(join(ROOT, file)).split("\n")
       .filter((line) =>
         !/^\s*(\*|\/\/|\/\*\*)/.test(line) && /(:|<|\bas|\|)\s*any\b(?!\?)/.test(line.replace(/"[^"]*"/g, ""))
       )
       .map((line) => `${file}: ${line.trim()}`)
   );
-  assert.deepEqual(found, ["src/base/json.ts: export function parseJson(text: string): any {"]);
+  assert.deepEqual(uses, ["src/base/json.ts: export function parseJson(text: string): any {"]);
 });

@@ -52,11 +52,11 @@ if (!await hasAdapter() && !(await installAdapter() && await hasAdapter())) {
 async function filesIn(folder: string): Promise<string[]> {
   const entries = await Array.fromAsync(Deno.readDir(folder));
   entries.sort((a, b) => a.name < b.name ? -1 : 1);
-  const found = entries.map(({ name, isDirectory }) => {
+  const paths = entries.map(({ name, isDirectory }) => {
     if (isDirectory) return filesIn(`${folder}/${name}`);
     return name.endsWith("_test.ts") ? [`${folder}/${name}`] : [];
   });
-  return (await Promise.all(found)).flat();
+  return (await Promise.all(paths)).flat();
 }
 
 interface Counted {

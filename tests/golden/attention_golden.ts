@@ -34,9 +34,9 @@ export function attentionGoldenNames(): string[] {
  */
 export function attentionGolden(name: string): AttentionGolden {
   const file = goldenFile();
-  const found = file[name];
-  if (!found) throw new UserError(`Golden attention "${name}": unknown.${didYouMean(name, Object.keys(file))}`);
-  return LAYERS.includes(name) ? found : { ...file.shared, ...found };
+  const entry = file[name];
+  if (!entry) throw new UserError(`Golden attention "${name}": unknown.${didYouMean(name, Object.keys(file))}`);
+  return LAYERS.includes(name) ? entry : { ...file.shared, ...entry };
 }
 
 /** Some tensors of a case as inputs of a graph under their own names, and the numbers to feed them. */

@@ -6,15 +6,15 @@ import { randomStream } from "../../src/base/random.ts";
 import { UserError } from "../../src/base/errors.ts";
 import { goldenBatches, goldenParameters, gradientError, nanogptGolden, opsGolden, type OpTensor } from "./golden.ts";
 
-function assertNear(found: number, expected: number, relative: number, what: string) {
-  const difference = Math.abs(found - expected);
-  assert(difference <= relative * Math.abs(expected), `${what}: found ${found}, expected ${expected}`);
+function assertNear(actual: number, expected: number, relative: number, what: string) {
+  const difference = Math.abs(actual - expected);
+  assert(difference <= relative * Math.abs(expected), `${what}: found ${actual}, expected ${expected}`);
 }
 
 /** Relative L2 distance. */
-function distance(found: number[], expected: number[]): number {
-  assert.equal(found.length, expected.length);
-  return Math.hypot(...found.map((x, i) => x - expected[i])) / Math.hypot(...expected);
+function distance(actual: number[], expected: number[]): number {
+  assert.equal(actual.length, expected.length);
+  return Math.hypot(...actual.map((x, i) => x - expected[i])) / Math.hypot(...expected);
 }
 
 /** Gradients that nanogpt.bin holds whole: those of at most 512 entries. */
@@ -166,7 +166,7 @@ Deno.test("the golden attention is laid out [B, T, H, d] and sees no later key",
   for (
     const [one, bias] of [[softmax_attention, null], [sigmoid_attention, sigmoid_attention.bias]] as const
   ) {
-    const found = new Array<number>(60);
+    const actual = new Array<number>(60);
     for (let row = 0; row < 20; row++) {
       const [b, i, h] = [Math.floor(row / 10), Math.floor(row / 2) % 5, row % 2];
       const score = (j: number) =>
@@ -177,10 +177,10 @@ Deno.test("the golden attention is laid out [B, T, H, d] and sees no later key",
       const weight = (j: number) =>
         bias === null ? Math.exp(score(j)) / mass : 1 / (1 + Math.exp(-score(j) - bias));
       for (let c = 0; c < 3; c++) {
-        found[at(b, i, h, c)] = keys.reduce((s, j) => s + weight(j) * one.v.data[at(b, j, h, c)], 0);
+        actual[at(b, i, h, c)] = keys.reduce((s, j) => s + weight(j) * one.v.data[at(b, j, h, c)], 0);
       }
     }
-    assert(distance(found, one.o.data) < 1e-13); // a few units in the last of 53 bits
+    assert(distance(actual, one.o.data) < 1e-13); // a few units in the last of 53 bits
   }
   assertNear(sigmoid_attention.bias, -Math.log(5), 1e-15, "bias");
 });

@@ -28,14 +28,14 @@ await cli.runCommand({
   let done = 0;
   const failures = await failedTries({
     ...{ options, configurations, files, seed, only, processes, task: values.task, apart: flags.apart },
-    tried(number, asked, found, fault) {
-      if (only !== undefined) console.log(lineOf(asked), filesOf(asked), JSON.stringify(found, null, 2));
+    tried(number, asked, ended, fault) {
+      if (only !== undefined) console.log(lineOf(asked), filesOf(asked), JSON.stringify(ended, null, 2));
       const part = number < options
         ? "options"
         : number < options + configurations
         ? "configurations"
         : "files";
-      const kind = `${part} ${found?.code ?? "none"}`;
+      const kind = `${part} ${ended?.code ?? "none"}`;
       codes.set(kind, (codes.get(kind) ?? 0) + 1);
       if (fault !== undefined) {
         console.log(`${number}: ${lineOf(asked)}\n  ${filesOf(asked)}\n  ${fault.replaceAll("\n", "\n  ")}`);

@@ -52,14 +52,14 @@ type Marks = ReadonlyMap<string, string>;
 
 /** The path of everything below a folder, with what tells whether it changed. */
 function snapshot(folder: string, prefix = ""): Marks {
-  const found = new Map<string, string>();
+  const marks = new Map<string, string>();
   for (const { name, isDirectory } of Deno.readDirSync(join(folder, prefix))) {
     const path = join(prefix, name);
     const { size, mtime } = Deno.lstatSync(join(folder, path));
-    found.set(path, isDirectory ? "folder" : `${size} ${mtime?.getTime()}`);
-    if (isDirectory) { for (const [below, mark] of snapshot(folder, path)) found.set(below, mark); }
+    marks.set(path, isDirectory ? "folder" : `${size} ${mtime?.getTime()}`);
+    if (isDirectory) { for (const [below, mark] of snapshot(folder, path)) marks.set(below, mark); }
   }
-  return found;
+  return marks;
 }
 
 function copy(from: string, to: string): void {

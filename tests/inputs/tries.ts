@@ -26,10 +26,10 @@ function hasStack(stderr: string): boolean {
 }
 
 /** What is wrong with how a command ended; undefined where nothing is. */
-function fault({ task }: Asked, found: Ended | undefined, changes: readonly string[]): string | undefined {
-  if (found === undefined) return `hangs: no end within ${HANGS_MS / 1000} s`;
-  const { code, stdout, thrown, ms } = found;
-  const stderr = found.stderr.replace(NOISE, "");
+function fault({ task }: Asked, ended: Ended | undefined, changes: readonly string[]): string | undefined {
+  if (ended === undefined) return `hangs: no end within ${HANGS_MS / 1000} s`;
+  const { code, stdout, thrown, ms } = ended;
+  const stderr = ended.stderr.replace(NOISE, "");
   if (thrown !== undefined) return `throws: ${thrown}`;
   if (hasStack(stderr)) return `a stack: ${stderr}`;
   if (
@@ -88,7 +88,7 @@ export interface Proof {
   /** Each in a process of its own, with the permissions of its task. */
   readonly apart?: boolean;
   /** Called after each try. */
-  readonly tried?: (number: number, asked: Tried, found: Ended | undefined, fault?: string) => void;
+  readonly tried?: (number: number, asked: Tried, ended: Ended | undefined, fault?: string) => void;
 }
 
 /** A try that failed. */
@@ -129,8 +129,8 @@ async function tryAll(
     const asked = tryOf(n);
     const { task, args, files } = asked;
     sandbox.put(files);
-    const found = apart ? await runApart(asked, sandbox.path) : await runs.run({ task, args }, HANGS_MS);
-    tried(n, asked, found, fault(asked, found, sandbox.restore()));
+    const ended = apart ? await runApart(asked, sandbox.path) : await runs.run({ task, args }, HANGS_MS);
+    tried(n, asked, ended, fault(asked, ended, sandbox.restore()));
   }
 }
 
@@ -138,10 +138,10 @@ async function tryAll(
 async function again(model: string, path: string, asked: Tried): Promise<string> {
   const sandbox = sandboxOf(model, path);
   sandbox.put(asked.files);
-  const found = await runApart(asked, path);
-  const wrong = fault(asked, found, sandbox.restore());
+  const ended = await runApart(asked, path);
+  const wrong = fault(asked, ended, sandbox.restore());
   Deno.removeSync(path, { recursive: true });
-  return `code ${found?.code}, ${wrong === undefined ? FINE : wrong.split("\n")[0]}`;
+  return `code ${ended?.code}, ${wrong === undefined ? FINE : wrong.split("\n")[0]}`;
 }
 
 /** The options of every task, from what --help prints. */
@@ -180,9 +180,9 @@ export async function failedTries(
       const numbers = () => next < end ? next++ : undefined;
       return tryAll(sandboxOf(model, join(folder, `try${i}`)), numbers, tryOf, {
         apart,
-        tried(number, asked, found, fault) {
+        tried(number, asked, ended, fault) {
           if (fault !== undefined) failed.push({ number, asked, fault });
-          tried?.(number, asked, found, fault);
+          tried?.(number, asked, ended, fault);
         },
       });
     }));
