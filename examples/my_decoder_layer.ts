@@ -1,22 +1,23 @@
-// An exercise: write a decoder layer, and prove it against a reference. examples/my_multi_head.ts comes first.
+// An exercise: implement a decoder layer and check it against a reference implementation.
+// Do examples/my_multi_head.ts first.
 //
 //   deno task check_attention --file examples/my_decoder_layer.ts --mask causal
 //
-// compares this function with a dense layer in float64 on 100 random cases. Where the numbers are those of a common mistake
-// (post-norm, a residual left out, ...), the check names it.
+// compares this function with a dense float64 layer on 100 random cases. If its results are those of a common mistake
+// (post-norm, a residual left out, ...), the check names that mistake.
 import type { LayerOptions, Matrix } from "../mod.ts";
 
 /**
  * A pre-norm decoder layer of one sample.
  *
  *   h = x + multiHead(LN1(x))                           as in examples/my_multi_head.ts, [T][D]
- *   y = h + Wproj relu(Wfc LN2(h) + bfc) + bproj        [T][D]; F numbers in between
- *   LN(x) = (x - mean) / sqrt(var + 1e-5) * weight + bias, mean and var = sum (x - mean)^2 / D over the D numbers of a position
+ *   y = h + Wproj relu(Wfc LN2(h) + bfc) + bproj        [T][D]; the hidden layer has F units
+ *   LN(x) = (x - mean) / sqrt(var + 1e-5) * weight + bias, mean and var = sum (x - mean)^2 / D over the D features of a position
  *
- * Matrices are [out][in], as torch.nn.Linear and heed's checkpoints have them.
+ * Matrices are [out][in], as in torch.nn.Linear and in heed's checkpoints.
  *
  * @param x [T][D]
- * @param weights by name, as a block of heed's checkpoints: ln1.weight, ln1.bias [D]; attn.wq.weight [D][D], attn.wq.bias [D],
+ * @param weights named as in a block of heed's checkpoints: ln1.weight, ln1.bias [D]; attn.wq.weight [D][D], attn.wq.bias [D],
  * and the same of attn.wk, attn.wv, attn.wo; ln2.weight, ln2.bias [D]; mlp.fc.weight [F][D], mlp.fc.bias [F];
  * mlp.proj.weight [D][F], mlp.proj.bias [D]
  * @param options.heads H

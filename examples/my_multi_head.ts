@@ -1,9 +1,9 @@
-// An exercise: write a multi-head attention layer, and prove it against a reference.
+// An exercise: implement a multi-head attention layer and check it against a reference implementation.
 //
 //   deno task check_attention --file examples/my_multi_head.ts --mask none
 //
-// compares this function with a dense layer in float64 on 100 random cases. Where the numbers are those of a common mistake
-// (scores not scaled, heads split wrong, no output projection, ...), the check names it.
+// compares this function with a dense float64 layer on 100 random cases. If its results are those of a common mistake
+// (scores not scaled, heads split wrong, no output projection, ...), the check names that mistake.
 import type { LayerOptions, Matrix } from "../mod.ts";
 
 /**
@@ -11,11 +11,11 @@ import type { LayerOptions, Matrix } from "../mod.ts";
  *
  *   q = x Wq^T + bq, k = x Wk^T + bk, v = x Wv^T + bv   each [T][D]; head h has columns h d to (h + 1) d
  *   s_ij = q_i . k_j / sqrt(d)                          of each head, [T][T]
- *   a_i  = softmax over the j with mask[i][j]           zeros where there is none
+ *   a_i  = softmax over the j with mask[i][j]           zeros if there is none
  *   z_i  = sum_j a_ij v_j                               of each head, [T][d]
  *   y = concat_h(z) Wo^T + bo                           [T][D]
  *
- * Matrices are [out][in], as torch.nn.Linear and heed's checkpoints have them: y_o = sum_i W_oi x_i + b_o.
+ * Matrices are [out][in], as in torch.nn.Linear and in heed's checkpoints: y_o = sum_i W_oi x_i + b_o.
  *
  * @param x [T][D]
  * @param weights by name: wq.weight [D][D], wq.bias [D], and the same of wk, wv and wo
