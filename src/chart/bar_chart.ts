@@ -39,13 +39,13 @@ export interface BarChart {
   title: string;
   /** The horizontal axis, with a label for the groups. */
   x: { label: string };
-  /** The vertical axis, with a label for the bars and their unit; it contains 0. Intervals are cut at its limits. */
+  /** The vertical axis, with a label for the bars and their unit. Its range includes 0; intervals are cut at its limits. */
   y: Pick<ChartAxis, "label" | "limits">;
   /** Name of the intervals in the legend. Default: `95% interval`. */
   interval?: string;
   /** Names of the groups, from left to right. */
   groups: readonly string[];
-  /** The bars of each group, side by side. */
+  /** The bars; those of one group are side by side. */
   series: readonly BarSeries[];
   /** Width in pixels. Default: 720. */
   width?: number;
@@ -118,7 +118,7 @@ function legendOf({ series, interval = "95% interval" }: BarChart, colours: read
   return entries;
 }
 
-/** Width in pixels of axis and margins, of a horizontal name at least, and of a line of a rotated name at most. */
+/** In pixels: width of the axis and margins, width of a group from which names are horizontal, and maximum length of a line of a rotated name. */
 const [ASIDE, LEAST_LEVEL, LONGEST_TURNED] = [90, 80, 220];
 
 /** The names below their groups as lines: horizontal if groups are wide enough, otherwise rotated. */

@@ -60,7 +60,7 @@ export const SIGNED_COLOURS: readonly string[] = [
   ...levels(ABOVE, LEVELS / 2 + 1, SIGNED_DARK).slice(1),
 ];
 
-/** The index of a value's colour on a scale from `low` to `high`; values outside get the colour of that end. */
+/** The index of a value's colour on a scale from `low` to `high`; values outside get the colour of the nearer end. */
 export function heatLevel(value: number, low: number, high: number, levels = LEVELS): number {
   return Math.min(levels - 1, Math.max(0, Math.floor(shareOf(value, low, high) * levels)));
 }

@@ -59,7 +59,7 @@ const JOINTS = /(?<=[-_.\/,:;=+→|␣])(?![-_.\/,:;=+→|␣\d])/;
 
 /**
  * Wraps a text, by default in the style of a title, into lines of at most `width` pixels. Lines break at spaces; a word longer
- * than a line breaks after punctuation, or without any between two characters. A line has at least one character.
+ * than a line breaks after punctuation, or, if it has none, between any two characters. A line has at least one character.
  */
 export function wrap(
   text: string,
@@ -85,7 +85,7 @@ export function wrap(
   return lines;
 }
 
-/** FNV-1a in hexadecimal: makes the ids of charts in one page differ, and the same in every run. */
+/** FNV-1a in hexadecimal: a hash for ids, so that those of charts in one page differ but are the same in every run. */
 export const fingerprint = (text: string): string => hash32(text).toString(16).padStart(8, "0");
 
 export function svgDocument(width: number, height: number, title: string, elements: string): string {

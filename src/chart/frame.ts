@@ -36,7 +36,7 @@ export interface BuiltScale {
   ticks: { value: number; label?: string | string[] }[];
 }
 
-/** Maps values to the numbers that Chart.js, which fails at 1e-320 and 1e308, gets: logarithms, or multiples of a power of ten. */
+/** Maps values to the numbers that are passed to Chart.js, which fails at 1e-320 and 1e308: their logarithms, or their quotients by a power of ten. */
 export interface Measure {
   /** The number to draw for a value; NaN if the axis cannot show it. */
   readonly drawn: (value: number) => number;
@@ -125,7 +125,7 @@ export function axisOptions(axis: ChartAxis, { direction, position, ends, measur
   };
 }
 
-/** A linear axis that ends at its data, and starts at 0 if that is close; for a single integer, at its neighbours. */
+/** A linear axis that ends at its data, and starts at 0 if that is close; if all values are one integer, it ends at the integers next to it. */
 export function fittedTo([low, high]: readonly [number, number], integers: boolean) {
   if (low > high || (low === high && !integers)) return {};
   const afterBuildTicks = (scale: BuiltScale) =>
@@ -137,7 +137,7 @@ export function fittedTo([low, high]: readonly [number, number], integers: boole
 const PADDING = { left: 8, right: 14, top: 4, bottom: 6 };
 const titleLines = (title: string, width: number): string[] => wrap(title, width - 40);
 
-/** Extra height in pixels of a title of more than two lines and a legend of more than two rows. */
+/** Extra height in pixels for a title of more than two lines and a legend of more than two rows. */
 export function moreHeight(title: string, legend: readonly LegendEntry[], width: number): number {
   const rows = legendHeight(legend, width - PADDING.left - PADDING.right);
   const lines = titleLines(title, width).length;

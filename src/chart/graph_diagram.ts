@@ -118,7 +118,7 @@ interface Placed {
   readonly y: number;
 }
 
-/** Whether more pairs of boxes in one row are in reverse order of creation, from left to right, than in order. */
+/** Whether, from left to right, more pairs of boxes in one row are in reverse order of creation than in order of creation. */
 function isReversed(boxes: readonly Box[], at: (id: string) => Placed): boolean {
   let reversed = 0;
   boxes.forEach(({ id }, n) => {
@@ -205,7 +205,7 @@ function drawLabel({ at, width, label }: ReturnType<typeof layOut>["edges"][numb
  * arrow for each tensor labelled with its shape, inputs at the top, outputs at the bottom. Views are folded into
  * the arrows, parameters and constants into the boxes that read them. The same graph gives the same document.
  *
- * @param outputs the outputs of the graph by name; those of a list are named by position
+ * @param outputs the outputs of the graph by name; those of a list are named by their index
  *
  * @example
  * ```ts

@@ -77,7 +77,7 @@ const CHARTED = Object.entries(ATTENTION_TABLE)
   .sort((a, b) => a.place - b.place);
 
 /**
- * Charts of the heads, from `stat` records of attention patterns: for entropy, sink and row mass a sheet over the steps
+ * Charts of the heads, from `stat` records of attention patterns: for entropy, sink and row mass a sheet of lines over the steps
  * (`heads_entropy.svg`) and a layer-by-head map of the last step (`heads_entropy_last.svg`).
  *
  * @example
@@ -98,7 +98,7 @@ export function headsCharts(): LogCharts {
       const { layer, head, step } = record;
       if (layer === null || head === null) return;
       for (const { name } of CHARTED) {
-        // A statistic of no rows is null: a gap in the line, hatched in the map.
+        // A statistic without rows to average over is null: it is a gap in the line and hatched in the map.
         const value = record[name] === null ? NaN : record[name];
         if (typeof value !== "number") continue;
         kept.getOrInsertComputed(name, headLines).add(layer, head, step, value);

@@ -36,9 +36,9 @@ export interface HeatMap {
 const SPAN = 560;
 const LARGEST_CELL = 52;
 const LEAST_WIDTH = 440;
-/** Length in pixels of a label's lines at most, of a title along a short side at least, and of one beside the bar at most. */
+/** In pixels: maximum length of a label's lines, minimum room for a title along a short side, and maximum length of a horizontal title's lines beside the bar. */
 const [LONGEST_LABEL, LEAST_SIDE, BESIDE_BAR] = [200, 120, 150];
-/** Pixels of the margin, of the gap between elements, and of the colour bar's width. */
+/** Widths in pixels of the margin, of the gap between elements, and of the colour bar. */
 export const [MARGIN, GAP, BAR_WIDTH] = [12, 6, 14];
 /** The legend of hatched cells below the colour bar. */
 export const NO_VALUE = "no value";
@@ -70,7 +70,7 @@ function setBeside(lines: readonly string[], turned: boolean) {
   return { lines, turned, width: turned ? across : along, height: turned ? along : across };
 }
 
-/** A title beside an element of this height: rotated, or horizontal if it would take more than two lines. */
+/** A title beside an element of height `height` in pixels: rotated, or horizontal if it would take more than two lines. */
 function besideBar(title: string, height: number) {
   const turned = linesOf(title, Math.max(height, LEAST_SIDE));
   return turned.length <= 2 ? setBeside(turned, true) : setBeside(linesOf(title, BESIDE_BAR), false);

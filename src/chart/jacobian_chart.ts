@@ -50,7 +50,7 @@ const MOST_BARS = 96;
 interface Measured {
   readonly values: HeadLines;
   readonly intervals: HeadLines;
-  /** Number of batches of the last record, over which the intervals are. */
+  /** Number of batches from which the intervals of the last record are estimated. */
   batches: number;
 }
 

@@ -52,7 +52,7 @@ export function legendHeight(entries: readonly LegendEntry[], width: number): nu
   return rowsOf(entries, width).reduce((sum, row) => sum + heightOf(row), BELOW);
 }
 
-/** The mark of a missing value, centred at (x, y). */
+/** Draws the cross that marks a missing value, centred at (x, y). */
 export function drawCross(canvas: SvgContext, x: number, y: number, colour: string): void {
   [canvas.strokeStyle, canvas.lineWidth] = [colour, 1.5];
   canvas.beginPath();

@@ -112,7 +112,7 @@ function datasets(chart: LineChart, measures: Measures, width: number) {
       backgroundColor: colour,
       borderWidth: series.width ?? 1.5,
       borderDash: dash,
-      // A dashed line on the second axis is drawn on top, or a noisy line on the first would hide it.
+      // A dashed line on the second axis is drawn on top, because a noisy line on the first axis would hide it.
       ...(axis === "y2" && series.dashed ? { order: -1 } : {}),
       borderJoinStyle: "round",
       pointRadius: radii(points, series),

@@ -65,7 +65,7 @@ interface Scale {
   readonly holds: (value: number) => boolean;
 }
 
-/** The ends of a linear axis: round numbers beyond the data, or the data's if fitted, within the limits. */
+/** The ends of a linear axis: round numbers beyond the data or, if `fitted`, the ends of the data; within the limits. */
 function linearEnds(
   low: number,
   high: number,
@@ -81,7 +81,7 @@ function linearEnds(
   return within(roundEnds(low, high), limits);
 }
 
-/** The ends of a logarithmic axis: those of the data, with a margin unless fitted. */
+/** The ends of a logarithmic axis: the ends of the data, with a margin unless `fitted`. */
 function logEnds(low: number, high: number, fitted: boolean): [number, number] {
   const room = low === high ? 2 : fitted ? 1 : 1.15;
   return [Math.max(Number.MIN_VALUE, low / room), Math.min(Number.MAX_VALUE, high * room)];
@@ -106,7 +106,7 @@ function scaleOf(axis: ChartAxis, values: Iterable<number>, fitted: boolean): Sc
   return { ticks, place: (value) => shareOf(value, low, high), holds };
 }
 
-/** The number of columns for a number of panels. */
+/** The number of columns of a sheet with `count` panels. */
 function columnsOf(count: number): number {
   if (count <= 3) return Math.max(1, count);
   return count === 4 ? 2 : count <= 9 ? 3 : 4;
@@ -162,7 +162,7 @@ function pathsOf(
   return { line, dots };
 }
 
-/** A distinct style per name, in order of first occurrence. */
+/** The line style of each name, distinct unless series set their colour, in order of first occurrence. */
 function stylesOf(panels: readonly SheetPanel[]): Map<string, LineStyle & { width: number }> {
   const styles = new Map<string, LineStyle & { width: number }>();
   let next = 0;

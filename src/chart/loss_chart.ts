@@ -8,7 +8,7 @@ import { type ChartSeries, lineChart } from "./line_chart.ts";
 export interface LossChartOptions {
   /** The title. Default: `Loss of <name>`. */
   title?: string;
-  /** Entropy of the unigram distribution of the text, in nats per token: a dashed horizontal line. */
+  /** Entropy of the unigram distribution of the text, in nats per token; drawn as a dashed horizontal line. */
   unigramNats?: number;
 }
 

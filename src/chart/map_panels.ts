@@ -49,7 +49,7 @@ export interface MapSheet {
 }
 
 const [MARGIN, GAP, PANEL_GAP] = [12, 6, 16];
-/** Pixels of a panel's longer side, normally and at most if it grows to fit every label, and of a cell at most. */
+/** In pixels: usual length of a panel's longer side, its maximum if it grows to fit every label, and maximum size of a cell. */
 const [PANEL, LARGEST_PANEL, LARGEST_CELL] = [170, 400, 24];
 /** Maximum width and height of the colour bar in pixels; it is not wider than a panel. */
 const BAR = { width: 200, height: 10 };
@@ -113,7 +113,7 @@ function barOf(
   ];
 }
 
-/** The layout of a sheet: `wide` and `high` are the size of a panel's matrix in pixels, `top` is that of the colour bar. */
+/** The layout of a sheet: `wide` and `high` are the size of a panel's matrix in pixels, `top` is the y coordinate of the colour bar. */
 function layOut({ title, panels, across, value, ...sheet }: MapSheet) {
   const [rows, columns] = [sheet.rows.map(shown), sheet.columns.map(shown)];
   const longer = Math.max(rows.length, columns.length);

@@ -51,7 +51,7 @@ const OTHER_LABELS: Readonly<Record<string, string>> = {
 const lookUp = <T>(table: Readonly<Record<string, T>>, name: string): T | undefined =>
   Object.hasOwn(table, name) ? table[name] : undefined;
 
-/** The table entries of all statistics; statistics of attention and of tensors with one name are the same. */
+/** The table entries of all statistics; a name that attention and tensors share means the same statistic. */
 const STATISTICS: Readonly<Record<string, StatisticText>> = { ...ATTENTION_TABLE, ...TENSOR_TABLE };
 
 export function axisLabel(metric: string): string {
@@ -61,7 +61,7 @@ export function axisLabel(metric: string): string {
 
 const limitsOf = (metric: string) => lookUp(LIMITS, metric) ?? lookUp(STATISTICS, metric)?.limits;
 
-/** Converts the times of some lines, on x or y, to the unit that suits the longest; returns its name too. */
+/** Converts the times of some lines, on x or y, to the unit that suits the longest; also returns the unit's name. */
 function inUnit(
   lines: readonly MetricLine[],
   coordinate: 0 | 1,
@@ -117,7 +117,7 @@ function seriesOf(lines: readonly MetricLine[], names: readonly string[], second
   return lines.map((line, i): ChartSeries => {
     const { points, sparse, metric } = line;
     if (metric !== second) return { name: names[i], points, markers: sparse, width };
-    // The second line of a run has the colour of its first if each run has exactly one of each.
+    // A run's line on the right axis has the colour of its line on the left one if there is exactly one of each per run.
     const runIndex = first.findIndex(({ run }) => run === line.run);
     const paired = first.length === new Set(lines.map(({ run }) => run)).size && first.length > 1;
     const colour = paired ? CHART_COLOURS[runIndex % CHART_COLOURS.length] : undefined;

@@ -35,7 +35,7 @@ export type ProgressUnit = "steps" | "samples" | "tokens" | "seconds";
 export interface MetricLine {
   readonly metric: string;
   readonly run: string;
-  /** The kind of record, its tap, and the head or the split of an evaluation; empty if there is none. */
+  /** The kind and the tap of a statistic; `part` is its head, or the split of an evaluation. Each is empty if there is none. */
   readonly kind: string;
   readonly tap: string;
   readonly part: string;
@@ -61,7 +61,7 @@ export const EVAL_METRICS: Readonly<Record<string, string>> = {
 };
 
 const METRICS = [...Object.keys(STEP_METRICS), ...Object.keys(EVAL_METRICS)];
-/** Segments of a line that are kept: more than a chart shows. */
+/** Number of segments into which a line is downsampled: more than a chart shows. */
 const STRETCHES = 1024;
 
 type Point = [step: number, y: number];

@@ -26,7 +26,7 @@ export interface ReportOptions {
   readonly name?: string;
 }
 
-/** The last samples are shown open; earlier ones are folded. */
+/** Number of last samples that are shown open; earlier samples are folded. */
 const OPEN_SAMPLES = 10;
 const STAT_DIGITS = 4;
 const PARTS = ["parameters", "optimizer", "activations", "total"] as const;
@@ -42,14 +42,14 @@ interface Contents {
   done?: DoneRecord;
   readonly warnings: Map<string, WarningCount>;
   readonly samples: SampleRecord[];
-  /** The last record of each tensor and head: the recording interval differs between selectors. */
+  /** The last record of each tensor and head; their steps may differ, because selectors have separate recording intervals. */
   readonly stats: Map<string, StatRecord>;
   losses: readonly LossSummary[];
 }
 
 function addStat(stats: Contents["stats"], record: StatRecord): void {
   const { kind, tap, head } = record;
-  // A pattern has two records, of the batch and of repeated tokens; in older logs only their statistics differ.
+  // A pattern has two records, of the batch and of repeated tokens; in older logs only the names of their statistics tell the two apart.
   const names = statisticsOf(record).map(([name]) => name);
   stats.set(JSON.stringify([kind, tap, head, names]), record);
 }

@@ -9,7 +9,7 @@ import { lossChart } from "./loss_chart.ts";
 import { normsCharts } from "./norms_chart.ts";
 import { thinner } from "./downsample.ts";
 
-/** Segments of a line that are kept: more than a chart shows, fewer than a long run has. */
+/** Number of segments into which a line is downsampled: more than a chart shows, fewer than the steps of a long run. */
 const STRETCHES = 1024;
 
 /** The losses of steps and evaluations with the learning rate, as `loss.svg`. */
@@ -35,7 +35,7 @@ function lossCharts(): LogCharts {
 
 /**
  * All charts for which a log has records, by file name: the loss with the learning rate and evaluations; norms of
- * parameters and gradients by layer, sheets and maps of the heads from `stat` records; shares and cosines from `jacobian`
+ * parameters and gradients by layer, sheets and maps of the heads from `stat` records; energy shares and cosines from `jacobian`
  * records. The log is read once, in memory independent of its length.
  *
  * @param log path of the log, or `-` for standard input

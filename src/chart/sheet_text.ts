@@ -10,7 +10,7 @@ export const LABEL_SIZE = 11;
 export interface TextOptions {
   /** Font size in pixels. Default: {@link LABEL_SIZE}. */
   readonly size?: number;
-  /** The part of the text at x. Default: the middle. */
+  /** Which part of the text is at x. Default: the middle. */
   readonly anchor?: "start" | "middle" | "end";
   /** Default: dark grey. */
   readonly colour?: string;
@@ -69,7 +69,7 @@ export function shortened(label: string, fits: (label: string) => boolean): stri
   return cut();
 }
 
-/** Pixels of a legend's mark with the space after it, and between two entries. */
+/** Widths in pixels of a legend's mark with the space after it, and of the space between two entries. */
 const [MARK, BETWEEN] = [26, 18];
 
 /** The layout of a legend: rows with columns of equal width; long names wrap. */
@@ -98,7 +98,7 @@ export function everyLabelled(every: number): string {
   return `every ${every}${teens ? "th" : ["th", "st", "nd", "rd"][every % 10] ?? "th"} labelled`;
 }
 
-/** Whether labels are consecutive integers, so that omitted ones are clear. */
+/** Whether labels are consecutive integers, so that omitted labels can be inferred. */
 export const countUp = (labels: readonly string[]): boolean =>
   labels.every((label, i) => label === `${Number(labels[0]) + i}`);
 

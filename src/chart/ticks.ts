@@ -9,7 +9,7 @@ function shortest(value: number): string {
   return Number(value.toExponential(5)).toExponential();
 }
 
-/** 1000 as 1000, 20000 as 20,000, 3e6 as 3M; on an axis that ends below 0.01 all labels are in powers of ten. */
+/** The label of a tick: on axes whose largest absolute value is `largest`, 1000, 20,000 or 3M for 3e6; scientific notation if `largest` is below 0.01. */
 export function tickLabel(value: number, largest: number): string {
   if (value === 0) return "0";
   if (Math.abs(value) < 1e-300) return shortest(value);
@@ -28,7 +28,7 @@ export const largestOf = (values: Iterable<number>): number => {
 };
 
 /**
- * The divisor of numbers up to `largest` before they are added: 1, or far from 1 the power of ten below it. Without
+ * The divisor of numbers up to `largest` before they are added: 1, or if `largest` is far from 1 the power of ten below it. Without
  * it 1e308 - -1e308 is infinite, and Chart.js never stops counting the decimals of 1e-320.
  */
 export function unitOf(largest: number): number {
@@ -60,7 +60,7 @@ export function linearTicks(low: number, high: number, integers: boolean, count 
 
 const MOST_LOG_TICKS = 7;
 
-/** The smallest step of 1, 2, 3, 5, 10, 20, ... powers of ten that gives a range at most {@link MOST_LOG_TICKS} ticks. */
+/** The smallest step of 1, 2, 3, 5, 10, 20, ... powers of ten that gives a range of `count` powers at most {@link MOST_LOG_TICKS} ticks. */
 function stepOfPowers(count: number): number {
   for (let power = 1;; power *= 10) {
     for (const digit of [1, 2, 3, 5]) if (count / (digit * power) <= MOST_LOG_TICKS) return digit * power;

@@ -27,7 +27,7 @@ export interface MixedSource {
   readonly name: string;
   /** Fraction of the rows; the fractions sum to 1. */
   readonly weight: number;
-  /** Fraction of the targets, estimated from the first rows of each source: rows of short texts have fewer targets. */
+  /** Fraction of the targets, estimated from each source's first rows. Differs from `weight` if short texts leave rows with fewer targets. */
   readonly share: number;
 }
 
@@ -39,7 +39,7 @@ export interface Evaluation {
   answers?: boolean;
   /** For a mixture: the number of batches from each source, in order. */
   parts?: readonly number[];
-  /** Batch `index`, from 0 to count - 1; rows past the end have id 0 and targets IGNORE. Throws RangeError outside. */
+  /** Batch `index`, from 0 to count - 1; rows past the end have id 0 and targets IGNORE. Throws RangeError for any other index. */
   batch(index: number): Batch;
 }
 
@@ -81,7 +81,7 @@ export interface TextSourceOptions {
   accumulate?: number;
   /** The run's seed. */
   seed: number;
-  /** Fractions of the text, 0 for no such split. The order in the text is train, val, test. */
+  /** Fractions of the text, 0 for no such split; the rest is train. The order in the text is train, val, test. */
   split: { val: number; test: number };
   /** Splits given as separate texts; their fractions are ignored. */
   given?: { val?: Numbers; test?: Numbers };
@@ -111,7 +111,7 @@ export function checkSizes(sizes: { context: number; batch: number }): void {
   }
 }
 
-/** @internal Throws RangeError unless `step` is a batch number. */
+/** @internal Throws RangeError unless `step`, the index of a batch, is a non-negative safe integer. */
 export function checkStep(step: number): void {
   if (!Number.isSafeInteger(step) || step < 0) throw new RangeError(`Step ${step} is not a batch number`);
 }
@@ -170,7 +170,7 @@ export const cuttableList = <T>(list: readonly T[]): Cuttable<readonly T[]> =>
 export const cuttableIds = (ids: Numbers): Cuttable<Numbers> =>
   cuttable<Numbers>(ids.length, (from, to) => ids.subarray(from, to));
 
-/** Cuts tokens, samples or a text in order into train, val and test; throws UserError at fractions out of range. */
+/** Cuts tokens, samples or a text in order into train, val and test; throws UserError if a fraction is out of range. */
 function cutSplits<T>(all: Cuttable<T>, { val, test }: TextSourceOptions["split"]): Record<string, T> {
   for (const [name, fraction] of Object.entries({ val, test })) {
     if (!(fraction >= 0 && fraction < 1)) {
@@ -236,7 +236,7 @@ interface Sampling {
   readonly draw: Draw;
 }
 
-/** Drawn uniformly, with replacement. */
+/** Windows or rows are drawn uniformly, with replacement. */
 const crops: Sampling = {
   overlapping: true,
   draw(count, { batch, accumulate = 1, seed }) {
@@ -253,7 +253,7 @@ const crops: Sampling = {
   },
 };
 
-/** Each drawn once per epoch; the last batch of an epoch is filled up from the next one. */
+/** Each window or row is drawn once per epoch; the last batch of an epoch is filled up from the next one. */
 const windows: Sampling = {
   overlapping: false,
   draw(count, { batch, seed }) {
@@ -269,7 +269,7 @@ const windows: Sampling = {
   },
 };
 
-/** How training rows are drawn, by name: `data.sampling`. */
+/** The ways to draw training rows, by their names in `data.sampling`. */
 export const SAMPLINGS = { crops, windows };
 
 /** The sampling called `sampling`; throws UserError for an unknown name. */
@@ -284,7 +284,7 @@ export function samplingOf({ sampling }: Pick<TextSourceOptions, "sampling">): S
  * Batches of a text, cut in order into train, val and test.
  *
  * Training rows are windows of context + 1 tokens; targets are the inputs shifted by one. With "crops" the offsets are
- * uniform over the train split, those of a step drawn from `randomStream(seed, "batches " + step)` (as in nanoGPT); with
+ * uniform over the train split, and those of a step are drawn from `randomStream(seed, "batches " + step)` (as in nanoGPT); with
  * "windows" the offsets are 0, context, 2 context, ..., each used once per epoch in a permutation drawn from (seed,
  * epoch); tokens past the last full window are not trained on. Evaluation reads the same windows in order, then
  * the last partial one, so that every token of a split except its first is a target exactly once.
@@ -329,12 +329,12 @@ export function textSource(ids: Numbers, options: TextSourceOptions): Source {
   };
 }
 
-/** Ids below this are counted in an array, others in a mapping. */
+/** If the largest id is below this, ids are counted in an array, otherwise in an object with a key per id. */
 const TABLED = 2 ** 24;
 
 /**
  * The entropy of the token frequencies, -sum_v p_v ln p_v in nats: the loss of the best model that ignores
- * context. It is no lower bound: a model that uses context can do better.
+ * context. It is not a lower bound: a model that uses context can have a smaller loss.
  *
  * @param ids tokens, at least one
  * @throws RangeError if there are none

@@ -7,7 +7,10 @@ import { joinIds, type Numbers } from "./ids.ts";
 /** Whether a path ends in .bin. */
 export const isBinary = (path: string): boolean => path.endsWith(".bin");
 
-/** Reads .bin files: their ids, concatenated, and the input of `textIdentity`; throws UserError at any other file, and at one that cannot be read, is empty or has an odd number of bytes. */
+/**
+ * Reads .bin files and returns their concatenated ids, and their bytes and SHA-256 for `textIdentity`. Throws UserError if a
+ * file's name does not end in .bin, or the file cannot be read, is empty or has an odd number of bytes.
+ */
 export async function loadIds(paths: readonly string[]) {
   const files: Uint8Array<ArrayBuffer>[] = [];
   for (const path of paths) {

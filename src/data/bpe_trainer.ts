@@ -5,7 +5,7 @@ import { type NumberList, numberList, partsOf } from "./ids.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { TextPieces } from "./text_bytes.ts";
 
-/** Two adjacent tokens, their count, and the words that contain them or did before a later merge. */
+/** Two adjacent tokens, their count, and the indices of the words that contain the pair, or contained it before a later merge. */
 interface Pair {
   readonly left: number;
   readonly right: number;
@@ -22,7 +22,7 @@ function hashOf(at: (i: number) => number, length: number): number {
   return (hash ^ hash >>> 15) >>> 0;
 }
 
-/** Numbers words from 0 by an open-addressing hash table: a Map of strings takes ten times the memory and holds at most 2^24. */
+/** Gives distinct words the indices 0, 1, ..., by an open-addressing hash table: a Map of strings would take ten times the memory and hold at most 2^24 words. */
 function wordTable(most: number) {
   const [tokens, starts] = [numberList(most, 0), numberList(0xffffffff, 0)];
   let slots = new Uint32Array(2 * CACHE_SIZE);
@@ -61,7 +61,7 @@ function wordTable(most: number) {
   };
 }
 
-/** The distinct pieces of a text, concatenated, as bytes that merges turn into tokens, and the count of each. */
+/** The distinct pieces of a text (words): their concatenated tokens, which are bytes before the first merge, and the count of each word. */
 type Words = ReturnType<typeof wordsOf>;
 
 function wordsOf(text: TextPieces, most: number) {
@@ -92,7 +92,7 @@ interface Entry {
   readonly count: number;
 }
 
-/** Higher counts first, ties by lower ids, so that the result is deterministic. */
+/** Whether `a` is merged before `b`: the higher count first, and of equal counts the lower ids, so that the result is deterministic. */
 function precedes(a: Entry, b: Entry): boolean {
   return a.count !== b.count
     ? a.count > b.count
@@ -142,7 +142,7 @@ export function trainMerges(text: TextPieces, count: number): [left: number, rig
     if (!top || top.count < 2) break;
     const { pair } = top;
     if (pair.count !== top.count) {
-      // Other merges have reduced its count since it was pushed.
+      // Other merges have reduced the pair's count since it was pushed.
       heap.push({ pair, count: pair.count });
       continue;
     }

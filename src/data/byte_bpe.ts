@@ -7,8 +7,8 @@ import { numberList } from "./ids.ts";
 import { checkIds, type Tokenizer } from "./tokenizer.ts";
 
 /**
- * GPT-2's pre-tokenisation: no token spans two pieces. White_Space is Unicode's; JavaScript's `\s` differs at U+0085 and
- * U+FEFF.
+ * GPT-2's pre-tokenisation, which splits a text into pieces; no token spans two of them. White_Space is Unicode's property;
+ * JavaScript's `\s` differs from it at U+0085 and U+FEFF.
  */
 const PIECES =
   /'(?:[stmd]|re|ve|ll)| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
@@ -25,12 +25,12 @@ const NUMBER = /\p{N}/u;
 /** Whether a piece always ends between these two characters, in any context. */
 function splitsBetween(left: string, right: string): boolean {
   if (SPACE.test(right)) return !SPACE.test(left);
-  // A contraction is an apostrophe followed by letters: within a piece a letter may follow any other character, not precede it.
+  // A contraction is an apostrophe followed by letters: within a piece another character may precede a letter, but not follow one.
   return (LETTER.test(left) && !LETTER.test(right)) || (NUMBER.test(left) && !NUMBER.test(right));
 }
 
 /**
- * The last index at which a text that continues may be cut: before white space that follows another character, or after a
+ * The last index at which `text`, the beginning of a longer text, may be cut: before white space that follows another character, or after a
  * run of letters or of numbers, but inside none of the `special` texts. No piece crosses such an index or depends on what
  * follows it. 0 if there is none.
  */
@@ -53,7 +53,7 @@ export function cutPieces(text: string, special: readonly string[] = []): number
   return 0;
 }
 
-/** 1 if the second half of a surrogate pair is at `at`. */
+/** 1 if index `at` is between the halves of a surrogate pair, otherwise 0. */
 function pairAt(text: string, at: number): 0 | 1 {
   const [left, right] = [text.charCodeAt(at - 1), text.charCodeAt(at)];
   return left >= 0xd800 && left < 0xdc00 && right >= 0xdc00 && right < 0xe000 ? 1 : 0;
@@ -77,8 +77,9 @@ export interface Merge {
 }
 
 export interface ByteVocabulary {
-  /** The bytes of each id. */
+  /** `tokens[id]` is the bytes that the id represents. */
   readonly tokens: readonly Uint8Array[];
+  /** `bytes[byte]` is the id of a single byte. */
   readonly bytes: readonly number[];
   /** The merges, in order of priority. */
   readonly merges: readonly Merge[];
@@ -86,7 +87,7 @@ export interface ByteVocabulary {
   readonly special?: ReadonlyMap<string, number>;
 }
 
-/** Upper bound of ids: two of them are combined into one key. */
+/** All ids are below this, so that two of them can be combined into one number, the key of a pair. */
 const IDS = 2 ** 24;
 
 export const pairKey = (left: number, right: number): number => left * IDS + right;
@@ -149,7 +150,7 @@ const toUtf8 = new TextEncoder();
 // A byte order mark is a character like any other.
 const fromUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A copy of a piece: V8's slices keep the text alive that they are cut from. */
+/** A copy of a piece: a slice would keep the whole text that it was cut from in memory. */
 export const ownCopy = (piece: string): string => fromUtf8.decode(toUtf8.encode(piece));
 
 /** Maximum number and length of cached pieces: words repeat, and memory must not grow with the text. */
@@ -170,7 +171,7 @@ export function cached<T>(of: (text: string) => T): (text: string) => T {
   };
 }
 
-/** Splits a text at its special tokens, which are the entries of odd index. */
+/** Splits a text at its special tokens, which are the entries of odd index in the result. */
 function sectionsOf(text: string, special: ReadonlyMap<string, number>): string[] {
   if (special.size === 0) return [text];
   const escaped = [...special.keys()].sort((a, b) => b.length - a.length).map((token) =>
@@ -201,7 +202,7 @@ export function byteCoder(
   };
 }
 
-/** The text of ids, given the bytes of each; invalid UTF-8 becomes U+FFFD. */
+/** Decodes ids to text, given the bytes of each id; invalid UTF-8 becomes U+FFFD. */
 export function decodeBytes(tokens: readonly Uint8Array[], ids: ArrayLike<number>): string {
   checkIds(ids, tokens.length);
   return fromUtf8.decode(Buffer.concat(Array.from(ids, (id) => tokens[id])));
@@ -222,7 +223,7 @@ export function mergedVocabulary(
 }
 
 /**
- * The characters that GPT-2's files use for the 256 bytes: printable bytes are themselves, the others start at U+0100.
+ * The characters that GPT-2's files use for the 256 bytes: a printable byte is the character with its code, the others are the characters from U+0100 on.
  * This order, printable bytes first, is also that of GPT-2's first 256 ids.
  */
 export function byteCharacters(): { byte: number; character: string }[] {

@@ -67,7 +67,7 @@ function checkSize(text: TextPieces, size: number): void {
  *
  * @param text the corpus, or its pieces in order
  * @param options `size`: the vocabulary size, at least 256; the result is smaller if no remaining pair occurs twice
- * @throws UserError if the text is empty or has a lone surrogate, or `size` is above both 65,536 and 256 + its bytes
+ * @throws UserError if the text is empty or has a lone surrogate, or `size` is above both 65,536 and 256 + the text's bytes
  *
  * @example
  * ```ts
@@ -84,7 +84,7 @@ export function bpeTokenizer(text: TextPieces, { size }: { size: number }): Toke
   return fromPairs(trainMerges(text, size - 256));
 }
 
-/** @internal The trained tokenizer that a parsed tokenizer.json describes; throws UserError for a wrong field. */
+/** @internal Builds the trained tokenizer from a checkpoint's parsed tokenizer.json; throws UserError for a wrong field. */
 export function bpeTokenizerOf({ merges }: Readonly<Record<string, unknown>>): Tokenizer {
   const place = "Tokenizer file: merges";
   if (!Array.isArray(merges)) {

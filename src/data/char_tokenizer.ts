@@ -4,7 +4,7 @@ import { partsOf } from "./ids.ts";
 import type { TextPieces } from "./text_bytes.ts";
 import { checkedPolicy, checkIds, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";
 
-/** `"é" (U+00E9)`; JSON quoting makes controls and lone surrogates visible. */
+/** A character as errors show it, such as `"é" (U+00E9)`; JSON quoting makes controls and lone surrogates visible. */
 function describe(character: string): string {
   const hex = character.codePointAt(0)!.toString(16).toUpperCase().padStart(4, "0");
   return `${JSON.stringify(character)} (U+${hex})`;
@@ -23,7 +23,7 @@ function tableOf(vocabulary: readonly string[]): Uint32Array {
   return table;
 }
 
-/** The ids of a text; unknown characters become `unknown`, or a UserError if that is undefined. */
+/** Encodes a text; an unknown character becomes the id `unknown`, or throws UserError if that is undefined. */
 function encodeWith(table: Uint32Array, unknown: number | undefined, text: string, before: number) {
   const encoded = new Uint32Array(text.length);
   let length = 0;
@@ -120,7 +120,7 @@ function checkedVocabulary(value: unknown): string[] {
   return value;
 }
 
-/** The character tokenizer that a parsed tokenizer.json describes; throws UserError for an invalid field. */
+/** Builds the character tokenizer from a checkpoint's parsed tokenizer.json; throws UserError for an invalid field. */
 export function charTokenizerOf({ vocabulary, unknown }: Readonly<Record<string, unknown>>): Tokenizer {
   return fromVocabulary(checkedVocabulary(vocabulary), checkedPolicy(unknown));
 }

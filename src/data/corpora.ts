@@ -67,18 +67,18 @@ export interface LoadedText {
   name: string;
   /** The complete text. */
   text: string;
-  /** The same text by file; each file except the last ends in a newline. */
+  /** The same text, divided into its files; each file except the last ends in a newline. */
   files: readonly string[];
   /** SHA-256 of the text's UTF-8 bytes, in hexadecimal. */
   sha256: string;
 }
 
-/** A text of any length as UTF-8, by file, and its origin. */
+/** A text of any length as the UTF-8 bytes of its files, and its origin. */
 export interface LoadedBytes {
   name: string;
   /** The files in order; each except the last ends in a newline. */
   files: TextBytes;
-  /** SHA-256 of all of them, in hexadecimal. */
+  /** SHA-256 of the concatenated files, in hexadecimal. */
   sha256: string;
 }
 

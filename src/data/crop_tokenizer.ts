@@ -3,8 +3,8 @@ import { UserError } from "../base/errors.ts";
 import { checkedPolicy, checkIds, type Tokenizer, UNKNOWN, type UnknownPolicy } from "./tokenizer.ts";
 
 /**
- * A tokenizer with only some of its ids, renumbered 0, 1, 2, ... in ascending order. A removed token is an error,
- * or with `unknown: "token"` becomes one more id, the last, which decodes to `<unk>`.
+ * A tokenizer with only some of its ids, renumbered 0, 1, 2, ... in ascending order. `encode` throws at a removed
+ * token, or with `unknown: "token"` replaces it by one more id, the last, which decodes to `<unk>`.
  *
  * @param used the ids to keep, in any order and possibly repeated, such as those of a corpus
  * @param options `unknown`: what a removed token becomes. Default: "error".
@@ -63,7 +63,7 @@ function cropped(tokenizer: Tokenizer, kept: Uint32Array, unknown: UnknownPolicy
   };
 }
 
-/** @internal The cropped tokenizer that a parsed tokenizer.json describes; `read` reads the original tokenizer. */
+/** @internal Builds the cropped tokenizer from a checkpoint's parsed tokenizer.json; `read` reads the original tokenizer. */
 export function croppedTokenizerOf(
   { of, ids, unknown }: Readonly<Record<string, unknown>>,
   read: (file: unknown) => Tokenizer,

@@ -1,4 +1,4 @@
-// Token ids of long texts, encoded part by part and stored in 1, 2 or 4 bytes each, as few as possible.
+// Token ids of long texts, encoded part by part and stored in 1, 2 or 4 bytes each, depending on the largest.
 import { UserError } from "../base/errors.ts";
 import { LONGEST_STRING, type TextPieces } from "./text_bytes.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -9,7 +9,7 @@ export type Numbers = Uint8Array | Uint16Array | Uint32Array | Float64Array;
 /** A growable list of numbers. */
 export type NumberList = ReturnType<typeof numberList>;
 
-/** A list of numbers up to `most`. Memory for `capacity` of them is reserved, but only what is written to becomes resident. */
+/** An empty list of integers from 0 to `most`. Memory for `capacity` of them is reserved, but becomes resident only when written to. */
 export function numberList(most: number, capacity: number) {
   const Narrow = most <= 0xff
     ? Uint8Array
@@ -76,7 +76,7 @@ export function* partsOf(text: TextPieces, cut?: (text: string) => number): Gene
   if (held !== "") yield held;
 }
 
-/** Concatenated samples: their ids, and the end of each sample. */
+/** Concatenated samples: their ids, and the index after the last id of each sample. */
 export type SampleIds = Readonly<Record<"ids" | "ends", Numbers>>;
 
 export function encodeTexts(

@@ -14,7 +14,7 @@ const CHUNK = 2 ** 20;
 const LONGEST_LINE = 2 ** 29 - 24;
 const NEWLINE = 0x0a;
 
-/** The lines of a file without newlines, numbered from 1. */
+/** The lines of a file, without their newlines, and their line numbers from 1. */
 async function* linesOf(path: string): AsyncGenerator<{ number: number; bytes: Uint8Array }> {
   await refuseEndless(path);
   using file = await Deno.open(path);

@@ -20,7 +20,7 @@ function keyOf(text: Iterable<string>, size: number): string | undefined {
   return hash.digest("hex");
 }
 
-/** Reads a cached tokenizer, which follows its hash; undefined if it is missing or damaged. */
+/** Reads a cached tokenizer from a file that has its hash, then its JSON; undefined if the file is missing or damaged. */
 async function read(path: string): Promise<Tokenizer | undefined> {
   try {
     const text = await Deno.readTextFile(path);

@@ -1,4 +1,4 @@
-// From the section `data` of a configuration to batches: selects the text or task, the tokenizer and the source of batches.
+// Makes batches from the section `data` of a configuration: selects the text or task, the tokenizer and the source of batches.
 import { maximum } from "../base/extremes.ts";
 import { didYouMean, placed, UserError } from "../base/errors.ts";
 import { cuttableIds, splitsOf, textSource, unigramEntropy } from "./batches.ts";
@@ -54,7 +54,7 @@ export type DataSizes = Pick<TextSourceOptions, "context" | "batch" | "accumulat
 
 interface ReadData {
   readonly sha256: string;
-  /** Texts to make a tokenizer from: those of the train split, and those of all others. */
+  /** Texts to make a tokenizer from: those of the train split, and those of all other splits. */
   readonly train: Iterable<TextPieces>;
   readonly others: Iterable<TextPieces>;
   /** For binary ids: the largest id. */
@@ -180,7 +180,7 @@ async function tokenizerOf(options: TokenizerOptions, read: readonly ReadData[],
   throw new UserError("data.sources: ids in .bin files and texts cannot be mixed; expected one kind.");
 }
 
-/** Calls `act`; errors name the source of the mixture that they come from. */
+/** Calls `act` for source `part` of a mixture, and adds `data.sources.<part>` to its errors. */
 async function ofSource<T>(part: number, act: () => T | Promise<T>): Promise<T> {
   try {
     return await act();

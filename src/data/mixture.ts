@@ -1,4 +1,4 @@
-// Batches of several sources at once. The source of each row is drawn by weight from the seed and the row's number: a batch
+// Batches of several sources at once. The source of each row is drawn by weight from the seed and the row's index: a batch
 // is a pure function of (seed, index), as for other sources, so a run can resume at any batch.
 import { randomStream } from "../base/random.ts";
 import { maximum } from "../base/extremes.ts";
@@ -7,7 +7,7 @@ import type { Batch, Evaluation, MixedSource, Source, TextSourceOptions } from "
 
 /** A source whose batches have one row each, with its weight. */
 export interface MixedPart {
-  /** Corpus, task or file. */
+  /** Name of the corpus, task or file. */
   readonly name: string;
   /** Its share of the rows is weight / sum of all weights. */
   readonly weight: number;
@@ -22,18 +22,18 @@ const BLOCK = 1024;
 /** Number of rows of each source whose targets are counted to estimate its share. */
 const COUNTED = 256;
 
-/** The seed of a source: two sources of the same length draw different rows. */
+/** The seed of source `part`: seeds differ, so that two sources of the same length do not draw the same rows. */
 export const partSeed = (seed: number, part: number): number =>
   randomStream(seed, `source ${part}`).below(2 ** 31);
 
-/** Each number as a share of their sum, which may itself overflow. */
+/** Divides each number by the sum of all, without computing the sum itself, which may overflow. */
 function sharesOfAll(numbers: readonly number[]): number[] {
   const most = maximum(numbers);
   const sum = numbers.reduce((total, x) => total + x / most, 0);
   return numbers.map((x) => x / most / sum);
 }
 
-/** The source of a row, and the row's number within that source. */
+/** Returns a function from the index of a row to its source and its index within that source. */
 function drawnSources(weights: readonly number[], seed: number) {
   let sum = 0;
   const ends = sharesOfAll(weights).map((share) => sum += share);
@@ -87,7 +87,7 @@ function sharesOf(parts: readonly MixedPart[]): MixedSource[] {
 
 /**
  * The batches of a mixture of sources that give one row per batch. Training row n is from source i with probability
- * weight_i / sum of weights, drawn from (seed, n); each source's rows keep that source's order, windows once per epoch. An
+ * weight_i / sum of weights, drawn from (seed, n); each source's rows come in that source's order, so with "windows" each row is used once per epoch. An
  * evaluation reads the complete split of each source in turn, without mixing sources in a batch: its loss is the mean over
  * all tokens, independent of the weights.
  */

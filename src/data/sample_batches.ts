@@ -32,7 +32,7 @@ export function samplesOf(files: readonly string[], unit: string): string[] {
   return files.flatMap((file) => [...samplesOfPieces([file], lines)].map((parts) => parts.join("")));
 }
 
-/** Concatenated samples, and the rows that they are cut into: the start and number of targets of each. */
+/** Concatenated samples, and the start and the number of targets of each row that they are cut into. */
 interface Rows {
   readonly tokens: Numbers;
   readonly starts: Numbers;
@@ -72,7 +72,7 @@ function writeRow(
 /**
  * Batches of ragged samples, one per row, padded on the right with targets IGNORE. A sample of
  * more than context + 1 tokens takes several rows; each of its tokens except the first is a target once. The splits are cut
- * in order by number of samples, or given.
+ * in order by number of samples, or passed in `given`.
  *
  * With "windows" each row is used once per epoch in seeded order; with "crops" rows are drawn with replacement. Samples of
  * fewer than two tokens have nothing to predict and are left out.

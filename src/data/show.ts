@@ -8,7 +8,7 @@ import { textBehind, type Tokenizer } from "./tokenizer.ts";
 export interface ShownSample {
   /** Its split. */
   readonly split: string;
-  /** Its number, counted from 0 in the order of the split. */
+  /** Its index in the order of the split, from 0. */
   readonly sample: number;
   /** For a mixture: the name of its source. */
   readonly source: string | undefined;

@@ -9,13 +9,13 @@ export interface Sample {
   /** Index, in code points, of the first character of the answer. */
   answerStart: number;
   /**
-   * If the answer is not everything after `answerStart`: its parts as half-open ranges [from, to) of code points. The
+   * If the answer is not everything from `answerStart` on: its parts as half-open ranges [from, to) of code points. The
    * newline at the end is then not part of the answer.
    */
   answers?: readonly (readonly [from: number, to: number])[];
   /** Whether only the answer counts for the loss, regardless of the configuration. */
   masked?: boolean;
-  /** -ln p of the text after its first character, if known and if the question determines the answer. */
+  /** -ln p, in nats, of the text after its first character; given only if it is known and the question determines the answer. */
   nats?: number;
 }
 

@@ -96,7 +96,7 @@ function fitting(sample: DrawnSample, { kind }: Tokenizer, context: number): Dra
   );
 }
 
-/** The number of tokens of some samples, and the mean of their `nats` per counted target, undefined if not known. */
+/** The number of tokens of some samples, and the mean of their `nats` per counted target, undefined if the `nats` are not known. */
 function sizeAndFloor(samples: readonly DrawnSample[]): { tokens: number; floorNats: number | undefined } {
   let [tokens, targets, total] = [0, 0, 0];
   for (const { tokens: sampleTokens, counted, nats = NaN } of samples) {
@@ -108,8 +108,8 @@ function sizeAndFloor(samples: readonly DrawnSample[]): { tokens: number; floorN
 }
 
 /**
- * Batches of a synthetic task, one sample per row: the target of each token is the next token, that of the last one
- * the newline that ends a sample. The rest of the row is newlines with targets IGNORE; with
+ * Batches of a synthetic task, one sample per row: the target of each token is the next token, and that of the last
+ * token is the newline that ends a sample. The rest of the row is newlines with targets IGNORE; with
  * `answerOnly` or in a `masked` sample, targets outside the answer are IGNORE too (the newline at the end of the
  * answer counts). `answers` of an evaluation's batch marks the answer, regardless of what counts for the loss.
  *

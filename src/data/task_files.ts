@@ -32,7 +32,7 @@ function taskOf(file: string, name: string, value: unknown): Task | undefined {
 
 /**
  * The tasks of a user's file, by name. Each export is a `Task`, or a function `(rng) => ({ text, answerStart })` that takes
- * all randomness from `rng`; its name is the task's. The alphabet of a function is taken from its first
+ * all randomness from `rng` and is named like its export. The alphabet of a function is taken from its first
  * 1000 samples; a task with rarer characters has to state its `alphabet`.
  *
  * @throws UserError if the file does not load or has no task, or a task does not return a sample

@@ -33,7 +33,7 @@ function uncropped(file: unknown): Tokenizer {
 }
 
 /**
- * The tokenizer that a parsed tokenizer.json describes: the inverse of `toJSON`. Hugging Face's tokenizer.json is accepted
+ * Builds a tokenizer from a parsed tokenizer.json: the inverse of `toJSON`. Hugging Face's tokenizer.json is accepted
  * too.
  *
  * @param file the result of JSON.parse; every field is checked

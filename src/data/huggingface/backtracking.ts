@@ -1,4 +1,4 @@
-// Detects expressions with catastrophic backtracking. A backtracking matcher such as JavaScript's takes
+// Detects regular expressions with catastrophic backtracking. A backtracking matcher such as JavaScript's takes
 // exponential time if a repeated part can match in several ways and what follows may fail, and polynomial
 // time if two repetitions of the same characters precede what may fail.
 // Brabrand and Thomsen, "Typed and Unambiguous Pattern Matching on Strings using Regular Expressions", 2010;
@@ -21,7 +21,7 @@ const MOST_PLACES = 80;
 /** Maximum number of copies of a repeated part; more are treated as an unbounded repetition. */
 const WRITTEN_OUT = 8;
 
-/** A half-open range of indices into the text of all characters. */
+/** A half-open range of indices into the string of all Unicode characters. */
 type Range = readonly [from: number, to: number];
 
 let everything: string | undefined;
@@ -38,7 +38,7 @@ function allCharacters(): string {
 
 const ranges = new Map<string, readonly Range[]>();
 
-/** The characters of a set, as ranges in the text of all characters. */
+/** The characters of a set, as ranges in the string of all Unicode characters. */
 function rangesOf(source: string): readonly Range[] {
   return ranges.getOrInsertComputed(source, () => {
     const runs = allCharacters().matchAll(new RegExp(`(?:${source})+`, "gv"));
@@ -100,7 +100,7 @@ function length(tree: Tree): number | undefined {
 
 /** A part of an expression in Glushkov's automaton. */
 interface Fragment {
-  /** Whether it can match no character; `free`: and without a lookaround. */
+  /** Whether it can match the empty string; `free`: whether it can do so without passing a lookaround or an anchor. */
   readonly empty: boolean;
   readonly free: boolean;
   readonly first: readonly number[];
@@ -114,8 +114,9 @@ const NOTHING: Fragment = { empty: true, free: true, first: [], last: [], ends: 
 type Places = ReturnType<typeof placesOf>;
 
 /**
- * Glushkov's automaton: the places of an expression that match a character, and which may `follow` which; `twice`: those that
- * follow in two ways, as by the inner and outer of nested loops; `ends`: those after which nothing can fail.
+ * Glushkov's automaton. Its places are the character sets of an expression. For each place, `follow` has the places that may
+ * match next, and `twice` those of them that may do so in two ways, such as by the inner or the outer of two nested loops.
+ * `ends`: the places after which nothing can fail.
  */
 function placesOf(tree: Tree) {
   const sets: string[] = [];
@@ -225,7 +226,7 @@ export function reversed(tree: Tree): Tree {
 
 /**
  * @internal The cost of an expression. `fault`: why it backtracks catastrophically; without one, a match takes time
- * proportional to the text it reads. `rereads`: whether it may read a run, fail, and read it again from the next character.
+ * proportional to the text it reads. `rereads`: whether it may read a run of characters, fail, and read the run again from its next character.
  */
 export function costOf(tree: Tree): { fault?: string; rereads: boolean } {
   const endless = (fault: string) => ({ fault, rereads: true });

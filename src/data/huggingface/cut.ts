@@ -20,7 +20,7 @@ const patternOf = ({ pattern }: Json): string | undefined =>
 /** Normalizers that change each character, or a character and its combining marks, independently. */
 const LOCAL = "NFC NFD NFKC NFKD Lowercase StripAccents BertNormalizer Nmt Precompiled".split(" ");
 
-/** What spaces become, and whether the same is prepended to a text; undefined if a normalizer may look across a cut. */
+/** The text that normalizers replace a space by, and whether they prepend it to every text; undefined if a normalizer may look across a cut. */
 function spacesOf(normalizer: unknown): { space: string; prepends: boolean } | undefined {
   let space = " ";
   let prepended: string | undefined;
@@ -50,7 +50,7 @@ const KNOWN_SPLITS = [
   ),
 ];
 
-/** Whether a pre-tokenizer splits between a letter or digit and a following space, independent of other characters. */
+/** Whether a pre-tokenizer splits between a letter or digit and a following space, whatever the other characters are. */
 function parts(component: Json): boolean {
   const { type, use_regex, split, pattern, behavior, invert, delimiter } = component;
   if (type === "ByteLevel") return use_regex !== false;
@@ -72,7 +72,7 @@ function splitsBetween(preTokenizer: unknown, space: string): boolean {
   if (first < 0 || !all.slice(0, first).every(({ type }) => type === "Punctuation" || type === "Digits")) {
     return false;
   }
-  // A later Metaspace would add its mark of a text's start after a cut too; the first one turns the space there into the mark.
+  // A later Metaspace would add its mark of a text's start after a cut too; a Metaspace that splits first turns the space there into the mark.
   const marksStart = all.slice(first + 1).some(({ type, prepend_scheme }) =>
     type === "Metaspace" && prepend_scheme === "first"
   );
@@ -80,7 +80,7 @@ function splitsBetween(preTokenizer: unknown, space: string): boolean {
     (space === " " || all[first].type === "Metaspace" && (all[first].replacement ?? "▁") === space);
 }
 
-/** Whether no merge crosses a space, in the form that tokens use. */
+/** Whether no merge crosses the start of a space; `space` is its form in tokens. */
 function mergesApart(model: Json, space: string): boolean {
   const { type, vocab, continuing_subword_prefix, end_of_word_suffix, ignore_merges } = model;
   if (type !== "BPE" || !isObject(vocab) || [...space].length !== 1 || !Object.hasOwn(vocab, space)) {

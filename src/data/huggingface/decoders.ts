@@ -1,4 +1,4 @@
-// Decoders: from tokens to text. Each maps a list of texts to another; the last list is concatenated.
+// Decoders, which turn tokens into text. Each maps a list of strings to a list of strings; the last list is concatenated.
 import { Buffer } from "node:buffer";
 import { cached } from "../byte_bpe.ts";
 import { bytesOf } from "./byte_level.ts";
@@ -134,7 +134,7 @@ const MAKERS: Makers<Decoder> = {
   ByteFallback: byteFallback,
 };
 
-/** @internal From tokens to text; without a decoder the tokens are joined by spaces. */
+/** @internal Returns a function from tokens to their text; without a decoder the tokens are joined by spaces. */
 export function decoderOf(value: unknown): (tokens: string[]) => string {
   if ((value ?? null) === null) return (tokens) => tokens.join(" ");
   const decode = componentOf(value, "decoder", MAKERS);

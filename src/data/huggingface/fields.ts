@@ -1,4 +1,4 @@
-// Reads a tokenizer.json field by field. Unsupported fields and values are refused by their path, so that nothing in a
+// Reads a tokenizer.json field by field. Unsupported fields and values are refused with their path, so that nothing in a
 // file is silently ignored.
 import { closestString, UserError } from "../../base/errors.ts";
 

@@ -53,7 +53,7 @@ function strip(fields: Fields): Normalizer {
 }
 
 function replace(fields: Fields): Normalizer {
-  // tokenizers panics at an empty match.
+  // The library tokenizers panics at an empty match.
   if (patternOf(fields).empty) {
     refuse(fields.at("pattern"), fields.any("pattern"), "a pattern that matches at least one character");
   }

@@ -8,7 +8,7 @@ import { NUMBER, PUNCTUATION, SPACE, WORD } from "./unicode.ts";
 export interface PreTokenizer {
   /** The non-empty pieces of a text; `first`: whether it is at the start of the complete text. */
   split(text: string, first: boolean): Pieces;
-  /** Maps each piece at the end: a function only of the piece, so that its ids can be cached. */
+  /** Maps each piece after all splits. The result depends only on the piece, so that its ids can be cached. */
   readonly finish?: (piece: string) => string;
   /** Whether it only splits, without prepending anything to a text. */
   readonly cuts: boolean;
@@ -114,7 +114,7 @@ function fixedLength(fields: Fields): PreTokenizer {
 function sequence(fields: Fields): PreTokenizer {
   const all = componentsOf(fields, "pretokenizers", MAKERS);
   const written = fields.list("pretokenizers");
-  // The first piece is known only while texts are only split.
+  // Which piece is the first of a text is known only until a pre-tokenizer does more than split.
   const changed = all.findIndex(({ cuts }) => !cuts);
   written.forEach((one, i) => {
     if (changed < 0 || i <= changed || !isObject(one) || one.prepend_scheme !== "first") return;

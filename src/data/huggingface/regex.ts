@@ -267,7 +267,7 @@ class Reader {
       this.#behind += behind;
       const { source, tree } = inside();
       this.#behind -= behind;
-      // In a lookaround every repetition rereads, once at each character.
+      // Any repetition in a lookaround rereads, because the lookaround is tried again at each character.
       this.rereads = checkedCost(behind ? reversed(tree) : tree) || this.rereads || /[*+,]/.test(source);
       return { source: `${looks}${source})`, empty: true, looks: true, tree: LOOK };
     }

@@ -4,7 +4,7 @@ import { UserError } from "../../base/errors.ts";
 import { type Fields, fieldsOf, refuse } from "./fields.ts";
 import { translated, Untranslatable } from "./regex.ts";
 
-/** @internal How matches are treated. */
+/** @internal What a split does with the matches of its pattern, in the words of tokenizer.json. */
 export const BEHAVIORS = [
   "Removed",
   "Isolated",
@@ -34,7 +34,7 @@ function rangesOf(text: string, pattern: RegExp): Range[] {
   }
 }
 
-/** The time limit in ms for any text, and the minimum speed in characters per ms. Measured: 30,000. */
+/** The time limit in ms for any text, and the minimum speed in characters per ms. The measured speed is 30,000. */
 const [PATIENCE, SLOWEST] = [1000, 500];
 
 /**
@@ -107,7 +107,7 @@ export function splitter(pattern: RegExp, behavior: Behavior, invert = false): (
   };
 }
 
-/** @internal The replacement that the fields `pattern` and `content` describe. */
+/** @internal Returns a function that replaces matches of the field `pattern` by the field `content`. */
 export function replacerOf(fields: Fields): (text: string) => string {
   const { text: plain, pattern } = patternOf(fields);
   const content = fields.text("content");

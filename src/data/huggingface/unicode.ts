@@ -88,7 +88,7 @@ const smallOf = (capital: string) => {
   return String.fromCodePoint(code + (code < 0x10000 ? 1 : 0x1b));
 };
 
-/** @internal Lowercase, character by character: no final form of sigma. */
+/** @internal Converts each character to lower case separately, so that sigma does not get its final form. */
 export function lowered(text: string): string {
   return text.split("Σ").map((part) => part.toLowerCase()).join("σ").replace(LATER_CAPITALS, smallOf);
 }

@@ -2,7 +2,7 @@
 import { UserError } from "../../base/errors.ts";
 import { type Fields, isObject, refuse } from "./fields.ts";
 
-/** Upper bound of ids in a file: an embedding has a row for each. */
+/** Upper bound of ids in a file, because an embedding has a row for each id. */
 const MOST_IDS = 2 ** 22;
 
 const isId = (x: unknown): x is number =>
@@ -14,7 +14,7 @@ export interface Model {
   readonly ids: ReadonlyMap<string, number>;
   /** The tokens of ids. */
   readonly tokens: ReadonlyMap<number, string>;
-  /** The number of tokens, including several with the same text. */
+  /** The number of tokens; several with the same text are counted separately. */
   readonly count: number;
   /** The ids of a piece; throws UserError at text without a token. */
   encode(piece: string): number[];
