@@ -1,9 +1,9 @@
 /**
  * heed: a toolkit for people who study attention. It trains small transformers with its own WGSL kernels on Deno's
- * WebGPU, tracks what happens inside at every step, and takes softmax and sigmoid attention apart.
+ * WebGPU, tracks what happens inside them at every step, and takes softmax and sigmoid attention apart.
  *
- * A model is a pure function of symbolic tensors. It runs once and leaves a graph; `grad` appends the backward pass;
- * a device plans, compiles and runs it.
+ * A model is a pure function of symbolic tensors. Calling it once builds a graph; `grad` appends the backward pass;
+ * a device plans, compiles and runs the graph.
  *
  * @example A gradient
  * ```ts

@@ -39,7 +39,7 @@ for (const name of names) {
 }
 using program = await device.compile({ outputs: { loss }, effects });
 
-/** Queries are memory rows, and so are the targets; the last two rows of each memory are padding. */
+/** Each query and its target are the same random row of their memory, but never one of its last two, which are padding. */
 function batch() {
   const rows = normal(BATCH * MEMORY * DIM);
   const chosen = Array.from(

@@ -12,7 +12,7 @@ import type { AttentionInput } from "../mod.ts";
  *
  *   s_ij = scale * sum_e q_ie k_je                      scores, [T][S]
  *   a_ij = exp(s_ij) / sum_j' exp(s_ij')                softmax over the keys j' that query i may see; 0 for the others
- *   z_i  = sum_j a_ij v_j                               values, [T][dv]
+ *   z_i  = sum_j a_ij v_j                               weighted sum of values, [T][dv]
  *
  * Query i may see key j where mask[i][j] is true. A row that sees no key is zero. T and S may differ, and so may
  * d and dv. To keep exp from overflowing, first subtract the row's largest visible score; this does not change the weights.

@@ -11,7 +11,7 @@ import type { LayerOptions, Matrix } from "../mod.ts";
  *
  *   q = x Wq^T + bq, k = x Wk^T + bk, v = x Wv^T + bv   each [T][D]; head h has columns h d to (h + 1) d
  *   s_ij = q_i . k_j / sqrt(d)                          of each head, [T][T]
- *   a_i  = softmax over the j with mask[i][j]           zeros if there is none
+ *   a_i  = softmax over the j with mask[i][j] true      zeros if there is no such j
  *   z_i  = sum_j a_ij v_j                               of each head, [T][d]
  *   y = concat_h(z) Wo^T + bo                           [T][D]
  *

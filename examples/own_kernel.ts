@@ -1,4 +1,4 @@
-// An operation of one's own: y = x^3, with its WGSL, its TypeScript oracle and its gradient, on every device there is.
+// A custom operation, y = x^3: its WGSL kernel, its TypeScript reference and its gradient, run on the CPU and on any GPU.
 // deno run -A examples/own_kernel.ts
 import {
   apply,

@@ -1,4 +1,5 @@
-// A study over seeds: softmax against sigmoid attention, the difference of their validation losses with a 95% interval.
+// Compares softmax and sigmoid attention over several seeds: the mean difference of their best validation losses, with a 95%
+// confidence interval.
 // deno run -A examples/seeds.ts [seeds] [steps]
 import { interval, loadConfig, train } from "../mod.ts";
 

@@ -58,14 +58,14 @@ const command: cli.Command = {
   ],
 };
 
-/** What is analyzed: a new training, or existing checkpoints. */
+/** What is analyzed: a new training run, or existing checkpoints. */
 interface Subject {
   readonly experiment: Experiment;
   readonly checkpoints: readonly jacobian.StepCheckpoint[] | undefined;
   readonly steps: readonly number[];
   /** The folder of runs that the analysis goes into. */
   readonly dir: string;
-  /** Its name in the comment of its config.yaml. */
+  /** What the comment in the analysis's config.yaml calls the subject. */
   readonly about: string;
 }
 
@@ -96,7 +96,7 @@ async function ofRun(name: string, steps?: string): Promise<Subject> {
     throw new UserError(`--steps: the run has no checkpoint of step ${missing}, it has ${known.join(", ")}.`);
   }
   const { config, tokenizer } = await loadCheckpoint(all[0].path);
-  // For a moved run or a checkpoint outside a run: the configuration's output.dir.
+  // The analysis of a moved run, or of a checkpoint outside a run, goes into the configuration's output.dir.
   const dir = resolved.run && basename(dirname(resolved.run.path)) === config.name
     ? dirname(dirname(resolved.run.path))
     : config.output.dir;
@@ -117,7 +117,7 @@ async function isFolder(path: string): Promise<boolean> {
   }
 }
 
-/** A folder or path is a run; a YAML file or bare name is a configuration, or else a bare name may be a run's. */
+/** A folder or path names a run, a YAML file a configuration, and a bare name a configuration or, if there is none, a run. */
 async function subjectOf(
   name: string,
   overrides: readonly string[],
@@ -143,7 +143,7 @@ async function subjectOf(
   return await ofRun(name, steps);
 }
 
-/** Throws if `--out` names a folder that is not empty, or the current one. */
+/** Throws if `--out` names a folder that is not empty, or the working directory. */
 async function checkOut(out: string): Promise<void> {
   const entries = await Array.fromAsync(Deno.readDir(out)).catch((error) => {
     // A file at this path is reported when the folder is created.
@@ -156,7 +156,7 @@ async function checkOut(out: string): Promise<void> {
   );
 }
 
-/** The outputs of an analysis; its folder is removed on disposal if no record was written. */
+/** Paths of the outputs of an analysis; on disposal their folder is removed if no record was written. */
 interface Output extends Disposable {
   readonly written: string;
   readonly config: string;
@@ -194,7 +194,7 @@ async function outputOf(
   return outputAt(out, out);
 }
 
-/** Analyzes each step and passes its records to `take`. */
+/** Analyzes the model at each step of the subject and passes the records to `take`. */
 async function analyze(
   { experiment, checkpoints, steps }: Subject,
   device: Awaited<ReturnType<typeof openDevice>>,

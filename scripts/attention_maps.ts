@@ -37,7 +37,7 @@ const command: cli.Command = {
   ],
 };
 
-/** [0, 1] if the weights of each row sum to 1; otherwise, as for sigmoid, [0, largest weight]. */
+/** The range of the colour scale: [0, 1] if the weights of each row sum to 1, else (sigmoid) [0, largest weight]. */
 function rangeOf(maps: readonly AttentionMap[]): [number, number] {
   let [most, shares] = [0, true];
   for (const row of maps.flatMap(({ weights }) => weights)) {
@@ -68,7 +68,7 @@ function eachChart({ tokens, keys, maps }: AttentionMaps): [string, string][] {
 }
 
 function sheetOf({ tokens, keys, maps }: AttentionMaps): string {
-  // Learned keys that a block does not have are blank, as masked keys are.
+  // If this block has fewer learned keys than another, the missing ones are blank, as masked keys are.
   const wide = (row: Float64Array) => Float64Array.from(keys, (_, j) => row[j] ?? NaN);
   return mapSheet({
     title: "Attention by layer and head: rows are queries, columns are keys",

@@ -1,4 +1,4 @@
-// Checks attention against a dense float64 oracle: heed's kernels, or your own function: deno task check_attention
+// Checks heed's attention kernels, or your function, against a dense float64 reference: deno task check_attention
 import * as heed from "../mod.ts";
 import {
   type AnyRecord,
@@ -59,7 +59,7 @@ const command: cli.Command = {
   exits: { 1: "a check failed" },
 };
 
-/** A pre-norm decoder layer with causal attention, as `train` builds it. */
+/** A diagram of the graph of a pre-norm decoder layer with causal attention, as `train` builds it. */
 function layerDiagram(activation: AttentionActivation): string {
   const layer = check.decoderLayer({
     vocabulary: 65,
@@ -84,7 +84,7 @@ interface Implementations {
   readonly layers: readonly check.LayerImplementation[];
 }
 
-/** Those of a file, of the named device, or of the CPU and, if there is an adapter, WebGPU. */
+/** The functions of a file, or heed's kernels on the named device, else on the CPU and, if there is an adapter, on WebGPU. */
 async function implementations(file?: string, device?: string): Promise<Implementations> {
   if (file !== undefined && device !== undefined) {
     throw new UserError("--device: selects a device for heed's kernels; leave it out, or --file.");
@@ -111,7 +111,7 @@ interface Options {
   readonly activation: AttentionActivation;
   readonly say: (text: string) => void;
   readonly log: LogWriter<AnyRecord> | undefined;
-  /** The options that reproduce the same cases. */
+  /** The command-line options that reproduce the same cases. */
   readonly same: readonly string[];
 }
 
@@ -123,7 +123,7 @@ function reportCheck(
   smallest: { readonly index: number; readonly page: string } | undefined,
 ): void {
   say(summary);
-  // The result of a single case fits many mistakes.
+  // A single case does not tell one mistake from another.
   const suspected = only === undefined ? check.suspicion(suspects) : undefined;
   if (suspected !== undefined) say(suspected);
   if (!smallest || only !== undefined) return;

@@ -39,7 +39,7 @@ const command: cli.Command = {
   ],
 };
 
-/** The logs of an argument: a folder, a log, or a run by the beginning of its time or id, or by a text file `latest`. */
+/** The logs that an argument names: all in a folder, one file, or the log of a run given by the start of its time or id. */
 async function logsOf(given: string, unreadable: (error: UserError) => void): Promise<string[]> {
   const info = await Deno.stat(given).catch(() => undefined);
   const isRun = info ? info.isFile && basename(given) === "latest" : /^[0-9a-f-]{4,}$/.test(given);

@@ -71,7 +71,7 @@ async function compile(script: string, output: string, target: string | undefine
   throw new UserError(`${script}: deno compile failed: ${message.split("\n")[0]}`);
 }
 
-/** Timeout of a binary's --help: on some systems the first start scans the whole file. */
+/** Timeout of a binary's --help in ms; it is long because some systems scan the whole file at its first start. */
 const HELP_MS = 60_000;
 
 /** The first line of a binary's help, or why it cannot be run. */
@@ -87,7 +87,7 @@ async function helpLine(file: string): Promise<string> {
   }
 }
 
-/** Runs a binary built for this machine with --help: on another base than denort the build succeeds, but does not run the script. */
+/** Runs a binary built for this machine with --help: on a base other than denort, a build succeeds but does not run the script. */
 async function checkBuilt(script: string, file: string): Promise<void> {
   const help = await helpLine(isAbsolute(file) ? file : `./${file}`);
   if (help.startsWith(`${script}: `) && help.endsWith(`(heed ${VERSION})`)) return;

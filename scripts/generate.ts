@@ -56,7 +56,7 @@ const command: cli.Command = {
   ],
 };
 
-/** The prompts. Errors of encoding name the option of the prompt. */
+/** The prompts. An error in encoding a prompt names the option that gave it. */
 function promptsOf(
   { values: { first }, lists }: cli.Arguments,
   tokenizer: Tokenizer,

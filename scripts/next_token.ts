@@ -19,7 +19,7 @@ const command: cli.Command = {
   ],
 };
 
-/** The smallest share that the table can show. */
+/** Probability of ids without a token above which it is reported. */
 const WITHOUT_TOKEN = 5e-7;
 
 await cli.runCommand(command, async ({ positionals, values }) => {

@@ -54,11 +54,11 @@ const command: cli.Command = {
   ],
 };
 
-/** A token and its cross-entropy: `max` and `min` of a text or a split. */
+/** The token with the highest (`max`) or lowest (`min`) cross-entropy in a text or a split. */
 interface Extreme {
-  /** Its text, or the split. */
+  /** Name of its text, or of the split. */
   readonly name: string;
-  /** Its row, in a split. */
+  /** Index of its row in the split; undefined in a text. */
   readonly row?: number;
   /** Index in the text's ids, or in the split's row of context + 1 ids; from 0. */
   readonly position: number;
@@ -69,7 +69,7 @@ interface Extreme {
 /** The result of a text, of a split, or of all texts. */
 interface PerplexityRow extends Perplexity {
   readonly name: string;
-  /** Only for a split; the next three only if it has answers. */
+  /** Only for a split, as are the next three, which also need answers to score. */
   readonly accuracy?: number;
   readonly answer_loss?: number;
   readonly answer_accuracy?: number;
@@ -83,7 +83,7 @@ interface PerplexityRow extends Perplexity {
   readonly min_text?: { readonly name: string; readonly perplexity: number };
 }
 
-/** The optional fields of a record. */
+/** The optional fields of a record, all undefined. */
 const NOTHING = {
   ...{ accuracy: undefined, answer_loss: undefined, answer_accuracy: undefined, exact_match: undefined },
   ...{ max: undefined, min: undefined, sources: undefined, max_text: undefined, min_text: undefined },
@@ -152,7 +152,7 @@ function perplexityRows(
   return { each, all: { ...all, max_text: ranked.at(-1), min_text: ranked[0] } };
 }
 
-/** The columns of `--tokens`: nats, and the token. */
+/** Layout of the table of `--tokens`: a column of cross-entropies in nats, and one of tokens. */
 const ROW = { left: (column: number) => column === 1, least: 8 };
 
 await cli.runCommand(command, async (args) => {

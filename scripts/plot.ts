@@ -70,7 +70,7 @@ async function named(given: string): Promise<Named> {
   return { given, log, run, real, charts: join(dirname(log), "charts"), names };
 }
 
-/** Gives each run its shortest name that differs from the others'. */
+/** Gives each run the shortest of its names that no other run has. */
 function distinct(runs: readonly Named[]): ChartedRun[] {
   return runs.map((run, i) => {
     const same = runs.find((other, j) => j < i && other.real === run.real);

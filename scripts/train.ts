@@ -299,7 +299,7 @@ async function trustNamedCode({ runs }: Sweep): Promise<void> {
   }
 }
 
-/** Throws if options need a run that is not made or not resumed. */
+/** Throws if an option has no effect because no run is started, or none is resumed. */
 function checkUnused({ values, flags }: cli.Arguments): void {
   if (flags["accept-changes"] && values.resume === undefined) {
     throw new UserError(

@@ -1,5 +1,5 @@
-// Checks across keys: heads against dim, splits against one another. Each check lists the keys that it reads, so that a
-// message can name the one that the user changed.
+// Checks of keys against one another, such as heads against dim. Each conflict lists the keys that it involves, so that the
+// message can name the override that caused it.
 
 import { SCHEDULES } from "../../kernels/optimizers/schedules.ts";
 import { CATALOGUE } from "../data/corpora.ts";
@@ -79,7 +79,7 @@ function evaluatedSplitExists(config: Config): Conflict | undefined {
   };
 }
 
-// A run shorter than its warmup is a smoke test; a decay that ends before its warmup is a mistake.
+// A decay that ends before its warmup is a mistake; a run that ends before its warmup may be a short test.
 function decayOutlastsWarmup({ schedule: { name, warmup, steps } }: Config): Conflict | undefined {
   if (!SCHEDULES[name].ends || steps === null || warmup <= steps) return undefined;
   return {
@@ -89,7 +89,7 @@ function decayOutlastsWarmup({ schedule: { name, warmup, steps } }: Config): Con
   };
 }
 
-// Otherwise a learning rate lowered for fine-tuning would rise instead of fall.
+// If optimizer.lr is lowered for fine-tuning but min_lr is not, the rate would rise instead of fall.
 function ratesFall({ optimizer: { lr }, schedule: { name, min_lr } }: Config): Conflict | undefined {
   if (SCHEDULES[name].flat || min_lr <= lr) return undefined;
   return {
@@ -142,11 +142,11 @@ const CHECKS: readonly ((config: Config) => Conflict | undefined)[] = [
   tokenizerHasFile,
 ];
 
-/** Settings without effect, which existing checkpoints may have. */
+/** Checks that reject settings without effect; not applied to checkpoints, which may contain such settings. */
 const NO_EFFECT_CHECKS = [answersNeedTasks, splitFilesNeedTexts];
 
 /**
- * Warnings about valid but probably unintended settings, one line each: a warmup longer than the run.
+ * Warnings about valid but probably unintended settings, one line each: at present only of a warmup longer than the run.
  *
  * @example
  * ```ts
@@ -165,7 +165,7 @@ export function configWarnings({ train: { steps }, schedule: { warmup } }: Confi
 /**
  * The first conflict between keys that are each valid, or undefined.
  *
- * @param saved whether it comes from a checkpoint, where keys without effect are allowed
+ * @param saved whether the configuration comes from a checkpoint, which may contain settings without effect
  */
 export function firstConflict(config: Config, saved = false): Conflict | undefined {
   for (const check of saved ? CHECKS : [...CHECKS, ...NO_EFFECT_CHECKS]) {

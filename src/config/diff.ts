@@ -1,18 +1,18 @@
 // Differences between two configurations, key by key.
 import { isMapping } from "../base/show.ts";
 
-/** A key whose values differ; undefined if a configuration lacks the key. */
+/** A key whose values in two configurations differ. */
 export interface ConfigDifference {
-  /** `model.dim`, `data.files.0` */
+  /** Path of the key, for example `model.dim` or `data.files.0`. */
   readonly key: string;
-  /** Its value in the first. */
+  /** Its value in the first configuration; undefined if the key is absent there. */
   readonly a: unknown;
-  /** Its value in the second. */
+  /** Its value in the second configuration; undefined if the key is absent there. */
   readonly b: unknown;
 }
 
 /**
- * A configuration as a flat map of keys such as `model.block.attention.activation`; an empty list or mapping is a value.
+ * A configuration as a flat map of keys such as `model.block.attention.activation`; an empty list or mapping counts as a value.
  *
  * @example
  * ```ts

@@ -27,7 +27,7 @@ const SHORT: Readonly<Record<string, readonly JsonSchema[]>> = {
   "train.freeze": [{ type: "string" }],
 };
 
-/** The schema of a file below a run's schema: every key also accepts a sweep or a short form. */
+/** Turns the schema of one run, or of a part of it, into a file's: every key also accepts a sweep, and some a short form. */
 function withSweeps(schema: JsonSchema, path: string): JsonSchema {
   const below = (key: string) => path === "" ? key : `${path}.${key}`;
   const { properties, items, additionalProperties } = schema;
@@ -44,7 +44,7 @@ function withSweeps(schema: JsonSchema, path: string): JsonSchema {
   return copy;
 }
 
-/** The schema of a file's key, from its `schema` in a run. */
+/** The schema of a key in a file, from the key's schema in one run. */
 function fileSchema(schema: JsonSchema, path: string): JsonSchema {
   if (NEVER_SWEPT.includes(path)) return schema;
   const { description, default: start, ...rest } = withSweeps(schema, path);
@@ -65,8 +65,8 @@ function fileSchema(schema: JsonSchema, path: string): JsonSchema {
 
 /**
  * The JSON Schema (draft-07) of a configuration file, for editors: types, limits, defaults and descriptions, from the
- * definition that also validates. It allows sweeps (a list instead of a single value) wherever they make runs, and
- * `ablations`.
+ * definition that also validates. It allows sweeps (a list instead of a single value) of every key except those of
+ * `NEVER_SWEPT`, and `ablations`.
  *
  * @example
  * ```ts

@@ -4,7 +4,7 @@
 import { type Key, type KeyKinds, type KeyList, type Keys, type KeySection, namesOf } from "../base/keys.ts";
 import { z } from "./zod.ts";
 
-/** YAML 1.1 parsers and quotes leave `1e-3` a string; a key that expects a number accepts it. */
+/** Converts text such as `1e-3` to a number: YAML 1.1 parsers read it as text, as does any parser if it is quoted. */
 function fromExponent(value: unknown): unknown {
   const exponent = /^[-+]?(\d+\.?\d*|\.\d+)e[-+]?\d+$/i;
   return typeof value === "string" && exponent.test(value) ? Number(value) : value;
@@ -29,7 +29,7 @@ const LIMITS: { [kind: string]: (n: z.ZodNumber, error: string) => z.ZodNumber }
   fraction: (n, error) => n.min(0, { error }).lt(1, { error }),
 };
 
-/** Validates a value of a kind, or an integer of at least `least`; `or` lists what else is allowed. */
+/** Validates a value of a kind, or an integer of at least `least`; `or` is appended to the error message. */
 function valueOf(kind: keyof KeyKinds = "integer", least?: number, or = ""): z.ZodType {
   const expected = EXPECTED[kind];
   if (kind === "flag") return z.boolean({ error: or ? "true, false or null" : expected });
@@ -42,13 +42,13 @@ function valueOf(kind: keyof KeyKinds = "integer", least?: number, or = ""): z.Z
   return z.preprocess(fromExponent, least === undefined ? number : number.min(least, { error }));
 }
 
-/** "a, b or c" */
+/** Joins words as "a, b or c"; a single word is quoted. */
 function either(words: readonly string[]): string {
   const last = words[words.length - 1];
   return words.length === 1 ? `"${last}"` : `${words.slice(0, -1).join(", ")} or ${last}`;
 }
 
-/** Validates one of some names, or else a value of a kind. */
+/** Validates a key whose value is one of `words` or, if the key has a kind, a value of that kind. */
 function wordOf({ is }: Key, words: readonly string[], orNull: boolean): z.ZodType {
   if (is === undefined) {
     return z.enum(words as [string], { error: either(orNull ? [...words, "null"] : words) });

@@ -1,4 +1,4 @@
-// The keys that a user's hooks file adds to `hooks` of a configuration: typed by their defaults, checked and completed.
+// The keys that a user's hooks file adds to `hooks` of a configuration: their defaults give their types and fill in omitted keys.
 import { closestString, didYouMean, UserError } from "../base/errors.ts";
 import { checkKeys, describe, exportsOf, isRecord } from "../base/user_file.ts";
 import type { Config } from "./schema.ts";
@@ -8,11 +8,11 @@ import { describeValue, isMapping, showPath } from "../base/show.ts";
 export interface HookKey {
   /** Default value; it also determines the type. */
   readonly default: number | boolean | string;
-  /** Smallest number. */
+  /** Smallest allowed number. Default: no limit. */
   readonly min?: number;
-  /** Largest number. */
+  /** Largest allowed number. Default: no limit. */
   readonly max?: number;
-  /** Allowed texts. */
+  /** Allowed texts. Default: any. */
   readonly oneOf?: readonly string[];
 }
 
@@ -75,8 +75,8 @@ function expected({ default: start, min = -Infinity, max = Infinity, oneOf }: Ho
 /**
  * Checks the keys of a configuration's hooks file and fills in their defaults.
  *
- * @param place of the configuration, for error messages
- * @throws {UserError} if the file does not load, does not declare a key, or a value is invalid
+ * @param place the configuration's path, for error messages
+ * @throws {UserError} if the hooks file does not load or does not declare a key that is set, or if a value is invalid
  *
  * @example
  * ```ts

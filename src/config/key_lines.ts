@@ -18,7 +18,7 @@ function valuesOf(key: Key): string {
   return words.join(", ");
 }
 
-/** `path: values; default: value` with the meaning on the next line, for a key and the keys inside it. */
+/** For a key and each key inside it: the line `path: values; default: value`, and a line with its meaning. */
 function linesOf(path: string, key: Key | KeySection | KeyList): { path: string; lines: string[] }[] {
   const item = (values: string, start: string) => ({
     path,
@@ -36,11 +36,11 @@ const below = (path: string, keys: Keys): { path: string; lines: string[] }[] =>
   Object.entries(keys).flatMap(([name, key]) => linesOf(path === "" ? name : `${path}.${name}`, key));
 
 /**
- * The keys of a configuration that start with a prefix, each with its values, default and meaning. In a list of mappings `N`
- * is the index of an entry, from 0.
+ * The keys of a configuration that start with a prefix, each with its allowed values, default and meaning. For the keys of a
+ * list's entries, `N` stands for the index of an entry, from 0.
  *
- * @param prefix a key or the start of keys: "model.block"
- * @throws {UserError} if no key starts with it, with the nearest key
+ * @param prefix a key or the start of keys, for example "model.block"
+ * @throws {UserError} if no key starts with it; the message suggests the nearest key
  *
  * @example
  * ```ts

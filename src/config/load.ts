@@ -64,10 +64,10 @@ async function missingMessage(path: string): Promise<string> {
   return `${describeValue(path)}: no such file.${remedy}`;
 }
 
-/** A file, or the text of a shipped one, and its name in error messages. */
+/** A configuration's file, or the text of a shipped configuration, and its name in error messages. */
 export type Located = { place: string; file?: string; shipped?: string };
 
-/** The file of a path or bare name. */
+/** Finds the configuration of a path or bare name. */
 async function locate(path: string): Promise<Located> {
   const kind = await kindOf(path);
   if (kind === "file") return { file: path, place: path };
@@ -81,8 +81,8 @@ async function locate(path: string): Promise<Located> {
 }
 
 /**
- * The files of a path or bare name when several may run: `small` is `configs/small.yaml` and every `configs/small-*.yaml`, in
- * the order of their names.
+ * Finds all configurations of a path or bare name: `small` is `configs/small.yaml` and every `configs/small-*.yaml`, in the
+ * order of their names.
  */
 export async function locateAll(path: string): Promise<Located[]> {
   if (isBare(path) && await kindOf(path) !== "file") {
@@ -101,7 +101,7 @@ export async function locateAll(path: string): Promise<Located[]> {
   return [await locate(path)];
 }
 
-/** Reads the mapping in a file. */
+/** Reads a configuration as a raw mapping, without validation. */
 export async function readRaw({ file, shipped, place }: Located): Promise<Record<string, unknown>> {
   let source: string | Uint8Array;
   try {
@@ -119,7 +119,7 @@ export async function readRaw({ file, shipped, place }: Located): Promise<Record
  * @param path a YAML file, or a bare name such as `nanogpt_cpu`: `configs/nanogpt_cpu.yaml` in the working directory, else
  *   the configuration that heed ships under that name
  * @param overrides as for `applyOverride`
- * @throws {UserError} if the file is missing (with the nearest name) or if it or an override is invalid
+ * @throws {UserError} if the file is missing (the message suggests the nearest name) or if it or an override is invalid
  *
  * @example
  * ```ts

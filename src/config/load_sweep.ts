@@ -1,4 +1,4 @@
-// The runs that a command line requests: one, or several where a key is swept, a name is a prefix, or there are ablations.
+// The runs that a command line requests: one, or several if a key is swept, a name is a prefix, or ablations are requested.
 // Every run is resolved, named and checked before the first one starts.
 
 import { parse } from "node:path";
@@ -14,11 +14,11 @@ import { shortKeys, valueLabel, type Variant, variantsOf } from "./sweep.ts";
 /** One run of a sweep.
  * @category Configuration */
 export interface SweepRun {
-  /** `grid-03-lr=0.001-dim=64`, also the configuration's name. */
+  /** Name of the run and of its configuration, for example `grid-03-lr=0.001-dim=64`. */
   readonly name: string;
-  /** The file it comes from, as an argument of `train`. */
+  /** The configuration that it comes from, as an argument of `train`: a path or a bare name. */
   readonly file: string;
-  /** The overrides of the file for this run: those given, the ablation's, and a value for each swept key. */
+  /** The overrides of the file for this run: those given, those of the ablation, and a value for each swept key. */
   readonly overrides: readonly string[];
   /** The resolved configuration. */
   readonly config: Config;
@@ -27,21 +27,21 @@ export interface SweepRun {
 /** The runs that a command requests.
  * @category Configuration */
 export interface Sweep {
-  /** Their common name, that of the file. */
+  /** Common name of the runs: the `name` in the configuration, or else that of the file or prefix. */
   readonly name: string;
   /** False for a single run without swept keys. */
   readonly swept: boolean;
-  /** At least one, in order. */
+  /** The runs, in order; at least one. */
   readonly runs: readonly SweepRun[];
 }
 
 /** Options of `loadSweep`. */
 export interface SweepOptions {
-  /** Adds runs for each entry of a file's `ablations`. */
+  /** Whether to run a baseline and each entry of a file's `ablations`. Default: false. */
   readonly ablate?: boolean;
 }
 
-/** More runs than this are a mistake in a list. */
+/** Maximum number of runs; more are probably a mistake in a list. */
 const MAX_RUNS = 10_000;
 
 /** A run that is not numbered yet. */
@@ -140,7 +140,7 @@ function namesOf(drafts: readonly Draft[]): string[] {
  *
  * @param path as for `loadConfig`
  * @param overrides as for `applyOverride`
- * @throws {UserError} if a file is missing, or for the first invalid run, with the run's name and the key
+ * @throws {UserError} if a file is missing, or for the first invalid run; the message names the run and the key
  *
  * @example
  * ```ts
@@ -158,7 +158,7 @@ export async function loadSweep(
   const drafts: Draft[] = [];
   const all = await locateAll(path);
   for (const located of all) {
-    // A bare name stays one, since another machine may have the file elsewhere; a prefix becomes the names of its files.
+    // A bare name is kept, since another machine may have the file elsewhere; a prefix is replaced by each of its matches.
     const file = all.length === 1 ? path : located.shipped ? parse(located.place).name : located.place;
     for (const draft of await draftsOf(located, file, overrides, ablate)) drafts.push(draft);
   }

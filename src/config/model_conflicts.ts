@@ -1,4 +1,4 @@
-// Conflicts between keys of a model that are each valid.
+// Conflicts between keys of a model, each of which is valid by itself.
 
 import { maximum, minimum } from "../base/extremes.ts";
 import { isApproximated, isNormalised, sumsToOne } from "../../kernels/attention/sizes.ts";
@@ -52,7 +52,7 @@ function blocksFitLayers({ model: { blocks, layers } }: Config): Conflict | unde
   };
 }
 
-/** An error in one block: a key below it and the rest of the error message. */
+/** An error in a block's attention: the key there, another key that it involves, and the rest of the error message. */
 type Fault = { key: string; other?: string; message: string };
 type Check = (attention: BlockConfig["attention"], model: ModelConfig) => Fault | undefined;
 
@@ -88,7 +88,7 @@ const BLOCK_CHECKS: readonly Check[] = [
     expressionFault("score")(attention, model) ?? expressionFault("mask")(attention, model),
 ];
 
-/** The error in an expression of a block, whose variables are those of a modifier or a mask. */
+/** Checks that a block's `score` or `mask` is an expression over the variables of a modifier or of a mask. */
 const expressionFault = (key: "score" | "mask"): Check => ({ [key]: text }) => {
   if (text === null) return undefined;
   try {

@@ -51,7 +51,7 @@ export function quotedOverride(text: string): string {
   return `'${quoted.replaceAll("'", "'\\''")}'`;
 }
 
-/** Parses an index of a list: at most its length to set or append a value, less to drop one. */
+/** Parses an index of a list: to drop an entry it must exist; to set one it may also be the length, which appends. */
 function listIndex(list: unknown[], key: string, override: Override, path: string[]): number {
   const index = /^\d+$/.test(key) ? Number(key) : -1;
   const last = override.drop ? list.length - 1 : list.length;
@@ -121,7 +121,8 @@ function withoutKey(node: unknown, depth: number, override: Override): unknown {
  * flow collection, a number in the path is a list's index, a list that is not set starts as its default), `+key=value` sets
  * `hooks.key`, `~key.path` drops a key that is set. Unknown keys are rejected later, by validation.
  *
- * @throws {UserError} if the override has another form, or its path leads through a scalar
+ * @throws {UserError} if the override has another form, its path leads through a scalar or to an index that the list does not
+ *   have, or the key to drop is not set
  *
  * @example
  * ```ts

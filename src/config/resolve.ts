@@ -31,7 +31,7 @@ function touches(a: Path, b: Path): boolean {
   );
 }
 
-/** The part of the configuration that an override affects: dropping an entry shifts the others of its list. */
+/** The path that an override affects: the whole list if it drops an entry, since the later entries shift. */
 function reach({ path, drop }: Override): Path {
   return drop && /^\d+$/.test(path[path.length - 1]) ? path.slice(0, -1) : path;
 }
@@ -51,7 +51,7 @@ function location(origin: ConfigOrigin, key: Path, keys: readonly Path[]): strin
   return last.path.join(".") === written ? place : `${place}: ${written}`;
 }
 
-/** Suggests a key of the same name in another section before a similar one in this section. */
+/** Suggests a known key: one for another tool's name, else the same name in any section, else a similar name in this one. */
 function keySuggestion(key: string, section: Path): string {
   if (Object.hasOwn(FOREIGN_KEYS, key)) return ` It is "${FOREIGN_KEYS[key]}" here.`;
   const schema = runJsonSchema();
@@ -104,7 +104,7 @@ function describeIssue(issue: Issue, raw: unknown, origin: ConfigOrigin): string
   return `${at}: expected ${issue.message}, found ${describeValue(value)}.${remedy}`;
 }
 
-/** Merges `top` over `base`: mappings key by key, to the depth of a block; anything else is replaced. */
+/** Merges `top` over `base`: mappings key by key, at most `depth` levels down; anything else is replaced. */
 function overlay(base: unknown, top: unknown, depth = 3): unknown {
   if (depth === 0 || !isMapping(base) || !isMapping(top)) return top;
   const merged = Object.entries(top).map(([key, value]) => {

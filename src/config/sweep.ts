@@ -11,7 +11,7 @@ import { writeValue } from "./yaml.ts";
 
 /** One value of a swept key. */
 export type Choice = {
-  /** `optimizer.lr` */
+  /** The swept key, for example `optimizer.lr`. */
   key: string;
   value: unknown;
   /** Its index in the list, from 0. */
@@ -26,7 +26,7 @@ export type Variant = { raw: Record<string, unknown>; choices: readonly Choice[]
 /** Keys that a sweep sets itself or shares between runs: a list there is an error. */
 export const NEVER_SWEPT: readonly string[] = ["name", "output.dir"];
 
-/** Nesting depth of lists in a value, the least over its entries. */
+/** Nesting depth of lists in a value: 0 if it is not a list, else 1 more than the smallest depth of its entries. */
 function depthOf(value: unknown): number {
   if (!Array.isArray(value)) return 0;
   return 1 + (value.length === 0 ? 0 : minimum(value.map(depthOf)));
@@ -36,7 +36,7 @@ type AnyKey = Keys[string];
 
 const isList = (key: AnyKey): boolean => "entries" in key || "list" in key || "pair" in key;
 
-/** The definition of an entry of a list or of a key of a mapping; a mapping may be short for a list of one. */
+/** The definition of an entry of a list, or of key `name` of a mapping; a mapping may be short for a list of one. */
 function childOf(key: AnyKey, name: string, ofList: boolean): AnyKey | undefined {
   if (ofList) {
     return "entries" in key
@@ -73,8 +73,8 @@ function firstSweep(
  * Yields the variants of a raw configuration: the cartesian product of its sweeps, in which the first key of the file changes
  * slowest. Without sweeps it yields one variant without choices.
  *
- * @param place of the configuration, for error messages
- * @throws {UserError} if a value is listed twice
+ * @param place the configuration's path, for error messages
+ * @throws {UserError} if a sweep lists a value twice
  */
 export function* variantsOf(
   raw: Record<string, unknown>,
@@ -114,7 +114,7 @@ export function shortKeys(keys: readonly string[]): Map<string, string> {
   }));
 }
 
-/** A value as part of a file name: numbers and words unchanged, lists joined, mappings as their number in the sweep. */
+/** A value as part of a file name: numbers and words unchanged, lists joined, mappings as their index in the sweep, from 1. */
 export function valueLabel({ value, index }: Choice): string {
   if (isMapping(value)) return String(index + 1);
   const text = Array.isArray(value) ? value.map((entry) => writeValue(entry)).join(",") : String(value);

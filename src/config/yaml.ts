@@ -1,5 +1,5 @@
-// Reads and writes YAML. Only this file uses the parser, so that its errors become one line with a place and replacing it
-// changes one file.
+// Reads and writes YAML. Only this file uses the parser: it reduces the parser's errors to one line with a place, and another
+// parser would change only this file.
 
 import { UserError } from "../base/errors.ts";
 import { CORE_SCHEMA, dump, load, loadAll, mergeTag, YAMLException } from "../std/js_yaml.ts";
@@ -9,7 +9,7 @@ import type { Config } from "./schema.ts";
 /** YAML 1.2 with the merge keys (`<<`) of 1.1, which most parsers support. */
 const schema = CORE_SCHEMA.withTags(mergeTag);
 
-/** Most values in a text with all aliases expanded; the largest configuration of a run has some hundreds. */
+/** Maximum number of values in a text after aliases are expanded; a run's configuration has at most some hundreds. */
 const MAX_VALUES = 100_000;
 
 /** The reason why a parsed value is not a finite tree of reasonable size, or undefined. */
@@ -35,7 +35,7 @@ function aliasFault(root: unknown): string | undefined {
   return faultIn(root);
 }
 
-/** A root key that starts with a dot, with the text below it, in block style. */
+/** Matches a root key that starts with a dot, and its value in block style. */
 const HOLDER = /^(["']?)(\.[^\s:"']*)\1[ \t]*:(?=\s|$).*(?:\n(?:[ \t#-].*)?)*/gm;
 
 /** The first root key that starts with a dot and holds no anchor: it has no effect, so its dot is probably a mistake. */
@@ -43,7 +43,7 @@ function idleHolder(text: string): string | undefined {
   return [...text.matchAll(HOLDER)].find(([block]) => !/(^|[\s[{,:])&[^\s,[\]{}]/.test(block))?.[2];
 }
 
-/** Decodes a file's bytes. */
+/** Decodes a file's bytes as UTF-8. */
 function textOf(bytes: Uint8Array, place: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
@@ -58,8 +58,8 @@ function textOf(bytes: Uint8Array, place: string): string {
  *
  * @param source YAML 1.2, one document; a file's bytes are UTF-8
  * @param place the file's path, for error messages
- * @throws {UserError} if it is not UTF-8 or not YAML (`place:line:column`), holds several documents or no mapping, such a key
- *   holds no anchor, an alias is inside its own value, or nested aliases expand to too many values
+ * @throws {UserError} if it is not UTF-8 or not YAML (`place:line:column`), holds several documents or no mapping, a root key
+ *   with a leading dot holds no anchor, an alias is inside its own value, or aliases expand to too many values
  *
  * @example
  * ```ts
@@ -123,8 +123,8 @@ function quoteIndicators(plain: string): string {
 
 /**
  * Parses the value of an override: a list or mapping as a YAML flow collection, a quoted text, a number, true, false or null;
- * anything else is taken literally as text, without need for quotes. An empty value is null, as in YAML. The plain texts of a
- * list or mapping follow the same rule.
+ * anything else is taken literally as text, without need for quotes. An empty value is null, as in YAML. The
+ * same holds for entries of a list or mapping that are written without quotes.
  *
  * @throws what the parser throws, for an unclosed list, mapping or quote
  */
@@ -140,7 +140,7 @@ export function parseValue(written: string): unknown {
   return value === null || typeof value === "number" || typeof value === "boolean" ? value : written;
 }
 
-/** Writes a value on one line that {@link parseValue} reads back. */
+/** Writes a value on one line; {@link parseValue} reads it back. */
 export function writeValue(value: unknown): string {
   // The dumper writes 1e-7 as "1.e-7".
   if (typeof value === "number" && load(String(value)) === value) return String(value);

@@ -7,7 +7,7 @@ import type { ForwardHooks } from "./hook_types.ts";
 import { type BlockConfig, METHODS, MODEL_KEYS, type ModelConfig } from "./model_keys.ts";
 import type { PositionOptions } from "./position_scheme.ts";
 
-/** Backward pass of a linear layer: through its weights (bp), through fixed random weights (fa), or from the logits (dfa). */
+/** Backward pass of a linear layer: through its weights (bp), through fixed random weights (fa), or from the logits (dfa, see METHODS). */
 export type Method = BlockConfig["mlp"]["method"];
 
 /** Name of a normalisation layer. */
@@ -37,25 +37,25 @@ export interface ModifierSizes {
  * @category Models
  */
 export interface UserModifier {
-  /** Learned tables by name: shape and initial value of every entry. */
+  /** Returns the learned tables by name: the shape of each, and the initial value `start` of all its entries. */
   tables?(sizes: ModifierSizes): Readonly<Record<string, { shape: readonly number[]; start: number }>>;
-  /** The modifier, given the learned tables. */
+  /** Returns the score modifier, given the learned tables as tensors. */
   modifier(tables: Readonly<Record<string, Tensor>>, sizes: ModifierSizes): ScoreModifier;
 }
 
 /** Where a user's modifier is: a TypeScript file and the name of the export. */
 export type ModifierSource = Readonly<NonNullable<BlockConfig["attention"]["modifier"]>>;
 
-/** The attention layer of a block: see {@link MODEL_KEYS}. */
+/** The options of a block's attention layer; {@link MODEL_KEYS} documents them. */
 export interface AttentionLayer extends Readonly<Omit<BlockConfig["attention"], "modifier">> {
-  /** A user's score modifier. */
+  /** A user's score modifier, or the file that exports it; null: none. */
   readonly modifier: ModifierSource | UserModifier | null;
 }
 
-/** The feed-forward layer of a block: see {@link MODEL_KEYS}. */
+/** The options of a block's feed-forward layer; {@link MODEL_KEYS} documents them. */
 export type Mlp = Readonly<BlockConfig["mlp"]>;
 
-/** The options of one block, all set: see {@link MODEL_KEYS}. */
+/** The options of one block, none omitted; {@link MODEL_KEYS} documents them. */
 export interface Block extends Readonly<Omit<BlockConfig, "attention" | "mlp">> {
   /** Its attention. */
   readonly attention: AttentionLayer;
@@ -82,9 +82,9 @@ export interface Architecture extends
   > {
   /** Vocabulary size, V. */
   readonly vocabulary: number;
-  /** Whether LayerNorm has a bias. Default: null, as `bias` for linear layers. */
+  /** Whether LayerNorm has a bias. Default: null, the value of `bias`. */
   readonly norm_bias?: boolean | null;
-  /** Backward pass of the output head. Default: null, the first method of a block that is not bp. */
+  /** Backward pass of the output head. Default: null, the first method in the blocks that is not bp, or bp if all are. */
   readonly head?: Readonly<ModelConfig["head"]>;
   /** Initialisation of the matrices (see `decoderParameters`). */
   readonly init: Readonly<
@@ -122,7 +122,7 @@ export function blocksOf(architecture: Architecture): Block[] {
   return Array.from({ length: architecture.layers }, (_, n) => blockOf(architecture, n));
 }
 
-/** Backward pass of the output head: `head.method`, else the first method of a block that is not exact. */
+/** Backward pass of the output head: `head.method`, else the first method in the blocks that is not exact, else bp. */
 export function headMethod(
   { head, block, blocks = [] }: Pick<Architecture, "head" | "block" | "blocks">,
 ): Method {

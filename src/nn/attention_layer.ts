@@ -26,21 +26,21 @@ import { userModifier } from "./user_modifier.ts";
 
 const [SCORE, J] = ["score", "j"].map(variable);
 
-/** Appends learned `rows` [E, HKV d] to the positions of x [B, S, HKV, d]. */
+/** Appends E learned keys or values, `rows` [E, HKV d], to x [B, S, HKV, d]; returns [B, S + E, HKV, d]. */
 export function withExtraKeys(x: Tensor, rows: Tensor): Tensor {
   const [B, S, HKV, d] = x.shape;
   return reshape(append(reshape(x, [B, S, HKV * d]), rows), [B, S + rows.shape[0], HKV, d]);
 }
 
-/** The learned tables of a block's user modifier, by the names that it declares. */
+/** The learned tables that a block's user modifier declares, by name. */
 function tablesOf(user: UserModifier, path: string, { architecture: a, parameters }: Forward, block: number) {
   const names = Object.keys(user.tables?.({ heads: a.heads, context: a.context, block }) ?? {});
   return Object.fromEntries(names.map((name) => [name, parameters[`${path}.modifier.${name}`]]));
 }
 
 /**
- * The score modifier of a layer: softcap, positions (ALiBi), the user's modifier, `score`, temperature, bias, hooks, in this
- * order. Modifiers that depend on positions skip learned keys, which have none.
+ * The score modifier of a layer: softcap, positions (ALiBi), the user's modifier, the expression `score`, temperature, bias and
+ * hooks, applied in this order. Learned keys have no position, so modifiers that may read positions leave their scores unchanged.
  */
 function scoreOf(
   layer: AttentionLayer,
@@ -77,7 +77,8 @@ function scoreOf(
 }
 
 /**
- * Which keys a query sees: those up to its position, within the last `window` and where `mask` allows, and all learned ones.
+ * The options of `attention` by which a query sees all learned keys, and of the keys up to its position those among the last
+ * `window` for which `mask` is nonzero.
  */
 function visibleOf(layer: AttentionLayer, keys: number, cache?: KeyCache) {
   const { window, extra_keys: extra } = layer;
@@ -90,7 +91,7 @@ function visibleOf(layer: AttentionLayer, keys: number, cache?: KeyCache) {
 }
 
 /**
- * Attention of block n without its output projection: z [B, T, heads * dv], from the normalised x [B, T, D].
+ * Attention of block n without its output projection: z [B, T, heads * dv], from the branch's input x [B, T, D].
  *
  * @param rotate applies rotary positions to queries and keys
  */

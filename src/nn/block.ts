@@ -1,4 +1,4 @@
-// One block: two branches that add to the residual stream, each with a norm before, after, or both.
+// One block: two branches, attention and MLP, that add to the residual stream, each with norms as its `norm_order` says.
 import { add, multiply } from "../../kernels/elementwise/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 import { attentionValues } from "./attention_layer.ts";
@@ -14,15 +14,16 @@ interface Branch {
   readonly path: string;
   /** Name of the matrix that writes into the residual stream, after the prefix. */
   readonly matrix: string;
-  /** Its number in the names of its norms and LayerScale: `ln1`, `ls1`. */
+  /** The digit in the names of its norms and LayerScale, for example `ln1` and `ls1`. */
   readonly number: 1 | 2;
+  /** Whether its output has a LayerScale. */
   readonly scaled: boolean;
   readonly method: Method;
-  /** Computes the input of that matrix from the normalised residual stream. */
+  /** Computes the input of that matrix from the residual stream, which is normalised first except in norm order post. */
   values(x: Tensor): Tensor;
 }
 
-/** x + branch, with the taps `PATH.proj` and `PATH_out`. */
+/** Returns x plus the branch's output; y is the input of the branch's last matrix. Its taps are `PATH.proj` and `PATH_out`. */
 function addBranch(n: number, block: Block, branch: Branch, x: Tensor, y: Tensor, forward: Forward): Tensor {
   const { taps, parameters } = forward;
   const { path, number, method } = branch;
@@ -36,7 +37,7 @@ function addBranch(n: number, block: Block, branch: Branch, x: Tensor, y: Tensor
   if (!unfused) return forward.project(name, y, { addend: x, method, residual: true });
   let out = taps.tap(`${path}.proj`, forward.project(name, y, { method, residual: true }));
   if (direct) {
-    // Replaces the stream's gradient, as if only the head were between this layer and the loss.
+    // Replaces the gradient from the residual stream by dL/dlogits times a fixed random matrix (see METHODS).
     const { vocabulary, dim } = forward.architecture;
     out = forward.direct(`${name} output`, out, matrixStd(forward.architecture, [vocabulary, dim]));
   }

@@ -1,5 +1,5 @@
 // The KV cache: keys and values of earlier positions stay on the device, so that a pass computes only its new positions.
-// Two inputs give the position of a pass, so that one program serves every length.
+// The positions of a pass are inputs of its program, so that one program serves every length.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { cacheRows } from "../../kernels/cache_rows/op.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
@@ -17,18 +17,18 @@ export interface KeyCache {
   readonly start: Tensor;
   /** The states that hold the keys and values appended so far, [B, S, C] each. */
   readonly states: readonly Tensor[];
-  /** Writes keys or values [B, T, HKV, d] into the cache called `name`; returns all of it, [B, S, HKV, d]. */
+  /** Writes keys or values [B, T, HKV, d] into the cache called `name`; returns the whole cache, [B, S, HKV, d]. */
   append(name: string, x: Tensor): Tensor;
 }
 
 /**
- * A cache for passes over `count` new positions; all passes over the same number of rows share its states on the device. A
+ * A cache for passes over `count` new positions; caches with the same `rows` and `length` share their states on the device. A
  * position sees only itself and earlier positions, so rows may be at different positions, and entries past a row's end are
  * never read before they are written.
  *
- * @param rows B
- * @param count T
- * @param length S
+ * @param rows number of rows, B
+ * @param count new positions per row, T
+ * @param length capacity in positions per row, S
  */
 export function keyCache(rows: number, count: number, length: number): KeyCache {
   const states: Tensor[] = [];
@@ -49,7 +49,7 @@ export function keyCache(rows: number, count: number, length: number): KeyCache 
   };
 }
 
-/** Turns a modifier or mask over a query's index in its pass into one over its position: i becomes start_b + i. */
+/** Replaces i in a modifier or mask, the query's index in the pass, by start_b + i, the query's position in its row. */
 export function atPositions({ expression, tables }: ScoreModifier, { start }: KeyCache): ScoreModifier {
   if (!variablesOf(expression).has("i")) return { expression, tables };
   const position = plus(variable("i"), lookup("cache_start", start.shape, variable("b")));

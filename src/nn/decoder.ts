@@ -19,7 +19,7 @@ export type { Architecture } from "./architecture.ts";
 export type { ForwardOptions, Taps } from "./forward.ts";
 export { decoderParameters, type Parameter, parameterCount, type Parameters } from "./parameters.ts";
 
-/** Adds position embeddings [T, D] to x [B, T, D], where the model has them. */
+/** Adds position embeddings [T, D] to x [B, T, D], if the model has them. */
 function addPositions(forward: Forward, x: Tensor): Tensor {
   const { architecture: { positions, dim }, taps, cache } = forward;
   const [B, T] = x.shape;
@@ -41,13 +41,13 @@ export function unembed({ architecture, parameters, taps, norm }: Forward, x: Te
 
 /**
  * A decoder: logits = norm(x_L) W_head^T, where x_0 = embed(ids) + positions and each block adds attention and then an
- * MLP to the stream: x += attention(norm(x)), x += mlp(norm(x)), or with its norms in another order. It is causal: the logits
+ * MLP to the stream: x += attention(norm(x)), x += mlp(norm(x)), or with norms in another order. It is causal: the logits
  * of a position depend only on its token and those before it.
  *
  * @param architecture sizes and options
  * @param parameters tensors by the names in `decoderParameters`
  * @param ids token ids, u32 [B, T]; with learned positions T is at most the context length
- * @returns logits, [B, T, V]; [B, W, V] where `logitRows` selects W positions per row
+ * @returns logits, [B, T, V]; [B, W, V] if `logitRows` selects W positions per row
  *
  * @example
  * ```ts

@@ -6,7 +6,7 @@ import { randomNormal } from "../../kernels/random/op.ts";
 import { reshape, type ViewAttrs, viewOp } from "../graph/structure.ts";
 import { apply, type Op, sizeOf, type Tensor } from "../graph/tensor.ts";
 
-/** Holds the error of the output once the backward pass has computed it. */
+/** Holds the gradient of the logits once the backward pass has computed it. */
 export interface OutputError {
   /** e = dL/dlogits, [N, V]. */
   error?: Tensor;
@@ -16,7 +16,7 @@ export interface OutputError {
 export interface Feedback {
   /** Seeds the random numbers: the same name and shape give the same matrix. */
   readonly name: string;
-  /** Standard deviation of its values. With that of the weight it replaces, errors keep their scale. */
+  /** Standard deviation of its values. If it equals that of the replaced weight, errors keep their scale. */
   readonly std: number;
 }
 
@@ -73,7 +73,7 @@ interface DirectAttrs extends ViewAttrs {
   readonly output: OutputError;
 }
 
-/** A view whose gradient is the output's error through a fixed random matrix; it ignores the incoming gradient. */
+/** A view whose backward pass ignores the incoming gradient and returns dL/dlogits times a fixed random matrix. */
 const directOp: Op<DirectAttrs> = {
   ...(viewOp as Op<DirectAttrs>),
   vjp(node) {
@@ -91,7 +91,7 @@ const directOp: Op<DirectAttrs> = {
  * The identity, with the gradient of direct feedback alignment (Nøkland 2016): dL/dx = e B, with e = dL/dlogits [N, V]
  * and a fixed random B [V, D], instead of the gradient from the layers above.
  *
- * @param x [..., D], N rows in all
+ * @param x [..., D]; the product of its other dimensions is N
  */
 export function directError(x: Tensor, feedback: Feedback, output: OutputError): Tensor {
   return apply(directOp, [x], { offset: 0, shape: x.shape, feedback, output })[0];
@@ -108,7 +108,7 @@ const errorOp: Op<ViewAttrs & { output: OutputError }> = {
   },
 };
 
-/** The identity; the backward pass stores its gradient in `output.error` for the layers below. */
+/** The identity; the backward pass stores the gradient of the logits in `output.error` for the layers below. */
 export function keepError(logits: Tensor, output: OutputError): Tensor {
   return apply(errorOp, [logits], { offset: 0, shape: logits.shape, output })[0];
 }

@@ -19,7 +19,7 @@ export interface Taps {
   wants(name: string): boolean;
   /** Returns the tensor to use instead of the tensor of this name. */
   tap(name: string, x: Tensor): Tensor;
-  /** Called with the output of each attention, before hooks change it: `blocks.0.attn`, [B, T, H, dv]. */
+  /** Called with each attention's name, for example `blocks.0.attn`, and its output z [B, T, H, dv] before hooks change it. */
   onAttention?(name: string, z: Tensor): void;
 }
 
@@ -33,12 +33,13 @@ export interface ForwardOptions {
   readonly step?: Tensor;
   /** KV cache of earlier positions, which the ids continue (see `keyCache`). */
   readonly cache?: KeyCache;
-  /** Positions whose logits to compute, W per row, u32 [B W], as flat indices b T + t in row order. */
+  /** Positions whose logits are computed, W per row, as flat indices b T + t in row order, u32 [B W]. Default: all. */
   readonly logitRows?: Tensor;
 }
 
 /** Options of `project`. */
 export interface ProjectOptions extends Omit<MatmulOptions, "bias"> {
+  /** Backward pass of the layer. Default: bp. */
   readonly method?: Method;
   /** Whether the matrix writes into the residual stream. */
   readonly residual?: boolean;
@@ -48,7 +49,7 @@ export interface ProjectOptions extends Omit<MatmulOptions, "bias"> {
 export interface Forward {
   readonly architecture: Architecture;
   readonly parameters: Parameters;
-  /** User hooks run first, then observers. */
+  /** Apply the user's hooks first, then the observers of `ForwardOptions.taps`. */
   readonly taps: Taps;
   /** The hooks of a user's file. */
   readonly hooks: ActiveHooks;
@@ -64,9 +65,9 @@ export interface Forward {
   direct(name: string, x: Tensor, std: number): Tensor;
   /** Dropout with probability p; each call has an independent mask. */
   drop(x: Tensor, p: number): Tensor;
-  /** Options of dropout of the attention weights, which the attention kernel applies; undefined: no dropout. */
+  /** Options of the dropout that the attention kernel applies to its weights; undefined: no dropout. */
   patternDropout(p: number): { p: number; site: number; seed: Tensor } | undefined;
-  /** Whether dropout with probability p has an effect. */
+  /** Whether dropout with probability p is applied: p is above 0, and the pass has a seed. */
   drops(p: number): boolean;
 }
 

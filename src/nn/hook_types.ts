@@ -25,7 +25,7 @@ export interface HookContext {
   readonly keys: Readonly<Record<string, HookValue>>;
 }
 
-/** Returns the tensor to use instead of a tapped tensor, of the same shape. */
+/** Takes a tapped tensor and returns the tensor to use in its place, of the same shape and type. */
 export type TapHook = (x: Tensor, context: HookContext) => Tensor;
 
 /** Takes a block's attention score as an expression and returns the score modifier to apply (see `modifier`). */

@@ -1,5 +1,5 @@
-// Hooks of a user's file: they replace tensors by tap name, and attention scores, while the graph is built, so that the
-// backward pass changes with the forward pass.
+// Hooks of a user's file: while the graph is built they replace tapped tensors and attention scores, so that the backward pass
+// changes with the forward pass.
 import type { ScoreModifier } from "../../kernels/attention/modifier.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import { elementwise } from "../../kernels/elementwise/op.ts";
@@ -25,7 +25,7 @@ export const stepState = (): Tensor => state(STEP_STATE, [1]);
 export interface ActiveHooks {
   /** Whether a hook matches the tensor of this name. */
   wants(name: string): boolean;
-  /** Applies the hooks of this name to x. */
+  /** Applies the hooks that match this name to x, in order. */
   tap(name: string, x: Tensor): Tensor;
   /** The score modifiers of a block's hooks, in order. */
   scores(layer: number): ScoreModifier[];
@@ -50,7 +50,7 @@ export function activeHooks(
   if (!hooks) return NONE;
   const { file, taps = {}, scores = {}, keys } = hooks;
   const matched = new Set<string>();
-  /** Names that hooks may match. */
+  /** Names of the taps so far, to suggest one for a glob that matches none. */
   const seen = { taps: new Set<string>(), scores: new Set<string>() };
   let stepTensor: Tensor | undefined;
   const contextOf = (name: string): HookContext => ({
@@ -104,11 +104,11 @@ export function activeHooks(
 }
 
 /**
- * Which samples contain a token: 1 where row b of the ids contains it, else 0.
+ * Whether each row of ids contains a token: 1 if it does, else 0.
  *
  * @param tokens ids, u32 [B, T]
- * @param id the token
- * @param vocabulary number of ids, V
+ * @param id id of the token
+ * @param vocabulary vocabulary size, V
  * @returns f32 [B]
  *
  * @example

@@ -7,8 +7,8 @@ import type { Forward } from "./forward.ts";
 import { METHODS } from "./model_keys.ts";
 
 /**
- * The hidden activations of block n's MLP, [B, T, F], from the normalised x [B, T, D]. The tap `mlp.pre` is before the
- * activation, `mlp.post` after it (and after the product, where the MLP is gated).
+ * The hidden activations of block n's MLP, [B, T, F], from the branch's input x [B, T, D]. The tap `mlp.pre` is before the
+ * activation, `mlp.post` after it (if the MLP is gated, after the product with the second projection).
  */
 export function mlpValues(n: number, x: Tensor, forward: Forward): Tensor {
   const { taps } = forward;

@@ -9,7 +9,7 @@ import { POSITIONS } from "./positions.ts";
 /**
  * Backward passes of a linear layer y = x W^T + b. In each, dW = dy^T x and db = sum dy.
  * - bp, backpropagation: dx = dy W.
- * - fa, feedback alignment: dx = dy B, with B fixed, random and of W's shape. The output head is a layer too (`model.head.method`).
+ * - fa, feedback alignment: dx = dy B, with B fixed, random and of W's shape, also in the output head (`model.head.method`).
  * - dfa, direct feedback alignment: dx = e B with e = dL/dlogits and B [V, in], fixed and random; the matrices that write into
  *   the residual stream (wo, mlp.proj) also use dy = e B', B' [V, out]. So no weight of a block sees the stream's gradient,
  *   which reaches only norms, scales and embeddings.
@@ -22,7 +22,7 @@ export const METHODS = {
   dfa: { exact: false, direct: true },
 };
 
-/** What is normalised around a branch f of a block: its input, its output, or the sum x + f(x). Hybrid is Apple's and Gemma 2's. */
+/** What is normalised around a branch f of a block: its input, its output, or the sum x + f(x). Gemma 2 and Apple use hybrid. */
 export const NORM_ORDERS = {
   pre: { input: true, output: false, sum: false },
   post: { input: false, output: false, sum: true },

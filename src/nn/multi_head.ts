@@ -15,7 +15,7 @@ export interface MultiHeadOptions extends Omit<AttentionOptions, "extra"> {
   readonly heads: number;
   /** Key and value heads, a divisor of `heads`. Default: `heads`. */
   readonly kvHeads?: number;
-  /** Keys that are not padding: f32 [B, S], 0 for padding (the inverse of torch's key_padding_mask). */
+  /** Whether each key is visible, f32 [B, S]: 0 for padding, else 1 (the inverse of torch's key_padding_mask). */
   readonly keyPadding?: Tensor;
 }
 
@@ -138,7 +138,7 @@ export interface HostTensor {
 
 /**
  * The parameters of a torch.nn.MultiheadAttention under the names of `multiHeadAttention`: `in_proj_weight` [3 D, D] is
- * split into wq, wk and wv (or they are `q_proj_weight`, `k_proj_weight`, `v_proj_weight`), `in_proj_bias` likewise,
+ * split into wq, wk and wv (unless torch has `q_proj_weight`, `k_proj_weight`, `v_proj_weight`), `in_proj_bias` likewise,
  * `out_proj` is wo, `bias_k` and `bias_v` are extra_k and extra_v.
  *
  * @throws {UserError} if `out_proj.weight` or the weights of the projections are missing

@@ -7,7 +7,7 @@ import { NORMS } from "./norms.ts";
 import { POSITIONS } from "./positions.ts";
 import { userModifier } from "./user_modifier.ts";
 
-/** Initial distribution of a matrix: normal, truncated at two standard deviations, or uniform of the same deviation. */
+/** Initial distribution of a matrix: normal, normal redrawn beyond two standard deviations, or uniform with the same std. */
 export type Distribution = "normal" | "truncated_normal" | "uniform";
 
 /** A parameter and its initial values: random with the given mean and std, or all equal to the mean if std is 0. */
@@ -54,7 +54,7 @@ function makers(architecture: Architecture) {
   return {
     vector,
     matrix,
-    /** A matrix and, where the model has biases, its bias. */
+    /** A matrix and, if the model has biases, its bias. */
     layer: (name: string, shape: readonly [number, number], residual = false): Parameter[] => [
       matrix(name, shape, residual),
       ...(bias ? [vector(`${name}.bias`, shape[0], 0)] : []),
@@ -109,7 +109,7 @@ function mlpParameters(a: Architecture, n: number, make: Makers): Parameter[] {
   ];
 }
 
-/** The parameters of a branch, with its norms and scale. */
+/** The parameters of a branch, with those of its norms and LayerScale. */
 function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Makers): Parameter[] {
   const { norm_order, norm, attention, mlp } = blockOf(a, n);
   const path = `blocks.${n}`;
@@ -124,7 +124,7 @@ function branchParameters(a: Architecture, n: number, branch: 1 | 2, make: Maker
 
 /**
  * The parameters of a decoder, in order: embeddings, blocks, final norm, and the output head if it is not tied.
- * `init.name` initialises matrices: normal(0, std), the same redrawn beyond two standard deviations, or Xavier uniform
+ * `init.name` initialises matrices: normal(0, std), normal redrawn beyond two standard deviations, or Xavier uniform
  * within +-sqrt(6 / (out + in)) (Glorot and Bengio 2010); with `scaled_residual`, those that write into the residual stream
  * are divided by sqrt(2 layers) (Radford et al. 2019). Norms start at 1, biases at 0; LayerScale, learned temperatures and
  * biases, and a modifier's tables start at the values documented for their options. Nothing is allocated.

@@ -15,10 +15,10 @@ const ROPE = {
   rotary_dim: { least: 2, default: null, doc: "Rotated channels per head, even; null: all." },
 } as const satisfies Keys;
 
-/** The keys of each position scheme that has any: a section of `model` with the scheme's name. */
+/** The sections of `model` that hold the keys of a position scheme, by the scheme's name. */
 export const POSITION_SECTIONS = { rope: { keys: ROPE, doc: "Rotary positions." } } as const satisfies Keys;
 
-/** The keys of schemes; omitted keys take their defaults. */
+/** Options of position schemes, by the scheme's name; omitted ones take their defaults. */
 export type PositionOptions = {
   readonly [Name in keyof typeof POSITION_SECTIONS]?: Readonly<
     Partial<KeyValues<typeof POSITION_SECTIONS[Name]["keys"]>>
@@ -44,12 +44,12 @@ interface Pass {
 export interface PositionScheme {
   /** Shapes of its learned matrices by name, without `.weight`. */
   matrices?(sizes: Sizes): Readonly<Record<string, readonly number[]>>;
-  /** Position embeddings to add to the token embeddings, [T or more, D]: row t is for position t. */
+  /** Position embeddings to add to the token embeddings, [at least T, D]; row t is for position t. */
   rows?(pass: Pass, T: number): Tensor;
   /** Returns the function that rotates queries and keys [B, T, H, d]. */
   rotation?(pass: Pass, T: number): (x: Tensor) => Tensor;
   /** Returns its score modifier. */
   score?(pass: Pass): ScoreModifier;
-  /** Returns a setting that it does not support, if any: the key below `model`, and the rest of the error message. */
+  /** Returns the first unsupported setting, if any: its key relative to `model`, and the message that follows the key. */
   conflict?(sizes: Sizes): { key: string; message: string } | undefined;
 }

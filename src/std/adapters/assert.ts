@@ -108,7 +108,7 @@ export function assertNotStrictEquals<T>(actual: T, expected: T, msg?: string): 
   check(!Object.is(actual, expected), `Expected "actual" to not be strictly equal to: ${show(actual)}`, msg);
 }
 
-/** Throws at null and undefined. */
+/** Throws if a value is null or undefined. */
 export function assertExists<T>(actual: T, msg?: string): asserts actual is NonNullable<T> {
   check(
     actual !== undefined && actual !== null,
@@ -131,22 +131,22 @@ export function assertAlmostEquals(actual: number, expected: number, tolerance?:
   check(delta <= limit, `${what}: delta "${digits(delta)}" is greater than "${digits(limit)}"`, msg);
 }
 
-/** Throws if a text does not contain another. */
+/** Throws if a text does not contain another text. */
 export function assertStringIncludes(actual: string, expected: string, msg?: string): void {
   check(actual.includes(expected), `Expected actual: "${actual}" to contain: "${expected}"`, msg);
 }
 
-/** Throws if a text does not match. */
+/** Throws if a text does not match a regular expression. */
 export function assertMatch(actual: string, expected: RegExp, msg?: string): void {
   check(expected.test(actual), `Expected actual: "${actual}" to match: "${expected}"`, msg);
 }
 
-/** Throws if a text matches. */
+/** Throws if a text matches a regular expression. */
 export function assertNotMatch(actual: string, expected: RegExp, msg?: string): void {
   check(!expected.test(actual), `Expected actual: "${actual}" to not match: "${expected}"`, msg);
 }
 
-/** Throws if an error is not of a class, or its message does not contain a text or match. */
+/** Throws if a value is not an error of a class, or its message does not contain a text or match a regular expression. */
 export function assertIsError<E extends Error = Error>(
   error: unknown,
   ErrorClass?: ErrorClass<E>,
@@ -190,9 +190,9 @@ function checkThrown<E extends Error>(
   assertIsError(error, classOrMsg, rest[0], rest[1]);
 }
 
-/** Throws if a function does not throw, and returns what it throws. */
+/** Returns what a function throws; throws if the function does not. */
 export function assertThrows(fn: () => unknown, msg?: string): unknown;
-/** Throws if a function does not throw an error of a class, whose message contains a text, and returns that error. */
+/** Returns the error that a function throws; throws if that is not of a class with a message that contains a text. */
 export function assertThrows<E extends Error = Error>(
   fn: () => unknown,
   ErrorClass: ErrorClass<E>,
@@ -215,9 +215,9 @@ export function assertThrows<E extends Error>(
   );
 }
 
-/** Throws if a promise does not reject, and returns what it rejects with. */
+/** Returns what a promise rejects with; throws if the promise does not reject. */
 export function assertRejects(fn: () => PromiseLike<unknown>, msg?: string): Promise<unknown>;
-/** Throws if a promise does not reject with an error of a class, whose message contains a text, and returns that error. */
+/** Returns the error that a promise rejects with; throws if that is not of a class with a message that contains a text. */
 export function assertRejects<E extends Error = Error>(
   fn: () => PromiseLike<unknown>,
   ErrorClass: ErrorClass<E>,

@@ -12,7 +12,7 @@ export interface ParseOptions<
 > {
   /** Flags, false by default; true: every `--name` without `=` is a flag. */
   boolean?: boolean | Names<Booleans>;
-  /** Options whose values remain strings; `_` for the positionals. */
+  /** Options whose values remain strings; the name `_` stands for the positionals. */
   string?: Names<Strings>;
   /** Options whose values are collected in a list. */
   collect?: Names<Collected>;

@@ -87,7 +87,7 @@ export function parse(
   throw new SyntaxError("Found more than 1 document in the stream: expected a single document");
 }
 
-/** Throws at undefined, which js-yaml leaves out. */
+/** Throws if a value contains undefined, which js-yaml would leave out. */
 function refuseUndefined(value: unknown, above: ReadonlySet<unknown>): void {
   if (value === undefined) throw new TypeError("Cannot stringify undefined");
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || above.has(value)) return;
@@ -98,7 +98,7 @@ function refuseUndefined(value: unknown, above: ReadonlySet<unknown>): void {
 /**
  * Converts a value to YAML.
  *
- * @throws TypeError at values that YAML cannot represent: undefined, functions
+ * @throws TypeError if the value contains undefined or a function, which YAML cannot represent
  *
  * @example
  * ```ts
