@@ -5,9 +5,9 @@ import { type RandomStream, randomStream } from "../base/random.ts";
 import type { DenseTensor, OracleOptions } from "./oracle.ts";
 
 /**
- * A score modifier of a case that tests edge cases. "hides": -Infinity where j < table[i], table [T]; at least one row is
- * all hidden. "looks up": adds entry (r, j - i) of table [2, 3], one of which is -Infinity, r = 0 where i = 1 (its index is
- * 0/0), else 1: indices out of range read the nearest entry, and NaN the first.
+ * A score modifier for edge cases. "hides": the score is -Infinity if j < table[i], with a table [T]; at least one row has
+ * no visible key. "looks up": adds entry (r, j - i) of a table [2, 3], one entry of which is -Infinity. r is 1, or 0 if
+ * i = 1, because the index is then 0/0 (NaN), which reads the first entry. An index out of range reads the nearest entry.
  */
 export interface CaseModifier {
   /** Its kind. */
@@ -18,9 +18,9 @@ export interface CaseModifier {
 
 /** One case: inputs, the upstream gradient, and the options. */
 export interface AttentionCase {
-  /** Its number, from 0. */
+  /** Index of the case, from 0. */
   readonly index: number;
-  /** The seed of its set of cases. */
+  /** The seed from which it was generated, together with `index`. */
   readonly seed: number;
   /** [B, T, H, d] */
   readonly q: DenseTensor;
@@ -30,7 +30,7 @@ export interface AttentionCase {
   readonly v: DenseTensor;
   /** Upstream gradient dL/dz, [B, T, H, dv]. */
   readonly dz: DenseTensor;
-  /** 1: attend, [B, H, T, S] where B and H may be 1; undefined if every key is visible. */
+  /** [B, H, T, S], where B and H may be 1: 1 if the query sees the key, else 0; undefined if every key is visible. */
   readonly mask: DenseTensor | undefined;
   /** Factor of the scores. */
   readonly scale: number;
@@ -48,11 +48,11 @@ export type CaseMask = typeof CASE_MASKS[number];
 
 /** Options of `attentionCase`. */
 export interface AttentionCaseOptions {
-  /** Default: 1. */
+  /** Seed of the cases. Default: 1. */
   readonly seed?: number;
-  /** Default: softmax. */
+  /** The activation of every case. Default: softmax. */
   readonly activation?: AttentionCase["activation"];
-  /** The mask of every case. Default: every kind. */
+  /** The mask of every case. Default: all kinds occur. */
   readonly mask?: CaseMask;
   /** Whether every fourth case has a score modifier. Default: false. */
   readonly modifiers?: boolean;

@@ -29,7 +29,7 @@ export interface AttentionFound {
 export interface AttentionImplementation {
   /** Its name in reports. */
   readonly name: string;
-  /** Whether it supports score modifiers: then some of its cases have one. */
+  /** Whether it supports score modifiers; if so, some of its cases have one. Default: false. */
   readonly modifiers?: boolean;
   /** Computes a case; an error is reported as a failure of the case. */
   run(given: AttentionCase): Promise<AttentionFound>;
@@ -44,13 +44,13 @@ export interface AttentionInput {
   readonly k: number[][];
   /** [S][dv] */
   readonly v: number[][];
-  /** [T][S], true: attend. */
+  /** [T][S]; true if the query attends to the key. */
   readonly mask: boolean[][];
   /** Factor of q . k. */
   readonly scale: number;
 }
 
-/** Gradients of a user's function. */
+/** Gradients that a user's function returns. */
 export interface AttentionInputGradients {
   /** [T][d] */
   readonly dq: number[][];

@@ -30,7 +30,7 @@ const ALLOWED: Readonly<Record<Checked, { readonly error: number; readonly floor
 export interface TensorError {
   /** The tensor. */
   readonly tensor: Checked;
-  /** ||actual - expected|| / ||expected||; NaN if an actual number is NaN. */
+  /** ||actual - expected|| / max(||expected||, 1e-3 for z, 0.1 for gradients); NaN if an actual value is NaN. */
   readonly error: number;
   /** The tolerance. */
   readonly allowed: number;
@@ -46,7 +46,7 @@ export interface CheckedCase {
   readonly actual: AttentionFound | undefined;
   /** Errors of the computed tensors. */
   readonly errors: readonly TensorError[];
-  /** The implementation's error: a sentence, or a stack. */
+  /** The error that the implementation threw, as a sentence or a stack; undefined if it threw none. */
   readonly failure: string | undefined;
   /** Whether nothing was thrown and every error is within its tolerance. */
   readonly passed: boolean;
@@ -70,7 +70,7 @@ export interface AttentionCheck {
 export interface CheckAttentionOptions extends AttentionCaseOptions {
   /** Number of cases. Default: 100. */
   readonly count?: number;
-  /** Checks only this case. */
+  /** Index of the only case to check. Default: all. */
   readonly only?: number;
   /** Called after each case. */
   readonly onCase?: (checked: CheckedCase) => void;

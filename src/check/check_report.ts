@@ -46,7 +46,7 @@ function isOrdinary({ q, k, mask, modifier }: AttentionCase): boolean {
   return seen.every((_, at) => at % S > 0 || seen.slice(at, at + S).includes(1));
 }
 
-/** The failed case with the fewest products q k (B H T S d), preferably an ordinary one. */
+/** The failed case with the fewest multiplications in q k^T (B H T S d), preferably an ordinary one. */
 export function smallestFailure({ failed }: AttentionCheck): CheckedCase | undefined {
   const products = ({ given: { q, k } }: CheckedCase) => q.data.length * k.shape[1];
   const ordinary = failed.filter(({ given }) => isOrdinary(given));
@@ -61,7 +61,7 @@ export function aligned(rows: readonly (readonly string[])[]): string[] {
   return alignedRows(rows, { least: maximum(rows.flat().map((text) => text.length)), gap: " " });
 }
 
-/** The matrices [rows, columns] of a tensor whose dimensions b and h are the 1st and the `head`th. */
+/** The matrices [rows, columns] of a tensor [B, H, rows, columns] (`head` is 1) or [B, rows, H, columns] (`head` is 2). */
 function matrices(
   { shape, data }: DenseTensor,
   head: 1 | 2,
@@ -82,7 +82,7 @@ function matrices(
 /** Lines of a matrix, indented below its title. */
 export const indented = (lines: readonly string[]): string[] => lines.map((line) => `    ${line}`);
 
-/** Inputs with all their digits: they are multiples of 1/16. */
+/** Inputs with all their digits, which are few because the inputs are multiples of 1/16. */
 function inputLines({ q, k, v, dz, mask, modifier }: AttentionCase, gradients: boolean): string[] {
   const given: [string, DenseTensor][] = [
     ["q", q],

@@ -36,9 +36,9 @@ export interface LayerImplementation {
 
 /** One case: a pure function of (seed, index). */
 export interface LayerCase extends LayerOptions {
-  /** Its number, from 0. */
+  /** Index of the case, from 0. */
   readonly index: number;
-  /** The seed of its set of cases. */
+  /** The seed from which it was generated, together with `index`. */
   readonly seed: number;
   /** [T][D] */
   readonly x: Matrix;
@@ -54,9 +54,9 @@ export interface CheckedLayer {
   readonly expected: Matrix;
   /** The function's result; undefined if it threw. */
   readonly actual: Matrix | undefined;
-  /** ||actual - expected|| / ||expected||; NaN if an actual number is NaN, undefined if the function threw. */
+  /** ||actual - expected|| / ||expected||; NaN if an actual value is NaN, undefined if the function threw. */
   readonly error: number | undefined;
-  /** The function's error: a sentence, or a stack. */
+  /** The error that the function threw, as a sentence or a stack; undefined if it threw none. */
   readonly failure: string | undefined;
   /** Whether nothing was thrown and the error is within the tolerance. */
   readonly passed: boolean;
@@ -80,9 +80,9 @@ export interface LayerCheck {
 
 /** Options of `layerCase`. */
 export interface LayerCaseOptions {
-  /** Default: 1. */
+  /** Seed of the cases. Default: 1. */
   readonly seed?: number;
-  /** The mask of every case. Default: every kind. */
+  /** The mask of every case. Default: all kinds occur. */
   readonly mask?: CaseMask;
 }
 
@@ -134,7 +134,7 @@ function weightsOf(rng: RandomStream, kind: LayerKind, D: number): LayerWeights 
 }
 
 /**
- * Case number `index` of a layer: 1 to 7 positions, up to 20 in every fifth case, 1 to 3 heads of 1 to 4 numbers; no mask, a
+ * Case number `index` of a layer: 1 to 7 positions, up to 20 in every fifth case, 1 to 3 heads of width 1 to 4; no mask, a
  * causal one or a random one, which may have a fully masked row.
  *
  * @example

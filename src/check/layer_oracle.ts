@@ -13,13 +13,13 @@ export type LayerWeights = Readonly<Record<string, Matrix | number[]>>;
 export interface LayerOptions {
   /** Number of heads; each has dim / heads columns of q, k and v. */
   readonly heads: number;
-  /** [T][T], true: position i attends to position j. */
+  /** [T][T]; true if position i attends to position j. */
   readonly mask: boolean[][];
 }
 
-/** Wrong steps that replace the right ones; {} is right. */
+/** Wrong steps that replace the right ones; {} replaces none. */
 export interface LayerChange {
-  /** Another scale of the scores, from the width of a head and of all heads. */
+  /** Returns a wrong scale of the scores, from the width d of a head and the width dim of all heads. */
   readonly scale?: (d: number, dim: number) => number;
   /** The mask is not applied, is inverted, or sets weights to 0 after the softmax. */
   readonly mask?: "ignored" | "turned" | "after";
@@ -207,7 +207,7 @@ const below = (weights: LayerWeights, prefix: string): LayerWeights =>
 
 /**
  * A pre-norm decoder layer: h = x + multiHead(LN1(x)), y = h + Wproj relu(Wfc LN2(h) + bfc) + bproj, with
- * LN(x) = (x - mean) / sqrt(var + 1e-5) weight + bias, var of 1/D.
+ * LN(x) = (x - mean) / sqrt(var + 1e-5) weight + bias, where var is a mean over the D entries.
  *
  * @param x [T][D]
  * @param weights `ln1.weight` and `ln1.bias` [D], those of a multi-head layer under `attn.`, `ln2` as `ln1`, `mlp.fc.weight`

@@ -17,7 +17,7 @@ function isOrdinary({ x, heads, mask }: LayerCase): boolean {
   return x.length > 1 && heads > 1 && x[0].length > heads && mask.every((row) => row.includes(true));
 }
 
-/** The failed case with the fewest numbers, preferably an ordinary one. */
+/** The failed case with the smallest input and mask, preferably an ordinary one. */
 export function smallestLayerFailure({ failed }: LayerCheck): CheckedLayer | undefined {
   const numbers = ({ given: { x, mask } }: CheckedLayer) => x.length * x[0].length + mask.length ** 2;
   const ordinary = failed.filter(({ given }) => isOrdinary(given));

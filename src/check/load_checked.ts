@@ -6,9 +6,9 @@ import { LAYER_KINDS, type LayerFunction, type LayerImplementation } from "./lay
 
 /** The exports of a user's file to check. */
 export interface CheckedExports {
-  /** Its `attention`. */
+  /** The export `attention`. */
   readonly attention?: AttentionImplementation;
-  /** Its `multiHead` and `decoderLayer`. */
+  /** The exports `multiHead` and `decoderLayer`, as far as the file has them. */
   readonly layers: readonly LayerImplementation[];
 }
 

@@ -1,5 +1,5 @@
-// Common mistakes in implementations of attention, each as wrong steps that replace the right ones: a wrong result that
-// equals a mistake's in every case identifies it.
+// Common mistakes in implementations of attention, each defined by wrong steps that replace the right ones. If a wrong
+// implementation gives the same results as a mistake in every case, that mistake explains them.
 import type { LayerChange } from "./layer_oracle.ts";
 
 /** A mistake: its description and its computation. */

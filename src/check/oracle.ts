@@ -1,5 +1,5 @@
-// Reference attention: dense, float64, every matrix in memory, gradients by hand. It shares no code with the kernels, which
-// are checked against it: it uses only the `definition` of an activation, which they do not.
+// Reference attention: dense, float64, every matrix in memory, gradients by hand. It shares no code with the kernels that
+// are checked against it: of an activation it uses only `definition`, which the kernels do not use.
 import { ACTIVATIONS, ATTENTION_CHOICES } from "../../kernels/attention/activations.ts";
 import type { AttentionActivation, AttentionChoice } from "../../kernels/attention/activations.ts";
 import { UserError } from "../base/errors.ts";
@@ -16,17 +16,17 @@ export interface DenseTensor {
 export interface OracleOptions {
   /** Factor of q . k. Default: 1/sqrt(d). */
   readonly scale?: number;
-  /** Position i of query r: r, or r + S - T ("bottom-right"), which is negative before the first key. */
+  /** Position i of query r: r (default), or r + S - T ("bottom-right"), which is negative before the first key. */
   readonly align?: "top-left" | "bottom-right";
   /** Modifies a scaled score at (b, h, i, j), i and j positions; -Infinity hides the pair, as a mask does. */
   readonly score?: (score: number, b: number, h: number, i: number, j: number) => number;
   /** Derivative of `score` with respect to the score, required for gradients. */
   readonly slope?: (score: number, b: number, h: number, i: number, j: number) => number;
-  /** Whether query i sees key j: causal, windows, padding, any pattern. */
+  /** Whether query i sees key j; any pattern is possible. Default: every query sees every key. */
   readonly mask?: (b: number, h: number, i: number, j: number) => boolean;
-  /** Default: softmax; a sigmoid's bias is part of `score`. */
+  /** The activation; `score` must add the bias of a sigmoid. Default: softmax. */
   readonly activation?: AttentionActivation;
-  /** Element-wise weights divided by the row's visible keys n, or by sqrt(n). */
+  /** Divides element-wise weights by the number n of visible keys of the row, or by sqrt(n). Default: "none". */
   readonly divide?: AttentionChoice<"divide">;
   /** Gradient of a softmax: exact; without its lateral sum; or the identity on visible keys. */
   readonly backward?: AttentionChoice<"backward">;
@@ -50,7 +50,7 @@ export interface OracleGradients {
   readonly dk: Float64Array<ArrayBuffer>;
   /** [B, S, Hkv, dv] */
   readonly dv: Float64Array<ArrayBuffer>;
-  /** Gradient of the modified scores, [B, H, T, S], from which a modifier's tables get theirs. */
+  /** Gradient of the modified scores, [B, H, T, S], from which the gradients of a modifier's tables are computed. */
   readonly ds: Float64Array<ArrayBuffer>;
 }
 
@@ -126,10 +126,10 @@ function divisor(visible: Uint8Array, divide: AttentionChoice<"divide"> = "none"
   return ATTENTION_CHOICES.divide[divide].divisor(Math.max(1, visible.reduce((sum, seen) => sum + seen, 0)));
 }
 
-/** The numbers of the visible keys of a row. */
+/** The values of a row at its visible keys. */
 const seenOf = (x: Float64Array, visible: Uint8Array): number[] => Array.from(x).filter((_, j) => visible[j]);
 
-/** A row with the given numbers at its visible keys, and 0 elsewhere. */
+/** A row with the given values at its visible keys, and 0 elsewhere. */
 function spread(seen: readonly number[], visible: Uint8Array): Float64Array {
   let n = 0;
   return Float64Array.from(visible, (sees) => sees ? seen[n++] : 0);

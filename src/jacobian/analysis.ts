@@ -27,16 +27,16 @@ export interface JacobianAnalysis extends Disposable {
   analyse(batches: readonly Batch[], step: number): Promise<JacobianRecord[]>;
 }
 
-/** The backward passes of one method. */
+/** The compiled backward passes of one method (see `methodOf`). */
 interface Passes {
   readonly method: string;
   readonly layers: readonly LayerNode[];
   readonly exact: Program;
-  /** Empty if no layer has approximations. */
+  /** Backward passes with a surrogate of softmax's Jacobian, by name ("diag", "ste"); empty if no layer supports them. */
   readonly surrogates: Readonly<Record<string, Program>>;
 }
 
-/** One head on one batch, with the distance of the surrogates' gradients. */
+/** One head on one batch; `reach` compares the surrogates' gradients with the exact ones. */
 interface HeadResult extends HeadMeasures {
   readonly reach: Measures;
 }
@@ -130,7 +130,7 @@ function recordOf(
   const sum = (of: (head: HeadResult) => number) => heads.reduce((total, head) => total + of(head), 0);
   const rows = sum((head) => head.rows);
   const nonfinite = sum((head) => head.nonfinite);
-  // A batch without remaining rows has no mean.
+  // The mean number of visible keys is undefined in a batch without remaining rows.
   const visible = sum((head) => head.rows === 0 ? 0 : head.visibleKeys * head.rows);
   return {
     type: "jacobian",
@@ -158,18 +158,18 @@ function samplesOf({ targets }: Batch, context: number): (b: number) => boolean 
  *
  * - `r_diag`, `r_lateral`, `r_cross`: |diag|^2, |lateral|^2 and 2 diag.lateral over |full|^2, each summed over rows and
  *   samples; they sum to 1. `cos_diag`, `cos_ste`: cosines with full over all entries of a sample, averaged over samples;
- *   `cos_diag_row`, `cos_ste_row`: of each row, averaged over rows. Rows with |full| = 0 are excluded and counted.
+ *   `cos_diag_row`, `cos_ste_row`: cosines of single rows, averaged over rows. Rows with |full| = 0 are excluded and counted.
  * - The same with `_c`, computed from g - a.g instead of g, and `_m`, from g - mean g. A constant added to a row of g does
  *   not change softmax's full, but it changes the raw diag and ste. It does change the full of softmax1, whose rows do not
- *   sum to 1: softmax1 has only the raw numbers.
+ *   sum to 1: softmax1 has only the raw quantities.
  * - `entropy`, `entropy_ratio`, `trace`, `frobenius`, `lambda_max` (see `largestEigenvalue`): means over rows.
  * - `dq_cos_diag`, `dq_norm_diag` (|surrogate| / |exact|), and the same for dk, dv, wq, wk, wv and for ste: the gradients
  *   when all blocks that support it train with `backward: diag` or `ste`. wq, wk and wv are per layer: equal for its heads.
- * - `<name>_ci95`; `full_error`: dq and dk of the layer computed from full against the backward pass that training uses,
- *   the largest difference over the largest value; `<name>_by_position`: 8 bins of query positions of equal width.
+ * - `<name>_ci95`: half width of the 95% interval over batches. `full_error`: largest difference, over the largest value,
+ *   of dq and dk computed from full and from training's backward pass. `<name>_by_position`: in 8 equal bins of positions.
  *
  * The gradient is the exact one even if the model trains with a surrogate. If layers train by feedback alignment, there
- * are two records per head: of the signal that it delivers, and of the true gradient ("bp"). An element-wise activation
+ * are two records per head: one of the signal that it delivers, one of the true gradient ("bp"). An element-wise activation
  * has a diagonal Jacobian, full = diag: its records have `rowmass` and omit quantities that would always be 1.
  * Rows with a NaN score, or a weight or g that is not finite, are excluded from averages; `nonfinite`, if present, counts
  * these weights and g. Memory is linear in the context.
@@ -230,7 +230,7 @@ export async function jacobianAnalysis(
           }
         });
       }
-      // Each head's own signal comes before its true gradient.
+      // Sorting is stable: of each head, the signal of feedback alignment comes before the true gradient.
       return records.sort((a, b) => a.layer - b.layer || a.head - b.head);
     },
     [Symbol.dispose]: () => owned.dispose(),

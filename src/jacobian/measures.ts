@@ -15,7 +15,7 @@ const SIGNALS = ["", "_c", "_m"] as const;
 
 type Share = (a: number) => number;
 
-/** Numbers by name; null if there was nothing to average. */
+/** Measured quantities by name; null if there was nothing to average. */
 export type Measures = Record<string, number | null>;
 
 /** One head on one batch. */
@@ -28,13 +28,13 @@ export interface HeadMeasures {
   readonly rowsZero: number;
   /** Mean number of visible keys per row. */
   readonly visibleKeys: number;
-  /** By name, in the order of a record. */
+  /** Quantities by name, in the order of a record. */
   readonly measures: Measures;
-  /** By name, one number per bin of query positions. */
+  /** Quantities by name, with one value per bin of query positions. */
   readonly byPosition: Readonly<Record<string, readonly (number | null)[]>>;
 }
 
-/** Squares and products of a row's parts, summed. */
+/** Sums over the entries of rows: `full` is full.full, `diagFull` is diag.full, and so on. */
 interface Energies {
   full: number;
   diag: number;
@@ -75,12 +75,12 @@ function total(parts: readonly Energies[]): Energies {
 const ratio = (x: number, y: number): number | null => y === 0 ? null : x / y;
 const cosine = (xy: number, xx: number, yy: number) => ratio(xy, Math.sqrt(xx) * Math.sqrt(yy));
 
-/** r_diag, r_lateral, r_cross of some rows together: they sum to 1. */
+/** r_diag, r_lateral and r_cross, which sum to 1, from the sums over some rows. */
 function ratios({ full, diag, lateral, diagLateral }: Energies): (number | null)[] {
   return [ratio(diag, full), ratio(lateral, full), ratio(2 * diagLateral, full)];
 }
 
-/** cos(diag, full) and cos(ste, full) of some rows together. */
+/** cos(diag, full) and cos(ste, full), from the sums over some rows. */
 function cosines({ full, diag, ste, diagFull, steFull }: Energies): (number | null)[] {
   return [cosine(diagFull, diag, full), cosine(steFull, ste, full)];
 }

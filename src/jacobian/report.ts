@@ -8,7 +8,7 @@ import type { EvalRecord, JacobianRecord } from "../log/records.ts";
 
 /** One training of a comparison. */
 export interface ComparedTraining {
-  /** "exact", "diag", "ste": the backward pass of softmax; or "sigmoid", the activation instead of softmax. */
+  /** "exact", "diag" or "ste", the backward pass of softmax; or "sigmoid", the activation that replaces softmax. */
   readonly name: string;
   /** Training loss per step, in nats per token. */
   readonly losses: readonly number[];
@@ -186,8 +186,8 @@ export function analysisCharts(run: string, records: readonly JacobianRecord[]):
 const lastLosses = (losses: readonly number[]): number => mean(losses.slice(-SMOOTHED_STEPS));
 
 /**
- * Final losses of a comparison as a table: the evaluated split, its difference to the first training (nats), and the mean
- * of the last 25 training steps.
+ * Final losses of a comparison as a table: on the evaluated split, its difference from the first training's (nats), and
+ * the mean of the last 25 training steps.
  *
  * @example
  * ```ts
@@ -210,7 +210,7 @@ export function comparisonTable(trainings: readonly ComparedTraining[]): string 
 }
 
 /**
- * A chart of the losses of a comparison: the evaluated split with markers, and the training loss averaged over 25 steps.
+ * A chart of the losses of a comparison: on the evaluated split, with markers, and in training, averaged over 25 steps.
  *
  * @returns an SVG document
  *

@@ -24,11 +24,11 @@ export interface AttentionValues extends ContextInput {
   readonly dz: Floats;
 }
 
-/** A row over its visible keys; the next row overwrites its arrays. */
+/** The values of one row at its visible keys; the next row overwrites these arrays. */
 export interface AttentionRow extends Row {
   /** The activation's inputs. */
   readonly scores: Float64Array;
-  /** Weights. */
+  /** The weights a_j. */
   readonly a: Float64Array;
   /** dL/da_j = dz_i . v_j */
   readonly g: Float64Array;
@@ -68,7 +68,7 @@ function dot(x: Floats, y: Floats): number {
   return sum;
 }
 
-/** w and W of a row's Jacobian diag(w) - w w^T / W: for softmax the weights and 1, else w = share(a) and their sum. */
+/** A row's Jacobian is diag(w) - w w^T / W. For softmax w = a and W = 1, else w = share(a) and W is the sum of w. */
 export interface Shares {
   readonly w: ArrayLike<number>;
   readonly W: number;

@@ -135,7 +135,7 @@ export interface StepCheckpoint {
 }
 
 /**
- * The checkpoints of a run in the order of their steps; a checkpoint outside a run gives itself.
+ * The checkpoints of a run in the order of their steps; for a checkpoint outside a run, only that checkpoint.
  *
  * @throws {UserError} if there is none
  *
@@ -227,7 +227,7 @@ export function checkComparable(architecture: Architecture): void {
 
 /**
  * Trains one model four times from the same seed on the same batches: with softmax's exact backward pass, with only its
- * diagonal, with the identity instead, and with a sigmoid (bias -ln(context)) instead of the softmax.
+ * diagonal, with the identity instead of it, and with a sigmoid (bias -ln(context)) instead of the softmax.
  *
  * @returns the result of each training
  * @throws {UserError} as `checkComparable` and `checkStudied` do

@@ -23,11 +23,11 @@ function withBlocks(architecture: Architecture, change: (block: Block) => Block)
   return { ...architecture, blocks: blocksOf(architecture).map(change) };
 }
 
-/** Whether any block's gradient has approximations. */
+/** Whether any block supports an approximate backward pass of softmax (see `isApproximated`). */
 export const hasApproximated = (architecture: Architecture): boolean =>
   blocksOf(architecture).some(({ attention }) => isApproximated(attention));
 
-/** The same model with this backward pass in blocks that have approximations; others keep their own. */
+/** The architecture with this backward pass in every block that supports approximate ones; other blocks are unchanged. */
 export function withBackward(
   architecture: Architecture,
   backward: AttentionChoice<"backward">,
@@ -39,7 +39,7 @@ export function withBackward(
   });
 }
 
-/** The same model trained by backpropagation. */
+/** The architecture with backpropagation in every layer. */
 export function withBackpropagation(architecture: Architecture): Architecture {
   const bp = { method: "bp" } as const;
   return withBlocks({ ...architecture, head: bp }, (block) => {
@@ -61,11 +61,11 @@ export interface LayerNode {
   readonly n: number;
   readonly attrs: AttentionAttrs;
   readonly sizes: AttentionSizes;
-  /** The modifier's tables, or the names of the layer's outputs that hold them: `table0` of `N.table0`. */
+  /** The score modifier's tables: values, or the name of the output that holds them (`table0` for the output `N.table0`). */
   readonly tables: readonly (Values | string)[];
 }
 
-/** Gradients that are compared. */
+/** Names of the compared gradients: of the queries, keys and values, and of their projections. */
 export const COMPARED = ["dq", "dk", "dv", "wq", "wk", "wv"] as const;
 
 /** The attention of every block that the loss depends on, with the block's index: hooks may have cut off a block. */
@@ -139,8 +139,8 @@ function compared(x: ArrayLike<number>, y: ArrayLike<number>, { stride, offset, 
 }
 
 /**
- * Cosine and norm ratio (surrogate over exact) of head h's gradients: dq, dk and dv of its key head, and those of the
- * layer's projections, which are equal for all heads of a layer.
+ * Cosine and norm ratio (surrogate over exact) of the gradients of head h: its dq, the dk and dv of its key head, and
+ * those of the layer's projections, which are equal for all heads of a layer.
  *
  * @param name "diag" or "ste"
  * @param exact gradients by the names of {@link COMPARED}

@@ -1,6 +1,6 @@
 // Fields of CSV (RFC 4180).
 
-/** Numbers, which no spreadsheet takes for formulas. */
+/** Matches numbers, which spreadsheets do not run as formulas even with a sign. */
 const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?$/i;
 
 /**

@@ -10,7 +10,7 @@ import { restored } from "./restore.ts";
 import { showBytes } from "../base/units.ts";
 
 const NEWLINE = 10;
-/** Supported versions; the last is written. */
+/** Versions of records that can be read; heed writes the last of them. */
 const VERSIONS: readonly unknown[] = [1, RECORD_VERSION];
 /** Maximum bytes per line: V8 cannot hold longer strings, and a file without newlines would fill memory. */
 const LONGEST_LINE = 2 ** 28;
@@ -91,7 +91,7 @@ const utf8 = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 /** Whether a text begins a JSON array, as jq -s and many tools write records. */
 const isArray = (text: string): boolean => /^\s*\[/.test(text);
 
-/** The error of a line without a record. */
+/** The error message for a line that is not a record. */
 function notARecord(text: string, number: number): string {
   if (number > 1 || !isArray(text)) return 'is not a record, expected a JSON object with "v" and "type".';
   return "begins a JSON array, expected a record on each line, as jq -c '.[]' writes it.";

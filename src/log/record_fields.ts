@@ -82,7 +82,7 @@ const isMeasure = (value: unknown): boolean =>
   value === null || typeof value === "number" || typeof value === "string";
 const measure = kind("a number, text or null", isMeasure);
 
-/** The kinds of additional fields, by record type; others are unrestricted. */
+/** The kinds of additional fields, by record type; additional fields of other types are unrestricted. */
 const OTHERS: Readonly<Record<string, Kind>> = {
   stat: measure,
   eval: measure,

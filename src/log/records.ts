@@ -22,7 +22,7 @@ export type RunRecord = {
   parameters: number;
   /** Positions per step, `batch` x `accumulate` x `context`, including those without a target. */
   tokens_per_step: number;
-  /** Bytes. */
+  /** Planned memory, in bytes. */
   memory: { parameters: number; optimizer: number; activations: number; total: number };
   git: string | null;
   /** Entropy of the token frequencies of a text, in nats; null for a task. */
@@ -53,9 +53,9 @@ export type StepRecord = {
 
 /**
  * Statistics of one tensor, each under its name, after `head`. With `train.accumulate` above 1 the records of
- * activations and of their gradients have `pass: "last"` after `head`: they are of the step's last pass, whose gradients are
- * its share of the step's; those of parameters and their gradients are of the step. Records of attention on repeated random
- * tokens have `input: "repeated"` after `head`; all others are of the step's batch.
+ * activations and of their gradients have `pass: "last"` after `head`: they describe only the step's last pass, and these
+ * gradients are its share of the step's. Records of parameters and their gradients describe the whole step. Records of
+ * attention on repeated random tokens have `input: "repeated"` after `head`; all others describe the step's batch.
  */
 export type StatRecord = {
   type: "stat";
@@ -67,7 +67,7 @@ export type StatRecord = {
   [statistic: string]: number | string | null;
 };
 
-/** One evaluation of a split; a task adds its own measures (`answer_accuracy`) after `tokens`, a mixture `source_N_loss`.
+/** One evaluation of a split. After `tokens`, tasks add measures such as `answer_accuracy`, and mixtures `source_N_loss`.
  * @category Logs */
 export type EvalRecord = {
   type: "eval";

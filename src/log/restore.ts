@@ -18,7 +18,7 @@ function appliesTo(status: unknown, value: unknown): boolean {
   return status.length === value.length && status.some((one, i) => appliesTo(one, value[i]));
 }
 
-/** A value with the numbers of its status; the single status of a list (version 1) applies to all its nulls. */
+/** A value with nulls replaced as the status says; the single status of a list (version 1) applies to all its nulls. */
 function numbered(value: unknown, status: unknown): unknown {
   if (value === null) return NON_FINITE.get(status) ?? null;
   if (!Array.isArray(value)) return value;
@@ -32,7 +32,7 @@ const inOrder = (fields: Fields): boolean => {
 };
 
 /**
- * The field that an unnamed `status` belongs to in a version 1 record: in heed's order of keys the field before it, otherwise
+ * The field that an unnamed `status` belongs to in a version 1 record: if keys have heed's order, the field before it, otherwise
  * the only null field that can be a number and has no status. Undefined if there are several: then the null and its status
  * remain.
  */

@@ -35,7 +35,7 @@ export interface RunResult {
   readonly last: LossAt | null;
   /** Total time of its steps, without evaluations, pauses, and steps repeated after a kill. */
   readonly seconds: number;
-  /** Its resolved configuration, each key by its path; a list of plain values is one JSON text. */
+  /** The values of its resolved configuration by dotted key, such as `model.dim`; a list of plain values is one JSON text. */
   readonly keys: ReadonlyMap<string, string | number | boolean | null>;
 }
 
@@ -97,7 +97,7 @@ export async function runResult(log: string): Promise<RunResult | undefined> {
 }
 
 /**
- * Finds runs that another run replaced: those that have not ended while the folder of their name has a run of the same
+ * Finds runs that another run replaced: those that have not ended, if the same folder has a run of the same name and
  * configuration that has ended or began later. A run killed before its first checkpoint is restarted in another folder.
  *
  * @example
@@ -120,8 +120,8 @@ export function replacedRuns(results: readonly RunResult[]): RunResult[] {
 }
 
 /**
- * Finds all files `log.ndjson` below a folder, sorted by path; links are not followed, so that `latest` counts once. The
- * path of a log gives that log.
+ * Finds all files `log.ndjson` below a folder, sorted by path; links are not followed, so that `latest` counts once. For
+ * the path of a log, returns only that log.
  *
  * @param unreadable called with the error of each folder below it that cannot be read. Default: throws the first
  * @throws {UserError} if it does not exist or cannot be read
@@ -156,7 +156,7 @@ export async function findLogs(folder: string, unreadable?: (error: UserError) =
   return paths.sort();
 }
 
-/** Keys that differ between any two runs, or do not affect training. */
+/** Keys that a table of results does not compare: they always differ between runs, or do not affect training. */
 const NOT_VARIED = ["name", "output.dir"];
 
 /** The keys that differ between the configurations of runs, in their order. */

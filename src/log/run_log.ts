@@ -76,8 +76,8 @@ export function objectOf(bytes: Uint8Array): { type: string; step?: number; dive
 }
 
 /**
- * The lines that an interrupted run shares with an uninterrupted one. After the records that a checkpoint was saved with,
- * these are only its own record and the final sample: the resumed run writes all others again.
+ * The lines that an interrupted run shares with an uninterrupted one: the records that the checkpoint was saved with, the
+ * record of the checkpoint itself, and the final sample. The resumed run writes all later ones again.
  */
 function* keptLines(path: string, { step, log }: LogStart): Generator<string> {
   for (const { bytes, number, torn } of linesIn(path)) {
@@ -155,7 +155,7 @@ export function openRunLog(path: string, from?: LogStart): RunLog {
       const all = records.map(recordFields);
       const lines = all.map((fields) => `{${fields.join(",")}}`);
       file.append(encoder.encode(lines.map((line) => `${line}\n`).join("")));
-      // Nested objects are written in the order of their own keys.
+      // Nested objects keep the order of their keys.
       all.forEach((fields, i) =>
         seal.add(lines[i].includes("{", 1) ? sealedFields(JSON.parse(lines[i])) : fields)
       );

@@ -17,7 +17,7 @@ export type StatFormat = (typeof STAT_FORMATS)[number];
 /** Widths of the columns before the statistics; the longest name of a parameter's state has 36 characters. */
 const LEADING = { step: 8, kind: 10, tap: 36, layer: 5, head: 4 };
 const isText = (column: number): boolean => column === 1 || column === 2;
-/** Width of a number in a table: `-0.000123457`. */
+/** Width of a number in a table, the length of `-0.000123457`. */
 const NUMBER_WIDTH = 12;
 
 /**

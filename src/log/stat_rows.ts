@@ -14,9 +14,9 @@ export interface StatSelection {
   readonly kind?: string;
   /** Names of statistics, in the order of the output. */
   readonly stats?: readonly string[];
-  /** Number of a block. */
+  /** Index of a block, from 0. */
   readonly layer?: number;
-  /** Numbers of heads. */
+  /** Indices of heads, from 0. */
   readonly heads?: readonly number[];
   /** First and last step, both included. */
   readonly steps?: readonly [number, number];
@@ -28,15 +28,15 @@ export interface StatSelection {
 export interface StatRow {
   /** 1-based. */
   readonly step: number;
-  /** Kind of the tap's tensor. */
+  /** What was tracked of the tensor, such as `act` or `grad`. */
   readonly kind: string;
-  /** The tensor. */
+  /** Name of the tap or of the parameter. */
   readonly tap: string;
   /** Index of its block, null if it belongs to none. */
   readonly layer: number | null;
   /** Index of the head, null for all heads together. */
   readonly head: number | null;
-  /** Names and numbers, in the order of the record or of {@link StatSelection.stats}. */
+  /** Names and values, in the order of the record or of {@link StatSelection.stats}. */
   readonly statistics: readonly (readonly [name: string, value: number | null])[];
 }
 

@@ -21,9 +21,9 @@ export interface LossSummary {
   readonly name: string;
   /** Number of records. */
   readonly records: number;
-  /** At its first step. */
+  /** The loss in its first record. */
   readonly first: LossAt;
-  /** At its last step. */
+  /** The loss in its last record. */
   readonly last: LossAt;
   /** The lowest finite loss; null if none was finite. */
   readonly least: LossAt | null;
@@ -31,9 +31,9 @@ export interface LossSummary {
 
 /** The statistics of one tensor over all its heads. */
 export interface TapSummary {
-  /** Kind of the tap's tensor. */
+  /** What was tracked of the tensor, such as `act` or `grad`. */
   readonly kind: string;
-  /** The tensor. */
+  /** Name of the tap or of the parameter. */
   readonly tap: string;
   /** Number of records. */
   readonly records: number;

@@ -72,7 +72,7 @@ export type TaskRecord = {
 
 const isTaskType = (type: string): type is keyof typeof TASK_FIELDS => Object.hasOwn(TASK_FIELDS, type);
 
-/** The first name within a value that is not snake_case. */
+/** The first key in a value, at any depth, that is not snake_case. */
 function oddName(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   for (const [name, inner] of Object.entries(value)) {

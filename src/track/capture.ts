@@ -51,7 +51,7 @@ function resolveEntry(entry: Entry, n: number, { architecture, config }: Experim
 
 /**
  * Pattern and scores of one attention for an entry: [samples, heads, queries, S] each. A masked key has the score -infinity and
- * the weight NaN: 0 is the weight of a visible key without attention.
+ * the weight NaN, because a weight of 0 is that of a visible key without attention.
  */
 function matrices(context: AttentionContext, q: Floats, k: Floats, { heads, queries, samples }: Entry) {
   const { S } = context.sizes;

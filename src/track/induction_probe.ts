@@ -14,7 +14,7 @@ import { flat, parameterViews } from "../model/layout.ts";
 import { activationCache } from "../model/taps.ts";
 import { WINDOW } from "./step_statistics.ts";
 
-/** Maximum number of sequences of a probe, and training rows per sequence: it may run at every step and must be cheap. */
+/** A probe has one sequence per 6 rows of a training step, at most 8: it may run at every step and must be cheap. */
 const MAX_SAMPLES = 8;
 const ROWS_PER_SAMPLE = 6;
 
@@ -34,7 +34,7 @@ export interface Probe extends Disposable {
   records(step: number, layers: readonly number[], slot: number, table: Values): StatRecord[];
 }
 
-/** Random tokens [samples, 2 L]; the second half of each row repeats the first. */
+/** Random tokens [samples, 2 half]; the second half of each row repeats the first. */
 function repeatedTokens(
   { vocabulary }: Architecture,
   samples: number,
@@ -60,7 +60,7 @@ function chosenLayers({ config, architecture }: Model): number[][] {
 }
 
 /**
- * The probe's graph and sizes, the blocks whose patterns are tracked, and the entries of `track` that select one; undefined
+ * The probe's graph and sizes, the blocks whose patterns are tracked, and the entries of `track` that select them; undefined
  * if there is no probe.
  */
 export function probeGraph(model: Model) {
@@ -91,10 +91,10 @@ export function probeGraph(model: Model) {
 
 /**
  * Compiles the probe of a model; undefined if no attention pattern is tracked, or if the context is shorter than 4 tokens.
- * It is due at the steps of the entries of `track` that select the pattern, and uses the parameters after the step's update.
+ * It runs after each step at which an entry of `track` that selects a pattern is due, with the updated parameters.
  *
- * induction: attention of query i >= L to key i - L + 1, the token after the previous occurrence; duplicate: to key i - L.
- * Source: Olsson et al. 2022, In-context Learning and Induction Heads.
+ * With L tokens per half, query i >= L repeats token i - L. `induction` is its attention to key i - L + 1, the token after
+ * that one; `duplicate` its attention to key i - L. Source: Olsson et al. 2022, In-context Learning and Induction Heads.
  */
 export async function inductionProbe(device: Device, model: Model): Promise<Probe | undefined> {
   const probe = probeGraph(model);

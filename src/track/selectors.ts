@@ -114,7 +114,7 @@ export function dueAt(watched: readonly Watched[], step: number): number[] {
 const gcd = (a: number, b: number): number => b === 0 ? a : gcd(b, a % b);
 
 /**
- * Every nonempty set of entries that are due together at some step of a run. Sets are in the order of their first such step,
+ * Every nonempty set of entries (their indices) that are due together at a step of a run, in the order of the first such step,
  * which is the least common multiple of the periods.
  */
 export function dueSets(watched: readonly Watched[], steps: number): number[][] {

@@ -67,7 +67,7 @@ function tensorRecord(row: Values, step: number, column: StatColumn): StatRecord
   const { kind, tap, at, size, head = null, parameter } = column;
   const statistics = Object.fromEntries(STATISTICS.map((name, i): [string, number] => [name, row[at + i]]));
   if (statistics.nonfinite === size) {
-    // No entry is finite.
+    // No entry is finite: only statistics over all entries are defined.
     for (const name of STATISTICS) if (!TENSOR_TABLE[name].ofAll) statistics[name] = NaN;
   }
   if (parameter !== undefined) {
@@ -78,7 +78,7 @@ function tensorRecord(row: Values, step: number, column: StatColumn): StatRecord
   return { type: "stat", step, kind, tap, layer: layerOf(tap), head, ...statistics };
 }
 
-/** Kinds that are recomputed in each forward pass of a step. */
+/** Kinds that are computed anew in each forward and backward pass of a step. */
 const PER_PASS: readonly string[] = ["act", "grad"] satisfies Kind[];
 
 /**

@@ -19,7 +19,7 @@ import { flat, type Layout, type OptimizerState, parameterViews } from "../model
 /** Maximum number of steps per window, and number of rows of a statistics table: the host reads a window's rows at once. */
 export const WINDOW = 32;
 
-/** The statistics of one tensor or head, adjacent in a row; for attention those of all heads. */
+/** The statistics of one tensor or head, stored side by side in a row; for attention, the statistics of all heads. */
 export interface StatColumn {
   /** The kind of statistic: values, gradient, optimizer state or update. */
   readonly kind: Kind;
@@ -29,11 +29,11 @@ export interface StatColumn {
   readonly at: number;
   /** Number of elements of the tensor, or of its head; for attention, number of heads. */
   readonly size: number;
-  /** If the statistics are of a single head of q, k, v or z: its index. */
+  /** Index of the head, if the statistics describe a single head of q, k, v or z. */
   readonly head?: number;
-  /** For attention: which matrix, and the properties `only` (see `AttentionStatistic`) that this attention has. */
+  /** For attention: the matrix, and which of the properties that statistics require (`AttentionStatistic.only`) it has. */
   readonly attention?: { readonly matrix: "pattern" | "scores"; readonly has: readonly string[] };
-  /** For an update: offset in the row of the statistics of the updated parameter. */
+  /** For an update: where the statistics of the updated parameter begin in the row. */
   readonly parameter?: number;
 }
 

@@ -8,7 +8,7 @@ import type { CodeFile, RunState } from "../runs/run_state.ts";
 /** The fields of state.json with the hashes of the data and the code that a run reads. */
 export type Inputs = Pick<RunState, "data" | "code">;
 
-/** The comparison of the data or of the code. */
+/** How to compare the data, or the code, of a run with its checkpoint's. */
 interface Comparison {
   /** Code of the warning that is logged when a difference is accepted. */
   readonly code: string;
@@ -57,7 +57,7 @@ const COMPARISONS: readonly Comparison[] = [
   },
 ];
 
-/** The inputs of a run that differ from its checkpoint's. Hashes that either side lacks are not compared. */
+/** The differences of a run's data and code (`now`) from its checkpoint's (`sealed`); a hash that either lacks is skipped. */
 export function changesOf(sealed: Inputs, now: Inputs, config: Config): { code: string; message: string }[] {
   return COMPARISONS.flatMap(({ code, differs }) => {
     const message = differs(sealed, now, config);

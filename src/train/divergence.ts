@@ -6,13 +6,13 @@ import type { WarningRecord } from "../log/records.ts";
 /** The state of a run without non-finite steps. */
 export const ALL_FINITE: NonFinite = { streak: 0, warned: 0 };
 
-/** Whether the log already has a warning in the step's interval between evaluations. */
+/** Whether the log already has a warning from the interval between two evaluations that the step is in. */
 const isWarned = ({ warned }: NonFinite, step: number, every: number): boolean =>
   warned > 0 && Math.ceil(warned / every) === Math.ceil(step / every);
 
 /**
- * Updates the count of non-finite steps: those whose loss or gradient norm, which the log has of every step, is not
- * finite. Returns a warning for the first one of each interval between evaluations.
+ * Updates the count of consecutive non-finite steps: those whose loss or gradient norm is not finite. Returns a warning
+ * for the first such step of each interval between evaluations.
  */
 export function followStep(
   before: NonFinite,
@@ -40,7 +40,7 @@ export function divergedWarning(step: number, { streak }: NonFinite, saved: numb
   return { type: "warning", step, code: "diverged", message, tap: null };
 }
 
-/** The warning logged instead of a checkpoint with non-finite parameters; undefined if the interval already has one. */
+/** The warning logged instead of a checkpoint with non-finite parameters; undefined if `isWarned`. */
 export function unsavedWarning(
   step: number,
   before: NonFinite,

@@ -1,4 +1,4 @@
-// Evaluation of a split on the device: batches in order, their metrics read once per window.
+// Evaluates a split on the device, batch by batch in order; the metrics of several batches are read at once.
 import { type Device, DEVICES, type Program } from "../device/device.ts";
 import type { Config } from "../config/mod.ts";
 import { type Batch, type Evaluation, IGNORE, type Source, spread } from "../data/mod.ts";
@@ -21,9 +21,9 @@ export interface Evaluated {
   readonly accuracy: number;
   /** Number of valid targets. */
   readonly tokens: number;
-  /** Only for synthetic tasks. */
+  /** Scores of the answers; only for synthetic tasks. */
   readonly answer?: AnswerScore;
-  /** Only for mixtures: mean cross-entropy per source; NaN if none of its batches was read. */
+  /** Only for mixtures: mean cross-entropy of each source in nats per token; NaN if none of its batches was evaluated. */
   readonly sources?: readonly number[];
   /** The targets of highest and lowest cross-entropy, if the option `extremes` is set. */
   readonly extremes?: { readonly max: TargetLoss; readonly min: TargetLoss };
@@ -44,13 +44,13 @@ export interface TargetLoss {
   readonly nats: number;
 }
 
-/** Scores of answers under teacher forcing: `exact` equals the exact match of greedy generation. */
+/** Scores of answers under teacher forcing. `exact` nevertheless equals the exact-match rate of greedy generation. */
 export interface AnswerScore {
   /** Cross-entropy of the answers' tokens in nats per token. */
   readonly loss: number;
   /** Share of the answers' tokens, from 0 to 1, to which the model gives the highest probability. */
   readonly accuracy: number;
-  /** Share of answers, from 0 to 1, of which every token is the most likely one. */
+  /** Share of answers, from 0 to 1, in which the model gives every token the highest probability. */
   readonly exact: number;
 }
 
@@ -65,7 +65,7 @@ export function scoresAnswers(source: Source, { eval: { split } }: Config): bool
   return source.evaluation(split).answers === true;
 }
 
-/** Indices of the evaluated batches: all, or `limit` evenly spread ones, at least one per source of a mixture. */
+/** Indices of the batches to evaluate: all if `limit` is 0, else `limit`, evenly spread; at least one per source of a mixture. */
 function chosenBatches({ count, parts = [count] }: Evaluation, limit: number): number[] {
   let first = 0;
   return parts.flatMap((batches) => {
@@ -84,7 +84,7 @@ export function evaluatedBatches({ source, config: { eval: { split, batches } } 
 }
 
 /**
- * Compiles the evaluation of an experiment's split: all batches, or `eval.batches` evenly spread ones.
+ * Compiles the evaluation of the split `eval.split`: of all batches if `eval.batches` is 0, else of that many.
  *
  * @param options `extremes`: also return the targets of highest and lowest cross-entropy; default: false
  * @category Training
@@ -135,7 +135,7 @@ function scorer(context: number) {
   };
 }
 
-/** Tracks the targets of highest and lowest cross-entropy; `firstRow` is the first row of a batch. */
+/** Tracks the targets of highest and lowest cross-entropy; `firstRow` returns the split's row that a batch begins with. */
 function extremeTargets(context: number, firstRow: (batch: number) => number) {
   let [max, min]: (TargetLoss | undefined)[] = [];
   return {
@@ -178,7 +178,7 @@ async function run(
     const began = performance.now();
     const batches = indices.slice(first, first + size).map((index) => split.batch(index));
     for (const [slot, { ids, targets }] of batches.entries()) {
-      // A GPU may not have finished the batches that it was given.
+      // A GPU may not have finished the batches submitted since the last read.
       const done = DEVICES[device.kind].asynchronous ? first : first + slot;
       reportProgress({ what: "evaluating", done, total: count });
       program.run({ ids, targets, slot: Uint32Array.of(slot) });

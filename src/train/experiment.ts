@@ -7,10 +7,11 @@ import { checkFreeze } from "./freeze.ts";
 /**
  * Loads the data of a configuration and describes its model.
  *
- * @param config resolved
- * @param tokenizer a checkpoint's; default: built from the text
+ * @param config the resolved configuration
+ * @param tokenizer a checkpoint's tokenizer. Default: built from the text
  * @param identified called with the data's SHA-256 before tokenization; it may throw
- * @throws {UserError} if the data cannot be loaded or does not suit the model, or `train.freeze` matches nothing
+ * @throws {UserError} if the data cannot be loaded or does not suit the model, or if an entry of `train.freeze` matches no
+ * parameter or all parameters are frozen
  *
  * @example
  * ```ts

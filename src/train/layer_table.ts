@@ -1,4 +1,4 @@
-// The parameters and the cost of each layer, before anything runs: `train --dry-run`.
+// The table of `train --dry-run`: the parameters and the cost of each layer.
 import { alignedRows } from "../base/table.ts";
 import { showBytes, showFlops } from "../base/units.ts";
 import { ancestors } from "../graph/gradient.ts";
@@ -6,7 +6,7 @@ import type { Experiment } from "../model/model.ts";
 import { optimizerStates } from "./optimizers.ts";
 import { logitsGraph } from "./step_graph.ts";
 
-/** The layer, such as `blocks.0.attn`, of a parameter's name or a node's path. */
+/** The layer, such as `blocks.0.attn`, that the name of a parameter or the path of a node belongs to. */
 const layerOf = (name: string): string =>
   name.split(".").slice(0, name.startsWith("blocks.") ? 3 : 1).join(".");
 

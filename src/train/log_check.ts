@@ -33,7 +33,7 @@ export interface LogScan {
   readonly sampled?: number;
 }
 
-/** Reads a log up to the first line that is not a record; `counts`: each n for which to hash the first n records. */
+/** Reads a log up to the first line that is not a record. For each n in `counts` it hashes the first n records. */
 export async function scanLog(path: string, counts: readonly number[]): Promise<LogScan> {
   const hashed = new Set(counts);
   const [seal, sha256, recorded] = [sealer(), new Map<number, string>(), new Set<number>()];
@@ -64,7 +64,7 @@ export async function scanLog(path: string, counts: readonly number[]): Promise<
   return scan;
 }
 
-/** A message, without a full stop, that names the records missing from a checkpoint's log; undefined if it is complete. */
+/** A message, without a full stop, on records that a checkpoint's log lacks or has changed; undefined if it is complete. */
 export function logFault(scan: LogScan, { step, log }: LogStart): string | undefined {
   const { path, records, sha256, steps, stray, broken } = scan;
   const saved = `the checkpoint of step ${step} was saved with`;
@@ -103,7 +103,7 @@ async function earlier(run: RunFolder, step: number): Promise<string | undefined
 /**
  * Reads the log of a run that is about to resume from a checkpoint.
  *
- * @throws {UserError} if the run has ended, or records are missing, changed or another run's; the message names the remedy:
+ * @throws {UserError} if the run has ended, or records are missing, changed or from another run; the message names the remedy:
  * an earlier checkpoint whose log is complete, or a new run
  */
 export async function checkedLog(run: RunFolder, state: LogStart): Promise<LogScan> {

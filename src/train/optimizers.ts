@@ -19,7 +19,7 @@ export interface Stepping {
   readonly squaredNorm: Tensor;
   /** Hyperparameters of the step, [4]: see `adamwHyper`. */
   readonly hyper: Tensor;
-  /** If some parameters are frozen: 1 if trained, 0 if frozen, one value per `ALIGN` elements of the parameters. */
+  /** Only if some parameters are frozen: one value per `ALIGN` elements of the parameters, 1 if trained and 0 if frozen. */
   readonly trainable?: Tensor;
   /** Also return the update of each parameter. */
   readonly keepUpdate: boolean;
@@ -31,7 +31,7 @@ const isHidden = ({ name, shape, decayed }: Slot): boolean =>
 
 /**
  * The flat states that an optimizer keeps, each as long as the parameters: `exp_avg` and `exp_avg_sq` for adamw and adam,
- * `exp_avg` for lion, `momentum` for sgd; for muon `momentum` for its matrices and the two of adamw for other parameters.
+ * `exp_avg` for lion, `momentum` for sgd; muon has `momentum` for the matrices it updates, and adamw's two for the rest.
  *
  * @param settings `optimizer` of a configuration
  *

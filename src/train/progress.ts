@@ -1,4 +1,4 @@
-// The options of a run and its mutable state, shared by the windows of steps and by what happens between them.
+// The options of a run and its mutable state, which are used within windows of steps and between them.
 import type { Config } from "../config/mod.ts";
 import type { Device } from "../device/device.ts";
 import type { LogWriter } from "../log/log_file.ts";
@@ -15,9 +15,9 @@ import type { ReadyRun } from "./compile.ts";
 /** The progress of a run.
  * @category Training */
 export interface Progress {
-  /** The last step. */
+  /** The last completed step, from 1. */
   readonly step: number;
-  /** Total steps. */
+  /** Number of steps of the whole run. */
   readonly steps: number;
   /** Loss of the last step in nats per token. */
   readonly loss: number;
@@ -30,7 +30,7 @@ export interface Progress {
 /** Options of training besides its configuration.
  * @category Training */
 export interface TrainOptions {
-  /** A second writer of every record, for example standard output. */
+  /** Also receives every record of the log, for example a writer to standard output. */
   readonly records?: Pick<LogWriter, "write">;
   /** When aborted, the run saves a checkpoint and ends. */
   readonly signal?: AbortSignal;
@@ -42,7 +42,7 @@ export interface TrainOptions {
   readonly onEvaluation?: (record: EvalRecord) => void;
   /** Called once before the first step, with the memory plan, the device and why it was chosen. */
   readonly onStart?: (lines: readonly string[]) => void;
-  /** Ends before the first step, after `onStart`. Default: false. */
+  /** Ends after `onStart`, without training. Default: false. */
   readonly dryRun?: boolean;
   /** Resumes even if data or code has changed, and logs a warning. Default: false. */
   readonly acceptChanges?: boolean;
@@ -57,7 +57,7 @@ export interface RunOptions
   readonly folder: RunFolder;
   /** Takes every record, in order. */
   readonly log: Pick<RunLog, "write" | "sync">;
-  /** Whether the log already has the final sample: the run was stopped between it and the last record. */
+  /** Whether the log already has the final sample: the run was stopped after writing it and before the last record. */
   readonly sampled?: boolean;
 }
 
@@ -91,7 +91,7 @@ export interface LoopState {
   marks: readonly { at: number; count: number }[];
 }
 
-/** Values by which a step record (loss, lr, grad_norm) or evaluation record (loss, perplexity, accuracy) advances the counter. */
+/** Added to `counter` per record of a step (loss, lr, grad_norm) or of an evaluation (loss, perplexity, accuracy). */
 export const VALUES_PER_RECORD = 3;
 
 const START: Omit<RunState, "val_loss" | "device" | "files"> = { step: 0, counter: 0, best: null };

@@ -19,7 +19,7 @@ import { isOver, savedStep, saveNow } from "./stops.ts";
 export interface LoopResult {
   /** The last step. */
   readonly step: number;
-  /** False if the signal ended it. */
+  /** False if the signal stopped the run before its end. */
   readonly finished: boolean;
   /** Whether it stopped at `train.stop_nonfinite`, or its last parameters are not finite. */
   readonly diverged: boolean;
@@ -27,7 +27,7 @@ export interface LoopResult {
   readonly saved: number | null;
   /** The best evaluation; null if none had a finite loss. */
   readonly best: Best | null;
-  /** The last evaluation since the run began or resumed. */
+  /** The last evaluation since the run began or resumed; undefined if there was none. */
   readonly last: EvalRecord | undefined;
   /** The final sample; undefined if the run was stopped or `sample.tokens` is 0. */
   readonly sample: string | undefined;
@@ -39,8 +39,8 @@ export interface LoopResult {
  * Trains from the start or from a checkpoint until the last step, an early stop, divergence or the signal. Writes the log,
  * checkpoints ("best" and "last"), a sample and the loss chart into the run's folder.
  *
- * Runs are reproducible: one configuration, seed and device give the same records (except times), also across stop and
- * resume.
+ * Runs are reproducible: one configuration, seed and device give the same records (except times), also if the
+ * run is stopped and resumed.
  */
 export async function trainRun(
   experiment: Experiment,

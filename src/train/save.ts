@@ -55,7 +55,7 @@ export async function putOptimizer(device: Device, checkpoint: Checkpoint): Prom
 /**
  * Defines the optimizer states of an optimizer.safetensors on a device.
  *
- * @throws {UserError} if a tensor is missing, unknown, or does not have the optimizer's shape
+ * @throws {UserError} if a tensor is missing, is unknown, or has another shape than the optimizer's state
  */
 export function defineOptimizer(
   device: Pick<Device, "define">,

@@ -26,14 +26,14 @@ export function checkGraphs(config: Config, machine: Machine = thisMachine()): v
 
 /**
  * Throws if a run's graphs, parameters or batches need more memory than this machine has, on any device. Called before its
- * data is read: an open vocabulary counts as one token.
+ * data is read, so a vocabulary that depends on the data counts as one token.
  */
 export function checkRun(config: Config, machine: Machine = thisMachine()): void {
   const { model, train: { batch, accumulate }, sample } = config;
   checkModel(config, { ...model, vocabulary: model.vocabulary ?? 1 }, machine);
   checkGraphs(config, machine);
   withNumber(config, () => {
-    // Ids and targets; at least one residual stream per row.
+    // Lower bounds: the ids and targets of a step, and the residual stream of one row.
     checkMemory("a step's batches", 2 * WORD * accumulate * batch * model.context, machine);
     checkMemory("a row's residual stream", WORD * model.context * model.dim, machine);
     if (sample.tokens > MOST_TOKENS) {

@@ -27,7 +27,7 @@ function replaced(record: unknown, [key, ...rest]: readonly string[], value: unk
   return copy;
 }
 
-/** Whether the checkpoint's value of one key alone would give the model's tensor the checkpoint's shape. */
+/** Whether changing only `key` to the checkpoint's value would give the tensor `name` the checkpoint's shape. */
 function explains(
   architecture: Architecture,
   key: string,
@@ -39,19 +39,19 @@ function explains(
     const other = replaced(architecture, key.split("."), value) as Architecture;
     return decoderParameters(other).find((parameter) => parameter.name === name)?.shape.join() === shape;
   } catch {
-    return false; // The key is invalid without another one.
+    return false; // If only this key changes, the architecture is invalid.
   }
 }
 
 /** Maximum number of keys in a message. */
 const MAX_KEYS = 4;
 
-/** "model.dim is 32 here and 64 there" for the keys that explain a tensor's shape alone, else for all that differ. */
+/** A list of "model.dim is 32 here and 64 there": of keys that alone explain a tensor's shape, else of all that differ. */
 function reasons({ config, architecture }: Model, base: Checkpoint, name: string): string {
   const shape = base.tensors.get(name)?.shape.join();
-  // A key missing here is named by its parent: `blocks`, an empty list.
+  // A key that only the checkpoint has is covered by its parent, such as `blocks`, which is an empty list here.
   const differing = diffConfigs(config.model, base.config.model).filter(({ a }) => a !== undefined)
-    // An open vocabulary is the tokenizer's.
+    // A checkpoint without the key `vocabulary` takes it from its tokenizer.
     .map((entry) => entry.key === "vocabulary" ? { ...entry, b: base.architecture.vocabulary } : entry);
   const alone = differing.filter(({ key, b }) => explains(architecture, key, b, name, shape));
   const shown = (alone.length ? alone : differing).slice(0, MAX_KEYS);
@@ -92,7 +92,7 @@ function checkSample({ config: { sample: { prompt, tokens } }, tokenizer }: Expe
 }
 
 /**
- * Loads the experiment of a configuration; with `train.from`, with that run's tokenizer and parameters.
+ * Loads the experiment of a configuration. With `train.from` it has the tokenizer and the parameters of that run.
  *
  * @throws {UserError} as `prepare` does, if `sample.prompt` cannot be encoded or has no token, and if the other run's
  * parameters do not fit this model: the message has the first such tensor, both shapes, and the key to change

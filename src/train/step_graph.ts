@@ -26,7 +26,7 @@ export interface Table {
   readonly name: string;
   /** Number of float32 values per row. */
   readonly width: number;
-  /** Offset in a row by column name. */
+  /** Offset of each column in a row, by name. */
   readonly columns: Readonly<Record<string, number>>;
 }
 
@@ -43,7 +43,7 @@ function recordRow(name: string, parts: Readonly<Record<string, Tensor>>): { eff
   return { effect, table: { name, width, columns } };
 }
 
-/** The first `count` rows of a table read from the device, each as values by column name; for a vector, its first value. */
+/** The first `count` rows of a table read from the device, each as values by column name (only the first value of a vector). */
 export function rowsOf({ width, columns }: Table, values: Values, count: number): Record<string, number>[] {
   return Array.from({ length: count }, (_, row) => {
     return Object.fromEntries(
@@ -88,8 +88,8 @@ export interface StepOptions {
 /**
  * One step: the mean loss over the valid targets of all of its `accumulate` batches and its gradient, the global norm, the
  * optimizer in place, and a row of the table "steps" (loss, squared gradient norm). Output: `gradient`, flat, before
- * clipping. Inputs, as `stepFeeds` gives them: per batch `ids0`, `targets0`, with dropout `seed0`, with several batches
- * `weight0`; and `hyper`, `slot`.
+ * clipping. Inputs (see `stepFeeds`): `hyper`, `slot`, and for each batch, numbered from 0, `ids0` and `targets0`, with
+ * dropout also `seed0`, and with several batches also `weight0`.
  *
  * @example
  * ```ts
@@ -124,7 +124,7 @@ export function stepGraph(
     const targets = input(`targets${i}`, [batch * architecture.context], "u32");
     // One seed per batch, so that the rows of two batches do not share dropout masks.
     const seed = usesDropout(architecture) ? input(`seed${i}`, [2], "u32") : undefined;
-    // Statistics are of the last batch.
+    // Statistics describe the last batch only.
     taps = activationCache((name) =>
       i === accumulate - 1 && !!look && (["act", "grad"] as const).some((kind) => look.chosen({ kind, name }))
     );
@@ -236,7 +236,7 @@ export function evaluationGraph(
 }
 
 /**
- * The logits of some ids, u32 [rows, length], as output `logits` [rows, positions, V] of input `ids`.
+ * The graph with the input `ids`, u32 [rows, length], and the output `logits`, [rows, positions, V].
  *
  * @param positions number of last positions per row. Default: all
  */

@@ -13,7 +13,7 @@ import { hasDiverged, unsavedWarning } from "./divergence.ts";
 import { type LoopState, type Run, VALUES_PER_RECORD, writeStatistics } from "./progress.ts";
 import { saveCheckpoint } from "./save.ts";
 
-/** The next step that is a multiple of any period, at most `last`; a period of 0 has no steps. */
+/** The next step that is a multiple of at least one period, at most `last`; a period of 0 is ignored. */
 function nextOf(step: number, last: number, periods: readonly number[]): number {
   const after = (period: number) => period > 0 ? (Math.floor(step / period) + 1) * period : Infinity;
   return minimum(periods.map(after), last);
@@ -27,7 +27,7 @@ export function nextStop({ experiment: { config, hooks }, state: { step } }: Run
   return { stop, evaluates: stop % every === 0 || stop === steps, saves: recordsCheckpoint(stop, config) };
 }
 
-/** Whether a step ends with a checkpoint that is recorded in the log; those of an interrupted run are not. */
+/** Whether a step ends with a checkpoint that the log records; one saved because of an interruption is not recorded. */
 export function recordsCheckpoint(step: number, { train, eval: { every }, output }: Config): boolean {
   return step > 0 && nextOf(step - 1, train.steps, [every, output.checkpoint_every]) === step;
 }
@@ -76,12 +76,12 @@ export function isOver({ state, experiment: { config } }: Run): boolean {
     stopsEarly(state, config);
 }
 
-/** Whether `train.stop` evaluations in a row brought no better loss. */
+/** Whether the last `train.stop` evaluations did not improve on the best loss. */
 function stopsEarly({ evalsSinceBest }: LoopState, { train: { stop } }: Config): boolean {
   return stop !== null && evalsSinceBest >= stop;
 }
 
-/** Logs the users' metrics that are due. */
+/** Logs the user-defined metrics that are due. */
 export async function writeMetrics(run: Run): Promise<void> {
   const { experiment: { hooks, layout, architecture }, device, state: { step } } = run;
   for (const metric of hooks?.metrics ?? []) {

@@ -33,7 +33,7 @@ export interface SweepCallbacks extends Pick<TrainOptions, "records" | "signal">
   readonly onWarning?: (run: SweepRun, index: number, warning: WarningRecord) => void;
   /** Called with the record of each evaluation. */
   readonly onEvaluation?: (run: SweepRun, index: number, record: EvalRecord) => void;
-  /** Called when a run has ended; `before` is true if it had ended earlier. */
+  /** Called when a run has ended; `before` is true if it had ended before this call. */
   readonly onRunEnd?: (run: SweepRun, index: number, result: RunResult, before: boolean) => void;
 }
 
@@ -156,7 +156,7 @@ async function hasEnded(log: string): Promise<boolean> {
   return false;
 }
 
-/** The folders of a run, newest first. */
+/** The folders of all attempts at a run, newest first. */
 async function foldersOf(folder: string, name: string): Promise<string[]> {
   try {
     const entries = await Array.fromAsync(Deno.readDir(join(folder, name)));
@@ -170,8 +170,8 @@ async function foldersOf(folder: string, name: string): Promise<string[]> {
 }
 
 /**
- * Whether the run in a folder has a configuration. A run that starts from another has that run's tokenizer, and one of an
- * earlier version lacks newer keys.
+ * Whether the run in a folder has the given configuration. Two differences are allowed: the tokenizer, if `train.from` is
+ * set, since it comes from that run; and newer keys that a run of an earlier version lacks.
  */
 async function isRunOf(path: string, config: Config): Promise<boolean> {
   const older = configKeys(withoutNewKeys(config));
@@ -265,7 +265,7 @@ export async function runJob(config: Config, options: Omit<TrainOptions, "dryRun
 }
 
 /**
- * Runs a sweep in its folder, one run after another, also after one that diverges. Runs that have ended are not repeated; one
+ * Runs a sweep in its folder, one after another, even if one diverges. Runs that have ended are not repeated; a run
  * that was stopped or killed resumes from its last checkpoint. `index.json` lists the ended runs, `val_loss.svg` compares them.
  *
  * @throws {UserError} for any user error, with the run's name, and if another process runs the sweep

@@ -32,7 +32,7 @@ import { withNumber } from "../model/sizes.ts";
 import { graphsOf, otherWork, type RunGraphs, runWork } from "./work.ts";
 import { experimentOf } from "./start_from.ts";
 
-/** What the lock of a run's folder says its holder does. */
+/** The text in the lock of a run's folder: what the process that holds the lock is doing. */
 const WRITING = "writing this run";
 
 /** A run that has ended.
@@ -44,7 +44,7 @@ export interface TrainResult extends LoopResult {
 
 /** The cost of a run, for its first record, its announcement and the choice of its device. */
 export interface Cost {
-  /** Memory by use, in bytes. */
+  /** Bytes of memory, by purpose. */
   readonly memory: RunRecord["memory"];
   /** Floating point operations per step. */
   readonly flops: number;
@@ -53,7 +53,7 @@ export interface Cost {
 }
 
 /**
- * Plans a run's two programs without a device: memory in bytes, operations and dispatches per step.
+ * Plans the programs of a run's steps and evaluations without a device: memory in bytes, operations and dispatches per step.
  *
  * @param target the device's target, which kernels are lowered for; without it dispatches are not counted
  *
@@ -196,7 +196,7 @@ async function deviceFor(experiment: Experiment, done: number): Promise<ChosenDe
   return { ...chosen, cost: costOfPlans(experiment, plans), check };
 }
 
-/** A run before its first step. */
+/** The plan of a run that has not begun. */
 export interface PlannedRun extends Pick<RunRecord, "parameters" | "memory"> {
   /** The device it would use: `webgpu` or `cpu`. */
   readonly device: string;
@@ -259,7 +259,7 @@ async function start(
   }
   if (from?.warnings.length) log.write(...from.warnings);
   const { signal, onProgress, onWarning, onEvaluation } = options;
-  // A final sample belongs to this checkpoint: the log is cut back to it.
+  // The log is cut back to this checkpoint and keeps the final sample only if that has the same step.
   const sampled = from?.logged.sampled === done;
   const run = { device, folder, log, sampled, signal, onProgress, onWarning, onEvaluation };
   try {
@@ -288,8 +288,8 @@ async function newFolder(config: Config, now: Date, opening: RunRecord): Promise
 
 /**
  * Trains a model from a configuration: chooses the device, creates the run's folder, and writes its log, checkpoints,
- * sample and charts there. With `train.from` it starts from a checkpoint's parameters and tokenizer; a shorter context
- * keeps the first of the checkpoint's learned positions.
+ * sample and charts there. With `train.from` it starts from a checkpoint's parameters and tokenizer; if its context is
+ * shorter, it uses the first of the checkpoint's learned position embeddings.
  *
  * @returns the run, or undefined after a dry run
  * @throws {UserError} for any user error: data, sizes, device, disk
@@ -308,7 +308,7 @@ export async function train(config: Config, options: TrainOptions = {}): Promise
 }
 
 /**
- * Resumes a run from its last checkpoint. The log continues with the records of an uninterrupted run.
+ * Resumes a run from its last checkpoint. The log continues with the records that an uninterrupted run would have.
  *
  * @param path a run's folder, `runs/latest`, or a run's name
  * @throws {UserError} if the run does not exist, has no checkpoint, has a damaged file or has ended, if its data or code has

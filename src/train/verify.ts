@@ -1,4 +1,4 @@
-// Verifies that a checkpoint loads as what was saved. Each check has a line of output.
+// Verifies that a checkpoint loads with the values that were saved. Each check has a line of output.
 import { join } from "node:path";
 import { randomStream } from "../base/random.ts";
 import { positionsFitting } from "../model/passes.ts";
@@ -44,7 +44,7 @@ interface NeedsCode {
 
 const FILES = ["model.safetensors", "optimizer.safetensors", "config.yaml", "tokenizer.json"];
 
-/** Runs a check; a user error fails the check, others are thrown. */
+/** Runs a check. A UserError fails the check; other errors are thrown. */
 async function check(name: string, ask: () => Promise<string> | string): Promise<Check> {
   reportProgress({ what: `checking ${name}` });
   try {
@@ -63,7 +63,7 @@ function demand(condition: boolean, message: string): void {
 type Numbers = ArrayLike<number | bigint>;
 
 function sameBits(a: Numbers, b: Numbers): boolean {
-  // Without a copy: an embedding has tens of millions of values.
+  // Nothing is copied, because an embedding has tens of millions of values.
   for (let i = 0; i < a.length; i++) if (!Object.is(a[i], b[i])) return false;
   return a.length === b.length;
 }
@@ -105,7 +105,7 @@ function positionsCompared(device: Device, { architecture: { context, vocabulary
   return Math.min(context, Math.max(1, Math.floor(positionsFitting(device, vocabulary) / 2)));
 }
 
-/** Logits of some ids; the parameters go to the device first. */
+/** Puts the parameters on the device, and returns the logits of `ids` at the last positions. */
 async function logitsOf(
   device: Device,
   path: string,

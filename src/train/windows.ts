@@ -10,7 +10,7 @@ import { type LoopState, type Run, VALUES_PER_RECORD, writeStatistics } from "./
 import { scheduledRate } from "../../kernels/optimizers/schedules.ts";
 import { rowsOf } from "./step_graph.ts";
 
-/** Number of steps in the next window: about a quarter of a second, so that progress and Ctrl-C stay responsive. */
+/** Number of steps in the next window: about a quarter of a second of steps, so that progress and Ctrl-C stay responsive. */
 export function windowSize({ ms }: LoopState): number {
   return ms === 0 ? 1 : Math.max(1, Math.min(WINDOW, Math.round(250 / ms)));
 }
@@ -30,7 +30,7 @@ export interface Window {
   /** Index of its first step, from 0. */
   readonly first: number;
   readonly steps: readonly StartedStep[];
-  /** Rows of its metrics, the tables of statistics by name, and when they arrived (performance.now(), milliseconds). */
+  /** Rows of its metrics, tables of statistics by name, and `at`, when they arrived (performance.now(), milliseconds). */
   readonly values: Promise<{ rows: Values; statistics: ReadonlyMap<string, Values>; at: number }>;
 }
 
@@ -91,7 +91,7 @@ function stepRecord(
 export async function recordWindow(run: Run, window: Window): Promise<void> {
   const { experiment, experiment: { config }, log, onProgress, onWarning, table, probe, state } = run;
   const { rows, statistics, at } = await window.values;
-  // Over two windows: WebGPU reports the first of two as done only when both are.
+  // Time is measured over two windows, because WebGPU reports the first of two as done only when both are.
   const [before, last = before] = state.marks;
   state.ms = (at - before.at) / (window.steps.length + (last === before ? 0 : last.count));
   state.marks = [last, { at, count: window.steps.length }];
@@ -122,7 +122,7 @@ export async function recordWindow(run: Run, window: Window): Promise<void> {
       const { steps } = config.train;
       onProgress?.({ step, steps, loss, tokensPerSecond, secondsLeft: (steps - step) * state.ms / 1000 });
     }
-    // Later steps of the device are not recorded: their number depends on timing.
+    // The steps that the device ran after diverging are not recorded: how many there are depends on timing.
     if (hasDiverged(state.nonFinite, config)) return;
   }
 }

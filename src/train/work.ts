@@ -37,7 +37,7 @@ export function otherWork(experiment: Experiment, done = 0): Workload[] {
 
 /** The graphs of a run: those of its steps, by the `track` entries due together, and the graph of an evaluation batch. */
 export interface RunGraphs {
-  /** In the order of `stepGraphs`. */
+  /** The graphs of the steps, with the keys and in the order of `stepGraphs`. */
   readonly steps: ReadonlyMap<string, Graph>;
   /** The graph of one evaluation batch. */
   readonly evaluation: Graph;
