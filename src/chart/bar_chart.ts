@@ -1,4 +1,4 @@
-// Grouped bars with 95% intervals as SVG documents, to compare single values: by layer and head, by method.
+// Grouped bars with 95% intervals as SVG documents, to compare single values, such as those of layers and heads or of methods.
 
 import { maximum, minimum } from "../base/extremes.ts";
 import {

@@ -1,2 +1,2 @@
-// Chart.js, and its version: the one place that names the package.
+// Re-exports Chart.js. No other file names the package and its version.
 export * from "npm:chart.js@4.6.1";

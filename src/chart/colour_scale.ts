@@ -1,5 +1,5 @@
-// The colours of heat maps. One sign: pale yellow-green through green to navy, darker for larger values. Both signs: blue
-// below 0, light grey at 0, red above, equally dark at equal distances from 0. Lightness (CIE L*) falls in equal steps, so
+// The colours of heat maps. Values of one sign go from pale yellow-green through green to navy, darker for larger values.
+// Values of both signs are blue below 0, light grey at 0 and red above, equally dark at equal distances from 0. Lightness (CIE L*) falls in equal steps, so
 // equal differences look equal and a greyscale print keeps the order of each side. White is reserved for blank cells.
 
 import { num } from "./sheet_text.ts";

@@ -1,2 +1,2 @@
-// dagre, and its version: the one place that names the package.
+// Re-exports dagre. No other file names the package and its version.
 export { default } from "npm:@dagrejs/dagre@3.1.3";

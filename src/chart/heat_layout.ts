@@ -24,7 +24,7 @@ export interface HeatMap {
   x: { label: string };
   /** Label of the colour bar: what the numbers are, with the unit. */
   value: { label: string };
-  /** The numbers of the palest and the darkest colour. Default: the minimum (0 if that is close) and the maximum. */
+  /** The ends of the colour scale, before `signed` makes it symmetric. Default: the minimum (0 if that is close) and the maximum. */
   range?: readonly [number, number];
   /**
    * Whether the quantity has a sign: colours then diverge from grey at 0, symmetrically. Default: true if the range starts

@@ -1,5 +1,5 @@
-// Line charts as SVG documents: Chart.js lays out and draws, svg_context.ts records. Colours, dashes and fonts suit a page
-// of a paper, also in greyscale.
+// Line charts as SVG documents: Chart.js lays them out and draws them, and svg_context.ts records the drawing.
+// Colours, dashes and fonts suit a page of a paper, also in greyscale.
 
 import {
   BasicPlatform,

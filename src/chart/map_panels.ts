@@ -40,7 +40,7 @@ export interface MapSheet {
   columns: readonly string[];
   /** Label of the colour bar: what the numbers are. */
   value: { label: string };
-  /** The numbers of the palest and the darkest colour; if the first is below 0, colours diverge from grey at 0. */
+  /** The ends of the colour scale; if the first is below 0, the scale is symmetric and diverges from grey at 0. */
   range: readonly [number, number];
   /** The panels, row by row. */
   panels: readonly MapPanel[];

@@ -24,7 +24,7 @@ export interface StatChoice {
   readonly stat: string;
   /** The heads to select. Default: records without a head, of the complete tensor. */
   readonly heads?: readonly number[];
-  /** `act`, `grad`, `param`, ... Default: every kind. */
+  /** The kind of records: `act`, `grad`, `param`, ... Default: every kind. */
   readonly kind?: string;
 }
 

@@ -15,8 +15,8 @@ export interface ResultsChart {
 }
 
 /**
- * The validation losses of runs over steps, or their training losses if none has a validation loss; of more than 24 runs
- * only the 24 best, in the given order.
+ * The validation losses of runs over steps, or their training losses if none has a validation loss. Of more than 24 runs only
+ * the 24 best are shown, in the given order.
  *
  * @throws {UserError} if there is no loss to draw, or a log cannot be read
  *

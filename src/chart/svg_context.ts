@@ -1,5 +1,5 @@
-// The part of a 2D canvas context that charts draw with, recorded as SVG: no permission, no native code, the same bytes
-// for the same drawing. Anything unsupported throws with its name, so that no stroke is lost silently.
+// The part of a 2D canvas context that charts draw with, recorded as SVG. It needs no permission and no native code,
+// and the same drawing gives the same bytes. Anything unsupported throws with its name, so that no stroke is lost silently.
 
 import { type Font, parseFont, textWidth } from "./text_width.ts";
 import { escapeText } from "../base/terminal.ts";

@@ -68,8 +68,8 @@ function stepOfPowers(count: number): number {
 }
 
 /**
- * The ticks of a logarithmic axis over [low, high], both above 0: powers of ten, with their multiples of 2 and 5 or all
- * digits if these are few; on a narrow axis the ticks of a linear one.
+ * The ticks of a logarithmic axis over [low, high], both above 0: powers of ten; on a shorter axis also 2 and 5 times these,
+ * or all digits times these; on a very short one the ticks of a linear axis.
  */
 export function logTicks(low: number, high: number): number[] {
   const all: { value: number; digit: number; power: number }[] = [];
@@ -123,7 +123,7 @@ export function roundEnds(low: number, high: number, count = 6): [low: number, h
   ];
 }
 
-/** The ends of an axis clamped to its limits, unless nothing would be left. */
+/** The ends of an axis clamped to its limits; unchanged if the clamped range would be empty. */
 export function within(
   [low, high]: readonly [low: number, high: number],
   limits: readonly [low: number, high: number] = [-Infinity, Infinity],

@@ -201,7 +201,7 @@ async function downloadedText(
   return [checkedUtf8(bytes, path)];
 }
 
-/** Files in order, with a newline added between files where it is missing. */
+/** The bytes of files in order; each file but the last gets a newline at its end if it has none. */
 async function filesText(paths: readonly string[], field?: string, separate = false): Promise<TextBytes> {
   if (paths.length === 0) {
     throw new UserError("Text: files is an empty list; expected at least one file or folder.");

@@ -5,7 +5,7 @@ import { reportProgress } from "../base/progress.ts";
 
 /** The expected size and hash of a file. */
 export interface FileProof {
-  /** Its size. */
+  /** Its size in bytes. */
   readonly bytes?: number;
   /** Its SHA-256, in lower-case hexadecimal. */
   readonly sha256?: string;

@@ -27,7 +27,7 @@ function distinct(rng: RandomStream, count: number, n: number): number[] {
   return all.slice(0, count);
 }
 
-/** Question, separator, answer; `nats` is the information of the question after its first character. */
+/** A sample of question, separator and answer; `nats` is the information of the question after its first character. */
 const answered = (question: string, answer: string, nats: number, separator = SEPARATOR): Sample => ({
   text: question + separator + answer,
   answerStart: question.length + separator.length,
@@ -120,7 +120,7 @@ const induction: Task = {
   },
 };
 
-/** Multi-query associative recall: number of pairs, number of distinct keys and of values, length of a sample. */
+/** Multi-query associative recall: number of pairs of key and value, number of distinct keys (and of distinct values), length of a sample in characters. */
 const RECALL = { pairs: 4, kinds: 128, length: 64 };
 /** 256 letters from U+0100 on: 128 keys, then 128 values. */
 const SYMBOLS = String.fromCodePoint(...Array.from({ length: 2 * RECALL.kinds }, (_, i) => 0x100 + i));

@@ -26,7 +26,7 @@ export const chained = <T>(lists: Iterable<Iterable<T>>): Iterable<T> =>
     for (const list of lists) yield* list;
   });
 
-/** The pieces of all texts, as of one concatenated text. */
+/** The pieces of all texts, in order. */
 export const piecesOfAll = (texts: Iterable<TextPieces>): Iterable<string> =>
   again(function* () {
     for (const text of texts) yield* typeof text === "string" ? [text] : text;

@@ -66,7 +66,7 @@ export interface Tokenizer {
  * inside a text, so that `decode(ids)` loses it.
  *
  * @param before the preceding id; undefined if the ids begin a text
- * @returns what `decode` adds after the text of `before`; `decode(ids)` if the ids change the text of `before` itself, as
+ * @returns the text that `decode` adds after that of `before`; `decode(ids)` if the ids change the text of `before` itself, as
  * when the bytes of a character span both
  *
  * @example
@@ -86,7 +86,7 @@ export function textBehind(tokenizer: Tokenizer, before: number | undefined, ids
   return both.startsWith(first) ? both.slice(first.length) : tokenizer.decode(ids);
 }
 
-/** What the id of an unknown character decodes to. */
+/** The text that the id of an unknown character decodes to. */
 export const UNKNOWN = "<unk>";
 
 /** @internal Checks the policy in a tokenizer's file; throws UserError if it is invalid. */

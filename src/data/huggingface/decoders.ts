@@ -18,7 +18,7 @@ function byteLevel(fields: Fields): Decoder {
   return (tokens) => [UTF8.decode(Buffer.concat(tokens.map(bytes)))];
 }
 
-/** Clean-up of English text: no space before punctuation and contractions. */
+/** Replacements that clean up English text, mainly by removing spaces before punctuation and contractions. */
 const ENDINGS: readonly (readonly [string, string])[] = [
   [" .", "."],
   [" ?", "?"],

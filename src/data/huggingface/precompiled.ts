@@ -44,14 +44,14 @@ function mappingOf(charsmap: Uint8Array): ((text: string) => string | undefined)
 }
 
 /**
- * Each character below U+0300 is a grapheme, except CR before LF or next to a character from U+0300 on. The first group
+ * Each character below U+0300 is a separate grapheme, except CR before LF or next to a character from U+0300 on. The first group
  * matches such characters; everything else has to be segmented.
  */
 const LOW = "[^\\r\\u{300}-\\u{10ffff}]";
 const HIGH = "[\\u{300}-\\u{10ffff}]";
 const PARTS = new RegExp(`(${LOW}{1,4096})(?!${HIGH})|\\r\\n?|${LOW}?(?:${HIGH}+${LOW}?)+`, "gv");
 
-/** @internal SentencePiece's normalizer; graphemes of up to five bytes are looked up as one, others by character. */
+/** @internal SentencePiece's normalizer; a grapheme of up to five bytes is looked up as a whole, any other character by character. */
 export function precompiled(fields: Fields): (text: string) => string {
   const written = fields.text("precompiled_charsmap");
   const charsmap = bytesOfBase64(written);
