@@ -31,8 +31,8 @@ export function grad(loss: Tensor, wrt: readonly Tensor[], seed = 1): Tensor[] {
 }
 
 /**
- * The same backward pass, as a lookup by tensor: gradients of `wrt` and of every tensor between them and the loss, which
- * the pass computes anyway.
+ * Like `grad`, but returns a function from a tensor to its gradient: for `wrt` and every tensor between them and the loss,
+ * whose gradients the backward pass computes anyway.
  *
  * @param loss the scalar, [1]
  * @param wrt tensors the loss depends on, usually parameters; each is treated as a leaf

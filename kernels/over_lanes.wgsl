@@ -9,7 +9,7 @@ fn over_lanes(part: Part, lane: u32) -> Part {
     workgroupBarrier();
   }
   let all = of_lane[0];
-  // Before a second tree begins.
+  // Every lane must have read the result before a second tree overwrites it.
   workgroupBarrier();
   return all;
 }

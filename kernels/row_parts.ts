@@ -8,7 +8,7 @@ export interface RowPart {
   readonly first: number;
   /** Number of rows. */
   readonly rows: number;
-  /** Range of their elements; undefined for the entire matrix. */
+  /** Range of the elements of these rows; undefined for the entire matrix. */
   readonly range: ElementRange | undefined;
 }
 

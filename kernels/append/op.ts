@@ -1,4 +1,4 @@
-// Appends rows to every sample of a batch: learned keys and values that every query attends to.
+// Appends the same rows to every sample of a batch, such as learned keys and values that every query attends to.
 import { apply, mismatch, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Call, Lowered, Op, Tensor } from "../../src/graph/tensor.ts";
 import appendWgsl from "./append.wgsl" with { type: "text" };

@@ -2,21 +2,21 @@
 // becomes that of the scores. The kernels read only these fields, never the name.
 import type { Expression } from "../expression/expression.ts";
 
-/** Element-wise: a_j = phi(s_j). */
+/** An element-wise activation, a_j = phi(s_j): each weight depends only on its own score. */
 export interface ElementwiseActivation {
-  /** Discriminant of the union of both kinds. */
+  /** Distinguishes element-wise from normalised activations. */
   readonly normalised: false;
   /** Formula of the weight of a score s. */
   readonly doc: string;
   /** phi as an expression in `score`: the kernels, the CPU and the derivative use it. */
   readonly expression: Expression;
-  /** phi and its derivative as plain functions, for the oracle: independent of the expression. */
+  /** phi and its derivative as plain functions, which the oracle uses instead of `expression`. */
   readonly definition: readonly [phi: (score: number) => number, derivative: (score: number) => number];
-  /** phi(s) = 0 for every s <= 0. Default: false. */
+  /** True if phi(s) = 0 for every s <= 0. Default: false. */
   readonly zeroBelow0?: boolean;
-  /** phi(s) = 1 / (1 + e^-s): undivided weights are probabilities; phi and its derivative share one exponential. */
+  /** True if phi(s) = 1 / (1 + e^-s): weights are probabilities unless divided; phi and its derivative share one exponential. */
   readonly logistic?: boolean;
-  /** The bias "auto" of undivided weights, given the number of keys. Default: 0. */
+  /** Value of the bias "auto" if the weights are not divided, given the number of keys. Default: 0. */
   autoBias?(keys: number): number;
 }
 
@@ -25,17 +25,17 @@ export interface ElementwiseActivation {
  * diag(w) - w w^T / W with w_j = `share`(a_j), so that ds_j = w_j (da_j - sum_k w_k da_k / W).
  */
 export interface NormalisedActivation {
-  /** Discriminant of the union of both kinds. */
+  /** Distinguishes element-wise from normalised activations. */
   readonly normalised: true;
   /** Formula of the weight of a score s. */
   readonly doc: string;
-  /** Each row sums to 1, so adding a constant to all of its scores changes nothing. */
+  /** True if each row sums to 1, so that adding a constant to all of its scores changes nothing. */
   readonly sumsToOne: boolean;
   /** Whether the approximate backward passes `diag` and `ste` are defined. */
   readonly approximated: boolean;
   /**
    * Writes the weights of the first n scores to `a` and returns the row term, from which the kernels recompute the weight of a
-   * score: 1e30 where all scores are -Infinity, so that no key has weight.
+   * score. If all scores are -Infinity, it is 1e30, so that every weight is 0.
    */
   weigh(scores: Float64Array, n: number, a: Float64Array): number;
   /** w_j as a function of the weight a_j; W is then the sum of w over the row. Default: w = a and W = 1. */
@@ -51,16 +51,17 @@ export interface NormalisedActivation {
 
 /**
  * WGSL of an activation: code inserted into the forward kernel, and functions that recompute a weight in the other kernels.
- * `$r` stands for the row's index in its invocation; the code reads q, the range of keys and variables of `key_scores.wgsl`.
+ * `$r` stands for the row's index among the rows of its invocation; the code reads q, the range of keys and variables of
+ * `key_scores.wgsl`.
  */
 export interface ActivationKernel {
   /** Functions `weight(score, term)`, its logarithm `log_weight(a, score, term)` and, if normalised, `share(a)`. */
   readonly WEIGHT: string;
-  /** Before the loop over the keys. */
+  /** Code before the loop over the keys. */
   readonly ROW_BEGIN: string;
-  /** For each key: sets `a$r` from the score `s$r` and its visibility `seen$r`; with RESCALES also `rescale$r`. */
+  /** Code for each key: sets `a$r` from the score `s$r` and its visibility `seen$r`; with RESCALES also `rescale$r`. */
   readonly ROW_STEP: string;
-  /** After the loop: sets `term$r` and `factor$r`, which multiplies the weighted sum of values. */
+  /** Code after the loop: sets `term$r` and `factor$r`, which multiplies the weighted sum of values. */
   readonly ROW_END: string;
   /** Constants of the code. If RESCALES is true, each key first multiplies the sums so far by `rescale$r`. */
   readonly constants: Readonly<Record<string, string | number | boolean>>;

@@ -18,7 +18,7 @@ export const ATTENTION_CHOICES = {
   /** How the scores of a row become its weights. */
   activation: {
     softmax: softmax("e^s / (sum of e^s over the row)", -Infinity) as NormalisedActivation,
-    /** An extra logit, 0, takes weight but has no value. */
+    /** Softmax with an extra logit of 0, which takes weight but has no value vector. */
     softmax1: softmax("softmax with an extra logit 0", 0) as NormalisedActivation,
     entmax15: entmax15 as NormalisedActivation,
     sigmoid: elementwise({
@@ -58,20 +58,20 @@ export const ATTENTION_CHOICES = {
       scoreGradient: (w: number, _W: number, da: number, inner: number): number => w * (da - inner),
       wgsl: "share(a) * (da - delta)",
     },
-    /** Without the lateral sum: the Jacobian's diagonal. */
+    /** Only the diagonal of the Jacobian, without the sum over the row. */
     diag: {
       lateral: false,
       scoreGradient: (w: number, W: number, da: number, _inner: number): number => w * (1 - w / W) * da,
       wgsl: "a * (1f - a) * da",
     },
-    /** The identity on visible keys. */
+    /** Straight-through: the gradient of the weight is used as that of the score, on visible keys. */
     ste: {
       lateral: false,
       scoreGradient: (_w: number, _W: number, da: number, _inner: number): number => da,
       wgsl: "select(0f, da, seen)",
     },
   },
-  /** Which of the HKV key heads query head h of H reads; also as WGSL, with the inverse. */
+  /** Index of the key head, of HKV, that query head h of H reads; also as WGSL, with the inverse mapping. */
   kvHead: {
     grouped: {
       keyHead: (h: number, H: number, HKV: number): number => Math.floor(h * HKV / H),

@@ -1,5 +1,5 @@
 // Block masks: which tiles of the matrix are empty, so that kernels skip them, and which are full, so that kernels do not
-// evaluate the mask. Computed on the host where the mask is known there, on the device where it depends on data.
+// evaluate the mask. Computed on the host if the values of the mask's tables are known there, else on the device.
 import { apply, type Op, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import { literal, literalValues } from "../../src/graph/structure.ts";
 import { type Bounds, bounds } from "../expression/bounds.ts";
@@ -84,7 +84,7 @@ function hostBlocks(
   return blocks;
 }
 
-/** The block mask of a mask; undefined where there is only one tile, or no tile is empty or full. */
+/** The block mask of a mask; undefined if there is only one tile, or no tile is known to be empty or full. */
 export function blockMask(mask: Mask, sizes: AttentionSizes): Tensor | undefined {
   const { B, T, S, H } = sizes;
   if (T <= BLOCK && S <= BLOCK) return undefined;

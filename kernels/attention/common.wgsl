@@ -9,7 +9,7 @@ const TINY = 1e-37f;
 
 fn query_row(batch: u32, i: u32, head: u32) -> u32 { return (batch * T + min(i, T - 1u)) * H + head; }
 fn key_row(batch: u32, j: u32, kv_head: u32) -> u32 { return (batch * S + min(j, S - 1u)) * HKV + kv_head; }
-/** The key head that a query head reads, and the query heads that read a key head. */
+/** The key head that a query head reads; `head_of`: the member-th query head that reads a key head. */
 fn kv_of(head: u32) -> u32 {
   return
 //! insert KEY_HEAD
@@ -20,7 +20,7 @@ fn head_of(kv_head: u32, member: u32) -> u32 {
 //! insert HEAD
   ;
 }
-/** Exclusive end and start of the range of keys that query i can see. */
+/** Exclusive end of the range of keys that query i can see; `key_start` is its start. */
 fn key_limit(i: u32) -> u32 {
   let row = min(i, T - 1u) + QUERY_OFFSET;
 //! if CAUSAL
@@ -40,7 +40,7 @@ fn key_start(i: u32) -> u32 {
   return 0u;
 //! end
 }
-/** Start and exclusive end of the range of queries that can see key j. */
+/** Start of the range of queries that can see key j; `query_limit` is its exclusive end. */
 fn query_start(j: u32) -> u32 {
 //! if CAUSAL
   return max(j + KEY_OFFSET, QUERY_OFFSET) - QUERY_OFFSET;

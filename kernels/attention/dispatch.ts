@@ -92,8 +92,9 @@ export function gradientInputs(
 }
 
 /**
- * WGSL functions `load_NAME(at, e)`: the e-th vec4f of a row of `size` values that starts at offset `at`, padded with zeros. If
- * `size` is a multiple of 4, the buffer is an array of vec4f (`NAME_item`): a software adapter loads it twice as fast.
+ * WGSL functions `load_NAME(at, e)`, which return the e-th vec4f, padded with zeros, of the row of `size` values that starts
+ * at offset `at`. If `size` is a multiple of 4, the buffer's items, `NAME_item`, are vec4f: a software adapter loads them
+ * twice as fast as single values.
  */
 function loadFunctions(buffers: Readonly<Record<string, number>>): string {
   return Object.entries(buffers).map(([name, size]) => {
@@ -106,7 +107,7 @@ function loadFunctions(buffers: Readonly<Record<string, number>>): string {
   }).join("\n");
 }
 
-/** Prefixes the names of tables, which could clash with others in the kernels. */
+/** Prefixes the names of tables, which could clash with other names in the kernels. */
 export function inKernel(e: Expression): Expression {
   return replace(e, (x) => {
     if (x.kind !== "lookup") return undefined;
@@ -114,7 +115,7 @@ export function inKernel(e: Expression): Expression {
   });
 }
 
-/** The variables of integer type: indices of sample and head, and positions. */
+/** Variables with integer values, which are never NaN: indices of sample, head, query row and key. */
 const INTEGERS = new Set(["b", "h", "i", "j"]);
 
 const pairCode = (e: Expression): string => toWgsl(inKernel(e), INTEGERS);
@@ -215,7 +216,7 @@ export function attentionConstants(sizes: AttentionSizes, attrs: AttentionAttrs)
 
 /**
  * Rows per invocation: at most `maxRows`, fewer if a row has more than 64 values. The rows of a head (of a tile, if there is a
- * block mask) are divided evenly among invocations. On a real GPU, which has few registers, one row.
+ * block mask) are divided evenly among invocations. On a hardware GPU, which has few registers, an invocation has one row.
  */
 function rowsFor(target: Target, { valuesPerRow, maxRows, length }: Kernel, blocks: boolean): number {
   if (target.kind === "gpu") return 1;
@@ -224,7 +225,7 @@ function rowsFor(target: Target, { valuesPerRow, maxRows, length }: Kernel, bloc
   return Math.ceil(length / Math.ceil(length / limit));
 }
 
-/** The dispatch of a kernel for a target: tiles in workgroup memory on a real GPU, rows in registers on a software adapter. */
+/** The dispatch of a kernel: with tiles in workgroup memory on a hardware GPU, rows in registers on a software adapter. */
 export function attentionDispatch(
   kernel: Kernel,
   sizes: AttentionSizes,

@@ -2,12 +2,13 @@
 import { kernelOf, type NormalisedActivation } from "./activation.ts";
 import entmax15Wgsl from "./entmax15.wgsl" with { type: "text" };
 
-/** Maximum loops over the keys before tau is known: one for the largest score, then at most 12 (measured, 65,536 keys). */
+/** Maximum number of loops over the keys to find tau: one for the largest score, then at most 12 (measured, 65,536 keys). */
 const PASSES = 16;
 
 /**
- * One step towards tau from below, over d_j = s_j/2 - tau > 0: the root of sum (d_j - x)^2 = 1, which is exact if all of
- * these keys stay in the support; else Newton's step, which never overshoots the root, because the sum is convex.
+ * One step x from a lower bound `tau` towards the root, computed from the keys with d_j = s_j/2 - tau > 0. If all of these
+ * keys stay in the support, x is the root of sum (d_j - x)^2 = 1, which is exact; else it is Newton's step, which never
+ * overshoots, because the sum is convex.
  */
 function stepOf(scores: Float64Array, n: number, tau: number): { step: number; isRoot: boolean } {
   let [count, sum, square, smallest] = [0, 0, 0, Infinity];
@@ -37,7 +38,7 @@ function tauOf(scores: Float64Array, n: number): number {
   return tau;
 }
 
-/** tau by sorting (Peters, Niculae and Martins 2019, algorithm 2): the largest support whose scores exceed it. */
+/** tau by sorting (Peters, Niculae and Martins 2019, algorithm 2): that of the largest support whose s_j/2 all exceed it. */
 function tauBySorting(scores: readonly number[]): number {
   if (!scores.every(Number.isFinite)) return NaN;
   const sorted = scores.map((s) => s / 2).sort((a, b) => b - a);

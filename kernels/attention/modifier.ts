@@ -1,5 +1,5 @@
 // Score modifiers, which change a score before the activation, and masks, which select the visible pairs. Each is an
-// expression with the tables it reads, like those that users write.
+// expression and the tables that it reads; users can write their own.
 import { parseExpression } from "../expression/text.ts";
 import { literal } from "../../src/graph/structure.ts";
 import { sizeOf, type Tensor } from "../../src/graph/tensor.ts";
@@ -9,7 +9,7 @@ import type { Expression, Term } from "../expression/expression.ts";
 
 /**
  * A function of the score s at (b, h, i, j), and the tensors it looks up. i is the query's position among the keys: its row
- * in the call, plus S - T where the call is aligned "bottom-right". `row` is the row itself, 0 to T - 1.
+ * in the call, plus S - T if the call is aligned "bottom-right". `row` is the row itself, 0 to T - 1.
  * @category Attention
  */
 export interface ScoreModifier {
@@ -19,7 +19,7 @@ export interface ScoreModifier {
   readonly tables: Readonly<Record<string, Tensor>>;
 }
 
-/** Selects the visible pairs (i, j) of sample b and head h: where the expression is not 0. i is as in {@link ScoreModifier}.
+/** A pair (i, j) of sample b and head h is visible if the expression is not 0. i is as in {@link ScoreModifier}.
  * @category Attention */
 export interface Mask {
   /** Over `b`, `h`, `i`, `j`, `row` and lookups. */
@@ -32,7 +32,7 @@ export interface Mask {
 export const MODIFIER_NAMES: readonly string[] = ["score", "b", "h", "i", "j", "row"];
 const [SCORE, B, H, I, J, ROW] = MODIFIER_NAMES.map(e.variable);
 
-/** A lookup in a tensor used as a table, of the tensor's shape. */
+/** The entry of a tensor at the given indices, as an expression. */
 function at(name: string, table: Tensor, ...indices: Term[]): Expression {
   return e.lookup(name, table.shape, ...indices);
 }
@@ -205,8 +205,8 @@ export function softcap(c: number): ScoreModifier {
 }
 
 /**
- * The slopes of ALiBi: 2^(-8 h / H) for h = 1..H; where H is not a power of two, the slopes of the next lower power, then
- * every other slope of twice that power (Press et al. 2022).
+ * The slopes of ALiBi: 2^(-8 h / H) for h = 1..H. If H is not a power of two, the slopes of P heads, where P is the largest
+ * power of two below H, then every other slope of 2 P heads (Press et al. 2022).
  */
 export function alibiSlopes(heads: number): number[] {
   const power = 2 ** Math.floor(Math.log2(heads));
@@ -225,7 +225,7 @@ export function alibi(heads: number): ScoreModifier {
 /** j <= i. Attention's option `causal` is faster. */
 export const causalMask: Mask = { expression: e.atMost(J, I), tables: {} };
 
-/** Pairs whose key is learned: the learned keys follow the `sequence` keys that have positions. */
+/** Shows only learned keys (see the option `extra`), which follow the `sequence` keys that have positions. */
 export const extraKeys = (sequence: number): Mask => mask(e.atMost(sequence, J));
 
 /** Keys less than `size` positions behind the query; with `symmetric`, also those less than `size` ahead. */
@@ -241,7 +241,7 @@ export function prefixMask(p: number): Mask {
   return { expression: e.less(J, p), tables: {} };
 }
 
-/** Pairs within one document: document ids [B, T] of the queries and [B, S] of the keys (default: those of the queries). */
+/** Pairs of one document. `queries` [B, T] and `keys` [B, S] hold document ids; `keys` defaults to `queries`. */
 export function documentMask(queries: Tensor, keys: Tensor = queries): Mask {
   const tables = { query_document: queries, key_document: keys };
   return {
@@ -258,7 +258,7 @@ export function keyPaddingMask(valid: Tensor): Mask {
   return { expression: e.less(0, e.absolute(at("key_valid", valid, B, J))), tables: { key_valid: valid } };
 }
 
-/** Keys 0 to lengths[b] - 1 of sample b, for a ragged batch; lengths [B]. */
+/** Keys 0 to lengths[b] - 1 of sample b, for a ragged batch; `lengths` is [B]. */
 export function keyLengths(lengths: Tensor): Mask {
   return { expression: e.less(J, at("key_length", lengths, B)), tables: { key_length: lengths } };
 }

@@ -65,7 +65,7 @@ export const attentionOp: Op<AttentionAttrs> = {
       },
       loads: { q: D, k: D, v: DV },
       valuesPerRow: D + DV * (keepsInner(attrs) ? 2 : 1),
-      // Measured on a software adapter: without a running maximum and sum, two more rows fit.
+      // Measured on a software adapter: without a running maximum and sum, two more rows fit in registers.
       maxRows: isNormalised(attrs) ? 10 : 12,
       inputs: 3,
     };
@@ -211,8 +211,8 @@ export const tableGradientOp: Op<TableGradientAttrs> = {
  * of s + bias, optionally divided by n_i or sqrt(n_i), where n_i is the number of visible keys of row i. Memory is linear in
  * T and S: no [T, S] matrix is stored, forward or backward.
  *
- * The score modifier and the mask are functions of the positions of query (i: the row, plus S - T where `align` or `causal` is
- * "bottom-right") and key (j). So aligned, the last query on its own gives the last row of the full attention.
+ * The score modifier and the mask are functions of the positions i of the query and j of the key. i is the query's row, plus
+ * S - T if `align` or `causal` is "bottom-right"; a call with only the last query then gives the last row of the attention.
  *
  * A pair whose modified score is -Infinity is not visible. A query without visible keys gives zeros and no gradient. Gradients
  * of k and v are summed over the query heads that share them; learned tables of the modifier get gradients too.

@@ -16,9 +16,9 @@ export interface AttentionOptions {
   /** Causal mask j <= i, where i is aligned "top-left" or "bottom-right" (see `align`); false: none. Default: "top-left". */
   readonly causal?: "top-left" | "bottom-right" | false;
   /**
-   * The queries' positions among the keys. "top-left": row r is at position i = r; "bottom-right": i = r + S - T, the last
-   * query at the last key (where T > S the first rows have negative positions). `causal`, `window`, `mask` and `score` use
-   * these positions. Default: the alignment of `causal`, or "top-left" if that is false.
+   * The queries' positions among the keys. "top-left": row r is at position i = r; "bottom-right": i = r + S - T, so that
+   * the last query is at the last key (if T > S, the first rows have negative positions). `causal`, `window`, `mask` and
+   * `score` use these positions. Default: the alignment of `causal`, or "top-left" if that is false.
    */
   readonly align?: "top-left" | "bottom-right";
   /**
@@ -43,7 +43,7 @@ export interface AttentionOptions {
   readonly backward?: AttentionChoice<"backward">;
   /** Query head h reads key head floor(h Hkv / H) ("grouped") or h mod Hkv ("modulo"). Default: "grouped". */
   readonly kvHead?: AttentionChoice<"kvHead">;
-  /** Dropout of the pattern: probability, site, and the seed tensor u32[2] (see `dropout`). */
+  /** Dropout of the weights: probability `p`, index `site` of the dropout layer, and `seed` u32[2] (see `dropout`). */
   readonly dropout?: { readonly p: number; readonly site: number; readonly seed: Tensor };
 }
 
@@ -88,7 +88,7 @@ export function checkOptions(
 /** For each variable of an expression, the number of its values and the name of that size in messages, for example "T". */
 export type Letters = Readonly<Record<string, readonly [size: number, letter: string]>>;
 
-/** Checks that dimensions indexed by b, h, i, j or row alone have the size of that variable. */
+/** Checks each dimension of a table whose index is just b, h, i, j or row: its size must fit that variable. */
 export function checkTables(what: string, expression: Expression, letters: Letters): void {
   for (const { table, shape, indices } of lookupsOf(expression)) {
     indices.forEach((index, k) => {
@@ -104,7 +104,7 @@ export function checkTables(what: string, expression: Expression, letters: Lette
   }
 }
 
-/** The keys that a query sees, as the kernels' range and a mask for the rest; and how positions are counted. */
+/** Splits visibility into the range of keys that kernels loop over and a mask; also says how positions are counted. */
 export function rangeOf(options: AttentionOptions, sizes: AttentionSizes) {
   const { causal = "top-left", align = causal || "top-left", window, extra = 0 } = options;
   const bottomRight = align === "bottom-right";

@@ -1,4 +1,4 @@
-// Loads for each query of the gradient kernels dz, the saved row term, and delta_i = dz_i . inner_i if needed.
+// In gradient kernels over queries: loads each query's dz and row term, and computes delta_i = dz_i . inner_i if needed.
 //! for r in 0..ROWS
 //! for e in 0..V4
   let g$r_$e = load_dz(row$r * DV, $eu);

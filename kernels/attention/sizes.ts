@@ -69,8 +69,8 @@ export function attentionSizes([q, k, v]: readonly Spec[]): AttentionSizes {
 }
 
 /**
- * The bias "auto" for the given number of keys: the activation's `autoBias` if its weights are not divided (-ln(keys) for
- * sigmoid), else 0.
+ * Value of the bias "auto" for the given number of keys: the activation's `autoBias` if its weights are not divided
+ * (-ln(keys) for sigmoid), else 0.
  */
 export function autoBias(
   { activation, divide }: Pick<AttentionAttrs, "activation" | "divide">,

@@ -22,8 +22,8 @@ fn share(a: f32) -> f32 { return a; }
 //! end
 //! part END
 //! for r in 0..ROWS
-  // A row without visible keys gives zeros, and a log-sum-exp for which every weight in its gradient is zero. The sum of any
-  // other row is at least 1, or NaN, which propagates to both.
+  // A row without visible keys gets factor 0 and a log-sum-exp with which the backward pass computes zero weights. The sum
+  // of any other row is at least 1, or NaN, which propagates to factor and log-sum-exp.
   let empty$r = bitcast<u32>(sum$r) == 0u;
   let factor$r = select(1f / sum$r, 0f, empty$r);
   let term$r = select(row_max$r + log(sum$r), -MASKED, empty$r);

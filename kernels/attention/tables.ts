@@ -5,7 +5,7 @@ import { derivative, lookupsOf, replace, sameExpression, variable } from "../exp
 import type { Expression, Lookup } from "../expression/expression.ts";
 import type { AttentionAttrs } from "./sizes.ts";
 
-/** Attributes of the gradient of tables: the names of the learned ones. */
+/** Attributes of the gradient of learned tables: those of the attention, and the names of those tables. */
 export interface TableGradientAttrs extends AttentionAttrs {
   readonly learned: readonly string[];
 }
@@ -16,7 +16,7 @@ export function learnedSpecs(inputs: readonly Spec[], attrs: TableGradientAttrs)
   return attrs.learned.map((name) => tables[attrs.tables.indexOf(name)]);
 }
 
-/** Offset of each learned table in the flat gradient of all: aligned, so that parts can be views. */
+/** Offset of each learned table in the flat gradient of all: a multiple of ALIGN, so that a view can start there. */
 export function tableOffsets(
   tables: readonly string[],
   specs: readonly Spec[],

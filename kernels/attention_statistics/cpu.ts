@@ -22,7 +22,7 @@ export function statisticsCpu(
   call: Call<StatisticsAttrs>,
 ): void {
   const [q, k] = inputs as readonly Floats[];
-  // The statistics do not depend on the values: the keys take their place.
+  // The statistics do not depend on the values: k is passed in place of v.
   const context = contextOfCall(inputs, { ...call, inputs: [0, 1, 1].map((n) => call.inputs[n]) });
   const offset = queryOffset(context.sizes, call.attrs);
   const names = columnNames(call.attrs);

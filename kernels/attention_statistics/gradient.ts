@@ -15,7 +15,7 @@ import type { AttentionMatrix, AttentionStatistic, Average } from "./table.ts";
 
 const MATRICES = ["pattern", "scores"] as const;
 
-/** CPU accumulators of a matrix's gradient: over its finite entries, and the number of entries that are not finite. */
+/** CPU accumulators over the finite entries of a matrix's gradient, and `nonfinite`, the number of its other entries. */
 interface CountedGradient extends Average {
   absmax: number;
   squares: number;
@@ -23,8 +23,8 @@ interface CountedGradient extends Average {
 }
 
 /**
- * A statistic of a matrix's gradient: `column`, its WGSL expression; `head`, its value on the CPU; `ofAll`: it is over all
- * pairs, not only those with a finite gradient.
+ * A statistic of a matrix's gradient: `column` returns its WGSL expression, `head` its value on the CPU; `ofAll` is true if
+ * it is over all pairs, not only those with a finite gradient.
  */
 interface OfMatrix {
   readonly column: (x: AttentionMatrix) => string;

@@ -38,7 +38,7 @@ fn combine(a: Sums, b: Sums) -> Sums {
 const LARGE = 0x1p+80f;
 const SMALL = 0x1p-80f;
 
-/** sqrt(sum a^2) of a record's weights, from three norms, each divided by the largest. */
+/** sqrt(sum a^2) of a record, from the norms of ordinary, small and large weights, each divided by the largest norm. */
 fn norm_of(sums: Sums) -> f32 {
   let norms = vec3f(sqrt(sums.squares), sqrt(sums.small_squares) * SMALL, sqrt(sums.large_squares) * LARGE);
   let largest = max(max(norms.x, norms.y), norms.z);

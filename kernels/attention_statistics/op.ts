@@ -159,7 +159,7 @@ export const attentionStatisticsOp: Op<StatisticsAttrs> = {
       EXTRA: extra,
       SEQUENCE: sizes.S - extra,
       ZERO_BELOW_0: !activation.normalised && activation.zeroBelow0 === true,
-      // Where weights sum to 1, those whose squares underflow in float32 do not change the norm.
+      // If weights sum to 1, those whose squares underflow in float32 do not change the norm.
       UNBOUNDED: !sumsToOne(attrs),
     };
     const columns = columnsOf(ATTENTION_TABLE, columnNames(attrs));

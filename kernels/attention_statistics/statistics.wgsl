@@ -47,7 +47,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 //! end
 //! end
 
-  // The number of keys that the mask shows each row, and the first such key.
+  // The number of keys that the mask lets each row see, and the first such key.
 //! if HAS_MASK
 //! for r in 0..ROWS
   var in_mask$r = 0f;
@@ -71,7 +71,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 //! end
 //! end
 
-  // One score is subtracted from all before they are summed, so that their m2 keeps its digits.
+  // The first row's first score is subtracted from all scores before they are summed, so that their m2 keeps its digits.
   var shift = 0f;
   let shift_at = key_row(batch, first_in_mask0, kv_head) * D;
 //! for e in 0..D4
@@ -191,7 +191,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
 //! for r in 0..ROWS
   let is_counted$r = total$r.n > 0f && total$r.invalid == 0f;
 //! if NORMALISED
-  // One such score makes every weight of the row NaN.
+  // A single NaN or infinite score makes every weight of the row NaN.
   sums.nonfinite += select(total$r.n, 0f, total$r.invalid == 0f);
 //! else
   sums.nonfinite += total$r.invalid;
@@ -202,7 +202,7 @@ fn squares_of(a: f32) -> f32 { return a * a; }
     let exact = log(max(total$r.mass, TINY)) - total$r.log_mass / max(total$r.mass, TINY);
     let entropy = select(exact, 0f, empty || exact < 0f);
 //! if ZERO_BELOW_0
-    // Without a score not_small 0 all weights are 0, and the first counts as the largest.
+    // If no score is above 0, all weights are 0, and the first visible key counts as the one with the largest.
     let top_key = select(top_key$r, first_seen$r, row_max$r <= 0f);
 //! else
     let top_key = top_key$r;

@@ -1,4 +1,4 @@
-// Writes rows into a cache at positions uploaded for each run: the KV cache of a growing text.
+// Writes rows into a cache at given positions, such as new keys and values into the KV cache of a growing text.
 import { apply, mismatch, type Op, sizeOf, type Tensor, workgroups1d } from "../../src/graph/tensor.ts";
 import cacheRowsWgsl from "./cache_rows.wgsl" with { type: "text" };
 

@@ -1,5 +1,5 @@
-// loss = sum of losses / valid (0 without valid rows), correct = sum of hits. One workgroup and a tree (LANES 256), or
-// one invocation (LANES 1): chunks of 64 rows are summed separately, so that a long sum keeps its digits.
+// loss = sum of losses / valid (0 without valid rows), correct = sum of hits. One workgroup that sums in a tree (LANES 256),
+// or one invocation (LANES 1). Chunks of 64 rows are summed separately, so that a long sum keeps its digits.
 @group(0) @binding(0) var<storage, read> losses: array<f32>;
 @group(0) @binding(1) var<storage, read> hits: array<f32>;
 @group(0) @binding(2) var<storage, read> valid: array<f32>;

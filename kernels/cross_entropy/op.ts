@@ -23,7 +23,7 @@ export interface CrossEntropy {
   readonly valid: Tensor;
   /** Number of correct predictions, [1], f32: valid targets whose logit is the row's largest, the first one if equal. */
   readonly correct: Tensor;
-  /** 1 for each token that is predicted correctly, 0 for others, [N]. */
+  /** 1 for each token that is predicted correctly, else 0, [N]. */
   readonly hits: Tensor;
 }
 

@@ -28,7 +28,7 @@ fn combine(a: Part, b: Part) -> Part {
     let logit = logits[start + i];
     let above = logit - total.top;
     let ratio = exp(-abs(above));
-    // One exponential either way: the sum shrinks under a new top, or grows by a smaller term.
+    // A new largest logit scales the sum down by `ratio`; any other logit adds `ratio` to it.
     if (above > 0f) {
       total = Part(logit, total.sum * ratio + 1f, i);
     } else {
@@ -36,7 +36,7 @@ fn combine(a: Part, b: Part) -> Part {
     }
   }
   total = over_lanes(total, lane);
-  // Infinity minus itself is NaN, but the sum started at 1.
+  // If the largest logit is infinity, softmax and loss must be NaN (infinity minus infinity).
   let bits = bitcast<u32>(total.top);
   if (bits == 0x7f800000u) { total.sum = bitcast<f32>(bits | 0x7fc00000u); }
   let label = targets[row];

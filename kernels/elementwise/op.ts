@@ -1,5 +1,5 @@
 // Element-wise operations from expressions: one operation for every activation, sum, product and hook, with the gradient
-// from the expression's derivative. Also sums of columns, of all elements and of squares: the gradient of broadcasting.
+// from the expression's derivative. Also sums of columns and of all elements, the gradients of broadcasting, and of squares.
 import { parseExpression } from "../expression/text.ts";
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Ref, Spec, Tensor } from "../../src/graph/tensor.ts";
@@ -134,7 +134,7 @@ export function elementwise(
 /** Operand names for generated code, where they clash neither with its variables nor with keywords. */
 const SAFE_NAME = /^[abcdehj-xz]$/;
 
-/** `elementwise` for operands with such names; the gradient operand is `g`. */
+/** `elementwise` for operands whose names match `SAFE_NAME`; the gradient operand is `g`. */
 function applied(expression: Expression, operands: Readonly<Record<string, Tensor>>, name: string): Tensor {
   const used = variablesOf(expression);
   const shape = Object.values(operands).reduce((a, b) => sizeOf(b) > sizeOf(a) ? b : a).shape;
@@ -150,7 +150,7 @@ export function add(a: Tensor, b: Tensor): Tensor {
   return elementwise(plus(variable("a"), variable("b")), { a, b }, "add");
 }
 
-/** a b, element by element; a constant 1 is dropped.
+/** a b, element by element; if one is a constant 1 that can be broadcast, returns the other.
  * @category Tensors */
 export function multiply(a: Tensor, b: Tensor): Tensor {
   if (constantValue(a) === 1 && operandKind(a, b)) return b;
@@ -158,7 +158,7 @@ export function multiply(a: Tensor, b: Tensor): Tensor {
   return elementwise(times(variable("a"), variable("b")), { a, b }, "multiply");
 }
 
-/** c x for a number c; 1 is dropped.
+/** c x for a number c; returns x itself if c is 1.
  * @category Tensors */
 export function scale(x: Tensor, c: number): Tensor {
   return c === 1 ? x : elementwise(times(c, variable("x")), { x }, "scale");
@@ -198,7 +198,7 @@ export function reducePass(label: string, from: Ref, to: Ref, shape: ReduceShape
   };
 }
 
-/** Two dispatches of fixed shape, so that sums are deterministic. */
+/** Column sums in two dispatches with a fixed order of additions, so that they are deterministic. */
 export const reduceOp: Op<ReduceAttrs> = {
   name: "reduce",
   infer([x]) {

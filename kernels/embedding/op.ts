@@ -1,4 +1,4 @@
-// Rows of a table by id, and the gradient of the table: summed along chains of equal ids, so that it is deterministic
+// Looks up rows of a table by id. The gradient of the table is summed along chains of equal ids, so that it is deterministic
 // and needs no atomics.
 import { apply, mismatch, sizeOf, workgroups1d } from "../../src/graph/tensor.ts";
 import type { Dispatch, Op, Ref, Tensor } from "../../src/graph/tensor.ts";

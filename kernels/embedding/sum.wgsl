@@ -1,4 +1,4 @@
-// dtable[v, :] += sum of dy[n, :] over the tokens n with id v, in order: the first of them follows the chain.
+// dtable[v, :] += sum of dy[n, :] over the tokens n with id v, in order: only the first such token's invocations sum.
 @group(0) @binding(0) var<storage, read> ids: array<u32>;
 @group(0) @binding(1) var<storage, read> next: array<u32>;
 @group(0) @binding(2) var<storage, read> first: array<u32>;

@@ -53,11 +53,11 @@ export const over = (a: Term, b: Term): Expression => binary("/", a, b);
 export const min = (a: Term, b: Term): Expression => binary("min", a, b);
 /** The larger of two; at equality the derivative is that of the first. */
 export const max = (a: Term, b: Term): Expression => binary("max", a, b);
-/** 1 where a < b, else 0. */
+/** 1 if a < b, else 0. */
 export const less = (a: Term, b: Term): Expression => binary("<", a, b);
-/** 1 where a <= b, else 0. */
+/** 1 if a <= b, else 0. */
 export const atMost = (a: Term, b: Term): Expression => binary("<=", a, b);
-/** 1 where a = b, else 0. */
+/** 1 if a = b, else 0. */
 export const equal = (a: Term, b: Term): Expression => binary("==", a, b);
 /** -x */
 export const negative = (x: Term): Expression => unary("neg", x);
@@ -88,7 +88,7 @@ export const lookup = (table: string, shape: readonly number[], ...indices: Term
 };
 /** The error function. */
 export const errorFunction = (x: Term): Expression => unary("erf", x);
-/** `then` where `condition` is not 0, else `otherwise`. */
+/** `then` if `condition` is not 0, else `otherwise`. */
 export const select = (condition: Term, then: Term, otherwise: Term): Expression => {
   const [c, a, b] = [wrap(condition), wrap(then), wrap(otherwise)];
   if (c.kind === "number") return c.value !== 0 ? a : b;
@@ -155,7 +155,7 @@ function unaryDerivative(f: Unary, x: Expression): Expression {
   }
 }
 
-/** The condition under which a derivative is 0 because its branch does not depend on the variable; a number if constant. */
+/** Condition under which a derivative is 0 because its branch does not depend on the variable; 0 if never, 1 if always. */
 function zeroWhere(d: Expression): Expression {
   const [never, always] = [wrap(0), wrap(1)];
   if (d.kind === "number") return d.value === 0 ? always : never;
@@ -303,7 +303,7 @@ export const expressionKey = (e: Expression): string => toJavaScript(e);
 /** True if two expressions have the same text. */
 export const sameExpression = (a: Expression, b: Expression): boolean => toJavaScript(a) === toJavaScript(b);
 
-/** The entry, from 0, that an index selects in a dimension of `size`: see `lookup`. */
+/** The entry, from 0, that an index selects in a dimension of `size`, rounded and clamped as in `lookup`. */
 export const entryAt = (index: number, size: number): number =>
   index >= 1 ? Math.min(Math.trunc(index), size - 1) : 0;
 

@@ -33,7 +33,7 @@ const MOST_FACTORS = 16;
 const sign = (x: Expression): Expression => e.select(e.less(0, x), 1, e.select(e.less(x, 0), -1, 0));
 
 interface Operation {
-  /** Number of arguments; the minimum if `more`. */
+  /** Number of arguments; if `more`, the minimum number. */
   readonly count: number;
   readonly more?: true;
   readonly of: (...x: Expression[]) => Expression;
@@ -98,10 +98,10 @@ interface Token {
   readonly at: number;
 }
 
-/** Limit of nested parentheses, calls, conditions and signs: more would overflow the stack. */
+/** Maximum depth of nested parentheses, calls, conditions and signs: more would overflow the stack. */
 const MOST_NESTED = 200;
 
-/** Length limit of an expression: as kernels, longer ones would exhaust memory. */
+/** Maximum length of an expression: compiling the kernel of a longer one could exhaust memory. */
 const MOST_CHARACTERS = 4_000;
 
 function tokensOf(text: string, fail: (at: number, message: string) => never): Token[] {

@@ -40,7 +40,7 @@ interface TermOfSum {
   readonly sums: readonly string[];
 }
 
-/** True if a compiler may know a simpler form, as of max(x, x) and |-x|. */
+/** True if a compiler may know a simpler form, for example of max(x, x) or |-x|. */
 function isTwisted(e: Expression): boolean {
   if (e.kind === "unary") return e.f === "abs" || e.f === "floor" || isTwisted(e.x);
   if (e.kind === "binary") return e.f === "min" || e.f === "max" || isTwisted(e.a) || isTwisted(e.b);
@@ -88,7 +88,7 @@ function cancels(a: Expression, b: Expression): boolean {
   );
 }
 
-/** True if both share a variable or a table: a compiler might cancel one against the other. */
+/** True if the two expressions share a variable or a table: a compiler might cancel one against the other. */
 function alike(a: Expression, b: Expression): boolean {
   const names = (e: Expression) => [...variablesOf(e), ...lookupsOf(e).map(({ table }) => `${table}[]`)];
   const known = new Set(names(a));
@@ -176,7 +176,7 @@ export function toWgslIndex(e: Extract<Expression, { kind: "lookup" }>, never = 
   }, "u");
 }
 
-/** Whether the expression is not 0, as WGSL text of type bool: a mask, or the condition of a select. */
+/** Whether the expression is not 0, as WGSL text of type bool: for masks and conditions of selects. */
 export function toWgslCondition(e: Expression, never: ReadonlySet<string> = NONE): string {
   const text = (x: Expression) => toWgslCondition(x, never);
   const sure = (x: Expression): boolean =>
@@ -214,14 +214,14 @@ fn f32_at_most(a: f32, b: f32) -> bool { return (a <= b) & are_numbers(a, b); }
 fn f32_equals(a: f32, b: f32) -> bool { return (a == b) & are_numbers(a, b); }
 fn min_of(a: f32, b: f32) -> f32 { return select(select(min(a, b), b, is_nan(b)), a, is_nan(a)); }
 fn max_of(a: f32, b: f32) -> f32 { return select(select(max(a, b), b, is_nan(b)), a, is_nan(a)); }
-/** y where x is at least 0 (-0 too), else NaN. */
+/** y if x is at least 0 (-0 too), else NaN. */
 fn from_zero(x: f32, y: f32) -> f32 {
   let bits = bitcast<u32>(x);
   return select(y, bitcast<f32>(bits | 0x7fc00000u), (bits > 0x7f800000u) & (bits != 0x80000000u));
 }
 fn safe_log(x: f32) -> f32 { return from_zero(x, log(x)); }
 fn safe_sqrt(x: f32) -> f32 { return from_zero(x, sqrt(x)); }
-/** 0 below the least normal result. (Tests of -x, not of x, leave Mesa's rounding of sigmoid attention as it was.) */
+/** 1 / (1 + e^-x); 0 below the least normal number. (Tests of -x, not x, leave Mesa's rounding of sigmoid attention as it was.) */
 fn logistic(x: f32) -> f32 {
   let n = -x;
   let y = 1f / (1f + exp(select(min(n, 87.3f), n, is_nan(n))));

@@ -1,8 +1,8 @@
 // y = act(op(a) op(b) + bias) + addend, for each matrix of a batch; op transposes according to TRANS_A and TRANS_B.
 // Two schedules: TILED keeps a tile of each operand in workgroup memory (a hardware GPU); else every invocation computes
-// TM x TN results in registers directly from storage, which is several times faster on a software adapter. There a load
-// of four values costs little more than a load of one: VECTOR_A, VECTOR_B, VECTOR_Y if rows allow it. If b is too large
-// to bind, a dispatch computes N of the product's COLUMNS from FIRST on; otherwise all of them.
+// TM x TN results in registers directly from storage, which is several times faster on a software adapter. There loading
+// four values costs little more than loading one: VECTOR_A, VECTOR_B and VECTOR_Y, if rows are multiples of 4 long. If b is
+// too large to bind, a dispatch computes N of the product's COLUMNS from FIRST on; otherwise all of them.
 //! insert FUNCTIONS
 @group(0) @binding(1) var<storage, read> a: array<ItemA>;
 @group(0) @binding(2) var<storage, read> b: array<ItemB>;
@@ -49,7 +49,7 @@ fn activation(x: f32) -> f32 {
   ;
 }
 //! end
-/** Column n and element i of y, both in units of Out. */
+/** Completes and stores element i of y, which is in column n; both indices count items of type Out. */
 fn finish(i: u32, n: u32, sum: Out) {
   var x = sum;
 //! if HAS_BIAS
@@ -70,7 +70,7 @@ fn finish(i: u32, n: u32, sum: Out) {
 //! end
   y[i] = x;
 }
-/** Row m, columns n to n + 3. */
+/** Stores row m, columns n to n + 3. */
 fn store(batch: u32, m: u32, n: u32, sums: vec4f) {
   if (m >= M || n >= N) { return; }
   let column = FIRST + n;
@@ -100,7 +100,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) la
   var c$r_1 = vec4f();
 //! end
   for (var k0 = 0u; k0 < K; k0 += 8u) {
-    // Neighbouring lanes read neighbouring values: along k where the operand's rows run along k, else across.
+    // Neighbouring lanes read neighbouring values: along k if the operand's rows run along k, else across.
 //! for t in 0..8
     {
 //! if TRANS_A

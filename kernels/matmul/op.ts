@@ -171,7 +171,7 @@ export interface MatmulOptions {
  * y = act(op(a) op(b) + bias) + addend
  *
  * @param a [..., M, K], or [..., K, M] with `transA`
- * @param b [..., K, N], or [..., N, K] with `transB`; its leading dimensions are a's
+ * @param b [..., K, N], or [..., N, K] with `transB`; its leading dimensions equal those of a
  * @returns [..., M, N]
  * @throws {UserError} if the shapes are inconsistent; the message contains both
  *

@@ -19,7 +19,7 @@ const nameOf = ({ centered }: { centered: boolean }): string => centered ? "laye
 function rowSchedule(x: Spec, { kind }: Target) {
   const size = x.shape.at(-1)!;
   const rows = sizeOf(x) / size;
-  // Long rows on a software adapter too: llvmpipe silently ends a shader's loops after a total of 65,535 iterations.
+  // Long rows use a workgroup on llvmpipe too, which silently ends a shader's loops after a total of 65,535 iterations.
   const lanes = kind === "gpu" || size > 8192 ? 64 : 1;
   return {
     constants: { ROWS: rows, D: size, LANES: lanes, ...itemsOf(size, lanes) },

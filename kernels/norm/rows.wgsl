@@ -1,4 +1,4 @@
-// Shared by both row kernels: rows of WIDTH items, one workgroup per row (LANES 64) or one invocation per row (LANES 1).
+// Shared by forward.wgsl and backward.wgsl: rows of WIDTH items, one workgroup (LANES 64) or invocation (LANES 1) per row.
 //! if WIDTH < D
 fn total(v: Item) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 //! else

@@ -4,7 +4,7 @@
  * Attributes of a normalisation. Inputs: x, weight and, with `bias`, bias; outputs: y, rstd and, if centred, mean.
  */
 export interface NormAttrs {
-  /** Subtract the row's mean first: LayerNorm. Otherwise RMSNorm, which has no output mean. */
+  /** True for LayerNorm, which subtracts the row's mean; false for RMSNorm, which does not output a mean. */
   readonly centered: boolean;
   readonly bias: boolean;
   readonly eps: number;

@@ -55,7 +55,7 @@ export type UpdateRule = (i: number, gradient: number) => void;
 export interface FlatUpdate<O> {
   /** Name of the operation. */
   readonly name: string;
-  /** Names of its states, also in `step`, in the order of inputs and outputs. */
+  /** Names of its states, which are also their names in `step`, in the order of inputs and outputs. */
   readonly states: readonly string[];
   /** Number of elements of `hyper` that it reads. */
   readonly hyper: number;

@@ -1,6 +1,6 @@
 // One step of an optimizer over flat storage, in place, one element per invocation: clips the gradient by the global norm,
 // skips frozen parameters, optionally stores the update. STEP is the optimizer: it computes `after` from `before` and `g`,
-// and updates the states. Every invocation computes the common factor again: measured on a software adapter, several
+// and updates the states. Every invocation computes the same clipping factor again: measured on a software adapter, several
 // elements per invocation were no faster.
 @group(0) @binding(0) var<storage, read_write> parameter: array<f32>;
 @group(0) @binding(1) var<storage, read> gradient: array<f32>;

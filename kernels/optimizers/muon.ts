@@ -186,8 +186,9 @@ function stackOrthogonalised(direction: Tensor, stack: readonly MatrixSlot[]): T
  *     d <- m,  with nesterov momentum m + (1 - momentum) g
  *     p <- p (1 - lr weightDecay) - lr 0.2 sqrt(max(rows, columns)) orthogonalised(d)
  *
- * The factor gives steps the size of AdamW's, about 0.2 per element, so that AdamW's rate and decay apply. Parameters
- * outside `matrices` are unchanged, for another optimizer. Read the results through the returned tensors.
+ * The factor 0.2 sqrt(max(rows, columns)) makes steps as large as AdamW's, about 0.2 lr per element, so that AdamW's rate
+ * and decay apply. Parameters outside `matrices` are unchanged; another optimizer can update them. Read the results through
+ * the returned tensors.
  *
  * Source: Jordan et al. 2024, Muon; Liu et al. 2025, Muon is Scalable for LLM Training, for the factor and the decay.
  *

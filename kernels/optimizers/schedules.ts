@@ -9,15 +9,15 @@ interface Rates extends Required<Omit<Schedule, "name" | "min_lr" | "steps">> {
   readonly length: number;
 }
 
-/** A schedule after the warmup. */
+/** How the rate changes after the warmup. */
 interface Form {
   /** The rate t steps after the warmup. */
   rate(rates: Rates, t: number): number;
-  /** It reaches `min_lr` at `schedule.steps`. */
+  /** True if the rate reaches `min_lr` at `schedule.steps`. */
   readonly ends?: true;
-  /** Evaluations lower it, also during the warmup. */
+  /** True if evaluations lower the rate; they may do so during the warmup too. */
   readonly reduced?: true;
-  /** It never decreases. */
+  /** True if the rate never decreases. */
   readonly flat?: true;
 }
 
@@ -82,11 +82,11 @@ export interface Schedule
   readonly lr: number;
   /** Step at which cosine and linear reach `min_lr`. */
   readonly steps: number;
-  /** For "cyclic". Default: 100. */
+  /** Length of a cycle of "cyclic", in steps. Default: 100. */
   readonly cycle?: number;
-  /** For "plateau". Default: 0.5. */
+  /** Factor of each reduction of "plateau". Default: 0.5. */
   readonly factor?: number;
-  /** Number of reductions so far. Default: 0. */
+  /** Number of reductions of "plateau" so far. Default: 0. */
   readonly reductions?: number;
 }
 

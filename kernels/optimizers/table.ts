@@ -30,7 +30,7 @@ const SETTINGS = {
   clip: { is: "amount", default: 1, doc: "Clips the gradient to this global norm; 0: no clipping." },
 } as const satisfies Keys;
 
-/** Options of all optimizers: see {@link OPTIMIZER_KEYS}; each reads some, and replaces null by its default. */
+/** Options of all optimizers (see {@link OPTIMIZER_KEYS}). Each optimizer reads some and replaces null by its default. */
 export interface OptimizerOptions
   extends FlatUpdateOptions, Omit<KeyValues<typeof SETTINGS>, "lr" | "weight_decay" | "clip"> {
   /** The hidden matrices, which some optimizers treat differently. */

@@ -1,4 +1,4 @@
-// y = x SCALE where the element's 32 random bits are at least THRESHOLD, else 0. One draw of 64 bits serves two
+// y = x SCALE if the element's 32 random bits are at least THRESHOLD, else 0. One draw of 64 bits serves two
 // neighbouring elements.
 //! insert THREEFRY
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;

@@ -1,6 +1,6 @@
-// y[i] = MEAN + STD n, n the i-th normal of the host's stream: Box-Muller over the draws 2 i and 2 i + 1. log and cos are
-// implemented here because WGSL's builtins may be off by 1e-4; each step keeps the relative error small, even if u, 1 - u
-// or the cosine is nearly zero, so that all 53 bits of the host's uniforms count.
+// y[i] = MEAN + STD n, where n is the i-th normal of the host's stream, by Box-Muller from the draws 2 i and 2 i + 1. log
+// and cos are implemented here because WGSL's builtins may be off by 1e-4; each step keeps the relative error small, even if
+// u, 1 - u or the cosine is nearly zero, so that all 53 bits of the host's uniforms count.
 //! insert THREEFRY
 @group(0) @binding(0) var<storage, read_write> y: array<f32>;
 

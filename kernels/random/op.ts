@@ -57,7 +57,7 @@ export const dropoutOp: Op<DropoutAttrs> = {
 };
 
 /**
- * Dropout: y_i = x_i k_i / (1 - p), where k_i is 1 when the element's 32 random bits are at least floor(p
+ * Dropout: y_i = x_i k_i / (1 - p), where k_i is 1 if the element's 32 random bits are at least floor(p
  * 2^32), else 0. The bits are threefry(key (seed[0], site), counter (floor(i / 2), seed[1]))[i mod 2]. The
  * gradient is the same operation on the gradient: the mask is regenerated, nothing is stored.
  *
@@ -135,7 +135,7 @@ export const normalOp: Op<NormalAttrs> = {
     for (let i = 0; i < y.length; i++) {
       let n = stream.normal();
       for (let attempt = 1; Math.abs(n) > within && attempt < ATTEMPTS; attempt++) {
-        // Attempt k continues 2^32 k draws later.
+        // Attempt number k reads the stream 2^32 k draws later.
         stream.position = 2 * i + 2 ** 32 * attempt;
         n = stream.normal();
       }

@@ -5,7 +5,7 @@ import { literal } from "../../src/graph/structure.ts";
 import { UserError } from "../../src/base/errors.ts";
 import ropeWgsl from "./rope.wgsl" with { type: "text" };
 
-/** Attributes of a rotation. Inputs: x [B, T, H, d] and the turns [T, rotaryDim]. */
+/** Attributes of a rotation. Inputs: x [B, T, H, d] and cos and sin of the angles, [T, rotaryDim] (see `ropeTurns`). */
 export interface RopeAttrs {
   /** Number of dimensions of each head that are rotated: the first `rotaryDim`. */
   readonly rotaryDim: number;

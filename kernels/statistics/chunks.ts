@@ -1,5 +1,5 @@
-// Splits parts of a tensor into the chunks that invocations read. The host does this once: the kernel follows a table
-// and knows no shapes.
+// Splits parts of a tensor into the chunks that invocations read. The host does this once: the kernel reads them from
+// a table and knows no shapes.
 
 /** A part of a tensor that gets one row of statistics: consecutive samples of equal size. */
 export interface Segment {
@@ -21,7 +21,7 @@ export interface Rows {
   readonly every: number;
 }
 
-/** The rows of the last chunks, the number of vec4s that a row may touch, and the number of contiguous chunks. */
+/** Rows of non-contiguous chunks, number of vec4s that such a row may touch, number of contiguous chunks, which come first. */
 export interface RowsAttrs extends Rows {
   readonly fours: number;
   readonly contiguous: number;
@@ -64,7 +64,7 @@ function rowChunks(begin: number, size: number, fours: number): Chunk[] {
   return Array.from({ length: shares }, (_, share) => [share, shares, begin, size]);
 }
 
-/** The chunks of all samples of all parts in order, the number of chunks per sample, and the rows of the last chunks. */
+/** The chunks of all samples of all parts in order, number of chunks per sample, and rows of non-contiguous chunks. */
 export function chunksOf(
   parts: readonly Segment[],
 ): { chunks: Chunk[]; counts: number[]; rows: RowsAttrs | null } {

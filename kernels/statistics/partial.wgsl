@@ -52,9 +52,9 @@ fn merge(a: Partial, b: Partial) -> Partial {
 }
 
 //! if CHUNKS
-// The partial of each chunk, one invocation per chunk: its share of a range of the tensor, in iterations of 64 elements
-// kept in registers: first their sum, then their squared distances from their mean. The table has everything that differs
-// between tensors, so that one pipeline serves them all.
+// The partial of each chunk, one invocation per chunk: its share of a range of the tensor, in iterations. Each keeps 64
+// elements in registers and sums these, then their squared distances from their mean. The table has everything that
+// differs between tensors, so that one pipeline serves them all.
 @group(0) @binding(0) var<storage, read> x: array<vec4u>;
 // (index among the chunks that share a range, number of these chunks, first element of the range, its length)
 @group(0) @binding(1) var<storage, read> chunks: array<vec4u>;
@@ -62,7 +62,7 @@ fn merge(a: Partial, b: Partial) -> Partial {
 
 fn total(v: vec4f) -> f32 { return (v.x + v.y) + (v.z + v.w); }
 
-// 2^exponent is the largest power of two not above `top`, clamped so that its inverse is in float32 too.
+// The exponent of the largest power of two not above `top`, clamped so that the inverse of the power is in float32 too.
 fn exponent_of(top: f32) -> i32 {
   return clamp(i32(bitcast<u32>(top) >> 23u) - 127, -126, 126);
 }
@@ -70,8 +70,8 @@ fn exponent_of(top: f32) -> i32 {
 // Kind 0: contiguous chunks; kind 1: chunks of rows.
 //! for r in 0..KINDS
 /**
- * vec4s from index `first` on. Contiguous: indices into the tensor, of which elements `begin` to before `begin + length`
- * count. Rows: indices into the vec4s of the rows from `begin` on, up to `length`.
+ * Partial of UNROLL vec4s, `stride` apart, from index `first` on. Contiguous: indices into the tensor, of which elements
+ * `begin` to before `begin + length` count. Rows: indices into the vec4s of the rows from `begin` on, up to `length`.
  */
 fn iteration_of_$r(first: u32, stride: u32, begin: u32, length: u32) -> Partial {
   var finite = vec4u(0u);

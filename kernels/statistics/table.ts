@@ -117,7 +117,7 @@ export interface TensorStatistic extends StatisticText {
   readonly column: string;
   /** The value on the host. */
   readonly host: (summary: ReturnType<typeof summaryOf>) => number;
-  /** It is over all elements: defined even if none is finite. */
+  /** True if it is over all elements, and so defined even if none is finite. */
   readonly ofAll?: true;
 }
 

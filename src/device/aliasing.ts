@@ -1,5 +1,5 @@
-// Alias analysis: which tensors share memory, and which reads an in-place write invalidates: later readers must use the
-// writer's output. Checked before allocation, the same for every device.
+// Alias analysis: finds the tensors that share memory, and checks that what is read after an in-place write is the writer's
+// output. Checked before allocation, the same for every device.
 import type { Named } from "../graph/structure.ts";
 import { formatSpec, type Node, type Tensor } from "../graph/tensor.ts";
 
@@ -23,7 +23,7 @@ export function replacedRoots(nodes: readonly Node[]): Set<Tensor> {
 const replacedBy = (node: Node): Tensor[] =>
   Object.values(node.op.inplace ?? {}).map((source) => node.inputs[source]);
 
-/** Identity of a tensor's memory: two nodes of one state share memory. */
+/** Identity of a tensor's memory: a state is identified by its name, because several nodes may refer to it. */
 function memoryOf(x: Tensor): Tensor | string {
   const root = rootOf(x);
   return root.node.op.role === "state" ? (root.node.attrs as Named).name : root;
@@ -32,8 +32,8 @@ function memoryOf(x: Tensor): Tensor | string {
 const placeOf = ({ op, path }: Node): string => path ? `${op.name} at ${path}` : op.name;
 
 /**
- * Memory written in place must afterwards be read through the writer's output: any other tensor would silently hold the
- * new values. This includes the program's outputs, which are read last.
+ * Memory written in place must afterwards be read through the writer's output: any other tensor that shares the
+ * memory would silently hold the new values. This includes the program's outputs, which are read last.
  *
  * @throws {Error} if a node or an output reads a tensor that another node has replaced, or if a node would overwrite a
  * constant or an input

@@ -8,11 +8,11 @@ import { aliasOf, replacedRoots, rootOf } from "./aliasing.ts";
 
 /** A buffer of the plan; sizes and offsets are in elements of four bytes. */
 export interface Buffer {
-  /** What it contains; `arena`: computed tensors. */
+  /** What the buffer contains; an "arena" contains computed tensors. */
   readonly kind: "input" | "state" | "constant" | "arena";
   /** Name of the input or state, or one that the plan assigns. */
   readonly name: string;
-  /** Shape and type of the tensor in it; for an arena, of the first one. */
+  /** Shape and type of the tensor in it; for an arena, of the first tensor stored there. */
   readonly spec: Spec;
   /** If it is a constant: the value of every element. */
   readonly value?: number;
@@ -32,7 +32,7 @@ export interface BufferSlice {
   readonly size: number;
 }
 
-/** Whether an operation computes nothing, as sources and views. */
+/** True if an operation computes nothing: sources and views. */
 export const computesNothing = ({ role }: Op): boolean => role !== undefined && role !== "pack";
 
 /** Placeholder slice of a tensor that is never written. */
@@ -103,9 +103,9 @@ function pool() {
 }
 
 /**
- * Tensors that can be computed directly in a pack's memory: roots in the arena that are an input of the pack once and in full,
- * and of no earlier pack. Tensors and packs that are overwritten in place are excluded, because overwriting one must not
- * change the other.
+ * Tensors that can be computed directly in a pack's memory: roots in the arena that are one input of the pack, in full,
+ * and no input of an earlier pack. Tensors and packs that are overwritten in place are excluded, because overwriting one
+ * must not change the other.
  */
 function packed(nodes: readonly Node[]): Map<Tensor, { pack: Tensor; offset: number }> {
   const placed = new Map<Tensor, { pack: Tensor; offset: number }>();

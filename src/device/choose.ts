@@ -1,4 +1,4 @@
-// Chooses a run's device, and gives the reason in one line. A hardware GPU always wins; between a software adapter and
+// Chooses a run's device, and gives the reason in one line. A hardware GPU is always chosen; between a software adapter and
 // the CPU, which are the same processor, an estimate decides: WebGPU computes faster there but compiles its kernels first.
 import { UserError } from "../base/errors.ts";
 import { showSeconds } from "../base/units.ts";
@@ -35,7 +35,7 @@ async function onWebgpu(adapter: GPUAdapter, reason: string): Promise<Chosen> {
  * whichever `estimateSeconds` estimates to be faster for the run.
  *
  * @param choice the requested device
- * @param work the work ahead; called only by "auto" when the adapter is a software adapter
+ * @param work returns the graphs that the run will compute; called only by "auto" when the adapter is a software adapter
  * @param find finds an adapter; tests replace it
  * @throws {UserError} for "webgpu" without an adapter; the message says what to install
  *

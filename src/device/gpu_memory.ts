@@ -109,7 +109,7 @@ export async function guarded(
   try {
     work();
   } catch (error) {
-    // The scopes report later, and so do their errors if the device is lost.
+    // The scopes are closed, and what they report, or their rejection if the device is lost, is ignored.
     await scopes().catch(() => {});
     throw error;
   }

@@ -180,7 +180,7 @@ async function warmUp({ device, target, warm }: Gpu, bound: readonly Bound[]): P
     pass.end();
     device.queue.submit([encoder.finish()]);
     warm.add(pipeline);
-    // Signals are handled between two kernels: a submission returns when its kernel is compiled.
+    // Lets signals (Ctrl-C) be handled between two kernels: a submission returns only when its kernel is compiled.
     await new Promise((resume) => setTimeout(resume, 0));
   }
 }

@@ -23,7 +23,7 @@ const WORDS = ["for", "if", "else", "end", "insert", "each"];
 
 /**
  * Word and rest of a template line, undefined for a line of WGSL; throws if it is neither. `closing` calls it on every
- * line of a block, so that an error surfaces for every shape.
+ * line of a block, so that an invalid line is found even in a block that the current constants leave out.
  */
 function directive(text: string): { word: string; rest: string } | undefined {
   const line = text.trim();

@@ -1,4 +1,4 @@
-// to[offset + i] = from[i]; with SLOTTED the offset is a row number from the host. Copies as u32 for every element type:
+// to[offset + i] = from[i]; with SLOTTED, offset = LENGTH slot[0]. Copies every element type as u32:
 // a copy as f32 may change the bits of integers.
 @group(0) @binding(0) var<storage, read> source: array<u32>;
 @group(0) @binding(1) var<storage, read_write> target_: array<u32>;

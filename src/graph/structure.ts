@@ -117,7 +117,7 @@ export interface PackAttrs {
   readonly size: number;
 }
 
-/** Copies `length` elements: output[offset + i] = input[i]. */
+/** Copies the `length` elements of the input with index `from`: output[offset + i] = input[i]. */
 function copyDispatch(from: number, length: number, offset: number): Dispatch {
   return {
     label: "copy",

@@ -29,7 +29,7 @@ export interface Tensor extends Spec {
   readonly index: number;
 }
 
-/** One application of an operation. `order` is topological: creation order, except for early operations. */
+/** One application of an operation. `order` is topological: creation order, except for operations with `early`. */
 export interface Node {
   /** The operation. */
   readonly op: Op;
@@ -47,7 +47,7 @@ export interface Node {
 
 /** Properties of the device for which an operation is lowered. */
 export interface Target {
-  /** `gpu`: workgroup tiles. `software`: register tiles, one invocation per lane of the processor. */
+  /** `gpu`: kernels share tiles in workgroup memory. `software`: each invocation keeps a tile in registers. */
   readonly kind: "gpu" | "software";
   /** Bytes of the largest buffer that a kernel may bind. */
   readonly maxBindingBytes: number;
@@ -170,7 +170,7 @@ function checkSizes(op: string, attrs: unknown, specs: readonly Spec[]): void {
   );
 }
 
-/** When x is computed: sources before all nodes, a view together with its input. */
+/** The order of the node that computes x: sources come before all nodes, a view together with its input. */
 function computedAt({ node }: Tensor): number {
   if (node.inputs.length === 0) return -1;
   return node.op.role === "view" ? computedAt(node.inputs[0]) : node.order;
