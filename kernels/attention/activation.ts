@@ -14,7 +14,7 @@ export interface ElementwiseActivation {
   readonly definition: readonly [phi: (score: number) => number, derivative: (score: number) => number];
   /** True if phi(s) = 0 for every s <= 0. Default: false. */
   readonly zeroBelow0?: boolean;
-  /** True if phi(s) = 1 / (1 + e^-s): weights are probabilities unless divided; phi and its derivative share one exponential. */
+  /** True if phi(s) = 1 / (1 + e^-s): kernels compute phi and its derivative with one exponential. Default: false. */
   readonly logistic?: boolean;
   /** Value of the bias "auto" if the weights are not divided, given the number of keys. Default: 0. */
   autoBias?(keys: number): number;

@@ -104,7 +104,7 @@ function cpu(
     if (!needed[1]) continue;
     const share = 1 / (total * count);
     for (let i = 0; i < size; i++) dlogits[start + i] = Math.exp(logits[start + i] - top) * share;
-    // A single expression: the float32 softmax of a token with probability near 1 would lose its digits.
+    // In one expression: if a softmax near 1 were first rounded to float32, its difference from 1 would lose its digits.
     dlogits[start + target] = (Math.exp(logits[start + target] - top) / total - 1) / count;
   }
   meanLoss[0] = sum / Math.max(count, 1);

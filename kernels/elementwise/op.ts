@@ -131,7 +131,7 @@ export function elementwise(
   return applied(expression, renamed, name);
 }
 
-/** Operand names for generated code, where they clash neither with its variables nor with keywords. */
+/** Names that operands can have in generated code without clashing with its variables or with keywords. */
 const SAFE_NAME = /^[abcdehj-xz]$/;
 
 /** `elementwise` for operands whose names match `SAFE_NAME`; the gradient operand is `g`. */

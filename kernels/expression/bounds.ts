@@ -91,7 +91,8 @@ function lookupBounds(
 }
 
 /**
- * Bounds of an expression over a box of its variables: never wrong, but loose if a variable occurs more than once.
+ * Bounds that contain all values of an expression over a box of its variables; wider than necessary if a variable occurs
+ * more than once.
  *
  * @example
  * ```ts

@@ -240,7 +240,7 @@ export function parseExpression(text: string, names: ExpressionNames = {}): Expr
     return inner;
   }
 
-  /** An expression whose operators bind tighter than `least`. */
+  /** Parses an expression up to the first operator that does not bind tighter than `least`. */
   function expression(least: number): Expression {
     if (++depth > MOST_NESTED) fail(peek().at, `nested more than ${MOST_NESTED} deep.`);
     let left = operand();

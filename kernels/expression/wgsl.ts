@@ -221,7 +221,7 @@ fn from_zero(x: f32, y: f32) -> f32 {
 }
 fn safe_log(x: f32) -> f32 { return from_zero(x, log(x)); }
 fn safe_sqrt(x: f32) -> f32 { return from_zero(x, sqrt(x)); }
-/** 1 / (1 + e^-x); 0 below the least normal number. (Tests of -x, not x, leave Mesa's rounding of sigmoid attention as it was.) */
+/** 1 / (1 + e^-x); 0 below the least normal number. (Tests of -x leave Mesa's rounding of sigmoid attention as it was.) */
 fn logistic(x: f32) -> f32 {
   let n = -x;
   let y = 1f / (1f + exp(select(min(n, 87.3f), n, is_nan(n))));

@@ -3,7 +3,7 @@ import { wgslFloat } from "../../src/graph/tensor.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import adamwWgsl from "./adamw.wgsl" with { type: "text" };
 
-/** Constant options; the decay is decoupled, a fraction of the learning rate, unless `coupled`. */
+/** Options that do not change between steps. Unless `coupled`, the decay scales p by 1 - lr weightDecay. */
 export interface AdamwOptions extends FlatUpdateOptions {
   /** Decay rates of the two moments, each in [0, 1). */
   readonly betas: readonly [number, number];

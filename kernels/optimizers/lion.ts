@@ -3,7 +3,7 @@ import { wgslFloat } from "../../src/graph/tensor.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import lionWgsl from "./lion.wgsl" with { type: "text" };
 
-/** Constant options. */
+/** Options that do not change between steps. */
 export interface LionOptions extends FlatUpdateOptions {
   /** beta1 and beta2, each in [0, 1): weights of the running mean m in the direction of the step and in the next m. */
   readonly betas: readonly [number, number];

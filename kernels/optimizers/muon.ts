@@ -19,7 +19,7 @@ export interface MatrixSlot {
   readonly shape: readonly number[];
 }
 
-/** Constant options; the decay is decoupled, a fraction of the learning rate. */
+/** Options that do not change between steps. The decay scales p by 1 - lr weightDecay. */
 export interface MuonOptions extends Omit<FlatUpdateOptions, "decayedCount"> {
   /** Decay rate of the momentum, in [0, 1). */
   readonly momentum: number;

@@ -3,7 +3,7 @@ import { wgslFloat } from "../../src/graph/tensor.ts";
 import { flatOptimizer, type FlatUpdateOptions, type Updated, type UpdateTensors } from "./flat_update.ts";
 import sgdWgsl from "./sgd.wgsl" with { type: "text" };
 
-/** Constant options. */
+/** Options that do not change between steps. */
 export interface SgdOptions extends FlatUpdateOptions {
   /** Decay of the momentum, in [0, 1). */
   readonly momentum: number;

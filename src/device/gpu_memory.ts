@@ -78,7 +78,7 @@ export function checkBuffer({ name, maxBufferBytes }: Gpu, label: string, bytes:
   checkLimit(label, bytes, maxBufferBytes, name);
 }
 
-/** The cause of a failed call: the device's failure is more specific, and may arrive a moment later. */
+/** The error to report for a failed call: the device's failure, which may arrive a moment later, else `error`. */
 export async function causeOf(gpu: Gpu, error: unknown): Promise<unknown> {
   if (error instanceof UserError) return error;
   await Promise.race([gpu.device.lost, new Promise((resume) => setTimeout(resume, 100))]);

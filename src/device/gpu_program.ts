@@ -142,7 +142,7 @@ function release({ buffers }: Held): void {
   for (const [buffer, memory] of buffers) if (buffer.kind !== "state") memory.destroy();
 }
 
-/** The checks that need no allocation. */
+/** Checks a plan's buffers against existing states and the adapter's limits, before anything is allocated. */
 function checkPlan(gpu: Gpu, { buffers }: Plan): void {
   for (const { kind, name, spec, size } of buffers) {
     const state = kind === "state" ? gpu.states.get(name) : undefined;

@@ -104,7 +104,7 @@ export async function webgpuDevice(adapter: GPUAdapter, schedule?: Target["kind"
       await readBack(gpu, names.map((name) => ({ ...entryOf("state", gpu.states, name), offset: 0 }))),
     check: (plans) => plans.forEach((planned) => checkProgram(gpu, planned)),
     compile(graph: Graph): Promise<Program> {
-      // One at a time: when a failed compilation frees its states, no other one uses them yet.
+      // Compiles one program at a time, so that no other program uses the states that a failed compilation frees.
       const compiled = compiling.then(() => compileProgram(gpu, graph)).catch(async (error) => {
         throw await causeOf(gpu, error);
       });
