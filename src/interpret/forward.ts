@@ -13,8 +13,8 @@ import { activationCache } from "../model/taps.ts";
 /** Options of a forward pass. */
 export interface ForwardPassOptions {
   /**
-   * Per row and id, whether it is a token (true or 1) or padding, on either side. Padding is removed: no position attends to
-   * it, and positions count only tokens. Default: all ids are tokens.
+   * For each id of each row, whether it is a token (true or 1) or padding (false or 0), which may be on either side. Padding is
+   * removed before the pass, so positions count only tokens. Default: all ids are tokens.
    */
   readonly mask?: readonly ArrayLike<number | boolean>[];
   /** Globs over the taps whose tensors are returned: `["blocks.*.resid_post", "final_norm"]`. */
