@@ -113,7 +113,7 @@ function modifierOf(rng: RandomStream, index: number, T: number, S: number): Cas
   return { name: "looks up", table: { shape: [2, 3], data } };
 }
 
-/** The modified score, by definition. */
+/** The score that a modifier returns for the score s of query i and key j. */
 function modified({ name, table: { data } }: CaseModifier, s: number, i: number, j: number): number {
   if (name === "hides") return j < data[i] ? -Infinity : s;
   return s + data[(i === 1 ? 0 : 3) + Math.min(Math.max(j - i, 0), 2)];

@@ -37,7 +37,7 @@ export function verdict(implementation: string, count: number, failed: number, w
     : `ok   ${implementation}: ${cases}${worst}`;
 }
 
-/** Whether a case is no edge case: several queries and keys, no score modifier, no fully masked row. */
+/** Whether a case is not an edge case: it has several queries and keys, no score modifier, no fully masked row. */
 function isOrdinary({ q, k, mask, modifier }: AttentionCase): boolean {
   const [T, S] = [q.shape[1], k.shape[1]];
   if (T === 1 || S === 1 || modifier) return false;

@@ -31,7 +31,7 @@ export interface LayerChange {
   readonly heads?: "interleaved" | "reshaped" | "one";
   /** Queries and keys are swapped. */
   readonly exchanged?: true;
-  /** x W instead of x W^T, everywhere. */
+  /** x W instead of x W^T, for every square W. */
   readonly transposed?: true;
   /** No biases of q, k, v and the output. */
   readonly biases?: "left out";
@@ -103,7 +103,7 @@ export function headOracle(
   return kept.map((row) => columns.map((column) => dot(row, column)));
 }
 
-/** y = x W^T + b, by the name of W and b. */
+/** y = x W^T + b, with the weights `<name>.weight` and `<name>.bias`. */
 function linear(x: Matrix, weights: LayerWeights, name: string, change: LayerChange = {}): Matrix {
   const matrix = weights[`${name}.weight`] as Matrix;
   const bias = change.biases ? undefined : weights[`${name}.bias`] as number[] | undefined;

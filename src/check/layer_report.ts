@@ -12,7 +12,7 @@ export function layerSummary({ implementation, count, worst, failed }: LayerChec
   return verdict(implementation, count, failed.length, most);
 }
 
-/** Whether a case is no edge case: several positions and heads, d > 1, no fully masked row. */
+/** Whether a case is not an edge case: it has several positions and heads, d > 1, no fully masked row. */
 function isOrdinary({ x, heads, mask }: LayerCase): boolean {
   return x.length > 1 && heads > 1 && x[0].length > heads && mask.every((row) => row.includes(true));
 }

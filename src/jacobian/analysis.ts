@@ -44,6 +44,7 @@ interface HeadResult extends HeadMeasures {
 /** One layer on one batch. */
 interface LayerResult {
   readonly heads: readonly HeadResult[];
+  /** Error of dq and dk computed from `full` (see `largestError`). */
   readonly fullError: number;
 }
 

@@ -74,7 +74,7 @@ export interface Shares {
   readonly W: number;
 }
 
-/** The shares of a row, from its weights. */
+/** w and W of a row, from its weights a. */
 export function sharesOf(a: ArrayLike<number>, share?: (a: number) => number): Shares {
   if (!share) return { w: a, W: 1 };
   const w = Float64Array.from(a, share);

@@ -78,7 +78,7 @@ function attentionNodes(loss: Tensor): [number, Node][] {
 /**
  * The backward pass of the mean loss of a batch to every layer's attention, without dropout. Inputs: `ids`
  * [rows, context] and `targets` [rows * context]. Outputs: `N.dq`, `N.dk`, `N.dv`, `N.wq`, `N.wk`, `N.wv` of each layer N, and
- * with `values` `N.q`, `N.k`, `N.v`, `N.dz`.
+ * if `values` is set, also `N.q`, `N.k`, `N.v`, `N.dz`.
  *
  * @param values whether attention's inputs are also outputs
  */

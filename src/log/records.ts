@@ -18,7 +18,7 @@ export type RunRecord = {
   seed: number;
   /** The resolved configuration. */
   config: unknown;
-  /** Number of trained values. */
+  /** Number of trainable parameters. */
   parameters: number;
   /** Positions per step, `batch` x `accumulate` x `context`, including those without a target. */
   tokens_per_step: number;

@@ -23,7 +23,7 @@ export interface RunResult {
   readonly finished: boolean;
   /** Whether it ended because it diverged. */
   readonly diverged: boolean;
-  /** Number of trained values. */
+  /** Number of trainable parameters. */
   readonly parameters: number;
   /** The last step. */
   readonly steps: number;

@@ -84,7 +84,7 @@ export function evaluatedBatches({ source, config: { eval: { split, batches } } 
 }
 
 /**
- * Compiles the evaluation of the split `eval.split`: of all batches if `eval.batches` is 0, else of that many.
+ * Compiles the evaluation of the split `eval.split`: of all batches if `eval.batches` is 0, else of that many, spread evenly.
  *
  * @param options `extremes`: also return the targets of highest and lowest cross-entropy; default: false
  * @category Training

@@ -64,7 +64,7 @@ export async function scanLog(path: string, counts: readonly number[]): Promise<
   return scan;
 }
 
-/** A message, without a full stop, on records that a checkpoint's log lacks or has changed; undefined if it is complete. */
+/** A message, without a full stop, on records that a checkpoint's log lacks or that differ; undefined if there are none. */
 export function logFault(scan: LogScan, { step, log }: LogStart): string | undefined {
   const { path, records, sha256, steps, stray, broken } = scan;
   const saved = `the checkpoint of step ${step} was saved with`;

@@ -72,6 +72,7 @@ export interface LoopState {
   step: number;
   /** Number of valid targets trained on so far. */
   tokens: number;
+  /** Number of logged values so far: those of steps, evaluations and statistics. */
   counter: number;
   best: Best | null;
   /** Number of evaluations since the best one. */
@@ -91,7 +92,7 @@ export interface LoopState {
   marks: readonly { at: number; count: number }[];
 }
 
-/** Added to `counter` per record of a step (loss, lr, grad_norm) or of an evaluation (loss, perplexity, accuracy). */
+/** Values that `counter` counts per record of a step (loss, lr, grad_norm) or evaluation (loss, perplexity, accuracy). */
 export const VALUES_PER_RECORD = 3;
 
 const START: Omit<RunState, "val_loss" | "device" | "files"> = { step: 0, counter: 0, best: null };

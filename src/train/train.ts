@@ -175,7 +175,7 @@ interface ChosenDevice extends Chosen {
   check(): void;
 }
 
-/** Opens the device for the rest of a run. */
+/** Opens the device for the steps of a run that remain after `done`. */
 async function deviceFor(experiment: Experiment, done: number): Promise<ChosenDevice> {
   const { config, layout } = experiment;
   const { device: requested, seed } = config;
