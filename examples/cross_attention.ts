@@ -1,4 +1,4 @@
-// Cross attention that learns to copy: each query reads the one memory row whose key it matches; padded rows are never read.
+// Cross attention that learns to copy: each query reads the memory row whose key it matches; rows of padding are never read.
 // deno run -A examples/cross_attention.ts
 import {
   cpuDevice,

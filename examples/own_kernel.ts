@@ -34,7 +34,7 @@ const cubeOp: Op = {
   cpu([x], [y]) {
     for (let i = 0; i < y.length; i++) y[i] = x[i] ** 3;
   },
-  // dx = 3 x^2 dy, in terms of other operations, which run on every device too.
+  // dx = 3 x^2 dy, composed of operations that run on every device.
   vjp: ({ inputs: [x] }, [dy]) => [multiply(scale(multiply(x, x), 3), dy!)],
 };
 

@@ -87,7 +87,7 @@ async function helpLine(file: string): Promise<string> {
   }
 }
 
-/** Runs a binary built for this machine with --help: on a base other than denort, a build succeeds but does not run the script. */
+/** Runs a binary built for this machine with --help: on a base other than denort a build succeeds, but does not run the script. */
 async function checkBuilt(script: string, file: string): Promise<void> {
   const help = await helpLine(isAbsolute(file) ? file : `./${file}`);
   if (help.startsWith(`${script}: `) && help.endsWith(`(heed ${VERSION})`)) return;

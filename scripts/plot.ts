@@ -56,7 +56,7 @@ interface Named {
   readonly real: string;
   /** The folder of its charts. */
   readonly charts: string;
-  /** Its names, from the shortest to the unique one. */
+  /** Names for it in a chart, from the shortest to one that no other run can have. */
   readonly names: readonly string[];
 }
 

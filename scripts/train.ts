@@ -157,7 +157,7 @@ function recordsTo(target: string | undefined, stop: AbortController): LogWriter
   };
 }
 
-/** The configuration of a run that starts from another: the named one, or the other run's with a new name. */
+/** The configuration of a run that starts from another run: the configuration named, or the other run's with a new name. */
 async function startFrom(from: string, name: string | undefined, overrides: string[]): Promise<string> {
   const tokenizer = overrides.find((override) => /^[~+]?tokenizer\b/.test(override));
   if (tokenizer !== undefined) {
@@ -183,7 +183,7 @@ function report(trained: TrainResult, say: (line: string) => void): void {
   say(`${folder.path}: log.ndjson, charts/loss.svg${trained.saved === null ? "" : checkpoints}`);
 }
 
-/** The message of an interrupted run, with how to resume it; `of` is its name in a sweep. */
+/** The message of an interrupted run, with the command to resume it; `of` names it within a sweep. */
 function stoppedMessage({ step, saved, folder }: TrainResult, again: string, of = ""): string {
   if (saved === null) return `Stopped at step ${step}${of}; ${folder.path} has no checkpoint to resume from.`;
   const at = saved === step

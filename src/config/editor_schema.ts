@@ -27,7 +27,7 @@ const SHORT: Readonly<Record<string, readonly JsonSchema[]>> = {
   "train.freeze": [{ type: "string" }],
 };
 
-/** Turns the schema of one run, or of a part of it, into a file's: every key also accepts a sweep, and some a short form. */
+/** The schema of a file, or a part of it, from that of one run: every key also accepts a sweep, and some a short form. */
 function withSweeps(schema: JsonSchema, path: string): JsonSchema {
   const below = (key: string) => path === "" ? key : `${path}.${key}`;
   const { properties, items, additionalProperties } = schema;

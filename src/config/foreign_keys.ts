@@ -1,6 +1,6 @@
 // The keys of nanoGPT, PyTorch and Hugging Face with heed's equivalents, to suggest for an unknown key.
 
-/** heed's keys by their names in other tools. */
+/** Maps the names of keys in other tools to heed's keys. */
 export const FOREIGN_KEYS: Readonly<Record<string, string>> = {
   n_layers: "model.layers",
   n_layer: "model.layers",

@@ -44,7 +44,7 @@ export function parseOverride(text: string): Override {
   }
 }
 
-/** The override with its value as a quoted text, for a shell: `'sample.prompt="0x1F"'`. */
+/** An override with its value quoted as text, ready for a shell, for example `'sample.prompt="0x1F"'`. */
 export function quotedOverride(text: string): string {
   const value = text.indexOf("=") + 1;
   const quoted = text.slice(0, value) + escapeControls(JSON.stringify(text.slice(value)));
@@ -71,7 +71,7 @@ function defaultList(path: string[]): unknown[] | undefined {
   return Array.isArray(value) ? value : undefined;
 }
 
-// Objects are rebuilt by spread with a computed key: even `__proto__` becomes an own key, which validation rejects.
+// Objects are rebuilt by spread with a computed key, so that even `__proto__` becomes an ordinary key, which validation rejects.
 
 function withValue(node: unknown, depth: number, override: Override): unknown {
   const { path, value } = override;
@@ -118,7 +118,7 @@ function withoutKey(node: unknown, depth: number, override: Override): unknown {
 
 /**
  * Applies one override to a raw configuration and returns a copy. `key.path=value` sets a key (the value is a YAML scalar or
- * flow collection, a number in the path is a list's index, a list that is not set starts as its default), `+key=value` sets
+ * flow collection, a number in the path is an index of a list, an unset list starts as its default), `+key=value` sets
  * `hooks.key`, `~key.path` drops a key that is set. Unknown keys are rejected later, by validation.
  *
  * @throws {UserError} if the override has another form, its path leads through a scalar or to an index that the list does not

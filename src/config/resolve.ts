@@ -17,7 +17,7 @@ export type ConfigOrigin = {
   name: string;
   /** The overrides already applied to it, so that errors name the override that caused them. */
   overrides?: readonly string[];
-  /** Whether it comes from a checkpoint, where keys without effect are allowed. */
+  /** Whether it comes from a checkpoint, which may contain settings without effect. Default: false. */
   saved?: boolean;
 };
 
@@ -78,7 +78,7 @@ function knownValues(issue: Issue): string[] {
   return issue.code === "invalid_union" ? issue.errors.flat().flatMap(knownValues) : [];
 }
 
-/** How to quote a text that was read as a number or boolean; for a file, its original spelling is no longer known. */
+/** Says how to quote a text that was read as a number or boolean; how it was spelled in a file is no longer known. */
 function quoteAdvice(path: Path, value: unknown, origin: ConfigOrigin): string {
   const last = overrideOf(origin, [path]);
   const exact = last !== undefined && last.path.length === path.length;
@@ -130,7 +130,7 @@ function withBlocks(raw: Record<string, unknown>): Record<string, unknown> {
  *
  * @param raw result of `parseConfig` and `applyOverride`
  * @param origin the place for error messages, the default name, and the overrides already applied
- * @throws {UserError} for the first error; unknown keys come before all others
+ * @throws {UserError} for the first error; an unknown key is reported before any other error
  *
  * @example
  * ```ts

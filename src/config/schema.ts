@@ -166,7 +166,7 @@ export type JsonSchema = {
 /** The validator of a configuration, key by key; `resolveConfig` also checks keys against one another. */
 export const definition = section(CONFIG_KEYS) as unknown as z.ZodType<Config>;
 
-/** The JSON Schema of one run's configuration: a section's keys are `properties`, a list's entries `items`. */
+/** The JSON Schema of one run's configuration: the keys of a section are its `properties`, the entries of a list its `items`. */
 export function runJsonSchema(): JsonSchema {
   const { required: _, ...schema } = z.toJSONSchema(
     definition,

@@ -56,7 +56,7 @@ function textOf(bytes: Uint8Array, place: string): string {
  * Parses a YAML text to a mapping, without validation; an empty text is an empty mapping. Merge keys (`<<`) are merged. A root
  * key that starts with a dot holds anchors for them and is omitted.
  *
- * @param source YAML 1.2, one document; a file's bytes are UTF-8
+ * @param source one YAML 1.2 document, as text or as UTF-8 bytes
  * @param place the file's path, for error messages
  * @throws {UserError} if it is not UTF-8 or not YAML (`place:line:column`), holds several documents or no mapping, a root key
  *   with a leading dot holds no anchor, an alias is inside its own value, or aliases expand to too many values

@@ -7,7 +7,7 @@ import type { ForwardHooks } from "./hook_types.ts";
 import { type BlockConfig, METHODS, MODEL_KEYS, type ModelConfig } from "./model_keys.ts";
 import type { PositionOptions } from "./position_scheme.ts";
 
-/** Backward pass of a linear layer: through its weights (bp), through fixed random weights (fa), or from the logits (dfa, see METHODS). */
+/** Backward pass of a linear layer: with its weights (bp), with fixed random weights (fa), or from the logits (dfa). */
 export type Method = BlockConfig["mlp"]["method"];
 
 /** Name of a normalisation layer. */

@@ -77,8 +77,8 @@ function scoreOf(
 }
 
 /**
- * The options of `attention` by which a query sees all learned keys, and of the keys up to its position those among the last
- * `window` for which `mask` is nonzero.
+ * The options of `attention` that make keys visible: all learned keys, and among the last `window` keys up to the query's
+ * position those for which `mask` is nonzero.
  */
 function visibleOf(layer: AttentionLayer, keys: number, cache?: KeyCache) {
   const { window, extra_keys: extra } = layer;

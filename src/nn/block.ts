@@ -33,7 +33,7 @@ function addBranch(n: number, block: Block, branch: Branch, x: Tensor, y: Tensor
   const unfused = output || direct || branch.scaled || forward.drops(block.dropout!) ||
     taps.wants(`${path}_out`) ||
     taps.wants(`${path}.proj`);
-  // If nothing happens between the projection and the sum, one kernel computes both.
+  // If nothing happens between the projection and the sum, one kernel computes them together.
   if (!unfused) return forward.project(name, y, { addend: x, method, residual: true });
   let out = taps.tap(`${path}.proj`, forward.project(name, y, { method, residual: true }));
   if (direct) {

@@ -42,7 +42,7 @@ export function unembed({ architecture, parameters, taps, norm }: Forward, x: Te
 /**
  * A decoder: logits = norm(x_L) W_head^T, where x_0 = embed(ids) + positions and each block adds attention and then an
  * MLP to the stream: x += attention(norm(x)), x += mlp(norm(x)), or with norms in another order. It is causal: the logits
- * of a position depend only on its token and those before it.
+ * of a position depend only on its token and earlier tokens.
  *
  * @param architecture sizes and options
  * @param parameters tensors by the names in `decoderParameters`

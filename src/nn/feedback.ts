@@ -97,7 +97,7 @@ export function directError(x: Tensor, feedback: Feedback, output: OutputError):
   return apply(directOp, [x], { offset: 0, shape: x.shape, feedback, output })[0];
 }
 
-/** A view that also stores its gradient. */
+/** A view whose backward pass also stores its gradient in `output.error`. */
 const errorOp: Op<ViewAttrs & { output: OutputError }> = {
   ...(viewOp as Op<ViewAttrs & { output: OutputError }>),
   vjp(node, [g]) {

@@ -11,8 +11,8 @@ import { NORMS } from "./norms.ts";
 import { matrixStd, type Parameters } from "./parameters.ts";
 
 /**
- * Observes a forward pass. `wants` says whether a tensor must be materialised (where a kernel would otherwise fuse it away),
- * `tap` may replace it.
+ * Observes a forward pass. `wants` says whether a tensor must exist in memory even if a kernel could fuse it away; `tap` may
+ * replace it.
  */
 export interface Taps {
   /** Whether the tensor of this name must be materialised. */
@@ -25,7 +25,7 @@ export interface Taps {
 
 /** Options of a forward pass. */
 export interface ForwardOptions {
-  /** Observers of its tensors. */
+  /** Observers of the tensors of the pass. */
   readonly taps?: Taps;
   /** Seed of dropout, u32[2] (see `dropout`); without it there is no dropout. */
   readonly seed?: Tensor;

@@ -1,4 +1,4 @@
-// The normalisation layers: one table entry per norm.
+// The normalisation layers, one table entry each.
 import { layerNorm, rmsNorm } from "../../kernels/norm/op.ts";
 import type { Tensor } from "../graph/tensor.ts";
 

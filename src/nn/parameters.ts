@@ -10,7 +10,7 @@ import { userModifier } from "./user_modifier.ts";
 /** Initial distribution of a matrix: normal, normal redrawn beyond two standard deviations, or uniform with the same std. */
 export type Distribution = "normal" | "truncated_normal" | "uniform";
 
-/** A parameter and its initial values: random with the given mean and std, or all equal to the mean if std is 0. */
+/** A parameter and its initial values: random with this mean and std, or all equal to the mean if std is 0. */
 export interface Parameter {
   /** For example `blocks.0.attn.wq.weight`. */
   readonly name: string;

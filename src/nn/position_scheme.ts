@@ -36,19 +36,19 @@ interface Sizes extends PositionOptions {
 interface Pass {
   readonly architecture: Sizes;
   readonly parameters: Readonly<Record<string, Tensor>>;
-  /** KV cache of earlier positions; its `positions` are those of the pass. */
+  /** KV cache of earlier positions; its `positions` are the positions of this pass. */
   readonly cache?: KeyCache;
 }
 
 /** A position scheme. */
 export interface PositionScheme {
-  /** Shapes of its learned matrices by name, without `.weight`. */
+  /** Returns the shapes of its learned matrices by parameter name without `.weight`. */
   matrices?(sizes: Sizes): Readonly<Record<string, readonly number[]>>;
-  /** Position embeddings to add to the token embeddings, [at least T, D]; row t is for position t. */
+  /** Returns the position embeddings to add to the token embeddings, [at least T, D]; row t is for position t. */
   rows?(pass: Pass, T: number): Tensor;
   /** Returns the function that rotates queries and keys [B, T, H, d]. */
   rotation?(pass: Pass, T: number): (x: Tensor) => Tensor;
-  /** Returns its score modifier. */
+  /** Returns the score modifier that applies the positions to the scores. */
   score?(pass: Pass): ScoreModifier;
   /** Returns the first unsupported setting, if any: its key relative to `model`, and the message that follows the key. */
   conflict?(sizes: Sizes): { key: string; message: string } | undefined;

@@ -24,7 +24,7 @@ const rotary: PositionScheme = {
     const options: RopeOptions = { base: keys.base, pairs: keys.pairs, rotaryDim: keys.rotary_dim ?? d };
     const table = scope("rope", () => ropeTurns(cache?.length ?? T, d, options));
     if (!cache) return (x) => rope(x, { ...options, turns: table });
-    // Rows may be at different positions: treat all of them as one sequence with its own table of turns.
+    // Rows may be at different positions: treat all of them as one sequence, with a table of turns for exactly its positions.
     const rows = rowsAt(table, cache);
     const turns = reshape(rows, [rows.shape[0] * T, rows.shape[2]]);
     return (x) => {

@@ -51,7 +51,7 @@ export type Args<
 const isNumber = (text: string): boolean =>
   /^0x[0-9a-f]+$/i.test(text) || /^[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?$/.test(text);
 
-/** The flags of `-abc`, where the last may have a value: `-n5`, `-n=5`, `-n/a`. */
+/** The flags of `-abc`; the last may have a value, as in `-n5`, `-n=5` or `-n/a`. */
 function shortOptions(letters: string): [name: string, value?: string][] {
   const options: [string, string?][] = [];
   for (let i = 0; i < letters.length; i++) {

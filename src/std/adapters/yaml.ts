@@ -63,7 +63,7 @@ function syntaxError(error: unknown): unknown {
 }
 
 /**
- * Parses a YAML text; an empty one is null.
+ * Parses a YAML text; an empty text is null.
  *
  * @throws SyntaxError if it is not YAML, or has more than one document
  *
