@@ -1,8 +1,9 @@
 // Width of a text in terminal columns, to truncate a line before it wraps. Where terminals disagree, the larger width is
 // used: a line truncated too early stays one line, a line truncated too late wraps.
 
-/** Combining marks and format characters have no width; but a soft hyphen is drawn, and VS16 may widen the one before it. */
+/** Characters without width: combining marks and format characters, except those in `DRAWN`. */
 const ZERO_WIDTH = /^[\p{Mn}\p{Me}\p{Cf}]$/u;
+/** A soft hyphen is drawn, and variation selector 16 may widen the character before it. */
 const DRAWN = new Set([0xad, 0xfe0f]);
 /** Emoji, and East Asian wide and fullwidth characters as in Markus Kuhn's wcwidth. */
 const WIDE =

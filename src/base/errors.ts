@@ -9,7 +9,7 @@ export class UserError extends Error {
   override name = "UserError";
 }
 
-/** An error thrown by user code: the message says in one line where; the cause keeps its stack. */
+/** An error thrown by user code. Its message says in one line which code threw what; its `cause` is the thrown value. */
 export class UserCodeError extends Error {
   /** `UserCodeError`. */
   override name = "UserCodeError";
@@ -18,8 +18,8 @@ export class UserCodeError extends Error {
 /**
  * Calls user code: a hook or a task.
  *
- * @param place what is called: `mine.ts: freeze at step 3`
- * @throws {UserError} prefixed with the place, if heed rejected a call by that code
+ * @param place the called code, for messages: `mine.ts: freeze at step 3`
+ * @throws {UserError} prefixed with the place, if the code threw a UserError, as heed does, or called a renamed export
  * @throws {UserCodeError} if the code threw anything else
  *
  * @example
@@ -40,7 +40,7 @@ export function callUser<T>(place: string, call: () => T): T {
 export const placed = (place: string, thrown: unknown): unknown =>
   thrown instanceof UserError ? new UserError(`${place}: ${thrown.message}`) : thrown;
 
-/** Returns the result of a call; its errors are {@link placed}. */
+/** Returns the result of a call; the message of a UserError that it throws is prefixed with `place: `. */
 export function atPlace<T>(place: string, call: () => T): T {
   try {
     return call();
@@ -65,7 +65,7 @@ export function refuseRenamed(place: string, object: object): void {
   if (old !== undefined) throw new UserError(`${place}: ${old} is now ${RENAMED_FIELDS[old]}.`);
 }
 
-/** A thrown value as text: the name and message of an error. Reading it may throw. */
+/** A thrown value as text: the name and message of an error, or the value itself. */
 function reasonOf(thrown: unknown): string {
   try {
     return thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown);
@@ -99,7 +99,7 @@ function editDistance(a: string, b: string): number {
 }
 
 /**
- * The known name closest to `name`, or undefined if none is close (more than half of it differs).
+ * The known name with the smallest edit distance to `name`, ignoring case; undefined if more than half of `name` differs.
  *
  * @example
  * ```ts
@@ -111,7 +111,7 @@ export function closestString(name: string, known: Iterable<string>): string | u
   let best: string | undefined;
   let limit = Math.max(1, Math.floor(name.length / 2)) + 1;
   for (const candidate of known) {
-    // The difference in length bounds the distance from below: a name of a megabyte is never compared letter by letter.
+    // The distance is at least the difference in length, so a name of a megabyte is never compared letter by letter.
     if (Math.abs(candidate.length - name.length) >= limit) continue;
     const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
     if (distance < limit) [best, limit] = [candidate, distance];
@@ -139,7 +139,7 @@ export function missingHint(path: string): string {
     const names = [...Deno.readDirSync(folder)].map(({ name }) => name).filter((name) =>
       !name.startsWith(".")
     );
-    // The path exists: something below it, or the target of a rename, is missing.
+    // The path itself exists; something below it, or the target of a rename, is missing.
     if (names.includes(basename(path))) return "";
     const near = closestString(basename(path), names.sort());
     return near === undefined ? "" : ` Did you mean "${join(folder, near)}"?`;

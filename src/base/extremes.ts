@@ -1,4 +1,4 @@
-// Maximum and minimum of any number of values: `Math.max(...values)` overflows the stack at about 100,000.
+// Maximum and minimum of any number of values. `Math.max(...values)` overflows the stack at about 100,000 values.
 
 /** The largest of the values; `start` if there are none, NaN if one is NaN. */
 export function maximum(values: Iterable<number>, start = -Infinity): number {

@@ -1,11 +1,11 @@
 // Glob patterns over dotted names, for selectors and hooks.
 import { closestString } from "./errors.ts";
 
-/** Names whose result a pattern caches. */
+/** Maximum number of names whose results a pattern caches. */
 const CACHED = 10_000;
 
 /**
- * A glob over dotted names: `*` matches within one part, `**` anything, `**.` any number of parts, including none.
+ * A glob over dotted names: `*` matches any text without a dot, `**` any text, `**.` any number of whole parts, also none.
  *
  * @example
  * ```ts
@@ -24,13 +24,13 @@ export function globOf(pattern: string): (name: string) => boolean {
   };
   const start = new Set<number>();
   reach(start, 0);
-  // Tracks all states at once (an NFA): a regular expression would backtrack, exponentially with many stars.
+  // Tracks all states at once (an NFA), because a regular expression with many stars can take exponential time.
   const matches = (name: string): boolean => {
     let at = start;
     for (const character of name) {
       const next = new Set<number>();
       for (const place of at) {
-        // A half state is inside "**.", which only a dot leaves.
+        // A state n + 0.5 is inside piece n, a "**.", until the next dot.
         const piece = pieces[Math.floor(place)];
         if (piece === "**." && character === ".") reach(next, Math.floor(place) + 1);
         if (piece === "**.") next.add(Math.floor(place) + 0.5);
@@ -41,7 +41,7 @@ export function globOf(pattern: string): (name: string) => boolean {
     }
     return at.has(pieces.length);
   };
-  // A log repeats the same names at every step.
+  // Results are cached because a log repeats the same names at every step.
   const known = new Map<string, boolean>();
   return (name) => {
     const matched = known.get(name) ?? matches(name);
@@ -57,14 +57,14 @@ export function commonStart(a: string, b: string): number {
   return n;
 }
 
-/** The pattern with `**` for each `*`, if that matches one of the names. */
+/** The pattern with every `*` replaced by `**`, if that matches one of the names; else undefined. */
 export function deeperPattern(pattern: string, names: readonly string[]): string | undefined {
   const deep = pattern.replaceAll(/\*+/g, "**");
   return names.some(globOf(deep)) ? deep : undefined;
 }
 
 /**
- * A suggestion for a pattern that matches none of the names, as the end of a message: the pattern with `**` for `*` if that
+ * A suggestion for a pattern that matches none of the names, as the end of a message: the pattern with `**` for `*`, if that
  * matches, the closest name, or the first 12 names, longest common prefix first.
  */
 export function patternHint(pattern: string, names: readonly string[]): string {

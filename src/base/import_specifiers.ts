@@ -18,7 +18,7 @@ const TEMPLATE = /(?:[^`\\$]|\\[^]|\$(?!\{))*/y;
 const BEFORE_VALUE = new Set(
   "return typeof case do else in of instanceof new void delete throw yield await default".split(" "),
 );
-/** Words whose parentheses are not a value: a slash after them begins a regular expression. */
+/** Words followed by parentheses that are not a value: a slash after the closing parenthesis begins a regular expression. */
 const CONDITIONS = new Set(["if", "while", "for", "with"]);
 const CLOSES: Readonly<Record<string, string>> = { ")": "(", "]": "[", "}": "{" };
 
@@ -54,7 +54,7 @@ function take(scan: Scan, pattern: RegExp): string | undefined {
   return match;
 }
 
-/** Scans a template literal after its backtick, or after a `}`, up to the next `${` or its end. */
+/** Scans a template literal from after its backtick, or after the `}` of a placeholder, to the next `${` or its end. */
 function template(scan: Scan, start: number, fromStart: boolean): void {
   const body = take(scan, TEMPLATE)!;
   const goesOn = scan.text.startsWith("${", scan.at);
@@ -133,9 +133,9 @@ function valueOf(quoted: string): string {
 }
 
 /**
- * The unique specifiers of a file's imports, re-exports and `import("...")`, types included; and `open`, the expressions that
- * load code which the text does not name, with their lines: `import(...) in line 3`. If a file cannot be parsed (JSX with
- * quotes in its text), every quoted text after `from` or `import` counts, and `open` reports it.
+ * Returns `specifiers`, the unique module names in a file's imports, also of types, re-exports and `import("...")`; and `open`,
+ * the expressions that load code known only at run time, with their lines: `import(...) in line 3`. If the file cannot be
+ * parsed (JSX with quotes in its text), every quoted text after `from` or `import` is a specifier, and `open` says so.
  */
 export function importsOf(text: string): Record<"specifiers" | "open", readonly string[]> {
   const specifiers = new Set<string>();
@@ -177,7 +177,7 @@ export function importsOf(text: string): Record<"specifiers" | "open", readonly 
   return { specifiers: [...specifiers], open: [...open] };
 }
 
-/** The file that a specifier names, as a URL; undefined for other modules. */
+/** The file URL of a specifier that is a path or a file URL; undefined for any other specifier. */
 export function localFile(specifier: string, from: string): string | undefined {
   if (!/^(\.{0,2}\/|file:)/.test(specifier)) return undefined;
   const url = new URL(specifier, from);

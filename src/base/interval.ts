@@ -4,7 +4,7 @@
 const FEW = "12.706205 4.302653 3.182446 2.776445 2.570582 2.446912 2.364624 2.306004 2.262157 2.228139"
   .split(" ").map(Number);
 
-/** The 97.5% point of Student's t, to 1e-4: the normal quantile and the first terms of its series in 1/df (Fisher 1926). */
+/** The 97.5% point of Student's t, accurate to 1e-4: its series in 1/df (Fisher 1926), from the normal quantile to 1/df^3. */
 function studentT(df: number): number {
   if (df <= FEW.length) return FEW[df - 1];
   const z = 1.959963985;
@@ -14,9 +14,9 @@ function studentT(df: number): number {
 
 /** The mean of measurements, and half the width of its 95% confidence interval. */
 export interface Interval {
-  /** null without measurements. */
+  /** The mean; null if there are no measurements. */
   readonly mean: number | null;
-  /** null with fewer than two measurements. */
+  /** Half the width of the interval, mean +- ci95; null with fewer than two measurements. */
   readonly ci95: number | null;
 }
 

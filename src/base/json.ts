@@ -1,7 +1,7 @@
 // Parses untrusted JSON, with a limit on nesting so that a recursive walk cannot overflow the stack.
 import { UserError } from "./errors.ts";
 
-/** Nesting depth that heed accepts in any file. */
+/** Maximum nesting depth of lists and objects in any file that heed reads. */
 export const MOST_NESTED = 64;
 
 /** Whether lists and objects are nested more than `depth` levels deep. */

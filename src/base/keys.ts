@@ -21,30 +21,30 @@ export interface KeyKinds {
   fraction: number;
 }
 
-/** A vocabulary: a list of names, or a table keyed by them. */
+/** The allowed names of a key: a list, or the keys of an object. */
 export type Names = readonly string[] | Readonly<Record<string, unknown>>;
 
-/** A key: one of several names, a value of a kind, or either; a list, or a pair of numbers. */
+/** A key, whose value is one of several names, a value of a kind, or either of these; or a list; or a pair of numbers. */
 export interface Key {
   /** The kind of its value. */
   readonly is?: keyof KeyKinds;
   /** Its allowed names. */
   readonly oneOf?: Names;
-  /** The minimum of a whole number, or of the numbers in its list. */
+  /** The value is a whole number, or a list of numbers, of at least this. */
   readonly least?: number;
-  /** Pattern that a text must match. */
+  /** The value is a text that matches this pattern. */
   readonly matches?: RegExp;
   /** The kind of its list's entries. */
   readonly list?: keyof KeyKinds;
   /** The kind of its two numbers. */
   readonly pair?: keyof KeyKinds;
-  /** Expected value of a list or a matched text, for messages. */
+  /** For messages: a description of a valid list or matching text. */
   readonly expected?: string;
   /** Converts a short form to the full value, before validation. */
   from?(raw: unknown): unknown;
-  /** Allows null, which is not the default. */
+  /** null is allowed, although it is not the default. */
   readonly orNull?: true;
-  /** Its default; null also allows null. A key without a default is required. */
+  /** Its default; null as the default also makes null an allowed value. A key without a default is required. */
   readonly default?: unknown;
   /** Its description. */
   readonly doc: string;
@@ -54,9 +54,9 @@ export interface Key {
 export interface KeySection {
   /** Its keys. */
   readonly keys: Keys;
-  /** Allows null, which is the default. */
+  /** If given, the section may be null, and is null by default. */
   readonly default?: null;
-  /** Allows other keys; their expected value, for messages. */
+  /** If given, other keys are allowed too; this describes their values, for messages. */
   readonly others?: string;
   /** Its description. */
   readonly doc: string;
@@ -98,7 +98,7 @@ export type KeyValues<K> = {
       | (K[P] extends { default: null } | { orNull: true } ? null : never);
 };
 
-/** The names of a vocabulary. */
+/** The allowed names as a list. */
 export const namesOf = (names: Names): readonly string[] => Array.isArray(names) ? names : Object.keys(names);
 
 /** The defaults of a table of keys. */

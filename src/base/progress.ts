@@ -1,5 +1,5 @@
-// Progress of a long task: one line, overwritten on a terminal, a plain line every few seconds elsewhere. Code reports its
-// progress; it is shown only if a script calls showProgress.
+// Progress of a long task: one line that is overwritten on a terminal, elsewhere a new plain line every few seconds. Any code
+// may report progress; it is shown only if the script has called showProgress.
 import { columnsOf, cutToColumns } from "./columns.ts";
 import { escapeControls, messageLine } from "./terminal.ts";
 import { showBytes, showSeconds } from "./units.ts";
@@ -13,13 +13,13 @@ export interface Activity {
   readonly done?: number;
   /** Total units, if known. */
   readonly total?: number;
-  /** Whether units are bytes. */
+  /** Whether `done` and `total` are numbers of bytes. */
   readonly bytes?: boolean;
   /** Text shown instead of the remaining time. */
   readonly note?: string;
 }
 
-/** How progress is shown: "auto" overwrites one line on a terminal and writes plain lines elsewhere. */
+/** "auto" overwrites one line on a terminal and writes plain lines elsewhere; "plain" always writes lines; "none" nothing. */
 export type ProgressMode = "auto" | "plain" | "none";
 
 /** All modes. */
@@ -27,11 +27,11 @@ export const PROGRESS_MODES: readonly ProgressMode[] = ["auto", "plain", "none"]
 
 const REDRAW_MS = 100;
 const TICK_MS = 1000;
-/** Time between plain lines and before the first: a quick task shows none. */
+/** Milliseconds between plain lines, and before the first, so that a quick task shows none. */
 const PLAIN_MS = 5000;
-/** Time before the remaining time can be estimated. */
+/** Minimum duration from which the remaining time is estimated. */
 const SURE_SECONDS = 1;
-/** Width of a terminal that does not report one. */
+/** Assumed width of a terminal that does not report its width. */
 const COLUMNS = 80;
 
 interface Display {
@@ -117,7 +117,7 @@ export function reportProgress(activity: Activity): void {
   if (now - shownAt >= (plain ? PLAIN_MS : other ? 0 : REDRAW_MS)) draw(display, now);
 }
 
-/** Sets the prefix of every activity: which of several runs it belongs to.
+/** Sets a prefix of the following activities, such as the run to which they belong.
  * @category Scripts */
 export function leadProgress(lead: string): void {
   if (!display) return;

@@ -37,7 +37,7 @@ export function threefry2x32(k0: number, k1: number, c0: number, c1: number): [n
 export interface RandomStream {
   /** Draws so far: save it and set it again to continue the stream from there. */
   position: number;
-  /** 32 uniform bits. */
+  /** Uniform integer in [0, 2^32). */
   uint32(): number;
   /** Uniform in [0, 1) with 53 bits. */
   uniform(): number;
@@ -47,7 +47,7 @@ export interface RandomStream {
   normal(): number;
 }
 
-/** FNV-1a, which gives each purpose of a seed its own key: (seed, hash32(purpose)). */
+/** 32-bit FNV-1a hash of a text. The key of a stream is (seed, hash32(purpose)). */
 export function hash32(text: string): number {
   let h = 0x811c9dc5;
   for (const unit of new TextEncoder().encode(text)) h = Math.imul(h ^ unit, 0x01000193) >>> 0;

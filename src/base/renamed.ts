@@ -1,4 +1,4 @@
-// Renamed exports and fields, for error messages that give a user's file the new name.
+// Renamed exports and fields, for error messages that tell the author of a user file the new name.
 
 /** Renamed exports: old name to new, in mod.ts or another entry point. */
 export const RENAMED: Readonly<Record<string, string>> = {
@@ -59,7 +59,7 @@ export const EXPORTS = Symbol.for("heed.exports");
 /** Holds the exports of mod.ts, if a script has provided them. */
 export const running = globalThis as { [EXPORTS]?: Exports };
 
-/** Paths of the exports of mod.ts by name: `scale` is `scale`, `alibi` is `masks.alibi`. */
+/** Maps the name of every export of mod.ts and its namespaces to its path: `scale` to `scale`, `alibi` to `masks.alibi`. */
 export function pathsOf(exports: Exports): Map<string, string> {
   const within = NAMESPACES.flatMap((space) =>
     Object.keys(exports[space] ?? {}).map((name): [string, string] => [name, `${space}.${name}`])
@@ -67,7 +67,7 @@ export function pathsOf(exports: Exports): Map<string, string> {
   return new Map([...within, ...Object.keys(exports).map((name): [string, string] => [name, name])]);
 }
 
-/** The current name of an export. */
+/** The current name of an export that may have been renamed. */
 export const currentName = (name: string): string => Object.hasOwn(RENAMED, name) ? RENAMED[name] : name;
 
 /** The message for a call of `heed.name()` that failed because `name` was renamed; undefined for other errors. */

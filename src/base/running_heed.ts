@@ -1,5 +1,5 @@
-// Resolves a user file's import of heed to the running heed: graphs, devices and errors of a second copy would be
-// incompatible with the first. A bundle has no mod.ts to load, so its script provides the exports.
+// Resolves a user file's import of heed to the copy of heed that is running, because graphs, devices and errors of a second
+// copy would be incompatible with it. A bundle has no mod.ts to load, so its script provides the exports.
 import project from "../../deno.json" with { type: "json" };
 import { refuseEndlessSync } from "./whole_file.ts";
 import { closestString, didYouMean, UserError } from "./errors.ts";
@@ -22,7 +22,7 @@ const DOORS: ReadonlyMap<string, string> = new Map(
   Object.entries(project.exports).map(([key, path]) => [key.slice(2), path.slice(2)]),
 );
 
-/** Whether a module is heed's, by URL. Decided once: a module that was not hashed must not be loaded from disk later. */
+/** Whether each URL is heed's. Decided once: a module left unhashed as heed's must not be imported as the user's later. */
 const decided = new Map<string, boolean>();
 
 function isCheckout(folder: string): boolean {
@@ -52,7 +52,7 @@ function decide(url: string): boolean {
   return ROOT === undefined && url.endsWith("/mod.ts") && isAbsent(url);
 }
 
-/** Whether a URL is heed's: a source file of this or another checkout; in a bundle also a missing mod.ts. */
+/** Whether a URL is a source file of this or another checkout of heed; in a bundle, also whether it is a missing mod.ts. */
 export const isHeed = (url: string): boolean => decided.getOrInsertComputed(url, decide);
 
 /** The entry point that a specifier names: "chart" for `@heed/heed/chart`, "" for mod.ts, undefined if it is not heed's. */
@@ -73,16 +73,16 @@ const specifiers = new Set<string>();
 
 let registered: Promise<void> | undefined;
 
-/** From now on, user files that import heed get the running one. */
+/** Registers module hooks by which user files that import heed get the running copy; later calls do nothing. */
 export const giveRunningHeed = (): Promise<void> => registered ??= register();
 
-/** Whether a bare name was resolved as a path: with hooks, Deno 2.9 does so for unknown modules. */
+/** Whether a bare name was resolved as a path, which Deno 2.9 with module hooks does for an unknown module. */
 function isUnknown(specifier: string, from: string, url: string): boolean {
   return from.startsWith("file:") && !/^(\.{0,2}\/|\.{1,2}$|[a-z][a-z\d+.-]*:|#)/i.test(specifier) &&
     url === new URL(specifier, from).href;
 }
 
-/** The file of an entry point. */
+/** The URL of an entry point; throws UserError if there is none of that name, or in a bundle. */
 function doorOf(room: string, specifier: string): string {
   const path = DOORS.get(room);
   if (path === undefined) {
@@ -93,7 +93,7 @@ function doorOf(room: string, specifier: string): string {
 }
 
 async function register(): Promise<void> {
-  // Slow to load, and needed only for user files.
+  // Imported here because it is slow to load and needed only for user files.
   const { registerHooks } = await import("node:module");
   const face = ROOT === undefined ? BUNDLED : `${ROOT}mod.ts`;
   registerHooks({
@@ -116,7 +116,7 @@ async function register(): Promise<void> {
       const door = [...DOORS.values()].findLast((path) => local?.endsWith(`/${path}`));
       if (ROOT !== undefined) return next(ROOT + (door ?? "mod.ts"), context);
       if (running[EXPORTS] !== undefined) return { url: face, format: "module", shortCircuit: true };
-      // A bundle that a script imports is a bundle of mod.ts.
+      // If a script imports this bundle, it is a bundle of mod.ts.
       if (!import.meta.main) return next(import.meta.url, context);
       throw new UserError(
         `${specifier} is not in this bundle; expected \`import * as heed\` passed to runCommand.`,

@@ -7,7 +7,7 @@ export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** A value in a few words: text and numbers as themselves, collections by their kind. */
+/** A value in a few words: quoted text, a number as it is, "a list of 3", "a mapping"; "nothing" for undefined. */
 export function describeValue(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value)) return `a list of ${value.length}`;

@@ -5,7 +5,7 @@ import { maximum } from "./extremes.ts";
 export interface TableOptions {
   /** Whether a column, from 0, is left-aligned; others are right-aligned. Default: none. */
   readonly left?: (column: number) => boolean;
-  /** The minimum width of every column, or of the first ones. Default: 0. */
+  /** The minimum width of every column, or a list of minimum widths for the first columns. Default: 0. */
   readonly least?: number | readonly number[];
   /** The text between columns. Default: two spaces. */
   readonly gap?: string;

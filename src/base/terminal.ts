@@ -1,11 +1,11 @@
 // Makes untrusted text (files, names, logs) safe for a terminal: escapes characters that would move the cursor, or colour,
 // hide or reverse letters.
 
-/** C0, DEL and C1, and bidirectional controls. */
+/** Control characters (C0, DEL, C1) and bidirectional controls. */
 const CONTROLS = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 /** Maximum length of a message; longer ones are cut in the middle. */
 const LONGEST_MESSAGE = 500;
-/** Characters kept at each end of a cut message; the rest is for the note. */
+/** Characters kept at each end of a message that is cut in the middle. */
 const KEPT = 225;
 
 function escaped(control: string): string {

@@ -11,8 +11,8 @@ import { isHeed, namesHeed } from "./running_heed.ts";
 /** The code of a file. */
 export interface UserCode {
   /**
-   * The file's SHA-256 in hexadecimal digits if it imports no other file, else that of a list of all files: one line per file,
-   * with its hash and its path relative to the first.
+   * SHA-256 in hexadecimal digits: of the file's bytes if it imports no other file, else of a list of the file and all files
+   * that it imports, directly or not, with one line per file: its hash and its path relative to the first.
    */
   readonly sha256: string;
   /** Imports that are not files: `npm:`, `jsr:` and `https:` modules, and imports that are only known at run time. */

@@ -7,7 +7,7 @@ import { giveRunningHeed, isHeed, missingExport } from "./running_heed.ts";
 import { settled } from "./user_promise.ts";
 import { readCode, type UserCode } from "./user_code.ts";
 
-/** The code of the files that this process has imported, by URL: it keeps running even if the files change. */
+/** The code of the files that this process has imported, by URL. The imported code stays in use even if the files change. */
 const imported = new Map<string, UserCode>();
 
 const urlOf = (file: string): string => pathToFileURL(resolve(file)).href;
@@ -16,7 +16,7 @@ export function importedCode(file: string): UserCode | undefined {
   return imported.get(urlOf(file));
 }
 
-/** Throws if a file added an enumerable property to every object or array, which loops over keys would include. */
+/** Throws UserError if a file added an enumerable property to every object or array: loops over keys would include it. */
 function checkPrototypes(): void {
   for (const [name, prototype] of Object.entries({ Object: Object.prototype, Array: Array.prototype })) {
     const [added] = Object.keys(prototype);
@@ -62,11 +62,11 @@ export async function exportsOf(file: string, what: string): Promise<Record<stri
   const url = urlOf(file);
   const refused = (reason: string) => new UserError(`${what}: ${file} cannot be loaded: ${reason}`);
   try {
-    // Read once, before it runs: the module is not imported again if the file changes.
+    // Read once, before it runs, because the module is not imported again if the file changes.
     const code = imported.get(url) ?? await readCode(file);
     await giveRunningHeed();
     imported.set(url, code);
-    // Imports from the web may take long.
+    // Imports from the web may take long, so they are awaited without a limit.
     const loading = import(url);
     const exports = await (code.elsewhere.length > 0 ? loading : settled(loading));
     checkPrototypes();
@@ -86,7 +86,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return isMapping(value) && [Object.prototype, null].includes(Object.getPrototypeOf(value));
 }
 
-/** The first unknown name that resembles a missing known one: it would be ignored silently. */
+/** The first unknown name that resembles a known name which is missing, and that known name; undefined if there is none. */
 export function misspelling(names: readonly string[], known: readonly string[]) {
   const open = known.filter((name) => !names.includes(name));
   for (const name of names) {

@@ -1,8 +1,8 @@
-// Awaits promises of user code, with a limit: a promise that nothing settles would block forever.
+// Awaits promises of user code, with a limit, because a promise that is never settled would block forever.
 import process from "node:process";
 import { UserError } from "./errors.ts";
 
-/** Milliseconds between checks of CPU usage, idle milliseconds until a promise is given up, and the usage that counts as work. */
+/** Milliseconds between checks, idle milliseconds until a promise is given up, and the share of CPU time that is not idle. */
 const [LOOK_MS, PATIENCE_MS, SOME_WORK] = [250, 5000, 0.02];
 
 /**

@@ -1,8 +1,8 @@
-// Reads complete files. A pipe or a device may never end, and opening a pipe blocks until there is a writer.
+// Reads complete files. Pipes and devices are rejected: they may never end, and opening a pipe blocks until there is a writer.
 import { UserError } from "./errors.ts";
 import { showBytes } from "./units.ts";
 
-/** The kind of a path that is neither a file nor a folder. */
+/** What a path is, for messages, if it is neither a file nor a folder; undefined if it is. */
 function specialKind({ isFile, isDirectory, isFifo, isSocket }: Deno.FileInfo): string | undefined {
   if (isFile || isDirectory) return undefined;
   return isFifo ? "a pipe" : isSocket ? "a socket" : "a device";
@@ -22,12 +22,12 @@ export function refuseEndlessSync(path: string | URL): void {
   if (kind !== undefined) throw refusal(`${path}`, kind);
 }
 
-/** Maximum length of a file that reports no size, as those of /proc. */
+/** Maximum length read of a file whose reported size is 0, as in /proc. */
 const UNSIZED_BYTES = 2 ** 24;
 
 /**
  * All bytes of a file, up to its size when opened, in a buffer with room for one more byte. Throws UserError if it is a pipe, a
- * socket or a device, or does not fit into memory; errors of the system unchanged.
+ * socket or a device, or does not fit into memory; rethrows errors of the system unchanged.
  */
 export async function readWhole(path: string | URL): Promise<Uint8Array<ArrayBuffer>> {
   await refuseEndless(path);

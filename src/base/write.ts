@@ -1,9 +1,9 @@
-// Complete writes, also to a non-blocking pipe or terminal: the program at the other end may have set that mode.
+// Writes that are always complete, even if another program has made the pipe or terminal non-blocking.
 
 const SLEEPER = new Int32Array(new SharedArrayBuffer(4));
 const LONGEST_WAIT_MS = 32;
 
-/** Retries a write until there is room. */
+/** Calls `write` until it no longer fails for lack of room in a pipe or terminal. */
 function whenRoom(write: () => number): number {
   for (let wait = 1;; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
     try {
@@ -15,7 +15,7 @@ function whenRoom(write: () => number): number {
   }
 }
 
-/** Read at startup: a closed terminal no longer reports that it is one. */
+/** Whether each output is a terminal. Determined at startup, because a closed terminal no longer reports that it is one. */
 const TERMINALS = { stdout: Deno.stdout.isTerminal(), stderr: Deno.stderr.isTerminal() };
 
 /** Whether a write failed because its reader closed the pipe or terminal. */
@@ -28,7 +28,7 @@ interface Output {
   writeSync(bytes: Uint8Array): number;
 }
 
-/** The progress line on the terminal, and whether other text there ends in the middle of a line. */
+/** The progress line on the terminal, and whether the last other text on it did not end with a newline. */
 const terminal = { status: "", midLine: false };
 
 /**
@@ -59,9 +59,9 @@ export function writeWhole(file: Output, bytes: Uint8Array): void {
 }
 
 const NEWLINE = 10;
-/** Less than Deno's buffer of standard output. */
+/** Maximum bytes of a piece without a newline, one less than Deno's buffer of standard output. */
 const HELD_BYTES = 1023;
-/** Bytes that a pipe writes atomically (PIPE_BUF); on a terminal a single byte. */
+/** Maximum bytes that a pipe writes atomically (PIPE_BUF). */
 const PIPE_BYTES = Deno.build.os === "darwin" ? 512 : 4096;
 
 /** End of the next piece: after the last newline within `atomic` bytes, else before the next newline or at a full buffer. */

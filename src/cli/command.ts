@@ -15,12 +15,12 @@ import { writeStderr } from "../base/write.ts";
 /** Maximum number of lines shown of a user's stack. */
 const STACK_LINES = 30;
 
-/** Prints the stack of an error of user code, each line as a message. */
+/** Prints the stack of an error of user code to standard error, with control characters escaped. */
 function printStack(cause: unknown): void {
   for (const line of stackOf(cause).split("\n", STACK_LINES)) tellLine(messageLine(line));
 }
 
-/** Sends console output, also of user code, through the writers that wait for a non-blocking pipe. */
+/** Makes the console, also for user code, write by functions that wait if a pipe is non-blocking and full. */
 function writeConsoleWhole(): void {
   const to = (write: (text: string) => void) => ({ write }) as unknown as Writable;
   const stdout = to((text) => writeStdout(new TextEncoder().encode(text)));
@@ -40,13 +40,13 @@ export function printLine(text: string): void {
   console.log(escapeText(text));
 }
 
-/** A record as a line with its newline; control characters are escaped as in JSON. */
+/** A record as one line of JSON that ends with a newline; control characters are escaped. */
 export function recordLine(record: AnyRecord): string {
   return escapeText(`${formatRecord(record)}\n`);
 }
 
 /**
- * Prints a record to standard output: the result of a task with `--format ndjson`.
+ * Prints a record to standard output as one line of JSON, as tasks do with `--format ndjson`.
  *
  * @example
  * ```ts
@@ -82,10 +82,11 @@ const PROGRESS: OptionSpec = {
 
 /**
  * Runs a script: parses its arguments, prints --help, and exits with the code that `main` returns. A `UserError` prints one
- * line on stderr and exits with code 2; so does a missing permission, with the flag that grants it. An error of user code
- * prints that line and its stack. A closed pipe ends quietly; a bug keeps its stack.
+ * line on stderr and exits with code 2; so do a missing permission, whose line names the flag that grants it, and an error of
+ * user code, which also prints its stack. If the reader closes the output pipe, the exit code is 0. Any other error is a bug
+ * and is thrown again.
  *
- * @param heed the exports of mod.ts, for scripts that load user files: what these import from heed
+ * @param heed the exports of mod.ts, which user files of the script import from heed; needed in a bundle
  */
 export async function runCommand(
   command: Command,
@@ -127,7 +128,7 @@ function fail({ name }: Command, thrown: unknown): never {
   Deno.exit(2);
 }
 
-/** Uncaught errors and rejections of user code end a script like errors of a call. */
+/** Makes uncaught errors and rejections of user code end a script in the same way as errors that `main` throws. */
 function endAtUncaught(command: Command): void {
   const end = (event: Event, thrown: unknown) => {
     // Other errors are bugs, which Deno reports.
@@ -139,7 +140,7 @@ function endAtUncaught(command: Command): void {
   addEventListener("unhandledrejection", (event) => end(event, event.reason));
 }
 
-/** Ctrl-C, termination, and a closed terminal. */
+/** The signals of Ctrl-C, termination, and a closed terminal. */
 const INTERRUPTS: readonly Deno.Signal[] = Deno.build.os === "windows"
   ? ["SIGINT", "SIGBREAK", "SIGHUP"]
   : ["SIGINT", "SIGTERM", "SIGHUP"];
@@ -152,7 +153,7 @@ export function interruptSignal(): AbortController {
   const controller = new AbortController();
   for (const signal of INTERRUPTS) {
     Deno.addSignalListener(signal, () => {
-      // A closing terminal may send SIGHUP twice: by its shell and by the system.
+      // A closing terminal may send SIGHUP twice, once from its shell and once from the system.
       if (controller.signal.aborted && signal !== "SIGHUP") Deno.exit(130);
       controller.abort("interrupted");
     });

@@ -9,7 +9,7 @@ import { DEVICE_CHOICES } from "../device/device.ts";
 
 /** An option of a script. */
 export interface OptionSpec {
-  /** Whether it takes a value. */
+  /** "string" if it takes a value, "boolean" if it takes none. */
   readonly type: "string" | "boolean";
   /** Its description in --help. */
   readonly help: string;
@@ -17,9 +17,9 @@ export interface OptionSpec {
   readonly value?: string;
   /** Its default. */
   readonly default?: string;
-  /** It can be repeated; its values are in `lists`. */
+  /** Whether it can be repeated; its values are then in `lists` of the arguments. */
   readonly multiple?: true;
-  /** Its old name, for an error message that gives the new one. */
+  /** Its former name, for which the error message gives the current one. */
   readonly was?: string;
 }
 
@@ -27,9 +27,9 @@ export interface OptionSpec {
 export interface Command {
   /** Name of its task in deno.json. */
   readonly name: string;
-  /** One sentence. */
+  /** What it does, in one sentence. */
   readonly summary: string;
-  /** Arguments after the name: `[config] [key=value ...]` */
+  /** The arguments that it takes: `[config] [key=value ...]`. */
   readonly usage: string;
   /** Options by name, without dashes. */
   readonly options: Readonly<Record<string, OptionSpec>>;
@@ -43,11 +43,11 @@ export interface Command {
 export interface Arguments {
   /** Positional arguments, in order. */
   readonly positionals: readonly string[];
-  /** Options with a value, by name. */
+  /** Values of the options that take one, by name; the default if an option is not given. */
   readonly values: Readonly<Record<string, string | undefined>>;
-  /** Options without a value, by name. */
+  /** true for every given option that takes no value, by name. */
   readonly flags: Readonly<Record<string, boolean>>;
-  /** Values of repeatable options that were given, by name. */
+  /** Values of the repeatable options that were given, by name; undefined if the script has no repeatable option. */
   readonly lists?: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -88,14 +88,14 @@ export function helpOf({ name, summary, usage, options, examples, exits }: Comma
 /** An option on the command line. */
 interface Given {
   readonly name: string;
-  /** With its dashes. */
+  /** Its name as written, with dashes. */
   readonly rawName: string;
   readonly value?: string;
   /** Whether its value was written after `=`. */
   readonly inlineValue?: boolean;
 }
 
-/** Placeholders of values that must not be empty: an empty path would be the working folder, or the root before a slash. */
+/** Placeholders of values that must not be empty; an empty path, for example, would mean the working folder. */
 const NEVER_EMPTY = /^(FILE|FOLDER|DIR|RUN|NAME$|GLOB|KIND|UNIT|DATE)/;
 
 /** Throws UserError for an option that is unknown, lacks a value or has a superfluous one, or is repeated. */
@@ -114,7 +114,7 @@ function checkOption(
     if (value !== undefined) throw new UserError(`${rawName}: takes no value, found "${value}".`);
     return;
   }
-  // A negative number, a single dash and a word after one dash are values: options have two dashes.
+  // Options begin with two dashes, so "-1", "-" and "-word" are values.
   if (value === undefined || !inlineValue && value.startsWith("--")) {
     const actual = value === undefined ? "nothing" : `"${value}"`;
     const remedy = value === undefined ? "" : ` If it is the value, write ${rawName}=${value}.`;
@@ -130,7 +130,7 @@ function checkOption(
 export function argumentsOf(command: Command, args: readonly string[]): Arguments {
   const options: Command["options"] = { ...command.options, ...EVERYWHERE };
   const types = Object.fromEntries(Object.entries(options).map(([key, { type }]) => [key, { type }]));
-  // Errors are reported by checkOption, in this project's form.
+  // With strict: false, errors are reported by checkOption, as UserErrors.
   const { tokens } = parseArgs({ args: [...args], options: types, strict: false, tokens: true });
   const specs = Object.entries(command.options);
   const positionals: string[] = [];
@@ -154,16 +154,16 @@ export function argumentsOf(command: Command, args: readonly string[]): Argument
   return specs.some(([, { multiple }]) => multiple) ? { ...parsed, lists } : parsed;
 }
 
-/** Splits positionals into names and overrides (`key=value`, `+key=value`, `~key`). */
+/** Splits positional arguments into overrides (`key=value`, `+key=value`, `~key`) and all others, `names`. */
 export function splitOverrides(positionals: readonly string[]): { names: string[]; overrides: string[] } {
   const isOverride = (text: string) => /^[~+]/.test(text) || /^[\w.]+=/.test(text);
   return { names: positionals.filter((p) => !isOverride(p)), overrides: positionals.filter(isOverride) };
 }
 
 /**
- * The only name among the positionals, undefined if there is none; throws UserError if there are several.
+ * Returns the only name, undefined if there is none; throws UserError if there are several.
  *
- * @param what what the name stands for, for the message: "run"
+ * @param what the kind of thing that the name denotes, for the message: "run"
  */
 export function onlyName(names: readonly string[], what: string): string | undefined {
   if (names.length > 1) {
@@ -172,7 +172,7 @@ export function onlyName(names: readonly string[], what: string): string | undef
   return names[0];
 }
 
-/** The number of an option, undefined if it is not given; throws UserError if it is not a number or out of range. */
+/** Parses the value of an option as a number in a range; undefined if it is not given. Throws UserError for any other value. */
 export function numberOption(
   name: string,
   text: string | undefined,
@@ -210,7 +210,7 @@ export function wholeNumbersOption(
   return numbers && [...new Set(numbers)];
 }
 
-/** The option `--device`, which overrides the configuration's. */
+/** The option `--device`, which overrides `device` of the configuration. */
 export const DEVICE_OPTION: OptionSpec = {
   type: "string",
   value: DEVICE_CHOICES.join("|"),
@@ -222,7 +222,7 @@ export function formatOption(records: string): OptionSpec {
   return { type: "string", value: "table|ndjson", default: "table", help: `ndjson: ${records}` };
 }
 
-/** The value of {@link formatOption}; throws UserError if it is neither. */
+/** The value of {@link formatOption}; throws UserError if it is neither "table" nor "ndjson". */
 export function formatOf({ format }: Arguments["values"]): "table" | "ndjson" {
   return oneOf("format", format!, ["table", "ndjson"]);
 }
@@ -230,7 +230,7 @@ export function formatOf({ format }: Arguments["values"]): "table" | "ndjson" {
 /** The run that scripts work on by default. */
 export const DEFAULT_RUN = "runs/latest";
 
-/** The run that a script works on. Default: {@link DEFAULT_RUN}. Throws UserError at a second one. */
+/** The run that a script works on. Default: {@link DEFAULT_RUN}. Throws UserError if several are given. */
 export function runArgument(positionals: readonly string[], what = "run or checkpoint"): string {
   return onlyName(positionals, what) ?? DEFAULT_RUN;
 }
@@ -243,7 +243,7 @@ export const TENSOR_OPTIONS: Readonly<Record<"tap" | "kind" | "head", OptionSpec
 };
 
 /**
- * The value of an option with a few allowed words; throws UserError with the closest word.
+ * Checks that the value of an option is one of the allowed words; otherwise throws UserError, which suggests the closest word.
  *
  * @example
  * ```ts

@@ -1,10 +1,10 @@
-// Options for the input text of a model: the text, its ids, or either after a first token.
+// Options for the input text of a model: a text, or token ids; and a first token to put before it.
 import type { TextOrIds } from "../model/passes.ts";
 import { numberOption, type OptionSpec } from "./options.ts";
 import type { Tokenizer } from "../data/mod.ts";
 import { UserError } from "../base/errors.ts";
 
-/** The options for a text; a script may replace their help. */
+/** The options `--text`, `--ids` and `--first`; a script may replace their help. */
 export const TEXT_OPTIONS: Readonly<Record<"text" | "ids" | "first", OptionSpec>> = {
   text: { type: "string", value: "TEXT", help: "at most the model's context; default: sample.prompt" },
   ids: { type: "string", value: "N,N", help: "token ids instead of a text, separated by commas" },
@@ -16,9 +16,9 @@ export const TEXT_OPTIONS: Readonly<Record<"text" | "ids" | "first", OptionSpec>
 };
 
 /**
- * The token ids of an option, separated by commas or spaces.
+ * Parses the value of an option as token ids separated by commas or spaces.
  *
- * @throws {UserError} if there are none, or one is not a whole number of at least 0
+ * @throws {UserError} if there is no id, or one is not a whole number of at least 0
  *
  * @example
  * ```ts
@@ -46,7 +46,7 @@ function firstId(tokenizer: Tokenizer, token: string): number {
 }
 
 /**
- * Prepends the token `--first` to a text or its ids; returns them unchanged without it.
+ * Prepends the token of `--first` to the ids of a text; returns the text or ids unchanged if `first` is undefined.
  *
  * @throws {UserError} if `first` is not one token, or the text cannot be encoded
  */

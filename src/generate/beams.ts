@@ -1,4 +1,4 @@
-// Beam search: extends the W most likely texts by every token and keeps the best.
+// Beam search: repeatedly extends the W most likely texts by one token and keeps the W most likely results.
 import type { Tokenizer } from "../data/mod.ts";
 import { reportProgress } from "../base/progress.ts";
 import { largest, logSoftmax, ofTokens } from "./sampling.ts";
@@ -10,9 +10,9 @@ export interface BeamOptions {
   readonly beams: number;
   /** Number of tokens to add. */
   readonly tokens: number;
-  /** Exponent a of the score ln p / tokens^a that ranks texts. Default: 1, the mean over the added tokens. */
+  /** Exponent a of the score (sum of ln p) / (number of added tokens)^a that ranks texts. Default: 1, the mean of ln p. */
   readonly lengthPenalty?: number;
-  /** Whether a text ends here. */
+  /** Whether a text with these added tokens has ended. Default: never. */
   readonly ends?: (added: readonly number[]) => boolean;
   /** When aborted, the search ends with the best text so far. */
   readonly signal?: AbortSignal;
@@ -22,9 +22,9 @@ export interface BeamOptions {
 export interface Beam {
   /** Ids of the added tokens. */
   readonly added: readonly number[];
-  /** Sum of ln p over them, p from the softmax over the model's full vocabulary. */
+  /** Sum of ln p over the added tokens; p is from the softmax over the model's full vocabulary. */
   readonly logProbability: number;
-  /** Whether `ends` was true for it. */
+  /** Whether `ends` returned true for it. */
   readonly ended: boolean;
 }
 
@@ -44,11 +44,11 @@ function candidates(
 }
 
 /**
- * Beam search for the most likely texts. Each step takes the 2 W most likely one-token continuations of the W live texts:
- * those that end are set aside if they are among the first W; W of the others stay live. The search stops when W texts have
- * ended and no live text can still beat them, or when all tokens are added.
+ * Beam search for the most likely texts. Each step takes the 2 W most likely one-token continuations of the W live texts.
+ * Continuations that end are results if they are among the first W; the first W that do not end become the live texts. The
+ * search stops when W texts have ended and no live text can still beat them, or when `tokens` tokens are added.
  *
- * With W at least V^(tokens - 1) it is exhaustive.
+ * If W is at least V^(tokens - 1), V the vocabulary size, the search is exhaustive.
  *
  * @returns at most W texts, best first
  *
@@ -91,7 +91,7 @@ export async function beamSearch(
     });
     live = kept.map(({ beam }) => beam);
     done = best(done);
-    // Upper bound on a live text's final score: its probability can only fall; take the most favourable length.
+    // Upper bound on a live text's final score: its probability can only fall, and its length may become the most favourable.
     const reachable = (beam: Beam) => score(beam, lengthPenalty > 0 ? tokens : beam.added.length);
     if (done.length === beams && live.every((beam) => reachable(beam) <= score(done[beams - 1]))) break;
     await reader.reorder(Array.from({ length: beams }, (_, row) => (kept[row] ?? kept[0])?.parent ?? row));

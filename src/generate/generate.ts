@@ -28,7 +28,7 @@ export interface ContinueOptions extends Sampling {
   readonly stop?: readonly string[];
   /** Beam width (see `beamSearch`); temperature and filters are then ignored. Default: sampling. */
   readonly beams?: number | null;
-  /** Exponent a of the beams' score ln p / tokens^a. Default: 1. */
+  /** Exponent a of the beams' score (sum of ln p) / (number of added tokens)^a. Default: 1. */
   readonly lengthPenalty?: number;
   /** When aborted, texts end at the current token. */
   readonly signal?: AbortSignal;
@@ -38,7 +38,7 @@ export interface ContinueOptions extends Sampling {
   readonly onPiece?: (piece: TextPiece) => void;
 }
 
-/** A piece of a text during generation: the pieces of a text concatenate to its `text`.
+/** A piece of a text during generation. The pieces of a text, in order, concatenate to `Generated.text`.
  * @category Models */
 export interface TextPiece {
   /** Index of its prompt, from 0. */
@@ -65,15 +65,15 @@ export interface Generated {
   readonly continuation: string;
   /** Ids of the added tokens, including those of the stop string. */
   readonly ids: readonly number[];
-  /** Sum of ln p over them, p from the softmax over the model's full vocabulary, without temperature and filters. */
+  /** Sum of ln p over `ids`; p is from the softmax over the model's full vocabulary, without temperature and filters. */
   readonly logProbability: number;
-  /** Why it ended. */
+  /** Why it ended: all tokens were added, a stop string was generated, or `signal` was aborted. */
   readonly ended: "tokens" | "stop" | "signal";
   /** Why some tokens were generated without the cache of keys and values; undefined if all used it. */
   readonly uncached: string | undefined;
 }
 
-/** Tests whether the added tokens contain a stop string; checks only the last tokens, which the newest could complete. */
+/** Returns a function that tests whether the newest added token completes a stop string; it decodes only the last tokens. */
 function stopTest(
   tokenizer: Tokenizer,
   stop: readonly string[],
@@ -162,7 +162,7 @@ async function drawTexts(
 /** Maximum number of tokens per text: the length of V8's longest contiguous array. */
 export const MOST_TOKENS = 2 ** 27;
 
-/** Throws UserError if the beams do not fit on the device, or their texts into the heap. */
+/** Throws UserError if the beams do not fit on the device, or their token ids into JavaScript's heap. */
 function checkBeams(device: Device, model: LanguageModel, beams: number, length: number, tokens: number) {
   const texts = 8 * beams * (length + tokens);
   const { heap } = thisMachine();
@@ -201,8 +201,8 @@ async function searchTexts(
 }
 
 /**
- * Continues prompts by sampling or beam search. The model sees the last `context` tokens. Keys and values are cached on the
- * device while the text fits into the context. A text does not depend on the other texts of its batch.
+ * Continues prompts by sampling or beam search. The model sees the last `context` tokens of a text. Keys and values are cached
+ * on the device while the text fits into the context. A text does not depend on the other texts of its batch.
  *
  * @param prompts texts or ids, each continued independently
  * @throws {UserError} for an empty prompt or stop string, a character that the tokenizer does not know, more tokens than an

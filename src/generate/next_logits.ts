@@ -1,5 +1,5 @@
-// Next-token logits of growing texts: with cached keys and values on the device, or, where that is impossible, by recomputing
-// the last `context` tokens.
+// Next-token logits of growing texts: with keys and values cached on the device, or if that is impossible, by recomputing the
+// last `context` tokens.
 import type { LanguageModel } from "../model/model.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
 import type { Tokenizer } from "../data/mod.ts";
@@ -14,7 +14,7 @@ import { checkLogits } from "../model/finite.ts";
 
 /** Computes next-token logits of growing texts. */
 export interface NextLogits extends Disposable {
-  /** Converts between text and ids; the model's vocabulary may be larger. */
+  /** Converts between text and ids. It may have fewer ids than the model. */
   readonly tokenizer: Tokenizer;
   /**
    * The logits after the last id of each text, over the model's full vocabulary, including ids without a token. From one call
@@ -24,13 +24,13 @@ export interface NextLogits extends Disposable {
    * @throws {UserError} if the logits are not finite
    */
   next(texts: readonly (readonly number[])[]): Promise<ArrayLike<number>[]>;
-  /** Reorders the cached rows: text i continues from text `parents[i]`. */
+  /** Reorders the cached rows: in the next call, text i continues what was text `parents[i]`. */
   reorder(parents: readonly number[]): Promise<void>;
   /** Why the last pass recomputed whole texts; undefined if it computed only new tokens. */
   readonly whole: string | undefined;
 }
 
-/** Programs by length, compiled on first use. */
+/** A cache of programs by number of positions; each is compiled when it is first used. */
 function programs(compile: (length: number) => Promise<Program>) {
   const compiled = new Map<number, Program>();
   return {
@@ -43,7 +43,7 @@ function programs(compile: (length: number) => Promise<Program>) {
   };
 }
 
-/** The pass over `count` new positions per row, and the states of its cache. */
+/** The logits of a pass over `count` new positions per row, and the states that cache its keys and values. */
 function cachedGraph({ architecture, parameters }: LanguageModel, rows: number, count: number) {
   const cache = keyCache(rows, count, architecture.context);
   const ids = input("ids", [rows, count], "u32");
@@ -52,7 +52,7 @@ function cachedGraph({ architecture, parameters }: LanguageModel, rows: number, 
   return { logits, states: cache.states };
 }
 
-/** The pass over whole texts. Hooks may use all logits, so with hooks the rows are selected after them. */
+/** The logits of a pass over whole texts. Hooks may use all logits, so if there are hooks, `logitRows` are selected last. */
 function wholeGraph({ architecture, parameters }: LanguageModel, rows: number): Tensor {
   const { context, vocabulary, hooks } = architecture;
   const ids = input("ids", [rows, context], "u32");
@@ -65,7 +65,7 @@ function wholeGraph({ architecture, parameters }: LanguageModel, rows: number): 
 const passPositions = (context: number, count: number): number =>
   Math.min(context, 2 ** Math.ceil(Math.log2(count)));
 
-/** The workload of continuing `rows` texts of `length` tokens by `tokens`: memory and computation of the passes. */
+/** The passes that continue `rows` texts of `length` tokens by `tokens` tokens, to estimate their memory and time. */
 export function generationWork(
   model: LanguageModel,
   rows: number,
@@ -86,7 +86,7 @@ export function generationWork(
   ];
 }
 
-/** Inputs of a pass over new positions: per row the ids from `starts` on, right-padded. */
+/** Inputs of a pass over `count` positions per row: the ids of each text from index `starts[row]` on, right-padded. */
 function feedsOf(texts: readonly (readonly number[])[], starts: readonly number[], count: number) {
   const ids = new Uint32Array(texts.length * count);
   const positions = new Uint32Array(ids.length);
@@ -185,7 +185,7 @@ export async function nextLogits(
   };
 }
 
-/** Replaces every cached row by its parent's: input `parents`, u32 [rows]. */
+/** The effects that replace every cached row by the row that the input `parents`, u32 [rows], gives for it. */
 function reorderGraph(model: LanguageModel, rows: number): Tensor[] {
   const parents = input("parents", [rows], "u32");
   return cachedGraph(model, rows, 1).states.map((state) => {

@@ -5,11 +5,11 @@ import type { Tokenizer } from "../data/mod.ts";
 
 /** Options of sampling. */
 export interface Sampling {
-  /** Divisor of the logits; 0 takes the most likely token. */
+  /** Divisor of the logits, at least 0; 0 always takes the most likely token. */
   readonly temperature: number;
-  /** Samples only from the k most likely tokens. */
+  /** Samples only from the k most likely tokens. Default: no limit. */
   readonly topK?: number | null;
-  /** Samples only from the fewest most likely tokens whose probabilities sum to at least p (nucleus sampling). */
+  /** Samples only from the smallest set of most likely tokens whose probabilities sum to at least p (nucleus sampling). */
   readonly topP?: number | null;
   /** Samples only from tokens with at least this fraction of the highest probability. */
   readonly minP?: number | null;
@@ -32,9 +32,9 @@ export function argmax(values: ArrayLike<number>): number {
 
 /**
  * Probabilities of the next token: softmax(logits / temperature) over the tokens that pass the filters, in float64. At
- * temperature 0 the most likely token (the lowest id in a tie) has probability 1. The filters apply in order: top-k,
- * renormalised to 1; the nucleus, the fewest most likely tokens that reach p, at least one; min-p, tokens whose probability is
- * at least min-p times the highest (Nguyen et al. 2024).
+ * temperature 0 the most likely token (the lowest id in a tie) has probability 1. The filters apply in this order: top-k keeps
+ * the k most likely tokens and renormalises; top-p keeps the smallest set of most likely tokens, at least one, whose
+ * probabilities reach p; min-p keeps tokens with at least min-p times the highest probability (Nguyen et al. 2024).
  *
  * @throws {RangeError} unless temperature is at least 0, k at least 1, p and min-p from 0 to 1
  *
@@ -69,15 +69,15 @@ export function nextProbabilities(logits: ArrayLike<number>, sampling: Sampling)
 }
 
 /**
- * Restricts values to the tokenizer's ids: -Infinity for ids without a token; ids that only the model has are left out.
- * `values` are logits or log-probabilities, by id.
+ * Restricts logits or log-probabilities, by id, to the tokenizer's ids: ids of the model beyond the tokenizer's are left out,
+ * and ids that have no token become -Infinity.
  */
 export function ofTokens({ size, hasToken }: Tokenizer, values: ArrayLike<number>): ArrayLike<number> {
   if (!hasToken && size === values.length) return values;
   return Float64Array.from({ length: size }, (_, id) => hasToken && !hasToken(id) ? -Infinity : values[id]);
 }
 
-/** Draws an index from probabilities with a uniform number in [0, 1). */
+/** The index drawn from `probabilities` (which sum to 1) by the random number `uniform` in [0, 1). */
 export function sample(probabilities: ArrayLike<number>, uniform: number): number {
   let sum = 0;
   let last = 0;
@@ -107,7 +107,7 @@ export function logSoftmax(logits: ArrayLike<number>): Float64Array {
   return Float64Array.from(logits, (x) => x - shift);
 }
 
-/** Up to this k, insertion is faster than sorting all values. */
+/** Largest k for which inserting into a list of the k largest is faster than sorting all values. */
 const FEW = 64;
 
 /** Indices of the k largest values, largest first; ties in order of index. */

@@ -1,10 +1,10 @@
-// Streams a growing text in pieces that no later token changes: incomplete characters and possible prefixes of a stop string
-// are held back.
+// Streams a growing text in pieces that no later token can change. Incomplete characters, and an end that may be the beginning
+// of a stop string, are held back.
 import { textBehind, type Tokenizer } from "../data/mod.ts";
 import { minimum } from "../base/extremes.ts";
 import { commonStart } from "../base/glob.ts";
 
-/** The text added to a prompt. */
+/** The text that the `added` ids append to `before`, the decoded prompt of the ids `start`. */
 export function continuationOf(
   tokenizer: Tokenizer,
   before: string,
@@ -21,10 +21,10 @@ export function beforeStop(text: string, stop: readonly string[]): string {
   return ends.length > 0 ? text.slice(0, minimum(ends)) : text;
 }
 
-/** Incomplete characters: missing bytes, or half a surrogate pair. */
+/** Characters at the end of a text that may be incomplete: U+FFFD for missing bytes, or half a surrogate pair. */
 const UNFINISHED = /[\ud800-\udbff\ufffd]+$/;
 
-/** The part of a text that no continuation changes: it ends in no incomplete character and no prefix of a stop string. */
+/** The beginning of a text that no continuation changes: it ends in no incomplete character and no prefix of a stop string. */
 function certainPart(text: string, stop: readonly string[]): string {
   const cut = beforeStop(text, stop);
   if (cut.length < text.length) return cut;
@@ -39,8 +39,9 @@ function certainPart(text: string, stop: readonly string[]): string {
 }
 
 /**
- * Ids that, when appended, can change how the tokens before them decode, one per mechanism: with byte fallback (as in Llama),
- * a byte that breaks the run of bytes before it turns all of them into U+FFFD; BPEDecoder omits the space after the last token.
+ * Ids that, if appended, can change how the tokens before them decode: one id for each way in which that happens. With byte
+ * fallback (as in Llama), a byte that makes the bytes before it invalid turns all of them into U+FFFD; BPEDecoder omits the
+ * space after the last token.
  */
 function changingIds(tokenizer: Tokenizer): number[] {
   const file = tokenizer.toJSON();
@@ -57,13 +58,13 @@ function changingIds(tokenizer: Tokenizer): number[] {
   return [letters[0] ?? ids[0], breaking].filter((id) => id !== undefined);
 }
 
-/** Maximum share of time spent decoding: in a long text, several tokens are streamed together. */
+/** Maximum share of the time that is spent on decoding; if a text is long, several tokens are then streamed together. */
 const DECODING_SHARE = 0.1;
 
 /**
- * Streams texts of one tokenizer: the pieces of a text concatenate to the decoded prompt and its continuation up to a stop
- * string. The returned function starts a text with the prompt's ids; it calls `take` with each piece, and with `last` for the
- * final one, the only one that may be empty. Decoding takes at most a `share` of the time.
+ * Streams texts of one tokenizer. The returned function starts a text with the prompt's ids, and calls `take` with each piece;
+ * `last` is true for the final piece, the only one that may be empty. The pieces concatenate to the decoded prompt and its
+ * continuation up to a stop string. Decoding takes at most about a `share` of the time.
  */
 export function textStreams(tokenizer: Tokenizer, stop: readonly string[], share = DECODING_SHARE) {
   const changing = changingIds(tokenizer);
@@ -77,7 +78,7 @@ export function textStreams(tokenizer: Tokenizer, stop: readonly string[], share
       if (piece !== "" || last) take(piece, last);
     };
     return {
-      /** Streams the certain part of the tokens added so far. */
+      /** Streams the part of the text so far that no later token can change. */
       grown(added: readonly number[]): void {
         const began = performance.now();
         if (began < next) return;
@@ -91,7 +92,7 @@ export function textStreams(tokenizer: Tokenizer, stop: readonly string[], share
         const now = performance.now();
         next = now + (now - began) / share;
       },
-      /** Streams the rest; if the decoder has changed text already streamed, the complete text on a new line. */
+      /** Streams the rest; or if the continuation differs from what was already streamed, the complete text on a new line. */
       end(continuation: string): void {
         if (continuation.startsWith(sent ?? "")) send(continuation, true);
         else take(`\n${before}${continuation}`, true);

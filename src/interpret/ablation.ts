@@ -1,4 +1,4 @@
-// Ablation of attention heads: the change of the loss when the output of one head is removed or replaced.
+// Ablation of attention heads: the change of the loss if the values z of one head are set to zero or replaced.
 import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
 import { elementwise } from "../../kernels/elementwise/op.ts";
 import { embedding } from "../../kernels/embedding/op.ts";
@@ -15,7 +15,7 @@ import { reportProgress } from "../base/progress.ts";
 import type { LanguageModel } from "../model/model.ts";
 import { padded } from "../model/passes.ts";
 
-/** What replaces a head's values: zeros, their mean, or those of another sample. */
+/** The replacement of a head's values z: zeros, their mean, or the values of another sample. */
 export type AblationMethod = "zero" | "mean" | "resample";
 
 /** All methods.
@@ -27,13 +27,13 @@ export const ABLATION_METHODS: readonly AblationMethod[] = ["zero", "mean", "res
 export interface Ablation {
   /** Mean loss of the intact model in nats per token. */
   readonly loss: number;
-  /** Number of target tokens. */
+  /** Number of target tokens that the losses are averaged over. */
   readonly tokens: number;
   /** Loss with a head ablated minus loss of the intact model, [layer][head]. */
   readonly changes: readonly Float64Array[];
 }
 
-/** Batches of texts: each text is split into consecutive windows of the context; every token but the first is a target.
+/** Splits texts into consecutive windows of the context length, batched by `rows`; every token but a text's first is a target.
  * @category Questions */
 export function textBatches(
   { architecture: { context } }: LanguageModel,
@@ -55,7 +55,7 @@ export function textBatches(
   return batches;
 }
 
-/** Length of each row up to its last target; the rest is padding. */
+/** Number of positions of each row up to its last target; later positions are padding. */
 function lengthsOf({ targets }: Batch, rows: number): number[] {
   const length = targets.length / rows;
   return Array.from({ length: rows }, (_, row) => {
@@ -63,7 +63,7 @@ function lengthsOf({ targets }: Batch, rows: number): number[] {
   });
 }
 
-/** The model with inputs per layer that change every head's values. */
+/** The graph of the model, with inputs for every layer that replace the values z of its heads. */
 function ablatedGraph({ architecture, parameters }: LanguageModel, rows: number, method: AblationMethod) {
   const { context, vocabulary } = architecture;
   const values: Record<string, Tensor> = {};
@@ -89,7 +89,7 @@ function ablatedGraph({ architecture, parameters }: LanguageModel, rows: number,
   return { outputs: { loss, valid, ...values }, values };
 }
 
-/** For each position of each row, the position whose values replace it: in another row (seeded), its last if it is shorter. */
+/** For each position of each row, the index of the position whose values replace it for "resample" (see `ablateHeads`). */
 function donorsOf(lengths: readonly number[], length: number, seed: number, number: number): Uint32Array {
   const full = lengths.map((n, row) => n > 0 ? row : -1).filter((row) => row >= 0);
   if (full.length < 2) throw new UserError("Resample ablation needs two samples in a batch, found one.");
@@ -112,18 +112,18 @@ interface Study {
   readonly batches: readonly Batch[];
   /** Lengths of the rows of each batch, without padding. */
   readonly lengths: readonly (readonly number[])[];
-  /** Values by tap, [B, T, H, d]. */
+  /** Heads' values z by tap, [B, T, H, d]. */
   readonly values: Readonly<Record<string, Tensor>>;
   /** For resampling, per batch: the position whose values replace each position. */
   readonly donors?: readonly Uint32Array[];
-  /** Mean values by tap, [H d]. */
+  /** Mean of z over positions by tap, [H d]; empty unless the method is "mean". */
   means: Readonly<Record<string, Float64Array>>;
-  /** Batches completed, and their total number. */
+  /** Number of forward passes completed; `total` is their planned number. */
   done: number;
   readonly total: number;
 }
 
-/** Inputs of batch n that ablate one head, or none. */
+/** Inputs for batch n that ablate one head, or none if `ablated` is undefined. */
 function feedsOf({ values, donors, means }: Study, n: number, ablated?: Head): Record<string, Values> {
   const feeds: Record<string, Values> = {};
   for (const [name, { shape: [B, T, H, d] }] of Object.entries(values)) {
@@ -143,7 +143,7 @@ function feedsOf({ values, donors, means }: Study, n: number, ablated?: Head): R
   return feeds;
 }
 
-/** Mean loss over all tokens of all batches, with one head ablated or none. */
+/** Mean loss over all target tokens of all batches, with one head ablated, or none if `ablated` is undefined. */
 async function meanLoss(study: Study, ablated?: Head): Promise<{ loss: number; tokens: number }> {
   let [sum, tokens] = [0, 0];
   for (const [n, { ids, targets }] of study.batches.entries()) {
@@ -157,7 +157,7 @@ async function meanLoss(study: Study, ablated?: Head): Promise<{ loss: number; t
   return { loss: sum / tokens, tokens };
 }
 
-/** Mean values of each tap over all positions except padding. */
+/** Mean of z over all positions except padding, by tap. */
 async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
   const { program, batches, lengths, values } = study;
   const names = Object.keys(values);
@@ -181,11 +181,11 @@ async function meanValues(study: Study): Promise<Record<string, Float64Array>> {
 }
 
 /**
- * The effect of each attention head on the loss: the loss with its values z replaced minus the loss of the intact model.
- * "zero" replaces them by zeros, "mean" by their mean over all positions of all samples, "resample" by the values of another
- * sample of the batch at the same position (a seeded cycle through the batch; the last position of a shorter sample).
+ * The effect of each attention head on the loss: the loss with the head's values z replaced, minus the loss of the intact
+ * model. "zero" replaces z by zeros, "mean" by its mean over all positions of all samples, "resample" by z of another sample of
+ * the batch, chosen by the seed, at the same position (at its last position if that sample is shorter).
  *
- * @param batches batches of a source or of `textBatches`: ids and targets in rows of the model's context length
+ * @param batches batches of a source or of `textBatches`, each with `rows` rows of the model's context length
  * @param options `seed`: seed for resampling
  * @throws {UserError} if a batch has only one sample to resample from
  *

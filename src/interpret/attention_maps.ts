@@ -1,4 +1,4 @@
-// Attention maps of a text: the weights by layer and head. The device computes queries and keys, the host the rows of weights.
+// Attention maps of a text: the weights by layer and head. The device computes queries and keys; the host computes the weights.
 import { contextOfCall, forRows, rowValues, seenRow, weights } from "../../kernels/attention/rows.ts";
 import type { AttentionAttrs } from "../../kernels/attention/sizes.ts";
 import type { Device } from "../device/device.ts";
@@ -24,9 +24,9 @@ export interface AttentionMap {
 /** The attention maps of a text.
  * @category Questions */
 export interface AttentionMaps {
-  /** The text of each token: labels of the queries. */
+  /** The text of each token; labels for the queries. */
   readonly tokens: readonly string[];
-  /** Labels of the keys: the tokens, then `extra0`, ... for learned keys. */
+  /** Labels for the keys: the text of each token, then `extra0`, `extra1`, ... for learned keys. */
   readonly keys: readonly string[];
   /** Ordered by layer, then by head. */
   readonly maps: readonly AttentionMap[];
@@ -34,9 +34,9 @@ export interface AttentionMaps {
 
 /** Selection of heads. */
 export interface HeadChoice {
-  /** Blocks. Default: all. */
+  /** Indices of blocks, from 0. Default: all. */
   readonly layers?: readonly number[];
-  /** Heads. Default: all. */
+  /** Indices of heads, from 0. Default: all. */
   readonly heads?: readonly number[];
 }
 
@@ -93,7 +93,7 @@ export async function attentionMaps(
       const a = numbers.a.subarray(0, keys.length);
       checkFinite(a, `The attention weights of layer ${layer}, head ${head}`);
       const row = new Float64Array(length + S - T).fill(NaN);
-      // No position attends to a later one, so that padding is never among the keys.
+      // No position attends to a later one, so padding is never among the keys.
       keys.forEach((j, n) => row[j < T ? j : length + j - T] = a[n]);
       map.weights.push(row);
     });

@@ -1,5 +1,5 @@
 // Direct logit attribution: decomposes a logit into the contributions of the model's parts to the residual stream. The device
-// computes the parts, the host sums in float64.
+// computes the activations; the host computes the contributions in float64.
 import { embedding } from "../../kernels/embedding/op.ts";
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
@@ -17,33 +17,33 @@ import { passOver, textIds, type TextOrIds, tokenId } from "../model/passes.ts";
 export interface Contribution {
   /** `embed`, `pos_embed`, `attn`, `attn bias`, `mlp` or `final_norm bias`. */
   readonly part: string;
-  /** Its block; null outside the blocks. */
+  /** Index of its block, from 0; null if it is outside the blocks. */
   readonly layer: number | null;
-  /** Its head; null if it is not a head. */
+  /** Index of its head, from 0; null if it is not a head. */
   readonly head: number | null;
-  /** Contribution to the logit. */
+  /** Its contribution to the logit, or to the difference of logits. */
   readonly value: number;
 }
 
 /** A logit, or a difference of two logits, and its contributions. */
 export interface Attribution {
-  /** The token. */
+  /** The text of the token. */
   readonly token: string;
-  /** The token whose logit is subtracted; null if there is none. */
+  /** The text of the token whose logit is subtracted; null if there is none. */
   readonly minus: string | null;
-  /** The model's logit, or the difference. */
+  /** The model's logit of the token, or the difference of the two logits. */
   readonly logit: number;
   /** In the order of the forward pass. */
   readonly contributions: readonly Contribution[];
-  /** The logit minus the sum of all contributions: rounding error, and the effect of hooks on the residual stream. */
+  /** `logit` minus the sum of all contributions, caused by rounding and by hooks that change the residual stream. */
   readonly unexplained: number;
 }
 
 /** Options of `attributeLogit`. */
 export interface AttributionOptions {
-  /** A token. Default: the most likely next one. */
+  /** The text of the token whose logit is decomposed. Default: the most likely next token. */
   readonly token?: string;
-  /** A token whose logit is subtracted. */
+  /** The text of a token whose logit is subtracted. Default: none. */
   readonly minus?: string;
 }
 
@@ -72,7 +72,7 @@ function tapsOf({ architecture }: LanguageModel): string[] {
   return ["embed", "pos_embed", ...blocks, `blocks.${last}.resid_post`, "final_norm"];
 }
 
-/** Contributions of heads to the stream at position t: each head's columns of wo times its values, [D], and wo's bias. */
+/** Contributions to the residual stream at position t: for each head, its columns of wo times its z, [D]; and wo's bias. */
 function headParts(model: LanguageModel, read: Record<string, Values>, layer: number, t: number) {
   const { dim, heads } = model.architecture;
   const path = `blocks.${layer}`;
@@ -122,7 +122,7 @@ function finalNorm(model: LanguageModel, read: Record<string, Values>, t: number
   const [weight, bias] = [read["final_norm.weight"], read["final_norm.bias"]];
   const x = centred(at(`blocks.${layers - 1}.resid_post`)).map((value, d) => value * weight[d]);
   const y = at("final_norm").map((value, d) => value - (bias?.[d] ?? 0));
-  // The norm's divisor, recovered from its output by least squares, so that its epsilon need not be known.
+  // 1 / the norm's divisor, fitted to the norm's output by least squares, so that the epsilon need not be known.
   const factor = x.reduce((sum, value, d) => sum + value * y[d], 0) /
     x.reduce((sum, value) => sum + value ** 2, 0);
   return {
@@ -134,9 +134,10 @@ function finalNorm(model: LanguageModel, read: Record<string, Values>, t: number
 /**
  * Direct logit attribution (Elhage et al. 2021): the logit of a token after a text, or its difference to another token's
  * logit, as a sum of the contributions of the embedding, each head and each MLP. The final norm's divisor is held constant, so
- * that the rest is linear. If a block normalises its outputs, its attention is one part; otherwise each head is a part.
+ * that the logit is linear in the parts. If a block normalises its outputs, its attention is one part; otherwise each head is.
  *
- * @throws {UserError} if a block normalises the stream itself (post-norm), a token is not single, or the text is too long
+ * @throws {UserError} if a block normalises the residual stream (post-norm), `token` or `minus` is not one token, or the text
+ * is too long
  *
  * @example
  * ```ts
@@ -171,7 +172,7 @@ export async function attributeLogit(
   const t = ids.length - 1;
   const { dim, vocabulary } = model.architecture;
   checkLogits(read.logits.subarray(t * vocabulary, (t + 1) * vocabulary));
-  // The row of the head; for a difference of logits, the difference of two rows.
+  // The token's row of the unembedding; for a difference of logits, the difference of two rows.
   const rows = Float64Array.from({ length: dim }, (_, d) => {
     return read.rows[d] - (minus === undefined ? 0 : read.rows[dim + d]);
   });

@@ -19,11 +19,11 @@ export interface Embeddings {
   readonly shape: readonly [number, number, number, number];
   /** Row-major; shorter texts are padded with zeros. */
   readonly values: Float32Array;
-  /** Ids of each text. */
+  /** Token ids of each text. */
   readonly ids: readonly Uint32Array[];
 }
 
-/** The ids of text n; errors name the text's index and its beginning. */
+/** The ids of a text; the message of a UserError begins with the index n and the beginning of the text. */
 function sampleIds(model: LanguageModel, text: TextOrIds, n: number): Uint32Array {
   const shown = describeValue(typeof text === "string" ? text : Array.from(text));
   return atPlace(`Sample ${n}, ${shown}`, () => textIds(model, text));
@@ -32,7 +32,7 @@ function sampleIds(model: LanguageModel, text: TextOrIds, n: number): Uint32Arra
 /**
  * The residual stream of texts or ids at every layer, before the final norm.
  *
- * @throws {UserError} if there is no text, or one is empty or longer than the model's context
+ * @throws {UserError} if there are no texts, or a text is empty or longer than the model's context
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-// The forward pass as a function: texts or ids to logits, and any intermediate tensor by the name of its tap.
+// The forward pass as a function from texts or ids to logits and any intermediate tensor, by the name of its tap.
 import { maximum } from "../base/extremes.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../base/errors.ts";
@@ -17,13 +17,13 @@ export interface ForwardPassOptions {
    * removed before the pass, so positions count only tokens. Default: all ids are tokens.
    */
   readonly mask?: readonly ArrayLike<number | boolean>[];
-  /** Globs over the taps whose tensors are returned: `["blocks.*.resid_post", "final_norm"]`. */
+  /** Globs over tap names; the tensors that they match are returned: `["blocks.*.resid_post", "final_norm"]`. Default: none. */
   readonly taps?: readonly string[];
 }
 
-/** Values of a tensor and its shape, row-major. */
+/** A tensor read from the device. */
 export interface Tapped {
-  /** Batch dimension first. */
+  /** Its shape; the first dimension is the batch. */
   readonly shape: readonly number[];
   /** The values, row-major. */
   readonly values: Values;
@@ -35,7 +35,7 @@ export interface ForwardPass {
   readonly ids: readonly Uint32Array[];
   /** [B, T, V]; values after a row's last token are undefined. */
   readonly logits: Tapped;
-  /** The requested tensors by tap, [B, T, ...]. */
+  /** The requested tensors by tap, [B, T, ...]; values after a row's last token are undefined. */
   readonly taps: Readonly<Record<string, Tapped>>;
 }
 

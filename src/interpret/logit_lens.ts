@@ -1,4 +1,4 @@
-// The logit lens: the next-token prediction of the residual stream after each block.
+// The logit lens: the next-token prediction read from the residual stream after each block.
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
 import { unembed } from "../nn/decoder.ts";
@@ -11,11 +11,11 @@ import { argmax, logSoftmax, ofTokens } from "../generate/sampling.ts";
 
 /** The prediction at one depth and position. */
 export interface LensPoint {
-  /** Its most likely next tokens. */
+  /** The most likely next tokens at this depth, most likely first. */
   readonly top: readonly NextToken[];
-  /** ln p of the full model's most likely token at this position. */
+  /** ln p, at this depth, of the token that the full model finds most likely at this position. */
   readonly finalLogProbability: number;
-  /** ln p of the actual next token of the text; null at its end. */
+  /** ln p, at this depth, of the actual next token of the text; null at the last position. */
   readonly nextLogProbability: number | null;
 }
 
@@ -24,9 +24,9 @@ export interface LensPoint {
 export interface LogitLens {
   /** The text of each token. */
   readonly tokens: readonly string[];
-  /** The full model's most likely next token after each. */
+  /** For each token, the text of the full model's most likely next token. */
   readonly predicted: readonly string[];
-  /** By depth, then by position: depth 0 reads the input of the first block, depth n the output of block n - 1. */
+  /** [depth][position]: depth 0 reads the input of the first block, depth n the output of block n - 1. */
   readonly depths: readonly (readonly LensPoint[])[];
 }
 
@@ -34,7 +34,7 @@ export interface LogitLens {
  * The logit lens (nostalgebraist 2020): softmax(norm(x_n) W_head^T) of the residual stream x_n at every depth n and position,
  * through the model's final norm and head. The last depth is the full model.
  *
- * @param options `count`: number of tokens per point. Default: 1.
+ * @param options `count`: number of most likely tokens per point. Default: 1.
  * @throws {UserError} if the text is empty or longer than the model's context
  *
  * @example

@@ -8,13 +8,13 @@ import { largest, logSoftmax, ofTokens } from "../generate/sampling.ts";
 
 /** A candidate for the next token. */
 export interface NextToken {
-  /** 1 for the most likely. */
+  /** Rank by probability, from 1. */
   readonly rank: number;
   /** Its id. */
   readonly id: number;
   /** Its text. */
   readonly token: string;
-  /** softmax of the logits over the model's full vocabulary, including ids without a token. */
+  /** Probability from the softmax over the model's full vocabulary, including ids without a token. */
   readonly probability: number;
   /** Natural logarithm of the probability. */
   readonly logProbability: number;
@@ -22,7 +22,7 @@ export interface NextToken {
   readonly logit: number;
 }
 
-/** Converts a candidate to the fields of a record.
+/** Converts a candidate to the fields of a record (in snake case).
  * @category Questions */
 export function nextTokenFields(
   { logProbability, logit, ...next }: NextToken,
@@ -31,10 +31,10 @@ export function nextTokenFields(
 }
 
 /**
- * The most likely next tokens after a text, ties in order of id. Of a text longer than the context, the last `context` tokens
- * are used.
+ * The most likely next tokens after a text, most likely first, ties in order of id. If the text is longer than the context,
+ * only its last `context` tokens are used.
  *
- * @param count number of tokens, at most the ids that have a token
+ * @param count maximum number of tokens to return
  * @throws {UserError} for an empty text or a character that the tokenizer does not know
  *
  * @example
@@ -59,7 +59,7 @@ export async function nextTokens(
   return rankedTokens(model, logits, count, ids[ids.length - 1]);
 }
 
-/** The `count` tokens with the highest logits after the id `before`; probabilities are from the softmax over all logits. */
+/** The `count` tokens with the highest logits; `before` is the id before them, on which their decoded text may depend. */
 export function rankedTokens(
   { tokenizer }: LanguageModel,
   logits: ArrayLike<number>,

@@ -1,5 +1,5 @@
-// Activation patching: which parts of a model carry the difference between two texts. One part at a time of the corrupted
-// text's forward pass is replaced by that of the clean text.
+// Activation patching: which activations of a model carry the difference between two texts. In the forward pass of the
+// corrupted text, one activation at a time is replaced by that of the clean text.
 import { embedding } from "../../kernels/embedding/op.ts";
 import { textBehind } from "../data/mod.ts";
 import type { Device } from "../device/device.ts";
@@ -14,8 +14,8 @@ import { padded, passLength, textIds, type TextOrIds, tokenId, tokenTexts } from
 import { argmax, ofTokens } from "../generate/sampling.ts";
 
 /**
- * The patched activation: the residual stream before each block, or the output of its attention or MLP, by position; or the
- * values of each head, at all positions.
+ * The patched activation: at one position, the residual stream before a block, or the output of its attention or MLP; or, at
+ * all positions, the values z of one head.
  */
 export type PatchSite = "resid_pre" | "attn_out" | "mlp_out" | "heads";
 
@@ -23,10 +23,10 @@ export type PatchSite = "resid_pre" | "attn_out" | "mlp_out" | "heads";
  * @category Questions */
 export const PATCH_SITES: readonly PatchSite[] = ["resid_pre", "attn_out", "mlp_out", "heads"];
 
-/** The result of patching: two texts, and the share of their difference that each part carries.
+/** The result of patching: two texts, and the share of their difference that each patch recovers.
  * @category Questions */
 export interface Patching {
-  /** Tokens of the clean text and of the corrupted one. */
+  /** The text of each token of the clean text and of the corrupted one. */
   readonly tokens: { readonly clean: readonly string[]; readonly corrupted: readonly string[] };
   /** The answer token of the clean text. */
   readonly answer: string;
@@ -43,10 +43,10 @@ export interface Patching {
   readonly warning?: string;
 }
 
-/** Minimum difference of logits, 10% in the odds of the two tokens, for reliable shares. */
+/** Minimum of |clean - corrupted| for reliable shares: a change of 10% in the odds of the two tokens. */
 const LEAST_DIFFERENCE = 0.1;
 
-/** The warning if a difference is too small for reliable shares. */
+/** The field `warning` if |clean - corrupted| is too small for reliable shares, else no field. */
 function warningOf({ answer, wrong, difference: { clean, corrupted } }: Omit<Patching, "warning">) {
   if (Math.abs(clean - corrupted) >= LEAST_DIFFERENCE) return {};
   const logits = `logit(${JSON.stringify(answer)}) - logit(${JSON.stringify(wrong)})`;
@@ -62,16 +62,16 @@ function warningOf({ answer, wrong, difference: { clean, corrupted } }: Omit<Pat
 export interface PatchOptions {
   /** The patched activation. Default: "resid_pre". */
   readonly site?: PatchSite;
-  /** Answer token of the clean text. Default: the most likely one after it. */
+  /** Answer token of the clean text. Default: the most likely next token. */
   readonly answer?: string;
-  /** Answer token of the corrupted text. Default: the most likely one after it. */
+  /** Answer token of the corrupted text. Default: the most likely next token. */
   readonly wrong?: string;
 }
 
 const tapOf = (site: PatchSite, layer: number): string =>
   `blocks.${layer}.${site === "heads" ? "attn.z" : site}`;
 
-/** Both texts in one pass; the input `from TAP` gives the source row of every row of a tap. */
+/** The graph of a pass over both texts; its input `from TAP` gives, for every row of a tap, the row that replaces it. */
 function patchedGraph({ architecture, parameters }: LanguageModel, length: number, site: PatchSite) {
   const names = Array.from({ length: architecture.layers }, (_, layer) => tapOf(site, layer));
   const counts: Record<string, number> = {};
@@ -102,7 +102,7 @@ function textPair(model: LanguageModel, clean: TextOrIds, corrupted: TextOrIds):
   );
 }
 
-/** The rows that the corrupted text takes from the clean one: those of a position, or of a head at all positions. */
+/** The inputs `from TAP` by which the corrupted text takes rows of the clean text, at one position or of one head; or none. */
 function patchFeeds(
   { names, counts }: { names: readonly string[]; counts: Readonly<Record<string, number>> },
   site: PatchSite,
@@ -121,13 +121,13 @@ function patchFeeds(
 }
 
 /**
- * Activation patching (Vig et al. 2020; Meng et al. 2022): the corrupted text's forward pass with one activation replaced by
- * the clean text's, for each layer and position, or each layer and head. The recovered share of the logit difference between
- * the two answers shows where the difference is carried.
+ * Activation patching (Vig et al. 2020; Meng et al. 2022): runs the forward pass of the corrupted text with one activation
+ * replaced by that of the clean text, for each layer and position, or each layer and head. The share of the logit difference
+ * between the two answers that a patch recovers shows how much of it that activation carries.
  *
  * @param corrupted a text with the same number of tokens that the model continues differently
  * @throws {UserError} if the texts differ in length or are too long, an answer is not one token, both answers are the same, or
- * the difference is the same after both texts
+ * the logit difference is the same after both texts
  *
  * @example
  * ```ts

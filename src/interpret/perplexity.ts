@@ -1,4 +1,4 @@
-// Perplexity: the cross-entropy of every token of a text, counted once; long texts are read through a sliding window.
+// Perplexity from the cross-entropy of every token of a text. Long texts are read in a sliding window; each token counts once.
 import { crossEntropy, IGNORE } from "../../kernels/cross_entropy/op.ts";
 import type { Device } from "../device/device.ts";
 import { UserError } from "../base/errors.ts";
@@ -17,15 +17,15 @@ export interface LossOptions {
   readonly rows?: number;
 }
 
-/** Maximum size of a pass's logits, even if the device has more memory. */
+/** Maximum size of a pass's logits in bytes, even if the device has room for more. */
 const MOST_LOGITS_BYTES = 2 ** 27;
 
-/** A window of a text: reads ids `begin` to `end`; targets `first` to `last` count. */
+/** A window of the text with index `text`: its pass reads ids `begin` to `end - 1`, and predicts ids `first` to `last`. */
 type Window = Readonly<Record<"text" | "begin" | "end" | "first" | "last", number>>;
 
 /**
- * Windows over n ids: the first is a full context, each next one moves by `stride` (the last by the remainder) and counts only
- * targets that no earlier window counts. A window with more than `maxTargets` targets is read several times.
+ * Windows over n ids: the first has the full context, each later one moves on by `stride` (the last by the remainder) and
+ * predicts only ids that no earlier window predicts. A window with more than `maxTargets` of them is read several times.
  */
 function windowsOf(
   text: number,
@@ -45,8 +45,8 @@ function windowsOf(
 }
 
 /**
- * The targets of a pass whose rows have `length` positions, of which `counted` have logits (all, or the selected ones): target
- * n of a text, its index among the losses of the pass, and the position that predicts it.
+ * The targets of a pass whose rows have `length` positions, of which `counted` have logits. For each target: the index `n` of
+ * its id in the text `text`, its index `place` among the losses of the pass, and the `position`, over all rows, that predicts it.
  */
 function targetsOf(batch: readonly Window[], length: number, counted: number) {
   return batch.flatMap(({ text, begin, first, last }, row) =>
@@ -60,12 +60,11 @@ function targetsOf(batch: readonly Window[], length: number, counted: number) {
 }
 
 /**
- * Cross-entropy of each token of several texts, in nats: -ln p(id_n | earlier ids), n from 1. Token n sees all earlier ids,
- * or in a text longer than the context T at least T - stride of them. Padding is ignored: the losses of a text do not depend
- * on the other texts.
+ * Cross-entropy of each token of several texts, in nats: -ln p(id_n | earlier ids), n from 1. Token n sees all earlier ids; in
+ * a text longer than the context T, at least T - stride of them. The losses of a text do not depend on the other texts.
  *
  * @param texts the ids of each text
- * @returns per text one loss fewer than it has ids; the first token is not predicted
+ * @returns for each text, the losses of all tokens but the first, which is not predicted
  * @throws {UserError} if the stride is not from 1 to the context
  *
  * @example
@@ -94,7 +93,7 @@ export async function tokenLosses(
   const fitting = positionsFitting(device, vocabulary, MOST_LOGITS_BYTES);
   const longest = Math.min(context, texts.reduce((longest, { length: n }) => Math.max(longest, n - 1), 0));
   const length = passLength(architecture, longest);
-  // Hooks may use all logits.
+  // Hooks may use all logits, so if there are hooks, logits are computed at all positions.
   const counted = architecture.hooks ? length : Math.min(length, fitting);
   const windows = texts.flatMap((ids, text) =>
     windowsOf(text, ids.length, { context, stride, maxTargets: counted })
@@ -145,7 +144,7 @@ export interface Perplexity {
 /**
  * Mean cross-entropy and perplexity over all tokens of several texts, each token weighted equally.
  *
- * @param losses per text, as returned by `tokenLosses`
+ * @param losses the losses of each text, as returned by `tokenLosses`
  *
  * @example
  * ```ts
@@ -170,14 +169,14 @@ export interface TokenLoss {
   readonly text: number;
   /** Its index among the text's ids, from 0. */
   readonly position: number;
-  /** -ln p. */
+  /** Its cross-entropy -ln p, in nats. */
   readonly nats: number;
 }
 
 /**
  * The tokens with the highest and lowest cross-entropy, the first in a tie; undefined if there are no tokens.
  *
- * @param losses per text, as returned by `tokenLosses`
+ * @param losses the losses of each text, as returned by `tokenLosses`
  *
  * @example
  * ```ts

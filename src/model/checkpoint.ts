@@ -30,7 +30,7 @@ export interface Checkpoint extends Model {
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** The text of state.json: its last line is the SHA-256 of the rest. */
+/** The text of state.json: the state as JSON, with its SHA-256 as the last field. */
 function withHash(state: object): string {
   const text = JSON.stringify(state, null, 2);
   return `${text.slice(0, -2)},\n  "sha256": "${sha256Hex(text)}"\n}\n`;
@@ -113,14 +113,14 @@ export const tokenizerAt = (place: string, file: unknown): Tokenizer =>
   atPlace(place, () => tokenizerFromJSON(file));
 
 /**
- * Loads a checkpoint: a checkpoint folder, or the last checkpoint of a run. Code files that its configuration references
+ * Loads a checkpoint from its folder, or the last checkpoint of a run. Code files that its configuration references
  * (hooks, tasks, modifiers) run only if they are trusted: files with the same contents were passed to `train` or
  * `train --trust` before, or this process has already imported them.
  *
  * @param path a checkpoint folder, a run folder, `runs/latest` or the name of a run
  * @param options `acceptChanges`: trusted code may differ from the code that the checkpoint was saved with
- * @throws {UserError} if there is none, a file is damaged or its hash differs from the recorded one, or its code is not
- * trusted, changed or missing
+ * @throws {UserError} if there is no checkpoint, a file is damaged or its hash differs from the recorded one, or a code file
+ * is not trusted, has changed or is missing
  *
  * @example
  * ```ts

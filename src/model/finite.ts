@@ -1,7 +1,7 @@
 // Checks for NaN and infinity in parameters, logits and losses.
 import { UserError } from "../base/errors.ts";
 
-/** A parameter, logit or loss of a model is NaN or infinite. */
+/** The error for a parameter, logit or loss of a model that is NaN or infinite. */
 export class NotFiniteError extends UserError {}
 
 /** Throws NotFiniteError, "WHAT are not finite", at the first value that is neither finite nor `allowed`. */
@@ -23,7 +23,7 @@ export function checkLogits(logits: ArrayLike<number>): void {
 }
 
 /**
- * Throws if a loss is NaN or -Infinity. The loss of a token that a hook masks is Infinity, which is allowed.
+ * Throws if a loss is NaN or -Infinity. Infinity is allowed: it is the loss of a target token that a hook masks.
  *
  * @throws {NotFiniteError} naming the first such loss
  *

@@ -1,5 +1,5 @@
-// Calls the hooks of a training run and checks what they return: an error is one line with the file, the export, the returned
-// value and what was expected.
+// Calls the hooks of a training run and checks the values that they return. An error is one line with the file, the export, the
+// returned value and the expected one.
 import { randomStream } from "../base/random.ts";
 import { isMapping, showPath } from "../base/show.ts";
 import { type Batch, IGNORE } from "../data/mod.ts";
@@ -10,7 +10,7 @@ import { describe, isRecord } from "../base/user_file.ts";
 import { settled } from "../base/user_promise.ts";
 import type { LoadedHooks, Metric, MetricContext, StepContext } from "./hooks.ts";
 
-/** What the context of every hook of a run contains. */
+/** Values of a run that its hooks receive or depend on. */
 export interface HookRun {
   readonly seed: number;
   readonly vocabulary: number;
@@ -29,7 +29,7 @@ function call<T>(
   return { place, result: callUser(place, () => hook({ step, random, vocabulary, keys })) };
 }
 
-/** Throws UserError at an id outside the vocabulary. */
+/** Throws UserError at an id outside the vocabulary; a target may also be IGNORE. */
 function checkIds(place: string, name: "ids" | "targets", ids: Uint32Array, vocabulary: number): void {
   for (let i = 0; i < ids.length; i++) {
     if (ids[i] < vocabulary || name === "targets" && ids[i] === IGNORE) continue;
@@ -49,7 +49,7 @@ export function applyBatchHook(
 ): readonly Batch[] {
   if (!hooks?.batch) return batches;
   const { batch: transform } = hooks;
-  // One stream for all batches of the step.
+  // All batches of the step share one random stream.
   const { place, result: transformed } = call(hooks, run, "batch", step, (context) => {
     return batches.map((batch) => transform(batch, context));
   });
@@ -72,7 +72,7 @@ export function applyBatchHook(
   return transformed;
 }
 
-/** The names of the parameters that are frozen in a step. */
+/** The names of the parameters that the freeze hook selects in a step; throws UserError for a glob that matches none. */
 export function frozenNames(
   hooks: LoadedHooks,
   run: HookRun,
@@ -100,7 +100,7 @@ export function frozenNames(
 /** Fields of a record that a metric may not use. */
 const RESERVED = new Set(["v", "type", "status", "__proto__", ...Object.keys(FIELDS.stat)]);
 
-/** The error in what a metric returned; undefined if it is valid. */
+/** The error message for the value that a metric returned; undefined if the value is valid. */
 function metricFault(value: unknown): string | undefined {
   const expected = "expected a number or a flat record of numbers";
   if (typeof value === "number") return undefined;
@@ -114,7 +114,7 @@ function metricFault(value: unknown): string | undefined {
   }
 }
 
-/** The values of a metric by name (`value` for a single number); throws UserError for anything but named numbers. */
+/** The values of a metric by name (`value` for a single number); throws UserError if it returns anything else. */
 export async function metricValues(
   { file }: LoadedHooks,
   { name, fn }: Metric,

@@ -39,7 +39,7 @@ export interface MetricContext {
 export interface Metric {
   /** Its name in the log. */
   readonly name: string;
-  /** Steps between two records. */
+  /** It is logged every this many steps. */
   readonly every: number;
   /**
    * Returns one number, or several by name. Names of a record's other fields (v, type, step, kind, tap, layer, head, status)
@@ -51,7 +51,7 @@ export interface Metric {
 /**
  * Everything that a hooks file may export.
  *
- * @example A file with one of each
+ * @example A file with one export of each kind
  * ```ts
  * import { elementwise, expr, type Hooks, masks } from "../../mod.ts";
  * export const keys: Hooks["keys"] = { share: { default: 0.1, min: 0, max: 1 } };
@@ -80,7 +80,7 @@ export interface Hooks {
   readonly taps?: Readonly<Record<string, TapHook>>;
   /** Modifiers of attention scores, by glob over their taps. */
   readonly scores?: Readonly<Record<string, ScoreHook>>;
-  /** Transforms training batches (not evaluation's): ids are below the vocabulary size, targets too or IGNORE. */
+  /** Transforms training batches, not those of evaluation. Ids must be below the vocabulary size; targets too, or be IGNORE. */
   readonly batch?: (batch: Batch, context: StepContext) => Batch;
   /** Returns globs of the parameters that this step freezes, together with their optimizer moments. */
   readonly freeze?: (context: StepContext) => readonly string[];
@@ -94,15 +94,15 @@ const EXPORTS = ["taps", "scores", "batch", "freeze", "metrics", "keys"] as cons
 
 const isExport = (name: string): boolean => EXPORTS.some((known) => known === name);
 
-/** A hooks file, loaded, with the values of its keys. */
+/** The exports of a hooks file, with the configured values of its keys. */
 export interface LoadedHooks extends Omit<Hooks, "keys"> {
   /** Its path. */
   readonly file: string;
-  /** Values of its keys. */
+  /** Values of its keys in the configuration. */
   readonly keys: Readonly<Record<string, HookValue>>;
 }
 
-/** The error in an export; undefined if it is valid. */
+/** Returns the error message for the value of an export; undefined if the value is valid. */
 type Fault = (value: unknown) => string | undefined;
 
 const functionFault: Fault = (value) =>
@@ -144,8 +144,9 @@ const FAULTS: Readonly<Record<Exclude<typeof EXPORTS[number], "keys">, Fault>> =
 };
 
 /**
- * Throws UserError if a file exports neither hooks nor a score modifier, or a misspelt hook; the advice is the same for every
- * option that names the file.
+ * Throws UserError if a file exports neither hooks nor a score modifier, or exports a misspelt hook.
+ *
+ * @param what the option or key that names the file, for messages
  */
 function checkNames(file: string, exports: Record<string, unknown>, what: string): void {
   const modifiers = modifierNames(exports);
@@ -173,7 +174,7 @@ function checkExports(file: string, exports: Record<string, unknown>, what: stri
 /**
  * Loads the hooks file that a configuration names, if any.
  *
- * @throws {UserError} if it does not load, exports no hooks, or a hook of the wrong type
+ * @throws {UserError} if the file cannot be loaded, exports no hooks, or exports a hook of the wrong type
  *
  * @example
  * ```ts
@@ -198,7 +199,7 @@ export async function loadHooks({ hooks }: Pick<Config, "hooks">): Promise<Loade
 }
 
 /**
- * Whether a file exports hooks, not only a score modifier.
+ * Whether a file exports hooks; false if it exports only a score modifier.
  *
  * @throws {UserError} if it exports neither, or a misspelt hook
  * @category Training

@@ -1,5 +1,5 @@
-// Layout of the parameters: one flat state, with optimizer states of the same size, so that one kernel updates everything.
-// Decayed parameters come first; parameters with the same initialisation are adjacent.
+// Layout of the parameters: all are in one flat state, with optimizer states of the same size, so that one kernel updates all.
+// Parameters with weight decay come first; parameters with the same initialisation are adjacent.
 import { randomNormal, randomUniform } from "../../kernels/random/op.ts";
 import type { Device } from "../device/device.ts";
 import type { Graph } from "../device/plan.ts";
@@ -9,9 +9,9 @@ import { UserError } from "../base/errors.ts";
 import { reportProgress } from "../base/progress.ts";
 import type { Parameter, Parameters } from "../nn/decoder.ts";
 
-/** A parameter's slot in flat storage, in elements. */
+/** A parameter and its range of elements in flat storage. */
 export interface Slot extends Parameter {
-  /** First element. */
+  /** Index of its first element. */
   readonly offset: number;
   /** Number of elements. */
   readonly size: number;
@@ -19,11 +19,11 @@ export interface Slot extends Parameter {
 
 /** Flat storage of parameters. */
 export interface Layout {
-  /** In storage order. */
+  /** The parameters, in storage order. */
   readonly slots: readonly Slot[];
-  /** Total number of elements. */
+  /** Total number of elements, including padding between parameters. */
   readonly size: number;
-  /** Elements of the first part, to which weight decay applies. */
+  /** Number of elements of the first part, to which weight decay applies. */
   readonly decayed: number;
 }
 
@@ -35,7 +35,7 @@ export const STATES = {
   momentum: "momentum",
 } as const;
 
-/** Lays out parameters: decayed first, equal initialisations adjacent, each at a multiple of 256 bytes. */
+/** Lays out parameters: those with weight decay first, equal initialisations adjacent, each at a multiple of 256 bytes. */
 export function layout(parameters: readonly Parameter[]): Layout {
   const order = [...parameters].sort((a, b) => {
     return Number(b.decayed) - Number(a.decayed) || b.std - a.std || b.mean - a.mean;
@@ -67,10 +67,10 @@ export function packGradients({ slots, size }: Layout, gradients: readonly Tenso
   return pack(gradients, slots.map((slot) => slot.offset), size);
 }
 
-/** Truncation of a truncated normal, in standard deviations. */
+/** Bound of the truncated normal distribution, in standard deviations on either side of the mean. */
 const WITHIN = 2;
 
-/** Initial values of parameters that share an initialisation. */
+/** Initial values of adjacent parameters that share an initialisation; `shape` covers all of them. */
 function initialValues(shape: readonly number[], { name, mean, std, distribution }: Slot, seed: number) {
   if (std === 0) return constant(mean, shape);
   const purpose = `init ${name}`;
@@ -164,6 +164,6 @@ export function writeParameters(
 export interface OptimizerState {
   /** Its name on the device, in checkpoints, and after the parameter's name in taps: `exp_avg`. */
   readonly name: string;
-  /** In storage order. */
+  /** The parameters that use it, in storage order. */
   readonly slots: readonly Slot[];
 }

@@ -22,7 +22,7 @@ export interface LanguageModel {
   readonly parameters: Parameters;
 }
 
-/** A model with its tokenizer: what a checkpoint holds. */
+/** A model without the values of its parameters, built from a configuration and a tokenizer. */
 export interface Model {
   /** Its resolved configuration. */
   readonly config: Config;
@@ -36,7 +36,7 @@ export interface Model {
   readonly parameters: number;
   /** The user's hooks. */
   readonly hooks?: LoadedHooks;
-  /** The user's files that it runs, with their hashes; absent if there are none. */
+  /** The user's code files that its configuration names, with their hashes; absent if there are none. */
   readonly code?: readonly CodeFile[];
 }
 
@@ -45,15 +45,15 @@ export interface Model {
 export interface Experiment extends Model {
   /** Its batches. */
   readonly source: Source;
-  /** Unigram entropy of a text in nats per token: the lowest loss without context. */
+  /** Unigram entropy of the text in nats per token, the lowest loss that ignores context; undefined for other data. */
   readonly unigramNats: number | undefined;
   /** SHA-256 that identifies its data. */
   readonly dataSha256: string;
-  /** Initial parameters (`train.from`) and their path. Default: fresh ones, drawn from the seed. */
+  /** Initial parameters (`train.from`) and their path. Default: parameters are initialised from the seed. */
   readonly start?: { readonly path: string; readonly tensors: ReadonlyMap<string, TensorData> };
 }
 
-/** The model that a configuration and a tokenizer describe. With user-defined modifiers, use `loadModel`. */
+/** The model that a configuration and a tokenizer describe. If it has hooks or user-defined modifiers, use `loadModel`. */
 export function modelOf(
   config: Config,
   tokenizer: Tokenizer,

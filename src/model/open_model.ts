@@ -10,23 +10,23 @@ import { forwardWork, type Passes } from "./passes.ts";
 export interface OpenModel extends Disposable {
   /** The loaded checkpoint. */
   readonly checkpoint: Checkpoint;
-  /** Its device, open until this is disposed. */
+  /** The device, which is closed when this object is disposed. */
   readonly device: Device;
   /** The model as generation and analysis use it. */
   readonly model: LanguageModel;
 }
 
-/** The expected work, for the choice of the device. */
+/** The device, and for the choice of "auto", the expected number of forward passes. */
 export interface OpenModelOptions extends Passes {
-  /** "auto", "webgpu" or "cpu". Default: the configuration's. */
+  /** "auto", "webgpu" or "cpu". Default: `device` of the configuration. */
   readonly device?: string;
 }
 
 /**
- * Loads a model onto the device that suits the work.
+ * Loads a model and uploads its parameters to a device; "auto" chooses the device by the expected work.
  *
  * @param source a checkpoint folder, a run folder, `runs/latest` or the name of a run; or a loaded checkpoint
- * @throws {UserError} if there is none, it is damaged, its parameters are not finite, or the device is not available
+ * @throws {UserError} if there is no checkpoint, it is damaged, its parameters are not finite, or the device is not available
  *
  * @example
  * ```ts

@@ -1,4 +1,4 @@
-// Shared by all analyses of a model: token ids of a text that fits, and a forward pass whose tensors are read.
+// Functions shared by all analyses of a model: the token ids of a text, and a forward pass whose tensors are read.
 import type { Workload } from "../device/estimate.ts";
 import { flat, parameterViews } from "./layout.ts";
 import { textBehind } from "../data/mod.ts";
@@ -15,7 +15,7 @@ import { type ActivationCache, activationCache } from "./taps.ts";
  * @category Models */
 export type TextOrIds = string | ArrayLike<number>;
 
-/** Checks given ids: each must be in the vocabulary of the model and of its tokenizer. */
+/** Copies ids; throws UserError if there are none, or one is not in the vocabulary of both the model and its tokenizer. */
 function checkedIds({ tokenizer, architecture: { vocabulary } }: LanguageModel, ids: ArrayLike<number>) {
   const count = Math.min(vocabulary, tokenizer.size);
   for (let n = 0; n < ids.length; n++) {
@@ -56,14 +56,14 @@ export function textIds(model: LanguageModel, text: TextOrIds): Uint32Array {
   return ids;
 }
 
-/** The text of each id, decoded in the context of the id before it. */
+/** The text of each id, decoded as the continuation of the id before it. */
 export function tokenTexts({ tokenizer }: LanguageModel, ids: ArrayLike<number>): string[] {
   return Array.from(ids, (id, i) => textBehind(tokenizer, i === 0 ? undefined : ids[i - 1], [id]));
 }
 
 /**
- * The id of a text that is a single token (or, where the tokenizer marks spaces, a space and a word); throws UserError, with
- * `what` as its place, if it is not one token.
+ * The id of a text that is a single token (or, if the tokenizer marks spaces, a space and a word). Throws UserError if it is
+ * not one token; `what` is the option that gives the text, for the message.
  */
 export function tokenId({ tokenizer }: LanguageModel, text: string, what: string): number {
   const ids = tokenizer.encode(text);
@@ -73,12 +73,12 @@ export function tokenId({ tokenizer }: LanguageModel, text: string, what: string
   throw new UserError(`${what}: expected one token, found ${ids.length} in ${JSON.stringify(text)}.`);
 }
 
-/** Length of a pass over `longest` ids: that many positions, or the full context if there are hooks, which may rely on it. */
+/** Positions of a pass over at most `longest` ids: `longest`, or the full context if there are hooks, which may rely on it. */
 export function passLength({ context, hooks }: LanguageModel["architecture"], longest: number): number {
   return hooks ? context : Math.max(1, Math.min(context, longest));
 }
 
-/** Number of positions whose logits fit into `limit` bytes and into a binding of the device, at least one. */
+/** Number of positions, at least one, whose float32 logits fit into `limit` bytes and into one buffer binding of the device. */
 export function positionsFitting({ target }: Device, vocabulary: number, limit = Infinity): number {
   const bytes = Math.min(limit, target?.maxBindingBytes ?? Infinity);
   return Math.max(1, Math.floor(bytes / (4 * vocabulary)));

@@ -1,4 +1,4 @@
-// Lower bounds on a model's memory, from its configuration alone, and the key to lower if that is too much.
+// Lower bounds on a model's memory, from its configuration alone, and the key to lower if the memory does not suffice.
 import { defaultsOf } from "../base/keys.ts";
 import { type Config, CONFIG_KEYS } from "../config/mod.ts";
 import { checkMemory, type Machine, thisMachine } from "../device/machine.ts";
@@ -20,7 +20,7 @@ const KEYS = (
   "sample.tokens"
 ).split(" ");
 
-/** Values for defaults that are not numbers: GPT-2's vocabulary, the default model.dim for a width. */
+/** Numbers that stand for defaults that are null: GPT-2's vocabulary, the default model.dim for a width. */
 const USUAL: Readonly<Record<string, number>> = {
   "model.vocabulary": 50257,
   "model.block.attention.value_dim": 128,
@@ -33,7 +33,7 @@ const numberAt = (config: unknown, key: string): number | undefined => {
   return typeof value === "number" ? value : undefined;
 };
 
-/** "model.layers: 1000000000": the key whose number exceeds its default by the largest factor, the one to lower. */
+/** The key to lower and its value, "model.layers: 1000000000": the key that exceeds its default by the largest factor. */
 export function numberToLower(config: Config): string {
   const defaults = defaultsOf(CONFIG_KEYS);
   const times = (key: string) => (numberAt(config, key) ?? 0) / (USUAL[key] ?? numberAt(defaults, key)!);
@@ -41,7 +41,7 @@ export function numberToLower(config: Config): string {
   return `${key}: ${numberAt(config, key)}`;
 }
 
-/** Calls `act`; prefixes its errors with the key to lower. */
+/** Returns the result of `act`; the message of a UserError that it throws is prefixed with the key to lower. */
 export function withNumber<T>(config: Config, act: () => T): T {
   try {
     return act();
@@ -55,8 +55,9 @@ const unmodified = ({ attention, ...block }: BlockChoices): BlockChoices => {
 };
 
 /**
- * Elements of a model's flat parameter storage, computed without listing the parameters: blocks beyond `blocks` are identical.
- * User-defined modifiers, whose tables only their file defines, are not counted.
+ * Number of elements of a model's flat parameter storage, computed without listing the parameters of every block, because the
+ * blocks after those of `blocks` are identical. Learned tables of user-defined modifiers, which only their file defines, do not
+ * count.
  */
 export function parameterElements(architecture: Architecture): number {
   const { layers, block, blocks = [] } = architecture;

@@ -2,9 +2,9 @@
 import type { Tensor } from "../graph/tensor.ts";
 import type { Taps } from "../nn/mod.ts";
 
-/** Taps that record tensors, and the recorded tensors. */
+/** Taps that record the tensors of a forward pass, and the tensors that they have recorded. */
 export interface ActivationCache extends Taps {
-  /** Every tensor by tap, in the order of the pass. */
+  /** Every recorded tensor by tap, in the order of the pass. */
   readonly tensors: ReadonlyMap<string, Tensor>;
   /** The tensors that `wants` selects. */
   selected(): Record<string, Tensor>;
@@ -12,7 +12,7 @@ export interface ActivationCache extends Taps {
   readonly attentions: ReadonlyMap<string, Tensor>;
 }
 
-/** Taps that record every tensor; one that a fused kernel does not write out exists only if `wants` selects it. */
+/** Taps that record every tensor, except those that a fused kernel does not write out unless `wants` selects them. */
 export function activationCache(wants: (name: string) => boolean = () => false): ActivationCache {
   const tensors = new Map<string, Tensor>();
   const attentions = new Map<string, Tensor>();

@@ -1,5 +1,5 @@
-// Trusted code. A checkpoint may name hooks, tasks and modifiers anywhere on disk; they run only if the user has passed the
-// same content to `train`. As in direnv, one file of the user's records the hashes.
+// Trusted code. A checkpoint may name hooks, tasks and modifiers anywhere on disk; they run only if the user has passed files
+// with the same contents to `train`. As in direnv, the hashes are recorded in one file per user.
 import type { CodeFile } from "../runs/run_state.ts";
 import { readWholeText } from "../base/whole_file.ts";
 import { dirname, isAbsolute, join, resolve } from "node:path";
@@ -14,7 +14,7 @@ import { makeFolder, stat, writeFileAtomic } from "../runs/run_folder.ts";
 
 interface Trusted {
   readonly file: string;
-  /** `named` in a training run, or `trust` by `--trust`, which also allows checkpoints saved with another version. */
+  /** "named": a training run used it; "trust": `--trust` named it, so checkpoints saved with another version may run it too. */
   readonly by: "named" | "trust";
 }
 
@@ -31,27 +31,27 @@ export function codeNamed({ hooks, data, model }: Config): string[] {
   const blocks = [model.block, ...model.blocks ?? []];
   const files = [
     hooks.file,
-    // Texts take precedence: tasks are not loaded beside them.
+    // If there are texts, tasks are not loaded.
     data.files.length > 0 ? null : data.tasks,
     ...blocks.map((block) => block?.attention?.modifier?.file),
   ];
   return [...new Set(files.filter((file) => typeof file === "string"))];
 }
 
-/** The code of a file: as this process imported it, else as it is on disk. */
+/** The code of a file as this process imported it, or if it has not, as it is on disk. */
 async function codeAt(file: string): Promise<NamedCode> {
   return { file, ...importedCode(file) ?? await readCode(file) };
 }
 
-/** The code that a configuration runs, as a checkpoint records it. */
+/** The paths and hashes of the code files that a configuration runs, as a checkpoint records them. */
 export async function codeFiles(config: Config): Promise<CodeFile[]> {
   const all = await Promise.all(codeNamed(config).map(codeAt));
   return all.map(({ file, sha256 }) => ({ file, sha256 }));
 }
 
 /**
- * The path of trusted.json: in $XDG_DATA_HOME/heed, else ~/.local/share/heed, on Windows %APPDATA%\heed; throws UserError if
- * none is set. Relative folders are ignored, as the XDG specification requires.
+ * The path of trusted.json: in $XDG_DATA_HOME/heed, else in ~/.local/share/heed or, on Windows, in %APPDATA%\heed. Throws
+ * UserError if none of these variables is set. Relative folders are ignored, as the XDG specification requires.
  */
 export function trustedPath(env: (name: string) => string | undefined, os = Deno.build.os): string {
   const folder = (name: string) => [env(name)].find((path) => path !== undefined && isAbsolute(path));
@@ -79,11 +79,11 @@ async function readTrusted(path: string): Promise<TrustedCode> {
   );
 }
 
-/** The imports of a file that its hash does not cover, for a message. */
+/** The imports of a file that its hash does not cover, as the end of a message; empty if there are none. */
 const importing = ({ elsewhere }: UserCode): string =>
   elsewhere.length ? `; it imports ${elsewhere.join(", ")}` : "";
 
-/** A file and its hash in one line, with what it imports from elsewhere.
+/** A file, its hash, and its imports that the hash does not cover, in one line.
  * @category Models */
 export function codeLine(code: NamedCode): string {
   return `${code.file}, SHA-256 ${code.sha256}${importing(code)}`;
@@ -92,7 +92,7 @@ export function codeLine(code: NamedCode): string {
 /**
  * Records code in trusted.json for later processes; safe to call from several processes at once.
  *
- * @param by `named` for code passed to a training run, `trust` for code that may also run in checkpoints of another version
+ * @param by "named" for code that a training run uses; "trust" also lets checkpoints saved with another version run it
  * @returns the code that was not recorded before
  * @throws {UserError} if a file cannot be read, or trusted.json cannot be written
  *
@@ -128,8 +128,8 @@ export async function trustCode(files: readonly string[], by: "named" | "trust")
 }
 
 /**
- * The code files that a checkpoint's configuration names: the current code, undefined if missing, and the hash that the
- * checkpoint recorded, undefined in older ones. Runs nothing.
+ * For each code file that a checkpoint's configuration names: `code`, its current code, undefined if missing; and `sealed`, the
+ * hash that the checkpoint recorded, undefined in older checkpoints. Runs no user code.
  */
 export async function codeStatus(config: Config, sealed: readonly CodeFile[] = []) {
   return await Promise.all(
@@ -169,7 +169,7 @@ export async function checkCode(
     }
     const same = before === undefined || before === code.sha256;
     const runs = importedCode(file) !== undefined;
-    // Code that this process has imported was named or trusted.
+    // Code that this process has imported was given by the user or is trusted.
     if (runs && (same || acceptChanges)) continue;
     trusted ??= await readTrusted(trustedPath((name) => Deno.env.get(name)));
     const by = Object.hasOwn(trusted, code.sha256) ? trusted[code.sha256].by : undefined;

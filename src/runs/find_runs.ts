@@ -35,11 +35,11 @@ export interface FoundRun {
 export interface RunQuery {
   /** Glob over names (* matches anything), or a prefix of a run's time or id. */
   readonly name?: string;
-  /** Started at this date or later: ISO 8601, a day or a time, UTC. */
+  /** Only runs that started at this date or later: ISO 8601, a day (from its start, UTC) or a time. */
   readonly since?: string;
-  /** Started before the end of this day, or not after this time. */
+  /** Only runs that started at this date or earlier: a day (to its end, UTC) or a time. */
   readonly until?: string;
-  /** Required values of configuration keys: `model.dim=64`; `+share=0.1` is `hooks.share=0.1`. */
+  /** Only runs whose configuration has these values: `model.dim=64`; `+share=0.1` means `hooks.share=0.1`. */
   readonly where?: readonly string[];
 }
 
@@ -47,7 +47,7 @@ async function entriesOf(path: string): Promise<string[]> {
   try {
     return (await namesIn(path)).filter((name) => !name.startsWith("."));
   } catch (error) {
-    // A file among the folders is not a run.
+    // A file in a folder of runs is ignored.
     if (error instanceof Deno.errors.NotADirectory) return [];
     throw fileError(path, error);
   }
@@ -71,7 +71,7 @@ async function runAt(path: string, name: string, time: string): Promise<FoundRun
   } catch (error) {
     if (error instanceof Deno.errors.NotADirectory) return undefined;
     const isLink = await Deno.lstat(run.config).then(() => true, () => false);
-    // A folder without a configuration is a run if it has a run's other files.
+    // A folder without config.yaml is a run if it has checkpoints or a log.
     if (error instanceof Deno.errors.NotFound && !isLink && !await isRun(path)) return undefined;
     fault = faultOf(fileError(run.config, error));
   }

@@ -1,5 +1,5 @@
-// runs/latest: the newest run or sweep that has a checkpoint, by the time in its folder's name. The pointer is for people and
-// other tools; if it or its target is missing, the newest is determined from the folders.
+// runs/latest: a pointer to the newest run or sweep that has a checkpoint, by the time in its folder's name. If the pointer or
+// its target is missing, the newest is determined from the folders.
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { UserError } from "../base/errors.ts";
 import {
@@ -16,11 +16,11 @@ import {
 /** A possible target of `latest`. */
 interface Candidate {
   readonly path: string;
-  /** Start time, `yyyymmdd-hhmmss`; for a sweep, of its newest run with a checkpoint. */
+  /** Start time, `yyyymmdd-hhmmss`; for a sweep, the start time of its newest run that has a checkpoint. */
   readonly time: string;
 }
 
-/** The start time in the name of a run's folder, `yyyymmdd-hhmmss`. */
+/** The start time in the name of a run's folder, `yyyymmdd-hhmmss`; undefined if the name contains none. */
 export function runTime(path: string): string | undefined {
   return /^(\d{8}-\d{6})-/.exec(basename(path))?.[1];
 }
@@ -35,7 +35,7 @@ export function beginsWith(path: string, text: string): boolean {
 const hasCheckpoint = async (path: string): Promise<boolean> =>
   (await checkpointSteps(runFolder(path))).length > 0;
 
-/** A run or sweep with a checkpoint; null for any other folder. */
+/** The candidate at a path; null if it is not a run or sweep with a checkpoint. */
 async function candidate(path: string): Promise<Candidate | null> {
   if (SWEEP_FOLDER.test(path)) {
     const newest = await newestIn(path);
@@ -44,7 +44,7 @@ async function candidate(path: string): Promise<Candidate | null> {
   return await hasCheckpoint(path) ? { path, time: runTime(path) ?? "" } : null;
 }
 
-/** The folders of each name below a folder of runs: a sweep's own folder, or the runs of that name, newest last. */
+/** For each name in a folder of runs, yields the folders of its runs, newest last; for a sweep, only the sweep's folder. */
 async function* foldersByName(dir: string): AsyncGenerator<string[]> {
   for (const name of await namesIn(dir)) {
     if (name.startsWith(".") || POINTERS.includes(name)) continue;
@@ -94,16 +94,16 @@ async function updateLatest(dir: string, target: string, time: string): Promise<
   if (there && there.time > time) return;
   try {
     await swapPointer(join(dir, "latest"), target);
-    // Two runs may arrive here at once: the last to set the pointer checks again for the newest.
+    // Two runs may set the pointer at once, so each checks afterwards that it points at the newest.
     const newest = await newestIn(dir);
     if (newest && newest.time > time) await swapPointer(join(dir, "latest"), relative(dir, newest.path));
   } catch (error) {
-    // The pointer is redundant: failing to set it (a folder has its name) must not end a training run.
+    // The pointer is redundant, so failing to set it (because a folder has its name) must not end a training run.
     if (!(error instanceof UserError)) throw error;
   }
 }
 
-/** Points `latest` in the folder of runs at a run that has a checkpoint; for a run of a sweep also one level up, at the sweep. */
+/** Points `latest` in the folder of a run's name at the run, if it is the newest; for a run of a sweep, also at the sweep. */
 export async function pointLatest(run: RunFolder): Promise<void> {
   const path = resolve(run.path);
   const time = runTime(path);

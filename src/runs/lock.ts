@@ -1,9 +1,9 @@
-// One process at a time in a folder: a file lock, which the system releases when the process ends for any reason. A training
-// run locks the run's folder, a sweep the sweep's folder.
+// Limits the use of a folder to one process at a time by a file lock, which the system releases when the process ends for any
+// reason. A training run locks the run's folder, a sweep the sweep's folder.
 import { dirname, join } from "node:path";
 import { refused, UserError } from "../base/errors.ts";
 
-/** Whether the lock file is removed: Windows has no inodes to distinguish two files of the same path, so there it stays. */
+/** Whether the lock file is removed in the end; not on Windows, where no inode tells a file from its successor. */
 const REMOVES = Deno.build.os !== "windows";
 
 /** The missing folders on a path, deepest first. */
@@ -12,7 +12,7 @@ async function missingFolders(path: string): Promise<string[]> {
   return there || dirname(path) === path ? [] : [path, ...await missingFolders(dirname(path))];
 }
 
-/** Attempts to lock the file; an attempt fails if another process removes the file at that moment. */
+/** Maximum number of attempts to lock the file. An attempt fails if another process removes the file at that moment. */
 const TRIES = 100;
 
 /**
@@ -55,7 +55,7 @@ export async function lockFolder(folder: string, what: string): Promise<Disposab
   return {
     [Symbol.dispose]() {
       try {
-        // Before releasing the lock: only its holder may remove the file.
+        // Removed before the lock is released, because only the holder of the lock may remove the file.
         if (REMOVES) Deno.removeSync(path);
       } catch { /* It is already removed. */ }
       file.close();

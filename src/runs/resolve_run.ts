@@ -14,11 +14,11 @@ import {
   SWEEP_FOLDER,
 } from "./run_folder.ts";
 
-/** The run and checkpoint that a path names. */
+/** The run and the checkpoint to which a path or name was resolved. */
 export interface ResolvedRun {
   /** The run; null for a checkpoint folder outside a run. */
   run: RunFolder | null;
-  /** The checkpoint folder: the named one, else the run's `last`, else its highest step; null if it has none. */
+  /** The checkpoint folder: the one named by the path, else the run's `last`, else that of the highest step; null if none. */
   checkpoint: string | null;
 }
 
@@ -27,7 +27,7 @@ export async function isRun(path: string): Promise<boolean> {
   return await isFolder(join(path, "checkpoints")) || await stat(join(path, "log.ndjson")) !== null;
 }
 
-/** Whether a folder is a checkpoint, or one without its state.json, which verify_load must report. */
+/** Whether a folder is a checkpoint, or a checkpoint that lacks its state.json, which verify_load must report. */
 async function isCheckpoint(path: string): Promise<boolean> {
   const there = async (name: string) => await stat(join(path, name)) !== null;
   return await there("state.json") || await there("model.safetensors") && await there("config.yaml");
@@ -100,8 +100,8 @@ async function classifyInSweeps(path: string, sweeps: readonly string[]): Promis
 const MOST_CANDIDATES = 5;
 
 /**
- * The run whose time or id starts with the first part of a path, `20261128-1544` or `965dd54b`, at least four characters; the
- * rest of the path is below its folder. Throws UserError if there are several.
+ * The run or checkpoint at `<start>/<rest>`: `start`, of at least four characters, begins the time or id of a run
+ * (`20261128-1544`, `965dd54b`), and `rest` is a path in its folder. Throws UserError if several runs begin with `start`.
  */
 async function classifyByTime(path: string, runs: string): Promise<ResolvedRun | null> {
   const [start, ...rest] = normalize(path).split(sep);
@@ -115,7 +115,7 @@ async function classifyByTime(path: string, runs: string): Promise<ResolvedRun |
   );
 }
 
-/** The existing path closest to a missing one: its first missing part replaced by a similar name. */
+/** An existing path similar to a missing one: its first missing part is replaced by the closest name in that folder. */
 async function nearestExisting(path: string): Promise<string | undefined> {
   const parts = normalize(path).split(sep);
   for (let i = parts.length - 1; i >= 0; i--) {
@@ -127,10 +127,10 @@ async function nearestExisting(path: string): Promise<string | undefined> {
 }
 
 /**
- * Resolves a run: the path of a run folder, of `runs/latest`, or of a checkpoint folder (also `best` and `last`); the name of
- * a run, also of a sweep, which means the newest run of that name; or a unique prefix of a run's time or id,
- * `20250102-0304`. Pointers are followed whether they are links or text files; `latest` is the newest run, or the newest run
- * of the newest sweep, that has a checkpoint.
+ * Resolves what a user wrote to a run. Accepted are: the path of a run folder, of `runs/latest`, or of a checkpoint folder
+ * (also `best` and `last`); the name of a run or sweep, which means the newest run of that name; and a unique prefix of a
+ * run's time or id, such as `20250102-0304`. Pointers may be links or text files; `latest` means the newest run that has a
+ * checkpoint, or that of the newest sweep.
  *
  * @param path what the user wrote
  * @param runs the folder of all runs, in which names are looked up
@@ -191,7 +191,8 @@ export async function resolveRun(path: string, runs = "runs"): Promise<ResolvedR
 }
 
 /**
- * The log of a run (see `resolveRun`), a log file itself, or `-`, standard input.
+ * The path of the log of a run (see `resolveRun`); `name` may also be a log file, or `-` for standard input, which are returned
+ * as they are.
  *
  * @throws {UserError} if there is no such run or file, or it is a checkpoint outside a run
  *

@@ -1,5 +1,5 @@
 // The folder of a run on disk: its creation, its pointers, and atomic writes of files and checkpoints, which are written under
-// a temporary name, synced and renamed. resolve_run.ts finds runs.
+// a temporary name, synced and renamed. Runs are found by resolve_run.ts.
 
 import { basename, dirname, extname, isAbsolute, join, normalize, sep } from "node:path";
 import { fileError, refused, UserError } from "../base/errors.ts";
@@ -113,9 +113,9 @@ export async function writeFileAtomic(path: string, content: Uint8Array | string
 }
 
 /**
- * Throws if `writeFileAtomic` would: a check before long work.
+ * Checks that `writeFileAtomic` can write to a path, so that long work does not fail at its end.
  *
- * @throws {UserError} with the path and the system's reason
+ * @throws {UserError} with the path and the system's reason, or if the path is a folder
  *
  * @example
  * ```ts
@@ -152,8 +152,8 @@ async function symlink(target: string, path: string): Promise<boolean> {
 }
 
 /**
- * The path, or if it exists, the first free one of `plot-2.svg`, `plot-3.svg`, ...: for files that the user did not name, so
- * that none is overwritten.
+ * Returns the path, `plot.svg`, if nothing exists there, else the first free one of `plot-2.svg`, `plot-3.svg`, ... Used for
+ * files that the user did not name, so that none is overwritten.
  *
  * @example
  * ```ts
@@ -170,7 +170,7 @@ export async function freePath(path: string): Promise<string> {
   }
 }
 
-/** @internal Points `path` atomically at the folder `target`, given relative to that of `path`. */
+/** @internal Makes `path`, atomically, a pointer to the folder `target`, which is relative to the folder of `path`. */
 export async function swapPointer(path: string, target: string): Promise<void> {
   await replace(path, async (temporary) => {
     if (!await symlink(target, temporary)) await writeSynced(temporary, target + "\n");
@@ -182,7 +182,7 @@ export async function swapPointer(path: string, target: string): Promise<void> {
  *
  * @param name the run's name: any file name that does not start with a dot, except `latest`, `best` and `last`
  * @param id distinguishes runs that start in the same second
- * @param files initial files: file name to content
+ * @param files contents of the initial files, by file name
  * @throws UserError if the name is not valid for a folder, the run exists or the file system fails; a folder that was created
  * is removed
  *
@@ -292,7 +292,7 @@ function nullIfMissing(path: string, info: Promise<Deno.FileInfo>): Promise<Deno
 /** File information for a path, following links; null if it does not exist. */
 export const stat = (path: string): Promise<Deno.FileInfo | null> => nullIfMissing(path, Deno.stat(path));
 
-/** Whether a path exists, also as a dangling link. */
+/** Whether a path exists; a dangling link counts as existing. */
 export const exists = async (path: string): Promise<boolean> =>
   await nullIfMissing(path, Deno.lstat(path)) !== null;
 

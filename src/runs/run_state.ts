@@ -1,4 +1,4 @@
-// state.json: the state of a run at a checkpoint, and its validation. Its hash detects damage; it does not prove the origin.
+// state.json: the state of a run at a checkpoint, and its validation. Its hash detects damage, but does not prove who wrote it.
 import { basename, dirname } from "node:path";
 import { describeValue } from "../base/show.ts";
 import { UserError } from "../base/errors.ts";
@@ -7,9 +7,9 @@ import type { LogSeal } from "../log/log_seal.ts";
 
 /** Non-finite steps of a run, saved in checkpoints so that a resumed run warns and stops at the same steps. */
 export interface NonFinite {
-  /** Consecutive non-finite steps up to the last step. */
+  /** Number of consecutive steps, up to the last, whose loss or gradient norm was not finite. */
   readonly streak: number;
-  /** The last step with a warning in the log; 0 if there was none. */
+  /** The last step at which a warning was logged; 0 if there was none. */
   readonly warned: number;
 }
 
@@ -17,15 +17,15 @@ export interface NonFinite {
 export interface CodeFile {
   /** Its path as in the configuration. */
   readonly file: string;
-  /** SHA-256. */
+  /** SHA-256 of its code, in hexadecimal digits. */
   readonly sha256: string;
 }
 
 /** The best evaluation so far. */
 export interface Best {
-  /** The step after which it ran. */
+  /** The number of completed steps when it ran. */
   readonly step: number;
-  /** Its loss, in nats per token. */
+  /** Its validation loss, in nats per token. */
   readonly val_loss: number;
 }
 
@@ -33,7 +33,7 @@ export interface Best {
 export interface RunState {
   /** Steps completed. */
   readonly step: number;
-  /** Values recorded so far, across metrics. */
+  /** Number of values recorded so far, over all metrics. */
   readonly counter: number;
   /** Number of training targets so far; absent in older checkpoints, whose logs counted all positions. */
   readonly tokens?: number;
@@ -41,25 +41,25 @@ export interface RunState {
   readonly best: Best | null;
   /** Loss of the evaluation at this step, in full precision; null if there was none. */
   readonly val_loss: number | null;
-  /** Evaluations since the best one; absent in older checkpoints: 0. */
+  /** Number of evaluations since the best one; absent in older checkpoints, then 0. */
   readonly stale?: number;
-  /** Times that the schedule "plateau" has lowered the learning rate; absent in older checkpoints: 0. */
+  /** Number of times that the schedule "plateau" has lowered the learning rate; absent in older checkpoints, then 0. */
   readonly reductions?: number;
-  /** Its non-finite steps; absent if there were none. */
+  /** Its recent non-finite steps; absent if there were none. */
   readonly non_finite?: NonFinite;
   /** SHA-256 of the data that the run reads; absent in older checkpoints. */
   readonly data?: string;
-  /** The log's records before the record of this checkpoint; absent in older checkpoints. */
+  /** Number and SHA-256 of the log's records before that of this checkpoint; absent in older checkpoints. */
   readonly log?: LogSeal;
-  /** The device that computed the checkpoint. */
+  /** The device on which the run computed the checkpoint. */
   readonly device: string;
   /** The user files that it ran, with their hashes; absent if there were none, and in older checkpoints. */
   readonly code?: readonly CodeFile[];
-  /** SHA-256 of the other files. */
+  /** SHA-256 of the checkpoint's other files, by file name. */
   readonly files: Readonly<Record<string, string>>;
 }
 
-/** A field, and the fields of its object. */
+/** The kind of a field, and if it is an object, the fields in it. */
 interface Field {
   readonly kind: Kind;
   /** It may be missing, as in older checkpoints. */

@@ -8,12 +8,12 @@ import { tokenizerJson } from "./tokenizer_json.ts";
 
 /**
  * Writes a model as a folder that `transformers` loads: config.json, model.safetensors in GPT-2's names and shapes, and
- * tokenizer.json with tokenizer_config.json if the tokenizer has such a form (all but cropped ones and ids).
+ * tokenizer.json with tokenizer_config.json if the tokenizer has such a form (all but cropped tokenizers and ids tokenizers).
  *
  * @param out the folder, which must not exist
  * @returns the names of the files
- * @throws {UserError} if GPT-2's format cannot represent the model (naming the key), a tensor is missing, of another shape
- * or not finite, or `out` exists
+ * @throws {UserError} if GPT-2's format cannot represent the model (the error names the key), a tensor is missing, has
+ * another shape or is not finite, or `out` exists
  *
  * @example
  * ```ts

@@ -15,7 +15,7 @@ export interface FloatTensor {
   readonly data: Float32Array;
 }
 
-/** `model` of a configuration, with only the keys that another format specifies. */
+/** The section `model` of a configuration, with only the keys that the imported format determines. */
 export type ModelChoices = Partial<Omit<ModelConfig, "block">> & {
   block: Partial<Omit<BlockConfig, "mlp">> & { mlp: Partial<BlockConfig["mlp"]> };
 };
@@ -35,7 +35,7 @@ const ACTIVATIONS: Readonly<Record<string, Activation>> = {
 const nameOf = (activation: Activation): string | undefined =>
   Object.keys(ACTIVATIONS).find((name) => ACTIVATIONS[name] === activation);
 
-/** Keys for which heed supports one value only. */
+/** Keys of config.json of which heed supports only the given value. */
 const FIXED: Readonly<Record<string, unknown>> = {
   model_type: "gpt2",
   layer_norm_epsilon: 1e-5,
@@ -44,7 +44,7 @@ const FIXED: Readonly<Record<string, unknown>> = {
   add_cross_attention: false,
 };
 
-/** A whole number of a config.json. */
+/** The value of a key of config.json, which must be a whole number of at least 1. */
 function size(config: Record<string, unknown>, key: string, place: string): number {
   const value = config[key];
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 1) return value;
@@ -60,9 +60,9 @@ function probability(config: Record<string, unknown>, key: string, place: string
 }
 
 /**
- * Converts a GPT-2 `config.json` to `model` of a configuration: learned positions, pre-norm LayerNorm blocks with biases,
- * the tanh form of GELU for `gelu_new`, the head tied to the embedding unless `tie_word_embeddings` is false. Dropout of the
- * embedding becomes the model's; that of the residual branches (which heed also applies to patterns) the block's.
+ * Converts a GPT-2 `config.json` to the section `model` of a configuration: learned positions, pre-norm LayerNorm blocks with
+ * biases, the tanh form of GELU for `gelu_new`, the head tied to the embedding unless `tie_word_embeddings` is false.
+ * `embd_pdrop` becomes `dropout`, `resid_pdrop` becomes `block.dropout` (which heed also applies to attention weights).
  *
  * @throws {UserError} for an invalid size, or an option that heed does not support
  *
@@ -123,7 +123,7 @@ interface Place {
   /** GPT-2's name, without "transformer.". */
   readonly gpt2: string;
   readonly conv: boolean;
-  /** Index of this parameter (query, key, value) in a fused tensor. */
+  /** Index of this parameter in a tensor that fuses three (0 query, 1 key, 2 value); undefined if it is not fused. */
   readonly part?: number;
 }
 
@@ -164,14 +164,14 @@ function placesOf(
   ];
 }
 
-/** The shape of GPT-2's tensor, which may fuse three parameters. */
+/** The shape of the GPT-2 tensor that holds a parameter; the tensor may fuse three parameters. */
 function storedShape({ shape, conv, part }: Place): number[] {
   const [out, ...rest] = shape;
   const all = part === undefined ? out : 3 * out;
   return conv ? [...rest, all] : [all, ...rest];
 }
 
-/** The part of a stored tensor that is one of heed's parameters, transposed where it is a Conv1D's. */
+/** The part of a stored tensor that is one of heed's parameters, transposed if the tensor is of a Conv1D. */
 function partOf(stored: Float32Array, { shape: [out, inner = 1], conv, part = 0 }: Place, width: number) {
   if (!conv) return stored.subarray(part * out * inner, (part + 1) * out * inner);
   const data = new Float32Array(out * inner);
@@ -190,7 +190,7 @@ function checkBlocks(names: Iterable<string>, layers: number, place: string): vo
   throw new UserError(`${place}: it has ${numbers.size} blocks, config.json's n_layer is ${layers}.`);
 }
 
-/** The file of a tied model may contain a copy of the head, but no different head. */
+/** Throws UserError if the file of a tied model contains a head that differs from the embedding; a copy is allowed. */
 function checkHead(tensors: ReadonlyMap<string, TensorData>, { tied }: ModelChoices, place: string): void {
   const [head, embedding] = ["lm_head.weight", "wte.weight"].map((name) => tensors.get(name));
   if (!tied || !head || !embedding) return;
@@ -231,7 +231,7 @@ export function fromGpt2Tensors(
     throw new UserError(`${place}: tensor ${extra} is not a tensor of GPT-2.${didYouMean(extra, known)}`);
   }
   checkHead(byName, model, place);
-  // wq, wk and wv read the same fused tensor: convert it once.
+  // Converted once, because wq, wk and wv are parts of the same tensor.
   const cast = new Map<string, Float32Array>();
   return new Map(places.map((parameter) => {
     const { name, shape, gpt2 } = parameter;
@@ -249,7 +249,7 @@ export function fromGpt2Tensors(
   }));
 }
 
-/** A block that computes what GPT-2's blocks do; keys that do not affect the result are taken from `block`. */
+/** A block equivalent to those of GPT-2, for comparison; keys that do not affect the result are taken from the given block. */
 function plainBlock(architecture: Architecture, { dropout, attention, mlp }: Block): Block {
   const { per, kv_head, backward, method, kv_heads, value_dim } = attention;
   const [{ mlp: { activation, factor } }] = blocksOf(architecture);
@@ -331,8 +331,8 @@ export function toGpt2Config(architecture: Architecture): Record<string, unknown
 }
 
 /**
- * Converts parameters to GPT-2's names and shapes, for `model.safetensors`: the inverse of `fromGpt2Tensors`. Missing biases
- * are written as zeros.
+ * Converts parameters to GPT-2's names and shapes, for `model.safetensors`; the inverse of `fromGpt2Tensors`. Biases that the
+ * model does not have are written as zeros.
  *
  * @throws {UserError} if GPT-2's format cannot represent the model, or a tensor is missing or of another shape
  */
@@ -353,7 +353,7 @@ export function toGpt2Tensors(
       shape,
       data: new Float32Array(shape.reduce((product, n) => product * n, 1)),
     };
-    // A missing bias is equivalent to zeros.
+    // A bias that the model does not have stays zero.
     if (!names.has(name)) continue;
     const expected = parameter.shape.join(", ");
     if (tensor?.shape.join(", ") !== expected) {

@@ -1,6 +1,6 @@
-// Models by name: their files in the cache folder, placed there by the user or downloaded once. A file is verified by its
-// size and SHA-256: those of data/models.json, those that the hub states for a large file, or the hash of its first use,
-// which is recorded beside it.
+// Models by name. Their files are in the cache folder, where the user has placed them or heed downloads them once. A file is
+// verified by its size and SHA-256 in data/models.json or as stated by the hub (for large files), or by the SHA-256 that was
+// recorded beside it at its first use.
 import { join } from "node:path";
 import models from "../../../data/models.json" with { type: "json" };
 import { download, fault, HTML_PAGE, isHtmlPage } from "../../data/download.ts";
@@ -17,7 +17,7 @@ export interface HubModel {
   readonly about: string;
   /** `owner/name` on the hub. */
   readonly repository: string;
-  /** A commit. Default: the newest. */
+  /** A commit of the repository. Default: the newest of `main`. */
   readonly revision?: string;
   /** Known sizes and hashes of its files. */
   readonly files?: Readonly<Record<string, FileProof>>;
@@ -33,7 +33,7 @@ export interface HubOptions extends DownloadOptions {
 }
 
 const HUB = "https://huggingface.co";
-/** The weights come last, so that other errors come first. */
+/** The files in download order. The weights are last, so that an error in a small file is reported before they are loaded. */
 const FILES = ["config.json", "tokenizer.json", "model.safetensors"];
 
 /** Files that the user may provide instead of a model's file. */
@@ -42,7 +42,7 @@ const INSTEAD: Readonly<Record<string, string>> = {
   "model.safetensors": "model.safetensors.index.json",
 };
 
-/** SHA-256 of a model's files at their first use, in the format of `sha256sum`. */
+/** Name of the file with the SHA-256 of a model's files at their first use, in the format of `sha256sum`. */
 const RECORD = "SHA256SUMS";
 
 async function recordedIn(folder: string): Promise<Map<string, string>> {
@@ -66,8 +66,8 @@ async function record(folder: string, recorded: ReadonlyMap<string, string>): Pr
 
 /**
  * The folder of a model by name: `<cache>/models/<name>` with config.json, model.safetensors and tokenizer.json; missing files
- * are downloaded. Files that are already there are used as they are, except those whose size and SHA-256 are known. The
- * SHA-256 of every file is recorded at its first use in SHA256SUMS beside it; a file that differs from it later, in the folder or
+ * are downloaded. Every file is checked against its known size and SHA-256 (`HubModel.files`). The SHA-256 of a file for which
+ * none is known is recorded at its first use in SHA256SUMS beside it; a file that differs from it later, in the folder or
  * downloaded again, is rejected.
  *
  * @param name a key of `MODELS`, or `owner/name` on the Hugging Face hub
@@ -84,7 +84,7 @@ async function record(folder: string, recorded: ReadonlyMap<string, string>): Pr
  */
 export async function modelFolder(name: string, options: HubOptions = {}): Promise<string> {
   const known = Object.hasOwn(MODELS, name) ? MODELS[name] : undefined;
-  // What begins with a dot is a folder: "..", "./models".
+  // A name that begins with a dot, such as ".." or "./models", is the path of a folder.
   if (!known && !/^[\w-][\w.-]*\/[\w-][\w.-]*$/.test(name)) {
     throw new UserError(
       `${name}: no such folder, and no model of that name.${didYouMean(name, Object.keys(MODELS))}`,
@@ -96,7 +96,7 @@ export async function modelFolder(name: string, options: HubOptions = {}): Promi
   const remedy = `put ${FILES.join(", ")} of ${HUB}/${repository} in ${folder}`;
   const recorded = await recordedIn(folder);
   for (const file of FILES) {
-    // The user may have provided other files instead: the two of older tokenizers, sharded weights.
+    // The user may have provided other files instead: vocab.json and merges.txt, or sharded weights.
     const instead = INSTEAD[file];
     if (instead !== undefined && await exists(join(folder, instead))) continue;
     const path = join(folder, file);

@@ -1,4 +1,4 @@
-// Imports a GPT-2 from a Hugging Face folder as a checkpoint like those of a run.
+// Imports a GPT-2 model from a Hugging Face folder as a checkpoint like those of a run.
 import { basename, dirname, join, resolve } from "node:path";
 import { resolveConfig } from "../../config/mod.ts";
 import { describeValue, isMapping } from "../../base/show.ts";
@@ -23,13 +23,13 @@ export interface ImportedModel {
   readonly path: string;
   /** Number of trainable parameters. */
   readonly parameters: number;
-  /** Its tokenizer: the folder's, or one of ids if the folder has none. */
+  /** The tokenizer in the folder; if there is none, an ids tokenizer, whose texts are lists of ids. */
   readonly tokenizer: Tokenizer;
-  /** The sizes of its model, in one line. */
+  /** Its layers, heads, width, context and vocabulary, in one line for people. */
   readonly about: string;
 }
 
-/** The tokenizer of a folder: from tokenizer.json, or from the two older files; one of ids if it has neither. */
+/** The tokenizer of a folder, from tokenizer.json, else from vocab.json and merges.txt, else an ids tokenizer of that size. */
 async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
   const places = ["tokenizer.json", "vocab.json", "merges.txt"].map((name) => join(folder, name));
   let [file, place] = [await jsonOf(places[0]), places[0]];
@@ -49,7 +49,7 @@ async function tokenizerOf(folder: string, size: number): Promise<Tokenizer> {
   throw new UserError(`${place}: it has ${tokenizer.size} ids, config.json's vocab_size is ${size}.`);
 }
 
-/** The tensors of sharded files, each in the file that the index names and in no other. */
+/** The tensors of sharded files; throws UserError unless each is in the file that the index names, and in no other. */
 async function shardedTensors(index: unknown, place: string): Promise<Map<string, TensorData>> {
   const named = isMapping(index) && isMapping(index.weight_map) ? index.weight_map : {};
   const files = [...new Set(Object.values(named))];
@@ -84,7 +84,7 @@ async function shardedTensors(index: unknown, place: string): Promise<Map<string
 const SAVED_AGAIN =
   "which AutoModelForCausalLM.from_pretrained(folder).save_pretrained(folder) of Python's transformers writes";
 
-/** Weight files of other libraries, mostly pickles, which can run code; and how to convert them. */
+/** How to convert weight files of other formats, by name. Most are pickles, which heed does not read: they can run code. */
 const OTHER_WEIGHTS: Readonly<Record<string, string>> = {
   "pytorch_model.bin": SAVED_AGAIN,
   "pytorch_model.bin.index.json": SAVED_AGAIN,
@@ -105,7 +105,7 @@ async function refuseOtherWeights(folder: string): Promise<void> {
   }
 }
 
-/** The tensors of a folder, from one file or several, and their place in messages. */
+/** The tensors of a folder, from one file or several, and the path that messages about them name. */
 async function tensorsOf(folder: string): Promise<{ tensors: Map<string, TensorData>; place: string }> {
   const [single, place] = [WEIGHTS, `${WEIGHTS}.index.json`].map((name) => join(folder, name));
   const bytes = await bytesOf(single);
@@ -119,12 +119,12 @@ async function tensorsOf(folder: string): Promise<{ tensors: Map<string, TensorD
  * Imports a GPT-2 from a folder in Hugging Face's layout as a checkpoint for generation, verification, training
  * (`train.from`) and analysis.
  *
- * The checkpoint's configuration has the model's sizes, and for fine-tuning a learning rate of 3e-5 without warmup or decay.
+ * The checkpoint's configuration contains the model's sizes and, for fine-tuning, a constant learning rate of 3e-5.
  *
- * @param folder config.json, model.safetensors of any float dtype (or the files that model.safetensors.index.json names),
- * and tokenizer.json or vocab.json and merges.txt
+ * @param folder a folder with config.json, model.safetensors of any float dtype (or the files that
+ * model.safetensors.index.json names), and tokenizer.json, or vocab.json and merges.txt
  * @param out the checkpoint's folder, which must not exist
- * @param name the model's name. Default: the folder's.
+ * @param name the name in the configuration. Default: the folder's name.
  * @throws {UserError} if a file is missing or damaged, the model is not a GPT-2 that heed supports, or `out` exists
  *
  * @example

@@ -1,4 +1,4 @@
-// Atomic creation of a folder of files, and reading files of a folder that other tools wrote.
+// Creates a folder of files atomically, and reads files of a folder that other tools may have written.
 import { readWhole } from "../../base/whole_file.ts";
 import { basename, dirname, join, resolve } from "node:path";
 import { refuseLfsPointer } from "../../data/lfs_pointer.ts";

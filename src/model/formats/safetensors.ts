@@ -62,10 +62,10 @@ const METADATA = "__metadata__";
 const MAX_HEADER_BYTES = 100_000_000;
 const MAX_DEPTH = 3;
 
-/** Code-point order (that of UTF-8 bytes, unlike JavaScript's order of 16-bit units). */
+/** Compares names in code-point order (the order of their UTF-8 bytes; JavaScript compares 16-bit units). */
 const compareNames = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));
 
-/** Other readers accept only strings without lone surrogates. */
+/** Throws RangeError if a text has lone surrogates, which other readers reject. */
 function checkText(what: string, text: unknown): void {
   if (typeof text === "string" && text.isWellFormed()) return;
   throw new RangeError(`${what} ${JSON.stringify(text)} is not a well-formed Unicode string.`);
@@ -157,8 +157,8 @@ function closingQuote(json: string, start: number): number {
 }
 
 /**
- * Problems of a header that JSON.parse does not report: duplicate keys, of which it silently keeps the last, and nesting
- * deeper than a tensor's shape, which can take far more memory than the file.
+ * The first problem of a header that JSON.parse does not report, or undefined: duplicate keys, of which it silently keeps the
+ * last, or nesting deeper than a tensor's shape, which can take far more memory than the file.
  */
 function structureProblem(json: string): string | undefined {
   const open: Set<string>[] = [];
@@ -252,7 +252,7 @@ function parseEntry(name: string, info: unknown, fail: Fail) {
   let fits = true;
   for (const length of shape) {
     size *= length;
-    // A later zero would hide the overflow.
+    // Checked after every factor, because a later zero would hide the overflow.
     fits &&= Number.isSafeInteger(size);
   }
   if (!fits) return fail(`${at}: shape ${show(shape)} overflows 2^53 - 1 bytes`);
@@ -272,7 +272,7 @@ function parseMetadata(value: unknown, fail: Fail): Record<string, string> {
   return value as Record<string, string>;
 }
 
-/** The ranges must tile the data exactly, from its first byte to its last. */
+/** Fails unless the tensors' byte ranges cover the data exactly, without holes or overlaps, from its first byte to its last. */
 function checkTiling(entries: Entry[], dataBytes: number, fail: Fail): void {
   let end = 0;
   let before = "the header";
@@ -303,10 +303,10 @@ function readTensor(bytes: Uint8Array, start: number, { dtype, shape, begin, end
 }
 
 /**
- * Reads an untrusted safetensors file: its header never determines an allocation, and every byte must belong to exactly
- * one tensor.
+ * Reads an untrusted safetensors file. No size in its header makes it allocate more than the file holds, and every byte of
+ * data must belong to exactly one tensor.
  *
- * @param place the file's name in error messages, its path
+ * @param place the file's path, for error messages
  * @throws UserError in one line, naming `place`, for a file that is too short or truncated (with the number of missing
  * bytes), a header over 100 MB, bad UTF-8 or JSON, duplicate keys, an unknown dtype, sizes that are negative, fractional
  * or overflow, a shape that does not fill its range, holes, overlaps, trailing bytes and metadata that is not strings

@@ -1,4 +1,4 @@
-// Tokenizers in the format of Hugging Face's tokenizer.json: for exports, and for GPT-2's two older files.
+// Tokenizers in the format of Hugging Face's tokenizer.json, to export them, and to read GPT-2's vocab.json and merges.txt.
 import { byteCharacters, gpt2Pairs, type Tokenizer } from "../../data/mod.ts";
 
 /** GPT-2's only token that is not the result of merges. */
@@ -6,7 +6,7 @@ const END_OF_TEXT = "<|endoftext|>";
 
 const PLAIN = { version: "1.0", truncation: null, padding: null, normalizer: null, post_processor: null };
 
-/** A character tokenizer: every code point is a word. An unknown one has no id, or the id of `<unk>`. */
+/** A character tokenizer: every code point is a token. A code point outside the vocabulary has no id, or that of `<unk>`. */
 function characterTokenizer({ vocabulary, unknown }: { vocabulary: string[]; unknown: string }): object {
   const words = unknown === "token" ? [...vocabulary, "<unk>"] : vocabulary;
   return {
@@ -23,8 +23,8 @@ function characterTokenizer({ vocabulary, unknown }: { vocabulary: string[]; unk
 }
 
 /**
- * Byte-level byte-pair encoding with GPT-2's pre-tokenisation: `vocab` maps tokens, bytes written as their characters, to ids;
- * `<|endoftext|>`, if present, is a special token; `merges` are pairs of tokens, "a b" or lists of two.
+ * Byte-level byte-pair encoding with GPT-2's pre-tokenisation. `vocab` maps tokens, with each byte written as GPT-2's character
+ * for it, to ids; `<|endoftext|>`, if present, is a special token; `merges` are pairs of tokens, "a b" or lists of two.
  */
 export function byteLevelJson(vocab: unknown, merges: readonly unknown[]): object {
   const byteLevel = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: true };
@@ -39,13 +39,13 @@ export function byteLevelJson(vocab: unknown, merges: readonly unknown[]): objec
   };
 }
 
-/** {@link byteLevelJson} of words by id; undefined if two are the same text, which a vocabulary keyed by text cannot hold. */
+/** {@link byteLevelJson} of the tokens in order of id; undefined if two have the same text, since `vocab` is keyed by text. */
 function byteLevelTokenizer(words: readonly string[], pairs: readonly (readonly [string, string])[]) {
   const vocab = Object.fromEntries(words.map((word, id) => [word, id]));
   return Object.keys(vocab).length === words.length ? byteLevelJson(vocab, pairs) : undefined;
 }
 
-/** A tokenizer of bytes and trained merges, each "left right" by id. */
+/** A tokenizer of bytes and trained merges, each "left right" with the ids of the two merged tokens. */
 function trainedTokenizer(merges: readonly string[]) {
   const words = byteCharacters().toSorted((a, b) => a.byte - b.byte).map(({ character }) => character);
   const pairs = merges.map((merge): [string, string] => {
@@ -63,8 +63,8 @@ function gpt2Tokenizer() {
 }
 
 /**
- * A tokenizer as Hugging Face's tokenizer.json, which gives the same ids; undefined if it has no such form: in a cropped
- * tokenizer intermediate merges have no ids, and those libraries do not read texts of ids.
+ * A tokenizer in the format of Hugging Face's tokenizer.json, with the same ids. Undefined for a cropped tokenizer, whose
+ * intermediate merges have no ids, and for an ids tokenizer, whose texts are lists of ids; the format has neither.
  */
 export function tokenizerJson(tokenizer: Tokenizer): object | undefined {
   const file = tokenizer.toJSON();
