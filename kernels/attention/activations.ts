@@ -1,4 +1,4 @@
-// The choices of attention's options: types, schema, oracle, kernels and messages all read this table. A new element-wise
+// The choices of attention's options: types, schema, oracle, kernels and messages are derived from this table. A new element-wise
 // activation is one entry here; a row-normalised one also has its own file.
 import { type Expression, max, sigmoid, times, variable } from "../expression/expression.ts";
 import type { ElementwiseActivation, NormalisedActivation } from "./activation.ts";

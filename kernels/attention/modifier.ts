@@ -63,7 +63,7 @@ export function modifier(
 }
 
 /**
- * Creates a custom mask: visible where the expression over `b`, `h`, `i`, `j`, `row` and entries of `tables` is not 0.
+ * Creates a custom mask: a pair is visible if the expression over `b`, `h`, `i`, `j`, `row` and entries of `tables` is not 0.
  *
  * @example
  * ```ts
@@ -250,7 +250,7 @@ export function documentMask(queries: Tensor, keys: Tensor = queries): Mask {
   };
 }
 
-/** Hides padding: `valid` is [B, S], with 0 where key j of sample b is padding. */
+/** Hides padding: `valid` is [B, S], 0 if key j of sample b is padding, otherwise not 0. */
 export function keyPaddingMask(valid: Tensor): Mask {
   if (valid.shape.length !== 2) {
     throw new UserError(`keyPaddingMask: expected [B, S], found [${valid.shape.join(", ")}].`);

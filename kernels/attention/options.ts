@@ -13,7 +13,7 @@ import { type AttentionSizes, isApproximated, queryOffset, sumsToOne } from "./s
 export interface AttentionOptions {
   /** Factor of the scores. Default: 1/sqrt(d). */
   readonly scale?: number;
-  /** Causal mask j <= i, where i is aligned "top-left" or "bottom-right" (see `align`); false: none. Default: "top-left". */
+  /** Causal mask j <= i, where i is aligned "top-left" or "bottom-right" (see `align`); false: no mask. Default: "top-left". */
   readonly causal?: "top-left" | "bottom-right" | false;
   /**
    * The queries' positions among the keys. "top-left": row r is at position i = r; "bottom-right": i = r + S - T, so that
@@ -39,7 +39,7 @@ export interface AttentionOptions {
   readonly bias?: number | "auto";
   /** Divides element-wise weights by the number n of visible keys of the row, or by sqrt(n). Default: "none". */
   readonly divide?: AttentionChoice<"divide">;
-  /** Gradient of a softmax: "exact", "diag" (no lateral sum) or "ste" (identity on visible keys). Default: "exact". */
+  /** Gradient of a softmax: "exact", "diag" (only the Jacobian's diagonal) or "ste" (straight-through). Default: "exact". */
   readonly backward?: AttentionChoice<"backward">;
   /** Query head h reads key head floor(h Hkv / H) ("grouped") or h mod Hkv ("modulo"). Default: "grouped". */
   readonly kvHead?: AttentionChoice<"kvHead">;

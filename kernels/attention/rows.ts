@@ -36,7 +36,7 @@ export interface Row {
   readonly term: number;
 }
 
-/** Variables of an expression, besides the score. */
+/** Variables of a modifier's or mask's expression, besides the score. */
 export const POINT = ["b", "h", "i", "j"];
 
 /** Sizes, attributes, and the tables that the expressions look up, in the order of `attrs.tables`. */

@@ -18,7 +18,7 @@ export interface AttentionAttrs {
   readonly extra: number;
   /** Keys less than this many positions behind the query are visible; 0: no limit. */
   readonly window: number;
-  /** The window extends equally far ahead. */
+  /** True if the window extends equally far ahead of the query. */
   readonly symmetric: boolean;
   /** Mask over (query, key) pairs: a pair is visible if `causal`, `window` and the mask all allow it. */
   readonly mask: Expression | undefined;

@@ -270,7 +270,7 @@ const namesOf = (repeated: boolean): string[] =>
  * - sparsity: share of the row's visible entries below 0.01 / n_i
  * - score_max, score_mean, score_std: of the finite visible scores, after the modifier and before the activation
  * - nonfinite, score_nonfinite: number of weights and of scores, over visible entries of all rows, that are NaN or infinite
- * - extra_mass: the learned keys' share of m_i, 0 where there are none
+ * - extra_mass: the learned keys' share of m_i, 0 if there are none
  * - l2: sqrt(sum A_ij^2) over all samples and these rows; pnorm_mean: the mean of sqrt(sum_ij A_ij^2) of each sample, over the
  *   samples that have such a row
  */

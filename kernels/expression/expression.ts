@@ -119,7 +119,7 @@ const HOST2: Record<Binary, (a: number, b: number) => number> = {
   "==": (a, b) => Number(a === b),
 };
 
-/** Folds constants, and the identities that hold for every number; 0 x is kept, because it is NaN where x is not finite. */
+/** Folds constants, and the identities that hold for every number; 0 x is kept, because it is NaN if x is not finite. */
 function fold(e: Expression): Expression {
   if (e.kind === "unary" && e.x.kind === "number") return wrap(HOST[e.f](e.x.value));
   if (e.kind !== "binary") return e;
@@ -350,7 +350,7 @@ export function toFunction(e: Expression, names: readonly string[]): (...values:
   const key = `${names.join(",")}:${body}`;
   let f = compiled.get(key);
   if (!f) {
-    // The text contains only generated code and numbers; a closure tree would be several times slower.
+    // The text contains only generated code and numbers; nested closures would be several times slower.
     f = new Function("f", `return (${names.join(", ")}) => ${body};`)({ ...HOST, entryAt }) as (
       ...values: Argument[]
     ) => number;

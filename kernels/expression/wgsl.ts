@@ -108,7 +108,7 @@ function mayVanish(e: Expression): boolean {
   return e.kind === "select" || (e.kind === "unary" && mayVanish(e.x));
 }
 
-/** True if a compiler could rewrite a * b or a / b: x / x, e^x e^y, which are NaN where x is infinite. */
+/** True if a compiler could rewrite a * b or a / b: x / x, e^x e^y, which are NaN if x is infinite. */
 function simplifies(f: Binary, a: Expression, b: Expression): boolean {
   if (alike(a, b) && (f === "/" || uses(a, "/") || uses(b, "/"))) return true;
   return uses(a, "exp") && uses(b, "exp");

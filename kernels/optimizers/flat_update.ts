@@ -29,7 +29,7 @@ export interface UpdateTensors {
   readonly squaredNorm: Tensor;
   /** Hyperparameters uploaded for each step, the learning rate first: f32 [1] or more; for adamw see `adamwHyper`. */
   readonly hyper: Tensor;
-  /** Mask f32 [N]: 1 if trainable; at 0 neither the parameter nor its states change. Default: all are trainable. */
+  /** Mask f32 [N]: 1 if trainable; if 0, neither the parameter nor its states change. Default: all are trainable. */
   readonly trainable?: Tensor;
 }
 

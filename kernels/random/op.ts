@@ -135,7 +135,7 @@ export const normalOp: Op<NormalAttrs> = {
     for (let i = 0; i < y.length; i++) {
       let n = stream.normal();
       for (let attempt = 1; Math.abs(n) > within && attempt < ATTEMPTS; attempt++) {
-        // Attempt number k reads the stream 2^32 k draws later.
+        // Attempt number k reads the stream 2^32 k draws further on.
         stream.position = 2 * i + 2 ** 32 * attempt;
         n = stream.normal();
       }

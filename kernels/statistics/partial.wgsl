@@ -34,7 +34,7 @@ fn merge(a: Partial, b: Partial) -> Partial {
   let exponent = max(a.exponent, b.exponent);
   let by_a = exponent - a.exponent;
   let by_b = exponent - b.exponent;
-  // Both means and their compensations.
+  // Both means and their compensations, times 2^-exponent.
   let both = scaled(vec4f(a.mean, a.compensation, b.mean, b.compensation), vec4i(by_a, by_a, by_b, by_b));
   let finite = a.finite + b.finite;
   let share = f32(b.finite) / f32(finite);

@@ -30,7 +30,7 @@ export interface Program extends Disposable {
 export interface Device extends Disposable {
   /** The kind of this device: `webgpu` or `cpu`. */
   readonly kind: DeviceKind;
-  /** The name that the adapter reports. */
+  /** The name that the adapter reports; on the CPU, `CPU_NAME`. */
   readonly adapter: string;
   /** True for a GPU emulated by the processor, and for the CPU. */
   readonly software: boolean;

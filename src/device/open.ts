@@ -5,7 +5,7 @@ import { type Device, DEVICE_CHOICES } from "./device.ts";
 import type { Workload } from "./estimate.ts";
 
 /**
- * Opens a device by name; "auto" chooses as `chooseDevice` does, by the work ahead (default: none, which suits the CPU).
+ * Opens a device by name; "auto" chooses as `chooseDevice` does, for the graphs that `work` returns (default: none).
  *
  * @throws {UserError} for an unknown name, and for "webgpu" without an adapter
  *

@@ -56,7 +56,7 @@ export interface Plan {
   readonly memory: Memory;
   /** Floating point operations per run. */
   readonly flops: number;
-  /** Dispatches per run; none on the CPU. */
+  /** Number of dispatches per run; 0 on the CPU. */
   readonly dispatches: number;
 }
 

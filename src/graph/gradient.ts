@@ -24,9 +24,9 @@ function accumulate(a: Tensor, b: Tensor, add: Add): Tensor {
 }
 
 /**
- * Gradients of a scalar [1] with respect to tensors of its graph, as new tensors of the same graph: for each of `wrt`,
- * treated as a leaf (so that a parameter can be a view of a state), and for every tensor between them and the loss;
- * undefined if the loss does not depend on the tensor, or the tensor on none of `wrt`. `seed`: dL/dloss, usually 1.
+ * Returns a function from a tensor to its gradient, a new tensor of the graph; undefined if the loss, a scalar [1], does not
+ * depend on the tensor, or the tensor on none of `wrt`. Each of `wrt` is treated as a leaf, so that a parameter can be a view
+ * of a state. `seed` is the gradient of the loss itself, usually 1.
  */
 export function gradients(
   loss: Tensor,

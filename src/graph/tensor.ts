@@ -90,7 +90,7 @@ export interface Dispatch {
   readonly constants: Readonly<Record<string, number | boolean | string>>;
   /** Text for the template's `//! insert NAME` lines. */
   readonly code?: Readonly<Record<string, string>>;
-  /** The buffer at each `@binding`; undefined where the template omits one. */
+  /** The buffer at each `@binding`; undefined if the template omits it. */
   readonly bindings: Readonly<Record<number, Ref | undefined>>;
   /** Workgroups in each dimension. */
   readonly workgroups: readonly [number, number, number];
