@@ -2,7 +2,7 @@
 import { basename, dirname, join } from "node:path";
 import { RENAMED_FIELDS, renamedCall } from "./renamed.ts";
 
-/** A user's mistake, in one line: the place, what was found, what was expected. Scripts exit with code 2.
+/** The error for a user's mistake. Its message is one line: the place, what was found, what was expected. Scripts exit with 2.
  * @category Scripts */
 export class UserError extends Error {
   /** `UserError`. */

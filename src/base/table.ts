@@ -12,8 +12,8 @@ export interface TableOptions {
 }
 
 /**
- * A table as lines: each column as wide as its longest cell, in UTF-16 units. A left-aligned last column has no trailing
- * spaces.
+ * Formats a table as lines of text. Each column is as wide as its longest cell, in UTF-16 units; a left-aligned last column
+ * has no trailing spaces.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * Scripts: options and help, exit codes, and text on standard output and error. `cli` in mod.ts.
+ * Scripts: options and help, exit codes, and text on standard output and error. mod.ts exports this module as `cli`.
  *
  * @example
  * ```ts

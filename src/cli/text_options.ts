@@ -30,7 +30,7 @@ export function idsOption(name: string, text: string): number[] {
   return text.trim().split(/\s*,\s*|\s+/).map((id) => numberOption(name, id, { min: 0, whole: true })!);
 }
 
-/** The id of a token given as text, or as the id itself. */
+/** The id of a token that is given as its text or as its id; throws UserError if it is neither. */
 function firstId(tokenizer: Tokenizer, token: string): number {
   let ids: ArrayLike<number> = [];
   try {

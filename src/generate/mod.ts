@@ -1,5 +1,5 @@
 /**
- * Text generation with a trained model: sampling, beam search, and key-value caches.
+ * Text generation with a trained model: sampling, beam search, and next-token logits with a cache of keys and values.
  *
  * @example
  * ```ts

@@ -15,8 +15,8 @@ export interface AttentionMap {
   /** Head, from 0. */
   readonly head: number;
   /**
-   * One row per query with the weight of each key; NaN if the mask hides the key from the query. Learned keys (`extra_keys`), if
-   * the model has any, come after the keys of the text.
+   * One row per query with the weight of each key; NaN if the mask hides the key from the query. Learned keys (`extra_keys`),
+   * if the model has any, come after the keys of the text.
    */
   readonly weights: readonly Float64Array[];
 }

@@ -46,7 +46,7 @@ function windowsOf(
 
 /**
  * The targets of a pass whose rows have `length` positions, of which `counted` have logits. For each target: the index `n` of
- * its id in the text `text`, its index `place` among the losses of the pass, and the `position`, over all rows, that predicts it.
+ * its id in the text `text`, its index `place` among the losses of the pass, and the `position` (over all rows) before it.
  */
 function targetsOf(batch: readonly Window[], length: number, counted: number) {
   return batch.flatMap(({ text, begin, first, last }, row) =>

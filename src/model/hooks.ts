@@ -39,7 +39,7 @@ export interface MetricContext {
 export interface Metric {
   /** Its name in the log. */
   readonly name: string;
-  /** It is logged every this many steps. */
+  /** Number of steps between two of its records. */
   readonly every: number;
   /**
    * Returns one number, or several by name. Names of a record's other fields (v, type, step, kind, tap, layer, head, status)

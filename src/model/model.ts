@@ -18,7 +18,7 @@ export interface LanguageModel {
   readonly architecture: Architecture;
   /** Converts between text and token ids. */
   readonly tokenizer: Tokenizer;
-  /** Parameters by name; their states are on the device. */
+  /** Parameters by name, as tensors whose values are on the device. */
   readonly parameters: Parameters;
 }
 
@@ -43,7 +43,7 @@ export interface Model {
 /** A model and its data.
  * @category Training */
 export interface Experiment extends Model {
-  /** Its batches. */
+  /** The source of its batches. */
   readonly source: Source;
   /** Unigram entropy of the text in nats per token, the lowest loss that ignores context; undefined for other data. */
   readonly unigramNats: number | undefined;

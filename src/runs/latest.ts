@@ -103,7 +103,7 @@ async function updateLatest(dir: string, target: string, time: string): Promise<
   }
 }
 
-/** Points `latest` in the folder of a run's name at the run, if it is the newest; for a run of a sweep, also at the sweep. */
+/** Points `latest` in the folder of runs at a run, unless a newer one has a checkpoint; one level up, also at its sweep. */
 export async function pointLatest(run: RunFolder): Promise<void> {
   const path = resolve(run.path);
   const time = runTime(path);

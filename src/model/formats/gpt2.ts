@@ -7,9 +7,9 @@ import type { Architecture, Block, BlockChoices } from "../../nn/architecture.ts
 import { type BlockConfig, decoderParameters, type ModelConfig } from "../../nn/mod.ts";
 import { type TensorData, toFloat32 } from "./safetensors.ts";
 
-/** A tensor of float32 on the host. */
+/** A float32 tensor in host memory. */
 export interface FloatTensor {
-  /** Row-major. */
+  /** Its dimensions; the elements are in row-major order. */
   readonly shape: readonly number[];
   /** Its values. */
   readonly data: Float32Array;
