@@ -87,14 +87,14 @@ async function helpLine(file: string): Promise<string> {
   }
 }
 
-/** Runs a binary built for this machine with --help: on a base other than denort a build succeeds, but does not run the script. */
+/** Runs a new binary with --help: a build with a base other than denort succeeds, but the binary does not run the script. */
 async function checkBuilt(script: string, file: string): Promise<void> {
   const help = await helpLine(isAbsolute(file) ? file : `./${file}`);
   if (help.startsWith(`${script}: `) && help.endsWith(`(heed ${VERSION})`)) return;
   throw new UserError(
-    `${file}: --help is ${
+    `${file}: --help printed ${
       JSON.stringify(help)
-    }, expected that of heed's ${script}; where DENORT_BIN is set it must name ` +
+    }, expected the help of heed's ${script}; if DENORT_BIN is set, it must be the path of ` +
       `denort ${Deno.version.deno}, not deno or another program.`,
   );
 }

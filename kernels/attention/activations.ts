@@ -49,8 +49,8 @@ export const ATTENTION_CHOICES = {
     sqrt_n: { divisor: (n: number): number => Math.sqrt(n), wgsl: "sqrt(n)" },
   },
   /**
-   * Gradient of a score, from its share w of the row's total W, the gradient da of its weight, and
-   * inner = sum_k w_k da_k / W, needed only if `lateral`; also as WGSL.
+   * Gradient ds_j of a score, given w = w_j and W = sum_k w_k of the activation's Jacobian, da = dL/da_j, and
+   * inner = sum_k w_k da_k / W; also as WGSL. `lateral`: it uses entries off the Jacobian's diagonal, and so inner.
    */
   backward: {
     exact: {
@@ -71,7 +71,7 @@ export const ATTENTION_CHOICES = {
       wgsl: "select(0f, da, seen)",
     },
   },
-  /** Index of the key head, of HKV, that query head h of H reads; also as WGSL, with the inverse mapping. */
+  /** Maps query head h of H to the key/value head it uses, of HKV; also as WGSL, with the inverse mapping. */
   kvHead: {
     grouped: {
       keyHead: (h: number, H: number, HKV: number): number => Math.floor(h * HKV / H),

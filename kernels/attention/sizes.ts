@@ -102,7 +102,7 @@ export function isBernoulli({ activation, divide }: Pick<AttentionAttrs, "activa
   return !definition.normalised && definition.logistic === true && divide === "none";
 }
 
-/** True if one value per row is saved for the backward pass: of a normalised row (such as log-sum-exp), or 1 / divisor. */
+/** True if the forward pass saves one value per row: log-sum-exp, tau, or the 1 / divisor of an element-wise activation. */
 export const hasRowTerm = (attrs: AttentionAttrs): boolean => isNormalised(attrs) || attrs.divide !== "none";
 
 /** True if the backward pass needs delta_i = dz_i . inner_i. */

@@ -1,4 +1,4 @@
-// da = dz . v of each row with key j, times dropout's factor of the pair.
+// For each query row: da = dz . v_j, times the dropout factor of the pair (row, j).
 //! for r in 0..ROWS
       var da$r = 0f;
 //! end

@@ -126,10 +126,10 @@ export const attentionGradientStatisticsOp: Op<AttentionAttrs> = {
 };
 
 /**
- * Gradient statistics of z = attention(...), one row of {@link ATTENTION_GRADIENT_STATISTICS} per head: of the pattern's
- * gradient, dA_ij = dz_i . v_j (times dropout's factor of the pair), and of the gradient of the modified scores, ds_ij as in
- * attention's backward pass: a_ij (dA_ij - sum_l a_il dA_il) for an exact softmax. Both are recomputed pair by pair: memory
- * stays linear in T.
+ * Statistics per head of two gradients inside z = attention(...): dL/dpattern, dA_ij = dz_i . v_j (times the dropout factor of
+ * the pair), and dL/d(modified scores), ds_ij, computed as in the backward pass; for softmax with `backward: "exact"`
+ * ds_ij = a_ij (dA_ij - sum_l a_il dA_il). Returns one row of {@link ATTENTION_GRADIENT_STATISTICS} per head. Both gradients
+ * are recomputed pair by pair, so memory stays linear in T.
  *
  * mean, std (population), absmax and l2 = sqrt(sum x^2) are over the visible pairs of all samples whose gradient is finite,
  * and NaN if there is none; nonfinite is the number of visible pairs whose gradient is not finite.

@@ -229,7 +229,7 @@ export async function generateTexts(
 ): Promise<Generated[]> {
   const { beams, tokens } = options;
   if (tokens > MOST_TOKENS) {
-    throw new UserError(`tokens: expected at most ${MOST_TOKENS}, the longest list, found ${tokens}.`);
+    throw new UserError(`tokens: expected at most ${MOST_TOKENS}, found ${tokens}.`);
   }
   if (beams) return await searchTexts(device, model, prompts, beams, options);
   const texts: Generated[] = [];

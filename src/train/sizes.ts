@@ -18,7 +18,7 @@ const SAMPLE_BYTES = 256;
 export function checkGraphs(config: Config, machine: Machine = thisMachine()): void {
   const { model: { layers }, train: { accumulate, batch, steps }, track } = config;
   const programs = dueSets(track, steps).length + (track.some(({ every }) => every === 1) ? 0 : 1);
-  const what = `the graphs of steps (blocks: ${layers}, passes: ${accumulate}, programs: ${programs})`;
+  const what = `the graphs of steps (blocks: ${layers}, micro-batches: ${accumulate}, programs: ${programs})`;
   const looked = track.length > 0 ? batch * SAMPLE_BYTES : 0;
   const bytes = programs * layers * (accumulate * GRAPH_BYTES + looked);
   withNumber(config, () => checkHeap(what, bytes, machine));
@@ -37,7 +37,7 @@ export function checkRun(config: Config, machine: Machine = thisMachine()): void
     checkMemory("a step's batches", 2 * WORD * accumulate * batch * model.context, machine);
     checkMemory("a row's residual stream", WORD * model.context * model.dim, machine);
     if (sample.tokens > MOST_TOKENS) {
-      throw new UserError(`expected at most ${MOST_TOKENS}, the longest list.`);
+      throw new UserError(`expected at most ${MOST_TOKENS}.`);
     }
   });
 }

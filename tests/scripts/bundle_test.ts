@@ -141,7 +141,7 @@ Deno.test("compile on a full deno instead of its runtime is an error, because th
     assert.deepEqual([code, stdout], [2, ""], stderr);
     assert.match(
       stderr,
-      /^compile: dist\/heed-stats: --help is "A modern JavaScript[^\n]*expected that of heed's stats; where DENORT_BIN [^\n]*\n$/,
+      /^compile: dist\/heed-stats: --help printed "A modern JavaScript[^\n]*expected the help of heed's stats; if DENORT_BIN [^\n]*\n$/,
     );
   }));
 
